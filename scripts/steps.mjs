@@ -1,0 +1,40 @@
+// Runs the named steps in order, after the set-up they need: `node scripts/steps.mjs lint core`.
+import { readdirSync } from "node:fs";
+import { Failure, inRoot, run, runMain, say } from "./lib.mjs";
+import { setUp } from "./setup.mjs";
+
+const steps = {
+  fmt: () => run("cargo", ["fmt", "--check"]),
+  clippy: () => run("cargo", ["clippy", "--locked", "--all-targets", "--", "-D", "warnings"]),
+  "clippy-wasm": () => run("cargo", ["clippy", "--locked", "--target", "wasm32-unknown-unknown", "--", "-D", "warnings"]),
+  core: () => run("cargo", ["test", "--locked"]),
+  types: () => run("tsc", ["--noEmit"]),
+  build: () => run("node", ["scripts/build.mjs"]),
+  worker: () => run("node", ["--test", "--test-concurrency=1", ...testFiles()]),
+  package: () => run("wrangler", ["deploy", "--dry-run"]),
+};
+
+const groups = {
+  lint: ["fmt", "clippy", "clippy-wasm", "types"],
+  test: ["fmt", "clippy", "clippy-wasm", "core", "types", "build", "worker", "package"],
+};
+
+await runMain(async () => {
+  const names = process.argv.slice(2).flatMap((name) => groups[name] ?? [name]);
+  const unknown = names.find((name) => !Object.hasOwn(steps, name));
+  if (unknown !== undefined || names.length === 0) {
+    throw new Failure(`No step ${unknown ?? "named"}: there are ${[...Object.keys(groups), ...Object.keys(steps)].join(", ")}`);
+  }
+  await setUp();
+  for (const name of names) {
+    say(`\n== ${name}`);
+    await steps[name]();
+  }
+});
+
+function testFiles() {
+  return readdirSync(inRoot("tests/worker"), { recursive: true })
+    .filter((name) => name.endsWith(".test.ts"))
+    .sort()
+    .map((name) => `tests/worker/${name}`);
+}
