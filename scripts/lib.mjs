@@ -16,6 +16,8 @@ export const childEnv = {
   ...process.env,
   PATH: inRoot("node_modules", ".bin") + delimiter + process.env.PATH,
   WRANGLER_SEND_METRICS: "false",
+  // Spares offline machines a warning about a look-up that nothing here needs.
+  CLOUDFLARE_CF_FETCH_ENABLED: "false",
 };
 
 export class Failure extends Error {}
@@ -34,9 +36,10 @@ export async function runMain(main) {
   }
 }
 
-/** Runs a command to its end with this terminal; a signal to us goes on to it. */
+/** Runs a command to its end with this terminal; a signal to us goes on to it, and ends us after it. */
 export async function run(command, args, options = {}) {
-  const { code, signal } = await finish(start(command, args, { stdio: "inherit", ...options }));
+  const { code, signal, stopped } = await finish(start(command, args, { stdio: "inherit", ...options }));
+  if (stopped) process.exit(130);
   if (code !== 0) throw new Failure(`${command} ${args.join(" ")} failed (${signal ?? `exit ${code}`})`);
 }
 
@@ -54,12 +57,16 @@ function start(command, args, options) {
 }
 
 function finish(child) {
-  const forward = (signal) => child.kill(signal);
+  let stopped = false;
+  const forward = (signal) => {
+    stopped = true;
+    child.kill(signal);
+  };
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"];
   for (const signal of signals) process.on(signal, forward);
   return new Promise((resolve) => {
     child.once("error", () => resolve({ code: 127 }));
-    child.once("close", (code, signal) => resolve({ code, signal }));
+    child.once("close", (code, signal) => resolve({ code, signal, stopped }));
   }).finally(() => {
     for (const signal of signals) process.off(signal, forward);
   });
