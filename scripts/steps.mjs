@@ -10,7 +10,7 @@ const steps = {
   core: () => run("cargo", ["test", "--locked"]),
   types: () => run("tsc", ["--noEmit"]),
   build: () => run("node", ["scripts/build.mjs"]),
-  worker: () => run("node", ["--test", "--test-concurrency=1", ...testFiles()]),
+  worker: () => run("node", ["--disable-warning=ExperimentalWarning", "--test", "--test-concurrency=1", ...testFiles()]),
   package: () => run("wrangler", ["deploy", "--dry-run"]),
 };
 

@@ -1,0 +1,195 @@
+// A WebSocket client for tests: it queues every frame from before the first, so that nothing is missed.
+import { once } from "node:events";
+import WebSocket, { type RawData } from "ws";
+
+const DEADLINE_MS = 10_000;
+
+// The tests read frames as they come off the wire; what they hold is what is tested.
+export type Frame = { type: string; [field: string]: any };
+export type Match = string | ((frame: Frame) => boolean);
+export type Closed = { code: number; reason: string };
+
+export type ConnectOptions = {
+  cursor?: string;
+  query?: Record<string, string>;
+  headers?: Record<string, string>;
+  protocols?: string[];
+};
+
+/** What a server answered instead of upgrading. */
+export class Refused extends Error {
+  readonly status: number;
+  readonly body: string;
+
+  constructor(status: number, body: string) {
+    super(`upgrade refused: ${status} ${body}`);
+    this.status = status;
+    this.body = body;
+  }
+}
+
+export class Client {
+  /** Every frame so far, as parsed and as it came. */
+  readonly all: Frame[] = [];
+  readonly raw: string[] = [];
+  readonly closed: Promise<Closed>;
+  readonly protocol: () => string;
+  #socket: WebSocket;
+  #read = 0;
+  #ended: Closed | undefined;
+  #wake = Promise.withResolvers<void>();
+
+  static async connect(url: URL, options: ConnectOptions): Promise<Client> {
+    const target = new URL(url);
+    target.protocol = target.protocol.replace("http", "ws");
+    for (const [name, value] of Object.entries(options.query ?? {})) target.searchParams.set(name, value);
+    if (options.cursor !== undefined) target.searchParams.set("cursor", options.cursor);
+    const socket = new WebSocket(target, options.protocols ?? [], { headers: options.headers ?? {}, perMessageDeflate: false });
+    const client = new Client(socket);
+    await opened(socket);
+    return client;
+  }
+
+  private constructor(socket: WebSocket) {
+    this.#socket = socket;
+    this.protocol = () => socket.protocol;
+    socket.on("message", (data: RawData) => this.#receive(String(data)));
+    this.closed = new Promise((resolve) => {
+      socket.on("close", (code, reason) => {
+        this.#ended = { code, reason: String(reason) };
+        resolve(this.#ended);
+        this.#notify();
+      });
+    });
+    // A broken connection shows as a close with 1006.
+    socket.on("error", () => {});
+  }
+
+  /** An object goes out as JSON, a string as it is, a buffer as a binary frame. */
+  send(frame: object | string | Buffer): void {
+    const plain = typeof frame === "string" || Buffer.isBuffer(frame);
+    this.#socket.send(plain ? frame : JSON.stringify(frame));
+  }
+
+  say(requestId: string, content: unknown, more: object = {}): void {
+    this.send({ type: "message", requestId, content, ...more });
+  }
+
+  cancel(requestId?: string): void {
+    this.send({ type: "cancel", ...(requestId === undefined ? {} : { requestId }) });
+  }
+
+  /** The next unread frame that matches; the ones before it count as read. */
+  async next(match: Match = () => true, deadlineMs = DEADLINE_MS): Promise<Frame> {
+    const frames = await this.until(match, deadlineMs);
+    return frames.at(-1) as Frame;
+  }
+
+  /** Unread frames up to and with the first that matches. */
+  async until(match: Match, deadlineMs = DEADLINE_MS): Promise<Frame[]> {
+    const matches = typeof match === "string" ? (frame: Frame) => frame.type === match : match;
+    const from = this.#read;
+    const deadline = Date.now() + deadlineMs;
+    for (let index = from; ; index += 1) {
+      while (index >= this.all.length) await this.#more(deadline, `${describe(match)} after ${describeFrames(this.all.slice(from))}`);
+      if (matches(this.all[index] as Frame)) {
+        this.#read = index + 1;
+        return this.all.slice(from, this.#read);
+      }
+    }
+  }
+
+  /** Everything that the object sent before it answered this. */
+  async sync(cursor?: string): Promise<Frame[]> {
+    this.send({ type: "session_sync", ...(cursor === undefined ? {} : { cursor }) });
+    return this.until("session_synced");
+  }
+
+  async close(code = 1000, reason = ""): Promise<Closed> {
+    this.#socket.close(code, reason);
+    return this.closed;
+  }
+
+  /** Cuts the connection without a close handshake. */
+  terminate(): void {
+    this.#socket.terminate();
+  }
+
+  #receive(text: string): void {
+    this.raw.push(text);
+    this.all.push(JSON.parse(text) as Frame);
+    this.#notify();
+  }
+
+  #notify(): void {
+    this.#wake.resolve();
+    this.#wake = Promise.withResolvers<void>();
+  }
+
+  async #more(deadline: number, waitingFor: string): Promise<void> {
+    if (this.#ended) throw new Error(`closed with ${this.#ended.code} "${this.#ended.reason}" while waiting for ${waitingFor}`);
+    await within(this.#wake.promise, deadline - Date.now(), waitingFor);
+  }
+}
+
+/** Log events as they came, byte for byte. */
+export function logEvents(client: Client): string[] {
+  return client.raw.filter((_, index) => {
+    const frame = client.all[index] as Frame;
+    return frame["cursor"] !== undefined && !["connected", "snapshot", "session_synced"].includes(frame.type);
+  });
+}
+
+export const byRequest =
+  (requestId: string, ...types: string[]) =>
+  (frame: Frame): boolean =>
+    frame["requestId"] === requestId && (types.length === 0 || types.includes(frame.type));
+
+export const endOf = (requestId: string) => (frame: Frame) =>
+  byRequest(requestId, "final", "cancelled", "error")(frame) && frame["cursor"] !== undefined;
+
+/** The promise, or an error that says what was waited for. */
+export async function within<T>(promise: Promise<T>, deadlineMs: number, waitingFor: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`too late: ${waitingFor}`)), Math.max(0, deadlineMs));
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Asks again and again until the answer is truthy, for what sends no event: a row in D1. */
+export async function eventually<T>(ask: () => Promise<T>, waitingFor: string, deadlineMs = DEADLINE_MS): Promise<NonNullable<T>> {
+  const deadline = Date.now() + deadlineMs;
+  for (;;) {
+    const answer = await ask();
+    if (answer) return answer;
+    if (Date.now() > deadline) throw new Error(`too late: ${waitingFor}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+async function opened(socket: WebSocket): Promise<void> {
+  const refused = new Promise<never>((_, reject) => {
+    socket.once("unexpected-response", async (request, response) => {
+      const chunks: Buffer[] = [];
+      for await (const chunk of response) chunks.push(chunk as Buffer);
+      request.destroy();
+      reject(new Refused(response.statusCode ?? 0, Buffer.concat(chunks).toString()));
+    });
+    socket.once("error", reject);
+  });
+  await within(Promise.race([once(socket, "open"), refused]), DEADLINE_MS, `open ${socket.url}`);
+}
+
+function describe(match: Match): string {
+  return typeof match === "string" ? `"${match}"` : "a matching frame";
+}
+
+function describeFrames(frames: Frame[]): string {
+  const names = frames.map((frame) => (frame["requestId"] === undefined ? frame.type : `${frame.type}(${frame["requestId"]})`));
+  return names.length === 0 ? "nothing" : names.join(", ");
+}

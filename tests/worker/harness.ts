@@ -1,0 +1,222 @@
+// The production build in the real runtime, on a free port, with a folder of its own for what it stores.
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync, type SQLInputValue } from "node:sqlite";
+import { fileURLToPath } from "node:url";
+import { Miniflare, convertV4MiniflareOptions } from "miniflare";
+import { unstable_getMiniflareWorkerOptions as workerOptionsOf, unstable_splitSqlQuery as splitSql } from "wrangler";
+import { Client, type ConnectOptions } from "./client.ts";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const WORKER = "bobbin";
+const OBJECT_CLASS = "SessionDO";
+const CRASH_PATH = "/__crash";
+const DATABASE_TIMEOUT_MS = 5000;
+
+export type Row = Record<string, unknown>;
+type Namespace = { idFromName(name: string): { toString(): string } };
+export type Log = { timestamp: number; level: string; message: string };
+
+export type Options = {
+  /** Over the defaults `AUTH=none` and a fast echo. */
+  vars?: Record<string, string>;
+  /** Origin that requests to the service binding AGENT_SERVICE go to, through a worker of its own. */
+  agentService?: string;
+  /** Adds the test-only entry that `crash` needs. */
+  crashable?: boolean;
+};
+
+export async function start(options: Options = {}): Promise<Bobbin> {
+  const bobbin = new Bobbin(options);
+  try {
+    await bobbin.restart();
+    await bobbin.migrate();
+  } catch (error) {
+    await bobbin.close();
+    throw error;
+  }
+  return bobbin;
+}
+
+export class Bobbin {
+  readonly logs: Log[] = [];
+  readonly dir = mkdtempSync(join(tmpdir(), "bobbin-test-"));
+  #options: Options;
+  #miniflare: Miniflare | undefined;
+  #pid = 0;
+  #url: URL | undefined;
+  #clients: Client[] = [];
+  readonly #removeDir = () => rmSync(this.dir, { recursive: true, force: true });
+
+  constructor(options: Options) {
+    this.#options = options;
+    process.on("exit", this.#removeDir);
+  }
+
+  get url(): URL {
+    if (!this.#url) throw new Error("not started");
+    return this.#url;
+  }
+
+  fetch(path: string, init?: RequestInit): Promise<Response> {
+    return fetch(new URL(path, this.url), init);
+  }
+
+  /** Opens a socket of a thread; `connected` is still to be read. */
+  async connect(sessionId: string, options: ConnectOptions = {}): Promise<Client> {
+    return this.connectTo(`/sessions/${sessionId}/websocket`, options);
+  }
+
+  async connectTo(path: string, options: ConnectOptions = {}): Promise<Client> {
+    const client = await Client.connect(new URL(path, this.url), options);
+    this.#clients.push(client);
+    return client;
+  }
+
+  /** Ends the object as the runtime does after a while of idleness; its sockets stay open. Waits for running work. */
+  async evict(sessionId: string): Promise<void> {
+    await this.#runtime().unsafeEvictDurableObject(WORKER, OBJECT_CLASS, { name: sessionId, webSockets: "hibernate" });
+  }
+
+  /** Ends every object at once, in the middle of whatever it does; sockets break. Needs `crashable`. */
+  async crash(): Promise<void> {
+    const response = await this.fetch(CRASH_PATH, { method: "POST" });
+    if (response.status !== 204) throw new Error(`crash: ${response.status} ${await response.text()}`);
+  }
+
+  /** SIGKILLs the runtime. What was stored stays for `restart`. */
+  async kill(): Promise<void> {
+    process.kill(this.#pid, "SIGKILL");
+    await this.#stop();
+  }
+
+  /** Stops the runtime if it runs, and starts it on the same port and the same storage. */
+  async restart(vars: Record<string, string> = {}): Promise<void> {
+    this.#options = { ...this.#options, vars: { ...this.#options.vars, ...vars } };
+    await this.#stop();
+    const before = new Set(runtimePids());
+    this.#miniflare = new Miniflare(this.#miniflareOptions());
+    this.#url = await this.#miniflare.ready;
+    this.#pid = runtimePids().find((pid) => !before.has(pid)) ?? 0;
+  }
+
+  /** Rows of a statement against the object's own SQLite, without waking the object. */
+  async sql(sessionId: string, statement: string, ...values: SQLInputValue[]): Promise<Row[]> {
+    const database = new DatabaseSync(await this.#objectFile(sessionId), { timeout: DATABASE_TIMEOUT_MS });
+    try {
+      return database.prepare(statement).all(...values).map((row) => ({ ...row }));
+    } finally {
+      database.close();
+    }
+  }
+
+  /** The object's own tables, without the runtime's. */
+  async tables(sessionId: string): Promise<string[]> {
+    if (!existsSync(await this.#objectFile(sessionId))) return [];
+    const rows = await this.sql(sessionId, "SELECT name FROM sqlite_master WHERE type = 'table'");
+    return rows.map((row) => String(row["name"])).filter((name) => !/^(_cf_|__miniflare|sqlite_)/.test(name));
+  }
+
+  async d1(statement: string, ...values: unknown[]): Promise<Row[]> {
+    const database = await this.#runtime().getD1Database("DB");
+    const { results } = await database.prepare(statement).bind(...values).all<Row>();
+    return results;
+  }
+
+  async migrate(): Promise<void> {
+    const folder = join(root, "migrations");
+    for (const name of readdirSync(folder).sort()) {
+      for (const statement of splitSql(readFileSync(join(folder, name), "utf8"))) await this.d1(statement);
+    }
+  }
+
+  readonly close = async (): Promise<void> => {
+    for (const client of this.#clients) client.terminate();
+    await this.#stop();
+    this.#removeDir();
+    process.off("exit", this.#removeDir);
+  };
+
+  async #stop(): Promise<void> {
+    const miniflare = this.#miniflare;
+    this.#miniflare = undefined;
+    await miniflare?.dispose();
+  }
+
+  #runtime(): Miniflare {
+    if (!this.#miniflare) throw new Error("not running");
+    return this.#miniflare;
+  }
+
+  async #objectFile(sessionId: string): Promise<string> {
+    const namespace = (await this.#runtime().getDurableObjectNamespace("SESSION_DO")) as unknown as Namespace;
+    return join(this.dir, "do", `${WORKER}-${OBJECT_CLASS}`, `${namespace.idFromName(sessionId)}.sqlite`);
+  }
+
+  #miniflareOptions() {
+    const { vars, agentService, crashable } = this.#options;
+    const { workerOptions } = workerOptionsOf(join(root, "wrangler.toml"));
+    const bobbin = {
+      ...workerOptions,
+      name: WORKER,
+      rootPath: root,
+      modulesRoot: root,
+      modules: crashable ? [crashEntry, ...buildModules()] : buildModules(),
+      compatibilityFlags: crashable ? ["experimental", "unsafe_module"] : [],
+      bindings: { AUTH: "none", ECHO_DELAY_MS: "1", ...vars },
+      serviceBindings: agentService ? { AGENT_SERVICE: "agent" } : {},
+    };
+    return convertV4MiniflareOptions({
+      host: "127.0.0.1",
+      port: this.#url ? Number(this.#url.port) : 0,
+      resourcePersistencePath: this.dir,
+      handleStructuredLogs: (log: Log) => this.logs.push(log),
+      workers: agentService ? [bobbin, forwardingWorker("agent", agentService)] : [bobbin],
+    } as Parameters<typeof convertV4MiniflareOptions>[0]);
+  }
+}
+
+const crashEntry = {
+  type: "ESModule",
+  path: "crash.js",
+  contents: `
+    import Worker from "./build/index.js";
+    import unsafe from "workerd:unsafe";
+    export * from "./build/index.js";
+    export default class extends Worker {
+      async fetch(request) {
+        if (new URL(request.url).pathname !== "${CRASH_PATH}") return super.fetch(request);
+        await unsafe.abortAllDurableObjects();
+        return new Response(null, { status: 204 });
+      }
+    }`,
+};
+
+function buildModules() {
+  const path = "build/index.js";
+  if (!existsSync(join(root, path))) throw new Error("there is no build: run `npm run build`");
+  return [
+    { type: "ESModule", path },
+    { type: "CompiledWasm", path: "build/index_bg.wasm" },
+  ];
+}
+
+function forwardingWorker(name: string, origin: string) {
+  const script = `export default {
+    fetch(request) {
+      const { pathname, search } = new URL(request.url);
+      return fetch(new Request("${new URL(origin).origin}" + pathname + search, request));
+    },
+  };`;
+  return { name, modules: [{ type: "ESModule", path: "agent.js", contents: script }], compatibilityDate: "2026-10-01" };
+}
+
+function runtimePids(): number[] {
+  const lines = execFileSync("ps", ["-A", "-o", "pid=,ppid=,comm="], { encoding: "utf8" }).split("\n");
+  return lines
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([, parent, command]) => Number(parent) === process.pid && command?.endsWith("workerd"))
+    .map(([pid]) => Number(pid));
+}
