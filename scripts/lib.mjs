@@ -64,10 +64,14 @@ function finish(child) {
   };
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"];
   for (const signal of signals) process.on(signal, forward);
+  // npm hands a signal to the shell between it and us, which dies of it without telling us.
+  const parent = process.ppid;
+  const orphaned = setInterval(() => process.ppid !== parent && forward("SIGTERM"), 500);
   return new Promise((resolve) => {
     child.once("error", () => resolve({ code: 127 }));
     child.once("close", (code, signal) => resolve({ code, signal, stopped }));
   }).finally(() => {
+    clearInterval(orphaned);
     for (const signal of signals) process.off(signal, forward);
   });
 }
