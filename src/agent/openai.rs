@@ -1,0 +1,122 @@
+//! The chat completions API as OpenAI defined it and as vLLM, Ollama, llama.cpp, `OpenRouter`, `DeepSeek`
+//! and Azure speak it: request bodies from history, [`AgentEvent`]s from the bytes of the answer.
+//!
+//! The field names are those of OpenAI's [chunk object]. Where servers differ from it, the more lenient
+//! reading is taken, and the difference is named beside the code that bears it.
+//!
+//! **Invariant:** knows nothing about HTTP clients, keys or time. What it quotes of an upstream's error is
+//! one line, short, and holds nothing that looks like a credential.
+//!
+//! [chunk object]: https://platform.openai.com/docs/api-reference/chat-streaming
+
+mod answer;
+mod calls;
+mod chunk;
+mod failure;
+mod quote;
+mod request;
+
+use answer::Answer;
+pub use failure::{http_failure, timeout_failure, unreachable_failure};
+pub use quote::QUOTE_CHARS_MAX;
+pub use request::{endpoint, headers, request_body};
+
+use super::{AgentEvent, Failed, sse};
+
+/// One streamed answer: the bytes of a response body in, [`AgentEvent`]s out.
+///
+/// Exactly one [`AgentEvent::Finished`] or [`AgentEvent::Failed`] comes out, as the last event, at the
+/// latest from [`Completion::finish`]; later bytes are ignored. All text that one push brings is one
+/// [`AgentEvent::Text`] unless a block stands within it.
+///
+/// A body that is one JSON document instead of a stream is understood too: some servers ignore `stream`.
+#[derive(Debug, Default)]
+pub struct Completion {
+    body: Body,
+    answer: Answer,
+}
+
+/// What the body has turned out to be, by its first byte that is no space.
+#[derive(Debug)]
+enum Body {
+    Unknown(sse::Parser),
+    Events(sse::Parser),
+    Document(Vec<u8>),
+}
+
+impl Completion {
+    #[must_use]
+    pub fn new() -> Self {
+        Completion::default()
+    }
+
+    /// Takes the body's next bytes, cut anywhere.
+    pub fn push(&mut self, bytes: &[u8]) -> Vec<AgentEvent> {
+        let mut out = Vec::new();
+        if !self.answer.is_over() {
+            self.body.recognise(bytes, &mut self.answer, &mut out);
+            self.body.read(bytes, &mut self.answer, &mut out);
+        }
+        out
+    }
+
+    /// Takes the end of the body, also one that a broken connection brought about.
+    pub fn finish(&mut self) -> Vec<AgentEvent> {
+        let mut out = Vec::new();
+        match &mut self.body {
+            Body::Unknown(parser) | Body::Events(parser) => {
+                let answer = &mut self.answer;
+                if parser.finish(|data| answer.last_event(data, &mut out)).is_err() {
+                    answer.too_long(&mut out);
+                }
+                answer.end(&mut out);
+            }
+            Body::Document(bytes) => self.answer.document(bytes, &mut out),
+        }
+        out
+    }
+
+    /// Takes an end that lies outside the body, such as [`timeout_failure`]: what was gathered is
+    /// delivered, then the failure with the tokens counted so far. An answer that only lacks the end of
+    /// its body is finished instead.
+    pub fn fail(&mut self, failed: Failed) -> Vec<AgentEvent> {
+        let mut out = Vec::new();
+        self.answer.break_off(failed.error, &mut out);
+        out
+    }
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Body::Unknown(sse::Parser::default())
+    }
+}
+
+impl Body {
+    fn recognise(&mut self, bytes: &[u8], answer: &mut Answer, out: &mut Vec<AgentEvent>) {
+        let Body::Unknown(parser) = self else { return };
+        // A byte order mark counts as space; no event stream begins with one of its bytes alone.
+        let is_space = |byte: &u8| byte.is_ascii_whitespace() || "\u{feff}".as_bytes().contains(byte);
+        match bytes.iter().find(|byte| !is_space(byte)) {
+            None => {}
+            Some(b'{' | b'[') => *self = Body::Document(Vec::new()),
+            Some(b'<') => answer.not_a_completion("", out),
+            Some(_) => *self = Body::Events(std::mem::take(parser)),
+        }
+    }
+
+    fn read(&mut self, bytes: &[u8], answer: &mut Answer, out: &mut Vec<AgentEvent>) {
+        let fits = match self {
+            Body::Unknown(parser) | Body::Events(parser) => {
+                parser.push(bytes, |data| answer.event(data, out)).is_ok()
+            }
+            Body::Document(document) => {
+                document.extend_from_slice(bytes);
+                document.len() <= sse::EVENT_BYTES_MAX
+            }
+        };
+        if !fits {
+            answer.too_long(out);
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! One answer, folded from its chunks.
+
+use super::calls::Calls;
+use super::chunk::{Choice, Chunk, Delta};
+use super::failure::{self, Reported};
+use crate::agent::{AgentEvent, Failed, Finished};
+use crate::protocol::limits::{ANSWER_BYTES_MAX, BLOCKS_MAX};
+use crate::protocol::{Block, ErrorBody, ErrorCode};
+
+/// The data of the event that ends a stream.
+const DONE: &str = "[DONE]";
+/// `OpenRouter`'s finish reason for an answer that an upstream of it broke off.
+const FINISH_REASON_ERROR: &str = "error";
+
+/// ```text
+///   thinking delta        text delta        tool call fragment
+///         │                   │                     │
+///         ▼                   │                     ▼
+///     thinking                │                   calls
+///         │ any other delta,  │                     │ another delta once the arguments
+///         │ or the end        │                     │ are whole, or the end
+///         ▼                   ▼                     ▼
+///  Block::Thinking    AgentEvent::Text       Block::ToolUse
+/// ```
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    model: Option<String>,
+    finish_reason: Option<String>,
+    total_tokens: Option<u64>,
+    text_deltas: u64,
+    thinking: String,
+    calls: Calls,
+    over: bool,
+}
+
+impl Answer {
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Takes the data of an event.
+    pub(super) fn event(&mut self, data: &str, out: &mut Vec<AgentEvent>) {
+        let data = data.trim();
+        if self.over || data.is_empty() {
+            return;
+        }
+        if data == DONE {
+            return self.complete(out);
+        }
+        match serde_json::from_str(data) {
+            Ok(chunk) => self.chunk(chunk, data, out),
+            Err(_) => self.not_a_completion(data, out),
+        }
+    }
+
+    /// Takes the data of an event that the end of the body cut off: half a chunk is no error of its own.
+    pub(super) fn last_event(&mut self, data: &str, out: &mut Vec<AgentEvent>) {
+        let data = data.trim();
+        let is_cut = || serde_json::from_str::<Chunk>(data).is_err_and(|error| error.is_eof());
+        if data == DONE || !(DONE.starts_with(data) || is_cut()) {
+            self.event(data, out);
+        }
+    }
+
+    /// Takes the end of the body of an event stream.
+    pub(super) fn end(&mut self, out: &mut Vec<AgentEvent>) {
+        self.break_off(failure::ended_early(), out);
+    }
+
+    /// Takes a whole body that is not an event stream.
+    pub(super) fn document(&mut self, body: &[u8], out: &mut Vec<AgentEvent>) {
+        if self.over {
+            return;
+        }
+        let text = String::from_utf8_lossy(body);
+        let text = text.trim_start_matches('\u{feff}').trim();
+        match serde_json::from_str::<Chunk>(text) {
+            Ok(chunk) if chunk.choices.is_some() => {
+                self.chunk(chunk, text, out);
+                self.complete(out);
+            }
+            Err(error) if error.is_eof() => self.end(out),
+            Ok(_) | Err(_) => match Reported::read(text) {
+                Some(reported) => self.break_off(reported.error(), out),
+                None => self.not_a_completion("", out),
+            },
+        }
+    }
+
+    pub(super) fn too_long(&mut self, out: &mut Vec<AgentEvent>) {
+        let message = "the model endpoint sent over 1 MiB in one piece";
+        self.fail(ErrorBody::fatal(ErrorCode::AgentError, message), out);
+    }
+
+    /// `data` is quoted if it is not empty.
+    pub(super) fn not_a_completion(&mut self, data: &str, out: &mut Vec<AgentEvent>) {
+        self.fail(failure::not_a_completion(data), out);
+    }
+
+    /// Fails the answer unless it is over or lacks nothing but the end of its body.
+    pub(super) fn break_off(&mut self, error: ErrorBody, out: &mut Vec<AgentEvent>) {
+        if self.finish_reason.is_some() {
+            self.complete(out);
+        } else {
+            self.fail(error, out);
+        }
+    }
+
+    fn chunk(&mut self, chunk: Chunk, json: &str, out: &mut Vec<AgentEvent>) {
+        if (chunk.error.is_some() || chunk.choices.is_none())
+            && let Some(reported) = Reported::read(json)
+        {
+            return self.fail(reported.error(), out);
+        }
+        if self.model.is_none() && !chunk.model.is_empty() {
+            self.model = Some(chunk.model.to_string());
+        }
+        if let Some(total) = chunk.usage.and_then(|usage| usage.total_tokens) {
+            self.total_tokens = Some(total);
+        }
+        let choices = chunk.choices.unwrap_or_default();
+        if let Some(choice) = choices.into_iter().find(|choice| choice.index.unwrap_or(0) == 0) {
+            self.choice(choice, out);
+        }
+    }
+
+    fn choice(&mut self, choice: Choice, out: &mut Vec<AgentEvent>) {
+        if let Some(delta) = choice.delta.or(choice.message) {
+            self.delta(&delta, out);
+        }
+        if self.over || choice.finish_reason.is_empty() {
+            return;
+        }
+        if *choice.finish_reason == *FINISH_REASON_ERROR {
+            self.fail(failure::broken_off_upstream(), out);
+        } else {
+            self.finish_reason = Some(choice.finish_reason.to_string());
+        }
+    }
+
+    fn delta(&mut self, delta: &Delta, out: &mut Vec<AgentEvent>) {
+        let thinking = delta.thinking();
+        if !thinking.is_empty() {
+            self.deliver_whole_calls(out);
+            self.thinking.push_str(thinking);
+        }
+        for text in [&*delta.content, &*delta.refusal]
+            .into_iter()
+            .filter(|text| !text.is_empty())
+        {
+            self.deliver_thinking(out);
+            self.deliver_whole_calls(out);
+            self.text_deltas = self.text_deltas.saturating_add(1);
+            say(text, out);
+        }
+        for fragment in delta.tool_calls.iter().flatten() {
+            self.deliver_thinking(out);
+            if self.calls.begins(fragment) {
+                self.deliver_whole_calls(out);
+            }
+            self.calls.add(fragment);
+        }
+        let gathered = self.thinking.len().saturating_add(self.calls.bytes());
+        if gathered > ANSWER_BYTES_MAX || self.calls.len() > BLOCKS_MAX {
+            self.thinking.clear();
+            self.fail(failure::answer_too_large(), out);
+        }
+    }
+
+    fn complete(&mut self, out: &mut Vec<AgentEvent>) {
+        if self.over {
+            return;
+        }
+        // What is in `calls` began before what is in `thinking`, which every later call delivers.
+        self.calls.take_all(|block| out.push(AgentEvent::Block(block)));
+        self.deliver_thinking(out);
+        self.over = true;
+        out.push(AgentEvent::Finished(Finished {
+            tokens_used: self.tokens_used(),
+            model: self.model.take(),
+            finish_reason: self.finish_reason.take(),
+        }));
+    }
+
+    /// A call whose arguments are not whole is left out: nobody may carry out half of it.
+    fn fail(&mut self, error: ErrorBody, out: &mut Vec<AgentEvent>) {
+        if self.over {
+            return;
+        }
+        self.deliver_whole_calls(out);
+        self.deliver_thinking(out);
+        self.over = true;
+        out.push(AgentEvent::Failed(Failed {
+            error,
+            tokens_used: self.tokens_used(),
+        }));
+    }
+
+    fn deliver_thinking(&mut self, out: &mut Vec<AgentEvent>) {
+        if !self.thinking.is_empty() {
+            let text = std::mem::take(&mut self.thinking);
+            out.push(AgentEvent::Block(Block::Thinking { text }));
+        }
+    }
+
+    fn deliver_whole_calls(&mut self, out: &mut Vec<AgentEvent>) {
+        self.calls.take_whole(|block| out.push(AgentEvent::Block(block)));
+    }
+
+    fn tokens_used(&self) -> u64 {
+        self.total_tokens.unwrap_or(self.text_deltas)
+    }
+}
+
+fn say(text: &str, out: &mut Vec<AgentEvent>) {
+    if let Some(AgentEvent::Text(said)) = out.last_mut() {
+        said.push_str(text);
+    } else {
+        out.push(AgentEvent::Text(text.to_owned()));
+    }
+}

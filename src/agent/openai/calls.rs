@@ -1,0 +1,158 @@
+//! Tool calls put together from their fragments.
+
+use serde_json::{Map, Value};
+
+use super::chunk::Fragment;
+use crate::protocol::Block;
+
+/// The tool calls of one answer, in the order in which they began.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    calls: Vec<Call>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Call {
+    index: Option<u64>,
+    id: String,
+    name: String,
+    arguments: String,
+    delivered: bool,
+}
+
+impl Calls {
+    pub(super) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Bytes gathered and not yet delivered.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether the fragment begins a call rather than continuing one.
+    ///
+    /// The index decides, as OpenAI has it. A name under a new id begins a call all the same, because
+    /// [Ollama] has numbered every call 0, and so does a name without an index where [Gemini] sends none.
+    ///
+    /// [Ollama]: https://github.com/ollama/ollama/issues/15457
+    /// [Gemini]: https://github.com/openai/openai-python/issues/2806
+    pub(super) fn begins(&self, fragment: &Fragment) -> bool {
+        let has_name = fragment
+            .function
+            .as_ref()
+            .is_some_and(|function| !function.name.is_empty());
+        let Some(call) = self.position(fragment).and_then(|at| self.calls.get(at)) else {
+            return has_name || !fragment.id.is_empty();
+        };
+        let another_id = !fragment.id.is_empty() && !call.id.is_empty() && *fragment.id != call.id;
+        let unnumbered = fragment.index.is_none() && fragment.id.is_empty() && !call.name.is_empty();
+        has_name && (another_id || unnumbered)
+    }
+
+    /// A fragment that begins no call and continues none that is still open is dropped.
+    pub(super) fn add(&mut self, fragment: &Fragment) {
+        if self.begins(fragment) {
+            self.calls.push(Call {
+                index: fragment.index,
+                id: String::new(),
+                name: String::new(),
+                arguments: String::new(),
+                delivered: false,
+            });
+        }
+        let at = self.position(fragment);
+        let Some(call) = at.and_then(|at| self.calls.get_mut(at)) else {
+            return;
+        };
+        if call.delivered {
+            return;
+        }
+        let before = call.bytes();
+        if call.id.is_empty() {
+            call.id.push_str(&fragment.id);
+        }
+        if let Some(function) = &fragment.function {
+            if call.name.is_empty() {
+                call.name.push_str(&function.name);
+            }
+            call.arguments.push_str(&function.arguments);
+        }
+        self.bytes = self.bytes.saturating_sub(before).saturating_add(call.bytes());
+    }
+
+    /// Delivers the calls whose arguments are a whole JSON object, which nothing can continue, up to the
+    /// first call that may go on.
+    pub(super) fn take_whole(&mut self, mut deliver: impl FnMut(Block)) {
+        for (at, call) in self
+            .calls
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, call)| !call.delivered)
+        {
+            let Ok(object) = serde_json::from_str::<Map<String, Value>>(&call.arguments) else {
+                return;
+            };
+            self.bytes = self.bytes.saturating_sub(call.bytes());
+            deliver(call.finish(at, Value::Object(object)));
+        }
+    }
+
+    /// Delivers the calls that are left, as their end has come.
+    pub(super) fn take_all(&mut self, mut deliver: impl FnMut(Block)) {
+        for (at, call) in self
+            .calls
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, call)| !call.delivered)
+        {
+            let input = input(&call.arguments);
+            deliver(call.finish(at, input));
+        }
+        self.bytes = 0;
+    }
+
+    /// The latest call that the fragment may belong to.
+    fn position(&self, fragment: &Fragment) -> Option<usize> {
+        match fragment.index {
+            Some(index) => self.calls.iter().rposition(|call| call.index == Some(index)),
+            None => self.calls.len().checked_sub(1),
+        }
+    }
+}
+
+impl Call {
+    fn bytes(&self) -> usize {
+        self.id
+            .len()
+            .saturating_add(self.name.len())
+            .saturating_add(self.arguments.len())
+    }
+
+    /// `at` is the call's place in the answer, which names it if the server did not.
+    fn finish(&mut self, at: usize, input: Value) -> Block {
+        self.delivered = true;
+        self.arguments = String::new();
+        let id = if self.id.is_empty() {
+            format!("call_{at}")
+        } else {
+            self.id.clone()
+        };
+        Block::ToolUse {
+            id,
+            name: self.name.clone(),
+            input,
+        }
+    }
+}
+
+/// Arguments that are not JSON are kept as the text they are: the one who carries out the call decides.
+fn input(arguments: &str) -> Value {
+    match serde_json::from_str(arguments) {
+        Ok(Value::Null) => Value::Object(Map::new()),
+        Ok(value) => value,
+        Err(_) if arguments.trim().is_empty() => Value::Object(Map::new()),
+        Err(_) => Value::String(arguments.to_owned()),
+    }
+}

@@ -1,0 +1,175 @@
+//! A push parser for Server-Sent Events: bytes in any cut come in, the `data` of events comes out.
+//!
+//! It follows the [event stream interpretation] of the HTML standard, with two differences. An event
+//! that the end of the body cuts off before its blank line is delivered by [`Parser::finish`], because
+//! model servers leave out the last newlines; and a line or an event has an upper size.
+//!
+//! **Invariant:** knows nothing about what the data means. Every byte is looked at once: a line that lies
+//! whole in one push is read where it lies, and only what a push leaves unfinished is copied.
+//!
+//! [event stream interpretation]: https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
+
+use std::mem;
+
+/// Bytes of one line, and of one event's data. More is [`TooLong`].
+pub const EVENT_BYTES_MAX: usize = 1024 * 1024;
+
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// A line or an event was over [`EVENT_BYTES_MAX`]. The parser that says so has stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLong;
+
+#[derive(Debug, Default)]
+pub struct Parser {
+    /// The beginning of a line whose end has not come.
+    line: Vec<u8>,
+    /// The data lines, joined with line feeds, of an event whose blank line has not come.
+    data: Option<Vec<u8>>,
+    /// The last byte was a carriage return: a line feed right after it belongs to it.
+    after_carriage_return: bool,
+    past_first_line: bool,
+    stopped: bool,
+}
+
+impl Parser {
+    /// Takes the body's next bytes and calls `on_data` for each event they complete.
+    ///
+    /// # Errors
+    /// [`TooLong`], then and at every later call. Events before the long one have been delivered.
+    pub fn push(&mut self, bytes: &[u8], mut on_data: impl FnMut(&str)) -> Result<(), TooLong> {
+        if self.stopped {
+            return Err(TooLong);
+        }
+        let outcome = self.read(bytes, &mut on_data);
+        self.stopped = outcome.is_err();
+        outcome
+    }
+
+    /// Takes the end of the body and delivers the event that lacks its line ends.
+    ///
+    /// # Errors
+    /// [`TooLong`], if a push has said so or if the last line makes its event too long.
+    pub fn finish(&mut self, mut on_data: impl FnMut(&str)) -> Result<(), TooLong> {
+        if self.stopped {
+            return Err(TooLong);
+        }
+        self.stopped = true;
+        let mut fresh = None;
+        let last = mem::take(&mut self.line);
+        if !last.is_empty() {
+            self.end_line(&last, &mut fresh, &mut on_data)?;
+        }
+        self.end_event(&mut fresh, &mut on_data);
+        Ok(())
+    }
+
+    fn read(&mut self, bytes: &[u8], on_data: &mut impl FnMut(&str)) -> Result<(), TooLong> {
+        let mut rest = bytes;
+        // The event's data so far if it is a single line of this push: the usual event is never copied.
+        let mut fresh = None;
+        loop {
+            if self.after_carriage_return && !rest.is_empty() {
+                self.after_carriage_return = false;
+                rest = rest.strip_prefix(b"\n").unwrap_or(rest);
+            }
+            let Some((line, end, tail)) = split_line(rest) else {
+                break;
+            };
+            self.after_carriage_return = end == b'\r';
+            rest = tail;
+            if self.line.is_empty() {
+                self.end_line(line, &mut fresh, on_data)?;
+            } else {
+                let mut whole = mem::take(&mut self.line);
+                whole.extend_from_slice(line);
+                let mut held = None;
+                self.end_line(&whole, &mut held, on_data)?;
+                if let Some(value) = held {
+                    self.keep(value)?;
+                }
+                whole.clear();
+                self.line = whole;
+            }
+        }
+        self.line.extend_from_slice(rest);
+        if self.line.len() > EVENT_BYTES_MAX {
+            return Err(TooLong);
+        }
+        fresh.map_or(Ok(()), |value| self.keep(value))
+    }
+
+    /// `fresh` takes the line's data if it may be left where it lies: the caller keeps `line` alive
+    /// until the event ends or [`Parser::keep`] copies it.
+    fn end_line<'a>(
+        &mut self,
+        line: &'a [u8],
+        fresh: &mut Option<&'a [u8]>,
+        on_data: &mut impl FnMut(&str),
+    ) -> Result<(), TooLong> {
+        if line.len() > EVENT_BYTES_MAX {
+            return Err(TooLong);
+        }
+        let first = !mem::replace(&mut self.past_first_line, true);
+        let line = if first {
+            line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)
+        } else {
+            line
+        };
+        if line.is_empty() {
+            self.end_event(fresh, on_data);
+        } else if let Some(value) = data_value(line) {
+            if self.data.is_none() && fresh.is_none() {
+                *fresh = Some(value);
+                return Ok(());
+            }
+            if let Some(earlier) = fresh.take() {
+                self.keep(earlier)?;
+            }
+            self.keep(value)?;
+        }
+        Ok(())
+    }
+
+    fn end_event(&mut self, fresh: &mut Option<&[u8]>, on_data: &mut impl FnMut(&str)) {
+        if let Some(value) = fresh.take() {
+            on_data(&String::from_utf8_lossy(value));
+        } else if let Some(data) = self.data.take() {
+            on_data(&String::from_utf8_lossy(&data));
+        }
+    }
+
+    fn keep(&mut self, value: &[u8]) -> Result<(), TooLong> {
+        let data = match &mut self.data {
+            Some(data) => {
+                data.push(b'\n');
+                data.extend_from_slice(value);
+                data
+            }
+            None => self.data.insert(value.to_vec()),
+        };
+        if data.len() > EVENT_BYTES_MAX {
+            Err(TooLong)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// A line, the byte that ended it, and what follows.
+fn split_line(bytes: &[u8]) -> Option<(&[u8], u8, &[u8])> {
+    let at = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r'))?;
+    let (line, rest) = bytes.split_at_checked(at)?;
+    let (end, tail) = rest.split_first()?;
+    Some((line, *end, tail))
+}
+
+/// The value of a `data` field; `None` for comments and every other field.
+fn data_value(line: &[u8]) -> Option<&[u8]> {
+    let rest = line.strip_prefix(b"data")?;
+    if rest.is_empty() {
+        return Some(rest);
+    }
+    let value = rest.strip_prefix(b":")?;
+    Some(value.strip_prefix(b" ").unwrap_or(value))
+}

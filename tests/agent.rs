@@ -1,0 +1,411 @@
+//! Agents: what a model's bytes mean, what a model is asked, and the echo.
+//!
+//! A stream of the corpus is a pair of files in `tests/corpus`: `name.sse` holds the bytes of the body and
+//! `name.json` the events expected of them, where `says` is a part of a failure's message.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+
+#[path = "agent/echo.rs"]
+mod echo;
+#[path = "agent/failures.rs"]
+mod failures;
+#[path = "agent/requests.rs"]
+mod requests;
+#[path = "agent/sse.rs"]
+mod sse;
+
+use std::fs;
+use std::path::Path;
+
+use bobbin::agent::openai::{self, Completion};
+use bobbin::agent::sse::EVENT_BYTES_MAX;
+use bobbin::agent::{AgentEvent, AgentMessage, AgentRequest};
+use bobbin::protocol::limits::{ANSWER_BYTES_MAX, BLOCKS_MAX};
+use bobbin::protocol::{Block, Content, ErrorCode, PermissionMode, Role};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+// The corpus.
+
+#[test]
+fn every_stream_of_the_corpus_gives_the_events_beside_it() {
+    for case in corpus() {
+        let pushes = [&case.body[..]];
+        assert_expected(&case, &fold(&pushes), "whole");
+    }
+}
+
+#[test]
+fn the_cuts_of_a_stream_do_not_change_its_events() {
+    let mut random = XorShift(0x5eed);
+    for case in corpus() {
+        let bytes: Vec<&[u8]> = case.body.chunks(1).collect();
+        assert_expected(&case, &fold(&bytes), "byte by byte");
+        for size in [2, 3, 7, 64] {
+            let pushes: Vec<&[u8]> = case.body.chunks(size).collect();
+            assert_expected(&case, &fold(&pushes), &format!("{size} bytes at a time"));
+        }
+        for round in 0..100 {
+            let pushes = random.cuts(&case.body);
+            assert_expected(&case, &fold(&pushes), &format!("random cuts, round {round}"));
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_ends_anywhere_ends_once_and_with_a_beginning_of_its_text() {
+    for case in corpus() {
+        let text = text_of(&fold(&[&case.body]));
+        for end in 0..case.body.len() {
+            let events = fold(&[&case.body[..end]]);
+            assert!(
+                text.starts_with(&text_of(&events)),
+                "{} cut at {end}: {events:?}",
+                case.name
+            );
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic_and_every_body_ends_once(
+        pushes in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..10),
+    ) {
+        let pushes: Vec<&[u8]> = pushes.iter().map(Vec::as_slice).collect();
+        fold(&pushes);
+    }
+
+    #[test]
+    fn no_damage_to_a_stream_makes_it_panic_or_the_cuts_matter(
+        which in any::<prop::sample::Index>(),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        seed in 1..u64::MAX,
+    ) {
+        let cases = corpus();
+        let mut body = which.get(&cases).body.clone();
+        prop_assume!(!body.is_empty());
+        for (at, byte) in damage {
+            let at = at.index(body.len());
+            body[at] = byte;
+        }
+        prop_assert_eq!(fold(&[&body]), fold(&XorShift(seed).cuts(&body)));
+    }
+}
+
+// What one push brings.
+
+#[test]
+fn all_text_of_one_push_is_one_event() {
+    let mut completion = Completion::new();
+    let body = [
+        delta(&json!({"content": "a"})),
+        delta(&json!({"content": "b"})),
+        delta(&json!({"content": "c"})),
+    ];
+    assert_eq!(
+        completion.push(body.concat().as_bytes()),
+        [AgentEvent::Text("abc".into())]
+    );
+    assert_eq!(
+        completion.push(delta(&json!({"content": "d"})).as_bytes()),
+        [AgentEvent::Text("d".into())]
+    );
+}
+
+#[test]
+fn a_block_parts_the_text_of_one_push() {
+    let body = [
+        delta(&json!({"content": "a"})),
+        delta(&json!({"reasoning_content": "hm"})),
+        delta(&json!({"content": "b"})),
+    ];
+    let thinking = Block::Thinking { text: "hm".into() };
+    assert_eq!(
+        Completion::new().push(body.concat().as_bytes()),
+        [
+            AgentEvent::Text("a".into()),
+            AgentEvent::Block(thinking),
+            AgentEvent::Text("b".into())
+        ]
+    );
+}
+
+#[test]
+fn thinking_is_delivered_with_the_first_text_after_it() {
+    let mut completion = Completion::new();
+    assert_eq!(completion.push(delta(&json!({"reasoning": "h"})).as_bytes()), []);
+    assert_eq!(completion.push(delta(&json!({"reasoning": "m"})).as_bytes()), []);
+    let events = completion.push(delta(&json!({"content": "So"})).as_bytes());
+    let thinking = Block::Thinking { text: "hm".into() };
+    assert_eq!(
+        events,
+        [AgentEvent::Block(thinking), AgentEvent::Text("So".into())]
+    );
+}
+
+#[test]
+fn a_whole_tool_call_is_delivered_when_the_next_one_begins() {
+    let call = |index: u64, id: &str| json!({"tool_calls": [{"index": index, "id": id, "function": {"name": "f", "arguments": "{}"}}]});
+    let mut completion = Completion::new();
+    assert_eq!(completion.push(delta(&call(0, "a")).as_bytes()), []);
+    let block = Block::ToolUse {
+        id: "a".into(),
+        name: "f".into(),
+        input: json!({}),
+    };
+    assert_eq!(
+        completion.push(delta(&call(1, "b")).as_bytes()),
+        [AgentEvent::Block(block)]
+    );
+}
+
+#[test]
+fn the_end_is_delivered_with_done_and_nothing_after_it() {
+    let mut completion = Completion::new();
+    let events = completion.push(b"data: [DONE]\n\n");
+    assert!(matches!(events[..], [AgentEvent::Finished(_)]));
+    assert_eq!(completion.push(delta(&json!({"content": "a"})).as_bytes()), []);
+    assert_eq!(completion.finish(), []);
+    assert_eq!(completion.fail(openai::timeout_failure(1)), []);
+}
+
+#[test]
+fn a_failure_from_outside_delivers_what_was_gathered_and_counts_the_tokens() {
+    let mut completion = Completion::new();
+    completion.push(delta(&json!({"content": "So"})).as_bytes());
+    completion.push(delta(&json!({"reasoning": "hm"})).as_bytes());
+    let events = completion.fail(openai::timeout_failure(30_000));
+    let [
+        AgentEvent::Block(Block::Thinking { text }),
+        AgentEvent::Failed(failed),
+    ] = &events[..]
+    else {
+        panic!("{events:?}");
+    };
+    assert_eq!(
+        (text.as_str(), failed.tokens_used, failed.error.code),
+        ("hm", 1, ErrorCode::AgentTimeout)
+    );
+}
+
+#[test]
+fn an_answer_that_only_lacks_the_end_of_its_body_outlives_a_failure_from_outside() {
+    let mut completion = Completion::new();
+    completion.push(b"data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n");
+    assert!(matches!(
+        completion.fail(openai::timeout_failure(1))[..],
+        [AgentEvent::Finished(_)]
+    ));
+}
+
+// Limits.
+
+#[test]
+fn thinking_as_large_as_an_answer_may_be_is_kept_and_a_byte_more_fails() {
+    let half = "x".repeat(ANSWER_BYTES_MAX / 2);
+    let push_half =
+        |completion: &mut Completion| completion.push(delta(&json!({"reasoning": half})).as_bytes());
+    let mut completion = Completion::new();
+    assert_eq!(push_half(&mut completion), []);
+    assert_eq!(push_half(&mut completion), []);
+    let events = completion.push(delta(&json!({"reasoning": "x"})).as_bytes());
+    assert!(
+        matches!(&events[..], [AgentEvent::Failed(failed)] if !failed.error.retryable),
+        "{events:?}"
+    );
+}
+
+#[test]
+fn more_tool_calls_than_blocks_in_an_answer_fail() {
+    let mut completion = Completion::new();
+    let mut push = |index: usize| {
+        let call = json!({"index": index, "id": index.to_string(), "function": {"name": "f"}});
+        completion.push(delta(&json!({"tool_calls": [call]})).as_bytes())
+    };
+    assert!((0..BLOCKS_MAX).all(|index| push(index).is_empty()));
+    assert!(matches!(push(BLOCKS_MAX)[..], [AgentEvent::Failed(_)]));
+}
+
+#[test]
+fn an_event_over_the_limit_fails_the_answer() {
+    let mut completion = Completion::new();
+    let long = vec![b'x'; EVENT_BYTES_MAX];
+    assert_eq!(completion.push(&long), []);
+    assert!(matches!(&completion.push(b"x")[..], [AgentEvent::Failed(failed)] if !failed.error.retryable));
+    assert_eq!(completion.finish(), []);
+}
+
+// Helpers.
+
+struct Case {
+    name: String,
+    body: Vec<u8>,
+    expected: Vec<Value>,
+}
+
+fn corpus() -> Vec<Case> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
+    let mut paths: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+    let cases: Vec<Case> = paths
+        .iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "sse"))
+        .map(|path| Case {
+            name: path.file_stem().unwrap().to_string_lossy().into_owned(),
+            body: fs::read(path).unwrap(),
+            expected: serde_json::from_slice(&fs::read(path.with_extension("json")).unwrap()).unwrap(),
+        })
+        .collect();
+    assert!(!cases.is_empty());
+    cases
+}
+
+/// The events of a body, adjacent texts joined. Asserts that it ends once and last.
+fn fold(pushes: &[&[u8]]) -> Vec<AgentEvent> {
+    let mut completion = Completion::new();
+    let mut folded: Vec<AgentEvent> = Vec::new();
+    let mut take = |events: Vec<AgentEvent>| {
+        let texts = events
+            .windows(2)
+            .filter(|pair| matches!(pair, [AgentEvent::Text(_), AgentEvent::Text(_)]));
+        assert_eq!(texts.count(), 0, "one push brought two texts in a row");
+        for event in events {
+            match (folded.last_mut(), event) {
+                (Some(AgentEvent::Text(said)), AgentEvent::Text(more)) => said.push_str(&more),
+                (_, event) => folded.push(event),
+            }
+        }
+    };
+    for bytes in pushes {
+        take(completion.push(bytes));
+    }
+    take(completion.finish());
+    take(completion.finish());
+    let ends = |event: &AgentEvent| matches!(event, AgentEvent::Finished(_) | AgentEvent::Failed(_));
+    assert_eq!(folded.iter().filter(|event| ends(event)).count(), 1, "{folded:?}");
+    assert!(folded.last().is_some_and(ends), "{folded:?}");
+    folded
+}
+
+fn assert_expected(case: &Case, events: &[AgentEvent], how: &str) {
+    let mut shown: Vec<Value> = events.iter().map(show).collect();
+    for (shown, expected) in shown.iter_mut().zip(&case.expected) {
+        let says = expected["failed"]["says"].as_str();
+        if let (Some(failed), Some(says)) = (shown.get_mut("failed"), says)
+            && failed["says"].as_str().unwrap().contains(says)
+        {
+            failed["says"] = says.into();
+        }
+    }
+    assert_eq!(shown, case.expected, "{} {how}", case.name);
+}
+
+fn show(event: &AgentEvent) -> Value {
+    match event {
+        AgentEvent::Text(text) => json!({"text": text}),
+        AgentEvent::Block(block) => json!({"block": block}),
+        AgentEvent::Finished(finished) => json!({"finished": {
+            "tokensUsed": finished.tokens_used,
+            "model": finished.model,
+            "finishReason": finished.finish_reason,
+        }}),
+        AgentEvent::Failed(failed) => json!({"failed": {
+            "code": failed.error.code,
+            "retryable": failed.error.retryable,
+            "tokensUsed": failed.tokens_used,
+            "says": failed.error.message,
+        }}),
+    }
+}
+
+fn text_of(events: &[AgentEvent]) -> String {
+    let text = |event: &AgentEvent| {
+        if let AgentEvent::Text(text) = event {
+            Some(text.clone())
+        } else {
+            None
+        }
+    };
+    events.iter().filter_map(text).collect()
+}
+
+fn delta(delta: &Value) -> String {
+    format!(
+        "data: {}\n\n",
+        json!({"model": "m", "choices": [{"index": 0, "delta": delta}]})
+    )
+}
+
+fn request(messages: Vec<AgentMessage>) -> AgentRequest {
+    AgentRequest {
+        request_id: "r1".into(),
+        permission_mode: PermissionMode::Plan,
+        messages,
+    }
+}
+
+fn user(text: &str) -> AgentMessage {
+    AgentMessage {
+        role: Role::User,
+        content: Content::Text(text.into()),
+    }
+}
+
+fn blocks(role: Role, blocks: Vec<Block>) -> AgentMessage {
+    AgentMessage {
+        role,
+        content: Content::Blocks(blocks),
+    }
+}
+
+fn text(text: &str) -> Block {
+    Block::Text { text: text.into() }
+}
+
+fn call(id: &str, input: Value) -> Block {
+    Block::ToolUse {
+        id: id.into(),
+        name: "f".into(),
+        input,
+    }
+}
+
+fn result(id: &str, content: Value, is_error: bool) -> Block {
+    Block::ToolResult {
+        tool_use_id: id.into(),
+        content,
+        is_error,
+    }
+}
+
+struct XorShift(u64);
+
+impl XorShift {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn cuts<'a>(&mut self, mut bytes: &'a [u8]) -> Vec<&'a [u8]> {
+        let mut pushes = Vec::new();
+        while !bytes.is_empty() {
+            let longest = if self.next().is_multiple_of(3) { 4 } else { 400 };
+            let at = usize::try_from(self.next() % longest).unwrap().min(bytes.len());
+            let (push, rest) = bytes.split_at(at);
+            pushes.push(push);
+            bytes = rest;
+        }
+        pushes
+    }
+}
