@@ -9,7 +9,7 @@ CREATE TABLE sessions (
   created_at INTEGER NOT NULL,
   last_message_at INTEGER NOT NULL,
   seq INTEGER NOT NULL, -- the position of the thread's log that this row reflects
-  life INTEGER NOT NULL
+  epoch INTEGER NOT NULL -- names this life of the log
 ) STRICT;
 
 CREATE INDEX sessions_by_last_message ON sessions (last_message_at DESC, id);

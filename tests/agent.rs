@@ -3,12 +3,7 @@
 //! A stream of the corpus is a pair of files in `tests/corpus`: `name.sse` holds the bytes of the body and
 //! `name.json` the events expected of them, where `says` is a part of a failure's message.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 #[path = "agent/echo.rs"]
 mod echo;
@@ -63,11 +58,7 @@ fn a_stream_that_ends_anywhere_ends_once_and_with_a_beginning_of_its_text() {
         let text = text_of(&fold(&[&case.body]));
         for end in 0..case.body.len() {
             let events = fold(&[&case.body[..end]]);
-            assert!(
-                text.starts_with(&text_of(&events)),
-                "{} cut at {end}: {events:?}",
-                case.name
-            );
+            assert!(text.starts_with(&text_of(&events)), "{} cut at {end}: {events:?}", case.name);
         }
     }
 }
@@ -103,19 +94,10 @@ proptest! {
 #[test]
 fn all_text_of_one_push_is_one_event() {
     let mut completion = Completion::new();
-    let body = [
-        delta(&json!({"content": "a"})),
-        delta(&json!({"content": "b"})),
-        delta(&json!({"content": "c"})),
-    ];
-    assert_eq!(
-        completion.push(body.concat().as_bytes()),
-        [AgentEvent::Text("abc".into())]
-    );
-    assert_eq!(
-        completion.push(delta(&json!({"content": "d"})).as_bytes()),
-        [AgentEvent::Text("d".into())]
-    );
+    let body =
+        [delta(&json!({"content": "a"})), delta(&json!({"content": "b"})), delta(&json!({"content": "c"}))];
+    assert_eq!(completion.push(body.concat().as_bytes()), [AgentEvent::Text("abc".into())]);
+    assert_eq!(completion.push(delta(&json!({"content": "d"})).as_bytes()), [AgentEvent::Text("d".into())]);
 }
 
 #[test]
@@ -128,11 +110,7 @@ fn a_block_parts_the_text_of_one_push() {
     let thinking = Block::Thinking { text: "hm".into() };
     assert_eq!(
         Completion::new().push(body.concat().as_bytes()),
-        [
-            AgentEvent::Text("a".into()),
-            AgentEvent::Block(thinking),
-            AgentEvent::Text("b".into())
-        ]
+        [AgentEvent::Text("a".into()), AgentEvent::Block(thinking), AgentEvent::Text("b".into())]
     );
 }
 
@@ -143,10 +121,7 @@ fn thinking_is_delivered_with_the_first_text_after_it() {
     assert_eq!(completion.push(delta(&json!({"reasoning": "m"})).as_bytes()), []);
     let events = completion.push(delta(&json!({"content": "So"})).as_bytes());
     let thinking = Block::Thinking { text: "hm".into() };
-    assert_eq!(
-        events,
-        [AgentEvent::Block(thinking), AgentEvent::Text("So".into())]
-    );
+    assert_eq!(events, [AgentEvent::Block(thinking), AgentEvent::Text("So".into())]);
 }
 
 #[test]
@@ -154,15 +129,8 @@ fn a_whole_tool_call_is_delivered_when_the_next_one_begins() {
     let call = |index: u64, id: &str| json!({"tool_calls": [{"index": index, "id": id, "function": {"name": "f", "arguments": "{}"}}]});
     let mut completion = Completion::new();
     assert_eq!(completion.push(delta(&call(0, "a")).as_bytes()), []);
-    let block = Block::ToolUse {
-        id: "a".into(),
-        name: "f".into(),
-        input: json!({}),
-    };
-    assert_eq!(
-        completion.push(delta(&call(1, "b")).as_bytes()),
-        [AgentEvent::Block(block)]
-    );
+    let block = Block::ToolUse { id: "a".into(), name: "f".into(), input: json!({}) };
+    assert_eq!(completion.push(delta(&call(1, "b")).as_bytes()), [AgentEvent::Block(block)]);
 }
 
 #[test]
@@ -181,27 +149,17 @@ fn a_failure_from_outside_delivers_what_was_gathered_and_counts_the_tokens() {
     completion.push(delta(&json!({"content": "So"})).as_bytes());
     completion.push(delta(&json!({"reasoning": "hm"})).as_bytes());
     let events = completion.fail(openai::timeout_failure(30_000));
-    let [
-        AgentEvent::Block(Block::Thinking { text }),
-        AgentEvent::Failed(failed),
-    ] = &events[..]
-    else {
+    let [AgentEvent::Block(Block::Thinking { text }), AgentEvent::Failed(failed)] = &events[..] else {
         panic!("{events:?}");
     };
-    assert_eq!(
-        (text.as_str(), failed.tokens_used, failed.error.code),
-        ("hm", 1, ErrorCode::AgentTimeout)
-    );
+    assert_eq!((text.as_str(), failed.tokens_used, failed.error.code), ("hm", 1, ErrorCode::AgentTimeout));
 }
 
 #[test]
 fn an_answer_that_only_lacks_the_end_of_its_body_outlives_a_failure_from_outside() {
     let mut completion = Completion::new();
     completion.push(b"data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n");
-    assert!(matches!(
-        completion.fail(openai::timeout_failure(1))[..],
-        [AgentEvent::Finished(_)]
-    ));
+    assert!(matches!(completion.fail(openai::timeout_failure(1))[..], [AgentEvent::Finished(_)]));
 }
 
 // Limits.
@@ -215,10 +173,7 @@ fn thinking_as_large_as_an_answer_may_be_is_kept_and_a_byte_more_fails() {
     assert_eq!(push_half(&mut completion), []);
     assert_eq!(push_half(&mut completion), []);
     let events = completion.push(delta(&json!({"reasoning": "x"})).as_bytes());
-    assert!(
-        matches!(&events[..], [AgentEvent::Failed(failed)] if !failed.error.retryable),
-        "{events:?}"
-    );
+    assert!(matches!(&events[..], [AgentEvent::Failed(failed)] if !failed.error.retryable), "{events:?}");
 }
 
 #[test]
@@ -251,10 +206,7 @@ struct Case {
 
 fn corpus() -> Vec<Case> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
-    let mut paths: Vec<_> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     let cases: Vec<Case> = paths
         .iter()
@@ -274,9 +226,8 @@ fn fold(pushes: &[&[u8]]) -> Vec<AgentEvent> {
     let mut completion = Completion::new();
     let mut folded: Vec<AgentEvent> = Vec::new();
     let mut take = |events: Vec<AgentEvent>| {
-        let texts = events
-            .windows(2)
-            .filter(|pair| matches!(pair, [AgentEvent::Text(_), AgentEvent::Text(_)]));
+        let texts =
+            events.windows(2).filter(|pair| matches!(pair, [AgentEvent::Text(_), AgentEvent::Text(_)]));
         assert_eq!(texts.count(), 0, "one push brought two texts in a row");
         for event in events {
             match (folded.last_mut(), event) {
@@ -329,42 +280,25 @@ fn show(event: &AgentEvent) -> Value {
 
 fn text_of(events: &[AgentEvent]) -> String {
     let text = |event: &AgentEvent| {
-        if let AgentEvent::Text(text) = event {
-            Some(text.clone())
-        } else {
-            None
-        }
+        if let AgentEvent::Text(text) = event { Some(text.clone()) } else { None }
     };
     events.iter().filter_map(text).collect()
 }
 
 fn delta(delta: &Value) -> String {
-    format!(
-        "data: {}\n\n",
-        json!({"model": "m", "choices": [{"index": 0, "delta": delta}]})
-    )
+    format!("data: {}\n\n", json!({"model": "m", "choices": [{"index": 0, "delta": delta}]}))
 }
 
 fn request(messages: Vec<AgentMessage>) -> AgentRequest {
-    AgentRequest {
-        request_id: "r1".into(),
-        permission_mode: PermissionMode::Plan,
-        messages,
-    }
+    AgentRequest { request_id: "r1".into(), permission_mode: PermissionMode::Plan, messages }
 }
 
 fn user(text: &str) -> AgentMessage {
-    AgentMessage {
-        role: Role::User,
-        content: Content::Text(text.into()),
-    }
+    AgentMessage { role: Role::User, content: Content::Text(text.into()) }
 }
 
 fn blocks(role: Role, blocks: Vec<Block>) -> AgentMessage {
-    AgentMessage {
-        role,
-        content: Content::Blocks(blocks),
-    }
+    AgentMessage { role, content: Content::Blocks(blocks) }
 }
 
 fn text(text: &str) -> Block {
@@ -372,19 +306,11 @@ fn text(text: &str) -> Block {
 }
 
 fn call(id: &str, input: Value) -> Block {
-    Block::ToolUse {
-        id: id.into(),
-        name: "f".into(),
-        input,
-    }
+    Block::ToolUse { id: id.into(), name: "f".into(), input }
 }
 
 fn result(id: &str, content: Value, is_error: bool) -> Block {
-    Block::ToolResult {
-        tool_use_id: id.into(),
-        content,
-        is_error,
-    }
+    Block::ToolResult { tool_use_id: id.into(), content, is_error }
 }
 
 struct XorShift(u64);

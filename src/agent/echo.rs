@@ -6,12 +6,7 @@ use crate::protocol::Content;
 /// What is said back: the text of the user's own message. Its other blocks are not echoed.
 #[must_use]
 pub fn answer(request: &AgentRequest) -> String {
-    request
-        .messages
-        .last()
-        .map(|message| &message.content)
-        .map(Content::text)
-        .unwrap_or_default()
+    request.messages.last().map(|message| &message.content).map(Content::text).unwrap_or_default()
 }
 
 /// The text word by word, each with the white space after it; the first one with that before it, too.

@@ -111,11 +111,7 @@ impl Parser {
             return Err(TooLong);
         }
         let first = !mem::replace(&mut self.past_first_line, true);
-        let line = if first {
-            line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)
-        } else {
-            line
-        };
+        let line = if first { line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line) } else { line };
         if line.is_empty() {
             self.end_event(fresh, on_data);
         } else if let Some(value) = data_value(line) {
@@ -148,11 +144,7 @@ impl Parser {
             }
             None => self.data.insert(value.to_vec()),
         };
-        if data.len() > EVENT_BYTES_MAX {
-            Err(TooLong)
-        } else {
-            Ok(())
-        }
+        if data.len() > EVENT_BYTES_MAX { Err(TooLong) } else { Ok(()) }
     }
 }
 

@@ -7,15 +7,8 @@ use super::{blocks, call, request, result, text, user};
 
 #[test]
 fn the_echo_says_the_users_last_text_and_no_other_block() {
-    let message = blocks(
-        Role::User,
-        vec![
-            text("a "),
-            call("c", json!({})),
-            result("c", json!("r"), false),
-            text("b"),
-        ],
-    );
+    let message =
+        blocks(Role::User, vec![text("a "), call("c", json!({})), result("c", json!("r"), false), text("b")]);
     assert_eq!(echo::answer(&request(vec![user("before"), message])), "a b");
     assert_eq!(echo::answer(&request(vec![])), "");
 }
@@ -39,10 +32,7 @@ fn the_echo_goes_word_by_word() {
 fn the_echos_figures_are_its_pieces() {
     let finished = echo::finished(3);
     assert_eq!(finished.tokens_used, 3);
-    assert_eq!(
-        (finished.model.as_deref(), finished.finish_reason.as_deref()),
-        (Some("echo"), Some("stop"))
-    );
+    assert_eq!((finished.model.as_deref(), finished.finish_reason.as_deref()), (Some("echo"), Some("stop")));
 }
 
 proptest! {

@@ -12,13 +12,7 @@ fn http_statuses_are_told_apart() {
             false,
             "answered 400: Invalid 'messages'",
         ),
-        (
-            401,
-            None,
-            r#"{"error":{"message":"Incorrect key: hunter2"}}"#,
-            false,
-            "check AGENT_API_KEY",
-        ),
+        (401, None, r#"{"error":{"message":"Incorrect key: hunter2"}}"#, false, "check AGENT_API_KEY"),
         (403, None, "", false, "check AGENT_API_KEY"),
         (
             402,
@@ -34,43 +28,13 @@ fn http_statuses_are_told_apart() {
             false,
             "AGENT_MODEL: The model `x`",
         ),
-        (
-            404,
-            None,
-            "<html>Not found</html>",
-            false,
-            "check AGENT_BASE_URL and AGENT_MODEL",
-        ),
+        (404, None, "<html>Not found</html>", false, "check AGENT_BASE_URL and AGENT_MODEL"),
         (408, None, "", true, "answered 408"),
-        (
-            422,
-            None,
-            r#"{"detail":[{"msg":"field required"}]}"#,
-            false,
-            "field required",
-        ),
-        (
-            429,
-            Some("20"),
-            r#"{"error":{"message":"Slow down"}}"#,
-            true,
-            "retry after 20 s: Slow down",
-        ),
-        (
-            429,
-            Some("Wed, 21 Oct 2026 07:28:00 GMT"),
-            "",
-            true,
-            "retry later",
-        ),
+        (422, None, r#"{"detail":[{"msg":"field required"}]}"#, false, "field required"),
+        (429, Some("20"), r#"{"error":{"message":"Slow down"}}"#, true, "retry after 20 s: Slow down"),
+        (429, Some("Wed, 21 Oct 2026 07:28:00 GMT"), "", true, "retry later"),
         (429, None, "", true, "retry later"),
-        (
-            500,
-            None,
-            "upstream connect error",
-            true,
-            "answered 500: upstream connect error",
-        ),
+        (500, None, "upstream connect error", true, "answered 500: upstream connect error"),
         (502, None, "<html>", true, "answered 502"),
         (503, None, "\u{1b}[31mbusy\u{7}", true, "answered 503: [31mbusy"),
         (
@@ -85,20 +49,13 @@ fn http_statuses_are_told_apart() {
     ];
     for (status, retry_after, body, retryable, says) in cases {
         let Failed { error, tokens_used } = openai::http_failure(*status, *retry_after, body.as_bytes());
-        assert!(
-            error.message.contains(says),
-            "{status}: {:?} does not say {says:?}",
-            error.message
-        );
+        assert!(error.message.contains(says), "{status}: {:?} does not say {says:?}", error.message);
         assert_eq!(
             (error.code, error.retryable, tokens_used),
             (ErrorCode::AgentError, *retryable, 0),
             "{status}"
         );
-        assert!(
-            !error.message.contains("hunter2") && !error.message.contains(char::is_control),
-            "{error:?}"
-        );
+        assert!(!error.message.contains("hunter2") && !error.message.contains(char::is_control), "{error:?}");
     }
 }
 
@@ -113,23 +70,12 @@ fn no_message_carries_a_key_a_path_or_a_stack() {
         "0123456789abcdef0123456789abcdef",
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
     ];
-    let frames = [
-        "{}",
-        "key {} is bad",
-        "key=\"{}\".",
-        "({})",
-        "https://host/v1?key={}&x",
-        "Authorization:Bearer-{}",
-    ];
+    let frames =
+        ["{}", "key {} is bad", "key=\"{}\".", "({})", "https://host/v1?key={}&x", "Authorization:Bearer-{}"];
     for secret in secrets {
         for frame in frames {
-            let said = openai::http_failure(400, None, frame.replace("{}", secret).as_bytes())
-                .error
-                .message;
-            assert!(
-                !said.contains(secret) && said.contains("[redacted]"),
-                "{frame} of {secret}: {said}"
-            );
+            let said = openai::http_failure(400, None, frame.replace("{}", secret).as_bytes()).error.message;
+            assert!(!said.contains(secret) && said.contains("[redacted]"), "{frame} of {secret}: {said}");
         }
     }
     let said = |body: &str| openai::http_failure(500, None, body.as_bytes()).error.message;
@@ -137,29 +83,16 @@ fn no_message_carries_a_key_a_path_or_a_stack() {
         said("Bearer abc.def was refused"),
         "the model endpoint answered 500: Bearer [redacted] was refused"
     );
-    assert_eq!(
-        said("no /etc/model/key.pem"),
-        "the model endpoint answered 500: no [path]"
-    );
-    assert_eq!(
-        said("Oops\n  at f (a.js:1)"),
-        "the model endpoint answered 500: Oops"
-    );
+    assert_eq!(said("no /etc/model/key.pem"), "the model endpoint answered 500: no [path]");
+    assert_eq!(said("Oops\n  at f (a.js:1)"), "the model endpoint answered 500: Oops");
     let harmless =
         "see https://platform.openai.com/docs for task-force meta-llama/Llama-3.3-70B-Instruct-Turbo";
-    assert_eq!(
-        said(harmless),
-        format!("the model endpoint answered 500: {harmless}")
-    );
+    assert_eq!(said(harmless), format!("the model endpoint answered 500: {harmless}"));
 }
 
 #[test]
 fn a_quote_is_cut_at_its_limit() {
-    let said = |chars: usize| {
-        openai::http_failure(500, None, "ä".repeat(chars).as_bytes())
-            .error
-            .message
-    };
+    let said = |chars: usize| openai::http_failure(500, None, "ä".repeat(chars).as_bytes()).error.message;
     let quoted = |chars: usize| said(chars).chars().filter(|c| *c == 'ä').count();
     assert_eq!(quoted(QUOTE_CHARS_MAX), QUOTE_CHARS_MAX);
     assert_eq!(quoted(QUOTE_CHARS_MAX + 1), QUOTE_CHARS_MAX - 1);
@@ -172,8 +105,5 @@ fn a_timeout_and_an_unreachable_endpoint_are_retryable() {
     assert_eq!((timeout.code, timeout.retryable), (ErrorCode::AgentTimeout, true));
     assert!(timeout.message.contains("60000 ms"));
     let unreachable = openai::unreachable_failure().error;
-    assert_eq!(
-        (unreachable.code, unreachable.retryable),
-        (ErrorCode::AgentError, true)
-    );
+    assert_eq!((unreachable.code, unreachable.retryable), (ErrorCode::AgentError, true));
 }

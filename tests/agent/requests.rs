@@ -24,10 +24,7 @@ fn a_request_streams_reports_usage_and_begins_with_the_system_prompt() {
             "stream_options": {"include_usage": true},
         })
     );
-    assert_eq!(
-        messages_of(Some(""), vec![user("Hi")]),
-        json!([{"role": "user", "content": "Hi"}])
-    );
+    assert_eq!(messages_of(Some(""), vec![user("Hi")]), json!([{"role": "user", "content": "Hi"}]));
 }
 
 #[test]
@@ -49,11 +46,7 @@ fn tool_calls_and_their_results_take_the_roles_openai_has_for_them() {
             vec![
                 text("There you go"),
                 result("b", json!("no such city"), true),
-                result(
-                    "a",
-                    json!([{"type": "text", "text": "sun"}, {"type": "text", "text": "ny"}]),
-                    false,
-                ),
+                result("a", json!([{"type": "text", "text": "sun"}, {"type": "text", "text": "ny"}]), false),
             ],
         ),
     ];
@@ -76,12 +69,7 @@ fn tool_calls_and_their_results_take_the_roles_openai_has_for_them() {
 fn an_agents_own_tool_results_part_its_message() {
     let message = blocks(
         Role::Assistant,
-        vec![
-            text("Looking."),
-            call("a", json!({})),
-            result("a", json!([1, 2]), false),
-            text("It is two."),
-        ],
+        vec![text("Looking."), call("a", json!({})), result("a", json!([1, 2]), false), text("It is two.")],
     );
     let call = json!({"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}});
     assert_eq!(
@@ -96,10 +84,7 @@ fn an_agents_own_tool_results_part_its_message() {
 
 #[test]
 fn a_call_that_nobody_answered_is_answered_before_anything_else_is_said() {
-    let messages = vec![
-        blocks(Role::Assistant, vec![call("a", json!({}))]),
-        user("Never mind"),
-    ];
+    let messages = vec![blocks(Role::Assistant, vec![call("a", json!({}))]), user("Never mind")];
     let call = json!({"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}});
     assert_eq!(
         messages_of(None, messages),
@@ -113,14 +98,8 @@ fn a_call_that_nobody_answered_is_answered_before_anything_else_is_said() {
 
 #[test]
 fn a_result_whose_call_is_gone_is_told_in_the_users_words() {
-    let message = blocks(
-        Role::User,
-        vec![result("gone", json!("42"), false), text("What is it?")],
-    );
-    assert_eq!(
-        messages_of(None, vec![message]),
-        json!([{"role": "user", "content": "42\n\nWhat is it?"}])
-    );
+    let message = blocks(Role::User, vec![result("gone", json!("42"), false), text("What is it?")]);
+    assert_eq!(messages_of(None, vec![message]), json!([{"role": "user", "content": "42\n\nWhat is it?"}]));
 }
 
 #[test]
@@ -169,15 +148,8 @@ proptest! {
 
 #[test]
 fn the_endpoint_takes_a_base_with_or_without_a_slash() {
-    for base in [
-        "https://api.openai.com/v1",
-        "https://api.openai.com/v1/",
-        " https://api.openai.com/v1// ",
-    ] {
-        assert_eq!(
-            openai::endpoint(base),
-            "https://api.openai.com/v1/chat/completions"
-        );
+    for base in ["https://api.openai.com/v1", "https://api.openai.com/v1/", " https://api.openai.com/v1// "] {
+        assert_eq!(openai::endpoint(base), "https://api.openai.com/v1/chat/completions");
     }
 }
 
@@ -186,10 +158,7 @@ fn the_headers_tell_the_request_id_and_the_permission_mode() {
     let request = request(vec![]);
     assert_eq!(
         openai::headers(&request),
-        [
-            ("x-bobbin-request-id", "r1"),
-            ("x-bobbin-permission-mode", "plan")
-        ]
+        [("x-bobbin-request-id", "r1"), ("x-bobbin-permission-mode", "plan")]
     );
 }
 
@@ -199,10 +168,7 @@ fn messages_of(system_prompt: Option<&str>, messages: Vec<AgentMessage>) -> Valu
 }
 
 fn assistant(text: &str) -> AgentMessage {
-    AgentMessage {
-        role: Role::Assistant,
-        content: Content::Text(text.into()),
-    }
+    AgentMessage { role: Role::Assistant, content: Content::Text(text.into()) }
 }
 
 fn any_history() -> impl Strategy<Value = Vec<AgentMessage>> {

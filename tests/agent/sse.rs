@@ -35,11 +35,7 @@ fn server_sent_events_are_read_as_the_html_standard_has_them() {
         assert_eq!(events_of(&single), Ok(owned(expected)), "{shown:?} byte by byte");
         for cut in 0..bytes.len() {
             let (head, tail) = bytes.split_at(cut);
-            assert_eq!(
-                events_of(&[head, b"", tail]),
-                Ok(owned(expected)),
-                "{shown:?} cut at {cut}"
-            );
+            assert_eq!(events_of(&[head, b"", tail]), Ok(owned(expected)), "{shown:?} cut at {cut}");
         }
     }
 }
@@ -53,10 +49,7 @@ fn a_line_may_be_as_long_as_the_limit_and_no_longer_however_it_is_cut() {
     for size in [usize::MAX, 65_536, 4_097] {
         let events = events_of(&ended.chunks(size).collect::<Vec<_>>());
         assert_eq!(events.map(|events| events[0].len()), Ok(sse::EVENT_BYTES_MAX - 5));
-        assert_eq!(
-            events_of(&longer.chunks(size).collect::<Vec<_>>()),
-            Err(sse::TooLong)
-        );
+        assert_eq!(events_of(&longer.chunks(size).collect::<Vec<_>>()), Err(sse::TooLong));
     }
 }
 
@@ -65,10 +58,7 @@ fn an_event_of_many_lines_may_be_as_long_as_the_limit_and_no_longer() {
     let mut line = b"data:".to_vec();
     line.resize(line.len() + sse::EVENT_BYTES_MAX / 2, b'x');
     let body = [&line[..], b"\n", &line[..line.len() - 1], b"\n\n"].concat();
-    assert_eq!(
-        events_of(&[&body]).map(|events| events[0].len()),
-        Ok(sse::EVENT_BYTES_MAX)
-    );
+    assert_eq!(events_of(&[&body]).map(|events| events[0].len()), Ok(sse::EVENT_BYTES_MAX));
     let body = [&line[..], b"\n", &line, b"\n\n"].concat();
     assert_eq!(events_of(&[&body]), Err(sse::TooLong));
 }
@@ -78,14 +68,8 @@ fn a_parser_that_has_stopped_says_so_ever_after() {
     let mut parser = sse::Parser::default();
     let long = vec![b'x'; sse::EVENT_BYTES_MAX + 1];
     assert_eq!(parser.push(&long, |_| ()), Err(sse::TooLong));
-    assert_eq!(
-        parser.push(b"\n\ndata: a\n\n", |_| panic!("an event after the stop")),
-        Err(sse::TooLong)
-    );
-    assert_eq!(
-        parser.finish(|_| panic!("an event after the stop")),
-        Err(sse::TooLong)
-    );
+    assert_eq!(parser.push(b"\n\ndata: a\n\n", |_| panic!("an event after the stop")), Err(sse::TooLong));
+    assert_eq!(parser.finish(|_| panic!("an event after the stop")), Err(sse::TooLong));
 }
 
 fn events_of(pushes: &[&[u8]]) -> Result<Vec<String>, sse::TooLong> {

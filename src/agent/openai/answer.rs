@@ -144,10 +144,7 @@ impl Answer {
             self.deliver_whole_calls(out);
             self.thinking.push_str(thinking);
         }
-        for text in [&*delta.content, &*delta.refusal]
-            .into_iter()
-            .filter(|text| !text.is_empty())
-        {
+        for text in [&*delta.content, &*delta.refusal].into_iter().filter(|text| !text.is_empty()) {
             self.deliver_thinking(out);
             self.deliver_whole_calls(out);
             self.text_deltas = self.text_deltas.saturating_add(1);
@@ -190,10 +187,7 @@ impl Answer {
         self.deliver_whole_calls(out);
         self.deliver_thinking(out);
         self.over = true;
-        out.push(AgentEvent::Failed(Failed {
-            error,
-            tokens_used: self.tokens_used(),
-        }));
+        out.push(AgentEvent::Failed(Failed { error, tokens_used: self.tokens_used() }));
     }
 
     fn deliver_thinking(&mut self, out: &mut Vec<AgentEvent>) {

@@ -39,10 +39,7 @@ impl Calls {
     /// [Ollama]: https://github.com/ollama/ollama/issues/15457
     /// [Gemini]: https://github.com/openai/openai-python/issues/2806
     pub(super) fn begins(&self, fragment: &Fragment) -> bool {
-        let has_name = fragment
-            .function
-            .as_ref()
-            .is_some_and(|function| !function.name.is_empty());
+        let has_name = fragment.function.as_ref().is_some_and(|function| !function.name.is_empty());
         let Some(call) = self.position(fragment).and_then(|at| self.calls.get(at)) else {
             return has_name || !fragment.id.is_empty();
         };
@@ -85,12 +82,7 @@ impl Calls {
     /// Delivers the calls whose arguments are a whole JSON object, which nothing can continue, up to the
     /// first call that may go on.
     pub(super) fn take_whole(&mut self, mut deliver: impl FnMut(Block)) {
-        for (at, call) in self
-            .calls
-            .iter_mut()
-            .enumerate()
-            .filter(|(_, call)| !call.delivered)
-        {
+        for (at, call) in self.calls.iter_mut().enumerate().filter(|(_, call)| !call.delivered) {
             let Ok(object) = serde_json::from_str::<Map<String, Value>>(&call.arguments) else {
                 return;
             };
@@ -101,12 +93,7 @@ impl Calls {
 
     /// Delivers the calls that are left, as their end has come.
     pub(super) fn take_all(&mut self, mut deliver: impl FnMut(Block)) {
-        for (at, call) in self
-            .calls
-            .iter_mut()
-            .enumerate()
-            .filter(|(_, call)| !call.delivered)
-        {
+        for (at, call) in self.calls.iter_mut().enumerate().filter(|(_, call)| !call.delivered) {
             let input = input(&call.arguments);
             deliver(call.finish(at, input));
         }
@@ -124,26 +111,15 @@ impl Calls {
 
 impl Call {
     fn bytes(&self) -> usize {
-        self.id
-            .len()
-            .saturating_add(self.name.len())
-            .saturating_add(self.arguments.len())
+        self.id.len().saturating_add(self.name.len()).saturating_add(self.arguments.len())
     }
 
     /// `at` is the call's place in the answer, which names it if the server did not.
     fn finish(&mut self, at: usize, input: Value) -> Block {
         self.delivered = true;
         self.arguments = String::new();
-        let id = if self.id.is_empty() {
-            format!("call_{at}")
-        } else {
-            self.id.clone()
-        };
-        Block::ToolUse {
-            id,
-            name: self.name.clone(),
-            input,
-        }
+        let id = if self.id.is_empty() { format!("call_{at}") } else { self.id.clone() };
+        Block::ToolUse { id, name: self.name.clone(), input }
     }
 }
 

@@ -83,11 +83,7 @@ pub(super) struct Text<'a>(Cow<'a, str>);
 
 impl Delta<'_> {
     pub(super) fn thinking(&self) -> &str {
-        if self.reasoning_content.is_empty() {
-            &self.reasoning
-        } else {
-            &self.reasoning_content
-        }
+        if self.reasoning_content.is_empty() { &self.reasoning } else { &self.reasoning_content }
     }
 }
 

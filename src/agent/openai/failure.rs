@@ -31,23 +31,15 @@ pub fn http_failure(status: u16, retry_after: Option<&str>, body: &[u8]) -> Fail
     let quoted = || {
         let text = String::from_utf8_lossy(body);
         let said = Reported::read(&text).map_or_else(|| plain(&text), |reported| reported.message);
-        if said.is_empty() {
-            said
-        } else {
-            format!(": {}", quote(&said))
-        }
+        if said.is_empty() { said } else { format!(": {}", quote(&said)) }
     };
     let message = match status {
         401 | 403 => REFUSED.to_owned(),
-        404 => format!(
-            "the model endpoint answered 404, check AGENT_BASE_URL and AGENT_MODEL{}",
-            quoted()
-        ),
+        404 => format!("the model endpoint answered 404, check AGENT_BASE_URL and AGENT_MODEL{}", quoted()),
         429 => match retry_after.and_then(|seconds| seconds.trim().parse::<u32>().ok()) {
-            Some(seconds) => format!(
-                "the model endpoint is rate limiting, retry after {seconds} s{}",
-                quoted()
-            ),
+            Some(seconds) => {
+                format!("the model endpoint is rate limiting, retry after {seconds} s{}", quoted())
+            }
             None => format!("the model endpoint is rate limiting, retry later{}", quoted()),
         },
         300..=399 => format!("the model endpoint answered {status}, a redirect: check AGENT_BASE_URL"),
@@ -132,11 +124,7 @@ impl Reported {
             }
             _ => return None,
         };
-        let labels = || {
-            ["type", "code", "status"]
-                .into_iter()
-                .filter_map(|name| error.get(name))
-        };
+        let labels = || ["type", "code", "status"].into_iter().filter_map(|name| error.get(name));
         let status = labels().find_map(|label| {
             let number = label.as_u64().or_else(|| label.as_str()?.parse().ok())?;
             (400..600).contains(&number).then_some(number)
@@ -146,11 +134,7 @@ impl Reported {
             words.push('\n');
             words.push_str(&label.to_lowercase());
         }
-        Some(Reported {
-            message,
-            status,
-            words,
-        })
+        Some(Reported { message, status, words })
     }
 
     pub(super) fn error(&self) -> ErrorBody {
@@ -168,10 +152,7 @@ impl Reported {
 }
 
 fn failed(error: ErrorBody) -> Failed {
-    Failed {
-        error,
-        tokens_used: 0,
-    }
+    Failed { error, tokens_used: 0 }
 }
 
 fn passes(status: u64) -> bool {
@@ -181,11 +162,7 @@ fn passes(status: u64) -> bool {
 /// A body worth quoting though it is no JSON; a web page is not.
 fn plain(text: &str) -> String {
     let text = text.trim();
-    if text.starts_with(['<', '{', '[']) {
-        String::new()
-    } else {
-        text.to_owned()
-    }
+    if text.starts_with(['<', '{', '[']) { String::new() } else { text.to_owned() }
 }
 
 fn text_of(value: &Value) -> String {

@@ -7,26 +7,18 @@ const REDACTED: &str = "[redacted]";
 const PATH: &str = "[path]";
 /// How keys begin: OpenAI and those who copied it, Stripe-like, Groq, xAI, Google, Hugging Face, NVIDIA,
 /// Replicate, Perplexity, and any JSON Web Token.
-const KEY_BEGINNINGS: [&str; 11] = [
-    "sk-", "sk_", "pk-", "gsk_", "xai-", "AIza", "hf_", "nvapi-", "r8_", "pplx-", "eyJ",
-];
+const KEY_BEGINNINGS: [&str; 11] =
+    ["sk-", "sk_", "pk-", "gsk_", "xai-", "AIza", "hf_", "nvapi-", "r8_", "pplx-", "eyJ"];
 /// Letters and digits in one run, mixed, from which on it is taken for a key: Azure's are 32 hex digits.
 const BARE_KEY_CHARS_MIN: usize = 32;
 
 /// The text's first line that is not blank, without control characters, credentials and file paths, cut
 /// to [`QUOTE_CHARS_MAX`].
 pub(super) fn quote(text: &str) -> String {
-    let line = text
-        .lines()
-        .map(str::trim)
-        .find(|line| !line.is_empty())
-        .unwrap_or_default();
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     let mut quoted = String::new();
     let mut after_bearer = false;
-    for word in line
-        .split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|word| !word.is_empty())
-    {
+    for word in line.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
         if !quoted.is_empty() {
             quoted.push(' ');
         }
@@ -42,11 +34,7 @@ pub(super) fn quote(text: &str) -> String {
         }
     }
     if quoted.chars().count() > QUOTE_CHARS_MAX {
-        quoted = quoted
-            .chars()
-            .take(QUOTE_CHARS_MAX.saturating_sub(1))
-            .chain(['…'])
-            .collect();
+        quoted = quoted.chars().take(QUOTE_CHARS_MAX.saturating_sub(1)).chain(['…']).collect();
     }
     quoted
 }
@@ -83,9 +71,7 @@ fn is_key(run: &str) -> bool {
 
 fn is_key_part(part: &str) -> bool {
     part.split(['-', '_']).any(is_bare_key)
-        || KEY_BEGINNINGS
-            .iter()
-            .any(|beginning| begins_within(part, beginning))
+        || KEY_BEGINNINGS.iter().any(|beginning| begins_within(part, beginning))
 }
 
 fn is_bare_key(part: &str) -> bool {
@@ -97,13 +83,11 @@ fn is_bare_key(part: &str) -> bool {
 /// Whether the part, or what follows a dash or underscore in it, begins so.
 fn begins_within(part: &str, beginning: &str) -> bool {
     part.match_indices(beginning).any(|(at, _)| {
-        part.get(..at)
-            .is_some_and(|before| !before.ends_with(|c: char| c.is_ascii_alphanumeric()))
+        part.get(..at).is_some_and(|before| !before.ends_with(|c: char| c.is_ascii_alphanumeric()))
     })
 }
 
 /// A file's path; an address, whose slashes stand in pairs, is none.
 fn is_path(run: &str) -> bool {
-    run.strip_prefix('/')
-        .is_some_and(|rest| !rest.starts_with('/') && rest.contains('/'))
+    run.strip_prefix('/').is_some_and(|rest| !rest.starts_with('/') && rest.contains('/'))
 }

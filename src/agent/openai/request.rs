@@ -78,12 +78,7 @@ pub fn request_body(model: &str, system_prompt: Option<&str>, request: &AgentReq
     }
     history.answer_open_calls();
     let stream_options = StreamOptions { include_usage: true };
-    let body = Body {
-        model,
-        messages: history.messages,
-        stream: true,
-        stream_options,
-    };
+    let body = Body { model, messages: history.messages, stream: true, stream_options };
     // Nothing in it can fail to serialise: every key is a string, and writing to a `String` is infallible.
     serde_json::to_string(&body).unwrap_or_default()
 }
@@ -165,20 +160,12 @@ impl<'a> History<'a> {
     /// A result whose call is not the last thing said, perhaps because the history begins after it, is
     /// told in the user's words: as a tool message it would be refused.
     fn add_result(&mut self, block: &'a Block) {
-        let Block::ToolResult {
-            tool_use_id,
-            content,
-            is_error,
-        } = block
-        else {
+        let Block::ToolResult { tool_use_id, content, is_error } = block else {
             return;
         };
         let content = result_text(content, *is_error);
         if let Some(at) = self.open_calls.iter().position(|id| id == tool_use_id) {
-            self.messages.push(Message::Tool {
-                tool_call_id: self.open_calls.remove(at),
-                content,
-            });
+            self.messages.push(Message::Tool { tool_call_id: self.open_calls.remove(at), content });
         } else {
             self.add_user(content);
         }
@@ -186,10 +173,7 @@ impl<'a> History<'a> {
 
     fn answer_open_calls(&mut self) {
         for tool_call_id in self.open_calls.drain(..) {
-            self.messages.push(Message::Tool {
-                tool_call_id,
-                content: Cow::Borrowed(UNANSWERED),
-            });
+            self.messages.push(Message::Tool { tool_call_id, content: Cow::Borrowed(UNANSWERED) });
         }
     }
 }
@@ -198,15 +182,8 @@ fn tool_call(block: &Block) -> Option<ToolCall<'_>> {
     let Block::ToolUse { id, name, input } = block else {
         return None;
     };
-    let function = Function {
-        name,
-        arguments: input.to_string(),
-    };
-    Some(ToolCall {
-        id,
-        r#type: "function",
-        function,
-    })
+    let function = Function { name, arguments: input.to_string() };
+    Some(ToolCall { id, r#type: "function", function })
 }
 
 /// OpenAI has no field for a failed call.
@@ -219,17 +196,11 @@ fn result_text(content: &Value, is_error: bool) -> Cow<'_, str> {
         },
         _ => Cow::Owned(content.to_string()),
     };
-    if is_error {
-        Cow::Owned(format!("Error: {text}"))
-    } else {
-        text
-    }
+    if is_error { Cow::Owned(format!("Error: {text}")) } else { text }
 }
 
 fn text_part(part: &Value) -> Option<&str> {
-    part.get("text")?
-        .as_str()
-        .filter(|_| part.get("type").is_some_and(|kind| kind == "text"))
+    part.get("text")?.as_str().filter(|_| part.get("type").is_some_and(|kind| kind == "text"))
 }
 
 fn joined<'a>(mut texts: impl Iterator<Item = &'a str>) -> Cow<'a, str> {

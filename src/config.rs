@@ -1,0 +1,69 @@
+//! The worker's variables, read once per object. What is not set has its default; what is not valid
+//! is refused at the edge with words.
+
+use crate::protocol::limits::CONCURRENT_TURNS_MAX;
+
+pub const ECHO_DELAY_MS: u64 = 20;
+pub const AGENT_IDLE_TIMEOUT_MS: u64 = 60_000;
+
+/// Who answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AgentKind {
+    Echo { delay_ms: u64 },
+    OpenAi(OpenAi),
+}
+
+/// An endpoint that speaks `OpenAI`'s chat completions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenAi {
+    /// Up to and with `/v1`.
+    pub base_url: String,
+    pub model: String,
+    pub api_key: Option<String>,
+    pub system_prompt: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    pub agent: AgentKind,
+    pub concurrent_turns: usize,
+    pub agent_idle_timeout_ms: u64,
+}
+
+impl Settings {
+    /// # Errors
+    /// In words: which variable is wrong, and what would be right.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let number = |name: &str, default: u64, range: std::ops::RangeInclusive<u64>| match variable(name) {
+            None => Ok(default),
+            Some(text) => {
+                text.trim().parse().ok().filter(|value| range.contains(value)).ok_or_else(|| {
+                    format!("{name} is a whole number from {} to {}", range.start(), range.end())
+                })
+            }
+        };
+        let agent = match variable("AGENT").as_deref() {
+            None | Some("echo") => AgentKind::Echo { delay_ms: number("ECHO_DELAY_MS", ECHO_DELAY_MS, 0..=60_000)? },
+            Some("openai") => AgentKind::OpenAi(OpenAi {
+                base_url: variable("AGENT_BASE_URL").filter(|url| is_http(url)).ok_or(
+                    "AGENT=openai needs AGENT_BASE_URL, the endpoint's address up to and with /v1, starting with http:// or https://",
+                )?,
+                model: variable("AGENT_MODEL").ok_or("AGENT=openai needs AGENT_MODEL, the name of a model")?,
+                api_key: variable("AGENT_API_KEY"),
+                system_prompt: variable("AGENT_SYSTEM_PROMPT"),
+            }),
+            Some(_) => return Err("AGENT is echo or openai".into()),
+        };
+        let turns_max = CONCURRENT_TURNS_MAX as u64;
+        Ok(Settings {
+            agent,
+            concurrent_turns: usize::try_from(number("CONCURRENT_TURNS", 1, 1..=turns_max)?).unwrap_or(1),
+            agent_idle_timeout_ms: number("AGENT_IDLE_TIMEOUT_MS", AGENT_IDLE_TIMEOUT_MS, 1..=3_600_000)?,
+        })
+    }
+}
+
+fn is_http(url: &str) -> bool {
+    url.starts_with("http://") || url.starts_with("https://")
+}

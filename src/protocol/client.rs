@@ -1,0 +1,209 @@
+//! Frames from clients.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::limits::{
+    BLOCKS_MAX, MESSAGE_BYTES_MAX, REQUEST_ID_CHARS_MAX, SESSION_ID_CHARS_MAX, TITLE_CHARS_MAX,
+};
+use super::{Block, Content, ErrorBody, ErrorCode, PermissionMode};
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClientFrame {
+    Message { request_id: String, content: Content, thread_id: Option<String> },
+    Cancel { request_id: Option<String> },
+    SessionSync { cursor: Option<String> },
+    SessionUpdate(SessionUpdate),
+    Ping,
+}
+
+/// A change of the session, by frame or by HTTP.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SessionUpdate {
+    /// `Some(None)` takes the title away: the first message's preview stands in its place.
+    pub title: Option<Option<String>>,
+    pub permission_mode: Option<PermissionMode>,
+}
+
+/// Why a frame was not taken, and which turn it spoke of, if that could be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub request_id: Option<String>,
+    pub error: ErrorBody,
+}
+
+/// 1 to 128 of `A-Z a-z 0-9 _ -`.
+#[must_use]
+pub fn is_session_id(id: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    (1..=SESSION_ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(allowed)
+}
+
+/// 1 to 128 printable ASCII characters.
+#[must_use]
+pub fn is_request_id(id: &str) -> bool {
+    (1..=REQUEST_ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+}
+
+impl ClientFrame {
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        match self {
+            ClientFrame::Message { request_id, .. } => Some(request_id),
+            ClientFrame::Cancel { request_id } => request_id.as_deref(),
+            ClientFrame::SessionSync { .. } | ClientFrame::SessionUpdate(_) | ClientFrame::Ping => None,
+        }
+    }
+
+    /// # Errors
+    /// `INVALID_MESSAGE` or `MESSAGE_TOO_LARGE`, with what was wrong and what would be right.
+    pub fn parse(text: &str) -> Result<Self, Refusal> {
+        if text.len() > MESSAGE_BYTES_MAX {
+            return Err(Refusal { request_id: request_id_of_large(text), error: too_large(text.len()) });
+        }
+        let value: Value = serde_json::from_str(text)
+            .map_err(|_| invalid("the frame is not JSON; send one JSON object per text frame"))?;
+        let Value::Object(mut fields) = value else {
+            return Err(invalid("the frame is not a JSON object; send for example {\"type\":\"ping\"}"));
+        };
+        let request_id = readable_request_id(&fields);
+        parse_fields(&mut fields).map_err(|message| Refusal { request_id, ..invalid(&message) })
+    }
+}
+
+impl SessionUpdate {
+    /// # Errors
+    /// In words: what was wrong and what would be right.
+    pub fn from_fields(fields: &Map<String, Value>) -> Result<Self, String> {
+        let update = SessionUpdate {
+            title: fields.get("title").map(title).transpose()?,
+            permission_mode: fields.get("permissionMode").map(permission_mode).transpose()?,
+        };
+        if update == SessionUpdate::default() {
+            return Err("nothing to change; give title or permissionMode".into());
+        }
+        Ok(update)
+    }
+}
+
+fn parse_fields(fields: &mut Map<String, Value>) -> Result<ClientFrame, String> {
+    let kind = match fields.get("type") {
+        Some(Value::String(kind)) => kind.clone(),
+        Some(_) => return Err("type is not a string".into()),
+        None => {
+            return Err("type is missing; it is message, cancel, session_sync, session_update or ping".into());
+        }
+    };
+    match kind.as_str() {
+        "message" => Ok(ClientFrame::Message {
+            request_id: request_id(fields)?
+                .ok_or("requestId is missing; give every message one that is unique in its thread")?,
+            content: content(fields.remove("content"))?,
+            thread_id: optional_string(fields, "threadId")?,
+        })
+        .and_then(|frame| check_metadata(fields).map(|()| frame)),
+        "cancel" => Ok(ClientFrame::Cancel { request_id: request_id(fields)? }),
+        "session_sync" => Ok(ClientFrame::SessionSync { cursor: optional_string(fields, "cursor")? }),
+        "session_update" => SessionUpdate::from_fields(fields).map(ClientFrame::SessionUpdate),
+        "ping" => Ok(ClientFrame::Ping),
+        _ => Err("unknown type; it is message, cancel, session_sync, session_update or ping".into()),
+    }
+}
+
+fn content(value: Option<Value>) -> Result<Content, String> {
+    match value {
+        Some(Value::String(text)) if text.is_empty() => Err("content is empty; say something".into()),
+        Some(Value::String(text)) => Ok(Content::Text(text)),
+        Some(Value::Array(items)) if items.is_empty() => {
+            Err("content has no blocks; give at least one".into())
+        }
+        Some(Value::Array(items)) if items.len() > BLOCKS_MAX => {
+            Err(format!("content has {} blocks; at most {BLOCKS_MAX} are allowed", items.len()))
+        }
+        Some(Value::Array(items)) => {
+            items.into_iter().map(block).collect::<Result<_, _>>().map(Content::Blocks)
+        }
+        Some(_) => Err("content is neither a string nor an array of blocks".into()),
+        None => Err("content is missing; give a string or an array of blocks".into()),
+    }
+}
+
+fn block(value: Value) -> Result<Block, String> {
+    let block: Block = serde_json::from_value(value).map_err(|_| {
+        "content has a block that is none of text {text}, thinking {text}, tool_use {id, name, input} \
+         and tool_result {toolUseId, content, isError}"
+    })?;
+    match &block {
+        Block::ToolResult { content: Value::String(_) | Value::Array(_), .. } => Ok(block),
+        Block::ToolResult { .. } => Err("a tool_result's content is a string or an array".into()),
+        Block::Text { .. } | Block::Thinking { .. } | Block::ToolUse { .. } => Ok(block),
+    }
+}
+
+fn check_metadata(fields: &Map<String, Value>) -> Result<(), String> {
+    match fields.get("metadata") {
+        None | Some(Value::Null | Value::Object(_)) => Ok(()),
+        Some(_) => Err("metadata is not an object".into()),
+    }
+}
+
+fn title(value: &Value) -> Result<Option<String>, String> {
+    match value {
+        Value::Null => Ok(None),
+        Value::String(title) if title.trim().is_empty() => Err("title is empty; null takes it away".into()),
+        Value::String(title) if title.chars().count() > TITLE_CHARS_MAX => {
+            Err(format!("title is longer than {TITLE_CHARS_MAX} characters"))
+        }
+        Value::String(title) => Ok(Some(title.trim().to_owned())),
+        _ => Err("title is neither a string nor null".into()),
+    }
+}
+
+fn permission_mode(value: &Value) -> Result<PermissionMode, String> {
+    value
+        .as_str()
+        .and_then(PermissionMode::parse)
+        .ok_or_else(|| "permissionMode is one of default, acceptEdits, plan and bypassPermissions".into())
+}
+
+fn request_id(fields: &Map<String, Value>) -> Result<Option<String>, String> {
+    match optional_string(fields, "requestId")? {
+        Some(id) if !is_request_id(&id) => {
+            Err(format!("requestId has 1 to {REQUEST_ID_CHARS_MAX} printable ASCII characters"))
+        }
+        id => Ok(id),
+    }
+}
+
+fn optional_string(fields: &Map<String, Value>, name: &str) -> Result<Option<String>, String> {
+    match fields.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(_) => Err(format!("{name} is not a string")),
+    }
+}
+
+fn readable_request_id(fields: &Map<String, Value>) -> Option<String> {
+    request_id(fields).ok().flatten()
+}
+
+/// A frame too large to be taken apart is still read for the one field that names its turn.
+fn request_id_of_large(text: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Named {
+        request_id: Option<String>,
+    }
+    serde_json::from_str::<Named>(text).ok()?.request_id.filter(|id| is_request_id(id))
+}
+
+fn invalid(message: &str) -> Refusal {
+    Refusal { request_id: None, error: ErrorBody::fatal(ErrorCode::InvalidMessage, message) }
+}
+
+fn too_large(bytes: usize) -> ErrorBody {
+    ErrorBody::fatal(
+        ErrorCode::MessageTooLarge,
+        format!("the frame has {bytes} bytes; at most {MESSAGE_BYTES_MAX} are allowed"),
+    )
+}

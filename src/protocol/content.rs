@@ -1,0 +1,57 @@
+//! What a message consists of.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A message's content: a string where it is only text, else blocks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Content {
+    Text(String),
+    Blocks(Vec<Block>),
+}
+
+/// One part of a message that has more than text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Block {
+    Text {
+        text: String,
+    },
+    Thinking {
+        text: String,
+    },
+    ToolUse {
+        id: String,
+        name: String,
+        input: Value,
+    },
+    #[serde(rename_all = "camelCase")]
+    ToolResult {
+        tool_use_id: String,
+        content: Value,
+        #[serde(default)]
+        is_error: bool,
+    },
+}
+
+impl Content {
+    /// The text alone, blocks of other kinds left out.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Content::Text(text) => text.clone(),
+            Content::Blocks(blocks) => blocks.iter().filter_map(Block::as_text).collect(),
+        }
+    }
+}
+
+impl Block {
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Block::Text { text } => Some(text),
+            Block::Thinking { .. } | Block::ToolUse { .. } | Block::ToolResult { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! A client's place in a thread's event log.
+
+use std::fmt::{self, Display, Write};
+
+use super::limits::{CONCURRENT_TURNS_MAX, CURSOR_CHARS_MAX};
+
+/// Everything a client holds, in numbers: the log up to `seq`, and of each turn that was running
+/// there, how much of its answer.
+///
+/// Opaque to clients. As text: `0` before the first message, else hexadecimal numbers,
+/// `epoch.seq` and for each running turn `.turn-bytes-blocks`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// Names one life of the log: another after the session was deleted and begun anew.
+    pub epoch: u64,
+    pub seq: u64,
+    pub progress: Vec<Progress>,
+}
+
+/// How much of a running turn's answer a client holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    pub turn: u64,
+    /// Bytes of the answer's text, all its text blocks in a row, in UTF-8.
+    pub bytes: usize,
+    /// Finished blocks that are not text.
+    pub blocks: usize,
+}
+
+impl Cursor {
+    /// The place before the first event of any thread.
+    pub const START: Cursor = Cursor { epoch: 0, seq: 0, progress: Vec::new() };
+
+    #[must_use]
+    pub fn at(epoch: u64, seq: u64) -> Self {
+        Cursor { epoch, seq, progress: Vec::new() }
+    }
+
+    /// `None` for whatever no thread has handed out.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == "0" {
+            return Some(Cursor::START);
+        }
+        if text.len() > CURSOR_CHARS_MAX {
+            return None;
+        }
+        let mut parts = text.split('.');
+        let (epoch, seq) = (hex(parts.next()?)?, hex(parts.next()?)?);
+        let progress = parts.map(Progress::parse).collect::<Option<Vec<_>>>()?;
+        let cursor = Cursor { epoch, seq, progress };
+        (epoch != 0 && cursor.progress.len() <= CONCURRENT_TURNS_MAX).then_some(cursor)
+    }
+
+    #[must_use]
+    pub fn is_start(&self) -> bool {
+        self.epoch == 0
+    }
+
+    /// What it says of `turn`; nothing of the answer, if it does not name it.
+    #[must_use]
+    pub fn of(&self, turn: u64) -> Progress {
+        let named = self.progress.iter().copied().find(|progress| progress.turn == turn);
+        named.unwrap_or(Progress { turn, ..Progress::default() })
+    }
+
+    /// Takes over a turn's progress, in place of what it said before.
+    pub fn set(&mut self, progress: Progress) {
+        self.forget(progress.turn);
+        if progress.bytes > 0 || progress.blocks > 0 {
+            self.progress.push(progress);
+        }
+    }
+
+    /// Drops a turn that is over: its end stands in the log.
+    pub fn forget(&mut self, turn: u64) {
+        self.progress.retain(|progress| progress.turn != turn);
+    }
+}
+
+impl Display for Cursor {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_start() {
+            return out.write_char('0');
+        }
+        write!(out, "{:x}.{:x}", self.epoch, self.seq)?;
+        self.progress.iter().try_for_each(|progress| progress.fmt(out))
+    }
+}
+
+impl Display for Progress {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, ".{:x}-{:x}-{:x}", self.turn, self.bytes, self.blocks)
+    }
+}
+
+impl Progress {
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('-');
+        let progress = Progress {
+            turn: hex(parts.next()?)?,
+            bytes: usize::try_from(hex(parts.next()?)?).ok()?,
+            blocks: usize::try_from(hex(parts.next()?)?).ok()?,
+        };
+        parts.next().is_none().then_some(progress)
+    }
+}
+
+/// Only the one spelling that [`Display`] writes, so that equal places are equal strings.
+fn hex(text: &str) -> Option<u64> {
+    let canonical = !text.is_empty()
+        && (text == "0" || !text.starts_with('0'))
+        && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if canonical { u64::from_str_radix(text, 16).ok() } else { None }
+}

@@ -1,0 +1,60 @@
+//! Every limit of the wire and of a thread, in one place.
+
+/// A frame from a client above this is answered `MESSAGE_TOO_LARGE`; the socket stays open.
+pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
+/// A frame from a client above this closes its socket with 1009.
+pub const FRAME_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Text in one `token` frame, and messages in one `snapshot` beyond its newest.
+pub const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
+/// An answer's text and blocks, as JSON. Some clients accept no frame over 1 MiB.
+pub const ANSWER_BYTES_MAX: usize = 960 * 1024;
+
+pub const SESSION_ID_CHARS_MAX: usize = 128;
+pub const REQUEST_ID_CHARS_MAX: usize = 128;
+pub const CURSOR_CHARS_MAX: usize = 1024;
+pub const TITLE_CHARS_MAX: usize = 200;
+/// The first message's beginning, as it stands in a list of sessions.
+pub const PREVIEW_CHARS_MAX: usize = 100;
+/// Blocks in one message or answer.
+pub const BLOCKS_MAX: usize = 256;
+
+/// Turns of a thread that wait; the next one is refused with `BUSY`.
+pub const QUEUED_TURNS_MAX: usize = 32;
+/// The upper end of `CONCURRENT_TURNS`.
+pub const CONCURRENT_TURNS_MAX: usize = 16;
+/// Sockets of a thread; the next one is refused with HTTP 429.
+pub const SOCKETS_MAX: usize = 4096;
+
+/// Messages in a snapshot; earlier ones by HTTP.
+pub const SNAPSHOT_MESSAGES_MAX: usize = 50;
+/// Stored messages a catch-up may hold; a cursor further back is answered with a snapshot.
+pub const CATCH_UP_MESSAGES_MAX: usize = 200;
+/// Bytes of stored messages a catch-up may hold.
+pub const CATCH_UP_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Messages handed to an agent, the user's own included.
+pub const AGENT_MESSAGES_MAX: usize = 200;
+/// Bytes of messages handed to an agent beside the user's own.
+pub const AGENT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Text that arrives this soon after its turn's last frame is gathered into the next one.
+pub const COALESCE_MS: u64 = 12;
+/// Gathered text is sent at this size without waiting.
+pub const COALESCE_BYTES_MAX: usize = 16 * 1024;
+/// Text is stored at the latest this long after it came, so that with a slow timer it stays within 500 ms.
+pub const JOURNAL_MS: u64 = 490;
+/// Text not yet stored is stored at this size without waiting.
+pub const JOURNAL_BYTES_MAX: usize = 64 * 1024;
+/// While something is unfinished, an alarm is at most this far away: a crash is noticed by then.
+pub const GUARD_MS: u64 = 8_000;
+
+/// Messages in one delivery to D1.
+pub const DELIVERY_MESSAGES_MAX: usize = 50;
+/// Bytes of messages in one delivery to D1, beyond its first.
+pub const DELIVERY_BYTES_MAX: usize = 512 * 1024;
+/// A delivery that has not been answered by then may be tried again after a crash.
+pub const DELIVERY_TIMEOUT_MS: u64 = 30_000;
+/// The first wait after a failed delivery; it doubles with each further one.
+pub const DELIVERY_RETRY_MS_MIN: u64 = 1_000;
+pub const DELIVERY_RETRY_MS_MAX: u64 = 300_000;
+/// Events after which a checkpoint is written even though the thread does not rest.
+pub const UNSAVED_EVENTS_MAX: u64 = 64;

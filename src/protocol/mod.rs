@@ -1,0 +1,27 @@
+//! The wire contract: frames, codes and sizes.
+//!
+//! **Invariant:** knows nothing about threads, sockets or storage. A value of a type of this module
+//! keeps to the contract; what does not is refused where it enters, in [`ClientFrame::parse`].
+
+mod client;
+mod content;
+mod cursor;
+mod error;
+pub mod limits;
+mod server;
+mod session;
+
+pub use client::{ClientFrame, Refusal, SessionUpdate, is_request_id, is_session_id};
+pub use content::{Block, Content};
+pub use cursor::{Cursor, Progress};
+pub use error::{CloseCode, ErrorBody, ErrorCode};
+pub use server::{
+    InFlight, InFlightState, Response, ResponseMetadata, ServerFrame, SnapshotReason, token_frame,
+};
+pub use session::{Message, PermissionMode, Role, Session, Status};
+
+/// The contract's version, told in `connected`.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// Unix time in milliseconds.
+pub type Millis = u64;

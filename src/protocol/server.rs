@@ -1,0 +1,169 @@
+//! Frames to clients.
+
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Block, Cursor, ErrorBody, Message, Millis, PROTOCOL_VERSION, Session};
+
+/// A frame as it goes out. Those with a cursor are log events, the same for every socket.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
+pub enum ServerFrame<'a> {
+    UserMessage {
+        cursor: String,
+        request_id: &'a str,
+        message: &'a Message,
+    },
+    Token {
+        cursor: String,
+        request_id: &'a str,
+        token: &'a str,
+    },
+    Block {
+        cursor: String,
+        request_id: &'a str,
+        block: &'a Block,
+    },
+    Final {
+        cursor: String,
+        request_id: &'a str,
+        message_id: &'a str,
+        created_at: Millis,
+        response: &'a Response,
+    },
+    Cancelled {
+        cursor: String,
+        request_id: &'a str,
+        message_id: &'a str,
+        created_at: Millis,
+        response: &'a Response,
+    },
+    #[serde(rename = "error")]
+    Failed {
+        cursor: String,
+        request_id: &'a str,
+        error: &'a ErrorBody,
+        message_id: &'a str,
+        created_at: Millis,
+        response: &'a Response,
+    },
+    Session {
+        cursor: String,
+        session: &'a Session,
+    },
+    Connected {
+        protocol: u32,
+        connection_id: &'a str,
+        session_id: &'a str,
+        status: &'static str,
+        session: Option<&'a Session>,
+        resumed: bool,
+        cursor: String,
+        in_flight: Vec<InFlightState<'a>>,
+    },
+    Snapshot {
+        reason: SnapshotReason,
+        messages: &'a [Message],
+        has_more: bool,
+        in_flight: Vec<InFlight<'a>>,
+        session: Option<&'a Session>,
+        cursor: String,
+    },
+    SessionSynced {
+        cursor: String,
+    },
+    Queued {
+        request_id: &'a str,
+        position: usize,
+    },
+    #[serde(rename = "error")]
+    Refused {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        request_id: Option<&'a str>,
+        error: &'a ErrorBody,
+    },
+    Pong,
+}
+
+/// An answer as an end carries it: its whole text, and its blocks if it has more than text.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Response {
+    pub content: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<Vec<Block>>,
+    pub metadata: ResponseMetadata,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResponseMetadata {
+    pub tokens_used: u64,
+    pub latency_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish_reason: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SnapshotReason {
+    /// The client gave no cursor.
+    Joined,
+    /// Its cursor names a place this log does not have, or has left too far behind.
+    Reset,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InFlightState<'a> {
+    pub request_id: &'a str,
+    pub state: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InFlight<'a> {
+    pub request_id: &'a str,
+    pub state: &'static str,
+    pub content: &'a str,
+    pub blocks: Vec<Block>,
+}
+
+impl<'a> ServerFrame<'a> {
+    /// The one encoding that goes to every socket.
+    #[must_use]
+    pub fn encode(&self) -> Rc<str> {
+        // A frame has string keys and no floats out of range: there is nothing to fail.
+        serde_json::to_string(self).unwrap_or_default().into()
+    }
+
+    #[must_use]
+    pub fn connected(
+        connection_id: &'a str,
+        session_id: &'a str,
+        is_created: bool,
+        session: Option<&'a Session>,
+        resumed: bool,
+        cursor: String,
+        in_flight: Vec<InFlightState<'a>>,
+    ) -> Self {
+        ServerFrame::Connected {
+            protocol: PROTOCOL_VERSION,
+            connection_id,
+            session_id,
+            status: if is_created { "created" } else { "not-created" },
+            session,
+            resumed,
+            cursor,
+            in_flight,
+        }
+    }
+}
+
+/// A `token` frame, put together by hand: of all frames only this one is sent by the thousand.
+#[must_use]
+pub fn token_frame(cursor: &Cursor, request_id: &str, token: &str) -> Rc<str> {
+    ServerFrame::Token { cursor: cursor.to_string(), request_id, token }.encode()
+}

@@ -1,0 +1,201 @@
+//! Running a turn's agent, and ending it.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use futures::future::{AbortHandle, abortable};
+use js_sys::futures::JsFuture;
+use js_sys::{Promise, Reflect, Uint8Array};
+use wasm_bindgen::prelude::*;
+use web_sys::{
+    AbortController, AbortSignal, Headers, ReadableStreamDefaultReader, Request, RequestInit, Response,
+};
+
+use crate::agent::{AgentEvent, AgentRequest, Failed, echo, openai};
+use crate::config::{AgentKind, OpenAi};
+use crate::protocol::{ErrorBody, ErrorCode};
+use crate::thread::{Input, TurnId};
+
+use super::platform::{self, Fetcher};
+use super::shell::Shell;
+
+/// Bytes read of an upstream's error body.
+const ERROR_BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// The agents at work, by turn.
+#[derive(Default)]
+pub struct Agents(RefCell<BTreeMap<TurnId, Running>>);
+
+struct Running {
+    task: AbortHandle,
+    call: AbortController,
+}
+
+impl Agents {
+    /// What is to be waited for; it ends early when the turn is aborted.
+    pub fn start(
+        &self,
+        turn: TurnId,
+        shell: Rc<Shell>,
+        request: AgentRequest,
+    ) -> impl Future<Output = ()> + use<> {
+        let call = AbortController::new().ok();
+        let signal = call.as_ref().map(AbortController::signal);
+        let (run, task) = abortable(run(shell.clone(), turn, request, signal));
+        if let Some(call) = call {
+            self.0.borrow_mut().insert(turn, Running { task, call });
+        }
+        async move {
+            if run.await.is_ok() {
+                shell.agents.forget(turn);
+            }
+        }
+    }
+
+    /// Drops the task and closes the connection to the model.
+    pub fn abort(&self, turn: TurnId) {
+        let running = self.0.borrow_mut().remove(&turn);
+        if let Some(Running { task, call }) = running {
+            task.abort();
+            call.abort();
+        }
+    }
+
+    pub fn abort_all(&self) {
+        let turns: Vec<TurnId> = self.0.borrow().keys().copied().collect();
+        for turn in turns {
+            self.abort(turn);
+        }
+    }
+
+    fn forget(&self, turn: TurnId) {
+        self.0.borrow_mut().remove(&turn);
+    }
+}
+
+async fn run(shell: Rc<Shell>, turn: TurnId, request: AgentRequest, signal: Option<AbortSignal>) {
+    let agent = shell.settings.as_ref().map(|settings| settings.agent.clone());
+    let failed = match agent {
+        Ok(AgentKind::Echo { delay_ms }) => {
+            run_echo(&shell, turn, &request, delay_ms).await;
+            return;
+        }
+        Ok(AgentKind::OpenAi(endpoint)) => run_openai(&shell, turn, &request, &endpoint, signal).await.err(),
+        Err(why) => Some(misconfigured(why)),
+    };
+    if let Some(failed) = failed {
+        shell.pump(Input::Agent { turn, events: vec![AgentEvent::Failed(failed)] });
+    }
+}
+
+async fn run_echo(shell: &Shell, turn: TurnId, request: &AgentRequest, delay_ms: u64) {
+    let answer = echo::answer(request);
+    let mut pieces: u64 = 0;
+    for piece in echo::pieces(&answer) {
+        if pieces > 0 && delay_ms > 0 {
+            platform::sleep(delay_ms).await;
+        }
+        pieces = pieces.saturating_add(1);
+        shell.pump(Input::Agent { turn, events: vec![AgentEvent::Text(piece.to_owned())] });
+    }
+    shell.pump(Input::Agent { turn, events: vec![AgentEvent::Finished(echo::finished(pieces))] });
+}
+
+async fn run_openai(
+    shell: &Shell,
+    turn: TurnId,
+    request: &AgentRequest,
+    endpoint: &OpenAi,
+    signal: Option<AbortSignal>,
+) -> Result<(), Failed> {
+    let unreachable = |thrown: JsValue| {
+        super::logs::agent_failed(&shell.session_id, &platform::describe(&thrown));
+        openai::unreachable_failure()
+    };
+    let call = http_request(shell, request, endpoint, signal.as_ref()).map_err(unreachable)?;
+    let answer = JsFuture::from(send(shell, &call).map_err(unreachable)?).await.map_err(unreachable)?;
+    let response: Response = answer.unchecked_into();
+    if !response.ok() {
+        return Err(http_failure(&response).await);
+    }
+    let Some(body) = response.body() else {
+        return Err(openai::unreachable_failure());
+    };
+    let reader: ReadableStreamDefaultReader = body.get_reader().unchecked_into();
+    let mut completion = openai::Completion::new();
+    loop {
+        // A body that breaks off is one that ended early.
+        let chunk = JsFuture::from(reader.read()).await.ok();
+        let events = match chunk.as_ref().and_then(bytes) {
+            Some(bytes) => completion.push(&bytes),
+            None => completion.finish(),
+        };
+        let is_over =
+            events.iter().any(|event| matches!(event, AgentEvent::Finished(_) | AgentEvent::Failed(_)));
+        shell.pump(Input::Agent { turn, events });
+        if is_over {
+            let _ = reader.cancel();
+            return Ok(());
+        }
+    }
+}
+
+fn http_request(
+    shell: &Shell,
+    request: &AgentRequest,
+    endpoint: &OpenAi,
+    signal: Option<&AbortSignal>,
+) -> Result<Request, JsValue> {
+    let headers = Headers::new()?;
+    headers.set("content-type", "application/json")?;
+    headers.set("accept", "text/event-stream")?;
+    headers.set("x-bobbin-session-id", &shell.session_id)?;
+    for (name, value) in openai::headers(request) {
+        headers.set(name, value)?;
+    }
+    if let Some(api_key) = &endpoint.api_key {
+        headers.set("authorization", &format!("Bearer {api_key}"))?;
+    }
+    let body = openai::request_body(&endpoint.model, endpoint.system_prompt.as_deref(), request);
+    let init = RequestInit::new();
+    init.set_method("POST");
+    init.set_headers(&headers);
+    init.set_body(&JsValue::from(body));
+    init.set_signal(signal);
+    Request::new_with_str_and_init(&openai::endpoint(&endpoint.base_url), &init)
+}
+
+/// By the service binding, if there is one, else by the network.
+fn send(shell: &Shell, request: &Request) -> Result<Promise, JsValue> {
+    let service = Reflect::get(&shell.env, &"AGENT_SERVICE".into())?;
+    if service.is_object() {
+        service.unchecked_into::<Fetcher>().fetch_from(request)
+    } else {
+        Ok(platform::fetch(request))
+    }
+}
+
+async fn http_failure(response: &Response) -> Failed {
+    let retry_after = response.headers().get("retry-after").ok().flatten();
+    let body = match response.array_buffer() {
+        Ok(body) => JsFuture::from(body).await.ok(),
+        Err(_) => None,
+    };
+    let mut body = body.map(|body| Uint8Array::new(&body).to_vec()).unwrap_or_default();
+    body.truncate(ERROR_BODY_BYTES_MAX);
+    openai::http_failure(response.status(), retry_after.as_deref(), &body)
+}
+
+/// What one read brought; `None` at the end.
+fn bytes(chunk: &JsValue) -> Option<Vec<u8>> {
+    let value = Reflect::get(chunk, &"value".into()).ok()?;
+    value.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec)
+}
+
+fn misconfigured(why: &str) -> Failed {
+    Failed {
+        error: ErrorBody::fatal(ErrorCode::AgentError, format!("the agent is not configured: {why}")),
+        tokens_used: 0,
+    }
+}

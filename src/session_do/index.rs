@@ -1,0 +1,84 @@
+//! Delivery to D1. Every statement may be given again and changes nothing then.
+
+use wasm_bindgen::JsValue;
+use worker::{D1Database, D1PreparedStatement, Env};
+
+use crate::thread::Delivery;
+use crate::thread::store::Record;
+
+use super::platform::number;
+
+/// A delivery that comes late, or a second time, finds the row newer and leaves it.
+const SESSION: &str = "INSERT INTO sessions (id, title, first_message_preview, message_count, total_tokens, \
+     permission_mode, owner, created_at, last_message_at, seq, epoch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+     ON CONFLICT (id) DO UPDATE SET title = excluded.title, first_message_preview = excluded.first_message_preview, \
+     message_count = excluded.message_count, total_tokens = excluded.total_tokens, \
+     permission_mode = excluded.permission_mode, owner = excluded.owner, created_at = excluded.created_at, \
+     last_message_at = excluded.last_message_at, seq = excluded.seq, epoch = excluded.epoch \
+     WHERE excluded.seq > sessions.seq OR excluded.epoch <> sessions.epoch";
+
+const MESSAGE: &str = "INSERT INTO messages (id, session_id, request_id, role, status, content, text, created_at, \
+     tokens_used, error, author, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING";
+
+/// One round trip, all of it or nothing.
+pub async fn deliver(env: &Env, session_id: &str, delivery: Delivery) -> Result<(), String> {
+    let in_words = |error: worker::Error| error.to_string();
+    let database = env.d1("DB").map_err(in_words)?;
+    let session = session_statement(&database, &delivery).map_err(in_words)?;
+    let messages = delivery.records.iter().map(|record| message_statement(&database, session_id, record));
+    let statements = std::iter::once(Ok(session)).chain(messages).collect::<Result<Vec<_>, _>>();
+    let results = database.batch(statements.map_err(in_words)?).await.map_err(in_words)?;
+    match results.iter().find(|result| !result.success()) {
+        None => Ok(()),
+        Some(failed) => Err(failed.error().unwrap_or_else(|| "D1 refused a statement".into())),
+    }
+}
+
+fn session_statement(database: &D1Database, delivery: &Delivery) -> worker::Result<D1PreparedStatement> {
+    let session = &delivery.session;
+    database.prepare(SESSION).bind(&[
+        text(&session.id),
+        optional(session.title.as_deref()),
+        text(&session.first_message_preview),
+        number(session.message_count),
+        number(session.total_tokens),
+        text(session.permission_mode.as_str()),
+        optional(session.owner.as_deref()),
+        number(session.created_at),
+        number(session.last_message_at),
+        number(delivery.seq),
+        number(delivery.epoch),
+    ])
+}
+
+fn message_statement(
+    database: &D1Database,
+    session_id: &str,
+    record: &Record,
+) -> worker::Result<D1PreparedStatement> {
+    // The epoch is for cursors, which D1 does not hold.
+    let message = record.message(0);
+    let error = message.error.as_ref().map(serde_json::to_string).transpose()?;
+    database.prepare(MESSAGE).bind(&[
+        text(&message.id),
+        text(session_id),
+        text(&message.request_id),
+        text(message.role.as_str()),
+        text(message.status.as_str()),
+        text(&serde_json::to_string(&message.content)?),
+        text(&message.content.text()),
+        number(message.created_at),
+        message.tokens_used.map_or(JsValue::NULL, number),
+        optional(error.as_deref()),
+        optional(message.author.as_deref()),
+        number(record.seq),
+    ])
+}
+
+fn text(value: &str) -> JsValue {
+    JsValue::from_str(value)
+}
+
+fn optional(value: Option<&str>) -> JsValue {
+    value.map_or(JsValue::NULL, JsValue::from_str)
+}

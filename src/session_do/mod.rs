@@ -1,0 +1,15 @@
+//! The Durable Object: a [`Thread`](crate::thread::Thread) and the platform it runs on.
+//!
+//! **Invariant:** decides nothing about turns, order or cursors. It carries out what the thread puts
+//! out, in order, and tells it what came of it.
+
+mod agents;
+mod index;
+mod logs;
+mod object;
+mod platform;
+mod shell;
+mod sockets;
+mod store;
+
+pub use platform::sleep;

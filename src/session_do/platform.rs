@@ -1,0 +1,110 @@
+//! What the runtime offers and the `worker` crate does not bind, or binds with a copy too many.
+
+use js_sys::futures::JsFuture;
+use js_sys::{Array, Function, JsString, Promise};
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_name = setTimeout)]
+    pub fn set_timeout(callback: &Function, wait_ms: f64) -> JsValue;
+
+    #[wasm_bindgen(js_name = clearTimeout)]
+    pub fn clear_timeout(timer: &JsValue);
+
+    #[wasm_bindgen(js_name = fetch)]
+    pub fn fetch(request: &web_sys::Request) -> Promise;
+
+    /// A service binding.
+    pub type Fetcher;
+    #[wasm_bindgen(method, catch, js_name = fetch)]
+    pub fn fetch_from(this: &Fetcher, request: &web_sys::Request) -> Result<Promise, JsValue>;
+
+    /// A socket that takes a string which is in JavaScript already: `web_sys` would copy it out of
+    /// wasm for every socket anew.
+    #[derive(Clone)]
+    pub type Socket;
+    #[wasm_bindgen(method, catch, js_name = send)]
+    pub fn send(this: &Socket, frame: &JsString) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, catch, js_name = close)]
+    pub fn close(this: &Socket, code: u16, reason: &str) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, catch, js_name = serializeAttachment)]
+    pub fn serialize_attachment(this: &Socket, attachment: &JsValue) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, catch, js_name = deserializeAttachment)]
+    pub fn deserialize_attachment(this: &Socket) -> Result<JsValue, JsValue>;
+
+    #[derive(Clone)]
+    pub type Storage;
+    /// Runs `callback` at once; what it wrote is undone if it throws.
+    #[wasm_bindgen(method, catch, js_name = transactionSync)]
+    fn transaction_sync(
+        this: &Storage,
+        callback: &mut dyn FnMut() -> Result<(), JsValue>,
+    ) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, catch, js_name = setAlarm)]
+    pub fn set_alarm(this: &Storage, at: f64) -> Result<Promise, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = deleteAlarm)]
+    pub fn delete_alarm(this: &Storage) -> Result<Promise, JsValue>;
+    #[wasm_bindgen(method, getter)]
+    pub fn sql(this: &Storage) -> Sql;
+
+    #[derive(Clone)]
+    pub type Sql;
+    #[wasm_bindgen(method, catch, variadic)]
+    pub fn exec(this: &Sql, query: &str, bindings: &Array) -> Result<SqlCursor, JsValue>;
+    #[wasm_bindgen(method, getter, js_name = databaseSize)]
+    pub fn database_size(this: &Sql) -> f64;
+
+    pub type SqlCursor;
+    #[wasm_bindgen(method)]
+    pub fn raw(this: &SqlCursor) -> js_sys::Iterator;
+    #[wasm_bindgen(method, getter, js_name = rowsWritten)]
+    pub fn rows_written(this: &SqlCursor) -> f64;
+
+    #[wasm_bindgen(js_namespace = Date, js_name = now)]
+    fn date_now() -> f64;
+}
+
+/// The time. It stands still while code runs without waiting for anything.
+#[must_use]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+pub fn now() -> crate::protocol::Millis {
+    date_now() as u64
+}
+
+/// A JavaScript number; exact up to 2^53, which times, counts and epochs stay below.
+#[must_use]
+#[allow(clippy::cast_precision_loss)]
+pub fn number(value: u64) -> JsValue {
+    JsValue::from_f64(value as f64)
+}
+
+/// Runs `write` so that all of it is stored or nothing.
+pub fn transaction(storage: &Storage, mut write: impl FnMut() -> Result<(), JsValue>) -> Result<(), JsValue> {
+    storage.transaction_sync(&mut write)
+}
+
+/// The rows of a cursor, read as they are asked for.
+pub fn rows(cursor: &SqlCursor) -> impl Iterator<Item = Result<Array, JsValue>> + use<> {
+    let rows = cursor.raw();
+    std::iter::from_fn(move || match rows.next() {
+        Ok(next) if next.done() => None,
+        Ok(next) => Some(Ok(next.value().unchecked_into())),
+        Err(thrown) => Some(Err(thrown)),
+    })
+}
+
+/// What a thrown value says of itself.
+#[must_use]
+pub fn describe(thrown: &JsValue) -> String {
+    let message = thrown.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message()));
+    message.or_else(|| thrown.as_string()).unwrap_or_else(|| "something that is no error was thrown".into())
+}
+
+pub async fn sleep(wait_ms: u64) {
+    let fire = |resolve: Function, _reject: Function| {
+        #[allow(clippy::cast_precision_loss)]
+        set_timeout(&resolve, wait_ms as f64);
+    };
+    let _ = JsFuture::from(Promise::new(&mut { fire })).await;
+}

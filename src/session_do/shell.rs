@@ -1,0 +1,245 @@
+//! The pump: one input in, its outputs carried out in order.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::{Rc, Weak};
+
+use wasm_bindgen::prelude::*;
+use worker::{Env, State, WebSocket};
+
+use crate::agent::{AgentEvent, Failed};
+use crate::config::{AGENT_IDLE_TIMEOUT_MS, Settings};
+use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Millis};
+use crate::thread::store::StoreError;
+use crate::thread::{Audience, Cause, Config, Input, Output, PeerId, Thread, TurnId, Woken};
+
+use super::agents::Agents;
+use super::platform::{self, Storage};
+use super::sockets::Sockets;
+use super::store::Store;
+use super::{index, logs};
+
+pub struct Shell {
+    state: State,
+    pub env: Env,
+    pub settings: Result<Settings, String>,
+    pub session_id: String,
+    pub store: Store,
+    pub sockets: Sockets,
+    pub agents: Agents,
+    storage: Storage,
+    /// `None` until the first event.
+    thread: RefCell<Option<Thread>>,
+    on_timer: Closure<dyn FnMut()>,
+    /// The one timer, and the deadline it is armed for.
+    timer: RefCell<Option<(JsValue, Millis)>>,
+    me: Weak<Shell>,
+}
+
+impl Shell {
+    pub fn new(state: State, env: Env, settings: Result<Settings, String>) -> Rc<Self> {
+        let storage: Storage = JsValue::from(state.storage().as_raw()).unchecked_into();
+        let session_id = state.id().name().unwrap_or_default();
+        Rc::new_cyclic(|me: &Weak<Shell>| Shell {
+            sockets: Sockets::new(&state),
+            state,
+            env,
+            settings,
+            session_id,
+            store: Store::new(storage.clone()),
+            agents: Agents::default(),
+            storage,
+            thread: RefCell::new(None),
+            on_timer: on_timer(me.clone()),
+            timer: RefCell::new(None),
+            me: me.clone(),
+        })
+    }
+
+    /// Feeds the thread, whatever state it is in. A failed write or a panic starts it anew from its
+    /// store; if that fails too, the object starts anew.
+    pub fn pump(&self, input: Input) {
+        let cause = match self.attempt(Cause::Start, Some(input)) {
+            Ok(()) => return self.arm_timer(),
+            Err(cause) => cause,
+        };
+        self.agents.abort_all();
+        self.thread.replace(None);
+        match self.attempt(cause, None) {
+            Ok(()) => self.arm_timer(),
+            Err(_) => self.give_up(),
+        }
+    }
+
+    /// A look at the thread, which is woken for it if need be.
+    pub fn with_thread<T>(&self, look: impl FnOnce(&Thread) -> T) -> Option<T> {
+        if self.thread.borrow().is_none() {
+            self.pump(Input::Deadline);
+        }
+        self.thread.borrow().as_ref().map(look)
+    }
+
+    /// Takes a socket over from the edge; it may sleep from then on.
+    pub fn accept(&self, peer: &PeerId, socket: &WebSocket) {
+        self.state.accept_web_socket(socket);
+        self.sockets.add(peer.clone(), socket);
+    }
+
+    pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.state.wait_until(task);
+    }
+
+    pub fn strong(&self) -> Option<Rc<Shell>> {
+        self.me.upgrade()
+    }
+
+    fn attempt(&self, waking: Cause, input: Option<Input>) -> Result<(), Cause> {
+        let drive = AssertUnwindSafe(|| self.drive(waking, input));
+        let outcome = catch_unwind(drive);
+        let blame = || self.thread.borrow().as_ref().and_then(Thread::handling);
+        match outcome {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(StoreError(why))) => {
+                logs::store_failed(&self.session_id, &why);
+                Err(Cause::StoreFailed(blame()))
+            }
+            Err(_) => {
+                logs::panicked(&self.session_id);
+                Err(Cause::Panicked(blame()))
+            }
+        }
+    }
+
+    fn drive(&self, waking: Cause, input: Option<Input>) -> Result<(), StoreError> {
+        let mut inputs = VecDeque::new();
+        if self.thread.borrow().is_none() {
+            inputs.push_back(self.waking(waking)?);
+            self.thread.replace(Some(Thread::new(self.session_id.clone(), self.config())));
+        }
+        inputs.extend(input);
+        while let Some(input) = inputs.pop_front() {
+            for output in self.handle(input) {
+                inputs.extend(self.carry_out(output)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// The one place that changes the thread.
+    fn handle(&self, input: Input) -> Vec<Output> {
+        let mut thread = self.thread.borrow_mut();
+        let Some(thread) = thread.as_mut() else { return Vec::new() };
+        thread.handle(platform::now(), &self.store, input);
+        std::iter::from_fn(|| thread.poll_output()).collect()
+    }
+
+    fn waking(&self, cause: Cause) -> Result<Input, StoreError> {
+        let stored = self.store.load()?;
+        let seed = getrandom::u64().map_err(|error| StoreError(error.to_string()))?;
+        Ok(Input::Woken(Woken { stored, peers: self.sockets.open(), seed, cause }))
+    }
+
+    /// What comes of it at once, if anything does.
+    fn carry_out(&self, output: Output) -> Result<Option<Input>, StoreError> {
+        match output {
+            Output::Store(commit) => self.store.apply(commit)?,
+            Output::Send { to: Audience::All, frame } => self.sockets.send_to_all(&frame),
+            Output::Send { to: Audience::One(peer), frame } => self.sockets.send_to(&peer, &frame),
+            Output::StartAgent { turn } => return Ok(self.start_agent(turn)),
+            Output::AbortAgent { turn } => self.agents.abort(turn),
+            Output::Attach { peer, attachment } => self.sockets.attach(&peer, &attachment),
+            Output::Close { peer, code, reason } => self.sockets.close(&peer, code, reason),
+            Output::SetAlarm(at) => self.set_alarm(at)?,
+            Output::Deliver => return Ok(self.deliver()),
+            Output::Log(event) => logs::write(&self.session_id, &event),
+        }
+        Ok(None)
+    }
+
+    fn start_agent(&self, turn: TurnId) -> Option<Input> {
+        let request = self.thread.borrow().as_ref()?.agent_request(&self.store, turn);
+        match request {
+            Ok(request) => {
+                let shell = self.strong()?;
+                self.spawn(self.agents.start(turn, shell, request));
+                None
+            }
+            Err(StoreError(why)) => {
+                logs::store_failed(&self.session_id, &why);
+                let message =
+                    "the thread's history could not be read; send the message again under a new requestId";
+                let error = ErrorBody::retryable(ErrorCode::StorageError, message);
+                let events = vec![AgentEvent::Failed(Failed { error, tokens_used: 0 })];
+                Some(Input::Agent { turn, events })
+            }
+        }
+    }
+
+    fn deliver(&self) -> Option<Input> {
+        let delivery = self.thread.borrow().as_ref()?.delivery(&self.store);
+        let Ok(Some(delivery)) = delivery else { return Some(Input::DeliveryFailed) };
+        let shell = self.strong()?;
+        self.spawn(async move {
+            let seq = delivery.seq;
+            let delivered = index::deliver(&shell.env, &shell.session_id, delivery).await;
+            shell.pump(match delivered {
+                Ok(()) => Input::Delivered { seq },
+                Err(error) => {
+                    logs::delivery_failed(&shell.session_id, &error);
+                    Input::DeliveryFailed
+                }
+            });
+        });
+        None
+    }
+
+    fn set_alarm(&self, at: Option<Millis>) -> Result<(), StoreError> {
+        #[allow(clippy::cast_precision_loss)]
+        let written = match at {
+            Some(at) => self.storage.set_alarm(at as f64),
+            None => self.storage.delete_alarm(),
+        };
+        written.map(drop).map_err(|thrown| StoreError(platform::describe(&thrown)))
+    }
+
+    fn arm_timer(&self) {
+        let deadline = self.thread.borrow().as_ref().and_then(Thread::poll_deadline);
+        let mut timer = self.timer.borrow_mut();
+        let Some(deadline) = deadline else { return };
+        // A timer that fires early finds nothing due and is armed again: cheaper than moving it each time.
+        if timer.as_ref().is_some_and(|(_, armed_for)| *armed_for <= deadline) {
+            return;
+        }
+        if let Some((timer, _)) = timer.take() {
+            platform::clear_timeout(&timer);
+        }
+        #[allow(clippy::cast_precision_loss)]
+        let wait_ms = deadline.saturating_sub(platform::now()) as f64;
+        *timer = Some((platform::set_timeout(self.on_timer.as_ref().unchecked_ref(), wait_ms), deadline));
+    }
+
+    fn config(&self) -> Config {
+        let settings = self.settings.as_ref();
+        Config {
+            concurrent_turns: settings.map_or(1, |settings| settings.concurrent_turns),
+            agent_idle_timeout_ms: settings
+                .map_or(AGENT_IDLE_TIMEOUT_MS, |settings| settings.agent_idle_timeout_ms),
+        }
+    }
+
+    fn give_up(&self) {
+        self.thread.replace(None);
+        self.sockets.close_all(CloseCode::InternalError, "the thread's store does not answer; connect again");
+        logs::gave_up(&self.session_id);
+    }
+}
+
+fn on_timer(shell: Weak<Shell>) -> Closure<dyn FnMut()> {
+    Closure::wrap_assert_unwind_safe(Box::new(move || {
+        if let Some(shell) = shell.upgrade() {
+            shell.timer.replace(None);
+            shell.pump(Input::Deadline);
+        }
+    }))
+}

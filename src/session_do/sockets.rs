@@ -1,0 +1,103 @@
+//! The thread's open sockets, by connection.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use js_sys::JsString;
+use serde::{Deserialize, Serialize};
+use wasm_bindgen::prelude::*;
+use worker::{State, WebSocket};
+
+use crate::protocol::CloseCode;
+use crate::thread::{Attachment, PeerId};
+
+use super::platform::Socket;
+
+pub struct Sockets {
+    open: RefCell<BTreeMap<PeerId, Socket>>,
+}
+
+/// What hibernation leaves of a socket, as JSON.
+#[derive(Serialize, Deserialize)]
+struct Attached {
+    id: String,
+    #[serde(flatten)]
+    attachment: Attachment,
+}
+
+impl Sockets {
+    /// Those that outlived the object that accepted them.
+    pub fn new(state: &State) -> Self {
+        let open = state.get_websockets().into_iter().filter_map(|socket| {
+            let socket = raw(&socket);
+            attached(&socket).map(|attached| (Rc::from(attached.id), socket))
+        });
+        Sockets { open: RefCell::new(open.collect()) }
+    }
+
+    pub fn open(&self) -> Vec<(PeerId, Attachment)> {
+        let open = self.open.borrow();
+        let attachment = |socket: &Socket| attached(socket).map(|attached| attached.attachment);
+        open.iter().map(|(peer, socket)| (peer.clone(), attachment(socket).unwrap_or_default())).collect()
+    }
+
+    pub fn add(&self, peer: PeerId, socket: &WebSocket) {
+        self.open.borrow_mut().insert(peer, raw(socket));
+    }
+
+    pub fn has(&self, peer: &PeerId) -> bool {
+        self.open.borrow().contains_key(peer)
+    }
+
+    pub fn peer(socket: &WebSocket) -> Option<PeerId> {
+        attached(&raw(socket)).map(|attached| Rc::from(attached.id))
+    }
+
+    pub fn remove(&self, peer: &PeerId) {
+        self.open.borrow_mut().remove(peer);
+    }
+
+    /// One string for all of them. A socket that takes no more is told of by the runtime.
+    pub fn send_to_all(&self, frame: &str) {
+        let frame = JsString::from(frame);
+        for socket in self.open.borrow().values() {
+            let _ = socket.send(&frame);
+        }
+    }
+
+    pub fn send_to(&self, peer: &PeerId, frame: &str) {
+        if let Some(socket) = self.open.borrow().get(peer) {
+            let _ = socket.send(&JsString::from(frame));
+        }
+    }
+
+    pub fn attach(&self, peer: &PeerId, attachment: &Attachment) {
+        let attached = Attached { id: peer.to_string(), attachment: attachment.clone() };
+        if let (Some(socket), Ok(json)) = (self.open.borrow().get(peer), serde_json::to_string(&attached)) {
+            let _ = socket.serialize_attachment(&JsValue::from(json));
+        }
+    }
+
+    pub fn close(&self, peer: &PeerId, code: CloseCode, reason: &str) {
+        if let Some(socket) = self.open.borrow_mut().remove(peer) {
+            let _ = socket.close(code as u16, reason);
+        }
+    }
+
+    pub fn close_all(&self, code: CloseCode, reason: &str) {
+        let peers: Vec<PeerId> = self.open.borrow().keys().cloned().collect();
+        for peer in peers {
+            self.close(&peer, code, reason);
+        }
+    }
+}
+
+fn raw(socket: &WebSocket) -> Socket {
+    JsValue::from(socket.as_ref()).unchecked_into()
+}
+
+fn attached(socket: &Socket) -> Option<Attached> {
+    let json = socket.deserialize_attachment().ok()?.as_string()?;
+    serde_json::from_str(&json).ok()
+}

@@ -1,0 +1,116 @@
+//! Connections come, catch up and go.
+
+use std::rc::Rc;
+
+use crate::protocol::limits::SOCKETS_MAX;
+use crate::protocol::{CloseCode, Cursor, Millis, Refusal, ServerFrame, SnapshotReason};
+
+use super::events::{Event, count};
+use super::store::{Records, StoreError};
+use super::{Output, PeerId, Thread, unreadable};
+
+/// What a `connected` frame names to a client that is about to be sent a snapshot: no log knows this
+/// place, so a client that is cut off between the two is sent a snapshot again.
+const NOWHERE: &str = "-";
+
+impl Thread {
+    pub(super) fn join(&mut self, now: Millis, records: &dyn Records, peer: PeerId, cursor: Option<&str>) {
+        if self.peers.len() >= SOCKETS_MAX {
+            let reason = "too many sockets on this thread";
+            self.outputs.push_back(Output::Close { peer, code: CloseCode::TooMany, reason });
+            return;
+        }
+        // What clients were sent is then all there is, so that nothing falls between catch-up and live.
+        self.flush_all(now);
+        let (resumed, from, events) = match self.missed(records, cursor) {
+            Ok(Missed::Events(from, events)) => (true, from, events),
+            Ok(Missed::Snapshot(frames)) if cursor.is_some() => (false, NOWHERE.to_owned(), frames),
+            Ok(Missed::Snapshot(frames)) => (false, Cursor::START.to_string(), frames),
+            Err(StoreError(_)) => return self.turn_away(peer),
+        };
+        let connected = self.connected(&peer, resumed, from);
+        self.send_to(&peer, connected);
+        self.send_each(&peer, events);
+        count(&mut self.counters.connects);
+        if cursor.is_some() {
+            count(&mut self.counters.reconnects);
+        }
+        let reconnects = self.counters.reconnects;
+        self.log(Event::Connected { connection_id: peer.clone(), resumed, reconnects });
+        self.attach(peer);
+    }
+
+    pub(super) fn sync(&mut self, now: Millis, records: &dyn Records, peer: &PeerId, cursor: Option<&str>) {
+        self.flush_all(now);
+        match self.missed(records, cursor) {
+            Ok(Missed::Events(_, frames) | Missed::Snapshot(frames)) => {
+                self.send_each(peer, frames);
+                let cursor = self.head().to_string();
+                self.send_to(peer, ServerFrame::SessionSynced { cursor }.encode());
+            }
+            Err(StoreError(_)) => self.refuse(peer, &Refusal { request_id: None, error: unreadable() }),
+        }
+    }
+
+    pub(super) fn leave(&mut self, peer: &PeerId) {
+        if self.peers.remove(peer).is_some() {
+            self.log(Event::Disconnected { connection_id: peer.clone() });
+        }
+        if self.peers.is_empty() {
+            self.draft = None;
+        }
+    }
+
+    pub(super) fn reset(&mut self, records: &dyn Records, peer: &PeerId) {
+        match self.snapshot(records, SnapshotReason::Reset) {
+            Ok(frames) => self.send_each(peer, frames),
+            Err(StoreError(_)) => self.turn_away(peer.clone()),
+        }
+    }
+
+    fn turn_away(&mut self, peer: PeerId) {
+        let reason = "the thread's store could not be read; connect again";
+        self.outputs.push_back(Output::Close { peer, code: CloseCode::InternalError, reason });
+    }
+
+    fn connected(&self, peer: &PeerId, resumed: bool, cursor: String) -> Rc<str> {
+        let (session, is_created) = (self.visible_session(), self.session.is_some());
+        let in_flight = self.in_flight_states();
+        ServerFrame::connected(
+            peer,
+            &self.session_id,
+            is_created,
+            session.as_ref(),
+            resumed,
+            cursor,
+            in_flight,
+        )
+        .encode()
+    }
+
+    fn missed(&self, records: &dyn Records, cursor: Option<&str>) -> Result<Missed, StoreError> {
+        let Some(text) = cursor else {
+            return self.snapshot(records, SnapshotReason::Joined).map(Missed::Snapshot);
+        };
+        let events = match Cursor::parse(text) {
+            Some(from) => self.catch_up(records, &from)?,
+            None => None,
+        };
+        match events {
+            Some(events) => Ok(Missed::Events(text.to_owned(), events)),
+            None => self.snapshot(records, SnapshotReason::Reset).map(Missed::Snapshot),
+        }
+    }
+
+    fn send_each(&mut self, peer: &PeerId, frames: Vec<Rc<str>>) {
+        for frame in frames {
+            self.send_to(peer, frame);
+        }
+    }
+}
+
+enum Missed {
+    /// The place where they begin, and the events.
+    Events(String, Vec<Rc<str>>),
+    Snapshot(Vec<Rc<str>>),
+}

@@ -1,0 +1,167 @@
+//! The event log: what a client at a given place lacks.
+
+use std::rc::Rc;
+
+use crate::protocol::limits::{
+    CATCH_UP_BYTES_MAX, CATCH_UP_MESSAGES_MAX, PAYLOAD_BYTES_MAX, SNAPSHOT_MESSAGES_MAX,
+};
+use crate::protocol::{
+    Cursor, InFlight, InFlightState, Message, Progress, ServerFrame, Session, SnapshotReason, token_frame,
+};
+
+use super::store::{Record, Records, StoreError};
+use super::stream::parts;
+use super::turn::{Answer, Piece, Turn};
+use super::{Thread, TurnId};
+
+/// Log events for one client, and the place that each leaves it at.
+struct CatchUp {
+    at: Cursor,
+    frames: Vec<Rc<str>>,
+}
+
+impl Thread {
+    /// The events after `from`, a turn's missing text in one piece. `None` if no client of this log
+    /// can be there, or only one that is too far behind.
+    pub(super) fn catch_up(
+        &self,
+        records: &dyn Records,
+        from: &Cursor,
+    ) -> Result<Option<Vec<Rc<str>>>, StoreError> {
+        let Some(session) = &self.session else {
+            return Ok(from.is_start().then(Vec::new));
+        };
+        let is_here = from.is_start() || (from.epoch == self.epoch && from.seq <= self.seq);
+        if !is_here {
+            return Ok(None);
+        }
+        let page = records.after(from.seq, CATCH_UP_MESSAGES_MAX, CATCH_UP_BYTES_MAX)?;
+        if page.more || !self.holds(from, &page.records) {
+            return Ok(None);
+        }
+        let at = Cursor { epoch: self.epoch, ..from.clone() };
+        let mut catch_up = CatchUp { at, frames: Vec::new() };
+        let complete = page.records.iter().try_for_each(|record| catch_up.record(record));
+        let complete = complete.and_then(|()| {
+            self.running().try_for_each(|(turn, running)| {
+                let request_id = self.turns.get(&turn).map(|turn| turn.request_id.as_str())?;
+                catch_up.answer(turn, request_id, &running.answer)
+            })
+        });
+        if from.seq < self.seq {
+            catch_up.session(self.seq, session);
+        }
+        Ok(complete.map(|()| catch_up.frames))
+    }
+
+    /// Whether the turns of which a cursor holds a part were running at its place.
+    fn holds(&self, from: &Cursor, after: &[Record]) -> bool {
+        from.progress.iter().all(|held| {
+            let ended_later = || after.iter().any(|record| record.is_end() && record.turn == held.turn);
+            let is_running = || self.turns.get(&held.turn).is_some_and(|turn| turn.running().is_some());
+            held.turn <= from.seq && (is_running() || ended_later())
+        })
+    }
+
+    /// The newest messages and the running answers; what does not fit into the snapshot of the
+    /// answers follows in `token` and `block` frames.
+    pub(super) fn snapshot(
+        &self,
+        records: &dyn Records,
+        reason: SnapshotReason,
+    ) -> Result<Vec<Rc<str>>, StoreError> {
+        let page = match &self.session {
+            Some(_) => {
+                records.before(self.seq.saturating_add(1), SNAPSHOT_MESSAGES_MAX, PAYLOAD_BYTES_MAX)?
+            }
+            None => super::store::Page::default(),
+        };
+        let messages: Vec<Message> =
+            page.records.iter().rev().map(|record| record.message(self.epoch)).collect();
+        let heads: Vec<(TurnId, &Turn, Answer)> =
+            self.turns.iter().map(|(id, turn)| (*id, turn, turn_head(turn))).collect();
+        let mut at = self.head();
+        for (turn, _, head) in &heads {
+            at.set(head.held(*turn));
+        }
+        let session = self.visible_session();
+        let frame = ServerFrame::Snapshot {
+            reason,
+            messages: &messages,
+            has_more: page.more,
+            in_flight: heads.iter().map(|(_, turn, head)| in_flight(turn, head)).collect(),
+            session: session.as_ref(),
+            cursor: at.to_string(),
+        };
+        let mut catch_up = CatchUp { at, frames: vec![frame.encode()] };
+        for (turn, running) in self.running() {
+            if let Some(request_id) = self.turns.get(&turn).map(|turn| turn.request_id.as_str()) {
+                let _ = catch_up.answer(turn, request_id, &running.answer);
+            }
+        }
+        Ok(catch_up.frames)
+    }
+
+    pub(super) fn in_flight_states(&self) -> Vec<InFlightState<'_>> {
+        let state =
+            |turn| InFlightState { request_id: Turn::request_id(turn), state: Turn::state_name(turn) };
+        self.turns.values().map(state).collect()
+    }
+}
+
+impl CatchUp {
+    fn record(&mut self, record: &Record) -> Option<()> {
+        if record.is_end() {
+            self.answer(record.turn, &record.request_id, &record.answer())?;
+            self.at.forget(record.turn);
+        }
+        self.at.seq = record.seq;
+        self.frames.push(record.frame(self.at.epoch, &self.at));
+        Some(())
+    }
+
+    /// What is missing of an answer.
+    fn answer(&mut self, turn: TurnId, request_id: &str, answer: &Answer) -> Option<()> {
+        for piece in answer.rest(self.at.of(turn))? {
+            match piece {
+                Piece::Text(text) => self.text(turn, request_id, text),
+                Piece::Block(block) => {
+                    self.advance(turn, |held| Progress { blocks: held.blocks.saturating_add(1), ..held });
+                    let cursor = self.at.to_string();
+                    self.frames.push(ServerFrame::Block { cursor, request_id, block }.encode());
+                }
+            }
+        }
+        Some(())
+    }
+
+    fn text(&mut self, turn: TurnId, request_id: &str, text: &str) {
+        for part in parts(text) {
+            self.advance(turn, |held| Progress { bytes: held.bytes.saturating_add(part.len()), ..held });
+            self.frames.push(token_frame(&self.at, request_id, part));
+        }
+    }
+
+    fn session(&mut self, seq: u64, session: &Session) {
+        self.at.seq = seq;
+        self.frames.push(ServerFrame::Session { cursor: self.at.to_string(), session }.encode());
+    }
+
+    fn advance(&mut self, turn: TurnId, step: impl FnOnce(Progress) -> Progress) {
+        let held = self.at.of(turn);
+        self.at.set(step(held));
+    }
+}
+
+fn turn_head(turn: &Turn) -> Answer {
+    turn.running().map(|running| running.answer.head(PAYLOAD_BYTES_MAX)).unwrap_or_default()
+}
+
+fn in_flight<'a>(turn: &'a Turn, head: &'a Answer) -> InFlight<'a> {
+    InFlight {
+        request_id: &turn.request_id,
+        state: turn.state_name(),
+        content: head.text(),
+        blocks: head.blocks().unwrap_or_default(),
+    }
+}

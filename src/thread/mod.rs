@@ -1,0 +1,328 @@
+//! The core: what a thread is and how it reacts.
+//!
+//! A [`Thread`] is a state machine without input or output of its own. Whoever drives it calls
+//! [`Thread::handle`] with the time and one [`Input`], then takes outputs from
+//! [`Thread::poll_output`] until there are none and carries each out before the next, and calls
+//! [`Thread::handle`] with [`Input::Deadline`] once [`Thread::poll_deadline`] has passed.
+//!
+//! **Invariant:** outputs are carried out in order, and all of them before the next input. A failed
+//! [`Output::Store`] ends that: the outputs after it are dropped, and a new thread is woken from what
+//! the store holds.
+//!
+//! **Invariant:** knows nothing about sockets, SQL, HTTP, clocks or randomness.
+
+mod events;
+mod join;
+mod log;
+mod outbox;
+mod session;
+pub mod store;
+mod stream;
+mod turn;
+mod turns;
+mod wake;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+use crate::agent::AgentEvent;
+use crate::protocol::limits::CONCURRENT_TURNS_MAX;
+use crate::protocol::{
+    ClientFrame, CloseCode, Cursor, ErrorBody, ErrorCode, Millis, PermissionMode, Refusal, ServerFrame,
+    Session,
+};
+
+use outbox::Outbox;
+use session::Draft;
+use store::{Commit, Records, Stored, Write};
+use turn::Turn;
+
+pub use events::{Counters, Event};
+pub use outbox::Delivery;
+pub use session::Attachment;
+pub use turn::{Answer, Piece};
+
+/// One connection, by its `connectionId`.
+pub type PeerId = Rc<str>;
+
+/// A turn's name inside a thread: the sequence number of its user's message. An agent that delivers
+/// for a turn that is over is not heard.
+pub type TurnId = u64;
+
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Turns that run at once, 1 to 16.
+    pub concurrent_turns: usize,
+    /// How long an agent may be silent.
+    pub agent_idle_timeout_ms: u64,
+}
+
+#[derive(Debug)]
+pub enum Input {
+    /// The first input of every thread, whatever it wakes from.
+    Woken(Woken),
+    Joined {
+        peer: PeerId,
+        cursor: Option<String>,
+    },
+    /// A text frame, as it came.
+    Frame {
+        peer: PeerId,
+        text: String,
+    },
+    Left {
+        peer: PeerId,
+    },
+    /// What one read of an agent's stream brought; nothing, if that held no event.
+    Agent {
+        turn: TurnId,
+        events: Vec<AgentEvent>,
+    },
+    /// `poll_deadline` has passed.
+    Deadline,
+    /// The alarm that [`Output::SetAlarm`] set went off.
+    Alarm,
+    /// D1 took a delivery.
+    Delivered {
+        seq: u64,
+    },
+    DeliveryFailed,
+}
+
+/// What a thread starts from: its store and its open sockets.
+#[derive(Debug)]
+pub struct Woken {
+    /// `None` before the first message.
+    pub stored: Option<Stored>,
+    pub peers: Vec<(PeerId, Attachment)>,
+    /// Chosen at random.
+    pub seed: u64,
+    pub cause: Cause,
+}
+
+#[derive(Debug)]
+pub enum Cause {
+    /// First start, hibernation, eviction, crash.
+    Start,
+    /// The thread before this one asked for a write that failed, for the sake of that frame.
+    StoreFailed(Option<Blame>),
+    /// The thread before this one panicked.
+    Panicked(Option<Blame>),
+}
+
+/// Whose frame is being handled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blame {
+    pub peer: PeerId,
+    pub request_id: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    Store(Commit),
+    Send {
+        to: Audience,
+        frame: Rc<str>,
+    },
+    /// Ask an agent for what [`Thread::agent_request`] says.
+    StartAgent {
+        turn: TurnId,
+    },
+    AbortAgent {
+        turn: TurnId,
+    },
+    Attach {
+        peer: PeerId,
+        attachment: Attachment,
+    },
+    Close {
+        peer: PeerId,
+        code: CloseCode,
+        reason: &'static str,
+    },
+    /// Wake the thread at that time, even if it crashes before; `None` takes the alarm back.
+    SetAlarm(Option<Millis>),
+    /// Give D1 what [`Thread::delivery`] says.
+    Deliver,
+    Log(Event),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Audience {
+    All,
+    One(PeerId),
+}
+
+#[derive(Debug)]
+pub struct Thread {
+    config: Config,
+    session_id: String,
+    /// Names this life of the log; chosen before the first message, kept from then on.
+    epoch: u64,
+    /// The last event's sequence number.
+    seq: u64,
+    /// `None` before the first message.
+    session: Option<Session>,
+    draft: Option<Draft>,
+    peers: BTreeMap<PeerId, Attachment>,
+    turns: BTreeMap<TurnId, Turn>,
+    outbox: Outbox,
+    alarm: Option<Millis>,
+    handling: Option<Blame>,
+    outputs: VecDeque<Output>,
+    random: u64,
+    counters: Counters,
+}
+
+impl Thread {
+    #[must_use]
+    pub fn new(session_id: String, config: Config) -> Self {
+        let concurrent_turns = config.concurrent_turns.clamp(1, CONCURRENT_TURNS_MAX);
+        Thread {
+            config: Config { concurrent_turns, ..config },
+            session_id,
+            epoch: 0,
+            seq: 0,
+            session: None,
+            draft: None,
+            peers: BTreeMap::new(),
+            turns: BTreeMap::new(),
+            outbox: Outbox::default(),
+            alarm: None,
+            handling: None,
+            outputs: VecDeque::new(),
+            random: 0,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Takes one input. `records` is the store as of the last output carried out.
+    pub fn handle(&mut self, now: Millis, records: &dyn Records, input: Input) {
+        self.handling = None;
+        match input {
+            Input::Woken(woken) => self.wake(now, records, woken),
+            Input::Joined { peer, cursor } => self.join(now, records, peer, cursor.as_deref()),
+            Input::Frame { peer, text } => self.frame(now, records, &peer, &text),
+            Input::Left { peer } => self.leave(&peer),
+            Input::Agent { turn, events } => self.agent(now, turn, events),
+            Input::Deadline => {}
+            Input::Alarm => self.alarm = None,
+            Input::Delivered { seq } => self.delivered(seq),
+            Input::DeliveryFailed => self.delivery_failed(now),
+        }
+        self.meet_deadlines(now);
+        self.start_queued_turns(now);
+        self.deliver(now);
+        self.guard(now);
+    }
+
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Input::Deadline`] is due.
+    #[must_use]
+    pub fn poll_deadline(&self) -> Option<Millis> {
+        self.deadlines().min()
+    }
+
+    /// Whose frame the last input was.
+    #[must_use]
+    pub fn handling(&self) -> Option<Blame> {
+        self.handling.clone()
+    }
+
+    #[must_use]
+    pub fn session(&self) -> Option<&Session> {
+        self.session.as_ref()
+    }
+
+    #[must_use]
+    pub fn peers(&self) -> usize {
+        self.peers.len()
+    }
+
+    fn frame(&mut self, now: Millis, records: &dyn Records, peer: &PeerId, text: &str) {
+        match ClientFrame::parse(text) {
+            Ok(frame) => self.client_frame(now, records, peer, frame),
+            Err(refusal) => self.refuse(peer, &refusal),
+        }
+    }
+
+    fn client_frame(&mut self, now: Millis, records: &dyn Records, peer: &PeerId, frame: ClientFrame) {
+        self.handling = Some(Blame { peer: peer.clone(), request_id: frame.request_id().map(str::to_owned) });
+        match frame {
+            ClientFrame::Message { request_id, content, thread_id } => {
+                self.message(now, records, peer, request_id, content, thread_id.as_deref());
+            }
+            ClientFrame::Cancel { request_id } => self.cancel(now, Some(peer), request_id.as_deref()),
+            ClientFrame::SessionSync { cursor } => self.sync(now, records, peer, cursor.as_deref()),
+            ClientFrame::SessionUpdate(update) => self.update_session(now, update),
+            ClientFrame::Ping => self.send_to(peer, ServerFrame::Pong.encode()),
+        }
+    }
+
+    fn refuse(&mut self, peer: &PeerId, refusal: &Refusal) {
+        let request_id = refusal.request_id.as_deref();
+        self.send_to(peer, ServerFrame::Refused { request_id, error: &refusal.error }.encode());
+        events::count(&mut self.counters.refusals);
+        let (connection_id, request_id) = (peer.clone(), refusal.request_id.clone());
+        self.log(Event::Refused { connection_id, request_id, code: refusal.error.code });
+    }
+
+    fn refuse_turn(&mut self, peer: &PeerId, request_id: &str, error: ErrorBody) {
+        self.refuse(peer, &Refusal { request_id: Some(request_id.to_owned()), error });
+    }
+
+    fn store(&mut self, writes: Vec<Write>) {
+        self.outputs.push_back(Output::Store(Commit(writes)));
+    }
+
+    fn send_all(&mut self, frame: Rc<str>) {
+        self.outputs.push_back(Output::Send { to: Audience::All, frame });
+    }
+
+    fn send_to(&mut self, peer: &PeerId, frame: Rc<str>) {
+        self.outputs.push_back(Output::Send { to: Audience::One(peer.clone()), frame });
+    }
+
+    fn permission_mode(&self) -> PermissionMode {
+        let drafted = || self.draft.as_ref().map(|draft| draft.permission_mode);
+        self.session.as_ref().map(|session| session.permission_mode).or_else(drafted).unwrap_or_default()
+    }
+
+    /// The place after the last event, as of what clients were sent.
+    fn head(&self) -> Cursor {
+        self.cursor_at(self.seq)
+    }
+
+    fn cursor_at(&self, seq: u64) -> Cursor {
+        if self.session.is_none() {
+            return Cursor::START;
+        }
+        let mut cursor = Cursor::at(self.epoch, seq);
+        for (turn, running) in self.running() {
+            cursor.set(running.progress(turn));
+        }
+        cursor
+    }
+
+    fn next_seq(&mut self) -> u64 {
+        self.seq = self.seq.saturating_add(1);
+        self.seq
+    }
+
+    /// A number that is hard to guess for somebody who has not seen the seed (splitmix64).
+    fn next_random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+/// The store could not be read: the frame at hand is refused, and nothing has changed.
+fn unreadable() -> ErrorBody {
+    ErrorBody::retryable(ErrorCode::StorageError, "the thread's store could not be read; try again")
+}

@@ -1,0 +1,196 @@
+//! What a thread asks of its store: the writes it commits and the few reads it makes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::protocol::{
+    Block, Content, Cursor, ErrorBody, Message, Millis, Response, ResponseMetadata, Role, ServerFrame,
+    Session, Status,
+};
+
+use super::turn::Answer;
+
+/// Writes that happen all or not at all.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Commit(pub Vec<Write>);
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Write {
+    /// The first message: the store comes into being with this as its checkpoint.
+    Create(Checkpoint),
+    Append(Record),
+    /// A queued turn runs from now on: after a crash it is interrupted, not started again.
+    Start {
+        turn: u64,
+    },
+    Journal(Journal),
+    Checkpoint(Checkpoint),
+}
+
+/// One stored message, a log event of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    pub seq: u64,
+    /// The sequence number of the user's message that the turn began with; of a user's message, its own.
+    pub turn: u64,
+    pub message_id: String,
+    pub request_id: String,
+    pub created_at: Millis,
+    pub content: Content,
+    pub kind: RecordKind,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum RecordKind {
+    User { author: Option<String>, started: bool },
+    Assistant { status: Status, error: Option<ErrorBody>, metadata: ResponseMetadata },
+}
+
+/// A record without what it says: enough to know which turns are open and what they count for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    pub seq: u64,
+    pub turn: u64,
+    pub request_id: String,
+    pub created_at: Millis,
+    pub kind: MarkKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MarkKind {
+    User { started: bool },
+    Assistant { tokens_used: u64 },
+}
+
+/// The running text of a turn. There are as many slots as turns may run at once; a slot whose turn
+/// is over is stale and free.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Journal {
+    pub slot: usize,
+    pub turn: u64,
+    pub text: String,
+    pub blocks: Vec<PlacedBlock>,
+    pub tokens: u64,
+}
+
+/// A block and how many bytes of the answer's text stand before it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlacedBlock {
+    pub at: usize,
+    pub block: Block,
+}
+
+/// The thread as of `seq`. Later records are counted in on waking, so that a turn need not rewrite it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    pub epoch: u64,
+    pub seq: u64,
+    /// D1 has the log up to here.
+    pub delivered: u64,
+    /// The turns that were not over.
+    pub open: Vec<u64>,
+    pub session: Session,
+}
+
+/// What a store holds when its thread wakes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored {
+    pub checkpoint: Checkpoint,
+    /// Of the checkpoint's open turns, the user's messages.
+    pub open: Vec<Mark>,
+    /// All after the checkpoint, in order.
+    pub since: Vec<Mark>,
+    pub journals: Vec<Journal>,
+}
+
+/// A read or write that the store refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreError(pub String);
+
+/// Some records, and whether there are more in that direction.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
+    pub records: Vec<Record>,
+    pub more: bool,
+}
+
+/// Reads of what is committed. All are bounded by the index they use and by what they are given.
+pub trait Records {
+    /// Records after `seq`, oldest first. The first one comes whatever its size.
+    fn after(&self, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError>;
+    /// Records before `seq`, newest first. The first one comes whatever its size.
+    fn before(&self, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError>;
+    /// The user's message with this `requestId`.
+    fn request(&self, request_id: &str) -> Result<Option<Record>, StoreError>;
+    /// The end of the turn that began at `turn`.
+    fn end(&self, turn: u64) -> Result<Option<Record>, StoreError>;
+}
+
+impl Record {
+    #[must_use]
+    pub fn message(&self, epoch: u64) -> Message {
+        let (role, status, tokens_used, error, author) = match &self.kind {
+            RecordKind::User { author, .. } => (Role::User, Status::Complete, None, None, author.clone()),
+            RecordKind::Assistant { status, error, metadata } => {
+                (Role::Assistant, *status, Some(metadata.tokens_used), error.clone(), None)
+            }
+        };
+        Message {
+            id: self.message_id.clone(),
+            request_id: self.request_id.clone(),
+            role,
+            content: self.content.clone(),
+            status,
+            created_at: self.created_at,
+            tokens_used,
+            error,
+            author,
+            cursor: Cursor::at(epoch, self.seq).to_string(),
+        }
+    }
+
+    /// The log event that this record is, at the place `cursor`.
+    #[must_use]
+    pub fn frame(&self, epoch: u64, cursor: &Cursor) -> std::rc::Rc<str> {
+        let cursor = cursor.to_string();
+        let request_id = self.request_id.as_str();
+        match &self.kind {
+            RecordKind::User { .. } => {
+                ServerFrame::UserMessage { cursor, request_id, message: &self.message(epoch) }.encode()
+            }
+            RecordKind::Assistant { status, error, metadata } => {
+                let response = &Response::new(&self.content, metadata.clone());
+                let (message_id, created_at) = (self.message_id.as_str(), self.created_at);
+                match (status, error) {
+                    (Status::Cancelled, _) => {
+                        ServerFrame::Cancelled { cursor, request_id, message_id, created_at, response }
+                    }
+                    (_, Some(error)) => {
+                        ServerFrame::Failed { cursor, request_id, error, message_id, created_at, response }
+                    }
+                    (_, None) => ServerFrame::Final { cursor, request_id, message_id, created_at, response },
+                }
+                .encode()
+            }
+        }
+    }
+
+    #[must_use]
+    pub fn is_end(&self) -> bool {
+        matches!(self.kind, RecordKind::Assistant { .. })
+    }
+
+    #[must_use]
+    pub fn answer(&self) -> Answer {
+        Answer::from_content(&self.content)
+    }
+}
+
+impl Response {
+    fn new(content: &Content, metadata: ResponseMetadata) -> Self {
+        let blocks = match content {
+            Content::Text(_) => None,
+            Content::Blocks(blocks) => Some(blocks.clone()),
+        };
+        Response { content: content.text(), blocks, metadata }
+    }
+}

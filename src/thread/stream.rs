@@ -1,0 +1,149 @@
+//! The running text: when it goes out, when it is stored, how long an agent may be silent.
+
+use crate::agent::{AgentEvent, Failed};
+use crate::protocol::limits::{GUARD_MS, PAYLOAD_BYTES_MAX};
+use crate::protocol::{Block, ErrorBody, ErrorCode, Millis, ServerFrame, token_frame};
+
+use super::store::Write;
+use super::turn::{Running, Turn};
+use super::turns::Outcome;
+use super::{Output, Thread, TurnId};
+
+impl Thread {
+    pub(super) fn agent(&mut self, now: Millis, turn: TurnId, events: Vec<AgentEvent>) {
+        if let Some(running) = self.running_mut(turn) {
+            running.agent_heard_at = now;
+        }
+        for event in events {
+            match event {
+                AgentEvent::Text(text) => self.text(now, turn, &text),
+                AgentEvent::Block(block) => self.block(now, turn, block),
+                AgentEvent::Finished(finished) => self.end(now, turn, Outcome::Finished(finished)),
+                AgentEvent::Failed(failed) => self.end(now, turn, Outcome::Failed(failed)),
+            }
+        }
+    }
+
+    fn text(&mut self, now: Millis, turn: TurnId, text: &str) {
+        let Some(running) = self.running_mut(turn) else { return };
+        running.tokens = running.tokens.saturating_add(1);
+        running.push_text(text, now);
+        self.check_length(now, turn);
+    }
+
+    fn block(&mut self, now: Millis, turn: TurnId, block: Block) {
+        self.flush(now, turn);
+        let Some(running) = self.running_mut(turn) else { return };
+        running.push_block(block.clone(), now);
+        let cursor = self.head().to_string();
+        if let Some(request_id) = self.turns.get(&turn).map(|turn| turn.request_id.as_str()) {
+            let frame = ServerFrame::Block { cursor, request_id, block: &block }.encode();
+            self.send_all(frame);
+        }
+        self.check_length(now, turn);
+    }
+
+    fn check_length(&mut self, now: Millis, turn: TurnId) {
+        if self.running_mut(turn).is_some_and(|running| running.answer.is_too_long()) {
+            self.outputs.push_back(Output::AbortAgent { turn });
+            let message = "the answer is longer than a thread can hold; ask for it in parts";
+            let error = ErrorBody::fatal(ErrorCode::AgentError, message);
+            self.end(now, turn, Outcome::Failed(Failed { error, tokens_used: 0 }));
+        }
+    }
+
+    /// Sends what text a turn has gathered.
+    pub(super) fn flush(&mut self, now: Millis, turn: TurnId) {
+        let Some(unsent) = self.running_mut(turn).map(|running| running.take_unsent(now).to_owned()) else {
+            return;
+        };
+        let Some(request_id) = self.turns.get(&turn).map(|turn| turn.request_id.clone()) else { return };
+        let mut cursor = self.head();
+        let end = cursor.of(turn);
+        let mut at = end.bytes.saturating_sub(unsent.len());
+        for part in parts(&unsent) {
+            at = at.saturating_add(part.len());
+            cursor.set(crate::protocol::Progress { bytes: at, ..end });
+            self.send_all(token_frame(&cursor, &request_id, part));
+        }
+    }
+
+    pub(super) fn flush_all(&mut self, now: Millis) {
+        for turn in self.running_ids() {
+            self.flush(now, turn);
+        }
+    }
+
+    pub(super) fn meet_deadlines(&mut self, now: Millis) {
+        for turn in self.running_ids() {
+            let is_due = |at: Option<Millis>| at.is_some_and(|at| at <= now);
+            let Some(running) = self.running_mut(turn) else { continue };
+            if is_due(running.journal_due_at()) {
+                let journal = running.journal(turn);
+                self.store(vec![Write::Journal(journal)]);
+            }
+            let Some(running) = self.running_mut(turn) else { continue };
+            let silent_until = running.agent_heard_at;
+            if is_due(running.frame_due_at()) {
+                self.flush(now, turn);
+            }
+            if self.idle_due_at(silent_until) <= now {
+                self.time_out(now, turn);
+            }
+        }
+    }
+
+    fn time_out(&mut self, now: Millis, turn: TurnId) {
+        self.outputs.push_back(Output::AbortAgent { turn });
+        let failed = crate::agent::openai::timeout_failure(self.config.agent_idle_timeout_ms);
+        self.end(now, turn, Outcome::Failed(failed));
+    }
+
+    fn idle_due_at(&self, heard_at: Millis) -> Millis {
+        heard_at.saturating_add(self.config.agent_idle_timeout_ms)
+    }
+
+    pub(super) fn deadlines(&self) -> impl Iterator<Item = Millis> {
+        self.running().flat_map(|(_, running)| {
+            let idle = self.idle_due_at(running.agent_heard_at);
+            [running.frame_due_at(), running.journal_due_at(), Some(idle)].into_iter().flatten()
+        })
+    }
+
+    /// While anything is unfinished an alarm is set, so that a crash does not leave it so.
+    pub(super) fn guard(&mut self, now: Millis) {
+        let turns = (!self.turns.is_empty()).then(|| now.saturating_add(GUARD_MS));
+        let wanted = [turns, self.outbox_alarm(now)].into_iter().flatten().min();
+        match (self.alarm, wanted) {
+            (None, None) => {}
+            // An alarm that comes too early costs less than a write that moves it.
+            (Some(at), Some(wanted)) if at <= wanted => {}
+            _ => {
+                self.alarm = wanted;
+                self.outputs.push_back(Output::SetAlarm(wanted));
+            }
+        }
+    }
+
+    pub(super) fn running(&self) -> impl Iterator<Item = (TurnId, &Running)> {
+        self.turns.iter().filter_map(|(id, turn)| turn.running().map(|running| (*id, running)))
+    }
+
+    pub(super) fn running_ids(&self) -> Vec<TurnId> {
+        self.running().map(|(turn, _)| turn).collect()
+    }
+
+    fn running_mut(&mut self, turn: TurnId) -> Option<&mut Running> {
+        self.turns.get_mut(&turn).and_then(Turn::running_mut)
+    }
+}
+
+/// A text in parts that each fit into one frame.
+pub(super) fn parts(text: &str) -> impl Iterator<Item = &str> {
+    let mut left = text;
+    std::iter::from_fn(move || {
+        let (part, rest) = left.split_at_checked(left.floor_char_boundary(PAYLOAD_BYTES_MAX))?;
+        left = rest;
+        (!part.is_empty()).then_some(part)
+    })
+}

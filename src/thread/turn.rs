@@ -1,0 +1,307 @@
+//! The life of a turn.
+
+use crate::protocol::limits::{
+    ANSWER_BYTES_MAX, COALESCE_BYTES_MAX, COALESCE_MS, JOURNAL_BYTES_MAX, JOURNAL_MS,
+};
+use crate::protocol::{Block, Content, Millis, Progress};
+
+use super::store::{Journal, PlacedBlock};
+
+/// A turn that is not over.
+///
+/// ```text
+///            concurrency allows             agent: finished, failed
+///  Queued ───────────────────────▶ Running ─────────────────────────▶ over
+///    │                                │      cancel, timeout, crash      ▲
+///    └────────────────────────────────┴──────────────────────────────────┘
+///                 cancel (a crash leaves it queued)
+/// ```
+///
+/// A turn that is over is no value at all: its end stands in the log, and what its agent still
+/// delivers finds no turn.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    pub(crate) request_id: String,
+    pub(crate) accepted_at: Millis,
+    pub(crate) state: TurnState,
+}
+
+#[derive(Debug)]
+pub(crate) enum TurnState {
+    Queued,
+    Running(Running),
+}
+
+/// An answer in the making: what came, how much of it clients were sent, how much is stored.
+#[derive(Debug)]
+pub(crate) struct Running {
+    /// The journal's row.
+    pub(crate) slot: usize,
+    pub(crate) answer: Answer,
+    pub(crate) tokens: u64,
+    /// Bytes of the answer's text that went out in frames.
+    pub(crate) sent_bytes: usize,
+    last_frame_at: Option<Millis>,
+    stored_bytes: usize,
+    unstored_since: Option<Millis>,
+    pub(crate) agent_heard_at: Millis,
+}
+
+/// An answer's text, and the other blocks at their places in it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answer {
+    text: String,
+    blocks: Vec<PlacedBlock>,
+    text_json_bytes: usize,
+    blocks_json_bytes: usize,
+}
+
+/// What a client that holds a part of an answer lacks, in order.
+#[derive(Debug, PartialEq)]
+pub enum Piece<'a> {
+    Text(&'a str),
+    Block(&'a Block),
+}
+
+impl Turn {
+    pub(crate) fn queued(request_id: String, accepted_at: Millis) -> Self {
+        Turn { request_id, accepted_at, state: TurnState::Queued }
+    }
+
+    pub(crate) fn running(&self) -> Option<&Running> {
+        match &self.state {
+            TurnState::Running(running) => Some(running),
+            TurnState::Queued => None,
+        }
+    }
+
+    pub(crate) fn running_mut(&mut self) -> Option<&mut Running> {
+        match &mut self.state {
+            TurnState::Running(running) => Some(running),
+            TurnState::Queued => None,
+        }
+    }
+
+    pub(crate) fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    pub(crate) fn state_name(&self) -> &'static str {
+        match self.state {
+            TurnState::Queued => "queued",
+            TurnState::Running(_) => "streaming",
+        }
+    }
+}
+
+impl Running {
+    pub(crate) fn new(slot: usize, now: Millis) -> Self {
+        Running {
+            slot,
+            answer: Answer::default(),
+            tokens: 0,
+            sent_bytes: 0,
+            last_frame_at: None,
+            stored_bytes: 0,
+            unstored_since: None,
+            agent_heard_at: now,
+        }
+    }
+
+    /// As the store has it: clients may have been sent more.
+    pub(crate) fn from_journal(journal: Journal, now: Millis) -> Self {
+        let answer = Answer::new(journal.text, journal.blocks);
+        Running {
+            sent_bytes: answer.text.len(),
+            stored_bytes: answer.text.len(),
+            tokens: journal.tokens,
+            answer,
+            ..Running::new(journal.slot, now)
+        }
+    }
+
+    pub(crate) fn push_text(&mut self, text: &str, now: Millis) {
+        self.answer.push_text(text);
+        self.unstored_since.get_or_insert(now);
+    }
+
+    pub(crate) fn push_block(&mut self, block: Block, now: Millis) {
+        self.answer.push_block(block);
+        self.unstored_since.get_or_insert(now);
+    }
+
+    /// When gathered text is to go out; at once before the first frame.
+    pub(crate) fn frame_due_at(&self) -> Option<Millis> {
+        let unsent = self.answer.text.len().saturating_sub(self.sent_bytes);
+        match self.last_frame_at {
+            _ if unsent == 0 => None,
+            Some(at) if unsent < COALESCE_BYTES_MAX => Some(at.saturating_add(COALESCE_MS)),
+            _ => Some(0),
+        }
+    }
+
+    /// When text not yet stored is to be journalled.
+    pub(crate) fn journal_due_at(&self) -> Option<Millis> {
+        let unstored = self.answer.text.len().saturating_sub(self.stored_bytes);
+        match self.unstored_since {
+            Some(_) if unstored >= JOURNAL_BYTES_MAX => Some(0),
+            Some(since) => Some(since.saturating_add(JOURNAL_MS)),
+            None => None,
+        }
+    }
+
+    /// The text that goes out now.
+    pub(crate) fn take_unsent(&mut self, now: Millis) -> &str {
+        let unsent = self.answer.text.get(self.sent_bytes..).unwrap_or_default();
+        self.sent_bytes = self.answer.text.len();
+        self.last_frame_at = Some(now);
+        unsent
+    }
+
+    pub(crate) fn journal(&mut self, turn: u64) -> Journal {
+        self.stored_bytes = self.answer.text.len();
+        self.unstored_since = None;
+        Journal {
+            slot: self.slot,
+            turn,
+            text: self.answer.text.clone(),
+            blocks: self.answer.blocks.clone(),
+            tokens: self.tokens,
+        }
+    }
+
+    /// What clients of the log hold of it.
+    pub(crate) fn progress(&self, turn: u64) -> Progress {
+        Progress { turn, bytes: self.sent_bytes, blocks: self.answer.blocks.len() }
+    }
+}
+
+impl Answer {
+    #[must_use]
+    pub fn new(text: String, blocks: Vec<PlacedBlock>) -> Self {
+        let mut answer = Answer {
+            text_json_bytes: json_bytes(&text),
+            blocks_json_bytes: blocks.iter().map(|placed| block_json_bytes(&placed.block)).sum(),
+            ..Answer::default()
+        };
+        answer.text = text;
+        answer.blocks = blocks;
+        answer
+    }
+
+    #[must_use]
+    pub fn from_content(content: &Content) -> Self {
+        let mut answer = Answer::default();
+        match content {
+            Content::Text(text) => answer.push_text(text),
+            Content::Blocks(blocks) => {
+                for block in blocks {
+                    match block {
+                        Block::Text { text } => answer.push_text(text),
+                        other => answer.push_block(other.clone()),
+                    }
+                }
+            }
+        }
+        answer
+    }
+
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// A string where there is only text, else all blocks in order, text among them.
+    #[must_use]
+    pub fn content(&self) -> Content {
+        self.blocks().map_or_else(|| Content::Text(self.text.clone()), Content::Blocks)
+    }
+
+    /// All blocks in order, text among them; `None` if there is only text.
+    #[must_use]
+    pub fn blocks(&self) -> Option<Vec<Block>> {
+        if self.blocks.is_empty() {
+            return None;
+        }
+        let pieces = self.rest(Progress::default()).unwrap_or_default();
+        let block = |piece: Piece<'_>| match piece {
+            Piece::Text(text) => Block::Text { text: text.to_owned() },
+            Piece::Block(block) => block.clone(),
+        };
+        Some(pieces.into_iter().map(block).collect())
+    }
+
+    /// What comes after `held`, in order; `None` if no client of this answer can hold that.
+    #[must_use]
+    pub fn rest(&self, held: Progress) -> Option<Vec<Piece<'_>>> {
+        let seen = self.blocks.get(..held.blocks)?;
+        let left = self.blocks.get(held.blocks..)?;
+        let mut at = held.bytes;
+        if seen.last().is_some_and(|placed| placed.at > at) {
+            return None;
+        }
+        let mut pieces = Vec::new();
+        for placed in left {
+            match self.text.get(at..placed.at)? {
+                "" => {}
+                text => pieces.push(Piece::Text(text)),
+            }
+            pieces.push(Piece::Block(&placed.block));
+            at = placed.at;
+        }
+        match self.text.get(at..)? {
+            "" => {}
+            text => pieces.push(Piece::Text(text)),
+        }
+        Some(pieces)
+    }
+
+    /// The first of it, up to `bytes` of text, as a client may hold it.
+    #[must_use]
+    pub fn head(&self, bytes_max: usize) -> Answer {
+        let end = self.text.floor_char_boundary(bytes_max);
+        if end == self.text.len() {
+            return self.clone();
+        }
+        let blocks = self.blocks.iter().filter(|placed| placed.at <= end).cloned().collect();
+        Answer::new(self.text.get(..end).unwrap_or_default().to_owned(), blocks)
+    }
+
+    #[must_use]
+    pub fn held(&self, turn: u64) -> Progress {
+        Progress { turn, bytes: self.text.len(), blocks: self.blocks.len() }
+    }
+
+    /// Whether the frame of its end would be larger than clients accept.
+    #[must_use]
+    pub fn is_too_long(&self) -> bool {
+        // An end names its text a second time if it has blocks.
+        let in_blocks = if self.blocks.is_empty() { 0 } else { self.text_json_bytes };
+        self.text_json_bytes.saturating_add(in_blocks).saturating_add(self.blocks_json_bytes)
+            > ANSWER_BYTES_MAX
+    }
+
+    fn push_text(&mut self, text: &str) {
+        self.text.push_str(text);
+        self.text_json_bytes = self.text_json_bytes.saturating_add(json_bytes(text));
+    }
+
+    fn push_block(&mut self, block: Block) {
+        self.blocks_json_bytes = self.blocks_json_bytes.saturating_add(block_json_bytes(&block));
+        self.blocks.push(PlacedBlock { at: self.text.len(), block });
+    }
+}
+
+/// How many bytes a text takes inside a JSON string.
+fn json_bytes(text: &str) -> usize {
+    let escape_bytes = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
+        0..=0x1f => 6,
+        _ => 1,
+    };
+    text.bytes().map(escape_bytes).sum()
+}
+
+fn block_json_bytes(block: &Block) -> usize {
+    serde_json::to_string(block).map_or(0, |json| json.len())
+}

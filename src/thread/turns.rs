@@ -1,0 +1,252 @@
+//! From a message to its turn's end.
+
+use crate::agent::{AgentMessage, AgentRequest, Failed, Finished};
+use crate::protocol::limits::{AGENT_BYTES_MAX, AGENT_MESSAGES_MAX, QUEUED_TURNS_MAX};
+use crate::protocol::{Content, ErrorBody, ErrorCode, Millis, ResponseMetadata, Role, ServerFrame, Status};
+
+use super::events::{Event, count};
+use super::store::{Record, RecordKind, Records, StoreError, Write};
+use super::turn::{Running, Turn, TurnState};
+use super::{Output, PeerId, Thread, TurnId, unreadable};
+
+/// How a turn comes to its end.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Finished(Finished),
+    Cancelled,
+    Interrupted(ErrorBody),
+    Failed(Failed),
+}
+
+impl Thread {
+    pub(super) fn message(
+        &mut self,
+        now: Millis,
+        records: &dyn Records,
+        peer: &PeerId,
+        request_id: String,
+        content: Content,
+        thread_id: Option<&str>,
+    ) {
+        if thread_id.is_some_and(|id| id != self.session_id) {
+            let message =
+                "threadId names another thread than this socket's; leave it out or open a socket there";
+            let error = ErrorBody::fatal(ErrorCode::ThreadMismatch, message);
+            return self.refuse_turn(peer, &request_id, error);
+        }
+        match self.known(records, &request_id) {
+            Ok(Some(known)) => self.repeat(records, peer, &known, &content),
+            Ok(None) if self.is_full() => {
+                let message = "too many turns of this thread wait; try again when one has ended";
+                self.refuse_turn(peer, &request_id, ErrorBody::retryable(ErrorCode::Busy, message));
+            }
+            Ok(None) => self.accept(now, peer, request_id, content),
+            Err(StoreError(_)) => self.refuse_turn(peer, &request_id, unreadable()),
+        }
+    }
+
+    fn known(&self, records: &dyn Records, request_id: &str) -> Result<Option<Record>, StoreError> {
+        if self.session.is_some() { records.request(request_id) } else { Ok(None) }
+    }
+
+    /// The same message again starts nothing. Its sender has the rest of the log, so what is sent
+    /// again stands at the head and not at its old place.
+    fn repeat(&mut self, records: &dyn Records, peer: &PeerId, known: &Record, content: &Content) {
+        let request_id = known.request_id.as_str();
+        if known.content != *content {
+            let message = "this requestId was used for another message; give every message one of its own";
+            let error = ErrorBody::fatal(ErrorCode::DuplicateRequest, message);
+            return self.refuse_turn(peer, request_id, error);
+        }
+        let end = if self.turns.contains_key(&known.seq) { Ok(None) } else { records.end(known.seq) };
+        let Ok(end) = end else { return self.refuse_turn(peer, request_id, unreadable()) };
+        let head = self.head();
+        self.send_to(peer, known.frame(self.epoch, &head));
+        if let Some(position) = self.queue_position(known.seq) {
+            self.send_to(peer, ServerFrame::Queued { request_id, position }.encode());
+        }
+        if let Some(end) = end {
+            self.send_to(peer, end.frame(self.epoch, &head));
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        !self.may_run_another() && self.queued().count() >= QUEUED_TURNS_MAX
+    }
+
+    fn accept(&mut self, now: Millis, peer: &PeerId, request_id: String, content: Content) {
+        let starts = self.may_run_another() && self.queued().next().is_none();
+        let mut writes = self.create_session(now, &content);
+        let turn = self.next_seq();
+        let record = Record {
+            seq: turn,
+            turn,
+            message_id: self.message_id(turn),
+            request_id: request_id.clone(),
+            created_at: now,
+            content,
+            kind: RecordKind::User { author: None, started: starts },
+        };
+        self.turns.insert(turn, Turn::queued(request_id.clone(), now));
+        self.count_message(now, 0);
+        writes.push(Write::Append(record.clone()));
+        self.append(writes, &record);
+        let (connection_id, queued) = (peer.clone(), self.queued().count());
+        self.log(Event::TurnAccepted { connection_id, request_id: request_id.clone(), queued });
+        if starts {
+            self.start(now, turn);
+        } else if let Some(position) = self.queue_position(turn) {
+            self.send_to(peer, ServerFrame::Queued { request_id: &request_id, position }.encode());
+        }
+    }
+
+    /// Commits a record, then shows it and what it changed of the session.
+    fn append(&mut self, writes: Vec<Write>, record: &Record) {
+        self.store(writes);
+        let frame = record.frame(self.epoch, &self.cursor_at(record.seq));
+        self.send_all(frame);
+        self.next_seq();
+        self.show_session();
+    }
+
+    fn start(&mut self, now: Millis, turn: TurnId) {
+        let slot = self.free_slot();
+        if let Some(turn) = self.turns.get_mut(&turn) {
+            turn.state = TurnState::Running(Running::new(slot, now));
+            let request_id = turn.request_id.clone();
+            self.log(Event::TurnStarted { request_id });
+        }
+        self.outputs.push_back(Output::StartAgent { turn });
+    }
+
+    pub(super) fn start_queued_turns(&mut self, now: Millis) {
+        while self.may_run_another() {
+            let Some(turn) = self.queued().next() else { return };
+            self.store(vec![Write::Start { turn }]);
+            self.start(now, turn);
+        }
+    }
+
+    /// Cancels one turn, or all. What is over or unknown is left alone.
+    pub(super) fn cancel(&mut self, now: Millis, by: Option<&PeerId>, request_id: Option<&str>) {
+        let is_meant = |turn: &Turn| request_id.is_none_or(|id| turn.request_id == id);
+        let meant: Vec<TurnId> =
+            self.turns.iter().filter(|(_, turn)| is_meant(turn)).map(|(id, _)| *id).collect();
+        for turn in meant {
+            let Some(Turn { request_id, state, .. }) = self.turns.get(&turn) else { continue };
+            let (request_id, is_running) = (request_id.clone(), matches!(state, TurnState::Running(_)));
+            if is_running {
+                self.outputs.push_back(Output::AbortAgent { turn });
+            }
+            count(&mut self.counters.cancels);
+            self.log(Event::CancelRequested { connection_id: by.cloned(), request_id });
+            self.end(now, turn, Outcome::Cancelled);
+        }
+    }
+
+    /// The one way in which a turn ends. A turn that is over already is left alone.
+    pub(super) fn end(&mut self, now: Millis, id: TurnId, outcome: Outcome) {
+        self.flush(now, id);
+        let Some(turn) = self.turns.remove(&id) else { return };
+        let record = self.end_record(now, id, &turn, outcome);
+        if let RecordKind::Assistant { metadata, .. } = &record.kind {
+            self.count_message(now, metadata.tokens_used);
+        }
+        self.append(vec![Write::Append(record.clone())], &record);
+        self.log_end(&record);
+    }
+
+    fn log_end(&mut self, record: &Record) {
+        let turns = count(&mut self.counters.turns);
+        if let RecordKind::Assistant { status, error, metadata } = &record.kind {
+            self.log(Event::TurnEnded {
+                request_id: record.request_id.clone(),
+                status: *status,
+                code: error.as_ref().map(|error| error.code),
+                latency_ms: metadata.latency_ms,
+                tokens_used: metadata.tokens_used,
+                turns,
+                cancels: self.counters.cancels,
+            });
+        }
+    }
+
+    fn end_record(&mut self, now: Millis, id: TurnId, turn: &Turn, outcome: Outcome) -> Record {
+        let counted = turn.running().map_or(0, |running| running.tokens);
+        let mut metadata = ResponseMetadata {
+            tokens_used: counted,
+            latency_ms: now.saturating_sub(turn.accepted_at),
+            ..ResponseMetadata::default()
+        };
+        let (status, error) = match outcome {
+            Outcome::Finished(finished) => {
+                metadata.tokens_used = finished.tokens_used;
+                metadata.model = finished.model;
+                metadata.finish_reason = finished.finish_reason;
+                (Status::Complete, None)
+            }
+            Outcome::Cancelled => (Status::Cancelled, None),
+            Outcome::Interrupted(error) => (Status::Interrupted, Some(error)),
+            Outcome::Failed(failed) => {
+                metadata.tokens_used = failed.tokens_used.max(counted);
+                (Status::Failed, Some(failed.error))
+            }
+        };
+        let seq = self.next_seq();
+        Record {
+            seq,
+            turn: id,
+            message_id: self.message_id(seq),
+            request_id: turn.request_id.clone(),
+            created_at: now,
+            content: turn.running().map_or(Content::Text(String::new()), |running| running.answer.content()),
+            kind: RecordKind::Assistant { status, error, metadata },
+        }
+    }
+
+    /// What to ask the agent of a running turn: the messages of the turns before it that are over,
+    /// and its own.
+    ///
+    /// # Errors
+    /// If the store could not be read.
+    pub fn agent_request(&self, records: &dyn Records, turn: TurnId) -> Result<AgentRequest, StoreError> {
+        let own =
+            records.after(turn.saturating_sub(1), 1, 0)?.records.into_iter().find(|own| own.seq == turn);
+        let own = own.ok_or_else(|| StoreError("the turn's message is missing".into()))?;
+        let page = records.before(self.seq.saturating_add(1), AGENT_MESSAGES_MAX, AGENT_BYTES_MAX)?;
+        let is_over_before = |record: &Record| record.turn < turn && !self.turns.contains_key(&record.turn);
+        let mut before: Vec<Record> = page.records.into_iter().filter(is_over_before).collect();
+        before.sort_by_key(|record| (record.turn, record.seq));
+        Ok(AgentRequest {
+            request_id: own.request_id.clone(),
+            permission_mode: self.permission_mode(),
+            messages: before.into_iter().chain([own]).map(agent_message).collect(),
+        })
+    }
+
+    pub(super) fn queued(&self) -> impl Iterator<Item = TurnId> {
+        self.turns.iter().filter(|(_, turn)| turn.running().is_none()).map(|(id, _)| *id)
+    }
+
+    fn queue_position(&self, turn: TurnId) -> Option<usize> {
+        self.queued().position(|queued| queued == turn).map(|index| index.saturating_add(1))
+    }
+
+    fn may_run_another(&self) -> bool {
+        self.running().count() < self.config.concurrent_turns
+    }
+
+    fn free_slot(&self) -> usize {
+        let is_free = |slot: &usize| self.running().all(|(_, running)| running.slot != *slot);
+        (0..self.config.concurrent_turns).find(is_free).unwrap_or_default()
+    }
+
+    fn message_id(&self, seq: u64) -> String {
+        format!("msg_{:x}_{seq:x}", self.epoch)
+    }
+}
+
+fn agent_message(record: Record) -> AgentMessage {
+    let role = if record.is_end() { Role::Assistant } else { Role::User };
+    AgentMessage { role, content: record.content }
+}

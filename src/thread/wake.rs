@@ -1,0 +1,125 @@
+//! The one way to wake: first start, hibernation, eviction, crash, a failed write, a panic.
+
+use std::collections::BTreeMap;
+
+use crate::protocol::{ErrorBody, ErrorCode, Millis};
+
+use super::outbox::Outbox;
+use super::session::Draft;
+use super::store::{Journal, Mark, MarkKind, Records, Stored};
+use super::turn::{Running, Turn, TurnState};
+use super::turns::Outcome;
+use super::{Blame, Cause, Thread, TurnId, Woken};
+
+/// 40 random bits tell one life of a log from another.
+const EPOCH_BITS: u32 = 40;
+
+impl Thread {
+    pub(super) fn wake(&mut self, now: Millis, records: &dyn Records, woken: Woken) {
+        self.random = woken.seed;
+        self.epoch = (self.next_random() >> (u64::BITS - EPOCH_BITS)).max(1);
+        self.draft = latest_draft(&woken);
+        self.peers = woken.peers.into_iter().collect();
+        if let Some(stored) = woken.stored {
+            self.restore(now, stored);
+        }
+        // Sockets that outlived the thread may hold text that is not stored, or lack an event that is.
+        if !self.is_settled() {
+            let peers: Vec<_> = self.peers.keys().cloned().collect();
+            for peer in peers {
+                self.reset(records, &peer);
+            }
+        }
+        if let Some((blame, error)) = blamed(&woken.cause) {
+            self.refuse(
+                &blame.peer,
+                &crate::protocol::Refusal { request_id: blame.request_id.clone(), error },
+            );
+        }
+        let why = interruption(&woken.cause);
+        for turn in self.running_ids() {
+            self.end(now, turn, Outcome::Interrupted(why.clone()));
+        }
+    }
+
+    fn restore(&mut self, now: Millis, stored: Stored) {
+        let Stored { checkpoint, open, since, journals } = stored;
+        self.epoch = checkpoint.epoch;
+        self.seq = checkpoint.seq;
+        self.session = Some(checkpoint.session);
+        self.draft = None;
+        self.outbox = Outbox::from_store(checkpoint.delivered, checkpoint.seq);
+        let mut journals: BTreeMap<TurnId, Journal> =
+            journals.into_iter().map(|journal| (journal.turn, journal)).collect();
+        for mark in open.into_iter().chain(since) {
+            if mark.seq > self.seq {
+                self.count_in(&mark);
+            }
+            match mark.kind {
+                MarkKind::Assistant { .. } => {
+                    self.turns.remove(&mark.turn);
+                }
+                MarkKind::User { started } => {
+                    let turn = open_turn(now, &mark, started, journals.remove(&mark.turn));
+                    self.turns.insert(mark.turn, turn);
+                }
+            }
+        }
+    }
+
+    /// A record after the checkpoint, and the `session` event that followed it.
+    fn count_in(&mut self, mark: &Mark) {
+        self.seq = mark.seq.saturating_add(1);
+        let tokens_used = match mark.kind {
+            MarkKind::User { .. } => 0,
+            MarkKind::Assistant { tokens_used } => tokens_used,
+        };
+        self.count_message(mark.created_at, tokens_used);
+    }
+
+    /// Nothing was going on: whoever was connected had been sent everything.
+    fn is_settled(&self) -> bool {
+        self.turns.is_empty() && self.outbox.delivered >= self.seq
+    }
+}
+
+fn open_turn(now: Millis, mark: &Mark, started: bool, journal: Option<Journal>) -> Turn {
+    let state = match journal {
+        _ if !started => TurnState::Queued,
+        Some(journal) => TurnState::Running(Running::from_journal(journal, now)),
+        None => TurnState::Running(Running::new(0, now)),
+    };
+    Turn { request_id: mark.request_id.clone(), accepted_at: mark.created_at, state }
+}
+
+fn latest_draft(woken: &Woken) -> Option<Draft> {
+    let drafts = woken.peers.iter().filter_map(|(_, attachment)| attachment.draft.clone());
+    drafts.max_by_key(|draft| draft.set_at)
+}
+
+fn blamed(cause: &Cause) -> Option<(&Blame, ErrorBody)> {
+    match cause {
+        Cause::Start => None,
+        Cause::StoreFailed(blame) => {
+            let message = "the thread could not store this; try again";
+            blame.as_ref().map(|blame| (blame, ErrorBody::retryable(ErrorCode::StorageError, message)))
+        }
+        Cause::Panicked(blame) => {
+            let message = "the thread failed on this frame and was started again";
+            blame.as_ref().map(|blame| (blame, ErrorBody::retryable(ErrorCode::Internal, message)))
+        }
+    }
+}
+
+fn interruption(cause: &Cause) -> ErrorBody {
+    match cause {
+        Cause::StoreFailed(_) => {
+            let message = "the answer could not be stored and was broken off; send the message again under a new requestId";
+            ErrorBody::retryable(ErrorCode::StorageError, message)
+        }
+        Cause::Start | Cause::Panicked(_) => {
+            let message = "the thread was interrupted in the middle of the answer; send the message again under a new requestId";
+            ErrorBody::retryable(ErrorCode::Interrupted, message)
+        }
+    }
+}
