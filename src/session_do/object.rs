@@ -1,5 +1,6 @@
 //! The runtime's callbacks.
 
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
 use worker::{
@@ -19,7 +20,8 @@ use super::sockets::Sockets;
 /// One conversation thread.
 #[durable_object]
 pub struct SessionDO {
-    shell: Rc<Shell>,
+    /// What a panic leaves half done is not used again: the shell drops the thread that panicked.
+    shell: AssertUnwindSafe<Rc<Shell>>,
 }
 
 impl DurableObject for SessionDO {
@@ -29,7 +31,7 @@ impl DurableObject for SessionDO {
             state.set_websocket_auto_response(&pair);
         }
         let settings = Settings::read(|name| crate::edge::variable(&env, name));
-        SessionDO { shell: Shell::new(state, env, settings) }
+        SessionDO { shell: AssertUnwindSafe(Shell::new(state, env, settings)) }
     }
 
     async fn fetch(&self, request: Request) -> Result<Response> {

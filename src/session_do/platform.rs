@@ -1,5 +1,7 @@
 //! What the runtime offers and the `worker` crate does not bind, or binds with a copy too many.
 
+use std::panic::AssertUnwindSafe;
+
 use js_sys::futures::JsFuture;
 use js_sys::{Array, Function, JsString, Promise};
 use wasm_bindgen::prelude::*;
@@ -80,8 +82,13 @@ pub fn number(value: u64) -> JsValue {
 }
 
 /// Runs `write` so that all of it is stored or nothing.
-pub fn transaction(storage: &Storage, mut write: impl FnMut() -> Result<(), JsValue>) -> Result<(), JsValue> {
-    storage.transaction_sync(&mut write)
+pub fn transaction(storage: &Storage, write: impl FnMut() -> Result<(), JsValue>) -> Result<(), JsValue> {
+    let mut write = AssertUnwindSafe(write);
+    storage.transaction_sync(&mut move || {
+        // Named whole, or the closure would take the field out of its wrapper.
+        let wrapper = &mut write;
+        (wrapper.0)()
+    })
 }
 
 /// The rows of a cursor, read as they are asked for.
