@@ -60,17 +60,11 @@ fn decode(value: &str) -> String {
     let mut decoded = Vec::with_capacity(value.len());
     let mut rest = value.as_bytes();
     while let Some((byte, after)) = rest.split_first() {
-        match (byte, after.split_first_chunk().and_then(|(digits, after)| Some((hex_pair(*digits)?, after))))
-        {
-            (b'%', Some((escaped, after))) => {
-                decoded.push(escaped);
-                rest = after;
-            }
-            _ => {
-                decoded.push(*byte);
-                rest = after;
-            }
-        }
+        let escaped = after.split_first_chunk().filter(|_| *byte == b'%');
+        let escaped = escaped.and_then(|(digits, after)| Some((hex_pair(*digits)?, after)));
+        let (byte, after) = escaped.unwrap_or((*byte, after));
+        decoded.push(byte);
+        rest = after;
     }
     String::from_utf8_lossy(&decoded).into_owned()
 }

@@ -134,9 +134,10 @@ fn block(value: Value) -> Result<Block, String> {
          and tool_result {toolUseId, content, isError}"
     })?;
     match &block {
-        Block::ToolResult { content: Value::String(_) | Value::Array(_), .. } => Ok(block),
-        Block::ToolResult { .. } => Err("a tool_result's content is a string or an array".into()),
-        Block::Text { .. } | Block::Thinking { .. } | Block::ToolUse { .. } => Ok(block),
+        Block::ToolResult { content, .. } if !(content.is_string() || content.is_array()) => {
+            Err("a tool_result's content is a string or an array".into())
+        }
+        _ => Ok(block),
     }
 }
 

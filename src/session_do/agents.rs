@@ -85,7 +85,7 @@ async fn run(shell: Rc<Shell>, turn: TurnId, request: AgentRequest, signal: Opti
         Err(why) => Some(misconfigured(why)),
     };
     if let Some(failed) = failed {
-        shell.pump(Input::Agent { turn, events: vec![AgentEvent::Failed(failed)] });
+        shell.pump(Input::Agent { turn, events: vec![AgentEvent::Failed(failed)], tokens_used: 0 });
     }
 }
 
@@ -97,9 +97,11 @@ async fn run_echo(shell: &Shell, turn: TurnId, request: &AgentRequest, delay_ms:
             platform::sleep(delay_ms).await;
         }
         pieces = pieces.saturating_add(1);
-        shell.pump(Input::Agent { turn, events: vec![AgentEvent::Text(piece.to_owned())] });
+        let events = vec![AgentEvent::Text(piece.to_owned())];
+        shell.pump(Input::Agent { turn, events, tokens_used: pieces });
     }
-    shell.pump(Input::Agent { turn, events: vec![AgentEvent::Finished(echo::finished(pieces))] });
+    let events = vec![AgentEvent::Finished(echo::finished(pieces))];
+    shell.pump(Input::Agent { turn, events, tokens_used: pieces });
 }
 
 async fn run_openai(
@@ -133,7 +135,7 @@ async fn run_openai(
         };
         let is_over =
             events.iter().any(|event| matches!(event, AgentEvent::Finished(_) | AgentEvent::Failed(_)));
-        shell.pump(Input::Agent { turn, events });
+        shell.pump(Input::Agent { turn, events, tokens_used: completion.tokens_used() });
         if is_over {
             let _ = reader.cancel();
             return Ok(());

@@ -137,7 +137,7 @@ impl Shell {
     fn waking(&self, cause: Cause) -> Result<Input, StoreError> {
         let stored = self.store.load()?;
         let seed = getrandom::u64().map_err(|error| StoreError(error.to_string()))?;
-        Ok(Input::Woken(Woken { stored, peers: self.sockets.open(), seed, cause }))
+        Ok(Input::Woken(Box::new(Woken { stored, peers: self.sockets.open(), seed, cause })))
     }
 
     /// What comes of it at once, if anything does.
@@ -171,7 +171,7 @@ impl Shell {
                     "the thread's history could not be read; send the message again under a new requestId";
                 let error = ErrorBody::retryable(ErrorCode::StorageError, message);
                 let events = vec![AgentEvent::Failed(Failed { error, tokens_used: 0 })];
-                Some(Input::Agent { turn, events })
+                Some(Input::Agent { turn, events, tokens_used: 0 })
             }
         }
     }

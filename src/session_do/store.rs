@@ -27,7 +27,7 @@ CREATE TABLE messages (
 CREATE UNIQUE INDEX messages_by_request ON messages (request_id) WHERE role = 'user';
 CREATE TABLE journal (
   slot INTEGER PRIMARY KEY, turn INTEGER NOT NULL, text TEXT NOT NULL, blocks TEXT NOT NULL,
-  tokens INTEGER NOT NULL
+  tokens_used INTEGER NOT NULL
 ) STRICT;";
 
 const RECORD: &str = "SELECT seq, turn, role, message_id, request_id, created_at, started, author, status, error, \
@@ -71,7 +71,7 @@ impl Store {
         let marks = |query: &str, binding: JsValue| {
             self.rows(query, vec![binding])?.iter().map(mark).collect::<Result<Vec<_>, _>>()
         };
-        let journals = self.rows("SELECT slot, turn, text, blocks, tokens FROM journal", vec![])?;
+        let journals = self.rows("SELECT slot, turn, text, blocks, tokens_used FROM journal", vec![])?;
         Ok(Some(Stored {
             open: marks(&format!("{MARK} WHERE seq IN (SELECT value FROM json_each(?))"), open.into())?,
             since: marks(&format!("{MARK} WHERE seq > ? ORDER BY seq"), number(checkpoint.seq))?,
@@ -106,13 +106,13 @@ impl Store {
                 self.run("UPDATE messages SET started = 1 WHERE seq = ?", vec![number(turn)])
             }
             Write::Journal(journal) => self.run(
-                "INSERT OR REPLACE INTO journal (slot, turn, text, blocks, tokens) VALUES (?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO journal (slot, turn, text, blocks, tokens_used) VALUES (?, ?, ?, ?, ?)",
                 vec![
                     number(journal.slot as u64),
                     number(journal.turn),
                     journal.text.into(),
                     json(&journal.blocks)?.into(),
-                    number(journal.tokens),
+                    number(journal.tokens_used),
                 ],
             ),
             Write::Checkpoint(checkpoint) => self.run(
@@ -271,7 +271,7 @@ fn journal(row: &Row) -> Result<Journal, StoreError> {
         turn: integer(row, 1)?,
         text: string(row, 2)?,
         blocks: parse(&string(row, 3)?)?,
-        tokens: integer(row, 4)?,
+        tokens_used: integer(row, 4)?,
     })
 }
 

@@ -60,7 +60,7 @@ pub struct Config {
 #[derive(Debug)]
 pub enum Input {
     /// The first input of every thread, whatever it wakes from.
-    Woken(Woken),
+    Woken(Box<Woken>),
     Joined {
         peer: PeerId,
         cursor: Option<String>,
@@ -73,10 +73,12 @@ pub enum Input {
     Left {
         peer: PeerId,
     },
-    /// What one read of an agent's stream brought; nothing, if that held no event.
+    /// What one read of an agent's stream brought: nothing, if that held no event. `tokens_used` is the
+    /// count so far.
     Agent {
         turn: TurnId,
         events: Vec<AgentEvent>,
+        tokens_used: u64,
     },
     /// `poll_deadline` has passed.
     Deadline,
@@ -200,11 +202,11 @@ impl Thread {
     pub fn handle(&mut self, now: Millis, records: &dyn Records, input: Input) {
         self.handling = None;
         match input {
-            Input::Woken(woken) => self.wake(now, records, woken),
+            Input::Woken(woken) => self.wake(now, records, *woken),
             Input::Joined { peer, cursor } => self.join(now, records, peer, cursor.as_deref()),
             Input::Frame { peer, text } => self.frame(now, records, &peer, &text),
             Input::Left { peer } => self.leave(&peer),
-            Input::Agent { turn, events } => self.agent(now, turn, events),
+            Input::Agent { turn, events, tokens_used } => self.agent(now, turn, events, tokens_used),
             Input::Deadline => {}
             Input::Alarm => self.alarm = None,
             Input::Delivered { seq } => self.delivered(seq),

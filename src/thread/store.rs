@@ -69,7 +69,7 @@ pub struct Journal {
     pub turn: u64,
     pub text: String,
     pub blocks: Vec<PlacedBlock>,
-    pub tokens: u64,
+    pub tokens_used: u64,
 }
 
 /// A block and how many bytes of the answer's text stand before it.

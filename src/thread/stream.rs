@@ -10,14 +10,15 @@ use super::turns::Outcome;
 use super::{Output, Thread, TurnId};
 
 impl Thread {
-    pub(super) fn agent(&mut self, now: Millis, turn: TurnId, events: Vec<AgentEvent>) {
+    pub(super) fn agent(&mut self, now: Millis, turn: TurnId, events: Vec<AgentEvent>, tokens_used: u64) {
         if let Some(running) = self.running_mut(turn) {
             running.agent_heard_at = now;
+            running.tokens_used = tokens_used;
         }
         for event in events {
             match event {
                 AgentEvent::Text(text) => self.text(now, turn, &text),
-                AgentEvent::Block(block) => self.block(now, turn, block),
+                AgentEvent::Block(block) => self.block(now, turn, &block),
                 AgentEvent::Finished(finished) => self.end(now, turn, Outcome::Finished(finished)),
                 AgentEvent::Failed(failed) => self.end(now, turn, Outcome::Failed(failed)),
             }
@@ -26,18 +27,17 @@ impl Thread {
 
     fn text(&mut self, now: Millis, turn: TurnId, text: &str) {
         let Some(running) = self.running_mut(turn) else { return };
-        running.tokens = running.tokens.saturating_add(1);
         running.push_text(text, now);
         self.check_length(now, turn);
     }
 
-    fn block(&mut self, now: Millis, turn: TurnId, block: Block) {
+    fn block(&mut self, now: Millis, turn: TurnId, block: &Block) {
         self.flush(now, turn);
         let Some(running) = self.running_mut(turn) else { return };
         running.push_block(block.clone(), now);
         let cursor = self.head().to_string();
         if let Some(request_id) = self.turns.get(&turn).map(|turn| turn.request_id.as_str()) {
-            let frame = ServerFrame::Block { cursor, request_id, block: &block }.encode();
+            let frame = ServerFrame::Block { cursor, request_id, block }.encode();
             self.send_all(frame);
         }
         self.check_length(now, turn);

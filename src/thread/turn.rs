@@ -38,7 +38,7 @@ pub(crate) struct Running {
     /// The journal's row.
     pub(crate) slot: usize,
     pub(crate) answer: Answer,
-    pub(crate) tokens: u64,
+    pub(crate) tokens_used: u64,
     /// Bytes of the answer's text that went out in frames.
     pub(crate) sent_bytes: usize,
     last_frame_at: Option<Millis>,
@@ -99,7 +99,7 @@ impl Running {
         Running {
             slot,
             answer: Answer::default(),
-            tokens: 0,
+            tokens_used: 0,
             sent_bytes: 0,
             last_frame_at: None,
             stored_bytes: 0,
@@ -114,7 +114,7 @@ impl Running {
         Running {
             sent_bytes: answer.text.len(),
             stored_bytes: answer.text.len(),
-            tokens: journal.tokens,
+            tokens_used: journal.tokens_used,
             answer,
             ..Running::new(journal.slot, now)
         }
@@ -166,7 +166,7 @@ impl Running {
             turn,
             text: self.answer.text.clone(),
             blocks: self.answer.blocks.clone(),
-            tokens: self.tokens,
+            tokens_used: self.tokens_used,
         }
     }
 

@@ -40,7 +40,7 @@ impl Thread {
                 let message = "too many turns of this thread wait; try again when one has ended";
                 self.refuse_turn(peer, &request_id, ErrorBody::retryable(ErrorCode::Busy, message));
             }
-            Ok(None) => self.accept(now, peer, request_id, content),
+            Ok(None) => self.accept(now, peer, &request_id, content),
             Err(StoreError(_)) => self.refuse_turn(peer, &request_id, unreadable()),
         }
     }
@@ -74,7 +74,7 @@ impl Thread {
         !self.may_run_another() && self.queued().count() >= QUEUED_TURNS_MAX
     }
 
-    fn accept(&mut self, now: Millis, peer: &PeerId, request_id: String, content: Content) {
+    fn accept(&mut self, now: Millis, peer: &PeerId, request_id: &str, content: Content) {
         let starts = self.may_run_another() && self.queued().next().is_none();
         let mut writes = self.create_session(now, &content);
         let turn = self.next_seq();
@@ -82,21 +82,21 @@ impl Thread {
             seq: turn,
             turn,
             message_id: self.message_id(turn),
-            request_id: request_id.clone(),
+            request_id: request_id.to_owned(),
             created_at: now,
             content,
             kind: RecordKind::User { author: None, started: starts },
         };
-        self.turns.insert(turn, Turn::queued(request_id.clone(), now));
+        self.turns.insert(turn, Turn::queued(request_id.to_owned(), now));
         self.count_message(now, 0);
         writes.push(Write::Append(record.clone()));
         self.append(writes, &record);
         let (connection_id, queued) = (peer.clone(), self.queued().count());
-        self.log(Event::TurnAccepted { connection_id, request_id: request_id.clone(), queued });
+        self.log(Event::TurnAccepted { connection_id, request_id: request_id.to_owned(), queued });
         if starts {
             self.start(now, turn);
         } else if let Some(position) = self.queue_position(turn) {
-            self.send_to(peer, ServerFrame::Queued { request_id: &request_id, position }.encode());
+            self.send_to(peer, ServerFrame::Queued { request_id, position }.encode());
         }
     }
 
@@ -172,7 +172,7 @@ impl Thread {
     }
 
     fn end_record(&mut self, now: Millis, id: TurnId, turn: &Turn, outcome: Outcome) -> Record {
-        let counted = turn.running().map_or(0, |running| running.tokens);
+        let counted = turn.running().map_or(0, |running| running.tokens_used);
         let mut metadata = ResponseMetadata {
             tokens_used: counted,
             latency_ms: now.saturating_sub(turn.accepted_at),
