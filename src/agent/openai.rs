@@ -50,6 +50,12 @@ impl Completion {
         Completion::default()
     }
 
+    /// What the model reported, else the pieces of text so far.
+    #[must_use]
+    pub fn tokens_used(&self) -> u64 {
+        self.answer.tokens_used()
+    }
+
     /// Takes the body's next bytes, cut anywhere.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<AgentEvent> {
         let mut out = Vec::new();

@@ -255,7 +255,7 @@ impl Thread {
         self.handling = Some(Blame { peer: peer.clone(), request_id: frame.request_id().map(str::to_owned) });
         match frame {
             ClientFrame::Message { request_id, content, thread_id } => {
-                self.message(now, records, peer, request_id, content, thread_id.as_deref());
+                self.message(now, records, peer, &request_id, content, thread_id.as_deref());
             }
             ClientFrame::Cancel { request_id } => self.cancel(now, Some(peer), request_id.as_deref()),
             ClientFrame::SessionSync { cursor } => self.sync(now, records, peer, cursor.as_deref()),

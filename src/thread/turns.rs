@@ -24,7 +24,7 @@ impl Thread {
         now: Millis,
         records: &dyn Records,
         peer: &PeerId,
-        request_id: String,
+        request_id: &str,
         content: Content,
         thread_id: Option<&str>,
     ) {
@@ -32,16 +32,16 @@ impl Thread {
             let message =
                 "threadId names another thread than this socket's; leave it out or open a socket there";
             let error = ErrorBody::fatal(ErrorCode::ThreadMismatch, message);
-            return self.refuse_turn(peer, &request_id, error);
+            return self.refuse_turn(peer, request_id, error);
         }
-        match self.known(records, &request_id) {
+        match self.known(records, request_id) {
             Ok(Some(known)) => self.repeat(records, peer, &known, &content),
             Ok(None) if self.is_full() => {
                 let message = "too many turns of this thread wait; try again when one has ended";
-                self.refuse_turn(peer, &request_id, ErrorBody::retryable(ErrorCode::Busy, message));
+                self.refuse_turn(peer, request_id, ErrorBody::retryable(ErrorCode::Busy, message));
             }
-            Ok(None) => self.accept(now, peer, &request_id, content),
-            Err(StoreError(_)) => self.refuse_turn(peer, &request_id, unreadable()),
+            Ok(None) => self.accept(now, peer, request_id, content),
+            Err(StoreError(_)) => self.refuse_turn(peer, request_id, unreadable()),
         }
     }
 

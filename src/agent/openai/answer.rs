@@ -201,8 +201,6 @@ impl Answer {
         self.calls.take_whole(|block| out.push(AgentEvent::Block(block)));
     }
 
-    /// What the model reported, else the pieces of text so far.
-    #[must_use]
     pub fn tokens_used(&self) -> u64 {
         self.total_tokens.unwrap_or(self.text_deltas)
     }
