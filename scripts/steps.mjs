@@ -3,6 +3,15 @@ import { readdirSync } from "node:fs";
 import { Failure, inRoot, run, runMain, say } from "./lib.mjs";
 import { setUp } from "./setup.mjs";
 
+// One file at a time: each has runtimes of its own, and their deadlines are for a machine that is not swamped.
+const NODE_TEST = [
+  "--disable-warning=ExperimentalWarning",
+  "--test",
+  "--test-concurrency=1",
+  "--test-timeout=120000",
+  "--test-reporter=spec",
+];
+
 const steps = {
   fmt: () => run("cargo", ["fmt", "--check"]),
   clippy: () => run("cargo", ["clippy", "--locked", "--all-targets", "--", "-D", "warnings"]),
@@ -10,7 +19,7 @@ const steps = {
   core: () => run("cargo", ["test", "--locked"]),
   types: () => run("tsc", ["--noEmit"]),
   build: () => run("node", ["scripts/build.mjs"]),
-  worker: () => run("node", ["--disable-warning=ExperimentalWarning", "--test", "--test-concurrency=1", ...testFiles()]),
+  worker: () => run("node", [...NODE_TEST, ...testFiles()]),
   package: () => run("wrangler", ["deploy", "--dry-run"]),
 };
 

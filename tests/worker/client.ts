@@ -99,15 +99,33 @@ export class Client {
     }
   }
 
-  /** Everything that the object sent before it answered this. */
-  async sync(cursor?: string): Promise<Frame[]> {
-    this.send({ type: "session_sync", ...(cursor === undefined ? {} : { cursor }) });
-    return this.until("session_synced");
+  /** The place in the log that this client holds. */
+  get cursor(): string {
+    return this.all.findLast((frame) => frame["cursor"] !== undefined)?.["cursor"] ?? "";
+  }
+
+  /** Unread frames up to here: when the object has answered this, what was sent before is handled. */
+  async settled(): Promise<Frame[]> {
+    // Only the exact bytes of a ping are answered without the object.
+    this.send('{ "type": "ping" }');
+    return (await this.until("pong")).slice(0, -1);
+  }
+
+  /** `connected`, and what this socket missed or the snapshot: from here on, everything is live. */
+  async join(): Promise<Frame> {
+    const connected = await this.next("connected");
+    if (!connected["resumed"]) await this.next("snapshot");
+    return connected;
   }
 
   async close(code = 1000, reason = ""): Promise<Closed> {
     this.#socket.close(code, reason);
     return this.closed;
+  }
+
+  /** Closes without a code, as a browser does when its page goes away. */
+  shut(): void {
+    this.#socket.close();
   }
 
   /** Cuts the connection without a close handshake. */
@@ -162,11 +180,11 @@ export async function within<T>(promise: Promise<T>, deadlineMs: number, waiting
 }
 
 /** Asks again and again until the answer is truthy, for what sends no event: a row in D1. */
-export async function eventually<T>(ask: () => Promise<T>, waitingFor: string, deadlineMs = DEADLINE_MS): Promise<NonNullable<T>> {
+export async function eventually<T>(ask: () => Promise<T>, waitingFor: string, deadlineMs = DEADLINE_MS): Promise<Exclude<T, false | null | undefined>> {
   const deadline = Date.now() + deadlineMs;
   for (;;) {
     const answer = await ask();
-    if (answer) return answer;
+    if (answer) return answer as Exclude<T, false | null | undefined>;
     if (Date.now() > deadline) throw new Error(`too late: ${waitingFor}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }

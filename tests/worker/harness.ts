@@ -69,6 +69,13 @@ export class Bobbin {
     return this.connectTo(`/sessions/${sessionId}/websocket`, options);
   }
 
+  /** A socket that has read its `connected` and its snapshot. */
+  async join(sessionId: string, options: ConnectOptions = {}): Promise<Client> {
+    const client = await this.connect(sessionId, options);
+    await client.join();
+    return client;
+  }
+
   async connectTo(path: string, options: ConnectOptions = {}): Promise<Client> {
     const client = await Client.connect(new URL(path, this.url), options);
     this.#clients.push(client);
@@ -220,3 +227,8 @@ function runtimePids(): number[] {
     .filter(([, parent, command]) => Number(parent) === process.pid && command?.endsWith("workerd"))
     .map(([pid]) => Number(pid));
 }
+
+let sessions = 0;
+
+/** A session id that no other test has. */
+export const freshId = (): string => `thread-${process.pid}-${(sessions += 1)}`;

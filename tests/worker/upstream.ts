@@ -156,6 +156,11 @@ export class Upstream {
     return this.calls[this.#taken - 1] as Call;
   }
 
+  /** Lets `next` wait for a call that is still to come. */
+  forget(): void {
+    this.#taken = this.calls.length;
+  }
+
   readonly close = (): void => {
     this.#server.close();
     this.#server.closeAllConnections();
