@@ -67,3 +67,8 @@ impl Settings {
 fn is_http(url: &str) -> bool {
     url.starts_with("http://") || url.starts_with("https://")
 }
+
+/// The origins of `ALLOWED_ORIGINS`, separated by commas or spaces.
+pub fn origins(allowed: &str) -> impl Iterator<Item = &str> {
+    allowed.split([',', ' ']).map(str::trim).filter(|origin| !origin.is_empty())
+}

@@ -1,10 +1,16 @@
-//! Before any object: routes, credentials, limits.
+//! Before any object: routes, credentials, limits, and what D1 can answer alone.
 
-pub mod routes;
+mod params;
+mod routes;
+mod search;
 
 #[cfg(target_arch = "wasm32")]
-pub mod http;
+mod http;
+#[cfg(target_arch = "wasm32")]
+mod sessions;
 
 #[cfg(target_arch = "wasm32")]
-pub use http::{failure, handle, variable};
-pub use routes::query_value;
+pub use http::{failure, handle, is_upgrade, json_response, read_fields, refusal, url, variable};
+pub use params::{bad_before, bad_request, before_hit, before_session, fields, limit, query};
+pub use routes::{Action, Refused, Route, query_value};
+pub use search::{match_expression, searchable};

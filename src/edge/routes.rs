@@ -7,11 +7,25 @@ use crate::protocol::{ErrorBody, ErrorCode, is_session_id};
 pub enum Route {
     Health,
     CreateSession,
-    Connect {
-        session_id: String,
-    },
+    ListSessions,
     /// The alias without its `threadId`: accepted, and closed with 1008.
     ConnectNowhere,
+    Session {
+        id: String,
+        action: Action,
+    },
+}
+
+/// What is asked of one session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    Connect,
+    Read,
+    Update,
+    Delete,
+    Messages,
+    Cancel,
+    Diagnostics,
 }
 
 /// A request that is not served, as HTTP says it.
@@ -20,7 +34,7 @@ pub struct Refused {
     pub status: u16,
     pub error: ErrorBody,
     /// The methods of the resource, where it was the method that was wrong.
-    pub allow: Option<&'static str>,
+    pub allow: Option<String>,
 }
 
 impl Route {
@@ -29,18 +43,22 @@ impl Route {
     pub fn of(method: &str, path: &str, url: &str, is_upgrade: bool) -> Result<Route, Refused> {
         let segments: Vec<&str> = path.split('/').skip(1).collect();
         match segments.as_slice() {
-            ["health"] => only(method, "GET", Route::Health),
-            ["sessions"] => only(method, "POST", Route::CreateSession),
-            ["sessions", id, "websocket"] => {
-                let session_id = session_id(id)?;
-                connect(method, is_upgrade, Route::Connect { session_id })
+            ["health"] => choose(method, &[("GET", Route::Health)]),
+            ["sessions"] => choose(method, &[("GET", Route::ListSessions), ("POST", Route::CreateSession)]),
+            ["sessions", id] => {
+                let actions = [("GET", Action::Read), ("PATCH", Action::Update), ("DELETE", Action::Delete)];
+                of_session(id, choose(method, &actions)?)
             }
+            ["sessions", id, "messages"] => of_session(id, choose(method, &[("GET", Action::Messages)])?),
+            ["sessions", id, "cancel"] => of_session(id, choose(method, &[("POST", Action::Cancel)])?),
+            ["sessions", id, "diagnostics"] => {
+                of_session(id, choose(method, &[("GET", Action::Diagnostics)])?)
+            }
+            ["sessions", id, "websocket"] => of_session(id, connect(method, is_upgrade)?),
             ["api", "chat", "ws"] => {
-                let route = match query_value(url, "threadId") {
-                    Some(id) if !id.is_empty() => Route::Connect { session_id: session_id(&id)? },
-                    _ => Route::ConnectNowhere,
-                };
-                connect(method, is_upgrade, route)
+                let action = connect(method, is_upgrade)?;
+                let id = query_value(url, "threadId").filter(|id| !id.is_empty());
+                id.map_or(Ok(Route::ConnectNowhere), |id| of_session(&id, action))
             }
             _ => Err(refused(404, ErrorCode::NotFound, "there is nothing at this address")),
         }
@@ -63,7 +81,7 @@ fn decode(value: &str) -> String {
         let escaped = after.split_first_chunk().filter(|_| *byte == b'%');
         let escaped = escaped.and_then(|(digits, after)| Some((hex_pair(*digits)?, after)));
         let (byte, after) = escaped.unwrap_or((*byte, after));
-        decoded.push(byte);
+        decoded.push(if byte == b'+' && escaped.is_none() { b' ' } else { byte });
         rest = after;
     }
     String::from_utf8_lossy(&decoded).into_owned()
@@ -73,29 +91,30 @@ fn hex_pair(digits: [u8; 2]) -> Option<u8> {
     u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()
 }
 
-fn session_id(id: &str) -> Result<String, Refused> {
+fn of_session(id: &str, action: Action) -> Result<Route, Refused> {
     if is_session_id(id) {
-        return Ok(id.to_owned());
+        return Ok(Route::Session { id: id.to_owned(), action });
     }
     let message = format!("the session's id has 1 to {SESSION_ID_CHARS_MAX} of A-Z a-z 0-9 _ -");
     Err(refused(400, ErrorCode::InvalidMessage, &message))
 }
 
-fn connect(method: &str, is_upgrade: bool, route: Route) -> Result<Route, Refused> {
-    let route = only(method, "GET", route)?;
+fn connect(method: &str, is_upgrade: bool) -> Result<Action, Refused> {
+    let action = choose(method, &[("GET", Action::Connect)])?;
     if is_upgrade {
-        return Ok(route);
+        return Ok(action);
     }
     let message = "this address speaks WebSocket; connect with a WebSocket client";
     Err(refused(426, ErrorCode::InvalidMessage, message))
 }
 
-fn only(method: &str, allowed: &'static str, route: Route) -> Result<Route, Refused> {
-    if method == allowed {
-        return Ok(route);
-    }
-    let message = format!("this address takes {allowed} and not {method}");
-    Err(Refused { allow: Some(allowed), ..refused(405, ErrorCode::InvalidMessage, &message) })
+fn choose<T: Clone>(method: &str, served: &[(&'static str, T)]) -> Result<T, Refused> {
+    let chosen = served.iter().find(|(served, _)| *served == method);
+    chosen.map(|(_, chosen)| chosen.clone()).ok_or_else(|| {
+        let allow = served.iter().map(|(method, _)| *method).collect::<Vec<_>>().join(", ");
+        let message = format!("this address takes {allow} and not {method}");
+        Refused { allow: Some(allow), ..refused(405, ErrorCode::InvalidMessage, &message) }
+    })
 }
 
 fn refused(status: u16, code: ErrorCode, message: &str) -> Refused {

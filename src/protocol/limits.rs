@@ -58,3 +58,18 @@ pub const DELIVERY_RETRY_MS_MIN: u64 = 1_000;
 pub const DELIVERY_RETRY_MS_MAX: u64 = 300_000;
 /// Events after which a checkpoint is written even though the thread does not rest.
 pub const UNSAVED_EVENTS_MAX: u64 = 64;
+/// Failed deliveries in a row after which records are tried one by one.
+pub const DELIVERY_FAILURES_BATCHED_MAX: u32 = 3;
+
+/// Sessions or messages in one page of HTTP.
+pub const PAGE_MAX: usize = 200;
+pub const PAGE_DEFAULT: usize = 50;
+/// Bytes of messages in one page of HTTP, beyond its first.
+pub const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of an HTTP request's body.
+pub const BODY_BYTES_MAX: usize = 16 * 1024;
+pub const QUERY_CHARS_MAX: usize = 200;
+/// Words of a query that are searched for; those after them are left out.
+pub const QUERY_WORDS_MAX: usize = 16;
+/// Messages and titles that a search ranks.
+pub const SEARCH_HITS_MAX: usize = 1_000;

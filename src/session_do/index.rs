@@ -3,39 +3,67 @@
 use wasm_bindgen::JsValue;
 use worker::{D1Database, D1PreparedStatement, Env};
 
-use crate::thread::Delivery;
+use crate::edge::searchable;
+use crate::protocol::Session;
 use crate::thread::store::Record;
+use crate::thread::{Delivery, SessionContent};
 
 use super::platform::number;
 
 /// A delivery that comes late, or a second time, finds the row newer and leaves it.
 const SESSION: &str = "INSERT INTO sessions (id, title, first_message_preview, message_count, total_tokens, \
-     permission_mode, owner, created_at, last_message_at, seq, epoch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+     permission_mode, owner, created_at, last_message_at, seq, epoch, words) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
      ON CONFLICT (id) DO UPDATE SET title = excluded.title, first_message_preview = excluded.first_message_preview, \
      message_count = excluded.message_count, total_tokens = excluded.total_tokens, \
      permission_mode = excluded.permission_mode, owner = excluded.owner, created_at = excluded.created_at, \
-     last_message_at = excluded.last_message_at, seq = excluded.seq, epoch = excluded.epoch \
+     last_message_at = excluded.last_message_at, seq = excluded.seq, epoch = excluded.epoch, \
+     words = excluded.words \
      WHERE excluded.seq > sessions.seq OR excluded.epoch <> sessions.epoch";
 
-const MESSAGE: &str = "INSERT INTO messages (id, session_id, request_id, role, status, content, text, created_at, \
+const MESSAGE: &str = "INSERT INTO messages (id, session_id, request_id, role, status, content, words, created_at, \
      tokens_used, error, author, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING";
 
+const DELETIONS: [&str; 2] =
+    ["DELETE FROM messages WHERE session_id = ?", "DELETE FROM sessions WHERE id = ?"];
+
 /// One round trip, all of it or nothing.
-pub async fn deliver(env: &Env, session_id: &str, delivery: Delivery) -> Result<(), String> {
+pub async fn deliver(env: &Env, session_id: &str, delivery: &Delivery) -> Result<(), String> {
     let in_words = |error: worker::Error| error.to_string();
     let database = env.d1("DB").map_err(in_words)?;
-    let session = session_statement(&database, &delivery).map_err(in_words)?;
-    let messages = delivery.records.iter().map(|record| message_statement(&database, session_id, record));
-    let statements = std::iter::once(Ok(session)).chain(messages).collect::<Result<Vec<_>, _>>();
-    let results = database.batch(statements.map_err(in_words)?).await.map_err(in_words)?;
+    let statements = statements(&database, session_id, delivery).map_err(in_words)?;
+    let results = database.batch(statements).await.map_err(in_words)?;
     match results.iter().find(|result| !result.success()) {
         None => Ok(()),
         Some(failed) => Err(failed.error().unwrap_or_else(|| "D1 refused a statement".into())),
     }
 }
 
-fn session_statement(database: &D1Database, delivery: &Delivery) -> worker::Result<D1PreparedStatement> {
-    let session = &delivery.session;
+fn statements(
+    database: &D1Database,
+    session_id: &str,
+    delivery: &Delivery,
+) -> worker::Result<Vec<D1PreparedStatement>> {
+    let mut statements = Vec::new();
+    if delivery.deletes {
+        for query in DELETIONS {
+            statements.push(database.prepare(query).bind(&[text(session_id)])?);
+        }
+    }
+    if let Some(content) = &delivery.content {
+        statements.push(session_statement(database, content, delivery.seq)?);
+        for record in &content.records {
+            statements.push(message_statement(database, session_id, record)?);
+        }
+    }
+    Ok(statements)
+}
+
+fn session_statement(
+    database: &D1Database,
+    content: &SessionContent,
+    seq: u64,
+) -> worker::Result<D1PreparedStatement> {
+    let session = &content.session;
     database.prepare(SESSION).bind(&[
         text(&session.id),
         optional(session.title.as_deref()),
@@ -46,8 +74,9 @@ fn session_statement(database: &D1Database, delivery: &Delivery) -> worker::Resu
         optional(session.owner.as_deref()),
         number(session.created_at),
         number(session.last_message_at),
-        number(delivery.seq),
-        number(delivery.epoch),
+        number(seq),
+        number(content.epoch),
+        text(&searchable(&title_or_preview(session))),
     ])
 }
 
@@ -66,13 +95,18 @@ fn message_statement(
         text(message.role.as_str()),
         text(message.status.as_str()),
         text(&serde_json::to_string(&message.content)?),
-        text(&message.content.text()),
+        text(&searchable(&message.content.text())),
         number(message.created_at),
         message.tokens_used.map_or(JsValue::NULL, number),
         optional(error.as_deref()),
         optional(message.author.as_deref()),
         number(record.seq),
     ])
+}
+
+fn title_or_preview(session: &Session) -> String {
+    let preview = session.first_message_preview.as_str();
+    session.title.as_deref().map_or_else(|| preview.to_owned(), |title| format!("{title} {preview}"))
 }
 
 fn text(value: &str) -> JsValue {

@@ -4,12 +4,14 @@
 //! out, in order, and tells it what came of it.
 
 mod agents;
+mod api;
 mod index;
 mod logs;
+mod notify;
 mod object;
 mod platform;
 mod shell;
 mod sockets;
 mod store;
 
-pub use platform::sleep;
+pub use platform::{number, sleep};

@@ -9,11 +9,12 @@ use worker::{
 };
 
 use crate::config::Settings;
-use crate::edge::{failure, http, query_value};
+use crate::edge::{failure, query_value, url};
 use crate::protocol::limits::{FRAME_BYTES_MAX, SOCKETS_MAX};
 use crate::protocol::{CloseCode, ErrorBody, ErrorCode};
 use crate::thread::{Input, PeerId, Thread};
 
+use super::api;
 use super::shell::Shell;
 use super::sockets::Sockets;
 
@@ -35,7 +36,7 @@ impl DurableObject for SessionDO {
     }
 
     async fn fetch(&self, request: Request) -> Result<Response> {
-        self.upgrade(&request)
+        api::serve(&self.shell, request).await
     }
 
     async fn websocket_message(&self, socket: WebSocket, message: WebSocketIncomingMessage) -> Result<()> {
@@ -80,24 +81,6 @@ impl DurableObject for SessionDO {
 }
 
 impl SessionDO {
-    fn upgrade(&self, request: &Request) -> Result<Response> {
-        let peers = self.shell.with_thread(Thread::peers).unwrap_or_default();
-        if peers >= SOCKETS_MAX {
-            let message = format!("this thread has {peers} sockets, as many as it may; try again later");
-            return failure(429, &ErrorBody::retryable(ErrorCode::RateLimited, message));
-        }
-        let pair = WebSocketPair::new()?;
-        let peer: PeerId = uuid::Uuid::new_v4().to_string().into();
-        self.shell.accept(&peer, &pair.server);
-        let cursor = query_value(&http::url(request), "cursor");
-        self.shell.pump(Input::Joined { peer: peer.clone(), cursor });
-        if !self.shell.sockets.has(&peer) {
-            let message = "the thread's store does not answer; try again later";
-            return failure(503, &ErrorBody::retryable(ErrorCode::StorageError, message));
-        }
-        Response::from_websocket(pair.client)
-    }
-
     fn left(&self, socket: &WebSocket) {
         if let Some(peer) = Sockets::peer(socket) {
             self.shell.sockets.remove(&peer);
@@ -109,6 +92,25 @@ impl SessionDO {
         self.shell.sockets.close(peer, code, reason);
         self.shell.pump(Input::Left { peer: peer.clone() });
     }
+}
+
+/// A browser comes: its socket may sleep from here on.
+pub fn upgrade(shell: &Shell, request: &Request) -> Result<Response> {
+    let peers = shell.with_thread(Thread::peers).unwrap_or_default();
+    if peers >= SOCKETS_MAX {
+        let message = format!("this thread has {peers} sockets, as many as it may; try again later");
+        return failure(429, &ErrorBody::retryable(ErrorCode::RateLimited, message));
+    }
+    let pair = WebSocketPair::new()?;
+    let peer: PeerId = uuid::Uuid::new_v4().to_string().into();
+    shell.accept(&peer, &pair.server);
+    let cursor = query_value(&url(request), "cursor");
+    shell.pump(Input::Joined { peer: peer.clone(), cursor });
+    if !shell.sockets.has(&peer) {
+        let message = "the thread's store does not answer; try again later";
+        return failure(503, &ErrorBody::retryable(ErrorCode::StorageError, message));
+    }
+    Response::from_websocket(pair.client)
 }
 
 /// Codes that say how a connection was lost may not be sent (RFC 6455, section 7.4.1).

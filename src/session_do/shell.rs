@@ -12,9 +12,10 @@ use crate::agent::{AgentEvent, Failed};
 use crate::config::{AGENT_IDLE_TIMEOUT_MS, Settings};
 use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Millis};
 use crate::thread::store::StoreError;
-use crate::thread::{Audience, Cause, Config, Input, Output, PeerId, Thread, TurnId, Woken};
+use crate::thread::{Audience, Cause, Config, Delivered, Input, Output, PeerId, Thread, TurnId, Woken};
 
 use super::agents::Agents;
+use super::notify::Notify;
 use super::platform::{self, Storage};
 use super::sockets::Sockets;
 use super::store::Store;
@@ -28,6 +29,8 @@ pub struct Shell {
     pub store: Store,
     pub sockets: Sockets,
     pub agents: Agents,
+    /// Told of each delivery that came back.
+    pub deliveries: Notify,
     storage: Storage,
     /// `None` until the first event.
     thread: RefCell<Option<Thread>>,
@@ -49,6 +52,7 @@ impl Shell {
             session_id,
             store: Store::new(storage.clone()),
             agents: Agents::default(),
+            deliveries: Notify::default(),
             storage,
             thread: RefCell::new(None),
             on_timer: on_timer(me.clone()),
@@ -136,8 +140,15 @@ impl Shell {
 
     fn waking(&self, cause: Cause) -> Result<Input, StoreError> {
         let stored = self.store.load()?;
+        let is_deletion_owed = self.store.is_deletion_owed()?;
         let seed = getrandom::u64().map_err(|error| StoreError(error.to_string()))?;
-        Ok(Input::Woken(Box::new(Woken { stored, peers: self.sockets.open(), seed, cause })))
+        Ok(Input::Woken(Box::new(Woken {
+            stored,
+            is_deletion_owed,
+            peers: self.sockets.open(),
+            seed,
+            cause,
+        })))
     }
 
     /// What comes of it at once, if anything does.
@@ -178,18 +189,18 @@ impl Shell {
 
     fn deliver(&self) -> Option<Input> {
         let delivery = self.thread.borrow().as_ref()?.delivery(&self.store);
-        let Ok(Some(delivery)) = delivery else { return Some(Input::DeliveryFailed) };
+        let Ok(delivery) = delivery else { return Some(Input::DeliveryFailed) };
         let shell = self.strong()?;
         self.spawn(async move {
-            let seq = delivery.seq;
-            let delivered = index::deliver(&shell.env, &shell.session_id, delivery).await;
-            shell.pump(match delivered {
-                Ok(()) => Input::Delivered { seq },
+            let outcome = index::deliver(&shell.env, &shell.session_id, &delivery).await;
+            shell.pump(match outcome {
+                Ok(()) => Input::Delivered(Delivered::from(&delivery)),
                 Err(error) => {
                     logs::delivery_failed(&shell.session_id, &error);
                     Input::DeliveryFailed
                 }
             });
+            shell.deliveries.notify();
         });
         None
     }

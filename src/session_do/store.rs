@@ -22,9 +22,10 @@ CREATE TABLE thread (
 CREATE TABLE messages (
   seq INTEGER PRIMARY KEY, turn INTEGER NOT NULL, role TEXT NOT NULL, message_id TEXT NOT NULL,
   request_id TEXT NOT NULL, created_at INTEGER NOT NULL, started INTEGER, author TEXT, status TEXT,
-  error TEXT, tokens_used INTEGER, metadata TEXT, content TEXT NOT NULL
+  error TEXT, tokens_used INTEGER, metadata TEXT, content TEXT NOT NULL, parked INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX messages_by_request ON messages (request_id) WHERE role = 'user';
+CREATE INDEX messages_parked ON messages (seq) WHERE parked = 1;
 CREATE TABLE journal (
   slot INTEGER PRIMARY KEY, turn INTEGER NOT NULL, text TEXT NOT NULL, blocks TEXT NOT NULL,
   tokens_used INTEGER NOT NULL
@@ -59,9 +60,8 @@ impl Store {
 
     /// What the thread wakes from. Reads alone: before the first message there is nothing.
     pub fn load(&self) -> Result<Option<Stored>, StoreError> {
-        let tables = self.rows("SELECT 1 FROM sqlite_master WHERE name = 'thread'", vec![])?;
-        self.has_tables.set(!tables.is_empty());
-        if tables.is_empty() {
+        self.has_tables.set(self.has_table("thread")?);
+        if !self.has_tables.get() {
             return Ok(None);
         }
         let threads = self.rows("SELECT epoch, seq, delivered, open, session FROM thread", vec![])?;
@@ -78,6 +78,27 @@ impl Store {
             journals: journals.iter().map(journal).collect::<Result<_, _>>()?,
             checkpoint,
         }))
+    }
+
+    /// Whether D1 has yet to learn that a session of this name was deleted.
+    pub fn is_deletion_owed(&self) -> Result<bool, StoreError> {
+        self.has_table("deleted")
+    }
+
+    /// The messages that D1 would not take.
+    pub fn parked(&self) -> Result<Vec<String>, StoreError> {
+        if !self.has_tables.get() {
+            return Ok(Vec::new());
+        }
+        let rows =
+            self.rows("SELECT message_id FROM messages WHERE parked = 1 ORDER BY seq LIMIT 100", vec![])?;
+        rows.iter().map(|row| string(row, 0)).collect()
+    }
+
+    fn has_table(&self, name: &str) -> Result<bool, StoreError> {
+        let tables =
+            self.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", vec![name.into()])?;
+        Ok(!tables.is_empty())
     }
 
     /// All of it or nothing.
@@ -115,6 +136,13 @@ impl Store {
                     number(journal.tokens_used),
                 ],
             ),
+            Write::Park { seq } => self.run("UPDATE messages SET parked = 1 WHERE seq = ?", vec![number(seq)]),
+            Write::Delete => {
+                self.run("DROP TABLE thread; DROP TABLE messages; DROP TABLE journal;", vec![])?;
+                self.has_tables.set(false);
+                self.run("CREATE TABLE IF NOT EXISTS deleted (at INTEGER)", vec![])
+            }
+            Write::Deleted => self.run("DROP TABLE deleted", vec![]),
             Write::Checkpoint(checkpoint) => self.run(
                 "INSERT OR REPLACE INTO thread (id, epoch, seq, delivered, open, session) VALUES (1, ?, ?, ?, ?, ?)",
                 vec![

@@ -4,6 +4,8 @@ use serde::Serialize;
 
 use crate::protocol::{ErrorCode, Millis, Status};
 
+use super::outbox::OutboxState;
+use super::turn::Turn;
 use super::{Output, PeerId, Thread};
 
 /// One line of the log.
@@ -46,6 +48,11 @@ pub enum Event {
         request_id: Option<String>,
         code: ErrorCode,
     },
+    /// D1 refuses a record that stands alone.
+    Parked {
+        request_id: String,
+        message_id: String,
+    },
     DeliveryFailed {
         failures: u32,
         retry_in_ms: Millis,
@@ -65,7 +72,35 @@ pub struct Counters {
     pub refusals: u64,
 }
 
+/// What support would ask of a thread.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    pub cursor: String,
+    pub sockets: usize,
+    pub running: Vec<String>,
+    pub queued: Vec<String>,
+    pub outbox: OutboxState,
+    pub alarm_at: Option<Millis>,
+    pub counters: Counters,
+}
+
 impl Thread {
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let (running, queued) = self.turns.values().partition::<Vec<_>, _>(|turn| turn.running().is_some());
+        let request_ids = |turns: Vec<&Turn>| turns.into_iter().map(|turn| turn.request_id.clone()).collect();
+        Report {
+            cursor: self.head().to_string(),
+            sockets: self.peers.len(),
+            running: request_ids(running),
+            queued: request_ids(queued),
+            outbox: self.outbox(),
+            alarm_at: self.alarm,
+            counters: self.counters,
+        }
+    }
+
     pub(super) fn log(&mut self, event: Event) {
         self.outputs.push_back(Output::Log(event));
     }

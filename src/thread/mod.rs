@@ -29,7 +29,7 @@ use crate::agent::AgentEvent;
 use crate::protocol::limits::CONCURRENT_TURNS_MAX;
 use crate::protocol::{
     ClientFrame, CloseCode, Cursor, ErrorBody, ErrorCode, Millis, PermissionMode, Refusal, ServerFrame,
-    Session,
+    Session, SessionUpdate,
 };
 
 use outbox::Outbox;
@@ -37,8 +37,8 @@ use session::Draft;
 use store::{Commit, Records, Stored, Write};
 use turn::Turn;
 
-pub use events::{Counters, Event};
-pub use outbox::Delivery;
+pub use events::{Counters, Event, Report};
+pub use outbox::{Delivered, Delivery, OutboxState, SessionContent};
 pub use session::Attachment;
 pub use turn::{Answer, Piece};
 
@@ -85,10 +85,14 @@ pub enum Input {
     /// The alarm that [`Output::SetAlarm`] set went off.
     Alarm,
     /// D1 took a delivery.
-    Delivered {
-        seq: u64,
-    },
+    Delivered(Delivered),
     DeliveryFailed,
+    /// From a program, by HTTP.
+    Update(SessionUpdate),
+    Cancel {
+        request_id: Option<String>,
+    },
+    Delete,
 }
 
 /// What a thread starts from: its store and its open sockets.
@@ -96,6 +100,8 @@ pub enum Input {
 pub struct Woken {
     /// `None` before the first message.
     pub stored: Option<Stored>,
+    /// A session of this name was deleted, and D1 has yet to learn it.
+    pub is_deletion_owed: bool,
     pub peers: Vec<(PeerId, Attachment)>,
     /// Chosen at random.
     pub seed: u64,
@@ -209,8 +215,11 @@ impl Thread {
             Input::Agent { turn, events, tokens_used } => self.agent(now, turn, events, tokens_used),
             Input::Deadline => {}
             Input::Alarm => self.alarm = None,
-            Input::Delivered { seq } => self.delivered(seq),
-            Input::DeliveryFailed => self.delivery_failed(now),
+            Input::Delivered(delivered) => self.delivered(delivered),
+            Input::DeliveryFailed => self.delivery_failed(now, records),
+            Input::Update(update) => self.update_session(now, update),
+            Input::Cancel { request_id } => self.cancel(now, None, request_id.as_deref()),
+            Input::Delete => self.delete(),
         }
         self.meet_deadlines(now);
         self.start_queued_turns(now);
@@ -237,6 +246,11 @@ impl Thread {
     #[must_use]
     pub fn session(&self) -> Option<&Session> {
         self.session.as_ref()
+    }
+
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     #[must_use]

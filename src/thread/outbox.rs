@@ -1,11 +1,13 @@
 //! What D1 has yet to learn.
 //!
-//! The outbox is no queue of its own: it is the log after `delivered`. Nothing a client is promised
-//! waits for it.
+//! The outbox is no queue of its own: it is the log after `delivered`, and the deletion of the log
+//! before it, if there was one. Nothing a client is promised waits for it.
+
+use serde::Serialize;
 
 use crate::protocol::limits::{
-    DELIVERY_BYTES_MAX, DELIVERY_MESSAGES_MAX, DELIVERY_RETRY_MS_MAX, DELIVERY_RETRY_MS_MIN,
-    DELIVERY_TIMEOUT_MS, UNSAVED_EVENTS_MAX,
+    DELIVERY_BYTES_MAX, DELIVERY_FAILURES_BATCHED_MAX, DELIVERY_MESSAGES_MAX, DELIVERY_RETRY_MS_MAX,
+    DELIVERY_RETRY_MS_MIN, DELIVERY_TIMEOUT_MS, UNSAVED_EVENTS_MAX,
 };
 use crate::protocol::{Millis, Session};
 
@@ -19,24 +21,94 @@ pub(super) struct Outbox {
     pub(super) delivered: u64,
     /// The checkpoint holds the log up to here.
     pub(super) saved: u64,
-    in_flight: bool,
+    pub(super) is_deletion_owed: bool,
+    in_flight: Option<Step>,
     failures: u32,
     retry_at: Millis,
+    /// The record that failed alone, and whether D1 took something else since.
+    suspect: Option<Suspect>,
+}
+
+/// What one delivery tries.
+///
+/// While deliveries succeed they are batches. When they go on failing, either D1 is away or a record is
+/// one that D1 will never take. To tell the two apart, the oldest record is tried alone and, if that
+/// fails, the session without any record. A record that fails alone right after D1 took the session is
+/// parked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Batch,
+    Alone,
+    Probe,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Suspect {
+    Failed,
+    FailedThoughD1Answers,
 }
 
 /// One step of D1 towards the log: the session as it is, and records it may lack.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delivery {
+    /// What D1 has of this session goes first.
+    pub deletes: bool,
+    /// `None` if all there is to say is the deletion.
+    pub content: Option<SessionContent>,
+    /// D1 has the log up to here when it has taken this.
+    pub seq: u64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionContent {
     pub epoch: u64,
     pub session: Session,
     pub records: Vec<Record>,
-    /// D1 has the log up to here when it has taken this.
-    pub seq: u64,
+}
+
+/// What D1 took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    deletes: bool,
+    /// Of the log that it was a part of.
+    epoch: Option<u64>,
+    seq: u64,
+}
+
+impl From<&Delivery> for Delivered {
+    fn from(delivery: &Delivery) -> Self {
+        let epoch = delivery.content.as_ref().map(|content| content.epoch);
+        Delivered { deletes: delivery.deletes, epoch, seq: delivery.seq }
+    }
+}
+
+/// What support would ask of the outbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OutboxState {
+    pub undelivered_events: u64,
+    pub failures: u32,
+    pub retry_at: Option<Millis>,
 }
 
 impl Outbox {
     pub(super) fn from_store(delivered: u64, saved: u64) -> Self {
         Outbox { delivered, saved, ..Outbox::default() }
+    }
+
+    /// The log ended at `seq`.
+    pub(super) fn session_deleted(&mut self, seq: u64) {
+        let in_flight = self.in_flight;
+        *self = Outbox { delivered: seq, saved: seq, is_deletion_owed: true, in_flight, ..Outbox::default() };
+    }
+
+    fn next_step(&self) -> Step {
+        match self.suspect {
+            Some(Suspect::Failed) => Step::Probe,
+            Some(Suspect::FailedThoughD1Answers) => Step::Alone,
+            None if self.failures >= DELIVERY_FAILURES_BATCHED_MAX => Step::Alone,
+            None => Step::Batch,
+        }
     }
 }
 
@@ -45,26 +117,78 @@ impl Thread {
     ///
     /// # Errors
     /// If the store could not be read.
-    pub fn delivery(&self, records: &dyn Records) -> Result<Option<Delivery>, StoreError> {
-        let Some(session) = self.session.clone() else { return Ok(None) };
-        let page = records.after(self.outbox.delivered, DELIVERY_MESSAGES_MAX, DELIVERY_BYTES_MAX)?;
+    pub fn delivery(&self, records: &dyn Records) -> Result<Delivery, StoreError> {
+        let deletes = self.outbox.is_deletion_owed;
+        let Some(session) = self.session.clone() else {
+            return Ok(Delivery { deletes, content: None, seq: self.outbox.delivered });
+        };
+        let delivered = self.outbox.delivered;
+        let page = match self.outbox.in_flight {
+            Some(Step::Probe) => {
+                let content = SessionContent { epoch: self.epoch, session, records: Vec::new() };
+                return Ok(Delivery { deletes, content: Some(content), seq: delivered });
+            }
+            Some(Step::Alone) => records.after(delivered, 1, 0)?,
+            Some(Step::Batch) | None => {
+                records.after(delivered, DELIVERY_MESSAGES_MAX, DELIVERY_BYTES_MAX)?
+            }
+        };
         let last = page.records.last().map_or(self.seq, |record| record.seq);
         let seq = if page.more { last } else { self.seq };
-        Ok(Some(Delivery { epoch: self.epoch, session, records: page.records, seq }))
+        let content = SessionContent { epoch: self.epoch, session, records: page.records };
+        Ok(Delivery { deletes, content: Some(content), seq })
     }
 
-    pub(super) fn delivered(&mut self, seq: u64) {
-        self.outbox.delivered = self.outbox.delivered.max(seq);
-        self.outbox.in_flight = false;
-        self.outbox.failures = 0;
+    #[must_use]
+    pub fn outbox(&self) -> OutboxState {
+        let undelivered_events =
+            if self.session.is_some() { self.seq.saturating_sub(self.outbox.delivered) } else { 0 };
+        let retry_at = (self.outbox.failures > 0).then_some(self.outbox.retry_at);
+        OutboxState { undelivered_events, failures: self.outbox.failures, retry_at }
+    }
+
+    /// Whether D1 still holds a session that was deleted.
+    #[must_use]
+    pub fn owes_deletion(&self) -> bool {
+        self.outbox.is_deletion_owed
+    }
+
+    pub(super) fn delivered(&mut self, delivery: Delivered) {
+        let Some(step) = self.outbox.in_flight.take() else { return };
+        if delivery.deletes && self.outbox.is_deletion_owed {
+            self.outbox.is_deletion_owed = false;
+            self.store(vec![Write::Deleted]);
+        }
+        if delivery.epoch.is_some_and(|epoch| epoch != self.epoch) {
+            return;
+        }
+        self.outbox.delivered = self.outbox.delivered.max(delivery.seq);
         self.outbox.retry_at = 0;
+        match step {
+            Step::Probe => self.outbox.suspect = Some(Suspect::FailedThoughD1Answers),
+            Step::Alone | Step::Batch => {
+                self.outbox.failures = 0;
+                self.outbox.suspect = None;
+            }
+        }
     }
 
-    pub(super) fn delivery_failed(&mut self, now: Millis) {
-        self.outbox.in_flight = false;
-        let doubled = DELIVERY_RETRY_MS_MIN.saturating_mul(1 << self.outbox.failures.min(16));
+    pub(super) fn delivery_failed(&mut self, now: Millis, records: &dyn Records) {
+        let Some(step) = self.outbox.in_flight.take() else { return };
         self.outbox.failures = self.outbox.failures.saturating_add(1);
-        let wait = doubled.min(DELIVERY_RETRY_MS_MAX);
+        self.back_off(now);
+        match (step, self.outbox.suspect) {
+            (Step::Alone, Some(Suspect::FailedThoughD1Answers)) => self.park(records),
+            (Step::Alone, _) => self.outbox.suspect = Some(Suspect::Failed),
+            // D1 is away: the record is not to blame.
+            (Step::Probe, _) => self.outbox.suspect = None,
+            (Step::Batch, _) => {}
+        }
+    }
+
+    fn back_off(&mut self, now: Millis) {
+        let doublings = self.outbox.failures.saturating_sub(1).min(16);
+        let wait = DELIVERY_RETRY_MS_MIN.saturating_mul(1 << doublings).min(DELIVERY_RETRY_MS_MAX);
         // Half of the wait is jitter, so that threads that failed together do not come back together.
         let jitter = self.next_random().checked_rem(wait / 2).unwrap_or_default();
         let retry_in_ms = (wait / 2).saturating_add(jitter);
@@ -72,26 +196,37 @@ impl Thread {
         self.log(Event::DeliveryFailed { failures: self.outbox.failures, retry_in_ms });
     }
 
+    fn park(&mut self, records: &dyn Records) {
+        self.outbox.suspect = None;
+        let Ok(page) = records.after(self.outbox.delivered, 1, 0) else { return };
+        let Some(record) = page.records.first() else { return };
+        self.outbox.delivered = record.seq;
+        self.outbox.failures = 0;
+        self.outbox.retry_at = 0;
+        self.store(vec![Write::Park { seq: record.seq }]);
+        self.log(Event::Parked {
+            request_id: record.request_id.clone(),
+            message_id: record.message_id.clone(),
+        });
+    }
+
     pub(super) fn deliver(&mut self, now: Millis) {
         self.save_progress();
-        let is_due = self.owes() && !self.outbox.in_flight && self.outbox.retry_at <= now;
+        let is_due = self.owes() && self.outbox.in_flight.is_none() && self.outbox.retry_at <= now;
         if is_due {
-            self.outbox.in_flight = true;
+            self.outbox.in_flight = Some(self.outbox.next_step());
             self.outputs.push_back(Output::Deliver);
         }
     }
 
     pub(super) fn outbox_alarm(&self, now: Millis) -> Option<Millis> {
-        let at = if self.outbox.in_flight {
-            now.saturating_add(DELIVERY_TIMEOUT_MS)
-        } else {
-            self.outbox.retry_at
-        };
+        let is_in_flight = self.outbox.in_flight.is_some();
+        let at = if is_in_flight { now.saturating_add(DELIVERY_TIMEOUT_MS) } else { self.outbox.retry_at };
         self.owes().then_some(at)
     }
 
     fn owes(&self) -> bool {
-        self.session.is_some() && self.outbox.delivered < self.seq
+        self.outbox.is_deletion_owed || (self.session.is_some() && self.outbox.delivered < self.seq)
     }
 
     /// Writes a checkpoint when a thread comes to rest, or when waking would have much to count in.

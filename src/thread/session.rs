@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::limits::PREVIEW_CHARS_MAX;
-use crate::protocol::{Content, Millis, PermissionMode, ServerFrame, Session, SessionUpdate};
+use crate::protocol::{CloseCode, Content, Millis, PermissionMode, ServerFrame, Session, SessionUpdate};
 
 use super::store::{Checkpoint, Write};
 use super::{Output, Thread};
@@ -76,6 +76,25 @@ impl Thread {
             self.attach(peer);
         }
         self.show_session();
+    }
+
+    /// Ends this life of the log. The next message begins another, under an epoch of its own.
+    pub(super) fn delete(&mut self) {
+        if self.session.take().is_none() {
+            return;
+        }
+        for turn in self.running_ids() {
+            self.outputs.push_back(Output::AbortAgent { turn });
+        }
+        self.turns.clear();
+        self.draft = None;
+        self.epoch = self.next_epoch();
+        self.outbox.session_deleted(self.seq);
+        self.store(vec![Write::Delete]);
+        for peer in std::mem::take(&mut self.peers).into_keys() {
+            let reason = "the session was deleted";
+            self.outputs.push_back(Output::Close { peer, code: CloseCode::SessionDeleted, reason });
+        }
     }
 
     /// Gives a socket what it must keep.

@@ -24,6 +24,14 @@ pub enum Write {
     },
     Journal(Journal),
     Checkpoint(Checkpoint),
+    /// D1 will not have this record: it is kept, shown in diagnostics, and not delivered again.
+    Park {
+        seq: u64,
+    },
+    /// All of the session goes; that D1 has yet to learn it stays.
+    Delete,
+    /// D1 has learnt of the deletion.
+    Deleted,
 }
 
 /// One stored message, a log event of its own.

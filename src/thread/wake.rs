@@ -17,12 +17,13 @@ const EPOCH_BITS: u32 = 40;
 impl Thread {
     pub(super) fn wake(&mut self, now: Millis, records: &dyn Records, woken: Woken) {
         self.random = woken.seed;
-        self.epoch = (self.next_random() >> (u64::BITS - EPOCH_BITS)).max(1);
+        self.epoch = self.next_epoch();
         self.draft = latest_draft(&woken);
         self.peers = woken.peers.into_iter().collect();
         if let Some(stored) = woken.stored {
             self.restore(now, stored);
         }
+        self.outbox.is_deletion_owed = woken.is_deletion_owed;
         // Sockets that outlived the thread may hold text that is not stored, or lack an event that is.
         if !self.is_settled() {
             let peers: Vec<_> = self.peers.keys().cloned().collect();
@@ -40,6 +41,10 @@ impl Thread {
         for turn in self.running_ids() {
             self.end(now, turn, Outcome::Interrupted(why.clone()));
         }
+    }
+
+    pub(super) fn next_epoch(&mut self) -> u64 {
+        (self.next_random() >> (u64::BITS - EPOCH_BITS)).max(1)
     }
 
     fn restore(&mut self, now: Millis, stored: Stored) {

@@ -1,0 +1,79 @@
+//! A request's parameters and body, checked.
+
+use serde_json::{Map, Value};
+
+use crate::protocol::limits::{PAGE_DEFAULT, PAGE_MAX, QUERY_CHARS_MAX};
+use crate::protocol::{ErrorBody, ErrorCode};
+
+use super::routes::{Refused, query_value};
+
+/// `limit`: 1 to 200, 50 if it is not given.
+///
+/// # Errors
+/// 400 with what would be right.
+pub fn limit(url: &str) -> Result<usize, Refused> {
+    match query_value(url, "limit") {
+        None => Ok(PAGE_DEFAULT),
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|limit| (1..=PAGE_MAX).contains(limit))
+            .ok_or_else(|| bad_request(&format!("limit is a whole number from 1 to {PAGE_MAX}"))),
+    }
+}
+
+/// `q`: up to 200 characters; an empty one is none.
+///
+/// # Errors
+/// 400 with what would be right.
+pub fn query(url: &str) -> Result<Option<String>, Refused> {
+    let query = query_value(url, "q");
+    match query {
+        Some(query) if query.chars().count() > QUERY_CHARS_MAX => {
+            Err(bad_request(&format!("q has at most {QUERY_CHARS_MAX} characters")))
+        }
+        Some(query) if query.trim().is_empty() => Ok(None),
+        query => Ok(query),
+    }
+}
+
+/// A place in a list of sessions: when the last one that was seen was created, and its id.
+///
+/// # Errors
+/// 400 with what would be right.
+pub fn before_session(url: &str) -> Result<Option<(u64, String)>, Refused> {
+    let Some(text) = query_value(url, "before") else { return Ok(None) };
+    let place = text.split_once('.').and_then(|(at, id)| Some((at.parse().ok()?, id.to_owned())));
+    place.map(Some).ok_or_else(bad_before)
+}
+
+/// How many hits of a search were seen.
+///
+/// # Errors
+/// 400 with what would be right.
+pub fn before_hit(url: &str) -> Result<u64, Refused> {
+    let Some(text) = query_value(url, "before") else { return Ok(0) };
+    text.parse().ok().filter(|seen| *seen <= 1_000_000).ok_or_else(bad_before)
+}
+
+/// A body's fields.
+///
+/// # Errors
+/// 400 with what would be right.
+pub fn fields(body: &[u8]) -> Result<Map<String, Value>, Refused> {
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err(bad_request("the body is not a JSON object")),
+        Err(_) => Err(bad_request("the body is not JSON")),
+    }
+}
+
+#[must_use]
+pub fn bad_request(message: &str) -> Refused {
+    Refused { status: 400, error: ErrorBody::fatal(ErrorCode::InvalidMessage, message), allow: None }
+}
+
+#[must_use]
+pub fn bad_before() -> Refused {
+    bad_request("before is no place in this list; take nextBefore of the page before")
+}

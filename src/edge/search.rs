@@ -1,0 +1,67 @@
+//! Words: what is indexed of a text, and what a query asks for.
+//!
+//! SQLite's tokenizer splits at what is no letter. Scripts that write no spaces between words would
+//! become one word a sentence; a zero-width space between their characters makes each a word of its
+//! own, and a query's run of them a phrase.
+
+use crate::protocol::limits::QUERY_WORDS_MAX;
+
+const ZERO_WIDTH_SPACE: char = '\u{200b}';
+
+/// A text as it is indexed. It looks as before.
+#[must_use]
+pub fn searchable(text: &str) -> String {
+    let mut words = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if writes_no_spaces(letter) {
+            words.extend([ZERO_WIDTH_SPACE, letter, ZERO_WIDTH_SPACE]);
+        } else if letter != ZERO_WIDTH_SPACE {
+            words.push(letter);
+        }
+    }
+    words
+}
+
+/// A user's query in FTS5's language: every word must be found, the last letters of each may be
+/// missing. `None` if there is no word in it. Nothing in the query is taken for syntax.
+#[must_use]
+pub fn match_expression(query: &str) -> Option<String> {
+    let is_word = |word: &&str| word.chars().any(char::is_alphanumeric);
+    let words: Vec<String> =
+        query.split_whitespace().filter(is_word).take(QUERY_WORDS_MAX).map(phrase).collect();
+    (!words.is_empty()).then(|| words.join(" AND "))
+}
+
+fn phrase(word: &str) -> String {
+    // A quotation mark inside a string is doubled (SQLite, FTS5 query syntax); NUL would end it.
+    let quoted = searchable(word).replace('"', "\"\"").replace('\0', " ");
+    format!("\"{quoted}\"*")
+}
+
+fn writes_no_spaces(letter: char) -> bool {
+    matches!(letter,
+        '\u{0e00}'..='\u{0eff}' // Thai, Lao
+        | '\u{1000}'..='\u{109f}' // Myanmar
+        | '\u{1780}'..='\u{17ff}' // Khmer
+        | '\u{3040}'..='\u{30ff}' // Hiragana, Katakana
+        | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' // Han
+        | '\u{20000}'..='\u{3ffff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_indexed_reads_as_before() {
+        assert_eq!(searchable("plain words"), "plain words");
+        assert_eq!(searchable("東京 tower").replace(ZERO_WIDTH_SPACE, ""), "東京 tower");
+    }
+
+    #[test]
+    fn a_query_is_words_and_never_syntax() {
+        assert_eq!(match_expression("hello wor").as_deref(), Some("\"hello\"* AND \"wor\"*"));
+        assert_eq!(match_expression("a\"b OR c*").as_deref(), Some("\"a\"\"b\"* AND \"OR\"* AND \"c*\"*"));
+        assert_eq!(match_expression("  \" - *  "), None);
+    }
+}

@@ -1,0 +1,126 @@
+//! The list of sessions and the search in them: from D1 alone, no object is woken.
+
+use worker::{D1Database, Env, Response, Result};
+
+use crate::protocol::limits::SEARCH_HITS_MAX;
+use crate::protocol::{ErrorBody, ErrorCode};
+
+use super::params::{before_hit, before_session, limit, query};
+use super::routes::Refused;
+use super::{match_expression, refusal};
+
+/// A session as clients see it, put together by SQLite: no row is taken apart only to be put together again.
+const SESSION: &str = "json_patch(json_object('id', id, 'title', title, 'firstMessagePreview', first_message_preview, \
+     'messageCount', message_count, 'totalTokens', total_tokens, 'permissionMode', permission_mode, \
+     'createdAt', created_at, 'lastMessageAt', last_message_at), \
+     CASE WHEN owner IS NULL THEN '{}' ELSE json_object('owner', owner) END)";
+
+/// A page, and where the next one begins.
+struct Page {
+    sessions: Vec<String>,
+    next_before: Option<String>,
+}
+
+pub async fn list(env: &Env, url: &str) -> Result<Response> {
+    let page = match asked(url) {
+        Ok(Asked::Newest { limit, before }) => newest(env, limit, before).await,
+        Ok(Asked::Search { limit, seen, expression }) => search(env, limit, seen, &expression).await,
+        Ok(Asked::Nothing) => Ok(Page { sessions: Vec::new(), next_before: None }),
+        Err(refused) => return refusal(&refused),
+    };
+    match page {
+        Ok(page) => page.response(),
+        Err(error) => {
+            worker::console_error!(
+                "{}",
+                serde_json::json!({ "level": "error", "event": "d1_failed", "why": error.to_string() })
+            );
+            let message = "the list of sessions is not to be had at the moment; threads go on; try again";
+            let error = ErrorBody::retryable(ErrorCode::StorageError, message);
+            refusal(&Refused { status: 503, error, allow: None })
+        }
+    }
+}
+
+enum Asked {
+    Newest {
+        limit: usize,
+        before: Option<(u64, String)>,
+    },
+    Search {
+        limit: usize,
+        seen: u64,
+        expression: String,
+    },
+    /// A query without a word in it.
+    Nothing,
+}
+
+fn asked(url: &str) -> std::result::Result<Asked, Refused> {
+    let limit = limit(url)?;
+    match query(url)? {
+        None => Ok(Asked::Newest { limit, before: before_session(url)? }),
+        Some(query) => match match_expression(&query) {
+            Some(expression) => Ok(Asked::Search { limit, seen: before_hit(url)?, expression }),
+            None => Ok(Asked::Nothing),
+        },
+    }
+}
+
+/// By creation, which never changes: a page stays what it is while messages arrive.
+async fn newest(env: &Env, limit: usize, before: Option<(u64, String)>) -> Result<Page> {
+    let (at, id) = before.unwrap_or((1 << 53, String::new()));
+    let query = format!(
+        "SELECT {SESSION}, created_at || '.' || id FROM sessions WHERE (created_at, id) < (?, ?) \
+         ORDER BY created_at DESC, id DESC LIMIT ?"
+    );
+    let bindings = [number(at), id.into(), number(limit.saturating_add(1) as u64)];
+    let rows = rows(&env.d1("DB")?, &query, &bindings).await?;
+    let last = rows.get(limit.saturating_sub(1)).map(|(_, place)| place.clone());
+    let next_before = if rows.len() > limit { last } else { None };
+    Ok(Page { sessions: rows.into_iter().take(limit).map(|(session, _)| session).collect(), next_before })
+}
+
+/// The best hit of each session, best first.
+async fn search(env: &Env, limit: usize, seen: u64, expression: &str) -> Result<Page> {
+    let query = format!(
+        "WITH hits AS (
+           SELECT * FROM (SELECT session_id, rank, snippet(message_search, 0, '', '', '…', 16) AS snippet
+             FROM message_search JOIN messages ON messages.n = message_search.rowid
+             WHERE message_search MATCH ?1 ORDER BY rank LIMIT {SEARCH_HITS_MAX})
+           UNION ALL
+           SELECT * FROM (SELECT id, rank, snippet(session_search, 0, '', '', '…', 16)
+             FROM session_search JOIN sessions ON sessions.n = session_search.rowid
+             WHERE session_search MATCH ?1 ORDER BY rank LIMIT {SEARCH_HITS_MAX})),
+         best AS (SELECT session_id, min(rank) AS rank, snippet FROM hits GROUP BY session_id)
+         SELECT json_patch({SESSION}, json_object('snippet', replace(best.snippet, char(8203), ''))), ''
+         FROM best JOIN sessions ON sessions.id = best.session_id
+         ORDER BY best.rank, created_at DESC LIMIT ?2 OFFSET ?3"
+    );
+    let bindings = [expression.into(), number(limit.saturating_add(1) as u64), number(seen)];
+    let rows = rows(&env.d1("DB")?, &query, &bindings).await?;
+    let next_before = (rows.len() > limit).then(|| seen.saturating_add(limit as u64).to_string());
+    Ok(Page { sessions: rows.into_iter().take(limit).map(|(session, _)| session).collect(), next_before })
+}
+
+async fn rows(
+    database: &D1Database,
+    query: &str,
+    bindings: &[wasm_bindgen::JsValue],
+) -> Result<Vec<(String, String)>> {
+    let rows = database.prepare(query).bind(bindings)?.raw_js_value().await?;
+    let text = |row: &js_sys::Array, column: u32| row.get(column).as_string().unwrap_or_default();
+    Ok(rows.iter().map(js_sys::Array::from).map(|row| (text(&row, 0), text(&row, 1))).collect())
+}
+
+impl Page {
+    fn response(&self) -> Result<Response> {
+        let next_before = serde_json::to_string(&self.next_before)?;
+        let body = format!("{{\"sessions\":[{}],\"nextBefore\":{next_before}}}", self.sessions.join(","));
+        super::json_response(body)
+    }
+}
+
+fn number(value: u64) -> wasm_bindgen::JsValue {
+    crate::session_do::number(value)
+}

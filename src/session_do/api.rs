@@ -1,0 +1,173 @@
+//! The session over HTTP.
+
+use std::rc::Rc;
+
+use futures::{StreamExt, stream};
+use serde_json::json;
+use worker::{Request, Response, Result};
+
+use crate::edge::{
+    Action, Refused, Route, bad_before, bad_request, is_upgrade, limit, query_value, read_fields, refusal,
+    url,
+};
+use crate::protocol::limits::{PAGE_BYTES_MAX, PAGE_MAX};
+use crate::protocol::{Cursor, ErrorBody, ErrorCode, Message, Session, SessionUpdate};
+use crate::thread::store::{Record, Records, StoreError};
+use crate::thread::{Input, Thread};
+
+use super::shell::Shell;
+
+/// How long the answer to a deletion waits for D1; it does not depend on it.
+const DELETION_ATTEMPTS: usize = 2;
+
+pub async fn serve(shell: &Rc<Shell>, mut request: Request) -> Result<Response> {
+    let route = Route::of(&request.inner().method(), &request.path(), &url(&request), is_upgrade(&request));
+    let action = match route {
+        Ok(Route::Session { action, .. }) => action,
+        Ok(_) => return refusal(&no_session()),
+        Err(refused) => return refusal(&refused),
+    };
+    if action == Action::Connect {
+        return super::object::upgrade(shell, &request);
+    }
+    if action == Action::Diagnostics {
+        return diagnostics(shell);
+    }
+    let Some(session) = session(shell) else { return refusal(&no_session()) };
+    match action {
+        Action::Connect | Action::Diagnostics | Action::Read => Response::from_json(&session),
+        Action::Messages if wants_lines(&request) => lines(shell.clone()),
+        Action::Messages => messages(shell, &url(&request)),
+        Action::Update => update(shell, &mut request).await,
+        Action::Cancel => cancel(shell, &mut request).await,
+        Action::Delete => delete(shell).await,
+    }
+}
+
+fn session(shell: &Shell) -> Option<Session> {
+    shell.with_thread(|thread| thread.session().cloned()).flatten()
+}
+
+async fn update(shell: &Shell, request: &mut Request) -> Result<Response> {
+    let fields = match read_fields(request).await? {
+        Ok(fields) => fields.unwrap_or_default(),
+        Err(refused) => return refusal(&refused),
+    };
+    match SessionUpdate::from_fields(&fields) {
+        Err(message) => refusal(&bad_request(&message)),
+        Ok(update) => {
+            shell.pump(Input::Update(update));
+            session(shell).map_or_else(|| refusal(&no_session()), |session| Response::from_json(&session))
+        }
+    }
+}
+
+async fn cancel(shell: &Shell, request: &mut Request) -> Result<Response> {
+    let fields = match read_fields(request).await? {
+        Ok(fields) => fields.unwrap_or_default(),
+        Err(refused) => return refusal(&refused),
+    };
+    let request_id = match fields.get("requestId") {
+        None | Some(serde_json::Value::Null) => None,
+        Some(serde_json::Value::String(id)) => Some(id.clone()),
+        Some(_) => return refusal(&bad_request("requestId is not a string")),
+    };
+    shell.pump(Input::Cancel { request_id });
+    Ok(Response::from_json(&json!({}))?.with_status(202))
+}
+
+async fn delete(shell: &Shell) -> Result<Response> {
+    let mut deliveries = vec![shell.deliveries.next()];
+    shell.pump(Input::Delete);
+    // D1 is told at once; if it does not answer, the object goes on telling it.
+    for _ in 0..DELETION_ATTEMPTS {
+        let owes = shell.with_thread(Thread::owes_deletion).unwrap_or_default();
+        let (true, Some(delivery)) = (owes, deliveries.pop()) else { break };
+        let _ = delivery.await;
+        deliveries.push(shell.deliveries.next());
+    }
+    Ok(Response::empty()?.with_status(204))
+}
+
+fn messages(shell: &Shell, url: &str) -> Result<Response> {
+    let epoch = epoch(shell);
+    let (limit, before) = match (limit(url), before(url, epoch)) {
+        (Ok(limit), Ok(before)) => (limit, before),
+        (Err(refused), _) | (_, Err(refused)) => return refusal(&refused),
+    };
+    let page = match shell.store.before(before, limit, PAGE_BYTES_MAX) {
+        Ok(page) => page,
+        Err(StoreError(_)) => return refusal(&unreadable()),
+    };
+    let messages: Vec<Message> = page.records.iter().rev().map(|record| record.message(epoch)).collect();
+    let next_before = messages.first().filter(|_| page.more).map(|message| message.cursor.clone());
+    Response::from_json(&json!({ "messages": messages, "nextBefore": next_before }))
+}
+
+/// The sequence number that `before` names; after all there are, if it is not given.
+fn before(url: &str, epoch: u64) -> std::result::Result<u64, Refused> {
+    let Some(text) = query_value(url, "before") else { return Ok(1 << 53) };
+    Cursor::parse(&text)
+        .filter(|cursor| cursor.epoch == epoch)
+        .map(|cursor| cursor.seq)
+        .ok_or_else(bad_before)
+}
+
+/// The whole history, a page at a time: what is in memory does not grow with it.
+fn lines(shell: Rc<Shell>) -> Result<Response> {
+    let epoch = epoch(&shell);
+    let pages = stream::unfold(Some(0), move |after| {
+        let page = after.map(|seq| shell.store.after(seq, PAGE_MAX, PAGE_BYTES_MAX));
+        async move {
+            let page = match page? {
+                Ok(page) => page,
+                Err(StoreError(why)) => return Some((Err(worker::Error::RustError(why)), None)),
+            };
+            let last = page.records.last()?.seq;
+            Some((Ok(json_lines(&page.records, epoch)), page.more.then_some(last)))
+        }
+    });
+    let mut response = Response::from_stream(pages.boxed_local())?;
+    response.headers_mut().set("content-type", "application/x-ndjson")?;
+    Ok(response)
+}
+
+fn json_lines(records: &[Record], epoch: u64) -> Vec<u8> {
+    let mut lines = Vec::new();
+    for record in records {
+        if serde_json::to_writer(&mut lines, &record.message(epoch)).is_ok() {
+            lines.push(b'\n');
+        }
+    }
+    lines
+}
+
+fn wants_lines(request: &Request) -> bool {
+    let accept = request.headers().get("accept").ok().flatten().unwrap_or_default();
+    accept.split(',').any(|kind| kind.trim().starts_with("application/x-ndjson"))
+}
+
+fn diagnostics(shell: &Shell) -> Result<Response> {
+    let report = shell.with_thread(Thread::report);
+    let Ok(parked) = shell.store.parked() else { return refusal(&unreadable()) };
+    Response::from_json(&json!({
+        "sessionId": shell.session_id,
+        "thread": report,
+        "parked": parked,
+        "storage": { "bytes": shell.store.size_bytes(), "rowsWritten": shell.store.rows_written() },
+    }))
+}
+
+fn epoch(shell: &Shell) -> u64 {
+    shell.with_thread(Thread::epoch).unwrap_or_default()
+}
+
+fn no_session() -> Refused {
+    let message = "there is no session of this id; one is created by its first message";
+    Refused { status: 404, error: ErrorBody::fatal(ErrorCode::NotFound, message), allow: None }
+}
+
+fn unreadable() -> Refused {
+    let message = "the thread's store could not be read; try again";
+    Refused { status: 503, error: ErrorBody::retryable(ErrorCode::StorageError, message), allow: None }
+}
