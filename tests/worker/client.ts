@@ -4,7 +4,7 @@ import WebSocket, { type RawData } from "ws";
 
 const DEADLINE_MS = 10_000;
 
-// The tests read frames as they come off the wire; what they hold is what is tested.
+// As loose as the wire: what a frame holds is what is tested.
 export type Frame = { type: string; [field: string]: any };
 export type Match = string | ((frame: Frame) => boolean);
 export type Closed = { code: number; reason: string };
@@ -33,7 +33,6 @@ export class Client {
   readonly all: Frame[] = [];
   readonly raw: string[] = [];
   readonly closed: Promise<Closed>;
-  readonly protocol: () => string;
   #socket: WebSocket;
   #read = 0;
   #ended: Closed | undefined;
@@ -52,7 +51,6 @@ export class Client {
 
   private constructor(socket: WebSocket) {
     this.#socket = socket;
-    this.protocol = () => socket.protocol;
     socket.on("message", (data: RawData) => this.#receive(String(data)));
     this.closed = new Promise((resolve) => {
       socket.on("close", (code, reason) => {
@@ -97,6 +95,11 @@ export class Client {
         return this.all.slice(from, this.#read);
       }
     }
+  }
+
+  /** The subprotocol that the server chose. */
+  get protocol(): string {
+    return this.#socket.protocol;
   }
 
   /** The place in the log that this client holds. */
