@@ -67,7 +67,11 @@ test("a turn is cancelled from a socket opened after its sender left", async () 
 
 test("a turn is cancelled by HTTP", async () => {
   const { id, client, call } = await streaming();
-  const response = await bobbin.fetch(`/sessions/${id}/cancel`, { method: "POST", body: JSON.stringify({ requestId: "r1" }) });
+  const response = await bobbin.fetch(`/sessions/${id}/cancel`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ requestId: "r1" }),
+  });
   assert.equal(response.status, 202);
   assert.equal((await client.next(endOf("r1"))).type, "cancelled");
   await within(call.aborted, STOP_MS_MAX, "the model call's end");

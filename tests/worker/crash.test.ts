@@ -6,7 +6,7 @@ import { type Call, Upstream } from "./upstream.ts";
 
 // The alarm that guards a running turn is at most this far away, and the runtime's start comes on top.
 const NOTICED_MS_MAX = 20_000;
-const ENDS = "SELECT request_id, status, text FROM messages WHERE session_id = ? AND role = 'assistant' ORDER BY seq";
+const ENDS = "SELECT request_id, status, content FROM messages WHERE session_id = ? AND role = 'assistant' ORDER BY seq";
 
 const upstream = await Upstream.start();
 after(upstream.close);
@@ -54,7 +54,8 @@ for (const [what, crash] of ways) {
         ["r2", "complete"],
       ],
     );
-    assert.ok(String(rows[0]?.["text"]).startsWith(heard), `"${rows[0]?.["text"]}" lacks "${heard}"`);
+    const kept = JSON.parse(String(rows[0]?.["content"]));
+    assert.ok(kept.startsWith(heard), `"${kept}" lacks "${heard}"`);
     assert.equal(questions.length, 1, "the interrupted turn's model was called again");
     assert.match(questions[0] ?? "", /and then\?$/);
   });
