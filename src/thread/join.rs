@@ -40,16 +40,21 @@ impl Thread {
         self.attach(peer);
     }
 
+    /// An open socket misses nothing, so whoever asks either has everything or has frames under way to it.
+    /// Those must not come to it a second time: what is sent replaces whatever it holds by then.
     pub(super) fn sync(&mut self, now: Millis, records: &dyn Records, peer: &PeerId, cursor: Option<&str>) {
-        self.flush_all(now);
-        match self.missed(records, cursor) {
-            Ok(Missed::Events(_, frames) | Missed::Snapshot(frames)) => {
-                self.send_each(peer, frames);
-                let cursor = self.head().to_string();
-                self.send_to(peer, ServerFrame::SessionSynced { cursor }.encode());
+        if !cursor.and_then(Cursor::parse).is_some_and(|at| self.head().is_same_place(&at)) {
+            self.flush_all(now);
+            let reason = if cursor.is_some() { SnapshotReason::Reset } else { SnapshotReason::Joined };
+            match self.snapshot(records, reason) {
+                Ok(frames) => self.send_each(peer, frames),
+                Err(StoreError(_)) => {
+                    return self.refuse(peer, &Refusal { request_id: None, error: unreadable() });
+                }
             }
-            Err(StoreError(_)) => self.refuse(peer, &Refusal { request_id: None, error: unreadable() }),
         }
+        let cursor = self.head().to_string();
+        self.send_to(peer, ServerFrame::SessionSynced { cursor }.encode());
     }
 
     pub(super) fn leave(&mut self, peer: &PeerId) {
