@@ -51,7 +51,7 @@ pub const GUARD_MS: u64 = 8_000;
 pub const DELIVERY_MESSAGES_MAX: usize = 50;
 /// Bytes of messages in one delivery to D1, beyond its first.
 pub const DELIVERY_BYTES_MAX: usize = 512 * 1024;
-/// A delivery that has not been answered by then may be tried again after a crash.
+/// A delivery that has not been answered by then is tried again.
 pub const DELIVERY_TIMEOUT_MS: u64 = 30_000;
 /// The first wait after a failed delivery; it doubles with each further one.
 pub const DELIVERY_RETRY_MS_MIN: u64 = 1_000;

@@ -214,7 +214,10 @@ impl Thread {
             Input::Left { peer } => self.leave(&peer),
             Input::Agent { turn, events, tokens_used } => self.agent(now, turn, events, tokens_used),
             Input::Deadline => {}
-            Input::Alarm => self.alarm = None,
+            Input::Alarm => {
+                self.alarm = None;
+                self.time_out_delivery(now);
+            }
             Input::Delivered(delivered) => self.delivered(delivered),
             Input::DeliveryFailed => self.delivery_failed(now, records),
             Input::Update(update) => self.update_session(now, update),

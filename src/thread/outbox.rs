@@ -21,8 +21,11 @@ pub(super) struct Outbox {
     pub(super) delivered: u64,
     /// The checkpoint holds the log up to here.
     pub(super) saved: u64,
+    /// What the checkpoint says of `delivered`.
+    pub(super) saved_delivered: u64,
     pub(super) is_deletion_owed: bool,
     in_flight: Option<Step>,
+    sent_at: Millis,
     failures: u32,
     retry_at: Millis,
     /// The record that failed alone, and whether D1 took something else since.
@@ -93,13 +96,25 @@ pub struct OutboxState {
 
 impl Outbox {
     pub(super) fn from_store(delivered: u64, saved: u64) -> Self {
-        Outbox { delivered, saved, ..Outbox::default() }
+        Outbox { delivered, saved, saved_delivered: delivered, ..Outbox::default() }
     }
 
     /// The log ended at `seq`.
     pub(super) fn session_deleted(&mut self, seq: u64) {
-        let in_flight = self.in_flight;
-        *self = Outbox { delivered: seq, saved: seq, is_deletion_owed: true, in_flight, ..Outbox::default() };
+        let Outbox { in_flight, sent_at, .. } = *self;
+        *self = Outbox {
+            delivered: seq,
+            saved: seq,
+            saved_delivered: seq,
+            is_deletion_owed: true,
+            in_flight,
+            sent_at,
+            ..Outbox::default()
+        };
+    }
+
+    fn timed_out_at(&self) -> Millis {
+        self.sent_at.saturating_add(DELIVERY_TIMEOUT_MS)
     }
 
     fn next_step(&self) -> Step {
@@ -186,6 +201,16 @@ impl Thread {
         }
     }
 
+    /// A delivery that was never answered: D1 is away, and no record is to blame.
+    pub(super) fn time_out_delivery(&mut self, now: Millis) {
+        if self.outbox.in_flight.is_some() && self.outbox.timed_out_at() <= now {
+            self.outbox.in_flight = None;
+            self.outbox.suspect = None;
+            self.outbox.failures = self.outbox.failures.saturating_add(1);
+            self.back_off(now);
+        }
+    }
+
     fn back_off(&mut self, now: Millis) {
         let doublings = self.outbox.failures.saturating_sub(1).min(16);
         let wait = DELIVERY_RETRY_MS_MIN.saturating_mul(1 << doublings).min(DELIVERY_RETRY_MS_MAX);
@@ -215,13 +240,14 @@ impl Thread {
         let is_due = self.owes() && self.outbox.in_flight.is_none() && self.outbox.retry_at <= now;
         if is_due {
             self.outbox.in_flight = Some(self.outbox.next_step());
+            self.outbox.sent_at = now;
             self.outputs.push_back(Output::Deliver);
         }
     }
 
-    pub(super) fn outbox_alarm(&self, now: Millis) -> Option<Millis> {
+    pub(super) fn outbox_alarm(&self) -> Option<Millis> {
         let is_in_flight = self.outbox.in_flight.is_some();
-        let at = if is_in_flight { now.saturating_add(DELIVERY_TIMEOUT_MS) } else { self.outbox.retry_at };
+        let at = if is_in_flight { self.outbox.timed_out_at() } else { self.outbox.retry_at };
         self.owes().then_some(at)
     }
 
@@ -233,7 +259,8 @@ impl Thread {
     fn save_progress(&mut self) {
         let rests = self.turns.is_empty() && !self.owes();
         let unsaved = self.seq.saturating_sub(self.outbox.saved);
-        if self.session.is_none() || unsaved == 0 || (!rests && unsaved < UNSAVED_EVENTS_MAX) {
+        let is_saved = unsaved == 0 && self.outbox.saved_delivered == self.outbox.delivered;
+        if self.session.is_none() || is_saved || (!rests && unsaved < UNSAVED_EVENTS_MAX) {
             return;
         }
         let checkpoint = self.checkpoint();

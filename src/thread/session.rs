@@ -125,6 +125,7 @@ impl Thread {
     pub(super) fn checkpoint(&mut self) -> Option<Checkpoint> {
         let session = self.session.clone()?;
         self.outbox.saved = self.seq;
+        self.outbox.saved_delivered = self.outbox.delivered;
         Some(Checkpoint {
             epoch: self.epoch,
             seq: self.seq,

@@ -110,17 +110,19 @@ impl Thread {
         })
     }
 
-    /// While anything is unfinished an alarm is set, so that a crash does not leave it so.
+    /// While anything is unfinished an alarm is set, so that a crash does not leave it so: before the
+    /// commit that begins it, and until after the one that ends it.
     pub(super) fn guard(&mut self, now: Millis) {
         let turns = (!self.turns.is_empty()).then(|| now.saturating_add(GUARD_MS));
-        let wanted = [turns, self.outbox_alarm(now)].into_iter().flatten().min();
+        let wanted = [turns, self.outbox_alarm()].into_iter().flatten().min();
         match (self.alarm, wanted) {
             (None, None) => {}
             // An alarm that comes too early costs less than a write that moves it.
             (Some(at), Some(wanted)) if at <= wanted => {}
             _ => {
                 self.alarm = wanted;
-                self.outputs.push_back(Output::SetAlarm(wanted));
+                let set = Output::SetAlarm(wanted);
+                if wanted.is_some() { self.outputs.push_front(set) } else { self.outputs.push_back(set) }
             }
         }
     }
