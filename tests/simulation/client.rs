@@ -1,0 +1,97 @@
+//! A client: it says things, loses connections, comes back with its last cursor, and sends again what was
+//! not acknowledged.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+use bobbin::thread::PeerId;
+use serde_json::{Value, json};
+
+use super::Check;
+use super::truth::Truth;
+use super::view::{View, kind, text_of};
+
+#[derive(Debug, Default)]
+pub struct Client {
+    pub view: View,
+    pub connection: Option<Connection>,
+    /// States it was in, as an app may have kept them.
+    pub earlier: Vec<View>,
+    /// Messages without acknowledgement or refusal, by `requestId`.
+    pub pending: BTreeMap<String, Value>,
+}
+
+#[derive(Debug)]
+pub struct Connection {
+    pub peer: PeerId,
+    pub awaits: Awaits,
+    /// The cursor it connected with was one it had received, and nothing has failed since.
+    pub must_resume: bool,
+    pub syncs: VecDeque<bool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaits {
+    Connected,
+    Snapshot,
+    Anything,
+}
+
+impl Connection {
+    pub fn new(peer: &PeerId, must_resume: bool) -> Self {
+        Connection { peer: Rc::clone(peer), awaits: Awaits::Connected, must_resume, syncs: VecDeque::new() }
+    }
+}
+
+impl Client {
+    pub fn receive(&mut self, frame: &Value, truth: &mut Truth) -> Check {
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        connection.meet(frame, truth)?;
+        self.view.fold(frame, truth)?;
+        self.acknowledge(frame);
+        if self.earlier.len() < 8 && frame.get("cursor").is_some() && kind(frame) != "connected" {
+            self.earlier.push(self.view.clone());
+        }
+        Ok(())
+    }
+
+    fn acknowledge(&mut self, frame: &Value) {
+        match kind(frame) {
+            "user_message" => drop(self.pending.remove(text_of(frame, "requestId"))),
+            "error" if frame.get("cursor").is_none() && frame["error"]["retryable"] == json!(false) => {
+                self.pending.remove(text_of(frame, "requestId"));
+            }
+            "snapshot" => {
+                for message in frame["messages"].as_array().into_iter().flatten() {
+                    self.pending.remove(text_of(message, "requestId"));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Connection {
+    fn meet(&mut self, frame: &Value, truth: &mut Truth) -> Check {
+        match (self.awaits, kind(frame)) {
+            (Awaits::Connected, "connected") => {
+                let resumed = frame["resumed"] == json!(true);
+                truth.stats.resumes += u64::from(resumed);
+                if self.must_resume && !resumed {
+                    return Err("its last cursor was refused, though nothing had failed".into());
+                }
+                self.awaits = if resumed { Awaits::Anything } else { Awaits::Snapshot };
+            }
+            (Awaits::Connected, other) => return Err(format!("the first frame is {other}")),
+            (Awaits::Snapshot, "snapshot") => self.awaits = Awaits::Anything,
+            (Awaits::Snapshot, other) => return Err(format!("{other} where a snapshot was due")),
+            (Awaits::Anything, "connected") => return Err("connected a second time".into()),
+            (Awaits::Anything, "session_synced") => {
+                self.syncs.pop_front().ok_or("session_synced without session_sync")?;
+            }
+            (Awaits::Anything, "snapshot") => truth.stats.resets += 1,
+            (Awaits::Anything, _) => {}
+        }
+        Ok(())
+    }
+}

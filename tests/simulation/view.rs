@@ -1,0 +1,147 @@
+//! What a naive client makes of the frames it receives.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::Check;
+use super::truth::{Piece, Truth, append_block, append_text, is_prefix, pieces_of};
+
+/// A transcript, folded: it keeps the last cursor, appends tokens by `requestId`, replaces everything on
+/// `snapshot`, and knows nothing else.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    pub cursor: Option<String>,
+    /// The cursor is one that this log gave it, and so it must be known.
+    pub is_own: bool,
+    /// Messages by id.
+    pub messages: Vec<String>,
+    /// Answers in the making.
+    pub answers: BTreeMap<String, Vec<Piece>>,
+    pub session: Value,
+}
+
+impl View {
+    pub fn fold(&mut self, frame: &Value, truth: &mut Truth) -> Check {
+        match kind(frame) {
+            "user_message" => self.user_message(frame, truth)?,
+            "token" => {
+                let text = frame["token"].as_str().ok_or("a token frame without text")?;
+                append_text(self.answer(frame, truth)?, text);
+                self.check_answer(text_of(frame, "requestId"), truth)?;
+            }
+            "block" => {
+                append_block(self.answer(frame, truth)?, frame["block"].clone());
+                self.check_answer(text_of(frame, "requestId"), truth)?;
+            }
+            "final" | "cancelled" | "error" if frame.get("cursor").is_some() => self.end(frame, truth)?,
+            "session" | "connected" => self.session = frame["session"].clone(),
+            "snapshot" => self.replace(frame, truth)?,
+            _ => {}
+        }
+        if let Some(cursor) = frame.get("cursor").and_then(Value::as_str) {
+            self.is_own = cursor != "-" && (self.is_own || kind(frame) != "connected" || cursor == "0");
+            self.cursor = Some(cursor.to_owned());
+            truth.check_place(cursor, self)?;
+        }
+        Ok(())
+    }
+
+    fn user_message(&mut self, frame: &Value, truth: &Truth) -> Check {
+        self.append(text_of(&frame["message"], "id"), truth).map(drop)
+    }
+
+    /// Whether it was new.
+    fn append(&mut self, id: &str, truth: &Truth) -> Check<bool> {
+        let index = truth.index_of(id)?;
+        if self.messages.iter().any(|held| held == id) {
+            return Ok(false);
+        }
+        let next = match (self.messages.first(), self.messages.last()) {
+            (Some(first), Some(last)) => {
+                // Older than all it holds: a client that asks that far back pages by HTTP.
+                if index < truth.index_of(first)? {
+                    return Ok(false);
+                }
+                truth.index_of(last)? + 1
+            }
+            _ => 0,
+        };
+        if index != next {
+            return Err(format!("it was sent message {index} of the log where it lacks message {next}"));
+        }
+        self.messages.push(id.to_owned());
+        Ok(true)
+    }
+
+    fn answer(&mut self, frame: &Value, truth: &Truth) -> Check<&mut Vec<Piece>> {
+        let request_id = text_of(frame, "requestId");
+        let (user, end) = truth.messages_of(request_id)?;
+        if !self.messages.iter().any(|id| id == user) {
+            return Err(format!("text of {request_id} before its user_message"));
+        }
+        if end.is_some_and(|end| self.messages.iter().any(|id| id == end)) {
+            return Err(format!("text of {request_id} after its end"));
+        }
+        Ok(self.answers.entry(request_id.to_owned()).or_default())
+    }
+
+    fn check_answer(&self, request_id: &str, truth: &Truth) -> Check {
+        let said = truth.said(request_id);
+        match self.answers.get(request_id) {
+            Some(held) if !is_prefix(held, said) => {
+                Err(format!("it holds of {request_id}\n    {held:?}\nwhere the agent said\n    {said:?}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn end(&mut self, frame: &Value, truth: &Truth) -> Check {
+        let request_id = text_of(frame, "requestId");
+        if !self.append(text_of(frame, "messageId"), truth)? {
+            return Ok(());
+        }
+        let held = self.answers.remove(request_id).unwrap_or_default();
+        let whole = pieces_of(&frame["response"]["content"], &frame["response"]["blocks"]);
+        if held == whole {
+            return Ok(());
+        }
+        Err(format!("at the end of {request_id} it holds\n    {held:?}\nand the answer is\n    {whole:?}"))
+    }
+
+    fn replace(&mut self, frame: &Value, truth: &Truth) -> Check {
+        *self = View { session: frame["session"].clone(), ..View::default() };
+        let messages = frame["messages"].as_array().ok_or("a snapshot without messages")?;
+        for message in messages {
+            let id = text_of(message, "id");
+            truth.check_message(id, message)?;
+            if self.messages.is_empty() {
+                if !frame["hasMore"].as_bool().unwrap_or_default() && truth.index_of(id)? != 0 {
+                    return Err("a snapshot lacks messages and says it has all".into());
+                }
+                self.messages.push(id.to_owned());
+            } else if !self.append(id, truth)? {
+                return Err("a snapshot has a message twice or in disorder".into());
+            }
+        }
+        for answer in frame["inFlight"].as_array().ok_or("a snapshot without inFlight")? {
+            let request_id = text_of(answer, "requestId");
+            let blocks =
+                answer.get("blocks").filter(|blocks| blocks.as_array().is_some_and(|b| !b.is_empty()));
+            let pieces = pieces_of(&answer["content"], blocks.unwrap_or(&Value::Null));
+            if !pieces.is_empty() {
+                self.answers.insert(request_id.to_owned(), pieces);
+            }
+            self.check_answer(request_id, truth)?;
+        }
+        Ok(())
+    }
+}
+
+pub fn kind(frame: &Value) -> &str {
+    text_of(frame, "type")
+}
+
+pub fn text_of<'a>(value: &'a Value, name: &str) -> &'a str {
+    value.get(name).and_then(Value::as_str).unwrap_or_default()
+}
