@@ -106,7 +106,8 @@ pub fn upgrade(shell: &Shell, request: &Request) -> Result<Response> {
     shell.accept(&peer, &pair.server);
     let cursor = query_value(&url(request), "cursor");
     shell.pump(Input::Joined { peer: peer.clone(), cursor });
-    if !shell.sockets.has(&peer) {
+    if !shell.sockets.has_joined(&peer) {
+        shell.sockets.remove(&peer);
         let message = "the thread's store does not answer; try again later";
         return failure(503, &ErrorBody::retryable(ErrorCode::StorageError, message));
     }

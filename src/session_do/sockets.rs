@@ -15,7 +15,13 @@ use crate::thread::{Attachment, PeerId};
 use super::platform::Socket;
 
 pub struct Sockets {
-    open: RefCell<BTreeMap<PeerId, Socket>>,
+    open: RefCell<BTreeMap<PeerId, Open>>,
+}
+
+struct Open {
+    socket: Socket,
+    /// The thread knows of it. Until then, what goes to all of them is not for this one.
+    has_joined: bool,
 }
 
 /// What hibernation leaves of a socket, as JSON.
@@ -31,23 +37,24 @@ impl Sockets {
     pub fn new(state: &State) -> Self {
         let open = state.get_websockets().into_iter().filter_map(|socket| {
             let socket = raw(&socket);
-            attached(&socket).map(|attached| (Rc::from(attached.id), socket))
+            attached(&socket).map(|attached| (Rc::from(attached.id), Open { socket, has_joined: true }))
         });
         Sockets { open: RefCell::new(open.collect()) }
     }
 
     pub fn open(&self) -> Vec<(PeerId, Attachment)> {
         let open = self.open.borrow();
-        let attachment = |socket: &Socket| attached(socket).map(|attached| attached.attachment);
-        open.iter().map(|(peer, socket)| (peer.clone(), attachment(socket).unwrap_or_default())).collect()
+        let attachment = |open: &Open| attached(&open.socket).map(|attached| attached.attachment);
+        let joined = open.iter().filter(|(_, open)| open.has_joined);
+        joined.map(|(peer, open)| (peer.clone(), attachment(open).unwrap_or_default())).collect()
     }
 
     pub fn add(&self, peer: PeerId, socket: &WebSocket) {
-        self.open.borrow_mut().insert(peer, raw(socket));
+        self.open.borrow_mut().insert(peer, Open { socket: raw(socket), has_joined: false });
     }
 
-    pub fn has(&self, peer: &PeerId) -> bool {
-        self.open.borrow().contains_key(peer)
+    pub fn has_joined(&self, peer: &PeerId) -> bool {
+        self.open.borrow().get(peer).is_some_and(|open| open.has_joined)
     }
 
     pub fn peer(socket: &WebSocket) -> Option<PeerId> {
@@ -61,27 +68,29 @@ impl Sockets {
     /// One string for all of them. A socket that takes no more is told of by the runtime.
     pub fn send_to_all(&self, frame: &str) {
         let frame = JsString::from(frame);
-        for socket in self.open.borrow().values() {
-            let _ = socket.send(&frame);
+        for open in self.open.borrow().values().filter(|open| open.has_joined) {
+            let _ = open.socket.send(&frame);
         }
     }
 
     pub fn send_to(&self, peer: &PeerId, frame: &str) {
-        if let Some(socket) = self.open.borrow().get(peer) {
-            let _ = socket.send(&JsString::from(frame));
+        if let Some(open) = self.open.borrow().get(peer) {
+            let _ = open.socket.send(&JsString::from(frame));
         }
     }
 
     pub fn attach(&self, peer: &PeerId, attachment: &Attachment) {
         let attached = Attached { id: peer.to_string(), attachment: attachment.clone() };
-        if let (Some(socket), Ok(json)) = (self.open.borrow().get(peer), serde_json::to_string(&attached)) {
-            let _ = socket.serialize_attachment(&JsValue::from(json));
+        if let (Some(open), Ok(json)) =
+            (self.open.borrow_mut().get_mut(peer), serde_json::to_string(&attached))
+        {
+            open.has_joined = open.socket.serialize_attachment(&JsValue::from(json)).is_ok();
         }
     }
 
     pub fn close(&self, peer: &PeerId, code: CloseCode, reason: &str) {
-        if let Some(socket) = self.open.borrow_mut().remove(peer) {
-            let _ = socket.close(code as u16, reason);
+        if let Some(open) = self.open.borrow_mut().remove(peer) {
+            let _ = open.socket.close(code as u16, reason);
         }
     }
 
