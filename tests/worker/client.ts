@@ -1,5 +1,6 @@
 // A WebSocket client for tests: it queues every frame from before the first, so that nothing is missed.
 import { once } from "node:events";
+import type { Socket } from "node:net";
 import WebSocket, { type RawData } from "ws";
 
 const DEADLINE_MS = 10_000;
@@ -14,6 +15,8 @@ export type ConnectOptions = {
   query?: Record<string, string>;
   headers?: Record<string, string>;
   protocols?: string[];
+  /** Told of each frame as it comes, after it is queued. */
+  onFrame?: (frame: Frame) => void;
 };
 
 /** What a server answered instead of upgrading. */
@@ -37,6 +40,7 @@ export class Client {
   #read = 0;
   #ended: Closed | undefined;
   #wake = Promise.withResolvers<void>();
+  #onFrame: (frame: Frame) => void;
 
   static async connect(url: URL, options: ConnectOptions): Promise<Client> {
     const target = new URL(url);
@@ -44,13 +48,14 @@ export class Client {
     for (const [name, value] of Object.entries(options.query ?? {})) target.searchParams.set(name, value);
     if (options.cursor !== undefined) target.searchParams.set("cursor", options.cursor);
     const socket = new WebSocket(target, options.protocols ?? [], { headers: options.headers ?? {}, perMessageDeflate: false });
-    const client = new Client(socket);
+    const client = new Client(socket, options.onFrame);
     await opened(socket);
     return client;
   }
 
-  private constructor(socket: WebSocket) {
+  private constructor(socket: WebSocket, onFrame: (frame: Frame) => void = () => {}) {
     this.#socket = socket;
+    this.#onFrame = onFrame;
     socket.on("message", (data: RawData) => this.#receive(String(data)));
     this.closed = new Promise((resolve) => {
       socket.on("close", (code, reason) => {
@@ -136,9 +141,16 @@ export class Client {
     this.#socket.terminate();
   }
 
+  /** Ends this side of the TCP connection alone, as a peer does that died between two packets. */
+  halfClose(): void {
+    (this.#socket as unknown as { _socket: Socket })._socket.end();
+  }
+
   #receive(text: string): void {
+    const frame = JSON.parse(text) as Frame;
     this.raw.push(text);
-    this.all.push(JSON.parse(text) as Frame);
+    this.all.push(frame);
+    this.#onFrame(frame);
     this.#notify();
   }
 

@@ -26,7 +26,12 @@ export type Options = {
   agentService?: string;
   /** Adds the test-only entry that `crash` needs. */
   crashable?: boolean;
+  /** A test-only entry of its own around the build. */
+  entry?: Entry;
 };
+
+/** A module that imports `./build/index.js` and exports what the runtime is to run. */
+export type Entry = { type: "ESModule"; path: string; contents: string };
 
 export async function start(options: Options = {}): Promise<Bobbin> {
   const bobbin = new Bobbin(options);
@@ -164,14 +169,15 @@ export class Bobbin {
 
   #miniflareOptions() {
     const { vars, agentService, crashable } = this.#options;
+    const entry = this.#options.entry ?? (crashable ? crashEntry : undefined);
     const { workerOptions } = workerOptionsOf(join(root, "wrangler.toml"));
     const bobbin = {
       ...workerOptions,
       name: WORKER,
       rootPath: root,
       modulesRoot: root,
-      modules: crashable ? [crashEntry, ...buildModules()] : buildModules(),
-      compatibilityFlags: crashable ? ["experimental", "unsafe_module"] : [],
+      modules: entry ? [entry, ...buildModules()] : buildModules(),
+      compatibilityFlags: entry ? ["experimental", "unsafe_module"] : [],
       bindings: { AUTH: "none", ECHO_DELAY_MS: "1", ...vars },
       serviceBindings: agentService ? { AGENT_SERVICE: "agent" } : {},
     };
@@ -185,7 +191,7 @@ export class Bobbin {
   }
 }
 
-const crashEntry = {
+const crashEntry: Entry = {
   type: "ESModule",
   path: "crash.js",
   contents: `

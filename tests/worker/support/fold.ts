@@ -1,0 +1,118 @@
+// A client that believes what it is told: it folds frames into a transcript and keeps the last cursor. What the
+// contract forbids, a gap, a token too many, an end that differs from what was streamed, makes it throw.
+import assert from "node:assert/strict";
+import type { Frame } from "../client.ts";
+import type { Bobbin } from "../harness.ts";
+
+export type Entry = { id: string; requestId: string; role: string; status: string; content: unknown };
+type Block = { type: string; [field: string]: any };
+
+const ENDS: Record<string, string> = { final: "complete", cancelled: "cancelled" };
+
+export class Fold {
+  cursor: string | undefined;
+  session: Frame | null = null;
+  /** What each snapshot was for. */
+  readonly snapshots: string[] = [];
+  readonly #messages = new Map<string, Entry>();
+  readonly #running = new Map<string, Block[]>();
+
+  static of(frames: Frame[]): Fold {
+    const fold = new Fold();
+    for (const frame of frames) fold.take(frame);
+    return fold;
+  }
+
+  get messages(): Entry[] {
+    return [...this.#messages.values()];
+  }
+
+  /** Turns whose end is still to come. */
+  get open(): string[] {
+    const ended = new Set(this.messages.filter(isAnswer).map((message) => message.requestId));
+    return this.messages.filter((message) => !isAnswer(message) && !ended.has(message.requestId)).map((message) => message.requestId);
+  }
+
+  ends(requestId: string): Entry[] {
+    return this.messages.filter((message) => isAnswer(message) && message.requestId === requestId);
+  }
+
+  textOf(requestId: string): string {
+    return textOf(this.#running.get(requestId) ?? []);
+  }
+
+  /** All that it holds, to be compared with another's. */
+  state(): object {
+    return { messages: this.messages, running: Object.fromEntries(this.#running), session: this.session };
+  }
+
+  take(frame: Frame): void {
+    if (frame["cursor"] !== undefined) this.cursor = frame["cursor"];
+    if (frame.type === "snapshot") this.#replace(frame);
+    if (frame.type === "session") this.session = frame["session"];
+    if (frame.type === "user_message") this.#add({ ...frame["message"], role: "user" });
+    if (frame.type === "token") this.#append(frame["requestId"], { type: "text", text: frame["token"] });
+    if (frame.type === "block") this.#append(frame["requestId"], frame["block"]);
+    if (frame["response"] !== undefined) this.#end(frame);
+  }
+
+  #replace(frame: Frame): void {
+    this.snapshots.push(frame["reason"]);
+    this.session = frame["session"];
+    this.#messages.clear();
+    this.#running.clear();
+    for (const message of frame["messages"]) this.#add(message);
+    for (const { requestId, state, content, blocks } of frame["inFlight"]) {
+      if (state === "streaming" && content !== "") this.#running.set(requestId, [{ type: "text", text: content }]);
+      if (blocks.length > 0) this.#running.set(requestId, blocks);
+    }
+  }
+
+  #add({ id, requestId, role, status, content }: Entry): void {
+    this.#messages.set(id, { id, requestId, role, status, content });
+  }
+
+  #append(requestId: string, block: Block): void {
+    assert.deepEqual(this.ends(requestId), [], `${requestId} goes on after its end`);
+    const blocks = this.#running.get(requestId) ?? [];
+    const last = blocks.at(-1);
+    if (block.type === "text" && last?.type === "text") blocks[blocks.length - 1] = { type: "text", text: last["text"] + block["text"] };
+    else blocks.push(block);
+    this.#running.set(requestId, blocks);
+  }
+
+  #end(frame: Frame): void {
+    const { requestId, messageId, response } = frame as Frame & { requestId: string };
+    // An acknowledgement and an end that are sent again change nothing.
+    if (!this.#messages.has(messageId)) {
+      assert.deepEqual(this.ends(requestId), [], `${requestId} ended twice`);
+      const streamed = this.#running.get(requestId) ?? [];
+      assert.equal(response.content, textOf(streamed), `${requestId} ends with another text than was streamed`);
+      if (response.blocks) assert.deepEqual(response.blocks, streamed, `${requestId} ends with other blocks than were streamed`);
+      this.#running.delete(requestId);
+    }
+    const status = ENDS[frame.type] ?? (frame["error"].code === "INTERRUPTED" ? "interrupted" : "failed");
+    this.#add({ id: messageId, requestId, role: "assistant", status, content: response.blocks ?? response.content });
+  }
+}
+
+/** The transcript that the object itself holds. */
+export async function logOf(bobbin: Bobbin, sessionId: string): Promise<Entry[]> {
+  const rows = await bobbin.sql(sessionId, "SELECT * FROM messages ORDER BY seq");
+  return rows.map((row) => ({
+    id: String(row["message_id"]),
+    requestId: String(row["request_id"]),
+    role: String(row["role"]),
+    status: String(row["status"] ?? "complete"),
+    content: JSON.parse(String(row["content"])),
+  }));
+}
+
+export const isAnswer = (message: Entry): boolean => message.role === "assistant";
+
+function textOf(blocks: Block[]): string {
+  return blocks
+    .filter((block) => block.type === "text")
+    .map((block) => block["text"])
+    .join("");
+}
