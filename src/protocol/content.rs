@@ -5,6 +5,7 @@ use serde_json::Value;
 
 /// A message's content: a string where it is only text, else blocks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(untagged)]
 pub enum Content {
     Text(String),
@@ -13,6 +14,7 @@ pub enum Content {
 
 /// One part of a message that has more than text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Block {
     Text {
@@ -24,11 +26,13 @@ pub enum Block {
     ToolUse {
         id: String,
         name: String,
+        #[cfg_attr(test, ts(type = "unknown"))]
         input: Value,
     },
     #[serde(rename_all = "camelCase")]
     ToolResult {
         tool_use_id: String,
+        #[cfg_attr(test, ts(type = "string | unknown[]"))]
         content: Value,
         #[serde(default)]
         is_error: bool,

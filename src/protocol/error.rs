@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Why something was refused or failed, as clients see it in frames and HTTP bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ErrorCode {
     InvalidMessage,
@@ -25,6 +26,7 @@ pub enum ErrorCode {
 /// An error as it goes over the wire. The message says what was wrong and what would be right,
 /// and never carries a secret, a stack or a path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct ErrorBody {
     pub code: ErrorCode,
     pub message: String,

@@ -10,6 +10,8 @@ mod error;
 pub mod limits;
 mod server;
 mod session;
+#[cfg(test)]
+mod typescript;
 
 pub use client::{ClientFrame, Refusal, SessionUpdate, is_request_id, is_session_id};
 pub use content::{Block, Content};

@@ -8,6 +8,7 @@ use super::{Block, Cursor, ErrorBody, Message, Millis, PROTOCOL_VERSION, Session
 
 /// A frame as it goes out. Those with a cursor are log events, the same for every socket.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum ServerFrame<'a> {
     UserMessage {
@@ -56,6 +57,7 @@ pub enum ServerFrame<'a> {
         protocol: u32,
         connection_id: &'a str,
         session_id: &'a str,
+        #[cfg_attr(test, ts(type = "\"not-created\" | \"created\""))]
         status: &'static str,
         session: Option<&'a Session>,
         resumed: bool,
@@ -80,6 +82,7 @@ pub enum ServerFrame<'a> {
     #[serde(rename = "error")]
     Refused {
         #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
         request_id: Option<&'a str>,
         error: &'a ErrorBody,
     },
@@ -88,25 +91,31 @@ pub enum ServerFrame<'a> {
 
 /// An answer as an end carries it: its whole text, and its blocks if it has more than text.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Response {
     pub content: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
     pub blocks: Option<Vec<Block>>,
     pub metadata: ResponseMetadata,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct ResponseMetadata {
     pub tokens_used: u64,
     pub latency_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
     pub model: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
     pub finish_reason: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum SnapshotReason {
     /// The client gave no cursor.
@@ -116,16 +125,20 @@ pub enum SnapshotReason {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct InFlightState<'a> {
     pub request_id: &'a str,
+    #[cfg_attr(test, ts(type = "\"queued\" | \"streaming\""))]
     pub state: &'static str,
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct InFlight<'a> {
     pub request_id: &'a str,
+    #[cfg_attr(test, ts(type = "\"queued\" | \"streaming\""))]
     pub state: &'static str,
     pub content: &'a str,
     pub blocks: Vec<Block>,

@@ -1,0 +1,183 @@
+//! The client's types, written out of these: `client/src/protocol.ts`.
+//!
+//! After a change of the protocol, `UPDATE=1 cargo test protocol_ts` writes the file anew.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use ts_rs::{Config, TS};
+
+use super::limits::{MESSAGE_BYTES_MAX, REQUEST_ID_CHARS_MAX, SESSION_ID_CHARS_MAX, TITLE_CHARS_MAX};
+use super::{
+    Block, ClientFrame, CloseCode, Content, ErrorBody, ErrorCode, InFlight, InFlightState, Message,
+    PROTOCOL_VERSION, PermissionMode, Response, ResponseMetadata, Role, ServerFrame, Session, SessionUpdate,
+    SnapshotReason, Status,
+};
+
+const FILE: &str = "client/src/protocol.ts";
+
+/// A frame as it comes in. Unknown fields are ignored.
+#[derive(Serialize, TS)]
+#[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[ts(rename = "ClientFrame")]
+enum Frame {
+    Message {
+        request_id: String,
+        content: Content,
+        #[ts(optional)]
+        thread_id: Option<String>,
+        #[ts(optional, type = "Record<string, unknown>")]
+        metadata: Option<Value>,
+    },
+    Cancel {
+        #[ts(optional)]
+        request_id: Option<String>,
+    },
+    SessionSync {
+        #[ts(optional)]
+        cursor: Option<String>,
+    },
+    SessionUpdate {
+        #[ts(optional, type = "string | null")]
+        title: Option<String>,
+        #[ts(optional)]
+        permission_mode: Option<PermissionMode>,
+    },
+    Ping,
+}
+
+#[test]
+fn protocol_ts_is_what_these_types_say() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE);
+    let generated = generate();
+    if std::env::var_os("UPDATE").is_some() {
+        assert!(std::fs::write(&path, &generated).is_ok(), "{FILE} could not be written");
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(committed == generated, "{FILE} is stale: run `UPDATE=1 cargo test protocol_ts`");
+}
+
+#[test]
+fn every_frame_that_the_client_types_describe_is_read_as_what_it_says() {
+    let text = || Content::Text("hello".into());
+    let (request_id, metadata) = (|| "r1".to_owned(), Some(json!({ "from": "a test" })));
+    let mode = Some(PermissionMode::Plan);
+    let samples = [
+        (
+            Frame::Message {
+                request_id: request_id(),
+                content: text(),
+                thread_id: Some("t".into()),
+                metadata,
+            },
+            ClientFrame::Message { request_id: request_id(), content: text(), thread_id: Some("t".into()) },
+        ),
+        (
+            Frame::Message { request_id: request_id(), content: blocks(), thread_id: None, metadata: None },
+            ClientFrame::Message { request_id: request_id(), content: blocks(), thread_id: None },
+        ),
+        (
+            Frame::Cancel { request_id: Some(request_id()) },
+            ClientFrame::Cancel { request_id: Some(request_id()) },
+        ),
+        (Frame::Cancel { request_id: None }, ClientFrame::Cancel { request_id: None }),
+        (
+            Frame::SessionSync { cursor: Some("0".into()) },
+            ClientFrame::SessionSync { cursor: Some("0".into()) },
+        ),
+        (
+            Frame::SessionUpdate { title: Some("A title".into()), permission_mode: mode },
+            ClientFrame::SessionUpdate(SessionUpdate {
+                title: Some(Some("A title".into())),
+                permission_mode: mode,
+            }),
+        ),
+        (
+            Frame::SessionUpdate { title: None, permission_mode: mode },
+            ClientFrame::SessionUpdate(SessionUpdate { title: Some(None), permission_mode: mode }),
+        ),
+        (Frame::Ping, ClientFrame::Ping),
+    ];
+    for (frame, parsed) in samples {
+        let mut json = json!(frame);
+        if let (Some(fields), false) = (json.as_object_mut(), matches!(frame, Frame::SessionUpdate { .. })) {
+            fields.retain(|_, value| !value.is_null());
+        }
+        assert_eq!(ClientFrame::parse(&json.to_string()), Ok(parsed));
+    }
+}
+
+fn blocks() -> Content {
+    Content::Blocks(vec![
+        Block::Text { text: "hello".into() },
+        Block::Thinking { text: "hm".into() },
+        Block::ToolUse { id: "t1".into(), name: "look".into(), input: json!({ "at": [1, null] }) },
+        Block::ToolResult { tool_use_id: "t1".into(), content: json!("a sky"), is_error: false },
+    ])
+}
+
+fn generate() -> String {
+    let config = Config::new().with_large_int("number");
+    let mut file = String::from(
+        "// Generated from src/protocol by `UPDATE=1 cargo test protocol_ts`; a test fails when it is stale.\n",
+    );
+    for (name, value) in constants() {
+        let _ = writeln!(file, "\nexport const {name} = {value};");
+    }
+    let types = [
+        declare::<Role>(&config),
+        declare::<Status>(&config),
+        declare::<PermissionMode>(&config),
+        declare::<ErrorCode>(&config),
+        declare::<ErrorBody>(&config),
+        declare::<Block>(&config),
+        declare::<Content>(&config),
+        declare::<Message>(&config),
+        declare::<Session>(&config),
+        declare::<ResponseMetadata>(&config),
+        declare::<Response>(&config),
+        declare::<SnapshotReason>(&config),
+        declare::<InFlightState<'static>>(&config),
+        declare::<InFlight<'static>>(&config),
+        declare::<ServerFrame<'static>>(&config),
+        declare::<Frame>(&config),
+    ];
+    file.extend(types);
+    file
+}
+
+fn declare<T: TS>(config: &Config) -> String {
+    format!("\n{}export {}\n", T::docs().unwrap_or_default(), T::decl(config))
+}
+
+fn constants() -> [(&'static str, String); 6] {
+    [
+        ("PROTOCOL_VERSION", PROTOCOL_VERSION.to_string()),
+        ("MESSAGE_BYTES_MAX", MESSAGE_BYTES_MAX.to_string()),
+        ("SESSION_ID_CHARS_MAX", SESSION_ID_CHARS_MAX.to_string()),
+        ("REQUEST_ID_CHARS_MAX", REQUEST_ID_CHARS_MAX.to_string()),
+        ("TITLE_CHARS_MAX", TITLE_CHARS_MAX.to_string()),
+        ("CloseCode", format!("{{\n{}}} as const", close_codes())),
+    ]
+}
+
+fn close_codes() -> String {
+    use CloseCode::{
+        Forbidden, InternalError, MessageTooBig, Normal, PolicyViolation, SessionDeleted, TooMany,
+        Unauthenticated, UnsupportedData,
+    };
+    let codes = [
+        Normal,
+        UnsupportedData,
+        PolicyViolation,
+        MessageTooBig,
+        InternalError,
+        Unauthenticated,
+        Forbidden,
+        SessionDeleted,
+        TooMany,
+    ];
+    codes.iter().fold(String::new(), |all, code| format!("{all}  {code:?}: {},\n", *code as u16))
+}
