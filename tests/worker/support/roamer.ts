@@ -16,7 +16,9 @@ export class Roamer {
   #bobbin: Bobbin;
   #sessionId: string;
   #client: Client | undefined;
+  /** Counts connections up, and once more when one is lost. */
   #connection = 0;
+  #opened = 0;
   #wrong: unknown;
   #wake = Promise.withResolvers<void>();
 
@@ -37,10 +39,15 @@ export class Roamer {
     return this.#client;
   }
 
+  get isConnected(): boolean {
+    return this.#connection === this.#opened;
+  }
+
   /** With the last cursor. After `frames` frames the connection is lost, in the middle of whatever comes. */
   async connect(frames = Number.POSITIVE_INFINITY, how: Drop = terminate): Promise<void> {
     this.#connection += 1;
     const connection = this.#connection;
+    this.#opened = connection;
     this.heard = [];
     let client: Client | undefined;
     const onFrame = (frame: Frame) => {
