@@ -1,23 +1,25 @@
 // Builds the worker into build/, unless what is there was made from the same input.
-import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { Failure, bin, childEnv, hashOf, inRoot, output, readIfThere, run, runMain } from "./lib.mjs";
 import { installRust } from "./setup.mjs";
 
 const INPUTS = ["src", "Cargo.toml", "Cargo.lock", ".cargo/config.toml", "build.rs", "scripts/build.mjs"];
 // A panic in one object then spares the other objects of the process.
 const WORKER_BUILD_ARGS = ["--release", "--panic-unwind"];
+const WASM_OPT_ARGS = ["-Oz", "--strip-debug", "--strip-producers", "--all-features"];
 
 await runMain(async () => {
   const stamp = inRoot("build", ".input-hash");
   const compiler = await output("rustc", ["+nightly", "-V"]);
-  const hash = hashOf(INPUTS, [compiler, process.env.RUSTFLAGS ?? "", ...WORKER_BUILD_ARGS]);
+  const hash = hashOf(INPUTS, [compiler, process.env.RUSTFLAGS ?? "", ...WORKER_BUILD_ARGS, ...WASM_OPT_ARGS]);
   if (existsSync(inRoot("build", "index.js")) && readIfThere(stamp) === hash) return;
 
   if (!existsSync(bin("esbuild"))) throw new Failure("node_modules is missing: run `npm run build`, which installs it");
   const { workerBuild, wasmBindgen } = await installRust();
-  rmSync(inRoot("build"), { recursive: true, force: true });
   await run(workerBuild, WORKER_BUILD_ARGS, {
     env: { ...childEnv, WASM_BINDGEN_BIN: wasmBindgen, WASM_OPT_BIN: bin("wasm-opt"), ESBUILD_BIN: bin("esbuild") },
   });
+  const wasm = inRoot("build", "index_bg.wasm");
+  await run(bin("wasm-opt"), [...WASM_OPT_ARGS, wasm, "-o", wasm]);
   writeFileSync(stamp, hash);
 });

@@ -11,15 +11,22 @@ pub mod thread;
 
 #[cfg(target_arch = "wasm32")]
 mod entry {
-    use worker::{Context, Env, Request, Response, Result, event};
+    use js_sys::Promise;
+    use wasm_bindgen::prelude::*;
+    use worker::{Context, Env, Request};
 
-    #[event(start)]
-    fn start() {
+    use crate::session_do::promise;
+
+    #[wasm_bindgen(start)]
+    pub fn start() {
         console_error_panic_hook::set_once();
     }
 
-    #[event(fetch)]
-    async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
-        crate::edge::handle(request, env, context).await
+    #[wasm_bindgen]
+    pub fn fetch(request: web_sys::Request, env: Env, context: worker::worker_sys::Context) -> Promise {
+        promise(Box::pin(async move {
+            let response = crate::edge::handle(Request::from(request), env, Context::new(context)).await?;
+            Ok(web_sys::Response::from(response).into())
+        }))
     }
 }

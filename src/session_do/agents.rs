@@ -119,7 +119,7 @@ async fn run_openai(
     let answer = JsFuture::from(send(shell, &call).map_err(unreachable)?).await.map_err(unreachable)?;
     let response: Response = answer.unchecked_into();
     if !response.ok() {
-        return Err(http_failure(&response).await);
+        return Err(endpoint.redact(http_failure(&response).await));
     }
     let Some(body) = response.body() else {
         return Err(openai::unreachable_failure());
@@ -133,6 +133,7 @@ async fn run_openai(
             Some(bytes) => completion.push(&bytes),
             None => completion.finish(),
         };
+        let events: Vec<AgentEvent> = events.into_iter().map(|event| endpoint.redacted(event)).collect();
         let is_over =
             events.iter().any(|event| matches!(event, AgentEvent::Finished(_) | AgentEvent::Failed(_)));
         shell.pump(Input::Agent { turn, events, tokens_used: completion.tokens_used() });
@@ -193,6 +194,23 @@ async fn http_failure(response: &Response) -> Failed {
 fn bytes(chunk: &JsValue) -> Option<Vec<u8>> {
     let value = Reflect::get(chunk, &"value".into()).ok()?;
     value.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec)
+}
+
+impl OpenAi {
+    fn redacted(&self, event: AgentEvent) -> AgentEvent {
+        match event {
+            AgentEvent::Failed(failed) => AgentEvent::Failed(self.redact(failed)),
+            event => event,
+        }
+    }
+
+    /// An endpoint may quote the key that it was given.
+    fn redact(&self, mut failed: Failed) -> Failed {
+        if let Some(key) = self.api_key.as_deref().filter(|key| !key.is_empty()) {
+            failed.error.message = failed.error.message.replace(key, "[redacted]");
+        }
+        failed
+    }
 }
 
 fn misconfigured(why: &str) -> Failed {

@@ -14,4 +14,4 @@ mod shell;
 mod sockets;
 mod store;
 
-pub use platform::{number, sleep};
+pub use platform::{number, promise, sleep};

@@ -1,12 +1,15 @@
 //! The runtime's callbacks.
+//!
+//! Exported by hand: the `worker` crate's macro makes a promise of every callback, and most of these
+//! have nothing to wait for.
 
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
-use worker::{
-    DurableObject, Env, Error, Request, Response, Result, State, WebSocket, WebSocketIncomingMessage,
-    WebSocketPair, WebSocketRequestResponsePair, durable_object,
-};
+use js_sys::{JsString, Promise};
+use wasm_bindgen::prelude::*;
+use worker::worker_sys::DurableObjectState;
+use worker::{Env, Request, Response, Result, State, WebSocket, WebSocketPair, WebSocketRequestResponsePair};
 
 use crate::config::Settings;
 use crate::edge::{failure, query_value, url};
@@ -15,18 +18,23 @@ use crate::protocol::{CloseCode, ErrorBody, ErrorCode};
 use crate::thread::{Input, PeerId, Thread};
 
 use super::api;
+use super::platform::promise;
 use super::shell::Shell;
 use super::sockets::Sockets;
 
 /// One conversation thread.
-#[durable_object]
+#[wasm_bindgen]
 pub struct SessionDO {
     /// What a panic leaves half done is not used again: the shell drops the thread that panicked.
     shell: AssertUnwindSafe<Rc<Shell>>,
 }
 
-impl DurableObject for SessionDO {
-    fn new(state: State, env: Env) -> Self {
+#[wasm_bindgen]
+impl SessionDO {
+    #[wasm_bindgen(constructor)]
+    #[must_use]
+    pub fn new(state: DurableObjectState, env: Env) -> Self {
+        let state = State::from(state);
         // Answered by the runtime while the object sleeps.
         if let Ok(pair) = WebSocketRequestResponsePair::new(r#"{"type":"ping"}"#, r#"{"type":"pong"}"#) {
             state.set_websocket_auto_response(&pair);
@@ -35,48 +43,52 @@ impl DurableObject for SessionDO {
         SessionDO { shell: AssertUnwindSafe(Shell::new(state, env, settings)) }
     }
 
-    async fn fetch(&self, request: Request) -> Result<Response> {
-        api::serve(&self.shell, request).await
+    pub fn fetch(&self, request: web_sys::Request) -> Promise {
+        let shell = self.shell.0.clone();
+        promise(Box::pin(async move {
+            let response = api::serve(&shell, Request::from(request)).await?;
+            Ok(web_sys::Response::from(response).into())
+        }))
     }
 
-    async fn websocket_message(&self, socket: WebSocket, message: WebSocketIncomingMessage) -> Result<()> {
+    #[wasm_bindgen(js_name = webSocketMessage)]
+    pub fn message(&self, socket: web_sys::WebSocket, message: &JsValue) {
+        let socket = WebSocket::from(socket);
         let Some(peer) = Sockets::peer(&socket) else {
-            return socket.close(Some(CloseCode::InternalError as u16), Some("this connection is not known"));
+            let _ = socket.close(Some(CloseCode::InternalError as u16), Some("this connection is not known"));
+            return;
         };
-        match message {
-            WebSocketIncomingMessage::String(text) if text.len() > FRAME_BYTES_MAX => {
-                let reason = format!("a frame has at most {FRAME_BYTES_MAX} bytes");
-                self.close(&peer, CloseCode::MessageTooBig, &reason);
-            }
-            WebSocketIncomingMessage::String(text) => self.shell.pump(Input::Frame { peer, text }),
-            WebSocketIncomingMessage::Binary(_) => {
-                self.close(&peer, CloseCode::UnsupportedData, "frames are JSON in text frames, not binary");
-            }
+        let Some(frame) = message.dyn_ref::<JsString>() else {
+            return self.close(
+                &peer,
+                CloseCode::UnsupportedData,
+                "frames are JSON in text frames, not binary",
+            );
+        };
+        let text = String::from(frame);
+        if text.len() > FRAME_BYTES_MAX {
+            let reason = format!("a frame has at most {FRAME_BYTES_MAX} bytes");
+            return self.close(&peer, CloseCode::MessageTooBig, &reason);
         }
-        Ok(())
+        self.shell.pump(Input::Frame { peer, text });
     }
 
-    async fn websocket_close(
-        &self,
-        socket: WebSocket,
-        code: usize,
-        reason: String,
-        _was_clean: bool,
-    ) -> Result<()> {
+    #[wasm_bindgen(js_name = webSocketClose)]
+    #[allow(clippy::needless_pass_by_value)]
+    pub fn closed(&self, socket: web_sys::WebSocket, code: u16, reason: String) {
+        let socket = WebSocket::from(socket);
         self.left(&socket);
         // The handshake is complete only when both sides have said so.
         let _ = socket.close(Some(answerable(code)), Some(reason));
-        Ok(())
     }
 
-    async fn websocket_error(&self, socket: WebSocket, _error: Error) -> Result<()> {
-        self.left(&socket);
-        Ok(())
+    #[wasm_bindgen(js_name = webSocketError)]
+    pub fn failed(&self, socket: web_sys::WebSocket) {
+        self.left(&WebSocket::from(socket));
     }
 
-    async fn alarm(&self) -> Result<Response> {
+    pub fn alarm(&self) {
         self.shell.pump(Input::Alarm);
-        Response::empty()
     }
 }
 
@@ -115,9 +127,9 @@ pub fn upgrade(shell: &Shell, request: &Request) -> Result<Response> {
 }
 
 /// Codes that say how a connection was lost may not be sent (RFC 6455, section 7.4.1).
-fn answerable(code: usize) -> u16 {
-    match u16::try_from(code) {
-        Ok(1005 | 1006 | 1015) | Err(_) => CloseCode::Normal as u16,
-        Ok(code) => code,
+fn answerable(code: u16) -> u16 {
+    match code {
+        1005 | 1006 | 1015 => CloseCode::Normal as u16,
+        code => code,
     }
 }

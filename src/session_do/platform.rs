@@ -1,8 +1,9 @@
 //! What the runtime offers and the `worker` crate does not bind, or binds with a copy too many.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 
-use js_sys::futures::JsFuture;
+use js_sys::futures::{JsFuture, future_to_promise};
 use js_sys::{Array, Function, JsString, Promise};
 use wasm_bindgen::prelude::*;
 
@@ -99,6 +100,14 @@ pub fn rows(cursor: &SqlCursor) -> impl Iterator<Item = Result<Array, JsValue>> 
         Ok(next) => Some(Ok(next.value().unchecked_into())),
         Err(thrown) => Some(Err(thrown)),
     })
+}
+
+pub type Task<T> = Pin<Box<dyn Future<Output = T>>>;
+
+/// A promise of what a task comes to.
+pub fn promise(task: Task<Result<JsValue, JsValue>>) -> Promise {
+    // Boxed, so that there is one of this and not one for every kind of task.
+    future_to_promise(AssertUnwindSafe(task))
 }
 
 /// What a thrown value says of itself.

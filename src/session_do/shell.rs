@@ -90,8 +90,10 @@ impl Shell {
         self.sockets.add(peer.clone(), socket);
     }
 
+    /// Keeps the object awake until the task is done.
     pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
-        self.state.wait_until(task);
+        // Boxed, so that there is one of this and not one for every kind of task.
+        self.state.wait_until(Box::pin(task) as platform::Task<()>);
     }
 
     pub fn strong(&self) -> Option<Rc<Shell>> {
