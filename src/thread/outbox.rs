@@ -54,6 +54,8 @@ enum Suspect {
 /// One step of D1 towards the log: the session as it is, and records it may lack.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delivery {
+    /// Of the log as it was: a deletion begins another.
+    epoch: u64,
     /// What D1 has of this session goes first.
     pub deletes: bool,
     /// `None` if all there is to say is the deletion.
@@ -72,16 +74,14 @@ pub struct SessionContent {
 /// What D1 took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delivered {
+    epoch: u64,
     deletes: bool,
-    /// Of the log that it was a part of.
-    epoch: Option<u64>,
     seq: u64,
 }
 
 impl From<&Delivery> for Delivered {
     fn from(delivery: &Delivery) -> Self {
-        let epoch = delivery.content.as_ref().map(|content| content.epoch);
-        Delivered { deletes: delivery.deletes, epoch, seq: delivery.seq }
+        Delivered { epoch: delivery.epoch, deletes: delivery.deletes, seq: delivery.seq }
     }
 }
 
@@ -133,15 +133,15 @@ impl Thread {
     /// # Errors
     /// If the store could not be read.
     pub fn delivery(&self, records: &dyn Records) -> Result<Delivery, StoreError> {
-        let deletes = self.outbox.is_deletion_owed;
+        let (epoch, deletes) = (self.epoch, self.outbox.is_deletion_owed);
         let Some(session) = self.session.clone() else {
-            return Ok(Delivery { deletes, content: None, seq: self.outbox.delivered });
+            return Ok(Delivery { epoch, deletes, content: None, seq: self.outbox.delivered });
         };
         let delivered = self.outbox.delivered;
         let page = match self.outbox.in_flight {
             Some(Step::Probe) => {
-                let content = SessionContent { epoch: self.epoch, session, records: Vec::new() };
-                return Ok(Delivery { deletes, content: Some(content), seq: delivered });
+                let content = SessionContent { epoch, session, records: Vec::new() };
+                return Ok(Delivery { epoch, deletes, content: Some(content), seq: delivered });
             }
             Some(Step::Alone) => records.after(delivered, 1, 0)?,
             Some(Step::Batch) | None => {
@@ -150,8 +150,8 @@ impl Thread {
         };
         let last = page.records.last().map_or(self.seq, |record| record.seq);
         let seq = if page.more { last } else { self.seq };
-        let content = SessionContent { epoch: self.epoch, session, records: page.records };
-        Ok(Delivery { deletes, content: Some(content), seq })
+        let content = SessionContent { epoch, session, records: page.records };
+        Ok(Delivery { epoch, deletes, content: Some(content), seq })
     }
 
     #[must_use]
@@ -170,14 +170,14 @@ impl Thread {
 
     pub(super) fn delivered(&mut self, delivery: Delivered) {
         let Some(step) = self.outbox.in_flight.take() else { return };
-        if delivery.deletes && self.outbox.is_deletion_owed {
-            self.outbox.is_deletion_owed = false;
-            self.store(vec![Write::Deleted]);
+        // What D1 took of an earlier log says nothing of this one, nor of the deletion between the two.
+        if delivery.epoch == self.epoch {
+            self.outbox.delivered = self.outbox.delivered.max(delivery.seq);
+            if delivery.deletes && self.outbox.is_deletion_owed {
+                self.outbox.is_deletion_owed = false;
+                self.store(vec![Write::Deleted]);
+            }
         }
-        if delivery.epoch.is_some_and(|epoch| epoch != self.epoch) {
-            return;
-        }
-        self.outbox.delivered = self.outbox.delivered.max(delivery.seq);
         self.outbox.retry_at = 0;
         match step {
             Step::Probe => self.outbox.suspect = Some(Suspect::FailedThoughD1Answers),
