@@ -46,6 +46,9 @@ impl Connection {
 impl Client {
     pub fn receive(&mut self, frame: &Value, truth: &mut Truth) -> Check {
         let Some(connection) = &mut self.connection else { return Ok(()) };
+        if frame["resumed"] == json!(true) && !self.view.messages.is_empty() && self.view.life != truth.life {
+            return Err("its cursor is of a session that was deleted, and it is resumed".into());
+        }
         connection.meet(frame, truth)?;
         self.view.fold(frame, truth)?;
         self.acknowledge(frame);

@@ -9,6 +9,7 @@ mod client;
 mod settle;
 mod shrink;
 mod steps;
+mod traffic;
 mod truth;
 mod view;
 mod world;
@@ -45,6 +46,7 @@ pub struct Stats {
     pub interrupted: u64,
     pub deliveries: u64,
     pub refusals: u64,
+    pub deletions: u64,
 }
 
 pub fn run_seed(seed: u64) -> Outcome {
@@ -84,5 +86,6 @@ impl Stats {
         self.interrupted += other.interrupted;
         self.deliveries += other.deliveries;
         self.refusals += other.refusals;
+        self.deletions += other.deletions;
     }
 }

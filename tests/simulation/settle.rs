@@ -80,6 +80,9 @@ impl World {
         if let Some(record) = lacking {
             return Err(format!("D1 lacks {record:?}"));
         }
+        if let Some(id) = self.index.messages.keys().find(|id| self.truth.index_of(id).is_err()) {
+            return Err(format!("D1 has {id}, and the thread has not"));
+        }
         let tokens = kept.iter().filter_map(|record| record.message(0).tokens_used).sum::<u64>();
         match &self.index.session {
             None if kept.is_empty() => Ok(()),

@@ -57,6 +57,14 @@ pub enum Step {
         client: usize,
         nth: usize,
     },
+    /// By HTTP: a change of the session.
+    Patch {
+        nth: usize,
+    },
+    /// By HTTP.
+    CancelAll,
+    /// By HTTP: the session ends, and the next message begins another.
+    Delete,
     /// One frame of a client arrives at the object, or the news that it is gone.
     Up {
         nth: usize,
@@ -185,7 +193,10 @@ fn step(random: &mut Random, clients: usize, is_faulty: bool) -> Step {
         21..24 => Step::Cancel { client, what: what(random) },
         24..26 => Step::Sync { client, with_cursor: random.chance(70) },
         26..28 => Step::Update { client, nth },
-        28 => Step::Garbage { client, nth },
+        28 if random.chance(60) => Step::Garbage { client, nth },
+        28 if random.chance(40) => Step::Patch { nth },
+        28 if random.chance(60) => Step::Delete,
+        28 => Step::CancelAll,
         29..44 => Step::Up { nth },
         44..54 => Step::Down { client, frames: 1 + random.below(6) },
         54..78 => Step::Agent { nth, does: does(random) },

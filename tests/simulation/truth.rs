@@ -46,6 +46,8 @@ pub struct Truth {
     pub stats: Stats,
     /// Since when timers have been on time.
     pub punctual_since: Millis,
+    /// How often the session was deleted.
+    pub life: usize,
     /// Messages that D1 will never have.
     pub parked: BTreeSet<u64>,
     /// Turns ended for all to see.
@@ -159,11 +161,25 @@ impl Truth {
                     turn.journalled = journal.text.len();
                 }
                 Write::Park { seq } => drop(self.parked.insert(*seq)),
-                Write::Create(_) | Write::Checkpoint(_) | Write::Delete | Write::Deleted => {}
+                Write::Delete => self.begin_anew(),
+                Write::Create(_) | Write::Checkpoint(_) | Write::Deleted => {}
             }
             self.mix(format!("{write:?}").as_bytes());
         }
         Ok(())
+    }
+
+    fn begin_anew(&mut self) {
+        let mut stats = self.stats;
+        stats.deletions += 1;
+        *self = Truth {
+            life: self.life + 1,
+            places: std::mem::take(&mut self.places),
+            fingerprint: self.fingerprint,
+            stats,
+            punctual_since: self.punctual_since,
+            ..Truth::default()
+        };
     }
 
     fn append(&mut self, record: &Record) -> Check {

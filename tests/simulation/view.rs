@@ -14,6 +14,8 @@ pub struct View {
     pub cursor: Option<String>,
     /// The cursor is one that this log gave it, and so it must be known.
     pub is_own: bool,
+    /// Which session of its name it holds: the one before or after a deletion.
+    pub life: usize,
     /// Messages by id.
     pub messages: Vec<String>,
     /// Answers in the making.
@@ -42,6 +44,9 @@ impl View {
         if let Some(cursor) = frame.get("cursor").and_then(Value::as_str) {
             self.is_own = cursor != "-" && (self.is_own || kind(frame) != "connected" || cursor == "0");
             self.cursor = Some(cursor.to_owned());
+            if kind(frame) != "connected" {
+                self.life = truth.life;
+            }
             truth.check_place(cursor, self)?;
         }
         Ok(())
@@ -77,7 +82,12 @@ impl View {
     fn answer(&mut self, frame: &Value, truth: &Truth) -> Check<&mut Vec<Piece>> {
         let request_id = text_of(frame, "requestId");
         let (user, end) = truth.messages_of(request_id)?;
-        if !self.messages.iter().any(|id| id == user) {
+        // A snapshot has the newest messages alone; the question may be older than them.
+        let is_before = match self.messages.first() {
+            Some(first) => truth.index_of(user)? < truth.index_of(first)?,
+            None => false,
+        };
+        if !is_before && !self.messages.iter().any(|id| id == user) {
             return Err(format!("text of {request_id} before its user_message"));
         }
         if end.is_some_and(|end| self.messages.iter().any(|id| id == end)) {

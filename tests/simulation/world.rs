@@ -1,19 +1,17 @@
 //! The world of one run: the object's host, the clients, and the networks between them.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::rc::Rc;
 
 use bobbin::agent::{AgentEvent, Failed, Finished};
-use bobbin::protocol::limits::{CATCH_UP_MESSAGES_MAX, QUEUED_TURNS_MAX};
-use bobbin::protocol::{Block, ErrorBody, ErrorCode};
+use bobbin::protocol::limits::QUEUED_TURNS_MAX;
+use bobbin::protocol::{Block, ErrorBody, ErrorCode, SessionUpdate};
 use bobbin::thread::{Config, Delivered, Input, PeerId, Thread, TurnId};
 use serde_json::{Value, json};
 
 use super::Check;
-use super::client::{Client, Connection};
-use super::steps::{Does, IndexDoes, Plan, Step, What, With};
+use super::client::{Awaits, Client};
+use super::steps::{Does, IndexDoes, Plan, Step};
 use super::truth::Truth;
-use super::view::View;
 use crate::support::{Host, Index, Seen, Sudden};
 
 pub struct World {
@@ -23,9 +21,9 @@ pub struct World {
     pub truth: Truth,
     pub index: Index,
     /// Every message that was ever sent.
-    said: Vec<Value>,
+    pub said: Vec<Value>,
     words: usize,
-    is_faulty: bool,
+    pub is_faulty: bool,
     pub trace: Option<Vec<String>>,
 }
 
@@ -66,6 +64,7 @@ impl World {
         self.settle().map_err(|why| format!("{why}\n  after the last step"))
     }
 
+    #[allow(clippy::too_many_lines)] // One arm a step.
     fn apply(&mut self, step: Step) -> Check {
         match step {
             Step::Connect { client, with } => self.connect(client, with),
@@ -117,6 +116,24 @@ impl World {
                 self.send(client, nth_of(&frames, nth).cloned());
                 Ok(())
             }
+            Step::Patch { nth } => {
+                let title = Some(Some(format!("patched {nth}")));
+                let exists = self.host.thread.as_ref().is_some_and(|thread| thread.session().is_some());
+                if exists {
+                    self.host.pump(Input::Update(SessionUpdate { title, permission_mode: None }));
+                }
+                self.observe()
+            }
+            Step::CancelAll => {
+                self.host.pump(Input::Cancel { request_id: None });
+                self.observe()
+            }
+            Step::Delete => {
+                // What a dead object gave to D1 is there by now, or never will be.
+                self.host.deliveries.retain(|(_, is_waited_for)| *is_waited_for);
+                self.host.pump(Input::Delete);
+                self.observe()
+            }
             Step::Up { nth } => self.up(nth),
             Step::Down { client, frames } => self.down(client, frames).map(drop),
             Step::Agent { nth, does } => self.agent(nth, does),
@@ -160,155 +177,6 @@ impl World {
             }
             Step::Index { nth, does } => self.deliver(nth, does),
         }
-    }
-
-    pub fn connect(&mut self, id: usize, with: With) -> Check {
-        self.drop_connection(id);
-        let peer: PeerId = format!("c{id}-{}", self.host.random.next() % 0x1_0000_0000).into();
-        let client = &mut self.clients[id];
-        match with {
-            With::LastCursor => {}
-            With::Nothing => client.view = View::default(),
-            With::Earlier(nth) => client.view = nth_of(&client.earlier, nth).cloned().unwrap_or_default(),
-            With::ForeignCursor(nth) => {
-                client.view.cursor = nth_of(&FOREIGN, nth).map(|text| (*text).into());
-                client.view.is_own = false;
-            }
-        }
-        let cursor = client.view.cursor.clone();
-        let is_near = self.truth.records.len() <= CATCH_UP_MESSAGES_MAX;
-        let must_resume = client.view.is_own && is_near && !self.is_faulty;
-        client.connection = Some(Connection::new(&peer, must_resume));
-        let pending: VecDeque<String> = client.pending.values().map(Value::to_string).collect();
-        self.uplinks.insert(Rc::clone(&peer), Uplink { frames: pending, is_gone: false });
-        if !self.host.connect(&peer, cursor) {
-            self.note(|| format!("  {peer} is not let in"));
-        }
-        self.observe()
-    }
-
-    fn drop_connection(&mut self, id: usize) {
-        if let Some(connection) = self.clients[id].connection.take()
-            && let Some(uplink) = self.uplinks.get_mut(&connection.peer)
-        {
-            uplink.is_gone = true;
-        }
-    }
-
-    fn say(&mut self, id: usize, shape: usize) {
-        let request_id = format!("c{id}-r{}", self.said.len());
-        let text = format!("say {shape} and {}", "ä".repeat(shape % 5));
-        let content = match shape % 4 {
-            0 => {
-                json!([{ "type": "text", "text": text }, { "type": "tool_result", "toolUseId": "t", "content": "9" }])
-            }
-            _ => json!(text),
-        };
-        let mut frame = json!({ "type": "message", "requestId": request_id, "content": content });
-        if shape.is_multiple_of(7) {
-            frame["threadId"] = json!(self.host.session_id);
-        }
-        self.said.push(frame.clone());
-        self.clients[id].pending.insert(request_id, frame.clone());
-        self.send(id, Some(frame));
-    }
-
-    fn cancel(&mut self, id: usize, what: What) {
-        let frame = match what {
-            What::One(nth) => nth_of(&self.said, nth)
-                .map(|frame| json!({ "type": "cancel", "requestId": frame["requestId"] })),
-            What::All => Some(json!({ "type": "cancel" })),
-            What::Unknown => Some(json!({ "type": "cancel", "requestId": "nobody's" })),
-        };
-        self.send(id, frame);
-    }
-
-    fn sync(&mut self, id: usize, with_cursor: bool) {
-        let client = &mut self.clients[id];
-        let Some(connection) = client.connection.as_mut() else { return };
-        connection.syncs.push_back(with_cursor);
-        let cursor = client.view.cursor.clone().filter(|_| with_cursor);
-        self.send(id, Some(json!({ "type": "session_sync", "cursor": cursor })));
-    }
-
-    pub fn send(&mut self, id: usize, frame: Option<Value>) {
-        let connection = self.clients[id].connection.as_ref();
-        let uplink = connection.and_then(|connection| self.uplinks.get_mut(&connection.peer));
-        if let (Some(uplink), Some(frame)) = (uplink, frame) {
-            uplink.frames.push_back(frame.to_string());
-        }
-    }
-
-    pub fn up(&mut self, nth: usize) -> Check {
-        let busy = |(_, uplink): &(&PeerId, &Uplink)| uplink.is_gone || !uplink.frames.is_empty();
-        let peers: Vec<PeerId> = self.uplinks.iter().filter(busy).map(|(peer, _)| Rc::clone(peer)).collect();
-        let Some(peer) = nth_of(&peers, nth) else { return Ok(()) };
-        if let Some(frame) = self.uplinks.get_mut(peer).and_then(|uplink| uplink.frames.pop_front()) {
-            return self.frame(peer, &frame);
-        }
-        self.uplinks.remove(peer);
-        // Of a socket that died with its object nobody tells the next one.
-        if self.host.links.get(peer).is_some_and(|link| link.is_open || link.close.is_some()) {
-            self.host.disconnect(peer);
-        } else {
-            self.host.links.remove(peer);
-        }
-        self.observe()
-    }
-
-    fn frame(&mut self, peer: &PeerId, text: &str) -> Check {
-        let is_heard =
-            self.host.links.get(peer).is_some_and(|link| link.is_open && link.attachment.is_some());
-        let frame: Value = serde_json::from_str(text).unwrap_or_default();
-        let meant = self.meant_by(&frame);
-        self.note(|| format!("  {peer} > {text}"));
-        self.host.receive(peer, text.to_owned());
-        let is_failure = |seen: &Seen| {
-            matches!(seen, Seen::StoreFailed { .. } | Seen::Crashed { .. } | Seen::Panicked | Seen::GaveUp)
-        };
-        let is_smooth = is_heard && !self.host.seen.iter().any(is_failure);
-        self.observe()?;
-        match meant.into_iter().find(|turn| self.truth.is_open(*turn)) {
-            Some(turn) if is_smooth => Err(format!("turn {turn} goes on after its cancel")),
-            _ => Ok(()),
-        }
-    }
-
-    /// The open turns that a cancel is about.
-    fn meant_by(&self, frame: &Value) -> Vec<TurnId> {
-        if frame["type"] != "cancel" {
-            return Vec::new();
-        }
-        let request_id = frame.get("requestId").and_then(Value::as_str);
-        let is_meant = |turn: &TurnId| request_id.is_none_or(|id| self.truth.is_turn(*turn, id));
-        self.truth.turns.keys().copied().filter(|turn| self.truth.is_open(*turn)).filter(is_meant).collect()
-    }
-
-    /// Whether anything arrived.
-    pub fn down(&mut self, id: usize, frames: usize) -> Check<bool> {
-        for count in 0..frames {
-            let Some(peer) = self.clients[id].connection.as_ref().map(|it| Rc::clone(&it.peer)) else {
-                return Ok(count > 0);
-            };
-            let link = self.host.links.get_mut(&peer);
-            let is_open = link.as_ref().is_some_and(|link| link.is_open);
-            match link.and_then(|link| link.down.pop_front()) {
-                Some(frame) => {
-                    self.note(|| format!("  {peer} < {}", frame.text));
-                    let received = self.clients[id].receive(&frame.json, &mut self.truth);
-                    received.map_err(|why| format!("client {id}: {why}\n  by {}", frame.text))?;
-                }
-                None if !is_open => {
-                    self.drop_connection(id);
-                    if let Some(uplink) = self.uplinks.get_mut(&peer) {
-                        uplink.frames.clear();
-                    }
-                    return Ok(true);
-                }
-                None => return Ok(count > 0),
-            }
-        }
-        Ok(true)
     }
 
     pub fn agent(&mut self, nth: usize, does: Does) -> Check {
@@ -407,7 +275,16 @@ impl World {
     pub fn observe(&mut self) -> Check {
         for seen in std::mem::take(&mut self.host.seen) {
             self.note(|| format!("  {}", shown(&seen)));
+            // A deletion is known to be safe only if nothing that was given to D1 before it comes after it,
+            // and if it does not itself come after what follows it.
+            if matches!(seen, Seen::Delivering(_)) && self.host.deliveries.iter().any(|(it, _)| it.deletes) {
+                self.host.deliveries.drain(..self.host.deliveries.len() - 1);
+            }
+            let life = self.truth.life;
             self.truth.observe(&self.host, &seen)?;
+            if self.truth.life > life {
+                self.forget_frames();
+            }
         }
         Ok(())
     }
@@ -440,10 +317,20 @@ impl World {
         if (open().next().is_some() || owes) && host.alarm.is_none() {
             return Err("something is unfinished and no alarm is set".into());
         }
-        if self.truth.records.is_empty() && host.store.rows_written > 0 {
+        if host.store.is_deletion_owed && host.alarm.is_none() {
+            return Err("a deletion is owed to D1 and no alarm is set".into());
+        }
+        if self.truth.records.is_empty() && self.truth.life == 0 && host.store.rows_written > 0 {
             return Err("rows were written before the first message".into());
         }
         self.truth.check_journals(host.now)
+    }
+
+    /// Frames of a session that is gone do not arrive any more.
+    fn forget_frames(&mut self) {
+        for connection in self.clients.iter_mut().filter_map(|client| client.connection.as_mut()) {
+            connection.awaits = Awaits::Anything;
+        }
     }
 
     pub fn note(&mut self, line: impl FnOnce() -> String) {
@@ -453,14 +340,11 @@ impl World {
     }
 }
 
-/// Cursors of other logs, and what is none.
-const FOREIGN: [&str; 7] = ["", "x", "1.2", "abcdef.1.1-1-0", "-", "0.0", "ffffffffff.ffffffffffffffff"];
-
 fn finished() -> AgentEvent {
     AgentEvent::Finished(Finished { tokens_used: 7, ..Finished::default() })
 }
 
-fn nth_of<T>(items: &[T], nth: usize) -> Option<&T> {
+pub fn nth_of<T>(items: &[T], nth: usize) -> Option<&T> {
     nth.checked_rem(items.len()).and_then(|nth| items.get(nth))
 }
 

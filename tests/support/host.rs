@@ -7,7 +7,7 @@ use std::rc::Rc;
 use bobbin::agent::{AgentEvent, AgentRequest, Failed};
 use bobbin::protocol::limits::SOCKETS_MAX;
 use bobbin::protocol::{CloseCode, ErrorBody, ErrorCode, Millis};
-use bobbin::thread::store::Commit;
+use bobbin::thread::store::{Commit, Write};
 use bobbin::thread::{
     Attachment, Audience, Cause, Config, Delivery, Input, Output, PeerId, Thread, TurnId, Woken,
 };
@@ -283,6 +283,9 @@ impl Host {
                 let failing = self.failing_write();
                 if failing != Some(false) {
                     self.store.apply(&commit);
+                    if commit.0.contains(&Write::Delete) {
+                        self.links.values_mut().for_each(|link| link.down.clear());
+                    }
                     self.seen.push(Seen::Stored(commit));
                 }
                 if let Some(was_applied) = failing {
