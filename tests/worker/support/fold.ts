@@ -5,7 +5,7 @@ import type { Frame } from "../client.ts";
 import type { Bobbin } from "../harness.ts";
 
 export type Entry = { id: string; requestId: string; role: string; status: string; content: unknown };
-type Block = { type: string; [field: string]: any };
+export type Block = { type: string; [field: string]: any };
 
 const ENDS: Record<string, string> = { final: "complete", cancelled: "cancelled" };
 
@@ -37,8 +37,13 @@ export class Fold {
     return this.messages.filter((message) => isAnswer(message) && message.requestId === requestId);
   }
 
+  /** Of an answer that still runs. */
+  blocksOf(requestId: string): Block[] {
+    return this.#running.get(requestId) ?? [];
+  }
+
   textOf(requestId: string): string {
-    return textOf(this.#running.get(requestId) ?? []);
+    return textOf(this.blocksOf(requestId));
   }
 
   /** All that it holds, to be compared with another's. */
