@@ -1,0 +1,304 @@
+// One WebSocket after another: when to connect, when to give up, when a connection is dead.
+import { backoffMs } from "./backoff.ts";
+import type { Environment, WebSocketLike } from "./environment.ts";
+import { wordsOf } from "./http.ts";
+import { CloseCode, type ClientFrame, type ServerFrame } from "./protocol.ts";
+
+/** `connected` is to arrive within this time. */
+const CONNECT_TIMEOUT_MS = 10_000;
+/** A connection that was silent for this long is asked whether it lives, and has this long to answer. */
+const SILENCE_MS_MAX = 10_000;
+const PROBE_TIMEOUT_MS = 5_000;
+/** The device says it is offline: the connection that still answers stays. */
+const OFFLINE_PROBE_TIMEOUT_MS = 2_000;
+/** A connection that held for this long starts the backoff anew. */
+const STABLE_MS = 10_000;
+/** Whatever asks for it, attempts are at least this far apart. */
+const ATTEMPT_GAP_MS = 1_000;
+/** On a line where attempts keep failing for lack of time, there is up to this many times as much of it. */
+const PATIENCE_MAX = 8;
+
+/** The runtime answers exactly these bytes without waking the thread; the same with a field more reaches it. */
+const PING = '{"type":"ping"}';
+const PROBE = '{"type":"ping","probe":true}';
+
+const FATAL_CODES: readonly number[] = [CloseCode.PolicyViolation, CloseCode.Forbidden, CloseCode.SessionDeleted];
+
+/**
+ * ```text
+ * idle ──open──▶ connecting ──connected, snapshot──▶ ready
+ *  ▲                 │  ▲                              │
+ * close        lost  ▼  │ after a wait            lost │
+ * (from any)   reconnecting, offline ◀─────────────────┘
+ *                    │ fatal code
+ *                    ▼
+ *                  failed ──open──▶ connecting
+ * ```
+ */
+export type ThreadStatus = "idle" | "connecting" | "ready" | "reconnecting" | "offline" | "failed";
+
+export type ConnectionInfo = {
+  readonly status: ThreadStatus;
+  /** Why, in words for a person. */
+  readonly reason: string;
+  /** The server's name for the connection, for a bug report. */
+  readonly connectionId: string | null;
+  /** Attempts in a row that came to nothing. */
+  readonly failures: number;
+  /** When the next attempt is made, in Unix milliseconds. */
+  readonly retryAt: number | null;
+  /** The close code of the last connection that was lost. */
+  readonly closeCode: number | null;
+};
+
+/** How a connection ended; code 1006 stands for no close handshake. */
+export type Lost = { code: number; reason: string };
+
+export type ConnectionTarget = {
+  /** Asked anew for each attempt, as the cursor moves. */
+  address(): string;
+  protocols(): Promise<string[]>;
+  canRefreshToken: boolean;
+  /** Why the server refuses to upgrade, as a close code: a browser is not told the HTTP status. */
+  refusal(): Promise<Lost | undefined>;
+  /** Whether anything of the thread is awaited. An idle one is not woken by probes. */
+  isAwaiting(): boolean;
+  onFrame(frame: ServerFrame): void;
+  onChange(info: ConnectionInfo): void;
+};
+
+export type Connection = {
+  /** Connects, or tries again at once. */
+  open(): void;
+  close(): void;
+  /** False unless ready; the frame is then not sent. */
+  send(frame: ClientFrame | string): boolean;
+};
+
+export const IDLE: ConnectionInfo = {
+  status: "idle",
+  reason: "Not connected.",
+  connectionId: null,
+  failures: 0,
+  retryAt: null,
+  closeCode: null,
+};
+
+export function createConnection(environment: Environment, target: ConnectionTarget): Connection {
+  const { timers, random, page } = environment;
+  let info = IDLE;
+  let socket: WebSocketLike | undefined;
+  /** Everything asynchronous belongs to one attempt and is dead when another has begun. */
+  let attempt = 0;
+  let timer: unknown;
+  /** How many frames came, and when the last one did. */
+  let heard = 0;
+  let heardAt = 0;
+  let attemptedAt = Number.NEGATIVE_INFINITY;
+  let readyAt: number | undefined;
+  let hasRefreshedToken = false;
+  let unlisten: (() => void) | undefined;
+
+  function enter(change: Partial<ConnectionInfo>): void {
+    info = { ...info, ...change };
+    target.onChange(info);
+  }
+
+  /** There is one timer: what is waited for next. */
+  function arm(ms: number, then: () => void): void {
+    timers.clearTimeout(timer);
+    timer = timers.setTimeout(then, ms);
+  }
+
+  /** Ends the attempt and its socket; nothing of it is heard of again. */
+  function drop(): void {
+    attempt += 1;
+    timers.clearTimeout(timer);
+    const dropped = socket;
+    socket = undefined;
+    try {
+      dropped?.close(1000);
+    } catch {
+      // It was closed already.
+    }
+  }
+
+  async function connect(): Promise<void> {
+    drop();
+    const mine = attempt;
+    attemptedAt = timers.now();
+    const isFirst = info.status === "idle";
+    enter(isFirst ? { status: "connecting", reason: "Connecting." } : { status: "reconnecting", retryAt: null });
+    arm(CONNECT_TIMEOUT_MS * patience(), () => lost({ code: 1006, reason: "The server did not answer in time." }));
+    let protocols;
+    try {
+      protocols = await target.protocols();
+    } catch (cause) {
+      if (mine === attempt) lost({ code: 1006, reason: `The token could not be fetched: ${wordsOf(cause)}` });
+      return;
+    }
+    if (mine === attempt) start(mine, protocols);
+  }
+
+  function start(mine: number, protocols: string[]): void {
+    let isOpen = false;
+    let opening: WebSocketLike;
+    try {
+      opening = new environment.webSocket(target.address(), protocols);
+    } catch (cause) {
+      return lost({ code: CloseCode.PolicyViolation, reason: `No WebSocket can be opened: ${wordsOf(cause)}` });
+    }
+    socket = opening;
+    opening.addEventListener("open", () => (isOpen = true));
+    // A close follows.
+    opening.addEventListener("error", () => {});
+    opening.addEventListener("message", ({ data }) => mine === attempt && receive(String(data)));
+    opening.addEventListener("close", ({ code, reason }) => {
+      if (mine !== attempt) return;
+      if (isOpen) lost({ code, reason: String(reason) });
+      else void refused(mine, code);
+    });
+  }
+
+  async function refused(mine: number, code: number): Promise<void> {
+    const why = await target.refusal().catch(() => undefined);
+    if (mine === attempt) lost(why ?? { code, reason: "The connection could not be opened." });
+  }
+
+  function receive(data: string): void {
+    heard += 1;
+    heardAt = timers.now();
+    let frame: ServerFrame;
+    try {
+      frame = JSON.parse(data) as ServerFrame;
+    } catch {
+      return;
+    }
+    if (frame.type === "connected") {
+      info = { ...info, connectionId: frame.connectionId };
+      arm(SILENCE_MS_MAX, watch);
+    }
+    target.onFrame(frame);
+    const isCaughtUp = frame.type === "snapshot" || (frame.type === "connected" && frame.resumed);
+    if (isCaughtUp && socket && info.status !== "ready") becomeReady();
+  }
+
+  function becomeReady(): void {
+    readyAt = timers.now();
+    enter({ status: "ready", reason: "Connected.", retryAt: null, closeCode: null });
+  }
+
+  function watch(): void {
+    const quietMs = timers.now() - heardAt;
+    if (quietMs < SILENCE_MS_MAX) arm(SILENCE_MS_MAX - quietMs, watch);
+    else probe(target.isAwaiting() ? PROBE : PING, PROBE_TIMEOUT_MS * patience());
+  }
+
+  function probe(frame: string, timeoutMs: number): void {
+    const heardBefore = heard;
+    socket?.send(frame);
+    arm(timeoutMs, () => {
+      if (heard > heardBefore) watch();
+      else lost({ code: 1006, reason: "The connection fell silent." });
+    });
+  }
+
+  function lost(how: Lost): void {
+    const wasStable = readyAt !== undefined && timers.now() - readyAt >= STABLE_MS;
+    readyAt = undefined;
+    if (wasStable) hasRefreshedToken = false;
+    drop();
+    info = { ...info, closeCode: how.code, connectionId: null, failures: wasStable ? 0 : info.failures };
+    const mayRefresh = target.canRefreshToken && !hasRefreshedToken;
+    if (how.code === CloseCode.Unauthenticated && mayRefresh) {
+      hasRefreshedToken = true;
+      enter({ status: "reconnecting" });
+      void connect();
+    } else if (how.code === CloseCode.Unauthenticated || FATAL_CODES.includes(how.code)) {
+      fail(how);
+    } else {
+      wait(how);
+    }
+  }
+
+  function fail(how: Lost): void {
+    stopListening();
+    enter({ status: "failed", reason: reasonOf(how), retryAt: null });
+  }
+
+  function wait(how: Lost): void {
+    const ms = backoffMs(info.failures, random, how.code === CloseCode.TooMany);
+    const isOnline = page.isOnline();
+    arm(ms, connect);
+    enter({
+      status: isOnline ? "reconnecting" : "offline",
+      reason: isOnline ? reasonOf(how) : "The device is offline.",
+      failures: info.failures + 1,
+      retryAt: timers.now() + ms,
+    });
+  }
+
+  const patience = () => Math.min(2 ** info.failures, PATIENCE_MAX);
+  const isWaiting = () => info.retryAt !== null;
+
+  function onPage(event: "online" | "offline" | "visible"): void {
+    if (info.status === "ready") probe(PROBE, event === "offline" ? OFFLINE_PROBE_TIMEOUT_MS : PROBE_TIMEOUT_MS);
+    else if (event === "offline" && isWaiting()) enter({ status: "offline", reason: "The device is offline." });
+    else if (event !== "offline") hurry();
+  }
+
+  /** Cuts the wait short, though not to nothing. */
+  function hurry(): void {
+    if (!isWaiting()) return;
+    const ms = Math.max(0, attemptedAt + ATTEMPT_GAP_MS - timers.now());
+    arm(ms, connect);
+    enter({ retryAt: timers.now() + ms });
+  }
+
+  function stopListening(): void {
+    unlisten?.();
+    unlisten = undefined;
+  }
+
+  return {
+    open() {
+      unlisten ??= page.listen(onPage);
+      if (info.status === "idle" || info.status === "failed") {
+        info = IDLE;
+        hasRefreshedToken = false;
+        void connect();
+      } else {
+        hurry();
+      }
+    },
+    close() {
+      drop();
+      stopListening();
+      readyAt = undefined;
+      enter({ ...IDLE, reason: "Closed." });
+    },
+    send(frame) {
+      if (info.status !== "ready") return false;
+      socket?.send(typeof frame === "string" ? frame : JSON.stringify(frame));
+      return true;
+    },
+  };
+}
+
+function reasonOf({ code, reason }: Lost): string {
+  if (reason !== "") return reason;
+  switch (code) {
+    case CloseCode.PolicyViolation:
+      return "The server refused the connection.";
+    case CloseCode.Unauthenticated:
+      return "The token is missing, wrong or expired.";
+    case CloseCode.Forbidden:
+      return "This session is not yours to see.";
+    case CloseCode.SessionDeleted:
+      return "The session was deleted.";
+    case CloseCode.TooMany:
+      return "The server has too many connections.";
+    default:
+      return "The connection was lost.";
+  }
+}

@@ -1,0 +1,84 @@
+// What the client takes from its surroundings, and may be given instead.
+
+/** What the client uses of a WebSocket. */
+export type WebSocketLike = {
+  send(data: string): void;
+  close(code?: number, reason?: string): void;
+  // Browsers, Node, Workers and `ws` each have an event type of their own.
+  addEventListener(type: "open" | "message" | "close" | "error", listener: (event: any) => void): void;
+};
+
+export type Timers = {
+  setTimeout(callback: () => void, ms: number): unknown;
+  clearTimeout(timer: any): void;
+  /** Unix time in milliseconds. */
+  now(): number;
+};
+
+/** A `Storage` of the browser, or the part of one that is used. It may throw when it is full. */
+export type ThreadStorage = Pick<Storage, "length" | "key" | "getItem" | "setItem" | "removeItem">;
+
+/** Whether the device says it is online, and when a person comes back to the page. */
+export type Page = {
+  isOnline(): boolean;
+  /** Calls back on each event until the returned function is called. */
+  listen(on: (event: "online" | "offline" | "visible") => void): () => void;
+};
+
+/** Either fixed, or asked for on every connect and request. */
+export type Token = string | (() => string | undefined | Promise<string | undefined>);
+
+/** Where the worker is and who asks. */
+export type ServerOptions = {
+  /** An http(s) or ws(s) URL, with a path if the worker has one. Default: the page's own origin. */
+  url?: string | URL | undefined;
+  token?: Token | undefined;
+  fetch?: typeof fetch | undefined;
+};
+
+export type EnvironmentOptions = {
+  webSocket?: (new (url: string, protocols?: string[]) => WebSocketLike) | undefined;
+  timers?: Timers | undefined;
+  /** In [0, 1). */
+  random?: (() => number) | undefined;
+  page?: Page | undefined;
+};
+
+export type Environment = { [name in keyof EnvironmentOptions]-?: NonNullable<EnvironmentOptions[name]> };
+
+export function environmentOf(options: EnvironmentOptions): Environment {
+  return {
+    webSocket: options.webSocket ?? (globalThis.WebSocket as Environment["webSocket"]),
+    timers: options.timers ?? systemTimers,
+    random: options.random ?? Math.random,
+    page: options.page ?? browserPage,
+  };
+}
+
+/** A fresh id for a session or a message. */
+export const freshId = (): string => crypto.randomUUID();
+
+const systemTimers: Timers = {
+  setTimeout: (callback, ms) => setTimeout(callback, ms),
+  clearTimeout: (timer) => clearTimeout(timer),
+  now: () => Date.now(),
+};
+
+const browserPage: Page = {
+  isOnline: () => globalThis.navigator?.onLine !== false,
+  listen(on) {
+    // Servers have no such events.
+    if (globalThis.navigator?.onLine === undefined) return () => {};
+    const online = () => on("online");
+    const offline = () => on("offline");
+    const visible = () => document.visibilityState === "visible" && on("visible");
+    addEventListener("online", online);
+    addEventListener("offline", offline);
+    globalThis.document?.addEventListener("visibilitychange", visible);
+    return () => {
+      removeEventListener("online", online);
+      removeEventListener("offline", offline);
+      globalThis.document?.removeEventListener("visibilitychange", visible);
+    };
+  },
+};

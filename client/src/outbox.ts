@@ -1,0 +1,70 @@
+// Messages that the server has not acknowledged, in the order in which they were sent.
+import type { ThreadStorage } from "./environment.ts";
+import type { Content } from "./protocol.ts";
+
+export type Entry = {
+  readonly requestId: string;
+  readonly content: Content;
+  /** The exact bytes: only the identical frame is the same message to the server. */
+  readonly frame: string;
+  /** Whether the server may have it. */
+  wasSent: boolean;
+};
+
+export type Outbox = {
+  entries(): readonly Entry[];
+  find(requestId: string): Entry | undefined;
+  add(entry: Pick<Entry, "requestId" | "content" | "frame">): void;
+  remove(requestId: string): void;
+  clear(): void;
+};
+
+/**
+ * With a storage the entries outlive the page. Each has a key of its own, so that two tabs of one
+ * thread do not overwrite each other.
+ */
+export function createOutbox(sessionId: string, storage: ThreadStorage | undefined): Outbox {
+  const prefix = `bobbin:outbox:${sessionId}:`;
+  let entries: readonly Entry[] = storage ? attempt(() => restore(storage, prefix)) ?? [] : [];
+  let last = 0;
+
+  function remove(requestId: string): void {
+    entries = entries.filter((entry) => entry.requestId !== requestId);
+    attempt(() => storage?.removeItem(prefix + requestId));
+  }
+
+  return {
+    entries: () => entries,
+    find: (requestId) => entries.find((entry) => entry.requestId === requestId),
+    add(entry) {
+      if (entries.some(({ requestId }) => requestId === entry.requestId)) return;
+      entries = [...entries, { ...entry, wasSent: false }];
+      last = Math.max(last + 1, Date.now());
+      attempt(() => storage?.setItem(prefix + entry.requestId, JSON.stringify({ at: last, frame: entry.frame })));
+    },
+    remove,
+    clear: () => entries.forEach(({ requestId }) => remove(requestId)),
+  };
+}
+
+function restore(storage: ThreadStorage, prefix: string): Entry[] {
+  const keys = Array.from({ length: storage.length }, (_, index) => storage.key(index) ?? "");
+  const stored = keys
+    .filter((key) => key.startsWith(prefix))
+    .map((key) => JSON.parse(storage.getItem(key) ?? "null") as { at: number; frame: string } | null)
+    .filter((entry) => entry !== null)
+    .sort((one, other) => one.at - other.at);
+  return stored.map(({ frame }) => {
+    const { requestId, content } = JSON.parse(frame) as { requestId: string; content: Content };
+    return { requestId, content, frame, wasSent: true };
+  });
+}
+
+/** A storage that is full or forbidden costs the reload, not the message. */
+function attempt<T>(act: () => T): T | undefined {
+  try {
+    return act();
+  } catch {
+    return undefined;
+  }
+}

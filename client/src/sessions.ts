@@ -1,0 +1,135 @@
+import type { ServerOptions } from "./environment.ts";
+import { ThreadError } from "./error.ts";
+import { createApi, wordsOf } from "./http.ts";
+import type { Session } from "./protocol.ts";
+
+const PAGE = 50;
+const PAGE_MAX = 200;
+/** Between a keystroke and the search for what it made. */
+const SEARCH_DELAY_MS = 150;
+
+/** A session as a list shows it; `snippet` is where a search found it. */
+export type ListedSession = Session & { snippet?: string };
+
+export type SessionListSnapshot = {
+  /** Newest first; the best hits first while there is a query. */
+  readonly sessions: readonly ListedSession[];
+  readonly query: string;
+  readonly isLoading: boolean;
+  readonly hasMore: boolean;
+  /** Why the list could not be loaded; what it held is still there. */
+  readonly error: ThreadError | null;
+};
+
+export type SessionList = {
+  getSnapshot(): SessionListSnapshot;
+  subscribe(listener: () => void): () => void;
+  /** Loads the list anew, as far as it was loaded. */
+  refresh(): Promise<void>;
+  /** Searches titles and messages, up to 200 characters; an empty query lists all. */
+  search(query: string): void;
+  loadMore(): Promise<void>;
+  /** Takes over a session that is known better, for example from an open thread. */
+  put(session: Session): void;
+  /** `null` takes the title away. */
+  rename(sessionId: string, title: string | null): Promise<void>;
+  /** Deletes the session and all its messages. */
+  remove(sessionId: string): Promise<void>;
+  /** Ends what is under way. */
+  close(): void;
+};
+
+type Page = { sessions: ListedSession[]; nextBefore: string | null };
+
+/** The sessions of a worker; loads nothing before `refresh`. */
+export function createSessionList(options: ServerOptions = {}): SessionList {
+  const api = createApi(options);
+  const listeners = new Set<() => void>();
+  let snapshot: SessionListSnapshot = { sessions: [], query: "", isLoading: false, hasMore: false, error: null };
+  let nextBefore: string | null = null;
+  let running: AbortController | undefined;
+  let typing: ReturnType<typeof setTimeout> | undefined;
+
+  function change(to: Partial<SessionListSnapshot>): void {
+    snapshot = { ...snapshot, ...to };
+    for (const listener of [...listeners]) listener();
+  }
+
+  /** The newest request wins; an older one changes nothing any more. */
+  async function load(limit: number, before: string | null, place: (page: ListedSession[]) => readonly ListedSession[]): Promise<void> {
+    running?.abort();
+    const own = (running = new AbortController());
+    change({ isLoading: true });
+    try {
+      const page = await api.json<Page>(`/sessions?${searchOf(limit, before, snapshot.query)}`, { signal: own.signal });
+      if (own !== running) return;
+      nextBefore = page.nextBefore;
+      change({ sessions: place(page.sessions), hasMore: nextBefore !== null, isLoading: false, error: null });
+    } catch (cause) {
+      if (own === running) change({ isLoading: false, error: errorOf(cause) });
+    }
+  }
+
+  const refresh = () => load(Math.min(Math.max(snapshot.sessions.length, PAGE), PAGE_MAX), null, (page) => page);
+
+  function put(session: Session): void {
+    const { sessions, query } = snapshot;
+    const isListed = sessions.some(({ id }) => id === session.id);
+    if (isListed) change({ sessions: sessions.map((old) => (old.id === session.id ? { ...old, ...session } : old)) });
+    else if (session.messageCount > 0 && query === "") change({ sessions: [session, ...sessions] });
+  }
+
+  return {
+    getSnapshot: () => snapshot,
+    subscribe(listener) {
+      const added = () => listener();
+      listeners.add(added);
+      return () => void listeners.delete(added);
+    },
+    refresh,
+    search(query) {
+      clearTimeout(typing);
+      change({ query });
+      typing = setTimeout(refresh, SEARCH_DELAY_MS);
+    },
+    async loadMore() {
+      if (nextBefore === null || snapshot.isLoading) return;
+      await load(PAGE, nextBefore, (page) => withoutDoubles([...snapshot.sessions, ...page]));
+    },
+    put,
+    async rename(sessionId, title) {
+      put(await api.json<Session>(pathOf(sessionId), { method: "PATCH", body: { title } }));
+    },
+    async remove(sessionId) {
+      await api.json(pathOf(sessionId), { method: "DELETE" }).catch((error: ThreadError) => {
+        if (error.code !== "NOT_FOUND") throw error;
+      });
+      change({ sessions: snapshot.sessions.filter(({ id }) => id !== sessionId) });
+    },
+    close() {
+      clearTimeout(typing);
+      running?.abort();
+      running = undefined;
+      if (snapshot.isLoading) change({ isLoading: false });
+    },
+  };
+}
+
+const pathOf = (sessionId: string) => `/sessions/${encodeURIComponent(sessionId)}`;
+
+function searchOf(limit: number, before: string | null, query: string): URLSearchParams {
+  const search = new URLSearchParams({ limit: String(limit) });
+  if (before !== null) search.set("before", before);
+  if (query.trim() !== "") search.set("q", query);
+  return search;
+}
+
+/** A session that `put` placed on top may come again with a page. */
+function withoutDoubles(sessions: readonly ListedSession[]): readonly ListedSession[] {
+  return [...new Map(sessions.map((session) => [session.id, session])).values()];
+}
+
+function errorOf(cause: unknown): ThreadError {
+  if (cause instanceof ThreadError) return cause;
+  return new ThreadError({ code: "INTERNAL", message: wordsOf(cause), retryable: true });
+}

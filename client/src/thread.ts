@@ -1,0 +1,377 @@
+import { backoffMs } from "./backoff.ts";
+import { type ConnectionInfo, IDLE, type Lost, type ThreadStatus, createConnection } from "./connection.ts";
+import { type EnvironmentOptions, type ServerOptions, type ThreadStorage, environmentOf, freshId } from "./environment.ts";
+import { ThreadError } from "./error.ts";
+import { base64Url, createApi, errorOf } from "./http.ts";
+import { type Entry, createOutbox } from "./outbox.ts";
+import { CloseCode, type Content, type ErrorBody, MESSAGE_BYTES_MAX, type Message, type ServerFrame, type Session } from "./protocol.ts";
+import { type SessionChange, createSessionUpdates } from "./session.ts";
+import { EMPTY, type Transcript, type TurnState, answerOf, apply, has, prepend } from "./transcript.ts";
+import { type Turn, type TurnHandle, createTurn } from "./turn.ts";
+
+/** Something sent is sent again if nothing came of it for this long; the wait doubles. */
+const REPEAT_MS = 10_000;
+const REPEAT_MS_MAX = 60_000;
+/** A message that the server refuses for now (`BUSY`, `RATE_LIMITED`) is offered so many times. */
+const REFUSALS_MAX = 8;
+const REFUSAL_WINDOW_FACTOR = 1 / 4;
+
+export type ThreadOptions = ServerOptions &
+  EnvironmentOptions & {
+    /** Which session; a fresh one by default. */
+    sessionId?: string | undefined;
+    /** Where unacknowledged messages outlive the page, for example `localStorage`. */
+    storage?: ThreadStorage | undefined;
+    /** Whether to connect at once. Default: true. */
+    connect?: boolean | undefined;
+  };
+
+export type SendOptions = {
+  /** Your own name for the turn, unique in its thread for ever: the same one again sends nothing twice. */
+  requestId?: string;
+  metadata?: Record<string, unknown>;
+};
+
+/** What is known of a thread. What did not change stays the same object. */
+export type ThreadSnapshot = {
+  readonly sessionId: string;
+  readonly status: ThreadStatus;
+  /** The reason for the status, in words for a person. */
+  readonly reason: string;
+  readonly connection: Omit<ConnectionInfo, "status" | "reason">;
+  /** Null until the first message or change. */
+  readonly session: Session | null;
+  /** Messages that the server has, in its order. */
+  readonly messages: readonly Message[];
+  /** Turns that are not over, first the ones that the server has. */
+  readonly turns: readonly TurnState[];
+  /** Whether `loadEarlier` has more to load. */
+  readonly hasEarlier: boolean;
+  /** False until the server was heard of for the first time. */
+  readonly isLoaded: boolean;
+};
+
+export type Thread = {
+  readonly sessionId: string;
+  send(content: Content, options?: SendOptions): Turn;
+  /** Cancels one turn, or all. What is over or unknown is left alone. */
+  cancel(requestId?: string): void;
+  /** Resolves when the server has the change, rejects if it refused it. */
+  updateSession(change: SessionChange): Promise<void>;
+  /** Loads the page of messages before the first; resolves with whether there are more. */
+  loadEarlier(): Promise<boolean>;
+  getSnapshot(): ThreadSnapshot;
+  /** Calls back after every change, until the returned function is called. */
+  subscribe(listener: () => void): () => void;
+  /** Connects after `close`, `failed` or `connect: false`; while waiting, tries again at once. */
+  open(): void;
+  /** Leaves the thread. Turns go on at the server; what was not acknowledged is kept in the storage. */
+  close(): void;
+  /** Closes this thread and opens another, by default a fresh one, with the same options. */
+  switchTo(sessionId?: string): Thread;
+};
+
+/** A turn that was sent from here, and all that sends it again. */
+type OwnTurn = { handle: TurnHandle; content: Content; frame: string };
+
+const optionsOf = new WeakMap<Thread, ThreadOptions>();
+
+/** The options that a thread was made with. */
+export const threadOptions = (thread: Thread): ThreadOptions => ({ ...optionsOf.get(thread), sessionId: thread.sessionId });
+
+export function createThread(options: ThreadOptions = {}): Thread {
+  const environment = environmentOf(options);
+  const { timers, random } = environment;
+  const api = createApi(options);
+  const sessionId = options.sessionId ?? freshId();
+  const path = `/sessions/${encodeURIComponent(sessionId)}`;
+  const outbox = createOutbox(sessionId, options.storage);
+  const listeners = new Set<() => void>();
+  const own = new Map<string, OwnTurn>();
+  /** Turns that are to be cancelled as soon as the server can be told. */
+  const cancels = new Set<string>();
+
+  let transcript: Transcript = EMPTY;
+  let info: ConnectionInfo = IDLE;
+  let repeats = 0;
+  let refusals = 0;
+  let repeatTimer: unknown;
+  let loading: Promise<boolean> | undefined;
+
+  const connection = createConnection(environment, {
+    address: socketAddress,
+    protocols,
+    canRefreshToken: api.canRefresh,
+    refusal,
+    isAwaiting: () => transcript.turns.length > 0 || isOwing(),
+    onFrame,
+    onChange: onConnection,
+  });
+  const updates = createSessionUpdates((frame) => connection.send(frame));
+  const view = createView(sessionId);
+  let snapshot = view(transcript, outbox.entries(), info);
+
+  function publish(): void {
+    snapshot = view(transcript, outbox.entries(), info);
+    for (const listener of [...listeners]) listener();
+  }
+
+  // The way there.
+
+  function socketAddress(): string {
+    const cursor = transcript.cursor === undefined ? "" : `?cursor=${encodeURIComponent(transcript.cursor)}`;
+    return `${api.origin().replace(/^http/, "ws")}${path}/websocket${cursor}`;
+  }
+
+  async function protocols(): Promise<string[]> {
+    const token = await api.token();
+    return token === undefined ? [] : ["bobbin.v1", `bobbin.bearer.${base64Url(token)}`];
+  }
+
+  async function refusal(): Promise<Lost | undefined> {
+    const response = await api.fetch(path);
+    const code = CLOSE_CODES[response.status];
+    return code === undefined ? undefined : { code, reason: (await errorOf(response)).message };
+  }
+
+  function onConnection(now: ConnectionInfo): void {
+    const isNew = now.status !== info.status;
+    info = now;
+    if (isNew && now.status === "ready") {
+      repeats = 0;
+      pushAll();
+    }
+    if (isNew && now.closeCode === CloseCode.SessionDeleted) outbox.clear();
+    if (isNew && now.status === "failed") failAll(new ThreadError({ code: "CLOSED", message: now.reason, retryable: false }));
+    publish();
+  }
+
+  // What comes in.
+
+  function onFrame(frame: ServerFrame): void {
+    if (frame.type === "pong") return;
+    transcript = apply(transcript, frame);
+    if (frame.type === "connected") updates.connected(frame);
+    if (frame.type === "session") updates.settle(frame.session);
+    if (frame.type === "error" && !("cursor" in frame)) refused(frame.requestId, frame.error);
+    if (frame.type === "user_message") acknowledge(frame.requestId);
+    if (frame.type === "snapshot") compare();
+    if ("requestId" in frame && frame.requestId !== undefined) show(frame.requestId, frame);
+    publish();
+  }
+
+  /** Takes over from a snapshot what became of our messages. */
+  function compare(): void {
+    for (const { requestId } of outbox.entries()) if (has(transcript, requestId)) acknowledge(requestId);
+    for (const [requestId, { content, frame }] of own) {
+      show(requestId);
+      // It ended long ago: sent again, it is answered with its end.
+      if (own.has(requestId) && !isOpen(requestId)) outbox.add({ requestId, content, frame });
+    }
+    for (const requestId of cancels) if (!isOpen(requestId)) cancels.delete(requestId);
+  }
+
+  function acknowledge(requestId: string): void {
+    if (!outbox.find(requestId)) return;
+    outbox.remove(requestId);
+    repeats = 0;
+    refusals = 0;
+    pushMessage();
+  }
+
+  function refused(requestId: string | undefined, error: ErrorBody): void {
+    const entry = requestId === undefined ? undefined : outbox.find(requestId);
+    refusals += 1;
+    if (error.retryable && (!entry || refusals <= REFUSALS_MAX)) {
+      return repeatIn(backoffMs(refusals, random) * REFUSAL_WINDOW_FACTOR);
+    }
+    refusals = 0;
+    if (requestId === undefined) return updates.fail(new ThreadError(error));
+    cancels.delete(requestId);
+    if (!entry) return;
+    outbox.remove(requestId);
+    settle(requestId, (handle) => handle.fail(new ThreadError(error)));
+    pushMessage();
+  }
+
+  /** Brings a turn's own handle up to date. */
+  function show(requestId: string, frame?: ServerFrame): void {
+    const turn = transcript.turns.find((turn) => turn.requestId === requestId);
+    if (turn) return own.get(requestId)?.handle.show(turn.text);
+    const answer = answerOf(transcript, requestId);
+    const metadata = frame && "response" in frame ? frame.response.metadata : null;
+    if (answer) settle(requestId, (handle) => handle.end(answer, metadata));
+  }
+
+  function settle(requestId: string, how: (handle: TurnHandle) => void): void {
+    cancels.delete(requestId);
+    const handle = own.get(requestId)?.handle;
+    own.delete(requestId);
+    if (handle) how(handle);
+  }
+
+  function failAll(error: ThreadError): void {
+    timers.clearTimeout(repeatTimer);
+    for (const requestId of [...own.keys()]) settle(requestId, (handle) => handle.fail(error));
+    updates.fail(error);
+  }
+
+  // What goes out. Everything may be sent again: the server takes it once.
+
+  const isOpen = (requestId: string) => transcript.turns.some((turn) => turn.requestId === requestId) || outbox.find(requestId) !== undefined;
+  const isOwing = () => outbox.entries().length > 0 || cancels.size > 0 || updates.isOwing();
+
+  function pushAll(): void {
+    updates.push();
+    pushMessage();
+    for (const requestId of cancels) connection.send({ type: "cancel", requestId });
+    if (isOwing()) repeatIn(Math.min(REPEAT_MS * 2 ** repeats, REPEAT_MS_MAX));
+  }
+
+  /** One at a time, so that the server has them in the order in which they were sent. */
+  function pushMessage(): void {
+    const entry = outbox.entries()[0];
+    if (!entry || !connection.send(entry.frame)) return;
+    entry.wasSent = true;
+    if (cancels.has(entry.requestId)) connection.send({ type: "cancel", requestId: entry.requestId });
+    repeatIn(REPEAT_MS);
+  }
+
+  function repeatIn(ms: number): void {
+    timers.clearTimeout(repeatTimer);
+    repeatTimer = timers.setTimeout(() => {
+      repeats += 1;
+      if (info.status === "ready") pushAll();
+    }, ms);
+  }
+
+  function send(content: Content, { requestId = freshId(), metadata }: SendOptions = {}): Turn {
+    const handle = own.get(requestId)?.handle ?? createTurn(requestId, () => cancel(requestId));
+    const frame = JSON.stringify({ type: "message", requestId, content, ...(metadata && { metadata }) });
+    const error = flawOf(content, frame);
+    if (error) {
+      handle.fail(error);
+      return handle.turn;
+    }
+    own.set(requestId, { handle, content, frame });
+    outbox.add({ requestId, content, frame });
+    if (outbox.entries()[0]?.requestId === requestId) pushMessage();
+    if (info.status === "reconnecting") connection.open();
+    publish();
+    return handle.turn;
+  }
+
+  function cancel(requestId?: string): void {
+    const open = snapshot.turns.map((turn) => turn.requestId);
+    for (const id of requestId === undefined ? open : open.filter((id) => id === requestId)) {
+      const entry = outbox.find(id);
+      if (entry && !entry.wasSent) {
+        outbox.remove(id);
+        settle(id, (handle) => handle.end(null, null));
+      } else {
+        cancels.add(id);
+      }
+    }
+    connection.send({ type: "cancel", ...(requestId !== undefined && { requestId }) });
+    publish();
+  }
+
+  // History.
+
+  async function loadPage(): Promise<boolean> {
+    const first = transcript.messages[0];
+    if (!first || !transcript.hasEarlier) return false;
+    const before = encodeURIComponent(first.cursor);
+    const page = await api.json<{ messages: Message[]; nextBefore: string | null }>(`${path}/messages?before=${before}`);
+    // A snapshot that came meanwhile has put other messages in place.
+    if (transcript.messages[0] === first) {
+      transcript = prepend(transcript, page.messages, page.nextBefore !== null);
+      publish();
+    }
+    return transcript.hasEarlier;
+  }
+
+  const thread: Thread = {
+    sessionId,
+    send,
+    cancel,
+    updateSession: (change) => updates.add(change),
+    loadEarlier() {
+      loading ??= loadPage().finally(() => (loading = undefined));
+      return loading;
+    },
+    getSnapshot: () => snapshot,
+    subscribe(listener) {
+      // The same function may be subscribed twice.
+      const added = () => listener();
+      listeners.add(added);
+      return () => void listeners.delete(added);
+    },
+    open: connection.open,
+    close() {
+      failAll(new ThreadError({ code: "CLOSED", message: "The thread was closed.", retryable: true }));
+      connection.close();
+    },
+    switchTo(next) {
+      thread.close();
+      return createThread({ ...options, sessionId: next, connect: true });
+    },
+  };
+  optionsOf.set(thread, options);
+  if (options.connect !== false) connection.open();
+  return thread;
+}
+
+/** What HTTP says where a WebSocket cannot, as the close code that means the same. */
+const CLOSE_CODES: Record<number, number> = {
+  400: CloseCode.PolicyViolation,
+  401: CloseCode.Unauthenticated,
+  403: CloseCode.Forbidden,
+  410: CloseCode.SessionDeleted,
+  429: CloseCode.TooMany,
+};
+
+/** What the server would refuse in any case; a frame that is far too large would cost the connection. */
+function flawOf(content: Content, frame: string): ThreadError | undefined {
+  const bytes = new TextEncoder().encode(frame).length;
+  if (bytes > MESSAGE_BYTES_MAX) {
+    const message = `The message has ${bytes} bytes; at most ${MESSAGE_BYTES_MAX} are allowed.`;
+    return new ThreadError({ code: "MESSAGE_TOO_LARGE", message, retryable: false });
+  }
+  if (content.length > 0) return undefined;
+  return new ThreadError({ code: "INVALID_MESSAGE", message: "The message is empty; say something.", retryable: false });
+}
+
+/** Puts snapshots together; a waiting message stays the same object while it waits. */
+function createView(sessionId: string) {
+  const waiting = new WeakMap<Entry, TurnState>();
+  let turns: { of: unknown; and: unknown; are: readonly TurnState[] } | undefined;
+  let connection: { of: ConnectionInfo; is: ThreadSnapshot["connection"] } | undefined;
+
+  function turnOf(entry: Entry): TurnState {
+    const { requestId, content } = entry;
+    const turn = waiting.get(entry) ?? { requestId, state: "sending", content, text: "", blocks: [] };
+    waiting.set(entry, turn);
+    return turn;
+  }
+
+  return (transcript: Transcript, entries: readonly Entry[], info: ConnectionInfo): ThreadSnapshot => {
+    if (turns?.of !== transcript.turns || turns.and !== entries) {
+      turns = { of: transcript.turns, and: entries, are: [...transcript.turns, ...entries.map(turnOf)] };
+    }
+    const { status, reason, ...rest } = info;
+    if (connection?.of !== info) connection = { of: info, is: rest };
+    const { session, messages, hasEarlier, isLoaded } = transcript;
+    return {
+      sessionId,
+      status,
+      reason,
+      connection: connection.is,
+      session,
+      messages,
+      turns: turns.are,
+      hasEarlier,
+      isLoaded,
+    };
+  };
+}

@@ -1,0 +1,161 @@
+// What a client holds of a thread, folded from the server's frames.
+//
+// **Invariant:** knows nothing of sockets, timers or sending. A value is never changed, so that what
+// did not change stays the same object.
+import type { Block, Content, ErrorBody, InFlight, Message, Response, ServerFrame, Session, Status } from "./protocol.ts";
+
+/** A turn that is not over. */
+export type TurnState = {
+  readonly requestId: string;
+  /** `sending` until the server has the message, `queued` while it waits for others, then `streaming`. */
+  readonly state: "sending" | "queued" | "streaming";
+  /** The user's message, while it is in no list of messages yet. */
+  readonly content: Content | null;
+  /** The answer's text so far. */
+  readonly text: string;
+  /** The answer so far, its text included, in order. */
+  readonly blocks: readonly Block[];
+};
+
+export type Transcript = {
+  /** The place in the log; a client without one is sent a snapshot. */
+  readonly cursor: string | undefined;
+  readonly session: Session | null;
+  /** In the log's order. */
+  readonly messages: readonly Message[];
+  readonly turns: readonly TurnState[];
+  /** Whether there are messages before the first. */
+  readonly hasEarlier: boolean;
+  /** Whether all this was heard of from the server. */
+  readonly isLoaded: boolean;
+};
+
+export const EMPTY: Transcript = { cursor: undefined, session: null, messages: [], turns: [], hasEarlier: false, isLoaded: false };
+
+type EndFrame = Extract<ServerFrame, { response: Response }>;
+
+/** Events of turns that are over, and messages that are here already, change nothing but the cursor. */
+export function apply(transcript: Transcript, frame: ServerFrame): Transcript {
+  const held = "cursor" in frame ? { ...transcript, cursor: frame.cursor } : transcript;
+  switch (frame.type) {
+    case "connected":
+      return { ...held, session: frame.session, turns: withStates(held.turns, frame.inFlight), isLoaded: held.isLoaded || frame.resumed };
+    case "snapshot":
+      return {
+        cursor: frame.cursor,
+        session: frame.session,
+        messages: frame.messages,
+        turns: frame.inFlight.map(turnOf),
+        hasEarlier: frame.hasMore,
+        isLoaded: true,
+      };
+    case "user_message":
+      return accept(held, frame.message);
+    case "token":
+      return change(held, frame.requestId, (turn) => withBlock(turn, { type: "text", text: frame.token }));
+    case "block":
+      return change(held, frame.requestId, (turn) => withBlock(turn, frame.block));
+    case "queued":
+      return change(held, frame.requestId, (turn) => ({ ...turn, state: "queued" }));
+    case "session":
+      return { ...held, session: frame.session };
+    case "final":
+    case "cancelled":
+      return end(held, frame);
+    case "error":
+      return "cursor" in frame ? end(held, frame) : held;
+    default:
+      return held;
+  }
+}
+
+/** Puts a page of earlier messages before those that are here. */
+export function prepend(transcript: Transcript, earlier: readonly Message[], hasEarlier: boolean): Transcript {
+  return { ...transcript, messages: [...earlier, ...transcript.messages], hasEarlier };
+}
+
+/** The answer of a turn that is over. */
+export function answerOf({ messages }: Transcript, requestId: string): Message | undefined {
+  return messages.findLast((message) => message.requestId === requestId && message.role === "assistant");
+}
+
+/** Whether the server has this message, as far as can be told. */
+export function has({ messages, turns }: Transcript, requestId: string): boolean {
+  return turns.some((turn) => turn.requestId === requestId) || messages.some((message) => message.requestId === requestId);
+}
+
+export function textOf(content: Content): string {
+  if (typeof content === "string") return content;
+  return content.map((block) => (block.type === "text" ? block.text : "")).join("");
+}
+
+function accept(transcript: Transcript, message: Message): Transcript {
+  if (has(transcript, message.requestId)) return transcript;
+  const state = transcript.turns.length > 0 ? "queued" : "streaming";
+  const turn: TurnState = { requestId: message.requestId, state, content: null, text: "", blocks: [] };
+  return { ...append(transcript, message), turns: [...transcript.turns, turn] };
+}
+
+function end(transcript: Transcript, frame: EndFrame): Transcript {
+  const rest = transcript.turns.filter((turn) => turn.requestId !== frame.requestId);
+  const turns = rest.length === transcript.turns.length ? transcript.turns : started(rest);
+  const isKnown = transcript.messages.some((message) => message.id === frame.messageId);
+  return { ...(isKnown ? transcript : append(transcript, messageOf(frame))), turns };
+}
+
+/** When a turn has ended, the next one runs, although no event says so. */
+function started(turns: readonly TurnState[]): readonly TurnState[] {
+  const next = turns.some((turn) => turn.state === "streaming") ? undefined : turns[0];
+  return turns.map((turn) => (turn === next ? { ...turn, state: "streaming" } : turn));
+}
+
+/** A message that is told again long after its time belongs to the messages that were not loaded. */
+function append(transcript: Transcript, message: Message): Transcript {
+  const { messages, hasEarlier } = transcript;
+  const isEarlier = hasEarlier && message.createdAt < (messages[0]?.createdAt ?? 0);
+  return isEarlier ? transcript : { ...transcript, messages: [...messages, message] };
+}
+
+function messageOf(frame: EndFrame): Message {
+  const { cursor, requestId, messageId, createdAt, response } = frame;
+  const message: Message = {
+    id: messageId,
+    requestId,
+    role: "assistant",
+    content: response.blocks ?? response.content,
+    status: statusOf(frame),
+    createdAt,
+    tokensUsed: response.metadata.tokensUsed,
+    cursor,
+  };
+  return frame.type === "error" ? { ...message, error: frame.error as ErrorBody } : message;
+}
+
+function statusOf(frame: EndFrame): Status {
+  if (frame.type === "final") return "complete";
+  if (frame.type === "cancelled") return "cancelled";
+  return frame.error.code === "INTERRUPTED" ? "interrupted" : "failed";
+}
+
+function turnOf({ requestId, state, content, blocks }: InFlight): TurnState {
+  const text: Block[] = content === "" ? [] : [{ type: "text", text: content }];
+  return { requestId, state, content: null, text: content, blocks: blocks.length > 0 ? blocks : text };
+}
+
+function change(transcript: Transcript, requestId: string, to: (turn: TurnState) => TurnState): Transcript {
+  return { ...transcript, turns: transcript.turns.map((turn) => (turn.requestId === requestId ? to(turn) : turn)) };
+}
+
+function withStates(turns: readonly TurnState[], inFlight: readonly Pick<InFlight, "requestId" | "state">[]): readonly TurnState[] {
+  return turns.map((turn) => {
+    const now = inFlight.find(({ requestId }) => requestId === turn.requestId)?.state ?? turn.state;
+    return now === turn.state ? turn : { ...turn, state: now };
+  });
+}
+
+function withBlock(turn: TurnState, block: Block): TurnState {
+  const last = turn.blocks.at(-1);
+  const isMore = block.type === "text" && last?.type === "text";
+  const blocks = isMore ? [...turn.blocks.slice(0, -1), { ...last, text: last.text + block.text }] : [...turn.blocks, block];
+  return { ...turn, state: "streaming", text: block.type === "text" ? turn.text + block.text : turn.text, blocks };
+}
