@@ -1,10 +1,10 @@
 //! The worker's variables, read once per object. What is not set has its default; what is not valid
 //! is refused at the edge with words.
 
-use crate::protocol::limits::CONCURRENT_TURNS_MAX;
+use crate::protocol::limits;
+use crate::thread::Config;
 
 pub const ECHO_DELAY_MS: u64 = 20;
-pub const AGENT_IDLE_TIMEOUT_MS: u64 = 60_000;
 
 /// Who answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +26,7 @@ pub struct OpenAi {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     pub agent: AgentKind,
-    pub concurrent_turns: usize,
-    pub agent_idle_timeout_ms: u64,
+    pub thread: Config,
 }
 
 impl Settings {
@@ -55,12 +54,32 @@ impl Settings {
             }),
             Some(_) => return Err("AGENT is echo or openai".into()),
         };
-        let turns_max = CONCURRENT_TURNS_MAX as u64;
-        Ok(Settings {
-            agent,
-            concurrent_turns: usize::try_from(number("CONCURRENT_TURNS", 1, 1..=turns_max)?).unwrap_or(1),
-            agent_idle_timeout_ms: number("AGENT_IDLE_TIMEOUT_MS", AGENT_IDLE_TIMEOUT_MS, 1..=3_600_000)?,
-        })
+        let default = Config::default();
+        let count = |name: &str, default: usize, max: usize| {
+            number(name, default as u64, 1..=max as u64)
+                .map(|count| usize::try_from(count).unwrap_or(default))
+        };
+        let thread = Config {
+            concurrent_turns: count(
+                "CONCURRENT_TURNS",
+                default.concurrent_turns,
+                limits::CONCURRENT_TURNS_MAX,
+            )?,
+            agent_idle_timeout_ms: number(
+                "AGENT_IDLE_TIMEOUT_MS",
+                default.agent_idle_timeout_ms,
+                1..=3_600_000,
+            )?,
+            messages_per_minute: number("MESSAGES_PER_MINUTE", default.messages_per_minute, 1..=1_000_000)?,
+            invalid_frames_max: number("INVALID_FRAMES", default.invalid_frames_max, 1..=1_000_000)?,
+            sockets_max: count("SOCKETS_PER_THREAD", default.sockets_max, limits::SOCKETS_MAX)?,
+            subject_sockets_max: count(
+                "SOCKETS_PER_SUBJECT",
+                default.subject_sockets_max,
+                limits::SOCKETS_MAX,
+            )?,
+        };
+        Ok(Settings { agent, thread })
     }
 }
 

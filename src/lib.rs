@@ -4,6 +4,8 @@
 pub mod agent;
 pub mod config;
 pub mod edge;
+#[cfg(target_arch = "wasm32")]
+mod platform;
 pub mod protocol;
 #[cfg(target_arch = "wasm32")]
 mod session_do;
@@ -13,9 +15,9 @@ pub mod thread;
 mod entry {
     use js_sys::Promise;
     use wasm_bindgen::prelude::*;
-    use worker::{Context, Env, Request};
+    use worker::{Env, Request};
 
-    use crate::session_do::promise;
+    use crate::platform::promise;
 
     #[wasm_bindgen(start)]
     pub fn start() {
@@ -23,9 +25,9 @@ mod entry {
     }
 
     #[wasm_bindgen]
-    pub fn fetch(request: web_sys::Request, env: Env, context: worker::worker_sys::Context) -> Promise {
+    pub fn fetch(request: web_sys::Request, env: Env, _context: &JsValue) -> Promise {
         promise(Box::pin(async move {
-            let response = crate::edge::handle(Request::from(request), env, Context::new(context)).await?;
+            let response = crate::edge::handle(Request::from(request), env).await?;
             Ok(web_sys::Response::from(response).into())
         }))
     }

@@ -3,20 +3,32 @@
 use futures::StreamExt;
 use js_sys::Reflect;
 use serde_json::{Map, Value, json};
-use worker::{Context, Env, Headers, Request, Response, Result, WebSocketPair};
+use wasm_bindgen::prelude::*;
+use worker::{Env, Headers, Request, Response, Result, WebSocket, WebSocketPair};
 
 use crate::config::{Settings, origins};
+use crate::platform::close_later;
 use crate::protocol::limits::BODY_BYTES_MAX;
 use crate::protocol::{CloseCode, ErrorBody, ErrorCode};
 
+use super::auth::{self, Caller};
 use super::params::fields;
 use super::routes::{Refused, Route};
 use super::sessions;
 
+/// On every answer that is no upgrade. Nothing here is a page.
+const SECURITY_HEADERS: [(&str, &str); 5] = [
+    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "no-referrer"),
+    ("cache-control", "no-store"),
+];
+
 /// One request in, one response out.
-pub async fn handle(request: Request, env: Env, context: Context) -> Result<Response> {
+pub async fn handle(request: Request, env: Env) -> Result<Response> {
     let origin = allowed_origin(&request, &env);
-    let response = match respond(request, &env, &context).await {
+    let response = match respond(request, &env).await {
         Ok(response) => response,
         Err(error) => {
             worker::console_error!(
@@ -27,70 +39,101 @@ pub async fn handle(request: Request, env: Env, context: Context) -> Result<Resp
             failure(500, &ErrorBody::retryable(ErrorCode::Internal, message))?
         }
     };
-    match origin {
-        Some(origin) if response.status_code() != 101 => share(response, &origin),
-        _ => Ok(response),
+    // An upgrade has headers of its own.
+    if response.status_code() == 101 {
+        return Ok(response);
     }
+    with_headers(response, origin.as_deref())
 }
 
-async fn respond(request: Request, env: &Env, context: &Context) -> Result<Response> {
+async fn respond(request: Request, env: &Env) -> Result<Response> {
     let method = request.inner().method();
     if method == "OPTIONS" {
         return Ok(Response::empty()?.with_status(204));
     }
-    let route = Route::of(&method, &request.path(), &url(&request), is_upgrade(&request));
-    match route {
+    match Route::of(&method, &request.path(), &url(&request), is_upgrade(&request)) {
         Err(refused) => refusal(&refused),
         Ok(Route::Health) => {
             Response::from_json(&json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
         }
-        Ok(route) => match admit(env) {
-            Err(refused) => refusal(&refused),
-            Ok(()) => serve(route, request, env, context).await,
+        Ok(route) => match admit(&request, env, &route).await {
+            Err(refused) => turn_away(&request, &refused),
+            Ok(caller) => serve(route, caller, request, env).await,
         },
     }
 }
 
-async fn serve(route: Route, request: Request, env: &Env, context: &Context) -> Result<Response> {
+async fn serve(route: Route, caller: Caller, request: Request, env: &Env) -> Result<Response> {
     match route {
         Route::Health => Response::empty(),
         Route::CreateSession => {
             let id = uuid::Uuid::new_v4().to_string();
             Ok(Response::from_json(&json!({ "id": id }))?.with_status(201))
         }
-        Route::ListSessions => sessions::list(env, &url(&request)).await,
-        Route::ConnectNowhere => close_at_once(context, "Missing threadId parameter"),
+        Route::ListSessions => sessions::list(env, &url(&request), &caller).await,
+        Route::ConnectNowhere => {
+            accept_and_close(&request, CloseCode::PolicyViolation, "Missing threadId parameter")
+        }
         Route::Session { id, .. } => {
+            // A request from outside may not be changed; a copy of it may.
+            let request = Request::from(web_sys::Request::new_with_request(request.inner())?);
+            let headers = Headers(request.inner().headers());
+            auth::strip(&headers)?;
+            match &caller {
+                Caller::Known { identity, .. } => {
+                    headers.set(auth::IDENTITY_HEADER, &encoded(&serde_json::to_string(identity)?))?;
+                }
+                Caller::Ticket(ticket) => headers.set(auth::TICKET_HEADER, &encoded(ticket))?,
+            }
             env.durable_object("SESSION_DO")?.get_by_name(&id)?.fetch_with_request(request).await
         }
     }
 }
 
-/// Closed unless opened on purpose.
-fn admit(env: &Env) -> std::result::Result<(), Refused> {
-    if variable(env, "AUTH").as_deref() != Some("none") {
-        let message = "this deployment is closed: set AUTH=none to open it to everyone";
-        let error = ErrorBody::fatal(ErrorCode::Unauthenticated, message);
-        return Err(Refused { status: 401, error, allow: None });
-    }
+/// Closed unless opened on purpose, and not half configured.
+async fn admit(request: &Request, env: &Env, route: &Route) -> std::result::Result<Caller, Refused> {
+    let session_id = match route {
+        Route::Session { id, .. } => Some(id.as_str()),
+        _ => None,
+    };
+    let caller = auth::admit(request, env, session_id).await?;
     match Settings::read(|name| variable(env, name)) {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(caller),
         Err(why) => {
             Err(Refused { status: 500, error: ErrorBody::fatal(ErrorCode::Internal, why), allow: None })
         }
     }
 }
 
+/// A page cannot read the status of an upgrade that was refused, but it can read a close code.
+pub fn turn_away(request: &Request, refused: &Refused) -> Result<Response> {
+    if is_upgrade(request) && refused.error.code == ErrorCode::Unauthenticated && refused.status == 401 {
+        return accept_and_close(request, CloseCode::Unauthenticated, &refused.error.message);
+    }
+    refusal(refused)
+}
+
 /// A socket that is accepted only to be told why it may not stay.
-fn close_at_once(context: &Context, reason: &'static str) -> Result<Response> {
+fn accept_and_close(request: &Request, code: CloseCode, reason: &str) -> Result<Response> {
     let pair = WebSocketPair::new()?;
     pair.server.accept()?;
-    // A close before the 101 has gone out leaves the client waiting.
-    context.wait_until(async move {
-        crate::session_do::sleep(0).await;
-        let _ = pair.server.close(Some(CloseCode::PolicyViolation as u16), Some(reason));
-    });
-    Response::from_websocket(pair.client)
+    close_later(JsValue::from(pair.server.as_ref()).unchecked_into(), code as u16, reason);
+    switch_protocols(request, pair.client)
+}
+
+/// The answer to an upgrade; of the subprotocols that were offered, the one that is spoken.
+pub fn switch_protocols(request: &Request, client: WebSocket) -> Result<Response> {
+    let offered = request.headers().get("sec-websocket-protocol")?.unwrap_or_default();
+    let mut response = Response::from_websocket(client)?;
+    if offered.split(',').any(|protocol| protocol.trim() == auth::SUBPROTOCOL) {
+        response.headers_mut().set("sec-websocket-protocol", auth::SUBPROTOCOL)?;
+    }
+    Ok(response)
+}
+
+/// As a header's value, which is ASCII.
+fn encoded(text: &str) -> String {
+    js_sys::encode_uri_component(text).into()
 }
 
 /// The request's origin, if pages from there may read the answer. Exact match.
@@ -100,16 +143,21 @@ fn allowed_origin(request: &Request, env: &Env) -> Option<String> {
     origins(&allowed).any(|allowed| allowed == origin).then_some(origin)
 }
 
-fn share(response: Response, origin: &str) -> Result<Response> {
+fn with_headers(response: Response, origin: Option<&str>) -> Result<Response> {
     let headers = Headers::new();
     for (name, value) in response.headers().entries() {
         headers.append(&name, &value)?;
     }
-    headers.set("access-control-allow-origin", origin)?;
-    headers.set("access-control-allow-methods", "GET, POST, PATCH, DELETE")?;
-    headers.set("access-control-allow-headers", "authorization, content-type")?;
-    headers.set("access-control-max-age", "600")?;
+    for (name, value) in SECURITY_HEADERS {
+        headers.set(name, value)?;
+    }
     headers.append("vary", "origin")?;
+    if let Some(origin) = origin {
+        headers.set("access-control-allow-origin", origin)?;
+        headers.set("access-control-allow-methods", "GET, POST, PATCH, DELETE")?;
+        headers.set("access-control-allow-headers", "authorization, content-type")?;
+        headers.set("access-control-max-age", "600")?;
+    }
     Ok(response.with_headers(headers))
 }
 

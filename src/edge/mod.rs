@@ -1,5 +1,6 @@
 //! Before any object: routes, credentials, limits, and what D1 can answer alone.
 
+pub mod auth;
 mod params;
 mod routes;
 mod search;
@@ -10,7 +11,10 @@ mod http;
 mod sessions;
 
 #[cfg(target_arch = "wasm32")]
-pub use http::{failure, handle, is_upgrade, json_response, read_fields, refusal, url, variable};
+pub use http::{
+    failure, handle, is_upgrade, json_response, read_fields, refusal, switch_protocols, turn_away, url,
+    variable,
+};
 pub use params::{bad_before, bad_request, before_hit, before_session, fields, limit, query};
 pub use routes::{Action, Refused, Route, query_value};
 pub use search::{match_expression, searchable};

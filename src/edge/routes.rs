@@ -1,7 +1,7 @@
 //! Which request is meant.
 
 use crate::protocol::limits::SESSION_ID_CHARS_MAX;
-use crate::protocol::{ErrorBody, ErrorCode, is_session_id};
+use crate::protocol::{Access, ErrorBody, ErrorCode, is_session_id};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
@@ -25,7 +25,20 @@ pub enum Action {
     Delete,
     Messages,
     Cancel,
+    Ticket,
     Diagnostics,
+}
+
+impl Action {
+    /// What it asks of the caller.
+    #[must_use]
+    pub fn asks_for(self) -> Access {
+        match self {
+            Action::Connect | Action::Read | Action::Messages | Action::Ticket => Access::Viewer,
+            Action::Cancel => Access::Editor,
+            Action::Update | Action::Delete | Action::Diagnostics => Access::Owner,
+        }
+    }
 }
 
 /// A request that is not served, as HTTP says it.
@@ -51,6 +64,7 @@ impl Route {
             }
             ["sessions", id, "messages"] => of_session(id, choose(method, &[("GET", Action::Messages)])?),
             ["sessions", id, "cancel"] => of_session(id, choose(method, &[("POST", Action::Cancel)])?),
+            ["sessions", id, "ticket"] => of_session(id, choose(method, &[("POST", Action::Ticket)])?),
             ["sessions", id, "diagnostics"] => {
                 of_session(id, choose(method, &[("GET", Action::Diagnostics)])?)
             }

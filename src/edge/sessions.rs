@@ -1,10 +1,13 @@
 //! The list of sessions and the search in them: from D1 alone, no object is woken.
 
+use wasm_bindgen::JsValue;
 use worker::{D1Database, Env, Response, Result};
 
+use crate::platform::number;
 use crate::protocol::limits::SEARCH_HITS_MAX;
 use crate::protocol::{ErrorBody, ErrorCode};
 
+use super::auth::Caller;
 use super::params::{before_hit, before_session, limit, query};
 use super::routes::Refused;
 use super::{match_expression, refusal};
@@ -21,10 +24,11 @@ struct Page {
     next_before: Option<String>,
 }
 
-pub async fn list(env: &Env, url: &str) -> Result<Response> {
+pub async fn list(env: &Env, url: &str, caller: &Caller) -> Result<Response> {
+    let scope = Scope::of(caller);
     let page = match asked(url) {
-        Ok(Asked::Newest { limit, before }) => newest(env, limit, before).await,
-        Ok(Asked::Search { limit, seen, expression }) => search(env, limit, seen, &expression).await,
+        Ok(Asked::Newest { limit, before }) => newest(env, &scope, limit, before).await,
+        Ok(Asked::Search { limit, seen, expression }) => search(env, &scope, limit, seen, &expression).await,
         Ok(Asked::Nothing) => Ok(Page { sessions: Vec::new(), next_before: None }),
         Err(refused) => return refusal(&refused),
     };
@@ -38,6 +42,41 @@ pub async fn list(env: &Env, url: &str) -> Result<Response> {
             let message = "the list of sessions is not to be had at the moment; threads go on; try again";
             let error = ErrorBody::retryable(ErrorCode::StorageError, message);
             refusal(&Refused { status: 503, error, allow: None })
+        }
+    }
+}
+
+/// The sessions that a caller may see: all, or its own and those its credential names.
+enum Scope {
+    All,
+    Some { owner: String, named: Vec<String> },
+}
+
+impl Scope {
+    fn of(caller: &Caller) -> Self {
+        match caller {
+            Caller::Known { sessions, .. } if sessions.iter().any(|id| id == "*") => Scope::All,
+            Caller::Known { identity, sessions } => {
+                Scope::Some { owner: identity.subject.clone().unwrap_or_default(), named: sessions.clone() }
+            }
+            Caller::Ticket(_) => Scope::Some { owner: String::new(), named: Vec::new() },
+        }
+    }
+
+    /// Of the first two bindings.
+    fn condition(&self) -> &'static str {
+        match self {
+            Scope::All => "(?1 IS NULL AND ?2 IS NULL)",
+            Scope::Some { named, .. } if named.is_empty() => "(owner = ?1 AND ?2 IS NULL)",
+            Scope::Some { .. } => "(owner = ?1 OR id IN (SELECT value FROM json_each(?2)))",
+        }
+    }
+
+    fn bindings(&self) -> [JsValue; 2] {
+        match self {
+            Scope::All => [JsValue::NULL, JsValue::NULL],
+            Scope::Some { owner, named } if named.is_empty() => [owner.into(), JsValue::NULL],
+            Scope::Some { owner, named } => [owner.into(), serde_json::json!(named).to_string().into()],
         }
     }
 }
@@ -68,13 +107,15 @@ fn asked(url: &str) -> std::result::Result<Asked, Refused> {
 }
 
 /// By creation, which never changes: a page stays what it is while messages arrive.
-async fn newest(env: &Env, limit: usize, before: Option<(u64, String)>) -> Result<Page> {
+async fn newest(env: &Env, scope: &Scope, limit: usize, before: Option<(u64, String)>) -> Result<Page> {
     let (at, id) = before.unwrap_or((1 << 53, String::new()));
     let query = format!(
-        "SELECT {SESSION}, created_at || '.' || id FROM sessions WHERE (created_at, id) < (?, ?) \
-         ORDER BY created_at DESC, id DESC LIMIT ?"
+        "SELECT {SESSION}, created_at || '.' || id FROM sessions WHERE (created_at, id) < (?3, ?4) AND {} \
+         ORDER BY created_at DESC, id DESC LIMIT ?5",
+        scope.condition()
     );
-    let bindings = [number(at), id.into(), number(limit.saturating_add(1) as u64)];
+    let [owner, named] = scope.bindings();
+    let bindings = [owner, named, number(at), id.into(), number(limit.saturating_add(1) as u64)];
     let rows = rows(&env.d1("DB")?, &query, &bindings).await?;
     let last = rows.get(limit.saturating_sub(1)).map(|(_, place)| place.clone());
     let next_before = if rows.len() > limit { last } else { None };
@@ -82,32 +123,30 @@ async fn newest(env: &Env, limit: usize, before: Option<(u64, String)>) -> Resul
 }
 
 /// The best hit of each session, best first.
-async fn search(env: &Env, limit: usize, seen: u64, expression: &str) -> Result<Page> {
+async fn search(env: &Env, scope: &Scope, limit: usize, seen: u64, expression: &str) -> Result<Page> {
     let query = format!(
         "WITH hits AS (
            SELECT * FROM (SELECT session_id, rank, snippet(message_search, 0, '', '', '…', 16) AS snippet
              FROM message_search JOIN messages ON messages.n = message_search.rowid
-             WHERE message_search MATCH ?1 ORDER BY rank LIMIT {SEARCH_HITS_MAX})
+             WHERE message_search MATCH ?3 ORDER BY rank LIMIT {SEARCH_HITS_MAX})
            UNION ALL
            SELECT * FROM (SELECT id, rank, snippet(session_search, 0, '', '', '…', 16)
              FROM session_search JOIN sessions ON sessions.n = session_search.rowid
-             WHERE session_search MATCH ?1 ORDER BY rank LIMIT {SEARCH_HITS_MAX})),
+             WHERE session_search MATCH ?3 ORDER BY rank LIMIT {SEARCH_HITS_MAX})),
          best AS (SELECT session_id, min(rank) AS rank, snippet FROM hits GROUP BY session_id)
          SELECT json_patch({SESSION}, json_object('snippet', replace(best.snippet, char(8203), ''))), ''
-         FROM best JOIN sessions ON sessions.id = best.session_id
-         ORDER BY best.rank, created_at DESC LIMIT ?2 OFFSET ?3"
+         FROM best JOIN sessions ON sessions.id = best.session_id WHERE {}
+         ORDER BY best.rank, created_at DESC LIMIT ?4 OFFSET ?5",
+        scope.condition()
     );
-    let bindings = [expression.into(), number(limit.saturating_add(1) as u64), number(seen)];
+    let [owner, named] = scope.bindings();
+    let bindings = [owner, named, expression.into(), number(limit.saturating_add(1) as u64), number(seen)];
     let rows = rows(&env.d1("DB")?, &query, &bindings).await?;
     let next_before = (rows.len() > limit).then(|| seen.saturating_add(limit as u64).to_string());
     Ok(Page { sessions: rows.into_iter().take(limit).map(|(session, _)| session).collect(), next_before })
 }
 
-async fn rows(
-    database: &D1Database,
-    query: &str,
-    bindings: &[wasm_bindgen::JsValue],
-) -> Result<Vec<(String, String)>> {
+async fn rows(database: &D1Database, query: &str, bindings: &[JsValue]) -> Result<Vec<(String, String)>> {
     let rows = database.prepare(query).bind(bindings)?.raw_js_value().await?;
     let text = |row: &js_sys::Array, column: u32| row.get(column).as_string().unwrap_or_default();
     Ok(rows.iter().map(js_sys::Array::from).map(|row| (text(&row, 0), text(&row, 1))).collect())
@@ -119,8 +158,4 @@ impl Page {
         let body = format!("{{\"sessions\":[{}],\"nextBefore\":{next_before}}}", self.sessions.join(","));
         super::json_response(body)
     }
-}
-
-fn number(value: u64) -> wasm_bindgen::JsValue {
-    crate::session_do::number(value)
 }

@@ -36,6 +36,9 @@ pub const AGENT_MESSAGES_MAX: usize = 200;
 /// Bytes of messages handed to an agent beside the user's own.
 pub const AGENT_BYTES_MAX: usize = 1024 * 1024;
 
+/// How long an agent may be silent, if `AGENT_IDLE_TIMEOUT_MS` does not say otherwise.
+pub const AGENT_IDLE_TIMEOUT_MS: u64 = 60_000;
+
 /// Text that arrives this soon after its turn's last frame is gathered into the next one.
 pub const COALESCE_MS: u64 = 12;
 /// Gathered text is sent at this size without waiting.
@@ -73,3 +76,21 @@ pub const QUERY_CHARS_MAX: usize = 200;
 pub const QUERY_WORDS_MAX: usize = 16;
 /// Messages and titles that a search ranks.
 pub const SEARCH_HITS_MAX: usize = 1_000;
+
+/// Bytes of a token.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// A key set is fetched anew after this time.
+pub const JWKS_AGE_MS_MAX: u64 = 600_000;
+/// A key set is fetched at most this often, whatever keys tokens name.
+pub const JWKS_REFRESH_MS_MIN: u64 = 30_000;
+pub const JWKS_TIMEOUT_MS: u64 = 5_000;
+/// How long a ticket can be redeemed.
+pub const TICKET_MS: u64 = 30_000;
+/// Tickets of one thread that wait to be redeemed.
+pub const TICKETS_MAX: usize = 1_024;
+/// Messages of one subject, or of one connection where everybody is let in, in a minute.
+pub const MESSAGES_PER_MINUTE: u64 = 300;
+/// Frames of one connection that were refused as invalid; the next one closes it with 1008.
+pub const INVALID_FRAMES_MAX: u64 = 256;
+/// Sockets of one subject on one thread.
+pub const SUBJECT_SOCKETS_MAX: usize = 256;

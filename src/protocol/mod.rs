@@ -7,6 +7,7 @@ mod client;
 mod content;
 mod cursor;
 mod error;
+mod identity;
 pub mod limits;
 mod server;
 mod session;
@@ -17,6 +18,7 @@ pub use client::{ClientFrame, Refusal, SessionUpdate, is_request_id, is_session_
 pub use content::{Block, Content};
 pub use cursor::{Cursor, Progress};
 pub use error::{CloseCode, ErrorBody, ErrorCode};
+pub use identity::{Access, Identity};
 pub use server::{
     InFlight, InFlightState, Response, ResponseMetadata, ServerFrame, SnapshotReason, token_frame,
 };

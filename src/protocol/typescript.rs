@@ -152,18 +152,20 @@ fn declare<T: TS>(config: &Config) -> String {
     format!("\n{}export {}\n", T::docs().unwrap_or_default(), T::decl(config))
 }
 
-fn constants() -> [(&'static str, String); 6] {
-    [
-        ("PROTOCOL_VERSION", PROTOCOL_VERSION.to_string()),
-        ("MESSAGE_BYTES_MAX", MESSAGE_BYTES_MAX.to_string()),
-        ("SESSION_ID_CHARS_MAX", SESSION_ID_CHARS_MAX.to_string()),
-        ("REQUEST_ID_CHARS_MAX", REQUEST_ID_CHARS_MAX.to_string()),
-        ("TITLE_CHARS_MAX", TITLE_CHARS_MAX.to_string()),
-        ("CloseCode", format!("{{\n{}}} as const", close_codes())),
-    ]
+/// One by one, so that a bundler takes those that are used.
+fn constants() -> Vec<(String, u64)> {
+    let limits = [
+        ("PROTOCOL_VERSION", u64::from(PROTOCOL_VERSION)),
+        ("MESSAGE_BYTES_MAX", MESSAGE_BYTES_MAX as u64),
+        ("SESSION_ID_CHARS_MAX", SESSION_ID_CHARS_MAX as u64),
+        ("REQUEST_ID_CHARS_MAX", REQUEST_ID_CHARS_MAX as u64),
+        ("TITLE_CHARS_MAX", TITLE_CHARS_MAX as u64),
+    ];
+    let limits = limits.into_iter().map(|(name, value)| (name.to_owned(), value));
+    limits.chain(close_codes()).collect()
 }
 
-fn close_codes() -> String {
+fn close_codes() -> impl Iterator<Item = (String, u64)> {
     use CloseCode::{
         Forbidden, InternalError, MessageTooBig, Normal, PolicyViolation, SessionDeleted, TooMany,
         Unauthenticated, UnsupportedData,
@@ -179,5 +181,12 @@ fn close_codes() -> String {
         SessionDeleted,
         TooMany,
     ];
-    codes.iter().fold(String::new(), |all, code| format!("{all}  {code:?}: {},\n", *code as u16))
+    codes.into_iter().map(|code| (format!("CLOSE{}", screaming(&format!("{code:?}"))), code as u64))
+}
+
+/// `SessionDeleted` as `_SESSION_DELETED`.
+fn screaming(name: &str) -> String {
+    let separated =
+        name.chars().flat_map(|char| char.is_uppercase().then_some('_').into_iter().chain([char]));
+    separated.collect::<String>().to_uppercase()
 }

@@ -17,8 +17,8 @@ use crate::config::{AgentKind, OpenAi};
 use crate::protocol::{ErrorBody, ErrorCode};
 use crate::thread::{Input, TurnId};
 
-use super::platform::{self, Fetcher};
 use super::shell::Shell;
+use crate::platform::{self, Fetcher};
 
 /// Bytes read of an upstream's error body.
 const ERROR_BODY_BYTES_MAX: usize = 16 * 1024;

@@ -6,12 +6,15 @@ use futures::{StreamExt, stream};
 use serde_json::json;
 use worker::{Request, Response, Result};
 
+use crate::edge::auth::{IDENTITY_HEADER, TICKET_HEADER};
+use crate::edge::turn_away;
 use crate::edge::{
     Action, Refused, Route, bad_before, bad_request, is_upgrade, limit, query_value, read_fields, refusal,
     url,
 };
-use crate::protocol::limits::{PAGE_BYTES_MAX, PAGE_MAX};
-use crate::protocol::{Cursor, ErrorBody, ErrorCode, Message, Session, SessionUpdate};
+use crate::platform::{now, sleep};
+use crate::protocol::limits::{PAGE_BYTES_MAX, PAGE_MAX, TICKET_MS};
+use crate::protocol::{Access, Cursor, ErrorBody, ErrorCode, Identity, Message, Session, SessionUpdate};
 use crate::thread::store::{Record, Records, StoreError};
 use crate::thread::{Input, Thread};
 
@@ -27,21 +30,56 @@ pub async fn serve(shell: &Rc<Shell>, mut request: Request) -> Result<Response> 
         Ok(_) => return refusal(&no_session()),
         Err(refused) => return refusal(&refused),
     };
+    let identity = match caller(shell, &request) {
+        Ok(identity) => identity,
+        Err(refused) if action == Action::Connect => return turn_away(&request, &refused),
+        Err(refused) => return refusal(&refused),
+    };
     if action == Action::Connect {
-        return super::object::upgrade(shell, &request);
+        return super::object::upgrade(shell, &request, identity);
     }
-    if action == Action::Diagnostics {
-        return diagnostics(shell);
+    let session = session(shell);
+    match identity.access(session.as_ref()) {
+        None => return refusal(&no_session()),
+        Some(access) if access < action.asks_for() => return refusal(&forbidden(action.asks_for())),
+        Some(_) => {}
     }
-    let Some(session) = session(shell) else { return refusal(&no_session()) };
-    match action {
-        Action::Connect | Action::Diagnostics | Action::Read => Response::from_json(&session),
-        Action::Messages if wants_lines(&request) => lines(shell.clone()),
-        Action::Messages => messages(shell, &url(&request)),
-        Action::Update => update(shell, &mut request).await,
-        Action::Cancel => cancel(shell, &mut request).await,
-        Action::Delete => delete(shell).await,
+    match (action, session) {
+        (Action::Diagnostics | Action::Connect, _) => diagnostics(shell),
+        (Action::Ticket, _) => ticket(shell, identity),
+        (_, None) => refusal(&no_session()),
+        (Action::Read, Some(session)) => Response::from_json(&session),
+        (Action::Messages, _) if wants_lines(&request) => lines(shell.clone()),
+        (Action::Messages, _) => messages(shell, &url(&request)),
+        (Action::Update, _) => update(shell, &mut request).await,
+        (Action::Cancel, _) => cancel(shell, &mut request).await,
+        (Action::Delete, _) => delete(shell).await,
     }
+}
+
+/// Whom the edge let in; it alone can say so.
+fn caller(shell: &Shell, request: &Request) -> std::result::Result<Identity, Refused> {
+    let header = |name: &str| {
+        let value = request.headers().get(name).ok().flatten()?;
+        js_sys::decode_uri_component(&value).ok().map(String::from)
+    };
+    let known = header(IDENTITY_HEADER).and_then(|identity| serde_json::from_str(&identity).ok());
+    let redeemed = || header(TICKET_HEADER).and_then(|ticket| shell.tickets.redeem(now(), &ticket));
+    known.or_else(redeemed).ok_or_else(|| {
+        let message = "the ticket was used, has expired or is for another session; ask for another";
+        Refused { status: 401, error: ErrorBody::fatal(ErrorCode::Unauthenticated, message), allow: None }
+    })
+}
+
+fn ticket(shell: &Rc<Shell>, identity: Identity) -> Result<Response> {
+    let Some((ticket, expires_at)) = shell.tickets.issue(now(), identity) else {
+        let message = "too many tickets wait to be used; try again in half a minute";
+        let error = ErrorBody::retryable(ErrorCode::RateLimited, message);
+        return refusal(&Refused { status: 429, error, allow: None });
+    };
+    // Tickets are in memory alone, so the object stays awake for as long as they are good.
+    shell.spawn(sleep(TICKET_MS));
+    Ok(Response::from_json(&json!({ "ticket": ticket, "expiresAt": expires_at }))?.with_status(201))
 }
 
 fn session(shell: &Shell) -> Option<Session> {
@@ -160,6 +198,14 @@ fn diagnostics(shell: &Shell) -> Result<Response> {
 
 fn epoch(shell: &Shell) -> u64 {
     shell.with_thread(Thread::epoch).unwrap_or_default()
+}
+
+fn forbidden(asked_for: Access) -> Refused {
+    let message = match asked_for {
+        Access::Owner => "only the session's owner may do this",
+        Access::Editor | Access::Viewer => "you may read this session and not write to it",
+    };
+    Refused { status: 403, error: ErrorBody::fatal(ErrorCode::Forbidden, message), allow: None }
 }
 
 fn no_session() -> Refused {

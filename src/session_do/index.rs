@@ -8,7 +8,7 @@ use crate::protocol::Session;
 use crate::thread::store::Record;
 use crate::thread::{Delivery, SessionContent};
 
-use super::platform::number;
+use crate::platform::number;
 
 /// A delivery that comes late, or a second time, finds the row newer and leaves it.
 const SESSION: &str = "INSERT INTO sessions (id, title, first_message_preview, message_count, total_tokens, \

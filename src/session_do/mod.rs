@@ -9,9 +9,7 @@ mod index;
 mod logs;
 mod notify;
 mod object;
-mod platform;
 mod shell;
 mod sockets;
 mod store;
-
-pub use platform::{number, promise, sleep};
+mod tickets;

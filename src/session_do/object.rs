@@ -12,15 +12,15 @@ use worker::worker_sys::DurableObjectState;
 use worker::{Env, Request, Response, Result, State, WebSocket, WebSocketPair, WebSocketRequestResponsePair};
 
 use crate::config::Settings;
-use crate::edge::{failure, query_value, url};
-use crate::protocol::limits::{FRAME_BYTES_MAX, SOCKETS_MAX};
-use crate::protocol::{CloseCode, ErrorBody, ErrorCode};
-use crate::thread::{Input, PeerId, Thread};
+use crate::edge::{query_value, switch_protocols, url};
+use crate::protocol::limits::FRAME_BYTES_MAX;
+use crate::protocol::{CloseCode, Identity};
+use crate::thread::{Input, PeerId};
 
 use super::api;
-use super::platform::promise;
 use super::shell::Shell;
 use super::sockets::Sockets;
+use crate::platform::promise;
 
 /// One conversation thread.
 #[wasm_bindgen]
@@ -107,23 +107,16 @@ impl SessionDO {
 }
 
 /// A browser comes: its socket may sleep from here on.
-pub fn upgrade(shell: &Shell, request: &Request) -> Result<Response> {
-    let peers = shell.with_thread(Thread::peers).unwrap_or_default();
-    if peers >= SOCKETS_MAX {
-        let message = format!("this thread has {peers} sockets, as many as it may; try again later");
-        return failure(429, &ErrorBody::retryable(ErrorCode::RateLimited, message));
-    }
+pub fn upgrade(shell: &Shell, request: &Request, identity: Identity) -> Result<Response> {
     let pair = WebSocketPair::new()?;
     let peer: PeerId = uuid::Uuid::new_v4().to_string().into();
     shell.accept(&peer, &pair.server);
     let cursor = query_value(&url(request), "cursor");
-    shell.pump(Input::Joined { peer: peer.clone(), cursor });
+    shell.pump(Input::Joined { peer: peer.clone(), identity, cursor });
     if !shell.sockets.has_joined(&peer) {
-        shell.sockets.remove(&peer);
-        let message = "the thread's store does not answer; try again later";
-        return failure(503, &ErrorBody::retryable(ErrorCode::StorageError, message));
+        shell.sockets.close(&peer, CloseCode::InternalError, "the thread does not answer; connect again");
     }
-    Response::from_websocket(pair.client)
+    switch_protocols(request, pair.client)
 }
 
 /// Codes that say how a connection was lost may not be sent (RFC 6455, section 7.4.1).

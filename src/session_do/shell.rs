@@ -9,17 +9,18 @@ use wasm_bindgen::prelude::*;
 use worker::{Env, State, WebSocket};
 
 use crate::agent::{AgentEvent, Failed};
-use crate::config::{AGENT_IDLE_TIMEOUT_MS, Settings};
+use crate::config::Settings;
 use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Millis};
 use crate::thread::store::StoreError;
 use crate::thread::{Audience, Cause, Config, Delivered, Input, Output, PeerId, Thread, TurnId, Woken};
 
 use super::agents::Agents;
 use super::notify::Notify;
-use super::platform::{self, Storage};
 use super::sockets::Sockets;
 use super::store::Store;
+use super::tickets::Tickets;
 use super::{index, logs};
+use crate::platform::{self, Storage};
 
 pub struct Shell {
     state: State,
@@ -29,6 +30,7 @@ pub struct Shell {
     pub store: Store,
     pub sockets: Sockets,
     pub agents: Agents,
+    pub tickets: Tickets,
     /// Told of each delivery that came back.
     pub deliveries: Notify,
     storage: Storage,
@@ -52,6 +54,7 @@ impl Shell {
             session_id,
             store: Store::new(storage.clone()),
             agents: Agents::default(),
+            tickets: Tickets::default(),
             deliveries: Notify::default(),
             storage,
             thread: RefCell::new(None),
@@ -232,13 +235,9 @@ impl Shell {
         *timer = Some((platform::set_timeout(self.on_timer.as_ref().unchecked_ref(), wait_ms), deadline));
     }
 
+    /// What is not valid is refused at the edge; a thread that is open already goes on without it.
     fn config(&self) -> Config {
-        let settings = self.settings.as_ref();
-        Config {
-            concurrent_turns: settings.map_or(1, |settings| settings.concurrent_turns),
-            agent_idle_timeout_ms: settings
-                .map_or(AGENT_IDLE_TIMEOUT_MS, |settings| settings.agent_idle_timeout_ms),
-        }
+        self.settings.as_ref().map_or_else(|_| Config::default(), |settings| settings.thread)
     }
 
     fn give_up(&self) {

@@ -12,7 +12,7 @@ use worker::{State, WebSocket};
 use crate::protocol::CloseCode;
 use crate::thread::{Attachment, PeerId};
 
-use super::platform::Socket;
+use crate::platform::{Socket, close_later};
 
 pub struct Sockets {
     open: RefCell<BTreeMap<PeerId, Open>>,
@@ -44,9 +44,8 @@ impl Sockets {
 
     pub fn open(&self) -> Vec<(PeerId, Attachment)> {
         let open = self.open.borrow();
-        let attachment = |open: &Open| attached(&open.socket).map(|attached| attached.attachment);
-        let joined = open.iter().filter(|(_, open)| open.has_joined);
-        joined.map(|(peer, open)| (peer.clone(), attachment(open).unwrap_or_default())).collect()
+        let read = |(peer, open): (&PeerId, &Open)| Some((peer.clone(), attached(&open.socket)?.attachment));
+        open.iter().filter_map(read).collect()
     }
 
     pub fn add(&self, peer: PeerId, socket: &WebSocket) {
@@ -90,7 +89,7 @@ impl Sockets {
 
     pub fn close(&self, peer: &PeerId, code: CloseCode, reason: &str) {
         if let Some(open) = self.open.borrow_mut().remove(peer) {
-            let _ = open.socket.close(code as u16, reason);
+            close_later(open.socket, code as u16, reason);
         }
     }
 

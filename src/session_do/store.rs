@@ -11,7 +11,7 @@ use crate::thread::store::{
     Checkpoint, Commit, Journal, Mark, MarkKind, Page, Record, RecordKind, Records, StoreError, Stored, Write,
 };
 
-use super::platform::{self, Sql, SqlCursor, Storage, describe, number};
+use crate::platform::{self, Sql, SqlCursor, Storage, describe, number};
 
 /// `request_id` is indexed for users' messages alone: of one that is known, the answer is near.
 const TABLES: &str = "

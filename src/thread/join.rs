@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use crate::protocol::limits::SOCKETS_MAX;
-use crate::protocol::{CloseCode, Cursor, Millis, Refusal, ServerFrame, SnapshotReason};
+use crate::protocol::{CloseCode, Cursor, Identity, Millis, Refusal, ServerFrame, SnapshotReason};
 
+use super::access::Peer;
 use super::events::{Event, count};
 use super::store::{Records, StoreError};
 use super::{Output, PeerId, Thread, unreadable};
@@ -14,8 +14,20 @@ use super::{Output, PeerId, Thread, unreadable};
 const NOWHERE: &str = "-";
 
 impl Thread {
-    pub(super) fn join(&mut self, now: Millis, records: &dyn Records, peer: PeerId, cursor: Option<&str>) {
-        if self.peers.len() >= SOCKETS_MAX {
+    pub(super) fn join(
+        &mut self,
+        now: Millis,
+        records: &dyn Records,
+        peer: PeerId,
+        identity: Identity,
+        cursor: Option<&str>,
+    ) {
+        if identity.access(self.session.as_ref()).is_none() {
+            let reason = "this session is not yours";
+            self.outputs.push_back(Output::Close { peer, code: CloseCode::Forbidden, reason });
+            return;
+        }
+        if !self.has_room(&identity) {
             let reason = "too many sockets on this thread";
             self.outputs.push_back(Output::Close { peer, code: CloseCode::TooMany, reason });
             return;
@@ -37,6 +49,7 @@ impl Thread {
         }
         let reconnects = self.counters.reconnects;
         self.log(Event::Connected { connection_id: peer.clone(), resumed, reconnects });
+        self.peers.insert(peer.clone(), Peer::new(identity));
         self.attach(peer);
     }
 

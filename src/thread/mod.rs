@@ -11,6 +11,7 @@
 //!
 //! **Invariant:** knows nothing about sockets, SQL, HTTP, clocks or randomness.
 
+mod access;
 mod events;
 mod join;
 mod log;
@@ -26,12 +27,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use crate::agent::AgentEvent;
-use crate::protocol::limits::CONCURRENT_TURNS_MAX;
+use crate::protocol::limits;
 use crate::protocol::{
-    ClientFrame, CloseCode, Cursor, ErrorBody, ErrorCode, Millis, PermissionMode, Refusal, ServerFrame,
-    Session, SessionUpdate,
+    ClientFrame, CloseCode, Cursor, ErrorBody, ErrorCode, Identity, Millis, PermissionMode, Refusal,
+    ServerFrame, Session, SessionUpdate,
 };
 
+use access::{Peer, Rates};
 use outbox::Outbox;
 use session::Draft;
 use store::{Commit, Records, Stored, Write};
@@ -49,12 +51,30 @@ pub type PeerId = Rc<str>;
 /// for a turn that is over is not heard.
 pub type TurnId = u64;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Turns that run at once, 1 to 16.
     pub concurrent_turns: usize,
     /// How long an agent may be silent.
     pub agent_idle_timeout_ms: u64,
+    /// Of one subject; of one connection, where everybody is let in.
+    pub messages_per_minute: u64,
+    pub invalid_frames_max: u64,
+    pub sockets_max: usize,
+    pub subject_sockets_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            concurrent_turns: 1,
+            agent_idle_timeout_ms: limits::AGENT_IDLE_TIMEOUT_MS,
+            messages_per_minute: limits::MESSAGES_PER_MINUTE,
+            invalid_frames_max: limits::INVALID_FRAMES_MAX,
+            sockets_max: limits::SOCKETS_MAX,
+            subject_sockets_max: limits::SUBJECT_SOCKETS_MAX,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -63,6 +83,7 @@ pub enum Input {
     Woken(Box<Woken>),
     Joined {
         peer: PeerId,
+        identity: Identity,
         cursor: Option<String>,
     },
     /// A text frame, as it came.
@@ -172,7 +193,8 @@ pub struct Thread {
     /// `None` before the first message.
     session: Option<Session>,
     draft: Option<Draft>,
-    peers: BTreeMap<PeerId, Attachment>,
+    peers: BTreeMap<PeerId, Peer>,
+    rates: Rates,
     turns: BTreeMap<TurnId, Turn>,
     outbox: Outbox,
     alarm: Option<Millis>,
@@ -185,7 +207,7 @@ pub struct Thread {
 impl Thread {
     #[must_use]
     pub fn new(session_id: String, config: Config) -> Self {
-        let concurrent_turns = config.concurrent_turns.clamp(1, CONCURRENT_TURNS_MAX);
+        let concurrent_turns = config.concurrent_turns.clamp(1, limits::CONCURRENT_TURNS_MAX);
         Thread {
             config: Config { concurrent_turns, ..config },
             session_id,
@@ -194,6 +216,7 @@ impl Thread {
             session: None,
             draft: None,
             peers: BTreeMap::new(),
+            rates: Rates::default(),
             turns: BTreeMap::new(),
             outbox: Outbox::default(),
             alarm: None,
@@ -209,7 +232,9 @@ impl Thread {
         self.handling = None;
         match input {
             Input::Woken(woken) => self.wake(now, records, *woken),
-            Input::Joined { peer, cursor } => self.join(now, records, peer, cursor.as_deref()),
+            Input::Joined { peer, identity, cursor } => {
+                self.join(now, records, peer, identity, cursor.as_deref());
+            }
             Input::Frame { peer, text } => self.frame(now, records, &peer, &text),
             Input::Left { peer } => self.leave(&peer),
             Input::Agent { turn, events, tokens_used } => self.agent(now, turn, events, tokens_used),
@@ -224,6 +249,7 @@ impl Thread {
             Input::Cancel { request_id } => self.cancel(now, None, request_id.as_deref()),
             Input::Delete => self.delete(),
         }
+        self.dismiss_expired(now);
         self.meet_deadlines(now);
         self.start_queued_turns(now);
         self.deliver(now);
@@ -262,14 +288,25 @@ impl Thread {
     }
 
     fn frame(&mut self, now: Millis, records: &dyn Records, peer: &PeerId, text: &str) {
+        // Not even what its frames hold wrong is told to somebody whose time is over.
+        self.dismiss_expired(now);
+        if !self.peers.contains_key(peer) {
+            return;
+        }
         match ClientFrame::parse(text) {
             Ok(frame) => self.client_frame(now, records, peer, frame),
-            Err(refusal) => self.refuse(peer, &refusal),
+            Err(refusal) => {
+                self.refuse(peer, &refusal);
+                self.count_invalid(peer);
+            }
         }
     }
 
     fn client_frame(&mut self, now: Millis, records: &dyn Records, peer: &PeerId, frame: ClientFrame) {
         self.handling = Some(Blame { peer: peer.clone(), request_id: frame.request_id().map(str::to_owned) });
+        if !self.admits(now, peer, &frame) {
+            return;
+        }
         match frame {
             ClientFrame::Message { request_id, content, thread_id } => {
                 self.message(now, records, peer, &request_id, content, thread_id.as_deref());

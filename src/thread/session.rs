@@ -3,14 +3,18 @@
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::limits::PREVIEW_CHARS_MAX;
-use crate::protocol::{CloseCode, Content, Millis, PermissionMode, ServerFrame, Session, SessionUpdate};
+use crate::protocol::{
+    CloseCode, Content, Identity, Millis, PermissionMode, ServerFrame, Session, SessionUpdate,
+};
 
+use super::access::Peer;
 use super::store::{Checkpoint, Write};
 use super::{Output, Thread};
 
 /// What outlives hibernation with a socket.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attachment {
+    pub identity: Identity,
     /// Before the first message nothing is stored, so the sockets keep what was set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub draft: Option<Draft>,
@@ -26,7 +30,12 @@ pub struct Draft {
 
 impl Thread {
     /// The first message's writes; for later ones there are none.
-    pub(super) fn create_session(&mut self, now: Millis, content: &Content) -> Vec<Write> {
+    pub(super) fn create_session(
+        &mut self,
+        now: Millis,
+        content: &Content,
+        owner: Option<&str>,
+    ) -> Vec<Write> {
         if self.session.is_some() {
             return Vec::new();
         }
@@ -34,6 +43,7 @@ impl Thread {
         self.session = Some(Session {
             title: draft.as_ref().and_then(|draft| draft.title.clone()),
             permission_mode: draft.map(|draft| draft.permission_mode).unwrap_or_default(),
+            owner: owner.map(str::to_owned),
             first_message_preview: preview(&content.text()),
             ..blank_session(self.session_id.clone(), now)
         });
@@ -99,8 +109,8 @@ impl Thread {
 
     /// Gives a socket what it must keep.
     pub(super) fn attach(&mut self, peer: super::PeerId) {
-        let attachment = Attachment { draft: self.draft.clone() };
-        self.peers.insert(peer.clone(), attachment.clone());
+        let Some(Peer { identity, .. }) = self.peers.get(&peer) else { return };
+        let attachment = Attachment { identity: identity.clone(), draft: self.draft.clone() };
         self.outputs.push_back(Output::Attach { peer, attachment });
     }
 

@@ -114,7 +114,7 @@ impl Thread {
     /// commit that begins it, and until after the one that ends it.
     pub(super) fn guard(&mut self, now: Millis) {
         let turns = (!self.turns.is_empty()).then(|| now.saturating_add(GUARD_MS));
-        let wanted = [turns, self.outbox_alarm()].into_iter().flatten().min();
+        let wanted = [turns, self.outbox_alarm(), self.next_expiry()].into_iter().flatten().min();
         match (self.alarm, wanted) {
             (None, None) => {}
             // An alarm that comes too early costs less than a write that moves it.

@@ -76,7 +76,8 @@ impl Thread {
 
     fn accept(&mut self, now: Millis, peer: &PeerId, request_id: &str, content: Content) {
         let starts = self.may_run_another() && self.queued().next().is_none();
-        let mut writes = self.create_session(now, &content);
+        let author = self.peers.get(peer).and_then(|peer| peer.identity.subject.clone());
+        let mut writes = self.create_session(now, &content, author.as_deref());
         let turn = self.next_seq();
         let record = Record {
             seq: turn,
@@ -85,11 +86,12 @@ impl Thread {
             request_id: request_id.to_owned(),
             created_at: now,
             content,
-            kind: RecordKind::User { author: None, started: starts },
+            kind: RecordKind::User { author, started: starts },
         };
         self.turns.insert(turn, Turn::queued(request_id.to_owned(), now));
         self.count_message(now, 0);
         writes.push(Write::Append(record.clone()));
+        self.dismiss_strangers();
         self.append(writes, &record);
         let (connection_id, queued) = (peer.clone(), self.queued().count());
         self.log(Event::TurnAccepted { connection_id, request_id: request_id.to_owned(), queued });

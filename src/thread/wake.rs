@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::protocol::{ErrorBody, ErrorCode, Millis};
 
+use super::access::Peer;
 use super::outbox::Outbox;
 use super::session::Draft;
 use super::store::{Journal, Mark, MarkKind, Records, Stored};
@@ -19,7 +20,11 @@ impl Thread {
         self.random = woken.seed;
         self.epoch = self.next_epoch();
         self.draft = latest_draft(&woken);
-        self.peers = woken.peers.into_iter().collect();
+        self.peers = woken
+            .peers
+            .into_iter()
+            .map(|(peer, attachment)| (peer, Peer::new(attachment.identity)))
+            .collect();
         if let Some(stored) = woken.stored {
             self.restore(now, stored);
         }

@@ -40,8 +40,12 @@ const FIRINGS_MAX: usize = 20_000;
 
 impl World {
     pub fn new(plan: &Plan, with_trace: bool) -> Self {
-        let config =
-            Config { concurrent_turns: plan.concurrent_turns, agent_idle_timeout_ms: plan.idle_timeout_ms };
+        let config = Config {
+            concurrent_turns: plan.concurrent_turns,
+            agent_idle_timeout_ms: plan.idle_timeout_ms,
+            messages_per_minute: 1_000_000,
+            ..Config::default()
+        };
         World {
             host: Host::new(config, plan.seed),
             clients: (0..plan.clients).map(|_| Client::default()).collect(),

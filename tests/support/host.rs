@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use bobbin::agent::{AgentEvent, AgentRequest, Failed};
 use bobbin::protocol::limits::SOCKETS_MAX;
-use bobbin::protocol::{CloseCode, ErrorBody, ErrorCode, Millis};
+use bobbin::protocol::{CloseCode, ErrorBody, ErrorCode, Identity, Millis};
 use bobbin::thread::store::{Commit, Write};
 use bobbin::thread::{
     Attachment, Audience, Cause, Config, Delivery, Input, Output, PeerId, Thread, TurnId, Woken,
@@ -141,7 +141,7 @@ impl Host {
             return false;
         }
         self.links.insert(peer.clone(), Link { is_open: true, ..Link::default() });
-        self.pump(Input::Joined { peer: peer.clone(), cursor });
+        self.pump(Input::Joined { peer: peer.clone(), identity: Identity::anyone(), cursor });
         self.links.get(peer).is_some_and(|link| link.is_open)
     }
 

@@ -102,6 +102,15 @@ pub fn rows(cursor: &SqlCursor) -> impl Iterator<Item = Result<Array, JsValue>> 
     })
 }
 
+/// Closes a socket from an event of its own: a close before the 101 has gone out leaves the client waiting.
+pub fn close_later(socket: Socket, code: u16, reason: &str) {
+    let reason = reason.to_owned();
+    let close = move || {
+        let _ = socket.close(code, &reason);
+    };
+    set_timeout(Closure::once_into_js(AssertUnwindSafe(close).0).unchecked_ref(), 0.0);
+}
+
 pub type Task<T> = Pin<Box<dyn Future<Output = T>>>;
 
 /// A promise of what a task comes to.

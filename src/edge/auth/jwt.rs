@@ -1,0 +1,281 @@
+//! JSON Web Tokens (RFC 7519): taken apart and held against the claims that are asked of them. Signatures
+//! are the runtime's business.
+
+use serde_json::{Map, Value};
+
+use crate::protocol::limits::TOKEN_BYTES_MAX;
+use crate::protocol::{Access, Identity, Millis};
+
+/// How far clocks may be apart.
+const LEEWAY_SECONDS: u64 = 30;
+
+/// The algorithms that are taken (RFC 7518, RFC 8037). `none` is no value of this type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    Hs256,
+    Rs256,
+    Es256,
+    EdDsa,
+}
+
+/// A token whose signature is yet to be checked.
+#[derive(Debug)]
+pub struct Token {
+    pub algorithm: Algorithm,
+    pub key_id: Option<String>,
+    /// What was signed: the first two parts as they came.
+    pub signed: String,
+    pub signature: Vec<u8>,
+    pub claims: Claims,
+}
+
+/// What a token says of its bearer.
+#[derive(Debug)]
+pub struct Claims(Map<String, Value>);
+
+impl Algorithm {
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "HS256" => Some(Algorithm::Hs256),
+            "RS256" => Some(Algorithm::Rs256),
+            "ES256" => Some(Algorithm::Es256),
+            "EdDSA" => Some(Algorithm::EdDsa),
+            _ => None,
+        }
+    }
+
+    /// The one kind of key that it is used with, as a JSON Web Key names it (RFC 7517).
+    #[must_use]
+    pub fn fits(self, key: &Map<String, Value>) -> bool {
+        let says = |name: &str, value: &str| key.get(name).and_then(Value::as_str) == Some(value);
+        let is_or_lacks = |name: &str, value: &str| !key.contains_key(name) || says(name, value);
+        let (kind, name) = match self {
+            Algorithm::Hs256 => return false,
+            Algorithm::Rs256 => (says("kty", "RSA"), "RS256"),
+            Algorithm::Es256 => (says("kty", "EC") && says("crv", "P-256"), "ES256"),
+            Algorithm::EdDsa => (says("kty", "OKP") && says("crv", "Ed25519"), "EdDSA"),
+        };
+        kind && is_or_lacks("use", "sig") && (is_or_lacks("alg", name) || says("alg", "Ed25519"))
+    }
+}
+
+impl Token {
+    /// # Errors
+    /// In words that say nothing of the token's content.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if text.len() > TOKEN_BYTES_MAX {
+            return Err("the token is too long");
+        }
+        let mut parts = text.split('.');
+        let (Some(header), Some(claims), Some(signature), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err("the credential is not a JSON Web Token");
+        };
+        let signed = format!("{header}.{claims}");
+        let header = object(header).ok_or("the token's header is not JSON")?;
+        if header.contains_key("crit") {
+            return Err("the token asks for extensions that are not known");
+        }
+        let algorithm = header.get("alg").and_then(Value::as_str).and_then(Algorithm::parse);
+        Ok(Token {
+            algorithm: algorithm
+                .ok_or("the token's algorithm is not one of HS256, RS256, ES256 and EdDSA")?,
+            key_id: header.get("kid").and_then(Value::as_str).map(str::to_owned),
+            signed,
+            signature: decode(signature).ok_or("the token's signature is not base64url")?,
+            claims: Claims(object(claims).ok_or("the token's claims are not JSON")?),
+        })
+    }
+}
+
+impl Claims {
+    /// # Errors
+    /// In words: which claim does not hold.
+    pub fn check(&self, now: Millis, audience: Option<&str>) -> Result<(), &'static str> {
+        let now_seconds = now / 1_000;
+        let expires = self.seconds("exp").ok_or("the token has no expiry: give it exp")?;
+        if expires.saturating_add(LEEWAY_SECONDS) <= now_seconds {
+            return Err("the token has expired");
+        }
+        if self.0.contains_key("nbf") {
+            let begins = self.seconds("nbf").ok_or("the token's nbf is not a time")?;
+            if begins > now_seconds.saturating_add(LEEWAY_SECONDS) {
+                return Err("the token is not valid yet");
+            }
+        }
+        if audience.is_some_and(|audience| !self.names_audience(audience)) {
+            return Err("the token is for another audience");
+        }
+        self.subject().map(|_| ()).ok_or("the token has no subject: give it sub")
+    }
+
+    /// Who its bearer is to a session.
+    #[must_use]
+    pub fn identity(&self, session_id: Option<&str>) -> Identity {
+        let named = self.sessions();
+        let is_named = |id: &str| named.iter().any(|named| named == "*" || named == id);
+        let granted = session_id.filter(|id| is_named(id)).and_then(|_| self.role());
+        Identity {
+            subject: self.subject().map(str::to_owned),
+            granted,
+            may_create: named.is_empty(),
+            expires_at: self.seconds("exp").map(|at| at.saturating_add(LEEWAY_SECONDS).saturating_mul(1_000)),
+        }
+    }
+
+    /// The sessions that it names, `*` for all.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<String> {
+        let named = self.0.get("bobbin").and_then(|bobbin| bobbin.get("sessions")).and_then(Value::as_array);
+        named.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        self.0.get("sub").and_then(Value::as_str).filter(|subject| !subject.is_empty())
+    }
+
+    fn role(&self) -> Option<Access> {
+        match self.0.get("bobbin")?.get("role")?.as_str()? {
+            "viewer" => Some(Access::Viewer),
+            "editor" => Some(Access::Editor),
+            "owner" => Some(Access::Owner),
+            _ => None,
+        }
+    }
+
+    fn names_audience(&self, audience: &str) -> bool {
+        match self.0.get("aud") {
+            Some(Value::String(named)) => named == audience,
+            Some(Value::Array(named)) => named.iter().any(|named| named.as_str() == Some(audience)),
+            _ => false,
+        }
+    }
+
+    /// A `NumericDate`; fractions are cut off.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    fn seconds(&self, name: &str) -> Option<u64> {
+        let value = self.0.get(name)?;
+        value.as_u64().or_else(|| value.as_f64().filter(|at| *at >= 0.0 && *at < 1e12).map(|at| at as u64))
+    }
+}
+
+fn object(part: &str) -> Option<Map<String, Value>> {
+    match serde_json::from_slice(&decode(part)?).ok()? {
+        Value::Object(fields) => Some(fields),
+        _ => None,
+    }
+}
+
+/// base64url without padding (RFC 7515, section 2); `None` for whatever else.
+#[must_use]
+pub fn decode(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let (mut buffer, mut bits) = (0_u32, 0_u32);
+    for letter in text.bytes() {
+        let value = match letter {
+            b'A'..=b'Z' => letter.wrapping_sub(b'A'),
+            b'a'..=b'z' => letter.wrapping_sub(b'a').wrapping_add(26),
+            b'0'..=b'9' => letter.wrapping_sub(b'0').wrapping_add(52),
+            b'-' => 62,
+            b'_' => 63,
+            _ => return None,
+        };
+        buffer = ((buffer << 6) | u32::from(value)) & 0x3fff;
+        bits = bits.wrapping_add(6);
+        if bits >= 8 {
+            bits = bits.wrapping_sub(8);
+            bytes.push(u8::try_from((buffer >> bits) & 0xff).ok()?);
+        }
+    }
+    // What is left over is less than a letter, and zero in the one spelling there is.
+    (bits < 6 && buffer.trailing_zeros() >= bits).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encode(bytes: &[u8]) -> String {
+        const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let mut bits: Vec<bool> =
+            bytes.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1 == 1)).collect();
+        bits.resize(bits.len().div_ceil(6) * 6, false);
+        let value = |bits: &[bool]| bits.iter().fold(0, |value, bit| value * 2 + usize::from(*bit));
+        bits.chunks(6).map(|bits| char::from(LETTERS[value(bits)])).collect()
+    }
+
+    fn token(header: &str, claims: &str) -> Result<Token, &'static str> {
+        Token::parse(&format!(
+            "{}.{}.{}",
+            encode(header.as_bytes()),
+            encode(claims.as_bytes()),
+            encode(b"signed")
+        ))
+    }
+
+    fn check(claims: &str, now_seconds: u64, audience: Option<&str>) -> Result<(), &'static str> {
+        token(r#"{"alg":"HS256"}"#, claims).unwrap().claims.check(now_seconds * 1_000, audience)
+    }
+
+    #[test]
+    fn base64url_has_one_spelling_for_everything() {
+        for bytes in [&b""[..], b"a", b"ab", b"abc", b"\xff\xfe\xfd\xfc"] {
+            assert_eq!(decode(&encode(bytes)).as_deref(), Some(bytes));
+        }
+        for wrong in ["a", "ab=", "a+b/", "QR", "é"] {
+            assert_eq!(decode(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_algorithm_that_is_not_known_is_refused() {
+        for algorithm in ["none", "None", "HS512", "hs256", ""] {
+            assert!(token(&format!(r#"{{"alg":"{algorithm}"}}"#), r#"{"sub":"a"}"#).is_err(), "{algorithm}");
+        }
+        assert!(token(r#"{"alg":"HS256","crit":["x"]}"#, "{}").is_err());
+    }
+
+    #[test]
+    fn a_token_is_good_between_its_times_and_a_little_longer() {
+        let claims = r#"{"sub":"a","nbf":1000,"exp":2000}"#;
+        assert_eq!(check(claims, 960, None), Err("the token is not valid yet"));
+        assert_eq!(check(claims, 980, None), Ok(()));
+        assert_eq!(check(claims, 2_029, None), Ok(()));
+        assert_eq!(check(claims, 2_030, None), Err("the token has expired"));
+        assert!(check(r#"{"sub":"a"}"#, 1, None).is_err());
+        assert!(check(r#"{"exp":2000}"#, 1, None).is_err());
+    }
+
+    #[test]
+    fn a_token_is_good_for_its_audience_alone() {
+        for (audience, is_good) in
+            [("\"us\"", true), ("[\"them\",\"us\"]", true), ("\"them\"", false), ("7", false)]
+        {
+            let claims = format!(r#"{{"sub":"a","exp":2000,"aud":{audience}}}"#);
+            assert_eq!(check(&claims, 1, Some("us")).is_ok(), is_good, "{audience}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_another_kind_does_not_fit() {
+        let key = |json: &str| serde_json::from_str::<Map<String, Value>>(json).unwrap();
+        assert!(Algorithm::Rs256.fits(&key(r#"{"kty":"RSA","use":"sig"}"#)));
+        assert!(!Algorithm::Rs256.fits(&key(r#"{"kty":"RSA","use":"enc"}"#)));
+        assert!(!Algorithm::Rs256.fits(&key(r#"{"kty":"RSA","alg":"RS512"}"#)));
+        assert!(!Algorithm::Es256.fits(&key(r#"{"kty":"EC","crv":"P-384"}"#)));
+        assert!(Algorithm::EdDsa.fits(&key(r#"{"kty":"OKP","crv":"Ed25519","alg":"EdDSA"}"#)));
+        assert!(!Algorithm::Hs256.fits(&key(r#"{"kty":"RSA"}"#)));
+    }
+
+    #[test]
+    fn a_token_that_names_sessions_is_good_for_those() {
+        let claims = r#"{"sub":"a","exp":2000,"bobbin":{"sessions":["one"],"role":"editor"}}"#;
+        let claims = token(r#"{"alg":"HS256"}"#, claims).unwrap().claims;
+        assert_eq!(claims.identity(Some("one")).granted, Some(Access::Editor));
+        assert_eq!(claims.identity(Some("two")).granted, None);
+        assert!(!claims.identity(Some("two")).may_create);
+    }
+}

@@ -1,0 +1,165 @@
+//! Signatures, by the runtime's `WebCrypto`, and the keys to check them with.
+
+use std::cell::RefCell;
+
+use js_sys::futures::JsFuture;
+use js_sys::{Array, Object, Promise, Reflect, Uint8Array};
+use serde_json::{Map, Value};
+use wasm_bindgen::prelude::*;
+
+use crate::platform::now;
+use crate::protocol::Millis;
+use crate::protocol::limits::{JWKS_AGE_MS_MAX, JWKS_REFRESH_MS_MIN, JWKS_TIMEOUT_MS};
+
+use super::jwt::{Algorithm, Token};
+
+type Key = Map<String, Value>;
+
+/// A key set as it was last fetched. It outlives an outage of where it comes from.
+struct KeySet {
+    url: String,
+    keys: Vec<Key>,
+    fetched_at: Millis,
+    asked_at: Millis,
+}
+
+thread_local! {
+    static KEY_SET: RefCell<Option<KeySet>> = const { RefCell::new(None) };
+}
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = ["crypto", "subtle"], js_name = importKey, catch)]
+    fn import_key(
+        format: &str,
+        key: &JsValue,
+        algorithm: &JsValue,
+        extractable: bool,
+        usages: &Array,
+    ) -> Result<Promise, JsValue>;
+
+    #[wasm_bindgen(js_namespace = ["crypto", "subtle"], js_name = verify, catch)]
+    fn subtle_verify(
+        algorithm: &JsValue,
+        key: &JsValue,
+        signature: &Uint8Array,
+        signed: &Uint8Array,
+    ) -> Result<Promise, JsValue>;
+
+    #[wasm_bindgen(js_name = fetch, catch)]
+    fn fetch_with(url: &str, options: &JsValue) -> Result<Promise, JsValue>;
+
+    #[wasm_bindgen(js_namespace = AbortSignal, js_name = timeout)]
+    fn abort_after(wait_ms: f64) -> JsValue;
+}
+
+/// With the shared secret, which signs with HS256 and nothing else.
+pub async fn is_signed_with(secret: &str, token: &Token) -> bool {
+    let key: JsValue = Uint8Array::from(secret.as_bytes()).into();
+    token.algorithm == Algorithm::Hs256 && verify("raw", &key, token).await.unwrap_or_default()
+}
+
+/// With the one key of the set that the token names; with the only one that fits, if it names none.
+///
+/// # Errors
+/// In words, if there is no set to check with.
+pub async fn is_signed_by_set(url: &str, token: &Token) -> Result<bool, &'static str> {
+    let Some(key) = key(url, token).await? else { return Ok(false) };
+    let key =
+        js_sys::JSON::parse(&Value::Object(key).to_string()).map_err(|_| "the key set holds no JSON")?;
+    // What the issuer says of it beyond the key itself may contradict how it is used here.
+    for name in ["key_ops", "ext", "use", "alg"] {
+        let _ = Reflect::delete_property(key.unchecked_ref::<Object>(), &name.into());
+    }
+    Ok(verify("jwk", &key, token).await.unwrap_or_default())
+}
+
+async fn verify(format: &str, key: &JsValue, token: &Token) -> Result<bool, JsValue> {
+    let algorithm = algorithm(token.algorithm)?;
+    let usages = Array::of1(&"verify".into());
+    let key = JsFuture::from(import_key(format, key, &algorithm, false, &usages)?).await?;
+    let (signature, signed) =
+        (Uint8Array::from(token.signature.as_slice()), Uint8Array::from(token.signed.as_bytes()));
+    let verified = JsFuture::from(subtle_verify(&algorithm, &key, &signature, &signed)?).await?;
+    Ok(verified.is_truthy())
+}
+
+fn algorithm(algorithm: Algorithm) -> Result<JsValue, JsValue> {
+    let fields: &[(&str, &str)] = match algorithm {
+        Algorithm::Hs256 => &[("name", "HMAC"), ("hash", "SHA-256")],
+        Algorithm::Rs256 => &[("name", "RSASSA-PKCS1-v1_5"), ("hash", "SHA-256")],
+        Algorithm::Es256 => &[("name", "ECDSA"), ("namedCurve", "P-256"), ("hash", "SHA-256")],
+        Algorithm::EdDsa => &[("name", "Ed25519")],
+    };
+    let object = Object::new();
+    for (name, value) in fields {
+        Reflect::set(&object, &(*name).into(), &(*value).into())?;
+    }
+    Ok(object.into())
+}
+
+async fn key(url: &str, token: &Token) -> Result<Option<Key>, &'static str> {
+    if is_due(url, JWKS_AGE_MS_MAX) {
+        refresh(url).await;
+    }
+    // A key that is not known may be new; who names keys at random does not make it ask each time.
+    if find(url, token)?.is_none() && is_due(url, JWKS_REFRESH_MS_MIN) {
+        refresh(url).await;
+    }
+    find(url, token)
+}
+
+/// Whether the set is older than that and was not asked for just now.
+fn is_due(url: &str, age_ms: Millis) -> bool {
+    KEY_SET.with_borrow(|set| match set.as_ref().filter(|set| set.url == url) {
+        None => true,
+        Some(set) => {
+            let is_old = set.fetched_at.saturating_add(age_ms) <= now();
+            is_old && set.asked_at.saturating_add(JWKS_REFRESH_MS_MIN) <= now()
+        }
+    })
+}
+
+fn find(url: &str, token: &Token) -> Result<Option<Key>, &'static str> {
+    KEY_SET.with_borrow(|set| {
+        let set = set.as_ref().filter(|set| set.url == url && set.fetched_at > 0);
+        let set = set.ok_or("the keys to check tokens with are not to be had at the moment")?;
+        let mut fitting = set.keys.iter().filter(|key| token.algorithm.fits(key));
+        let named = |key: &&Key| key.get("kid").and_then(Value::as_str) == token.key_id.as_deref();
+        Ok(match token.key_id {
+            Some(_) => fitting.find(named).cloned(),
+            None => fitting.next().filter(|_| fitting.next().is_none()).cloned(),
+        })
+    })
+}
+
+async fn refresh(url: &str) {
+    let keys = fetch(url).await.ok().flatten();
+    KEY_SET.with_borrow_mut(|set| {
+        let before = set.take().filter(|set| set.url == url);
+        let (keys, fetched_at) = match (keys, before) {
+            (Some(keys), _) => (keys, now()),
+            (None, Some(before)) => (before.keys, before.fetched_at),
+            (None, None) => (Vec::new(), 0),
+        };
+        *set = Some(KeySet { url: url.to_owned(), keys, fetched_at, asked_at: now() });
+    });
+}
+
+async fn fetch(url: &str) -> Result<Option<Vec<Key>>, JsValue> {
+    let options = Object::new();
+    #[allow(clippy::cast_precision_loss)]
+    Reflect::set(&options, &"signal".into(), &abort_after(JWKS_TIMEOUT_MS as f64))?;
+    let response: web_sys::Response = JsFuture::from(fetch_with(url, &options)?).await?.unchecked_into();
+    if !response.ok() {
+        return Ok(None);
+    }
+    let text = JsFuture::from(response.text()?).await?.as_string().unwrap_or_default();
+    Ok(parse(&text))
+}
+
+fn parse(text: &str) -> Option<Vec<Key>> {
+    let set: Value = serde_json::from_str(text).ok()?;
+    let keys = set.get("keys")?.as_array()?;
+    Some(keys.iter().filter_map(Value::as_object).cloned().collect())
+}

@@ -1,0 +1,19 @@
+//! Who is calling.
+//!
+//! Closed unless it is configured or opened on purpose. What is found out goes to the object in a header
+//! that is taken off every request from outside.
+
+mod jwt;
+mod origin;
+mod policy;
+
+#[cfg(target_arch = "wasm32")]
+mod gate;
+#[cfg(target_arch = "wasm32")]
+mod keys;
+
+#[cfg(target_arch = "wasm32")]
+pub use gate::{Caller, IDENTITY_HEADER, TICKET_HEADER, admit, strip};
+pub use jwt::{Algorithm, Claims, Token};
+pub use origin::is_allowed;
+pub use policy::{Credential, Policy, SUBPROTOCOL, credential};

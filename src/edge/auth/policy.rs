@@ -1,0 +1,111 @@
+//! What is asked of a caller, and what it brings.
+
+use crate::edge::query_value;
+
+use super::jwt::decode;
+
+/// The subprotocol that is spoken; the one that is ever echoed.
+pub const SUBPROTOCOL: &str = "bobbin.v1";
+const BEARER_PROTOCOL: &str = "bobbin.bearer.";
+
+/// `AUTH` and what goes with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// Everybody is let in.
+    Open,
+    Jwt {
+        secret: Option<String>,
+        jwks_url: Option<String>,
+        audience: Option<String>,
+    },
+}
+
+/// What a caller brings to be let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// From a program: `Authorization: Bearer`.
+    Bearer(String),
+    /// From a page: a subprotocol.
+    Subprotocol(String),
+    Ticket(String),
+    None,
+}
+
+impl Policy {
+    /// # Errors
+    /// In words: what to set.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, &'static str> {
+        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+        match variable("AUTH").as_deref() {
+            Some("none") => Ok(Policy::Open),
+            None | Some("jwt") => {
+                let (secret, jwks_url) = (variable("AUTH_JWT_SECRET"), variable("AUTH_JWKS_URL"));
+                if secret.is_none() && jwks_url.is_none() {
+                    return Err("this deployment is closed: set the secret AUTH_JWT_SECRET or the variable \
+                                AUTH_JWKS_URL to let in who has a token, or AUTH=none to let in everybody");
+                }
+                Ok(Policy::Jwt { secret, jwks_url, audience: variable("AUTH_AUDIENCE") })
+            }
+            Some(_) => Err("this deployment is closed: AUTH is jwt or none"),
+        }
+    }
+}
+
+/// # Errors
+/// In words: what was wrong with the way it was brought.
+pub fn credential(
+    authorization: Option<&str>,
+    subprotocols: Option<&str>,
+    url: &str,
+) -> Result<Credential, &'static str> {
+    let offered = || subprotocols.unwrap_or_default().split(',').map(str::trim);
+    if let Some(encoded) = offered().find_map(|protocol| protocol.strip_prefix(BEARER_PROTOCOL)) {
+        if !offered().any(|protocol| protocol == SUBPROTOCOL) {
+            return Err("a token in a subprotocol comes with the subprotocol bobbin.v1 beside it");
+        }
+        let token = decode(encoded).and_then(|token| String::from_utf8(token).ok());
+        return token.map(Credential::Subprotocol).ok_or("the token in the subprotocol is not base64url");
+    }
+    if let Some(authorization) = authorization {
+        let bearer =
+            authorization.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let token = bearer.map(|(_, token)| Credential::Bearer(token.trim().to_owned()));
+        return token.ok_or("the Authorization header is not of the form: Bearer, a space, the token");
+    }
+    let ticket = query_value(url, "ticket").filter(|ticket| !ticket.is_empty());
+    Ok(ticket.map_or(Credential::None, Credential::Ticket))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const URL: &str = "https://bobbin.example/sessions/a/websocket";
+
+    #[test]
+    fn nothing_configured_is_closed() {
+        assert!(Policy::read(|_| None).is_err());
+        assert!(Policy::read(|name| (name == "AUTH").then(|| "None".into())).is_err());
+        assert_eq!(Policy::read(|name| (name == "AUTH").then(|| "none".into())), Ok(Policy::Open));
+    }
+
+    #[test]
+    fn a_page_brings_its_token_beside_the_protocol() {
+        let brought = credential(None, Some("bobbin.v1, bobbin.bearer.YS5iLmM"), URL);
+        assert_eq!(brought, Ok(Credential::Subprotocol("a.b.c".into())));
+        assert!(credential(None, Some("bobbin.bearer.YS5iLmM"), URL).is_err());
+        assert!(credential(None, Some("bobbin.v1, bobbin.bearer.%%%"), URL).is_err());
+        assert_eq!(credential(None, Some("bobbin.v1"), URL), Ok(Credential::None));
+    }
+
+    #[test]
+    fn a_program_brings_its_token_as_bearer() {
+        assert_eq!(credential(Some("bearer a.b.c"), None, URL), Ok(Credential::Bearer("a.b.c".into())));
+        assert!(credential(Some("Basic abc"), None, URL).is_err());
+    }
+
+    #[test]
+    fn a_ticket_stands_in_the_address() {
+        assert_eq!(credential(None, None, &format!("{URL}?ticket=t1")), Ok(Credential::Ticket("t1".into())));
+    }
+}

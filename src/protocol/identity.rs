@@ -1,0 +1,57 @@
+//! Who a connection or request is, and what it may do.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Millis, Session};
+
+/// What somebody may do in a session; each may do what those before it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// Reads.
+    Viewer,
+    /// Sends messages and cancels.
+    Editor,
+    /// Renames, changes the permission mode, deletes, asks for diagnostics.
+    Owner,
+}
+
+/// What the edge found out about a caller. Fixed when a socket is opened, and kept with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Identity {
+    /// `None` where everybody is let in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// What the credential says of this session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted: Option<Access>,
+    /// Whether it may begin a session that its credential does not name.
+    pub may_create: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Millis>,
+}
+
+impl Identity {
+    /// Everybody, where everybody is let in.
+    #[must_use]
+    pub fn anyone() -> Self {
+        Identity { subject: None, granted: Some(Access::Owner), may_create: true, expires_at: None }
+    }
+
+    /// What it may do in a session, or in one that nobody has begun. `None` is to look as if there
+    /// were none.
+    #[must_use]
+    pub fn access(&self, session: Option<&Session>) -> Option<Access> {
+        let owns = match session {
+            Some(session) => self.subject.is_some() && session.owner == self.subject,
+            None => self.may_create && self.granted.is_none(),
+        };
+        self.granted.max(owns.then_some(Access::Owner))
+    }
+
+    #[must_use]
+    pub fn has_expired(&self, now: Millis) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+}

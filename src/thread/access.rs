@@ -1,0 +1,138 @@
+//! Who may do what, and how often.
+
+use std::collections::BTreeMap;
+
+use crate::protocol::{Access, ClientFrame, CloseCode, ErrorBody, ErrorCode, Identity, Millis};
+
+use super::{Output, PeerId, Thread};
+
+/// An open socket.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    pub(super) identity: Identity,
+    invalid_frames: u64,
+}
+
+/// How many messages somebody may still send: a bucket that fills up within a minute.
+#[derive(Clone, Copy, Debug)]
+struct Allowance {
+    thousandths: u64,
+    counted_at: Millis,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Rates(BTreeMap<String, Allowance>);
+
+impl Peer {
+    pub(super) fn new(identity: Identity) -> Self {
+        Peer { identity, invalid_frames: 0 }
+    }
+}
+
+impl Thread {
+    /// Whether a frame may be handled; if not, its sender is told.
+    pub(super) fn admits(&mut self, now: Millis, peer: &PeerId, frame: &ClientFrame) -> bool {
+        let Some(Peer { identity, .. }) = self.peers.get(peer) else { return false };
+        let access = identity.access(self.session.as_ref());
+        if access >= Some(asked_of(frame)) {
+            return self.admits_rate(now, peer, frame);
+        }
+        let message = match asked_of(frame) {
+            Access::Owner => "only the session's owner may do this",
+            Access::Editor | Access::Viewer => "you may read this session and not write to it",
+        };
+        let error = ErrorBody::fatal(ErrorCode::Forbidden, message);
+        self.refuse_frame(peer, frame, error);
+        false
+    }
+
+    fn admits_rate(&mut self, now: Millis, peer: &PeerId, frame: &ClientFrame) -> bool {
+        let ClientFrame::Message { .. } = frame else { return true };
+        let per_minute = self.config.messages_per_minute;
+        let subject = self.peers.get(peer).and_then(|peer| peer.identity.subject.clone());
+        if self.rates.take(now, subject.unwrap_or_else(|| peer.to_string()), per_minute) {
+            return true;
+        }
+        let message = format!("more than {per_minute} messages in a minute; wait a moment and send it again");
+        self.refuse_frame(peer, frame, ErrorBody::retryable(ErrorCode::RateLimited, message));
+        false
+    }
+
+    fn refuse_frame(&mut self, peer: &PeerId, frame: &ClientFrame, error: ErrorBody) {
+        let request_id = frame.request_id().map(str::to_owned);
+        self.refuse(peer, &crate::protocol::Refusal { request_id, error });
+    }
+
+    /// A client that sends nothing but nonsense is not listened to for ever.
+    pub(super) fn count_invalid(&mut self, peer: &PeerId) {
+        let frames_max = self.config.invalid_frames_max;
+        let Some(counted) = self.peers.get_mut(peer) else { return };
+        counted.invalid_frames = counted.invalid_frames.saturating_add(1);
+        if counted.invalid_frames > frames_max {
+            self.dismiss(peer, CloseCode::PolicyViolation, "too many invalid frames");
+        }
+    }
+
+    /// Somebody has begun the session: who was there before and has no part in it goes.
+    pub(super) fn dismiss_strangers(&mut self) {
+        let session = self.session.clone();
+        let is_stranger = |peer: &Peer| peer.identity.access(session.as_ref()).is_none();
+        self.dismiss_all(is_stranger, CloseCode::Forbidden, "this session is not yours");
+    }
+
+    pub(super) fn dismiss_expired(&mut self, now: Millis) {
+        let reason = "the credential has expired; connect again with a fresh one";
+        self.dismiss_all(|peer| peer.identity.has_expired(now), CloseCode::Unauthenticated, reason);
+    }
+
+    pub(super) fn next_expiry(&self) -> Option<Millis> {
+        self.peers.values().filter_map(|peer| peer.identity.expires_at).min()
+    }
+
+    /// Whether one more socket fits.
+    pub(super) fn has_room(&self, identity: &Identity) -> bool {
+        let is_same = |peer: &&Peer| identity.subject.is_some() && peer.identity.subject == identity.subject;
+        self.peers.len() < self.config.sockets_max
+            && self.peers.values().filter(is_same).count() < self.config.subject_sockets_max
+    }
+
+    pub(super) fn dismiss(&mut self, peer: &PeerId, code: CloseCode, reason: &'static str) {
+        self.leave(peer);
+        self.outputs.push_back(Output::Close { peer: peer.clone(), code, reason });
+    }
+
+    fn dismiss_all(&mut self, is_meant: impl Fn(&Peer) -> bool, code: CloseCode, reason: &'static str) {
+        let meant: Vec<PeerId> =
+            self.peers.iter().filter(|(_, peer)| is_meant(peer)).map(|(id, _)| id.clone()).collect();
+        for peer in meant {
+            self.dismiss(&peer, code, reason);
+        }
+    }
+}
+
+impl Rates {
+    /// Takes one message out of somebody's allowance, if there is one left.
+    fn take(&mut self, now: Millis, who: String, per_minute: u64) -> bool {
+        let full = per_minute.saturating_mul(1_000);
+        let refill = |allowance: &Allowance| {
+            // A minute has 60,000 ms, a message 1,000 thousandths.
+            let refilled = now.saturating_sub(allowance.counted_at).saturating_mul(per_minute) / 60;
+            allowance.thousandths.saturating_add(refilled).min(full)
+        };
+        // Whose allowance is full again is as if never seen.
+        self.0.retain(|_, allowance| refill(allowance) < full);
+        let left = self.0.get(&who).map_or(full, refill);
+        let taken = left.checked_sub(1_000);
+        self.0.insert(who, Allowance { thousandths: taken.unwrap_or(left), counted_at: now });
+        taken.is_some()
+    }
+}
+
+/// What a frame asks of its sender.
+fn asked_of(frame: &ClientFrame) -> Access {
+    match frame {
+        ClientFrame::Ping | ClientFrame::SessionSync { .. } => Access::Viewer,
+        ClientFrame::Message { .. } | ClientFrame::Cancel { .. } => Access::Editor,
+        ClientFrame::SessionUpdate(_) => Access::Owner,
+    }
+}
