@@ -2,10 +2,19 @@
 import { backoffMs } from "./backoff.ts";
 import type { Environment, WebSocketLike } from "./environment.ts";
 import { wordsOf } from "./http.ts";
-import { CloseCode, type ClientFrame, type ServerFrame } from "./protocol.ts";
+import {
+  type ClientFrame,
+  CLOSE_FORBIDDEN,
+  CLOSE_POLICY_VIOLATION,
+  CLOSE_SESSION_DELETED,
+  CLOSE_TOO_MANY,
+  CLOSE_UNAUTHENTICATED,
+  type ServerFrame,
+} from "./protocol.ts";
 
-/** `connected` is to arrive within this time. */
+/** A connection is to be ready within this time; each failure doubles it, for lines that are slow. */
 const CONNECT_TIMEOUT_MS = 10_000;
+const PATIENCE_MAX = 8;
 /** A connection that was silent for this long is asked whether it lives, and has this long to answer. */
 const SILENCE_MS_MAX = 10_000;
 const PROBE_TIMEOUT_MS = 5_000;
@@ -15,14 +24,12 @@ const OFFLINE_PROBE_TIMEOUT_MS = 2_000;
 const STABLE_MS = 10_000;
 /** Whatever asks for it, attempts are at least this far apart. */
 const ATTEMPT_GAP_MS = 1_000;
-/** On a line where attempts keep failing for lack of time, there is up to this many times as much of it. */
-const PATIENCE_MAX = 8;
 
 /** The runtime answers exactly these bytes without waking the thread; the same with a field more reaches it. */
 const PING = '{"type":"ping"}';
 const PROBE = '{"type":"ping","probe":true}';
 
-const FATAL_CODES: readonly number[] = [CloseCode.PolicyViolation, CloseCode.Forbidden, CloseCode.SessionDeleted];
+const FATAL_CODES: readonly number[] = [CLOSE_POLICY_VIOLATION, CLOSE_FORBIDDEN, CLOSE_SESSION_DELETED];
 
 /**
  * ```text
@@ -129,7 +136,8 @@ export function createConnection(environment: Environment, target: ConnectionTar
     attemptedAt = timers.now();
     const isFirst = info.status === "idle";
     enter(isFirst ? { status: "connecting", reason: "Connecting." } : { status: "reconnecting", retryAt: null });
-    arm(CONNECT_TIMEOUT_MS * patience(), () => lost({ code: 1006, reason: "The server did not answer in time." }));
+    const patience = Math.min(2 ** info.failures, PATIENCE_MAX);
+    arm(CONNECT_TIMEOUT_MS * patience, () => lost({ code: 1006, reason: "The server did not answer in time." }));
     let protocols;
     try {
       protocols = await target.protocols();
@@ -146,7 +154,7 @@ export function createConnection(environment: Environment, target: ConnectionTar
     try {
       opening = new environment.webSocket(target.address(), protocols);
     } catch (cause) {
-      return lost({ code: CloseCode.PolicyViolation, reason: `No WebSocket can be opened: ${wordsOf(cause)}` });
+      return lost({ code: CLOSE_POLICY_VIOLATION, reason: `No WebSocket can be opened: ${wordsOf(cause)}` });
     }
     socket = opening;
     opening.addEventListener("open", () => (isOpen = true));
@@ -174,10 +182,7 @@ export function createConnection(environment: Environment, target: ConnectionTar
     } catch {
       return;
     }
-    if (frame.type === "connected") {
-      info = { ...info, connectionId: frame.connectionId };
-      arm(SILENCE_MS_MAX, watch);
-    }
+    if (frame.type === "connected") info = { ...info, connectionId: frame.connectionId };
     target.onFrame(frame);
     const isCaughtUp = frame.type === "snapshot" || (frame.type === "connected" && frame.resumed);
     if (isCaughtUp && socket && info.status !== "ready") becomeReady();
@@ -185,13 +190,14 @@ export function createConnection(environment: Environment, target: ConnectionTar
 
   function becomeReady(): void {
     readyAt = timers.now();
+    arm(SILENCE_MS_MAX, watch);
     enter({ status: "ready", reason: "Connected.", retryAt: null, closeCode: null });
   }
 
   function watch(): void {
     const quietMs = timers.now() - heardAt;
     if (quietMs < SILENCE_MS_MAX) arm(SILENCE_MS_MAX - quietMs, watch);
-    else probe(target.isAwaiting() ? PROBE : PING, PROBE_TIMEOUT_MS * patience());
+    else probe(target.isAwaiting() ? PROBE : PING, PROBE_TIMEOUT_MS);
   }
 
   function probe(frame: string, timeoutMs: number): void {
@@ -210,11 +216,11 @@ export function createConnection(environment: Environment, target: ConnectionTar
     drop();
     info = { ...info, closeCode: how.code, connectionId: null, failures: wasStable ? 0 : info.failures };
     const mayRefresh = target.canRefreshToken && !hasRefreshedToken;
-    if (how.code === CloseCode.Unauthenticated && mayRefresh) {
+    if (how.code === CLOSE_UNAUTHENTICATED && mayRefresh) {
       hasRefreshedToken = true;
       enter({ status: "reconnecting" });
       void connect();
-    } else if (how.code === CloseCode.Unauthenticated || FATAL_CODES.includes(how.code)) {
+    } else if (how.code === CLOSE_UNAUTHENTICATED || FATAL_CODES.includes(how.code)) {
       fail(how);
     } else {
       wait(how);
@@ -227,7 +233,7 @@ export function createConnection(environment: Environment, target: ConnectionTar
   }
 
   function wait(how: Lost): void {
-    const ms = backoffMs(info.failures, random, how.code === CloseCode.TooMany);
+    const ms = backoffMs(info.failures, random, how.code === CLOSE_TOO_MANY);
     const isOnline = page.isOnline();
     arm(ms, connect);
     enter({
@@ -238,7 +244,6 @@ export function createConnection(environment: Environment, target: ConnectionTar
     });
   }
 
-  const patience = () => Math.min(2 ** info.failures, PATIENCE_MAX);
   const isWaiting = () => info.retryAt !== null;
 
   function onPage(event: "online" | "offline" | "visible"): void {
@@ -287,18 +292,5 @@ export function createConnection(environment: Environment, target: ConnectionTar
 
 function reasonOf({ code, reason }: Lost): string {
   if (reason !== "") return reason;
-  switch (code) {
-    case CloseCode.PolicyViolation:
-      return "The server refused the connection.";
-    case CloseCode.Unauthenticated:
-      return "The token is missing, wrong or expired.";
-    case CloseCode.Forbidden:
-      return "This session is not yours to see.";
-    case CloseCode.SessionDeleted:
-      return "The session was deleted.";
-    case CloseCode.TooMany:
-      return "The server has too many connections.";
-    default:
-      return "The connection was lost.";
-  }
+  return code === 1006 ? "The connection was lost." : `The server closed the connection with ${code}.`;
 }

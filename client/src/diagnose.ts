@@ -127,9 +127,9 @@ function report(url: string, sessionId: string, thread: Thread | undefined, chec
 }
 
 function summary(thread: Thread): Record<string, unknown> {
-  const { status, reason, connection, messages, turns } = thread.getSnapshot();
+  const { connection, messages, turns } = thread.getSnapshot();
   const states = turns.map(({ requestId, state }) => `${requestId} ${state}`);
-  return { status, reason, ...connection, messages: messages.length, turns: states.join(", ") || "none" };
+  return { ...connection, messages: messages.length, turns: states.join(", ") || "none" };
 }
 
 function textOf({ ok, at, url, sessionId, client, thread, checks }: Omit<DiagnosticsReport, "toString">): string {

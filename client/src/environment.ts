@@ -16,7 +16,13 @@ export type Timers = {
 };
 
 /** A `Storage` of the browser, or the part of one that is used. It may throw when it is full. */
-export type ThreadStorage = Pick<Storage, "length" | "key" | "getItem" | "setItem" | "removeItem">;
+export type ThreadStorage = {
+  readonly length: number;
+  key(index: number): string | null;
+  getItem(key: string): string | null;
+  setItem(key: string, value: string): void;
+  removeItem(key: string): void;
+};
 
 /** Whether the device says it is online, and when a person comes back to the page. */
 export type Page = {
@@ -69,16 +75,12 @@ const browserPage: Page = {
   listen(on) {
     // Servers have no such events.
     if (globalThis.navigator?.onLine === undefined) return () => {};
-    const online = () => on("online");
-    const offline = () => on("offline");
-    const visible = () => document.visibilityState === "visible" && on("visible");
-    addEventListener("online", online);
-    addEventListener("offline", offline);
-    globalThis.document?.addEventListener("visibilitychange", visible);
-    return () => {
-      removeEventListener("online", online);
-      removeEventListener("offline", offline);
-      globalThis.document?.removeEventListener("visibilitychange", visible);
-    };
+    const listening = new AbortController();
+    const { signal } = listening;
+    addEventListener("online", () => on("online"), { signal });
+    addEventListener("offline", () => on("offline"), { signal });
+    // Workers have no document.
+    globalThis.document?.addEventListener("visibilitychange", () => document.hidden || on("visible"), { signal });
+    return () => listening.abort();
   },
 };

@@ -25,10 +25,8 @@ export function createApi(options: ServerOptions): Api {
     const credential = await tokenOf(token);
     if (credential !== undefined) headers.set("authorization", `Bearer ${credential}`);
     if (body) headers.set("content-type", "application/json");
-    const init: RequestInit = { method, headers };
-    if (body) init.body = JSON.stringify(body);
-    if (signal) init.signal = signal;
-    return await (options.fetch ?? fetch)(`${originOf(options.url)}${path}`, init);
+    const init = { method, headers, body: body ? JSON.stringify(body) : null, signal: signal ?? null };
+    return await (options.fetch ?? fetch)(originOf(options.url) + path, init);
   }
 
   async function answer(path: string, request: Request = {}): Promise<Response> {

@@ -1,10 +1,12 @@
 // Messages that the server has not acknowledged, in the order in which they were sent.
 import type { ThreadStorage } from "./environment.ts";
 import type { Content } from "./protocol.ts";
+import type { TurnState } from "./transcript.ts";
 
 export type Entry = {
   readonly requestId: string;
-  readonly content: Content;
+  /** As it is shown while it waits. */
+  readonly turn: TurnState;
   /** The exact bytes: only the identical frame is the same message to the server. */
   readonly frame: string;
   /** Whether the server may have it. */
@@ -14,7 +16,7 @@ export type Entry = {
 export type Outbox = {
   entries(): readonly Entry[];
   find(requestId: string): Entry | undefined;
-  add(entry: Pick<Entry, "requestId" | "content" | "frame">): void;
+  add(requestId: string, content: Content, frame: string): void;
   remove(requestId: string): void;
   clear(): void;
 };
@@ -36,11 +38,11 @@ export function createOutbox(sessionId: string, storage: ThreadStorage | undefin
   return {
     entries: () => entries,
     find: (requestId) => entries.find((entry) => entry.requestId === requestId),
-    add(entry) {
-      if (entries.some(({ requestId }) => requestId === entry.requestId)) return;
-      entries = [...entries, { ...entry, wasSent: false }];
+    add(requestId, content, frame) {
+      if (entries.some((entry) => entry.requestId === requestId)) return;
+      entries = [...entries, entryOf(requestId, content, frame, false)];
       last = Math.max(last + 1, Date.now());
-      attempt(() => storage?.setItem(prefix + entry.requestId, JSON.stringify({ at: last, frame: entry.frame })));
+      attempt(() => storage?.setItem(prefix + requestId, JSON.stringify({ at: last, frame })));
     },
     remove,
     clear: () => entries.forEach(({ requestId }) => remove(requestId)),
@@ -56,8 +58,12 @@ function restore(storage: ThreadStorage, prefix: string): Entry[] {
     .sort((one, other) => one.at - other.at);
   return stored.map(({ frame }) => {
     const { requestId, content } = JSON.parse(frame) as { requestId: string; content: Content };
-    return { requestId, content, frame, wasSent: true };
+    return entryOf(requestId, content, frame, true);
   });
+}
+
+function entryOf(requestId: string, content: Content, frame: string, wasSent: boolean): Entry {
+  return { requestId, frame, wasSent, turn: { requestId, state: "sending", content, text: "", blocks: [] } };
 }
 
 /** A storage that is full or forbidden costs the reload, not the message. */

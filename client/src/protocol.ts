@@ -10,17 +10,23 @@ export const REQUEST_ID_CHARS_MAX = 128;
 
 export const TITLE_CHARS_MAX = 200;
 
-export const CloseCode = {
-  Normal: 1000,
-  UnsupportedData: 1003,
-  PolicyViolation: 1008,
-  MessageTooBig: 1009,
-  InternalError: 1011,
-  Unauthenticated: 4401,
-  Forbidden: 4403,
-  SessionDeleted: 4410,
-  TooMany: 4429,
-} as const;
+export const CLOSE_NORMAL = 1000;
+
+export const CLOSE_UNSUPPORTED_DATA = 1003;
+
+export const CLOSE_POLICY_VIOLATION = 1008;
+
+export const CLOSE_MESSAGE_TOO_BIG = 1009;
+
+export const CLOSE_INTERNAL_ERROR = 1011;
+
+export const CLOSE_UNAUTHENTICATED = 4401;
+
+export const CLOSE_FORBIDDEN = 4403;
+
+export const CLOSE_SESSION_DELETED = 4410;
+
+export const CLOSE_TOO_MANY = 4429;
 
 export type Role = "user" | "assistant";
 

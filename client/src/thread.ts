@@ -3,8 +3,20 @@ import { type ConnectionInfo, IDLE, type Lost, type ThreadStatus, createConnecti
 import { type EnvironmentOptions, type ServerOptions, type ThreadStorage, environmentOf, freshId } from "./environment.ts";
 import { ThreadError } from "./error.ts";
 import { base64Url, createApi, errorOf } from "./http.ts";
-import { type Entry, createOutbox } from "./outbox.ts";
-import { CloseCode, type Content, type ErrorBody, MESSAGE_BYTES_MAX, type Message, type ServerFrame, type Session } from "./protocol.ts";
+import { createOutbox } from "./outbox.ts";
+import {
+  CLOSE_FORBIDDEN,
+  CLOSE_POLICY_VIOLATION,
+  CLOSE_SESSION_DELETED,
+  CLOSE_TOO_MANY,
+  CLOSE_UNAUTHENTICATED,
+  type Content,
+  type ErrorBody,
+  type Message,
+  MESSAGE_BYTES_MAX,
+  type ServerFrame,
+  type Session,
+} from "./protocol.ts";
 import { type SessionChange, createSessionUpdates } from "./session.ts";
 import { EMPTY, type Transcript, type TurnState, answerOf, apply, has, prepend } from "./transcript.ts";
 import { type Turn, type TurnHandle, createTurn } from "./turn.ts";
@@ -38,7 +50,7 @@ export type ThreadSnapshot = {
   readonly status: ThreadStatus;
   /** The reason for the status, in words for a person. */
   readonly reason: string;
-  readonly connection: Omit<ConnectionInfo, "status" | "reason">;
+  readonly connection: ConnectionInfo;
   /** Null until the first message or change. */
   readonly session: Session | null;
   /** Messages that the server has, in its order. */
@@ -108,11 +120,17 @@ export function createThread(options: ThreadOptions = {}): Thread {
     onChange: onConnection,
   });
   const updates = createSessionUpdates((frame) => connection.send(frame));
-  const view = createView(sessionId);
-  let snapshot = view(transcript, outbox.entries(), info);
+  let snapshot = view();
+
+  function view(): ThreadSnapshot {
+    const { session, messages, hasEarlier, isLoaded } = transcript;
+    const waiting = outbox.entries().map(({ turn }) => turn);
+    const turns = waiting.length > 0 ? [...transcript.turns, ...waiting] : transcript.turns;
+    return { sessionId, status: info.status, reason: info.reason, connection: info, session, messages, turns, hasEarlier, isLoaded };
+  }
 
   function publish(): void {
-    snapshot = view(transcript, outbox.entries(), info);
+    snapshot = view();
     for (const listener of [...listeners]) listener();
   }
 
@@ -141,7 +159,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
       repeats = 0;
       pushAll();
     }
-    if (isNew && now.closeCode === CloseCode.SessionDeleted) outbox.clear();
+    if (isNew && now.closeCode === CLOSE_SESSION_DELETED) outbox.clear();
     if (isNew && now.status === "failed") failAll(new ThreadError({ code: "CLOSED", message: now.reason, retryable: false }));
     publish();
   }
@@ -166,7 +184,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
     for (const [requestId, { content, frame }] of own) {
       show(requestId);
       // It ended long ago: sent again, it is answered with its end.
-      if (own.has(requestId) && !isOpen(requestId)) outbox.add({ requestId, content, frame });
+      if (own.has(requestId) && !isOpen(requestId)) outbox.add(requestId, content, frame);
     }
     for (const requestId of cancels) if (!isOpen(requestId)) cancels.delete(requestId);
   }
@@ -254,7 +272,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
       return handle.turn;
     }
     own.set(requestId, { handle, content, frame });
-    outbox.add({ requestId, content, frame });
+    outbox.add(requestId, content, frame);
     if (outbox.entries()[0]?.requestId === requestId) pushMessage();
     if (info.status === "reconnecting") connection.open();
     publish();
@@ -324,11 +342,11 @@ export function createThread(options: ThreadOptions = {}): Thread {
 
 /** What HTTP says where a WebSocket cannot, as the close code that means the same. */
 const CLOSE_CODES: Record<number, number> = {
-  400: CloseCode.PolicyViolation,
-  401: CloseCode.Unauthenticated,
-  403: CloseCode.Forbidden,
-  410: CloseCode.SessionDeleted,
-  429: CloseCode.TooMany,
+  400: CLOSE_POLICY_VIOLATION,
+  401: CLOSE_UNAUTHENTICATED,
+  403: CLOSE_FORBIDDEN,
+  410: CLOSE_SESSION_DELETED,
+  429: CLOSE_TOO_MANY,
 };
 
 /** What the server would refuse in any case; a frame that is far too large would cost the connection. */
@@ -340,38 +358,4 @@ function flawOf(content: Content, frame: string): ThreadError | undefined {
   }
   if (content.length > 0) return undefined;
   return new ThreadError({ code: "INVALID_MESSAGE", message: "The message is empty; say something.", retryable: false });
-}
-
-/** Puts snapshots together; a waiting message stays the same object while it waits. */
-function createView(sessionId: string) {
-  const waiting = new WeakMap<Entry, TurnState>();
-  let turns: { of: unknown; and: unknown; are: readonly TurnState[] } | undefined;
-  let connection: { of: ConnectionInfo; is: ThreadSnapshot["connection"] } | undefined;
-
-  function turnOf(entry: Entry): TurnState {
-    const { requestId, content } = entry;
-    const turn = waiting.get(entry) ?? { requestId, state: "sending", content, text: "", blocks: [] };
-    waiting.set(entry, turn);
-    return turn;
-  }
-
-  return (transcript: Transcript, entries: readonly Entry[], info: ConnectionInfo): ThreadSnapshot => {
-    if (turns?.of !== transcript.turns || turns.and !== entries) {
-      turns = { of: transcript.turns, and: entries, are: [...transcript.turns, ...entries.map(turnOf)] };
-    }
-    const { status, reason, ...rest } = info;
-    if (connection?.of !== info) connection = { of: info, is: rest };
-    const { session, messages, hasEarlier, isLoaded } = transcript;
-    return {
-      sessionId,
-      status,
-      reason,
-      connection: connection.is,
-      session,
-      messages,
-      turns: turns.are,
-      hasEarlier,
-      isLoaded,
-    };
-  };
 }
