@@ -107,6 +107,10 @@ export class Client {
     return this.#socket.protocol;
   }
 
+  get isClosed(): boolean {
+    return this.#ended !== undefined;
+  }
+
   /** The place in the log that this client holds. */
   get cursor(): string {
     return this.all.findLast((frame) => frame["cursor"] !== undefined)?.["cursor"] ?? "";

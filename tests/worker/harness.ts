@@ -12,7 +12,7 @@ import { Client, type ConnectOptions } from "./client.ts";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const WORKER = "bobbin";
 const OBJECT_CLASS = "SessionDO";
-const CRASH_PATH = "/__crash";
+export const CRASH_PATH = "/__crash";
 const DATABASE_TIMEOUT_MS = 5000;
 
 export type Row = Record<string, unknown>;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { eventually } from "./client.ts";
 import { freshId, start } from "./harness.ts";
+import { d1Of } from "./support/d1.ts";
 import { type Block, type Entry, isAnswer, logOf } from "./support/fold.ts";
 import { Random, pause, seedOf } from "./support/random.ts";
 import { Roamer } from "./support/roamer.ts";
@@ -99,7 +100,7 @@ async function assertKept(thread: Thread): Promise<string[]> {
   const statuses = log.filter(isAnswer).map((message) => message.status);
   assert.ok(statuses.filter((status) => status === "interrupted").length <= 1, "a turn that had not begun was interrupted");
   assert.ok(statuses.every((status) => ["complete", "cancelled", "interrupted"].includes(status)), statuses.join());
-  await eventually(async () => same(await d1Of(id), log), `the log of ${id} in D1`, DEADLINE_MS);
+  await eventually(async () => same(await d1Of(bobbin, id), log), `the log of ${id} in D1`, DEADLINE_MS);
   const how = await assertResumed(thread, log);
   return [...statuses, how, ...(log.length < asked.length * 2 ? ["not heard of"] : [])];
 }
@@ -141,17 +142,6 @@ function isPrefix(held: Block[], whole: Block[]): boolean {
 
 function blocksOf(content: unknown): Block[] {
   return typeof content === "string" ? [{ type: "text", text: content }] : (content as Block[]);
-}
-
-async function d1Of(id: string): Promise<Entry[]> {
-  const rows = await bobbin.d1("SELECT * FROM messages WHERE session_id = ? ORDER BY seq", id);
-  return rows.map((row) => ({
-    id: String(row["id"]),
-    requestId: String(row["request_id"]),
-    role: String(row["role"]),
-    status: String(row["status"]),
-    content: JSON.parse(String(row["content"])),
-  }));
 }
 
 const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);

@@ -43,12 +43,18 @@ export class Roamer {
     return this.#connection === this.#opened;
   }
 
+  /** The other end closed it, or there was none. */
+  get isLost(): boolean {
+    return this.#client === undefined || this.#client.isClosed;
+  }
+
   /** With the last cursor. After `frames` frames the connection is lost, in the middle of whatever comes. */
   async connect(frames = Number.POSITIVE_INFINITY, how: Drop = terminate): Promise<void> {
     this.#connection += 1;
     const connection = this.#connection;
     this.#opened = connection;
     this.heard = [];
+    this.#client = undefined;
     let client: Client | undefined;
     const onFrame = (frame: Frame) => {
       if (connection !== this.#connection) return;
@@ -60,6 +66,7 @@ export class Roamer {
     const { cursor } = this.fold;
     client = await this.#bobbin.connect(this.#sessionId, { onFrame, ...(cursor === undefined ? {} : { cursor }) });
     this.#client = client;
+    void client.closed.then(() => this.#notify());
     if (connection !== this.#connection) how(client);
     else if (frames === 0) this.drop(how);
   }

@@ -1,0 +1,142 @@
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { type Client, byRequest, endOf } from "./client.ts";
+import { freshId, start } from "./harness.ts";
+import { Fold, logOf } from "./support/fold.ts";
+import { probeEntry, inject, seen } from "./support/probe.ts";
+import { Roamer } from "./support/roamer.ts";
+import { Upstream } from "./upstream.ts";
+
+const NEIGHBOURS = 3;
+const PANICS = 10;
+const TOKENS = 200;
+const TOKEN_MS = 10;
+const STALL_MS_MAX = 1000;
+const DEADLINE_MS = 30_000;
+
+const upstream = await Upstream.start();
+after(upstream.close);
+const bobbin = await start({ vars: upstream.vars, entry: probeEntry });
+after(bobbin.close);
+
+test("a thread that panics on a message says so, ends the turn, and answers the next one", async () => {
+  const id = freshId();
+  const client = await bobbin.join(id);
+  await panic(client, id, "r1");
+  client.say("r2", "and now?");
+  (await upstream.next()).answer("better");
+  assert.equal((await client.next(endOf("r2")))["response"].content, "better");
+  await client.settled();
+  const log = await logOf(bobbin, id);
+  assert.deepEqual(Fold.of(client.all).messages, log);
+  assert.deepEqual(
+    log.map((message) => [message.requestId, message.status]),
+    [
+      ["r1", "complete"],
+      ["r1", "interrupted"],
+      ["r2", "complete"],
+      ["r2", "complete"],
+    ],
+  );
+  assert.equal(panicsLogged(id), 1);
+});
+
+test("a thread that panics in the middle of an answer leaves every client with the same, interrupted transcript", async () => {
+  const id = freshId();
+  const [client, other] = [await bobbin.join(id), await bobbin.join(id)];
+  client.say("r1", "tell me");
+  const call = await upstream.next();
+  call.text("one ", "two ");
+  await other.next("token");
+  await inject(bobbin, id, { on: "waitUntil", when: "before" });
+  call.text("three").finish().done();
+  await bobbin.fetch(`/sessions/${id}/cancel`, { method: "POST", body: '{"requestId":"r1"}' });
+  client.say("r2", "and now?");
+  const next = await upstream.next();
+  next.answer("better");
+  await Promise.all([client.next(endOf("r2")), other.next(endOf("r2"))]);
+  await Promise.all([client.settled(), other.settled()]);
+  assert.equal((await seen(bobbin, id)).failed, 1);
+  for (const each of [client, other]) assert.deepEqual(Fold.of(each.all).messages, await logOf(bobbin, id));
+});
+
+test(`${PANICS} panics of one thread leave its neighbours' streams without a gap and without a stall`, async (t) => {
+  const neighbours = await Promise.all(
+    Array.from({ length: NEIGHBOURS }, async () => {
+      const client = await bobbin.join(freshId());
+      client.say("r1", "a long story");
+      return { client, call: await upstream.next() };
+    }),
+  );
+  const tokens = Array.from({ length: TOKENS }, (_, index) => `${index} `);
+  const streams = neighbours.map(async ({ client, call }) => {
+    const slowest = slowestFrame(client);
+    await call.paced(tokens, TOKEN_MS);
+    call.finish().done();
+    return slowest;
+  });
+  const id = freshId();
+  const victim = await bobbin.join(id);
+  for (let turn = 0; turn < PANICS; turn += 1) await panic(victim, id, `r${turn}`);
+  assert.ok(neighbours.every(({ client }) => !client.all.some(endOf("r1"))), "the neighbours were done before the last panic");
+
+  for (const stream of streams) {
+    const stallMs = await stream;
+    t.diagnostic(`a neighbour waited at most ${stallMs} ms for a token`);
+    assert.ok(stallMs < STALL_MS_MAX);
+  }
+  for (const { client } of neighbours) {
+    assert.equal(tokensOf(client), tokens.join(""));
+    assert.equal(client.all.find(endOf("r1"))?.["response"].content, tokens.join(""));
+  }
+  assert.equal(panicsLogged(id), PANICS);
+});
+
+test("a thread that panics again while it starts anew lets its sockets go, and is well when they come back", async () => {
+  const id = freshId();
+  const roamer = await Roamer.join(bobbin, id);
+  await inject(bobbin, id, { on: "waitUntil", when: "before", times: 2 });
+  roamer.client.say("r1", "boom");
+  assert.equal((await roamer.client.closed).code, 1011);
+  await roamer.connect();
+  roamer.client.say("r2", "and now?");
+  (await upstream.next()).answer("better");
+  await roamer.until(() => roamer.fold.ends("r2").length > 0, "the answer");
+  await roamer.settled();
+  assert.deepEqual(roamer.fold.messages, await logOf(bobbin, id));
+  assert.deepEqual(roamer.fold.open, []);
+});
+
+/** The task of a turn cannot be started: the crate's `unwrap` panics in the middle of the thread's outputs. */
+async function panic(client: Client, id: string, requestId: string): Promise<void> {
+  const { failed } = await seen(bobbin, id);
+  await inject(bobbin, id, { on: "waitUntil", when: "before" });
+  client.say(requestId, "boom");
+  const refused = await client.next((frame) => byRequest(requestId, "error")(frame) && frame["cursor"] === undefined);
+  assert.deepEqual([refused["error"].code, refused["error"].retryable], ["INTERNAL", true]);
+  const end = await client.next(endOf(requestId));
+  assert.deepEqual([end.type, end["error"].code], ["error", "INTERRUPTED"]);
+  assert.equal((await seen(bobbin, id)).failed, failed + 1);
+}
+
+/** The longest time between two frames of an answer, once it is over. */
+async function slowestFrame(client: Client): Promise<number> {
+  let slowestMs = 0;
+  await client.next("token", DEADLINE_MS);
+  for (let heardAt = Date.now(); ; heardAt = Date.now()) {
+    const frame = await client.next(undefined, DEADLINE_MS);
+    slowestMs = Math.max(slowestMs, Date.now() - heardAt);
+    if (endOf("r1")(frame)) return slowestMs;
+  }
+}
+
+function tokensOf(client: Client): string {
+  return client.all
+    .filter(byRequest("r1", "token"))
+    .map((frame) => frame["token"])
+    .join("");
+}
+
+function panicsLogged(id: string): number {
+  return bobbin.logs.filter(({ message }) => message.includes('"panicked"') && message.includes(id)).length;
+}

@@ -1,0 +1,126 @@
+// A test-only entry around the build: what an object calls of the platform fails on demand, and how often it is
+// woken is counted. It crashes all objects, too.
+import { type Bobbin, CRASH_PATH, type Entry } from "../harness.ts";
+
+const PROBE_PATH = "/__probe";
+
+export type Fault = {
+  /** A call of the platform. `exec` is SQL outside a transaction, `transaction` a whole one, `d1` a batch for D1. */
+  on: "waitUntil" | "exec" | "transaction" | "setAlarm" | "d1";
+  /** `before` it did anything, `after` it did all of it, or never an answer. Only D1 can hang. */
+  when: "before" | "after" | "hang";
+  /** How many calls fail; then everything is well again. */
+  times?: number;
+  /** Calls that go well first. */
+  skip?: number;
+  /** Only calls of `exec` whose SQL contains this. */
+  sql?: string;
+  /** Of each call that would fail, if it is to be left to chance. */
+  probability?: number;
+};
+
+export type Seen = {
+  /** Calls that failed. */
+  failed: number;
+  /** Objects made for this thread. */
+  woken: number;
+};
+
+/** From now on, in place of the faults before. */
+export async function inject(bobbin: Bobbin, sessionId: string, ...faults: Fault[]): Promise<void> {
+  const response = await bobbin.fetch(`${PROBE_PATH}?id=${sessionId}`, { method: "POST", body: JSON.stringify(faults) });
+  if (response.status !== 204) throw new Error(`probe: ${response.status} ${await response.text()}`);
+}
+
+export async function seen(bobbin: Bobbin, sessionId: string): Promise<Seen> {
+  return (await (await bobbin.fetch(`${PROBE_PATH}?id=${sessionId}`)).json()) as Seen;
+}
+
+export const probeEntry: Entry = {
+  type: "ESModule",
+  path: "probe.js",
+  contents: `
+    import Worker, { SessionDO as Built } from "./build/index.js";
+    import unsafe from "workerd:unsafe";
+    export * from "./build/index.js";
+
+    const threads = new Map();
+    const thread = (id) => {
+      if (!threads.has(id)) threads.set(id, { faults: [], failed: 0, woken: 0 });
+      return threads.get(id);
+    };
+
+    function fault(id, on, sql = "") {
+      const { faults } = thread(id);
+      const index = faults.findIndex((fault) => fault.on === on && sql.includes(fault.sql ?? ""));
+      const found = faults[index];
+      if (!found) return undefined;
+      if (found.skip > 0) return void (found.skip -= 1);
+      if (Math.random() >= (found.probability ?? 1)) return undefined;
+      found.times = (found.times ?? 1) - 1;
+      if (found.times === 0) faults.splice(index, 1);
+      thread(id).failed += 1;
+      return found.when;
+    }
+
+    const failing = (id, on, call) => (...args) => {
+      const when = fault(id, on, on === "exec" ? args[0] : "");
+      if (when === "before") throw new Error("injected before");
+      const result = call(...args);
+      if (when === "after") throw new Error("injected after");
+      return result;
+    };
+
+    const failingLater = (id, on, call) => async (...args) => {
+      const when = fault(id, on);
+      if (when === "hang") return new Promise(() => {});
+      if (when === "before") throw new Error("injected before");
+      const result = await call(...args);
+      if (when === "after") throw new Error("injected after");
+      return result;
+    };
+
+    const wrapped = (target, overrides) => new Proxy(target, {
+      get(_, name) {
+        if (Object.hasOwn(overrides, name)) return overrides[name];
+        const value = Reflect.get(target, name);
+        return typeof value === "function" && name !== "constructor" ? value.bind(target) : value;
+      },
+    });
+
+    function probed(ctx, env) {
+      const id = ctx.id.name;
+      const { storage } = ctx;
+      thread(id).woken += 1;
+      const sql = wrapped(storage.sql, { exec: failing(id, "exec", (...args) => storage.sql.exec(...args)) });
+      const state = wrapped(ctx, {
+        waitUntil: failing(id, "waitUntil", (promise) => ctx.waitUntil(promise)),
+        storage: wrapped(storage, {
+          sql,
+          transactionSync: failing(id, "transaction", (callback) => storage.transactionSync(callback)),
+          setAlarm: failing(id, "setAlarm", (at) => storage.setAlarm(at)),
+        }),
+      });
+      const DB = wrapped(env.DB, { batch: failingLater(id, "d1", (statements) => env.DB.batch(statements)) });
+      return [state, new Proxy(env, { get: (_, name) => (name === "DB" ? DB : Reflect.get(env, name)) })];
+    }
+
+    export const SessionDO = new Proxy(Built, {
+      construct: (target, [ctx, env], newTarget) => Reflect.construct(target, probed(ctx, env), newTarget),
+    });
+
+    export default class extends Worker {
+      async fetch(request) {
+        const { pathname, searchParams } = new URL(request.url);
+        if (pathname === "${CRASH_PATH}") {
+          await unsafe.abortAllDurableObjects();
+          return new Response(null, { status: 204 });
+        }
+        if (pathname !== "${PROBE_PATH}") return super.fetch(request);
+        const { faults, failed, woken } = thread(searchParams.get("id"));
+        if (request.method === "GET") return Response.json({ failed, woken });
+        faults.splice(0, faults.length, ...(await request.json()));
+        return new Response(null, { status: 204 });
+      }
+    }`,
+};
