@@ -27,29 +27,32 @@ impl Thread {
 
     fn text(&mut self, now: Millis, turn: TurnId, text: &str) {
         let Some(running) = self.running_mut(turn) else { return };
-        running.push_text(text, now);
-        self.check_length(now, turn);
+        let fitting = running.answer.fitting(text);
+        running.push_text(fitting, now);
+        if fitting.len() < text.len() {
+            self.break_off(now, turn);
+        }
     }
 
     fn block(&mut self, now: Millis, turn: TurnId, block: &Block) {
         self.flush(now, turn);
         let Some(running) = self.running_mut(turn) else { return };
+        if !running.answer.fits(block) {
+            return self.break_off(now, turn);
+        }
         running.push_block(block.clone(), now);
         let cursor = self.head().to_string();
         if let Some(request_id) = self.turns.get(&turn).map(|turn| turn.request_id.as_str()) {
             let frame = ServerFrame::Block { cursor, request_id, block }.encode();
             self.send_all(frame);
         }
-        self.check_length(now, turn);
     }
 
-    fn check_length(&mut self, now: Millis, turn: TurnId) {
-        if self.running_mut(turn).is_some_and(|running| running.answer.is_too_long()) {
-            self.outputs.push_back(Output::AbortAgent { turn });
-            let message = "the answer is longer than a thread can hold; ask for it in parts";
-            let error = ErrorBody::fatal(ErrorCode::AgentError, message);
-            self.end(now, turn, Outcome::Failed(Failed { error, tokens_used: 0 }));
-        }
+    fn break_off(&mut self, now: Millis, turn: TurnId) {
+        self.outputs.push_back(Output::AbortAgent { turn });
+        let message = "the answer is longer than a thread can hold; ask for it in parts";
+        let error = ErrorBody::fatal(ErrorCode::AgentError, message);
+        self.end(now, turn, Outcome::Failed(Failed { error, tokens_used: 0 }));
     }
 
     /// Sends what text a turn has gathered.

@@ -154,7 +154,9 @@ impl Running {
     pub(crate) fn take_unsent(&mut self, now: Millis) -> &str {
         let unsent = self.answer.text.get(self.sent_bytes..).unwrap_or_default();
         self.sent_bytes = self.answer.text.len();
-        self.last_frame_at = Some(now);
+        if !unsent.is_empty() {
+            self.last_frame_at = Some(now);
+        }
         unsent
     }
 
@@ -272,13 +274,32 @@ impl Answer {
         Progress { turn, bytes: self.text.len(), blocks: self.blocks.len() }
     }
 
-    /// Whether the frame of its end would be larger than clients accept.
+    /// What of a text fits in, so that the frame of the answer's end is no larger than clients accept.
     #[must_use]
-    pub fn is_too_long(&self) -> bool {
+    pub fn fitting<'a>(&self, text: &'a str) -> &'a str {
+        let room = ANSWER_BYTES_MAX.saturating_sub(self.json_bytes(self.blocks.is_empty()));
         // An end names its text a second time if it has blocks.
-        let in_blocks = if self.blocks.is_empty() { 0 } else { self.text_json_bytes };
+        let room = if self.blocks.is_empty() { room } else { room / 2 };
+        if text.len().saturating_mul(JSON_BYTES_PER_BYTE_MAX) <= room {
+            return text;
+        }
+        let mut bytes = 0_usize;
+        let fits = |char: &char| {
+            bytes = bytes.saturating_add(json_bytes(char.encode_utf8(&mut [0; 4])));
+            bytes <= room
+        };
+        let end = text.chars().take_while(fits).map(char::len_utf8).sum();
+        text.get(..end).unwrap_or_default()
+    }
+
+    #[must_use]
+    pub fn fits(&self, block: &Block) -> bool {
+        self.json_bytes(false).saturating_add(block_json_bytes(block)) <= ANSWER_BYTES_MAX
+    }
+
+    fn json_bytes(&self, is_only_text: bool) -> usize {
+        let in_blocks = if is_only_text { 0 } else { self.text_json_bytes };
         self.text_json_bytes.saturating_add(in_blocks).saturating_add(self.blocks_json_bytes)
-            > ANSWER_BYTES_MAX
     }
 
     fn push_text(&mut self, text: &str) {
@@ -291,6 +312,9 @@ impl Answer {
         self.blocks.push(PlacedBlock { at: self.text.len(), block });
     }
 }
+
+/// A control character becomes `\u0001`.
+const JSON_BYTES_PER_BYTE_MAX: usize = 6;
 
 /// How many bytes a text takes inside a JSON string.
 fn json_bytes(text: &str) -> usize {
