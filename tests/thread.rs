@@ -1,0 +1,40 @@
+//! The thread, driven through wire frames, agents' events and virtual time. One scenario a test.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+
+#[path = "thread/cancel.rs"]
+mod cancel;
+#[path = "thread/crash.rs"]
+mod crash;
+#[path = "thread/deletion.rs"]
+mod deletion;
+#[path = "thread/duplicates.rs"]
+mod duplicates;
+#[path = "thread/harness.rs"]
+mod harness;
+#[path = "thread/limits.rs"]
+mod limits;
+#[path = "thread/outbox.rs"]
+mod outbox;
+#[path = "thread/queue.rs"]
+mod queue;
+#[path = "thread/resume.rs"]
+mod resume;
+#[path = "thread/session.rs"]
+mod session;
+#[path = "thread/snapshot.rs"]
+mod snapshot;
+#[path = "thread/store.rs"]
+mod store;
+#[path = "thread/stream.rs"]
+mod stream;
+#[path = "support/mod.rs"]
+mod support;
+#[path = "thread/turns.rs"]
+mod turns;

@@ -1,0 +1,215 @@
+//! Clients by name, turns by `requestId`, frames as JSON.
+
+use std::collections::BTreeMap;
+
+use bobbin::agent::{AgentEvent, Failed, Finished};
+use bobbin::protocol::{Block, ErrorBody, ErrorCode};
+use bobbin::thread::{Config, Delivered, Input, PeerId, Thread, TurnId};
+use serde_json::{Value, json};
+
+use crate::support::{Host, Seen};
+
+pub struct Harness {
+    pub host: Host,
+    peers: BTreeMap<String, PeerId>,
+    joined: u32,
+}
+
+pub fn thread() -> Harness {
+    thread_of(1)
+}
+
+pub fn thread_of(concurrent_turns: usize) -> Harness {
+    let config = Config { concurrent_turns, messages_per_minute: 1_000_000, ..Config::default() };
+    Harness { host: Host::new(config, 1), peers: BTreeMap::new(), joined: 0 }
+}
+
+impl Harness {
+    /// Connects without a cursor.
+    pub fn join(&mut self, name: &str) {
+        self.connect(name, None);
+    }
+
+    /// Connects, and forgets the frames that it is greeted with.
+    pub fn greet(&mut self, name: &str) {
+        self.join(name);
+        self.frames(name);
+    }
+
+    pub fn resume(&mut self, name: &str, cursor: &str) {
+        self.connect(name, Some(cursor.to_owned()));
+    }
+
+    fn connect(&mut self, name: &str, cursor: Option<String>) {
+        self.joined += 1;
+        let peer: PeerId = format!("{name}-{}", self.joined).into();
+        self.host.connect(&peer, cursor);
+        self.peers.insert(name.to_owned(), peer);
+    }
+
+    pub fn leave(&mut self, name: &str) {
+        let peer = self.peers.remove(name).unwrap();
+        self.host.disconnect(&peer);
+    }
+
+    pub fn is_open(&self, name: &str) -> bool {
+        self.host.links[&self.peers[name]].is_open
+    }
+
+    #[track_caller]
+    pub fn send(&mut self, name: &str, frame: &Value) {
+        self.send_text(name, &frame.to_string());
+    }
+
+    #[track_caller]
+    pub fn send_text(&mut self, name: &str, text: &str) {
+        let peer = self.peers[name].clone();
+        self.host.receive(&peer, text.to_owned());
+    }
+
+    #[track_caller]
+    pub fn say(&mut self, name: &str, request_id: &str, text: &str) {
+        self.send(name, &json!({ "type": "message", "requestId": request_id, "content": text }));
+    }
+
+    pub fn turn(&self, request_id: &str) -> TurnId {
+        let is_it = |seq: &&u64| self.host.store.records[*seq].request_id == request_id;
+        *self.host.store.records.keys().find(is_it).expect("a turn of that requestId")
+    }
+
+    pub fn agent(&mut self, request_id: &str, events: Vec<AgentEvent>) {
+        self.host.agent(self.turn(request_id), events);
+    }
+
+    /// What one read of the agent's stream brings.
+    pub fn text(&mut self, request_id: &str, text: &str) {
+        self.agent(request_id, vec![said(text)]);
+    }
+
+    pub fn finish(&mut self, request_id: &str) {
+        self.agent(request_id, vec![finished()]);
+    }
+
+    /// Virtual time, with timers and alarms exactly when they are due.
+    pub fn wait(&mut self, ms: u64) {
+        let until = self.host.now + ms;
+        while let Some(at) = self.next_at().filter(|at| *at <= until) {
+            self.host.now = self.host.now.max(at);
+            if self.host.timer.is_some_and(|at| at <= self.host.now) {
+                self.host.fire_timer();
+            }
+            if self.host.alarm.is_some_and(|at| at <= self.host.now) {
+                self.host.pump(Input::Alarm);
+            }
+        }
+        self.host.now = until;
+    }
+
+    fn next_at(&self) -> Option<u64> {
+        [self.host.timer, self.host.alarm].into_iter().flatten().min()
+    }
+
+    /// D1 takes all it was given.
+    pub fn deliver(&mut self) {
+        while let Some((delivery, is_waited_for)) = self.host.deliveries.pop_front() {
+            if is_waited_for {
+                self.host.pump(Input::Delivered(Delivered::from(&delivery)));
+            }
+        }
+    }
+
+    /// Every frame since the last look.
+    #[track_caller]
+    pub fn frames(&mut self, name: &str) -> Vec<Value> {
+        let link = self.host.links.get_mut(&self.peers[name]).expect("a socket of that name");
+        link.down.drain(..).map(|frame| (*frame.json).clone()).collect()
+    }
+
+    /// The frames since the last look, `session` frames left out, match the patterns: each field that a
+    /// pattern names is there and matches.
+    #[track_caller]
+    pub fn expect(&mut self, name: &str, patterns: &[Value]) -> Vec<Value> {
+        let mut frames = self.frames(name);
+        frames.retain(|frame| frame["type"] != "session");
+        let matching = frames.iter().zip(patterns).filter(|(frame, pattern)| matches(pattern, frame)).count();
+        let (got, wanted) = (lines(&frames), lines(patterns));
+        assert!(
+            matching == patterns.len() && frames.len() == patterns.len(),
+            "{name} got\n{got}\nand not\n{wanted}"
+        );
+        frames
+    }
+
+    #[track_caller]
+    pub fn expect_nothing(&mut self, name: &str) {
+        self.expect(name, &[]);
+    }
+
+    /// What was carried out since the last look.
+    pub fn seen(&mut self) -> Vec<Seen> {
+        std::mem::take(&mut self.host.seen)
+    }
+
+    pub fn deadline(&self) -> Option<u64> {
+        self.host.thread.as_ref().and_then(Thread::poll_deadline)
+    }
+
+    pub fn rows_written(&self) -> u64 {
+        self.host.store.rows_written
+    }
+
+    pub fn started(&mut self) -> Vec<TurnId> {
+        let started = |seen| if let Seen::Started { turn, .. } = seen { Some(turn) } else { None };
+        self.seen().into_iter().filter_map(started).collect()
+    }
+
+    pub fn aborted(&mut self) -> Vec<TurnId> {
+        let aborted = |seen| if let Seen::Aborted { turn } = seen { Some(turn) } else { None };
+        self.seen().into_iter().filter_map(aborted).collect()
+    }
+}
+
+/// The last cursor among some frames.
+pub fn cursor_of(frames: &[Value]) -> String {
+    frames.iter().rev().find_map(|frame| frame["cursor"].as_str()).expect("a cursor").to_owned()
+}
+
+/// The text of the `token` frames for a turn.
+pub fn tokens(frames: &[Value], request_id: &str) -> String {
+    let is_meant = |frame: &&Value| frame["type"] == "token" && frame["requestId"] == request_id;
+    frames.iter().filter(is_meant).map(|frame| frame["token"].as_str().unwrap()).collect()
+}
+
+pub fn said(text: &str) -> AgentEvent {
+    AgentEvent::Text(text.to_owned())
+}
+
+pub fn thought(text: &str) -> AgentEvent {
+    AgentEvent::Block(Block::Thinking { text: text.to_owned() })
+}
+
+pub fn finished() -> AgentEvent {
+    AgentEvent::Finished(Finished { tokens_used: 12, ..Finished::default() })
+}
+
+pub fn failed() -> AgentEvent {
+    let error = ErrorBody::retryable(ErrorCode::AgentError, "the model is not well");
+    AgentEvent::Failed(Failed { error, tokens_used: 3 })
+}
+
+fn matches(pattern: &Value, value: &Value) -> bool {
+    match (pattern, value) {
+        (Value::Object(pattern), Value::Object(value)) => {
+            pattern.iter().all(|(name, pattern)| matches(pattern, value.get(name).unwrap_or(&Value::Null)))
+        }
+        (Value::Array(pattern), Value::Array(value)) => {
+            pattern.len() == value.len()
+                && pattern.iter().zip(value).all(|(pattern, value)| matches(pattern, value))
+        }
+        _ => pattern == value,
+    }
+}
+
+fn lines(frames: &[Value]) -> String {
+    frames.iter().map(Value::to_string).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,167 @@
+use bobbin::protocol::limits::{CATCH_UP_MESSAGES_MAX, SNAPSHOT_MESSAGES_MAX};
+use serde_json::json;
+
+use crate::harness::{Harness, cursor_of, finished, said, thought, thread};
+
+#[test]
+fn without_a_cursor_the_newest_messages_come_and_the_text_of_the_running_turn() {
+    let mut h = thread();
+    h.greet("ann");
+    h.say("ann", "r1", "one");
+    h.agent("r1", vec![said("a"), finished()]);
+    h.say("ann", "r2", "two");
+    h.agent("r2", vec![said("b"), thought("c"), said("d")]);
+    h.join("bob");
+    let frames = h.expect(
+        "bob",
+        &[
+            json!({ "type": "connected", "status": "created", "resumed": false }),
+            json!({
+                "type": "snapshot", "reason": "joined", "hasMore": false,
+                "messages": [
+                    { "requestId": "r1", "role": "user", "content": "one" },
+                    { "requestId": "r1", "role": "assistant", "content": "a", "status": "complete" },
+                    { "requestId": "r2", "role": "user", "content": "two" },
+                ],
+                "inFlight": [{ "requestId": "r2", "state": "streaming", "content": "bd", "blocks": [
+                    { "type": "text", "text": "b" }, { "type": "thinking", "text": "c" },
+                    { "type": "text", "text": "d" },
+                ] }],
+                "session": { "messageCount": 3 },
+            }),
+        ],
+    );
+    h.text("r2", "e");
+    h.wait(50);
+    h.expect("bob", &[json!({ "type": "token", "token": "e" })]);
+    h.resume("eve", &cursor_of(&frames));
+    h.expect("eve", &[json!({ "resumed": true }), json!({ "type": "token", "token": "e" })]);
+}
+
+#[test]
+fn unknown_foreign_and_malformed_cursors_are_answered_with_a_reset() {
+    let mut h = thread();
+    h.greet("ann");
+    h.say("ann", "r1", "one");
+    h.text("r1", "añ");
+    let own = cursor_of(&h.frames("ann"));
+    let (epoch, _) = own.split_once('.').unwrap();
+    let unknown = [
+        String::new(),
+        "-".into(),
+        "nonsense".into(),
+        "1.2".into(),
+        format!("{epoch}.ff"),
+        format!("{epoch}.0{}", 2),
+        format!("{epoch}.2.1-2-0"),
+        format!("{epoch}.2.1-ff-0"),
+        format!("{epoch}.2.1-1-1"),
+        format!("{epoch}.2.2-1-0"),
+        format!("{own} "),
+        "f".repeat(5_000),
+    ];
+    for cursor in unknown {
+        h.resume("eve", &cursor);
+        h.expect(
+            "eve",
+            &[
+                json!({ "type": "connected", "resumed": false }),
+                json!({ "type": "snapshot", "reason": "reset", "inFlight": [{ "content": "añ" }] }),
+            ],
+        );
+    }
+}
+
+#[test]
+fn who_is_cut_off_before_the_snapshot_is_sent_one_again() {
+    let mut h = thread();
+    h.greet("ann");
+    h.say("ann", "r1", "one");
+    for cursor in [None, Some("nonsense")] {
+        match cursor {
+            Some(cursor) => h.resume("bob", cursor),
+            None => h.join("bob"),
+        }
+        let connected = h.frames("bob").remove(0);
+        h.resume("bob", connected["cursor"].as_str().unwrap());
+        let frames = h.frames("bob");
+        let has_all = frames.iter().any(|frame| {
+            frame["type"] == "user_message"
+                || (frame["type"] == "snapshot" && frame["messages"].as_array().unwrap().len() == 1)
+        });
+        assert!(has_all, "{frames:?}");
+    }
+}
+
+#[test]
+fn a_snapshot_holds_as_many_messages_as_the_limit_says_and_tells_that_there_are_more() {
+    let mut h = thread();
+    h.greet("ann");
+    for turn in 0..SNAPSHOT_MESSAGES_MAX / 2 {
+        turn_over(&mut h, turn);
+    }
+    for has_more in [false, true] {
+        h.join("bob");
+        let snapshot = h.frames("bob").remove(1);
+        assert_eq!(snapshot["messages"].as_array().unwrap().len(), SNAPSHOT_MESSAGES_MAX);
+        assert_eq!(snapshot["hasMore"], json!(has_more));
+        turn_over(&mut h, 1_000);
+    }
+}
+
+#[test]
+fn a_cursor_is_known_for_as_many_messages_as_the_limit_says_and_then_too_old() {
+    let mut h = thread();
+    h.greet("ann");
+    for turn in 0..CATCH_UP_MESSAGES_MAX / 2 {
+        turn_over(&mut h, turn);
+    }
+    for is_known in [true, false] {
+        h.resume("bob", "0");
+        assert_eq!(h.frames("bob")[0]["resumed"], json!(is_known));
+        turn_over(&mut h, 1_000);
+    }
+}
+
+#[test]
+fn session_sync_at_the_head_is_answered_alone() {
+    let mut h = thread();
+    h.greet("ann");
+    h.say("ann", "r1", "one");
+    h.text("r1", "a");
+    let cursor = cursor_of(&h.frames("ann"));
+    h.send("ann", &json!({ "type": "session_sync", "cursor": cursor }));
+    h.expect("ann", &[json!({ "type": "session_synced", "cursor": cursor })]);
+}
+
+/// Whatever it holds may have been joined by frames that were under way, so that it is replaced.
+#[test]
+fn session_sync_from_elsewhere_is_answered_with_a_snapshot() {
+    let mut h = thread();
+    h.greet("ann");
+    h.say("ann", "r1", "one");
+    let cursor = cursor_of(&h.frames("ann"));
+    h.text("r1", "a");
+    h.send("ann", &json!({ "type": "session_sync", "cursor": cursor }));
+    h.send("ann", &json!({ "type": "session_sync" }));
+    let snapshot =
+        |reason: &str| json!({ "type": "snapshot", "reason": reason, "inFlight": [{ "content": "a" }] });
+    h.expect(
+        "ann",
+        &[
+            json!({ "type": "token", "token": "a" }),
+            snapshot("reset"),
+            json!({ "type": "session_synced" }),
+            snapshot("joined"),
+            json!({ "type": "session_synced" }),
+        ],
+    );
+}
+
+fn turn_over(h: &mut Harness, nth: usize) {
+    let request_id = format!("r{nth}");
+    h.say("ann", &request_id, "hello");
+    if h.host.agents.contains(&h.turn(&request_id)) {
+        h.agent(&request_id, vec![said("x"), finished()]);
+    }
+}

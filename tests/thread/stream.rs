@@ -1,0 +1,111 @@
+use bobbin::protocol::limits::{COALESCE_BYTES_MAX, COALESCE_MS, JOURNAL_BYTES_MAX};
+use serde_json::json;
+
+use crate::harness::{Harness, finished, said, thread, tokens};
+
+#[test]
+fn the_first_text_goes_out_at_once_and_so_does_text_after_a_pause() {
+    let mut h = running();
+    for _ in 0..3 {
+        h.text("r1", "x");
+        h.expect("ann", &[json!({ "type": "token", "token": "x" })]);
+        h.wait(COALESCE_MS);
+    }
+}
+
+#[test]
+fn text_soon_after_a_frame_is_gathered_and_waits_no_longer_than_the_limit() {
+    let mut h = running();
+    h.text("r1", "a");
+    h.frames("ann");
+    h.wait(3);
+    h.text("r1", "b");
+    h.wait(3);
+    h.text("r1", "c");
+    h.wait(COALESCE_MS - 7);
+    h.expect_nothing("ann");
+    h.wait(1);
+    h.expect("ann", &[json!({ "type": "token", "token": "bc" })]);
+}
+
+#[test]
+fn what_one_read_brings_is_one_frame() {
+    let mut h = running();
+    h.agent("r1", vec![said("a"), said("b"), said("c")]);
+    h.expect("ann", &[json!({ "type": "token", "token": "abc" })]);
+}
+
+#[test]
+fn much_text_does_not_wait() {
+    let mut h = running();
+    h.text("r1", "a");
+    h.text("r1", &"b".repeat(COALESCE_BYTES_MAX - 1));
+    h.expect("ann", &[json!({ "token": "a" })]);
+    h.text("r1", "c");
+    h.expect("ann", &[json!({ "type": "token" })]);
+}
+
+#[test]
+fn at_most_half_a_second_of_text_is_lost_whenever_the_object_dies() {
+    for crash_after_ms in (0..3_000_usize).step_by(37) {
+        let mut h = running();
+        for _ in 0..crash_after_ms / 10 {
+            h.text("r1", "x");
+            h.wait(10);
+        }
+        h.host.crash(false);
+        h.wait(60_000);
+        let kept = h.host.store.records.values().last().unwrap().content.text().len();
+        let due = (crash_after_ms / 10).saturating_sub(50);
+        assert!(kept >= due, "{kept} of {due} pieces are left after {crash_after_ms} ms");
+    }
+}
+
+#[test]
+fn much_text_is_journalled_at_once() {
+    let mut h = running();
+    h.text("r1", &"x".repeat(JOURNAL_BYTES_MAX));
+    let turn = h.turn("r1");
+    assert_eq!(h.host.store.journal_of(turn).unwrap().text.len(), JOURNAL_BYTES_MAX);
+}
+
+#[test]
+fn an_answer_of_400_tokens_in_8_seconds_costs_at_most_20_rows() {
+    let mut h = thread();
+    h.greet("ann");
+    let mut before = 0;
+    for request_id in ["r1", "r2"] {
+        h.say("ann", request_id, "hello");
+        for word in 0..400 {
+            h.wait(if word == 0 { 0 } else { 20 });
+            h.text(request_id, "word ");
+        }
+        h.finish(request_id);
+        h.deliver();
+        h.wait(1_000);
+        let rows = h.rows_written() - before;
+        assert!(rows <= 20, "{rows} rows");
+        before = h.rows_written();
+    }
+}
+
+#[test]
+fn a_fast_answer_costs_few_frames_and_no_token() {
+    let mut h = running();
+    for _ in 0..400 {
+        h.text("r1", "word ");
+        h.wait(2);
+    }
+    h.agent("r1", vec![finished()]);
+    let frames = h.frames("ann");
+    assert_eq!(tokens(&frames, "r1"), "word ".repeat(400));
+    assert!(frames.len() < 80, "{} frames", frames.len());
+}
+
+fn running() -> Harness {
+    let mut h = thread();
+    h.greet("ann");
+    h.say("ann", "r1", "hello");
+    h.frames("ann");
+    h
+}

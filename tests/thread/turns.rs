@@ -1,0 +1,197 @@
+use bobbin::protocol::Role;
+use serde_json::json;
+
+use crate::harness::{failed, finished, said, thought, thread, thread_of, tokens};
+use crate::support::Seen;
+
+#[test]
+fn connected_comes_first_and_says_that_there_is_no_session_yet() {
+    let mut h = thread();
+    h.join("ann");
+    h.expect(
+        "ann",
+        &[
+            json!({ "type": "connected", "protocol": 1, "sessionId": "s1", "status": "not-created",
+                    "session": null, "resumed": false, "cursor": "0", "inFlight": [] }),
+            json!({ "type": "snapshot", "reason": "joined", "messages": [], "hasMore": false, "inFlight": [],
+                    "session": null, "cursor": "0" }),
+        ],
+    );
+}
+
+#[test]
+fn a_turn_goes_from_its_message_over_its_text_to_its_end_for_all_sockets() {
+    let mut h = thread();
+    h.greet("ann");
+    h.greet("bob");
+    h.say("ann", "r1", "hello");
+    h.text("r1", "good ");
+    h.wait(100);
+    h.text("r1", "day");
+    h.wait(100);
+    h.finish("r1");
+    let turn = [
+        json!({ "type": "user_message", "requestId": "r1",
+                "message": { "role": "user", "content": "hello", "status": "complete" } }),
+        json!({ "type": "token", "requestId": "r1", "token": "good " }),
+        json!({ "type": "token", "requestId": "r1", "token": "day" }),
+        json!({ "type": "final", "requestId": "r1", "response": {
+            "content": "good day", "blocks": null, "metadata": { "tokensUsed": 12, "latencyMs": 200 } } }),
+    ];
+    assert_eq!(h.expect("ann", &turn), h.expect("bob", &turn));
+}
+
+#[test]
+fn the_commit_comes_before_the_frame_that_promises_it_and_the_agent_after() {
+    let mut h = thread();
+    h.greet("ann");
+    h.seen();
+    h.say("ann", "r1", "hello");
+    let kinds: Vec<&str> = h.seen().iter().filter_map(kind).collect();
+    assert_eq!(kinds, ["alarm", "stored", "sent", "sent", "started", "delivering"]);
+}
+
+#[test]
+fn blocks_stand_in_the_answer_where_they_came() {
+    let mut h = thread();
+    h.greet("ann");
+    h.say("ann", "r1", "hello");
+    h.agent("r1", vec![said("one "), thought("hm"), said("two"), finished()]);
+    h.expect(
+        "ann",
+        &[
+            json!({ "type": "user_message" }),
+            json!({ "type": "token", "token": "one " }),
+            json!({ "type": "block", "requestId": "r1", "block": { "type": "thinking", "text": "hm" } }),
+            json!({ "type": "token", "token": "two" }),
+            json!({ "type": "final", "response": { "content": "one two", "blocks": [
+                { "type": "text", "text": "one " },
+                { "type": "thinking", "text": "hm" },
+                { "type": "text", "text": "two" },
+            ] } }),
+        ],
+    );
+}
+
+#[test]
+fn a_failed_agent_leaves_its_text_and_says_why() {
+    let mut h = thread();
+    h.greet("ann");
+    h.say("ann", "r1", "hello");
+    h.agent("r1", vec![said("half an ans"), failed()]);
+    h.expect(
+        "ann",
+        &[
+            json!({ "type": "user_message" }),
+            json!({ "type": "token" }),
+            json!({ "type": "error", "error": { "code": "AGENT_ERROR", "retryable": true },
+                    "response": { "content": "half an ans", "metadata": { "tokensUsed": 3 } } }),
+        ],
+    );
+}
+
+#[test]
+fn an_agent_that_is_silent_too_long_is_aborted_and_its_turn_fails() {
+    let mut h = thread();
+    h.greet("ann");
+    h.say("ann", "r1", "hello");
+    h.wait(59_999);
+    h.text("r1", "late");
+    h.frames("ann");
+    h.wait(59_999);
+    h.expect_nothing("ann");
+    h.wait(1);
+    h.expect(
+        "ann",
+        &[json!({ "type": "error", "error": { "code": "AGENT_TIMEOUT", "retryable": true },
+                          "response": { "content": "late" } })],
+    );
+    assert_eq!(h.aborted().len(), 1);
+}
+
+#[test]
+fn what_an_agent_delivers_after_the_end_is_not_heard() {
+    let mut h = thread();
+    h.greet("ann");
+    h.say("ann", "r1", "hello");
+    h.agent("r1", vec![said("all"), finished(), said(" and more"), finished()]);
+    h.frames("ann");
+    h.agent("r1", vec![said("ghost"), thought("ghost"), finished()]);
+    h.wait(1_000);
+    h.expect_nothing("ann");
+}
+
+#[test]
+fn an_agent_is_asked_the_finished_messages_before_its_own_and_never_a_neighbours() {
+    let mut h = thread_of(2);
+    h.greet("ann");
+    for (request_id, text) in [("r1", "first"), ("r2", "second"), ("r3", "third")] {
+        h.say("ann", request_id, text);
+    }
+    h.text("r2", "half");
+    h.agent("r1", vec![said("one"), finished()]);
+    let asked: Vec<_> = h
+        .seen()
+        .into_iter()
+        .filter_map(|seen| if let Seen::Started { request, .. } = seen { Some(request) } else { None })
+        .collect();
+    let texts = |nth: usize| asked[nth].messages.iter().map(|it| it.content.text()).collect::<Vec<_>>();
+    assert_eq!((texts(0), texts(1)), (vec!["first".into()], vec!["second".into()]));
+    assert_eq!(texts(2), ["first", "one", "third"]);
+    assert_eq!(asked[2].messages[1].role, Role::Assistant);
+}
+
+#[test]
+fn concurrent_turns_stream_side_by_side() {
+    let mut h = thread_of(2);
+    h.greet("ann");
+    h.say("ann", "r1", "one");
+    h.say("ann", "r2", "two");
+    for text in ["a", "b", "c"] {
+        h.text("r1", text);
+        h.text("r2", text);
+        h.wait(50);
+    }
+    let frames = h.frames("ann");
+    assert_eq!((tokens(&frames, "r1").as_str(), tokens(&frames, "r2").as_str()), ("abc", "abc"));
+}
+
+#[test]
+fn a_thread_id_that_names_another_thread_is_refused() {
+    let mut h = thread();
+    h.greet("ann");
+    h.send("ann", &json!({ "type": "message", "requestId": "r1", "content": "x", "threadId": "s2" }));
+    h.expect(
+        "ann",
+        &[json!({ "type": "error", "requestId": "r1", "cursor": null,
+                              "error": { "code": "THREAD_MISMATCH", "retryable": false } })],
+    );
+    h.send("ann", &json!({ "type": "message", "requestId": "r1", "content": "x", "threadId": "s1" }));
+    h.expect("ann", &[json!({ "type": "user_message" })]);
+}
+
+#[test]
+fn a_frame_that_is_none_is_refused_and_the_socket_stays() {
+    let mut h = thread();
+    h.greet("ann");
+    for text in ["", "x", "[]", "{}", r#"{"type":"nonsense"}"#, r#"{"type":"message","content":""}"#] {
+        h.send_text("ann", text);
+        h.expect(
+            "ann",
+            &[json!({ "type": "error", "cursor": null, "error": { "code": "INVALID_MESSAGE" } })],
+        );
+    }
+    h.send("ann", &json!({ "type": "ping" }));
+    h.expect("ann", &[json!({ "type": "pong" })]);
+}
+
+fn kind(seen: &Seen) -> Option<&'static str> {
+    Some(match seen {
+        Seen::Alarm(_) => "alarm",
+        Seen::Stored(_) => "stored",
+        Seen::Sent { .. } => "sent",
+        Seen::Started { .. } => "started",
+        Seen::Delivering(_) => "delivering",
+        _ => return None,
+    })
+}
