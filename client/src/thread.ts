@@ -18,7 +18,7 @@ import {
   type Session,
 } from "./protocol.ts";
 import { type SessionChange, createSessionUpdates } from "./session.ts";
-import { EMPTY, type Transcript, type TurnState, answerOf, apply, has, prepend } from "./transcript.ts";
+import { EMPTY, type Transcript, type TurnState, answerOf, apply, has, messageOf, prepend } from "./transcript.ts";
 import { type Turn, type TurnHandle, createTurn } from "./turn.ts";
 
 /** Something sent is sent again if nothing came of it for this long; the wait doubles. */
@@ -216,9 +216,9 @@ export function createThread(options: ThreadOptions = {}): Thread {
   function show(requestId: string, frame?: ServerFrame): void {
     const turn = transcript.turns.find((turn) => turn.requestId === requestId);
     if (turn) return own.get(requestId)?.handle.show(turn.text);
-    const answer = answerOf(transcript, requestId);
-    const metadata = frame && "response" in frame ? frame.response.metadata : null;
-    if (answer) settle(requestId, (handle) => handle.end(answer, metadata));
+    const end = frame && "response" in frame ? frame : undefined;
+    const answer = end ? messageOf(end) : answerOf(transcript, requestId);
+    if (answer) settle(requestId, (handle) => handle.end(answer, end?.response.metadata ?? null));
   }
 
   function settle(requestId: string, how: (handle: TurnHandle) => void): void {
@@ -264,7 +264,9 @@ export function createThread(options: ThreadOptions = {}): Thread {
   }
 
   function send(content: Content, { requestId = freshId(), metadata }: SendOptions = {}): Turn {
-    const handle = own.get(requestId)?.handle ?? createTurn(requestId, () => cancel(requestId));
+    const known = own.get(requestId);
+    if (known) return known.handle.turn;
+    const handle = createTurn(requestId, () => cancel(requestId));
     const frame = JSON.stringify({ type: "message", requestId, content, ...(metadata && { metadata }) });
     const error = flawOf(content, frame);
     if (error) {

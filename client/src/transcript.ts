@@ -116,7 +116,8 @@ function append(transcript: Transcript, message: Message): Transcript {
   return isEarlier ? transcript : { ...transcript, messages: [...messages, message] };
 }
 
-function messageOf(frame: EndFrame): Message {
+/** The answer as an end carries it. */
+export function messageOf(frame: EndFrame): Message {
   const { cursor, requestId, messageId, createdAt, response } = frame;
   const message: Message = {
     id: messageId,
