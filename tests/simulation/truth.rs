@@ -153,6 +153,9 @@ impl Truth {
             match write {
                 Write::Append(record) => self.append(record)?,
                 Write::Start { turn } => {
+                    if self.turns.range(..turn).any(|(_, earlier)| earlier.is_open() && !earlier.is_started) {
+                        return Err(format!("turn {turn} starts before one that has waited longer"));
+                    }
                     let turn = self.turns.get_mut(turn).ok_or("a turn starts that was never accepted")?;
                     turn.is_started = true;
                 }
