@@ -38,7 +38,7 @@ function acquire(key: string, thread: Thread): Shared {
   const shared = threads.get(key) ?? { thread, users: 0 };
   threads.set(key, shared);
   clearTimeout(shared.closing);
-  if (shared.users === 0 && shared.thread.getSnapshot().status === "idle") shared.thread.open();
+  if (shared.users === 0) shared.thread.open();
   shared.users += 1;
   return shared;
 }

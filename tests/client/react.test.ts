@@ -1,0 +1,180 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type ReactElement, StrictMode, act, createElement as h } from "react";
+import { create, type ReactTestRenderer } from "react-test-renderer";
+import type { Thread } from "bobbin-client";
+import { useSessions, useThread, useThreadState, useTurn } from "bobbin-client/react";
+import { type World, final, session, surroundings, token, userMessage } from "./fakes.ts";
+
+const LINGER_MS = 500;
+
+Object.assign(globalThis, { IS_REACT_ACT_ENVIRONMENT: true });
+// react-test-renderer says that it is deprecated; it is small, and knows all that is tested here.
+const { error } = console;
+console.error = (...words: unknown[]) => String(words[0]).includes("deprecated") || error(...words);
+
+test("under StrictMode a mount opens one socket, and an unmount closes it", async () => {
+  const world = surroundings();
+  const { unmount } = await mount(h(StrictMode, null, h(Status, { of: () => world })));
+  assert.equal(world.sockets.length, 1);
+  await unmount();
+  await lingered();
+  assert.deepEqual([world.last.closedWith, world.clock.pending, world.page.listeners.size], [1000, 0, 0]);
+});
+
+test("a fast remount finds the thread as it was", async () => {
+  const world = surroundings();
+  const first = await mount(h(Status, { of: () => world }));
+  await act(async () => void world.last.welcome());
+  await first.unmount();
+  const second = await mount(h(Status, { of: () => world }));
+  assert.equal(second.text(), "ready");
+  await lingered();
+  assert.equal(world.sockets.length, 1);
+  assert.equal(world.last.closedWith, undefined);
+  await second.unmount();
+  await lingered();
+  assert.equal(world.last.closedWith, 1000);
+});
+
+test("components that name one thread share one socket", async () => {
+  const world = surroundings();
+  const { unmount } = await mount(h("main", null, h(Status, { of: () => world }), h(Status, { of: () => world })));
+  assert.equal(world.sockets.length, 1);
+  await unmount();
+  await lingered();
+  assert.equal(world.last.closedWith, 1000);
+});
+
+test("another sessionId leaves the one thread for the other", async () => {
+  const [one, other] = [surroundings(), surroundings()];
+  other.options.sessionId = "s2";
+  const { update, text, unmount } = await mount(h(Status, { of: () => one }));
+  await act(async () => void one.last.welcome());
+  await update(h(Status, { of: () => other }));
+  assert.equal(text(), "connecting");
+  await lingered();
+  assert.deepEqual([one.last.closedWith, one.clock.pending], [1000, 0]);
+  assert.equal(other.last.closedWith, undefined);
+  await unmount();
+  await lingered();
+});
+
+test("a token renders what shows its turn, and nothing else", async () => {
+  const world = surroundings();
+  const renders: Record<string, number> = {};
+  const count = (name: string) => (renders[name] = (renders[name] ?? 0) + 1);
+
+  function Chat() {
+    const thread = useThread({ ...world.options, sessionId: "renders" });
+    const { ids, messages } = useThreadState(thread, ({ turns, messages }) => ({ ids: turns.map((turn) => turn.requestId).join(), messages }));
+    count("chat");
+    const answers = ids.split(",").filter(Boolean).map((requestId) => h(Answer, { thread, requestId, key: requestId }));
+    return h("main", null, messages.length, h(Title, { thread }), ...answers);
+  }
+  function Title({ thread }: { thread: Thread }) {
+    count("title");
+    return useThreadState(thread, (snapshot) => snapshot.session?.title ?? "untitled");
+  }
+  function Answer({ thread, requestId }: { thread: Thread; requestId: string }) {
+    count(requestId);
+    return useTurn(thread, requestId)?.text;
+  }
+
+  const { text, unmount } = await mount(h(Chat));
+  await act(async () => void world.last.welcome().push(userMessage("r1"), userMessage("r2")));
+  const before = { ...renders };
+  for (const piece of ["a", "b", "c"]) await act(async () => void world.last.push(token("r1", piece)));
+  assert.deepEqual({ ...renders }, { ...before, r1: (before["r1"] ?? 0) + 3 });
+  await act(async () => void world.last.push(final("r1", "abc")));
+  assert.equal(renders["chat"], (before["chat"] ?? 0) + 1);
+  assert.equal(text(), "3untitled");
+  await unmount();
+  await lingered();
+});
+
+test("a selector that makes a new object each time does not render for ever", async () => {
+  const world = surroundings();
+  let renders = 0;
+  function Odd() {
+    const thread = useThread({ ...world.options, sessionId: "odd" });
+    renders += 1;
+    return String(useThreadState(thread, ({ turns }) => turns.map(({ requestId }) => requestId)).length);
+  }
+  const { unmount } = await mount(h(Odd));
+  await act(async () => void world.last.welcome());
+  assert.ok(renders <= 3, `${renders} renders`);
+  await unmount();
+  await lingered();
+});
+
+test("a server renders an idle thread and an empty list, and opens nothing", async () => {
+  const { renderToString } = await import("react-dom/server");
+  const world = surroundings();
+  function Sessions() {
+    return `${useSessions({ fetch: world.options.fetch }).sessions.length} sessions`;
+  }
+  assert.equal(renderToString(h("main", null, h(Status, { of: () => world }), h(Sessions))), "<main>idle<!-- -->0 sessions</main>");
+  assert.equal(renderToString(h(Bare)), "idle");
+  assert.deepEqual([world.sockets.length, world.clock.pending, world.requests.length], [0, 0, 0]);
+});
+
+test("a list of sessions loads when mounted, searches and pages, and keeps what it has when it fails", async () => {
+  const world = surroundings();
+  const page = (ids: string[], nextBefore: string | null) => Response.json({ sessions: ids.map((id) => session({ id })), nextBefore });
+  world.respond = () => page(["c", "b"], "b");
+  let list: ReturnType<typeof useSessions> | undefined;
+  function Sessions() {
+    list = useSessions({ url: "https://bobbin.test", fetch: world.options.fetch });
+    return list.sessions.map(({ id }) => id).join();
+  }
+  const { text, unmount } = await mount(h(StrictMode, null, h(Sessions)));
+  assert.equal(text(), "c,b");
+  world.respond = () => page(["b", "a"], null);
+  await act(async () => list?.loadMore());
+  assert.equal(text(), "c,b,a");
+  assert.equal(list?.hasMore, false);
+  await act(async () => list?.put(session({ id: "d" }) as never));
+  assert.equal(text(), "d,c,b,a");
+  world.respond = () => Response.json({ error: { code: "STORAGE_ERROR", message: "later", retryable: true } }, { status: 503 });
+  await act(async () => list?.refresh());
+  assert.equal(text(), "d,c,b,a");
+  assert.equal(list?.error?.message, "later");
+  world.respond = () => page(["x"], null);
+  await act(async () => {
+    list?.search("s");
+    list?.search("se");
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  });
+  assert.equal(text(), "x");
+  assert.equal(world.requests.at(-1)?.url, "https://bobbin.test/sessions?limit=50&q=se");
+  await unmount();
+});
+
+/** The world comes as a function, as React looks into all that props hold. */
+function Status({ of }: { of: () => World }) {
+  const { options } = of();
+  const thread = useThread({ ...options, sessionId: options.sessionId ?? "" });
+  return useThreadState(thread, (snapshot) => snapshot.status);
+}
+
+function Bare() {
+  return useThreadState(useThread("s1")).status;
+}
+
+async function mount(element: ReactElement) {
+  const renderer = await act<ReactTestRenderer>(async () => create(element));
+  return {
+    text: () => textOf(renderer.toJSON()),
+    update: (next: ReactElement) => act(async () => renderer.update(next)),
+    unmount: () => act(async () => renderer.unmount()),
+  };
+}
+
+const textOf = (node: unknown): string => {
+  if (Array.isArray(node)) return node.map(textOf).join("");
+  const children = (node as { children?: unknown } | null)?.children;
+  return children === undefined ? String(node) : textOf(children ?? []);
+};
+
+const lingered = () => act(() => new Promise<void>((resolve) => setTimeout(resolve, LINGER_MS + 50)));
