@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::agent::Failed;
 use crate::protocol::{ErrorBody, ErrorCode, Millis};
 
 use super::access::Peer;
@@ -42,9 +43,8 @@ impl Thread {
                 &crate::protocol::Refusal { request_id: blame.request_id.clone(), error },
             );
         }
-        let why = interruption(&woken.cause);
         for turn in self.running_ids() {
-            self.end(now, turn, Outcome::Interrupted(why.clone()));
+            self.end(now, turn, broken_off(&woken.cause));
         }
     }
 
@@ -121,15 +121,16 @@ fn blamed(cause: &Cause) -> Option<(&Blame, ErrorBody)> {
     }
 }
 
-fn interruption(cause: &Cause) -> ErrorBody {
+fn broken_off(cause: &Cause) -> Outcome {
     match cause {
         Cause::StoreFailed(_) => {
             let message = "the answer could not be stored and was broken off; send the message again under a new requestId";
-            ErrorBody::retryable(ErrorCode::StorageError, message)
+            let error = ErrorBody::retryable(ErrorCode::StorageError, message);
+            Outcome::Failed(Failed { error, tokens_used: 0 })
         }
         Cause::Start | Cause::Panicked(_) => {
             let message = "the thread was interrupted in the middle of the answer; send the message again under a new requestId";
-            ErrorBody::retryable(ErrorCode::Interrupted, message)
+            Outcome::Interrupted(ErrorBody::retryable(ErrorCode::Interrupted, message))
         }
     }
 }

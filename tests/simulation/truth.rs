@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bobbin::agent::AgentEvent;
-use bobbin::protocol::{Block, Content, Millis, Status};
+use bobbin::protocol::{Block, Content, ErrorCode, Millis, Status};
 use bobbin::thread::store::{Commit, Record, RecordKind, Write};
 use bobbin::thread::{Audience, TurnId};
 use serde_json::Value;
@@ -197,7 +197,10 @@ impl Truth {
                 }
                 self.turns.insert(record.seq, turn);
             }
-            RecordKind::Assistant { status, .. } => self.end(record, *status)?,
+            RecordKind::Assistant { status, error, .. } => {
+                let store_failed = error.as_ref().is_some_and(|error| error.code == ErrorCode::StorageError);
+                self.end(record, *status, *status == Status::Interrupted || store_failed)?;
+            }
         }
         let index = self.records.len();
         if self.by_id.insert(record.message_id.clone(), index).is_some() {
@@ -208,9 +211,9 @@ impl Truth {
         Ok(())
     }
 
-    fn end(&mut self, record: &Record, status: Status) -> Check {
+    fn end(&mut self, record: &Record, status: Status, is_broken_off: bool) -> Check {
         self.stats.turns += 1;
-        self.stats.interrupted += u64::from(status == Status::Interrupted);
+        self.stats.interrupted += u64::from(is_broken_off);
         self.stats.cancels += u64::from(status == Status::Cancelled);
         let turn = self.turns.get_mut(&record.turn).ok_or("a turn ends that was never accepted")?;
         if turn.end.replace(record.message_id.clone()).is_some() {
@@ -218,7 +221,7 @@ impl Truth {
         }
         let kept = pieces_of_content(&record.content);
         let said = &turn.said;
-        if status != Status::Interrupted && kept != *said {
+        if !is_broken_off && kept != *said {
             let id = &record.request_id;
             return Err(format!("{id} is {status:?} with\n    {kept:?}\nwhere its agent said\n    {said:?}"));
         }
