@@ -1,12 +1,11 @@
 //! Frames from clients.
 
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::limits::{
     BLOCKS_MAX, MESSAGE_BYTES_MAX, REQUEST_ID_CHARS_MAX, SESSION_ID_CHARS_MAX, TITLE_CHARS_MAX,
 };
-use super::{Block, Content, ErrorBody, ErrorCode, PermissionMode};
+use super::{Block, Content, ErrorBody, ErrorCode, PermissionMode, Read};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum ClientFrame {
@@ -120,25 +119,18 @@ fn content(value: Option<Value>) -> Result<Content, String> {
         Some(Value::Array(items)) if items.len() > BLOCKS_MAX => {
             Err(format!("content has {} blocks; at most {BLOCKS_MAX} are allowed", items.len()))
         }
-        Some(Value::Array(items)) => {
-            items.into_iter().map(block).collect::<Result<_, _>>().map(Content::Blocks)
-        }
+        Some(Value::Array(items)) => items.iter().map(block).collect::<Result<_, _>>().map(Content::Blocks),
         Some(_) => Err("content is neither a string nor an array of blocks".into()),
         None => Err("content is missing; give a string or an array of blocks".into()),
     }
 }
 
-fn block(value: Value) -> Result<Block, String> {
-    let block: Block = serde_json::from_value(value).map_err(|_| {
+fn block(value: &Value) -> Result<Block, String> {
+    Block::read(value).ok_or_else(|| {
         "content has a block that is none of text {text}, thinking {text}, tool_use {id, name, input} \
-         and tool_result {toolUseId, content, isError}"
-    })?;
-    match &block {
-        Block::ToolResult { content, .. } if !(content.is_string() || content.is_array()) => {
-            Err("a tool_result's content is a string or an array".into())
-        }
-        _ => Ok(block),
-    }
+         and tool_result {toolUseId, content: a string or an array, isError}"
+            .into()
+    })
 }
 
 fn check_metadata(fields: &Map<String, Value>) -> Result<(), String> {
@@ -190,12 +182,8 @@ fn readable_request_id(fields: &Map<String, Value>) -> Option<String> {
 
 /// A frame too large to be taken apart is still read for the one field that names its turn.
 fn request_id_of_large(text: &str) -> Option<String> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Named {
-        request_id: Option<String>,
-    }
-    serde_json::from_str::<Named>(text).ok()?.request_id.filter(|id| is_request_id(id))
+    let fields: Value = serde_json::from_str(text).ok()?;
+    fields.get("requestId")?.as_str().filter(|id| is_request_id(id)).map(str::to_owned)
 }
 
 fn invalid(message: &str) -> Refusal {

@@ -1,10 +1,10 @@
 //! What a message consists of.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
 /// A message's content: a string where it is only text, else blocks.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(untagged)]
 pub enum Content {
@@ -13,7 +13,7 @@ pub enum Content {
 }
 
 /// One part of a message that has more than text.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Block {
@@ -34,7 +34,6 @@ pub enum Block {
         tool_use_id: String,
         #[cfg_attr(test, ts(type = "string | unknown[]"))]
         content: Value,
-        #[serde(default)]
         is_error: bool,
     },
 }

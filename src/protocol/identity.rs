@@ -1,11 +1,11 @@
 //! Who a connection or request is, and what it may do.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{Millis, Session};
 
 /// What somebody may do in a session; each may do what those before it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Access {
     /// Reads.
@@ -17,18 +17,18 @@ pub enum Access {
 }
 
 /// What the edge found out about a caller. Fixed when a socket is opened, and kept with it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Identity {
     /// `None` where everybody is let in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// What the credential says of this session.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub granted: Option<Access>,
     /// Whether it may begin a session that its credential does not name.
     pub may_create: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Millis>,
 }
 

@@ -9,6 +9,7 @@ mod cursor;
 mod error;
 mod identity;
 pub mod limits;
+mod read;
 mod server;
 mod session;
 #[cfg(test)]
@@ -19,6 +20,7 @@ pub use content::{Block, Content};
 pub use cursor::{Cursor, Progress};
 pub use error::{CloseCode, ErrorBody, ErrorCode};
 pub use identity::{Access, Identity};
+pub use read::{Read, optional, required};
 pub use server::{
     InFlight, InFlightState, Response, ResponseMetadata, ServerFrame, SnapshotReason, token_frame,
 };

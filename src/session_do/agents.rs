@@ -1,7 +1,7 @@
 //! Running a turn's agent, and ending it.
 
+use litemap::LiteMap;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use futures::future::{AbortHandle, abortable};
@@ -25,7 +25,7 @@ const ERROR_BODY_BYTES_MAX: usize = 16 * 1024;
 
 /// The agents at work, by turn.
 #[derive(Default)]
-pub struct Agents(RefCell<BTreeMap<TurnId, Running>>);
+pub struct Agents(RefCell<LiteMap<TurnId, Running>>);
 
 struct Running {
     task: AbortHandle,

@@ -14,7 +14,9 @@ use crate::edge::{
 };
 use crate::platform::{now, sleep};
 use crate::protocol::limits::{PAGE_BYTES_MAX, PAGE_MAX, TICKET_MS};
-use crate::protocol::{Access, Cursor, ErrorBody, ErrorCode, Identity, Message, Session, SessionUpdate};
+use crate::protocol::{
+    Access, Cursor, ErrorBody, ErrorCode, Identity, Message, Read, Session, SessionUpdate,
+};
 use crate::thread::store::{Record, Records, StoreError};
 use crate::thread::{Input, Thread};
 
@@ -63,7 +65,7 @@ fn caller(shell: &Shell, request: &Request) -> std::result::Result<Identity, Ref
         let value = request.headers().get(name).ok().flatten()?;
         js_sys::decode_uri_component(&value).ok().map(String::from)
     };
-    let known = header(IDENTITY_HEADER).and_then(|identity| serde_json::from_str(&identity).ok());
+    let known = header(IDENTITY_HEADER).and_then(|identity| Identity::parse(&identity));
     let redeemed = || header(TICKET_HEADER).and_then(|ticket| shell.tickets.redeem(now(), &ticket));
     known.or_else(redeemed).ok_or_else(|| {
         let message = "the ticket was used, has expired or is for another session; ask for another";

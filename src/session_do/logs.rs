@@ -1,26 +1,19 @@
 //! One JSON line per event, for the platform's log. Never what was said.
 
-use serde::Serialize;
 use serde_json::json;
 
 use crate::thread::Event;
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Line<'a> {
-    level: &'static str,
-    session_id: &'a str,
-    #[serde(flatten)]
-    event: &'a Event,
-}
-
 pub fn write(session_id: &str, event: &Event) {
     let level = match event {
-        Event::DeliveryFailed { .. } => "warn",
+        Event::DeliveryFailed { .. } | Event::Parked { .. } => "warn",
         _ => "info",
     };
-    if let Ok(line) = serde_json::to_string(&Line { level, session_id, event }) {
-        worker::console_log!("{line}");
+    // An id needs no escapes, and what is known of an event is an object of its own.
+    if let Some(event) =
+        serde_json::to_string(event).ok().as_deref().and_then(|event| event.strip_prefix('{'))
+    {
+        worker::console_log!("{{\"level\":\"{level}\",\"sessionId\":\"{session_id}\",{event}");
     }
 }
 

@@ -1,21 +1,22 @@
 //! The thread's open sockets, by connection.
 
+use litemap::LiteMap;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use js_sys::JsString;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 use wasm_bindgen::prelude::*;
 use worker::{State, WebSocket};
 
-use crate::protocol::CloseCode;
+use crate::protocol::{CloseCode, required};
 use crate::thread::{Attachment, PeerId};
 
 use crate::platform::{Socket, close_later};
 
 pub struct Sockets {
-    open: RefCell<BTreeMap<PeerId, Open>>,
+    open: RefCell<LiteMap<PeerId, Open>>,
 }
 
 struct Open {
@@ -25,10 +26,9 @@ struct Open {
 }
 
 /// What hibernation leaves of a socket, as JSON.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Attached {
     id: String,
-    #[serde(flatten)]
     attachment: Attachment,
 }
 
@@ -107,5 +107,6 @@ fn raw(socket: &WebSocket) -> Socket {
 
 fn attached(socket: &Socket) -> Option<Attached> {
     let json = socket.deserialize_attachment().ok()?.as_string()?;
-    serde_json::from_str(&json).ok()
+    let value: Value = serde_json::from_str(&json).ok()?;
+    Some(Attached { id: required(&value, "id")?, attachment: required(&value, "attachment")? })
 }

@@ -3,10 +3,10 @@
 use std::cell::Cell;
 
 use js_sys::Array;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
-use crate::protocol::{Content, ErrorBody, Session, Status};
+use crate::protocol::{Content, ErrorBody, Read, Session, Status};
 use crate::thread::store::{
     Checkpoint, Commit, Journal, Mark, MarkKind, Page, Record, RecordKind, Records, StoreError, Stored, Write,
 };
@@ -342,8 +342,8 @@ fn json<T: Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError(error.to_string()))
 }
 
-fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|error| StoreError(error.to_string()))
+fn parse<T: Read>(text: &str) -> Result<T, StoreError> {
+    T::parse(text).ok_or_else(|| StoreError("a row holds no JSON of its column's kind".into()))
 }
 
 #[allow(clippy::needless_pass_by_value)]

@@ -1,14 +1,14 @@
 //! Credentials for one upgrade each. They live as long as the object is kept awake for them, and are
 //! gone with it: who loses one asks for another.
 
+use litemap::LiteMap;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 
 use crate::protocol::limits::{TICKET_MS, TICKETS_MAX};
 use crate::protocol::{Identity, Millis};
 
 #[derive(Default)]
-pub struct Tickets(RefCell<BTreeMap<String, Ticket>>);
+pub struct Tickets(RefCell<LiteMap<String, Ticket>>);
 
 struct Ticket {
     identity: Identity,

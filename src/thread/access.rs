@@ -1,6 +1,6 @@
 //! Who may do what, and how often.
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 use crate::protocol::{Access, ClientFrame, CloseCode, ErrorBody, ErrorCode, Identity, Millis};
 
@@ -21,7 +21,7 @@ struct Allowance {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Rates(BTreeMap<String, Allowance>);
+pub(super) struct Rates(LiteMap<String, Allowance>);
 
 impl Peer {
     pub(super) fn new(identity: Identity) -> Self {

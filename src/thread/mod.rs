@@ -23,8 +23,10 @@ mod turn;
 mod turns;
 mod wake;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
+
+use litemap::LiteMap;
 
 use crate::agent::AgentEvent;
 use crate::protocol::limits;
@@ -193,9 +195,9 @@ pub struct Thread {
     /// `None` before the first message.
     session: Option<Session>,
     draft: Option<Draft>,
-    peers: BTreeMap<PeerId, Peer>,
+    peers: LiteMap<PeerId, Peer>,
     rates: Rates,
-    turns: BTreeMap<TurnId, Turn>,
+    turns: LiteMap<TurnId, Turn>,
     outbox: Outbox,
     alarm: Option<Millis>,
     handling: Option<Blame>,
@@ -215,9 +217,9 @@ impl Thread {
             seq: 0,
             session: None,
             draft: None,
-            peers: BTreeMap::new(),
+            peers: LiteMap::new(),
             rates: Rates::default(),
-            turns: BTreeMap::new(),
+            turns: LiteMap::new(),
             outbox: Outbox::default(),
             alarm: None,
             handling: None,

@@ -1,10 +1,12 @@
 //! The session: what is kept of a thread beside its messages.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::protocol::limits::PREVIEW_CHARS_MAX;
 use crate::protocol::{
-    CloseCode, Content, Identity, Millis, PermissionMode, ServerFrame, Session, SessionUpdate,
+    CloseCode, Content, Identity, Millis, PermissionMode, Read, ServerFrame, Session, SessionUpdate,
+    optional, required,
 };
 
 use super::access::Peer;
@@ -12,20 +14,37 @@ use super::store::{Checkpoint, Write};
 use super::{Output, Thread};
 
 /// What outlives hibernation with a socket.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Attachment {
     pub identity: Identity,
     /// Before the first message nothing is stored, so the sockets keep what was set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub draft: Option<Draft>,
 }
 
 /// What was set of a session that is not yet created.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Draft {
     pub title: Option<String>,
     pub permission_mode: PermissionMode,
     pub set_at: Millis,
+}
+
+impl Read for Attachment {
+    fn read(value: &Value) -> Option<Self> {
+        Some(Attachment { identity: required(value, "identity")?, draft: optional(value, "draft")? })
+    }
+}
+
+impl Read for Draft {
+    fn read(value: &Value) -> Option<Self> {
+        Some(Draft {
+            title: optional(value, "title")?,
+            permission_mode: required(value, "permissionMode")?,
+            set_at: required(value, "setAt")?,
+        })
+    }
 }
 
 impl Thread {
@@ -101,7 +120,7 @@ impl Thread {
         self.epoch = self.next_epoch();
         self.outbox.session_deleted(self.seq);
         self.store(vec![Write::Delete]);
-        for peer in std::mem::take(&mut self.peers).into_keys() {
+        for (peer, _) in std::mem::take(&mut self.peers) {
             let reason = "the session was deleted";
             self.outputs.push_back(Output::Close { peer, code: CloseCode::SessionDeleted, reason });
         }

@@ -1,10 +1,11 @@
 //! What a thread asks of its store: the writes it commits and the few reads it makes.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::protocol::{
-    Block, Content, Cursor, ErrorBody, Message, Millis, Response, ResponseMetadata, Role, ServerFrame,
-    Session, Status,
+    Block, Content, Cursor, ErrorBody, Message, Millis, Read, Response, ResponseMetadata, Role, ServerFrame,
+    Session, Status, required,
 };
 
 use super::turn::Answer;
@@ -81,10 +82,17 @@ pub struct Journal {
 }
 
 /// A block and how many bytes of the answer's text stand before it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PlacedBlock {
     pub at: usize,
     pub block: Block,
+}
+
+impl Read for PlacedBlock {
+    fn read(value: &Value) -> Option<Self> {
+        let at: u64 = required(value, "at")?;
+        Some(PlacedBlock { at: usize::try_from(at).ok()?, block: required(value, "block")? })
+    }
 }
 
 /// The thread as of `seq`. Later records are counted in on waking, so that a turn need not rewrite it.

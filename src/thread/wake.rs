@@ -1,7 +1,5 @@
 //! The one way to wake: first start, hibernation, eviction, crash, a failed write, a panic.
 
-use std::collections::BTreeMap;
-
 use crate::agent::Failed;
 use crate::protocol::{ErrorBody, ErrorCode, Millis};
 
@@ -59,8 +57,7 @@ impl Thread {
         self.session = Some(checkpoint.session);
         self.draft = None;
         self.outbox = Outbox::from_store(checkpoint.delivered, checkpoint.seq);
-        let mut journals: BTreeMap<TurnId, Journal> =
-            journals.into_iter().map(|journal| (journal.turn, journal)).collect();
+        let mut journals = journals;
         for mark in open.into_iter().chain(since) {
             if mark.seq > self.seq {
                 self.count_in(&mark);
@@ -70,7 +67,7 @@ impl Thread {
                     self.turns.remove(&mark.turn);
                 }
                 MarkKind::User { started } => {
-                    let turn = open_turn(now, &mark, started, journals.remove(&mark.turn));
+                    let turn = open_turn(now, &mark, started, take_journal(&mut journals, mark.turn));
                     self.turns.insert(mark.turn, turn);
                 }
             }
@@ -91,6 +88,11 @@ impl Thread {
     fn is_settled(&self) -> bool {
         self.turns.is_empty() && self.outbox.delivered >= self.seq && !self.outbox.is_deletion_owed
     }
+}
+
+fn take_journal(journals: &mut Vec<Journal>, turn: TurnId) -> Option<Journal> {
+    let index = journals.iter().position(|journal| journal.turn == turn)?;
+    Some(journals.swap_remove(index))
 }
 
 fn open_turn(now: Millis, mark: &Mark, started: bool, journal: Option<Journal>) -> Turn {

@@ -1,3 +1,4 @@
+use bobbin::protocol::Read;
 use bobbin::protocol::limits::{
     ANSWER_BYTES_MAX, BLOCKS_MAX, MESSAGE_BYTES_MAX, PAYLOAD_BYTES_MAX, REQUEST_ID_CHARS_MAX, TITLE_CHARS_MAX,
 };
@@ -124,7 +125,7 @@ fn content_is_the_same_when_it_is_read_back() {
     h.send_text("ann", &text);
     let record = h.host.store.records.values().next().unwrap();
     let stored = serde_json::to_string(&record.content).unwrap();
-    assert_eq!(serde_json::from_str::<bobbin::protocol::Content>(&stored).unwrap(), record.content);
+    assert_eq!(bobbin::protocol::Content::parse(&stored).unwrap(), record.content);
 }
 
 fn running() -> Harness {

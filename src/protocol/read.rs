@@ -1,0 +1,201 @@
+//! Values that come back as JSON. Read by hand: what is derived for reading takes ten times the code,
+//! and a worker is loaded whole.
+
+use serde_json::Value;
+
+use super::{
+    Access, Block, Content, ErrorBody, ErrorCode, Identity, PermissionMode, ResponseMetadata, Session, Status,
+};
+
+/// Something that was written as JSON. `None` for whatever this could not have written.
+pub trait Read: Sized {
+    fn read(value: &Value) -> Option<Self>;
+
+    #[must_use]
+    fn parse(json: &str) -> Option<Self> {
+        Self::read(&serde_json::from_str(json).ok()?)
+    }
+}
+
+/// A field that may be missing or null.
+#[must_use]
+pub fn optional<T: Read>(value: &Value, name: &str) -> Option<Option<T>> {
+    match value.get(name) {
+        None | Some(Value::Null) => Some(None),
+        Some(field) => T::read(field).map(Some),
+    }
+}
+
+/// A field that must be there.
+#[must_use]
+pub fn required<T: Read>(value: &Value, name: &str) -> Option<T> {
+    T::read(value.get(name)?)
+}
+
+impl Read for String {
+    fn read(value: &Value) -> Option<Self> {
+        value.as_str().map(str::to_owned)
+    }
+}
+
+impl Read for u64 {
+    fn read(value: &Value) -> Option<Self> {
+        value.as_u64()
+    }
+}
+
+impl Read for bool {
+    fn read(value: &Value) -> Option<Self> {
+        value.as_bool()
+    }
+}
+
+impl<T: Read> Read for Vec<T> {
+    fn read(value: &Value) -> Option<Self> {
+        value.as_array()?.iter().map(T::read).collect()
+    }
+}
+
+impl Read for Content {
+    fn read(value: &Value) -> Option<Self> {
+        match value {
+            Value::String(text) => Some(Content::Text(text.clone())),
+            blocks => Vec::read(blocks).map(Content::Blocks),
+        }
+    }
+}
+
+impl Read for Block {
+    fn read(value: &Value) -> Option<Self> {
+        match value.get("type")?.as_str()? {
+            "text" => Some(Block::Text { text: required(value, "text")? }),
+            "thinking" => Some(Block::Thinking { text: required(value, "text")? }),
+            "tool_use" => Some(Block::ToolUse {
+                id: required(value, "id")?,
+                name: required(value, "name")?,
+                input: value.get("input")?.clone(),
+            }),
+            "tool_result" => Some(Block::ToolResult {
+                tool_use_id: required(value, "toolUseId")?,
+                content: value.get("content").filter(|said| said.is_string() || said.is_array())?.clone(),
+                is_error: optional(value, "isError")?.unwrap_or_default(),
+            }),
+            _ => None,
+        }
+    }
+}
+
+impl Read for ErrorBody {
+    fn read(value: &Value) -> Option<Self> {
+        let code = value.get("code")?.as_str()?;
+        Some(ErrorBody {
+            code: ErrorCode::ALL.into_iter().find(|one| one.as_str() == code)?,
+            message: required(value, "message")?,
+            retryable: required(value, "retryable")?,
+        })
+    }
+}
+
+impl Read for ResponseMetadata {
+    fn read(value: &Value) -> Option<Self> {
+        Some(ResponseMetadata {
+            tokens_used: required(value, "tokensUsed")?,
+            latency_ms: required(value, "latencyMs")?,
+            model: optional(value, "model")?,
+            finish_reason: optional(value, "finishReason")?,
+        })
+    }
+}
+
+impl Read for Status {
+    fn read(value: &Value) -> Option<Self> {
+        Status::parse(value.as_str()?)
+    }
+}
+
+impl Read for PermissionMode {
+    fn read(value: &Value) -> Option<Self> {
+        PermissionMode::parse(value.as_str()?)
+    }
+}
+
+impl Read for Session {
+    fn read(value: &Value) -> Option<Self> {
+        Some(Session {
+            id: required(value, "id")?,
+            title: optional(value, "title")?,
+            first_message_preview: required(value, "firstMessagePreview")?,
+            message_count: required(value, "messageCount")?,
+            total_tokens: required(value, "totalTokens")?,
+            permission_mode: required(value, "permissionMode")?,
+            created_at: required(value, "createdAt")?,
+            last_message_at: required(value, "lastMessageAt")?,
+            owner: optional(value, "owner")?,
+        })
+    }
+}
+
+impl Read for Access {
+    fn read(value: &Value) -> Option<Self> {
+        match value.as_str()? {
+            "viewer" => Some(Access::Viewer),
+            "editor" => Some(Access::Editor),
+            "owner" => Some(Access::Owner),
+            _ => None,
+        }
+    }
+}
+
+impl Read for Identity {
+    fn read(value: &Value) -> Option<Self> {
+        Some(Identity {
+            subject: optional(value, "subject")?,
+            granted: optional(value, "granted")?,
+            may_create: required(value, "mayCreate")?,
+            expires_at: optional(value, "expiresAt")?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn comes_back<T: Read + serde::Serialize + PartialEq + std::fmt::Debug>(written: &T) {
+        let json = serde_json::to_string(written).unwrap();
+        assert_eq!(T::parse(&json).as_ref(), Some(written), "{json}");
+    }
+
+    #[test]
+    fn what_was_written_is_read_back() {
+        comes_back(&Content::Text("said".into()));
+        comes_back(&Content::Blocks(vec![
+            Block::Text { text: "a".into() },
+            Block::Thinking { text: "b".into() },
+            Block::ToolUse { id: "1".into(), name: "f".into(), input: serde_json::json!({"x": [1.5, null]}) },
+            Block::ToolResult { tool_use_id: "1".into(), content: "ok".into(), is_error: true },
+        ]));
+        for code in ErrorCode::ALL {
+            comes_back(&ErrorBody { code, message: "no".into(), retryable: true });
+        }
+        comes_back(&ResponseMetadata {
+            tokens_used: 3,
+            model: Some("m".into()),
+            ..ResponseMetadata::default()
+        });
+        comes_back(&Identity::anyone());
+        for mode in PermissionMode::ALL {
+            comes_back(&Session {
+                id: "s".into(),
+                title: None,
+                first_message_preview: String::new(),
+                message_count: 1,
+                total_tokens: 2,
+                permission_mode: mode,
+                created_at: 3,
+                last_message_at: 4,
+                owner: Some("o".into()),
+            });
+        }
+    }
+}
