@@ -17,15 +17,20 @@ const steps = {
   clippy: () => run("cargo", ["clippy", "--locked", "--all-targets", "--", "-D", "warnings"]),
   "clippy-wasm": () => run("cargo", ["clippy", "--locked", "--target", "wasm32-unknown-unknown", "--", "-D", "warnings"]),
   core: () => run("cargo", ["test", "--locked"]),
-  types: () => run("tsc", ["--noEmit"]),
+  // The client is built first: its tests take it as its users do.
+  types: async () => {
+    await run("tsc", ["--project", "client"]);
+    await run("tsc", ["--noEmit"]);
+  },
   build: () => run("node", ["scripts/build.mjs"]),
-  worker: () => run("node", [...NODE_TEST, ...testFiles()]),
+  worker: () => run("node", [...NODE_TEST, ...testFiles("tests/worker")]),
+  client: () => run("node", [...NODE_TEST, ...testFiles("tests/client")]),
   package: () => run("wrangler", ["deploy", "--dry-run"]),
 };
 
 const groups = {
   lint: ["fmt", "clippy", "clippy-wasm", "types"],
-  test: ["fmt", "clippy", "clippy-wasm", "core", "types", "build", "worker", "package"],
+  test: ["fmt", "clippy", "clippy-wasm", "core", "types", "build", "worker", "client", "package"],
 };
 
 await runMain(async () => {
@@ -41,9 +46,9 @@ await runMain(async () => {
   }
 });
 
-function testFiles() {
-  return readdirSync(inRoot("tests/worker"), { recursive: true })
+function testFiles(folder) {
+  return readdirSync(inRoot(folder), { recursive: true })
     .filter((name) => name.endsWith(".test.ts"))
     .sort()
-    .map((name) => `tests/worker/${name}`);
+    .map((name) => `${folder}/${name}`);
 }

@@ -91,7 +91,10 @@ async function connect(options: ThreadOptions, api: Api, sessionId: string): Pro
     frames.push(JSON.parse(String(data)) as ServerFrame);
     wake();
   });
-  socket.addEventListener("error", () => {});
+  socket.addEventListener("error", () => {
+    ended = "the connection could not be opened";
+    wake();
+  });
   socket.addEventListener("close", ({ code, reason }) => {
     ended = `the connection was closed with ${code}${reason ? ` (${reason})` : ""}`;
     wake();

@@ -1,0 +1,71 @@
+// What the package weighs, what it needs, and whether its README tells the truth.
+import assert from "node:assert/strict";
+import { execFile, execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { test } from "node:test";
+import { promisify } from "node:util";
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
+import { start } from "../worker/harness.ts";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const client = join(root, "client");
+
+/** Bytes of a minified bundle, gzipped; React is not counted. */
+const BUDGETS = [
+  ["createThread", "bobbin-client", 6_000],
+  ["createSessionList", "bobbin-client", 1_800],
+  ["diagnose", "bobbin-client", 3_000],
+  ["useThread, useThreadState", "bobbin-client/react", 7_000],
+  ["useThread, useThreadState, useTurn, useSessions", "bobbin-client/react", 8_000],
+] as const;
+
+for (const [names, from, bytesMax] of BUDGETS) {
+  test(`an import of ${names} weighs at most ${bytesMax} bytes gzipped`, async () => {
+    const bytes = gzipSync(await bundle(`export { ${names} } from "${from}";`), { level: 9 }).length;
+    assert.ok(bytes <= bytesMax, `${bytes} bytes`);
+  });
+}
+
+test("the package runs where there is no Node: it imports nothing but React", async () => {
+  for (const name of readdirSync(join(client, "dist")).filter((name) => name.endsWith(".js"))) {
+    const imports = [...readFileSync(join(client, "dist", name), "utf8").matchAll(/from "([^"]+)"/g)].map(([, from]) => from ?? "");
+    assert.deepEqual(imports.filter((from) => !from.startsWith("./") && !(name === "react.js" && from === "react")), []);
+  }
+});
+
+test("the README's example runs as it stands there", async (context) => {
+  const example = /```ts\n([\s\S]*?)```/.exec(readFileSync(join(client, "README.md"), "utf8"))?.[1] ?? "";
+  assert.ok(example.trim().split("\n").filter(Boolean).length <= 10, "it is to have ten lines");
+  const bobbin = await start();
+  context.after(bobbin.close);
+  const folder = mkdtempSync(join(root, "node_modules", ".readme-"));
+  context.after(() => rmSync(folder, { recursive: true }));
+  writeFileSync(join(folder, "example.mjs"), example);
+  const { stdout } = await promisify(execFile)("node", [join(folder, "example.mjs")], {
+    env: { ...process.env, BOBBIN_URL: bobbin.url.href },
+    timeout: 30_000,
+  });
+  assert.equal(stdout, "Tell me about the sea.\ncomplete, 5 tokens\n");
+});
+
+test("the package holds its build and its README, and nothing else", () => {
+  const packed = execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], { cwd: client, stdio: ["ignore", "pipe", "ignore"] });
+  const [{ files }] = JSON.parse(String(packed)) as [{ files: { path: string }[] }];
+  assert.deepEqual(files.map(({ path }) => path).filter((path) => !path.startsWith("dist/")).sort(), ["README.md", "package.json"]);
+});
+
+async function bundle(contents: string): Promise<Uint8Array> {
+  const { outputFiles } = await build({
+    stdin: { contents, resolveDir: root },
+    bundle: true,
+    minify: true,
+    write: false,
+    format: "esm",
+    target: "es2022",
+    external: ["react"],
+  });
+  return outputFiles[0]?.contents ?? new Uint8Array();
+}

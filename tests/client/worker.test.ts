@@ -1,0 +1,274 @@
+// The client and the real worker, over a network that fails.
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { type Message, type Thread, type ThreadOptions, type Turn, createSessionList, createThread, diagnose } from "bobbin-client";
+import { eventually, within } from "../worker/client.ts";
+import { type Bobbin, freshId, start } from "../worker/harness.ts";
+import { MemoryStorage } from "./fakes.ts";
+import { Network, faster, seeded } from "./network.ts";
+import { isReady, transcript, until, withoutPlaces } from "./threads.ts";
+
+const DEADLINE_MS = 20_000;
+const TIMES_FASTER = 20;
+
+const bobbin = await start({ vars: { ECHO_DELAY_MS: "5" } });
+const network = await Network.to(bobbin.url);
+const threads: Thread[] = [];
+after(async () => {
+  for (const thread of threads) thread.close();
+  network.close();
+  await bobbin.close();
+});
+
+test("a message is answered, and the next on the same connection too", async () => {
+  const thread = open();
+  for (const content of ["one two three", "four five six"]) {
+    const turn = thread.send(content);
+    assert.equal(await textOf(turn), content);
+    assert.equal((await turn.result).status, "complete");
+  }
+  assert.deepEqual(outline(thread), ["user one two three", "assistant one two three", "user four five six", "assistant four five six"]);
+});
+
+test("a thread that nobody writes in stores nothing", async () => {
+  const thread = open();
+  await until(thread, isReady);
+  await thread.updateSession({ permissionMode: "plan" });
+  assert.equal((await bobbin.fetch(`/sessions/${thread.sessionId}`)).status, 404);
+  await thread.send("now").result;
+  const session = (await (await bobbin.fetch(`/sessions/${thread.sessionId}`)).json()) as { permissionMode: string };
+  assert.equal(session.permissionMode, "plan");
+});
+
+for (const seed of [1, 2, 3]) {
+  test(`cut at random moments, the transcript is exact and every message is answered once (seed ${seed})`, async (context) => {
+    const random = seeded(seed);
+    const sessionId = freshId();
+    const watcher = open({ sessionId });
+    await until(watcher, isReady);
+    const unlucky = await Network.to(bobbin.url);
+    context.after(() => unlucky.close());
+    unlucky.cutAfterBytes = () => 200 + Math.floor(random() * 2_000);
+    const thread = open({ sessionId, url: unlucky.url, random: () => random() / 20 });
+    const contents = [1, 2, 3].map((index) => Array.from({ length: 150 }, (_, word) => `w${index}.${word}`).join(" "));
+    const turns = contents.map((content) => thread.send(content));
+    const texts = await within(Promise.all(turns.map(textOf)), 60_000, "every answer");
+    assert.deepEqual(texts, contents);
+    assert.ok(unlucky.connections > 3, `only ${unlucky.connections} connections`);
+    await until(watcher, ({ messages, turns }) => messages.length === 6 && turns.length === 0);
+    assert.deepEqual(transcript(thread), transcript(watcher));
+    assert.deepEqual(transcript(thread), await stored(sessionId));
+  });
+}
+
+test("after a reload in mid-stream the page has the answer so far, and the rest comes", async () => {
+  const sessionId = freshId();
+  const storage = new MemoryStorage();
+  const content = words(200);
+  const before = open({ sessionId, storage });
+  const turn = before.send(content);
+  await until(before, ({ turns }) => (turns[0]?.text.length ?? 0) > 100);
+  before.close();
+  await assert.rejects(turn.result, { code: "CLOSED" });
+  const after = open({ sessionId, storage });
+  await until(after, ({ isLoaded }) => isLoaded);
+  assert.ok((after.getSnapshot().turns[0]?.text.length ?? 0) > 100);
+  await until(after, ({ turns }) => turns.length === 0);
+  assert.deepEqual(outline(after), [`user ${content}`, `assistant ${content}`]);
+});
+
+test("a message that was on its way at a reload is sent by the new page, and answered once", async () => {
+  const sessionId = freshId();
+  const storage = new MemoryStorage();
+  network.holdUp();
+  const before = open({ sessionId, storage, url: network.url });
+  before.send("still there?", { requestId: "r1" }).result.catch(() => {});
+  before.close();
+  network.letPass();
+  const after = open({ sessionId, storage, url: network.url });
+  assert.equal(after.getSnapshot().turns[0]?.content, "still there?");
+  await until(after, ({ messages, turns }) => messages.length === 2 && turns.length === 0);
+  assert.equal(storage.length, 0);
+});
+
+test("a silent connection is replaced within 20 seconds, and the turn goes on", async () => {
+  const thread = open({ url: network.url });
+  const timers = faster(TIMES_FASTER);
+  const turn = thread.send(words(100));
+  await until(thread, ({ turns }) => (turns[0]?.text.length ?? 0) > 20);
+  network.holdUp();
+  const silentAt = timers.now();
+  await until(thread, ({ status }) => status === "reconnecting");
+  assert.ok(timers.now() - silentAt < 20_000);
+  network.letPass();
+  assert.equal(await textOf(turn), words(100));
+});
+
+test("a half-closed connection is replaced, and the turn goes on", async () => {
+  const thread = open({ url: network.url });
+  const turn = thread.send(words(100));
+  await until(thread, ({ turns }) => (turns[0]?.text.length ?? 0) > 20);
+  network.halfClose();
+  await until(thread, ({ status }) => status === "reconnecting");
+  assert.equal(await textOf(turn), words(100));
+});
+
+test("over a slow network everything arrives once, and cancel still stops the answer", async () => {
+  network.delayMs = 100;
+  const thread = open({ url: network.url, timers: undefined });
+  const turn = thread.send(words(1_000));
+  await until(thread, ({ turns }) => (turns[0]?.text.length ?? 0) > 0);
+  turn.cancel();
+  const { status, text } = await within(turn.result, DEADLINE_MS, "the cancelled turn");
+  assert.equal(status, "cancelled");
+  assert.ok(words(1_000).startsWith(text) && text.length < 5_000);
+  network.delayMs = 0;
+});
+
+test("a cancel given while the connection is down stops the turn when it is back", async () => {
+  const thread = open({ url: network.url });
+  const turn = thread.send(words(2_000));
+  await until(thread, ({ turns }) => (turns[0]?.text.length ?? 0) > 0);
+  network.cut();
+  turn.cancel();
+  assert.equal((await within(turn.result, DEADLINE_MS, "the cancelled turn")).status, "cancelled");
+});
+
+test("offline, several messages are written; back online they are answered in order, once", async () => {
+  network.holdUp();
+  network.cut();
+  const thread = open({ url: network.url });
+  const turns = ["one", "two", "three"].map((content) => thread.send(content));
+  network.letPass();
+  network.cut();
+  await within(Promise.all(turns.map(({ result }) => result)), DEADLINE_MS, "the answers");
+  const users = outline(thread).filter((line) => line.startsWith("user"));
+  assert.deepEqual(users, ["user one", "user two", "user three"]);
+  assert.equal(thread.getSnapshot().messages.length, 6);
+});
+
+test("every open client sees the same transcript, and a change of the session live", async () => {
+  const one = open();
+  const second = open({ sessionId: one.sessionId });
+  await until(second, isReady);
+  await one.send("hello").result;
+  await one.updateSession({ title: "Greetings" });
+  await until(second, ({ session }) => session?.title === "Greetings");
+  assert.deepEqual(transcript(second), transcript(one));
+});
+
+test("earlier messages are loaded until there are none", async () => {
+  const sessionId = freshId();
+  const writer = open({ sessionId });
+  for (let index = 0; index < 40; index += 1) await writer.send(`m${index}`).result;
+  const reader = open({ sessionId });
+  await until(reader, isReady);
+  assert.equal(reader.getSnapshot().messages.length, 50);
+  assert.equal(reader.getSnapshot().hasEarlier, true);
+  while (await reader.loadEarlier());
+  assert.deepEqual(transcript(reader), transcript(writer));
+});
+
+test("switching to another session leaks neither sockets nor events", async (context) => {
+  const own = await Network.to(bobbin.url);
+  context.after(() => own.close());
+  let thread = open({ url: own.url });
+  const left: Thread[] = [];
+  for (let index = 0; index < 20; index += 1) {
+    left.push(thread);
+    thread.send(words(50)).result.catch(() => {});
+    await until(thread, ({ turns }) => turns[0]?.state === "streaming");
+    thread = thread.switchTo();
+    threads.push(thread);
+  }
+  await until(thread, isReady);
+  const frozen = left.map((old) => old.getSnapshot());
+  await eventually(async () => own.open === 1, "a single connection");
+  for (const old of left) {
+    await eventually(async () => (await sockets(old.sessionId)) === 0, "the thread to be left");
+  }
+  assert.deepEqual(left.map((old) => old.getSnapshot()), frozen);
+  assert.deepEqual(thread.getSnapshot().messages, []);
+  thread.close();
+  await eventually(async () => own.open === 0, "no connection");
+});
+
+test("a deleted session is left for good, by every client", async () => {
+  const thread = open();
+  await thread.send("hello").result;
+  const list = createSessionList({ url: bobbin.url });
+  await list.remove(thread.sessionId);
+  await until(thread, ({ status }) => status === "failed");
+  assert.equal(thread.getSnapshot().connection.closeCode, 4410);
+  await list.remove(thread.sessionId);
+});
+
+test("the list of sessions is searched, paged and renamed", async () => {
+  const list = createSessionList({ url: bobbin.url });
+  const thread = open();
+  await thread.send("a very rare armadillo").result;
+  await list.rename(thread.sessionId, "About animals");
+  await eventually(async () => {
+    await list.refresh();
+    return list.getSnapshot().sessions.some(({ id, title }) => id === thread.sessionId && title === "About animals");
+  }, "the session in the list");
+  list.search("armadillo");
+  await eventually(async () => list.getSnapshot().sessions.length === 1, "the hit");
+  assert.equal(list.getSnapshot().sessions[0]?.id, thread.sessionId);
+  assert.match(list.getSnapshot().sessions[0]?.snippet ?? "", /armadillo/);
+  await assert.rejects(list.rename("no-such-session", "x"), { code: "NOT_FOUND" });
+  list.close();
+});
+
+test("diagnostics say that all is well, for a thread and for options alone", async () => {
+  const thread = open();
+  await thread.send("a secret").result;
+  for (const target of [thread, { url: bobbin.url, sessionId: thread.sessionId, token: "hunter2" }]) {
+    const report = await diagnose(target);
+    assert.deepEqual(report.checks.filter(({ ok }) => !ok), []);
+    assert.equal(report.ok, true);
+    assert.match(String(report), /all is well/);
+    assert.doesNotMatch(String(report) + JSON.stringify(report), /a secret|hunter2/);
+  }
+});
+
+test("diagnostics of a server that is not there say so, step by step", async () => {
+  const gone = await Network.to(bobbin.url);
+  gone.close();
+  const report = await diagnose({ url: gone.url, sessionId: "s1" });
+  assert.equal(report.ok, false);
+  assert.deepEqual(report.checks.map(({ name, ok }) => `${name} ${ok}`), [
+    "reachability false",
+    "credential false",
+    "session false",
+    "upgrade false",
+    "round trip false",
+  ]);
+  assert.match(String(report), /FAIL reachability: The server cannot be reached/);
+});
+
+function open(options: ThreadOptions = {}): Thread {
+  const thread = createThread({ url: bobbin.url, timers: faster(TIMES_FASTER), random: () => 0.1, ...options });
+  threads.push(thread);
+  return thread;
+}
+
+async function textOf(turn: Turn): Promise<string> {
+  let text = "";
+  for await (const piece of turn) text += piece;
+  return text;
+}
+
+const words = (count: number) => Array.from({ length: count }, (_, index) => `word${index}`).join(" ");
+
+const outline = (thread: Thread) => thread.getSnapshot().messages.map(({ role, content }) => `${role} ${String(content)}`);
+
+async function stored(sessionId: string) {
+  const { messages } = (await (await bobbin.fetch(`/sessions/${sessionId}/messages`)).json()) as { messages: Message[] };
+  return withoutPlaces(messages);
+}
+
+async function sockets(sessionId: string, of: Bobbin = bobbin): Promise<number> {
+  const report = (await (await of.fetch(`/sessions/${sessionId}/diagnostics`)).json()) as { thread: { sockets: number } };
+  return report.thread.sockets;
+}
