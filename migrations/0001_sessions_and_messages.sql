@@ -21,7 +21,7 @@ CREATE INDEX sessions_by_owner ON sessions (owner, created_at, id);
 
 CREATE TABLE messages (
   n INTEGER PRIMARY KEY,
-  id TEXT NOT NULL UNIQUE,
+  id TEXT NOT NULL, -- unique in its session
   session_id TEXT NOT NULL,
   request_id TEXT NOT NULL,
   role TEXT NOT NULL,

@@ -1,10 +1,13 @@
 -- Full-text search over titles and messages. The indices hold no text of their own: it stands in `words`.
+-- Beside letters and digits, words hold marks, without which many scripts cannot be read, and emoji.
 
 CREATE VIRTUAL TABLE session_search USING fts5 (
-  words, content = 'sessions', content_rowid = 'n', tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3'
+  words, content = 'sessions', content_rowid = 'n', tokenize = "unicode61 remove_diacritics 2 categories 'L* N* Co So M*'",
+  prefix = '2 3'
 );
 CREATE VIRTUAL TABLE message_search USING fts5 (
-  words, content = 'messages', content_rowid = 'n', tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3'
+  words, content = 'messages', content_rowid = 'n', tokenize = "unicode61 remove_diacritics 2 categories 'L* N* Co So M*'",
+  prefix = '2 3'
 );
 
 CREATE TRIGGER session_search_insert AFTER INSERT ON sessions BEGIN

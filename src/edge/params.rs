@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::protocol::limits::{PAGE_DEFAULT, PAGE_MAX, QUERY_CHARS_MAX};
-use crate::protocol::{ErrorBody, ErrorCode};
+use crate::protocol::{ErrorBody, ErrorCode, is_session_id};
 
 use super::routes::{Refused, query_value};
 
@@ -44,7 +44,7 @@ pub fn query(url: &str) -> Result<Option<String>, Refused> {
 pub fn before_session(url: &str) -> Result<Option<(u64, String)>, Refused> {
     let Some(text) = query_value(url, "before") else { return Ok(None) };
     let place = text.split_once('.').and_then(|(at, id)| Some((at.parse().ok()?, id.to_owned())));
-    place.map(Some).ok_or_else(bad_before)
+    place.filter(|(_, id)| is_session_id(id)).map(Some).ok_or_else(bad_before)
 }
 
 /// How many hits of a search were seen.

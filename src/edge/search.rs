@@ -2,22 +2,29 @@
 //!
 //! SQLite's tokenizer splits at what is no letter. Scripts that write no spaces between words would
 //! become one word a sentence; a zero-width space between their characters makes each a word of its
-//! own, and a query's run of them a phrase.
+//! own, and a query's run of them a phrase. Emoji are words too.
 
-use crate::protocol::limits::QUERY_WORDS_MAX;
+use crate::protocol::limits::{INDEXED_BYTES_MAX, QUERY_WORDS_MAX};
 
 const ZERO_WIDTH_SPACE: char = '\u{200b}';
 
-/// A text as it is indexed. It looks as before.
+/// A text as it is indexed. It looks as before, but for the vowel points that Arabic and Hebrew are
+/// read without.
 #[must_use]
 pub fn searchable(text: &str) -> String {
     let mut words = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if writes_no_spaces(letter) {
-            words.extend([ZERO_WIDTH_SPACE, letter, ZERO_WIDTH_SPACE]);
-        } else if letter != ZERO_WIDTH_SPACE {
-            words.push(letter);
+    let mut after_a_word = false;
+    let letters = text.chars().filter(|letter| *letter != ZERO_WIDTH_SPACE && !is_vowel_point(*letter));
+    for letter in letters {
+        if words.len() > INDEXED_BYTES_MAX {
+            break;
         }
+        let is_a_word = is_word_alone(letter);
+        if (is_a_word || after_a_word) && !is_variation(letter) {
+            words.push(ZERO_WIDTH_SPACE);
+        }
+        words.push(letter);
+        after_a_word = is_a_word;
     }
     words
 }
@@ -26,7 +33,7 @@ pub fn searchable(text: &str) -> String {
 /// missing. `None` if there is no word in it. Nothing in the query is taken for syntax.
 #[must_use]
 pub fn match_expression(query: &str) -> Option<String> {
-    let is_word = |word: &&str| word.chars().any(char::is_alphanumeric);
+    let is_word = |word: &&str| word.chars().any(|letter| letter.is_alphanumeric() || is_word_alone(letter));
     let words: Vec<String> =
         query.split_whitespace().filter(is_word).take(QUERY_WORDS_MAX).map(phrase).collect();
     (!words.is_empty()).then(|| words.join(" AND "))
@@ -38,14 +45,26 @@ fn phrase(word: &str) -> String {
     format!("\"{quoted}\"*")
 }
 
-fn writes_no_spaces(letter: char) -> bool {
+fn is_word_alone(letter: char) -> bool {
     matches!(letter,
         '\u{0e00}'..='\u{0eff}' // Thai, Lao
         | '\u{1000}'..='\u{109f}' // Myanmar
         | '\u{1780}'..='\u{17ff}' // Khmer
         | '\u{3040}'..='\u{30ff}' // Hiragana, Katakana
         | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' // Han
-        | '\u{20000}'..='\u{3ffff}')
+        | '\u{20000}'..='\u{3ffff}'
+        | '\u{2600}'..='\u{27bf}' | '\u{1f000}'..='\u{1faff}') // emoji
+}
+
+/// Says how the character before it looks.
+fn is_variation(letter: char) -> bool {
+    matches!(letter, '\u{fe00}'..='\u{fe0f}')
+}
+
+fn is_vowel_point(letter: char) -> bool {
+    matches!(letter,
+        '\u{0591}'..='\u{05bd}' | '\u{05bf}' | '\u{05c1}' | '\u{05c2}' | '\u{05c4}' | '\u{05c5}' | '\u{05c7}'
+        | '\u{0610}'..='\u{061a}' | '\u{0640}' | '\u{064b}'..='\u{065f}' | '\u{0670}')
 }
 
 #[cfg(test)]
@@ -59,9 +78,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_indexed_of_the_longest_answer_fits_into_a_row_beside_it() {
+        let answer = "東".repeat(crate::protocol::limits::ANSWER_BYTES_MAX / 3);
+        assert!(searchable(&answer).len() <= INDEXED_BYTES_MAX + 8);
+    }
+
+    #[test]
     fn a_query_is_words_and_never_syntax() {
         assert_eq!(match_expression("hello wor").as_deref(), Some("\"hello\"* AND \"wor\"*"));
         assert_eq!(match_expression("a\"b OR c*").as_deref(), Some("\"a\"\"b\"* AND \"OR\"* AND \"c*\"*"));
         assert_eq!(match_expression("  \" - *  "), None);
+        assert_eq!(match_expression("🎉").as_deref(), Some("\"\u{200b}🎉\"*"));
     }
 }

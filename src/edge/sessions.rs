@@ -68,7 +68,18 @@ impl Scope {
         match self {
             Scope::All => "(?1 IS NULL AND ?2 IS NULL)",
             Scope::Some { named, .. } if named.is_empty() => "(owner = ?1 AND ?2 IS NULL)",
-            Scope::Some { .. } => "(owner = ?1 OR id IN (SELECT value FROM json_each(?2)))",
+            Scope::Some { .. } => "(owner = ?1 OR sessions.id IN (SELECT value FROM json_each(?2)))",
+        }
+    }
+
+    /// The same for a page of the newest, of the bindings ?3 to ?5: of those it owns no more are looked at.
+    fn condition_of_page(&self) -> &'static str {
+        match self {
+            Scope::Some { named, .. } if !named.is_empty() => {
+                "id IN (SELECT id FROM (SELECT id FROM sessions WHERE owner = ?1 AND (created_at, id) < (?3, ?4) \
+                 ORDER BY created_at DESC, id DESC LIMIT ?5) UNION SELECT value FROM json_each(?2))"
+            }
+            _ => self.condition(),
         }
     }
 
@@ -112,7 +123,7 @@ async fn newest(env: &Env, scope: &Scope, limit: usize, before: Option<(u64, Str
     let query = format!(
         "SELECT {SESSION}, created_at || '.' || id FROM sessions WHERE (created_at, id) < (?3, ?4) AND {} \
          ORDER BY created_at DESC, id DESC LIMIT ?5",
-        scope.condition()
+        scope.condition_of_page()
     );
     let [owner, named] = scope.bindings();
     let bindings = [owner, named, number(at), id.into(), number(limit.saturating_add(1) as u64)];
@@ -122,22 +133,28 @@ async fn newest(env: &Env, scope: &Scope, limit: usize, before: Option<(u64, Str
     Ok(Page { sessions: rows.into_iter().take(limit).map(|(session, _)| session).collect(), next_before })
 }
 
-/// The best hit of each session, best first.
+/// The best hit of each session, best first. A title says more of a session than one of its messages.
+/// What the caller may not see takes no place among the hits.
 async fn search(env: &Env, scope: &Scope, limit: usize, seen: u64, expression: &str) -> Result<Page> {
+    let condition = scope.condition();
     let query = format!(
         "WITH hits AS (
-           SELECT * FROM (SELECT session_id, rank, snippet(message_search, 0, '', '', '…', 16) AS snippet
-             FROM message_search JOIN messages ON messages.n = message_search.rowid
-             WHERE message_search MATCH ?3 ORDER BY rank LIMIT {SEARCH_HITS_MAX})
+           SELECT * FROM (SELECT sessions.n AS session, message_search.rowid AS message, rank
+             FROM message_search CROSS JOIN messages ON messages.n = message_search.rowid
+             CROSS JOIN sessions ON sessions.id = messages.session_id
+             WHERE message_search MATCH ?3 AND {condition} ORDER BY rank LIMIT {SEARCH_HITS_MAX})
            UNION ALL
-           SELECT * FROM (SELECT id, rank, snippet(session_search, 0, '', '', '…', 16)
-             FROM session_search JOIN sessions ON sessions.n = session_search.rowid
-             WHERE session_search MATCH ?3 ORDER BY rank LIMIT {SEARCH_HITS_MAX})),
-         best AS (SELECT session_id, min(rank) AS rank, snippet FROM hits GROUP BY session_id)
-         SELECT json_patch({SESSION}, json_object('snippet', replace(best.snippet, char(8203), ''))), ''
-         FROM best JOIN sessions ON sessions.id = best.session_id WHERE {}
-         ORDER BY best.rank, created_at DESC LIMIT ?4 OFFSET ?5",
-        scope.condition()
+           SELECT * FROM (SELECT sessions.n, 0, 2 * rank
+             FROM session_search CROSS JOIN sessions ON sessions.n = session_search.rowid
+             WHERE session_search MATCH ?3 AND {condition} ORDER BY rank LIMIT {SEARCH_HITS_MAX})),
+         best AS (SELECT session, message, min(rank) AS rank FROM hits GROUP BY session)
+         SELECT json_patch({SESSION}, json_object('snippet', replace(CASE message
+             WHEN 0 THEN (SELECT snippet(session_search, 0, '', '', '…', 16) FROM session_search
+               WHERE session_search MATCH ?3 AND rowid = session)
+             ELSE (SELECT snippet(message_search, 0, '', '', '…', 16) FROM message_search
+               WHERE message_search MATCH ?3 AND rowid = message) END, char(8203), ''))), ''
+         FROM best CROSS JOIN sessions ON sessions.n = session
+         ORDER BY best.rank, created_at DESC, id DESC LIMIT ?4 OFFSET ?5"
     );
     let [owner, named] = scope.bindings();
     let bindings = [owner, named, expression.into(), number(limit.saturating_add(1) as u64), number(seen)];

@@ -47,6 +47,17 @@ impl Content {
             Content::Blocks(blocks) => blocks.iter().filter_map(Block::as_text).collect(),
         }
     }
+
+    /// The text as it is read: a word does not go on across blocks.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Content::Text(text) => text.clone(),
+            Content::Blocks(blocks) => {
+                blocks.iter().filter_map(Block::as_text).collect::<Vec<_>>().join("\n")
+            }
+        }
+    }
 }
 
 impl Block {

@@ -51,7 +51,8 @@ pub const JOURNAL_BYTES_MAX: usize = 64 * 1024;
 pub const GUARD_MS: u64 = 8_000;
 
 /// Messages in one delivery to D1.
-pub const DELIVERY_MESSAGES_MAX: usize = 50;
+/// With the session's own statements below the 50 that an invocation on Cloudflare's free plan may make.
+pub const DELIVERY_MESSAGES_MAX: usize = 40;
 /// Bytes of messages in one delivery to D1, beyond its first.
 pub const DELIVERY_BYTES_MAX: usize = 512 * 1024;
 /// A delivery that has not been answered by then is tried again.
@@ -76,6 +77,9 @@ pub const QUERY_CHARS_MAX: usize = 200;
 pub const QUERY_WORDS_MAX: usize = 16;
 /// Messages and titles that a search ranks.
 pub const SEARCH_HITS_MAX: usize = 1_000;
+
+/// Bytes of a message that are searched. With its content they fit into a row of D1, of 2 MB.
+pub const INDEXED_BYTES_MAX: usize = 512 * 1024;
 
 /// Bytes of a token.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;

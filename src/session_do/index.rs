@@ -21,7 +21,7 @@ const SESSION: &str = "INSERT INTO sessions (id, title, first_message_preview, m
      WHERE excluded.seq > sessions.seq OR excluded.epoch <> sessions.epoch";
 
 const MESSAGE: &str = "INSERT INTO messages (id, session_id, request_id, role, status, content, words, created_at, \
-     tokens_used, error, author, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING";
+     tokens_used, error, author, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (session_id, seq) DO NOTHING";
 
 const DELETIONS: [&str; 2] =
     ["DELETE FROM messages WHERE session_id = ?", "DELETE FROM sessions WHERE id = ?"];
@@ -95,7 +95,7 @@ fn message_statement(
         text(message.role.as_str()),
         text(message.status.as_str()),
         text(&serde_json::to_string(&message.content)?),
-        text(&searchable(&message.content.text())),
+        text(&searchable(&message.content.words())),
         number(message.created_at),
         message.tokens_used.map_or(JsValue::NULL, number),
         optional(error.as_deref()),

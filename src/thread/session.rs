@@ -63,7 +63,7 @@ impl Thread {
             title: draft.as_ref().and_then(|draft| draft.title.clone()),
             permission_mode: draft.map(|draft| draft.permission_mode).unwrap_or_default(),
             owner: owner.map(str::to_owned),
-            first_message_preview: preview(&content.text()),
+            first_message_preview: preview(&content.words()),
             ..blank_session(self.session_id.clone(), now)
         });
         self.checkpoint().map(Write::Create).into_iter().collect()
@@ -179,11 +179,76 @@ fn blank_session(id: String, created_at: Millis) -> Session {
     }
 }
 
-/// The beginning of a text on one line, cut at a word's end where there is one.
+/// The beginning of a text on one line, cut at a word's end where there is one, else between two characters
+/// as readers see them.
 fn preview(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let Some((end, _)) = line.char_indices().nth(PREVIEW_CHARS_MAX) else { return line };
-    let cut = line.get(..end).unwrap_or_default();
-    let word_end = cut.rfind(' ').filter(|at| *at > end / 2).unwrap_or(end);
-    format!("{}…", cut.get(..word_end).unwrap_or(cut))
+    let Some((end, next)) = line.char_indices().nth(PREVIEW_CHARS_MAX) else { return line };
+    let head = line.get(..end).unwrap_or_default();
+    let word_end = if next == ' ' { Some(end) } else { head.rfind(' ').filter(|at| *at > end / 2) };
+    let cut = word_end.unwrap_or_else(|| character_end(&line, end));
+    format!("{}…", line.get(..cut).unwrap_or(head))
+}
+
+/// The last place up to `end` that is not within a character as readers see it: a letter with its marks,
+/// an emoji of several code points, a flag. `end` itself, if marks are piled up without measure.
+fn character_end(line: &str, end: usize) -> usize {
+    let is_within = |at: usize| {
+        let Some((before, after)) = line.split_at_checked(at) else { return true };
+        let mut before = before.chars().rev();
+        let flag_letters = before.clone().take_while(|letter| is_flag_letter(*letter)).count();
+        after.chars().next().is_some_and(|next| {
+            is_attached(next)
+                || before.next() == Some(JOINER)
+                || (is_flag_letter(next) && flag_letters % 2 == 1)
+        })
+    };
+    (end / 2..=end).rev().find(|at| !is_within(*at)).unwrap_or(end)
+}
+
+const JOINER: char = '\u{200d}';
+
+fn is_attached(letter: char) -> bool {
+    let is_skin_tone = matches!(letter, '\u{1f3fb}'..='\u{1f3ff}');
+    // What is not to be shown alone is what is escaped: marks, joiners and variations among it.
+    is_skin_tone || (!letter.is_ascii() && letter.escape_debug().nth(1).is_some())
+}
+
+fn is_flag_letter(letter: char) -> bool {
+    matches!(letter, '\u{1f1e6}'..='\u{1f1ff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::preview;
+
+    #[test]
+    fn a_preview_ends_with_a_word() {
+        let words = "wonderful ".repeat(20);
+        assert_eq!(preview(&words), format!("{}…", "wonderful ".repeat(10).trim()));
+        assert_eq!(
+            preview(&format!(" one\n\ttwo {}", "x".repeat(100))),
+            format!("one two {}…", "x".repeat(92))
+        );
+        assert_eq!(preview(&format!("{} end", "x".repeat(100))), format!("{}…", "x".repeat(100)));
+    }
+
+    #[test]
+    fn a_preview_cuts_no_character_in_half() {
+        for character in ["e\u{301}", "👍🏽", "👨\u{200d}👩\u{200d}👧", "🇩🇪", "❤\u{fe0f}", "か\u{3099}"]
+        {
+            for lead in 0..8 {
+                let lead = "x".repeat(lead);
+                let cut = preview(&format!("{lead}{}", character.repeat(100)));
+                let whole = cut.trim_end_matches('…').trim_start_matches('x');
+                assert_eq!(whole.replace(character, ""), "", "{character} after {lead}");
+                assert!(cut.chars().count() > 90, "{cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_preview_of_nothing_but_marks_is_cut_all_the_same() {
+        assert_eq!(preview(&format!("x{}", "\u{301}".repeat(300))).chars().count(), 101);
+    }
 }
