@@ -119,7 +119,15 @@ fn content(value: Option<Value>) -> Result<Content, String> {
         Some(Value::Array(items)) if items.len() > BLOCKS_MAX => {
             Err(format!("content has {} blocks; at most {BLOCKS_MAX} are allowed", items.len()))
         }
-        Some(Value::Array(items)) => items.iter().map(block).collect::<Result<_, _>>().map(Content::Blocks),
+        Some(Value::Array(items)) => {
+            let blocks = items.iter().map(block).collect::<Result<Vec<_>, _>>()?;
+            if !blocks.iter().all(|block| block.as_text().is_some()) {
+                return Ok(Content::Blocks(blocks));
+            }
+            // Where there is only text, a string is what clients are shown.
+            let text = blocks.iter().filter_map(Block::as_text).collect::<String>();
+            content(Some(Value::String(text)))
+        }
         Some(_) => Err("content is neither a string nor an array of blocks".into()),
         None => Err("content is missing; give a string or an array of blocks".into()),
     }

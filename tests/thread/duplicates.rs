@@ -81,12 +81,12 @@ fn other_words_under_a_known_request_id_are_refused_queued_running_over_or_woken
 }
 
 #[test]
-fn a_string_and_the_same_text_as_a_block_are_other_content() {
+fn a_string_and_the_same_text_as_blocks_are_the_same_content() {
     let mut h = thread();
     h.greet("ann");
-    h.say("ann", "r1", "one");
+    h.say("ann", "r1", "one two");
     h.frames("ann");
-    let blocks = json!([{ "type": "text", "text": "one" }]);
+    let blocks = json!([{ "type": "text", "text": "one " }, { "type": "text", "text": "two" }]);
     h.send("ann", &json!({ "type": "message", "requestId": "r1", "content": blocks }));
-    h.expect("ann", &[json!({ "error": { "code": "DUPLICATE_REQUEST" } })]);
+    h.expect("ann", &[json!({ "type": "user_message", "message": { "content": "one two" } })]);
 }
