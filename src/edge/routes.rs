@@ -115,7 +115,7 @@ fn of_session(id: &str, action: Action) -> Result<Route, Refused> {
 
 fn connect(method: &str, is_upgrade: bool) -> Result<Action, Refused> {
     let action = choose(method, &[("GET", Action::Connect)])?;
-    if is_upgrade {
+    if is_upgrade && method == "GET" {
         return Ok(action);
     }
     let message = "this address speaks WebSocket; connect with a WebSocket client";
@@ -123,6 +123,8 @@ fn connect(method: &str, is_upgrade: bool) -> Result<Action, Refused> {
 }
 
 fn choose<T: Clone>(method: &str, served: &[(&'static str, T)]) -> Result<T, Refused> {
+    // The runtime leaves out the body of an answer to HEAD.
+    let method = if method == "HEAD" { "GET" } else { method };
     let chosen = served.iter().find(|(served, _)| *served == method);
     chosen.map(|(_, chosen)| chosen.clone()).ok_or_else(|| {
         let allow = served.iter().map(|(method, _)| *method).collect::<Vec<_>>().join(", ");

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use futures::future::{Either, select};
 use futures::{StreamExt, stream};
 use serde_json::json;
 use worker::{Request, Response, Result};
@@ -22,8 +23,9 @@ use crate::thread::{Input, Thread};
 
 use super::shell::Shell;
 
-/// How long the answer to a deletion waits for D1; it does not depend on it.
+/// How often and how long the answer to a deletion waits for D1; it does not depend on it.
 const DELETION_ATTEMPTS: usize = 2;
+const DELETION_WAIT_MS: u64 = 2_000;
 
 pub async fn serve(shell: &Rc<Shell>, mut request: Request) -> Result<Response> {
     let route = Route::of(&request.inner().method(), &request.path(), &url(&request), is_upgrade(&request));
@@ -95,6 +97,8 @@ async fn update(shell: &Shell, request: &mut Request) -> Result<Response> {
     };
     match SessionUpdate::from_fields(&fields) {
         Err(message) => refusal(&bad_request(&message)),
+        // It may have been deleted while the body was read.
+        Ok(_) if session(shell).is_none() => refusal(&no_session()),
         Ok(update) => {
             shell.pump(Input::Update(update));
             session(shell).map_or_else(|| refusal(&no_session()), |session| Response::from_json(&session))
@@ -120,10 +124,13 @@ async fn delete(shell: &Shell) -> Result<Response> {
     let mut deliveries = vec![shell.deliveries.next()];
     shell.pump(Input::Delete);
     // D1 is told at once; if it does not answer, the object goes on telling it.
+    let mut patience = Box::pin(sleep(DELETION_WAIT_MS));
     for _ in 0..DELETION_ATTEMPTS {
         let owes = shell.with_thread(Thread::owes_deletion).unwrap_or_default();
         let (true, Some(delivery)) = (owes, deliveries.pop()) else { break };
-        let _ = delivery.await;
+        if let Either::Right(_) = select(delivery, &mut patience).await {
+            break;
+        }
         deliveries.push(shell.deliveries.next());
     }
     Ok(Response::empty()?.with_status(204))
