@@ -160,7 +160,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
       pushAll();
     }
     if (isNew && now.closeCode === CLOSE_SESSION_DELETED) outbox.clear();
-    if (isNew && now.status === "failed") failAll(new ThreadError({ code: "CLOSED", message: now.reason, retryable: false }));
+    if (isNew && now.status === "failed") failAll(closed(now.reason));
     publish();
   }
 
@@ -268,7 +268,9 @@ export function createThread(options: ThreadOptions = {}): Thread {
     if (known) return known.handle.turn;
     const handle = createTurn(requestId, () => cancel(requestId));
     const frame = JSON.stringify({ type: "message", requestId, content, ...(metadata && { metadata }) });
-    const error = flawOf(content, frame);
+    // A message would begin the deleted session anew.
+    const isDeleted = info.closeCode === CLOSE_SESSION_DELETED;
+    const error = isDeleted ? closed(info.reason) : flawOf(content, frame);
     if (error) {
       handle.fail(error);
       return handle.turn;
@@ -329,7 +331,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
     },
     open: connection.open,
     close() {
-      failAll(new ThreadError({ code: "CLOSED", message: "The thread was closed.", retryable: true }));
+      failAll(closed("The thread was closed."));
       connection.close();
     },
     switchTo(next) {
@@ -341,6 +343,8 @@ export function createThread(options: ThreadOptions = {}): Thread {
   if (options.connect !== false) connection.open();
   return thread;
 }
+
+const closed = (message: string) => new ThreadError({ code: "CLOSED", message, retryable: false });
 
 /** What HTTP says where a WebSocket cannot, as the close code that means the same. */
 const CLOSE_CODES: Record<number, number> = {

@@ -39,7 +39,7 @@ export function apply(transcript: Transcript, frame: ServerFrame): Transcript {
   const held = "cursor" in frame ? { ...transcript, cursor: frame.cursor } : transcript;
   switch (frame.type) {
     case "connected":
-      return { ...held, session: frame.session, turns: withStates(held.turns, frame.inFlight), isLoaded: held.isLoaded || frame.resumed };
+      return { ...held, session: frame.session, isLoaded: held.isLoaded || frame.resumed };
     case "snapshot":
       return {
         cursor: frame.cursor,
@@ -145,13 +145,6 @@ function turnOf({ requestId, state, content, blocks }: InFlight): TurnState {
 
 function change(transcript: Transcript, requestId: string, to: (turn: TurnState) => TurnState): Transcript {
   return { ...transcript, turns: transcript.turns.map((turn) => (turn.requestId === requestId ? to(turn) : turn)) };
-}
-
-function withStates(turns: readonly TurnState[], inFlight: readonly Pick<InFlight, "requestId" | "state">[]): readonly TurnState[] {
-  return turns.map((turn) => {
-    const now = inFlight.find(({ requestId }) => requestId === turn.requestId)?.state ?? turn.state;
-    return now === turn.state ? turn : { ...turn, state: now };
-  });
 }
 
 function withBlock(turn: TurnState, block: Block): TurnState {

@@ -113,6 +113,7 @@ test("the session's deletion takes its unsent messages along", async () => {
   world.last.open();
   world.last.drop(4410, "the session was deleted");
   await assert.rejects(turn.result, { code: "CLOSED", message: "the session was deleted" });
+  await assert.rejects(thread.send("hello again").result, { code: "CLOSED" });
   assert.equal(storage.length, 0);
 });
 
@@ -282,7 +283,7 @@ test("close rejects what is awaited, and opening again sends what was not acknow
   world.last.welcome();
   const turn = thread.send("hello", { requestId: "r1" });
   thread.close();
-  await assert.rejects(turn.result, { code: "CLOSED", retryable: true });
+  await assert.rejects(turn.result, { code: "CLOSED", message: "The thread was closed." });
   thread.open();
   await settled();
   world.last.resume();
