@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use bobbin::protocol::Content;
+use bobbin::protocol::{Content, Read};
 use bobbin::thread::store::{
     Checkpoint, Commit, Journal, Mark, MarkKind, Page, Record, RecordKind, Records, StoreError, Stored, Write,
 };
@@ -98,7 +98,8 @@ impl Records for MemoryStore {
     fn request(&self, request_id: &str) -> Result<Option<Record>, StoreError> {
         self.read()?;
         let is_it = |record: &&Record| record.request_id == request_id && !record.is_end();
-        Ok(self.records.values().find(is_it).cloned())
+        let found = self.records.values().find(is_it).cloned();
+        Ok(found.map(|record| Record { content: read_back(&record.content), ..record }))
     }
 
     fn end(&self, turn: u64) -> Result<Option<Record>, StoreError> {
@@ -110,6 +111,12 @@ impl Records for MemoryStore {
             .find(|record| record.turn == turn)
             .cloned())
     }
+}
+
+/// As SQL keeps it: as JSON.
+fn read_back(content: &Content) -> Content {
+    let json = serde_json::to_string(content).expect("content is JSON");
+    Content::parse(&json).expect("content comes back")
 }
 
 /// A user's message stands in an index too.
