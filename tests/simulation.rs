@@ -16,7 +16,7 @@ mod support;
 
 use simulation::{Plan, Stats, run, run_seed, shrink};
 
-const SEEDS: u64 = 3_000;
+const SEEDS: u64 = 2_000;
 
 #[test]
 fn whatever_happens_every_client_ends_with_the_transcript_that_is_stored() {

@@ -22,6 +22,8 @@ mod harness;
 mod limits;
 #[path = "thread/outbox.rs"]
 mod outbox;
+#[path = "thread/pages.rs"]
+mod pages;
 #[path = "thread/queue.rs"]
 mod queue;
 #[path = "thread/resume.rs"]

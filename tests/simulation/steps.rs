@@ -180,6 +180,20 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// The steps that the bytes choose, as many as there are bytes for.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let mut random = Random::of_bytes(bytes);
+        let clients = 1 + random.below(3);
+        let concurrent_turns = 1 + random.below(3);
+        let mut steps = vec![Step::Connect { client: 0, with: With::Nothing }];
+        while !random.is_exhausted() && steps.len() < STEPS_MAX {
+            steps.push(step(&mut random, clients, true));
+        }
+        Plan { seed: 0, concurrent_turns, idle_timeout_ms: 2_000, clients, is_faulty: true, steps }
+    }
+}
+
 fn step(random: &mut Random, clients: usize, is_faulty: bool) -> Step {
     let client = random.below(clients);
     let nth = random.below(64);

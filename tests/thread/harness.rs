@@ -111,10 +111,15 @@ impl Harness {
 
     /// D1 takes all it was given.
     pub fn deliver(&mut self) {
-        while let Some((delivery, is_waited_for)) = self.host.deliveries.pop_front() {
-            if is_waited_for {
-                self.host.pump(Input::Delivered(Delivered::from(&delivery)));
-            }
+        while !self.host.deliveries.is_empty() {
+            self.deliver_one();
+        }
+    }
+
+    pub fn deliver_one(&mut self) {
+        let (delivery, is_waited_for) = self.host.deliveries.pop_front().unwrap();
+        if is_waited_for {
+            self.host.pump(Input::Delivered(Delivered::from(&delivery)));
         }
     }
 
