@@ -1,4 +1,4 @@
-// Builds the worker into build/, unless what is there was made from the same input.
+// Builds the worker into build/ and its page into web/dist/, unless what is there was made from the same input.
 import { existsSync, writeFileSync } from "node:fs";
 import { Failure, bin, childEnv, hashOf, inRoot, output, readIfThere, run, runMain } from "./lib.mjs";
 import { installRust } from "./setup.mjs";
@@ -7,14 +7,20 @@ const INPUTS = ["src", "Cargo.toml", "Cargo.lock", ".cargo/config.toml", "build.
 // A panic in one object then spares the other objects of the process.
 const WORKER_BUILD_ARGS = ["--release", "--panic-unwind"];
 const WASM_OPT_ARGS = ["-Oz", "--strip-debug", "--strip-producers", "--all-features"];
+const WEB_INPUTS = ["web/index.html", "web/vite.config.ts", "web/public", "web/src", "client/src", "package-lock.json"];
 
 await runMain(async () => {
+  if (!existsSync(bin("esbuild"))) throw new Failure("node_modules is missing: run `npm run build`, which installs it");
+  await buildWeb();
+  await buildWorker();
+});
+
+async function buildWorker() {
   const stamp = inRoot("build", ".input-hash");
   const compiler = await output("rustc", ["+nightly", "-V"]);
   const hash = hashOf(INPUTS, [compiler, process.env.RUSTFLAGS ?? "", ...WORKER_BUILD_ARGS, ...WASM_OPT_ARGS]);
   if (existsSync(inRoot("build", "index.js")) && readIfThere(stamp) === hash) return;
 
-  if (!existsSync(bin("esbuild"))) throw new Failure("node_modules is missing: run `npm run build`, which installs it");
   const { workerBuild, wasmBindgen } = await installRust();
   await run(workerBuild, WORKER_BUILD_ARGS, {
     env: { ...childEnv, WASM_BINDGEN_BIN: wasmBindgen, WASM_OPT_BIN: bin("wasm-opt"), ESBUILD_BIN: bin("esbuild") },
@@ -22,4 +28,13 @@ await runMain(async () => {
   const wasm = inRoot("build", "index_bg.wasm");
   await run(bin("wasm-opt"), [...WASM_OPT_ARGS, wasm, "-o", wasm]);
   writeFileSync(stamp, hash);
-});
+}
+
+async function buildWeb() {
+  // Beside the folder, whose files are all served.
+  const stamp = inRoot("web", ".input-hash");
+  const hash = hashOf(WEB_INPUTS);
+  if (existsSync(inRoot("web", "dist", "index.html")) && readIfThere(stamp) === hash) return;
+  await run("vite", ["build", "--config", "web/vite.config.ts", "--logLevel", "warn"]);
+  writeFileSync(stamp, hash);
+}

@@ -21,6 +21,7 @@ const steps = {
   types: async () => {
     await run("tsc", ["--project", "client"]);
     await run("tsc", ["--noEmit"]);
+    await run("tsc", ["--project", "web"]);
   },
   build: () => run("node", ["scripts/build.mjs"]),
   worker: () => run("node", [...NODE_TEST, ...testFiles("tests/worker")]),

@@ -1,0 +1,81 @@
+import { useCallback, useEffect, useState } from "react";
+import { announce, announcement } from "./announce.ts";
+import { Chat } from "./chat/chat.tsx";
+import { MESSAGE_FIELD } from "./chat/composer.tsx";
+import { Notice } from "./chat/notices.tsx";
+import { openNewSession, useRoute } from "./router.ts";
+import { useLiveSessions } from "./sessions/live_sessions.ts";
+import { Sidebar } from "./sessions/sidebar.tsx";
+import { useStore } from "./store.ts";
+
+export function App() {
+  const { sessionId, isValid } = useRoute();
+  const list = useLiveSessions();
+  const [isMenuOpen, setMenuOpen] = useState(false);
+  const openMenu = useCallback(() => setMenuOpen(true), []);
+  const closeMenu = useCallback(() => setMenuOpen(false), []);
+  const { know, forget, remove } = list;
+  const deleteSession = useCallback(
+    async (id: string) => {
+      await remove(id);
+      openNewSession();
+      announce("The session was deleted. This is a new one.");
+    },
+    [remove],
+  );
+  useMenuKeys(isMenuOpen, closeMenu);
+  return (
+    <div className={isMenuOpen ? "app menu-open" : "app"}>
+      <button type="button" className="skip" onClick={() => document.getElementById(MESSAGE_FIELD)?.focus()}>
+        Skip to the message
+      </button>
+      <Sidebar list={list} current={sessionId} onDone={closeMenu} />
+      {isMenuOpen && <div className="backdrop" onClick={closeMenu} />}
+      {isValid ? (
+        <Chat key={sessionId} sessionId={sessionId} onMenu={openMenu} onSession={know} onGone={forget} onDelete={deleteSession} />
+      ) : (
+        <main className="chat">
+          <NoSuchAddress />
+        </main>
+      )}
+      <Announcer />
+    </div>
+  );
+}
+
+function NoSuchAddress() {
+  return (
+    <Notice title="This is no session’s address">
+      <p>A session’s name has 1 to 128 letters, digits, hyphens or underscores.</p>
+      <button type="button" className="primary" onClick={openNewSession}>
+        New session
+      </button>
+    </Notice>
+  );
+}
+
+function Announcer() {
+  return (
+    <div className="visually-hidden" aria-live="polite">
+      {useStore(announcement)}
+    </div>
+  );
+}
+
+/** On a phone the list covers the page: the focus goes there and comes back, and Escape closes it. */
+function useMenuKeys(isOpen: boolean, close: () => void): void {
+  useEffect(() => {
+    if (!isOpen) return;
+    const before = document.activeElement;
+    document.querySelector<HTMLElement>(".close-menu")?.focus();
+    const main = document.querySelector<HTMLElement>("main");
+    if (main) main.inert = true;
+    const onKeyDown = (event: KeyboardEvent) => event.key === "Escape" && close();
+    addEventListener("keydown", onKeyDown);
+    return () => {
+      removeEventListener("keydown", onKeyDown);
+      if (main) main.inert = false;
+      if (before instanceof HTMLElement) before.focus();
+    };
+  }, [isOpen, close]);
+}

@@ -1,0 +1,99 @@
+import type { Block, Content, Message, Thread } from "bobbin-client";
+import { type ReactNode, memo } from "react";
+import { Markdown } from "../markdown/markdown.tsx";
+import { CopyButton } from "../ui/copy_button.tsx";
+import { Icon } from "../ui/icon.tsx";
+import { textOf } from "./exchanges.ts";
+import { useFrameTurn } from "./frame_turn.ts";
+import { Thinking, Tool, type ToolResult } from "./tools.tsx";
+
+type Props = { thread: Thread; requestId: string; message: Message | undefined; onRetry: (() => void) | undefined };
+
+/** The answer of one turn, while it runs and after it. Of a page's answers only a running one follows the thread. */
+export const Answer = memo(function Answer({ thread, requestId, message, onRetry }: Props) {
+  const turn = useFrameTurn(thread, message ? null : requestId);
+  if (!message && turn?.state !== "streaming") return null;
+  const blocks = message ? blocksOf(message.content) : (turn?.blocks ?? []);
+  return (
+    <article className="answer" aria-busy={!message}>
+      <h2 className="visually-hidden">Answer</h2>
+      {blocks.map((block, index) => (
+        <Part key={index} block={block} blocks={blocks} isStreaming={!message} isLast={index === blocks.length - 1} />
+      ))}
+      {message ? <End message={message} onRetry={onRetry} /> : <Waiting isSilent={blocks.at(-1)?.type !== "text"} />}
+    </article>
+  );
+});
+
+const blocksOf = (content: Content): readonly Block[] =>
+  typeof content !== "string" ? content : content === "" ? [] : [{ type: "text", text: content }];
+
+type PartProps = { block: Block; blocks: readonly Block[]; isStreaming: boolean; isLast: boolean };
+
+function Part({ block, blocks, isStreaming, isLast }: PartProps): ReactNode {
+  switch (block.type) {
+    case "text":
+      return <Markdown text={block.text} isStreaming={isStreaming && isLast} />;
+    case "thinking":
+      return <Thinking text={block.text} />;
+    case "tool_use": {
+      const result = blocks.find((other): other is ToolResult => other.type === "tool_result" && other.toolUseId === block.id);
+      return <Tool name={block.name} input={block.input} result={result} isRunning={isStreaming} />;
+    }
+    case "tool_result": {
+      const isShown = blocks.some((other) => other.type === "tool_use" && other.id === block.toolUseId);
+      return isShown ? null : <Tool name="Result of a tool" result={block} isRunning={false} />;
+    }
+  }
+}
+
+/** Something moves while nothing is written. */
+function Waiting({ isSilent }: { isSilent: boolean }) {
+  return isSilent ? (
+    <p className="waiting">
+      <span className="dots" aria-hidden="true">
+        <i />
+        <i />
+        <i />
+      </span>
+      <span className="visually-hidden">The answer is on its way.</span>
+    </p>
+  ) : null;
+}
+
+function End({ message, onRetry }: { message: Message; onRetry: (() => void) | undefined }) {
+  const text = textOf(message.content);
+  return (
+    <footer className={`end ${message.status}`}>
+      <Outcome message={message} />
+      <div className="end-actions">
+        {onRetry && (
+          <button type="button" className="small" onClick={onRetry}>
+            <Icon name="retry" />
+            Try again
+          </button>
+        )}
+        {text !== "" && <CopyButton text={text} what="the answer" />}
+      </div>
+    </footer>
+  );
+}
+
+function Outcome({ message: { status, error } }: { message: Message }): ReactNode {
+  switch (status) {
+    case "complete":
+      return null;
+    case "cancelled":
+      return <p>Stopped.</p>;
+    case "interrupted":
+      return <p>The answer was interrupted. What had arrived is kept.</p>;
+    case "failed":
+      return (
+        <p>
+          <strong>The answer failed.</strong> {error ? asSentence(error.message) : ""}
+        </p>
+      );
+  }
+}
+
+const asSentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");

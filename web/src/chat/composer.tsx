@@ -1,0 +1,105 @@
+import { type Thread, ThreadError } from "bobbin-client";
+import { useThreadState } from "bobbin-client/react";
+import { type FormEvent, type KeyboardEvent, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { draftOf, giveBack, setDraft, useDraft } from "../drafts.ts";
+import { settle } from "../router.ts";
+import { Icon } from "../ui/icon.tsx";
+import { PermissionModeSelect } from "./permission_mode.tsx";
+
+export const MESSAGE_FIELD = "message";
+
+/** A touch keyboard has no other key for a new line. */
+const hasTouchKeyboard = (): boolean => matchMedia("(pointer: coarse)").matches;
+
+/** Takes words whatever the connection does: what was typed is kept here, what was sent by the thread. */
+export function Composer({ thread }: { thread: Thread }) {
+  const { sessionId } = thread;
+  const text = useDraft(sessionId);
+  const isRunning = useThreadState(thread, ({ turns }) => turns.length > 0);
+  const isReady = useThreadState(thread, ({ status }) => status === "ready");
+  const [refusal, setRefusal] = useState<string | null>(null);
+  const field = useGrowing(text);
+
+  useEffect(() => {
+    // A touch keyboard would cover what was opened to be read.
+    if (hasTouchKeyboard()) document.querySelector("h1")?.focus();
+    else field.current?.focus();
+  }, [field]);
+
+  function send(event?: FormEvent): void {
+    event?.preventDefault();
+    const content = text.trim();
+    if (content === "") return;
+    setRefusal(null);
+    const turn = thread.send(content);
+    setDraft(sessionId, "");
+    settle(sessionId);
+    turn.result.catch((error: unknown) => {
+      const { messages, turns } = thread.getSnapshot();
+      if ([...messages, ...turns].some(({ requestId }) => requestId === turn.requestId)) return;
+      if (draftOf(sessionId) !== content) giveBack(sessionId, content);
+      setRefusal(error instanceof ThreadError ? `The message was not taken: ${error.message}` : String(error));
+    });
+    field.current?.focus();
+  }
+
+  function onKeyDown(event: KeyboardEvent): void {
+    const isSending = event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing && !hasTouchKeyboard();
+    if (isSending) {
+      event.preventDefault();
+      send();
+    } else if (event.key === "Escape" && isRunning) {
+      event.preventDefault();
+      thread.cancel();
+    }
+  }
+
+  return (
+    <form className="composer" onSubmit={send} aria-label="New message">
+      {refusal && (
+        <p className="refusal" role="alert">
+          {refusal}
+        </p>
+      )}
+      <div className="composer-box">
+        <label className="visually-hidden" htmlFor={MESSAGE_FIELD}>
+          Message
+        </label>
+        <textarea
+          id={MESSAGE_FIELD}
+          ref={field}
+          rows={1}
+          value={text}
+          placeholder="Write a message"
+          onChange={(event) => setDraft(sessionId, event.target.value)}
+          onKeyDown={onKeyDown}
+        />
+        <div className="composer-bar">
+          <PermissionModeSelect thread={thread} />
+          <span className="spacer" />
+          {isRunning && (
+            <button type="button" className="stop" onClick={() => thread.cancel()}>
+              <Icon name="stop" />
+              Stop
+            </button>
+          )}
+          <button type="submit" className="send" disabled={text.trim() === ""} aria-label={isReady ? "Send" : "Send when connected"}>
+            <Icon name="send" />
+          </button>
+        </div>
+      </div>
+    </form>
+  );
+}
+
+/** A field as high as its text, up to the limit that the style sheet sets. */
+function useGrowing(text: string) {
+  const field = useRef<HTMLTextAreaElement>(null);
+  useLayoutEffect(() => {
+    const element = field.current;
+    if (!element) return;
+    element.style.height = "auto";
+    element.style.height = `${element.scrollHeight}px`;
+  }, [text]);
+  return field;
+}

@@ -1,0 +1,61 @@
+import type { ConnectionInfo, Thread, ThreadStatus } from "bobbin-client";
+import { useThreadState } from "bobbin-client/react";
+import { useEffect, useState } from "react";
+
+const NAMES: Record<ThreadStatus, string> = {
+  idle: "Not connected",
+  connecting: "Connecting",
+  ready: "Connected",
+  reconnecting: "Reconnecting",
+  offline: "Offline",
+  failed: "Disconnected",
+};
+
+export function ConnectionDot({ thread }: { thread: Thread }) {
+  const status = useThreadState(thread, ({ status }) => status);
+  return (
+    <span className={`connection ${status}`} title={NAMES[status]}>
+      <span className="dot" aria-hidden="true" />
+      <span className="connection-name">{NAMES[status]}</span>
+    </span>
+  );
+}
+
+/** What is wrong with the connection and what is done about it; silent while all is well. */
+export function ConnectionBanner({ thread }: { thread: Thread }) {
+  const connection = useThreadState(thread, ({ connection }) => connection);
+  const isOwing = useThreadState(thread, ({ turns }) => turns.some(({ state }) => state === "sending"));
+  const { status, reason, retryAt } = connection;
+  const isTroubled = status === "reconnecting" || status === "offline" || status === "failed";
+  return (
+    <div className="banner-place" role="status">
+      {isTroubled && (
+        <div className={`banner ${status}`}>
+          <p>
+            {reason} {status !== "failed" && "What you send is kept and delivered once the connection is back. "}
+            {isOwing && status === "failed" && "Your message is kept. "}
+            {status === "reconnecting" && <Countdown retryAt={retryAt} />}
+          </p>
+          {canHurry(connection) && (
+            <button type="button" className="small" onClick={() => thread.open()}>
+              {status === "failed" ? "Connect again" : "Try now"}
+            </button>
+          )}
+        </div>
+      )}
+    </div>
+  );
+}
+
+const canHurry = ({ status, retryAt }: ConnectionInfo): boolean => status === "failed" || retryAt !== null;
+
+/** For eyes only: a live region that counts would never be quiet. */
+function Countdown({ retryAt }: { retryAt: number | null }) {
+  const [now, setNow] = useState(Date.now);
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), 500);
+    return () => clearInterval(timer);
+  }, []);
+  const seconds = retryAt === null ? 0 : Math.ceil((retryAt - now) / 1000);
+  return <span aria-hidden="true">{seconds > 0 ? `Trying again in ${seconds} s.` : "Trying now."}</span>;
+}

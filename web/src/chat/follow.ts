@@ -1,0 +1,63 @@
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
+
+/** So close to the end counts as being there. */
+const NEAR_PX = 48;
+
+/**
+ * Stays at the end while a person is there, and where they are while they are not. `first` names what
+ * is at the top: when another takes its place, earlier messages have come. `last` names what runs: a
+ * new one is what the person has just sent, or will want to see.
+ */
+export function useFollow(first: string | undefined, last: string | undefined) {
+  const scroller = useRef<HTMLDivElement>(null);
+  const content = useRef<HTMLDivElement>(null);
+  const isFollowing = useRef(true);
+  const top = useRef(0);
+  const fromEnd = useRef(0);
+  const [isAway, setAway] = useState(false);
+
+  const toEnd = useCallback(() => {
+    isFollowing.current = true;
+    setAway(false);
+    const box = scroller.current;
+    if (box) box.scrollTop = box.scrollHeight;
+  }, []);
+
+  useEffect(() => {
+    const box = scroller.current;
+    if (!box || !content.current) return;
+    function onScroll(): void {
+      if (!box) return;
+      const distance = box.scrollHeight - box.scrollTop - box.clientHeight;
+      // Content that grows meanwhile is no sign of a person's wish; scrolling up is.
+      if (distance < NEAR_PX) isFollowing.current = true;
+      else if (box.scrollTop < top.current - 1) isFollowing.current = false;
+      top.current = box.scrollTop;
+      fromEnd.current = box.scrollHeight - box.scrollTop;
+      setAway(!isFollowing.current && distance > box.clientHeight / 2);
+    }
+    const observer = new ResizeObserver(() => {
+      if (isFollowing.current) box.scrollTop = box.scrollHeight;
+      top.current = box.scrollTop;
+      fromEnd.current = box.scrollHeight - box.scrollTop;
+    });
+    observer.observe(box);
+    observer.observe(content.current);
+    box.addEventListener("scroll", onScroll, { passive: true });
+    return () => {
+      observer.disconnect();
+      box.removeEventListener("scroll", onScroll);
+    };
+  }, []);
+
+  useLayoutEffect(() => {
+    const box = scroller.current;
+    if (box && !isFollowing.current) box.scrollTop = box.scrollHeight - fromEnd.current;
+  }, [first]);
+
+  useLayoutEffect(() => {
+    if (last !== undefined) toEnd();
+  }, [last, toEnd]);
+
+  return { scroller, content, isAway, toEnd };
+}

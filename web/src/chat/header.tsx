@@ -1,0 +1,64 @@
+import type { Session, Thread } from "bobbin-client";
+import { useThreadState } from "bobbin-client/react";
+import { useEffect, useRef, useState } from "react";
+import { Icon } from "../ui/icon.tsx";
+import { ConnectionDot } from "./connection.tsx";
+import { DeleteDialog } from "./delete_dialog.tsx";
+import { DiagnosticsDialog } from "./diagnostics_dialog.tsx";
+import { RenameDialog } from "./rename_dialog.tsx";
+
+const DIALOGS = { rename: "Rename", diagnostics: "Diagnostics", delete: "Delete" } as const;
+type DialogName = keyof typeof DIALOGS;
+
+export const titleOf = (session: Session | null): string => session?.title || session?.firstMessagePreview || "New session";
+
+type Props = { thread: Thread; onMenu: () => void; onDelete: (sessionId: string) => Promise<void> };
+
+export function Header({ thread, onMenu, onDelete }: Props) {
+  const title = useThreadState(thread, ({ session }) => titleOf(session));
+  const [dialog, setDialog] = useState<DialogName | null>(null);
+  const close = () => setDialog(null);
+  useEffect(() => {
+    document.title = `${title} · Bobbin`;
+  }, [title]);
+  return (
+    <header className="chat-header">
+      <button type="button" className="quiet menu-button" aria-label="Sessions" onClick={onMenu}>
+        <Icon name="menu" />
+      </button>
+      <h1 tabIndex={-1}>{title}</h1>
+      <ConnectionDot thread={thread} />
+      <Actions onChoose={setDialog} />
+      {dialog === "rename" && <RenameDialog thread={thread} onClose={close} />}
+      {dialog === "diagnostics" && <DiagnosticsDialog thread={thread} onClose={close} />}
+      {dialog === "delete" && <DeleteDialog title={title} onDelete={() => onDelete(thread.sessionId)} onClose={close} />}
+    </header>
+  );
+}
+
+function Actions({ onChoose }: { onChoose: (dialog: DialogName) => void }) {
+  const popover = useRef<HTMLDivElement>(null);
+  return (
+    <>
+      <button type="button" className="quiet" aria-label="Session actions" popoverTarget="actions">
+        <Icon name="more" />
+      </button>
+      <div id="actions" className="menu" popover="auto" ref={popover}>
+        {Object.entries(DIALOGS).map(([name, label]) => (
+          <button
+            key={name}
+            type="button"
+            className={name === "delete" ? "danger" : undefined}
+            onClick={() => {
+              // Before the dialog opens, so that the focus comes back to the button.
+              popover.current?.hidePopover();
+              onChoose(name as DialogName);
+            }}
+          >
+            {label}
+          </button>
+        ))}
+      </div>
+    </>
+  );
+}

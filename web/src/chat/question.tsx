@@ -1,0 +1,27 @@
+import type { Message, Thread } from "bobbin-client";
+import { memo } from "react";
+import { textOf } from "./exchanges.ts";
+import { useFrameTurn } from "./frame_turn.ts";
+
+type Props = { thread: Thread; requestId: string; message: Message | undefined; isRunning: boolean };
+
+/** What the person said, from the moment it was sent. */
+export const Question = memo(function Question({ thread, requestId, message, isRunning }: Props) {
+  const turn = useFrameTurn(thread, isRunning ? requestId : null);
+  const content = message?.content ?? turn?.content;
+  if (content === undefined || content === null) return null;
+  return (
+    <article className="question">
+      <h2 className="visually-hidden">You</h2>
+      <p className="said">{textOf(content)}</p>
+      {turn && turn.state !== "streaming" && (
+        <p className="pending">
+          {turn.state === "sending" ? "Not delivered yet" : "Waits for the answer before"}
+          <button type="button" className="link" onClick={() => thread.cancel(requestId)}>
+            Take back
+          </button>
+        </p>
+      )}
+    </article>
+  );
+});

@@ -1,0 +1,60 @@
+import type { Thread } from "bobbin-client";
+import { useThreadState } from "bobbin-client/react";
+import { useEffect, useRef, useState } from "react";
+import { textOf } from "./exchanges.ts";
+
+/** A screen reader is told whole sentences, and not more often than this. */
+const SPEAK_EVERY_MS = 2000;
+const LINES_MAX = 12;
+const SENTENCE_END = /[.!?:…](?=\s)|\n/g;
+
+type Line = { id: number; text: string };
+
+/** What is being answered, for ears: only what came since the page was opened. */
+export function StreamLog({ thread }: { thread: Thread }) {
+  const running = useThreadState(thread, ({ turns }) => turns.find(({ state }) => state === "streaming")?.requestId);
+  const [lines, setLines] = useState<readonly Line[]>([]);
+  const count = useRef(0);
+
+  useEffect(() => {
+    if (running === undefined) return;
+    let said = 0;
+    function say(text: string): void {
+      const plain = text.replace(/[*_`#>|~-]+/g, " ").replace(/\s+/g, " ").trim();
+      if (plain === "") return;
+      count.current += 1;
+      const line = { id: count.current, text: plain };
+      setLines((lines) => [...lines.slice(1 - LINES_MAX), line]);
+    }
+    const timer = setInterval(() => {
+      const text = thread.getSnapshot().turns.find(({ requestId }) => requestId === running)?.text ?? "";
+      const end = [...text.slice(said).matchAll(SENTENCE_END)].at(-1);
+      if (!end) return;
+      const upTo = said + end.index + 1;
+      say(text.slice(said, upTo));
+      said = upTo;
+    }, SPEAK_EVERY_MS);
+    return () => {
+      clearInterval(timer);
+      const answer = thread.getSnapshot().messages.findLast((message) => message.requestId === running && message.role === "assistant");
+      if (!answer) return;
+      say(textOf(answer.content).slice(said));
+      say(ENDS[answer.status]);
+    };
+  }, [thread, running]);
+
+  return (
+    <div className="visually-hidden" role="log" aria-live="polite" aria-label="Answer as it arrives">
+      {lines.map(({ id, text }) => (
+        <p key={id}>{text}</p>
+      ))}
+    </div>
+  );
+}
+
+const ENDS = {
+  complete: "End of the answer.",
+  cancelled: "The answer was stopped.",
+  interrupted: "The answer was interrupted.",
+  failed: "The answer failed.",
+};

@@ -1,0 +1,19 @@
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+import { App } from "./app.tsx";
+import { Boundary } from "./ui/boundary.tsx";
+import "./styles/base.css";
+import "./styles/layout.css";
+import "./styles/sidebar.css";
+import "./styles/chat.css";
+import "./styles/answer.css";
+import "./styles/markdown.css";
+import "./styles/dialog.css";
+
+createRoot(document.getElementById("app") as HTMLElement).render(
+  <StrictMode>
+    <Boundary>
+      <App />
+    </Boundary>
+  </StrictMode>,
+);

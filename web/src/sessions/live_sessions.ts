@@ -1,0 +1,49 @@
+import type { Session } from "bobbin-client";
+import { useSessions } from "bobbin-client/react";
+import { useCallback, useEffect, useMemo } from "react";
+import { credential, server } from "../credential.ts";
+import { setDraft } from "../drafts.ts";
+import { listenToOthers, tellOthers } from "../others.ts";
+
+/** What other devices do is seen after so long; what this browser does, at once. */
+const REFRESH_MS = 30_000;
+
+/** The list of sessions, kept true by open threads, by other tabs, and by asking again now and then. */
+export function useLiveSessions() {
+  const list = useSessions(server);
+  const { put, refresh, remove: removeThere } = list;
+
+  useEffect(() => credential.subscribe(() => void refresh()), [refresh]);
+  useEffect(() => {
+    const timer = setInterval(() => {
+      if (!document.hidden && navigator.onLine) void refresh();
+    }, REFRESH_MS);
+    return () => clearInterval(timer);
+  }, [refresh]);
+  useEffect(() => listenToOthers((news) => ("session" in news ? put(news.session) : void refresh())), [put, refresh]);
+
+  const know = useCallback(
+    (session: Session) => {
+      put(session);
+      tellOthers({ session });
+    },
+    [put],
+  );
+  const forget = useCallback(() => void refresh(), [refresh]);
+  const remove = useCallback(
+    async (sessionId: string) => {
+      await removeThere(sessionId);
+      setDraft(sessionId, "");
+      tellOthers({ deleted: sessionId });
+    },
+    [removeThere],
+  );
+
+  const sessions = useMemo(
+    () => (list.query === "" ? list.sessions.toSorted((one, other) => other.lastMessageAt - one.lastMessageAt) : list.sessions),
+    [list.sessions, list.query],
+  );
+  return { ...list, sessions, know, forget, remove };
+}
+
+export type LiveSessions = ReturnType<typeof useLiveSessions>;

@@ -1,0 +1,37 @@
+import { type FormEvent, useState } from "react";
+import { setCredential } from "../credential.ts";
+
+/** For deployments that let in only those who show a token. */
+export function CredentialForm({ reason, onGiven }: { reason: string; onGiven: () => void }) {
+  const [token, setToken] = useState("");
+
+  function give(event: FormEvent): void {
+    event.preventDefault();
+    if (token.trim() === "") return;
+    setCredential(token.trim());
+    onGiven();
+  }
+
+  return (
+    <form className="notice" onSubmit={give}>
+      <h2>This deployment asks for a token</h2>
+      <p>{reason}</p>
+      <label htmlFor="token">Token</label>
+      <textarea
+        id="token"
+        rows={4}
+        autoComplete="off"
+        spellCheck={false}
+        value={token}
+        onChange={(event) => setToken(event.target.value)}
+        aria-describedby="token-hint"
+      />
+      <p id="token-hint" className="faint">
+        Paste the JSON Web Token you were given. It is kept in this tab only and forgotten when you close it.
+      </p>
+      <button type="submit" className="primary" disabled={token.trim() === ""}>
+        Use this token
+      </button>
+    </form>
+  );
+}

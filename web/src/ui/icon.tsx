@@ -1,0 +1,34 @@
+const PATHS = {
+  menu: "M4 7h16M4 12h16M4 17h16",
+  plus: "M12 5v14M5 12h14",
+  send: "M12 19V5m-6 6 6-6 6 6",
+  stop: "M7 7h10v10H7z",
+  copy: "M9 9h10v11H9zM15 9V5H5v11h4",
+  check: "m5 12 5 5 9-10",
+  more: "M5 12h.01M12 12h.01M19 12h.01",
+  down: "M12 5v14m-6-6 6 6 6-6",
+  close: "m6 6 12 12M18 6 6 18",
+  retry: "M4 12a8 8 0 1 0 2.5-5.8M4 4v5h5",
+  tool: "M14.5 6.5a4 4 0 0 0-5 5L4 17l3 3 5.5-5.5a4 4 0 0 0 5-5L15 12l-3-3z",
+  thought: "M12 4a6 6 0 0 1 3 11v2H9v-2a6 6 0 0 1 3-11zM10 20h4",
+} as const;
+
+export type IconName = keyof typeof PATHS;
+
+/** A picture beside words or a label; it says nothing by itself. */
+export function Icon({ name }: { name: IconName }) {
+  return (
+    <svg className="icon" viewBox="0 0 24 24" aria-hidden="true">
+      <path d={PATHS[name]} />
+    </svg>
+  );
+}
+
+export function Logo() {
+  return (
+    <svg className="logo" viewBox="0 0 32 32" aria-hidden="true">
+      <path className="logo-wood" d="M8 5h16M8 27h16" />
+      <path className="logo-thread" d="m10 12 12-2M10 16.5l12-2M10 21l12-2M22 23.5l6 1.5" />
+    </svg>
+  );
+}
