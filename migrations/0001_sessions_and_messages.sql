@@ -13,7 +13,7 @@ CREATE TABLE sessions (
   last_message_at INTEGER NOT NULL,
   seq INTEGER NOT NULL, -- the place in the thread's log that this row reflects
   epoch INTEGER NOT NULL, -- names the life of the log
-  words TEXT NOT NULL -- title and preview, for search
+  words TEXT NOT NULL -- the title, or else the preview, for search
 ) STRICT;
 
 CREATE INDEX sessions_by_creation ON sessions (created_at, id);

@@ -76,7 +76,7 @@ fn session_statement(
         number(session.last_message_at),
         number(seq),
         number(content.epoch),
-        text(&searchable(&title_or_preview(session))),
+        text(&searchable(title_or_preview(session))),
     ])
 }
 
@@ -104,9 +104,9 @@ fn message_statement(
     ])
 }
 
-fn title_or_preview(session: &Session) -> String {
-    let preview = session.first_message_preview.as_str();
-    session.title.as_deref().map_or_else(|| preview.to_owned(), |title| format!("{title} {preview}"))
+/// What the session is called.
+fn title_or_preview(session: &Session) -> &str {
+    session.title.as_deref().unwrap_or(&session.first_message_preview)
 }
 
 fn text(value: &str) -> JsValue {

@@ -1,0 +1,168 @@
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { endOf } from "./client.ts";
+import { freshId, start } from "./harness.ts";
+import { Http, type Json, assertRefused, indexedMessages } from "./support/d1_http.ts";
+
+const bobbin = await start({ vars: { ECHO_DELAY_MS: "0", MESSAGES_PER_MINUTE: "100000" } });
+after(bobbin.close);
+const http = new Http(bobbin);
+
+const long = [
+  "今日は東京タワーに行きました。とても楽しかったです。",
+  "วันนี้อากาศดีมากเราไปเที่ยวกันเถอะ",
+  "ذهب محمد إلى المكتبة",
+  "Ich übe für die Prüfung in Köln",
+  "C'est déjà l'été à Besançon",
+  "नमस्ते दुनिया",
+  "Привет, как дела?",
+  "오늘 날씨가 좋습니다",
+  "שלום לכולם",
+  "let us celebrate 🎉 with everybody 👨‍👩‍👧 ❤️",
+  "the function snake_case_name in src/edge/search.rs takes C++ and x²",
+];
+const ids = new Map<string, string>();
+for (const content of long) ids.set(content, await said(content));
+
+const hits: [string, string][] = [
+  ["東京", "今日"], ["東京タワー", "今日"], ["行きまし", "今日"], ["今", "今日"],
+  ["อากาศ", "วันนี้"], ["วันนี้", "วันนี้"], ["เที่ยว", "วันนี้"],
+  ["محمد", "ذهب"], ["مُحَمَّد", "ذهب"], ["المكتبة", "ذهب"],
+  ["übe", "Ich"], ["UBE", "Ich"], ["Pruf", "Ich"], ["Pru\u0308fung", "Ich"], ["köln", "Ich"],
+  ["deja", "C'est"], ["ÉTÉ", "C'est"], ["besancon", "C'est"],
+  ["नमस्ते", "नमस्ते"], ["दुनि", "नमस्ते"],
+  ["привет", "Привет"], ["ДЕЛ", "Привет"],
+  ["날씨", "오늘"], ["שלום", "שלום"], ["שָׁלוֹם", "שלום"],
+  ["🎉", "let us"], ["👨‍👩‍👧", "let us"], ["❤", "let us"], ["celebrate 🎉", "let us"], ["celeb every", "let us"],
+  ["snake_case_name", "the function"], ["search.rs", "the function"], ["C++ x²", "the function"],
+];
+for (const [query, beginning] of hits) {
+  test(`"${query}" finds what begins with "${beginning}"`, async () => {
+    const wanted = [...ids].filter(([content]) => content.startsWith(beginning)).map(([, id]) => id);
+    assert.deepEqual(await http.found(query), wanted);
+  });
+}
+
+const misses = ["大阪", "東タワー", "วิน", "нет такого", "xylophone", "celebrate xylophone", "elebrate"];
+for (const query of misses) {
+  test(`"${query}" finds nothing`, async () => assert.deepEqual(await http.found(query), []));
+}
+
+const hostile = [
+  '"', '""', '"quoted', 'a"b', "*", "a*", "OR", "AND", "NOT", "celebrate OR", "NEAR(", "NEAR(a b, 2)", "-celebrate", "words:x",
+  "words : x", "^celebrate", "(", ")", "a)", "{words} : x", "+", "a + b", "\\", "'", "';DROP TABLE sessions;--", "%", "_", "\0",
+  "celebrate\0", "\u200b", "\u200d", "\ufeff", "→", "🏽", "\u0301", "a".repeat(200), "a ".repeat(100), '"'.repeat(200), "😀".repeat(200),
+];
+for (const query of hostile) {
+  test(`the query ${JSON.stringify(query.slice(0, 24))} of ${query.length} is no syntax`, async () => {
+    for (const session of (await http.search(query))["sessions"]) assert.equal(typeof session.snippet, "string");
+  });
+}
+
+test("a query of over 200 characters is refused, and one without a word finds nothing", async () => {
+  assertRefused(await http.ask("GET", `/sessions?q=${"a".repeat(201)}`), 400, "INVALID_MESSAGE");
+  assert.deepEqual(await http.search("?! --"), { sessions: [], nextBefore: null });
+});
+
+test("an empty query is none", async () => {
+  for (const query of ["", "%20%20"]) {
+    const { sessions } = await http.get(`/sessions?q=${query}&limit=200`);
+    const listed = sessions.map((session: Json) => session.id);
+    assert.ok([...ids.values()].every((id) => listed.includes(id)));
+    assert.equal(sessions[0].snippet, undefined);
+  }
+});
+
+test("every hit is a Session with a snippet around the word, and each session comes once", async () => {
+  const id = await said(`${"lorem ipsum dolor ".repeat(50)} the needleword stands here ${"sit amet ".repeat(50)}`);
+  const { sessions } = await http.search("needleword");
+  assert.equal(sessions.length, 1);
+  const { snippet, ...session } = sessions[0];
+  assert.deepEqual(session, await http.session(id));
+  assert.match(snippet, /^….*the needleword stands here.*…$/);
+  assert.match((await http.search("東京"))["sessions"][0].snippet, /東京タワー/);
+});
+
+test("the better match comes first, and a title before a mention", async () => {
+  const mention = await said("a word on gardening among very many other words on other matters that are of no use here");
+  const topic = await said("gardening gardening gardening");
+  const title = await said("nothing to see");
+  await http.patch(title, { title: "gardening tips" });
+  await http.until(() => http.found("gardening"), (found) => found.length === 3, "three hits");
+  assert.equal((await http.found("gardening")).at(-1), mention);
+  assert.deepEqual(await http.found("gardening tips"), [title]);
+  await http.patch(topic, { title: "something else" });
+  await http.until(() => http.found("something else"), (found) => found.length === 1, "the title");
+  assert.equal((await http.found("gardening"))[0], title);
+});
+
+test("hits come in pages that together are all of them, each once", async () => {
+  const wanted = new Set<string>();
+  for (let n = 0; n < 7; n += 1) wanted.add(await said(`pagination number ${n}`));
+  const seen: string[] = [];
+  for (let before: string | null = "0"; before !== null; ) {
+    const page: Json = await http.search("paginat", { limit: "3", before });
+    assert.ok(page.sessions.length <= 3);
+    seen.push(...page.sessions.map((session: Json) => session.id));
+    before = page.nextBefore;
+  }
+  assert.equal(seen.length, 7);
+  assert.deepEqual(new Set(seen), wanted);
+});
+
+test("after a rename the old title is not found, and after a deletion nothing is", async () => {
+  const id = await said("a body of platypus");
+  await http.patch(id, { title: "wombat" });
+  await http.until(() => http.found("wombat"), (found) => found.includes(id), "the first title");
+  await http.patch(id, { title: "quokka" });
+  await http.until(() => http.found("quokka"), (found) => found.includes(id), "the second title");
+  assert.deepEqual(await http.found("wombat"), []);
+  assert.deepEqual(await http.found("platypus"), [id]);
+  await http.delete(id);
+  for (const query of ["wombat", "quokka", "platypus"]) assert.deepEqual(await http.found(query), []);
+  const [row] = await bobbin.d1("SELECT (SELECT count(*) FROM message_search WHERE message_search MATCH 'platypus') AS hits");
+  assert.equal(row?.["hits"], 0);
+});
+
+test("answers are searched as well as questions, and words of blocks that stand apart", async () => {
+  const id = freshId();
+  const client = await bobbin.join(id);
+  client.say("r1", [
+    { type: "text", text: "find the armadillo" },
+    { type: "thinking", text: "unspoken" },
+    { type: "text", text: "pangolin" },
+  ]);
+  await client.next(endOf("r1"));
+  await indexedMessages(bobbin, id, 2);
+  for (const query of ["armadillo", "pangolin"]) assert.deepEqual(await http.found(query), [id]);
+  assert.deepEqual(await http.found("unspoken"), []);
+  const [row] = await bobbin.d1("SELECT count(*) AS hits FROM message_search WHERE message_search MATCH 'armadillo*'");
+  assert.equal(row?.["hits"], 2, "question and answer");
+});
+
+test("the longest message in a script without spaces reaches D1 and is found", async () => {
+  const id = freshId();
+  const client = await bobbin.join(id);
+  client.say("r1", `鯨${"東".repeat(80_000)}`);
+  await client.next(endOf("r1"));
+  await indexedMessages(bobbin, id, 2);
+  assert.deepEqual(await http.found("鯨東"), [id]);
+});
+
+test("a title with NUL and other control characters is kept as it is and does no harm", async () => {
+  const id = await said("control");
+  const title = "a\0b\u0001c\u{10ffff}\u2028d";
+  assert.equal((await http.patch(id, { title })).title, title);
+  await http.until(() => http.get("/sessions"), ({ sessions }) => sessions.some((session: Json) => session.id === id && session.title === title), "the title in the list");
+});
+
+/** A session in D1 that begins with a message. */
+async function said(content: string): Promise<string> {
+  const id = freshId();
+  const client = await bobbin.join(id);
+  client.say("r1", content);
+  await client.next(endOf("r1"));
+  await client.close();
+  await indexedMessages(bobbin, id, 2);
+  return id;
+}

@@ -1,0 +1,235 @@
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { type Client, type Frame, endOf } from "./client.ts";
+import { freshId, start } from "./harness.ts";
+import { DEADLINE_MS, Http, type Json, indexedMessages } from "./support/d1_http.ts";
+import { Upstream } from "./upstream.ts";
+
+const upstream = await Upstream.start();
+after(upstream.close);
+const bobbin = await start({ vars: { ...upstream.vars, ALLOWED_ORIGINS: "https://app.example, https://two.example" } });
+after(bobbin.close);
+const http = new Http(bobbin);
+
+const isSession = (wanted: object) => (frame: Frame) =>
+  frame.type === "session" && Object.entries(wanted).every(([name, value]) => frame["session"][name] === value);
+
+test("POST /sessions gives a fresh id and stores nothing", async () => {
+  const answers = await Promise.all([http.ask("POST", "/sessions"), http.ask("POST", "/sessions", {})]);
+  const ids = answers.map(({ status, body }) => {
+    assert.equal(status, 201);
+    assert.match(body.id, /^[A-Za-z0-9_-]{1,128}$/);
+    return body.id;
+  });
+  assert.equal(new Set(ids).size, 2);
+  for (const id of ids) {
+    assert.equal((await http.ask("GET", `/sessions/${id}`)).status, 404);
+    assert.deepEqual(await bobbin.tables(id), []);
+    assert.deepEqual(await bobbin.d1("SELECT * FROM sessions WHERE id = ?", id), []);
+  }
+});
+
+test("a session is there from its first message on, by GET, in the list and in D1", async () => {
+  const id = freshId();
+  const client = await bobbin.join(id);
+  assert.equal((await http.ask("GET", `/sessions/${id}`)).status, 404);
+  const before = Date.now();
+  client.say("r1", "hello   there\nagain");
+  const created = await client.next("session");
+  (await upstream.next()).answer("hi", 9);
+  await client.next(endOf("r1"));
+  const session = await http.session(id);
+  assert.deepEqual(session, {
+    id,
+    title: null,
+    firstMessagePreview: "hello there again",
+    messageCount: 2,
+    totalTokens: 9,
+    permissionMode: "default",
+    createdAt: created["session"].createdAt,
+    lastMessageAt: session.lastMessageAt,
+  });
+  assert.ok(session.createdAt >= before && session.lastMessageAt >= session.createdAt && session.lastMessageAt <= Date.now());
+  await indexedMessages(bobbin, id, 2);
+  const { sessions } = await http.get("/sessions?limit=200");
+  assert.deepEqual(sessions.find((listed: Json) => listed.id === id), session);
+});
+
+test("counts and tokens are true after complete, cancelled and failed turns, in the object and in D1", async () => {
+  const id = freshId();
+  const client = await bobbin.join(id);
+  client.say("r1", "one");
+  (await upstream.next()).answer("done", 7);
+  await client.next(endOf("r1"));
+  client.say("r2", "two");
+  const cancelled = await upstream.next();
+  cancelled.text("a ").text("b ");
+  await client.next((frame) => frame.type === "token");
+  client.cancel("r2");
+  const { tokensUsed } = (await client.next(endOf("r2")))["response"].metadata;
+  client.say("r3", "three");
+  (await upstream.next()).status(500, "no");
+  const failed = (await client.next(endOf("r3")))["response"].metadata.tokensUsed;
+  const session = await http.session(id);
+  assert.deepEqual([session.messageCount, session.totalTokens], [6, 7 + tokensUsed + failed]);
+  const { session: row, messages } = await indexedMessages(bobbin, id, 6);
+  assert.deepEqual([row.message_count, row.total_tokens], [6, session.totalTokens]);
+  assert.deepEqual(messages.map(({ status }) => status), ["complete", "complete", "complete", "cancelled", "complete", "failed"]);
+  assert.equal(messages.reduce((sum, { tokens_used }) => sum + Number(tokens_used ?? 0), 0), session.totalTokens);
+});
+
+test("counts and tokens are true after a turn that a kill interrupted", async () => {
+  const id = freshId();
+  const client = await bobbin.join(id);
+  client.say("r1", "one");
+  (await upstream.next()).text("a ", "b ", "c ");
+  await client.next("token");
+  await bobbin.kill();
+  await bobbin.restart();
+  const { session: row, messages } = await indexedMessages(bobbin, id, 2);
+  const session = await http.session(id);
+  assert.equal(messages[1]?.status, "interrupted");
+  assert.deepEqual([session.messageCount, session.totalTokens], [2, messages[1]?.tokens_used]);
+  assert.deepEqual([row.message_count, row.total_tokens], [2, session.totalTokens]);
+});
+
+test("the list is newest first by creation, in pages that stay what they are while messages arrive", async () => {
+  const ids = [];
+  for (let n = 0; n < 7; n += 1) ids.push((await spoken(`session ${n}`)).id);
+  await http.until(() => listed(200), (all) => ids.every((id) => all.includes(id)), "all sessions in the list");
+  const before = await listed(200);
+  assert.deepEqual(before.filter((id) => ids.includes(id)), ids.toReversed());
+  const [, ...pages] = await paged(2, async () => {
+    // A message in an old session and a new session, between two pages.
+    await spoken("newer than the page");
+    const old = await bobbin.join(ids[0] ?? "");
+    old.say(freshId(), "again");
+    (await upstream.next()).answer("yes");
+    await old.next("final");
+  });
+  assert.deepEqual(pages.flat(), before.slice(2));
+});
+
+test("renaming by WebSocket and by PATCH is one operation, seen live by every socket, kept and searchable", async () => {
+  const { id, client } = await spoken("rename me");
+  const other = await bobbin.join(id);
+  client.send({ type: "session_update", title: "  By socket " });
+  for (const socket of [client, other]) await socket.next(isSession({ title: "By socket" }));
+  const patched = await http.patch(id, { title: "By HTTP", permissionMode: "plan" });
+  assert.deepEqual([patched.title, patched.permissionMode], ["By HTTP", "plan"]);
+  const frames = await Promise.all([client, other].map((socket) => socket.next(isSession({ title: "By HTTP", permissionMode: "plan" }))));
+  assert.deepEqual(frames[0], frames[1]);
+  assert.deepEqual(frames[0]?.["session"], patched);
+  await bobbin.evict(id);
+  assert.deepEqual(await http.session(id), patched);
+  await http.until(() => http.found("by http"), (found) => found.includes(id), "the new title in D1");
+  const untitled = await http.patch(id, { title: null });
+  assert.deepEqual([untitled.title, untitled.firstMessagePreview], [null, "rename me"]);
+});
+
+test("a permission mode set before the first message is kept over an eviction and handed to the agent", async () => {
+  const id = freshId();
+  const client = await bobbin.join(id);
+  client.send({ type: "session_update", permissionMode: "acceptEdits", title: "Drafted" });
+  assert.equal((await client.next("session"))["session"].permissionMode, "acceptEdits");
+  await bobbin.evict(id);
+  assert.deepEqual(await bobbin.tables(id), []);
+  client.say("r1", "go");
+  const call = await upstream.next();
+  assert.equal(call.headers["x-bobbin-permission-mode"], "acceptEdits");
+  assert.equal(call.headers["x-bobbin-request-id"], "r1");
+  call.answer("went");
+  await client.next(endOf("r1"));
+  const { permissionMode, title } = await http.session(id);
+  assert.deepEqual([permissionMode, title], ["acceptEdits", "Drafted"]);
+});
+
+test("a permission mode changed later is handed to the agent from the next turn on, and an unknown one is refused", async () => {
+  const { id, client } = await spoken("hello");
+  for (const permissionMode of ["plan", "bypassPermissions", "default"]) {
+    client.send({ type: "session_update", permissionMode });
+    await client.next(isSession({ permissionMode }));
+    client.say(`in ${permissionMode}`, "go");
+    const call = await upstream.next();
+    assert.equal(call.headers["x-bobbin-permission-mode"], permissionMode);
+    call.answer("went");
+    await client.next("final");
+  }
+  const { status, body } = await http.ask("PATCH", `/sessions/${id}`, { permissionMode: "root" });
+  assert.equal(status, 400);
+  assert.match(body.error.message, /default, acceptEdits, plan and bypassPermissions/);
+  assert.equal((await http.session(id)).permissionMode, "default");
+});
+
+test("a cancel over HTTP ends the turn it names, or all, and is accepted for what is over or unknown", async () => {
+  const { id, client } = await spoken("hello");
+  const bodies: [string, object | undefined][] = [["r2", { requestId: "r2" }], ["r3", {}], ["r4", undefined]];
+  for (const [requestId, body] of bodies) {
+    client.say(requestId, "go on");
+    const call = await upstream.next();
+    call.text("and on ");
+    await client.next("token");
+    assert.equal((await http.ask("POST", `/sessions/${id}/cancel`, body)).status, 202);
+    const end = await client.next(endOf(requestId));
+    assert.deepEqual([end.type, end["response"].content], ["cancelled", "and on "]);
+    await call.aborted;
+  }
+  for (const requestId of ["r1", "never heard of"]) {
+    assert.equal((await http.ask("POST", `/sessions/${id}/cancel`, { requestId })).status, 202);
+  }
+});
+
+test("a long first message is shown as a preview that ends with a word, or with a whole character", async () => {
+  const { session } = await spoken(`${"wonderful ".repeat(12)}end`);
+  assert.equal(session.firstMessagePreview, `${"wonderful ".repeat(10).trim()}…`);
+  const emoji = (await spoken("👨‍👩‍👧👍🏽".repeat(60))).session.firstMessagePreview;
+  assert.match(emoji, /^(👨‍👩‍👧👍🏽)+(👨‍👩‍👧)?…$/u);
+});
+
+test("pages of the origins in ALLOWED_ORIGINS may read, and others may not", async () => {
+  const asked = (origin: string, method = "GET") => bobbin.fetch("/sessions", { method, headers: { origin } });
+  for (const origin of ["https://app.example", "https://two.example"]) {
+    for (const response of [await asked(origin), await asked(origin, "OPTIONS")]) {
+      assert.ok(response.ok);
+      assert.equal(response.headers.get("access-control-allow-origin"), origin);
+      assert.match(response.headers.get("vary") ?? "", /origin/i);
+    }
+  }
+  const preflight = await asked("https://app.example", "OPTIONS");
+  assert.match(preflight.headers.get("access-control-allow-methods") ?? "", /PATCH.*DELETE/);
+  assert.match(preflight.headers.get("access-control-allow-headers") ?? "", /authorization.*content-type/);
+  for (const origin of ["https://app.example.evil.example", "http://app.example", "null"]) {
+    for (const method of ["GET", "OPTIONS"]) {
+      assert.equal((await asked(origin, method)).headers.get("access-control-allow-origin"), null, origin);
+    }
+  }
+  const refused = await bobbin.fetch("/sessions/nobody", { headers: { origin: "https://app.example" } });
+  assert.deepEqual([refused.status, refused.headers.get("access-control-allow-origin")], [404, "https://app.example"]);
+});
+
+/** A session with one answered message. */
+async function spoken(content: string): Promise<{ id: string; client: Client; session: Json }> {
+  const id = freshId();
+  const client = await bobbin.join(id);
+  client.say("r1", content);
+  (await upstream.next(DEADLINE_MS)).answer("answered");
+  await client.next(endOf("r1"));
+  return { id, client, session: await http.session(id) };
+}
+
+async function listed(limit: number): Promise<string[]> {
+  return (await http.get(`/sessions?limit=${limit}`))["sessions"].map((session: Json) => session.id);
+}
+
+async function paged(limit: number, between: () => Promise<void>): Promise<string[][]> {
+  const pages = [];
+  let before: string | null = "";
+  while (before !== null) {
+    const cursor: string = before === "" ? "" : `&before=${encodeURIComponent(before)}`;
+    const page: Json = await http.get(`/sessions?limit=${limit}${cursor}`);
+    pages.push(page.sessions.map((session: Json) => session.id));
+    if (pages.length === 1) await between();
+    before = page.nextBefore;
+  }
+  return pages;
+}

@@ -1,0 +1,90 @@
+// The HTTP part as a test speaks it: paths in, parsed bodies and their status out.
+import assert from "node:assert/strict";
+import { eventually } from "../client.ts";
+import type { Bobbin } from "../harness.ts";
+
+export const DEADLINE_MS = 30_000;
+
+// As loose as the wire: what a body holds is what is tested.
+export type Json = any;
+export type Answer = { status: number; headers: Headers; body: Json };
+
+export class Http {
+  readonly bobbin: Bobbin;
+
+  constructor(bobbin: Bobbin) {
+    this.bobbin = bobbin;
+  }
+
+  async ask(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> {
+    const json = body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) };
+    const type: Record<string, string> = body === undefined ? {} : { "content-type": "application/json" };
+    const response = await this.bobbin.fetch(path, { method, ...json, headers: { ...type, ...headers } });
+    const text = await response.text();
+    const isJson = response.headers.get("content-type") === "application/json";
+    return { status: response.status, headers: response.headers, body: isJson ? JSON.parse(text) : text };
+  }
+
+  async get(path: string): Promise<Json> {
+    const { status, body } = await this.ask("GET", path);
+    assert.equal(status, 200, `${path}: ${JSON.stringify(body)}`);
+    return body;
+  }
+
+  session(id: string): Promise<Json> {
+    return this.get(`/sessions/${id}`);
+  }
+
+  async patch(id: string, change: object): Promise<Json> {
+    const { status, body } = await this.ask("PATCH", `/sessions/${id}`, change);
+    assert.equal(status, 200, JSON.stringify(body));
+    return body;
+  }
+
+  async delete(id: string): Promise<void> {
+    assert.equal((await this.ask("DELETE", `/sessions/${id}`)).status, 204);
+  }
+
+  async search(q: string, query: Record<string, string> = {}): Promise<Json> {
+    return this.get(`/sessions?${new URLSearchParams({ q, ...query })}`);
+  }
+
+  async found(q: string): Promise<string[]> {
+    return (await this.search(q))["sessions"].map((session: Json) => session.id);
+  }
+
+  /** Asks again until the answer is as wanted, for what D1 learns a moment later. */
+  async until<T>(ask: () => Promise<T>, isWanted: (answer: T) => boolean, what: string): Promise<T> {
+    const wanted = async () => {
+      const answer = await ask();
+      return isWanted(answer) ? { answer } : undefined;
+    };
+    return (await eventually(wanted, what, DEADLINE_MS)).answer;
+  }
+}
+
+/** An answer that refuses, as the contract has it. */
+export function assertRefused({ status, body, headers }: Answer, wanted: number, code: string, what = ""): void {
+  assert.equal(status, wanted, `${what} ${JSON.stringify(body)}`);
+  assert.equal(headers.get("content-type"), "application/json");
+  assert.deepEqual(Object.keys(body), ["error"]);
+  assert.equal(body.error.code, code, what);
+  assert.equal(typeof body.error.retryable, "boolean");
+  assert.match(body.error.message, /\w/);
+}
+
+/** What D1 holds of a session, without what is for search alone. */
+export async function indexed(bobbin: Bobbin, id: string): Promise<{ session: Json; messages: Json[] }> {
+  const [session] = await bobbin.d1("SELECT * FROM sessions WHERE id = ?", id);
+  const messages = await bobbin.d1("SELECT * FROM messages WHERE session_id = ? ORDER BY seq", id);
+  return { session, messages };
+}
+
+/** Waits until D1 has `count` messages of a session, and gives what it holds. */
+export async function indexedMessages(bobbin: Bobbin, id: string, count: number): Promise<{ session: Json; messages: Json[] }> {
+  const all = async () => {
+    const held = await indexed(bobbin, id);
+    return held.messages.length >= count && held.session?.message_count === held.messages.length ? held : undefined;
+  };
+  return eventually(all, `${count} messages of ${id} in D1`, DEADLINE_MS);
+}
