@@ -1,0 +1,59 @@
+// Fills databases faster than a conversation would.
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import type { Bobbin } from "../harness.ts";
+
+/**
+ * Gives the only object of a runtime `count` messages in place of those it has: `text 0`, `text 1`, … of
+ * about `bytes`, all known to D1. Restarts the runtime, whose file it writes.
+ */
+export async function fillObject(bobbin: Bobbin, count: number, bytes = 20): Promise<void> {
+  await bobbin.kill();
+  const folder = join(bobbin.dir, "do", "bobbin-SessionDO");
+  const [file, ...others] = readdirSync(folder).filter((name) => /^[0-9a-f]{64}\.sqlite$/.test(name));
+  if (file === undefined || others.length > 0) throw new Error("one object is filled, and there is to be no other");
+  const database = new DatabaseSync(join(folder, file));
+  try {
+    // As a thread numbers them: each message is followed by its session event.
+    database.exec(`
+      DELETE FROM messages;
+      WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < ${count})
+      INSERT INTO messages (seq, turn, role, message_id, request_id, created_at, started, status, tokens_used, metadata, content)
+      SELECT 2 * n + 1, 4 * (n / 2) + 1, iif(n % 2, 'assistant', 'user'), 'msg_' || n, 'r' || (n / 2), 1700000000000 + n,
+        iif(n % 2, NULL, 1), iif(n % 2, 'complete', NULL), iif(n % 2, 1, NULL),
+        iif(n % 2, '{"tokensUsed":1,"latencyMs":1}', NULL), json_quote('text ' || n || printf('%.*c', ${bytes}, ' '))
+      FROM numbers;
+      UPDATE thread SET seq = ${2 * count}, delivered = ${2 * count}, open = '[]',
+        session = json_set(session, '$.messageCount', ${count}, '$.totalTokens', ${Math.floor(count / 2)});`);
+  } finally {
+    database.close();
+  }
+  await bobbin.restart();
+}
+
+/** Gives D1 sessions `s0`, `s1`, … of `perSession` messages each, without a search index to keep if there is none yet. */
+export async function fillD1(bobbin: Bobbin, sessions: number, perSession: number): Promise<void> {
+  await bobbin.d1(
+    `WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < ?1)
+     INSERT INTO sessions (id, title, first_message_preview, message_count, total_tokens, permission_mode, owner, created_at, last_message_at, seq, epoch, words)
+     SELECT 's' || n, iif(n % 10, NULL, 'title ' || n), 'preview ' || n, ?2, 0, 'default', 'owner' || (n % 100), 1700000000000 + n / 3, 1700000000000 + n, 10, 1,
+       iif(n % 10, 'preview ' || n, 'title ' || n) FROM numbers`,
+    sessions,
+    perSession,
+  );
+  await bobbin.d1(
+    `WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < ?1 * ?2)
+     INSERT INTO messages (id, session_id, request_id, role, status, content, words, created_at, seq)
+     SELECT 'm' || n, 's' || (n / ?2), 'r' || (n / 2), iif(n % 2, 'assistant', 'user'), 'complete', '"common w' || (n % 997) || ' unique' || n || '"',
+       'common w' || (n % 997) || ' unique' || n, 1700000000000 + n, n % ?2 FROM numbers`,
+    sessions,
+    perSession,
+  );
+}
+
+/** How SQLite goes about a statement, a step a line. */
+export async function planOf(bobbin: Bobbin, statement: string, ...values: unknown[]): Promise<string> {
+  const steps = await bobbin.d1(`EXPLAIN QUERY PLAN ${statement}`, ...values);
+  return steps.map((step) => String(step["detail"])).join("\n");
+}
