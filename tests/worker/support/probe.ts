@@ -24,6 +24,9 @@ export type Seen = {
   failed: number;
   /** Objects made for this thread. */
   woken: number;
+  /** Rows that its SQL wrote, and its alarms set or taken back, which cost a row each. */
+  rowsWritten: number;
+  alarmsWritten: number;
 };
 
 /** From now on, in place of the faults before. */
@@ -46,7 +49,7 @@ export const probeEntry: Entry = {
 
     const threads = new Map();
     const thread = (id) => {
-      if (!threads.has(id)) threads.set(id, { faults: [], failed: 0, woken: 0 });
+      if (!threads.has(id)) threads.set(id, { faults: [], failed: 0, woken: 0, cursors: [], alarmsWritten: 0 });
       return threads.get(id);
     };
 
@@ -92,13 +95,23 @@ export const probeEntry: Entry = {
       const id = ctx.id.name;
       const { storage } = ctx;
       thread(id).woken += 1;
-      const sql = wrapped(storage.sql, { exec: failing(id, "exec", (...args) => storage.sql.exec(...args)) });
+      const exec = (...args) => {
+        const cursor = storage.sql.exec(...args);
+        thread(id).cursors.push(cursor);
+        return cursor;
+      };
+      const alarm = (write) => (...args) => {
+        thread(id).alarmsWritten += 1;
+        return write(...args);
+      };
+      const sql = wrapped(storage.sql, { exec: failing(id, "exec", exec) });
       const state = wrapped(ctx, {
         waitUntil: failing(id, "waitUntil", (promise) => ctx.waitUntil(promise)),
         storage: wrapped(storage, {
           sql,
           transactionSync: failing(id, "transaction", (callback) => storage.transactionSync(callback)),
-          setAlarm: failing(id, "setAlarm", (at) => storage.setAlarm(at)),
+          setAlarm: failing(id, "setAlarm", alarm((at) => storage.setAlarm(at))),
+          deleteAlarm: alarm(() => storage.deleteAlarm()),
         }),
       });
       const DB = wrapped(env.DB, { batch: failingLater(id, "d1", (statements) => env.DB.batch(statements)) });
@@ -117,8 +130,9 @@ export const probeEntry: Entry = {
           return new Response(null, { status: 204 });
         }
         if (pathname !== "${PROBE_PATH}") return super.fetch(request);
-        const { faults, failed, woken } = thread(searchParams.get("id"));
-        if (request.method === "GET") return Response.json({ failed, woken });
+        const { faults, cursors, ...counts } = thread(searchParams.get("id"));
+        const rowsWritten = cursors.reduce((sum, cursor) => sum + cursor.rowsWritten, 0);
+        if (request.method === "GET") return Response.json({ ...counts, rowsWritten });
         faults.splice(0, faults.length, ...(await request.json()));
         return new Response(null, { status: 204 });
       }
