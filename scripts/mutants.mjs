@@ -23,7 +23,7 @@ const MUTANTS = [
     name: "What a turn's agent says after its end goes to the next turn",
     file: "src/thread/stream.rs",
     from: "self.turns.get_mut(&turn).and_then(Turn::running_mut)",
-    to: "self.turns.range_mut(turn..).next().and_then(|(_, turn)| turn.running_mut())",
+    to: "self.turns.iter_mut().find(|(id, _)| **id >= turn).and_then(|(_, turn)| turn.running_mut())",
   },
   {
     name: "A catch-up's cursors are one block behind",
