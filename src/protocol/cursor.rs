@@ -57,15 +57,6 @@ impl Cursor {
         self.epoch == 0
     }
 
-    /// Turns are named in any order.
-    #[must_use]
-    pub fn is_same_place(&self, other: &Cursor) -> bool {
-        self.epoch == other.epoch
-            && self.seq == other.seq
-            && self.progress.len() == other.progress.len()
-            && self.progress.iter().all(|progress| other.progress.contains(progress))
-    }
-
     /// What it says of `turn`; nothing of the answer, if it does not name it.
     #[must_use]
     pub fn of(&self, turn: u64) -> Progress {

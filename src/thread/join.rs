@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::protocol::{CloseCode, Cursor, Identity, Millis, Refusal, ServerFrame, SnapshotReason};
+use crate::protocol::{CloseCode, Cursor, Identity, Refusal, ServerFrame, SnapshotReason};
 
 use super::access::Peer;
 use super::events::{Event, count};
@@ -16,7 +16,6 @@ const NOWHERE: &str = "-";
 impl Thread {
     pub(super) fn join(
         &mut self,
-        now: Millis,
         records: &dyn Records,
         peer: PeerId,
         identity: Identity,
@@ -32,8 +31,6 @@ impl Thread {
             self.outputs.push_back(Output::Close { peer, code: CloseCode::TooMany, reason });
             return;
         }
-        // What clients were sent is then all there is, so that nothing falls between catch-up and live.
-        self.flush_all(now);
         let (resumed, from, events) = match self.missed(records, cursor) {
             Ok(Missed::Events(from, events)) => (true, from, events),
             Ok(Missed::Snapshot(frames)) if cursor.is_some() => (false, NOWHERE.to_owned(), frames),
@@ -53,21 +50,17 @@ impl Thread {
         self.attach(peer);
     }
 
-    /// An open socket misses nothing, so whoever asks either has everything or has frames under way to it.
-    /// Those must not come to it a second time: what is sent replaces whatever it holds by then.
-    pub(super) fn sync(&mut self, now: Millis, records: &dyn Records, peer: &PeerId, cursor: Option<&str>) {
-        if !cursor.and_then(Cursor::parse).is_some_and(|at| self.head().is_same_place(&at)) {
-            self.flush_all(now);
-            let reason = if cursor.is_some() { SnapshotReason::Reset } else { SnapshotReason::Joined };
-            match self.snapshot(records, reason) {
-                Ok(frames) => self.send_each(peer, frames),
-                Err(StoreError(_)) => {
-                    return self.refuse(peer, &Refusal { request_id: None, error: unreadable() });
-                }
+    /// As for a socket that joins. What is under way to it is not known here, and comes twice to who asks
+    /// with a cursor while it is.
+    pub(super) fn sync(&mut self, records: &dyn Records, peer: &PeerId, cursor: Option<&str>) {
+        match self.missed(records, cursor) {
+            Ok(Missed::Events(_, frames) | Missed::Snapshot(frames)) => {
+                self.send_each(peer, frames);
+                let cursor = self.head().to_string();
+                self.send_to(peer, ServerFrame::SessionSynced { cursor }.encode());
             }
+            Err(StoreError(_)) => self.refuse(peer, &Refusal { request_id: None, error: unreadable() }),
         }
-        let cursor = self.head().to_string();
-        self.send_to(peer, ServerFrame::SessionSynced { cursor }.encode());
     }
 
     pub(super) fn leave(&mut self, peer: &PeerId) {

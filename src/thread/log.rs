@@ -45,7 +45,7 @@ impl Thread {
         let complete = complete.and_then(|()| {
             self.running().try_for_each(|(turn, running)| {
                 let request_id = self.turns.get(&turn).map(|turn| turn.request_id.as_str())?;
-                catch_up.answer(turn, request_id, &running.answer)
+                catch_up.answer(turn, request_id, &running.sent())
             })
         });
         if from.seq < self.seq {
@@ -96,7 +96,7 @@ impl Thread {
         let mut catch_up = CatchUp { at, frames: vec![frame.encode()] };
         for (turn, running) in self.running() {
             if let Some(request_id) = self.turns.get(&turn).map(|turn| turn.request_id.as_str()) {
-                let _ = catch_up.answer(turn, request_id, &running.answer);
+                let _ = catch_up.answer(turn, request_id, &running.sent());
             }
         }
         Ok(catch_up.frames)
@@ -154,7 +154,9 @@ impl CatchUp {
 }
 
 fn turn_head(turn: &Turn) -> Answer {
-    turn.running().map(|running| running.answer.head(PAYLOAD_BYTES_MAX)).unwrap_or_default()
+    turn.running()
+        .map(|running| running.answer.head(PAYLOAD_BYTES_MAX.min(running.sent_bytes)))
+        .unwrap_or_default()
 }
 
 fn in_flight<'a>(turn: &'a Turn, head: &'a Answer) -> InFlight<'a> {

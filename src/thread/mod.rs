@@ -235,7 +235,7 @@ impl Thread {
         match input {
             Input::Woken(woken) => self.wake(now, records, *woken),
             Input::Joined { peer, identity, cursor } => {
-                self.join(now, records, peer, identity, cursor.as_deref());
+                self.join(records, peer, identity, cursor.as_deref());
             }
             Input::Frame { peer, text } => self.frame(now, records, &peer, &text),
             Input::Left { peer } => self.leave(&peer),
@@ -314,7 +314,7 @@ impl Thread {
                 self.message(now, records, peer, &request_id, content, thread_id.as_deref());
             }
             ClientFrame::Cancel { request_id } => self.cancel(now, Some(peer), request_id.as_deref()),
-            ClientFrame::SessionSync { cursor } => self.sync(now, records, peer, cursor.as_deref()),
+            ClientFrame::SessionSync { cursor } => self.sync(records, peer, cursor.as_deref()),
             ClientFrame::SessionUpdate(update) => self.update_session(now, update),
             ClientFrame::Ping => self.send_to(peer, ServerFrame::Pong.encode()),
         }

@@ -71,12 +71,6 @@ impl Thread {
         }
     }
 
-    pub(super) fn flush_all(&mut self, now: Millis) {
-        for turn in self.running_ids() {
-            self.flush(now, turn);
-        }
-    }
-
     pub(super) fn meet_deadlines(&mut self, now: Millis) {
         for turn in self.running_ids() {
             let is_due = |at: Option<Millis>| at.is_some_and(|at| at <= now);

@@ -172,6 +172,11 @@ impl Running {
         }
     }
 
+    /// As far as clients were sent it.
+    pub(crate) fn sent(&self) -> Answer {
+        self.answer.head(self.sent_bytes)
+    }
+
     /// What clients of the log hold of it.
     pub(crate) fn progress(&self, turn: u64) -> Progress {
         Progress { turn, bytes: self.sent_bytes, blocks: self.answer.blocks.len() }

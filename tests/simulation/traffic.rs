@@ -80,12 +80,23 @@ impl World {
         self.send(id, frame);
     }
 
-    pub fn sync(&mut self, id: usize, with_cursor: bool) {
-        let client = &mut self.clients[id];
-        let Some(connection) = client.connection.as_mut() else { return };
+    /// With its cursor a client asks only while nothing is under way between the two: what is under way
+    /// would come twice.
+    pub fn sync(&mut self, id: usize, with_cursor: bool) -> Check {
+        let Some(connection) = self.clients[id].connection.as_mut() else { return Ok(()) };
+        let peer = Rc::clone(&connection.peer);
+        let is_still =
+            self.uplinks.get(&peer).is_some_and(|uplink| uplink.frames.is_empty() && !uplink.is_gone)
+                && self.host.links.get(&peer).is_some_and(|link| link.down.is_empty());
+        let with_cursor = with_cursor && is_still;
         connection.syncs.push_back(with_cursor);
-        let cursor = client.view.cursor.clone().filter(|_| with_cursor);
-        self.send(id, Some(json!({ "type": "session_sync", "cursor": cursor })));
+        let cursor = self.clients[id].view.cursor.clone().filter(|_| with_cursor);
+        let frame = json!({ "type": "session_sync", "cursor": cursor });
+        if is_still {
+            return self.frame(&peer, &frame.to_string());
+        }
+        self.send(id, Some(frame));
+        Ok(())
     }
 
     pub fn send(&mut self, id: usize, frame: Option<Value>) {

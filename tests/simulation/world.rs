@@ -102,10 +102,7 @@ impl World {
                 self.cancel(client, what);
                 Ok(())
             }
-            Step::Sync { client, with_cursor } => {
-                self.sync(client, with_cursor);
-                Ok(())
-            }
+            Step::Sync { client, with_cursor } => self.sync(client, with_cursor),
             Step::Update { client, nth } => {
                 let frame = match nth % 3 {
                     0 => json!({ "type": "session_update", "title": format!("title {nth}") }),

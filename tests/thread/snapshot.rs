@@ -11,6 +11,7 @@ fn without_a_cursor_the_newest_messages_come_and_the_text_of_the_running_turn() 
     h.agent("r1", vec![said("a"), finished()]);
     h.say("ann", "r2", "two");
     h.agent("r2", vec![said("b"), thought("c"), said("d")]);
+    h.wait(50);
     h.join("bob");
     let frames = h.expect(
         "bob",
@@ -134,9 +135,8 @@ fn session_sync_at_the_head_is_answered_alone() {
     h.expect("ann", &[json!({ "type": "session_synced", "cursor": cursor })]);
 }
 
-/// Whatever it holds may have been joined by frames that were under way, so that it is replaced.
 #[test]
-fn session_sync_from_elsewhere_is_answered_with_a_snapshot() {
+fn session_sync_brings_what_came_after_the_cursor_and_without_one_a_snapshot() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -144,15 +144,18 @@ fn session_sync_from_elsewhere_is_answered_with_a_snapshot() {
     h.text("r1", "a");
     h.send("ann", &json!({ "type": "session_sync", "cursor": cursor }));
     h.send("ann", &json!({ "type": "session_sync" }));
+    h.send("ann", &json!({ "type": "session_sync", "cursor": "elsewhere" }));
     let snapshot =
         |reason: &str| json!({ "type": "snapshot", "reason": reason, "inFlight": [{ "content": "a" }] });
     h.expect(
         "ann",
         &[
             json!({ "type": "token", "token": "a" }),
-            snapshot("reset"),
+            json!({ "type": "token", "token": "a" }),
             json!({ "type": "session_synced" }),
             snapshot("joined"),
+            json!({ "type": "session_synced" }),
+            snapshot("reset"),
             json!({ "type": "session_synced" }),
         ],
     );
