@@ -1,0 +1,168 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type Socket, connect } from "node:net";
+import { after, test } from "node:test";
+import { type Client, endOf } from "./client.ts";
+import { freshId, start } from "./harness.ts";
+import { Fold, logOf } from "./support/fold.ts";
+import { Random, pause, seedOf } from "./support/random.ts";
+import { Roamer } from "./support/roamer.ts";
+import { type Call, Upstream } from "./upstream.ts";
+
+const CROWD = 1000;
+const DEADLINE_MS = 60_000;
+const STALL_MS_MAX = 2000;
+
+const upstream = await Upstream.start();
+after(upstream.close);
+const bobbin = await start({ vars: upstream.vars });
+after(bobbin.close);
+
+test("whoever joins before the first token hears the answer from its beginning", async () => {
+  const { id, client, call } = await asked();
+  const [joined, alike] = await Promise.all([Roamer.join(bobbin, id), Roamer.join(bobbin, id)]);
+  assert.deepEqual(joined.heard.at(-1)?.["inFlight"], [{ requestId: "r1", state: "streaming", content: "", blocks: [] }]);
+  call.text("from ", "the ", "start").finish().done();
+  await client.next(endOf("r1"));
+  for (const each of [joined, alike]) {
+    await each.settled();
+    assert.deepEqual(each.fold.messages, await logOf(bobbin, id));
+  }
+});
+
+test("whoever joins while text waits to go out hears connected first, and the text once", async (t) => {
+  const random = new Random(seedOf(t));
+  const { id, client, call } = await asked();
+  let streaming = true;
+  const stream = (async () => {
+    while (streaming) await call.paced(random.words(50), 2);
+    call.finish().done();
+  })();
+  const joined: Client[] = [];
+  for (let round = 0; round < 100; round += 1) joined.push(await bobbin.connect(id, round % 2 === 0 ? {} : { cursor: client.cursor }));
+  streaming = false;
+  await stream;
+  await client.next(endOf("r1"), DEADLINE_MS);
+  const log = await logOf(bobbin, id);
+  for (const [index, each] of joined.entries()) {
+    await each.settled();
+    assert.equal(each.all[0]?.type, "connected");
+    assert.ok(each.all.slice(1).every((frame) => frame.type !== "connected"));
+    if (index % 2 === 0) assert.deepEqual(Fold.of(each.all).messages, log);
+  }
+});
+
+test("whoever joins while the final frame is on its way has it once, as a snapshot or as an event", async (t) => {
+  const random = new Random(seedOf(t));
+  const id = freshId();
+  const witness = await bobbin.join(id);
+  let [snapshots, events] = [0, 0];
+  for (let round = 0; round < 15; round += 1) {
+    const requestId = `r${round}`;
+    witness.say(requestId, "quick");
+    (await upstream.next()).text("a ", "b ", "c").finish().done();
+    await pause(random.between(0, 4));
+    const joined = await Promise.all([1, 2, 3, 4].map(() => Roamer.join(bobbin, id)));
+    if (!witness.all.some(endOf(requestId))) await witness.next(endOf(requestId));
+    for (const each of joined) {
+      await each.settled();
+      if (each.heard.some(endOf(requestId))) events += 1;
+      else snapshots += 1;
+      assert.deepEqual(each.fold.messages, await logOf(bobbin, id));
+      each.drop();
+    }
+  }
+  t.diagnostic(`${snapshots} in the snapshot, ${events} as an event`);
+});
+
+test(`${CROWD} sockets that join in the middle of an answer all end up with it, and those before them notice nothing`, async (t) => {
+  const { id, client, call } = await asked();
+  const gaps = slowest(client);
+  let streaming = true;
+  const stream = (async () => {
+    while (streaming) await call.paced(["once ", "more ", "and ", "again ", "then "], 50);
+    call.finish().done();
+  })();
+  const startedAt = Date.now();
+  const crowd = await Promise.all(Array.from({ length: CROWD }, () => Roamer.join(bobbin, id)));
+  const joinedMs = Date.now() - startedAt;
+  streaming = false;
+  await stream;
+  const stallMs = await gaps;
+  const log = await logOf(bobbin, id);
+  for (const each of crowd) {
+    await each.until(() => each.fold.open.length === 0, "the end");
+    assert.deepEqual(each.fold.messages, log);
+    each.drop();
+  }
+  t.diagnostic(`${CROWD} joined in ${joinedMs} ms; the first client waited at most ${stallMs} ms for a frame`);
+  assert.ok(stallMs < STALL_MS_MAX);
+});
+
+test("sockets that never read, or that died half, hold nobody up", async (t) => {
+  const id = freshId();
+  const [client, other, dead] = [await bobbin.join(id), await bobbin.join(id), await bobbin.join(id)];
+  const deaf = await Promise.all([1, 2, 3].map(() => deafSocket(id)));
+  t.after(() => deaf.forEach((socket) => socket.destroy()));
+  dead.halfClose();
+  const gaps: number[] = [];
+  for (let turn = 0; turn < 6; turn += 1) {
+    const requestId = `r${turn}`;
+    client.say(requestId, "at length");
+    const call = await upstream.next();
+    const gap = slowest(client, requestId);
+    for (let part = 0; part < 40; part += 1) await call.paced(["x".repeat(10_000), " "], 5);
+    call.finish().done();
+    gaps.push(await gap);
+    await other.next(endOf(requestId), DEADLINE_MS);
+  }
+  t.diagnostic(`the slowest frame took ${Math.max(...gaps)} ms`);
+  assert.ok(Math.max(...gaps) < STALL_MS_MAX);
+  const log = await logOf(bobbin, id);
+  for (const each of [client, other]) {
+    await each.settled();
+    assert.deepEqual(Fold.of(each.all).messages, log);
+  }
+  const late = await bobbin.connect(id, { cursor: client.cursor });
+  assert.equal((await late.next())["resumed"], true);
+});
+
+async function asked(): Promise<{ id: string; client: Client; call: Call }> {
+  const id = freshId();
+  const client = await bobbin.join(id);
+  client.say("r1", "tell me");
+  return { id, client, call: await upstream.next() };
+}
+
+/** The longest time between two frames of an answer, once it is over. */
+async function slowest(client: Client, requestId = "r1"): Promise<number> {
+  let slowestMs = 0;
+  await client.next("token", DEADLINE_MS);
+  for (let heardAt = Date.now(); ; heardAt = Date.now()) {
+    const frame = await client.next(undefined, DEADLINE_MS);
+    slowestMs = Math.max(slowestMs, Date.now() - heardAt);
+    if (endOf(requestId)(frame)) return slowestMs;
+  }
+}
+
+/** A connection that does its handshake and then takes nothing more out of its buffers. */
+async function deafSocket(id: string): Promise<Socket> {
+  const socket = connect({ host: bobbin.url.hostname, port: Number(bobbin.url.port) });
+  socket.on("error", () => {});
+  socket.write(
+    [
+      `GET /sessions/${id}/websocket HTTP/1.1`,
+      `Host: ${bobbin.url.host}`,
+      "Connection: Upgrade",
+      "Upgrade: websocket",
+      "Sec-WebSocket-Version: 13",
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+      "",
+      "",
+    ].join("\r\n"),
+  );
+  const [answer] = (await once(socket, "data")) as [Buffer];
+  assert.match(String(answer), /^HTTP\/1.1 101/);
+  socket.pause();
+  return socket;
+}
