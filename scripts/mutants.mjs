@@ -69,9 +69,9 @@ const MUTANTS = [
   },
   {
     name: "Text that waits to be sent is in the catch-up and comes live too",
-    file: "src/thread/join.rs",
-    from: "between catch-up and live.\n        self.flush_all(now);",
-    to: "between catch-up and live.",
+    file: "src/thread/log.rs",
+    from: "catch_up.answer(turn, request_id, &running.sent())\n            })",
+    to: "catch_up.answer(turn, request_id, &running.answer)\n            })",
   },
   {
     name: "The alarm is set after the commit it guards",
