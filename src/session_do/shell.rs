@@ -222,14 +222,16 @@ impl Shell {
     fn arm_timer(&self) {
         let deadline = self.thread.borrow().as_ref().and_then(Thread::poll_deadline);
         let mut timer = self.timer.borrow_mut();
-        let Some(deadline) = deadline else { return };
         // A timer that fires early finds nothing due and is armed again: cheaper than moving it each time.
-        if timer.as_ref().is_some_and(|(_, armed_for)| *armed_for <= deadline) {
+        let is_kept =
+            |(_, armed_for): &(JsValue, Millis)| deadline.is_some_and(|deadline| *armed_for <= deadline);
+        if timer.as_ref().is_some_and(is_kept) {
             return;
         }
         if let Some((timer, _)) = timer.take() {
             platform::clear_timeout(&timer);
         }
+        let Some(deadline) = deadline else { return };
         #[allow(clippy::cast_precision_loss)]
         let wait_ms = deadline.saturating_sub(platform::now()) as f64;
         *timer = Some((platform::set_timeout(self.on_timer.as_ref().unchecked_ref(), wait_ms), deadline));
