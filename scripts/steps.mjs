@@ -1,6 +1,7 @@
 // Runs the named steps in order, after the set-up they need: `node scripts/steps.mjs lint core`.
 import { readdirSync } from "node:fs";
-import { Failure, inRoot, run, runMain, say } from "./lib.mjs";
+import { installChromium } from "./chromium.mjs";
+import { Failure, childEnv, inRoot, run, runMain, say } from "./lib.mjs";
 import { setUp } from "./setup.mjs";
 
 // One file at a time: each has runtimes of its own, and their deadlines are for a machine that is not swamped.
@@ -26,12 +27,14 @@ const steps = {
   build: () => run("node", ["scripts/build.mjs"]),
   worker: () => run("node", [...NODE_TEST, ...testFiles("tests/worker")]),
   client: () => run("node", [...NODE_TEST, ...testFiles("tests/client")]),
+  web: () => inChromium([...NODE_TEST, ...testFiles("tests/web")]),
+  screenshots: () => inChromium(["--disable-warning=ExperimentalWarning", "tests/web/screenshots.ts"]),
   package: () => run("wrangler", ["deploy", "--dry-run"]),
 };
 
 const groups = {
   lint: ["fmt", "clippy", "clippy-wasm", "types"],
-  test: ["fmt", "clippy", "clippy-wasm", "core", "types", "build", "worker", "client", "package"],
+  test: ["fmt", "clippy", "clippy-wasm", "core", "types", "build", "worker", "client", "web", "package"],
 };
 
 await runMain(async () => {
@@ -46,6 +49,11 @@ await runMain(async () => {
     await steps[name]();
   }
 });
+
+async function inChromium(args) {
+  const chromium = await installChromium();
+  if (chromium) await run("node", args, { env: { ...childEnv, CHROME_PATH: chromium } });
+}
 
 function testFiles(folder) {
   return readdirSync(inRoot(folder), { recursive: true })

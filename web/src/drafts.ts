@@ -4,10 +4,17 @@ import { local } from "./storage.ts";
 
 const keyOf = (sessionId: string) => `bobbin:draft:${sessionId}`;
 const listeners = new Set<() => void>();
+/** What was read or written here. What another tab does to the same draft leaves this one alone. */
+const drafts = new Map<string, string>();
 
-export const draftOf = (sessionId: string): string => local.get(keyOf(sessionId)) ?? "";
+export function draftOf(sessionId: string): string {
+  const draft = drafts.get(sessionId) ?? local.get(keyOf(sessionId)) ?? "";
+  drafts.set(sessionId, draft);
+  return draft;
+}
 
 export function setDraft(sessionId: string, text: string): void {
+  drafts.set(sessionId, text);
   local.set(keyOf(sessionId), text === "" ? null : text);
   for (const listener of listeners) listener();
 }
@@ -18,7 +25,6 @@ export function giveBack(sessionId: string, text: string): void {
   setDraft(sessionId, typed === "" ? text : `${text}\n\n${typed}`);
 }
 
-/** Another tab's draft of the same session is another draft until this one is reloaded. */
 export function useDraft(sessionId: string): string {
   return useSyncExternalStore(subscribe, () => draftOf(sessionId));
 }

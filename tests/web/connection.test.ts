@@ -1,0 +1,136 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { type Bobbin, freshId, start } from "../worker/harness.ts";
+import { OUTAGE, type Tab, Visitor, until, words } from "./support/browser.ts";
+import { Line } from "./support/line.ts";
+
+let bobbin: Bobbin;
+before(async () => {
+  bobbin = await start({ vars: { ECHO_DELAY_MS: "15" } });
+});
+after(() => bobbin.close());
+
+const openAt = (visitor: Visitor, url: URL, sessionId = freshId()) => visitor.open(new URL(`/s/${sessionId}`, url));
+const hasBegun = (tab: Tab) => until(() => tab.answer.innerText(), (text) => text.includes("word3"));
+const textOf = async (tab: Tab) => ((await tab.answer.locator(".markdown").textContent()) ?? "").trim();
+
+test("a page that is loaded again in mid-stream shows the whole answer, nothing twice", async () => {
+  const visitor = await Visitor.arrive();
+  const tab = await openAt(visitor, bobbin.url);
+  await tab.say(words(200));
+  await hasBegun(tab);
+  await tab.page.reload();
+  await hasBegun(tab);
+  assert.ok(!(await textOf(tab)).includes("word199"), "it still streams");
+  await tab.isDone();
+  assert.equal(await textOf(tab), words(200));
+  assert.equal(await tab.page.locator(".question").count(), 1);
+  await visitor.leave();
+});
+
+test("what was typed and not sent is there after a reload, for each session its own", async () => {
+  const visitor = await Visitor.arrive();
+  const one = freshId();
+  const tab = await openAt(visitor, bobbin.url, one);
+  await tab.field.fill("half a thou");
+  await tab.page.goto(String(new URL(`/s/${freshId()}`, bobbin.url)));
+  assert.equal(await tab.field.inputValue(), "");
+  await tab.page.goto(String(new URL(`/s/${one}`, bobbin.url)));
+  await tab.page.reload();
+  assert.equal(await tab.field.inputValue(), "half a thou");
+  await visitor.leave();
+});
+
+test("a line that breaks in mid-stream costs nothing", async (t) => {
+  const line = await Line.to(bobbin.url);
+  t.after(() => line.close());
+  const visitor = await Visitor.arrive();
+  const tab = await openAt(visitor, line.url);
+  await tab.say(words(300));
+  await hasBegun(tab);
+  line.cut();
+  await tab.sees("Reconnecting");
+  await tab.sees(/What you send is kept and delivered/);
+  line.mend();
+  await tab.button("Try now").click();
+  await tab.isDone();
+  assert.equal(await textOf(tab), words(300));
+  await visitor.leave(OUTAGE);
+});
+
+test("a server that is killed in mid-stream and comes back: the partial answer is kept, and asked for again", async (t) => {
+  const server = await start({ vars: { ECHO_DELAY_MS: "15" } });
+  t.after(() => server.close());
+  const visitor = await Visitor.arrive();
+  const tab = await openAt(visitor, server.url);
+  await tab.say(words(200));
+  await until(() => textOf(tab), (text) => text.includes("word70"));
+  await server.kill();
+  await tab.sees("Reconnecting");
+  await server.restart();
+  await tab.sees("The answer was interrupted. What had arrived is kept.");
+  await tab.isConnected();
+  assert.match(await textOf(tab), /^word0 word1 /);
+  await tab.button("Try again").click();
+  await until(() => tab.answers.count(), (count) => count === 2);
+  await tab.isDone();
+  assert.equal(await textOf(tab), words(200));
+  const requests = await Promise.all((await tab.page.locator(".exchange").all()).map((item) => item.getAttribute("data-request")));
+  assert.equal(new Set(requests).size, 2, "under a new requestId");
+  assert.equal(await tab.button("Try again").count(), 0);
+  await visitor.leave(OUTAGE);
+});
+
+test("what is sent offline waits, survives a reload, and is delivered once", async (t) => {
+  const line = await Line.to(bobbin.url);
+  t.after(() => line.close());
+  const visitor = await Visitor.arrive();
+  const tab = await openAt(visitor, line.url);
+  await tab.isConnected();
+  await visitor.setOffline(true);
+  line.cut();
+  await tab.sees("The device is offline.");
+  await tab.say("sent without a line");
+  await tab.sees("Not delivered yet");
+  await tab.field.fill("and still typing");
+  await visitor.setOffline(false);
+  line.mend();
+  await tab.page.reload();
+  await tab.isDone();
+  assert.equal(await textOf(tab), "sent without a line");
+  assert.equal(await tab.field.inputValue(), "and still typing");
+  assert.equal(await tab.page.getByText("Not delivered yet").count(), 0);
+  const rows = () => bobbin.d1("SELECT id FROM messages WHERE session_id = ? AND role = 'user'", tab.sessionId);
+  await until(rows, (found) => found.length === 1);
+  await visitor.leave(OUTAGE);
+});
+
+test("a message that waits can be taken back", async (t) => {
+  const line = await Line.to(bobbin.url);
+  t.after(() => line.close());
+  const visitor = await Visitor.arrive();
+  const tab = await openAt(visitor, line.url);
+  await tab.isConnected();
+  line.cut();
+  await tab.sees("Reconnecting");
+  await tab.say("on second thoughts");
+  await tab.button("Take back").click();
+  await until(() => tab.page.getByText("on second thoughts").count(), (count) => count === 0);
+  line.mend();
+  await tab.button("Try now").click();
+  await tab.isConnected();
+  assert.deepEqual(await bobbin.d1("SELECT id FROM sessions WHERE id = ?", tab.sessionId), []);
+  await visitor.leave(OUTAGE);
+});
+
+test("a message that the server does not take is given back", async () => {
+  const visitor = await Visitor.arrive();
+  const tab = await openAt(visitor, bobbin.url);
+  await tab.isConnected();
+  const long = "x".repeat(300_000);
+  await tab.field.fill(long);
+  await tab.button("Send").click();
+  await tab.sees(/The message was not taken: /);
+  assert.equal((await tab.field.inputValue()).length, long.length);
+  await visitor.leave();
+});

@@ -1,0 +1,143 @@
+// One Chromium for each test file, and pages in it that notice every error.
+import assert from "node:assert/strict";
+import { after } from "node:test";
+import { type Browser, type BrowserContextOptions, type Locator, type Page, chromium } from "playwright-core";
+
+const DEADLINE_MS = 15_000;
+/** Without these, Chromium looks for Google's hosts at every start. */
+const ARGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+let browser: Promise<Browser> | undefined;
+after(async () => (await browser)?.close());
+
+function launch(): Promise<Browser> {
+  const executablePath = process.env["CHROME_PATH"];
+  if (!executablePath) throw new Error("CHROME_PATH names no browser: run `npm run test:web`, which looks for one");
+  browser ??= chromium.launch({ executablePath, args: ARGS });
+  return browser;
+}
+
+/** A person at a browser: its tabs share what the browser keeps. */
+export class Visitor {
+  readonly #open: (url: string) => Promise<Page>;
+  readonly #tabs: Tab[] = [];
+  readonly close: () => Promise<void>;
+  readonly setOffline: (isOffline: boolean) => Promise<void>;
+
+  private constructor(context: Awaited<ReturnType<Browser["newContext"]>>) {
+    this.close = () => context.close();
+    this.setOffline = (isOffline) => context.setOffline(isOffline);
+    this.#open = async (url) => {
+      const page = await context.newPage();
+      const tab = new Tab(page);
+      this.#tabs.push(tab);
+      await page.goto(url);
+      return page;
+    };
+  }
+
+  static async arrive(options: BrowserContextOptions = {}): Promise<Visitor> {
+    const context = await (await launch()).newContext({ viewport: { width: 1200, height: 800 }, ...options });
+    context.setDefaultTimeout(DEADLINE_MS);
+    await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+    return new Visitor(context);
+  }
+
+  async open(url: URL | string): Promise<Tab> {
+    const page = await this.#open(String(url));
+    return this.#tabs.find((tab) => tab.page === page) as Tab;
+  }
+
+  /** Leaves, after looking that no tab has seen an error. Errors that match `allowed` are none. */
+  async leave(allowed?: RegExp): Promise<void> {
+    await this.close();
+    const errors = this.#tabs.flatMap((tab) => tab.errors).filter((error) => !allowed?.test(error));
+    assert.deepEqual(errors, []);
+  }
+}
+
+/** What a browser says of a server that is not there. */
+export const OUTAGE = /net::ERR_|WebSocket connection to .* failed/;
+
+export class Tab {
+  readonly page: Page;
+  readonly errors: string[] = [];
+
+  constructor(page: Page) {
+    this.page = page;
+    page.on("console", (message) => {
+      if (message.type() === "error" || message.type() === "warning") this.errors.push(message.text());
+    });
+    page.on("pageerror", (error) => this.errors.push(String(error)));
+  }
+
+  get field(): Locator {
+    return this.page.getByRole("textbox", { name: "Message" });
+  }
+
+  get answers(): Locator {
+    return this.page.locator(".answer");
+  }
+
+  get answer(): Locator {
+    return this.answers.last();
+  }
+
+  get sessions(): Locator {
+    return this.page.getByRole("navigation", { name: "Sessions" });
+  }
+
+  get sessionId(): string {
+    return new URL(this.page.url()).pathname.replace("/s/", "");
+  }
+
+  button(name: string): Locator {
+    return this.page.getByRole("button", { name, exact: true });
+  }
+
+  async say(text: string): Promise<void> {
+    await this.field.fill(text);
+    await this.field.press("Enter");
+  }
+
+  async choose(action: "Rename" | "Diagnostics" | "Delete"): Promise<void> {
+    await this.button("Session actions").click();
+    await this.page.locator("#actions").getByRole("button", { name: action }).click();
+  }
+
+  async sees(text: string | RegExp): Promise<void> {
+    await this.page.getByText(text).first().waitFor();
+  }
+
+  /** The connection as the page tells it. */
+  async isConnected(): Promise<void> {
+    await this.page.locator(".connection.ready").waitFor();
+  }
+
+  /** Waits until the last turn is over, however it ended. */
+  async isDone(): Promise<void> {
+    await this.page.locator(".exchange:last-child .end").waitFor();
+  }
+}
+
+/** Waits until what is read is what is wanted. */
+export async function until<T>(read: () => Promise<T>, isWanted: (value: T) => boolean, deadlineMs = DEADLINE_MS): Promise<T> {
+  const end = Date.now() + deadlineMs;
+  for (;;) {
+    const value = await read();
+    if (isWanted(value)) return value;
+    if (Date.now() > end) throw new Error(`not seen in time; at last: ${JSON.stringify(value)}`);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+  }
+}
+
+/** So many different words. */
+export const words = (count: number): string => Array.from({ length: count }, (_, index) => `word${index}`).join(" ");

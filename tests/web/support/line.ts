@@ -1,0 +1,48 @@
+// The way between a browser and the worker, which can be cut.
+import { once } from "node:events";
+import { type AddressInfo, type Server, type Socket, connect, createServer } from "node:net";
+
+export class Line {
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  #isCut = false;
+
+  private constructor(target: URL) {
+    this.#server = createServer((near) => {
+      if (this.#isCut) return void near.destroy();
+      const far = connect(Number(target.port), target.hostname);
+      for (const [one, other] of [[near, far], [far, near]] as const) {
+        this.#sockets.add(one);
+        one.pipe(other);
+        one.on("error", () => other.destroy());
+        one.on("close", () => this.#sockets.delete(one) && other.destroy());
+      }
+    });
+  }
+
+  static async to(target: URL): Promise<Line> {
+    const line = new Line(target);
+    line.#server.listen(0, "127.0.0.1");
+    await once(line.#server, "listening");
+    return line;
+  }
+
+  get url(): URL {
+    return new URL(`http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/`);
+  }
+
+  /** Breaks every connection, and lets no other through until `mend`. */
+  cut(): void {
+    this.#isCut = true;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  mend(): void {
+    this.#isCut = false;
+  }
+
+  close(): void {
+    this.cut();
+    this.#server.close();
+  }
+}
