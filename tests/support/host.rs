@@ -381,10 +381,9 @@ impl Host {
     }
 
     fn arm_timer(&mut self) {
-        let Some(deadline) = self.thread.as_ref().and_then(Thread::poll_deadline) else { return };
-        if self.timer.is_none_or(|armed_for| armed_for > deadline) {
-            self.timer = Some(deadline);
-        }
+        let deadline = self.thread.as_ref().and_then(Thread::poll_deadline);
+        let is_kept = |armed_for: &u64| deadline.is_some_and(|deadline| *armed_for <= deadline);
+        self.timer = self.timer.filter(is_kept).or(deadline);
     }
 
     /// A socket is known to a new instance by what was attached to it.
