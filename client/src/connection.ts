@@ -137,7 +137,7 @@ export function createConnection(environment: Environment, target: ConnectionTar
     const isFirst = info.status === "idle";
     enter(isFirst ? { status: "connecting", reason: "Connecting." } : { status: "reconnecting", retryAt: null });
     const patience = Math.min(2 ** info.failures, PATIENCE_MAX);
-    arm(CONNECT_TIMEOUT_MS * patience, () => lost({ code: 1006, reason: "The server did not answer in time." }));
+    arm(CONNECT_TIMEOUT_MS * patience, () => void ask(mine, "The server did not answer in time."));
     let protocols;
     try {
       protocols = await target.protocols();
@@ -150,6 +150,7 @@ export function createConnection(environment: Environment, target: ConnectionTar
 
   function start(mine: number, protocols: string[]): void {
     let isOpen = false;
+    let isOver = false;
     let opening: WebSocketLike;
     try {
       opening = new environment.webSocket(target.address(), protocols);
@@ -157,20 +158,24 @@ export function createConnection(environment: Environment, target: ConnectionTar
       return lost({ code: CLOSE_POLICY_VIOLATION, reason: `No WebSocket can be opened: ${wordsOf(cause)}` });
     }
     socket = opening;
+    function over(code: number, reason: string): void {
+      if (mine !== attempt || isOver) return;
+      isOver = true;
+      if (isOpen) lost({ code, reason });
+      else void ask(mine, "The connection could not be opened.");
+    }
     opening.addEventListener("open", () => (isOpen = true));
-    // A close follows.
-    opening.addEventListener("error", () => {});
     opening.addEventListener("message", ({ data }) => mine === attempt && receive(String(data)));
-    opening.addEventListener("close", ({ code, reason }) => {
-      if (mine !== attempt) return;
-      if (isOpen) lost({ code, reason: String(reason) });
-      else void refused(mine, code);
-    });
+    opening.addEventListener("close", ({ code, reason }) => over(code, String(reason)));
+    // Node tells of a refused upgrade by this alone; once open, a close follows.
+    opening.addEventListener("error", () => isOpen || over(1006, ""));
   }
 
-  async function refused(mine: number, code: number): Promise<void> {
+  async function ask(mine: number, reason: string): Promise<void> {
+    const how = { code: 1006, reason };
+    arm(CONNECT_TIMEOUT_MS, () => lost(how));
     const why = await target.refusal().catch(() => undefined);
-    if (mine === attempt) lost(why ?? { code, reason: "The connection could not be opened." });
+    if (mine === attempt) lost(why ?? how);
   }
 
   function receive(data: string): void {

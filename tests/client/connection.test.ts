@@ -212,6 +212,36 @@ test("a connection that never says connected is replaced", async () => {
   assert.equal(world.sockets[0]?.closedWith, 1000);
 });
 
+test("an upgrade without an answer is asked about by HTTP, but not for ever", async () => {
+  const world = surroundings();
+  const thread = createThread({ ...world.options, token: "t" });
+  await world.clock.pass(9_999);
+  assert.deepEqual(world.requests, []);
+  await world.clock.pass(1);
+  assert.equal(world.requests.length, 1);
+  assert.deepEqual([thread.getSnapshot().status, thread.getSnapshot().reason], ["reconnecting", "The server did not answer in time."]);
+});
+
+test("a request that hangs does not hold up the next attempt", async () => {
+  const world = surroundings();
+  createThread({ ...world.options, fetch: () => new Promise(() => {}) });
+  await settled();
+  world.last.drop();
+  await world.clock.pass(10_000 + 6_000);
+  assert.equal(world.sockets.length, 2);
+});
+
+test("a socket that tells of a refusal by an error alone is as good as closed", async () => {
+  const world = surroundings();
+  const thread = createThread(world.options);
+  await settled();
+  world.last.fail();
+  await settled();
+  assert.equal(thread.getSnapshot().status, "reconnecting");
+  await world.clock.pass(6_000);
+  assert.equal(world.sockets.length, 2);
+});
+
 test("a silent connection is seen within 20 seconds, by a probe that reaches the thread while something is awaited", async () => {
   const world = surroundings();
   const thread = createThread(world.options);

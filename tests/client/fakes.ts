@@ -105,6 +105,11 @@ export class FakeSocket implements WebSocketLike {
     this.#emit("close", { code, reason });
   }
 
+  /** As Node does when an upgrade is refused. */
+  fail(): void {
+    this.#emit("error", {});
+  }
+
   #emit(type: string, event: Parameters<Listener>[0]): void {
     for (const listener of this.#listeners[type] ?? []) listener(event);
   }

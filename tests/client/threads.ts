@@ -5,14 +5,14 @@ import { within } from "../worker/client.ts";
 const DEADLINE_MS = 30_000;
 
 /** Waits for a change that makes it true. */
-export async function until(thread: Thread, isTrue: (snapshot: ThreadSnapshot) => boolean): Promise<void> {
+export async function until(thread: Thread, isTrue: (snapshot: ThreadSnapshot) => boolean, deadlineMs = DEADLINE_MS): Promise<void> {
   let unsubscribe = () => {};
   const reached = new Promise<void>((resolve) => {
     const look = () => isTrue(thread.getSnapshot()) && resolve();
     unsubscribe = thread.subscribe(look);
     look();
   });
-  await within(reached, DEADLINE_MS, String(isTrue)).finally(unsubscribe);
+  await within(reached, deadlineMs, String(isTrue)).finally(unsubscribe);
 }
 
 export const isReady = ({ status }: ThreadSnapshot): boolean => status === "ready";
