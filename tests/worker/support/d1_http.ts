@@ -81,10 +81,10 @@ export async function indexed(bobbin: Bobbin, id: string): Promise<{ session: Js
 }
 
 /** Waits until D1 has `count` messages of a session, and gives what it holds. */
-export async function indexedMessages(bobbin: Bobbin, id: string, count: number): Promise<{ session: Json; messages: Json[] }> {
+export async function indexedMessages(bobbin: Bobbin, id: string, count: number, deadlineMs = DEADLINE_MS): Promise<{ session: Json; messages: Json[] }> {
   const all = async () => {
     const held = await indexed(bobbin, id);
     return held.messages.length >= count && held.session?.message_count === held.messages.length ? held : undefined;
   };
-  return eventually(all, `${count} messages of ${id} in D1`, DEADLINE_MS);
+  return eventually(all, `${count} messages of ${id} in D1`, deadlineMs);
 }
