@@ -94,7 +94,7 @@ test("counts and tokens are true after a turn that a kill interrupted", async ()
 });
 
 test("the list is newest first by creation, in pages that stay what they are while messages arrive", async () => {
-  const ids = [];
+  const ids: string[] = [];
   for (let n = 0; n < 7; n += 1) ids.push((await spoken(`session ${n}`)).id);
   await http.until(() => listed(200), (all) => ids.every((id) => all.includes(id)), "all sessions in the list");
   const before = await listed(200);

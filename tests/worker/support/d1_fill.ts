@@ -1,8 +1,19 @@
 // Fills databases faster than a conversation would.
-import { readdirSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { fileURLToPath } from "node:url";
+import { unstable_splitSqlQuery as splitSql } from "wrangler";
 import type { Bobbin } from "../harness.ts";
+
+const folder = fileURLToPath(new URL("../../../migrations", import.meta.url));
+
+/** Names, in the order in which they are applied. */
+export const migrations = readdirSync(folder).sort();
+
+export async function applyMigration(bobbin: Bobbin, name: string): Promise<void> {
+  for (const statement of splitSql(readFileSync(join(folder, name), "utf8"))) await bobbin.d1(statement);
+}
 
 /**
  * Gives the only object of a runtime `count` messages in place of those it has: `text 0`, `text 1`, … of
@@ -10,10 +21,10 @@ import type { Bobbin } from "../harness.ts";
  */
 export async function fillObject(bobbin: Bobbin, count: number, bytes = 20): Promise<void> {
   await bobbin.kill();
-  const folder = join(bobbin.dir, "do", "bobbin-SessionDO");
-  const [file, ...others] = readdirSync(folder).filter((name) => /^[0-9a-f]{64}\.sqlite$/.test(name));
+  const objects = join(bobbin.dir, "do", "bobbin-SessionDO");
+  const [file, ...others] = readdirSync(objects).filter((name) => /^[0-9a-f]{64}\.sqlite$/.test(name));
   if (file === undefined || others.length > 0) throw new Error("one object is filled, and there is to be no other");
-  const database = new DatabaseSync(join(folder, file));
+  const database = new DatabaseSync(join(objects, file));
   try {
     // As a thread numbers them: each message is followed by its session event.
     database.exec(`
@@ -32,7 +43,7 @@ export async function fillObject(bobbin: Bobbin, count: number, bytes = 20): Pro
   await bobbin.restart();
 }
 
-/** Gives D1 sessions `s0`, `s1`, … of `perSession` messages each, without a search index to keep if there is none yet. */
+/** Gives D1 sessions `s0`, `s1`, … of `perSession` messages each. */
 export async function fillD1(bobbin: Bobbin, sessions: number, perSession: number): Promise<void> {
   await bobbin.d1(
     `WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < ?1)
@@ -45,8 +56,8 @@ export async function fillD1(bobbin: Bobbin, sessions: number, perSession: numbe
   await bobbin.d1(
     `WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < ?1 * ?2)
      INSERT INTO messages (id, session_id, request_id, role, status, content, words, created_at, seq)
-     SELECT 'm' || n, 's' || (n / ?2), 'r' || (n / 2), iif(n % 2, 'assistant', 'user'), 'complete', '"common w' || (n % 997) || ' unique' || n || '"',
-       'common w' || (n % 997) || ' unique' || n, 1700000000000 + n, n % ?2 FROM numbers`,
+     SELECT 'm' || n, 's' || (n / CAST(?2 AS INTEGER)), 'r' || (n / 2), iif(n % 2, 'assistant', 'user'), 'complete', '"common w' || (n % 997) || ' unique' || n || '"',
+       'common w' || (n % 997) || ' unique' || n, 1700000000000 + n, n % CAST(?2 AS INTEGER) FROM numbers`,
     sessions,
     perSession,
   );
