@@ -12,6 +12,8 @@ const ROWS_PER_TURN_MAX = 20;
 const KILLS = 3;
 const THREADS = 10;
 const LOST_MS_MAX = 500;
+// The test's own lateness on a busy machine: between a client's hearing and the clock, and between the clock and the kill.
+const LATE_MS_MAX = 50;
 const DEADLINE_MS = 30_000;
 
 const upstream = await Upstream.start();
@@ -70,7 +72,7 @@ test(`a kill in the middle of an answer takes at most its last ${LOST_MS_MAX} ms
     for (const { id, heard } of threads) losses.push(await lostMs(id, heard, killedAt));
   }
   t.diagnostic(`text lost, in ms before the kill: ${losses.sort((a, b) => a - b).join(", ")}`);
-  assert.ok(losses.every((ms) => ms <= LOST_MS_MAX));
+  assert.ok(losses.every((ms) => ms <= LOST_MS_MAX + LATE_MS_MAX));
 });
 
 type Heard = { at: number; text: string };
