@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { type Client, type Frame, Refused, byRequest, endOf, eventually } from "./client.ts";
 import { freshId, start } from "./harness.ts";
 import { type Entry, Fold, isAnswer, logOf } from "./support/fold.ts";
@@ -133,33 +133,38 @@ test("a store that fails by chance at every step loses nothing, doubles nothing,
   t.diagnostic(`${failed} calls failed; ${log.filter((message) => isAnswer(message) && message.status !== "complete").length} of ${asked.length} turns were broken off`);
 });
 
-for (const [what, fault] of [
-  ["refuses everything for a while", { on: "d1", when: "before", times: 4 }],
-  ["takes everything and says that it did not", { on: "d1", when: "after", times: 4 }],
-  ["does not answer", { on: "d1", when: "hang", times: 1 }],
-] as [string, Fault][]) {
-  test(`while D1 ${what}, the chat goes on, and afterwards D1 has every message once`, async () => {
-    const id = freshId();
-    const client = await bobbin.join(id);
-    await inject(bobbin, id, fault);
-    const startedAt = Date.now();
-    for (const requestId of ["r1", "r2", "r3"]) {
-      client.say(requestId, `question ${requestId}`);
-      (await upstream.next()).answer(`answer ${requestId}`);
-      await client.next(endOf(requestId));
-    }
-    assert.ok(Date.now() - startedAt < 5000, "the chat waited for D1");
-    const log = await logOf(bobbin, id);
-    await eventually(async () => (await d1Of(bobbin, id)).length === log.length, "every message in D1", DEADLINE_MS);
-    assert.deepEqual(await d1Of(bobbin, id), log);
-    const session = await eventually(async () => {
-      const [row] = await bobbin.d1("SELECT message_count, total_tokens FROM sessions WHERE id = ?", id);
-      return row?.["message_count"] === log.length ? row : undefined;
-    }, "the session's count in D1", DEADLINE_MS);
-    assert.equal(session["total_tokens"], 3 * 7);
-    assert.ok((await seen(bobbin, id)).failed > 0);
+// Each waits for the outbox most of its time.
+describe("D1", { concurrency: true }, () => {
+  before(() => {
+    upstream.respond = (call) => call.answer("an answer");
   });
-}
+  for (const [what, fault] of [
+    ["refuses everything for a while", { on: "d1", when: "before", times: 4 }],
+    ["takes everything and says that it did not", { on: "d1", when: "after", times: 4 }],
+    ["does not answer", { on: "d1", when: "hang", times: 1 }],
+  ] as [string, Fault][]) {
+    test(`while D1 ${what}, the chat goes on, and afterwards D1 has every message once`, async () => {
+      const id = freshId();
+      const client = await bobbin.join(id);
+      await inject(bobbin, id, fault);
+      const startedAt = Date.now();
+      for (const requestId of ["r1", "r2", "r3"]) {
+        client.say(requestId, `question ${requestId}`);
+        await client.next(endOf(requestId));
+      }
+      assert.ok(Date.now() - startedAt < 5000, "the chat waited for D1");
+      const log = await logOf(bobbin, id);
+      await eventually(async () => (await d1Of(bobbin, id)).length === log.length, "every message in D1", DEADLINE_MS);
+      assert.deepEqual(await d1Of(bobbin, id), log);
+      const session = await eventually(async () => {
+        const [row] = await bobbin.d1("SELECT message_count, total_tokens FROM sessions WHERE id = ?", id);
+        return row?.["message_count"] === log.length ? row : undefined;
+      }, "the session's count in D1", DEADLINE_MS);
+      assert.equal(session["total_tokens"], 3 * 7);
+      assert.ok((await seen(bobbin, id)).failed > 0);
+    });
+  }
+});
 
 async function assertRefused(client: Client, requestId: string): Promise<void> {
   const refused = await client.next((frame) => byRequest(requestId, "error")(frame) && frame["cursor"] === undefined);
