@@ -1,7 +1,7 @@
 import type { Session } from "bobbin-client";
 import { useThread, useThreadState } from "bobbin-client/react";
 import { memo, useEffect, useMemo } from "react";
-import { server } from "../credential.ts";
+import { credential, server } from "../credential.ts";
 import { outboxStorage } from "../storage.ts";
 import { Composer } from "./composer.tsx";
 import { ConnectionBanner } from "./connection.tsx";
@@ -36,6 +36,14 @@ export const Chat = memo(function Chat({ sessionId, onMenu, onSession, onGone, o
   const isGone = status === "failed" && closeCode !== null && GONE.includes(closeCode);
 
   useEffect(() => {
+    // A connection would outlive the token that opened it.
+    return credential.subscribe(() => {
+      if (credential.get() !== null) return;
+      thread.close();
+      thread.open();
+    });
+  }, [thread]);
+  useEffect(() => {
     if (session && session.messageCount > 0) onSession(session);
   }, [session, onSession]);
   useEffect(() => {
@@ -45,7 +53,7 @@ export const Chat = memo(function Chat({ sessionId, onMenu, onSession, onGone, o
   return (
     <main className="chat">
       <Header thread={thread} onMenu={onMenu} onDelete={onDelete} />
-      <ConnectionBanner thread={thread} />
+      {!isGone && <ConnectionBanner thread={thread} />}
       {isGone ? (
         <Gone thread={thread} closeCode={closeCode} reason={reason} />
       ) : (

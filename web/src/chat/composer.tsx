@@ -92,12 +92,12 @@ export function Composer({ thread }: { thread: Thread }) {
   );
 }
 
-/** A field as high as its text, up to the limit that the style sheet sets. */
+/** A field as high as its text, up to the limit that the style sheet sets; it does the rest where it can. */
 function useGrowing(text: string) {
   const field = useRef<HTMLTextAreaElement>(null);
   useLayoutEffect(() => {
     const element = field.current;
-    if (!element) return;
+    if (!element || CSS.supports("field-sizing", "content")) return;
     element.style.height = "auto";
     element.style.height = `${element.scrollHeight}px`;
   }, [text]);

@@ -50,7 +50,7 @@ export function DiagnosticsDialog({ thread, onClose }: { thread: Thread; onClose
         <button type="button" onClick={() => setRound(round + 1)} disabled={!report}>
           Check again
         </button>
-        {report && <CopyButton text={String(report)} what="the report" label="Copy report" />}
+        {report && <CopyButton text={String(report)} what="the report" label="Copy the report" />}
       </div>
     </Dialog>
   );

@@ -4,16 +4,14 @@ import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "react
 const NEAR_PX = 48;
 
 /**
- * Stays at the end while a person is there, and where they are while they are not. `first` names what
- * is at the top: when another takes its place, earlier messages have come. `last` names what runs: a
- * new one is what the person has just sent, or will want to see.
+ * Stays at the end while a person is there, and where they are while they are not. `last` names what
+ * runs: a new one is what the person has just sent, or will want to see.
  */
-export function useFollow(first: string | undefined, last: string | undefined) {
+export function useFollow(last: string | undefined) {
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
   const isFollowing = useRef(true);
   const top = useRef(0);
-  const fromEnd = useRef(0);
   const [isAway, setAway] = useState(false);
 
   const toEnd = useCallback(() => {
@@ -33,13 +31,11 @@ export function useFollow(first: string | undefined, last: string | undefined) {
       if (distance < NEAR_PX) isFollowing.current = true;
       else if (box.scrollTop < top.current - 1) isFollowing.current = false;
       top.current = box.scrollTop;
-      fromEnd.current = box.scrollHeight - box.scrollTop;
       setAway(!isFollowing.current && distance > box.clientHeight / 2);
     }
     const observer = new ResizeObserver(() => {
       if (isFollowing.current) box.scrollTop = box.scrollHeight;
       top.current = box.scrollTop;
-      fromEnd.current = box.scrollHeight - box.scrollTop;
     });
     observer.observe(box);
     observer.observe(content.current);
@@ -49,11 +45,6 @@ export function useFollow(first: string | undefined, last: string | undefined) {
       box.removeEventListener("scroll", onScroll);
     };
   }, []);
-
-  useLayoutEffect(() => {
-    const box = scroller.current;
-    if (box && !isFollowing.current) box.scrollTop = box.scrollHeight - fromEnd.current;
-  }, [first]);
 
   useLayoutEffect(() => {
     if (last !== undefined) toEnd();

@@ -3,16 +3,17 @@ import { useThreadState } from "bobbin-client/react";
 import { memo, useCallback, useMemo } from "react";
 import { Icon } from "../ui/icon.tsx";
 import { Answer } from "./answer.tsx";
-import { exchangesOf } from "./exchanges.ts";
-import { Question } from "./question.tsx";
 import { useEarlier } from "./earlier.ts";
+import { exchangesOf } from "./exchanges.ts";
 import { useFollow } from "./follow.ts";
+import { KeepPlace } from "./keep_place.tsx";
+import { Question } from "./question.tsx";
 
 export function Transcript({ thread }: { thread: Thread }) {
   const messages = useThreadState(thread, ({ messages }) => messages);
   const running = useThreadState(thread, ({ turns }) => turns.map(({ requestId }) => requestId));
   const exchanges = useMemo(() => exchangesOf(messages, running), [messages, running]);
-  const { scroller, content, isAway, toEnd } = useFollow(messages[0]?.id, running.at(-1));
+  const { scroller, content, isAway, toEnd } = useFollow(running.at(-1));
   const earlier = useEarlier(thread, scroller);
   return (
     <div className="transcript">
@@ -26,11 +27,13 @@ export function Transcript({ thread }: { thread: Thread }) {
               {earlier.error && <span role="alert">{earlier.error}</span>}
             </p>
           )}
-          <ol className="exchanges">
-            {exchanges.map(({ requestId, question, answer, isRunning, canRetry }) => (
-              <Item key={requestId} {...{ thread, requestId, question, answer, isRunning, canRetry }} />
-            ))}
-          </ol>
+          <KeepPlace first={messages[0]?.id} scroller={scroller}>
+            <ol className="exchanges">
+              {exchanges.map(({ requestId, question, answer, isRunning, canRetry }) => (
+                <Item key={requestId} {...{ thread, requestId, question, answer, isRunning, canRetry }} />
+              ))}
+            </ol>
+          </KeepPlace>
         </div>
       </div>
       {isAway && (

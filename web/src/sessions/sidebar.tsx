@@ -36,7 +36,7 @@ export function Sidebar({ list, current, onDone }: Props) {
         onChange={(event) => list.search(event.target.value)}
       />
       <div className="sidebar-list">
-        <SessionList sessions={list.sessions} current={current} onOpen={onDone} />
+        {list.error?.code !== "UNAUTHENTICATED" && <SessionList sessions={list.sessions} current={current} onOpen={onDone} />}
         <ListState list={list} />
       </div>
       <Settings />

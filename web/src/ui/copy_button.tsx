@@ -25,7 +25,7 @@ export function CopyButton({ text, what, label = "Copy" }: { text: string; what:
 
   if (!("clipboard" in navigator)) return null;
   return (
-    <button type="button" className="quiet small" onClick={copy} aria-label={`Copy ${what}`}>
+    <button type="button" className="quiet small" onClick={copy} aria-label={`${isCopied ? "Copied" : "Copy"} ${what}`}>
       <Icon name={isCopied ? "check" : "copy"} />
       {isCopied ? "Copied" : label}
     </button>

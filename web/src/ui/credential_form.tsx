@@ -1,9 +1,11 @@
 import { type FormEvent, useState } from "react";
-import { setCredential } from "../credential.ts";
+import { credential, setCredential } from "../credential.ts";
+import { useStore } from "../store.ts";
 
 /** For deployments that let in only those who show a token. */
 export function CredentialForm({ reason, onGiven }: { reason: string; onGiven: () => void }) {
   const [token, setToken] = useState("");
+  const wasRefused = useStore(credential) !== null;
 
   function give(event: FormEvent): void {
     event.preventDefault();
@@ -15,7 +17,7 @@ export function CredentialForm({ reason, onGiven }: { reason: string; onGiven: (
   return (
     <form className="notice" onSubmit={give}>
       <h2>This deployment asks for a token</h2>
-      <p>{reason}</p>
+      {wasRefused && <p role="alert">The token you gave was not accepted: {reason}.</p>}
       <label htmlFor="token">Token</label>
       <textarea
         id="token"

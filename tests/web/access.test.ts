@@ -1,0 +1,159 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { after, before, test } from "node:test";
+import type { BrowserContextOptions } from "playwright-core";
+import { type Bobbin, start } from "../worker/harness.ts";
+import { Upstream } from "../worker/upstream.ts";
+import { type Tab, Visitor, until } from "./support/browser.ts";
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const ANSWER = "# Head\n\nText with `code` and [a link](https://example.com/).\n\n- [x] done\n\n```rust\nfn main() { /* 1 */ let a = \"b\"; }\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n> quoted";
+
+let upstream: Upstream;
+let bobbin: Bobbin;
+before(async () => {
+  upstream = await Upstream.start();
+  bobbin = await start({ vars: upstream.vars });
+});
+after(async () => {
+  await bobbin.close();
+  upstream.close();
+});
+
+const looks: Record<string, BrowserContextOptions> = {
+  "in the light": { colorScheme: "light" },
+  "in the dark": { colorScheme: "dark" },
+  "on a phone": { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true },
+  "in the dark on a phone": { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true, colorScheme: "dark" },
+};
+
+for (const [look, options] of Object.entries(looks)) {
+  test(`axe finds nothing to object to ${look}`, async () => {
+    const visitor = await Visitor.arrive({ reducedMotion: "reduce", ...options });
+    const tab = await visitor.open(bobbin.url);
+    await tab.isConnected();
+    await isAccessible(tab, "empty");
+
+    await send(tab, "Show me everything");
+    const call = await upstream.next();
+    call.delta({ reasoning_content: "A *thought*." }).text(ANSWER);
+    await tab.answer.locator("table").waitFor();
+    await isAccessible(tab, "streaming");
+
+    call.tool("call-1", "look_up", ['{"a":1}']).finish("tool_calls").done();
+    await tab.isDone();
+    for (const summary of await tab.answer.locator("summary").all()) await summary.click();
+    await tab.answer.locator(".hljs-keyword").first().waitFor();
+    await isAccessible(tab, "complete");
+
+    await send(tab, "Fail");
+    (await upstream.next()).status(400, "no");
+    await tab.sees("The answer failed.");
+    await isAccessible(tab, "failed");
+
+    for (const action of ["Rename", "Diagnostics", "Delete"] as const) {
+      await tab.choose(action);
+      if (action === "Diagnostics") await tab.sees("All is well.");
+      await isAccessible(tab, action);
+      await tab.page.keyboard.press("Escape");
+      await tab.page.getByRole("dialog").waitFor({ state: "detached" });
+    }
+    if (options.isMobile) {
+      await tab.button("Sessions").click();
+      await tab.sessions.getByRole("link").first().waitFor();
+      await isAccessible(tab, "menu");
+    }
+    await visitor.leave();
+  });
+}
+
+test("the theme that was chosen is kept, whatever the system's", async () => {
+  const visitor = await Visitor.arrive({ colorScheme: "light" });
+  const tab = await visitor.open(bobbin.url);
+  const background = () => tab.page.evaluate("getComputedStyle(document.body).backgroundColor");
+  const light = await background();
+  await tab.page.getByLabel("Theme").selectOption("dark");
+  const dark = await background();
+  assert.notEqual(dark, light);
+  await tab.page.reload();
+  await tab.isConnected();
+  assert.equal(await background(), dark);
+  await visitor.leave();
+});
+
+test("everything is reached by keyboard, and the focus comes back from where it was sent", async () => {
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(bobbin.url);
+  await tab.isConnected();
+  const focused = () => tab.page.evaluate("document.activeElement.getAttribute('aria-label') ?? document.activeElement.id") as Promise<string>;
+  assert.equal(await focused(), "message");
+  await tab.page.keyboard.type("typed at once");
+  await tab.page.keyboard.press("Enter");
+  const call = await upstream.next();
+  call.text("A word. ");
+  await tab.answer.getByText("A word.").waitFor();
+  await tab.page.keyboard.press("Escape");
+  await tab.sees("Stopped.");
+  assert.equal(await focused(), "message");
+
+  await tab.button("Session actions").focus();
+  await tab.page.keyboard.press("Enter");
+  await tab.page.keyboard.press("Tab");
+  await tab.page.keyboard.press("Enter");
+  await tab.page.getByRole("dialog", { name: "Rename session" }).waitFor();
+  assert.equal(await focused(), "title");
+  await tab.page.keyboard.press("Escape");
+  await tab.page.getByRole("dialog").waitFor({ state: "detached" });
+  assert.equal(await focused(), "Session actions");
+
+  await tab.button("Skip to the message").focus();
+  await tab.page.keyboard.press("Enter");
+  assert.equal(await focused(), "message");
+  await visitor.leave();
+});
+
+test("on a phone the list opens over the page and gives the focus back", async () => {
+  const visitor = await Visitor.arrive(looks["on a phone"]);
+  const tab = await visitor.open(bobbin.url);
+  await tab.isConnected();
+  assert.equal(await tab.sessions.isVisible(), false);
+  await tab.button("Sessions").click();
+  await tab.sessions.waitFor();
+  await tab.page.keyboard.press("Escape");
+  await tab.sessions.waitFor({ state: "hidden" });
+  assert.equal(await tab.page.evaluate("document.activeElement.getAttribute('aria-label')"), "Sessions");
+  const isWide = await tab.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth");
+  assert.equal(isWide, false, "nothing is wider than the screen");
+  await visitor.leave();
+});
+
+test("a screen reader is told the answer in whole sentences, and its end", async () => {
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(bobbin.url);
+  await tab.say("Speak");
+  const call = await upstream.next();
+  const log = tab.page.getByRole("log");
+  call.text("One sentence. Half a sen");
+  await log.getByText("One sentence.", { exact: true }).waitFor();
+  assert.ok(!(await log.innerText()).includes("Half"));
+  call.text("tence more.").finish().done();
+  await log.getByText("Half a sentence more.").waitFor();
+  await until(() => log.innerText(), (text) => text.includes("End of the answer."));
+  await visitor.leave();
+});
+
+/** A touch keyboard's Enter makes a new line. */
+async function send(tab: Tab, text: string): Promise<void> {
+  await tab.field.fill(text);
+  await tab.button("Send").click();
+}
+
+async function isAccessible(tab: Tab, state: string): Promise<void> {
+  await tab.page.evaluate(AXE);
+  const { violations } = (await tab.page.evaluate("axe.run(document, { resultTypes: ['violations'] })")) as {
+    violations: { id: string; help: string; nodes: { html: string; failureSummary: string }[] }[];
+  };
+  const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html}\n${failureSummary}`).join("\n")}`);
+  assert.deepEqual(found, [], state);
+}

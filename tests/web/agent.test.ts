@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { type Bobbin, start } from "../worker/harness.ts";
+import { Upstream } from "../worker/upstream.ts";
+import { Visitor } from "./support/browser.ts";
+
+let upstream: Upstream;
+let bobbin: Bobbin;
+before(async () => {
+  upstream = await Upstream.start();
+  bobbin = await start({ vars: upstream.vars });
+});
+after(async () => {
+  await bobbin.close();
+  upstream.close();
+});
+
+test("thinking and tools are folded blocks that open", async () => {
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(bobbin.url);
+  await tab.say("What is the weather in Oslo?");
+  const call = await upstream.next();
+  call.delta({ reasoning_content: "They ask about Oslo." });
+  call.text("Let me look.").tool("call-1", "get_weather", ['{"city":', '"Oslo"}']).finish("tool_calls").done();
+  await tab.isDone();
+  const thinking = tab.answer.locator("details", { hasText: "Thinking" });
+  const tool = tab.answer.locator("details", { hasText: "get_weather" });
+  assert.equal(await thinking.getByText("They ask about Oslo.").isVisible(), false);
+  await thinking.locator("summary").click();
+  await thinking.getByText("They ask about Oslo.").waitFor();
+  await tool.locator("summary").press("Enter");
+  await tool.getByText('"city": "Oslo"').waitFor();
+  await tab.answer.getByText("Let me look.").waitFor();
+  await visitor.leave();
+});
+
+test("what was opened while the answer streamed stays open when it is complete", async () => {
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(bobbin.url);
+  await tab.say("Think first.");
+  const call = await upstream.next();
+  call.delta({ reasoning_content: "First, a thought." }).text("Then ");
+  await tab.answer.locator("summary").click();
+  call.text("words.").finish().done();
+  await tab.isDone();
+  await tab.answer.getByText("First, a thought.").waitFor();
+  await visitor.leave();
+});
+
+test("a failed turn says why, and is asked again as another turn", async () => {
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(bobbin.url);
+  await tab.say("Will it work?");
+  (await upstream.next()).status(400, "the model is not there");
+  await tab.sees("The answer failed.");
+  await tab.button("Try again").click();
+  (await upstream.next()).answer("Now it does.");
+  await tab.answer.getByText("Now it does.").waitFor();
+  await tab.isDone();
+  assert.equal(await tab.page.locator(".said", { hasText: "Will it work?" }).count(), 2);
+  await visitor.leave();
+});
+
+test("a stop before the first token is told as such", async () => {
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(bobbin.url);
+  await tab.say("Never mind");
+  const call = await upstream.next();
+  await tab.field.press("Escape");
+  await call.aborted;
+  await tab.sees("Stopped.");
+  await visitor.leave();
+});

@@ -1,0 +1,101 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { type Bobbin, freshId, start } from "../worker/harness.ts";
+import { type Tab, Visitor, until, words } from "./support/browser.ts";
+
+const TURNS = 500;
+/** A task of this length is seen as a stutter (W3C, Long Tasks). */
+const LONG_TASK_MS = 50;
+
+let bobbin: Bobbin;
+before(async () => {
+  bobbin = await start({ vars: { ECHO_DELAY_MS: "0", MESSAGES_PER_MINUTE: "100000" } });
+});
+after(() => bobbin.close());
+
+test("a thread of 1,000 messages is read from its end to its beginning, and stays where it is read", async () => {
+  const sessionId = await longThread();
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(new URL(`/s/${sessionId}`, bobbin.url));
+  await tab.answer.getByText(`turn ${TURNS - 1} `).waitFor();
+  assert.ok((await fromEnd(tab)) < 2, "it opens at its end");
+  await tab.page.mouse.move(700, 400);
+  const jumps: number[] = [];
+  await until(
+    async () => {
+      jumps.push(await jumpOf(tab));
+      return tab.page.locator(".exchange").count();
+    },
+    (count) => count === TURNS,
+    60_000,
+  );
+  assert.ok(Math.max(...jumps) <= 2, `what is read moved by ${Math.max(...jumps)} px`);
+  await tab.button("Load earlier messages").waitFor({ state: "detached" });
+  await tab.button("Go to the latest message").click();
+  await until(() => fromEnd(tab), (distance) => distance < 2);
+  await visitor.leave();
+});
+
+test("a fast stream of a long answer does not stutter, and follows to the end", async () => {
+  await bobbin.restart({ ECHO_DELAY_MS: "1" });
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(bobbin.url);
+  await tab.isConnected();
+  const paragraphs = Array.from({ length: 60 }, (_, index) => `## Part ${index}\n\n${words(60)} **bold** \`code\`\n\n- a\n- b`);
+  await tab.field.fill(paragraphs.join("\n\n"));
+  await tab.page.evaluate(`
+    window.longTasks = [];
+    new PerformanceObserver((list) => window.longTasks.push(...list.getEntries().map(({ duration }) => duration))).observe({ type: "longtask" });
+  `);
+  await tab.field.press("Enter");
+  await tab.isDone();
+  assert.ok((await fromEnd(tab)) < 2, "it followed");
+  const long = (await tab.page.evaluate("window.longTasks")) as number[];
+  const blocked = long.reduce((sum, duration) => sum + duration - LONG_TASK_MS, 0);
+  assert.ok(blocked < 500, `the page was blocked for ${Math.round(blocked)} ms: ${long.map(Math.round)}`);
+  await visitor.leave();
+});
+
+test("a person who scrolls up while it streams is left there", async () => {
+  await bobbin.restart({ ECHO_DELAY_MS: "3" });
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(bobbin.url);
+  await tab.say(Array.from({ length: 60 }, (_, index) => `Part ${index}: ${words(15)}`).join("\n\n"));
+  await tab.sees("Part 30:");
+  await tab.page.mouse.move(700, 400);
+  await tab.page.mouse.wheel(0, -600);
+  await until(() => fromEnd(tab), (distance) => distance > 300);
+  const before = await scrollTop(tab);
+  await tab.isDone();
+  assert.ok(Math.abs((await scrollTop(tab)) - before) < 300, "it did not run away");
+  assert.ok((await fromEnd(tab)) > 300);
+  await visitor.leave();
+});
+
+const fromEnd = (tab: Tab) =>
+  tab.page.evaluate("(() => { const box = document.querySelector('.scroller'); return box.scrollHeight - box.scrollTop - box.clientHeight })()") as Promise<number>;
+const scrollTop = (tab: Tab) => tab.page.evaluate("document.querySelector('.scroller').scrollTop") as Promise<number>;
+
+/** Scrolls up by some screens; how far what is then in view still moves when it has been painted, in px. */
+const jumpOf = (tab: Tab) =>
+  tab.page.evaluate(`(async () => {
+    const box = document.querySelector(".scroller");
+    const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+    box.scrollTop -= 3000;
+    for (let frames = 0; frames < 4; frames += 1) await frame();
+    const seen = [...document.querySelectorAll(".exchange")].find((item) => item.getBoundingClientRect().bottom > 150);
+    const top = seen.getBoundingClientRect().top;
+    for (let frames = 0; frames < 4; frames += 1) await frame();
+    return Math.abs(seen.getBoundingClientRect().top - top);
+  })()`) as Promise<number>;
+
+async function longThread(): Promise<string> {
+  const sessionId = freshId();
+  const client = await bobbin.join(sessionId);
+  for (let turn = 0; turn < TURNS; turn += 1) {
+    client.say(`turn-${turn}`, `turn ${turn} ${"and more words ".repeat((turn * 7) % 40)}`);
+    // No more than may wait at once.
+    if (turn % 25 === 24) await client.until((frame) => frame.type === "final" && frame["requestId"] === `turn-${turn}`);
+  }
+  return sessionId;
+}
