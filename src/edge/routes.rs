@@ -68,11 +68,11 @@ impl Route {
             ["sessions", id, "diagnostics"] => {
                 of_session(id, choose(method, &[("GET", Action::Diagnostics)])?)
             }
-            ["sessions", id, "websocket"] => of_session(id, connect(method, is_upgrade)?),
+            ["sessions", id, "websocket"] => connect(method, is_upgrade, of_session(id, Action::Connect)),
             ["api", "chat", "ws"] => {
-                let action = connect(method, is_upgrade)?;
                 let id = query_value(url, "threadId").filter(|id| !id.is_empty());
-                id.map_or(Ok(Route::ConnectNowhere), |id| of_session(&id, action))
+                let route = id.map_or(Ok(Route::ConnectNowhere), |id| of_session(&id, Action::Connect));
+                connect(method, is_upgrade, route)
             }
             _ => Err(refused(404, ErrorCode::NotFound, "there is nothing at this address")),
         }
@@ -113,10 +113,11 @@ fn of_session(id: &str, action: Action) -> Result<Route, Refused> {
     Err(refused(400, ErrorCode::InvalidMessage, &message))
 }
 
-fn connect(method: &str, is_upgrade: bool) -> Result<Action, Refused> {
-    let action = choose(method, &[("GET", Action::Connect)])?;
+/// What is wrong with the address comes before what is wrong with the way it is asked.
+fn connect(method: &str, is_upgrade: bool, route: Result<Route, Refused>) -> Result<Route, Refused> {
+    let route = choose(method, &[("GET", route)])??;
     if is_upgrade && method == "GET" {
-        return Ok(action);
+        return Ok(route);
     }
     let message = "this address speaks WebSocket; connect with a WebSocket client";
     Err(refused(426, ErrorCode::InvalidMessage, message))

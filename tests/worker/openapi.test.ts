@@ -1,0 +1,188 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { after, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import { endOf } from "./client.ts";
+import { freshId, start } from "./harness.ts";
+import { Http, type Answer, type Json, indexedMessages } from "./support/d1_http.ts";
+import { Upstream } from "./upstream.ts";
+
+const read = (path: string): string => readFileSync(fileURLToPath(new URL(`../../${path}`, import.meta.url)), "utf8");
+const METHODS = ["get", "put", "post", "delete", "patch", "head", "options", "trace"];
+
+const api: Json = JSON.parse(read("docs/openapi.json"));
+const validator = new Ajv2020({ strict: false, allErrors: true });
+validator.addSchema({ $id: "api", components: closed(structuredClone(api.components)) });
+
+const upstream = await Upstream.start();
+after(upstream.close);
+const bobbin = await start({ vars: upstream.vars });
+after(bobbin.close);
+const http = new Http(bobbin);
+const id = await richSession();
+await http.patch(id, { title: "Described" });
+await http.until(() => http.found("Described"), (found) => found.length === 1, "the session in D1");
+
+test("every route and method of the worker is described, and nothing else is", () => {
+  assert.deepEqual(described(), routed());
+});
+
+test("every described status that refuses has the error body", () => {
+  for (const [name, operation] of operations()) {
+    for (const [status, response] of Object.entries<Json>(operation.responses)) {
+      if (Number(status) < 400) continue;
+      const schema = resolved(response).content?.["application/json"]?.schema;
+      assert.deepEqual(schema, { $ref: "#/components/schemas/ErrorBody" }, `${name} ${status}`);
+    }
+  }
+});
+
+const nobody = "never-created";
+const json = { "content-type": "application/json" };
+const basic = { authorization: "Basic YTpi" };
+type Call = [method: string, path: string, concrete: string, status: number, more?: { body?: string; headers?: Record<string, string> }];
+
+const calls: Call[] = [
+  ["GET", "/health", "/health", 200],
+  ["POST", "/sessions", "/sessions", 201],
+  ["POST", "/sessions", "/sessions", 401, { headers: basic }],
+  ["GET", "/sessions", "/sessions", 200],
+  ["GET", "/sessions", "/sessions?q=described", 200],
+  ["GET", "/sessions", "/sessions?limit=0", 400],
+  ["GET", "/sessions", "/sessions?before=x", 400],
+  ["GET", "/sessions", "/sessions", 401, { headers: basic }],
+  ["GET", "/sessions/{id}", `/sessions/${id}`, 200],
+  ["GET", "/sessions/{id}", "/sessions/no%20id", 400],
+  ["GET", "/sessions/{id}", `/sessions/${id}`, 401, { headers: basic }],
+  ["GET", "/sessions/{id}", `/sessions/${nobody}`, 404],
+  ["PATCH", "/sessions/{id}", `/sessions/${id}`, 200, { body: '{"title":"Described again"}' }],
+  ["PATCH", "/sessions/{id}", `/sessions/${id}`, 400, { body: "{}" }],
+  ["PATCH", "/sessions/{id}", `/sessions/${nobody}`, 404, { body: "{}" }],
+  ["PATCH", "/sessions/{id}", `/sessions/${id}`, 413, { body: JSON.stringify({ title: "t".repeat(20_000) }) }],
+  ["PATCH", "/sessions/{id}", `/sessions/${id}`, 415, { body: "title=t", headers: { "content-type": "text/plain" } }],
+  ["DELETE", "/sessions/{id}", `/sessions/${nobody}`, 404],
+  ["DELETE", "/sessions/{id}", "/sessions/no%20id", 400],
+  ["GET", "/sessions/{id}/messages", `/sessions/${id}/messages`, 200],
+  ["GET", "/sessions/{id}/messages", `/sessions/${id}/messages?limit=1`, 200],
+  ["GET", "/sessions/{id}/messages", `/sessions/${id}/messages?before=1`, 400],
+  ["GET", "/sessions/{id}/messages", `/sessions/${nobody}/messages`, 404],
+  ["POST", "/sessions/{id}/cancel", `/sessions/${id}/cancel`, 202],
+  ["POST", "/sessions/{id}/cancel", `/sessions/${id}/cancel`, 400, { body: "[]" }],
+  ["POST", "/sessions/{id}/cancel", `/sessions/${nobody}/cancel`, 404],
+  ["POST", "/sessions/{id}/cancel", `/sessions/${id}/cancel`, 413, { body: " ".repeat(20_000) }],
+  ["POST", "/sessions/{id}/cancel", `/sessions/${id}/cancel`, 415, { body: "{}", headers: { "content-type": "text/html" } }],
+  ["POST", "/sessions/{id}/ticket", `/sessions/${id}/ticket`, 201],
+  ["POST", "/sessions/{id}/ticket", "/sessions/no%20id/ticket", 400],
+  ["GET", "/sessions/{id}/diagnostics", `/sessions/${id}/diagnostics`, 200],
+  ["GET", "/sessions/{id}/diagnostics", `/sessions/${nobody}/diagnostics`, 200],
+  ["GET", "/sessions/{id}/websocket", `/sessions/${id}/websocket`, 426],
+  ["GET", "/sessions/{id}/websocket", "/sessions/no%20id/websocket", 400],
+  ["GET", "/api/chat/ws", "/api/chat/ws", 426],
+  ["GET", "/api/chat/ws", "/api/chat/ws?threadId=no%20id", 400],
+  ["DELETE", "/sessions/{id}", `/sessions/${id}`, 204],
+];
+
+for (const [method, path, concrete, status, more] of calls) {
+  const body = more?.body === undefined ? "" : ` with ${more.body.slice(0, 30).trim()}`;
+  test(`${method} ${concrete.replace(id, "{id}")}${body} is answered ${status} as described`, async () => {
+    const headers = { ...(more?.body === undefined ? {} : json), ...more?.headers };
+    assertDescribed(await http.ask(method, concrete, more?.body, headers), method, path, status);
+  });
+}
+
+test("JSON Lines are of the described type, each a described message", async () => {
+  const session = await richSession();
+  const { headers, body } = await http.ask("GET", `/sessions/${session}/messages`, undefined, { accept: "application/x-ndjson" });
+  const { content } = api.paths["/sessions/{id}/messages"].get.responses["200"];
+  assert.ok(Object.hasOwn(content, headers.get("content-type") ?? ""));
+  for (const line of body.trimEnd().split("\n")) assertValid(JSON.parse(line), { $ref: "#/components/schemas/Message" }, line);
+});
+
+test("the limits that are described are the limits that hold", async () => {
+  const { schema } = api.components.parameters.limit;
+  for (const [limit, status] of [[schema.minimum - 1, 400], [schema.minimum, 200], [schema.maximum, 200], [schema.maximum + 1, 400]]) {
+    assert.equal((await http.ask("GET", `/sessions?limit=${limit}`)).status, status, `limit ${limit}`);
+  }
+  const { maxLength } = api.paths["/sessions"].get.parameters.find(({ name }: Json) => name === "q").schema;
+  for (const [length, status] of [[maxLength, 200], [maxLength + 1, 400]]) {
+    assert.equal((await http.ask("GET", `/sessions?q=${"ü".repeat(length)}`)).status, status, `q of ${length}`);
+  }
+  const session = await richSession();
+  const { maxLength: title } = api.components.schemas.SessionUpdate.properties.title;
+  for (const [length, status] of [[title, 200], [title + 1, 400]]) {
+    assert.equal((await http.ask("PATCH", `/sessions/${session}`, { title: "ü".repeat(length) })).status, status, `title of ${length}`);
+  }
+});
+
+/** `GET /sessions/{id}` and so on, as the document has them. */
+function described(): string[] {
+  return operations().map(([name]) => name).sort();
+}
+
+function operations(): [string, Json][] {
+  return Object.entries<Json>(api.paths).flatMap(([path, item]) =>
+    METHODS.filter((method) => item[method]).map((method): [string, Json] => [`${method.toUpperCase()} ${path}`, item[method]]),
+  );
+}
+
+/** The same, as the worker's source has them: each arm of its one `match`. */
+function routed(): string[] {
+  const source = read("src/edge/routes.rs");
+  const table = source.slice(source.indexOf("match segments.as_slice()"), source.indexOf("there is nothing at this address"));
+  return table.split(/\n {12}(?=\[)/).slice(1).flatMap((arm) => {
+    const [pattern = "", action = ""] = arm.split(/=>(.*)/s);
+    const path = [...pattern.matchAll(/"(\w+)"|\bid\b/g)].map(([, name]) => `/${name ?? "{id}"}`).join("");
+    const methods = [...action.matchAll(/\("([A-Z]+)",/g)].map(([, method]) => method);
+    return [...methods, ...(action.includes("connect(") ? ["GET"] : [])].map((method) => `${method} ${path}`);
+  }).sort();
+}
+
+function assertDescribed(answer: Answer, method: string, path: string, status: number): void {
+  assert.equal(answer.status, status, JSON.stringify(answer.body));
+  const response = resolved(api.paths[path][method.toLowerCase()].responses[status]);
+  for (const [name, { schema }] of Object.entries<Json>(response.headers ?? {})) {
+    if (schema.const !== undefined) assert.equal(answer.headers.get(name), schema.const, name);
+  }
+  const type = answer.headers.get("content-type");
+  if (!response.content) return assert.equal(answer.body, "");
+  assert.ok(type !== null && response.content[type], `${type} is not described`);
+  assertValid(answer.body, response.content[type].schema, `${method} ${path}`);
+}
+
+function assertValid(value: Json, schema: Json, what: string): void {
+  const local = JSON.parse(JSON.stringify(closed(structuredClone(schema))).replaceAll('"#/', '"api#/'));
+  const validate = validator.compile(local);
+  assert.ok(validate(value), `${what}: ${JSON.stringify(validate.errors)} ${JSON.stringify(value)}`);
+}
+
+/** A field that is not described is an error here, though clients ignore it. */
+function closed(schema: Json): Json {
+  if (schema === null || typeof schema !== "object") return schema;
+  if (schema.properties) schema.additionalProperties = false;
+  for (const part of Object.values(schema)) closed(part);
+  return schema;
+}
+
+function resolved(response: Json): Json {
+  return response.$ref ? api.components.responses[response.$ref.split("/").at(-1)] : response;
+}
+
+/** A session with a message of every kind of end and block. */
+async function richSession(): Promise<string> {
+  const session = freshId();
+  const client = await bobbin.join(session);
+  client.say("r1", [{ type: "text", text: "hello" }, { type: "tool_result", toolUseId: "t", content: ["x"], isError: true }]);
+  const call = await upstream.next();
+  call.delta({ reasoning_content: "hm" }).tool("t", "look_up", ["{}"]).answer("well");
+  await client.next(endOf("r1"));
+  client.say("r2", "fail");
+  (await upstream.next()).status(500, "no");
+  await client.next(endOf("r2"));
+  client.say("r3", "go on");
+  await upstream.next();
+  client.cancel("r3");
+  await client.next(endOf("r3"));
+  await indexedMessages(bobbin, session, 6);
+  return session;
+}
