@@ -15,7 +15,7 @@ pub mod thread;
 mod entry {
     use js_sys::Promise;
     use wasm_bindgen::prelude::*;
-    use worker::{Env, Request};
+    use worker::{Context, Env, Request};
 
     use crate::platform::promise;
 
@@ -25,9 +25,9 @@ mod entry {
     }
 
     #[wasm_bindgen]
-    pub fn fetch(request: web_sys::Request, env: Env, _context: &JsValue) -> Promise {
+    pub fn fetch(request: web_sys::Request, env: Env, context: worker::worker_sys::Context) -> Promise {
         promise(Box::pin(async move {
-            let response = crate::edge::handle(Request::from(request), env).await?;
+            let response = crate::edge::handle(Request::from(request), env, Context::new(context)).await?;
             Ok(web_sys::Response::from(response).into())
         }))
     }

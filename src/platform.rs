@@ -7,6 +7,8 @@ use js_sys::futures::{JsFuture, future_to_promise};
 use js_sys::{Array, Function, JsString, Promise};
 use wasm_bindgen::prelude::*;
 
+use crate::protocol::CloseCode;
+
 #[wasm_bindgen]
 extern "C" {
     #[wasm_bindgen(js_name = setTimeout)]
@@ -102,13 +104,15 @@ pub fn rows(cursor: &SqlCursor) -> impl Iterator<Item = Result<Array, JsValue>> 
     })
 }
 
-/// Closes a socket from an event of its own: a close before the 101 has gone out leaves the client waiting.
-pub fn close_later(socket: Socket, code: u16, reason: &str) {
-    let reason = reason.to_owned();
-    let close = move || {
-        let _ = socket.close(code, &reason);
-    };
-    set_timeout(Closure::once_into_js(AssertUnwindSafe(close).0).unchecked_ref(), 0.0);
+/// A reason has at most 123 bytes (RFC 6455, section 5.5).
+const REASON_BYTES_MAX: usize = 123;
+
+/// Closes a socket from an event of its own: a close before the 101 has gone out leaves the client
+/// waiting. To be waited for.
+pub async fn close_later(socket: Socket, code: CloseCode, reason: String) {
+    sleep(0).await;
+    let reason = reason.get(..reason.floor_char_boundary(REASON_BYTES_MAX)).unwrap_or_default();
+    let _ = socket.close(code as u16, reason);
 }
 
 pub type Task<T> = Pin<Box<dyn Future<Output = T>>>;

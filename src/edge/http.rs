@@ -4,10 +4,10 @@ use futures::StreamExt;
 use js_sys::Reflect;
 use serde_json::{Map, Value, json};
 use wasm_bindgen::prelude::*;
-use worker::{Env, Headers, Request, Response, Result, WebSocket, WebSocketPair};
+use worker::{Context, Env, Headers, Request, Response, Result, WebSocket, WebSocketPair};
 
 use crate::config::{Settings, origins};
-use crate::platform::close_later;
+use crate::platform::{Task, close_later};
 use crate::protocol::limits::BODY_BYTES_MAX;
 use crate::protocol::{CloseCode, ErrorBody, ErrorCode};
 
@@ -26,9 +26,9 @@ const SECURITY_HEADERS: [(&str, &str); 5] = [
 ];
 
 /// One request in, one response out.
-pub async fn handle(request: Request, env: Env) -> Result<Response> {
+pub async fn handle(request: Request, env: Env, context: Context) -> Result<Response> {
     let origin = allowed_origin(&request, &env);
-    let response = match respond(request, &env).await {
+    let response = match respond(request, &env, &context).await {
         Ok(response) => response,
         Err(error) => {
             worker::console_error!(
@@ -46,7 +46,7 @@ pub async fn handle(request: Request, env: Env) -> Result<Response> {
     with_headers(response, origin.as_deref())
 }
 
-async fn respond(request: Request, env: &Env) -> Result<Response> {
+async fn respond(request: Request, env: &Env, context: &Context) -> Result<Response> {
     let method = request.inner().method();
     if method == "OPTIONS" {
         return Ok(Response::empty()?.with_status(204));
@@ -57,13 +57,19 @@ async fn respond(request: Request, env: &Env) -> Result<Response> {
             Response::from_json(&json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
         }
         Ok(route) => match admit(&request, env, &route).await {
-            Err(refused) => turn_away(&request, &refused),
-            Ok(caller) => serve(route, caller, request, env).await,
+            Err(refused) => turn_away(&request, &refused, &|task| context.wait_until(task)),
+            Ok(caller) => serve(route, caller, request, env, context).await,
         },
     }
 }
 
-async fn serve(route: Route, caller: Caller, request: Request, env: &Env) -> Result<Response> {
+async fn serve(
+    route: Route,
+    caller: Caller,
+    request: Request,
+    env: &Env,
+    context: &Context,
+) -> Result<Response> {
     match route {
         Route::Health => Response::empty(),
         Route::CreateSession => {
@@ -72,7 +78,8 @@ async fn serve(route: Route, caller: Caller, request: Request, env: &Env) -> Res
         }
         Route::ListSessions => sessions::list(env, &url(&request), &caller).await,
         Route::ConnectNowhere => {
-            accept_and_close(&request, CloseCode::PolicyViolation, "Missing threadId parameter")
+            let reason = "Missing threadId parameter";
+            accept_and_close(&request, CloseCode::PolicyViolation, reason, &|task| context.wait_until(task))
         }
         Route::Session { id, .. } => {
             // A request from outside may not be changed; a copy of it may.
@@ -106,18 +113,24 @@ async fn admit(request: &Request, env: &Env, route: &Route) -> std::result::Resu
 }
 
 /// A page cannot read the status of an upgrade that was refused, but it can read a close code.
-pub fn turn_away(request: &Request, refused: &Refused) -> Result<Response> {
+pub fn turn_away(request: &Request, refused: &Refused, wait_until: &dyn Fn(Task<()>)) -> Result<Response> {
     if is_upgrade(request) && refused.error.code == ErrorCode::Unauthenticated && refused.status == 401 {
-        return accept_and_close(request, CloseCode::Unauthenticated, &refused.error.message);
+        return accept_and_close(request, CloseCode::Unauthenticated, &refused.error.message, wait_until);
     }
     refusal(refused)
 }
 
 /// A socket that is accepted only to be told why it may not stay.
-fn accept_and_close(request: &Request, code: CloseCode, reason: &str) -> Result<Response> {
+fn accept_and_close(
+    request: &Request,
+    code: CloseCode,
+    reason: &str,
+    wait_until: &dyn Fn(Task<()>),
+) -> Result<Response> {
     let pair = WebSocketPair::new()?;
     pair.server.accept()?;
-    close_later(JsValue::from(pair.server.as_ref()).unchecked_into(), code as u16, reason);
+    let socket = JsValue::from(pair.server.as_ref()).unchecked_into();
+    wait_until(Box::pin(close_later(socket, code, reason.to_owned())));
     switch_protocols(request, pair.client)
 }
 

@@ -36,7 +36,9 @@ pub async fn serve(shell: &Rc<Shell>, mut request: Request) -> Result<Response> 
     };
     let identity = match caller(shell, &request) {
         Ok(identity) => identity,
-        Err(refused) if action == Action::Connect => return turn_away(&request, &refused),
+        Err(refused) if action == Action::Connect => {
+            return turn_away(&request, &refused, &|task| shell.spawn(task));
+        }
         Err(refused) => return refusal(&refused),
     };
     if action == Action::Connect {

@@ -87,8 +87,15 @@ impl SessionDO {
         self.left(&WebSocket::from(socket));
     }
 
-    pub fn alarm(&self) {
+    /// # Errors
+    /// If the thread could not be woken: the runtime then tries again.
+    pub fn alarm(&self) -> std::result::Result<(), JsValue> {
         self.shell.pump(Input::Alarm);
+        if self.shell.is_awake() {
+            Ok(())
+        } else {
+            Err(js_sys::Error::new("the thread's store does not answer").into())
+        }
     }
 }
 
@@ -101,7 +108,7 @@ impl SessionDO {
     }
 
     fn close(&self, peer: &PeerId, code: CloseCode, reason: &str) {
-        self.shell.sockets.close(peer, code, reason);
+        self.shell.close(peer, code, reason);
         self.shell.pump(Input::Left { peer: peer.clone() });
     }
 }
@@ -114,7 +121,7 @@ pub fn upgrade(shell: &Shell, request: &Request, identity: Identity) -> Result<R
     let cursor = query_value(&url(request), "cursor");
     shell.pump(Input::Joined { peer: peer.clone(), identity, cursor });
     if !shell.sockets.has_joined(&peer) {
-        shell.sockets.close(&peer, CloseCode::InternalError, "the thread does not answer; connect again");
+        shell.close(&peer, CloseCode::InternalError, "the thread does not answer; connect again");
     }
     switch_protocols(request, pair.client)
 }

@@ -46,8 +46,9 @@ impl Shell {
     pub fn new(state: State, env: Env, settings: Result<Settings, String>) -> Rc<Self> {
         let storage: Storage = JsValue::from(state.storage().as_raw()).unchecked_into();
         let session_id = state.id().name().unwrap_or_default();
-        Rc::new_cyclic(|me: &Weak<Shell>| Shell {
-            sockets: Sockets::new(&state),
+        let (sockets, lost) = Sockets::new(&state);
+        let shell = Rc::new_cyclic(|me: &Weak<Shell>| Shell {
+            sockets,
             state,
             env,
             settings,
@@ -61,7 +62,11 @@ impl Shell {
             on_timer: on_timer(me.clone()),
             timer: RefCell::new(None),
             me: me.clone(),
-        })
+        });
+        for socket in lost {
+            shell.spawn(platform::close_later(socket, CloseCode::InternalError, "connect again".into()));
+        }
+        shell
     }
 
     /// Feeds the thread, whatever state it is in. A failed write or a panic starts it anew from its
@@ -79,6 +84,10 @@ impl Shell {
         }
     }
 
+    pub fn is_awake(&self) -> bool {
+        self.thread.borrow().is_some()
+    }
+
     /// A look at the thread, which is woken for it if need be.
     pub fn with_thread<T>(&self, look: impl FnOnce(&Thread) -> T) -> Option<T> {
         if self.thread.borrow().is_none() {
@@ -91,6 +100,12 @@ impl Shell {
     pub fn accept(&self, peer: &PeerId, socket: &WebSocket) {
         self.state.accept_web_socket(socket);
         self.sockets.add(peer.clone(), socket);
+    }
+
+    pub fn close(&self, peer: &PeerId, code: CloseCode, reason: &str) {
+        if let Some(socket) = self.sockets.take(peer) {
+            self.spawn(platform::close_later(socket, code, reason.to_owned()));
+        }
     }
 
     /// Keeps the object awake until the task is done.
@@ -165,7 +180,7 @@ impl Shell {
             Output::StartAgent { turn } => return Ok(self.start_agent(turn)),
             Output::AbortAgent { turn } => self.agents.abort(turn),
             Output::Attach { peer, attachment } => self.sockets.attach(&peer, &attachment),
-            Output::Close { peer, code, reason } => self.sockets.close(&peer, code, reason),
+            Output::Close { peer, code, reason } => self.close(&peer, code, reason),
             Output::SetAlarm(at) => self.set_alarm(at)?,
             Output::Deliver => return Ok(self.deliver()),
             Output::Log(event) => logs::write(&self.session_id, &event),
@@ -243,8 +258,12 @@ impl Shell {
     }
 
     fn give_up(&self) {
+        self.agents.abort_all();
         self.thread.replace(None);
-        self.sockets.close_all(CloseCode::InternalError, "the thread's store does not answer; connect again");
+        for socket in self.sockets.take_all() {
+            let reason = "the thread's store does not answer; connect again".to_owned();
+            self.spawn(platform::close_later(socket, CloseCode::InternalError, reason));
+        }
         logs::gave_up(&self.session_id);
     }
 }

@@ -10,10 +10,10 @@ use serde_json::Value;
 use wasm_bindgen::prelude::*;
 use worker::{State, WebSocket};
 
-use crate::protocol::{CloseCode, required};
+use crate::protocol::required;
 use crate::thread::{Attachment, PeerId};
 
-use crate::platform::{Socket, close_later};
+use crate::platform::Socket;
 
 pub struct Sockets {
     open: RefCell<LiteMap<PeerId, Open>>,
@@ -33,13 +33,19 @@ struct Attached {
 }
 
 impl Sockets {
-    /// Those that outlived the object that accepted them.
-    pub fn new(state: &State) -> Self {
-        let open = state.get_websockets().into_iter().filter_map(|socket| {
+    /// Those that outlived the object that accepted them; and those that were lost before they were told
+    /// that they are connected.
+    pub fn new(state: &State) -> (Self, Vec<Socket>) {
+        let mut lost = Vec::new();
+        let mut open = LiteMap::new();
+        for socket in state.get_websockets() {
             let socket = raw(&socket);
-            attached(&socket).map(|attached| (Rc::from(attached.id), Open { socket, has_joined: true }))
-        });
-        Sockets { open: RefCell::new(open.collect()) }
+            match attached(&socket) {
+                Some(attached) => drop(open.insert(Rc::from(attached.id), Open { socket, has_joined: true })),
+                None => lost.push(socket),
+            }
+        }
+        (Sockets { open: RefCell::new(open) }, lost)
     }
 
     pub fn open(&self) -> Vec<(PeerId, Attachment)> {
@@ -87,17 +93,13 @@ impl Sockets {
         }
     }
 
-    pub fn close(&self, peer: &PeerId, code: CloseCode, reason: &str) {
-        if let Some(open) = self.open.borrow_mut().remove(peer) {
-            close_later(open.socket, code as u16, reason);
-        }
+    /// Takes it out of those that are sent to.
+    pub fn take(&self, peer: &PeerId) -> Option<Socket> {
+        self.open.borrow_mut().remove(peer).map(|open| open.socket)
     }
 
-    pub fn close_all(&self, code: CloseCode, reason: &str) {
-        let peers: Vec<PeerId> = self.open.borrow().keys().cloned().collect();
-        for peer in peers {
-            self.close(&peer, code, reason);
-        }
+    pub fn take_all(&self) -> Vec<Socket> {
+        self.open.take().into_iter().map(|(_, open)| open.socket).collect()
     }
 }
 

@@ -78,8 +78,9 @@ impl Thread {
         };
         let messages: Vec<Message> =
             page.records.iter().rev().map(|record| record.message(self.epoch)).collect();
+        let bytes_max = self.head_bytes_max(&page.records);
         let heads: Vec<(TurnId, &Turn, Answer)> =
-            self.turns.iter().map(|(id, turn)| (*id, turn, turn_head(turn))).collect();
+            self.turns.iter().map(|(id, turn)| (*id, turn, turn_head(turn, bytes_max))).collect();
         let mut at = self.head();
         for (turn, _, head) in &heads {
             at.set(head.held(*turn));
@@ -100,6 +101,14 @@ impl Thread {
             }
         }
         Ok(catch_up.frames)
+    }
+
+    /// How much of each running answer stands in a snapshot beside these messages, so that all of it
+    /// stays within what clients accept.
+    fn head_bytes_max(&self, messages: &[Record]) -> usize {
+        let is_large = messages.iter().any(|record| record.content.text().len() > PAYLOAD_BYTES_MAX / 2);
+        let shared = if is_large { 0 } else { PAYLOAD_BYTES_MAX };
+        shared.checked_div(self.running().count()).unwrap_or_default()
     }
 
     pub(super) fn in_flight_states(&self) -> Vec<InFlightState<'_>> {
@@ -153,10 +162,8 @@ impl CatchUp {
     }
 }
 
-fn turn_head(turn: &Turn) -> Answer {
-    turn.running()
-        .map(|running| running.answer.head(PAYLOAD_BYTES_MAX.min(running.sent_bytes)))
-        .unwrap_or_default()
+fn turn_head(turn: &Turn, bytes_max: usize) -> Answer {
+    turn.running().map(|running| running.answer.head(bytes_max.min(running.sent_bytes))).unwrap_or_default()
 }
 
 fn in_flight<'a>(turn: &'a Turn, head: &'a Answer) -> InFlight<'a> {

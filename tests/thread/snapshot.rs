@@ -1,7 +1,7 @@
-use bobbin::protocol::limits::{CATCH_UP_MESSAGES_MAX, SNAPSHOT_MESSAGES_MAX};
+use bobbin::protocol::limits::{CATCH_UP_MESSAGES_MAX, PAYLOAD_BYTES_MAX, SNAPSHOT_MESSAGES_MAX};
 use serde_json::json;
 
-use crate::harness::{Harness, cursor_of, finished, said, thought, thread};
+use crate::harness::{Harness, cursor_of, finished, said, thought, thread, thread_of, tokens};
 
 #[test]
 fn without_a_cursor_the_newest_messages_come_and_the_text_of_the_running_turn() {
@@ -166,5 +166,23 @@ fn turn_over(h: &mut Harness, nth: usize) {
     h.say("ann", &request_id, "hello");
     if h.host.agents.contains(&h.turn(&request_id)) {
         h.agent(&request_id, vec![said("x"), finished()]);
+    }
+}
+
+#[test]
+fn a_snapshot_of_many_long_answers_stays_within_what_clients_accept() {
+    let mut h = thread_of(4);
+    h.greet("ann");
+    for request_id in ["r1", "r2", "r3", "r4"] {
+        h.say("ann", request_id, "tell me");
+        h.text(request_id, &"x".repeat(PAYLOAD_BYTES_MAX));
+        h.wait(50);
+    }
+    h.join("bob");
+    let frames = h.frames("bob");
+    assert!(frames.iter().all(|frame| frame.to_string().len() < 1024 * 1024));
+    for (index, request_id) in ["r1", "r2", "r3", "r4"].into_iter().enumerate() {
+        let head = frames[1]["inFlight"][index]["content"].as_str().unwrap().len();
+        assert_eq!(head + tokens(&frames, request_id).len(), PAYLOAD_BYTES_MAX);
     }
 }

@@ -89,7 +89,7 @@ fn check_origin(
     let passes = match (origin, policy) {
         (_, Policy::Open) if allowed.is_none_or(str::is_empty) => true,
         (None, Policy::Open) => true,
-        (None, Policy::Jwt { .. }) => matches!(brought, Credential::Bearer(_)),
+        (None, Policy::Jwt { .. }) => matches!(brought, Credential::Bearer(_) | Credential::Subprotocol(_)),
         (Some(_), _) => is_allowed(origin, url, allowed),
     };
     if passes {
