@@ -121,7 +121,7 @@ pub fn turn_away(request: &Request, refused: &Refused, wait_until: &dyn Fn(Task<
 }
 
 /// A socket that is accepted only to be told why it may not stay.
-fn accept_and_close(
+pub fn accept_and_close(
     request: &Request,
     code: CloseCode,
     reason: &str,

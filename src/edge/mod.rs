@@ -12,8 +12,8 @@ mod sessions;
 
 #[cfg(target_arch = "wasm32")]
 pub use http::{
-    failure, handle, is_upgrade, json_response, read_fields, refusal, switch_protocols, turn_away, url,
-    variable,
+    accept_and_close, failure, handle, is_upgrade, json_response, read_fields, refusal, switch_protocols,
+    turn_away, url, variable,
 };
 pub use params::{bad_before, bad_request, before_hit, before_session, fields, limit, query};
 pub use routes::{Action, Refused, Route, query_value};

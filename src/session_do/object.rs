@@ -12,7 +12,7 @@ use worker::worker_sys::DurableObjectState;
 use worker::{Env, Request, Response, Result, State, WebSocket, WebSocketPair, WebSocketRequestResponsePair};
 
 use crate::config::Settings;
-use crate::edge::{query_value, switch_protocols, url};
+use crate::edge::{accept_and_close, query_value, switch_protocols, url};
 use crate::protocol::limits::FRAME_BYTES_MAX;
 use crate::protocol::{CloseCode, Identity};
 use crate::thread::{Input, PeerId};
@@ -115,6 +115,10 @@ impl SessionDO {
 
 /// A browser comes: its socket may sleep from here on.
 pub fn upgrade(shell: &Shell, request: &Request, identity: Identity) -> Result<Response> {
+    if let Some((code, reason)) = shell.with_thread(|thread| thread.refuses(&identity)).flatten() {
+        // Not as one that may sleep: the runtime takes ten seconds to end those.
+        return accept_and_close(request, code, reason, &|task| shell.spawn(task));
+    }
     let pair = WebSocketPair::new()?;
     let peer: PeerId = uuid::Uuid::new_v4().to_string().into();
     shell.accept(&peer, &pair.server);

@@ -89,8 +89,17 @@ impl Thread {
         self.peers.values().filter_map(|peer| peer.identity.expires_at).min()
     }
 
+    /// Why a socket may not be opened, if it may not.
+    #[must_use]
+    pub fn refuses(&self, identity: &Identity) -> Option<(CloseCode, &'static str)> {
+        if identity.access(self.session.as_ref()).is_none() {
+            return Some((CloseCode::Forbidden, "this session is not yours"));
+        }
+        (!self.has_room(identity)).then_some((CloseCode::TooMany, "too many sockets on this thread"))
+    }
+
     /// Whether one more socket fits.
-    pub(super) fn has_room(&self, identity: &Identity) -> bool {
+    fn has_room(&self, identity: &Identity) -> bool {
         let is_same = |peer: &&Peer| identity.subject.is_some() && peer.identity.subject == identity.subject;
         self.peers.len() < self.config.sockets_max
             && self.peers.values().filter(is_same).count() < self.config.subject_sockets_max

@@ -21,14 +21,8 @@ impl Thread {
         identity: Identity,
         cursor: Option<&str>,
     ) {
-        if identity.access(self.session.as_ref()).is_none() {
-            let reason = "this session is not yours";
-            self.outputs.push_back(Output::Close { peer, code: CloseCode::Forbidden, reason });
-            return;
-        }
-        if !self.has_room(&identity) {
-            let reason = "too many sockets on this thread";
-            self.outputs.push_back(Output::Close { peer, code: CloseCode::TooMany, reason });
+        if let Some((code, reason)) = self.refuses(&identity) {
+            self.outputs.push_back(Output::Close { peer, code, reason });
             return;
         }
         let (resumed, from, events) = match self.missed(records, cursor) {

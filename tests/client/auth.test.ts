@@ -46,7 +46,7 @@ test("an expired token is replaced by a fresh one", async (context) => {
   assert.equal(asked, 2);
 });
 
-test("somebody else's session is not shown, and the thread says why", { todo: "the worker closes with 4403 only at the object's next event" }, async (context) => {
+test("somebody else's session is not shown, and the thread says why", async (context) => {
   const own = open({ token: tokenOf("ada") });
   context.after(() => own.close());
   await own.send("mine").result;
@@ -57,7 +57,7 @@ test("somebody else's session is not shown, and the thread says why", { todo: "t
   assert.deepEqual(stranger.getSnapshot().messages, []);
 });
 
-test("a program that is no page brings its token in the same way", { todo: "the worker asks it for an Origin" }, async (context) => {
+test("a program that is no page brings its token in the same way", async (context) => {
   const thread = open({ token: tokenOf("ada"), webSocket: undefined });
   context.after(() => thread.close());
   await until(thread, isReady, SHORTLY_MS);
