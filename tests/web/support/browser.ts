@@ -16,7 +16,12 @@ const ARGS = [
 ];
 
 let browser: Promise<Browser> | undefined;
-after(async () => (await browser)?.close());
+// The screenshots are no test.
+if (process.env["NODE_TEST_CONTEXT"]) after(closeBrowser);
+
+export async function closeBrowser(): Promise<void> {
+  await (await browser)?.close();
+}
 
 function launch(): Promise<Browser> {
   const executablePath = process.env["CHROME_PATH"];

@@ -5,7 +5,7 @@ const PATHS = {
   stop: "M7 7h10v10H7z",
   copy: "M9 9h10v11H9zM15 9V5H5v11h4",
   check: "m5 12 5 5 9-10",
-  more: "M5 12h.01M12 12h.01M19 12h.01",
+  more: "M5 11.4a.6.6 0 1 0 .01 0zM12 11.4a.6.6 0 1 0 .01 0zM19 11.4a.6.6 0 1 0 .01 0z",
   down: "M12 5v14m-6-6 6 6 6-6",
   close: "m6 6 12 12M18 6 6 18",
   retry: "M4 12a8 8 0 1 0 2.5-5.8M4 4v5h5",
