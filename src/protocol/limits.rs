@@ -64,6 +64,8 @@ pub const DELIVERY_RETRY_MS_MAX: u64 = 300_000;
 pub const UNSAVED_EVENTS_MAX: u64 = 64;
 /// Failed deliveries in a row after which records are tried one by one.
 pub const DELIVERY_FAILURES_BATCHED_MAX: u32 = 3;
+/// How often in a row a record fails alone, right after D1 took something else, before it is parked.
+pub const DELIVERY_DOUBTS_MAX: u32 = 3;
 
 /// Sessions or messages in one page of HTTP.
 pub const PAGE_MAX: usize = 200;
@@ -93,7 +95,7 @@ pub const TICKET_MS: u64 = 30_000;
 /// Tickets of one thread that wait to be redeemed.
 pub const TICKETS_MAX: usize = 1_024;
 /// Messages of one subject, or of one connection where everybody is let in, in a minute.
-pub const MESSAGES_PER_MINUTE: u64 = 300;
+pub const MESSAGES_PER_MINUTE: u64 = 1_200;
 /// Frames of one connection that were refused as invalid; the next one closes it with 1008.
 pub const INVALID_FRAMES_MAX: u64 = 256;
 /// Sockets of one subject on one thread.

@@ -6,8 +6,8 @@
 use serde::Serialize;
 
 use crate::protocol::limits::{
-    DELIVERY_BYTES_MAX, DELIVERY_FAILURES_BATCHED_MAX, DELIVERY_MESSAGES_MAX, DELIVERY_RETRY_MS_MAX,
-    DELIVERY_RETRY_MS_MIN, DELIVERY_TIMEOUT_MS, UNSAVED_EVENTS_MAX,
+    DELIVERY_BYTES_MAX, DELIVERY_DOUBTS_MAX, DELIVERY_FAILURES_BATCHED_MAX, DELIVERY_MESSAGES_MAX,
+    DELIVERY_RETRY_MS_MAX, DELIVERY_RETRY_MS_MIN, DELIVERY_TIMEOUT_MS, UNSAVED_EVENTS_MAX,
 };
 use crate::protocol::{Millis, Session};
 
@@ -30,14 +30,16 @@ pub(super) struct Outbox {
     retry_at: Millis,
     /// The record that failed alone, and whether D1 took something else since.
     suspect: Option<Suspect>,
+    /// How often it failed right after D1 had taken something else.
+    doubts: u32,
 }
 
 /// What one delivery tries.
 ///
 /// While deliveries succeed they are batches. When they go on failing, either D1 is away or a record is
 /// one that D1 will never take. To tell the two apart, the oldest record is tried alone and, if that
-/// fails, the session without any record. A record that fails alone right after D1 took the session is
-/// parked.
+/// fails, the session without any record. A record that fails alone, right after D1 took the session, three
+/// times in a row is parked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Batch,
@@ -180,10 +182,14 @@ impl Thread {
         }
         self.outbox.retry_at = 0;
         match step {
-            Step::Probe => self.outbox.suspect = Some(Suspect::FailedThoughD1Answers),
+            Step::Probe => {
+                self.outbox.failures = 1;
+                self.outbox.suspect = Some(Suspect::FailedThoughD1Answers);
+            }
             Step::Alone | Step::Batch => {
                 self.outbox.failures = 0;
                 self.outbox.suspect = None;
+                self.outbox.doubts = 0;
             }
         }
     }
@@ -193,10 +199,13 @@ impl Thread {
         self.outbox.failures = self.outbox.failures.saturating_add(1);
         self.back_off(now);
         match (step, self.outbox.suspect) {
-            (Step::Alone, Some(Suspect::FailedThoughD1Answers)) => self.park(records),
+            (Step::Alone, Some(Suspect::FailedThoughD1Answers)) => self.doubt(records),
             (Step::Alone, _) => self.outbox.suspect = Some(Suspect::Failed),
             // D1 is away: the record is not to blame.
-            (Step::Probe, _) => self.outbox.suspect = None,
+            (Step::Probe, _) => {
+                self.outbox.suspect = None;
+                self.outbox.doubts = 0;
+            }
             (Step::Batch, _) => {}
         }
     }
@@ -219,6 +228,16 @@ impl Thread {
         let retry_in_ms = (wait / 2).saturating_add(jitter);
         self.outbox.retry_at = now.saturating_add(retry_in_ms);
         self.log(Event::DeliveryFailed { failures: self.outbox.failures, retry_in_ms });
+    }
+
+    /// One such failure may be chance.
+    fn doubt(&mut self, records: &dyn Records) {
+        self.outbox.doubts = self.outbox.doubts.saturating_add(1);
+        self.outbox.suspect = Some(Suspect::Failed);
+        if self.outbox.doubts >= DELIVERY_DOUBTS_MAX {
+            self.outbox.doubts = 0;
+            self.park(records);
+        }
     }
 
     fn park(&mut self, records: &dyn Records) {
