@@ -1,0 +1,112 @@
+// A contestant under workerd, and what its process costs.
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { fileURLToPath } from "node:url";
+import { Miniflare, convertV4MiniflareOptions } from "miniflare";
+import { unstable_splitSqlQuery as splitSql } from "wrangler";
+
+export const root = fileURLToPath(new URL("..", import.meta.url));
+
+/** Of /proc/PID/stat. */
+const TICK_MS = 1000 / Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }));
+
+export class Runtime {
+  #contestant;
+  #vars;
+  #miniflare;
+  #pid;
+  #dir = mkdtempSync(join(tmpdir(), "bobbin-bench-"));
+
+  constructor(contestant, vars) {
+    this.#contestant = contestant;
+    this.#vars = vars;
+  }
+
+  static async start(contestant, vars) {
+    const runtime = new Runtime(contestant, vars);
+    await runtime.start();
+    return runtime;
+  }
+
+  async start() {
+    const before = new Set(runtimePids());
+    this.#miniflare = new Miniflare(this.#options());
+    this.url = await this.#miniflare.ready;
+    [this.#pid] = runtimePids().filter((pid) => !before.has(pid));
+    if (this.#contestant.migrations) await this.#migrate();
+  }
+
+  async stop() {
+    await this.#miniflare?.dispose();
+    this.#miniflare = undefined;
+  }
+
+  async close() {
+    await this.stop();
+    rmSync(this.#dir, { recursive: true, force: true });
+  }
+
+  /** CPU of the whole process since its start, user and system. */
+  cpuMs() {
+    // The command, in parentheses, may hold spaces.
+    const fields = readFileSync(`/proc/${this.#pid}/stat`, "utf8").split(") ")[1].split(" ");
+    return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+  }
+
+  rssKb() {
+    return Number(readFileSync(`/proc/${this.#pid}/status`, "utf8").match(/VmRSS:\s+(\d+)/)[1]);
+  }
+
+  /** Opens the file of the only object there is. The runtime has to be stopped. */
+  database() {
+    const folder = join(this.#dir, "do", `${this.#contestant.name}-${this.#contestant.object.className}`);
+    const [file] = readdirSync(folder).filter((name) => /^[0-9a-f]{64}\.sqlite$/.test(name));
+    return new DatabaseSync(join(folder, file));
+  }
+
+  async #migrate() {
+    const database = await this.#miniflare.getD1Database("DB");
+    for (const name of readdirSync(this.#contestant.migrations).sort()) {
+      const statements = splitSql(readFileSync(join(this.#contestant.migrations, name), "utf8"));
+      for (const statement of statements) await database.prepare(statement).run();
+    }
+  }
+
+  #options() {
+    const { name, modules, modulesRoot, object, d1, vars } = this.#contestant;
+    const worker = {
+      name,
+      rootPath: modulesRoot,
+      modulesRoot,
+      modules,
+      compatibilityDate: "2026-10-01",
+      compatibilityFlags: ["nodejs_compat"],
+      bindings: { ...this.#vars, ...vars },
+      ...(object && { durableObjects: { [object.binding]: { className: object.className, useSQLite: true } } }),
+      ...(d1 && { d1Databases: { DB: "bench" } }),
+    };
+    return convertV4MiniflareOptions({
+      host: "127.0.0.1",
+      port: 0,
+      ...(process.env.INSPECT && { inspectorPort: Number(process.env.INSPECT) }),
+      resourcePersistencePath: this.#dir,
+      handleStructuredLogs: ({ level, message }) => level === "error" && console.error(`${name}: ${message}`),
+      workers: [worker],
+    });
+  }
+}
+
+function runtimePids() {
+  const lines = execFileSync("ps", ["-A", "-o", "pid=,ppid=,comm="], { encoding: "utf8" }).split("\n");
+  return lines
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([, parent, command]) => Number(parent) === process.pid && command?.endsWith("workerd"))
+    .map(([pid]) => Number(pid));
+}
+
+export function needsBuild() {
+  if (!existsSync(join(root, "build", "index.js"))) throw new Error("there is no build: run `npm run build`");
+}
