@@ -10,10 +10,12 @@ use crate::config::{Settings, origins};
 use crate::platform::{Task, close_later};
 use crate::protocol::limits::BODY_BYTES_MAX;
 use crate::protocol::{CloseCode, ErrorBody, ErrorCode};
+use crate::thread::NOT_YOURS;
 
-use super::auth::{self, Caller};
+use super::auth::{self, Caller, NO_TICKET};
 use super::params::fields;
-use super::routes::{Refused, Route};
+use super::rate::is_too_many;
+use super::routes::{Action, Refused, Route};
 use super::sessions;
 
 /// On every answer that is no upgrade. Nothing here is a page.
@@ -56,10 +58,16 @@ async fn respond(request: Request, env: &Env, context: &Context) -> Result<Respo
         Ok(Route::Health) => {
             Response::from_json(&json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
         }
-        Ok(route) => match admit(&request, env, &route).await {
-            Err(refused) => turn_away(&request, &refused, &|task| context.wait_until(task)),
-            Ok(caller) => serve(route, caller, request, env, context).await,
-        },
+        Ok(route) => {
+            let admitted = admit(&request, env, &route).await;
+            if is_too_many(env, &request, admitted.as_ref().ok()).await {
+                return turn_away(&request, &too_many(), context);
+            }
+            match admitted {
+                Err(refused) => turn_away(&request, &refused, context),
+                Ok(caller) => serve(route, caller, request, env, context).await,
+            }
+        }
     }
 }
 
@@ -79,12 +87,12 @@ async fn serve(
         Route::ListSessions => sessions::list(env, &url(&request), &caller).await,
         Route::ConnectNowhere => {
             let reason = "Missing threadId parameter";
-            accept_and_close(&request, CloseCode::PolicyViolation, reason, &|task| context.wait_until(task))
+            accept_and_close(&request, CloseCode::PolicyViolation, reason, context)
         }
-        Route::Session { id, .. } => {
+        Route::Session { id, action } => {
             // A request from outside may not be changed; a copy of it may.
-            let request = Request::from(web_sys::Request::new_with_request(request.inner())?);
-            let headers = Headers(request.inner().headers());
+            let inner = Request::from(web_sys::Request::new_with_request(request.inner())?);
+            let headers = Headers(inner.inner().headers());
             auth::strip(&headers)?;
             match &caller {
                 Caller::Known { identity, .. } => {
@@ -92,18 +100,23 @@ async fn serve(
                 }
                 Caller::Ticket(ticket) => headers.set(auth::TICKET_HEADER, &encoded(ticket))?,
             }
-            env.durable_object("SESSION_DO")?.get_by_name(&id)?.fetch_with_request(request).await
+            let stub = env.durable_object("SESSION_DO")?.get_by_name(&id)?;
+            let response = stub.fetch_with_request(inner).await?;
+            match refused_upgrade(response.status_code()).filter(|_| action == Action::Connect) {
+                Some((code, reason)) => accept_and_close(&request, code, reason, context),
+                None => Ok(response),
+            }
         }
     }
 }
 
 /// Closed unless opened on purpose, and not half configured.
 async fn admit(request: &Request, env: &Env, route: &Route) -> std::result::Result<Caller, Refused> {
-    let session_id = match route {
-        Route::Session { id, .. } => Some(id.as_str()),
-        _ => None,
+    let (session_id, connects) = match route {
+        Route::Session { id, action } => (Some(id.as_str()), *action == Action::Connect),
+        _ => (None, false),
     };
-    let caller = auth::admit(request, env, session_id).await?;
+    let caller = auth::admit(request, env, session_id, connects).await?;
     match Settings::read(|name| variable(env, name)) {
         Ok(_) => Ok(caller),
         Err(why) => {
@@ -113,24 +126,35 @@ async fn admit(request: &Request, env: &Env, route: &Route) -> std::result::Resu
 }
 
 /// A page cannot read the status of an upgrade that was refused, but it can read a close code.
-pub fn turn_away(request: &Request, refused: &Refused, wait_until: &dyn Fn(Task<()>)) -> Result<Response> {
-    if is_upgrade(request) && refused.error.code == ErrorCode::Unauthenticated && refused.status == 401 {
-        return accept_and_close(request, CloseCode::Unauthenticated, &refused.error.message, wait_until);
+///
+/// Said here and not by the object: a client that does not answer the close would keep it awake.
+fn refused_upgrade(status: u16) -> Option<(CloseCode, &'static str)> {
+    match status {
+        401 => Some((CloseCode::Unauthenticated, NO_TICKET)),
+        403 => Some((CloseCode::Forbidden, NOT_YOURS)),
+        429 => Some((CloseCode::TooMany, "too many sockets on this thread")),
+        _ => None,
     }
-    refusal(refused)
+}
+
+fn turn_away(request: &Request, refused: &Refused, context: &Context) -> Result<Response> {
+    let code = match refused.status {
+        401 => CloseCode::Unauthenticated,
+        429 => CloseCode::TooMany,
+        _ => return refusal(refused),
+    };
+    if !is_upgrade(request) {
+        return refusal(refused);
+    }
+    accept_and_close(request, code, &refused.error.message, context)
 }
 
 /// A socket that is accepted only to be told why it may not stay.
-pub fn accept_and_close(
-    request: &Request,
-    code: CloseCode,
-    reason: &str,
-    wait_until: &dyn Fn(Task<()>),
-) -> Result<Response> {
+fn accept_and_close(request: &Request, code: CloseCode, reason: &str, context: &Context) -> Result<Response> {
     let pair = WebSocketPair::new()?;
     pair.server.accept()?;
     let socket = JsValue::from(pair.server.as_ref()).unchecked_into();
-    wait_until(Box::pin(close_later(socket, code, reason.to_owned())));
+    context.wait_until(Box::pin(close_later(socket, code, reason.to_owned())) as Task<()>);
     switch_protocols(request, pair.client)
 }
 
@@ -179,10 +203,18 @@ pub fn refusal(refused: &Refused) -> Result<Response> {
     if let Some(allow) = &refused.allow {
         response.headers_mut().set("allow", allow)?;
     }
+    if refused.status == 429 {
+        response.headers_mut().set("retry-after", "10")?;
+    }
     if refused.status == 426 {
         response.headers_mut().set("upgrade", "websocket")?;
     }
     Ok(response)
+}
+
+fn too_many() -> Refused {
+    let error = ErrorBody::retryable(ErrorCode::RateLimited, "too many requests; wait some seconds");
+    Refused { status: 429, error, allow: None }
 }
 
 /// An error as the contract's JSON body.

@@ -8,12 +8,13 @@ mod search;
 #[cfg(target_arch = "wasm32")]
 mod http;
 #[cfg(target_arch = "wasm32")]
+mod rate;
+#[cfg(target_arch = "wasm32")]
 mod sessions;
 
 #[cfg(target_arch = "wasm32")]
 pub use http::{
-    accept_and_close, failure, handle, is_upgrade, json_response, read_fields, refusal, switch_protocols,
-    turn_away, url, variable,
+    failure, handle, is_upgrade, json_response, read_fields, refusal, switch_protocols, url, variable,
 };
 pub use params::{bad_before, bad_request, before_hit, before_session, fields, limit, query};
 pub use routes::{Action, Refused, Route, query_value};

@@ -85,17 +85,26 @@ pub const INDEXED_BYTES_MAX: usize = 512 * 1024;
 
 /// Bytes of a token.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// Bytes of a token's subject.
+pub const SUBJECT_BYTES_MAX: usize = 256;
 /// A key set is fetched anew after this time.
 pub const JWKS_AGE_MS_MAX: u64 = 600_000;
 /// A key set is fetched at most this often, whatever keys tokens name.
 pub const JWKS_REFRESH_MS_MIN: u64 = 30_000;
 pub const JWKS_TIMEOUT_MS: u64 = 5_000;
+/// How soon it is tried again, as long as there is no key set at all.
+pub const JWKS_RETRY_MS_MIN: u64 = 1_000;
 /// How long a ticket can be redeemed.
 pub const TICKET_MS: u64 = 30_000;
 /// Tickets of one thread that wait to be redeemed.
 pub const TICKETS_MAX: usize = 1_024;
 /// Messages of one subject, or of one connection where everybody is let in, in a minute.
 pub const MESSAGES_PER_MINUTE: u64 = 1_200;
+/// Frames of any kind that come with each message of `MESSAGES_PER_MINUTE`; one more closes its socket
+/// with 4429.
+pub const FRAMES_PER_MESSAGE: u64 = 5;
+/// Frames in a minute that are taken even where few messages are.
+pub const FRAMES_PER_MINUTE_MIN: u64 = 1_000;
 /// Frames of one connection that were refused as invalid; the next one closes it with 1008.
 pub const INVALID_FRAMES_MAX: u64 = 256;
 /// Sockets of one subject on one thread.

@@ -4,11 +4,10 @@ use std::rc::Rc;
 
 use futures::future::{Either, select};
 use futures::{StreamExt, stream};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use worker::{Request, Response, Result};
 
-use crate::edge::auth::{IDENTITY_HEADER, TICKET_HEADER};
-use crate::edge::turn_away;
+use crate::edge::auth::{IDENTITY_HEADER, NO_TICKET, TICKET_HEADER};
 use crate::edge::{
     Action, Refused, Route, bad_before, bad_request, is_upgrade, limit, query_value, read_fields, refusal,
     url,
@@ -16,7 +15,7 @@ use crate::edge::{
 use crate::platform::{now, sleep};
 use crate::protocol::limits::{PAGE_BYTES_MAX, PAGE_MAX, TICKET_MS};
 use crate::protocol::{
-    Access, Cursor, ErrorBody, ErrorCode, Identity, Message, Read, Session, SessionUpdate,
+    Access, CloseCode, Cursor, ErrorBody, ErrorCode, Identity, Message, Read, Session, SessionUpdate,
 };
 use crate::thread::store::{Record, Records, StoreError};
 use crate::thread::{Input, Thread};
@@ -36,20 +35,37 @@ pub async fn serve(shell: &Rc<Shell>, mut request: Request) -> Result<Response> 
     };
     let identity = match caller(shell, &request) {
         Ok(identity) => identity,
-        Err(refused) if action == Action::Connect => {
-            return turn_away(&request, &refused, &|task| shell.spawn(task));
-        }
         Err(refused) => return refusal(&refused),
     };
     if action == Action::Connect {
-        return super::object::upgrade(shell, &request, identity);
+        return match shell.with_thread(|thread| thread.refuses(&identity)).flatten() {
+            Some((CloseCode::TooMany, reason)) => {
+                let error = ErrorBody::retryable(ErrorCode::RateLimited, reason);
+                refusal(&Refused { status: 429, error, allow: None })
+            }
+            Some((_, reason)) => {
+                let error = ErrorBody::fatal(ErrorCode::Forbidden, reason);
+                refusal(&Refused { status: 403, error, allow: None })
+            }
+            None => super::object::upgrade(shell, &request, identity),
+        };
     }
-    let session = session(shell);
-    match identity.access(session.as_ref()) {
-        None => return refusal(&no_session()),
-        Some(access) if access < action.asks_for() => return refusal(&forbidden(action.asks_for())),
-        Some(_) => {}
+    if let Err(refused) = permit(shell, &identity, action) {
+        return refusal(&refused);
     }
+    let fields = match action {
+        Action::Update | Action::Cancel => read_fields(&mut request).await?,
+        _ => Ok(None),
+    };
+    let fields = match fields {
+        Ok(fields) => fields.unwrap_or_default(),
+        Err(refused) => return refusal(&refused),
+    };
+    // While a body was read the session may have gone, and another begun by somebody else.
+    let session = match permit(shell, &identity, action) {
+        Ok(session) => session,
+        Err(refused) => return refusal(&refused),
+    };
     match (action, session) {
         (Action::Diagnostics | Action::Connect, _) => diagnostics(shell),
         (Action::Ticket, _) => ticket(shell, identity),
@@ -57,9 +73,28 @@ pub async fn serve(shell: &Rc<Shell>, mut request: Request) -> Result<Response> 
         (Action::Read, Some(session)) => Response::from_json(&session),
         (Action::Messages, _) if wants_lines(&request) => lines(shell.clone()),
         (Action::Messages, _) => messages(shell, &url(&request)),
-        (Action::Update, _) => update(shell, &mut request).await,
-        (Action::Cancel, _) => cancel(shell, &mut request).await,
+        (Action::Update, _) => update(shell, &fields),
+        (Action::Cancel, _) => cancel(shell, &fields),
         (Action::Delete, _) => delete(shell).await,
+    }
+}
+
+/// The session, for whom may do this in it. One that is somebody else's is told from none by nothing.
+fn permit(
+    shell: &Shell,
+    identity: &Identity,
+    action: Action,
+) -> std::result::Result<Option<Session>, Refused> {
+    let session = session(shell);
+    let can_be_done = match action {
+        Action::Connect | Action::Ticket => true,
+        Action::Diagnostics => session.is_some() || identity.granted.is_some(),
+        _ => session.is_some(),
+    };
+    match identity.access(session.as_ref()).filter(|_| can_be_done) {
+        None => Err(no_session()),
+        Some(access) if access < action.asks_for() => Err(forbidden(action.asks_for())),
+        Some(_) => Ok(session),
     }
 }
 
@@ -72,8 +107,8 @@ fn caller(shell: &Shell, request: &Request) -> std::result::Result<Identity, Ref
     let known = header(IDENTITY_HEADER).and_then(|identity| Identity::parse(&identity));
     let redeemed = || header(TICKET_HEADER).and_then(|ticket| shell.tickets.redeem(now(), &ticket));
     known.or_else(redeemed).ok_or_else(|| {
-        let message = "the ticket was used, has expired or is for another session; ask for another";
-        Refused { status: 401, error: ErrorBody::fatal(ErrorCode::Unauthenticated, message), allow: None }
+        let error = ErrorBody::fatal(ErrorCode::Unauthenticated, NO_TICKET);
+        Refused { status: 401, error, allow: None }
     })
 }
 
@@ -92,15 +127,9 @@ fn session(shell: &Shell) -> Option<Session> {
     shell.with_thread(|thread| thread.session().cloned()).flatten()
 }
 
-async fn update(shell: &Shell, request: &mut Request) -> Result<Response> {
-    let fields = match read_fields(request).await? {
-        Ok(fields) => fields.unwrap_or_default(),
-        Err(refused) => return refusal(&refused),
-    };
-    match SessionUpdate::from_fields(&fields) {
+fn update(shell: &Shell, fields: &Map<String, Value>) -> Result<Response> {
+    match SessionUpdate::from_fields(fields) {
         Err(message) => refusal(&bad_request(&message)),
-        // It may have been deleted while the body was read.
-        Ok(_) if session(shell).is_none() => refusal(&no_session()),
         Ok(update) => {
             shell.pump(Input::Update(update));
             session(shell).map_or_else(|| refusal(&no_session()), |session| Response::from_json(&session))
@@ -108,14 +137,10 @@ async fn update(shell: &Shell, request: &mut Request) -> Result<Response> {
     }
 }
 
-async fn cancel(shell: &Shell, request: &mut Request) -> Result<Response> {
-    let fields = match read_fields(request).await? {
-        Ok(fields) => fields.unwrap_or_default(),
-        Err(refused) => return refusal(&refused),
-    };
+fn cancel(shell: &Shell, fields: &Map<String, Value>) -> Result<Response> {
     let request_id = match fields.get("requestId") {
-        None | Some(serde_json::Value::Null) => None,
-        Some(serde_json::Value::String(id)) => Some(id.clone()),
+        None | Some(Value::Null) => None,
+        Some(Value::String(id)) => Some(id.clone()),
         Some(_) => return refusal(&bad_request("requestId is not a string")),
     };
     shell.pump(Input::Cancel { request_id });
@@ -166,6 +191,8 @@ fn before(url: &str, epoch: u64) -> std::result::Result<u64, Refused> {
 fn lines(shell: Rc<Shell>) -> Result<Response> {
     let epoch = epoch(&shell);
     let pages = stream::unfold(Some(0), move |after| {
+        // Who reads slowly is not to read what begins under this name once the session is gone.
+        let after = after.filter(|_| self::epoch(&shell) == epoch);
         let page = after.map(|seq| shell.store.after(seq, PAGE_MAX, PAGE_BYTES_MAX));
         async move {
             let page = match page? {

@@ -12,9 +12,9 @@ use worker::worker_sys::DurableObjectState;
 use worker::{Env, Request, Response, Result, State, WebSocket, WebSocketPair, WebSocketRequestResponsePair};
 
 use crate::config::Settings;
-use crate::edge::{accept_and_close, query_value, switch_protocols, url};
+use crate::edge::{Refused, query_value, refusal, switch_protocols, url};
 use crate::protocol::limits::FRAME_BYTES_MAX;
-use crate::protocol::{CloseCode, Identity};
+use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Identity};
 use crate::thread::{Input, PeerId};
 
 use super::api;
@@ -65,11 +65,13 @@ impl SessionDO {
                 "frames are JSON in text frames, not binary",
             );
         };
-        let text = String::from(frame);
-        if text.len() > FRAME_BYTES_MAX {
+        // A text has at least as many bytes as UTF-16 units: what is far too long is not even copied.
+        let is_short = frame.length() as usize <= FRAME_BYTES_MAX;
+        let text = is_short.then(|| String::from(frame)).filter(|text| text.len() <= FRAME_BYTES_MAX);
+        let Some(text) = text else {
             let reason = format!("a frame has at most {FRAME_BYTES_MAX} bytes");
             return self.close(&peer, CloseCode::MessageTooBig, &reason);
-        }
+        };
         self.shell.pump(Input::Frame { peer, text });
     }
 
@@ -115,17 +117,16 @@ impl SessionDO {
 
 /// A browser comes: its socket may sleep from here on.
 pub fn upgrade(shell: &Shell, request: &Request, identity: Identity) -> Result<Response> {
-    if let Some((code, reason)) = shell.with_thread(|thread| thread.refuses(&identity)).flatten() {
-        // Not as one that may sleep: the runtime takes ten seconds to end those.
-        return accept_and_close(request, code, reason, &|task| shell.spawn(task));
-    }
     let pair = WebSocketPair::new()?;
     let peer: PeerId = uuid::Uuid::new_v4().to_string().into();
     shell.accept(&peer, &pair.server);
     let cursor = query_value(&url(request), "cursor");
     shell.pump(Input::Joined { peer: peer.clone(), identity, cursor });
     if !shell.sockets.has_joined(&peer) {
-        shell.close(&peer, CloseCode::InternalError, "the thread does not answer; connect again");
+        let why = "the thread does not answer; connect again";
+        shell.close(&peer, CloseCode::InternalError, why);
+        let error = ErrorBody::retryable(ErrorCode::StorageError, why);
+        return refusal(&Refused { status: 503, error, allow: None });
     }
     switch_protocols(request, pair.client)
 }

@@ -2,14 +2,20 @@
 
 use litemap::LiteMap;
 
+use crate::protocol::limits::{FRAMES_PER_MESSAGE, FRAMES_PER_MINUTE_MIN};
 use crate::protocol::{Access, ClientFrame, CloseCode, ErrorBody, ErrorCode, Identity, Millis};
 
+use super::session::Draft;
 use super::{Output, PeerId, Thread};
+
+pub const NOT_YOURS: &str = "this session is not yours";
 
 /// An open socket.
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
     pub(super) identity: Identity,
+    /// What its subject has set of a session that nobody has begun.
+    pub(super) draft: Option<Draft>,
     invalid_frames: u64,
 }
 
@@ -21,11 +27,17 @@ struct Allowance {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Rates(LiteMap<String, Allowance>);
+pub(super) struct Rates {
+    messages: Rate,
+    frames: Rate,
+}
+
+#[derive(Debug, Default)]
+struct Rate(LiteMap<String, Allowance>);
 
 impl Peer {
-    pub(super) fn new(identity: Identity) -> Self {
-        Peer { identity, invalid_frames: 0 }
+    pub(super) fn new(identity: Identity, draft: Option<Draft>) -> Self {
+        Peer { identity, draft, invalid_frames: 0 }
     }
 }
 
@@ -33,9 +45,18 @@ impl Thread {
     /// Whether a frame may be handled; if not, its sender is told.
     pub(super) fn admits(&mut self, now: Millis, peer: &PeerId, frame: &ClientFrame) -> bool {
         let Some(Peer { identity, .. }) = self.peers.get(peer) else { return false };
+        let who = identity.subject.clone().unwrap_or_else(|| peer.to_string());
         let access = identity.access(self.session.as_ref());
+        let messages = self.config.messages_per_minute;
+        let frames = messages.saturating_mul(FRAMES_PER_MESSAGE).max(FRAMES_PER_MINUTE_MIN);
+        if !self.rates.frames.take(now, &who, frames) {
+            self.dismiss(peer, CloseCode::TooMany, "too many frames; connect again in a minute");
+            return false;
+        }
         if access >= Some(asked_of(frame)) {
-            return self.admits_rate(now, peer, frame);
+            return !self.is_costly(frame)
+                || self.rates.messages.take(now, &who, messages)
+                || self.refuse_rate(peer, frame, messages);
         }
         let message = match asked_of(frame) {
             Access::Owner => "only the session's owner may do this",
@@ -46,13 +67,19 @@ impl Thread {
         false
     }
 
-    fn admits_rate(&mut self, now: Millis, peer: &PeerId, frame: &ClientFrame) -> bool {
-        let ClientFrame::Message { .. } = frame else { return true };
-        let per_minute = self.config.messages_per_minute;
-        let subject = self.peers.get(peer).and_then(|peer| peer.identity.subject.clone());
-        if self.rates.take(now, subject.unwrap_or_else(|| peer.to_string()), per_minute) {
-            return true;
+    /// Whether it is counted as a message: it starts a turn, is sent on to all, or is answered by a snapshot.
+    /// A cancel is always heard.
+    fn is_costly(&self, frame: &ClientFrame) -> bool {
+        match frame {
+            ClientFrame::Message { .. } | ClientFrame::SessionUpdate(_) => true,
+            ClientFrame::SessionSync { cursor } => {
+                cursor.as_deref() != Some(self.head().to_string().as_str())
+            }
+            ClientFrame::Cancel { .. } | ClientFrame::Ping => false,
         }
+    }
+
+    fn refuse_rate(&mut self, peer: &PeerId, frame: &ClientFrame, per_minute: u64) -> bool {
         let message = format!("more than {per_minute} messages in a minute; wait a moment and send it again");
         self.refuse_frame(peer, frame, ErrorBody::retryable(ErrorCode::RateLimited, message));
         false
@@ -77,7 +104,7 @@ impl Thread {
     pub(super) fn dismiss_strangers(&mut self) {
         let session = self.session.clone();
         let is_stranger = |peer: &Peer| peer.identity.access(session.as_ref()).is_none();
-        self.dismiss_all(is_stranger, CloseCode::Forbidden, "this session is not yours");
+        self.dismiss_all(is_stranger, CloseCode::Forbidden, NOT_YOURS);
     }
 
     pub(super) fn dismiss_expired(&mut self, now: Millis) {
@@ -89,11 +116,11 @@ impl Thread {
         self.peers.values().filter_map(|peer| peer.identity.expires_at).min()
     }
 
-    /// Why a socket may not be opened, if it may not.
+    /// Why somebody may not connect.
     #[must_use]
     pub fn refuses(&self, identity: &Identity) -> Option<(CloseCode, &'static str)> {
         if identity.access(self.session.as_ref()).is_none() {
-            return Some((CloseCode::Forbidden, "this session is not yours"));
+            return Some((CloseCode::Forbidden, NOT_YOURS));
         }
         (!self.has_room(identity)).then_some((CloseCode::TooMany, "too many sockets on this thread"))
     }
@@ -119,20 +146,23 @@ impl Thread {
     }
 }
 
-impl Rates {
-    /// Takes one message out of somebody's allowance, if there is one left.
-    fn take(&mut self, now: Millis, who: String, per_minute: u64) -> bool {
+impl Rate {
+    /// Takes one out of somebody's allowance, if there is one left.
+    fn take(&mut self, now: Millis, who: &str, per_minute: u64) -> bool {
         let full = per_minute.saturating_mul(1_000);
         let refill = |allowance: &Allowance| {
             // A minute has 60,000 ms, a message 1,000 thousandths.
             let refilled = now.saturating_sub(allowance.counted_at).saturating_mul(per_minute) / 60;
             allowance.thousandths.saturating_add(refilled).min(full)
         };
-        // Whose allowance is full again is as if never seen.
-        self.0.retain(|_, allowance| refill(allowance) < full);
-        let left = self.0.get(&who).map_or(full, refill);
+        let left = self.0.get(who).map(refill);
+        if left.is_none() {
+            // Whose allowance is full again is as if never seen.
+            self.0.retain(|_, allowance| refill(allowance) < full);
+        }
+        let left = left.unwrap_or(full);
         let taken = left.checked_sub(1_000);
-        self.0.insert(who, Allowance { thousandths: taken.unwrap_or(left), counted_at: now });
+        self.0.insert(who.to_owned(), Allowance { thousandths: taken.unwrap_or(left), counted_at: now });
         taken.is_some()
     }
 }

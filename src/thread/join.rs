@@ -25,7 +25,9 @@ impl Thread {
             self.outputs.push_back(Output::Close { peer, code, reason });
             return;
         }
-        let (resumed, from, events) = match self.missed(records, cursor) {
+        let draft = self.draft_of(identity.subject.as_deref()).cloned();
+        self.peers.insert(peer.clone(), Peer::new(identity, draft));
+        let (resumed, from, events) = match self.missed(records, &peer, cursor) {
             Ok(Missed::Events(from, events)) => (true, from, events),
             Ok(Missed::Snapshot(frames)) if cursor.is_some() => (false, NOWHERE.to_owned(), frames),
             Ok(Missed::Snapshot(frames)) => (false, Cursor::START.to_string(), frames),
@@ -40,14 +42,13 @@ impl Thread {
         }
         let reconnects = self.counters.reconnects;
         self.log(Event::Connected { connection_id: peer.clone(), resumed, reconnects });
-        self.peers.insert(peer.clone(), Peer::new(identity));
         self.attach(peer);
     }
 
     /// As for a socket that joins. What is under way to it is not known here, and comes twice to who asks
     /// with a cursor while it is.
     pub(super) fn sync(&mut self, records: &dyn Records, peer: &PeerId, cursor: Option<&str>) {
-        match self.missed(records, cursor) {
+        match self.missed(records, peer, cursor) {
             Ok(Missed::Events(_, frames) | Missed::Snapshot(frames)) => {
                 self.send_each(peer, frames);
                 let cursor = self.head().to_string();
@@ -61,25 +62,23 @@ impl Thread {
         if self.peers.remove(peer).is_some() {
             self.log(Event::Disconnected { connection_id: peer.clone() });
         }
-        if self.peers.is_empty() {
-            self.draft = None;
-        }
     }
 
     pub(super) fn reset(&mut self, records: &dyn Records, peer: &PeerId) {
-        match self.snapshot(records, SnapshotReason::Reset) {
+        match self.snapshot(records, peer, SnapshotReason::Reset) {
             Ok(frames) => self.send_each(peer, frames),
             Err(StoreError(_)) => self.turn_away(peer.clone()),
         }
     }
 
     fn turn_away(&mut self, peer: PeerId) {
+        self.peers.remove(&peer);
         let reason = "the thread's store could not be read; connect again";
         self.outputs.push_back(Output::Close { peer, code: CloseCode::InternalError, reason });
     }
 
     fn connected(&self, peer: &PeerId, resumed: bool, cursor: String) -> Rc<str> {
-        let (session, is_created) = (self.visible_session(), self.session.is_some());
+        let (session, is_created) = (self.visible_session(peer), self.session.is_some());
         let in_flight = self.in_flight_states();
         ServerFrame::connected(
             peer,
@@ -93,9 +92,14 @@ impl Thread {
         .encode()
     }
 
-    fn missed(&self, records: &dyn Records, cursor: Option<&str>) -> Result<Missed, StoreError> {
+    fn missed(
+        &self,
+        records: &dyn Records,
+        peer: &PeerId,
+        cursor: Option<&str>,
+    ) -> Result<Missed, StoreError> {
         let Some(text) = cursor else {
-            return self.snapshot(records, SnapshotReason::Joined).map(Missed::Snapshot);
+            return self.snapshot(records, peer, SnapshotReason::Joined).map(Missed::Snapshot);
         };
         let events = match Cursor::parse(text) {
             Some(from) => self.catch_up(records, &from)?,
@@ -103,7 +107,7 @@ impl Thread {
         };
         match events {
             Some(events) => Ok(Missed::Events(text.to_owned(), events)),
-            None => self.snapshot(records, SnapshotReason::Reset).map(Missed::Snapshot),
+            None => self.snapshot(records, peer, SnapshotReason::Reset).map(Missed::Snapshot),
         }
     }
 

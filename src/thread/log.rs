@@ -12,7 +12,7 @@ use crate::protocol::{
 use super::store::{Record, Records, StoreError};
 use super::stream::parts;
 use super::turn::{Answer, Piece, Turn};
-use super::{Thread, TurnId};
+use super::{PeerId, Thread, TurnId};
 
 /// Log events for one client, and the place that each leaves it at.
 struct CatchUp {
@@ -68,6 +68,7 @@ impl Thread {
     pub(super) fn snapshot(
         &self,
         records: &dyn Records,
+        peer: &PeerId,
         reason: SnapshotReason,
     ) -> Result<Vec<Rc<str>>, StoreError> {
         let page = match &self.session {
@@ -85,7 +86,7 @@ impl Thread {
         for (turn, _, head) in &heads {
             at.set(head.held(*turn));
         }
-        let session = self.visible_session();
+        let session = self.visible_session(peer);
         let frame = ServerFrame::Snapshot {
             reason,
             messages: &messages,

@@ -37,10 +37,10 @@ use crate::protocol::{
 
 use access::{Peer, Rates};
 use outbox::Outbox;
-use session::Draft;
 use store::{Commit, Records, Stored, Write};
 use turn::Turn;
 
+pub use access::NOT_YOURS;
 pub use events::{Counters, Event, Report};
 pub use outbox::{Delivered, Delivery, OutboxState, SessionContent};
 pub use session::Attachment;
@@ -194,7 +194,6 @@ pub struct Thread {
     seq: u64,
     /// `None` before the first message.
     session: Option<Session>,
-    draft: Option<Draft>,
     peers: LiteMap<PeerId, Peer>,
     rates: Rates,
     turns: LiteMap<TurnId, Turn>,
@@ -216,7 +215,6 @@ impl Thread {
             epoch: 0,
             seq: 0,
             session: None,
-            draft: None,
             peers: LiteMap::new(),
             rates: Rates::default(),
             turns: LiteMap::new(),
@@ -247,7 +245,7 @@ impl Thread {
             }
             Input::Delivered(delivered) => self.delivered(delivered),
             Input::DeliveryFailed => self.delivery_failed(now, records),
-            Input::Update(update) => self.update_session(now, update),
+            Input::Update(update) => self.update_session(now, None, update),
             Input::Cancel { request_id } => self.cancel(now, None, request_id.as_deref()),
             Input::Delete => self.delete(),
         }
@@ -315,7 +313,7 @@ impl Thread {
             }
             ClientFrame::Cancel { request_id } => self.cancel(now, Some(peer), request_id.as_deref()),
             ClientFrame::SessionSync { cursor } => self.sync(records, peer, cursor.as_deref()),
-            ClientFrame::SessionUpdate(update) => self.update_session(now, update),
+            ClientFrame::SessionUpdate(update) => self.update_session(now, Some(peer), update),
             ClientFrame::Ping => self.send_to(peer, ServerFrame::Pong.encode()),
         }
     }
@@ -345,8 +343,7 @@ impl Thread {
     }
 
     fn permission_mode(&self) -> PermissionMode {
-        let drafted = || self.draft.as_ref().map(|draft| draft.permission_mode);
-        self.session.as_ref().map(|session| session.permission_mode).or_else(drafted).unwrap_or_default()
+        self.session.as_ref().map(|session| session.permission_mode).unwrap_or_default()
     }
 
     /// The place after the last event, as of what clients were sent.

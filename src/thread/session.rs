@@ -11,7 +11,7 @@ use crate::protocol::{
 
 use super::access::Peer;
 use super::store::{Checkpoint, Write};
-use super::{Output, Thread};
+use super::{Output, PeerId, Thread};
 
 /// What outlives hibernation with a socket.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -49,20 +49,18 @@ impl Read for Draft {
 
 impl Thread {
     /// The first message's writes; for later ones there are none.
-    pub(super) fn create_session(
-        &mut self,
-        now: Millis,
-        content: &Content,
-        owner: Option<&str>,
-    ) -> Vec<Write> {
+    pub(super) fn create_session(&mut self, now: Millis, content: &Content, peer: &PeerId) -> Vec<Write> {
         if self.session.is_some() {
             return Vec::new();
         }
-        let draft = self.draft.take();
+        let Some(Peer { identity, draft, .. }) = self.peers.get(peer).cloned() else { return Vec::new() };
+        for (_, peer) in self.peers.iter_mut() {
+            peer.draft = None;
+        }
         self.session = Some(Session {
             title: draft.as_ref().and_then(|draft| draft.title.clone()),
             permission_mode: draft.map(|draft| draft.permission_mode).unwrap_or_default(),
-            owner: owner.map(str::to_owned),
+            owner: identity.subject,
             first_message_preview: preview(&content.words()),
             ..blank_session(self.session_id.clone(), now)
         });
@@ -78,9 +76,9 @@ impl Thread {
         }
     }
 
-    pub(super) fn update_session(&mut self, now: Millis, update: SessionUpdate) {
+    pub(super) fn update_session(&mut self, now: Millis, by: Option<&PeerId>, update: SessionUpdate) {
         if self.session.is_none() {
-            return self.update_draft(now, update);
+            return by.map_or((), |peer| self.update_draft(now, peer, update));
         }
         self.next_seq();
         if let Some(session) = &mut self.session {
@@ -92,19 +90,35 @@ impl Thread {
         self.show_session();
     }
 
-    fn update_draft(&mut self, now: Millis, update: SessionUpdate) {
-        let before = self.draft.take();
-        let (title, mode) = before.map(|draft| (draft.title, draft.permission_mode)).unwrap_or_default();
-        self.draft = Some(Draft {
+    /// For its subject alone: somebody else may begin the session, and is to find nothing set.
+    fn update_draft(&mut self, now: Millis, by: &PeerId, update: SessionUpdate) {
+        let Some(Peer { identity, draft, .. }) = self.peers.get(by).cloned() else { return };
+        let (title, mode) = draft.map(|draft| (draft.title, draft.permission_mode)).unwrap_or_default();
+        let draft = Draft {
             title: update.title.unwrap_or(title),
             permission_mode: update.permission_mode.unwrap_or(mode),
             set_at: now,
-        });
-        let peers: Vec<_> = self.peers.keys().cloned().collect();
-        for peer in peers {
-            self.attach(peer);
+        };
+        let mut subjects_own = Vec::new();
+        for (id, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.identity.subject == identity.subject)
+        {
+            peer.draft = Some(draft.clone());
+            subjects_own.push(id.clone());
         }
-        self.show_session();
+        let cursor = self.head().to_string();
+        for peer in subjects_own {
+            self.attach(peer.clone());
+            if let Some(session) = self.visible_session(&peer) {
+                let frame = ServerFrame::Session { cursor: cursor.clone(), session: &session }.encode();
+                self.send_to(&peer, frame);
+            }
+        }
+    }
+
+    /// What somebody has set of the session, on whichever of its connections.
+    pub(super) fn draft_of(&self, subject: Option<&str>) -> Option<&Draft> {
+        let is_theirs = |peer: &&Peer| peer.identity.subject.as_deref() == subject;
+        self.peers.values().find(is_theirs)?.draft.as_ref()
     }
 
     /// Ends this life of the log. The next message begins another, under an epoch of its own.
@@ -116,7 +130,6 @@ impl Thread {
             self.outputs.push_back(Output::AbortAgent { turn });
         }
         self.turns.clear();
-        self.draft = None;
         self.epoch = self.next_epoch();
         self.outbox.session_deleted(self.seq);
         self.store(vec![Write::Delete]);
@@ -127,16 +140,17 @@ impl Thread {
     }
 
     /// Gives a socket what it must keep.
-    pub(super) fn attach(&mut self, peer: super::PeerId) {
-        let Some(Peer { identity, .. }) = self.peers.get(&peer) else { return };
-        let attachment = Attachment { identity: identity.clone(), draft: self.draft.clone() };
+    pub(super) fn attach(&mut self, peer: PeerId) {
+        let Some(Peer { identity, draft, .. }) = self.peers.get(&peer) else { return };
+        let attachment = Attachment { identity: identity.clone(), draft: draft.clone() };
         self.outputs.push_back(Output::Attach { peer, attachment });
     }
 
-    /// The session as clients see it: before the first message, what was set of it, if anything was.
-    pub(super) fn visible_session(&self) -> Option<Session> {
+    /// The session as a client sees it: before the first message, what its subject has set of it, if anything.
+    pub(super) fn visible_session(&self, peer: &PeerId) -> Option<Session> {
         self.session.clone().or_else(|| {
-            self.draft.as_ref().map(|draft| Session {
+            let draft = self.peers.get(peer)?.draft.as_ref()?;
+            Some(Session {
                 title: draft.title.clone(),
                 permission_mode: draft.permission_mode,
                 ..blank_session(self.session_id.clone(), draft.set_at)
@@ -146,8 +160,9 @@ impl Thread {
 
     pub(super) fn show_session(&mut self) {
         let cursor = self.head().to_string();
-        if let Some(session) = self.visible_session() {
-            self.send_all(ServerFrame::Session { cursor, session: &session }.encode());
+        if let Some(session) = &self.session {
+            let frame = ServerFrame::Session { cursor, session }.encode();
+            self.send_all(frame);
         }
     }
 

@@ -79,7 +79,7 @@ impl Thread {
     fn accept(&mut self, now: Millis, peer: &PeerId, request_id: &str, content: Content) {
         let starts = self.may_run_another() && self.queued().next().is_none();
         let author = self.peers.get(peer).and_then(|peer| peer.identity.subject.clone());
-        let mut writes = self.create_session(now, &content, author.as_deref());
+        let mut writes = self.create_session(now, &content, peer);
         let turn = self.next_seq();
         let record = Record {
             seq: turn,

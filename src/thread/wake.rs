@@ -5,7 +5,6 @@ use crate::protocol::{ErrorBody, ErrorCode, Millis};
 
 use super::access::Peer;
 use super::outbox::Outbox;
-use super::session::Draft;
 use super::store::{Journal, Mark, MarkKind, Records, Stored};
 use super::turn::{Running, Turn, TurnState};
 use super::turns::Outcome;
@@ -18,11 +17,10 @@ impl Thread {
     pub(super) fn wake(&mut self, now: Millis, records: &dyn Records, woken: Woken) {
         self.random = woken.seed;
         self.epoch = self.next_epoch();
-        self.draft = latest_draft(&woken);
         self.peers = woken
             .peers
             .into_iter()
-            .map(|(peer, attachment)| (peer, Peer::new(attachment.identity)))
+            .map(|(peer, attachment)| (peer, Peer::new(attachment.identity, attachment.draft)))
             .collect();
         if let Some(stored) = woken.stored {
             self.restore(now, stored);
@@ -55,7 +53,6 @@ impl Thread {
         self.epoch = checkpoint.epoch;
         self.seq = checkpoint.seq;
         self.session = Some(checkpoint.session);
-        self.draft = None;
         self.outbox = Outbox::from_store(checkpoint.delivered, checkpoint.seq);
         let mut journals = journals;
         for mark in open.into_iter().chain(since) {
@@ -102,11 +99,6 @@ fn open_turn(now: Millis, mark: &Mark, started: bool, journal: Option<Journal>) 
         None => TurnState::Running(Running::new(0, now)),
     };
     Turn { request_id: mark.request_id.clone(), accepted_at: mark.created_at, state }
-}
-
-fn latest_draft(woken: &Woken) -> Option<Draft> {
-    let drafts = woken.peers.iter().filter_map(|(_, attachment)| attachment.draft.clone());
-    drafts.max_by_key(|draft| draft.set_at)
 }
 
 fn blamed(cause: &Cause) -> Option<(&Blame, ErrorBody)> {

@@ -8,7 +8,7 @@ use crate::platform::now;
 use crate::protocol::{ErrorBody, ErrorCode, Identity};
 
 use super::jwt::{Claims, Token};
-use super::{Credential, Policy, credential, is_allowed, keys};
+use super::{Credential, Policy, credential, is_allowed, is_local, keys, ticket};
 
 /// Tells the object who is calling.
 pub const IDENTITY_HEADER: &str = "x-bobbin-identity";
@@ -31,15 +31,26 @@ pub fn strip(headers: &Headers) -> worker::Result<()> {
     headers.delete(TICKET_HEADER)
 }
 
-pub async fn admit(request: &Request, env: &Env, session_id: Option<&str>) -> Result<Caller, Refused> {
+/// `connects` is whether it is about a socket of a session: what a ticket is for.
+pub async fn admit(
+    request: &Request,
+    env: &Env,
+    session_id: Option<&str>,
+    connects: bool,
+) -> Result<Caller, Refused> {
     let variable = |name: &str| variable(env, name);
     let header = |name: &str| request.headers().get(name).ok().flatten();
     let policy = Policy::read(variable).map_err(unauthenticated)?;
     let url = url(request);
-    let brought =
-        credential(header("authorization").as_deref(), header("sec-websocket-protocol").as_deref(), &url)
-            .map_err(unauthenticated)?;
-    if is_upgrade(request) {
+    let brought = match policy {
+        Policy::Open => ticket(&url),
+        Policy::Jwt { .. } => {
+            credential(header("authorization").as_deref(), header("sec-websocket-protocol").as_deref(), &url)
+        }
+    };
+    let brought = brought.map_err(unauthenticated)?;
+    // Where nobody brings a credential, any page that a browser shows could act for who looks at it.
+    if is_upgrade(request) || policy == Policy::Open {
         check_origin(
             header("origin").as_deref(),
             &url,
@@ -49,7 +60,7 @@ pub async fn admit(request: &Request, env: &Env, session_id: Option<&str>) -> Re
         )?;
     }
     match (policy, brought) {
-        (_, Credential::Ticket(ticket)) if is_upgrade(request) => Ok(Caller::Ticket(ticket)),
+        (_, Credential::Ticket(ticket)) if connects => Ok(Caller::Ticket(ticket)),
         (Policy::Open, _) => Ok(Caller::Known { identity: Identity::anyone(), sessions: vec!["*".into()] }),
         (
             Policy::Jwt { secret, jwks_url, audience },
@@ -68,8 +79,7 @@ pub async fn admit(request: &Request, env: &Env, session_id: Option<&str>) -> Re
             Ok(known(&token.claims, session_id))
         }
         (Policy::Jwt { .. }, Credential::Ticket(_) | Credential::None) => Err(unauthenticated(
-            "there is no credential: bring a token as Authorization: Bearer, as the subprotocols bobbin.v1 and \
-             bobbin.bearer.<base64url of the token>, or a ticket as ?ticket= of an upgrade",
+            "no credential: bring Authorization: Bearer, the subprotocols bobbin.v1 and bobbin.bearer.<base64url token>, or ?ticket=",
         )),
     }
 }
@@ -86,10 +96,11 @@ fn check_origin(
     policy: &Policy,
     brought: &Credential,
 ) -> Result<(), Refused> {
+    let names_none = allowed.is_none_or(str::is_empty);
     let passes = match (origin, policy) {
-        (_, Policy::Open) if allowed.is_none_or(str::is_empty) => true,
         (None, Policy::Open) => true,
         (None, Policy::Jwt { .. }) => matches!(brought, Credential::Bearer(_) | Credential::Subprotocol(_)),
+        (Some(local), Policy::Open) if names_none && is_local(local) => true,
         (Some(_), _) => is_allowed(origin, url, allowed),
     };
     if passes {

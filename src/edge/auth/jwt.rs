@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::protocol::limits::TOKEN_BYTES_MAX;
+use crate::protocol::limits::{SUBJECT_BYTES_MAX, TOKEN_BYTES_MAX};
 use crate::protocol::{Access, Identity, Millis};
 
 /// How far clocks may be apart.
@@ -50,13 +50,21 @@ impl Algorithm {
     pub fn fits(self, key: &Map<String, Value>) -> bool {
         let says = |name: &str, value: &str| key.get(name).and_then(Value::as_str) == Some(value);
         let is_or_lacks = |name: &str, value: &str| !key.contains_key(name) || says(name, value);
-        let (kind, name) = match self {
-            Algorithm::Hs256 => return false,
-            Algorithm::Rs256 => (says("kty", "RSA"), "RS256"),
-            Algorithm::Es256 => (says("kty", "EC") && says("crv", "P-256"), "ES256"),
-            Algorithm::EdDsa => (says("kty", "OKP") && says("crv", "Ed25519"), "EdDSA"),
+        let is_for_it = match self {
+            Algorithm::Hs256 => false,
+            Algorithm::Rs256 => says("kty", "RSA") && is_or_lacks("alg", "RS256"),
+            Algorithm::Es256 => says("kty", "EC") && says("crv", "P-256") && is_or_lacks("alg", "ES256"),
+            // RFC 9864 names the curve where RFC 8037 named the family.
+            Algorithm::EdDsa => {
+                says("kty", "OKP")
+                    && says("crv", "Ed25519")
+                    && (is_or_lacks("alg", "EdDSA") || says("alg", "Ed25519"))
+            }
         };
-        kind && is_or_lacks("use", "sig") && (is_or_lacks("alg", name) || says("alg", "Ed25519"))
+        let verifies = |operations: &Vec<Value>| operations.iter().any(|operation| operation == "verify");
+        is_for_it
+            && is_or_lacks("use", "sig")
+            && key.get("key_ops").is_none_or(|operations| operations.as_array().is_some_and(verifies))
     }
 }
 
@@ -108,7 +116,12 @@ impl Claims {
         if audience.is_some_and(|audience| !self.names_audience(audience)) {
             return Err("the token is for another audience");
         }
-        self.subject().map(|_| ()).ok_or("the token has no subject: give it sub")
+        match self.subject() {
+            None => Err("the token has no subject: give it sub"),
+            // It stands in every message of its own and beside every socket.
+            Some(subject) if subject.len() > SUBJECT_BYTES_MAX => Err("the token's sub is too long"),
+            Some(_) => Ok(()),
+        }
     }
 
     /// Who its bearer is to a session.
@@ -120,14 +133,18 @@ impl Claims {
         Identity {
             subject: self.subject().map(str::to_owned),
             granted,
-            may_create: named.is_empty(),
+            // A claim that is not understood gives nothing and is no reason to give more.
+            may_create: !self.0.contains_key("bobbin"),
             expires_at: self.seconds("exp").map(|at| at.saturating_add(LEEWAY_SECONDS).saturating_mul(1_000)),
         }
     }
 
-    /// The sessions that it names, `*` for all.
+    /// The sessions that it gives a role in, `*` for all.
     #[must_use]
     pub fn sessions(&self) -> Vec<String> {
+        if self.role().is_none() {
+            return Vec::new();
+        }
         let named = self.0.get("bobbin").and_then(|bobbin| bobbin.get("sessions")).and_then(Value::as_array);
         named.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     }
@@ -269,6 +286,10 @@ mod tests {
         assert!(!Algorithm::Es256.fits(&key(r#"{"kty":"EC","crv":"P-384"}"#)));
         assert!(Algorithm::EdDsa.fits(&key(r#"{"kty":"OKP","crv":"Ed25519","alg":"EdDSA"}"#)));
         assert!(!Algorithm::Hs256.fits(&key(r#"{"kty":"RSA"}"#)));
+        assert!(!Algorithm::Hs256.fits(&key(r#"{"kty":"oct","k":"c2VjcmV0"}"#)));
+        assert!(!Algorithm::Rs256.fits(&key(r#"{"kty":"RSA","alg":"Ed25519"}"#)));
+        assert!(!Algorithm::Rs256.fits(&key(r#"{"kty":"RSA","key_ops":["encrypt"]}"#)));
+        assert!(Algorithm::Rs256.fits(&key(r#"{"kty":"RSA","key_ops":["verify"]}"#)));
     }
 
     #[test]
@@ -278,5 +299,33 @@ mod tests {
         assert_eq!(claims.identity(Some("one")).granted, Some(Access::Editor));
         assert_eq!(claims.identity(Some("two")).granted, None);
         assert!(!claims.identity(Some("two")).may_create);
+    }
+
+    #[test]
+    fn a_claim_that_is_not_understood_gives_nothing() {
+        for claim in [
+            "null",
+            "7",
+            "{}",
+            r#"{"sessions":[]}"#,
+            r#"{"sessions":"one","role":"owner"}"#,
+            r#"{"sessions":["one"]}"#,
+            r#"{"sessions":["*"],"role":"root"}"#,
+            r#"{"sessions":[["one"]],"role":"owner"}"#,
+            r#"{"role":"owner"}"#,
+        ] {
+            let claims = format!(r#"{{"sub":"a","exp":2000,"bobbin":{claim}}}"#);
+            let claims = token(r#"{"alg":"HS256"}"#, &claims).unwrap().claims;
+            let identity = claims.identity(Some("one"));
+            assert_eq!((identity.granted, identity.may_create), (None, false), "{claim}");
+            assert!(claims.sessions().is_empty(), "{claim}");
+        }
+    }
+
+    #[test]
+    fn a_subject_has_a_length() {
+        let of = |bytes: usize| format!(r#"{{"sub":"{}","exp":2000}}"#, "s".repeat(bytes));
+        assert_eq!(check(&of(SUBJECT_BYTES_MAX), 1, None), Ok(()));
+        assert!(check(&of(SUBJECT_BYTES_MAX + 1), 1, None).is_err());
     }
 }

@@ -7,11 +7,13 @@ use js_sys::{Array, Object, Promise, Reflect, Uint8Array};
 use serde_json::{Map, Value};
 use wasm_bindgen::prelude::*;
 
-use crate::platform::now;
+use crate::platform::{now, sleep};
 use crate::protocol::Millis;
-use crate::protocol::limits::{JWKS_AGE_MS_MAX, JWKS_REFRESH_MS_MIN, JWKS_TIMEOUT_MS};
+use crate::protocol::limits::{JWKS_AGE_MS_MAX, JWKS_REFRESH_MS_MIN, JWKS_RETRY_MS_MIN, JWKS_TIMEOUT_MS};
 
 use super::jwt::{Algorithm, Token};
+
+const JWKS_POLL_MS: u64 = 20;
 
 type Key = Map<String, Value>;
 
@@ -21,6 +23,8 @@ struct KeySet {
     keys: Vec<Key>,
     fetched_at: Millis,
     asked_at: Millis,
+    /// No answer has come yet.
+    is_asked: bool,
 }
 
 thread_local! {
@@ -64,6 +68,10 @@ pub async fn is_signed_with(secret: &str, token: &Token) -> bool {
 /// # Errors
 /// In words, if there is no set to check with.
 pub async fn is_signed_by_set(url: &str, token: &Token) -> Result<bool, &'static str> {
+    // What is signed with a shared secret is nothing to ask for public keys about.
+    if token.algorithm == Algorithm::Hs256 {
+        return Ok(false);
+    }
     let Some(key) = key(url, token).await? else { return Ok(false) };
     let key =
         js_sys::JSON::parse(&Value::Object(key).to_string()).map_err(|_| "the key set holds no JSON")?;
@@ -102,6 +110,9 @@ async fn key(url: &str, token: &Token) -> Result<Option<Key>, &'static str> {
     if is_due(url, JWKS_AGE_MS_MAX) {
         refresh(url).await;
     }
+    while is_first_under_way(url) {
+        sleep(JWKS_POLL_MS).await;
+    }
     // A key that is not known may be new; who names keys at random does not make it ask each time.
     if find(url, token)?.is_none() && is_due(url, JWKS_REFRESH_MS_MIN) {
         refresh(url).await;
@@ -114,9 +125,21 @@ fn is_due(url: &str, age_ms: Millis) -> bool {
     KEY_SET.with_borrow(|set| match set.as_ref().filter(|set| set.url == url) {
         None => true,
         Some(set) => {
-            let is_old = set.fetched_at.saturating_add(age_ms) <= now();
-            is_old && set.asked_at.saturating_add(JWKS_REFRESH_MS_MIN) <= now()
+            let wait_ms = if set.fetched_at == 0 { JWKS_RETRY_MS_MIN } else { JWKS_REFRESH_MS_MIN };
+            let has_passed = |since: Millis, ms| since.saturating_add(ms) <= now();
+            has_passed(set.fetched_at, age_ms) && has_passed(set.asked_at, wait_ms)
         }
+    })
+}
+
+/// Whether somebody else is fetching the set that everybody needs. A request that is broken off never
+/// hears of its answer, so this ends by the clock too.
+fn is_first_under_way(url: &str) -> bool {
+    KEY_SET.with_borrow(|set| {
+        set.as_ref().is_some_and(|set| {
+            let is_late = set.asked_at.saturating_add(JWKS_TIMEOUT_MS) <= now();
+            set.url == url && set.fetched_at == 0 && set.is_asked && !is_late
+        })
     })
 }
 
@@ -134,15 +157,19 @@ fn find(url: &str, token: &Token) -> Result<Option<Key>, &'static str> {
 }
 
 async fn refresh(url: &str) {
-    let keys = fetch(url).await.ok().flatten();
+    // Before the answer is there, so that whoever comes meanwhile does not ask too.
     KEY_SET.with_borrow_mut(|set| {
         let before = set.take().filter(|set| set.url == url);
-        let (keys, fetched_at) = match (keys, before) {
-            (Some(keys), _) => (keys, now()),
-            (None, Some(before)) => (before.keys, before.fetched_at),
-            (None, None) => (Vec::new(), 0),
-        };
-        *set = Some(KeySet { url: url.to_owned(), keys, fetched_at, asked_at: now() });
+        let (keys, fetched_at) = before.map(|set| (set.keys, set.fetched_at)).unwrap_or_default();
+        *set = Some(KeySet { url: url.to_owned(), keys, fetched_at, asked_at: now(), is_asked: true });
+    });
+    let keys = fetch(url).await.ok().flatten();
+    KEY_SET.with_borrow_mut(|set| {
+        let Some(set) = set.as_mut().filter(|set| set.url == url) else { return };
+        set.is_asked = false;
+        if let Some(keys) = keys {
+            (set.keys, set.fetched_at) = (keys, now());
+        }
     });
 }
 

@@ -7,6 +7,10 @@ use super::jwt::decode;
 /// The subprotocol that is spoken; the one that is ever echoed.
 pub const SUBPROTOCOL: &str = "bobbin.v1";
 const BEARER_PROTOCOL: &str = "bobbin.bearer.";
+/// Why a ticket opens nothing. It is the same whatever is the matter with it.
+pub const NO_TICKET: &str = "the ticket was used, has expired or is for another session; ask for another";
+/// A version 4 UUID in hexadecimal digits.
+const TICKET_CHARS: usize = 32;
 
 /// `AUTH` and what goes with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +45,9 @@ impl Policy {
             None | Some("jwt") => {
                 let (secret, jwks_url) = (variable("AUTH_JWT_SECRET"), variable("AUTH_JWKS_URL"));
                 if secret.is_none() && jwks_url.is_none() {
-                    return Err("this deployment is closed: set the secret AUTH_JWT_SECRET or the variable \
-                                AUTH_JWKS_URL to let in who has a token, or AUTH=none to let in everybody");
+                    return Err(
+                        "this deployment is closed: set AUTH_JWT_SECRET or AUTH_JWKS_URL to let in who has a token, or AUTH=none for everybody",
+                    );
                 }
                 Ok(Policy::Jwt { secret, jwks_url, audience: variable("AUTH_AUDIENCE") })
             }
@@ -72,8 +77,19 @@ pub fn credential(
         let token = bearer.map(|(_, token)| Credential::Bearer(token.trim().to_owned()));
         return token.ok_or("the Authorization header is not of the form: Bearer, a space, the token");
     }
-    let ticket = query_value(url, "ticket").filter(|ticket| !ticket.is_empty());
-    Ok(ticket.map_or(Credential::None, Credential::Ticket))
+    ticket(url)
+}
+
+/// # Errors
+/// In words: what was brought is no ticket. No object need be woken to find that out.
+pub fn ticket(url: &str) -> Result<Credential, &'static str> {
+    let is_hex = |ticket: &str| ticket.bytes().all(|letter| matches!(letter, b'0'..=b'9' | b'a'..=b'f'));
+    match query_value(url, "ticket") {
+        None => Ok(Credential::None),
+        Some(ticket) if ticket.is_empty() => Ok(Credential::None),
+        Some(ticket) if ticket.len() == TICKET_CHARS && is_hex(&ticket) => Ok(Credential::Ticket(ticket)),
+        Some(_) => Err(NO_TICKET),
+    }
 }
 
 #[cfg(test)]
@@ -106,6 +122,12 @@ mod tests {
 
     #[test]
     fn a_ticket_stands_in_the_address() {
-        assert_eq!(credential(None, None, &format!("{URL}?ticket=t1")), Ok(Credential::Ticket("t1".into())));
+        let ticket = "0123456789abcdef".repeat(2);
+        let brought = |ticket: &str| credential(None, None, &format!("{URL}?ticket={ticket}"));
+        assert_eq!(brought(&ticket), Ok(Credential::Ticket(ticket.clone())));
+        assert_eq!(brought(""), Ok(Credential::None));
+        for wrong in ["t1", &ticket.to_uppercase(), &format!("{ticket}0"), &"%61".repeat(33)] {
+            assert_eq!(brought(wrong), Err(NO_TICKET), "{wrong}");
+        }
     }
 }
