@@ -21,12 +21,20 @@ export type Outbox = {
   clear(): void;
 };
 
+const PREFIX = "bobbin:outbox:";
+
+/** The sessions for which a storage holds messages that the server has not acknowledged. */
+export function undelivered(storage: ThreadStorage): string[] {
+  const ids = keysOf(storage, PREFIX).map((key) => key.slice(PREFIX.length).split(":")[0] ?? "");
+  return [...new Set(ids)];
+}
+
 /**
  * With a storage the entries outlive the page. Each has a key of its own, so that two tabs of one
  * thread do not overwrite each other.
  */
 export function createOutbox(sessionId: string, storage: ThreadStorage | undefined): Outbox {
-  const prefix = `bobbin:outbox:${sessionId}:`;
+  const prefix = `${PREFIX}${sessionId}:`;
   let entries: readonly Entry[] = storage ? attempt(() => restore(storage, prefix)) ?? [] : [];
   let last = 0;
 
@@ -50,9 +58,7 @@ export function createOutbox(sessionId: string, storage: ThreadStorage | undefin
 }
 
 function restore(storage: ThreadStorage, prefix: string): Entry[] {
-  const keys = Array.from({ length: storage.length }, (_, index) => storage.key(index) ?? "");
-  const stored = keys
-    .filter((key) => key.startsWith(prefix))
+  const stored = keysOf(storage, prefix)
     .map((key) => JSON.parse(storage.getItem(key) ?? "null") as { at: number; frame: string } | null)
     .filter((entry) => entry !== null)
     .sort((one, other) => one.at - other.at);
@@ -60,6 +66,11 @@ function restore(storage: ThreadStorage, prefix: string): Entry[] {
     const { requestId, content } = JSON.parse(frame) as { requestId: string; content: Content };
     return entryOf(requestId, content, frame, true);
   });
+}
+
+function keysOf(storage: ThreadStorage, prefix: string): string[] {
+  const keys = Array.from({ length: storage.length }, (_, index) => storage.key(index) ?? "");
+  return keys.filter((key) => key.startsWith(prefix));
 }
 
 function entryOf(requestId: string, content: Content, frame: string, wasSent: boolean): Entry {
