@@ -105,6 +105,26 @@ test("what is sent offline waits, survives a reload, and is delivered once", asy
   await visitor.leave(OUTAGE);
 });
 
+test("what was left undelivered in another session is shown, and delivered without opening it", async (t) => {
+  const line = await Line.to(bobbin.url);
+  t.after(() => line.close());
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(line.url);
+  await tab.isConnected();
+  line.cut();
+  await tab.sees("Reconnecting");
+  await tab.say("left behind");
+  const sessionId = tab.sessionId;
+  await tab.sessions.getByRole("button", { name: "New session" }).click();
+  await tab.sessions.getByRole("link", { name: /left behind.*Not delivered yet/ }).waitFor();
+  line.mend();
+  await until(() => bobbin.d1("SELECT id FROM sessions WHERE id = ?", sessionId), (rows) => rows.length === 1);
+  await tab.sessions.getByRole("link", { name: "left behind now" }).waitFor();
+  await until(() => tab.page.getByText("Not delivered yet").count(), (count) => count === 0);
+  assert.notEqual(tab.sessionId, sessionId);
+  await visitor.leave(OUTAGE);
+});
+
 test("a message that waits can be taken back", async (t) => {
   const line = await Line.to(bobbin.url);
   t.after(() => line.close());

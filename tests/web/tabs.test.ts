@@ -28,6 +28,21 @@ test("two tabs of a session show the same while it streams, and stop in one stop
   await visitor.leave();
 });
 
+test("a message that waits for the answer before is shown to wait, and can be taken back", async () => {
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(bobbin.url);
+  await tab.say(words(150));
+  await tab.answer.waitFor();
+  await tab.say("the second");
+  await tab.say("the third");
+  await until(() => tab.page.getByText("Waits for the answer before").count(), (count) => count === 2);
+  await tab.page.locator(".exchange", { hasText: "the third" }).getByRole("button", { name: "Take back" }).click();
+  await until(() => tab.page.locator(".answer", { hasText: "the second" }).count(), (count) => count === 1);
+  await tab.isDone();
+  assert.deepEqual(await tab.answers.locator(".end p").allInnerTexts(), ["Stopped."]);
+  await visitor.leave();
+});
+
 test("a session that is deleted in one tab is seen to be gone in another", async () => {
   const visitor = await Visitor.arrive();
   const url = new URL(`/s/${freshId()}`, bobbin.url);

@@ -1,7 +1,7 @@
 import { useCallback, useEffect, useState } from "react";
 import { announce, announcement } from "./announce.ts";
 import { Chat } from "./chat/chat.tsx";
-import { MESSAGE_FIELD } from "./chat/composer.tsx";
+import { MESSAGE_FIELD } from "./chat/focus.ts";
 import { Notice } from "./chat/notices.tsx";
 import { openNewSession, useRoute } from "./router.ts";
 import { useLiveSessions } from "./sessions/live_sessions.ts";

@@ -1,13 +1,12 @@
-import type { Session } from "bobbin-client";
-import { useThread, useThreadState } from "bobbin-client/react";
-import { memo, useEffect, useMemo } from "react";
-import { credential, server } from "../credential.ts";
-import { outboxStorage } from "../storage.ts";
+import { CLOSE_SESSION_DELETED, type Session } from "bobbin-client";
+import { useThreadState } from "bobbin-client/react";
+import { memo, useEffect } from "react";
 import { Composer } from "./composer.tsx";
 import { ConnectionBanner } from "./connection.tsx";
 import { Empty } from "./empty.tsx";
 import { Header } from "./header.tsx";
 import { GONE, Gone } from "./notices.tsx";
+import { useOwnThread } from "./own_thread.ts";
 import { StreamLog } from "./stream_log.tsx";
 import { Transcript } from "./transcript.tsx";
 
@@ -19,12 +18,9 @@ type Props = {
   onDelete: (sessionId: string) => Promise<void>;
 };
 
-const DELETED = 4410;
-
 /** One thread, open while this is mounted. Mounted anew for each session. */
 export const Chat = memo(function Chat({ sessionId, onMenu, onSession, onGone, onDelete }: Props) {
-  const options = useMemo(() => ({ ...server, sessionId, storage: outboxStorage() }), [sessionId]);
-  const thread = useThread(options);
+  const thread = useOwnThread(sessionId);
   const session = useThreadState(thread, ({ session }) => session);
   const { status, reason, closeCode } = useThreadState(thread, ({ status, reason, connection }) => ({
     status,
@@ -36,18 +32,10 @@ export const Chat = memo(function Chat({ sessionId, onMenu, onSession, onGone, o
   const isGone = status === "failed" && closeCode !== null && GONE.includes(closeCode);
 
   useEffect(() => {
-    // A connection would outlive the token that opened it.
-    return credential.subscribe(() => {
-      if (credential.get() !== null) return;
-      thread.close();
-      thread.open();
-    });
-  }, [thread]);
-  useEffect(() => {
     if (session && session.messageCount > 0) onSession(session);
   }, [session, onSession]);
   useEffect(() => {
-    if (isGone && closeCode === DELETED) onGone(sessionId);
+    if (isGone && closeCode === CLOSE_SESSION_DELETED) onGone(sessionId);
   }, [isGone, closeCode, sessionId, onGone]);
 
   return (

@@ -4,12 +4,8 @@ import { type FormEvent, type KeyboardEvent, useEffect, useLayoutEffect, useRef,
 import { draftOf, giveBack, setDraft, useDraft } from "../drafts.ts";
 import { settle } from "../router.ts";
 import { Icon } from "../ui/icon.tsx";
+import { MESSAGE_FIELD, focusMessage, hasTouchKeyboard } from "./focus.ts";
 import { PermissionModeSelect } from "./permission_mode.tsx";
-
-export const MESSAGE_FIELD = "message";
-
-/** A touch keyboard has no other key for a new line. */
-const hasTouchKeyboard = (): boolean => matchMedia("(pointer: coarse)").matches;
 
 /** Takes words whatever the connection does: what was typed is kept here, what was sent by the thread. */
 export function Composer({ thread }: { thread: Thread }) {
@@ -20,11 +16,7 @@ export function Composer({ thread }: { thread: Thread }) {
   const [refusal, setRefusal] = useState<string | null>(null);
   const field = useGrowing(text);
 
-  useEffect(() => {
-    // A touch keyboard would cover what was opened to be read.
-    if (hasTouchKeyboard()) document.querySelector("h1")?.focus();
-    else field.current?.focus();
-  }, [field]);
+  useEffect(focusMessage, []);
 
   function send(event?: FormEvent): void {
     event?.preventDefault();
@@ -41,6 +33,11 @@ export function Composer({ thread }: { thread: Thread }) {
       setRefusal(error instanceof ThreadError ? `The message was not taken: ${error.message}` : String(error));
     });
     field.current?.focus();
+  }
+
+  function stop(): void {
+    thread.cancel();
+    focusMessage();
   }
 
   function onKeyDown(event: KeyboardEvent): void {
@@ -78,7 +75,7 @@ export function Composer({ thread }: { thread: Thread }) {
           <PermissionModeSelect thread={thread} />
           <span className="spacer" />
           {isRunning && (
-            <button type="button" className="stop" onClick={() => thread.cancel()}>
+            <button type="button" className="stop" onClick={stop}>
               <Icon name="stop" />
               Stop
             </button>

@@ -1,6 +1,7 @@
 import type { ConnectionInfo, Thread, ThreadStatus } from "bobbin-client";
 import { useThreadState } from "bobbin-client/react";
 import { useEffect, useState } from "react";
+import { focusMessage } from "./focus.ts";
 
 const NAMES: Record<ThreadStatus, string> = {
   idle: "Not connected",
@@ -26,6 +27,10 @@ export function ConnectionBanner({ thread }: { thread: Thread }) {
   const connection = useThreadState(thread, ({ connection }) => connection);
   const isOwing = useThreadState(thread, ({ turns }) => turns.some(({ state }) => state === "sending"));
   const { status, reason, retryAt } = connection;
+  function hurry(): void {
+    thread.open();
+    focusMessage();
+  }
   const isTroubled = status === "reconnecting" || status === "offline" || status === "failed";
   return (
     <div className="banner-place" role="status">
@@ -37,7 +42,7 @@ export function ConnectionBanner({ thread }: { thread: Thread }) {
             {status === "reconnecting" && <Countdown retryAt={retryAt} />}
           </p>
           {canHurry(connection) && (
-            <button type="button" className="small" onClick={() => thread.open()}>
+            <button type="button" className="small" onClick={hurry}>
               {status === "failed" ? "Connect again" : "Try now"}
             </button>
           )}

@@ -1,18 +1,15 @@
-import type { Thread } from "bobbin-client";
+import { CLOSE_FORBIDDEN, CLOSE_SESSION_DELETED, CLOSE_UNAUTHENTICATED, type Thread } from "bobbin-client";
 import { useEffect, useRef } from "react";
 import { CredentialForm } from "../ui/credential_form.tsx";
 import { openNewSession } from "../router.ts";
 import { draftOf, setDraft } from "../drafts.ts";
 
-const UNAUTHENTICATED = 4401;
-const FORBIDDEN = 4403;
-const DELETED = 4410;
-export const GONE = [UNAUTHENTICATED, FORBIDDEN, DELETED];
+export const GONE: readonly number[] = [CLOSE_UNAUTHENTICATED, CLOSE_FORBIDDEN, CLOSE_SESSION_DELETED];
 
 /** In place of a conversation that cannot be shown. */
 export function Gone({ thread, closeCode, reason }: { thread: Thread; closeCode: number; reason: string }) {
-  if (closeCode === UNAUTHENTICATED) return <CredentialForm reason={reason} onGiven={() => thread.open()} />;
-  if (closeCode === DELETED) return <Deleted sessionId={thread.sessionId} />;
+  if (closeCode === CLOSE_UNAUTHENTICATED) return <CredentialForm reason={reason} />;
+  if (closeCode === CLOSE_SESSION_DELETED) return <Deleted sessionId={thread.sessionId} />;
   return (
     <Notice title="This session is not yours to open">
       <p>{reason}</p>

@@ -1,6 +1,7 @@
 import type { Message, Thread } from "bobbin-client";
 import { memo } from "react";
 import { textOf } from "./exchanges.ts";
+import { focusMessage } from "./focus.ts";
 import { useFrameTurn } from "./frame_turn.ts";
 
 type Props = { thread: Thread; requestId: string; message: Message | undefined; isRunning: boolean };
@@ -9,6 +10,10 @@ type Props = { thread: Thread; requestId: string; message: Message | undefined; 
 export const Question = memo(function Question({ thread, requestId, message, isRunning }: Props) {
   const turn = useFrameTurn(thread, isRunning ? requestId : null);
   const content = message?.content ?? turn?.content;
+  function takeBack(): void {
+    thread.cancel(requestId);
+    focusMessage();
+  }
   if (content === undefined || content === null) return null;
   return (
     <article className="question">
@@ -17,7 +22,7 @@ export const Question = memo(function Question({ thread, requestId, message, isR
       {turn && turn.state !== "streaming" && (
         <p className="pending">
           {turn.state === "sending" ? "Not delivered yet" : "Waits for the answer before"}
-          <button type="button" className="link" onClick={() => thread.cancel(requestId)}>
+          <button type="button" className="link" onClick={takeBack}>
             Take back
           </button>
         </p>

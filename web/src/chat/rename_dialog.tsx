@@ -1,8 +1,6 @@
-import type { Thread } from "bobbin-client";
+import { TITLE_CHARS_MAX, type Thread } from "bobbin-client";
 import { type FormEvent, useState } from "react";
 import { Dialog } from "../ui/dialog.tsx";
-
-const TITLE_CHARS_MAX = 200;
 
 export function RenameDialog({ thread, onClose }: { thread: Thread; onClose: () => void }) {
   const [title, setTitle] = useState(() => thread.getSnapshot().session?.title ?? "");

@@ -5,6 +5,7 @@ import { Icon } from "../ui/icon.tsx";
 import { Answer } from "./answer.tsx";
 import { useEarlier } from "./earlier.ts";
 import { exchangesOf } from "./exchanges.ts";
+import { focusMessage } from "./focus.ts";
 import { useFollow } from "./follow.ts";
 import { KeepPlace } from "./keep_place.tsx";
 import { Question } from "./question.tsx";
@@ -21,7 +22,7 @@ export function Transcript({ thread }: { thread: Thread }) {
         <div className="column" ref={content}>
           {earlier.hasEarlier && (
             <p className="earlier">
-              <button type="button" className="small" onClick={earlier.load} disabled={earlier.isLoading}>
+              <button type="button" className="small" onClick={earlier.load} aria-disabled={earlier.isLoading}>
                 {earlier.isLoading ? "Loading earlier messages" : "Load earlier messages"}
               </button>
               {earlier.error && <span role="alert">{earlier.error}</span>}
@@ -55,7 +56,10 @@ type ItemProps = {
 };
 
 const Item = memo(function Item({ thread, requestId, question, answer, isRunning, canRetry }: ItemProps) {
-  const retry = useCallback(() => question && void thread.send(question.content), [thread, question]);
+  const retry = useCallback(() => {
+    if (question) thread.send(question.content);
+    focusMessage();
+  }, [thread, question]);
   return (
     <li className={isRunning ? "exchange running" : "exchange"} data-request={requestId}>
       <Question thread={thread} requestId={requestId} message={question} isRunning={isRunning} />

@@ -5,6 +5,7 @@ import { THEMES, type Theme, setTheme, theme } from "../theme.ts";
 import { Icon, Logo } from "../ui/icon.tsx";
 import type { LiveSessions } from "./live_sessions.ts";
 import { SessionList } from "./session_list.tsx";
+import { Undelivered } from "./undelivered.tsx";
 
 type Props = { list: LiveSessions; current: string; onDone: () => void };
 
@@ -36,6 +37,7 @@ export function Sidebar({ list, current, onDone }: Props) {
         onChange={(event) => list.search(event.target.value)}
       />
       <div className="sidebar-list">
+        <Undelivered current={current} onSession={list.know} onOpen={onDone} />
         {list.error?.code !== "UNAUTHENTICATED" && <SessionList sessions={list.sessions} current={current} onOpen={onDone} />}
         <ListState list={list} />
       </div>

@@ -3,15 +3,13 @@ import { credential, setCredential } from "../credential.ts";
 import { useStore } from "../store.ts";
 
 /** For deployments that let in only those who show a token. */
-export function CredentialForm({ reason, onGiven }: { reason: string; onGiven: () => void }) {
+export function CredentialForm({ reason }: { reason: string }) {
   const [token, setToken] = useState("");
   const wasRefused = useStore(credential) !== null;
 
   function give(event: FormEvent): void {
     event.preventDefault();
-    if (token.trim() === "") return;
-    setCredential(token.trim());
-    onGiven();
+    if (token.trim() !== "") setCredential(token.trim());
   }
 
   return (
