@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
 import { after, test } from "node:test";
 import { endOf, within } from "./client.ts";
-import { freshId, start } from "./harness.ts";
+import { Bobbin, freshId, start } from "./harness.ts";
 import { DEADLINE_MS, Http, assertRefused } from "./support/d1_http.ts";
 
 const BODY_BYTES_MAX = 16 * 1024;
@@ -136,6 +136,23 @@ test("what was never created is not found, and asking for it stores nothing", as
   assert.equal((await http.ask("GET", `/sessions/${nobody}/diagnostics`)).status, 200);
   assert.deepEqual(await bobbin.tables(nobody), []);
   assert.deepEqual(await bobbin.d1("SELECT * FROM sessions WHERE id = ?", nobody), []);
+});
+
+test("without its index the list and the search answer 503, and threads go on", async () => {
+  const bare = new Bobbin({ vars: { ECHO_DELAY_MS: "0" } });
+  after(bare.close);
+  await bare.restart();
+  for (const query of ["", "?q=word"]) {
+    const answer = await new Http(bare).ask("GET", `/sessions${query}`);
+    assertRefused(answer, 503, "STORAGE_ERROR");
+    assert.equal(answer.body.error.retryable, true);
+    assert.doesNotMatch(answer.body.error.message, /sqlite|no such table|d1/i);
+  }
+  const session = freshId();
+  const client = await bare.join(session);
+  client.say("r1", "hello");
+  await client.next(endOf("r1"));
+  assert.equal((await new Http(bare).session(session)).messageCount, 2);
 });
 
 /** Of a request whose body goes on for as long as it is not answered. */
