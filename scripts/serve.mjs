@@ -2,7 +2,7 @@ import { unstable_startWorker as startWorker } from "wrangler";
 import { inRoot, readIfThere, runMain, say } from "./lib.mjs";
 
 const FORWARDED =
-  /^(AGENT(_(API_KEY|BASE_URL|IDLE_TIMEOUT_MS|MODEL|SYSTEM_PROMPT))?|ECHO_DELAY_MS|CONCURRENT_TURNS|ALLOWED_ORIGINS|AUTH(_.+)?)$/;
+  /^(AGENT(_(API_KEY|BASE_URL|IDLE_TIMEOUT_MS|MODEL|SYSTEM_PROMPT))?|ECHO_DELAY_MS|CONCURRENT_TURNS|ALLOWED_ORIGINS|AUTH(_.+)?|MESSAGES_PER_MINUTE|INVALID_FRAMES|SOCKETS_PER_(THREAD|SUBJECT))$/;
 const SECRETS = new Set(["AGENT_API_KEY", "AUTH_JWT_SECRET"]);
 
 await runMain(async () => {
