@@ -1,7 +1,5 @@
 //! How often somebody may come, by the platform's rate-limiting binding; without one, as often as they like.
 
-use std::net::Ipv6Addr;
-
 use js_sys::futures::JsFuture;
 use js_sys::{Object, Promise, Reflect};
 use wasm_bindgen::prelude::*;
@@ -25,7 +23,7 @@ pub async fn is_too_many(env: &Env, request: &Request, caller: Option<&Caller>) 
         _ => None,
     };
     let address = || request.headers().get("cf-connecting-ip").ok().flatten().and_then(|ip| network(&ip));
-    let Some(who) = subject.map(|subject| format!("subject {subject}")).or_else(address) else {
+    let Some(who) = subject.map(|subject| ["subject ", subject].concat()).or_else(address) else {
         return false;
     };
     is_limited(env, &who).await.unwrap_or(false)
@@ -42,12 +40,13 @@ async fn is_limited(env: &Env, who: &str) -> Result<bool, JsValue> {
     Ok(Reflect::get(&outcome, &"success".into())?.is_falsy())
 }
 
-/// Whom an address stands for: of IPv6, a whole network is one customer's. Nobody, if it is this machine's.
+/// Whom an address stands for: of IPv6, a whole network (/64) is one customer's; where zeros are left out of
+/// it, what stands before them. Nobody, if it is this machine's.
 fn network(address: &str) -> Option<String> {
-    match address.parse::<Ipv6Addr>() {
-        Ok(address) if address.is_loopback() => None,
-        Ok(address) => Some(format!("network {:x}", u128::from(address) >> 64)),
-        Err(_) if address.starts_with("127.") => None,
-        Err(_) => Some(format!("address {address}")),
+    if address == "::1" || address.starts_with("127.") {
+        return None;
     }
+    let (head, _) = address.split_once("::").unwrap_or((address, ""));
+    let groups = head.match_indices(':').nth(3).map_or(head, |(end, _)| head.get(..end).unwrap_or(head));
+    Some(["address ", groups].concat())
 }

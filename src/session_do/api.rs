@@ -13,7 +13,7 @@ use crate::edge::{
     url,
 };
 use crate::platform::{now, sleep};
-use crate::protocol::limits::{PAGE_BYTES_MAX, PAGE_MAX, TICKET_MS};
+use crate::protocol::limits::{PAGE_BYTES_MAX, PAGE_MAX};
 use crate::protocol::{
     Access, CloseCode, Cursor, ErrorBody, ErrorCode, Identity, Message, Read, Session, SessionUpdate,
 };
@@ -25,6 +25,9 @@ use super::shell::Shell;
 /// How often and how long the answer to a deletion waits for D1; it does not depend on it.
 const DELETION_ATTEMPTS: usize = 2;
 const DELETION_WAIT_MS: u64 = 2_000;
+
+/// How often it is looked whether all tickets are used.
+const TICKET_POLL_MS: u64 = 1_000;
 
 pub async fn serve(shell: &Rc<Shell>, mut request: Request) -> Result<Response> {
     let route = Route::of(&request.inner().method(), &request.path(), &url(&request), is_upgrade(&request));
@@ -118,8 +121,13 @@ fn ticket(shell: &Rc<Shell>, identity: Identity) -> Result<Response> {
         let error = ErrorBody::retryable(ErrorCode::RateLimited, message);
         return refusal(&Refused { status: 429, error, allow: None });
     };
-    // Tickets are in memory alone, so the object stays awake for as long as they are good.
-    shell.spawn(sleep(TICKET_MS));
+    // Tickets are in memory alone, so the object stays awake for as long as any is good.
+    let waiting = shell.clone();
+    shell.spawn(async move {
+        while waiting.tickets.are_waiting(now()) {
+            sleep(TICKET_POLL_MS).await;
+        }
+    });
     Ok(Response::from_json(&json!({ "ticket": ticket, "expiresAt": expires_at }))?.with_status(201))
 }
 

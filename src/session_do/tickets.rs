@@ -29,6 +29,10 @@ impl Tickets {
         Some((name, expires_at))
     }
 
+    pub fn are_waiting(&self, now: Millis) -> bool {
+        self.0.borrow().values().any(|ticket| ticket.expires_at > now)
+    }
+
     /// Whose it is; it is good no more.
     pub fn redeem(&self, now: Millis, name: &str) -> Option<Identity> {
         let ticket = self.0.borrow_mut().remove(name)?;

@@ -1,0 +1,181 @@
+//! The tables of docs/security.md against the core: who may do what, by socket and by what a route asks for.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+
+#[path = "support/mod.rs"]
+mod support;
+
+use bobbin::edge::Action;
+use bobbin::edge::auth::Token;
+use bobbin::protocol::{Access, CloseCode, Identity, Session};
+use bobbin::thread::{Config, Input, PeerId};
+use serde_json::{Value, json};
+
+use support::{Host, Link};
+
+const PAGE: &str = include_str!("../docs/security.md");
+const HEADINGS: [(&str, Kind); 4] = [
+    ("A session of one's own", Kind::Own),
+    ("A session that the token names", Kind::Shared),
+    ("A session of somebody else", Kind::Foreign),
+    ("A session that nobody has begun", Kind::New),
+];
+const ROLES: [&str; 4] = ["owner", "editor", "viewer", "none"];
+const ID: &str = "thread";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Own,
+    Shared,
+    Foreign,
+    New,
+}
+
+#[derive(Debug)]
+struct Cell<'a> {
+    kind: Kind,
+    action: &'a str,
+    by: &'a str,
+    role: &'static str,
+    expected: &'a str,
+}
+
+#[test]
+fn every_cell_of_the_tables_is_what_the_core_does() {
+    let cells = cells();
+    assert_eq!(cells.len(), 240);
+    for cell in cells.iter().filter(|cell| cell.action != "list") {
+        let outcome = if cell.by == "HTTP" { by_http(cell).to_owned() } else { by_socket(cell) };
+        assert_eq!(outcome, cell.expected, "{cell:?}");
+    }
+}
+
+fn cells() -> Vec<Cell<'static>> {
+    let tables = HEADINGS.iter().flat_map(|(heading, kind)| {
+        let section = PAGE.split("\n### ").find_map(|part| part.strip_prefix(heading)).expect(heading);
+        let section = section.split("\n## ").next().unwrap();
+        section.lines().filter(|line| line.starts_with('|')).skip(2).map(|row| (*kind, row))
+    });
+    let row = |(kind, row): (Kind, &'static str)| {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let role = move |(index, role): (usize, &&'static str)| Cell {
+            kind,
+            action: cells[0],
+            by: cells[1],
+            role,
+            expected: cells[index + 2],
+        };
+        ROLES.iter().enumerate().map(role).collect::<Vec<_>>()
+    };
+    tables.flat_map(row).collect()
+}
+
+fn by_http(cell: &Cell) -> &'static str {
+    let action = match cell.action {
+        "read" => Action::Read,
+        "history" => Action::Messages,
+        "cancel" => Action::Cancel,
+        "rename" | "permission mode" => Action::Update,
+        "delete" => Action::Delete,
+        "ticket" => Action::Ticket,
+        "diagnostics" => Action::Diagnostics,
+        other => panic!("{other}"),
+    };
+    let host = host(cell.kind);
+    let session: Option<&Session> = host.thread.as_ref().and_then(|thread| thread.session());
+    let identity = identity(cell);
+    // Of what nobody has begun there is nothing to be had but a way in, and diagnostics for who is named.
+    let is_there = match action {
+        Action::Ticket => true,
+        Action::Diagnostics => session.is_some() || identity.granted.is_some(),
+        _ => session.is_some(),
+    };
+    match identity.access(session) {
+        Some(access) if is_there && access >= action.asks_for() => "yes",
+        Some(_) if is_there => "403",
+        _ => "404",
+    }
+}
+
+fn by_socket(cell: &Cell) -> String {
+    let mut host = host(cell.kind);
+    let peer = join(&mut host, "me", identity(cell));
+    match host.links[&peer].close {
+        None => {}
+        Some(CloseCode::Forbidden) => return "4403".into(),
+        Some(other) => return format!("{other:?}"),
+    }
+    let (frame, answer) = match cell.action {
+        "connect" => (json!({ "type": "ping" }), "pong"),
+        "read" => (json!({ "type": "session_sync" }), "session_synced"),
+        "send" => (json!({ "type": "message", "requestId": "r1", "content": "hello" }), "user_message"),
+        "cancel" => (json!({ "type": "cancel" }), ""),
+        "rename" => (json!({ "type": "session_update", "title": "A title" }), "session"),
+        "permission mode" => (json!({ "type": "session_update", "permissionMode": "plan" }), "session"),
+        other => panic!("{other}"),
+    };
+    drain(&mut host, &peer);
+    host.receive(&peer, frame.to_string());
+    let frames = drain(&mut host, &peer);
+    match frames.iter().find(|frame| frame["type"] == "error" && frame["cursor"].is_null()) {
+        Some(refused) => refused["error"]["code"].as_str().unwrap().to_owned(),
+        None if answer.is_empty() || frames.iter().any(|frame| frame["type"] == answer) => "yes".into(),
+        None => format!("{frames:?}"),
+    }
+}
+
+fn host(kind: Kind) -> Host {
+    let mut host = Host::new(Config::default(), 1);
+    let owner = match kind {
+        Kind::Own => "me",
+        Kind::Shared | Kind::Foreign => "somebody",
+        Kind::New => return host,
+    };
+    let plain = Identity { subject: Some(owner.into()), granted: None, may_create: true, expires_at: None };
+    let peer = join(&mut host, "first", plain);
+    host.receive(&peer, json!({ "type": "message", "requestId": "r0", "content": "hello" }).to_string());
+    host
+}
+
+fn join(host: &mut Host, name: &str, identity: Identity) -> PeerId {
+    let peer: PeerId = name.into();
+    host.links.insert(peer.clone(), Link { is_open: true, ..Link::default() });
+    host.pump(Input::Joined { peer: peer.clone(), identity, cursor: None });
+    peer
+}
+
+fn drain(host: &mut Host, peer: &PeerId) -> Vec<Value> {
+    host.links.get_mut(peer).unwrap().down.drain(..).map(|frame| (*frame.json).clone()).collect()
+}
+
+/// As the edge reads it off a token.
+fn identity(cell: &Cell) -> Identity {
+    let named = if cell.kind == Kind::Foreign { "another" } else { ID };
+    let claims = match (cell.role, cell.kind) {
+        ("none", Kind::Shared) => json!({ "sub": "me", "bobbin": { "sessions": [named] } }),
+        ("none", _) => json!({ "sub": "me" }),
+        (role, _) => json!({ "sub": "me", "bobbin": { "sessions": [named], "role": role } }),
+    };
+    let token = [json!({ "alg": "HS256" }), claims].map(|part| encode(part.to_string().as_bytes()));
+    Token::parse(&format!("{}.{}.", token[0], token[1])).unwrap().claims.identity(Some(ID))
+}
+
+#[test]
+fn a_role_holds_what_those_below_it_hold() {
+    assert!(Access::Viewer < Access::Editor && Access::Editor < Access::Owner);
+}
+
+fn encode(bytes: &[u8]) -> String {
+    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut bits: Vec<bool> =
+        bytes.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1 == 1)).collect();
+    bits.resize(bits.len().div_ceil(6) * 6, false);
+    let value = |bits: &[bool]| bits.iter().fold(0, |value, bit| value * 2 + usize::from(*bit));
+    bits.chunks(6).map(|bits| char::from(LETTERS[value(bits)])).collect()
+}
