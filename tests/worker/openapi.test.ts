@@ -20,6 +20,8 @@ after(upstream.close);
 const bobbin = await start({ vars: upstream.vars });
 after(bobbin.close);
 const http = new Http(bobbin);
+const guarded = await start({ vars: { AUTH: "jwt", AUTH_JWT_SECRET: "a secret of at least thirty-two bytes!" } });
+after(guarded.close);
 const id = await richSession();
 await http.patch(id, { title: "Described" });
 await http.until(() => http.found("Described"), (found) => found.length === 1, "the session in D1");
@@ -87,7 +89,8 @@ for (const [method, path, concrete, status, more] of calls) {
   const body = more?.body === undefined ? "" : ` with ${more.body.slice(0, 30).trim()}`;
   test(`${method} ${concrete.replace(id, "{id}")}${body} is answered ${status} as described`, async () => {
     const headers = { ...(more?.body === undefined ? {} : json), ...more?.headers };
-    assertDescribed(await http.ask(method, concrete, more?.body, headers), method, path, status);
+    const asked = status === 401 ? new Http(guarded) : http;
+    assertDescribed(await asked.ask(method, concrete, more?.body, headers), method, path, status);
   });
 }
 

@@ -12,7 +12,7 @@ const SECRET = "a secret of at least thirty-two bytes!";
 
 const bobbin = await start({ entry: queriesEntry, vars: { AUTH: "jwt", AUTH_JWT_SECRET: SECRET } });
 after(bobbin.close);
-const everything = bearer({ sub: "support", bobbin: { sessions: ["*"] } });
+const everything = bearer({ sub: "support", bobbin: { sessions: ["*"], role: "viewer" } });
 const tables = { sessions: SESSIONS, messages: SESSIONS * MESSAGES_EACH };
 
 test("10,000 sessions of 100,000 messages fit in", { timeout: 300_000 }, async (t) => {
@@ -26,7 +26,7 @@ test("10,000 sessions of 100,000 messages fit in", { timeout: 300_000 }, async (
 });
 
 const owned = bearer({ sub: "owner7" });
-const shared = bearer({ sub: "owner7", bobbin: { sessions: ["s3", "s4"] } });
+const shared = bearer({ sub: "owner7", bobbin: { sessions: ["s3", "s4"], role: "viewer" } });
 const deep = `before=${1_700_000_000_000 + 100}.s301`;
 
 // What looks at every row of a table, or sorts more than what it has found, takes longer with every session.
