@@ -42,21 +42,20 @@ test("every described status that refuses has the error body", () => {
 
 const nobody = "never-created";
 const json = { "content-type": "application/json" };
-const basic = { authorization: "Basic YTpi" };
 type Call = [method: string, path: string, concrete: string, status: number, more?: { body?: string; headers?: Record<string, string> }];
 
 const calls: Call[] = [
   ["GET", "/health", "/health", 200],
   ["POST", "/sessions", "/sessions", 201],
-  ["POST", "/sessions", "/sessions", 401, { headers: basic }],
+  ["POST", "/sessions", "/sessions?ticket=none", 401],
   ["GET", "/sessions", "/sessions", 200],
   ["GET", "/sessions", "/sessions?q=described", 200],
   ["GET", "/sessions", "/sessions?limit=0", 400],
   ["GET", "/sessions", "/sessions?before=x", 400],
-  ["GET", "/sessions", "/sessions", 401, { headers: basic }],
+  ["GET", "/sessions", "/sessions?ticket=none", 401],
   ["GET", "/sessions/{id}", `/sessions/${id}`, 200],
   ["GET", "/sessions/{id}", "/sessions/no%20id", 400],
-  ["GET", "/sessions/{id}", `/sessions/${id}`, 401, { headers: basic }],
+  ["GET", "/sessions/{id}", `/sessions/${id}?ticket=none`, 401],
   ["GET", "/sessions/{id}", `/sessions/${nobody}`, 404],
   ["PATCH", "/sessions/{id}", `/sessions/${id}`, 200, { body: '{"title":"Described again"}' }],
   ["PATCH", "/sessions/{id}", `/sessions/${id}`, 400, { body: "{}" }],
