@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 
 use js_sys::futures::{JsFuture, future_to_promise};
-use js_sys::{Array, Function, JsString, Promise};
+use js_sys::{Array, Function, JsString, Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
 
 use crate::protocol::CloseCode;
@@ -24,6 +24,20 @@ extern "C" {
     pub type Fetcher;
     #[wasm_bindgen(method, catch, js_name = fetch)]
     pub fn fetch_from(this: &Fetcher, request: &web_sys::Request) -> Result<Promise, JsValue>;
+
+    /// A reader of a response's body.
+    pub type BodyReader;
+    #[wasm_bindgen(method)]
+    pub fn read(this: &BodyReader) -> BodyRead;
+    #[wasm_bindgen(method)]
+    pub fn cancel(this: &BodyReader) -> Promise;
+    pub type BodyRead;
+    #[wasm_bindgen(method, js_name = then)]
+    pub fn then2(this: &BodyRead, on_chunk: &JsValue, on_failed: &JsValue);
+    pub type BodyChunk;
+    /// Absent at the end.
+    #[wasm_bindgen(method, getter)]
+    pub fn value(this: &BodyChunk) -> Option<Uint8Array>;
 
     /// A socket that takes a string which is in JavaScript already: `web_sys` would copy it out of
     /// wasm for every socket anew.

@@ -2,15 +2,14 @@
 
 use litemap::LiteMap;
 use std::cell::RefCell;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
+use futures::channel::oneshot;
 use futures::future::{AbortHandle, abortable};
 use js_sys::futures::JsFuture;
 use js_sys::{Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
-use web_sys::{
-    AbortController, AbortSignal, Headers, ReadableStreamDefaultReader, Request, RequestInit, Response,
-};
+use web_sys::{AbortController, AbortSignal, Headers, Request, RequestInit, Response};
 
 use crate::agent::{AgentEvent, AgentRequest, Failed, echo, openai};
 use crate::config::{AgentKind, OpenAi};
@@ -18,7 +17,7 @@ use crate::protocol::{ErrorBody, ErrorCode};
 use crate::thread::{Input, TurnId};
 
 use super::shell::Shell;
-use crate::platform::{self, Fetcher};
+use crate::platform::{self, BodyChunk, BodyReader, Fetcher};
 
 /// Bytes read of an upstream's error body.
 const ERROR_BODY_BYTES_MAX: usize = 16 * 1024;
@@ -105,7 +104,7 @@ async fn run_echo(shell: &Shell, turn: TurnId, request: &AgentRequest, delay_ms:
 }
 
 async fn run_openai(
-    shell: &Shell,
+    shell: &Rc<Shell>,
     turn: TurnId,
     request: &AgentRequest,
     endpoint: &OpenAi,
@@ -124,12 +123,11 @@ async fn run_openai(
     let Some(body) = response.body() else {
         return Err(openai::unreachable_failure());
     };
-    let reader: ReadableStreamDefaultReader = body.get_reader().unchecked_into();
+    let reader: BodyReader = body.get_reader().unchecked_into();
     let mut completion = openai::Completion::new();
-    loop {
-        // A body that breaks off is one that ended early.
-        let chunk = JsFuture::from(reader.read()).await.ok();
-        let events = match chunk.as_ref().and_then(bytes) {
+    let (shell, endpoint) = (shell.clone(), endpoint.clone());
+    let is_over = move |chunk: Option<Vec<u8>>| {
+        let events = match chunk {
             Some(bytes) => completion.push(&bytes),
             None => completion.finish(),
         };
@@ -137,10 +135,73 @@ async fn run_openai(
         let is_over =
             events.iter().any(|event| matches!(event, AgentEvent::Finished(_) | AgentEvent::Failed(_)));
         shell.pump(Input::Agent { turn, events, tokens_used: completion.tokens_used() });
-        if is_over {
-            let _ = reader.cancel();
-            return Ok(());
+        is_over
+    };
+    Reading::whole(reader, Box::new(is_over)).await;
+    Ok(())
+}
+
+/// A body that is read to its end.
+///
+/// A model sends each token for itself, so reads are what an answer costs. A future for each of them
+/// would cost two closures and a microtask more; these two functions serve all of them.
+struct Reading {
+    reader: BodyReader,
+    /// Takes what a read brought, or the end, and says whether it was enough.
+    take: RefCell<Take>,
+    on_chunk: Closure<dyn FnMut(BodyChunk)>,
+    on_failed: Closure<dyn FnMut(JsValue)>,
+    /// Gone once nobody waits any more.
+    over: RefCell<Option<oneshot::Sender<()>>>,
+    /// A read that is going on keeps the functions that it will call.
+    me: RefCell<Option<Rc<Reading>>>,
+}
+
+type Take = Box<dyn FnMut(Option<Vec<u8>>) -> bool>;
+
+impl Reading {
+    async fn whole(reader: BodyReader, take: Take) {
+        let (over, is_over) = oneshot::channel();
+        let reading = Rc::new_cyclic(|me: &Weak<Reading>| {
+            let (on_chunk, on_failed) = (me.clone(), me.clone());
+            Reading {
+                reader,
+                take: RefCell::new(take),
+                on_chunk: Closure::wrap_assert_unwind_safe(Box::new(move |chunk: BodyChunk| {
+                    settle(&on_chunk, chunk.value().as_ref());
+                })),
+                // A body that breaks off is one that ended early.
+                on_failed: Closure::wrap_assert_unwind_safe(Box::new(move |_| settle(&on_failed, None))),
+                over: RefCell::new(Some(over)),
+                me: RefCell::new(None),
+            }
+        });
+        reading.me.replace(Some(reading.clone()));
+        reading.read();
+        drop(reading);
+        let _ = is_over.await;
+    }
+
+    fn read(&self) {
+        self.reader.read().then2(self.on_chunk.as_ref(), self.on_failed.as_ref());
+    }
+
+    fn settled(&self, value: Option<&Uint8Array>) {
+        let is_awaited = self.over.borrow().as_ref().is_some_and(|over| !over.is_canceled());
+        if is_awaited && !(self.take.borrow_mut())(value.map(Uint8Array::to_vec)) && value.is_some() {
+            return self.read();
         }
+        let _ = self.reader.cancel();
+        if let Some(over) = self.over.take() {
+            let _ = over.send(());
+        }
+        self.me.replace(None);
+    }
+}
+
+fn settle(reading: &Weak<Reading>, value: Option<&Uint8Array>) {
+    if let Some(reading) = reading.upgrade() {
+        reading.settled(value);
     }
 }
 
@@ -188,12 +249,6 @@ async fn http_failure(response: &Response) -> Failed {
     let mut body = body.map(|body| Uint8Array::new(&body).to_vec()).unwrap_or_default();
     body.truncate(ERROR_BODY_BYTES_MAX);
     openai::http_failure(response.status(), retry_after.as_deref(), &body)
-}
-
-/// What one read brought; `None` at the end.
-fn bytes(chunk: &JsValue) -> Option<Vec<u8>> {
-    let value = Reflect::get(chunk, &"value".into()).ok()?;
-    value.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec)
 }
 
 impl OpenAi {
