@@ -5,12 +5,12 @@ use std::rc::Rc;
 use futures::future::{Either, select};
 use futures::{StreamExt, stream};
 use serde_json::{Map, Value, json};
-use worker::{Request, Response, Result};
+use worker::{Request, Response, Result, WebSocketPair};
 
 use crate::edge::auth::{IDENTITY_HEADER, NO_TICKET, TICKET_HEADER};
 use crate::edge::{
     Action, Refused, Route, bad_before, bad_request, is_upgrade, limit, query_value, read_fields, refusal,
-    url,
+    switch_protocols, url,
 };
 use crate::platform::{now, sleep};
 use crate::protocol::limits::{PAGE_BYTES_MAX, PAGE_MAX};
@@ -18,7 +18,7 @@ use crate::protocol::{
     Access, CloseCode, Cursor, ErrorBody, ErrorCode, Identity, Message, Read, Session, SessionUpdate,
 };
 use crate::thread::store::{Record, Records, StoreError};
-use crate::thread::{Input, Thread};
+use crate::thread::{Input, PeerId, Thread};
 
 use super::shell::Shell;
 
@@ -50,7 +50,7 @@ pub async fn serve(shell: &Rc<Shell>, mut request: Request) -> Result<Response> 
                 let error = ErrorBody::fatal(ErrorCode::Forbidden, reason);
                 refusal(&Refused { status: 403, error, allow: None })
             }
-            None => super::object::upgrade(shell, &request, identity),
+            None => upgrade(shell, &request, identity),
         };
     }
     if let Err(refused) = permit(shell, &identity, action) {
@@ -99,6 +99,22 @@ fn permit(
         Some(access) if access < action.asks_for() => Err(forbidden(action.asks_for())),
         Some(_) => Ok(session),
     }
+}
+
+/// A browser comes: its socket may sleep from here on.
+fn upgrade(shell: &Shell, request: &Request, identity: Identity) -> Result<Response> {
+    let pair = WebSocketPair::new()?;
+    let peer: PeerId = uuid::Uuid::new_v4().to_string().into();
+    shell.accept(&peer, &pair.server);
+    let cursor = query_value(&url(request), "cursor");
+    shell.pump(Input::Joined { peer: peer.clone(), identity, cursor });
+    if !shell.sockets.has_joined(&peer) {
+        let why = "the thread does not answer; connect again";
+        shell.close(&peer, CloseCode::InternalError, why);
+        let error = ErrorBody::retryable(ErrorCode::StorageError, why);
+        return refusal(&Refused { status: 503, error, allow: None });
+    }
+    switch_protocols(request, pair.client)
 }
 
 /// Whom the edge let in; it alone can say so.

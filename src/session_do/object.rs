@@ -9,12 +9,11 @@ use std::rc::Rc;
 use js_sys::{JsString, Promise};
 use wasm_bindgen::prelude::*;
 use worker::worker_sys::DurableObjectState;
-use worker::{Env, Request, Response, Result, State, WebSocket, WebSocketPair, WebSocketRequestResponsePair};
+use worker::{Env, Request, State, WebSocket, WebSocketRequestResponsePair};
 
 use crate::config::Settings;
-use crate::edge::{Refused, query_value, refusal, switch_protocols, url};
+use crate::protocol::CloseCode;
 use crate::protocol::limits::FRAME_BYTES_MAX;
-use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Identity};
 use crate::thread::{Input, PeerId};
 
 use super::api;
@@ -113,22 +112,6 @@ impl SessionDO {
         self.shell.close(peer, code, reason);
         self.shell.pump(Input::Left { peer: peer.clone() });
     }
-}
-
-/// A browser comes: its socket may sleep from here on.
-pub fn upgrade(shell: &Shell, request: &Request, identity: Identity) -> Result<Response> {
-    let pair = WebSocketPair::new()?;
-    let peer: PeerId = uuid::Uuid::new_v4().to_string().into();
-    shell.accept(&peer, &pair.server);
-    let cursor = query_value(&url(request), "cursor");
-    shell.pump(Input::Joined { peer: peer.clone(), identity, cursor });
-    if !shell.sockets.has_joined(&peer) {
-        let why = "the thread does not answer; connect again";
-        shell.close(&peer, CloseCode::InternalError, why);
-        let error = ErrorBody::retryable(ErrorCode::StorageError, why);
-        return refusal(&Refused { status: 503, error, allow: None });
-    }
-    switch_protocols(request, pair.client)
 }
 
 /// Codes that say how a connection was lost may not be sent (RFC 6455, section 7.4.1).
