@@ -6,7 +6,7 @@ use worker::{D1Database, D1PreparedStatement, Env};
 use crate::edge::searchable;
 use crate::protocol::Session;
 use crate::thread::store::Record;
-use crate::thread::{Delivery, SessionContent};
+use crate::thread::{Delivery, SessionContent, message_id_prefix};
 
 use crate::platform::number;
 
@@ -23,8 +23,9 @@ const SESSION: &str = "INSERT INTO sessions (id, title, first_message_preview, m
 const MESSAGE: &str = "INSERT INTO messages (id, session_id, request_id, role, status, content, words, created_at, \
      tokens_used, error, author, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (session_id, seq) DO NOTHING";
 
-const DELETIONS: [&str; 2] =
-    ["DELETE FROM messages WHERE session_id = ?", "DELETE FROM sessions WHERE id = ?"];
+/// A deletion that comes late spares the life of the session that began after it.
+const DELETE_SESSION: &str = "DELETE FROM sessions WHERE id = ? AND epoch <> ?";
+const DELETE_MESSAGES: &str = "DELETE FROM messages WHERE session_id = ? AND instr(id, ?) <> 1";
 
 /// One round trip, all of it or nothing.
 pub async fn deliver(env: &Env, session_id: &str, delivery: &Delivery) -> Result<(), String> {
@@ -45,9 +46,9 @@ fn statements(
 ) -> worker::Result<Vec<D1PreparedStatement>> {
     let mut statements = Vec::new();
     if delivery.deletes {
-        for query in DELETIONS {
-            statements.push(database.prepare(query).bind(&[text(session_id)])?);
-        }
+        let spared = text(&message_id_prefix(delivery.epoch));
+        statements.push(database.prepare(DELETE_MESSAGES).bind(&[text(session_id), spared])?);
+        statements.push(database.prepare(DELETE_SESSION).bind(&[text(session_id), number(delivery.epoch)])?);
     }
     if let Some(content) = &delivery.content {
         statements.push(session_statement(database, content, delivery.seq)?);

@@ -45,6 +45,7 @@ pub use events::{Counters, Event, Report};
 pub use outbox::{Delivered, Delivery, OutboxState, SessionContent};
 pub use session::Attachment;
 pub use turn::{Answer, Piece};
+pub use turns::message_id_prefix;
 
 /// One connection, by its `connectionId`.
 pub type PeerId = Rc<str>;

@@ -57,7 +57,7 @@ enum Suspect {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delivery {
     /// Of the log as it was: a deletion begins another.
-    epoch: u64,
+    pub epoch: u64,
     /// What D1 has of this session goes first.
     pub deletes: bool,
     /// `None` if all there is to say is the deletion.

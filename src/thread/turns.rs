@@ -95,12 +95,12 @@ impl Thread {
         writes.push(Write::Append(record.clone()));
         self.dismiss_strangers();
         self.append(writes, &record);
-        let (connection_id, queued) = (peer.clone(), self.queued().count());
+        let waits = if starts { None } else { self.queue_position(turn) };
+        let (connection_id, queued) = (peer.clone(), waits.unwrap_or_default());
         self.log(Event::TurnAccepted { connection_id, request_id: request_id.to_owned(), queued });
-        if starts {
-            self.start(now, turn);
-        } else if let Some(position) = self.queue_position(turn) {
-            self.send_to(peer, ServerFrame::Queued { request_id, position }.encode());
+        match waits {
+            Some(position) => self.send_to(peer, ServerFrame::Queued { request_id, position }.encode()),
+            None => self.start(now, turn),
         }
     }
 
@@ -246,8 +246,14 @@ impl Thread {
     }
 
     fn message_id(&self, seq: u64) -> String {
-        format!("msg_{:x}_{seq:x}", self.epoch)
+        format!("{}{seq:x}", message_id_prefix(self.epoch))
     }
+}
+
+/// How the ids of one log's messages begin.
+#[must_use]
+pub fn message_id_prefix(epoch: u64) -> String {
+    format!("msg_{epoch:x}_")
 }
 
 /// A content as the store has it: the last bit of a number may be another there.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bobbin::protocol::{Message, Session};
-use bobbin::thread::Delivery;
+use bobbin::thread::{Delivery, message_id_prefix};
 
 #[derive(Clone, Debug, Default)]
 pub struct Index {
@@ -14,7 +14,9 @@ pub struct Index {
 impl Index {
     pub fn apply(&mut self, delivery: &Delivery) {
         if delivery.deletes {
-            *self = Index::default();
+            let spared = message_id_prefix(delivery.epoch);
+            self.session.take_if(|(epoch, _, _)| *epoch != delivery.epoch);
+            self.messages.retain(|id, _| id.starts_with(&spared));
         }
         let Some(content) = &delivery.content else { return };
         let is_newer = |(epoch, seq, _): &(u64, u64, Session)| delivery.seq > *seq || content.epoch != *epoch;
