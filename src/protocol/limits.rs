@@ -40,7 +40,7 @@ pub const AGENT_BYTES_MAX: usize = 1024 * 1024;
 pub const AGENT_IDLE_TIMEOUT_MS: u64 = 60_000;
 
 /// Text that arrives this soon after its turn's last frame is gathered into the next one.
-pub const COALESCE_MS: u64 = 12;
+pub const COALESCE_MS: u64 = 16;
 /// Gathered text is sent at this size without waiting.
 pub const COALESCE_BYTES_MAX: usize = 16 * 1024;
 /// Text is stored at the latest this long after it came, so that with a slow timer it stays within 500 ms.
