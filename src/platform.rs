@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 
 use js_sys::futures::{JsFuture, future_to_promise};
-use js_sys::{Array, Function, JsString, Promise, Uint8Array};
+use js_sys::{Array, Function, JsString, Promise};
 use wasm_bindgen::prelude::*;
 
 use crate::protocol::CloseCode;
@@ -37,7 +37,7 @@ extern "C" {
     pub type BodyChunk;
     /// Absent at the end.
     #[wasm_bindgen(method, getter)]
-    pub fn value(this: &BodyChunk) -> Option<Uint8Array>;
+    pub fn value(this: &BodyChunk) -> Option<Vec<u8>>;
 
     /// A socket that takes a string which is in JavaScript already: `web_sys` would copy it out of
     /// wasm for every socket anew.

@@ -168,7 +168,7 @@ impl Reading {
                 reader,
                 take: RefCell::new(take),
                 on_chunk: Closure::wrap_assert_unwind_safe(Box::new(move |chunk: BodyChunk| {
-                    settle(&on_chunk, chunk.value().as_ref());
+                    settle(&on_chunk, chunk.value());
                 })),
                 // A body that breaks off is one that ended early.
                 on_failed: Closure::wrap_assert_unwind_safe(Box::new(move |_| settle(&on_failed, None))),
@@ -186,9 +186,10 @@ impl Reading {
         self.reader.read().then2(self.on_chunk.as_ref(), self.on_failed.as_ref());
     }
 
-    fn settled(&self, value: Option<&Uint8Array>) {
+    fn settled(&self, chunk: Option<Vec<u8>>) {
         let is_awaited = self.over.borrow().as_ref().is_some_and(|over| !over.is_canceled());
-        if is_awaited && !(self.take.borrow_mut())(value.map(Uint8Array::to_vec)) && value.is_some() {
+        let is_end = chunk.is_none();
+        if is_awaited && !(self.take.borrow_mut())(chunk) && !is_end {
             return self.read();
         }
         let _ = self.reader.cancel();
@@ -199,9 +200,9 @@ impl Reading {
     }
 }
 
-fn settle(reading: &Weak<Reading>, value: Option<&Uint8Array>) {
+fn settle(reading: &Weak<Reading>, chunk: Option<Vec<u8>>) {
     if let Some(reading) = reading.upgrade() {
-        reading.settled(value);
+        reading.settled(chunk);
     }
 }
 
