@@ -6,7 +6,11 @@ import { installRust } from "./setup.mjs";
 const INPUTS = ["src", "Cargo.toml", "Cargo.lock", ".cargo/config.toml", "build.rs", "scripts/build.mjs"];
 // A panic in one object then spares the other objects of the process.
 const WORKER_BUILD_ARGS = ["--release", "--panic-unwind"];
-const WASM_OPT_ARGS = ["-Oz", "--strip-debug", "--strip-producers", "--all-features"];
+// Nothing prints a value for debugging.
+const RUSTFLAGS = `${process.env.RUSTFLAGS ?? ""} -Zfmt-debug=none`.trim();
+// Custom descriptors are not in the runtime yet, and merged functions would use them.
+const WASM_FEATURES = ["--all-features", "--disable-custom-descriptors"];
+const WASM_OPT_ARGS = ["--merge-similar-functions", "-Oz", "--strip-debug", "--strip-producers", ...WASM_FEATURES];
 const WEB_INPUTS = ["web/index.html", "web/vite.config.ts", "web/public", "web/src", "client/src", "package-lock.json"];
 
 await runMain(async () => {
@@ -18,12 +22,21 @@ await runMain(async () => {
 async function buildWorker() {
   const stamp = inRoot("build", ".input-hash");
   const compiler = await output("rustc", ["+nightly", "-V"]);
-  const hash = hashOf(INPUTS, [compiler, process.env.RUSTFLAGS ?? "", ...WORKER_BUILD_ARGS, ...WASM_OPT_ARGS]);
+  const hash = hashOf(INPUTS, [compiler, RUSTFLAGS, ...WORKER_BUILD_ARGS, ...WASM_OPT_ARGS]);
   if (existsSync(inRoot("build", "index.js")) && readIfThere(stamp) === hash) return;
 
   const { workerBuild, wasmBindgen } = await installRust();
   await run(workerBuild, WORKER_BUILD_ARGS, {
-    env: { ...childEnv, WASM_BINDGEN_BIN: wasmBindgen, WASM_OPT_BIN: bin("wasm-opt"), ESBUILD_BIN: bin("esbuild") },
+    env: {
+      ...childEnv,
+      RUSTFLAGS,
+      CARGO_UNSTABLE_BUILD_STD_FEATURES: "optimize_for_size",
+      // Its first look at the crate would use the stable compiler, which refuses these flags.
+      RUSTUP_TOOLCHAIN: "nightly",
+      WASM_BINDGEN_BIN: wasmBindgen,
+      WASM_OPT_BIN: bin("wasm-opt"),
+      ESBUILD_BIN: bin("esbuild"),
+    },
   });
   const wasm = inRoot("build", "index_bg.wasm");
   await run(bin("wasm-opt"), [...WASM_OPT_ARGS, wasm, "-o", wasm]);
