@@ -6,6 +6,9 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { root } from "./runtime.mjs";
 
+/** Of a message in a history that was not written by conversing. */
+const FILLED_CHARS = 100;
+
 const here = fileURLToPath(new URL(".", import.meta.url));
 const built = join(here, "dist");
 
@@ -41,6 +44,18 @@ export const contestants = {
       return { cursor, isJoined: type === "connected" && frame.resumed };
     },
     isOver: (raw) => raw.startsWith('{"type":"final"'),
+    fill: (database, count) =>
+      // As a thread numbers them: each message is followed by its session event.
+      database.exec(`
+        DELETE FROM messages;
+        WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < ${count})
+        INSERT INTO messages (seq, turn, role, message_id, request_id, created_at, started, status, tokens_used, metadata, content)
+        SELECT 2 * n + 1, 4 * (n / 2) + 1, iif(n % 2, 'assistant', 'user'), 'msg_' || n, 'r' || (n / 2), 1700000000000 + n,
+          iif(n % 2, NULL, 1), iif(n % 2, 'complete', NULL), iif(n % 2, 1, NULL),
+          iif(n % 2, '{"tokensUsed":1,"latencyMs":1}', NULL), json_quote('message ' || n || printf('%.*c', ${FILLED_CHARS}, '.'))
+        FROM numbers;
+        UPDATE thread SET seq = ${2 * count}, delivered = ${2 * count}, open = '[]',
+          session = json_set(session, '$.messageCount', ${count});`),
   },
   aichat: {
     name: "aichat",
@@ -68,6 +83,21 @@ export const contestants = {
           return {};
       }
     },
+    // Its client asks for the history by HTTP.
+    async history(runtime, thread) {
+      const response = await fetch(new URL(`/agents/chat/${thread}/get-messages`, runtime.url));
+      if (!response.ok) throw new Error(`get-messages: ${response.status}`);
+      return (await response.arrayBuffer()).byteLength;
+    },
+    fill: (database, count) =>
+      database.exec(`
+        DELETE FROM cf_agents_session_messages;
+        WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < ${count})
+        INSERT INTO cf_agents_session_messages (session_id, id, seq, parent_id, role, content, token_estimate, created_at)
+        SELECT '', 'm' || n, n + 1, iif(n, 'm' || (n - 1), NULL), iif(n % 2, 'assistant', 'user'),
+          json_object('id', 'm' || n, 'role', iif(n % 2, 'assistant', 'user'), 'parts',
+            json_array(json_object('type', 'text', 'text', 'message ' || n || printf('%.*c', ${FILLED_CHARS}, '.')))), 30, 1700000000000 + n
+        FROM numbers;`),
     isOver: (raw) => raw.includes('"cf_agent_use_chat_response"') && raw.includes('"done":true'),
   },
   party: relay("party", "PartyServer", { binding: "Relay", className: "Relay" }, (thread) => `/parties/relay/${thread}`),
@@ -138,33 +168,30 @@ function countingEntry(importPath, className) {
     import worker, { ${className} as Built } from "${importPath}";
     export * from "${importPath}";
     const counts = { cursors: [], alarms: 0, d1: 0, woken: 0 };
-    const wrapped = (target, overrides) => new Proxy(target, {
-      get(_, name) {
-        if (Object.hasOwn(overrides, name)) return overrides[name];
-        const value = Reflect.get(target, name);
-        return typeof value === "function" && name !== "constructor" ? value.bind(target) : value;
+    // Their prototypes: an object's own base class takes no stand-in for its state.
+    const patch = (object, name, wrap) => {
+      const prototype = Object.getPrototypeOf(object);
+      if (prototype[name].isCounted) return;
+      const original = prototype[name];
+      prototype[name] = function (...args) {
+        return wrap(original.apply(this, args));
+      };
+      prototype[name].isCounted = true;
+    };
+    const count = (name) => (result) => ((counts[name] += 1), result);
+    const patchAll = ({ storage }, env) => {
+      patch(storage.sql, "exec", (cursor) => (counts.cursors.push(cursor), cursor));
+      patch(storage, "setAlarm", count("alarms"));
+      patch(storage, "deleteAlarm", count("alarms"));
+      if (env.DB) patch(env.DB, "batch", count("d1"));
+    };
+    export const ${className} = new Proxy(Built, {
+      construct(target, [ctx, env], newTarget) {
+        counts.woken += 1;
+        patchAll(ctx, env);
+        return Reflect.construct(target, [ctx, env], newTarget);
       },
     });
-    const counting = (call) => (...args) => (counts.d1 += 1, call(...args));
-    export class ${className} extends Built {
-      constructor(ctx, env) {
-        const { sql } = ctx.storage;
-        const exec = (...args) => {
-          const cursor = sql.exec(...args);
-          counts.cursors.push(cursor);
-          return cursor;
-        };
-        const alarm = (write) => (...args) => (counts.alarms += 1, write(...args));
-        const storage = wrapped(ctx.storage, {
-          sql: wrapped(sql, { exec }),
-          setAlarm: alarm((...args) => ctx.storage.setAlarm(...args)),
-          deleteAlarm: alarm((...args) => ctx.storage.deleteAlarm(...args)),
-        });
-        counts.woken += 1;
-        const DB = env.DB && wrapped(env.DB, { batch: counting((statements) => env.DB.batch(statements)) });
-        super(wrapped(ctx, { storage }), DB ? new Proxy(env, { get: (_, name) => (name === "DB" ? DB : Reflect.get(env, name)) }) : env);
-      }
-    }
     const answer = () => {
       const { cursors, ...others } = counts;
       return Response.json({ ...others, rows: cursors.reduce((sum, cursor) => sum + cursor.rowsWritten, 0), statements: cursors.length });

@@ -1,5 +1,6 @@
 // `npm run bench -- [--quick] [--rounds 5] [--only 1,2] [--contestants bobbin,floor] [--dry]`
 import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { buildContestants, contestants, save } from "./contestants.mjs";
@@ -61,10 +62,14 @@ const about = {
   isQuick,
   commit: execFileSync("git", ["rev-parse", "--short", "HEAD"], { cwd: root, encoding: "utf8" }).trim(),
 };
-const measured = { about, scenarios: [...turns, ...others].map(({ id, title }) => ({ id, title })), samples };
+// A part that is measured anew takes the place of that part alone.
+const path = `${root}/bench/results.json`;
+const earlier = only && existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).samples : {};
+const titles = [...turns, ...others].map(({ id, title }) => ({ id, title }));
+const measured = { about, scenarios: titles, samples: { ...earlier, ...samples } };
 if (args.dry) console.log(JSON.stringify(samples, undefined, 1));
 else {
-  save(`${root}/bench/results.json`, `${JSON.stringify(measured, undefined, 1)}\n`);
+  save(path, `${JSON.stringify(measured, undefined, 1)}\n`);
   report(measured);
 }
 

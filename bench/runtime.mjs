@@ -18,6 +18,7 @@ export class Runtime {
   #vars;
   #miniflare;
   #pid;
+  #isMigrated = false;
   #dir = mkdtempSync(join(tmpdir(), "bobbin-bench-"));
 
   constructor(contestant, vars) {
@@ -36,7 +37,7 @@ export class Runtime {
     this.#miniflare = new Miniflare(this.#options());
     this.url = await this.#miniflare.ready;
     [this.#pid] = runtimePids().filter((pid) => !before.has(pid));
-    if (this.#contestant.migrations) await this.#migrate();
+    if (this.#contestant.migrations && !this.#isMigrated) await this.#migrate();
   }
 
   async stop() {
@@ -68,6 +69,7 @@ export class Runtime {
   }
 
   async #migrate() {
+    this.#isMigrated = true;
     const database = await this.#miniflare.getD1Database("DB");
     for (const name of readdirSync(this.#contestant.migrations).sort()) {
       const statements = splitSql(readFileSync(join(this.#contestant.migrations, name), "utf8"));
@@ -91,7 +93,6 @@ export class Runtime {
     return convertV4MiniflareOptions({
       host: "127.0.0.1",
       port: 0,
-      ...(process.env.INSPECT && { inspectorPort: Number(process.env.INSPECT) }),
       resourcePersistencePath: this.#dir,
       handleStructuredLogs: ({ level, message }) => level === "error" && console.error(`${name}: ${message}`),
       workers: [worker],

@@ -18,6 +18,7 @@ export const turns = [
   turn("3", "100 sockets, 1,000 tokens in a burst", { sockets: 100, tokens: 1000 }),
   turn("4", "100 sockets, 400 tokens 5 ms apart", { sockets: 100, tokens: 400, everyMs: 5 }),
   { id: "6", title: "rejoining in the middle of 10,000 tokens, 50 of them missed", contestants: ["bobbin", "aichat"], sample: rejoin },
+  turn("12", "one socket, a turn of one token, 5 times", { tokens: 1, repeat: 5 }),
   turn("11", "100 threads, 200 tokens 10 ms apart each", { threads: 100, tokens: 200, everyMs: 10 }),
 ];
 
