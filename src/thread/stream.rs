@@ -75,15 +75,14 @@ impl Thread {
         for turn in self.running_ids() {
             let is_due = |at: Option<Millis>| at.is_some_and(|at| at <= now);
             let Some(running) = self.running_mut(turn) else { continue };
-            let silent_until = running.agent_heard_at;
-            // Before the journal: what is sent after a write may be held back until that is on disk.
-            if is_due(running.frame_due_at()) {
-                self.flush(now, turn);
-            }
-            let Some(running) = self.running_mut(turn) else { continue };
             if is_due(running.journal_due_at()) {
                 let journal = running.journal(turn);
                 self.store(vec![Write::Journal(journal)]);
+            }
+            let Some(running) = self.running_mut(turn) else { continue };
+            let silent_until = running.agent_heard_at;
+            if is_due(running.frame_due_at()) {
+                self.flush(now, turn);
             }
             if self.idle_due_at(silent_until) <= now {
                 self.time_out(now, turn);
