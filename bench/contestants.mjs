@@ -167,7 +167,7 @@ function countingEntry(importPath, className) {
   return `
     import worker, { ${className} as Built } from "${importPath}";
     export * from "${importPath}";
-    const counts = { cursors: [], alarms: 0, d1: 0, woken: 0 };
+    const counts = { cursors: [], alarms: 0, d1: 0, d1Rows: 0 };
     // Their prototypes: an object's own base class takes no stand-in for its state.
     const patch = (object, name, wrap) => {
       const prototype = Object.getPrototypeOf(object);
@@ -179,15 +179,21 @@ function countingEntry(importPath, className) {
       prototype[name].isCounted = true;
     };
     const count = (name) => (result) => ((counts[name] += 1), result);
+    const countD1 = (answer) => {
+      counts.d1 += 1;
+      return answer.then((results) => {
+        for (const { meta } of results) counts.d1Rows += meta.rows_written;
+        return results;
+      });
+    };
     const patchAll = ({ storage }, env) => {
       patch(storage.sql, "exec", (cursor) => (counts.cursors.push(cursor), cursor));
       patch(storage, "setAlarm", count("alarms"));
       patch(storage, "deleteAlarm", count("alarms"));
-      if (env.DB) patch(env.DB, "batch", count("d1"));
+      if (env.DB) patch(env.DB, "batch", countD1);
     };
     export const ${className} = new Proxy(Built, {
       construct(target, [ctx, env], newTarget) {
-        counts.woken += 1;
         patchAll(ctx, env);
         return Reflect.construct(target, [ctx, env], newTarget);
       },

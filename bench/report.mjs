@@ -19,7 +19,7 @@ const METRICS = {
   7: [["ms10", "ms, 10"], ["ms1000", "ms, 1,000"], ["ms100000", "ms, 100,000"], ["kb100000", "kB, 100,000"]],
   8: [["idleKbPerSocket", "KiB a socket, idle"], ["hibernatingKbPerSocket", "KiB a socket, hibernating"]],
   9: [["answerMs", "ms to the first answer"], ["answerCpuMs", "CPU ms to it"], ["socketMs", "ms from there to a joined socket"], ["gzippedKb", "kB gzipped"], ["rssMb", "MiB of memory"]],
-  10: [["rows", "rows of SQL"], ["alarms", "alarm writes"], ["statements", "SQL statements"], ["d1", "D1 round trips"]],
+  10: [["rows", "rows of SQL"], ["alarms", "alarm writes"], ["statements", "SQL statements"], ["d1", "D1 round trips"], ["d1Rows", "rows of D1"]],
   12: [["cpuMs", "CPU ms"]],
   11: [["cpuMs", "CPU ms"], ["tokensPerS", "tokens/s"], ["delayP50Ms", "delay p50 ms"], ["delayP99Ms", "delay p99 ms"]],
 };
@@ -53,7 +53,7 @@ const TARGETS = [
 ];
 
 export function report({ about, scenarios, samples }) {
-  const parts = [machine(about), targets(samples), ...scenarios.filter(({ id }) => samples[id]).map((scenario) => table(scenario, samples[scenario.id]))];
+  const parts = [machine(about, samples), targets(samples), ...scenarios.filter(({ id }) => samples[id]).map((scenario) => table(scenario, samples[scenario.id]))];
   const path = `${root}/docs/performance.md`;
   const text = readFileSync(path, "utf8");
   const [before, rest] = text.split(BEGIN);
@@ -62,10 +62,18 @@ export function report({ about, scenarios, samples }) {
   plots(samples);
 }
 
-function machine({ date, cpu, cores, load, rounds, commit }) {
-  const [least, middle, most] = load.map((value) => value.toFixed(1));
-  return `Measured on ${date} at commit \`${commit}\` on a shared virtual machine with ${cores} cores (${cpu}), which the model, the clients and other work
-used too: its load was ${middle} in the middle, ${least} to ${most} at the ends. ${rounds} rounds. A figure is the median, in brackets the least and the most.`;
+function machine({ date, cpu, cores, note }, samples) {
+  const all = Object.values(samples).flatMap((byName) => Object.values(byName).flat());
+  const loads = all.flatMap(({ load }) => load ?? []);
+  const commits = [...new Set(all.flatMap(({ commit }) => commit ?? []))];
+  const about = [
+    `Measured on ${date} on a shared virtual machine with ${cores} cores (${cpu}), which the model, the clients and other work used too.`,
+    loads.length > 0 && `Its load was ${number(Math.min(...loads))} to ${number(Math.max(...loads))}, ${number(median(loads))} in the middle.`,
+    commits.length > 0 && `Commit: ${commits.map((commit) => `\`${commit}\``).join(", ")}.`,
+    note,
+    "A figure is the median of as many rounds as stand beside the scenario's name; in brackets the least and the most.",
+  ];
+  return about.filter(Boolean).join("\n");
 }
 
 function targets(samples) {
@@ -102,7 +110,8 @@ function table({ id, title }, byName) {
     return `| ${unit} | ${cells.join(" | ")} | ${ratios.map((ratio) => (ratio === undefined ? "" : number(ratio))).join(" | ")} |`;
   });
   const columns = 1 + names.length + names.length - 1;
-  return [`### ${id}. ${title[0].toUpperCase()}${title.slice(1)}`, "", head, `|${"---|".repeat(columns)}`, ...rows].join("\n");
+  const rounds = byName[names[0]].length;
+  return [`### ${id}. ${title[0].toUpperCase()}${title.slice(1)} (${rounds} ${rounds === 1 ? "round" : "rounds"})`, "", head, `|${"---|".repeat(columns)}`, ...rows].join("\n");
 }
 
 function spread(values) {

@@ -7,7 +7,7 @@ import { buildContestants, contestants, save } from "./contestants.mjs";
 import { Model } from "./load.mjs";
 import { report } from "./report.mjs";
 import { Runtime, needsBuild, root } from "./runtime.mjs";
-import { median, others, turns, warmUp } from "./scenarios.mjs";
+import { others, turns, warmUp } from "./scenarios.mjs";
 
 const { values: args } = parseArgs({
   options: {
@@ -31,7 +31,7 @@ needsBuild();
 await buildContestants();
 const model = await Model.start();
 const samples = {};
-const loads = [];
+const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { cwd: root, encoding: "utf8" }).trim();
 const runtimes = new Map();
 
 try {
@@ -46,7 +46,7 @@ try {
   for (const runtime of runtimes.values()) await runtime.close();
   runtimes.clear();
   for (const scenario of others.filter(isWanted)) {
-    for (let round = 0; round < (scenario.once ? 1 : Math.min(rounds, 5)); round += 1) await sampleAll(scenario, round);
+    for (let round = 0; round < (scenario.once ? 1 : rounds); round += 1) await sampleAll(scenario, round);
   }
 } finally {
   for (const runtime of runtimes.values()) await runtime.close();
@@ -57,10 +57,6 @@ const about = {
   date: new Date().toISOString().slice(0, 10),
   cpu: cpus()[0].model,
   cores: cpus().length,
-  load: [Math.min(...loads), median(loads), Math.max(...loads)],
-  rounds,
-  isQuick,
-  commit: execFileSync("git", ["rev-parse", "--short", "HEAD"], { cwd: root, encoding: "utf8" }).trim(),
 };
 // A part that is measured anew takes the place of that part alone.
 const path = `${root}/bench/results.json`;
@@ -78,7 +74,7 @@ async function sampleAll(scenario, round) {
   const names = contestantsOf(scenario);
   const rotated = names.map((_, index) => names[(index + round) % names.length]);
   for (const name of rotated) {
-    loads.push(loadavg()[0]);
+    const load = loadavg()[0];
     let sample;
     try {
       sample = await scenario.sample(runtimes.get(name), contestants[name], model, { isQuick });
@@ -86,7 +82,7 @@ async function sampleAll(scenario, round) {
       console.error(`${scenario.id} ${name}: ${error.message}`);
       continue;
     }
-    ((samples[scenario.id] ??= {})[name] ??= []).push({ round, ...sample });
+    ((samples[scenario.id] ??= {})[name] ??= []).push({ round, load, commit, ...sample });
     const numbers = Object.entries(sample).map(([key, value]) => `${key} ${Math.round(value * 100) / 100}`);
     console.error(`${scenario.id} round ${round + 1} ${name}: ${numbers.join(", ")}`);
   }

@@ -25,7 +25,7 @@ export const turns = [
 /** Scenarios that start runtimes of their own. */
 export const others = [
   { id: "7", title: "joining a thread of 10, 1,000 and 100,000 messages", contestants: ["bobbin", "aichat"], sample: join_ },
-  { id: "8", title: "1,000 sockets on 50 threads", contestants: ALL, sample: memory },
+  { id: "8", title: "1,000 sockets on 50 threads", contestants: ALL, once: true, sample: memory },
   { id: "9", title: "a fresh process, its first answer and its first socket", contestants: [...ALL, "empty"], sample: coldStart },
   { id: "10", title: "a second turn of 400 tokens 20 ms apart", contestants: ALL, once: true, sample: writes },
 ];
@@ -135,7 +135,7 @@ async function writes(_runtime, contestant, model) {
     await settledCpuMs(runtime);
     const after = await counts();
     const difference = (name) => after[name] - before[name];
-    return { rows: difference("rows"), alarms: difference("alarms"), statements: difference("statements"), d1: difference("d1") };
+    return { rows: difference("rows"), alarms: difference("alarms"), statements: difference("statements"), d1: difference("d1"), d1Rows: difference("d1Rows") };
   } finally {
     await runtime.close();
   }
@@ -236,4 +236,8 @@ export function percentile(values, percent) {
   return sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * percent) / 100))];
 }
 
-export const median = (values) => percentile(values, 50);
+export function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
