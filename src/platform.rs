@@ -80,6 +80,11 @@ extern "C" {
     #[wasm_bindgen(method, getter, js_name = rowsWritten)]
     pub fn rows_written(this: &SqlCursor) -> f64;
 
+    #[derive(Clone)]
+    pub type Context;
+    #[wasm_bindgen(method, catch, js_name = waitUntil)]
+    pub fn wait_until(this: &Context, promise: &Promise) -> Result<(), JsValue>;
+
     #[wasm_bindgen(js_namespace = Date, js_name = now)]
     fn date_now() -> f64;
 }

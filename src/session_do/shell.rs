@@ -20,10 +20,11 @@ use super::sockets::Sockets;
 use super::store::Store;
 use super::tickets::Tickets;
 use super::{index, logs};
-use crate::platform::{self, Storage};
+use crate::platform::{self, Context, Socket, Storage};
 
 pub struct Shell {
     state: State,
+    context: Context,
     pub env: Env,
     pub settings: Result<Settings, String>,
     pub session_id: String,
@@ -49,6 +50,7 @@ impl Shell {
         let (sockets, lost) = Sockets::new(&state);
         let shell = Rc::new_cyclic(|me: &Weak<Shell>| Shell {
             sockets,
+            context: JsValue::from(state.as_raw()).unchecked_into(),
             state,
             env,
             settings,
@@ -64,7 +66,7 @@ impl Shell {
             me: me.clone(),
         });
         for socket in lost {
-            shell.spawn(platform::close_later(socket, CloseCode::InternalError, "connect again".into()));
+            shell.close_socket(&socket, CloseCode::InternalError, "connect again");
         }
         shell
     }
@@ -104,7 +106,19 @@ impl Shell {
 
     pub fn close(&self, peer: &PeerId, code: CloseCode, reason: &str) {
         if let Some(socket) = self.sockets.take(peer) {
-            self.spawn(platform::close_later(socket, code, reason.to_owned()));
+            self.close_socket(&socket, code, reason);
+        }
+    }
+
+    /// Whatever else fails, a socket that is let go is closed: a client that hears nothing would wait.
+    fn close_socket(&self, socket: &Socket, code: CloseCode, reason: &str) {
+        let close = platform::close_later(socket.clone(), code, reason.to_owned());
+        let closed = platform::promise(Box::pin(async move {
+            close.await;
+            Ok(JsValue::UNDEFINED)
+        }));
+        if self.context.wait_until(&closed).is_err() {
+            let _ = socket.close(code as u16, reason);
         }
     }
 
@@ -261,8 +275,8 @@ impl Shell {
         self.agents.abort_all();
         self.thread.replace(None);
         for socket in self.sockets.take_all() {
-            let reason = "the thread's store does not answer; connect again".to_owned();
-            self.spawn(platform::close_later(socket, CloseCode::InternalError, reason));
+            let reason = "the thread's store does not answer; connect again";
+            self.close_socket(&socket, CloseCode::InternalError, reason);
         }
         logs::gave_up(&self.session_id);
     }
