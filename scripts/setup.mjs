@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { Failure, cacheDir, hashOf, inRoot, output, readIfThere, run, say } from "./lib.mjs";
 
 const NODE_MAJOR_MIN = 20;
-const WORKER_BUILD_VERSION = "0.8.7";
 const WASM_TARGET = "wasm32-unknown-unknown";
 
 export async function setUp() {
@@ -13,15 +12,12 @@ export async function setUp() {
   await installRust();
 }
 
-/** All that a build of the worker needs beside node_modules; returns where its tools are. */
+/** All that a build of the worker needs beside node_modules; returns where `wasm-bindgen` is. */
 export async function installRust() {
   await checkRustup();
   await installToolchain(pinnedToolchain());
   await installToolchain({ channel: "nightly", components: ["rust-src"], targets: [WASM_TARGET] });
-  return {
-    workerBuild: await cargoTool("worker-build", WORKER_BUILD_VERSION, ["--locked"]),
-    wasmBindgen: await cargoTool("wasm-bindgen", wasmBindgenVersion(), [], "wasm-bindgen-cli"),
-  };
+  return wasmBindgen();
 }
 
 function checkNode() {
@@ -79,11 +75,12 @@ function wasmBindgenVersion() {
   return version;
 }
 
-async function cargoTool(name, version, flags, crate = name) {
-  const home = join(cacheDir, `${name}-${version}`);
-  const executable = join(home, "bin", process.platform === "win32" ? `${name}.exe` : name);
+async function wasmBindgen() {
+  const version = wasmBindgenVersion();
+  const home = join(cacheDir, `wasm-bindgen-${version}`);
+  const executable = join(home, "bin", process.platform === "win32" ? "wasm-bindgen.exe" : "wasm-bindgen");
   if (existsSync(executable)) return executable;
-  say(`Building ${crate} ${version} into ${home} (once on this machine, 2 to 4 minutes)`);
-  await run("cargo", ["install", crate, "--version", version, "--root", home, "--quiet", ...flags]);
+  say(`Building wasm-bindgen ${version} into ${home} (once on this machine, 2 minutes)`);
+  await run("cargo", ["install", "wasm-bindgen-cli", "--version", version, "--root", home, "--quiet"]);
   return executable;
 }

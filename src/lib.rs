@@ -17,7 +17,7 @@ mod entry {
     use wasm_bindgen::prelude::*;
     use worker::{Context, Env, Request};
 
-    use crate::platform::promise;
+    use crate::platform::{Guarded, promise};
 
     #[wasm_bindgen(start)]
     pub fn start() {
@@ -26,9 +26,10 @@ mod entry {
 
     #[wasm_bindgen]
     pub fn fetch(request: web_sys::Request, env: Env, context: worker::worker_sys::Context) -> Promise {
-        promise(Box::pin(async move {
+        let task = async move {
             let response = crate::edge::handle(Request::from(request), env, Context::new(context)).await?;
             Ok(web_sys::Response::from(response).into())
-        }))
+        };
+        promise(Guarded::new(Box::pin(task), Box::new(Err)))
     }
 }

@@ -1,13 +1,19 @@
 //! What the runtime offers and the `worker` crate does not bind, or binds with a copy too many.
 
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::task::{self, Poll};
 
 use js_sys::futures::{JsFuture, future_to_promise};
 use js_sys::{Array, Function, JsString, Promise};
 use wasm_bindgen::prelude::*;
 
 use crate::protocol::CloseCode;
+
+#[wasm_bindgen(inline_js = "export const call = (work) => work();")]
+extern "C" {
+    #[wasm_bindgen(catch)]
+    fn call(work: &mut dyn FnMut()) -> Result<(), JsValue>;
+}
 
 #[wasm_bindgen]
 extern "C" {
@@ -104,13 +110,8 @@ pub fn number(value: u64) -> JsValue {
 }
 
 /// Runs `write` so that all of it is stored or nothing.
-pub fn transaction(storage: &Storage, write: impl FnMut() -> Result<(), JsValue>) -> Result<(), JsValue> {
-    let mut write = AssertUnwindSafe(write);
-    storage.transaction_sync(&mut move || {
-        // Named whole, or the closure would take the field out of its wrapper.
-        let wrapper = &mut write;
-        (wrapper.0)()
-    })
+pub fn transaction(storage: &Storage, mut write: impl FnMut() -> Result<(), JsValue>) -> Result<(), JsValue> {
+    storage.transaction_sync(&mut write)
 }
 
 /// The rows of a cursor, read as they are asked for.
@@ -136,10 +137,53 @@ pub async fn close_later(socket: Socket, code: CloseCode, reason: String) {
 
 pub type Task<T> = Pin<Box<dyn Future<Output = T>>>;
 
+/// Runs `work`, and comes back from its panic as well.
+///
+/// A panic is a trap, which ends at the nearest JavaScript: here. What was under way stays as it is and
+/// releases nothing, so whatever `work` may have left half done is not to be used again. The stack
+/// pointer is set right by the caller's return.
+pub fn guard<T>(work: impl FnOnce() -> T) -> Result<T, JsValue> {
+    let (mut work, mut done) = (Some(work), None);
+    call(&mut || done = work.take().map(|work| work()))?;
+    done.ok_or(JsValue::UNDEFINED)
+}
+
+/// A task that survives its own panic, and then comes to what `on_panic` says.
+pub struct Guarded<T> {
+    task: Option<Task<T>>,
+    on_panic: Option<OnPanic<T>>,
+}
+
+pub type OnPanic<T> = Box<dyn FnOnce(JsValue) -> T>;
+
+impl<T> Guarded<T> {
+    pub fn new(task: Task<T>, on_panic: OnPanic<T>) -> Self {
+        Guarded { task: Some(task), on_panic: Some(on_panic) }
+    }
+}
+
+impl<T> Future for Guarded<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<T> {
+        let Some(mut task) = self.task.take() else { return Poll::Pending };
+        // What panics is left where it was: its task is in no state to be dropped.
+        match guard(move || (task.as_mut().poll(context), task)) {
+            Ok((Poll::Pending, task)) => {
+                self.task = Some(task);
+                Poll::Pending
+            }
+            Ok((ready, _)) => ready,
+            Err(thrown) => {
+                self.on_panic.take().map_or(Poll::Pending, |on_panic| Poll::Ready(on_panic(thrown)))
+            }
+        }
+    }
+}
+
 /// A promise of what a task comes to.
-pub fn promise(task: Task<Result<JsValue, JsValue>>) -> Promise {
-    // Boxed, so that there is one of this and not one for every kind of task.
-    future_to_promise(AssertUnwindSafe(task))
+pub fn promise(task: Guarded<Result<JsValue, JsValue>>) -> Promise {
+    future_to_promise(task)
 }
 
 /// What a thrown value says of itself.

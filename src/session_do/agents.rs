@@ -127,14 +127,17 @@ async fn run_openai(
     let mut completion = openai::Completion::new();
     let (shell, endpoint) = (shell.clone(), endpoint.clone());
     let is_over = move |chunk: Option<Vec<u8>>| {
-        let events = match chunk {
-            Some(bytes) => completion.push(&bytes),
-            None => completion.finish(),
-        };
-        let events: Vec<AgentEvent> = events.into_iter().map(|event| endpoint.redacted(event)).collect();
-        let is_over =
-            events.iter().any(|event| matches!(event, AgentEvent::Finished(_) | AgentEvent::Failed(_)));
-        shell.pump(Input::Agent { turn, events, tokens_used: completion.tokens_used() });
+        let mut is_over = true;
+        shell.enter(|| {
+            let events = match chunk {
+                Some(bytes) => completion.push(&bytes),
+                None => completion.finish(),
+            };
+            let events: Vec<AgentEvent> = events.into_iter().map(|event| endpoint.redacted(event)).collect();
+            is_over =
+                events.iter().any(|event| matches!(event, AgentEvent::Finished(_) | AgentEvent::Failed(_)));
+            shell.pump(Input::Agent { turn, events, tokens_used: completion.tokens_used() });
+        });
         is_over
     };
     Reading::whole(reader, Box::new(is_over)).await;
@@ -167,11 +170,9 @@ impl Reading {
             Reading {
                 reader,
                 take: RefCell::new(take),
-                on_chunk: Closure::wrap_assert_unwind_safe(Box::new(move |chunk: BodyChunk| {
-                    settle(&on_chunk, chunk.value());
-                })),
+                on_chunk: Closure::new(move |chunk: BodyChunk| settle(&on_chunk, chunk.value())),
                 // A body that breaks off is one that ended early.
-                on_failed: Closure::wrap_assert_unwind_safe(Box::new(move |_| settle(&on_failed, None))),
+                on_failed: Closure::new(move |_| settle(&on_failed, None)),
                 over: RefCell::new(Some(over)),
                 me: RefCell::new(None),
             }

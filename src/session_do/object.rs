@@ -3,7 +3,6 @@
 //! Exported by hand: the `worker` crate's macro makes a promise of every callback, and most of these
 //! have nothing to wait for.
 
-use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
 use js_sys::{JsString, Promise};
@@ -19,39 +18,75 @@ use crate::thread::{Input, PeerId};
 use super::api;
 use super::shell::Shell;
 use super::sockets::Sockets;
-use crate::platform::promise;
+use crate::platform::{guard, promise};
 
 /// One conversation thread.
 #[wasm_bindgen]
 pub struct SessionDO {
-    /// What a panic leaves half done is not used again: the shell drops the thread that panicked.
-    shell: AssertUnwindSafe<Rc<Shell>>,
+    shell: Rc<Shell>,
 }
 
 #[wasm_bindgen]
 impl SessionDO {
+    /// # Errors
+    /// If it could not be made: the runtime then makes another.
     #[wasm_bindgen(constructor)]
-    #[must_use]
-    pub fn new(state: DurableObjectState, env: Env) -> Self {
-        let state = State::from(state);
-        // Answered by the runtime while the object sleeps.
-        if let Ok(pair) = WebSocketRequestResponsePair::new(r#"{"type":"ping"}"#, r#"{"type":"pong"}"#) {
-            state.set_websocket_auto_response(&pair);
-        }
-        let settings = Settings::read(|name| crate::edge::variable(&env, name));
-        SessionDO { shell: AssertUnwindSafe(Shell::new(state, env, settings)) }
+    pub fn new(state: DurableObjectState, env: Env) -> Result<Self, JsValue> {
+        guard(|| {
+            let state = State::from(state);
+            // Answered by the runtime while the object sleeps.
+            if let Ok(pair) = WebSocketRequestResponsePair::new(r#"{"type":"ping"}"#, r#"{"type":"pong"}"#) {
+                state.set_websocket_auto_response(&pair);
+            }
+            let settings = Settings::read(|name| crate::edge::variable(&env, name));
+            SessionDO { shell: Shell::new(state, env, settings) }
+        })
     }
 
     pub fn fetch(&self, request: web_sys::Request) -> Promise {
-        let shell = self.shell.0.clone();
-        promise(Box::pin(async move {
-            let response = api::serve(&shell, Request::from(request)).await?;
-            Ok(web_sys::Response::from(response).into())
-        }))
+        let shell = self.shell.clone();
+        promise(self.shell.guarded(
+            Box::pin(async move {
+                let response = api::serve(&shell, Request::from(request)).await?;
+                Ok(web_sys::Response::from(response).into())
+            }),
+            Err,
+        ))
     }
 
     #[wasm_bindgen(js_name = webSocketMessage)]
     pub fn message(&self, socket: web_sys::WebSocket, message: &JsValue) {
+        self.shell.enter(|| self.take_message(socket, message));
+    }
+
+    #[wasm_bindgen(js_name = webSocketClose)]
+    #[allow(clippy::needless_pass_by_value)]
+    pub fn closed(&self, socket: web_sys::WebSocket, code: u16, reason: String) {
+        let socket = WebSocket::from(socket);
+        self.shell.enter(|| self.left(&socket));
+        // The handshake is complete only when both sides have said so.
+        let _ = socket.close(Some(answerable(code)), Some(reason));
+    }
+
+    #[wasm_bindgen(js_name = webSocketError)]
+    pub fn failed(&self, socket: web_sys::WebSocket) {
+        self.shell.enter(|| self.left(&WebSocket::from(socket)));
+    }
+
+    /// # Errors
+    /// If the thread could not be woken: the runtime then tries again.
+    pub fn alarm(&self) -> Result<(), JsValue> {
+        self.shell.enter(|| self.shell.pump(Input::Alarm));
+        if self.shell.is_awake() {
+            Ok(())
+        } else {
+            Err(js_sys::Error::new("the thread's store does not answer").into())
+        }
+    }
+}
+
+impl SessionDO {
+    fn take_message(&self, socket: web_sys::WebSocket, message: &JsValue) {
         let socket = WebSocket::from(socket);
         let Some(peer) = Sockets::peer(&socket) else {
             let _ = socket.close(Some(CloseCode::InternalError as u16), Some("this connection is not known"));
@@ -74,33 +109,6 @@ impl SessionDO {
         self.shell.pump(Input::Frame { peer, text });
     }
 
-    #[wasm_bindgen(js_name = webSocketClose)]
-    #[allow(clippy::needless_pass_by_value)]
-    pub fn closed(&self, socket: web_sys::WebSocket, code: u16, reason: String) {
-        let socket = WebSocket::from(socket);
-        self.left(&socket);
-        // The handshake is complete only when both sides have said so.
-        let _ = socket.close(Some(answerable(code)), Some(reason));
-    }
-
-    #[wasm_bindgen(js_name = webSocketError)]
-    pub fn failed(&self, socket: web_sys::WebSocket) {
-        self.left(&WebSocket::from(socket));
-    }
-
-    /// # Errors
-    /// If the thread could not be woken: the runtime then tries again.
-    pub fn alarm(&self) -> std::result::Result<(), JsValue> {
-        self.shell.pump(Input::Alarm);
-        if self.shell.is_awake() {
-            Ok(())
-        } else {
-            Err(js_sys::Error::new("the thread's store does not answer").into())
-        }
-    }
-}
-
-impl SessionDO {
     fn left(&self, socket: &WebSocket) {
         if let Some(peer) = Sockets::peer(socket) {
             self.shell.sockets.remove(&peer);

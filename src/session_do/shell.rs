@@ -1,8 +1,7 @@
 //! The pump: one input in, its outputs carried out in order.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 
 use wasm_bindgen::prelude::*;
@@ -12,7 +11,9 @@ use crate::agent::{AgentEvent, Failed};
 use crate::config::Settings;
 use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Millis};
 use crate::thread::store::StoreError;
-use crate::thread::{Audience, Cause, Config, Delivered, Input, Output, PeerId, Thread, TurnId, Woken};
+use crate::thread::{
+    Audience, Blame, Cause, Config, Delivered, Input, Output, PeerId, Thread, TurnId, Woken,
+};
 
 use super::agents::Agents;
 use super::notify::Notify;
@@ -20,7 +21,7 @@ use super::sockets::Sockets;
 use super::store::Store;
 use super::tickets::Tickets;
 use super::{index, logs};
-use crate::platform::{self, Context, Socket, Storage};
+use crate::platform::{self, Context, Guarded, Socket, Storage, Task, guard};
 
 pub struct Shell {
     state: State,
@@ -35,8 +36,10 @@ pub struct Shell {
     /// Told of each delivery that came back.
     pub deliveries: Notify,
     storage: Storage,
-    /// `None` until the first event.
-    thread: RefCell<Option<Thread>>,
+    /// Taken out while it is at work: one that panics is never seen again. `None` until the first event.
+    thread: Cell<Option<Box<Thread>>>,
+    /// The frame that is being handled, and whose it is.
+    handling: Cell<Option<(PeerId, String)>>,
     on_timer: Closure<dyn FnMut()>,
     /// The one timer, and the deadline it is armed for.
     timer: RefCell<Option<(JsValue, Millis)>>,
@@ -60,7 +63,8 @@ impl Shell {
             tickets: Tickets::default(),
             deliveries: Notify::default(),
             storage,
-            thread: RefCell::new(None),
+            thread: Cell::new(None),
+            handling: Cell::new(None),
             on_timer: on_timer(me.clone()),
             timer: RefCell::new(None),
             me: me.clone(),
@@ -71,31 +75,76 @@ impl Shell {
         shell
     }
 
-    /// Feeds the thread, whatever state it is in. A failed write or a panic starts it anew from its
-    /// store; if that fails too, the object starts anew.
-    pub fn pump(&self, input: Input) {
-        let cause = match self.attempt(Cause::Start, Some(input)) {
-            Ok(()) => return self.arm_timer(),
-            Err(cause) => cause,
-        };
-        self.agents.abort_all();
-        self.thread.replace(None);
-        match self.attempt(cause, None) {
-            Ok(()) => self.arm_timer(),
-            Err(_) => self.give_up(),
+    /// Every way into the object. A panic starts the thread anew from its store.
+    pub fn enter(&self, work: impl FnOnce()) {
+        if guard(work).is_err() {
+            self.panicked();
         }
     }
 
+    /// A task of the object, whose panic starts the thread anew from its store.
+    pub fn guarded<T: 'static>(&self, task: Task<T>, outcome: fn(JsValue) -> T) -> Guarded<T> {
+        let shell = self.me.clone();
+        let on_panic = move |thrown| {
+            if let Some(shell) = shell.upgrade() {
+                shell.panicked();
+            }
+            outcome(thrown)
+        };
+        Guarded::new(task, Box::new(on_panic))
+    }
+
+    /// Feeds the thread, whatever state it is in. A failed write starts it anew from its store.
+    pub fn pump(&self, input: Input) {
+        match self.drive(Cause::Start, Some(input)) {
+            Ok(()) => self.arm_timer(),
+            Err(StoreError(why)) => {
+                logs::store_failed(&self.session_id, &why);
+                self.restart(Cause::StoreFailed(self.blame()));
+            }
+        }
+    }
+
+    fn panicked(&self) {
+        logs::panicked(&self.session_id);
+        self.restart(Cause::Panicked(guard(|| self.blame()).ok().flatten()));
+    }
+
+    /// If that fails too, the object starts anew.
+    fn restart(&self, cause: Cause) {
+        let restarted = guard(|| {
+            self.agents.abort_all();
+            self.thread.take();
+            self.drive(cause, None)
+        });
+        match restarted {
+            Ok(Ok(())) => self.arm_timer(),
+            _ => self.give_up(),
+        }
+    }
+
+    fn blame(&self) -> Option<Blame> {
+        let (peer, text) = self.handling.take()?;
+        Blame::of(peer, &text)
+    }
+
     pub fn is_awake(&self) -> bool {
-        self.thread.borrow().is_some()
+        self.seen(|_| ()).is_some()
     }
 
     /// A look at the thread, which is woken for it if need be.
     pub fn with_thread<T>(&self, look: impl FnOnce(&Thread) -> T) -> Option<T> {
-        if self.thread.borrow().is_none() {
+        if !self.is_awake() {
             self.pump(Input::Deadline);
         }
-        self.thread.borrow().as_ref().map(look)
+        self.seen(look)
+    }
+
+    fn seen<T>(&self, look: impl FnOnce(&Thread) -> T) -> Option<T> {
+        let thread = self.thread.take()?;
+        let seen = look(&thread);
+        self.thread.set(Some(thread));
+        Some(seen)
     }
 
     /// Takes a socket over from the edge; it may sleep from then on.
@@ -113,10 +162,11 @@ impl Shell {
     /// Whatever else fails, a socket that is let go is closed: a client that hears nothing would wait.
     fn close_socket(&self, socket: &Socket, code: CloseCode, reason: &str) {
         let close = platform::close_later(socket.clone(), code, reason.to_owned());
-        let closed = platform::promise(Box::pin(async move {
+        let task = async move {
             close.await;
             Ok(JsValue::UNDEFINED)
-        }));
+        };
+        let closed = platform::promise(self.guarded(Box::pin(task), Err));
         if self.context.wait_until(&closed).is_err() {
             let _ = socket.close(code as u16, reason);
         }
@@ -124,36 +174,18 @@ impl Shell {
 
     /// Keeps the object awake until the task is done.
     pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
-        // Boxed, so that there is one of this and not one for every kind of task.
-        self.state.wait_until(Box::pin(task) as platform::Task<()>);
+        self.state.wait_until(self.guarded(Box::pin(task), drop));
     }
 
     pub fn strong(&self) -> Option<Rc<Shell>> {
         self.me.upgrade()
     }
 
-    fn attempt(&self, waking: Cause, input: Option<Input>) -> Result<(), Cause> {
-        let drive = AssertUnwindSafe(|| self.drive(waking, input));
-        let outcome = catch_unwind(drive);
-        let blame = || self.thread.borrow().as_ref().and_then(Thread::handling);
-        match outcome {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(StoreError(why))) => {
-                logs::store_failed(&self.session_id, &why);
-                Err(Cause::StoreFailed(blame()))
-            }
-            Err(_) => {
-                logs::panicked(&self.session_id);
-                Err(Cause::Panicked(blame()))
-            }
-        }
-    }
-
     fn drive(&self, waking: Cause, input: Option<Input>) -> Result<(), StoreError> {
         let mut inputs = VecDeque::new();
-        if self.thread.borrow().is_none() {
+        if !self.is_awake() {
             inputs.push_back(self.waking(waking)?);
-            self.thread.replace(Some(Thread::new(self.session_id.clone(), self.config())));
+            self.thread.set(Some(Box::new(Thread::new(self.session_id.clone(), self.config()))));
         }
         inputs.extend(input);
         while let Some(input) = inputs.pop_front() {
@@ -166,10 +198,15 @@ impl Shell {
 
     /// The one place that changes the thread.
     fn handle(&self, input: Input) -> Vec<Output> {
-        let mut thread = self.thread.borrow_mut();
-        let Some(thread) = thread.as_mut() else { return Vec::new() };
+        let Some(mut thread) = self.thread.take() else { return Vec::new() };
+        self.handling.set(match &input {
+            Input::Frame { peer, text } => Some((peer.clone(), text.clone())),
+            _ => None,
+        });
         thread.handle(platform::now(), &self.store, input);
-        std::iter::from_fn(|| thread.poll_output()).collect()
+        let outputs = std::iter::from_fn(|| thread.poll_output()).collect();
+        self.thread.set(Some(thread));
+        outputs
     }
 
     fn waking(&self, cause: Cause) -> Result<Input, StoreError> {
@@ -203,7 +240,7 @@ impl Shell {
     }
 
     fn start_agent(&self, turn: TurnId) -> Option<Input> {
-        let request = self.thread.borrow().as_ref()?.agent_request(&self.store, turn);
+        let request = self.seen(|thread| thread.agent_request(&self.store, turn))?;
         match request {
             Ok(request) => {
                 let shell = self.strong()?;
@@ -222,7 +259,7 @@ impl Shell {
     }
 
     fn deliver(&self) -> Option<Input> {
-        let delivery = self.thread.borrow().as_ref()?.delivery(&self.store);
+        let delivery = self.seen(|thread| thread.delivery(&self.store))?;
         let Ok(delivery) = delivery else { return Some(Input::DeliveryFailed) };
         let shell = self.strong()?;
         self.spawn(async move {
@@ -249,7 +286,7 @@ impl Shell {
     }
 
     fn arm_timer(&self) {
-        let deadline = self.thread.borrow().as_ref().and_then(Thread::poll_deadline);
+        let deadline = self.seen(Thread::poll_deadline).flatten();
         let mut timer = self.timer.borrow_mut();
         // A timer that fires early finds nothing due and is armed again: cheaper than moving it each time.
         let is_kept =
@@ -273,7 +310,7 @@ impl Shell {
 
     fn give_up(&self) {
         self.agents.abort_all();
-        self.thread.replace(None);
+        self.thread.take();
         for socket in self.sockets.take_all() {
             let reason = "the thread's store does not answer; connect again";
             self.close_socket(&socket, CloseCode::InternalError, reason);
@@ -283,10 +320,10 @@ impl Shell {
 }
 
 fn on_timer(shell: Weak<Shell>) -> Closure<dyn FnMut()> {
-    Closure::wrap_assert_unwind_safe(Box::new(move || {
+    Closure::new(move || {
         if let Some(shell) = shell.upgrade() {
             shell.timer.replace(None);
-            shell.pump(Input::Deadline);
+            shell.enter(|| shell.pump(Input::Deadline));
         }
-    }))
+    })
 }

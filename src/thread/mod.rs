@@ -142,11 +142,20 @@ pub enum Cause {
     Panicked(Option<Blame>),
 }
 
-/// Whose frame is being handled.
+/// Whose frame was being handled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blame {
     pub peer: PeerId,
     pub request_id: Option<String>,
+}
+
+impl Blame {
+    /// `None` for a frame that is refused whatever the thread does.
+    #[must_use]
+    pub fn of(peer: PeerId, text: &str) -> Option<Self> {
+        let frame = ClientFrame::parse(text).ok()?;
+        Some(Blame { peer, request_id: frame.request_id().map(str::to_owned) })
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -200,7 +209,6 @@ pub struct Thread {
     turns: LiteMap<TurnId, Turn>,
     outbox: Outbox,
     alarm: Option<Millis>,
-    handling: Option<Blame>,
     outputs: VecDeque<Output>,
     random: u64,
     counters: Counters,
@@ -221,7 +229,6 @@ impl Thread {
             turns: LiteMap::new(),
             outbox: Outbox::default(),
             alarm: None,
-            handling: None,
             outputs: VecDeque::new(),
             random: 0,
             counters: Counters::default(),
@@ -230,7 +237,6 @@ impl Thread {
 
     /// Takes one input. `records` is the store as of the last output carried out.
     pub fn handle(&mut self, now: Millis, records: &dyn Records, input: Input) {
-        self.handling = None;
         match input {
             Input::Woken(woken) => self.wake(now, records, *woken),
             Input::Joined { peer, identity, cursor } => {
@@ -267,12 +273,6 @@ impl Thread {
         self.deadlines().min()
     }
 
-    /// Whose frame the last input was.
-    #[must_use]
-    pub fn handling(&self) -> Option<Blame> {
-        self.handling.clone()
-    }
-
     #[must_use]
     pub fn session(&self) -> Option<&Session> {
         self.session.as_ref()
@@ -304,7 +304,6 @@ impl Thread {
     }
 
     fn client_frame(&mut self, now: Millis, records: &dyn Records, peer: &PeerId, frame: ClientFrame) {
-        self.handling = Some(Blame { peer: peer.clone(), request_id: frame.request_id().map(str::to_owned) });
         if !self.admits(now, peer, &frame) {
             return;
         }

@@ -9,7 +9,7 @@ use bobbin::protocol::limits::SOCKETS_MAX;
 use bobbin::protocol::{CloseCode, ErrorBody, ErrorCode, Identity, Millis};
 use bobbin::thread::store::{Commit, Write};
 use bobbin::thread::{
-    Attachment, Audience, Cause, Config, Delivery, Input, Output, PeerId, Thread, TurnId, Woken,
+    Attachment, Audience, Blame, Cause, Config, Delivery, Input, Output, PeerId, Thread, TurnId, Woken,
 };
 use serde_json::Value;
 
@@ -79,6 +79,8 @@ pub struct Host {
     pub now: Millis,
     pub store: MemoryStore,
     pub thread: Option<Thread>,
+    /// The frame that was handled last, and whose it is.
+    handling: Option<(PeerId, String)>,
     pub links: BTreeMap<PeerId, Link>,
     /// Agents at work.
     pub agents: BTreeSet<TurnId>,
@@ -99,6 +101,7 @@ impl Host {
             now: 1_700_000_000_000,
             store: MemoryStore::default(),
             thread: None,
+            handling: None,
             links: BTreeMap::new(),
             agents: BTreeSet::new(),
             deliveries: VecDeque::new(),
@@ -208,7 +211,7 @@ impl Host {
     }
 
     fn recover(&mut self, failure: &Failure) -> bool {
-        let blame = self.thread.as_ref().and_then(Thread::handling);
+        let blame = self.handling.take().and_then(|(peer, text)| Blame::of(peer, &text));
         let cause = match failure {
             Failure::Store => Cause::StoreFailed(blame),
             Failure::Sudden(_) => {
@@ -252,6 +255,10 @@ impl Host {
         inputs.extend(input);
         while let Some(input) = inputs.pop_front() {
             let Some(thread) = self.thread.as_mut() else { return Ok(()) };
+            self.handling = match &input {
+                Input::Frame { peer, text } => Some((peer.clone(), text.clone())),
+                _ => None,
+            };
             thread.handle(self.now, &self.store, input);
             let outputs: Vec<Output> = std::iter::from_fn(|| thread.poll_output()).collect();
             for output in outputs {

@@ -1,0 +1,14 @@
+// What the runtime loads: it makes the instance of the wasm and hands out what that exports.
+import { WorkerEntrypoint } from "cloudflare:workers";
+import { SessionDO, fetch, initSync } from "./bindings.js";
+import module from "./index_bg.wasm";
+
+initSync({ module });
+
+export { SessionDO };
+
+export default class extends WorkerEntrypoint {
+  fetch(request) {
+    return fetch(request, this.env, this.ctx);
+  }
+}
