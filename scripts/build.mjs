@@ -8,8 +8,8 @@ import { installRust } from "./setup.mjs";
 const INPUTS = ["src", "Cargo.toml", "Cargo.lock", "scripts/build.mjs"];
 const TARGET = "wasm32-unknown-unknown";
 // The standard library is built for size, too, and nothing prints a value for debugging.
-const CARGO_ARGS = ["+nightly", "build", "--locked", "--lib", "--release", "--target", TARGET, "-Zbuild-std=std,panic_abort"];
-const BUILD_STD_FEATURES = "optimize_for_size";
+const CARGO_ARGS = ["+nightly", "build", "--locked", "--lib", "--release", "--target", TARGET, "-Zbuild-std=std,panic_abort", "-Ztrim-paths"];
+const CARGO_ENV = { CARGO_UNSTABLE_BUILD_STD_FEATURES: "optimize_for_size", CARGO_PROFILE_RELEASE_TRIM_PATHS: "all" };
 const RUSTFLAGS = "-Cpanic=abort -Zfmt-debug=none";
 // Custom descriptors are not in the runtime yet, and merged functions would use them.
 const WASM_FEATURES = ["--all-features", "--disable-custom-descriptors"];
@@ -43,7 +43,7 @@ async function buildWorker() {
 }
 
 async function compile() {
-  const env = { ...childEnv, RUSTFLAGS, CARGO_UNSTABLE_BUILD_STD_FEATURES: BUILD_STD_FEATURES };
+  const env = { ...childEnv, ...CARGO_ENV, RUSTFLAGS };
   await run("cargo", CARGO_ARGS, { env });
   return inRoot("target", TARGET, "release", "bobbin.wasm");
 }
