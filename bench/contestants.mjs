@@ -22,8 +22,7 @@ export const contestants = {
   bobbin: {
     name: "bobbin",
     title: "Bobbin",
-    // Another build may be named, such as the one before a change.
-    modulesRoot: process.env.BENCH_BUILD ?? join(root, "build"),
+    modulesRoot: join(root, "build"),
     modules: [
       { type: "ESModule", path: "index.js" },
       { type: "CompiledWasm", path: "index_bg.wasm" },
@@ -104,6 +103,11 @@ export const contestants = {
   floor: relay("floor", "floor", { binding: "OBJECT", className: "Relay" }, (thread) => `/${thread}`),
   empty: { name: "empty", title: "nothing" },
 };
+
+// Another build of Bobbin, such as the one before a change, in the same run.
+const before = process.env.BENCH_BEFORE;
+if (before) contestants.before = { ...contestants.bobbin, name: "before", title: "before", modulesRoot: before };
+export const everybody = ["bobbin", ...(before ? ["before"] : []), "aichat", "party", "floor"];
 
 function relay(name, title, object, path) {
   return {

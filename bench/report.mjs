@@ -1,11 +1,10 @@
 // From samples to a table, ratios and pictures.
 import { readFileSync, writeFileSync } from "node:fs";
-import { contestants, save } from "./contestants.mjs";
+import { contestants, everybody, save } from "./contestants.mjs";
 import { root } from "./runtime.mjs";
 import { median } from "./scenarios.mjs";
 import { bars } from "./svg.mjs";
 
-const ORDER = ["bobbin", "aichat", "party", "floor"];
 const BEGIN = "<!-- bench: from here to the end mark, `npm run bench` writes -->";
 const END = "<!-- bench: end -->";
 
@@ -101,7 +100,7 @@ function measure(samples, { id, metric, to, of = metric }) {
 }
 
 function table({ id, title }, byName) {
-  const names = ORDER.filter((name) => byName[name]);
+  const names = everybody.filter((name) => byName[name]);
   const metrics = METRICS[id].filter(([metric]) => names.some((name) => byName[name][0][metric] !== undefined));
   const head = `| | ${names.map((name) => contestants[name].title).join(" | ")} |${names.slice(1).map((name) => ` ÷ ${contestants[name].title} |`).join("")}`;
   const rows = metrics.map(([metric, unit]) => {
@@ -133,7 +132,7 @@ function number(value) {
 
 function plots(samples) {
   const values = (id, metric) =>
-    ORDER.filter((name) => samples[id]?.[name]?.[0][metric] !== undefined).map((name) => ({
+    everybody.filter((name) => samples[id]?.[name]?.[0][metric] !== undefined).map((name) => ({
       name: contestants[name].title,
       values: samples[id][name].map((sample) => sample[metric]),
     }));

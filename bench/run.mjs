@@ -63,7 +63,7 @@ const path = `${root}/bench/results.json`;
 const earlier = only && existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).samples : {};
 const titles = [...turns, ...others].map(({ id, title }) => ({ id, title }));
 const measured = { about, scenarios: titles, samples: { ...earlier, ...samples } };
-if (args.dry) console.log(JSON.stringify(samples, undefined, 1));
+if (args.dry) console.log(JSON.stringify(samples));
 else {
   save(path, `${JSON.stringify(measured, undefined, 1)}\n`);
   report(measured);

@@ -3,11 +3,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { now, pause } from "./clock.mjs";
-import { counted } from "./contestants.mjs";
+import { counted, everybody } from "./contestants.mjs";
 import { Client, freshId, settledCpuMs, within } from "./load.mjs";
 import { Runtime } from "./runtime.mjs";
 
-const ALL = ["bobbin", "aichat", "party", "floor"];
 /** Sockets of a thread that look into their frames; the others count them. */
 const READERS_MAX = 5;
 
@@ -25,13 +24,13 @@ export const turns = [
 /** Scenarios that start runtimes of their own. */
 export const others = [
   { id: "7", title: "joining a thread of 10, 1,000 and 100,000 messages", contestants: ["bobbin", "aichat"], sample: join_ },
-  { id: "8", title: "1,000 sockets on 50 threads", contestants: ALL, once: true, sample: memory },
-  { id: "9", title: "a fresh process, its first answer and its first socket", contestants: [...ALL, "empty"], sample: coldStart },
-  { id: "10", title: "a second turn of 400 tokens 20 ms apart", contestants: ALL, once: true, sample: writes },
+  { id: "8", title: "1,000 sockets on 50 threads", contestants: everybody, once: true, sample: memory },
+  { id: "9", title: "a fresh process, its first answer and its first socket", contestants: [...everybody, "empty"], sample: coldStart },
+  { id: "10", title: "a second turn of 400 tokens 20 ms apart", contestants: everybody, once: true, sample: writes },
 ];
 
 function turn(id, title, options) {
-  return { id, title, contestants: ALL, sample: (runtime, contestant, model) => measureTurns(runtime, contestant, model, options) };
+  return { id, title, contestants: everybody, sample: (runtime, contestant, model) => measureTurns(runtime, contestant, model, options) };
 }
 
 export async function warmUp(runtime, contestant, model) {
