@@ -2,14 +2,14 @@
 
 use futures::StreamExt;
 use js_sys::Reflect;
-use serde_json::{Map, Value, json};
 use wasm_bindgen::prelude::*;
 use worker::{Context, Env, Headers, Request, Response, Result, WebSocket, WebSocketPair};
 
 use crate::config::{Settings, origins};
 use crate::platform::{Task, close_later};
+use crate::protocol::json::Fields;
 use crate::protocol::limits::BODY_BYTES_MAX;
-use crate::protocol::{CloseCode, ErrorBody, ErrorCode};
+use crate::protocol::{CloseCode, ErrorBody, ErrorCode, to_json};
 use crate::thread::NOT_YOURS;
 
 use super::auth::{self, Caller, NO_TICKET};
@@ -33,10 +33,7 @@ pub async fn handle(request: Request, env: Env, context: Context) -> Result<Resp
     let response = match respond(request, &env, &context).await {
         Ok(response) => response,
         Err(error) => {
-            worker::console_error!(
-                "{}",
-                json!({ "level": "error", "event": "request_failed", "why": error.to_string() })
-            );
+            log_failure("request_failed", &error);
             let message = "the request could not be served; try again";
             failure(500, &ErrorBody::retryable(ErrorCode::Internal, message))?
         }
@@ -56,7 +53,7 @@ async fn respond(request: Request, env: &Env, context: &Context) -> Result<Respo
     match Route::of(&method, &request.path(), &url(&request), is_upgrade(&request)) {
         Err(refused) => refusal(&refused),
         Ok(Route::Health) => {
-            Response::from_json(&json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+            json_response(concat!(r#"{"status":"ok","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#).into())
         }
         Ok(route) => {
             let admitted = admit(&request, env, &route).await;
@@ -82,7 +79,7 @@ async fn serve(
         Route::Health => Response::empty(),
         Route::CreateSession => {
             let id = uuid::Uuid::new_v4().to_string();
-            Ok(Response::from_json(&json!({ "id": id }))?.with_status(201))
+            Ok(json_response(format!("{{\"id\":\"{id}\"}}"))?.with_status(201))
         }
         Route::ListSessions => sessions::list(env, &url(&request), &caller).await,
         Route::ConnectNowhere => {
@@ -96,7 +93,7 @@ async fn serve(
             auth::strip(&headers)?;
             match &caller {
                 Caller::Known { identity, .. } => {
-                    headers.set(auth::IDENTITY_HEADER, &encoded(&serde_json::to_string(identity)?))?;
+                    headers.set(auth::IDENTITY_HEADER, &encoded(&to_json(identity)))?;
                 }
                 Caller::Ticket(ticket) => headers.set(auth::TICKET_HEADER, &encoded(ticket))?,
             }
@@ -219,7 +216,13 @@ fn too_many() -> Refused {
 
 /// An error as the contract's JSON body.
 pub fn failure(status: u16, error: &ErrorBody) -> Result<Response> {
-    Ok(Response::from_json(&json!({ "error": error }))?.with_status(status))
+    Ok(json_response(format!("{{\"error\":{}}}", to_json(error)))?.with_status(status))
+}
+
+/// A line of the log.
+pub fn log_failure(event: &str, error: &worker::Error) {
+    let why = to_json(&error.to_string());
+    worker::console_error!("{{\"level\":\"error\",\"event\":\"{event}\",\"why\":{why}}}");
 }
 
 /// A body that is JSON already.
@@ -231,9 +234,7 @@ pub fn json_response(body: String) -> Result<Response> {
 
 /// A JSON object as the body, of at most 16 KiB; what is larger is not read to its end. `None` if
 /// there is no body.
-pub async fn read_fields(
-    request: &mut Request,
-) -> Result<std::result::Result<Option<Map<String, Value>>, Refused>> {
+pub async fn read_fields(request: &mut Request) -> Result<std::result::Result<Option<Fields>, Refused>> {
     let mut body = Vec::new();
     if let Ok(mut stream) = request.stream() {
         while let Some(chunk) = stream.next().await {

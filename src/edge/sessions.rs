@@ -5,9 +5,10 @@ use worker::{D1Database, Env, Response, Result};
 
 use crate::platform::number;
 use crate::protocol::limits::SEARCH_HITS_MAX;
-use crate::protocol::{ErrorBody, ErrorCode};
+use crate::protocol::{ErrorBody, ErrorCode, to_json};
 
 use super::auth::Caller;
+use super::http::log_failure;
 use super::params::{before_hit, before_session, limit, query};
 use super::routes::Refused;
 use super::{match_expression, refusal};
@@ -35,10 +36,7 @@ pub async fn list(env: &Env, url: &str, caller: &Caller) -> Result<Response> {
     match page {
         Ok(page) => page.response(),
         Err(error) => {
-            worker::console_error!(
-                "{}",
-                serde_json::json!({ "level": "error", "event": "d1_failed", "why": error.to_string() })
-            );
+            log_failure("d1_failed", &error);
             let message = "the list of sessions is not to be had at the moment; threads go on; try again";
             let error = ErrorBody::retryable(ErrorCode::StorageError, message);
             refusal(&Refused { status: 503, error, allow: None })
@@ -87,7 +85,7 @@ impl Scope {
         match self {
             Scope::All => [JsValue::NULL, JsValue::NULL],
             Scope::Some { owner, named } if named.is_empty() => [owner.into(), JsValue::NULL],
-            Scope::Some { owner, named } => [owner.into(), serde_json::json!(named).to_string().into()],
+            Scope::Some { owner, named } => [owner.into(), to_json(named).into()],
         }
     }
 }
@@ -171,7 +169,7 @@ async fn rows(database: &D1Database, query: &str, bindings: &[JsValue]) -> Resul
 
 impl Page {
     fn response(&self) -> Result<Response> {
-        let next_before = serde_json::to_string(&self.next_before)?;
+        let next_before = to_json(&self.next_before);
         let body = format!("{{\"sessions\":[{}],\"nextBefore\":{next_before}}}", self.sessions.join(","));
         super::json_response(body)
     }

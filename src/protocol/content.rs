@@ -1,7 +1,8 @@
 //! What a message consists of.
 
 use serde::Serialize;
-use serde_json::Value;
+
+use super::Json;
 
 /// A message's content: a string where it is only text, else blocks.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -27,13 +28,13 @@ pub enum Block {
         id: String,
         name: String,
         #[cfg_attr(test, ts(type = "unknown"))]
-        input: Value,
+        input: Json,
     },
     #[serde(rename_all = "camelCase")]
     ToolResult {
         tool_use_id: String,
         #[cfg_attr(test, ts(type = "string | unknown[]"))]
-        content: Value,
+        content: Json,
         is_error: bool,
     },
 }

@@ -9,6 +9,9 @@ pub const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
 /// An answer's text and blocks, as JSON. Some clients accept no frame over 1 MiB.
 pub const ANSWER_BYTES_MAX: usize = 960 * 1024;
 
+/// Arrays and objects within each other in JSON: reading them takes the stack.
+pub const JSON_DEPTH_MAX: usize = 127;
+
 pub const SESSION_ID_CHARS_MAX: usize = 128;
 pub const REQUEST_ID_CHARS_MAX: usize = 128;
 pub const CURSOR_CHARS_MAX: usize = 1024;

@@ -8,6 +8,7 @@ mod content;
 mod cursor;
 mod error;
 mod identity;
+pub mod json;
 pub mod limits;
 mod read;
 mod server;
@@ -20,6 +21,7 @@ pub use content::{Block, Content};
 pub use cursor::{Cursor, Progress};
 pub use error::{CloseCode, ErrorBody, ErrorCode};
 pub use identity::{Access, Identity};
+pub use json::{Json, to_json};
 pub use read::{Read, optional, required};
 pub use server::{
     InFlight, InFlightState, Response, ResponseMetadata, ServerFrame, SnapshotReason, token_frame,

@@ -4,21 +4,22 @@ use std::rc::Rc;
 
 use futures::future::{Either, select};
 use futures::{StreamExt, stream};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 use worker::{Request, Response, Result, WebSocketPair};
 
 use crate::edge::auth::{IDENTITY_HEADER, NO_TICKET, TICKET_HEADER};
 use crate::edge::{
-    Action, Refused, Route, bad_before, bad_request, is_upgrade, limit, query_value, read_fields, refusal,
-    switch_protocols, url,
+    Action, Refused, Route, bad_before, bad_request, is_upgrade, json_response, limit, query_value,
+    read_fields, refusal, switch_protocols, url,
 };
 use crate::platform::{now, sleep};
+use crate::protocol::json::{Fields, Json};
 use crate::protocol::limits::{PAGE_BYTES_MAX, PAGE_MAX};
 use crate::protocol::{
-    Access, CloseCode, Cursor, ErrorBody, ErrorCode, Identity, Message, Read, Session, SessionUpdate,
+    Access, CloseCode, Cursor, ErrorBody, ErrorCode, Identity, Message, Read, Session, SessionUpdate, to_json,
 };
 use crate::thread::store::{Record, Records, StoreError};
-use crate::thread::{Input, PeerId, Thread};
+use crate::thread::{Input, PeerId, Report, Thread};
 
 use super::shell::Shell;
 
@@ -28,6 +29,29 @@ const DELETION_WAIT_MS: u64 = 2_000;
 
 /// How often it is looked whether all tickets are used.
 const TICKET_POLL_MS: u64 = 1_000;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MessagePage {
+    messages: Vec<Message>,
+    next_before: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Diagnostics<'a> {
+    session_id: &'a str,
+    thread: Option<Report>,
+    parked: Vec<String>,
+    storage: Storage,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Storage {
+    bytes: usize,
+    rows_written: usize,
+}
 
 pub async fn serve(shell: &Rc<Shell>, mut request: Request) -> Result<Response> {
     let route = Route::of(&request.inner().method(), &request.path(), &url(&request), is_upgrade(&request));
@@ -73,7 +97,7 @@ pub async fn serve(shell: &Rc<Shell>, mut request: Request) -> Result<Response> 
         (Action::Diagnostics | Action::Connect, _) => diagnostics(shell),
         (Action::Ticket, _) => ticket(shell, identity),
         (_, None) => refusal(&no_session()),
-        (Action::Read, Some(session)) => Response::from_json(&session),
+        (Action::Read, Some(session)) => json_response(to_json(&session)),
         (Action::Messages, _) if wants_lines(&request) => lines(shell.clone()),
         (Action::Messages, _) => messages(shell, &url(&request)),
         (Action::Update, _) => update(shell, &fields),
@@ -144,31 +168,32 @@ fn ticket(shell: &Rc<Shell>, identity: Identity) -> Result<Response> {
             sleep(TICKET_POLL_MS).await;
         }
     });
-    Ok(Response::from_json(&json!({ "ticket": ticket, "expiresAt": expires_at }))?.with_status(201))
+    let body = format!("{{\"ticket\":\"{ticket}\",\"expiresAt\":{expires_at}}}");
+    Ok(json_response(body)?.with_status(201))
 }
 
 fn session(shell: &Shell) -> Option<Session> {
     shell.with_thread(|thread| thread.session().cloned()).flatten()
 }
 
-fn update(shell: &Shell, fields: &Map<String, Value>) -> Result<Response> {
+fn update(shell: &Shell, fields: &Fields) -> Result<Response> {
     match SessionUpdate::from_fields(fields) {
         Err(message) => refusal(&bad_request(&message)),
         Ok(update) => {
             shell.pump(Input::Update(update));
-            session(shell).map_or_else(|| refusal(&no_session()), |session| Response::from_json(&session))
+            session(shell).map_or_else(|| refusal(&no_session()), |session| json_response(to_json(&session)))
         }
     }
 }
 
-fn cancel(shell: &Shell, fields: &Map<String, Value>) -> Result<Response> {
+fn cancel(shell: &Shell, fields: &Fields) -> Result<Response> {
     let request_id = match fields.get("requestId") {
-        None | Some(Value::Null) => None,
-        Some(Value::String(id)) => Some(id.clone()),
+        None | Some(Json::Null) => None,
+        Some(Json::String(id)) => Some(id.clone()),
         Some(_) => return refusal(&bad_request("requestId is not a string")),
     };
     shell.pump(Input::Cancel { request_id });
-    Ok(Response::from_json(&json!({}))?.with_status(202))
+    Ok(json_response("{}".into())?.with_status(202))
 }
 
 async fn delete(shell: &Shell) -> Result<Response> {
@@ -199,7 +224,7 @@ fn messages(shell: &Shell, url: &str) -> Result<Response> {
     };
     let messages: Vec<Message> = page.records.iter().rev().map(|record| record.message(epoch)).collect();
     let next_before = messages.first().filter(|_| page.more).map(|message| message.cursor.clone());
-    Response::from_json(&json!({ "messages": messages, "nextBefore": next_before }))
+    json_response(to_json(&MessagePage { messages, next_before }))
 }
 
 /// The sequence number that `before` names; after all there are, if it is not given.
@@ -235,9 +260,8 @@ fn lines(shell: Rc<Shell>) -> Result<Response> {
 fn json_lines(records: &[Record], epoch: u64) -> Vec<u8> {
     let mut lines = Vec::new();
     for record in records {
-        if serde_json::to_writer(&mut lines, &record.message(epoch)).is_ok() {
-            lines.push(b'\n');
-        }
+        lines.extend(to_json(&record.message(epoch)).into_bytes());
+        lines.push(b'\n');
     }
     lines
 }
@@ -250,12 +274,9 @@ fn wants_lines(request: &Request) -> bool {
 fn diagnostics(shell: &Shell) -> Result<Response> {
     let report = shell.with_thread(Thread::report);
     let Ok(parked) = shell.store.parked() else { return refusal(&unreadable()) };
-    Response::from_json(&json!({
-        "sessionId": shell.session_id,
-        "thread": report,
-        "parked": parked,
-        "storage": { "bytes": shell.store.size_bytes(), "rowsWritten": shell.store.rows_written() },
-    }))
+    let storage = Storage { bytes: shell.store.size_bytes(), rows_written: shell.store.rows_written() };
+    let session_id = shell.session_id.as_str();
+    json_response(to_json(&Diagnostics { session_id, thread: report, parked, storage }))
 }
 
 fn epoch(shell: &Shell) -> u64 {

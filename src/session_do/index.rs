@@ -4,7 +4,7 @@ use wasm_bindgen::JsValue;
 use worker::{D1Database, D1PreparedStatement, Env};
 
 use crate::edge::searchable;
-use crate::protocol::Session;
+use crate::protocol::{Session, to_json};
 use crate::thread::store::Record;
 use crate::thread::{Delivery, SessionContent, message_id_prefix};
 
@@ -88,14 +88,14 @@ fn message_statement(
 ) -> worker::Result<D1PreparedStatement> {
     // The epoch is for cursors, which D1 does not hold.
     let message = record.message(0);
-    let error = message.error.as_ref().map(serde_json::to_string).transpose()?;
+    let error = message.error.as_ref().map(to_json);
     database.prepare(MESSAGE).bind(&[
         text(&message.id),
         text(session_id),
         text(&message.request_id),
         text(message.role.as_str()),
         text(message.status.as_str()),
-        text(&serde_json::to_string(&message.content)?),
+        text(&to_json(&message.content)),
         text(&searchable(&message.content.words())),
         number(message.created_at),
         message.tokens_used.map_or(JsValue::NULL, number),

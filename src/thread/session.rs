@@ -1,11 +1,10 @@
 //! The session: what is kept of a thread beside its messages.
 
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::protocol::limits::PREVIEW_CHARS_MAX;
 use crate::protocol::{
-    CloseCode, Content, Identity, Millis, PermissionMode, Read, ServerFrame, Session, SessionUpdate,
+    CloseCode, Content, Identity, Json, Millis, PermissionMode, Read, ServerFrame, Session, SessionUpdate,
     optional, required,
 };
 
@@ -32,13 +31,13 @@ pub struct Draft {
 }
 
 impl Read for Attachment {
-    fn read(value: &Value) -> Option<Self> {
+    fn read(value: &Json) -> Option<Self> {
         Some(Attachment { identity: required(value, "identity")?, draft: optional(value, "draft")? })
     }
 }
 
 impl Read for Draft {
-    fn read(value: &Value) -> Option<Self> {
+    fn read(value: &Json) -> Option<Self> {
         Some(Draft {
             title: optional(value, "title")?,
             permission_mode: required(value, "permissionMode")?,

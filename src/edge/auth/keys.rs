@@ -4,18 +4,18 @@ use std::cell::RefCell;
 
 use js_sys::futures::JsFuture;
 use js_sys::{Array, Object, Promise, Reflect, Uint8Array};
-use serde_json::{Map, Value};
 use wasm_bindgen::prelude::*;
 
 use crate::platform::{now, sleep};
-use crate::protocol::Millis;
+use crate::protocol::json::Fields;
 use crate::protocol::limits::{JWKS_AGE_MS_MAX, JWKS_REFRESH_MS_MIN, JWKS_RETRY_MS_MIN, JWKS_TIMEOUT_MS};
+use crate::protocol::{Json, Millis, to_json};
 
 use super::jwt::{Algorithm, Token};
 
 const JWKS_POLL_MS: u64 = 20;
 
-type Key = Map<String, Value>;
+type Key = Fields;
 
 /// A key set as it was last fetched. It outlives an outage of where it comes from.
 struct KeySet {
@@ -73,8 +73,7 @@ pub async fn is_signed_by_set(url: &str, token: &Token) -> Result<bool, &'static
         return Ok(false);
     }
     let Some(key) = key(url, token).await? else { return Ok(false) };
-    let key =
-        js_sys::JSON::parse(&Value::Object(key).to_string()).map_err(|_| "the key set holds no JSON")?;
+    let key = js_sys::JSON::parse(&to_json(&Json::Object(key))).map_err(|_| "the key set holds no JSON")?;
     // What the issuer says of it beyond the key itself may contradict how it is used here.
     for name in ["key_ops", "ext", "use", "alg"] {
         let _ = Reflect::delete_property(key.unchecked_ref::<Object>(), &name.into());
@@ -148,7 +147,7 @@ fn find(url: &str, token: &Token) -> Result<Option<Key>, &'static str> {
         let set = set.as_ref().filter(|set| set.url == url && set.fetched_at > 0);
         let set = set.ok_or("the keys to check tokens with are not to be had at the moment")?;
         let mut fitting = set.keys.iter().filter(|key| token.algorithm.fits(key));
-        let named = |key: &&Key| key.get("kid").and_then(Value::as_str) == token.key_id.as_deref();
+        let named = |key: &&Key| key.get("kid").and_then(Json::as_str) == token.key_id.as_deref();
         Ok(match token.key_id {
             Some(_) => fitting.find(named).cloned(),
             None => fitting.next().filter(|_| fitting.next().is_none()).cloned(),
@@ -186,7 +185,7 @@ async fn fetch(url: &str) -> Result<Option<Vec<Key>>, JsValue> {
 }
 
 fn parse(text: &str) -> Option<Vec<Key>> {
-    let set: Value = serde_json::from_str(text).ok()?;
+    let set = Json::parse(text)?;
     let keys = set.get("keys")?.as_array()?;
-    Some(keys.iter().filter_map(Value::as_object).cloned().collect())
+    Some(keys.iter().filter_map(Json::as_object).cloned().collect())
 }
