@@ -30,13 +30,18 @@ pub fn searchable(text: &str) -> String {
 }
 
 /// A user's query in FTS5's language: every word must be found, the last letters of each may be
-/// missing. `None` if there is no word in it. Nothing in the query is taken for syntax.
+/// missing. `None` if there is nothing in it. Nothing in the query is taken for syntax, and what SQLite
+/// finds no letter in asks for nothing: so it is with phrases in a row, and not with `AND` between them.
 #[must_use]
 pub fn match_expression(query: &str) -> Option<String> {
-    let is_word = |word: &&str| word.chars().any(|letter| letter.is_alphanumeric() || is_word_alone(letter));
-    let words: Vec<String> =
-        query.split_whitespace().filter(is_word).take(QUERY_WORDS_MAX).map(phrase).collect();
-    (!words.is_empty()).then(|| words.join(" AND "))
+    let mut expression = String::new();
+    for word in query.split_whitespace().take(QUERY_WORDS_MAX) {
+        if !expression.is_empty() {
+            expression.push(' ');
+        }
+        expression.push_str(&phrase(word));
+    }
+    (!expression.is_empty()).then_some(expression)
 }
 
 fn phrase(word: &str) -> String {
@@ -85,9 +90,9 @@ mod tests {
 
     #[test]
     fn a_query_is_words_and_never_syntax() {
-        assert_eq!(match_expression("hello wor").as_deref(), Some("\"hello\"* AND \"wor\"*"));
-        assert_eq!(match_expression("a\"b OR c*").as_deref(), Some("\"a\"\"b\"* AND \"OR\"* AND \"c*\"*"));
-        assert_eq!(match_expression("  \" - *  "), None);
+        assert_eq!(match_expression("hello wor").as_deref(), Some("\"hello\"* \"wor\"*"));
+        assert_eq!(match_expression("a\"b OR c*").as_deref(), Some("\"a\"\"b\"* \"OR\"* \"c*\"*"));
+        assert_eq!(match_expression("  \n "), None);
         assert_eq!(match_expression("🎉").as_deref(), Some("\"\u{200b}🎉\"*"));
     }
 }
