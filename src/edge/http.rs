@@ -114,7 +114,7 @@ async fn admit(request: &Request, env: &Env, route: &Route) -> std::result::Resu
         _ => (None, false),
     };
     let caller = auth::admit(request, env, session_id, connects).await?;
-    match Settings::read(|name| variable(env, name)) {
+    match Settings::read(&|name| variable(env, name)) {
         Ok(_) => Ok(caller),
         Err(why) => {
             Err(Refused { status: 500, error: ErrorBody::fatal(ErrorCode::Internal, why), allow: None })

@@ -54,11 +54,22 @@ impl Content {
     pub fn words(&self) -> String {
         match self {
             Content::Text(text) => text.clone(),
-            Content::Blocks(blocks) => {
-                blocks.iter().filter_map(Block::as_text).collect::<Vec<_>>().join("\n")
-            }
+            Content::Blocks(blocks) => joined(blocks.iter().filter_map(Block::as_text), '\n'),
         }
     }
+}
+
+/// Texts in a row, with a separator between them.
+#[must_use]
+pub fn joined<'a>(texts: impl Iterator<Item = &'a str>, separator: char) -> String {
+    let mut joined = String::new();
+    for text in texts {
+        if !joined.is_empty() {
+            joined.push(separator);
+        }
+        joined.push_str(text);
+    }
+    joined
 }
 
 impl Block {

@@ -44,7 +44,7 @@ pub type Item<'a, 'f> = dyn FnMut(&mut Reader<'a>) -> Parsed<()> + 'f;
 /// A value as JSON. To be taken for whatever may hold a [`Json`]: another writer does not know its numbers.
 #[must_use]
 pub fn to_json(value: &impl Serialize) -> String {
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(128);
     let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, Verbatim);
     // What is written here has string keys, and a `Vec` takes everything: there is nothing to fail.
     let _ = value.serialize(&mut serializer);
@@ -132,7 +132,7 @@ impl<'a> Reader<'a> {
     pub fn peek(&mut self) -> Parsed<u8> {
         loop {
             match self.text.as_bytes().get(self.at) {
-                Some(b' ' | b'\t' | b'\n' | b'\r') => self.at = self.at.saturating_add(1),
+                Some(b' ' | b'\t' | b'\n' | b'\r') => self.advance(),
                 Some(byte) => return Ok(*byte),
                 None => return Err(Malformed::Cut),
             }
@@ -244,7 +244,7 @@ impl<'a> Reader<'a> {
         if self.peek()? != close {
             item(self)?;
             while self.peek()? == b',' {
-                self.expect(b',')?;
+                self.advance();
                 item(self)?;
             }
         }
@@ -292,7 +292,7 @@ impl<'a> Reader<'a> {
             return Err(Malformed::Wrong);
         }
         while self.text.as_bytes().get(self.at).is_some_and(u8::is_ascii_digit) {
-            self.at = self.at.saturating_add(1);
+            self.advance();
         }
         Ok(())
     }
@@ -300,9 +300,12 @@ impl<'a> Reader<'a> {
     /// What of a string stands there as it is meant.
     fn run(&mut self) -> &'a str {
         let from = self.at;
-        let rest = self.text.as_bytes().get(from..).unwrap_or_default();
-        let length = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
-        self.at = from.saturating_add(length.unwrap_or(rest.len()));
+        let bytes = self.text.as_bytes();
+        while let Some(byte) = bytes.get(self.at)
+            && !matches!(byte, b'"' | b'\\' | 0..=0x1f)
+        {
+            self.advance();
+        }
         self.since(from)
     }
 
@@ -311,8 +314,15 @@ impl<'a> Reader<'a> {
     }
 
     fn expect(&mut self, byte: u8) -> Parsed<()> {
-        self.peek()?;
-        self.exactly(byte)
+        if self.peek()? != byte {
+            return Err(Malformed::Wrong);
+        }
+        self.advance();
+        Ok(())
+    }
+
+    fn advance(&mut self) {
+        self.at = self.at.saturating_add(1);
     }
 
     fn exactly(&mut self, byte: u8) -> Parsed<()> {
@@ -321,7 +331,7 @@ impl<'a> Reader<'a> {
 
     fn next(&mut self) -> Parsed<u8> {
         let byte = *self.text.as_bytes().get(self.at).ok_or(Malformed::Cut)?;
-        self.at = self.at.saturating_add(1);
+        self.advance();
         Ok(byte)
     }
 

@@ -38,7 +38,7 @@ impl SessionDO {
         if let Ok(pair) = WebSocketRequestResponsePair::new(r#"{"type":"ping"}"#, r#"{"type":"pong"}"#) {
             state.set_websocket_auto_response(&pair);
         }
-        let settings = Settings::read(|name| crate::edge::variable(&env, name));
+        let settings = Settings::read(&|name| crate::edge::variable(&env, name));
         SessionDO { shell: AssertUnwindSafe(Shell::new(state, env, settings)) }
     }
 

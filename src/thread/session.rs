@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::protocol::limits::PREVIEW_CHARS_MAX;
 use crate::protocol::{
     CloseCode, Content, Identity, Json, Millis, PermissionMode, Read, ServerFrame, Session, SessionUpdate,
-    optional, required,
+    joined, optional, required,
 };
 
 use super::access::Peer;
@@ -196,7 +196,7 @@ fn blank_session(id: String, created_at: Millis) -> Session {
 /// The beginning of a text on one line, cut at a word's end where there is one, else between two characters
 /// as readers see them.
 fn preview(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = joined(text.split_whitespace(), ' ');
     let Some((end, next)) = line.char_indices().nth(PREVIEW_CHARS_MAX) else { return line };
     let head = line.get(..end).unwrap_or_default();
     let word_end = if next == ' ' { Some(end) } else { head.rfind(' ').filter(|at| *at > end / 2) };

@@ -218,7 +218,7 @@ impl Thread {
         let page = records.before(self.seq.saturating_add(1), AGENT_MESSAGES_MAX, AGENT_BYTES_MAX)?;
         let is_over_before = |record: &Record| record.turn < turn && !self.turns.contains_key(&record.turn);
         let mut before: Vec<Record> = page.records.into_iter().filter(is_over_before).collect();
-        before.sort_by_key(|record| (record.turn, record.seq));
+        before.sort_unstable_by_key(|record| (record.turn, record.seq));
         Ok(AgentRequest {
             request_id: own.request_id.clone(),
             permission_mode: self.permission_mode(),

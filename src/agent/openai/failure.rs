@@ -136,7 +136,7 @@ impl Reported {
     }
 
     pub(super) fn error(&self) -> ErrorBody {
-        let says = |words: &[&str]| words.iter().any(|word| self.words.contains(word));
+        let says = |words: &[&str]| words.iter().any(|word| is_within(word, &self.words));
         if matches!(self.status, Some(401 | 403)) || self.status.is_none() && says(&REFUSING) {
             return ErrorBody::fatal(ErrorCode::AgentError, REFUSED);
         }
@@ -147,6 +147,11 @@ impl Reported {
             ErrorBody::fatal(ErrorCode::AgentError, message)
         }
     }
+}
+
+/// Over bytes: the search for substrings of the standard library is large, and these are short.
+fn is_within(part: &str, text: &str) -> bool {
+    text.as_bytes().windows(part.len()).any(|window| window == part.as_bytes())
 }
 
 fn failed(error: ErrorBody) -> Failed {
