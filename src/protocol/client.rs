@@ -119,7 +119,10 @@ fn content(value: Option<Json>) -> Result<Content, String> {
             Err(format!("content has {} blocks; at most {BLOCKS_MAX} are allowed", items.len()))
         }
         Some(Json::Array(items)) => {
-            let blocks = items.iter().map(block).collect::<Result<Vec<_>, _>>()?;
+            let blocks = Vec::<Block>::read(&Json::Array(items)).ok_or(
+                "content has a block that is none of text {text}, thinking {text}, tool_use {id, name, input} \
+                 and tool_result {toolUseId, content: a string or an array, isError}",
+            )?;
             if !blocks.iter().all(|block| block.as_text().is_some()) {
                 return Ok(Content::Blocks(blocks));
             }
@@ -130,14 +133,6 @@ fn content(value: Option<Json>) -> Result<Content, String> {
         Some(_) => Err("content is neither a string nor an array of blocks".into()),
         None => Err("content is missing; give a string or an array of blocks".into()),
     }
-}
-
-fn block(value: &Json) -> Result<Block, String> {
-    Block::read(value).ok_or_else(|| {
-        "content has a block that is none of text {text}, thinking {text}, tool_use {id, name, input} \
-         and tool_result {toolUseId, content: a string or an array, isError}"
-            .into()
-    })
 }
 
 fn check_metadata(fields: &Fields) -> Result<(), String> {

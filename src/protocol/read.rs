@@ -51,7 +51,11 @@ impl Read for bool {
 
 impl<T: Read> Read for Vec<T> {
     fn read(value: &Json) -> Option<Self> {
-        value.as_array()?.iter().map(T::read).collect()
+        let mut items = Vec::new();
+        for item in value.as_array()? {
+            items.push(T::read(item)?);
+        }
+        Some(items)
     }
 }
 

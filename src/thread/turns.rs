@@ -216,14 +216,13 @@ impl Thread {
             records.after(turn.saturating_sub(1), 1, 0)?.records.into_iter().find(|own| own.seq == turn);
         let own = own.ok_or_else(|| StoreError("the turn's message is missing".into()))?;
         let page = records.before(self.seq.saturating_add(1), AGENT_MESSAGES_MAX, AGENT_BYTES_MAX)?;
-        let is_over_before = |record: &Record| record.turn < turn && !self.turns.contains_key(&record.turn);
-        let mut before: Vec<Record> = page.records.into_iter().filter(is_over_before).collect();
-        before.sort_unstable_by_key(|record| (record.turn, record.seq));
-        Ok(AgentRequest {
-            request_id: own.request_id.clone(),
-            permission_mode: self.permission_mode(),
-            messages: before.into_iter().chain([own]).map(agent_message).collect(),
-        })
+        let request_id = own.request_id.clone();
+        let mut said = page.records;
+        said.retain(|record| record.turn < turn && !self.turns.contains_key(&record.turn));
+        said.sort_unstable_by_key(|record| (record.turn, record.seq));
+        said.push(own);
+        let messages = said.into_iter().map(agent_message).collect();
+        Ok(AgentRequest { request_id, permission_mode: self.permission_mode(), messages })
     }
 
     pub(super) fn queued(&self) -> impl Iterator<Item = TurnId> {
