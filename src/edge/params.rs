@@ -61,10 +61,11 @@ pub fn before_hit(url: &str) -> Result<u64, Refused> {
 /// # Errors
 /// 400 with what would be right.
 pub fn fields(body: &[u8]) -> Result<Map<String, Value>, Refused> {
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(fields)) => Ok(fields),
-        Ok(_) => Err(bad_request("the body is not a JSON object")),
-        Err(_) => Err(bad_request("the body is not JSON")),
+    // As text, as all other JSON comes: of bytes there would be a second parser.
+    match std::str::from_utf8(body).ok().and_then(|text| serde_json::from_str(text).ok()) {
+        Some(Value::Object(fields)) => Ok(fields),
+        Some(_) => Err(bad_request("the body is not a JSON object")),
+        None => Err(bad_request("the body is not JSON")),
     }
 }
 

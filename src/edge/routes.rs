@@ -53,7 +53,9 @@ pub struct Refused {
 impl Route {
     /// # Errors
     /// 400, 404, 405 or 426, with what was wrong and what would be right.
-    pub fn of(method: &str, path: &str, url: &str, is_upgrade: bool) -> Result<Route, Refused> {
+    pub fn of(method: &str, url: &str, is_upgrade: bool) -> Result<Route, Refused> {
+        let (_, address) = url.split_once("://").unwrap_or_default();
+        let path = address.split(['?', '#']).next().unwrap_or_default();
         let segments: Vec<&str> = path.split('/').skip(1).collect();
         match segments.as_slice() {
             ["health"] => choose(method, &[("GET", Route::Health)]),

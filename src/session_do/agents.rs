@@ -5,9 +5,9 @@ use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 
 use futures::channel::oneshot;
-use futures::future::{AbortHandle, abortable};
+use futures::future::select;
 use js_sys::futures::JsFuture;
-use js_sys::{Promise, Reflect, Uint8Array};
+use js_sys::{Promise, Reflect};
 use wasm_bindgen::prelude::*;
 use web_sys::{AbortController, AbortSignal, Headers, Request, RequestInit, Response};
 
@@ -17,7 +17,8 @@ use crate::protocol::{ErrorBody, ErrorCode};
 use crate::thread::{Input, TurnId};
 
 use super::shell::Shell;
-use crate::platform::{self, BodyChunk, BodyReader, Fetcher};
+use crate::platform::http::read;
+use crate::platform::{self, BodyChunk, BodyReader, Fetcher, Task};
 
 /// Bytes read of an upstream's error body.
 const ERROR_BODY_BYTES_MAX: usize = 16 * 1024;
@@ -27,36 +28,30 @@ const ERROR_BODY_BYTES_MAX: usize = 16 * 1024;
 pub struct Agents(RefCell<LiteMap<TurnId, Running>>);
 
 struct Running {
-    task: AbortHandle,
-    call: AbortController,
+    /// The task ends when this is dropped.
+    _wanted: oneshot::Sender<()>,
+    call: Option<AbortController>,
 }
 
 impl Agents {
     /// What is to be waited for; it ends early when the turn is aborted.
-    pub fn start(
-        &self,
-        turn: TurnId,
-        shell: Rc<Shell>,
-        request: AgentRequest,
-    ) -> impl Future<Output = ()> + use<> {
+    pub fn start(&self, turn: TurnId, shell: Rc<Shell>, request: AgentRequest) -> Task<()> {
         let call = AbortController::new().ok();
         let signal = call.as_ref().map(AbortController::signal);
-        let (run, task) = abortable(run(shell.clone(), turn, request, signal));
-        if let Some(call) = call {
-            self.0.borrow_mut().insert(turn, Running { task, call });
-        }
-        async move {
-            if run.await.is_ok() {
-                shell.agents.forget(turn);
-            }
-        }
+        let (wanted, unwanted) = oneshot::channel();
+        self.0.borrow_mut().insert(turn, Running { _wanted: wanted, call });
+        let run: Task<()> = Box::pin(async move {
+            run(&shell, turn, request, signal).await;
+            shell.agents.forget(turn);
+        });
+        // Looked at first: what is aborted does nothing any more.
+        Box::pin(async move { drop(select(unwanted, run).await) })
     }
 
     /// Drops the task and closes the connection to the model.
     pub fn abort(&self, turn: TurnId) {
         let running = self.0.borrow_mut().remove(&turn);
-        if let Some(Running { task, call }) = running {
-            task.abort();
+        if let Some(call) = running.and_then(|running| running.call) {
             call.abort();
         }
     }
@@ -73,14 +68,14 @@ impl Agents {
     }
 }
 
-async fn run(shell: Rc<Shell>, turn: TurnId, request: AgentRequest, signal: Option<AbortSignal>) {
+async fn run(shell: &Rc<Shell>, turn: TurnId, request: AgentRequest, signal: Option<AbortSignal>) {
     let agent = shell.settings.as_ref().map(|settings| settings.agent.clone());
     let failed = match agent {
         Ok(AgentKind::Echo { delay_ms }) => {
-            run_echo(&shell, turn, &request, delay_ms).await;
+            run_echo(shell, turn, &request, delay_ms).await;
             return;
         }
-        Ok(AgentKind::OpenAi(endpoint)) => run_openai(&shell, turn, &request, &endpoint, signal).await.err(),
+        Ok(AgentKind::OpenAi(endpoint)) => run_openai(shell, turn, &request, &endpoint, signal).await.err(),
         Err(why) => Some(misconfigured(why)),
     };
     if let Some(failed) = failed {
@@ -144,16 +139,15 @@ async fn run_openai(
 /// A body that is read to its end.
 ///
 /// A model sends each token for itself, so reads are what an answer costs. A future for each of them
-/// would cost two closures and a microtask more; these two functions serve all of them.
+/// would cost two closures and a microtask more; this one function serves all of them.
 struct Reading {
     reader: BodyReader,
     /// Takes what a read brought, or the end, and says whether it was enough.
     take: RefCell<Take>,
-    on_chunk: Closure<dyn FnMut(BodyChunk)>,
-    on_failed: Closure<dyn FnMut(JsValue)>,
+    on_settled: Closure<dyn FnMut(JsValue)>,
     /// Gone once nobody waits any more.
     over: RefCell<Option<oneshot::Sender<()>>>,
-    /// A read that is going on keeps the functions that it will call.
+    /// A read that is going on keeps the function that it will call.
     me: RefCell<Option<Rc<Reading>>>,
 }
 
@@ -163,15 +157,19 @@ impl Reading {
     async fn whole(reader: BodyReader, take: Take) {
         let (over, is_over) = oneshot::channel();
         let reading = Rc::new_cyclic(|me: &Weak<Reading>| {
-            let (on_chunk, on_failed) = (me.clone(), me.clone());
+            let me = me.clone();
+            let on_settled = move |chunk: JsValue| {
+                if let Some(reading) = me.upgrade() {
+                    // A body that breaks off is one that ended early: an error has no value.
+                    let is_chunk = chunk.is_object();
+                    let chunk = is_chunk.then(|| chunk.unchecked_into::<BodyChunk>().value());
+                    reading.settled(chunk.flatten());
+                }
+            };
             Reading {
                 reader,
                 take: RefCell::new(take),
-                on_chunk: Closure::wrap_assert_unwind_safe(Box::new(move |chunk: BodyChunk| {
-                    settle(&on_chunk, chunk.value());
-                })),
-                // A body that breaks off is one that ended early.
-                on_failed: Closure::wrap_assert_unwind_safe(Box::new(move |_| settle(&on_failed, None))),
+                on_settled: Closure::wrap_assert_unwind_safe(Box::new(on_settled)),
                 over: RefCell::new(Some(over)),
                 me: RefCell::new(None),
             }
@@ -183,7 +181,8 @@ impl Reading {
     }
 
     fn read(&self) {
-        self.reader.read().then2(self.on_chunk.as_ref(), self.on_failed.as_ref());
+        let on_settled = self.on_settled.as_ref();
+        self.reader.read().then2(on_settled, on_settled);
     }
 
     fn settled(&self, chunk: Option<Vec<u8>>) {
@@ -193,16 +192,8 @@ impl Reading {
             return self.read();
         }
         let _ = self.reader.cancel();
-        if let Some(over) = self.over.take() {
-            let _ = over.send(());
-        }
+        self.over.replace(None);
         self.me.replace(None);
-    }
-}
-
-fn settle(reading: &Weak<Reading>, chunk: Option<Vec<u8>>) {
-    if let Some(reading) = reading.upgrade() {
-        reading.settled(chunk);
     }
 }
 
@@ -243,11 +234,7 @@ fn send(shell: &Shell, request: &Request) -> Result<Promise, JsValue> {
 
 async fn http_failure(response: &Response) -> Failed {
     let retry_after = response.headers().get("retry-after").ok().flatten();
-    let body = match response.array_buffer() {
-        Ok(body) => JsFuture::from(body).await.ok(),
-        Err(_) => None,
-    };
-    let mut body = body.map(|body| Uint8Array::new(&body).to_vec()).unwrap_or_default();
+    let mut body = read(response.body(), ERROR_BODY_BYTES_MAX).await.unwrap_or_default();
     body.truncate(ERROR_BODY_BYTES_MAX);
     openai::http_failure(response.status(), retry_after.as_deref(), &body)
 }

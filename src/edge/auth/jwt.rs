@@ -180,7 +180,7 @@ impl Claims {
 }
 
 fn object(part: &str) -> Option<Map<String, Value>> {
-    match serde_json::from_slice(&decode(part)?).ok()? {
+    match serde_json::from_str(std::str::from_utf8(&decode(part)?).ok()?).ok()? {
         Value::Object(fields) => Some(fields),
         _ => None,
     }
