@@ -161,6 +161,12 @@ pub fn elapsed(wait_ms: u64) -> Promise {
     Promise::new(&mut { fire })
 }
 
+/// A promise and what resolves it.
+pub fn signal() -> (Promise, Function) {
+    let signal = Promise::with_resolvers();
+    (signal.promise(), signal.resolve().unchecked_into())
+}
+
 pub async fn sleep(wait_ms: u64) {
     let _ = JsFuture::from(elapsed(wait_ms)).await;
 }

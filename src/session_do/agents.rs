@@ -1,13 +1,11 @@
 //! Running a turn's agent, and ending it.
 
-use litemap::LiteMap;
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 
-use futures::channel::oneshot;
 use futures::future::select;
 use js_sys::futures::JsFuture;
-use js_sys::{Promise, Reflect};
+use js_sys::{Function, Promise, Reflect};
 use wasm_bindgen::prelude::*;
 use web_sys::{AbortController, AbortSignal, Headers, Request, RequestInit, Response};
 
@@ -23,13 +21,13 @@ use crate::platform::{self, BodyChunk, BodyReader, Fetcher, Task};
 /// Bytes read of an upstream's error body.
 const ERROR_BODY_BYTES_MAX: usize = 16 * 1024;
 
-/// The agents at work, by turn.
+/// The agents at work.
 #[derive(Default)]
-pub struct Agents(RefCell<LiteMap<TurnId, Running>>);
+pub struct Agents(RefCell<Vec<Running>>);
 
 struct Running {
-    /// The task ends when this is dropped.
-    _wanted: oneshot::Sender<()>,
+    turn: TurnId,
+    end_task: Function,
     call: Option<AbortController>,
 }
 
@@ -38,33 +36,42 @@ impl Agents {
     pub fn start(&self, turn: TurnId, shell: Rc<Shell>, request: AgentRequest) -> Task<()> {
         let call = AbortController::new().ok();
         let signal = call.as_ref().map(AbortController::signal);
-        let (wanted, unwanted) = oneshot::channel();
-        self.0.borrow_mut().insert(turn, Running { _wanted: wanted, call });
+        let (aborted, end_task) = platform::signal();
+        self.0.borrow_mut().push(Running { turn, end_task, call });
         let run: Task<()> = Box::pin(async move {
             run(&shell, turn, request, signal).await;
-            shell.agents.forget(turn);
+            drop(shell.agents.take(turn));
         });
         // Looked at first: what is aborted does nothing any more.
-        Box::pin(async move { drop(select(unwanted, run).await) })
+        Box::pin(async move { drop(select(JsFuture::from(aborted), run).await) })
     }
 
     /// Drops the task and closes the connection to the model.
     pub fn abort(&self, turn: TurnId) {
-        let running = self.0.borrow_mut().remove(&turn);
-        if let Some(call) = running.and_then(|running| running.call) {
-            call.abort();
+        if let Some(running) = self.take(turn) {
+            running.abort();
         }
     }
 
     pub fn abort_all(&self) {
-        let turns: Vec<TurnId> = self.0.borrow().keys().copied().collect();
-        for turn in turns {
-            self.abort(turn);
+        for running in self.0.take() {
+            running.abort();
         }
     }
 
-    fn forget(&self, turn: TurnId) {
-        self.0.borrow_mut().remove(&turn);
+    fn take(&self, turn: TurnId) -> Option<Running> {
+        let mut all = self.0.borrow_mut();
+        let place = all.iter().position(|running| running.turn == turn)?;
+        Some(all.swap_remove(place))
+    }
+}
+
+impl Running {
+    fn abort(self) {
+        let _ = self.end_task.call0(&self.end_task);
+        if let Some(call) = self.call {
+            call.abort();
+        }
     }
 }
 
@@ -145,8 +152,9 @@ struct Reading {
     /// Takes what a read brought, or the end, and says whether it was enough.
     take: RefCell<Take>,
     on_settled: Closure<dyn FnMut(JsValue)>,
+    over: Function,
     /// Gone once nobody waits any more.
-    over: RefCell<Option<oneshot::Sender<()>>>,
+    awaited: Weak<()>,
     /// A read that is going on keeps the function that it will call.
     me: RefCell<Option<Rc<Reading>>>,
 }
@@ -155,7 +163,8 @@ type Take = Box<dyn FnMut(Option<Vec<u8>>) -> bool>;
 
 impl Reading {
     async fn whole(reader: BodyReader, take: Take) {
-        let (over, is_over) = oneshot::channel();
+        let (is_over, over) = platform::signal();
+        let awaited = Rc::new(());
         let reading = Rc::new_cyclic(|me: &Weak<Reading>| {
             let me = me.clone();
             let on_settled = move |chunk: JsValue| {
@@ -170,14 +179,16 @@ impl Reading {
                 reader,
                 take: RefCell::new(take),
                 on_settled: Closure::wrap_assert_unwind_safe(Box::new(on_settled)),
-                over: RefCell::new(Some(over)),
+                over,
+                awaited: Rc::downgrade(&awaited),
                 me: RefCell::new(None),
             }
         });
         reading.me.replace(Some(reading.clone()));
         reading.read();
         drop(reading);
-        let _ = is_over.await;
+        let _ = JsFuture::from(is_over).await;
+        drop(awaited);
     }
 
     fn read(&self) {
@@ -186,13 +197,12 @@ impl Reading {
     }
 
     fn settled(&self, chunk: Option<Vec<u8>>) {
-        let is_awaited = self.over.borrow().as_ref().is_some_and(|over| !over.is_canceled());
-        let is_end = chunk.is_none();
+        let (is_awaited, is_end) = (self.awaited.strong_count() > 0, chunk.is_none());
         if is_awaited && !(self.take.borrow_mut())(chunk) && !is_end {
             return self.read();
         }
         let _ = self.reader.cancel();
-        self.over.replace(None);
+        let _ = self.over.call0(&self.over);
         self.me.replace(None);
     }
 }

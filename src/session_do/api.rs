@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use futures::future::{Either, select};
+use js_sys::futures::JsFuture;
+use js_sys::{Array, Promise};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use wasm_bindgen::prelude::*;
@@ -16,7 +17,7 @@ use crate::edge::{
     refusal, switch_protocols,
 };
 use crate::platform::http::{empty_response, header, json_response, stream};
-use crate::platform::{Task, now, sleep};
+use crate::platform::{elapsed, now, sleep};
 use crate::protocol::limits::{PAGE_BYTES_MAX, PAGE_MAX};
 use crate::protocol::{
     Access, CloseCode, Cursor, ErrorBody, ErrorCode, Identity, Message, Read, Session, SessionUpdate,
@@ -148,17 +149,16 @@ fn cancel(shell: &Shell, fields: &Map<String, Value>) -> Answer {
 }
 
 async fn delete(shell: &Shell) {
-    let mut deliveries = vec![shell.deliveries.next()];
+    let mut delivery = shell.deliveries.next();
     shell.pump(Input::Delete);
     // D1 is told at once; if it does not answer, the object goes on telling it.
-    let mut patience: Task<()> = Box::pin(sleep(DELETION_WAIT_MS));
+    let patience = elapsed(DELETION_WAIT_MS);
     for _ in 0..DELETION_ATTEMPTS {
-        let owes = shell.with_thread(Thread::owes_deletion).unwrap_or_default();
-        let (true, Some(delivery)) = (owes, deliveries.pop()) else { break };
-        if let Either::Right(_) = select(delivery, &mut patience).await {
+        if !shell.with_thread(Thread::owes_deletion).unwrap_or_default() {
             break;
         }
-        deliveries.push(shell.deliveries.next());
+        let _ = JsFuture::from(Promise::race(&Array::of2(&delivery, &patience))).await;
+        delivery = shell.deliveries.next();
     }
 }
 
