@@ -47,6 +47,12 @@ pub fn before_session(url: &str) -> Result<Option<(u64, String)>, Refused> {
     place.filter(|(_, id)| is_session_id(id)).map(Some).ok_or_else(bad_before)
 }
 
+/// A place in a list as JSON. No place has a letter that needs an escape.
+#[must_use]
+pub fn place(next_before: Option<&str>) -> String {
+    next_before.map_or("null".into(), |place| format!("\"{place}\""))
+}
+
 /// How many hits of a search were seen.
 ///
 /// # Errors

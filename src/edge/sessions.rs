@@ -10,7 +10,7 @@ use crate::protocol::{ErrorBody, ErrorCode};
 
 use super::auth::Caller;
 use super::http::log_failure;
-use super::params::{before_hit, before_session, limit, query};
+use super::params::{before_hit, before_session, limit, place, query};
 use super::routes::Refused;
 use super::{Answer, match_expression};
 
@@ -156,14 +156,13 @@ impl Asked {
             _ => None,
         };
         let sessions: Vec<String> = sessions.iter().map(|row| text(row, 0)).collect();
-        page(&sessions, next_before)
+        page(&sessions, next_before.as_deref())
     }
 }
 
 /// And where the next one begins.
-fn page(sessions: &[String], next_before: Option<String>) -> Answer {
-    // A place has no letter that needs an escape.
-    let next_before = next_before.map_or("null".into(), |place| format!("\"{place}\""));
+fn page(sessions: &[String], next_before: Option<&str>) -> Answer {
+    let next_before = place(next_before);
     let body = format!(r#"{{"sessions":[{}],"nextBefore":{next_before}}}"#, sessions.join(","));
     Ok(json_response(200, &body)?)
 }

@@ -13,8 +13,8 @@ use worker::worker_sys::WebSocketPair;
 
 use crate::edge::auth::{IDENTITY_HEADER, NO_TICKET, TICKET_HEADER};
 use crate::edge::{
-    Action, Answer, Refused, Route, bad_before, bad_request, is_upgrade, limit, query_value, read_fields,
-    refusal, switch_protocols,
+    Action, Answer, Refused, Route, bad_before, bad_request, is_upgrade, limit, place, query_value,
+    read_fields, refusal, switch_protocols,
 };
 use crate::platform::http::{empty_response, header, json_response, stream};
 use crate::platform::{elapsed, now, sleep};
@@ -167,8 +167,8 @@ fn messages(shell: &Shell, url: &str) -> Answer {
     let (limit, before) = (limit(url)?, before(url, epoch)?);
     let page = shell.store.before(before, limit, PAGE_BYTES_MAX).map_err(unreadable)?;
     let messages: Vec<Message> = page.records.iter().rev().map(|record| record.message(epoch)).collect();
-    let next_before = messages.first().filter(|_| page.more).map(|message| &message.cursor);
-    let (messages, next_before) = (json(&messages)?, json(&next_before)?);
+    let next_before = messages.first().filter(|_| page.more).map(|message| message.cursor.as_str());
+    let (messages, next_before) = (json(&messages)?, place(next_before));
     Ok(json_response(200, &format!(r#"{{"messages":{messages},"nextBefore":{next_before}}}"#))?)
 }
 

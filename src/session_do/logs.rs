@@ -1,7 +1,5 @@
 //! One JSON line per event, for the platform's log. Never what was said.
 
-use serde_json::json;
-
 use crate::thread::Event;
 
 pub fn write(session_id: &str, event: &Event) {
@@ -38,6 +36,6 @@ pub fn agent_failed(session_id: &str, why: &str) {
 }
 
 fn error(session_id: &str, event: &str, why: &str) {
-    let line = json!({ "level": "error", "sessionId": session_id, "event": event, "why": why });
-    worker::console_error!("{line}");
+    let why = serde_json::to_string(why).unwrap_or_default();
+    worker::console_error!(r#"{{"level":"error","sessionId":"{session_id}","event":"{event}","why":{why}}}"#);
 }
