@@ -15,9 +15,9 @@ pub mod thread;
 mod entry {
     use js_sys::Promise;
     use wasm_bindgen::prelude::*;
-    use worker::{Context, Env, Request};
+    use worker::Env;
 
-    use crate::platform::promise;
+    use crate::platform::{Context, promise};
 
     #[wasm_bindgen(start)]
     pub fn start() {
@@ -25,10 +25,7 @@ mod entry {
     }
 
     #[wasm_bindgen]
-    pub fn fetch(request: web_sys::Request, env: Env, context: worker::worker_sys::Context) -> Promise {
-        promise(Box::pin(async move {
-            let response = crate::edge::handle(Request::from(request), env, Context::new(context)).await?;
-            Ok(web_sys::Response::from(response).into())
-        }))
+    pub fn fetch(request: web_sys::Request, env: Env, context: Context) -> Promise {
+        promise(Box::pin(async move { Ok(crate::edge::handle(&request, &env, &context).await?.into()) }))
     }
 }

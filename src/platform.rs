@@ -1,5 +1,8 @@
 //! What the runtime offers and the `worker` crate does not bind, or binds with a copy too many.
 
+pub mod d1;
+pub mod http;
+
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 
@@ -149,10 +152,21 @@ pub fn describe(thrown: &JsValue) -> String {
     message.or_else(|| thrown.as_string()).unwrap_or_else(|| "something that is no error was thrown".into())
 }
 
-pub async fn sleep(wait_ms: u64) {
+/// Comes to nothing, after that time.
+pub fn elapsed(wait_ms: u64) -> Promise {
     let fire = |resolve: Function, _reject: Function| {
         #[allow(clippy::cast_precision_loss)]
         set_timeout(&resolve, wait_ms as f64);
     };
-    let _ = JsFuture::from(Promise::new(&mut { fire })).await;
+    Promise::new(&mut { fire })
+}
+
+/// A promise and what resolves it.
+pub fn signal() -> (Promise, Function) {
+    let signal = Promise::with_resolvers();
+    (signal.promise(), signal.resolve().unchecked_into())
+}
+
+pub async fn sleep(wait_ms: u64) {
+    let _ = JsFuture::from(elapsed(wait_ms)).await;
 }

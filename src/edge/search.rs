@@ -30,18 +30,15 @@ pub fn searchable(text: &str) -> String {
 }
 
 /// A user's query in FTS5's language: every word must be found, the last letters of each may be
-/// missing. `None` if there is nothing in it. Nothing in the query is taken for syntax, and what SQLite
-/// finds no letter in asks for nothing: so it is with phrases in a row, and not with `AND` between them.
+/// missing. `None` if there is no word in it. Nothing in the query is taken for syntax. What is no
+/// word in the tokenizer's eyes is left out by it, as one string stands after another without AND.
 #[must_use]
 pub fn match_expression(query: &str) -> Option<String> {
-    let mut expression = String::new();
-    for word in query.split_whitespace().take(QUERY_WORDS_MAX) {
-        if !expression.is_empty() {
-            expression.push(' ');
-        }
-        expression.push_str(&phrase(word));
-    }
-    (!expression.is_empty()).then_some(expression)
+    let is_word =
+        |word: &&str| word.bytes().any(|letter| letter.is_ascii_alphanumeric() || !letter.is_ascii());
+    let words: Vec<String> =
+        query.split_whitespace().filter(is_word).take(QUERY_WORDS_MAX).map(phrase).collect();
+    (!words.is_empty()).then(|| words.join(" "))
 }
 
 fn phrase(word: &str) -> String {
@@ -92,7 +89,7 @@ mod tests {
     fn a_query_is_words_and_never_syntax() {
         assert_eq!(match_expression("hello wor").as_deref(), Some("\"hello\"* \"wor\"*"));
         assert_eq!(match_expression("a\"b OR c*").as_deref(), Some("\"a\"\"b\"* \"OR\"* \"c*\"*"));
-        assert_eq!(match_expression("  \n "), None);
+        assert_eq!(match_expression("  \" - *  "), None);
         assert_eq!(match_expression("🎉").as_deref(), Some("\"\u{200b}🎉\"*"));
     }
 }

@@ -73,6 +73,8 @@ pub const DELIVERY_DOUBTS_MAX: u32 = 3;
 /// Sessions or messages in one page of HTTP.
 pub const PAGE_MAX: usize = 200;
 pub const PAGE_DEFAULT: usize = 50;
+/// A list of sessions that D1 has not given by then is answered `STORAGE_ERROR`.
+pub const LIST_TIMEOUT_MS: u64 = 10_000;
 /// Bytes of messages in one page of HTTP, beyond its first.
 pub const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of an HTTP request's body.

@@ -36,7 +36,5 @@ pub fn agent_failed(session_id: &str, why: &str) {
 
 fn error(session_id: &str, event: &str, why: &str) {
     let why = to_json(&why);
-    worker::console_error!(
-        "{{\"level\":\"error\",\"sessionId\":\"{session_id}\",\"event\":\"{event}\",\"why\":{why}}}"
-    );
+    worker::console_error!(r#"{{"level":"error","sessionId":"{session_id}","event":"{event}","why":{why}}}"#);
 }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use js_sys::{JsString, Promise};
 use wasm_bindgen::prelude::*;
 use worker::worker_sys::DurableObjectState;
-use worker::{Env, Request, State, WebSocket, WebSocketRequestResponsePair};
+use worker::{Env, State, WebSocket, WebSocketRequestResponsePair};
 
 use crate::config::Settings;
 use crate::protocol::CloseCode;
@@ -44,10 +44,7 @@ impl SessionDO {
 
     pub fn fetch(&self, request: web_sys::Request) -> Promise {
         let shell = self.shell.0.clone();
-        promise(Box::pin(async move {
-            let response = api::serve(&shell, Request::from(request)).await?;
-            Ok(web_sys::Response::from(response).into())
-        }))
+        promise(Box::pin(async move { Ok(api::serve(&shell, &request).await?.into()) }))
     }
 
     #[wasm_bindgen(js_name = webSocketMessage)]
