@@ -32,7 +32,7 @@ pub struct Settings {
 impl Settings {
     /// # Errors
     /// In words: which variable is wrong, and what would be right.
-    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+    pub fn read(variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
         let number = |name: &str, default: u64, range: std::ops::RangeInclusive<u64>| match variable(name) {
             None => Ok(default),

@@ -15,9 +15,9 @@ pub mod thread;
 mod entry {
     use js_sys::Promise;
     use wasm_bindgen::prelude::*;
-    use worker::{Context, Env, Request};
+    use worker::Env;
 
-    use crate::platform::{Guarded, promise};
+    use crate::platform::{Context, Guarded, promise};
 
     #[wasm_bindgen(start)]
     pub fn start() {
@@ -25,11 +25,9 @@ mod entry {
     }
 
     #[wasm_bindgen]
-    pub fn fetch(request: web_sys::Request, env: Env, context: worker::worker_sys::Context) -> Promise {
-        let task = async move {
-            let response = crate::edge::handle(Request::from(request), env, Context::new(context)).await?;
-            Ok(web_sys::Response::from(response).into())
-        };
-        promise(Guarded::new(Box::pin(task), Box::new(Err)))
+    pub fn fetch(request: web_sys::Request, env: Env, context: Context) -> Promise {
+        let task = async move { Ok(crate::edge::handle(&request, &env, &context).await?.into()) };
+        let on_panic = |thrown| Ok(crate::edge::unserved(thrown)?.into());
+        promise(Guarded::new(Box::pin(task), Box::new(on_panic)))
     }
 }

@@ -1,5 +1,8 @@
 //! What the runtime offers and the `worker` crate does not bind, or binds with a copy too many.
 
+pub mod d1;
+pub mod http;
+
 use std::pin::Pin;
 use std::task::{self, Poll};
 
@@ -129,10 +132,14 @@ const REASON_BYTES_MAX: usize = 123;
 
 /// Closes a socket from an event of its own: a close before the 101 has gone out leaves the client
 /// waiting. To be waited for.
-pub async fn close_later(socket: Socket, code: CloseCode, reason: String) {
-    sleep(0).await;
-    let reason = reason.get(..reason.floor_char_boundary(REASON_BYTES_MAX)).unwrap_or_default();
-    let _ = socket.close(code as u16, reason);
+pub fn close_later(socket: Socket, code: CloseCode, reason: String) -> Promise {
+    let close = async move {
+        sleep(0).await;
+        let reason = reason.get(..reason.floor_char_boundary(REASON_BYTES_MAX)).unwrap_or_default();
+        let _ = socket.close(code as u16, reason);
+        Ok(JsValue::UNDEFINED)
+    };
+    promise(Guarded::new(Box::pin(close), Box::new(Err)))
 }
 
 pub type Task<T> = Pin<Box<dyn Future<Output = T>>>;
@@ -193,10 +200,21 @@ pub fn describe(thrown: &JsValue) -> String {
     message.or_else(|| thrown.as_string()).unwrap_or_else(|| "something that is no error was thrown".into())
 }
 
-pub async fn sleep(wait_ms: u64) {
+/// Comes to nothing, after that time.
+pub fn elapsed(wait_ms: u64) -> Promise {
     let fire = |resolve: Function, _reject: Function| {
         #[allow(clippy::cast_precision_loss)]
         set_timeout(&resolve, wait_ms as f64);
     };
-    let _ = JsFuture::from(Promise::new(&mut { fire })).await;
+    Promise::new(&mut { fire })
+}
+
+/// A promise and what resolves it.
+pub fn signal() -> (Promise, Function) {
+    let signal = Promise::with_resolvers();
+    (signal.promise(), signal.resolve().unchecked_into())
+}
+
+pub async fn sleep(wait_ms: u64) {
+    let _ = JsFuture::from(elapsed(wait_ms)).await;
 }

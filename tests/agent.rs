@@ -20,8 +20,9 @@ use std::path::Path;
 use bobbin::agent::openai::{self, Completion};
 use bobbin::agent::sse::EVENT_BYTES_MAX;
 use bobbin::agent::{AgentEvent, AgentMessage, AgentRequest};
+use bobbin::protocol::json::Fields;
 use bobbin::protocol::limits::{ANSWER_BYTES_MAX, BLOCKS_MAX};
-use bobbin::protocol::{Block, Content, ErrorCode, PermissionMode, Role};
+use bobbin::protocol::{Block, Content, ErrorCode, Json, PermissionMode, Role, to_json};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -129,7 +130,7 @@ fn a_whole_tool_call_is_delivered_when_the_next_one_begins() {
     let call = |index: u64, id: &str| json!({"tool_calls": [{"index": index, "id": id, "function": {"name": "f", "arguments": "{}"}}]});
     let mut completion = Completion::new();
     assert_eq!(completion.push(delta(&call(0, "a")).as_bytes()), []);
-    let block = Block::ToolUse { id: "a".into(), name: "f".into(), input: json!({}) };
+    let block = Block::ToolUse { id: "a".into(), name: "f".into(), input: Json::Object(Fields::new()) };
     assert_eq!(completion.push(delta(&call(1, "b")).as_bytes()), [AgentEvent::Block(block)]);
 }
 
@@ -263,7 +264,9 @@ fn assert_expected(case: &Case, events: &[AgentEvent], how: &str) {
 fn show(event: &AgentEvent) -> Value {
     match event {
         AgentEvent::Text(text) => json!({"text": text}),
-        AgentEvent::Block(block) => json!({"block": block}),
+        AgentEvent::Block(block) => {
+            json!({"block": serde_json::from_str::<Value>(&to_json(block)).unwrap()})
+        }
         AgentEvent::Finished(finished) => json!({"finished": {
             "tokensUsed": finished.tokens_used,
             "model": finished.model,
@@ -305,12 +308,16 @@ fn text(text: &str) -> Block {
     Block::Text { text: text.into() }
 }
 
-fn call(id: &str, input: Value) -> Block {
-    Block::ToolUse { id: id.into(), name: "f".into(), input }
+fn call(id: &str, input: &Value) -> Block {
+    Block::ToolUse { id: id.into(), name: "f".into(), input: json_of(input) }
 }
 
-fn result(id: &str, content: Value, is_error: bool) -> Block {
-    Block::ToolResult { tool_use_id: id.into(), content, is_error }
+fn result(id: &str, content: &Value, is_error: bool) -> Block {
+    Block::ToolResult { tool_use_id: id.into(), content: json_of(content), is_error }
+}
+
+fn json_of(value: &Value) -> Json {
+    Json::parse(&value.to_string()).unwrap()
 }
 
 struct XorShift(u64);

@@ -72,7 +72,7 @@ impl Completion {
         match &mut self.body {
             Body::Unknown(parser) | Body::Events(parser) => {
                 let answer = &mut self.answer;
-                if parser.finish(|data| answer.last_event(data, &mut out)).is_err() {
+                if parser.finish(&mut |data| answer.last_event(data, &mut out)).is_err() {
                     answer.too_long(&mut out);
                 }
                 answer.end(&mut out);
@@ -114,7 +114,7 @@ impl Body {
     fn read(&mut self, bytes: &[u8], answer: &mut Answer, out: &mut Vec<AgentEvent>) {
         let fits = match self {
             Body::Unknown(parser) | Body::Events(parser) => {
-                parser.push(bytes, |data| answer.event(data, out)).is_ok()
+                parser.push(bytes, &mut |data| answer.event(data, out)).is_ok()
             }
             Body::Document(document) => {
                 document.extend_from_slice(bytes);

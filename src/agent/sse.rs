@@ -37,11 +37,11 @@ impl Parser {
     ///
     /// # Errors
     /// [`TooLong`], then and at every later call. Events before the long one have been delivered.
-    pub fn push(&mut self, bytes: &[u8], mut on_data: impl FnMut(&str)) -> Result<(), TooLong> {
+    pub fn push(&mut self, bytes: &[u8], on_data: &mut dyn FnMut(&str)) -> Result<(), TooLong> {
         if self.stopped {
             return Err(TooLong);
         }
-        let outcome = self.read(bytes, &mut on_data);
+        let outcome = self.read(bytes, on_data);
         self.stopped = outcome.is_err();
         outcome
     }
@@ -50,7 +50,7 @@ impl Parser {
     ///
     /// # Errors
     /// [`TooLong`], if a push has said so or if the last line makes its event too long.
-    pub fn finish(&mut self, mut on_data: impl FnMut(&str)) -> Result<(), TooLong> {
+    pub fn finish(&mut self, on_data: &mut dyn FnMut(&str)) -> Result<(), TooLong> {
         if self.stopped {
             return Err(TooLong);
         }
@@ -58,13 +58,13 @@ impl Parser {
         let mut fresh = None;
         let last = mem::take(&mut self.line);
         if !last.is_empty() {
-            self.end_line(&last, &mut fresh, &mut on_data)?;
+            self.end_line(&last, &mut fresh, on_data)?;
         }
-        self.end_event(&mut fresh, &mut on_data);
+        self.end_event(&mut fresh, on_data);
         Ok(())
     }
 
-    fn read(&mut self, bytes: &[u8], on_data: &mut impl FnMut(&str)) -> Result<(), TooLong> {
+    fn read(&mut self, bytes: &[u8], on_data: &mut dyn FnMut(&str)) -> Result<(), TooLong> {
         let mut rest = bytes;
         // The event's data so far if it is a single line of this push: the usual event is never copied.
         let mut fresh = None;
@@ -105,7 +105,7 @@ impl Parser {
         &mut self,
         line: &'a [u8],
         fresh: &mut Option<&'a [u8]>,
-        on_data: &mut impl FnMut(&str),
+        on_data: &mut dyn FnMut(&str),
     ) -> Result<(), TooLong> {
         if line.len() > EVENT_BYTES_MAX {
             return Err(TooLong);
@@ -127,7 +127,7 @@ impl Parser {
         Ok(())
     }
 
-    fn end_event(&mut self, fresh: &mut Option<&[u8]>, on_data: &mut impl FnMut(&str)) {
+    fn end_event(&mut self, fresh: &mut Option<&[u8]>, on_data: &mut dyn FnMut(&str)) {
         if let Some(value) = fresh.take() {
             on_data(&String::from_utf8_lossy(value));
         } else if let Some(data) = self.data.take() {

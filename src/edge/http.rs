@@ -1,15 +1,19 @@
 //! Routes as the runtime's requests and responses.
 
-use futures::StreamExt;
 use js_sys::Reflect;
-use serde_json::{Map, Value, json};
+use js_sys::futures::JsFuture;
 use wasm_bindgen::prelude::*;
-use worker::{Context, Env, Headers, Request, Response, Result, WebSocket, WebSocketPair};
+use web_sys::{Request, Response};
+use worker::Env;
+use worker::worker_sys::ext::WebSocketExt;
+use worker::worker_sys::{DurableObjectNamespace, WebSocketPair};
 
 use crate::config::{Settings, origins};
-use crate::platform::{Task, close_later};
+use crate::platform::http::{changeable, empty_response, header, json_response, read, socket_response};
+use crate::platform::{Context, Fetcher, close_later, describe};
+use crate::protocol::json::Fields;
 use crate::protocol::limits::BODY_BYTES_MAX;
-use crate::protocol::{CloseCode, ErrorBody, ErrorCode};
+use crate::protocol::{CloseCode, ErrorBody, ErrorCode, to_json};
 use crate::thread::NOT_YOURS;
 
 use super::auth::{self, Caller, NO_TICKET};
@@ -17,6 +21,8 @@ use super::params::fields;
 use super::rate::is_too_many;
 use super::routes::{Action, Refused, Route};
 use super::sessions;
+
+pub type Answer = Result<Response, Refused>;
 
 /// On every answer that is no upgrade. Nothing here is a page.
 const SECURITY_HEADERS: [(&str, &str); 5] = [
@@ -27,97 +33,98 @@ const SECURITY_HEADERS: [(&str, &str); 5] = [
     ("cache-control", "no-store"),
 ];
 
+/// On answers that a page of another origin may read.
+const CORS_HEADERS: [(&str, &str); 3] = [
+    ("access-control-allow-methods", "GET, POST, PATCH, DELETE"),
+    ("access-control-allow-headers", "authorization, content-type"),
+    ("access-control-max-age", "600"),
+];
+
 /// One request in, one response out.
-pub async fn handle(request: Request, env: Env, context: Context) -> Result<Response> {
-    let origin = allowed_origin(&request, &env);
-    let response = match respond(request, &env, &context).await {
-        Ok(response) => response,
-        Err(error) => {
-            worker::console_error!(
-                "{}",
-                json!({ "level": "error", "event": "request_failed", "why": error.to_string() })
-            );
-            let message = "the request could not be served; try again";
-            failure(500, &ErrorBody::retryable(ErrorCode::Internal, message))?
-        }
-    };
+pub async fn handle(request: &Request, env: &Env, context: &Context) -> Result<Response, JsValue> {
+    let response = respond(request, env, context).await.or_else(|refused| refusal(&refused))?;
     // An upgrade has headers of its own.
-    if response.status_code() == 101 {
+    if response.status() == 101 {
         return Ok(response);
     }
-    with_headers(response, origin.as_deref())
+    with_headers(&response, allowed_origin(request, env).as_deref())
 }
 
-async fn respond(request: Request, env: &Env, context: &Context) -> Result<Response> {
-    let method = request.inner().method();
+/// Of a request whose handling panicked.
+pub fn unserved(thrown: JsValue) -> Result<Response, JsValue> {
+    with_headers(&refusal(&Refused::from(thrown))?, None)
+}
+
+async fn respond(request: &Request, env: &Env, context: &Context) -> Answer {
+    let method = request.method();
     if method == "OPTIONS" {
-        return Ok(Response::empty()?.with_status(204));
+        return Ok(empty_response(204)?);
     }
-    match Route::of(&method, &request.path(), &url(&request), is_upgrade(&request)) {
-        Err(refused) => refusal(&refused),
-        Ok(Route::Health) => {
-            Response::from_json(&json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+    let route = Route::of(&method, &request.url(), is_upgrade(request))?;
+    if route == Route::Health {
+        let version = env!("CARGO_PKG_VERSION");
+        return Ok(json_response(200, &format!(r#"{{"status":"ok","version":"{version}"}}"#))?);
+    }
+    let mut admitted = admit(request, env, &route).await;
+    if is_too_many(env, request, admitted.as_ref().ok()).await {
+        admitted = Err(too_many());
+    }
+    match (admitted, route) {
+        (Err(refused), _) => turn_away(request, refused, context),
+        (Ok(caller), Route::ListSessions) => sessions::list(env, &request.url(), &caller).await,
+        (Ok(caller), Route::Session { id, action }) => {
+            let response = JsFuture::from(pass_on(request, env, &caller, &id)?).await?.unchecked_into();
+            settle(request, response, action, context)
         }
-        Ok(route) => {
-            let admitted = admit(&request, env, &route).await;
-            if is_too_many(env, &request, admitted.as_ref().ok()).await {
-                return turn_away(&request, &too_many(), context);
-            }
-            match admitted {
-                Err(refused) => turn_away(&request, &refused, context),
-                Ok(caller) => serve(route, caller, request, env, context).await,
-            }
+        (Ok(_), Route::ConnectNowhere) => {
+            let reason = "Missing threadId parameter";
+            accept_and_close(request, CloseCode::PolicyViolation, reason, context)
+        }
+        (Ok(_), Route::CreateSession | Route::Health) => {
+            let id = uuid::Uuid::new_v4();
+            Ok(json_response(201, &format!(r#"{{"id":"{id}"}}"#))?)
         }
     }
 }
 
-async fn serve(
-    route: Route,
-    caller: Caller,
-    request: Request,
-    env: &Env,
-    context: &Context,
-) -> Result<Response> {
-    match route {
-        Route::Health => Response::empty(),
-        Route::CreateSession => {
-            let id = uuid::Uuid::new_v4().to_string();
-            Ok(Response::from_json(&json!({ "id": id }))?.with_status(201))
-        }
-        Route::ListSessions => sessions::list(env, &url(&request), &caller).await,
-        Route::ConnectNowhere => {
-            let reason = "Missing threadId parameter";
-            accept_and_close(&request, CloseCode::PolicyViolation, reason, context)
-        }
-        Route::Session { id, action } => {
-            // A request from outside may not be changed; a copy of it may.
-            let inner = Request::from(web_sys::Request::new_with_request(request.inner())?);
-            let headers = Headers(inner.inner().headers());
-            auth::strip(&headers)?;
-            match &caller {
-                Caller::Known { identity, .. } => {
-                    headers.set(auth::IDENTITY_HEADER, &encoded(&serde_json::to_string(identity)?))?;
-                }
-                Caller::Ticket(ticket) => headers.set(auth::TICKET_HEADER, &encoded(ticket))?,
-            }
-            let stub = env.durable_object("SESSION_DO")?.get_by_name(&id)?;
-            let response = stub.fetch_with_request(inner).await?;
-            match refused_upgrade(response.status_code()).filter(|_| action == Action::Connect) {
-                Some((code, reason)) => accept_and_close(&request, code, reason, context),
-                None => Ok(response),
-            }
-        }
-    }
+/// To the session's object, with word of who is calling.
+fn pass_on(request: &Request, env: &Env, caller: &Caller, id: &str) -> Result<js_sys::Promise, JsValue> {
+    // A request from outside may not be changed; a copy of it may.
+    let inner = Request::new_with_request(request)?;
+    let headers = inner.headers();
+    headers.delete(auth::IDENTITY_HEADER)?;
+    headers.delete(auth::TICKET_HEADER)?;
+    let (name, value) = match caller {
+        Caller::Known { identity, .. } => (auth::IDENTITY_HEADER, to_json(identity)),
+        Caller::Ticket(ticket) => (auth::TICKET_HEADER, ticket.clone()),
+    };
+    // A header's value is ASCII.
+    headers.set(name, &String::from(js_sys::encode_uri_component(&value)))?;
+    let objects: DurableObjectNamespace = Reflect::get(env, &"SESSION_DO".into())?.unchecked_into();
+    objects.get_by_name(id)?.unchecked_into::<Fetcher>().fetch_from(&inner)
+}
+
+/// A page cannot read the status of an upgrade that was refused, but it can read a close code.
+///
+/// Said here and not by the object: a client that does not answer the close would keep it awake.
+fn settle(request: &Request, response: Response, action: Action, context: &Context) -> Answer {
+    let (code, reason) = match response.status() {
+        401 if action == Action::Connect => (CloseCode::Unauthenticated, NO_TICKET),
+        403 if action == Action::Connect => (CloseCode::Forbidden, NOT_YOURS),
+        429 if action == Action::Connect => (CloseCode::TooMany, "too many sockets on this thread"),
+        _ => return Ok(response),
+    };
+    accept_and_close(request, code, reason, context)
 }
 
 /// Closed unless opened on purpose, and not half configured.
-async fn admit(request: &Request, env: &Env, route: &Route) -> std::result::Result<Caller, Refused> {
+async fn admit(request: &Request, env: &Env, route: &Route) -> Result<Caller, Refused> {
     let (session_id, connects) = match route {
         Route::Session { id, action } => (Some(id.as_str()), *action == Action::Connect),
         _ => (None, false),
     };
     let caller = auth::admit(request, env, session_id, connects).await?;
-    match Settings::read(|name| variable(env, name)) {
+    match Settings::read(&|name| variable(env, name)) {
         Ok(_) => Ok(caller),
         Err(why) => {
             Err(Refused { status: 500, error: ErrorBody::fatal(ErrorCode::Internal, why), allow: None })
@@ -125,89 +132,64 @@ async fn admit(request: &Request, env: &Env, route: &Route) -> std::result::Resu
     }
 }
 
-/// A page cannot read the status of an upgrade that was refused, but it can read a close code.
-///
-/// Said here and not by the object: a client that does not answer the close would keep it awake.
-fn refused_upgrade(status: u16) -> Option<(CloseCode, &'static str)> {
-    match status {
-        401 => Some((CloseCode::Unauthenticated, NO_TICKET)),
-        403 => Some((CloseCode::Forbidden, NOT_YOURS)),
-        429 => Some((CloseCode::TooMany, "too many sockets on this thread")),
-        _ => None,
-    }
-}
-
-fn turn_away(request: &Request, refused: &Refused, context: &Context) -> Result<Response> {
+fn turn_away(request: &Request, refused: Refused, context: &Context) -> Answer {
     let code = match refused.status {
         401 => CloseCode::Unauthenticated,
         429 => CloseCode::TooMany,
-        _ => return refusal(refused),
+        _ => return Err(refused),
     };
     if !is_upgrade(request) {
-        return refusal(refused);
+        return Err(refused);
     }
     accept_and_close(request, code, &refused.error.message, context)
 }
 
 /// A socket that is accepted only to be told why it may not stay.
-fn accept_and_close(request: &Request, code: CloseCode, reason: &str, context: &Context) -> Result<Response> {
-    let pair = WebSocketPair::new()?;
-    pair.server.accept()?;
-    let socket = JsValue::from(pair.server.as_ref()).unchecked_into();
-    context.wait_until(Box::pin(close_later(socket, code, reason.to_owned())) as Task<()>);
-    switch_protocols(request, pair.client)
+fn accept_and_close(request: &Request, code: CloseCode, reason: &str, context: &Context) -> Answer {
+    let mut pair = WebSocketPair::new()?;
+    let server = pair.server()?;
+    server.accept()?;
+    context.wait_until(&close_later(server.unchecked_into(), code, reason.to_owned()))?;
+    switch_protocols(request, &pair.client()?)
 }
 
 /// The answer to an upgrade; of the subprotocols that were offered, the one that is spoken.
-pub fn switch_protocols(request: &Request, client: WebSocket) -> Result<Response> {
-    let offered = request.headers().get("sec-websocket-protocol")?.unwrap_or_default();
-    let mut response = Response::from_websocket(client)?;
+pub fn switch_protocols(request: &Request, client: &web_sys::WebSocket) -> Answer {
+    let response = socket_response(client)?;
+    let offered = header(request, "sec-websocket-protocol").unwrap_or_default();
     if offered.split(',').any(|protocol| protocol.trim() == auth::SUBPROTOCOL) {
-        response.headers_mut().set("sec-websocket-protocol", auth::SUBPROTOCOL)?;
+        response.headers().set("sec-websocket-protocol", auth::SUBPROTOCOL)?;
     }
     Ok(response)
 }
 
-/// As a header's value, which is ASCII.
-fn encoded(text: &str) -> String {
-    js_sys::encode_uri_component(text).into()
-}
-
 /// The request's origin, if pages from there may read the answer. Exact match.
 fn allowed_origin(request: &Request, env: &Env) -> Option<String> {
-    let origin = request.headers().get("origin").ok().flatten()?;
+    let origin = header(request, "origin")?;
     let allowed = variable(env, "ALLOWED_ORIGINS")?;
     origins(&allowed).any(|allowed| allowed == origin).then_some(origin)
 }
 
-fn with_headers(response: Response, origin: Option<&str>) -> Result<Response> {
-    let headers = Headers::new();
-    for (name, value) in response.headers().entries() {
-        headers.append(&name, &value)?;
-    }
-    for (name, value) in SECURITY_HEADERS {
+fn with_headers(response: &Response, origin: Option<&str>) -> Result<Response, JsValue> {
+    let response = changeable(response)?;
+    let headers = response.headers();
+    let of_origin = origin.map(|origin| ("access-control-allow-origin", origin));
+    let for_origin = CORS_HEADERS.into_iter().filter(|_| origin.is_some());
+    for (name, value) in SECURITY_HEADERS.into_iter().chain(of_origin).chain(for_origin) {
         headers.set(name, value)?;
     }
     headers.append("vary", "origin")?;
-    if let Some(origin) = origin {
-        headers.set("access-control-allow-origin", origin)?;
-        headers.set("access-control-allow-methods", "GET, POST, PATCH, DELETE")?;
-        headers.set("access-control-allow-headers", "authorization, content-type")?;
-        headers.set("access-control-max-age", "600")?;
-    }
-    Ok(response.with_headers(headers))
+    Ok(response)
 }
 
-pub fn refusal(refused: &Refused) -> Result<Response> {
-    let mut response = failure(refused.status, &refused.error)?;
+pub fn refusal(refused: &Refused) -> Result<Response, JsValue> {
+    let error = to_json(&refused.error);
+    let response = json_response(refused.status, &format!(r#"{{"error":{error}}}"#))?;
     if let Some(allow) = &refused.allow {
-        response.headers_mut().set("allow", allow)?;
+        response.headers().set("allow", allow)?;
     }
     if refused.status == 429 {
-        response.headers_mut().set("retry-after", "10")?;
-    }
-    if refused.status == 426 {
-        response.headers_mut().set("upgrade", "websocket")?;
+        response.headers().set("retry-after", "10")?;
     }
     Ok(response)
 }
@@ -217,49 +199,39 @@ fn too_many() -> Refused {
     Refused { status: 429, error, allow: None }
 }
 
-/// An error as the contract's JSON body.
-pub fn failure(status: u16, error: &ErrorBody) -> Result<Response> {
-    Ok(Response::from_json(&json!({ "error": error }))?.with_status(status))
+impl From<JsValue> for Refused {
+    /// What the platform throws is for the log and not for the caller.
+    fn from(thrown: JsValue) -> Self {
+        log_failure("request_failed", &thrown);
+        let message = "the request could not be served; try again";
+        Refused { status: 500, error: ErrorBody::retryable(ErrorCode::Internal, message), allow: None }
+    }
 }
 
-/// A body that is JSON already.
-pub fn json_response(body: String) -> Result<Response> {
-    let mut response = Response::ok(body)?;
-    response.headers_mut().set("content-type", "application/json")?;
-    Ok(response)
+pub fn log_failure(event: &str, thrown: &JsValue) {
+    let why = to_json(&describe(thrown));
+    worker::console_error!(r#"{{"level":"error","event":"{event}","why":{why}}}"#);
 }
 
 /// A JSON object as the body, of at most 16 KiB; what is larger is not read to its end. `None` if
 /// there is no body.
-pub async fn read_fields(
-    request: &mut Request,
-) -> Result<std::result::Result<Option<Map<String, Value>>, Refused>> {
-    let mut body = Vec::new();
-    if let Ok(mut stream) = request.stream() {
-        while let Some(chunk) = stream.next().await {
-            body.extend(chunk?);
-            if body.len() > BODY_BYTES_MAX {
-                let message = format!("the body has at most {BODY_BYTES_MAX} bytes");
-                let error = ErrorBody::fatal(ErrorCode::MessageTooLarge, message);
-                return Ok(Err(Refused { status: 413, error, allow: None }));
-            }
-        }
+pub async fn read_fields(request: &Request) -> Result<Option<Fields>, Refused> {
+    let body = read(request.body(), BODY_BYTES_MAX).await?;
+    if body.len() > BODY_BYTES_MAX {
+        let message = format!("the body has at most {BODY_BYTES_MAX} bytes");
+        let error = ErrorBody::fatal(ErrorCode::MessageTooLarge, message);
+        return Err(Refused { status: 413, error, allow: None });
     }
     if body.is_empty() {
-        return Ok(Ok(None));
+        return Ok(None);
     }
-    let content_type = request.headers().get("content-type")?.unwrap_or_default();
+    let content_type = header(request, "content-type").unwrap_or_default();
     if !content_type.trim_start().to_ascii_lowercase().starts_with("application/json") {
         let error =
             ErrorBody::fatal(ErrorCode::InvalidMessage, "the body's content-type is application/json");
-        return Ok(Err(Refused { status: 415, error, allow: None }));
+        return Err(Refused { status: 415, error, allow: None });
     }
-    Ok(fields(&body).map(Some))
-}
-
-#[must_use]
-pub fn url(request: &Request) -> String {
-    request.inner().url()
+    fields(&body).map(Some)
 }
 
 /// A variable or secret of the worker.
@@ -270,6 +242,5 @@ pub fn variable(env: &Env, name: &str) -> Option<String> {
 
 #[must_use]
 pub fn is_upgrade(request: &Request) -> bool {
-    let upgrade = request.headers().get("upgrade").ok().flatten();
-    upgrade.is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
+    header(request, "upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
 }

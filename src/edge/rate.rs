@@ -3,7 +3,10 @@
 use js_sys::futures::JsFuture;
 use js_sys::{Object, Promise, Reflect};
 use wasm_bindgen::prelude::*;
-use worker::{Env, Request};
+use web_sys::Request;
+use worker::Env;
+
+use crate::platform::http::header;
 
 use super::auth::Caller;
 
@@ -22,7 +25,7 @@ pub async fn is_too_many(env: &Env, request: &Request, caller: Option<&Caller>) 
         Some(Caller::Known { identity, .. }) => identity.subject.as_deref(),
         _ => None,
     };
-    let address = || request.headers().get("cf-connecting-ip").ok().flatten().and_then(|ip| network(&ip));
+    let address = || header(request, "cf-connecting-ip").and_then(|ip| network(&ip));
     let Some(who) = subject.map(|subject| ["subject ", subject].concat()).or_else(address) else {
         return false;
     };

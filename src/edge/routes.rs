@@ -53,28 +53,38 @@ pub struct Refused {
 impl Route {
     /// # Errors
     /// 400, 404, 405 or 426, with what was wrong and what would be right.
-    pub fn of(method: &str, path: &str, url: &str, is_upgrade: bool) -> Result<Route, Refused> {
+    pub fn of(method: &str, url: &str, is_upgrade: bool) -> Result<Route, Refused> {
+        let (_, address) = url.split_once("://").unwrap_or_default();
+        let path = address.split(['?', '#']).next().unwrap_or_default();
         let segments: Vec<&str> = path.split('/').skip(1).collect();
+        let nothing = || Err(refused(404, ErrorCode::NotFound, "there is nothing at this address"));
         match segments.as_slice() {
-            ["health"] => choose(method, &[("GET", Route::Health)]),
-            ["sessions"] => choose(method, &[("GET", Route::ListSessions), ("POST", Route::CreateSession)]),
-            ["sessions", id] => {
-                let actions = [("GET", Action::Read), ("PATCH", Action::Update), ("DELETE", Action::Delete)];
-                of_session(id, choose(method, &actions)?)
+            ["health"] => choose(method, &["GET"]).map(|_| Route::Health),
+            ["sessions"] => Ok(match choose(method, &["GET", "POST"])? {
+                "POST" => Route::CreateSession,
+                _ => Route::ListSessions,
+            }),
+            ["sessions", id, rest @ ..] => {
+                let action = match rest {
+                    [] => match choose(method, &["GET", "PATCH", "DELETE"])? {
+                        "PATCH" => Action::Update,
+                        "DELETE" => Action::Delete,
+                        _ => Action::Read,
+                    },
+                    ["messages"] => choose(method, &["GET"]).map(|_| Action::Messages)?,
+                    ["cancel"] => choose(method, &["POST"]).map(|_| Action::Cancel)?,
+                    ["ticket"] => choose(method, &["POST"]).map(|_| Action::Ticket)?,
+                    ["diagnostics"] => choose(method, &["GET"]).map(|_| Action::Diagnostics)?,
+                    ["websocket"] => return connect(method, is_upgrade, Some(id)),
+                    _ => return nothing(),
+                };
+                of_session(id, action)
             }
-            ["sessions", id, "messages"] => of_session(id, choose(method, &[("GET", Action::Messages)])?),
-            ["sessions", id, "cancel"] => of_session(id, choose(method, &[("POST", Action::Cancel)])?),
-            ["sessions", id, "ticket"] => of_session(id, choose(method, &[("POST", Action::Ticket)])?),
-            ["sessions", id, "diagnostics"] => {
-                of_session(id, choose(method, &[("GET", Action::Diagnostics)])?)
-            }
-            ["sessions", id, "websocket"] => connect(method, is_upgrade, of_session(id, Action::Connect)),
             ["api", "chat", "ws"] => {
                 let id = query_value(url, "threadId").filter(|id| !id.is_empty());
-                let route = id.map_or(Ok(Route::ConnectNowhere), |id| of_session(&id, Action::Connect));
-                connect(method, is_upgrade, route)
+                connect(method, is_upgrade, id.as_deref())
             }
-            _ => Err(refused(404, ErrorCode::NotFound, "there is nothing at this address")),
+            _ => nothing(),
         }
     }
 }
@@ -114,8 +124,9 @@ fn of_session(id: &str, action: Action) -> Result<Route, Refused> {
 }
 
 /// What is wrong with the address comes before what is wrong with the way it is asked.
-fn connect(method: &str, is_upgrade: bool, route: Result<Route, Refused>) -> Result<Route, Refused> {
-    let route = choose(method, &[("GET", route)])??;
+fn connect(method: &str, is_upgrade: bool, id: Option<&str>) -> Result<Route, Refused> {
+    choose(method, &["GET"])?;
+    let route = id.map_or(Ok(Route::ConnectNowhere), |id| of_session(id, Action::Connect))?;
     if is_upgrade && method == "GET" {
         return Ok(route);
     }
@@ -123,12 +134,11 @@ fn connect(method: &str, is_upgrade: bool, route: Result<Route, Refused>) -> Res
     Err(refused(426, ErrorCode::InvalidMessage, message))
 }
 
-fn choose<T: Clone>(method: &str, served: &[(&'static str, T)]) -> Result<T, Refused> {
+fn choose(method: &str, served: &[&'static str]) -> Result<&'static str, Refused> {
     // The runtime leaves out the body of an answer to HEAD.
     let method = if method == "HEAD" { "GET" } else { method };
-    let chosen = served.iter().find(|(served, _)| *served == method);
-    chosen.map(|(_, chosen)| chosen.clone()).ok_or_else(|| {
-        let allow = served.iter().map(|(method, _)| *method).collect::<Vec<_>>().join(", ");
+    served.iter().find(|served| **served == method).copied().ok_or_else(|| {
+        let allow = served.join(", ");
         let message = format!("this address takes {allow} and not {method}");
         Refused { allow: Some(allow), ..refused(405, ErrorCode::InvalidMessage, &message) }
     })

@@ -30,13 +30,15 @@ pub fn searchable(text: &str) -> String {
 }
 
 /// A user's query in FTS5's language: every word must be found, the last letters of each may be
-/// missing. `None` if there is no word in it. Nothing in the query is taken for syntax.
+/// missing. `None` if there is no word in it. Nothing in the query is taken for syntax. What is no
+/// word in the tokenizer's eyes is left out by it, as one string stands after another without AND.
 #[must_use]
 pub fn match_expression(query: &str) -> Option<String> {
-    let is_word = |word: &&str| word.chars().any(|letter| letter.is_alphanumeric() || is_word_alone(letter));
+    let is_word =
+        |word: &&str| word.bytes().any(|letter| letter.is_ascii_alphanumeric() || !letter.is_ascii());
     let words: Vec<String> =
         query.split_whitespace().filter(is_word).take(QUERY_WORDS_MAX).map(phrase).collect();
-    (!words.is_empty()).then(|| words.join(" AND "))
+    (!words.is_empty()).then(|| words.join(" "))
 }
 
 fn phrase(word: &str) -> String {
@@ -85,8 +87,8 @@ mod tests {
 
     #[test]
     fn a_query_is_words_and_never_syntax() {
-        assert_eq!(match_expression("hello wor").as_deref(), Some("\"hello\"* AND \"wor\"*"));
-        assert_eq!(match_expression("a\"b OR c*").as_deref(), Some("\"a\"\"b\"* AND \"OR\"* AND \"c*\"*"));
+        assert_eq!(match_expression("hello wor").as_deref(), Some("\"hello\"* \"wor\"*"));
+        assert_eq!(match_expression("a\"b OR c*").as_deref(), Some("\"a\"\"b\"* \"OR\"* \"c*\"*"));
         assert_eq!(match_expression("  \" - *  "), None);
         assert_eq!(match_expression("🎉").as_deref(), Some("\"\u{200b}🎉\"*"));
     }

@@ -1,16 +1,18 @@
 //! The list of sessions and the search in them: from D1 alone, no object is woken.
 
+use js_sys::Array;
 use wasm_bindgen::JsValue;
-use worker::{D1Database, Env, Response, Result};
+use worker::Env;
 
-use crate::platform::number;
-use crate::protocol::limits::SEARCH_HITS_MAX;
-use crate::protocol::{ErrorBody, ErrorCode};
+use crate::platform::{d1, http::json_response, number};
+use crate::protocol::limits::{LIST_TIMEOUT_MS, SEARCH_HITS_MAX};
+use crate::protocol::{ErrorBody, ErrorCode, to_json};
 
 use super::auth::Caller;
-use super::params::{before_hit, before_session, limit, query};
+use super::http::log_failure;
+use super::params::{before_hit, before_session, limit, place, query};
 use super::routes::Refused;
-use super::{match_expression, refusal};
+use super::{Answer, match_expression};
 
 /// A session as clients see it, put together by SQLite: no row is taken apart only to be put together again.
 const SESSION: &str = "json_patch(json_object('id', id, 'title', title, 'firstMessagePreview', first_message_preview, \
@@ -18,30 +20,15 @@ const SESSION: &str = "json_patch(json_object('id', id, 'title', title, 'firstMe
      'createdAt', created_at, 'lastMessageAt', last_message_at), \
      CASE WHEN owner IS NULL THEN '{}' ELSE json_object('owner', owner) END)";
 
-/// A page, and where the next one begins.
-struct Page {
-    sessions: Vec<String>,
-    next_before: Option<String>,
-}
-
-pub async fn list(env: &Env, url: &str, caller: &Caller) -> Result<Response> {
-    let scope = Scope::of(caller);
-    let page = match asked(url) {
-        Ok(Asked::Newest { limit, before }) => newest(env, &scope, limit, before).await,
-        Ok(Asked::Search { limit, seen, expression }) => search(env, &scope, limit, seen, &expression).await,
-        Ok(Asked::Nothing) => Ok(Page { sessions: Vec::new(), next_before: None }),
-        Err(refused) => return refusal(&refused),
-    };
-    match page {
-        Ok(page) => page.response(),
-        Err(error) => {
-            worker::console_error!(
-                "{}",
-                serde_json::json!({ "level": "error", "event": "d1_failed", "why": error.to_string() })
-            );
+pub async fn list(env: &Env, url: &str, caller: &Caller) -> Answer {
+    let Some(asked) = asked(url, &Scope::of(caller))? else { return page(&[], None) };
+    match rows(env, &asked).await {
+        Ok(rows) => asked.page(&rows),
+        Err(thrown) => {
+            log_failure("d1_failed", &thrown);
             let message = "the list of sessions is not to be had at the moment; threads go on; try again";
             let error = ErrorBody::retryable(ErrorCode::StorageError, message);
-            refusal(&Refused { status: 503, error, allow: None })
+            Err(Refused { status: 503, error, allow: None })
         }
     }
 }
@@ -87,57 +74,50 @@ impl Scope {
         match self {
             Scope::All => [JsValue::NULL, JsValue::NULL],
             Scope::Some { owner, named } if named.is_empty() => [owner.into(), JsValue::NULL],
-            Scope::Some { owner, named } => [owner.into(), serde_json::json!(named).to_string().into()],
+            Scope::Some { owner, named } => [owner.into(), to_json(named).into()],
         }
     }
 }
 
-enum Asked {
-    Newest {
-        limit: usize,
-        before: Option<(u64, String)>,
-    },
-    Search {
-        limit: usize,
-        seen: u64,
-        expression: String,
-    },
-    /// A query without a word in it.
-    Nothing,
+/// A question to D1, whose rows are a session and its place in the list.
+struct Asked {
+    query: String,
+    bindings: [JsValue; 5],
+    limit: usize,
+    /// How many hits of a search were seen.
+    seen: Option<u64>,
 }
 
-fn asked(url: &str) -> std::result::Result<Asked, Refused> {
+/// `None` if it is for a query without a word in it.
+fn asked(url: &str, scope: &Scope) -> Result<Option<Asked>, Refused> {
     let limit = limit(url)?;
-    match query(url)? {
-        None => Ok(Asked::Newest { limit, before: before_session(url)? }),
-        Some(query) => match match_expression(&query) {
-            Some(expression) => Ok(Asked::Search { limit, seen: before_hit(url)?, expression }),
-            None => Ok(Asked::Nothing),
-        },
-    }
+    let [owner, named] = scope.bindings();
+    let rows = number(limit.saturating_add(1) as u64);
+    let Some(words) = query(url)? else {
+        let (at, id) = before_session(url)?.unwrap_or((1 << 53, String::new()));
+        let bindings = [owner, named, number(at), id.into(), rows];
+        return Ok(Some(Asked { query: newest(scope), bindings, limit, seen: None }));
+    };
+    let Some(expression) = match_expression(&words) else { return Ok(None) };
+    let seen = before_hit(url)?;
+    let bindings = [owner, named, expression.into(), rows, number(seen)];
+    Ok(Some(Asked { query: best(scope), bindings, limit, seen: Some(seen) }))
 }
 
 /// By creation, which never changes: a page stays what it is while messages arrive.
-async fn newest(env: &Env, scope: &Scope, limit: usize, before: Option<(u64, String)>) -> Result<Page> {
-    let (at, id) = before.unwrap_or((1 << 53, String::new()));
-    let query = format!(
-        "SELECT {SESSION}, created_at || '.' || id FROM sessions WHERE (created_at, id) < (?3, ?4) AND {} \
-         ORDER BY created_at DESC, id DESC LIMIT ?5",
-        scope.condition_of_page()
-    );
-    let [owner, named] = scope.bindings();
-    let bindings = [owner, named, number(at), id.into(), number(limit.saturating_add(1) as u64)];
-    let rows = rows(&env.d1("DB")?, &query, &bindings).await?;
-    let last = rows.get(limit.saturating_sub(1)).map(|(_, place)| place.clone());
-    let next_before = if rows.len() > limit { last } else { None };
-    Ok(Page { sessions: rows.into_iter().take(limit).map(|(session, _)| session).collect(), next_before })
+fn newest(scope: &Scope) -> String {
+    let condition = scope.condition_of_page();
+    format!(
+        "SELECT {SESSION}, created_at || '.' || id FROM sessions WHERE (created_at, id) < (?3, ?4) AND {condition} \
+         ORDER BY created_at DESC, id DESC LIMIT ?5"
+    )
 }
 
 /// The best hit of each session, best first. A title says more of a session than one of its messages.
 /// What the caller may not see takes no place among the hits.
-async fn search(env: &Env, scope: &Scope, limit: usize, seen: u64, expression: &str) -> Result<Page> {
+fn best(scope: &Scope) -> String {
     let condition = scope.condition();
-    let query = format!(
+    format!(
         "WITH hits AS (
            SELECT * FROM (SELECT sessions.n AS session, message_search.rowid AS message, rank
              FROM message_search CROSS JOIN messages ON messages.n = message_search.rowid
@@ -155,24 +135,32 @@ async fn search(env: &Env, scope: &Scope, limit: usize, seen: u64, expression: &
                WHERE message_search MATCH ?3 AND rowid = message) END, char(8203), ''))), ''
          FROM best CROSS JOIN sessions ON sessions.n = session
          ORDER BY best.rank, created_at DESC, id DESC LIMIT ?4 OFFSET ?5"
-    );
-    let [owner, named] = scope.bindings();
-    let bindings = [owner, named, expression.into(), number(limit.saturating_add(1) as u64), number(seen)];
-    let rows = rows(&env.d1("DB")?, &query, &bindings).await?;
-    let next_before = (rows.len() > limit).then(|| seen.saturating_add(limit as u64).to_string());
-    Ok(Page { sessions: rows.into_iter().take(limit).map(|(session, _)| session).collect(), next_before })
+    )
 }
 
-async fn rows(database: &D1Database, query: &str, bindings: &[JsValue]) -> Result<Vec<(String, String)>> {
-    let rows = database.prepare(query).bind(bindings)?.raw_js_value().await?;
-    let text = |row: &js_sys::Array, column: u32| row.get(column).as_string().unwrap_or_default();
-    Ok(rows.iter().map(js_sys::Array::from).map(|row| (text(&row, 0), text(&row, 1))).collect())
+async fn rows(env: &Env, asked: &Asked) -> Result<Array, JsValue> {
+    let query = d1::statement(&d1::database(env)?, &asked.query, &asked.bindings)?.raw()?;
+    d1::answer(query, LIST_TIMEOUT_MS).await
 }
 
-impl Page {
-    fn response(&self) -> Result<Response> {
-        let next_before = serde_json::to_string(&self.next_before)?;
-        let body = format!("{{\"sessions\":[{}],\"nextBefore\":{next_before}}}", self.sessions.join(","));
-        super::json_response(body)
+impl Asked {
+    fn page(&self, rows: &Array) -> Answer {
+        let text = |row: &JsValue, column| Array::from(row).get(column).as_string().unwrap_or_default();
+        let has_more = rows.length() as usize > self.limit;
+        let sessions: Vec<JsValue> = rows.iter().take(self.limit).collect();
+        let next_before = match (sessions.last(), self.seen) {
+            (Some(last), None) if has_more => Some(text(last, 1)),
+            (Some(_), Some(seen)) if has_more => Some(seen.saturating_add(self.limit as u64).to_string()),
+            _ => None,
+        };
+        let sessions: Vec<String> = sessions.iter().map(|row| text(row, 0)).collect();
+        page(&sessions, next_before.as_deref())
     }
+}
+
+/// And where the next one begins.
+fn page(sessions: &[String], next_before: Option<&str>) -> Answer {
+    let next_before = place(next_before);
+    let body = format!(r#"{{"sessions":[{}],"nextBefore":{next_before}}}"#, sessions.join(","));
+    Ok(json_response(200, &body)?)
 }

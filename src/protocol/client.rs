@@ -1,7 +1,6 @@
 //! Frames from clients.
 
-use serde_json::{Map, Value};
-
+use super::json::{Fields, Json};
 use super::limits::{
     BLOCKS_MAX, MESSAGE_BYTES_MAX, REQUEST_ID_CHARS_MAX, SESSION_ID_CHARS_MAX, TITLE_CHARS_MAX,
 };
@@ -60,9 +59,9 @@ impl ClientFrame {
         if text.len() > MESSAGE_BYTES_MAX {
             return Err(Refusal { request_id: request_id_of_large(text), error: too_large(text.len()) });
         }
-        let value: Value = serde_json::from_str(text)
-            .map_err(|_| invalid("the frame is not JSON; send one JSON object per text frame"))?;
-        let Value::Object(mut fields) = value else {
+        let value = Json::parse(text)
+            .ok_or_else(|| invalid("the frame is not JSON; send one JSON object per text frame"))?;
+        let Json::Object(mut fields) = value else {
             return Err(invalid("the frame is not a JSON object; send for example {\"type\":\"ping\"}"));
         };
         let request_id = readable_request_id(&fields);
@@ -73,7 +72,7 @@ impl ClientFrame {
 impl SessionUpdate {
     /// # Errors
     /// In words: what was wrong and what would be right.
-    pub fn from_fields(fields: &Map<String, Value>) -> Result<Self, String> {
+    pub fn from_fields(fields: &Fields) -> Result<Self, String> {
         let update = SessionUpdate {
             title: fields.get("title").map(title).transpose()?,
             permission_mode: fields.get("permissionMode").map(permission_mode).transpose()?,
@@ -85,9 +84,9 @@ impl SessionUpdate {
     }
 }
 
-fn parse_fields(fields: &mut Map<String, Value>) -> Result<ClientFrame, String> {
+fn parse_fields(fields: &mut Fields) -> Result<ClientFrame, String> {
     let kind = match fields.get("type") {
-        Some(Value::String(kind)) => kind.clone(),
+        Some(Json::String(kind)) => kind.clone(),
         Some(_) => return Err("type is not a string".into()),
         None => {
             return Err("type is missing; it is message, cancel, session_sync, session_update or ping".into());
@@ -109,65 +108,60 @@ fn parse_fields(fields: &mut Map<String, Value>) -> Result<ClientFrame, String> 
     }
 }
 
-fn content(value: Option<Value>) -> Result<Content, String> {
+fn content(value: Option<Json>) -> Result<Content, String> {
     match value {
-        Some(Value::String(text)) if text.is_empty() => Err("content is empty; say something".into()),
-        Some(Value::String(text)) => Ok(Content::Text(text)),
-        Some(Value::Array(items)) if items.is_empty() => {
+        Some(Json::String(text)) if text.is_empty() => Err("content is empty; say something".into()),
+        Some(Json::String(text)) => Ok(Content::Text(text)),
+        Some(Json::Array(items)) if items.is_empty() => {
             Err("content has no blocks; give at least one".into())
         }
-        Some(Value::Array(items)) if items.len() > BLOCKS_MAX => {
+        Some(Json::Array(items)) if items.len() > BLOCKS_MAX => {
             Err(format!("content has {} blocks; at most {BLOCKS_MAX} are allowed", items.len()))
         }
-        Some(Value::Array(items)) => {
-            let blocks = items.iter().map(block).collect::<Result<Vec<_>, _>>()?;
+        Some(Json::Array(items)) => {
+            let blocks = Vec::<Block>::read(&Json::Array(items)).ok_or(
+                "content has a block that is none of text {text}, thinking {text}, tool_use {id, name, input} \
+                 and tool_result {toolUseId, content: a string or an array, isError}",
+            )?;
             if !blocks.iter().all(|block| block.as_text().is_some()) {
                 return Ok(Content::Blocks(blocks));
             }
             // Where there is only text, a string is what clients are shown.
             let text = blocks.iter().filter_map(Block::as_text).collect::<String>();
-            content(Some(Value::String(text)))
+            content(Some(Json::String(text)))
         }
         Some(_) => Err("content is neither a string nor an array of blocks".into()),
         None => Err("content is missing; give a string or an array of blocks".into()),
     }
 }
 
-fn block(value: &Value) -> Result<Block, String> {
-    Block::read(value).ok_or_else(|| {
-        "content has a block that is none of text {text}, thinking {text}, tool_use {id, name, input} \
-         and tool_result {toolUseId, content: a string or an array, isError}"
-            .into()
-    })
-}
-
-fn check_metadata(fields: &Map<String, Value>) -> Result<(), String> {
+fn check_metadata(fields: &Fields) -> Result<(), String> {
     match fields.get("metadata") {
-        None | Some(Value::Null | Value::Object(_)) => Ok(()),
+        None | Some(Json::Null | Json::Object(_)) => Ok(()),
         Some(_) => Err("metadata is not an object".into()),
     }
 }
 
-fn title(value: &Value) -> Result<Option<String>, String> {
+fn title(value: &Json) -> Result<Option<String>, String> {
     match value {
-        Value::Null => Ok(None),
-        Value::String(title) if title.trim().is_empty() => Err("title is empty; null takes it away".into()),
-        Value::String(title) if title.chars().count() > TITLE_CHARS_MAX => {
+        Json::Null => Ok(None),
+        Json::String(title) if title.trim().is_empty() => Err("title is empty; null takes it away".into()),
+        Json::String(title) if title.chars().count() > TITLE_CHARS_MAX => {
             Err(format!("title is longer than {TITLE_CHARS_MAX} characters"))
         }
-        Value::String(title) => Ok(Some(title.trim().to_owned())),
+        Json::String(title) => Ok(Some(title.trim().to_owned())),
         _ => Err("title is neither a string nor null".into()),
     }
 }
 
-fn permission_mode(value: &Value) -> Result<PermissionMode, String> {
+fn permission_mode(value: &Json) -> Result<PermissionMode, String> {
     value
         .as_str()
         .and_then(PermissionMode::parse)
         .ok_or_else(|| "permissionMode is one of default, acceptEdits, plan and bypassPermissions".into())
 }
 
-fn request_id(fields: &Map<String, Value>) -> Result<Option<String>, String> {
+fn request_id(fields: &Fields) -> Result<Option<String>, String> {
     match optional_string(fields, "requestId")? {
         Some(id) if !is_request_id(&id) => {
             Err(format!("requestId has 1 to {REQUEST_ID_CHARS_MAX} printable ASCII characters"))
@@ -176,22 +170,21 @@ fn request_id(fields: &Map<String, Value>) -> Result<Option<String>, String> {
     }
 }
 
-fn optional_string(fields: &Map<String, Value>, name: &str) -> Result<Option<String>, String> {
+fn optional_string(fields: &Fields, name: &str) -> Result<Option<String>, String> {
     match fields.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
+        None | Some(Json::Null) => Ok(None),
+        Some(Json::String(text)) => Ok(Some(text.clone())),
         Some(_) => Err(format!("{name} is not a string")),
     }
 }
 
-fn readable_request_id(fields: &Map<String, Value>) -> Option<String> {
+fn readable_request_id(fields: &Fields) -> Option<String> {
     request_id(fields).ok().flatten()
 }
 
 /// A frame too large to be taken apart is still read for the one field that names its turn.
 fn request_id_of_large(text: &str) -> Option<String> {
-    let fields: Value = serde_json::from_str(text).ok()?;
-    fields.get("requestId")?.as_str().filter(|id| is_request_id(id)).map(str::to_owned)
+    Json::parse(text)?.get("requestId")?.as_str().filter(|id| is_request_id(id)).map(str::to_owned)
 }
 
 fn invalid(message: &str) -> Refusal {

@@ -1,7 +1,8 @@
 //! What a message consists of.
 
 use serde::Serialize;
-use serde_json::Value;
+
+use super::Json;
 
 /// A message's content: a string where it is only text, else blocks.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -27,13 +28,13 @@ pub enum Block {
         id: String,
         name: String,
         #[cfg_attr(test, ts(type = "unknown"))]
-        input: Value,
+        input: Json,
     },
     #[serde(rename_all = "camelCase")]
     ToolResult {
         tool_use_id: String,
         #[cfg_attr(test, ts(type = "string | unknown[]"))]
-        content: Value,
+        content: Json,
         is_error: bool,
     },
 }
@@ -53,11 +54,22 @@ impl Content {
     pub fn words(&self) -> String {
         match self {
             Content::Text(text) => text.clone(),
-            Content::Blocks(blocks) => {
-                blocks.iter().filter_map(Block::as_text).collect::<Vec<_>>().join("\n")
-            }
+            Content::Blocks(blocks) => joined(blocks.iter().filter_map(Block::as_text), '\n'),
         }
     }
+}
+
+/// Texts in a row, with a separator between them.
+#[must_use]
+pub fn joined<'a>(texts: impl Iterator<Item = &'a str>, separator: char) -> String {
+    let mut joined = String::new();
+    for text in texts {
+        if !joined.is_empty() {
+            joined.push(separator);
+        }
+        joined.push_str(text);
+    }
+    joined
 }
 
 impl Block {

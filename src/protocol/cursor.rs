@@ -47,8 +47,10 @@ impl Cursor {
         }
         let mut parts = text.split('.');
         let (epoch, seq) = (hex(parts.next()?)?, hex(parts.next()?)?);
-        let progress = parts.map(Progress::parse).collect::<Option<Vec<_>>>()?;
-        let cursor = Cursor { epoch, seq, progress };
+        let mut cursor = Cursor::at(epoch, seq);
+        for part in parts {
+            cursor.progress.push(Progress::parse(part)?);
+        }
         (epoch != 0 && cursor.progress.len() <= CONCURRENT_TURNS_MAX).then_some(cursor)
     }
 

@@ -9,6 +9,9 @@ pub const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
 /// An answer's text and blocks, as JSON. Some clients accept no frame over 1 MiB.
 pub const ANSWER_BYTES_MAX: usize = 960 * 1024;
 
+/// Arrays and objects within each other in JSON: reading them takes the stack.
+pub const JSON_DEPTH_MAX: usize = 127;
+
 pub const SESSION_ID_CHARS_MAX: usize = 128;
 pub const REQUEST_ID_CHARS_MAX: usize = 128;
 pub const CURSOR_CHARS_MAX: usize = 1024;
@@ -70,6 +73,8 @@ pub const DELIVERY_DOUBTS_MAX: u32 = 3;
 /// Sessions or messages in one page of HTTP.
 pub const PAGE_MAX: usize = 200;
 pub const PAGE_DEFAULT: usize = 50;
+/// A list of sessions that D1 has not given by then is answered `STORAGE_ERROR`.
+pub const LIST_TIMEOUT_MS: u64 = 10_000;
 /// Bytes of messages in one page of HTTP, beyond its first.
 pub const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of an HTTP request's body.

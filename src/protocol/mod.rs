@@ -8,6 +8,7 @@ mod content;
 mod cursor;
 mod error;
 mod identity;
+pub mod json;
 pub mod limits;
 mod read;
 mod server;
@@ -16,10 +17,11 @@ mod session;
 mod typescript;
 
 pub use client::{ClientFrame, Refusal, SessionUpdate, is_request_id, is_session_id};
-pub use content::{Block, Content};
+pub use content::{Block, Content, joined};
 pub use cursor::{Cursor, Progress};
 pub use error::{CloseCode, ErrorBody, ErrorCode};
 pub use identity::{Access, Identity};
+pub use json::{Json, to_json};
 pub use read::{Read, optional, required};
 pub use server::{
     InFlight, InFlightState, Response, ResponseMetadata, ServerFrame, SnapshotReason, token_frame,

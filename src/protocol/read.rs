@@ -1,72 +1,75 @@
 //! Values that come back as JSON. Read by hand: what is derived for reading takes ten times the code,
 //! and a worker is loaded whole.
 
-use serde_json::Value;
-
 use super::{
-    Access, Block, Content, ErrorBody, ErrorCode, Identity, PermissionMode, ResponseMetadata, Session, Status,
+    Access, Block, Content, ErrorBody, ErrorCode, Identity, Json, PermissionMode, ResponseMetadata, Session,
+    Status,
 };
 
 /// Something that was written as JSON. `None` for whatever this could not have written.
 pub trait Read: Sized {
-    fn read(value: &Value) -> Option<Self>;
+    fn read(value: &Json) -> Option<Self>;
 
     #[must_use]
     fn parse(json: &str) -> Option<Self> {
-        Self::read(&serde_json::from_str(json).ok()?)
+        Self::read(&Json::parse(json)?)
     }
 }
 
 /// A field that may be missing or null.
 #[must_use]
-pub fn optional<T: Read>(value: &Value, name: &str) -> Option<Option<T>> {
+pub fn optional<T: Read>(value: &Json, name: &str) -> Option<Option<T>> {
     match value.get(name) {
-        None | Some(Value::Null) => Some(None),
+        None | Some(Json::Null) => Some(None),
         Some(field) => T::read(field).map(Some),
     }
 }
 
 /// A field that must be there.
 #[must_use]
-pub fn required<T: Read>(value: &Value, name: &str) -> Option<T> {
+pub fn required<T: Read>(value: &Json, name: &str) -> Option<T> {
     T::read(value.get(name)?)
 }
 
 impl Read for String {
-    fn read(value: &Value) -> Option<Self> {
+    fn read(value: &Json) -> Option<Self> {
         value.as_str().map(str::to_owned)
     }
 }
 
 impl Read for u64 {
-    fn read(value: &Value) -> Option<Self> {
+    fn read(value: &Json) -> Option<Self> {
         value.as_u64()
     }
 }
 
 impl Read for bool {
-    fn read(value: &Value) -> Option<Self> {
+    fn read(value: &Json) -> Option<Self> {
         value.as_bool()
     }
 }
 
 impl<T: Read> Read for Vec<T> {
-    fn read(value: &Value) -> Option<Self> {
-        value.as_array()?.iter().map(T::read).collect()
+    fn read(value: &Json) -> Option<Self> {
+        let mut items = Vec::new();
+        for item in value.as_array()? {
+            items.push(T::read(item)?);
+        }
+        Some(items)
     }
 }
 
 impl Read for Content {
-    fn read(value: &Value) -> Option<Self> {
+    fn read(value: &Json) -> Option<Self> {
         match value {
-            Value::String(text) => Some(Content::Text(text.clone())),
+            Json::String(text) => Some(Content::Text(text.clone())),
             blocks => Vec::read(blocks).map(Content::Blocks),
         }
     }
 }
 
 impl Read for Block {
-    fn read(value: &Value) -> Option<Self> {
+    fn read(value: &Json) -> Option<Self> {
         match value.get("type")?.as_str()? {
             "text" => Some(Block::Text { text: required(value, "text")? }),
             "thinking" => Some(Block::Thinking { text: required(value, "text")? }),
@@ -77,7 +80,10 @@ impl Read for Block {
             }),
             "tool_result" => Some(Block::ToolResult {
                 tool_use_id: required(value, "toolUseId")?,
-                content: value.get("content").filter(|said| said.is_string() || said.is_array())?.clone(),
+                content: value
+                    .get("content")
+                    .filter(|said| matches!(said, Json::String(_) | Json::Array(_)))?
+                    .clone(),
                 is_error: optional(value, "isError")?.unwrap_or_default(),
             }),
             _ => None,
@@ -86,7 +92,7 @@ impl Read for Block {
 }
 
 impl Read for ErrorBody {
-    fn read(value: &Value) -> Option<Self> {
+    fn read(value: &Json) -> Option<Self> {
         let code = value.get("code")?.as_str()?;
         Some(ErrorBody {
             code: ErrorCode::ALL.into_iter().find(|one| one.as_str() == code)?,
@@ -97,7 +103,7 @@ impl Read for ErrorBody {
 }
 
 impl Read for ResponseMetadata {
-    fn read(value: &Value) -> Option<Self> {
+    fn read(value: &Json) -> Option<Self> {
         Some(ResponseMetadata {
             tokens_used: required(value, "tokensUsed")?,
             latency_ms: required(value, "latencyMs")?,
@@ -108,19 +114,19 @@ impl Read for ResponseMetadata {
 }
 
 impl Read for Status {
-    fn read(value: &Value) -> Option<Self> {
+    fn read(value: &Json) -> Option<Self> {
         Status::parse(value.as_str()?)
     }
 }
 
 impl Read for PermissionMode {
-    fn read(value: &Value) -> Option<Self> {
+    fn read(value: &Json) -> Option<Self> {
         PermissionMode::parse(value.as_str()?)
     }
 }
 
 impl Read for Session {
-    fn read(value: &Value) -> Option<Self> {
+    fn read(value: &Json) -> Option<Self> {
         Some(Session {
             id: required(value, "id")?,
             title: optional(value, "title")?,
@@ -136,7 +142,7 @@ impl Read for Session {
 }
 
 impl Read for Access {
-    fn read(value: &Value) -> Option<Self> {
+    fn read(value: &Json) -> Option<Self> {
         match value.as_str()? {
             "viewer" => Some(Access::Viewer),
             "editor" => Some(Access::Editor),
@@ -147,7 +153,7 @@ impl Read for Access {
 }
 
 impl Read for Identity {
-    fn read(value: &Value) -> Option<Self> {
+    fn read(value: &Json) -> Option<Self> {
         Some(Identity {
             subject: optional(value, "subject")?,
             granted: optional(value, "granted")?,
@@ -160,9 +166,10 @@ impl Read for Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::to_json;
 
     fn comes_back<T: Read + serde::Serialize + PartialEq + std::fmt::Debug>(written: &T) {
-        let json = serde_json::to_string(written).unwrap();
+        let json = to_json(written);
         assert_eq!(T::parse(&json).as_ref(), Some(written), "{json}");
     }
 
@@ -172,8 +179,12 @@ mod tests {
         comes_back(&Content::Blocks(vec![
             Block::Text { text: "a".into() },
             Block::Thinking { text: "b".into() },
-            Block::ToolUse { id: "1".into(), name: "f".into(), input: serde_json::json!({"x": [1.5, null]}) },
-            Block::ToolResult { tool_use_id: "1".into(), content: "ok".into(), is_error: true },
+            Block::ToolUse {
+                id: "1".into(),
+                name: "f".into(),
+                input: Json::parse(r#"{"x": [1.5, null]}"#).unwrap(),
+            },
+            Block::ToolResult { tool_use_id: "1".into(), content: Json::String("ok".into()), is_error: true },
         ]));
         for code in ErrorCode::ALL {
             comes_back(&ErrorBody { code, message: "no".into(), retryable: true });

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use serde::Serialize;
 
-use super::{Block, Cursor, ErrorBody, Message, Millis, PROTOCOL_VERSION, Session};
+use super::{Block, Cursor, ErrorBody, Message, Millis, PROTOCOL_VERSION, Session, to_json};
 
 /// A frame as it goes out. Those with a cursor are log events, the same for every socket.
 #[derive(Serialize)]
@@ -148,8 +148,7 @@ impl<'a> ServerFrame<'a> {
     /// The one encoding that goes to every socket.
     #[must_use]
     pub fn encode(&self) -> Rc<str> {
-        // A frame has string keys and no floats out of range: there is nothing to fail.
-        serde_json::to_string(self).unwrap_or_default().into()
+        to_json(self).into()
     }
 
     #[must_use]

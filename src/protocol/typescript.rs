@@ -11,9 +11,9 @@ use ts_rs::{Config, TS};
 
 use super::limits::{MESSAGE_BYTES_MAX, REQUEST_ID_CHARS_MAX, SESSION_ID_CHARS_MAX, TITLE_CHARS_MAX};
 use super::{
-    Block, ClientFrame, CloseCode, Content, ErrorBody, ErrorCode, InFlight, InFlightState, Message,
+    Block, ClientFrame, CloseCode, Content, ErrorBody, ErrorCode, InFlight, InFlightState, Json, Message,
     PROTOCOL_VERSION, PermissionMode, Response, ResponseMetadata, Role, ServerFrame, Session, SessionUpdate,
-    SnapshotReason, Status,
+    SnapshotReason, Status, to_json,
 };
 
 const FILE: &str = "client/src/protocol.ts";
@@ -101,7 +101,7 @@ fn every_frame_that_the_client_types_describe_is_read_as_what_it_says() {
         (Frame::Ping, ClientFrame::Ping),
     ];
     for (frame, parsed) in samples {
-        let mut json = json!(frame);
+        let mut json: Value = serde_json::from_str(&to_json(&frame)).unwrap();
         if let (Some(fields), false) = (json.as_object_mut(), matches!(frame, Frame::SessionUpdate { .. })) {
             fields.retain(|_, value| !value.is_null());
         }
@@ -113,8 +113,16 @@ fn blocks() -> Content {
     Content::Blocks(vec![
         Block::Text { text: "hello".into() },
         Block::Thinking { text: "hm".into() },
-        Block::ToolUse { id: "t1".into(), name: "look".into(), input: json!({ "at": [1, null] }) },
-        Block::ToolResult { tool_use_id: "t1".into(), content: json!("a sky"), is_error: false },
+        Block::ToolUse {
+            id: "t1".into(),
+            name: "look".into(),
+            input: Json::parse(r#"{ "at": [1, null] }"#).unwrap(),
+        },
+        Block::ToolResult {
+            tool_use_id: "t1".into(),
+            content: Json::String("a sky".into()),
+            is_error: false,
+        },
     ])
 }
 

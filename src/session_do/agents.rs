@@ -1,13 +1,11 @@
 //! Running a turn's agent, and ending it.
 
-use litemap::LiteMap;
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 
-use futures::channel::oneshot;
-use futures::future::{AbortHandle, abortable};
+use futures::future::select;
 use js_sys::futures::JsFuture;
-use js_sys::{Promise, Reflect, Uint8Array};
+use js_sys::{Function, Promise, Reflect};
 use wasm_bindgen::prelude::*;
 use web_sys::{AbortController, AbortSignal, Headers, Request, RequestInit, Response};
 
@@ -17,70 +15,74 @@ use crate::protocol::{ErrorBody, ErrorCode};
 use crate::thread::{Input, TurnId};
 
 use super::shell::Shell;
-use crate::platform::{self, BodyChunk, BodyReader, Fetcher};
+use crate::platform::http::read;
+use crate::platform::{self, BodyChunk, BodyReader, Fetcher, Task};
 
 /// Bytes read of an upstream's error body.
 const ERROR_BODY_BYTES_MAX: usize = 16 * 1024;
 
-/// The agents at work, by turn.
+/// The agents at work.
 #[derive(Default)]
-pub struct Agents(RefCell<LiteMap<TurnId, Running>>);
+pub struct Agents(RefCell<Vec<Running>>);
 
 struct Running {
-    task: AbortHandle,
-    call: AbortController,
+    turn: TurnId,
+    end_task: Function,
+    call: Option<AbortController>,
 }
 
 impl Agents {
     /// What is to be waited for; it ends early when the turn is aborted.
-    pub fn start(
-        &self,
-        turn: TurnId,
-        shell: Rc<Shell>,
-        request: AgentRequest,
-    ) -> impl Future<Output = ()> + use<> {
+    pub fn start(&self, turn: TurnId, shell: Rc<Shell>, request: AgentRequest) -> Task<()> {
         let call = AbortController::new().ok();
         let signal = call.as_ref().map(AbortController::signal);
-        let (run, task) = abortable(run(shell.clone(), turn, request, signal));
-        if let Some(call) = call {
-            self.0.borrow_mut().insert(turn, Running { task, call });
-        }
-        async move {
-            if run.await.is_ok() {
-                shell.agents.forget(turn);
-            }
-        }
+        let (aborted, end_task) = platform::signal();
+        self.0.borrow_mut().push(Running { turn, end_task, call });
+        let run: Task<()> = Box::pin(async move {
+            run(&shell, turn, request, signal).await;
+            drop(shell.agents.take(turn));
+        });
+        // Looked at first: what is aborted does nothing any more.
+        Box::pin(async move { drop(select(JsFuture::from(aborted), run).await) })
     }
 
     /// Drops the task and closes the connection to the model.
     pub fn abort(&self, turn: TurnId) {
-        let running = self.0.borrow_mut().remove(&turn);
-        if let Some(Running { task, call }) = running {
-            task.abort();
-            call.abort();
+        if let Some(running) = self.take(turn) {
+            running.abort();
         }
     }
 
     pub fn abort_all(&self) {
-        let turns: Vec<TurnId> = self.0.borrow().keys().copied().collect();
-        for turn in turns {
-            self.abort(turn);
+        for running in self.0.take() {
+            running.abort();
         }
     }
 
-    fn forget(&self, turn: TurnId) {
-        self.0.borrow_mut().remove(&turn);
+    fn take(&self, turn: TurnId) -> Option<Running> {
+        let mut all = self.0.borrow_mut();
+        let place = all.iter().position(|running| running.turn == turn)?;
+        Some(all.swap_remove(place))
     }
 }
 
-async fn run(shell: Rc<Shell>, turn: TurnId, request: AgentRequest, signal: Option<AbortSignal>) {
+impl Running {
+    fn abort(self) {
+        let _ = self.end_task.call0(&self.end_task);
+        if let Some(call) = self.call {
+            call.abort();
+        }
+    }
+}
+
+async fn run(shell: &Rc<Shell>, turn: TurnId, request: AgentRequest, signal: Option<AbortSignal>) {
     let agent = shell.settings.as_ref().map(|settings| settings.agent.clone());
     let failed = match agent {
         Ok(AgentKind::Echo { delay_ms }) => {
-            run_echo(&shell, turn, &request, delay_ms).await;
+            run_echo(shell, turn, &request, delay_ms).await;
             return;
         }
-        Ok(AgentKind::OpenAi(endpoint)) => run_openai(&shell, turn, &request, &endpoint, signal).await.err(),
+        Ok(AgentKind::OpenAi(endpoint)) => run_openai(shell, turn, &request, &endpoint, signal).await.err(),
         Err(why) => Some(misconfigured(why)),
     };
     if let Some(failed) = failed {
@@ -147,16 +149,16 @@ async fn run_openai(
 /// A body that is read to its end.
 ///
 /// A model sends each token for itself, so reads are what an answer costs. A future for each of them
-/// would cost two closures and a microtask more; these two functions serve all of them.
+/// would cost two closures and a microtask more; this one function serves all of them.
 struct Reading {
     reader: BodyReader,
     /// Takes what a read brought, or the end, and says whether it was enough.
     take: RefCell<Take>,
-    on_chunk: Closure<dyn FnMut(BodyChunk)>,
-    on_failed: Closure<dyn FnMut(JsValue)>,
+    on_settled: Closure<dyn FnMut(JsValue)>,
+    over: Function,
     /// Gone once nobody waits any more.
-    over: RefCell<Option<oneshot::Sender<()>>>,
-    /// A read that is going on keeps the functions that it will call.
+    awaited: Weak<()>,
+    /// A read that is going on keeps the function that it will call.
     me: RefCell<Option<Rc<Reading>>>,
 }
 
@@ -164,46 +166,47 @@ type Take = Box<dyn FnMut(Option<Vec<u8>>) -> bool>;
 
 impl Reading {
     async fn whole(reader: BodyReader, take: Take) {
-        let (over, is_over) = oneshot::channel();
+        let (is_over, over) = platform::signal();
+        let awaited = Rc::new(());
         let reading = Rc::new_cyclic(|me: &Weak<Reading>| {
-            let (on_chunk, on_failed) = (me.clone(), me.clone());
+            let me = me.clone();
+            let on_settled = move |chunk: JsValue| {
+                if let Some(reading) = me.upgrade() {
+                    // A body that breaks off is one that ended early: an error has no value.
+                    let is_chunk = chunk.is_object();
+                    let chunk = is_chunk.then(|| chunk.unchecked_into::<BodyChunk>().value());
+                    reading.settled(chunk.flatten());
+                }
+            };
             Reading {
                 reader,
                 take: RefCell::new(take),
-                on_chunk: Closure::new(move |chunk: BodyChunk| settle(&on_chunk, chunk.value())),
-                // A body that breaks off is one that ended early.
-                on_failed: Closure::new(move |_| settle(&on_failed, None)),
-                over: RefCell::new(Some(over)),
+                on_settled: Closure::new(on_settled),
+                over,
+                awaited: Rc::downgrade(&awaited),
                 me: RefCell::new(None),
             }
         });
         reading.me.replace(Some(reading.clone()));
         reading.read();
         drop(reading);
-        let _ = is_over.await;
+        let _ = JsFuture::from(is_over).await;
+        drop(awaited);
     }
 
     fn read(&self) {
-        self.reader.read().then2(self.on_chunk.as_ref(), self.on_failed.as_ref());
+        let on_settled = self.on_settled.as_ref();
+        self.reader.read().then2(on_settled, on_settled);
     }
 
     fn settled(&self, chunk: Option<Vec<u8>>) {
-        let is_awaited = self.over.borrow().as_ref().is_some_and(|over| !over.is_canceled());
-        let is_end = chunk.is_none();
+        let (is_awaited, is_end) = (self.awaited.strong_count() > 0, chunk.is_none());
         if is_awaited && !(self.take.borrow_mut())(chunk) && !is_end {
             return self.read();
         }
         let _ = self.reader.cancel();
-        if let Some(over) = self.over.take() {
-            let _ = over.send(());
-        }
+        let _ = self.over.call0(&self.over);
         self.me.replace(None);
-    }
-}
-
-fn settle(reading: &Weak<Reading>, chunk: Option<Vec<u8>>) {
-    if let Some(reading) = reading.upgrade() {
-        reading.settled(chunk);
     }
 }
 
@@ -244,11 +247,7 @@ fn send(shell: &Shell, request: &Request) -> Result<Promise, JsValue> {
 
 async fn http_failure(response: &Response) -> Failed {
     let retry_after = response.headers().get("retry-after").ok().flatten();
-    let body = match response.array_buffer() {
-        Ok(body) => JsFuture::from(body).await.ok(),
-        Err(_) => None,
-    };
-    let mut body = body.map(|body| Uint8Array::new(&body).to_vec()).unwrap_or_default();
+    let mut body = read(response.body(), ERROR_BODY_BYTES_MAX).await.unwrap_or_default();
     body.truncate(ERROR_BODY_BYTES_MAX);
     openai::http_failure(response.status(), retry_after.as_deref(), &body)
 }

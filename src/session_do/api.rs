@@ -2,20 +2,24 @@
 
 use std::rc::Rc;
 
-use futures::future::{Either, select};
-use futures::{StreamExt, stream};
-use serde_json::{Map, Value, json};
-use worker::{Request, Response, Result, WebSocketPair};
+use js_sys::futures::JsFuture;
+use js_sys::{Array, Promise};
+use wasm_bindgen::prelude::*;
+use web_sys::{Request, Response};
+use worker::WebSocket;
+use worker::worker_sys::WebSocketPair;
 
 use crate::edge::auth::{IDENTITY_HEADER, NO_TICKET, TICKET_HEADER};
 use crate::edge::{
-    Action, Refused, Route, bad_before, bad_request, is_upgrade, limit, query_value, read_fields, refusal,
-    switch_protocols, url,
+    Action, Answer, Refused, Route, bad_before, bad_request, is_upgrade, limit, place, query_value,
+    read_fields, refusal, switch_protocols,
 };
-use crate::platform::{now, sleep};
+use crate::platform::http::{empty_response, header, json_response, stream};
+use crate::platform::{elapsed, now, sleep};
+use crate::protocol::json::{Fields, Json};
 use crate::protocol::limits::{PAGE_BYTES_MAX, PAGE_MAX};
 use crate::protocol::{
-    Access, CloseCode, Cursor, ErrorBody, ErrorCode, Identity, Message, Read, Session, SessionUpdate,
+    Access, CloseCode, Cursor, ErrorBody, ErrorCode, Identity, Message, Read, Session, SessionUpdate, to_json,
 };
 use crate::thread::store::{Record, Records, StoreError};
 use crate::thread::{Input, PeerId, Thread};
@@ -29,65 +33,42 @@ const DELETION_WAIT_MS: u64 = 2_000;
 /// How often it is looked whether all tickets are used.
 const TICKET_POLL_MS: u64 = 1_000;
 
-pub async fn serve(shell: &Rc<Shell>, mut request: Request) -> Result<Response> {
-    let route = Route::of(&request.inner().method(), &request.path(), &url(&request), is_upgrade(&request));
-    let action = match route {
-        Ok(Route::Session { action, .. }) => action,
-        Ok(_) => return refusal(&no_session()),
-        Err(refused) => return refusal(&refused),
-    };
-    let identity = match caller(shell, &request) {
-        Ok(identity) => identity,
-        Err(refused) => return refusal(&refused),
-    };
+pub async fn serve(shell: &Rc<Shell>, request: &Request) -> Result<Response, JsValue> {
+    answer(shell, request).await.or_else(|refused| refusal(&refused))
+}
+
+async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
+    let route = Route::of(&request.method(), &request.url(), is_upgrade(request))?;
+    let Route::Session { action, .. } = route else { return Err(no_session()) };
+    let identity = caller(shell, request)?;
     if action == Action::Connect {
-        return match shell.with_thread(|thread| thread.refuses(&identity)).flatten() {
-            Some((CloseCode::TooMany, reason)) => {
-                let error = ErrorBody::retryable(ErrorCode::RateLimited, reason);
-                refusal(&Refused { status: 429, error, allow: None })
-            }
-            Some((_, reason)) => {
-                let error = ErrorBody::fatal(ErrorCode::Forbidden, reason);
-                refusal(&Refused { status: 403, error, allow: None })
-            }
-            None => upgrade(shell, &request, identity),
-        };
+        return connect(shell, request, identity);
     }
-    if let Err(refused) = permit(shell, &identity, action) {
-        return refusal(&refused);
-    }
+    permit(shell, &identity, action)?;
     let fields = match action {
-        Action::Update | Action::Cancel => read_fields(&mut request).await?,
-        _ => Ok(None),
-    };
-    let fields = match fields {
-        Ok(fields) => fields.unwrap_or_default(),
-        Err(refused) => return refusal(&refused),
+        Action::Update | Action::Cancel => read_fields(request).await?.unwrap_or_default(),
+        _ => Fields::new(),
     };
     // While a body was read the session may have gone, and another begun by somebody else.
-    let session = match permit(shell, &identity, action) {
-        Ok(session) => session,
-        Err(refused) => return refusal(&refused),
-    };
+    let session = permit(shell, &identity, action)?;
     match (action, session) {
         (Action::Diagnostics | Action::Connect, _) => diagnostics(shell),
         (Action::Ticket, _) => ticket(shell, identity),
-        (_, None) => refusal(&no_session()),
-        (Action::Read, Some(session)) => Response::from_json(&session),
-        (Action::Messages, _) if wants_lines(&request) => lines(shell.clone()),
-        (Action::Messages, _) => messages(shell, &url(&request)),
+        (_, None) => Err(no_session()),
+        (Action::Read, Some(session)) => Ok(json_response(200, &to_json(&session))?),
+        (Action::Messages, _) if wants_lines(request) => lines(shell),
+        (Action::Messages, _) => messages(shell, &request.url()),
         (Action::Update, _) => update(shell, &fields),
         (Action::Cancel, _) => cancel(shell, &fields),
-        (Action::Delete, _) => delete(shell).await,
+        (Action::Delete, _) => {
+            delete(shell).await;
+            Ok(empty_response(204)?)
+        }
     }
 }
 
 /// The session, for whom may do this in it. One that is somebody else's is told from none by nothing.
-fn permit(
-    shell: &Shell,
-    identity: &Identity,
-    action: Action,
-) -> std::result::Result<Option<Session>, Refused> {
+fn permit(shell: &Shell, identity: &Identity, action: Action) -> Result<Option<Session>, Refused> {
     let session = session(shell);
     let can_be_done = match action {
         Action::Connect | Action::Ticket => true,
@@ -102,40 +83,39 @@ fn permit(
 }
 
 /// A browser comes: its socket may sleep from here on.
-fn upgrade(shell: &Shell, request: &Request, identity: Identity) -> Result<Response> {
-    let pair = WebSocketPair::new()?;
+fn connect(shell: &Shell, request: &Request, identity: Identity) -> Answer {
+    match shell.with_thread(|thread| thread.refuses(&identity)).flatten() {
+        Some((CloseCode::TooMany, reason)) => {
+            return Err(retryable(429, ErrorCode::RateLimited, reason));
+        }
+        Some((_, reason)) => return Err(fatal(403, ErrorCode::Forbidden, reason)),
+        None => {}
+    }
+    let mut pair = WebSocketPair::new()?;
     let peer: PeerId = uuid::Uuid::new_v4().to_string().into();
-    shell.accept(&peer, &pair.server);
-    let cursor = query_value(&url(request), "cursor");
+    shell.accept(&peer, &WebSocket::from(pair.server()?));
+    let cursor = query_value(&request.url(), "cursor");
     shell.pump(Input::Joined { peer: peer.clone(), identity, cursor });
     if !shell.sockets.has_joined(&peer) {
         let why = "the thread does not answer; connect again";
         shell.close(&peer, CloseCode::InternalError, why);
-        let error = ErrorBody::retryable(ErrorCode::StorageError, why);
-        return refusal(&Refused { status: 503, error, allow: None });
+        return Err(retryable(503, ErrorCode::StorageError, why));
     }
-    switch_protocols(request, pair.client)
+    switch_protocols(request, &pair.client()?)
 }
 
 /// Whom the edge let in; it alone can say so.
-fn caller(shell: &Shell, request: &Request) -> std::result::Result<Identity, Refused> {
-    let header = |name: &str| {
-        let value = request.headers().get(name).ok().flatten()?;
-        js_sys::decode_uri_component(&value).ok().map(String::from)
-    };
+fn caller(shell: &Shell, request: &Request) -> Result<Identity, Refused> {
+    let header = |name: &str| js_sys::decode_uri_component(&header(request, name)?).ok().map(String::from);
     let known = header(IDENTITY_HEADER).and_then(|identity| Identity::parse(&identity));
     let redeemed = || header(TICKET_HEADER).and_then(|ticket| shell.tickets.redeem(now(), &ticket));
-    known.or_else(redeemed).ok_or_else(|| {
-        let error = ErrorBody::fatal(ErrorCode::Unauthenticated, NO_TICKET);
-        Refused { status: 401, error, allow: None }
-    })
+    known.or_else(redeemed).ok_or_else(|| fatal(401, ErrorCode::Unauthenticated, NO_TICKET))
 }
 
-fn ticket(shell: &Rc<Shell>, identity: Identity) -> Result<Response> {
+fn ticket(shell: &Rc<Shell>, identity: Identity) -> Answer {
     let Some((ticket, expires_at)) = shell.tickets.issue(now(), identity) else {
         let message = "too many tickets wait to be used; try again in half a minute";
-        let error = ErrorBody::retryable(ErrorCode::RateLimited, message);
-        return refusal(&Refused { status: 429, error, allow: None });
+        return Err(retryable(429, ErrorCode::RateLimited, message));
     };
     // Tickets are in memory alone, so the object stays awake for as long as any is good.
     let waiting = shell.clone();
@@ -144,66 +124,55 @@ fn ticket(shell: &Rc<Shell>, identity: Identity) -> Result<Response> {
             sleep(TICKET_POLL_MS).await;
         }
     });
-    Ok(Response::from_json(&json!({ "ticket": ticket, "expiresAt": expires_at }))?.with_status(201))
+    Ok(json_response(201, &format!(r#"{{"ticket":"{ticket}","expiresAt":{expires_at}}}"#))?)
 }
 
 fn session(shell: &Shell) -> Option<Session> {
     shell.with_thread(|thread| thread.session().cloned()).flatten()
 }
 
-fn update(shell: &Shell, fields: &Map<String, Value>) -> Result<Response> {
-    match SessionUpdate::from_fields(fields) {
-        Err(message) => refusal(&bad_request(&message)),
-        Ok(update) => {
-            shell.pump(Input::Update(update));
-            session(shell).map_or_else(|| refusal(&no_session()), |session| Response::from_json(&session))
-        }
-    }
+fn update(shell: &Shell, fields: &Fields) -> Answer {
+    let update = SessionUpdate::from_fields(fields).map_err(|message| bad_request(&message))?;
+    shell.pump(Input::Update(update));
+    Ok(json_response(200, &to_json(&session(shell).ok_or_else(no_session)?))?)
 }
 
-fn cancel(shell: &Shell, fields: &Map<String, Value>) -> Result<Response> {
+fn cancel(shell: &Shell, fields: &Fields) -> Answer {
     let request_id = match fields.get("requestId") {
-        None | Some(Value::Null) => None,
-        Some(Value::String(id)) => Some(id.clone()),
-        Some(_) => return refusal(&bad_request("requestId is not a string")),
+        None | Some(Json::Null) => None,
+        Some(Json::String(id)) => Some(id.clone()),
+        Some(_) => return Err(bad_request("requestId is not a string")),
     };
     shell.pump(Input::Cancel { request_id });
-    Ok(Response::from_json(&json!({}))?.with_status(202))
+    Ok(json_response(202, "{}")?)
 }
 
-async fn delete(shell: &Shell) -> Result<Response> {
-    let mut deliveries = vec![shell.deliveries.next()];
+async fn delete(shell: &Shell) {
+    let mut delivery = shell.deliveries.next();
     shell.pump(Input::Delete);
     // D1 is told at once; if it does not answer, the object goes on telling it.
-    let mut patience = Box::pin(sleep(DELETION_WAIT_MS));
+    let patience = elapsed(DELETION_WAIT_MS);
     for _ in 0..DELETION_ATTEMPTS {
-        let owes = shell.with_thread(Thread::owes_deletion).unwrap_or_default();
-        let (true, Some(delivery)) = (owes, deliveries.pop()) else { break };
-        if let Either::Right(_) = select(delivery, &mut patience).await {
+        if !shell.with_thread(Thread::owes_deletion).unwrap_or_default() {
             break;
         }
-        deliveries.push(shell.deliveries.next());
+        let _ = JsFuture::from(Promise::race(&Array::of2(&delivery, &patience))).await;
+        delivery = shell.deliveries.next();
     }
-    Ok(Response::empty()?.with_status(204))
 }
 
-fn messages(shell: &Shell, url: &str) -> Result<Response> {
+fn messages(shell: &Shell, url: &str) -> Answer {
     let epoch = epoch(shell);
-    let (limit, before) = match (limit(url), before(url, epoch)) {
-        (Ok(limit), Ok(before)) => (limit, before),
-        (Err(refused), _) | (_, Err(refused)) => return refusal(&refused),
-    };
-    let page = match shell.store.before(before, limit, PAGE_BYTES_MAX) {
-        Ok(page) => page,
-        Err(StoreError(_)) => return refusal(&unreadable()),
-    };
+    let (limit, before) = (limit(url)?, before(url, epoch)?);
+    let page = shell.store.before(before, limit, PAGE_BYTES_MAX).map_err(unreadable)?;
     let messages: Vec<Message> = page.records.iter().rev().map(|record| record.message(epoch)).collect();
-    let next_before = messages.first().filter(|_| page.more).map(|message| message.cursor.clone());
-    Response::from_json(&json!({ "messages": messages, "nextBefore": next_before }))
+    let next_before = messages.first().filter(|_| page.more).map(|message| message.cursor.as_str());
+    let (messages, next_before) = (to_json(&messages), place(next_before));
+    Ok(json_response(200, &format!(r#"{{"messages":{messages},"nextBefore":{next_before}}}"#))?)
 }
 
 /// The sequence number that `before` names; after all there are, if it is not given.
-fn before(url: &str, epoch: u64) -> std::result::Result<u64, Refused> {
+fn before(url: &str, epoch: u64) -> Result<u64, Refused> {
     let Some(text) = query_value(url, "before") else { return Ok(1 << 53) };
     Cursor::parse(&text)
         .filter(|cursor| cursor.epoch == epoch)
@@ -212,50 +181,46 @@ fn before(url: &str, epoch: u64) -> std::result::Result<u64, Refused> {
 }
 
 /// The whole history, a page at a time: what is in memory does not grow with it.
-fn lines(shell: Rc<Shell>) -> Result<Response> {
-    let epoch = epoch(&shell);
-    let pages = stream::unfold(Some(0), move |after| {
+fn lines(shell: &Rc<Shell>) -> Answer {
+    let epoch = epoch(shell);
+    let (shell, mut after) = (Rc::downgrade(shell), Some(0));
+    let body = stream(move || {
+        let (Some(shell), Some(seq)) = (shell.upgrade(), after) else { return Ok(None) };
         // Who reads slowly is not to read what begins under this name once the session is gone.
-        let after = after.filter(|_| self::epoch(&shell) == epoch);
-        let page = after.map(|seq| shell.store.after(seq, PAGE_MAX, PAGE_BYTES_MAX));
-        async move {
-            let page = match page? {
-                Ok(page) => page,
-                Err(StoreError(why)) => return Some((Err(worker::Error::RustError(why)), None)),
-            };
-            let last = page.records.last()?.seq;
-            Some((Ok(json_lines(&page.records, epoch)), page.more.then_some(last)))
+        if self::epoch(&shell) != epoch {
+            return Ok(None);
         }
-    });
-    let mut response = Response::from_stream(pages.boxed_local())?;
-    response.headers_mut().set("content-type", "application/x-ndjson")?;
+        let page = shell.store.after(seq, PAGE_MAX, PAGE_BYTES_MAX).map_err(|StoreError(why)| why)?;
+        after = page.records.last().filter(|_| page.more).map(|last| last.seq);
+        Ok((!page.records.is_empty()).then(|| json_lines(&page.records, epoch)))
+    })?;
+    let response = Response::new_with_opt_readable_stream(Some(&body))?;
+    response.headers().set("content-type", "application/x-ndjson")?;
     Ok(response)
 }
 
 fn json_lines(records: &[Record], epoch: u64) -> Vec<u8> {
     let mut lines = Vec::new();
     for record in records {
-        if serde_json::to_writer(&mut lines, &record.message(epoch)).is_ok() {
-            lines.push(b'\n');
-        }
+        lines.extend(to_json(&record.message(epoch)).into_bytes());
+        lines.push(b'\n');
     }
     lines
 }
 
 fn wants_lines(request: &Request) -> bool {
-    let accept = request.headers().get("accept").ok().flatten().unwrap_or_default();
+    let accept = header(request, "accept").unwrap_or_default();
     accept.split(',').any(|kind| kind.trim().starts_with("application/x-ndjson"))
 }
 
-fn diagnostics(shell: &Shell) -> Result<Response> {
-    let report = shell.with_thread(Thread::report);
-    let Ok(parked) = shell.store.parked() else { return refusal(&unreadable()) };
-    Response::from_json(&json!({
-        "sessionId": shell.session_id,
-        "thread": report,
-        "parked": parked,
-        "storage": { "bytes": shell.store.size_bytes(), "rowsWritten": shell.store.rows_written() },
-    }))
+fn diagnostics(shell: &Shell) -> Answer {
+    let thread = to_json(&shell.with_thread(Thread::report));
+    let parked = to_json(&shell.store.parked().map_err(unreadable)?);
+    let (id, bytes, rows) = (&shell.session_id, shell.store.size_bytes(), shell.store.rows_written());
+    let report = format!(
+        r#"{{"sessionId":"{id}","thread":{thread},"parked":{parked},"storage":{{"bytes":{bytes},"rowsWritten":{rows}}}}}"#
+    );
+    Ok(json_response(200, &report)?)
 }
 
 fn epoch(shell: &Shell) -> u64 {
@@ -267,15 +232,21 @@ fn forbidden(asked_for: Access) -> Refused {
         Access::Owner => "only the session's owner may do this",
         Access::Editor | Access::Viewer => "you may read this session and not write to it",
     };
-    Refused { status: 403, error: ErrorBody::fatal(ErrorCode::Forbidden, message), allow: None }
+    fatal(403, ErrorCode::Forbidden, message)
 }
 
 fn no_session() -> Refused {
-    let message = "there is no session of this id; one is created by its first message";
-    Refused { status: 404, error: ErrorBody::fatal(ErrorCode::NotFound, message), allow: None }
+    fatal(404, ErrorCode::NotFound, "there is no session of this id; one is created by its first message")
 }
 
-fn unreadable() -> Refused {
-    let message = "the thread's store could not be read; try again";
-    Refused { status: 503, error: ErrorBody::retryable(ErrorCode::StorageError, message), allow: None }
+fn unreadable(_: StoreError) -> Refused {
+    retryable(503, ErrorCode::StorageError, "the thread's store could not be read; try again")
+}
+
+fn fatal(status: u16, code: ErrorCode, message: &str) -> Refused {
+    Refused { status, error: ErrorBody::fatal(code, message), allow: None }
+}
+
+fn retryable(status: u16, code: ErrorCode, message: &str) -> Refused {
+    Refused { status, error: ErrorBody::retryable(code, message), allow: None }
 }

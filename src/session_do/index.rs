@@ -1,14 +1,18 @@
 //! Delivery to D1. Every statement may be given again and changes nothing then.
 
-use wasm_bindgen::JsValue;
-use worker::{D1Database, D1PreparedStatement, Env};
+use js_sys::futures::JsFuture;
+use js_sys::{Array, Promise};
+use wasm_bindgen::prelude::*;
+use worker::Env;
+use worker::worker_sys::D1Result;
 
 use crate::edge::searchable;
-use crate::protocol::Session;
+use crate::protocol::{Session, to_json};
 use crate::thread::store::Record;
 use crate::thread::{Delivery, SessionContent, message_id_prefix};
 
-use crate::platform::number;
+use crate::platform::d1::{database, statement};
+use crate::platform::{describe, number};
 
 /// A delivery that comes late, or a second time, finds the row newer and leaves it.
 const SESSION: &str = "INSERT INTO sessions (id, title, first_message_preview, message_count, total_tokens, \
@@ -29,43 +33,43 @@ const DELETE_MESSAGES: &str = "DELETE FROM messages WHERE session_id = ? AND ins
 
 /// One round trip, all of it or nothing.
 pub async fn deliver(env: &Env, session_id: &str, delivery: &Delivery) -> Result<(), String> {
-    let in_words = |error: worker::Error| error.to_string();
-    let database = env.d1("DB").map_err(in_words)?;
-    let statements = statements(&database, session_id, delivery).map_err(in_words)?;
-    let results = database.batch(statements).await.map_err(in_words)?;
-    match results.iter().find(|result| !result.success()) {
+    let results = match batch(env, session_id, delivery) {
+        Ok(results) => JsFuture::from(results).await,
+        Err(thrown) => Err(thrown),
+    };
+    let results = Array::from(&results.map_err(|thrown| describe(&thrown))?);
+    let has_failed = |result: &D1Result| !result.success().unwrap_or_default();
+    match results.iter().map(JsValue::unchecked_into).find(has_failed) {
         None => Ok(()),
-        Some(failed) => Err(failed.error().unwrap_or_else(|| "D1 refused a statement".into())),
+        Some(failed) => Err(failed.error().ok().flatten().unwrap_or_else(|| "D1 refused a statement".into())),
     }
 }
 
-fn statements(
-    database: &D1Database,
-    session_id: &str,
-    delivery: &Delivery,
-) -> worker::Result<Vec<D1PreparedStatement>> {
-    let mut statements = Vec::new();
+fn batch(env: &Env, session_id: &str, delivery: &Delivery) -> Result<Promise, JsValue> {
+    let database = database(env)?;
+    let statements = Array::new();
+    let add = |query: &str, bindings: &[JsValue]| -> Result<(), JsValue> {
+        let statement = statement(&database, query, bindings)?;
+        statements.push(&statement);
+        Ok(())
+    };
     if delivery.deletes {
         let spared = text(&message_id_prefix(delivery.epoch));
-        statements.push(database.prepare(DELETE_MESSAGES).bind(&[text(session_id), spared])?);
-        statements.push(database.prepare(DELETE_SESSION).bind(&[text(session_id), number(delivery.epoch)])?);
+        add(DELETE_MESSAGES, &[text(session_id), spared])?;
+        add(DELETE_SESSION, &[text(session_id), number(delivery.epoch)])?;
     }
     if let Some(content) = &delivery.content {
-        statements.push(session_statement(database, content, delivery.seq)?);
+        add(SESSION, &session_row(content, delivery.seq))?;
         for record in &content.records {
-            statements.push(message_statement(database, session_id, record)?);
+            add(MESSAGE, &message_row(session_id, record))?;
         }
     }
-    Ok(statements)
+    database.batch(statements)
 }
 
-fn session_statement(
-    database: &D1Database,
-    content: &SessionContent,
-    seq: u64,
-) -> worker::Result<D1PreparedStatement> {
+fn session_row(content: &SessionContent, seq: u64) -> [JsValue; 12] {
     let session = &content.session;
-    database.prepare(SESSION).bind(&[
+    [
         text(&session.id),
         optional(session.title.as_deref()),
         text(&session.first_message_preview),
@@ -78,31 +82,27 @@ fn session_statement(
         number(seq),
         number(content.epoch),
         text(&searchable(title_or_preview(session))),
-    ])
+    ]
 }
 
-fn message_statement(
-    database: &D1Database,
-    session_id: &str,
-    record: &Record,
-) -> worker::Result<D1PreparedStatement> {
+fn message_row(session_id: &str, record: &Record) -> [JsValue; 12] {
     // The epoch is for cursors, which D1 does not hold.
     let message = record.message(0);
-    let error = message.error.as_ref().map(serde_json::to_string).transpose()?;
-    database.prepare(MESSAGE).bind(&[
+    let error = message.error.as_ref().map(to_json);
+    [
         text(&message.id),
         text(session_id),
         text(&message.request_id),
         text(message.role.as_str()),
         text(message.status.as_str()),
-        text(&serde_json::to_string(&message.content)?),
+        text(&to_json(&message.content)),
         text(&searchable(&message.content.words())),
         number(message.created_at),
         message.tokens_used.map_or(JsValue::NULL, number),
         optional(error.as_deref()),
         optional(message.author.as_deref()),
         number(record.seq),
-    ])
+    ]
 }
 
 /// What the session is called.

@@ -1,7 +1,6 @@
 //! One JSON line per event, for the platform's log. Never what was said.
 
-use serde_json::json;
-
+use crate::protocol::to_json;
 use crate::thread::Event;
 
 pub fn write(session_id: &str, event: &Event) {
@@ -10,9 +9,7 @@ pub fn write(session_id: &str, event: &Event) {
         _ => "info",
     };
     // An id needs no escapes, and what is known of an event is an object of its own.
-    if let Some(event) =
-        serde_json::to_string(event).ok().as_deref().and_then(|event| event.strip_prefix('{'))
-    {
+    if let Some(event) = to_json(event).strip_prefix('{') {
         worker::console_log!("{{\"level\":\"{level}\",\"sessionId\":\"{session_id}\",{event}");
     }
 }
@@ -38,6 +35,6 @@ pub fn agent_failed(session_id: &str, why: &str) {
 }
 
 fn error(session_id: &str, event: &str, why: &str) {
-    let line = json!({ "level": "error", "sessionId": session_id, "event": event, "why": why });
-    worker::console_error!("{line}");
+    let why = to_json(&why);
+    worker::console_error!(r#"{{"level":"error","sessionId":"{session_id}","event":"{event}","why":{why}}}"#);
 }

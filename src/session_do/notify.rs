@@ -2,22 +2,24 @@
 
 use std::cell::RefCell;
 
-use futures::channel::oneshot;
+use js_sys::{Function, Promise};
+
+use crate::platform::signal;
 
 #[derive(Default)]
-pub struct Notify(RefCell<Vec<oneshot::Sender<()>>>);
+pub struct Notify(RefCell<Vec<Function>>);
 
 impl Notify {
     /// Done at the next [`Notify::notify`].
-    pub fn next(&self) -> oneshot::Receiver<()> {
-        let (sender, receiver) = oneshot::channel();
-        self.0.borrow_mut().push(sender);
-        receiver
+    pub fn next(&self) -> Promise {
+        let (promise, resolve) = signal();
+        self.0.borrow_mut().push(resolve);
+        promise
     }
 
     pub fn notify(&self) {
-        for waiting in self.0.take() {
-            let _ = waiting.send(());
+        for resolve in self.0.take() {
+            let _ = resolve.call0(&resolve);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use js_sys::{JsString, Promise};
 use wasm_bindgen::prelude::*;
 use worker::worker_sys::DurableObjectState;
-use worker::{Env, Request, State, WebSocket, WebSocketRequestResponsePair};
+use worker::{Env, State, WebSocket, WebSocketRequestResponsePair};
 
 use crate::config::Settings;
 use crate::protocol::CloseCode;
@@ -38,20 +38,16 @@ impl SessionDO {
             if let Ok(pair) = WebSocketRequestResponsePair::new(r#"{"type":"ping"}"#, r#"{"type":"pong"}"#) {
                 state.set_websocket_auto_response(&pair);
             }
-            let settings = Settings::read(|name| crate::edge::variable(&env, name));
+            let settings = Settings::read(&|name| crate::edge::variable(&env, name));
             SessionDO { shell: Shell::new(state, env, settings) }
         })
     }
 
     pub fn fetch(&self, request: web_sys::Request) -> Promise {
         let shell = self.shell.clone();
-        promise(self.shell.guarded(
-            Box::pin(async move {
-                let response = api::serve(&shell, Request::from(request)).await?;
-                Ok(web_sys::Response::from(response).into())
-            }),
-            Err,
-        ))
+        promise(
+            self.shell.guarded(Box::pin(async move { Ok(api::serve(&shell, &request).await?.into()) }), Err),
+        )
     }
 
     #[wasm_bindgen(js_name = webSocketMessage)]

@@ -161,12 +161,7 @@ impl Shell {
 
     /// Whatever else fails, a socket that is let go is closed: a client that hears nothing would wait.
     fn close_socket(&self, socket: &Socket, code: CloseCode, reason: &str) {
-        let close = platform::close_later(socket.clone(), code, reason.to_owned());
-        let task = async move {
-            close.await;
-            Ok(JsValue::UNDEFINED)
-        };
-        let closed = platform::promise(self.guarded(Box::pin(task), Err));
+        let closed = platform::close_later(socket.clone(), code, reason.to_owned());
         if self.context.wait_until(&closed).is_err() {
             let _ = socket.close(code as u16, reason);
         }

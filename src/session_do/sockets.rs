@@ -6,11 +6,10 @@ use std::rc::Rc;
 
 use js_sys::JsString;
 use serde::Serialize;
-use serde_json::Value;
 use wasm_bindgen::prelude::*;
 use worker::{State, WebSocket};
 
-use crate::protocol::required;
+use crate::protocol::{Json, required, to_json};
 use crate::thread::{Attachment, PeerId};
 
 use crate::platform::Socket;
@@ -86,9 +85,8 @@ impl Sockets {
 
     pub fn attach(&self, peer: &PeerId, attachment: &Attachment) {
         let attached = Attached { id: peer.to_string(), attachment: attachment.clone() };
-        if let (Some(open), Ok(json)) =
-            (self.open.borrow_mut().get_mut(peer), serde_json::to_string(&attached))
-        {
+        if let Some(open) = self.open.borrow_mut().get_mut(peer) {
+            let json = to_json(&attached);
             open.has_joined = open.socket.serialize_attachment(&JsValue::from(json)).is_ok();
         }
     }
@@ -109,6 +107,6 @@ fn raw(socket: &WebSocket) -> Socket {
 
 fn attached(socket: &Socket) -> Option<Attached> {
     let json = socket.deserialize_attachment().ok()?.as_string()?;
-    let value: Value = serde_json::from_str(&json).ok()?;
+    let value = Json::parse(&json)?;
     Some(Attached { id: required(&value, "id")?, attachment: required(&value, "attachment")? })
 }

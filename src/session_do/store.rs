@@ -3,10 +3,9 @@
 use std::cell::Cell;
 
 use js_sys::Array;
-use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
-use crate::protocol::{Content, ErrorBody, Read, Session, Status};
+use crate::protocol::{Content, ErrorBody, Read, Session, Status, to_json};
 use crate::thread::store::{
     Checkpoint, Commit, Journal, Mark, MarkKind, Page, Record, RecordKind, Records, StoreError, Stored, Write,
 };
@@ -67,7 +66,7 @@ impl Store {
         let threads = self.rows("SELECT epoch, seq, delivered, open, session FROM thread", vec![])?;
         let Some(row) = threads.first() else { return Ok(None) };
         let checkpoint = checkpoint(row)?;
-        let open = json(&checkpoint.open)?;
+        let open = to_json(&checkpoint.open);
         let marks = |query: &str, binding: JsValue| {
             self.rows(query, vec![binding])?.iter().map(mark).collect::<Result<Vec<_>, _>>()
         };
@@ -132,7 +131,7 @@ impl Store {
                     number(journal.slot as u64),
                     number(journal.turn),
                     journal.text.into(),
-                    json(&journal.blocks)?.into(),
+                    to_json(&journal.blocks).into(),
                     number(journal.tokens_used),
                 ],
             ),
@@ -149,8 +148,8 @@ impl Store {
                     number(checkpoint.epoch),
                     number(checkpoint.seq),
                     number(checkpoint.delivered),
-                    json(&checkpoint.open)?.into(),
-                    json(&checkpoint.session)?.into(),
+                    to_json(&checkpoint.open).into(),
+                    to_json(&checkpoint.session).into(),
                 ],
             ),
         }
@@ -163,7 +162,7 @@ impl Store {
             record.message_id.as_str().into(),
             record.request_id.as_str().into(),
             number(record.created_at),
-            json(&record.content)?.into(),
+            to_json(&record.content).into(),
         ];
         let (own, columns) = match &record.kind {
             RecordKind::User { author, started } => (
@@ -174,9 +173,9 @@ impl Store {
                 vec![
                     "assistant".into(),
                     status.as_str().into(),
-                    optional(error.as_ref().map(json).transpose()?.as_deref()),
+                    optional(error.as_ref().map(to_json).as_deref()),
                     number(metadata.tokens_used),
-                    json(metadata)?.into(),
+                    to_json(metadata).into(),
                 ],
                 "role, status, error, tokens_used, metadata",
             ),
@@ -336,10 +335,6 @@ fn unexpected(column: u32) -> StoreError {
 
 fn optional(text: Option<&str>) -> JsValue {
     text.map_or(JsValue::NULL, JsValue::from_str)
-}
-
-fn json<T: Serialize>(value: &T) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| StoreError(error.to_string()))
 }
 
 fn parse<T: Read>(text: &str) -> Result<T, StoreError> {

@@ -5,7 +5,6 @@ use serde::Serialize;
 use crate::protocol::{ErrorCode, Millis, Status};
 
 use super::outbox::OutboxState;
-use super::turn::Turn;
 use super::{Output, PeerId, Thread};
 
 /// One line of the log.
@@ -88,13 +87,16 @@ pub struct Report {
 impl Thread {
     #[must_use]
     pub fn report(&self) -> Report {
-        let (running, queued) = self.turns.values().partition::<Vec<_>, _>(|turn| turn.running().is_some());
-        let request_ids = |turns: Vec<&Turn>| turns.into_iter().map(|turn| turn.request_id.clone()).collect();
+        let (mut running, mut queued) = (Vec::new(), Vec::new());
+        for turn in self.turns.values() {
+            let turns = if turn.running().is_some() { &mut running } else { &mut queued };
+            turns.push(turn.request_id.clone());
+        }
         Report {
             cursor: self.head().to_string(),
             sockets: self.peers.len(),
-            running: request_ids(running),
-            queued: request_ids(queued),
+            running,
+            queued,
             outbox: self.outbox(),
             alarm_at: self.alarm,
             counters: self.counters,

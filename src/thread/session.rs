@@ -1,12 +1,11 @@
 //! The session: what is kept of a thread beside its messages.
 
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::protocol::limits::PREVIEW_CHARS_MAX;
 use crate::protocol::{
-    CloseCode, Content, Identity, Millis, PermissionMode, Read, ServerFrame, Session, SessionUpdate,
-    optional, required,
+    CloseCode, Content, Identity, Json, Millis, PermissionMode, Read, ServerFrame, Session, SessionUpdate,
+    joined, optional, required,
 };
 
 use super::access::Peer;
@@ -32,13 +31,13 @@ pub struct Draft {
 }
 
 impl Read for Attachment {
-    fn read(value: &Value) -> Option<Self> {
+    fn read(value: &Json) -> Option<Self> {
         Some(Attachment { identity: required(value, "identity")?, draft: optional(value, "draft")? })
     }
 }
 
 impl Read for Draft {
-    fn read(value: &Value) -> Option<Self> {
+    fn read(value: &Json) -> Option<Self> {
         Some(Draft {
             title: optional(value, "title")?,
             permission_mode: required(value, "permissionMode")?,
@@ -197,7 +196,7 @@ fn blank_session(id: String, created_at: Millis) -> Session {
 /// The beginning of a text on one line, cut at a word's end where there is one, else between two characters
 /// as readers see them.
 fn preview(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = joined(text.split_whitespace(), ' ');
     let Some((end, next)) = line.char_indices().nth(PREVIEW_CHARS_MAX) else { return line };
     let head = line.get(..end).unwrap_or_default();
     let word_end = if next == ' ' { Some(end) } else { head.rfind(' ').filter(|at| *at > end / 2) };
@@ -223,10 +222,28 @@ fn character_end(line: &str, end: usize) -> usize {
 
 const JOINER: char = '\u{200d}';
 
+/// Whether it is part of the character before it. By the ranges of Unicode's marks, as they are or near
+/// enough: the standard library's tables, which know them all, are 3 kB of the worker.
 fn is_attached(letter: char) -> bool {
-    let is_skin_tone = matches!(letter, '\u{1f3fb}'..='\u{1f3ff}');
-    // What is not to be shown alone is what is escaped: marks, joiners and variations among it.
-    is_skin_tone || (!letter.is_ascii() && letter.escape_debug().nth(1).is_some())
+    match letter {
+        // The scripts of India have their marks at the same places, 128 code points apart.
+        '\u{900}'..='\u{dff}' => {
+            matches!(u32::from(letter) & 0x7f, 0..=0x03 | 0x3c | 0x3e..=0x57 | 0x62 | 0x63)
+        }
+        _ => matches!(letter,
+            '\u{300}'..='\u{36f}' | '\u{483}'..='\u{489}' // Latin, Greek, Cyrillic
+            | '\u{591}'..='\u{5c7}' | '\u{610}'..='\u{61a}' | '\u{64b}'..='\u{65f}' | '\u{670}'
+            | '\u{6d6}'..='\u{6ed}' // Hebrew, Arabic
+            | '\u{e31}' | '\u{e34}'..='\u{e3a}' | '\u{e47}'..='\u{e4e}' // Thai
+            | '\u{eb1}' | '\u{eb4}'..='\u{ebc}' | '\u{ec8}'..='\u{ece}' // Lao
+            | '\u{f71}'..='\u{f84}' | '\u{f8d}'..='\u{fbc}' // Tibetan
+            | '\u{102b}'..='\u{103e}' | '\u{1056}'..='\u{1059}' // Burmese
+            | '\u{17b4}'..='\u{17d3}' | '\u{17dd}' // Khmer
+            | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}' | '\u{fe20}'..='\u{fe2f}'
+            | '\u{302a}'..='\u{302f}' | '\u{3099}' | '\u{309a}' // Han, Hangul, kana
+            | '\u{200c}' | JOINER | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}' // variations
+            | '\u{1f3fb}'..='\u{1f3ff}' | '\u{e0020}'..='\u{e007f}'), // skin tones, flags of regions
+    }
 }
 
 fn is_flag_letter(letter: char) -> bool {
@@ -250,8 +267,21 @@ mod tests {
 
     #[test]
     fn a_preview_cuts_no_character_in_half() {
-        for character in ["e\u{301}", "👍🏽", "👨\u{200d}👩\u{200d}👧", "🇩🇪", "❤\u{fe0f}", "か\u{3099}"]
-        {
+        for character in [
+            "e\u{301}",
+            "👍🏽",
+            "👨\u{200d}👩\u{200d}👧",
+            "🇩🇪",
+            "❤\u{fe0f}",
+            "か\u{3099}",
+            "1\u{fe0f}\u{20e3}",
+            "ש\u{5c1}\u{5b8}",
+            "ب\u{64e}",
+            "न\u{93f}",
+            "ก\u{e35}\u{e48}",
+            "မ\u{103c}\u{102d}",
+            "ក\u{17b6}",
+        ] {
             for lead in 0..8 {
                 let lead = "x".repeat(lead);
                 let cut = preview(&format!("{lead}{}", character.repeat(100)));

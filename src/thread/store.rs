@@ -1,11 +1,10 @@
 //! What a thread asks of its store: the writes it commits and the few reads it makes.
 
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::protocol::{
-    Block, Content, Cursor, ErrorBody, Message, Millis, Read, Response, ResponseMetadata, Role, ServerFrame,
-    Session, Status, required,
+    Block, Content, Cursor, ErrorBody, Json, Message, Millis, Read, Response, ResponseMetadata, Role,
+    ServerFrame, Session, Status, required,
 };
 
 use super::turn::Answer;
@@ -89,7 +88,7 @@ pub struct PlacedBlock {
 }
 
 impl Read for PlacedBlock {
-    fn read(value: &Value) -> Option<Self> {
+    fn read(value: &Json) -> Option<Self> {
         let at: u64 = required(value, "at")?;
         Some(PlacedBlock { at: usize::try_from(at).ok()?, block: required(value, "block")? })
     }

@@ -3,7 +3,7 @@
 use crate::protocol::limits::{
     ANSWER_BYTES_MAX, COALESCE_BYTES_MAX, COALESCE_MS, JOURNAL_BYTES_MAX, JOURNAL_MS,
 };
-use crate::protocol::{Block, Content, Millis, Progress};
+use crate::protocol::{Block, Content, Millis, Progress, to_json};
 
 use super::store::{Journal, PlacedBlock};
 
@@ -332,5 +332,5 @@ fn json_bytes(text: &str) -> usize {
 }
 
 fn block_json_bytes(block: &Block) -> usize {
-    serde_json::to_string(block).map_or(0, |json| json.len())
+    to_json(block).len()
 }

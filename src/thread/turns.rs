@@ -2,9 +2,7 @@
 
 use crate::agent::{AgentMessage, AgentRequest, Failed, Finished};
 use crate::protocol::limits::{AGENT_BYTES_MAX, AGENT_MESSAGES_MAX, QUEUED_TURNS_MAX};
-use crate::protocol::{
-    Content, ErrorBody, ErrorCode, Millis, Read, ResponseMetadata, Role, ServerFrame, Status,
-};
+use crate::protocol::{Content, ErrorBody, ErrorCode, Millis, ResponseMetadata, Role, ServerFrame, Status};
 
 use super::events::{Event, count};
 use super::store::{Record, RecordKind, Records, StoreError, Write};
@@ -55,7 +53,7 @@ impl Thread {
     /// again stands at the head and not at its old place.
     fn repeat(&mut self, records: &dyn Records, peer: &PeerId, known: &Record, content: &Content) {
         let request_id = known.request_id.as_str();
-        if known.content != *content && Some(&known.content) != read_back(content).as_ref() {
+        if known.content != *content {
             let message = "this requestId was used for another message; give every message one of its own";
             let error = ErrorBody::fatal(ErrorCode::DuplicateRequest, message);
             return self.refuse_turn(peer, request_id, error);
@@ -218,14 +216,13 @@ impl Thread {
             records.after(turn.saturating_sub(1), 1, 0)?.records.into_iter().find(|own| own.seq == turn);
         let own = own.ok_or_else(|| StoreError("the turn's message is missing".into()))?;
         let page = records.before(self.seq.saturating_add(1), AGENT_MESSAGES_MAX, AGENT_BYTES_MAX)?;
-        let is_over_before = |record: &Record| record.turn < turn && !self.turns.contains_key(&record.turn);
-        let mut before: Vec<Record> = page.records.into_iter().filter(is_over_before).collect();
-        before.sort_by_key(|record| (record.turn, record.seq));
-        Ok(AgentRequest {
-            request_id: own.request_id.clone(),
-            permission_mode: self.permission_mode(),
-            messages: before.into_iter().chain([own]).map(agent_message).collect(),
-        })
+        let request_id = own.request_id.clone();
+        let mut said = page.records;
+        said.retain(|record| record.turn < turn && !self.turns.contains_key(&record.turn));
+        said.sort_unstable_by_key(|record| (record.turn, record.seq));
+        said.push(own);
+        let messages = said.into_iter().map(agent_message).collect();
+        Ok(AgentRequest { request_id, permission_mode: self.permission_mode(), messages })
     }
 
     pub(super) fn queued(&self) -> impl Iterator<Item = TurnId> {
@@ -254,11 +251,6 @@ impl Thread {
 #[must_use]
 pub fn message_id_prefix(epoch: u64) -> String {
     format!("msg_{epoch:x}_")
-}
-
-/// A content as the store has it: the last bit of a number may be another there.
-fn read_back(content: &Content) -> Option<Content> {
-    Content::parse(&serde_json::to_string(content).ok()?)
 }
 
 fn agent_message(record: Record) -> AgentMessage {

@@ -17,11 +17,9 @@ impl Thread {
     pub(super) fn wake(&mut self, now: Millis, records: &dyn Records, woken: Woken) {
         self.random = woken.seed;
         self.epoch = self.next_epoch();
-        self.peers = woken
-            .peers
-            .into_iter()
-            .map(|(peer, attachment)| (peer, Peer::new(attachment.identity, attachment.draft)))
-            .collect();
+        for (peer, attachment) in woken.peers {
+            self.peers.insert(peer, Peer::new(attachment.identity, attachment.draft));
+        }
         if let Some(stored) = woken.stored {
             self.restore(now, stored);
         }

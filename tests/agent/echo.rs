@@ -7,8 +7,10 @@ use super::{blocks, call, request, result, text, user};
 
 #[test]
 fn the_echo_says_the_users_last_text_and_no_other_block() {
-    let message =
-        blocks(Role::User, vec![text("a "), call("c", json!({})), result("c", json!("r"), false), text("b")]);
+    let message = blocks(
+        Role::User,
+        vec![text("a "), call("c", &json!({})), result("c", &json!("r"), false), text("b")],
+    );
     assert_eq!(echo::answer(&request(vec![user("before"), message])), "a b");
     assert_eq!(echo::answer(&request(vec![])), "");
 }

@@ -37,16 +37,16 @@ fn tool_calls_and_their_results_take_the_roles_openai_has_for_them() {
                 Block::Thinking { text: "hm".into() },
                 text("Let me "),
                 text("look."),
-                call("a", json!({"city": "Paris"})),
-                call("b", json!("{\"city\":")),
+                call("a", &json!({"city": "Paris"})),
+                call("b", &json!("{\"city\":")),
             ],
         ),
         blocks(
             Role::User,
             vec![
                 text("There you go"),
-                result("b", json!("no such city"), true),
-                result("a", json!([{"type": "text", "text": "sun"}, {"type": "text", "text": "ny"}]), false),
+                result("b", &json!("no such city"), true),
+                result("a", &json!([{"type": "text", "text": "sun"}, {"type": "text", "text": "ny"}]), false),
             ],
         ),
     ];
@@ -69,7 +69,7 @@ fn tool_calls_and_their_results_take_the_roles_openai_has_for_them() {
 fn an_agents_own_tool_results_part_its_message() {
     let message = blocks(
         Role::Assistant,
-        vec![text("Looking."), call("a", json!({})), result("a", json!([1, 2]), false), text("It is two.")],
+        vec![text("Looking."), call("a", &json!({})), result("a", &json!([1, 2]), false), text("It is two.")],
     );
     let call = json!({"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}});
     assert_eq!(
@@ -84,7 +84,7 @@ fn an_agents_own_tool_results_part_its_message() {
 
 #[test]
 fn a_call_that_nobody_answered_is_answered_before_anything_else_is_said() {
-    let messages = vec![blocks(Role::Assistant, vec![call("a", json!({}))]), user("Never mind")];
+    let messages = vec![blocks(Role::Assistant, vec![call("a", &json!({}))]), user("Never mind")];
     let call = json!({"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}});
     assert_eq!(
         messages_of(None, messages),
@@ -98,7 +98,7 @@ fn a_call_that_nobody_answered_is_answered_before_anything_else_is_said() {
 
 #[test]
 fn a_result_whose_call_is_gone_is_told_in_the_users_words() {
-    let message = blocks(Role::User, vec![result("gone", json!("42"), false), text("What is it?")]);
+    let message = blocks(Role::User, vec![result("gone", &json!("42"), false), text("What is it?")]);
     assert_eq!(messages_of(None, vec![message]), json!([{"role": "user", "content": "42\n\nWhat is it?"}]));
 }
 
@@ -174,8 +174,8 @@ fn assistant(text: &str) -> AgentMessage {
 fn any_history() -> impl Strategy<Value = Vec<AgentMessage>> {
     let block = prop_oneof![
         "[ab]?".prop_map(|said| text(&said)),
-        "[abc]".prop_map(|id| call(&id, json!({}))),
-        "[abc]".prop_map(|id| result(&id, json!("r"), false)),
+        "[abc]".prop_map(|id| call(&id, &json!({}))),
+        "[abc]".prop_map(|id| result(&id, &json!("r"), false)),
         Just(Block::Thinking { text: "t".into() }),
     ];
     let role = prop_oneof![Just(Role::User), Just(Role::Assistant)];

@@ -67,18 +67,21 @@ fn an_event_of_many_lines_may_be_as_long_as_the_limit_and_no_longer() {
 fn a_parser_that_has_stopped_says_so_ever_after() {
     let mut parser = sse::Parser::default();
     let long = vec![b'x'; sse::EVENT_BYTES_MAX + 1];
-    assert_eq!(parser.push(&long, |_| ()), Err(sse::TooLong));
-    assert_eq!(parser.push(b"\n\ndata: a\n\n", |_| panic!("an event after the stop")), Err(sse::TooLong));
-    assert_eq!(parser.finish(|_| panic!("an event after the stop")), Err(sse::TooLong));
+    assert_eq!(parser.push(&long, &mut |_| ()), Err(sse::TooLong));
+    assert_eq!(
+        parser.push(b"\n\ndata: a\n\n", &mut |_| panic!("an event after the stop")),
+        Err(sse::TooLong)
+    );
+    assert_eq!(parser.finish(&mut |_| panic!("an event after the stop")), Err(sse::TooLong));
 }
 
 fn events_of(pushes: &[&[u8]]) -> Result<Vec<String>, sse::TooLong> {
     let mut parser = sse::Parser::default();
     let mut events = Vec::new();
     for bytes in pushes {
-        parser.push(bytes, |data| events.push(data.to_owned()))?;
+        parser.push(bytes, &mut |data| events.push(data.to_owned()))?;
     }
-    parser.finish(|data| events.push(data.to_owned()))?;
+    parser.finish(&mut |data| events.push(data.to_owned()))?;
     Ok(events)
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bobbin::agent::AgentEvent;
-use bobbin::protocol::{Block, Content, ErrorCode, Millis, Status};
+use bobbin::protocol::{Block, Content, ErrorCode, Millis, Status, to_json};
 use bobbin::thread::store::{Commit, Record, RecordKind, Write};
 use bobbin::thread::{Audience, TurnId};
 use serde_json::Value;
@@ -368,5 +368,5 @@ pub fn text_bytes(pieces: &[Piece]) -> usize {
 }
 
 fn json_of<T: serde::Serialize>(value: &T) -> Value {
-    serde_json::to_value(value).expect("it has string keys")
+    serde_json::from_str(&to_json(value)).expect("it is JSON")
 }

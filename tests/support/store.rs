@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use bobbin::protocol::{Content, Read};
+use bobbin::protocol::{Content, Read, to_json};
 use bobbin::thread::store::{
     Checkpoint, Commit, Journal, Mark, MarkKind, Page, Record, RecordKind, Records, StoreError, Stored, Write,
 };
@@ -115,8 +115,7 @@ impl Records for MemoryStore {
 
 /// As SQL keeps it: as JSON.
 fn read_back(content: &Content) -> Content {
-    let json = serde_json::to_string(content).expect("content is JSON");
-    Content::parse(&json).expect("content comes back")
+    Content::parse(&to_json(content)).expect("content comes back")
 }
 
 /// A user's message stands in an index too.
@@ -145,7 +144,7 @@ fn page<'a>(records: impl Iterator<Item = &'a Record>, count_max: usize, bytes_m
 fn content_chars(content: &Content) -> usize {
     match content {
         Content::Text(text) => text.len() + 2,
-        Content::Blocks(_) => serde_json::to_string(content).map_or(0, |json| json.len()),
+        Content::Blocks(_) => to_json(content).len(),
     }
 }
 

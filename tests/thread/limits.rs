@@ -1,7 +1,7 @@
-use bobbin::protocol::Read;
 use bobbin::protocol::limits::{
     ANSWER_BYTES_MAX, BLOCKS_MAX, MESSAGE_BYTES_MAX, PAYLOAD_BYTES_MAX, REQUEST_ID_CHARS_MAX, TITLE_CHARS_MAX,
 };
+use bobbin::protocol::{Content, Read, to_json};
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, cursor_of, finished, said, thread, tokens};
@@ -124,8 +124,9 @@ fn content_is_the_same_when_it_is_read_back() {
     let text = json!({ "type": "message", "requestId": "r1", "content": content }).to_string();
     h.send_text("ann", &text);
     let record = h.host.store.records.values().next().unwrap();
-    let stored = serde_json::to_string(&record.content).unwrap();
-    assert_eq!(bobbin::protocol::Content::parse(&stored).unwrap(), record.content);
+    let stored = to_json(&record.content);
+    assert!(stored.contains(&numbers.to_string()), "{stored}");
+    assert_eq!(Content::parse(&stored).unwrap(), record.content);
 }
 
 fn running() -> Harness {

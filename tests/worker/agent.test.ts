@@ -170,6 +170,13 @@ for (const status of [401, 500]) {
   });
 }
 
+test("a model's error that never ends is read for its beginning and let go of", async () => {
+  const { client, call } = await asked("hello");
+  call.opened(500).raw(`{"error":{"message":"${"x".repeat(64 * 1024)}`);
+  await assertFailed(client, "AGENT_ERROR", true, "");
+  await within(call.aborted, 1000, "the end of the call");
+});
+
 test("an agent that is not configured says which variable it lacks", async (t) => {
   const bare = await start({ vars: { AGENT: "openai" } });
   t.after(bare.close);

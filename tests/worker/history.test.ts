@@ -98,6 +98,22 @@ test("20,000 messages of 8 KiB are streamed whole in constant memory", async (t)
   assert.ok(most - before < RSS_GROWTH_MAX);
 });
 
+test("who reads slowly is shown nothing of the session that begins under a deleted one's name", async () => {
+  const { id, filled } = await filledThread(4_000, 8192);
+  const response = await filled.fetch(`/sessions/${id}/messages`, { headers: LINES });
+  const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+  let text = new TextDecoder().decode((await reader.read()).value);
+  await new Http(filled).delete(id);
+  const client = await filled.join(id);
+  for (let n = 0; n < 3; n += 1) {
+    client.say(`new${n}`, "of a new life");
+    await client.next(endOf(`new${n}`));
+  }
+  for (let read = await reader.read(); !read.done; read = await reader.read()) text += new TextDecoder().decode(read.value);
+  assert.ok(text.endsWith("\n") && text.split("\n").length < 4_000);
+  assert.doesNotMatch(text, /of a new life/);
+});
+
 test("a page of 100,000 messages takes no longer than one of 10", async (t) => {
   const { id, filled } = await filledThread(100_000);
   const small = await conversed(5);

@@ -33,7 +33,7 @@ const hits: [string, string][] = [
   ["नमस्ते", "नमस्ते"], ["दुनि", "नमस्ते"],
   ["привет", "Привет"], ["ДЕЛ", "Привет"],
   ["날씨", "오늘"], ["שלום", "שלום"], ["שָׁלוֹם", "שלום"],
-  ["🎉", "let us"], ["👨‍👩‍👧", "let us"], ["❤", "let us"], ["celebrate 🎉", "let us"], ["celeb every", "let us"],
+  ["🎉", "let us"], ["👨‍👩‍👧", "let us"], ["❤", "let us"], ["celebrate 🎉", "let us"], ["celeb every", "let us"], ["celebrate → every", "let us"], ["— ¿ celeb", "let us"],
   ["snake_case_name", "the function"], ["search.rs", "the function"], ["C++ x²", "the function"],
 ];
 for (const [query, beginning] of hits) {
@@ -43,7 +43,7 @@ for (const [query, beginning] of hits) {
   });
 }
 
-const misses = ["大阪", "東タワー", "วิน", "нет такого", "xylophone", "celebrate xylophone", "elebrate"];
+const misses = ["→", "— ¿", "大阪", "東タワー", "วิน", "нет такого", "xylophone", "celebrate xylophone", "elebrate"];
 for (const query of misses) {
   test(`"${query}" finds nothing`, async () => assert.deepEqual(await http.found(query), []));
 }

@@ -111,6 +111,12 @@ export class Call {
     this.#response.end(JSON.stringify({ error: { message, type: "error" } }));
   }
 
+  /** A status whose body is still to come, if it ever does. */
+  opened(code: number): this {
+    this.#response.writeHead(code, { "content-type": "application/json" });
+    return this;
+  }
+
   /** Breaks the connection in the middle. */
   truncate(): void {
     this.#truncated = true;

@@ -4,6 +4,7 @@ use super::calls::Calls;
 use super::chunk::{Choice, Chunk, Delta};
 use super::failure::{self, Reported};
 use crate::agent::{AgentEvent, Failed, Finished};
+use crate::protocol::json::Malformed;
 use crate::protocol::limits::{ANSWER_BYTES_MAX, BLOCKS_MAX};
 use crate::protocol::{Block, ErrorBody, ErrorCode};
 
@@ -47,7 +48,7 @@ impl Answer {
         if data == DONE {
             return self.complete(out);
         }
-        match serde_json::from_str(data) {
+        match Chunk::parse(data) {
             Ok(chunk) => self.chunk(chunk, data, out),
             Err(_) => self.not_a_completion(data, out),
         }
@@ -56,7 +57,7 @@ impl Answer {
     /// Takes the data of an event that the end of the body cut off: half a chunk is no error of its own.
     pub(super) fn last_event(&mut self, data: &str, out: &mut Vec<AgentEvent>) {
         let data = data.trim();
-        let is_cut = || serde_json::from_str::<Chunk>(data).is_err_and(|error| error.is_eof());
+        let is_cut = || matches!(Chunk::parse(data), Err(Malformed::Cut));
         if data == DONE || !(DONE.starts_with(data) || is_cut()) {
             self.event(data, out);
         }
@@ -74,13 +75,13 @@ impl Answer {
         }
         let text = String::from_utf8_lossy(body);
         let text = text.trim_start_matches('\u{feff}').trim();
-        match serde_json::from_str::<Chunk>(text) {
+        match Chunk::parse(text) {
             Ok(chunk) if chunk.choices.is_some() => {
                 self.chunk(chunk, text, out);
                 self.complete(out);
             }
-            Err(error) if error.is_eof() => self.end(out),
-            Ok(_) | Err(_) => match Reported::read(text) {
+            Err(Malformed::Cut) => self.end(out),
+            Ok(_) | Err(Malformed::Wrong) => match Reported::read(text) {
                 Some(reported) => self.break_off(reported.error(), out),
                 None => self.not_a_completion("", out),
             },
@@ -107,17 +108,15 @@ impl Answer {
     }
 
     fn chunk(&mut self, chunk: Chunk, json: &str, out: &mut Vec<AgentEvent>) {
-        if (chunk.error.is_some() || chunk.choices.is_none())
+        if (chunk.has_error || chunk.choices.is_none())
             && let Some(reported) = Reported::read(json)
         {
             return self.fail(reported.error(), out);
         }
         if self.model.is_none() && !chunk.model.is_empty() {
-            self.model = Some(chunk.model.to_string());
+            self.model = Some(chunk.model.into_owned());
         }
-        if let Some(total) = chunk.usage.and_then(|usage| usage.total_tokens) {
-            self.total_tokens = Some(total);
-        }
+        self.total_tokens = chunk.total_tokens.or(self.total_tokens);
         let choices = chunk.choices.unwrap_or_default();
         if let Some(choice) = choices.into_iter().find(|choice| choice.index.unwrap_or(0) == 0) {
             self.choice(choice, out);
@@ -125,16 +124,14 @@ impl Answer {
     }
 
     fn choice(&mut self, choice: Choice, out: &mut Vec<AgentEvent>) {
-        if let Some(delta) = choice.delta.or(choice.message) {
-            self.delta(&delta, out);
-        }
+        self.delta(&choice.delta, out);
         if self.over || choice.finish_reason.is_empty() {
             return;
         }
-        if *choice.finish_reason == *FINISH_REASON_ERROR {
+        if choice.finish_reason == FINISH_REASON_ERROR {
             self.fail(failure::broken_off_upstream(), out);
         } else {
-            self.finish_reason = Some(choice.finish_reason.to_string());
+            self.finish_reason = Some(choice.finish_reason.into_owned());
         }
     }
 
@@ -150,7 +147,7 @@ impl Answer {
             self.text_deltas = self.text_deltas.saturating_add(1);
             say(text, out);
         }
-        for fragment in delta.tool_calls.iter().flatten() {
+        for fragment in &delta.tool_calls {
             self.deliver_thinking(out);
             if self.calls.begins(fragment) {
                 self.deliver_whole_calls(out);

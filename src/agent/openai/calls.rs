@@ -1,9 +1,8 @@
 //! Tool calls put together from their fragments.
 
-use serde_json::{Map, Value};
-
 use super::chunk::Fragment;
-use crate::protocol::Block;
+use crate::protocol::json::Fields;
+use crate::protocol::{Block, Json};
 
 /// The tool calls of one answer, in the order in which they began.
 #[derive(Debug, Default)]
@@ -39,11 +38,11 @@ impl Calls {
     /// [Ollama]: https://github.com/ollama/ollama/issues/15457
     /// [Gemini]: https://github.com/openai/openai-python/issues/2806
     pub(super) fn begins(&self, fragment: &Fragment) -> bool {
-        let has_name = fragment.function.as_ref().is_some_and(|function| !function.name.is_empty());
+        let has_name = !fragment.name.is_empty();
         let Some(call) = self.position(fragment).and_then(|at| self.calls.get(at)) else {
             return has_name || !fragment.id.is_empty();
         };
-        let another_id = !fragment.id.is_empty() && !call.id.is_empty() && *fragment.id != call.id;
+        let another_id = !fragment.id.is_empty() && !call.id.is_empty() && fragment.id != call.id;
         let unnumbered = fragment.index.is_none() && fragment.id.is_empty() && !call.name.is_empty();
         has_name && (another_id || unnumbered)
     }
@@ -70,12 +69,10 @@ impl Calls {
         if call.id.is_empty() {
             call.id.push_str(&fragment.id);
         }
-        if let Some(function) = &fragment.function {
-            if call.name.is_empty() {
-                call.name.push_str(&function.name);
-            }
-            call.arguments.push_str(&function.arguments);
+        if call.name.is_empty() {
+            call.name.push_str(&fragment.name);
         }
+        call.arguments.push_str(&fragment.arguments);
         self.bytes = self.bytes.saturating_sub(before).saturating_add(call.bytes());
     }
 
@@ -83,11 +80,11 @@ impl Calls {
     /// first call that may go on.
     pub(super) fn take_whole(&mut self, mut deliver: impl FnMut(Block)) {
         for (at, call) in self.calls.iter_mut().enumerate().filter(|(_, call)| !call.delivered) {
-            let Ok(object) = serde_json::from_str::<Map<String, Value>>(&call.arguments) else {
+            let Some(object @ Json::Object(_)) = Json::parse(&call.arguments) else {
                 return;
             };
             self.bytes = self.bytes.saturating_sub(call.bytes());
-            deliver(call.finish(at, Value::Object(object)));
+            deliver(call.finish(at, object));
         }
     }
 
@@ -115,7 +112,7 @@ impl Call {
     }
 
     /// `at` is the call's place in the answer, which names it if the server did not.
-    fn finish(&mut self, at: usize, input: Value) -> Block {
+    fn finish(&mut self, at: usize, input: Json) -> Block {
         self.delivered = true;
         self.arguments = String::new();
         let id = if self.id.is_empty() { format!("call_{at}") } else { self.id.clone() };
@@ -124,11 +121,11 @@ impl Call {
 }
 
 /// Arguments that are not JSON are kept as the text they are: the one who carries out the call decides.
-fn input(arguments: &str) -> Value {
-    match serde_json::from_str(arguments) {
-        Ok(Value::Null) => Value::Object(Map::new()),
-        Ok(value) => value,
-        Err(_) if arguments.trim().is_empty() => Value::Object(Map::new()),
-        Err(_) => Value::String(arguments.to_owned()),
+fn input(arguments: &str) -> Json {
+    match Json::parse(arguments) {
+        Some(Json::Null) => Json::Object(Fields::new()),
+        Some(value) => value,
+        None if arguments.trim().is_empty() => Json::Object(Fields::new()),
+        None => Json::String(arguments.to_owned()),
     }
 }

@@ -1,10 +1,8 @@
 //! Why an answer failed, in words that help and tell no secret.
 
-use serde_json::Value;
-
 use super::quote::quote;
 use crate::agent::Failed;
-use crate::protocol::{ErrorBody, ErrorCode};
+use crate::protocol::{ErrorBody, ErrorCode, Json, to_json};
 
 const REFUSED: &str = "the model endpoint refused the worker's credential: check AGENT_API_KEY";
 /// Words by which upstreams say that the failure may pass; compared with the lower-cased type, code,
@@ -106,16 +104,16 @@ impl Reported {
     /// Understands `{"error":{"message","type","code"}}`, `{"error":"…"}`, vLLM's older
     /// `{"object":"error","message":"…"}`, `FastAPI`'s `{"detail":…}`, and Google's array around one of them.
     pub(super) fn read(json: &str) -> Option<Self> {
-        let value: Value = serde_json::from_str(json).ok()?;
+        let value = Json::parse(json)?;
         let value = value.as_array().map_or(Some(&value), |list| list.first())?;
         let (error, is_named) = match value.get("error") {
-            None | Some(Value::Null) => (value, false),
+            None | Some(Json::Null) => (value, false),
             Some(error) => (error, true),
         };
         let message = match error {
-            Value::String(text) if !text.is_empty() => text.clone(),
-            Value::Object(fields) => {
-                let text = fields.get("message").filter(|message| message.is_string());
+            Json::String(text) if !text.is_empty() => text.clone(),
+            Json::Object(fields) => {
+                let text = fields.get("message").filter(|message| message.as_str().is_some());
                 match text.or_else(|| fields.get("detail")) {
                     Some(text) => text_of(text),
                     None if is_named && !fields.is_empty() => String::from("no message given"),
@@ -129,16 +127,16 @@ impl Reported {
             let number = label.as_u64().or_else(|| label.as_str()?.parse().ok())?;
             (400..600).contains(&number).then_some(number)
         });
-        let mut words = message.to_lowercase();
-        for label in labels().filter_map(Value::as_str) {
+        let mut words = message.to_ascii_lowercase();
+        for label in labels().filter_map(Json::as_str) {
             words.push('\n');
-            words.push_str(&label.to_lowercase());
+            words.push_str(&label.to_ascii_lowercase());
         }
         Some(Reported { message, status, words })
     }
 
     pub(super) fn error(&self) -> ErrorBody {
-        let says = |words: &[&str]| words.iter().any(|word| self.words.contains(word));
+        let says = |words: &[&str]| words.iter().any(|word| is_within(word, &self.words));
         if matches!(self.status, Some(401 | 403)) || self.status.is_none() && says(&REFUSING) {
             return ErrorBody::fatal(ErrorCode::AgentError, REFUSED);
         }
@@ -149,6 +147,11 @@ impl Reported {
             ErrorBody::fatal(ErrorCode::AgentError, message)
         }
     }
+}
+
+/// Over bytes: the search for substrings of the standard library is large, and these are short.
+fn is_within(part: &str, text: &str) -> bool {
+    text.as_bytes().windows(part.len()).any(|window| window == part.as_bytes())
 }
 
 fn failed(error: ErrorBody) -> Failed {
@@ -165,6 +168,6 @@ fn plain(text: &str) -> String {
     if text.starts_with(['<', '{', '[']) { String::new() } else { text.to_owned() }
 }
 
-fn text_of(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+fn text_of(value: &Json) -> String {
+    value.as_str().map_or_else(|| to_json(value), str::to_owned)
 }

@@ -82,8 +82,10 @@ fn is_bare_key(part: &str) -> bool {
 
 /// Whether the part, or what follows a dash or underscore in it, begins so.
 fn begins_within(part: &str, beginning: &str) -> bool {
-    part.match_indices(beginning).any(|(at, _)| {
-        part.get(..at).is_some_and(|before| !before.ends_with(|c: char| c.is_ascii_alphanumeric()))
+    let mut before = '-';
+    part.char_indices().any(|(at, char)| {
+        let is_begin = !std::mem::replace(&mut before, char).is_ascii_alphanumeric();
+        is_begin && part.get(at..).is_some_and(|rest| rest.starts_with(beginning))
     })
 }
 

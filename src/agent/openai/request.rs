@@ -11,10 +11,9 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::agent::{AgentMessage, AgentRequest};
-use crate::protocol::{Block, Content, Role};
+use crate::protocol::{Block, Content, Json, Role, to_json};
 
 /// The answer told for a tool call that has none.
 const UNANSWERED: &str = "The tool was not run.";
@@ -79,8 +78,7 @@ pub fn request_body(model: &str, system_prompt: Option<&str>, request: &AgentReq
     history.answer_open_calls();
     let stream_options = StreamOptions { include_usage: true };
     let body = Body { model, messages: history.messages, stream: true, stream_options };
-    // Nothing in it can fail to serialise: every key is a string, and writing to a `String` is infallible.
-    serde_json::to_string(&body).unwrap_or_default()
+    to_json(&body)
 }
 
 /// The address of chat completions under a base such as `https://api.openai.com/v1`, with or without a
@@ -182,25 +180,25 @@ fn tool_call(block: &Block) -> Option<ToolCall<'_>> {
     let Block::ToolUse { id, name, input } = block else {
         return None;
     };
-    let function = Function { name, arguments: input.to_string() };
+    let function = Function { name, arguments: to_json(input) };
     Some(ToolCall { id, r#type: "function", function })
 }
 
 /// OpenAI has no field for a failed call.
-fn result_text(content: &Value, is_error: bool) -> Cow<'_, str> {
+fn result_text(content: &Json, is_error: bool) -> Cow<'_, str> {
     let text = match content {
-        Value::String(text) => Cow::Borrowed(text.as_str()),
-        Value::Array(parts) => match parts.iter().map(text_part).collect::<Option<Vec<_>>>() {
+        Json::String(text) => Cow::Borrowed(text.as_str()),
+        Json::Array(parts) => match parts.iter().map(text_part).collect::<Option<Vec<_>>>() {
             Some(texts) => joined(texts.into_iter()),
-            None => Cow::Owned(content.to_string()),
+            None => Cow::Owned(to_json(content)),
         },
-        _ => Cow::Owned(content.to_string()),
+        _ => Cow::Owned(to_json(content)),
     };
     if is_error { Cow::Owned(format!("Error: {text}")) } else { text }
 }
 
-fn text_part(part: &Value) -> Option<&str> {
-    part.get("text")?.as_str().filter(|_| part.get("type").is_some_and(|kind| kind == "text"))
+fn text_part(part: &Json) -> Option<&str> {
+    part.get("text")?.as_str().filter(|_| part.get("type").and_then(Json::as_str) == Some("text"))
 }
 
 fn joined<'a>(mut texts: impl Iterator<Item = &'a str>) -> Cow<'a, str> {

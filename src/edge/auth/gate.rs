@@ -1,9 +1,11 @@
 //! Lets in or refuses.
 
-use worker::{Env, Headers, Request};
+use web_sys::Request;
+use worker::Env;
 
-use crate::edge::http::{is_upgrade, url, variable};
+use crate::edge::http::{is_upgrade, variable};
 use crate::edge::routes::Refused;
+use crate::platform::http::header;
 use crate::platform::now;
 use crate::protocol::{ErrorBody, ErrorCode, Identity};
 
@@ -25,12 +27,6 @@ pub enum Caller {
     Ticket(String),
 }
 
-/// Takes off what only this worker may say.
-pub fn strip(headers: &Headers) -> worker::Result<()> {
-    headers.delete(IDENTITY_HEADER)?;
-    headers.delete(TICKET_HEADER)
-}
-
 /// `connects` is whether it is about a socket of a session: what a ticket is for.
 pub async fn admit(
     request: &Request,
@@ -38,50 +34,44 @@ pub async fn admit(
     session_id: Option<&str>,
     connects: bool,
 ) -> Result<Caller, Refused> {
-    let variable = |name: &str| variable(env, name);
-    let header = |name: &str| request.headers().get(name).ok().flatten();
-    let policy = Policy::read(variable).map_err(unauthenticated)?;
-    let url = url(request);
+    let policy = Policy::read(|name| variable(env, name)).map_err(unauthenticated)?;
+    let token = match (brought(request, env, &policy)?, &policy) {
+        (Credential::Ticket(ticket), _) if connects => return Ok(Caller::Ticket(ticket)),
+        (_, Policy::Open) => {
+            return Ok(Caller::Known { identity: Identity::anyone(), sessions: vec!["*".into()] });
+        }
+        (Credential::Bearer(token) | Credential::Subprotocol(token), _) => token,
+        (Credential::Ticket(_) | Credential::None, _) => {
+            return Err(unauthenticated(
+                "no credential: bring Authorization: Bearer, the subprotocols bobbin.v1 and bobbin.bearer.<base64url token>, or ?ticket=",
+            ));
+        }
+    };
+    let token = Token::parse(&token).map_err(unauthenticated)?;
+    if !keys::is_signed(&token, &policy).await.map_err(unavailable)? {
+        return Err(unauthenticated("the token's signature does not hold"));
+    }
+    token.claims.check(now(), policy.audience()).map_err(unauthenticated)?;
+    Ok(known(&token.claims, session_id))
+}
+
+fn brought(request: &Request, env: &Env, policy: &Policy) -> Result<Credential, Refused> {
+    let url = request.url();
     let brought = match policy {
         Policy::Open => ticket(&url),
-        Policy::Jwt { .. } => {
-            credential(header("authorization").as_deref(), header("sec-websocket-protocol").as_deref(), &url)
-        }
+        Policy::Jwt { .. } => credential(
+            header(request, "authorization").as_deref(),
+            header(request, "sec-websocket-protocol").as_deref(),
+            &url,
+        ),
     };
     let brought = brought.map_err(unauthenticated)?;
     // Where nobody brings a credential, any page that a browser shows could act for who looks at it.
-    if is_upgrade(request) || policy == Policy::Open {
-        check_origin(
-            header("origin").as_deref(),
-            &url,
-            variable("ALLOWED_ORIGINS").as_deref(),
-            &policy,
-            &brought,
-        )?;
+    if is_upgrade(request) || *policy == Policy::Open {
+        let (origin, allowed) = (header(request, "origin"), variable(env, "ALLOWED_ORIGINS"));
+        check_origin(origin.as_deref(), &url, allowed.as_deref(), policy, &brought)?;
     }
-    match (policy, brought) {
-        (_, Credential::Ticket(ticket)) if connects => Ok(Caller::Ticket(ticket)),
-        (Policy::Open, _) => Ok(Caller::Known { identity: Identity::anyone(), sessions: vec!["*".into()] }),
-        (
-            Policy::Jwt { secret, jwks_url, audience },
-            Credential::Bearer(token) | Credential::Subprotocol(token),
-        ) => {
-            let token = Token::parse(&token).map_err(unauthenticated)?;
-            let is_signed = match (&secret, &jwks_url) {
-                (Some(secret), _) if keys::is_signed_with(secret, &token).await => true,
-                (_, Some(url)) => keys::is_signed_by_set(url, &token).await.map_err(unavailable)?,
-                _ => false,
-            };
-            if !is_signed {
-                return Err(unauthenticated("the token's signature does not hold"));
-            }
-            token.claims.check(now(), audience.as_deref()).map_err(unauthenticated)?;
-            Ok(known(&token.claims, session_id))
-        }
-        (Policy::Jwt { .. }, Credential::Ticket(_) | Credential::None) => Err(unauthenticated(
-            "no credential: bring Authorization: Bearer, the subprotocols bobbin.v1 and bobbin.bearer.<base64url token>, or ?ticket=",
-        )),
-    }
+    Ok(brought)
 }
 
 fn known(claims: &Claims, session_id: Option<&str>) -> Caller {

@@ -1,10 +1,9 @@
 //! JSON Web Tokens (RFC 7519): taken apart and held against the claims that are asked of them. Signatures
 //! are the runtime's business.
 
-use serde_json::{Map, Value};
-
+use crate::protocol::json::Fields;
 use crate::protocol::limits::{SUBJECT_BYTES_MAX, TOKEN_BYTES_MAX};
-use crate::protocol::{Access, Identity, Millis};
+use crate::protocol::{Access, Identity, Json, Millis};
 
 /// How far clocks may be apart.
 const LEEWAY_SECONDS: u64 = 30;
@@ -31,7 +30,7 @@ pub struct Token {
 
 /// What a token says of its bearer.
 #[derive(Debug)]
-pub struct Claims(Map<String, Value>);
+pub struct Claims(Fields);
 
 impl Algorithm {
     #[must_use]
@@ -47,8 +46,8 @@ impl Algorithm {
 
     /// The one kind of key that it is used with, as a JSON Web Key names it (RFC 7517).
     #[must_use]
-    pub fn fits(self, key: &Map<String, Value>) -> bool {
-        let says = |name: &str, value: &str| key.get(name).and_then(Value::as_str) == Some(value);
+    pub fn fits(self, key: &Fields) -> bool {
+        let says = |name: &str, value: &str| key.get(name).and_then(Json::as_str) == Some(value);
         let is_or_lacks = |name: &str, value: &str| !key.contains_key(name) || says(name, value);
         let is_for_it = match self {
             Algorithm::Hs256 => false,
@@ -61,7 +60,8 @@ impl Algorithm {
                     && (is_or_lacks("alg", "EdDSA") || says("alg", "Ed25519"))
             }
         };
-        let verifies = |operations: &Vec<Value>| operations.iter().any(|operation| operation == "verify");
+        let verifies =
+            |operations: &[Json]| operations.iter().any(|operation| operation.as_str() == Some("verify"));
         is_for_it
             && is_or_lacks("use", "sig")
             && key.get("key_ops").is_none_or(|operations| operations.as_array().is_some_and(verifies))
@@ -86,11 +86,11 @@ impl Token {
         if header.contains_key("crit") {
             return Err("the token asks for extensions that are not known");
         }
-        let algorithm = header.get("alg").and_then(Value::as_str).and_then(Algorithm::parse);
+        let algorithm = header.get("alg").and_then(Json::as_str).and_then(Algorithm::parse);
         Ok(Token {
             algorithm: algorithm
                 .ok_or("the token's algorithm is not one of HS256, RS256, ES256 and EdDSA")?,
-            key_id: header.get("kid").and_then(Value::as_str).map(str::to_owned),
+            key_id: header.get("kid").and_then(Json::as_str).map(str::to_owned),
             signed,
             signature: decode(signature).ok_or("the token's signature is not base64url")?,
             claims: Claims(object(claims).ok_or("the token's claims are not JSON")?),
@@ -145,13 +145,13 @@ impl Claims {
         if self.role().is_none() {
             return Vec::new();
         }
-        let named = self.0.get("bobbin").and_then(|bobbin| bobbin.get("sessions")).and_then(Value::as_array);
-        named.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+        let named = self.0.get("bobbin").and_then(|bobbin| bobbin.get("sessions")).and_then(Json::as_array);
+        named.into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect()
     }
 
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
-        self.0.get("sub").and_then(Value::as_str).filter(|subject| !subject.is_empty())
+        self.0.get("sub").and_then(Json::as_str).filter(|subject| !subject.is_empty())
     }
 
     fn role(&self) -> Option<Access> {
@@ -165,23 +165,23 @@ impl Claims {
 
     fn names_audience(&self, audience: &str) -> bool {
         match self.0.get("aud") {
-            Some(Value::String(named)) => named == audience,
-            Some(Value::Array(named)) => named.iter().any(|named| named.as_str() == Some(audience)),
+            Some(Json::String(named)) => named == audience,
+            Some(Json::Array(named)) => named.iter().any(|named| named.as_str() == Some(audience)),
             _ => false,
         }
     }
 
-    /// A `NumericDate`; fractions are cut off.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    /// A `NumericDate` without an exponent; fractions are cut off.
     fn seconds(&self, name: &str) -> Option<u64> {
-        let value = self.0.get(name)?;
-        value.as_u64().or_else(|| value.as_f64().filter(|at| *at >= 0.0 && *at < 1e12).map(|at| at as u64))
+        let Json::Number(text) = self.0.get(name)? else { return None };
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+        whole.parse().ok().filter(|_| fraction.bytes().all(|byte| byte.is_ascii_digit()))
     }
 }
 
-fn object(part: &str) -> Option<Map<String, Value>> {
-    match serde_json::from_slice(&decode(part)?).ok()? {
-        Value::Object(fields) => Some(fields),
+fn object(part: &str) -> Option<Fields> {
+    match Json::parse(str::from_utf8(&decode(part)?).ok()?)? {
+        Json::Object(fields) => Some(fields),
         _ => None,
     }
 }
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_key_of_another_kind_does_not_fit() {
-        let key = |json: &str| serde_json::from_str::<Map<String, Value>>(json).unwrap();
+        let key = |json: &str| Json::parse(json).unwrap().as_object().unwrap().clone();
         assert!(Algorithm::Rs256.fits(&key(r#"{"kty":"RSA","use":"sig"}"#)));
         assert!(!Algorithm::Rs256.fits(&key(r#"{"kty":"RSA","use":"enc"}"#)));
         assert!(!Algorithm::Rs256.fits(&key(r#"{"kty":"RSA","alg":"RS512"}"#)));

@@ -4,18 +4,19 @@ use std::cell::RefCell;
 
 use js_sys::futures::JsFuture;
 use js_sys::{Array, Object, Promise, Reflect, Uint8Array};
-use serde_json::{Map, Value};
 use wasm_bindgen::prelude::*;
 
 use crate::platform::{now, sleep};
-use crate::protocol::Millis;
+use crate::protocol::json::Fields;
 use crate::protocol::limits::{JWKS_AGE_MS_MAX, JWKS_REFRESH_MS_MIN, JWKS_RETRY_MS_MIN, JWKS_TIMEOUT_MS};
+use crate::protocol::{Json, Millis, to_json};
 
+use super::Policy;
 use super::jwt::{Algorithm, Token};
 
 const JWKS_POLL_MS: u64 = 20;
 
-type Key = Map<String, Value>;
+type Key = Fields;
 
 /// A key set as it was last fetched. It outlives an outage of where it comes from.
 struct KeySet {
@@ -57,29 +58,33 @@ extern "C" {
     fn abort_after(wait_ms: f64) -> JsValue;
 }
 
-/// With the shared secret, which signs with HS256 and nothing else.
-pub async fn is_signed_with(secret: &str, token: &Token) -> bool {
-    let key: JsValue = Uint8Array::from(secret.as_bytes()).into();
-    token.algorithm == Algorithm::Hs256 && verify("raw", &key, token).await.unwrap_or_default()
-}
-
-/// With the one key of the set that the token names; with the only one that fits, if it names none.
+/// With the shared secret, which signs with HS256 and nothing else; else with the one key of the set that
+/// the token names, or with the only one that fits, if it names none.
 ///
 /// # Errors
 /// In words, if there is no set to check with.
-pub async fn is_signed_by_set(url: &str, token: &Token) -> Result<bool, &'static str> {
-    // What is signed with a shared secret is nothing to ask for public keys about.
-    if token.algorithm == Algorithm::Hs256 {
-        return Ok(false);
-    }
-    let Some(key) = key(url, token).await? else { return Ok(false) };
-    let key =
-        js_sys::JSON::parse(&Value::Object(key).to_string()).map_err(|_| "the key set holds no JSON")?;
+pub async fn is_signed(token: &Token, policy: &Policy) -> Result<bool, &'static str> {
+    let Policy::Jwt { secret, jwks_url, .. } = policy else { return Ok(false) };
+    let (format, key) = match (token.algorithm, secret, jwks_url) {
+        (Algorithm::Hs256, Some(secret), _) => ("raw", Uint8Array::from(secret.as_bytes()).into()),
+        // What is signed with a shared secret is nothing to ask for public keys about.
+        (Algorithm::Hs256, None, _) | (_, _, None) => return Ok(false),
+        (_, _, Some(url)) => match key(url, token).await? {
+            Some(key) => ("jwk", imported(&key)?),
+            None => return Ok(false),
+        },
+    };
+    Ok(verify(format, &key, token).await.unwrap_or_default())
+}
+
+fn imported(key: &Key) -> Result<JsValue, &'static str> {
+    let json = to_json(&Json::Object(key.clone()));
+    let key = js_sys::JSON::parse(&json).map_err(|_| "the key set holds no JSON")?;
     // What the issuer says of it beyond the key itself may contradict how it is used here.
     for name in ["key_ops", "ext", "use", "alg"] {
         let _ = Reflect::delete_property(key.unchecked_ref::<Object>(), &name.into());
     }
-    Ok(verify("jwk", &key, token).await.unwrap_or_default())
+    Ok(key)
 }
 
 async fn verify(format: &str, key: &JsValue, token: &Token) -> Result<bool, JsValue> {
@@ -148,7 +153,7 @@ fn find(url: &str, token: &Token) -> Result<Option<Key>, &'static str> {
         let set = set.as_ref().filter(|set| set.url == url && set.fetched_at > 0);
         let set = set.ok_or("the keys to check tokens with are not to be had at the moment")?;
         let mut fitting = set.keys.iter().filter(|key| token.algorithm.fits(key));
-        let named = |key: &&Key| key.get("kid").and_then(Value::as_str) == token.key_id.as_deref();
+        let named = |key: &&Key| key.get("kid").and_then(Json::as_str) == token.key_id.as_deref();
         Ok(match token.key_id {
             Some(_) => fitting.find(named).cloned(),
             None => fitting.next().filter(|_| fitting.next().is_none()).cloned(),
@@ -186,7 +191,7 @@ async fn fetch(url: &str) -> Result<Option<Vec<Key>>, JsValue> {
 }
 
 fn parse(text: &str) -> Option<Vec<Key>> {
-    let set: Value = serde_json::from_str(text).ok()?;
+    let set = Json::parse(text)?;
     let keys = set.get("keys")?.as_array()?;
-    Some(keys.iter().filter_map(Value::as_object).cloned().collect())
+    Some(keys.iter().filter_map(Json::as_object).cloned().collect())
 }

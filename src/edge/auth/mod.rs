@@ -13,7 +13,7 @@ mod gate;
 mod keys;
 
 #[cfg(target_arch = "wasm32")]
-pub use gate::{Caller, IDENTITY_HEADER, TICKET_HEADER, admit, strip};
+pub use gate::{Caller, IDENTITY_HEADER, TICKET_HEADER, admit};
 pub use jwt::{Algorithm, Claims, Token};
 pub use origin::{is_allowed, is_local};
 pub use policy::{Credential, NO_TICKET, Policy, SUBPROTOCOL, credential, ticket};

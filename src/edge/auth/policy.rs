@@ -54,6 +54,14 @@ impl Policy {
             Some(_) => Err("this deployment is closed: AUTH is jwt or none"),
         }
     }
+
+    #[must_use]
+    pub fn audience(&self) -> Option<&str> {
+        match self {
+            Policy::Open => None,
+            Policy::Jwt { audience, .. } => audience.as_deref(),
+        }
+    }
 }
 
 /// # Errors

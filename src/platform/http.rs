@@ -1,0 +1,86 @@
+//! Requests, responses and their bodies.
+
+use js_sys::futures::JsFuture;
+use js_sys::{Object, Promise, Reflect, Uint8Array};
+use wasm_bindgen::prelude::*;
+use web_sys::{
+    QueuingStrategy, ReadableStream, ReadableStreamDefaultController, Request, Response, ResponseInit,
+};
+use worker::worker_sys::ext::ResponseInitExt;
+
+use super::{BodyChunk, BodyReader, describe, guard};
+
+#[must_use]
+pub fn header(request: &Request, name: &str) -> Option<String> {
+    request.headers().get(name).ok().flatten()
+}
+
+pub fn empty_response(status: u16) -> Result<Response, JsValue> {
+    respond(status, None)
+}
+
+/// With a body that is JSON already.
+pub fn json_response(status: u16, body: &str) -> Result<Response, JsValue> {
+    let response = respond(status, Some(body))?;
+    response.headers().set("content-type", "application/json")?;
+    Ok(response)
+}
+
+fn respond(status: u16, body: Option<&str>) -> Result<Response, JsValue> {
+    let init = ResponseInit::new();
+    init.set_status(status);
+    Response::new_with_opt_str_and_init(body, &init)
+}
+
+pub fn socket_response(client: &web_sys::WebSocket) -> Result<Response, JsValue> {
+    let mut init = ResponseInit::new();
+    init.set_status(101);
+    init.websocket(client)?;
+    Response::new_with_opt_str_and_init(None, &init)
+}
+
+/// The same response with headers that may be changed.
+pub fn changeable(response: &Response) -> Result<Response, JsValue> {
+    let (body, init) = (response.body(), response.unchecked_ref::<ResponseInit>());
+    Response::new_with_opt_readable_stream_and_init(body.as_ref(), init)
+}
+
+/// A body whose pieces are made as they are asked for. `next` gives none at the end.
+pub fn stream(
+    mut next: impl FnMut() -> Result<Option<Vec<u8>>, String> + 'static,
+) -> Result<ReadableStream, JsValue> {
+    let pull = move |controller: JsValue| {
+        let controller: ReadableStreamDefaultController = controller.unchecked_into();
+        let piece = guard(&mut next).unwrap_or_else(|thrown| Err(describe(&thrown)));
+        let _ = match piece {
+            Ok(Some(piece)) => controller.enqueue_with_chunk(&Uint8Array::from(piece.as_slice())),
+            Ok(None) => controller.close(),
+            Err(why) => {
+                controller.error_with_e(&js_sys::Error::new(&why));
+                Ok(())
+            }
+        };
+    };
+    let pull: Closure<dyn FnMut(JsValue)> = Closure::new(pull);
+    let source = Object::new();
+    Reflect::set(&source, &"pull".into(), &pull.into_js_value())?;
+    // Nothing is made ahead of being asked for.
+    let strategy = QueuingStrategy::new();
+    strategy.set_high_water_mark(0.0);
+    ReadableStream::new_with_underlying_source_and_strategy(&source, &strategy)
+}
+
+/// A body's bytes. Of a longer one at least `bytes_max` and one more, and the rest is not read.
+pub async fn read(body: Option<ReadableStream>, bytes_max: usize) -> Result<Vec<u8>, JsValue> {
+    let mut bytes = Vec::new();
+    let Some(body) = body else { return Ok(bytes) };
+    let reader: BodyReader = body.get_reader().unchecked_into();
+    while bytes.len() <= bytes_max {
+        let read: Promise = reader.read().unchecked_into();
+        let chunk: BodyChunk = JsFuture::from(read).await?.unchecked_into();
+        let Some(chunk) = chunk.value() else { return Ok(bytes) };
+        bytes.extend(chunk);
+    }
+    let _ = reader.cancel();
+    Ok(bytes)
+}

@@ -1,0 +1,343 @@
+//! JSON (RFC 8259): one value, one reader and one writer for all of it.
+//!
+//! A number is kept as the text it was written as: what is read and written again is the same to its last
+//! digit, and the tables that floating point needs stay out of the worker.
+
+use std::borrow::Cow;
+use std::io;
+
+use litemap::LiteMap;
+use serde::{Serialize, Serializer};
+use serde_json::ser::Formatter;
+
+use super::limits::JSON_DEPTH_MAX;
+
+/// Any JSON value. Of fields with the same name, the last one is it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Json {
+    Null,
+    Bool(bool),
+    /// As it was written.
+    Number(String),
+    String(String),
+    Array(Vec<Json>),
+    Object(Fields),
+}
+
+/// In the order of their names, so that in which order they were written makes no difference.
+pub type Fields = LiteMap<String, Json>;
+
+/// Why a text is not JSON, or not of the kind that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// It ends too early; more text might make it right.
+    Cut,
+    Wrong,
+}
+
+pub type Parsed<T> = Result<T, Malformed>;
+/// Reads the value of the field of that name.
+pub type Field<'a, 'f> = dyn FnMut(&mut Reader<'a>, Cow<'a, str>) -> Parsed<()> + 'f;
+/// Reads a value.
+pub type Item<'a, 'f> = dyn FnMut(&mut Reader<'a>) -> Parsed<()> + 'f;
+
+/// A value as JSON. To be taken for whatever may hold a [`Json`]: another writer does not know its numbers.
+#[must_use]
+pub fn to_json(value: &impl Serialize) -> String {
+    let mut bytes = Vec::with_capacity(128);
+    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, Verbatim);
+    // What is written here has string keys, and a `Vec` takes everything: there is nothing to fail.
+    let _ = value.serialize(&mut serializer);
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// No byte string is ever written as an array, so that is the way in for what is JSON already.
+struct Verbatim;
+
+impl Formatter for Verbatim {
+    fn write_byte_array<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: &[u8]) -> io::Result<()> {
+        writer.write_all(value)
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Json::Null => serializer.serialize_unit(),
+            Json::Bool(value) => serializer.serialize_bool(*value),
+            Json::Number(text) => serializer.serialize_bytes(text.as_bytes()),
+            Json::String(text) => serializer.serialize_str(text),
+            Json::Array(items) => serializer.collect_seq(items),
+            Json::Object(fields) => serializer.collect_map(fields.iter()),
+        }
+    }
+}
+
+impl Json {
+    /// `None` for what is not one whole JSON value.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Reader::read(text, Reader::value).ok()
+    }
+
+    /// A field of an object.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Json> {
+        self.as_object()?.get(name)
+    }
+
+    #[must_use]
+    pub fn as_object(&self) -> Option<&Fields> {
+        if let Json::Object(fields) = self { Some(fields) } else { None }
+    }
+
+    #[must_use]
+    pub fn as_array(&self) -> Option<&[Json]> {
+        if let Json::Array(items) = self { Some(items) } else { None }
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        if let Json::String(text) = self { Some(text) } else { None }
+    }
+
+    #[must_use]
+    pub fn as_bool(&self) -> Option<bool> {
+        if let Json::Bool(value) = self { Some(*value) } else { None }
+    }
+
+    #[must_use]
+    pub fn as_u64(&self) -> Option<u64> {
+        if let Json::Number(text) = self { text.parse().ok() } else { None }
+    }
+}
+
+/// Takes JSON apart from its beginning to its end, without copying what need not be copied.
+pub struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    depth: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads a text that holds one value and nothing else.
+    pub fn read<T>(text: &'a str, value: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        let mut reader = Reader { text, at: 0, depth: 0 };
+        let value = value(&mut reader)?;
+        // Nothing but the end is to follow.
+        if reader.peek() == Err(Malformed::Cut) { Ok(value) } else { Err(Malformed::Wrong) }
+    }
+
+    /// The first byte of what comes next, behind white space.
+    pub fn peek(&mut self) -> Parsed<u8> {
+        loop {
+            match self.text.as_bytes().get(self.at) {
+                Some(b' ' | b'\t' | b'\n' | b'\r') => self.advance(),
+                Some(byte) => return Ok(*byte),
+                None => return Err(Malformed::Cut),
+            }
+        }
+    }
+
+    /// Has `field` read each field.
+    pub fn object(&mut self, field: &mut Field<'a, '_>) -> Parsed<()> {
+        self.list(b'{', b'}', &mut |reader| {
+            let name = reader.string()?;
+            reader.expect(b':')?;
+            field(reader, name)
+        })
+    }
+
+    /// Has `item` read each item.
+    pub fn array(&mut self, item: &mut Item<'a, '_>) -> Parsed<()> {
+        self.list(b'[', b']', item)
+    }
+
+    pub fn string(&mut self) -> Parsed<Cow<'a, str>> {
+        self.expect(b'"')?;
+        let mut text = Cow::Borrowed(self.run());
+        loop {
+            match self.next()? {
+                b'"' => return Ok(text),
+                b'\\' => text.to_mut().push(self.escaped()?),
+                _ => return Err(Malformed::Wrong),
+            }
+            text.to_mut().push_str(self.run());
+        }
+    }
+
+    /// The text of a number.
+    pub fn number(&mut self) -> Parsed<&'a str> {
+        self.peek()?;
+        let from = self.at;
+        self.takes(b'-');
+        if !self.takes(b'0') {
+            self.digits()?;
+        }
+        if self.takes(b'.') {
+            self.digits()?;
+        }
+        if self.takes(b'e') || self.takes(b'E') {
+            let _ = self.takes(b'-') || self.takes(b'+');
+            self.digits()?;
+        }
+        Ok(self.since(from))
+    }
+
+    /// One of `null`, `true` and `false`.
+    pub fn word(&mut self, word: &str) -> Parsed<()> {
+        self.peek()?;
+        word.bytes().try_for_each(|byte| self.exactly(byte))
+    }
+
+    /// Whatever comes next, as it is written.
+    pub fn raw(&mut self) -> Parsed<&'a str> {
+        self.peek()?;
+        let from = self.at;
+        self.skip().map(|()| self.since(from))
+    }
+
+    pub fn skip(&mut self) -> Parsed<()> {
+        match self.peek()? {
+            b'{' => self.object(&mut |reader, _| reader.skip()),
+            b'[' => self.array(&mut |reader| reader.skip()),
+            b'"' => self.string().map(drop),
+            b'n' => self.word("null"),
+            b't' => self.word("true"),
+            b'f' => self.word("false"),
+            _ => self.number().map(drop),
+        }
+    }
+
+    pub fn value(&mut self) -> Parsed<Json> {
+        Ok(match self.peek()? {
+            b'{' => {
+                let mut fields = Vec::new();
+                self.object(&mut |reader, name| {
+                    fields.push((name.into_owned(), reader.value()?));
+                    Ok(())
+                })?;
+                Json::Object(fields.into_iter().collect())
+            }
+            b'[' => {
+                let mut items = Vec::new();
+                self.array(&mut |reader| {
+                    items.push(reader.value()?);
+                    Ok(())
+                })?;
+                Json::Array(items)
+            }
+            b'"' => Json::String(self.string()?.into_owned()),
+            b'n' => self.word("null").map(|()| Json::Null)?,
+            b't' => self.word("true").map(|()| Json::Bool(true))?,
+            b'f' => self.word("false").map(|()| Json::Bool(false))?,
+            _ => Json::Number(self.number()?.to_owned()),
+        })
+    }
+
+    fn list(&mut self, open: u8, close: u8, item: &mut Item<'a, '_>) -> Parsed<()> {
+        self.expect(open)?;
+        self.depth = self.depth.saturating_add(1);
+        if self.depth > JSON_DEPTH_MAX {
+            return Err(Malformed::Wrong);
+        }
+        if self.peek()? != close {
+            item(self)?;
+            while self.peek()? == b',' {
+                self.advance();
+                item(self)?;
+            }
+        }
+        self.depth = self.depth.saturating_sub(1);
+        self.expect(close)
+    }
+
+    /// What follows a backslash.
+    fn escaped(&mut self) -> Parsed<char> {
+        Ok(match self.next()? {
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => return self.code_point(),
+            byte @ (b'"' | b'\\' | b'/') => char::from(byte),
+            _ => return Err(Malformed::Wrong),
+        })
+    }
+
+    /// What stands outside the Basic Multilingual Plane is written as two code units.
+    fn code_point(&mut self) -> Parsed<char> {
+        let high = self.code_unit()?;
+        if !(0xd800..0xdc00).contains(&high) {
+            return char::from_u32(high.into()).ok_or(Malformed::Wrong);
+        }
+        self.exactly(b'\\')?;
+        self.exactly(b'u')?;
+        let pair = [high, self.code_unit()?];
+        char::decode_utf16(pair).next().and_then(Result::ok).ok_or(Malformed::Wrong)
+    }
+
+    fn code_unit(&mut self) -> Parsed<u16> {
+        let mut unit = 0;
+        for _ in 0..4 {
+            let digit = char::from(self.next()?).to_digit(16).ok_or(Malformed::Wrong)?;
+            unit = (unit << 4) | (digit & 0xf) as u16;
+        }
+        Ok(unit)
+    }
+
+    fn digits(&mut self) -> Parsed<()> {
+        if !self.next()?.is_ascii_digit() {
+            return Err(Malformed::Wrong);
+        }
+        while self.text.as_bytes().get(self.at).is_some_and(u8::is_ascii_digit) {
+            self.advance();
+        }
+        Ok(())
+    }
+
+    /// What of a string stands there as it is meant.
+    fn run(&mut self) -> &'a str {
+        let from = self.at;
+        let bytes = self.text.as_bytes();
+        while let Some(byte) = bytes.get(self.at)
+            && !matches!(byte, b'"' | b'\\' | 0..=0x1f)
+        {
+            self.advance();
+        }
+        self.since(from)
+    }
+
+    fn since(&self, from: usize) -> &'a str {
+        self.text.get(from..self.at).unwrap_or_default()
+    }
+
+    fn expect(&mut self, byte: u8) -> Parsed<()> {
+        if self.peek()? != byte {
+            return Err(Malformed::Wrong);
+        }
+        self.advance();
+        Ok(())
+    }
+
+    fn advance(&mut self) {
+        self.at = self.at.saturating_add(1);
+    }
+
+    fn exactly(&mut self, byte: u8) -> Parsed<()> {
+        if self.next()? == byte { Ok(()) } else { Err(Malformed::Wrong) }
+    }
+
+    fn next(&mut self) -> Parsed<u8> {
+        let byte = *self.text.as_bytes().get(self.at).ok_or(Malformed::Cut)?;
+        self.advance();
+        Ok(byte)
+    }
+
+    fn takes(&mut self, byte: u8) -> bool {
+        let is_there = self.text.as_bytes().get(self.at) == Some(&byte);
+        self.at = self.at.saturating_add(usize::from(is_there));
+        is_there
+    }
+}

@@ -1,0 +1,149 @@
+//! JSON as it is read here, held against `serde_json`'s reading of it.
+
+#![allow(clippy::unwrap_used, clippy::string_slice)]
+
+use bobbin::protocol::json::{Malformed, Reader};
+use bobbin::protocol::{Json, to_json};
+use proptest::prelude::*;
+use serde_json::Value;
+
+#[test]
+fn what_is_json_and_what_is_not() {
+    for text in [
+        "null",
+        " true\n",
+        "\tfalse\r",
+        "0",
+        "-0",
+        "12",
+        "1.50",
+        "1e5",
+        "1E+5",
+        "-1.5e-5",
+        "18446744073709551616",
+        "\"\"",
+        "\"a\u{7f}ü\"",
+        r#""\"\\\/\b\f\n\r\t""#,
+        r#""\u00e9\ud83c\uDF89""#,
+        "[]",
+        "[ ]",
+        "[1,[2]]",
+        "{}",
+        "{ }",
+        r#"{"a":1,"b":{"c":[]}}"#,
+        r#"{"a":1,"b":2,"a":3}"#,
+        r#"{"b":1,"a":2}"#,
+        r#"{"":""}"#,
+        &nested(127),
+    ] {
+        agrees(text);
+        assert!(Json::parse(text).is_some(), "{text}");
+    }
+    for text in [
+        "",
+        " ",
+        "nul",
+        "nulls",
+        "True",
+        "+1",
+        "01",
+        "1.",
+        ".5",
+        "1e",
+        "1e+",
+        "-",
+        "--1",
+        "0x1",
+        "NaN",
+        "\"",
+        "\"\n\"",
+        "\"\u{1}\"",
+        r#""\x""#,
+        r#""\u12""#,
+        r#""\u12g4""#,
+        r#""\ud800""#,
+        r#""\ud800\u0041""#,
+        r#""\udc00""#,
+        "'a'",
+        "[",
+        "[1",
+        "[1,",
+        "[1,]",
+        "[,1]",
+        "[1 2]",
+        "]",
+        "{",
+        "{\"a\"",
+        "{\"a\":",
+        "{\"a\":1",
+        "{\"a\":1,}",
+        "{a:1}",
+        "{1:1}",
+        "{\"a\" 1}",
+        "{}{}",
+        "1 1",
+        "\u{feff}1",
+        "\u{a0}1",
+        "[}",
+        "{]",
+        &nested(128),
+    ] {
+        agrees(text);
+        assert_eq!(Json::parse(text), None, "{text}");
+    }
+}
+
+#[test]
+fn a_text_that_is_cut_is_told_from_one_that_is_wrong() {
+    let whole = r#"{"a":[true,null,-1.5e5,"b\n\ud83c\udf89ü"]}"#;
+    for (end, _) in whole.char_indices() {
+        assert_eq!(Reader::read(&whole[..end], Reader::skip), Err(Malformed::Cut), "{end}");
+    }
+    assert_eq!(Reader::read(whole, Reader::skip), Ok(()));
+    assert_eq!(Reader::read(r#"{"a":tree"#, Reader::skip), Err(Malformed::Wrong));
+}
+
+#[test]
+fn a_number_is_written_as_it_was_read() {
+    for text in ["0", "-0", "1.50", "1E+5", "18446744073709551616", "7.2992818284590451", "1e999"] {
+        assert_eq!(to_json(&Json::parse(text).unwrap()), text);
+    }
+}
+
+#[test]
+fn the_order_of_fields_makes_no_difference_and_the_last_of_a_name_counts() {
+    assert_eq!(Json::parse(r#"{"b":1,"a":2,"b":3}"#), Json::parse(r#"{"a":2,"b":3}"#));
+    assert_ne!(Json::parse("[1,2]"), Json::parse("[2,1]"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_text_is_read_alike(text in any::<String>()) {
+        agrees(&text);
+    }
+
+    #[test]
+    fn any_text_of_the_parts_of_json_is_read_alike(
+        text in r#"([\[\]{}:,"\\]|"[abü]?":?|\\u[dD0][89a-f0][0-9]{2}|\\[nb/]|null|true|-|0|1\.|2|e|\+| ){0,12}"#,
+    ) {
+        agrees(&text);
+        agrees(&format!("[{text}]"));
+        agrees(&format!("{{\"a\":{text}}}"));
+        agrees(&format!("\"{text}\""));
+    }
+}
+
+fn agrees(text: &str) {
+    let theirs = serde_json::from_str::<Value>(text).ok();
+    let ours = Json::parse(text);
+    let again = ours.as_ref().map(to_json);
+    assert_eq!(again.as_deref().map(|json| serde_json::from_str::<Value>(json).unwrap()), theirs, "{text}");
+    assert_eq!(again.as_deref().and_then(Json::parse), ours, "{text}");
+    assert_eq!(Reader::read(text, Reader::skip).is_ok(), theirs.is_some(), "{text}");
+}
+
+fn nested(depth: usize) -> String {
+    format!("{}{}", "[".repeat(depth), "]".repeat(depth))
+}
