@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::protocol::limits::{PAGE_DEFAULT, PAGE_MAX, QUERY_CHARS_MAX};
-use crate::protocol::{ErrorBody, ErrorCode, is_session_id};
+use crate::protocol::{ErrorCode, is_session_id};
 
 use super::routes::{Refused, query_value};
 
@@ -77,7 +77,7 @@ pub fn fields(body: &[u8]) -> Result<Map<String, Value>, Refused> {
 
 #[must_use]
 pub fn bad_request(message: &str) -> Refused {
-    Refused { status: 400, error: ErrorBody::fatal(ErrorCode::InvalidMessage, message), allow: None }
+    Refused::fatal(400, ErrorCode::InvalidMessage, message)
 }
 
 #[must_use]
