@@ -13,7 +13,7 @@ use crate::platform::http::{changeable, empty_response, header, json_response, r
 use crate::platform::{Context, Fetcher, close_later, describe};
 use crate::protocol::json::Fields;
 use crate::protocol::limits::BODY_BYTES_MAX;
-use crate::protocol::{CloseCode, ErrorBody, ErrorCode, to_json};
+use crate::protocol::{CloseCode, ErrorCode, to_json};
 use crate::thread::NOT_YOURS;
 
 use super::auth::{self, Caller, NO_TICKET};
@@ -126,9 +126,7 @@ async fn admit(request: &Request, env: &Env, route: &Route) -> Result<Caller, Re
     let caller = auth::admit(request, env, session_id, connects).await?;
     match Settings::read(&|name| variable(env, name)) {
         Ok(_) => Ok(caller),
-        Err(why) => {
-            Err(Refused { status: 500, error: ErrorBody::fatal(ErrorCode::Internal, why), allow: None })
-        }
+        Err(why) => Err(Refused::fatal(500, ErrorCode::Internal, &why)),
     }
 }
 
@@ -195,16 +193,14 @@ pub fn refusal(refused: &Refused) -> Result<Response, JsValue> {
 }
 
 fn too_many() -> Refused {
-    let error = ErrorBody::retryable(ErrorCode::RateLimited, "too many requests; wait some seconds");
-    Refused { status: 429, error, allow: None }
+    Refused::retryable(429, ErrorCode::RateLimited, "too many requests; wait some seconds")
 }
 
 impl From<JsValue> for Refused {
     /// What the platform throws is for the log and not for the caller.
     fn from(thrown: JsValue) -> Self {
         log_failure("request_failed", &thrown);
-        let message = "the request could not be served; try again";
-        Refused { status: 500, error: ErrorBody::retryable(ErrorCode::Internal, message), allow: None }
+        Refused::retryable(500, ErrorCode::Internal, "the request could not be served; try again")
     }
 }
 
@@ -219,17 +215,15 @@ pub async fn read_fields(request: &Request) -> Result<Option<Fields>, Refused> {
     let body = read(request.body(), BODY_BYTES_MAX).await?;
     if body.len() > BODY_BYTES_MAX {
         let message = format!("the body has at most {BODY_BYTES_MAX} bytes");
-        let error = ErrorBody::fatal(ErrorCode::MessageTooLarge, message);
-        return Err(Refused { status: 413, error, allow: None });
+        return Err(Refused::fatal(413, ErrorCode::MessageTooLarge, &message));
     }
     if body.is_empty() {
         return Ok(None);
     }
     let content_type = header(request, "content-type").unwrap_or_default();
     if !content_type.trim_start().to_ascii_lowercase().starts_with("application/json") {
-        let error =
-            ErrorBody::fatal(ErrorCode::InvalidMessage, "the body's content-type is application/json");
-        return Err(Refused { status: 415, error, allow: None });
+        let message = "the body's content-type is application/json";
+        return Err(Refused::fatal(415, ErrorCode::InvalidMessage, message));
     }
     fields(&body).map(Some)
 }

@@ -2,7 +2,7 @@
 
 use crate::protocol::json::{Fields, Json};
 use crate::protocol::limits::{PAGE_DEFAULT, PAGE_MAX, QUERY_CHARS_MAX};
-use crate::protocol::{ErrorBody, ErrorCode, is_session_id};
+use crate::protocol::{ErrorCode, is_session_id};
 
 use super::routes::{Refused, query_value};
 
@@ -76,7 +76,7 @@ pub fn fields(body: &[u8]) -> Result<Fields, Refused> {
 
 #[must_use]
 pub fn bad_request(message: &str) -> Refused {
-    Refused { status: 400, error: ErrorBody::fatal(ErrorCode::InvalidMessage, message), allow: None }
+    Refused::fatal(400, ErrorCode::InvalidMessage, message)
 }
 
 #[must_use]

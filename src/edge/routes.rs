@@ -50,6 +50,20 @@ pub struct Refused {
     pub allow: Option<String>,
 }
 
+impl Refused {
+    /// For what would be refused again.
+    #[must_use]
+    pub fn fatal(status: u16, code: ErrorCode, message: &str) -> Self {
+        Refused { status, error: ErrorBody::fatal(code, message), allow: None }
+    }
+
+    /// For what may be served when it is asked again.
+    #[must_use]
+    pub fn retryable(status: u16, code: ErrorCode, message: &str) -> Self {
+        Refused { status, error: ErrorBody::retryable(code, message), allow: None }
+    }
+}
+
 impl Route {
     /// # Errors
     /// 400, 404, 405 or 426, with what was wrong and what would be right.
@@ -57,34 +71,27 @@ impl Route {
         let (_, address) = url.split_once("://").unwrap_or_default();
         let path = address.split(['?', '#']).next().unwrap_or_default();
         let segments: Vec<&str> = path.split('/').skip(1).collect();
-        let nothing = || Err(refused(404, ErrorCode::NotFound, "there is nothing at this address"));
         match segments.as_slice() {
             ["health"] => choose(method, &["GET"]).map(|_| Route::Health),
             ["sessions"] => Ok(match choose(method, &["GET", "POST"])? {
                 "POST" => Route::CreateSession,
                 _ => Route::ListSessions,
             }),
-            ["sessions", id, rest @ ..] => {
-                let action = match rest {
-                    [] => match choose(method, &["GET", "PATCH", "DELETE"])? {
-                        "PATCH" => Action::Update,
-                        "DELETE" => Action::Delete,
-                        _ => Action::Read,
-                    },
-                    ["messages"] => choose(method, &["GET"]).map(|_| Action::Messages)?,
-                    ["cancel"] => choose(method, &["POST"]).map(|_| Action::Cancel)?,
-                    ["ticket"] => choose(method, &["POST"]).map(|_| Action::Ticket)?,
-                    ["diagnostics"] => choose(method, &["GET"]).map(|_| Action::Diagnostics)?,
-                    ["websocket"] => return connect(method, is_upgrade, Some(id)),
-                    _ => return nothing(),
-                };
-                of_session(id, action)
-            }
+            ["sessions", id] => match choose(method, &["GET", "PATCH", "DELETE"])? {
+                "PATCH" => of_session(id, Action::Update),
+                "DELETE" => of_session(id, Action::Delete),
+                _ => of_session(id, Action::Read),
+            },
+            ["sessions", id, "messages"] => only(method, &["GET"], id, Action::Messages),
+            ["sessions", id, "cancel"] => only(method, &["POST"], id, Action::Cancel),
+            ["sessions", id, "ticket"] => only(method, &["POST"], id, Action::Ticket),
+            ["sessions", id, "diagnostics"] => only(method, &["GET"], id, Action::Diagnostics),
+            ["sessions", id, "websocket"] => connect(method, is_upgrade, Some(id)),
             ["api", "chat", "ws"] => {
                 let id = query_value(url, "threadId").filter(|id| !id.is_empty());
                 connect(method, is_upgrade, id.as_deref())
             }
-            _ => nothing(),
+            _ => Err(Refused::fatal(404, ErrorCode::NotFound, "there is nothing at this address")),
         }
     }
 }
@@ -120,7 +127,12 @@ fn of_session(id: &str, action: Action) -> Result<Route, Refused> {
         return Ok(Route::Session { id: id.to_owned(), action });
     }
     let message = format!("the session's id has 1 to {SESSION_ID_CHARS_MAX} of A-Z a-z 0-9 _ -");
-    Err(refused(400, ErrorCode::InvalidMessage, &message))
+    Err(Refused::fatal(400, ErrorCode::InvalidMessage, &message))
+}
+
+fn only(method: &str, served: &[&'static str], id: &str, action: Action) -> Result<Route, Refused> {
+    choose(method, served)?;
+    of_session(id, action)
 }
 
 /// What is wrong with the address comes before what is wrong with the way it is asked.
@@ -131,7 +143,7 @@ fn connect(method: &str, is_upgrade: bool, id: Option<&str>) -> Result<Route, Re
         return Ok(route);
     }
     let message = "this address speaks WebSocket; connect with a WebSocket client";
-    Err(refused(426, ErrorCode::InvalidMessage, message))
+    Err(Refused::fatal(426, ErrorCode::InvalidMessage, message))
 }
 
 fn choose(method: &str, served: &[&'static str]) -> Result<&'static str, Refused> {
@@ -140,10 +152,6 @@ fn choose(method: &str, served: &[&'static str]) -> Result<&'static str, Refused
     served.iter().find(|served| **served == method).copied().ok_or_else(|| {
         let allow = served.join(", ");
         let message = format!("this address takes {allow} and not {method}");
-        Refused { allow: Some(allow), ..refused(405, ErrorCode::InvalidMessage, &message) }
+        Refused { allow: Some(allow), ..Refused::fatal(405, ErrorCode::InvalidMessage, &message) }
     })
-}
-
-fn refused(status: u16, code: ErrorCode, message: &str) -> Refused {
-    Refused { status, error: ErrorBody::fatal(code, message), allow: None }
 }

@@ -5,8 +5,9 @@ use wasm_bindgen::JsValue;
 use worker::Env;
 
 use crate::platform::{d1, http::json_response, number};
+use crate::protocol::ErrorCode;
 use crate::protocol::limits::{LIST_TIMEOUT_MS, SEARCH_HITS_MAX};
-use crate::protocol::{ErrorBody, ErrorCode, to_json};
+use crate::protocol::to_json;
 
 use super::auth::Caller;
 use super::http::log_failure;
@@ -27,8 +28,7 @@ pub async fn list(env: &Env, url: &str, caller: &Caller) -> Answer {
         Err(thrown) => {
             log_failure("d1_failed", &thrown);
             let message = "the list of sessions is not to be had at the moment; threads go on; try again";
-            let error = ErrorBody::retryable(ErrorCode::StorageError, message);
-            Err(Refused { status: 503, error, allow: None })
+            Err(Refused::retryable(503, ErrorCode::StorageError, message))
         }
     }
 }

@@ -36,42 +36,40 @@ impl Agents {
     pub fn start(&self, turn: TurnId, shell: Rc<Shell>, request: AgentRequest) -> Task<()> {
         let call = AbortController::new().ok();
         let signal = call.as_ref().map(AbortController::signal);
-        let (aborted, end_task) = platform::signal();
+        let (is_ended, end_task) = platform::signal();
         self.0.borrow_mut().push(Running { turn, end_task, call });
         let run: Task<()> = Box::pin(async move {
             run(&shell, turn, request, signal).await;
-            drop(shell.agents.take(turn));
+            shell.agents.end(turn);
         });
         // Looked at first: what is aborted does nothing any more.
-        Box::pin(async move { drop(select(JsFuture::from(aborted), run).await) })
+        Box::pin(async move { drop(select(JsFuture::from(is_ended), run).await) })
     }
 
     /// Drops the task and closes the connection to the model.
     pub fn abort(&self, turn: TurnId) {
-        if let Some(running) = self.take(turn) {
-            running.abort();
+        if let Some(call) = self.end(turn) {
+            call.abort();
         }
     }
 
     pub fn abort_all(&self) {
-        for running in self.0.take() {
-            running.abort();
+        while let Some(turn) = self.first() {
+            self.abort(turn);
         }
     }
 
-    fn take(&self, turn: TurnId) -> Option<Running> {
+    fn first(&self) -> Option<TurnId> {
+        self.0.borrow().first().map(|running| running.turn)
+    }
+
+    /// A task that is done is ended too: a promise that nobody keeps would stay in memory.
+    fn end(&self, turn: TurnId) -> Option<AbortController> {
         let mut all = self.0.borrow_mut();
         let place = all.iter().position(|running| running.turn == turn)?;
-        Some(all.swap_remove(place))
-    }
-}
-
-impl Running {
-    fn abort(self) {
-        let _ = self.end_task.call0(&self.end_task);
-        if let Some(call) = self.call {
-            call.abort();
-        }
+        let Running { end_task, call, .. } = all.swap_remove(place);
+        let _ = end_task.call0(&end_task);
+        call
     }
 }
 

@@ -19,7 +19,7 @@ use crate::platform::{elapsed, now, sleep};
 use crate::protocol::json::{Fields, Json};
 use crate::protocol::limits::{PAGE_BYTES_MAX, PAGE_MAX};
 use crate::protocol::{
-    Access, CloseCode, Cursor, ErrorBody, ErrorCode, Identity, Message, Read, Session, SessionUpdate, to_json,
+    Access, CloseCode, Cursor, ErrorCode, Identity, Message, Read, Session, SessionUpdate, to_json,
 };
 use crate::thread::store::{Record, Records, StoreError};
 use crate::thread::{Input, PeerId, Thread};
@@ -86,9 +86,9 @@ fn permit(shell: &Shell, identity: &Identity, action: Action) -> Result<Option<S
 fn connect(shell: &Shell, request: &Request, identity: Identity) -> Answer {
     match shell.with_thread(|thread| thread.refuses(&identity)).flatten() {
         Some((CloseCode::TooMany, reason)) => {
-            return Err(retryable(429, ErrorCode::RateLimited, reason));
+            return Err(Refused::retryable(429, ErrorCode::RateLimited, reason));
         }
-        Some((_, reason)) => return Err(fatal(403, ErrorCode::Forbidden, reason)),
+        Some((_, reason)) => return Err(Refused::fatal(403, ErrorCode::Forbidden, reason)),
         None => {}
     }
     let mut pair = WebSocketPair::new()?;
@@ -99,7 +99,7 @@ fn connect(shell: &Shell, request: &Request, identity: Identity) -> Answer {
     if !shell.sockets.has_joined(&peer) {
         let why = "the thread does not answer; connect again";
         shell.close(&peer, CloseCode::InternalError, why);
-        return Err(retryable(503, ErrorCode::StorageError, why));
+        return Err(Refused::retryable(503, ErrorCode::StorageError, why));
     }
     switch_protocols(request, &pair.client()?)
 }
@@ -109,13 +109,13 @@ fn caller(shell: &Shell, request: &Request) -> Result<Identity, Refused> {
     let header = |name: &str| js_sys::decode_uri_component(&header(request, name)?).ok().map(String::from);
     let known = header(IDENTITY_HEADER).and_then(|identity| Identity::parse(&identity));
     let redeemed = || header(TICKET_HEADER).and_then(|ticket| shell.tickets.redeem(now(), &ticket));
-    known.or_else(redeemed).ok_or_else(|| fatal(401, ErrorCode::Unauthenticated, NO_TICKET))
+    known.or_else(redeemed).ok_or_else(|| Refused::fatal(401, ErrorCode::Unauthenticated, NO_TICKET))
 }
 
 fn ticket(shell: &Rc<Shell>, identity: Identity) -> Answer {
     let Some((ticket, expires_at)) = shell.tickets.issue(now(), identity) else {
         let message = "too many tickets wait to be used; try again in half a minute";
-        return Err(retryable(429, ErrorCode::RateLimited, message));
+        return Err(Refused::retryable(429, ErrorCode::RateLimited, message));
     };
     // Tickets are in memory alone, so the object stays awake for as long as any is good.
     let waiting = shell.clone();
@@ -232,21 +232,17 @@ fn forbidden(asked_for: Access) -> Refused {
         Access::Owner => "only the session's owner may do this",
         Access::Editor | Access::Viewer => "you may read this session and not write to it",
     };
-    fatal(403, ErrorCode::Forbidden, message)
+    Refused::fatal(403, ErrorCode::Forbidden, message)
 }
 
 fn no_session() -> Refused {
-    fatal(404, ErrorCode::NotFound, "there is no session of this id; one is created by its first message")
+    Refused::fatal(
+        404,
+        ErrorCode::NotFound,
+        "there is no session of this id; one is created by its first message",
+    )
 }
 
 fn unreadable(_: StoreError) -> Refused {
-    retryable(503, ErrorCode::StorageError, "the thread's store could not be read; try again")
-}
-
-fn fatal(status: u16, code: ErrorCode, message: &str) -> Refused {
-    Refused { status, error: ErrorBody::fatal(code, message), allow: None }
-}
-
-fn retryable(status: u16, code: ErrorCode, message: &str) -> Refused {
-    Refused { status, error: ErrorBody::retryable(code, message), allow: None }
+    Refused::retryable(503, ErrorCode::StorageError, "the thread's store could not be read; try again")
 }

@@ -7,7 +7,7 @@ use crate::edge::http::{is_upgrade, variable};
 use crate::edge::routes::Refused;
 use crate::platform::http::header;
 use crate::platform::now;
-use crate::protocol::{ErrorBody, ErrorCode, Identity};
+use crate::protocol::{ErrorCode, Identity};
 
 use super::jwt::{Claims, Token};
 use super::{Credential, Policy, credential, is_allowed, is_local, keys, ticket};
@@ -101,13 +101,13 @@ fn check_origin(
         return Ok(());
     }
     let message = "pages of this origin may not connect; the worker's ALLOWED_ORIGINS names those that may";
-    Err(Refused { status: 403, error: ErrorBody::fatal(ErrorCode::Forbidden, message), allow: None })
+    Err(Refused::fatal(403, ErrorCode::Forbidden, message))
 }
 
 fn unauthenticated(message: &str) -> Refused {
-    Refused { status: 401, error: ErrorBody::fatal(ErrorCode::Unauthenticated, message), allow: None }
+    Refused::fatal(401, ErrorCode::Unauthenticated, message)
 }
 
 fn unavailable(message: &str) -> Refused {
-    Refused { status: 503, error: ErrorBody::retryable(ErrorCode::Unauthenticated, message), allow: None }
+    Refused::retryable(503, ErrorCode::Unauthenticated, message)
 }
