@@ -6,6 +6,8 @@ import { now, pause } from "./clock.mjs";
 import { TOKEN_CHARS } from "./tokens.mjs";
 
 const DEADLINE_MS = 120_000;
+/** Of 100 ms, what a process at rest may use. */
+const QUIET_CPU_MS = 1;
 
 /** The model's process. */
 export class Model {
@@ -142,7 +144,7 @@ export async function settledCpuMs(runtime) {
   for (let quiet = 0; quiet < 4; ) {
     await pause(100);
     const cpu = runtime.cpuMs();
-    quiet = cpu === last ? quiet + 1 : 0;
+    quiet = cpu - last < QUIET_CPU_MS ? quiet + 1 : 0;
     last = cpu;
   }
   return last;

@@ -10,9 +10,6 @@ import { unstable_splitSqlQuery as splitSql } from "wrangler";
 
 export const root = fileURLToPath(new URL("..", import.meta.url));
 
-/** Of /proc/PID/stat. */
-const TICK_MS = 1000 / Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }));
-
 export class Runtime {
   #contestant;
   #vars;
@@ -52,9 +49,9 @@ export class Runtime {
 
   /** CPU of the whole process since its start, user and system. */
   cpuMs() {
-    // The command, in parentheses, may hold spaces.
-    const fields = readFileSync(`/proc/${this.#pid}/stat`, "utf8").split(") ")[1].split(" ");
-    return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+    const tasks = `/proc/${this.#pid}/task`;
+    const ns = readdirSync(tasks).map((task) => Number(readFileSync(`${tasks}/${task}/schedstat`, "utf8").split(" ")[0]));
+    return ns.reduce((sum, each) => sum + each, 0) / 1e6;
   }
 
   rssKb() {
