@@ -58,6 +58,8 @@ pub const GUARD_MS: u64 = 8_000;
 pub const DELIVERY_MESSAGES_MAX: usize = 40;
 /// Bytes of messages in one delivery to D1, beyond its first.
 pub const DELIVERY_BYTES_MAX: usize = 512 * 1024;
+/// How long a message waits for its answer, so that both are one delivery; a session's first never waits.
+pub const DELIVERY_DELAY_MS: u64 = 5_000;
 /// A delivery that has not been answered by then is tried again.
 pub const DELIVERY_TIMEOUT_MS: u64 = 30_000;
 /// The first wait after a failed delivery; it doubles with each further one.

@@ -6,8 +6,9 @@
 use serde::Serialize;
 
 use crate::protocol::limits::{
-    DELIVERY_BYTES_MAX, DELIVERY_DOUBTS_MAX, DELIVERY_FAILURES_BATCHED_MAX, DELIVERY_MESSAGES_MAX,
-    DELIVERY_RETRY_MS_MAX, DELIVERY_RETRY_MS_MIN, DELIVERY_TIMEOUT_MS, UNSAVED_EVENTS_MAX,
+    DELIVERY_BYTES_MAX, DELIVERY_DELAY_MS, DELIVERY_DOUBTS_MAX, DELIVERY_FAILURES_BATCHED_MAX,
+    DELIVERY_MESSAGES_MAX, DELIVERY_RETRY_MS_MAX, DELIVERY_RETRY_MS_MIN, DELIVERY_TIMEOUT_MS,
+    UNSAVED_EVENTS_MAX,
 };
 use crate::protocol::{Millis, Session};
 
@@ -256,18 +257,29 @@ impl Thread {
 
     pub(super) fn deliver(&mut self, now: Millis) {
         self.save_progress();
-        let is_due = self.owes() && self.outbox.in_flight.is_none() && self.outbox.retry_at <= now;
-        if is_due {
+        if self.delivery_due_at().is_some_and(|at| at <= now) {
             self.outbox.in_flight = Some(self.outbox.next_step());
             self.outbox.sent_at = now;
             self.outputs.push_back(Output::Deliver);
         }
     }
 
+    /// When the next delivery is to begin; `None` while one is under way.
+    pub(super) fn delivery_due_at(&self) -> Option<Millis> {
+        let waits_until = self.answer_awaited_until().unwrap_or_default();
+        (self.owes() && self.outbox.in_flight.is_none()).then(|| self.outbox.retry_at.max(waits_until))
+    }
+
     pub(super) fn outbox_alarm(&self) -> Option<Millis> {
-        let is_in_flight = self.outbox.in_flight.is_some();
-        let at = if is_in_flight { self.outbox.timed_out_at() } else { self.outbox.retry_at };
-        self.owes().then_some(at)
+        let timed_out_at = self.outbox.in_flight.and(Some(self.outbox.timed_out_at()));
+        timed_out_at.filter(|_| self.owes()).or_else(|| self.delivery_due_at())
+    }
+
+    /// A later message's answer may follow soon.
+    fn answer_awaited_until(&self) -> Option<Millis> {
+        let is_later = self.session.as_ref().is_some_and(|session| session.message_count > 1);
+        let oldest = self.turns.values().map(|turn| turn.accepted_at).min()?;
+        is_later.then(|| oldest.saturating_add(DELIVERY_DELAY_MS))
     }
 
     fn owes(&self) -> bool {

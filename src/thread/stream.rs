@@ -101,9 +101,12 @@ impl Thread {
     }
 
     pub(super) fn deadlines(&self) -> impl Iterator<Item = Millis> {
-        self.running().flat_map(|(_, running)| {
+        let delivery_due_at = self.delivery_due_at();
+        self.running().flat_map(move |(_, running)| {
             let idle = self.idle_due_at(running.agent_heard_at);
-            [running.frame_due_at(), running.journal_due_at(), Some(idle)].into_iter().flatten()
+            [running.frame_due_at(), running.journal_due_at(), delivery_due_at, Some(idle)]
+                .into_iter()
+                .flatten()
         })
     }
 

@@ -1,4 +1,4 @@
-use bobbin::protocol::limits::{DELIVERY_RETRY_MS_MIN, DELIVERY_TIMEOUT_MS};
+use bobbin::protocol::limits::{DELIVERY_DELAY_MS, DELIVERY_RETRY_MS_MIN, DELIVERY_TIMEOUT_MS};
 use bobbin::thread::Input;
 use serde_json::json;
 
@@ -80,6 +80,38 @@ fn a_delivery_that_a_crash_left_unanswered_is_made_again() {
     assert_eq!(delivery.content.as_ref().unwrap().records.len(), 2);
     h.deliver();
     assert_eq!(h.host.alarm, None);
+}
+
+#[test]
+fn a_sessions_first_message_is_delivered_at_once() {
+    let mut h = thread();
+    h.greet("ann");
+    h.say("ann", "r1", "one");
+    assert_eq!(deliveries(&mut h), 1);
+}
+
+#[test]
+fn a_later_message_is_delivered_together_with_its_quick_answer() {
+    let mut h = rested();
+    h.say("ann", "r2", "two");
+    h.agent("r2", vec![said("y")]);
+    h.wait(DELIVERY_DELAY_MS - 1);
+    assert_eq!(deliveries(&mut h), 0);
+    h.agent("r2", vec![finished()]);
+    assert_eq!(deliveries(&mut h), 1);
+    let (delivery, _) = h.host.deliveries.front().unwrap();
+    assert_eq!(delivery.content.as_ref().unwrap().records.len(), 2);
+}
+
+#[test]
+fn a_later_message_does_not_wait_long_for_a_slow_answer() {
+    let mut h = rested();
+    h.say("ann", "r2", "two");
+    h.wait(DELIVERY_DELAY_MS);
+    assert_eq!(deliveries(&mut h), 1);
+    h.deliver();
+    h.say("ann", "r3", "three");
+    assert_eq!(deliveries(&mut h), 1);
 }
 
 #[test]
