@@ -1,6 +1,6 @@
 //! A client's place in a thread's event log.
 
-use std::fmt::{self, Display, Write};
+use std::fmt::{self, Display};
 
 use super::limits::{CONCURRENT_TURNS_MAX, CURSOR_CHARS_MAX};
 
@@ -82,17 +82,36 @@ impl Cursor {
 
 impl Display for Cursor {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_start() {
-            return out.write_char('0');
-        }
-        write!(out, "{:x}.{:x}", self.epoch, self.seq)?;
-        self.progress.iter().try_for_each(|progress| progress.fmt(out))
+        let mut text = Vec::new();
+        self.write(&mut text);
+        out.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 
-impl Display for Progress {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, ".{:x}-{:x}-{:x}", self.turn, self.bytes, self.blocks)
+impl Cursor {
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        write_hex(out, self.epoch);
+        if self.is_start() {
+            return;
+        }
+        out.push(b'.');
+        write_hex(out, self.seq);
+        for progress in &self.progress {
+            for (mark, number) in
+                [(b'.', progress.turn), (b'-', progress.bytes as u64), (b'-', progress.blocks as u64)]
+            {
+                out.push(mark);
+                write_hex(out, number);
+            }
+        }
+    }
+}
+
+fn write_hex(out: &mut Vec<u8>, number: u64) {
+    let digits = number.max(1).ilog2() / 4;
+    for place in (0..=digits).rev() {
+        let digit = number.checked_shr(place.saturating_mul(4)).unwrap_or_default() & 0xf;
+        out.push(*b"0123456789abcdef".get(digit as usize).unwrap_or(&b'0'));
     }
 }
 

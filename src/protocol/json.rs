@@ -45,10 +45,14 @@ pub type Item<'a, 'f> = dyn FnMut(&mut Reader<'a>) -> Parsed<()> + 'f;
 #[must_use]
 pub fn to_json(value: &impl Serialize) -> String {
     let mut bytes = Vec::with_capacity(128);
-    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, Verbatim);
+    write_json(&mut bytes, value);
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+pub(super) fn write_json<T: Serialize + ?Sized>(bytes: &mut Vec<u8>, value: &T) {
+    let mut serializer = serde_json::Serializer::with_formatter(bytes, Verbatim);
     // What is written here has string keys, and a `Vec` takes everything: there is nothing to fail.
     let _ = value.serialize(&mut serializer);
-    String::from_utf8(bytes).unwrap_or_default()
 }
 
 /// No byte string is ever written as an array, so that is the way in for what is JSON already.
@@ -300,12 +304,9 @@ impl<'a> Reader<'a> {
     /// What of a string stands there as it is meant.
     fn run(&mut self) -> &'a str {
         let from = self.at;
-        let bytes = self.text.as_bytes();
-        while let Some(byte) = bytes.get(self.at)
-            && !matches!(byte, b'"' | b'\\' | 0..=0x1f)
-        {
-            self.advance();
-        }
+        let rest = self.text.as_bytes().get(from..).unwrap_or_default();
+        let length = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
+        self.at = self.at.saturating_add(length.unwrap_or(rest.len()));
         self.since(from)
     }
 

@@ -41,8 +41,8 @@ pub struct Shell {
     /// The frame that is being handled, and whose it is.
     handling: Cell<Option<(PeerId, String)>>,
     on_timer: Closure<dyn FnMut()>,
-    /// The one timer, and the deadline it is armed for.
-    timer: RefCell<Option<(JsValue, Millis)>>,
+    /// Timers and the deadlines they are armed for, the earliest last.
+    timers: RefCell<Vec<(JsValue, Millis)>>,
     me: Weak<Shell>,
 }
 
@@ -66,7 +66,7 @@ impl Shell {
             thread: Cell::new(None),
             handling: Cell::new(None),
             on_timer: on_timer(me.clone()),
-            timer: RefCell::new(None),
+            timers: RefCell::default(),
             me: me.clone(),
         });
         for socket in lost {
@@ -177,16 +177,22 @@ impl Shell {
     }
 
     fn drive(&self, waking: Cause, input: Option<Input>) -> Result<(), StoreError> {
-        let mut inputs = VecDeque::new();
         if !self.is_awake() {
-            inputs.push_back(self.waking(waking)?);
+            let woken = self.waking(waking)?;
             self.thread.set(Some(Box::new(Thread::new(self.session_id.clone(), self.config()))));
+            self.feed(woken)?;
         }
-        inputs.extend(input);
-        while let Some(input) = inputs.pop_front() {
+        input.map_or(Ok(()), |input| self.feed(input))
+    }
+
+    /// An input, and those that come of it.
+    fn feed(&self, input: Input) -> Result<(), StoreError> {
+        let (mut next, mut waiting) = (Some(input), VecDeque::new());
+        while let Some(input) = next {
             for output in self.handle(input) {
-                inputs.extend(self.carry_out(output)?);
+                waiting.extend(self.carry_out(output)?);
             }
+            next = waiting.pop_front();
         }
         Ok(())
     }
@@ -282,20 +288,18 @@ impl Shell {
 
     fn arm_timer(&self) {
         let deadline = self.seen(Thread::poll_deadline).flatten();
-        let mut timer = self.timer.borrow_mut();
-        // A timer that fires early finds nothing due and is armed again: cheaper than moving it each time.
-        let is_kept =
-            |(_, armed_for): &(JsValue, Millis)| deadline.is_some_and(|deadline| *armed_for <= deadline);
-        if timer.as_ref().is_some_and(is_kept) {
+        let mut timers = self.timers.borrow_mut();
+        let Some(deadline) = deadline else {
+            timers.drain(..).for_each(|(timer, _)| platform::clear_timeout(&timer));
             return;
+        };
+        // A timer that fires early finds nothing due: cheaper than moving it each time.
+        if timers.last().is_none_or(|(_, armed_for)| *armed_for > deadline) {
+            #[allow(clippy::cast_precision_loss)]
+            let wait_ms = deadline.saturating_sub(platform::now()) as f64;
+            let timer = platform::set_timeout(self.on_timer.as_ref().unchecked_ref(), wait_ms);
+            timers.push((timer, deadline));
         }
-        if let Some((timer, _)) = timer.take() {
-            platform::clear_timeout(&timer);
-        }
-        let Some(deadline) = deadline else { return };
-        #[allow(clippy::cast_precision_loss)]
-        let wait_ms = deadline.saturating_sub(platform::now()) as f64;
-        *timer = Some((platform::set_timeout(self.on_timer.as_ref().unchecked_ref(), wait_ms), deadline));
     }
 
     /// What is not valid is refused at the edge; a thread that is open already goes on without it.
@@ -317,7 +321,7 @@ impl Shell {
 fn on_timer(shell: Weak<Shell>) -> Closure<dyn FnMut()> {
     Closure::new(move || {
         if let Some(shell) = shell.upgrade() {
-            shell.timer.replace(None);
+            shell.timers.borrow_mut().pop();
             shell.enter(|| shell.pump(Input::Deadline));
         }
     })

@@ -5,9 +5,9 @@ use crate::protocol::limits::{GUARD_MS, PAYLOAD_BYTES_MAX};
 use crate::protocol::{Block, ErrorBody, ErrorCode, Millis, ServerFrame, token_frame};
 
 use super::store::Write;
-use super::turn::{Running, Turn};
+use super::turn::{Running, Turn, TurnState};
 use super::turns::Outcome;
-use super::{Output, Thread, TurnId};
+use super::{Audience, Output, Thread, TurnId};
 
 impl Thread {
     pub(super) fn agent(&mut self, now: Millis, turn: TurnId, events: Vec<AgentEvent>, tokens_used: u64) {
@@ -57,23 +57,26 @@ impl Thread {
 
     /// Sends what text a turn has gathered.
     pub(super) fn flush(&mut self, now: Millis, turn: TurnId) {
-        let Some(unsent) = self.running_mut(turn).map(|running| running.take_unsent(now).to_owned()) else {
+        let mut cursor = self.head();
+        let mut sent = cursor.of(turn);
+        let Some(Turn { request_id, state: TurnState::Running(running), .. }) = self.turns.get_mut(&turn)
+        else {
             return;
         };
-        let Some(request_id) = self.turns.get(&turn).map(|turn| turn.request_id.clone()) else { return };
-        let mut cursor = self.head();
-        let end = cursor.of(turn);
-        let mut at = end.bytes.saturating_sub(unsent.len());
-        for part in parts(&unsent) {
-            at = at.saturating_add(part.len());
-            cursor.set(crate::protocol::Progress { bytes: at, ..end });
-            self.send_all(token_frame(&cursor, &request_id, part));
+        for part in parts(running.take_unsent(now)) {
+            sent.bytes = sent.bytes.saturating_add(part.len());
+            cursor.set(sent);
+            let frame = token_frame(&cursor, request_id, part);
+            self.outputs.push_back(Output::Send { to: Audience::All, frame });
         }
     }
 
     pub(super) fn meet_deadlines(&mut self, now: Millis) {
+        let is_due = |at: Option<Millis>| at.is_some_and(|at| at <= now);
+        if !is_due(self.poll_deadline()) {
+            return;
+        }
         for turn in self.running_ids() {
-            let is_due = |at: Option<Millis>| at.is_some_and(|at| at <= now);
             let Some(running) = self.running_mut(turn) else { continue };
             if is_due(running.journal_due_at()) {
                 let journal = running.journal(turn);
