@@ -43,7 +43,11 @@ pub const AGENT_BYTES_MAX: usize = 1024 * 1024;
 pub const AGENT_IDLE_TIMEOUT_MS: u64 = 60_000;
 
 /// Text that arrives this soon after its turn's last frame is gathered into the next one.
-pub const COALESCE_MS: u64 = 16;
+pub const COALESCE_MS_MIN: u64 = 4;
+/// The same for a thread with many sockets: a frame costs as many sends as there are sockets.
+pub const COALESCE_MS_MAX: u64 = 15;
+/// How many sockets make text wait a millisecond longer, from `COALESCE_MS_MIN` to `COALESCE_MS_MAX`.
+pub const COALESCE_SOCKETS_PER_MS: u64 = 2;
 /// Gathered text is sent at this size without waiting.
 pub const COALESCE_BYTES_MAX: usize = 16 * 1024;
 /// Text is stored at the latest this long after it came, so that with a slow timer it stays within 500 ms.

@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn a_token_frame_is_what_any_frame_of_its_fields_would_be() {
         for token in ["", "one", "a \"b\"\n\u{1}\u{1f}\u{7f}\\/", "zwölf 🧵"] {
-            let mut cursor = Cursor::at(0xc0ffee, 16);
+            let mut cursor = Cursor::at(0x00c0_ffee, 16);
             cursor.set(Progress { turn: 9, bytes: 0, blocks: 10 });
             let whole = ServerFrame::Token { cursor: cursor.to_string(), request_id: "r\"1", token }.encode();
             assert_eq!(token_frame(&cursor, "r\"1", token), whole);

@@ -1,7 +1,9 @@
 //! The running text: when it goes out, when it is stored, how long an agent may be silent.
 
 use crate::agent::{AgentEvent, Failed};
-use crate::protocol::limits::{GUARD_MS, PAYLOAD_BYTES_MAX};
+use crate::protocol::limits::{
+    COALESCE_MS_MAX, COALESCE_MS_MIN, COALESCE_SOCKETS_PER_MS, GUARD_MS, PAYLOAD_BYTES_MAX,
+};
 use crate::protocol::{Block, ErrorBody, ErrorCode, Millis, ServerFrame, token_frame};
 
 use super::store::Write;
@@ -76,6 +78,7 @@ impl Thread {
         if !is_due(self.poll_deadline()) {
             return;
         }
+        let coalesce_ms = self.coalesce_ms();
         for turn in self.running_ids() {
             let Some(running) = self.running_mut(turn) else { continue };
             if is_due(running.journal_due_at()) {
@@ -84,13 +87,18 @@ impl Thread {
             }
             let Some(running) = self.running_mut(turn) else { continue };
             let silent_until = running.agent_heard_at;
-            if is_due(running.frame_due_at()) {
+            if is_due(running.frame_due_at(coalesce_ms)) {
                 self.flush(now, turn);
             }
             if self.idle_due_at(silent_until) <= now {
                 self.time_out(now, turn);
             }
         }
+    }
+
+    fn coalesce_ms(&self) -> u64 {
+        let sockets = self.peers.len() as u64;
+        (sockets / COALESCE_SOCKETS_PER_MS).clamp(COALESCE_MS_MIN, COALESCE_MS_MAX)
     }
 
     fn time_out(&mut self, now: Millis, turn: TurnId) {
@@ -104,10 +112,10 @@ impl Thread {
     }
 
     pub(super) fn deadlines(&self) -> impl Iterator<Item = Millis> {
-        let delivery_due_at = self.delivery_due_at();
+        let (coalesce_ms, delivery_due_at) = (self.coalesce_ms(), self.delivery_due_at());
         self.running().flat_map(move |(_, running)| {
             let idle = self.idle_due_at(running.agent_heard_at);
-            [running.frame_due_at(), running.journal_due_at(), delivery_due_at, Some(idle)]
+            [running.frame_due_at(coalesce_ms), running.journal_due_at(), delivery_due_at, Some(idle)]
                 .into_iter()
                 .flatten()
         })

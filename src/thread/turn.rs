@@ -1,8 +1,6 @@
 //! The life of a turn.
 
-use crate::protocol::limits::{
-    ANSWER_BYTES_MAX, COALESCE_BYTES_MAX, COALESCE_MS, JOURNAL_BYTES_MAX, JOURNAL_MS,
-};
+use crate::protocol::limits::{ANSWER_BYTES_MAX, COALESCE_BYTES_MAX, JOURNAL_BYTES_MAX, JOURNAL_MS};
 use crate::protocol::{Block, Content, Millis, Progress, to_json};
 
 use super::store::{Journal, PlacedBlock};
@@ -131,11 +129,11 @@ impl Running {
     }
 
     /// When gathered text is to go out; at once before the first frame.
-    pub(crate) fn frame_due_at(&self) -> Option<Millis> {
+    pub(crate) fn frame_due_at(&self, coalesce_ms: u64) -> Option<Millis> {
         let unsent = self.answer.text.len().saturating_sub(self.sent_bytes);
         match self.last_frame_at {
             _ if unsent == 0 => None,
-            Some(at) if unsent < COALESCE_BYTES_MAX => Some(at.saturating_add(COALESCE_MS)),
+            Some(at) if unsent < COALESCE_BYTES_MAX => Some(at.saturating_add(coalesce_ms)),
             _ => Some(0),
         }
     }
