@@ -11,8 +11,8 @@ const END = "<!-- bench: end -->";
 /** What each scenario is told by, in its unit. */
 const METRICS = {
   1: [["cpuMs", "CPU ms"], ["frames", "frames"], ["bytes", "bytes"], ["firstMs", "first token ms"], ["delayP50Ms", "delay p50 ms"], ["delayP99Ms", "delay p99 ms"]],
-  2: [["cpuMs", "CPU ms"], ["wallMs", "wall ms"], ["frames", "frames"], ["bytes", "bytes"]],
-  3: [["cpuMs", "CPU ms"], ["wallMs", "wall ms"], ["frames", "frames"], ["bytes", "bytes"]],
+  2: [["cpuMs", "CPU ms"], ["wallMs", "wall ms"], ["frames", "frames"], ["bytes", "bytes"], ["delayP50Ms", "delay p50 ms"], ["delayP99Ms", "delay p99 ms"]],
+  3: [["cpuMs", "CPU ms"], ["wallMs", "wall ms"], ["frames", "frames"], ["bytes", "bytes"], ["delayP50Ms", "delay p50 ms"], ["delayP99Ms", "delay p99 ms"]],
   4: [["cpuMs", "CPU ms"], ["frames", "frames"], ["bytes", "bytes"], ["firstMs", "first token ms"], ["delayP50Ms", "delay p50 ms"], ["delayP99Ms", "delay p99 ms"]],
   6: [["wallMs", "wall ms"], ["bytes", "bytes"], ["frames", "frames"], ["cpuMs", "CPU ms"]],
   7: [["ms10", "ms, 10"], ["ms1000", "ms, 1,000"], ["ms100000", "ms, 100,000"], ["kb100000", "kB, 100,000"]],
@@ -37,6 +37,8 @@ const TARGETS = [
   { id: "1", metric: "delayP99Ms", atMost: 20 },
   { id: "4", metric: "delayP99Ms", atMost: 20 },
   { id: "1", metric: "delayP99Ms", to: "aichat", of: "delayP50Ms", atMost: 1 },
+  { id: "2", metric: "delayP99Ms", to: "aichat", of: "delayP50Ms", atMost: 1 },
+  { id: "3", metric: "delayP99Ms", to: "aichat", of: "delayP50Ms", atMost: 1 },
   { id: "4", metric: "delayP99Ms", to: "aichat", of: "delayP50Ms", atMost: 1 },
   { id: "6", metric: "bytes", to: "aichat", atMost: 0.1 },
   { id: "6", metric: "wallMs", to: "aichat", atMost: 0.1 },
