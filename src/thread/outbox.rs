@@ -272,7 +272,9 @@ impl Thread {
 
     pub(super) fn outbox_alarm(&self) -> Option<Millis> {
         let timed_out_at = self.outbox.in_flight.and(Some(self.outbox.timed_out_at()));
-        timed_out_at.filter(|_| self.owes()).or_else(|| self.delivery_due_at())
+        // A turn has an alarm of its own, and keeps the object awake for its timers.
+        let due_at = self.delivery_due_at().filter(|_| self.turns.is_empty());
+        timed_out_at.filter(|_| self.owes()).or(due_at)
     }
 
     /// A later message's answer may follow soon.

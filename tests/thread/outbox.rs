@@ -1,4 +1,4 @@
-use bobbin::protocol::limits::{DELIVERY_DELAY_MS, DELIVERY_RETRY_MS_MIN, DELIVERY_TIMEOUT_MS};
+use bobbin::protocol::limits::{DELIVERY_DELAY_MS, DELIVERY_RETRY_MS_MIN, DELIVERY_TIMEOUT_MS, GUARD_MS};
 use bobbin::thread::Input;
 use serde_json::json;
 
@@ -95,8 +95,10 @@ fn a_later_message_is_delivered_together_with_its_quick_answer() {
     let mut h = rested();
     h.say("ann", "r2", "two");
     h.agent("r2", vec![said("y")]);
+    let guarded_until = h.host.alarm;
     h.wait(DELIVERY_DELAY_MS - 1);
     assert_eq!(deliveries(&mut h), 0);
+    assert_eq!(h.host.alarm, guarded_until);
     h.agent("r2", vec![finished()]);
     assert_eq!(deliveries(&mut h), 1);
     let (delivery, _) = h.host.deliveries.front().unwrap();
@@ -107,6 +109,7 @@ fn a_later_message_is_delivered_together_with_its_quick_answer() {
 fn a_later_message_does_not_wait_long_for_a_slow_answer() {
     let mut h = rested();
     h.say("ann", "r2", "two");
+    assert_eq!(h.host.alarm, Some(h.host.now + GUARD_MS));
     h.wait(DELIVERY_DELAY_MS);
     assert_eq!(deliveries(&mut h), 1);
     h.deliver();
