@@ -192,6 +192,7 @@ impl Shell {
             for output in self.handle(input) {
                 waiting.extend(self.carry_out(output)?);
             }
+            self.handling.take();
             next = waiting.pop_front();
         }
         Ok(())
