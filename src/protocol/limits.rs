@@ -25,7 +25,7 @@ pub const BLOCKS_MAX: usize = 256;
 pub const QUEUED_TURNS_MAX: usize = 32;
 /// The upper end of `CONCURRENT_TURNS`.
 pub const CONCURRENT_TURNS_MAX: usize = 16;
-/// Sockets of a thread; the next one is refused with HTTP 429.
+/// Sockets of a thread; the next one is closed with 4429.
 pub const SOCKETS_MAX: usize = 4096;
 
 /// Messages in a snapshot; earlier ones by HTTP.
@@ -63,7 +63,7 @@ pub const DELIVERY_MESSAGES_MAX: usize = 40;
 /// Bytes of messages in one delivery to D1, beyond its first.
 pub const DELIVERY_BYTES_MAX: usize = 512 * 1024;
 /// How long a message waits for its answer, so that both are one delivery; a session's first never waits.
-pub const DELIVERY_DELAY_MS: u64 = 5_000;
+pub const DELIVERY_DELAY_MS: u64 = 10_000;
 /// A delivery that has not been answered by then is tried again.
 pub const DELIVERY_TIMEOUT_MS: u64 = 30_000;
 /// The first wait after a failed delivery; it doubles with each further one.
