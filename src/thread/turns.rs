@@ -115,8 +115,6 @@ impl Thread {
         let slot = self.free_slot();
         if let Some(turn) = self.turns.get_mut(&turn) {
             turn.state = TurnState::Running(Running::new(slot, now));
-            let request_id = turn.request_id.clone();
-            self.log(Event::TurnStarted { request_id });
         }
         self.outputs.push_back(Output::StartAgent { turn });
     }
@@ -125,6 +123,10 @@ impl Thread {
         while self.may_run_another() {
             let Some(turn) = self.queued().next() else { return };
             self.store(vec![Write::Start { turn }]);
+            if let Some(Turn { request_id, .. }) = self.turns.get(&turn) {
+                let request_id = request_id.clone();
+                self.log(Event::TurnStarted { request_id });
+            }
             self.start(now, turn);
         }
     }
@@ -212,12 +214,16 @@ impl Thread {
     /// # Errors
     /// If the store could not be read.
     pub fn agent_request(&self, records: &dyn Records, turn: TurnId) -> Result<AgentRequest, StoreError> {
-        let own =
-            records.after(turn.saturating_sub(1), 1, 0)?.records.into_iter().find(|own| own.seq == turn);
+        let newest = records.before(self.seq.saturating_add(1), AGENT_MESSAGES_MAX, AGENT_BYTES_MAX)?;
+        let mut said = newest.records;
+        let own = match said.iter().position(|record| record.seq == turn) {
+            Some(place) => Some(said.swap_remove(place)),
+            None => {
+                records.after(turn.saturating_sub(1), 1, 0)?.records.into_iter().find(|own| own.seq == turn)
+            }
+        };
         let own = own.ok_or_else(|| StoreError("the turn's message is missing".into()))?;
-        let page = records.before(self.seq.saturating_add(1), AGENT_MESSAGES_MAX, AGENT_BYTES_MAX)?;
         let request_id = own.request_id.clone();
-        let mut said = page.records;
         said.retain(|record| record.turn < turn && !self.turns.contains_key(&record.turn));
         said.sort_unstable_by_key(|record| (record.turn, record.seq));
         said.push(own);

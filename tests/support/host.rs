@@ -9,7 +9,7 @@ use bobbin::protocol::limits::SOCKETS_MAX;
 use bobbin::protocol::{CloseCode, ErrorBody, ErrorCode, Identity, Millis};
 use bobbin::thread::store::{Commit, Write};
 use bobbin::thread::{
-    Attachment, Audience, Blame, Cause, Config, Delivery, Input, Output, PeerId, Thread, TurnId, Woken,
+    Attachment, Audience, Blame, Cause, Config, Delivery, Event, Input, Output, PeerId, Thread, TurnId, Woken,
 };
 use serde_json::Value;
 
@@ -45,6 +45,7 @@ pub enum Seen {
     Closed { peer: PeerId },
     Alarm(Option<Millis>),
     Delivering(u64),
+    Logged(Event),
     Crashed { sockets_survive: bool },
     Panicked,
     GaveUp,
@@ -321,7 +322,7 @@ impl Host {
                 self.seen.push(Seen::Alarm(at));
             }
             Output::Deliver => return Ok(self.deliver()),
-            Output::Log(_) => {}
+            Output::Log(event) => self.seen.push(Seen::Logged(event)),
         }
         Ok(None)
     }

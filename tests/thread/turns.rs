@@ -185,6 +185,24 @@ fn a_frame_that_is_none_is_refused_and_the_socket_stays() {
     h.expect("ann", &[json!({ "type": "pong" })]);
 }
 
+#[test]
+fn the_log_tells_of_a_turns_start_only_if_it_waited() {
+    let mut h = thread();
+    h.greet("ann");
+    h.seen();
+    h.say("ann", "r1", "one");
+    h.say("ann", "r2", "two");
+    h.finish("r1");
+    let events: Vec<String> = h.seen().iter().filter_map(logged).collect();
+    assert_eq!(events, ["turn_accepted r1", "turn_accepted r2", "turn_ended r1", "turn_started r2"]);
+}
+
+fn logged(seen: &Seen) -> Option<String> {
+    let Seen::Logged(event) = seen else { return None };
+    let event = serde_json::to_value(event).unwrap();
+    Some(format!("{} {}", event["event"].as_str()?, event["requestId"].as_str()?))
+}
+
 fn kind(seen: &Seen) -> Option<&'static str> {
     Some(match seen {
         Seen::Alarm(_) => "alarm",
