@@ -42,12 +42,14 @@ pub const AGENT_BYTES_MAX: usize = 1024 * 1024;
 /// How long an agent may be silent, if `AGENT_IDLE_TIMEOUT_MS` does not say otherwise.
 pub const AGENT_IDLE_TIMEOUT_MS: u64 = 60_000;
 
-/// Text that arrives this soon after its turn's last frame is gathered into the next one.
+/// For this long after its turn's last frame text is gathered; what arrives then takes it along.
 pub const COALESCE_MS_MIN: u64 = 4;
 /// The same for a thread with many sockets: a frame costs as many sends as there are sockets.
-pub const COALESCE_MS_MAX: u64 = 15;
+pub const COALESCE_MS_MAX: u64 = 13;
 /// How many sockets make text wait a millisecond longer, from `COALESCE_MS_MIN` to `COALESCE_MS_MAX`.
 pub const COALESCE_SOCKETS_PER_MS: u64 = 2;
+/// If nothing arrives, gathered text goes out this part of its time later: a model that keeps its pace needs no timer.
+pub const COALESCE_TIMER_PART: u64 = 3;
 /// Gathered text is sent at this size without waiting.
 pub const COALESCE_BYTES_MAX: usize = 16 * 1024;
 /// Text is stored at the latest this long after it came, so that with a slow timer it stays within 500 ms.

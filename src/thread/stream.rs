@@ -2,7 +2,8 @@
 
 use crate::agent::{AgentEvent, Failed};
 use crate::protocol::limits::{
-    COALESCE_MS_MAX, COALESCE_MS_MIN, COALESCE_SOCKETS_PER_MS, GUARD_MS, PAYLOAD_BYTES_MAX,
+    COALESCE_MS_MAX, COALESCE_MS_MIN, COALESCE_SOCKETS_PER_MS, COALESCE_TIMER_PART, GUARD_MS,
+    PAYLOAD_BYTES_MAX,
 };
 use crate::protocol::{Block, ErrorBody, ErrorCode, Millis, ServerFrame, token_frame};
 
@@ -25,6 +26,7 @@ impl Thread {
                 AgentEvent::Failed(failed) => self.end(now, turn, Outcome::Failed(failed)),
             }
         }
+        self.flush_due(now, turn, self.coalesce_ms());
     }
 
     fn text(&mut self, now: Millis, turn: TurnId, text: &str) {
@@ -73,24 +75,27 @@ impl Thread {
         }
     }
 
+    fn flush_due(&mut self, now: Millis, turn: TurnId, coalesce_ms: u64) {
+        if self.running_mut(turn).is_some_and(|running| is_due(running.frame_due_at(coalesce_ms), now)) {
+            self.flush(now, turn);
+        }
+    }
+
     pub(super) fn meet_deadlines(&mut self, now: Millis) {
-        let is_due = |at: Option<Millis>| at.is_some_and(|at| at <= now);
-        if !is_due(self.poll_deadline()) {
+        if !is_due(self.poll_deadline(), now) {
             return;
         }
-        let coalesce_ms = self.coalesce_ms();
+        let coalesce_ms = self.coalesce_timer_ms();
         for turn in self.running_ids() {
+            // In this order: what is sent behind a write is held by the runtime until that is confirmed.
+            self.flush_due(now, turn, coalesce_ms);
             let Some(running) = self.running_mut(turn) else { continue };
-            if is_due(running.journal_due_at()) {
+            let silent_since = running.agent_heard_at;
+            if is_due(running.journal_due_at(), now) {
                 let journal = running.journal(turn);
                 self.store(vec![Write::Journal(journal)]);
             }
-            let Some(running) = self.running_mut(turn) else { continue };
-            let silent_until = running.agent_heard_at;
-            if is_due(running.frame_due_at(coalesce_ms)) {
-                self.flush(now, turn);
-            }
-            if self.idle_due_at(silent_until) <= now {
+            if self.idle_due_at(silent_since) <= now {
                 self.time_out(now, turn);
             }
         }
@@ -99,6 +104,11 @@ impl Thread {
     fn coalesce_ms(&self) -> u64 {
         let sockets = self.peers.len() as u64;
         (sockets / COALESCE_SOCKETS_PER_MS).clamp(COALESCE_MS_MIN, COALESCE_MS_MAX)
+    }
+
+    fn coalesce_timer_ms(&self) -> u64 {
+        let coalesce_ms = self.coalesce_ms();
+        coalesce_ms.saturating_add(coalesce_ms / COALESCE_TIMER_PART)
     }
 
     fn time_out(&mut self, now: Millis, turn: TurnId) {
@@ -112,7 +122,7 @@ impl Thread {
     }
 
     pub(super) fn deadlines(&self) -> impl Iterator<Item = Millis> {
-        let (coalesce_ms, delivery_due_at) = (self.coalesce_ms(), self.delivery_due_at());
+        let (coalesce_ms, delivery_due_at) = (self.coalesce_timer_ms(), self.delivery_due_at());
         self.running().flat_map(move |(_, running)| {
             let idle = self.idle_due_at(running.agent_heard_at);
             [running.frame_due_at(coalesce_ms), running.journal_due_at(), delivery_due_at, Some(idle)]
@@ -149,6 +159,10 @@ impl Thread {
     fn running_mut(&mut self, turn: TurnId) -> Option<&mut Running> {
         self.turns.get_mut(&turn).and_then(Turn::running_mut)
     }
+}
+
+fn is_due(at: Option<Millis>, now: Millis) -> bool {
+    at.is_some_and(|at| at <= now)
 }
 
 /// A text in parts that each fit into one frame.

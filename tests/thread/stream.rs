@@ -1,4 +1,6 @@
-use bobbin::protocol::limits::{COALESCE_BYTES_MAX, COALESCE_MS_MAX, COALESCE_MS_MIN, JOURNAL_BYTES_MAX};
+use bobbin::protocol::limits::{
+    COALESCE_BYTES_MAX, COALESCE_MS_MAX, COALESCE_MS_MIN, COALESCE_TIMER_PART, JOURNAL_BYTES_MAX,
+};
 use serde_json::json;
 
 use crate::harness::{Harness, finished, said, thread, tokens};
@@ -22,7 +24,7 @@ fn text_soon_after_a_frame_is_gathered_and_waits_no_longer_than_the_limit() {
     h.text("r1", "b");
     h.wait(1);
     h.text("r1", "c");
-    h.wait(COALESCE_MS_MIN - 3);
+    h.wait(LONGEST_WAIT_MS_MIN - 3);
     h.expect_nothing("ann");
     h.wait(1);
     h.expect("ann", &[json!({ "type": "token", "token": "bc" })]);
@@ -30,17 +32,33 @@ fn text_soon_after_a_frame_is_gathered_and_waits_no_longer_than_the_limit() {
 
 #[test]
 fn text_for_many_sockets_is_gathered_longer() {
-    let mut h = running();
-    for watcher in 0..100 {
-        h.greet(&format!("watcher {watcher}"));
-    }
+    let mut h = watched_by_100();
     h.text("r1", "a");
     h.frames("ann");
     h.text("r1", "b");
-    h.wait(COALESCE_MS_MAX - 1);
+    h.wait(LONGEST_WAIT_MS_MAX - 1);
     h.expect_nothing("ann");
     h.wait(1);
     h.expect("ann", &[json!({ "type": "token", "token": "b" })]);
+}
+
+#[test]
+fn text_that_comes_when_enough_was_gathered_takes_it_along() {
+    let mut h = watched_by_100();
+    h.text("r1", "a");
+    h.frames("ann");
+    for piece in ["b", "c"] {
+        h.wait(5);
+        h.text("r1", piece);
+    }
+    h.wait(COALESCE_MS_MAX - 11);
+    h.text("r1", "d");
+    h.expect_nothing("ann");
+    h.wait(1);
+    h.text("r1", "e");
+    h.expect("ann", &[json!({ "type": "token", "token": "bcde" })]);
+    h.wait(LONGEST_WAIT_MS_MAX);
+    h.expect_nothing("ann");
 }
 
 #[test]
@@ -117,6 +135,17 @@ fn a_fast_answer_costs_few_frames_and_no_token() {
     let frames = h.frames("ann");
     assert_eq!(tokens(&frames, "r1"), "word ".repeat(400));
     assert!(frames.len() < 40, "{} frames", frames.len());
+}
+
+const LONGEST_WAIT_MS_MIN: u64 = COALESCE_MS_MIN + COALESCE_MS_MIN / COALESCE_TIMER_PART;
+const LONGEST_WAIT_MS_MAX: u64 = COALESCE_MS_MAX + COALESCE_MS_MAX / COALESCE_TIMER_PART;
+
+fn watched_by_100() -> Harness {
+    let mut h = running();
+    for watcher in 0..100 {
+        h.greet(&format!("watcher {watcher}"));
+    }
+    h
 }
 
 fn running() -> Harness {
