@@ -100,15 +100,15 @@ test("a session is found by its words, renamed, and its title is seen in the lis
   await tab.page.getByRole("heading", { level: 1, name: "On windmills" }).waitFor();
   await tab.sessions.getByRole("link", { name: "On windmills" }).waitFor();
   const search = tab.page.getByRole("searchbox", { name: "Search sessions" });
-  await until(
-    async () => {
-      await search.fill("");
-      await search.fill("quixot");
-      await new Promise((resolve) => setTimeout(resolve, 400));
-      return tab.sessions.getByRole("link").count();
-    },
-    (count) => count === 1,
-  );
+  const found = async (): Promise<{ title: string }[]> => {
+    const answered = tab.page.waitForResponse((response) => response.url().includes("q=quixot"));
+    await search.fill("");
+    await search.fill("quixot");
+    return (await (await answered).json()).sessions;
+  };
+  const [session] = await until(found, ({ length }) => length === 1);
+  assert.equal(session?.title, "On windmills");
+  await until(() => tab.sessions.getByRole("link").allTextContents(), (links) => links.length === 1 && /On windmills/.test(String(links)));
   await search.fill("nothing like it");
   await tab.sees("Nothing found for “nothing like it”.");
   await visitor.leave();
