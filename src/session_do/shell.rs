@@ -301,8 +301,8 @@ impl Shell {
         // A timer that fires early finds nothing due: cheaper than moving it each time, unless it would fire soon.
         let fires_for_nothing =
             |armed_for: Millis| armed_for < deadline && armed_for <= now.saturating_add(SOON_MS);
-        while timers.last().is_some_and(|(_, armed_for)| fires_for_nothing(*armed_for)) {
-            timers.pop().iter().for_each(|(timer, _)| platform::clear_timeout(timer));
+        while let Some((timer, _)) = timers.pop_if(|(_, armed_for)| fires_for_nothing(*armed_for)) {
+            platform::clear_timeout(&timer);
         }
         if timers.last().is_none_or(|(_, armed_for)| *armed_for > deadline) {
             #[allow(clippy::cast_precision_loss)]
