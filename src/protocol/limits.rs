@@ -48,7 +48,7 @@ pub const COALESCE_MS_MIN: u64 = 4;
 pub const COALESCE_MS_MAX: u64 = 13;
 /// How many sockets make text wait a millisecond longer, from `COALESCE_MS_MIN` to `COALESCE_MS_MAX`.
 pub const COALESCE_SOCKETS_PER_MS: u64 = 2;
-/// If nothing arrives, gathered text goes out this part of its time later: a model that keeps its pace needs no timer.
+/// If nothing arrives, gathered text goes out this part of its time later: not just before more of it comes.
 pub const COALESCE_TIMER_PART: u64 = 3;
 /// Gathered text is sent at this size without waiting.
 pub const COALESCE_BYTES_MAX: usize = 16 * 1024;

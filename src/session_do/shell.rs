@@ -23,9 +23,6 @@ use super::tickets::Tickets;
 use super::{index, logs};
 use crate::platform::{self, Context, Guarded, Socket, Storage, Task, guard};
 
-/// A timer for nothing that would fire within this time is cleared; one further away may still come to be of use.
-const SOON_MS: u64 = 30;
-
 pub struct Shell {
     state: State,
     context: Context,
@@ -297,16 +294,10 @@ impl Shell {
             timers.drain(..).for_each(|(timer, _)| platform::clear_timeout(&timer));
             return;
         };
-        let now = platform::now();
-        // A timer that fires early finds nothing due: cheaper than moving it each time, unless it would fire soon.
-        let fires_for_nothing =
-            |armed_for: Millis| armed_for < deadline && armed_for <= now.saturating_add(SOON_MS);
-        while let Some((timer, _)) = timers.pop_if(|(_, armed_for)| fires_for_nothing(*armed_for)) {
-            platform::clear_timeout(&timer);
-        }
+        // A timer that fires early finds nothing due: cheaper than moving it each time.
         if timers.last().is_none_or(|(_, armed_for)| *armed_for > deadline) {
             #[allow(clippy::cast_precision_loss)]
-            let wait_ms = deadline.saturating_sub(now) as f64;
+            let wait_ms = deadline.saturating_sub(platform::now()) as f64;
             let timer = platform::set_timeout(self.on_timer.as_ref().unchecked_ref(), wait_ms);
             timers.push((timer, deadline));
         }
