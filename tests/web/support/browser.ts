@@ -26,7 +26,9 @@ export async function closeBrowser(): Promise<void> {
 function launch(): Promise<Browser> {
   const executablePath = process.env["CHROME_PATH"];
   if (!executablePath) throw new Error("CHROME_PATH names no browser: run `npm run test:web`, which looks for one");
-  browser ??= chromium.launch({ executablePath, args: ARGS });
+  const start = () => chromium.launch({ executablePath, args: ARGS });
+  // A Chromium that crashes as it starts, which happens, says nothing of the page.
+  browser ??= start().catch(start);
   return browser;
 }
 
