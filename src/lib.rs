@@ -7,6 +7,7 @@ pub mod edge;
 #[cfg(target_arch = "wasm32")]
 mod platform;
 pub mod protocol;
+pub mod pump;
 #[cfg(target_arch = "wasm32")]
 mod session_do;
 pub mod thread;

@@ -88,7 +88,7 @@ fn by_http(cell: &Cell) -> &'static str {
         other => panic!("{other}"),
     };
     let host = host(cell.kind);
-    let session: Option<&Session> = host.thread.as_ref().and_then(|thread| thread.session());
+    let session: Option<&Session> = host.thread().and_then(|thread| thread.session());
     let identity = identity(cell);
     // Of what nobody has begun there is nothing to be had but a way in, and diagnostics for who is named.
     let is_there = match action {

@@ -10,20 +10,23 @@ use wasm_bindgen::prelude::*;
 use web_sys::{AbortController, AbortSignal, Headers, Request, RequestInit, Response};
 
 use crate::agent::{AgentEvent, AgentRequest, Failed, echo, openai};
-use crate::config::{AgentKind, OpenAi};
+use crate::config::{AgentKind, OpenAi, Settings};
 use crate::protocol::{ErrorBody, ErrorCode};
 use crate::thread::{Input, TurnId};
 
-use super::shell::Shell;
+use super::shell::{Inlet, Runtime};
 use crate::platform::http::read;
 use crate::platform::{self, BodyChunk, BodyReader, Fetcher, Task};
 
 /// Bytes read of an upstream's error body.
 const ERROR_BODY_BYTES_MAX: usize = 16 * 1024;
 
-/// The agents at work.
-#[derive(Default)]
-pub struct Agents(RefCell<Vec<Running>>);
+/// The calls of agents that are under way.
+pub struct Agents {
+    runtime: Rc<Runtime>,
+    inlet: Inlet,
+    calls: Vec<Running>,
+}
 
 struct Running {
     turn: TurnId,
@@ -32,63 +35,78 @@ struct Running {
 }
 
 impl Agents {
-    /// What is to be waited for; it ends early when the turn is aborted.
-    pub fn start(&self, turn: TurnId, shell: Rc<Shell>, request: AgentRequest) -> Task<()> {
+    pub fn new(runtime: Rc<Runtime>, inlet: Inlet) -> Self {
+        Agents { runtime, inlet, calls: Vec::new() }
+    }
+
+    /// A task to wait for; it ends early when the turn is aborted.
+    pub fn start(&mut self, turn: TurnId, request: AgentRequest) -> Task<()> {
         let call = AbortController::new().ok();
         let signal = call.as_ref().map(AbortController::signal);
         let (is_ended, end_task) = platform::signal();
-        self.0.borrow_mut().push(Running { turn, end_task, call });
+        self.calls.push(Running { turn, end_task, call });
+        let caller = Caller { runtime: self.runtime.clone(), inlet: self.inlet.clone(), turn };
         let run: Task<()> = Box::pin(async move {
-            run(&shell, turn, request, signal).await;
-            shell.agents.end(turn);
+            run(&caller, request, signal).await;
+            caller.inlet.with(|shell| drop(shell.workerd().agents.end(turn)));
         });
-        // Looked at first: what is aborted does nothing any more.
+        // The signal is looked at first: a call that was aborted does nothing any more.
         Box::pin(async move { drop(select(JsFuture::from(is_ended), run).await) })
     }
 
     /// Drops the task and closes the connection to the model.
-    pub fn abort(&self, turn: TurnId) {
+    pub fn abort(&mut self, turn: TurnId) {
         if let Some(call) = self.end(turn) {
             call.abort();
         }
     }
 
-    pub fn abort_all(&self) {
-        while let Some(turn) = self.first() {
+    pub fn abort_all(&mut self) {
+        while let Some(turn) = self.calls.first().map(|running| running.turn) {
             self.abort(turn);
         }
     }
 
-    fn first(&self) -> Option<TurnId> {
-        self.0.borrow().first().map(|running| running.turn)
-    }
-
     /// A task that is done is ended too: a promise that nobody keeps would stay in memory.
-    fn end(&self, turn: TurnId) -> Option<AbortController> {
-        let mut all = self.0.borrow_mut();
-        let place = all.iter().position(|running| running.turn == turn)?;
-        let Running { end_task, call, .. } = all.swap_remove(place);
+    fn end(&mut self, turn: TurnId) -> Option<AbortController> {
+        let place = self.calls.iter().position(|running| running.turn == turn)?;
+        let Running { end_task, call, .. } = self.calls.swap_remove(place);
         let _ = end_task.call0(&end_task);
         call
     }
 }
 
-async fn run(shell: &Rc<Shell>, turn: TurnId, request: AgentRequest, signal: Option<AbortSignal>) {
-    let agent = shell.settings.as_ref().map(|settings| settings.agent.clone());
-    let failed = match agent {
-        Ok(AgentKind::Echo { delay_ms }) => {
-            run_echo(shell, turn, &request, delay_ms).await;
-            return;
-        }
-        Ok(AgentKind::OpenAi(endpoint)) => run_openai(shell, turn, &request, &endpoint, signal).await.err(),
-        Err(why) => Some(misconfigured(why)),
-    };
-    if let Some(failed) = failed {
-        shell.pump(Input::Agent { turn, events: vec![AgentEvent::Failed(failed)], tokens_used: 0 });
+/// What one call needs: the turn it answers, and the way to deliver.
+#[derive(Clone)]
+struct Caller {
+    runtime: Rc<Runtime>,
+    inlet: Inlet,
+    turn: TurnId,
+}
+
+impl Caller {
+    fn deliver(&self, events: Vec<AgentEvent>, tokens_used: u64) {
+        self.inlet.input(Input::Agent { turn: self.turn, events, tokens_used });
     }
 }
 
-async fn run_echo(shell: &Shell, turn: TurnId, request: &AgentRequest, delay_ms: u64) {
+async fn run(caller: &Caller, request: AgentRequest, signal: Option<AbortSignal>) {
+    let failed = match &caller.runtime.settings {
+        Ok(Settings { agent: AgentKind::Echo { delay_ms }, .. }) => {
+            run_echo(caller, &request, *delay_ms).await;
+            return;
+        }
+        Ok(Settings { agent: AgentKind::OpenAi(endpoint), .. }) => {
+            run_openai(caller, &request, endpoint, signal).await.err()
+        }
+        Err(why) => Some(misconfigured(why)),
+    };
+    if let Some(failed) = failed {
+        caller.deliver(vec![AgentEvent::Failed(failed)], 0);
+    }
+}
+
+async fn run_echo(caller: &Caller, request: &AgentRequest, delay_ms: u64) {
     let answer = echo::answer(request);
     let mut pieces: u64 = 0;
     for piece in echo::pieces(&answer) {
@@ -96,26 +114,24 @@ async fn run_echo(shell: &Shell, turn: TurnId, request: &AgentRequest, delay_ms:
             platform::sleep(delay_ms).await;
         }
         pieces = pieces.saturating_add(1);
-        let events = vec![AgentEvent::Text(piece.to_owned())];
-        shell.pump(Input::Agent { turn, events, tokens_used: pieces });
+        caller.deliver(vec![AgentEvent::Text(piece.to_owned())], pieces);
     }
-    let events = vec![AgentEvent::Finished(echo::finished(pieces))];
-    shell.pump(Input::Agent { turn, events, tokens_used: pieces });
+    caller.deliver(vec![AgentEvent::Finished(echo::finished(pieces))], pieces);
 }
 
 async fn run_openai(
-    shell: &Rc<Shell>,
-    turn: TurnId,
+    caller: &Caller,
     request: &AgentRequest,
     endpoint: &OpenAi,
     signal: Option<AbortSignal>,
 ) -> Result<(), Failed> {
     let unreachable = |thrown: JsValue| {
-        super::logs::agent_failed(&shell.session_id, &platform::describe(&thrown));
+        super::logs::agent_failed(&caller.runtime.session_id, &platform::describe(&thrown));
         openai::unreachable_failure()
     };
-    let call = http_request(shell, request, endpoint, signal.as_ref()).map_err(unreachable)?;
-    let answer = JsFuture::from(send(shell, &call).map_err(unreachable)?).await.map_err(unreachable)?;
+    let call = http_request(&caller.runtime, request, endpoint, signal.as_ref()).map_err(unreachable)?;
+    let answer =
+        JsFuture::from(send(&caller.runtime, &call).map_err(unreachable)?).await.map_err(unreachable)?;
     let response: Response = answer.unchecked_into();
     if !response.ok() {
         return Err(endpoint.redact(http_failure(&response).await));
@@ -125,10 +141,10 @@ async fn run_openai(
     };
     let reader: BodyReader = body.get_reader().unchecked_into();
     let mut completion = openai::Completion::new();
-    let (shell, endpoint) = (shell.clone(), endpoint.clone());
+    let (caller, endpoint) = (caller.clone(), endpoint.clone());
     let is_over = move |chunk: Option<Vec<u8>>| {
         let mut is_over = true;
-        shell.enter(|| {
+        let take = || {
             let events = match chunk {
                 Some(bytes) => completion.push(&bytes),
                 None => completion.finish(),
@@ -136,8 +152,9 @@ async fn run_openai(
             let events: Vec<AgentEvent> = events.into_iter().map(|event| endpoint.redacted(event)).collect();
             is_over =
                 events.iter().any(|event| matches!(event, AgentEvent::Finished(_) | AgentEvent::Failed(_)));
-            shell.pump(Input::Agent { turn, events, tokens_used: completion.tokens_used() });
-        });
+            caller.deliver(events, completion.tokens_used());
+        };
+        caller.inlet.with(|shell| shell.enter(take));
         is_over
     };
     Reading::whole(reader, Box::new(is_over)).await;
@@ -209,7 +226,7 @@ impl Reading {
 }
 
 fn http_request(
-    shell: &Shell,
+    runtime: &Runtime,
     request: &AgentRequest,
     endpoint: &OpenAi,
     signal: Option<&AbortSignal>,
@@ -217,7 +234,7 @@ fn http_request(
     let headers = Headers::new()?;
     headers.set("content-type", "application/json")?;
     headers.set("accept", "text/event-stream")?;
-    headers.set("x-bobbin-session-id", &shell.session_id)?;
+    headers.set("x-bobbin-session-id", &runtime.session_id)?;
     for (name, value) in openai::headers(request) {
         headers.set(name, value)?;
     }
@@ -234,8 +251,8 @@ fn http_request(
 }
 
 /// By the service binding, if there is one, else by the network.
-fn send(shell: &Shell, request: &Request) -> Result<Promise, JsValue> {
-    let service = Reflect::get(&shell.env, &"AGENT_SERVICE".into())?;
+fn send(runtime: &Runtime, request: &Request) -> Result<Promise, JsValue> {
+    let service = Reflect::get(&runtime.env, &"AGENT_SERVICE".into())?;
     if service.is_object() {
         service.unchecked_into::<Fetcher>().fetch_from(request)
     } else {

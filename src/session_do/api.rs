@@ -21,6 +21,7 @@ use crate::protocol::limits::{PAGE_BYTES_MAX, PAGE_MAX};
 use crate::protocol::{
     Access, CloseCode, Cursor, ErrorCode, Identity, Message, Read, Session, SessionUpdate, to_json,
 };
+use crate::pump::Broken;
 use crate::thread::store::{Record, Records, StoreError};
 use crate::thread::{Input, PeerId, Thread};
 
@@ -60,16 +61,13 @@ async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
         (Action::Messages, _) => messages(shell, &request.url()),
         (Action::Update, _) => update(shell, &fields),
         (Action::Cancel, _) => cancel(shell, &fields),
-        (Action::Delete, _) => {
-            delete(shell).await;
-            Ok(empty_response(204)?)
-        }
+        (Action::Delete, _) => delete(shell).await,
     }
 }
 
 /// The session, for whom may do this in it. One that is somebody else's is told from none by nothing.
 fn permit(shell: &Shell, identity: &Identity, action: Action) -> Result<Option<Session>, Refused> {
-    let session = session(shell);
+    let session = session(shell)?;
     let can_be_done = match action {
         Action::Connect | Action::Ticket => true,
         Action::Diagnostics => session.is_some() || identity.granted.is_some(),
@@ -84,7 +82,7 @@ fn permit(shell: &Shell, identity: &Identity, action: Action) -> Result<Option<S
 
 /// A browser comes: its socket may sleep from here on.
 fn connect(shell: &Shell, request: &Request, identity: Identity) -> Answer {
-    match shell.with_thread(|thread| thread.refuses(&identity)).flatten() {
+    match shell.thread(|thread| thread.refuses(&identity))? {
         Some((CloseCode::TooMany, reason)) => {
             return Err(Refused::retryable(429, ErrorCode::RateLimited, reason));
         }
@@ -95,8 +93,8 @@ fn connect(shell: &Shell, request: &Request, identity: Identity) -> Answer {
     let peer: PeerId = uuid::Uuid::new_v4().to_string().into();
     shell.accept(&peer, &WebSocket::from(pair.server()?));
     let cursor = query_value(&request.url(), "cursor");
-    shell.pump(Input::Joined { peer: peer.clone(), identity, cursor });
-    if !shell.sockets.has_joined(&peer) {
+    let joined = shell.input(Input::Joined { peer: peer.clone(), identity, cursor });
+    if joined.is_err() || !shell.has_joined(&peer) {
         let why = "the thread does not answer; connect again";
         shell.close(&peer, CloseCode::InternalError, why);
         return Err(Refused::retryable(503, ErrorCode::StorageError, why));
@@ -127,14 +125,14 @@ fn ticket(shell: &Rc<Shell>, identity: Identity) -> Answer {
     Ok(json_response(201, &format!(r#"{{"ticket":"{ticket}","expiresAt":{expires_at}}}"#))?)
 }
 
-fn session(shell: &Shell) -> Option<Session> {
-    shell.with_thread(|thread| thread.session().cloned()).flatten()
+fn session(shell: &Shell) -> Result<Option<Session>, Refused> {
+    Ok(shell.thread(|thread| thread.session().cloned())?)
 }
 
 fn update(shell: &Shell, fields: &Fields) -> Answer {
     let update = SessionUpdate::from_fields(fields).map_err(|message| bad_request(&message))?;
-    shell.pump(Input::Update(update));
-    Ok(json_response(200, &to_json(&session(shell).ok_or_else(no_session)?))?)
+    shell.input(Input::Update(update))?;
+    Ok(json_response(200, &to_json(&session(shell)?.ok_or_else(no_session)?))?)
 }
 
 fn cancel(shell: &Shell, fields: &Fields) -> Answer {
@@ -143,28 +141,30 @@ fn cancel(shell: &Shell, fields: &Fields) -> Answer {
         Some(Json::String(id)) => Some(id.clone()),
         Some(_) => return Err(bad_request("requestId is not a string")),
     };
-    shell.pump(Input::Cancel { request_id });
+    shell.input(Input::Cancel { request_id })?;
     Ok(json_response(202, "{}")?)
 }
 
-async fn delete(shell: &Shell) {
-    let mut delivery = shell.deliveries.next();
-    shell.pump(Input::Delete);
+async fn delete(shell: &Shell) -> Answer {
+    let deliveries = &shell.runtime.deliveries;
+    let mut delivery = deliveries.next();
+    shell.input(Input::Delete)?;
     // D1 is told at once; if it does not answer, the object goes on telling it.
     let patience = elapsed(DELETION_WAIT_MS);
     for _ in 0..DELETION_ATTEMPTS {
-        if !shell.with_thread(Thread::owes_deletion).unwrap_or_default() {
+        if !shell.thread(Thread::owes_deletion)? {
             break;
         }
         let _ = JsFuture::from(Promise::race(&Array::of2(&delivery, &patience))).await;
-        delivery = shell.deliveries.next();
+        delivery = deliveries.next();
     }
+    Ok(empty_response(204)?)
 }
 
 fn messages(shell: &Shell, url: &str) -> Answer {
-    let epoch = epoch(shell);
+    let epoch = epoch(shell)?;
     let (limit, before) = (limit(url)?, before(url, epoch)?);
-    let page = shell.store.before(before, limit, PAGE_BYTES_MAX).map_err(unreadable)?;
+    let page = shell.store().before(before, limit, PAGE_BYTES_MAX).map_err(unreadable)?;
     let messages: Vec<Message> = page.records.iter().rev().map(|record| record.message(epoch)).collect();
     let next_before = messages.first().filter(|_| page.more).map(|message| message.cursor.as_str());
     let (messages, next_before) = (to_json(&messages), place(next_before));
@@ -182,15 +182,15 @@ fn before(url: &str, epoch: u64) -> Result<u64, Refused> {
 
 /// The whole history, a page at a time: what is in memory does not grow with it.
 fn lines(shell: &Rc<Shell>) -> Answer {
-    let epoch = epoch(shell);
+    let epoch = epoch(shell)?;
     let (shell, mut after) = (Rc::downgrade(shell), Some(0));
     let body = stream(move || {
         let (Some(shell), Some(seq)) = (shell.upgrade(), after) else { return Ok(None) };
         // Who reads slowly is not to read what begins under this name once the session is gone.
-        if self::epoch(&shell) != epoch {
+        if shell.thread(Thread::epoch).map_err(|broken| broken.to_string())? != epoch {
             return Ok(None);
         }
-        let page = shell.store.after(seq, PAGE_MAX, PAGE_BYTES_MAX).map_err(|StoreError(why)| why)?;
+        let page = shell.store().after(seq, PAGE_MAX, PAGE_BYTES_MAX).map_err(|StoreError(why)| why)?;
         after = page.records.last().filter(|_| page.more).map(|last| last.seq);
         Ok((!page.records.is_empty()).then(|| json_lines(&page.records, epoch)))
     })?;
@@ -214,17 +214,34 @@ fn wants_lines(request: &Request) -> bool {
 }
 
 fn diagnostics(shell: &Shell) -> Answer {
-    let thread = to_json(&shell.with_thread(Thread::report));
-    let parked = to_json(&shell.store.parked().map_err(unreadable)?);
-    let (id, bytes, rows) = (&shell.session_id, shell.store.size_bytes(), shell.store.rows_written());
+    let thread = to_json(&shell.thread(Thread::report)?);
+    let store = shell.store();
+    let parked = to_json(&store.parked().map_err(unreadable)?);
+    let (id, bytes, rows) = (&shell.runtime.session_id, store.size_bytes(), store.rows_written());
     let report = format!(
         r#"{{"sessionId":"{id}","thread":{thread},"parked":{parked},"storage":{{"bytes":{bytes},"rowsWritten":{rows}}}}}"#
     );
     Ok(json_response(200, &report)?)
 }
 
-fn epoch(shell: &Shell) -> u64 {
-    shell.with_thread(Thread::epoch).unwrap_or_default()
+fn epoch(shell: &Shell) -> Result<u64, Refused> {
+    Ok(shell.thread(Thread::epoch)?)
+}
+
+impl From<Broken> for Refused {
+    /// The pump has logged why.
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Store(_) => {
+                let message = "the thread's store did not take this; try again";
+                Refused::retryable(503, ErrorCode::StorageError, message)
+            }
+            Broken::Panic => {
+                let message = "the thread failed on this request and was started again; try again";
+                Refused::retryable(500, ErrorCode::Internal, message)
+            }
+        }
+    }
 }
 
 fn forbidden(asked_for: Access) -> Refused {

@@ -1,9 +1,19 @@
 //! One JSON line per event, for the platform's log. Never what was said.
 
 use crate::protocol::to_json;
+use crate::pump::Log;
 use crate::thread::Event;
 
-pub fn write(session_id: &str, event: &Event) {
+pub fn write(session_id: &str, line: Log<'_>) {
+    match line {
+        Log::Event(happened) => event(session_id, happened),
+        Log::StoreFailed(why) => error(session_id, "store_failed", why),
+        Log::Panicked => error(session_id, "panicked", "the thread was started anew from its store"),
+        Log::GaveUp => error(session_id, "gave_up", "the thread could not be started from its store"),
+    }
+}
+
+fn event(session_id: &str, event: &Event) {
     let level = match event {
         Event::DeliveryFailed { .. } | Event::Parked { .. } => "warn",
         _ => "info",
@@ -12,18 +22,6 @@ pub fn write(session_id: &str, event: &Event) {
     if let Some(event) = to_json(event).strip_prefix('{') {
         worker::console_log!("{{\"level\":\"{level}\",\"sessionId\":\"{session_id}\",{event}");
     }
-}
-
-pub fn store_failed(session_id: &str, why: &str) {
-    error(session_id, "store_failed", why);
-}
-
-pub fn panicked(session_id: &str) {
-    error(session_id, "panicked", "the thread was started anew from its store");
-}
-
-pub fn gave_up(session_id: &str) {
-    error(session_id, "gave_up", "the thread could not be started from its store");
 }
 
 pub fn delivery_failed(session_id: &str, why: &str) {

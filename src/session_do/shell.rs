@@ -1,329 +1,176 @@
-//! The pump: one input in, its outputs carried out in order.
+//! The object in the runtime: its ways in, and the tasks that run in it.
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::cell::{Ref, RefCell, RefMut};
 use std::rc::{Rc, Weak};
 
 use wasm_bindgen::prelude::*;
 use worker::{Env, State, WebSocket};
 
-use crate::agent::{AgentEvent, Failed};
 use crate::config::Settings;
-use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Millis};
-use crate::thread::store::StoreError;
-use crate::thread::{
-    Audience, Blame, Cause, Config, Delivered, Input, Output, PeerId, Thread, TurnId, Woken,
-};
+use crate::platform::{self, Context, Guarded, Socket, Storage, Task, guard};
+use crate::protocol::CloseCode;
+use crate::pump::{Broken, Platform, Pump};
+use crate::thread::{Input, PeerId, Thread};
 
-use super::agents::Agents;
 use super::notify::Notify;
-use super::sockets::Sockets;
 use super::store::Store;
 use super::tickets::Tickets;
-use super::{index, logs};
-use crate::platform::{self, Context, Guarded, Socket, Storage, Task, guard};
+use super::workerd::Workerd;
 
-pub struct Shell {
+/// What the runtime gave the object. It stays the same for as long as the object lives.
+pub struct Runtime {
     state: State,
     context: Context,
     pub env: Env,
     pub settings: Result<Settings, String>,
     pub session_id: String,
-    pub store: Store,
-    pub sockets: Sockets,
-    pub agents: Agents,
-    pub tickets: Tickets,
-    /// Told of each delivery that came back.
+    /// Told of each delivery to D1 that came back.
     pub deliveries: Notify,
-    storage: Storage,
-    /// Taken out while it is at work: one that panics is never seen again. `None` until the first event.
-    thread: Cell<Option<Box<Thread>>>,
-    /// The frame that is being handled, and whose it is.
-    handling: Cell<Option<(PeerId, String)>>,
-    on_timer: Closure<dyn FnMut()>,
-    /// Timers and the deadlines they are armed for, the earliest last.
-    timers: RefCell<Vec<(JsValue, Millis)>>,
-    me: Weak<Shell>,
+}
+
+/// A way into the object for a task of it. The task may outlive the object; nothing happens then.
+#[derive(Clone)]
+pub struct Inlet(Weak<Shell>);
+
+pub struct Shell {
+    pub runtime: Rc<Runtime>,
+    pub tickets: Tickets,
+    pump: RefCell<Pump<Workerd>>,
+    inlet: Inlet,
 }
 
 impl Shell {
     pub fn new(state: State, env: Env, settings: Result<Settings, String>) -> Rc<Self> {
         let storage: Storage = JsValue::from(state.storage().as_raw()).unchecked_into();
         let session_id = state.id().name().unwrap_or_default();
-        let (sockets, lost) = Sockets::new(&state);
-        let shell = Rc::new_cyclic(|me: &Weak<Shell>| Shell {
-            sockets,
+        // A setting that is not valid is refused at the edge. An open thread goes on without it.
+        let config = settings.as_ref().map(|settings| settings.thread).unwrap_or_default();
+        let runtime = Rc::new(Runtime {
             context: JsValue::from(state.as_raw()).unchecked_into(),
             state,
             env,
             settings,
-            session_id,
-            store: Store::new(storage.clone()),
-            agents: Agents::default(),
-            tickets: Tickets::default(),
+            session_id: session_id.clone(),
             deliveries: Notify::default(),
-            storage,
-            thread: Cell::new(None),
-            handling: Cell::new(None),
-            on_timer: on_timer(me.clone()),
-            timers: RefCell::default(),
-            me: me.clone(),
         });
-        for socket in lost {
-            shell.close_socket(&socket, CloseCode::InternalError, "connect again");
-        }
-        shell
+        Rc::new_cyclic(|shell: &Weak<Shell>| {
+            let inlet = Inlet(shell.clone());
+            let workerd = Workerd::new(runtime.clone(), storage, inlet.clone());
+            let pump = RefCell::new(Pump::new(session_id, config, workerd));
+            Shell { runtime, tickets: Tickets::default(), pump, inlet }
+        })
     }
 
-    /// Every way into the object. A panic starts the thread anew from its store.
+    /// Hands the thread an input, which wakes it if need be.
+    ///
+    /// # Errors
+    /// If it was not carried out; see [`Pump::input`].
+    pub fn input(&self, input: Input) -> Result<(), Broken> {
+        self.pump.borrow_mut().input(input)
+    }
+
+    /// A look at the thread, which is woken for it if need be.
+    ///
+    /// # Errors
+    /// If it could not be woken.
+    pub fn thread<T>(&self, look: impl FnOnce(&Thread) -> T) -> Result<T, Broken> {
+        self.pump.borrow_mut().thread().map(look)
+    }
+
+    pub fn is_awake(&self) -> bool {
+        self.pump.borrow().awake().is_some()
+    }
+
+    /// The thread's store, for reads.
+    pub fn store(&self) -> Ref<'_, Store> {
+        Ref::map(self.pump.borrow(), |pump| &pump.platform().store)
+    }
+
+    pub fn workerd(&self) -> RefMut<'_, Workerd> {
+        RefMut::map(self.pump.borrow_mut(), Pump::platform_mut)
+    }
+
+    /// Takes a socket over from the edge; it may sleep from then on.
+    pub fn accept(&self, peer: &PeerId, socket: &WebSocket) {
+        self.runtime.state.accept_web_socket(socket);
+        self.workerd().sockets.add(peer.clone(), socket);
+    }
+
+    pub fn has_joined(&self, peer: &PeerId) -> bool {
+        self.pump.borrow().platform().sockets.has_joined(peer)
+    }
+
+    pub fn close(&self, peer: &PeerId, code: CloseCode, reason: &str) {
+        self.workerd().close(peer, code, reason);
+    }
+
+    /// A way into the object from an event of the runtime. A panic starts the thread again from its store.
     pub fn enter(&self, work: impl FnOnce()) {
         if guard(work).is_err() {
             self.panicked();
         }
     }
 
-    /// A task of the object, whose panic starts the thread anew from its store.
+    /// A task of the object, whose panic starts the thread again from its store.
     pub fn guarded<T: 'static>(&self, task: Task<T>, outcome: fn(JsValue) -> T) -> Guarded<T> {
-        let shell = self.me.clone();
+        let inlet = self.inlet.clone();
         let on_panic = move |thrown| {
-            if let Some(shell) = shell.upgrade() {
-                shell.panicked();
-            }
+            inlet.with(Shell::panicked);
             outcome(thrown)
         };
         Guarded::new(task, Box::new(on_panic))
     }
 
-    /// Feeds the thread, whatever state it is in. A failed write starts it anew from its store.
-    pub fn pump(&self, input: Input) {
-        match self.drive(Cause::Start, Some(input)) {
-            Ok(()) => self.arm_timer(),
-            Err(StoreError(why)) => {
-                logs::store_failed(&self.session_id, &why);
-                self.restart(Cause::StoreFailed(self.blame()));
-            }
-        }
+    pub fn timer_fired(&self) {
+        self.workerd().timer_fired();
+        let _ = self.pump.borrow_mut().timer_fired();
+    }
+
+    /// Keeps the object awake until the task is done.
+    pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.runtime.spawn(&self.inlet, task);
     }
 
     fn panicked(&self) {
-        logs::panicked(&self.session_id);
-        self.restart(Cause::Panicked(guard(|| self.blame()).ok().flatten()));
+        // A pump that is borrowed still was left by a panic in the middle of its own work: its object is lost,
+        // and the runtime makes another one.
+        if let Ok(mut pump) = self.pump.try_borrow_mut() {
+            pump.panicked();
+        }
     }
+}
 
-    /// If that fails too, the object starts anew.
-    fn restart(&self, cause: Cause) {
-        let restarted = guard(|| {
-            self.agents.abort_all();
-            self.thread.take();
-            self.drive(cause, None)
-        });
-        match restarted {
-            Ok(Ok(())) => self.arm_timer(),
-            _ => self.give_up(),
+impl Inlet {
+    /// Does nothing once the object is gone.
+    pub fn with(&self, work: impl FnOnce(&Shell)) {
+        if let Some(shell) = self.0.upgrade() {
+            work(&shell);
         }
     }
 
-    fn blame(&self) -> Option<Blame> {
-        let (peer, text) = self.handling.take()?;
-        Blame::of(peer, &text)
+    /// Hands the thread an input. If it cannot be carried out, the pump has logged why and has recovered.
+    pub fn input(&self, input: Input) {
+        self.with(|shell| drop(shell.input(input)));
+    }
+}
+
+impl Runtime {
+    /// Keeps the object awake until the task is done.
+    pub fn spawn(&self, inlet: &Inlet, task: impl Future<Output = ()> + 'static) {
+        let inlet = inlet.clone();
+        let on_panic = move |_| inlet.with(Shell::panicked);
+        self.state.wait_until(Guarded::new(Box::pin(task), Box::new(on_panic)));
     }
 
-    pub fn is_awake(&self) -> bool {
-        self.seen(|_| ()).is_some()
-    }
-
-    /// A look at the thread, which is woken for it if need be.
-    pub fn with_thread<T>(&self, look: impl FnOnce(&Thread) -> T) -> Option<T> {
-        if !self.is_awake() {
-            self.pump(Input::Deadline);
-        }
-        self.seen(look)
-    }
-
-    fn seen<T>(&self, look: impl FnOnce(&Thread) -> T) -> Option<T> {
-        let thread = self.thread.take()?;
-        let seen = look(&thread);
-        self.thread.set(Some(thread));
-        Some(seen)
-    }
-
-    /// Takes a socket over from the edge; it may sleep from then on.
-    pub fn accept(&self, peer: &PeerId, socket: &WebSocket) {
-        self.state.accept_web_socket(socket);
-        self.sockets.add(peer.clone(), socket);
-    }
-
-    pub fn close(&self, peer: &PeerId, code: CloseCode, reason: &str) {
-        if let Some(socket) = self.sockets.take(peer) {
-            self.close_socket(&socket, code, reason);
-        }
+    pub fn sockets(&self) -> Vec<WebSocket> {
+        self.state.get_websockets()
     }
 
     /// Whatever else fails, a socket that is let go is closed: a client that hears nothing would wait.
-    fn close_socket(&self, socket: &Socket, code: CloseCode, reason: &str) {
+    pub fn close_socket(&self, socket: &Socket, code: CloseCode, reason: &str) {
         let closed = platform::close_later(socket.clone(), code, reason.to_owned());
         if self.context.wait_until(&closed).is_err() {
             let _ = socket.close(code as u16, reason);
         }
     }
-
-    /// Keeps the object awake until the task is done.
-    pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
-        self.state.wait_until(self.guarded(Box::pin(task), drop));
-    }
-
-    pub fn strong(&self) -> Option<Rc<Shell>> {
-        self.me.upgrade()
-    }
-
-    fn drive(&self, waking: Cause, input: Option<Input>) -> Result<(), StoreError> {
-        if !self.is_awake() {
-            let woken = self.waking(waking)?;
-            self.thread.set(Some(Box::new(Thread::new(self.session_id.clone(), self.config()))));
-            self.feed(woken)?;
-        }
-        input.map_or(Ok(()), |input| self.feed(input))
-    }
-
-    /// An input, and those that come of it.
-    fn feed(&self, input: Input) -> Result<(), StoreError> {
-        let (mut next, mut waiting) = (Some(input), VecDeque::new());
-        while let Some(input) = next {
-            for output in self.handle(input) {
-                waiting.extend(self.carry_out(output)?);
-            }
-            self.handling.take();
-            next = waiting.pop_front();
-        }
-        Ok(())
-    }
-
-    /// The one place that changes the thread.
-    fn handle(&self, input: Input) -> Vec<Output> {
-        let Some(mut thread) = self.thread.take() else { return Vec::new() };
-        self.handling.set(match &input {
-            Input::Frame { peer, text } => Some((peer.clone(), text.clone())),
-            _ => None,
-        });
-        thread.handle(platform::now(), &self.store, input);
-        let outputs = std::iter::from_fn(|| thread.poll_output()).collect();
-        self.thread.set(Some(thread));
-        outputs
-    }
-
-    fn waking(&self, cause: Cause) -> Result<Input, StoreError> {
-        let stored = self.store.load()?;
-        let is_deletion_owed = self.store.is_deletion_owed()?;
-        let seed = getrandom::u64().map_err(|error| StoreError(error.to_string()))?;
-        Ok(Input::Woken(Box::new(Woken {
-            stored,
-            is_deletion_owed,
-            peers: self.sockets.open(),
-            seed,
-            cause,
-        })))
-    }
-
-    /// What comes of it at once, if anything does.
-    fn carry_out(&self, output: Output) -> Result<Option<Input>, StoreError> {
-        match output {
-            Output::Store(commit) => self.store.apply(commit)?,
-            Output::Send { to: Audience::All, frame } => self.sockets.send_to_all(&frame),
-            Output::Send { to: Audience::One(peer), frame } => self.sockets.send_to(&peer, &frame),
-            Output::StartAgent { turn } => return Ok(self.start_agent(turn)),
-            Output::AbortAgent { turn } => self.agents.abort(turn),
-            Output::Attach { peer, attachment } => self.sockets.attach(&peer, &attachment),
-            Output::Close { peer, code, reason } => self.close(&peer, code, reason),
-            Output::SetAlarm(at) => self.set_alarm(at)?,
-            Output::Deliver => return Ok(self.deliver()),
-            Output::Log(event) => logs::write(&self.session_id, &event),
-        }
-        Ok(None)
-    }
-
-    fn start_agent(&self, turn: TurnId) -> Option<Input> {
-        let request = self.seen(|thread| thread.agent_request(&self.store, turn))?;
-        match request {
-            Ok(request) => {
-                let shell = self.strong()?;
-                self.spawn(self.agents.start(turn, shell, request));
-                None
-            }
-            Err(StoreError(why)) => {
-                logs::store_failed(&self.session_id, &why);
-                let message =
-                    "the thread's history could not be read; send the message again under a new requestId";
-                let error = ErrorBody::retryable(ErrorCode::StorageError, message);
-                let events = vec![AgentEvent::Failed(Failed { error, tokens_used: 0 })];
-                Some(Input::Agent { turn, events, tokens_used: 0 })
-            }
-        }
-    }
-
-    fn deliver(&self) -> Option<Input> {
-        let delivery = self.seen(|thread| thread.delivery(&self.store))?;
-        let Ok(delivery) = delivery else { return Some(Input::DeliveryFailed) };
-        let shell = self.strong()?;
-        self.spawn(async move {
-            let outcome = index::deliver(&shell.env, &shell.session_id, &delivery).await;
-            shell.pump(match outcome {
-                Ok(()) => Input::Delivered(Delivered::from(&delivery)),
-                Err(error) => {
-                    logs::delivery_failed(&shell.session_id, &error);
-                    Input::DeliveryFailed
-                }
-            });
-            shell.deliveries.notify();
-        });
-        None
-    }
-
-    fn set_alarm(&self, at: Option<Millis>) -> Result<(), StoreError> {
-        #[allow(clippy::cast_precision_loss)]
-        let written = match at {
-            Some(at) => self.storage.set_alarm(at as f64),
-            None => self.storage.delete_alarm(),
-        };
-        written.map(drop).map_err(|thrown| StoreError(platform::describe(&thrown)))
-    }
-
-    fn arm_timer(&self) {
-        let deadline = self.seen(Thread::poll_deadline).flatten();
-        let mut timers = self.timers.borrow_mut();
-        let Some(deadline) = deadline else {
-            timers.drain(..).for_each(|(timer, _)| platform::clear_timeout(&timer));
-            return;
-        };
-        // A timer that fires early finds nothing due: cheaper than moving it each time.
-        if timers.last().is_none_or(|(_, armed_for)| *armed_for > deadline) {
-            #[allow(clippy::cast_precision_loss)]
-            let wait_ms = deadline.saturating_sub(platform::now()) as f64;
-            let timer = platform::set_timeout(self.on_timer.as_ref().unchecked_ref(), wait_ms);
-            timers.push((timer, deadline));
-        }
-    }
-
-    /// What is not valid is refused at the edge; a thread that is open already goes on without it.
-    fn config(&self) -> Config {
-        self.settings.as_ref().map_or_else(|_| Config::default(), |settings| settings.thread)
-    }
-
-    fn give_up(&self) {
-        self.agents.abort_all();
-        self.thread.take();
-        for socket in self.sockets.take_all() {
-            let reason = "the thread's store does not answer; connect again";
-            self.close_socket(&socket, CloseCode::InternalError, reason);
-        }
-        logs::gave_up(&self.session_id);
-    }
-}
-
-fn on_timer(shell: Weak<Shell>) -> Closure<dyn FnMut()> {
-    Closure::new(move || {
-        if let Some(shell) = shell.upgrade() {
-            shell.timers.borrow_mut().pop();
-            shell.enter(|| shell.pump(Input::Deadline));
-        }
-    })
 }

@@ -1,13 +1,12 @@
 //! The thread's open sockets, by connection.
 
 use litemap::LiteMap;
-use std::cell::RefCell;
 use std::rc::Rc;
 
 use js_sys::JsString;
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
-use worker::{State, WebSocket};
+use worker::WebSocket;
 
 use crate::protocol::{Json, required, to_json};
 use crate::thread::{Attachment, PeerId};
@@ -15,7 +14,7 @@ use crate::thread::{Attachment, PeerId};
 use crate::platform::Socket;
 
 pub struct Sockets {
-    open: RefCell<LiteMap<PeerId, Open>>,
+    open: LiteMap<PeerId, Open>,
 }
 
 struct Open {
@@ -34,70 +33,69 @@ struct Attached {
 impl Sockets {
     /// Those that outlived the object that accepted them; and those that were lost before they were told
     /// that they are connected.
-    pub fn new(state: &State) -> (Self, Vec<Socket>) {
+    pub fn new(sockets: Vec<WebSocket>) -> (Self, Vec<Socket>) {
         let mut lost = Vec::new();
         let mut open = LiteMap::new();
-        for socket in state.get_websockets() {
+        for socket in sockets {
             let socket = raw(&socket);
             match attached(&socket) {
                 Some(attached) => drop(open.insert(Rc::from(attached.id), Open { socket, has_joined: true })),
                 None => lost.push(socket),
             }
         }
-        (Sockets { open: RefCell::new(open) }, lost)
+        (Sockets { open }, lost)
     }
 
     pub fn open(&self) -> Vec<(PeerId, Attachment)> {
-        let open = self.open.borrow();
         let read = |(peer, open): (&PeerId, &Open)| Some((peer.clone(), attached(&open.socket)?.attachment));
-        open.iter().filter_map(read).collect()
+        self.open.iter().filter_map(read).collect()
     }
 
-    pub fn add(&self, peer: PeerId, socket: &WebSocket) {
-        self.open.borrow_mut().insert(peer, Open { socket: raw(socket), has_joined: false });
+    pub fn add(&mut self, peer: PeerId, socket: &WebSocket) {
+        self.open.insert(peer, Open { socket: raw(socket), has_joined: false });
     }
 
     pub fn has_joined(&self, peer: &PeerId) -> bool {
-        self.open.borrow().get(peer).is_some_and(|open| open.has_joined)
+        self.open.get(peer).is_some_and(|open| open.has_joined)
     }
 
     pub fn peer(socket: &WebSocket) -> Option<PeerId> {
         attached(&raw(socket)).map(|attached| Rc::from(attached.id))
     }
 
-    pub fn remove(&self, peer: &PeerId) {
-        self.open.borrow_mut().remove(peer);
+    pub fn remove(&mut self, peer: &PeerId) {
+        self.open.remove(peer);
     }
 
     /// One string for all of them. A socket that takes no more is told of by the runtime.
     pub fn send_to_all(&self, frame: &str) {
         let frame = JsString::from(frame);
-        for open in self.open.borrow().values().filter(|open| open.has_joined) {
+        for open in self.open.values().filter(|open| open.has_joined) {
             let _ = open.socket.send(&frame);
         }
     }
 
     pub fn send_to(&self, peer: &PeerId, frame: &str) {
-        if let Some(open) = self.open.borrow().get(peer) {
+        if let Some(open) = self.open.get(peer) {
             let _ = open.socket.send(&JsString::from(frame));
         }
     }
 
-    pub fn attach(&self, peer: &PeerId, attachment: &Attachment) {
-        let attached = Attached { id: peer.to_string(), attachment: attachment.clone() };
-        if let Some(open) = self.open.borrow_mut().get_mut(peer) {
+    pub fn attach(&mut self, peer: &PeerId, attachment: Attachment) {
+        let attached = Attached { id: peer.to_string(), attachment };
+        if let Some(open) = self.open.get_mut(peer) {
             let json = to_json(&attached);
             open.has_joined = open.socket.serialize_attachment(&JsValue::from(json)).is_ok();
         }
     }
 
     /// Takes it out of those that are sent to.
-    pub fn take(&self, peer: &PeerId) -> Option<Socket> {
-        self.open.borrow_mut().remove(peer).map(|open| open.socket)
+    pub fn take(&mut self, peer: &PeerId) -> Option<Socket> {
+        self.open.remove(peer).map(|open| open.socket)
     }
 
-    pub fn take_all(&self) -> Vec<Socket> {
-        self.open.take().into_iter().map(|(_, open)| open.socket).collect()
+    pub fn take_all(&mut self) -> Vec<Socket> {
+        std::mem::take(&mut self.open).into_iter().map(|(_, open)| open.socket).collect()
     }
 }
 

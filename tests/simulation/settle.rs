@@ -43,7 +43,7 @@ impl World {
             while !self.host.deliveries.is_empty() {
                 self.deliver(0, IndexDoes::Take)?;
             }
-            let Some(next) = [self.host.timer, self.host.alarm].into_iter().flatten().min() else {
+            let Some(next) = [self.host.timer(), self.host.alarm].into_iter().flatten().min() else {
                 return self.check_rest();
             };
             self.advance(next.saturating_sub(self.host.now), true)?;
@@ -96,7 +96,7 @@ impl World {
     }
 
     fn check_views(&self) -> Check {
-        let session = self.host.thread.as_ref().and_then(|thread| thread.session());
+        let session = self.host.thread().and_then(|thread| thread.session());
         if let (Some(session), Some((_, _, indexed))) = (session, &self.index.session)
             && session != indexed
         {

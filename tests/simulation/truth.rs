@@ -133,11 +133,7 @@ impl Truth {
             Seen::Alarm(at) => self.mix(&at.unwrap_or_default().to_le_bytes()),
             Seen::Woken => self.stats.wakes += 1,
             Seen::Crashed { .. } | Seen::Panicked | Seen::StoreFailed { .. } => self.fail(seen),
-            Seen::Unstarted { .. }
-            | Seen::Aborted { .. }
-            | Seen::Closed { .. }
-            | Seen::Logged(_)
-            | Seen::GaveUp => {}
+            Seen::Aborted { .. } | Seen::Closed { .. } | Seen::Logged(_) | Seen::GaveUp => {}
         }
         Ok(())
     }

@@ -119,7 +119,7 @@ impl World {
             }
             Step::Patch { nth } => {
                 let title = Some(Some(format!("patched {nth}")));
-                let exists = self.host.thread.as_ref().is_some_and(|thread| thread.session().is_some());
+                let exists = self.host.thread().is_some_and(|thread| thread.session().is_some());
                 if exists {
                     self.host.pump(Input::Update(SessionUpdate { title, permission_mode: None }));
                 }
@@ -184,7 +184,7 @@ impl World {
         if does == Does::SpeakAfterTheEnd {
             let silent: Vec<TurnId> =
                 self.truth.turns.keys().copied().filter(|turn| !self.host.agents.contains(turn)).collect();
-            if let (Some(turn), Some(_)) = (nth_of(&silent, nth), &self.host.thread) {
+            if let (Some(turn), Some(_)) = (nth_of(&silent, nth), self.host.thread()) {
                 let events = vec![AgentEvent::Text("a ghost's words".into()), finished()];
                 self.host.pump(Input::Agent { turn: *turn, events, tokens_used: 2 });
             }
@@ -228,7 +228,7 @@ impl World {
         let target = self.host.now + ms;
         for _ in 0..FIRINGS_MAX {
             let alarm = self.host.alarm.filter(|_| with_alarm);
-            let Some(at) = [self.host.timer, alarm].into_iter().flatten().min().filter(|at| *at <= target)
+            let Some(at) = [self.host.timer(), alarm].into_iter().flatten().min().filter(|at| *at <= target)
             else {
                 self.host.now = target;
                 return Ok(());
@@ -241,7 +241,7 @@ impl World {
     }
 
     fn fire_due(&mut self, with_alarm: bool) -> Check {
-        if self.host.timer.is_some_and(|at| at <= self.host.now) {
+        if self.host.timer().is_some_and(|at| at <= self.host.now) {
             self.host.fire_timer();
             self.observe()?;
         }
@@ -279,7 +279,8 @@ impl World {
             // A deletion is known to be safe only if nothing that was given to D1 before it comes after it,
             // and if it does not itself come after what follows it.
             if matches!(seen, Seen::Delivering(_)) && self.host.deliveries.iter().any(|(it, _)| it.deletes) {
-                self.host.deliveries.drain(..self.host.deliveries.len() - 1);
+                let newest = self.host.deliveries.len() - 1;
+                self.host.deliveries.drain(..newest);
             }
             let life = self.truth.life;
             self.truth.observe(&self.host, &seen)?;
@@ -298,7 +299,7 @@ impl World {
         if let Some(turn) = host.agents.iter().find(|turn| !self.truth.is_open(**turn)) {
             return Err(format!("the agent of turn {turn} works on after its end"));
         }
-        if let Some(thread) = &host.thread {
+        if let Some(thread) = host.thread() {
             if let Some((turn, _)) = open().find(|(id, turn)| turn.is_started && !host.agents.contains(id)) {
                 return Err(format!("turn {turn} runs without an agent"));
             }
@@ -306,7 +307,7 @@ impl World {
                 return Err(format!("{queued} turns wait for {} agents", host.agents.len()));
             }
             if let Some(deadline) = Thread::poll_deadline(thread)
-                && host.timer.is_none_or(|at| at > deadline)
+                && host.timer().is_none_or(|at| at > deadline)
             {
                 return Err("a deadline without a timer".into());
             }

@@ -1,16 +1,15 @@
-//! What `src/session_do/shell.rs` does, without a platform: one input in, its outputs carried out in order,
-//! and the one way back from a failure.
+//! The pump on a platform in memory and in virtual time, whose every part can fail.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::{Deref, DerefMut};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
-use bobbin::agent::{AgentEvent, AgentRequest, Failed};
-use bobbin::protocol::limits::SOCKETS_MAX;
-use bobbin::protocol::{CloseCode, ErrorBody, ErrorCode, Identity, Millis};
-use bobbin::thread::store::{Commit, Write};
-use bobbin::thread::{
-    Attachment, Audience, Blame, Cause, Config, Delivery, Event, Input, Output, PeerId, Thread, TurnId, Woken,
-};
+use bobbin::agent::{AgentEvent, AgentRequest};
+use bobbin::protocol::{CloseCode, Identity, Millis};
+use bobbin::pump::{Loaded, Log, Panicked, Platform, Pump};
+use bobbin::thread::store::{Commit, Records, StoreError, Write};
+use bobbin::thread::{Attachment, Audience, Config, Delivery, Event, Input, PeerId, Thread, TurnId};
 use serde_json::Value;
 
 use super::{MemoryStore, Random};
@@ -40,7 +39,6 @@ pub enum Seen {
     StoreFailed { was_applied: bool },
     Sent { to: Audience, frame: Frame },
     Started { turn: TurnId, request: AgentRequest },
-    Unstarted { turn: TurnId },
     Aborted { turn: TurnId },
     Closed { peer: PeerId },
     Alarm(Option<Millis>),
@@ -68,85 +66,106 @@ pub struct Faults {
     pub writes: Option<(u32, u32, bool)>,
 }
 
-#[derive(Debug)]
-pub enum Failure {
-    Store,
-    Sudden(Sudden),
-}
-
+/// The object: its pump, and what stays when the object ends.
 pub struct Host {
+    /// `None` only while one pump takes the place of another.
+    pump: Option<Pump<World>>,
     pub session_id: String,
     pub config: Config,
+}
+
+/// The platform, as the simulation has it.
+pub struct World {
     pub now: Millis,
     pub store: MemoryStore,
-    pub thread: Option<Thread>,
-    /// The frame that was handled last, and whose it is.
-    handling: Option<(PeerId, String)>,
     pub links: BTreeMap<PeerId, Link>,
     /// Agents at work.
     pub agents: BTreeSet<TurnId>,
     /// Deliveries under way, and whether whoever gave them still waits for the answer.
     pub deliveries: VecDeque<(Delivery, bool)>,
     pub alarm: Option<Millis>,
-    pub timer: Option<Millis>,
+    /// The earliest first.
+    timers: BTreeSet<Millis>,
     pub faults: Faults,
     pub seen: Vec<Seen>,
     pub random: Random,
 }
 
+impl Deref for Host {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        self.pump.as_ref().expect("a pump").platform()
+    }
+}
+
+impl DerefMut for Host {
+    fn deref_mut(&mut self) -> &mut World {
+        self.pump.as_mut().expect("a pump").platform_mut()
+    }
+}
+
 impl Host {
     pub fn new(config: Config, seed: u64) -> Self {
-        Host {
-            session_id: "s1".into(),
-            config,
+        let world = World {
             now: 1_700_000_000_000,
             store: MemoryStore::default(),
-            thread: None,
-            handling: None,
             links: BTreeMap::new(),
             agents: BTreeSet::new(),
             deliveries: VecDeque::new(),
             alarm: None,
-            timer: None,
+            timers: BTreeSet::new(),
             faults: Faults::default(),
             seen: Vec::new(),
             random: Random::new(seed),
-        }
+        };
+        let session_id = String::from("s1");
+        Host { pump: Some(Pump::new(session_id.clone(), config, world)), session_id, config }
     }
 
-    /// Whether the object is still there afterwards.
+    pub fn thread(&self) -> Option<&Thread> {
+        self.pump.as_ref().and_then(Pump::awake)
+    }
+
+    /// Whether the input was carried out.
     pub fn pump(&mut self, input: Input) -> bool {
         let is_alarm = matches!(input, Input::Alarm);
         if is_alarm {
             self.alarm = None;
         }
-        let is_there = match self.attempt(Cause::Start, Some(input)) {
-            Ok(()) => true,
-            Err(Failure::Sudden(Sudden::Crash { sockets_survive })) => self.crash(sockets_survive),
-            Err(failure) => self.recover(&failure),
-        };
-        // An alarm whose handler failed is repeated by the platform.
-        if is_alarm && !is_there && self.alarm.is_none() {
+        let is_done = self.run(|pump| pump.input(input));
+        // The platform repeats an alarm whose handler failed.
+        if is_alarm && self.thread().is_none() && self.alarm.is_none() {
             self.alarm = Some(self.now + 2_000);
         }
-        if is_there {
-            self.arm_timer();
+        is_done
+    }
+
+    fn run<E>(&mut self, work: impl FnOnce(&mut Pump<World>) -> Result<(), E>) -> bool {
+        let pump = self.pump.as_mut().expect("a pump");
+        match catch_unwind(AssertUnwindSafe(|| work(pump))) {
+            Ok(outcome) => outcome.is_ok(),
+            Err(thrown) => match thrown.downcast_ref() {
+                Some(Sudden::Crash { sockets_survive }) => self.crash(*sockets_survive),
+                _ => resume_unwind(thrown),
+            },
         }
-        is_there
     }
 
     /// A client's upgrade; whether it was let in.
     pub fn connect(&mut self, peer: &PeerId, cursor: Option<String>) -> bool {
-        if self.thread.is_none() {
-            self.pump(Input::Deadline);
-        }
-        let peers = self.thread.as_ref().map_or(0, Thread::peers);
-        if peers >= SOCKETS_MAX {
+        self.connect_as(peer, Identity::anyone(), cursor)
+    }
+
+    pub fn connect_as(&mut self, peer: &PeerId, identity: Identity, cursor: Option<String>) -> bool {
+        let is_awake = self.run(|pump| pump.thread().map(drop));
+        let is_refused = |thread: &Thread| thread.refuses(&identity).is_some();
+        if is_awake && self.thread().is_none_or(is_refused) {
             return false;
         }
         self.links.insert(peer.clone(), Link { is_open: true, ..Link::default() });
-        self.pump(Input::Joined { peer: peer.clone(), identity: Identity::anyone(), cursor });
-        self.links.get(peer).is_some_and(|link| link.is_open)
+        self.pump(Input::Joined { peer: peer.clone(), identity, cursor });
+        self.links.get(peer).is_some_and(|link| link.is_open && link.attachment.is_some())
     }
 
     pub fn receive(&mut self, peer: &PeerId, text: String) {
@@ -154,7 +173,7 @@ impl Host {
             Some(link) if link.is_open && link.attachment.is_some() => {
                 self.pump(Input::Frame { peer: peer.clone(), text });
             }
-            Some(link) if link.is_open => self.close(peer, CloseCode::InternalError),
+            Some(link) if link.is_open => self.end_link(peer, CloseCode::InternalError),
             _ => {}
         }
     }
@@ -178,27 +197,32 @@ impl Host {
         self.pump(Input::Agent { turn, events, tokens_used });
     }
 
+    /// When the next timer fires.
+    pub fn timer(&self) -> Option<Millis> {
+        self.timers.first().copied()
+    }
+
+    /// The earliest timer fires, or one that was set before the object was.
     pub fn fire_timer(&mut self) {
-        self.timer = None;
-        self.pump(Input::Deadline);
+        self.timers.pop_first();
+        self.run(Pump::timer_fired);
     }
 
     /// Hibernation: only sockets and the store are left.
     pub fn evict(&mut self) {
-        self.thread = None;
-        self.timer = None;
+        self.end_object();
         self.forget_unattached();
     }
 
     pub fn may_be_evicted(&self) -> bool {
         let is_waited_for = self.deliveries.iter().any(|(_, is_waited_for)| *is_waited_for);
-        self.thread.is_some() && self.agents.is_empty() && self.timer.is_none() && !is_waited_for
+        self.thread().is_some() && self.agents.is_empty() && self.timers.is_empty() && !is_waited_for
     }
 
+    /// Always false: the object is not there any more.
     pub fn crash(&mut self, sockets_survive: bool) -> bool {
         self.seen.push(Seen::Crashed { sockets_survive });
-        self.thread = None;
-        self.timer = None;
+        self.end_object();
         self.agents.clear();
         for (_, is_waited_for) in &mut self.deliveries {
             *is_waited_for = false;
@@ -211,120 +235,25 @@ impl Host {
         false
     }
 
-    fn recover(&mut self, failure: &Failure) -> bool {
-        let blame = self.handling.take().and_then(|(peer, text)| Blame::of(peer, &text));
-        let cause = match failure {
-            Failure::Store => Cause::StoreFailed(blame),
-            Failure::Sudden(_) => {
-                self.seen.push(Seen::Panicked);
-                Cause::Panicked(blame)
-            }
-        };
-        self.agents.clear();
-        self.thread = None;
-        match self.attempt(cause, None) {
-            Ok(()) => true,
-            Err(Failure::Sudden(Sudden::Crash { sockets_survive })) => self.crash(sockets_survive),
-            Err(_) => {
-                self.seen.push(Seen::GaveUp);
-                self.thread = None;
-                self.agents.clear();
-                let peers: Vec<PeerId> = self.links.keys().cloned().collect();
-                for peer in peers {
-                    self.close(&peer, CloseCode::InternalError);
-                }
-                false
-            }
-        }
+    fn end_object(&mut self) {
+        self.timers.clear();
+        let world = self.pump.take().map(Pump::into_platform);
+        self.pump = world.map(|world| Pump::new(self.session_id.clone(), self.config, world));
     }
+}
 
-    fn attempt(&mut self, waking: Cause, input: Option<Input>) -> Result<(), Failure> {
-        let mut inputs = VecDeque::new();
-        if self.thread.is_none() {
-            self.seen.push(Seen::Woken);
-            let stored = self.store.load().map_err(|_| Failure::Store)?;
-            let attached = |(peer, link): (&PeerId, &Link)| {
-                link.attachment.clone().filter(|_| link.is_open).map(|attachment| (peer.clone(), attachment))
-            };
-            let peers = self.links.iter().filter_map(attached).collect();
-            let seed = self.random.next();
-            let is_deletion_owed = self.store.is_deletion_owed;
-            let woken = Woken { stored, is_deletion_owed, peers, seed, cause: waking };
-            inputs.push_back(Input::Woken(Box::new(woken)));
-            self.thread = Some(Thread::new(self.session_id.clone(), self.config));
-        }
-        inputs.extend(input);
-        while let Some(input) = inputs.pop_front() {
-            let Some(thread) = self.thread.as_mut() else { return Ok(()) };
-            self.handling = match &input {
-                Input::Frame { peer, text } => Some((peer.clone(), text.clone())),
-                _ => None,
-            };
-            thread.handle(self.now, &self.store, input);
-            let outputs: Vec<Output> = std::iter::from_fn(|| thread.poll_output()).collect();
-            for output in outputs {
-                self.trip()?;
-                inputs.extend(self.carry_out(output)?);
-            }
-        }
-        Ok(())
-    }
-
-    fn trip(&mut self) -> Result<(), Failure> {
+impl World {
+    /// Ends everything at the output that a fault names.
+    fn trip(&mut self) {
         match &mut self.faults.sudden {
             Some((0, sudden)) => {
                 let sudden = *sudden;
                 self.faults.sudden = None;
-                Err(Failure::Sudden(sudden))
+                resume_unwind(Box::new(sudden));
             }
-            Some((left, _)) => {
-                *left -= 1;
-                Ok(())
-            }
-            None => Ok(()),
+            Some((left, _)) => *left -= 1,
+            None => {}
         }
-    }
-
-    fn carry_out(&mut self, output: Output) -> Result<Option<Input>, Failure> {
-        match output {
-            Output::Store(commit) => {
-                let failing = self.failing_write();
-                if failing != Some(false) {
-                    self.store.apply(&commit);
-                    if commit.0.contains(&Write::Delete) {
-                        self.links.values_mut().for_each(|link| link.down.clear());
-                    }
-                    self.seen.push(Seen::Stored(commit));
-                }
-                if let Some(was_applied) = failing {
-                    self.seen.push(Seen::StoreFailed { was_applied });
-                    return Err(Failure::Store);
-                }
-            }
-            Output::Send { to, frame } => self.send(to, frame),
-            Output::StartAgent { turn } => return Ok(self.start_agent(turn)),
-            Output::AbortAgent { turn } => {
-                self.agents.remove(&turn);
-                self.seen.push(Seen::Aborted { turn });
-            }
-            Output::Attach { peer, attachment } => {
-                if let Some(link) = self.links.get_mut(&peer) {
-                    link.attachment = Some(attachment);
-                }
-            }
-            Output::Close { peer, code, .. } => self.close(&peer, code),
-            Output::SetAlarm(at) => {
-                if self.failing_write().is_some() {
-                    self.seen.push(Seen::StoreFailed { was_applied: false });
-                    return Err(Failure::Store);
-                }
-                self.alarm = at;
-                self.seen.push(Seen::Alarm(at));
-            }
-            Output::Deliver => return Ok(self.deliver()),
-            Output::Log(event) => self.seen.push(Seen::Logged(event)),
-        }
-        Ok(None)
     }
 
     fn failing_write(&mut self) -> Option<bool> {
@@ -341,11 +270,86 @@ impl Host {
         Some(is_applied)
     }
 
-    fn send(&mut self, to: Audience, text: Rc<str>) {
-        let json = Rc::new(serde_json::from_str(&text).expect("a frame is JSON"));
-        let frame = Frame { text, json };
-        // A socket hears what goes to all from its attachment on: before it, it is catching up.
-        let is_meant = |peer: &PeerId, link: &Link| match &to {
+    /// A socket is known to a new instance by what was attached to it.
+    fn forget_unattached(&mut self) {
+        for link in self.links.values_mut().filter(|link| link.attachment.is_none()) {
+            link.is_open = false;
+        }
+    }
+
+    fn end_link(&mut self, peer: &PeerId, code: CloseCode) {
+        if let Some(link) = self.links.get_mut(peer) {
+            link.is_open = false;
+            link.close = Some(code);
+            self.seen.push(Seen::Closed { peer: peer.clone() });
+        }
+    }
+}
+
+impl Platform for World {
+    fn now(&self) -> Millis {
+        self.now
+    }
+
+    fn seed(&mut self) -> Result<u64, StoreError> {
+        Ok(self.random.next())
+    }
+
+    fn load(&mut self) -> Result<Loaded, StoreError> {
+        self.seen.push(Seen::Woken);
+        Ok(Loaded { stored: self.store.load()?, is_deletion_owed: self.store.is_deletion_owed })
+    }
+
+    fn records(&self) -> &dyn Records {
+        &self.store
+    }
+
+    fn apply(&mut self, commit: Commit) -> Result<(), StoreError> {
+        self.trip();
+        let failing = self.failing_write();
+        if failing != Some(false) {
+            self.store.apply(&commit);
+            if commit.0.contains(&Write::Delete) {
+                self.links.values_mut().for_each(|link| link.down.clear());
+            }
+            self.seen.push(Seen::Stored(commit));
+        }
+        let Some(was_applied) = failing else { return Ok(()) };
+        self.seen.push(Seen::StoreFailed { was_applied });
+        Err(StoreError("a write that was made to fail".into()))
+    }
+
+    fn set_alarm(&mut self, at: Option<Millis>) -> Result<(), StoreError> {
+        self.trip();
+        if self.failing_write().is_some() {
+            self.seen.push(Seen::StoreFailed { was_applied: false });
+            return Err(StoreError("an alarm that was made to fail".into()));
+        }
+        self.alarm = at;
+        self.seen.push(Seen::Alarm(at));
+        Ok(())
+    }
+
+    fn start_timer(&mut self, at: Millis) {
+        self.timers.insert(at);
+    }
+
+    fn clear_timers(&mut self) {
+        self.timers.clear();
+    }
+
+    fn peers(&self) -> Vec<(PeerId, Attachment)> {
+        let attached = |(peer, link): (&PeerId, &Link)| {
+            link.attachment.clone().filter(|_| link.is_open).map(|attachment| (peer.clone(), attachment))
+        };
+        self.links.iter().filter_map(attached).collect()
+    }
+
+    fn send(&mut self, to: &Audience, text: &str) {
+        self.trip();
+        let json = Rc::new(serde_json::from_str(text).expect("a frame is JSON"));
+        let frame = Frame { text: text.into(), json };
+        let is_meant = |peer: &PeerId, link: &Link| match to {
             Audience::All => link.attachment.is_some(),
             Audience::One(one) => one == peer,
         };
@@ -354,50 +358,67 @@ impl Host {
                 link.down.push_back(frame.clone());
             }
         }
-        self.seen.push(Seen::Sent { to, frame });
+        self.seen.push(Seen::Sent { to: to.clone(), frame });
     }
 
-    fn start_agent(&mut self, turn: TurnId) -> Option<Input> {
-        if let Ok(request) = self.thread.as_ref()?.agent_request(&self.store, turn) {
-            self.agents.insert(turn);
-            self.seen.push(Seen::Started { turn, request });
-            return None;
-        }
-        self.seen.push(Seen::Unstarted { turn });
-        let error = ErrorBody::retryable(ErrorCode::StorageError, "the history could not be read");
-        let events = vec![AgentEvent::Failed(Failed { error, tokens_used: 0 })];
-        Some(Input::Agent { turn, events, tokens_used: 0 })
-    }
-
-    fn deliver(&mut self) -> Option<Input> {
-        match self.thread.as_ref()?.delivery(&self.store) {
-            Ok(delivery) => {
-                self.seen.push(Seen::Delivering(delivery.seq));
-                self.deliveries.push_back((delivery, true));
-                None
-            }
-            Err(_) => Some(Input::DeliveryFailed),
-        }
-    }
-
-    fn close(&mut self, peer: &PeerId, code: CloseCode) {
+    fn attach(&mut self, peer: &PeerId, attachment: Attachment) {
+        self.trip();
         if let Some(link) = self.links.get_mut(peer) {
-            link.is_open = false;
-            link.close = Some(code);
-            self.seen.push(Seen::Closed { peer: peer.clone() });
+            link.attachment = Some(attachment);
         }
     }
 
-    fn arm_timer(&mut self) {
-        let deadline = self.thread.as_ref().and_then(Thread::poll_deadline);
-        let is_kept = |armed_for: &u64| deadline.is_some_and(|deadline| *armed_for <= deadline);
-        self.timer = self.timer.filter(is_kept).or(deadline);
+    fn close(&mut self, peer: &PeerId, code: CloseCode, _: &str) {
+        self.trip();
+        self.end_link(peer, code);
     }
 
-    /// A socket is known to a new instance by what was attached to it.
-    fn forget_unattached(&mut self) {
-        for link in self.links.values_mut().filter(|link| link.attachment.is_none()) {
-            link.is_open = false;
+    fn close_all(&mut self, code: CloseCode, _: &str) {
+        let peers: Vec<PeerId> = self.links.keys().cloned().collect();
+        for peer in peers {
+            self.end_link(&peer, code);
         }
+    }
+
+    fn call_agent(&mut self, turn: TurnId, request: AgentRequest) {
+        self.trip();
+        self.agents.insert(turn);
+        self.seen.push(Seen::Started { turn, request });
+    }
+
+    fn abort_agent(&mut self, turn: TurnId) {
+        self.trip();
+        self.agents.remove(&turn);
+        self.seen.push(Seen::Aborted { turn });
+    }
+
+    fn abort_all_agents(&mut self) {
+        self.agents.clear();
+    }
+
+    fn deliver(&mut self, delivery: Delivery) {
+        self.trip();
+        self.seen.push(Seen::Delivering(delivery.seq));
+        self.deliveries.push_back((delivery, true));
+    }
+
+    fn log(&mut self, line: Log<'_>) {
+        match line {
+            Log::Event(event) => {
+                self.trip();
+                self.seen.push(Seen::Logged(event.clone()));
+            }
+            // Whoever made it fail has said so.
+            Log::StoreFailed(_) => {}
+            Log::Panicked => self.seen.push(Seen::Panicked),
+            Log::GaveUp => self.seen.push(Seen::GaveUp),
+        }
+    }
+
+    fn guard(work: &mut dyn FnMut()) -> Result<(), Panicked> {
+        catch_unwind(AssertUnwindSafe(work)).map_err(|thrown| match thrown.downcast_ref() {
+            Some(Sudden::Panic) => Panicked,
+            _ => resume_unwind(thrown),
+        })
     }
 }

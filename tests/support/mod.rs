@@ -1,4 +1,4 @@
-//! A host for the core without a platform: its store, its sockets, its agents, its alarm, its D1, all in
+//! A platform for the pump: its store, its sockets, its agents, its alarm, its D1, all in
 //! memory and in virtual time, and all able to fail.
 
 // Each test crate uses a part of it.
@@ -10,6 +10,6 @@ mod random;
 mod store;
 
 pub use d1::Index;
-pub use host::{Failure, Faults, Frame, Host, Link, Seen, Sudden};
+pub use host::{Faults, Frame, Host, Link, Seen, Sudden, World};
 pub use random::Random;
 pub use store::MemoryStore;

@@ -95,7 +95,7 @@ impl Harness {
         let until = self.host.now + ms;
         while let Some(at) = self.next_at().filter(|at| *at <= until) {
             self.host.now = self.host.now.max(at);
-            if self.host.timer.is_some_and(|at| at <= self.host.now) {
+            if self.host.timer().is_some_and(|at| at <= self.host.now) {
                 self.host.fire_timer();
             }
             if self.host.alarm.is_some_and(|at| at <= self.host.now) {
@@ -106,7 +106,7 @@ impl Harness {
     }
 
     fn next_at(&self) -> Option<u64> {
-        [self.host.timer, self.host.alarm].into_iter().flatten().min()
+        [self.host.timer(), self.host.alarm].into_iter().flatten().min()
     }
 
     /// D1 takes all it was given.
@@ -156,7 +156,7 @@ impl Harness {
     }
 
     pub fn deadline(&self) -> Option<u64> {
-        self.host.thread.as_ref().and_then(Thread::poll_deadline)
+        self.host.thread().and_then(Thread::poll_deadline)
     }
 
     pub fn rows_written(&self) -> u64 {

@@ -8,7 +8,7 @@ use crate::support::Seen;
 #[test]
 fn a_thread_at_rest_has_no_alarm_no_deadline_and_one_checkpoint() {
     let mut h = rested();
-    assert_eq!((h.host.alarm, h.host.timer, h.deadline()), (None, None, None));
+    assert_eq!((h.host.alarm, h.host.timer(), h.deadline()), (None, None, None));
     assert_eq!(h.host.store.checkpoint.as_ref().unwrap().delivered, 4);
     h.wait(1_000_000);
     assert_eq!(deliveries(&mut h), 0);

@@ -59,10 +59,10 @@ fn a_thread_that_never_rests_writes_a_checkpoint_now_and_then() {
         assert!(events <= UNSAVED_EVENTS_MAX, "{events} events without a checkpoint");
     }
     assert!(events + 4 >= UNSAVED_EVENTS_MAX, "a checkpoint after {events} events");
-    let session = h.host.thread.as_ref().unwrap().session().cloned();
+    let session = h.host.thread().unwrap().session().cloned();
     h.host.crash(false);
     h.greet("ann");
-    let woken = h.host.thread.as_ref().unwrap().session().cloned().unwrap();
+    let woken = h.host.thread().unwrap().session().cloned().unwrap();
     assert_eq!(woken.message_count, session.unwrap().message_count + 1);
 }
 

@@ -132,7 +132,7 @@ fn nothing_is_written_before_the_first_message() {
     h.greet("eve");
     let touched = |seen: &Seen| matches!(seen, Seen::Stored(_) | Seen::Alarm(_) | Seen::Delivering(_));
     assert!(!h.seen().iter().any(touched));
-    assert_eq!((h.rows_written(), h.host.alarm, h.host.timer), (0, None, None));
+    assert_eq!((h.rows_written(), h.host.alarm, h.host.timer()), (0, None, None));
 }
 
 impl crate::harness::Harness {

@@ -1,0 +1,281 @@
+//! The pump: it takes an input, and carries out what the thread puts out, in order.
+//!
+//! A [`Pump`] drives one [`Thread`] on a [`Platform`]. It wakes the thread when it is needed, hands it one
+//! input at a time, carries out all outputs of that input before the next one, keeps the timers, and starts
+//! the thread again from its store after a failed write or a panic. workerd and the simulation each are a
+//! `Platform`, so the logic that is simulated is the logic that ships.
+//!
+//! **Invariant:** an input is handled once, or [`Pump::input`] returns an error. A frame whose handling
+//! failed is refused to its sender, or its sender's socket is closed.
+//!
+//! **Invariant:** knows nothing about sockets, SQL, HTTP, clocks or randomness, and never waits.
+
+mod platform;
+
+use std::collections::VecDeque;
+use std::fmt::{self, Display};
+
+use crate::agent::{AgentEvent, Failed};
+use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Millis};
+use crate::thread::store::StoreError;
+use crate::thread::{Blame, Cause, Config, Input, Output, PeerId, Thread, TurnId, Woken};
+
+pub use platform::{Loaded, Log, Panicked, Platform};
+
+/// Drives one thread.
+#[derive(Debug)]
+pub struct Pump<P> {
+    session_id: String,
+    config: Config,
+    platform: P,
+    /// Taken out while it is at work, so a thread that panicked is never seen again. `None` while it sleeps.
+    thread: Option<Box<Thread>>,
+    /// The frame that is being handled, and its sender.
+    handling: Option<(PeerId, String)>,
+    /// The times for which timers are armed, the earliest last.
+    timers: Vec<Millis>,
+}
+
+/// Why an input was not carried out to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// The store refused a read or a write.
+    Store(StoreError),
+    /// The thread panicked.
+    Panic,
+}
+
+impl Display for Broken {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Broken::Store(StoreError(why)) => out.write_str(why),
+            Broken::Panic => out.write_str("the thread panicked"),
+        }
+    }
+}
+
+impl<P: Platform> Pump<P> {
+    /// A pump whose thread still sleeps; the first input wakes it.
+    pub fn new(session_id: String, config: Config, platform: P) -> Self {
+        Pump { session_id, config, platform, thread: None, handling: None, timers: Vec::new() }
+    }
+
+    /// Hands the thread an input and carries out all that comes of it.
+    ///
+    /// # Errors
+    /// If a write failed or the thread panicked. The thread was then started again from its store, or, if
+    /// that failed too, all sockets were closed. What the input asked for is not done.
+    pub fn input(&mut self, input: Input) -> Result<(), Broken> {
+        let mut unhandled = Some(input);
+        let first = self.attempt(Cause::Start, &mut unhandled);
+        let outcome = first.or_else(|broken| {
+            let was_handled = unhandled.is_none();
+            self.restart(&broken, &mut unhandled)?;
+            // An input that the first thread never saw was handled by the second one.
+            if was_handled { Err(broken) } else { Ok(()) }
+        });
+        self.arm_timer();
+        outcome
+    }
+
+    /// The thread, woken if need be.
+    ///
+    /// # Errors
+    /// If it could not be woken: nothing is known of it then.
+    pub fn thread(&mut self) -> Result<&Thread, Broken> {
+        if self.thread.is_none() {
+            self.input(Input::Deadline)?;
+        }
+        let gone = || Broken::Store(StoreError("the thread is not awake".into()));
+        self.thread.as_deref().ok_or_else(gone)
+    }
+
+    /// The thread, if it is awake.
+    pub fn awake(&self) -> Option<&Thread> {
+        self.thread.as_deref()
+    }
+
+    /// A timer that [`Platform::start_timer`] started has fired.
+    ///
+    /// # Errors
+    /// As [`Pump::input`].
+    pub fn timer_fired(&mut self) -> Result<(), Broken> {
+        self.timers.pop();
+        self.input(Input::Deadline)
+    }
+
+    /// The times for which timers are armed.
+    pub fn timers(&self) -> &[Millis] {
+        &self.timers
+    }
+
+    /// Starts the thread again after a panic outside of [`Pump::input`], such as one of a task.
+    pub fn panicked(&mut self) {
+        if self.restart(&Broken::Panic, &mut None).is_ok() {
+            self.arm_timer();
+        }
+    }
+
+    pub fn platform(&self) -> &P {
+        &self.platform
+    }
+
+    pub fn platform_mut(&mut self) -> &mut P {
+        &mut self.platform
+    }
+
+    /// The pump ends, as with its object. Its platform remains.
+    pub fn into_platform(self) -> P {
+        self.platform
+    }
+
+    /// Starts the thread anew from its store. If that fails too, it gives up.
+    fn restart(&mut self, broken: &Broken, unhandled: &mut Option<Input>) -> Result<(), Broken> {
+        let blame = self.handling.take().and_then(|(peer, text)| Blame::of(peer, &text));
+        let cause = match broken {
+            Broken::Store(StoreError(why)) => {
+                self.platform.log(Log::StoreFailed(why));
+                Cause::StoreFailed(blame)
+            }
+            Broken::Panic => {
+                self.platform.log(Log::Panicked);
+                Cause::Panicked(blame)
+            }
+        };
+        self.forget_thread();
+        let restarted = self.attempt(cause, unhandled);
+        if restarted.is_err() {
+            self.give_up();
+        }
+        restarted
+    }
+
+    /// Wakes the thread if it sleeps, then hands it the input.
+    fn attempt(&mut self, waking: Cause, unhandled: &mut Option<Input>) -> Result<(), Broken> {
+        let (mut waking, mut outcome) = (Some(waking), Ok(()));
+        let survived = P::guard(&mut || {
+            if let Some(waking) = waking.take() {
+                outcome = self.drive(waking, unhandled);
+            }
+        });
+        match survived {
+            Ok(()) => outcome.map_err(Broken::Store),
+            Err(Panicked) => Err(Broken::Panic),
+        }
+    }
+
+    fn drive(&mut self, waking: Cause, unhandled: &mut Option<Input>) -> Result<(), StoreError> {
+        if self.thread.is_none() {
+            let woken = self.waking(waking)?;
+            self.thread = Some(Box::new(Thread::new(self.session_id.clone(), self.config)));
+            self.feed(woken)?;
+        }
+        unhandled.take().map_or(Ok(()), |input| self.feed(input))
+    }
+
+    fn waking(&mut self, cause: Cause) -> Result<Input, StoreError> {
+        let Loaded { stored, is_deletion_owed } = self.platform.load()?;
+        let (peers, seed) = (self.platform.peers(), self.platform.seed()?);
+        Ok(Input::Woken(Box::new(Woken { stored, is_deletion_owed, peers, seed, cause })))
+    }
+
+    /// An input, and those that its outputs bring about.
+    fn feed(&mut self, input: Input) -> Result<(), StoreError> {
+        let (mut next, mut waiting) = (Some(input), VecDeque::new());
+        while let Some(input) = next {
+            for output in self.handle(input) {
+                waiting.extend(self.carry_out(output)?);
+            }
+            self.handling = None;
+            next = waiting.pop_front();
+        }
+        Ok(())
+    }
+
+    /// The one place that changes the thread.
+    fn handle(&mut self, input: Input) -> Vec<Output> {
+        let Some(mut thread) = self.thread.take() else { return Vec::new() };
+        self.handling = match &input {
+            Input::Frame { peer, text } => Some((peer.clone(), text.clone())),
+            _ => None,
+        };
+        thread.handle(self.platform.now(), self.platform.records(), input);
+        let outputs = std::iter::from_fn(|| thread.poll_output()).collect();
+        self.thread = Some(thread);
+        outputs
+    }
+
+    /// An input that the output brings about at once, if it does.
+    fn carry_out(&mut self, output: Output) -> Result<Option<Input>, StoreError> {
+        match output {
+            Output::Store(commit) => self.platform.apply(commit)?,
+            Output::Send { to, frame } => self.platform.send(&to, &frame),
+            Output::StartAgent { turn } => return Ok(self.call_agent(turn)),
+            Output::AbortAgent { turn } => self.platform.abort_agent(turn),
+            Output::Attach { peer, attachment } => self.platform.attach(&peer, attachment),
+            Output::Close { peer, code, reason } => self.platform.close(&peer, code, reason),
+            Output::SetAlarm(at) => self.platform.set_alarm(at)?,
+            Output::Deliver => return Ok(self.deliver()),
+            Output::Log(event) => self.platform.log(Log::Event(&event)),
+        }
+        Ok(None)
+    }
+
+    fn call_agent(&mut self, turn: TurnId) -> Option<Input> {
+        match self.thread.as_ref()?.agent_request(self.platform.records(), turn) {
+            Ok(request) => {
+                self.platform.call_agent(turn, request);
+                None
+            }
+            Err(StoreError(why)) => {
+                self.platform.log(Log::StoreFailed(&why));
+                let message =
+                    "the thread's history could not be read; send the message again under a new requestId";
+                let error = ErrorBody::retryable(ErrorCode::StorageError, message);
+                let events = vec![AgentEvent::Failed(Failed { error, tokens_used: 0 })];
+                Some(Input::Agent { turn, events, tokens_used: 0 })
+            }
+        }
+    }
+
+    fn deliver(&mut self) -> Option<Input> {
+        match self.thread.as_ref()?.delivery(self.platform.records()) {
+            Ok(delivery) => {
+                self.platform.deliver(delivery);
+                None
+            }
+            Err(StoreError(why)) => {
+                self.platform.log(Log::StoreFailed(&why));
+                Some(Input::DeliveryFailed)
+            }
+        }
+    }
+
+    /// A timer that fires early finds nothing due, which costs less than moving it each time.
+    fn arm_timer(&mut self) {
+        let Some(deadline) = self.thread.as_ref().and_then(|thread| thread.poll_deadline()) else {
+            if !self.timers.is_empty() {
+                self.timers.clear();
+                self.platform.clear_timers();
+            }
+            return;
+        };
+        if self.timers.last().is_none_or(|armed_for| *armed_for > deadline) {
+            self.timers.push(deadline);
+            self.platform.start_timer(deadline);
+        }
+    }
+
+    fn forget_thread(&mut self) {
+        self.platform.abort_all_agents();
+        self.thread = None;
+        self.handling = None;
+    }
+
+    fn give_up(&mut self) {
+        self.forget_thread();
+        self.platform
+            .close_all(CloseCode::InternalError, "the thread's store does not answer; connect again");
+        self.platform.log(Log::GaveUp);
+    }
+}

@@ -1,0 +1,109 @@
+//! What a pump needs of the world.
+
+use crate::agent::AgentRequest;
+use crate::protocol::{CloseCode, Millis};
+use crate::thread::store::{Commit, Records, StoreError, Stored};
+use crate::thread::{Attachment, Audience, Delivery, Event, PeerId, TurnId};
+
+/// The world as a pump sees it. Every method returns at once: what takes time comes back as an input.
+pub trait Platform {
+    /// Milliseconds since 1970. The clock may stand still while code runs, and may jump.
+    fn now(&self) -> Millis;
+
+    /// A random number that nobody can guess.
+    ///
+    /// # Errors
+    /// If the platform gives none.
+    fn seed(&mut self) -> Result<u64, StoreError>;
+
+    /// What the store holds for a thread that wakes.
+    ///
+    /// # Errors
+    /// If it could not be read.
+    fn load(&mut self) -> Result<Loaded, StoreError>;
+
+    /// Reads of what is committed.
+    fn records(&self) -> &dyn Records;
+
+    /// Commits all of the writes, or none.
+    ///
+    /// # Errors
+    /// If they may not have been stored. They may have been all the same.
+    fn apply(&mut self, commit: Commit) -> Result<(), StoreError>;
+
+    /// Sets the one alarm, which outlives a crash; `None` deletes it.
+    ///
+    /// # Errors
+    /// If it could not be set.
+    fn set_alarm(&mut self, at: Option<Millis>) -> Result<(), StoreError>;
+
+    /// Starts one more timer. When it fires, [`super::Pump::timer_fired`] is to be called.
+    fn start_timer(&mut self, at: Millis);
+
+    /// Stops all timers.
+    fn clear_timers(&mut self);
+
+    /// The sockets that are open and attached, with their attachments.
+    fn peers(&self) -> Vec<(PeerId, Attachment)>;
+
+    /// Gives one socket, or all that are attached, a text frame. A socket that cannot take it is reported
+    /// later, as one that left.
+    fn send(&mut self, to: &Audience, frame: &str);
+
+    /// Keeps the attachment with the socket, through hibernation. From then on the socket gets what is sent
+    /// to all.
+    fn attach(&mut self, peer: &PeerId, attachment: Attachment);
+
+    /// Closes a socket. Nothing more is sent to it, and no input tells that it left.
+    fn close(&mut self, peer: &PeerId, code: CloseCode, reason: &str);
+
+    /// Closes all sockets, as [`Platform::close`] does.
+    fn close_all(&mut self, code: CloseCode, reason: &str);
+
+    /// Asks the agent. What it answers comes as [`crate::thread::Input::Agent`].
+    fn call_agent(&mut self, turn: TurnId, request: AgentRequest);
+
+    /// Closes the call of a turn, if there is one; nothing more of it comes.
+    fn abort_agent(&mut self, turn: TurnId);
+
+    /// Closes the calls of all turns.
+    fn abort_all_agents(&mut self);
+
+    /// Gives D1 a delivery. [`crate::thread::Input::Delivered`] or `DeliveryFailed` follows.
+    fn deliver(&mut self, delivery: Delivery);
+
+    /// Writes a line of the log.
+    fn log(&mut self, line: Log<'_>);
+
+    /// Runs `work` and survives its panic. What `work` had left half done is not to be used again.
+    ///
+    /// # Errors
+    /// If it panicked.
+    fn guard(work: &mut dyn FnMut()) -> Result<(), Panicked>;
+}
+
+/// What a thread wakes from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// `None` before the first message.
+    pub stored: Option<Stored>,
+    /// A session of this name was deleted, and D1 has yet to learn it.
+    pub is_deletion_owed: bool,
+}
+
+/// The work of [`Platform::guard`] panicked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Panicked;
+
+/// A line of the log.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Log<'a> {
+    /// Something happened in the thread.
+    Event(&'a Event),
+    /// The store refused a read or a write, for this reason.
+    StoreFailed(&'a str),
+    /// The thread panicked and is started again from its store.
+    Panicked,
+    /// The thread could not be started again; all its sockets are closed.
+    GaveUp,
+}

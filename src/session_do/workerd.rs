@@ -1,0 +1,164 @@
+//! workerd as the pump's platform.
+
+use std::rc::Rc;
+
+use wasm_bindgen::prelude::*;
+
+use crate::agent::AgentRequest;
+use crate::platform::{self, Storage};
+use crate::protocol::{CloseCode, Millis};
+use crate::pump::{Loaded, Log, Panicked, Platform};
+use crate::thread::store::{Commit, Records, StoreError};
+use crate::thread::{Attachment, Audience, Delivered, Delivery, Input, PeerId, TurnId};
+
+use super::agents::Agents;
+use super::shell::{Inlet, Runtime};
+use super::sockets::Sockets;
+use super::store::Store;
+use super::{index, logs};
+
+pub struct Workerd {
+    runtime: Rc<Runtime>,
+    inlet: Inlet,
+    storage: Storage,
+    pub store: Store,
+    pub sockets: Sockets,
+    pub agents: Agents,
+    on_timer: Closure<dyn FnMut()>,
+    /// The timers that are armed, the earliest last.
+    timers: Vec<JsValue>,
+}
+
+impl Workerd {
+    pub fn new(runtime: Rc<Runtime>, storage: Storage, inlet: Inlet) -> Self {
+        let (sockets, lost) = Sockets::new(runtime.sockets());
+        for socket in lost {
+            runtime.close_socket(&socket, CloseCode::InternalError, "connect again");
+        }
+        let timed = inlet.clone();
+        let on_timer = move || timed.with(|shell| shell.enter(|| shell.timer_fired()));
+        Workerd {
+            store: Store::new(storage.clone()),
+            storage,
+            sockets,
+            agents: Agents::new(runtime.clone(), inlet.clone()),
+            on_timer: Closure::new(on_timer),
+            timers: Vec::new(),
+            runtime,
+            inlet,
+        }
+    }
+
+    /// The earliest timer has fired.
+    pub fn timer_fired(&mut self) {
+        self.timers.pop();
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.runtime.spawn(&self.inlet, task);
+    }
+}
+
+impl Platform for Workerd {
+    fn now(&self) -> Millis {
+        platform::now()
+    }
+
+    fn seed(&mut self) -> Result<u64, StoreError> {
+        getrandom::u64().map_err(|error| StoreError(error.to_string()))
+    }
+
+    fn load(&mut self) -> Result<Loaded, StoreError> {
+        Ok(Loaded { stored: self.store.load()?, is_deletion_owed: self.store.is_deletion_owed()? })
+    }
+
+    fn records(&self) -> &dyn Records {
+        &self.store
+    }
+
+    fn apply(&mut self, commit: Commit) -> Result<(), StoreError> {
+        self.store.apply(commit)
+    }
+
+    fn set_alarm(&mut self, at: Option<Millis>) -> Result<(), StoreError> {
+        #[allow(clippy::cast_precision_loss)]
+        let written = match at {
+            Some(at) => self.storage.set_alarm(at as f64),
+            None => self.storage.delete_alarm(),
+        };
+        written.map(drop).map_err(|thrown| StoreError(platform::describe(&thrown)))
+    }
+
+    fn start_timer(&mut self, at: Millis) {
+        #[allow(clippy::cast_precision_loss)]
+        let wait_ms = at.saturating_sub(platform::now()) as f64;
+        self.timers.push(platform::set_timeout(self.on_timer.as_ref().unchecked_ref(), wait_ms));
+    }
+
+    fn clear_timers(&mut self) {
+        self.timers.drain(..).for_each(|timer| platform::clear_timeout(&timer));
+    }
+
+    fn peers(&self) -> Vec<(PeerId, Attachment)> {
+        self.sockets.open()
+    }
+
+    fn send(&mut self, to: &Audience, frame: &str) {
+        match to {
+            Audience::All => self.sockets.send_to_all(frame),
+            Audience::One(peer) => self.sockets.send_to(peer, frame),
+        }
+    }
+
+    fn attach(&mut self, peer: &PeerId, attachment: Attachment) {
+        self.sockets.attach(peer, attachment);
+    }
+
+    fn close(&mut self, peer: &PeerId, code: CloseCode, reason: &str) {
+        if let Some(socket) = self.sockets.take(peer) {
+            self.runtime.close_socket(&socket, code, reason);
+        }
+    }
+
+    fn close_all(&mut self, code: CloseCode, reason: &str) {
+        for socket in self.sockets.take_all() {
+            self.runtime.close_socket(&socket, code, reason);
+        }
+    }
+
+    fn call_agent(&mut self, turn: TurnId, request: AgentRequest) {
+        let call = self.agents.start(turn, request);
+        self.spawn(call);
+    }
+
+    fn abort_agent(&mut self, turn: TurnId) {
+        self.agents.abort(turn);
+    }
+
+    fn abort_all_agents(&mut self) {
+        self.agents.abort_all();
+    }
+
+    fn deliver(&mut self, delivery: Delivery) {
+        let (runtime, inlet) = (self.runtime.clone(), self.inlet.clone());
+        self.spawn(async move {
+            let outcome = index::deliver(&runtime.env, &runtime.session_id, &delivery).await;
+            inlet.input(match outcome {
+                Ok(()) => Input::Delivered(Delivered::from(&delivery)),
+                Err(error) => {
+                    logs::delivery_failed(&runtime.session_id, &error);
+                    Input::DeliveryFailed
+                }
+            });
+            runtime.deliveries.notify();
+        });
+    }
+
+    fn log(&mut self, line: Log<'_>) {
+        logs::write(&self.runtime.session_id, line);
+    }
+
+    fn guard(work: &mut dyn FnMut()) -> Result<(), Panicked> {
+        platform::guard(work).map_err(|_| Panicked)
+    }
+}
