@@ -84,7 +84,7 @@ async fn run(shell: &Rc<Shell>, turn: TurnId, request: AgentRequest, signal: Opt
         Err(why) => Some(misconfigured(why)),
     };
     if let Some(failed) = failed {
-        shell.pump(Input::Agent { turn, events: vec![AgentEvent::Failed(failed)], tokens_used: 0 });
+        shell.feed(Input::Agent { turn, events: vec![AgentEvent::Failed(failed)], tokens_used: 0 });
     }
 }
 
@@ -97,10 +97,10 @@ async fn run_echo(shell: &Shell, turn: TurnId, request: &AgentRequest, delay_ms:
         }
         pieces = pieces.saturating_add(1);
         let events = vec![AgentEvent::Text(piece.to_owned())];
-        shell.pump(Input::Agent { turn, events, tokens_used: pieces });
+        shell.feed(Input::Agent { turn, events, tokens_used: pieces });
     }
     let events = vec![AgentEvent::Finished(echo::finished(pieces))];
-    shell.pump(Input::Agent { turn, events, tokens_used: pieces });
+    shell.feed(Input::Agent { turn, events, tokens_used: pieces });
 }
 
 async fn run_openai(
@@ -136,7 +136,7 @@ async fn run_openai(
             let events: Vec<AgentEvent> = events.into_iter().map(|event| endpoint.redacted(event)).collect();
             is_over =
                 events.iter().any(|event| matches!(event, AgentEvent::Finished(_) | AgentEvent::Failed(_)));
-            shell.pump(Input::Agent { turn, events, tokens_used: completion.tokens_used() });
+            shell.feed(Input::Agent { turn, events, tokens_used: completion.tokens_used() });
         });
         is_over
     };

@@ -60,16 +60,13 @@ async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
         (Action::Messages, _) => messages(shell, &request.url()),
         (Action::Update, _) => update(shell, &fields),
         (Action::Cancel, _) => cancel(shell, &fields),
-        (Action::Delete, _) => {
-            delete(shell).await;
-            Ok(empty_response(204)?)
-        }
+        (Action::Delete, _) => delete(shell).await,
     }
 }
 
 /// The session, for whom may do this in it. One that is somebody else's is told from none by nothing.
 fn permit(shell: &Shell, identity: &Identity, action: Action) -> Result<Option<Session>, Refused> {
-    let session = session(shell);
+    let session = session(shell)?;
     let can_be_done = match action {
         Action::Connect | Action::Ticket => true,
         Action::Diagnostics => session.is_some() || identity.granted.is_some(),
@@ -84,7 +81,7 @@ fn permit(shell: &Shell, identity: &Identity, action: Action) -> Result<Option<S
 
 /// A browser comes: its socket may sleep from here on.
 fn connect(shell: &Shell, request: &Request, identity: Identity) -> Answer {
-    match shell.with_thread(|thread| thread.refuses(&identity)).flatten() {
+    match shell.with_thread(|thread| thread.refuses(&identity)).map_err(unreadable)? {
         Some((CloseCode::TooMany, reason)) => {
             return Err(Refused::retryable(429, ErrorCode::RateLimited, reason));
         }
@@ -95,7 +92,7 @@ fn connect(shell: &Shell, request: &Request, identity: Identity) -> Answer {
     let peer: PeerId = uuid::Uuid::new_v4().to_string().into();
     shell.accept(&peer, &WebSocket::from(pair.server()?));
     let cursor = query_value(&request.url(), "cursor");
-    shell.pump(Input::Joined { peer: peer.clone(), identity, cursor });
+    shell.feed(Input::Joined { peer: peer.clone(), identity, cursor });
     if !shell.sockets.has_joined(&peer) {
         let why = "the thread does not answer; connect again";
         shell.close(&peer, CloseCode::InternalError, why);
@@ -127,14 +124,14 @@ fn ticket(shell: &Rc<Shell>, identity: Identity) -> Answer {
     Ok(json_response(201, &format!(r#"{{"ticket":"{ticket}","expiresAt":{expires_at}}}"#))?)
 }
 
-fn session(shell: &Shell) -> Option<Session> {
-    shell.with_thread(|thread| thread.session().cloned()).flatten()
+fn session(shell: &Shell) -> Result<Option<Session>, Refused> {
+    shell.with_thread(|thread| thread.session().cloned()).map_err(unreadable)
 }
 
 fn update(shell: &Shell, fields: &Fields) -> Answer {
     let update = SessionUpdate::from_fields(fields).map_err(|message| bad_request(&message))?;
-    shell.pump(Input::Update(update));
-    Ok(json_response(200, &to_json(&session(shell).ok_or_else(no_session)?))?)
+    shell.pump(Input::Update(update)).map_err(unwritten)?;
+    Ok(json_response(200, &to_json(&session(shell)?.ok_or_else(no_session)?))?)
 }
 
 fn cancel(shell: &Shell, fields: &Fields) -> Answer {
@@ -143,13 +140,13 @@ fn cancel(shell: &Shell, fields: &Fields) -> Answer {
         Some(Json::String(id)) => Some(id.clone()),
         Some(_) => return Err(bad_request("requestId is not a string")),
     };
-    shell.pump(Input::Cancel { request_id });
+    shell.pump(Input::Cancel { request_id }).map_err(unwritten)?;
     Ok(json_response(202, "{}")?)
 }
 
-async fn delete(shell: &Shell) {
+async fn delete(shell: &Shell) -> Answer {
     let mut delivery = shell.deliveries.next();
-    shell.pump(Input::Delete);
+    shell.pump(Input::Delete).map_err(unwritten)?;
     // D1 is told at once; if it does not answer, the object goes on telling it.
     let patience = elapsed(DELETION_WAIT_MS);
     for _ in 0..DELETION_ATTEMPTS {
@@ -159,10 +156,11 @@ async fn delete(shell: &Shell) {
         let _ = JsFuture::from(Promise::race(&Array::of2(&delivery, &patience))).await;
         delivery = shell.deliveries.next();
     }
+    Ok(empty_response(204)?)
 }
 
 fn messages(shell: &Shell, url: &str) -> Answer {
-    let epoch = epoch(shell);
+    let epoch = shell.with_thread(Thread::epoch).map_err(unreadable)?;
     let (limit, before) = (limit(url)?, before(url, epoch)?);
     let page = shell.store.before(before, limit, PAGE_BYTES_MAX).map_err(unreadable)?;
     let messages: Vec<Message> = page.records.iter().rev().map(|record| record.message(epoch)).collect();
@@ -182,12 +180,13 @@ fn before(url: &str, epoch: u64) -> Result<u64, Refused> {
 
 /// The whole history, a page at a time: what is in memory does not grow with it.
 fn lines(shell: &Rc<Shell>) -> Answer {
-    let epoch = epoch(shell);
+    let epoch = shell.with_thread(Thread::epoch).map_err(unreadable)?;
     let (shell, mut after) = (Rc::downgrade(shell), Some(0));
     let body = stream(move || {
-        let (Some(shell), Some(seq)) = (shell.upgrade(), after) else { return Ok(None) };
+        let Some(seq) = after else { return Ok(None) };
+        let shell = shell.upgrade().ok_or("the object is gone")?;
         // Who reads slowly is not to read what begins under this name once the session is gone.
-        if self::epoch(&shell) != epoch {
+        if shell.with_thread(Thread::epoch).map_err(|StoreError(why)| why)? != epoch {
             return Ok(None);
         }
         let page = shell.store.after(seq, PAGE_MAX, PAGE_BYTES_MAX).map_err(|StoreError(why)| why)?;
@@ -214,17 +213,13 @@ fn wants_lines(request: &Request) -> bool {
 }
 
 fn diagnostics(shell: &Shell) -> Answer {
-    let thread = to_json(&shell.with_thread(Thread::report));
+    let thread = to_json(&shell.with_thread(Thread::report).map_err(unreadable)?);
     let parked = to_json(&shell.store.parked().map_err(unreadable)?);
     let (id, bytes, rows) = (&shell.session_id, shell.store.size_bytes(), shell.store.rows_written());
     let report = format!(
         r#"{{"sessionId":"{id}","thread":{thread},"parked":{parked},"storage":{{"bytes":{bytes},"rowsWritten":{rows}}}}}"#
     );
     Ok(json_response(200, &report)?)
-}
-
-fn epoch(shell: &Shell) -> u64 {
-    shell.with_thread(Thread::epoch).unwrap_or_default()
 }
 
 fn forbidden(asked_for: Access) -> Refused {
@@ -245,4 +240,8 @@ fn no_session() -> Refused {
 
 fn unreadable(_: StoreError) -> Refused {
     Refused::retryable(503, ErrorCode::StorageError, "the thread's store could not be read; try again")
+}
+
+fn unwritten(_: StoreError) -> Refused {
+    Refused::retryable(503, ErrorCode::StorageError, "the thread could not store this; try again")
 }

@@ -72,7 +72,7 @@ impl SessionDO {
     /// # Errors
     /// If the thread could not be woken: the runtime then tries again.
     pub fn alarm(&self) -> Result<(), JsValue> {
-        self.shell.enter(|| self.shell.pump(Input::Alarm));
+        self.shell.enter(|| self.shell.feed(Input::Alarm));
         if self.shell.is_awake() {
             Ok(())
         } else {
@@ -102,19 +102,19 @@ impl SessionDO {
             let reason = format!("a frame has at most {FRAME_BYTES_MAX} bytes");
             return self.close(&peer, CloseCode::MessageTooBig, &reason);
         };
-        self.shell.pump(Input::Frame { peer, text });
+        self.shell.feed(Input::Frame { peer, text });
     }
 
     fn left(&self, socket: &WebSocket) {
         if let Some(peer) = Sockets::peer(socket) {
             self.shell.sockets.remove(&peer);
-            self.shell.pump(Input::Left { peer });
+            self.shell.feed(Input::Left { peer });
         }
     }
 
     fn close(&self, peer: &PeerId, code: CloseCode, reason: &str) {
         self.shell.close(peer, code, reason);
-        self.shell.pump(Input::Left { peer: peer.clone() });
+        self.shell.feed(Input::Left { peer: peer.clone() });
     }
 }
 

@@ -95,14 +95,24 @@ impl Shell {
     }
 
     /// Feeds the thread, whatever state it is in. A failed write starts it anew from its store.
-    pub fn pump(&self, input: Input) {
-        match self.drive(Cause::Start, Some(input)) {
+    ///
+    /// # Errors
+    /// If it could not be woken, or a write failed: what the input asked for may not have been done.
+    pub fn pump(&self, input: Input) -> Result<(), StoreError> {
+        let outcome = self.drive(Cause::Start, Some(input));
+        match &outcome {
             Ok(()) => self.arm_timer(),
             Err(StoreError(why)) => {
-                logs::store_failed(&self.session_id, &why);
+                logs::store_failed(&self.session_id, why);
                 self.restart(Cause::StoreFailed(self.blame()));
             }
         }
+        outcome
+    }
+
+    /// For an input whose sender waits for no answer, or is told by the thread that starts anew.
+    pub fn feed(&self, input: Input) {
+        let _ = self.pump(input);
     }
 
     fn panicked(&self) {
@@ -133,11 +143,14 @@ impl Shell {
     }
 
     /// A look at the thread, which is woken for it if need be.
-    pub fn with_thread<T>(&self, look: impl FnOnce(&Thread) -> T) -> Option<T> {
+    ///
+    /// # Errors
+    /// If it could not be woken.
+    pub fn with_thread<T>(&self, look: impl FnOnce(&Thread) -> T) -> Result<T, StoreError> {
         if !self.is_awake() {
-            self.pump(Input::Deadline);
+            self.feed(Input::Deadline);
         }
-        self.seen(look)
+        self.seen(look).ok_or_else(|| StoreError("the thread could not be woken".into()))
     }
 
     fn seen<T>(&self, look: impl FnOnce(&Thread) -> T) -> Option<T> {
@@ -180,13 +193,13 @@ impl Shell {
         if !self.is_awake() {
             let woken = self.waking(waking)?;
             self.thread.set(Some(Box::new(Thread::new(self.session_id.clone(), self.config()))));
-            self.feed(woken)?;
+            self.handle_all(woken)?;
         }
-        input.map_or(Ok(()), |input| self.feed(input))
+        input.map_or(Ok(()), |input| self.handle_all(input))
     }
 
     /// An input, and those that come of it.
-    fn feed(&self, input: Input) -> Result<(), StoreError> {
+    fn handle_all(&self, input: Input) -> Result<(), StoreError> {
         let (mut next, mut waiting) = (Some(input), VecDeque::new());
         while let Some(input) = next {
             for output in self.handle(input) {
@@ -266,7 +279,7 @@ impl Shell {
         let shell = self.strong()?;
         self.spawn(async move {
             let outcome = index::deliver(&shell.env, &shell.session_id, &delivery).await;
-            shell.pump(match outcome {
+            shell.feed(match outcome {
                 Ok(()) => Input::Delivered(Delivered::from(&delivery)),
                 Err(error) => {
                     logs::delivery_failed(&shell.session_id, &error);
@@ -323,7 +336,7 @@ fn on_timer(shell: Weak<Shell>) -> Closure<dyn FnMut()> {
     Closure::new(move || {
         if let Some(shell) = shell.upgrade() {
             shell.timers.borrow_mut().pop();
-            shell.enter(|| shell.pump(Input::Deadline));
+            shell.enter(|| shell.feed(Input::Deadline));
         }
     })
 }
