@@ -85,9 +85,12 @@ extern "C" {
 
     pub type SqlCursor;
     #[wasm_bindgen(method)]
-    pub fn raw(this: &SqlCursor) -> js_sys::Iterator;
+    fn raw(this: &SqlCursor) -> SqlRows;
     #[wasm_bindgen(method, getter, js_name = rowsWritten)]
     pub fn rows_written(this: &SqlCursor) -> f64;
+    type SqlRows;
+    #[wasm_bindgen(method, catch, js_name = toArray)]
+    fn to_array(this: &SqlRows) -> Result<Array, JsValue>;
 
     #[derive(Clone)]
     pub type Context;
@@ -117,14 +120,10 @@ pub fn transaction(storage: &Storage, mut write: impl FnMut() -> Result<(), JsVa
     storage.transaction_sync(&mut write)
 }
 
-/// The rows of a cursor, read as they are asked for.
-pub fn rows(cursor: &SqlCursor) -> impl Iterator<Item = Result<Array, JsValue>> + use<> {
-    let rows = cursor.raw();
-    std::iter::from_fn(move || match rows.next() {
-        Ok(next) if next.done() => None,
-        Ok(next) => Some(Ok(next.value().unchecked_into())),
-        Err(thrown) => Some(Err(thrown)),
-    })
+/// All rows of a cursor. There is no way to read a part of them: a cursor that is not read to its end
+/// stays open, and its table cannot be dropped.
+pub fn rows(cursor: &SqlCursor) -> Result<Vec<Array>, JsValue> {
+    Ok(cursor.raw().to_array()?.iter().map(JsValue::unchecked_into).collect())
 }
 
 /// A reason has at most 123 bytes (RFC 6455, section 5.5).

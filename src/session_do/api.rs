@@ -185,7 +185,8 @@ fn lines(shell: &Rc<Shell>) -> Answer {
     let epoch = epoch(shell)?;
     let (shell, mut after) = (Rc::downgrade(shell), Some(0));
     let body = stream(move || {
-        let (Some(shell), Some(seq)) = (shell.upgrade(), after) else { return Ok(None) };
+        let Some(seq) = after else { return Ok(None) };
+        let shell = shell.upgrade().ok_or("the object is gone")?;
         // Who reads slowly is not to read what begins under this name once the session is gone.
         if shell.thread(Thread::epoch).map_err(|broken| broken.to_string())? != epoch {
             return Ok(None);

@@ -197,32 +197,27 @@ impl Store {
     }
 
     fn rows(&self, query: &str, bindings: Vec<JsValue>) -> Result<Vec<Row>, StoreError> {
-        let cursor = self.exec(query, bindings)?;
-        platform::rows(&cursor).map(|row| row.map_err(failed)).collect()
+        platform::rows(&self.exec(query, bindings)?).map_err(failed)
     }
 
     fn exec(&self, query: &str, bindings: Vec<JsValue>) -> Result<SqlCursor, StoreError> {
         self.sql.exec(query, &bindings.into_iter().collect()).map_err(failed)
     }
 
-    fn page(&self, query: &str, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError> {
-        let mut page = Page::default();
+    /// Asks for the sizes first: what does not fit is never read.
+    fn page(&self, range: &str, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError> {
         if !self.has_tables.get() {
-            return Ok(page);
+            return Ok(Page::default());
         }
-        let bindings = vec![number(seq), number(count_max.saturating_add(1) as u64)];
-        let cursor = self.exec(query, bindings)?;
-        let mut bytes = 0_usize;
-        for row in platform::rows(&cursor) {
-            let row = row.map_err(failed)?;
-            bytes = bytes.saturating_add(content_length(&row));
-            page.more = page.records.len() >= count_max || (bytes > bytes_max && !page.records.is_empty());
-            if page.more {
-                break;
-            }
-            page.records.push(record(&row)?);
-        }
-        Ok(page)
+        let bindings = |count: usize| vec![number(seq), number(count as u64)];
+        // Of a text that fills pages of its own, its length in bytes is known without reading those.
+        let sizes = format!("SELECT octet_length(content) FROM messages WHERE {range} LIMIT ?");
+        let sizes = self.rows(&sizes, bindings(count_max.saturating_add(1)))?;
+        let sizes = sizes.iter().map(|row| integer(row, 0)).collect::<Result<Vec<_>, _>>()?;
+        let count = fitting(&sizes, bytes_max as u64).min(count_max);
+        let rows = self.rows(&format!("{RECORD} WHERE {range} LIMIT ?"), bindings(count))?;
+        let records = rows.iter().map(record).collect::<Result<_, _>>()?;
+        Ok(Page { records, more: count < sizes.len() })
     }
 
     fn first(&self, query: &str, bindings: Vec<JsValue>) -> Result<Option<Record>, StoreError> {
@@ -235,11 +230,11 @@ impl Store {
 
 impl Records for Store {
     fn after(&self, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError> {
-        self.page(&format!("{RECORD} WHERE seq > ? ORDER BY seq LIMIT ?"), seq, count_max, bytes_max)
+        self.page("seq > ? ORDER BY seq", seq, count_max, bytes_max)
     }
 
     fn before(&self, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError> {
-        self.page(&format!("{RECORD} WHERE seq < ? ORDER BY seq DESC LIMIT ?"), seq, count_max, bytes_max)
+        self.page("seq < ? ORDER BY seq DESC", seq, count_max, bytes_max)
     }
 
     fn request(&self, request_id: &str) -> Result<Option<Record>, StoreError> {
@@ -312,8 +307,14 @@ fn checkpoint(row: &Row) -> Result<Checkpoint, StoreError> {
     })
 }
 
-fn content_length(row: &Row) -> usize {
-    row.get(11).dyn_ref::<js_sys::JsString>().map_or(0, |content| content.length() as usize)
+/// How many of these come to at most `bytes_max`; one at least, if there is any.
+fn fitting(sizes: &[u64], bytes_max: u64) -> usize {
+    let mut bytes = 0_u64;
+    let fits = |size: &&u64| {
+        bytes = bytes.saturating_add(**size);
+        bytes <= bytes_max
+    };
+    sizes.iter().take_while(fits).count().max(1).min(sizes.len())
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]

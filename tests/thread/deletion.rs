@@ -57,6 +57,18 @@ fn what_d1_takes_of_a_deleted_session_is_not_taken_for_the_next_ones_deletion() 
     assert!(!h.host.store.is_deletion_owed);
 }
 
+#[test]
+fn a_deletion_that_could_not_be_stored_deletes_nothing_and_closes_nobody() {
+    let mut h = running();
+    h.host.faults.writes = Some((0, 1, false));
+    h.host.pump(Input::Delete);
+    assert!(h.is_open("ann"));
+    assert!(h.host.thread.as_ref().is_some_and(|thread| thread.session().is_some()));
+    assert_eq!(h.host.store.records.len(), 2, "the message, and its turn's end");
+    h.host.pump(Input::Delete);
+    assert!(!h.is_open("ann") && h.host.store.records.is_empty());
+}
+
 fn running() -> Harness {
     let mut h = thread();
     h.greet("ann");
