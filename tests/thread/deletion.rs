@@ -63,7 +63,7 @@ fn a_deletion_that_could_not_be_stored_deletes_nothing_and_closes_nobody() {
     h.host.faults.writes = Some((0, 1, false));
     h.host.pump(Input::Delete);
     assert!(h.is_open("ann"));
-    assert!(h.host.thread.as_ref().is_some_and(|thread| thread.session().is_some()));
+    assert!(h.host.thread().is_some_and(|thread| thread.session().is_some()));
     assert_eq!(h.host.store.records.len(), 2, "the message, and its turn's end");
     h.host.pump(Input::Delete);
     assert!(!h.is_open("ann") && h.host.store.records.is_empty());
