@@ -159,8 +159,8 @@ impl Host {
 
     pub fn connect_as(&mut self, peer: &PeerId, identity: Identity, cursor: Option<String>) -> bool {
         let is_awake = self.run(|pump| pump.thread().map(drop));
-        let is_refused = |thread: &Thread| thread.refuses(&identity).is_some();
-        if is_awake && self.thread().is_none_or(is_refused) {
+        if is_awake && let Some((code, _)) = self.thread().and_then(|thread| thread.refuses(&identity)) {
+            self.links.insert(peer.clone(), Link { close: Some(code), ..Link::default() });
             return false;
         }
         self.links.insert(peer.clone(), Link { is_open: true, ..Link::default() });

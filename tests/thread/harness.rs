@@ -20,7 +20,10 @@ pub fn thread() -> Harness {
 }
 
 pub fn thread_of(concurrent_turns: usize) -> Harness {
-    let config = Config { concurrent_turns, messages_per_minute: 1_000_000, ..Config::default() };
+    thread_with(Config { concurrent_turns, messages_per_minute: 1_000_000, ..Config::default() })
+}
+
+pub fn thread_with(config: Config) -> Harness {
     Harness { host: Host::new(config, 1), peers: BTreeMap::new(), joined: 0 }
 }
 

@@ -5,9 +5,10 @@ use bobbin::protocol::limits::{
     AGENT_BYTES_MAX, AGENT_MESSAGES_MAX, CATCH_UP_BYTES_MAX, DELIVERY_MESSAGES_MAX, MESSAGE_BYTES_MAX,
     SOCKETS_MAX, UNSAVED_EVENTS_MAX,
 };
+use bobbin::thread::Config;
 use serde_json::json;
 
-use crate::harness::{Harness, finished, said, thread};
+use crate::harness::{Harness, finished, said, thread, thread_with};
 use crate::support::Seen;
 
 const LARGE: usize = MESSAGE_BYTES_MAX - 1_024;
@@ -93,9 +94,8 @@ fn an_agent_is_handed_as_many_bytes_as_the_limit_says_beside_its_own() {
 
 #[test]
 fn a_thread_has_as_many_sockets_as_the_limit_says() {
-    let mut h = thread();
-    h.host.config.sockets_max = 3;
-    assert_eq!(bobbin::thread::Config::default().sockets_max, SOCKETS_MAX);
+    let mut h = thread_with(Config { sockets_max: 3, ..Config::default() });
+    assert_eq!(Config::default().sockets_max, SOCKETS_MAX);
     for name in ["a", "b", "c", "d"] {
         h.join(name);
     }
