@@ -46,14 +46,14 @@ export const contestants = {
     fill: (database, count) =>
       // As a thread numbers them: each message is followed by its session event.
       database.exec(`
-        DELETE FROM messages;
+        DELETE FROM bobbin_records;
         WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < ${count})
-        INSERT INTO messages (seq, turn, role, message_id, request_id, created_at, started, status, tokens_used, metadata, content)
-        SELECT 2 * n + 1, 4 * (n / 2) + 1, iif(n % 2, 'assistant', 'user'), 'msg_' || n, 'r' || (n / 2), 1700000000000 + n,
+        INSERT INTO bobbin_records (seq, turn, kind, message_id, request_id, created_at, started, status, tokens_used, metadata, content)
+        SELECT 2 * n + 1, 4 * (n / 2) + 1, iif(n % 2, 'answer', 'question'), 'msg_' || n, 'r' || (n / 2), 1700000000000 + n,
           iif(n % 2, NULL, 1), iif(n % 2, 'complete', NULL), iif(n % 2, 1, NULL),
           iif(n % 2, '{"tokensUsed":1,"latencyMs":1}', NULL), json_quote('message ' || n || printf('%.*c', ${FILLED_CHARS}, '.'))
         FROM numbers;
-        UPDATE thread SET seq = ${2 * count}, delivered = ${2 * count}, open = '[]',
+        UPDATE bobbin_thread SET seq = ${2 * count}, delivered = ${2 * count}, open = '[]',
           session = json_set(session, '$.messageCount', ${count});`),
   },
   aichat: {

@@ -88,6 +88,8 @@ extern "C" {
     fn raw(this: &SqlCursor) -> SqlRows;
     #[wasm_bindgen(method, getter, js_name = rowsWritten)]
     pub fn rows_written(this: &SqlCursor) -> f64;
+    #[wasm_bindgen(method, getter, js_name = columnNames)]
+    pub fn column_names(this: &SqlCursor) -> Vec<String>;
     type SqlRows;
     #[wasm_bindgen(method, catch, js_name = toArray)]
     fn to_array(this: &SqlRows) -> Result<Array, JsValue>;

@@ -153,7 +153,10 @@ fn a_failure_from_outside_delivers_what_was_gathered_and_counts_the_tokens() {
     let [AgentEvent::Block(Block::Thinking { text }), AgentEvent::Failed(failed)] = &events[..] else {
         panic!("{events:?}");
     };
-    assert_eq!((text.as_str(), failed.tokens_used, failed.error.code), ("hm", 1, ErrorCode::AgentTimeout));
+    assert_eq!(
+        (text.as_str(), failed.tokens_used, failed.error.code.clone()),
+        ("hm", 1, ErrorCode::AgentTimeout.into())
+    );
 }
 
 #[test]
@@ -293,7 +296,7 @@ fn delta(delta: &Value) -> String {
 }
 
 fn request(messages: Vec<AgentMessage>) -> AgentRequest {
-    AgentRequest { request_id: "r1".into(), permission_mode: PermissionMode::Plan, messages }
+    AgentRequest { request_id: "r1".into(), permission_mode: PermissionMode::Plan.into(), messages }
 }
 
 fn user(text: &str) -> AgentMessage {

@@ -28,15 +28,18 @@ export const CLOSE_SESSION_DELETED = 4410;
 
 export const CLOSE_TOO_MANY = 4429;
 
+/**
+ * Whose message it is.
+ */
 export type Role = "user" | "assistant";
 
 /**
- * How a message came to its end. A user's message is always complete.
+ * How a message came to its end. A user's message is complete.
  */
 export type Status = "complete" | "cancelled" | "interrupted" | "failed";
 
 /**
- * What the agent may do without asking; Bobbin keeps it and hands it to the agent.
+ * What the agent may do without asking. Bobbin keeps it and hands it to the agent.
  */
 export type PermissionMode = "default" | "acceptEdits" | "plan" | "bypassPermissions";
 
@@ -49,7 +52,15 @@ export type ErrorCode = "INVALID_MESSAGE" | "MESSAGE_TOO_LARGE" | "THREAD_MISMAT
  * An error as it goes over the wire. The message says what was wrong and what would be right,
  * and never carries a secret, a stack or a path.
  */
-export type ErrorBody = { code: ErrorCode, message: string, retryable: boolean, };
+export type ErrorBody = { code: ErrorCode, 
+/**
+ * For people, in English.
+ */
+message: string, 
+/**
+ * Whether the same request may work later.
+ */
+retryable: boolean, };
 
 /**
  * One part of a message that has more than text.
@@ -77,14 +88,14 @@ export type Response = { content: string, blocks?: Array<Block>, metadata: Respo
 
 export type SnapshotReason = "joined" | "reset";
 
-export type InFlightState = { requestId: string, state: "queued" | "streaming", };
+export type InFlightState = { requestId: string, answerId: string, state: "queued" | "streaming", };
 
-export type InFlight = { requestId: string, state: "queued" | "streaming", content: string, blocks: Array<Block>, };
+export type InFlight = { requestId: string, answerId: string, state: "queued" | "streaming", content: string, blocks: Array<Block>, };
 
 /**
  * A frame as it goes out. Those with a cursor are log events, the same for every socket.
  */
-export type ServerFrame = { "type": "user_message", cursor: string, requestId: string, message: Message, } | { "type": "token", cursor: string, requestId: string, token: string, } | { "type": "block", cursor: string, requestId: string, block: Block, } | { "type": "final", cursor: string, requestId: string, messageId: string, createdAt: number, response: Response, } | { "type": "cancelled", cursor: string, requestId: string, messageId: string, createdAt: number, response: Response, } | { "type": "error", cursor: string, requestId: string, error: ErrorBody, messageId: string, createdAt: number, response: Response, } | { "type": "session", cursor: string, session: Session, } | { "type": "connected", protocol: number, connectionId: string, sessionId: string, status: "not-created" | "created", session: Session | null, resumed: boolean, cursor: string, inFlight: Array<InFlightState>, } | { "type": "snapshot", reason: SnapshotReason, messages: Array<Message>, hasMore: boolean, inFlight: Array<InFlight>, session: Session | null, cursor: string, } | { "type": "session_synced", cursor: string, } | { "type": "queued", requestId: string, position: number, } | { "type": "error", requestId?: string, error: ErrorBody, } | { "type": "pong" };
+export type ServerFrame = { "type": "user_message", cursor: string, requestId: string, answerId: string, message: Message, } | { "type": "token", cursor: string, requestId: string, token: string, } | { "type": "block", cursor: string, requestId: string, block: Block, } | { "type": "final", cursor: string, requestId: string, messageId: string, createdAt: number, response: Response, } | { "type": "cancelled", cursor: string, requestId: string, messageId: string, createdAt: number, response: Response, } | { "type": "error", cursor: string, requestId: string, error: ErrorBody, messageId: string, createdAt: number, response: Response, } | { "type": "session", cursor: string, session: Session, } | { "type": "connected", protocol: number, connectionId: string, sessionId: string, status: "not-created" | "created", session: Session | null, resumed: boolean, cursor: string, inFlight: Array<InFlightState>, } | { "type": "snapshot", reason: SnapshotReason, messages: Array<Message>, hasMore: boolean, inFlight: Array<InFlight>, session: Session | null, cursor: string, } | { "type": "session_synced", cursor: string, } | { "type": "queued", requestId: string, position: number, } | { "type": "error", requestId?: string, error: ErrorBody, } | { "type": "pong" };
 
 /**
  * A frame as it comes in. Unknown fields are ignored.

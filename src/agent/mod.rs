@@ -6,13 +6,13 @@ pub mod echo;
 pub mod openai;
 pub mod sse;
 
-use crate::protocol::{Block, Content, ErrorBody, PermissionMode};
+use crate::protocol::{Block, Content, ErrorBody, PermissionMode, Word};
 
 /// What an agent is asked to answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AgentRequest {
     pub request_id: String,
-    pub permission_mode: PermissionMode,
+    pub permission_mode: Word<PermissionMode>,
     /// The finished messages before the user's own, oldest first, and that one last.
     pub messages: Vec<AgentMessage>,
 }

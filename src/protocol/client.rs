@@ -119,7 +119,8 @@ fn content(value: Option<Json>) -> Result<Content, String> {
             Err(format!("content has {} blocks; at most {BLOCKS_MAX} are allowed", items.len()))
         }
         Some(Json::Array(items)) => {
-            let blocks = Vec::<Block>::read(&Json::Array(items)).ok_or(
+            let is_known = |blocks: &Vec<Block>| blocks.iter().all(|block| !matches!(block, Block::Other(_)));
+            let blocks = Vec::<Block>::read(&Json::Array(items)).filter(is_known).ok_or(
                 "content has a block that is none of text {text}, thinking {text}, tool_use {id, name, input} \
                  and tool_result {toolUseId, content: a string or an array, isError}",
             )?;
@@ -155,9 +156,7 @@ fn title(value: &Json) -> Result<Option<String>, String> {
 }
 
 fn permission_mode(value: &Json) -> Result<PermissionMode, String> {
-    value
-        .as_str()
-        .and_then(PermissionMode::parse)
+    PermissionMode::read(value)
         .ok_or_else(|| "permissionMode is one of default, acceptEdits, plan and bypassPermissions".into())
 }
 

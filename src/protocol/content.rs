@@ -37,6 +37,10 @@ pub enum Block {
         content: Json,
         is_error: bool,
     },
+    /// A block of a kind or form that this version does not know, as it was stored: an object with a `type`.
+    #[serde(untagged)]
+    #[cfg_attr(test, ts(skip))]
+    Other(Json),
 }
 
 impl Content {
@@ -77,7 +81,9 @@ impl Block {
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Block::Text { text } => Some(text),
-            Block::Thinking { .. } | Block::ToolUse { .. } | Block::ToolResult { .. } => None,
+            Block::Thinking { .. } | Block::ToolUse { .. } | Block::ToolResult { .. } | Block::Other(_) => {
+                None
+            }
         }
     }
 }

@@ -2,63 +2,40 @@
 
 use serde::Serialize;
 
-/// Why something was refused or failed, as clients see it in frames and HTTP bodies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum ErrorCode {
-    InvalidMessage,
-    MessageTooLarge,
-    ThreadMismatch,
-    DuplicateRequest,
-    RateLimited,
-    Busy,
-    Unauthenticated,
-    Forbidden,
-    NotFound,
-    AgentError,
-    AgentTimeout,
-    Interrupted,
-    StorageError,
-    Internal,
-}
+use super::Word;
+use super::words::words;
 
-impl ErrorCode {
-    pub const ALL: [ErrorCode; 14] = [
-        ErrorCode::InvalidMessage,
-        ErrorCode::MessageTooLarge,
-        ErrorCode::ThreadMismatch,
-        ErrorCode::DuplicateRequest,
-        ErrorCode::RateLimited,
-        ErrorCode::Busy,
-        ErrorCode::Unauthenticated,
-        ErrorCode::Forbidden,
-        ErrorCode::NotFound,
-        ErrorCode::AgentError,
-        ErrorCode::AgentTimeout,
-        ErrorCode::Interrupted,
-        ErrorCode::StorageError,
-        ErrorCode::Internal,
-    ];
-
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            ErrorCode::InvalidMessage => "INVALID_MESSAGE",
-            ErrorCode::MessageTooLarge => "MESSAGE_TOO_LARGE",
-            ErrorCode::ThreadMismatch => "THREAD_MISMATCH",
-            ErrorCode::DuplicateRequest => "DUPLICATE_REQUEST",
-            ErrorCode::RateLimited => "RATE_LIMITED",
-            ErrorCode::Busy => "BUSY",
-            ErrorCode::Unauthenticated => "UNAUTHENTICATED",
-            ErrorCode::Forbidden => "FORBIDDEN",
-            ErrorCode::NotFound => "NOT_FOUND",
-            ErrorCode::AgentError => "AGENT_ERROR",
-            ErrorCode::AgentTimeout => "AGENT_TIMEOUT",
-            ErrorCode::Interrupted => "INTERRUPTED",
-            ErrorCode::StorageError => "STORAGE_ERROR",
-            ErrorCode::Internal => "INTERNAL",
-        }
+words! {
+    /// Why something was refused or failed, as clients see it in frames and HTTP bodies.
+    pub enum ErrorCode {
+        /// The frame or request is not of the contract's form.
+        InvalidMessage = "INVALID_MESSAGE",
+        /// It is larger than a limit allows.
+        MessageTooLarge = "MESSAGE_TOO_LARGE",
+        /// The frame names another thread than its socket's.
+        ThreadMismatch = "THREAD_MISMATCH",
+        /// The `requestId` was used for another message.
+        DuplicateRequest = "DUPLICATE_REQUEST",
+        /// Too much in too short a time.
+        RateLimited = "RATE_LIMITED",
+        /// Too many turns wait.
+        Busy = "BUSY",
+        /// There is no credential, or it does not hold.
+        Unauthenticated = "UNAUTHENTICATED",
+        /// The caller's role does not allow this.
+        Forbidden = "FORBIDDEN",
+        /// There is nothing of that name, or not for the caller.
+        NotFound = "NOT_FOUND",
+        /// The agent failed.
+        AgentError = "AGENT_ERROR",
+        /// The agent was silent for too long.
+        AgentTimeout = "AGENT_TIMEOUT",
+        /// The object stopped in the middle of the answer.
+        Interrupted = "INTERRUPTED",
+        /// The store could not be read or written.
+        StorageError = "STORAGE_ERROR",
+        /// Something failed that should not.
+        Internal = "INTERNAL",
     }
 }
 
@@ -67,20 +44,23 @@ impl ErrorCode {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct ErrorBody {
-    pub code: ErrorCode,
+    #[cfg_attr(test, ts(as = "ErrorCode"))]
+    pub code: Word<ErrorCode>,
+    /// For people, in English.
     pub message: String,
+    /// Whether the same request may work later.
     pub retryable: bool,
 }
 
 impl ErrorBody {
     /// An error that the same request would meet again.
     pub fn fatal(code: ErrorCode, message: impl Into<String>) -> Self {
-        ErrorBody { code, message: message.into(), retryable: false }
+        ErrorBody { code: code.into(), message: message.into(), retryable: false }
     }
 
     /// An error that may be gone when the request is made again.
     pub fn retryable(code: ErrorCode, message: impl Into<String>) -> Self {
-        ErrorBody { code, message: message.into(), retryable: true }
+        ErrorBody { code: code.into(), message: message.into(), retryable: true }
     }
 }
 

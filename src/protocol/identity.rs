@@ -2,18 +2,20 @@
 
 use serde::Serialize;
 
+use super::words::words;
 use super::{Millis, Session};
 
-/// What somebody may do in a session; each may do what those before it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Access {
-    /// Reads.
-    Viewer,
-    /// Sends messages and cancels.
-    Editor,
-    /// Renames, changes the permission mode, deletes, asks for diagnostics.
-    Owner,
+words! {
+    /// What somebody may do in a session; each may do what those before it may.
+    #[derive(PartialOrd, Ord)]
+    pub enum Access {
+        /// Reads.
+        Viewer = "viewer",
+        /// Sends messages and cancels.
+        Editor = "editor",
+        /// Renames, changes the permission mode, deletes, asks for diagnostics.
+        Owner = "owner",
+    }
 }
 
 /// What the edge found out about a caller. Fixed when a socket is opened, and kept with it.

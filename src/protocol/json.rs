@@ -27,6 +27,10 @@ pub enum Json {
 /// In the order of their names, so that in which order they were written makes no difference.
 pub type Fields = LiteMap<String, Json>;
 
+/// Fields of an object that this version has no name for; they are written beside those that it knows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OtherFields(pub Fields);
+
 /// Why a text is not JSON, or not of the kind that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
@@ -61,6 +65,12 @@ struct Verbatim;
 impl Formatter for Verbatim {
     fn write_byte_array<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: &[u8]) -> io::Result<()> {
         writer.write_all(value)
+    }
+}
+
+impl Serialize for OtherFields {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter())
     }
 }
 

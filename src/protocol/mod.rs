@@ -15,6 +15,7 @@ mod server;
 mod session;
 #[cfg(test)]
 mod typescript;
+mod words;
 
 pub use client::{ClientFrame, Refusal, SessionUpdate, is_request_id, is_session_id};
 pub use content::{Block, Content, joined};
@@ -27,6 +28,7 @@ pub use server::{
     InFlight, InFlightState, Response, ResponseMetadata, ServerFrame, SnapshotReason, token_frame,
 };
 pub use session::{Message, PermissionMode, Role, Session, Status};
+pub use words::{Named, Word};
 
 /// The contract's version, told in `connected`.
 pub const PROTOCOL_VERSION: u32 = 1;

@@ -1,10 +1,8 @@
 //! Values that come back as JSON. Read by hand: what is derived for reading takes ten times the code,
 //! and a worker is loaded whole.
 
-use super::{
-    Access, Block, Content, ErrorBody, ErrorCode, Identity, Json, PermissionMode, ResponseMetadata, Session,
-    Status,
-};
+use super::json::OtherFields;
+use super::{Block, Content, ErrorBody, Identity, Json, ResponseMetadata, Session};
 
 /// Something that was written as JSON. `None` for whatever this could not have written.
 pub trait Read: Sized {
@@ -69,33 +67,38 @@ impl Read for Content {
 }
 
 impl Read for Block {
+    /// A block of an unknown kind or form is kept as it is.
     fn read(value: &Json) -> Option<Self> {
-        match value.get("type")?.as_str()? {
-            "text" => Some(Block::Text { text: required(value, "text")? }),
-            "thinking" => Some(Block::Thinking { text: required(value, "text")? }),
-            "tool_use" => Some(Block::ToolUse {
-                id: required(value, "id")?,
-                name: required(value, "name")?,
-                input: value.get("input")?.clone(),
-            }),
-            "tool_result" => Some(Block::ToolResult {
-                tool_use_id: required(value, "toolUseId")?,
-                content: value
-                    .get("content")
-                    .filter(|said| matches!(said, Json::String(_) | Json::Array(_)))?
-                    .clone(),
-                is_error: optional(value, "isError")?.unwrap_or_default(),
-            }),
-            _ => None,
-        }
+        let kind = value.get("type")?.as_str()?;
+        Some(known_block(kind, value).unwrap_or_else(|| Block::Other(value.clone())))
+    }
+}
+
+fn known_block(kind: &str, value: &Json) -> Option<Block> {
+    match kind {
+        "text" => Some(Block::Text { text: required(value, "text")? }),
+        "thinking" => Some(Block::Thinking { text: required(value, "text")? }),
+        "tool_use" => Some(Block::ToolUse {
+            id: required(value, "id")?,
+            name: required(value, "name")?,
+            input: value.get("input")?.clone(),
+        }),
+        "tool_result" => Some(Block::ToolResult {
+            tool_use_id: required(value, "toolUseId")?,
+            content: value
+                .get("content")
+                .filter(|said| matches!(said, Json::String(_) | Json::Array(_)))?
+                .clone(),
+            is_error: optional(value, "isError")?.unwrap_or_default(),
+        }),
+        _ => None,
     }
 }
 
 impl Read for ErrorBody {
     fn read(value: &Json) -> Option<Self> {
-        let code = value.get("code")?.as_str()?;
         Some(ErrorBody {
-            code: ErrorCode::ALL.into_iter().find(|one| one.as_str() == code)?,
+            code: required(value, "code")?,
             message: required(value, "message")?,
             retryable: required(value, "retryable")?,
         })
@@ -109,19 +112,8 @@ impl Read for ResponseMetadata {
             latency_ms: required(value, "latencyMs")?,
             model: optional(value, "model")?,
             finish_reason: optional(value, "finishReason")?,
+            other: others(value, &["tokensUsed", "latencyMs", "model", "finishReason"])?,
         })
-    }
-}
-
-impl Read for Status {
-    fn read(value: &Json) -> Option<Self> {
-        Status::parse(value.as_str()?)
-    }
-}
-
-impl Read for PermissionMode {
-    fn read(value: &Json) -> Option<Self> {
-        PermissionMode::parse(value.as_str()?)
     }
 }
 
@@ -137,19 +129,28 @@ impl Read for Session {
             created_at: required(value, "createdAt")?,
             last_message_at: required(value, "lastMessageAt")?,
             owner: optional(value, "owner")?,
+            other: others(value, &SESSION_FIELDS)?,
         })
     }
 }
 
-impl Read for Access {
-    fn read(value: &Json) -> Option<Self> {
-        match value.as_str()? {
-            "viewer" => Some(Access::Viewer),
-            "editor" => Some(Access::Editor),
-            "owner" => Some(Access::Owner),
-            _ => None,
-        }
-    }
+const SESSION_FIELDS: [&str; 9] = [
+    "id",
+    "title",
+    "firstMessagePreview",
+    "messageCount",
+    "totalTokens",
+    "permissionMode",
+    "createdAt",
+    "lastMessageAt",
+    "owner",
+];
+
+/// The fields of an object that this version has no name for.
+fn others(value: &Json, known: &[&str]) -> Option<OtherFields> {
+    let is_other = |(name, _): &(&String, &Json)| !known.contains(&name.as_str());
+    let fields = value.as_object()?.iter().filter(is_other);
+    Some(OtherFields(fields.map(|(name, value)| (name.clone(), value.clone())).collect()))
 }
 
 impl Read for Identity {
@@ -166,7 +167,7 @@ impl Read for Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::to_json;
+    use crate::protocol::{ErrorCode, Named, PermissionMode, to_json};
 
     fn comes_back<T: Read + serde::Serialize + PartialEq + std::fmt::Debug>(written: &T) {
         let json = to_json(written);
@@ -187,7 +188,7 @@ mod tests {
             Block::ToolResult { tool_use_id: "1".into(), content: Json::String("ok".into()), is_error: true },
         ]));
         for code in ErrorCode::ALL {
-            comes_back(&ErrorBody { code, message: "no".into(), retryable: true });
+            comes_back(&ErrorBody { code: (*code).into(), message: "no".into(), retryable: true });
         }
         comes_back(&ResponseMetadata {
             tokens_used: 3,
@@ -202,10 +203,11 @@ mod tests {
                 first_message_preview: String::new(),
                 message_count: 1,
                 total_tokens: 2,
-                permission_mode: mode,
+                permission_mode: (*mode).into(),
                 created_at: 3,
                 last_message_at: 4,
                 owner: Some("o".into()),
+                other: OtherFields::default(),
             });
         }
     }

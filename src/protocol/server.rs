@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use serde::Serialize;
 
-use super::json::write_json;
+use super::json::{OtherFields, write_json};
 use super::{Block, Cursor, ErrorBody, Message, Millis, PROTOCOL_VERSION, Session, to_json};
 
 /// A frame as it goes out. Those with a cursor are log events, the same for every socket.
@@ -15,6 +15,7 @@ pub enum ServerFrame<'a> {
     UserMessage {
         cursor: String,
         request_id: &'a str,
+        answer_id: &'a str,
         message: &'a Message,
     },
     Token {
@@ -113,6 +114,10 @@ pub struct ResponseMetadata {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub finish_reason: Option<String>,
+    /// What a newer version stored beside these.
+    #[serde(flatten)]
+    #[cfg_attr(test, ts(skip))]
+    pub other: OtherFields,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -130,6 +135,7 @@ pub enum SnapshotReason {
 #[serde(rename_all = "camelCase")]
 pub struct InFlightState<'a> {
     pub request_id: &'a str,
+    pub answer_id: String,
     #[cfg_attr(test, ts(type = "\"queued\" | \"streaming\""))]
     pub state: &'static str,
 }
@@ -139,6 +145,7 @@ pub struct InFlightState<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct InFlight<'a> {
     pub request_id: &'a str,
+    pub answer_id: String,
     #[cfg_attr(test, ts(type = "\"queued\" | \"streaming\""))]
     pub state: &'static str,
     pub content: &'a str,

@@ -2,37 +2,48 @@
 
 use serde::Serialize;
 
-use super::{Content, ErrorBody, Millis};
+use super::json::OtherFields;
+use super::words::words;
+use super::{Content, ErrorBody, Millis, Word};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    User,
-    Assistant,
+words! {
+    /// Whose message it is.
+    pub enum Role {
+        /// Somebody's.
+        User = "user",
+        /// The agent's.
+        Assistant = "assistant",
+    }
 }
 
-/// How a message came to its end. A user's message is always complete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    Complete,
-    Cancelled,
-    Interrupted,
-    Failed,
+words! {
+    /// How a message came to its end. A user's message is complete.
+    pub enum Status {
+        /// The agent said all of it.
+        Complete = "complete",
+        /// Somebody cancelled the turn.
+        Cancelled = "cancelled",
+        /// The object stopped in the middle.
+        Interrupted = "interrupted",
+        /// The agent failed, or the stored message cannot be read.
+        Failed = "failed",
+    }
 }
 
-/// What the agent may do without asking; Bobbin keeps it and hands it to the agent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
-#[serde(rename_all = "camelCase")]
-pub enum PermissionMode {
-    #[default]
-    Default,
-    AcceptEdits,
-    Plan,
-    BypassPermissions,
+words! {
+    /// What the agent may do without asking. Bobbin keeps it and hands it to the agent.
+    #[derive(Default)]
+    pub enum PermissionMode {
+        /// It asks.
+        #[default]
+        Default = "default",
+        /// It may read and edit.
+        AcceptEdits = "acceptEdits",
+        /// It may read and do nothing else.
+        Plan = "plan",
+        /// It may do everything.
+        BypassPermissions = "bypassPermissions",
+    }
 }
 
 /// The stored record of a thread.
@@ -45,12 +56,17 @@ pub struct Session {
     pub first_message_preview: String,
     pub message_count: u64,
     pub total_tokens: u64,
-    pub permission_mode: PermissionMode,
+    #[cfg_attr(test, ts(as = "PermissionMode"))]
+    pub permission_mode: Word<PermissionMode>,
     pub created_at: Millis,
     pub last_message_at: Millis,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub owner: Option<String>,
+    /// What a newer version stored beside these.
+    #[serde(flatten)]
+    #[cfg_attr(test, ts(skip))]
+    pub other: OtherFields,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -61,7 +77,8 @@ pub struct Message {
     pub request_id: String,
     pub role: Role,
     pub content: Content,
-    pub status: Status,
+    #[cfg_attr(test, ts(as = "Status"))]
+    pub status: Word<Status>,
     pub created_at: Millis,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
@@ -73,57 +90,4 @@ pub struct Message {
     #[cfg_attr(test, ts(optional))]
     pub author: Option<String>,
     pub cursor: String,
-}
-
-impl PermissionMode {
-    pub const ALL: [PermissionMode; 4] = [
-        PermissionMode::Default,
-        PermissionMode::AcceptEdits,
-        PermissionMode::Plan,
-        PermissionMode::BypassPermissions,
-    ];
-
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            PermissionMode::Default => "default",
-            PermissionMode::AcceptEdits => "acceptEdits",
-            PermissionMode::Plan => "plan",
-            PermissionMode::BypassPermissions => "bypassPermissions",
-        }
-    }
-
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        PermissionMode::ALL.into_iter().find(|mode| mode.as_str() == name)
-    }
-}
-
-impl Role {
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Role::User => "user",
-            Role::Assistant => "assistant",
-        }
-    }
-}
-
-impl Status {
-    pub const ALL: [Status; 4] = [Status::Complete, Status::Cancelled, Status::Interrupted, Status::Failed];
-
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Status::Complete => "complete",
-            Status::Cancelled => "cancelled",
-            Status::Interrupted => "interrupted",
-            Status::Failed => "failed",
-        }
-    }
-
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        Status::ALL.into_iter().find(|status| status.as_str() == name)
-    }
 }

@@ -22,6 +22,10 @@ use crate::thread::{Blame, Cause, Config, Input, Output, PeerId, Thread, TurnId,
 
 pub use platform::{Loaded, Log, Panicked, Platform};
 
+/// What clients are told of a thread whose store this version cannot read.
+pub const NEWER_FORMAT: &str =
+    "this thread was stored by a newer version of Bobbin; deploy that version again";
+
 /// Drives one thread.
 #[derive(Debug)]
 pub struct Pump<P> {
@@ -41,14 +45,22 @@ pub struct Pump<P> {
 pub enum Broken {
     /// The store refused a read or a write.
     Store(StoreError),
+    /// A newer version of Bobbin wrote the store in a format that this one cannot read. The text names both.
+    NewerFormat(String),
     /// The thread panicked.
     Panic,
+}
+
+impl From<StoreError> for Broken {
+    fn from(error: StoreError) -> Self {
+        Broken::Store(error)
+    }
 }
 
 impl Display for Broken {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Broken::Store(StoreError(why)) => out.write_str(why),
+            Broken::Store(StoreError(why)) | Broken::NewerFormat(why) => out.write_str(why),
             Broken::Panic => out.write_str("the thread panicked"),
         }
     }
@@ -133,7 +145,7 @@ impl<P: Platform> Pump<P> {
     fn restart(&mut self, broken: &Broken, unhandled: &mut Option<Input>) -> Result<(), Broken> {
         let blame = self.handling.take().and_then(|(peer, text)| Blame::of(peer, &text));
         let cause = match broken {
-            Broken::Store(StoreError(why)) => {
+            Broken::Store(StoreError(why)) | Broken::NewerFormat(why) => {
                 self.platform.log(Log::StoreFailed(why));
                 Cause::StoreFailed(blame)
             }
@@ -144,8 +156,8 @@ impl<P: Platform> Pump<P> {
         };
         self.forget_thread();
         let restarted = self.attempt(cause, unhandled);
-        if restarted.is_err() {
-            self.give_up();
+        if let Err(broken) = &restarted {
+            self.give_up(broken);
         }
         restarted
     }
@@ -159,12 +171,12 @@ impl<P: Platform> Pump<P> {
             }
         });
         match survived {
-            Ok(()) => outcome.map_err(Broken::Store),
+            Ok(()) => outcome,
             Err(Panicked) => Err(Broken::Panic),
         }
     }
 
-    fn drive(&mut self, waking: Cause, unhandled: &mut Option<Input>) -> Result<(), StoreError> {
+    fn drive(&mut self, waking: Cause, unhandled: &mut Option<Input>) -> Result<(), Broken> {
         if self.thread.is_none() {
             let woken = self.waking(waking)?;
             self.thread = Some(Box::new(Thread::new(self.session_id.clone(), self.config)));
@@ -173,14 +185,14 @@ impl<P: Platform> Pump<P> {
         unhandled.take().map_or(Ok(()), |input| self.feed(input))
     }
 
-    fn waking(&mut self, cause: Cause) -> Result<Input, StoreError> {
+    fn waking(&mut self, cause: Cause) -> Result<Input, Broken> {
         let Loaded { stored, is_deletion_owed } = self.platform.load()?;
         let (peers, seed) = (self.platform.peers(), self.platform.seed()?);
         Ok(Input::Woken(Box::new(Woken { stored, is_deletion_owed, peers, seed, cause })))
     }
 
     /// An input, and those that its outputs bring about.
-    fn feed(&mut self, input: Input) -> Result<(), StoreError> {
+    fn feed(&mut self, input: Input) -> Result<(), Broken> {
         let (mut next, mut waiting) = (Some(input), VecDeque::new());
         while let Some(input) = next {
             for output in self.handle(input) {
@@ -272,10 +284,13 @@ impl<P: Platform> Pump<P> {
         self.handling = None;
     }
 
-    fn give_up(&mut self) {
+    fn give_up(&mut self, broken: &Broken) {
         self.forget_thread();
-        self.platform
-            .close_all(CloseCode::InternalError, "the thread's store does not answer; connect again");
+        let reason = match broken {
+            Broken::NewerFormat(_) => NEWER_FORMAT,
+            Broken::Store(_) | Broken::Panic => "the thread's store does not answer; connect again",
+        };
+        self.platform.close_all(CloseCode::InternalError, reason);
         self.platform.log(Log::GaveUp);
     }
 }

@@ -1,5 +1,6 @@
 //! What a pump needs of the world.
 
+use super::Broken;
 use crate::agent::AgentRequest;
 use crate::protocol::{CloseCode, Millis};
 use crate::thread::store::{Commit, Records, StoreError, Stored};
@@ -16,11 +17,12 @@ pub trait Platform {
     /// If the platform gives none.
     fn seed(&mut self) -> Result<u64, StoreError>;
 
-    /// What the store holds for a thread that wakes.
+    /// What the store holds for a thread that wakes. A store of an older format is brought to this version's
+    /// first, in one commit.
     ///
     /// # Errors
-    /// If it could not be read.
-    fn load(&mut self) -> Result<Loaded, StoreError>;
+    /// If it could not be read, or is of a format that this version does not know.
+    fn load(&mut self) -> Result<Loaded, Broken>;
 
     /// Reads of what is committed.
     fn records(&self) -> &dyn Records;

@@ -21,7 +21,7 @@ use crate::protocol::limits::{PAGE_BYTES_MAX, PAGE_MAX};
 use crate::protocol::{
     Access, CloseCode, Cursor, ErrorCode, Identity, Message, Read, Session, SessionUpdate, to_json,
 };
-use crate::pump::Broken;
+use crate::pump::{Broken, NEWER_FORMAT};
 use crate::thread::store::{Record, Records, StoreError};
 use crate::thread::{Input, PeerId, Thread};
 
@@ -237,6 +237,7 @@ impl From<Broken> for Refused {
                 let message = "the thread's store did not take this; try again";
                 Refused::retryable(503, ErrorCode::StorageError, message)
             }
+            Broken::NewerFormat(_) => Refused::retryable(503, ErrorCode::StorageError, NEWER_FORMAT),
             Broken::Panic => {
                 let message = "the thread failed on this request and was started again; try again";
                 Refused::retryable(500, ErrorCode::Internal, message)

@@ -24,6 +24,10 @@ fn event(session_id: &str, event: &Event) {
     }
 }
 
+pub fn row_unreadable(session_id: &str, table: &str, key: u64, fault: &str) {
+    error(session_id, "row_unreadable", &format!("{table} {key}: {fault}"));
+}
+
 pub fn delivery_failed(session_id: &str, why: &str) {
     error(session_id, "d1_failed", why);
 }

@@ -9,6 +9,7 @@ mod index;
 mod logs;
 mod notify;
 mod object;
+mod schema;
 mod shell;
 mod sockets;
 mod store;

@@ -1,51 +1,55 @@
 //! The thread's commits and reads as SQL on the object's own database.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use js_sys::Array;
 use wasm_bindgen::prelude::*;
 
-use crate::protocol::{Content, ErrorBody, Read, Session, Status, to_json};
+use crate::platform::{self, Sql, SqlCursor, Storage, describe, number};
+use crate::protocol::to_json;
+use crate::pump::{Broken, Loaded};
+use crate::thread::rows::{ANSWER, Found, QUESTION, Row};
 use crate::thread::store::{
-    Checkpoint, Commit, Journal, Mark, MarkKind, Page, Record, RecordKind, Records, StoreError, Stored, Write,
+    Checkpoint, Commit, Journal, Mark, Page, Record, RecordKind, Records, StoreError, Stored, Write,
 };
 
-use crate::platform::{self, Sql, SqlCursor, Storage, describe, number};
+use super::logs;
+use super::schema::{
+    DELETED, FILL_FROM_FIRST_FORMAT, FIRST_FORMAT, FROM_FIRST_FORMAT, INDICES, JOURNAL, MAJOR, MINOR, MOVED,
+    RECORDS, TABLES, THREAD,
+};
 
-/// `request_id` is indexed for users' messages alone: of one that is known, the answer is near.
-const TABLES: &str = "
-CREATE TABLE thread (
-  id INTEGER PRIMARY KEY CHECK (id = 1), epoch INTEGER NOT NULL, seq INTEGER NOT NULL,
-  delivered INTEGER NOT NULL, open TEXT NOT NULL, session TEXT NOT NULL
-) STRICT;
-CREATE TABLE messages (
-  seq INTEGER PRIMARY KEY, turn INTEGER NOT NULL, role TEXT NOT NULL, message_id TEXT NOT NULL,
-  request_id TEXT NOT NULL, created_at INTEGER NOT NULL, started INTEGER, author TEXT, status TEXT,
-  error TEXT, tokens_used INTEGER, metadata TEXT, content TEXT NOT NULL, parked INTEGER
-) STRICT;
-CREATE UNIQUE INDEX messages_by_request ON messages (request_id) WHERE role = 'user';
-CREATE INDEX messages_parked ON messages (seq) WHERE parked = 1;
-CREATE TABLE journal (
-  slot INTEGER PRIMARY KEY, turn INTEGER NOT NULL, text TEXT NOT NULL, blocks TEXT NOT NULL,
-  tokens_used INTEGER NOT NULL
-) STRICT;";
+const TABLE_NAMES: [&str; 6] =
+    [THREAD.name, RECORDS.name, JOURNAL.name, DELETED.name, FIRST_FORMAT.0, FIRST_FORMAT_DELETED];
+/// The first format's mark of a deletion that D1 has yet to learn of.
+const FIRST_FORMAT_DELETED: &str = "deleted";
 
-const RECORD: &str = "SELECT seq, turn, role, message_id, request_id, created_at, started, author, status, error, \
-                      metadata, content FROM messages";
-const MARK: &str = "SELECT seq, turn, role, request_id, created_at, started, tokens_used FROM messages";
+const MARK: &str = "SELECT seq, turn, kind, request_id, created_at, started, tokens_used FROM bobbin_records";
 
 pub struct Store {
     sql: Sql,
     storage: Storage,
+    session_id: String,
     has_tables: Cell<bool>,
     rows_written: Cell<usize>,
+    /// Rows that could not be read and were logged, by table and key: each is logged once.
+    logged: RefCell<Vec<(&'static str, u64)>>,
 }
 
-type Row = Array;
+/// Rows are reported once each; so many reports are remembered.
+const LOGGED_MAX: usize = 1_000;
 
 impl Store {
-    pub fn new(storage: Storage) -> Self {
-        Store { sql: storage.sql(), storage, has_tables: Cell::new(false), rows_written: Cell::new(0) }
+    pub fn new(storage: Storage, session_id: String) -> Self {
+        Store {
+            sql: storage.sql(),
+            storage,
+            session_id,
+            has_tables: Cell::new(false),
+            rows_written: Cell::new(0),
+            logged: RefCell::default(),
+        }
     }
 
     pub fn rows_written(&self) -> usize {
@@ -57,31 +61,89 @@ impl Store {
         self.sql.database_size() as usize
     }
 
-    /// What the thread wakes from. Reads alone: before the first message there is nothing.
-    pub fn load(&self) -> Result<Option<Stored>, StoreError> {
-        self.has_tables.set(self.has_table("thread")?);
-        if !self.has_tables.get() {
-            return Ok(None);
+    /// What the thread wakes from. Nothing is written, unless the tables are of an older format.
+    pub fn load(&self) -> Result<Loaded, Broken> {
+        let catalog = self.catalog()?;
+        if catalog.has(THREAD.name, &["major", "minor"]) {
+            self.check_format()?;
         }
-        let threads = self.rows("SELECT epoch, seq, delivered, open, session FROM thread", vec![])?;
+        let is_of_first_format = catalog.has(FIRST_FORMAT.0, &FIRST_FORMAT.1);
+        if is_of_first_format || catalog.lacks_something() || catalog.has(FIRST_FORMAT_DELETED, &["at"]) {
+            self.bring_up_to_date(&catalog, is_of_first_format)?;
+        }
+        self.has_tables.set(is_of_first_format || catalog.has(THREAD.name, &[]));
+        let is_deletion_owed = catalog.has(DELETED.name, &[]) || catalog.has(FIRST_FORMAT_DELETED, &["at"]);
+        let stored = if self.has_tables.get() { self.stored()? } else { None };
+        Ok(Loaded { stored, is_deletion_owed })
+    }
+
+    /// Before anything is changed: what a newer major number means is not known here.
+    fn check_format(&self) -> Result<(), Broken> {
+        let threads = self.rows("SELECT major, minor FROM bobbin_thread", vec![])?;
+        let number = |row: &SqlRow, column| row.integer(column).unwrap_or_default();
+        match threads.first().map(|row| (number(row, "major"), number(row, "minor"))) {
+            Some((major, minor)) if major > MAJOR => {
+                let known = format!("this build knows {MAJOR}.{MINOR}");
+                Err(Broken::NewerFormat(format!(
+                    "the object's tables are of format {major}.{minor}; {known}"
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn stored(&self) -> Result<Option<Stored>, Broken> {
+        let threads = self.rows("SELECT * FROM bobbin_thread", vec![])?;
         let Some(row) = threads.first() else { return Ok(None) };
-        let checkpoint = checkpoint(row)?;
+        let checkpoint = Checkpoint::read(row, &self.session_id);
+        let checkpoint =
+            checkpoint.ok_or_else(|| StoreError("the thread's own row cannot be read".into()))?;
+        let checkpoint = self.reported(THREAD.name, 1, checkpoint);
         let open = to_json(&checkpoint.open);
-        let marks = |query: &str, binding: JsValue| {
-            self.rows(query, vec![binding])?.iter().map(mark).collect::<Result<Vec<_>, _>>()
+        let marks = |condition: &str, binding: JsValue| -> Result<Vec<Mark>, StoreError> {
+            let query = format!("{MARK} WHERE {} AND {condition} ORDER BY seq", known_kinds());
+            Ok(self.rows(&query, vec![binding])?.iter().map(|row| Mark::read(row)).collect())
         };
-        let journals = self.rows("SELECT slot, turn, text, blocks, tokens_used FROM journal", vec![])?;
+        let journals = self.rows("SELECT * FROM bobbin_journal", vec![])?;
+        let journals = journals.iter().map(|row| {
+            let slot = row.integer("slot").unwrap_or_default();
+            self.reported(JOURNAL.name, slot, Journal::read(row))
+        });
         Ok(Some(Stored {
-            open: marks(&format!("{MARK} WHERE seq IN (SELECT value FROM json_each(?))"), open.into())?,
-            since: marks(&format!("{MARK} WHERE seq > ? ORDER BY seq"), number(checkpoint.seq))?,
-            journals: journals.iter().map(journal).collect::<Result<_, _>>()?,
+            open: marks("seq IN (SELECT value FROM json_each(?))", open.into())?,
+            since: marks("seq > ?", number(checkpoint.seq))?,
+            journals: journals.collect(),
+            last_seq: self.number("SELECT max(seq) FROM bobbin_records")?.unwrap_or_default(),
+            last_turn: self.number(
+                "SELECT seq FROM bobbin_records WHERE seq = turn AND kind = 'question' ORDER BY seq DESC LIMIT 1",
+            )?,
             checkpoint,
         }))
     }
 
-    /// Whether D1 has yet to learn that a session of this name was deleted.
-    pub fn is_deletion_owed(&self) -> Result<bool, StoreError> {
-        self.has_table("deleted")
+    /// From an older format to this one, or a column that is missing: all in one commit.
+    fn bring_up_to_date(&self, catalog: &Catalog, is_of_first_format: bool) -> Result<(), StoreError> {
+        let run = || -> Result<(), StoreError> {
+            if is_of_first_format {
+                self.run(FROM_FIRST_FORMAT, vec![])?;
+            }
+            let catalog = if is_of_first_format { &self.catalog()? } else { catalog };
+            for table in TABLES.into_iter().filter(|table| catalog.has(table.name, &[])) {
+                self.run(&table.add_missing(|column| catalog.has(table.name, &[column])), vec![])?;
+            }
+            if is_of_first_format {
+                self.run(FILL_FROM_FIRST_FORMAT, vec![])?;
+            }
+            if catalog.has(RECORDS.name, &[]) {
+                self.run(INDICES, vec![])?;
+            }
+            if catalog.has(FIRST_FORMAT_DELETED, &["at"]) {
+                self.run("DROP TABLE deleted", vec![])?;
+                self.owe_deletion()?;
+            }
+            Ok(())
+        };
+        self.transaction(run)
     }
 
     /// The messages that D1 would not take.
@@ -89,15 +151,8 @@ impl Store {
         if !self.has_tables.get() {
             return Ok(Vec::new());
         }
-        let rows =
-            self.rows("SELECT message_id FROM messages WHERE parked = 1 ORDER BY seq LIMIT 100", vec![])?;
-        rows.iter().map(|row| string(row, 0)).collect()
-    }
-
-    fn has_table(&self, name: &str) -> Result<bool, StoreError> {
-        let tables =
-            self.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", vec![name.into()])?;
-        Ok(!tables.is_empty())
+        let query = "SELECT message_id FROM bobbin_records WHERE parked = 1 ORDER BY seq LIMIT 100";
+        Ok(self.rows(query, vec![])?.iter().filter_map(|row| row.text("message_id")).collect())
     }
 
     /// All of it or nothing.
@@ -107,88 +162,116 @@ impl Store {
             return writes.into_iter().try_for_each(|write| self.write(write));
         }
         let mut writes = writes.into_iter();
-        let run = || {
-            let written = writes.try_for_each(|write| self.write(write));
-            written.map_err(|StoreError(why)| js_sys::Error::new(&why).into())
-        };
+        self.transaction(|| writes.try_for_each(|write| self.write(write)))
+    }
+
+    fn transaction(&self, mut work: impl FnMut() -> Result<(), StoreError>) -> Result<(), StoreError> {
+        let run = || work().map_err(|StoreError(why)| js_sys::Error::new(&why).into());
         platform::transaction(&self.storage, run).map_err(failed)
     }
 
     fn write(&self, write: Write) -> Result<(), StoreError> {
         match write {
             Write::Create(checkpoint) => {
-                self.run(TABLES, vec![])?;
+                let tables: String = TABLES.iter().map(|table| table.create()).collect();
+                self.run(&[&tables, INDICES].concat(), vec![])?;
                 self.has_tables.set(true);
                 self.write(Write::Checkpoint(checkpoint))
             }
             Write::Append(record) => self.append(&record),
             Write::Start { turn } => {
-                self.run("UPDATE messages SET started = 1 WHERE seq = ?", vec![number(turn)])
+                self.run("UPDATE bobbin_records SET started = 1 WHERE seq = ?", vec![number(turn)])
             }
-            Write::Journal(journal) => self.run(
-                "INSERT OR REPLACE INTO journal (slot, turn, text, blocks, tokens_used) VALUES (?, ?, ?, ?, ?)",
-                vec![
-                    number(journal.slot as u64),
-                    number(journal.turn),
-                    journal.text.into(),
-                    to_json(&journal.blocks).into(),
-                    number(journal.tokens_used),
+            Write::Journal(journal) => self.upsert(
+                JOURNAL.name,
+                &[
+                    ("slot", number(journal.slot as u64)),
+                    ("turn", number(journal.turn)),
+                    ("text", journal.text.into()),
+                    ("blocks", to_json(&journal.blocks).into()),
+                    ("tokens_used", number(journal.tokens_used)),
                 ],
             ),
-            Write::Park { seq } => self.run("UPDATE messages SET parked = 1 WHERE seq = ?", vec![number(seq)]),
-            Write::Delete => {
-                self.run("DROP TABLE thread; DROP TABLE messages; DROP TABLE journal;", vec![])?;
-                self.has_tables.set(false);
-                self.run("CREATE TABLE IF NOT EXISTS deleted (at INTEGER)", vec![])
+            Write::Park { seq } => {
+                self.run("UPDATE bobbin_records SET parked = 1 WHERE seq = ?", vec![number(seq)])
             }
-            Write::Deleted => self.run("DROP TABLE deleted", vec![]),
-            Write::Checkpoint(checkpoint) => self.run(
-                "INSERT OR REPLACE INTO thread (id, epoch, seq, delivered, open, session) VALUES (1, ?, ?, ?, ?, ?)",
-                vec![
-                    number(checkpoint.epoch),
-                    number(checkpoint.seq),
-                    number(checkpoint.delivered),
-                    to_json(&checkpoint.open).into(),
-                    to_json(&checkpoint.session).into(),
+            Write::Delete => self.delete(),
+            Write::Deleted => self.run("DROP TABLE bobbin_deleted", vec![]),
+            Write::Checkpoint(checkpoint) => self.upsert(
+                THREAD.name,
+                &[
+                    ("id", number(1)),
+                    ("epoch", number(checkpoint.epoch)),
+                    ("seq", number(checkpoint.seq)),
+                    ("delivered", number(checkpoint.delivered)),
+                    ("open", to_json(&checkpoint.open).into()),
+                    ("session", to_json(&checkpoint.session).into()),
                 ],
             ),
         }
     }
 
+    fn delete(&self) -> Result<(), StoreError> {
+        let is_moved = self.catalog()?.has(MOVED.0, &[MOVED.1]);
+        let tables = TABLES.iter().map(|table| table.name).chain(is_moved.then_some(MOVED.0));
+        let drops: String = tables.map(|name| format!("DROP TABLE {name};")).collect();
+        self.run(&drops, vec![])?;
+        self.has_tables.set(false);
+        self.owe_deletion()
+    }
+
+    fn owe_deletion(&self) -> Result<(), StoreError> {
+        self.run(&DELETED.create(), vec![])
+    }
+
     fn append(&self, record: &Record) -> Result<(), StoreError> {
-        let common = [
-            number(record.seq),
-            number(record.turn),
-            record.message_id.as_str().into(),
-            record.request_id.as_str().into(),
-            number(record.created_at),
-            to_json(&record.content).into(),
+        let mut columns = vec![
+            ("seq", number(record.seq)),
+            ("turn", number(record.turn)),
+            ("message_id", record.message_id.as_str().into()),
+            ("request_id", record.request_id.as_str().into()),
+            ("created_at", number(record.created_at)),
+            ("content", to_json(&record.content).into()),
         ];
-        let (own, columns) = match &record.kind {
-            RecordKind::User { author, started } => (
-                vec!["user".into(), JsValue::from(u8::from(*started)), optional(author.as_deref())],
-                "role, started, author",
-            ),
-            RecordKind::Assistant { status, error, metadata } => (
-                vec![
-                    "assistant".into(),
-                    status.as_str().into(),
-                    optional(error.as_ref().map(to_json).as_deref()),
-                    number(metadata.tokens_used),
-                    to_json(metadata).into(),
-                ],
-                "role, status, error, tokens_used, metadata",
-            ),
-        };
-        let places = ", ?".repeat(own.len());
-        let query = format!(
-            "INSERT INTO messages (seq, turn, message_id, request_id, created_at, content, {columns}) \
-             VALUES (?, ?, ?, ?, ?, ?{places})"
-        );
-        self.run(&query, common.into_iter().chain(own).collect())
+        match &record.kind {
+            RecordKind::Question { parent, author, started, answer_id, .. } => columns.extend([
+                ("kind", QUESTION.into()),
+                ("parent", parent.map_or(JsValue::NULL, number)),
+                ("author", optional(author.as_deref())),
+                ("started", JsValue::from(u8::from(*started))),
+                ("answer_id", optional(answer_id.as_deref())),
+            ]),
+            RecordKind::Answer { status, error, metadata } => columns.extend([
+                ("kind", ANSWER.into()),
+                ("status", status.as_str().into()),
+                ("error", optional(error.as_ref().map(to_json).as_deref())),
+                ("tokens_used", number(metadata.tokens_used)),
+                ("metadata", to_json(metadata).into()),
+            ]),
+        }
+        self.insert(RECORDS.name, &columns, "")
+    }
+
+    /// Writes a row by its first column, and leaves alone those of its columns that are not named.
+    fn upsert(&self, table: &str, columns: &[(&str, JsValue)]) -> Result<(), StoreError> {
+        let Some(((key, _), others)) = columns.split_first() else { return Ok(()) };
+        let updates: Vec<String> =
+            others.iter().map(|(name, _)| format!("{name} = excluded.{name}")).collect();
+        let on_conflict = format!(" ON CONFLICT ({key}) DO UPDATE SET {}", updates.join(", "));
+        self.insert(table, columns, &on_conflict)
+    }
+
+    fn insert(&self, table: &str, columns: &[(&str, JsValue)], on_conflict: &str) -> Result<(), StoreError> {
+        let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+        let (names, places) = (names.join(", "), vec!["?"; columns.len()].join(", "));
+        let query = format!("INSERT INTO {table} ({names}) VALUES ({places}){on_conflict}");
+        self.run(&query, columns.iter().map(|(_, value)| value.clone()).collect())
     }
 
     fn run(&self, query: &str, bindings: Vec<JsValue>) -> Result<(), StoreError> {
+        if query.is_empty() {
+            return Ok(());
+        }
         let cursor = self.exec(query, bindings)?;
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let rows = cursor.rows_written() as usize;
@@ -196,35 +279,71 @@ impl Store {
         Ok(())
     }
 
-    fn rows(&self, query: &str, bindings: Vec<JsValue>) -> Result<Vec<Row>, StoreError> {
-        platform::rows(&self.exec(query, bindings)?).map_err(failed)
+    fn rows(&self, query: &str, bindings: Vec<JsValue>) -> Result<Vec<SqlRow>, StoreError> {
+        let cursor = self.exec(query, bindings)?;
+        let columns = Rc::new(cursor.column_names());
+        let values = platform::rows(&cursor).map_err(failed)?;
+        Ok(values.into_iter().map(|values| SqlRow { columns: columns.clone(), values }).collect())
+    }
+
+    /// The first column of the first row.
+    fn number(&self, query: &str) -> Result<Option<u64>, StoreError> {
+        Ok(self.rows(query, vec![])?.first().and_then(|row| integer(&row.values.get(0))))
     }
 
     fn exec(&self, query: &str, bindings: Vec<JsValue>) -> Result<SqlCursor, StoreError> {
         self.sql.exec(query, &bindings.into_iter().collect()).map_err(failed)
     }
 
+    fn catalog(&self) -> Result<Catalog, StoreError> {
+        let names = to_json(&TABLE_NAMES.as_slice());
+        let query = "SELECT tables.name AS name, columns.name AS column_name FROM sqlite_master AS tables, \
+                     pragma_table_info(tables.name) AS columns \
+                     WHERE tables.type = 'table' AND tables.name IN (SELECT value FROM json_each(?))";
+        let rows = self.rows(query, vec![names.into()])?;
+        let pair = |row: &SqlRow| Some((row.text("name")?, row.text("column_name")?));
+        Ok(Catalog(rows.iter().filter_map(pair).collect()))
+    }
+
     /// Asks for the sizes first: what does not fit is never read.
-    fn page(&self, range: &str, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError> {
+    fn page(&self, place: &str, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError> {
         if !self.has_tables.get() {
             return Ok(Page::default());
         }
+        let range = format!("FROM bobbin_records WHERE {} AND {place} LIMIT ?", known_kinds());
         let bindings = |count: usize| vec![number(seq), number(count as u64)];
         // Of a text that fills pages of its own, its length in bytes is known without reading those.
-        let sizes = format!("SELECT octet_length(content) FROM messages WHERE {range} LIMIT ?");
+        let sizes = format!("SELECT octet_length(content) AS bytes {range}");
         let sizes = self.rows(&sizes, bindings(count_max.saturating_add(1)))?;
-        let sizes = sizes.iter().map(|row| integer(row, 0)).collect::<Result<Vec<_>, _>>()?;
+        let sizes: Vec<u64> = sizes.iter().map(|row| row.integer("bytes").unwrap_or_default()).collect();
         let count = fitting(&sizes, bytes_max as u64).min(count_max);
-        let rows = self.rows(&format!("{RECORD} WHERE {range} LIMIT ?"), bindings(count))?;
-        let records = rows.iter().map(record).collect::<Result<_, _>>()?;
+        let rows = self.rows(&format!("SELECT * {range}"), bindings(count))?;
+        let records = rows.iter().map(|row| self.record(row)).collect();
         Ok(Page { records, more: count < sizes.len() })
     }
 
-    fn first(&self, query: &str, bindings: Vec<JsValue>) -> Result<Option<Record>, StoreError> {
+    fn first(&self, condition: &str, binding: JsValue) -> Result<Option<Record>, StoreError> {
         if !self.has_tables.get() {
             return Ok(None);
         }
-        self.rows(query, bindings)?.first().map(record).transpose()
+        let query = format!("SELECT * FROM bobbin_records WHERE {condition} LIMIT 1");
+        Ok(self.rows(&query, vec![binding])?.first().map(|row| self.record(row)))
+    }
+
+    fn record(&self, row: &SqlRow) -> Record {
+        self.reported(RECORDS.name, row.integer("seq").unwrap_or_default(), Record::read(row))
+    }
+
+    /// The value, once the log says what of its row could not be read.
+    fn reported<T>(&self, table: &'static str, key: u64, found: Found<T>) -> T {
+        if let Some(fault) = found.fault {
+            let mut logged = self.logged.borrow_mut();
+            if !logged.contains(&(table, key)) && logged.len() < LOGGED_MAX {
+                logged.push((table, key));
+                logs::row_unreadable(&self.session_id, table, key, &fault);
+            }
+        }
+        found.value
     }
 }
 
@@ -238,73 +357,60 @@ impl Records for Store {
     }
 
     fn request(&self, request_id: &str) -> Result<Option<Record>, StoreError> {
-        self.first(&format!("{RECORD} WHERE request_id = ? AND role = 'user'"), vec![request_id.into()])
+        self.first("request_id = ? AND seq = turn", request_id.into())
     }
 
     fn end(&self, turn: u64) -> Result<Option<Record>, StoreError> {
-        let query = format!("{RECORD} WHERE seq > ?1 AND turn = ?1 ORDER BY seq LIMIT 1");
-        self.first(&query, vec![number(turn)])
+        self.first("seq > ?1 AND turn = ?1 AND kind = 'answer' ORDER BY seq", number(turn))
     }
 }
 
-fn record(row: &Row) -> Result<Record, StoreError> {
-    let kind = if string(row, 2)? == "user" {
-        RecordKind::User {
-            author: optional_string(row, 7),
-            started: integer(row, 6).unwrap_or_default() == 1,
-        }
-    } else {
-        let error = optional_string(row, 9).map(|text| parse::<ErrorBody>(&text)).transpose()?;
-        RecordKind::Assistant {
-            status: Status::parse(&string(row, 8)?).ok_or_else(|| StoreError("an unknown status".into()))?,
-            error,
-            metadata: parse(&string(row, 10)?)?,
-        }
-    };
-    Ok(Record {
-        seq: integer(row, 0)?,
-        turn: integer(row, 1)?,
-        message_id: string(row, 3)?,
-        request_id: string(row, 4)?,
-        created_at: integer(row, 5)?,
-        content: parse::<Content>(&string(row, 11)?)?,
-        kind,
-    })
+/// The columns of the tables that are there.
+struct Catalog(Vec<(String, String)>);
+
+impl Catalog {
+    /// Whether the table is there, with these columns.
+    fn has(&self, table: &str, columns: &[&str]) -> bool {
+        let has_column = |column: &&str| self.0.iter().any(|(name, has)| name == table && has == *column);
+        self.0.iter().any(|(name, _)| name == table) && columns.iter().all(has_column)
+    }
+
+    /// Whether one of the tables that are there lacks a column that this build writes.
+    fn lacks_something(&self) -> bool {
+        let lacks = |table: &&super::schema::Table| {
+            let columns: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
+            self.has(table.name, &[]) && !self.has(table.name, &columns)
+        };
+        TABLES.iter().any(lacks)
+    }
 }
 
-fn mark(row: &Row) -> Result<Mark, StoreError> {
-    let kind = if string(row, 2)? == "user" {
-        MarkKind::User { started: integer(row, 5)? == 1 }
-    } else {
-        MarkKind::Assistant { tokens_used: integer(row, 6)? }
-    };
-    Ok(Mark {
-        seq: integer(row, 0)?,
-        turn: integer(row, 1)?,
-        request_id: string(row, 3)?,
-        created_at: integer(row, 4)?,
-        kind,
-    })
+/// A row and the names of its columns.
+struct SqlRow {
+    columns: Rc<Vec<String>>,
+    values: Array,
 }
 
-fn journal(row: &Row) -> Result<Journal, StoreError> {
-    Ok(Journal {
-        slot: usize::try_from(integer(row, 0)?).unwrap_or_default(),
-        turn: integer(row, 1)?,
-        text: string(row, 2)?,
-        blocks: parse(&string(row, 3)?)?,
-        tokens_used: integer(row, 4)?,
-    })
+impl SqlRow {
+    fn value(&self, column: &str) -> Option<JsValue> {
+        let place = self.columns.iter().position(|name| name == column)?;
+        Some(self.values.get(u32::try_from(place).ok()?))
+    }
 }
 
-fn checkpoint(row: &Row) -> Result<Checkpoint, StoreError> {
-    Ok(Checkpoint {
-        epoch: integer(row, 0)?,
-        seq: integer(row, 1)?,
-        delivered: integer(row, 2)?,
-        open: parse(&string(row, 3)?)?,
-        session: parse::<Session>(&string(row, 4)?)?,
-    })
+impl Row for SqlRow {
+    fn integer(&self, column: &str) -> Option<u64> {
+        integer(&self.value(column)?)
+    }
+
+    fn text(&self, column: &str) -> Option<String> {
+        self.value(column)?.as_string()
+    }
+}
+
+/// A newer version may have written records of other kinds: they are not messages, and are passed over.
+fn known_kinds() -> String {
+    format!("kind IN ('{QUESTION}', '{ANSWER}')")
 }
 
 /// How many of these come to at most `bytes_max`; one at least, if there is any.
@@ -318,28 +424,12 @@ fn fitting(sizes: &[u64], bytes_max: u64) -> usize {
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn integer(row: &Row, column: u32) -> Result<u64, StoreError> {
-    row.get(column).as_f64().map(|value| value as u64).ok_or_else(|| unexpected(column))
-}
-
-fn string(row: &Row, column: u32) -> Result<String, StoreError> {
-    optional_string(row, column).ok_or_else(|| unexpected(column))
-}
-
-fn optional_string(row: &Row, column: u32) -> Option<String> {
-    row.get(column).as_string()
-}
-
-fn unexpected(column: u32) -> StoreError {
-    StoreError(format!("column {column} has an unexpected type"))
+fn integer(value: &JsValue) -> Option<u64> {
+    value.as_f64().filter(|value| *value >= 0.0).map(|value| value as u64)
 }
 
 fn optional(text: Option<&str>) -> JsValue {
     text.map_or(JsValue::NULL, JsValue::from_str)
-}
-
-fn parse<T: Read>(text: &str) -> Result<T, StoreError> {
-    T::parse(text).ok_or_else(|| StoreError("a row holds no JSON of its column's kind".into()))
 }
 
 #[allow(clippy::needless_pass_by_value)]

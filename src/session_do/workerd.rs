@@ -7,7 +7,7 @@ use wasm_bindgen::prelude::*;
 use crate::agent::AgentRequest;
 use crate::platform::{self, Storage};
 use crate::protocol::{CloseCode, Millis};
-use crate::pump::{Loaded, Log, Panicked, Platform};
+use crate::pump::{Broken, Loaded, Log, Panicked, Platform};
 use crate::thread::store::{Commit, Records, StoreError};
 use crate::thread::{Attachment, Audience, Delivered, Delivery, Input, PeerId, TurnId};
 
@@ -38,7 +38,7 @@ impl Workerd {
         let timed = inlet.clone();
         let on_timer = move || timed.with(|shell| shell.enter(|| shell.timer_fired()));
         Workerd {
-            store: Store::new(storage.clone()),
+            store: Store::new(storage.clone(), runtime.session_id.clone()),
             storage,
             sockets,
             agents: Agents::new(runtime.clone(), inlet.clone()),
@@ -68,8 +68,8 @@ impl Platform for Workerd {
         getrandom::u64().map_err(|error| StoreError(error.to_string()))
     }
 
-    fn load(&mut self) -> Result<Loaded, StoreError> {
-        Ok(Loaded { stored: self.store.load()?, is_deletion_owed: self.store.is_deletion_owed()? })
+    fn load(&mut self) -> Result<Loaded, Broken> {
+        self.store.load()
     }
 
     fn records(&self) -> &dyn Records {

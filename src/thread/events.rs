@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::protocol::{ErrorCode, Millis, Status};
+use crate::protocol::{ErrorCode, Millis, Status, Word};
 
 use super::outbox::OutboxState;
 use super::{Output, PeerId, Thread};
@@ -33,9 +33,9 @@ pub enum Event {
     },
     TurnEnded {
         request_id: String,
-        status: Status,
+        status: Word<Status>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        code: Option<ErrorCode>,
+        code: Option<Word<ErrorCode>>,
         latency_ms: Millis,
         tokens_used: u64,
         turns: u64,
@@ -45,7 +45,7 @@ pub enum Event {
         connection_id: PeerId,
         #[serde(skip_serializing_if = "Option::is_none")]
         request_id: Option<String>,
-        code: ErrorCode,
+        code: Word<ErrorCode>,
     },
     /// D1 refuses a record that stands alone.
     Parked {

@@ -9,7 +9,7 @@ use crate::protocol::{
     Cursor, InFlight, InFlightState, Message, Progress, ServerFrame, Session, SnapshotReason, token_frame,
 };
 
-use super::store::{Record, Records, StoreError};
+use super::store::{Record, Records, StoreError, answer_id};
 use super::stream::parts;
 use super::turn::{Answer, Piece, Turn};
 use super::{PeerId, Thread, TurnId};
@@ -91,7 +91,10 @@ impl Thread {
             reason,
             messages: &messages,
             has_more: page.more,
-            in_flight: heads.iter().map(|(_, turn, head)| in_flight(turn, head)).collect(),
+            in_flight: heads
+                .iter()
+                .map(|(id, turn, head)| in_flight(answer_id(self.epoch, *id), turn, head))
+                .collect(),
             session: session.as_ref(),
             cursor: at.to_string(),
         };
@@ -113,9 +116,12 @@ impl Thread {
     }
 
     pub(super) fn in_flight_states(&self) -> Vec<InFlightState<'_>> {
-        let state =
-            |turn| InFlightState { request_id: Turn::request_id(turn), state: Turn::state_name(turn) };
-        self.turns.values().map(state).collect()
+        let states = self.turns.iter().map(|(id, turn)| InFlightState {
+            request_id: turn.request_id(),
+            answer_id: answer_id(self.epoch, *id),
+            state: turn.state_name(),
+        });
+        states.collect()
     }
 }
 
@@ -167,9 +173,10 @@ fn turn_head(turn: &Turn, bytes_max: usize) -> Answer {
     turn.running().map(|running| running.answer.head(bytes_max.min(running.sent_bytes))).unwrap_or_default()
 }
 
-fn in_flight<'a>(turn: &'a Turn, head: &'a Answer) -> InFlight<'a> {
+fn in_flight<'a>(answer_id: String, turn: &'a Turn, head: &'a Answer) -> InFlight<'a> {
     InFlight {
         request_id: &turn.request_id,
+        answer_id,
         state: turn.state_name(),
         content: head.text(),
         blocks: head.blocks().unwrap_or_default(),

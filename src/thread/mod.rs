@@ -16,6 +16,7 @@ mod events;
 mod join;
 mod log;
 mod outbox;
+pub mod rows;
 mod session;
 pub mod store;
 mod stream;
@@ -32,7 +33,7 @@ use crate::agent::AgentEvent;
 use crate::protocol::limits;
 use crate::protocol::{
     ClientFrame, CloseCode, Cursor, ErrorBody, ErrorCode, Identity, Millis, PermissionMode, Refusal,
-    ServerFrame, Session, SessionUpdate,
+    ServerFrame, Session, SessionUpdate, Word,
 };
 
 use access::{Peer, Rates};
@@ -44,8 +45,8 @@ pub use access::NOT_YOURS;
 pub use events::{Counters, Event, Report};
 pub use outbox::{Delivered, Delivery, OutboxState, SessionContent};
 pub use session::Attachment;
+pub use store::message_id_prefix;
 pub use turn::{Answer, Piece};
-pub use turns::message_id_prefix;
 
 /// One connection, by its `connectionId`.
 pub type PeerId = Rc<str>;
@@ -207,6 +208,8 @@ pub struct Thread {
     peers: LiteMap<PeerId, Peer>,
     rates: Rates,
     turns: LiteMap<TurnId, Turn>,
+    /// The turn that began last, over or not: the next one's parent.
+    last_turn: Option<TurnId>,
     outbox: Outbox,
     alarm: Option<Millis>,
     outputs: VecDeque<Output>,
@@ -227,6 +230,7 @@ impl Thread {
             peers: LiteMap::new(),
             rates: Rates::default(),
             turns: LiteMap::new(),
+            last_turn: None,
             outbox: Outbox::default(),
             alarm: None,
             outputs: VecDeque::new(),
@@ -323,7 +327,7 @@ impl Thread {
         self.send_to(peer, ServerFrame::Refused { request_id, error: &refusal.error }.encode());
         events::count(&mut self.counters.refusals);
         let (connection_id, request_id) = (peer.clone(), refusal.request_id.clone());
-        self.log(Event::Refused { connection_id, request_id, code: refusal.error.code });
+        self.log(Event::Refused { connection_id, request_id, code: refusal.error.code.clone() });
     }
 
     fn refuse_turn(&mut self, peer: &PeerId, request_id: &str, error: ErrorBody) {
@@ -342,8 +346,9 @@ impl Thread {
         self.outputs.push_back(Output::Send { to: Audience::One(peer.clone()), frame });
     }
 
-    fn permission_mode(&self) -> PermissionMode {
-        self.session.as_ref().map(|session| session.permission_mode).unwrap_or_default()
+    fn permission_mode(&self) -> Word<PermissionMode> {
+        let mode = self.session.as_ref().map(|session| session.permission_mode.clone());
+        mode.unwrap_or(PermissionMode::Default.into())
     }
 
     /// The place after the last event, as of what clients were sent.

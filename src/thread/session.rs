@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::protocol::json::OtherFields;
 use crate::protocol::limits::PREVIEW_CHARS_MAX;
 use crate::protocol::{
     CloseCode, Content, Identity, Json, Millis, PermissionMode, Read, ServerFrame, Session, SessionUpdate,
@@ -58,7 +59,7 @@ impl Thread {
         }
         self.session = Some(Session {
             title: draft.as_ref().and_then(|draft| draft.title.clone()),
-            permission_mode: draft.map(|draft| draft.permission_mode).unwrap_or_default(),
+            permission_mode: draft.map(|draft| draft.permission_mode).unwrap_or_default().into(),
             owner: identity.subject,
             first_message_preview: preview(&content.words()),
             ..blank_session(self.session_id.clone(), now)
@@ -81,7 +82,9 @@ impl Thread {
         }
         self.next_seq();
         if let Some(session) = &mut self.session {
-            session.permission_mode = update.permission_mode.unwrap_or(session.permission_mode);
+            if let Some(mode) = update.permission_mode {
+                session.permission_mode = mode.into();
+            }
             session.title = update.title.unwrap_or_else(|| session.title.take());
         }
         let checkpoint = self.checkpoint();
@@ -129,6 +132,7 @@ impl Thread {
             self.outputs.push_back(Output::AbortAgent { turn });
         }
         self.turns.clear();
+        self.last_turn = None;
         self.epoch = self.next_epoch();
         self.outbox.session_deleted(self.seq);
         self.store(vec![Write::Delete]);
@@ -151,7 +155,7 @@ impl Thread {
             let draft = self.peers.get(peer)?.draft.as_ref()?;
             Some(Session {
                 title: draft.title.clone(),
-                permission_mode: draft.permission_mode,
+                permission_mode: draft.permission_mode.into(),
                 ..blank_session(self.session_id.clone(), draft.set_at)
             })
         })
@@ -186,10 +190,11 @@ fn blank_session(id: String, created_at: Millis) -> Session {
         first_message_preview: String::new(),
         message_count: 0,
         total_tokens: 0,
-        permission_mode: PermissionMode::Default,
+        permission_mode: PermissionMode::Default.into(),
         created_at,
         last_message_at: created_at,
         owner: None,
+        other: OtherFields::default(),
     }
 }
 

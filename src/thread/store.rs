@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::protocol::{
     Block, Content, Cursor, ErrorBody, Json, Message, Millis, Read, Response, ResponseMetadata, Role,
-    ServerFrame, Session, Status, required,
+    ServerFrame, Session, Status, Word, required,
 };
 
 use super::turn::Answer;
@@ -47,10 +47,24 @@ pub struct Record {
     pub kind: RecordKind,
 }
 
+/// What a record says beside its content.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RecordKind {
-    User { author: Option<String>, started: bool },
-    Assistant { status: Status, error: Option<ErrorBody>, metadata: ResponseMetadata },
+    /// A user's message, with which a turn begins.
+    Question {
+        /// The turn before it on its path; `None` for the first.
+        parent: Option<u64>,
+        /// The subject that wrote it.
+        author: Option<String>,
+        /// Whether its agent was called: after a crash the turn is interrupted, not started again.
+        started: bool,
+        /// Where it differs from [`answer_id`]: in threads of the first format.
+        answer_id: Option<String>,
+        /// The stored row cannot be read, for this reason.
+        fault: Option<ErrorBody>,
+    },
+    /// A turn's end.
+    Answer { status: Word<Status>, error: Option<ErrorBody>, metadata: ResponseMetadata },
 }
 
 /// A record without what it says: enough to know which turns are open and what they count for.
@@ -65,8 +79,8 @@ pub struct Mark {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MarkKind {
-    User { started: bool },
-    Assistant { tokens_used: u64 },
+    Question { started: bool },
+    Answer { tokens_used: u64 },
 }
 
 /// The running text of a turn. There are as many slots as turns may run at once; a slot whose turn
@@ -115,9 +129,13 @@ pub struct Stored {
     /// All after the checkpoint, in order.
     pub since: Vec<Mark>,
     pub journals: Vec<Journal>,
+    /// The last record's sequence number, also of a record that a newer version wrote and this one cannot use.
+    pub last_seq: u64,
+    /// The turn that began last.
+    pub last_turn: Option<u64>,
 }
 
-/// A read or write that the store refused.
+/// A read or write that the store refused, and why. The reason is for the log, not for clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreError(pub String);
 
@@ -141,12 +159,19 @@ pub trait Records {
 }
 
 impl Record {
+    /// The message as clients see it.
     #[must_use]
     pub fn message(&self, epoch: u64) -> Message {
+        let complete = Word::Known(Status::Complete);
         let (role, status, tokens_used, error, author) = match &self.kind {
-            RecordKind::User { author, .. } => (Role::User, Status::Complete, None, None, author.clone()),
-            RecordKind::Assistant { status, error, metadata } => {
-                (Role::Assistant, *status, Some(metadata.tokens_used), error.clone(), None)
+            RecordKind::Question { author, fault: None, .. } => {
+                (Role::User, complete, None, None, author.clone())
+            }
+            RecordKind::Question { author, fault, .. } => {
+                (Role::User, Status::Failed.into(), None, fault.clone(), author.clone())
+            }
+            RecordKind::Answer { status, error, metadata } => {
+                (Role::Assistant, status.clone(), Some(metadata.tokens_used), error.clone(), None)
             }
         };
         Message {
@@ -169,14 +194,16 @@ impl Record {
         let cursor = cursor.to_string();
         let request_id = self.request_id.as_str();
         match &self.kind {
-            RecordKind::User { .. } => {
-                ServerFrame::UserMessage { cursor, request_id, message: &self.message(epoch) }.encode()
+            RecordKind::Question { answer_id, .. } => {
+                let answer_id = answer_id.clone().unwrap_or_else(|| self::answer_id(epoch, self.turn));
+                let message = &self.message(epoch);
+                ServerFrame::UserMessage { cursor, request_id, answer_id: &answer_id, message }.encode()
             }
-            RecordKind::Assistant { status, error, metadata } => {
+            RecordKind::Answer { status, error, metadata } => {
                 let response = &Response::new(&self.content, metadata.clone());
                 let (message_id, created_at) = (self.message_id.as_str(), self.created_at);
-                match (status, error) {
-                    (Status::Cancelled, _) => {
+                match (status.known(), error) {
+                    (Some(Status::Cancelled), _) => {
                         ServerFrame::Cancelled { cursor, request_id, message_id, created_at, response }
                     }
                     (_, Some(error)) => {
@@ -191,13 +218,31 @@ impl Record {
 
     #[must_use]
     pub fn is_end(&self) -> bool {
-        matches!(self.kind, RecordKind::Assistant { .. })
+        matches!(self.kind, RecordKind::Answer { .. })
     }
 
     #[must_use]
     pub fn answer(&self) -> Answer {
         Answer::from_content(&self.content)
     }
+}
+
+/// How the ids of one log's messages begin.
+#[must_use]
+pub fn message_id_prefix(epoch: u64) -> String {
+    format!("msg_{epoch:x}_")
+}
+
+/// The id of a user's message.
+#[must_use]
+pub fn question_id(epoch: u64, turn: u64) -> String {
+    format!("{}{turn:x}", message_id_prefix(epoch))
+}
+
+/// The id of a turn's answer, known from the start. No hexadecimal number ends with its last letter.
+#[must_use]
+pub fn answer_id(epoch: u64, turn: u64) -> String {
+    format!("{}r", question_id(epoch, turn))
 }
 
 impl Response {

@@ -5,7 +5,7 @@ use crate::protocol::limits::{AGENT_BYTES_MAX, AGENT_MESSAGES_MAX, QUEUED_TURNS_
 use crate::protocol::{Content, ErrorBody, ErrorCode, Millis, ResponseMetadata, Role, ServerFrame, Status};
 
 use super::events::{Event, count};
-use super::store::{Record, RecordKind, Records, StoreError, Write};
+use super::store::{Record, RecordKind, Records, StoreError, Write, answer_id, question_id};
 use super::turn::{Running, Turn, TurnState};
 use super::{Output, PeerId, Thread, TurnId, unreadable};
 
@@ -79,14 +79,15 @@ impl Thread {
         let author = self.peers.get(peer).and_then(|peer| peer.identity.subject.clone());
         let mut writes = self.create_session(now, &content, peer);
         let turn = self.next_seq();
+        let parent = self.last_turn.replace(turn);
         let record = Record {
             seq: turn,
             turn,
-            message_id: self.message_id(turn),
+            message_id: question_id(self.epoch, turn),
             request_id: request_id.to_owned(),
             created_at: now,
             content,
-            kind: RecordKind::User { author, started: starts },
+            kind: RecordKind::Question { parent, author, started: starts, answer_id: None, fault: None },
         };
         self.turns.insert(turn, Turn::queued(request_id.to_owned(), now));
         self.count_message(now, 0);
@@ -153,7 +154,7 @@ impl Thread {
         self.flush(now, id);
         let Some(turn) = self.turns.remove(&id) else { return };
         let record = self.end_record(now, id, &turn, outcome);
-        if let RecordKind::Assistant { metadata, .. } = &record.kind {
+        if let RecordKind::Answer { metadata, .. } = &record.kind {
             self.count_message(now, metadata.tokens_used);
         }
         self.append(vec![Write::Append(record.clone())], &record);
@@ -162,11 +163,11 @@ impl Thread {
 
     fn log_end(&mut self, record: &Record) {
         let turns = count(&mut self.counters.turns);
-        if let RecordKind::Assistant { status, error, metadata } = &record.kind {
+        if let RecordKind::Answer { status, error, metadata } = &record.kind {
             self.log(Event::TurnEnded {
                 request_id: record.request_id.clone(),
-                status: *status,
-                code: error.as_ref().map(|error| error.code),
+                status: status.clone(),
+                code: error.as_ref().map(|error| error.code.clone()),
                 latency_ms: metadata.latency_ms,
                 tokens_used: metadata.tokens_used,
                 turns,
@@ -200,11 +201,11 @@ impl Thread {
         Record {
             seq,
             turn: id,
-            message_id: self.message_id(seq),
+            message_id: answer_id(self.epoch, id),
             request_id: turn.request_id.clone(),
             created_at: now,
             content: turn.running().map_or(Content::Text(String::new()), |running| running.answer.content()),
-            kind: RecordKind::Assistant { status, error, metadata },
+            kind: RecordKind::Answer { status: status.into(), error, metadata },
         }
     }
 
@@ -247,16 +248,6 @@ impl Thread {
         let is_free = |slot: &usize| self.running().all(|(_, running)| running.slot != *slot);
         (0..self.config.concurrent_turns).find(is_free).unwrap_or_default()
     }
-
-    fn message_id(&self, seq: u64) -> String {
-        format!("{}{seq:x}", message_id_prefix(self.epoch))
-    }
-}
-
-/// How the ids of one log's messages begin.
-#[must_use]
-pub fn message_id_prefix(epoch: u64) -> String {
-    format!("msg_{epoch:x}_")
 }
 
 fn agent_message(record: Record) -> AgentMessage {

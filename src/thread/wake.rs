@@ -47,7 +47,7 @@ impl Thread {
     }
 
     fn restore(&mut self, now: Millis, stored: Stored) {
-        let Stored { checkpoint, open, since, journals } = stored;
+        let Stored { checkpoint, open, since, journals, last_seq, last_turn } = stored;
         self.epoch = checkpoint.epoch;
         self.seq = checkpoint.seq;
         self.session = Some(checkpoint.session);
@@ -58,23 +58,25 @@ impl Thread {
                 self.count_in(&mark);
             }
             match mark.kind {
-                MarkKind::Assistant { .. } => {
+                MarkKind::Answer { .. } => {
                     self.turns.remove(&mark.turn);
                 }
-                MarkKind::User { started } => {
+                MarkKind::Question { started } => {
                     let turn = open_turn(now, &mark, started, take_journal(&mut journals, mark.turn));
                     self.turns.insert(mark.turn, turn);
                 }
             }
         }
+        self.seq = self.seq.max(last_seq);
+        self.last_turn = last_turn;
     }
 
     /// A record after the checkpoint, and the `session` event that followed it.
     fn count_in(&mut self, mark: &Mark) {
         self.seq = mark.seq.saturating_add(1);
         let tokens_used = match mark.kind {
-            MarkKind::User { .. } => 0,
-            MarkKind::Assistant { tokens_used } => tokens_used,
+            MarkKind::Question { .. } => 0,
+            MarkKind::Answer { tokens_used } => tokens_used,
         };
         self.count_message(mark.created_at, tokens_used);
     }

@@ -51,8 +51,8 @@ fn http_statuses_are_told_apart() {
         let Failed { error, tokens_used } = openai::http_failure(*status, *retry_after, body.as_bytes());
         assert!(error.message.contains(says), "{status}: {:?} does not say {says:?}", error.message);
         assert_eq!(
-            (error.code, error.retryable, tokens_used),
-            (ErrorCode::AgentError, *retryable, 0),
+            (error.code.clone(), error.retryable, tokens_used),
+            (ErrorCode::AgentError.into(), *retryable, 0),
             "{status}"
         );
         assert!(!error.message.contains("hunter2") && !error.message.contains(char::is_control), "{error:?}");
@@ -102,8 +102,8 @@ fn a_quote_is_cut_at_its_limit() {
 #[test]
 fn a_timeout_and_an_unreachable_endpoint_are_retryable() {
     let timeout = openai::timeout_failure(60_000).error;
-    assert_eq!((timeout.code, timeout.retryable), (ErrorCode::AgentTimeout, true));
+    assert_eq!((timeout.code, timeout.retryable), (ErrorCode::AgentTimeout.into(), true));
     assert!(timeout.message.contains("60000 ms"));
     let unreachable = openai::unreachable_failure().error;
-    assert_eq!((unreachable.code, unreachable.retryable), (ErrorCode::AgentError, true));
+    assert_eq!((unreachable.code, unreachable.retryable), (ErrorCode::AgentError.into(), true));
 }

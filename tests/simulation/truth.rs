@@ -190,16 +190,17 @@ impl Truth {
             return Err(format!("sequence number {} is not after the last one", record.seq));
         }
         match &record.kind {
-            RecordKind::User { started, .. } => {
+            RecordKind::Question { started, .. } => {
                 let turn = Turn { user: record.message_id.clone(), is_started: *started, ..Turn::default() };
                 if self.by_request.insert(record.request_id.clone(), record.seq).is_some() {
                     return Err(format!("{} is accepted twice", record.request_id));
                 }
                 self.turns.insert(record.seq, turn);
             }
-            RecordKind::Assistant { status, error, .. } => {
+            RecordKind::Answer { status, error, .. } => {
+                let status = status.known().ok_or("a status of no version")?;
                 let store_failed = error.as_ref().is_some_and(|error| error.code == ErrorCode::StorageError);
-                self.end(record, *status, *status == Status::Interrupted || store_failed)?;
+                self.end(record, status, status == Status::Interrupted || store_failed)?;
             }
         }
         let index = self.records.len();
@@ -270,13 +271,13 @@ impl Truth {
 
     fn check_end(&self, frame: &Value) -> Check {
         let record = &self.records[self.index_of(text_of(frame, "messageId"))?];
-        let RecordKind::Assistant { status, error, .. } = &record.kind else {
+        let RecordKind::Answer { status, error, .. } = &record.kind else {
             return Err("an end names a user's message".into());
         };
-        let expected = match status {
-            Status::Complete => "final",
-            Status::Cancelled => "cancelled",
-            Status::Interrupted | Status::Failed => "error",
+        let expected = match status.known() {
+            Some(Status::Complete) => "final",
+            Some(Status::Cancelled) => "cancelled",
+            Some(Status::Interrupted | Status::Failed) | None => "error",
         };
         let error = error.as_ref().map_or(Value::Null, json_of);
         let is_right = kind(frame) == expected

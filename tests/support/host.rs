@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use bobbin::agent::{AgentEvent, AgentRequest};
 use bobbin::protocol::{CloseCode, Identity, Millis};
-use bobbin::pump::{Loaded, Log, Panicked, Platform, Pump};
+use bobbin::pump::{Broken, Loaded, Log, Panicked, Platform, Pump};
 use bobbin::thread::store::{Commit, Records, StoreError, Write};
 use bobbin::thread::{Attachment, Audience, Config, Delivery, Event, Input, PeerId, Thread, TurnId};
 use serde_json::Value;
@@ -295,7 +295,7 @@ impl Platform for World {
         Ok(self.random.next())
     }
 
-    fn load(&mut self) -> Result<Loaded, StoreError> {
+    fn load(&mut self) -> Result<Loaded, Broken> {
         self.seen.push(Seen::Woken);
         Ok(Loaded { stored: self.store.load()?, is_deletion_owed: self.store.is_deletion_owed })
     }

@@ -28,7 +28,9 @@ impl MemoryStore {
         let open = checkpoint.open.iter().filter_map(|seq| self.records.get(seq)).map(mark).collect();
         let since = self.records.range(checkpoint.seq + 1..).map(|(_, record)| mark(record)).collect();
         let journals = self.journals.values().cloned().collect();
-        Ok(Some(Stored { checkpoint, open, since, journals }))
+        let last_seq = self.records.keys().next_back().copied().unwrap_or_default();
+        let last_turn = self.records.values().rev().find(|record| !record.is_end()).map(|record| record.turn);
+        Ok(Some(Stored { checkpoint, open, since, journals, last_seq, last_turn }))
     }
 
     pub fn apply(&mut self, commit: &Commit) {
@@ -45,7 +47,7 @@ impl MemoryStore {
                     assert!(before.is_none(), "two records with the sequence number {}", record.seq);
                 }
                 Write::Start { turn } => {
-                    if let Some(Record { kind: RecordKind::User { started, .. }, .. }) =
+                    if let Some(Record { kind: RecordKind::Question { started, .. }, .. }) =
                         self.records.get_mut(turn)
                     {
                         *started = true;
@@ -150,8 +152,8 @@ fn content_chars(content: &Content) -> usize {
 
 fn mark(record: &Record) -> Mark {
     let kind = match &record.kind {
-        RecordKind::User { started, .. } => MarkKind::User { started: *started },
-        RecordKind::Assistant { metadata, .. } => MarkKind::Assistant { tokens_used: metadata.tokens_used },
+        RecordKind::Question { started, .. } => MarkKind::Question { started: *started },
+        RecordKind::Answer { metadata, .. } => MarkKind::Answer { tokens_used: metadata.tokens_used },
     };
     Mark {
         seq: record.seq,

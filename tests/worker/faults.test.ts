@@ -61,7 +61,7 @@ for (const [what, fault, status] of [
     await eventually(async () => (await seen(bobbin, id)).failed > 0, "the fault");
     await assertNextTurnWorks(client);
     await assertSame(id, [client, other], [status, "complete"]);
-    const end = (await bobbin.sql(id, "SELECT error FROM messages WHERE role = 'assistant' ORDER BY seq LIMIT 1"))[0];
+    const end = (await bobbin.sql(id, "SELECT error FROM bobbin_records WHERE kind = 'answer' ORDER BY seq LIMIT 1"))[0];
     if (status === "failed") assert.equal(JSON.parse(String(end?.["error"])).code, "STORAGE_ERROR");
   });
 }

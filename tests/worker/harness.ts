@@ -1,8 +1,8 @@
 // The production build in the real runtime, on a free port, with a folder of its own for what it stores.
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
@@ -116,9 +116,31 @@ export class Bobbin {
 
   /** Rows of a statement against the object's own SQLite, without waking the object. */
   async sql(sessionId: string, statement: string, ...values: SQLInputValue[]): Promise<Row[]> {
+    return this.#inDatabase(sessionId, (database) => database.prepare(statement).all(...values).map((row) => ({ ...row })));
+  }
+
+  /** Runs statements against the SQLite of an object that sleeps. */
+  async change(sessionId: string, statements: string): Promise<void> {
+    await this.#inDatabase(sessionId, (database) => database.exec(statements));
+  }
+
+  /** Puts a database in the place of an object's that has not been woken yet. */
+  async place(sessionId: string, file: string): Promise<void> {
+    const path = await this.#objectFile(sessionId);
+    mkdirSync(dirname(path), { recursive: true });
+    copyFileSync(file, path);
+  }
+
+  /** Writes what an object that sleeps has stored into one file. */
+  async save(sessionId: string, file: string): Promise<void> {
+    rmSync(file, { force: true });
+    await this.#inDatabase(sessionId, (database) => database.prepare("VACUUM INTO ?").run(file));
+  }
+
+  async #inDatabase<T>(sessionId: string, work: (database: DatabaseSync) => T): Promise<T> {
     const database = new DatabaseSync(await this.#objectFile(sessionId), { timeout: DATABASE_TIMEOUT_MS });
     try {
-      return database.prepare(statement).all(...values).map((row) => ({ ...row }));
+      return work(database);
     } finally {
       database.close();
     }

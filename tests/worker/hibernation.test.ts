@@ -108,7 +108,7 @@ test("objects that are aborted in the middle of their turns come back by themsel
   for (const [index, id] of ids.entries()) {
     const log = await logOf(bobbin, id);
     assert.deepEqual(log.filter(isAnswer).map((end) => [end.requestId, end.status]), [["r1", "interrupted"], ["r2", "complete"]]);
-    const [row] = await bobbin.sql(id, "SELECT created_at FROM messages WHERE status = 'interrupted'");
+    const [row] = await bobbin.sql(id, "SELECT created_at FROM bobbin_records WHERE status = 'interrupted'");
     assert.ok(Number(row?.["created_at"]) - crashedAt <= NOTICED_MS_MAX);
     const roamer = roamers[index] as Roamer;
     await roamer.connect();

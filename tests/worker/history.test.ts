@@ -127,9 +127,9 @@ test("a page of 100,000 messages takes no longer than one of 10", async (t) => {
   const page = await new Http(filled).get(`/sessions/${id}/messages?limit=10&before=${middle}`);
   assert.deepEqual(page.messages.map((message: Json) => message.id), Array.from({ length: 10 }, (_, n) => `msg_${49_990 + n}`));
   assert.ok(Math.max(times.newest, times.middle) < 3 * times["of 10"] + 5, JSON.stringify(times));
-  for (const [query, bindings] of [["seq < ? ORDER BY seq DESC LIMIT ?", 2], ["seq > ? ORDER BY seq LIMIT ?", 2], ["request_id = ? AND role = 'user'", 1]] as const) {
-    const plan = await filled.sql(id, `EXPLAIN QUERY PLAN SELECT * FROM messages WHERE ${query}`, ...Array<number>(bindings).fill(1));
-    assert.match(String(plan[0]?.["detail"]), /^SEARCH messages USING (INTEGER PRIMARY KEY|INDEX)/);
+  for (const [query, bindings] of [["seq < ? ORDER BY seq DESC LIMIT ?", 2], ["seq > ? ORDER BY seq LIMIT ?", 2], ["request_id = ? AND seq = turn", 1]] as const) {
+    const plan = await filled.sql(id, `EXPLAIN QUERY PLAN SELECT * FROM bobbin_records WHERE ${query}`, ...Array<number>(bindings).fill(1));
+    assert.match(String(plan[0]?.["detail"]), /^SEARCH bobbin_records USING (INTEGER PRIMARY KEY|INDEX)/);
     assert.equal(plan.length, 1, "no sorting");
   }
 });

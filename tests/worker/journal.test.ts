@@ -56,7 +56,7 @@ test("an answer that comes at once costs no row of the journal", async (t) => {
   await eventually(() => isAtRest(id), "the thread to come to rest", DEADLINE_MS);
   const after = await written(id);
   t.diagnostic(`${after.rows - before.rows} rows of SQL and ${after.alarms - before.alarms} alarms`);
-  assert.deepEqual(await bobbin.sql(id, "SELECT turn FROM journal"), []);
+  assert.deepEqual(await bobbin.sql(id, "SELECT turn FROM bobbin_journal"), []);
 });
 
 test(`a kill in the middle of an answer takes at most its last ${LOST_MS_MAX} ms, whenever it comes`, async (t) => {
@@ -93,7 +93,7 @@ async function streaming(random: Random): Promise<{ id: string; client: Client; 
 
 /** How long before the kill the first text came that is gone. */
 async function lostMs(id: string, heard: Heard[], killedAt: number): Promise<number> {
-  const [row] = await bobbin.sql(id, "SELECT text FROM journal");
+  const [row] = await bobbin.sql(id, "SELECT text FROM bobbin_journal");
   const kept = String(row?.["text"] ?? "");
   let length = 0;
   for (const { at, text } of heard) {

@@ -80,8 +80,8 @@ async function answer(call: Call, random: Random): Promise<void> {
 async function allEnded(threads: Thread[]): Promise<boolean> {
   await pause(100);
   for (const { id } of threads) {
-    if (!(await bobbin.tables(id)).includes("messages")) continue;
-    const [row] = await bobbin.sql(id, "SELECT count(*) AS messages, count(started) AS users FROM messages");
+    if (!(await bobbin.tables(id)).includes("bobbin_records")) continue;
+    const [row] = await bobbin.sql(id, "SELECT count(*) AS messages, count(started) AS users FROM bobbin_records");
     if (Number(row?.["messages"]) < 2 * Number(row?.["users"])) return false;
   }
   return true;
@@ -89,7 +89,7 @@ async function allEnded(threads: Thread[]): Promise<boolean> {
 
 async function assertKept(thread: Thread): Promise<string[]> {
   const { id, roamer, asked } = thread;
-  const log = (await bobbin.tables(id)).includes("messages") ? await logOf(bobbin, id) : [];
+  const log = (await bobbin.tables(id)).includes("bobbin_records") ? await logOf(bobbin, id) : [];
   // What a client saw as a log event stands in the log as it was seen.
   for (const seen of roamer.fold.messages) assert.deepEqual(log.find(({ id }) => id === seen.id), seen);
   for (const requestId of new Set(log.map((message) => message.requestId))) {
@@ -107,8 +107,8 @@ async function assertKept(thread: Thread): Promise<string[]> {
 
 /** When a turn of this thread was ended for the crash; 0 if none was. */
 async function interruptedAt(id: string): Promise<number> {
-  if (!(await bobbin.tables(id)).includes("messages")) return 0;
-  const [row] = await bobbin.sql(id, "SELECT error, created_at FROM messages WHERE status = 'interrupted'");
+  if (!(await bobbin.tables(id)).includes("bobbin_records")) return 0;
+  const [row] = await bobbin.sql(id, "SELECT error, created_at FROM bobbin_records WHERE status = 'interrupted'");
   if (!row) return 0;
   const { code, retryable } = JSON.parse(String(row["error"]));
   assert.deepEqual([code, retryable], ["INTERRUPTED", true]);

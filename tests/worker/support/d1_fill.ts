@@ -28,14 +28,14 @@ export async function fillObject(bobbin: Bobbin, count: number, bytes = 20): Pro
   try {
     // As a thread numbers them: each message is followed by its session event.
     database.exec(`
-      DELETE FROM messages;
+      DELETE FROM bobbin_records;
       WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < ${count})
-      INSERT INTO messages (seq, turn, role, message_id, request_id, created_at, started, status, tokens_used, metadata, content)
-      SELECT 2 * n + 1, 4 * (n / 2) + 1, iif(n % 2, 'assistant', 'user'), 'msg_' || n, 'r' || (n / 2), 1700000000000 + n,
+      INSERT INTO bobbin_records (seq, turn, kind, message_id, request_id, created_at, started, status, tokens_used, metadata, content)
+      SELECT 2 * n + 1, 4 * (n / 2) + 1, iif(n % 2, 'answer', 'question'), 'msg_' || n, 'r' || (n / 2), 1700000000000 + n,
         iif(n % 2, NULL, 1), iif(n % 2, 'complete', NULL), iif(n % 2, 1, NULL),
         iif(n % 2, '{"tokensUsed":1,"latencyMs":1}', NULL), json_quote('text ' || n || printf('%.*c', ${bytes}, ' '))
       FROM numbers;
-      UPDATE thread SET seq = ${2 * count}, delivered = ${2 * count}, open = '[]',
+      UPDATE bobbin_thread SET seq = ${2 * count}, delivered = ${2 * count}, open = '[]',
         session = json_set(session, '$.messageCount', ${count}, '$.totalTokens', ${Math.floor(count / 2)});`);
   } finally {
     database.close();

@@ -103,11 +103,11 @@ export class Fold {
 
 /** The transcript that the object itself holds. */
 export async function logOf(bobbin: Bobbin, sessionId: string): Promise<Entry[]> {
-  const rows = await bobbin.sql(sessionId, "SELECT * FROM messages ORDER BY seq");
+  const rows = await bobbin.sql(sessionId, "SELECT * FROM bobbin_records ORDER BY seq");
   return rows.map((row) => ({
     id: String(row["message_id"]),
     requestId: String(row["request_id"]),
-    role: String(row["role"]),
+    role: row["kind"] === "answer" ? "assistant" : "user",
     status: String(row["status"] ?? "complete"),
     content: JSON.parse(String(row["content"])),
   }));

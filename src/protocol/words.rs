@@ -1,0 +1,116 @@
+//! Words of the contract: enums whose values are written as strings.
+//!
+//! A version of Bobbin can meet words that a newer one stored. [`Word`] keeps such a word and shows it
+//! unchanged, so nothing that is stored is ever lost to an older build.
+
+use serde::{Serialize, Serializer};
+
+use super::{Json, Read};
+
+/// An enum whose values are written as strings.
+pub trait Named: Copy + PartialEq + 'static {
+    /// Every value.
+    const ALL: &'static [Self];
+
+    /// How the value is written.
+    fn as_str(self) -> &'static str;
+
+    /// The value that is written so.
+    #[must_use]
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|value| value.as_str() == name)
+    }
+}
+
+/// A word that this version knows, or one that a newer version wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Word<T> {
+    /// A word of this version.
+    Known(T),
+    /// A word of another version, as it was written.
+    Other(String),
+}
+
+impl<T: Named> Word<T> {
+    /// How it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Word::Known(value) => value.as_str(),
+            Word::Other(name) => name,
+        }
+    }
+
+    /// Takes any word.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        T::named(name).map_or_else(|| Word::Other(name.to_owned()), Word::Known)
+    }
+
+    /// The value, if this version knows it.
+    #[must_use]
+    pub fn known(&self) -> Option<T> {
+        match self {
+            Word::Known(value) => Some(*value),
+            Word::Other(_) => None,
+        }
+    }
+}
+
+impl<T> From<T> for Word<T> {
+    fn from(value: T) -> Self {
+        Word::Known(value)
+    }
+}
+
+impl<T: Named> PartialEq<T> for Word<T> {
+    fn eq(&self, value: &T) -> bool {
+        self.known() == Some(*value)
+    }
+}
+
+impl<T: Named> Serialize for Word<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<T: Named> Read for Word<T> {
+    fn read(value: &Json) -> Option<Self> {
+        value.as_str().map(Word::new)
+    }
+}
+
+/// Defines an enum with the words that its values are written as, each named once.
+macro_rules! words {
+    ($(#[$meta:meta])* pub enum $name:ident { $($(#[$doc:meta])* $value:ident = $word:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, ::serde::Serialize)]
+        #[cfg_attr(test, derive(ts_rs::TS))]
+        pub enum $name { $($(#[$doc])* #[serde(rename = $word)] $value,)+ }
+
+        impl $crate::protocol::Named for $name {
+            const ALL: &'static [Self] = &[$($name::$value,)+];
+
+            fn as_str(self) -> &'static str {
+                match self { $($name::$value => $word,)+ }
+            }
+        }
+
+        impl $name {
+            /// How the value is written.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                $crate::protocol::Named::as_str(self)
+            }
+        }
+
+        impl $crate::protocol::Read for $name {
+            fn read(value: &$crate::protocol::Json) -> Option<Self> {
+                $crate::protocol::Named::named(value.as_str()?)
+            }
+        }
+    };
+}
+
+pub(crate) use words;

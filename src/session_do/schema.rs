@@ -1,0 +1,137 @@
+//! The object's tables: their format, and the steps to it from older ones.
+//!
+//! A format has a major and a minor number. Within a major number, tables and columns are only ever added,
+//! so that older and newer builds of it work on the same object in turn: neither touches columns that it
+//! does not know, and both skip records of a kind that they do not know. A build refuses a higher major
+//! number. Bobbin's tables share the object with the application's own, so their names begin with `bobbin_`.
+
+/// The format that this build writes.
+pub const MAJOR: u64 = 2;
+pub const MINOR: u64 = 0;
+
+/// A table and its columns, each with its declaration.
+pub struct Table {
+    pub name: &'static str,
+    pub columns: &'static [(&'static str, &'static str)],
+}
+
+/// One row: the thread as of its last checkpoint, and the format of all tables.
+///
+/// `path` names the segments of the current path, once there are several.
+pub const THREAD: Table = Table {
+    name: "bobbin_thread",
+    columns: &[
+        ("id", "INTEGER PRIMARY KEY CHECK (id = 1)"),
+        ("major", "INTEGER NOT NULL DEFAULT 2"),
+        ("minor", "INTEGER NOT NULL DEFAULT 0"),
+        ("epoch", "INTEGER NOT NULL DEFAULT 0"),
+        ("seq", "INTEGER NOT NULL DEFAULT 0"),
+        ("delivered", "INTEGER NOT NULL DEFAULT 0"),
+        ("open", "TEXT NOT NULL DEFAULT '[]'"),
+        ("session", "TEXT NOT NULL DEFAULT '{}'"),
+        ("path", "TEXT"),
+    ],
+};
+
+/// One row a record. A record with which a turn begins has its own `seq` as `turn`.
+///
+/// `kind` is `question` or `answer`; reserved are `regenerate`, `select`, `round`, `waiting`, `decision`,
+/// `output` and `append`. `parent` is the turn before a turn on its path, `segment` the part of the path
+/// that a record belongs to, and `answer_id` the answer's id where it does not follow from the turn.
+pub const RECORDS: Table = Table {
+    name: "bobbin_records",
+    columns: &[
+        ("seq", "INTEGER PRIMARY KEY"),
+        ("turn", "INTEGER NOT NULL DEFAULT 0"),
+        ("kind", "TEXT NOT NULL DEFAULT ''"),
+        ("message_id", "TEXT NOT NULL DEFAULT ''"),
+        ("request_id", "TEXT NOT NULL DEFAULT ''"),
+        ("created_at", "INTEGER NOT NULL DEFAULT 0"),
+        ("started", "INTEGER"),
+        ("author", "TEXT"),
+        ("status", "TEXT"),
+        ("error", "TEXT"),
+        ("tokens_used", "INTEGER"),
+        ("metadata", "TEXT"),
+        ("content", "TEXT NOT NULL DEFAULT '\"\"'"),
+        ("parked", "INTEGER"),
+        ("parent", "INTEGER"),
+        ("segment", "INTEGER NOT NULL DEFAULT 0"),
+        ("answer_id", "TEXT"),
+        ("data", "TEXT"),
+    ],
+};
+
+/// One row for each answer that runs; `open` is for a block that still grows.
+pub const JOURNAL: Table = Table {
+    name: "bobbin_journal",
+    columns: &[
+        ("slot", "INTEGER PRIMARY KEY"),
+        ("turn", "INTEGER NOT NULL DEFAULT 0"),
+        ("text", "TEXT NOT NULL DEFAULT ''"),
+        ("blocks", "TEXT NOT NULL DEFAULT '[]'"),
+        ("tokens_used", "INTEGER NOT NULL DEFAULT 0"),
+        ("open", "TEXT"),
+    ],
+};
+
+/// One row after a deletion, until D1 knows of it; `requests` is for digests of the ids that were used.
+pub const DELETED: Table = Table {
+    name: "bobbin_deleted",
+    columns: &[
+        ("id", "INTEGER PRIMARY KEY CHECK (id = 1)"),
+        ("at", "INTEGER NOT NULL DEFAULT 0"),
+        ("owed", "INTEGER NOT NULL DEFAULT 1"),
+        ("requests", "TEXT"),
+    ],
+};
+
+/// The tables of a thread that has begun.
+pub const TABLES: [&Table; 3] = [&THREAD, &RECORDS, &JOURNAL];
+
+/// Of messages that begin a turn the `request_id` is indexed: their answers are near.
+pub const INDICES: &str = "
+CREATE UNIQUE INDEX IF NOT EXISTS bobbin_by_request ON bobbin_records (request_id) WHERE seq = turn;
+CREATE INDEX IF NOT EXISTS bobbin_parked ON bobbin_records (seq) WHERE parked = 1;";
+
+/// The columns by which the first format's tables are told from an application's own of the same name.
+pub const FIRST_FORMAT: (&str, [&str; 4]) = ("thread", ["epoch", "delivered", "open", "session"]);
+/// What the step from the first format leaves: a build of that format finds no column that it knows in
+/// `thread`, and refuses the thread in place of beginning a second log beside the first.
+pub const MOVED: (&str, &str) = ("thread", "moved_to_bobbin_thread");
+
+/// From the first format: `messages` keeps its rows under another name.
+pub const FROM_FIRST_FORMAT: &str = "
+DROP INDEX IF EXISTS messages_by_request;
+DROP INDEX IF EXISTS messages_parked;
+ALTER TABLE messages RENAME TO bobbin_records;
+ALTER TABLE bobbin_records RENAME COLUMN role TO kind;
+ALTER TABLE journal RENAME TO bobbin_journal;
+ALTER TABLE thread RENAME TO bobbin_thread;
+CREATE TABLE thread (moved_to_bobbin_thread INTEGER);";
+
+/// Once the tables have their new columns: kinds, parents, and the ids that answers got at their end.
+pub const FILL_FROM_FIRST_FORMAT: &str = "
+UPDATE bobbin_records SET
+  kind = CASE kind WHEN 'user' THEN 'question' ELSE 'answer' END,
+  parent = CASE kind WHEN 'user' THEN (SELECT earlier.turn FROM bobbin_records AS earlier
+    WHERE earlier.seq < bobbin_records.seq AND earlier.seq = earlier.turn ORDER BY earlier.seq DESC LIMIT 1) END,
+  answer_id = CASE kind WHEN 'user' THEN (SELECT later.message_id FROM bobbin_records AS later
+    WHERE later.seq > bobbin_records.seq AND later.turn = bobbin_records.turn ORDER BY later.seq LIMIT 1) END;";
+
+impl Table {
+    pub fn create(&self) -> String {
+        let columns: Vec<String> =
+            self.columns.iter().map(|(name, declaration)| format!("{name} {declaration}")).collect();
+        format!("CREATE TABLE IF NOT EXISTS {} ({}) STRICT;", self.name, columns.join(", "))
+    }
+
+    /// Adds the columns that are not there: `has` says which are.
+    pub fn add_missing(&self, has: impl Fn(&str) -> bool) -> String {
+        let missing = self.columns.iter().filter(|(name, _)| !has(name));
+        let add = |(name, declaration): &(&str, &str)| {
+            format!("ALTER TABLE {} ADD COLUMN {name} {declaration};", self.name)
+        };
+        missing.map(add).collect()
+    }
+}

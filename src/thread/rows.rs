@@ -1,0 +1,300 @@
+//! Stored rows as values, and what is made of a row that cannot be read.
+//!
+//! **Invariant:** every row becomes a value. A field that cannot be read costs that field; content that
+//! cannot be read leaves a failed message in its place. Each [`Found`] says what was wrong.
+
+use crate::protocol::json::OtherFields;
+use crate::protocol::{
+    Content, ErrorBody, ErrorCode, Json, PermissionMode, Read, ResponseMetadata, Session, Status, Word,
+};
+
+use super::store::{Checkpoint, Journal, Mark, MarkKind, Record, RecordKind};
+
+/// The kinds of record that this version writes and reads, as they stand in a column.
+pub const QUESTION: &str = "question";
+/// See [`QUESTION`].
+pub const ANSWER: &str = "answer";
+
+/// A row, by the names of its columns. A column that is missing, null or of another type is `None`.
+pub trait Row {
+    /// A whole number that is not negative.
+    fn integer(&self, column: &str) -> Option<u64>;
+    /// A text.
+    fn text(&self, column: &str) -> Option<String>;
+}
+
+/// What a row holds, and the first thing in it that could not be read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found<T> {
+    /// As much as could be read.
+    pub value: T,
+    /// In words, for the log: it names the column and nothing that was said.
+    pub fault: Option<String>,
+}
+
+impl Record {
+    /// Reads a record's row.
+    #[must_use]
+    pub fn read(row: &dyn Row) -> Found<Self> {
+        let mut faults = Faults(None);
+        let seq = faults.integer(row, "seq");
+        let content = faults.json::<Content>(row, "content");
+        let is_lost = content.is_none();
+        let is_question = row.text("kind").as_deref() == Some(QUESTION);
+        let kind = if is_question { question(row, is_lost) } else { answer(row, is_lost, &mut faults) };
+        let id = |column: &str, faults: &mut Faults| {
+            faults.take(row.text(column), column).unwrap_or_else(|| format!("unreadable_{seq:x}"))
+        };
+        let record = Record {
+            seq,
+            turn: faults.integer(row, "turn"),
+            message_id: id("message_id", &mut faults),
+            request_id: id("request_id", &mut faults),
+            created_at: faults.integer(row, "created_at"),
+            content: content.unwrap_or(Content::Text(String::new())),
+            kind,
+        };
+        Found { value: record, fault: faults.0 }
+    }
+}
+
+impl Mark {
+    /// Reads a record's row without its content.
+    #[must_use]
+    pub fn read(row: &dyn Row) -> Self {
+        let integer = |column| row.integer(column).unwrap_or_default();
+        let kind = if row.text("kind").as_deref() == Some(QUESTION) {
+            MarkKind::Question { started: integer("started") == 1 }
+        } else {
+            MarkKind::Answer { tokens_used: integer("tokens_used") }
+        };
+        Mark {
+            seq: integer("seq"),
+            turn: integer("turn"),
+            request_id: row.text("request_id").unwrap_or_else(|| format!("unreadable_{:x}", integer("seq"))),
+            created_at: integer("created_at"),
+            kind,
+        }
+    }
+}
+
+impl Journal {
+    /// Reads a running answer's row. Blocks that cannot be read are left out; the text stays.
+    #[must_use]
+    pub fn read(row: &dyn Row) -> Found<Self> {
+        let mut faults = Faults(None);
+        let journal = Journal {
+            slot: usize::try_from(faults.integer(row, "slot")).unwrap_or_default(),
+            turn: faults.integer(row, "turn"),
+            text: faults.take(row.text("text"), "text").unwrap_or_default(),
+            blocks: faults.json(row, "blocks").unwrap_or_default(),
+            tokens_used: faults.integer(row, "tokens_used"),
+        };
+        Found { value: journal, fault: faults.0 }
+    }
+}
+
+impl Checkpoint {
+    /// Reads the thread's own row. `None` if the log's name cannot be read: without it nothing can.
+    #[must_use]
+    pub fn read(row: &dyn Row, session_id: &str) -> Option<Found<Self>> {
+        let mut faults = Faults(None);
+        let checkpoint = Checkpoint {
+            epoch: row.integer("epoch")?,
+            seq: row.integer("seq")?,
+            delivered: faults.integer(row, "delivered"),
+            open: faults.json(row, "open").unwrap_or_default(),
+            session: faults.json(row, "session").unwrap_or_else(|| unnamed_session(row, session_id)),
+        };
+        Some(Found { value: checkpoint, fault: faults.0 })
+    }
+}
+
+/// What is left of a session whose fields cannot all be read. Nobody owns it unless its owner is legible.
+fn unnamed_session(row: &dyn Row, id: &str) -> Session {
+    let stored = row.text("session").and_then(|text| Json::parse(&text));
+    let text = |name: &str| Some(stored.as_ref()?.get(name)?.as_str()?.to_owned());
+    let number =
+        |name: &str| stored.as_ref().and_then(|stored| stored.get(name)?.as_u64()).unwrap_or_default();
+    Session {
+        id: id.to_owned(),
+        title: text("title"),
+        first_message_preview: text("firstMessagePreview").unwrap_or_default(),
+        message_count: number("messageCount"),
+        total_tokens: number("totalTokens"),
+        permission_mode: text("permissionMode")
+            .map_or(PermissionMode::Default.into(), |mode| Word::new(&mode)),
+        created_at: number("createdAt"),
+        last_message_at: number("lastMessageAt"),
+        owner: text("owner"),
+        other: OtherFields::default(),
+    }
+}
+
+fn question(row: &dyn Row, is_lost: bool) -> RecordKind {
+    RecordKind::Question {
+        parent: row.integer("parent"),
+        author: row.text("author"),
+        started: row.integer("started") == Some(1),
+        answer_id: row.text("answer_id"),
+        fault: is_lost.then(unreadable_message),
+    }
+}
+
+fn answer(row: &dyn Row, is_lost: bool, faults: &mut Faults) -> RecordKind {
+    let status = faults.take(row.text("status"), "status").map(|status| Word::new(&status));
+    let error = row.text("error").map(|_| faults.json(row, "error").unwrap_or_else(unreadable_message));
+    let tokens_used = row.integer("tokens_used").unwrap_or_default();
+    let metadata = faults.json(row, "metadata");
+    let metadata = metadata.unwrap_or(ResponseMetadata { tokens_used, ..ResponseMetadata::default() });
+    match status.filter(|_| !is_lost) {
+        Some(status) => RecordKind::Answer { status, error, metadata },
+        None => {
+            RecordKind::Answer { status: Status::Failed.into(), error: Some(unreadable_message()), metadata }
+        }
+    }
+}
+
+fn unreadable_message() -> ErrorBody {
+    ErrorBody::fatal(ErrorCode::StorageError, "this message is stored in a form that cannot be read")
+}
+
+/// The first thing that could not be read.
+struct Faults(Option<String>);
+
+impl Faults {
+    fn take<T>(&mut self, value: Option<T>, column: &str) -> Option<T> {
+        if value.is_none() && self.0.is_none() {
+            self.0 = Some(format!("column {column} is missing or has an unexpected form"));
+        }
+        value
+    }
+
+    fn integer(&mut self, row: &dyn Row, column: &str) -> u64 {
+        self.take(row.integer(column), column).unwrap_or_default()
+    }
+
+    fn json<T: Read>(&mut self, row: &dyn Row, column: &str) -> Option<T> {
+        let value = row.text(column).and_then(|text| T::parse(&text));
+        self.take(value, column)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Block, to_json};
+
+    struct Columns(Vec<(&'static str, Json)>);
+
+    impl Row for Columns {
+        fn integer(&self, column: &str) -> Option<u64> {
+            self.0.iter().find(|(name, _)| *name == column)?.1.as_u64()
+        }
+
+        fn text(&self, column: &str) -> Option<String> {
+            Some(self.0.iter().find(|(name, _)| *name == column)?.1.as_str()?.to_owned())
+        }
+    }
+
+    fn number(value: u64) -> Json {
+        Json::Number(value.to_string())
+    }
+
+    fn text(value: &str) -> Json {
+        Json::String(value.to_owned())
+    }
+
+    fn an_answer() -> Columns {
+        Columns(vec![
+            ("seq", number(3)),
+            ("turn", number(1)),
+            ("kind", text(ANSWER)),
+            ("message_id", text("msg_1_1r")),
+            ("request_id", text("r1")),
+            ("created_at", number(9)),
+            ("status", text("complete")),
+            ("tokens_used", number(7)),
+            ("metadata", text(r#"{"tokensUsed":7,"latencyMs":5,"usage":{"inputTokens":3}}"#)),
+            ("content", text("\"said\"")),
+        ])
+    }
+
+    fn with(mut row: Columns, column: &str, value: Option<Json>) -> Columns {
+        row.0.retain(|(name, _)| *name != column);
+        row.0.extend(value.map(|value| (a_name(column), value)));
+        row
+    }
+
+    fn a_name(column: &str) -> &'static str {
+        ["status", "error", "metadata", "content", "message_id", "kind", "author"]
+            .into_iter()
+            .find(|name| *name == column)
+            .unwrap()
+    }
+
+    #[test]
+    fn a_row_that_a_newer_version_wrote_is_shown_as_it_is() {
+        let block = r#"{"depth":1.50,"type":"hologram"}"#;
+        let row = with(an_answer(), "status", Some(text("postponed")));
+        let row = with(row, "error", Some(text(r#"{"code":"NO_MOON","message":"wait","retryable":true}"#)));
+        let row = with(row, "content", Some(text(&format!("[{block}]"))));
+        let Found { value: record, fault } = Record::read(&row);
+        assert_eq!(fault, None);
+        assert_eq!(record.content, Content::Blocks(vec![Block::Other(Json::parse(block).unwrap())]));
+        let message = to_json(&record.message(1));
+        for shown in [block, r#""status":"postponed""#, r#""code":"NO_MOON""#] {
+            assert!(message.contains(shown), "{shown} in {message}");
+        }
+        let RecordKind::Answer { metadata, .. } = record.kind else { panic!("an answer") };
+        assert!(to_json(&metadata).contains(r#""usage":{"inputTokens":3}"#));
+    }
+
+    #[test]
+    fn content_that_cannot_be_read_leaves_a_failed_message_in_its_place() {
+        for content in [None, Some(text("no JSON")), Some(text("{}")), Some(number(6))] {
+            let Found { value: record, fault } = Record::read(&with(an_answer(), "content", content.clone()));
+            assert!(fault.is_some_and(|why| why.contains("content")), "{content:?}");
+            let message = record.message(1);
+            assert_eq!((message.status, record.seq, record.turn), (Status::Failed.into(), 3, 1));
+            assert!(message.error.is_some_and(|error| error.code == ErrorCode::StorageError));
+            let question = with(with(an_answer(), "content", content), "kind", Some(text(QUESTION)));
+            let message = Record::read(&question).value.message(1);
+            assert_eq!((message.role.as_str(), message.status), ("user", Status::Failed.into()));
+        }
+    }
+
+    #[test]
+    fn a_field_that_cannot_be_read_costs_that_field() {
+        for (column, value) in [("metadata", None), ("metadata", Some(text("[]"))), ("message_id", None)] {
+            let Found { value: record, fault } = Record::read(&with(an_answer(), column, value));
+            assert!(fault.is_some_and(|why| why.contains(column)), "{column}");
+            assert_eq!(record.content, Content::Text("said".into()));
+            let RecordKind::Answer { status, metadata, .. } = record.kind else { panic!("an answer") };
+            assert_eq!((status, metadata.tokens_used), (Status::Complete.into(), 7));
+        }
+    }
+
+    #[test]
+    fn a_session_that_cannot_be_read_whole_keeps_what_can() {
+        let row = |session: &str| {
+            Columns(vec![
+                ("epoch", number(1)),
+                ("seq", number(4)),
+                ("delivered", number(4)),
+                ("open", text("[]")),
+                ("session", text(session)),
+            ])
+        };
+        let Found { value, fault } =
+            Checkpoint::read(&row(r#"{"id":"s","owner":"ann","title":"Sea","messageCount":"2"}"#), "s")
+                .unwrap();
+        assert!(fault.is_some_and(|why| why.contains("session")));
+        assert_eq!(
+            (value.session.owner.as_deref(), value.session.title.as_deref()),
+            (Some("ann"), Some("Sea"))
+        );
+        assert_eq!(Checkpoint::read(&row("?"), "s").unwrap().value.session.owner, None);
+        assert!(Checkpoint::read(&Columns(Vec::new()), "s").is_none());
+    }
+}

@@ -1,0 +1,192 @@
+// What any build has stored, this one reads; and what a newer one has stored, as far as it can be.
+import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { endOf, eventually } from "./client.ts";
+import { type Bobbin, freshId, start } from "./harness.ts";
+import { Http, type Json } from "./support/d1_http.ts";
+import { Fold } from "./support/fold.ts";
+import { Upstream } from "./upstream.ts";
+
+const FORMATS = join(import.meta.dirname, "../formats");
+/** The session of every stored database. */
+const SESSION = "stored";
+
+const upstream = await Upstream.start();
+after(upstream.close);
+const vars = { ...upstream.vars, CONCURRENT_TURNS: "1" };
+
+for (const file of readdirSync(FORMATS).filter((name) => name.endsWith(".sqlite"))) {
+  test(`a thread stored in format ${file.replace(".sqlite", "")} is read, goes on, and is found as it was after an eviction`, async () => {
+    const bobbin = await stored(file);
+    const http = new Http(bobbin);
+    const client = await bobbin.connect(SESSION);
+    assert.equal((await client.next("connected"))["session"].title, "The sea");
+    const before = (await http.get(`/sessions/${SESSION}/messages`)).messages;
+    assert.deepEqual(shown(before).slice(0, 8), [
+      ["plain", "user", "complete", "What is the sea?"],
+      ["plain", "assistant", "complete", "Water."],
+      ["blocks", "user", "complete", "Look it up."],
+      ["blocks", "assistant", "complete", "I look. "],
+      ["failing", "user", "complete", "Fail."],
+      ["failing", "assistant", "failed", ""],
+      ["cancelled", "user", "complete", "Talk."],
+      ["cancelled", "assistant", "cancelled", "Once upon "],
+    ]);
+    assert.match(JSON.stringify(before[3].content), /"thinking".*"Where\?".*"tool_use".*"depth":1\.50?/);
+
+    // The turn that ran is over, and the one that waited runs.
+    (await upstream.next()).answer("And then it was over.");
+    const end = await client.next(endOf("waiting"));
+    assert.equal(end["response"].content, "And then it was over.");
+    const interrupted = (await http.get(`/sessions/${SESSION}/messages`)).messages.find((message: Json) => message.status === "interrupted");
+    assert.deepEqual([interrupted.requestId, interrupted.content], ["running", "Half an answer"]);
+
+    client.say("new", "And now?");
+    (await upstream.next()).answer("Now it goes on.");
+    await client.next(endOf("new"));
+    client.say("plain", "What is the sea?");
+    const again = await client.next((frame) => frame.type === "user_message" && frame["requestId"] === "plain");
+    assert.equal(again["answerId"], before[1].id, "the id of an answer changed");
+    // The eight before them were told to a database that is not this one.
+    await eventually(async () => (await bobbin.d1("SELECT id FROM messages WHERE session_id = ?", SESSION)).length === 6, "6 messages in D1");
+    const whole = (await http.get(`/sessions/${SESSION}/messages`)).messages;
+    await client.settled();
+    await bobbin.evict(SESSION);
+    assert.deepEqual((await http.get(`/sessions/${SESSION}/messages`)).messages, whole);
+    assert.deepEqual(Fold.of(client.all).messages.map(({ id }) => id), whole.map(({ id }: Json) => id));
+    assert.equal((await http.ask("DELETE", `/sessions/${SESSION}`)).status, 204);
+    assert.deepEqual((await bobbin.tables(SESSION)).filter((name) => name !== "bobbin_deleted"), []);
+  });
+}
+
+test("a build of the first format finds no log of its own in a thread that was brought up to date", async () => {
+  const bobbin = await stored("1.sqlite");
+  await (await bobbin.join(SESSION)).settled();
+  const columns = await bobbin.sql(SESSION, "SELECT name FROM pragma_table_info('thread')");
+  assert.deepEqual(columns, [{ name: "moved_to_bobbin_thread" }]);
+  (await upstream.next()).answer("over");
+});
+
+test("what a newer build of the same major format has stored is kept and shown, and the thread goes on", async () => {
+  const { bobbin, id, http } = await conversed();
+  const hologram = { type: "hologram", depth: 1.5, of: { a: "sea" } };
+  await bobbin.change(id, `
+    UPDATE bobbin_thread SET minor = 9, session = json_set(session, '$.permissionMode', 'askTwice', '$.mood', 'calm');
+    ALTER TABLE bobbin_thread ADD COLUMN weather TEXT;
+    UPDATE bobbin_thread SET weather = 'rain';
+    ALTER TABLE bobbin_records ADD COLUMN colour TEXT;
+    UPDATE bobbin_records SET colour = 'blue', content = '${JSON.stringify([{ type: "text", text: "hi" }, hologram])}' WHERE request_id = 'r0' AND kind = 'answer';
+    UPDATE bobbin_records SET status = 'postponed', error = '{"code":"NO_MOON","message":"wait","retryable":true}' WHERE request_id = 'r1' AND kind = 'answer';
+    INSERT INTO bobbin_records (seq, turn, kind, message_id, request_id, created_at, content) SELECT max(seq) + 3, max(seq) + 3, 'ballot', 'msg_x', 'r-ballot', 1, '"?"' FROM bobbin_records;
+    CREATE TABLE bobbin_moons (name TEXT)`);
+  const client = await bobbin.connect(id);
+  const { session } = await client.next("connected");
+  assert.deepEqual([session.permissionMode, session.mood], ["askTwice", "calm"]);
+  const { messages } = await http.get(`/sessions/${id}/messages`);
+  assert.deepEqual(messages[1].content[1], hologram);
+  assert.deepEqual([messages[3].status, messages[3].error.code], ["postponed", "NO_MOON"]);
+  assert.equal(messages.length, 4);
+
+  client.say("r2", "go on");
+  const call = await upstream.next();
+  assert.equal(call.headers["x-bobbin-permission-mode"], "askTwice");
+  call.answer("on");
+  const end = await client.next(endOf("r2"));
+  assert.equal(end["response"].content, "on");
+  await client.settled();
+  await eventually(async () => (await bobbin.sql(id, "SELECT delivered = seq AS rests FROM bobbin_thread"))[0]?.["rests"] === 1, "the thread to rest");
+  const [thread] = await bobbin.sql(id, "SELECT minor, weather, session FROM bobbin_thread");
+  assert.deepEqual([thread?.["minor"], thread?.["weather"]], [9, "rain"]);
+  assert.equal(JSON.parse(String(thread?.["session"])).mood, "calm");
+  assert.deepEqual((await bobbin.sql(id, "SELECT colour FROM bobbin_records WHERE colour IS NOT NULL")), [{ colour: "blue" }]);
+  assert.equal((await http.ask("DELETE", `/sessions/${id}`)).status, 204, "a session of an unknown mode cannot be deleted");
+});
+
+test("a newer major format is refused in words, and nothing of it is changed", async () => {
+  const { bobbin, id } = await conversed();
+  await bobbin.change(id, "ALTER TABLE bobbin_records DROP COLUMN data; UPDATE bobbin_thread SET major = 3");
+  const response = await bobbin.fetch(`/sessions/${id}`);
+  assert.equal(response.status, 503);
+  const { error } = (await response.json()) as Json;
+  assert.deepEqual([error.code, error.retryable], ["STORAGE_ERROR", true]);
+  assert.match(error.message, /newer version of Bobbin/);
+  assert.equal((await bobbin.sql(id, "SELECT name FROM pragma_table_info('bobbin_records') WHERE name = 'data'")).length, 0);
+  assert.ok(bobbin.logs.some(({ message }) => message.includes("store_failed") && message.includes("format 3.0")), "nothing is logged");
+});
+
+test("a column that is missing is added, and costs nothing but what stood in it", async () => {
+  const { bobbin, id, http } = await conversed();
+  await bobbin.change(id, "ALTER TABLE bobbin_records DROP COLUMN author; ALTER TABLE bobbin_records DROP COLUMN metadata; ALTER TABLE bobbin_journal DROP COLUMN tokens_used; ALTER TABLE bobbin_thread DROP COLUMN delivered");
+  const { messages } = await http.get(`/sessions/${id}/messages`);
+  assert.deepEqual(shown(messages).map(([, , status]) => status), ["complete", "complete", "complete", "complete"]);
+  const client = await bobbin.join(id);
+  client.say("r2", "go on");
+  (await upstream.next()).answer("on");
+  assert.equal((await client.next(endOf("r2")))["response"].metadata.tokensUsed, 7);
+});
+
+for (const [what, change] of [
+  ["content that is no JSON", "content = 'half a'"],
+  ["content of another kind", "content = '{}'"],
+  ["no status", "status = NULL"],
+] as const) {
+  test(`a row with ${what} stands in its place as a failed message, is logged once, and the rest is served`, async () => {
+    const { bobbin, id, http } = await conversed();
+    await bobbin.change(id, `UPDATE bobbin_records SET ${change} WHERE request_id = 'r0' AND kind = 'answer'`);
+    const client = await bobbin.connect(id);
+    const snapshot = await client.next("snapshot");
+    const { messages } = await http.get(`/sessions/${id}/messages`);
+    assert.deepEqual(snapshot["messages"], messages);
+    assert.deepEqual([messages[1].status, messages[1].error.code, messages[1].error.retryable], ["failed", "STORAGE_ERROR", false]);
+    assert.deepEqual(shown(messages).map(([, , , text]) => text).filter((_, place) => place !== 1), ["say 0", "say 1", "answer 1"]);
+    const lines = await (await bobbin.fetch(`/sessions/${id}/messages`, { headers: { accept: "application/x-ndjson" } })).text();
+    assert.equal(lines.trim().split("\n").length, 4);
+    client.say("r2", "go on");
+    (await upstream.next()).answer("on");
+    await client.next(endOf("r2"));
+    const logged = bobbin.logs.filter(({ message }) => message.includes("row_unreadable"));
+    assert.equal(logged.length, 1, JSON.stringify(logged));
+    assert.match(String(logged[0]?.message), /bobbin_records 3: column/);
+  });
+}
+
+test("a session that cannot be read whole is shown as far as it can be, and can be deleted", async () => {
+  const { bobbin, id, http } = await conversed();
+  await bobbin.change(id, "UPDATE bobbin_thread SET session = json_remove(session, '$.createdAt'), open = '?'");
+  assert.equal((await http.get(`/sessions/${id}`)).firstMessagePreview, "say 0");
+  assert.equal((await http.get(`/sessions/${id}/messages`)).messages.length, 4);
+  assert.equal((await http.ask("DELETE", `/sessions/${id}`)).status, 204);
+});
+
+async function stored(file: string): Promise<Bobbin> {
+  const bobbin = await start({ vars });
+  after(bobbin.close);
+  await bobbin.place(SESSION, join(FORMATS, file));
+  return bobbin;
+}
+
+/** A thread of two turns that sleeps. */
+async function conversed(): Promise<{ bobbin: Bobbin; id: string; http: Http }> {
+  const bobbin = await start({ vars });
+  after(bobbin.close);
+  const id = freshId();
+  const client = await bobbin.join(id);
+  for (let turn = 0; turn < 2; turn += 1) {
+    client.say(`r${turn}`, `say ${turn}`);
+    (await upstream.next()).answer(`answer ${turn}`);
+    await client.next(endOf(`r${turn}`));
+  }
+  await client.settled();
+  await eventually(async () => (await bobbin.sql(id, "SELECT delivered = seq AS rests FROM bobbin_thread"))[0]?.["rests"] === 1, "the thread to rest");
+  client.terminate();
+  await bobbin.kill();
+  await bobbin.restart();
+  return { bobbin, id, http: new Http(bobbin) };
+}
+
+function shown(messages: Json[]): string[][] {
+  const text = (content: Json) => (typeof content === "string" ? content : content.map((block: Json) => (block.type === "text" ? block.text : "")).join(""));
+  return messages.map(({ requestId, role, status, content }) => [requestId, role, status, text(content)]);
+}
