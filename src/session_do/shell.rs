@@ -9,7 +9,7 @@ use worker::{Env, State, WebSocket};
 
 use crate::agent::{AgentEvent, Failed};
 use crate::config::Settings;
-use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Millis};
+use crate::protocol::{ClientFrame, CloseCode, ErrorBody, ErrorCode, Millis};
 use crate::thread::store::StoreError;
 use crate::thread::{
     Audience, Blame, Cause, Config, Delivered, Input, Output, PeerId, Thread, TurnId, Woken,
@@ -38,8 +38,8 @@ pub struct Shell {
     storage: Storage,
     /// Taken out while it is at work: one that panics is never seen again. `None` until the first event.
     thread: Cell<Option<Box<Thread>>>,
-    /// The frame that is being handled, and whose it is.
-    handling: Cell<Option<(PeerId, String)>>,
+    /// The frame that is being handled.
+    handling: Cell<Option<Blame>>,
     on_timer: Closure<dyn FnMut()>,
     /// Timers and the deadlines they are armed for, the earliest last.
     timers: RefCell<Vec<(JsValue, Millis)>>,
@@ -104,7 +104,7 @@ impl Shell {
             Ok(()) => self.arm_timer(),
             Err(StoreError(why)) => {
                 logs::store_failed(&self.session_id, why);
-                self.restart(Cause::StoreFailed(self.blame()));
+                self.restart(Cause::StoreFailed(self.handling.take()));
             }
         }
         outcome
@@ -117,7 +117,9 @@ impl Shell {
 
     fn panicked(&self) {
         logs::panicked(&self.session_id);
-        self.restart(Cause::Panicked(guard(|| self.blame()).ok().flatten()));
+        // A frame that cannot even be read without a panic would end the next thread too.
+        let is_readable = |blame: &Blame| guard(|| drop(ClientFrame::parse(&blame.text))).is_ok();
+        self.restart(Cause::Panicked(self.handling.take().filter(is_readable)));
     }
 
     /// If that fails too, the object starts anew.
@@ -131,11 +133,6 @@ impl Shell {
             Ok(Ok(())) => self.arm_timer(),
             _ => self.give_up(),
         }
-    }
-
-    fn blame(&self) -> Option<Blame> {
-        let (peer, text) = self.handling.take()?;
-        Blame::of(peer, &text)
     }
 
     pub fn is_awake(&self) -> bool {
@@ -215,7 +212,7 @@ impl Shell {
     fn handle(&self, input: Input) -> Vec<Output> {
         let Some(mut thread) = self.thread.take() else { return Vec::new() };
         self.handling.set(match &input {
-            Input::Frame { peer, text } => Some((peer.clone(), text.clone())),
+            Input::Frame { peer, text } => Some(Blame { peer: peer.clone(), text: text.clone() }),
             _ => None,
         });
         thread.handle(platform::now(), &self.store, input);

@@ -6,7 +6,7 @@ use crate::protocol::limits::{FRAMES_PER_MESSAGE, FRAMES_PER_MINUTE_MIN};
 use crate::protocol::{Access, ClientFrame, CloseCode, ErrorBody, ErrorCode, Identity, Millis};
 
 use super::session::Draft;
-use super::{Output, PeerId, Thread};
+use super::{Output, PeerId, Received, Thread};
 
 pub const NOT_YOURS: &str = "this session is not yours";
 
@@ -43,7 +43,8 @@ impl Peer {
 
 impl Thread {
     /// Whether a frame may be handled; if not, its sender is told.
-    pub(super) fn admits(&mut self, now: Millis, peer: &PeerId, frame: &ClientFrame) -> bool {
+    pub(super) fn admits(&mut self, now: Millis, received: Received<'_>, frame: &ClientFrame) -> bool {
+        let peer = received.peer;
         let Some(Peer { identity, .. }) = self.peers.get(peer) else { return false };
         let who = identity.subject.clone().unwrap_or_else(|| peer.to_string());
         let access = identity.access(self.session.as_ref());
@@ -56,14 +57,14 @@ impl Thread {
         if access >= Some(asked_of(frame)) {
             return !self.is_costly(frame)
                 || self.rates.messages.take(now, &who, messages)
-                || self.refuse_rate(peer, frame, messages);
+                || self.refuse_rate(received, messages);
         }
         let message = match asked_of(frame) {
             Access::Owner => "only the session's owner may do this",
             Access::Editor | Access::Viewer => "you may read this session and not write to it",
         };
         let error = ErrorBody::fatal(ErrorCode::Forbidden, message);
-        self.refuse_frame(peer, frame, error);
+        self.refuse(received, &error);
         false
     }
 
@@ -79,15 +80,10 @@ impl Thread {
         }
     }
 
-    fn refuse_rate(&mut self, peer: &PeerId, frame: &ClientFrame, per_minute: u64) -> bool {
+    fn refuse_rate(&mut self, received: Received<'_>, per_minute: u64) -> bool {
         let message = format!("more than {per_minute} messages in a minute; wait a moment and send it again");
-        self.refuse_frame(peer, frame, ErrorBody::retryable(ErrorCode::RateLimited, message));
+        self.refuse(received, &ErrorBody::retryable(ErrorCode::RateLimited, message));
         false
-    }
-
-    fn refuse_frame(&mut self, peer: &PeerId, frame: &ClientFrame, error: ErrorBody) {
-        let request_id = frame.request_id().map(str::to_owned);
-        self.refuse(peer, &crate::protocol::Refusal { request_id, error });
     }
 
     /// A client that sends nothing but nonsense is not listened to for ever.

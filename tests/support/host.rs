@@ -80,8 +80,8 @@ pub struct Host {
     pub now: Millis,
     pub store: MemoryStore,
     pub thread: Option<Thread>,
-    /// The frame that was handled last, and whose it is.
-    handling: Option<(PeerId, String)>,
+    /// The frame that was handled last.
+    handling: Option<Blame>,
     pub links: BTreeMap<PeerId, Link>,
     /// Agents at work.
     pub agents: BTreeSet<TurnId>,
@@ -212,7 +212,7 @@ impl Host {
     }
 
     fn recover(&mut self, failure: &Failure) -> bool {
-        let blame = self.handling.take().and_then(|(peer, text)| Blame::of(peer, &text));
+        let blame = self.handling.take();
         let cause = match failure {
             Failure::Store => Cause::StoreFailed(blame),
             Failure::Sudden(_) => {
@@ -257,7 +257,7 @@ impl Host {
         while let Some(input) = inputs.pop_front() {
             let Some(thread) = self.thread.as_mut() else { return Ok(()) };
             self.handling = match &input {
-                Input::Frame { peer, text } => Some((peer.clone(), text.clone())),
+                Input::Frame { peer, text } => Some(Blame { peer: peer.clone(), text: text.clone() }),
                 _ => None,
             };
             thread.handle(self.now, &self.store, input);
