@@ -10,9 +10,9 @@ use super::{Millis, Session};
 pub enum Access {
     /// Reads.
     Viewer,
-    /// Sends messages and cancels.
+    /// Sends messages and cancels, in a session that somebody has begun.
     Editor,
-    /// Renames, changes the permission mode, deletes, asks for diagnostics.
+    /// Begins the session, renames, changes the permission mode, deletes, asks for diagnostics.
     Owner,
 }
 

@@ -54,18 +54,31 @@ impl Thread {
             self.dismiss(peer, CloseCode::TooMany, "too many frames; connect again in a minute");
             return false;
         }
-        if access >= Some(asked_of(frame)) {
+        if access >= Some(self.asked_of(frame)) {
             return !self.is_costly(frame)
                 || self.rates.messages.take(now, &who, messages)
                 || self.refuse_rate(received, messages);
         }
-        let message = match asked_of(frame) {
-            Access::Owner => "only the session's owner may do this",
-            Access::Editor | Access::Viewer => "you may read this session and not write to it",
+        let message = match frame {
+            ClientFrame::SessionUpdate(_) => "only the session's owner may do this",
+            _ if access == Some(Access::Editor) => {
+                "nobody has begun this session, and a named editor may not; wait for its owner's first message"
+            }
+            _ => "you may read this session and not write to it",
         };
         let error = ErrorBody::fatal(ErrorCode::Forbidden, message);
         self.refuse(received, &error);
         false
+    }
+
+    /// What a frame asks of its sender. Who writes the first message owns the session from then on.
+    fn asked_of(&self, frame: &ClientFrame) -> Access {
+        match frame {
+            ClientFrame::Ping | ClientFrame::SessionSync { .. } => Access::Viewer,
+            ClientFrame::Message { .. } if self.session.is_none() => Access::Owner,
+            ClientFrame::Message { .. } | ClientFrame::Cancel { .. } => Access::Editor,
+            ClientFrame::SessionUpdate(_) => Access::Owner,
+        }
     }
 
     /// Whether it is counted as a message: it starts a turn, is sent on to all, or is answered by a snapshot.
@@ -160,14 +173,5 @@ impl Rate {
         let taken = left.checked_sub(1_000);
         self.0.insert(who.to_owned(), Allowance { thousandths: taken.unwrap_or(left), counted_at: now });
         taken.is_some()
-    }
-}
-
-/// What a frame asks of its sender.
-fn asked_of(frame: &ClientFrame) -> Access {
-    match frame {
-        ClientFrame::Ping | ClientFrame::SessionSync { .. } => Access::Viewer,
-        ClientFrame::Message { .. } | ClientFrame::Cancel { .. } => Access::Editor,
-        ClientFrame::SessionUpdate(_) => Access::Owner,
     }
 }
