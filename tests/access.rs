@@ -167,6 +167,44 @@ fn identity(cell: &Cell) -> Identity {
 }
 
 #[test]
+fn a_named_editor_or_viewer_leaves_nothing_in_a_session_that_nobody_has_begun() {
+    for granted in [Access::Editor, Access::Viewer] {
+        let mut host = Host::new(Config::default(), 1);
+        let named = |subject: &str, granted: Option<Access>| Identity {
+            subject: Some(subject.into()),
+            granted,
+            may_create: granted.is_none(),
+            expires_at: None,
+        };
+        let peer = join(&mut host, "named", named("named", Some(granted)));
+        drain(&mut host, &peer);
+        let tries = [
+            json!({ "type": "message", "requestId": "r1", "content": "mine" }),
+            json!({ "type": "session_update", "title": "Mine", "permissionMode": "bypassPermissions" }),
+            json!({ "type": "message", "requestId": "r1", "content": "mine" }),
+        ];
+        for frame in tries {
+            host.receive(&peer, frame.to_string());
+            let frames = drain(&mut host, &peer);
+            assert_eq!((frames.len(), &frames[0]["error"]["code"]), (1, &json!("FORBIDDEN")), "{frames:?}");
+        }
+        host.evict();
+        host.receive(&peer, json!({ "type": "message", "requestId": "r1", "content": "mine" }).to_string());
+        assert_eq!(drain(&mut host, &peer)[0]["error"]["code"], json!("FORBIDDEN"), "after it slept");
+        assert_eq!((host.store.rows_written, host.alarm), (0, None));
+        let owner = join(&mut host, "owner", named("owner", None));
+        host.receive(&owner, json!({ "type": "message", "requestId": "r2", "content": "hello" }).to_string());
+        let session = host.thread().and_then(|thread| thread.session()).unwrap();
+        assert_eq!((session.owner.as_deref(), &session.title), (Some("owner"), &None));
+        assert_eq!(session.permission_mode.as_str(), "default");
+        drain(&mut host, &peer);
+        host.receive(&peer, json!({ "type": "message", "requestId": "r1", "content": "mine" }).to_string());
+        let answer = if granted == Access::Editor { "user_message" } else { "error" };
+        assert_eq!(drain(&mut host, &peer)[0]["type"], json!(answer), "once it has begun");
+    }
+}
+
+#[test]
 fn a_role_holds_what_those_below_it_hold() {
     assert!(Access::Viewer < Access::Editor && Access::Editor < Access::Owner);
 }

@@ -12,7 +12,7 @@
 mod support;
 
 use bobbin::agent::{AgentEvent, Failed, Finished};
-use bobbin::protocol::{Block, ClientFrame, Cursor, ErrorBody, ErrorCode};
+use bobbin::protocol::{Block, ClientFrame, Cursor, ErrorBody, ErrorCode, FrameName};
 use bobbin::thread::{Config, Delivered, Input, PeerId};
 use proptest::collection::vec;
 use proptest::option;
@@ -184,7 +184,12 @@ fn json_value() -> impl Strategy<Value = Value> {
 }
 
 fn check_parsed(text: &str) {
-    if let Err(refusal) = ClientFrame::parse(text) {
-        assert!(!refusal.error.message.is_empty() && !refusal.error.retryable);
+    if let Err(error) = ClientFrame::parse(text) {
+        assert!(!error.message.is_empty() && !error.retryable);
     }
+    let FrameName { kind, request_id, start } = FrameName::of(text);
+    assert!(kind.chars().count() <= 256 && request_id.as_ref().is_none_or(|id| id.chars().count() <= 256));
+    let start_max = text.chars().take(64).collect::<String>();
+    assert!(start.as_ref().is_none_or(|start| *start == start_max));
+    assert!(request_id.is_some() || start.is_some(), "nothing says which frame is meant");
 }

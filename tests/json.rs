@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::string_slice)]
 
-use bobbin::protocol::json::{Malformed, Reader};
+use bobbin::protocol::json::{Malformed, Reader, is_too_deep};
 use bobbin::protocol::{Json, to_json};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -61,9 +61,6 @@ fn what_is_json_and_what_is_not() {
         r#""\x""#,
         r#""\u12""#,
         r#""\u12g4""#,
-        r#""\ud800""#,
-        r#""\ud800\u0041""#,
-        r#""\udc00""#,
         "'a'",
         "[",
         "[1",
@@ -86,11 +83,38 @@ fn what_is_json_and_what_is_not() {
         "\u{a0}1",
         "[}",
         "{]",
-        &nested(128),
     ] {
         agrees(text);
         assert_eq!(Json::parse(text), None, "{text}");
     }
+}
+
+#[test]
+fn half_of_a_surrogate_pair_stands_for_the_replacement_character() {
+    for (text, read) in [
+        (r#""\ud83d""#, "\u{fffd}"),
+        (r#""a\udc00b""#, "a\u{fffd}b"),
+        (r#""\ud800\u0041""#, "\u{fffd}A"),
+        (r#""\ud83d\ud83d\ude00""#, "\u{fffd}😀"),
+        (r#""\ude00\ud83d""#, "\u{fffd}\u{fffd}"),
+        (r#""\ud83d\n""#, "\u{fffd}\n"),
+        (r#""\ud83d\\ude00""#, "\u{fffd}\\ude00"),
+    ] {
+        assert_eq!(Json::parse(text), Some(Json::String(read.into())), "{text}");
+    }
+    assert_eq!(Json::parse(r#"{"\ud83d":1}"#), Json::parse("{\"\u{fffd}\":1}"));
+    for text in [r#""\ud83d\u12""#, r#""\ud83d\x""#, r#""\ud83""#] {
+        assert_eq!(Json::parse(text), None, "{text}");
+    }
+}
+
+#[test]
+fn what_is_too_deep_to_be_read_can_be_skipped() {
+    for text in [nested(128), nested(1_000_000), "{\"a\":".repeat(100_000) + "1" + &"}".repeat(100_000)] {
+        assert!(Json::parse(&text).is_none() && is_too_deep(&text));
+        assert_eq!(Reader::read(&text[..text.len() - 1], Reader::skip), Err(Malformed::Cut));
+    }
+    assert!(!is_too_deep(&nested(127)) && !is_too_deep(&format!("{}x", nested(128))));
 }
 
 #[test]
@@ -120,13 +144,23 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2_000, ..ProptestConfig::default() })]
 
     #[test]
+    fn any_code_units_are_read_as_the_text_that_is_nearest(
+        units in proptest::collection::vec(prop_oneof![0xd7ff..0xe001_u16, any::<u16>()], 0..12),
+    ) {
+        let escape = |text: String, unit: &u16| text + &format!("\\u{unit:04x}");
+        let escaped = units.iter().fold(String::new(), escape);
+        let read = Json::parse(&format!("\"{escaped}\""));
+        prop_assert_eq!(read, Some(Json::String(String::from_utf16_lossy(&units))));
+    }
+
+    #[test]
     fn any_text_is_read_alike(text in any::<String>()) {
         agrees(&text);
     }
 
     #[test]
     fn any_text_of_the_parts_of_json_is_read_alike(
-        text in r#"([\[\]{}:,"\\]|"[abü]?":?|\\u[dD0][89a-f0][0-9]{2}|\\[nb/]|null|true|-|0|1\.|2|e|\+| ){0,12}"#,
+        text in r#"([\[\]{}:,"\\]|"[abü]?":?|\\u[0-9a-bA-B][89a-f0][0-9]{2}|\\[nb/]|null|true|-|0|1\.|2|e|\+| ){0,12}"#,
     ) {
         agrees(&text);
         agrees(&format!("[{text}]"));

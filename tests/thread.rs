@@ -26,6 +26,8 @@ mod outbox;
 mod pages;
 #[path = "thread/queue.rs"]
 mod queue;
+#[path = "thread/refusals.rs"]
+mod refusals;
 #[path = "thread/resume.rs"]
 mod resume;
 #[path = "thread/session.rs"]

@@ -1,14 +1,18 @@
-//! Whatever text a client sends is a frame or a refusal, and a frame keeps to the contract.
+//! Whatever text a client sends is a frame, which keeps to the contract, or a refusal, which names it.
 
 #![no_main]
 
-use bobbin::protocol::{ClientFrame, is_request_id};
+use bobbin::protocol::{ClientFrame, FrameName, is_request_id};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
-    let request_id = match ClientFrame::parse(text) {
-        Ok(frame) => frame.request_id().map(str::to_owned),
-        Err(refusal) => refusal.request_id,
-    };
-    assert!(request_id.is_none_or(|id| is_request_id(&id)));
+    let name = FrameName::of(text);
+    match ClientFrame::parse(text) {
+        Ok(ClientFrame::Message { request_id, .. } | ClientFrame::Cancel { request_id: Some(request_id) }) => {
+            assert!(is_request_id(&request_id));
+            assert_eq!(name.request_id, Some(request_id));
+        }
+        Ok(_) => {}
+        Err(_) => assert!(name.request_id.is_some() || name.start.is_some()),
+    }
 });

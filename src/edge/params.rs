@@ -1,7 +1,7 @@
 //! A request's parameters and body, checked.
 
-use crate::protocol::json::{Fields, Json};
-use crate::protocol::limits::{PAGE_DEFAULT, PAGE_MAX, QUERY_CHARS_MAX};
+use crate::protocol::json::{Fields, Json, is_too_deep};
+use crate::protocol::limits::{JSON_DEPTH_MAX, PAGE_DEFAULT, PAGE_MAX, QUERY_CHARS_MAX};
 use crate::protocol::{ErrorCode, is_session_id};
 
 use super::routes::{Refused, query_value};
@@ -67,9 +67,15 @@ pub fn before_hit(url: &str) -> Result<u64, Refused> {
 /// 400 with what would be right.
 pub fn fields(body: &[u8]) -> Result<Fields, Refused> {
     // As text, as all other JSON comes: of bytes there would be a second parser.
-    match str::from_utf8(body).ok().and_then(Json::parse) {
+    let text = str::from_utf8(body).map_err(|_| bad_request("the body is not UTF-8"))?;
+    match Json::parse(text) {
         Some(Json::Object(fields)) => Ok(fields),
         Some(_) => Err(bad_request("the body is not a JSON object")),
+        None if is_too_deep(text) => {
+            let message =
+                format!("the body has more than {JSON_DEPTH_MAX} arrays and objects within each other");
+            Err(bad_request(&message))
+        }
         None => Err(bad_request("the body is not JSON")),
     }
 }

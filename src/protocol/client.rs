@@ -1,8 +1,9 @@
 //! Frames from clients.
 
-use super::json::{Fields, Json};
+use super::json::{Fields, Json, is_too_deep};
 use super::limits::{
-    BLOCKS_MAX, MESSAGE_BYTES_MAX, REQUEST_ID_CHARS_MAX, SESSION_ID_CHARS_MAX, TITLE_CHARS_MAX,
+    BLOCKS_MAX, JSON_DEPTH_MAX, MESSAGE_BYTES_MAX, REQUEST_ID_CHARS_MAX, SESSION_ID_CHARS_MAX,
+    TITLE_CHARS_MAX,
 };
 use super::{Block, Content, ErrorBody, ErrorCode, PermissionMode, Read};
 
@@ -23,13 +24,6 @@ pub struct SessionUpdate {
     pub permission_mode: Option<PermissionMode>,
 }
 
-/// Why a frame was not taken, and which turn it spoke of, if that could be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    pub request_id: Option<String>,
-    pub error: ErrorBody,
-}
-
 /// 1 to 128 of `A-Z a-z 0-9 _ -`.
 #[must_use]
 pub fn is_session_id(id: &str) -> bool {
@@ -44,28 +38,17 @@ pub fn is_request_id(id: &str) -> bool {
 }
 
 impl ClientFrame {
-    #[must_use]
-    pub fn request_id(&self) -> Option<&str> {
-        match self {
-            ClientFrame::Message { request_id, .. } => Some(request_id),
-            ClientFrame::Cancel { request_id } => request_id.as_deref(),
-            ClientFrame::SessionSync { .. } | ClientFrame::SessionUpdate(_) | ClientFrame::Ping => None,
-        }
-    }
-
     /// # Errors
     /// `INVALID_MESSAGE` or `MESSAGE_TOO_LARGE`, with what was wrong and what would be right.
-    pub fn parse(text: &str) -> Result<Self, Refusal> {
+    pub fn parse(text: &str) -> Result<Self, ErrorBody> {
         if text.len() > MESSAGE_BYTES_MAX {
-            return Err(Refusal { request_id: request_id_of_large(text), error: too_large(text.len()) });
+            let message =
+                format!("the frame has {} bytes; at most {MESSAGE_BYTES_MAX} are allowed", text.len());
+            return Err(ErrorBody::fatal(ErrorCode::MessageTooLarge, message));
         }
-        let value = Json::parse(text)
-            .ok_or_else(|| invalid("the frame is not JSON; send one JSON object per text frame"))?;
-        let Json::Object(mut fields) = value else {
-            return Err(invalid("the frame is not a JSON object; send for example {\"type\":\"ping\"}"));
-        };
-        let request_id = readable_request_id(&fields);
-        parse_fields(&mut fields).map_err(|message| Refusal { request_id, ..invalid(&message) })
+        fields(text)
+            .and_then(|mut fields| parse_fields(&mut fields))
+            .map_err(|message| ErrorBody::fatal(ErrorCode::InvalidMessage, message))
     }
 }
 
@@ -81,6 +64,17 @@ impl SessionUpdate {
             return Err("nothing to change; give title or permissionMode".into());
         }
         Ok(update)
+    }
+}
+
+fn fields(text: &str) -> Result<Fields, String> {
+    match Json::parse(text) {
+        Some(Json::Object(fields)) => Ok(fields),
+        Some(_) => Err("the frame is not a JSON object; send for example {\"type\":\"ping\"}".into()),
+        None if is_too_deep(text) => {
+            Err(format!("the frame has more than {JSON_DEPTH_MAX} arrays and objects within each other"))
+        }
+        None => Err("the frame is not JSON; send one JSON object per text frame".into()),
     }
 }
 
@@ -175,24 +169,4 @@ fn optional_string(fields: &Fields, name: &str) -> Result<Option<String>, String
         Some(Json::String(text)) => Ok(Some(text.clone())),
         Some(_) => Err(format!("{name} is not a string")),
     }
-}
-
-fn readable_request_id(fields: &Fields) -> Option<String> {
-    request_id(fields).ok().flatten()
-}
-
-/// A frame too large to be taken apart is still read for the one field that names its turn.
-fn request_id_of_large(text: &str) -> Option<String> {
-    Json::parse(text)?.get("requestId")?.as_str().filter(|id| is_request_id(id)).map(str::to_owned)
-}
-
-fn invalid(message: &str) -> Refusal {
-    Refusal { request_id: None, error: ErrorBody::fatal(ErrorCode::InvalidMessage, message) }
-}
-
-fn too_large(bytes: usize) -> ErrorBody {
-    ErrorBody::fatal(
-        ErrorCode::MessageTooLarge,
-        format!("the frame has {bytes} bytes; at most {MESSAGE_BYTES_MAX} are allowed"),
-    )
 }

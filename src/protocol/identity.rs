@@ -11,9 +11,9 @@ words! {
     pub enum Access {
         /// Reads.
         Viewer = "viewer",
-        /// Sends messages and cancels.
+        /// Sends messages and cancels, in a session that somebody has begun.
         Editor = "editor",
-        /// Renames, changes the permission mode, deletes, asks for diagnostics.
+        /// Begins the session, renames, changes the permission mode, deletes, asks for diagnostics.
         Owner = "owner",
     }
 }

@@ -87,8 +87,14 @@ impl Serialize for Json {
     }
 }
 
+/// Whether a text is JSON, and no more than too deep to be read.
+#[must_use]
+pub fn is_too_deep(text: &str) -> bool {
+    Json::parse(text).is_none() && Reader::read(text, Reader::skip).is_ok()
+}
+
 impl Json {
-    /// `None` for what is not one whole JSON value.
+    /// `None` for what is not one whole JSON value, or deeper than `JSON_DEPTH_MAX`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Reader::read(text, Reader::value).ok()
@@ -211,16 +217,14 @@ impl<'a> Reader<'a> {
         self.skip().map(|()| self.since(from))
     }
 
+    /// However deep it is: it takes a byte of memory for each array and object that is open, and no stack.
     pub fn skip(&mut self) -> Parsed<()> {
-        match self.peek()? {
-            b'{' => self.object(&mut |reader, _| reader.skip()),
-            b'[' => self.array(&mut |reader| reader.skip()),
-            b'"' => self.string().map(drop),
-            b'n' => self.word("null"),
-            b't' => self.word("true"),
-            b'f' => self.word("false"),
-            _ => self.number().map(drop),
+        let mut open = Vec::new();
+        self.descend(&mut open)?;
+        while self.ascend(&mut open)? {
+            self.descend(&mut open)?;
         }
+        Ok(())
     }
 
     pub fn value(&mut self) -> Parsed<Json> {
@@ -247,6 +251,56 @@ impl<'a> Reader<'a> {
             b'f' => self.word("false").map(|()| Json::Bool(false))?,
             _ => Json::Number(self.number()?.to_owned()),
         })
+    }
+
+    /// Into the value that comes next, as far as one that holds no other.
+    fn descend(&mut self, open: &mut Vec<u8>) -> Parsed<()> {
+        loop {
+            let close = match self.peek()? {
+                b'{' => b'}',
+                b'[' => b']',
+                _ => return self.scalar(),
+            };
+            self.advance();
+            if self.peek()? == close {
+                self.advance();
+                return Ok(());
+            }
+            open.push(close);
+            self.name(close)?;
+        }
+    }
+
+    /// Out of the arrays and objects that end here; whether the one around them goes on.
+    fn ascend(&mut self, open: &mut Vec<u8>) -> Parsed<bool> {
+        while let Some(close) = open.last().copied() {
+            let next = self.peek()?;
+            self.advance();
+            if next == b',' {
+                return self.name(close).map(|()| true);
+            }
+            if next != close {
+                return Err(Malformed::Wrong);
+            }
+            open.pop();
+        }
+        Ok(false)
+    }
+
+    /// The name of a field, in what is closed by that.
+    fn name(&mut self, close: u8) -> Parsed<()> {
+        if close == b'}' { self.string().and_then(|_| self.expect(b':')) } else { Ok(()) }
+    }
+
+    /// What is neither an array nor an object.
+    fn scalar(&mut self) -> Parsed<()> {
+        match self.peek()? {
+            b'"' => self.string().map(drop),
+            b'n' => self.word("null"),
+            b't' => self.word("true"),
+            b'f' => self.word("false"),
+            _ => self.number().map(drop),
+        }
     }
 
     fn list(&mut self, open: u8, close: u8, item: &mut Item<'a, '_>) -> Parsed<()> {
@@ -280,16 +334,25 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// What stands outside the Basic Multilingual Plane is written as two code units.
+    /// What stands outside the Basic Multilingual Plane is written as two code units. One of them alone
+    /// stands for no character, and no text can hold it: U+FFFD takes its place.
     fn code_point(&mut self) -> Parsed<char> {
-        let high = self.code_unit()?;
-        if !(0xd800..0xdc00).contains(&high) {
-            return char::from_u32(high.into()).ok_or(Malformed::Wrong);
+        let first = self.code_unit()?;
+        let is_high = (0xd800..0xdc00).contains(&first);
+        let second = is_high.then(|| self.low_surrogate()).flatten();
+        let decoded = char::decode_utf16([first].into_iter().chain(second)).next();
+        Ok(decoded.and_then(Result::ok).unwrap_or(char::REPLACEMENT_CHARACTER))
+    }
+
+    /// The second half of a pair, if it comes next.
+    fn low_surrogate(&mut self) -> Option<u16> {
+        let from = self.at;
+        let escaped = self.exactly(b'\\').and_then(|()| self.exactly(b'u')).and_then(|()| self.code_unit());
+        let low = escaped.ok().filter(|unit| (0xdc00..0xe000).contains(unit));
+        if low.is_none() {
+            self.at = from;
         }
-        self.exactly(b'\\')?;
-        self.exactly(b'u')?;
-        let pair = [high, self.code_unit()?];
-        char::decode_utf16(pair).next().and_then(Result::ok).ok_or(Malformed::Wrong)
+        low
     }
 
     fn code_unit(&mut self) -> Parsed<u16> {

@@ -12,6 +12,11 @@ pub const ANSWER_BYTES_MAX: usize = 960 * 1024;
 /// Arrays and objects within each other in JSON: reading them takes the stack.
 pub const JSON_DEPTH_MAX: usize = 127;
 
+/// Characters (Unicode code points) of a frame's `type` and `requestId` that its refusal repeats.
+pub const REFUSED_NAME_CHARS_MAX: usize = 256;
+/// Characters (Unicode code points) of a frame that its refusal repeats where no `requestId` names it.
+pub const REFUSED_FRAME_CHARS_MAX: usize = 64;
+
 pub const SESSION_ID_CHARS_MAX: usize = 128;
 pub const REQUEST_ID_CHARS_MAX: usize = 128;
 pub const CURSOR_CHARS_MAX: usize = 1024;

@@ -11,19 +11,21 @@ mod identity;
 pub mod json;
 pub mod limits;
 mod read;
+mod refusal;
 mod server;
 mod session;
 #[cfg(test)]
 mod typescript;
 mod words;
 
-pub use client::{ClientFrame, Refusal, SessionUpdate, is_request_id, is_session_id};
+pub use client::{ClientFrame, SessionUpdate, is_request_id, is_session_id};
 pub use content::{Block, Content, joined};
 pub use cursor::{Cursor, Progress};
 pub use error::{CloseCode, ErrorBody, ErrorCode};
 pub use identity::{Access, Identity};
 pub use json::{Json, to_json};
 pub use read::{Read, optional, required};
+pub use refusal::FrameName;
 pub use server::{
     InFlight, InFlightState, Response, ResponseMetadata, ServerFrame, SnapshotReason, token_frame,
 };

@@ -83,9 +83,13 @@ pub enum ServerFrame<'a> {
     },
     #[serde(rename = "error")]
     Refused {
+        refused: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         #[cfg_attr(test, ts(optional))]
         request_id: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        frame: Option<&'a str>,
         error: &'a ErrorBody,
     },
     Pong,

@@ -16,9 +16,9 @@ use std::collections::VecDeque;
 use std::fmt::{self, Display};
 
 use crate::agent::{AgentEvent, Failed};
-use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Millis};
+use crate::protocol::{ClientFrame, CloseCode, ErrorBody, ErrorCode, Millis};
 use crate::thread::store::StoreError;
-use crate::thread::{Blame, Cause, Config, Input, Output, PeerId, Thread, TurnId, Woken};
+use crate::thread::{Blame, Cause, Config, Input, Output, Thread, TurnId, Woken};
 
 pub use platform::{Loaded, Log, Panicked, Platform};
 
@@ -34,8 +34,8 @@ pub struct Pump<P> {
     platform: P,
     /// Taken out while it is at work, so a thread that panicked is never seen again. `None` while it sleeps.
     thread: Option<Box<Thread>>,
-    /// The frame that is being handled, and its sender.
-    handling: Option<(PeerId, String)>,
+    /// The frame that is being handled.
+    handling: Option<Blame>,
     /// The times for which timers are armed, the earliest last.
     timers: Vec<Millis>,
 }
@@ -143,7 +143,7 @@ impl<P: Platform> Pump<P> {
 
     /// Starts the thread anew from its store. If that fails too, it gives up.
     fn restart(&mut self, broken: &Broken, unhandled: &mut Option<Input>) -> Result<(), Broken> {
-        let blame = self.handling.take().and_then(|(peer, text)| Blame::of(peer, &text));
+        let blame = self.handling.take();
         let cause = match broken {
             Broken::Store(StoreError(why)) | Broken::NewerFormat(why) => {
                 self.platform.log(Log::StoreFailed(why));
@@ -151,7 +151,10 @@ impl<P: Platform> Pump<P> {
             }
             Broken::Panic => {
                 self.platform.log(Log::Panicked);
-                Cause::Panicked(blame)
+                // A frame that cannot even be read without a panic would end the next thread too.
+                let is_readable =
+                    |blame: &Blame| P::guard(&mut || drop(ClientFrame::parse(&blame.text))).is_ok();
+                Cause::Panicked(blame.filter(is_readable))
             }
         };
         self.forget_thread();
@@ -208,7 +211,7 @@ impl<P: Platform> Pump<P> {
     fn handle(&mut self, input: Input) -> Vec<Output> {
         let Some(mut thread) = self.thread.take() else { return Vec::new() };
         self.handling = match &input {
-            Input::Frame { peer, text } => Some((peer.clone(), text.clone())),
+            Input::Frame { peer, text } => Some(Blame { peer: peer.clone(), text: text.clone() }),
             _ => None,
         };
         thread.handle(self.platform.now(), self.platform.records(), input);

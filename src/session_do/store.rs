@@ -214,8 +214,9 @@ impl Store {
     fn delete(&self) -> Result<(), StoreError> {
         let is_moved = self.catalog()?.has(MOVED.0, &[MOVED.1]);
         let tables = TABLES.iter().map(|table| table.name).chain(is_moved.then_some(MOVED.0));
-        let drops: String = tables.map(|name| format!("DROP TABLE {name};")).collect();
-        self.run(&drops, vec![])?;
+        for name in tables {
+            self.run(&["DROP TABLE ", name].concat(), vec![])?;
+        }
         self.has_tables.set(false);
         self.owe_deletion()
     }

@@ -6,7 +6,7 @@ use crate::protocol::limits::{FRAMES_PER_MESSAGE, FRAMES_PER_MINUTE_MIN};
 use crate::protocol::{Access, ClientFrame, CloseCode, ErrorBody, ErrorCode, Identity, Millis};
 
 use super::session::Draft;
-use super::{Output, PeerId, Thread};
+use super::{Output, PeerId, Received, Thread};
 
 pub const NOT_YOURS: &str = "this session is not yours";
 
@@ -43,7 +43,8 @@ impl Peer {
 
 impl Thread {
     /// Whether a frame may be handled; if not, its sender is told.
-    pub(super) fn admits(&mut self, now: Millis, peer: &PeerId, frame: &ClientFrame) -> bool {
+    pub(super) fn admits(&mut self, now: Millis, received: Received<'_>, frame: &ClientFrame) -> bool {
+        let peer = received.peer;
         let Some(Peer { identity, .. }) = self.peers.get(peer) else { return false };
         let who = identity.subject.clone().unwrap_or_else(|| peer.to_string());
         let access = identity.access(self.session.as_ref());
@@ -53,18 +54,31 @@ impl Thread {
             self.dismiss(peer, CloseCode::TooMany, "too many frames; connect again in a minute");
             return false;
         }
-        if access >= Some(asked_of(frame)) {
+        if access >= Some(self.asked_of(frame)) {
             return !self.is_costly(frame)
                 || self.rates.messages.take(now, &who, messages)
-                || self.refuse_rate(peer, frame, messages);
+                || self.refuse_rate(received, messages);
         }
-        let message = match asked_of(frame) {
-            Access::Owner => "only the session's owner may do this",
-            Access::Editor | Access::Viewer => "you may read this session and not write to it",
+        let message = match frame {
+            ClientFrame::SessionUpdate(_) => "only the session's owner may do this",
+            _ if access == Some(Access::Editor) => {
+                "nobody has begun this session, and a named editor may not; wait for its owner's first message"
+            }
+            _ => "you may read this session and not write to it",
         };
         let error = ErrorBody::fatal(ErrorCode::Forbidden, message);
-        self.refuse_frame(peer, frame, error);
+        self.refuse(received, &error);
         false
+    }
+
+    /// What a frame asks of its sender. Who writes the first message owns the session from then on.
+    fn asked_of(&self, frame: &ClientFrame) -> Access {
+        match frame {
+            ClientFrame::Ping | ClientFrame::SessionSync { .. } => Access::Viewer,
+            ClientFrame::Message { .. } if self.session.is_none() => Access::Owner,
+            ClientFrame::Message { .. } | ClientFrame::Cancel { .. } => Access::Editor,
+            ClientFrame::SessionUpdate(_) => Access::Owner,
+        }
     }
 
     /// Whether it is counted as a message: it starts a turn, is sent on to all, or is answered by a snapshot.
@@ -79,15 +93,10 @@ impl Thread {
         }
     }
 
-    fn refuse_rate(&mut self, peer: &PeerId, frame: &ClientFrame, per_minute: u64) -> bool {
+    fn refuse_rate(&mut self, received: Received<'_>, per_minute: u64) -> bool {
         let message = format!("more than {per_minute} messages in a minute; wait a moment and send it again");
-        self.refuse_frame(peer, frame, ErrorBody::retryable(ErrorCode::RateLimited, message));
+        self.refuse(received, &ErrorBody::retryable(ErrorCode::RateLimited, message));
         false
-    }
-
-    fn refuse_frame(&mut self, peer: &PeerId, frame: &ClientFrame, error: ErrorBody) {
-        let request_id = frame.request_id().map(str::to_owned);
-        self.refuse(peer, &crate::protocol::Refusal { request_id, error });
     }
 
     /// A client that sends nothing but nonsense is not listened to for ever.
@@ -164,14 +173,5 @@ impl Rate {
         let taken = left.checked_sub(1_000);
         self.0.insert(who.to_owned(), Allowance { thousandths: taken.unwrap_or(left), counted_at: now });
         taken.is_some()
-    }
-}
-
-/// What a frame asks of its sender.
-fn asked_of(frame: &ClientFrame) -> Access {
-    match frame {
-        ClientFrame::Ping | ClientFrame::SessionSync { .. } => Access::Viewer,
-        ClientFrame::Message { .. } | ClientFrame::Cancel { .. } => Access::Editor,
-        ClientFrame::SessionUpdate(_) => Access::Owner,
     }
 }

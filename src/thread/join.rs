@@ -2,12 +2,12 @@
 
 use std::rc::Rc;
 
-use crate::protocol::{CloseCode, Cursor, Identity, Refusal, ServerFrame, SnapshotReason};
+use crate::protocol::{CloseCode, Cursor, Identity, ServerFrame, SnapshotReason};
 
 use super::access::Peer;
 use super::events::{Event, count};
 use super::store::{Records, StoreError};
-use super::{Output, PeerId, Thread, unreadable};
+use super::{Output, PeerId, Received, Thread, unreadable};
 
 /// What a `connected` frame names to a client that is about to be sent a snapshot: no log knows this
 /// place, so a client that is cut off between the two is sent a snapshot again.
@@ -47,14 +47,15 @@ impl Thread {
 
     /// As for a socket that joins. What is under way to it is not known here, and comes twice to who asks
     /// with a cursor while it is.
-    pub(super) fn sync(&mut self, records: &dyn Records, peer: &PeerId, cursor: Option<&str>) {
+    pub(super) fn sync(&mut self, records: &dyn Records, received: Received<'_>, cursor: Option<&str>) {
+        let peer = received.peer;
         match self.missed(records, peer, cursor) {
             Ok(Missed::Events(_, frames) | Missed::Snapshot(frames)) => {
                 self.send_each(peer, frames);
                 let cursor = self.head().to_string();
                 self.send_to(peer, ServerFrame::SessionSynced { cursor }.encode());
             }
-            Err(StoreError(_)) => self.refuse(peer, &Refusal { request_id: None, error: unreadable() }),
+            Err(StoreError(_)) => self.refuse(received, &unreadable()),
         }
     }
 

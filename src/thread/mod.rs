@@ -32,8 +32,8 @@ use litemap::LiteMap;
 use crate::agent::AgentEvent;
 use crate::protocol::limits;
 use crate::protocol::{
-    ClientFrame, CloseCode, Cursor, ErrorBody, ErrorCode, Identity, Millis, PermissionMode, Refusal,
-    ServerFrame, Session, SessionUpdate, Word,
+    ClientFrame, CloseCode, Cursor, ErrorBody, ErrorCode, FrameName, Identity, Millis, PermissionMode,
+    ServerFrame, Session, SessionUpdate, Word, is_request_id,
 };
 
 use access::{Peer, Rates};
@@ -143,20 +143,18 @@ pub enum Cause {
     Panicked(Option<Blame>),
 }
 
-/// Whose frame was being handled.
+/// The frame that was being handled, and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blame {
     pub peer: PeerId,
-    pub request_id: Option<String>,
+    pub text: String,
 }
 
-impl Blame {
-    /// `None` for a frame that is refused whatever the thread does.
-    #[must_use]
-    pub fn of(peer: PeerId, text: &str) -> Option<Self> {
-        let frame = ClientFrame::parse(text).ok()?;
-        Some(Blame { peer, request_id: frame.request_id().map(str::to_owned) })
-    }
+/// A frame as it came. What refuses it needs no more than this.
+#[derive(Clone, Copy)]
+struct Received<'a> {
+    peer: &'a PeerId,
+    text: &'a str,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -246,7 +244,7 @@ impl Thread {
             Input::Joined { peer, identity, cursor } => {
                 self.join(records, peer, identity, cursor.as_deref());
             }
-            Input::Frame { peer, text } => self.frame(now, records, &peer, &text),
+            Input::Frame { peer, text } => self.frame(now, records, Received { peer: &peer, text: &text }),
             Input::Left { peer } => self.leave(&peer),
             Input::Agent { turn, events, tokens_used } => self.agent(now, turn, events, tokens_used),
             Input::Deadline => {}
@@ -292,46 +290,60 @@ impl Thread {
         self.peers.len()
     }
 
-    fn frame(&mut self, now: Millis, records: &dyn Records, peer: &PeerId, text: &str) {
+    fn frame(&mut self, now: Millis, records: &dyn Records, received: Received<'_>) {
         // Not even what its frames hold wrong is told to somebody whose time is over.
         self.dismiss_expired(now);
-        if !self.peers.contains_key(peer) {
+        if !self.peers.contains_key(received.peer) {
             return;
         }
-        match ClientFrame::parse(text) {
-            Ok(frame) => self.client_frame(now, records, peer, frame),
-            Err(refusal) => {
-                self.refuse(peer, &refusal);
-                self.count_invalid(peer);
+        match ClientFrame::parse(received.text) {
+            Ok(frame) => self.client_frame(now, records, received, frame),
+            Err(error) => {
+                self.refuse(received, &error);
+                self.count_invalid(received.peer);
             }
         }
     }
 
-    fn client_frame(&mut self, now: Millis, records: &dyn Records, peer: &PeerId, frame: ClientFrame) {
-        if !self.admits(now, peer, &frame) {
+    fn client_frame(
+        &mut self,
+        now: Millis,
+        records: &dyn Records,
+        received: Received<'_>,
+        frame: ClientFrame,
+    ) {
+        if !self.admits(now, received, &frame) {
             return;
         }
+        let peer = received.peer;
         match frame {
             ClientFrame::Message { request_id, content, thread_id } => {
-                self.message(now, records, peer, &request_id, content, thread_id.as_deref());
+                self.message(now, records, received, &request_id, content, thread_id.as_deref());
             }
             ClientFrame::Cancel { request_id } => self.cancel(now, Some(peer), request_id.as_deref()),
-            ClientFrame::SessionSync { cursor } => self.sync(records, peer, cursor.as_deref()),
+            ClientFrame::SessionSync { cursor } => self.sync(records, received, cursor.as_deref()),
             ClientFrame::SessionUpdate(update) => self.update_session(now, Some(peer), update),
             ClientFrame::Ping => self.send_to(peer, ServerFrame::Pong.encode()),
         }
     }
 
-    fn refuse(&mut self, peer: &PeerId, refusal: &Refusal) {
-        let request_id = refusal.request_id.as_deref();
-        self.send_to(peer, ServerFrame::Refused { request_id, error: &refusal.error }.encode());
+    fn refuse(&mut self, received: Received<'_>, error: &ErrorBody) {
+        let name = FrameName::of(received.text);
+        let frame = ServerFrame::Refused {
+            refused: &name.kind,
+            request_id: name.request_id.as_deref(),
+            frame: name.start.as_deref(),
+            error,
+        };
+        self.send_to(received.peer, frame.encode());
         events::count(&mut self.counters.refusals);
-        let (connection_id, request_id) = (peer.clone(), refusal.request_id.clone());
-        self.log(Event::Refused { connection_id, request_id, code: refusal.error.code.clone() });
-    }
-
-    fn refuse_turn(&mut self, peer: &PeerId, request_id: &str, error: ErrorBody) {
-        self.refuse(peer, &Refusal { request_id: Some(request_id.to_owned()), error });
+        // The log holds nothing that was said: what is no requestId may be anything.
+        let request_id = name.request_id.filter(|id| is_request_id(id));
+        self.log(Event::Refused {
+            connection_id: received.peer.clone(),
+            request_id,
+            code: error.code.clone(),
+        });
     }
 
     fn store(&mut self, writes: Vec<Write>) {

@@ -7,7 +7,7 @@ use crate::protocol::{Content, ErrorBody, ErrorCode, Millis, ResponseMetadata, R
 use super::events::{Event, count};
 use super::store::{Record, RecordKind, Records, StoreError, Write, answer_id, question_id};
 use super::turn::{Running, Turn, TurnState};
-use super::{Output, PeerId, Thread, TurnId, unreadable};
+use super::{Output, PeerId, Received, Thread, TurnId, unreadable};
 
 /// How a turn comes to its end.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl Thread {
         &mut self,
         now: Millis,
         records: &dyn Records,
-        peer: &PeerId,
+        received: Received<'_>,
         request_id: &str,
         content: Content,
         thread_id: Option<&str>,
@@ -32,16 +32,16 @@ impl Thread {
             let message =
                 "threadId names another thread than this socket's; leave it out or open a socket there";
             let error = ErrorBody::fatal(ErrorCode::ThreadMismatch, message);
-            return self.refuse_turn(peer, request_id, error);
+            return self.refuse(received, &error);
         }
         match self.known(records, request_id) {
-            Ok(Some(known)) => self.repeat(records, peer, &known, &content),
+            Ok(Some(known)) => self.repeat(records, received, &known, &content),
             Ok(None) if self.is_full() => {
                 let message = "too many turns of this thread wait; try again when one has ended";
-                self.refuse_turn(peer, request_id, ErrorBody::retryable(ErrorCode::Busy, message));
+                self.refuse(received, &ErrorBody::retryable(ErrorCode::Busy, message));
             }
-            Ok(None) => self.accept(now, peer, request_id, content),
-            Err(StoreError(_)) => self.refuse_turn(peer, request_id, unreadable()),
+            Ok(None) => self.accept(now, received.peer, request_id, content),
+            Err(StoreError(_)) => self.refuse(received, &unreadable()),
         }
     }
 
@@ -51,15 +51,15 @@ impl Thread {
 
     /// The same message again starts nothing. Its sender has the rest of the log, so what is sent
     /// again stands at the head and not at its old place.
-    fn repeat(&mut self, records: &dyn Records, peer: &PeerId, known: &Record, content: &Content) {
-        let request_id = known.request_id.as_str();
+    fn repeat(&mut self, records: &dyn Records, received: Received<'_>, known: &Record, content: &Content) {
+        let (peer, request_id) = (received.peer, known.request_id.as_str());
         if known.content != *content {
             let message = "this requestId was used for another message; give every message one of its own";
             let error = ErrorBody::fatal(ErrorCode::DuplicateRequest, message);
-            return self.refuse_turn(peer, request_id, error);
+            return self.refuse(received, &error);
         }
         let end = if self.turns.contains_key(&known.seq) { Ok(None) } else { records.end(known.seq) };
-        let Ok(end) = end else { return self.refuse_turn(peer, request_id, unreadable()) };
+        let Ok(end) = end else { return self.refuse(received, &unreadable()) };
         let head = self.head();
         self.send_to(peer, known.frame(self.epoch, &head));
         if let Some(position) = self.queue_position(known.seq) {

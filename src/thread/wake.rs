@@ -1,14 +1,14 @@
 //! The one way to wake: first start, hibernation, eviction, crash, a failed write, a panic.
 
 use crate::agent::Failed;
-use crate::protocol::{ErrorBody, ErrorCode, Millis};
+use crate::protocol::{ClientFrame, ErrorBody, ErrorCode, Millis};
 
 use super::access::Peer;
 use super::outbox::Outbox;
 use super::store::{Journal, Mark, MarkKind, Records, Stored};
 use super::turn::{Running, Turn, TurnState};
 use super::turns::Outcome;
-use super::{Blame, Cause, Thread, TurnId, Woken};
+use super::{Blame, Cause, Received, Thread, TurnId, Woken};
 
 /// 40 random bits tell one life of a log from another.
 const EPOCH_BITS: u32 = 40;
@@ -31,11 +31,10 @@ impl Thread {
                 self.reset(records, &peer);
             }
         }
-        if let Some((blame, error)) = blamed(&woken.cause) {
-            self.refuse(
-                &blame.peer,
-                &crate::protocol::Refusal { request_id: blame.request_id.clone(), error },
-            );
+        if let Some((Blame { peer, text }, error)) = blamed(&woken.cause) {
+            // What no thread would take is not to be sent again.
+            let error = ClientFrame::parse(text).err().unwrap_or(error);
+            self.refuse(Received { peer, text }, &error);
         }
         for turn in self.running_ids() {
             self.end(now, turn, broken_off(&woken.cause));

@@ -246,7 +246,13 @@ impl Truth {
                     return Err(format!("the end of {request_id} is shown to all a second time"));
                 }
             }
-            "error" => self.stats.refusals += 1,
+            "error" => {
+                self.stats.refusals += 1;
+                let is_named = json.get("requestId").or(json.get("frame")).is_some_and(Value::is_string);
+                if !is_named || !json["refused"].is_string() {
+                    return Err(format!("nothing says which frame is refused by {json}"));
+                }
+            }
             "token" | "block" if *to == Audience::All => {
                 let (_, end) = self.messages_of(request_id)?;
                 if end.is_some() {

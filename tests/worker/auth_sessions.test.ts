@@ -4,7 +4,7 @@ import { request } from "node:http";
 import { after, test } from "node:test";
 import { within, type Client, type Frame } from "./client.ts";
 import { freshId } from "./harness.ts";
-import { bearer, seconds, shared, startClosed, tokenOf } from "./support/auth.ts";
+import { ORIGIN, bearer, seconds, shared, startClosed, tokenOf } from "./support/auth.ts";
 
 const bobbin = await startClosed();
 after(bobbin.close);
@@ -46,6 +46,37 @@ test("what somebody sets of a session before its first message is neither seen n
   const { session } = await client.next((frame) => frame.type === "session" && frame["session"].messageCount > 0);
   assert.deepEqual([session.title, session.permissionMode, session.owner], ["Ann's", "default", "ann"]);
   for (const stranger of [mallory, second]) assert.equal((await stranger.closed).code, 4403);
+});
+
+test("a named editor begins no session, whatever it tries, and owns none that somebody else begins", async () => {
+  const id = freshId();
+  const named = bearer(tokenOf("ed", shared("editor", id)));
+  const editor = await bobbin.join(id, named);
+  const forbidden = async (frame: { type: string }): Promise<void> => {
+    editor.send(frame);
+    const { refused, error } = await editor.next("error");
+    assert.deepEqual([refused, error.code, error.retryable], [frame.type, "FORBIDDEN", false]);
+  };
+  const first = { type: "message", requestId: "r1", content: "mine" };
+  await forbidden(first);
+  await forbidden({ type: "session_update", title: "Ed's" } as { type: string });
+  await bobbin.evict(id);
+  await forbidden(first);
+  const { ticket } = (await (await bobbin.fetch(`/sessions/${id}/ticket`, { method: "POST", ...named })).json()) as { ticket: string };
+  const second = await bobbin.connectTo(`/sessions/${id}/websocket?ticket=${ticket}`, { headers: { origin: ORIGIN } });
+  await second.join();
+  second.send(first);
+  assert.equal((await second.next("error"))["error"].code, "FORBIDDEN");
+  for (const init of [{ method: "PATCH", body: '{"title":"Ed\'s"}' }, { method: "DELETE" }]) {
+    assert.equal((await bobbin.fetch(`/sessions/${id}`, { ...init, headers: { ...named.headers, ...json } })).status, 404);
+  }
+  assert.deepEqual(await bobbin.tables(id), []);
+  await begun(id);
+  editor.send(first);
+  await editor.next("final");
+  const session = (await (await bobbin.fetch(`/sessions/${id}`, ann)).json()) as { owner: string; title: string | null };
+  assert.deepEqual([session.owner, session.title], ["ann", null]);
+  assert.equal((await bobbin.fetch(`/sessions/${id}`, { method: "DELETE", ...named })).status, 403);
 });
 
 test("a session of somebody else looks by HTTP like one that does not exist, to the byte", async () => {

@@ -9,9 +9,9 @@ const FRAME_BYTES_MAX = 2 * 1024 * 1024;
 const bobbin = await start();
 after(bobbin.close);
 
-type Case = { name: string; frame: unknown; code?: string; requestId?: string };
+type Case = { name: string; frame: unknown; code?: string };
 const message = (fields: object) => ({ type: "message", requestId: "bad", content: "x", ...fields });
-const about = "bad";
+const nested = (depth: number): object => JSON.parse("[".repeat(depth) + "]".repeat(depth));
 
 const refused: Case[] = [
   { name: "an empty frame", frame: "" },
@@ -23,25 +23,32 @@ const refused: Case[] = [
   { name: "a frame without a type", frame: {} },
   { name: "a type that is no string", frame: { type: 1 } },
   { name: "an unknown type", frame: { type: "shout" } },
-  { name: "a server's type", frame: { type: "final", requestId: "bad" }, requestId: about },
+  { name: "a message that breaks off", frame: '{"type":"mess' },
+  { name: "a list of frames", frame: [message({}), message({})] },
+  { name: "a type without end", frame: { type: "t".repeat(10_000) } },
+  { name: "a server's type", frame: { type: "final", requestId: "bad" } },
   { name: "a message without requestId", frame: { type: "message", content: "x" } },
   { name: "a requestId that is no string", frame: message({ requestId: 7 }) },
   { name: "an empty requestId", frame: message({ requestId: "" }) },
   { name: "a requestId that is too long", frame: message({ requestId: "r".repeat(129) }) },
   { name: "a requestId with a line break", frame: message({ requestId: "a\nb" }) },
-  { name: "a requestId beyond ASCII", frame: message({ requestId: "é" }) },
-  { name: "a message without content", frame: { type: "message", requestId: "bad" }, requestId: about },
-  { name: "empty content", frame: message({ content: "" }), requestId: about },
-  { name: "content without blocks", frame: message({ content: [] }), requestId: about },
-  { name: "content that is a number", frame: message({ content: 1 }), requestId: about },
-  { name: "content that is an object", frame: message({ content: { type: "text", text: "x" } }), requestId: about },
-  { name: "a block of an unknown type", frame: message({ content: [{ type: "image" }] }), requestId: about },
-  { name: "a block without its text", frame: message({ content: [{ type: "text" }] }), requestId: about },
-  { name: "a tool_use without its id", frame: message({ content: [{ type: "tool_use", name: "n", input: {} }] }), requestId: about },
-  { name: "too many blocks", frame: message({ content: Array(257).fill({ type: "text", text: "x" }) }), requestId: about },
-  { name: "metadata that is no object", frame: message({ metadata: 1 }), requestId: about },
-  { name: "a threadId that is no string", frame: message({ threadId: 1 }), requestId: about },
-  { name: "another thread's threadId", frame: message({ threadId: "elsewhere" }), code: "THREAD_MISMATCH", requestId: about },
+  { name: "a requestId beyond ASCII", frame: message({ requestId: "naïve-1" }) },
+  { name: "a requestId without end", frame: message({ requestId: "r".repeat(10_000) }) },
+  { name: "a requestId that is null", frame: message({ requestId: null }) },
+  { name: "a tool_result nested 140 deep", frame: message({ content: [{ type: "tool_result", toolUseId: "t", content: nested(140) }] }) },
+  { name: "metadata nested 140 deep before its requestId", frame: { metadata: { deep: nested(140) }, ...message({}) } },
+  { name: "a message without content", frame: { type: "message", requestId: "bad" } },
+  { name: "empty content", frame: message({ content: "" }) },
+  { name: "content without blocks", frame: message({ content: [] }) },
+  { name: "content that is a number", frame: message({ content: 1 }) },
+  { name: "content that is an object", frame: message({ content: { type: "text", text: "x" } }) },
+  { name: "a block of an unknown type", frame: message({ content: [{ type: "image" }] }) },
+  { name: "a block without its text", frame: message({ content: [{ type: "text" }] }) },
+  { name: "a tool_use without its id", frame: message({ content: [{ type: "tool_use", name: "n", input: {} }] }) },
+  { name: "too many blocks", frame: message({ content: Array(257).fill({ type: "text", text: "x" }) }) },
+  { name: "metadata that is no object", frame: message({ metadata: 1 }) },
+  { name: "a threadId that is no string", frame: message({ threadId: 1 }) },
+  { name: "another thread's threadId", frame: message({ threadId: "elsewhere" }), code: "THREAD_MISMATCH" },
   { name: "a cancel with a requestId that is no string", frame: { type: "cancel", requestId: {} } },
   { name: "a cursor that is no string", frame: { type: "session_sync", cursor: 1 } },
   { name: "an update of nothing", frame: { type: "session_update" } },
@@ -52,24 +59,44 @@ const refused: Case[] = [
     name: "a message above the limit",
     frame: message({ content: "x".repeat(MESSAGE_BYTES_MAX) }),
     code: "MESSAGE_TOO_LARGE",
-    requestId: about,
   },
 ];
 
-for (const { name, frame, code = "INVALID_MESSAGE", requestId } of refused) {
-  test(`${name} is refused with ${code}, and the next good frame works`, async () => {
+for (const { name, frame, code = "INVALID_MESSAGE" } of refused) {
+  test(`${name} is refused with ${code} under its name, and the next good frame works`, async () => {
     const client = await bobbin.join(freshId());
     client.send(frame as object);
     const error = await client.next();
     assert.equal(error.type, "error");
     assert.equal(error["cursor"], undefined);
-    assert.equal(error["requestId"], requestId);
+    assert.deepEqual([error["refused"], error["requestId"], error["frame"]], nameOf(frame));
     assert.equal(error["error"].code, code);
     assert.equal(error["error"].retryable, false);
     assert.match(error["error"].message, /\w/);
     await assertWorks(client);
   });
 }
+
+/** What a refusal calls a frame: its type, its requestId and, without one, its beginning. */
+function nameOf(frame: unknown): unknown[] {
+  const text = typeof frame === "string" ? frame : JSON.stringify(frame);
+  const { type, requestId } = (typeof frame === "object" && !Array.isArray(frame) ? frame : {}) as Record<string, unknown>;
+  const refused = typeof type === "string" ? type.slice(0, 256) : "unknown";
+  return typeof requestId === "string" ? [refused, requestId.slice(0, 256), undefined] : [refused, undefined, text.slice(0, 64)];
+}
+
+test("half of a surrogate pair is replaced by U+FFFD wherever it stands, and the frame is taken", async () => {
+  const client = await bobbin.join(freshId());
+  client.say("r1", "half \ud83d", { metadata: { "\udc00": "\ud83d" } });
+  assert.equal((await client.next("final"))["response"].content, "half \ufffd");
+  client.say("r2", [{ type: "text", text: "\ude00" }, { type: "tool_use", id: "t", name: "n", input: { half: "\ud83d" } }]);
+  const { content } = (await client.next("user_message"))["message"];
+  assert.deepEqual([content[0].text, content[1].input], ["\ufffd", { half: "\ufffd" }]);
+  await client.next("final");
+  client.send({ type: "session_update", title: "half \ud83d" });
+  await client.next((frame) => frame.type === "session" && frame["session"].title === "half \ufffd");
+  await assertWorks(client);
+});
 
 test("a refused first message creates nothing", async () => {
   const id = freshId();
@@ -84,7 +111,7 @@ test("a message exactly at the limit is taken", async () => {
   const client = await bobbin.join(freshId());
   const empty = JSON.stringify(message({ content: "" })).length;
   client.send(message({ content: "x".repeat(MESSAGE_BYTES_MAX - empty) }));
-  assert.equal((await client.next())["requestId"], about);
+  assert.equal((await client.next())["requestId"], "bad");
   assert.equal((await client.next("final"))["response"].content.length, MESSAGE_BYTES_MAX - empty);
 });
 
