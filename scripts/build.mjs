@@ -10,7 +10,7 @@ const TARGET = "wasm32-unknown-unknown";
 // The standard library is built for size, too, and nothing prints a value for debugging.
 const CARGO_ARGS = ["+nightly", "build", "--locked", "--lib", "--release", "--target", TARGET, "-Zbuild-std=std,panic_abort", "-Ztrim-paths"];
 const CARGO_ENV = { CARGO_UNSTABLE_BUILD_STD_FEATURES: "optimize_for_size", CARGO_PROFILE_RELEASE_TRIM_PATHS: "all" };
-const RUSTFLAGS = "-Cpanic=abort -Zfmt-debug=none -Cllvm-args=-inline-threshold=100";
+const RUSTFLAGS = "-Cpanic=abort -Zfmt-debug=none -Cllvm-args=-inline-threshold=60";
 // Custom descriptors are not in the runtime yet, and merged functions would use them.
 const WASM_FEATURES = ["--all-features", "--disable-custom-descriptors"];
 const WASM_OPT_ARGS = ["--merge-similar-functions", "-Oz", "--strip-debug", "--strip-producers", "--minify-imports-and-exports-and-modules", ...WASM_FEATURES];
