@@ -157,6 +157,7 @@ impl<'a> Reader<'a> {
         self.list(b'[', b']', item)
     }
 
+    /// A string. Half a character (a surrogate without the other) becomes U+FFFD, since no UTF-8 can hold it.
     pub fn string(&mut self) -> Parsed<Cow<'a, str>> {
         self.expect(b'"')?;
         let mut text = Cow::Borrowed(self.run());
@@ -168,6 +169,13 @@ impl<'a> Reader<'a> {
             }
             text.to_mut().push_str(self.run());
         }
+    }
+
+    /// A string, and how it is written: there half a character can still be told from U+FFFD.
+    pub fn string_as_written(&mut self) -> Parsed<(Cow<'a, str>, &'a str)> {
+        self.peek()?;
+        let from = self.at;
+        self.string().map(|text| (text, self.since(from)))
     }
 
     /// The text of a number.
@@ -273,13 +281,16 @@ impl<'a> Reader<'a> {
     /// What stands outside the Basic Multilingual Plane is written as two code units.
     fn code_point(&mut self) -> Parsed<char> {
         let high = self.code_unit()?;
-        if !(0xd800..0xdc00).contains(&high) {
-            return char::from_u32(high.into()).ok_or(Malformed::Wrong);
+        let behind = self.at;
+        let is_high = (0xd800..0xdc00).contains(&high);
+        if is_high && self.takes(b'\\') && self.takes(b'u') {
+            let pair = [high, self.code_unit()?];
+            if let Some(Ok(char)) = char::decode_utf16(pair).next() {
+                return Ok(char);
+            }
         }
-        self.exactly(b'\\')?;
-        self.exactly(b'u')?;
-        let pair = [high, self.code_unit()?];
-        char::decode_utf16(pair).next().and_then(Result::ok).ok_or(Malformed::Wrong)
+        self.at = behind;
+        Ok(char::from_u32(high.into()).unwrap_or(char::REPLACEMENT_CHARACTER))
     }
 
     fn code_unit(&mut self) -> Parsed<u16> {
