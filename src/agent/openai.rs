@@ -15,6 +15,7 @@ mod chunk;
 mod failure;
 mod quote;
 mod request;
+mod usage;
 
 use answer::Answer;
 pub use failure::{http_failure, timeout_failure, unreachable_failure};
@@ -106,7 +107,7 @@ impl Body {
         match bytes.iter().find(|byte| !is_space(byte)) {
             None => {}
             Some(b'{' | b'[') => *self = Body::Document(Vec::new()),
-            Some(b'<') => answer.not_a_completion("", out),
+            Some(b'<') => answer.not_a_completion(out),
             Some(_) => *self = Body::Events(std::mem::take(parser)),
         }
     }

@@ -121,15 +121,25 @@ pub struct Reader<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
+    is_foreign: bool,
 }
 
 impl<'a> Reader<'a> {
     /// Reads a text that holds one value and nothing else.
     pub fn read<T>(text: &'a str, value: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
-        let mut reader = Reader { text, at: 0, depth: 0 };
-        let value = value(&mut reader)?;
+        Reader { text, at: 0, depth: 0, is_foreign: false }.whole(value)
+    }
+
+    /// The same of a text from a server that others wrote: its strings may hold control characters and
+    /// escapes that JSON does not have.
+    pub fn read_foreign<T>(text: &'a str, value: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        Reader { text, at: 0, depth: 0, is_foreign: true }.whole(value)
+    }
+
+    fn whole<T>(mut self, value: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        let value = value(&mut self)?;
         // Nothing but the end is to follow.
-        if reader.peek() == Err(Malformed::Cut) { Ok(value) } else { Err(Malformed::Wrong) }
+        if self.peek() == Err(Malformed::Cut) { Ok(value) } else { Err(Malformed::Wrong) }
     }
 
     /// The first byte of what comes next, behind white space.
@@ -165,6 +175,7 @@ impl<'a> Reader<'a> {
             match self.next()? {
                 b'"' => return Ok(text),
                 b'\\' => text.to_mut().push(self.escaped()?),
+                control if self.is_foreign => text.to_mut().push(char::from(control)),
                 _ => return Err(Malformed::Wrong),
             }
             text.to_mut().push_str(self.run());
@@ -209,16 +220,51 @@ impl<'a> Reader<'a> {
         self.skip().map(|()| self.since(from))
     }
 
+    /// Passes over a value that nobody reads. So that nothing in it matters it only has to end: it may be
+    /// nested to any depth, and hold words such as `NaN`.
     pub fn skip(&mut self) -> Parsed<()> {
-        match self.peek()? {
-            b'{' => self.object(&mut |reader, _| reader.skip()),
-            b'[' => self.array(&mut |reader| reader.skip()),
-            b'"' => self.string().map(drop),
-            b'n' => self.word("null"),
-            b't' => self.word("true"),
-            b'f' => self.word("false"),
-            _ => self.number().map(drop),
+        let mut depth = 0_usize;
+        loop {
+            match self.peek()? {
+                b'"' => self.skip_string()?,
+                b'{' | b'[' => {
+                    depth = depth.saturating_add(1);
+                    self.advance();
+                }
+                b'}' | b']' | b',' | b':' if depth == 0 => return Err(Malformed::Wrong),
+                b'}' | b']' => {
+                    depth = depth.saturating_sub(1);
+                    self.advance();
+                }
+                b',' | b':' => self.advance(),
+                _ => self.skip_while(|byte| {
+                    !matches!(
+                        byte,
+                        b'"' | b'{' | b'}' | b'[' | b']' | b',' | b':' | b' ' | b'\t' | b'\n' | b'\r'
+                    )
+                }),
+            }
+            if depth == 0 {
+                return Ok(());
+            }
         }
+    }
+
+    fn skip_string(&mut self) -> Parsed<()> {
+        self.advance();
+        loop {
+            self.skip_while(|byte| !matches!(byte, b'"' | b'\\'));
+            if self.next()? == b'"' {
+                return Ok(());
+            }
+            self.next()?;
+        }
+    }
+
+    fn skip_while(&mut self, is_passed: impl Fn(u8) -> bool) {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let length = rest.iter().position(|byte| !is_passed(*byte)).unwrap_or(rest.len());
+        self.at = self.at.saturating_add(length);
     }
 
     pub fn value(&mut self) -> Parsed<Json> {
@@ -274,6 +320,7 @@ impl<'a> Reader<'a> {
             b't' => '\t',
             b'u' => return self.code_point(),
             byte @ (b'"' | b'\\' | b'/') => char::from(byte),
+            byte if self.is_foreign && byte.is_ascii() => char::from(byte),
             _ => return Err(Malformed::Wrong),
         })
     }
@@ -306,18 +353,14 @@ impl<'a> Reader<'a> {
         if !self.next()?.is_ascii_digit() {
             return Err(Malformed::Wrong);
         }
-        while self.text.as_bytes().get(self.at).is_some_and(u8::is_ascii_digit) {
-            self.advance();
-        }
+        self.skip_while(|byte| byte.is_ascii_digit());
         Ok(())
     }
 
     /// What of a string stands there as it is meant.
     fn run(&mut self) -> &'a str {
         let from = self.at;
-        let rest = self.text.as_bytes().get(from..).unwrap_or_default();
-        let length = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
-        self.at = self.at.saturating_add(length.unwrap_or(rest.len()));
+        self.skip_while(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f));
         self.since(from)
     }
 

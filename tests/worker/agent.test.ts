@@ -57,6 +57,22 @@ test("a token cut anywhere in its bytes arrives whole", async () => {
   assert.equal((await client.next(endOf("r1")))["response"].content, "größer 🧵");
 });
 
+test("an emoji cut in two, a number for a token and values of odd types lose nothing of the answer", async () => {
+  const { client, call } = await asked("hello");
+  const events = [
+    String.raw`{"choices":[{"index":0,"delta":{"content":"a\ud83d"},"finish_reason":false}],"usage":[]}`,
+    String.raw`{"choices":[{"index":"0","delta":{"content":"\ude00 costs $","role":"\udc00"}}],"usage":""}`,
+    `{"choices":[{"delta":{"content":6},"logprobs":NaN}],"usage":{"total_tokens":3.0}}`,
+  ];
+  for (const event of events) call.raw(`data: ${event}\n\n`);
+  call.finish().done();
+  const { type, response } = await client.next(endOf("r1"));
+  assert.equal(type, "final");
+  assert.equal(response.content, "a😀 costs $6");
+  assert.equal(tokens(client), "a😀 costs $6");
+  assert.equal(response.metadata.tokensUsed, 3);
+});
+
 test("a tool call in fragments becomes one block, with its input parsed", async () => {
   const { client, call } = await asked("weather?");
   call.text("Let me look. ").tool("call_1", "weather", ['{"city":', '"Paris"', "}"]).finish("tool_calls").usage(1, 1).done();

@@ -64,9 +64,11 @@ pub fn unreachable_failure() -> Failed {
     failed(ErrorBody::retryable(ErrorCode::AgentError, message))
 }
 
-pub(super) fn ended_early() -> ErrorBody {
+/// `words` are a quote of what came in place of the answer's rest.
+pub(super) fn ended_early(words: &str) -> ErrorBody {
     let message = "the model's stream ended early, before the answer was complete: send the message again";
-    ErrorBody::retryable(ErrorCode::AgentError, message)
+    let said = if words.is_empty() { String::new() } else { format!(" (it said: {words})") };
+    ErrorBody::retryable(ErrorCode::AgentError, format!("{message}{said}"))
 }
 
 pub(super) fn broken_off_upstream() -> ErrorBody {
@@ -79,13 +81,13 @@ pub(super) fn answer_too_large() -> ErrorBody {
     ErrorBody::fatal(ErrorCode::AgentError, message)
 }
 
-/// `data` is quoted if it is not empty.
-pub(super) fn not_a_completion(data: &str) -> ErrorBody {
+/// `words` are a quote of what was sent.
+pub(super) fn not_a_completion(words: &str) -> ErrorBody {
     let mut message =
         String::from("the model endpoint sent something that is no chat completion, check AGENT_BASE_URL");
-    if !data.is_empty() {
+    if !words.is_empty() {
         message.push_str(": ");
-        message.push_str(&quote(data));
+        message.push_str(words);
     }
     ErrorBody::fatal(ErrorCode::AgentError, message)
 }
