@@ -18,7 +18,10 @@ mod request;
 mod usage;
 
 use answer::Answer;
-pub use failure::{http_failure, timeout_failure, unreachable_failure};
+pub use failure::{
+    http_failure, no_service_failure, redirect_failure, redirects_failure, service_failure, timeout_failure,
+    unreachable_failure,
+};
 pub use quote::QUOTE_CHARS_MAX;
 pub use request::{endpoint, headers, request_body};
 

@@ -13,3 +13,4 @@ mod shell;
 mod sockets;
 mod store;
 mod tickets;
+mod upstream;
