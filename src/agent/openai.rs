@@ -13,6 +13,7 @@ mod answer;
 mod calls;
 mod chunk;
 mod failure;
+mod history;
 mod quote;
 mod request;
 mod usage;

@@ -17,7 +17,7 @@ mod session;
 mod typescript;
 
 pub use client::{ClientFrame, Refusal, SessionUpdate, is_request_id, is_session_id};
-pub use content::{Block, Content, joined};
+pub use content::{Block, Content, is_blank, joined};
 pub use cursor::{Cursor, Progress};
 pub use error::{CloseCode, ErrorBody, ErrorCode};
 pub use identity::{Access, Identity};

@@ -28,6 +28,52 @@ test("the model gets the conversation, the system prompt and the key", async () 
   await client.next(endOf("r1"));
 });
 
+test("white space alone is accepted, stored and never handed to the model, whoever said it", async () => {
+  const { client, call } = await asked("first");
+  call.answer("\n\n");
+  assert.equal((await client.next(endOf("r1")))["response"].content, "\n\n");
+  client.say("r2", " ");
+  const blank = await upstream.next();
+  assert.deepEqual(told(blank), [{ role: "user", content: "first" }]);
+  blank.answer("anything else?");
+  await client.next(endOf("r2"));
+  client.say("r3", "second");
+  const next = await upstream.next();
+  assert.deepEqual(told(next), [
+    { role: "user", content: "first" },
+    { role: "assistant", content: "anything else?" },
+    { role: "user", content: "second" },
+  ]);
+  next.answer("fine");
+  await client.next(endOf("r3"));
+  const lonely = await asked("\u200b");
+  assert.deepEqual(told(lonely.call), [{ role: "user", content: "(empty message)" }]);
+  lonely.call.answer("hello?");
+  assert.equal((await lonely.client.next(endOf("r1"))).type, "final");
+});
+
+test("a question that the model refused is not handed to it again, and one whose answer broke off or was stopped is", async () => {
+  const { client, call } = await asked("forbidden");
+  call.status(400, "this was flagged");
+  await client.next(endOf("r1"));
+  client.say("r2", "broken off");
+  (await upstream.next()).text("So").end();
+  await client.next(endOf("r2"));
+  client.say("r3", "stopped");
+  await upstream.next();
+  client.cancel("r3");
+  await client.next(endOf("r3"));
+  client.say("r4", "last");
+  const last = await upstream.next();
+  assert.deepEqual(told(last), [
+    { role: "user", content: "broken off" },
+    { role: "assistant", content: "So" },
+    { role: "user", content: "stopped\n\nlast" },
+  ]);
+  last.answer("fine");
+  assert.equal((await client.next(endOf("r4"))).type, "final");
+});
+
 test("an answer is complete with its text, its usage, its model and its finish reason", async () => {
   const { client, call } = await asked("hello");
   call.text("Hel", "lo", " you").finish("stop").usage(5, 3).done();
@@ -240,6 +286,11 @@ async function assertFailed(client: Client, code: string, retryable: boolean, pa
   assert.equal(typeof end["messageId"], "string");
   assert.ok(!JSON.stringify(end).includes("test-key"), "a secret in a frame");
   return end;
+}
+
+/** What a model was told behind the system prompt. */
+function told(call: Call): object[] {
+  return call.body.messages.slice(1);
 }
 
 async function assertNextTurnWorks(client: Client): Promise<void> {
