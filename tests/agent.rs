@@ -9,6 +9,8 @@
 mod echo;
 #[path = "agent/failures.rs"]
 mod failures;
+#[path = "agent/odd.rs"]
+mod odd;
 #[path = "agent/requests.rs"]
 mod requests;
 #[path = "agent/sse.rs"]
@@ -137,6 +139,7 @@ fn a_whole_tool_call_is_delivered_when_the_next_one_begins() {
 #[test]
 fn the_end_is_delivered_with_done_and_nothing_after_it() {
     let mut completion = Completion::new();
+    completion.push(delta(&json!({"content": "a"})).as_bytes());
     let events = completion.push(b"data: [DONE]\n\n");
     assert!(matches!(events[..], [AgentEvent::Finished(_)]));
     assert_eq!(completion.push(delta(&json!({"content": "a"})).as_bytes()), []);

@@ -1,8 +1,8 @@
 //! JSON as it is read here, held against `serde_json`'s reading of it.
 
-#![allow(clippy::unwrap_used, clippy::string_slice)]
+#![allow(clippy::unwrap_used, clippy::string_slice, clippy::arithmetic_side_effects)]
 
-use bobbin::protocol::json::{Malformed, Reader, is_too_deep};
+use bobbin::protocol::json::{Malformed, Reader};
 use bobbin::protocol::{Json, to_json};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -109,22 +109,81 @@ fn half_of_a_surrogate_pair_stands_for_the_replacement_character() {
 }
 
 #[test]
-fn what_is_too_deep_to_be_read_can_be_skipped() {
+fn what_is_too_deep_to_be_read_says_so_and_can_be_skipped() {
     for text in [nested(128), nested(1_000_000), "{\"a\":".repeat(100_000) + "1" + &"}".repeat(100_000)] {
-        assert!(Json::parse(&text).is_none() && is_too_deep(&text));
+        assert_eq!(Reader::read(&text, Reader::value), Err(Malformed::Deep));
+        assert_eq!(Reader::read(&text, Reader::skip), Ok(()));
         assert_eq!(Reader::read(&text[..text.len() - 1], Reader::skip), Err(Malformed::Cut));
     }
-    assert!(!is_too_deep(&nested(127)) && !is_too_deep(&format!("{}x", nested(128))));
+    assert!(Reader::read(&nested(127), Reader::value).is_ok());
 }
 
 #[test]
 fn a_text_that_is_cut_is_told_from_one_that_is_wrong() {
     let whole = r#"{"a":[true,null,-1.5e5,"b\n\ud83c\udf89ü"]}"#;
     for (end, _) in whole.char_indices() {
+        assert_eq!(Reader::read(&whole[..end], Reader::value), Err(Malformed::Cut), "{end}");
         assert_eq!(Reader::read(&whole[..end], Reader::skip), Err(Malformed::Cut), "{end}");
     }
-    assert_eq!(Reader::read(whole, Reader::skip), Ok(()));
-    assert_eq!(Reader::read(r#"{"a":tree"#, Reader::skip), Err(Malformed::Wrong));
+    assert_eq!(Reader::read(r#"{"a":tree"#, Reader::value), Err(Malformed::Wrong));
+}
+
+#[test]
+fn half_a_character_is_read_as_the_replacement_character() {
+    for (text, read) in [
+        (r#""\ud800""#, "\u{fffd}"),
+        (r#""\udc00""#, "\u{fffd}"),
+        (r#""a\uDBFFb\uDFFFc""#, "a\u{fffd}b\u{fffd}c"),
+        (r#""\ud800\u0041""#, "\u{fffd}A"),
+        (r#""\ud83c\ud83c\udf89""#, "\u{fffd}🎉"),
+        (r#""\udf89\ud83c""#, "\u{fffd}\u{fffd}"),
+        (r#""\ud83c\\udf89""#, "\u{fffd}\\udf89"),
+        (r#""\ud83c\n""#, "\u{fffd}\n"),
+        (r#""\\ud83c""#, "\\ud83c"),
+    ] {
+        agrees(text);
+        assert_eq!(Json::parse(text), Some(Json::String(read.to_owned())), "{text}");
+    }
+    assert_eq!(Json::parse(r#"{"\ud800":1}"#), Json::parse("{\"\u{fffd}\":1}"));
+    assert_eq!(Json::parse(r#""\ud800\u12g4""#), None);
+    assert_eq!(
+        Reader::read(r#" "a\ud83c""#, Reader::string_as_written),
+        Ok(("a\u{fffd}".into(), r#""a\ud83c""#))
+    );
+}
+
+#[test]
+fn what_nobody_reads_only_has_to_end() {
+    for odd in
+        ["NaN", "-Infinity", "0x1F", "01", r#""\x \u12g4""#, "\"\u{1}\"", "[1,,2]", "{a:1}", &nested(9_999)]
+    {
+        let text = format!(r#"[{odd}, "after"]"#);
+        let mut after = String::new();
+        let mut is_first = true;
+        let read = Reader::read(&text, |reader| {
+            reader.array(&mut |reader| {
+                if std::mem::take(&mut is_first) {
+                    return reader.skip();
+                }
+                reader.string().map(|text| after = text.into_owned())
+            })
+        });
+        assert_eq!((read, after.as_str()), (Ok(()), "after"), "{odd}");
+    }
+    for none in ["", ",", "]", "\"", "[\"]", "1 1"] {
+        assert!(Reader::read(none, Reader::skip).is_err(), "{none}");
+    }
+}
+
+#[test]
+fn a_foreign_string_may_hold_what_json_would_have_escaped_otherwise() {
+    for (text, read) in [("\"a\tb\u{0}\"", "a\tb\u{0}"), (r#""it\'s \x41""#, "it's x41")] {
+        assert_eq!(Reader::read_foreign(text, Reader::string), Ok(read.into()));
+        assert_eq!(Reader::read(text, Reader::string), Err(Malformed::Wrong));
+    }
+    for text in [r#""\ü""#, r#""\u12g4""#] {
+        assert_eq!(Reader::read_foreign(text, Reader::string), Err(Malformed::Wrong));
+    }
 }
 
 #[test]
@@ -169,13 +228,39 @@ proptest! {
     }
 }
 
+/// But for halves of characters, which `serde_json` refuses.
 fn agrees(text: &str) {
-    let theirs = serde_json::from_str::<Value>(text).ok();
+    let theirs = serde_json::from_str::<Value>(&without_halves(text)).ok();
     let ours = Json::parse(text);
     let again = ours.as_ref().map(to_json);
     assert_eq!(again.as_deref().map(|json| serde_json::from_str::<Value>(json).unwrap()), theirs, "{text}");
     assert_eq!(again.as_deref().and_then(Json::parse), ours, "{text}");
-    assert_eq!(Reader::read(text, Reader::skip).is_ok(), theirs.is_some(), "{text}");
+    assert!(theirs.is_none() || Reader::read(text, Reader::skip) == Ok(()), "{text}");
+    assert!(theirs.is_none() || Reader::read_foreign(text, Reader::value).ok() == ours, "{text}");
+}
+
+/// With `\ufffd` for every escaped surrogate that lacks the other one.
+fn without_halves(text: &str) -> String {
+    let unit_at = |at: usize| {
+        let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let (mut whole, mut at) = (String::new(), 0);
+    while let Some(char) = text[at..].chars().next() {
+        let units = (unit_at(at), unit_at(at + 6));
+        let (written, length) = match units {
+            (Some(0xd800..0xdc00), Some(0xdc00..0xe000)) => (&text[at..at + 12], 12),
+            (Some(0xd800..0xe000), _) => ("\\ufffd", 6),
+            _ if char == '\\' => {
+                let escaped = text[at + 1..].chars().next().map_or(0, char::len_utf8);
+                (&text[at..=at + escaped], 1 + escaped)
+            }
+            _ => (&text[at..at + char.len_utf8()], char.len_utf8()),
+        };
+        whole.push_str(written);
+        at += length;
+    }
+    whole
 }
 
 fn nested(depth: usize) -> String {

@@ -4,6 +4,7 @@
 
 pub mod echo;
 pub mod openai;
+pub mod piece;
 pub mod sse;
 
 use crate::protocol::{Block, Content, ErrorBody, PermissionMode, Word};

@@ -13,11 +13,16 @@ mod answer;
 mod calls;
 mod chunk;
 mod failure;
+mod history;
 mod quote;
 mod request;
+mod usage;
 
 use answer::Answer;
-pub use failure::{http_failure, timeout_failure, unreachable_failure};
+pub use failure::{
+    http_failure, no_service_failure, redirect_failure, redirects_failure, service_failure, timeout_failure,
+    unreachable_failure,
+};
 pub use quote::QUOTE_CHARS_MAX;
 pub use request::{endpoint, headers, request_body};
 
@@ -106,7 +111,7 @@ impl Body {
         match bytes.iter().find(|byte| !is_space(byte)) {
             None => {}
             Some(b'{' | b'[') => *self = Body::Document(Vec::new()),
-            Some(b'<') => answer.not_a_completion("", out),
+            Some(b'<') => answer.not_a_completion(out),
             Some(_) => *self = Body::Events(std::mem::take(parser)),
         }
     }

@@ -1,6 +1,6 @@
 //! A request's parameters and body, checked.
 
-use crate::protocol::json::{Fields, Json, is_too_deep};
+use crate::protocol::json::{Fields, Json, Malformed, Reader};
 use crate::protocol::limits::{JSON_DEPTH_MAX, PAGE_DEFAULT, PAGE_MAX, QUERY_CHARS_MAX};
 use crate::protocol::{ErrorCode, is_session_id};
 
@@ -68,15 +68,15 @@ pub fn before_hit(url: &str) -> Result<u64, Refused> {
 pub fn fields(body: &[u8]) -> Result<Fields, Refused> {
     // As text, as all other JSON comes: of bytes there would be a second parser.
     let text = str::from_utf8(body).map_err(|_| bad_request("the body is not UTF-8"))?;
-    match Json::parse(text) {
-        Some(Json::Object(fields)) => Ok(fields),
-        Some(_) => Err(bad_request("the body is not a JSON object")),
-        None if is_too_deep(text) => {
+    match Reader::read(text, Reader::value) {
+        Ok(Json::Object(fields)) => Ok(fields),
+        Ok(_) => Err(bad_request("the body is not a JSON object")),
+        Err(Malformed::Deep) => {
             let message =
                 format!("the body has more than {JSON_DEPTH_MAX} arrays and objects within each other");
             Err(bad_request(&message))
         }
-        None => Err(bad_request("the body is not JSON")),
+        Err(_) => Err(bad_request("the body is not JSON")),
     }
 }
 

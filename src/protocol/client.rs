@@ -1,6 +1,6 @@
 //! Frames from clients.
 
-use super::json::{Fields, Json, is_too_deep};
+use super::json::{Fields, Json, Malformed, Reader};
 use super::limits::{
     BLOCKS_MAX, JSON_DEPTH_MAX, MESSAGE_BYTES_MAX, REQUEST_ID_CHARS_MAX, SESSION_ID_CHARS_MAX,
     TITLE_CHARS_MAX,
@@ -68,13 +68,13 @@ impl SessionUpdate {
 }
 
 fn fields(text: &str) -> Result<Fields, String> {
-    match Json::parse(text) {
-        Some(Json::Object(fields)) => Ok(fields),
-        Some(_) => Err("the frame is not a JSON object; send for example {\"type\":\"ping\"}".into()),
-        None if is_too_deep(text) => {
+    match Reader::read(text, Reader::value) {
+        Ok(Json::Object(fields)) => Ok(fields),
+        Ok(_) => Err("the frame is not a JSON object; send for example {\"type\":\"ping\"}".into()),
+        Err(Malformed::Deep) => {
             Err(format!("the frame has more than {JSON_DEPTH_MAX} arrays and objects within each other"))
         }
-        None => Err("the frame is not JSON; send one JSON object per text frame".into()),
+        Err(_) => Err("the frame is not JSON; send one JSON object per text frame".into()),
     }
 }
 

@@ -53,6 +53,15 @@ impl Content {
         }
     }
 
+    /// Whether nothing is said: text that is blank, and no block of another kind.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        match self {
+            Content::Text(text) => is_blank(text),
+            Content::Blocks(blocks) => blocks.iter().all(|block| block.as_text().is_some_and(is_blank)),
+        }
+    }
+
     /// The text as it is read: a word does not go on across blocks.
     #[must_use]
     pub fn words(&self) -> String {
@@ -61,6 +70,14 @@ impl Content {
             Content::Blocks(blocks) => joined(blocks.iter().filter_map(Block::as_text), '\n'),
         }
     }
+}
+
+/// Whether there is nothing in a text that anybody could read: white space, control characters and
+/// characters without width alone, or nothing at all.
+#[must_use]
+pub fn is_blank(text: &str) -> bool {
+    let is_unseen = |char: char| matches!(char, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
+    text.chars().all(|char| char.is_whitespace() || char.is_control() || is_unseen(char))
 }
 
 /// Texts in a row, with a separator between them.

@@ -36,6 +36,8 @@ pub struct OtherFields(pub Fields);
 pub enum Malformed {
     /// It ends too early; more text might make it right.
     Cut,
+    /// It has more than `JSON_DEPTH_MAX` arrays and objects within each other.
+    Deep,
     Wrong,
 }
 
@@ -87,12 +89,6 @@ impl Serialize for Json {
     }
 }
 
-/// Whether a text is JSON, and no more than too deep to be read.
-#[must_use]
-pub fn is_too_deep(text: &str) -> bool {
-    Json::parse(text).is_none() && Reader::read(text, Reader::skip).is_ok()
-}
-
 impl Json {
     /// `None` for what is not one whole JSON value, or deeper than `JSON_DEPTH_MAX`.
     #[must_use]
@@ -137,15 +133,25 @@ pub struct Reader<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
+    is_foreign: bool,
 }
 
 impl<'a> Reader<'a> {
     /// Reads a text that holds one value and nothing else.
     pub fn read<T>(text: &'a str, value: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
-        let mut reader = Reader { text, at: 0, depth: 0 };
-        let value = value(&mut reader)?;
+        Reader { text, at: 0, depth: 0, is_foreign: false }.whole(value)
+    }
+
+    /// The same of a text from a server that others wrote: its strings may hold control characters and
+    /// escapes that JSON does not have.
+    pub fn read_foreign<T>(text: &'a str, value: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        Reader { text, at: 0, depth: 0, is_foreign: true }.whole(value)
+    }
+
+    fn whole<T>(mut self, value: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        let value = value(&mut self)?;
         // Nothing but the end is to follow.
-        if reader.peek() == Err(Malformed::Cut) { Ok(value) } else { Err(Malformed::Wrong) }
+        if self.peek() == Err(Malformed::Cut) { Ok(value) } else { Err(Malformed::Wrong) }
     }
 
     /// The first byte of what comes next, behind white space.
@@ -173,6 +179,7 @@ impl<'a> Reader<'a> {
         self.list(b'[', b']', item)
     }
 
+    /// A string. Half a character (a surrogate without the other) becomes U+FFFD, since no UTF-8 can hold it.
     pub fn string(&mut self) -> Parsed<Cow<'a, str>> {
         self.expect(b'"')?;
         let mut text = Cow::Borrowed(self.run());
@@ -180,10 +187,18 @@ impl<'a> Reader<'a> {
             match self.next()? {
                 b'"' => return Ok(text),
                 b'\\' => text.to_mut().push(self.escaped()?),
+                control if self.is_foreign => text.to_mut().push(char::from(control)),
                 _ => return Err(Malformed::Wrong),
             }
             text.to_mut().push_str(self.run());
         }
+    }
+
+    /// A string, and how it is written: there half a character can still be told from U+FFFD.
+    pub fn string_as_written(&mut self) -> Parsed<(Cow<'a, str>, &'a str)> {
+        self.peek()?;
+        let from = self.at;
+        self.string().map(|text| (text, self.since(from)))
     }
 
     /// The text of a number.
@@ -217,14 +232,51 @@ impl<'a> Reader<'a> {
         self.skip().map(|()| self.since(from))
     }
 
-    /// However deep it is: it takes a byte of memory for each array and object that is open, and no stack.
+    /// Passes over a value that nobody reads. So that nothing in it matters it only has to end: it may be
+    /// nested to any depth, and hold words such as `NaN`.
     pub fn skip(&mut self) -> Parsed<()> {
-        let mut open = Vec::new();
-        self.descend(&mut open)?;
-        while self.ascend(&mut open)? {
-            self.descend(&mut open)?;
+        let mut depth = 0_usize;
+        loop {
+            match self.peek()? {
+                b'"' => self.skip_string()?,
+                b'{' | b'[' => {
+                    depth = depth.saturating_add(1);
+                    self.advance();
+                }
+                b'}' | b']' | b',' | b':' if depth == 0 => return Err(Malformed::Wrong),
+                b'}' | b']' => {
+                    depth = depth.saturating_sub(1);
+                    self.advance();
+                }
+                b',' | b':' => self.advance(),
+                _ => self.skip_while(|byte| {
+                    !matches!(
+                        byte,
+                        b'"' | b'{' | b'}' | b'[' | b']' | b',' | b':' | b' ' | b'\t' | b'\n' | b'\r'
+                    )
+                }),
+            }
+            if depth == 0 {
+                return Ok(());
+            }
         }
-        Ok(())
+    }
+
+    fn skip_string(&mut self) -> Parsed<()> {
+        self.advance();
+        loop {
+            self.skip_while(|byte| !matches!(byte, b'"' | b'\\'));
+            if self.next()? == b'"' {
+                return Ok(());
+            }
+            self.next()?;
+        }
+    }
+
+    fn skip_while(&mut self, is_passed: impl Fn(u8) -> bool) {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let length = rest.iter().position(|byte| !is_passed(*byte)).unwrap_or(rest.len());
+        self.at = self.at.saturating_add(length);
     }
 
     pub fn value(&mut self) -> Parsed<Json> {
@@ -253,61 +305,11 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Into the value that comes next, as far as one that holds no other.
-    fn descend(&mut self, open: &mut Vec<u8>) -> Parsed<()> {
-        loop {
-            let close = match self.peek()? {
-                b'{' => b'}',
-                b'[' => b']',
-                _ => return self.scalar(),
-            };
-            self.advance();
-            if self.peek()? == close {
-                self.advance();
-                return Ok(());
-            }
-            open.push(close);
-            self.name(close)?;
-        }
-    }
-
-    /// Out of the arrays and objects that end here; whether the one around them goes on.
-    fn ascend(&mut self, open: &mut Vec<u8>) -> Parsed<bool> {
-        while let Some(close) = open.last().copied() {
-            let next = self.peek()?;
-            self.advance();
-            if next == b',' {
-                return self.name(close).map(|()| true);
-            }
-            if next != close {
-                return Err(Malformed::Wrong);
-            }
-            open.pop();
-        }
-        Ok(false)
-    }
-
-    /// The name of a field, in what is closed by that.
-    fn name(&mut self, close: u8) -> Parsed<()> {
-        if close == b'}' { self.string().and_then(|_| self.expect(b':')) } else { Ok(()) }
-    }
-
-    /// What is neither an array nor an object.
-    fn scalar(&mut self) -> Parsed<()> {
-        match self.peek()? {
-            b'"' => self.string().map(drop),
-            b'n' => self.word("null"),
-            b't' => self.word("true"),
-            b'f' => self.word("false"),
-            _ => self.number().map(drop),
-        }
-    }
-
     fn list(&mut self, open: u8, close: u8, item: &mut Item<'a, '_>) -> Parsed<()> {
         self.expect(open)?;
         self.depth = self.depth.saturating_add(1);
         if self.depth > JSON_DEPTH_MAX {
-            return Err(Malformed::Wrong);
+            return Err(Malformed::Deep);
         }
         if self.peek()? != close {
             item(self)?;
@@ -330,6 +332,7 @@ impl<'a> Reader<'a> {
             b't' => '\t',
             b'u' => return self.code_point(),
             byte @ (b'"' | b'\\' | b'/') => char::from(byte),
+            byte if self.is_foreign && byte.is_ascii() => char::from(byte),
             _ => return Err(Malformed::Wrong),
         })
     }
@@ -337,22 +340,17 @@ impl<'a> Reader<'a> {
     /// What stands outside the Basic Multilingual Plane is written as two code units. One of them alone
     /// stands for no character, and no text can hold it: U+FFFD takes its place.
     fn code_point(&mut self) -> Parsed<char> {
-        let first = self.code_unit()?;
-        let is_high = (0xd800..0xdc00).contains(&first);
-        let second = is_high.then(|| self.low_surrogate()).flatten();
-        let decoded = char::decode_utf16([first].into_iter().chain(second)).next();
-        Ok(decoded.and_then(Result::ok).unwrap_or(char::REPLACEMENT_CHARACTER))
-    }
-
-    /// The second half of a pair, if it comes next.
-    fn low_surrogate(&mut self) -> Option<u16> {
-        let from = self.at;
-        let escaped = self.exactly(b'\\').and_then(|()| self.exactly(b'u')).and_then(|()| self.code_unit());
-        let low = escaped.ok().filter(|unit| (0xdc00..0xe000).contains(unit));
-        if low.is_none() {
-            self.at = from;
+        let high = self.code_unit()?;
+        let behind = self.at;
+        let is_high = (0xd800..0xdc00).contains(&high);
+        if is_high && self.takes(b'\\') && self.takes(b'u') {
+            let pair = [high, self.code_unit()?];
+            if let Some(Ok(char)) = char::decode_utf16(pair).next() {
+                return Ok(char);
+            }
         }
-        low
+        self.at = behind;
+        Ok(char::from_u32(high.into()).unwrap_or(char::REPLACEMENT_CHARACTER))
     }
 
     fn code_unit(&mut self) -> Parsed<u16> {
@@ -368,18 +366,14 @@ impl<'a> Reader<'a> {
         if !self.next()?.is_ascii_digit() {
             return Err(Malformed::Wrong);
         }
-        while self.text.as_bytes().get(self.at).is_some_and(u8::is_ascii_digit) {
-            self.advance();
-        }
+        self.skip_while(|byte| byte.is_ascii_digit());
         Ok(())
     }
 
     /// What of a string stands there as it is meant.
     fn run(&mut self) -> &'a str {
         let from = self.at;
-        let rest = self.text.as_bytes().get(from..).unwrap_or_default();
-        let length = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
-        self.at = self.at.saturating_add(length.unwrap_or(rest.len()));
+        self.skip_while(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f));
         self.since(from)
     }
 

@@ -47,6 +47,9 @@ pub const AGENT_BYTES_MAX: usize = 1024 * 1024;
 /// How long an agent may be silent, if `AGENT_IDLE_TIMEOUT_MS` does not say otherwise.
 pub const AGENT_IDLE_TIMEOUT_MS: u64 = 60_000;
 
+/// How often a call of a model is led to another place of the same origin.
+pub const REDIRECTS_MAX: usize = 3;
+
 /// For this long after its turn's last frame text is gathered; what arrives then takes it along.
 pub const COALESCE_MS_MIN: u64 = 4;
 /// The same for a thread with many sockets: a frame costs as many sends as there are sockets.

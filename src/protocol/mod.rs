@@ -19,7 +19,7 @@ mod typescript;
 mod words;
 
 pub use client::{ClientFrame, SessionUpdate, is_request_id, is_session_id};
-pub use content::{Block, Content, joined};
+pub use content::{Block, Content, is_blank, joined};
 pub use cursor::{Cursor, Progress};
 pub use error::{CloseCode, ErrorBody, ErrorCode};
 pub use identity::{Access, Identity};

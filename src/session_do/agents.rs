@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 
 use futures::future::select;
+use js_sys::Function;
 use js_sys::futures::JsFuture;
-use js_sys::{Function, Promise, Reflect};
 use wasm_bindgen::prelude::*;
-use web_sys::{AbortController, AbortSignal, Headers, Request, RequestInit, Response};
+use web_sys::{AbortController, AbortSignal};
 
 use crate::agent::{AgentEvent, AgentRequest, Failed, echo, openai};
 use crate::config::{AgentKind, OpenAi, Settings};
@@ -15,11 +15,8 @@ use crate::protocol::{ErrorBody, ErrorCode};
 use crate::thread::{Input, TurnId};
 
 use super::shell::{Inlet, Runtime};
-use crate::platform::http::read;
-use crate::platform::{self, BodyChunk, BodyReader, Fetcher, Task};
-
-/// Bytes read of an upstream's error body.
-const ERROR_BODY_BYTES_MAX: usize = 16 * 1024;
+use super::upstream;
+use crate::platform::{self, BodyChunk, BodyReader, Task};
 
 /// The calls of agents that are under way.
 pub struct Agents {
@@ -125,17 +122,7 @@ async fn run_openai(
     endpoint: &OpenAi,
     signal: Option<AbortSignal>,
 ) -> Result<(), Failed> {
-    let unreachable = |thrown: JsValue| {
-        super::logs::agent_failed(&caller.runtime.session_id, &platform::describe(&thrown));
-        openai::unreachable_failure()
-    };
-    let call = http_request(&caller.runtime, request, endpoint, signal.as_ref()).map_err(unreachable)?;
-    let answer =
-        JsFuture::from(send(&caller.runtime, &call).map_err(unreachable)?).await.map_err(unreachable)?;
-    let response: Response = answer.unchecked_into();
-    if !response.ok() {
-        return Err(endpoint.redact(http_failure(&response).await));
-    }
+    let response = upstream::ask(&caller.runtime, endpoint, request, signal.as_ref()).await?;
     let Some(body) = response.body() else {
         return Err(openai::unreachable_failure());
     };
@@ -225,48 +212,6 @@ impl Reading {
     }
 }
 
-fn http_request(
-    runtime: &Runtime,
-    request: &AgentRequest,
-    endpoint: &OpenAi,
-    signal: Option<&AbortSignal>,
-) -> Result<Request, JsValue> {
-    let headers = Headers::new()?;
-    headers.set("content-type", "application/json")?;
-    headers.set("accept", "text/event-stream")?;
-    headers.set("x-bobbin-session-id", &runtime.session_id)?;
-    for (name, value) in openai::headers(request) {
-        headers.set(name, value)?;
-    }
-    if let Some(api_key) = &endpoint.api_key {
-        headers.set("authorization", &format!("Bearer {api_key}"))?;
-    }
-    let body = openai::request_body(&endpoint.model, endpoint.system_prompt.as_deref(), request);
-    let init = RequestInit::new();
-    init.set_method("POST");
-    init.set_headers(&headers);
-    init.set_body(&JsValue::from(body));
-    init.set_signal(signal);
-    Request::new_with_str_and_init(&openai::endpoint(&endpoint.base_url), &init)
-}
-
-/// By the service binding, if there is one, else by the network.
-fn send(runtime: &Runtime, request: &Request) -> Result<Promise, JsValue> {
-    let service = Reflect::get(&runtime.env, &"AGENT_SERVICE".into())?;
-    if service.is_object() {
-        service.unchecked_into::<Fetcher>().fetch_from(request)
-    } else {
-        Ok(platform::fetch(request))
-    }
-}
-
-async fn http_failure(response: &Response) -> Failed {
-    let retry_after = response.headers().get("retry-after").ok().flatten();
-    let mut body = read(response.body(), ERROR_BODY_BYTES_MAX).await.unwrap_or_default();
-    body.truncate(ERROR_BODY_BYTES_MAX);
-    openai::http_failure(response.status(), retry_after.as_deref(), &body)
-}
-
 impl OpenAi {
     fn redacted(&self, event: AgentEvent) -> AgentEvent {
         match event {
@@ -276,7 +221,7 @@ impl OpenAi {
     }
 
     /// An endpoint may quote the key that it was given.
-    fn redact(&self, mut failed: Failed) -> Failed {
+    pub(super) fn redact(&self, mut failed: Failed) -> Failed {
         if let Some(key) = self.api_key.as_deref().filter(|key| !key.is_empty()) {
             failed.error.message = failed.error.message.replace(key, "[redacted]");
         }

@@ -14,4 +14,5 @@ mod shell;
 mod sockets;
 mod store;
 mod tickets;
+mod upstream;
 mod workerd;

@@ -221,6 +221,13 @@ impl Record {
         matches!(self.kind, RecordKind::Answer { .. })
     }
 
+    /// Whether it ends a turn whose agent failed before it said anything.
+    #[must_use]
+    pub fn is_bare_failure(&self) -> bool {
+        let is_failure = matches!(&self.kind, RecordKind::Answer { status, .. } if *status == Status::Failed);
+        is_failure && self.content.is_blank()
+    }
+
     #[must_use]
     pub fn answer(&self) -> Answer {
         Answer::from_content(&self.content)

@@ -209,8 +209,9 @@ impl Thread {
         }
     }
 
-    /// What to ask the agent of a running turn: the messages of the turns before it that are over,
-    /// and its own.
+    /// What to ask the agent of a running turn: the messages of the turns before it that are over, from a
+    /// user's on, and its own. A turn that failed before its agent said anything is left out: what made it
+    /// fail may be its question.
     ///
     /// # Errors
     /// If the store could not be read.
@@ -225,10 +226,20 @@ impl Thread {
         };
         let own = own.ok_or_else(|| StoreError("the turn's message is missing".into()))?;
         let request_id = own.request_id.clone();
-        said.retain(|record| record.turn < turn && !self.turns.contains_key(&record.turn));
         said.sort_unstable_by_key(|record| (record.turn, record.seq));
-        said.push(own);
-        let messages = said.into_iter().map(agent_message).collect();
+        let mut messages: Vec<AgentMessage> = Vec::new();
+        for record in said {
+            if record.turn >= turn || self.turns.contains_key(&record.turn) {
+                continue;
+            }
+            if record.is_bare_failure() {
+                // Its question stands right before it, unless that is older than what was read.
+                messages.pop_if(|last| last.role == Role::User);
+            } else if !(messages.is_empty() && record.is_end()) {
+                messages.push(agent_message(record));
+            }
+        }
+        messages.push(agent_message(own));
         Ok(AgentRequest { request_id, permission_mode: self.permission_mode(), messages })
     }
 

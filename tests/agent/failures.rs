@@ -44,7 +44,6 @@ fn http_statuses_are_told_apart() {
             true,
             "Overloaded",
         ),
-        (302, None, "", false, "a redirect"),
         (200, None, "", false, "answered 200"),
     ];
     for (status, retry_after, body, retryable, says) in cases {
@@ -56,6 +55,22 @@ fn http_statuses_are_told_apart() {
             "{status}"
         );
         assert!(!error.message.contains("hunter2") && !error.message.contains(char::is_control), "{error:?}");
+    }
+}
+
+#[test]
+fn a_redirect_that_is_not_followed_says_where_it_leads_and_what_to_set() {
+    let failures = [
+        (
+            openai::redirect_failure(307, Some("https://other.example")),
+            "307, a redirect to https://other.example",
+        ),
+        (openai::redirect_failure(302, None), "302, a redirect that cannot be followed"),
+        (openai::redirects_failure(), "redirects more than 3 times"),
+    ];
+    for (Failed { error, .. }, says) in failures {
+        assert!(error.message.contains(says) && error.message.contains("set AGENT_BASE_URL"), "{error:?}");
+        assert!(!error.retryable, "{error:?}");
     }
 }
 

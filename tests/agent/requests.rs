@@ -24,7 +24,9 @@ fn a_request_streams_reports_usage_and_begins_with_the_system_prompt() {
             "stream_options": {"include_usage": true},
         })
     );
-    assert_eq!(messages_of(Some(""), vec![user("Hi")]), json!([{"role": "user", "content": "Hi"}]));
+    for nothing in ["", " \n", "\u{feff}"] {
+        assert_eq!(messages_of(Some(nothing), vec![user("Hi")]), json!([{"role": "user", "content": "Hi"}]));
+    }
 }
 
 #[test]
@@ -56,10 +58,11 @@ fn tool_calls_and_their_results_take_the_roles_openai_has_for_them() {
             {"role": "user", "content": "Weather?"},
             {"role": "assistant", "content": "Let me look.", "tool_calls": [
                 {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{\"city\":\"Paris\"}"}},
-                {"id": "b", "type": "function", "function": {"name": "f", "arguments": "\"{\\\"city\\\":\""}},
+                {"id": "b", "type": "function", "function": {"name": "f", "arguments": "{\"input\":\"{\\\"city\\\":\"}"}},
             ]},
-            {"role": "tool", "tool_call_id": "b", "content": "Error: no such city"},
             {"role": "tool", "tool_call_id": "a", "content": "sunny"},
+            {"role": "tool", "tool_call_id": "b", "content": "Error: no such city"},
+            {"role": "assistant", "content": "Understood."},
             {"role": "user", "content": "There you go"},
         ])
     );
@@ -71,29 +74,130 @@ fn an_agents_own_tool_results_part_its_message() {
         Role::Assistant,
         vec![text("Looking."), call("a", &json!({})), result("a", &json!([1, 2]), false), text("It is two.")],
     );
-    let call = json!({"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}});
     assert_eq!(
-        messages_of(None, vec![message]),
+        messages_of(None, vec![user("How many?"), message, user("Sure?")]),
         json!([
-            {"role": "assistant", "content": "Looking.", "tool_calls": [call]},
+            {"role": "user", "content": "How many?"},
+            {"role": "assistant", "content": "Looking.", "tool_calls": [told_call("a")]},
             {"role": "tool", "tool_call_id": "a", "content": "[1,2]"},
             {"role": "assistant", "content": "It is two."},
+            {"role": "user", "content": "Sure?"},
         ])
     );
 }
 
 #[test]
-fn a_call_that_nobody_answered_is_answered_before_anything_else_is_said() {
-    let messages = vec![blocks(Role::Assistant, vec![call("a", &json!({}))]), user("Never mind")];
-    let call = json!({"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+fn a_call_without_a_result_is_answered_so_and_never_as_a_tool_that_did_not_run() {
+    let messages =
+        vec![user("Do it"), blocks(Role::Assistant, vec![call("a", &json!({}))]), user("Never mind")];
     assert_eq!(
         messages_of(None, messages),
         json!([
-            {"role": "assistant", "content": null, "tool_calls": [call]},
-            {"role": "tool", "tool_call_id": "a", "content": "The tool was not run."},
+            {"role": "user", "content": "Do it"},
+            {"role": "assistant", "tool_calls": [told_call("a")]},
+            {"role": "tool", "tool_call_id": "a", "content": "(no result was recorded)"},
+            {"role": "assistant", "content": "Understood."},
             {"role": "user", "content": "Never mind"},
         ])
     );
+}
+
+#[test]
+fn a_result_that_came_late_is_told_with_its_call_and_not_again() {
+    let messages = vec![
+        user("Do it"),
+        blocks(Role::Assistant, vec![call("a", &json!({}))]),
+        user("Well?"),
+        assistant("I wait."),
+        blocks(Role::User, vec![result("a", &json!("done"), false)]),
+    ];
+    assert_eq!(
+        messages_of(None, messages),
+        json!([
+            {"role": "user", "content": "Do it"},
+            {"role": "assistant", "tool_calls": [told_call("a")]},
+            {"role": "tool", "tool_call_id": "a", "content": "done"},
+            {"role": "assistant", "content": "Understood."},
+            {"role": "user", "content": "Well?"},
+            {"role": "assistant", "content": "I wait."},
+            {"role": "user", "content": "(the result is above)"},
+        ])
+    );
+}
+
+#[test]
+fn a_result_answers_the_latest_open_call_of_its_id_and_ids_differ() {
+    let called = || blocks(Role::Assistant, vec![call("call_0", &json!({}))]);
+    let answered = |said: &str| blocks(Role::User, vec![result("call_0", &json!(said), false)]);
+    let messages = vec![user("Go"), called(), answered("one"), called(), answered("two"), answered("three")];
+    assert_eq!(
+        messages_of(None, messages),
+        json!([
+            {"role": "user", "content": "Go"},
+            {"role": "assistant", "tool_calls": [told_call("call_0")]},
+            {"role": "tool", "tool_call_id": "call_0", "content": "one"},
+            {"role": "assistant", "tool_calls": [told_call("call_0_1")]},
+            {"role": "tool", "tool_call_id": "call_0_1", "content": "two"},
+            {"role": "assistant", "content": "Understood."},
+            {"role": "user", "content": "three"},
+        ])
+    );
+}
+
+#[test]
+fn calls_have_plain_names_and_objects_for_inputs() {
+    let long = "x".repeat(65);
+    let cases = [
+        ("f", json!({"a": 1}), "f", "{\"a\":1}"),
+        ("", json!(null), "unnamed", "{}"),
+        ("my.tool: ü", json!([1]), "my_tool___", "{\"input\":[1]}"),
+        (&long, json!(7), &long[..64], "{\"input\":7}"),
+        ("f", json!("{\"city\":\"Par"), "f", "{\"input\":\"{\\\"city\\\":\\\"Par\"}"),
+    ];
+    for (name, input, told_name, arguments) in cases {
+        let block = Block::ToolUse { id: String::new(), name: name.into(), input: super::json_of(&input) };
+        let told = messages_of(None, vec![user("Go"), blocks(Role::Assistant, vec![block])]);
+        let function = json!({"name": told_name, "arguments": arguments});
+        let call = json!({"id": "call_0", "type": "function", "function": function});
+        assert_eq!(told[1], json!({"role": "assistant", "tool_calls": [call]}));
+    }
+}
+
+#[test]
+fn what_is_blank_is_not_told_and_never_leaves_an_empty_content() {
+    let blank = " \n\t\u{a0}\u{200b}\u{1c}";
+    let messages = vec![
+        user(blank),
+        assistant("Hello?"),
+        user("One"),
+        assistant(blank),
+        user("Two"),
+        blocks(Role::Assistant, vec![text("\n\n"), call("a", &json!({}))]),
+        blocks(Role::User, vec![result("a", &json!(blank), false), text(" "), text("\n")]),
+        assistant("First"),
+        user(blank),
+        assistant("Second"),
+        blocks(Role::User, vec![text("Th"), text(" "), text("ree")]),
+        assistant("Third"),
+        user(blank),
+    ];
+    assert_eq!(
+        messages_of(Some(blank), messages),
+        json!([
+            {"role": "user", "content": "(empty message)"},
+            {"role": "assistant", "content": "Hello?"},
+            {"role": "user", "content": "One\n\nTwo"},
+            {"role": "assistant", "tool_calls": [told_call("a")]},
+            {"role": "tool", "tool_call_id": "a", "content": "(no output)"},
+            {"role": "assistant", "content": "First\n\nSecond"},
+            {"role": "user", "content": "Th ree"},
+            {"role": "assistant", "content": "Third"},
+            {"role": "user", "content": "(empty message)"},
+        ])
+    );
+    let nothing = json!([{"role": "user", "content": "(empty message)"}]);
+    assert_eq!(messages_of(None, vec![user(blank)]), nothing);
+    assert_eq!(messages_of(None, vec![]), nothing);
 }
 
 #[test]
@@ -125,24 +229,41 @@ fn messages_with_nothing_left_are_skipped_and_the_users_around_them_joined() {
 
 proptest! {
     #[test]
-    fn in_every_history_each_tool_message_answers_a_call_right_before_it(history in any_history()) {
-        let messages = messages_of(None, history);
-        let mut open: Vec<&Value> = Vec::new();
-        let mut last_role = &Value::Null;
-        for message in messages.as_array().unwrap() {
-            let role = &message["role"];
+    fn every_history_keeps_to_the_rules_of_all_providers(history in any_history(), blank in prop::bool::ANY) {
+        let told = messages_of(Some(if blank { " " } else { "Be brief." }), history);
+        let messages = told.as_array().unwrap();
+        let messages = messages.strip_prefix(&[json!({"role": "system", "content": "Be brief."})]).unwrap_or(messages);
+        let ids = |message: &Value| -> Vec<Value> {
+            message["tool_calls"].as_array().into_iter().flatten().map(|call| call["id"].clone()).collect()
+        };
+        let (mut open, mut seen, mut last_role) = (Vec::<Value>::new(), Vec::<Value>::new(), "none");
+        for message in messages {
+            let role = message["role"].as_str().unwrap();
             if role == "tool" {
-                let at = open.iter().position(|id| **id == message["tool_call_id"]);
-                prop_assert!(at.is_some(), "{messages}");
+                let at = open.iter().position(|id| *id == message["tool_call_id"]);
+                prop_assert!(at.is_some(), "a result without its call right before it: {told}");
                 open.remove(at.unwrap());
             } else {
-                prop_assert!(open.is_empty(), "{messages}");
-                prop_assert!(role != "user" || last_role != "user", "{messages}");
+                prop_assert!(open.is_empty(), "a call without its result: {told}");
+                let expected: &[&str] = if role == "user" { &["assistant", "none"] } else { &["user", "tool"] };
+                prop_assert!(expected.contains(&last_role), "{role} after {last_role}: {told}");
             }
-            open.extend(message["tool_calls"].as_array().into_iter().flatten().map(|call| &call["id"]));
+            let content = message.get("content");
+            prop_assert!(content.is_some() || role == "assistant", "no content: {told}");
+            prop_assert!(content.is_none_or(|it| !it.as_str().unwrap().trim().is_empty()), "blank: {told}");
+            for call in message["tool_calls"].as_array().into_iter().flatten() {
+                let name = call["function"]["name"].as_str().unwrap();
+                prop_assert!((1..=64).contains(&name.len()) && !name.contains(['.', ' ']), "{told}");
+                let arguments = call["function"]["arguments"].as_str().unwrap();
+                prop_assert!(serde_json::from_str::<Value>(arguments).unwrap().is_object(), "{told}");
+                prop_assert!(!seen.contains(&call["id"]) && call["id"] != "", "an id twice: {told}");
+                seen.push(call["id"].clone());
+            }
+            open.extend(ids(message));
             last_role = role;
         }
-        prop_assert!(open.is_empty(), "{messages}");
+        prop_assert!(open.is_empty(), "{told}");
+        prop_assert!(matches!(last_role, "user" | "tool"), "{told}");
     }
 }
 
@@ -171,14 +292,30 @@ fn assistant(text: &str) -> AgentMessage {
     AgentMessage { role: Role::Assistant, content: Content::Text(text.into()) }
 }
 
+fn told_call(id: &str) -> Value {
+    json!({"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}})
+}
+
 fn any_history() -> impl Strategy<Value = Vec<AgentMessage>> {
+    let said = prop_oneof!["[ab \n\u{200b}]{0,2}", Just(String::from("\u{1c}"))];
+    let input = prop_oneof![Just(json!({})), Just(json!(null)), Just(json!("{\"a\":")), Just(json!([1]))];
+    let called = ("(call_0|a|a_1|)", "(f|my\\.tool|)", input).prop_map(|(id, name, input)| Block::ToolUse {
+        id,
+        name,
+        input: super::json_of(&input),
+    });
+    let answered = ("(call_0|a|a_1|gone|)", "[r ]?").prop_map(|(id, said)| result(&id, &json!(said), false));
     let block = prop_oneof![
-        "[ab]?".prop_map(|said| text(&said)),
-        "[abc]".prop_map(|id| call(&id, &json!({}))),
-        "[abc]".prop_map(|id| result(&id, &json!("r"), false)),
+        said.clone().prop_map(|said| text(&said)),
+        called,
+        answered,
         Just(Block::Thinking { text: "t".into() }),
     ];
     let role = prop_oneof![Just(Role::User), Just(Role::Assistant)];
-    let message = (role, prop::collection::vec(block, 0..5)).prop_map(|(role, list)| blocks(role, list));
+    let content = prop_oneof![
+        said.prop_map(Content::Text),
+        prop::collection::vec(block, 0..5).prop_map(Content::Blocks),
+    ];
+    let message = (role, content).prop_map(|(role, content)| AgentMessage { role, content });
     prop::collection::vec(message, 0..8)
 }

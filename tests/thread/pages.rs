@@ -68,16 +68,17 @@ fn a_thread_that_never_rests_writes_a_checkpoint_now_and_then() {
 }
 
 #[test]
-fn an_agent_is_handed_as_many_messages_as_the_limit_says_its_own_included() {
+fn an_agent_is_handed_as_many_messages_as_the_limit_says_its_own_included_from_a_users_on() {
     let mut h = thread();
     h.greet("ann");
     for turn in 0..AGENT_MESSAGES_MAX / 2 {
-        turn_over(&mut h, turn, "x");
+        turn_over(&mut h, turn, &format!("question {turn}"));
     }
     h.say("ann", "last", "the question");
     let asked = asked(&mut h);
-    assert_eq!(asked.len(), AGENT_MESSAGES_MAX);
-    assert_eq!(asked.last().unwrap(), "the question");
+    // The oldest of as many would be the answer to question 0.
+    assert_eq!(asked.len(), AGENT_MESSAGES_MAX - 1);
+    assert_eq!((asked[0].as_str(), asked.last().unwrap().as_str()), ("question 1", "the question"));
 }
 
 #[test]

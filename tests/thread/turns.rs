@@ -1,4 +1,6 @@
+use bobbin::agent::AgentEvent;
 use bobbin::protocol::Role;
+use bobbin::thread::Config;
 use serde_json::json;
 
 use crate::harness::{failed, finished, said, thought, thread, thread_of, tokens};
@@ -139,6 +141,41 @@ fn an_agent_is_asked_the_finished_messages_before_its_own_and_never_a_neighbours
     assert_eq!((texts(0), texts(1)), (vec!["first".into()], vec!["second".into()]));
     assert_eq!(texts(2), ["first", "one", "third"]);
     assert_eq!(asked[2].messages[1].role, Role::Assistant);
+}
+
+#[test]
+fn a_question_whose_turn_failed_before_anything_was_said_is_not_handed_on() {
+    let mut h = thread();
+    h.greet("ann");
+    let failures: [(&str, Vec<AgentEvent>); 5] = [
+        ("refused", vec![failed()]),
+        ("blank", vec![said(" \n"), failed()]),
+        ("broken off", vec![said("So"), failed()]),
+        ("thought", vec![thought("hm"), failed()]),
+        ("answered", vec![said("Yes"), finished()]),
+    ];
+    for (question, events) in failures {
+        h.say("ann", question, question);
+        h.agent(question, events);
+    }
+    h.say("ann", "cancelled", "cancelled");
+    h.send("ann", &json!({ "type": "cancel", "requestId": "cancelled" }));
+    h.say("ann", "silent", "silent");
+    h.wait(Config::default().agent_idle_timeout_ms);
+    h.say("ann", "interrupted", "interrupted");
+    h.host.crash(false);
+    h.greet("ann");
+    h.say("ann", "last", "last");
+    let asked = h.seen().into_iter().filter_map(|seen| match seen {
+        Seen::Started { request, .. } => Some(request),
+        _ => None,
+    });
+    let asked = asked.last().unwrap();
+    let texts: Vec<String> = asked.messages.iter().map(|it| it.content.text()).collect();
+    assert_eq!(
+        texts,
+        ["broken off", "So", "thought", "", "answered", "Yes", "cancelled", "", "interrupted", "", "last"]
+    );
 }
 
 #[test]

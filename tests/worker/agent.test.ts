@@ -28,6 +28,52 @@ test("the model gets the conversation, the system prompt and the key", async () 
   await client.next(endOf("r1"));
 });
 
+test("white space alone is accepted, stored and never handed to the model, whoever said it", async () => {
+  const { client, call } = await asked("first");
+  call.answer("\n\n");
+  assert.equal((await client.next(endOf("r1")))["response"].content, "\n\n");
+  client.say("r2", " ");
+  const blank = await upstream.next();
+  assert.deepEqual(told(blank), [{ role: "user", content: "first" }]);
+  blank.answer("anything else?");
+  await client.next(endOf("r2"));
+  client.say("r3", "second");
+  const next = await upstream.next();
+  assert.deepEqual(told(next), [
+    { role: "user", content: "first" },
+    { role: "assistant", content: "anything else?" },
+    { role: "user", content: "second" },
+  ]);
+  next.answer("fine");
+  await client.next(endOf("r3"));
+  const lonely = await asked("\u200b");
+  assert.deepEqual(told(lonely.call), [{ role: "user", content: "(empty message)" }]);
+  lonely.call.answer("hello?");
+  assert.equal((await lonely.client.next(endOf("r1"))).type, "final");
+});
+
+test("a question that the model refused is not handed to it again, and one whose answer broke off or was stopped is", async () => {
+  const { client, call } = await asked("forbidden");
+  call.status(400, "this was flagged");
+  await client.next(endOf("r1"));
+  client.say("r2", "broken off");
+  (await upstream.next()).text("So").end();
+  await client.next(endOf("r2"));
+  client.say("r3", "stopped");
+  await upstream.next();
+  client.cancel("r3");
+  await client.next(endOf("r3"));
+  client.say("r4", "last");
+  const last = await upstream.next();
+  assert.deepEqual(told(last), [
+    { role: "user", content: "broken off" },
+    { role: "assistant", content: "So" },
+    { role: "user", content: "stopped\n\nlast" },
+  ]);
+  last.answer("fine");
+  assert.equal((await client.next(endOf("r4"))).type, "final");
+});
+
 test("an answer is complete with its text, its usage, its model and its finish reason", async () => {
   const { client, call } = await asked("hello");
   call.text("Hel", "lo", " you").finish("stop").usage(5, 3).done();
@@ -55,6 +101,22 @@ test("a token cut anywhere in its bytes arrives whole", async () => {
   for (const byte of bytes) call.raw(Buffer.of(byte));
   call.finish().done();
   assert.equal((await client.next(endOf("r1")))["response"].content, "größer 🧵");
+});
+
+test("an emoji cut in two, a number for a token and values of odd types lose nothing of the answer", async () => {
+  const { client, call } = await asked("hello");
+  const events = [
+    String.raw`{"choices":[{"index":0,"delta":{"content":"a\ud83d"},"finish_reason":false}],"usage":[]}`,
+    String.raw`{"choices":[{"index":"0","delta":{"content":"\ude00 costs $","role":"\udc00"}}],"usage":""}`,
+    `{"choices":[{"delta":{"content":6},"logprobs":NaN}],"usage":{"total_tokens":3.0}}`,
+  ];
+  for (const event of events) call.raw(`data: ${event}\n\n`);
+  call.finish().done();
+  const { type, response } = await client.next(endOf("r1"));
+  assert.equal(type, "final");
+  assert.equal(response.content, "a😀 costs $6");
+  assert.equal(tokens(client), "a😀 costs $6");
+  assert.equal(response.metadata.tokensUsed, 3);
 });
 
 test("a tool call in fragments becomes one block, with its input parsed", async () => {
@@ -224,6 +286,11 @@ async function assertFailed(client: Client, code: string, retryable: boolean, pa
   assert.equal(typeof end["messageId"], "string");
   assert.ok(!JSON.stringify(end).includes("test-key"), "a secret in a frame");
   return end;
+}
+
+/** What a model was told behind the system prompt. */
+function told(call: Call): object[] {
+  return call.body.messages.slice(1);
 }
 
 async function assertNextTurnWorks(client: Client): Promise<void> {

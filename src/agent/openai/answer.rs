@@ -3,6 +3,9 @@
 use super::calls::Calls;
 use super::chunk::{Choice, Chunk, Delta};
 use super::failure::{self, Reported};
+use super::quote::quote;
+use super::usage::Usage;
+use crate::agent::piece::Piece;
 use crate::agent::{AgentEvent, Failed, Finished};
 use crate::protocol::json::Malformed;
 use crate::protocol::limits::{ANSWER_BYTES_MAX, BLOCKS_MAX};
@@ -27,10 +30,16 @@ const FINISH_REASON_ERROR: &str = "error";
 pub(super) struct Answer {
     model: Option<String>,
     finish_reason: Option<String>,
-    total_tokens: Option<u64>,
+    usage: Usage,
     text_deltas: u64,
-    thinking: String,
+    /// What of the text was not said: at most half a character.
+    text: Piece<'static>,
+    thinking: Piece<'static>,
     calls: Calls,
+    /// A chunk of a completion has come.
+    understood: bool,
+    /// A quote of the first event that was none.
+    odd: Option<String>,
     over: bool,
 }
 
@@ -46,11 +55,25 @@ impl Answer {
             return;
         }
         if data == DONE {
-            return self.complete(out);
+            return self.done(out);
         }
         match Chunk::parse(data) {
             Ok(chunk) => self.chunk(chunk, data, out),
-            Err(_) => self.not_a_completion(data, out),
+            Err(_) => self.odd(data),
+        }
+    }
+
+    /// Keeps the first words that are no chunk: they may say why no more comes.
+    fn odd(&mut self, data: &str) {
+        self.odd.get_or_insert_with(|| quote(data));
+    }
+
+    /// Takes the event that ends a stream. Some servers end every stream with it, also one that broke off.
+    fn done(&mut self, out: &mut Vec<AgentEvent>) {
+        if self.understood && self.odd.is_none() {
+            self.complete(out);
+        } else {
+            self.end(out);
         }
     }
 
@@ -65,7 +88,12 @@ impl Answer {
 
     /// Takes the end of the body of an event stream.
     pub(super) fn end(&mut self, out: &mut Vec<AgentEvent>) {
-        self.break_off(failure::ended_early(), out);
+        let odd = self.odd.take().unwrap_or_default();
+        let is_other = !self.understood && !odd.is_empty();
+        self.break_off(
+            if is_other { failure::not_a_completion(&odd) } else { failure::ended_early(&odd) },
+            out,
+        );
     }
 
     /// Takes a whole body that is not an event stream.
@@ -81,9 +109,9 @@ impl Answer {
                 self.complete(out);
             }
             Err(Malformed::Cut) => self.end(out),
-            Ok(_) | Err(Malformed::Wrong) => match Reported::read(text) {
+            Ok(_) | Err(Malformed::Wrong | Malformed::Deep) => match Reported::read(text) {
                 Some(reported) => self.break_off(reported.error(), out),
-                None => self.not_a_completion("", out),
+                None => self.not_a_completion(out),
             },
         }
     }
@@ -93,9 +121,8 @@ impl Answer {
         self.fail(ErrorBody::fatal(ErrorCode::AgentError, message), out);
     }
 
-    /// `data` is quoted if it is not empty.
-    pub(super) fn not_a_completion(&mut self, data: &str, out: &mut Vec<AgentEvent>) {
-        self.fail(failure::not_a_completion(data), out);
+    pub(super) fn not_a_completion(&mut self, out: &mut Vec<AgentEvent>) {
+        self.fail(failure::not_a_completion(""), out);
     }
 
     /// Fails the answer unless it is over or lacks nothing but the end of its body.
@@ -116,14 +143,24 @@ impl Answer {
         if self.model.is_none() && !chunk.model.is_empty() {
             self.model = Some(chunk.model.into_owned());
         }
-        self.total_tokens = chunk.total_tokens.or(self.total_tokens);
+        self.usage.update(chunk.usage);
         let choices = chunk.choices.unwrap_or_default();
-        if let Some(choice) = choices.into_iter().find(|choice| choice.index.unwrap_or(0) == 0) {
+        if choices.is_empty() && !self.understood {
+            self.odd(json);
+        } else if !self.understood {
+            self.understood = true;
+            self.odd = None;
+        }
+        // One answer was asked for; Copilot parts it among several choices without a number.
+        for choice in choices.into_iter().filter(|choice| choice.index.unwrap_or(0) == 0) {
             self.choice(choice, out);
         }
     }
 
     fn choice(&mut self, choice: Choice, out: &mut Vec<AgentEvent>) {
+        if self.over {
+            return;
+        }
         self.delta(&choice.delta, out);
         if self.over || choice.finish_reason.is_empty() {
             return;
@@ -139,13 +176,13 @@ impl Answer {
         let thinking = delta.thinking();
         if !thinking.is_empty() {
             self.deliver_whole_calls(out);
-            self.thinking.push_str(thinking);
+            self.thinking.push(thinking);
         }
-        for text in [&*delta.content, &*delta.refusal].into_iter().filter(|text| !text.is_empty()) {
+        for text in [&delta.content, &delta.refusal].into_iter().filter(|text| !text.is_empty()) {
             self.deliver_thinking(out);
             self.deliver_whole_calls(out);
             self.text_deltas = self.text_deltas.saturating_add(1);
-            say(text, out);
+            self.text(text, out);
         }
         for fragment in &delta.tool_calls {
             self.deliver_thinking(out);
@@ -156,8 +193,18 @@ impl Answer {
         }
         let gathered = self.thinking.len().saturating_add(self.calls.bytes());
         if gathered > ANSWER_BYTES_MAX || self.calls.len() > BLOCKS_MAX {
-            self.thinking.clear();
+            self.thinking = Piece::default();
             self.fail(failure::answer_too_large(), out);
+        }
+    }
+
+    fn text(&mut self, text: &Piece, out: &mut Vec<AgentEvent>) {
+        match text.as_str() {
+            Some(text) if self.text.is_empty() => say(text, out),
+            _ => {
+                self.text.push(text);
+                say(&self.text.take(), out);
+            }
         }
     }
 
@@ -166,8 +213,10 @@ impl Answer {
             return;
         }
         // What is in `calls` began before what is in `thinking`, which every later call delivers.
-        self.calls.take_all(|block| out.push(AgentEvent::Block(block)));
+        let calls = self.calls.take_all();
+        self.deliver(calls, out);
         self.deliver_thinking(out);
+        self.end_text(out);
         self.over = true;
         out.push(AgentEvent::Finished(Finished {
             tokens_used: self.tokens_used(),
@@ -181,6 +230,8 @@ impl Answer {
         if self.over {
             return;
         }
+        // Half a character is no text of an answer that breaks off there.
+        self.text = Piece::default();
         self.deliver_whole_calls(out);
         self.deliver_thinking(out);
         self.over = true;
@@ -188,25 +239,37 @@ impl Answer {
     }
 
     fn deliver_thinking(&mut self, out: &mut Vec<AgentEvent>) {
-        if !self.thinking.is_empty() {
-            let text = std::mem::take(&mut self.thinking);
-            out.push(AgentEvent::Block(Block::Thinking { text }));
+        let text = self.thinking.take_all();
+        if !text.is_empty() {
+            self.deliver(vec![Block::Thinking { text }], out);
         }
     }
 
     fn deliver_whole_calls(&mut self, out: &mut Vec<AgentEvent>) {
-        self.calls.take_whole(|block| out.push(AgentEvent::Block(block)));
+        let calls = self.calls.take_whole();
+        self.deliver(calls, out);
+    }
+
+    fn deliver(&mut self, blocks: Vec<Block>, out: &mut Vec<AgentEvent>) {
+        for block in blocks {
+            self.end_text(out);
+            out.push(AgentEvent::Block(block));
+        }
+    }
+
+    fn end_text(&mut self, out: &mut Vec<AgentEvent>) {
+        say(&self.text.take_all(), out);
     }
 
     pub fn tokens_used(&self) -> u64 {
-        self.total_tokens.unwrap_or(self.text_deltas)
+        self.usage.total().unwrap_or(self.text_deltas)
     }
 }
 
 fn say(text: &str, out: &mut Vec<AgentEvent>) {
-    if let Some(AgentEvent::Text(said)) = out.last_mut() {
-        said.push_str(text);
-    } else {
-        out.push(AgentEvent::Text(text.to_owned()));
+    match out.last_mut() {
+        _ if text.is_empty() => {}
+        Some(AgentEvent::Text(said)) => said.push_str(text),
+        _ => out.push(AgentEvent::Text(text.to_owned())),
     }
 }

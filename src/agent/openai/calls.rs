@@ -1,6 +1,7 @@
 //! Tool calls put together from their fragments.
 
 use super::chunk::Fragment;
+use crate::agent::piece::Piece;
 use crate::protocol::json::Fields;
 use crate::protocol::{Block, Json};
 
@@ -16,7 +17,7 @@ struct Call {
     index: Option<u64>,
     id: String,
     name: String,
-    arguments: String,
+    arguments: Piece<'static>,
     delivered: bool,
 }
 
@@ -54,7 +55,7 @@ impl Calls {
                 index: fragment.index,
                 id: String::new(),
                 name: String::new(),
-                arguments: String::new(),
+                arguments: Piece::default(),
                 delivered: false,
             });
         }
@@ -72,29 +73,33 @@ impl Calls {
         if call.name.is_empty() {
             call.name.push_str(&fragment.name);
         }
-        call.arguments.push_str(&fragment.arguments);
+        call.arguments.push(&fragment.arguments);
         self.bytes = self.bytes.saturating_sub(before).saturating_add(call.bytes());
     }
 
-    /// Delivers the calls whose arguments are a whole JSON object, which nothing can continue, up to the
-    /// first call that may go on.
-    pub(super) fn take_whole(&mut self, mut deliver: impl FnMut(Block)) {
+    /// The calls whose arguments are a whole JSON object, which nothing can continue, up to the first
+    /// call that may go on.
+    pub(super) fn take_whole(&mut self) -> Vec<Block> {
+        let mut whole = Vec::new();
         for (at, call) in self.calls.iter_mut().enumerate().filter(|(_, call)| !call.delivered) {
-            let Some(object @ Json::Object(_)) = Json::parse(&call.arguments) else {
-                return;
+            let Some(object @ Json::Object(_)) = call.arguments.as_str().and_then(Json::parse) else {
+                break;
             };
             self.bytes = self.bytes.saturating_sub(call.bytes());
-            deliver(call.finish(at, object));
+            whole.push(call.finish(at, object));
         }
+        whole
     }
 
-    /// Delivers the calls that are left, as their end has come.
-    pub(super) fn take_all(&mut self, mut deliver: impl FnMut(Block)) {
-        for (at, call) in self.calls.iter_mut().enumerate().filter(|(_, call)| !call.delivered) {
-            let input = input(&call.arguments);
-            deliver(call.finish(at, input));
-        }
+    /// The calls that are left, as their end has come.
+    pub(super) fn take_all(&mut self) -> Vec<Block> {
         self.bytes = 0;
+        let mut left = Vec::new();
+        for (at, call) in self.calls.iter_mut().enumerate().filter(|(_, call)| !call.delivered) {
+            let input = input(&call.arguments.take_all());
+            left.push(call.finish(at, input));
+        }
+        left
     }
 
     /// The latest call that the fragment may belong to.
@@ -114,7 +119,7 @@ impl Call {
     /// `at` is the call's place in the answer, which names it if the server did not.
     fn finish(&mut self, at: usize, input: Json) -> Block {
         self.delivered = true;
-        self.arguments = String::new();
+        self.arguments = Piece::default();
         let id = if self.id.is_empty() { format!("call_{at}") } else { self.id.clone() };
         Block::ToolUse { id, name: self.name.clone(), input }
     }

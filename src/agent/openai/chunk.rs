@@ -1,8 +1,14 @@
 //! A chunk of a streamed completion as it stands in the JSON, borrowed from it where nothing is escaped.
+//!
+//! **Invariant:** no value of another type than is usual makes a chunk unreadable. What can be read in
+//! its place is read (`6` as the text "6", `3.0` and `"3"` as the number 3), and everything else is
+//! passed over.
 
 use std::borrow::Cow;
 
-use crate::protocol::json::{Field, Item, Malformed, Parsed, Reader};
+use super::usage::Usage;
+use crate::agent::piece::Piece;
+use crate::protocol::json::{Field, Item, Parsed, Reader};
 
 /// A `chat.completion.chunk`, or a whole `chat.completion`, whose choices have `message` for `delta`.
 #[derive(Default)]
@@ -10,7 +16,7 @@ pub(super) struct Chunk<'a> {
     pub(super) model: Cow<'a, str>,
     /// Absent in error objects; null or empty in the chunk that brings the usage.
     pub(super) choices: Option<Vec<Choice<'a>>>,
-    pub(super) total_tokens: Option<u64>,
+    pub(super) usage: Usage,
     pub(super) has_error: bool,
 }
 
@@ -24,12 +30,12 @@ pub(super) struct Choice<'a> {
 
 #[derive(Default)]
 pub(super) struct Delta<'a> {
-    pub(super) content: Cow<'a, str>,
-    pub(super) refusal: Cow<'a, str>,
+    pub(super) content: Piece<'a>,
+    pub(super) refusal: Piece<'a>,
     /// `DeepSeek`'s name, llama.cpp's and the older one of vLLM.
-    reasoning_content: Cow<'a, str>,
+    reasoning_content: Piece<'a>,
     /// `OpenRouter`'s name, Ollama's and the newer one of vLLM. Some servers send both.
-    reasoning: Cow<'a, str>,
+    reasoning: Piece<'a>,
     pub(super) tool_calls: Vec<Fragment<'a>>,
 }
 
@@ -40,17 +46,17 @@ pub(super) struct Fragment<'a> {
     pub(super) index: Option<u64>,
     pub(super) id: Cow<'a, str>,
     pub(super) name: Cow<'a, str>,
-    pub(super) arguments: Cow<'a, str>,
+    pub(super) arguments: Piece<'a>,
 }
 
 impl<'a> Chunk<'a> {
     pub(super) fn parse(json: &'a str) -> Parsed<Self> {
-        Reader::read(json, chunk)
+        Reader::read_foreign(json, chunk)
     }
 }
 
-impl Delta<'_> {
-    pub(super) fn thinking(&self) -> &str {
+impl<'a> Delta<'a> {
+    pub(super) fn thinking(&self) -> &Piece<'a> {
         if self.reasoning_content.is_empty() { &self.reasoning } else { &self.reasoning_content }
     }
 }
@@ -62,16 +68,15 @@ fn chunk<'a>(reader: &mut Reader<'a>) -> Parsed<Chunk<'a>> {
         return reader.skip().map(|()| chunk);
     }
     reader.object(&mut |reader, name| match &*name {
-        "model" => text(reader, &mut chunk.model),
+        "model" => name_of(reader, &mut chunk.model),
         "choices" => {
-            let choices = chunk.choices.get_or_insert_default();
-            list(reader, &mut |reader| choice(reader).map(|choice| choices.push(choice)))
+            let mut choices = Vec::new();
+            items(reader, &mut |reader| choice(reader).map(|choice| choices.push(choice)))?;
+            chunk.choices = Some(choices);
+            Ok(())
         }
-        "usage" => fields(reader, &mut |reader, name| match &*name {
-            "total_tokens" => whole(reader, &mut chunk.total_tokens),
-            _ => reader.skip(),
-        }),
-        "error" => reader.raw().map(|error| chunk.has_error = error != "null"),
+        "usage" => usage(reader, &mut chunk.usage),
+        "error" => reader.raw().map(|error| chunk.has_error = !matches!(error, "null" | "false" | "\"\"")),
         _ => reader.skip(),
     })?;
     Ok(chunk)
@@ -79,10 +84,10 @@ fn chunk<'a>(reader: &mut Reader<'a>) -> Parsed<Chunk<'a>> {
 
 fn choice<'a>(reader: &mut Reader<'a>) -> Parsed<Choice<'a>> {
     let mut choice = Choice::default();
-    reader.object(&mut |reader, name| match &*name {
-        "index" => whole(reader, &mut choice.index),
+    fields(reader, &mut |reader, name| match &*name {
+        "index" => count(reader, &mut choice.index),
         "delta" | "message" => delta(reader, &mut choice.delta),
-        "finish_reason" => text(reader, &mut choice.finish_reason),
+        "finish_reason" => name_of(reader, &mut choice.finish_reason),
         _ => reader.skip(),
     })?;
     Ok(choice)
@@ -90,12 +95,13 @@ fn choice<'a>(reader: &mut Reader<'a>) -> Parsed<Choice<'a>> {
 
 fn delta<'a>(reader: &mut Reader<'a>, delta: &mut Delta<'a>) -> Parsed<()> {
     fields(reader, &mut |reader, name| match &*name {
-        "content" => text(reader, &mut delta.content),
-        "refusal" => text(reader, &mut delta.refusal),
-        "reasoning_content" => text(reader, &mut delta.reasoning_content),
-        "reasoning" => text(reader, &mut delta.reasoning),
+        "content" => words(reader, &mut delta.content),
+        "refusal" => string(reader, &mut delta.refusal),
+        "reasoning_content" => string(reader, &mut delta.reasoning_content),
+        "reasoning" => string(reader, &mut delta.reasoning),
         "tool_calls" => {
-            list(reader, &mut |reader| fragment(reader).map(|fragment| delta.tool_calls.push(fragment)))
+            delta.tool_calls.clear();
+            items(reader, &mut |reader| fragment(reader).map(|fragment| delta.tool_calls.push(fragment)))
         }
         _ => reader.skip(),
     })
@@ -103,12 +109,12 @@ fn delta<'a>(reader: &mut Reader<'a>, delta: &mut Delta<'a>) -> Parsed<()> {
 
 fn fragment<'a>(reader: &mut Reader<'a>) -> Parsed<Fragment<'a>> {
     let mut fragment = Fragment::default();
-    reader.object(&mut |reader, name| match &*name {
-        "index" => whole(reader, &mut fragment.index),
-        "id" => text(reader, &mut fragment.id),
+    fields(reader, &mut |reader, name| match &*name {
+        "index" => count(reader, &mut fragment.index),
+        "id" => label(reader, &mut fragment.id),
         "function" => fields(reader, &mut |reader, name| match &*name {
-            "name" => text(reader, &mut fragment.name),
-            "arguments" => text(reader, &mut fragment.arguments),
+            "name" => label(reader, &mut fragment.name),
+            "arguments" => arguments(reader, &mut fragment.arguments),
             _ => reader.skip(),
         }),
         _ => reader.skip(),
@@ -116,47 +122,102 @@ fn fragment<'a>(reader: &mut Reader<'a>) -> Parsed<Fragment<'a>> {
     Ok(fragment)
 }
 
-/// A string, in whichever way it is written: null is the empty one, an array of content parts is their
-/// text (Mistral), an object is its own JSON (arguments that were not encoded twice).
-fn text<'a>(reader: &mut Reader<'a>, into: &mut Cow<'a, str>) -> Parsed<()> {
+fn usage(reader: &mut Reader, into: &mut Usage) -> Parsed<()> {
+    fields(reader, &mut |reader, name| match &*name {
+        "total_tokens" => count(reader, &mut into.total),
+        "prompt_tokens" | "input_tokens" => count(reader, &mut into.prompt),
+        "completion_tokens" | "output_tokens" => count(reader, &mut into.answer),
+        _ => reader.skip(),
+    })
+}
+
+/// What the model says. Mistral sends an array of content parts. Cloudflare's Workers AI takes a token
+/// that looks like a number or a boolean for one.
+fn words<'a>(reader: &mut Reader<'a>, into: &mut Piece<'a>) -> Parsed<()> {
     match reader.peek()? {
-        b'n' => reader.word("null"),
-        b'{' => reader.raw().map(|json| *into = Cow::Borrowed(json)),
-        b'[' => reader.array(&mut |reader| {
-            reader.object(&mut |reader, name| {
-                if name != "text" {
-                    return reader.skip();
+        b'[' | b'{' => {
+            let mut whole = Piece::default();
+            items(reader, &mut |reader| {
+                let mut part = Piece::default();
+                match reader.peek()? {
+                    b'"' => string(reader, &mut part)?,
+                    _ => fields(reader, &mut |reader, name| match &*name {
+                        "text" => string(reader, &mut part),
+                        _ => reader.skip(),
+                    })?,
                 }
-                let mut part = Cow::default();
-                text(reader, &mut part).map(|()| into.to_mut().push_str(&part))
-            })
-        }),
-        _ => reader.string().map(|text| *into = text),
+                whole.push(&part);
+                Ok(())
+            })?;
+            *into = whole;
+            Ok(())
+        }
+        b't' | b'f' => reader.raw().map(|word| *into = Piece::from(Cow::Borrowed(word))),
+        _ => string(reader, into),
     }
 }
 
-fn whole(reader: &mut Reader, into: &mut Option<u64>) -> Parsed<()> {
-    if is_null(reader)? {
-        return Ok(());
+/// A piece of a call's arguments. Some servers do not encode them twice and send the object itself.
+fn arguments<'a>(reader: &mut Reader<'a>, into: &mut Piece<'a>) -> Parsed<()> {
+    match reader.peek()? {
+        b'{' | b'[' => reader.raw().map(|json| *into = Piece::from(Cow::Borrowed(json))),
+        _ => words(reader, into),
     }
-    *into = Some(reader.number()?.parse().map_err(|_| Malformed::Wrong)?);
-    Ok(())
 }
 
-/// The fields of an object; null has none.
+fn string<'a>(reader: &mut Reader<'a>, into: &mut Piece<'a>) -> Parsed<()> {
+    match reader.peek()? {
+        b'"' => Piece::read(reader).map(|piece| *into = piece),
+        b'-' | b'0'..=b'9' => reader.raw().map(|number| *into = Piece::from(Cow::Borrowed(number))),
+        _ => reader.skip(),
+    }
+}
+
+/// An id, which some servers count.
+fn label<'a>(reader: &mut Reader<'a>, into: &mut Cow<'a, str>) -> Parsed<()> {
+    match reader.peek()? {
+        b'-' | b'0'..=b'9' => reader.raw().map(|number| *into = Cow::Borrowed(number)),
+        _ => name_of(reader, into),
+    }
+}
+
+/// A word out of a vocabulary.
+fn name_of<'a>(reader: &mut Reader<'a>, into: &mut Cow<'a, str>) -> Parsed<()> {
+    match reader.peek()? {
+        b'"' => reader.string().map(|text| *into = text),
+        _ => reader.skip(),
+    }
+}
+
+fn count(reader: &mut Reader, into: &mut Option<u64>) -> Parsed<()> {
+    match reader.peek()? {
+        b'"' => reader.string().map(|text| *into = whole(&text)),
+        _ => reader.raw().map(|number| *into = whole(number)),
+    }
+}
+
+/// The largest number that is exact in JavaScript.
+const COUNT_MAX: u64 = (1 << 53) - 1;
+
+/// A number without its fraction. None if it is none, negative, over [`COUNT_MAX`], or written with an
+/// exponent, as only what is no count is.
+fn whole(number: &str) -> Option<u64> {
+    let number = number.trim();
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let is_fraction = fraction.bytes().all(|byte| byte.is_ascii_digit());
+    whole.parse().ok().filter(|count| is_fraction && *count <= COUNT_MAX)
+}
+
+/// The fields of an object; nothing else has any.
 fn fields<'a>(reader: &mut Reader<'a>, field: &mut Field<'a, '_>) -> Parsed<()> {
-    if is_null(reader)? { Ok(()) } else { reader.object(field) }
+    if reader.peek()? == b'{' { reader.object(field) } else { reader.skip() }
 }
 
-/// The items of an array; null has none.
-fn list<'a>(reader: &mut Reader<'a>, item: &mut Item<'a, '_>) -> Parsed<()> {
-    if is_null(reader)? { Ok(()) } else { reader.array(item) }
-}
-
-fn is_null(reader: &mut Reader) -> Parsed<bool> {
-    let is_null = reader.peek()? == b'n';
-    if is_null {
-        reader.word("null")?;
+/// The items of an array, or the one that stands in its place.
+fn items<'a>(reader: &mut Reader<'a>, item: &mut Item<'a, '_>) -> Parsed<()> {
+    match reader.peek()? {
+        b'[' => reader.array(item),
+        b'{' => item(reader),
+        _ => reader.skip(),
     }
-    Ok(is_null)
 }

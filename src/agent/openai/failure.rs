@@ -2,6 +2,7 @@
 
 use super::quote::quote;
 use crate::agent::Failed;
+use crate::protocol::limits::REDIRECTS_MAX;
 use crate::protocol::{ErrorBody, ErrorCode, Json, to_json};
 
 const REFUSED: &str = "the model endpoint refused the worker's credential: check AGENT_API_KEY";
@@ -40,7 +41,6 @@ pub fn http_failure(status: u16, retry_after: Option<&str>, body: &[u8]) -> Fail
             }
             None => format!("the model endpoint is rate limiting, retry later{}", quoted()),
         },
-        300..=399 => format!("the model endpoint answered {status}, a redirect: check AGENT_BASE_URL"),
         _ => format!("the model endpoint answered {status}{}", quoted()),
     };
     failed(if passes(status.into()) {
@@ -64,9 +64,54 @@ pub fn unreachable_failure() -> Failed {
     failed(ErrorBody::retryable(ErrorCode::AgentError, message))
 }
 
-pub(super) fn ended_early() -> ErrorBody {
+/// `words` are a quote of what came in place of the answer's rest.
+pub(super) fn ended_early(words: &str) -> ErrorBody {
     let message = "the model's stream ended early, before the answer was complete: send the message again";
-    ErrorBody::retryable(ErrorCode::AgentError, message)
+    let said = if words.is_empty() { String::new() } else { format!(" (it said: {words})") };
+    ErrorBody::retryable(ErrorCode::AgentError, format!("{message}{said}"))
+}
+
+/// What is bound as `AGENT_SERVICE` is nothing that can be called.
+#[must_use]
+pub fn no_service_failure() -> Failed {
+    let message =
+        "AGENT_SERVICE is bound to something that has no fetch: bind a service to it, or leave it out";
+    failed(ErrorBody::fatal(ErrorCode::AgentError, message))
+}
+
+/// What is bound as `AGENT_SERVICE` threw, or answered with no response.
+#[must_use]
+pub fn service_failure() -> Failed {
+    let message = "the service bound as AGENT_SERVICE could not be reached: send the message again, or check \
+                   that it answers with a Response";
+    failed(ErrorBody::retryable(ErrorCode::AgentError, message))
+}
+
+/// A redirect that is not followed: its status, and the origin it leads to if that is another one.
+#[must_use]
+pub fn redirect_failure(status: u16, to: Option<&str>) -> Failed {
+    let message = match to {
+        Some(origin) => format!(
+            "the model endpoint answered {status}, a redirect to {}, where the conversation is not sent: set \
+             AGENT_BASE_URL to the address that is meant",
+            quote(origin)
+        ),
+        None => format!(
+            "the model endpoint answered {status}, a redirect that cannot be followed: set AGENT_BASE_URL to \
+             the address it leads to"
+        ),
+    };
+    failed(ErrorBody::fatal(ErrorCode::AgentError, message))
+}
+
+/// One redirect led to the next, more than [`REDIRECTS_MAX`] times.
+#[must_use]
+pub fn redirects_failure() -> Failed {
+    let message = format!(
+        "the model endpoint redirects more than {REDIRECTS_MAX} times: set AGENT_BASE_URL to the address that \
+         is meant"
+    );
+    failed(ErrorBody::fatal(ErrorCode::AgentError, message))
 }
 
 pub(super) fn broken_off_upstream() -> ErrorBody {
@@ -79,13 +124,13 @@ pub(super) fn answer_too_large() -> ErrorBody {
     ErrorBody::fatal(ErrorCode::AgentError, message)
 }
 
-/// `data` is quoted if it is not empty.
-pub(super) fn not_a_completion(data: &str) -> ErrorBody {
+/// `words` are a quote of what was sent.
+pub(super) fn not_a_completion(words: &str) -> ErrorBody {
     let mut message =
         String::from("the model endpoint sent something that is no chat completion, check AGENT_BASE_URL");
-    if !data.is_empty() {
+    if !words.is_empty() {
         message.push_str(": ");
-        message.push_str(&quote(data));
+        message.push_str(words);
     }
     ErrorBody::fatal(ErrorCode::AgentError, message)
 }

@@ -1,0 +1,133 @@
+//! The call of a model's endpoint: by the service binding, if there is one, else by the network.
+
+use js_sys::futures::JsFuture;
+use js_sys::{Function, Promise, Reflect};
+use wasm_bindgen::prelude::*;
+use web_sys::{AbortSignal, Headers, Request, RequestInit, RequestRedirect, Response, Url};
+
+use crate::agent::{AgentRequest, Failed, openai};
+use crate::config::OpenAi;
+use crate::protocol::limits::REDIRECTS_MAX;
+
+use super::shell::Runtime;
+use crate::platform::http::read;
+use crate::platform::{self, describe};
+
+/// Bytes read of an upstream's error body.
+const ERROR_BODY_BYTES_MAX: usize = 16 * 1024;
+const SERVICE: &str = "AGENT_SERVICE";
+
+/// The endpoint's answer, which is a success.
+pub async fn ask(
+    runtime: &Runtime,
+    endpoint: &OpenAi,
+    request: &AgentRequest,
+    signal: Option<&AbortSignal>,
+) -> Result<Response, Failed> {
+    let service = Service::of(runtime).map_err(|why| failed(runtime, openai::no_service_failure(), &why))?;
+    let unreachable =
+        || if service.is_some() { openai::service_failure() } else { openai::unreachable_failure() };
+    let body = openai::request_body(&endpoint.model, endpoint.system_prompt.as_deref(), request);
+    let mut url = openai::endpoint(&endpoint.base_url);
+    for _ in 0..=REDIRECTS_MAX {
+        let asked = http_request(runtime, request, endpoint, &url, &body, signal);
+        let answer = async { JsFuture::from(send(service.as_ref(), &asked?)?).await?.dyn_into::<Response>() };
+        let response = answer.await.map_err(|thrown| failed(runtime, unreachable(), &describe(&thrown)))?;
+        if response.ok() {
+            return Ok(response);
+        }
+        if !(300..400).contains(&response.status()) {
+            return Err(endpoint.redact(http_failure(&response).await));
+        }
+        url = redirected(&response, &url)?;
+    }
+    Err(openai::redirects_failure())
+}
+
+/// Where a redirect leads. A conversation goes to no other origin than the one that was set, and a
+/// redirect that makes a `GET` of its request leads nowhere.
+fn redirected(response: &Response, url: &str) -> Result<String, Failed> {
+    if let Some(body) = response.body() {
+        let _ = body.cancel();
+    }
+    let status = response.status();
+    let location = response.headers().get("location").ok().flatten();
+    let to = location.and_then(|location| Url::new_with_base(&location, url).ok());
+    let origin = to.as_ref().map(Url::origin);
+    let is_same = Url::new(url).is_ok_and(|url| Some(url.origin()) == origin);
+    match to {
+        Some(to) if is_same && matches!(status, 307 | 308) => Ok(to.href()),
+        _ => Err(openai::redirect_failure(status, origin.filter(|_| !is_same).as_deref())),
+    }
+}
+
+fn http_request(
+    runtime: &Runtime,
+    request: &AgentRequest,
+    endpoint: &OpenAi,
+    url: &str,
+    body: &str,
+    signal: Option<&AbortSignal>,
+) -> Result<Request, JsValue> {
+    let headers = Headers::new()?;
+    headers.set("content-type", "application/json")?;
+    headers.set("accept", "text/event-stream")?;
+    headers.set("x-bobbin-session-id", &runtime.session_id)?;
+    for (name, value) in openai::headers(request) {
+        headers.set(name, value)?;
+    }
+    if let Some(api_key) = &endpoint.api_key {
+        headers.set("authorization", &format!("Bearer {api_key}"))?;
+    }
+    let init = RequestInit::new();
+    init.set_method("POST");
+    init.set_headers(&headers);
+    init.set_body(&JsValue::from(body));
+    init.set_signal(signal);
+    init.set_redirect(RequestRedirect::Manual);
+    Request::new_with_str_and_init(url, &init)
+}
+
+/// What is bound as `AGENT_SERVICE`: a service, an entrypoint out of `ctx.exports` (whose type is
+/// "function"), or any object that can fetch.
+struct Service {
+    bound: JsValue,
+    fetch: Function,
+}
+
+impl Service {
+    /// `None` if nothing is bound.
+    ///
+    /// # Errors
+    /// If what is bound cannot be called: the network is no substitute for it.
+    fn of(runtime: &Runtime) -> Result<Option<Service>, String> {
+        let bound = Reflect::get(&runtime.env, &SERVICE.into()).map_err(|thrown| describe(&thrown))?;
+        if bound.is_null() || bound.is_undefined() || bound.as_string().is_some_and(|text| text.is_empty()) {
+            return Ok(None);
+        }
+        let fetch = Reflect::get(&bound, &"fetch".into()).ok().and_then(|fetch| fetch.dyn_into().ok());
+        match fetch {
+            Some(fetch) => Ok(Some(Service { bound, fetch })),
+            None => Err(format!("{SERVICE} has no fetch")),
+        }
+    }
+}
+
+fn send(service: Option<&Service>, request: &Request) -> Result<Promise, JsValue> {
+    match service {
+        Some(service) => Ok(Promise::resolve(&service.fetch.call1(&service.bound, request)?)),
+        None => Ok(platform::fetch(request)),
+    }
+}
+
+async fn http_failure(response: &Response) -> Failed {
+    let retry_after = response.headers().get("retry-after").ok().flatten();
+    let mut body = read(response.body(), ERROR_BODY_BYTES_MAX).await.unwrap_or_default();
+    body.truncate(ERROR_BODY_BYTES_MAX);
+    openai::http_failure(response.status(), retry_after.as_deref(), &body)
+}
+
+fn failed(runtime: &Runtime, failed: Failed, why: &str) -> Failed {
+    super::logs::agent_failed(&runtime.session_id, why);
+    failed
+}
