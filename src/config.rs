@@ -1,59 +1,43 @@
 //! The worker's variables, read once per object. What is not set has its default; what is not valid
 //! is refused at the edge with words.
 
+use std::ops::RangeInclusive;
+use std::rc::Rc;
+
+use crate::agent::{self, Agent, Variables};
 use crate::protocol::limits;
 use crate::thread::Config;
 
-pub const ECHO_DELAY_MS: u64 = 20;
-
-/// Who answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AgentKind {
-    Echo { delay_ms: u64 },
-    OpenAi(OpenAi),
-}
-
-/// An endpoint that speaks `OpenAI`'s chat completions.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OpenAi {
-    /// Up to and with `/v1`.
-    pub base_url: String,
-    pub model: String,
-    pub api_key: Option<String>,
-    pub system_prompt: Option<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What the variables say.
+#[derive(Clone, Debug)]
 pub struct Settings {
-    pub agent: AgentKind,
+    /// Answers.
+    pub agent: Rc<dyn Agent>,
     pub thread: Config,
+}
+
+/// A whole number out of a variable.
+///
+/// # Errors
+/// In words: what would be right.
+pub fn number(
+    variable: Variables<'_>,
+    name: &str,
+    default: u64,
+    range: RangeInclusive<u64>,
+) -> Result<u64, String> {
+    let Some(text) = variable(name) else { return Ok(default) };
+    let number = text.trim().parse().ok().filter(|value| range.contains(value));
+    number.ok_or_else(|| format!("{name} is a whole number from {} to {}", range.start(), range.end()))
 }
 
 impl Settings {
     /// # Errors
     /// In words: which variable is wrong, and what would be right.
-    pub fn read(variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
-        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let number = |name: &str, default: u64, range: std::ops::RangeInclusive<u64>| match variable(name) {
-            None => Ok(default),
-            Some(text) => {
-                text.trim().parse().ok().filter(|value| range.contains(value)).ok_or_else(|| {
-                    format!("{name} is a whole number from {} to {}", range.start(), range.end())
-                })
-            }
-        };
-        let agent = match variable("AGENT").as_deref() {
-            None | Some("echo") => AgentKind::Echo { delay_ms: number("ECHO_DELAY_MS", ECHO_DELAY_MS, 0..=60_000)? },
-            Some("openai") => AgentKind::OpenAi(OpenAi {
-                base_url: variable("AGENT_BASE_URL").filter(|url| is_http(url)).ok_or(
-                    "AGENT=openai needs AGENT_BASE_URL, the endpoint's address up to and with /v1, starting with http:// or https://",
-                )?,
-                model: variable("AGENT_MODEL").ok_or("AGENT=openai needs AGENT_MODEL, the name of a model")?,
-                api_key: variable("AGENT_API_KEY"),
-                system_prompt: variable("AGENT_SYSTEM_PROMPT"),
-            }),
-            Some(_) => return Err("AGENT is echo or openai".into()),
-        };
+    pub fn read(variable: Variables<'_>) -> Result<Self, String> {
+        let variable: Variables<'_> = &|name| variable(name).filter(|value| !value.is_empty());
+        let number = |name: &str, default, range| number(variable, name, default, range);
+        let agent = agent::configured(variable)?;
         let default = Config::default();
         let count = |name: &str, default: usize, max: usize| {
             number(name, default as u64, 1..=max as u64)
@@ -81,10 +65,6 @@ impl Settings {
         };
         Ok(Settings { agent, thread })
     }
-}
-
-fn is_http(url: &str) -> bool {
-    url.starts_with("http://") || url.starts_with("https://")
 }
 
 /// The origins of `ALLOWED_ORIGINS`, separated by commas or spaces.

@@ -28,6 +28,8 @@ mod pages;
 mod queue;
 #[path = "thread/refusals.rs"]
 mod refusals;
+#[path = "thread/replies.rs"]
+mod replies;
 #[path = "thread/resume.rs"]
 mod resume;
 #[path = "thread/session.rs"]

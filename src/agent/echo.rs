@@ -1,7 +1,68 @@
 //! The agent that says the user's own words back, so that everything runs with no key and no network.
 
-use super::{AgentRequest, Finished};
+use std::rc::Rc;
+
+use super::{Agent, AgentEvent, AgentRequest, Call, Failed, Finished, Refusal, Reply, Variables};
+use crate::config::number;
 use crate::protocol::Content;
+
+const DELAY_MS: u64 = 20;
+const DELAY_MS_MAX: u64 = 60_000;
+
+/// Says the user's own words back.
+#[derive(Clone, Copy, Debug)]
+pub struct Echo {
+    /// Between two words.
+    delay_ms: u64,
+}
+
+/// Counts the pieces of an echo.
+#[derive(Clone, Copy, Debug, Default)]
+struct Echoing {
+    pieces: u64,
+}
+
+impl Echo {
+    /// # Errors
+    /// In words: which variable is wrong, and what would be right.
+    pub fn configured(variable: Variables<'_>) -> Result<Rc<dyn Agent>, String> {
+        Ok(Rc::new(Echo { delay_ms: number(variable, "ECHO_DELAY_MS", DELAY_MS, 0..=DELAY_MS_MAX)? }))
+    }
+}
+
+impl Agent for Echo {
+    fn call(&self, request: &AgentRequest) -> Call {
+        let pieces = pieces(&answer(request)).map(str::to_owned).collect();
+        Call::Pieces { pieces, delay_ms: self.delay_ms }
+    }
+
+    fn reply(&self) -> Box<dyn Reply> {
+        Box::new(Echoing::default())
+    }
+}
+
+impl Reply for Echoing {
+    fn push(&mut self, bytes: &[u8]) -> Vec<AgentEvent> {
+        self.pieces = self.pieces.saturating_add(1);
+        vec![AgentEvent::Text(String::from_utf8_lossy(bytes).into_owned())]
+    }
+
+    fn finish(&mut self) -> Vec<AgentEvent> {
+        vec![AgentEvent::Finished(finished(self.pieces))]
+    }
+
+    fn refuse(&mut self, _: &Refusal) -> Vec<AgentEvent> {
+        self.finish()
+    }
+
+    fn fail(&mut self, failed: Failed) -> Vec<AgentEvent> {
+        vec![AgentEvent::Failed(Failed { tokens_used: self.pieces, ..failed })]
+    }
+
+    fn tokens_used(&self) -> u64 {
+        self.pieces
+    }
+}
 
 /// What is said back: the text of the user's own message. Its other blocks are not echoed.
 #[must_use]

@@ -1,13 +1,138 @@
 //! Agents: what is asked of a model, and what its bytes mean.
 //!
+//! Each kind of agent is a file: an [`Agent`], which says what to send where, and a [`Reply`], which reads
+//! what comes back. [`configured`] finds the kind that the variables name.
+//!
 //! **Invariant:** knows nothing about turns, sockets or HTTP clients. Bytes come in, [`AgentEvent`]s come out.
 
 pub mod echo;
 pub mod openai;
 pub mod piece;
 pub mod sse;
+mod unconfigured;
+
+use std::fmt::Debug;
+use std::rc::Rc;
 
 use crate::protocol::{Block, Content, ErrorBody, PermissionMode, Word};
+
+pub use unconfigured::Unconfigured;
+
+/// Gives the value of a variable or secret of the worker, if it is set.
+pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// A kind of agent, with its settings.
+pub trait Agent: Debug {
+    /// What to do to have a turn answered.
+    fn call(&self, request: &AgentRequest) -> Call;
+
+    /// A reader for what comes back of one call.
+    fn reply(&self) -> Box<dyn Reply>;
+}
+
+/// Reads what comes back of one call.
+///
+/// Exactly one [`AgentEvent::Finished`] or [`AgentEvent::Failed`] comes out, as the last event, at the latest
+/// from one of [`Reply::finish`], [`Reply::refuse`] and [`Reply::fail`]. What is given to it later is ignored.
+pub trait Reply: Debug {
+    /// Takes the next bytes of a successful answer's body, cut anywhere.
+    fn push(&mut self, bytes: &[u8]) -> Vec<AgentEvent>;
+
+    /// Takes the end of the body, also one that a broken connection brought about.
+    fn finish(&mut self) -> Vec<AgentEvent>;
+
+    /// Takes the news that there is no successful answer.
+    fn refuse(&mut self, refusal: &Refusal) -> Vec<AgentEvent>;
+
+    /// Takes an end that lies outside the answer, such as a timeout or a cancel: what was gathered is
+    /// delivered, then the failure. An answer that only lacks the end of its body is finished instead.
+    fn fail(&mut self, failed: Failed) -> Vec<AgentEvent>;
+
+    /// What the model reported so far, else the pieces of text.
+    fn tokens_used(&self) -> u64;
+}
+
+/// What to do to have a turn answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// A `POST`. The body of its answer is the reply's.
+    Http {
+        /// The whole address.
+        url: String,
+        /// Beside those that every call has.
+        headers: Vec<(&'static str, String)>,
+        /// JSON.
+        body: String,
+    },
+    /// The pieces are the answer's body, one after the other.
+    Pieces {
+        /// Each is pushed for itself.
+        pieces: Vec<String>,
+        /// Between two of them.
+        delay_ms: u64,
+    },
+}
+
+/// What comes back of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// What one read of a successful answer's body brought.
+    Bytes(Vec<u8>),
+    /// The end of the body.
+    End,
+    /// There is no successful answer.
+    Refused(Refusal),
+}
+
+/// Why a call has no successful answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// An HTTP status that is no success.
+    Status {
+        /// 400 and above.
+        status: u16,
+        /// That header's value.
+        retry_after: Option<String>,
+        /// As much of the body as was read.
+        body: Vec<u8>,
+    },
+    /// A redirect that is not followed.
+    Redirect {
+        /// 300 to 399.
+        status: u16,
+        /// The origin that it leads to, if that is another one.
+        to: Option<String>,
+    },
+    /// One redirect led to the next, too often.
+    Redirects,
+    /// The network, or the service in its place, gave no answer.
+    Unreachable {
+        /// Whether a service binding was asked.
+        is_service: bool,
+    },
+    /// What is bound as the service cannot be called.
+    NoService,
+}
+
+/// Reads an agent's settings out of the variables.
+type Configure = fn(Variables<'_>) -> Result<Rc<dyn Agent>, String>;
+
+/// The kinds of agent, by the value of `AGENT`. The first is the default.
+const KINDS: [(&str, Configure); 2] =
+    [("echo", echo::Echo::configured), ("openai", openai::OpenAi::configured)];
+
+/// The agent that the variables name.
+///
+/// # Errors
+/// In words: which variable is wrong, and what would be right.
+pub fn configured(variable: Variables<'_>) -> Result<Rc<dyn Agent>, String> {
+    let name = variable("AGENT").unwrap_or_else(|| KINDS.first().map_or("", |(name, _)| name).to_owned());
+    let Some((_, configure)) = KINDS.iter().find(|(kind, _)| *kind == name) else {
+        let names: Vec<&str> = KINDS.iter().map(|(name, _)| *name).collect();
+        return Err(format!("AGENT is {}", names.join(" or ")));
+    };
+    configure(variable)
+}
 
 /// What an agent is asked to answer.
 #[derive(Clone, Debug, PartialEq)]

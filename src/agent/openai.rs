@@ -9,6 +9,7 @@
 //!
 //! [chunk object]: https://platform.openai.com/docs/api-reference/chat-streaming
 
+mod agent;
 mod answer;
 mod calls;
 mod chunk;
@@ -18,6 +19,7 @@ mod quote;
 mod request;
 mod usage;
 
+pub use agent::OpenAi;
 use answer::Answer;
 pub use failure::{
     http_failure, no_service_failure, redirect_failure, redirects_failure, service_failure, timeout_failure,

@@ -14,8 +14,9 @@ mod platform;
 
 use std::collections::VecDeque;
 use std::fmt::{self, Display};
+use std::rc::Rc;
 
-use crate::agent::{AgentEvent, Failed};
+use crate::agent::{Agent, AgentEvent, Failed};
 use crate::protocol::{ClientFrame, CloseCode, ErrorBody, ErrorCode, Millis};
 use crate::thread::store::StoreError;
 use crate::thread::{Blame, Cause, Config, Input, Output, Thread, TurnId, Woken};
@@ -31,6 +32,7 @@ pub const NEWER_FORMAT: &str =
 pub struct Pump<P> {
     session_id: String,
     config: Config,
+    agent: Rc<dyn Agent>,
     platform: P,
     /// Taken out while it is at work, so a thread that panicked is never seen again. `None` while it sleeps.
     thread: Option<Box<Thread>>,
@@ -68,8 +70,8 @@ impl Display for Broken {
 
 impl<P: Platform> Pump<P> {
     /// A pump whose thread still sleeps; the first input wakes it.
-    pub fn new(session_id: String, config: Config, platform: P) -> Self {
-        Pump { session_id, config, platform, thread: None, handling: None, timers: Vec::new() }
+    pub fn new(session_id: String, config: Config, agent: Rc<dyn Agent>, platform: P) -> Self {
+        Pump { session_id, config, agent, platform, thread: None, handling: None, timers: Vec::new() }
     }
 
     /// Hands the thread an input and carries out all that comes of it.
@@ -182,7 +184,8 @@ impl<P: Platform> Pump<P> {
     fn drive(&mut self, waking: Cause, unhandled: &mut Option<Input>) -> Result<(), Broken> {
         if self.thread.is_none() {
             let woken = self.waking(waking)?;
-            self.thread = Some(Box::new(Thread::new(self.session_id.clone(), self.config)));
+            self.thread =
+                Some(Box::new(Thread::new(self.session_id.clone(), self.config, self.agent.clone())));
             self.feed(woken)?;
         }
         unhandled.take().map_or(Ok(()), |input| self.feed(input))
@@ -237,9 +240,9 @@ impl<P: Platform> Pump<P> {
     }
 
     fn call_agent(&mut self, turn: TurnId) -> Option<Input> {
-        match self.thread.as_ref()?.agent_request(self.platform.records(), turn) {
-            Ok(request) => {
-                self.platform.call_agent(turn, request);
+        match self.thread.as_ref()?.call(self.platform.records(), turn) {
+            Ok(call) => {
+                self.platform.call_agent(turn, call);
                 None
             }
             Err(StoreError(why)) => {

@@ -1,7 +1,7 @@
 //! What a pump needs of the world.
 
 use super::Broken;
-use crate::agent::AgentRequest;
+use crate::agent::Call;
 use crate::protocol::{CloseCode, Millis};
 use crate::thread::store::{Commit, Records, StoreError, Stored};
 use crate::thread::{Attachment, Audience, Delivery, Event, PeerId, TurnId};
@@ -62,8 +62,8 @@ pub trait Platform {
     /// Closes all sockets, as [`Platform::close`] does.
     fn close_all(&mut self, code: CloseCode, reason: &str);
 
-    /// Asks the agent. What it answers comes as [`crate::thread::Input::Agent`].
-    fn call_agent(&mut self, turn: TurnId, request: AgentRequest);
+    /// Makes the call of a turn. What comes back of it comes as [`crate::thread::Input::Answered`].
+    fn call_agent(&mut self, turn: TurnId, call: Call);
 
     /// Closes the call of a turn, if there is one; nothing more of it comes.
     fn abort_agent(&mut self, turn: TurnId);

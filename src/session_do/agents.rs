@@ -1,4 +1,4 @@
-//! Running a turn's agent, and ending it.
+//! Makes the calls of turns, and hands on what comes back: one runner for every kind of agent.
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
@@ -9,16 +9,14 @@ use js_sys::futures::JsFuture;
 use wasm_bindgen::prelude::*;
 use web_sys::{AbortController, AbortSignal};
 
-use crate::agent::{AgentEvent, AgentRequest, Failed, echo, openai};
-use crate::config::{AgentKind, OpenAi, Settings};
-use crate::protocol::{ErrorBody, ErrorCode};
+use crate::agent::{Answered, Call};
+use crate::platform::{self, BodyChunk, BodyReader, Task};
 use crate::thread::{Input, TurnId};
 
 use super::shell::{Inlet, Runtime};
 use super::upstream;
-use crate::platform::{self, BodyChunk, BodyReader, Task};
 
-/// The calls of agents that are under way.
+/// The calls that are under way.
 pub struct Agents {
     runtime: Rc<Runtime>,
     inlet: Inlet,
@@ -37,15 +35,15 @@ impl Agents {
     }
 
     /// A task to wait for; it ends early when the turn is aborted.
-    pub fn start(&mut self, turn: TurnId, request: AgentRequest) -> Task<()> {
-        let call = AbortController::new().ok();
-        let signal = call.as_ref().map(AbortController::signal);
+    pub fn start(&mut self, turn: TurnId, call: Call) -> Task<()> {
+        let controller = AbortController::new().ok();
+        let signal = controller.as_ref().map(AbortController::signal);
         let (is_ended, end_task) = platform::signal();
-        self.calls.push(Running { turn, end_task, call });
-        let caller = Caller { runtime: self.runtime.clone(), inlet: self.inlet.clone(), turn };
+        self.calls.push(Running { turn, end_task, call: controller });
+        let (runtime, answers) = (self.runtime.clone(), Answers { inlet: self.inlet.clone(), turn });
         let run: Task<()> = Box::pin(async move {
-            run(&caller, request, signal).await;
-            caller.inlet.with(|shell| drop(shell.workerd().agents.end(turn)));
+            run(&runtime, &answers, call, signal).await;
+            answers.inlet.with(|shell| drop(shell.workerd().agents.end(turn)));
         });
         // The signal is looked at first: a call that was aborted does nothing any more.
         Box::pin(async move { drop(select(JsFuture::from(is_ended), run).await) })
@@ -73,79 +71,51 @@ impl Agents {
     }
 }
 
-/// What one call needs: the turn it answers, and the way to deliver.
+/// Where what comes back of one call goes.
 #[derive(Clone)]
-struct Caller {
-    runtime: Rc<Runtime>,
+struct Answers {
     inlet: Inlet,
     turn: TurnId,
 }
 
-impl Caller {
-    fn deliver(&self, events: Vec<AgentEvent>, tokens_used: u64) {
-        self.inlet.input(Input::Agent { turn: self.turn, events, tokens_used });
+impl Answers {
+    /// Whether more is wanted.
+    fn deliver(&self, answered: Answered) -> bool {
+        let (turn, mut is_wanted) = (self.turn, false);
+        self.inlet.with(|shell| {
+            let _ = shell.input(Input::Answered { turn, answered });
+            is_wanted = shell.is_running(turn);
+        });
+        is_wanted
     }
 }
 
-async fn run(caller: &Caller, request: AgentRequest, signal: Option<AbortSignal>) {
-    let failed = match &caller.runtime.settings {
-        Ok(Settings { agent: AgentKind::Echo { delay_ms }, .. }) => {
-            run_echo(caller, &request, *delay_ms).await;
-            return;
+async fn run(runtime: &Runtime, answers: &Answers, call: Call, signal: Option<AbortSignal>) {
+    match call {
+        Call::Pieces { pieces, delay_ms } => {
+            for (place, piece) in pieces.into_iter().enumerate() {
+                if place > 0 && delay_ms > 0 {
+                    platform::sleep(delay_ms).await;
+                }
+                answers.deliver(Answered::Bytes(piece.into_bytes()));
+            }
+            answers.deliver(Answered::End);
         }
-        Ok(Settings { agent: AgentKind::OpenAi(endpoint), .. }) => {
-            run_openai(caller, &request, endpoint, signal).await.err()
+        Call::Http { url, headers, body } => {
+            match upstream::ask(runtime, url, &headers, &body, signal.as_ref()).await {
+                Ok(None) => drop(answers.deliver(Answered::End)),
+                Ok(Some(body)) => {
+                    let reader: BodyReader = body.get_reader().unchecked_into();
+                    let answers = answers.clone();
+                    let take = move |chunk: Option<Vec<u8>>| {
+                        !answers.deliver(chunk.map_or(Answered::End, Answered::Bytes))
+                    };
+                    Reading::whole(reader, Box::new(take)).await;
+                }
+                Err(refusal) => drop(answers.deliver(Answered::Refused(refusal))),
+            }
         }
-        Err(why) => Some(misconfigured(why)),
-    };
-    if let Some(failed) = failed {
-        caller.deliver(vec![AgentEvent::Failed(failed)], 0);
     }
-}
-
-async fn run_echo(caller: &Caller, request: &AgentRequest, delay_ms: u64) {
-    let answer = echo::answer(request);
-    let mut pieces: u64 = 0;
-    for piece in echo::pieces(&answer) {
-        if pieces > 0 && delay_ms > 0 {
-            platform::sleep(delay_ms).await;
-        }
-        pieces = pieces.saturating_add(1);
-        caller.deliver(vec![AgentEvent::Text(piece.to_owned())], pieces);
-    }
-    caller.deliver(vec![AgentEvent::Finished(echo::finished(pieces))], pieces);
-}
-
-async fn run_openai(
-    caller: &Caller,
-    request: &AgentRequest,
-    endpoint: &OpenAi,
-    signal: Option<AbortSignal>,
-) -> Result<(), Failed> {
-    let response = upstream::ask(&caller.runtime, endpoint, request, signal.as_ref()).await?;
-    let Some(body) = response.body() else {
-        return Err(openai::unreachable_failure());
-    };
-    let reader: BodyReader = body.get_reader().unchecked_into();
-    let mut completion = openai::Completion::new();
-    let (caller, endpoint) = (caller.clone(), endpoint.clone());
-    let is_over = move |chunk: Option<Vec<u8>>| {
-        let mut is_over = true;
-        let take = || {
-            let events = match chunk {
-                Some(bytes) => completion.push(&bytes),
-                None => completion.finish(),
-            };
-            let events: Vec<AgentEvent> = events.into_iter().map(|event| endpoint.redacted(event)).collect();
-            is_over =
-                events.iter().any(|event| matches!(event, AgentEvent::Finished(_) | AgentEvent::Failed(_)));
-            caller.deliver(events, completion.tokens_used());
-        };
-        caller.inlet.with(|shell| shell.enter(take));
-        is_over
-    };
-    Reading::whole(reader, Box::new(is_over)).await;
-    Ok(())
 }
 
 /// A body that is read to its end.
@@ -209,29 +179,5 @@ impl Reading {
         let _ = self.reader.cancel();
         let _ = self.over.call0(&self.over);
         self.me.replace(None);
-    }
-}
-
-impl OpenAi {
-    fn redacted(&self, event: AgentEvent) -> AgentEvent {
-        match event {
-            AgentEvent::Failed(failed) => AgentEvent::Failed(self.redact(failed)),
-            event => event,
-        }
-    }
-
-    /// An endpoint may quote the key that it was given.
-    pub(super) fn redact(&self, mut failed: Failed) -> Failed {
-        if let Some(key) = self.api_key.as_deref().filter(|key| !key.is_empty()) {
-            failed.error.message = failed.error.message.replace(key, "[redacted]");
-        }
-        failed
-    }
-}
-
-fn misconfigured(why: &str) -> Failed {
-    Failed {
-        error: ErrorBody::fatal(ErrorCode::AgentError, format!("the agent is not configured: {why}")),
-        tokens_used: 0,
     }
 }

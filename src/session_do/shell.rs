@@ -6,11 +6,12 @@ use std::rc::{Rc, Weak};
 use wasm_bindgen::prelude::*;
 use worker::{Env, State, WebSocket};
 
+use crate::agent::{Agent, Unconfigured};
 use crate::config::Settings;
 use crate::platform::{self, Context, Guarded, Socket, Storage, Task, guard};
 use crate::protocol::CloseCode;
 use crate::pump::{Broken, Platform, Pump};
-use crate::thread::{Input, PeerId, Thread};
+use crate::thread::{Config, Input, PeerId, Thread, TurnId};
 
 use super::notify::Notify;
 use super::store::Store;
@@ -22,7 +23,6 @@ pub struct Runtime {
     state: State,
     context: Context,
     pub env: Env,
-    pub settings: Result<Settings, String>,
     pub session_id: String,
     /// Told of each delivery to D1 that came back.
     pub deliveries: Notify,
@@ -44,19 +44,21 @@ impl Shell {
         let storage: Storage = JsValue::from(state.storage().as_raw()).unchecked_into();
         let session_id = state.id().name().unwrap_or_default();
         // A setting that is not valid is refused at the edge. An open thread goes on without it.
-        let config = settings.as_ref().map(|settings| settings.thread).unwrap_or_default();
+        let (config, agent) = match settings {
+            Ok(Settings { agent, thread }) => (thread, agent),
+            Err(why) => (Config::default(), Rc::new(Unconfigured { why }) as Rc<dyn Agent>),
+        };
         let runtime = Rc::new(Runtime {
             context: JsValue::from(state.as_raw()).unchecked_into(),
             state,
             env,
-            settings,
             session_id: session_id.clone(),
             deliveries: Notify::default(),
         });
         Rc::new_cyclic(|shell: &Weak<Shell>| {
             let inlet = Inlet(shell.clone());
             let workerd = Workerd::new(runtime.clone(), storage, inlet.clone());
-            let pump = RefCell::new(Pump::new(session_id, config, workerd));
+            let pump = RefCell::new(Pump::new(session_id, config, agent, workerd));
             Shell { runtime, tickets: Tickets::default(), pump, inlet }
         })
     }
@@ -79,6 +81,11 @@ impl Shell {
 
     pub fn is_awake(&self) -> bool {
         self.pump.borrow().awake().is_some()
+    }
+
+    /// Whether anything that comes back of a turn's call is still wanted.
+    pub fn is_running(&self, turn: TurnId) -> bool {
+        self.pump.borrow().awake().is_some_and(|thread| thread.is_running(turn))
     }
 
     /// The thread's store, for reads.

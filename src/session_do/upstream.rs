@@ -3,10 +3,9 @@
 use js_sys::futures::JsFuture;
 use js_sys::{Function, Promise, Reflect};
 use wasm_bindgen::prelude::*;
-use web_sys::{AbortSignal, Headers, Request, RequestInit, RequestRedirect, Response, Url};
+use web_sys::{AbortSignal, Headers, ReadableStream, Request, RequestInit, RequestRedirect, Response, Url};
 
-use crate::agent::{AgentRequest, Failed, openai};
-use crate::config::OpenAi;
+use crate::agent::Refusal;
 use crate::protocol::limits::REDIRECTS_MAX;
 
 use super::shell::Runtime;
@@ -17,36 +16,38 @@ use crate::platform::{self, describe};
 const ERROR_BODY_BYTES_MAX: usize = 16 * 1024;
 const SERVICE: &str = "AGENT_SERVICE";
 
-/// The endpoint's answer, which is a success.
+/// The body of the endpoint's answer, which is a success.
 pub async fn ask(
     runtime: &Runtime,
-    endpoint: &OpenAi,
-    request: &AgentRequest,
+    mut url: String,
+    headers: &[(&'static str, String)],
+    body: &str,
     signal: Option<&AbortSignal>,
-) -> Result<Response, Failed> {
-    let service = Service::of(runtime).map_err(|why| failed(runtime, openai::no_service_failure(), &why))?;
-    let unreachable =
-        || if service.is_some() { openai::service_failure() } else { openai::unreachable_failure() };
-    let body = openai::request_body(&endpoint.model, endpoint.system_prompt.as_deref(), request);
-    let mut url = openai::endpoint(&endpoint.base_url);
+) -> Result<Option<ReadableStream>, Refusal> {
+    let refused = |refusal: Refusal, why: &str| {
+        super::logs::agent_failed(&runtime.session_id, why);
+        refusal
+    };
+    let service = Service::of(runtime).map_err(|why| refused(Refusal::NoService, &why))?;
+    let unreachable = Refusal::Unreachable { is_service: service.is_some() };
     for _ in 0..=REDIRECTS_MAX {
-        let asked = http_request(runtime, request, endpoint, &url, &body, signal);
+        let asked = http_request(runtime, &url, headers, body, signal);
         let answer = async { JsFuture::from(send(service.as_ref(), &asked?)?).await?.dyn_into::<Response>() };
-        let response = answer.await.map_err(|thrown| failed(runtime, unreachable(), &describe(&thrown)))?;
+        let response = answer.await.map_err(|thrown| refused(unreachable.clone(), &describe(&thrown)))?;
         if response.ok() {
-            return Ok(response);
+            return Ok(response.body());
         }
         if !(300..400).contains(&response.status()) {
-            return Err(endpoint.redact(http_failure(&response).await));
+            return Err(http_failure(&response).await);
         }
         url = redirected(&response, &url)?;
     }
-    Err(openai::redirects_failure())
+    Err(Refusal::Redirects)
 }
 
 /// Where a redirect leads. A conversation goes to no other origin than the one that was set, and a
 /// redirect that makes a `GET` of its request leads nowhere.
-fn redirected(response: &Response, url: &str) -> Result<String, Failed> {
+fn redirected(response: &Response, url: &str) -> Result<String, Refusal> {
     if let Some(body) = response.body() {
         let _ = body.cancel();
     }
@@ -57,15 +58,14 @@ fn redirected(response: &Response, url: &str) -> Result<String, Failed> {
     let is_same = Url::new(url).is_ok_and(|url| Some(url.origin()) == origin);
     match to {
         Some(to) if is_same && matches!(status, 307 | 308) => Ok(to.href()),
-        _ => Err(openai::redirect_failure(status, origin.filter(|_| !is_same).as_deref())),
+        _ => Err(Refusal::Redirect { status, to: origin.filter(|_| !is_same) }),
     }
 }
 
 fn http_request(
     runtime: &Runtime,
-    request: &AgentRequest,
-    endpoint: &OpenAi,
     url: &str,
+    own_headers: &[(&'static str, String)],
     body: &str,
     signal: Option<&AbortSignal>,
 ) -> Result<Request, JsValue> {
@@ -73,11 +73,8 @@ fn http_request(
     headers.set("content-type", "application/json")?;
     headers.set("accept", "text/event-stream")?;
     headers.set("x-bobbin-session-id", &runtime.session_id)?;
-    for (name, value) in openai::headers(request) {
+    for (name, value) in own_headers {
         headers.set(name, value)?;
-    }
-    if let Some(api_key) = &endpoint.api_key {
-        headers.set("authorization", &format!("Bearer {api_key}"))?;
     }
     let init = RequestInit::new();
     init.set_method("POST");
@@ -120,14 +117,9 @@ fn send(service: Option<&Service>, request: &Request) -> Result<Promise, JsValue
     }
 }
 
-async fn http_failure(response: &Response) -> Failed {
+async fn http_failure(response: &Response) -> Refusal {
     let retry_after = response.headers().get("retry-after").ok().flatten();
     let mut body = read(response.body(), ERROR_BODY_BYTES_MAX).await.unwrap_or_default();
     body.truncate(ERROR_BODY_BYTES_MAX);
-    openai::http_failure(response.status(), retry_after.as_deref(), &body)
-}
-
-fn failed(runtime: &Runtime, failed: Failed, why: &str) -> Failed {
-    super::logs::agent_failed(&runtime.session_id, why);
-    failed
+    Refusal::Status { status: response.status(), retry_after, body }
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use wasm_bindgen::prelude::*;
 
-use crate::agent::AgentRequest;
+use crate::agent::Call;
 use crate::platform::{self, Storage};
 use crate::protocol::{CloseCode, Millis};
 use crate::pump::{Broken, Loaded, Log, Panicked, Platform};
@@ -126,9 +126,9 @@ impl Platform for Workerd {
         }
     }
 
-    fn call_agent(&mut self, turn: TurnId, request: AgentRequest) {
-        let call = self.agents.start(turn, request);
-        self.spawn(call);
+    fn call_agent(&mut self, turn: TurnId, call: Call) {
+        let task = self.agents.start(turn, call);
+        self.spawn(task);
     }
 
     fn abort_agent(&mut self, turn: TurnId) {

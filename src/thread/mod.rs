@@ -29,7 +29,7 @@ use std::rc::Rc;
 
 use litemap::LiteMap;
 
-use crate::agent::AgentEvent;
+use crate::agent::{Agent, AgentEvent, Answered};
 use crate::protocol::limits;
 use crate::protocol::{
     ClientFrame, CloseCode, Cursor, ErrorBody, ErrorCode, FrameName, Identity, Millis, PermissionMode,
@@ -105,6 +105,11 @@ pub enum Input {
         events: Vec<AgentEvent>,
         tokens_used: u64,
     },
+    /// Something came back of the call of a turn.
+    Answered {
+        turn: TurnId,
+        answered: Answered,
+    },
     /// `poll_deadline` has passed.
     Deadline,
     /// The alarm that [`Output::SetAlarm`] set went off.
@@ -164,7 +169,7 @@ pub enum Output {
         to: Audience,
         frame: Rc<str>,
     },
-    /// Ask an agent for what [`Thread::agent_request`] says.
+    /// Make the call that [`Thread::call`] says.
     StartAgent {
         turn: TurnId,
     },
@@ -196,6 +201,7 @@ pub enum Audience {
 #[derive(Debug)]
 pub struct Thread {
     config: Config,
+    agent: Rc<dyn Agent>,
     session_id: String,
     /// Names this life of the log; chosen before the first message, kept from then on.
     epoch: u64,
@@ -217,10 +223,11 @@ pub struct Thread {
 
 impl Thread {
     #[must_use]
-    pub fn new(session_id: String, config: Config) -> Self {
+    pub fn new(session_id: String, config: Config, agent: Rc<dyn Agent>) -> Self {
         let concurrent_turns = config.concurrent_turns.clamp(1, limits::CONCURRENT_TURNS_MAX);
         Thread {
             config: Config { concurrent_turns, ..config },
+            agent,
             session_id,
             epoch: 0,
             seq: 0,
@@ -247,6 +254,7 @@ impl Thread {
             Input::Frame { peer, text } => self.frame(now, records, Received { peer: &peer, text: &text }),
             Input::Left { peer } => self.leave(&peer),
             Input::Agent { turn, events, tokens_used } => self.agent(now, turn, events, tokens_used),
+            Input::Answered { turn, answered } => self.answered(now, turn, &answered),
             Input::Deadline => {}
             Input::Alarm => {
                 self.alarm = None;
@@ -278,6 +286,12 @@ impl Thread {
     #[must_use]
     pub fn session(&self) -> Option<&Session> {
         self.session.as_ref()
+    }
+
+    /// Whether anything that comes back of a turn's call is still wanted.
+    #[must_use]
+    pub fn is_running(&self, turn: TurnId) -> bool {
+        self.turns.get(&turn).is_some_and(|turn| turn.running().is_some())
     }
 
     #[must_use]

@@ -1,6 +1,6 @@
 //! The running text: when it goes out, when it is stored, how long an agent may be silent.
 
-use crate::agent::{AgentEvent, Failed};
+use crate::agent::{AgentEvent, Answered, Failed};
 use crate::protocol::limits::{
     COALESCE_MS_MAX, COALESCE_MS_MIN, COALESCE_SOCKETS_PER_MS, COALESCE_TIMER_PART, GUARD_MS,
     PAYLOAD_BYTES_MAX,
@@ -13,6 +13,13 @@ use super::turns::Outcome;
 use super::{Audience, Output, Thread, TurnId};
 
 impl Thread {
+    /// Something came back of the call of a turn.
+    pub(super) fn answered(&mut self, now: Millis, turn: TurnId, answered: &Answered) {
+        let Some(running) = self.running_mut(turn) else { return };
+        let (events, tokens_used) = running.read(answered);
+        self.agent(now, turn, events, tokens_used);
+    }
+
     pub(super) fn agent(&mut self, now: Millis, turn: TurnId, events: Vec<AgentEvent>, tokens_used: u64) {
         if let Some(running) = self.running_mut(turn) {
             running.agent_heard_at = now;
@@ -114,7 +121,22 @@ impl Thread {
     fn time_out(&mut self, now: Millis, turn: TurnId) {
         self.outputs.push_back(Output::AbortAgent { turn });
         let failed = crate::agent::openai::timeout_failure(self.config.agent_idle_timeout_ms);
-        self.end(now, turn, Outcome::Failed(failed));
+        let Some(running) = self.running_mut(turn) else { return };
+        let (events, tokens_used) = (running.fail(failed), running.tokens_used);
+        self.agent(now, turn, events, tokens_used);
+    }
+
+    /// Shows what the reply of a turn that is cancelled had gathered.
+    pub(super) fn take_gathered(&mut self, now: Millis, turn: TurnId) {
+        let error = ErrorBody::fatal(ErrorCode::AgentError, "cancelled");
+        let Some(running) = self.running_mut(turn) else { return };
+        for event in running.fail(Failed { error, tokens_used: 0 }) {
+            match event {
+                AgentEvent::Text(text) => self.text(now, turn, &text),
+                AgentEvent::Block(block) => self.block(now, turn, &block),
+                AgentEvent::Finished(_) | AgentEvent::Failed(_) => {}
+            }
+        }
     }
 
     fn idle_due_at(&self, heard_at: Millis) -> Millis {

@@ -4,6 +4,7 @@ use crate::protocol::limits::{ANSWER_BYTES_MAX, COALESCE_BYTES_MAX, JOURNAL_BYTE
 use crate::protocol::{Block, Content, Millis, Progress, to_json};
 
 use super::store::{Journal, PlacedBlock};
+use crate::agent::{AgentEvent, Answered, Failed, Reply};
 
 /// A turn that is not over.
 ///
@@ -43,6 +44,8 @@ pub(crate) struct Running {
     stored_bytes: usize,
     unstored_since: Option<Millis>,
     pub(crate) agent_heard_at: Millis,
+    /// Reads what comes back of the agent's call. `None` of an answer whose call died with its object.
+    reply: Option<Box<dyn Reply>>,
 }
 
 /// An answer's text, and the other blocks at their places in it.
@@ -93,8 +96,9 @@ impl Turn {
 }
 
 impl Running {
-    pub(crate) fn new(slot: usize, now: Millis) -> Self {
+    pub(crate) fn new(slot: usize, now: Millis, reply: Option<Box<dyn Reply>>) -> Self {
         Running {
+            reply,
             slot,
             answer: Answer::default(),
             tokens_used: 0,
@@ -114,7 +118,7 @@ impl Running {
             stored_bytes: answer.text.len(),
             tokens_used: journal.tokens_used,
             answer,
-            ..Running::new(journal.slot, now)
+            ..Running::new(journal.slot, now, None)
         }
     }
 
@@ -145,6 +149,25 @@ impl Running {
             Some(_) if unstored >= JOURNAL_BYTES_MAX => Some(0),
             Some(since) => Some(since.saturating_add(JOURNAL_MS)),
             None => None,
+        }
+    }
+
+    /// What comes back of the call means, and the tokens that were counted so far.
+    pub(crate) fn read(&mut self, answered: &Answered) -> (Vec<AgentEvent>, u64) {
+        let Some(reply) = &mut self.reply else { return (Vec::new(), self.tokens_used) };
+        let events = match answered {
+            Answered::Bytes(bytes) => reply.push(bytes),
+            Answered::End => reply.finish(),
+            Answered::Refused(refusal) => reply.refuse(refusal),
+        };
+        (events, reply.tokens_used())
+    }
+
+    /// What was gathered of an answer that ends for a reason of its own.
+    pub(crate) fn fail(&mut self, failed: Failed) -> Vec<AgentEvent> {
+        match &mut self.reply {
+            Some(reply) => reply.fail(failed),
+            None => vec![AgentEvent::Failed(failed)],
         }
     }
 

@@ -1,6 +1,6 @@
 //! From a message to its turn's end.
 
-use crate::agent::{AgentMessage, AgentRequest, Failed, Finished};
+use crate::agent::{AgentMessage, AgentRequest, Call, Failed, Finished};
 use crate::protocol::limits::{AGENT_BYTES_MAX, AGENT_MESSAGES_MAX, QUEUED_TURNS_MAX};
 use crate::protocol::{Content, ErrorBody, ErrorCode, Millis, ResponseMetadata, Role, ServerFrame, Status};
 
@@ -113,9 +113,9 @@ impl Thread {
     }
 
     fn start(&mut self, now: Millis, turn: TurnId) {
-        let slot = self.free_slot();
+        let (slot, reply) = (self.free_slot(), self.agent.reply());
         if let Some(turn) = self.turns.get_mut(&turn) {
-            turn.state = TurnState::Running(Running::new(slot, now));
+            turn.state = TurnState::Running(Running::new(slot, now, Some(reply)));
         }
         self.outputs.push_back(Output::StartAgent { turn });
     }
@@ -142,6 +142,7 @@ impl Thread {
             let (request_id, is_running) = (request_id.clone(), matches!(state, TurnState::Running(_)));
             if is_running {
                 self.outputs.push_back(Output::AbortAgent { turn });
+                self.take_gathered(now, turn);
             }
             count(&mut self.counters.cancels);
             self.log(Event::CancelRequested { connection_id: by.cloned(), request_id });
@@ -209,13 +210,18 @@ impl Thread {
         }
     }
 
-    /// What to ask the agent of a running turn: the messages of the turns before it that are over, from a
-    /// user's on, and its own. A turn that failed before its agent said anything is left out: what made it
-    /// fail may be its question.
+    /// The call to make for a running turn.
     ///
     /// # Errors
     /// If the store could not be read.
-    pub fn agent_request(&self, records: &dyn Records, turn: TurnId) -> Result<AgentRequest, StoreError> {
+    pub fn call(&self, records: &dyn Records, turn: TurnId) -> Result<Call, StoreError> {
+        Ok(self.agent.call(&self.agent_request(records, turn)?))
+    }
+
+    /// What to ask the agent of a running turn: the messages of the turns before it that are over, from a
+    /// user's on, and its own. A turn that failed before its agent said anything is left out: what made it
+    /// fail may be its question.
+    fn agent_request(&self, records: &dyn Records, turn: TurnId) -> Result<AgentRequest, StoreError> {
         let newest = records.before(self.seq.saturating_add(1), AGENT_MESSAGES_MAX, AGENT_BYTES_MAX)?;
         let mut said = newest.records;
         let own = match said.iter().position(|record| record.seq == turn) {

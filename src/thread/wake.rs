@@ -95,7 +95,7 @@ fn open_turn(now: Millis, mark: &Mark, started: bool, journal: Option<Journal>) 
     let state = match journal {
         _ if !started => TurnState::Queued,
         Some(journal) => TurnState::Running(Running::from_journal(journal, now)),
-        None => TurnState::Running(Running::new(0, now)),
+        None => TurnState::Running(Running::new(0, now, None)),
     };
     Turn { request_id: mark.request_id.clone(), accepted_at: mark.created_at, state }
 }

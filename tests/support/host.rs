@@ -1,11 +1,12 @@
 //! The pump on a platform in memory and in virtual time, whose every part can fail.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
-use bobbin::agent::{AgentEvent, AgentRequest};
+use bobbin::agent::{Agent, AgentEvent, AgentRequest, Call, Failed, Refusal, Reply};
 use bobbin::protocol::{CloseCode, Identity, Millis};
 use bobbin::pump::{Broken, Loaded, Log, Panicked, Platform, Pump};
 use bobbin::thread::store::{Commit, Records, StoreError, Write};
@@ -66,10 +67,57 @@ pub struct Faults {
     pub writes: Option<(u32, u32, bool)>,
 }
 
+/// An agent that calls nobody: what it says comes from the test.
+#[derive(Debug)]
+struct Scripted {
+    /// What it was asked last.
+    asked: RefCell<Option<AgentRequest>>,
+    /// Reads what comes back, where that is bytes.
+    reader: Option<Rc<dyn Agent>>,
+}
+
+impl Agent for Scripted {
+    fn call(&self, request: &AgentRequest) -> Call {
+        self.asked.replace(Some(request.clone()));
+        Call::Pieces { pieces: Vec::new(), delay_ms: 0 }
+    }
+
+    fn reply(&self) -> Box<dyn Reply> {
+        self.reader.as_ref().map_or_else(|| Box::new(Silent) as Box<dyn Reply>, |agent| agent.reply())
+    }
+}
+
+/// Reads nothing: what the agent says comes as events.
+#[derive(Debug)]
+struct Silent;
+
+impl Reply for Silent {
+    fn push(&mut self, _: &[u8]) -> Vec<AgentEvent> {
+        Vec::new()
+    }
+
+    fn finish(&mut self) -> Vec<AgentEvent> {
+        Vec::new()
+    }
+
+    fn refuse(&mut self, _: &Refusal) -> Vec<AgentEvent> {
+        Vec::new()
+    }
+
+    fn fail(&mut self, failed: Failed) -> Vec<AgentEvent> {
+        vec![AgentEvent::Failed(failed)]
+    }
+
+    fn tokens_used(&self) -> u64 {
+        0
+    }
+}
+
 /// The object: its pump, and what stays when the object ends.
 pub struct Host {
     /// `None` only while one pump takes the place of another.
     pump: Option<Pump<World>>,
+    agent: Rc<Scripted>,
     pub session_id: String,
     pub config: Config,
 }
@@ -79,6 +127,7 @@ pub struct World {
     pub now: Millis,
     pub store: MemoryStore,
     pub links: BTreeMap<PeerId, Link>,
+    agent: Rc<Scripted>,
     /// Agents at work.
     pub agents: BTreeSet<TurnId>,
     /// Deliveries under way, and whether whoever gave them still waits for the answer.
@@ -107,7 +156,14 @@ impl DerefMut for Host {
 
 impl Host {
     pub fn new(config: Config, seed: u64) -> Self {
+        Host::with_agent(config, seed, None)
+    }
+
+    /// What comes back of calls is read as this agent reads it.
+    pub fn with_agent(config: Config, seed: u64, reader: Option<Rc<dyn Agent>>) -> Self {
+        let agent = Rc::new(Scripted { asked: RefCell::default(), reader });
         let world = World {
+            agent: agent.clone(),
             now: 1_700_000_000_000,
             store: MemoryStore::default(),
             links: BTreeMap::new(),
@@ -120,7 +176,8 @@ impl Host {
             random: Random::new(seed),
         };
         let session_id = String::from("s1");
-        Host { pump: Some(Pump::new(session_id.clone(), config, world)), session_id, config }
+        let pump = Pump::new(session_id.clone(), config, agent.clone(), world);
+        Host { pump: Some(pump), agent, session_id, config }
     }
 
     pub fn thread(&self) -> Option<&Thread> {
@@ -238,7 +295,8 @@ impl Host {
     fn end_object(&mut self) {
         self.timers.clear();
         let world = self.pump.take().map(Pump::into_platform);
-        self.pump = world.map(|world| Pump::new(self.session_id.clone(), self.config, world));
+        self.pump =
+            world.map(|world| Pump::new(self.session_id.clone(), self.config, self.agent.clone(), world));
     }
 }
 
@@ -380,9 +438,10 @@ impl Platform for World {
         }
     }
 
-    fn call_agent(&mut self, turn: TurnId, request: AgentRequest) {
+    fn call_agent(&mut self, turn: TurnId, _: Call) {
         self.trip();
         self.agents.insert(turn);
+        let request = self.agent.asked.take().expect("the agent was asked");
         self.seen.push(Seen::Started { turn, request });
     }
 

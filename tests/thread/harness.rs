@@ -24,10 +24,14 @@ pub fn thread_of(concurrent_turns: usize) -> Harness {
 }
 
 pub fn thread_with(config: Config) -> Harness {
-    Harness { host: Host::new(config, 1), peers: BTreeMap::new(), joined: 0 }
+    Harness::of(Host::new(config, 1))
 }
 
 impl Harness {
+    pub fn of(host: Host) -> Harness {
+        Harness { host, peers: BTreeMap::new(), joined: 0 }
+    }
+
     /// Connects without a cursor.
     pub fn join(&mut self, name: &str) {
         self.connect(name, None);

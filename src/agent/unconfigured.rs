@@ -1,0 +1,51 @@
+//! Stands in for an agent whose settings are wrong: every turn is told what to set.
+
+use super::{Agent, AgentEvent, AgentRequest, Call, Failed, Refusal, Reply};
+use crate::protocol::{ErrorBody, ErrorCode};
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Unconfigured {
+    /// In words: which variable is wrong, and what would be right.
+    pub why: String,
+}
+
+impl Agent for Unconfigured {
+    fn call(&self, _: &AgentRequest) -> Call {
+        Call::Pieces { pieces: Vec::new(), delay_ms: 0 }
+    }
+
+    fn reply(&self) -> Box<dyn Reply> {
+        Box::new(self.clone())
+    }
+}
+
+impl Unconfigured {
+    fn failed(&self) -> Vec<AgentEvent> {
+        let message = format!("the agent is not configured: {}", self.why);
+        let error = ErrorBody::fatal(ErrorCode::AgentError, message);
+        vec![AgentEvent::Failed(Failed { error, tokens_used: 0 })]
+    }
+}
+
+impl Reply for Unconfigured {
+    fn push(&mut self, _: &[u8]) -> Vec<AgentEvent> {
+        self.failed()
+    }
+
+    fn finish(&mut self) -> Vec<AgentEvent> {
+        self.failed()
+    }
+
+    fn refuse(&mut self, _: &Refusal) -> Vec<AgentEvent> {
+        self.failed()
+    }
+
+    fn fail(&mut self, _: Failed) -> Vec<AgentEvent> {
+        self.failed()
+    }
+
+    fn tokens_used(&self) -> u64 {
+        0
+    }
+}
