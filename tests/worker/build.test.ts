@@ -1,0 +1,83 @@
+// The finished build: engines that are not new take it, and its two files fit together.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { FEATURE_ARGS, checkAgreement, link } from "../../scripts/link.mjs";
+import { sectionsOf, withExports, withoutSections } from "../../scripts/wasm.mjs";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const wasmFile = join(root, "build", "index_bg.wasm");
+const wasm = readFileSync(wasmFile);
+const script = readFileSync(join(root, "build", "parts", "script.js"), "utf8");
+const scratch = mkdtempSync(join(tmpdir(), "bobbin-test-"));
+after(() => rmSync(scratch, { recursive: true, force: true }));
+
+test("Node 22 compiles the wasm", () => {
+  assert.match(process.versions.node, /^22\./);
+  const compiled = spawn(process.execPath, ["-e", `new WebAssembly.Module(fs.readFileSync(${JSON.stringify(wasmFile)}))`]);
+  assert.deepEqual(compiled, { status: 0, stdout: "", stderr: "" });
+});
+
+test("the wasm keeps to the features that it may use, and does not name others itself", () => {
+  const names = sectionsOf(wasm).map(({ name }) => name);
+  assert.deepEqual(names.filter((name) => name !== undefined), []);
+  assert.equal(wasmOpt(wasmFile, ...FEATURE_ARGS).status, 0);
+});
+
+test("a wasm with imports in the compact form, which binaryen writes if it may use every feature, is found out", () => {
+  const compact = join(scratch, "compact.wasm");
+  assert.equal(wasmOpt(wasmFile, "--all-features", "--disable-custom-descriptors", "--strip-target-features", "-o", compact).status, 0);
+  const { status, stderr } = wasmOpt(compact, ...FEATURE_ARGS);
+  assert.notEqual(status, 0);
+  assert.match(stderr, /compact imports not supported/);
+});
+
+test("a wasm that uses a feature which is not on the list is found out", () => {
+  for (const [index, arg] of FEATURE_ARGS.entries()) {
+    if (index === 0) continue;
+    const { status, stderr } = wasmOpt(wasmFile, ...FEATURE_ARGS.filter((other) => other !== arg));
+    assert.notEqual(status, 0, `${arg} is allowed and not used`);
+    assert.match(stderr, /error validating input|parse exception/);
+  }
+});
+
+test("script and wasm of the build fit together", () => {
+  checkAgreement(script, wasm);
+});
+
+test("a script that lacks an import, or uses an export that is not there, is refused by name", () => {
+  const IMPORT = /^ {6}(\w+): function/m;
+  const [, name] = IMPORT.exec(script) ?? [];
+  refused(script.replace(IMPORT, "      other: function"), wasm, `the wasm imports "${name}" of "a", which the script does not give`);
+  refused(script.replace(/^ {4}a: \{/m, "    b: {"), wasm, `the wasm imports "${name}" of "a", which the script does not give`);
+  refused(script.replace(/\bwasm\.\w+\(/, "wasm.gone("), wasm, 'the script uses the export "gone", which the wasm does not have');
+  refused(script, withExports(wasm, new Set()), /the script uses the export "\w+", which the wasm does not have/);
+  refused(script.replace(/\bwasm\.(\w+)\(/, 'wasm["$1"]('), wasm, "is not as scripts/link.mjs reads it");
+});
+
+test("a build whose script and wasm do not fit together fails and leaves nothing that could be deployed", async () => {
+  const [parts, build] = [join(scratch, "parts"), join(scratch, "build")];
+  cpSync(join(root, "build", "parts"), parts, { recursive: true });
+  const bindings = join(parts, "bindings.js");
+  writeFileSync(bindings, readFileSync(bindings, "utf8").replaceAll("wasm.__wbindgen_malloc", "wasm.__wbindgen_allocate"));
+  await assert.rejects(link(parts, build), /the script uses the export "__wbindgen_allocate", which the wasm does not have/);
+  assert.deepEqual(readdirSync(build), ["trace"]);
+});
+
+const wasmOpt = (...args: string[]) => spawn("wasm-opt", args);
+
+function spawn(command: string, args: string[]): { status: number | null; stdout: string; stderr: string } {
+  const { status, stdout, stderr } = spawnSync(command, args, { encoding: "utf8" });
+  return { status, stdout, stderr };
+}
+
+function refused(script: string, wasm: Buffer, why: string | RegExp): void {
+  assert.throws(
+    () => checkAgreement(script, wasm),
+    ({ message }) => (typeof why === "string" ? message.includes(why) : why.test(message)),
+  );
+}
