@@ -1,4 +1,4 @@
-// The finished build: engines that are not new take it, and its two files fit together.
+// The finished build: engines that are not new take it, its two files fit together, and its traces can be read.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -8,6 +8,11 @@ import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { FEATURE_ARGS, checkAgreement, link } from "../../scripts/link.mjs";
 import { sectionsOf, withExports, withoutSections } from "../../scripts/wasm.mjs";
+import { eventually } from "./client.ts";
+import { freshId, start } from "./harness.ts";
+import { inject, probeEntry } from "./support/probe.ts";
+
+const CODE_SECTION = 10;
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const wasmFile = join(root, "build", "index_bg.wasm");
@@ -68,10 +73,39 @@ test("a build whose script and wasm do not fit together fails and leaves nothing
   assert.deepEqual(readdirSync(build), ["trace"]);
 });
 
-const wasmOpt = (...args: string[]) => spawn("wasm-opt", args);
+test("the map of traces is the wasm itself, with names", () => {
+  assert.deepEqual(withoutSections(readFileSync(join(root, "build", "trace", "index_bg.wasm")), () => true), wasm);
+});
 
-function spawn(command: string, args: string[]): { status: number | null; stdout: string; stderr: string } {
-  const { status, stdout, stderr } = spawnSync(command, args, { encoding: "utf8" });
+test("a panic's trace becomes names and lines of Rust", async () => {
+  const bobbin = await start({ entry: probeEntry });
+  after(bobbin.close);
+  const id = freshId();
+  const client = await bobbin.join(id);
+  await inject(bobbin, id, { on: "waitUntil", when: "before" });
+  client.say("r1", "boom");
+  await client.next("error");
+  const logged = await eventually(async () => bobbin.logs.find(({ message }) => message.includes("wasm-function["))?.message, "the trace");
+  const trace = read(logged);
+  const [top, file = "", line] = /<bobbin::[^\n]* \((src\/\S+\.rs):(\d+)\)/.exec(trace) ?? [];
+  assert.ok(top, trace);
+  // Where our code called what panicked.
+  assert.match(readFileSync(join(root, file), "utf8").split("\n")[Number(line) - 1] ?? "", /wait_until/);
+  assert.match(trace, /core::result::unwrap_failed \(core\/src\/result\.rs:\d+\)/);
+  assert.doesNotMatch(trace, /wasm-function/);
+});
+
+test("a trace of another build is not given names", () => {
+  const { offset } = sectionsOf(wasm).find(({ id }) => id === CODE_SECTION) ?? { offset: 0 };
+  assert.equal(read(`at wasm://wasm/00000001:wasm-function[900]:0x${offset.toString(16)}`), `at wasm://wasm/00000001:wasm-function[900]:0x${offset.toString(16)} (not in this map)`);
+  assert.equal(read("at Object.fetch (file:///index.js:1:20)"), "at Object.fetch (file:///index.js:1:20)");
+});
+
+const wasmOpt = (...args: string[]) => spawn("wasm-opt", args);
+const read = (log: string): string => spawn(process.execPath, [join(root, "scripts", "trace.mjs")], log).stdout.trimEnd();
+
+function spawn(command: string, args: string[], input = ""): { status: number | null; stdout: string; stderr: string } {
+  const { status, stdout, stderr } = spawnSync(command, args, { input, encoding: "utf8" });
   return { status, stdout, stderr };
 }
 
