@@ -44,8 +44,8 @@ export async function run(command, args, options = {}) {
 }
 
 /** What a command printed, or undefined if it failed or does not exist. */
-export async function output(command, args) {
-  const child = start(command, args, { stdio: ["ignore", "pipe", "ignore"] });
+export async function output(command, args, options = {}) {
+  const child = start(command, args, { stdio: ["ignore", "pipe", "ignore"], ...options });
   const chunks = [];
   child.stdout.on("data", (chunk) => chunks.push(chunk));
   const { code } = await finish(child);

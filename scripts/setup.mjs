@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { Failure, cacheDir, hashOf, inRoot, output, readIfThere, run, say } from "./lib.mjs";
 
 const NODE_MAJOR_MIN = 20;
-const WASM_TARGET = "wasm32-unknown-unknown";
 
 export async function setUp() {
   checkNode();
@@ -16,7 +15,6 @@ export async function setUp() {
 export async function installRust() {
   await checkRustup();
   await installToolchain(pinnedToolchain());
-  await installToolchain({ channel: "nightly", components: ["rust-src"], targets: [WASM_TARGET] });
   return wasmBindgen();
 }
 

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { type Client, byRequest, endOf } from "./client.ts";
+import { type Client, byRequest, endOf, eventually } from "./client.ts";
 import { freshId, start } from "./harness.ts";
 import { Fold, logOf } from "./support/fold.ts";
 import { probeEntry, inject, seen } from "./support/probe.ts";
 import { Roamer } from "./support/roamer.ts";
-import { Upstream } from "./upstream.ts";
+import { type Call, Upstream } from "./upstream.ts";
 
 const NEIGHBOURS = 3;
 const PANICS = 10;
@@ -43,21 +43,35 @@ test("a thread that panics on a message says so, ends the turn, and answers the 
 
 test("a thread that panics in the middle of an answer leaves every client with the same, interrupted transcript", async () => {
   const id = freshId();
-  const [client, other] = [await bobbin.join(id), await bobbin.join(id)];
-  client.say("r1", "tell me");
-  const call = await upstream.next();
-  call.text("one ", "two ");
-  await other.next("token");
+  await inject(bobbin, id, { on: "d1", when: "before", times: Number.MAX_SAFE_INTEGER });
+  const { clients } = await midAnswer(id);
+  // Nothing else is due before the next try to tell D1 of the question.
+  await inject(bobbin, id, { on: "waitUntil", when: "before" });
+  await Promise.all(clients.map((client) => client.next(endOf("r1"))));
+  assert.deepEqual(await afterPanic(id, clients), ["complete", "interrupted", "complete", "complete"]);
+});
+
+test("a thread that panics once an answer is whole leaves every client with the whole answer", async () => {
+  const id = freshId();
+  const { clients, call } = await midAnswer(id);
+  await toldD1(id);
   await inject(bobbin, id, { on: "waitUntil", when: "before" });
   call.text("three").finish().done();
-  await bobbin.fetch(`/sessions/${id}/cancel`, { method: "POST", body: '{"requestId":"r1"}' });
-  client.say("r2", "and now?");
-  const next = await upstream.next();
-  next.answer("better");
-  await Promise.all([client.next(endOf("r2")), other.next(endOf("r2"))]);
-  await Promise.all([client.settled(), other.settled()]);
-  assert.equal((await seen(bobbin, id)).failed, 1);
-  for (const each of [client, other]) assert.deepEqual(Fold.of(each.all).messages, await logOf(bobbin, id));
+  const ends = await Promise.all(clients.map((client) => client.next(endOf("r1"))));
+  assert.deepEqual(ends.map((end) => end["response"].content), ["one two three", "one two three"]);
+  assert.deepEqual(await afterPanic(id, clients), ["complete", "complete", "complete", "complete"]);
+});
+
+test("a thread that panics once an answer is cancelled leaves every client with the cancelled answer", async () => {
+  const id = freshId();
+  const { clients, call } = await midAnswer(id);
+  await toldD1(id);
+  await inject(bobbin, id, { on: "waitUntil", when: "before" });
+  const { status } = await bobbin.fetch(`/sessions/${id}/cancel`, { method: "POST" });
+  assert.equal(status, 500);
+  await call.aborted;
+  await Promise.all(clients.map((client) => client.next(endOf("r1"))));
+  assert.deepEqual(await afterPanic(id, clients), ["complete", "cancelled", "complete", "complete"]);
 });
 
 test(`${PANICS} panics of one thread leave its neighbours' streams without a gap and without a stall`, async (t) => {
@@ -117,6 +131,37 @@ async function panic(client: Client, id: string, requestId: string): Promise<voi
   const end = await client.next(endOf(requestId));
   assert.deepEqual([end.type, end["error"].code], ["error", "INTERRUPTED"]);
   assert.equal((await seen(bobbin, id)).failed, failed + 1);
+}
+
+/** A turn whose answer has begun, as two clients have heard. */
+async function midAnswer(id: string): Promise<{ clients: Client[]; call: Call }> {
+  const clients = [await bobbin.join(id), await bobbin.join(id)];
+  clients[0]?.say("r1", "tell me");
+  const call = await upstream.next();
+  call.text("one ", "two ");
+  await Promise.all(clients.map((client) => client.next("token")));
+  return { clients, call };
+}
+
+/** From now on, the next thing that the thread has to tell D1 is told at once. */
+async function toldD1(id: string): Promise<void> {
+  const isTold = async () => {
+    const { thread } = (await (await bobbin.fetch(`/sessions/${id}/diagnostics`)).json()) as any;
+    return thread.outbox.undeliveredEvents === 0;
+  };
+  await eventually(isTold, "D1 to have the question");
+}
+
+/** The next message is answered, and all clients hold what the thread holds; returns the statuses of its messages. */
+async function afterPanic(id: string, clients: Client[]): Promise<string[]> {
+  clients[0]?.say("r2", "and now?");
+  (await upstream.next()).answer("better");
+  await Promise.all(clients.map((client) => client.next(endOf("r2"))));
+  await Promise.all(clients.map((client) => client.settled()));
+  assert.equal(panicsLogged(id), 1);
+  const log = await logOf(bobbin, id);
+  for (const each of clients) assert.deepEqual(Fold.of(each.all).messages, log);
+  return log.map((message) => message.status);
 }
 
 /** The longest time between two frames of an answer, once it is over. */

@@ -1,0 +1,112 @@
+// Joins the script and the wasm that wasm-bindgen made, so that they know each other by short names and neither keeps
+// what the other has no use for.
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseAst } from "vite";
+import { Failure, bin, output, run } from "./lib.mjs";
+import { sourceMapOf } from "./lines.mjs";
+import { withExports, withoutSections } from "./wasm.mjs";
+
+/** What the wasm may use beyond WebAssembly 1.0: what the compiler uses unasked, and every engine since 2022 knows. */
+export const FEATURES = ["bulk-memory", "multivalue", "nontrapping-float-to-int", "reference-types", "sign-ext"];
+export const FEATURE_ARGS = ["--mvp-features", ...FEATURES.map((name) => `--enable-${name}`)];
+const WASM_OPT_ARGS = ["--merge-similar-functions", "-Oz", "-g", "--minify-imports-and-exports-and-modules", ...FEATURE_ARGS];
+// What the minification calls the one module that is imported.
+const SHORT_MODULE = "a";
+// What nobody calls is left out: the bindings' classes would stay for what these two do.
+const UNUSED_ARGS = ["--define:Symbol.dispose=undefined", "--pure:FinalizationRegistry"];
+const ESBUILD_ARGS = ["--bundle", "--format=esm", "--external:cloudflare:*", "--external:*.wasm", "--log-level=warning", ...UNUSED_ARGS];
+
+/** From what stands in `parts` to `index.js`, `index_bg.wasm` and the map of the latter in `trace`, all three in `build`. */
+export async function link(parts, build) {
+  const [script, pruned] = [join(parts, "script.js"), join(parts, "pruned.wasm")];
+  const traceable = join(build, "trace", "index_bg.wasm");
+  await run(bin("esbuild"), [join(parts, "index.js"), `--outfile=${script}`, "--minify-syntax", ...ESBUILD_ARGS]);
+  const seam = seamOf(readFileSync(script, "utf8"));
+  prune(join(parts, "bindings_bg.wasm"), pruned, seam);
+  const names = await optimise(pruned, traceable);
+  const renamedScript = renamed(readFileSync(script, "utf8"), seam, names);
+  // All that stands behind the code in a file of its own: the code's places stay what they are in the map.
+  const wasm = withoutSections(readFileSync(traceable), () => true);
+  checkAgreement(renamedScript, wasm);
+  writeFileSync(script, renamedScript);
+  writeFileSync(join(build, "index_bg.wasm"), wasm);
+  await run(bin("esbuild"), [script, `--outfile=${join(build, "index.js")}`, "--minify", ...ESBUILD_ARGS]);
+}
+
+/** Fails unless the script gives every import that the wasm asks for, and the wasm has every export that the script uses. */
+export function checkAgreement(script, wasm) {
+  const { moduleName, given, used } = seamOf(script);
+  const module = new WebAssembly.Module(wasm);
+  const [gives, has] = [given, WebAssembly.Module.exports(module)].map((list) => new Set(list.map(({ name }) => name)));
+  const notGiven = WebAssembly.Module.imports(module).filter((wanted) => wanted.module !== moduleName || !gives.has(wanted.name));
+  const notThere = used.filter(({ name }) => !has.has(name));
+  const wrong = new Set([
+    ...notGiven.map(({ module, name }) => `the wasm imports "${name}" of "${module}", which the script does not give`),
+    ...notThere.map(({ name }) => `the script uses the export "${name}", which the wasm does not have`),
+  ]);
+  if (wrong.size > 0) throw new Failure(`Script and wasm do not fit together:\n  ${[...wrong].join("\n  ")}`);
+}
+
+/** What the wasm says of its own features would widen the list of those that are allowed: it goes. */
+function prune(from, to, { used }) {
+  const compiled = readFileSync(from);
+  const pruned = withExports(withoutSections(compiled, (name) => name !== "name"), new Set(used.map(({ name }) => name)));
+  writeFileSync(to, pruned);
+  writeFileSync(`${to}.map`, sourceMapOf(compiled, pruned));
+}
+
+/** Returns the new names of imports and exports by the old ones. */
+async function optimise(from, to) {
+  mkdirSync(join(to, ".."), { recursive: true });
+  const maps = ["--input-source-map", `${from}.map`, "--output-source-map", `${to}.map`];
+  const printed = await output(bin("wasm-opt"), [from, "-o", to, ...WASM_OPT_ARGS, ...maps], { stdio: ["ignore", "pipe", "inherit"] });
+  if (printed === undefined) throw new Failure(`wasm-opt failed: its words are above. The wasm may use ${FEATURES.join(", ")}, see scripts/link.mjs`);
+  const { imports, exports } = JSON.parse(printed);
+  return { imports: new Map(imports.map(([, ...names]) => names)), exports: new Map(exports) };
+}
+
+function renamed(script, { moduleKey, given, used }, { imports, exports }) {
+  const edits = [
+    { ...moduleKey, text: SHORT_MODULE },
+    ...given.map(({ name, key, end }) => (imports.has(name) ? { ...key, text: imports.get(name) } : { start: key.start, end, text: "" })),
+    ...used.filter(({ name }) => exports.has(name)).map(({ name, place }) => ({ ...place, text: exports.get(name) })),
+  ];
+  let [text, at] = ["", 0];
+  for (const edit of edits.sort((a, b) => a.start - b.start)) {
+    // In an import that goes as a whole.
+    if (edit.start < at) continue;
+    text += script.slice(at, edit.start) + edit.text;
+    at = edit.end;
+  }
+  return text + script.slice(at);
+}
+
+/** Where a script of wasm-bindgen touches its wasm: the imports that it gives, and each use of an export. */
+function seamOf(script) {
+  const nodes = [...nodesIn(parseAst(script))];
+  const assigned = nodes.find(({ type, right }) => type === "AssignmentExpression" && right.property?.name === "exports");
+  const getImports = nodes.find(({ type, id }) => type === "FunctionDeclaration" && id.name === "__wbg_get_imports");
+  const modules = propertiesOf(getImports?.body.body.at(-1).argument);
+  if (!assigned || modules.length !== 1) throw unread("one object of imports and one variable of exports");
+  const [{ key, value }] = modules;
+  const uses = nodes.filter(({ type, object }) => type === "MemberExpression" && object.name === assigned.left.name);
+  if (uses.some(({ computed }) => computed)) throw unread("exports that are named where they are used");
+  return {
+    moduleName: nameOf(key),
+    moduleKey: placeOf(key),
+    given: propertiesOf(value).map(({ key }, index, all) => ({ name: nameOf(key), key: placeOf(key), end: all[index + 1]?.start ?? value.end - 1 })),
+    used: uses.map(({ property }) => ({ name: property.name, place: placeOf(property) })),
+  };
+}
+
+function* nodesIn(value) {
+  if (value === null || typeof value !== "object") return;
+  if (typeof value.type === "string") yield value;
+  for (const child of Object.values(value)) yield* nodesIn(child);
+}
+
+const propertiesOf = (object) => (object?.properties ?? []).filter(({ key }) => nameOf(key) !== "__proto__");
+const nameOf = (key) => key.name ?? key.value;
+const placeOf = ({ start, end }) => ({ start, end });
+const unread = (expected) => new Failure(`The script of wasm-bindgen is not as scripts/link.mjs reads it: expected ${expected}`);
