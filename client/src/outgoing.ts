@@ -29,17 +29,16 @@ export function outgoing(requestId: string, content: Content, metadata: object |
   if (bytes > MESSAGE_BYTES_MAX) {
     throw invalid(`The message has ${bytes} bytes; at most ${MESSAGE_BYTES_MAX} are allowed.`, "MESSAGE_TOO_LARGE");
   }
+  if (isDeep(JSON.parse(frame), JSON_DEPTH_MAX)) {
+    throw invalid(`The message has arrays and objects nested deeper than ${JSON_DEPTH_MAX}.`);
+  }
   return fromFrame(frame);
 }
 
-/** The message of a frame, which is what `JSON.stringify` wrote. Throws a `ThreadError` likewise. */
+/** The message of a frame that `outgoing` wrote, now or in another version. Throws where there is none. */
 export function fromFrame(frame: string): Outgoing {
-  const message = JSON.parse(frame) as Outgoing;
-  const { requestId, content } = message;
+  const { requestId, content } = JSON.parse(frame) as Outgoing;
   if (!content?.length) throw invalid("The message is empty; give a string or an array of blocks.");
-  if (isDeep(message, JSON_DEPTH_MAX)) {
-    throw invalid(`The message has arrays and objects nested deeper than ${JSON_DEPTH_MAX}.`);
-  }
   return { requestId, content, frame };
 }
 
