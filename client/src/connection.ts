@@ -102,8 +102,8 @@ export function createConnection(environment: Environment, target: ConnectionTar
   /** How many frames came, and when the last one did. */
   let heard = 0;
   let heardAt = 0;
-  let attemptedAt = Number.NEGATIVE_INFINITY;
-  let readyAt: number | undefined;
+  let attemptedAt = -Infinity;
+  let readyAt = Infinity;
   let hasRefreshedToken = false;
   let unlisten: (() => void) | undefined;
 
@@ -220,8 +220,8 @@ export function createConnection(environment: Environment, target: ConnectionTar
   }
 
   function lost(how: Lost): void {
-    const wasStable = readyAt !== undefined && timers.now() - readyAt >= STABLE_MS;
-    readyAt = undefined;
+    const wasStable = timers.now() - readyAt >= STABLE_MS;
+    readyAt = Infinity;
     if (wasStable) hasRefreshedToken = false;
     drop();
     info = { ...info, closeCode: how.code, connectionId: null, failures: wasStable ? 0 : info.failures };
@@ -289,7 +289,7 @@ export function createConnection(environment: Environment, target: ConnectionTar
     close() {
       drop();
       stopListening();
-      readyAt = undefined;
+      readyAt = Infinity;
       enter({ ...IDLE, reason: "Closed." });
     },
     send(frame) {

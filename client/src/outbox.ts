@@ -9,8 +9,8 @@ type Stored = {
   at: number;
   frame: string;
   /** Whether the server may have it. */
-  isSent: boolean;
-  isCancelled: boolean;
+  isSent?: boolean;
+  isCancelled?: boolean;
 };
 
 export type Entry = Outgoing &
@@ -18,7 +18,7 @@ export type Entry = Outgoing &
     /** As it is shown while it waits. */
     turn: TurnState;
     /** Undefined until it is known who sends. */
-    subject: string | undefined;
+    subject?: string | undefined;
     /** How often in a row the server refused it for now. */
     refusals: number;
   };
@@ -54,7 +54,7 @@ export function undelivered(storage: ThreadStorage, subject = ""): string[] {
 export function entryOf(message: Outgoing, stored?: Stored): Entry {
   const { requestId, content } = message;
   const turn: TurnState = { requestId, state: "sending", content, text: "", blocks: [], isStored: !!stored };
-  return { at: 0, isSent: false, isCancelled: false, ...stored, ...message, turn, subject: undefined, refusals: 0 };
+  return { at: 0, ...stored, ...message, turn, refusals: 0 };
 }
 
 /**
@@ -73,18 +73,18 @@ export function createOutbox(sessionId: string, storage: ThreadStorage | undefin
   function save(entry: Entry, frame = entry.frame): void {
     const { requestId, at, isSent, isCancelled } = entry;
     const isStored = attempt(() => {
-      if (subject === undefined) return false;
-      storage?.setItem(prefix() + requestId, JSON.stringify({ at, frame, isSent, isCancelled }));
-      return storage !== undefined;
+      if (subject === undefined || !storage) return false;
+      storage.setItem(prefix() + requestId, JSON.stringify({ at, frame, isSent, isCancelled }));
+      return true;
     });
-    entry.turn = { ...entry.turn, isStored: isStored === true };
+    // What cannot be stored anew is stored as it was.
+    entry.turn = { ...entry.turn, isStored: !!(isStored ?? entry.turn.isStored) };
   }
 
   /** Takes over what other tabs did to it. */
   function look(entry: Entry): void {
-    const stored = attempt(() => storedAt(prefix() + entry.requestId));
-    entry.isSent ||= stored?.isSent === true;
-    entry.isCancelled ||= stored?.isCancelled === true;
+    const { frame } = entry;
+    attempt(() => Object.assign(entry, storedAt(prefix() + entry.requestId), { frame }));
   }
 
   function drop(entry: Entry): void {

@@ -1,5 +1,5 @@
 // What a message must be to go out. What every server would refuse is refused here, before anything is kept.
-import { ThreadError } from "./error.ts";
+import { fatal } from "./error.ts";
 import { wordsOf } from "./http.ts";
 import { type Content, MESSAGE_BYTES_MAX, REQUEST_ID_CHARS_MAX } from "./protocol.ts";
 
@@ -27,10 +27,10 @@ export function outgoing(requestId: string, content: Content, metadata: object |
   }
   const bytes = new TextEncoder().encode(frame).length;
   if (bytes > MESSAGE_BYTES_MAX) {
-    throw invalid(`The message has ${bytes} bytes; at most ${MESSAGE_BYTES_MAX} are allowed.`, "MESSAGE_TOO_LARGE");
+    throw fatal("MESSAGE_TOO_LARGE", `The message has ${bytes} bytes; at most ${MESSAGE_BYTES_MAX} are allowed.`);
   }
   if (isDeep(JSON.parse(frame), JSON_DEPTH_MAX)) {
-    throw invalid(`The message has arrays and objects nested deeper than ${JSON_DEPTH_MAX}.`);
+    throw invalid(`The message is nested deeper than ${JSON_DEPTH_MAX} arrays and objects.`);
   }
   return fromFrame(frame);
 }
@@ -51,5 +51,4 @@ export function toJson(value: unknown): string {
 const isDeep = (value: unknown, allowed: number): boolean =>
   typeof value === "object" && value !== null && (allowed === 0 || Object.values(value).some((inner) => isDeep(inner, allowed - 1)));
 
-const invalid = (message: string, code: "INVALID_MESSAGE" | "MESSAGE_TOO_LARGE" = "INVALID_MESSAGE") =>
-  new ThreadError({ code, message, retryable: false });
+const invalid = (message: string) => fatal("INVALID_MESSAGE", message);

@@ -1,4 +1,4 @@
-import { ThreadError } from "./error.ts";
+import { type ThreadError, fatal } from "./error.ts";
 import { toJson } from "./outgoing.ts";
 import type { ClientFrame, PermissionMode, ServerFrame, Session } from "./protocol.ts";
 import { type Deferred, deferred } from "./turn.ts";
@@ -44,7 +44,7 @@ export function createSessionUpdates(send: (frame: ClientFrame) => boolean, know
     const isOwn = (name: Name) => waiting.some(({ change }) => change[name] === now?.[name]);
     // Sent again, it would undo what somebody has changed since.
     const isOlder = (name: Name) => now && before[name] !== undefined && before[name] !== now[name] && !isOwn(name);
-    end(isOlder, new ThreadError({ code: "CONFLICT", message: "It was changed elsewhere meanwhile.", retryable: false }));
+    end(isOlder, fatal("CONFLICT", "It was changed elsewhere meanwhile."));
     if (isOwing()) send({ type: "session_update", ...owed });
   }
 

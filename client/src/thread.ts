@@ -1,7 +1,7 @@
 import { backoffMs } from "./backoff.ts";
 import { type ConnectionInfo, IDLE, type Lost, type ThreadStatus, createConnection } from "./connection.ts";
 import { type EnvironmentOptions, type ServerOptions, type ThreadStorage, environmentOf, freshId } from "./environment.ts";
-import { ThreadError } from "./error.ts";
+import { ThreadError, fatal } from "./error.ts";
 import { base64Url, createApi, errorOf } from "./http.ts";
 import { type Entry, createOutbox, entryOf } from "./outbox.ts";
 import { outgoing } from "./outgoing.ts";
@@ -130,8 +130,8 @@ export function createThread(options: ThreadOptions = {}): Thread {
     () => (transcript.isLoaded ? (transcript.session ?? FRESH) : undefined),
   );
   let snapshot = view();
-  if (typeof options.token !== "function") claim(options.token);
-  else if (options.subject !== undefined) claim(undefined);
+  // A function is asked when there is something to ask it for.
+  if (typeof options.token !== "function" || options.subject !== undefined) claim(options.token as string | undefined);
 
   function view(): ThreadSnapshot {
     const { session, messages, hasEarlier, isLoaded } = transcript;
@@ -297,17 +297,18 @@ export function createThread(options: ThreadOptions = {}): Thread {
     const known = own.get(requestId);
     if (known) return known.handle.turn;
     const handle = createTurn(requestId, () => cancel(requestId));
+    let entry: Entry;
     try {
       // A message would begin the deleted session anew.
       if (info.closeCode === CLOSE_SESSION_DELETED) throw closed(info.reason);
-      const entry = outbox.find(requestId) ?? entryOf(outgoing(requestId, content, metadata));
-      own.set(requestId, { handle, entry });
-      outbox.add(entry);
-      if (outbox.entries()[0] === entry && !entry.isSent) pushMessage();
+      entry = outbox.find(requestId) ?? entryOf(outgoing(requestId, content, metadata));
     } catch (error) {
       handle.fail(error as ThreadError);
       return handle.turn;
     }
+    own.set(requestId, { handle, entry });
+    outbox.add(entry);
+    if (outbox.entries()[0] === entry && !entry.isSent) pushMessage();
     if (info.status === "reconnecting") connection.open();
     publish();
     return handle.turn;
@@ -376,7 +377,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
 /** What a session says before anybody has changed it. */
 const FRESH = { title: null, permissionMode: "default" } as const;
 
-const closed = (message: string) => new ThreadError({ code: "CLOSED", message, retryable: false });
+const closed = (message: string) => fatal("CLOSED", message);
 
 /** What HTTP says where a WebSocket cannot, as the close code that means the same. */
 const CLOSE_CODES: Record<number, number> = {

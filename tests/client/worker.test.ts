@@ -10,6 +10,8 @@ import { isReady, transcript, until, withoutPlaces } from "./threads.ts";
 
 const DEADLINE_MS = 20_000;
 const TIMES_FASTER = 20;
+/** A connection that is silent is probed later than this. */
+const SHORTLY_MS = 5_000;
 
 const bobbin = await start({ vars: { ECHO_DELAY_MS: "5" } });
 const network = await Network.to(bobbin.url);
@@ -270,6 +272,15 @@ test("a deleted session is left for good, by every client", async () => {
   await until(thread, ({ status }) => status === "failed");
   assert.equal(thread.getSnapshot().connection.closeCode, 4410);
   await list.remove(thread.sessionId);
+});
+
+test("an idle client learns at once that its session is deleted", async () => {
+  const writer = open();
+  await writer.send("hello").result;
+  const reader = open({ sessionId: writer.sessionId, timers: undefined });
+  await until(reader, isReady);
+  await bobbin.fetch(`/sessions/${writer.sessionId}`, { method: "DELETE" });
+  await until(reader, ({ status }) => status === "failed", SHORTLY_MS);
 });
 
 test("the list of sessions is searched, paged and renamed", async () => {
