@@ -221,7 +221,8 @@ export function createThread(options: ThreadOptions = {}): Thread {
     const { refused = "message", requestId } = refusal;
     const isNamed = (requestId ?? refusal.frame) !== undefined;
     const isUpdate = refused === "session_update" || (!isNamed && updates.isOwing());
-    const entry = isUpdate || refused !== "message" ? undefined : outbox.entries().find((entry) => isMeant(entry, refusal));
+    const isMessage = !isUpdate && ["message", "unknown"].includes(refused);
+    const entry = isMessage ? outbox.entries().find((entry) => isMeant(entry, refusal)) : undefined;
     const error = new ThreadError(refusal.error);
     // One that names nothing may mean something else: the message is tried again before it is given up.
     const isForNow = error.retryable || !(isNamed || isUpdate);

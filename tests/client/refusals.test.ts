@@ -82,6 +82,7 @@ const named: Record<string, (frame: string) => Record<string, unknown>> = {
   "its requestId": () => ({ refused: "message", requestId: "r1" }),
   "its requestId alone, as servers of before do": () => ({ requestId: "r1" }),
   "the beginning of its frame": (frame) => ({ refused: "message", frame: frame.slice(0, 64) }),
+  "the beginning of its frame and no type": (frame) => ({ refused: "unknown", frame: frame.slice(0, 64) }),
   "the beginning of its frame alone": (frame) => ({ frame: frame.slice(0, 64) }),
 };
 
