@@ -172,6 +172,33 @@ test("a message of before the reload that the server does not take is given back
   await visitor.leave(CUT_OR_REFUSED);
 });
 
+test("what was written to a session that turns out to be somebody else's goes along into a new one", async (t) => {
+  const line = await Line.to(bobbin.url);
+  t.after(() => line.close());
+  const [visitor, owner] = [await Visitor.arrive(), await Visitor.arrive()];
+  const theirs = await owner.open(bobbin.url);
+  await signIn(theirs, "bob-5");
+  await theirs.say("Bob's own");
+  await theirs.isDone();
+  const tab = await visitor.open(line.url);
+  await signIn(tab, "ada-5");
+  line.cutSockets();
+  await tab.page.goto(String(new URL(`/s/${theirs.sessionId}`, line.url)));
+  await tab.say("is this mine?");
+  await tab.sees("Not delivered yet");
+  await tab.field.fill("and a draft");
+  line.mend();
+  await tab.hurry();
+  await tab.sees("This session is not yours to open");
+  await tab.page.locator("main").getByRole("button", { name: "New session" }).click();
+  assert.equal(await tab.field.inputValue(), "is this mine?\n\nand a draft");
+  await tab.field.press("Enter");
+  await tab.isDone();
+  await until(() => tab.page.getByText("Not delivered yet").count(), (count) => count === 0);
+  assert.deepEqual(await authorsOf("is this mine?"), ["ada-5"]);
+  await Promise.all([visitor.leave(CUT_OR_REFUSED), owner.leave(REFUSED)]);
+});
+
 async function signIn(tab: Tab, subject: string, claims: object = {}): Promise<void> {
   await tab.sees("This deployment asks for a token");
   await tab.page.getByLabel("Token", { exact: true }).fill(tokenOf(subject, claims));
