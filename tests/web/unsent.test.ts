@@ -50,7 +50,7 @@ test("Stop cancels the answer and what waits of one's own, whose text is back in
   const [visitor, guest] = [await Visitor.arrive(), await Visitor.arrive()];
   const url = new URL(`/s/${freshId()}`, bobbin.url);
   const [tab, other] = [await visitor.open(url), await guest.open(url)];
-  await tab.say(words(400));
+  await tab.say(words(2_000));
   await until(() => tab.answer.innerText(), (text) => text.includes("word3"));
   await tab.say("my second");
   await other.say("asked by a guest");
@@ -69,7 +69,7 @@ test("Stop cancels the answer and what waits of one's own, whose text is back in
 test("Escape stops as Stop does, also after a reload", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(new URL(`/s/${freshId()}`, bobbin.url));
-  await tab.say(words(600));
+  await tab.say(words(2_000));
   await until(() => tab.answer.innerText(), (text) => text.includes("word3"));
   await tab.say("and then?");
   await tab.sees("Waits for the answer before");
