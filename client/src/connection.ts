@@ -62,9 +62,10 @@ export type ConnectionInfo = {
 export type Lost = { code: number; reason: string };
 
 export type ConnectionTarget = {
-  /** Asked anew for each attempt, as the cursor moves. */
-  address(): string;
-  protocols(): Promise<string[]>;
+  /** Asked anew for each attempt, as the token changes and the cursor moves. */
+  token(): Promise<string | undefined>;
+  /** The address and the subprotocols for the bearer of this token, of whom everything is from now on. */
+  way(token: string | undefined): [address: string, protocols: string[]];
   canRefreshToken: boolean;
   /** Why the server refuses to upgrade, as a close code: a browser is not told the HTTP status. */
   refusal(): Promise<Lost | undefined>;
@@ -101,8 +102,8 @@ export function createConnection(environment: Environment, target: ConnectionTar
   /** How many frames came, and when the last one did. */
   let heard = 0;
   let heardAt = 0;
-  let attemptedAt = Number.NEGATIVE_INFINITY;
-  let readyAt: number | undefined;
+  let attemptedAt = -Infinity;
+  let readyAt = Infinity;
   let hasRefreshedToken = false;
   let unlisten: (() => void) | undefined;
 
@@ -138,22 +139,22 @@ export function createConnection(environment: Environment, target: ConnectionTar
     enter(isFirst ? { status: "connecting", reason: "Connecting." } : { status: "reconnecting", retryAt: null });
     const patience = Math.min(2 ** info.failures, PATIENCE_MAX);
     arm(CONNECT_TIMEOUT_MS * patience, () => void ask(mine, "The server did not answer in time."));
-    let protocols;
+    let token;
     try {
-      protocols = await target.protocols();
+      token = await target.token();
     } catch (cause) {
       if (mine === attempt) lost({ code: 1006, reason: `The token could not be fetched: ${wordsOf(cause)}` });
       return;
     }
-    if (mine === attempt) start(mine, protocols);
+    if (mine === attempt) start(mine, token);
   }
 
-  function start(mine: number, protocols: string[]): void {
+  function start(mine: number, token: string | undefined): void {
     let isOpen = false;
     let isOver = false;
     let opening: WebSocketLike;
     try {
-      opening = new environment.webSocket(target.address(), protocols);
+      opening = new environment.webSocket(...target.way(token));
     } catch (cause) {
       return lost({ code: CLOSE_POLICY_VIOLATION, reason: `No WebSocket can be opened: ${wordsOf(cause)}` });
     }
@@ -187,7 +188,11 @@ export function createConnection(environment: Environment, target: ConnectionTar
     } catch {
       return;
     }
-    if (frame.type === "connected") info = { ...info, connectionId: frame.connectionId };
+    if (frame.type === "connected") {
+      info = { ...info, connectionId: frame.connectionId };
+      // A socket that has sent nothing yet learns seconds late that the server closes it.
+      socket?.send(PING);
+    }
     target.onFrame(frame);
     const isCaughtUp = frame.type === "snapshot" || (frame.type === "connected" && frame.resumed);
     if (isCaughtUp && socket && info.status !== "ready") becomeReady();
@@ -215,8 +220,8 @@ export function createConnection(environment: Environment, target: ConnectionTar
   }
 
   function lost(how: Lost): void {
-    const wasStable = readyAt !== undefined && timers.now() - readyAt >= STABLE_MS;
-    readyAt = undefined;
+    const wasStable = timers.now() - readyAt >= STABLE_MS;
+    readyAt = Infinity;
     if (wasStable) hasRefreshedToken = false;
     drop();
     info = { ...info, closeCode: how.code, connectionId: null, failures: wasStable ? 0 : info.failures };
@@ -284,7 +289,7 @@ export function createConnection(environment: Environment, target: ConnectionTar
     close() {
       drop();
       stopListening();
-      readyAt = undefined;
+      readyAt = Infinity;
       enter({ ...IDLE, reason: "Closed." });
     },
     send(frame) {

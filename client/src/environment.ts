@@ -77,8 +77,7 @@ const browserPage: Page = {
     if (globalThis.navigator?.onLine === undefined) return () => {};
     const listening = new AbortController();
     const { signal } = listening;
-    addEventListener("online", () => on("online"), { signal });
-    addEventListener("offline", () => on("offline"), { signal });
+    for (const event of ["online", "offline"] as const) addEventListener(event, () => on(event), { signal });
     // Workers have no document.
     globalThis.document?.addEventListener("visibilitychange", () => document.hidden || on("visible"), { signal });
     return () => listening.abort();

@@ -25,7 +25,7 @@ export function createApi(options: ServerOptions): Api {
     const credential = await tokenOf(token);
     if (credential !== undefined) headers.set("authorization", `Bearer ${credential}`);
     if (body) headers.set("content-type", "application/json");
-    const init = { method, headers, body: body ? JSON.stringify(body) : null, signal: signal ?? null };
+    const init = { method, headers, body: JSON.stringify(body), signal: signal ?? null };
     return await (options.fetch ?? fetch)(originOf(options.url) + path, init);
   }
 

@@ -1,5 +1,6 @@
 import { useCallback, useEffect, useMemo, useReducer, useRef, useState, useSyncExternalStore } from "react";
 import { type ServerOptions, environmentOf } from "./environment.ts";
+import { subjectOf } from "./subject.ts";
 import { type SessionList, type SessionListSnapshot, createSessionList } from "./sessions.ts";
 import { type Thread, type ThreadOptions, type ThreadSnapshot, createThread } from "./thread.ts";
 import type { TurnState } from "./transcript.ts";
@@ -16,12 +17,13 @@ const threads = new Map<string, Shared>();
 
 /**
  * A thread that is open while a component that uses it is mounted; components that name the same one
- * share it. Never renders again by itself: see `useThreadState`. Of the options, only `url` and
- * `sessionId` may change.
+ * share it. Never renders again by itself: see `useThreadState`. Of the options, only `url`, `sessionId`
+ * and whose it is (`subject`, or the subject of a fixed `token`) may change.
  */
 export function useThread(target: string | UseThreadOptions): Thread {
   const options = typeof target === "string" ? { sessionId: target } : target;
-  const key = `${options.url ?? ""} ${options.sessionId}`;
+  const { url = "", sessionId, token, subject = typeof token === "string" ? subjectOf(token) : "" } = options;
+  const key = `${url} ${sessionId} ${subject}`;
   const made = useMemo(() => createThread({ ...options, connect: false }), [key]);
   const [, renderAgain] = useReducer((count: number) => count + 1, 0);
   const thread = threads.get(key)?.thread ?? made;

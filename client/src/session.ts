@@ -1,4 +1,5 @@
-import type { ThreadError } from "./error.ts";
+import { type ThreadError, fatal } from "./error.ts";
+import { toJson } from "./outgoing.ts";
 import type { ClientFrame, PermissionMode, ServerFrame, Session } from "./protocol.ts";
 import { type Deferred, deferred } from "./turn.ts";
 
@@ -8,54 +9,83 @@ export type SessionChange = {
   permissionMode?: PermissionMode;
 };
 
+type Name = keyof SessionChange;
+type Known = Pick<Session, Name>;
 type Waiting = Deferred<void> & { change: SessionChange };
 
 /**
  * Changes of the session that are on their way. They have no acknowledgement of their own: one has
- * arrived when the session says so.
+ * arrived when the session says so. `known` is the session as far as it is known.
  */
-export function createSessionUpdates(send: (frame: ClientFrame) => boolean) {
-  let owed: SessionChange | undefined;
+export function createSessionUpdates(send: (frame: ClientFrame) => boolean, known: () => Known | undefined) {
+  let owed: SessionChange = {};
+  /** What the session said when each was made. */
+  let before: Partial<Record<Name, unknown>> = {};
   let waiting: Waiting[] = [];
   /** All that was set before the first message: until then the server keeps it with its sockets alone. */
-  let draft: SessionChange | undefined;
+  let draft: SessionChange = {};
+
+  const isOwing = () => namesOf(owed).length > 0;
+
+  /** Those changes have come to be or, with an error, will not. */
+  function end(isOver: (name: Name) => boolean | undefined, error?: ThreadError): void {
+    const over = namesOf(owed).filter(isOver);
+    for (const name of over) delete owed[name];
+    const isWaiting = ({ change }: Waiting) => namesOf(change).some((name) => name in owed);
+    for (const one of waiting) {
+      if (error && over.some((name) => name in one.change)) one.reject(error);
+      else if (!isWaiting(one)) one.resolve();
+    }
+    waiting = waiting.filter(isWaiting);
+  }
 
   function push(): void {
-    if (owed) send({ type: "session_update", ...owed });
+    const now = known();
+    const isOwn = (name: Name) => waiting.some(({ change }) => change[name] === now?.[name]);
+    // Sent again, it would undo what somebody has changed since.
+    const isOlder = (name: Name) => now && before[name] !== undefined && before[name] !== now[name] && !isOwn(name);
+    end(isOlder, fatal("CONFLICT", "It was changed elsewhere meanwhile."));
+    if (isOwing()) send({ type: "session_update", ...owed });
+  }
+
+  function settle(session: Session): void {
+    if (session.messageCount > 0) draft = {};
+    end((name) => session[name] === owed[name]);
   }
 
   return {
-    isOwing: () => owed !== undefined,
+    isOwing,
     push,
-    add(change: SessionChange): Promise<void> {
+    settle,
+    async add(wanted: SessionChange): Promise<void> {
+      const change = normal(wanted);
       const added = { ...deferred<void>(), change };
-      // Who does not wait for it is not to be told.
-      added.promise.catch(() => {});
-      waiting.push(added);
+      for (const name of namesOf(change)) before[name] = known()?.[name];
       owed = { ...owed, ...change };
       draft = { ...draft, ...change };
+      waiting.push(added);
       push();
       return added.promise;
     },
     connected({ status, session }: Extract<ServerFrame, { type: "connected" }>): void {
-      if (status === "created") draft = undefined;
-      else if (session === null && draft) owed = { ...draft, ...owed };
-    },
-    settle(session: Session): void {
-      if (session.messageCount > 0) draft = undefined;
-      if (owed && says(session, owed)) owed = undefined;
-      for (const { change, resolve } of waiting) if (says(session, change)) resolve();
-      waiting = waiting.filter(({ change }) => !says(session, change));
+      if (session) settle(session);
+      if (status === "created") draft = {};
+      if (session) return;
+      before = {};
+      owed = { ...draft, ...owed };
     },
     fail(error: ThreadError): void {
-      owed = undefined;
-      draft = undefined;
-      for (const { reject } of waiting) reject(error);
-      waiting = [];
+      draft = {};
+      end(() => true, error);
     },
   };
 }
 
-function says(session: Session, { title = session.title, permissionMode = session.permissionMode }: SessionChange): boolean {
-  return session.title === (title?.trim() ?? null) && session.permissionMode === permissionMode;
+const namesOf = (change: SessionChange) => Object.keys(change) as Name[];
+
+/** As the server keeps it: it trims what Unicode calls white space, which `trim` does not. */
+function normal(wanted: SessionChange): SessionChange {
+  const change = JSON.parse(toJson(wanted)) as SessionChange;
+  if (typeof change.title === "string") change.title = change.title.replace(/^\p{White_Space}+|\p{White_Space}+$/gu, "");
+  return change;
 }

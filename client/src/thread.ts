@@ -1,9 +1,10 @@
 import { backoffMs } from "./backoff.ts";
 import { type ConnectionInfo, IDLE, type Lost, type ThreadStatus, createConnection } from "./connection.ts";
 import { type EnvironmentOptions, type ServerOptions, type ThreadStorage, environmentOf, freshId } from "./environment.ts";
-import { ThreadError } from "./error.ts";
+import { ThreadError, fatal } from "./error.ts";
 import { base64Url, createApi, errorOf } from "./http.ts";
-import { createOutbox } from "./outbox.ts";
+import { type Entry, createOutbox, entryOf } from "./outbox.ts";
+import { outgoing } from "./outgoing.ts";
 import {
   CLOSE_FORBIDDEN,
   CLOSE_POLICY_VIOLATION,
@@ -13,11 +14,11 @@ import {
   type Content,
   type ErrorBody,
   type Message,
-  MESSAGE_BYTES_MAX,
   type ServerFrame,
   type Session,
 } from "./protocol.ts";
 import { type SessionChange, createSessionUpdates } from "./session.ts";
+import { subjectOf } from "./subject.ts";
 import { EMPTY, type Transcript, type TurnState, answerOf, apply, has, messageOf, prepend } from "./transcript.ts";
 import { type Turn, type TurnHandle, createTurn } from "./turn.ts";
 
@@ -27,6 +28,8 @@ const REPEAT_MS_MAX = 60_000;
 /** A message that the server refuses for now (`BUSY`, `RATE_LIMITED`) is offered so many times. */
 const REFUSALS_MAX = 8;
 const REFUSAL_WINDOW_FACTOR = 1 / 4;
+/** A refusal names the message's requestId up to this length. */
+const REFUSED_ID_CHARS = 256;
 
 export type ThreadOptions = ServerOptions &
   EnvironmentOptions & {
@@ -34,6 +37,8 @@ export type ThreadOptions = ServerOptions &
     sessionId?: string | undefined;
     /** Where unacknowledged messages outlive the page, for example `localStorage`. */
     storage?: ThreadStorage | undefined;
+    /** Whose messages they are: nobody else is shown them, or sends them. Default: the token's subject. */
+    subject?: string | undefined;
     /** Whether to connect at once. Default: true. */
     connect?: boolean | undefined;
   };
@@ -84,7 +89,9 @@ export type Thread = {
 };
 
 /** A turn that was sent from here, and all that sends it again. */
-type OwnTurn = { handle: TurnHandle; content: Content; frame: string };
+type OwnTurn = { handle: TurnHandle; entry: Entry };
+/** A refusal of a frame. Servers of before say less: neither which type nor, of some, which frame. */
+type Refusal = { refused?: string; requestId?: string; frame?: string; error: ErrorBody };
 
 const optionsOf = new WeakMap<Thread, ThreadOptions>();
 
@@ -106,25 +113,29 @@ export function createThread(options: ThreadOptions = {}): Thread {
   let transcript: Transcript = EMPTY;
   let info: ConnectionInfo = IDLE;
   let repeats = 0;
-  let refusals = 0;
   let repeatTimer: unknown;
   let loading: Promise<boolean> | undefined;
 
   const connection = createConnection(environment, {
-    address: socketAddress,
-    protocols,
+    token: api.token,
+    way,
     canRefreshToken: api.canRefresh,
     refusal,
     isAwaiting: () => transcript.turns.length > 0 || isOwing(),
     onFrame,
     onChange: onConnection,
   });
-  const updates = createSessionUpdates((frame) => connection.send(frame));
+  const updates = createSessionUpdates(
+    (frame) => connection.send(frame),
+    () => (transcript.isLoaded ? (transcript.session ?? FRESH) : undefined),
+  );
   let snapshot = view();
+  // A function is asked when there is something to ask it for.
+  if (typeof options.token !== "function" || options.subject !== undefined) claim(options.token as string | undefined);
 
   function view(): ThreadSnapshot {
     const { session, messages, hasEarlier, isLoaded } = transcript;
-    const waiting = outbox.entries().map(({ turn }) => turn);
+    const waiting = outbox.entries().flatMap(({ turn, isCancelled }) => (isCancelled ? [] : [turn]));
     const turns = waiting.length > 0 ? [...transcript.turns, ...waiting] : transcript.turns;
     return { sessionId, status: info.status, reason: info.reason, connection: info, session, messages, turns, hasEarlier, isLoaded };
   }
@@ -136,14 +147,22 @@ export function createThread(options: ThreadOptions = {}): Thread {
 
   // The way there.
 
-  function socketAddress(): string {
+  /** The address and the subprotocols of a socket for the bearer of this token. */
+  function way(token: string | undefined): [string, string[]] {
+    claim(token);
     const cursor = transcript.cursor === undefined ? "" : `?cursor=${encodeURIComponent(transcript.cursor)}`;
-    return `${api.origin().replace(/^http/, "ws")}${path}/websocket${cursor}`;
+    const address = `${api.origin().replace(/^http/, "ws")}${path}/websocket${cursor}`;
+    return [address, token === undefined ? [] : ["bobbin.v1", `bobbin.bearer.${base64Url(token)}`]];
   }
 
-  async function protocols(): Promise<string[]> {
-    const token = await api.token();
-    return token === undefined ? [] : ["bobbin.v1", `bobbin.bearer.${base64Url(token)}`];
+  /** What was another subject's is neither shown nor sent any more. */
+  function claim(token: string | undefined): void {
+    if (outbox.claim(options.subject ?? subjectOf(token))) {
+      failAll(closed("Somebody else has signed in."));
+      cancels.clear();
+      transcript = EMPTY;
+    }
+    publish();
   }
 
   async function refusal(): Promise<Lost | undefined> {
@@ -159,7 +178,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
       repeats = 0;
       pushAll();
     }
-    if (isNew && now.closeCode === CLOSE_SESSION_DELETED) outbox.clear();
+    if (isNew && now.closeCode === CLOSE_SESSION_DELETED) outbox.entries().forEach(outbox.remove);
     if (isNew && now.status === "failed") failAll(closed(now.reason));
     publish();
   }
@@ -171,7 +190,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
     transcript = apply(transcript, frame);
     if (frame.type === "connected") updates.connected(frame);
     if (frame.type === "session") updates.settle(frame.session);
-    if (frame.type === "error" && !("cursor" in frame)) refused(frame.requestId, frame.error);
+    if (frame.type === "error" && !("cursor" in frame)) refuse(frame);
     if (frame.type === "user_message") acknowledge(frame.requestId);
     if (frame.type === "snapshot") compare();
     if ("requestId" in frame && frame.requestId !== undefined) show(frame.requestId, frame);
@@ -181,34 +200,41 @@ export function createThread(options: ThreadOptions = {}): Thread {
   /** Takes over from a snapshot what became of our messages. */
   function compare(): void {
     for (const { requestId } of outbox.entries()) if (has(transcript, requestId)) acknowledge(requestId);
-    for (const [requestId, { content, frame }] of own) {
+    for (const [requestId, { entry }] of own) {
       show(requestId);
       // It ended long ago: sent again, it is answered with its end.
-      if (own.has(requestId) && !isOpen(requestId)) outbox.add(requestId, content, frame);
+      if (own.has(requestId) && !isOpen(requestId)) outbox.add(entry);
     }
     for (const requestId of cancels) if (!isOpen(requestId)) cancels.delete(requestId);
   }
 
   function acknowledge(requestId: string): void {
-    if (!outbox.find(requestId)) return;
-    outbox.remove(requestId);
+    const entry = outbox.find(requestId);
+    if (!entry) return;
+    if (entry.isCancelled) cancels.add(requestId);
+    outbox.remove(entry);
     repeats = 0;
-    refusals = 0;
     pushMessage();
   }
 
-  function refused(requestId: string | undefined, error: ErrorBody): void {
-    const entry = requestId === undefined ? undefined : outbox.find(requestId);
-    refusals += 1;
-    if (error.retryable && (!entry || refusals <= REFUSALS_MAX)) {
-      return repeatIn(backoffMs(refusals, random) * REFUSAL_WINDOW_FACTOR);
+  function refuse(refusal: Refusal): void {
+    const { refused = "message", requestId } = refusal;
+    const isNamed = (requestId ?? refusal.frame) !== undefined;
+    const isUpdate = refused === "session_update" || (!isNamed && updates.isOwing());
+    const isMessage = !isUpdate && ["message", "unknown"].includes(refused);
+    const entry = isMessage ? outbox.entries().find((entry) => isMeant(entry, refusal)) : undefined;
+    const error = new ThreadError(refusal.error);
+    // One that names nothing may mean something else: the message is tried again before it is given up.
+    const isForNow = error.retryable || !(isNamed || isUpdate);
+    if (isForNow && (!entry || entry.refusals < REFUSALS_MAX)) {
+      const times = entry ? (entry.refusals += 1) : repeats;
+      return repeatIn(backoffMs(times, random) * REFUSAL_WINDOW_FACTOR);
     }
-    refusals = 0;
-    if (requestId === undefined) return updates.fail(new ThreadError(error));
-    cancels.delete(requestId);
+    if (isUpdate) return updates.fail(error);
+    if (requestId !== undefined) cancels.delete(requestId);
     if (!entry) return;
-    outbox.remove(requestId);
-    settle(requestId, (handle) => handle.fail(new ThreadError(error)));
+    outbox.remove(entry);
+    settle(entry.requestId, (handle) => handle.fail(error));
     pushMessage();
   }
 
@@ -249,9 +275,14 @@ export function createThread(options: ThreadOptions = {}): Thread {
   /** One at a time, so that the server has them in the order in which they were sent. */
   function pushMessage(): void {
     const entry = outbox.entries()[0];
-    if (!entry || !connection.send(entry.frame)) return;
-    entry.wasSent = true;
-    if (cancels.has(entry.requestId)) connection.send({ type: "cancel", requestId: entry.requestId });
+    if (!entry || info.status !== "ready") return;
+    if (!outbox.send(entry)) {
+      settle(entry.requestId, (handle) => handle.end(null, null));
+      publish();
+      return pushMessage();
+    }
+    connection.send(entry.frame);
+    if (entry.isCancelled) connection.send({ type: "cancel", requestId: entry.requestId });
     repeatIn(REPEAT_MS);
   }
 
@@ -267,38 +298,33 @@ export function createThread(options: ThreadOptions = {}): Thread {
     const known = own.get(requestId);
     if (known) return known.handle.turn;
     const handle = createTurn(requestId, () => cancel(requestId));
-    const frame = JSON.stringify({ type: "message", requestId, content, ...(metadata && { metadata }) });
-    // A message would begin the deleted session anew.
-    const isDeleted = info.closeCode === CLOSE_SESSION_DELETED;
-    const error = isDeleted ? closed(info.reason) : flawOf(content, frame);
-    if (error) {
-      handle.fail(error);
+    let entry: Entry;
+    try {
+      // A message would begin the deleted session anew.
+      if (info.closeCode === CLOSE_SESSION_DELETED) throw closed(info.reason);
+      entry = outbox.find(requestId) ?? entryOf(outgoing(requestId, content, metadata));
+    } catch (error) {
+      handle.fail(error as ThreadError);
       return handle.turn;
     }
-    own.set(requestId, { handle, content, frame });
-    outbox.add(requestId, content, frame);
-    if (outbox.entries()[0]?.requestId === requestId) pushMessage();
+    own.set(requestId, { handle, entry });
+    outbox.add(entry);
+    if (outbox.entries()[0] === entry && !entry.isSent) pushMessage();
     if (info.status === "reconnecting") connection.open();
     publish();
     return handle.turn;
   }
 
   function cancel(requestId?: string): void {
-    const open = snapshot.turns.map((turn) => turn.requestId);
-    for (const id of requestId === undefined ? open : open.filter((id) => id === requestId)) {
-      const entry = outbox.find(id);
-      if (entry && !entry.wasSent) {
-        outbox.remove(id);
-        settle(id, (handle) => handle.end(null, null));
-      } else {
-        cancels.add(id);
-      }
+    for (const turn of snapshot.turns) {
+      if (requestId !== undefined && requestId !== turn.requestId) continue;
+      const entry = outbox.find(turn.requestId);
+      if (!entry) cancels.add(turn.requestId);
+      else if (outbox.cancel(entry)) settle(turn.requestId, (handle) => handle.end(null, null));
     }
     connection.send({ type: "cancel", ...(requestId !== undefined && { requestId }) });
     publish();
   }
-
-  // History.
 
   async function loadPage(): Promise<boolean> {
     const first = transcript.messages[0];
@@ -317,7 +343,12 @@ export function createThread(options: ThreadOptions = {}): Thread {
     sessionId,
     send,
     cancel,
-    updateSession: (change) => updates.add(change),
+    updateSession(change) {
+      const done = updates.add(change);
+      // Who does not wait for it is not to be told.
+      done.catch(() => {});
+      return done;
+    },
     loadEarlier() {
       loading ??= loadPage().finally(() => (loading = undefined));
       return loading;
@@ -344,7 +375,10 @@ export function createThread(options: ThreadOptions = {}): Thread {
   return thread;
 }
 
-const closed = (message: string) => new ThreadError({ code: "CLOSED", message, retryable: false });
+/** What a session says before anybody has changed it. */
+const FRESH = { title: null, permissionMode: "default" } as const;
+
+const closed = (message: string) => fatal("CLOSED", message);
 
 /** What HTTP says where a WebSocket cannot, as the close code that means the same. */
 const CLOSE_CODES: Record<number, number> = {
@@ -355,13 +389,8 @@ const CLOSE_CODES: Record<number, number> = {
   429: CLOSE_TOO_MANY,
 };
 
-/** What the server would refuse in any case; a frame that is far too large would cost the connection. */
-function flawOf(content: Content, frame: string): ThreadError | undefined {
-  const bytes = new TextEncoder().encode(frame).length;
-  if (bytes > MESSAGE_BYTES_MAX) {
-    const message = `The message has ${bytes} bytes; at most ${MESSAGE_BYTES_MAX} are allowed.`;
-    return new ThreadError({ code: "MESSAGE_TOO_LARGE", message, retryable: false });
-  }
-  if (content.length > 0) return undefined;
-  return new ThreadError({ code: "INVALID_MESSAGE", message: "The message is empty; say something.", retryable: false });
+/** A requestId comes back cut to 256 characters, a frame to 64; of old servers neither, or only what they took for one. */
+function isMeant(entry: Entry, { requestId, frame = "" }: Refusal): boolean {
+  if (requestId === undefined) return entry.frame.startsWith(frame);
+  return entry.requestId === requestId || (requestId.length >= REFUSED_ID_CHARS && entry.requestId.startsWith(requestId));
 }

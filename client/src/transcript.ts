@@ -15,6 +15,8 @@ export type TurnState = {
   readonly text: string;
   /** The answer so far, its text included, in order. */
   readonly blocks: readonly Block[];
+  /** Of one that is `sending`: whether it outlives the page. */
+  readonly isStored?: boolean;
 };
 
 export type Transcript = {

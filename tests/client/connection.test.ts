@@ -21,6 +21,22 @@ test("a thread connects, is ready after its snapshot, and says so", async () => 
   assert.equal(thread.getSnapshot().connection.connectionId, "c1");
 });
 
+test("each connection says something once it is connected: a socket that never did learns late that it is closed", async () => {
+  const world = surroundings();
+  createThread(world.options);
+  await settled();
+  for (let connection = 1; connection <= 2; connection += 1) {
+    world.last.open();
+    assert.equal(world.last.hasGreeted, false);
+    world.last.push(connected());
+    assert.equal(world.last.hasGreeted, true);
+    world.last.push(snapshot(), { type: "pong" });
+    assert.deepEqual(world.last.sent, []);
+    world.last.drop();
+    await world.clock.pass(6_000);
+  }
+});
+
 test("a restart of the server brings 1,000 clients back over at least 5 seconds", async () => {
   const backAt: number[] = [];
   for (let client = 0; client < 1_000; client += 1) {

@@ -1,6 +1,8 @@
 // The surroundings of a client, played by hand: nothing happens but what a test lets happen.
 import type { Page, ServerFrame, ThreadOptions, ThreadStorage, Timers, WebSocketLike } from "bobbin-client";
 
+const PING = '{"type":"ping"}';
+
 type Timer = { at: number; callback: () => void };
 
 /** Time that passes when it is told to. */
@@ -47,7 +49,9 @@ type Listener = (event: { data?: string; code?: number; reason?: string }) => vo
 export class FakeSocket implements WebSocketLike {
   readonly url: URL;
   readonly protocols: string[];
+  /** All but the ping that follows `connected`. */
   readonly sent: string[] = [];
+  hasGreeted = false;
   /** How the client closed it. */
   closedWith: number | undefined;
   #listeners: Record<string, Listener[]> = {};
@@ -62,7 +66,8 @@ export class FakeSocket implements WebSocketLike {
   }
 
   send(data: string): void {
-    this.sent.push(data);
+    if (this.hasGreeted || data !== PING) this.sent.push(data);
+    this.hasGreeted ||= data === PING;
   }
 
   close(code = 1005): void {

@@ -60,6 +60,23 @@ test("another sessionId leaves the one thread for the other", async () => {
   await lingered();
 });
 
+test("another person does not take over the thread of the one before", async () => {
+  const worlds = ["ada", "bob"].map((subject) => {
+    const world = surroundings();
+    world.options.token = `.${Buffer.from(JSON.stringify({ sub: subject })).toString("base64url")}.`;
+    return world;
+  });
+  const [ada, bob] = worlds as [World, World];
+  const { update, text, unmount } = await mount(h(Status, { of: () => ada }));
+  await act(async () => void ada.last.welcome());
+  await update(h(Status, { of: () => bob }));
+  assert.equal(text(), "connecting");
+  assert.match(bob.last.protocols[1] ?? "", /^bobbin\.bearer\./);
+  await unmount();
+  await lingered();
+  assert.equal(ada.last.closedWith, 1000);
+});
+
 test("a token renders what shows its turn, and nothing else", async () => {
   const world = surroundings();
   const renders: Record<string, number> = {};

@@ -10,6 +10,8 @@ import { isReady, transcript, until, withoutPlaces } from "./threads.ts";
 
 const DEADLINE_MS = 20_000;
 const TIMES_FASTER = 20;
+/** A connection that is silent is probed later than this. */
+const SHORTLY_MS = 5_000;
 
 const bobbin = await start({ vars: { ECHO_DELAY_MS: "5" } });
 const network = await Network.to(bobbin.url);
@@ -90,6 +92,34 @@ test("a message that was on its way at a reload is sent by the new page, and ans
   await until(after, ({ messages, turns }) => messages.length === 2 && turns.length === 0);
   assert.equal(storage.length, 0);
 });
+
+test("what the server takes only mended is shown as it keeps it, and what lies at the limit is taken", async () => {
+  const thread = open();
+  const deep = (depth: number): unknown[] => (depth === 1 ? [] : [deep(depth - 1)]);
+  await thread.send("half \ud83d", { metadata: { "\udc00": "\ud83d" } }).result;
+  await thread.send([{ type: "tool_result", toolUseId: "t", content: deep(124), isError: false }], { requestId: "~".repeat(128) }).result;
+  assert.deepEqual(outline(thread).slice(0, 2), ["user half \ufffd", "assistant half \ufffd"]);
+  assert.deepEqual(transcript(thread), await stored(thread.sessionId));
+});
+
+for (const [what, frame] of Object.entries({
+  "a requestId that is not ASCII": { requestId: "naïve-1", content: "hello" },
+  "a requestId of 300 characters": { requestId: "r".repeat(300), content: "hello" },
+  "what is nested too deep": { requestId: "r1", content: "hello", metadata: JSON.parse(`${'{"a":'.repeat(140)}1${"}".repeat(140)}`) as unknown },
+  "a block of no kind": { requestId: "r1", content: [{ type: "nothing" }] },
+})) {
+  test(`${what}, stored by another version of the client, is refused by the server and lets the next one go`, async () => {
+    const storage = new MemoryStorage();
+    const sessionId = freshId();
+    const stored = { at: 1, frame: JSON.stringify({ type: "message", ...frame }), isSent: false, isCancelled: false };
+    storage.setItem(`bobbin:owed::${sessionId}:${frame.requestId}`, JSON.stringify(stored));
+    const thread = open({ sessionId, storage });
+    assert.equal(thread.getSnapshot().turns.length, 1);
+    assert.equal((await within(thread.send("after").result, DEADLINE_MS, "the next one")).text, "after");
+    assert.deepEqual(outline(thread), ["user after", "assistant after"]);
+    assert.equal(storage.length, 0);
+  });
+}
 
 test("a silent connection is replaced within 20 seconds, and the turn goes on", async () => {
   const thread = open({ url: network.url });
@@ -193,6 +223,47 @@ test("switching to another session leaks neither sockets nor events", async (con
   await eventually(async () => own.open === 0, "no connection");
 });
 
+test("a title that was set while cut off does not undo one that was set meanwhile", async () => {
+  const other = open();
+  await other.send("hello").result;
+  const thread = open({ sessionId: other.sessionId, url: network.url });
+  await until(thread, isReady);
+  network.holdUp();
+  network.cut();
+  await until(thread, ({ status }) => status === "reconnecting");
+  const renamed = thread.updateSession({ title: "the older" });
+  await other.updateSession({ title: "the newer" });
+  network.letPass();
+  network.cut();
+  await assert.rejects(within(renamed, DEADLINE_MS, "the older title"), { code: "CONFLICT" });
+  await until(thread, isReady);
+  assert.deepEqual([other, thread].map((each) => each.getSnapshot().session?.title), ["the newer", "the newer"]);
+});
+
+test("titles settle as the server trims them", async () => {
+  const thread = open();
+  await thread.send("hello").result;
+  for (const title of ["\ufeffx", "y\u0085", "\u2003z\u00a0", "half \ud83d"]) {
+    await within(thread.updateSession({ title }), DEADLINE_MS, JSON.stringify(title));
+  }
+});
+
+test("what one tab takes back is not sent by another", async () => {
+  const storage = new MemoryStorage();
+  network.holdUp();
+  network.cut();
+  const one = open({ url: network.url, storage });
+  const turn = one.send("not after all");
+  const other = open({ url: network.url, storage, sessionId: one.sessionId });
+  assert.equal(other.getSnapshot().turns.length, 1);
+  turn.cancel();
+  network.letPass();
+  network.cut();
+  await Promise.all([until(one, isReady), until(other, isReady)]);
+  assert.equal((await other.send("after").result).text, "after");
+  assert.deepEqual(outline(other), ["user after", "assistant after"]);
+});
+
 test("a deleted session is left for good, by every client", async () => {
   const thread = open();
   await thread.send("hello").result;
@@ -201,6 +272,15 @@ test("a deleted session is left for good, by every client", async () => {
   await until(thread, ({ status }) => status === "failed");
   assert.equal(thread.getSnapshot().connection.closeCode, 4410);
   await list.remove(thread.sessionId);
+});
+
+test("an idle client learns at once that its session is deleted", async () => {
+  const writer = open();
+  await writer.send("hello").result;
+  const reader = open({ sessionId: writer.sessionId, timers: undefined });
+  await until(reader, isReady);
+  await bobbin.fetch(`/sessions/${writer.sessionId}`, { method: "DELETE" });
+  await until(reader, ({ status }) => status === "failed", SHORTLY_MS);
 });
 
 test("the list of sessions is searched, paged and renamed", async () => {

@@ -50,7 +50,7 @@ test("a line that breaks in mid-stream costs nothing", async (t) => {
   await hasBegun(tab);
   line.cut();
   await tab.sees("Reconnecting");
-  await tab.sees(/What you send is kept and delivered/);
+  await tab.sees(/What you send is delivered once the connection is back/);
   line.mend();
   await tab.button("Try now").click();
   await tab.isDone();

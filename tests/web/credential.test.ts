@@ -2,12 +2,16 @@ import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { after, before, test } from "node:test";
 import { type Bobbin, start } from "../worker/harness.ts";
-import { Visitor } from "./support/browser.ts";
+import { OUTAGE, type Tab, Visitor, until } from "./support/browser.ts";
+import { Line } from "./support/line.ts";
 
 const SECRET = "a secret of thirty-two characters";
 const HOUR_S = 3_600;
 /** Chromium tells every refusal. */
 const REFUSED = /status of 401/;
+const CUT_OR_REFUSED = new RegExp(`${OUTAGE.source}|status of 40[134]`);
+/** The page looks every two seconds for what is not delivered yet. */
+const LOOKED_MS = 2_500;
 
 let bobbin: Bobbin;
 before(async () => {
@@ -51,8 +55,171 @@ test("a token that is forgotten closes the session", async () => {
   await visitor.leave(REFUSED);
 });
 
-function tokenOf(subject: string): string {
+test("what one person could not send is neither shown to nor sent by the next, and found again by the first", async (t) => {
+  const line = await Line.to(bobbin.url);
+  t.after(() => line.close());
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(line.url);
+  await signIn(tab, "ada-1");
+  await tab.say("Ada's first");
+  await tab.isDone();
+  line.cutSockets();
+  await tab.sees("Reconnecting");
+  await tab.say("Ada's secret");
+  await tab.sees("Not delivered yet");
+  await tab.field.fill("Ada's draft");
+  const session = tab.sessionId;
+  await tab.sessions.getByRole("button", { name: "New session" }).click();
+  await tab.field.fill("Ada's new draft");
+  await tab.say("Ada's new secret");
+  await tab.sessions.getByRole("button", { name: "New session" }).click();
+  await tab.field.fill("Ada's newest draft");
+  await tab.sessions.getByRole("link", { name: "Ada's new secret" }).click();
+  await tab.button("Forget the token").click();
+  await until(() => traces(tab), (found) => found === "");
+  line.mend();
+  await tab.hurry();
+  await signIn(tab, "bob-1");
+  await tab.page.waitForTimeout(LOOKED_MS);
+  assert.equal(await traces(tab), "");
+  await tab.say("Bob's own");
+  await tab.isDone();
+  await tab.page.goto(String(new URL(`/s/${session}`, line.url)));
+  await tab.sees("This session is not yours to open");
+  assert.equal(await traces(tab), "");
+  assert.deepEqual(await authorsOf("%secret%"), []);
+
+  await tab.button("Forget the token").click();
+  await signIn(tab, "ada-1");
+  await until(() => authorsOf("%secret%"), (authors) => authors.join() === "ada-1,ada-1");
+  assert.equal(await tab.field.inputValue(), "Ada's newest draft");
+  await tab.page.goto(String(new URL(`/s/${session}`, line.url)));
+  await tab.answer.getByText("Ada's secret").waitFor();
+  assert.equal(await tab.field.inputValue(), "Ada's draft");
+  assert.deepEqual(await authorsOf("Bob%"), ["bob-1"]);
+  await visitor.leave(CUT_OR_REFUSED);
+});
+
+test("two people in two tabs of one browser see nothing of each other", async (t) => {
+  const line = await Line.to(bobbin.url);
+  t.after(() => line.close());
+  const visitor = await Visitor.arrive();
+  const [ada, bob] = [await visitor.open(line.url), await visitor.open(line.url)];
+  await Promise.all([signIn(ada, "ada-2"), signIn(bob, "bob-2")]);
+  await ada.say("Ada's news");
+  await ada.isDone();
+  await ada.sessions.getByRole("link", { name: "Ada's news" }).waitFor();
+  line.cutSockets();
+  await ada.sees("Reconnecting");
+  await ada.say("Ada's secret");
+  await ada.sees("Not delivered yet");
+  await bob.page.waitForTimeout(LOOKED_MS);
+  line.mend();
+  await bob.hurry();
+  await bob.isConnected();
+  await bob.say("Bob's own");
+  await bob.isDone();
+  assert.equal(await traces(bob), "");
+  await visitor.leave(CUT_OR_REFUSED);
+});
+
+test("where a token was refused, the next person does not begin the session of the one before", async (t) => {
+  const line = await Line.to(bobbin.url);
+  t.after(() => line.close());
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(line.url);
+  await tab.sees("This deployment asks for a token");
+  // Requests too, as their answers tell that the token is refused.
+  line.cut();
+  await tab.page.getByLabel("Token", { exact: true }).fill(tokenOf("ada-3", { exp: 1 }));
+  await tab.button("Use this token").click();
+  await tab.say("Ada's secret");
+  await tab.sees("Not delivered yet");
+  const session = tab.sessionId;
+  line.mend();
+  await tab.hurry();
+  await signIn(tab, "bob-3");
+  assert.equal(await traces(tab), "");
+  await tab.say("Bob's own");
+  await tab.isDone();
+  assert.notEqual(tab.sessionId, session);
+  await tab.button("Forget the token").click();
+  await signIn(tab, "ada-3");
+  await until(() => authorsOf("Ada's secret"), (authors) => authors.includes("ada-3"));
+  await visitor.leave(CUT_OR_REFUSED);
+});
+
+test("a message of before the reload that the server does not take is given back, with the reason", async (t) => {
+  const line = await Line.to(bobbin.url);
+  t.after(() => line.close());
+  const visitor = await Visitor.arrive();
+  const owner = await visitor.open(line.url);
+  await signIn(owner, "ada-4");
+  await owner.say("to be read by others");
+  await owner.isDone();
+  const guest = await visitor.open(new URL(`/s/${owner.sessionId}`, line.url));
+  await signIn(guest, "vic-4", { bobbin: { sessions: ["*"], role: "viewer" } });
+  line.cutSockets();
+  await guest.sees("Reconnecting");
+  await guest.say("may I?");
+  await guest.sees("Not delivered yet");
+  await guest.page.reload();
+  await guest.sees("Not delivered yet");
+  line.mend();
+  await guest.hurry();
+  await guest.sees(/The message was not taken: /);
+  assert.equal(await guest.field.inputValue(), "may I?");
+  await until(() => guest.page.getByText("Not delivered yet").count(), (count) => count === 0);
+  await visitor.leave(CUT_OR_REFUSED);
+});
+
+test("what was written to a session that turns out to be somebody else's goes along into a new one", async (t) => {
+  const line = await Line.to(bobbin.url);
+  t.after(() => line.close());
+  const [visitor, owner] = [await Visitor.arrive(), await Visitor.arrive()];
+  const theirs = await owner.open(bobbin.url);
+  await signIn(theirs, "bob-5");
+  await theirs.say("Bob's own");
+  await theirs.isDone();
+  const tab = await visitor.open(line.url);
+  await signIn(tab, "ada-5");
+  line.cutSockets();
+  await tab.page.goto(String(new URL(`/s/${theirs.sessionId}`, line.url)));
+  await tab.say("is this mine?");
+  await tab.sees("Not delivered yet");
+  await tab.field.fill("and a draft");
+  line.mend();
+  await tab.hurry();
+  await tab.sees("This session is not yours to open");
+  await tab.page.locator("main").getByRole("button", { name: "New session" }).click();
+  assert.equal(await tab.field.inputValue(), "is this mine?\n\nand a draft");
+  await tab.field.press("Enter");
+  await tab.isDone();
+  await until(() => tab.page.getByText("Not delivered yet").count(), (count) => count === 0);
+  assert.deepEqual(await authorsOf("is this mine?"), ["ada-5"]);
+  await Promise.all([visitor.leave(CUT_OR_REFUSED), owner.leave(REFUSED)]);
+});
+
+async function signIn(tab: Tab, subject: string, claims: object = {}): Promise<void> {
+  await tab.sees("This deployment asks for a token");
+  await tab.page.getByLabel("Token", { exact: true }).fill(tokenOf(subject, claims));
+  await tab.button("Use this token").click();
+  await tab.isConnected();
+}
+
+/** What the page shows of Ada, in text, fields and title. */
+async function traces(tab: Tab): Promise<string> {
+  const page = "document.title + document.body.textContent + [...document.querySelectorAll('textarea, input')].map(({ value }) => value).join()";
+  return /.{0,9}Ada.{0,9}/.exec(String(await tab.page.evaluate(page)))?.[0] ?? "";
+}
+
+async function authorsOf(like: string): Promise<unknown[]> {
+  const rows = await bobbin.d1("SELECT author FROM messages WHERE role = 'user' AND content LIKE ? ORDER BY author", `%${like}%`);
+  return rows.map(({ author }) => author);
+}
+
+function tokenOf(subject: string, claims: object = {}): string {
   const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
-  const signed = `${part({ alg: "HS256", typ: "JWT" })}.${part({ sub: subject, exp: Math.floor(Date.now() / 1000) + HOUR_S })}`;
+  const signed = `${part({ alg: "HS256", typ: "JWT" })}.${part({ sub: subject, exp: Math.floor(Date.now() / 1000) + HOUR_S, ...claims })}`;
   return `${signed}.${createHmac("sha256", SECRET).update(signed).digest("base64url")}`;
 }

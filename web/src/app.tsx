@@ -3,12 +3,18 @@ import { announce, announcement } from "./announce.ts";
 import { Chat } from "./chat/chat.tsx";
 import { MESSAGE_FIELD } from "./chat/focus.ts";
 import { Notice } from "./chat/notices.tsx";
+import { useSubject } from "./credential.ts";
 import { openNewSession, useRoute } from "./router.ts";
 import { useLiveSessions } from "./sessions/live_sessions.ts";
 import { Sidebar } from "./sessions/sidebar.tsx";
 import { useStore } from "./store.ts";
 
+/** Another person gets another page: nothing of the one before stays in it. */
 export function App() {
+  return <Page key={useSubject()} />;
+}
+
+function Page() {
   const { sessionId, isValid } = useRoute();
   const list = useLiveSessions();
   const [isMenuOpen, setMenuOpen] = useState(false);

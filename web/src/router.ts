@@ -1,18 +1,23 @@
 // Two addresses: `/` for a session that nothing was said in yet, `/s/{id}` for one with a name.
-import { perTab } from "./storage.ts";
 import { createStore, useStore } from "./store.ts";
 
-const NEW_KEY = "bobbin:new";
 const SESSION_ID = /^[A-Za-z0-9_-]{1,128}$/;
 
 export type Route = { sessionId: string; isValid: boolean };
 
+/** The session of the address `/`. Every page has one of its own, so that two tabs do not write in the same. */
+let unused = crypto.randomUUID() as string;
 const route = createStore(read());
 addEventListener("popstate", () => route.set(read()));
 
 export const useRoute = (): Route => useStore(route);
 
 export const pathOf = (sessionId: string): string => `/s/${encodeURIComponent(sessionId)}`;
+
+/** Nothing was said in it, and it has no address yet. */
+export const isUnused = (sessionId: string): boolean => sessionId === unused;
+
+export const isOpen = (sessionId: string): boolean => route.get().sessionId === sessionId;
 
 export function openSession(sessionId: string): void {
   go(pathOf(sessionId));
@@ -26,7 +31,7 @@ export function openNewSession(): string {
 
 /** The new session was used: from now on it has an address, and the next new one is another. */
 export function settle(sessionId: string): void {
-  if (perTab.get(NEW_KEY) === sessionId) perTab.set(NEW_KEY, null);
+  if (isUnused(sessionId)) unused = crypto.randomUUID();
   if (location.pathname === "/") go(pathOf(sessionId), true);
 }
 
@@ -38,14 +43,6 @@ function go(path: string, isReplacing = false): void {
 
 function read(): Route {
   const named = location.pathname.match(/^\/s\/([^/]+)\/?$/)?.[1];
-  if (named === undefined) return { sessionId: newSessionId(), isValid: true };
+  if (named === undefined) return { sessionId: unused, isValid: true };
   return { sessionId: named, isValid: SESSION_ID.test(named) };
-}
-
-function newSessionId(): string {
-  const known = perTab.get(NEW_KEY);
-  if (known !== null) return known;
-  const id = crypto.randomUUID();
-  perTab.set(NEW_KEY, id);
-  return id;
 }

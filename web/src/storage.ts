@@ -1,4 +1,4 @@
-/** The browser's storages; a browser that forbids them costs what outlives the page, not the page. */
+/** The browser's storages; one that is full or forbidden costs what outlives the page, not the page. */
 export type SafeStorage = {
   get(key: string): string | null;
   set(key: string, value: string | null): void;
@@ -9,18 +9,19 @@ function safe(open: () => Storage): SafeStorage {
   return {
     get(key) {
       try {
-        return open().getItem(key);
+        // What could not be stored is newer than what is.
+        return memory.get(key) ?? open().getItem(key);
       } catch {
-        return memory.get(key) ?? null;
+        return null;
       }
     },
     set(key, value) {
+      memory.delete(key);
       try {
         if (value === null) open().removeItem(key);
         else open().setItem(key, value);
       } catch {
-        if (value === null) memory.delete(key);
-        else memory.set(key, value);
+        if (value !== null) memory.set(key, value);
       }
     },
   };

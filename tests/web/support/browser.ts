@@ -34,21 +34,15 @@ function launch(): Promise<Browser> {
 
 /** A person at a browser: its tabs share what the browser keeps. */
 export class Visitor {
-  readonly #open: (url: string) => Promise<Page>;
+  readonly #context: Awaited<ReturnType<Browser["newContext"]>>;
   readonly #tabs: Tab[] = [];
   readonly close: () => Promise<void>;
   readonly setOffline: (isOffline: boolean) => Promise<void>;
 
   private constructor(context: Awaited<ReturnType<Browser["newContext"]>>) {
+    this.#context = context;
     this.close = () => context.close();
     this.setOffline = (isOffline) => context.setOffline(isOffline);
-    this.#open = async (url) => {
-      const page = await context.newPage();
-      const tab = new Tab(page);
-      this.#tabs.push(tab);
-      await page.goto(url);
-      return page;
-    };
   }
 
   static async arrive(options: BrowserContextOptions = {}): Promise<Visitor> {
@@ -59,8 +53,21 @@ export class Visitor {
   }
 
   async open(url: URL | string): Promise<Tab> {
-    const page = await this.#open(String(url));
-    return this.#tabs.find((tab) => tab.page === page) as Tab;
+    const tab = this.#watch(await this.#context.newPage());
+    await tab.page.goto(String(url));
+    return tab;
+  }
+
+  /** The tab that a tab opens. */
+  async follow(tab: Tab, open: () => Promise<unknown>): Promise<Tab> {
+    const [page] = await Promise.all([tab.page.waitForEvent("popup"), open()]);
+    return this.#watch(page);
+  }
+
+  #watch(page: Page): Tab {
+    const tab = new Tab(page);
+    this.#tabs.push(tab);
+    return tab;
   }
 
   /** Leaves, after looking that no tab has seen an error. Errors that match `allowed` are none. */
@@ -127,6 +134,11 @@ export class Tab {
   /** The connection as the page tells it. */
   async isConnected(): Promise<void> {
     await this.page.locator(".connection.ready").waitFor();
+  }
+
+  /** Tries to connect now, if it is not under way already. */
+  async hurry(): Promise<void> {
+    await this.page.evaluate("dispatchEvent(new Event('online')), undefined");
   }
 
   /** Waits until the last turn is over, however it ended. */

@@ -6,11 +6,15 @@ export class Line {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #isCut = false;
+  #takesSockets = true;
 
   private constructor(target: URL) {
     this.#server = createServer((near) => {
       if (this.#isCut) return void near.destroy();
       const far = connect(Number(target.port), target.hostname);
+      near.once("data", (head) => {
+        if (!this.#takesSockets && /^upgrade: websocket/im.test(String(head))) near.destroy();
+      });
       for (const [one, other] of [[near, far], [far, near]] as const) {
         this.#sockets.add(one);
         one.pipe(other);
@@ -39,6 +43,14 @@ export class Line {
 
   mend(): void {
     this.#isCut = false;
+    this.#takesSockets = true;
+  }
+
+  /** Breaks every connection, and lets only pages and requests through until `mend`. */
+  cutSockets(): void {
+    this.cut();
+    this.#isCut = false;
+    this.#takesSockets = false;
   }
 
   close(): void {

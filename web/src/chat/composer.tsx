@@ -1,9 +1,10 @@
-import { type Thread, ThreadError } from "bobbin-client";
+import type { Thread } from "bobbin-client";
 import { useThreadState } from "bobbin-client/react";
-import { type FormEvent, type KeyboardEvent, useEffect, useLayoutEffect, useRef, useState } from "react";
-import { draftOf, giveBack, setDraft, useDraft } from "../drafts.ts";
+import { type FormEvent, type KeyboardEvent, useEffect, useLayoutEffect, useRef } from "react";
+import { setDraft, useDraft } from "../drafts.ts";
 import { settle } from "../router.ts";
 import { Icon } from "../ui/icon.tsx";
+import { send as sendMessage, stop as stopAnswer, useRefusals } from "./deliver.ts";
 import { MESSAGE_FIELD, focusMessage, hasTouchKeyboard } from "./focus.ts";
 import { PermissionModeSelect } from "./permission_mode.tsx";
 
@@ -13,7 +14,7 @@ export function Composer({ thread }: { thread: Thread }) {
   const text = useDraft(sessionId);
   const isRunning = useThreadState(thread, ({ turns }) => turns.length > 0);
   const isReady = useThreadState(thread, ({ status }) => status === "ready");
-  const [refusal, setRefusal] = useState<string | null>(null);
+  const refusal = useRefusals().get(sessionId);
   const field = useGrowing(text);
 
   useEffect(focusMessage, []);
@@ -22,21 +23,14 @@ export function Composer({ thread }: { thread: Thread }) {
     event?.preventDefault();
     const content = text.trim();
     if (content === "") return;
-    setRefusal(null);
-    const turn = thread.send(content);
     setDraft(sessionId, "");
+    sendMessage(thread, content);
     settle(sessionId);
-    turn.result.catch((error: unknown) => {
-      const { messages, turns } = thread.getSnapshot();
-      if ([...messages, ...turns].some(({ requestId }) => requestId === turn.requestId)) return;
-      if (draftOf(sessionId) !== content) giveBack(sessionId, content);
-      setRefusal(error instanceof ThreadError ? `The message was not taken: ${error.message}` : String(error));
-    });
     field.current?.focus();
   }
 
   function stop(): void {
-    thread.cancel();
+    stopAnswer(thread);
     focusMessage();
   }
 
@@ -47,7 +41,7 @@ export function Composer({ thread }: { thread: Thread }) {
       send();
     } else if (event.key === "Escape" && isRunning) {
       event.preventDefault();
-      thread.cancel();
+      stop();
     }
   }
 

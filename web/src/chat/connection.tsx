@@ -1,4 +1,4 @@
-import type { ConnectionInfo, Thread, ThreadStatus } from "bobbin-client";
+import type { ConnectionInfo, Thread, ThreadStatus, TurnState } from "bobbin-client";
 import { useThreadState } from "bobbin-client/react";
 import { useEffect, useState } from "react";
 import { focusMessage } from "./focus.ts";
@@ -25,7 +25,7 @@ export function ConnectionDot({ thread }: { thread: Thread }) {
 /** What is wrong with the connection and what is done about it; silent while all is well. */
 export function ConnectionBanner({ thread }: { thread: Thread }) {
   const connection = useThreadState(thread, ({ connection }) => connection);
-  const isOwing = useThreadState(thread, ({ turns }) => turns.some(({ state }) => state === "sending"));
+  const owed = useThreadState(thread, ({ turns }) => owedOf(turns));
   const { status, reason, retryAt } = connection;
   function hurry(): void {
     thread.open();
@@ -37,8 +37,7 @@ export function ConnectionBanner({ thread }: { thread: Thread }) {
       {isTroubled && (
         <div className={`banner ${status}`}>
           <p>
-            {reason} {status !== "failed" && "What you send is kept and delivered once the connection is back. "}
-            {isOwing && status === "failed" && "Your message is kept. "}
+            {reason} {(status === "failed" ? FAILED : WAITING)[owed]}
             {status === "reconnecting" && <Countdown retryAt={retryAt} />}
           </p>
           {canHurry(connection) && (
@@ -50,6 +49,26 @@ export function ConnectionBanner({ thread }: { thread: Thread }) {
       )}
     </div>
   );
+}
+
+type Owed = "nothing" | "stored" | "in memory";
+
+/** What is kept is said to be kept, and nothing else. */
+const WAITING: Record<Owed, string> = {
+  nothing: "What you send is delivered once the connection is back. ",
+  stored: "Your message is kept, and delivered once the connection is back. ",
+  "in memory": "Your message is delivered once the connection is back. This browser has no room to keep it: leave the page open until then. ",
+};
+const FAILED: Record<Owed, string> = {
+  nothing: "",
+  stored: "Your message is kept. ",
+  "in memory": "Your message is only on this page: this browser has no room to keep it. ",
+};
+
+function owedOf(turns: readonly TurnState[]): Owed {
+  const sending = turns.filter(({ state }) => state === "sending");
+  if (sending.length === 0) return "nothing";
+  return sending.every(({ isStored }) => isStored) ? "stored" : "in memory";
 }
 
 const canHurry = ({ status, retryAt }: ConnectionInfo): boolean => status === "failed" || retryAt !== null;

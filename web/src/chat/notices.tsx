@@ -2,39 +2,35 @@ import { CLOSE_FORBIDDEN, CLOSE_SESSION_DELETED, CLOSE_UNAUTHENTICATED, type Thr
 import { useEffect, useRef } from "react";
 import { CredentialForm } from "../ui/credential_form.tsx";
 import { openNewSession } from "../router.ts";
-import { draftOf, setDraft } from "../drafts.ts";
+import { draftOf, giveBack, setDraft } from "../drafts.ts";
+import { takeBack } from "./deliver.ts";
+import { textOf } from "./exchanges.ts";
 
 export const GONE: readonly number[] = [CLOSE_UNAUTHENTICATED, CLOSE_FORBIDDEN, CLOSE_SESSION_DELETED];
 
 /** In place of a conversation that cannot be shown. */
 export function Gone({ thread, closeCode, reason }: { thread: Thread; closeCode: number; reason: string }) {
   if (closeCode === CLOSE_UNAUTHENTICATED) return <CredentialForm reason={reason} />;
-  if (closeCode === CLOSE_SESSION_DELETED) return <Deleted sessionId={thread.sessionId} />;
+  const isDeleted = closeCode === CLOSE_SESSION_DELETED;
   return (
-    <Notice title="This session is not yours to open">
-      <p>{reason}</p>
-      <button type="button" className="primary" onClick={openNewSession}>
+    <Notice title={isDeleted ? "This session was deleted" : "This session is not yours to open"}>
+      <p>{isDeleted ? "It was deleted here or on another device, with all its messages." : reason}</p>
+      <button type="button" className="primary" onClick={() => startAnew(thread)}>
         New session
       </button>
     </Notice>
   );
 }
 
-function Deleted({ sessionId }: { sessionId: string }) {
-  function startAnew(): void {
-    const draft = draftOf(sessionId);
-    const fresh = openNewSession();
-    if (draft !== "" && draftOf(fresh) === "") setDraft(fresh, draft);
-    setDraft(sessionId, "");
-  }
-  return (
-    <Notice title="This session was deleted">
-      <p>It was deleted here or on another device, with all its messages.</p>
-      <button type="button" className="primary" onClick={startAnew}>
-        New session
-      </button>
-    </Notice>
-  );
+/** What was written here, sent or not, goes along into the new session's field. */
+function startAnew(thread: Thread): void {
+  const { sessionId } = thread;
+  const unsent = thread.getSnapshot().turns.filter(({ state }) => state === "sending");
+  for (const { requestId } of unsent) takeBack(thread, requestId);
+  const texts = [...unsent.map(({ content }) => textOf(content ?? "")), draftOf(sessionId)].filter((text) => text !== "");
+  setDraft(sessionId, "");
+  const fresh = openNewSession();
+  if (texts.length > 0) giveBack(fresh, texts.join("\n\n"));
 }
 
 export function Notice({ title, children }: { title: string; children: React.ReactNode }) {

@@ -1,8 +1,9 @@
 import type { Thread } from "bobbin-client";
 import { useThread } from "bobbin-client/react";
-import { useEffect, useMemo } from "react";
-import { credential, server } from "../credential.ts";
+import { useEffect, useMemo, useState } from "react";
+import { credential, server, subject } from "../credential.ts";
 import { outboxStorage } from "../storage.ts";
+import { resume } from "./deliver.ts";
 
 /** A thread as this browser opens it: with its token, and with what it still owes. */
 export function useOwnThread(sessionId: string): Thread {
@@ -14,5 +15,14 @@ export function useOwnThread(sessionId: string): Thread {
       thread.open();
     });
   }, [thread]);
+  // The token may be another person's by the time the thread hears of it.
+  const [whose] = useState(subject);
+  useEffect(() => {
+    const look = () => {
+      for (const turn of thread.getSnapshot().turns) if (turn.state === "sending") resume(thread, turn, whose);
+    };
+    look();
+    return thread.subscribe(look);
+  }, [thread, whose]);
   return thread;
 }

@@ -1,5 +1,6 @@
 import type { Message, Thread } from "bobbin-client";
 import { memo } from "react";
+import { takeBack } from "./deliver.ts";
 import { textOf } from "./exchanges.ts";
 import { focusMessage } from "./focus.ts";
 import { useFrameTurn } from "./frame_turn.ts";
@@ -10,8 +11,8 @@ type Props = { thread: Thread; requestId: string; message: Message | undefined; 
 export const Question = memo(function Question({ thread, requestId, message, isRunning }: Props) {
   const turn = useFrameTurn(thread, isRunning ? requestId : null);
   const content = message?.content ?? turn?.content;
-  function takeBack(): void {
-    thread.cancel(requestId);
+  function takeItBack(): void {
+    takeBack(thread, requestId);
     focusMessage();
   }
   if (content === undefined || content === null) return null;
@@ -22,7 +23,7 @@ export const Question = memo(function Question({ thread, requestId, message, isR
       {turn && turn.state !== "streaming" && (
         <p className="pending">
           {turn.state === "sending" ? "Not delivered yet" : "Waits for the answer before"}
-          <button type="button" className="link" onClick={takeBack}>
+          <button type="button" className="link" onClick={takeItBack}>
             Take back
           </button>
         </p>

@@ -3,6 +3,7 @@ import { useThreadState } from "bobbin-client/react";
 import { memo, useCallback, useMemo } from "react";
 import { Icon } from "../ui/icon.tsx";
 import { Answer } from "./answer.tsx";
+import { send } from "./deliver.ts";
 import { useEarlier } from "./earlier.ts";
 import { exchangesOf } from "./exchanges.ts";
 import { focusMessage } from "./focus.ts";
@@ -57,7 +58,7 @@ type ItemProps = {
 
 const Item = memo(function Item({ thread, requestId, question, answer, isRunning, canRetry }: ItemProps) {
   const retry = useCallback(() => {
-    if (question) thread.send(question.content);
+    if (question) send(thread, question.content);
     focusMessage();
   }, [thread, question]);
   return (

@@ -1,9 +1,12 @@
 // Messages of sessions that were left before the server had them.
 import { type Session, undelivered } from "bobbin-client";
 import { useThreadState } from "bobbin-client/react";
-import { useEffect, useState } from "react";
+import { type MouseEvent, useEffect, useState } from "react";
 import { textOf } from "../chat/exchanges.ts";
+import { useRefusals } from "../chat/deliver.ts";
 import { useOwnThread } from "../chat/own_thread.ts";
+import { subject } from "../credential.ts";
+import { draftOf } from "../drafts.ts";
 import { openSession, pathOf } from "../router.ts";
 import { outboxStorage } from "../storage.ts";
 
@@ -17,6 +20,7 @@ type Props = { current: string; onSession: (session: Session) => void; onOpen: (
 /** Shows what other sessions than the open one still owe the server, and delivers it. */
 export function Undelivered({ current, onSession, onOpen }: Props) {
   const [waiting, setWaiting] = useState<readonly string[]>([]);
+  const refused = useRefusals();
   useEffect(() => {
     const look = () => setWaiting((before) => sameOr(before, read()));
     look();
@@ -24,11 +28,15 @@ export function Undelivered({ current, onSession, onOpen }: Props) {
     return () => clearInterval(timer);
   }, [current]);
   const others = waiting.filter((sessionId) => sessionId !== current).slice(0, SESSIONS_MAX);
-  if (others.length === 0) return null;
+  const givenBack = [...refused.keys()].filter((sessionId) => sessionId !== current && !others.includes(sessionId));
+  if (others.length + givenBack.length === 0) return null;
   return (
     <ul className="sessions">
       {others.map((sessionId) => (
         <Row key={sessionId} sessionId={sessionId} onSession={onSession} onOpen={onOpen} />
+      ))}
+      {givenBack.map((sessionId) => (
+        <Item key={sessionId} sessionId={sessionId} text={draftOf(sessionId)} state="Not taken" onOpen={onOpen} />
       ))}
     </ul>
   );
@@ -42,19 +50,22 @@ function Row({ sessionId, onSession, onOpen }: Omit<Props, "current"> & { sessio
   useEffect(() => {
     if (session && session.messageCount > 0) onSession(session);
   }, [session, onSession]);
-  if (!content) return null;
+  return content ? <Item sessionId={sessionId} text={textOf(content)} state="Not delivered yet" onOpen={onOpen} /> : null;
+}
+
+type ItemProps = { sessionId: string; text: string; state: string; onOpen: () => void };
+
+function Item({ sessionId, text, state, onOpen }: ItemProps) {
+  function open(event: MouseEvent): void {
+    event.preventDefault();
+    openSession(sessionId);
+    onOpen();
+  }
   return (
     <li>
-      <a
-        href={pathOf(sessionId)}
-        onClick={(event) => {
-          event.preventDefault();
-          openSession(sessionId);
-          onOpen();
-        }}
-      >
-        <span className="session-title">{textOf(content)}</span>
-        <span className="snippet">Not delivered yet</span>
+      <a href={pathOf(sessionId)} onClick={open}>
+        <span className="session-title">{text}</span>
+        <span className="snippet">{state}</span>
       </a>
     </li>
   );
@@ -62,7 +73,7 @@ function Row({ sessionId, onSession, onOpen }: Omit<Props, "current"> & { sessio
 
 function read(): string[] {
   const storage = outboxStorage();
-  return storage ? undelivered(storage) : [];
+  return storage ? undelivered(storage, subject()) : [];
 }
 
 function sameOr(before: readonly string[], now: readonly string[]): readonly string[] {

@@ -1,0 +1,54 @@
+// What a message must be to go out. What every server would refuse is refused here, before anything is kept.
+import { fatal } from "./error.ts";
+import { wordsOf } from "./http.ts";
+import { type Content, MESSAGE_BYTES_MAX, REQUEST_ID_CHARS_MAX } from "./protocol.ts";
+
+/** Arrays and objects within each other that a server reads: `JSON_DEPTH_MAX` of src/protocol/limits.rs. */
+const JSON_DEPTH_MAX = 127;
+
+export type Outgoing = {
+  readonly requestId: string;
+  /** As the server keeps it. */
+  readonly content: Content;
+  /** The exact bytes: only the identical frame is the same message to the server. */
+  readonly frame: string;
+};
+
+/** Throws a `ThreadError` that says what is wrong with the message. */
+export function outgoing(requestId: string, content: Content, metadata: object | undefined): Outgoing {
+  if (!/^[ -~]+$/.test(requestId) || requestId.length > REQUEST_ID_CHARS_MAX) {
+    throw invalid(`A requestId has 1 to ${REQUEST_ID_CHARS_MAX} printable ASCII characters.`);
+  }
+  let frame;
+  try {
+    frame = toJson({ type: "message", requestId, content, ...(metadata && { metadata }) });
+  } catch (cause) {
+    throw invalid(`The message is no JSON: ${wordsOf(cause)}`);
+  }
+  const bytes = new TextEncoder().encode(frame).length;
+  if (bytes > MESSAGE_BYTES_MAX) {
+    throw fatal("MESSAGE_TOO_LARGE", `The message has ${bytes} bytes; at most ${MESSAGE_BYTES_MAX} are allowed.`);
+  }
+  if (isDeep(JSON.parse(frame), JSON_DEPTH_MAX)) {
+    throw invalid(`The message is nested deeper than ${JSON_DEPTH_MAX} arrays and objects.`);
+  }
+  return fromFrame(frame);
+}
+
+/** The message of a frame that `outgoing` wrote, now or in another version. Throws where there is none. */
+export function fromFrame(frame: string): Outgoing {
+  const { requestId, content } = JSON.parse(frame) as Outgoing;
+  if (!content?.length) throw invalid("The message is empty; give a string or an array of blocks.");
+  return { requestId, content, frame };
+}
+
+/** As JSON, with U+FFFD for each half of a surrogate pair, as the server reads it. */
+export function toJson(value: unknown): string {
+  // Nothing else is written as an escape that begins with "ud".
+  return JSON.stringify(value).replace(/\\(?:(ud...)|.)/g, (escape, half) => (half ? "\ufffd" : escape));
+}
+
+const isDeep = (value: unknown, allowed: number): boolean =>
+  typeof value === "object" && value !== null && (allowed === 0 || Object.values(value).some((inner) => isDeep(inner, allowed - 1)));
+
+const invalid = (message: string) => fatal("INVALID_MESSAGE", message);

@@ -1,0 +1,93 @@
+// Messages on their way: what is not taken comes back to whoever wrote it.
+import type { Content, Thread, Turn, TurnState } from "bobbin-client";
+import { credential, subject } from "../credential.ts";
+import { giveBack } from "../drafts.ts";
+import { perTab } from "../storage.ts";
+import { createStore, useStore } from "../store.ts";
+import { textOf } from "./exchanges.ts";
+
+const SENT_KEY = "bobbin:sent";
+/** More turns than these do not wait in a thread. */
+const SENT_MAX = 64;
+
+/** Why the last message of a session was not taken, in words, by session. */
+const refusals = createStore<ReadonlyMap<string, string>>(new Map());
+const watched = new WeakSet<Turn>();
+/** Turns whose text is not to come back. */
+const takenBack = new Set<string>();
+credential.subscribe(() => refusals.set(new Map()));
+
+export const useRefusals = (): ReadonlyMap<string, string> => useStore(refusals);
+
+/** Sends a message. */
+export function send(thread: Thread, content: Content): void {
+  setRefusal(thread.sessionId, undefined);
+  const turn = thread.send(content);
+  const sent = [...sentHere(), turn.requestId].slice(-SENT_MAX);
+  perTab.set(SENT_KEY, JSON.stringify(sent));
+  watch(thread, turn, content, subject());
+}
+
+/** Looks after a message that this person sent before the page was loaded. */
+export function resume(thread: Thread, { requestId, content }: TurnState, whose: string): void {
+  if (content !== null) watch(thread, thread.send(content, { requestId }), content, whose);
+}
+
+function watch(thread: Thread, turn: Turn, content: Content, whose: string): void {
+  if (watched.has(turn)) return;
+  watched.add(turn);
+  turn.result.catch((error: unknown) => {
+    if (whose !== subject() || takenBack.has(turn.requestId) || isKept(thread, turn.requestId)) return;
+    giveBack(thread.sessionId, textOf(content));
+    setRefusal(thread.sessionId, `The message was not taken: ${error instanceof Error ? error.message : String(error)}`);
+  });
+}
+
+export function takeBack(thread: Thread, requestId: string): void {
+  takenBack.add(requestId);
+  thread.cancel(requestId);
+}
+
+/** Whether the server has it, or will be sent it. */
+function isKept(thread: Thread, requestId: string): boolean {
+  const { messages, turns, status } = thread.getSnapshot();
+  const turn = turns.find((turn) => turn.requestId === requestId);
+  const isLeft = turn?.state === "sending" && status === "idle" && !turn.isStored;
+  return (turn !== undefined && !isLeft) || messages.some((message) => message.requestId === requestId);
+}
+
+/** Cancels the answer that runs, and what waits of one's own, whose text comes back. */
+export function stop(thread: Thread): void {
+  const { turns } = thread.getSnapshot();
+  const waiting = turns.filter((turn) => turn.state !== "streaming" && isOwn(thread, turn));
+  const running = turns.filter(({ state }) => state === "streaming");
+  // The last one first, so that none begins meanwhile.
+  for (const { requestId } of [...waiting.toReversed(), ...running]) takeBack(thread, requestId);
+  if (waiting.length > 0) giveBack(thread.sessionId, waiting.map((turn) => textOf(contentOf(thread, turn))).join("\n\n"));
+}
+
+function isOwn(thread: Thread, { requestId, state }: TurnState): boolean {
+  const author = questionOf(thread, requestId)?.author;
+  return state === "sending" || sentHere().includes(requestId) || (author !== undefined && author === subject());
+}
+
+const questionOf = (thread: Thread, requestId: string) =>
+  thread.getSnapshot().messages.find((message) => message.requestId === requestId && message.role === "user");
+
+const contentOf = (thread: Thread, { requestId, content }: TurnState): Content => content ?? questionOf(thread, requestId)?.content ?? "";
+
+/** Turns that were sent from this tab. */
+function sentHere(): string[] {
+  try {
+    return JSON.parse(perTab.get(SENT_KEY) ?? "[]") as string[];
+  } catch {
+    return [];
+  }
+}
+
+function setRefusal(sessionId: string, words: string | undefined): void {
+  const all = new Map(refusals.get());
+  if (words === undefined) all.delete(sessionId);
+  else all.set(sessionId, words);
+  refusals.set(all);
+}
