@@ -144,10 +144,14 @@ impl Shell {
     /// # Errors
     /// If it could not be woken.
     pub fn with_thread<T>(&self, look: impl FnOnce(&Thread) -> T) -> Result<T, StoreError> {
+        self.wake();
+        self.seen(look).ok_or_else(|| StoreError("the thread could not be woken".into()))
+    }
+
+    fn wake(&self) {
         if !self.is_awake() {
             self.feed(Input::Deadline);
         }
-        self.seen(look).ok_or_else(|| StoreError("the thread could not be woken".into()))
     }
 
     fn seen<T>(&self, look: impl FnOnce(&Thread) -> T) -> Option<T> {

@@ -213,8 +213,14 @@ impl Store {
         // Of a text that fills pages of its own, its length in bytes is known without reading those.
         let sizes = format!("SELECT octet_length(content) FROM messages WHERE {range} LIMIT ?");
         let sizes = self.rows(&sizes, bindings(count_max.saturating_add(1)))?;
-        let sizes = sizes.iter().map(|row| integer(row, 0)).collect::<Result<Vec<_>, _>>()?;
-        let count = fitting(&sizes, bytes_max as u64).min(count_max);
+        let (mut count, mut bytes) = (0_usize, 0_usize);
+        for size in sizes.iter().take(count_max) {
+            bytes = bytes.saturating_add(usize::try_from(integer(size, 0)?).unwrap_or(usize::MAX));
+            if bytes > bytes_max && count > 0 {
+                break;
+            }
+            count = count.saturating_add(1);
+        }
         let rows = self.rows(&format!("{RECORD} WHERE {range} LIMIT ?"), bindings(count))?;
         let records = rows.iter().map(record).collect::<Result<_, _>>()?;
         Ok(Page { records, more: count < sizes.len() })
@@ -305,16 +311,6 @@ fn checkpoint(row: &Row) -> Result<Checkpoint, StoreError> {
         open: parse(&string(row, 3)?)?,
         session: parse::<Session>(&string(row, 4)?)?,
     })
-}
-
-/// How many of these come to at most `bytes_max`; one at least, if there is any.
-fn fitting(sizes: &[u64], bytes_max: u64) -> usize {
-    let mut bytes = 0_u64;
-    let fits = |size: &&u64| {
-        bytes = bytes.saturating_add(**size);
-        bytes <= bytes_max
-    };
-    sizes.iter().take_while(fits).count().max(1).min(sizes.len())
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]

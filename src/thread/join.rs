@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::protocol::{CloseCode, Cursor, Identity, ServerFrame, SnapshotReason};
+use crate::protocol::{CloseCode, Cursor, Identity, Millis, ServerFrame, SnapshotReason};
 
 use super::access::Peer;
 use super::events::{Event, count};
@@ -16,26 +16,26 @@ const NOWHERE: &str = "-";
 impl Thread {
     pub(super) fn join(
         &mut self,
+        now: Millis,
         records: &dyn Records,
         peer: PeerId,
         identity: Identity,
         cursor: Option<&str>,
     ) {
-        if let Some((code, reason)) = self.refuses(&identity) {
+        if let Some((code, reason)) = self.refuses(now, &identity) {
             self.outputs.push_back(Output::Close { peer, code, reason });
             return;
         }
         let draft = self.draft_of(identity.subject.as_deref()).cloned();
         self.peers.insert(peer.clone(), Peer::new(identity, draft));
-        let (resumed, from, events) = match self.missed(records, &peer, cursor) {
+        let (resumed, from, mut frames) = match self.missed(records, &peer, cursor) {
             Ok(Missed::Events(from, events)) => (true, from, events),
             Ok(Missed::Snapshot(frames)) if cursor.is_some() => (false, NOWHERE.to_owned(), frames),
             Ok(Missed::Snapshot(frames)) => (false, Cursor::START.to_string(), frames),
             Err(StoreError(_)) => return self.turn_away(peer),
         };
-        let connected = self.connected(&peer, resumed, from);
-        self.send_to(&peer, connected);
-        self.send_each(&peer, events);
+        frames.insert(0, self.connected(&peer, resumed, from));
+        self.send_read(now, &peer, frames);
         count(&mut self.counters.connects);
         if cursor.is_some() {
             count(&mut self.counters.reconnects);
@@ -45,18 +45,26 @@ impl Thread {
         self.attach(peer);
     }
 
-    /// As for a socket that joins. What is under way to it is not known here, and comes twice to who asks
-    /// with a cursor while it is.
-    pub(super) fn sync(&mut self, records: &dyn Records, received: Received<'_>, cursor: Option<&str>) {
-        let peer = received.peer;
-        match self.missed(records, peer, cursor) {
-            Ok(Missed::Events(_, frames) | Missed::Snapshot(frames)) => {
-                self.send_each(peer, frames);
-                let cursor = self.head().to_string();
-                self.send_to(peer, ServerFrame::SessionSynced { cursor }.encode());
+    /// What is under way to a socket is not known here, so events after its cursor might come twice. A snapshot
+    /// replaces whatever arrives before it.
+    pub(super) fn sync(
+        &mut self,
+        now: Millis,
+        records: &dyn Records,
+        received: Received<'_>,
+        cursor: Option<&str>,
+    ) {
+        let head = self.head().to_string();
+        if cursor != Some(head.as_str()) {
+            if self.refuses_read(now, received) {
+                return;
             }
-            Err(StoreError(_)) => self.refuse(received, &unreadable()),
+            match self.snapshot(records, received.peer, SnapshotReason::Sync) {
+                Ok(frames) => self.send_read(now, received.peer, frames),
+                Err(StoreError(_)) => return self.refuse(received, &unreadable()),
+            }
         }
+        self.send_to(received.peer, ServerFrame::SessionSynced { cursor: head }.encode());
     }
 
     pub(super) fn leave(&mut self, peer: &PeerId) {
@@ -112,7 +120,7 @@ impl Thread {
         }
     }
 
-    fn send_each(&mut self, peer: &PeerId, frames: Vec<Rc<str>>) {
+    pub(super) fn send_each(&mut self, peer: &PeerId, frames: Vec<Rc<str>>) {
         for frame in frames {
             self.send_to(peer, frame);
         }

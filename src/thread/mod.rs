@@ -40,7 +40,7 @@ use outbox::Outbox;
 use store::{Commit, Records, Stored, Write};
 use turn::Turn;
 
-pub use access::NOT_YOURS;
+pub use access::READ_TOO_MUCH;
 pub use events::{Counters, Event, Report};
 pub use outbox::{Delivered, Delivery, OutboxState, SessionContent};
 pub use session::Attachment;
@@ -115,6 +115,11 @@ pub enum Input {
     Update(SessionUpdate),
     Cancel {
         request_id: Option<String>,
+    },
+    /// By HTTP, a subject was sent so many bytes of the thread's messages.
+    Read {
+        subject: String,
+        bytes: u64,
     },
     Delete,
 }
@@ -238,7 +243,7 @@ impl Thread {
         match input {
             Input::Woken(woken) => self.wake(now, records, *woken),
             Input::Joined { peer, identity, cursor } => {
-                self.join(records, peer, identity, cursor.as_deref());
+                self.join(now, records, peer, identity, cursor.as_deref());
             }
             Input::Frame { peer, text } => self.frame(now, records, Received { peer: &peer, text: &text }),
             Input::Left { peer } => self.leave(&peer),
@@ -252,6 +257,7 @@ impl Thread {
             Input::DeliveryFailed => self.delivery_failed(now, records),
             Input::Update(update) => self.update_session(now, None, update),
             Input::Cancel { request_id } => self.cancel(now, None, request_id.as_deref()),
+            Input::Read { subject, bytes } => self.count_read(now, &subject, bytes),
             Input::Delete => self.delete(),
         }
         self.dismiss_expired(now);
@@ -317,7 +323,7 @@ impl Thread {
                 self.message(now, records, received, &request_id, content, thread_id.as_deref());
             }
             ClientFrame::Cancel { request_id } => self.cancel(now, Some(peer), request_id.as_deref()),
-            ClientFrame::SessionSync { cursor } => self.sync(records, received, cursor.as_deref()),
+            ClientFrame::SessionSync { cursor } => self.sync(now, records, received, cursor.as_deref()),
             ClientFrame::SessionUpdate(update) => self.update_session(now, Some(peer), update),
             ClientFrame::Ping => self.send_to(peer, ServerFrame::Pong.encode()),
         }
