@@ -122,7 +122,7 @@ fn by_socket(cell: &Cell) -> String {
         other => panic!("{other}"),
     };
     drain(&mut host, &peer);
-    host.receive(&peer, frame.to_string());
+    host.receive(&peer, &frame.to_string());
     let frames = drain(&mut host, &peer);
     match frames.iter().find(|frame| frame["type"] == "error" && frame["cursor"].is_null()) {
         Some(refused) => refused["error"]["code"].as_str().unwrap().to_owned(),
@@ -140,7 +140,7 @@ fn host(kind: Kind) -> Host {
     };
     let plain = Identity { subject: Some(owner.into()), granted: None, may_create: true, expires_at: None };
     let peer = join(&mut host, "first", plain);
-    host.receive(&peer, json!({ "type": "message", "requestId": "r0", "content": "hello" }).to_string());
+    host.receive(&peer, &json!({ "type": "message", "requestId": "r0", "content": "hello" }).to_string());
     host
 }
 
@@ -185,21 +185,24 @@ fn a_named_editor_or_viewer_leaves_nothing_in_a_session_that_nobody_has_begun() 
             json!({ "type": "message", "requestId": "r1", "content": "mine" }),
         ];
         for frame in tries {
-            host.receive(&peer, frame.to_string());
+            host.receive(&peer, &frame.to_string());
             let frames = drain(&mut host, &peer);
             assert_eq!((frames.len(), &frames[0]["error"]["code"]), (1, &json!("FORBIDDEN")), "{frames:?}");
         }
         host.evict();
-        host.receive(&peer, json!({ "type": "message", "requestId": "r1", "content": "mine" }).to_string());
+        host.receive(&peer, &json!({ "type": "message", "requestId": "r1", "content": "mine" }).to_string());
         assert_eq!(drain(&mut host, &peer)[0]["error"]["code"], json!("FORBIDDEN"), "after it slept");
         assert_eq!((host.store.rows_written, host.alarm), (0, None));
         let owner = join(&mut host, "owner", named("owner", None));
-        host.receive(&owner, json!({ "type": "message", "requestId": "r2", "content": "hello" }).to_string());
+        host.receive(
+            &owner,
+            &json!({ "type": "message", "requestId": "r2", "content": "hello" }).to_string(),
+        );
         let session = host.thread().and_then(|thread| thread.session()).unwrap();
         assert_eq!((session.owner.as_deref(), &session.title), (Some("owner"), &None));
         assert_eq!(session.permission_mode.as_str(), "default");
         drain(&mut host, &peer);
-        host.receive(&peer, json!({ "type": "message", "requestId": "r1", "content": "mine" }).to_string());
+        host.receive(&peer, &json!({ "type": "message", "requestId": "r1", "content": "mine" }).to_string());
         let answer = if granted == Access::Editor { "user_message" } else { "error" };
         assert_eq!(drain(&mut host, &peer)[0]["type"], json!(answer), "once it has begun");
     }

@@ -13,10 +13,9 @@ use crate::platform::http::{changeable, empty_response, header, json_response, r
 use crate::platform::{Context, Fetcher, close_later, describe};
 use crate::protocol::json::Fields;
 use crate::protocol::limits::BODY_BYTES_MAX;
-use crate::protocol::{CloseCode, ErrorCode, to_json};
-use crate::thread::NOT_YOURS;
+use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Json, required, to_json};
 
-use super::auth::{self, Caller, NO_TICKET};
+use super::auth::{self, Caller};
 use super::params::fields;
 use super::rate::is_too_many;
 use super::routes::{Action, Refused, Route};
@@ -74,7 +73,7 @@ async fn respond(request: &Request, env: &Env, context: &Context) -> Answer {
         (Ok(caller), Route::ListSessions) => sessions::list(env, &request.url(), &caller).await,
         (Ok(caller), Route::Session { id, action }) => {
             let response = JsFuture::from(pass_on(request, env, &caller, &id)?).await?.unchecked_into();
-            settle(request, response, action, context)
+            settle(request, response, action, context).await
         }
         (Ok(_), Route::ConnectNowhere) => {
             let reason = "Missing threadId parameter";
@@ -107,14 +106,18 @@ fn pass_on(request: &Request, env: &Env, caller: &Caller, id: &str) -> Result<js
 /// A page cannot read the status of an upgrade that was refused, but it can read a close code.
 ///
 /// Said here and not by the object: a client that does not answer the close would keep it awake.
-fn settle(request: &Request, response: Response, action: Action, context: &Context) -> Answer {
-    let (code, reason) = match response.status() {
-        401 if action == Action::Connect => (CloseCode::Unauthenticated, NO_TICKET),
-        403 if action == Action::Connect => (CloseCode::Forbidden, NOT_YOURS),
-        429 if action == Action::Connect => (CloseCode::TooMany, "too many sockets on this thread"),
+async fn settle(request: &Request, response: Response, action: Action, context: &Context) -> Answer {
+    let code = match response.status() {
+        401 if action == Action::Connect => CloseCode::Unauthenticated,
+        403 if action == Action::Connect => CloseCode::Forbidden,
+        429 if action == Action::Connect => CloseCode::TooMany,
         _ => return Ok(response),
     };
-    accept_and_close(request, code, reason, context)
+    let body = read(response.body(), BODY_BYTES_MAX).await?;
+    let body = str::from_utf8(&body).ok().and_then(Json::parse);
+    let error = body.and_then(|body| required::<ErrorBody>(&body, "error"));
+    let reason = error.map(|error| error.message).unwrap_or_default();
+    accept_and_close(request, code, &reason, context)
 }
 
 /// Closed unless opened on purpose, and not half configured.

@@ -242,10 +242,14 @@ impl<P: Platform> Pump<P> {
     fn carry_out(&mut self, output: Output) -> Result<Option<Input>, StoreError> {
         match output {
             Output::Store(commit) => self.platform.apply(commit)?,
-            Output::Send { to: Audience::One(peer, dialect), frame } => {
-                self.platform.send(&peer, &dialect.encode(&frame));
+            Output::Send { to: Audience::One(peer, dialect), frame, is_asked } => {
+                let text = dialect.encode(&frame);
+                self.platform.send(&peer, &text);
+                if let Some(thread) = self.thread.as_mut().filter(|_| is_asked) {
+                    thread.charge(self.platform.now(), &peer, text.len() as u64);
+                }
             }
-            Output::Send { to: Audience::All, frame } => self.send_to_all(&frame),
+            Output::Send { to: Audience::All, frame, .. } => self.send_to_all(&frame),
             Output::StartAgent { turn } => return Ok(self.call_agent(turn)),
             Output::AbortAgent { turn } => self.platform.abort_agent(turn),
             Output::Attach { peer, attachment } => self.platform.attach(&peer, attachment),

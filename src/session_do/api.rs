@@ -24,7 +24,7 @@ use crate::protocol::{
 };
 use crate::pump::{Broken, NEWER_FORMAT};
 use crate::thread::store::{Record, Records, StoreError};
-use crate::thread::{Input, PeerId, Thread};
+use crate::thread::{Input, PeerId, READ_TOO_MUCH, Thread};
 
 use super::shell::Shell;
 
@@ -58,8 +58,14 @@ async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
         (Action::Ticket, _) => ticket(shell, identity),
         (_, None) => Err(no_session()),
         (Action::Read, Some(session)) => Ok(json_response(200, &to_json(&session))?),
-        (Action::Messages, _) if wants_lines(request) => lines(shell),
-        (Action::Messages, _) => messages(shell, &request.url()),
+        (Action::Messages, _) => {
+            check_read(shell, &identity)?;
+            if wants_lines(request) {
+                lines(shell, identity)
+            } else {
+                messages(shell, &request.url(), &identity)
+            }
+        }
         (Action::Update, _) => update(shell, &fields),
         (Action::Cancel, _) => cancel(shell, &fields),
         (Action::Delete, _) => delete(shell).await,
@@ -83,7 +89,7 @@ fn permit(shell: &Shell, identity: &Identity, action: Action) -> Result<Option<S
 
 /// A browser comes: its socket may sleep from here on.
 fn connect(shell: &Shell, request: &Request, identity: Identity) -> Answer {
-    match shell.thread(|thread| thread.refuses(&identity))? {
+    match shell.thread(|thread| thread.refuses(now(), &identity))? {
         Some((CloseCode::TooMany, reason)) => {
             return Err(Refused::retryable(429, ErrorCode::RateLimited, reason));
         }
@@ -163,14 +169,32 @@ async fn delete(shell: &Shell) -> Answer {
     Ok(empty_response(204)?)
 }
 
-fn messages(shell: &Shell, url: &str) -> Answer {
+/// Whether somebody may be sent messages.
+fn check_read(shell: &Shell, identity: &Identity) -> Result<(), Refused> {
+    let Some(subject) = &identity.subject else { return Ok(()) };
+    if shell.thread(|thread| thread.has_read_too_much(now(), subject))? {
+        return Err(Refused::retryable(429, ErrorCode::RateLimited, READ_TOO_MUCH));
+    }
+    Ok(())
+}
+
+/// Counts what somebody is sent. Without a subject each request has an allowance of its own, and stays within it.
+fn count_read(shell: &Shell, identity: &Identity, bytes: usize) {
+    if let Some(subject) = identity.subject.clone() {
+        let _ = shell.input(Input::Read { subject, bytes: bytes as u64 });
+    }
+}
+
+fn messages(shell: &Shell, url: &str, identity: &Identity) -> Answer {
     let epoch = epoch(shell)?;
     let (limit, before) = (limit(url)?, before(url, epoch)?);
     let page = shell.store().before(before, limit, PAGE_BYTES_MAX).map_err(unreadable)?;
     let messages: Vec<Message> = page.records.iter().rev().map(|record| record.message(epoch)).collect();
     let next_before = messages.first().filter(|_| page.more).map(|message| message.cursor.as_str());
     let (messages, next_before) = (to_json(&messages), place(next_before));
-    Ok(json_response(200, &format!(r#"{{"messages":{messages},"nextBefore":{next_before}}}"#))?)
+    let body = format!(r#"{{"messages":{messages},"nextBefore":{next_before}}}"#);
+    count_read(shell, identity, body.len());
+    Ok(json_response(200, &body)?)
 }
 
 /// The sequence number that `before` names; after all there are, if it is not given.
@@ -183,7 +207,7 @@ fn before(url: &str, epoch: u64) -> Result<u64, Refused> {
 }
 
 /// The whole history, a page at a time: what is in memory does not grow with it.
-fn lines(shell: &Rc<Shell>) -> Answer {
+fn lines(shell: &Rc<Shell>, identity: Identity) -> Answer {
     let epoch = epoch(shell)?;
     let (shell, mut after) = (Rc::downgrade(shell), Some(0));
     let body = stream(move || {
@@ -195,7 +219,9 @@ fn lines(shell: &Rc<Shell>) -> Answer {
         }
         let page = shell.store().after(seq, PAGE_MAX, PAGE_BYTES_MAX).map_err(|StoreError(why)| why)?;
         after = page.records.last().filter(|_| page.more).map(|last| last.seq);
-        Ok((!page.records.is_empty()).then(|| json_lines(&page.records, epoch)))
+        let lines = json_lines(&page.records, epoch);
+        count_read(&shell, &identity, lines.len());
+        Ok((!lines.is_empty()).then_some(lines))
     })?;
     let response = Response::new_with_opt_readable_stream(Some(&body))?;
     response.headers().set("content-type", "application/x-ndjson")?;
