@@ -1,7 +1,7 @@
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./app.tsx";
-import { Boundary } from "./ui/boundary.tsx";
+import { Boundary, failed } from "./ui/boundary.tsx";
 import "./styles/base.css";
 import "./styles/layout.css";
 import "./styles/sidebar.css";
@@ -12,7 +12,7 @@ import "./styles/dialog.css";
 
 createRoot(document.getElementById("app") as HTMLElement).render(
   <StrictMode>
-    <Boundary>
+    <Boundary instead={failed("This page")}>
       <App />
     </Boundary>
   </StrictMode>,
