@@ -1,6 +1,7 @@
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./app.tsx";
+import { leaveCompositionsAlone } from "./composition.ts";
 import { Boundary, failed } from "./ui/boundary.tsx";
 import "./styles/base.css";
 import "./styles/layout.css";
@@ -10,6 +11,7 @@ import "./styles/answer.css";
 import "./styles/markdown.css";
 import "./styles/dialog.css";
 
+leaveCompositionsAlone();
 createRoot(document.getElementById("app") as HTMLElement).render(
   <StrictMode>
     <Boundary instead={failed("This page")}>
