@@ -1,10 +1,8 @@
-//! The worker's variables, read once per object. What is not set has its default; what is not valid
+//! What the worker's variables say, read once per object. What is not set has its default; what is not valid
 //! is refused at the edge with words.
 
-use crate::protocol::limits;
 use crate::thread::Config;
-
-pub const ECHO_DELAY_MS: u64 = 20;
+use crate::variables::{self, AgentName, Source, Variables};
 
 /// Who answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,55 +30,37 @@ pub struct Settings {
 impl Settings {
     /// # Errors
     /// In words: which variable is wrong, and what would be right.
-    pub fn read(variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
-        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let number = |name: &str, default: u64, range: std::ops::RangeInclusive<u64>| match variable(name) {
-            None => Ok(default),
-            Some(text) => {
-                text.trim().parse().ok().filter(|value| range.contains(value)).ok_or_else(|| {
-                    format!("{name} is a whole number from {} to {}", range.start(), range.end())
-                })
-            }
-        };
-        let agent = match variable("AGENT").as_deref() {
-            None | Some("echo") => AgentKind::Echo { delay_ms: number("ECHO_DELAY_MS", ECHO_DELAY_MS, 0..=60_000)? },
-            Some("openai") => AgentKind::OpenAi(OpenAi {
-                base_url: variable("AGENT_BASE_URL").filter(|url| is_http(url)).ok_or(
-                    "AGENT=openai needs AGENT_BASE_URL, the endpoint's address up to and with /v1, starting with http:// or https://",
-                )?,
-                model: variable("AGENT_MODEL").ok_or("AGENT=openai needs AGENT_MODEL, the name of a model")?,
-                api_key: variable("AGENT_API_KEY"),
-                system_prompt: variable("AGENT_SYSTEM_PROMPT"),
-            }),
-            Some(_) => return Err("AGENT is echo or openai".into()),
-        };
-        let default = Config::default();
-        let count = |name: &str, default: usize, max: usize| {
-            number(name, default as u64, 1..=max as u64)
-                .map(|count| usize::try_from(count).unwrap_or(default))
-        };
-        let thread = Config {
-            concurrent_turns: count(
-                "CONCURRENT_TURNS",
-                default.concurrent_turns,
-                limits::CONCURRENT_TURNS_MAX,
-            )?,
-            agent_idle_timeout_ms: number(
-                "AGENT_IDLE_TIMEOUT_MS",
-                default.agent_idle_timeout_ms,
-                1..=3_600_000,
-            )?,
-            messages_per_minute: number("MESSAGES_PER_MINUTE", default.messages_per_minute, 1..=1_000_000)?,
-            invalid_frames_max: number("INVALID_FRAMES", default.invalid_frames_max, 1..=1_000_000)?,
-            sockets_max: count("SOCKETS_PER_THREAD", default.sockets_max, limits::SOCKETS_MAX)?,
-            subject_sockets_max: count(
-                "SOCKETS_PER_SUBJECT",
-                default.subject_sockets_max,
-                limits::SOCKETS_MAX,
-            )?,
-        };
-        Ok(Settings { agent, thread })
+    pub fn read(source: Source) -> Result<Self, String> {
+        let variables = Variables(source);
+        Ok(Settings { agent: agent(variables)?, thread: thread(variables)? })
     }
+}
+
+fn agent(read: Variables) -> Result<AgentKind, String> {
+    match read.choice(&variables::AGENT)? {
+        AgentName::Echo => Ok(AgentKind::Echo { delay_ms: read.number(&variables::ECHO_DELAY_MS)? }),
+        AgentName::OpenAi => Ok(AgentKind::OpenAi(OpenAi {
+            base_url: read.text(&variables::AGENT_BASE_URL).filter(|url| is_http(url)).ok_or(
+                "AGENT=openai needs AGENT_BASE_URL, the endpoint's address up to and with /v1, starting with http:// or https://",
+            )?,
+            model: read
+                .text(&variables::AGENT_MODEL)
+                .ok_or("AGENT=openai needs AGENT_MODEL, the name of a model")?,
+            api_key: read.secret(&variables::AGENT_API_KEY),
+            system_prompt: read.text(&variables::AGENT_SYSTEM_PROMPT),
+        })),
+    }
+}
+
+fn thread(read: Variables) -> Result<Config, String> {
+    Ok(Config {
+        concurrent_turns: read.count(&variables::CONCURRENT_TURNS)?,
+        agent_idle_timeout_ms: read.number(&variables::AGENT_IDLE_TIMEOUT_MS)?,
+        messages_per_minute: read.number(&variables::MESSAGES_PER_MINUTE)?,
+        invalid_frames_max: read.number(&variables::INVALID_FRAMES)?,
+        sockets_max: read.count(&variables::SOCKETS_PER_THREAD)?,
+        subject_sockets_max: read.count(&variables::SOCKETS_PER_SUBJECT)?,
+    })
 }
 
 fn is_http(url: &str) -> bool {
@@ -90,4 +70,50 @@ fn is_http(url: &str) -> bool {
 /// The origins of `ALLOWED_ORIGINS`, separated by commas or spaces.
 pub fn origins(allowed: &str) -> impl Iterator<Item = &str> {
     allowed.split([',', ' ']).map(str::trim).filter(|origin| !origin.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(given: &[(&str, &str)]) -> Result<Settings, String> {
+        let value = |name: &str| given.iter().find(|(given, _)| *given == name).map(|(_, value)| *value);
+        Settings::read(&|name| value(name.as_str()).map(str::to_owned))
+    }
+
+    #[test]
+    fn what_is_not_set_has_the_default_of_the_table() {
+        let defaults = Settings { agent: AgentKind::Echo { delay_ms: 20 }, thread: Config::default() };
+        assert_eq!(settings(&[]), Ok(defaults.clone()));
+        assert_eq!(settings(&[("AGENT", ""), ("CONCURRENT_TURNS", "")]), Ok(defaults));
+    }
+
+    #[test]
+    fn what_is_set_counts_up_to_both_ends_of_its_range() {
+        for (text, count) in [("1", 1), (" 16 ", 16)] {
+            assert_eq!(
+                settings(&[("CONCURRENT_TURNS", text)]).map(|read| read.thread.concurrent_turns),
+                Ok(count)
+            );
+        }
+        let delay = settings(&[("ECHO_DELAY_MS", "0")]).map(|read| read.agent);
+        assert_eq!(delay, Ok(AgentKind::Echo { delay_ms: 0 }));
+    }
+
+    #[test]
+    fn what_is_not_valid_is_refused_with_what_would_be_right() {
+        let why = |given: &[(&str, &str)]| settings(given).unwrap_err();
+        for value in ["0", "17", "-1", "1.5", "many"] {
+            assert_eq!(
+                why(&[("CONCURRENT_TURNS", value)]),
+                "CONCURRENT_TURNS is a whole number from 1 to 16"
+            );
+        }
+        assert_eq!(why(&[("AGENT", "Echo")]), "AGENT is echo or openai");
+        assert!(why(&[("AGENT", "openai")]).contains("AGENT_BASE_URL"));
+        let base_url = ("AGENT_BASE_URL", "http://localhost/v1");
+        assert!(why(&[("AGENT", "openai"), base_url]).contains("AGENT_MODEL"));
+        let wrong = ("AGENT_BASE_URL", "localhost/v1");
+        assert!(why(&[("AGENT", "openai"), wrong, ("AGENT_MODEL", "m")]).contains("http://"));
+    }
 }

@@ -16,7 +16,7 @@ mod server;
 mod session;
 #[cfg(test)]
 mod typescript;
-mod words;
+pub(crate) mod words;
 
 pub use client::{ClientFrame, SessionUpdate, is_request_id, is_session_id};
 pub use content::{Block, Content, joined};
