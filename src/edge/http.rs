@@ -10,10 +10,11 @@ use worker::worker_sys::{DurableObjectNamespace, WebSocketPair};
 
 use crate::config::{Settings, origins};
 use crate::platform::http::{changeable, empty_response, header, json_response, read, socket_response};
-use crate::platform::{Context, Fetcher, close_later, describe};
+use crate::platform::{Context, Fetcher, binding, close_later, describe};
 use crate::protocol::json::Fields;
 use crate::protocol::limits::BODY_BYTES_MAX;
 use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Json, required, to_json};
+use crate::variables::{self, Name, Variables};
 
 use super::auth::{self, Caller};
 use super::params::fields;
@@ -99,7 +100,7 @@ fn pass_on(request: &Request, env: &Env, caller: &Caller, id: &str) -> Result<js
     };
     // A header's value is ASCII.
     headers.set(name, &String::from(js_sys::encode_uri_component(&value)))?;
-    let objects: DurableObjectNamespace = Reflect::get(env, &"SESSION_DO".into())?.unchecked_into();
+    let objects: DurableObjectNamespace = binding(env, variables::SESSION_DO)?.unchecked_into();
     objects.get_by_name(id)?.unchecked_into::<Fetcher>().fetch_from(&inner)
 }
 
@@ -167,7 +168,7 @@ pub fn switch_protocols(request: &Request, client: &web_sys::WebSocket) -> Answe
 /// The request's origin, if pages from there may read the answer. Exact match.
 fn allowed_origin(request: &Request, env: &Env) -> Option<String> {
     let origin = header(request, "origin")?;
-    let allowed = variable(env, "ALLOWED_ORIGINS")?;
+    let allowed = configured_origins(env)?;
     origins(&allowed).any(|allowed| allowed == origin).then_some(origin)
 }
 
@@ -233,8 +234,13 @@ pub async fn read_fields(request: &Request) -> Result<Option<Fields>, Refused> {
 
 /// A variable or secret of the worker.
 #[must_use]
-pub fn variable(env: &Env, name: &str) -> Option<String> {
-    Reflect::get(env, &name.into()).ok()?.as_string()
+pub fn variable(env: &Env, name: Name) -> Option<String> {
+    Reflect::get(env, &name.as_str().into()).ok()?.as_string()
+}
+
+/// The origins of pages that may ask, as they are configured.
+pub fn configured_origins(env: &Env) -> Option<String> {
+    Variables(&|name| variable(env, name)).text(&variables::ALLOWED_ORIGINS)
 }
 
 #[must_use]
