@@ -14,8 +14,8 @@ mod support;
 use bobbin::dialect::Dialect;
 use bobbin::edge::Action;
 use bobbin::edge::auth::Token;
-use bobbin::protocol::{Access, CloseCode, Identity, Session};
-use bobbin::thread::{Config, Input, PeerId};
+use bobbin::protocol::{Access, CloseCode, Identity};
+use bobbin::thread::{Config, Denied, Input, PeerId};
 use serde_json::{Value, json};
 
 use support::{Host, Link};
@@ -88,19 +88,12 @@ fn by_http(cell: &Cell) -> &'static str {
         "diagnostics" => Action::Diagnostics,
         other => panic!("{other}"),
     };
-    let host = host(cell.kind);
-    let session: Option<&Session> = host.thread().and_then(|thread| thread.session());
-    let identity = identity(cell);
-    // Of what nobody has begun there is nothing to be had but a way in, and diagnostics for who is named.
-    let is_there = match action {
-        Action::Ticket => true,
-        Action::Diagnostics => session.is_some() || identity.granted.is_some(),
-        _ => session.is_some(),
-    };
-    match identity.access(session) {
-        Some(access) if is_there && access >= action.asks_for() => "yes",
-        Some(_) if is_there => "403",
-        _ => "404",
+    let mut host = host(cell.kind);
+    host.pump(Input::Deadline);
+    match host.thread().unwrap().permits_request(&identity(cell), action.ask()) {
+        Ok(()) => "yes",
+        Err(Denied::Forbidden(_)) => "403",
+        Err(Denied::NoSession) => "404",
     }
 }
 

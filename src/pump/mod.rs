@@ -18,9 +18,11 @@ use std::rc::Rc;
 
 use crate::agent::{Agent, AgentEvent, Failed};
 use crate::dialect::Dialect;
-use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Millis, Named, Received, ServerFrame};
+use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Identity, Millis, Named, Received, ServerFrame};
 use crate::thread::store::StoreError;
-use crate::thread::{Audience, Blame, Cause, Config, Input, Output, PeerId, Thread, TurnId, Woken};
+use crate::thread::{
+    Audience, Blame, Cause, Config, Denied, Input, Output, PeerId, Request, Thread, TurnId, Woken,
+};
 
 pub use platform::{Loaded, Log, Panicked, Platform};
 
@@ -52,6 +54,21 @@ pub enum Broken {
     NewerFormat(String),
     /// The thread panicked.
     Panic,
+}
+
+/// Why a request was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Undone {
+    /// The caller may not ask for it.
+    Denied(Denied),
+    /// It failed.
+    Broken(Broken),
+}
+
+impl From<Broken> for Undone {
+    fn from(broken: Broken) -> Self {
+        Undone::Broken(broken)
+    }
 }
 
 impl From<StoreError> for Broken {
@@ -105,6 +122,15 @@ impl<P: Platform> Pump<P> {
             Received { frame: Err(error), name: dialect.unread(text) }
         });
         self.input(Input::Frame { peer, received })
+    }
+
+    /// Hands the thread what a program asks for by HTTP, if that caller may ask for it.
+    ///
+    /// # Errors
+    /// If it may not, or as [`Pump::input`].
+    pub fn request(&mut self, identity: &Identity, request: Request) -> Result<(), Undone> {
+        self.thread()?.permits_request(identity, request.ask()).map_err(Undone::Denied)?;
+        Ok(self.input(request.into())?)
     }
 
     /// The thread, woken if need be.

@@ -3,8 +3,9 @@
 use litemap::LiteMap;
 
 use crate::protocol::limits::{FRAMES_PER_MESSAGE, FRAMES_PER_MINUTE_MIN, READ_BYTES_PER_MINUTE};
-use crate::protocol::{Access, ClientFrame, CloseCode, ErrorBody, ErrorCode, Identity, Millis};
+use crate::protocol::{ClientFrame, CloseCode, ErrorBody, ErrorCode, Identity, Millis};
 
+use super::permission::{Ask, Denied};
 use super::session::{Attachment, Draft};
 use super::{Origin, Output, PeerId, Thread};
 use crate::dialect::Dialect;
@@ -53,38 +54,24 @@ impl Thread {
         let peer = origin.peer;
         let Some(Peer { identity, .. }) = self.peers.get(peer) else { return false };
         let who = payer(peer, identity);
-        let access = identity.access(self.session.as_ref());
+        let permitted = self.permits(identity, Ask::of(frame));
         let messages = self.config.messages_per_minute;
         let frames = messages.saturating_mul(FRAMES_PER_MESSAGE).max(FRAMES_PER_MINUTE_MIN);
         if !self.rates.frames.take(now, &who, frames) {
             self.dismiss(peer, CloseCode::TooMany, "too many frames; connect again in a minute");
             return false;
         }
-        if access >= Some(self.asked_of(frame)) {
-            return !self.is_costly(frame)
-                || self.rates.messages.take(now, &who, messages)
-                || self.refuse_rate(origin, messages);
-        }
-        let message = match frame {
-            ClientFrame::SessionUpdate(_) => "only the session's owner may do this",
-            _ if access == Some(Access::Editor) => {
-                "nobody has begun this session, and a named editor may not; wait for its owner's first message"
+        let message = match permitted {
+            Ok(()) => {
+                return !self.is_costly(frame)
+                    || self.rates.messages.take(now, &who, messages)
+                    || self.refuse_rate(origin, messages);
             }
-            _ => "you may read this session and not write to it",
+            Err(Denied::Forbidden(message)) => message,
+            Err(Denied::NoSession) => NOT_YOURS,
         };
-        let error = ErrorBody::fatal(ErrorCode::Forbidden, message);
-        self.refuse(origin, &error);
+        self.refuse(origin, &ErrorBody::fatal(ErrorCode::Forbidden, message));
         false
-    }
-
-    /// What a frame asks of its sender. Who writes the first message owns the session from then on.
-    fn asked_of(&self, frame: &ClientFrame) -> Access {
-        match frame {
-            ClientFrame::Ping | ClientFrame::SessionSync { .. } => Access::Viewer,
-            ClientFrame::Message { .. } if self.session.is_none() => Access::Owner,
-            ClientFrame::Message { .. } | ClientFrame::Cancel { .. } => Access::Editor,
-            ClientFrame::SessionUpdate(_) => Access::Owner,
-        }
     }
 
     /// Whether it is counted as a message: it starts a turn, is sent on to all, or is answered by a snapshot.
@@ -134,7 +121,7 @@ impl Thread {
     /// Why somebody may not connect.
     #[must_use]
     pub fn refuses(&self, now: Millis, identity: &Identity) -> Option<(CloseCode, &'static str)> {
-        if identity.access(self.session.as_ref()).is_none() {
+        if self.permits(identity, Ask::Watch).is_err() {
             return Some((CloseCode::Forbidden, NOT_YOURS));
         }
         if !self.has_room(identity) {
