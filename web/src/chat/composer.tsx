@@ -4,6 +4,7 @@ import { type FormEvent, type KeyboardEvent, useEffect, useLayoutEffect, useRef,
 import { draftOf, giveBack, setDraft, useDraft } from "../drafts.ts";
 import { settle } from "../router.ts";
 import { Icon } from "../ui/icon.tsx";
+import { FileRefusal } from "./file_refusal.tsx";
 import { MESSAGE_FIELD, focusMessage, hasTouchKeyboard } from "./focus.ts";
 import { PermissionModeSelect } from "./permission_mode.tsx";
 
@@ -58,6 +59,7 @@ export function Composer({ thread }: { thread: Thread }) {
           {refusal}
         </p>
       )}
+      <FileRefusal />
       <div className="composer-box">
         <label className="visually-hidden" htmlFor={MESSAGE_FIELD}>
           Message

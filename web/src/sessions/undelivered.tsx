@@ -53,7 +53,7 @@ function Row({ sessionId, onSession, onOpen }: Omit<Props, "current"> & { sessio
           onOpen();
         }}
       >
-        <span className="session-title">{textOf(content)}</span>
+        <span className="session-title" dir="auto">{textOf(content)}</span>
         <span className="snippet">Not delivered yet</span>
       </a>
     </li>
