@@ -4,6 +4,7 @@ import { type FormEvent, type KeyboardEvent, useEffect, useLayoutEffect, useRef,
 import { draftOf, giveBack, setDraft, useDraft } from "../drafts.ts";
 import { settle } from "../router.ts";
 import { Icon } from "../ui/icon.tsx";
+import { watchEnd } from "./ends.ts";
 import { FileRefusal } from "./file_refusal.tsx";
 import { MESSAGE_FIELD, focusMessage, hasTouchKeyboard } from "./focus.ts";
 import { PermissionModeSelect } from "./permission_mode.tsx";
@@ -25,6 +26,7 @@ export function Composer({ thread }: { thread: Thread }) {
     if (content === "") return;
     setRefusal(null);
     const turn = thread.send(content);
+    watchEnd(turn);
     setDraft(sessionId, "");
     settle(sessionId);
     turn.result.catch((error: unknown) => {
