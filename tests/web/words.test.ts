@@ -51,6 +51,16 @@ test("Arabic and Hebrew read from the right, each block by its own text, whereve
   await visitor.leave();
 });
 
+test("a long paragraph in Arabic keeps its marks", async () => {
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(bobbin.url);
+  await tab.say("Long");
+  (await upstream.next()).answer(`${"هذه جملة طويلة بالعربية. ".repeat(250)}وهنا **كلمة مهمة** هنا.`);
+  await tab.isDone();
+  assert.equal(await tab.answer.locator("strong").innerText(), "كلمة مهمة");
+  await visitor.leave();
+});
+
 test("an item of a list stays beside its mark, whichever way it reads", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
