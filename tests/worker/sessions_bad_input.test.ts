@@ -71,7 +71,7 @@ const bodies: [string, string][] = [
   ["a JSON array", "[]"],
   ["null", "null"],
   ["JSON nested without end", "[".repeat(16_000)],
-  ["half a surrogate pair", '{"title":"\\ud800"}'],
+  ["half an escape", '{"title":"\\ud8"}'],
   ["no field that is known", '{"colour":"red"}'],
   ["a title that is a number", '{"title":1}'],
   ["an empty title", '{"title":""}'],
@@ -82,6 +82,10 @@ const bodies: [string, string][] = [
   ["a mode that is null", '{"permissionMode":null}'],
   ["a good title and a bad mode", '{"title":"good","permissionMode":"bad"}'],
 ];
+test("half of a surrogate pair in a change is replaced by U+FFFD, as it is in a frame", async () => {
+  assert.equal((await http.patch(id, { title: "half \ud800" })).title, "half \ufffd");
+});
+
 for (const [what, body] of bodies) {
   test(`a change with ${what} is refused and changes nothing`, async () => {
     const before = await http.session(id);
