@@ -11,6 +11,7 @@
 #[path = "support/mod.rs"]
 mod support;
 
+use bobbin::dialect::Dialect;
 use bobbin::edge::Action;
 use bobbin::edge::auth::Token;
 use bobbin::protocol::{Access, CloseCode, Identity, Session};
@@ -146,7 +147,7 @@ fn host(kind: Kind) -> Host {
 fn join(host: &mut Host, name: &str, identity: Identity) -> PeerId {
     let peer: PeerId = name.into();
     host.links.insert(peer.clone(), Link { is_open: true, ..Link::default() });
-    host.pump(Input::Joined { peer: peer.clone(), identity, cursor: None });
+    host.pump(Input::Joined { peer: peer.clone(), identity, dialect: Dialect::Native, cursor: None });
     peer
 }
 

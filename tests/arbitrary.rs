@@ -12,7 +12,8 @@
 mod support;
 
 use bobbin::agent::{AgentEvent, Failed, Finished};
-use bobbin::protocol::{Block, ClientFrame, Cursor, ErrorBody, ErrorCode, FrameName};
+use bobbin::dialect::native;
+use bobbin::protocol::{Block, Cursor, ErrorBody, ErrorCode, FrameName, Received};
 use bobbin::thread::{Config, Delivered, Input, PeerId};
 use proptest::collection::vec;
 use proptest::option;
@@ -184,10 +185,11 @@ fn json_value() -> impl Strategy<Value = Value> {
 }
 
 fn check_parsed(text: &str) {
-    if let Err(error) = ClientFrame::parse(text) {
+    let Received { frame, name } = native::parse(text);
+    if let Err(error) = frame {
         assert!(!error.message.is_empty() && !error.retryable);
     }
-    let FrameName { kind, request_id, start } = FrameName::of(text);
+    let FrameName { kind, request_id, start } = name;
     assert!(kind.chars().count() <= 256 && request_id.as_ref().is_none_or(|id| id.chars().count() <= 256));
     let start_max = text.chars().take(64).collect::<String>();
     assert!(start.as_ref().is_none_or(|start| *start == start_max));

@@ -2,12 +2,13 @@
 
 #![no_main]
 
-use bobbin::protocol::{ClientFrame, FrameName, is_request_id};
+use bobbin::dialect::native;
+use bobbin::protocol::{ClientFrame, Received, is_request_id};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
-    let name = FrameName::of(text);
-    match ClientFrame::parse(text) {
+    let Received { frame, name } = native::parse(text);
+    match frame {
         Ok(ClientFrame::Message { request_id, .. } | ClientFrame::Cancel { request_id: Some(request_id) }) => {
             assert!(is_request_id(&request_id));
             assert_eq!(name.request_id, Some(request_id));

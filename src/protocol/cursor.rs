@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Display};
 
+use serde::{Serialize, Serializer};
+
 use super::limits::{CONCURRENT_TURNS_MAX, CURSOR_CHARS_MAX};
 
 /// Everything a client holds, in numbers: the log up to `seq`, and of each turn that was running
@@ -88,8 +90,14 @@ impl Display for Cursor {
     }
 }
 
+impl Serialize for Cursor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.to_string())
+    }
+}
+
 impl Cursor {
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
         write_hex(out, self.epoch);
         if self.is_start() {
             return;

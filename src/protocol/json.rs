@@ -55,7 +55,7 @@ pub fn to_json(value: &impl Serialize) -> String {
     String::from_utf8(bytes).unwrap_or_default()
 }
 
-pub(super) fn write_json<T: Serialize + ?Sized>(bytes: &mut Vec<u8>, value: &T) {
+pub(crate) fn write_json<T: Serialize + ?Sized>(bytes: &mut Vec<u8>, value: &T) {
     let mut serializer = serde_json::Serializer::with_formatter(bytes, Verbatim);
     // What is written here has string keys, and a `Vec` takes everything: there is nothing to fail.
     let _ = value.serialize(&mut serializer);

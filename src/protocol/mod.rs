@@ -1,7 +1,7 @@
 //! The wire contract: frames, codes and sizes.
 //!
 //! **Invariant:** knows nothing about threads, sockets or storage. A value of a type of this module
-//! keeps to the contract; what does not is refused where it enters, in [`ClientFrame::parse`].
+//! keeps to the contract; what does not is refused where it enters, in a dialect.
 
 mod client;
 mod content;
@@ -11,24 +11,20 @@ mod identity;
 pub mod json;
 pub mod limits;
 mod read;
-mod refusal;
 mod server;
 mod session;
 #[cfg(test)]
 mod typescript;
-mod words;
+pub(crate) mod words;
 
-pub use client::{ClientFrame, SessionUpdate, is_request_id, is_session_id};
+pub use client::{ClientFrame, FrameName, Received, SessionUpdate, is_request_id, is_session_id};
 pub use content::{Block, Content, is_blank, joined};
 pub use cursor::{Cursor, Progress};
 pub use error::{CloseCode, ErrorBody, ErrorCode};
 pub use identity::{Access, Identity};
 pub use json::{Json, to_json};
 pub use read::{Read, optional, required};
-pub use refusal::FrameName;
-pub use server::{
-    InFlight, InFlightState, Response, ResponseMetadata, ServerFrame, SnapshotReason, token_frame,
-};
+pub use server::{InFlight, InFlightState, Response, ResponseMetadata, ServerFrame, SnapshotReason};
 pub use session::{Message, PermissionMode, Role, Session, Status};
 pub use words::{Named, Word};
 

@@ -1,96 +1,104 @@
-//! Frames to clients.
-
-use std::rc::Rc;
+//! What clients are told, as values. A dialect turns them into bytes.
 
 use serde::Serialize;
 
-use super::json::{OtherFields, write_json};
-use super::{Block, Cursor, ErrorBody, Message, Millis, PROTOCOL_VERSION, Session, to_json};
+use super::json::OtherFields;
+use super::{Block, Cursor, ErrorBody, Message, Millis, Session};
 
 /// A frame as it goes out. Those with a cursor are log events, the same for every socket.
-#[derive(Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
-pub enum ServerFrame<'a> {
+pub enum ServerFrame {
     UserMessage {
-        cursor: String,
-        request_id: &'a str,
-        answer_id: &'a str,
-        message: &'a Message,
+        #[cfg_attr(test, ts(as = "String"))]
+        cursor: Cursor,
+        request_id: String,
+        answer_id: String,
+        message: Message,
     },
     Token {
-        cursor: String,
-        request_id: &'a str,
-        token: &'a str,
+        #[cfg_attr(test, ts(as = "String"))]
+        cursor: Cursor,
+        request_id: String,
+        token: String,
     },
     Block {
-        cursor: String,
-        request_id: &'a str,
-        block: &'a Block,
+        #[cfg_attr(test, ts(as = "String"))]
+        cursor: Cursor,
+        request_id: String,
+        block: Block,
     },
     Final {
-        cursor: String,
-        request_id: &'a str,
-        message_id: &'a str,
+        #[cfg_attr(test, ts(as = "String"))]
+        cursor: Cursor,
+        request_id: String,
+        message_id: String,
         created_at: Millis,
-        response: &'a Response,
+        response: Response,
     },
     Cancelled {
-        cursor: String,
-        request_id: &'a str,
-        message_id: &'a str,
+        #[cfg_attr(test, ts(as = "String"))]
+        cursor: Cursor,
+        request_id: String,
+        message_id: String,
         created_at: Millis,
-        response: &'a Response,
+        response: Response,
     },
     #[serde(rename = "error")]
     Failed {
-        cursor: String,
-        request_id: &'a str,
-        error: &'a ErrorBody,
-        message_id: &'a str,
+        #[cfg_attr(test, ts(as = "String"))]
+        cursor: Cursor,
+        request_id: String,
+        error: ErrorBody,
+        message_id: String,
         created_at: Millis,
-        response: &'a Response,
+        response: Response,
     },
     Session {
-        cursor: String,
-        session: &'a Session,
+        #[cfg_attr(test, ts(as = "String"))]
+        cursor: Cursor,
+        session: Session,
     },
     Connected {
         protocol: u32,
-        connection_id: &'a str,
-        session_id: &'a str,
+        connection_id: String,
+        session_id: String,
         #[cfg_attr(test, ts(type = "\"not-created\" | \"created\""))]
         status: &'static str,
-        session: Option<&'a Session>,
+        session: Option<Session>,
         resumed: bool,
+        /// The client's own place, as it wrote it, or one that no log has.
         cursor: String,
-        in_flight: Vec<InFlightState<'a>>,
+        in_flight: Vec<InFlightState>,
     },
     Snapshot {
         reason: SnapshotReason,
-        messages: &'a [Message],
+        messages: Vec<Message>,
         has_more: bool,
-        in_flight: Vec<InFlight<'a>>,
-        session: Option<&'a Session>,
-        cursor: String,
+        in_flight: Vec<InFlight>,
+        session: Option<Session>,
+        #[cfg_attr(test, ts(as = "String"))]
+        cursor: Cursor,
     },
     SessionSynced {
-        cursor: String,
+        #[cfg_attr(test, ts(as = "String"))]
+        cursor: Cursor,
     },
     Queued {
-        request_id: &'a str,
+        request_id: String,
         position: usize,
     },
     #[serde(rename = "error")]
     Refused {
-        refused: &'a str,
+        refused: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         #[cfg_attr(test, ts(optional))]
-        request_id: Option<&'a str>,
+        request_id: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         #[cfg_attr(test, ts(optional))]
-        frame: Option<&'a str>,
-        error: &'a ErrorBody,
+        frame: Option<String>,
+        error: ErrorBody,
     },
     Pong,
 }
@@ -134,87 +142,24 @@ pub enum SnapshotReason {
     Reset,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
-pub struct InFlightState<'a> {
-    pub request_id: &'a str,
+pub struct InFlightState {
+    pub request_id: String,
     pub answer_id: String,
     #[cfg_attr(test, ts(type = "\"queued\" | \"streaming\""))]
     pub state: &'static str,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
-pub struct InFlight<'a> {
-    pub request_id: &'a str,
+pub struct InFlight {
+    pub request_id: String,
     pub answer_id: String,
     #[cfg_attr(test, ts(type = "\"queued\" | \"streaming\""))]
     pub state: &'static str,
-    pub content: &'a str,
+    pub content: String,
     pub blocks: Vec<Block>,
-}
-
-impl<'a> ServerFrame<'a> {
-    /// The one encoding that goes to every socket.
-    #[must_use]
-    pub fn encode(&self) -> Rc<str> {
-        to_json(self).into()
-    }
-
-    #[must_use]
-    pub fn connected(
-        connection_id: &'a str,
-        session_id: &'a str,
-        is_created: bool,
-        session: Option<&'a Session>,
-        resumed: bool,
-        cursor: String,
-        in_flight: Vec<InFlightState<'a>>,
-    ) -> Self {
-        ServerFrame::Connected {
-            protocol: PROTOCOL_VERSION,
-            connection_id,
-            session_id,
-            status: if is_created { "created" } else { "not-created" },
-            session,
-            resumed,
-            cursor,
-            in_flight,
-        }
-    }
-}
-
-/// A `token` frame, put together by hand: of all frames only this one is sent by the thousand.
-#[must_use]
-pub fn token_frame(cursor: &Cursor, request_id: &str, token: &str) -> Rc<str> {
-    let mut frame = Vec::with_capacity(token.len().saturating_add(FRAME_OVERHEAD_BYTES));
-    frame.extend_from_slice(br#"{"type":"token","cursor":""#);
-    cursor.write(&mut frame);
-    frame.extend_from_slice(br#"","requestId":"#);
-    write_json(&mut frame, request_id);
-    frame.extend_from_slice(br#","token":"#);
-    write_json(&mut frame, token);
-    frame.push(b'}');
-    String::from_utf8(frame).unwrap_or_default().into()
-}
-
-/// Of a `token` frame with one running turn and an id as most clients make them.
-const FRAME_OVERHEAD_BYTES: usize = 128;
-
-#[cfg(test)]
-mod tests {
-    use super::{Cursor, ServerFrame, token_frame};
-    use crate::protocol::Progress;
-
-    #[test]
-    fn a_token_frame_is_what_any_frame_of_its_fields_would_be() {
-        for token in ["", "one", "a \"b\"\n\u{1}\u{1f}\u{7f}\\/", "zwölf 🧵"] {
-            let mut cursor = Cursor::at(0x00c0_ffee, 16);
-            cursor.set(Progress { turn: 9, bytes: 0, blocks: 10 });
-            let whole = ServerFrame::Token { cursor: cursor.to_string(), request_id: "r\"1", token }.encode();
-            assert_eq!(token_frame(&cursor, "r\"1", token), whole);
-        }
-    }
 }

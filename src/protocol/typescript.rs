@@ -9,6 +9,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use ts_rs::{Config, TS};
 
+use crate::dialect::native;
+
 use super::limits::{MESSAGE_BYTES_MAX, REQUEST_ID_CHARS_MAX, SESSION_ID_CHARS_MAX, TITLE_CHARS_MAX};
 use super::{
     Block, ClientFrame, CloseCode, Content, ErrorBody, ErrorCode, InFlight, InFlightState, Json, Message,
@@ -105,7 +107,7 @@ fn every_frame_that_the_client_types_describe_is_read_as_what_it_says() {
         if let (Some(fields), false) = (json.as_object_mut(), matches!(frame, Frame::SessionUpdate { .. })) {
             fields.retain(|_, value| !value.is_null());
         }
-        assert_eq!(ClientFrame::parse(&json.to_string()), Ok(parsed));
+        assert_eq!(native::parse(&json.to_string()).frame, Ok(parsed));
     }
 }
 
@@ -147,9 +149,9 @@ fn generate() -> String {
         declare::<ResponseMetadata>(&config),
         declare::<Response>(&config),
         declare::<SnapshotReason>(&config),
-        declare::<InFlightState<'static>>(&config),
-        declare::<InFlight<'static>>(&config),
-        declare::<ServerFrame<'static>>(&config),
+        declare::<InFlightState>(&config),
+        declare::<InFlight>(&config),
+        declare::<ServerFrame>(&config),
         declare::<Frame>(&config),
     ];
     file.extend(types);

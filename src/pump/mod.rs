@@ -17,9 +17,10 @@ use std::fmt::{self, Display};
 use std::rc::Rc;
 
 use crate::agent::{Agent, AgentEvent, Failed};
-use crate::protocol::{ClientFrame, CloseCode, ErrorBody, ErrorCode, Millis};
+use crate::dialect::Dialect;
+use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Millis, Named, Received, ServerFrame};
 use crate::thread::store::StoreError;
-use crate::thread::{Blame, Cause, Config, Input, Output, Thread, TurnId, Woken};
+use crate::thread::{Audience, Blame, Cause, Config, Input, Output, PeerId, Thread, TurnId, Woken};
 
 pub use platform::{Loaded, Log, Panicked, Platform};
 
@@ -92,6 +93,20 @@ impl<P: Platform> Pump<P> {
         outcome
     }
 
+    /// Hands the thread a client's text frame. A frame that cannot even be read without a panic is refused.
+    ///
+    /// # Errors
+    /// As [`Pump::input`].
+    pub fn frame(&mut self, peer: PeerId, dialect: Dialect, text: &str) -> Result<(), Broken> {
+        let mut received = None;
+        let _ = P::guard(&mut || received = Some(dialect.parse(text)));
+        let received = received.unwrap_or_else(|| {
+            let error = ErrorBody::fatal(ErrorCode::Internal, "the thread failed on this frame");
+            Received { frame: Err(error), name: dialect.unread(text) }
+        });
+        self.input(Input::Frame { peer, received })
+    }
+
     /// The thread, woken if need be.
     ///
     /// # Errors
@@ -153,10 +168,7 @@ impl<P: Platform> Pump<P> {
             }
             Broken::Panic => {
                 self.platform.log(Log::Panicked);
-                // A frame that cannot even be read without a panic would end the next thread too.
-                let is_readable =
-                    |blame: &Blame| P::guard(&mut || drop(ClientFrame::parse(&blame.text))).is_ok();
-                Cause::Panicked(blame.filter(is_readable))
+                Cause::Panicked(blame)
             }
         };
         self.forget_thread();
@@ -214,7 +226,10 @@ impl<P: Platform> Pump<P> {
     fn handle(&mut self, input: Input) -> Vec<Output> {
         let Some(mut thread) = self.thread.take() else { return Vec::new() };
         self.handling = match &input {
-            Input::Frame { peer, text } => Some(Blame { peer: peer.clone(), text: text.clone() }),
+            Input::Frame { peer, received } => {
+                let (name, error) = (received.name.clone(), received.frame.as_ref().err().cloned());
+                Some(Blame { peer: peer.clone(), name, error })
+            }
             _ => None,
         };
         thread.handle(self.platform.now(), self.platform.records(), input);
@@ -227,7 +242,10 @@ impl<P: Platform> Pump<P> {
     fn carry_out(&mut self, output: Output) -> Result<Option<Input>, StoreError> {
         match output {
             Output::Store(commit) => self.platform.apply(commit)?,
-            Output::Send { to, frame } => self.platform.send(&to, &frame),
+            Output::Send { to: Audience::One(peer, dialect), frame } => {
+                self.platform.send(&peer, &dialect.encode(&frame));
+            }
+            Output::Send { to: Audience::All, frame } => self.send_to_all(&frame),
             Output::StartAgent { turn } => return Ok(self.call_agent(turn)),
             Output::AbortAgent { turn } => self.platform.abort_agent(turn),
             Output::Attach { peer, attachment } => self.platform.attach(&peer, attachment),
@@ -237,6 +255,15 @@ impl<P: Platform> Pump<P> {
             Output::Log(event) => self.platform.log(Log::Event(&event)),
         }
         Ok(None)
+    }
+
+    /// Encodes once for each dialect in use, whatever the number of sockets.
+    fn send_to_all(&mut self, frame: &ServerFrame) {
+        for dialect in Dialect::ALL {
+            if self.platform.is_spoken(*dialect) {
+                self.platform.send_to_all(*dialect, &dialect.encode(frame));
+            }
+        }
     }
 
     fn call_agent(&mut self, turn: TurnId) -> Option<Input> {

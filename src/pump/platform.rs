@@ -2,9 +2,10 @@
 
 use super::Broken;
 use crate::agent::Call;
+use crate::dialect::Dialect;
 use crate::protocol::{CloseCode, Millis};
 use crate::thread::store::{Commit, Records, StoreError, Stored};
-use crate::thread::{Attachment, Audience, Delivery, Event, PeerId, TurnId};
+use crate::thread::{Attachment, Delivery, Event, PeerId, TurnId};
 
 /// The world as a pump sees it. Every method returns at once: what takes time comes back as an input.
 pub trait Platform {
@@ -48,9 +49,14 @@ pub trait Platform {
     /// The sockets that are open and attached, with their attachments.
     fn peers(&self) -> Vec<(PeerId, Attachment)>;
 
-    /// Gives one socket, or all that are attached, a text frame. A socket that cannot take it is reported
-    /// later, as one that left.
-    fn send(&mut self, to: &Audience, frame: &str);
+    /// Gives a socket a text frame. A socket that cannot take it is reported later, as one that left.
+    fn send(&mut self, to: &PeerId, frame: &str);
+
+    /// Whether a socket that is attached speaks this dialect.
+    fn is_spoken(&self, dialect: Dialect) -> bool;
+
+    /// Gives all sockets of a dialect that are attached a text frame.
+    fn send_to_all(&mut self, dialect: Dialect, frame: &str);
 
     /// Keeps the attachment with the socket, through hibernation. From then on the socket gets what is sent
     /// to all.

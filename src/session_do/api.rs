@@ -9,6 +9,7 @@ use web_sys::{Request, Response};
 use worker::WebSocket;
 use worker::worker_sys::WebSocketPair;
 
+use crate::dialect::Dialect;
 use crate::edge::auth::{IDENTITY_HEADER, NO_TICKET, TICKET_HEADER};
 use crate::edge::{
     Action, Answer, Refused, Route, bad_before, bad_request, is_upgrade, limit, place, query_value,
@@ -93,7 +94,8 @@ fn connect(shell: &Shell, request: &Request, identity: Identity) -> Answer {
     let peer: PeerId = uuid::Uuid::new_v4().to_string().into();
     shell.accept(&peer, &WebSocket::from(pair.server()?));
     let cursor = query_value(&request.url(), "cursor");
-    let joined = shell.input(Input::Joined { peer: peer.clone(), identity, cursor });
+    let dialect = Dialect::Native;
+    let joined = shell.input(Input::Joined { peer: peer.clone(), identity, dialect, cursor });
     if joined.is_err() || !shell.has_joined(&peer) {
         let why = "the thread does not answer; connect again";
         shell.close(&peer, CloseCode::InternalError, why);

@@ -84,7 +84,7 @@ impl SessionDO {
 impl SessionDO {
     fn take_message(&self, socket: web_sys::WebSocket, message: &JsValue) {
         let socket = WebSocket::from(socket);
-        let Some(peer) = Sockets::peer(&socket) else {
+        let Some((peer, dialect)) = Sockets::peer(&socket) else {
             let _ = socket.close(Some(CloseCode::InternalError as u16), Some("this connection is not known"));
             return;
         };
@@ -102,11 +102,11 @@ impl SessionDO {
             let reason = format!("a frame has at most {FRAME_BYTES_MAX} bytes");
             return self.close(&peer, CloseCode::MessageTooBig, &reason);
         };
-        let _ = self.shell.input(Input::Frame { peer, text });
+        self.shell.frame(peer, dialect, &text);
     }
 
     fn left(&self, socket: &WebSocket) {
-        if let Some(peer) = Sockets::peer(socket) {
+        if let Some((peer, _)) = Sockets::peer(socket) {
             self.shell.workerd().sockets.remove(&peer);
             let _ = self.shell.input(Input::Left { peer });
         }

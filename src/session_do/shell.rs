@@ -8,6 +8,7 @@ use worker::{Env, State, WebSocket};
 
 use crate::agent::{Agent, Unconfigured};
 use crate::config::Settings;
+use crate::dialect::Dialect;
 use crate::platform::{self, Context, Guarded, Socket, Storage, Task, guard};
 use crate::protocol::CloseCode;
 use crate::pump::{Broken, Platform, Pump};
@@ -69,6 +70,11 @@ impl Shell {
     /// If it was not carried out; see [`Pump::input`].
     pub fn input(&self, input: Input) -> Result<(), Broken> {
         self.pump.borrow_mut().input(input)
+    }
+
+    /// Hands the thread a client's frame. If it cannot be carried out, its sender is told.
+    pub fn frame(&self, peer: PeerId, dialect: Dialect, text: &str) {
+        let _ = self.pump.borrow_mut().frame(peer, dialect, text);
     }
 
     /// A look at the thread, which is woken for it if need be.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use wasm_bindgen::prelude::*;
 use worker::WebSocket;
 
+use crate::dialect::Dialect;
 use crate::protocol::{Json, required, to_json};
 use crate::thread::{Attachment, PeerId};
 
@@ -19,8 +20,8 @@ pub struct Sockets {
 
 struct Open {
     socket: Socket,
-    /// The thread knows of it. Until then, what goes to all of them is not for this one.
-    has_joined: bool,
+    /// Set once the thread knows of it. Until then, what goes to all of them is not for this one.
+    dialect: Option<Dialect>,
 }
 
 /// What hibernation leaves of a socket, as JSON.
@@ -39,7 +40,10 @@ impl Sockets {
         for socket in sockets {
             let socket = raw(&socket);
             match attached(&socket) {
-                Some(attached) => drop(open.insert(Rc::from(attached.id), Open { socket, has_joined: true })),
+                Some(attached) => drop(open.insert(
+                    Rc::from(attached.id),
+                    Open { socket, dialect: Some(attached.attachment.dialect) },
+                )),
                 None => lost.push(socket),
             }
         }
@@ -52,25 +56,30 @@ impl Sockets {
     }
 
     pub fn add(&mut self, peer: PeerId, socket: &WebSocket) {
-        self.open.insert(peer, Open { socket: raw(socket), has_joined: false });
+        self.open.insert(peer, Open { socket: raw(socket), dialect: None });
     }
 
     pub fn has_joined(&self, peer: &PeerId) -> bool {
-        self.open.get(peer).is_some_and(|open| open.has_joined)
+        self.open.get(peer).is_some_and(|open| open.dialect.is_some())
     }
 
-    pub fn peer(socket: &WebSocket) -> Option<PeerId> {
-        attached(&raw(socket)).map(|attached| Rc::from(attached.id))
+    /// Whose socket it is, and how its client is spoken to.
+    pub fn peer(socket: &WebSocket) -> Option<(PeerId, Dialect)> {
+        attached(&raw(socket)).map(|Attached { id, attachment }| (Rc::from(id), attachment.dialect))
     }
 
     pub fn remove(&mut self, peer: &PeerId) {
         self.open.remove(peer);
     }
 
+    pub fn is_spoken(&self, dialect: Dialect) -> bool {
+        self.open.values().any(|open| open.dialect == Some(dialect))
+    }
+
     /// One string for all of them. A socket that takes no more is told of by the runtime.
-    pub fn send_to_all(&self, frame: &str) {
+    pub fn send_to_all(&self, dialect: Dialect, frame: &str) {
         let frame = JsString::from(frame);
-        for open in self.open.values().filter(|open| open.has_joined) {
+        for open in self.open.values().filter(|open| open.dialect == Some(dialect)) {
             let _ = open.socket.send(&frame);
         }
     }
@@ -82,10 +91,11 @@ impl Sockets {
     }
 
     pub fn attach(&mut self, peer: &PeerId, attachment: Attachment) {
+        let dialect = attachment.dialect;
         let attached = Attached { id: peer.to_string(), attachment };
         if let Some(open) = self.open.get_mut(peer) {
-            let json = to_json(&attached);
-            open.has_joined = open.socket.serialize_attachment(&JsValue::from(json)).is_ok();
+            let is_kept = open.socket.serialize_attachment(&JsValue::from(to_json(&attached))).is_ok();
+            open.dialect = is_kept.then_some(dialect);
         }
     }
 

@@ -5,11 +5,12 @@ use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 
 use crate::agent::Call;
+use crate::dialect::Dialect;
 use crate::platform::{self, Storage};
 use crate::protocol::{CloseCode, Millis};
 use crate::pump::{Broken, Loaded, Log, Panicked, Platform};
 use crate::thread::store::{Commit, Records, StoreError};
-use crate::thread::{Attachment, Audience, Delivered, Delivery, Input, PeerId, TurnId};
+use crate::thread::{Attachment, Delivered, Delivery, Input, PeerId, TurnId};
 
 use super::agents::Agents;
 use super::shell::{Inlet, Runtime};
@@ -103,11 +104,16 @@ impl Platform for Workerd {
         self.sockets.open()
     }
 
-    fn send(&mut self, to: &Audience, frame: &str) {
-        match to {
-            Audience::All => self.sockets.send_to_all(frame),
-            Audience::One(peer) => self.sockets.send_to(peer, frame),
-        }
+    fn send(&mut self, to: &PeerId, frame: &str) {
+        self.sockets.send_to(to, frame);
+    }
+
+    fn is_spoken(&self, dialect: Dialect) -> bool {
+        self.sockets.is_spoken(dialect)
+    }
+
+    fn send_to_all(&mut self, dialect: Dialect, frame: &str) {
+        self.sockets.send_to_all(dialect, frame);
     }
 
     fn attach(&mut self, peer: &PeerId, attachment: Attachment) {

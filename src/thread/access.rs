@@ -5,8 +5,9 @@ use litemap::LiteMap;
 use crate::protocol::limits::{FRAMES_PER_MESSAGE, FRAMES_PER_MINUTE_MIN};
 use crate::protocol::{Access, ClientFrame, CloseCode, ErrorBody, ErrorCode, Identity, Millis};
 
-use super::session::Draft;
-use super::{Output, PeerId, Received, Thread};
+use super::session::{Attachment, Draft};
+use super::{Origin, Output, PeerId, Thread};
+use crate::dialect::Dialect;
 
 pub const NOT_YOURS: &str = "this session is not yours";
 
@@ -16,6 +17,7 @@ pub(super) struct Peer {
     pub(super) identity: Identity,
     /// What its subject has set of a session that nobody has begun.
     pub(super) draft: Option<Draft>,
+    pub(super) dialect: Dialect,
     invalid_frames: u64,
 }
 
@@ -36,15 +38,16 @@ pub(super) struct Rates {
 struct Rate(LiteMap<String, Allowance>);
 
 impl Peer {
-    pub(super) fn new(identity: Identity, draft: Option<Draft>) -> Self {
-        Peer { identity, draft, invalid_frames: 0 }
+    pub(super) fn new(attachment: Attachment) -> Self {
+        let Attachment { identity, draft, dialect } = attachment;
+        Peer { identity, draft, dialect, invalid_frames: 0 }
     }
 }
 
 impl Thread {
     /// Whether a frame may be handled; if not, its sender is told.
-    pub(super) fn admits(&mut self, now: Millis, received: Received<'_>, frame: &ClientFrame) -> bool {
-        let peer = received.peer;
+    pub(super) fn admits(&mut self, now: Millis, origin: Origin<'_>, frame: &ClientFrame) -> bool {
+        let peer = origin.peer;
         let Some(Peer { identity, .. }) = self.peers.get(peer) else { return false };
         let who = identity.subject.clone().unwrap_or_else(|| peer.to_string());
         let access = identity.access(self.session.as_ref());
@@ -57,7 +60,7 @@ impl Thread {
         if access >= Some(self.asked_of(frame)) {
             return !self.is_costly(frame)
                 || self.rates.messages.take(now, &who, messages)
-                || self.refuse_rate(received, messages);
+                || self.refuse_rate(origin, messages);
         }
         let message = match frame {
             ClientFrame::SessionUpdate(_) => "only the session's owner may do this",
@@ -67,7 +70,7 @@ impl Thread {
             _ => "you may read this session and not write to it",
         };
         let error = ErrorBody::fatal(ErrorCode::Forbidden, message);
-        self.refuse(received, &error);
+        self.refuse(origin, &error);
         false
     }
 
@@ -93,9 +96,9 @@ impl Thread {
         }
     }
 
-    fn refuse_rate(&mut self, received: Received<'_>, per_minute: u64) -> bool {
+    fn refuse_rate(&mut self, origin: Origin<'_>, per_minute: u64) -> bool {
         let message = format!("more than {per_minute} messages in a minute; wait a moment and send it again");
-        self.refuse(received, &ErrorBody::retryable(ErrorCode::RateLimited, message));
+        self.refuse(origin, &ErrorBody::retryable(ErrorCode::RateLimited, message));
         false
     }
 

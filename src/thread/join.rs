@@ -1,13 +1,13 @@
 //! Connections come, catch up and go.
 
-use std::rc::Rc;
-
-use crate::protocol::{CloseCode, Cursor, Identity, ServerFrame, SnapshotReason};
+use crate::dialect::Dialect;
+use crate::protocol::{CloseCode, Cursor, Identity, PROTOCOL_VERSION, ServerFrame, SnapshotReason};
 
 use super::access::Peer;
 use super::events::{Event, count};
+use super::session::Attachment;
 use super::store::{Records, StoreError};
-use super::{Output, PeerId, Received, Thread, unreadable};
+use super::{Origin, Output, PeerId, Thread, unreadable};
 
 /// What a `connected` frame names to a client that is about to be sent a snapshot: no log knows this
 /// place, so a client that is cut off between the two is sent a snapshot again.
@@ -19,6 +19,7 @@ impl Thread {
         records: &dyn Records,
         peer: PeerId,
         identity: Identity,
+        dialect: Dialect,
         cursor: Option<&str>,
     ) {
         if let Some((code, reason)) = self.refuses(&identity) {
@@ -26,7 +27,7 @@ impl Thread {
             return;
         }
         let draft = self.draft_of(identity.subject.as_deref()).cloned();
-        self.peers.insert(peer.clone(), Peer::new(identity, draft));
+        self.peers.insert(peer.clone(), Peer::new(Attachment { identity, draft, dialect }));
         let (resumed, from, events) = match self.missed(records, &peer, cursor) {
             Ok(Missed::Events(from, events)) => (true, from, events),
             Ok(Missed::Snapshot(frames)) if cursor.is_some() => (false, NOWHERE.to_owned(), frames),
@@ -47,15 +48,14 @@ impl Thread {
 
     /// As for a socket that joins. What is under way to it is not known here, and comes twice to who asks
     /// with a cursor while it is.
-    pub(super) fn sync(&mut self, records: &dyn Records, received: Received<'_>, cursor: Option<&str>) {
-        let peer = received.peer;
+    pub(super) fn sync(&mut self, records: &dyn Records, origin: Origin<'_>, cursor: Option<&str>) {
+        let peer = origin.peer;
         match self.missed(records, peer, cursor) {
             Ok(Missed::Events(_, frames) | Missed::Snapshot(frames)) => {
                 self.send_each(peer, frames);
-                let cursor = self.head().to_string();
-                self.send_to(peer, ServerFrame::SessionSynced { cursor }.encode());
+                self.send_to(peer, ServerFrame::SessionSynced { cursor: self.head() });
             }
-            Err(StoreError(_)) => self.refuse(received, &unreadable()),
+            Err(StoreError(_)) => self.refuse(origin, &unreadable()),
         }
     }
 
@@ -78,19 +78,17 @@ impl Thread {
         self.outputs.push_back(Output::Close { peer, code: CloseCode::InternalError, reason });
     }
 
-    fn connected(&self, peer: &PeerId, resumed: bool, cursor: String) -> Rc<str> {
-        let (session, is_created) = (self.visible_session(peer), self.session.is_some());
-        let in_flight = self.in_flight_states();
-        ServerFrame::connected(
-            peer,
-            &self.session_id,
-            is_created,
-            session.as_ref(),
+    fn connected(&self, peer: &PeerId, resumed: bool, cursor: String) -> ServerFrame {
+        ServerFrame::Connected {
+            protocol: PROTOCOL_VERSION,
+            connection_id: peer.to_string(),
+            session_id: self.session_id.clone(),
+            status: if self.session.is_some() { "created" } else { "not-created" },
+            session: self.visible_session(peer),
             resumed,
             cursor,
-            in_flight,
-        )
-        .encode()
+            in_flight: self.in_flight_states(),
+        }
     }
 
     fn missed(
@@ -112,7 +110,7 @@ impl Thread {
         }
     }
 
-    fn send_each(&mut self, peer: &PeerId, frames: Vec<Rc<str>>) {
+    fn send_each(&mut self, peer: &PeerId, frames: Vec<ServerFrame>) {
         for frame in frames {
             self.send_to(peer, frame);
         }
@@ -121,6 +119,6 @@ impl Thread {
 
 enum Missed {
     /// The place where they begin, and the events.
-    Events(String, Vec<Rc<str>>),
-    Snapshot(Vec<Rc<str>>),
+    Events(String, Vec<ServerFrame>),
+    Snapshot(Vec<ServerFrame>),
 }

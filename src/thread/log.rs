@@ -1,12 +1,10 @@
 //! The event log: what a client at a given place lacks.
 
-use std::rc::Rc;
-
 use crate::protocol::limits::{
     CATCH_UP_BYTES_MAX, CATCH_UP_MESSAGES_MAX, PAYLOAD_BYTES_MAX, SNAPSHOT_MESSAGES_MAX,
 };
 use crate::protocol::{
-    Cursor, InFlight, InFlightState, Message, Progress, ServerFrame, Session, SnapshotReason, token_frame,
+    Cursor, InFlight, InFlightState, Message, Progress, ServerFrame, Session, SnapshotReason,
 };
 
 use super::store::{Record, Records, StoreError, answer_id};
@@ -17,7 +15,7 @@ use super::{PeerId, Thread, TurnId};
 /// Log events for one client, and the place that each leaves it at.
 struct CatchUp {
     at: Cursor,
-    frames: Vec<Rc<str>>,
+    frames: Vec<ServerFrame>,
 }
 
 impl Thread {
@@ -27,7 +25,7 @@ impl Thread {
         &self,
         records: &dyn Records,
         from: &Cursor,
-    ) -> Result<Option<Vec<Rc<str>>>, StoreError> {
+    ) -> Result<Option<Vec<ServerFrame>>, StoreError> {
         let Some(session) = &self.session else {
             return Ok(from.is_start().then(Vec::new));
         };
@@ -70,7 +68,7 @@ impl Thread {
         records: &dyn Records,
         peer: &PeerId,
         reason: SnapshotReason,
-    ) -> Result<Vec<Rc<str>>, StoreError> {
+    ) -> Result<Vec<ServerFrame>, StoreError> {
         let page = match &self.session {
             Some(_) => {
                 records.before(self.seq.saturating_add(1), SNAPSHOT_MESSAGES_MAX, PAYLOAD_BYTES_MAX)?
@@ -86,19 +84,18 @@ impl Thread {
         for (turn, _, head) in &heads {
             at.set(head.held(*turn));
         }
-        let session = self.visible_session(peer);
         let frame = ServerFrame::Snapshot {
             reason,
-            messages: &messages,
+            messages,
             has_more: page.more,
             in_flight: heads
                 .iter()
                 .map(|(id, turn, head)| in_flight(answer_id(self.epoch, *id), turn, head))
                 .collect(),
-            session: session.as_ref(),
-            cursor: at.to_string(),
+            session: self.visible_session(peer),
+            cursor: at.clone(),
         };
-        let mut catch_up = CatchUp { at, frames: vec![frame.encode()] };
+        let mut catch_up = CatchUp { at, frames: vec![frame] };
         for (turn, running) in self.running() {
             if let Some(request_id) = self.turns.get(&turn).map(|turn| turn.request_id.as_str()) {
                 let _ = catch_up.answer(turn, request_id, &running.sent());
@@ -115,9 +112,9 @@ impl Thread {
         shared.checked_div(self.running().count()).unwrap_or_default()
     }
 
-    pub(super) fn in_flight_states(&self) -> Vec<InFlightState<'_>> {
+    pub(super) fn in_flight_states(&self) -> Vec<InFlightState> {
         let states = self.turns.iter().map(|(id, turn)| InFlightState {
-            request_id: turn.request_id(),
+            request_id: turn.request_id.clone(),
             answer_id: answer_id(self.epoch, *id),
             state: turn.state_name(),
         });
@@ -132,7 +129,7 @@ impl CatchUp {
             self.at.forget(record.turn);
         }
         self.at.seq = record.seq;
-        self.frames.push(record.frame(self.at.epoch, &self.at));
+        self.frames.push(record.frame(self.at.epoch, self.at.clone()));
         Some(())
     }
 
@@ -143,8 +140,8 @@ impl CatchUp {
                 Piece::Text(text) => self.text(turn, request_id, text),
                 Piece::Block(block) => {
                     self.advance(turn, |held| Progress { blocks: held.blocks.saturating_add(1), ..held });
-                    let cursor = self.at.to_string();
-                    self.frames.push(ServerFrame::Block { cursor, request_id, block }.encode());
+                    let (cursor, request_id) = (self.at.clone(), request_id.to_owned());
+                    self.frames.push(ServerFrame::Block { cursor, request_id, block: block.clone() });
                 }
             }
         }
@@ -154,13 +151,14 @@ impl CatchUp {
     fn text(&mut self, turn: TurnId, request_id: &str, text: &str) {
         for part in parts(text) {
             self.advance(turn, |held| Progress { bytes: held.bytes.saturating_add(part.len()), ..held });
-            self.frames.push(token_frame(&self.at, request_id, part));
+            let (cursor, request_id) = (self.at.clone(), request_id.to_owned());
+            self.frames.push(ServerFrame::Token { cursor, request_id, token: part.to_owned() });
         }
     }
 
     fn session(&mut self, seq: u64, session: &Session) {
         self.at.seq = seq;
-        self.frames.push(ServerFrame::Session { cursor: self.at.to_string(), session }.encode());
+        self.frames.push(ServerFrame::Session { cursor: self.at.clone(), session: session.clone() });
     }
 
     fn advance(&mut self, turn: TurnId, step: impl FnOnce(Progress) -> Progress) {
@@ -173,12 +171,12 @@ fn turn_head(turn: &Turn, bytes_max: usize) -> Answer {
     turn.running().map(|running| running.answer.head(bytes_max.min(running.sent_bytes))).unwrap_or_default()
 }
 
-fn in_flight<'a>(answer_id: String, turn: &'a Turn, head: &'a Answer) -> InFlight<'a> {
+fn in_flight(answer_id: String, turn: &Turn, head: &Answer) -> InFlight {
     InFlight {
-        request_id: &turn.request_id,
+        request_id: turn.request_id.clone(),
         answer_id,
         state: turn.state_name(),
-        content: head.text(),
+        content: head.text().to_owned(),
         blocks: head.blocks().unwrap_or_default(),
     }
 }

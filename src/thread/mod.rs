@@ -30,10 +30,11 @@ use std::rc::Rc;
 use litemap::LiteMap;
 
 use crate::agent::{Agent, AgentEvent, Answered};
+use crate::dialect::Dialect;
 use crate::protocol::limits;
 use crate::protocol::{
     ClientFrame, CloseCode, Cursor, ErrorBody, ErrorCode, FrameName, Identity, Millis, PermissionMode,
-    ServerFrame, Session, SessionUpdate, Word, is_request_id,
+    Received, ServerFrame, Session, SessionUpdate, Word, is_request_id,
 };
 
 use access::{Peer, Rates};
@@ -88,12 +89,13 @@ pub enum Input {
     Joined {
         peer: PeerId,
         identity: Identity,
+        dialect: Dialect,
         cursor: Option<String>,
     },
-    /// A text frame, as it came.
+    /// A frame, read in the socket's dialect.
     Frame {
         peer: PeerId,
-        text: String,
+        received: Received,
     },
     Left {
         peer: PeerId,
@@ -148,18 +150,20 @@ pub enum Cause {
     Panicked(Option<Blame>),
 }
 
-/// The frame that was being handled, and whose it is.
+/// The frame that was being handled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blame {
     pub peer: PeerId,
-    pub text: String,
+    pub name: FrameName,
+    /// Why it would have been refused whatever the thread did.
+    pub error: Option<ErrorBody>,
 }
 
-/// A frame as it came. What refuses it needs no more than this.
+/// Where a frame came from: a refusal needs no more than this.
 #[derive(Clone, Copy)]
-struct Received<'a> {
+struct Origin<'a> {
     peer: &'a PeerId,
-    text: &'a str,
+    name: &'a FrameName,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -167,7 +171,7 @@ pub enum Output {
     Store(Commit),
     Send {
         to: Audience,
-        frame: Rc<str>,
+        frame: Box<ServerFrame>,
     },
     /// Make the call that [`Thread::call`] says.
     StartAgent {
@@ -194,8 +198,10 @@ pub enum Output {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Audience {
+    /// Every socket that is attached.
     All,
-    One(PeerId),
+    /// One socket, and how its client is spoken to.
+    One(PeerId, Dialect),
 }
 
 #[derive(Debug)]
@@ -248,10 +254,10 @@ impl Thread {
     pub fn handle(&mut self, now: Millis, records: &dyn Records, input: Input) {
         match input {
             Input::Woken(woken) => self.wake(now, records, *woken),
-            Input::Joined { peer, identity, cursor } => {
-                self.join(records, peer, identity, cursor.as_deref());
+            Input::Joined { peer, identity, dialect, cursor } => {
+                self.join(records, peer, identity, dialect, cursor.as_deref());
             }
-            Input::Frame { peer, text } => self.frame(now, records, Received { peer: &peer, text: &text }),
+            Input::Frame { peer, received } => self.frame(now, records, &peer, received),
             Input::Left { peer } => self.leave(&peer),
             Input::Agent { turn, events, tokens_used } => self.agent(now, turn, events, tokens_used),
             Input::Answered { turn, answered } => self.answered(now, turn, &answered),
@@ -304,72 +310,65 @@ impl Thread {
         self.peers.len()
     }
 
-    fn frame(&mut self, now: Millis, records: &dyn Records, received: Received<'_>) {
+    fn frame(&mut self, now: Millis, records: &dyn Records, peer: &PeerId, received: Received) {
         // Not even what its frames hold wrong is told to somebody whose time is over.
         self.dismiss_expired(now);
-        if !self.peers.contains_key(received.peer) {
+        if !self.peers.contains_key(peer) {
             return;
         }
-        match ClientFrame::parse(received.text) {
-            Ok(frame) => self.client_frame(now, records, received, frame),
+        let origin = Origin { peer, name: &received.name };
+        match received.frame {
+            Ok(frame) => self.client_frame(now, records, origin, frame),
             Err(error) => {
-                self.refuse(received, &error);
-                self.count_invalid(received.peer);
+                self.refuse(origin, &error);
+                self.count_invalid(peer);
             }
         }
     }
 
-    fn client_frame(
-        &mut self,
-        now: Millis,
-        records: &dyn Records,
-        received: Received<'_>,
-        frame: ClientFrame,
-    ) {
-        if !self.admits(now, received, &frame) {
+    fn client_frame(&mut self, now: Millis, records: &dyn Records, origin: Origin<'_>, frame: ClientFrame) {
+        if !self.admits(now, origin, &frame) {
             return;
         }
-        let peer = received.peer;
+        let peer = origin.peer;
         match frame {
             ClientFrame::Message { request_id, content, thread_id } => {
-                self.message(now, records, received, &request_id, content, thread_id.as_deref());
+                self.message(now, records, origin, &request_id, content, thread_id.as_deref());
             }
             ClientFrame::Cancel { request_id } => self.cancel(now, Some(peer), request_id.as_deref()),
-            ClientFrame::SessionSync { cursor } => self.sync(records, received, cursor.as_deref()),
+            ClientFrame::SessionSync { cursor } => self.sync(records, origin, cursor.as_deref()),
             ClientFrame::SessionUpdate(update) => self.update_session(now, Some(peer), update),
-            ClientFrame::Ping => self.send_to(peer, ServerFrame::Pong.encode()),
+            ClientFrame::Ping => self.send_to(peer, ServerFrame::Pong),
         }
     }
 
-    fn refuse(&mut self, received: Received<'_>, error: &ErrorBody) {
-        let name = FrameName::of(received.text);
+    fn refuse(&mut self, origin: Origin<'_>, error: &ErrorBody) {
+        let FrameName { kind, request_id, start } = origin.name.clone();
         let frame = ServerFrame::Refused {
-            refused: &name.kind,
-            request_id: name.request_id.as_deref(),
-            frame: name.start.as_deref(),
-            error,
+            refused: kind,
+            request_id: request_id.clone(),
+            frame: start,
+            error: error.clone(),
         };
-        self.send_to(received.peer, frame.encode());
+        self.send_to(origin.peer, frame);
         events::count(&mut self.counters.refusals);
         // The log holds nothing that was said: what is no requestId may be anything.
-        let request_id = name.request_id.filter(|id| is_request_id(id));
-        self.log(Event::Refused {
-            connection_id: received.peer.clone(),
-            request_id,
-            code: error.code.clone(),
-        });
+        let request_id = request_id.filter(|id| is_request_id(id));
+        self.log(Event::Refused { connection_id: origin.peer.clone(), request_id, code: error.code.clone() });
     }
 
     fn store(&mut self, writes: Vec<Write>) {
         self.outputs.push_back(Output::Store(Commit(writes)));
     }
 
-    fn send_all(&mut self, frame: Rc<str>) {
-        self.outputs.push_back(Output::Send { to: Audience::All, frame });
+    fn send_all(&mut self, frame: ServerFrame) {
+        self.outputs.push_back(Output::Send { to: Audience::All, frame: Box::new(frame) });
     }
 
-    fn send_to(&mut self, peer: &PeerId, frame: Rc<str>) {
-        self.outputs.push_back(Output::Send { to: Audience::One(peer.clone()), frame });
+    fn send_to(&mut self, peer: &PeerId, frame: ServerFrame) {
+        let dialect = self.peers.get(peer).map(|peer| peer.dialect).unwrap_or_default();
+        let to = Audience::One(peer.clone(), dialect);
+        self.outputs.push_back(Output::Send { to, frame: Box::new(frame) });
     }
 
     fn permission_mode(&self) -> Word<PermissionMode> {

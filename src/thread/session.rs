@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::dialect::Dialect;
 use crate::protocol::json::OtherFields;
 use crate::protocol::limits::PREVIEW_CHARS_MAX;
 use crate::protocol::{
@@ -20,6 +21,8 @@ pub struct Attachment {
     /// Before the first message nothing is stored, so the sockets keep what was set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub draft: Option<Draft>,
+    /// How its client is spoken to.
+    pub dialect: Dialect,
 }
 
 /// What was set of a session that is not yet created.
@@ -33,7 +36,11 @@ pub struct Draft {
 
 impl Read for Attachment {
     fn read(value: &Json) -> Option<Self> {
-        Some(Attachment { identity: required(value, "identity")?, draft: optional(value, "draft")? })
+        Some(Attachment {
+            identity: required(value, "identity")?,
+            draft: optional(value, "draft")?,
+            dialect: optional(value, "dialect")?.unwrap_or_default(),
+        })
     }
 }
 
@@ -107,12 +114,11 @@ impl Thread {
             peer.draft = Some(draft.clone());
             subjects_own.push(id.clone());
         }
-        let cursor = self.head().to_string();
+        let cursor = self.head();
         for peer in subjects_own {
             self.attach(peer.clone());
             if let Some(session) = self.visible_session(&peer) {
-                let frame = ServerFrame::Session { cursor: cursor.clone(), session: &session }.encode();
-                self.send_to(&peer, frame);
+                self.send_to(&peer, ServerFrame::Session { cursor: cursor.clone(), session });
             }
         }
     }
@@ -144,8 +150,8 @@ impl Thread {
 
     /// Gives a socket what it must keep.
     pub(super) fn attach(&mut self, peer: PeerId) {
-        let Some(Peer { identity, draft, .. }) = self.peers.get(&peer) else { return };
-        let attachment = Attachment { identity: identity.clone(), draft: draft.clone() };
+        let Some(Peer { identity, draft, dialect, .. }) = self.peers.get(&peer) else { return };
+        let attachment = Attachment { identity: identity.clone(), draft: draft.clone(), dialect: *dialect };
         self.outputs.push_back(Output::Attach { peer, attachment });
     }
 
@@ -162,10 +168,8 @@ impl Thread {
     }
 
     pub(super) fn show_session(&mut self) {
-        let cursor = self.head().to_string();
-        if let Some(session) = &self.session {
-            let frame = ServerFrame::Session { cursor, session }.encode();
-            self.send_all(frame);
+        if let Some(session) = self.session.clone() {
+            self.send_all(ServerFrame::Session { cursor: self.head(), session });
         }
     }
 

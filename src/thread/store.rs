@@ -190,29 +190,33 @@ impl Record {
 
     /// The log event that this record is, at the place `cursor`.
     #[must_use]
-    pub fn frame(&self, epoch: u64, cursor: &Cursor) -> std::rc::Rc<str> {
-        let cursor = cursor.to_string();
-        let request_id = self.request_id.as_str();
+    pub fn frame(&self, epoch: u64, cursor: Cursor) -> ServerFrame {
+        let request_id = self.request_id.clone();
+        let RecordKind::Answer { status, error, metadata } = &self.kind else {
+            return ServerFrame::UserMessage {
+                cursor,
+                request_id,
+                answer_id: self.answer_id(epoch),
+                message: self.message(epoch),
+            };
+        };
+        let response = Response::new(&self.content, metadata.clone());
+        let (message_id, created_at) = (self.message_id.clone(), self.created_at);
+        match (status.known(), error.clone()) {
+            (Some(Status::Cancelled), _) => {
+                ServerFrame::Cancelled { cursor, request_id, message_id, created_at, response }
+            }
+            (_, Some(error)) => {
+                ServerFrame::Failed { cursor, request_id, error, message_id, created_at, response }
+            }
+            (_, None) => ServerFrame::Final { cursor, request_id, message_id, created_at, response },
+        }
+    }
+
+    fn answer_id(&self, epoch: u64) -> String {
         match &self.kind {
-            RecordKind::Question { answer_id, .. } => {
-                let answer_id = answer_id.clone().unwrap_or_else(|| self::answer_id(epoch, self.turn));
-                let message = &self.message(epoch);
-                ServerFrame::UserMessage { cursor, request_id, answer_id: &answer_id, message }.encode()
-            }
-            RecordKind::Answer { status, error, metadata } => {
-                let response = &Response::new(&self.content, metadata.clone());
-                let (message_id, created_at) = (self.message_id.as_str(), self.created_at);
-                match (status.known(), error) {
-                    (Some(Status::Cancelled), _) => {
-                        ServerFrame::Cancelled { cursor, request_id, message_id, created_at, response }
-                    }
-                    (_, Some(error)) => {
-                        ServerFrame::Failed { cursor, request_id, error, message_id, created_at, response }
-                    }
-                    (_, None) => ServerFrame::Final { cursor, request_id, message_id, created_at, response },
-                }
-                .encode()
-            }
+            RecordKind::Question { answer_id: Some(id), .. } => id.clone(),
+            RecordKind::Question { .. } | RecordKind::Answer { .. } => answer_id(epoch, self.turn),
         }
     }
 

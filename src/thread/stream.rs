@@ -5,7 +5,7 @@ use crate::protocol::limits::{
     COALESCE_MS_MAX, COALESCE_MS_MIN, COALESCE_SOCKETS_PER_MS, COALESCE_TIMER_PART, GUARD_MS,
     PAYLOAD_BYTES_MAX,
 };
-use crate::protocol::{Block, ErrorBody, ErrorCode, Millis, ServerFrame, token_frame};
+use crate::protocol::{Block, ErrorBody, ErrorCode, Millis, ServerFrame};
 
 use super::store::Write;
 use super::turn::{Running, Turn, TurnState};
@@ -52,10 +52,9 @@ impl Thread {
             return self.break_off(now, turn);
         }
         running.push_block(block.clone(), now);
-        let cursor = self.head().to_string();
-        if let Some(request_id) = self.turns.get(&turn).map(|turn| turn.request_id.as_str()) {
-            let frame = ServerFrame::Block { cursor, request_id, block }.encode();
-            self.send_all(frame);
+        let cursor = self.head();
+        if let Some(request_id) = self.turns.get(&turn).map(|turn| turn.request_id.clone()) {
+            self.send_all(ServerFrame::Block { cursor, request_id, block: block.clone() });
         }
     }
 
@@ -77,7 +76,8 @@ impl Thread {
         for part in parts(running.take_unsent(now)) {
             sent.bytes = sent.bytes.saturating_add(part.len());
             cursor.set(sent);
-            let frame = token_frame(&cursor, request_id, part);
+            let (cursor, request_id) = (cursor.clone(), request_id.clone());
+            let frame = Box::new(ServerFrame::Token { cursor, request_id, token: part.to_owned() });
             self.outputs.push_back(Output::Send { to: Audience::All, frame });
         }
     }

@@ -83,10 +83,6 @@ impl Turn {
         }
     }
 
-    pub(crate) fn request_id(&self) -> &str {
-        &self.request_id
-    }
-
     pub(crate) fn state_name(&self) -> &'static str {
         match self.state {
             TurnState::Queued => "queued",

@@ -7,7 +7,7 @@ use crate::protocol::{Content, ErrorBody, ErrorCode, Millis, ResponseMetadata, R
 use super::events::{Event, count};
 use super::store::{Record, RecordKind, Records, StoreError, Write, answer_id, question_id};
 use super::turn::{Running, Turn, TurnState};
-use super::{Output, PeerId, Received, Thread, TurnId, unreadable};
+use super::{Origin, Output, PeerId, Thread, TurnId, unreadable};
 
 /// How a turn comes to its end.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl Thread {
         &mut self,
         now: Millis,
         records: &dyn Records,
-        received: Received<'_>,
+        origin: Origin<'_>,
         request_id: &str,
         content: Content,
         thread_id: Option<&str>,
@@ -32,16 +32,16 @@ impl Thread {
             let message =
                 "threadId names another thread than this socket's; leave it out or open a socket there";
             let error = ErrorBody::fatal(ErrorCode::ThreadMismatch, message);
-            return self.refuse(received, &error);
+            return self.refuse(origin, &error);
         }
         match self.known(records, request_id) {
-            Ok(Some(known)) => self.repeat(records, received, &known, &content),
+            Ok(Some(known)) => self.repeat(records, origin, &known, &content),
             Ok(None) if self.is_full() => {
                 let message = "too many turns of this thread wait; try again when one has ended";
-                self.refuse(received, &ErrorBody::retryable(ErrorCode::Busy, message));
+                self.refuse(origin, &ErrorBody::retryable(ErrorCode::Busy, message));
             }
-            Ok(None) => self.accept(now, received.peer, request_id, content),
-            Err(StoreError(_)) => self.refuse(received, &unreadable()),
+            Ok(None) => self.accept(now, origin.peer, request_id, content),
+            Err(StoreError(_)) => self.refuse(origin, &unreadable()),
         }
     }
 
@@ -51,22 +51,22 @@ impl Thread {
 
     /// The same message again starts nothing. Its sender has the rest of the log, so what is sent
     /// again stands at the head and not at its old place.
-    fn repeat(&mut self, records: &dyn Records, received: Received<'_>, known: &Record, content: &Content) {
-        let (peer, request_id) = (received.peer, known.request_id.as_str());
+    fn repeat(&mut self, records: &dyn Records, origin: Origin<'_>, known: &Record, content: &Content) {
+        let (peer, request_id) = (origin.peer, known.request_id.as_str());
         if known.content != *content {
             let message = "this requestId was used for another message; give every message one of its own";
             let error = ErrorBody::fatal(ErrorCode::DuplicateRequest, message);
-            return self.refuse(received, &error);
+            return self.refuse(origin, &error);
         }
         let end = if self.turns.contains_key(&known.seq) { Ok(None) } else { records.end(known.seq) };
-        let Ok(end) = end else { return self.refuse(received, &unreadable()) };
+        let Ok(end) = end else { return self.refuse(origin, &unreadable()) };
         let head = self.head();
-        self.send_to(peer, known.frame(self.epoch, &head));
+        self.send_to(peer, known.frame(self.epoch, head.clone()));
         if let Some(position) = self.queue_position(known.seq) {
-            self.send_to(peer, ServerFrame::Queued { request_id, position }.encode());
+            self.send_to(peer, ServerFrame::Queued { request_id: request_id.to_owned(), position });
         }
         if let Some(end) = end {
-            self.send_to(peer, end.frame(self.epoch, &head));
+            self.send_to(peer, end.frame(self.epoch, head));
         }
     }
 
@@ -98,7 +98,9 @@ impl Thread {
         let (connection_id, queued) = (peer.clone(), waits.unwrap_or_default());
         self.log(Event::TurnAccepted { connection_id, request_id: request_id.to_owned(), queued });
         match waits {
-            Some(position) => self.send_to(peer, ServerFrame::Queued { request_id, position }.encode()),
+            Some(position) => {
+                self.send_to(peer, ServerFrame::Queued { request_id: request_id.to_owned(), position });
+            }
             None => self.start(now, turn),
         }
     }
@@ -106,7 +108,7 @@ impl Thread {
     /// Commits a record, then shows it and what it changed of the session.
     fn append(&mut self, writes: Vec<Write>, record: &Record) {
         self.store(writes);
-        let frame = record.frame(self.epoch, &self.cursor_at(record.seq));
+        let frame = record.frame(self.epoch, self.cursor_at(record.seq));
         self.send_all(frame);
         self.next_seq();
         self.show_session();

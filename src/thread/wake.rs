@@ -1,14 +1,14 @@
 //! The one way to wake: first start, hibernation, eviction, crash, a failed write, a panic.
 
 use crate::agent::Failed;
-use crate::protocol::{ClientFrame, ErrorBody, ErrorCode, Millis};
+use crate::protocol::{ErrorBody, ErrorCode, Millis};
 
 use super::access::Peer;
 use super::outbox::Outbox;
 use super::store::{Journal, Mark, MarkKind, Records, Stored};
 use super::turn::{Running, Turn, TurnState};
 use super::turns::Outcome;
-use super::{Blame, Cause, Received, Thread, TurnId, Woken};
+use super::{Blame, Cause, Origin, Thread, TurnId, Woken};
 
 /// 40 random bits tell one life of a log from another.
 const EPOCH_BITS: u32 = 40;
@@ -18,7 +18,7 @@ impl Thread {
         self.random = woken.seed;
         self.epoch = self.next_epoch();
         for (peer, attachment) in woken.peers {
-            self.peers.insert(peer, Peer::new(attachment.identity, attachment.draft));
+            self.peers.insert(peer, Peer::new(attachment));
         }
         if let Some(stored) = woken.stored {
             self.restore(now, stored);
@@ -31,10 +31,9 @@ impl Thread {
                 self.reset(records, &peer);
             }
         }
-        if let Some((Blame { peer, text }, error)) = blamed(&woken.cause) {
-            // What no thread would take is not to be sent again.
-            let error = ClientFrame::parse(text).err().unwrap_or(error);
-            self.refuse(Received { peer, text }, &error);
+        if let Some((Blame { peer, name, error: invalid }, error)) = blamed(&woken.cause) {
+            // A frame that no thread would take is not to be sent again.
+            self.refuse(Origin { peer, name }, invalid.as_ref().unwrap_or(&error));
         }
         for turn in self.running_ids() {
             self.end(now, turn, broken_off(&woken.cause));

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bobbin::agent::AgentEvent;
 use bobbin::protocol::{Block, Content, ErrorCode, Millis, Status, to_json};
 use bobbin::thread::store::{Commit, Record, RecordKind, Write};
-use bobbin::thread::{Audience, TurnId};
+use bobbin::thread::{PeerId, TurnId};
 use serde_json::Value;
 
 use super::view::{View, kind, text_of};
@@ -107,7 +107,7 @@ impl Truth {
     pub fn observe(&mut self, host: &Host, seen: &Seen) -> Check {
         match seen {
             Seen::Stored(commit) => self.commit(commit)?,
-            Seen::Sent { to, frame } => self.sent(to, frame)?,
+            Seen::Sent { to, frame } => self.sent(to.as_ref(), frame)?,
             Seen::Started { turn, request } => {
                 let own = request.messages.last().ok_or("an agent is asked nothing")?;
                 let record = self.records.iter().find(|record| record.seq == *turn);
@@ -233,7 +233,7 @@ impl Truth {
         Ok(())
     }
 
-    fn sent(&mut self, to: &Audience, frame: &Frame) -> Check {
+    fn sent(&mut self, to: Option<&PeerId>, frame: &Frame) -> Check {
         self.stats.frames += 1;
         self.mix(frame.text.as_bytes());
         let json = &*frame.json;
@@ -242,7 +242,7 @@ impl Truth {
             "user_message" => self.check_message(text_of(&json["message"], "id"), &json["message"])?,
             "final" | "cancelled" | "error" if json.get("cursor").is_some() => {
                 self.check_end(json)?;
-                if *to == Audience::All && !self.shown_ends.insert(request_id.to_owned()) {
+                if to.is_none() && !self.shown_ends.insert(request_id.to_owned()) {
                     return Err(format!("the end of {request_id} is shown to all a second time"));
                 }
             }
@@ -253,7 +253,7 @@ impl Truth {
                     return Err(format!("nothing says which frame is refused by {json}"));
                 }
             }
-            "token" | "block" if *to == Audience::All => {
+            "token" | "block" if to.is_none() => {
                 let (_, end) = self.messages_of(request_id)?;
                 if end.is_some() {
                     return Err(format!("text of {request_id} goes out after its end"));

@@ -7,10 +7,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
 use bobbin::agent::{Agent, AgentEvent, AgentRequest, Call, Failed, Refusal, Reply};
+use bobbin::dialect::Dialect;
 use bobbin::protocol::{CloseCode, Identity, Millis};
 use bobbin::pump::{Broken, Loaded, Log, Panicked, Platform, Pump};
 use bobbin::thread::store::{Commit, Records, StoreError, Write};
-use bobbin::thread::{Attachment, Audience, Config, Delivery, Event, Input, PeerId, Thread, TurnId};
+use bobbin::thread::{Attachment, Config, Delivery, Event, Input, PeerId, Thread, TurnId};
 use serde_json::Value;
 
 use super::{MemoryStore, Random};
@@ -37,15 +38,30 @@ pub struct Link {
 pub enum Seen {
     Woken,
     Stored(Commit),
-    StoreFailed { was_applied: bool },
-    Sent { to: Audience, frame: Frame },
-    Started { turn: TurnId, request: AgentRequest },
-    Aborted { turn: TurnId },
-    Closed { peer: PeerId },
+    StoreFailed {
+        was_applied: bool,
+    },
+    /// To all, if to nobody.
+    Sent {
+        to: Option<PeerId>,
+        frame: Frame,
+    },
+    Started {
+        turn: TurnId,
+        request: AgentRequest,
+    },
+    Aborted {
+        turn: TurnId,
+    },
+    Closed {
+        peer: PeerId,
+    },
     Alarm(Option<Millis>),
     Delivering(u64),
     Logged(Event),
-    Crashed { sockets_survive: bool },
+    Crashed {
+        sockets_survive: bool,
+    },
     Panicked,
     GaveUp,
 }
@@ -221,14 +237,14 @@ impl Host {
             return false;
         }
         self.links.insert(peer.clone(), Link { is_open: true, ..Link::default() });
-        self.pump(Input::Joined { peer: peer.clone(), identity, cursor });
+        self.pump(Input::Joined { peer: peer.clone(), identity, dialect: Dialect::Native, cursor });
         self.links.get(peer).is_some_and(|link| link.is_open && link.attachment.is_some())
     }
 
     pub fn receive(&mut self, peer: &PeerId, text: String) {
         match self.links.get(peer) {
             Some(link) if link.is_open && link.attachment.is_some() => {
-                self.pump(Input::Frame { peer: peer.clone(), text });
+                self.run(|pump| pump.frame(peer.clone(), Dialect::Native, &text));
             }
             Some(link) if link.is_open => self.end_link(peer, CloseCode::InternalError),
             _ => {}
@@ -301,6 +317,12 @@ impl Host {
 }
 
 impl World {
+    fn frame(&mut self, text: &str) -> Frame {
+        self.trip();
+        let json = Rc::new(serde_json::from_str(text).expect("a frame is JSON"));
+        Frame { text: text.into(), json }
+    }
+
     /// Ends everything at the output that a fault names.
     fn trip(&mut self) {
         match &mut self.faults.sudden {
@@ -403,20 +425,24 @@ impl Platform for World {
         self.links.iter().filter_map(attached).collect()
     }
 
-    fn send(&mut self, to: &Audience, text: &str) {
-        self.trip();
-        let json = Rc::new(serde_json::from_str(text).expect("a frame is JSON"));
-        let frame = Frame { text: text.into(), json };
-        let is_meant = |peer: &PeerId, link: &Link| match to {
-            Audience::All => link.attachment.is_some(),
-            Audience::One(one) => one == peer,
-        };
-        for (peer, link) in &mut self.links {
-            if link.is_open && is_meant(peer, link) {
-                link.down.push_back(frame.clone());
-            }
+    fn send(&mut self, to: &PeerId, text: &str) {
+        let frame = self.frame(text);
+        if let Some(link) = self.links.get_mut(to).filter(|link| link.is_open) {
+            link.down.push_back(frame.clone());
         }
-        self.seen.push(Seen::Sent { to: to.clone(), frame });
+        self.seen.push(Seen::Sent { to: Some(to.clone()), frame });
+    }
+
+    fn is_spoken(&self, _: Dialect) -> bool {
+        true
+    }
+
+    fn send_to_all(&mut self, _: Dialect, text: &str) {
+        let frame = self.frame(text);
+        for link in self.links.values_mut().filter(|link| link.is_open && link.attachment.is_some()) {
+            link.down.push_back(frame.clone());
+        }
+        self.seen.push(Seen::Sent { to: None, frame });
     }
 
     fn attach(&mut self, peer: &PeerId, attachment: Attachment) {

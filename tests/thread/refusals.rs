@@ -1,5 +1,6 @@
 //! A refusal says which frame it means, whatever is wrong with the frame.
 
+use bobbin::dialect::Dialect;
 use bobbin::protocol::limits::{
     MESSAGE_BYTES_MAX, QUEUED_TURNS_MAX, REFUSED_FRAME_CHARS_MAX, REFUSED_NAME_CHARS_MAX,
 };
@@ -251,6 +252,6 @@ fn join(host: &mut Host, name: &str, granted: Access) -> PeerId {
     host.links.insert(peer.clone(), Link { is_open: true, ..Link::default() });
     let identity =
         Identity { subject: Some(name.into()), granted: Some(granted), may_create: false, expires_at: None };
-    host.pump(Input::Joined { peer: peer.clone(), identity, cursor: None });
+    host.pump(Input::Joined { peer: peer.clone(), identity, dialect: Dialect::Native, cursor: None });
     peer
 }

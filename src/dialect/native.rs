@@ -1,0 +1,199 @@
+//! The contract's own dialect: one JSON object a text frame.
+
+use std::borrow::Cow;
+
+use crate::protocol::json::{Fields, Json, Malformed, Reader, write_json};
+use crate::protocol::limits::{
+    BLOCKS_MAX, JSON_DEPTH_MAX, MESSAGE_BYTES_MAX, REFUSED_FRAME_CHARS_MAX, REFUSED_NAME_CHARS_MAX,
+    REQUEST_ID_CHARS_MAX,
+};
+use crate::protocol::{
+    Block, ClientFrame, Content, Cursor, ErrorBody, ErrorCode, FrameName, Read, Received, ServerFrame,
+    SessionUpdate, is_request_id, to_json,
+};
+
+/// Bytes of a `token` frame beside its token, with one running turn and an id as most clients make them.
+const TOKEN_OVERHEAD_BYTES: usize = 128;
+/// The type that a refusal names where a frame says none.
+const UNKNOWN: &str = "unknown";
+
+/// A frame as clients get it.
+#[must_use]
+pub fn encode(frame: &ServerFrame) -> String {
+    match frame {
+        ServerFrame::Token { cursor, request_id, token } => token_frame(cursor, request_id, token),
+        frame => to_json(frame),
+    }
+}
+
+/// Put together by hand: of all frames only this one is sent by the thousand.
+fn token_frame(cursor: &Cursor, request_id: &str, token: &str) -> String {
+    let mut frame = Vec::with_capacity(token.len().saturating_add(TOKEN_OVERHEAD_BYTES));
+    frame.extend_from_slice(br#"{"type":"token","cursor":""#);
+    cursor.write(&mut frame);
+    frame.extend_from_slice(br#"","requestId":"#);
+    write_json(&mut frame, request_id);
+    frame.extend_from_slice(br#","token":"#);
+    write_json(&mut frame, token);
+    frame.push(b'}');
+    String::from_utf8(frame).unwrap_or_default()
+}
+
+/// Reads a client's text frame: what it says, or why it is refused, and how a refusal names it.
+#[must_use]
+pub fn parse(text: &str) -> Received {
+    let frame = client_frame(text);
+    let name = match &frame {
+        Ok(ClientFrame::Message { request_id, .. }) => {
+            FrameName { kind: "message".into(), request_id: Some(request_id.clone()), start: None }
+        }
+        _ => name_of(text),
+    };
+    Received { frame, name }
+}
+
+/// How a refusal names a frame whose reading failed altogether.
+#[must_use]
+pub fn unread(text: &str) -> FrameName {
+    FrameName { kind: UNKNOWN.into(), request_id: None, start: Some(head(text, REFUSED_FRAME_CHARS_MAX)) }
+}
+
+fn client_frame(text: &str) -> Result<ClientFrame, ErrorBody> {
+    if text.len() > MESSAGE_BYTES_MAX {
+        let message = format!("the frame has {} bytes; at most {MESSAGE_BYTES_MAX} are allowed", text.len());
+        return Err(ErrorBody::fatal(ErrorCode::MessageTooLarge, message));
+    }
+    fields(text)
+        .and_then(|mut fields| parse_fields(&mut fields))
+        .map_err(|message| ErrorBody::fatal(ErrorCode::InvalidMessage, message))
+}
+
+fn fields(text: &str) -> Result<Fields, String> {
+    match Reader::read(text, Reader::value) {
+        Ok(Json::Object(fields)) => Ok(fields),
+        Ok(_) => Err("the frame is not a JSON object; send for example {\"type\":\"ping\"}".into()),
+        Err(Malformed::Deep) => {
+            Err(format!("the frame has more than {JSON_DEPTH_MAX} arrays and objects within each other"))
+        }
+        Err(_) => Err("the frame is not JSON; send one JSON object per text frame".into()),
+    }
+}
+
+fn parse_fields(fields: &mut Fields) -> Result<ClientFrame, String> {
+    let kind = match fields.get("type") {
+        Some(Json::String(kind)) => kind.clone(),
+        Some(_) => return Err("type is not a string".into()),
+        None => {
+            return Err("type is missing; it is message, cancel, session_sync, session_update or ping".into());
+        }
+    };
+    match kind.as_str() {
+        "message" => Ok(ClientFrame::Message {
+            request_id: request_id(fields)?
+                .ok_or("requestId is missing; give every message one that is unique in its thread")?,
+            content: content(fields.remove("content"))?,
+            thread_id: optional_string(fields, "threadId")?,
+        })
+        .and_then(|frame| check_metadata(fields).map(|()| frame)),
+        "cancel" => Ok(ClientFrame::Cancel { request_id: request_id(fields)? }),
+        "session_sync" => Ok(ClientFrame::SessionSync { cursor: optional_string(fields, "cursor")? }),
+        "session_update" => SessionUpdate::from_fields(fields).map(ClientFrame::SessionUpdate),
+        "ping" => Ok(ClientFrame::Ping),
+        _ => Err("unknown type; it is message, cancel, session_sync, session_update or ping".into()),
+    }
+}
+
+fn content(value: Option<Json>) -> Result<Content, String> {
+    match value {
+        Some(Json::String(text)) if text.is_empty() => Err("content is empty; say something".into()),
+        Some(Json::String(text)) => Ok(Content::Text(text)),
+        Some(Json::Array(items)) if items.is_empty() => {
+            Err("content has no blocks; give at least one".into())
+        }
+        Some(Json::Array(items)) if items.len() > BLOCKS_MAX => {
+            Err(format!("content has {} blocks; at most {BLOCKS_MAX} are allowed", items.len()))
+        }
+        Some(Json::Array(items)) => {
+            let is_known = |blocks: &Vec<Block>| blocks.iter().all(|block| !matches!(block, Block::Other(_)));
+            let blocks = Vec::<Block>::read(&Json::Array(items)).filter(is_known).ok_or(
+                "content has a block that is none of text {text}, thinking {text}, tool_use {id, name, input} \
+                 and tool_result {toolUseId, content: a string or an array, isError}",
+            )?;
+            if !blocks.iter().all(|block| block.as_text().is_some()) {
+                return Ok(Content::Blocks(blocks));
+            }
+            // Where there is only text, a string is what clients are shown.
+            let text = blocks.iter().filter_map(Block::as_text).collect::<String>();
+            content(Some(Json::String(text)))
+        }
+        Some(_) => Err("content is neither a string nor an array of blocks".into()),
+        None => Err("content is missing; give a string or an array of blocks".into()),
+    }
+}
+
+fn check_metadata(fields: &Fields) -> Result<(), String> {
+    match fields.get("metadata") {
+        None | Some(Json::Null | Json::Object(_)) => Ok(()),
+        Some(_) => Err("metadata is not an object".into()),
+    }
+}
+
+fn request_id(fields: &Fields) -> Result<Option<String>, String> {
+    match optional_string(fields, "requestId")? {
+        Some(id) if !is_request_id(&id) => {
+            Err(format!("requestId has 1 to {REQUEST_ID_CHARS_MAX} printable ASCII characters"))
+        }
+        id => Ok(id),
+    }
+}
+
+fn optional_string(fields: &Fields, name: &str) -> Result<Option<String>, String> {
+    match fields.get(name) {
+        None | Some(Json::Null) => Ok(None),
+        Some(Json::String(text)) => Ok(Some(text.clone())),
+        Some(_) => Err(format!("{name} is not a string")),
+    }
+}
+
+/// Of what is not JSON, the fields are read up to there. No tree is built, and no depth is too deep.
+fn name_of(frame: &str) -> FrameName {
+    let (mut kind, mut request_id) = (None, None);
+    let is_json = Reader::read(frame, |reader| {
+        reader.object(&mut |reader, name| {
+            let field = match &*name {
+                "type" => &mut kind,
+                "requestId" => &mut request_id,
+                _ => return reader.skip(),
+            };
+            *field = None;
+            if reader.peek()? != b'"' {
+                return reader.skip();
+            }
+            reader.string().map(|text| *field = Some(text))
+        })
+    })
+    .is_ok();
+    let start = (request_id.is_none() || !is_json).then(|| head(frame, REFUSED_FRAME_CHARS_MAX));
+    let cut = |text: Cow<'_, str>| head(&text, REFUSED_NAME_CHARS_MAX);
+    FrameName { kind: kind.map_or_else(|| UNKNOWN.to_owned(), cut), request_id: request_id.map(cut), start }
+}
+
+fn head(text: &str, chars_max: usize) -> String {
+    text.chars().take(chars_max).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Progress;
+
+    #[test]
+    fn a_token_frame_is_what_any_frame_of_its_fields_would_be() {
+        for token in ["", "one", "a \"b\"\n\u{1}\u{1f}\u{7f}\\/", "zwölf 🧵"] {
+            let mut cursor = Cursor::at(0x00c0_ffee, 16);
+            cursor.set(Progress { turn: 9, bytes: 0, blocks: 10 });
+            let frame = ServerFrame::Token { cursor, request_id: "r\"1".into(), token: token.into() };
+            assert_eq!(encode(&frame), to_json(&frame));
+        }
+    }
+}
