@@ -11,10 +11,10 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use bobbin::dialect::Dialect;
+use bobbin::dialect::{Dialect, native};
 use bobbin::edge::Action;
 use bobbin::edge::auth::Token;
-use bobbin::protocol::{Access, CloseCode, Identity, Session};
+use bobbin::protocol::{Access, ClientFrame, CloseCode, Identity, Session};
 use bobbin::thread::{Config, Input, PeerId};
 use serde_json::{Value, json};
 
@@ -88,6 +88,7 @@ fn by_http(cell: &Cell) -> &'static str {
         "diagnostics" => Action::Diagnostics,
         other => panic!("{other}"),
     };
+    assert!(rows_of_action(action).contains(&cell.action));
     let host = host(cell.kind);
     let session: Option<&Session> = host.thread().and_then(|thread| thread.session());
     let identity = identity(cell);
@@ -121,13 +122,40 @@ fn by_socket(cell: &Cell) -> String {
         "permission mode" => (json!({ "type": "session_update", "permissionMode": "plan" }), "session"),
         other => panic!("{other}"),
     };
+    let text = frame.to_string();
+    assert!(rows_of_frame(&native::parse(&text).frame.unwrap()).contains(&cell.action));
     drain(&mut host, &peer);
-    host.receive(&peer, frame.to_string());
+    host.receive(&peer, text);
     let frames = drain(&mut host, &peer);
     match frames.iter().find(|frame| frame["type"] == "error" && frame["cursor"].is_null()) {
         Some(refused) => refused["error"]["code"].as_str().unwrap().to_owned(),
         None if answer.is_empty() || frames.iter().any(|frame| frame["type"] == answer) => "yes".into(),
         None => format!("{frames:?}"),
+    }
+}
+
+/// In which rows of the tables an action of HTTP stands. A new one needs a row.
+fn rows_of_action(action: Action) -> &'static [&'static str] {
+    match action {
+        Action::Connect => &["connect"],
+        Action::Read => &["read"],
+        Action::Messages => &["history"],
+        Action::Cancel => &["cancel"],
+        Action::Update => &["rename", "permission mode"],
+        Action::Delete => &["delete"],
+        Action::Ticket => &["ticket"],
+        Action::Diagnostics => &["diagnostics"],
+    }
+}
+
+/// In which rows of the tables a frame stands. A new one needs a row.
+fn rows_of_frame(frame: &ClientFrame) -> &'static [&'static str] {
+    match frame {
+        ClientFrame::Ping => &["connect"],
+        ClientFrame::SessionSync { .. } => &["read"],
+        ClientFrame::Message { .. } => &["send"],
+        ClientFrame::Cancel { .. } => &["cancel"],
+        ClientFrame::SessionUpdate(_) => &["rename", "permission mode"],
     }
 }
 
