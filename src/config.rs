@@ -1,10 +1,9 @@
 //! The worker's variables, read once per object. What is not set has its default; what is not valid
 //! is refused at the edge with words.
 
-use std::ops::RangeInclusive;
 use std::rc::Rc;
 
-use crate::agent::{self, Agent, Variables};
+use crate::agent::{self, Agent, Variables, number};
 use crate::protocol::limits;
 use crate::thread::Config;
 
@@ -14,21 +13,6 @@ pub struct Settings {
     /// Answers.
     pub agent: Rc<dyn Agent>,
     pub thread: Config,
-}
-
-/// A whole number out of a variable.
-///
-/// # Errors
-/// In words: what would be right.
-pub fn number(
-    variable: Variables<'_>,
-    name: &str,
-    default: u64,
-    range: RangeInclusive<u64>,
-) -> Result<u64, String> {
-    let Some(text) = variable(name) else { return Ok(default) };
-    let number = text.trim().parse().ok().filter(|value| range.contains(value));
-    number.ok_or_else(|| format!("{name} is a whole number from {} to {}", range.start(), range.end()))
 }
 
 impl Settings {

@@ -2,8 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{Agent, AgentEvent, AgentRequest, Call, Failed, Finished, Refusal, Reply, Variables};
-use crate::config::number;
+use super::{Agent, AgentEvent, AgentRequest, Call, Failed, Finished, Refusal, Reply, Variables, number};
 use crate::protocol::Content;
 
 const DELAY_MS: u64 = 20;

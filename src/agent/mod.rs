@@ -12,6 +12,7 @@ pub mod sse;
 mod unconfigured;
 
 use std::fmt::Debug;
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 use crate::protocol::{Block, Content, ErrorBody, PermissionMode, Word};
@@ -20,6 +21,21 @@ pub use unconfigured::Unconfigured;
 
 /// Gives the value of a variable or secret of the worker, if it is set.
 pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// A whole number out of a variable.
+///
+/// # Errors
+/// In words: what would be right.
+pub fn number(
+    variable: Variables<'_>,
+    name: &str,
+    default: u64,
+    range: RangeInclusive<u64>,
+) -> Result<u64, String> {
+    let Some(text) = variable(name) else { return Ok(default) };
+    let number = text.trim().parse().ok().filter(|value| range.contains(value));
+    number.ok_or_else(|| format!("{name} is a whole number from {} to {}", range.start(), range.end()))
+}
 
 /// A kind of agent, with its settings.
 pub trait Agent: Debug {
