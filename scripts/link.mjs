@@ -2,7 +2,7 @@
 // what the other has no use for.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseAst } from "vite";
+import { parseSync } from "vite";
 import { Failure, bin, output, run } from "./lib.mjs";
 import { sourceMapOf } from "./lines.mjs";
 import { withExports, withoutSections } from "./wasm.mjs";
@@ -87,7 +87,7 @@ function renamed(script, { moduleKey, given, used }, { imports, exports }) {
 
 /** Where a script of wasm-bindgen touches its wasm: the imports that it gives, and each use of an export. */
 function seamOf(script) {
-  const nodes = [...nodesIn(parseAst(script))];
+  const nodes = [...nodesIn(parseSync("script.js", script).program)];
   const assigned = nodes.find(({ type, right }) => type === "AssignmentExpression" && right.property?.name === "exports");
   const getImports = nodes.find(({ type, id }) => type === "FunctionDeclaration" && id.name === "__wbg_get_imports");
   const modules = propertiesOf(getImports?.body.body.at(-1).argument);

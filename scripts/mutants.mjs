@@ -115,6 +115,12 @@ const MUTANTS = [
     from: "        self.count_message(mark.created_at, tokens_used);\n",
     to: "        let _ = tokens_used;\n",
   },
+  {
+    name: "A session_sync is answered with what came after its cursor",
+    file: "src/thread/join.rs",
+    from: "self.snapshot(records, received.peer, SnapshotReason::Sync)",
+    to: "self.missed(records, received.peer, cursor).map(|missed| match missed { Missed::Events(_, frames) | Missed::Snapshot(frames) => frames })",
+  },
 ];
 
 const args = process.argv.slice(2);

@@ -1,9 +1,7 @@
 import { unstable_startWorker as startWorker } from "wrangler";
 import { inRoot, readIfThere, runMain, say } from "./lib.mjs";
 
-const FORWARDED =
-  /^(AGENT(_(API_KEY|BASE_URL|IDLE_TIMEOUT_MS|MODEL|SYSTEM_PROMPT))?|ECHO_DELAY_MS|CONCURRENT_TURNS|ALLOWED_ORIGINS|AUTH(_.+)?|MESSAGES_PER_MINUTE|INVALID_FRAMES|SOCKETS_PER_(THREAD|SUBJECT))$/;
-const SECRETS = new Set(["AGENT_API_KEY", "AUTH_JWT_SECRET"]);
+const { variables, secrets } = JSON.parse(readIfThere(inRoot("scripts", "variables.json")));
 
 await runMain(async () => {
   const [host, port] = process.argv.slice(2);
@@ -22,11 +20,9 @@ await runMain(async () => {
 });
 
 function bindings() {
-  const vars = Object.entries(process.env).filter(([name, value]) => FORWARDED.test(name) && value !== "");
-  if (isOpen()) vars.push(["AUTH", "none"]);
-  return Object.fromEntries(
-    vars.map(([name, value]) => [name, { type: SECRETS.has(name) ? "secret_text" : "plain_text", value }]),
-  );
+  const env = { ...process.env, ...(isOpen() && { AUTH: "none" }) };
+  const of = (names, type) => names.filter((name) => env[name]).map((name) => [name, { type, value: env[name] }]);
+  return Object.fromEntries([...of(variables, "plain_text"), ...of(secrets, "secret_text")]);
 }
 
 function isOpen() {

@@ -1,11 +1,11 @@
-//! The worker's variables, read once per object. What is not set has its default; what is not valid
+//! What the worker's variables say, read once per object. What is not set has its default; what is not valid
 //! is refused at the edge with words.
 
 use std::rc::Rc;
 
-use crate::agent::{self, Agent, Variables, number};
-use crate::protocol::limits;
+use crate::agent::{self, Agent};
 use crate::thread::Config;
+use crate::variables::{self, Source, Variables};
 
 /// What the variables say.
 #[derive(Clone, Debug)]
@@ -18,37 +18,21 @@ pub struct Settings {
 impl Settings {
     /// # Errors
     /// In words: which variable is wrong, and what would be right.
-    pub fn read(variable: Variables<'_>) -> Result<Self, String> {
-        let variable: Variables<'_> = &|name| variable(name).filter(|value| !value.is_empty());
-        let number = |name: &str, default, range| number(variable, name, default, range);
-        let agent = agent::configured(variable)?;
-        let default = Config::default();
-        let count = |name: &str, default: usize, max: usize| {
-            number(name, default as u64, 1..=max as u64)
-                .map(|count| usize::try_from(count).unwrap_or(default))
-        };
-        let thread = Config {
-            concurrent_turns: count(
-                "CONCURRENT_TURNS",
-                default.concurrent_turns,
-                limits::CONCURRENT_TURNS_MAX,
-            )?,
-            agent_idle_timeout_ms: number(
-                "AGENT_IDLE_TIMEOUT_MS",
-                default.agent_idle_timeout_ms,
-                1..=3_600_000,
-            )?,
-            messages_per_minute: number("MESSAGES_PER_MINUTE", default.messages_per_minute, 1..=1_000_000)?,
-            invalid_frames_max: number("INVALID_FRAMES", default.invalid_frames_max, 1..=1_000_000)?,
-            sockets_max: count("SOCKETS_PER_THREAD", default.sockets_max, limits::SOCKETS_MAX)?,
-            subject_sockets_max: count(
-                "SOCKETS_PER_SUBJECT",
-                default.subject_sockets_max,
-                limits::SOCKETS_MAX,
-            )?,
-        };
-        Ok(Settings { agent, thread })
+    pub fn read(source: Source) -> Result<Self, String> {
+        let variables = Variables(source);
+        Ok(Settings { agent: agent::configured(variables)?, thread: thread(variables)? })
     }
+}
+
+fn thread(read: Variables) -> Result<Config, String> {
+    Ok(Config {
+        concurrent_turns: read.count(&variables::CONCURRENT_TURNS)?,
+        agent_idle_timeout_ms: read.number(&variables::AGENT_IDLE_TIMEOUT_MS)?,
+        messages_per_minute: read.number(&variables::MESSAGES_PER_MINUTE)?,
+        invalid_frames_max: read.number(&variables::INVALID_FRAMES)?,
+        sockets_max: read.count(&variables::SOCKETS_PER_THREAD)?,
+        subject_sockets_max: read.count(&variables::SOCKETS_PER_SUBJECT)?,
+    })
 }
 
 /// The origins of `ALLOWED_ORIGINS`, separated by commas or spaces.

@@ -12,6 +12,7 @@ pub mod pump;
 #[cfg(target_arch = "wasm32")]
 mod session_do;
 pub mod thread;
+pub mod variables;
 
 #[cfg(target_arch = "wasm32")]
 mod entry {

@@ -7,10 +7,11 @@ use std::pin::Pin;
 use std::task::{self, Poll};
 
 use js_sys::futures::{JsFuture, future_to_promise};
-use js_sys::{Array, Function, JsString, Promise};
+use js_sys::{Array, Function, JsString, Promise, Reflect};
 use wasm_bindgen::prelude::*;
 
 use crate::protocol::CloseCode;
+use crate::variables::Binding;
 
 #[wasm_bindgen(inline_js = "export const call = (work) => work();")]
 extern "C" {
@@ -101,6 +102,11 @@ extern "C" {
 
     #[wasm_bindgen(js_namespace = Date, js_name = now)]
     fn date_now() -> f64;
+}
+
+/// Something of the platform, by its name in the worker's environment; `undefined` if it is not bound.
+pub fn binding(env: &worker::Env, binding: Binding) -> Result<JsValue, JsValue> {
+    Reflect::get(env, &binding.name().into())
 }
 
 /// The time. It stands still while code runs without waiting for anything.

@@ -14,8 +14,8 @@ mod support;
 use bobbin::dialect::{Dialect, native};
 use bobbin::edge::Action;
 use bobbin::edge::auth::Token;
-use bobbin::protocol::{Access, ClientFrame, CloseCode, Identity, Session};
-use bobbin::thread::{Config, Input, PeerId};
+use bobbin::protocol::{Access, ClientFrame, CloseCode, Identity};
+use bobbin::thread::{Config, Denied, Input, PeerId};
 use serde_json::{Value, json};
 
 use support::{Host, Link};
@@ -89,19 +89,12 @@ fn by_http(cell: &Cell) -> &'static str {
         other => panic!("{other}"),
     };
     assert!(rows_of_action(action).contains(&cell.action));
-    let host = host(cell.kind);
-    let session: Option<&Session> = host.thread().and_then(|thread| thread.session());
-    let identity = identity(cell);
-    // Of what nobody has begun there is nothing to be had but a way in, and diagnostics for who is named.
-    let is_there = match action {
-        Action::Ticket => true,
-        Action::Diagnostics => session.is_some() || identity.granted.is_some(),
-        _ => session.is_some(),
-    };
-    match identity.access(session) {
-        Some(access) if is_there && access >= action.asks_for() => "yes",
-        Some(_) if is_there => "403",
-        _ => "404",
+    let mut host = host(cell.kind);
+    host.pump(Input::Deadline);
+    match host.thread().unwrap().permits_request(&identity(cell), action.ask()) {
+        Ok(()) => "yes",
+        Err(Denied::Forbidden(_)) => "403",
+        Err(Denied::NoSession) => "404",
     }
 }
 
@@ -125,7 +118,7 @@ fn by_socket(cell: &Cell) -> String {
     let text = frame.to_string();
     assert!(rows_of_frame(&native::parse(&text).frame.unwrap()).contains(&cell.action));
     drain(&mut host, &peer);
-    host.receive(&peer, text);
+    host.receive(&peer, &text);
     let frames = drain(&mut host, &peer);
     match frames.iter().find(|frame| frame["type"] == "error" && frame["cursor"].is_null()) {
         Some(refused) => refused["error"]["code"].as_str().unwrap().to_owned(),
@@ -168,7 +161,7 @@ fn host(kind: Kind) -> Host {
     };
     let plain = Identity { subject: Some(owner.into()), granted: None, may_create: true, expires_at: None };
     let peer = join(&mut host, "first", plain);
-    host.receive(&peer, json!({ "type": "message", "requestId": "r0", "content": "hello" }).to_string());
+    host.receive(&peer, &json!({ "type": "message", "requestId": "r0", "content": "hello" }).to_string());
     host
 }
 
@@ -213,21 +206,24 @@ fn a_named_editor_or_viewer_leaves_nothing_in_a_session_that_nobody_has_begun() 
             json!({ "type": "message", "requestId": "r1", "content": "mine" }),
         ];
         for frame in tries {
-            host.receive(&peer, frame.to_string());
+            host.receive(&peer, &frame.to_string());
             let frames = drain(&mut host, &peer);
             assert_eq!((frames.len(), &frames[0]["error"]["code"]), (1, &json!("FORBIDDEN")), "{frames:?}");
         }
         host.evict();
-        host.receive(&peer, json!({ "type": "message", "requestId": "r1", "content": "mine" }).to_string());
+        host.receive(&peer, &json!({ "type": "message", "requestId": "r1", "content": "mine" }).to_string());
         assert_eq!(drain(&mut host, &peer)[0]["error"]["code"], json!("FORBIDDEN"), "after it slept");
         assert_eq!((host.store.rows_written, host.alarm), (0, None));
         let owner = join(&mut host, "owner", named("owner", None));
-        host.receive(&owner, json!({ "type": "message", "requestId": "r2", "content": "hello" }).to_string());
+        host.receive(
+            &owner,
+            &json!({ "type": "message", "requestId": "r2", "content": "hello" }).to_string(),
+        );
         let session = host.thread().and_then(|thread| thread.session()).unwrap();
         assert_eq!((session.owner.as_deref(), &session.title), (Some("owner"), &None));
         assert_eq!(session.permission_mode.as_str(), "default");
         drain(&mut host, &peer);
-        host.receive(&peer, json!({ "type": "message", "requestId": "r1", "content": "mine" }).to_string());
+        host.receive(&peer, &json!({ "type": "message", "requestId": "r1", "content": "mine" }).to_string());
         let answer = if granted == Access::Editor { "user_message" } else { "error" };
         assert_eq!(drain(&mut host, &peer)[0]["type"], json!(answer), "once it has begun");
     }

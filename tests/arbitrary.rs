@@ -56,7 +56,7 @@ proptest! {
         let peer: PeerId = "p".into();
         host.connect(&peer, None);
         for _ in 0..2 {
-            host.receive(&peer, frame.to_string());
+            host.receive(&peer, &frame.to_string());
         }
         let errors = host.links[&peer].down.iter().filter(|frame| frame.json["type"] == "error").count();
         prop_assert_eq!((errors, host.store.records.len()), (0, 1));
@@ -71,7 +71,7 @@ proptest! {
             match act {
                 Act::Connect(cursor) => drop(host.connect(&peer, cursor)),
                 Act::Leave => host.disconnect(&peer),
-                Act::Frame(frame) => host.receive(&peer, frame),
+                Act::Frame(frame) => host.receive(&peer, &frame),
                 Act::Agent(turn, events) => {
                     host.pump(Input::Agent { turn, events, tokens_used: u64::MAX });
                 }

@@ -10,6 +10,8 @@
 
 #[path = "thread/cancel.rs"]
 mod cancel;
+#[path = "thread/charges.rs"]
+mod charges;
 #[path = "thread/crash.rs"]
 mod crash;
 #[path = "thread/deletion.rs"]

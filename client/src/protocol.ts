@@ -86,7 +86,7 @@ export type ResponseMetadata = { tokensUsed: number, latencyMs: number, model?: 
  */
 export type Response = { content: string, blocks?: Array<Block>, metadata: ResponseMetadata, };
 
-export type SnapshotReason = "joined" | "reset";
+export type SnapshotReason = "joined" | "reset" | "sync";
 
 export type InFlightState = { requestId: string, answerId: string, state: "queued" | "streaming", };
 

@@ -19,7 +19,7 @@ fuzz_target!(|text: &str| {
     for (nth, part) in text.split(SEPARATOR).enumerate() {
         let peer: PeerId = format!("p{nth}").into();
         host.connect(&peer, (nth % 3 > 0).then(|| part.to_owned()));
-        host.receive(&peer, part.to_owned());
+        host.receive(&peer, &part.to_owned());
         if let Some(turn) = host.agents.first().copied() {
             host.agent(turn, vec![AgentEvent::Text(part.to_owned())]);
             host.now += 7;

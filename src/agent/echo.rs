@@ -2,11 +2,9 @@
 
 use std::rc::Rc;
 
-use super::{Agent, AgentEvent, AgentRequest, Call, Failed, Finished, Refusal, Reply, Variables, number};
+use super::{Agent, AgentEvent, AgentRequest, Call, Failed, Finished, Refusal, Reply};
 use crate::protocol::Content;
-
-const DELAY_MS: u64 = 20;
-const DELAY_MS_MAX: u64 = 60_000;
+use crate::variables::{self, Variables};
 
 /// Says the user's own words back.
 #[derive(Clone, Copy, Debug)]
@@ -24,8 +22,8 @@ struct Echoing {
 impl Echo {
     /// # Errors
     /// In words: which variable is wrong, and what would be right.
-    pub fn configured(variable: Variables<'_>) -> Result<Rc<dyn Agent>, String> {
-        Ok(Rc::new(Echo { delay_ms: number(variable, "ECHO_DELAY_MS", DELAY_MS, 0..=DELAY_MS_MAX)? }))
+    pub fn configured(read: Variables) -> Result<Rc<dyn Agent>, String> {
+        Ok(Rc::new(Echo { delay_ms: read.number(&variables::ECHO_DELAY_MS)? }))
     }
 }
 

@@ -12,30 +12,12 @@ pub mod sse;
 mod unconfigured;
 
 use std::fmt::Debug;
-use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 use crate::protocol::{Block, Content, ErrorBody, PermissionMode, Word};
+use crate::variables::{self, AgentName, Variables};
 
 pub use unconfigured::Unconfigured;
-
-/// Gives the value of a variable or secret of the worker, if it is set.
-pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
-
-/// A whole number out of a variable.
-///
-/// # Errors
-/// In words: what would be right.
-pub fn number(
-    variable: Variables<'_>,
-    name: &str,
-    default: u64,
-    range: RangeInclusive<u64>,
-) -> Result<u64, String> {
-    let Some(text) = variable(name) else { return Ok(default) };
-    let number = text.trim().parse().ok().filter(|value| range.contains(value));
-    number.ok_or_else(|| format!("{name} is a whole number from {} to {}", range.start(), range.end()))
-}
 
 /// A kind of agent, with its settings.
 pub trait Agent: Debug {
@@ -130,24 +112,15 @@ pub enum Refusal {
     NoService,
 }
 
-/// Reads an agent's settings out of the variables.
-type Configure = fn(Variables<'_>) -> Result<Rc<dyn Agent>, String>;
-
-/// The kinds of agent, by the value of `AGENT`. The first is the default.
-const KINDS: [(&str, Configure); 2] =
-    [("echo", echo::Echo::configured), ("openai", openai::OpenAi::configured)];
-
-/// The agent that the variables name.
+/// The agent that the variables name. A new kind is one file, and one line here.
 ///
 /// # Errors
 /// In words: which variable is wrong, and what would be right.
-pub fn configured(variable: Variables<'_>) -> Result<Rc<dyn Agent>, String> {
-    let name = variable("AGENT").unwrap_or_else(|| KINDS.first().map_or("", |(name, _)| name).to_owned());
-    let Some((_, configure)) = KINDS.iter().find(|(kind, _)| *kind == name) else {
-        let names: Vec<&str> = KINDS.iter().map(|(name, _)| *name).collect();
-        return Err(format!("AGENT is {}", names.join(" or ")));
-    };
-    configure(variable)
+pub fn configured(read: Variables) -> Result<Rc<dyn Agent>, String> {
+    match read.choice(&variables::AGENT)? {
+        AgentName::Echo => echo::Echo::configured(read),
+        AgentName::OpenAi => openai::OpenAi::configured(read),
+    }
 }
 
 /// What an agent is asked to answer.

@@ -10,13 +10,13 @@ use worker::worker_sys::{DurableObjectNamespace, WebSocketPair};
 
 use crate::config::{Settings, origins};
 use crate::platform::http::{changeable, empty_response, header, json_response, read, socket_response};
-use crate::platform::{Context, Fetcher, close_later, describe};
+use crate::platform::{Context, Fetcher, binding, close_later, describe};
 use crate::protocol::json::Fields;
 use crate::protocol::limits::BODY_BYTES_MAX;
-use crate::protocol::{CloseCode, ErrorCode, to_json};
-use crate::thread::NOT_YOURS;
+use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Json, required, to_json};
+use crate::variables::{self, Name, Variables};
 
-use super::auth::{self, Caller, NO_TICKET};
+use super::auth::{self, Caller};
 use super::params::fields;
 use super::rate::is_too_many;
 use super::routes::{Action, Refused, Route};
@@ -74,7 +74,7 @@ async fn respond(request: &Request, env: &Env, context: &Context) -> Answer {
         (Ok(caller), Route::ListSessions) => sessions::list(env, &request.url(), &caller).await,
         (Ok(caller), Route::Session { id, action }) => {
             let response = JsFuture::from(pass_on(request, env, &caller, &id)?).await?.unchecked_into();
-            settle(request, response, action, context)
+            settle(request, response, action, context).await
         }
         (Ok(_), Route::ConnectNowhere) => {
             let reason = "Missing threadId parameter";
@@ -100,21 +100,25 @@ fn pass_on(request: &Request, env: &Env, caller: &Caller, id: &str) -> Result<js
     };
     // A header's value is ASCII.
     headers.set(name, &String::from(js_sys::encode_uri_component(&value)))?;
-    let objects: DurableObjectNamespace = Reflect::get(env, &"SESSION_DO".into())?.unchecked_into();
+    let objects: DurableObjectNamespace = binding(env, variables::SESSION_DO)?.unchecked_into();
     objects.get_by_name(id)?.unchecked_into::<Fetcher>().fetch_from(&inner)
 }
 
 /// A page cannot read the status of an upgrade that was refused, but it can read a close code.
 ///
 /// Said here and not by the object: a client that does not answer the close would keep it awake.
-fn settle(request: &Request, response: Response, action: Action, context: &Context) -> Answer {
-    let (code, reason) = match response.status() {
-        401 if action == Action::Connect => (CloseCode::Unauthenticated, NO_TICKET),
-        403 if action == Action::Connect => (CloseCode::Forbidden, NOT_YOURS),
-        429 if action == Action::Connect => (CloseCode::TooMany, "too many sockets on this thread"),
+async fn settle(request: &Request, response: Response, action: Action, context: &Context) -> Answer {
+    let code = match response.status() {
+        401 if action == Action::Connect => CloseCode::Unauthenticated,
+        403 if action == Action::Connect => CloseCode::Forbidden,
+        429 if action == Action::Connect => CloseCode::TooMany,
         _ => return Ok(response),
     };
-    accept_and_close(request, code, reason, context)
+    let body = read(response.body(), BODY_BYTES_MAX).await?;
+    let body = str::from_utf8(&body).ok().and_then(Json::parse);
+    let error = body.and_then(|body| required::<ErrorBody>(&body, "error"));
+    let reason = error.map(|error| error.message).unwrap_or_default();
+    accept_and_close(request, code, &reason, context)
 }
 
 /// Closed unless opened on purpose, and not half configured.
@@ -164,7 +168,7 @@ pub fn switch_protocols(request: &Request, client: &web_sys::WebSocket) -> Answe
 /// The request's origin, if pages from there may read the answer. Exact match.
 fn allowed_origin(request: &Request, env: &Env) -> Option<String> {
     let origin = header(request, "origin")?;
-    let allowed = variable(env, "ALLOWED_ORIGINS")?;
+    let allowed = configured_origins(env)?;
     origins(&allowed).any(|allowed| allowed == origin).then_some(origin)
 }
 
@@ -230,8 +234,13 @@ pub async fn read_fields(request: &Request) -> Result<Option<Fields>, Refused> {
 
 /// A variable or secret of the worker.
 #[must_use]
-pub fn variable(env: &Env, name: &str) -> Option<String> {
-    Reflect::get(env, &name.into()).ok()?.as_string()
+pub fn variable(env: &Env, name: Name) -> Option<String> {
+    Reflect::get(env, &name.as_str().into()).ok()?.as_string()
+}
+
+/// The origins of pages that may ask, as they are configured.
+pub fn configured_origins(env: &Env) -> Option<String> {
+    Variables(&|name| variable(env, name)).text(&variables::ALLOWED_ORIGINS)
 }
 
 #[must_use]

@@ -6,11 +6,11 @@ use wasm_bindgen::prelude::*;
 use web_sys::Request;
 use worker::Env;
 
+use crate::platform::binding;
 use crate::platform::http::header;
+use crate::variables;
 
 use super::auth::Caller;
-
-const BINDING: &str = "RATE_LIMIT";
 
 #[wasm_bindgen]
 extern "C" {
@@ -33,7 +33,7 @@ pub async fn is_too_many(env: &Env, request: &Request, caller: Option<&Caller>) 
 }
 
 async fn is_limited(env: &Env, who: &str) -> Result<bool, JsValue> {
-    let binding: RateLimit = Reflect::get(env, &BINDING.into())?.unchecked_into();
+    let binding: RateLimit = binding(env, variables::RATE_LIMIT)?.unchecked_into();
     if binding.is_undefined() {
         return Ok(false);
     }

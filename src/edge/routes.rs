@@ -1,7 +1,8 @@
 //! Which request is meant.
 
 use crate::protocol::limits::SESSION_ID_CHARS_MAX;
-use crate::protocol::{Access, ErrorBody, ErrorCode, is_session_id};
+use crate::protocol::{ErrorBody, ErrorCode, is_session_id};
+use crate::thread::Ask;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
@@ -30,13 +31,17 @@ pub enum Action {
 }
 
 impl Action {
-    /// What it asks of the caller.
+    /// What it asks of the thread.
     #[must_use]
-    pub fn asks_for(self) -> Access {
+    pub fn ask(self) -> Ask {
         match self {
-            Action::Connect | Action::Read | Action::Messages | Action::Ticket => Access::Viewer,
-            Action::Cancel => Access::Editor,
-            Action::Update | Action::Delete | Action::Diagnostics => Access::Owner,
+            Action::Connect => Ask::Watch,
+            Action::Read | Action::Messages => Ask::Read,
+            Action::Ticket => Ask::Ticket,
+            Action::Cancel => Ask::Cancel,
+            Action::Update => Ask::Change,
+            Action::Delete => Ask::Delete,
+            Action::Diagnostics => Ask::Diagnose,
         }
     }
 }

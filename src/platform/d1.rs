@@ -1,13 +1,15 @@
 //! The database that all objects share.
 
 use js_sys::futures::JsFuture;
-use js_sys::{Array, Promise, Reflect};
+use js_sys::{Array, Promise};
 use wasm_bindgen::prelude::*;
 use worker::Env;
 use worker::worker_sys::{D1Database, D1PreparedStatement};
 
+use crate::variables;
+
 pub fn database(env: &Env) -> Result<D1Database, JsValue> {
-    Reflect::get(env, &"DB".into()).map(JsValue::unchecked_into)
+    super::binding(env, variables::DB).map(JsValue::unchecked_into)
 }
 
 pub fn statement(

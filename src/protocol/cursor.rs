@@ -68,11 +68,13 @@ impl Cursor {
         named.unwrap_or(Progress { turn, ..Progress::default() })
     }
 
-    /// Takes over a turn's progress, in place of what it said before.
+    /// Takes over a turn's progress, in place of what it said before. They stand in the order of their turns, so
+    /// that a place has one spelling.
     pub fn set(&mut self, progress: Progress) {
         self.forget(progress.turn);
         if progress.bytes > 0 || progress.blocks > 0 {
-            self.progress.push(progress);
+            let place = self.progress.iter().position(|other| other.turn > progress.turn);
+            self.progress.insert(place.unwrap_or(self.progress.len()), progress);
         }
     }
 

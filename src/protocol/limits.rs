@@ -126,6 +126,10 @@ pub const MESSAGES_PER_MINUTE: u64 = 1_200;
 pub const FRAMES_PER_MESSAGE: u64 = 5;
 /// Frames in a minute that are taken even where few messages are.
 pub const FRAMES_PER_MINUTE_MIN: u64 = 1_000;
+/// Bytes of a thread that a subject is sent because it asks for them (catch-ups, snapshots, pages, exports, messages
+/// that it sends again) in a minute; of a connection, where everybody is let in. What began within it is
+/// finished.
+pub const READ_BYTES_PER_MINUTE: u64 = 64 * 1024 * 1024;
 /// Frames of one connection that were refused as invalid; the next one closes it with 1008.
 pub const INVALID_FRAMES_MAX: u64 = 256;
 /// Sockets of one subject on one thread.

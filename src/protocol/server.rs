@@ -140,6 +140,8 @@ pub enum SnapshotReason {
     Joined,
     /// Its cursor names a place this log does not have, or has left too far behind.
     Reset,
+    /// It asked for it, and its cursor was not the place of the last event.
+    Sync,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -18,9 +18,11 @@ use std::rc::Rc;
 
 use crate::agent::{Agent, AgentEvent, Failed};
 use crate::dialect::Dialect;
-use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Millis, Named, Received, ServerFrame};
+use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Identity, Millis, Named, Received, ServerFrame};
 use crate::thread::store::StoreError;
-use crate::thread::{Audience, Blame, Cause, Config, Input, Output, PeerId, Thread, TurnId, Woken};
+use crate::thread::{
+    Audience, Blame, Cause, Config, Denied, Input, Output, PeerId, Request, Thread, TurnId, Woken,
+};
 
 pub use platform::{Loaded, Log, Panicked, Platform};
 
@@ -52,6 +54,21 @@ pub enum Broken {
     NewerFormat(String),
     /// The thread panicked.
     Panic,
+}
+
+/// Why a request was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Undone {
+    /// The caller may not ask for it.
+    Denied(Denied),
+    /// It failed.
+    Broken(Broken),
+}
+
+impl From<Broken> for Undone {
+    fn from(broken: Broken) -> Self {
+        Undone::Broken(broken)
+    }
 }
 
 impl From<StoreError> for Broken {
@@ -105,6 +122,15 @@ impl<P: Platform> Pump<P> {
             Received { frame: Err(error), name: dialect.unread(text) }
         });
         self.input(Input::Frame { peer, received })
+    }
+
+    /// Hands the thread what a program asks for by HTTP, if that caller may ask for it.
+    ///
+    /// # Errors
+    /// If it may not, or as [`Pump::input`].
+    pub fn request(&mut self, identity: &Identity, request: Request) -> Result<(), Undone> {
+        self.thread()?.permits_request(identity, request.ask()).map_err(Undone::Denied)?;
+        Ok(self.input(request.into())?)
     }
 
     /// The thread, woken if need be.
@@ -242,10 +268,14 @@ impl<P: Platform> Pump<P> {
     fn carry_out(&mut self, output: Output) -> Result<Option<Input>, StoreError> {
         match output {
             Output::Store(commit) => self.platform.apply(commit)?,
-            Output::Send { to: Audience::One(peer, dialect), frame } => {
-                self.platform.send(&peer, &dialect.encode(&frame));
+            Output::Send { to: Audience::One(peer, dialect), frame, is_asked } => {
+                let text = dialect.encode(&frame);
+                self.platform.send(&peer, &text);
+                if let Some(thread) = self.thread.as_mut().filter(|_| is_asked) {
+                    thread.charge(self.platform.now(), &peer, text.len() as u64);
+                }
             }
-            Output::Send { to: Audience::All, frame } => self.send_to_all(&frame),
+            Output::Send { to: Audience::All, frame, .. } => self.send_to_all(&frame),
             Output::StartAgent { turn } => return Ok(self.call_agent(turn)),
             Output::AbortAgent { turn } => self.platform.abort_agent(turn),
             Output::Attach { peer, attachment } => self.platform.attach(&peer, attachment),

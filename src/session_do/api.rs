@@ -20,11 +20,11 @@ use crate::platform::{elapsed, now, sleep};
 use crate::protocol::json::{Fields, Json};
 use crate::protocol::limits::{PAGE_BYTES_MAX, PAGE_MAX};
 use crate::protocol::{
-    Access, CloseCode, Cursor, ErrorCode, Identity, Message, Read, Session, SessionUpdate, to_json,
+    CloseCode, Cursor, ErrorCode, Identity, Message, Read, Session, SessionUpdate, to_json,
 };
-use crate::pump::{Broken, NEWER_FORMAT};
+use crate::pump::{Broken, NEWER_FORMAT, Undone};
 use crate::thread::store::{Record, Records, StoreError};
-use crate::thread::{Input, PeerId, Thread};
+use crate::thread::{Ask, Denied, Input, PeerId, READ_TOO_MUCH, Request as Asked, Thread};
 
 use super::shell::Shell;
 
@@ -43,47 +43,41 @@ async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
     let route = Route::of(&request.method(), &request.url(), is_upgrade(request))?;
     let Route::Session { action, .. } = route else { return Err(no_session()) };
     let identity = caller(shell, request)?;
-    if action == Action::Connect {
-        return connect(shell, request, identity);
+    // A connection is refused in words of its own, which a page can read.
+    if action != Action::Connect {
+        permit(shell, &identity, action.ask())?;
     }
-    permit(shell, &identity, action)?;
-    let fields = match action {
-        Action::Update | Action::Cancel => read_fields(request).await?.unwrap_or_default(),
-        _ => Fields::new(),
-    };
-    // While a body was read the session may have gone, and another begun by somebody else.
-    let session = permit(shell, &identity, action)?;
-    match (action, session) {
-        (Action::Diagnostics | Action::Connect, _) => diagnostics(shell),
-        (Action::Ticket, _) => ticket(shell, identity),
-        (_, None) => Err(no_session()),
-        (Action::Read, Some(session)) => Ok(json_response(200, &to_json(&session))?),
-        (Action::Messages, _) if wants_lines(request) => lines(shell),
-        (Action::Messages, _) => messages(shell, &request.url()),
-        (Action::Update, _) => update(shell, &fields),
-        (Action::Cancel, _) => cancel(shell, &fields),
-        (Action::Delete, _) => delete(shell).await,
+    match action {
+        Action::Connect => connect(shell, request, identity),
+        Action::Ticket => ticket(shell, identity),
+        Action::Diagnostics => diagnostics(shell),
+        Action::Read => Ok(json_response(200, &to_json(&session(shell)?.ok_or_else(no_session)?))?),
+        Action::Messages => {
+            check_read(shell, &identity)?;
+            if wants_lines(request) {
+                lines(shell, identity)
+            } else {
+                messages(shell, &request.url(), &identity)
+            }
+        }
+        Action::Update => update(shell, &identity, &fields(request).await?),
+        Action::Cancel => cancel(shell, &identity, &fields(request).await?),
+        Action::Delete => delete(shell, &identity).await,
     }
 }
 
-/// The session, for whom may do this in it. One that is somebody else's is told from none by nothing.
-fn permit(shell: &Shell, identity: &Identity, action: Action) -> Result<Option<Session>, Refused> {
-    let session = session(shell)?;
-    let can_be_done = match action {
-        Action::Connect | Action::Ticket => true,
-        Action::Diagnostics => session.is_some() || identity.granted.is_some(),
-        _ => session.is_some(),
-    };
-    match identity.access(session.as_ref()).filter(|_| can_be_done) {
-        None => Err(no_session()),
-        Some(access) if access < action.asks_for() => Err(forbidden(action.asks_for())),
-        Some(_) => Ok(session),
-    }
+async fn fields(request: &Request) -> Result<Fields, Refused> {
+    Ok(read_fields(request).await?.unwrap_or_default())
+}
+
+/// Whether somebody may do this. Somebody else's session is told from none by nothing.
+fn permit(shell: &Shell, identity: &Identity, ask: Ask) -> Result<(), Refused> {
+    Ok(shell.thread(|thread| thread.permits_request(identity, ask))?.map_err(Undone::Denied)?)
 }
 
 /// A browser comes: its socket may sleep from here on.
 fn connect(shell: &Shell, request: &Request, identity: Identity) -> Answer {
-    match shell.thread(|thread| thread.refuses(&identity))? {
+    match shell.thread(|thread| thread.refuses(now(), &identity))? {
         Some((CloseCode::TooMany, reason)) => {
             return Err(Refused::retryable(429, ErrorCode::RateLimited, reason));
         }
@@ -131,26 +125,26 @@ fn session(shell: &Shell) -> Result<Option<Session>, Refused> {
     Ok(shell.thread(|thread| thread.session().cloned())?)
 }
 
-fn update(shell: &Shell, fields: &Fields) -> Answer {
+fn update(shell: &Shell, identity: &Identity, fields: &Fields) -> Answer {
     let update = SessionUpdate::from_fields(fields).map_err(|message| bad_request(&message))?;
-    shell.input(Input::Update(update))?;
+    shell.request(identity, Asked::Update(update))?;
     Ok(json_response(200, &to_json(&session(shell)?.ok_or_else(no_session)?))?)
 }
 
-fn cancel(shell: &Shell, fields: &Fields) -> Answer {
+fn cancel(shell: &Shell, identity: &Identity, fields: &Fields) -> Answer {
     let request_id = match fields.get("requestId") {
         None | Some(Json::Null) => None,
         Some(Json::String(id)) => Some(id.clone()),
         Some(_) => return Err(bad_request("requestId is not a string")),
     };
-    shell.input(Input::Cancel { request_id })?;
+    shell.request(identity, Asked::Cancel { request_id })?;
     Ok(json_response(202, "{}")?)
 }
 
-async fn delete(shell: &Shell) -> Answer {
+async fn delete(shell: &Shell, identity: &Identity) -> Answer {
     let deliveries = &shell.runtime.deliveries;
     let mut delivery = deliveries.next();
-    shell.input(Input::Delete)?;
+    shell.request(identity, Asked::Delete)?;
     // D1 is told at once; if it does not answer, the object goes on telling it.
     let patience = elapsed(DELETION_WAIT_MS);
     for _ in 0..DELETION_ATTEMPTS {
@@ -163,14 +157,32 @@ async fn delete(shell: &Shell) -> Answer {
     Ok(empty_response(204)?)
 }
 
-fn messages(shell: &Shell, url: &str) -> Answer {
+/// Whether somebody may be sent messages.
+fn check_read(shell: &Shell, identity: &Identity) -> Result<(), Refused> {
+    let Some(subject) = &identity.subject else { return Ok(()) };
+    if shell.thread(|thread| thread.has_read_too_much(now(), subject))? {
+        return Err(Refused::retryable(429, ErrorCode::RateLimited, READ_TOO_MUCH));
+    }
+    Ok(())
+}
+
+/// Counts what somebody is sent. Without a subject each request has an allowance of its own, and stays within it.
+fn count_read(shell: &Shell, identity: &Identity, bytes: usize) {
+    if let Some(subject) = identity.subject.clone() {
+        let _ = shell.input(Input::Read { subject, bytes: bytes as u64 });
+    }
+}
+
+fn messages(shell: &Shell, url: &str, identity: &Identity) -> Answer {
     let epoch = epoch(shell)?;
     let (limit, before) = (limit(url)?, before(url, epoch)?);
     let page = shell.store().before(before, limit, PAGE_BYTES_MAX).map_err(unreadable)?;
     let messages: Vec<Message> = page.records.iter().rev().map(|record| record.message(epoch)).collect();
     let next_before = messages.first().filter(|_| page.more).map(|message| message.cursor.as_str());
     let (messages, next_before) = (to_json(&messages), place(next_before));
-    Ok(json_response(200, &format!(r#"{{"messages":{messages},"nextBefore":{next_before}}}"#))?)
+    let body = format!(r#"{{"messages":{messages},"nextBefore":{next_before}}}"#);
+    count_read(shell, identity, body.len());
+    Ok(json_response(200, &body)?)
 }
 
 /// The sequence number that `before` names; after all there are, if it is not given.
@@ -183,7 +195,7 @@ fn before(url: &str, epoch: u64) -> Result<u64, Refused> {
 }
 
 /// The whole history, a page at a time: what is in memory does not grow with it.
-fn lines(shell: &Rc<Shell>) -> Answer {
+fn lines(shell: &Rc<Shell>, identity: Identity) -> Answer {
     let epoch = epoch(shell)?;
     let (shell, mut after) = (Rc::downgrade(shell), Some(0));
     let body = stream(move || {
@@ -195,7 +207,9 @@ fn lines(shell: &Rc<Shell>) -> Answer {
         }
         let page = shell.store().after(seq, PAGE_MAX, PAGE_BYTES_MAX).map_err(|StoreError(why)| why)?;
         after = page.records.last().filter(|_| page.more).map(|last| last.seq);
-        Ok((!page.records.is_empty()).then(|| json_lines(&page.records, epoch)))
+        let lines = json_lines(&page.records, epoch);
+        count_read(&shell, &identity, lines.len());
+        Ok((!lines.is_empty()).then_some(lines))
     })?;
     let response = Response::new_with_opt_readable_stream(Some(&body))?;
     response.headers().set("content-type", "application/x-ndjson")?;
@@ -248,12 +262,14 @@ impl From<Broken> for Refused {
     }
 }
 
-fn forbidden(asked_for: Access) -> Refused {
-    let message = match asked_for {
-        Access::Owner => "only the session's owner may do this",
-        Access::Editor | Access::Viewer => "you may read this session and not write to it",
-    };
-    Refused::fatal(403, ErrorCode::Forbidden, message)
+impl From<Undone> for Refused {
+    fn from(undone: Undone) -> Self {
+        match undone {
+            Undone::Denied(Denied::NoSession) => no_session(),
+            Undone::Denied(Denied::Forbidden(why)) => Refused::fatal(403, ErrorCode::Forbidden, why),
+            Undone::Broken(broken) => broken.into(),
+        }
+    }
 }
 
 fn no_session() -> Refused {

@@ -10,9 +10,9 @@ use crate::agent::{Agent, Unconfigured};
 use crate::config::Settings;
 use crate::dialect::Dialect;
 use crate::platform::{self, Context, Guarded, Socket, Storage, Task, guard};
-use crate::protocol::CloseCode;
-use crate::pump::{Broken, Platform, Pump};
-use crate::thread::{Config, Input, PeerId, Thread, TurnId};
+use crate::protocol::{CloseCode, Identity};
+use crate::pump::{Broken, Platform, Pump, Undone};
+use crate::thread::{Config, Input, PeerId, Request, Thread, TurnId};
 
 use super::notify::Notify;
 use super::store::Store;
@@ -70,6 +70,14 @@ impl Shell {
     /// If it was not carried out; see [`Pump::input`].
     pub fn input(&self, input: Input) -> Result<(), Broken> {
         self.pump.borrow_mut().input(input)
+    }
+
+    /// Hands the thread what a program asks for by HTTP, if that caller may ask for it.
+    ///
+    /// # Errors
+    /// If it may not, or if it was not carried out.
+    pub fn request(&self, identity: &Identity, request: Request) -> Result<(), Undone> {
+        self.pump.borrow_mut().request(identity, request)
     }
 
     /// Hands the thread a client's frame. If it cannot be carried out, its sender is told.

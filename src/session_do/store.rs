@@ -318,8 +318,14 @@ impl Store {
         // Of a text that fills pages of its own, its length in bytes is known without reading those.
         let sizes = format!("SELECT octet_length(content) AS bytes {range}");
         let sizes = self.rows(&sizes, bindings(count_max.saturating_add(1)))?;
-        let sizes: Vec<u64> = sizes.iter().map(|row| row.integer("bytes").unwrap_or_default()).collect();
-        let count = fitting(&sizes, bytes_max as u64).min(count_max);
+        let (mut count, mut bytes) = (0_usize, 0_u64);
+        for size in sizes.iter().take(count_max) {
+            bytes = bytes.saturating_add(size.integer("bytes").unwrap_or_default());
+            if bytes > bytes_max as u64 && count > 0 {
+                break;
+            }
+            count = count.saturating_add(1);
+        }
         let rows = self.rows(&format!("SELECT * {range}"), bindings(count))?;
         let records = rows.iter().map(|row| self.record(row)).collect();
         Ok(Page { records, more: count < sizes.len() })
@@ -414,16 +420,6 @@ impl Row for SqlRow {
 /// A newer version may have written records of other kinds: they are not messages, and are passed over.
 fn known_kinds() -> String {
     format!("kind IN ('{QUESTION}', '{ANSWER}')")
-}
-
-/// How many of these come to at most `bytes_max`; one at least, if there is any.
-fn fitting(sizes: &[u64], bytes_max: u64) -> usize {
-    let mut bytes = 0_u64;
-    let fits = |size: &&u64| {
-        bytes = bytes.saturating_add(**size);
-        bytes <= bytes_max
-    };
-    sizes.iter().take_while(fits).count().max(1).min(sizes.len())
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]

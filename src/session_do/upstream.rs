@@ -10,11 +10,11 @@ use crate::protocol::limits::REDIRECTS_MAX;
 
 use super::shell::Runtime;
 use crate::platform::http::read;
-use crate::platform::{self, describe};
+use crate::platform::{self, binding, describe};
+use crate::variables;
 
 /// Bytes read of an upstream's error body.
 const ERROR_BODY_BYTES_MAX: usize = 16 * 1024;
-const SERVICE: &str = "AGENT_SERVICE";
 
 /// The body of the endpoint's answer, which is a success.
 pub async fn ask(
@@ -98,14 +98,14 @@ impl Service {
     /// # Errors
     /// If what is bound cannot be called: the network is no substitute for it.
     fn of(runtime: &Runtime) -> Result<Option<Service>, String> {
-        let bound = Reflect::get(&runtime.env, &SERVICE.into()).map_err(|thrown| describe(&thrown))?;
+        let bound = binding(&runtime.env, variables::AGENT_SERVICE).map_err(|thrown| describe(&thrown))?;
         if bound.is_null() || bound.is_undefined() || bound.as_string().is_some_and(|text| text.is_empty()) {
             return Ok(None);
         }
         let fetch = Reflect::get(&bound, &"fetch".into()).ok().and_then(|fetch| fetch.dyn_into().ok());
         match fetch {
             Some(fetch) => Ok(Some(Service { bound, fetch })),
-            None => Err(format!("{SERVICE} has no fetch")),
+            None => Err("AGENT_SERVICE has no fetch".into()),
         }
     }
 }

@@ -2,14 +2,17 @@
 
 use litemap::LiteMap;
 
-use crate::protocol::limits::{FRAMES_PER_MESSAGE, FRAMES_PER_MINUTE_MIN};
-use crate::protocol::{Access, ClientFrame, CloseCode, ErrorBody, ErrorCode, Identity, Millis};
+use crate::protocol::limits::{FRAMES_PER_MESSAGE, FRAMES_PER_MINUTE_MIN, READ_BYTES_PER_MINUTE};
+use crate::protocol::{ClientFrame, CloseCode, ErrorBody, ErrorCode, Identity, Millis};
 
+use super::permission::{Ask, Denied};
 use super::session::{Attachment, Draft};
 use super::{Origin, Output, PeerId, Thread};
 use crate::dialect::Dialect;
 
-pub const NOT_YOURS: &str = "this session is not yours";
+const NOT_YOURS: &str = "this session is not yours";
+/// Why nothing more of a thread is sent to somebody who asks for it.
+pub const READ_TOO_MUCH: &str = "too many bytes of this session in a minute; wait a moment and ask again";
 
 /// An open socket.
 #[derive(Clone, Debug)]
@@ -21,9 +24,9 @@ pub(super) struct Peer {
     invalid_frames: u64,
 }
 
-/// How many messages somebody may still send: a bucket that fills up within a minute.
+/// What somebody has used of an allowance: a bucket that drains evenly, a full one within a minute.
 #[derive(Clone, Copy, Debug)]
-struct Allowance {
+struct Used {
     thousandths: u64,
     counted_at: Millis,
 }
@@ -32,10 +35,11 @@ struct Allowance {
 pub(super) struct Rates {
     messages: Rate,
     frames: Rate,
+    read_bytes: Rate,
 }
 
 #[derive(Debug, Default)]
-struct Rate(LiteMap<String, Allowance>);
+struct Rate(LiteMap<String, Used>);
 
 impl Peer {
     pub(super) fn new(attachment: Attachment) -> Self {
@@ -49,39 +53,25 @@ impl Thread {
     pub(super) fn admits(&mut self, now: Millis, origin: Origin<'_>, frame: &ClientFrame) -> bool {
         let peer = origin.peer;
         let Some(Peer { identity, .. }) = self.peers.get(peer) else { return false };
-        let who = identity.subject.clone().unwrap_or_else(|| peer.to_string());
-        let access = identity.access(self.session.as_ref());
+        let who = payer(peer, identity);
+        let permitted = self.permits(identity, Ask::of(frame));
         let messages = self.config.messages_per_minute;
         let frames = messages.saturating_mul(FRAMES_PER_MESSAGE).max(FRAMES_PER_MINUTE_MIN);
         if !self.rates.frames.take(now, &who, frames) {
             self.dismiss(peer, CloseCode::TooMany, "too many frames; connect again in a minute");
             return false;
         }
-        if access >= Some(self.asked_of(frame)) {
-            return !self.is_costly(frame)
-                || self.rates.messages.take(now, &who, messages)
-                || self.refuse_rate(origin, messages);
-        }
-        let message = match frame {
-            ClientFrame::SessionUpdate(_) => "only the session's owner may do this",
-            _ if access == Some(Access::Editor) => {
-                "nobody has begun this session, and a named editor may not; wait for its owner's first message"
+        let message = match permitted {
+            Ok(()) => {
+                return !self.is_costly(frame)
+                    || self.rates.messages.take(now, &who, messages)
+                    || self.refuse_rate(origin, messages);
             }
-            _ => "you may read this session and not write to it",
+            Err(Denied::Forbidden(message)) => message,
+            Err(Denied::NoSession) => NOT_YOURS,
         };
-        let error = ErrorBody::fatal(ErrorCode::Forbidden, message);
-        self.refuse(origin, &error);
+        self.refuse(origin, &ErrorBody::fatal(ErrorCode::Forbidden, message));
         false
-    }
-
-    /// What a frame asks of its sender. Who writes the first message owns the session from then on.
-    fn asked_of(&self, frame: &ClientFrame) -> Access {
-        match frame {
-            ClientFrame::Ping | ClientFrame::SessionSync { .. } => Access::Viewer,
-            ClientFrame::Message { .. } if self.session.is_none() => Access::Owner,
-            ClientFrame::Message { .. } | ClientFrame::Cancel { .. } => Access::Editor,
-            ClientFrame::SessionUpdate(_) => Access::Owner,
-        }
     }
 
     /// Whether it is counted as a message: it starts a turn, is sent on to all, or is answered by a snapshot.
@@ -130,11 +120,42 @@ impl Thread {
 
     /// Why somebody may not connect.
     #[must_use]
-    pub fn refuses(&self, identity: &Identity) -> Option<(CloseCode, &'static str)> {
-        if identity.access(self.session.as_ref()).is_none() {
+    pub fn refuses(&self, now: Millis, identity: &Identity) -> Option<(CloseCode, &'static str)> {
+        if self.permits(identity, Ask::Watch).is_err() {
             return Some((CloseCode::Forbidden, NOT_YOURS));
         }
-        (!self.has_room(identity)).then_some((CloseCode::TooMany, "too many sockets on this thread"))
+        if !self.has_room(identity) {
+            return Some((CloseCode::TooMany, "too many sockets on this thread"));
+        }
+        let has_read_too_much = identity.subject.as_ref().is_some_and(|who| self.has_read_too_much(now, who));
+        has_read_too_much.then_some((CloseCode::TooMany, READ_TOO_MUCH))
+    }
+
+    /// Whether somebody has been sent as much of the thread as may be asked for in a minute.
+    #[must_use]
+    pub fn has_read_too_much(&self, now: Millis, who: &str) -> bool {
+        !self.rates.read_bytes.has_room(now, who, READ_BYTES_PER_MINUTE, 1)
+    }
+
+    /// Whether a frame that asks for more of the thread is refused, since its sender has had too much.
+    pub(super) fn refuses_read(&mut self, now: Millis, origin: Origin<'_>) -> bool {
+        let Some(Peer { identity, .. }) = self.peers.get(origin.peer) else { return true };
+        let is_refused = self.has_read_too_much(now, &payer(origin.peer, identity));
+        if is_refused {
+            self.refuse(origin, &ErrorBody::retryable(ErrorCode::RateLimited, READ_TOO_MUCH));
+        }
+        is_refused
+    }
+
+    /// A frame that was asked for went out, with so many bytes.
+    pub fn charge(&mut self, now: Millis, peer: &PeerId, bytes: u64) {
+        if let Some(Peer { identity, .. }) = self.peers.get(peer) {
+            self.count_read(now, &payer(peer, identity), bytes);
+        }
+    }
+
+    pub(super) fn count_read(&mut self, now: Millis, who: &str, bytes: u64) {
+        self.rates.read_bytes.count(now, who, READ_BYTES_PER_MINUTE, bytes);
     }
 
     /// Whether one more socket fits.
@@ -161,20 +182,40 @@ impl Thread {
 impl Rate {
     /// Takes one out of somebody's allowance, if there is one left.
     fn take(&mut self, now: Millis, who: &str, per_minute: u64) -> bool {
-        let full = per_minute.saturating_mul(1_000);
-        let refill = |allowance: &Allowance| {
-            // A minute has 60,000 ms, a message 1,000 thousandths.
-            let refilled = now.saturating_sub(allowance.counted_at).saturating_mul(per_minute) / 60;
-            allowance.thousandths.saturating_add(refilled).min(full)
-        };
-        let left = self.0.get(who).map(refill);
-        if left.is_none() {
-            // Whose allowance is full again is as if never seen.
-            self.0.retain(|_, allowance| refill(allowance) < full);
+        let has_room = self.has_room(now, who, per_minute, 1);
+        if has_room {
+            self.count(now, who, per_minute, 1);
         }
-        let left = left.unwrap_or(full);
-        let taken = left.checked_sub(1_000);
-        self.0.insert(who.to_owned(), Allowance { thousandths: taken.unwrap_or(left), counted_at: now });
-        taken.is_some()
+        has_room
     }
+
+    fn has_room(&self, now: Millis, who: &str, per_minute: u64, wanted: u64) -> bool {
+        let used = self.0.get(who).map_or(0, |used| used.left_at(now, per_minute));
+        used.saturating_add(wanted.saturating_mul(1_000)) <= per_minute.saturating_mul(1_000)
+    }
+
+    /// Also beyond the allowance, but never so far that a minute would not be enough to get back into it.
+    fn count(&mut self, now: Millis, who: &str, per_minute: u64, taken: u64) {
+        let used = self.0.get(who).map(|used| used.left_at(now, per_minute));
+        if used.is_none() {
+            // Who has used nothing is as if never seen.
+            self.0.retain(|_, used| used.left_at(now, per_minute) > 0);
+        }
+        let used = used.unwrap_or_default().saturating_add(taken.saturating_mul(1_000));
+        let thousandths = used.min(per_minute.saturating_mul(2_000));
+        self.0.insert(who.to_owned(), Used { thousandths, counted_at: now });
+    }
+}
+
+impl Used {
+    fn left_at(self, now: Millis, per_minute: u64) -> u64 {
+        // A minute has 60,000 ms, and what is counted 1,000 thousandths.
+        let drained = now.saturating_sub(self.counted_at).saturating_mul(per_minute) / 60;
+        self.thousandths.saturating_sub(drained)
+    }
+}
+
+/// Whose allowances something is taken out of: a subject has them for all its connections together.
+fn payer(peer: &PeerId, identity: &Identity) -> String {
+    identity.subject.clone().unwrap_or_else(|| peer.to_string())
 }

@@ -1,7 +1,7 @@
 //! Connections come, catch up and go.
 
 use crate::dialect::Dialect;
-use crate::protocol::{CloseCode, Cursor, Identity, PROTOCOL_VERSION, ServerFrame, SnapshotReason};
+use crate::protocol::{CloseCode, Cursor, Identity, Millis, PROTOCOL_VERSION, ServerFrame, SnapshotReason};
 
 use super::access::Peer;
 use super::events::{Event, count};
@@ -16,27 +16,27 @@ const NOWHERE: &str = "-";
 impl Thread {
     pub(super) fn join(
         &mut self,
+        now: Millis,
         records: &dyn Records,
         peer: PeerId,
         identity: Identity,
         dialect: Dialect,
         cursor: Option<&str>,
     ) {
-        if let Some((code, reason)) = self.refuses(&identity) {
+        if let Some((code, reason)) = self.refuses(now, &identity) {
             self.outputs.push_back(Output::Close { peer, code, reason });
             return;
         }
         let draft = self.draft_of(identity.subject.as_deref()).cloned();
         self.peers.insert(peer.clone(), Peer::new(Attachment { identity, draft, dialect }));
-        let (resumed, from, events) = match self.missed(records, &peer, cursor) {
+        let (resumed, from, mut frames) = match self.missed(records, &peer, cursor) {
             Ok(Missed::Events(from, events)) => (true, from, events),
             Ok(Missed::Snapshot(frames)) if cursor.is_some() => (false, NOWHERE.to_owned(), frames),
             Ok(Missed::Snapshot(frames)) => (false, Cursor::START.to_string(), frames),
             Err(StoreError(_)) => return self.turn_away(peer),
         };
-        let connected = self.connected(&peer, resumed, from);
-        self.send_to(&peer, connected);
-        self.send_each(&peer, events);
+        frames.insert(0, self.connected(&peer, resumed, from));
+        self.send_asked(&peer, frames);
         count(&mut self.counters.connects);
         if cursor.is_some() {
             count(&mut self.counters.reconnects);
@@ -46,17 +46,26 @@ impl Thread {
         self.attach(peer);
     }
 
-    /// As for a socket that joins. What is under way to it is not known here, and comes twice to who asks
-    /// with a cursor while it is.
-    pub(super) fn sync(&mut self, records: &dyn Records, origin: Origin<'_>, cursor: Option<&str>) {
-        let peer = origin.peer;
-        match self.missed(records, peer, cursor) {
-            Ok(Missed::Events(_, frames) | Missed::Snapshot(frames)) => {
-                self.send_each(peer, frames);
-                self.send_to(peer, ServerFrame::SessionSynced { cursor: self.head() });
+    /// Frames still in flight to the socket are unknown here, so events after its cursor might come twice. A
+    /// snapshot replaces whatever arrives before it.
+    pub(super) fn sync(
+        &mut self,
+        now: Millis,
+        records: &dyn Records,
+        origin: Origin<'_>,
+        cursor: Option<&str>,
+    ) {
+        let head = self.head();
+        if cursor != Some(head.to_string().as_str()) {
+            if self.refuses_read(now, origin) {
+                return;
             }
-            Err(StoreError(_)) => self.refuse(origin, &unreadable()),
+            match self.snapshot(records, origin.peer, SnapshotReason::Sync) {
+                Ok(frames) => self.send_asked(origin.peer, frames),
+                Err(StoreError(_)) => return self.refuse(origin, &unreadable()),
+            }
         }
+        self.send_to(origin.peer, ServerFrame::SessionSynced { cursor: head });
     }
 
     pub(super) fn leave(&mut self, peer: &PeerId) {
@@ -110,7 +119,7 @@ impl Thread {
         }
     }
 
-    fn send_each(&mut self, peer: &PeerId, frames: Vec<ServerFrame>) {
+    pub(super) fn send_each(&mut self, peer: &PeerId, frames: Vec<ServerFrame>) {
         for frame in frames {
             self.send_to(peer, frame);
         }

@@ -16,6 +16,7 @@ mod events;
 mod join;
 mod log;
 mod outbox;
+mod permission;
 pub mod rows;
 mod session;
 pub mod store;
@@ -42,9 +43,10 @@ use outbox::Outbox;
 use store::{Commit, Records, Stored, Write};
 use turn::Turn;
 
-pub use access::NOT_YOURS;
+pub use access::READ_TOO_MUCH;
 pub use events::{Counters, Event, Report};
 pub use outbox::{Delivered, Delivery, OutboxState, SessionContent};
+pub use permission::{Ask, Denied, Request};
 pub use session::Attachment;
 pub use store::message_id_prefix;
 pub use turn::{Answer, Piece};
@@ -124,6 +126,11 @@ pub enum Input {
     Cancel {
         request_id: Option<String>,
     },
+    /// By HTTP, a subject was sent so many bytes of the thread's messages.
+    Read {
+        subject: String,
+        bytes: u64,
+    },
     Delete,
 }
 
@@ -172,6 +179,8 @@ pub enum Output {
     Send {
         to: Audience,
         frame: Box<ServerFrame>,
+        /// The client asked for it: [`Thread::charge`] is to be told of its bytes.
+        is_asked: bool,
     },
     /// Make the call that [`Thread::call`] says.
     StartAgent {
@@ -255,7 +264,7 @@ impl Thread {
         match input {
             Input::Woken(woken) => self.wake(now, records, *woken),
             Input::Joined { peer, identity, dialect, cursor } => {
-                self.join(records, peer, identity, dialect, cursor.as_deref());
+                self.join(now, records, peer, identity, dialect, cursor.as_deref());
             }
             Input::Frame { peer, received } => self.frame(now, records, &peer, received),
             Input::Left { peer } => self.leave(&peer),
@@ -270,6 +279,7 @@ impl Thread {
             Input::DeliveryFailed => self.delivery_failed(now, records),
             Input::Update(update) => self.update_session(now, None, update),
             Input::Cancel { request_id } => self.cancel(now, None, request_id.as_deref()),
+            Input::Read { subject, bytes } => self.count_read(now, &subject, bytes),
             Input::Delete => self.delete(),
         }
         self.dismiss_expired(now);
@@ -336,7 +346,7 @@ impl Thread {
                 self.message(now, records, origin, &request_id, content, thread_id.as_deref());
             }
             ClientFrame::Cancel { request_id } => self.cancel(now, Some(peer), request_id.as_deref()),
-            ClientFrame::SessionSync { cursor } => self.sync(records, origin, cursor.as_deref()),
+            ClientFrame::SessionSync { cursor } => self.sync(now, records, origin, cursor.as_deref()),
             ClientFrame::SessionUpdate(update) => self.update_session(now, Some(peer), update),
             ClientFrame::Ping => self.send_to(peer, ServerFrame::Pong),
         }
@@ -362,13 +372,27 @@ impl Thread {
     }
 
     fn send_all(&mut self, frame: ServerFrame) {
-        self.outputs.push_back(Output::Send { to: Audience::All, frame: Box::new(frame) });
+        self.send(Audience::All, frame, false);
     }
 
     fn send_to(&mut self, peer: &PeerId, frame: ServerFrame) {
+        self.send(self.audience(peer), frame, false);
+    }
+
+    /// What a client asked for costs its subject the bytes.
+    fn send_asked(&mut self, peer: &PeerId, frames: Vec<ServerFrame>) {
+        for frame in frames {
+            self.send(self.audience(peer), frame, true);
+        }
+    }
+
+    fn send(&mut self, to: Audience, frame: ServerFrame, is_asked: bool) {
+        self.outputs.push_back(Output::Send { to, frame: Box::new(frame), is_asked });
+    }
+
+    fn audience(&self, peer: &PeerId) -> Audience {
         let dialect = self.peers.get(peer).map(|peer| peer.dialect).unwrap_or_default();
-        let to = Audience::One(peer.clone(), dialect);
-        self.outputs.push_back(Output::Send { to, frame: Box::new(frame) });
+        Audience::One(peer.clone(), dialect)
     }
 
     fn permission_mode(&self) -> Word<PermissionMode> {

@@ -78,7 +78,7 @@ impl Thread {
             cursor.set(sent);
             let (cursor, request_id) = (cursor.clone(), request_id.clone());
             let frame = Box::new(ServerFrame::Token { cursor, request_id, token: part.to_owned() });
-            self.outputs.push_back(Output::Send { to: Audience::All, frame });
+            self.outputs.push_back(Output::Send { to: Audience::All, frame, is_asked: false });
         }
     }
 

@@ -35,7 +35,7 @@ impl Thread {
             return self.refuse(origin, &error);
         }
         match self.known(records, request_id) {
-            Ok(Some(known)) => self.repeat(records, origin, &known, &content),
+            Ok(Some(known)) => self.repeat(now, records, origin, &known, &content),
             Ok(None) if self.is_full() => {
                 let message = "too many turns of this thread wait; try again when one has ended";
                 self.refuse(origin, &ErrorBody::retryable(ErrorCode::Busy, message));
@@ -51,23 +51,34 @@ impl Thread {
 
     /// The same message again starts nothing. Its sender has the rest of the log, so what is sent
     /// again stands at the head and not at its old place.
-    fn repeat(&mut self, records: &dyn Records, origin: Origin<'_>, known: &Record, content: &Content) {
-        let (peer, request_id) = (origin.peer, known.request_id.as_str());
+    fn repeat(
+        &mut self,
+        now: Millis,
+        records: &dyn Records,
+        origin: Origin<'_>,
+        known: &Record,
+        content: &Content,
+    ) {
+        let request_id = known.request_id.as_str();
         if known.content != *content {
             let message = "this requestId was used for another message; give every message one of its own";
             let error = ErrorBody::fatal(ErrorCode::DuplicateRequest, message);
             return self.refuse(origin, &error);
         }
+        if self.refuses_read(now, origin) {
+            return;
+        }
         let end = if self.turns.contains_key(&known.seq) { Ok(None) } else { records.end(known.seq) };
         let Ok(end) = end else { return self.refuse(origin, &unreadable()) };
         let head = self.head();
-        self.send_to(peer, known.frame(self.epoch, head.clone()));
+        let mut frames = vec![known.frame(self.epoch, head.clone())];
         if let Some(position) = self.queue_position(known.seq) {
-            self.send_to(peer, ServerFrame::Queued { request_id: request_id.to_owned(), position });
+            frames.push(ServerFrame::Queued { request_id: request_id.to_owned(), position });
         }
         if let Some(end) = end {
-            self.send_to(peer, end.frame(self.epoch, head));
+            frames.push(end.frame(self.epoch, head));
         }
+        self.send_asked(origin.peer, frames);
     }
 
     fn is_full(&self) -> bool {

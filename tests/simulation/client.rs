@@ -1,7 +1,7 @@
 //! A client: it says things, loses connections, comes back with its last cursor, and sends again what was
 //! not acknowledged.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use bobbin::thread::PeerId;
@@ -27,7 +27,8 @@ pub struct Connection {
     pub awaits: Awaits,
     /// The cursor it connected with was one it had received, and nothing has failed since.
     pub must_resume: bool,
-    pub syncs: VecDeque<bool>,
+    /// Asked for, and not yet answered.
+    pub syncs: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub enum Awaits {
 
 impl Connection {
     pub fn new(peer: &PeerId, must_resume: bool) -> Self {
-        Connection { peer: Rc::clone(peer), awaits: Awaits::Connected, must_resume, syncs: VecDeque::new() }
+        Connection { peer: Rc::clone(peer), awaits: Awaits::Connected, must_resume, syncs: 0 }
     }
 }
 
@@ -90,9 +91,12 @@ impl Connection {
             (Awaits::Snapshot, other) => return Err(format!("{other} where a snapshot was due")),
             (Awaits::Anything, "connected") => return Err("connected a second time".into()),
             (Awaits::Anything, "session_synced") => {
-                self.syncs.pop_front().ok_or("session_synced without session_sync")?;
+                self.syncs = self.syncs.checked_sub(1).ok_or("session_synced without session_sync")?;
             }
-            (Awaits::Anything, "snapshot") => truth.stats.resets += 1,
+            (Awaits::Anything, "snapshot") if frame["reason"] == "sync" && self.syncs == 0 => {
+                return Err("a snapshot that nobody asked for".into());
+            }
+            (Awaits::Anything, "snapshot") => truth.stats.resets += u64::from(frame["reason"] == "reset"),
             (Awaits::Anything, _) => {}
         }
         Ok(())

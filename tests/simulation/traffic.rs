@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Check;
 use super::client::Connection;
 use super::steps::{What, With};
-use super::view::View;
+use super::view::{View, kind, text_of};
 use super::world::{Uplink, World, nth_of};
 use crate::support::Seen;
 
@@ -80,23 +80,12 @@ impl World {
         self.send(id, frame);
     }
 
-    /// With its cursor a client asks only while nothing is under way between the two: what is under way
-    /// would come twice.
-    pub fn sync(&mut self, id: usize, with_cursor: bool) -> Check {
-        let Some(connection) = self.clients[id].connection.as_mut() else { return Ok(()) };
-        let peer = Rc::clone(&connection.peer);
-        let is_still =
-            self.uplinks.get(&peer).is_some_and(|uplink| uplink.frames.is_empty() && !uplink.is_gone)
-                && self.host.links.get(&peer).is_some_and(|link| link.down.is_empty());
-        let with_cursor = with_cursor && is_still;
-        connection.syncs.push_back(with_cursor);
+    /// Whatever is under way between the two.
+    pub fn sync(&mut self, id: usize, with_cursor: bool) {
+        let Some(connection) = self.clients[id].connection.as_mut() else { return };
+        connection.syncs += 1;
         let cursor = self.clients[id].view.cursor.clone().filter(|_| with_cursor);
-        let frame = json!({ "type": "session_sync", "cursor": cursor });
-        if is_still {
-            return self.frame(&peer, &frame.to_string());
-        }
-        self.send(id, Some(frame));
-        Ok(())
+        self.send(id, Some(json!({ "type": "session_sync", "cursor": cursor })));
     }
 
     pub fn send(&mut self, id: usize, frame: Option<Value>) {
@@ -128,18 +117,44 @@ impl World {
         let is_heard =
             self.host.links.get(peer).is_some_and(|link| link.is_open && link.attachment.is_some());
         let frame: Value = serde_json::from_str(text).unwrap_or_default();
-        let meant = self.meant_by(&frame);
+        let (meant, place) = (self.meant_by(&frame), self.truth.place.clone());
         self.note(|| format!("  {peer} > {text}"));
-        self.host.receive(peer, text.to_owned());
+        self.host.receive(peer, text);
         let is_failure = |seen: &Seen| {
             matches!(seen, Seen::StoreFailed { .. } | Seen::Crashed { .. } | Seen::Panicked | Seen::GaveUp)
         };
         let is_smooth = is_heard && !self.host.seen.iter().any(is_failure);
+        if let (Some(place), "session_sync", true) = (place, kind(&frame), is_smooth) {
+            self.check_sync(peer, text_of(&frame, "cursor") == place)?;
+        }
         self.observe()?;
         match meant.into_iter().find(|turn| self.truth.is_open(*turn)) {
             Some(turn) if is_smooth => Err(format!("turn {turn} goes on after its cancel")),
             _ => Ok(()),
         }
+    }
+
+    /// Who is at the last event is told so and nothing else; everybody else gets a snapshot.
+    fn check_sync(&self, peer: &PeerId, is_at_the_end: bool) -> Check {
+        // A thread that woke for it may have had something to say of its own.
+        if self.host.seen.iter().any(|seen| matches!(seen, Seen::Woken)) {
+            return Ok(());
+        }
+        let sent = self.host.seen.iter().filter_map(|seen| match seen {
+            Seen::Sent { to: Some(one), frame } if one == peer => Some(&*frame.json),
+            _ => None,
+        });
+        let sent: Vec<&Value> = sent.collect();
+        let is_right = match sent.as_slice() {
+            // The store could not be read.
+            [refusal] if kind(refusal) == "error" => !is_at_the_end,
+            [synced] => is_at_the_end && kind(synced) == "session_synced",
+            [snapshot, .., synced] => {
+                !is_at_the_end && snapshot["reason"] == "sync" && kind(synced) == "session_synced"
+            }
+            [] => false,
+        };
+        if is_right { Ok(()) } else { Err(format!("a session_sync is answered with {sent:?}")) }
     }
 
     /// The open turns that a cancel is about.

@@ -52,6 +52,8 @@ pub struct Truth {
     pub parked: BTreeSet<u64>,
     /// Turns ended for all to see.
     shown_ends: BTreeSet<String>,
+    /// The place of the last event that was sent to all; `None` while a failure leaves it open.
+    pub place: Option<String>,
 }
 
 impl Turn {
@@ -61,6 +63,10 @@ impl Turn {
 }
 
 impl Truth {
+    pub fn new() -> Self {
+        Truth { place: Some("0".into()), ..Truth::default() }
+    }
+
     pub fn is_open(&self, turn: TurnId) -> bool {
         self.turns.get(&turn).is_some_and(Turn::is_open)
     }
@@ -145,6 +151,7 @@ impl Truth {
         } else {
             self.stats.crashes += 1;
         }
+        self.place = None;
         self.turns.values_mut().for_each(|turn| turn.said_at.clear());
     }
 
@@ -181,7 +188,7 @@ impl Truth {
             fingerprint: self.fingerprint,
             stats,
             punctual_since: self.punctual_since,
-            ..Truth::default()
+            ..Truth::new()
         };
     }
 
@@ -238,6 +245,9 @@ impl Truth {
         self.mix(frame.text.as_bytes());
         let json = &*frame.json;
         let request_id = text_of(json, "requestId");
+        if to.is_none() {
+            self.place = Some(text_of(json, "cursor").to_owned());
+        }
         match kind(json) {
             "user_message" => self.check_message(text_of(&json["message"], "id"), &json["message"])?,
             "final" | "cancelled" | "error" if json.get("cursor").is_some() => {

@@ -50,7 +50,7 @@ impl World {
             host: Host::new(config, plan.seed),
             clients: (0..plan.clients).map(|_| Client::default()).collect(),
             uplinks: BTreeMap::new(),
-            truth: Truth::default(),
+            truth: Truth::new(),
             index: Index::default(),
             said: Vec::new(),
             words: 0,
@@ -102,7 +102,10 @@ impl World {
                 self.cancel(client, what);
                 Ok(())
             }
-            Step::Sync { client, with_cursor } => self.sync(client, with_cursor),
+            Step::Sync { client, with_cursor } => {
+                self.sync(client, with_cursor);
+                Ok(())
+            }
             Step::Update { client, nth } => {
                 let frame = match nth % 3 {
                     0 => json!({ "type": "session_update", "title": format!("title {nth}") }),

@@ -232,7 +232,9 @@ impl Host {
 
     pub fn connect_as(&mut self, peer: &PeerId, identity: Identity, cursor: Option<String>) -> bool {
         let is_awake = self.run(|pump| pump.thread().map(drop));
-        if is_awake && let Some((code, _)) = self.thread().and_then(|thread| thread.refuses(&identity)) {
+        if is_awake
+            && let Some((code, _)) = self.thread().and_then(|thread| thread.refuses(self.now, &identity))
+        {
             self.links.insert(peer.clone(), Link { close: Some(code), ..Link::default() });
             return false;
         }
@@ -241,10 +243,10 @@ impl Host {
         self.links.get(peer).is_some_and(|link| link.is_open && link.attachment.is_some())
     }
 
-    pub fn receive(&mut self, peer: &PeerId, text: String) {
+    pub fn receive(&mut self, peer: &PeerId, text: &str) {
         match self.links.get(peer) {
             Some(link) if link.is_open && link.attachment.is_some() => {
-                self.run(|pump| pump.frame(peer.clone(), Dialect::Native, &text));
+                self.run(|pump| pump.frame(peer.clone(), Dialect::Native, text));
             }
             Some(link) if link.is_open => self.end_link(peer, CloseCode::InternalError),
             _ => {}

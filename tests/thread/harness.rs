@@ -71,7 +71,7 @@ impl Harness {
     #[track_caller]
     pub fn send_text(&mut self, name: &str, text: &str) {
         let peer = self.peers[name].clone();
-        self.host.receive(&peer, text.to_owned());
+        self.host.receive(&peer, text);
     }
 
     #[track_caller]

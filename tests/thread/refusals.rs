@@ -200,11 +200,11 @@ fn what_a_role_or_an_allowance_does_not_cover_is_named() {
     let message = json!({ "type": "message", "requestId": "r1", "content": "x" });
     let viewer = join(&mut host, "viewer", Access::Viewer);
     let owner = join(&mut host, "owner", Access::Owner);
-    host.receive(&owner, message.to_string());
+    host.receive(&owner, &message.to_string());
     for (peer, code) in [(&viewer, "FORBIDDEN"), (&owner, "RATE_LIMITED")] {
         host.links.get_mut(peer).unwrap().down.clear();
-        host.receive(peer, update.to_string());
-        host.receive(peer, message.to_string());
+        host.receive(peer, &update.to_string());
+        host.receive(peer, &message.to_string());
         let frames: Vec<&Value> = host.links[peer].down.iter().map(|frame| &*frame.json).collect();
         assert!(is_like(frames[0], &by_start(&update, code)), "{}", frames[0]);
         assert!(is_like(frames[1], &of_message(code)), "{}", frames[1]);

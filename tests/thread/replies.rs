@@ -2,6 +2,7 @@
 
 use bobbin::agent::{Answered, Refusal, configured};
 use bobbin::thread::{Config, Input};
+use bobbin::variables::{Name, Variables};
 use serde_json::{Value, json};
 
 use crate::harness::Harness;
@@ -87,8 +88,8 @@ fn what_comes_back_for_a_turn_that_is_over_is_not_heard() {
 
 /// A turn that runs.
 fn asked() -> Harness {
-    let variable = |name: &str| {
-        let value = match name {
+    let variable = |name: Name| {
+        let value = match name.as_str() {
             "AGENT" => "openai",
             "AGENT_BASE_URL" => "https://model.example/v1",
             "AGENT_MODEL" => "m",
@@ -98,7 +99,7 @@ fn asked() -> Harness {
         Some(value.to_owned())
     };
     let config = Config { agent_idle_timeout_ms: IDLE_MS, ..Config::default() };
-    let mut h = Harness::of(Host::with_agent(config, 1, Some(configured(&variable).unwrap())));
+    let mut h = Harness::of(Host::with_agent(config, 1, Some(configured(Variables(&variable)).unwrap())));
     h.greet("ann");
     h.say("ann", "r1", "hello");
     h.frames("ann");

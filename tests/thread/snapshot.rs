@@ -1,5 +1,5 @@
 use bobbin::protocol::limits::{CATCH_UP_MESSAGES_MAX, PAYLOAD_BYTES_MAX, SNAPSHOT_MESSAGES_MAX};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{Harness, cursor_of, finished, said, thought, thread, thread_of, tokens};
 
@@ -136,29 +136,51 @@ fn session_sync_at_the_head_is_answered_alone() {
 }
 
 #[test]
-fn session_sync_brings_what_came_after_the_cursor_and_without_one_a_snapshot() {
+fn session_sync_from_anywhere_else_brings_a_snapshot_whatever_is_under_way() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
     let cursor = cursor_of(&h.frames("ann"));
     h.text("r1", "a");
+    // Gathered, and not yet sent to anybody.
+    h.text("r1", "b");
     h.send("ann", &json!({ "type": "session_sync", "cursor": cursor }));
     h.send("ann", &json!({ "type": "session_sync" }));
     h.send("ann", &json!({ "type": "session_sync", "cursor": "elsewhere" }));
+    h.wait(50);
+    let snapshot = json!({ "type": "snapshot", "reason": "sync", "inFlight": [{ "content": "a" }] });
+    let synced = json!({ "type": "session_synced" });
+    let (first, last) = (json!({ "token": "a" }), json!({ "token": "b" }));
+    let answers = [&snapshot, &synced].into_iter().cycle().take(6);
+    let expected: Vec<Value> = [&first].into_iter().chain(answers).chain([&last]).cloned().collect();
+    h.expect("ann", &expected);
+}
+
+#[test]
+fn before_the_first_message_session_sync_knows_one_place() {
+    let mut h = thread();
+    h.greet("ann");
+    h.send("ann", &json!({ "type": "session_sync", "cursor": "0" }));
+    h.expect("ann", &[json!({ "type": "session_synced", "cursor": "0" })]);
+    h.send("ann", &json!({ "type": "session_sync" }));
     let snapshot =
-        |reason: &str| json!({ "type": "snapshot", "reason": reason, "inFlight": [{ "content": "a" }] });
-    h.expect(
-        "ann",
-        &[
-            json!({ "type": "token", "token": "a" }),
-            json!({ "type": "token", "token": "a" }),
-            json!({ "type": "session_synced" }),
-            snapshot("joined"),
-            json!({ "type": "session_synced" }),
-            snapshot("reset"),
-            json!({ "type": "session_synced" }),
-        ],
-    );
+        json!({ "type": "snapshot", "reason": "sync", "messages": [], "session": null, "cursor": "0" });
+    h.expect("ann", &[snapshot, json!({ "type": "session_synced", "cursor": "0" })]);
+}
+
+#[test]
+fn session_sync_of_an_answer_too_long_for_a_snapshot_brings_all_of_it_before_it_ends() {
+    let mut h = thread();
+    h.greet("ann");
+    h.say("ann", "r1", "one");
+    h.text("r1", &"x".repeat(PAYLOAD_BYTES_MAX + 7));
+    h.frames("ann");
+    h.send("ann", &json!({ "type": "session_sync" }));
+    let frames = h.frames("ann");
+    let kinds: Vec<&str> = frames.iter().map(|frame| frame["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["snapshot", "token", "session_synced"]);
+    assert_eq!(frames[1]["token"], json!("x".repeat(7)));
+    assert_eq!(frames[1]["cursor"], frames[2]["cursor"]);
 }
 
 fn turn_over(h: &mut Harness, nth: usize) {
@@ -185,4 +207,17 @@ fn a_snapshot_of_many_long_answers_stays_within_what_clients_accept() {
         let head = frames[1]["inFlight"][index]["content"].as_str().unwrap().len();
         assert_eq!(head + tokens(&frames, request_id).len(), PAYLOAD_BYTES_MAX);
     }
+}
+
+#[test]
+fn a_place_has_one_spelling_whichever_turn_spoke_last() {
+    let mut h = thread_of(2);
+    h.greet("ann");
+    h.say("ann", "r1", "one");
+    h.say("ann", "r2", "two");
+    h.text("r2", "b");
+    h.text("r1", "a");
+    let cursor = cursor_of(&h.frames("ann"));
+    h.send("ann", &json!({ "type": "session_sync", "cursor": cursor }));
+    h.expect("ann", &[json!({ "type": "session_synced", "cursor": cursor })]);
 }

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { FEATURE_ARGS, checkAgreement, link } from "../../scripts/link.mjs";
-import { sectionsOf, withExports, withoutSections } from "../../scripts/wasm.mjs";
+import { customSection, sectionsOf, withExports, withoutSections } from "../../scripts/wasm.mjs";
 import { eventually } from "./client.ts";
 import { freshId, start } from "./harness.ts";
 import { inject, probeEntry } from "./support/probe.ts";
@@ -20,6 +20,13 @@ const wasm = readFileSync(wasmFile);
 const script = readFileSync(join(root, "build", "parts", "script.js"), "utf8");
 const scratch = mkdtempSync(join(tmpdir(), "bobbin-test-"));
 after(() => rmSync(scratch, { recursive: true, force: true }));
+
+test("the wasm was compiled by the pinned compiler, which the tests of the core use too", () => {
+  const [, pinned = ""] = /^channel = "(.*)"/m.exec(readFileSync(join(root, "rust-toolchain.toml"), "utf8")) ?? [];
+  assert.match(pinned, /^\d+\.\d+\.\d+$/);
+  const producers = customSection(readFileSync(join(root, "build", "parts", "bindings_bg.wasm")), "producers");
+  assert.match(String(producers), new RegExp(`rustc.${escaped(pinned)} \\(`));
+});
 
 test("Node 22 compiles the wasm", () => {
   assert.match(process.versions.node, /^22\./);
@@ -101,6 +108,7 @@ test("a trace of another build is not given names", () => {
   assert.equal(read("at Object.fetch (file:///index.js:1:20)"), "at Object.fetch (file:///index.js:1:20)");
 });
 
+const escaped = (text: string): string => text.replaceAll(".", "\\.");
 const wasmOpt = (...args: string[]) => spawn("wasm-opt", args);
 const read = (log: string): string => spawn(process.execPath, [join(root, "scripts", "trace.mjs")], log).stdout.trimEnd();
 

@@ -140,6 +140,15 @@ export class Client {
     this.#socket.close();
   }
 
+  /** Reads nothing any more: what is sent to it stays where it is. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
   /** Cuts the connection without a close handshake. */
   terminate(): void {
     this.#socket.terminate();

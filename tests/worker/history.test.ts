@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { after, test } from "node:test";
 import { endOf } from "./client.ts";
 import { type Bobbin, freshId, start } from "./harness.ts";
 import { Http, type Json, assertRefused } from "./support/d1_http.ts";
 import { fillObject } from "./support/d1_fill.ts";
+import { residentBytes } from "./support/memory.ts";
 
 const LINES = { accept: "application/x-ndjson" };
 const RSS_GROWTH_MAX = 96 * 1024 * 1024;
@@ -176,11 +176,4 @@ async function fastest(worker: Bobbin, path: string): Promise<number> {
     best = Math.min(best, performance.now() - from);
   }
   return best;
-}
-
-/** Of all runtimes that this process started. */
-function residentBytes(): number {
-  const lines = execFileSync("ps", ["-A", "-o", "ppid=,rss=,comm="], { encoding: "utf8" }).split("\n");
-  const mine = lines.map((line) => line.trim().split(/\s+/)).filter(([parent, , command]) => Number(parent) === process.pid && command?.endsWith("workerd"));
-  return mine.reduce((sum, [, kibibytes]) => sum + Number(kibibytes) * 1024, 0);
 }

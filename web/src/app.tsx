@@ -8,6 +8,7 @@ import { openNewSession, useRoute } from "./router.ts";
 import { useLiveSessions } from "./sessions/live_sessions.ts";
 import { Sidebar } from "./sessions/sidebar.tsx";
 import { useStore } from "./store.ts";
+import { Boundary, failed } from "./ui/boundary.tsx";
 
 /** Another person gets another page: nothing of the one before stays in it. */
 export function App() {
@@ -35,10 +36,14 @@ function Page() {
       <button type="button" className="skip" onClick={() => document.getElementById(MESSAGE_FIELD)?.focus()}>
         Skip to the message
       </button>
-      <Sidebar list={list} current={sessionId} onDone={closeMenu} />
+      <Boundary instead={failed("The list of sessions")}>
+        <Sidebar list={list} current={sessionId} onDone={closeMenu} />
+      </Boundary>
       {isMenuOpen && <div className="backdrop" onClick={closeMenu} />}
       {isValid ? (
-        <Chat key={sessionId} sessionId={sessionId} onMenu={openMenu} onSession={know} onGone={forget} onDelete={deleteSession} />
+        <Boundary key={sessionId} instead={failedChat}>
+          <Chat sessionId={sessionId} onMenu={openMenu} onSession={know} onGone={forget} onDelete={deleteSession} />
+        </Boundary>
       ) : (
         <main className="chat">
           <NoSuchAddress />
@@ -48,6 +53,8 @@ function Page() {
     </div>
   );
 }
+
+const failedChat = (error: Error) => <main className="chat">{failed("This session")(error)}</main>;
 
 function NoSuchAddress() {
   return (

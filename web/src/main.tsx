@@ -1,7 +1,8 @@
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./app.tsx";
-import { Boundary } from "./ui/boundary.tsx";
+import { leaveCompositionsAlone } from "./composition.ts";
+import { Boundary, failed } from "./ui/boundary.tsx";
 import "./styles/base.css";
 import "./styles/layout.css";
 import "./styles/sidebar.css";
@@ -10,9 +11,10 @@ import "./styles/answer.css";
 import "./styles/markdown.css";
 import "./styles/dialog.css";
 
+leaveCompositionsAlone();
 createRoot(document.getElementById("app") as HTMLElement).render(
   <StrictMode>
-    <Boundary>
+    <Boundary instead={failed("This page")}>
       <App />
     </Boundary>
   </StrictMode>,

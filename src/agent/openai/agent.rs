@@ -6,7 +6,8 @@ use super::{
     Completion, endpoint, headers, http_failure, no_service_failure, redirect_failure, redirects_failure,
     request_body, service_failure, unreachable_failure,
 };
-use crate::agent::{Agent, AgentEvent, AgentRequest, Call, Failed, Refusal, Reply, Variables};
+use crate::agent::{Agent, AgentEvent, AgentRequest, Call, Failed, Refusal, Reply};
+use crate::variables::{self, Variables};
 
 const REDACTED: &str = "[redacted]";
 
@@ -30,15 +31,15 @@ struct Answer {
 impl OpenAi {
     /// # Errors
     /// In words: which variable is wrong, and what would be right.
-    pub fn configured(variable: Variables<'_>) -> Result<Rc<dyn Agent>, String> {
+    pub fn configured(read: Variables) -> Result<Rc<dyn Agent>, String> {
         let is_http = |url: &String| url.starts_with("http://") || url.starts_with("https://");
         Ok(Rc::new(OpenAi {
-            base_url: variable("AGENT_BASE_URL").filter(is_http).ok_or(
+            base_url: read.text(&variables::AGENT_BASE_URL).filter(is_http).ok_or(
                 "AGENT=openai needs AGENT_BASE_URL, the endpoint's address up to and with /v1, starting with http:// or https://",
             )?,
-            model: variable("AGENT_MODEL").ok_or("AGENT=openai needs AGENT_MODEL, the name of a model")?,
-            api_key: variable("AGENT_API_KEY"),
-            system_prompt: variable("AGENT_SYSTEM_PROMPT"),
+            model: read.text(&variables::AGENT_MODEL).ok_or("AGENT=openai needs AGENT_MODEL, the name of a model")?,
+            api_key: read.secret(&variables::AGENT_API_KEY),
+            system_prompt: read.text(&variables::AGENT_SYSTEM_PROMPT),
         }))
     }
 }

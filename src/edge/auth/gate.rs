@@ -3,7 +3,7 @@
 use web_sys::Request;
 use worker::Env;
 
-use crate::edge::http::{is_upgrade, variable};
+use crate::edge::http::{configured_origins, is_upgrade, variable};
 use crate::edge::routes::Refused;
 use crate::platform::http::header;
 use crate::platform::now;
@@ -34,7 +34,7 @@ pub async fn admit(
     session_id: Option<&str>,
     connects: bool,
 ) -> Result<Caller, Refused> {
-    let policy = Policy::read(|name| variable(env, name)).map_err(unauthenticated)?;
+    let policy = Policy::read(&|name| variable(env, name)).map_err(|why| unauthenticated(&why))?;
     let token = match (brought(request, env, &policy)?, &policy) {
         (Credential::Ticket(ticket), _) if connects => return Ok(Caller::Ticket(ticket)),
         (_, Policy::Open) => {
@@ -68,7 +68,7 @@ fn brought(request: &Request, env: &Env, policy: &Policy) -> Result<Credential, 
     let brought = brought.map_err(unauthenticated)?;
     // Where nobody brings a credential, any page that a browser shows could act for who looks at it.
     if is_upgrade(request) || *policy == Policy::Open {
-        let (origin, allowed) = (header(request, "origin"), variable(env, "ALLOWED_ORIGINS"));
+        let (origin, allowed) = (header(request, "origin"), configured_origins(env));
         check_origin(origin.as_deref(), &url, allowed.as_deref(), policy, &brought)?;
     }
     Ok(brought)

@@ -1,6 +1,7 @@
 //! What is asked of a caller, and what it brings.
 
 use crate::edge::query_value;
+use crate::variables::{self, AuthName, Source, Variables};
 
 use super::jwt::decode;
 
@@ -38,20 +39,22 @@ pub enum Credential {
 impl Policy {
     /// # Errors
     /// In words: what to set.
-    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, &'static str> {
-        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
-        match variable("AUTH").as_deref() {
-            Some("none") => Ok(Policy::Open),
-            None | Some("jwt") => {
-                let (secret, jwks_url) = (variable("AUTH_JWT_SECRET"), variable("AUTH_JWKS_URL"));
+    pub fn read(source: Source) -> Result<Self, String> {
+        let read = Variables(source);
+        let auth =
+            read.choice(&variables::AUTH).map_err(|why| format!("this deployment is closed: {why}"))?;
+        match auth {
+            AuthName::None => Ok(Policy::Open),
+            AuthName::Jwt => {
+                let (secret, jwks_url) =
+                    (read.secret(&variables::AUTH_JWT_SECRET), read.text(&variables::AUTH_JWKS_URL));
                 if secret.is_none() && jwks_url.is_none() {
                     return Err(
-                        "this deployment is closed: set AUTH_JWT_SECRET or AUTH_JWKS_URL to let in who has a token, or AUTH=none for everybody",
+                        "this deployment is closed: set AUTH_JWT_SECRET or AUTH_JWKS_URL to let in who has a token, or AUTH=none for everybody".into(),
                     );
                 }
-                Ok(Policy::Jwt { secret, jwks_url, audience: variable("AUTH_AUDIENCE") })
+                Ok(Policy::Jwt { secret, jwks_url, audience: read.text(&variables::AUTH_AUDIENCE) })
             }
-            Some(_) => Err("this deployment is closed: AUTH is jwt or none"),
         }
     }
 
@@ -108,9 +111,9 @@ mod tests {
 
     #[test]
     fn nothing_configured_is_closed() {
-        assert!(Policy::read(|_| None).is_err());
-        assert!(Policy::read(|name| (name == "AUTH").then(|| "None".into())).is_err());
-        assert_eq!(Policy::read(|name| (name == "AUTH").then(|| "none".into())), Ok(Policy::Open));
+        assert!(Policy::read(&|_| None).is_err());
+        assert!(Policy::read(&|name| (name.as_str() == "AUTH").then(|| "None".into())).is_err());
+        assert_eq!(Policy::read(&|name| (name.as_str() == "AUTH").then(|| "none".into())), Ok(Policy::Open));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 import type { Block, Content, Message, Thread } from "bobbin-client";
 import { type ReactNode, memo } from "react";
 import { Markdown } from "../markdown/markdown.tsx";
+import { Contained } from "../ui/boundary.tsx";
 import { CopyButton } from "../ui/copy_button.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { textOf } from "./exchanges.ts";
@@ -18,7 +19,9 @@ export const Answer = memo(function Answer({ thread, requestId, message, onRetry
     <article className="answer" aria-busy={!message}>
       <h2 className="visually-hidden">Answer</h2>
       {blocks.map((block, index) => (
-        <Part key={index} block={block} blocks={blocks} isStreaming={!message} isLast={index === blocks.length - 1} />
+        <Contained key={index} text={writtenIn(block)}>
+          <Part block={block} blocks={blocks} isStreaming={!message} isLast={index === blocks.length - 1} />
+        </Contained>
       ))}
       {message ? <End message={message} onRetry={onRetry} /> : <Waiting isSilent={blocks.at(-1)?.type !== "text"} />}
     </article>
@@ -27,6 +30,11 @@ export const Answer = memo(function Answer({ thread, requestId, message, onRetry
 
 const blocksOf = (content: Content): readonly Block[] =>
   typeof content !== "string" ? content : content === "" ? [] : [{ type: "text", text: content }];
+
+function writtenIn(block: Block): string {
+  if (block.type === "tool_use") return block.name;
+  return block.type === "tool_result" ? "" : block.text;
+}
 
 type PartProps = { block: Block; blocks: readonly Block[]; isStreaming: boolean; isLast: boolean };
 

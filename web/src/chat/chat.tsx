@@ -1,6 +1,7 @@
 import { CLOSE_SESSION_DELETED, type Session } from "bobbin-client";
 import { useThreadState } from "bobbin-client/react";
 import { memo, useEffect } from "react";
+import { Boundary, Contained, failed } from "../ui/boundary.tsx";
 import { Composer } from "./composer.tsx";
 import { ConnectionBanner } from "./connection.tsx";
 import { Empty } from "./empty.tsx";
@@ -46,8 +47,10 @@ export const Chat = memo(function Chat({ sessionId, onMenu, onSession, onGone, o
         <Gone thread={thread} closeCode={closeCode} reason={reason} />
       ) : (
         <>
-          {isEmpty ? <Empty isLoaded={isLoaded} /> : <Transcript thread={thread} />}
-          <StreamLog thread={thread} />
+          <Boundary instead={failed("The conversation")}>{isEmpty ? <Empty isLoaded={isLoaded} /> : <Transcript thread={thread} />}</Boundary>
+          <Contained text="">
+            <StreamLog thread={thread} />
+          </Contained>
           <Composer thread={thread} />
         </>
       )}

@@ -35,7 +35,7 @@ export function Composer({ thread }: { thread: Thread }) {
   }
 
   function onKeyDown(event: KeyboardEvent): void {
-    const isSending = event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing && !hasTouchKeyboard();
+    const isSending = event.key === "Enter" && !event.shiftKey && !hasTouchKeyboard();
     if (isSending) {
       event.preventDefault();
       send();
@@ -62,6 +62,7 @@ export function Composer({ thread }: { thread: Thread }) {
           rows={1}
           value={text}
           placeholder="Write a message"
+          dir="auto"
           onChange={(event) => setDraft(sessionId, event.target.value)}
           onKeyDown={onKeyDown}
         />

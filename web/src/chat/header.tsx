@@ -26,7 +26,9 @@ export function Header({ thread, onMenu, onDelete }: Props) {
       <button type="button" className="quiet menu-button" aria-label="Sessions" onClick={onMenu}>
         <Icon name="menu" />
       </button>
-      <h1 tabIndex={-1}>{title}</h1>
+      <h1 tabIndex={-1} dir="auto">
+        {title}
+      </h1>
       <ConnectionDot thread={thread} />
       <Actions onChoose={setDialog} />
       {dialog === "rename" && <RenameDialog thread={thread} onClose={close} />}

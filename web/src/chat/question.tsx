@@ -1,5 +1,6 @@
 import type { Message, Thread } from "bobbin-client";
 import { memo } from "react";
+import { PlainText } from "../ui/plain_text.tsx";
 import { takeBack } from "./deliver.ts";
 import { textOf } from "./exchanges.ts";
 import { focusMessage } from "./focus.ts";
@@ -19,7 +20,9 @@ export const Question = memo(function Question({ thread, requestId, message, isR
   return (
     <article className="question">
       <h2 className="visually-hidden">You</h2>
-      <p className="said">{textOf(content)}</p>
+      <div className="said" dir="auto">
+        <PlainText text={textOf(content)} />
+      </div>
       {turn && turn.state !== "streaming" && (
         <p className="pending">
           {turn.state === "sending" ? "Not delivered yet" : "Waits for the answer before"}

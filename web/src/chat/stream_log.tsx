@@ -6,6 +6,8 @@ import { textOf } from "./exchanges.ts";
 /** A screen reader is told whole sentences, and not more often than this. */
 const SPEAK_EVERY_MS = 2000;
 const LINES_MAX = 12;
+/** What is longer is told in part; it can be read where it stands. */
+const LINE_CHARS_MAX = 2000;
 const SENTENCE_END = /[.!?:…](?=\s)|\n/g;
 
 type Line = { id: number; text: string };
@@ -20,7 +22,7 @@ export function StreamLog({ thread }: { thread: Thread }) {
     if (running === undefined) return;
     let said = 0;
     function say(text: string): void {
-      const plain = text.replace(/[*_`#>|~-]+/g, " ").replace(/\s+/g, " ").trim();
+      const plain = text.slice(-LINE_CHARS_MAX).replace(/[*_`#>|~-]+/g, " ").replace(/\s+/g, " ").trim();
       if (plain === "") return;
       count.current += 1;
       const line = { id: count.current, text: plain };
@@ -28,9 +30,10 @@ export function StreamLog({ thread }: { thread: Thread }) {
     }
     const timer = setInterval(() => {
       const text = thread.getSnapshot().turns.find(({ requestId }) => requestId === running)?.text ?? "";
-      const end = [...text.slice(said).matchAll(SENTENCE_END)].at(-1);
+      const from = Math.max(said, text.length - LINE_CHARS_MAX);
+      const end = [...text.slice(from).matchAll(SENTENCE_END)].at(-1);
       if (!end) return;
-      const upTo = said + end.index + 1;
+      const upTo = from + end.index + 1;
       say(text.slice(said, upTo));
       said = upTo;
     }, SPEAK_EVERY_MS);

@@ -1,6 +1,11 @@
 import type { Block } from "bobbin-client";
+import { memo, useMemo } from "react";
 import { Icon, type IconName } from "../ui/icon.tsx";
 import { Markdown } from "../markdown/markdown.tsx";
+import { PlainText } from "../ui/plain_text.tsx";
+
+/** Longer data is shown as it came: indented, it can be a hundred times as long. */
+const INDENTED_CHARS_MAX = 20_000;
 
 export type ToolResult = Extract<Block, { type: "tool_result" }>;
 
@@ -31,7 +36,7 @@ function Fold({ icon, title, note, className, children }: FoldProps) {
     <details className={`fold ${className}`}>
       <summary>
         <Icon name={icon} />
-        <span className="fold-title">{title}</span>
+        <span className="fold-title" dir="auto">{title}</span>
         {note && <span className="fold-note">{note}</span>}
       </summary>
       <div className="fold-body">{children}</div>
@@ -39,11 +44,19 @@ function Fold({ icon, title, note, className, children }: FoldProps) {
   );
 }
 
-function Data({ title, value }: { title: string; value: unknown }) {
+const Data = memo(function Data({ title, value }: { title: string; value: unknown }) {
+  const text = useMemo(() => (typeof value === "string" ? value : indented(value)), [value]);
   return (
     <div className="data">
       <p>{title}</p>
-      <pre tabIndex={0}>{typeof value === "string" ? value : JSON.stringify(value, null, 2)}</pre>
+      <pre tabIndex={0} dir="auto">
+        <PlainText text={text} />
+      </pre>
     </div>
   );
+});
+
+function indented(value: unknown): string {
+  const text = JSON.stringify(value);
+  return text.length > INDENTED_CHARS_MAX ? text : JSON.stringify(value, null, 2);
 }

@@ -1,11 +1,12 @@
 import { type Message, type Thread } from "bobbin-client";
 import { useThreadState } from "bobbin-client/react";
 import { memo, useCallback, useMemo } from "react";
+import { Contained } from "../ui/boundary.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { Answer } from "./answer.tsx";
 import { send } from "./deliver.ts";
 import { useEarlier } from "./earlier.ts";
-import { exchangesOf } from "./exchanges.ts";
+import { exchangesOf, textOf } from "./exchanges.ts";
 import { focusMessage } from "./focus.ts";
 import { useFollow } from "./follow.ts";
 import { KeepPlace } from "./keep_place.tsx";
@@ -63,9 +64,13 @@ const Item = memo(function Item({ thread, requestId, question, answer, isRunning
   }, [thread, question]);
   return (
     <li className={isRunning ? "exchange running" : "exchange"} data-request={requestId}>
-      <Question thread={thread} requestId={requestId} message={question} isRunning={isRunning} />
+      <Contained text={question ? textOf(question.content) : ""}>
+        <Question thread={thread} requestId={requestId} message={question} isRunning={isRunning} />
+      </Contained>
       {(isRunning || answer) && (
-        <Answer thread={thread} requestId={requestId} message={answer} onRetry={canRetry ? retry : undefined} />
+        <Contained text={answer ? textOf(answer.content) : ""}>
+          <Answer thread={thread} requestId={requestId} message={answer} onRetry={canRetry ? retry : undefined} />
+        </Contained>
       )}
     </li>
   );

@@ -1,52 +1,87 @@
-import { type ReactNode, memo, useEffect, useState } from "react";
+import { type ReactNode, memo, useEffect, useMemo, useState } from "react";
+import { flushSync } from "react-dom";
+import { inSlices } from "../slices.ts";
 import { CopyButton } from "../ui/copy_button.tsx";
-import type { Highlighted } from "./highlight.ts";
+import { PlainText, piecesOf } from "../ui/plain_text.tsx";
+import type { Run } from "./highlight.ts";
+import { highlighted } from "./highlighter.ts";
 
-/** Longer code is shown plain. */
-const HIGHLIGHT_CHARS_MAX = 30_000;
+/** A piece with more colours is shown plain. */
+const RUNS_MAX = 2000;
 
 type Props = { code: string; language: string; isOpen?: boolean };
 
 export const CodeBlock = memo(function CodeBlock({ code, language, isOpen = false }: Props) {
-  const highlighted = useHighlighted(isOpen ? "" : code, language);
+  const runs = useRuns(isOpen ? "" : code, language);
   return (
-    <figure className="code">
+    <figure className="code" dir="ltr">
       <figcaption>
         <span>{language || "text"}</span>
         <CopyButton text={code} what="the code" />
       </figcaption>
       <pre tabIndex={0}>
-        <code>{highlighted ? spans(highlighted) : code}</code>
+        <code>{runs ? <Coloured code={code} runs={runs} /> : <PlainText text={code} />}</code>
       </pre>
     </figure>
   );
 });
 
-function spans(nodes: readonly Highlighted[]): ReactNode {
-  return nodes.map((node, index) =>
-    typeof node === "string" ? (
-      node
-    ) : (
-      <span key={index} className={node.className}>
-        {spans(node.children)}
-      </span>
-    ),
-  );
-}
-
 /** Colours come later and are never waited for. */
-function useHighlighted(code: string, language: string): readonly Highlighted[] | undefined {
-  const [found, setFound] = useState<{ code: string; nodes: readonly Highlighted[] | undefined }>();
+function useRuns(code: string, language: string): readonly Run[] | undefined {
+  const [found, setFound] = useState<{ code: string; runs: readonly Run[] | undefined }>();
   useEffect(() => {
-    if (code === "" || language === "" || code.length > HIGHLIGHT_CHARS_MAX) return;
+    if (code === "" || language === "") return;
     let isWanted = true;
-    import("./highlight.ts").then(
-      ({ highlight }) => isWanted && setFound({ code, nodes: highlight(code, language) }),
-      () => {},
-    );
+    void highlighted({ code, language }).then((runs) => isWanted && setFound({ code, runs }));
     return () => {
       isWanted = false;
     };
   }, [code, language]);
-  return found?.code === code ? found.nodes : undefined;
+  return found?.code === code ? found.runs : undefined;
+}
+
+/** The pieces of a plain text, coloured one after the other. */
+function Coloured({ code, runs }: { code: string; runs: readonly Run[] }): ReactNode {
+  const pieces = useMemo(() => colouredPieces(code, runs), [code, runs]);
+  const [count, setCount] = useState(0);
+  useEffect(() => {
+    let done = 0;
+    return inSlices(() => {
+      const weight = pieces[done]?.runs.length ?? 0;
+      done += 1;
+      flushSync(() => setCount(done));
+      return { weight, isDone: done >= pieces.length };
+    });
+  }, [pieces]);
+  const shown = pieces.map(({ text, runs }, index) => <Piece key={index} text={text} runs={index < count ? runs : []} />);
+  return pieces.length === 1 ? shown : shown.map((piece, index) => <span key={index} className="piece">{piece}</span>);
+}
+
+type ColouredPiece = { text: string; runs: readonly Run[] };
+
+const Piece = memo(function Piece({ text, runs }: ColouredPiece): ReactNode {
+  if (runs.length === 0 || runs.length > RUNS_MAX) return text;
+  return runs.map(([className, text], index) =>
+    className === "" ? (
+      text
+    ) : (
+      <span key={index} className={className}>
+        {text}
+      </span>
+    ),
+  );
+});
+
+function colouredPieces(code: string, runs: readonly Run[]): ColouredPiece[] {
+  const left = [...runs].reverse();
+  return piecesOf(code).map((text) => {
+    const taken: Run[] = [];
+    for (let room = text.length; room > 0; ) {
+      const [className, run] = left.pop() ?? ["", text.slice(-room)];
+      taken.push([className, run.slice(0, room)]);
+      if (run.length > room) left.push([className, run.slice(room)]);
+      room -= run.length;
+    }
+    return { text, runs: taken };
+  });
 }

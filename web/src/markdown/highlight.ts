@@ -1,4 +1,4 @@
-// Loaded when the first code block with a language is shown.
+// Runs in a worker, which is loaded when the first code block with a language is shown.
 import bash from "highlight.js/lib/languages/bash";
 import c from "highlight.js/lib/languages/c";
 import cpp from "highlight.js/lib/languages/cpp";
@@ -24,7 +24,8 @@ import xml from "highlight.js/lib/languages/xml";
 import yaml from "highlight.js/lib/languages/yaml";
 import { createLowlight } from "lowlight";
 
-export type Highlighted = string | { className: string; children: readonly Highlighted[] };
+/** A stretch of code that is coloured alike, and the names of its class. */
+export type Run = readonly [className: string, text: string];
 
 const lowlight = createLowlight({
   bash, c, cpp, csharp, css, diff, dockerfile, go, ini, java, javascript, json, kotlin, markdown, php, python, ruby,
@@ -32,16 +33,19 @@ const lowlight = createLowlight({
 });
 
 /** Undefined for a language that is not known. */
-export function highlight(code: string, language: string): readonly Highlighted[] | undefined {
+export function highlight(code: string, language: string): readonly Run[] | undefined {
   if (!lowlight.registered(language)) return undefined;
-  return lowlight.highlight(language, code).children.map(simplified);
+  const runs: Run[] = [];
+  for (const node of lowlight.highlight(language, code).children) collect(node, "", runs);
+  return runs;
 }
 
 type Node = ReturnType<typeof lowlight.highlight>["children"][number];
 
-function simplified(node: Node): Highlighted {
-  if (node.type === "text") return node.value;
-  if (node.type !== "element") return "";
+function collect(node: Node, className: string, runs: Run[]): void {
+  if (node.type === "text") runs.push([className, node.value]);
+  if (node.type !== "element") return;
   const names = node.properties["className"];
-  return { className: Array.isArray(names) ? names.join(" ") : "", children: node.children.map(simplified) };
+  const inner = Array.isArray(names) ? `${className} ${names.join(" ")}`.trim() : className;
+  for (const child of node.children) collect(child, inner, runs);
 }

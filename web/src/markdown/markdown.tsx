@@ -1,91 +1,63 @@
-import type { MarkedToken, Tokens } from "marked";
-import { type ReactNode, memo, useEffect, useMemo, useRef } from "react";
-import { CodeBlock } from "./code.tsx";
-import { inline } from "./inline.tsx";
-import { NOTHING, extend, parse } from "./parse.ts";
+import { memo, useLayoutEffect, useMemo, useRef, useState } from "react";
+import { flushSync } from "react-dom";
+import { Contained } from "../ui/boundary.tsx";
+import { PlainText } from "../ui/plain_text.tsx";
+import { blocks } from "./blocks.tsx";
+import { NOTHING, Reader } from "./reader.ts";
+import type { Section, Unit } from "./reading.ts";
 
-/** Markdown; while it streams, only its last block is read and rendered anew. */
-export const Markdown = memo(function Markdown({ text, isStreaming = false }: { text: string; isStreaming?: boolean }) {
-  const before = useRef(NOTHING);
-  const parsed = useMemo(() => (isStreaming ? extend(before.current, text) : undefined), [text, isStreaming]);
-  const whole = useMemo(() => (isStreaming ? [] : parse(text)), [text, isStreaming]);
-  useEffect(() => {
-    if (parsed) before.current = parsed;
-  }, [parsed]);
-  const tokens = parsed ? [...parsed.done, ...parsed.open] : whole;
-  const openFrom = parsed ? parsed.done.length : tokens.length;
+/** Of more sections than this, only those in view are laid out. */
+const SECTIONS_LAID_OUT_MAX = 4;
+/** A stream that is so far ahead of what was read is shown as it was written. */
+const BEHIND_CHARS = 4000;
+
+type Props = { text: string; isStreaming?: boolean };
+
+/** Markdown. What is still to be read of it, and what is too much for a page, stands there as it was written. */
+export const Markdown = memo(function Markdown({ text: source, isStreaming = false }: Props) {
+  const text = useMemo(() => source.replace(/\r\n?/g, "\n").replaceAll("\0", "\ufffd"), [source]);
+  const shown = useRead(text, isStreaming);
+  const isBegun = text.startsWith(shown.text);
+  const sections = isBegun ? shown.sections : [];
+  const rest = text.slice(isBegun ? shown.upTo : 0);
+  const className = sections.length > SECTIONS_LAID_OUT_MAX ? "markdown long" : "markdown";
   return (
-    <div className="markdown">
-      {tokens.map((token, index) => (
-        <Block key={index} token={token} isOpen={index >= openFrom} />
+    <div className={className}>
+      {sections.map((section) => (
+        <SectionOf key={section.units[0]?.from} section={section} />
+      ))}
+      {rest !== "" && (!isStreaming || rest.length > BEHIND_CHARS) && <AsWritten text={rest} />}
+    </div>
+  );
+});
+
+function useRead(text: string, isStreaming: boolean) {
+  const [shown, setShown] = useState(NOTHING);
+  const reader = useRef<Reader>(null);
+  reader.current ??= new Reader((shown) => flushSync(() => setShown(shown)));
+  const { current } = reader;
+  useLayoutEffect(() => current.want(text, !isStreaming), [current, text, isStreaming]);
+  useLayoutEffect(() => () => current.stop(), [current]);
+  return shown;
+}
+
+const SectionOf = memo(function SectionOf({ section }: { section: Section }) {
+  return (
+    <div className="section">
+      {section.units.map((unit) => (
+        <UnitOf key={unit.from} unit={unit} />
       ))}
     </div>
   );
 });
 
-const Block = memo(function Block({ token, isOpen }: { token: MarkedToken; isOpen: boolean }): ReactNode {
-  switch (token.type) {
-    case "space":
-    case "def":
-      return null;
-    case "heading":
-      return heading(token);
-    case "code":
-      return <CodeBlock code={token.text} language={token.lang?.match(/^\S+/)?.[0] ?? ""} isOpen={isOpen} />;
-    case "blockquote":
-      return <blockquote>{blocks(token.tokens, isOpen)}</blockquote>;
-    case "list":
-      return <List list={token} isOpen={isOpen} />;
-    case "table":
-      return <Table table={token} />;
-    case "hr":
-      return <hr />;
-    case "html":
-      return <p>{token.raw}</p>;
-    case "paragraph":
-      return <p>{inline(token.tokens)}</p>;
-    default:
-      return inline([token]);
-  }
+const UnitOf = memo(function UnitOf({ unit }: { unit: Unit }) {
+  const { text, nodes, isOpen, isContinued } = unit;
+  return <Contained text={text}>{nodes ? blocks(nodes, { isOpen, isContinued }) : <AsWritten text={text} />}</Contained>;
 });
 
-const blocks = (tokens: readonly unknown[], isOpen: boolean): ReactNode =>
-  (tokens as MarkedToken[]).map((token, index) => <Block key={index} token={token} isOpen={isOpen} />);
-
-/** Below the page's own headings. */
-function heading({ depth, tokens }: Tokens.Heading): ReactNode {
-  const Name = `h${Math.min(depth + 2, 6)}` as "h3";
-  return <Name>{inline(tokens)}</Name>;
-}
-
-function List({ list, isOpen }: { list: Tokens.List; isOpen: boolean }) {
-  const items = list.items.map((item, index) => (
-    <li key={index} className={item.task ? "task" : undefined}>
-      {item.task && <input type="checkbox" checked={item.checked ?? false} disabled aria-label={item.checked ? "Done" : "To do"} />}
-      {blocks(item.tokens.filter(({ type }) => (type as string) !== "checkbox"), isOpen)}
-    </li>
-  ));
-  return list.ordered ? <ol start={list.start === "" ? 1 : list.start}>{items}</ol> : <ul>{items}</ul>;
-}
-
-function Table({ table }: { table: Tokens.Table }) {
-  const cell = (Name: "th" | "td") => (cell: Tokens.TableCell, index: number) => (
-    <Name key={index} className={cell.align ? `align-${cell.align}` : undefined}>
-      {inline(cell.tokens)}
-    </Name>
-  );
-  return (
-    <div className="wide" role="region" aria-label="Table" tabIndex={0}>
-      <table>
-        <thead>
-          <tr>{table.header.map(cell("th"))}</tr>
-        </thead>
-        <tbody>
-          {table.rows.map((row, index) => (
-            <tr key={index}>{row.map(cell("td"))}</tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
-  );
-}
+const AsWritten = ({ text }: { text: string }) => (
+  <div className="as-written" dir="auto">
+    <PlainText text={text.trim()} />
+  </div>
+);

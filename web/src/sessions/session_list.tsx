@@ -1,6 +1,7 @@
 import type { ListedSession } from "bobbin-client";
 import { type MouseEvent, memo, useEffect, useState } from "react";
 import { openSession, pathOf } from "../router.ts";
+import { Contained } from "../ui/boundary.tsx";
 import { when } from "./when.ts";
 
 const MINUTE_MS = 60_000;
@@ -12,15 +13,17 @@ export function SessionList({ sessions, current, onOpen }: Props) {
   return (
     <ul className="sessions">
       {sessions.map((session) => (
-        <Row key={session.id} session={session} isCurrent={session.id === current} time={when(session.lastMessageAt, now)} onOpen={onOpen} />
+        <Contained key={session.id} text={session.title || session.firstMessagePreview}>
+          <Row session={session} isCurrent={session.id === current} now={now} onOpen={onOpen} />
+        </Contained>
       ))}
     </ul>
   );
 }
 
-type RowProps = { session: ListedSession; isCurrent: boolean; time: string; onOpen: () => void };
+type RowProps = { session: ListedSession; isCurrent: boolean; now: number; onOpen: () => void };
 
-const Row = memo(function Row({ session, isCurrent, time, onOpen }: RowProps) {
+const Row = memo(function Row({ session, isCurrent, now, onOpen }: RowProps) {
   function open(event: MouseEvent): void {
     if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
     event.preventDefault();
@@ -30,9 +33,9 @@ const Row = memo(function Row({ session, isCurrent, time, onOpen }: RowProps) {
   return (
     <li>
       <a href={pathOf(session.id)} aria-current={isCurrent ? "page" : undefined} onClick={open}>
-        <span className="session-title">{session.title || session.firstMessagePreview || "Untitled"}</span>
-        <time dateTime={new Date(session.lastMessageAt).toISOString()}>{time}</time>
-        {session.snippet && <span className="snippet">{session.snippet}</span>}
+        <span className="session-title" dir="auto">{session.title || session.firstMessagePreview || "Untitled"}</span>
+        <time dateTime={new Date(session.lastMessageAt).toISOString()}>{when(session.lastMessageAt, now)}</time>
+        {session.snippet && <span className="snippet" dir="auto">{session.snippet}</span>}
       </a>
     </li>
   );

@@ -1,24 +1,39 @@
 import { Component, type ReactNode } from "react";
+import { PlainText } from "./plain_text.tsx";
 
-/** What is shown when the page itself fails. */
-export class Boundary extends Component<{ children: ReactNode }, { error: Error | null }> {
-  override state = { error: null as Error | null };
+type Props = { children: ReactNode; instead: (error: Error) => ReactNode };
+
+/** Keeps a failure to what is inside: something else is shown in its place, and all around it goes on. */
+export class Boundary extends Component<Props, { error: Error | null }> {
+  override state: { error: Error | null } = { error: null };
 
   static getDerivedStateFromError(error: Error) {
     return { error };
   }
 
   override render() {
-    if (!this.state.error) return this.props.children;
-    return (
-      <main className="notice">
-        <h1>This page has failed</h1>
-        <p>Your messages are kept, and what you typed is too. Loading the page again brings them back.</p>
-        <p className="faint">{this.state.error.message}</p>
-        <button type="button" className="primary" onClick={() => location.reload()}>
-          Load the page again
-        </button>
-      </main>
-    );
+    return this.state.error ? this.props.instead(this.state.error) : this.props.children;
   }
 }
+
+/** A part of a conversation, or its text as it was written should the part fail. */
+export function Contained({ text, children }: { text: string; children: ReactNode }) {
+  const written = () => (
+    <span className="as-written" dir="auto">
+      <PlainText text={text} />
+    </span>
+  );
+  return <Boundary instead={written}>{children}</Boundary>;
+}
+
+/** What is shown when the page itself fails, or one of its great parts. */
+export const failed = (what: string) => (error: Error) => (
+  <div className="notice" role="alert">
+    <h2>{what} could not be shown</h2>
+    <p>Your messages are kept, and what you typed is too. Loading the page again brings them back.</p>
+    <p className="faint">{error.message}</p>
+    <button type="button" className="primary" onClick={() => location.reload()}>
+      Load the page again
+    </button>
+  </div>
+);

@@ -1,0 +1,134 @@
+//! Who may do what: one table for frames and for requests by HTTP.
+
+use crate::protocol::{Access, ClientFrame, Identity, SessionUpdate};
+
+use super::{Input, Thread};
+
+/// Something that is asked of a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// To be shown what happens: a connection, a `session_sync`.
+    Watch,
+    /// A credential for one connection.
+    Ticket,
+    /// The session, or its history.
+    Read,
+    /// What support would ask.
+    Diagnose,
+    /// A message.
+    Send,
+    /// The end of turns.
+    Cancel,
+    /// Another title or permission mode.
+    Change,
+    /// The end of the session.
+    Delete,
+}
+
+/// Why something may not be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// There is no session, or it is to look so: nobody learns of somebody else's.
+    NoSession,
+    /// The caller may see the session and not do this. In words: who may.
+    Forbidden(&'static str),
+}
+
+/// What a program asks of a thread by HTTP.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// Another title or permission mode.
+    Update(SessionUpdate),
+    /// The end of one turn, or of all.
+    Cancel {
+        /// The turn's; `None` for all.
+        request_id: Option<String>,
+    },
+    /// The end of the session.
+    Delete,
+}
+
+impl Request {
+    /// What it asks for.
+    #[must_use]
+    pub fn ask(&self) -> Ask {
+        match self {
+            Request::Update(_) => Ask::Change,
+            Request::Cancel { .. } => Ask::Cancel,
+            Request::Delete => Ask::Delete,
+        }
+    }
+}
+
+impl From<Request> for Input {
+    fn from(request: Request) -> Self {
+        match request {
+            Request::Update(update) => Input::Update(update),
+            Request::Cancel { request_id } => Input::Cancel { request_id },
+            Request::Delete => Input::Delete,
+        }
+    }
+}
+
+impl Ask {
+    /// What a frame asks for.
+    #[must_use]
+    pub fn of(frame: &ClientFrame) -> Self {
+        match frame {
+            ClientFrame::Ping | ClientFrame::SessionSync { .. } => Ask::Watch,
+            ClientFrame::Message { .. } => Ask::Send,
+            ClientFrame::Cancel { .. } => Ask::Cancel,
+            ClientFrame::SessionUpdate(_) => Ask::Change,
+        }
+    }
+
+    /// The access that it takes. Who writes the first message owns the session from then on.
+    fn takes(self, has_begun: bool) -> Access {
+        match self {
+            Ask::Watch | Ask::Ticket | Ask::Read => Access::Viewer,
+            Ask::Send if !has_begun => Access::Owner,
+            Ask::Send | Ask::Cancel => Access::Editor,
+            Ask::Change | Ask::Delete | Ask::Diagnose => Access::Owner,
+        }
+    }
+
+    fn refusal(self, access: Access) -> &'static str {
+        match (self, access) {
+            (Ask::Change | Ask::Delete | Ask::Diagnose, _) => "only the session's owner may do this",
+            (Ask::Send, Access::Editor) => {
+                "nobody has begun this session, and a named editor may not; wait for its owner's first message"
+            }
+            _ => "you may read this session and not write to it",
+        }
+    }
+}
+
+impl Thread {
+    /// Whether somebody may do this by a frame.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn permits(&self, identity: &Identity, ask: Ask) -> Result<(), Denied> {
+        match identity.access(self.session.as_ref()) {
+            None => Err(Denied::NoSession),
+            Some(access) if access < ask.takes(self.session.is_some()) => {
+                Err(Denied::Forbidden(ask.refusal(access)))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Whether somebody may do this by HTTP. Of a session that nobody has begun there is nothing to be had but a
+    /// way in, and diagnostics for a caller whose credential names it.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn permits_request(&self, identity: &Identity, ask: Ask) -> Result<(), Denied> {
+        let is_there = match ask {
+            Ask::Watch | Ask::Ticket => true,
+            Ask::Diagnose => self.session.is_some() || identity.granted.is_some(),
+            Ask::Read | Ask::Send | Ask::Cancel | Ask::Change | Ask::Delete => self.session.is_some(),
+        };
+        if is_there { self.permits(identity, ask) } else { Err(Denied::NoSession) }
+    }
+}

@@ -1,0 +1,239 @@
+//! The worker's variables, secrets and bindings, each named once.
+//!
+//! The configuration reads them by this table. `scripts/variables.json`, which `npm start` reads, and the table
+//! in `docs/operations.md` are written from it: `UPDATE=1 cargo test variables`.
+//!
+//! **Invariant:** nothing is read of the environment that is not in this table: only it makes a [`Name`].
+
+#[cfg(test)]
+mod documents;
+
+use std::marker::PhantomData;
+use std::ops::RangeInclusive;
+
+use crate::protocol::words::words;
+use crate::protocol::{Named, limits};
+
+/// The name of a variable, secret or binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Name(&'static str);
+
+impl Name {
+    /// How it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.0
+    }
+}
+
+/// A variable that holds any text.
+#[derive(Clone, Copy, Debug)]
+pub struct Text(Name);
+
+/// A variable that holds a text and is never shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Secret(Name);
+
+/// A variable that holds a whole number.
+#[derive(Clone, Debug)]
+pub struct Number {
+    name: Name,
+    default: u64,
+    range: RangeInclusive<u64>,
+}
+
+/// A variable that holds one of the words of `T`; without it, `T`'s default counts.
+#[derive(Clone, Copy, Debug)]
+pub struct Choice<T> {
+    name: Name,
+    words: PhantomData<T>,
+}
+
+/// Something of the platform that the worker is given, such as a database.
+#[derive(Clone, Copy, Debug)]
+pub struct Binding(Name);
+
+words! {
+    /// Which kind of agent answers.
+    #[derive(Default)]
+    pub enum AgentName {
+        /// The user's own text.
+        #[default]
+        Echo = "echo",
+        /// An endpoint that speaks `OpenAI`'s chat completions.
+        OpenAi = "openai",
+    }
+}
+
+words! {
+    /// Whether a credential is asked for.
+    #[derive(Default)]
+    pub enum AuthName {
+        /// Yes: a JSON Web Token.
+        #[default]
+        Jwt = "jwt",
+        /// No.
+        None = "none",
+    }
+}
+
+/// Defines the constants by which everything is read, and the table that the documents are written from. The
+/// first line of a variable's doc is what the documents say of it.
+macro_rules! variables {
+    ($($(#[doc = $doc:literal])+ $name:ident: $kind:ty $(= $($value:expr),+)?;)+) => {
+        $(
+            $(#[doc = $doc])+
+            pub const $name: $kind = <$kind>::new(Name(stringify!($name)) $($(, $value)+)?);
+        )+
+
+        #[cfg(test)]
+        fn table() -> Vec<documents::Row> {
+            vec![$(documents::Row {
+                name: stringify!($name),
+                doc: concat!($($doc),+).trim(),
+                values: documents::Documented::values(&$name),
+            },)+]
+        }
+    };
+}
+
+variables! {
+    /// Which agent answers.
+    AGENT: Choice<AgentName>;
+    /// The echo's wait between two words.
+    ECHO_DELAY_MS: Number = 20, 0..=60_000;
+    /// The endpoint's address, up to and with `/v1`.
+    AGENT_BASE_URL: Text;
+    /// The model's name.
+    AGENT_MODEL: Text;
+    /// Sent to the endpoint as `Authorization: Bearer`.
+    AGENT_API_KEY: Secret;
+    /// Stands before every history.
+    AGENT_SYSTEM_PROMPT: Text;
+    /// How long a model may be silent.
+    AGENT_IDLE_TIMEOUT_MS: Number = limits::AGENT_IDLE_TIMEOUT_MS, 1..=3_600_000;
+    /// Service: called instead of the network.
+    AGENT_SERVICE: Binding;
+    /// Turns of a thread that run at once.
+    CONCURRENT_TURNS: Number = 1, 1..=limits::CONCURRENT_TURNS_MAX as u64;
+    /// Whether callers need a token; see [security](security.md).
+    AUTH: Choice<AuthName>;
+    /// For tokens of `HS256`.
+    AUTH_JWT_SECRET: Secret;
+    /// For tokens of `RS256`, `ES256` and `EdDSA`: the address of the issuer's key set.
+    AUTH_JWKS_URL: Text;
+    /// The `aud` that tokens must have; without it, any.
+    AUTH_AUDIENCE: Text;
+    /// Origins of pages that may connect and read, beside the worker's own, separated by commas.
+    ALLOWED_ORIGINS: Text;
+    /// Messages of one subject on one thread; of one connection where `AUTH=none`.
+    MESSAGES_PER_MINUTE: Number = limits::MESSAGES_PER_MINUTE, 1..=1_000_000;
+    /// Frames of one connection that are refused as invalid before it is closed.
+    INVALID_FRAMES: Number = limits::INVALID_FRAMES_MAX, 1..=1_000_000;
+    /// Sockets of a thread; one more is closed with 4429.
+    SOCKETS_PER_THREAD: Number = limits::SOCKETS_MAX as u64, 1..=limits::SOCKETS_MAX as u64;
+    /// Sockets of one subject on one thread; one more is closed with 4429.
+    SOCKETS_PER_SUBJECT: Number = limits::SUBJECT_SOCKETS_MAX as u64, 1..=limits::SOCKETS_MAX as u64;
+    /// D1 database: the list of sessions and the search.
+    DB: Binding;
+    /// Durable Object, of the class `SessionDO`: the threads.
+    SESSION_DO: Binding;
+    /// Rate limit of one subject, or of one address where there is none; without it, requests are not counted.
+    RATE_LIMIT: Binding;
+}
+
+/// The environment: the text of a variable, if it is set.
+pub type Source<'a> = &'a dyn Fn(Name) -> Option<String>;
+
+/// Reads variables from the environment. An empty one counts as not set.
+#[derive(Clone, Copy)]
+pub struct Variables<'a>(pub Source<'a>);
+
+impl Variables<'_> {
+    /// A text, if it is set.
+    #[must_use]
+    pub fn text(&self, variable: &Text) -> Option<String> {
+        self.given(variable.0)
+    }
+
+    /// A secret, if it is set.
+    #[must_use]
+    pub fn secret(&self, variable: &Secret) -> Option<String> {
+        self.given(variable.0)
+    }
+
+    /// A number, or its default.
+    ///
+    /// # Errors
+    /// In words, what would be right.
+    pub fn number(&self, variable: &Number) -> Result<u64, String> {
+        let Some(text) = self.given(variable.name) else { return Ok(variable.default) };
+        let number = text.trim().parse().ok().filter(|number| variable.range.contains(number));
+        number.ok_or_else(|| {
+            let (name, range) = (variable.name.0, &variable.range);
+            format!("{name} is a whole number from {} to {}", range.start(), range.end())
+        })
+    }
+
+    /// A number of things, or its default.
+    ///
+    /// # Errors
+    /// In words, what would be right.
+    pub fn count(&self, variable: &Number) -> Result<usize, String> {
+        self.number(variable).map(|number| usize::try_from(number).unwrap_or(usize::MAX))
+    }
+
+    /// One of several words, or the default one.
+    ///
+    /// # Errors
+    /// In words, what would be right.
+    pub fn choice<T: Named + Default>(&self, variable: &Choice<T>) -> Result<T, String> {
+        let Some(word) = self.given(variable.name) else { return Ok(T::default()) };
+        let words = || -> Vec<&str> { T::ALL.iter().map(|value| value.as_str()).collect() };
+        T::named(&word).ok_or_else(|| not_one_of(variable.name, &words()))
+    }
+
+    fn given(&self, name: Name) -> Option<String> {
+        (self.0)(name).filter(|value| !value.is_empty())
+    }
+}
+
+fn not_one_of(name: Name, words: &[&str]) -> String {
+    format!("{} is {}", name.0, words.join(" or "))
+}
+
+impl Text {
+    const fn new(name: Name) -> Self {
+        Text(name)
+    }
+}
+
+impl Secret {
+    const fn new(name: Name) -> Self {
+        Secret(name)
+    }
+}
+
+impl Number {
+    const fn new(name: Name, default: u64, range: RangeInclusive<u64>) -> Self {
+        Number { name, default, range }
+    }
+}
+
+impl<T> Choice<T> {
+    const fn new(name: Name) -> Self {
+        Choice { name, words: PhantomData }
+    }
+}
+
+impl Binding {
+    const fn new(name: Name) -> Self {
+        Binding(name)
+    }
+
+    /// How it is named.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.0.0
+    }
+}

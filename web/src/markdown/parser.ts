@@ -1,0 +1,144 @@
+// Markdown as trees, of a bounded size and depth.
+//
+// markdown-it, since each of its rules takes linear time, and since blocks are read apart from the words in them:
+// marked and Lezer take quadratic time for emphasis or links.
+import MarkdownIt, { type Token } from "markdown-it";
+import cjkFriendly from "markdown-it-cjk-friendly";
+import { type Names, definition } from "./definitions.ts";
+import { type Piece, withLinks } from "./links.ts";
+import { address, formula, formulaLines, lineBreak } from "./rules.ts";
+
+/** What one block may weigh, in tokens: a page draws it at once. */
+export const WEIGHT_MAX = 4000;
+/** A block of code is drawn with its head and its buttons. */
+const CODE_WEIGHT = 20;
+/** Blocks within each other, and marks within each other: the browser draws them by recursion. */
+const DEPTH_MAX = 40;
+/** A longer paragraph is shown as it was written. */
+const WORDS_CHARS_MAX = 8 * 1024;
+/** A paragraph that turns its direction more often is, too: for each turn the browser lays out a line's part anew. */
+const TURNS_MAX = 1000;
+const TURN = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc][^\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\p{L}\p{N}]*[\p{L}\p{N}]/gu;
+/** Laying out so many characters takes as long as drawing a token. */
+const CHARS_PER_TOKEN = 5;
+
+const TEXTS = ["text", "text_special", "softbreak"];
+export const CODE: readonly string[] = ["fence", "code_block"];
+
+export type Node = { readonly token: Token; readonly children: readonly Child[] };
+export type Child = Node | Piece;
+/** No nodes if they are more than a page can draw at once. */
+export type Tree = { readonly nodes: readonly Node[] | null; readonly weight: number };
+
+/** What was to be read is too large or too deep. */
+export class TooMuch extends Error {}
+
+export const md = new MarkdownIt({ maxNesting: DEPTH_MAX + 10 }).use(cjkFriendly);
+md.block.ruler.at("reference", definition, { alt: ["paragraph"] });
+md.block.ruler.before("table", "formula", formulaLines, { alt: ["paragraph", "list", "blockquote"] });
+md.inline.ruler.before("escape", "formula", formula);
+md.inline.ruler.at("linkify", address);
+md.inline.ruler.at("html_inline", lineBreak);
+let tokensMax = WEIGHT_MAX;
+md.block.State = class extends md.block.State {
+  override push(type: string, tag: string, nesting: -1 | 0 | 1): Token {
+    if (this.tokens.length >= tokensMax || this.level >= DEPTH_MAX) throw new TooMuch();
+    return super.push(type, tag, nesting);
+  }
+};
+md.inline.State = class extends md.inline.State {
+  override push(type: string, tag: string, nesting: -1 | 0 | 1): Token {
+    if (this.tokens.length >= WEIGHT_MAX) throw new TooMuch();
+    return super.push(type, tag, nesting);
+  }
+};
+
+/** The blocks of a text, without their words. With `isCut`, the last is missing: the text went over the limits there. */
+export function blocksOf(text: string, names: Names, max: number): { tokens: Token[]; isCut: boolean } {
+  const tokens: Token[] = [];
+  tokensMax = max;
+  try {
+    md.block.parse(text, md, names, tokens);
+    return { tokens, isCut: false };
+  } catch (error) {
+    if (error instanceof TooMuch) return { tokens, isCut: true };
+    throw error;
+  }
+}
+
+/**
+ * Reads the words of blocks, and makes a tree of both. Yields after each bit of work how much it was, in
+ * tokens.
+ */
+export function* treeOf(tokens: readonly Token[], names: Names): Generator<number, Tree> {
+  let weight = tokens.reduce((sum, { type }) => sum + (CODE.includes(type) ? CODE_WEIGHT : 1), 0);
+  yield weight;
+  for (const [index, token] of tokens.entries()) {
+    if (token.type !== "inline") continue;
+    markTask(tokens, index);
+    const turns = token.content.match(TURN)?.length ?? 0;
+    token.children = turns > TURNS_MAX ? asWritten(token.content) : wordsOf(token.content, names);
+    weight += token.children.length + turns;
+    if (weight > WEIGHT_MAX) return { nodes: null, weight: 1 };
+    yield token.children.length + turns + token.content.length / CHARS_PER_TOKEN;
+  }
+  return { nodes: nested(tokens), weight };
+}
+
+/** As they were written, if they are too many or their marks too deep. */
+function wordsOf(content: string, names: Names): Token[] {
+  const words: Token[] = [];
+  try {
+    if (content.length > WORDS_CHARS_MAX) throw new TooMuch();
+    md.inline.parse(content, md, names, words);
+    if (words.some(({ level }) => level > DEPTH_MAX)) throw new TooMuch();
+    return words;
+  } catch (error) {
+    if (error instanceof TooMuch) return asWritten(content);
+    throw error;
+  }
+}
+
+function asWritten(content: string): Token[] {
+  const token = new MarkdownIt.Token("as_written", "", 0);
+  token.content = content;
+  return [token];
+}
+
+/** `[x]` at the beginning of an item of a list is its box. */
+function markTask(tokens: readonly Token[], index: number): void {
+  const [item, words] = [tokens[index - 2], tokens[index]];
+  const box = item?.type === "list_item_open" ? words?.content.match(/^\[([ xX])\]\s/) : undefined;
+  if (!item || !words || !box) return;
+  item.meta = { isDone: box[1] !== " " };
+  words.content = words.content.slice(box[0].length);
+}
+
+type Open = { token: Token; children: Child[] };
+
+function nested(tokens: readonly Token[]): readonly Node[] {
+  const root: Child[] = [];
+  const stack: Open[] = [];
+  const add = (child: Child) => void (stack.at(-1)?.children ?? root).push(child);
+  let text = "";
+  let isInLink = false;
+  function endText(): void {
+    if (text !== "") for (const piece of isInLink ? [text] : withLinks(text)) add(piece);
+    text = "";
+  }
+  function take(token: Token): void {
+    if (token.type === "inline") return token.children?.forEach(take);
+    if (TEXTS.includes(token.type)) {
+      text += token.type === "softbreak" ? "\n" : token.content;
+      return;
+    }
+    endText();
+    const node = { token, children: [] };
+    if (token.nesting < 0) stack.pop();
+    else add(node);
+    if (token.nesting > 0) stack.push(node);
+    if (token.tag === "a") isInLink = token.nesting > 0;
+  }
+  tokens.forEach(take);
+  return root as Node[];
+}

@@ -1,0 +1,73 @@
+import { inSlices } from "../slices.ts";
+import { NO_NAMES, namesIn } from "./definitions.ts";
+import { md } from "./parser.ts";
+import { Reading, type Section } from "./reading.ts";
+
+/** So much is read before it is drawn. */
+const WEIGHT = 500;
+
+/** What was read of a text, up to a place in it. */
+export type Shown = { readonly text: string; readonly sections: readonly Section[]; readonly upTo: number };
+
+export const NOTHING: Shown = { text: "", sections: [], upTo: 0 };
+
+/** Reads a text in slices, and on from there when it has grown. */
+export class Reader {
+  readonly #show: (shown: Shown) => void;
+  #reading = new Reading();
+  #steps: Generator<number, void> | undefined;
+  #text = "";
+  #wanted = { text: "", isWhole: false };
+  #withdraw: (() => void) | undefined;
+
+  constructor(show: (shown: Shown) => void) {
+    this.#show = show;
+  }
+
+  want(text: string, isWhole: boolean): void {
+    this.#wanted = { text, isWhole };
+    this.#withdraw ??= inSlices(() => this.#slice());
+  }
+
+  stop(): void {
+    this.#withdraw?.();
+    this.#withdraw = undefined;
+  }
+
+  #slice(): { weight: number; isDone: boolean } {
+    let weight = 0;
+    try {
+      while (weight < WEIGHT) {
+        this.#steps ??= this.#begin();
+        const { done, value } = this.#steps.next();
+        if (!done) weight += value;
+        else if (this.#isRead()) return { weight, isDone: true };
+      }
+      this.#show({ text: this.#text, sections: this.#reading.sections, upTo: this.#reading.upTo });
+      return { weight, isDone: false };
+    } catch (error) {
+      // The text is there as it was written.
+      reportError(error);
+      this.#withdraw = undefined;
+      return { weight, isDone: true };
+    }
+  }
+
+  /** Whether what was read to its end is what is wanted by now. */
+  #isRead(): boolean {
+    this.#steps = undefined;
+    if (this.#text !== this.#wanted.text) return false;
+    this.#withdraw = undefined;
+    this.#show({ text: this.#text, sections: this.#reading.sections, upTo: this.#text.length });
+    return true;
+  }
+
+  #begin(): Generator<number, void> {
+    const { text, isWhole } = this.#wanted;
+    const names = isWhole ? namesIn(text, md) : NO_NAMES;
+    // A name that is given at the end changes what stands before it.
+    if (names !== NO_NAMES || !text.startsWith(this.#text)) this.#reading = new Reading(names);
+    this.#text = text;
+    return this.#reading.read(text, isWhole);
+  }
+}

@@ -1,0 +1,94 @@
+// What models write beside Markdown, and what its rules would spoil.
+import type { StateBlock, StateInline } from "markdown-it";
+import { addressEnd } from "./links.ts";
+
+const FORMULA_CHARS_MAX = 2000;
+const BREAK = /<br\s{0,9}\/?>/iy;
+
+/** The characters of an address are no marks of emphasis. */
+export function address(state: StateInline, isAsked: boolean): boolean {
+  const { src, pos } = state;
+  if (!src.startsWith("://", pos)) return false;
+  const scheme = /(?<![a-z\d])https?$/i.exec(src.slice(Math.max(pos - 6, 0), pos));
+  const end = scheme ? addressEnd(src, pos + 3, state.posMax) : pos;
+  if (end <= pos + 3) return false;
+  if (!isAsked) state.pending += src.slice(pos, end);
+  state.pos = end;
+  return true;
+}
+
+/** `<br>`, the one tag that a cell of a table cannot do without. */
+export function lineBreak(state: StateInline, isAsked: boolean): boolean {
+  if (state.src.charAt(state.pos) !== "<") return false;
+  BREAK.lastIndex = state.pos;
+  const tag = BREAK.exec(state.src)?.[0];
+  if (tag === undefined) return false;
+  if (!isAsked) state.push("hardbreak", "br", 0);
+  state.pos += tag.length;
+  return true;
+}
+
+const CLOSERS: Record<string, string> = { "\\(": "\\)", "\\[": "\\]", $$: "$$" };
+
+/** A formula is shown as it was written; its delimiters are no escaped brackets, even if one of them is missing. */
+export function formula(state: StateInline, isAsked: boolean): boolean {
+  const { src, pos, posMax } = state;
+  const char = src.charAt(pos);
+  if (char !== "\\" && char !== "$") return false;
+  const opener = src.slice(pos, pos + 2);
+  const end = CLOSERS[opener] ? closeOf(src, pos, CLOSERS[opener]) : char === "$" ? dollarAfter(src, pos) : undefined;
+  if (end !== undefined && end <= posMax) {
+    if (!isAsked) state.push("formula", "", 0).content = src.slice(pos, end);
+    state.pos = end;
+    return true;
+  }
+  if (char !== "\\" || !/[()[\]]/.test(opener.charAt(1))) return false;
+  if (!isAsked) state.pending += opener;
+  state.pos = pos + 2;
+  return true;
+}
+
+function closeOf(src: string, pos: number, closer: string): number | undefined {
+  const at = src.slice(pos + 2, pos + FORMULA_CHARS_MAX).indexOf(closer);
+  return at > 0 ? pos + 2 + at + closer.length : undefined;
+}
+
+/** As in Pandoc: no space inside the dollars, and no digit after them, which is a price's. */
+function dollarAfter(src: string, pos: number): number | undefined {
+  const line = src.slice(pos + 1, pos + FORMULA_CHARS_MAX).split("\n", 1)[0] ?? "";
+  const at = line.indexOf("$");
+  const inside = line.slice(0, at);
+  if (at < 1 || inside.trim() !== inside || /^[\d$]/.test(line.slice(at + 1))) return undefined;
+  return pos + at + 2;
+}
+
+/**
+ * The same over lines, of which Markdown would make lists and headings. As for a paragraph, an empty line is its
+ * end: its first line alone says what it is.
+ */
+export function formulaLines(state: StateBlock, first: number, end: number, isAsked: boolean): boolean {
+  if ((state.sCount[first] ?? 0) - state.blkIndent >= 4) return false;
+  const line = lineOf(state, first);
+  const closer = line.startsWith("\\[") || line.startsWith("$$") ? CLOSERS[line.slice(0, 2)] : undefined;
+  if (closer === undefined) return false;
+  const isClosed = line.includes(closer, 2);
+  if (isClosed && !line.endsWith(closer)) return false;
+  if (isAsked) return true;
+  state.line = isClosed ? first + 1 : endOfFormula(state, first, end, closer);
+  const token = state.push("formula_lines", "", 0);
+  token.map = [first, state.line];
+  token.content = state.getLines(first, state.line, state.blkIndent, false);
+  return true;
+}
+
+function endOfFormula(state: StateBlock, first: number, end: number, closer: string): number {
+  let line = first + 1;
+  while (line < end && !state.isEmpty(line) && (state.sCount[line] ?? 0) >= state.blkIndent) {
+    line += 1;
+    if (lineOf(state, line - 1).endsWith(closer)) break;
+  }
+  return line;
+}
+
+const lineOf = ({ src, bMarks, tShift, eMarks }: StateBlock, line: number): string =>
+  src.slice((bMarks[line] ?? 0) + (tShift[line] ?? 0), eMarks[line]).trimEnd();

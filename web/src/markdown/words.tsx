@@ -1,0 +1,66 @@
+import { Fragment, type ReactNode } from "react";
+import { PlainText } from "../ui/plain_text.tsx";
+import type { Child, Node } from "./parser.ts";
+
+const SAFE_LINK = /^(https?:|mailto:)/i;
+
+/** Fitting a longer word into lines takes the browser quadratic time. */
+const WORD_CHARS_MAX = 500;
+
+/** Text with its marks. HTML in it is shown as it was written. */
+export const words = (children: readonly Child[]): ReactNode =>
+  children.map((child, index) => <Fragment key={index}>{typeof child === "string" ? breakable(child) : marked(child)}</Fragment>);
+
+/** A text that can be broken within its words, where these are very long. */
+function breakable(text: string): ReactNode {
+  if (text.length <= WORD_CHARS_MAX) return text;
+  const parts = Array.from({ length: Math.ceil(text.length / WORD_CHARS_MAX) }, (_, index) => text.slice(index * WORD_CHARS_MAX, (index + 1) * WORD_CHARS_MAX));
+  if (parts.every((part) => /\s/.test(part))) return text;
+  return parts.map((part, index) => (
+    <Fragment key={index}>
+      {part}
+      {!/\s/.test(part) && <wbr />}
+    </Fragment>
+  ));
+}
+
+function marked(child: Exclude<Child, string>): ReactNode {
+  if ("href" in child) return link(child.href, breakable(child.text));
+  const { token, children } = child;
+  switch (token.type) {
+    case "strong_open":
+      return <strong>{words(children)}</strong>;
+    case "em_open":
+      return <em>{words(children)}</em>;
+    case "s_open":
+      return <del>{words(children)}</del>;
+    case "code_inline":
+      return <code dir="auto">{breakable(token.content)}</code>;
+    case "formula":
+      return (
+        <span className="formula" dir="ltr">
+          {breakable(token.content)}
+        </span>
+      );
+    case "hardbreak":
+      return <br />;
+    case "link_open":
+      return link(hrefOf(child, "href"), words(children));
+    // Loading it would tell a stranger that the answer was read.
+    case "image":
+      return link(hrefOf(child, "src"), `Image: ${token.content || hrefOf(child, "src")}`);
+    default:
+      return <PlainText text={token.content} />;
+  }
+}
+
+const hrefOf = ({ token }: Node, name: string): string => String(token.attrGet(name) ?? "");
+
+function link(href: string, children: ReactNode): ReactNode {
+  if (!SAFE_LINK.test(href)) return children;
+  return (
+    <a href={href} target="_blank" rel="noopener noreferrer">
+      {children}
+    </a>
+  );
+}

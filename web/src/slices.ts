@@ -1,0 +1,46 @@
+// Work that would keep the page busy, a slice at a time: between two of them it answers to the person.
+
+/** A slice begins nothing new after this time, or at this weight: what is drawn in it is laid out at once. */
+const SLICE_MS = 8;
+const SLICE_WEIGHT = 1000;
+
+/** Does a part of its work, and says what that weighed, in elements or so, and whether all is done. */
+export type Job = () => { weight: number; isDone: boolean };
+
+const jobs: Job[] = [];
+let isPlanned = false;
+
+/**
+ * Begins before the page is painted again. The newest job comes first: in a conversation that is
+ * opened it is the last answer, which is looked at. Gives back what withdraws the job.
+ */
+export function inSlices(job: Job): () => void {
+  jobs.push(job);
+  if (!isPlanned) queueMicrotask(slice);
+  isPlanned = true;
+  return () => withdraw(job);
+}
+
+function withdraw(job: Job): void {
+  const index = jobs.lastIndexOf(job);
+  if (index >= 0) jobs.splice(index, 1);
+}
+
+function slice(): void {
+  const end = performance.now() + SLICE_MS;
+  for (let left = SLICE_WEIGHT; left > 0 && performance.now() < end; ) {
+    const job = jobs.at(-1);
+    if (!job) break;
+    const { weight, isDone } = job();
+    left -= weight;
+    if (isDone) withdraw(job);
+  }
+  isPlanned = jobs.length > 0;
+  if (isPlanned) afterFrame(slice);
+}
+
+/** What was drawn is laid out and painted first. A hidden page has no frames. */
+function afterFrame(then: () => void): void {
+  if (document.hidden) setTimeout(then);
+  else requestAnimationFrame(() => setTimeout(then));
+}
