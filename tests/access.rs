@@ -11,16 +11,21 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use bobbin::dialect::{Dialect, native};
-use bobbin::edge::Action;
+use std::collections::BTreeSet;
+
+use bobbin::dialect::Dialect;
 use bobbin::edge::auth::Token;
-use bobbin::protocol::{Access, ClientFrame, CloseCode, Identity};
+use bobbin::edge::{Action, Route};
+use bobbin::protocol::{Access, CloseCode, Identity};
 use bobbin::thread::{Config, Denied, Input, PeerId};
 use serde_json::{Value, json};
 
 use support::{Host, Link};
 
 const PAGE: &str = include_str!("../docs/security.md");
+const API: &str = include_str!("../docs/openapi.json");
+/// Written out of the frames that the worker reads.
+const TYPES: &str = include_str!("../client/src/protocol.ts");
 const HEADINGS: [(&str, Kind); 4] = [
     ("A session of one's own", Kind::Own),
     ("A session that the token names", Kind::Shared),
@@ -54,6 +59,32 @@ fn every_cell_of_the_tables_is_what_the_core_does() {
     for cell in cells.iter().filter(|cell| cell.action != "list") {
         let outcome = if cell.by == "HTTP" { by_http(cell).to_owned() } else { by_socket(cell) };
         assert_eq!(outcome, cell.expected, "{cell:?}");
+    }
+}
+
+#[test]
+fn every_frame_and_every_route_of_a_session_has_its_rows() {
+    let cells = cells();
+    let frames = cells.iter().filter(|cell| cell.by == "WebSocket").map(|cell| frame_of(cell.action).0);
+    let tried: BTreeSet<String> = frames.map(|frame| frame["type"].as_str().unwrap().to_owned()).collect();
+    let declared = TYPES.split("export type ClientFrame = ").nth(1).unwrap();
+    for kind in declared.split("\"type\": \"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        assert!(tried.contains(kind), "the tables of docs/security.md have no row that sends {kind}");
+    }
+    let api: Value = serde_json::from_str(API).unwrap();
+    let paths =
+        api["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/sessions/{id}"));
+    for (path, methods) in paths {
+        for method in methods.as_object().unwrap().keys().filter(|method| *method != "parameters") {
+            let url = format!("http://worker{}", path.replace("{id}", ID));
+            let Ok(Route::Session { action, .. }) = Route::of(&method.to_uppercase(), &url, true) else {
+                panic!("{method} {path} is no route of a session");
+            };
+            for row in rows_of_action(action) {
+                let has_row = cells.iter().any(|cell| cell.action == *row);
+                assert!(has_row, "the tables of docs/security.md have no row {row}");
+            }
+        }
     }
 }
 
@@ -106,19 +137,9 @@ fn by_socket(cell: &Cell) -> String {
         Some(CloseCode::Forbidden) => return "4403".into(),
         Some(other) => return format!("{other:?}"),
     }
-    let (frame, answer) = match cell.action {
-        "connect" => (json!({ "type": "ping" }), "pong"),
-        "read" => (json!({ "type": "session_sync" }), "session_synced"),
-        "send" => (json!({ "type": "message", "requestId": "r1", "content": "hello" }), "user_message"),
-        "cancel" => (json!({ "type": "cancel" }), ""),
-        "rename" => (json!({ "type": "session_update", "title": "A title" }), "session"),
-        "permission mode" => (json!({ "type": "session_update", "permissionMode": "plan" }), "session"),
-        other => panic!("{other}"),
-    };
-    let text = frame.to_string();
-    assert!(rows_of_frame(&native::parse(&text).frame.unwrap()).contains(&cell.action));
+    let (frame, answer) = frame_of(cell.action);
     drain(&mut host, &peer);
-    host.receive(&peer, &text);
+    host.receive(&peer, &frame.to_string());
     let frames = drain(&mut host, &peer);
     match frames.iter().find(|frame| frame["type"] == "error" && frame["cursor"].is_null()) {
         Some(refused) => refused["error"]["code"].as_str().unwrap().to_owned(),
@@ -127,7 +148,20 @@ fn by_socket(cell: &Cell) -> String {
     }
 }
 
-/// In which rows of the tables an action of HTTP stands. A new one needs a row.
+/// The frame by which something is done, and the type of the frame that shows that it was done.
+fn frame_of(action: &str) -> (Value, &'static str) {
+    match action {
+        "connect" => (json!({ "type": "ping" }), "pong"),
+        "read" => (json!({ "type": "session_sync" }), "session_synced"),
+        "send" => (json!({ "type": "message", "requestId": "r1", "content": "hello" }), "user_message"),
+        "cancel" => (json!({ "type": "cancel" }), ""),
+        "rename" => (json!({ "type": "session_update", "title": "A title" }), "session"),
+        "permission mode" => (json!({ "type": "session_update", "permissionMode": "plan" }), "session"),
+        other => panic!("{other}"),
+    }
+}
+
+/// The rows of the tables that are about an action of HTTP.
 fn rows_of_action(action: Action) -> &'static [&'static str] {
     match action {
         Action::Connect => &["connect"],
@@ -138,17 +172,6 @@ fn rows_of_action(action: Action) -> &'static [&'static str] {
         Action::Delete => &["delete"],
         Action::Ticket => &["ticket"],
         Action::Diagnostics => &["diagnostics"],
-    }
-}
-
-/// In which rows of the tables a frame stands. A new one needs a row.
-fn rows_of_frame(frame: &ClientFrame) -> &'static [&'static str] {
-    match frame {
-        ClientFrame::Ping => &["connect"],
-        ClientFrame::SessionSync { .. } => &["read"],
-        ClientFrame::Message { .. } => &["send"],
-        ClientFrame::Cancel { .. } => &["cancel"],
-        ClientFrame::SessionUpdate(_) => &["rename", "permission mode"],
     }
 }
 

@@ -1,6 +1,8 @@
-//! What the documents say of the contract, held against the types that are written out of it.
+//! What the documents say, held against the types that are written out of the contract, and against the tree.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::path::{Path, PathBuf};
 
 use bobbin::protocol::{ErrorCode, Named};
 use serde_json::Value;
@@ -9,6 +11,8 @@ use serde_json::Value;
 const TYPES: &str = include_str!("../client/src/protocol.ts");
 const CONTRACT: &str = include_str!("../docs/protocol.md");
 const API: &str = include_str!("../docs/openapi.json");
+const FOLDERS: [&str; 9] =
+    ["src/", "tests/", "docs/", "scripts/", "client/", "web/", "migrations/", "fuzz/", "examples/"];
 const WRANGLER: &str = include_str!("../wrangler.toml");
 
 #[test]
@@ -56,6 +60,29 @@ fn every_described_route_is_run_by_the_worker_and_not_by_the_server_of_the_page(
         };
         assert!(first.iter().any(covers), "run_worker_first of wrangler.toml does not cover {path}");
     }
+}
+
+#[test]
+fn every_file_that_the_guides_name_exists() {
+    let guides =
+        ["CONTRIBUTING.md", "SECURITY.md", "docs/architecture.md", "docs/operations.md", "docs/security.md"];
+    for guide in guides {
+        let text = std::fs::read_to_string(at(guide)).unwrap();
+        // What stands between two backticks is every second part of a text outside of its blocks of code.
+        let prose = text.split("\n```").step_by(2).collect::<String>();
+        let names = prose
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|name| FOLDERS.iter().any(|folder| name.starts_with(folder)));
+        for name in names.filter(|name| !name.contains(['<', '*', ' '])) {
+            assert!(at(name).exists(), "{guide} names {name}, which is not there");
+        }
+    }
+}
+
+fn at(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
 fn quoted_after<'a>(text: &'a str, start: &'a str) -> impl Iterator<Item = &'a str> {
