@@ -14,6 +14,7 @@ const built = join(here, "dist");
 
 /**
  * What a contestant has to say for itself:
+ * - `address` that the worker answers by itself, `/health` if it is not said;
  * - `path` of a thread's socket, with the place where a client left it, if there is one;
  * - `say`: the frame that starts a turn;
  * - `read`: what a frame brings, `{ text, isOver, isJoined, cursor, reply }`, each if it does.
@@ -29,6 +30,8 @@ export const contestants = {
     ],
     object: { binding: "SESSION_DO", className: "SessionDO" },
     d1: true,
+    // Answered 404 by the worker alone: `/health` asks D1, which runs in the same process here.
+    address: "/nothing",
     migrations: join(root, "migrations"),
     vars: { AUTH: "none", AGENT: "openai", SOCKETS_PER_SUBJECT: "4096", MESSAGES_PER_MINUTE: "100000" },
     path: (thread, cursor) => `/sessions/${thread}/websocket${cursor ? `?cursor=${cursor}` : ""}`,

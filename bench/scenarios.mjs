@@ -144,7 +144,7 @@ async function coldStart(_runtime, contestant, model) {
   const startedAt = now();
   const runtime = await Runtime.start({ ...contestant, migrations: undefined }, model.vars);
   try {
-    await (await fetch(new URL("/health", runtime.url))).arrayBuffer();
+    await (await fetch(new URL(contestant.address ?? "/health", runtime.url))).arrayBuffer();
     const answerMs = now() - startedAt;
     const answerCpuMs = runtime.cpuMs();
     const rssMb = runtime.rssKb() / 1024;
@@ -209,7 +209,7 @@ async function join_(_runtime, contestant, model, { isQuick }) {
       database.close();
       await runtime.start();
       // The isolate is warm, the object is not.
-      await (await fetch(new URL("/health", runtime.url))).arrayBuffer();
+      await (await fetch(new URL(contestant.address ?? "/health", runtime.url))).arrayBuffer();
       const other = await Client.connect(runtime, contestant, freshId("thread"));
       await other.joined();
       other.close();

@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod config;
+pub mod database;
 pub mod dialect;
 pub mod edge;
 #[cfg(target_arch = "wasm32")]

@@ -9,6 +9,7 @@ use worker::worker_sys::ext::WebSocketExt;
 use worker::worker_sys::{DurableObjectNamespace, WebSocketPair};
 
 use crate::config::{Settings, origins};
+use crate::database;
 use crate::platform::http::{changeable, empty_response, header, json_response, read, socket_response};
 use crate::platform::{Context, Fetcher, binding, close_later, describe};
 use crate::protocol::json::Fields;
@@ -62,8 +63,7 @@ async fn respond(request: &Request, env: &Env, context: &Context) -> Answer {
     }
     let route = Route::of(&method, &request.url(), is_upgrade(request))?;
     if route == Route::Health {
-        let version = env!("CARGO_PKG_VERSION");
-        return Ok(json_response(200, &format!(r#"{{"status":"ok","version":"{version}"}}"#))?);
+        return health(env).await;
     }
     let mut admitted = admit(request, env, &route).await;
     if is_too_many(env, request, admitted.as_ref().ok()).await {
@@ -85,6 +85,13 @@ async fn respond(request: &Request, env: &Env, context: &Context) -> Answer {
             Ok(json_response(201, &format!(r#"{{"id":"{id}"}}"#))?)
         }
     }
+}
+
+/// That the worker runs. What the database is like is told beside it and makes no difference to the status.
+async fn health(env: &Env) -> Answer {
+    let (version, database) = (env!("CARGO_PKG_VERSION"), database::health(env).await);
+    let health = format!(r#"{{"status":"ok","version":"{version}","database":{database}}}"#);
+    Ok(json_response(200, &health)?)
 }
 
 /// To the session's object, with word of who is calling.

@@ -1,10 +1,13 @@
 //! The list of sessions and the search in them: from D1 alone, no object is woken.
 
 use js_sys::Array;
+use wasm_bindgen::JsCast;
 use wasm_bindgen::JsValue;
 use worker::Env;
 
-use crate::platform::{d1, http::json_response, number};
+use crate::database::{self, SESSION_JSON, fitting};
+use crate::platform::d1::{self, Row};
+use crate::platform::{http::json_response, number};
 use crate::protocol::ErrorCode;
 use crate::protocol::limits::{LIST_TIMEOUT_MS, SEARCH_HITS_MAX};
 use crate::protocol::to_json;
@@ -15,15 +18,10 @@ use super::params::{before_hit, before_session, limit, place, query};
 use super::routes::Refused;
 use super::{Answer, match_expression};
 
-/// A session as clients see it, put together by SQLite: no row is taken apart only to be put together again.
-const SESSION: &str = "json_patch(json_object('id', id, 'title', title, 'firstMessagePreview', first_message_preview, \
-     'messageCount', message_count, 'totalTokens', total_tokens, 'permissionMode', permission_mode, \
-     'createdAt', created_at, 'lastMessageAt', last_message_at), \
-     CASE WHEN owner IS NULL THEN '{}' ELSE json_object('owner', owner) END)";
-
 pub async fn list(env: &Env, url: &str, caller: &Caller) -> Answer {
-    let Some(asked) = asked(url, &Scope::of(caller))? else { return page(&[], None) };
-    match rows(env, &asked).await {
+    let scope = Scope::of(caller);
+    let Some(asked) = asked(url, &scope)? else { return page(&[], None) };
+    match rows(env, &asked).await.and_then(d1::rows) {
         Ok(rows) => asked.page(&rows),
         Err(thrown) => {
             log_failure("d1_failed", &thrown);
@@ -79,43 +77,43 @@ impl Scope {
     }
 }
 
-/// A question to D1, whose rows are a session and its place in the list.
-struct Asked {
-    query: String,
+/// A question to D1, which each [`Row`] is an answer to.
+struct Asked<'a> {
+    scope: &'a Scope,
     bindings: [JsValue; 5],
     limit: usize,
-    /// How many hits of a search were seen.
+    /// How many hits of a search were seen; `None` for a page of the newest.
     seen: Option<u64>,
 }
 
 /// `None` if it is for a query without a word in it.
-fn asked(url: &str, scope: &Scope) -> Result<Option<Asked>, Refused> {
+fn asked<'a>(url: &str, scope: &'a Scope) -> Result<Option<Asked<'a>>, Refused> {
     let limit = limit(url)?;
     let [owner, named] = scope.bindings();
     let rows = number(limit.saturating_add(1) as u64);
     let Some(words) = query(url)? else {
         let (at, id) = before_session(url)?.unwrap_or((1 << 53, String::new()));
         let bindings = [owner, named, number(at), id.into(), rows];
-        return Ok(Some(Asked { query: newest(scope), bindings, limit, seen: None }));
+        return Ok(Some(Asked { scope, bindings, limit, seen: None }));
     };
     let Some(expression) = match_expression(&words) else { return Ok(None) };
     let seen = before_hit(url)?;
     let bindings = [owner, named, expression.into(), rows, number(seen)];
-    Ok(Some(Asked { query: best(scope), bindings, limit, seen: Some(seen) }))
+    Ok(Some(Asked { scope, bindings, limit, seen: Some(seen) }))
 }
 
 /// By creation, which never changes: a page stays what it is while messages arrive.
-fn newest(scope: &Scope) -> String {
+fn newest(scope: &Scope, session: &str) -> String {
     let condition = scope.condition_of_page();
     format!(
-        "SELECT {SESSION}, created_at || '.' || id FROM sessions WHERE (created_at, id) < (?3, ?4) AND {condition} \
+        "SELECT {session} AS json, created_at || '.' || id AS place FROM sessions WHERE (created_at, id) < (?3, ?4) AND {condition} \
          ORDER BY created_at DESC, id DESC LIMIT ?5"
     )
 }
 
 /// The best hit of each session, best first. A title says more of a session than one of its messages.
 /// What the caller may not see takes no place among the hits.
-fn best(scope: &Scope) -> String {
+fn best(scope: &Scope, session: &str) -> String {
     let condition = scope.condition();
     format!(
         "WITH hits AS (
@@ -128,32 +126,44 @@ fn best(scope: &Scope) -> String {
              FROM session_search CROSS JOIN sessions ON sessions.n = session_search.rowid
              WHERE session_search MATCH ?3 AND {condition} ORDER BY rank LIMIT {SEARCH_HITS_MAX})),
          best AS (SELECT session, message, min(rank) AS rank FROM hits GROUP BY session)
-         SELECT json_patch({SESSION}, json_object('snippet', replace(CASE message
+         SELECT json_patch({session}, json_object('snippet', replace(CASE message
              WHEN 0 THEN (SELECT snippet(session_search, 0, '', '', '…', 16) FROM session_search
                WHERE session_search MATCH ?3 AND rowid = session)
              ELSE (SELECT snippet(message_search, 0, '', '', '…', 16) FROM message_search
-               WHERE message_search MATCH ?3 AND rowid = message) END, char(8203), ''))), ''
+               WHERE message_search MATCH ?3 AND rowid = message) END, char(8203), ''))) AS json
          FROM best CROSS JOIN sessions ON sessions.n = session
          ORDER BY best.rank, created_at DESC, id DESC LIMIT ?4 OFFSET ?5"
     )
 }
 
-async fn rows(env: &Env, asked: &Asked) -> Result<Array, JsValue> {
-    let query = d1::statement(&d1::database(env)?, &asked.query, &asked.bindings)?.raw()?;
-    d1::answer(query, LIST_TIMEOUT_MS).await
+async fn rows(env: &Env, asked: &Asked<'_>) -> Result<JsValue, JsValue> {
+    let query = |migration| {
+        let query = d1::statement(&d1::database(env)?, &asked.query(migration), &asked.bindings)?;
+        Ok(d1::within(&query.all()?, LIST_TIMEOUT_MS))
+    };
+    database::ask(&query).await
 }
 
-impl Asked {
+impl Asked<'_> {
+    /// For a database with this migration. A session comes as clients see it, put together by SQLite: no row is
+    /// taken apart only to be put together again.
+    fn query(&self, migration: u64) -> String {
+        let session = fitting(SESSION_JSON, migration);
+        match self.seen {
+            None => newest(self.scope, &session),
+            Some(_) => best(self.scope, &session),
+        }
+    }
+
     fn page(&self, rows: &Array) -> Answer {
-        let text = |row: &JsValue, column| Array::from(row).get(column).as_string().unwrap_or_default();
         let has_more = rows.length() as usize > self.limit;
-        let sessions: Vec<JsValue> = rows.iter().take(self.limit).collect();
-        let next_before = match (sessions.last(), self.seen) {
-            (Some(last), None) if has_more => Some(text(last, 1)),
+        let found: Vec<Row> = rows.iter().take(self.limit).map(JsValue::unchecked_into).collect();
+        let next_before = match (found.last(), self.seen) {
+            (Some(last), None) if has_more => Some(last.place()),
             (Some(_), Some(seen)) if has_more => Some(seen.saturating_add(self.limit as u64).to_string()),
             _ => None,
         };
-        let sessions: Vec<String> = sessions.iter().map(|row| text(row, 0)).collect();
+        let sessions: Vec<String> = found.iter().map(Row::json).collect();
         page(&sessions, next_before.as_deref())
     }
 }

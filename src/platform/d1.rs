@@ -1,12 +1,23 @@
 //! The database that all objects share.
 
-use js_sys::futures::JsFuture;
 use js_sys::{Array, Promise};
 use wasm_bindgen::prelude::*;
 use worker::Env;
-use worker::worker_sys::{D1Database, D1PreparedStatement};
+use worker::worker_sys::{D1Database, D1PreparedStatement, D1Result};
 
 use crate::variables;
+
+#[wasm_bindgen]
+extern "C" {
+    /// A row that a query found.
+    pub type Row;
+    /// Its column `json`.
+    #[wasm_bindgen(method, getter)]
+    pub fn json(this: &Row) -> String;
+    /// Its column `place`.
+    #[wasm_bindgen(method, getter)]
+    pub fn place(this: &Row) -> String;
+}
 
 pub fn database(env: &Env) -> Result<D1Database, JsValue> {
     super::binding(env, variables::DB).map(JsValue::unchecked_into)
@@ -20,9 +31,16 @@ pub fn statement(
     database.prepare(query)?.bind(bindings.iter().collect())
 }
 
-/// What a query answers within this time. A query that is given up goes on, and nobody hears of it.
-pub async fn answer(query: Promise, wait_ms: u64) -> Result<Array, JsValue> {
-    let outcome = Promise::race(&Array::of2(&query, &super::elapsed(wait_ms)));
-    let rows = JsFuture::from(outcome).await?;
-    rows.dyn_into().map_err(|_| js_sys::Error::new("D1 does not answer").into())
+/// A query's answer, or `undefined` if there is none within this time. A query that is given up goes on, and
+/// nobody hears of it.
+pub fn within(answer: &Promise, wait_ms: u64) -> Promise {
+    Promise::race(&Array::of2(answer, &super::elapsed(wait_ms)))
+}
+
+/// The [`Row`]s of what D1 answered in time.
+pub fn rows(answer: JsValue) -> Result<Array, JsValue> {
+    if answer.is_undefined() {
+        return Err(js_sys::Error::new("D1 does not answer").into());
+    }
+    Ok(answer.unchecked_into::<D1Result>().results()?.unwrap_or_default())
 }

@@ -91,6 +91,10 @@ pub const PAGE_MAX: usize = 200;
 pub const PAGE_DEFAULT: usize = 50;
 /// A list of sessions that D1 has not given by then is answered `STORAGE_ERROR`.
 pub const LIST_TIMEOUT_MS: u64 = 10_000;
+/// For so long an isolate remembers which migrations the D1 database lacks, and what `/health` says of it.
+pub const DATABASE_AGE_MS: u64 = 10_000;
+/// A database that has not answered `/health` by then is unreachable.
+pub const HEALTH_TIMEOUT_MS: u64 = 1_000;
 /// Bytes of messages in one page of HTTP, beyond its first.
 pub const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of an HTTP request's body.

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { type Bobbin, start } from "../worker/harness.ts";
 import { Upstream } from "../worker/upstream.ts";
-import { Visitor } from "./support/browser.ts";
+import { Visitor, until } from "./support/browser.ts";
 
 let upstream: Upstream;
 let bobbin: Bobbin;
@@ -69,5 +69,30 @@ test("a stop before the first token is told as such", async () => {
   await tab.field.press("Escape");
   await call.aborted;
   await tab.sees("Stopped.");
+  await visitor.leave();
+});
+
+test("an answer that was cut off, filtered or empty says so, and offers to go on or to try again", async () => {
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(bobbin.url);
+  await tab.say("Tell me all");
+  (await upstream.next()).text("Half of it").finish("length").done();
+  await tab.sees("The answer was cut off: the model reached its limit.");
+  await tab.button("Go on").click();
+  const more = await upstream.next();
+  assert.equal(more.body.messages.at(-1).content, "Please go on.");
+  more.text("Something un").finish("content_filter").done();
+  await tab.sees("The answer was ended by a content filter.");
+  assert.equal(await tab.button("Go on").count(), 0);
+  await tab.button("Try again").last().click();
+  const empty = await upstream.next();
+  assert.equal(empty.body.messages.at(-1).content, "Please go on.");
+  empty.delta({ reasoning_content: "Hm." }).finish().done();
+  await tab.sees("The answer is empty.");
+  await tab.button("Try again").last().click();
+  (await upstream.next()).answer("The other half.");
+  await tab.answer.getByText("The other half.").waitFor();
+  await tab.isDone();
+  await until(() => tab.button("Try again").count(), (count) => count === 0);
   await visitor.leave();
 });

@@ -114,6 +114,25 @@ test("a session is found by its words, renamed, and its title is seen in the lis
   await visitor.leave();
 });
 
+test("a session in which nobody has written offers nothing to rename or delete, until somebody has", async () => {
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(bobbin.url);
+  await tab.isConnected();
+  const actions = async () => {
+    await tab.button("Session actions").click();
+    const names = await tab.page.locator("#actions").getByRole("button").allInnerTexts();
+    await tab.page.keyboard.press("Escape");
+    return names;
+  };
+  assert.deepEqual(await actions(), ["Diagnostics"]);
+  await tab.page.getByRole("combobox", { name: "Permission mode" }).selectOption("plan");
+  assert.deepEqual(await actions(), ["Diagnostics"]);
+  await tab.say("now somebody has");
+  await tab.isDone();
+  assert.deepEqual(await actions(), ["Rename", "Diagnostics", "Delete"]);
+  await visitor.leave();
+});
+
 test("a new session opens at once, and the old one is a click away", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);

@@ -18,7 +18,7 @@ const silentEntry: Entry = {
     const silent = (database) => new Proxy(database, {
       get(target, name) {
         if (name !== "prepare") return target[name];
-        return (query) => ({ bind: () => ({ raw: () => new Promise(() => {}) }) });
+        return (query) => ({ bind: () => ({ all: () => new Promise(() => {}) }) });
       },
     });
     export default class extends Worker {

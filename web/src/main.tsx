@@ -2,6 +2,7 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./app.tsx";
 import { leaveCompositionsAlone } from "./composition.ts";
+import { refuseFiles } from "./files.ts";
 import { Boundary, failed } from "./ui/boundary.tsx";
 import "./styles/base.css";
 import "./styles/layout.css";
@@ -12,6 +13,7 @@ import "./styles/markdown.css";
 import "./styles/dialog.css";
 
 leaveCompositionsAlone();
+refuseFiles();
 createRoot(document.getElementById("app") as HTMLElement).render(
   <StrictMode>
     <Boundary instead={failed("This page")}>

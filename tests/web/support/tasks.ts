@@ -32,9 +32,12 @@ async function traced(page: Page, run: () => Promise<void>): Promise<TraceEvent[
   });
   const completed = new Promise((resolve) => devtools.once("Tracing.tracingComplete", resolve));
   await devtools.send("Tracing.start", { categories: "toplevel,blink.user_timing", transferMode: "ReportEvents" });
-  await run();
-  await devtools.send("Tracing.end");
-  await completed;
-  await devtools.detach();
+  try {
+    await run();
+  } finally {
+    await devtools.send("Tracing.end");
+    await completed;
+    await devtools.detach();
+  }
   return events;
 }

@@ -4,14 +4,22 @@ import { Markdown } from "../markdown/markdown.tsx";
 import { Contained } from "../ui/boundary.tsx";
 import { CopyButton } from "../ui/copy_button.tsx";
 import { Icon } from "../ui/icon.tsx";
+import { LACKS, type Lack } from "./ends.ts";
 import { textOf } from "./exchanges.ts";
 import { useFrameTurn } from "./frame_turn.ts";
 import { Thinking, Tool, type ToolResult } from "./tools.tsx";
 
-type Props = { thread: Thread; requestId: string; message: Message | undefined; onRetry: (() => void) | undefined };
+type EndProps = {
+  /** What it lacks although it is complete. */
+  lack: Lack | undefined;
+  /** Undefined unless the question may be asked again. */
+  onRetry: (() => void) | undefined;
+  onGoOn: () => void;
+};
+type Props = EndProps & { thread: Thread; requestId: string; message: Message | undefined };
 
 /** The answer of one turn, while it runs and after it. Of a page's answers only a running one follows the thread. */
-export const Answer = memo(function Answer({ thread, requestId, message, onRetry }: Props) {
+export const Answer = memo(function Answer({ thread, requestId, message, ...end }: Props) {
   const turn = useFrameTurn(thread, message ? null : requestId);
   if (!message && turn?.state !== "streaming") return null;
   const blocks = message ? blocksOf(message.content) : (turn?.blocks ?? []);
@@ -23,7 +31,7 @@ export const Answer = memo(function Answer({ thread, requestId, message, onRetry
           <Part block={block} blocks={blocks} isStreaming={!message} isLast={index === blocks.length - 1} />
         </Contained>
       ))}
-      {message ? <End message={message} onRetry={onRetry} /> : <Waiting isSilent={blocks.at(-1)?.type !== "text"} />}
+      {message ? <End message={message} {...end} /> : <Waiting isSilent={blocks.at(-1)?.type !== "text"} />}
     </article>
   );
 });
@@ -69,12 +77,17 @@ function Waiting({ isSilent }: { isSilent: boolean }) {
   ) : null;
 }
 
-function End({ message, onRetry }: { message: Message; onRetry: (() => void) | undefined }) {
+function End({ message, lack, onRetry, onGoOn }: EndProps & { message: Message }) {
   const text = textOf(message.content);
   return (
-    <footer className={`end ${message.status}`}>
-      <Outcome message={message} />
+    <footer className={`end ${lack ? "interrupted" : message.status}`}>
+      {lack ? <p>{LACKS[lack]}</p> : <Outcome message={message} />}
       <div className="end-actions">
+        {onRetry && lack === "cut" && (
+          <button type="button" className="small" onClick={onGoOn}>
+            Go on
+          </button>
+        )}
         {onRetry && (
           <button type="button" className="small" onClick={onRetry}>
             <Icon name="retry" />

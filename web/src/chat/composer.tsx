@@ -5,6 +5,7 @@ import { setDraft, useDraft } from "../drafts.ts";
 import { settle } from "../router.ts";
 import { Icon } from "../ui/icon.tsx";
 import { send as sendMessage, stop as stopAnswer, useRefusals } from "./deliver.ts";
+import { FileRefusal } from "./file_refusal.tsx";
 import { MESSAGE_FIELD, focusMessage, hasTouchKeyboard } from "./focus.ts";
 import { PermissionModeSelect } from "./permission_mode.tsx";
 
@@ -52,6 +53,7 @@ export function Composer({ thread }: { thread: Thread }) {
           {refusal}
         </p>
       )}
+      <FileRefusal />
       <div className="composer-box">
         <label className="visually-hidden" htmlFor={MESSAGE_FIELD}>
           Message

@@ -18,7 +18,7 @@ export function DeleteDialog({ title, onDelete, onClose }: Props) {
   return (
     <Dialog title="Delete this session?" onClose={onClose}>
       <p>
-        “{title}” and all its messages will be gone for everybody, on every device. This cannot be undone.
+        “<bdi>{title}</bdi>” and all its messages will be gone for everybody, on every device. This cannot be undone.
       </p>
       {state.error && <p role="alert">It could not be deleted: {state.error}</p>}
       <div className="dialog-actions">

@@ -4,6 +4,7 @@ import { credential, subject } from "../credential.ts";
 import { giveBack } from "../drafts.ts";
 import { perTab } from "../storage.ts";
 import { createStore, useStore } from "../store.ts";
+import { watchEnd } from "./ends.ts";
 import { textOf } from "./exchanges.ts";
 
 const SENT_KEY = "bobbin:sent";
@@ -36,6 +37,7 @@ export function resume(thread: Thread, { requestId, content }: TurnState, whose:
 function watch(thread: Thread, turn: Turn, content: Content, whose: string): void {
   if (watched.has(turn)) return;
   watched.add(turn);
+  watchEnd(turn);
   turn.result.catch((error: unknown) => {
     if (whose !== subject() || takenBack.has(turn.requestId) || isKept(thread, turn.requestId)) return;
     giveBack(thread.sessionId, textOf(content));

@@ -16,6 +16,7 @@ type Props = { thread: Thread; onMenu: () => void; onDelete: (sessionId: string)
 
 export function Header({ thread, onMenu, onDelete }: Props) {
   const title = useThreadState(thread, ({ session }) => titleOf(session));
+  const isStored = useThreadState(thread, ({ session }) => session !== null && session.messageCount > 0);
   const [dialog, setDialog] = useState<DialogName | null>(null);
   const close = () => setDialog(null);
   useEffect(() => {
@@ -30,7 +31,7 @@ export function Header({ thread, onMenu, onDelete }: Props) {
         {title}
       </h1>
       <ConnectionDot thread={thread} />
-      <Actions onChoose={setDialog} />
+      <Actions isStored={isStored} onChoose={setDialog} />
       {dialog === "rename" && <RenameDialog thread={thread} onClose={close} />}
       {dialog === "diagnostics" && <DiagnosticsDialog thread={thread} onClose={close} />}
       {dialog === "delete" && <DeleteDialog title={title} onDelete={() => onDelete(thread.sessionId)} onClose={close} />}
@@ -38,15 +39,17 @@ export function Header({ thread, onMenu, onDelete }: Props) {
   );
 }
 
-function Actions({ onChoose }: { onChoose: (dialog: DialogName) => void }) {
+/** There is nothing to rename or to delete before the first message. */
+function Actions({ isStored, onChoose }: { isStored: boolean; onChoose: (dialog: DialogName) => void }) {
   const popover = useRef<HTMLDivElement>(null);
+  const offered = Object.entries(DIALOGS).filter(([name]) => isStored || name === "diagnostics");
   return (
     <>
       <button type="button" className="quiet" aria-label="Session actions" popoverTarget="actions">
         <Icon name="more" />
       </button>
       <div id="actions" className="menu" popover="auto" ref={popover}>
-        {Object.entries(DIALOGS).map(([name, label]) => (
+        {offered.map(([name, label]) => (
           <button
             key={name}
             type="button"

@@ -21,7 +21,7 @@ export function RenameDialog({ thread, onClose }: { thread: Thread; onClose: () 
     <Dialog title="Rename session" onClose={onClose}>
       <form onSubmit={save}>
         <label htmlFor="title">Title</label>
-        <input id="title" type="text" maxLength={TITLE_CHARS_MAX} value={title} onChange={(event) => setTitle(event.target.value)} data-first />
+        <input id="title" type="text" dir="auto" maxLength={TITLE_CHARS_MAX} value={title} onChange={(event) => setTitle(event.target.value)} data-first />
         <p className="faint">Without a title, the session goes by its first message.</p>
         {state.error && <p role="alert">{state.error}</p>}
         <div className="dialog-actions">

@@ -1,6 +1,7 @@
 import type { Thread } from "bobbin-client";
 import { useThreadState } from "bobbin-client/react";
 import { useEffect, useRef, useState } from "react";
+import { LACKS, lackOf } from "./ends.ts";
 import { textOf } from "./exchanges.ts";
 
 /** A screen reader is told whole sentences, and not more often than this. */
@@ -42,7 +43,8 @@ export function StreamLog({ thread }: { thread: Thread }) {
       const answer = thread.getSnapshot().messages.findLast((message) => message.requestId === running && message.role === "assistant");
       if (!answer) return;
       say(textOf(answer.content).slice(said));
-      say(ENDS[answer.status]);
+      const lack = lackOf(answer);
+      say(lack ? LACKS[lack] : ENDS[answer.status]);
     };
   }, [thread, running]);
 

@@ -1,12 +1,14 @@
-import { type Message, type Thread } from "bobbin-client";
+import type { Thread } from "bobbin-client";
 import { useThreadState } from "bobbin-client/react";
 import { memo, useCallback, useMemo } from "react";
+import { useStore } from "../store.ts";
 import { Contained } from "../ui/boundary.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { Answer } from "./answer.tsx";
 import { send } from "./deliver.ts";
 import { useEarlier } from "./earlier.ts";
-import { exchangesOf, textOf } from "./exchanges.ts";
+import { reasons } from "./ends.ts";
+import { type Exchange, exchangesOf, textOf } from "./exchanges.ts";
 import { focusMessage } from "./focus.ts";
 import { useFollow } from "./follow.ts";
 import { KeepPlace } from "./keep_place.tsx";
@@ -15,7 +17,8 @@ import { Question } from "./question.tsx";
 export function Transcript({ thread }: { thread: Thread }) {
   const messages = useThreadState(thread, ({ messages }) => messages);
   const running = useThreadState(thread, ({ turns }) => turns.map(({ requestId }) => requestId));
-  const exchanges = useMemo(() => exchangesOf(messages, running), [messages, running]);
+  const known = useStore(reasons);
+  const exchanges = useMemo(() => exchangesOf(messages, running), [messages, running, known]);
   const { scroller, content, isAway, toEnd } = useFollow(running.at(-1));
   const earlier = useEarlier(thread, scroller);
   return (
@@ -32,8 +35,8 @@ export function Transcript({ thread }: { thread: Thread }) {
           )}
           <KeepPlace first={messages[0]?.id} scroller={scroller}>
             <ol className="exchanges">
-              {exchanges.map(({ requestId, question, answer, isRunning, canRetry }) => (
-                <Item key={requestId} {...{ thread, requestId, question, answer, isRunning, canRetry }} />
+              {exchanges.map((exchange) => (
+                <Item key={exchange.requestId} thread={thread} {...exchange} />
               ))}
             </ol>
           </KeepPlace>
@@ -48,20 +51,18 @@ export function Transcript({ thread }: { thread: Thread }) {
   );
 }
 
-type ItemProps = {
-  thread: Thread;
-  requestId: string;
-  question: Message | undefined;
-  answer: Message | undefined;
-  isRunning: boolean;
-  canRetry: boolean;
-};
+/** Said for a person whose answer was cut off. */
+const GO_ON = "Please go on.";
 
-const Item = memo(function Item({ thread, requestId, question, answer, isRunning, canRetry }: ItemProps) {
+const Item = memo(function Item({ thread, requestId, question, answer, isRunning, lack, canRetry }: Exchange & { thread: Thread }) {
   const retry = useCallback(() => {
     if (question) send(thread, question.content);
     focusMessage();
   }, [thread, question]);
+  const goOn = useCallback(() => {
+    send(thread, GO_ON);
+    focusMessage();
+  }, [thread]);
   return (
     <li className={isRunning ? "exchange running" : "exchange"} data-request={requestId}>
       <Contained text={question ? textOf(question.content) : ""}>
@@ -69,7 +70,7 @@ const Item = memo(function Item({ thread, requestId, question, answer, isRunning
       </Contained>
       {(isRunning || answer) && (
         <Contained text={answer ? textOf(answer.content) : ""}>
-          <Answer thread={thread} requestId={requestId} message={answer} onRetry={canRetry ? retry : undefined} />
+          <Answer thread={thread} requestId={requestId} message={answer} lack={lack} onRetry={canRetry ? retry : undefined} onGoOn={goOn} />
         </Contained>
       )}
     </li>

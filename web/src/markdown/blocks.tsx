@@ -72,8 +72,8 @@ const Box = ({ isDone }: { isDone: boolean }) => <input type="checkbox" checked=
 
 function table(parts: readonly Child[]): ReactNode {
   return (
-    <div className="wide" role="region" aria-label="Table" tabIndex={0}>
-      <table dir={directionOf(parts)}>{(parts as readonly Node[]).map(part)}</table>
+    <div className="wide" dir={directionOf(parts)} role="region" aria-label="Table" tabIndex={0}>
+      <table>{(parts as readonly Node[]).map(part)}</table>
     </div>
   );
 }

@@ -2,7 +2,7 @@ import { type ReactNode, memo, useEffect, useMemo, useState } from "react";
 import { flushSync } from "react-dom";
 import { inSlices } from "../slices.ts";
 import { CopyButton } from "../ui/copy_button.tsx";
-import { PlainText, piecesOf } from "../ui/plain_text.tsx";
+import { PlainText, lineOf, piecesOf } from "../ui/plain_text.tsx";
 import type { Run } from "./highlight.ts";
 import { highlighted } from "./highlighter.ts";
 
@@ -54,7 +54,12 @@ function Coloured({ code, runs }: { code: string; runs: readonly Run[] }): React
     });
   }, [pieces]);
   const shown = pieces.map(({ text, runs }, index) => <Piece key={index} text={text} runs={index < count ? runs : []} />);
-  return pieces.length === 1 ? shown : shown.map((piece, index) => <span key={index} className="piece">{piece}</span>);
+  if (shown.length === 1) return shown;
+  return shown.map((piece, index) => (
+    <span key={index} className="piece">
+      {piece}
+    </span>
+  ));
 }
 
 type ColouredPiece = { text: string; runs: readonly Run[] };
@@ -74,14 +79,22 @@ const Piece = memo(function Piece({ text, runs }: ColouredPiece): ReactNode {
 
 function colouredPieces(code: string, runs: readonly Run[]): ColouredPiece[] {
   const left = [...runs].reverse();
-  return piecesOf(code).map((text) => {
-    const taken: Run[] = [];
-    for (let room = text.length; room > 0; ) {
-      const [className, run] = left.pop() ?? ["", text.slice(-room)];
-      taken.push([className, run.slice(0, room)]);
-      if (run.length > room) left.push([className, run.slice(room)]);
-      room -= run.length;
-    }
+  return piecesOf(code).map((piece) => {
+    const text = lineOf(piece);
+    const taken = take(left, text.length);
+    take(left, piece.length - text.length);
     return { text, runs: taken };
   });
+}
+
+/** Takes so many characters from the end of a list. */
+function take(left: Run[], chars: number): Run[] {
+  const taken: Run[] = [];
+  for (let room = chars; room > 0; ) {
+    const [className, text] = left.pop() ?? ["", " ".repeat(room)];
+    taken.push([className, text.slice(0, room)]);
+    if (text.length > room) left.push([className, text.slice(room)]);
+    room -= text.length;
+  }
+  return taken;
 }

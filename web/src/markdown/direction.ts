@@ -1,7 +1,9 @@
 import type { Child } from "./parser.ts";
 
 const LETTER = /\p{L}/u;
-const FROM_THE_RIGHT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
+/** The characters of scripts that are read from the right, as a part of a regular expression's class. */
+export const FROM_THE_RIGHT = "\\u0590-\\u08ff\\ufb1d-\\ufdff\\ufe70-\\ufefc\\u{10800}-\\u{10fff}\\u{1e800}-\\u{1efff}";
+const LETTER_FROM_THE_RIGHT = new RegExp(`[${FROM_THE_RIGHT}]`, "u");
 
 /** The direction of the first word. `dir="auto"` on a list would not look into its paragraphs, which have their own. */
 export function directionOf(children: readonly Child[]): "ltr" | "rtl" | undefined {
@@ -11,7 +13,7 @@ export function directionOf(children: readonly Child[]): "ltr" | "rtl" | undefin
       if (found) return found;
     } else {
       const letter = LETTER.exec(textOf(child))?.[0];
-      if (letter) return FROM_THE_RIGHT.test(letter) ? "rtl" : "ltr";
+      if (letter) return LETTER_FROM_THE_RIGHT.test(letter) ? "rtl" : "ltr";
     }
   }
   return undefined;

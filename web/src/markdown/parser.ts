@@ -5,6 +5,7 @@
 import MarkdownIt, { type Token } from "markdown-it";
 import cjkFriendly from "markdown-it-cjk-friendly";
 import { type Names, definition } from "./definitions.ts";
+import { FROM_THE_RIGHT } from "./direction.ts";
 import { type Piece, withLinks } from "./links.ts";
 import { address, formula, formulaLines, lineBreak } from "./rules.ts";
 
@@ -18,7 +19,7 @@ const DEPTH_MAX = 40;
 const WORDS_CHARS_MAX = 8 * 1024;
 /** A paragraph that turns its direction more often is, too: for each turn the browser lays out a line's part anew. */
 const TURNS_MAX = 1000;
-const TURN = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc][^\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\p{L}\p{N}]*[\p{L}\p{N}]/gu;
+const TURN = new RegExp(`[${FROM_THE_RIGHT}][^${FROM_THE_RIGHT}\\p{L}\\p{N}]*(?![${FROM_THE_RIGHT}])[\\p{L}\\p{N}]`, "gu");
 /** Laying out so many characters takes as long as drawing a token. */
 const CHARS_PER_TOKEN = 5;
 

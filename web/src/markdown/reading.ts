@@ -8,6 +8,8 @@ const PIECE_CHARS = 8 * 1024;
 const PIECE_TOKENS = 1000;
 /** A longer block is shown as it was written, unless it is code. */
 const BLOCK_CHARS_MAX = 32 * 1024;
+/** What follows so much, in tokens, is shown as it was written: a page has not room for any number of elements. */
+const TEXT_WEIGHT_MAX = 100_000;
 /** A section takes no more units at this weight. */
 const SECTION_WEIGHT = 1000;
 /** Behind a block that was too much: where Markdown is likely to begin anew. */
@@ -42,6 +44,7 @@ export class Reading {
   #sections: Section[] = [];
   #open: readonly Unit[] = [];
   #isPlain = false;
+  #weight = 0;
   /** The list that was cut at `at`. */
   #list: List | undefined;
 
@@ -84,12 +87,13 @@ export class Reading {
 
   #finish(unit: Unit, { to, tokens, cutAfter }: Block): void {
     append(this.#sections, unit);
+    this.#weight += unit.weight;
     // What was open before is this unit, or comes after it and is read again.
     this.#open = [];
     this.at = to;
     const first = Number(tokens?.[0]?.attrGet("start") ?? 1);
     this.#list = cutAfter && tokens ? { kind: kindOf(tokens), next: first + cutAfter } : undefined;
-    if (tokens === null) this.#isPlain = false;
+    this.#isPlain = this.#weight > TEXT_WEIGHT_MAX;
   }
 
   /** The next blocks of which the end is seen. With `isWhole`, that of the text is one. */
@@ -115,7 +119,7 @@ export class Reading {
   /** Up to where Markdown begins anew. */
   #plain(text: string, isWhole: boolean): Block[] {
     NEW_BEGINNING.lastIndex = this.at;
-    const found = NEW_BEGINNING.exec(text);
+    const found = this.#weight > TEXT_WEIGHT_MAX ? null : NEW_BEGINNING.exec(text);
     if (!found && !isWhole) return [];
     return [{ from: this.at, to: found ? found.index + found[0].length : text.length, tokens: null }];
   }

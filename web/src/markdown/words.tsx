@@ -50,7 +50,11 @@ function marked(child: Exclude<Child, string>): ReactNode {
     case "image":
       return link(hrefOf(child, "src"), `Image: ${token.content || hrefOf(child, "src")}`);
     default:
-      return <PlainText text={token.content} />;
+      return (
+        <span className="as-written">
+          <PlainText text={token.content} />
+        </span>
+      );
   }
 }
 

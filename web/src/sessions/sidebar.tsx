@@ -30,6 +30,7 @@ export function Sidebar({ list, current, onDone }: Props) {
       <input
         className="search"
         type="search"
+        dir="auto"
         aria-label="Search sessions"
         placeholder="Search"
         maxLength={200}

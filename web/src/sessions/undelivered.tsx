@@ -64,7 +64,7 @@ function Item({ sessionId, text, state, onOpen }: ItemProps) {
   return (
     <li>
       <a href={pathOf(sessionId)} onClick={open}>
-        <span className="session-title">{text}</span>
+        <span className="session-title" dir="auto">{text}</span>
         <span className="snippet">{state}</span>
       </a>
     </li>

@@ -9,12 +9,15 @@ const LINE_CHARS_MAX = 3000;
 export const PlainText = memo(function PlainText({ text }: { text: string }) {
   const pieces = useMemo(() => piecesOf(text), [text]);
   if (pieces.length === 1) return text;
-  return pieces.map((piece, index) => <Piece key={index} text={piece} />);
+  return pieces.map((piece, index) => <Piece key={index} text={lineOf(piece)} />);
 });
 
 const Piece = memo(function Piece({ text }: { text: string }) {
   return <span className="piece">{text}</span>;
 });
+
+/** A piece is a box of its own, which ends the line. */
+export const lineOf = (piece: string): string => piece.replace(/\n$/, "");
 
 export function piecesOf(text: string): string[] {
   const pieces: string[] = [];
@@ -28,8 +31,9 @@ export function piecesOf(text: string): string[] {
 function endOf(text: string, from: number): number {
   if (text.length - from <= PIECE_CHARS) return text.length;
   const part = text.slice(from, from + LINE_CHARS_MAX);
-  const newline = part.indexOf("\n", PIECE_CHARS);
-  if (newline >= 0) return from + newline + 1;
+  // Not within empty lines, of which a box would swallow the last.
+  const newline = part.slice(PIECE_CHARS).search(/[^\n]\n/);
+  if (newline >= 0) return from + PIECE_CHARS + newline + 2;
   if (text.length - from <= LINE_CHARS_MAX) return text.length;
   const space = part.lastIndexOf(" ");
   if (space >= PIECE_CHARS) return from + space + 1;

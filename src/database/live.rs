@@ -1,0 +1,82 @@
+//! What D1 answers.
+
+use std::cell::{Cell, RefCell};
+
+use js_sys::Promise;
+use js_sys::futures::JsFuture;
+use wasm_bindgen::prelude::*;
+use worker::Env;
+
+use crate::platform::d1::{database, statement, within};
+use crate::platform::{describe, now, number, sleep};
+use crate::protocol::Millis;
+use crate::protocol::limits::{DATABASE_AGE_MS, HEALTH_TIMEOUT_MS};
+
+use super::{COLUMNS, MIGRATION, is_lacking};
+
+const HEALTH_POLL_MS: u64 = 20;
+
+/// Of a database's state, with the last migration ?1 that this build knows, and the number ?2 of columns.
+const JSON: &str = "SELECT json_object('state', CASE WHEN migration < ?1 THEN 'older' \
+     WHEN migration > ?1 OR columns > ?2 THEN 'newer' ELSE 'current' END, \
+     'migration', migration, 'wanted', CAST(?1 AS INTEGER)) AS json FROM ";
+const STATE: &str = "(SELECT max(number) AS migration, (SELECT count(*) FROM pragma_table_info('sessions')) \
+     + (SELECT count(*) FROM pragma_table_info('messages')) AS columns FROM bobbin_migrations)";
+/// The first two migrations record no number; each made one of these tables.
+const STATE_BEFORE_NUMBERS: &str = "(SELECT count(*) AS migration, 0 AS columns FROM sqlite_master \
+     WHERE type = 'table' AND name IN ('sessions', 'session_search'))";
+
+thread_local! {
+    /// Until then the database counts as one that lacks the last migration.
+    static LACKING_UNTIL: Cell<Millis> = const { Cell::new(0) };
+    static ASKED_AT: Cell<Millis> = const { Cell::new(0) };
+    static HEALTH: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// The answer to statements for a database with this build's last migration or, if it lacks that, with the one
+/// before it; `statements` is given the migration's number. What is lacking is remembered for a while, so that a
+/// migration takes effect without a restart.
+pub async fn ask(statements: &dyn Fn(u64) -> Result<Promise, JsValue>) -> Result<JsValue, JsValue> {
+    if LACKING_UNTIL.get() <= now() {
+        match JsFuture::from(statements(MIGRATION)?).await {
+            Err(thrown) if is_lacking(&describe(&thrown)) => {
+                LACKING_UNTIL.set(now().saturating_add(DATABASE_AGE_MS));
+            }
+            outcome => return outcome,
+        }
+    }
+    JsFuture::from(statements(MIGRATION.saturating_sub(1))?).await
+}
+
+/// The database as JSON. Each isolate asks it once in a while, however many requests come.
+pub async fn health(env: &Env) -> String {
+    loop {
+        let is_within = |wait_ms| ASKED_AT.get().saturating_add(wait_ms) > now();
+        match HEALTH.with_borrow(Clone::clone) {
+            Some(health) if is_within(DATABASE_AGE_MS) => return health,
+            // Another request asks for the first time. If it is broken off, its answer never comes.
+            None if is_within(HEALTH_TIMEOUT_MS) => sleep(HEALTH_POLL_MS).await,
+            _ => break,
+        }
+    }
+    // Before the answer is there, so that requests that come meanwhile do not ask too.
+    ASKED_AT.set(now());
+    let unreachable = || format!(r#"{{"state":"unreachable","migration":null,"wanted":{MIGRATION}}}"#);
+    let health = look(env).await.ok().flatten().unwrap_or_else(unreachable);
+    HEALTH.set(Some(health.clone()));
+    health
+}
+
+async fn look(env: &Env) -> Result<Option<String>, JsValue> {
+    match state(env, STATE).await {
+        Err(thrown) if is_lacking(&describe(&thrown)) => state(env, STATE_BEFORE_NUMBERS).await,
+        outcome => outcome,
+    }
+}
+
+async fn state(env: &Env, source: &str) -> Result<Option<String>, JsValue> {
+    let query = [JSON, source].concat();
+    let known = [number(MIGRATION), number(COLUMNS)];
+    let answer = statement(&database(env)?, &query, &known)?.first(Some("json"))?;
+    Ok(JsFuture::from(within(&answer, HEALTH_TIMEOUT_MS)).await?.as_string())
+}

@@ -1,0 +1,213 @@
+//! The D1 database, as this build and others know it.
+//!
+//! **Invariant:** migrations only ever add: tables, indices, and columns that may be null or have a default. So a
+//! build goes on with a database that newer builds have brought forward. It also goes on with one that lacks this
+//! build's last migration: its statements leave out the columns of that migration until the database has them.
+
+#[cfg(target_arch = "wasm32")]
+mod live;
+
+#[cfg(target_arch = "wasm32")]
+pub use live::{ask, health};
+
+/// The last migration that this build knows: the number that its file's name begins with. The one before it is
+/// supported, too.
+pub const MIGRATION: u64 = 3;
+
+/// How many columns `sessions` and `messages` have together, with the last migration. More are a newer one's.
+pub const COLUMNS: u64 = 29;
+
+// In what follows, `{…}` stands around what a database without the last migration does not have; see `fitting`.
+
+/// A session's row as the JSON that clients see. A path of `json_remove` that leads nowhere removes nothing.
+pub const SESSION_JSON: &str = "json_remove(json_object('id', id, 'title', title, \
+     'firstMessagePreview', first_message_preview, 'messageCount', message_count, 'totalTokens', total_tokens, \
+     'permissionMode', permission_mode, 'createdAt', created_at, 'lastMessageAt', last_message_at, \
+     {'metadata', json(metadata), 'model', model, }'owner', owner), \
+     {iif(metadata IS NULL, '$.metadata', '$.-'), iif(model IS NULL, '$.model', '$.-'), }\
+     iif(owner IS NULL, '$.owner', '$.-'))";
+
+/// Inserts or changes the session whose JSON is ?1. A delivery that comes late, or a second time, finds the row
+/// newer and leaves it. Owner and creation are fixed for a life of the session: their indices are left alone.
+///
+/// This version sets neither metadata nor model; what a newer one has set is kept.
+pub const WRITE_SESSION: &str = "INSERT INTO sessions (id, title, first_message_preview, message_count, \
+     total_tokens, permission_mode, owner, created_at, last_message_at, {metadata, model, }epoch, seq, words) \
+     SELECT it ->> 'id', it ->> 'title', it ->> 'firstMessagePreview', it ->> 'messageCount', it ->> 'totalTokens', \
+     it ->> 'permissionMode', it ->> 'owner', it ->> 'createdAt', it ->> 'lastMessageAt', \
+     {it -> 'metadata', it ->> 'model', }?2, ?3, ?4 FROM (SELECT ?1 AS it) WHERE true \
+     ON CONFLICT (id) DO UPDATE SET title = excluded.title, first_message_preview = excluded.first_message_preview, \
+     message_count = excluded.message_count, total_tokens = excluded.total_tokens, \
+     permission_mode = excluded.permission_mode, last_message_at = excluded.last_message_at, \
+     {metadata = excluded.metadata, model = excluded.model, }seq = excluded.seq, words = excluded.words \
+     WHERE excluded.seq > sessions.seq";
+
+/// Inserts the message whose JSON is ?1.
+pub const WRITE_MESSAGE: &str = "INSERT INTO messages (id, request_id, role, status, content, created_at, \
+     tokens_used, error, author, session_id, seq, words) \
+     SELECT it ->> 'id', it ->> 'requestId', it ->> 'role', it ->> 'status', it -> 'content', it ->> 'createdAt', \
+     it ->> 'tokensUsed', it -> 'error', it ->> 'author', ?2, ?3, ?4 FROM (SELECT ?1 AS it) WHERE true \
+     ON CONFLICT (session_id, seq) DO NOTHING";
+
+/// A statement for a database that has `migration`: this build's last one or the one before it.
+#[must_use]
+pub fn fitting(statement: &str, migration: u64) -> String {
+    let mut is_everywhere = false;
+    let parts = statement.split(['{', '}']).filter(|_| {
+        is_everywhere = !is_everywhere;
+        is_everywhere || migration == MIGRATION
+    });
+    parts.collect()
+}
+
+/// Whether a statement failed because the database lacks something that the statement names. In SQLite's words:
+/// "no such column", "no such table", "has no column named".
+#[must_use]
+pub fn is_lacking(error: &str) -> bool {
+    error.contains("no such ") || error.contains("no column ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::json::OtherFields;
+    use crate::protocol::{
+        Content, ErrorBody, ErrorCode, Json, Message, PermissionMode, Role, Session, Status, to_json,
+    };
+
+    /// The number and the statements of each migration, in order.
+    fn migrations() -> Vec<(u64, String)> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
+        let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+        files.sort();
+        let number = |name: &str| name.get(..4).and_then(|digits| digits.parse().ok());
+        let read = |path: &std::path::PathBuf| {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            (
+                number(name).expect("a name that begins with four digits"),
+                std::fs::read_to_string(path).unwrap(),
+            )
+        };
+        files.iter().map(read).collect()
+    }
+
+    #[test]
+    fn the_last_migration_is_the_one_that_this_build_knows() {
+        let numbers: Vec<u64> = migrations().iter().map(|(number, _)| *number).collect();
+        assert_eq!(numbers, (1..=MIGRATION).collect::<Vec<u64>>());
+    }
+
+    #[test]
+    fn a_migration_records_its_number_at_its_end() {
+        for (number, statements) in migrations().iter().filter(|(number, _)| *number >= 3) {
+            let record = format!("INSERT INTO bobbin_migrations (number) VALUES ({number});");
+            assert!(statements.trim_end().ends_with(&record), "{number}");
+        }
+    }
+
+    #[test]
+    fn a_migration_only_adds() {
+        for (number, statements) in migrations() {
+            for statement in statements.split(';').map(str::trim) {
+                let is_about = |words: &str| statement.contains(words);
+                assert!(!is_about("DROP ") && !is_about("RENAME "), "{number}: {statement}");
+                let needs_a_value = is_about("ADD COLUMN") && is_about("NOT NULL") && !is_about("DEFAULT");
+                assert!(!needs_a_value, "{number}: the statements of older builds leave the column out");
+            }
+        }
+    }
+
+    #[test]
+    fn every_field_of_a_session_and_of_a_message_is_written_and_shown() {
+        let fields = |json: &str| -> Vec<String> {
+            Json::parse(json).unwrap().as_object().unwrap().keys().map(|name| format!("'{name}'")).collect()
+        };
+        for field in fields(&to_json(&a_session())) {
+            assert!(WRITE_SESSION.contains(&field) && SESSION_JSON.contains(&field), "{field}");
+        }
+        // The cursor is the object's business.
+        for field in fields(&to_json(&a_message())).iter().filter(|field| *field != "'cursor'") {
+            assert!(WRITE_MESSAGE.contains(field), "{field}");
+        }
+    }
+
+    fn a_session() -> Session {
+        Session {
+            id: "s".into(),
+            title: None,
+            first_message_preview: String::new(),
+            message_count: 1,
+            total_tokens: 2,
+            permission_mode: PermissionMode::Plan.into(),
+            created_at: 3,
+            last_message_at: 4,
+            owner: Some("o".into()),
+            other: OtherFields::default(),
+        }
+    }
+
+    fn a_message() -> Message {
+        Message {
+            id: "m".into(),
+            request_id: "r".into(),
+            role: Role::User,
+            content: Content::Text(String::new()),
+            status: Status::Failed.into(),
+            created_at: 1,
+            tokens_used: Some(2),
+            error: Some(ErrorBody::fatal(ErrorCode::Internal, "no")),
+            author: Some("a".into()),
+            cursor: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_database_without_the_last_migration_is_not_asked_for_what_that_adds() {
+        let migrations = migrations();
+        let (_, last) = migrations.last().unwrap();
+        let added = last.split("ADD COLUMN ").skip(1).filter_map(|column| column.split([' ', ';']).next());
+        let added: Vec<&str> = added.collect();
+        for statement in [SESSION_JSON, WRITE_SESSION, WRITE_MESSAGE] {
+            let names = |statement: &str| {
+                let words: Vec<_> = statement.split(|letter: char| !letter.is_alphanumeric()).collect();
+                added.iter().filter(|column| words.contains(column)).count()
+            };
+            let (older, newer) = (fitting(statement, MIGRATION - 1), fitting(statement, MIGRATION));
+            assert_eq!(names(&older), 0, "{older}");
+            assert_eq!(names(&newer), names(statement), "{newer}");
+            assert!([older, newer].iter().all(|fitting| !fitting.contains(['{', '}'])));
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_told_from_a_database_that_is_away() {
+        for error in [
+            "D1_ERROR: table sessions has no column named model: SQLITE_ERROR",
+            "D1_ERROR: no such column: model at offset 7: SQLITE_ERROR",
+            "D1_ERROR: no such table: bobbin_migrations: SQLITE_ERROR",
+        ] {
+            assert!(is_lacking(error), "{error}");
+        }
+        for error in
+            ["D1_ERROR: Network connection lost.", "D1 does not answer", "D1_ERROR: string or blob too big"]
+        {
+            assert!(!is_lacking(error), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_columns_of_both_tables_are_counted() {
+        let is_column = |line: &&str| line.starts_with(|letter: char| letter.is_ascii_lowercase());
+        let columns = |statement: &str| match statement.split_once(" (\n") {
+            Some((head, columns))
+                if ["CREATE TABLE sessions", "CREATE TABLE messages"].iter().any(|it| head.ends_with(it)) =>
+            {
+                columns.lines().map(str::trim).filter(is_column).count()
+            }
+            _ => statement.matches("ADD COLUMN").count(),
+        };
+        let all = migrations();
+        let counts = all.iter().flat_map(|(_, statements)| statements.split(';')).map(columns);
+        assert_eq!(counts.sum::<usize>() as u64, COLUMNS);
+    }
+}

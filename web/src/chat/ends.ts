@@ -1,0 +1,37 @@
+// Why the model ended its answers. A stored message does not tell: it is known of what was sent from this page.
+import type { Message, Turn } from "bobbin-client";
+import { createStore } from "../store.ts";
+
+/** By `requestId`. */
+export const reasons = createStore<ReadonlyMap<string, string>>(new Map());
+
+/** To be told of each turn that is sent. */
+export function watchEnd({ requestId, result }: Turn): void {
+  result.then(
+    ({ metadata }) => metadata?.finishReason && reasons.set(new Map(reasons.get()).set(requestId, metadata.finishReason)),
+    () => {},
+  );
+}
+
+/** What a complete answer lacks: the model stopped at its limit, a filter stopped it, or it said nothing. */
+export type Lack = "cut" | "filtered" | "empty";
+
+export const LACKS: Record<Lack, string> = {
+  cut: "The answer was cut off: the model reached its limit.",
+  filtered: "The answer was ended by a content filter.",
+  empty: "The answer is empty.",
+};
+
+/** Each provider has words of its own for the end. */
+export function lackOf({ content, status, requestId }: Message): Lack | undefined {
+  if (status !== "complete") return undefined;
+  const reason = reasons.get().get(requestId) ?? "";
+  if (/length|max_?(output_?)?tokens/i.test(reason)) return "cut";
+  if (/filter|safety|refus|block|recitation|prohibited/i.test(reason)) return "filtered";
+  return saysNothing(content) ? "empty" : undefined;
+}
+
+function saysNothing(content: Message["content"]): boolean {
+  if (typeof content === "string") return content.trim() === "";
+  return content.every((block) => block.type === "thinking" || (block.type === "text" && block.text.trim() === ""));
+}
