@@ -11,9 +11,11 @@
 #[path = "support/mod.rs"]
 mod support;
 
+use std::collections::BTreeSet;
+
 use bobbin::dialect::Dialect;
-use bobbin::edge::Action;
 use bobbin::edge::auth::Token;
+use bobbin::edge::{Action, Route};
 use bobbin::protocol::{Access, CloseCode, Identity};
 use bobbin::thread::{Config, Denied, Input, PeerId};
 use serde_json::{Value, json};
@@ -21,6 +23,9 @@ use serde_json::{Value, json};
 use support::{Host, Link};
 
 const PAGE: &str = include_str!("../docs/security.md");
+const API: &str = include_str!("../docs/openapi.json");
+/// Written out of the frames that the worker reads.
+const TYPES: &str = include_str!("../client/src/protocol.ts");
 const HEADINGS: [(&str, Kind); 4] = [
     ("A session of one's own", Kind::Own),
     ("A session that the token names", Kind::Shared),
@@ -57,6 +62,32 @@ fn every_cell_of_the_tables_is_what_the_core_does() {
     }
 }
 
+#[test]
+fn every_frame_and_every_route_of_a_session_has_its_rows() {
+    let cells = cells();
+    let frames = cells.iter().filter(|cell| cell.by == "WebSocket").map(|cell| frame_of(cell.action).0);
+    let tried: BTreeSet<String> = frames.map(|frame| frame["type"].as_str().unwrap().to_owned()).collect();
+    let declared = TYPES.split("export type ClientFrame = ").nth(1).unwrap();
+    for kind in declared.split("\"type\": \"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        assert!(tried.contains(kind), "the tables of docs/security.md have no row that sends {kind}");
+    }
+    let api: Value = serde_json::from_str(API).unwrap();
+    let paths =
+        api["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/sessions/{id}"));
+    for (path, methods) in paths {
+        for method in methods.as_object().unwrap().keys().filter(|method| *method != "parameters") {
+            let url = format!("http://worker{}", path.replace("{id}", ID));
+            let Ok(Route::Session { action, .. }) = Route::of(&method.to_uppercase(), &url, true) else {
+                panic!("{method} {path} is no route of a session");
+            };
+            for row in rows_of_action(action) {
+                let has_row = cells.iter().any(|cell| cell.action == *row);
+                assert!(has_row, "the tables of docs/security.md have no row {row}");
+            }
+        }
+    }
+}
+
 fn cells() -> Vec<Cell<'static>> {
     let tables = HEADINGS.iter().flat_map(|(heading, kind)| {
         let section = PAGE.split("\n### ").find_map(|part| part.strip_prefix(heading)).expect(heading);
@@ -88,6 +119,7 @@ fn by_http(cell: &Cell) -> &'static str {
         "diagnostics" => Action::Diagnostics,
         other => panic!("{other}"),
     };
+    assert!(rows_of_action(action).contains(&cell.action));
     let mut host = host(cell.kind);
     host.pump(Input::Deadline);
     match host.thread().unwrap().permits_request(&identity(cell), action.ask()) {
@@ -105,15 +137,7 @@ fn by_socket(cell: &Cell) -> String {
         Some(CloseCode::Forbidden) => return "4403".into(),
         Some(other) => return format!("{other:?}"),
     }
-    let (frame, answer) = match cell.action {
-        "connect" => (json!({ "type": "ping" }), "pong"),
-        "read" => (json!({ "type": "session_sync" }), "session_synced"),
-        "send" => (json!({ "type": "message", "requestId": "r1", "content": "hello" }), "user_message"),
-        "cancel" => (json!({ "type": "cancel" }), ""),
-        "rename" => (json!({ "type": "session_update", "title": "A title" }), "session"),
-        "permission mode" => (json!({ "type": "session_update", "permissionMode": "plan" }), "session"),
-        other => panic!("{other}"),
-    };
+    let (frame, answer) = frame_of(cell.action);
     drain(&mut host, &peer);
     host.receive(&peer, &frame.to_string());
     let frames = drain(&mut host, &peer);
@@ -121,6 +145,33 @@ fn by_socket(cell: &Cell) -> String {
         Some(refused) => refused["error"]["code"].as_str().unwrap().to_owned(),
         None if answer.is_empty() || frames.iter().any(|frame| frame["type"] == answer) => "yes".into(),
         None => format!("{frames:?}"),
+    }
+}
+
+/// The frame by which something is done, and the type of the frame that shows that it was done.
+fn frame_of(action: &str) -> (Value, &'static str) {
+    match action {
+        "connect" => (json!({ "type": "ping" }), "pong"),
+        "read" => (json!({ "type": "session_sync" }), "session_synced"),
+        "send" => (json!({ "type": "message", "requestId": "r1", "content": "hello" }), "user_message"),
+        "cancel" => (json!({ "type": "cancel" }), ""),
+        "rename" => (json!({ "type": "session_update", "title": "A title" }), "session"),
+        "permission mode" => (json!({ "type": "session_update", "permissionMode": "plan" }), "session"),
+        other => panic!("{other}"),
+    }
+}
+
+/// The rows of the tables that are about an action of HTTP.
+fn rows_of_action(action: Action) -> &'static [&'static str] {
+    match action {
+        Action::Connect => &["connect"],
+        Action::Read => &["read"],
+        Action::Messages => &["history"],
+        Action::Cancel => &["cancel"],
+        Action::Update => &["rename", "permission mode"],
+        Action::Delete => &["delete"],
+        Action::Ticket => &["ticket"],
+        Action::Diagnostics => &["diagnostics"],
     }
 }
 

@@ -63,52 +63,61 @@ fn protocol_ts_is_what_these_types_say() {
 
 #[test]
 fn every_frame_that_the_client_types_describe_is_read_as_what_it_says() {
-    let text = || Content::Text("hello".into());
-    let (request_id, metadata) = (|| "r1".to_owned(), Some(json!({ "from": "a test" })));
-    let mode = Some(PermissionMode::Plan);
-    let samples = [
-        (
-            Frame::Message {
-                request_id: request_id(),
-                content: text(),
-                thread_id: Some("t".into()),
-                metadata,
-            },
-            ClientFrame::Message { request_id: request_id(), content: text(), thread_id: Some("t".into()) },
-        ),
-        (
-            Frame::Message { request_id: request_id(), content: blocks(), thread_id: None, metadata: None },
-            ClientFrame::Message { request_id: request_id(), content: blocks(), thread_id: None },
-        ),
-        (
-            Frame::Cancel { request_id: Some(request_id()) },
-            ClientFrame::Cancel { request_id: Some(request_id()) },
-        ),
-        (Frame::Cancel { request_id: None }, ClientFrame::Cancel { request_id: None }),
-        (
-            Frame::SessionSync { cursor: Some("0".into()) },
-            ClientFrame::SessionSync { cursor: Some("0".into()) },
-        ),
-        (
-            Frame::SessionUpdate { title: Some("A title".into()), permission_mode: mode },
-            ClientFrame::SessionUpdate(SessionUpdate {
-                title: Some(Some("A title".into())),
-                permission_mode: mode,
-            }),
-        ),
-        (
-            Frame::SessionUpdate { title: None, permission_mode: mode },
-            ClientFrame::SessionUpdate(SessionUpdate { title: Some(None), permission_mode: mode }),
-        ),
-        (Frame::Ping, ClientFrame::Ping),
-    ];
-    for (frame, parsed) in samples {
-        let mut json: Value = serde_json::from_str(&to_json(&frame)).unwrap();
-        if let (Some(fields), false) = (json.as_object_mut(), matches!(frame, Frame::SessionUpdate { .. })) {
-            fields.retain(|_, value| !value.is_null());
-        }
-        assert_eq!(native::parse(&json.to_string()).frame, Ok(parsed));
+    let mut tried = Vec::new();
+    for frame in samples() {
+        let json = without_nulls(&described(&frame));
+        tried.push(json["type"].as_str().unwrap_or_default().to_owned());
+        assert_eq!(native::parse(&json.to_string()).frame, Ok(frame));
     }
+    let declared = Frame::decl(&Config::new());
+    for kind in declared.split("\"type\": \"").skip(1).filter_map(|rest| rest.split('"').next()) {
+        assert!(tried.iter().any(|tried| tried == kind), "samples() has no frame of the type {kind}");
+    }
+}
+
+/// Each kind of frame, with each of its fields given and left out.
+fn samples() -> Vec<ClientFrame> {
+    let (request_id, text) = (|| "r1".to_owned(), Content::Text("hello".into()));
+    let mode = Some(PermissionMode::Plan);
+    let update = |title: Option<Option<&str>>| SessionUpdate {
+        title: title.map(|title| title.map(str::to_owned)),
+        permission_mode: mode,
+    };
+    vec![
+        ClientFrame::Message { request_id: request_id(), content: text, thread_id: Some("t".into()) },
+        ClientFrame::Message { request_id: request_id(), content: blocks(), thread_id: None },
+        ClientFrame::Cancel { request_id: Some(request_id()) },
+        ClientFrame::Cancel { request_id: None },
+        ClientFrame::SessionSync { cursor: Some("0".into()) },
+        ClientFrame::SessionSync { cursor: None },
+        ClientFrame::SessionUpdate(update(Some(Some("A title")))),
+        ClientFrame::SessionUpdate(update(Some(None))),
+        ClientFrame::Ping,
+    ]
+}
+
+/// The frame as the client's types describe it.
+fn described(frame: &ClientFrame) -> Frame {
+    match frame.clone() {
+        ClientFrame::Message { request_id, content, thread_id } => {
+            Frame::Message { request_id, content, thread_id, metadata: Some(json!({ "from": "a test" })) }
+        }
+        ClientFrame::Cancel { request_id } => Frame::Cancel { request_id },
+        ClientFrame::SessionSync { cursor } => Frame::SessionSync { cursor },
+        ClientFrame::SessionUpdate(SessionUpdate { title, permission_mode }) => {
+            Frame::SessionUpdate { title: title.flatten(), permission_mode }
+        }
+        ClientFrame::Ping => Frame::Ping,
+    }
+}
+
+/// A field that is null is one that is left out, but for the title, which null takes away.
+fn without_nulls(frame: &Frame) -> Value {
+    let mut json: Value = serde_json::from_str(&to_json(frame)).unwrap();
+    if let (Some(fields), false) = (json.as_object_mut(), matches!(frame, Frame::SessionUpdate { .. })) {
+        fields.retain(|_, value| !value.is_null());
+    }
+    json
 }
 
 fn blocks() -> Content {

@@ -182,14 +182,14 @@ impl Store {
             Write::Start { turn } => {
                 self.run("UPDATE bobbin_records SET started = 1 WHERE seq = ?", vec![number(turn)])
             }
-            Write::Journal(journal) => self.upsert(
+            Write::Journal(Journal { slot, turn, text, blocks, tokens_used }) => self.upsert(
                 JOURNAL.name,
                 &[
-                    ("slot", number(journal.slot as u64)),
-                    ("turn", number(journal.turn)),
-                    ("text", journal.text.into()),
-                    ("blocks", to_json(&journal.blocks).into()),
-                    ("tokens_used", number(journal.tokens_used)),
+                    ("slot", number(slot as u64)),
+                    ("turn", number(turn)),
+                    ("text", text.into()),
+                    ("blocks", to_json(&blocks).into()),
+                    ("tokens_used", number(tokens_used)),
                 ],
             ),
             Write::Park { seq } => {
@@ -197,15 +197,15 @@ impl Store {
             }
             Write::Delete => self.delete(),
             Write::Deleted => self.run("DROP TABLE bobbin_deleted", vec![]),
-            Write::Checkpoint(checkpoint) => self.upsert(
+            Write::Checkpoint(Checkpoint { epoch, seq, delivered, open, session }) => self.upsert(
                 THREAD.name,
                 &[
                     ("id", number(1)),
-                    ("epoch", number(checkpoint.epoch)),
-                    ("seq", number(checkpoint.seq)),
-                    ("delivered", number(checkpoint.delivered)),
-                    ("open", to_json(&checkpoint.open).into()),
-                    ("session", to_json(&checkpoint.session).into()),
+                    ("epoch", number(epoch)),
+                    ("seq", number(seq)),
+                    ("delivered", number(delivered)),
+                    ("open", to_json(&open).into()),
+                    ("session", to_json(&session).into()),
                 ],
             ),
         }
@@ -225,17 +225,19 @@ impl Store {
         self.run(&DELETED.create(), vec![])
     }
 
+    /// Each field is named, so that the compiler asks about a new one.
     fn append(&self, record: &Record) -> Result<(), StoreError> {
+        let Record { seq, turn, message_id, request_id, created_at, content, kind } = record;
         let mut columns = vec![
-            ("seq", number(record.seq)),
-            ("turn", number(record.turn)),
-            ("message_id", record.message_id.as_str().into()),
-            ("request_id", record.request_id.as_str().into()),
-            ("created_at", number(record.created_at)),
-            ("content", to_json(&record.content).into()),
+            ("seq", number(*seq)),
+            ("turn", number(*turn)),
+            ("message_id", message_id.as_str().into()),
+            ("request_id", request_id.as_str().into()),
+            ("created_at", number(*created_at)),
+            ("content", to_json(content).into()),
         ];
-        match &record.kind {
-            RecordKind::Question { parent, author, started, answer_id, .. } => columns.extend([
+        match kind {
+            RecordKind::Question { parent, author, started, answer_id, fault: _ } => columns.extend([
                 ("kind", QUESTION.into()),
                 ("parent", parent.map_or(JsValue::NULL, number)),
                 ("author", optional(author.as_deref())),

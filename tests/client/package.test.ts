@@ -12,6 +12,7 @@ import { start } from "../worker/harness.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const client = join(root, "client");
+const LICENCES = ["LICENSE-APACHE", "LICENSE-MIT"];
 
 /**
  * Bytes of a minified bundle, gzipped; React is not counted. 1,200 of a thread's are for what hurt people where they
@@ -55,10 +56,15 @@ test("the README's example runs as it stands there", async (context) => {
   assert.equal(stdout, "Tell me about the sea.\ncomplete, 5 tokens\n");
 });
 
-test("the package holds its build and its README, and nothing else", () => {
+test("the package holds its build, its README and its licences, and nothing else", () => {
   const packed = execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], { cwd: client, stdio: ["ignore", "pipe", "ignore"] });
   const [{ files }] = JSON.parse(String(packed)) as [{ files: { path: string }[] }];
-  assert.deepEqual(files.map(({ path }) => path).filter((path) => !path.startsWith("dist/")).sort(), ["README.md", "package.json"]);
+  const beside = files.map(({ path }) => path).filter((path) => !path.startsWith("dist/"));
+  assert.deepEqual(beside.sort(), [...LICENCES, "README.md", "package.json"]);
+});
+
+test("the package's licences are those of the repository", () => {
+  for (const name of LICENCES) assert.equal(readFileSync(join(client, name), "utf8"), readFileSync(join(root, name), "utf8"));
 });
 
 async function bundle(contents: string): Promise<Uint8Array> {

@@ -39,7 +39,12 @@ impl View {
             "final" | "cancelled" | "error" if frame.get("cursor").is_some() => self.end(frame, truth)?,
             "session" | "connected" => self.session = frame["session"].clone(),
             "snapshot" => self.replace(frame, truth)?,
-            _ => {}
+            "error" | "queued" | "session_synced" | "pong" => {}
+            unknown => {
+                return Err(format!(
+                    "a frame of the type {unknown} was sent, which the simulation does not know"
+                ));
+            }
         }
         if let Some(cursor) = frame.get("cursor").and_then(Value::as_str) {
             self.is_own = cursor != "-" && (self.is_own || kind(frame) != "connected" || cursor == "0");

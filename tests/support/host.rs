@@ -33,6 +33,12 @@ pub struct Link {
     pub down: VecDeque<Frame>,
 }
 
+impl Link {
+    fn speaks(&self, dialect: Dialect) -> bool {
+        self.attachment.as_ref().is_some_and(|attachment| attachment.dialect == dialect)
+    }
+}
+
 /// What was carried out, in order.
 #[derive(Clone, Debug)]
 pub enum Seen {
@@ -435,13 +441,14 @@ impl Platform for World {
         self.seen.push(Seen::Sent { to: Some(to.clone()), frame });
     }
 
-    fn is_spoken(&self, _: Dialect) -> bool {
-        true
+    /// What is said in the contract's own dialect is watched, also where nobody listens.
+    fn is_spoken(&self, dialect: Dialect) -> bool {
+        dialect == Dialect::Native || self.links.values().any(|link| link.is_open && link.speaks(dialect))
     }
 
-    fn send_to_all(&mut self, _: Dialect, text: &str) {
+    fn send_to_all(&mut self, dialect: Dialect, text: &str) {
         let frame = self.frame(text);
-        for link in self.links.values_mut().filter(|link| link.is_open && link.attachment.is_some()) {
+        for link in self.links.values_mut().filter(|link| link.is_open && link.speaks(dialect)) {
             link.down.push_back(frame.clone());
         }
         self.seen.push(Seen::Sent { to: None, frame });

@@ -1,7 +1,8 @@
 // What any build has stored, this one reads; and what a newer one has stored, as far as it can be.
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { after, test } from "node:test";
 import { endOf, eventually } from "./client.ts";
 import { type Bobbin, freshId, start } from "./harness.ts";
@@ -10,6 +11,9 @@ import { Fold } from "./support/fold.ts";
 import { Upstream } from "./upstream.ts";
 
 const FORMATS = join(import.meta.dirname, "../formats");
+/** Of Bobbin's own tables. */
+const COLUMNS = `SELECT tables.name AS "table", columns.name AS name, columns.type AS type FROM sqlite_master AS tables,
+  pragma_table_info(tables.name) AS columns WHERE tables.type = 'table' AND tables.name LIKE 'bobbin\\_%' ESCAPE '\\' ORDER BY 1, columns.cid`;
 /** The session of every stored database. */
 const SESSION = "stored";
 
@@ -60,6 +64,19 @@ for (const file of readdirSync(FORMATS).filter((name) => name.endsWith(".sqlite"
     assert.deepEqual((await bobbin.tables(SESSION)).filter((name) => name !== "bobbin_deleted"), []);
   });
 }
+
+test("the format of this build has its stored database, with the tables and columns that this build makes", async () => {
+  const { bobbin, id } = await conversed();
+  const [format] = await bobbin.sql(id, "SELECT major || '.' || minor AS name FROM bobbin_thread");
+  const file = join(FORMATS, `${format?.["name"]}.sqlite`);
+  const advice = "raise MINOR in src/session_do/schema.rs with the columns, and run `node tests/formats/make.ts` for the new format";
+  assert.ok(existsSync(file), `${file} is missing: ${advice}`);
+  const made = await bobbin.sql(id, COLUMNS);
+  assert.ok(made.length > 20, JSON.stringify(made));
+  const checkedIn = new DatabaseSync(file, { readOnly: true });
+  after(() => checkedIn.close());
+  assert.deepEqual(checkedIn.prepare(COLUMNS).all().map((row) => ({ ...row })), made, advice);
+});
 
 test("a build of the first format finds no log of its own in a thread that was brought up to date", async () => {
   const bobbin = await stored("1.sqlite");

@@ -30,6 +30,11 @@ test("every route and method of the worker is described, and nothing else is", (
   assert.deepEqual(described(), routed());
 });
 
+test("every described route is called below", () => {
+  const called = calls.map(([method, path]) => `${method} ${path}`);
+  assert.deepEqual([...new Set(called)].sort(), described());
+});
+
 test("every described status that refuses has the error body", () => {
   for (const [name, operation] of operations()) {
     for (const [status, response] of Object.entries<Json>(operation.responses)) {
