@@ -9,7 +9,7 @@ use js_sys::futures::JsFuture;
 use wasm_bindgen::prelude::*;
 use web_sys::{AbortController, AbortSignal};
 
-use crate::agent::{AgentEvent, AgentRequest, Failed, echo, openai};
+use crate::agent::{AgentEvent, AgentRequest, Failed, Finished, echo, openai, redact};
 use crate::config::{AgentKind, OpenAi};
 use crate::protocol::{ErrorBody, ErrorCode};
 use crate::thread::{Input, TurnId};
@@ -197,19 +197,30 @@ impl Reading {
 }
 
 impl OpenAi {
+    /// An endpoint may repeat the key that it was given, also where it names its model.
     fn redacted(&self, event: AgentEvent) -> AgentEvent {
         match event {
             AgentEvent::Failed(failed) => AgentEvent::Failed(self.redact(failed)),
-            event => event,
+            AgentEvent::Finished(finished) => AgentEvent::Finished(self.redact_figures(finished)),
+            AgentEvent::Ending(finished) => AgentEvent::Ending(self.redact_figures(finished)),
+            AgentEvent::Text(_) | AgentEvent::Block(_) => event,
         }
     }
 
-    /// An endpoint may quote the key that it was given.
-    pub(super) fn redact(&self, mut failed: Failed) -> Failed {
-        if let Some(key) = self.api_key.as_deref().filter(|key| !key.is_empty()) {
-            failed.error.message = failed.error.message.replace(key, "[redacted]");
+    fn redact_figures(&self, mut finished: Finished) -> Finished {
+        for word in [&mut finished.model, &mut finished.finish_reason].into_iter().flatten() {
+            *word = self.without_key(word);
         }
+        finished
+    }
+
+    pub(super) fn redact(&self, mut failed: Failed) -> Failed {
+        failed.error.message = self.without_key(&failed.error.message);
         failed
+    }
+
+    fn without_key(&self, text: &str) -> String {
+        redact::without_key(text, self.api_key.as_deref().unwrap_or_default())
     }
 }
 

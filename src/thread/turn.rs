@@ -1,5 +1,6 @@
 //! The life of a turn.
 
+use crate::agent::Finished;
 use crate::protocol::limits::{ANSWER_BYTES_MAX, COALESCE_BYTES_MAX, JOURNAL_BYTES_MAX, JOURNAL_MS};
 use crate::protocol::{Block, Content, Millis, Progress, to_json};
 
@@ -43,6 +44,8 @@ pub(crate) struct Running {
     stored_bytes: usize,
     unstored_since: Option<Millis>,
     pub(crate) agent_heard_at: Millis,
+    /// When the answer is finished unless more of it comes.
+    pub(crate) ending: Option<(Millis, Finished)>,
 }
 
 /// An answer's text, and the other blocks at their places in it.
@@ -103,6 +106,7 @@ impl Running {
             stored_bytes: 0,
             unstored_since: None,
             agent_heard_at: now,
+            ending: None,
         }
     }
 

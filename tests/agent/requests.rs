@@ -151,7 +151,7 @@ fn calls_have_plain_names_and_objects_for_inputs() {
         ("f", json!({"a": 1}), "f", "{\"a\":1}"),
         ("", json!(null), "unnamed", "{}"),
         ("my.tool: ü", json!([1]), "my_tool___", "{\"input\":[1]}"),
-        (&long, json!(7), &long[..64], "{\"input\":7}"),
+        (&long, json!(7), long.get(..64).unwrap(), "{\"input\":7}"),
         ("f", json!("{\"city\":\"Par"), "f", "{\"input\":\"{\\\"city\\\":\\\"Par\"}"),
     ];
     for (name, input, told_name, arguments) in cases {
