@@ -11,6 +11,8 @@ mod echo;
 mod failures;
 #[path = "agent/odd.rs"]
 mod odd;
+#[path = "agent/redact.rs"]
+mod redact;
 #[path = "agent/requests.rs"]
 mod requests;
 #[path = "agent/sse.rs"]
@@ -21,7 +23,7 @@ use std::path::Path;
 
 use bobbin::agent::openai::{self, Completion};
 use bobbin::agent::sse::EVENT_BYTES_MAX;
-use bobbin::agent::{AgentEvent, AgentMessage, AgentRequest};
+use bobbin::agent::{AgentEvent, AgentMessage, AgentRequest, Finished};
 use bobbin::protocol::json::Fields;
 use bobbin::protocol::limits::{ANSWER_BYTES_MAX, BLOCKS_MAX};
 use bobbin::protocol::{Block, Content, ErrorCode, Json, PermissionMode, Role, to_json};
@@ -169,6 +171,38 @@ fn an_answer_that_only_lacks_the_end_of_its_body_outlives_a_failure_from_outside
     assert!(matches!(completion.fail(openai::timeout_failure(1))[..], [AgentEvent::Finished(_)]));
 }
 
+#[test]
+fn an_announced_end_is_told_with_its_figures_and_again_only_when_they_change() {
+    let mut completion = Completion::new();
+    let ending = |tokens_used: u64| {
+        let finish_reason = Some("stop".into());
+        AgentEvent::Ending(Finished { tokens_used, model: Some("m".into()), finish_reason })
+    };
+    let call = json!({"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}});
+    completion.push(delta(&json!({"tool_calls": [call]})).as_bytes());
+    let finish = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    let block = Block::ToolUse { id: "c".into(), name: "f".into(), input: Json::Object(Fields::new()) };
+    assert_eq!(completion.push(finish.as_bytes()), [AgentEvent::Block(block), ending(0)]);
+    for nothing in [": keep-alive\n\n", finish, &delta(&json!({"content": ""})), "data: {}\n\n"] {
+        assert_eq!(completion.push(nothing.as_bytes()), [], "{nothing}");
+    }
+    let usage = b"data: {\"choices\":[],\"usage\":{\"total_tokens\":9}}\n\n";
+    assert_eq!(completion.push(usage), [ending(9)]);
+    let late = completion.push(delta(&json!({"content": "late"})).as_bytes());
+    assert_eq!(late, [AgentEvent::Text("late".into()), ending(9)]);
+    assert!(matches!(completion.push(b"data: [DONE]\n\n")[..], [AgentEvent::Finished(_)]));
+}
+
+#[test]
+fn an_announced_end_is_not_told_while_a_call_is_not_whole() {
+    let mut completion = Completion::new();
+    let call = json!({"index": 0, "id": "c", "function": {"name": "f", "arguments": "{\"a\":"}});
+    completion.push(delta(&json!({"tool_calls": [call]})).as_bytes());
+    let finish = b"data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"length\"}]}\n\n";
+    assert_eq!(completion.push(finish), []);
+    assert!(matches!(completion.finish()[..], [AgentEvent::Block(_), AgentEvent::Finished(_)]));
+}
+
 // Limits.
 
 #[test]
@@ -232,7 +266,8 @@ fn corpus() -> Vec<Case> {
 fn fold(pushes: &[&[u8]]) -> Vec<AgentEvent> {
     let mut completion = Completion::new();
     let mut folded: Vec<AgentEvent> = Vec::new();
-    let mut take = |events: Vec<AgentEvent>| {
+    let mut take = |mut events: Vec<AgentEvent>| {
+        events.retain(|event| !matches!(event, AgentEvent::Ending(_)));
         let texts =
             events.windows(2).filter(|pair| matches!(pair, [AgentEvent::Text(_), AgentEvent::Text(_)]));
         assert_eq!(texts.count(), 0, "one push brought two texts in a row");
@@ -273,6 +308,7 @@ fn show(event: &AgentEvent) -> Value {
         AgentEvent::Block(block) => {
             json!({"block": serde_json::from_str::<Value>(&to_json(block)).unwrap()})
         }
+        AgentEvent::Ending(_) => json!("ending"),
         AgentEvent::Finished(finished) => json!({"finished": {
             "tokensUsed": finished.tokens_used,
             "model": finished.model,

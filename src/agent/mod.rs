@@ -8,6 +8,7 @@
 pub mod echo;
 pub mod openai;
 pub mod piece;
+pub mod redact;
 pub mod sse;
 mod unconfigured;
 
@@ -145,6 +146,11 @@ pub enum AgentEvent {
     Text(String),
     /// A finished block that is not text.
     Block(Block),
+    /// The model said that its answer has ended, but what delivers it is still open. If no other event
+    /// comes for [`ENDING_MS`], the answer is finished.
+    ///
+    /// [`ENDING_MS`]: crate::protocol::limits::ENDING_MS
+    Ending(Finished),
     Finished(Finished),
     Failed(Failed),
 }

@@ -16,7 +16,9 @@ mod chunk;
 mod failure;
 mod history;
 mod quote;
+mod reported;
 mod request;
+mod text;
 mod usage;
 
 pub use agent::OpenAi;
@@ -37,6 +39,9 @@ use super::{AgentEvent, Failed, sse};
 /// [`AgentEvent::Text`] unless a block stands within it.
 ///
 /// A body that is one JSON document instead of a stream is understood too: some servers ignore `stream`.
+///
+/// Once the model has said that its answer has ended, a push that brings anything ends with an
+/// [`AgentEvent::Ending`].
 #[derive(Debug, Default)]
 pub struct Completion {
     body: Body,
@@ -69,6 +74,7 @@ impl Completion {
         if !self.answer.is_over() {
             self.body.recognise(bytes, &mut self.answer, &mut out);
             self.body.read(bytes, &mut self.answer, &mut out);
+            out.extend(self.answer.ending());
         }
         out
     }
@@ -113,7 +119,7 @@ impl Body {
         match bytes.iter().find(|byte| !is_space(byte)) {
             None => {}
             Some(b'{' | b'[') => *self = Body::Document(Vec::new()),
-            Some(b'<') => answer.not_a_completion(out),
+            Some(b'<') => answer.not_a_completion("", out),
             Some(_) => *self = Body::Events(std::mem::take(parser)),
         }
     }

@@ -9,7 +9,7 @@ use crate::protocol::json::{Parsed, Reader};
 const ESCAPE_BYTES: usize = 6;
 
 /// One of several strings that together are a text, or all of them that have come so far.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Piece<'a> {
     /// The second half of a character that began in the piece before.
     low: Option<u16>,
@@ -48,6 +48,12 @@ impl<'a> Piece<'a> {
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         (self.low.is_none() && self.high.is_none()).then_some(&*self.text)
+    }
+
+    /// Whether the other one is its beginning.
+    #[must_use]
+    pub fn begins_with(&self, other: &Piece) -> bool {
+        self.low == other.low && other.high.is_none() && self.text.starts_with(&*other.text)
     }
 
     /// Bytes in UTF-8, without the halves.

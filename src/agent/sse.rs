@@ -1,8 +1,9 @@
 //! A push parser for Server-Sent Events: bytes in any cut come in, the `data` of events comes out.
 //!
-//! It follows the [event stream interpretation] of the HTML standard, with two differences. An event
+//! It follows the [event stream interpretation] of the HTML standard, with three differences. An event
 //! that the end of the body cuts off before its blank line is delivered by [`Parser::finish`], because
-//! model servers leave out the last newlines; and a line or an event has an upper size.
+//! model servers leave out the last newlines; a line or an event has an upper size; and errors are data
+//! also where they stand in another field, or in none.
 //!
 //! **Invariant:** knows nothing about what the data means. Every byte is looked at once: a line that lies
 //! whole in one push is read where it lies, and only what a push leaves unfinished is copied.
@@ -156,9 +157,13 @@ fn split_line(bytes: &[u8]) -> Option<(&[u8], u8, &[u8])> {
     Some((line, *end, tail))
 }
 
-/// The value of a `data` field; `None` for comments and every other field.
+/// The value of a `data` field; `None` for comments and every other field. llama.cpp has had a field
+/// `error`, and a proxy may put the JSON of an error between the events as it is.
 fn data_value(line: &[u8]) -> Option<&[u8]> {
-    let rest = line.strip_prefix(b"data")?;
+    if line.starts_with(b"{") {
+        return Some(line);
+    }
+    let rest = line.strip_prefix(b"data").or_else(|| line.strip_prefix(b"error"))?;
     if rest.is_empty() {
         return Some(rest);
     }

@@ -47,6 +47,9 @@ pub const AGENT_BYTES_MAX: usize = 1024 * 1024;
 /// How long an agent may be silent, if `AGENT_IDLE_TIMEOUT_MS` does not say otherwise.
 pub const AGENT_IDLE_TIMEOUT_MS: u64 = 60_000;
 
+/// How long more is waited for once a model has said that its answer has ended.
+pub const ENDING_MS: u64 = 2_000;
+
 /// How often a call of a model is led to another place of the same origin.
 pub const REDIRECTS_MAX: usize = 3;
 

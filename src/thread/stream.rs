@@ -2,7 +2,7 @@
 
 use crate::agent::{AgentEvent, Answered, Failed};
 use crate::protocol::limits::{
-    COALESCE_MS_MAX, COALESCE_MS_MIN, COALESCE_SOCKETS_PER_MS, COALESCE_TIMER_PART, GUARD_MS,
+    COALESCE_MS_MAX, COALESCE_MS_MIN, COALESCE_SOCKETS_PER_MS, COALESCE_TIMER_PART, ENDING_MS, GUARD_MS,
     PAYLOAD_BYTES_MAX,
 };
 use crate::protocol::{Block, ErrorBody, ErrorCode, Millis, ServerFrame};
@@ -24,11 +24,19 @@ impl Thread {
         if let Some(running) = self.running_mut(turn) {
             running.agent_heard_at = now;
             running.tokens_used = tokens_used;
+            if !events.is_empty() {
+                running.ending = None;
+            }
         }
         for event in events {
             match event {
                 AgentEvent::Text(text) => self.text(now, turn, &text),
                 AgentEvent::Block(block) => self.block(now, turn, &block),
+                AgentEvent::Ending(finished) => {
+                    if let Some(running) = self.running_mut(turn) {
+                        running.ending = Some((now.saturating_add(ENDING_MS), finished));
+                    }
+                }
                 AgentEvent::Finished(finished) => self.end(now, turn, Outcome::Finished(finished)),
                 AgentEvent::Failed(failed) => self.end(now, turn, Outcome::Failed(failed)),
             }
@@ -59,10 +67,9 @@ impl Thread {
     }
 
     fn break_off(&mut self, now: Millis, turn: TurnId) {
-        self.outputs.push_back(Output::AbortAgent { turn });
         let message = "the answer is longer than a thread can hold; ask for it in parts";
         let error = ErrorBody::fatal(ErrorCode::AgentError, message);
-        self.end(now, turn, Outcome::Failed(Failed { error, tokens_used: 0 }));
+        self.abort(now, turn, Outcome::Failed(Failed { error, tokens_used: 0 }));
     }
 
     /// Sends what text a turn has gathered.
@@ -102,8 +109,12 @@ impl Thread {
                 let journal = running.journal(turn);
                 self.store(vec![Write::Journal(journal)]);
             }
-            if self.idle_due_at(silent_since) <= now {
-                self.time_out(now, turn);
+            let is_silent = self.idle_due_at(silent_since) <= now;
+            let Some(running) = self.running_mut(turn) else { continue };
+            match running.ending.take_if(|(at, _)| is_silent || *at <= now) {
+                Some((_, finished)) => self.abort(now, turn, Outcome::Finished(finished)),
+                None if is_silent => self.time_out(now, turn),
+                None => {}
             }
         }
     }
@@ -119,11 +130,16 @@ impl Thread {
     }
 
     fn time_out(&mut self, now: Millis, turn: TurnId) {
-        self.outputs.push_back(Output::AbortAgent { turn });
         let failed = crate::agent::openai::timeout_failure(self.config.agent_idle_timeout_ms);
+        self.outputs.push_back(Output::AbortAgent { turn });
         let Some(running) = self.running_mut(turn) else { return };
         let (events, tokens_used) = (running.fail(failed), running.tokens_used);
         self.agent(now, turn, events, tokens_used);
+    }
+
+    fn abort(&mut self, now: Millis, turn: TurnId, outcome: Outcome) {
+        self.outputs.push_back(Output::AbortAgent { turn });
+        self.end(now, turn, outcome);
     }
 
     /// Shows what the reply of a turn that is cancelled had gathered.
@@ -134,7 +150,7 @@ impl Thread {
             match event {
                 AgentEvent::Text(text) => self.text(now, turn, &text),
                 AgentEvent::Block(block) => self.block(now, turn, &block),
-                AgentEvent::Finished(_) | AgentEvent::Failed(_) => {}
+                AgentEvent::Ending(_) | AgentEvent::Finished(_) | AgentEvent::Failed(_) => {}
             }
         }
     }
@@ -147,7 +163,8 @@ impl Thread {
         let (coalesce_ms, delivery_due_at) = (self.coalesce_timer_ms(), self.delivery_due_at());
         self.running().flat_map(move |(_, running)| {
             let idle = self.idle_due_at(running.agent_heard_at);
-            [running.frame_due_at(coalesce_ms), running.journal_due_at(), delivery_due_at, Some(idle)]
+            let ending = running.ending.as_ref().map(|(at, _)| *at);
+            [running.frame_due_at(coalesce_ms), running.journal_due_at(), delivery_due_at, ending, Some(idle)]
                 .into_iter()
                 .flatten()
         })

@@ -1,5 +1,6 @@
 //! The life of a turn.
 
+use crate::agent::Finished;
 use crate::protocol::limits::{ANSWER_BYTES_MAX, COALESCE_BYTES_MAX, JOURNAL_BYTES_MAX, JOURNAL_MS};
 use crate::protocol::{Block, Content, Millis, Progress, to_json};
 
@@ -28,7 +29,7 @@ pub(crate) struct Turn {
 #[derive(Debug)]
 pub(crate) enum TurnState {
     Queued,
-    Running(Running),
+    Running(Box<Running>),
 }
 
 /// An answer in the making: what came, how much of it clients were sent, how much is stored.
@@ -44,6 +45,8 @@ pub(crate) struct Running {
     stored_bytes: usize,
     unstored_since: Option<Millis>,
     pub(crate) agent_heard_at: Millis,
+    /// When the answer is finished unless more of it comes.
+    pub(crate) ending: Option<(Millis, Finished)>,
     /// Reads what comes back of the agent's call. `None` of an answer whose call died with its object.
     reply: Option<Box<dyn Reply>>,
 }
@@ -103,6 +106,7 @@ impl Running {
             stored_bytes: 0,
             unstored_since: None,
             agent_heard_at: now,
+            ending: None,
         }
     }
 

@@ -128,7 +128,7 @@ impl Thread {
     fn start(&mut self, now: Millis, turn: TurnId) {
         let (slot, reply) = (self.free_slot(), self.agent.reply());
         if let Some(turn) = self.turns.get_mut(&turn) {
-            turn.state = TurnState::Running(Running::new(slot, now, Some(reply)));
+            turn.state = TurnState::Running(Box::new(Running::new(slot, now, Some(reply))));
         }
         self.outputs.push_back(Output::StartAgent { turn });
     }

@@ -93,8 +93,8 @@ fn take_journal(journals: &mut Vec<Journal>, turn: TurnId) -> Option<Journal> {
 fn open_turn(now: Millis, mark: &Mark, started: bool, journal: Option<Journal>) -> Turn {
     let state = match journal {
         _ if !started => TurnState::Queued,
-        Some(journal) => TurnState::Running(Running::from_journal(journal, now)),
-        None => TurnState::Running(Running::new(0, now, None)),
+        Some(journal) => TurnState::Running(Box::new(Running::from_journal(journal, now))),
+        None => TurnState::Running(Box::new(Running::new(0, now, None))),
     };
     Turn { request_id: mark.request_id.clone(), accepted_at: mark.created_at, state }
 }

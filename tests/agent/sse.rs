@@ -19,6 +19,8 @@ fn server_sent_events_are_read_as_the_html_standard_has_them() {
         (b"data: a\n\n\xef\xbb\xbfdata: b\n\n", &["a"]),
         (b"database: a\n\nDATA: b\n\n data: c\n\ndata : d\n\n", &[]),
         (b"event: error\nretry: 5\n\n", &[]),
+        (b"error: {\"code\":1}\n\nerrors: x\n\n", &["{\"code\":1}"]),
+        (b"data: a\n\n{\"code\":1}\n\ndata: b\n\n", &["a", "{\"code\":1}", "b"]),
         (b"data: a:b\n\n", &["a:b"]),
         (b"\n\n\n\r\r\n", &[]),
         ("data: grüße 👋\n\n".as_bytes(), &["grüße 👋"]),

@@ -204,6 +204,10 @@ pub fn finished() -> AgentEvent {
     AgentEvent::Finished(Finished { tokens_used: 12, ..Finished::default() })
 }
 
+pub fn ending() -> AgentEvent {
+    AgentEvent::Ending(Finished { tokens_used: 12, ..Finished::default() })
+}
+
 pub fn failed() -> AgentEvent {
     let error = ErrorBody::retryable(ErrorCode::AgentError, "the model is not well");
     AgentEvent::Failed(Failed { error, tokens_used: 3 })

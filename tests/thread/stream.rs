@@ -1,9 +1,9 @@
 use bobbin::protocol::limits::{
-    COALESCE_BYTES_MAX, COALESCE_MS_MAX, COALESCE_MS_MIN, COALESCE_TIMER_PART, JOURNAL_BYTES_MAX,
+    COALESCE_BYTES_MAX, COALESCE_MS_MAX, COALESCE_MS_MIN, COALESCE_TIMER_PART, ENDING_MS, JOURNAL_BYTES_MAX,
 };
 use serde_json::json;
 
-use crate::harness::{Harness, finished, said, thread, tokens};
+use crate::harness::{Harness, ending, finished, said, thread, tokens};
 
 #[test]
 fn the_first_text_goes_out_at_once_and_so_does_text_after_a_pause() {
@@ -100,6 +100,55 @@ fn much_text_is_journalled_at_once() {
     h.text("r1", &"x".repeat(JOURNAL_BYTES_MAX));
     let turn = h.turn("r1");
     assert_eq!(h.host.store.journal_of(turn).unwrap().text.len(), JOURNAL_BYTES_MAX);
+}
+
+#[test]
+fn an_answer_whose_end_was_announced_is_over_after_a_silence_and_its_call_is_closed() {
+    let mut h = running();
+    h.agent("r1", vec![said("Hi"), ending()]);
+    h.frames("ann");
+    h.seen();
+    // What is no more of the answer, such as a comment, changes nothing.
+    h.wait(ENDING_MS - 1);
+    h.agent("r1", vec![]);
+    h.expect_nothing("ann");
+    h.wait(1);
+    let response = json!({ "content": "Hi", "metadata": { "tokensUsed": 12 } });
+    h.expect("ann", &[json!({ "type": "final", "response": response })]);
+    assert_eq!(h.aborted().len(), 1);
+    h.agent("r1", vec![said("a ghost's words"), finished()]);
+    h.wait(100_000);
+    h.expect_nothing("ann");
+}
+
+#[test]
+fn what_comes_behind_an_announced_end_prolongs_it_and_the_end_itself_is_waited_for_no_longer() {
+    let mut h = running();
+    h.agent("r1", vec![said("Hi"), ending()]);
+    h.wait(ENDING_MS - 1);
+    h.agent("r1", vec![said(" you")]);
+    h.frames("ann");
+    h.wait(ENDING_MS);
+    h.expect_nothing("ann");
+    h.agent("r1", vec![ending()]);
+    h.agent("r1", vec![finished()]);
+    h.expect("ann", &[json!({ "type": "final", "response": { "content": "Hi you" } })]);
+    h.say("ann", "r2", "next");
+    h.frames("ann");
+    h.wait(ENDING_MS);
+    h.expect_nothing("ann");
+}
+
+#[test]
+fn an_agent_that_may_not_be_silent_for_long_and_announced_its_end_has_not_timed_out() {
+    let mut h = thread();
+    h.host.config.agent_idle_timeout_ms = ENDING_MS / 2;
+    h.greet("ann");
+    h.say("ann", "r1", "hello");
+    h.agent("r1", vec![said("Hi"), ending()]);
+    h.frames("ann");
+    h.wait(ENDING_MS / 2);
+    h.expect("ann", &[json!({ "type": "final" })]);
 }
 
 #[test]

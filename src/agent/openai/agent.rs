@@ -6,10 +6,8 @@ use super::{
     Completion, endpoint, headers, http_failure, no_service_failure, redirect_failure, redirects_failure,
     request_body, service_failure, unreachable_failure,
 };
-use crate::agent::{Agent, AgentEvent, AgentRequest, Call, Failed, Refusal, Reply};
+use crate::agent::{Agent, AgentEvent, AgentRequest, Call, Failed, Refusal, Reply, redact};
 use crate::variables::{self, Variables};
-
-const REDACTED: &str = "[redacted]";
 
 /// An endpoint that speaks `OpenAI`'s chat completions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,13 +59,23 @@ impl Agent for OpenAi {
 }
 
 impl Answer {
-    /// An endpoint may quote the key that it was given.
+    /// An endpoint may repeat the key that it was given, also where it names its model.
     fn redacted(&self, mut events: Vec<AgentEvent>) -> Vec<AgentEvent> {
-        let key = self.api_key.as_deref().filter(|key| !key.is_empty());
-        if let (Some(AgentEvent::Failed(failed)), Some(key)) = (events.last_mut(), key) {
-            failed.error.message = failed.error.message.replace(key, REDACTED);
+        for event in &mut events {
+            match event {
+                AgentEvent::Failed(failed) => self.redact(&mut failed.error.message),
+                AgentEvent::Finished(finished) | AgentEvent::Ending(finished) => {
+                    let words = [&mut finished.model, &mut finished.finish_reason];
+                    words.into_iter().flatten().for_each(|word| self.redact(word));
+                }
+                AgentEvent::Text(_) | AgentEvent::Block(_) => {}
+            }
         }
         events
+    }
+
+    fn redact(&self, text: &mut String) {
+        *text = redact::without_key(text, self.api_key.as_deref().unwrap_or_default());
     }
 }
 

@@ -1,20 +1,25 @@
 //! One answer, folded from its chunks.
 
+use std::borrow::Cow;
+
 use super::calls::Calls;
 use super::chunk::{Choice, Chunk, Delta};
-use super::failure::{self, Reported};
+use super::failure;
 use super::quote::quote;
+use super::reported::{Reported, is_within};
+use super::text::{Part, Text};
 use super::usage::Usage;
 use crate::agent::piece::Piece;
 use crate::agent::{AgentEvent, Failed, Finished};
 use crate::protocol::json::Malformed;
 use crate::protocol::limits::{ANSWER_BYTES_MAX, BLOCKS_MAX};
-use crate::protocol::{Block, ErrorBody, ErrorCode};
+use crate::protocol::{Block, ErrorBody, ErrorCode, is_blank};
 
 /// The data of the event that ends a stream.
 const DONE: &str = "[DONE]";
-/// `OpenRouter`'s finish reason for an answer that an upstream of it broke off.
-const FINISH_REASON_ERROR: &str = "error";
+/// What is in a finish reason that says that the answer broke off: `error` (`OpenRouter`), `network_error`
+/// (Zhipu), `insufficient_system_resource` (`DeepSeek`), `abort` (`SGLang`).
+const BROKEN_OFF: [&str; 5] = ["error", "insufficient", "abort", "fail", "timeout"];
 
 /// ```text
 ///   thinking delta        text delta        tool call fragment
@@ -32,20 +37,45 @@ pub(super) struct Answer {
     finish_reason: Option<String>,
     usage: Usage,
     text_deltas: u64,
-    /// What of the text was not said: at most half a character.
-    text: Piece<'static>,
+    text: Text,
     thinking: Piece<'static>,
     calls: Calls,
-    /// A chunk of a completion has come.
-    understood: bool,
+    heard: Heard,
+    has_thought: bool,
     /// A quote of the first event that was none.
     odd: Option<String>,
     over: bool,
+    /// What the last [`AgentEvent::Ending`] told.
+    ending: Option<Progress>,
+}
+
+/// Changes with everything that a chunk brings but keep-alives.
+type Progress = (u64, usize, usize, Usage);
+
+/// What has come that is of a completion.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Heard {
+    #[default]
+    Nothing,
+    Choices,
+    Deltas,
 }
 
 impl Answer {
     pub(super) fn is_over(&self) -> bool {
         self.over
+    }
+
+    /// What the answer is if nothing more is sent, once the end was announced and as often as it changes.
+    pub(super) fn ending(&mut self) -> Option<AgentEvent> {
+        let gathered = self.thinking.len().saturating_add(self.calls.bytes());
+        let progress = Some((self.text_deltas, gathered, self.calls.len(), self.usage));
+        if self.finish_reason.is_none() || self.over || self.ending == progress {
+            return None;
+        }
+        self.ending = progress;
+        // A call that is not whole may go on, and only the end itself says that it does not.
+        (gathered == 0).then(|| AgentEvent::Ending(self.finished()))
     }
 
     /// Takes the data of an event.
@@ -70,7 +100,7 @@ impl Answer {
 
     /// Takes the event that ends a stream. Some servers end every stream with it, also one that broke off.
     fn done(&mut self, out: &mut Vec<AgentEvent>) {
-        if self.understood && self.odd.is_none() {
+        if self.heard != Heard::Nothing && self.odd.is_none() {
             self.complete(out);
         } else {
             self.end(out);
@@ -89,7 +119,7 @@ impl Answer {
     /// Takes the end of the body of an event stream.
     pub(super) fn end(&mut self, out: &mut Vec<AgentEvent>) {
         let odd = self.odd.take().unwrap_or_default();
-        let is_other = !self.understood && !odd.is_empty();
+        let is_other = self.heard == Heard::Nothing && !odd.is_empty();
         self.break_off(
             if is_other { failure::not_a_completion(&odd) } else { failure::ended_early(&odd) },
             out,
@@ -104,14 +134,14 @@ impl Answer {
         let text = String::from_utf8_lossy(body);
         let text = text.trim_start_matches('\u{feff}').trim();
         match Chunk::parse(text) {
-            Ok(chunk) if chunk.choices.is_some() => {
+            Ok(chunk) if !chunk.choices.is_empty() => {
                 self.chunk(chunk, text, out);
                 self.complete(out);
             }
             Err(Malformed::Cut) => self.end(out),
             Ok(_) | Err(Malformed::Wrong | Malformed::Deep) => match Reported::read(text) {
-                Some(reported) => self.break_off(reported.error(), out),
-                None => self.not_a_completion(out),
+                Some(reported) => self.fail(reported.error(), out),
+                None => self.not_a_completion(text, out),
             },
         }
     }
@@ -121,8 +151,9 @@ impl Answer {
         self.fail(ErrorBody::fatal(ErrorCode::AgentError, message), out);
     }
 
-    pub(super) fn not_a_completion(&mut self, out: &mut Vec<AgentEvent>) {
-        self.fail(failure::not_a_completion(""), out);
+    /// `words` are what was sent.
+    pub(super) fn not_a_completion(&mut self, words: &str, out: &mut Vec<AgentEvent>) {
+        self.fail(failure::not_a_completion(&quote(words)), out);
     }
 
     /// Fails the answer unless it is over or lacks nothing but the end of its body.
@@ -135,56 +166,84 @@ impl Answer {
     }
 
     fn chunk(&mut self, chunk: Chunk, json: &str, out: &mut Vec<AgentEvent>) {
-        if (chunk.has_error || chunk.choices.is_none())
-            && let Some(reported) = Reported::read(json)
-        {
-            return self.fail(reported.error(), out);
+        if chunk.has_error || chunk.choices.is_empty() {
+            match Reported::read(json) {
+                Some(reported) => return self.fail(reported.error(), out),
+                None if chunk.has_error => return self.fail(failure::broken_off_upstream(&quote(json)), out),
+                None => {}
+            }
         }
         if self.model.is_none() && !chunk.model.is_empty() {
             self.model = Some(chunk.model.into_owned());
         }
-        self.usage.update(chunk.usage);
-        let choices = chunk.choices.unwrap_or_default();
-        if choices.is_empty() && !self.understood {
+        self.usage.update(chunk.other_usage);
+        if chunk.choices.is_empty() && self.heard == Heard::Nothing {
             self.odd(json);
-        } else if !self.understood {
-            self.understood = true;
+        } else if self.heard == Heard::Nothing {
+            self.heard = Heard::Choices;
             self.odd = None;
         }
         // One answer was asked for; Copilot parts it among several choices without a number.
-        for choice in choices.into_iter().filter(|choice| choice.index.unwrap_or(0) == 0) {
-            self.choice(choice, out);
+        for choice in chunk.choices.into_iter().filter(|choice| choice.index.unwrap_or(0) == 0) {
+            self.choice(choice, json, out);
         }
+        self.usage.update(chunk.usage);
     }
 
-    fn choice(&mut self, choice: Choice, out: &mut Vec<AgentEvent>) {
+    fn choice(&mut self, choice: Choice, json: &str, out: &mut Vec<AgentEvent>) {
         if self.over {
             return;
         }
-        self.delta(&choice.delta, out);
-        if self.over || choice.finish_reason.is_empty() {
-            return;
+        self.usage.update(choice.usage);
+        match (&choice.delta, choice.message) {
+            (Some(delta), _) => {
+                self.heard = Heard::Deltas;
+                self.delta(delta, out);
+            }
+            (None, Some(message)) => self.message(message, out),
+            (None, None) => {}
         }
-        if choice.finish_reason == FINISH_REASON_ERROR {
-            self.fail(failure::broken_off_upstream(), out);
-        } else {
-            self.finish_reason = Some(choice.finish_reason.into_owned());
+        let reason = choice.finish_reason;
+        if choice.has_error
+            && let Some(reported) = Reported::read(json)
+        {
+            self.fail(reported.error(), out);
+        } else if BROKEN_OFF.iter().any(|word| is_within(word, &reason.to_ascii_lowercase())) {
+            self.fail(failure::broken_off_upstream(&quote(&reason)), out);
+        } else if !reason.is_empty() {
+            self.finish_reason = Some(reason.into_owned());
+        }
+        if self.finish_reason.is_some() && !self.over {
+            self.text(Text::end, out);
+            self.deliver_whole_calls(out);
+            if self.calls.bytes() == 0 {
+                self.deliver_thinking(out);
+            }
         }
     }
 
+    /// Takes a message that is the whole answer. What deltas have brought is not said again.
+    fn message(&mut self, mut message: Delta, out: &mut Vec<AgentEvent>) {
+        if self.heard == Heard::Deltas {
+            message.keep(!self.has_thought, self.text_deltas == 0, self.calls.len() == 0);
+        }
+        self.delta(&message, out);
+    }
+
     fn delta(&mut self, delta: &Delta, out: &mut Vec<AgentEvent>) {
-        let thinking = delta.thinking();
-        if !thinking.is_empty() {
-            self.deliver_whole_calls(out);
-            self.thinking.push(thinking);
+        if self.over {
+            return;
+        }
+        if !delta.thinking().is_empty() {
+            self.text(Text::end, out);
+            self.think(delta.thinking(), out);
         }
         for text in [&delta.content, &delta.refusal].into_iter().filter(|text| !text.is_empty()) {
-            self.deliver_thinking(out);
-            self.deliver_whole_calls(out);
             self.text_deltas = self.text_deltas.saturating_add(1);
-            self.text(text, out);
+            self.text(|whole, take| whole.push(text, take), out);
         }
         for fragment in &delta.tool_calls {
+            self.text(Text::end, out);
             self.deliver_thinking(out);
             if self.calls.begins(fragment) {
                 self.deliver_whole_calls(out);
@@ -198,31 +257,45 @@ impl Answer {
         }
     }
 
-    fn text(&mut self, text: &Piece, out: &mut Vec<AgentEvent>) {
-        match text.as_str() {
-            Some(text) if self.text.is_empty() => say(text, out),
-            _ => {
-                self.text.push(text);
-                say(&self.text.take(), out);
+    fn think(&mut self, thinking: &Piece, out: &mut Vec<AgentEvent>) {
+        self.has_thought = true;
+        self.deliver_whole_calls(out);
+        self.thinking.push(thinking);
+    }
+
+    /// Runs `read` on the text and takes what comes of it.
+    fn text(&mut self, read: impl FnOnce(&mut Text, &mut dyn FnMut(Part)), out: &mut Vec<AgentEvent>) {
+        let mut text = std::mem::take(&mut self.text);
+        read(&mut text, &mut |part| match part {
+            Part::Thinking("") | Part::Text("") => {}
+            Part::Thinking(thinking) => self.think(&Piece::from(Cow::Borrowed(thinking)), out),
+            Part::Text(text) => {
+                self.deliver_thinking(out);
+                self.deliver_whole_calls(out);
+                say(text, out);
             }
-        }
+        });
+        self.text = text;
     }
 
     fn complete(&mut self, out: &mut Vec<AgentEvent>) {
         if self.over {
             return;
         }
+        self.text(Text::end, out);
         // What is in `calls` began before what is in `thinking`, which every later call delivers.
-        let calls = self.calls.take_all();
-        self.deliver(calls, out);
+        out.extend(self.calls.take_all().into_iter().map(AgentEvent::Block));
         self.deliver_thinking(out);
-        self.end_text(out);
         self.over = true;
-        out.push(AgentEvent::Finished(Finished {
+        out.push(AgentEvent::Finished(self.finished()));
+    }
+
+    fn finished(&self) -> Finished {
+        Finished {
             tokens_used: self.tokens_used(),
-            model: self.model.take(),
-            finish_reason: self.finish_reason.take(),
-        }));
+            model: self.model.clone(),
+            finish_reason: self.finish_reason.clone(),
+        }
     }
 
     /// A call whose arguments are not whole is left out: nobody may carry out half of it.
@@ -230,8 +303,7 @@ impl Answer {
         if self.over {
             return;
         }
-        // Half a character is no text of an answer that breaks off there.
-        self.text = Piece::default();
+        self.text.break_off();
         self.deliver_whole_calls(out);
         self.deliver_thinking(out);
         self.over = true;
@@ -240,25 +312,13 @@ impl Answer {
 
     fn deliver_thinking(&mut self, out: &mut Vec<AgentEvent>) {
         let text = self.thinking.take_all();
-        if !text.is_empty() {
-            self.deliver(vec![Block::Thinking { text }], out);
+        if !is_blank(&text) {
+            out.push(AgentEvent::Block(Block::Thinking { text }));
         }
     }
 
     fn deliver_whole_calls(&mut self, out: &mut Vec<AgentEvent>) {
-        let calls = self.calls.take_whole();
-        self.deliver(calls, out);
-    }
-
-    fn deliver(&mut self, blocks: Vec<Block>, out: &mut Vec<AgentEvent>) {
-        for block in blocks {
-            self.end_text(out);
-            out.push(AgentEvent::Block(block));
-        }
-    }
-
-    fn end_text(&mut self, out: &mut Vec<AgentEvent>) {
-        say(&self.text.take_all(), out);
+        out.extend(self.calls.take_whole().into_iter().map(AgentEvent::Block));
     }
 
     pub fn tokens_used(&self) -> u64 {
@@ -268,7 +328,6 @@ impl Answer {
 
 fn say(text: &str, out: &mut Vec<AgentEvent>) {
     match out.last_mut() {
-        _ if text.is_empty() => {}
         Some(AgentEvent::Text(said)) => said.push_str(text),
         _ => out.push(AgentEvent::Text(text.to_owned())),
     }

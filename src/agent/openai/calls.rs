@@ -12,7 +12,7 @@ pub(super) struct Calls {
     bytes: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Call {
     index: Option<u64>,
     id: String,
@@ -33,31 +33,31 @@ impl Calls {
 
     /// Whether the fragment begins a call rather than continuing one.
     ///
-    /// The index decides, as OpenAI has it. A name under a new id begins a call all the same, because
-    /// [Ollama] has numbered every call 0, and so does a name without an index where [Gemini] sends none.
+    /// The index decides, as OpenAI has it, unless the fragment can only be another call's: under another
+    /// id, as [Ollama] has numbered every call 0; or with a name behind a call that is whole, as [Gemini]
+    /// has numbered them without giving ids, and at another time has given neither.
     ///
     /// [Ollama]: https://github.com/ollama/ollama/issues/15457
-    /// [Gemini]: https://github.com/openai/openai-python/issues/2806
+    /// [Gemini]: https://github.com/microsoft/autogen/pull/7549
     pub(super) fn begins(&self, fragment: &Fragment) -> bool {
         let has_name = !fragment.name.is_empty();
         let Some(call) = self.position(fragment).and_then(|at| self.calls.get(at)) else {
             return has_name || !fragment.id.is_empty();
         };
-        let another_id = !fragment.id.is_empty() && !call.id.is_empty() && fragment.id != call.id;
+        if !fragment.id.is_empty() && !call.id.is_empty() {
+            return fragment.id != call.id && (has_name || call.is_whole());
+        }
+        // Without ids, a call that is repeated and has arguments as before is two; one that had none is one.
+        let is_other = fragment.name != call.name || !call.is_placeholder() || fragment.is_placeholder();
+        let is_next = call.is_whole() && is_other && fragment.id.is_empty();
         let unnumbered = fragment.index.is_none() && fragment.id.is_empty() && !call.name.is_empty();
-        has_name && (another_id || unnumbered)
+        has_name && (is_next || unnumbered)
     }
 
     /// A fragment that begins no call and continues none that is still open is dropped.
     pub(super) fn add(&mut self, fragment: &Fragment) {
         if self.begins(fragment) {
-            self.calls.push(Call {
-                index: fragment.index,
-                id: String::new(),
-                name: String::new(),
-                arguments: Piece::default(),
-                delivered: false,
-            });
+            self.calls.push(Call { index: fragment.index, ..Call::default() });
         }
         let at = self.position(fragment);
         let Some(call) = at.and_then(|at| self.calls.get_mut(at)) else {
@@ -67,13 +67,7 @@ impl Calls {
             return;
         }
         let before = call.bytes();
-        if call.id.is_empty() {
-            call.id.push_str(&fragment.id);
-        }
-        if call.name.is_empty() {
-            call.name.push_str(&fragment.name);
-        }
-        call.arguments.push(&fragment.arguments);
+        call.add(fragment);
         self.bytes = self.bytes.saturating_sub(before).saturating_add(call.bytes());
     }
 
@@ -102,16 +96,42 @@ impl Calls {
         left
     }
 
-    /// The latest call that the fragment may belong to.
+    /// The latest call that the fragment may belong to, by its id, else by its number, else by its place.
     fn position(&self, fragment: &Fragment) -> Option<usize> {
-        match fragment.index {
-            Some(index) => self.calls.iter().rposition(|call| call.index == Some(index)),
-            None => self.calls.len().checked_sub(1),
-        }
+        let is_numbered = |call: &Call| fragment.index.is_none() || call.index == fragment.index;
+        let is_named = |call: &Call| !fragment.id.is_empty() && call.id == fragment.id && is_numbered(call);
+        self.calls.iter().rposition(is_named).or_else(|| self.calls.iter().rposition(is_numbered))
     }
 }
 
 impl Call {
+    fn add(&mut self, fragment: &Fragment) {
+        if self.id.is_empty() {
+            self.id.push_str(&fragment.id);
+        }
+        let has_begun = !self.arguments.is_empty();
+        if !has_begun && fragment.name.starts_with(self.name.as_str()) {
+            self.name = fragment.name.to_string();
+        } else if !has_begun {
+            self.name.push_str(&fragment.name);
+        }
+        // What begins with all that there is says it again, and goes on from there.
+        let is_again = has_begun && fragment.arguments.begins_with(&self.arguments);
+        if is_again || self.is_placeholder() && !fragment.arguments.is_empty() {
+            self.arguments = Piece::default();
+        }
+        self.arguments.push(&fragment.arguments);
+    }
+
+    /// An empty object stands where the arguments are still to come, at Gemini's endpoint.
+    fn is_placeholder(&self) -> bool {
+        self.arguments.as_str() == Some("{}")
+    }
+
+    fn is_whole(&self) -> bool {
+        self.delivered || matches!(self.arguments.as_str().and_then(Json::parse), Some(Json::Object(_)))
+    }
+
     fn bytes(&self) -> usize {
         self.id.len().saturating_add(self.name.len()).saturating_add(self.arguments.len())
     }

@@ -14,9 +14,11 @@ use crate::protocol::json::{Field, Item, Parsed, Reader};
 #[derive(Default)]
 pub(super) struct Chunk<'a> {
     pub(super) model: Cow<'a, str>,
-    /// Absent in error objects; null or empty in the chunk that brings the usage.
-    pub(super) choices: Option<Vec<Choice<'a>>>,
+    /// None in error objects and in the chunk that brings the usage.
+    pub(super) choices: Vec<Choice<'a>>,
     pub(super) usage: Usage,
+    /// Groq's own place for it.
+    pub(super) other_usage: Usage,
     pub(super) has_error: bool,
 }
 
@@ -24,8 +26,14 @@ pub(super) struct Chunk<'a> {
 pub(super) struct Choice<'a> {
     pub(super) index: Option<u64>,
     /// Absent in Azure's chunks that carry content filter results alone.
-    pub(super) delta: Delta<'a>,
+    pub(super) delta: Option<Delta<'a>>,
+    /// The whole answer, or as much of it as there is. Perplexity sends it beside each delta, `MiniMax` at
+    /// the end.
+    pub(super) message: Option<Delta<'a>>,
     pub(super) finish_reason: Cow<'a, str>,
+    /// Moonshot's place for it.
+    pub(super) usage: Usage,
+    pub(super) has_error: bool,
 }
 
 #[derive(Default)]
@@ -36,6 +44,8 @@ pub(super) struct Delta<'a> {
     reasoning_content: Piece<'a>,
     /// `OpenRouter`'s name, Ollama's and the newer one of vLLM. Some servers send both.
     reasoning: Piece<'a>,
+    /// `OpenRouter`'s list of the same; Mistral's parts of the content.
+    reasoning_parts: Piece<'a>,
     pub(super) tool_calls: Vec<Fragment<'a>>,
 }
 
@@ -56,8 +66,29 @@ impl<'a> Chunk<'a> {
 }
 
 impl<'a> Delta<'a> {
+    /// Leaves out what was said already.
+    pub(super) fn keep(&mut self, thinking: bool, text: bool, calls: bool) {
+        if !thinking {
+            (self.reasoning_content, self.reasoning, self.reasoning_parts) = Default::default();
+        }
+        if !text {
+            (self.content, self.refusal) = Default::default();
+        }
+        if !calls {
+            self.tool_calls.clear();
+        }
+    }
+
     pub(super) fn thinking(&self) -> &Piece<'a> {
-        if self.reasoning_content.is_empty() { &self.reasoning } else { &self.reasoning_content }
+        let all = [&self.reasoning_content, &self.reasoning, &self.reasoning_parts];
+        all.into_iter().find(|text| !text.is_empty()).unwrap_or(&self.reasoning)
+    }
+}
+
+impl Fragment<'_> {
+    /// Whether its arguments are an empty object.
+    pub(super) fn is_placeholder(&self) -> bool {
+        self.arguments.as_str() == Some("{}")
     }
 }
 
@@ -70,13 +101,15 @@ fn chunk<'a>(reader: &mut Reader<'a>) -> Parsed<Chunk<'a>> {
     reader.object(&mut |reader, name| match &*name {
         "model" => name_of(reader, &mut chunk.model),
         "choices" => {
-            let mut choices = Vec::new();
-            items(reader, &mut |reader| choice(reader).map(|choice| choices.push(choice)))?;
-            chunk.choices = Some(choices);
-            Ok(())
+            chunk.choices.clear();
+            items(reader, &mut |reader| choice(reader).map(|choice| chunk.choices.push(choice)))
         }
         "usage" => usage(reader, &mut chunk.usage),
-        "error" => reader.raw().map(|error| chunk.has_error = !matches!(error, "null" | "false" | "\"\"")),
+        "x_groq" => fields(reader, &mut |reader, name| match &*name {
+            "usage" => usage(reader, &mut chunk.other_usage),
+            _ => reader.skip(),
+        }),
+        "error" => error(reader, &mut chunk.has_error),
         _ => reader.skip(),
     })?;
     Ok(chunk)
@@ -86,25 +119,36 @@ fn choice<'a>(reader: &mut Reader<'a>) -> Parsed<Choice<'a>> {
     let mut choice = Choice::default();
     fields(reader, &mut |reader, name| match &*name {
         "index" => count(reader, &mut choice.index),
-        "delta" | "message" => delta(reader, &mut choice.delta),
+        "delta" => delta(reader).map(|delta| choice.delta = delta),
+        "message" => delta(reader).map(|message| choice.message = message),
         "finish_reason" => name_of(reader, &mut choice.finish_reason),
+        "usage" => usage(reader, &mut choice.usage),
+        "error" => error(reader, &mut choice.has_error),
         _ => reader.skip(),
     })?;
     Ok(choice)
 }
 
-fn delta<'a>(reader: &mut Reader<'a>, delta: &mut Delta<'a>) -> Parsed<()> {
+fn delta<'a>(reader: &mut Reader<'a>) -> Parsed<Option<Delta<'a>>> {
+    let mut delta = Delta::default();
+    let is_object = reader.peek()? == b'{';
     fields(reader, &mut |reader, name| match &*name {
-        "content" => words(reader, &mut delta.content),
+        "content" => content(reader, &mut delta),
         "refusal" => string(reader, &mut delta.refusal),
         "reasoning_content" => string(reader, &mut delta.reasoning_content),
         "reasoning" => string(reader, &mut delta.reasoning),
+        "reasoning_details" => parts(reader, &mut delta.reasoning_parts),
         "tool_calls" => {
             delta.tool_calls.clear();
             items(reader, &mut |reader| fragment(reader).map(|fragment| delta.tool_calls.push(fragment)))
         }
         _ => reader.skip(),
-    })
+    })?;
+    Ok(is_object.then_some(delta))
+}
+
+fn error(reader: &mut Reader, has_error: &mut bool) -> Parsed<()> {
+    reader.raw().map(|error| *has_error = !matches!(error, "null" | "false" | "\"\"" | "{}" | "[]"))
 }
 
 fn fragment<'a>(reader: &mut Reader<'a>) -> Parsed<Fragment<'a>> {
@@ -131,27 +175,38 @@ fn usage(reader: &mut Reader, into: &mut Usage) -> Parsed<()> {
     })
 }
 
-/// What the model says. Mistral sends an array of content parts. Cloudflare's Workers AI takes a token
-/// that looks like a number or a boolean for one.
+/// What the model says. Mistral sends an array of content parts, its thinking among them. Cloudflare's
+/// Workers AI takes a token that looks like a number or a boolean for one.
+fn content<'a>(reader: &mut Reader<'a>, delta: &mut Delta<'a>) -> Parsed<()> {
+    if !matches!(reader.peek()?, b'[' | b'{') {
+        return words(reader, &mut delta.content);
+    }
+    delta.content = Piece::default();
+    items(reader, &mut |reader| part(reader, &mut delta.content, &mut delta.reasoning_parts))
+}
+
+/// The text of a list of parts.
+fn parts<'a>(reader: &mut Reader<'a>, into: &mut Piece<'a>) -> Parsed<()> {
+    items(reader, &mut |reader| part(reader, into, &mut Piece::default()))
+}
+
+fn part<'a>(reader: &mut Reader<'a>, text: &mut Piece<'a>, thinking: &mut Piece<'a>) -> Parsed<()> {
+    let mut piece = Piece::default();
+    match reader.peek()? {
+        b'"' => string(reader, &mut piece)?,
+        _ => fields(reader, &mut |reader, name| match &*name {
+            "text" | "summary" => string(reader, &mut piece),
+            "thinking" if matches!(reader.peek()?, b'[' | b'{') => parts(reader, thinking),
+            "thinking" => string(reader, thinking),
+            _ => reader.skip(),
+        })?,
+    }
+    text.push(&piece);
+    Ok(())
+}
+
 fn words<'a>(reader: &mut Reader<'a>, into: &mut Piece<'a>) -> Parsed<()> {
     match reader.peek()? {
-        b'[' | b'{' => {
-            let mut whole = Piece::default();
-            items(reader, &mut |reader| {
-                let mut part = Piece::default();
-                match reader.peek()? {
-                    b'"' => string(reader, &mut part)?,
-                    _ => fields(reader, &mut |reader, name| match &*name {
-                        "text" => string(reader, &mut part),
-                        _ => reader.skip(),
-                    })?,
-                }
-                whole.push(&part);
-                Ok(())
-            })?;
-            *into = whole;
-            Ok(())
-        }
         b't' | b'f' => reader.raw().map(|word| *into = Piece::from(Cow::Borrowed(word))),
         _ => string(reader, into),
     }

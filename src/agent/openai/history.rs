@@ -16,10 +16,8 @@
 use std::borrow::Cow;
 use std::vec::IntoIter;
 
-use serde::Serialize;
-
 use crate::agent::AgentMessage;
-use crate::protocol::{Block, Content, Json, Role, is_blank, to_json};
+use crate::protocol::{Block, Content, Json, Role, is_blank, joined, to_json};
 
 /// Stands for a user's message that says nothing, where there has to be one.
 const NOTHING_SAID: &str = "(empty message)";
@@ -34,38 +32,43 @@ const BRIDGE: &str = "Understood.";
 /// Characters of a call's name.
 const NAME_CHARS_MAX: usize = 64;
 
-#[derive(Serialize)]
-#[serde(tag = "role", rename_all = "lowercase")]
 pub(super) enum Message<'a> {
-    System {
-        content: &'a str,
-    },
-    User {
-        content: Cow<'a, str>,
-    },
+    System(&'a str),
+    User(Cow<'a, str>),
+    /// Has text, or calls, or both. The calls are JSON.
     Assistant {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        content: Option<Cow<'a, str>>,
-        #[serde(skip_serializing_if = "Vec::is_empty")]
-        tool_calls: Vec<ToolCall<'a>>,
+        text: Option<Cow<'a, str>>,
+        calls: Vec<String>,
     },
     Tool {
-        tool_call_id: String,
-        content: Cow<'a, str>,
+        call: String,
+        text: Cow<'a, str>,
     },
 }
 
-#[derive(Serialize)]
-pub(super) struct ToolCall<'a> {
-    id: String,
-    r#type: &'static str,
-    function: Function<'a>,
-}
-
-#[derive(Serialize)]
-struct Function<'a> {
-    name: Cow<'a, str>,
-    arguments: String,
+impl Message<'_> {
+    pub(super) fn json(&self) -> String {
+        let content =
+            |role: &str, text: &str| format!("{{\"role\":\"{role}\",\"content\":{}", to_json(&text));
+        let (mut json, calls) = match self {
+            Message::System(text) => (content("system", text), None),
+            Message::User(text) => (content("user", text), None),
+            Message::Assistant { text: Some(text), calls } => (content("assistant", text), Some(calls)),
+            Message::Assistant { text: None, calls } => {
+                (String::from("{\"role\":\"assistant\""), Some(calls))
+            }
+            Message::Tool { call, text } => {
+                (format!("{},\"tool_call_id\":{}", content("tool", text), to_json(call)), None)
+            }
+        };
+        if let Some(calls) = calls.filter(|calls| !calls.is_empty()) {
+            json.push_str(",\"tool_calls\":[");
+            json.push_str(&joined(calls.iter().map(String::as_str), ','));
+            json.push(']');
+        }
+        json.push('}');
+        json
+    }
 }
 
 /// Thinking is left out, and so is a message with nothing left.
@@ -75,17 +78,17 @@ pub(super) fn history<'a>(system_prompt: Option<&'a str>, messages: &'a [AgentMe
         history.add(message);
     }
     let mut all = history.messages;
-    if !matches!(all.last(), Some(Message::User { .. } | Message::Tool { .. })) {
+    if !matches!(all.last(), Some(Message::User(_) | Message::Tool { .. })) {
         let is_result = |block: &Block| matches!(block, Block::ToolResult { .. });
         let has_results = messages.last().is_some_and(|own| blocks(own).iter().any(is_result));
         let content = Cow::Borrowed(if has_results { RESULTS_ABOVE } else { NOTHING_SAID });
-        all.push(Message::User { content });
+        all.push(Message::User(content));
     }
-    if !matches!(all.first(), Some(Message::User { .. })) {
-        all.insert(0, Message::User { content: Cow::Borrowed(NOTHING_SAID) });
+    if !matches!(all.first(), Some(Message::User(_))) {
+        all.insert(0, Message::User(Cow::Borrowed(NOTHING_SAID)));
     }
-    if let Some(content) = system_prompt.filter(|prompt| !is_blank(prompt)) {
-        all.insert(0, Message::System { content });
+    if let Some(prompt) = system_prompt.filter(|prompt| !is_blank(prompt)) {
+        all.insert(0, Message::System(prompt));
     }
     all
 }
@@ -139,12 +142,12 @@ impl<'a> History<'a> {
                 for block in blocks {
                     self.add_result(block);
                 }
-                self.add_user(joined(blocks.iter().filter_map(Block::as_text)));
+                self.add_user(together(blocks.iter().filter_map(Block::as_text)));
             }
             // An agent that runs its tools itself answers in one message what are several to OpenAI.
             (Content::Blocks(blocks), Role::Assistant) => {
                 for part in blocks.split_inclusive(|block| matches!(block, Block::ToolResult { .. })) {
-                    self.add_assistant(joined(part.iter().filter_map(Block::as_text)), part);
+                    self.add_assistant(together(part.iter().filter_map(Block::as_text)), part);
                     part.last().into_iter().for_each(|block| self.add_result(block));
                 }
             }
@@ -156,13 +159,14 @@ impl<'a> History<'a> {
             return;
         }
         match self.messages.last_mut() {
-            Some(Message::User { content }) => append(content, &text),
-            Some(Message::Tool { .. }) => {
-                let content = Some(Cow::Borrowed(BRIDGE));
-                self.messages.push(Message::Assistant { content, tool_calls: Vec::new() });
-                self.messages.push(Message::User { content: text });
+            Some(Message::User(said)) => append(said, &text),
+            last => {
+                if matches!(last, Some(Message::Tool { .. })) {
+                    let text = Some(Cow::Borrowed(BRIDGE));
+                    self.messages.push(Message::Assistant { text, calls: Vec::new() });
+                }
+                self.messages.push(Message::User(text));
             }
-            _ => self.messages.push(Message::User { content: text }),
         }
     }
 
@@ -171,23 +175,25 @@ impl<'a> History<'a> {
         for block in part {
             let Block::ToolUse { name, input, .. } = block else { continue };
             let Some(call) = self.calls.next() else { continue };
-            let function = Function { name: plain_name(name), arguments: arguments(input) };
-            let content = call.result.unwrap_or(Cow::Borrowed(NO_RESULT));
-            answers.push(Message::Tool { tool_call_id: call.id.clone(), content });
-            calls.push(ToolCall { id: call.id, r#type: "function", function });
+            let (id, name, arguments) = (to_json(&call.id), plain_name(name), to_json(&arguments(input)));
+            calls.push(format!(
+                r#"{{"id":{id},"type":"function","function":{{"name":"{name}","arguments":{arguments}}}}}"#
+            ));
+            let text = call.result.unwrap_or(Cow::Borrowed(NO_RESULT));
+            answers.push(Message::Tool { call: call.id, text });
         }
         let text = Some(text).filter(|text| !is_blank(text));
         match (self.messages.last_mut(), text) {
             (_, None) if calls.is_empty() => return,
             // What it called would have been answered behind it.
-            (Some(Message::Assistant { content, tool_calls }), text) => {
-                match (content, text) {
-                    (Some(content), Some(text)) => append(content, &text),
-                    (content, text) => *content = content.take().or(text),
+            (Some(Message::Assistant { text: said, calls: made }), text) => {
+                match (said, text) {
+                    (Some(said), Some(text)) => append(said, &text),
+                    (said, text) => *said = said.take().or(text),
                 }
-                *tool_calls = calls;
+                *made = calls;
             }
-            (_, content) => self.messages.push(Message::Assistant { content, tool_calls: calls }),
+            (_, text) => self.messages.push(Message::Assistant { text, calls }),
         }
         self.messages.append(&mut answers);
     }
@@ -218,15 +224,13 @@ fn unique_id(given: &str, calls: &[Call]) -> String {
     Some(given.to_owned()).filter(is_free).or_else(|| others.find(is_free)).unwrap_or_default()
 }
 
-fn plain_name(name: &str) -> Cow<'_, str> {
-    let is_plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-');
-    if name.is_empty() {
-        return Cow::Borrowed("unnamed");
+fn plain_name(name: &str) -> String {
+    let mut plain = String::new();
+    for char in name.chars().take(NAME_CHARS_MAX) {
+        let is_plain = char.is_ascii_alphanumeric() || matches!(char, '_' | '-');
+        plain.push(if is_plain { char } else { '_' });
     }
-    if name.len() <= NAME_CHARS_MAX && name.chars().all(is_plain) {
-        return Cow::Borrowed(name);
-    }
-    name.chars().map(|char| if is_plain(char) { char } else { '_' }).take(NAME_CHARS_MAX).collect()
+    if plain.is_empty() { String::from("unnamed") } else { plain }
 }
 
 /// An input that is no object, as one that was cut is not, becomes a field of one.
@@ -243,7 +247,7 @@ fn result_text(content: &Json, is_error: bool) -> Cow<'_, str> {
     let text = match content {
         Json::String(text) => Cow::Borrowed(text.as_str()),
         Json::Array(parts) => match parts.iter().map(text_part).collect::<Option<Vec<_>>>() {
-            Some(texts) => joined(texts.into_iter()),
+            Some(texts) => together(texts.into_iter()),
             None => Cow::Owned(to_json(content)),
         },
         _ => Cow::Owned(to_json(content)),
@@ -256,12 +260,12 @@ fn text_part(part: &Json) -> Option<&str> {
     part.get("text")?.as_str().filter(|_| part.get("type").and_then(Json::as_str) == Some("text"))
 }
 
-fn joined<'a>(mut texts: impl Iterator<Item = &'a str>) -> Cow<'a, str> {
-    let mut joined = Cow::Borrowed(texts.next().unwrap_or_default());
+fn together<'a>(mut texts: impl Iterator<Item = &'a str>) -> Cow<'a, str> {
+    let mut together = Cow::Borrowed(texts.next().unwrap_or_default());
     for text in texts {
-        joined.to_mut().push_str(text);
+        together.to_mut().push_str(text);
     }
-    joined
+    together
 }
 
 fn append(content: &mut Cow<str>, text: &str) {

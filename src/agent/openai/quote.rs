@@ -9,55 +9,48 @@ const PATH: &str = "[path]";
 /// Replicate, Perplexity, and any JSON Web Token.
 const KEY_BEGINNINGS: [&str; 11] =
     ["sk-", "sk_", "pk-", "gsk_", "xai-", "AIza", "hf_", "nvapi-", "r8_", "pplx-", "eyJ"];
-/// Letters and digits in one run, mixed, from which on it is taken for a key: Azure's are 32 hex digits.
-const BARE_KEY_CHARS_MIN: usize = 32;
+/// Letters and digits in one run, mixed, from which on it is taken for a key. Azure's are 32 hex digits;
+/// other keys are as long in base64.
+const BARE_KEY_CHARS_MIN: usize = 24;
 
 /// The text's first line that is not blank, without control characters, credentials and file paths, cut
 /// to [`QUOTE_CHARS_MAX`].
 pub(super) fn quote(text: &str) -> String {
-    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    let mut quoted = String::new();
-    let mut after_bearer = false;
-    for word in line.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
-        if !quoted.is_empty() {
-            quoted.push(' ');
+    let (mut quoted, mut run) = (String::new(), String::new());
+    let mut is_after_bearer = false;
+    for char in text.trim().chars().chain(['\n']) {
+        if is_run_char(char) {
+            run.push(char);
+            continue;
         }
-        if after_bearer {
-            quoted.push_str(REDACTED);
-        } else {
-            push_word(word, &mut quoted);
+        if !run.is_empty() {
+            let is_secret = std::mem::replace(&mut is_after_bearer, run.eq_ignore_ascii_case("bearer"));
+            quoted.push_str(if is_secret || is_key(&run) {
+                REDACTED
+            } else if is_path(&run) {
+                PATH
+            } else {
+                &run
+            });
+            run.clear();
         }
-        let name = word.trim_matches(|c: char| !c.is_ascii_alphabetic());
-        after_bearer = name.eq_ignore_ascii_case("bearer");
-        if quoted.len() > QUOTE_CHARS_MAX.saturating_mul(4) {
+        if char == '\n' || quoted.len() > QUOTE_CHARS_MAX.saturating_mul(4) {
             break;
         }
+        if !char.is_whitespace() && !char.is_control() {
+            quoted.push(char);
+        } else if !quoted.is_empty() && !quoted.ends_with(' ') {
+            quoted.push(' ');
+        }
     }
-    if quoted.chars().count() > QUOTE_CHARS_MAX {
-        quoted = quoted.chars().take(QUOTE_CHARS_MAX.saturating_sub(1)).chain(['…']).collect();
+    quoted.truncate(quoted.trim_end().len());
+    let mut chars = quoted.char_indices();
+    let end = chars.nth(QUOTE_CHARS_MAX.saturating_sub(1)).map_or(0, |(end, _)| end);
+    if chars.next().is_some() {
+        quoted.truncate(end);
+        quoted.push('…');
     }
     quoted
-}
-
-fn push_word(word: &str, out: &mut String) {
-    let mut rest = word;
-    while let Some(first) = rest.chars().next() {
-        let in_run = is_run_char(first);
-        let end = rest.find(|c| is_run_char(c) != in_run).unwrap_or(rest.len());
-        let Some((run, tail)) = rest.split_at_checked(end) else {
-            return;
-        };
-        out.push_str(if !in_run {
-            run
-        } else if is_key(run) {
-            REDACTED
-        } else if is_path(run) {
-            PATH
-        } else {
-            run
-        });
-        rest = tail;
-    }
 }
 
 /// The characters of keys, masked keys (`sk-…****abcd`), tokens and paths.
@@ -65,28 +58,24 @@ fn is_run_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '*' | '+' | '/' | '~')
 }
 
+/// Whether there is a part, of letters and digits alone, that looks like a key or begins as one.
 fn is_key(run: &str) -> bool {
-    run.split(['/', '.', '+', '~', '*']).any(is_key_part)
-}
-
-fn is_key_part(part: &str) -> bool {
-    part.split(['-', '_']).any(is_bare_key)
-        || KEY_BEGINNINGS.iter().any(|beginning| begins_within(part, beginning))
-}
-
-fn is_bare_key(part: &str) -> bool {
-    part.len() >= BARE_KEY_CHARS_MIN
-        && part.bytes().any(|byte| byte.is_ascii_digit())
-        && part.bytes().any(|byte| byte.is_ascii_alphabetic())
-}
-
-/// Whether the part, or what follows a dash or underscore in it, begins so.
-fn begins_within(part: &str, beginning: &str) -> bool {
-    let mut before = '-';
-    part.char_indices().any(|(at, char)| {
-        let is_begin = !std::mem::replace(&mut before, char).is_ascii_alphanumeric();
-        is_begin && part.get(at..).is_some_and(|rest| rest.starts_with(beginning))
+    let (mut letters, mut digits) = (0_usize, 0_usize);
+    let mut before = b'-';
+    run.bytes().enumerate().any(|(at, byte)| {
+        let begins = !std::mem::replace(&mut before, byte).is_ascii_alphanumeric();
+        match byte {
+            b'0'..=b'9' => digits = digits.saturating_add(1),
+            b'a'..=b'z' | b'A'..=b'Z' => letters = letters.saturating_add(1),
+            _ => (letters, digits) = (0, 0),
+        }
+        let is_bare_key = letters > 0 && digits > 0 && letters.saturating_add(digits) >= BARE_KEY_CHARS_MIN;
+        is_bare_key || begins && run.get(at..).is_some_and(is_marked)
     })
+}
+
+fn is_marked(part: &str) -> bool {
+    KEY_BEGINNINGS.iter().any(|beginning| part.starts_with(beginning))
 }
 
 /// A file's path; an address, whose slashes stand in pairs, is none.

@@ -1,31 +1,19 @@
 //! What a model is asked: the body and the address of a request.
 
-use serde::Serialize;
-
 use super::history::{Message, history};
 use crate::agent::AgentRequest;
-use crate::protocol::to_json;
-
-#[derive(Serialize)]
-struct Body<'a> {
-    model: &'a str,
-    messages: Vec<Message<'a>>,
-    stream: bool,
-    stream_options: StreamOptions,
-}
-
-#[derive(Serialize)]
-struct StreamOptions {
-    include_usage: bool,
-}
+use crate::protocol::{joined, to_json};
 
 /// The JSON body of a streamed completion that reports its usage. Without `system_prompt`, or with one of
 /// white space alone, there is no system message.
 #[must_use]
 pub fn request_body(model: &str, system_prompt: Option<&str>, request: &AgentRequest) -> String {
-    let stream_options = StreamOptions { include_usage: true };
-    let messages = history(system_prompt, &request.messages);
-    to_json(&Body { model, messages, stream: true, stream_options })
+    let messages: Vec<String> = history(system_prompt, &request.messages).iter().map(Message::json).collect();
+    format!(
+        r#"{{"model":{},"messages":[{}],"stream":true,"stream_options":{{"include_usage":true}}}}"#,
+        to_json(&model),
+        joined(messages.iter().map(String::as_str), ',')
+    )
 }
 
 /// The address of chat completions under a base such as `https://api.openai.com/v1`, with or without a
