@@ -1,9 +1,10 @@
 use bobbin::protocol::limits::{
     COALESCE_BYTES_MAX, COALESCE_MS_MAX, COALESCE_MS_MIN, COALESCE_TIMER_PART, ENDING_MS, JOURNAL_BYTES_MAX,
 };
+use bobbin::thread::Config;
 use serde_json::json;
 
-use crate::harness::{Harness, ending, finished, said, thread, tokens};
+use crate::harness::{Harness, ending, finished, said, thread, thread_with, tokens};
 
 #[test]
 fn the_first_text_goes_out_at_once_and_so_does_text_after_a_pause() {
@@ -141,8 +142,7 @@ fn what_comes_behind_an_announced_end_prolongs_it_and_the_end_itself_is_waited_f
 
 #[test]
 fn an_agent_that_may_not_be_silent_for_long_and_announced_its_end_has_not_timed_out() {
-    let mut h = thread();
-    h.host.config.agent_idle_timeout_ms = ENDING_MS / 2;
+    let mut h = thread_with(Config { agent_idle_timeout_ms: ENDING_MS / 2, ..Config::default() });
     h.greet("ann");
     h.say("ann", "r1", "hello");
     h.agent("r1", vec![said("Hi"), ending()]);
