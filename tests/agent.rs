@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+#[path = "agent/attempts.rs"]
+mod attempts;
 #[path = "agent/echo.rs"]
 mod echo;
 #[path = "agent/failures.rs"]
@@ -173,7 +175,8 @@ fn an_announced_end_is_told_with_its_figures_and_again_only_when_they_change() {
     let mut completion = Completion::new();
     let ending = |tokens_used: u64| {
         let finish_reason = Some("stop".into());
-        AgentEvent::Ending(Finished { tokens_used, model: Some("m".into()), finish_reason })
+        let model = Some("m".into());
+        AgentEvent::Ending(Finished { tokens_used, model, finish_reason, ..Finished::default() })
     };
     let call = json!({"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}});
     completion.push(delta(&json!({"tool_calls": [call]})).as_bytes());

@@ -48,6 +48,8 @@ pub struct Finished {
     pub tokens_used: u64,
     pub model: Option<String>,
     pub finish_reason: Option<String>,
+    /// Messages of a history too long for the model that it was not told.
+    pub omitted_messages: Option<u64>,
 }
 
 /// An answer that broke off; what came before it is kept.

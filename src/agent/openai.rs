@@ -10,6 +10,7 @@
 //! [chunk object]: https://platform.openai.com/docs/api-reference/chat-streaming
 
 mod answer;
+mod attempt;
 mod calls;
 mod chunk;
 mod failure;
@@ -21,6 +22,7 @@ mod text;
 mod usage;
 
 use answer::Answer;
+pub use attempt::{Attempt, Remedy};
 pub use failure::{
     http_failure, no_service_failure, redirect_failure, redirects_failure, service_failure, timeout_failure,
     unreachable_failure,
@@ -64,6 +66,12 @@ impl Completion {
     #[must_use]
     pub fn tokens_used(&self) -> u64 {
         self.answer.tokens_used()
+    }
+
+    /// What may help against the failure that came out.
+    #[must_use]
+    pub fn remedy(&self) -> Remedy {
+        self.answer.remedy()
     }
 
     /// Takes the body's next bytes, cut anywhere.

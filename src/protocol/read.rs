@@ -109,6 +109,7 @@ impl Read for ResponseMetadata {
             latency_ms: required(value, "latencyMs")?,
             model: optional(value, "model")?,
             finish_reason: optional(value, "finishReason")?,
+            omitted_messages: optional(value, "omittedMessages")?,
         })
     }
 }

@@ -7,16 +7,17 @@ use futures::future::select;
 use js_sys::Function;
 use js_sys::futures::JsFuture;
 use wasm_bindgen::prelude::*;
-use web_sys::{AbortController, AbortSignal};
+use web_sys::{AbortController, AbortSignal, Response};
 
+use crate::agent::openai::{Attempt, Remedy};
 use crate::agent::{AgentEvent, AgentRequest, Failed, Finished, echo, openai, redact};
 use crate::config::{AgentKind, OpenAi};
 use crate::protocol::{ErrorBody, ErrorCode};
 use crate::thread::{Input, TurnId};
 
 use super::shell::Shell;
-use super::upstream;
-use crate::platform::{self, BodyChunk, BodyReader, Task};
+use super::upstream::{self, Refused};
+use crate::platform::{self, BodyChunk, BodyReader, Task, http};
 
 /// The agents at work.
 #[derive(Default)]
@@ -107,13 +108,37 @@ async fn run_openai(
     endpoint: &OpenAi,
     signal: Option<AbortSignal>,
 ) -> Result<(), Failed> {
-    let response = upstream::ask(shell, endpoint, request, signal.as_ref()).await?;
-    let Some(body) = response.body() else {
-        return Err(openai::unreachable_failure());
+    let mut attempt = Attempt { is_plain: upstream::is_plain(endpoint), ..Attempt::default() };
+    loop {
+        let asked = upstream::ask(shell, endpoint, request, attempt, signal.as_ref()).await;
+        let refused = match asked {
+            Ok(response) => answer(shell, turn, endpoint, attempt, &response).await,
+            Err(refused) => Some(refused),
+        };
+        let Some(Refused { failed, remedy }) = refused else { return Ok(()) };
+        let Some(next) = attempt.next(remedy, request) else { return Err(failed) };
+        attempt = next;
+    }
+}
+
+/// Takes the answer to its end. Gives back a failure that came before anything was said, if something
+/// may help against it.
+async fn answer(
+    shell: &Rc<Shell>,
+    turn: TurnId,
+    endpoint: &OpenAi,
+    attempt: Attempt,
+    response: &Response,
+) -> Option<Refused> {
+    let Some(body) = http::body(response) else {
+        return Some(Refused { failed: openai::unreachable_failure(), remedy: Remedy::None });
     };
     let reader: BodyReader = body.get_reader().unchecked_into();
     let mut completion = openai::Completion::new();
     let (shell, endpoint) = (shell.clone(), endpoint.clone());
+    let refused = Rc::new(RefCell::new(None));
+    let refusal = refused.clone();
+    let mut is_silent = true;
     let is_over = move |chunk: Option<Vec<u8>>| {
         let mut is_over = true;
         shell.enter(|| {
@@ -121,7 +146,17 @@ async fn run_openai(
                 Some(bytes) => completion.push(&bytes),
                 None => completion.finish(),
             };
-            let events: Vec<AgentEvent> = events.into_iter().map(|event| endpoint.redacted(event)).collect();
+            let mut events: Vec<AgentEvent> =
+                events.into_iter().map(|event| endpoint.finished_with(event, attempt)).collect();
+            let remedy = completion.remedy();
+            if is_silent
+                && remedy != Remedy::None
+                && let Some(AgentEvent::Failed(failed)) = events.pop_if(|_| true)
+            {
+                refusal.replace(Some(Refused { failed, remedy }));
+                return;
+            }
+            is_silent &= events.is_empty();
             is_over =
                 events.iter().any(|event| matches!(event, AgentEvent::Finished(_) | AgentEvent::Failed(_)));
             shell.pump(Input::Agent { turn, events, tokens_used: completion.tokens_used() });
@@ -129,7 +164,7 @@ async fn run_openai(
         is_over
     };
     Reading::whole(reader, Box::new(is_over)).await;
-    Ok(())
+    refused.take()
 }
 
 /// A body that is read to its end.
@@ -197,21 +232,22 @@ impl Reading {
 }
 
 impl OpenAi {
-    /// An endpoint may repeat the key that it was given, also where it names its model.
-    fn redacted(&self, event: AgentEvent) -> AgentEvent {
+    /// The event with what is known here of the answer's figures, and without the key: an endpoint may
+    /// repeat what it was given, also where it names its model.
+    fn finished_with(&self, event: AgentEvent, attempt: Attempt) -> AgentEvent {
+        let figures = |mut finished: Finished| {
+            for word in [&mut finished.model, &mut finished.finish_reason].into_iter().flatten() {
+                *word = self.without_key(word);
+            }
+            finished.omitted_messages = Some(attempt.omitted as u64).filter(|omitted| *omitted > 0);
+            finished
+        };
         match event {
             AgentEvent::Failed(failed) => AgentEvent::Failed(self.redact(failed)),
-            AgentEvent::Finished(finished) => AgentEvent::Finished(self.redact_figures(finished)),
-            AgentEvent::Ending(finished) => AgentEvent::Ending(self.redact_figures(finished)),
+            AgentEvent::Finished(finished) => AgentEvent::Finished(figures(finished)),
+            AgentEvent::Ending(finished) => AgentEvent::Ending(figures(finished)),
             AgentEvent::Text(_) | AgentEvent::Block(_) => event,
         }
-    }
-
-    fn redact_figures(&self, mut finished: Finished) -> Finished {
-        for word in [&mut finished.model, &mut finished.finish_reason].into_iter().flatten() {
-            *word = self.without_key(word);
-        }
-        finished
     }
 
     pub(super) fn redact(&self, mut failed: Failed) -> Failed {

@@ -1,47 +1,78 @@
 //! The call of a model's endpoint: by the service binding, if there is one, else by the network.
 
+use std::cell::RefCell;
+
 use js_sys::futures::JsFuture;
 use js_sys::{Function, Promise, Reflect};
 use wasm_bindgen::prelude::*;
 use web_sys::{AbortSignal, Headers, Request, RequestInit, RequestRedirect, Response, Url};
 
+use crate::agent::openai::{Attempt, Remedy};
 use crate::agent::{AgentRequest, Failed, openai};
 use crate::config::OpenAi;
 use crate::protocol::limits::REDIRECTS_MAX;
 
 use super::shell::Shell;
-use crate::platform::http::read;
+use crate::platform::http::{self, read};
 use crate::platform::{self, describe};
 
 /// Bytes read of an upstream's error body.
 const ERROR_BODY_BYTES_MAX: usize = 16 * 1024;
 const SERVICE: &str = "AGENT_SERVICE";
+/// Some hosts refuse a request that names no client.
+const USER_AGENT: &str = concat!("bobbin/", env!("CARGO_PKG_VERSION"));
+
+thread_local! {
+    /// Endpoints that have refused what is not of the oldest standard: a call each turn is saved.
+    static PLAIN: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A call that brought no answer.
+pub struct Refused {
+    pub failed: Failed,
+    pub remedy: Remedy,
+}
+
+impl From<Failed> for Refused {
+    fn from(failed: Failed) -> Self {
+        Refused { failed, remedy: Remedy::None }
+    }
+}
+
+/// Whether the endpoint is to be asked without what is not of the oldest standard.
+pub fn is_plain(endpoint: &OpenAi) -> bool {
+    PLAIN.with_borrow(|plain| plain.contains(&endpoint.base_url))
+}
 
 /// The endpoint's answer, which is a success.
 pub async fn ask(
     shell: &Shell,
     endpoint: &OpenAi,
     request: &AgentRequest,
+    attempt: Attempt,
     signal: Option<&AbortSignal>,
-) -> Result<Response, Failed> {
+) -> Result<Response, Refused> {
     let service = Service::of(shell).map_err(|why| failed(shell, openai::no_service_failure(), &why))?;
     let unreachable =
         || if service.is_some() { openai::service_failure() } else { openai::unreachable_failure() };
-    let body = openai::request_body(&endpoint.model, endpoint.system_prompt.as_deref(), request);
+    let body = openai::request_body(&endpoint.model, endpoint.system_prompt.as_deref(), request, attempt);
     let mut url = openai::endpoint(&endpoint.base_url);
     for _ in 0..=REDIRECTS_MAX {
         let asked = http_request(shell, request, endpoint, &url, &body, signal);
         let answer = async { JsFuture::from(send(service.as_ref(), &asked?)?).await?.dyn_into::<Response>() };
         let response = answer.await.map_err(|thrown| failed(shell, unreachable(), &describe(&thrown)))?;
         if response.ok() {
+            if attempt.is_plain && !is_plain(endpoint) {
+                PLAIN.with_borrow_mut(|plain| plain.push(endpoint.base_url.clone()));
+            }
             return Ok(response);
         }
         if !(300..400).contains(&response.status()) {
-            return Err(endpoint.redact(http_failure(&response).await));
+            return Err(refusal(endpoint, &response).await);
         }
         url = redirected(&response, &url)?;
     }
-    Err(openai::redirects_failure())
+    Err(openai::redirects_failure().into())
 }
 
 /// Where a redirect leads. A conversation goes to no other origin than the one that was set, and a
@@ -72,6 +103,7 @@ fn http_request(
     let headers = Headers::new()?;
     headers.set("content-type", "application/json")?;
     headers.set("accept", "text/event-stream")?;
+    headers.set("user-agent", USER_AGENT)?;
     headers.set("x-bobbin-session-id", &shell.session_id)?;
     for (name, value) in openai::headers(request) {
         headers.set(name, value)?;
@@ -120,11 +152,13 @@ fn send(service: Option<&Service>, request: &Request) -> Result<Promise, JsValue
     }
 }
 
-async fn http_failure(response: &Response) -> Failed {
+async fn refusal(endpoint: &OpenAi, response: &Response) -> Refused {
     let retry_after = response.headers().get("retry-after").ok().flatten();
-    let mut body = read(response.body(), ERROR_BODY_BYTES_MAX).await.unwrap_or_default();
+    let mut body = read(http::body(response), ERROR_BODY_BYTES_MAX).await.unwrap_or_default();
     body.truncate(ERROR_BODY_BYTES_MAX);
-    openai::http_failure(response.status(), retry_after.as_deref(), &body)
+    let (status, body) = (response.status(), String::from_utf8_lossy(&body));
+    let failed = endpoint.redact(openai::http_failure(status, retry_after.as_deref(), &body));
+    Refused { failed, remedy: Remedy::of(status.into(), &body) }
 }
 
 fn failed(shell: &Shell, failed: Failed, why: &str) -> Failed {

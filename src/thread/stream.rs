@@ -27,7 +27,7 @@ impl Thread {
                 AgentEvent::Block(block) => self.block(now, turn, &block),
                 AgentEvent::Ending(finished) => {
                     if let Some(running) = self.running_mut(turn) {
-                        running.ending = Some((now.saturating_add(ENDING_MS), finished));
+                        running.ending = Some((now.saturating_add(ENDING_MS), Box::new(finished)));
                     }
                 }
                 AgentEvent::Finished(finished) => self.end(now, turn, Outcome::Finished(finished)),
@@ -105,7 +105,7 @@ impl Thread {
             let is_silent = self.idle_due_at(silent_since) <= now;
             let Some(running) = self.running_mut(turn) else { continue };
             match running.ending.take_if(|(at, _)| is_silent || *at <= now) {
-                Some((_, finished)) => self.abort(now, turn, Outcome::Finished(finished)),
+                Some((_, finished)) => self.abort(now, turn, Outcome::Finished(*finished)),
                 None if is_silent => self.time_out(now, turn),
                 None => {}
             }

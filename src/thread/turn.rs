@@ -45,7 +45,7 @@ pub(crate) struct Running {
     unstored_since: Option<Millis>,
     pub(crate) agent_heard_at: Millis,
     /// When the answer is finished unless more of it comes.
-    pub(crate) ending: Option<(Millis, Finished)>,
+    pub(crate) ending: Option<(Millis, Box<Finished>)>,
 }
 
 /// An answer's text, and the other blocks at their places in it.

@@ -187,6 +187,7 @@ impl Thread {
                 metadata.tokens_used = finished.tokens_used;
                 metadata.model = finished.model;
                 metadata.finish_reason = finished.finish_reason;
+                metadata.omitted_messages = finished.omitted_messages;
                 (Status::Complete, None)
             }
             Outcome::Cancelled => (Status::Cancelled, None),

@@ -1,6 +1,7 @@
 // What model endpoints send and refuse that OpenAI's does not.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
+import { deflateSync } from "node:zlib";
 import { type Client, endOf, within } from "./client.ts";
 import { freshId, start } from "./harness.ts";
 import { type Call, Upstream } from "./upstream.ts";
@@ -39,6 +40,96 @@ for (const [how, spelled] of Object.entries(spelledKeys)) {
     assert.ok(!JSON.stringify(metadata).includes(spelled), JSON.stringify(metadata));
   });
 }
+
+test("every request names its client", async () => {
+  const { client, call } = await asked("hello");
+  assert.match(call.headers["user-agent"] ?? "", /^bobbin\/\d/);
+  call.answer("hi");
+  await client.next(endOf("r1"));
+});
+
+test("a history that the model refuses as too long is asked again without its oldest half, until it fits, and the answer says so", async () => {
+  const { client, call } = await asked("question 1");
+  call.answer("answer 1");
+  await client.next(endOf("r1"));
+  for (const nth of [2, 3, 4]) {
+    client.say(`r${nth}`, `question ${nth}`);
+    (await upstream.next()).answer(`answer ${nth}`);
+    await client.next(endOf(`r${nth}`));
+  }
+  client.say("r5", "question 5");
+  const questions: string[][] = [];
+  const refuse = (call: Call) => {
+    questions.push(call.body.messages.filter((message: { role: string }) => message.role === "user").map((message: { content: string }) => message.content));
+  };
+  const first = await upstream.next();
+  refuse(first);
+  first.status(400, "This model's maximum context length is 10 tokens");
+  const second = await upstream.next();
+  refuse(second);
+  second.error("the request exceeds the available context size").done();
+  const third = await upstream.next();
+  refuse(third);
+  third.answer("short enough");
+  const { type, response } = await client.next(endOf("r5"));
+  assert.deepEqual(questions, [1, 3, 4].map((from) => [1, 2, 3, 4, 5].slice(from - 1).map((nth) => `question ${nth}`)));
+  assert.deepEqual([type, response.content, response.metadata.omittedMessages], ["final", "short enough", 6]);
+  client.say("r6", "question 6");
+  (await upstream.next()).answer("fits again");
+  assert.equal((await client.next(endOf("r6")))["response"].metadata.omittedMessages, undefined);
+});
+
+test("a message that is too long all alone fails, and the thread goes on without it", async () => {
+  const { client, call } = await asked("far too long");
+  call.status(413, "too large");
+  const { error } = await client.next(endOf("r1"));
+  assert.deepEqual([error.code, error.retryable], ["AGENT_ERROR", false]);
+  client.say("r2", "short");
+  const next = await upstream.next();
+  assert.deepEqual(next.body.messages, [{ role: "user", content: "short" }]);
+  next.answer("fine");
+  assert.equal((await client.next(endOf("r2"))).type, "final");
+});
+
+test("an answer that has begun is not asked for again, whatever ends it", async () => {
+  const { client, call } = await asked("hello");
+  const calls = upstream.calls.length;
+  call.text("So").error("the request exceeds the available context size").done();
+  const end = await client.next(endOf("r1"));
+  assert.deepEqual([end.type, end["response"].content], ["error", "So"]);
+  assert.equal(upstream.calls.length, calls);
+});
+
+test("a proxy's deflate is undone, though nobody asked for it", async () => {
+  const { client, call } = await asked("hello");
+  const body = `data: ${JSON.stringify({ choices: [{ delta: { content: "packed" }, finish_reason: "stop" }] })}\n\ndata: [DONE]\n\n`;
+  call.packed("deflate", deflateSync(body));
+  assert.equal((await client.next(endOf("r1")))["response"].content, "packed");
+  client.say("r2", "again");
+  (await upstream.next()).packed("deflate", deflateSync(JSON.stringify({ error: { message: "no such model" } })), 400);
+  assert.match((await client.next(endOf("r2")))["error"].message, /no such model/);
+});
+
+test("stream_options that an endpoint refuses by name are left out, then and from then on, in every thread", async (t) => {
+  const fresh = await start({ vars: upstream.vars });
+  t.after(fresh.close);
+  const client = await fresh.join(freshId());
+  client.say("r1", "hello");
+  const first = await upstream.next();
+  assert.deepEqual(first.body.stream_options, { include_usage: true });
+  first.status(422, "body.stream_options: Extra inputs are not permitted");
+  const second = await upstream.next();
+  assert.equal(second.body.stream_options, undefined);
+  assert.deepEqual(second.body.messages, first.body.messages);
+  second.text("fine").finish().done();
+  assert.equal((await client.next(endOf("r1"))).type, "final");
+  const other = await fresh.join(freshId());
+  other.say("r1", "hello");
+  const third = await upstream.next();
+  assert.equal(third.body.stream_options, undefined);
+  third.text("fine").finish().done();
+  assert.equal((await other.next(endOf("r1"))).type, "final");
+});
 
 async function asked(question: string): Promise<{ client: Client; call: Call }> {
   const client = await bobbin.join(freshId());

@@ -111,6 +111,12 @@ export class Call {
     this.#response.end(JSON.stringify({ error: { message, type: "error" } }));
   }
 
+  /** A whole answer in some encoding. */
+  packed(encoding: string, body: Buffer, code = 200): void {
+    this.#response.writeHead(code, { "content-type": "text/event-stream", "content-encoding": encoding });
+    this.#response.end(body);
+  }
+
   /** A status whose body is still to come, if it ever does. */
   opened(code: number): this {
     this.#response.writeHead(code, { "content-type": "application/json" });

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::attempt::Remedy;
 use super::calls::Calls;
 use super::chunk::{Choice, Chunk, Delta};
 use super::failure;
@@ -45,6 +46,7 @@ pub(super) struct Answer {
     /// A quote of the first event that was none.
     odd: Option<String>,
     over: bool,
+    remedy: Remedy,
     /// What the last [`AgentEvent::Ending`] told.
     ending: Option<Progress>,
 }
@@ -64,6 +66,10 @@ enum Heard {
 impl Answer {
     pub(super) fn is_over(&self) -> bool {
         self.over
+    }
+
+    pub(super) fn remedy(&self) -> Remedy {
+        self.remedy
     }
 
     /// What the answer is if nothing more is sent, once the end was announced and as often as it changes.
@@ -140,7 +146,7 @@ impl Answer {
             }
             Err(Malformed::Cut) => self.end(out),
             Ok(_) | Err(Malformed::Wrong) => match Reported::read(text) {
-                Some(reported) => self.fail(reported.error(), out),
+                Some(reported) => self.report(&reported, text, out),
                 None => self.not_a_completion(text, out),
             },
         }
@@ -168,7 +174,7 @@ impl Answer {
     fn chunk(&mut self, chunk: Chunk, json: &str, out: &mut Vec<AgentEvent>) {
         if chunk.has_error || chunk.choices.is_empty() {
             match Reported::read(json) {
-                Some(reported) => return self.fail(reported.error(), out),
+                Some(reported) => return self.report(&reported, json, out),
                 None if chunk.has_error => return self.fail(failure::broken_off_upstream(&quote(json)), out),
                 None => {}
             }
@@ -207,7 +213,7 @@ impl Answer {
         if choice.has_error
             && let Some(reported) = Reported::read(json)
         {
-            self.fail(reported.error(), out);
+            self.report(&reported, json, out);
         } else if BROKEN_OFF.iter().any(|word| is_within(word, &reason.to_ascii_lowercase())) {
             self.fail(failure::broken_off_upstream(&quote(&reason)), out);
         } else if !reason.is_empty() {
@@ -295,7 +301,13 @@ impl Answer {
             tokens_used: self.tokens_used(),
             model: self.model.clone(),
             finish_reason: self.finish_reason.clone(),
+            ..Finished::default()
         }
+    }
+
+    fn report(&mut self, reported: &Reported, json: &str, out: &mut Vec<AgentEvent>) {
+        self.remedy = reported.remedy(json);
+        self.fail(reported.error(), out);
     }
 
     /// A call whose arguments are not whole is left out: nobody may carry out half of it.

@@ -12,10 +12,8 @@ pub(super) const REFUSED: &str = "the model endpoint refused the worker's creden
 ///
 /// 408, 429 and 5xx are retryable, every other status is not.
 #[must_use]
-pub fn http_failure(status: u16, retry_after: Option<&str>, body: &[u8]) -> Failed {
-    let text = String::from_utf8_lossy(body);
-    let words =
-        Reported::read(&text).map_or_else(|| quote(plain(&text)), |reported| quote(&reported.message));
+pub fn http_failure(status: u16, retry_after: Option<&str>, body: &str) -> Failed {
+    let words = Reported::read(body).map_or_else(|| quote(plain(body)), |reported| quote(&reported.message));
     let message = match status {
         401 => String::from(REFUSED),
         // Some say so of what was asked, and then with a reason.

@@ -1,5 +1,6 @@
 //! Errors as upstreams report them in JSON.
 
+use super::attempt::Remedy;
 use super::failure::{REFUSED, with_words};
 use super::quote::quote;
 use crate::protocol::json::Reader;
@@ -64,6 +65,10 @@ impl Reported {
         let told = labels().filter_map(Json::as_str).chain([message.as_str()]);
         let words = joined(told, '\n').to_ascii_lowercase();
         Some(Reported { message, status, words })
+    }
+
+    pub(super) fn remedy(&self, json: &str) -> Remedy {
+        Remedy::of(self.status.unwrap_or_default(), json)
     }
 
     pub(super) fn error(&self) -> ErrorBody {

@@ -1,18 +1,26 @@
 //! What a model is asked: the body and the address of a request.
 
+use super::attempt::Attempt;
 use super::history::{Message, history};
 use crate::agent::AgentRequest;
 use crate::protocol::{joined, to_json};
 
-/// The JSON body of a streamed completion that reports its usage. Without `system_prompt`, or with one of
-/// white space alone, there is no system message.
+/// The JSON body of a streamed completion that reports its usage unless the attempt is plain. Without
+/// `system_prompt`, or with one of white space alone, there is no system message.
 #[must_use]
-pub fn request_body(model: &str, system_prompt: Option<&str>, request: &AgentRequest) -> String {
-    let messages: Vec<String> = history(system_prompt, &request.messages).iter().map(Message::json).collect();
+pub fn request_body(
+    model: &str,
+    system_prompt: Option<&str>,
+    request: &AgentRequest,
+    attempt: Attempt,
+) -> String {
+    let told = request.messages.get(attempt.omitted..).unwrap_or_default();
+    let messages: Vec<String> = history(system_prompt, told).iter().map(Message::json).collect();
     format!(
-        r#"{{"model":{},"messages":[{}],"stream":true,"stream_options":{{"include_usage":true}}}}"#,
+        r#"{{"model":{},"messages":[{}],"stream":true{}}}"#,
         to_json(&model),
-        joined(messages.iter().map(String::as_str), ',')
+        joined(messages.iter().map(String::as_str), ','),
+        if attempt.is_plain { "" } else { r#","stream_options":{"include_usage":true}"# },
     )
 }
 
