@@ -5,6 +5,8 @@ use crate::protocol::limits;
 use crate::thread::Config;
 
 pub const ECHO_DELAY_MS: u64 = 20;
+const TURN_TIMEOUT_MS_MAX: u64 = 86_400_000;
+const RETRIES_MAX: u64 = 10;
 
 /// Who answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub struct OpenAi {
     pub model: String,
     pub api_key: Option<String>,
     pub system_prompt: Option<String>,
+    /// Further calls if one fails in a way that may pass.
+    pub retries: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +55,7 @@ impl Settings {
                 model: variable("AGENT_MODEL").ok_or("AGENT=openai needs AGENT_MODEL, the name of a model")?,
                 api_key: variable("AGENT_API_KEY"),
                 system_prompt: variable("AGENT_SYSTEM_PROMPT"),
+                retries: number("AGENT_RETRIES", limits::AGENT_RETRIES, 0..=RETRIES_MAX)?,
             }),
             Some(_) => return Err("AGENT is echo or openai".into()),
         };
@@ -65,10 +70,20 @@ impl Settings {
                 default.concurrent_turns,
                 limits::CONCURRENT_TURNS_MAX,
             )?,
+            agent_first_token_timeout_ms: number(
+                "AGENT_FIRST_TOKEN_TIMEOUT_MS",
+                default.agent_first_token_timeout_ms,
+                1..=limits::AGENT_TURN_TIMEOUT_MS,
+            )?,
             agent_idle_timeout_ms: number(
                 "AGENT_IDLE_TIMEOUT_MS",
                 default.agent_idle_timeout_ms,
-                1..=3_600_000,
+                1..=limits::AGENT_TURN_TIMEOUT_MS,
+            )?,
+            agent_turn_timeout_ms: number(
+                "AGENT_TURN_TIMEOUT_MS",
+                default.agent_turn_timeout_ms,
+                1..=TURN_TIMEOUT_MS_MAX,
             )?,
             messages_per_minute: number("MESSAGES_PER_MINUTE", default.messages_per_minute, 1..=1_000_000)?,
             invalid_frames_max: number("INVALID_FRAMES", default.invalid_frames_max, 1..=1_000_000)?,

@@ -130,6 +130,7 @@ fn agent_event() -> impl Strategy<Value = AgentEvent> {
         2 => any::<String>().prop_map(|text| AgentEvent::Block(Block::Thinking { text })),
         1 => any::<u64>().prop_map(|tokens_used| AgentEvent::Finished(Finished { tokens_used, ..Finished::default() })),
         1 => Just(AgentEvent::Ending(Finished::default())),
+        1 => Just(AgentEvent::Gathering),
         1 => Just(AgentEvent::Failed(Failed { error, tokens_used: u64::MAX })),
     ]
 }

@@ -32,6 +32,8 @@ pub enum AgentEvent {
     Text(String),
     /// A finished block that is not text.
     Block(Block),
+    /// More of a block that is not finished.
+    Gathering,
     /// The model said that its answer has ended, but what delivers it is still open. If no other event
     /// comes for [`ENDING_MS`], the answer is finished.
     ///

@@ -24,8 +24,8 @@ mod usage;
 use answer::Answer;
 pub use attempt::{Attempt, Remedy};
 pub use failure::{
-    http_failure, no_service_failure, redirect_failure, redirects_failure, service_failure, timeout_failure,
-    unreachable_failure,
+    http_failure, no_service_failure, own_words, reason, redirect_failure, redirects_failure,
+    service_failure, timeout_failure, turn_timeout_failure, unreachable_failure,
 };
 pub use quote::QUOTE_CHARS_MAX;
 pub use request::{endpoint, headers, request_body};
@@ -80,7 +80,7 @@ impl Completion {
         if !self.answer.is_over() {
             self.body.recognise(bytes, &mut self.answer, &mut out);
             self.body.read(bytes, &mut self.answer, &mut out);
-            out.extend(self.answer.ending());
+            out.extend(self.answer.news(out.is_empty()));
         }
         out
     }

@@ -15,6 +15,7 @@ use crate::config::{AgentKind, OpenAi};
 use crate::protocol::{ErrorBody, ErrorCode};
 use crate::thread::{Input, TurnId};
 
+use super::logs;
 use super::shell::Shell;
 use super::upstream::{self, Refused};
 use crate::platform::{self, BodyChunk, BodyReader, Task, http};
@@ -108,16 +109,20 @@ async fn run_openai(
     endpoint: &OpenAi,
     signal: Option<AbortSignal>,
 ) -> Result<(), Failed> {
-    let mut attempt = Attempt { is_plain: upstream::is_plain(endpoint), ..Attempt::default() };
+    let mut attempt = Attempt::first(upstream::is_plain(endpoint));
     loop {
         let asked = upstream::ask(shell, endpoint, request, attempt, signal.as_ref()).await;
         let refused = match asked {
-            Ok(response) => answer(shell, turn, endpoint, attempt, &response).await,
+            Ok(response) => answer(shell, turn, request, endpoint, attempt, &response).await,
             Err(refused) => Some(refused),
         };
         let Some(Refused { failed, remedy }) = refused else { return Ok(()) };
-        let Some(next) = attempt.next(remedy, request) else { return Err(failed) };
+        logs::agent_failed(&shell.session_id, &openai::reason(&failed, &openai::own_words(request)));
+        let Some(next) = attempt.next(remedy, request, endpoint.retries) else { return Err(failed) };
         attempt = next;
+        if attempt.wait_ms > 0 {
+            platform::sleep(attempt.wait_ms).await;
+        }
     }
 }
 
@@ -126,6 +131,7 @@ async fn run_openai(
 async fn answer(
     shell: &Rc<Shell>,
     turn: TurnId,
+    request: &AgentRequest,
     endpoint: &OpenAi,
     attempt: Attempt,
     response: &Response,
@@ -135,7 +141,7 @@ async fn answer(
     };
     let reader: BodyReader = body.get_reader().unchecked_into();
     let mut completion = openai::Completion::new();
-    let (shell, endpoint) = (shell.clone(), endpoint.clone());
+    let (shell, endpoint, asked) = (shell.clone(), endpoint.clone(), openai::own_words(request));
     let refused = Rc::new(RefCell::new(None));
     let refusal = refused.clone();
     let mut is_silent = true;
@@ -156,7 +162,10 @@ async fn answer(
                 refusal.replace(Some(Refused { failed, remedy }));
                 return;
             }
-            is_silent &= events.is_empty();
+            if let Some(AgentEvent::Failed(failed)) = events.last() {
+                logs::agent_failed(&shell.session_id, &openai::reason(failed, &asked));
+            }
+            is_silent &= events.iter().all(|event| *event == AgentEvent::Gathering);
             is_over =
                 events.iter().any(|event| matches!(event, AgentEvent::Finished(_) | AgentEvent::Failed(_)));
             shell.pump(Input::Agent { turn, events, tokens_used: completion.tokens_used() });
@@ -246,7 +255,7 @@ impl OpenAi {
             AgentEvent::Failed(failed) => AgentEvent::Failed(self.redact(failed)),
             AgentEvent::Finished(finished) => AgentEvent::Finished(figures(finished)),
             AgentEvent::Ending(finished) => AgentEvent::Ending(figures(finished)),
-            AgentEvent::Text(_) | AgentEvent::Block(_) => event,
+            AgentEvent::Text(_) | AgentEvent::Block(_) | AgentEvent::Gathering => event,
         }
     }
 

@@ -30,8 +30,13 @@ pub fn delivery_failed(session_id: &str, why: &str) {
     error(session_id, "d1_failed", why);
 }
 
-pub fn agent_failed(session_id: &str, why: &str) {
+pub fn agent_unreachable(session_id: &str, why: &str) {
     error(session_id, "agent_unreachable", why);
+}
+
+/// A call of a model failed, whether or not another one follows.
+pub fn agent_failed(session_id: &str, why: &str) {
+    error(session_id, "agent_failed", why);
 }
 
 fn error(session_id: &str, event: &str, why: &str) {

@@ -53,14 +53,19 @@ pub async fn ask(
     signal: Option<&AbortSignal>,
 ) -> Result<Response, Refused> {
     let service = Service::of(shell).map_err(|why| failed(shell, openai::no_service_failure(), &why))?;
-    let unreachable =
-        || if service.is_some() { openai::service_failure() } else { openai::unreachable_failure() };
+    let unreachable = |thrown: JsValue| {
+        let (failure, remedy) = match service {
+            Some(_) => (openai::service_failure(), Remedy::None),
+            None => (openai::unreachable_failure(), Remedy::Later { after_ms: None }),
+        };
+        Refused { failed: failed(shell, failure, &describe(&thrown)), remedy }
+    };
     let body = openai::request_body(&endpoint.model, endpoint.system_prompt.as_deref(), request, attempt);
     let mut url = openai::endpoint(&endpoint.base_url);
     for _ in 0..=REDIRECTS_MAX {
         let asked = http_request(shell, request, endpoint, &url, &body, signal);
         let answer = async { JsFuture::from(send(service.as_ref(), &asked?)?).await?.dyn_into::<Response>() };
-        let response = answer.await.map_err(|thrown| failed(shell, unreachable(), &describe(&thrown)))?;
+        let response = answer.await.map_err(&unreachable)?;
         if response.ok() {
             if attempt.is_plain && !is_plain(endpoint) {
                 PLAIN.with_borrow_mut(|plain| plain.push(endpoint.base_url.clone()));
@@ -158,10 +163,20 @@ async fn refusal(endpoint: &OpenAi, response: &Response) -> Refused {
     body.truncate(ERROR_BODY_BYTES_MAX);
     let (status, body) = (response.status(), String::from_utf8_lossy(&body));
     let failed = endpoint.redact(openai::http_failure(status, retry_after.as_deref(), &body));
-    Refused { failed, remedy: Remedy::of(status.into(), &body) }
+    Refused { failed, remedy: Remedy::of_answer(status, retry_after.as_deref().and_then(wait_ms), &body) }
+}
+
+/// How long a `Retry-After` wants to be waited for (RFC 9110, section 10.2.3): seconds, or a date.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+fn wait_ms(retry_after: &str) -> Option<u64> {
+    let seconds = js_sys::Number::parse_float(retry_after);
+    let is_number = retry_after.trim_start().starts_with(|char: char| char.is_ascii_digit());
+    let until = || js_sys::Date::parse(retry_after) - platform::now() as f64;
+    let wait_ms = if is_number { seconds * 1_000.0 } else { until() };
+    (!wait_ms.is_nan()).then_some(wait_ms.max(0.0) as u64)
 }
 
 fn failed(shell: &Shell, failed: Failed, why: &str) -> Failed {
-    super::logs::agent_failed(&shell.session_id, why);
+    super::logs::agent_unreachable(&shell.session_id, why);
     failed
 }

@@ -18,6 +18,7 @@ impl Thread {
             running.agent_heard_at = now;
             running.tokens_used = tokens_used;
             if !events.is_empty() {
+                running.agent_said_at = Some(now);
                 running.ending = None;
             }
         }
@@ -25,6 +26,7 @@ impl Thread {
             match event {
                 AgentEvent::Text(text) => self.text(now, turn, &text),
                 AgentEvent::Block(block) => self.block(now, turn, &block),
+                AgentEvent::Gathering => {}
                 AgentEvent::Ending(finished) => {
                     if let Some(running) = self.running_mut(turn) {
                         running.ending = Some((now.saturating_add(ENDING_MS), Box::new(finished)));
@@ -96,17 +98,20 @@ impl Thread {
         for turn in self.running_ids() {
             // In this order: what is sent behind a write is held by the runtime until that is confirmed.
             self.flush_due(now, turn, coalesce_ms);
+            let config = self.config;
             let Some(running) = self.running_mut(turn) else { continue };
-            let silent_since = running.agent_heard_at;
+            let is_silent = running.timeout_at(&config) <= now;
             if is_due(running.journal_due_at(), now) {
                 let journal = running.journal(turn);
                 self.store(vec![Write::Journal(journal)]);
             }
-            let is_silent = self.idle_due_at(silent_since) <= now;
             let Some(running) = self.running_mut(turn) else { continue };
             match running.ending.take_if(|(at, _)| is_silent || *at <= now) {
                 Some((_, finished)) => self.abort(now, turn, Outcome::Finished(*finished)),
-                None if is_silent => self.time_out(now, turn),
+                None if is_silent => {
+                    let failed = running.timeout(now, &config);
+                    self.abort(now, turn, Outcome::Failed(failed));
+                }
                 None => {}
             }
         }
@@ -122,28 +127,25 @@ impl Thread {
         coalesce_ms.saturating_add(coalesce_ms / COALESCE_TIMER_PART)
     }
 
-    fn time_out(&mut self, now: Millis, turn: TurnId) {
-        let failed = crate::agent::openai::timeout_failure(self.config.agent_idle_timeout_ms);
-        self.abort(now, turn, Outcome::Failed(failed));
-    }
-
     fn abort(&mut self, now: Millis, turn: TurnId, outcome: Outcome) {
         self.outputs.push_back(Output::AbortAgent { turn });
         self.end(now, turn, outcome);
     }
 
-    fn idle_due_at(&self, heard_at: Millis) -> Millis {
-        heard_at.saturating_add(self.config.agent_idle_timeout_ms)
-    }
-
     pub(super) fn deadlines(&self) -> impl Iterator<Item = Millis> {
         let (coalesce_ms, delivery_due_at) = (self.coalesce_timer_ms(), self.delivery_due_at());
         self.running().flat_map(move |(_, running)| {
-            let idle = self.idle_due_at(running.agent_heard_at);
+            let timeout = running.timeout_at(&self.config);
             let ending = running.ending.as_ref().map(|(at, _)| *at);
-            [running.frame_due_at(coalesce_ms), running.journal_due_at(), delivery_due_at, ending, Some(idle)]
-                .into_iter()
-                .flatten()
+            [
+                running.frame_due_at(coalesce_ms),
+                running.journal_due_at(),
+                delivery_due_at,
+                ending,
+                Some(timeout),
+            ]
+            .into_iter()
+            .flatten()
         })
     }
 

@@ -1,9 +1,12 @@
 //! The life of a turn.
 
-use crate::agent::Finished;
-use crate::protocol::limits::{ANSWER_BYTES_MAX, COALESCE_BYTES_MAX, JOURNAL_BYTES_MAX, JOURNAL_MS};
+use crate::agent::{Failed, Finished, openai};
+use crate::protocol::limits::{
+    ANSWER_BYTES_MAX, COALESCE_BYTES_MAX, JOURNAL_BYTES_MAX, JOURNAL_MS, SILENT_IDLES_MAX,
+};
 use crate::protocol::{Block, Content, Millis, Progress, to_json};
 
+use super::Config;
 use super::store::{Journal, PlacedBlock};
 
 /// A turn that is not over.
@@ -43,7 +46,11 @@ pub(crate) struct Running {
     last_frame_at: Option<Millis>,
     stored_bytes: usize,
     unstored_since: Option<Millis>,
+    started_at: Millis,
+    /// The last sign of life, also one that says nothing.
     pub(crate) agent_heard_at: Millis,
+    /// The last of the answer.
+    pub(crate) agent_said_at: Option<Millis>,
     /// When the answer is finished unless more of it comes.
     pub(crate) ending: Option<(Millis, Box<Finished>)>,
 }
@@ -105,7 +112,9 @@ impl Running {
             last_frame_at: None,
             stored_bytes: 0,
             unstored_since: None,
+            started_at: now,
             agent_heard_at: now,
+            agent_said_at: None,
             ending: None,
         }
     }
@@ -150,6 +159,30 @@ impl Running {
             Some(since) => Some(since.saturating_add(JOURNAL_MS)),
             None => None,
         }
+    }
+
+    /// When an agent that goes on like this has timed out.
+    pub(crate) fn timeout_at(&self, config: &Config) -> Millis {
+        let idle_ms = config.agent_idle_timeout_ms;
+        let (since, limit_ms) = match self.agent_said_at {
+            None => (self.started_at, config.agent_first_token_timeout_ms),
+            Some(at) => (at, idle_ms),
+        };
+        let dead_at = self.agent_heard_at.saturating_add(limit_ms);
+        let silent_ms = limit_ms.max(idle_ms.saturating_mul(SILENT_IDLES_MAX));
+        dead_at.min(since.saturating_add(silent_ms)).min(self.over_at(config))
+    }
+
+    /// Why it has.
+    pub(crate) fn timeout(&self, now: Millis, config: &Config) -> Failed {
+        if self.over_at(config) <= now {
+            return openai::turn_timeout_failure(config.agent_turn_timeout_ms);
+        }
+        openai::timeout_failure(now.saturating_sub(self.agent_said_at.unwrap_or(self.started_at)))
+    }
+
+    fn over_at(&self, config: &Config) -> Millis {
+        self.started_at.saturating_add(config.agent_turn_timeout_ms)
     }
 
     /// The text that goes out now.

@@ -42,6 +42,7 @@ impl World {
     pub fn new(plan: &Plan, with_trace: bool) -> Self {
         let config = Config {
             concurrent_turns: plan.concurrent_turns,
+            agent_first_token_timeout_ms: plan.idle_timeout_ms,
             agent_idle_timeout_ms: plan.idle_timeout_ms,
             messages_per_minute: 1_000_000,
             ..Config::default()

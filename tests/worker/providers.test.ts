@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { deflateSync } from "node:zlib";
-import { type Client, endOf, within } from "./client.ts";
+import { type Client, endOf, eventually, within } from "./client.ts";
 import { freshId, start } from "./harness.ts";
 import { type Call, Upstream } from "./upstream.ts";
 
@@ -108,6 +108,50 @@ test("a proxy's deflate is undone, though nobody asked for it", async () => {
   client.say("r2", "again");
   (await upstream.next()).packed("deflate", deflateSync(JSON.stringify({ error: { message: "no such model" } })), 400);
   assert.match((await client.next(endOf("r2")))["error"].message, /no such model/);
+});
+
+test("a model that is not well is called again before anything was said, and each call that failed is in the log", async (t) => {
+  const patient = await start({ vars: { ...upstream.vars, AGENT_RETRIES: "2" } });
+  t.after(patient.close);
+  const client = await patient.join(freshId());
+  const secret = "a question that nobody else may read";
+  client.say("r1", secret);
+  (await upstream.next()).status(503, `Loading model for "${secret}"`, { "retry-after": "0" });
+  (await upstream.next()).status(429, "Slow down", { "retry-after": new Date(Date.now()).toUTCString() });
+  (await upstream.next()).answer("fine");
+  assert.equal((await client.next(endOf("r1")))["response"].content, "fine");
+  const failures = patient.logs.map(({ message }) => message).filter((line) => line.includes("agent_failed"));
+  assert.deepEqual(failures.map((line) => /503: Loading model/.test(line) || /Slow down/.test(line)), [true, true]);
+  assert.ok(!patient.logs.some(({ message }) => message.includes("nobody else")), "what was said is in the log");
+
+  client.say("r2", "hello");
+  for (let nth = 0; nth < 3; nth += 1) (await upstream.next()).status(500, "still not well", { "retry-after": "0" });
+  assert.match((await client.next(endOf("r2")))["error"].message, /still not well/);
+
+  client.say("r3", "hello");
+  (await upstream.next()).status(429, "come back tomorrow", { "retry-after": "31" });
+  assert.match((await client.next(endOf("r3")))["error"].message, /retry after 31 s/);
+
+  client.say("r4", "hello");
+  (await upstream.next()).status(503, "busy", { "retry-after": "20" });
+  await eventually(async () => patient.logs.some(({ message }) => message.includes("busy")), "the refusal in the log");
+  client.cancel("r4");
+  assert.equal((await client.next(endOf("r4"))).type, "cancelled");
+  client.say("r5", "hello");
+  (await upstream.next()).answer("at once");
+  assert.equal((await client.next(endOf("r5")))["response"].content, "at once");
+});
+
+test("a model that nobody answers for is called again", async (t) => {
+  const gone = await Upstream.start();
+  const patient = await start({ vars: { ...gone.vars, AGENT_RETRIES: "1" } });
+  t.after(patient.close);
+  gone.close();
+  const client = await patient.join(freshId());
+  client.say("r1", "hello");
+  assert.match((await client.next(endOf("r1")))["error"].message, /could not be reached/);
+  const calls = patient.logs.filter(({ message }) => message.includes("agent_failed"));
+  assert.equal(calls.length, 2);
 });
 
 test("stream_options that an endpoint refuses by name are left out, then and from then on, in every thread", async (t) => {

@@ -153,9 +153,9 @@ export class Upstream {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/v1`;
   }
 
-  /** Variables that make the worker use this server. */
+  /** Variables that make the worker use this server. It is called once, as a test answers each call by hand. */
   get vars(): Record<string, string> {
-    return { AGENT: "openai", AGENT_BASE_URL: this.baseUrl, AGENT_MODEL: "test-model", AGENT_API_KEY: "test-key" };
+    return { AGENT: "openai", AGENT_RETRIES: "0", AGENT_BASE_URL: this.baseUrl, AGENT_MODEL: "test-model", AGENT_API_KEY: "test-key" };
   }
 
   /** The next call that was not handed out yet. */

@@ -47,12 +47,11 @@ pub(super) struct Answer {
     odd: Option<String>,
     over: bool,
     remedy: Remedy,
-    /// What the last [`AgentEvent::Ending`] told.
-    ending: Option<Progress>,
+    told: Progress,
 }
 
 /// Changes with everything that a chunk brings but keep-alives.
-type Progress = (u64, usize, usize, Usage);
+type Progress = (u64, usize, usize, Usage, bool);
 
 /// What has come that is of a completion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,16 +71,20 @@ impl Answer {
         self.remedy
     }
 
-    /// What the answer is if nothing more is sent, once the end was announced and as often as it changes.
-    pub(super) fn ending(&mut self) -> Option<AgentEvent> {
+    /// What a push has brought that is in no other event: more of a block, or the end's announcement, with
+    /// what the answer is if nothing more is sent.
+    pub(super) fn news(&mut self, is_silent: bool) -> Option<AgentEvent> {
         let gathered = self.thinking.len().saturating_add(self.calls.bytes());
-        let progress = Some((self.text_deltas, gathered, self.calls.len(), self.usage));
-        if self.finish_reason.is_none() || self.over || self.ending == progress {
+        let progress =
+            (self.text_deltas, gathered, self.calls.len(), self.usage, self.finish_reason.is_some());
+        if self.over || std::mem::replace(&mut self.told, progress) == progress {
             return None;
         }
-        self.ending = progress;
         // A call that is not whole may go on, and only the end itself says that it does not.
-        (gathered == 0).then(|| AgentEvent::Ending(self.finished()))
+        if self.finish_reason.is_some() && gathered == 0 {
+            return Some(AgentEvent::Ending(self.finished()));
+        }
+        is_silent.then_some(AgentEvent::Gathering)
     }
 
     /// Takes the data of an event.
