@@ -13,7 +13,7 @@ use crate::agent::openai::{Attempt, Remedy};
 use crate::agent::{AgentEvent, AgentRequest, Failed, Finished, echo, openai, redact};
 use crate::config::{AgentKind, OpenAi};
 use crate::protocol::{ErrorBody, ErrorCode};
-use crate::thread::{Input, TurnId};
+use crate::thread::{Config, Input, TurnId};
 
 use super::logs;
 use super::shell::Shell;
@@ -109,6 +109,8 @@ async fn run_openai(
     endpoint: &OpenAi,
     signal: Option<AbortSignal>,
 ) -> Result<(), Failed> {
+    let config = shell.settings.as_ref().map_or_else(|_| Config::default(), |settings| settings.thread);
+    let patience_ms = config.agent_first_token_timeout_ms;
     let mut attempt = Attempt::first(upstream::is_plain(endpoint));
     loop {
         let asked = upstream::ask(shell, endpoint, request, attempt, signal.as_ref()).await;
@@ -118,7 +120,9 @@ async fn run_openai(
         };
         let Some(Refused { failed, remedy }) = refused else { return Ok(()) };
         logs::agent_failed(&shell.session_id, &openai::reason(&failed, &openai::own_words(request)));
-        let Some(next) = attempt.next(remedy, request, endpoint.retries) else { return Err(failed) };
+        let next = attempt.next(remedy, request, endpoint.retries);
+        // A wait that the turn would not outlive hides what the endpoint said.
+        let Some(next) = next.filter(|next| next.wait_ms < patience_ms) else { return Err(failed) };
         attempt = next;
         if attempt.wait_ms > 0 {
             platform::sleep(attempt.wait_ms).await;
