@@ -120,9 +120,7 @@ impl Default for Body {
 impl Body {
     fn recognise(&mut self, bytes: &[u8], answer: &mut Answer, out: &mut Vec<AgentEvent>) {
         let Body::Unknown(parser) = self else { return };
-        // A byte order mark counts as space; no event stream begins with one of its bytes alone.
-        let is_space = |byte: &u8| byte.is_ascii_whitespace() || "\u{feff}".as_bytes().contains(byte);
-        match bytes.iter().find(|byte| !is_space(byte)) {
+        match bytes.iter().find(|byte| !is_space(**byte)) {
             None => {}
             Some(b'{' | b'[') => *self = Body::Document(Vec::new()),
             Some(b'<') => answer.not_a_completion("", out),
@@ -136,7 +134,12 @@ impl Body {
                 parser.push(bytes, &mut |data| answer.event(data, out)).is_ok()
             }
             Body::Document(document) => {
-                document.extend_from_slice(bytes);
+                let spaces = if document.is_empty() {
+                    bytes.iter().take_while(|byte| is_space(**byte)).count()
+                } else {
+                    0
+                };
+                document.extend_from_slice(bytes.get(spaces..).unwrap_or_default());
                 document.len() <= sse::EVENT_BYTES_MAX
             }
         };
@@ -144,4 +147,9 @@ impl Body {
             answer.too_long(out);
         }
     }
+}
+
+/// A byte order mark counts as space; no event stream begins with one of its bytes alone.
+fn is_space(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || "\u{feff}".as_bytes().contains(&byte)
 }
