@@ -110,8 +110,14 @@ variables! {
     AGENT_API_KEY: Secret;
     /// Stands before every history.
     AGENT_SYSTEM_PROMPT: Text;
-    /// How long a model may be silent.
+    /// How long a model may take to say the first of its answer.
+    AGENT_FIRST_TOKEN_TIMEOUT_MS: Number = limits::AGENT_FIRST_TOKEN_TIMEOUT_MS, 1..=3_600_000;
+    /// How long a model may be silent after that.
     AGENT_IDLE_TIMEOUT_MS: Number = limits::AGENT_IDLE_TIMEOUT_MS, 1..=3_600_000;
+    /// How long an answer may take in all.
+    AGENT_TURN_TIMEOUT_MS: Number = limits::AGENT_TURN_TIMEOUT_MS, 1..=86_400_000;
+    /// How often a model is called again that answers 408, 429 or 5xx, or not at all, before it has said anything: after its `Retry-After`, and not at all if that is over 30 s.
+    AGENT_RETRIES: Number = limits::AGENT_RETRIES, 0..=10;
     /// Service: called instead of the network.
     AGENT_SERVICE: Binding;
     /// Turns of a thread that run at once.

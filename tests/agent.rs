@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+#[path = "agent/attempts.rs"]
+mod attempts;
 #[path = "agent/echo.rs"]
 mod echo;
 #[path = "agent/failures.rs"]
@@ -122,8 +124,8 @@ fn a_block_parts_the_text_of_one_push() {
 #[test]
 fn thinking_is_delivered_with_the_first_text_after_it() {
     let mut completion = Completion::new();
-    assert_eq!(completion.push(delta(&json!({"reasoning": "h"})).as_bytes()), []);
-    assert_eq!(completion.push(delta(&json!({"reasoning": "m"})).as_bytes()), []);
+    assert_eq!(completion.push(delta(&json!({"reasoning": "h"})).as_bytes()), [AgentEvent::Gathering]);
+    assert_eq!(completion.push(delta(&json!({"reasoning": "m"})).as_bytes()), [AgentEvent::Gathering]);
     let events = completion.push(delta(&json!({"content": "So"})).as_bytes());
     let thinking = Block::Thinking { text: "hm".into() };
     assert_eq!(events, [AgentEvent::Block(thinking), AgentEvent::Text("So".into())]);
@@ -133,7 +135,7 @@ fn thinking_is_delivered_with_the_first_text_after_it() {
 fn a_whole_tool_call_is_delivered_when_the_next_one_begins() {
     let call = |index: u64, id: &str| json!({"tool_calls": [{"index": index, "id": id, "function": {"name": "f", "arguments": "{}"}}]});
     let mut completion = Completion::new();
-    assert_eq!(completion.push(delta(&call(0, "a")).as_bytes()), []);
+    assert_eq!(completion.push(delta(&call(0, "a")).as_bytes()), [AgentEvent::Gathering]);
     let block = Block::ToolUse { id: "a".into(), name: "f".into(), input: Json::Object(Fields::new()) };
     assert_eq!(completion.push(delta(&call(1, "b")).as_bytes()), [AgentEvent::Block(block)]);
 }
@@ -176,7 +178,8 @@ fn an_announced_end_is_told_with_its_figures_and_again_only_when_they_change() {
     let mut completion = Completion::new();
     let ending = |tokens_used: u64| {
         let finish_reason = Some("stop".into());
-        AgentEvent::Ending(Finished { tokens_used, model: Some("m".into()), finish_reason })
+        let model = Some("m".into());
+        AgentEvent::Ending(Finished { tokens_used, model, finish_reason, ..Finished::default() })
     };
     let call = json!({"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}});
     completion.push(delta(&json!({"tool_calls": [call]})).as_bytes());
@@ -199,7 +202,7 @@ fn an_announced_end_is_not_told_while_a_call_is_not_whole() {
     let call = json!({"index": 0, "id": "c", "function": {"name": "f", "arguments": "{\"a\":"}});
     completion.push(delta(&json!({"tool_calls": [call]})).as_bytes());
     let finish = b"data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"length\"}]}\n\n";
-    assert_eq!(completion.push(finish), []);
+    assert_eq!(completion.push(finish), [AgentEvent::Gathering]);
     assert!(matches!(completion.finish()[..], [AgentEvent::Block(_), AgentEvent::Finished(_)]));
 }
 
@@ -211,8 +214,8 @@ fn thinking_as_large_as_an_answer_may_be_is_kept_and_a_byte_more_fails() {
     let push_half =
         |completion: &mut Completion| completion.push(delta(&json!({"reasoning": half})).as_bytes());
     let mut completion = Completion::new();
-    assert_eq!(push_half(&mut completion), []);
-    assert_eq!(push_half(&mut completion), []);
+    assert_eq!(push_half(&mut completion), [AgentEvent::Gathering]);
+    assert_eq!(push_half(&mut completion), [AgentEvent::Gathering]);
     let events = completion.push(delta(&json!({"reasoning": "x"})).as_bytes());
     assert!(matches!(&events[..], [AgentEvent::Failed(failed)] if !failed.error.retryable), "{events:?}");
 }
@@ -224,7 +227,7 @@ fn more_tool_calls_than_blocks_in_an_answer_fail() {
         let call = json!({"index": index, "id": index.to_string(), "function": {"name": "f"}});
         completion.push(delta(&json!({"tool_calls": [call]})).as_bytes())
     };
-    assert!((0..BLOCKS_MAX).all(|index| push(index).is_empty()));
+    assert!((0..BLOCKS_MAX).all(|index| push(index) == [AgentEvent::Gathering]));
     assert!(matches!(push(BLOCKS_MAX)[..], [AgentEvent::Failed(_)]));
 }
 
@@ -267,7 +270,7 @@ fn fold(pushes: &[&[u8]]) -> Vec<AgentEvent> {
     let mut completion = Completion::new();
     let mut folded: Vec<AgentEvent> = Vec::new();
     let mut take = |mut events: Vec<AgentEvent>| {
-        events.retain(|event| !matches!(event, AgentEvent::Ending(_)));
+        events.retain(|event| !matches!(event, AgentEvent::Ending(_) | AgentEvent::Gathering));
         let texts =
             events.windows(2).filter(|pair| matches!(pair, [AgentEvent::Text(_), AgentEvent::Text(_)]));
         assert_eq!(texts.count(), 0, "one push brought two texts in a row");
@@ -308,7 +311,7 @@ fn show(event: &AgentEvent) -> Value {
         AgentEvent::Block(block) => {
             json!({"block": serde_json::from_str::<Value>(&to_json(block)).unwrap()})
         }
-        AgentEvent::Ending(_) => json!("ending"),
+        AgentEvent::Ending(_) | AgentEvent::Gathering => json!("not shown"),
         AgentEvent::Finished(finished) => json!({"finished": {
             "tokensUsed": finished.tokens_used,
             "model": finished.model,

@@ -11,7 +11,7 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use bobbin::agent::{AgentEvent, Failed, Finished};
+use bobbin::agent::{AgentEvent, Failed, Finished, Remedy};
 use bobbin::dialect::native;
 use bobbin::protocol::{Block, Cursor, ErrorBody, ErrorCode, FrameName, Received};
 use bobbin::thread::{Config, Delivered, Input, PeerId};
@@ -131,7 +131,8 @@ fn agent_event() -> impl Strategy<Value = AgentEvent> {
         2 => any::<String>().prop_map(|text| AgentEvent::Block(Block::Thinking { text })),
         1 => any::<u64>().prop_map(|tokens_used| AgentEvent::Finished(Finished { tokens_used, ..Finished::default() })),
         1 => Just(AgentEvent::Ending(Finished::default())),
-        1 => Just(AgentEvent::Failed(Failed { error, tokens_used: u64::MAX })),
+        1 => Just(AgentEvent::Gathering),
+        1 => Just(AgentEvent::Failed(Failed { error, tokens_used: u64::MAX, remedy: Remedy::None })),
     ]
 }
 

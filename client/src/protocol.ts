@@ -79,7 +79,11 @@ export type Message = { id: string, requestId: string, role: Role, content: Cont
  */
 export type Session = { id: string, title: string | null, firstMessagePreview: string, messageCount: number, totalTokens: number, permissionMode: PermissionMode, createdAt: number, lastMessageAt: number, owner?: string, };
 
-export type ResponseMetadata = { tokensUsed: number, latencyMs: number, model?: string, finishReason?: string, };
+export type ResponseMetadata = { tokensUsed: number, latencyMs: number, model?: string, finishReason?: string, 
+/**
+ * Messages that were left out of a history too long for the model, the oldest.
+ */
+omittedMessages?: number, };
 
 /**
  * An answer as an end carries it: its whole text, and its blocks if it has more than text.

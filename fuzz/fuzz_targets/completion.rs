@@ -21,8 +21,8 @@ fn events<'a>(chunks: &mut dyn Iterator<Item = &'a [u8]>) -> Vec<AgentEvent> {
     if !events.last().is_some_and(is_end) {
         events.extend(completion.finish());
     }
-    // How often an end is announced hangs on the cuts.
-    events.retain(|event| !matches!(event, AgentEvent::Ending(_)));
+    // How often an end is announced, or a block grows, hangs on the cuts.
+    events.retain(|event| !matches!(event, AgentEvent::Ending(_) | AgentEvent::Gathering));
     events
 }
 

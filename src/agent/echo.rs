@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{Agent, AgentEvent, AgentRequest, Call, Failed, Finished, Refusal, Reply};
+use super::{Agent, AgentEvent, AgentRequest, Attempt, Call, Failed, Finished, Refusal, Reply};
 use crate::protocol::Content;
 use crate::variables::{self, Variables};
 
@@ -28,7 +28,7 @@ impl Echo {
 }
 
 impl Agent for Echo {
-    fn call(&self, request: &AgentRequest) -> Call {
+    fn call(&self, request: &AgentRequest, _: Attempt) -> Call {
         let pieces = pieces(&answer(request)).map(str::to_owned).collect();
         Call::Pieces { pieces, delay_ms: self.delay_ms }
     }

@@ -5,6 +5,7 @@
 //!
 //! **Invariant:** knows nothing about turns, sockets or HTTP clients. Bytes come in, [`AgentEvent`]s come out.
 
+mod attempt;
 pub mod echo;
 pub mod openai;
 pub mod piece;
@@ -18,12 +19,13 @@ use std::rc::Rc;
 use crate::protocol::{Block, Content, ErrorBody, PermissionMode, Word};
 use crate::variables::{self, AgentName, Variables};
 
+pub use attempt::{Attempt, Remedy};
 pub use unconfigured::Unconfigured;
 
 /// A kind of agent, with its settings.
 pub trait Agent: Debug {
-    /// What to do to have a turn answered.
-    fn call(&self, request: &AgentRequest) -> Call;
+    /// What to do to have a turn answered, asked in this way.
+    fn call(&self, request: &AgentRequest, attempt: Attempt) -> Call;
 
     /// A reader for what comes back of one call.
     fn reply(&self) -> Box<dyn Reply>;
@@ -146,6 +148,8 @@ pub enum AgentEvent {
     Text(String),
     /// A finished block that is not text.
     Block(Block),
+    /// More of a block that is not finished.
+    Gathering,
     /// The model said that its answer has ended, but what delivers it is still open. If no other event
     /// comes for [`ENDING_MS`], the answer is finished.
     ///
@@ -170,4 +174,14 @@ pub struct Failed {
     pub error: ErrorBody,
     /// As in [`Finished`], up to the failure.
     pub tokens_used: u64,
+    /// What may help, if nothing was said before it.
+    pub remedy: Remedy,
+}
+
+impl Failed {
+    /// A failure against which nothing helps, before anything was counted.
+    #[must_use]
+    pub fn new(error: ErrorBody) -> Self {
+        Failed { error, tokens_used: 0, remedy: Remedy::None }
+    }
 }

@@ -16,6 +16,7 @@ mod chunk;
 mod failure;
 mod history;
 mod quote;
+mod remedy;
 mod reported;
 mod request;
 mod text;
@@ -24,13 +25,13 @@ mod usage;
 pub use agent::OpenAi;
 use answer::Answer;
 pub use failure::{
-    http_failure, no_service_failure, redirect_failure, redirects_failure, service_failure, timeout_failure,
-    unreachable_failure,
+    http_failure, no_service_failure, own_words, reason, redirect_failure, redirects_failure,
+    service_failure, timeout_failure, turn_timeout_failure, unreachable_failure,
 };
 pub use quote::QUOTE_CHARS_MAX;
 pub use request::{endpoint, headers, request_body};
 
-use super::{AgentEvent, Failed, sse};
+use super::{AgentEvent, Failed, Remedy, sse};
 
 /// One streamed answer: the bytes of a response body in, [`AgentEvent`]s out.
 ///
@@ -68,13 +69,19 @@ impl Completion {
         self.answer.tokens_used()
     }
 
+    /// What may help against the failure that came out.
+    #[must_use]
+    pub fn remedy(&self) -> Remedy {
+        self.answer.remedy()
+    }
+
     /// Takes the body's next bytes, cut anywhere.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<AgentEvent> {
         let mut out = Vec::new();
         if !self.answer.is_over() {
             self.body.recognise(bytes, &mut self.answer, &mut out);
             self.body.read(bytes, &mut self.answer, &mut out);
-            out.extend(self.answer.ending());
+            out.extend(self.answer.news(out.is_empty()));
         }
         out
     }
@@ -114,9 +121,7 @@ impl Default for Body {
 impl Body {
     fn recognise(&mut self, bytes: &[u8], answer: &mut Answer, out: &mut Vec<AgentEvent>) {
         let Body::Unknown(parser) = self else { return };
-        // A byte order mark counts as space; no event stream begins with one of its bytes alone.
-        let is_space = |byte: &u8| byte.is_ascii_whitespace() || "\u{feff}".as_bytes().contains(byte);
-        match bytes.iter().find(|byte| !is_space(byte)) {
+        match bytes.iter().find(|byte| !is_space(**byte)) {
             None => {}
             Some(b'{' | b'[') => *self = Body::Document(Vec::new()),
             Some(b'<') => answer.not_a_completion("", out),
@@ -130,7 +135,12 @@ impl Body {
                 parser.push(bytes, &mut |data| answer.event(data, out)).is_ok()
             }
             Body::Document(document) => {
-                document.extend_from_slice(bytes);
+                let spaces = if document.is_empty() {
+                    bytes.iter().take_while(|byte| is_space(**byte)).count()
+                } else {
+                    0
+                };
+                document.extend_from_slice(bytes.get(spaces..).unwrap_or_default());
                 document.len() <= sse::EVENT_BYTES_MAX
             }
         };
@@ -138,4 +148,9 @@ impl Body {
             answer.too_long(out);
         }
     }
+}
+
+/// A byte order mark counts as space; no event stream begins with one of its bytes alone.
+fn is_space(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || "\u{feff}".as_bytes().contains(&byte)
 }

@@ -1,6 +1,6 @@
 //! Stands in for an agent whose settings are wrong: every turn is told what to set.
 
-use super::{Agent, AgentEvent, AgentRequest, Call, Failed, Refusal, Reply};
+use super::{Agent, AgentEvent, AgentRequest, Attempt, Call, Failed, Refusal, Reply};
 use crate::protocol::{ErrorBody, ErrorCode};
 
 /// See the module.
@@ -11,7 +11,7 @@ pub struct Unconfigured {
 }
 
 impl Agent for Unconfigured {
-    fn call(&self, _: &AgentRequest) -> Call {
+    fn call(&self, _: &AgentRequest, _: Attempt) -> Call {
         Call::Pieces { pieces: Vec::new(), delay_ms: 0 }
     }
 
@@ -24,7 +24,7 @@ impl Unconfigured {
     fn failed(&self) -> Vec<AgentEvent> {
         let message = format!("the agent is not configured: {}", self.why);
         let error = ErrorBody::fatal(ErrorCode::AgentError, message);
-        vec![AgentEvent::Failed(Failed { error, tokens_used: 0 })]
+        vec![AgentEvent::Failed(Failed::new(error))]
     }
 }
 

@@ -10,6 +10,17 @@ use worker::worker_sys::ext::ResponseInitExt;
 
 use super::{BodyChunk, BodyReader, describe, guard};
 
+#[wasm_bindgen]
+extern "C" {
+    type DecompressionStream;
+    #[wasm_bindgen(constructor)]
+    fn new(format: &str) -> DecompressionStream;
+
+    type Packed;
+    #[wasm_bindgen(method, js_name = pipeThrough)]
+    fn pipe_through(this: &Packed, through: &DecompressionStream) -> ReadableStream;
+}
+
 #[must_use]
 pub fn header(request: &Request, name: &str) -> Option<String> {
     request.headers().get(name).ok().flatten()
@@ -68,6 +79,16 @@ pub fn stream(
     let strategy = QueuingStrategy::new();
     strategy.set_high_water_mark(0.0);
     ReadableStream::new_with_underlying_source_and_strategy(&source, &strategy)
+}
+
+/// A response's body, unpacked. The runtime undoes every other encoding itself.
+pub fn body(response: &Response) -> Option<ReadableStream> {
+    let body = response.body()?;
+    let encoding = response.headers().get("content-encoding").ok().flatten();
+    if !encoding.is_some_and(|encoding| encoding.eq_ignore_ascii_case("deflate")) {
+        return Some(body);
+    }
+    Some(body.unchecked_ref::<Packed>().pipe_through(&DecompressionStream::new("deflate")))
 }
 
 /// A body's bytes. Of a longer one at least `bytes_max` and one more, and the rest is not read.

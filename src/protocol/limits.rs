@@ -44,8 +44,21 @@ pub const AGENT_MESSAGES_MAX: usize = 200;
 /// Bytes of messages handed to an agent beside the user's own.
 pub const AGENT_BYTES_MAX: usize = 1024 * 1024;
 
-/// How long an agent may be silent, if `AGENT_IDLE_TIMEOUT_MS` does not say otherwise.
+/// How long an agent may take to say the first of its answer, if `AGENT_FIRST_TOKEN_TIMEOUT_MS` does not
+/// say otherwise.
+pub const AGENT_FIRST_TOKEN_TIMEOUT_MS: u64 = 600_000;
+/// How long an agent may be silent within its answer, if `AGENT_IDLE_TIMEOUT_MS` does not say otherwise.
 pub const AGENT_IDLE_TIMEOUT_MS: u64 = 60_000;
+/// How long an answer may take in all, if `AGENT_TURN_TIMEOUT_MS` does not say otherwise.
+pub const AGENT_TURN_TIMEOUT_MS: u64 = 3_600_000;
+/// An agent that lives but says nothing, as with comments, is given so many times the idle limit.
+pub const SILENT_IDLES_MAX: u64 = 5;
+/// How often a model that is not well is called again, if `AGENT_RETRIES` does not say otherwise.
+pub const AGENT_RETRIES: u64 = 2;
+/// The first wait before that; it doubles with each further one.
+pub const RETRY_MS_MIN: u64 = 500;
+/// A model that wants a longer wait than this is not called again.
+pub const RETRY_AFTER_MS_MAX: u64 = 30_000;
 
 /// How long more is waited for once a model has said that its answer has ended.
 pub const ENDING_MS: u64 = 2_000;

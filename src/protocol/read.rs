@@ -112,7 +112,8 @@ impl Read for ResponseMetadata {
             latency_ms: required(value, "latencyMs")?,
             model: optional(value, "model")?,
             finish_reason: optional(value, "finishReason")?,
-            other: others(value, &["tokensUsed", "latencyMs", "model", "finishReason"])?,
+            omitted_messages: optional(value, "omittedMessages")?,
+            other: others(value, &["tokensUsed", "latencyMs", "model", "finishReason", "omittedMessages"])?,
         })
     }
 }

@@ -126,6 +126,10 @@ pub struct ResponseMetadata {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub finish_reason: Option<String>,
+    /// Messages that were left out of a history too long for the model, the oldest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub omitted_messages: Option<u64>,
     /// What a newer version stored beside these.
     #[serde(flatten)]
     #[cfg_attr(test, ts(skip))]

@@ -297,17 +297,18 @@ impl<P: Platform> Pump<P> {
     }
 
     fn call_agent(&mut self, turn: TurnId) -> Option<Input> {
-        match self.thread.as_ref()?.call(self.platform.records(), turn) {
-            Ok(call) => {
+        match self.thread.as_mut()?.call(self.platform.records(), turn) {
+            Ok(Some(call)) => {
                 self.platform.call_agent(turn, call);
                 None
             }
+            Ok(None) => Some(Input::Unasked { turn }),
             Err(StoreError(why)) => {
                 self.platform.log(Log::StoreFailed(&why));
                 let message =
                     "the thread's history could not be read; send the message again under a new requestId";
                 let error = ErrorBody::retryable(ErrorCode::StorageError, message);
-                let events = vec![AgentEvent::Failed(Failed { error, tokens_used: 0 })];
+                let events = vec![AgentEvent::Failed(Failed::new(error))];
                 Some(Input::Agent { turn, events, tokens_used: 0 })
             }
         }

@@ -21,9 +21,12 @@ pub struct Agents {
     runtime: Rc<Runtime>,
     inlet: Inlet,
     calls: Vec<Running>,
+    /// How many calls were made: each has its number, as a turn may make several.
+    made: u64,
 }
 
 struct Running {
+    number: u64,
     turn: TurnId,
     end_task: Function,
     call: Option<AbortController>,
@@ -31,7 +34,7 @@ struct Running {
 
 impl Agents {
     pub fn new(runtime: Rc<Runtime>, inlet: Inlet) -> Self {
-        Agents { runtime, inlet, calls: Vec::new() }
+        Agents { runtime, inlet, calls: Vec::new(), made: 0 }
     }
 
     /// A task to wait for; it ends early when the turn is aborted.
@@ -39,11 +42,13 @@ impl Agents {
         let controller = AbortController::new().ok();
         let signal = controller.as_ref().map(AbortController::signal);
         let (is_ended, end_task) = platform::signal();
-        self.calls.push(Running { turn, end_task, call: controller });
+        self.made = self.made.saturating_add(1);
+        let number = self.made;
+        self.calls.push(Running { number, turn, end_task, call: controller });
         let (runtime, answers) = (self.runtime.clone(), Answers { inlet: self.inlet.clone(), turn });
         let run: Task<()> = Box::pin(async move {
             run(&runtime, &answers, call, signal).await;
-            answers.inlet.with(|shell| drop(shell.workerd().agents.end(turn)));
+            answers.inlet.with(|shell| drop(shell.workerd().agents.end(|call| call.number == number)));
         });
         // The signal is looked at first: a call that was aborted does nothing any more.
         Box::pin(async move { drop(select(JsFuture::from(is_ended), run).await) })
@@ -51,7 +56,7 @@ impl Agents {
 
     /// Drops the task and closes the connection to the model.
     pub fn abort(&mut self, turn: TurnId) {
-        if let Some(call) = self.end(turn) {
+        while let Some(call) = self.end(|call| call.turn == turn) {
             call.abort();
         }
     }
@@ -63,8 +68,8 @@ impl Agents {
     }
 
     /// A task that is done is ended too: a promise that nobody keeps would stay in memory.
-    fn end(&mut self, turn: TurnId) -> Option<AbortController> {
-        let place = self.calls.iter().position(|running| running.turn == turn)?;
+    fn end(&mut self, is_it: impl Fn(&Running) -> bool) -> Option<AbortController> {
+        let place = self.calls.iter().position(is_it)?;
         let Running { end_task, call, .. } = self.calls.swap_remove(place);
         let _ = end_task.call0(&end_task);
         call

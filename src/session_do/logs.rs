@@ -15,7 +15,7 @@ pub fn write(session_id: &str, line: Log<'_>) {
 
 fn event(session_id: &str, event: &Event) {
     let level = match event {
-        Event::DeliveryFailed { .. } | Event::Parked { .. } => "warn",
+        Event::DeliveryFailed { .. } | Event::Parked { .. } | Event::AgentFailed { .. } => "warn",
         _ => "info",
     };
     // An id needs no escapes, and what is known of an event is an object of its own.
@@ -32,7 +32,7 @@ pub fn delivery_failed(session_id: &str, why: &str) {
     error(session_id, "d1_failed", why);
 }
 
-pub fn agent_failed(session_id: &str, why: &str) {
+pub fn agent_unreachable(session_id: &str, why: &str) {
     error(session_id, "agent_unreachable", why);
 }
 

@@ -9,12 +9,14 @@ use crate::agent::Refusal;
 use crate::protocol::limits::REDIRECTS_MAX;
 
 use super::shell::Runtime;
-use crate::platform::http::read;
+use crate::platform::http::{self, read};
 use crate::platform::{self, binding, describe};
 use crate::variables;
 
 /// Bytes read of an upstream's error body.
 const ERROR_BODY_BYTES_MAX: usize = 16 * 1024;
+/// Some hosts refuse a request that names no client.
+const USER_AGENT: &str = concat!("bobbin/", env!("CARGO_PKG_VERSION"));
 
 /// The body of the endpoint's answer, which is a success.
 pub async fn ask(
@@ -25,7 +27,7 @@ pub async fn ask(
     signal: Option<&AbortSignal>,
 ) -> Result<Option<ReadableStream>, Refusal> {
     let refused = |refusal: Refusal, why: &str| {
-        super::logs::agent_failed(&runtime.session_id, why);
+        super::logs::agent_unreachable(&runtime.session_id, why);
         refusal
     };
     let service = Service::of(runtime).map_err(|why| refused(Refusal::NoService, &why))?;
@@ -35,7 +37,7 @@ pub async fn ask(
         let answer = async { JsFuture::from(send(service.as_ref(), &asked?)?).await?.dyn_into::<Response>() };
         let response = answer.await.map_err(|thrown| refused(unreachable.clone(), &describe(&thrown)))?;
         if response.ok() {
-            return Ok(response.body());
+            return Ok(http::body(&response));
         }
         if !(300..400).contains(&response.status()) {
             return Err(http_failure(&response).await);
@@ -72,6 +74,7 @@ fn http_request(
     let headers = Headers::new()?;
     headers.set("content-type", "application/json")?;
     headers.set("accept", "text/event-stream")?;
+    headers.set("user-agent", USER_AGENT)?;
     headers.set("x-bobbin-session-id", &runtime.session_id)?;
     for (name, value) in own_headers {
         headers.set(name, value)?;
@@ -119,7 +122,7 @@ fn send(service: Option<&Service>, request: &Request) -> Result<Promise, JsValue
 
 async fn http_failure(response: &Response) -> Refusal {
     let retry_after = response.headers().get("retry-after").ok().flatten();
-    let mut body = read(response.body(), ERROR_BODY_BYTES_MAX).await.unwrap_or_default();
+    let mut body = read(http::body(response), ERROR_BODY_BYTES_MAX).await.unwrap_or_default();
     body.truncate(ERROR_BODY_BYTES_MAX);
     Refusal::Status { status: response.status(), retry_after, body }
 }

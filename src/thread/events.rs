@@ -52,6 +52,12 @@ pub enum Event {
         request_id: String,
         message_id: String,
     },
+    /// A call of an agent failed, whether or not another one follows. `why` holds neither the key nor what the
+    /// user had just said.
+    AgentFailed {
+        request_id: String,
+        why: String,
+    },
     DeliveryFailed {
         failures: u32,
         retry_in_ms: Millis,

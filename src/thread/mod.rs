@@ -62,8 +62,14 @@ pub type TurnId = u64;
 pub struct Config {
     /// Turns that run at once, 1 to 16.
     pub concurrent_turns: usize,
-    /// How long an agent may be silent.
+    /// Until an agent has said the first of its answer.
+    pub agent_first_token_timeout_ms: u64,
+    /// Between what it says after that.
     pub agent_idle_timeout_ms: u64,
+    /// The whole answer.
+    pub agent_turn_timeout_ms: u64,
+    /// Further calls if one fails in a way that may pass.
+    pub agent_retries: u64,
     /// Of one subject; of one connection, where everybody is let in.
     pub messages_per_minute: u64,
     pub invalid_frames_max: u64,
@@ -75,7 +81,10 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             concurrent_turns: 1,
+            agent_first_token_timeout_ms: limits::AGENT_FIRST_TOKEN_TIMEOUT_MS,
             agent_idle_timeout_ms: limits::AGENT_IDLE_TIMEOUT_MS,
+            agent_turn_timeout_ms: limits::AGENT_TURN_TIMEOUT_MS,
+            agent_retries: limits::AGENT_RETRIES,
             messages_per_minute: limits::MESSAGES_PER_MINUTE,
             invalid_frames_max: limits::INVALID_FRAMES_MAX,
             sockets_max: limits::SOCKETS_MAX,
@@ -113,6 +122,10 @@ pub enum Input {
     Answered {
         turn: TurnId,
         answered: Answered,
+    },
+    /// There was no call to make for a turn.
+    Unasked {
+        turn: TurnId,
     },
     /// `poll_deadline` has passed.
     Deadline,
@@ -270,6 +283,7 @@ impl Thread {
             Input::Left { peer } => self.leave(&peer),
             Input::Agent { turn, events, tokens_used } => self.agent(now, turn, events, tokens_used),
             Input::Answered { turn, answered } => self.answered(now, turn, &answered),
+            Input::Unasked { turn } => self.give_up_asking(now, turn),
             Input::Deadline => {}
             Input::Alarm => {
                 self.alarm = None;

@@ -7,6 +7,7 @@ use crate::protocol::limits::{
 };
 use crate::protocol::{Block, ErrorBody, ErrorCode, Millis, ServerFrame};
 
+use super::events::Event;
 use super::store::Write;
 use super::turn::{Running, Turn, TurnState};
 use super::turns::Outcome;
@@ -24,7 +25,8 @@ impl Thread {
         if let Some(running) = self.running_mut(turn) {
             running.agent_heard_at = now;
             running.tokens_used = tokens_used;
-            if !events.is_empty() {
+            if events.iter().any(|event| !matches!(event, AgentEvent::Failed(_))) {
+                running.agent_said_at = Some(now);
                 running.ending = None;
             }
         }
@@ -32,16 +34,53 @@ impl Thread {
             match event {
                 AgentEvent::Text(text) => self.text(now, turn, &text),
                 AgentEvent::Block(block) => self.block(now, turn, &block),
+                AgentEvent::Gathering => {}
                 AgentEvent::Ending(finished) => {
                     if let Some(running) = self.running_mut(turn) {
-                        running.ending = Some((now.saturating_add(ENDING_MS), finished));
+                        running.ending = Some((now.saturating_add(ENDING_MS), Box::new(finished)));
                     }
                 }
                 AgentEvent::Finished(finished) => self.end(now, turn, Outcome::Finished(finished)),
-                AgentEvent::Failed(failed) => self.end(now, turn, Outcome::Failed(failed)),
+                AgentEvent::Failed(failed) => self.failed(now, turn, failed),
             }
         }
         self.flush_due(now, turn, self.coalesce_ms());
+    }
+
+    /// An agent that failed before it said anything is asked again, if something may help.
+    fn failed(&mut self, now: Millis, turn: TurnId, failed: Failed) {
+        let config = self.config;
+        let Some(Turn { request_id, state: TurnState::Running(running), .. }) = self.turns.get_mut(&turn)
+        else {
+            return;
+        };
+        let event = Event::AgentFailed { request_id: request_id.clone(), why: running.reason(&failed) };
+        let again = running.try_again(now, &failed, &config);
+        self.log(event);
+        match again {
+            None => self.end(now, turn, Outcome::Failed(failed)),
+            Some(at) => {
+                self.outputs.push_back(Output::AbortAgent { turn });
+                if at <= now {
+                    self.call_again(turn);
+                }
+            }
+        }
+    }
+
+    fn call_again(&mut self, turn: TurnId) {
+        let reply = self.agent.reply();
+        if let Some(running) = self.running_mut(turn) {
+            running.begin_call(reply);
+            self.outputs.push_back(Output::StartAgent { turn });
+        }
+    }
+
+    /// There is no other way to ask: the failure before counts.
+    pub(super) fn give_up_asking(&mut self, now: Millis, turn: TurnId) {
+        if let Some(failed) = self.running_mut(turn).and_then(Running::take_failure) {
+            self.end(now, turn, Outcome::Failed(failed));
+        }
     }
 
     fn text(&mut self, now: Millis, turn: TurnId, text: &str) {
@@ -69,7 +108,7 @@ impl Thread {
     fn break_off(&mut self, now: Millis, turn: TurnId) {
         let message = "the answer is longer than a thread can hold; ask for it in parts";
         let error = ErrorBody::fatal(ErrorCode::AgentError, message);
-        self.abort(now, turn, Outcome::Failed(Failed { error, tokens_used: 0 }));
+        self.abort(now, turn, Outcome::Failed(Failed::new(error)));
     }
 
     /// Sends what text a turn has gathered.
@@ -103,17 +142,23 @@ impl Thread {
         for turn in self.running_ids() {
             // In this order: what is sent behind a write is held by the runtime until that is confirmed.
             self.flush_due(now, turn, coalesce_ms);
+            let config = self.config;
             let Some(running) = self.running_mut(turn) else { continue };
-            let silent_since = running.agent_heard_at;
+            let is_silent = running.timeout_at(&config) <= now;
             if is_due(running.journal_due_at(), now) {
                 let journal = running.journal(turn);
                 self.store(vec![Write::Journal(journal)]);
             }
-            let is_silent = self.idle_due_at(silent_since) <= now;
             let Some(running) = self.running_mut(turn) else { continue };
             match running.ending.take_if(|(at, _)| is_silent || *at <= now) {
-                Some((_, finished)) => self.abort(now, turn, Outcome::Finished(finished)),
-                None if is_silent => self.time_out(now, turn),
+                Some((_, finished)) => self.abort(now, turn, Outcome::Finished(*finished)),
+                None if is_silent => {
+                    let failed = running.timeout(now, &config);
+                    let (events, tokens_used) = (running.fail(failed), running.tokens_used);
+                    self.outputs.push_back(Output::AbortAgent { turn });
+                    self.agent(now, turn, events, tokens_used);
+                }
+                None if is_due(running.call_at(), now) => self.call_again(turn),
                 None => {}
             }
         }
@@ -129,14 +174,6 @@ impl Thread {
         coalesce_ms.saturating_add(coalesce_ms / COALESCE_TIMER_PART)
     }
 
-    fn time_out(&mut self, now: Millis, turn: TurnId) {
-        let failed = crate::agent::openai::timeout_failure(self.config.agent_idle_timeout_ms);
-        self.outputs.push_back(Output::AbortAgent { turn });
-        let Some(running) = self.running_mut(turn) else { return };
-        let (events, tokens_used) = (running.fail(failed), running.tokens_used);
-        self.agent(now, turn, events, tokens_used);
-    }
-
     fn abort(&mut self, now: Millis, turn: TurnId, outcome: Outcome) {
         self.outputs.push_back(Output::AbortAgent { turn });
         self.end(now, turn, outcome);
@@ -146,27 +183,33 @@ impl Thread {
     pub(super) fn take_gathered(&mut self, now: Millis, turn: TurnId) {
         let error = ErrorBody::fatal(ErrorCode::AgentError, "cancelled");
         let Some(running) = self.running_mut(turn) else { return };
-        for event in running.fail(Failed { error, tokens_used: 0 }) {
+        for event in running.fail(Failed::new(error)) {
             match event {
                 AgentEvent::Text(text) => self.text(now, turn, &text),
                 AgentEvent::Block(block) => self.block(now, turn, &block),
-                AgentEvent::Ending(_) | AgentEvent::Finished(_) | AgentEvent::Failed(_) => {}
+                AgentEvent::Gathering
+                | AgentEvent::Ending(_)
+                | AgentEvent::Finished(_)
+                | AgentEvent::Failed(_) => {}
             }
         }
-    }
-
-    fn idle_due_at(&self, heard_at: Millis) -> Millis {
-        heard_at.saturating_add(self.config.agent_idle_timeout_ms)
     }
 
     pub(super) fn deadlines(&self) -> impl Iterator<Item = Millis> {
         let (coalesce_ms, delivery_due_at) = (self.coalesce_timer_ms(), self.delivery_due_at());
         self.running().flat_map(move |(_, running)| {
-            let idle = self.idle_due_at(running.agent_heard_at);
+            let timeout = running.timeout_at(&self.config);
             let ending = running.ending.as_ref().map(|(at, _)| *at);
-            [running.frame_due_at(coalesce_ms), running.journal_due_at(), delivery_due_at, ending, Some(idle)]
-                .into_iter()
-                .flatten()
+            [
+                running.frame_due_at(coalesce_ms),
+                running.journal_due_at(),
+                delivery_due_at,
+                ending,
+                running.call_at().filter(|at| *at < Millis::MAX),
+                Some(timeout),
+            ]
+            .into_iter()
+            .flatten()
         })
     }
 
@@ -195,7 +238,7 @@ impl Thread {
         self.running().map(|(turn, _)| turn).collect()
     }
 
-    fn running_mut(&mut self, turn: TurnId) -> Option<&mut Running> {
+    pub(super) fn running_mut(&mut self, turn: TurnId) -> Option<&mut Running> {
         self.turns.get_mut(&turn).and_then(Turn::running_mut)
     }
 }

@@ -1,11 +1,13 @@
 //! The life of a turn.
 
-use crate::agent::Finished;
-use crate::protocol::limits::{ANSWER_BYTES_MAX, COALESCE_BYTES_MAX, JOURNAL_BYTES_MAX, JOURNAL_MS};
+use crate::protocol::limits::{
+    ANSWER_BYTES_MAX, COALESCE_BYTES_MAX, JOURNAL_BYTES_MAX, JOURNAL_MS, SILENT_IDLES_MAX,
+};
 use crate::protocol::{Block, Content, Millis, Progress, to_json};
 
+use super::Config;
 use super::store::{Journal, PlacedBlock};
-use crate::agent::{AgentEvent, Answered, Failed, Reply};
+use crate::agent::{AgentEvent, AgentRequest, Answered, Attempt, Failed, Finished, Reply, openai};
 
 /// A turn that is not over.
 ///
@@ -44,11 +46,23 @@ pub(crate) struct Running {
     last_frame_at: Option<Millis>,
     stored_bytes: usize,
     unstored_since: Option<Millis>,
+    started_at: Millis,
+    /// The last sign of life, also one that says nothing.
     pub(crate) agent_heard_at: Millis,
+    /// The last of the answer.
+    pub(crate) agent_said_at: Option<Millis>,
     /// When the answer is finished unless more of it comes.
-    pub(crate) ending: Option<(Millis, Finished)>,
+    pub(crate) ending: Option<(Millis, Box<Finished>)>,
     /// Reads what comes back of the agent's call. `None` of an answer whose call died with its object.
     reply: Option<Box<dyn Reply>>,
+    /// How the agent is asked.
+    attempt: Attempt,
+    /// When it is asked again, and why it was not answered before.
+    again: Option<(Millis, Failed)>,
+    /// Messages that it was not told, the oldest.
+    pub(crate) omitted: usize,
+    /// The beginning of the user's own words, which are not to stand in a log.
+    own_words: String,
 }
 
 /// An answer's text, and the other blocks at their places in it.
@@ -97,6 +111,10 @@ impl Turn {
 impl Running {
     pub(crate) fn new(slot: usize, now: Millis, reply: Option<Box<dyn Reply>>) -> Self {
         Running {
+            attempt: Attempt::default(),
+            again: None,
+            omitted: 0,
+            own_words: String::new(),
             reply,
             slot,
             answer: Answer::default(),
@@ -105,7 +123,9 @@ impl Running {
             last_frame_at: None,
             stored_bytes: 0,
             unstored_since: None,
+            started_at: now,
             agent_heard_at: now,
+            agent_said_at: None,
             ending: None,
         }
     }
@@ -163,12 +183,84 @@ impl Running {
         (events, reply.tokens_used())
     }
 
+    /// The agent is asked this, so many of the oldest messages left out.
+    pub(crate) fn asked(&mut self, request: &AgentRequest, omitted: usize) {
+        self.own_words = openai::own_words(request);
+        self.omitted = omitted;
+    }
+
+    pub(crate) fn attempt(&self) -> Attempt {
+        self.attempt
+    }
+
+    /// A failure for the log.
+    pub(crate) fn reason(&self, failed: &Failed) -> String {
+        openai::reason(failed, &self.own_words)
+    }
+
+    /// When the agent is to be asked again, if it said nothing yet and something may help. A wait that the turn
+    /// would not outlive hides what the agent said.
+    pub(crate) fn try_again(&mut self, now: Millis, failed: &Failed, config: &Config) -> Option<Millis> {
+        if self.agent_said_at.is_some() {
+            return None;
+        }
+        let (attempt, wait_ms) = self.attempt.next(failed.remedy, config.agent_retries)?;
+        let at = now.saturating_add(wait_ms);
+        if wait_ms > 0 && at >= self.timeout_at(config) {
+            return None;
+        }
+        self.attempt = attempt;
+        self.reply = None;
+        self.again = Some((at, failed.clone()));
+        Some(at)
+    }
+
+    pub(crate) fn call_at(&self) -> Option<Millis> {
+        self.again.as_ref().map(|(at, _)| *at)
+    }
+
+    pub(crate) fn begin_call(&mut self, reply: Box<dyn Reply>) {
+        self.reply = Some(reply);
+        // Why it was not answered before is kept until it is: there may be no other way to ask.
+        if let Some((at, _)) = &mut self.again {
+            *at = Millis::MAX;
+        }
+    }
+
+    pub(crate) fn take_failure(&mut self) -> Option<Failed> {
+        self.again.take().map(|(_, failed)| failed)
+    }
+
     /// What was gathered of an answer that ends for a reason of its own.
     pub(crate) fn fail(&mut self, failed: Failed) -> Vec<AgentEvent> {
         match &mut self.reply {
             Some(reply) => reply.fail(failed),
             None => vec![AgentEvent::Failed(failed)],
         }
+    }
+
+    /// When an agent that goes on like this has timed out.
+    pub(crate) fn timeout_at(&self, config: &Config) -> Millis {
+        let idle_ms = config.agent_idle_timeout_ms;
+        let (since, limit_ms) = match self.agent_said_at {
+            None => (self.started_at, config.agent_first_token_timeout_ms),
+            Some(at) => (at, idle_ms),
+        };
+        let dead_at = self.agent_heard_at.saturating_add(limit_ms);
+        let silent_ms = limit_ms.max(idle_ms.saturating_mul(SILENT_IDLES_MAX));
+        dead_at.min(since.saturating_add(silent_ms)).min(self.over_at(config))
+    }
+
+    /// Why it has.
+    pub(crate) fn timeout(&self, now: Millis, config: &Config) -> Failed {
+        if self.over_at(config) <= now {
+            return openai::turn_timeout_failure(config.agent_turn_timeout_ms);
+        }
+        openai::timeout_failure(now.saturating_sub(self.agent_said_at.unwrap_or(self.started_at)))
+    }
+
+    fn over_at(&self, config: &Config) -> Millis {
+        self.started_at.saturating_add(config.agent_turn_timeout_ms)
     }
 
     /// The text that goes out now.

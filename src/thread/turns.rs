@@ -211,6 +211,8 @@ impl Thread {
                 (Status::Failed, Some(failed.error))
             }
         };
+        let omitted = turn.running().map_or(0, |running| running.omitted as u64);
+        metadata.omitted_messages = Some(omitted).filter(|omitted| *omitted > 0);
         let seq = self.next_seq();
         Record {
             seq,
@@ -223,12 +225,20 @@ impl Thread {
         }
     }
 
-    /// The call to make for a running turn.
+    /// The call to make for a running turn. `None` if there is no other way to ask: [`Input::Unasked`] is then to
+    /// follow.
     ///
     /// # Errors
     /// If the store could not be read.
-    pub fn call(&self, records: &dyn Records, turn: TurnId) -> Result<Call, StoreError> {
-        Ok(self.agent.call(&self.agent_request(records, turn)?))
+    pub fn call(&mut self, records: &dyn Records, turn: TurnId) -> Result<Option<Call>, StoreError> {
+        let mut request = self.agent_request(records, turn)?;
+        let attempt = self.running_mut(turn).map(|running| running.attempt()).unwrap_or_default();
+        let Some(omitted) = attempt.omitted(&request.messages) else { return Ok(None) };
+        request.messages.drain(..omitted);
+        if let Some(running) = self.running_mut(turn) {
+            running.asked(&request, omitted);
+        }
+        Ok(Some(self.agent.call(&request, attempt)))
     }
 
     /// What to ask the agent of a running turn: the messages of the turns before it that are over, from a

@@ -118,7 +118,7 @@ fn broken_off(cause: &Cause) -> Outcome {
         Cause::StoreFailed(_) => {
             let message = "the answer could not be stored and was broken off; send the message again under a new requestId";
             let error = ErrorBody::retryable(ErrorCode::StorageError, message);
-            Outcome::Failed(Failed { error, tokens_used: 0 })
+            Outcome::Failed(Failed::new(error))
         }
         Cause::Start | Cause::Panicked(_) => {
             let message = "the thread was interrupted in the middle of the answer; send the message again under a new requestId";

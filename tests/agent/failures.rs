@@ -58,7 +58,7 @@ fn http_statuses_are_told_apart() {
         (200, None, "", false, "answered 200"),
     ];
     for (status, retry_after, body, retryable, says) in cases {
-        let Failed { error, tokens_used } = openai::http_failure(*status, *retry_after, body.as_bytes());
+        let Failed { error, tokens_used, .. } = openai::http_failure(*status, *retry_after, body);
         assert!(error.message.contains(says), "{status}: {:?} does not say {says:?}", error.message);
         assert_eq!(
             (error.code.clone(), error.retryable, tokens_used),
@@ -100,11 +100,11 @@ fn no_message_carries_a_key_a_path_or_a_stack() {
         ["{}", "key {} is bad", "key=\"{}\".", "({})", "https://host/v1?key={}&x", "Authorization:Bearer-{}"];
     for secret in secrets {
         for frame in frames {
-            let said = openai::http_failure(400, None, frame.replace("{}", secret).as_bytes()).error.message;
+            let said = openai::http_failure(400, None, &frame.replace("{}", secret)).error.message;
             assert!(!said.contains(secret) && said.contains("[redacted]"), "{frame} of {secret}: {said}");
         }
     }
-    let said = |body: &str| openai::http_failure(500, None, body.as_bytes()).error.message;
+    let said = |body: &str| openai::http_failure(500, None, body).error.message;
     assert_eq!(
         said("Bearer abc.def was refused"),
         "the model endpoint answered 500: Bearer [redacted] was refused"
@@ -118,7 +118,7 @@ fn no_message_carries_a_key_a_path_or_a_stack() {
 
 #[test]
 fn a_quote_is_cut_at_its_limit() {
-    let said = |chars: usize| openai::http_failure(500, None, "ä".repeat(chars).as_bytes()).error.message;
+    let said = |chars: usize| openai::http_failure(500, None, &"ä".repeat(chars)).error.message;
     let quoted = |chars: usize| said(chars).chars().filter(|c| *c == 'ä').count();
     assert_eq!(quoted(QUOTE_CHARS_MAX), QUOTE_CHARS_MAX);
     assert_eq!(quoted(QUOTE_CHARS_MAX + 1), QUOTE_CHARS_MAX - 1);

@@ -9,7 +9,7 @@ use super::{blocks, call, request, result, text, user};
 fn a_request_streams_reports_usage_and_begins_with_the_system_prompt() {
     let request = request(vec![user("Hi"), assistant("Hello"), user("Why \"so\"?")]);
     let body: Value =
-        serde_json::from_str(&openai::request_body("gpt-4o", Some("Be kind."), &request)).unwrap();
+        serde_json::from_str(&openai::request_body("gpt-4o", Some("Be kind."), &request, false)).unwrap();
     assert_eq!(
         body,
         json!({
@@ -284,7 +284,7 @@ fn the_headers_tell_the_request_id_and_the_permission_mode() {
 }
 
 fn messages_of(system_prompt: Option<&str>, messages: Vec<AgentMessage>) -> Value {
-    let body = openai::request_body("m", system_prompt, &request(messages));
+    let body = openai::request_body("m", system_prompt, &request(messages), false);
     serde_json::from_str::<Value>(&body).unwrap()["messages"].take()
 }
 

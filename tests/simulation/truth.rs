@@ -104,7 +104,10 @@ impl Truth {
             match event {
                 AgentEvent::Text(text) => append_text(&mut turn.said, text),
                 AgentEvent::Block(block) => append_block(&mut turn.said, json_of(block)),
-                AgentEvent::Ending(_) | AgentEvent::Finished(_) | AgentEvent::Failed(_) => {}
+                AgentEvent::Gathering
+                | AgentEvent::Ending(_)
+                | AgentEvent::Finished(_)
+                | AgentEvent::Failed(_) => {}
             }
         }
         turn.said_at.push((now, text_bytes(&turn.said)));

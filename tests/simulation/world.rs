@@ -42,6 +42,7 @@ impl World {
     pub fn new(plan: &Plan, with_trace: bool) -> Self {
         let config = Config {
             concurrent_turns: plan.concurrent_turns,
+            agent_first_token_timeout_ms: plan.idle_timeout_ms,
             agent_idle_timeout_ms: plan.idle_timeout_ms,
             messages_per_minute: 1_000_000,
             ..Config::default()
@@ -221,7 +222,7 @@ impl World {
             Does::TextAndFinish => vec![text(), finished()],
             Does::Fail => {
                 let error = ErrorBody::retryable(ErrorCode::AgentError, "the model is not well");
-                vec![text(), AgentEvent::Failed(Failed { error, tokens_used: 3 })]
+                vec![text(), AgentEvent::Failed(Failed { tokens_used: 3, ..Failed::new(error) })]
             }
             Does::Nothing | Does::SpeakAfterTheEnd => Vec::new(),
         }

@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
-use bobbin::agent::{Agent, AgentEvent, AgentRequest, Call, Failed, Refusal, Reply};
+use bobbin::agent::{Agent, AgentEvent, AgentRequest, Attempt, Call, Failed, Refusal, Reply};
 use bobbin::dialect::Dialect;
 use bobbin::protocol::{CloseCode, Identity, Millis};
 use bobbin::pump::{Broken, Loaded, Log, Panicked, Platform, Pump};
@@ -99,7 +99,7 @@ struct Scripted {
 }
 
 impl Agent for Scripted {
-    fn call(&self, request: &AgentRequest) -> Call {
+    fn call(&self, request: &AgentRequest, _: Attempt) -> Call {
         self.asked.replace(Some(request.clone()));
         Call::Pieces { pieces: Vec::new(), delay_ms: 0 }
     }

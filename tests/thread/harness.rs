@@ -210,7 +210,7 @@ pub fn ending() -> AgentEvent {
 
 pub fn failed() -> AgentEvent {
     let error = ErrorBody::retryable(ErrorCode::AgentError, "the model is not well");
-    AgentEvent::Failed(Failed { error, tokens_used: 3 })
+    AgentEvent::Failed(Failed { tokens_used: 3, ..Failed::new(error) })
 }
 
 fn matches(pattern: &Value, value: &Value) -> bool {

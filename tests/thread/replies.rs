@@ -1,7 +1,7 @@
 //! What comes back of a call, read by the agent's own reply.
 
 use bobbin::agent::{Answered, Refusal, configured};
-use bobbin::thread::{Config, Input};
+use bobbin::thread::{Config, Event, Input};
 use bobbin::variables::{Name, Variables};
 use serde_json::{Value, json};
 
@@ -86,8 +86,77 @@ fn what_comes_back_for_a_turn_that_is_over_is_not_heard() {
     h.expect_nothing("ann");
 }
 
+#[test]
+fn an_agent_that_is_not_well_is_asked_again_after_a_while_and_every_failure_is_logged() {
+    let mut h = asked_with(Config::default());
+    for wait_ms in [500, 1_000] {
+        answered(&mut h, Answered::Refused(status(503, None)));
+        assert_eq!(failures(&mut h), 1);
+        h.wait(wait_ms - 1);
+        assert!(h.started().is_empty());
+        h.wait(1);
+        assert_eq!(h.started(), [h.turn("r1")]);
+    }
+    bytes(&mut h, &chunk(&json!({ "content": "well again" })));
+    answered(&mut h, Answered::Refused(status(503, None)));
+    h.expect("ann", &[json!({ "type": "token" }), ended("error")]);
+}
+
+#[test]
+fn an_agent_says_when_it_is_to_be_asked_again_and_a_cancel_ends_the_wait() {
+    let mut h = asked_with(Config::default());
+    answered(&mut h, Answered::Refused(status(429, Some("7"))));
+    h.wait(6_999);
+    assert!(h.started().is_empty());
+    h.send("ann", &json!({ "type": "cancel" }));
+    h.expect("ann", &[ended("cancelled")]);
+    h.wait(60_000);
+    assert!(h.started().is_empty());
+    let mut h = asked_with(Config::default());
+    answered(&mut h, Answered::Refused(status(429, Some("31"))));
+    h.expect("ann", &[ended("error")]);
+}
+
+#[test]
+fn a_history_that_is_too_long_is_told_from_its_middle_on_and_the_answer_says_so() {
+    let mut h = asked_with(Config::default());
+    bytes(&mut h, &chunk(&json!({ "content": "hello" })));
+    bytes(&mut h, "data: [DONE]\n\n");
+    h.say("ann", "r2", "and now?");
+    h.frames("ann");
+    h.seen();
+    let turn = h.turn("r2");
+    let too_long = || Refusal::Status { status: 400, retry_after: None, body: b"prompt is too long".into() };
+    h.host.pump(Input::Answered { turn, answered: Answered::Refused(too_long()) });
+    let asked: Vec<usize> = h
+        .seen()
+        .into_iter()
+        .filter_map(|seen| {
+            if let Seen::Started { request, .. } = seen { Some(request.messages.len()) } else { None }
+        })
+        .collect();
+    assert_eq!(asked, [1]);
+    h.host.pump(Input::Answered { turn, answered: Answered::Refused(too_long()) });
+    let end = h.expect("ann", &[json!({ "type": "error", "requestId": "r2" })]).pop().unwrap();
+    assert!(end["error"]["message"].as_str().unwrap().contains("too long"));
+    assert_eq!(end["response"]["metadata"]["omittedMessages"], json!(2));
+}
+
+fn status(status: u16, retry_after: Option<&str>) -> Refusal {
+    Refusal::Status { status, retry_after: retry_after.map(str::to_owned), body: Vec::new() }
+}
+
+fn failures(h: &mut Harness) -> usize {
+    let is_failure = |seen: &Seen| matches!(seen, Seen::Logged(Event::AgentFailed { .. }));
+    h.seen().iter().filter(|seen| is_failure(seen)).count()
+}
+
 /// A turn that runs.
 fn asked() -> Harness {
+    asked_with(Config { agent_idle_timeout_ms: IDLE_MS, agent_retries: 0, ..Config::default() })
+}
+
+fn asked_with(config: Config) -> Harness {
     let variable = |name: Name| {
         let value = match name.as_str() {
             "AGENT" => "openai",
@@ -98,7 +167,6 @@ fn asked() -> Harness {
         };
         Some(value.to_owned())
     };
-    let config = Config { agent_idle_timeout_ms: IDLE_MS, ..Config::default() };
     let mut h = Harness::of(Host::with_agent(config, 1, Some(configured(Variables(&variable)).unwrap())));
     h.greet("ann");
     h.say("ann", "r1", "hello");

@@ -1,5 +1,7 @@
+use bobbin::agent::AgentEvent;
 use bobbin::protocol::limits::{
     COALESCE_BYTES_MAX, COALESCE_MS_MAX, COALESCE_MS_MIN, COALESCE_TIMER_PART, ENDING_MS, JOURNAL_BYTES_MAX,
+    SILENT_IDLES_MAX,
 };
 use bobbin::thread::Config;
 use serde_json::json;
@@ -149,6 +151,67 @@ fn an_agent_that_may_not_be_silent_for_long_and_announced_its_end_has_not_timed_
     h.frames("ann");
     h.wait(ENDING_MS / 2);
     h.expect("ann", &[json!({ "type": "final" })]);
+}
+
+#[test]
+fn an_agent_may_take_long_for_its_first_word_and_not_for_the_next() {
+    let config = Config::default();
+    let mut h = running();
+    h.wait(config.agent_first_token_timeout_ms - 1);
+    h.expect_nothing("ann");
+    h.text("r1", "Well");
+    h.frames("ann");
+    h.wait(config.agent_idle_timeout_ms - 1);
+    h.expect_nothing("ann");
+    h.wait(1);
+    let ends = h.expect(
+        "ann",
+        &[json!({ "type": "error", "error": { "code": "AGENT_TIMEOUT", "retryable": true } })],
+    );
+    assert!(ends[0]["error"]["message"].as_str().unwrap().contains("for 60000 ms"));
+    assert_eq!(h.aborted().len(), 1);
+}
+
+#[test]
+fn signs_of_life_that_say_nothing_prolong_a_silence_only_so_far() {
+    let config = Config::default();
+    for (first_ms, said, longest_ms) in [
+        (config.agent_first_token_timeout_ms, false, config.agent_first_token_timeout_ms),
+        (1_000, false, SILENT_IDLES_MAX * config.agent_idle_timeout_ms),
+        (1_000, true, SILENT_IDLES_MAX * config.agent_idle_timeout_ms),
+    ] {
+        let mut h = thread_with(Config { agent_first_token_timeout_ms: first_ms, ..config });
+        h.greet("ann");
+        h.say("ann", "r1", "hello");
+        if said {
+            h.text("r1", "Well");
+        }
+        h.frames("ann");
+        for _ in 1..longest_ms / 500 {
+            h.wait(500);
+            h.agent("r1", vec![]);
+        }
+        h.wait(499);
+        h.expect_nothing("ann");
+        h.wait(1);
+        h.expect("ann", &[json!({ "type": "error", "error": { "code": "AGENT_TIMEOUT" } })]);
+    }
+}
+
+#[test]
+fn a_block_that_grows_is_no_silence_and_no_answer_takes_longer_than_a_turn_may() {
+    let config = Config::default();
+    let mut h = running();
+    let every_ms = config.agent_idle_timeout_ms - 1;
+    for _ in 0..config.agent_turn_timeout_ms / every_ms {
+        h.agent("r1", vec![AgentEvent::Gathering]);
+        h.wait(every_ms);
+    }
+    h.expect_nothing("ann");
+    h.agent("r1", vec![AgentEvent::Gathering]);
+    h.wait(config.agent_turn_timeout_ms % every_ms);
+    let ends = h.expect("ann", &[json!({ "type": "error", "error": { "code": "AGENT_TIMEOUT" } })]);
+    assert!(ends[0]["error"]["message"].as_str().unwrap().contains("longer than 3600000 ms"));
 }
 
 #[test]

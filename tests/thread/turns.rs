@@ -161,7 +161,7 @@ fn a_question_whose_turn_failed_before_anything_was_said_is_not_handed_on() {
     h.say("ann", "cancelled", "cancelled");
     h.send("ann", &json!({ "type": "cancel", "requestId": "cancelled" }));
     h.say("ann", "silent", "silent");
-    h.wait(Config::default().agent_idle_timeout_ms);
+    h.wait(Config::default().agent_first_token_timeout_ms);
     h.say("ann", "interrupted", "interrupted");
     h.host.crash(false);
     h.greet("ann");

@@ -9,7 +9,12 @@ const IDLE_TIMEOUT_MS = 300;
 const upstream = await Upstream.start();
 after(upstream.close);
 const bobbin = await start({
-  vars: { ...upstream.vars, AGENT_SYSTEM_PROMPT: "Be brief.", AGENT_IDLE_TIMEOUT_MS: String(IDLE_TIMEOUT_MS) },
+  vars: {
+    ...upstream.vars,
+    AGENT_SYSTEM_PROMPT: "Be brief.",
+    AGENT_FIRST_TOKEN_TIMEOUT_MS: String(IDLE_TIMEOUT_MS),
+    AGENT_IDLE_TIMEOUT_MS: String(IDLE_TIMEOUT_MS),
+  },
 });
 after(bobbin.close);
 

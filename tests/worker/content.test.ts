@@ -116,6 +116,7 @@ test("history is handed back to the model in OpenAI's shape", async () => {
       tool_calls: [{ id: "a", type: "function", function: { name: "look_up", arguments: '{"city":"Köln"}' } }],
     },
     { role: "tool", tool_call_id: "a", content: "rain" },
+    { role: "assistant", content: "Understood." },
     { role: "user", content: "is what it says" },
   ]);
   assert.deepEqual([second.body.model, second.body.stream, second.body.stream_options], ["test-model", true, { include_usage: true }]);
@@ -124,14 +125,18 @@ test("history is handed back to the model in OpenAI's shape", async () => {
   client.say("r3", [result("b", "no such city", true)]);
   const third = await upstream.next();
   assert.deepEqual(third.body.messages.slice(-2), [
-    { role: "assistant", content: null, tool_calls: [{ id: "b", type: "function", function: { name: "look_up", arguments: "{}" } }] },
+    { role: "assistant", tool_calls: [{ id: "b", type: "function", function: { name: "look_up", arguments: "{}" } }] },
     { role: "tool", tool_call_id: "b", content: "Error: no such city" },
   ]);
   third.tool("c", "look_up", ["{}"]).finish("tool_calls").done();
   await client.next(endOf("r3"));
   client.say("r4", "never mind");
   const fourth = await upstream.next();
-  assert.deepEqual(fourth.body.messages.slice(-2).map(({ role, content }: Json) => [role, content]), [["tool", "The tool was not run."], ["user", "never mind"]]);
+  assert.deepEqual(fourth.body.messages.slice(-3).map(({ role, content }: Json) => [role, content]), [
+    ["tool", "(no result was recorded)"],
+    ["assistant", "Understood."],
+    ["user", "never mind"],
+  ]);
   fourth.answer("fine");
   await client.next(endOf("r4"));
 });

@@ -1,7 +1,8 @@
 // What model endpoints send and refuse that OpenAI's does not.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { type Client, endOf, within } from "./client.ts";
+import { deflateSync } from "node:zlib";
+import { type Client, endOf, eventually, within } from "./client.ts";
 import { freshId, start } from "./harness.ts";
 import { type Call, Upstream } from "./upstream.ts";
 
@@ -39,6 +40,140 @@ for (const [how, spelled] of Object.entries(spelledKeys)) {
     assert.ok(!JSON.stringify(metadata).includes(spelled), JSON.stringify(metadata));
   });
 }
+
+test("every request names its client", async () => {
+  const { client, call } = await asked("hello");
+  assert.match(call.headers["user-agent"] ?? "", /^bobbin\/\d/);
+  call.answer("hi");
+  await client.next(endOf("r1"));
+});
+
+test("a history that the model refuses as too long is asked again without its oldest half, until it fits, and the answer says so", async () => {
+  const { client, call } = await asked("question 1");
+  call.answer("answer 1");
+  await client.next(endOf("r1"));
+  for (const nth of [2, 3, 4]) {
+    client.say(`r${nth}`, `question ${nth}`);
+    (await upstream.next()).answer(`answer ${nth}`);
+    await client.next(endOf(`r${nth}`));
+  }
+  client.say("r5", "question 5");
+  const questions: string[][] = [];
+  const refuse = (call: Call) => {
+    questions.push(call.body.messages.filter((message: { role: string }) => message.role === "user").map((message: { content: string }) => message.content));
+  };
+  const first = await upstream.next();
+  refuse(first);
+  first.status(400, "This model's maximum context length is 10 tokens");
+  const second = await upstream.next();
+  refuse(second);
+  second.error("the request exceeds the available context size").done();
+  const third = await upstream.next();
+  refuse(third);
+  third.answer("short enough");
+  const { type, response } = await client.next(endOf("r5"));
+  assert.deepEqual(questions, [1, 3, 4].map((from) => [1, 2, 3, 4, 5].slice(from - 1).map((nth) => `question ${nth}`)));
+  assert.deepEqual([type, response.content, response.metadata.omittedMessages], ["final", "short enough", 6]);
+  client.say("r6", "question 6");
+  (await upstream.next()).answer("fits again");
+  assert.equal((await client.next(endOf("r6")))["response"].metadata.omittedMessages, undefined);
+});
+
+test("a message that is too long all alone fails, and the thread goes on without it", async () => {
+  const { client, call } = await asked("far too long");
+  call.status(413, "too large");
+  const { error } = await client.next(endOf("r1"));
+  assert.deepEqual([error.code, error.retryable], ["AGENT_ERROR", false]);
+  client.say("r2", "short");
+  const next = await upstream.next();
+  assert.deepEqual(next.body.messages, [{ role: "user", content: "short" }]);
+  next.answer("fine");
+  assert.equal((await client.next(endOf("r2"))).type, "final");
+});
+
+test("an answer that has begun is not asked for again, whatever ends it", async () => {
+  const { client, call } = await asked("hello");
+  const calls = upstream.calls.length;
+  call.text("So").error("the request exceeds the available context size").done();
+  const end = await client.next(endOf("r1"));
+  assert.deepEqual([end.type, end["response"].content], ["error", "So"]);
+  assert.equal(upstream.calls.length, calls);
+});
+
+test("a proxy's deflate is undone, though nobody asked for it", async () => {
+  const { client, call } = await asked("hello");
+  const body = `data: ${JSON.stringify({ choices: [{ delta: { content: "packed" }, finish_reason: "stop" }] })}\n\ndata: [DONE]\n\n`;
+  call.packed("deflate", deflateSync(body));
+  assert.equal((await client.next(endOf("r1")))["response"].content, "packed");
+  client.say("r2", "again");
+  (await upstream.next()).packed("deflate", deflateSync(JSON.stringify({ error: { message: "no such model" } })), 400);
+  assert.match((await client.next(endOf("r2")))["error"].message, /no such model/);
+});
+
+test("a model that is not well is called again before anything was said, and each call that failed is in the log", async (t) => {
+  const patient = await start({ vars: { ...upstream.vars, AGENT_RETRIES: "2" } });
+  t.after(patient.close);
+  const client = await patient.join(freshId());
+  const secret = "a question that nobody else may read";
+  client.say("r1", secret);
+  (await upstream.next()).status(503, `Loading model for "${secret}"`, { "retry-after": "0" });
+  (await upstream.next()).status(429, "Slow down", { "retry-after": new Date(Date.now()).toUTCString() });
+  (await upstream.next()).answer("fine");
+  assert.equal((await client.next(endOf("r1")))["response"].content, "fine");
+  const failures = patient.logs.map(({ message }) => message).filter((line) => line.includes("agent_failed"));
+  assert.deepEqual(failures.map((line) => /503: Loading model/.test(line) || /Slow down/.test(line)), [true, true]);
+  assert.ok(!patient.logs.some(({ message }) => message.includes("nobody else")), "what was said is in the log");
+
+  client.say("r2", "hello");
+  for (let nth = 0; nth < 3; nth += 1) (await upstream.next()).status(500, "still not well", { "retry-after": "0" });
+  assert.match((await client.next(endOf("r2")))["error"].message, /still not well/);
+
+  client.say("r3", "hello");
+  (await upstream.next()).status(429, "come back tomorrow", { "retry-after": "31" });
+  assert.match((await client.next(endOf("r3")))["error"].message, /retry after 31 s/);
+
+  client.say("r4", "hello");
+  (await upstream.next()).status(503, "busy", { "retry-after": "20" });
+  await eventually(async () => patient.logs.some(({ message }) => message.includes("busy")), "the refusal in the log");
+  client.cancel("r4");
+  assert.equal((await client.next(endOf("r4"))).type, "cancelled");
+  client.say("r5", "hello");
+  (await upstream.next()).answer("at once");
+  assert.equal((await client.next(endOf("r5")))["response"].content, "at once");
+});
+
+test("a model that nobody answers for is called again", async (t) => {
+  const gone = await Upstream.start();
+  const patient = await start({ vars: { ...gone.vars, AGENT_RETRIES: "1" } });
+  t.after(patient.close);
+  gone.close();
+  const client = await patient.join(freshId());
+  client.say("r1", "hello");
+  assert.match((await client.next(endOf("r1")))["error"].message, /could not be reached/);
+  const calls = patient.logs.filter(({ message }) => message.includes("agent_failed"));
+  assert.equal(calls.length, 2);
+});
+
+test("stream_options that an endpoint refuses by name are left out, then and from then on, in every thread", async (t) => {
+  const fresh = await start({ vars: upstream.vars });
+  t.after(fresh.close);
+  const client = await fresh.join(freshId());
+  client.say("r1", "hello");
+  const first = await upstream.next();
+  assert.deepEqual(first.body.stream_options, { include_usage: true });
+  first.status(422, "body.stream_options: Extra inputs are not permitted");
+  const second = await upstream.next();
+  assert.equal(second.body.stream_options, undefined);
+  assert.deepEqual(second.body.messages, first.body.messages);
+  second.text("fine").finish().done();
+  assert.equal((await client.next(endOf("r1"))).type, "final");
+  const other = await fresh.join(freshId());
+  other.say("r1", "hello");
+  const third = await upstream.next();
+  assert.equal(third.body.stream_options, undefined);
+  third.text("fine").finish().done();
+  assert.equal((await other.next(endOf("r1"))).type, "final");
+});
 
 async function asked(question: string): Promise<{ client: Client; call: Call }> {
   const client = await bobbin.join(freshId());

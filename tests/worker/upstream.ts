@@ -111,6 +111,12 @@ export class Call {
     this.#response.end(JSON.stringify({ error: { message, type: "error" } }));
   }
 
+  /** A whole answer in some encoding. */
+  packed(encoding: string, body: Buffer, code = 200): void {
+    this.#response.writeHead(code, { "content-type": "text/event-stream", "content-encoding": encoding });
+    this.#response.end(body);
+  }
+
   /** A status whose body is still to come, if it ever does. */
   opened(code: number): this {
     this.#response.writeHead(code, { "content-type": "application/json" });
@@ -147,9 +153,9 @@ export class Upstream {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/v1`;
   }
 
-  /** Variables that make the worker use this server. */
+  /** Variables that make the worker use this server. It is called once, as a test answers each call by hand. */
   get vars(): Record<string, string> {
-    return { AGENT: "openai", AGENT_BASE_URL: this.baseUrl, AGENT_MODEL: "test-model", AGENT_API_KEY: "test-key" };
+    return { AGENT: "openai", AGENT_RETRIES: "0", AGENT_BASE_URL: this.baseUrl, AGENT_MODEL: "test-model", AGENT_API_KEY: "test-key" };
   }
 
   /** The next call that was not handed out yet. */

@@ -1,12 +1,14 @@
 //! The kind of agent that `AGENT=openai` names.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
+use super::remedy::of_answer;
 use super::{
     Completion, endpoint, headers, http_failure, no_service_failure, redirect_failure, redirects_failure,
     request_body, service_failure, unreachable_failure,
 };
-use crate::agent::{Agent, AgentEvent, AgentRequest, Call, Failed, Refusal, Reply, redact};
+use crate::agent::{Agent, AgentEvent, AgentRequest, Attempt, Call, Failed, Refusal, Remedy, Reply, redact};
 use crate::variables::{self, Variables};
 
 /// An endpoint that speaks `OpenAI`'s chat completions.
@@ -17,6 +19,8 @@ pub struct OpenAi {
     model: String,
     api_key: Option<String>,
     system_prompt: Option<String>,
+    /// The endpoint has refused what is not of the oldest standard: a call each turn is saved.
+    is_plain: Cell<bool>,
 }
 
 /// An answer, and the key that is not to be told with it.
@@ -38,18 +42,20 @@ impl OpenAi {
             model: read.text(&variables::AGENT_MODEL).ok_or("AGENT=openai needs AGENT_MODEL, the name of a model")?,
             api_key: read.secret(&variables::AGENT_API_KEY),
             system_prompt: read.text(&variables::AGENT_SYSTEM_PROMPT),
+            is_plain: Cell::new(false),
         }))
     }
 }
 
 impl Agent for OpenAi {
-    fn call(&self, request: &AgentRequest) -> Call {
+    fn call(&self, request: &AgentRequest, attempt: Attempt) -> Call {
+        self.is_plain.set(self.is_plain.get() || attempt.is_plain);
         let own = headers(request).map(|(name, value)| (name, value.to_owned()));
         let bearer = self.api_key.as_ref().map(|key| ("authorization", format!("Bearer {key}")));
         Call::Http {
             url: endpoint(&self.base_url),
             headers: own.into_iter().chain(bearer).collect(),
-            body: request_body(&self.model, self.system_prompt.as_deref(), request),
+            body: request_body(&self.model, self.system_prompt.as_deref(), request, self.is_plain.get()),
         }
     }
 
@@ -68,7 +74,7 @@ impl Answer {
                     let words = [&mut finished.model, &mut finished.finish_reason];
                     words.into_iter().flatten().for_each(|word| self.redact(word));
                 }
-                AgentEvent::Text(_) | AgentEvent::Block(_) => {}
+                AgentEvent::Text(_) | AgentEvent::Block(_) | AgentEvent::Gathering => {}
             }
         }
         events
@@ -93,15 +99,26 @@ impl Reply for Answer {
     fn refuse(&mut self, refusal: &Refusal) -> Vec<AgentEvent> {
         let failed = match refusal {
             Refusal::Status { status, retry_after, body } => {
-                http_failure(*status, retry_after.as_deref(), body)
+                let body = String::from_utf8_lossy(body);
+                let seconds = retry_after.as_deref().and_then(|after| after.trim().parse::<u64>().ok());
+                let after_ms = seconds.map(|seconds| seconds.saturating_mul(1_000));
+                let remedy = of_answer(*status, after_ms, &body);
+                Failed { remedy, ..http_failure(*status, retry_after.as_deref(), &body) }
             }
             Refusal::Redirect { status, to } => redirect_failure(*status, to.as_deref()),
             Refusal::Redirects => redirects_failure(),
             Refusal::Unreachable { is_service: true } => service_failure(),
-            Refusal::Unreachable { is_service: false } => unreachable_failure(),
+            Refusal::Unreachable { is_service: false } => {
+                Failed { remedy: Remedy::Later { after_ms: None }, ..unreachable_failure() }
+            }
             Refusal::NoService => no_service_failure(),
         };
-        self.fail(failed)
+        let remedy = failed.remedy;
+        let mut events = self.fail(failed);
+        if let Some(AgentEvent::Failed(failed)) = events.last_mut() {
+            failed.remedy = remedy;
+        }
+        events
     }
 
     fn fail(&mut self, failed: Failed) -> Vec<AgentEvent> {

@@ -10,7 +10,7 @@ use super::reported::{Reported, is_within};
 use super::text::{Part, Text};
 use super::usage::Usage;
 use crate::agent::piece::Piece;
-use crate::agent::{AgentEvent, Failed, Finished};
+use crate::agent::{AgentEvent, Failed, Finished, Remedy};
 use crate::protocol::json::Malformed;
 use crate::protocol::limits::{ANSWER_BYTES_MAX, BLOCKS_MAX};
 use crate::protocol::{Block, ErrorBody, ErrorCode, is_blank};
@@ -45,12 +45,12 @@ pub(super) struct Answer {
     /// A quote of the first event that was none.
     odd: Option<String>,
     over: bool,
-    /// What the last [`AgentEvent::Ending`] told.
-    ending: Option<Progress>,
+    remedy: Remedy,
+    told: Progress,
 }
 
 /// Changes with everything that a chunk brings but keep-alives.
-type Progress = (u64, usize, usize, Usage);
+type Progress = (u64, usize, usize, Usage, bool);
 
 /// What has come that is of a completion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,16 +66,24 @@ impl Answer {
         self.over
     }
 
-    /// What the answer is if nothing more is sent, once the end was announced and as often as it changes.
-    pub(super) fn ending(&mut self) -> Option<AgentEvent> {
+    pub(super) fn remedy(&self) -> Remedy {
+        self.remedy
+    }
+
+    /// What a push has brought that is in no other event: more of a block, or the end's announcement, with
+    /// what the answer is if nothing more is sent.
+    pub(super) fn news(&mut self, is_silent: bool) -> Option<AgentEvent> {
         let gathered = self.thinking.len().saturating_add(self.calls.bytes());
-        let progress = Some((self.text_deltas, gathered, self.calls.len(), self.usage));
-        if self.finish_reason.is_none() || self.over || self.ending == progress {
+        let progress =
+            (self.text_deltas, gathered, self.calls.len(), self.usage, self.finish_reason.is_some());
+        if self.over || std::mem::replace(&mut self.told, progress) == progress {
             return None;
         }
-        self.ending = progress;
         // A call that is not whole may go on, and only the end itself says that it does not.
-        (gathered == 0).then(|| AgentEvent::Ending(self.finished()))
+        if self.finish_reason.is_some() && gathered == 0 {
+            return Some(AgentEvent::Ending(self.finished()));
+        }
+        is_silent.then_some(AgentEvent::Gathering)
     }
 
     /// Takes the data of an event.
@@ -140,7 +148,7 @@ impl Answer {
             }
             Err(Malformed::Cut) => self.end(out),
             Ok(_) | Err(Malformed::Wrong | Malformed::Deep) => match Reported::read(text) {
-                Some(reported) => self.fail(reported.error(), out),
+                Some(reported) => self.report(&reported, text, out),
                 None => self.not_a_completion(text, out),
             },
         }
@@ -168,7 +176,7 @@ impl Answer {
     fn chunk(&mut self, chunk: Chunk, json: &str, out: &mut Vec<AgentEvent>) {
         if chunk.has_error || chunk.choices.is_empty() {
             match Reported::read(json) {
-                Some(reported) => return self.fail(reported.error(), out),
+                Some(reported) => return self.report(&reported, json, out),
                 None if chunk.has_error => return self.fail(failure::broken_off_upstream(&quote(json)), out),
                 None => {}
             }
@@ -207,7 +215,7 @@ impl Answer {
         if choice.has_error
             && let Some(reported) = Reported::read(json)
         {
-            self.fail(reported.error(), out);
+            self.report(&reported, json, out);
         } else if BROKEN_OFF.iter().any(|word| is_within(word, &reason.to_ascii_lowercase())) {
             self.fail(failure::broken_off_upstream(&quote(&reason)), out);
         } else if !reason.is_empty() {
@@ -298,6 +306,11 @@ impl Answer {
         }
     }
 
+    fn report(&mut self, reported: &Reported, json: &str, out: &mut Vec<AgentEvent>) {
+        self.remedy = reported.remedy(json);
+        self.fail(reported.error(), out);
+    }
+
     /// A call whose arguments are not whole is left out: nobody may carry out half of it.
     fn fail(&mut self, error: ErrorBody, out: &mut Vec<AgentEvent>) {
         if self.over {
@@ -307,7 +320,7 @@ impl Answer {
         self.deliver_whole_calls(out);
         self.deliver_thinking(out);
         self.over = true;
-        out.push(AgentEvent::Failed(Failed { error, tokens_used: self.tokens_used() }));
+        out.push(AgentEvent::Failed(Failed { error, tokens_used: self.tokens_used(), remedy: self.remedy }));
     }
 
     fn deliver_thinking(&mut self, out: &mut Vec<AgentEvent>) {

@@ -2,9 +2,14 @@
 
 use super::quote::quote;
 use super::reported::{Reported, passes};
-use crate::agent::Failed;
+use crate::agent::{AgentRequest, Failed, redact};
 use crate::protocol::limits::REDIRECTS_MAX;
 use crate::protocol::{ErrorBody, ErrorCode};
+
+/// How much of a user's words is looked for in an error.
+const OWN_WORDS_BYTES_MAX: usize = 4 * 1024;
+/// Shorter words are in every text.
+const OWN_WORDS_BYTES_MIN: usize = 8;
 
 pub(super) const REFUSED: &str = "the model endpoint refused the worker's credential: check AGENT_API_KEY";
 /// What an HTTP status that is no success says. `retry_after` is that header's value, of which only
@@ -12,10 +17,8 @@ pub(super) const REFUSED: &str = "the model endpoint refused the worker's creden
 ///
 /// 408, 429 and 5xx are retryable, every other status is not.
 #[must_use]
-pub fn http_failure(status: u16, retry_after: Option<&str>, body: &[u8]) -> Failed {
-    let text = String::from_utf8_lossy(body);
-    let words =
-        Reported::read(&text).map_or_else(|| quote(plain(&text)), |reported| quote(&reported.message));
+pub fn http_failure(status: u16, retry_after: Option<&str>, body: &str) -> Failed {
+    let words = Reported::read(body).map_or_else(|| quote(plain(body)), |reported| quote(&reported.message));
     let message = match status {
         401 => String::from(REFUSED),
         // Some say so of what was asked, and then with a reason.
@@ -31,10 +34,32 @@ pub fn http_failure(status: u16, retry_after: Option<&str>, body: &[u8]) -> Fail
     failed(ErrorBody { code: ErrorCode::AgentError.into(), message, retryable: passes(status.into()) })
 }
 
-/// The model sent nothing for `idle_ms` milliseconds.
+/// The beginning of what the user asked, which is not to stand in a log.
 #[must_use]
-pub fn timeout_failure(idle_ms: u64) -> Failed {
-    let message = format!("the model sent nothing for {idle_ms} ms: send the message again");
+pub fn own_words(request: &AgentRequest) -> String {
+    let mut words = request.messages.last().map(|own| own.content.words()).unwrap_or_default();
+    words.truncate(words.floor_char_boundary(OWN_WORDS_BYTES_MAX));
+    words
+}
+
+/// A failure for the log: without the user's words, which an endpoint may quote.
+#[must_use]
+pub fn reason(failed: &Failed, own_words: &str) -> String {
+    let is_telling = own_words.len() >= OWN_WORDS_BYTES_MIN;
+    redact::without_key(&failed.error.message, if is_telling { own_words } else { "" })
+}
+
+/// The model sent nothing of its answer for `silent_ms` milliseconds.
+#[must_use]
+pub fn timeout_failure(silent_ms: u64) -> Failed {
+    let message = format!("the model sent nothing of its answer for {silent_ms} ms: send the message again");
+    failed(ErrorBody::retryable(ErrorCode::AgentTimeout, message))
+}
+
+/// The answer was not complete after `turn_ms` milliseconds.
+#[must_use]
+pub fn turn_timeout_failure(turn_ms: u64) -> Failed {
+    let message = format!("the answer took longer than {turn_ms} ms: ask for less at once");
     failed(ErrorBody::retryable(ErrorCode::AgentTimeout, message))
 }
 
@@ -112,7 +137,7 @@ pub(super) fn not_a_completion(words: &str) -> ErrorBody {
 }
 
 fn failed(error: ErrorBody) -> Failed {
-    Failed { error, tokens_used: 0 }
+    Failed::new(error)
 }
 
 /// A body worth quoting that reports no error in a way that is known; a web page is none.

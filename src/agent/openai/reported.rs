@@ -2,6 +2,7 @@
 
 use super::failure::{REFUSED, with_words};
 use super::quote::quote;
+use crate::agent::Remedy;
 use crate::protocol::json::Reader;
 use crate::protocol::{ErrorBody, ErrorCode, Json, joined, to_json};
 
@@ -64,6 +65,10 @@ impl Reported {
         let told = labels().filter_map(Json::as_str).chain([message.as_str()]);
         let words = joined(told, '\n').to_ascii_lowercase();
         Some(Reported { message, status, words })
+    }
+
+    pub(super) fn remedy(&self, json: &str) -> Remedy {
+        super::remedy::of(self.status.unwrap_or_default(), json)
     }
 
     pub(super) fn error(&self) -> ErrorBody {

@@ -4,15 +4,21 @@ use super::history::{Message, history};
 use crate::agent::AgentRequest;
 use crate::protocol::{joined, to_json};
 
-/// The JSON body of a streamed completion that reports its usage. Without `system_prompt`, or with one of
-/// white space alone, there is no system message.
+/// The JSON body of a streamed completion that reports its usage unless it is plain. Without
+/// `system_prompt`, or with one of white space alone, there is no system message.
 #[must_use]
-pub fn request_body(model: &str, system_prompt: Option<&str>, request: &AgentRequest) -> String {
+pub fn request_body(
+    model: &str,
+    system_prompt: Option<&str>,
+    request: &AgentRequest,
+    is_plain: bool,
+) -> String {
     let messages: Vec<String> = history(system_prompt, &request.messages).iter().map(Message::json).collect();
     format!(
-        r#"{{"model":{},"messages":[{}],"stream":true,"stream_options":{{"include_usage":true}}}}"#,
+        r#"{{"model":{},"messages":[{}],"stream":true{}}}"#,
         to_json(&model),
-        joined(messages.iter().map(String::as_str), ',')
+        joined(messages.iter().map(String::as_str), ','),
+        if is_plain { "" } else { r#","stream_options":{"include_usage":true}"# },
     )
 }
 

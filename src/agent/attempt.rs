@@ -1,0 +1,70 @@
+//! Ways of asking. An agent that refuses a question before it has said anything is asked again in another way,
+//! if one may help.
+
+use super::AgentMessage;
+use crate::protocol::Role;
+use crate::protocol::limits::{RETRY_AFTER_MS_MAX, RETRY_MS_MIN};
+
+/// What would have to be different.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Remedy {
+    /// Nothing helps.
+    #[default]
+    None,
+    /// The request holds no field that is not of the oldest standard.
+    Plain,
+    /// The history is shorter.
+    Shorter,
+    /// Nothing but the time.
+    Later {
+        /// In milliseconds, if the endpoint said when.
+        after_ms: Option<u64>,
+    },
+}
+
+/// One way of asking.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attempt {
+    /// Without fields that not every endpoint knows; then it may report no usage.
+    pub is_plain: bool,
+    /// How often the history is halved.
+    pub halvings: u32,
+    /// Calls before this one that failed in a way that may pass.
+    retries: u64,
+}
+
+impl Attempt {
+    /// The next one, and how many milliseconds to wait before it; `None` if there is none that is better.
+    #[must_use]
+    pub fn next(self, remedy: Remedy, retries_max: u64) -> Option<(Self, u64)> {
+        match remedy {
+            Remedy::Plain if !self.is_plain => Some((Attempt { is_plain: true, ..self }, 0)),
+            Remedy::Shorter => Some((Attempt { halvings: self.halvings.saturating_add(1), ..self }, 0)),
+            Remedy::Later { after_ms } if self.retries < retries_max => {
+                let wait_ms = after_ms.unwrap_or(RETRY_MS_MIN << self.retries);
+                let retries = self.retries.saturating_add(1);
+                (wait_ms <= RETRY_AFTER_MS_MAX).then_some((Attempt { retries, ..self }, wait_ms))
+            }
+            Remedy::None | Remedy::Plain | Remedy::Later { .. } => None,
+        }
+    }
+
+    /// How many of the oldest messages are left out. A history is halved down to the user's own message, and
+    /// begins with a user's message each time. `None` if it cannot be halved so often.
+    #[must_use]
+    pub fn omitted(self, messages: &[AgentMessage]) -> Option<usize> {
+        let own = messages.len().checked_sub(1)?;
+        let mut omitted = 0_usize;
+        for _ in 0..self.halvings {
+            let half = own.saturating_sub(omitted).div_ceil(2);
+            let from = omitted.saturating_add(half);
+            let is_user = |message: &AgentMessage| message.role == Role::User;
+            let skipped = messages.iter().skip(from).position(is_user)?;
+            omitted = from.saturating_add(skipped);
+            if half == 0 {
+                return None;
+            }
+        }
+        Some(omitted)
+    }
+}

@@ -1,0 +1,178 @@
+use bobbin::agent::openai::{self, Completion};
+use bobbin::agent::{AgentEvent, AgentMessage, AgentRequest, Attempt, Refusal, Remedy, configured};
+use serde_json::{Value, json};
+
+use super::{delta, request, text, user};
+use bobbin::protocol::Role;
+use bobbin::variables::{Name, Variables};
+
+#[test]
+fn what_would_help_is_read_from_the_endpoints_words() {
+    let cases = [
+        (
+            400,
+            r#"{"error":{"message":"This model's maximum context length is 8192 tokens","code":"context_length_exceeded"}}"#,
+            Remedy::Shorter,
+        ),
+        (
+            400,
+            r#"{"error":{"message":"prompt is too long: 210000 tokens > 200000 maximum"}}"#,
+            Remedy::Shorter,
+        ),
+        (400, r#"{"error":{"type":"exceed_context_size_error","message":"no"}}"#, Remedy::Shorter),
+        (500, "the request exceeds the available Context Size. try increasing it", Remedy::Shorter),
+        (400, "Range of input length should be [1, 30720]", Remedy::Shorter),
+        (413, "", Remedy::Shorter),
+        (429, "too many tokens in this minute", Remedy::None),
+        (
+            422,
+            r#"{"detail":[{"loc":["body","stream_options"],"msg":"Extra inputs are not permitted"}]}"#,
+            Remedy::Plain,
+        ),
+        (
+            400,
+            r#"{"error":{"message":"Unrecognized request argument supplied: stream_options"}}"#,
+            Remedy::Plain,
+        ),
+        (400, r#"{"error":{"message":"Invalid 'messages'"}}"#, Remedy::None),
+        (500, "", Remedy::None),
+    ];
+    for (status, body, remedy) in cases {
+        let found = remedy_of(status, None, body);
+        let is_passing = matches!(status, 429 | 500);
+        let expected =
+            if remedy == Remedy::None && is_passing { Remedy::Later { after_ms: None } } else { remedy };
+        assert_eq!(found, expected, "{status} {body}");
+    }
+}
+
+#[test]
+fn an_error_in_the_stream_says_what_would_help_too() {
+    let cases = [
+        (
+            r#"{"error":{"code":400,"message":"request (19185 tokens) exceeds the available context size"}}"#,
+            Remedy::Shorter,
+        ),
+        (r#"data: {"error":{"code":429,"message":"too many tokens"}}"#, Remedy::None),
+        ("data: {\"error\":{\"message\":\"stream_options is not supported\"}}", Remedy::Plain),
+        ("data: {\"error\":{\"message\":\"overloaded\"}}", Remedy::None),
+        (
+            "data: {\"choices\":[{\"error\":{\"message\":\"prompt is too long\"},\"finish_reason\":\"error\"}]}",
+            Remedy::Shorter,
+        ),
+    ];
+    for (body, remedy) in cases {
+        let mut completion = Completion::new();
+        let mut events = completion.push(body.as_bytes());
+        events.extend(completion.finish());
+        assert!(matches!(events[..], [AgentEvent::Failed(_)]), "{body}: {events:?}");
+        assert_eq!(completion.remedy(), remedy, "{body}");
+    }
+    let mut completion = Completion::new();
+    completion.push(delta(&json!({"content": "the context length"})).as_bytes());
+    completion.finish();
+    assert_eq!(completion.remedy(), Remedy::None);
+}
+
+#[test]
+fn a_history_that_is_too_long_is_halved_down_to_the_users_own_message() {
+    let mut messages: Vec<AgentMessage> = Vec::new();
+    for nth in 0..10 {
+        messages.push(user(&format!("question {nth}")));
+        messages.push(super::blocks(Role::Assistant, vec![text("answer")]));
+    }
+    messages.push(user("last"));
+    let request = request(messages);
+    let mut attempt = Attempt::default();
+    let mut told = vec![messages_of(&request, 0).len()];
+    let mut omitted = 0;
+    while let Some((next, 0)) = attempt.next(Remedy::Shorter, 0) {
+        let Some(more) = next.omitted(&request.messages) else { break };
+        (attempt, omitted) = (next, more);
+        let messages = messages_of(&request, omitted);
+        assert_eq!(messages[0]["role"], "user", "{messages:?}");
+        assert_eq!(messages.last().unwrap()["content"], "last");
+        told.push(messages.len());
+    }
+    assert_eq!(told, [21, 11, 5, 3, 1]);
+    assert_eq!((attempt.halvings, omitted), (4, 20));
+}
+
+#[test]
+fn a_plain_request_reports_no_usage_and_is_made_once() {
+    let request = request(vec![user("Hi")]);
+    let (plain, wait_ms) = Attempt::default().next(Remedy::Plain, 0).unwrap();
+    assert_eq!((plain.is_plain, wait_ms), (true, 0));
+    let body: Value = serde_json::from_str(&openai::request_body("m", None, &request, true)).unwrap();
+    assert_eq!(body, json!({"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stream": true}));
+    assert_eq!(plain.next(Remedy::Plain, 0), None);
+    assert_eq!(plain.next(Remedy::None, 0), None);
+    let (shorter, _) = plain.next(Remedy::Shorter, 0).unwrap();
+    assert_eq!(shorter.omitted(&request.messages), None);
+}
+
+#[test]
+fn a_model_that_is_not_well_is_called_again_a_few_times_and_when_it_says() {
+    let later = |status: u16, after: Option<&str>| match remedy_of(status, after, "no") {
+        Remedy::Later { after_ms } => Some(after_ms),
+        _ => None,
+    };
+    for status in [408, 429, 500, 503, 529] {
+        assert_eq!(
+            (later(status, None), later(status, Some("7"))),
+            (Some(None), Some(Some(7_000))),
+            "{status}"
+        );
+    }
+    for status in [400, 401, 403, 404, 413, 422] {
+        assert_eq!(later(status, None), None, "{status}");
+    }
+    assert_eq!(remedy_of(500, None, "exceeds the context size"), Remedy::Shorter);
+    let mut waits = Vec::new();
+    let mut attempt = Attempt::default();
+    while let Some((next, wait_ms)) = attempt.next(Remedy::Later { after_ms: None }, 3) {
+        waits.push(wait_ms);
+        attempt = next;
+    }
+    assert_eq!(waits, [500, 1_000, 2_000]);
+    let after = |after_ms: u64| {
+        let remedy = Remedy::Later { after_ms: Some(after_ms) };
+        Attempt::default().next(remedy, 1).map(|(_, wait_ms)| wait_ms)
+    };
+    assert_eq!((after(0), after(30_000), after(30_001)), (Some(0), Some(30_000), None));
+    assert_eq!(Attempt::default().next(Remedy::Later { after_ms: None }, 0), None);
+}
+
+#[test]
+fn the_reason_in_a_log_has_no_word_of_the_user() {
+    let reason = |said: &str, body: &str| {
+        let own = openai::own_words(&request(vec![user(said)]));
+        openai::reason(&openai::http_failure(400, None, body), &own)
+    };
+    let secret = "my secret question, at length";
+    let told = reason(secret, "flagged: 'my secret question, at…' and \"MY SECRET QUESTION\"");
+    assert!(told.contains("flagged") && !told.to_lowercase().contains("secret"), "{told}");
+    assert_eq!(reason("this", "this is wrong"), "the model endpoint answered 400: this is wrong");
+}
+
+fn messages_of(request: &AgentRequest, omitted: usize) -> Vec<Value> {
+    let told = AgentRequest { messages: request.messages[omitted..].to_vec(), ..request.clone() };
+    let body = openai::request_body("m", None, &told, false);
+    serde_json::from_str::<Value>(&body).unwrap()["messages"].as_array().unwrap().clone()
+}
+
+/// What the agent says would help against an answer that is no success.
+fn remedy_of(status: u16, retry_after: Option<&str>, body: &str) -> Remedy {
+    let variable = |name: Name| match name.as_str() {
+        "AGENT" => Some("openai".to_owned()),
+        "AGENT_BASE_URL" => Some("https://model.example/v1".to_owned()),
+        "AGENT_MODEL" => Some("m".to_owned()),
+        _ => None,
+    };
+    let mut reply = configured(Variables(&variable)).unwrap().reply();
+    let refusal = Refusal::Status { status, retry_after: retry_after.map(str::to_owned), body: body.into() };
+    match reply.refuse(&refusal).pop() {
+        Some(AgentEvent::Failed(failed)) => failed.remedy,
+        other => panic!("{other:?}"),
+    }
+}
