@@ -179,7 +179,7 @@ fn an_announced_end_is_told_with_its_figures_and_again_only_when_they_change() {
     let ending = |tokens_used: u64| {
         let finish_reason = Some("stop".into());
         let model = Some("m".into());
-        AgentEvent::Ending(Finished { tokens_used, model, finish_reason, ..Finished::default() })
+        AgentEvent::Ending(Finished { tokens_used, model, finish_reason })
     };
     let call = json!({"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}});
     completion.push(delta(&json!({"tool_calls": [call]})).as_bytes());
