@@ -9,8 +9,8 @@ import { functionsOf } from "./wasm.mjs";
 
 // As in `at wasm://wasm/00163f46:wasm-function[941]:0x50e43`.
 const FRAME = /(?:wasm:\/\/[^\s()]*:)?wasm-function\[(\d+)\]:0x([0-9a-f]+)/g;
-// Which build of a crate a name is from.
-const CRATE_HASH = /\[[0-9a-f]{16}\]|::h[0-9a-f]{16}$/g;
+// Which build of a crate a name is from. Leading zeros are left out.
+const CRATE_HASH = /\[[0-9a-f]{8,16}\]|::h[0-9a-f]{16}$/g;
 
 await runMain(async () => {
   const frameOf = readMap(resolve(process.argv[2] ?? inRoot("build", "trace")));

@@ -60,7 +60,7 @@ test("a turn is cancelled from a socket opened after its sender left", async () 
   await client.close();
   const late = await bobbin.connect(id);
   const connected = await late.join();
-  assert.deepEqual(connected["inFlight"], [{ requestId: "r1", state: "streaming" }]);
+  assert.deepEqual(connected["inFlight"], [{ requestId: "r1", answerId: connected["inFlight"][0].answerId, state: "streaming" }]);
   await cancelAndWait(late, late, "r1", call);
   await assertSilent(late, "r1");
 });
