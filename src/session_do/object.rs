@@ -3,6 +3,7 @@
 //! Exported by hand: the `worker` crate's macro makes a promise of every callback, and most of these
 //! have nothing to wait for.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use js_sys::{JsString, Promise};
@@ -19,6 +20,11 @@ use super::api;
 use super::shell::Shell;
 use super::sockets::Sockets;
 use crate::platform::{guard, promise};
+
+thread_local! {
+    /// The variables are those of the isolate. What an agent learns of its endpoint is so for all threads.
+    static SETTINGS: OnceCell<Result<Settings, String>> = const { OnceCell::new() };
+}
 
 /// One conversation thread.
 #[wasm_bindgen]
@@ -38,7 +44,8 @@ impl SessionDO {
             if let Ok(pair) = WebSocketRequestResponsePair::new(r#"{"type":"ping"}"#, r#"{"type":"pong"}"#) {
                 state.set_websocket_auto_response(&pair);
             }
-            let settings = Settings::read(&|name| crate::edge::variable(&env, name));
+            let read = || Settings::read(&|name| crate::edge::variable(&env, name));
+            let settings = SETTINGS.with(|settings| settings.get_or_init(read).clone());
             SessionDO { shell: Shell::new(state, env, settings) }
         })
     }
