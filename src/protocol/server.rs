@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use serde::Serialize;
 
-use super::json::{OtherFields, write_json};
+use super::json::write_json;
+use super::objects::object;
 use super::{Block, Cursor, ErrorBody, Message, Millis, PROTOCOL_VERSION, Session, to_json};
 
 /// A frame as it goes out. Those with a cursor are log events, the same for every socket.
@@ -106,22 +107,15 @@ pub struct Response {
     pub metadata: ResponseMetadata,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
-#[serde(rename_all = "camelCase")]
-pub struct ResponseMetadata {
-    pub tokens_used: u64,
-    pub latency_ms: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, ts(optional))]
-    pub model: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, ts(optional))]
-    pub finish_reason: Option<String>,
-    /// What a newer version stored beside these.
-    #[serde(flatten)]
-    #[cfg_attr(test, ts(skip))]
-    pub other: OtherFields,
+object! {
+    /// What is known of how an answer came about.
+    #[derive(Default)]
+    pub struct ResponseMetadata {
+        pub tokens_used: u64 = "tokensUsed",
+        pub latency_ms: u64 = "latencyMs",
+        pub model: Option<String> = "model" unless "Option::is_none",
+        pub finish_reason: Option<String> = "finishReason" unless "Option::is_none",
+    } and others in other
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -11,7 +11,7 @@ use worker::worker_sys::WebSocketPair;
 
 use crate::edge::auth::{IDENTITY_HEADER, NO_TICKET, TICKET_HEADER};
 use crate::edge::{
-    Action, Answer, Refused, Route, bad_before, bad_request, is_upgrade, limit, place, query_value,
+    Action, Answer, Guarded, Refused, Route, bad_before, bad_request, is_upgrade, limit, place, query_value,
     read_fields, refusal, switch_protocols,
 };
 use crate::platform::http::{empty_response, header, json_response, stream};
@@ -39,12 +39,13 @@ pub async fn serve(shell: &Rc<Shell>, request: &Request) -> Result<Response, JsV
 }
 
 async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
-    let route = Route::of(&request.method(), &request.url(), is_upgrade(request))?;
-    let Route::Session { action, .. } = route else { return Err(no_session()) };
+    let action = match Route::of(&request.method(), &request.url(), is_upgrade(request))? {
+        Route::Guarded(Guarded::Connect { .. }) => return connect(shell, request, caller(shell, request)?),
+        Route::Guarded(Guarded::Session { action, .. }) => action,
+        // The edge passes on nothing else; a program that is bound to the object may.
+        _ => return Err(no_session()),
+    };
     let identity = caller(shell, request)?;
-    if action == Action::Connect {
-        return connect(shell, request, identity);
-    }
     permit(shell, &identity, action)?;
     let fields = match action {
         Action::Update | Action::Cancel => read_fields(request).await?.unwrap_or_default(),
@@ -52,16 +53,15 @@ async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
     };
     // While a body was read the session may have gone, and another begun by somebody else.
     let session = permit(shell, &identity, action)?;
-    match (action, session) {
-        (Action::Diagnostics | Action::Connect, _) => diagnostics(shell),
-        (Action::Ticket, _) => ticket(shell, identity),
-        (_, None) => Err(no_session()),
-        (Action::Read, Some(session)) => Ok(json_response(200, &to_json(&session))?),
-        (Action::Messages, _) if wants_lines(request) => lines(shell),
-        (Action::Messages, _) => messages(shell, &request.url()),
-        (Action::Update, _) => update(shell, &fields),
-        (Action::Cancel, _) => cancel(shell, &fields),
-        (Action::Delete, _) => delete(shell).await,
+    match action {
+        Action::Diagnostics => diagnostics(shell),
+        Action::Ticket => ticket(shell, identity),
+        Action::Read => Ok(json_response(200, &to_json(&session.ok_or_else(no_session)?))?),
+        Action::Messages if wants_lines(request) => lines(shell),
+        Action::Messages => messages(shell, &request.url()),
+        Action::Update => update(shell, &fields),
+        Action::Cancel => cancel(shell, &fields),
+        Action::Delete => delete(shell).await,
     }
 }
 
@@ -69,7 +69,7 @@ async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
 fn permit(shell: &Shell, identity: &Identity, action: Action) -> Result<Option<Session>, Refused> {
     let session = session(shell)?;
     let can_be_done = match action {
-        Action::Connect | Action::Ticket => true,
+        Action::Ticket => true,
         Action::Diagnostics => session.is_some() || identity.granted.is_some(),
         _ => session.is_some(),
     };
