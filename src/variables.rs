@@ -195,17 +195,12 @@ impl Variables<'_> {
     /// In words, what would be right.
     pub fn choice<T: Named + Default>(&self, variable: &Choice<T>) -> Result<T, String> {
         let Some(word) = self.given(variable.name) else { return Ok(T::default()) };
-        let words = || -> Vec<&str> { T::ALL.iter().map(|value| value.as_str()).collect() };
-        T::named(&word).ok_or_else(|| not_one_of(variable.name, &words()))
+        T::named(&word).ok_or_else(|| format!("{} is {}", variable.name.0, T::listed()))
     }
 
     fn given(&self, name: Name) -> Option<String> {
         (self.0)(name).filter(|value| !value.is_empty())
     }
-}
-
-fn not_one_of(name: Name, words: &[&str]) -> String {
-    format!("{} is {}", name.0, words.join(" or "))
 }
 
 impl Text {

@@ -79,6 +79,9 @@ export type Message = { id: string, requestId: string, role: Role, content: Cont
  */
 export type Session = { id: string, title: string | null, firstMessagePreview: string, messageCount: number, totalTokens: number, permissionMode: PermissionMode, createdAt: number, lastMessageAt: number, owner?: string, };
 
+/**
+ * What is known of how an answer came about.
+ */
 export type ResponseMetadata = { tokensUsed: number, latencyMs: number, model?: string, finishReason?: string, 
 /**
  * Messages that were left out of a history too long for the model, the oldest.

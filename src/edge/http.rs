@@ -20,7 +20,7 @@ use crate::variables::{self, Name, Variables};
 use super::auth::{self, Caller};
 use super::params::fields;
 use super::rate::is_too_many;
-use super::routes::{Action, Refused, Route};
+use super::routes::{Guarded, Refused, Route};
 use super::sessions;
 
 pub type Answer = Result<Response, Refused>;
@@ -61,28 +61,31 @@ async fn respond(request: &Request, env: &Env, context: &Context) -> Answer {
     if method == "OPTIONS" {
         return Ok(empty_response(204)?);
     }
-    let route = Route::of(&method, &request.url(), is_upgrade(request))?;
-    if route == Route::Health {
-        return health(env).await;
-    }
+    let route = match Route::of(&method, &request.url(), is_upgrade(request))? {
+        Route::Health => return health(env).await,
+        Route::Guarded(route) => route,
+    };
     let mut admitted = admit(request, env, &route).await;
     if is_too_many(env, request, admitted.as_ref().ok()).await {
         admitted = Err(too_many());
     }
-    match (admitted, route) {
-        (Err(refused), _) => turn_away(request, refused, context),
-        (Ok(caller), Route::ListSessions) => sessions::list(env, &request.url(), &caller).await,
-        (Ok(caller), Route::Session { id, action }) => {
-            let response = JsFuture::from(pass_on(request, env, &caller, &id)?).await?.unchecked_into();
-            settle(request, response, action, context).await
+    let caller = match admitted {
+        Ok(caller) => caller,
+        Err(refused) => return turn_away(request, refused, context),
+    };
+    match &route {
+        Guarded::ListSessions => sessions::list(env, &request.url(), &caller).await,
+        Guarded::CreateSession => {
+            let id = uuid::Uuid::new_v4();
+            Ok(json_response(201, &format!(r#"{{"id":"{id}"}}"#))?)
         }
-        (Ok(_), Route::ConnectNowhere) => {
+        Guarded::ConnectNowhere => {
             let reason = "Missing threadId parameter";
             accept_and_close(request, CloseCode::PolicyViolation, reason, context)
         }
-        (Ok(_), Route::CreateSession | Route::Health) => {
-            let id = uuid::Uuid::new_v4();
-            Ok(json_response(201, &format!(r#"{{"id":"{id}"}}"#))?)
+        Guarded::Connect { id } | Guarded::Session { id, .. } => {
+            let response = JsFuture::from(pass_on(request, env, &caller, id)?).await?.unchecked_into();
+            settle(request, response, &route, context).await
         }
     }
 }
@@ -111,14 +114,15 @@ fn pass_on(request: &Request, env: &Env, caller: &Caller, id: &str) -> Result<js
     objects.get_by_name(id)?.unchecked_into::<Fetcher>().fetch_from(&inner)
 }
 
-/// A page cannot read the status of an upgrade that was refused, but it can read a close code.
+/// The object's answer. A page cannot read the status of an upgrade that was refused, but it can read a close code.
 ///
 /// Said here and not by the object: a client that does not answer the close would keep it awake.
-async fn settle(request: &Request, response: Response, action: Action, context: &Context) -> Answer {
+async fn settle(request: &Request, response: Response, route: &Guarded, context: &Context) -> Answer {
+    let connects = matches!(route, Guarded::Connect { .. });
     let code = match response.status() {
-        401 if action == Action::Connect => CloseCode::Unauthenticated,
-        403 if action == Action::Connect => CloseCode::Forbidden,
-        429 if action == Action::Connect => CloseCode::TooMany,
+        401 if connects => CloseCode::Unauthenticated,
+        403 if connects => CloseCode::Forbidden,
+        429 if connects => CloseCode::TooMany,
         _ => return Ok(response),
     };
     let body = read(response.body(), BODY_BYTES_MAX).await?;
@@ -129,10 +133,11 @@ async fn settle(request: &Request, response: Response, action: Action, context: 
 }
 
 /// Closed unless opened on purpose, and not half configured.
-async fn admit(request: &Request, env: &Env, route: &Route) -> Result<Caller, Refused> {
+async fn admit(request: &Request, env: &Env, route: &Guarded) -> Result<Caller, Refused> {
     let (session_id, connects) = match route {
-        Route::Session { id, action } => (Some(id.as_str()), *action == Action::Connect),
-        _ => (None, false),
+        Guarded::Connect { id } => (Some(id.as_str()), true),
+        Guarded::Session { id, .. } => (Some(id.as_str()), false),
+        Guarded::CreateSession | Guarded::ListSessions | Guarded::ConnectNowhere => (None, false),
     };
     let caller = auth::admit(request, env, session_id, connects).await?;
     match Settings::read(&|name| variable(env, name)) {

@@ -6,21 +6,32 @@ use crate::thread::Ask;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
+    /// For everybody.
     Health,
+    /// For callers who are let in.
+    Guarded(Guarded),
+}
+
+/// What only callers are served who are let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Guarded {
     CreateSession,
     ListSessions,
     /// The alias without its `threadId`: accepted, and closed with 1008.
     ConnectNowhere,
+    /// A socket of a session.
+    Connect {
+        id: String,
+    },
     Session {
         id: String,
         action: Action,
     },
 }
 
-/// What is asked of one session.
+/// What is asked of one session by HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    Connect,
     Read,
     Update,
     Delete,
@@ -35,7 +46,6 @@ impl Action {
     #[must_use]
     pub fn ask(self) -> Ask {
         match self {
-            Action::Connect => Ask::Watch,
             Action::Read | Action::Messages => Ask::Read,
             Action::Ticket => Ask::Ticket,
             Action::Cancel => Ask::Cancel,
@@ -77,20 +87,22 @@ impl Route {
         let path = address.split(['?', '#']).next().unwrap_or_default();
         let segments: Vec<&str> = path.split('/').skip(1).collect();
         match segments.as_slice() {
-            ["health"] => choose(method, &["GET"]).map(|_| Route::Health),
-            ["sessions"] => Ok(match choose(method, &["GET", "POST"])? {
-                "POST" => Route::CreateSession,
-                _ => Route::ListSessions,
-            }),
-            ["sessions", id] => match choose(method, &["GET", "PATCH", "DELETE"])? {
-                "PATCH" => of_session(id, Action::Update),
-                "DELETE" => of_session(id, Action::Delete),
-                _ => of_session(id, Action::Read),
-            },
-            ["sessions", id, "messages"] => only(method, &["GET"], id, Action::Messages),
-            ["sessions", id, "cancel"] => only(method, &["POST"], id, Action::Cancel),
-            ["sessions", id, "ticket"] => only(method, &["POST"], id, Action::Ticket),
-            ["sessions", id, "diagnostics"] => only(method, &["GET"], id, Action::Diagnostics),
+            ["health"] => choose(method, &[("GET", true)]).map(|_| Route::Health),
+            ["sessions"] => {
+                let lists = choose(method, &[("GET", true), ("POST", false)])?;
+                let route = if lists { Guarded::ListSessions } else { Guarded::CreateSession };
+                Ok(Route::Guarded(route))
+            }
+            ["sessions", id] => {
+                let actions = [("GET", Action::Read), ("PATCH", Action::Update), ("DELETE", Action::Delete)];
+                of_session(id, choose(method, &actions)?)
+            }
+            ["sessions", id, "messages"] => of_session(id, choose(method, &[("GET", Action::Messages)])?),
+            ["sessions", id, "cancel"] => of_session(id, choose(method, &[("POST", Action::Cancel)])?),
+            ["sessions", id, "ticket"] => of_session(id, choose(method, &[("POST", Action::Ticket)])?),
+            ["sessions", id, "diagnostics"] => {
+                of_session(id, choose(method, &[("GET", Action::Diagnostics)])?)
+            }
             ["sessions", id, "websocket"] => connect(method, is_upgrade, Some(id)),
             ["api", "chat", "ws"] => {
                 let id = query_value(url, "threadId").filter(|id| !id.is_empty());
@@ -128,35 +140,42 @@ fn hex_pair(digits: [u8; 2]) -> Option<u8> {
 }
 
 fn of_session(id: &str, action: Action) -> Result<Route, Refused> {
+    Ok(Route::Guarded(Guarded::Session { id: session_id(id)?, action }))
+}
+
+fn session_id(id: &str) -> Result<String, Refused> {
     if is_session_id(id) {
-        return Ok(Route::Session { id: id.to_owned(), action });
+        return Ok(id.to_owned());
     }
     let message = format!("the session's id has 1 to {SESSION_ID_CHARS_MAX} of A-Z a-z 0-9 _ -");
     Err(Refused::fatal(400, ErrorCode::InvalidMessage, &message))
 }
 
-fn only(method: &str, served: &[&'static str], id: &str, action: Action) -> Result<Route, Refused> {
-    choose(method, served)?;
-    of_session(id, action)
-}
-
 /// What is wrong with the address comes before what is wrong with the way it is asked.
 fn connect(method: &str, is_upgrade: bool, id: Option<&str>) -> Result<Route, Refused> {
-    choose(method, &["GET"])?;
-    let route = id.map_or(Ok(Route::ConnectNowhere), |id| of_session(id, Action::Connect))?;
+    choose(method, &[("GET", true)])?;
+    let connect = |id| session_id(id).map(|id| Guarded::Connect { id });
+    let route = id.map_or(Ok(Guarded::ConnectNowhere), connect)?;
     if is_upgrade && method == "GET" {
-        return Ok(route);
+        return Ok(Route::Guarded(route));
     }
     let message = "this address speaks WebSocket; connect with a WebSocket client";
     Err(Refused::fatal(426, ErrorCode::InvalidMessage, message))
 }
 
-fn choose(method: &str, served: &[&'static str]) -> Result<&'static str, Refused> {
+/// What is served to this method.
+fn choose<T: Copy>(method: &str, served: &[(&str, T)]) -> Result<T, Refused> {
     // The runtime leaves out the body of an answer to HEAD.
-    let method = if method == "HEAD" { "GET" } else { method };
-    served.iter().find(|served| **served == method).copied().ok_or_else(|| {
-        let allow = served.join(", ");
-        let message = format!("this address takes {allow} and not {method}");
-        Refused { allow: Some(allow), ..Refused::fatal(405, ErrorCode::InvalidMessage, &message) }
+    let asked = if method == "HEAD" { "GET" } else { method };
+    let found = served.iter().find(|(method, _)| *method == asked);
+    found.map(|(_, what)| *what).ok_or_else(|| {
+        let methods: Vec<&str> = served.iter().map(|(method, _)| *method).collect();
+        not_served(method, &methods)
     })
+}
+
+fn not_served(method: &str, served: &[&str]) -> Refused {
+    let allow = served.join(", ");
+    let message = format!("this address takes {allow} and not {method}");
+    Refused { allow: Some(allow), ..Refused::fatal(405, ErrorCode::InvalidMessage, &message) }
 }

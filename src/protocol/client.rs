@@ -81,5 +81,5 @@ fn title(value: &Json) -> Result<Option<String>, String> {
 
 fn permission_mode(value: &Json) -> Result<PermissionMode, String> {
     PermissionMode::read(value)
-        .ok_or_else(|| "permissionMode is one of default, acceptEdits, plan and bypassPermissions".into())
+        .ok_or_else(|| format!("permissionMode is {}", <PermissionMode as super::Named>::listed()))
 }

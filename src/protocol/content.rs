@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::Json;
+use super::objects::kinds;
 
 /// A message's content: a string where it is only text, else blocks.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -13,34 +14,29 @@ pub enum Content {
     Blocks(Vec<Block>),
 }
 
-/// One part of a message that has more than text.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum Block {
-    Text {
-        text: String,
-    },
-    Thinking {
-        text: String,
-    },
-    ToolUse {
-        id: String,
-        name: String,
-        #[cfg_attr(test, ts(type = "unknown"))]
-        input: Json,
-    },
-    #[serde(rename_all = "camelCase")]
-    ToolResult {
-        tool_use_id: String,
-        #[cfg_attr(test, ts(type = "string | unknown[]"))]
-        content: Json,
-        is_error: bool,
-    },
-    /// A block of a kind or form that this version does not know, as it was stored: an object with a `type`.
-    #[serde(untagged)]
-    #[cfg_attr(test, ts(skip))]
-    Other(Json),
+kinds! {
+    /// One part of a message that has more than text.
+    pub enum Block {
+        Text = "text" { text: String = "text", },
+        Thinking = "thinking" { text: String = "text", },
+        ToolUse = "tool_use" {
+            id: String = "id",
+            name: String = "name",
+            #[cfg_attr(test, ts(type = "unknown"))]
+            input: Json = "input",
+        },
+        ToolResult = "tool_result" {
+            tool_use_id: String = "toolUseId",
+            #[cfg_attr(test, ts(type = "string | unknown[]"))]
+            content: Json = "content" if is_said,
+            is_error: bool = "isError",
+        },
+    } or Other
+}
+
+/// Whether a tool's result is of a form that models take.
+fn is_said(content: &Json) -> bool {
+    matches!(content, Json::String(_) | Json::Array(_))
 }
 
 impl Content {

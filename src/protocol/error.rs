@@ -1,8 +1,7 @@
 //! The contract's error and close codes.
 
-use serde::Serialize;
-
 use super::Word;
+use super::objects::object;
 use super::words::words;
 
 words! {
@@ -39,17 +38,18 @@ words! {
     }
 }
 
-/// An error as it goes over the wire. The message says what was wrong and what would be right,
-/// and never carries a secret, a stack or a path.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
-pub struct ErrorBody {
-    #[cfg_attr(test, ts(as = "ErrorCode"))]
-    pub code: Word<ErrorCode>,
-    /// For people, in English.
-    pub message: String,
-    /// Whether the same request may work later.
-    pub retryable: bool,
+object! {
+    /// An error as it goes over the wire. The message says what was wrong and what would be right,
+    /// and never carries a secret, a stack or a path.
+    #[derive(Eq)]
+    pub struct ErrorBody {
+        #[cfg_attr(test, ts(as = "ErrorCode"))]
+        pub code: Word<ErrorCode> = "code",
+        /// For people, in English.
+        pub message: String = "message",
+        /// Whether the same request may work later.
+        pub retryable: bool = "retryable",
+    }
 }
 
 impl ErrorBody {
@@ -64,17 +64,32 @@ impl ErrorBody {
     }
 }
 
-/// WebSocket close codes: the standard's (RFC 6455, section 7.4.1) and the contract's own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u16)]
-pub enum CloseCode {
-    Normal = 1000,
-    UnsupportedData = 1003,
-    PolicyViolation = 1008,
-    MessageTooBig = 1009,
-    InternalError = 1011,
-    Unauthenticated = 4401,
-    Forbidden = 4403,
-    SessionDeleted = 4410,
-    TooMany = 4429,
+/// Defines close codes and the list of all of them.
+macro_rules! close_codes {
+    ($(#[$meta:meta])* pub enum $name:ident { $($value:ident = $code:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u16)]
+        pub enum $name { $($value = $code,)+ }
+
+        #[cfg(test)]
+        impl $name {
+            pub(super) const ALL: &'static [Self] = &[$($name::$value),+];
+        }
+    };
+}
+
+close_codes! {
+    /// WebSocket close codes: the standard's (RFC 6455, section 7.4.1) and the contract's own.
+    pub enum CloseCode {
+        Normal = 1000,
+        UnsupportedData = 1003,
+        PolicyViolation = 1008,
+        MessageTooBig = 1009,
+        InternalError = 1011,
+        Unauthenticated = 4401,
+        Forbidden = 4403,
+        SessionDeleted = 4410,
+        TooMany = 4429,
+    }
 }

@@ -1,7 +1,6 @@
 //! Who a connection or request is, and what it may do.
 
-use serde::Serialize;
-
+use super::objects::object;
 use super::words::words;
 use super::{Millis, Session};
 
@@ -18,20 +17,18 @@ words! {
     }
 }
 
-/// What the edge found out about a caller. Fixed when a socket is opened, and kept with it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Identity {
-    /// `None` where everybody is let in.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub subject: Option<String>,
-    /// What the credential says of this session.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub granted: Option<Access>,
-    /// Whether it may begin a session that its credential does not name.
-    pub may_create: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Millis>,
+object! {
+    /// What the edge found out about a caller. Fixed when a socket is opened, and kept with it.
+    #[derive(Eq)]
+    pub struct Identity {
+        /// `None` where everybody is let in.
+        pub subject: Option<String> = "subject" unless "Option::is_none",
+        /// What the credential says of this session.
+        pub granted: Option<Access> = "granted" unless "Option::is_none",
+        /// Whether it may begin a session that its credential does not name.
+        pub may_create: bool = "mayCreate",
+        pub expires_at: Option<Millis> = "expiresAt" unless "Option::is_none",
+    }
 }
 
 impl Identity {

@@ -10,6 +10,7 @@ mod error;
 mod identity;
 pub mod json;
 pub mod limits;
+mod objects;
 mod read;
 mod server;
 mod session;

@@ -1,12 +1,17 @@
-//! Values that come back as JSON. Read by hand: what is derived for reading takes ten times the code,
-//! and a worker is loaded whole.
+//! Values that come back as JSON.
 
 use super::json::OtherFields;
-use super::{Block, Content, ErrorBody, Identity, Json, ResponseMetadata, Session};
+use super::{Content, Json};
 
 /// Something that was written as JSON. `None` for whatever this could not have written.
 pub trait Read: Sized {
     fn read(value: &Json) -> Option<Self>;
+
+    /// What a field stands for that is not there.
+    #[must_use]
+    fn missing() -> Option<Self> {
+        None
+    }
 
     #[must_use]
     fn parse(json: &str) -> Option<Self> {
@@ -14,19 +19,26 @@ pub trait Read: Sized {
     }
 }
 
+/// A field. It must be there, unless its type has a value for one that is not.
+#[must_use]
+pub fn required<T: Read>(value: &Json, name: &str) -> Option<T> {
+    value.get(name).map_or_else(T::missing, T::read)
+}
+
 /// A field that may be missing or null.
 #[must_use]
 pub fn optional<T: Read>(value: &Json, name: &str) -> Option<Option<T>> {
-    match value.get(name) {
-        None | Some(Json::Null) => Some(None),
-        Some(field) => T::read(field).map(Some),
-    }
+    required(value, name)
 }
 
-/// A field that must be there.
-#[must_use]
-pub fn required<T: Read>(value: &Json, name: &str) -> Option<T> {
-    T::read(value.get(name)?)
+impl<T: Read> Read for Option<T> {
+    fn read(value: &Json) -> Option<Self> {
+        if *value == Json::Null { Some(None) } else { T::read(value).map(Some) }
+    }
+
+    fn missing() -> Option<Self> {
+        Some(None)
+    }
 }
 
 impl Read for String {
@@ -41,9 +53,20 @@ impl Read for u64 {
     }
 }
 
+/// A flag that is missing or null is not set.
 impl Read for bool {
     fn read(value: &Json) -> Option<Self> {
-        value.as_bool()
+        if *value == Json::Null { Some(false) } else { value.as_bool() }
+    }
+
+    fn missing() -> Option<Self> {
+        Some(false)
+    }
+}
+
+impl Read for Json {
+    fn read(value: &Json) -> Option<Self> {
+        Some(value.clone())
     }
 }
 
@@ -66,109 +89,19 @@ impl Read for Content {
     }
 }
 
-impl Read for Block {
-    /// A block of an unknown kind or form is kept as it is.
-    fn read(value: &Json) -> Option<Self> {
-        let kind = value.get("type")?.as_str()?;
-        Some(known_block(kind, value).unwrap_or_else(|| Block::Other(value.clone())))
-    }
-}
-
-fn known_block(kind: &str, value: &Json) -> Option<Block> {
-    match kind {
-        "text" => Some(Block::Text { text: required(value, "text")? }),
-        "thinking" => Some(Block::Thinking { text: required(value, "text")? }),
-        "tool_use" => Some(Block::ToolUse {
-            id: required(value, "id")?,
-            name: required(value, "name")?,
-            input: value.get("input")?.clone(),
-        }),
-        "tool_result" => Some(Block::ToolResult {
-            tool_use_id: required(value, "toolUseId")?,
-            content: value
-                .get("content")
-                .filter(|said| matches!(said, Json::String(_) | Json::Array(_)))?
-                .clone(),
-            is_error: optional(value, "isError")?.unwrap_or_default(),
-        }),
-        _ => None,
-    }
-}
-
-impl Read for ErrorBody {
-    fn read(value: &Json) -> Option<Self> {
-        Some(ErrorBody {
-            code: required(value, "code")?,
-            message: required(value, "message")?,
-            retryable: required(value, "retryable")?,
-        })
-    }
-}
-
-impl Read for ResponseMetadata {
-    fn read(value: &Json) -> Option<Self> {
-        Some(ResponseMetadata {
-            tokens_used: required(value, "tokensUsed")?,
-            latency_ms: required(value, "latencyMs")?,
-            model: optional(value, "model")?,
-            finish_reason: optional(value, "finishReason")?,
-            omitted_messages: optional(value, "omittedMessages")?,
-            other: others(value, &["tokensUsed", "latencyMs", "model", "finishReason", "omittedMessages"])?,
-        })
-    }
-}
-
-impl Read for Session {
-    fn read(value: &Json) -> Option<Self> {
-        Some(Session {
-            id: required(value, "id")?,
-            title: optional(value, "title")?,
-            first_message_preview: required(value, "firstMessagePreview")?,
-            message_count: required(value, "messageCount")?,
-            total_tokens: required(value, "totalTokens")?,
-            permission_mode: required(value, "permissionMode")?,
-            created_at: required(value, "createdAt")?,
-            last_message_at: required(value, "lastMessageAt")?,
-            owner: optional(value, "owner")?,
-            other: others(value, &SESSION_FIELDS)?,
-        })
-    }
-}
-
-const SESSION_FIELDS: [&str; 9] = [
-    "id",
-    "title",
-    "firstMessagePreview",
-    "messageCount",
-    "totalTokens",
-    "permissionMode",
-    "createdAt",
-    "lastMessageAt",
-    "owner",
-];
-
 /// The fields of an object that this version has no name for.
-fn others(value: &Json, known: &[&str]) -> Option<OtherFields> {
+pub(crate) fn others(value: &Json, known: &[&str]) -> Option<OtherFields> {
     let is_other = |(name, _): &(&String, &Json)| !known.contains(&name.as_str());
     let fields = value.as_object()?.iter().filter(is_other);
     Some(OtherFields(fields.map(|(name, value)| (name.clone(), value.clone())).collect()))
 }
 
-impl Read for Identity {
-    fn read(value: &Json) -> Option<Self> {
-        Some(Identity {
-            subject: optional(value, "subject")?,
-            granted: optional(value, "granted")?,
-            may_create: required(value, "mayCreate")?,
-            expires_at: optional(value, "expiresAt")?,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{ErrorCode, Named, PermissionMode, to_json};
+    use crate::protocol::{
+        Block, ErrorBody, ErrorCode, Identity, Named, PermissionMode, ResponseMetadata, Session, to_json,
+    };
 
     fn comes_back<T: Read + serde::Serialize + PartialEq + std::fmt::Debug>(written: &T) {
         let json = to_json(written);
@@ -197,6 +130,13 @@ mod tests {
             ..ResponseMetadata::default()
         });
         comes_back(&Identity::anyone());
+        let granted = Some(crate::protocol::Access::Viewer);
+        comes_back(&Identity {
+            subject: Some("ann".into()),
+            granted,
+            may_create: false,
+            expires_at: Some(7),
+        });
         for mode in PermissionMode::ALL {
             comes_back(&Session {
                 id: "s".into(),
@@ -211,5 +151,39 @@ mod tests {
                 other: OtherFields::default(),
             });
         }
+    }
+
+    #[test]
+    fn a_flag_that_is_missing_or_null_is_not_set() {
+        let result = |flag: &str| format!(r#"{{"type":"tool_result","toolUseId":"1","content":"ok"{flag}}}"#);
+        for (flag, is_set) in [("", false), (r#","isError":null"#, false), (r#","isError":true"#, true)] {
+            let read = Block::parse(&result(flag));
+            assert!(matches!(read, Some(Block::ToolResult { is_error, .. }) if is_error == is_set), "{flag}");
+        }
+        assert!(matches!(Block::parse(&result(r#","isError":1"#)), Some(Block::Other(_))));
+    }
+
+    #[test]
+    fn a_block_of_another_kind_or_form_is_kept_as_it_is() {
+        for block in [
+            r#"{"moon":1,"type":"hologram"}"#,
+            r#"{"type":"text"}"#,
+            r#"{"text":7,"type":"thinking"}"#,
+            r#"{"content":{},"toolUseId":"1","type":"tool_result"}"#,
+            r#"{"id":"1","name":"f","type":"tool_use"}"#,
+        ] {
+            assert_eq!(Block::parse(block), Json::parse(block).map(Block::Other), "{block}");
+            assert_eq!(Block::parse(block).map(|read| to_json(&read)).as_deref(), Some(block));
+        }
+        let null_input = r#"{"type":"tool_use","id":"1","name":"f","input":null}"#;
+        assert!(matches!(Block::parse(null_input), Some(Block::ToolUse { input: Json::Null, .. })));
+        assert_eq!(Block::parse(r#"{"text":"without a type"}"#), None);
+    }
+
+    #[test]
+    fn fields_that_this_version_has_no_name_for_are_kept() {
+        let json = r#"{"tokensUsed":1,"latencyMs":2,"usage":{"inputTokens":3.50}}"#;
+        let metadata = ResponseMetadata::parse(json).unwrap();
+        assert_eq!(to_json(&metadata), json);
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::json::OtherFields;
+use super::objects::object;
 use super::{Block, Cursor, ErrorBody, Message, Millis, Session};
 
 /// A frame as it goes out. Those with a cursor are log events, the same for every socket.
@@ -114,26 +114,17 @@ pub struct Response {
     pub metadata: ResponseMetadata,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
-#[serde(rename_all = "camelCase")]
-pub struct ResponseMetadata {
-    pub tokens_used: u64,
-    pub latency_ms: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, ts(optional))]
-    pub model: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, ts(optional))]
-    pub finish_reason: Option<String>,
-    /// Messages that were left out of a history too long for the model, the oldest.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, ts(optional))]
-    pub omitted_messages: Option<u64>,
-    /// What a newer version stored beside these.
-    #[serde(flatten)]
-    #[cfg_attr(test, ts(skip))]
-    pub other: OtherFields,
+object! {
+    /// What is known of how an answer came about.
+    #[derive(Default)]
+    pub struct ResponseMetadata {
+        pub tokens_used: u64 = "tokensUsed",
+        pub latency_ms: u64 = "latencyMs",
+        pub model: Option<String> = "model" unless "Option::is_none",
+        pub finish_reason: Option<String> = "finishReason" unless "Option::is_none",
+        /// Messages that were left out of a history too long for the model, the oldest.
+        pub omitted_messages: Option<u64> = "omittedMessages" unless "Option::is_none",
+    } and others in other
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::json::OtherFields;
+use super::objects::object;
 use super::words::words;
 use super::{Content, ErrorBody, Millis, Word};
 
@@ -46,27 +46,20 @@ words! {
     }
 }
 
-/// The stored record of a thread.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
-#[serde(rename_all = "camelCase")]
-pub struct Session {
-    pub id: String,
-    pub title: Option<String>,
-    pub first_message_preview: String,
-    pub message_count: u64,
-    pub total_tokens: u64,
-    #[cfg_attr(test, ts(as = "PermissionMode"))]
-    pub permission_mode: Word<PermissionMode>,
-    pub created_at: Millis,
-    pub last_message_at: Millis,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, ts(optional))]
-    pub owner: Option<String>,
-    /// What a newer version stored beside these.
-    #[serde(flatten)]
-    #[cfg_attr(test, ts(skip))]
-    pub other: OtherFields,
+object! {
+    /// The stored record of a thread.
+    pub struct Session {
+        pub id: String = "id",
+        pub title: Option<String> = "title",
+        pub first_message_preview: String = "firstMessagePreview",
+        pub message_count: u64 = "messageCount",
+        pub total_tokens: u64 = "totalTokens",
+        #[cfg_attr(test, ts(as = "PermissionMode"))]
+        pub permission_mode: Word<PermissionMode> = "permissionMode",
+        pub created_at: Millis = "createdAt",
+        pub last_message_at: Millis = "lastMessageAt",
+        pub owner: Option<String> = "owner" unless "Option::is_none",
+    } and others in other
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -172,35 +172,23 @@ fn declare<T: TS>(config: &Config) -> String {
 }
 
 /// One by one, so that a bundler takes those that are used.
-fn constants() -> Vec<(String, u64)> {
-    let limits = [
-        ("PROTOCOL_VERSION", u64::from(PROTOCOL_VERSION)),
-        ("MESSAGE_BYTES_MAX", MESSAGE_BYTES_MAX as u64),
-        ("SESSION_ID_CHARS_MAX", SESSION_ID_CHARS_MAX as u64),
-        ("REQUEST_ID_CHARS_MAX", REQUEST_ID_CHARS_MAX as u64),
-        ("TITLE_CHARS_MAX", TITLE_CHARS_MAX as u64),
+fn constants() -> Vec<(String, String)> {
+    macro_rules! named {
+        ($($name:ident),+) => { [$((stringify!($name).to_owned(), $name.to_string())),+] };
+    }
+    let limits = named![
+        PROTOCOL_VERSION,
+        MESSAGE_BYTES_MAX,
+        SESSION_ID_CHARS_MAX,
+        REQUEST_ID_CHARS_MAX,
+        TITLE_CHARS_MAX
     ];
-    let limits = limits.into_iter().map(|(name, value)| (name.to_owned(), value));
-    limits.chain(close_codes()).collect()
+    limits.into_iter().chain(close_codes()).collect()
 }
 
-fn close_codes() -> impl Iterator<Item = (String, u64)> {
-    use CloseCode::{
-        Forbidden, InternalError, MessageTooBig, Normal, PolicyViolation, SessionDeleted, TooMany,
-        Unauthenticated, UnsupportedData,
-    };
-    let codes = [
-        Normal,
-        UnsupportedData,
-        PolicyViolation,
-        MessageTooBig,
-        InternalError,
-        Unauthenticated,
-        Forbidden,
-        SessionDeleted,
-        TooMany,
-    ];
-    codes.into_iter().map(|code| (format!("CLOSE{}", screaming(&format!("{code:?}"))), code as u64))
+fn close_codes() -> impl Iterator<Item = (String, String)> {
+    let name = |code: &CloseCode| format!("CLOSE{}", screaming(&format!("{code:?}")));
+    CloseCode::ALL.iter().map(move |code| (name(code), (*code as u16).to_string()))
 }
 
 /// `SessionDeleted` as `_SESSION_DELETED`.

@@ -11,14 +11,35 @@ use super::{Json, Read};
 pub trait Named: Copy + PartialEq + 'static {
     /// Every value.
     const ALL: &'static [Self];
+    /// How each is written, in the same order.
+    const WORDS: &'static [&'static str];
 
     /// How the value is written.
     fn as_str(self) -> &'static str;
 
+    /// All the words, for people: `a, b or c`.
+    #[must_use]
+    fn listed() -> String {
+        listed(Self::WORDS)
+    }
+
     /// The value that is written so.
     #[must_use]
     fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|value| value.as_str() == name)
+        Self::ALL.get(place(Self::WORDS, name)?).copied()
+    }
+}
+
+/// One function for all enums: each would else bring its own.
+#[inline(never)]
+fn place(words: &[&str], word: &str) -> Option<usize> {
+    words.iter().position(|known| *known == word)
+}
+
+fn listed(words: &[&str]) -> String {
+    match words.split_last() {
+        Some((last, others)) if !others.is_empty() => [&others.join(", "), " or ", last].concat(),
+        _ => words.concat(),
     }
 }
 
@@ -91,6 +112,7 @@ macro_rules! words {
 
         impl $crate::protocol::Named for $name {
             const ALL: &'static [Self] = &[$($name::$value,)+];
+            const WORDS: &'static [&'static str] = &[$($word,)+];
 
             fn as_str(self) -> &'static str {
                 match self { $($name::$value => $word,)+ }

@@ -12,7 +12,7 @@ use worker::worker_sys::WebSocketPair;
 use crate::dialect::Dialect;
 use crate::edge::auth::{IDENTITY_HEADER, NO_TICKET, TICKET_HEADER};
 use crate::edge::{
-    Action, Answer, Refused, Route, bad_before, bad_request, is_upgrade, limit, place, query_value,
+    Action, Answer, Guarded, Refused, Route, bad_before, bad_request, is_upgrade, limit, place, query_value,
     read_fields, refusal, switch_protocols,
 };
 use crate::platform::http::{empty_response, header, json_response, stream};
@@ -40,15 +40,15 @@ pub async fn serve(shell: &Rc<Shell>, request: &Request) -> Result<Response, JsV
 }
 
 async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
-    let route = Route::of(&request.method(), &request.url(), is_upgrade(request))?;
-    let Route::Session { action, .. } = route else { return Err(no_session()) };
+    let action = match Route::of(&request.method(), &request.url(), is_upgrade(request))? {
+        Route::Guarded(Guarded::Connect { .. }) => return connect(shell, request, caller(shell, request)?),
+        Route::Guarded(Guarded::Session { action, .. }) => action,
+        // The edge passes on nothing else; a program that is bound to the object may.
+        _ => return Err(no_session()),
+    };
     let identity = caller(shell, request)?;
-    // A connection is refused in words of its own, which a page can read.
-    if action != Action::Connect {
-        permit(shell, &identity, action.ask())?;
-    }
+    permit(shell, &identity, action.ask())?;
     match action {
-        Action::Connect => connect(shell, request, identity),
         Action::Ticket => ticket(shell, identity),
         Action::Diagnostics => diagnostics(shell),
         Action::Read => Ok(json_response(200, &to_json(&session(shell)?.ok_or_else(no_session)?))?),

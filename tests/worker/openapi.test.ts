@@ -140,7 +140,7 @@ function routed(): string[] {
   return table.split(/\n {12}(?=\[)/).slice(1).flatMap((arm) => {
     const [pattern = "", action = ""] = arm.split(/=>(.*)/s);
     const path = [...pattern.matchAll(/"(\w+)"|\bid\b/g)].map(([, name]) => `/${name ?? "{id}"}`).join("");
-    const methods = action.match(/&\[[A-Z", ]+\]/)?.[0].match(/[A-Z]+/g) ?? [];
+    const methods = [...action.matchAll(/\("([A-Z]+)", /g)].map(([, method]) => method);
     return [...methods, ...(action.includes("connect(") ? ["GET"] : [])].map((method) => `${method} ${path}`);
   }).sort();
 }

@@ -3,7 +3,7 @@
 
 use crate::protocol::json::Fields;
 use crate::protocol::limits::{SUBJECT_BYTES_MAX, TOKEN_BYTES_MAX};
-use crate::protocol::{Access, Identity, Json, Millis};
+use crate::protocol::{Access, Identity, Json, Millis, Read};
 
 /// How far clocks may be apart.
 const LEEWAY_SECONDS: u64 = 30;
@@ -155,12 +155,7 @@ impl Claims {
     }
 
     fn role(&self) -> Option<Access> {
-        match self.0.get("bobbin")?.get("role")?.as_str()? {
-            "viewer" => Some(Access::Viewer),
-            "editor" => Some(Access::Editor),
-            "owner" => Some(Access::Owner),
-            _ => None,
-        }
+        Access::read(self.0.get("bobbin")?.get("role")?)
     }
 
     fn names_audience(&self, audience: &str) -> bool {
