@@ -27,7 +27,7 @@ test("a client that comes back in the middle of an answer gets the text it misse
   assert.equal(connected.type, "connected");
   assert.equal(connected["resumed"], true);
   assert.equal(connected["cursor"], client.cursor);
-  assert.deepEqual(connected["inFlight"], [{ requestId: "r1", state: "streaming" }]);
+  assert.deepEqual(connected["inFlight"], [{ requestId: "r1", answerId: answerIdOf(other), state: "streaming" }]);
   const missed = await back.next();
   assert.deepEqual([missed.type, missed["requestId"], missed["token"]], ["token", "r1", "three four five "]);
   assert.equal(missed["cursor"], other.cursor);
@@ -150,7 +150,8 @@ test("a client without a cursor gets a snapshot with the running text, and what 
   assert.equal((await joined.next())["resumed"], false);
   const snapshot = await joined.next();
   assert.deepEqual([snapshot.type, snapshot["reason"]], ["snapshot", "joined"]);
-  assert.deepEqual(snapshot["inFlight"], [{ requestId: "r1", state: "streaming", content: "one two ", blocks: [] }]);
+  const answer = { requestId: "r1", answerId: answerIdOf(other), state: "streaming", content: "one two ", blocks: [] };
+  assert.deepEqual(snapshot["inFlight"], [answer]);
   call.text("three").finish().done();
   await Promise.all([joined.next(endOf("r1")), other.next(endOf("r1"))]);
   await Promise.all([joined.settled(), other.settled()]);
@@ -284,4 +285,9 @@ async function assertSynced(client: Client): Promise<void> {
   const frames = await client.until("session_synced");
   assert.deepEqual([frames[0]?.type, frames[0]?.["reason"]], ["snapshot", "sync"]);
   assert.equal(frames.at(-1)?.["cursor"], client.cursor);
+}
+
+/** The id that the answer got when its question was accepted. */
+function answerIdOf(client: Client): unknown {
+  return client.all.find((frame) => frame.type === "user_message")?.["answerId"];
 }

@@ -88,7 +88,7 @@ impl Text {
         loop {
             match self.place {
                 Place::Before => {
-                    let said = rest.trim_start();
+                    let said = rest.trim_ascii_start();
                     if let Some((open, close)) = TAGS.iter().find(|(open, _)| said.starts_with(open)) {
                         self.place = Place::Within(close);
                         rest = said.get(open.len()..).unwrap_or_default();
