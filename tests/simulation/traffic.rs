@@ -141,7 +141,7 @@ impl World {
             return Ok(());
         }
         let sent = self.host.seen.iter().filter_map(|seen| match seen {
-            Seen::Sent { to: Some(one), frame } if one == peer => Some(&*frame.json),
+            Seen::Sent { to: Some(one), frame, .. } if one == peer => Some(frame.json()),
             _ => None,
         });
         let sent: Vec<&Value> = sent.collect();
@@ -178,7 +178,7 @@ impl World {
             match link.and_then(|link| link.down.pop_front()) {
                 Some(frame) => {
                     self.note(|| format!("  {peer} < {}", frame.text));
-                    let received = self.clients[id].receive(&frame.json, &mut self.truth);
+                    let received = self.clients[id].receive(frame.json(), &mut self.truth);
                     received.map_err(|why| format!("client {id}: {why}\n  by {}", frame.text))?;
                 }
                 None if !is_open => {

@@ -113,7 +113,7 @@ impl Truth {
     pub fn observe(&mut self, host: &Host, seen: &Seen) -> Check {
         match seen {
             Seen::Stored(commit) => self.commit(commit)?,
-            Seen::Sent { to, frame } => self.sent(to.as_ref(), frame)?,
+            Seen::Sent { to, frame, .. } => self.sent(to.as_ref(), frame)?,
             Seen::Started { turn, request } => {
                 let own = request.messages.last().ok_or("an agent is asked nothing")?;
                 let record = self.records.iter().find(|record| record.seq == *turn);
@@ -243,7 +243,7 @@ impl Truth {
     fn sent(&mut self, to: Option<&PeerId>, frame: &Frame) -> Check {
         self.stats.frames += 1;
         self.mix(frame.text.as_bytes());
-        let json = &*frame.json;
+        let json = frame.json();
         let request_id = text_of(json, "requestId");
         if to.is_none() {
             self.place = Some(text_of(json, "cursor").to_owned());

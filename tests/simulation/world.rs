@@ -356,7 +356,7 @@ pub fn nth_of<T>(items: &[T], nth: usize) -> Option<&T> {
 fn shown(seen: &Seen) -> String {
     match seen {
         Seen::Stored(commit) => format!("stored {commit:?}"),
-        Seen::Sent { to, frame } => format!("to {to:?} {}", frame.text),
+        Seen::Sent { to, frame, .. } => format!("to {to:?} {}", frame.text),
         Seen::Started { turn, .. } => format!("started {turn}"),
         other => format!("{other:?}"),
     }

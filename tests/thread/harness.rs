@@ -134,7 +134,7 @@ impl Harness {
     #[track_caller]
     pub fn frames(&mut self, name: &str) -> Vec<Value> {
         let link = self.host.links.get_mut(&self.peers[name]).expect("a socket of that name");
-        link.down.drain(..).map(|frame| (*frame.json).clone()).collect()
+        link.down.drain(..).map(|frame| frame.json().clone()).collect()
     }
 
     /// The frames since the last look, `session` frames left out, match the patterns: each field that a
