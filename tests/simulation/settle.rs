@@ -124,7 +124,7 @@ impl World {
     fn check_sleep(&mut self) -> Check {
         self.host.evict();
         self.host.fire_timer();
-        let said = self.host.seen.iter().find(|seen| !matches!(seen, Seen::Woken));
+        let said = self.host.seen.iter().find(|seen| !matches!(seen, Seen::Woken { .. }));
         match said {
             Some(seen) => Err(format!("woken from rest, the thread comes out with {seen:?}")),
             None => Ok(()),

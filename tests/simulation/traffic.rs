@@ -137,7 +137,7 @@ impl World {
     /// Who is at the last event is told so and nothing else; everybody else gets a snapshot.
     fn check_sync(&self, peer: &PeerId, is_at_the_end: bool) -> Check {
         // A thread that woke for it may have had something to say of its own.
-        if self.host.seen.iter().any(|seen| matches!(seen, Seen::Woken)) {
+        if self.host.seen.iter().any(|seen| matches!(seen, Seen::Woken { .. })) {
             return Ok(());
         }
         let sent = self.host.seen.iter().filter_map(|seen| match seen {

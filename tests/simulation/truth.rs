@@ -137,7 +137,7 @@ impl Truth {
                 self.mix(&seq.to_le_bytes());
             }
             Seen::Alarm(at) => self.mix(&at.unwrap_or_default().to_le_bytes()),
-            Seen::Woken => self.stats.wakes += 1,
+            Seen::Woken { .. } => self.stats.wakes += 1,
             Seen::Crashed { .. } | Seen::Panicked | Seen::StoreFailed { .. } => self.fail(seen),
             Seen::Aborted { .. } | Seen::Closed { .. } | Seen::Logged(_) | Seen::GaveUp => {}
         }

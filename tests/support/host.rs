@@ -6,12 +6,14 @@ use std::rc::Rc;
 
 use bobbin::agent::{Agent, AgentEvent};
 use bobbin::dialect::Dialect;
-use bobbin::protocol::{CloseCode, Identity, Millis};
+use bobbin::protocol::{Access, CloseCode, Identity, Millis};
 use bobbin::pump::Pump;
 use bobbin::thread::{Config, Input, PeerId, Thread, TurnId};
 
 use super::scripted::Scripted;
 use super::world::{Link, Seen, Sudden, World};
+pub const SESSION_ID: &str = "s1";
+
 /// The object: its pump, and what stays when the object ends.
 pub struct Host {
     /// `None` only while one pump takes the place of another.
@@ -43,7 +45,7 @@ impl Host {
     /// What comes back of calls is read as this agent reads it.
     pub fn with_agent(config: Config, seed: u64, reader: Option<Rc<dyn Agent>>) -> Self {
         let agent = Rc::new(Scripted::new(reader));
-        let session_id = String::from("s1");
+        let session_id = String::from(SESSION_ID);
         let pump = Pump::new(session_id.clone(), config, agent.clone(), World::new(agent.clone(), seed));
         Host { pump: Some(pump), agent, session_id, config }
     }
@@ -83,16 +85,33 @@ impl Host {
     }
 
     pub fn connect_as(&mut self, peer: &PeerId, identity: Identity, cursor: Option<String>) -> bool {
-        let is_awake = self.run(|pump| pump.thread().map(drop));
-        if is_awake
-            && let Some((code, _)) = self.thread().and_then(|thread| thread.refuses(self.now, &identity))
-        {
-            self.links.insert(peer.clone(), Link { close: Some(code), ..Link::default() });
+        self.run(|pump| pump.thread().map(drop));
+        let refused = match self.thread() {
+            Some(thread) => thread.refuses(self.now, &identity).map(|(code, _)| code),
+            None => Some(CloseCode::InternalError),
+        };
+        if refused.is_some() {
+            self.links.insert(peer.clone(), Link { close: refused, ..Link::default() });
             return false;
         }
         self.links.insert(peer.clone(), Link { is_open: true, ..Link::default() });
         self.pump(Input::Joined { peer: peer.clone(), identity, dialect: Dialect::Native, cursor });
-        self.links.get(peer).is_some_and(|link| link.is_open && link.attachment.is_some())
+        let has_joined = self.links.get(peer).is_some_and(|link| link.is_open && link.attachment.is_some());
+        if !has_joined {
+            self.end_link(peer, CloseCode::InternalError);
+        }
+        has_joined
+    }
+
+    /// What a program asks for by HTTP. Whether it may; `None` if the thread does not answer.
+    pub fn request(&mut self, identity: &Identity, asks_for: Access, input: Input) -> Option<bool> {
+        self.run(|pump| pump.thread().map(drop));
+        let session = self.thread()?.session();
+        let may = session.is_some() && identity.access(session) >= Some(asks_for);
+        if may {
+            self.pump(input);
+        }
+        Some(may)
     }
 
     pub fn receive(&mut self, peer: &PeerId, text: &str) {

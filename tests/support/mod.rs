@@ -7,6 +7,7 @@
 mod d1;
 mod host;
 mod random;
+mod rows;
 mod scripted;
 mod store;
 mod world;
@@ -14,5 +15,5 @@ mod world;
 pub use d1::Index;
 pub use host::Host;
 pub use random::Random;
-pub use store::MemoryStore;
+pub use store::{MemoryStore, Spoilt};
 pub use world::{Faults, Frame, Link, Seen, Sudden, World};

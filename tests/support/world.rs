@@ -14,7 +14,7 @@ use bobbin::thread::{Attachment, Delivery, Event, PeerId, TurnId};
 use serde_json::Value;
 
 use super::scripted::Scripted;
-use super::{MemoryStore, Random};
+use super::{MemoryStore, Random, Spoilt};
 /// A frame as it went out.
 #[derive(Clone, Debug)]
 pub struct Frame {
@@ -42,7 +42,10 @@ pub struct Link {
 /// What was carried out, in order.
 #[derive(Clone, Debug)]
 pub enum Seen {
-    Woken,
+    Woken {
+        /// What could not be read.
+        spoilt: Vec<Spoilt>,
+    },
     Stored(Commit),
     StoreFailed {
         was_applied: bool,
@@ -193,8 +196,9 @@ impl Platform for World {
     }
 
     fn load(&mut self) -> Result<Loaded, Broken> {
-        self.seen.push(Seen::Woken);
-        Ok(Loaded { stored: self.store.load()?, is_deletion_owed: self.store.is_deletion_owed })
+        let stored = self.store.load(super::host::SESSION_ID)?;
+        self.seen.push(Seen::Woken { spoilt: self.store.spoilt.clone() });
+        Ok(Loaded { stored, is_deletion_owed: self.store.is_deletion_owed })
     }
 
     fn records(&self) -> &dyn Records {
