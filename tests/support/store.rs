@@ -103,27 +103,28 @@ impl MemoryStore {
 
     /// What is read of a record.
     pub fn as_read(&self, record: &Record) -> Record {
-        let spoils = |spoilt: &&Spoilt| matches!(spoilt, Spoilt::Record { seq, .. } if *seq == record.seq);
-        if !self.spoilt.iter().any(|spoilt| spoils(&spoilt)) {
+        let is_meant = |spoilt: &&Spoilt| matches!(spoilt, Spoilt::Record { seq, .. } if *seq == record.seq);
+        if !self.spoilt.iter().any(|spoilt| is_meant(&spoilt)) {
             return record.clone();
         }
         let mut columns = Columns::from(record);
-        for spoilt in self.spoilt.iter().filter(spoils) {
+        for spoilt in self.spoilt.iter().filter(is_meant) {
             columns = spoil(columns, *spoilt);
         }
         Record::read(&columns).value
     }
 
     fn journal_as_read(&self, journal: &Journal) -> Journal {
-        let spoils =
+        let is_meant =
             |spoilt: &&Spoilt| matches!(spoilt, Spoilt::Journal { slot, .. } if *slot == journal.slot);
-        let spoilt = self.spoilt.iter().filter(spoils).copied();
+        let spoilt = self.spoilt.iter().filter(is_meant).copied();
         Journal::read(&spoilt.fold(Columns::from(journal), spoil)).value
     }
 
     fn checkpoint_as_read(&self, checkpoint: &Checkpoint, session_id: &str) -> Checkpoint {
-        let spoils = |spoilt: &&Spoilt| matches!(spoilt, Spoilt::Checkpoint { .. } | Spoilt::Session { .. });
-        let spoilt = self.spoilt.iter().filter(spoils).copied();
+        let is_meant =
+            |spoilt: &&Spoilt| matches!(spoilt, Spoilt::Checkpoint { .. } | Spoilt::Session { .. });
+        let spoilt = self.spoilt.iter().filter(is_meant).copied();
         let found = Checkpoint::read(&spoilt.fold(Columns::from(checkpoint), spoil), session_id);
         found.map(|Found { value, .. }| value).expect("the log's name is legible")
     }
