@@ -35,6 +35,7 @@ fn thread(read: Variables) -> Result<Config, String> {
         invalid_frames_max: read.number(&variables::INVALID_FRAMES)?,
         sockets_max: read.count(&variables::SOCKETS_PER_THREAD)?,
         subject_sockets_max: read.count(&variables::SOCKETS_PER_SUBJECT)?,
+        ..Config::default()
     })
 }
 

@@ -197,7 +197,7 @@ fn join(host: &mut Host, name: &str, identity: Identity) -> PeerId {
 }
 
 fn drain(host: &mut Host, peer: &PeerId) -> Vec<Value> {
-    host.links.get_mut(peer).unwrap().down.drain(..).map(|frame| (*frame.json).clone()).collect()
+    host.links.get_mut(peer).unwrap().down.drain(..).map(|frame| frame.json().clone()).collect()
 }
 
 /// As the edge reads it off a token.

@@ -58,7 +58,7 @@ proptest! {
         for _ in 0..2 {
             host.receive(&peer, &frame.to_string());
         }
-        let errors = host.links[&peer].down.iter().filter(|frame| frame.json["type"] == "error").count();
+        let errors = host.links[&peer].down.iter().filter(|frame| frame.json()["type"] == "error").count();
         prop_assert_eq!((errors, host.store.records.len()), (0, 1));
     }
 
@@ -91,7 +91,7 @@ proptest! {
             }
         }
         for link in host.links.values() {
-            let first = link.down.front().map(|frame| frame.json["type"].clone());
+            let first = link.down.front().map(|frame| frame.json()["type"].clone());
             prop_assert!(first.is_none_or(|first| first == "connected"));
         }
     }

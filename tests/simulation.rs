@@ -31,20 +31,8 @@ fn whatever_happens_every_client_ends_with_the_transcript_that_is_stored() {
         }
         stats.add(&outcome.stats);
     }
-    let seldom = [
-        stats.turns,
-        stats.wakes,
-        stats.crashes,
-        stats.failed_writes,
-        stats.resumes,
-        stats.resets,
-        stats.cancels,
-        stats.interrupted,
-        stats.deliveries,
-        stats.refusals,
-        stats.deletions,
-    ];
-    assert!(seldom.iter().all(|count| *count > SEEDS / 40), "the seeds do too little: {stats:?}");
+    let seldom: Vec<_> = stats.counts().filter(|(_, count)| *count < SEEDS / 40).collect();
+    assert!(seldom.is_empty(), "the seeds do too little: {seldom:?} of {stats:?}");
 }
 
 #[test]

@@ -34,6 +34,8 @@ mod refusals;
 mod replies;
 #[path = "thread/resume.rs"]
 mod resume;
+#[path = "thread/rights.rs"]
+mod rights;
 #[path = "thread/session.rs"]
 mod session;
 #[path = "thread/snapshot.rs"]
@@ -46,3 +48,5 @@ mod stream;
 mod support;
 #[path = "thread/turns.rs"]
 mod turns;
+#[path = "thread/unreadable.rs"]
+mod unreadable;

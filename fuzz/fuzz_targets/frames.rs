@@ -28,7 +28,7 @@ fuzz_target!(|text: &str| {
             }
         }
         assert!(
-            host.links.values().all(|link| link.down.front().is_none_or(|it| it.json["type"] == "connected"))
+            host.links.values().all(|link| link.down.front().is_none_or(|it| it.json()["type"] == "connected"))
         );
     }
 });

@@ -230,7 +230,10 @@ impl<P: Platform> Pump<P> {
     }
 
     fn waking(&mut self, cause: Cause) -> Result<Input, Broken> {
-        let Loaded { stored, is_deletion_owed } = self.platform.load()?;
+        let Loaded { mut stored, is_deletion_owed } = self.platform.load()?;
+        if let Some(stored) = &mut stored {
+            stored.find_open(self.platform.records())?;
+        }
         let (peers, seed) = (self.platform.peers(), self.platform.seed()?);
         Ok(Input::Woken(Box::new(Woken { stored, is_deletion_owed, peers, seed, cause })))
     }

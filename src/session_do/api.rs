@@ -81,6 +81,9 @@ fn connect(shell: &Shell, request: &Request, identity: Identity) -> Answer {
         Some((CloseCode::TooMany, reason)) => {
             return Err(Refused::retryable(429, ErrorCode::RateLimited, reason));
         }
+        Some((CloseCode::Unauthenticated, reason)) => {
+            return Err(Refused::fatal(401, ErrorCode::Unauthenticated, reason));
+        }
         Some((_, reason)) => return Err(Refused::fatal(403, ErrorCode::Forbidden, reason)),
         None => {}
     }

@@ -2,7 +2,7 @@
 
 use litemap::LiteMap;
 
-use crate::protocol::limits::{FRAMES_PER_MESSAGE, FRAMES_PER_MINUTE_MIN, READ_BYTES_PER_MINUTE};
+use crate::protocol::limits::FRAMES_PER_MESSAGE;
 use crate::protocol::{ClientFrame, CloseCode, ErrorBody, ErrorCode, Identity, Millis};
 
 use super::permission::{Ask, Denied};
@@ -11,6 +11,7 @@ use super::{Origin, Output, PeerId, Thread};
 use crate::dialect::Dialect;
 
 const NOT_YOURS: &str = "this session is not yours";
+const EXPIRED: &str = "the credential has expired; connect again with a fresh one";
 /// Why nothing more of a thread is sent to somebody who asks for it.
 pub const READ_TOO_MUCH: &str = "too many bytes of this session in a minute; wait a moment and ask again";
 
@@ -56,7 +57,7 @@ impl Thread {
         let who = payer(peer, identity);
         let permitted = self.permits(identity, Ask::of(frame));
         let messages = self.config.messages_per_minute;
-        let frames = messages.saturating_mul(FRAMES_PER_MESSAGE).max(FRAMES_PER_MINUTE_MIN);
+        let frames = messages.saturating_mul(FRAMES_PER_MESSAGE).max(self.config.frames_per_minute_min);
         if !self.rates.frames.take(now, &who, frames) {
             self.dismiss(peer, CloseCode::TooMany, "too many frames; connect again in a minute");
             return false;
@@ -110,8 +111,7 @@ impl Thread {
     }
 
     pub(super) fn dismiss_expired(&mut self, now: Millis) {
-        let reason = "the credential has expired; connect again with a fresh one";
-        self.dismiss_all(|peer| peer.identity.has_expired(now), CloseCode::Unauthenticated, reason);
+        self.dismiss_all(|peer| peer.identity.has_expired(now), CloseCode::Unauthenticated, EXPIRED);
     }
 
     pub(super) fn next_expiry(&self) -> Option<Millis> {
@@ -121,6 +121,9 @@ impl Thread {
     /// Why somebody may not connect.
     #[must_use]
     pub fn refuses(&self, now: Millis, identity: &Identity) -> Option<(CloseCode, &'static str)> {
+        if identity.has_expired(now) {
+            return Some((CloseCode::Unauthenticated, EXPIRED));
+        }
         if self.permits(identity, Ask::Watch).is_err() {
             return Some((CloseCode::Forbidden, NOT_YOURS));
         }
@@ -134,7 +137,7 @@ impl Thread {
     /// Whether somebody has been sent as much of the thread as may be asked for in a minute.
     #[must_use]
     pub fn has_read_too_much(&self, now: Millis, who: &str) -> bool {
-        !self.rates.read_bytes.has_room(now, who, READ_BYTES_PER_MINUTE, 1)
+        !self.rates.read_bytes.has_room(now, who, self.config.read_bytes_per_minute, 1)
     }
 
     /// Whether a frame that asks for more of the thread is refused, since its sender has had too much.
@@ -155,7 +158,7 @@ impl Thread {
     }
 
     pub(super) fn count_read(&mut self, now: Millis, who: &str, bytes: u64) {
-        self.rates.read_bytes.count(now, who, READ_BYTES_PER_MINUTE, bytes);
+        self.rates.read_bytes.count(now, who, self.config.read_bytes_per_minute, bytes);
     }
 
     /// Whether one more socket fits.

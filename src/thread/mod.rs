@@ -72,6 +72,10 @@ pub struct Config {
     pub agent_retries: u64,
     /// Of one subject; of one connection, where everybody is let in.
     pub messages_per_minute: u64,
+    /// Frames of any kind that are taken in a minute, even where few messages are.
+    pub frames_per_minute_min: u64,
+    /// Bytes of the thread that may be asked for in a minute, likewise.
+    pub read_bytes_per_minute: u64,
     pub invalid_frames_max: u64,
     pub sockets_max: usize,
     pub subject_sockets_max: usize,
@@ -86,6 +90,8 @@ impl Default for Config {
             agent_turn_timeout_ms: limits::AGENT_TURN_TIMEOUT_MS,
             agent_retries: limits::AGENT_RETRIES,
             messages_per_minute: limits::MESSAGES_PER_MINUTE,
+            frames_per_minute_min: limits::FRAMES_PER_MINUTE_MIN,
+            read_bytes_per_minute: limits::READ_BYTES_PER_MINUTE,
             invalid_frames_max: limits::INVALID_FRAMES_MAX,
             sockets_max: limits::SOCKETS_MAX,
             subject_sockets_max: limits::SUBJECT_SOCKETS_MAX,
@@ -274,6 +280,9 @@ impl Thread {
 
     /// Takes one input. `records` is the store as of the last output carried out.
     pub fn handle(&mut self, now: Millis, records: &dyn Records, input: Input) {
+        // Before anything is sent: not even what its frames hold wrong is told to somebody whose time is over.
+        self.dismiss_expired(now);
+        let begins_nothing = matches!(input, Input::Woken(_) | Input::Alarm);
         match input {
             Input::Woken(woken) => self.wake(now, records, *woken),
             Input::Joined { peer, identity, dialect, cursor } => {
@@ -296,11 +305,10 @@ impl Thread {
             Input::Read { subject, bytes } => self.count_read(now, &subject, bytes),
             Input::Delete => self.delete(),
         }
-        self.dismiss_expired(now);
         self.meet_deadlines(now);
         self.start_queued_turns(now);
         self.deliver(now);
-        self.guard(now);
+        self.guard(now, begins_nothing);
     }
 
     pub fn poll_output(&mut self) -> Option<Output> {
@@ -335,8 +343,6 @@ impl Thread {
     }
 
     fn frame(&mut self, now: Millis, records: &dyn Records, peer: &PeerId, received: Received) {
-        // Not even what its frames hold wrong is told to somebody whose time is over.
-        self.dismiss_expired(now);
         if !self.peers.contains_key(peer) {
             return;
         }

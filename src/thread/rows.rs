@@ -103,7 +103,7 @@ impl Checkpoint {
             epoch: row.integer("epoch")?,
             seq: row.integer("seq")?,
             delivered: faults.integer(row, "delivered"),
-            open: faults.json(row, "open").unwrap_or_default(),
+            open: faults.json(row, "open"),
             session: faults.json(row, "session").unwrap_or_else(|| unnamed_session(row, session_id)),
         };
         Some(Found { value: checkpoint, fault: faults.0 })

@@ -181,7 +181,7 @@ impl Thread {
             epoch: self.epoch,
             seq: self.seq,
             delivered: self.outbox.delivered,
-            open: self.turns.keys().copied().collect(),
+            open: Some(self.turns.keys().copied().collect()),
             session,
         })
     }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::protocol::limits::{PAGE_BYTES_MAX, PAGE_MAX};
 use crate::protocol::{
     Block, Content, Cursor, ErrorBody, Json, Message, Millis, Read, Response, ResponseMetadata, Role,
     ServerFrame, Session, Status, Word, required,
@@ -115,8 +116,8 @@ pub struct Checkpoint {
     pub seq: u64,
     /// D1 has the log up to here.
     pub delivered: u64,
-    /// The turns that were not over.
-    pub open: Vec<u64>,
+    /// The turns that were not over; `None` where that cannot be read.
+    pub open: Option<Vec<u64>>,
     pub session: Session,
 }
 
@@ -124,7 +125,7 @@ pub struct Checkpoint {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stored {
     pub checkpoint: Checkpoint,
-    /// Of the checkpoint's open turns, the user's messages.
+    /// Of the checkpoint's open turns, the user's messages; see [`Stored::find_open`].
     pub open: Vec<Mark>,
     /// All after the checkpoint, in order.
     pub since: Vec<Mark>,
@@ -156,6 +157,50 @@ pub trait Records {
     fn request(&self, request_id: &str) -> Result<Option<Record>, StoreError>;
     /// The end of the turn that began at `turn`.
     fn end(&self, turn: u64) -> Result<Option<Record>, StoreError>;
+}
+
+impl Stored {
+    /// Where it cannot be read which turns were open, finds them among all records: a turn that is forgotten
+    /// would never end.
+    ///
+    /// # Errors
+    /// If the records could not be read.
+    pub fn find_open(&mut self, records: &dyn Records) -> Result<(), StoreError> {
+        if self.checkpoint.open.is_some() {
+            return Ok(());
+        }
+        let (mut answered, mut before) = (Vec::new(), self.checkpoint.seq.saturating_add(1));
+        loop {
+            let page = records.before(before, PAGE_MAX, PAGE_BYTES_MAX)?;
+            for record in &page.records {
+                before = record.seq;
+                match answered.iter().position(|turn| *turn == record.turn) {
+                    _ if record.is_end() => answered.push(record.turn),
+                    Some(place) => drop(answered.swap_remove(place)),
+                    None => self.open.push(Mark::from(record)),
+                }
+            }
+            if !page.more {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl From<&Record> for Mark {
+    fn from(record: &Record) -> Self {
+        let kind = match &record.kind {
+            RecordKind::Question { started, .. } => MarkKind::Question { started: *started },
+            RecordKind::Answer { metadata, .. } => MarkKind::Answer { tokens_used: metadata.tokens_used },
+        };
+        Mark {
+            seq: record.seq,
+            turn: record.turn,
+            request_id: record.request_id.clone(),
+            created_at: record.created_at,
+            kind,
+        }
+    }
 }
 
 impl Record {
@@ -223,6 +268,12 @@ impl Record {
     #[must_use]
     pub fn is_end(&self) -> bool {
         matches!(self.kind, RecordKind::Answer { .. })
+    }
+
+    /// Whether it is a user's message that cannot be read.
+    #[must_use]
+    pub fn is_unreadable_question(&self) -> bool {
+        matches!(self.kind, RecordKind::Question { fault: Some(_), .. })
     }
 
     /// Whether it ends a turn whose agent failed before it said anything.

@@ -214,8 +214,9 @@ impl Thread {
     }
 
     /// While anything is unfinished an alarm is set, so that a crash does not leave it so: before the
-    /// commit that begins it, and until after the one that ends it.
-    pub(super) fn guard(&mut self, now: Millis) {
+    /// commit that begins it, and until after the one that ends it. What begins nothing has the alarm that the
+    /// thread before it set, or that goes off again if this one crashes: a later one replaces it at the end.
+    pub(super) fn guard(&mut self, now: Millis, begins_nothing: bool) {
         let turns = (!self.turns.is_empty()).then(|| now.saturating_add(GUARD_MS));
         let wanted = [turns, self.outbox_alarm(), self.next_expiry()].into_iter().flatten().min();
         match (self.alarm, wanted) {
@@ -225,7 +226,8 @@ impl Thread {
             _ => {
                 self.alarm = wanted;
                 let set = Output::SetAlarm(wanted);
-                if wanted.is_some() { self.outputs.push_front(set) } else { self.outputs.push_back(set) }
+                let is_first = wanted.is_some() && !(begins_nothing && self.turns.is_empty());
+                if is_first { self.outputs.push_front(set) } else { self.outputs.push_back(set) }
             }
         }
     }

@@ -60,7 +60,8 @@ impl Thread {
         content: &Content,
     ) {
         let request_id = known.request_id.as_str();
-        if known.content != *content {
+        // Of a message that cannot be read any more, nothing says that this is another one.
+        if known.content != *content && !known.is_unreadable_question() {
             let message = "this requestId was used for another message; give every message one of its own";
             let error = ErrorBody::fatal(ErrorCode::DuplicateRequest, message);
             return self.refuse(origin, &error);
@@ -243,7 +244,7 @@ impl Thread {
 
     /// What to ask the agent of a running turn: the messages of the turns before it that are over, from a
     /// user's on, and its own. A turn that failed before its agent said anything is left out: what made it
-    /// fail may be its question.
+    /// fail may be its question. So is a turn whose question cannot be read.
     fn agent_request(&self, records: &dyn Records, turn: TurnId) -> Result<AgentRequest, StoreError> {
         let newest = records.before(self.seq.saturating_add(1), AGENT_MESSAGES_MAX, AGENT_BYTES_MAX)?;
         let mut said = newest.records;
@@ -253,12 +254,17 @@ impl Thread {
                 records.after(turn.saturating_sub(1), 1, 0)?.records.into_iter().find(|own| own.seq == turn)
             }
         };
-        let own = own.ok_or_else(|| StoreError("the turn's message is missing".into()))?;
+        let own = own.filter(|own| !own.is_unreadable_question());
+        let own = own.ok_or_else(|| StoreError("the turn's message is missing or cannot be read".into()))?;
         let request_id = own.request_id.clone();
         said.sort_unstable_by_key(|record| (record.turn, record.seq));
         let mut messages: Vec<AgentMessage> = Vec::new();
+        let mut left_out = None;
         for record in said {
-            if record.turn >= turn || self.turns.contains_key(&record.turn) {
+            if record.is_unreadable_question() {
+                left_out = Some(record.turn);
+            }
+            if record.turn >= turn || self.turns.contains_key(&record.turn) || left_out == Some(record.turn) {
                 continue;
             }
             if record.is_bare_failure() {

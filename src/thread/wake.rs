@@ -24,6 +24,9 @@ impl Thread {
             self.restore(now, stored);
         }
         self.outbox.is_deletion_owed = woken.is_deletion_owed;
+        // Time has passed, and a session that cannot be read whole may have lost its owner.
+        self.dismiss_expired(now);
+        self.dismiss_strangers();
         // Sockets that outlived the thread may hold text that is not stored, or lack an event that is.
         if !self.is_settled() {
             let peers: Vec<_> = self.peers.keys().cloned().collect();

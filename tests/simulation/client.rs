@@ -8,11 +8,13 @@ use bobbin::thread::PeerId;
 use serde_json::{Value, json};
 
 use super::Check;
+use super::people::Person;
 use super::truth::Truth;
 use super::view::{View, kind, text_of};
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Client {
+    pub person: Person,
     pub view: View,
     pub connection: Option<Connection>,
     /// States it was in, as an app may have kept them.
@@ -45,6 +47,16 @@ impl Connection {
 }
 
 impl Client {
+    pub fn new(person: Person) -> Self {
+        Client {
+            person,
+            view: View::default(),
+            connection: None,
+            earlier: Vec::new(),
+            pending: BTreeMap::new(),
+        }
+    }
+
     pub fn receive(&mut self, frame: &Value, truth: &mut Truth) -> Check {
         let Some(connection) = &mut self.connection else { return Ok(()) };
         if frame["resumed"] == json!(true) && !self.view.messages.is_empty() && self.view.life != truth.life {

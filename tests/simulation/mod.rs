@@ -5,7 +5,13 @@
 
 #![allow(dead_code)]
 
+mod allowance;
 mod client;
+mod fate;
+mod people;
+mod pieces;
+mod plan;
+mod rights;
 mod settle;
 mod shrink;
 mod steps;
@@ -16,8 +22,8 @@ mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub use plan::Plan;
 pub use shrink::shrink;
-pub use steps::Plan;
 use world::World;
 
 /// What is wrong, in words.
@@ -32,21 +38,45 @@ pub struct Outcome {
     pub trace: Vec<String>,
 }
 
-/// What a run had in it; so that nobody takes an idle simulation for a passing one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    pub frames: u64,
-    pub turns: u64,
-    pub wakes: u64,
-    pub crashes: u64,
-    pub failed_writes: u64,
-    pub resumes: u64,
-    pub resets: u64,
-    pub cancels: u64,
-    pub interrupted: u64,
-    pub deliveries: u64,
-    pub refusals: u64,
-    pub deletions: u64,
+macro_rules! stats {
+    ($($name:ident: $doc:literal),* $(,)?) => {
+        /// What a run had in it; so that nobody takes an idle simulation for a passing one.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Stats {
+            $(#[doc = $doc] pub $name: u64),*
+        }
+
+        impl Stats {
+            pub fn add(&mut self, other: &Stats) {
+                $(self.$name += other.$name;)*
+            }
+
+            /// Of each count, its name.
+            pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name)),*].into_iter()
+            }
+        }
+    };
+}
+
+stats! {
+    frames: "That went out.",
+    turns: "That ended.",
+    wakes: "Of the thread.",
+    crashes: "Of the object, and panics.",
+    failed_writes: "Of commits and alarms.",
+    resumes: "Connects at a known cursor.",
+    resets: "Snapshots that replace what a client holds.",
+    cancels: "Of turns.",
+    interrupted: "Turns that broke off.",
+    deliveries: "To D1.",
+    refusals: "Of frames.",
+    deletions: "Of sessions.",
+    forbidden: "Frames that their senders' roles do not allow.",
+    limited: "Frames and connects beyond an allowance.",
+    expired: "Sockets whose tokens expired.",
+    strangers: "Sockets and connects of people with no part in the session.",
+    unreadable: "Wakes from a store of which a part cannot be read.",
 }
 
 pub fn run_seed(seed: u64) -> Outcome {
@@ -71,21 +101,4 @@ pub fn run(plan: &Plan, with_trace: bool) -> Outcome {
 fn words(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without words").to_owned()
-}
-
-impl Stats {
-    pub fn add(&mut self, other: &Stats) {
-        self.frames += other.frames;
-        self.turns += other.turns;
-        self.wakes += other.wakes;
-        self.crashes += other.crashes;
-        self.failed_writes += other.failed_writes;
-        self.resumes += other.resumes;
-        self.resets += other.resets;
-        self.cancels += other.cancels;
-        self.interrupted += other.interrupted;
-        self.deliveries += other.deliveries;
-        self.refusals += other.refusals;
-        self.deletions += other.deletions;
-    }
 }

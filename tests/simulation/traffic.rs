@@ -4,11 +4,16 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use bobbin::protocol::limits::CATCH_UP_MESSAGES_MAX;
-use bobbin::thread::{PeerId, TurnId};
+use bobbin::protocol::{Access, CloseCode};
+use bobbin::thread::{Input, PeerId, TurnId};
 use serde_json::{Value, json};
 
 use super::Check;
+use super::allowance::Room;
 use super::client::Connection;
+use super::fate::Course;
+use super::people::Begun;
+use super::rights::Known;
 use super::steps::{What, With};
 use super::view::{View, kind, text_of};
 use super::world::{Uplink, World, nth_of};
@@ -18,7 +23,8 @@ use crate::support::Seen;
 const FOREIGN: [&str; 7] = ["", "x", "1.2", "abcdef.1.1-1-0", "-", "0.0", "ffffffffff.ffffffffffffffff"];
 
 impl World {
-    pub fn connect(&mut self, id: usize, with: With) -> Check {
+    /// With a token that is good for so long; for ever, if that is not said.
+    pub fn connect(&mut self, id: usize, with: With, token_ms: Option<u64>) -> Check {
         self.drop_connection(id);
         let peer: PeerId = format!("c{id}-{}", self.host.random.next() % 0x1_0000_0000).into();
         let client = &mut self.clients[id];
@@ -37,11 +43,45 @@ impl World {
             client.view.is_own && client.view.life == self.truth.life && is_near && !self.is_faulty;
         client.connection = Some(Connection::new(&peer, must_resume));
         let pending: VecDeque<String> = client.pending.values().map(Value::to_string).collect();
+        let identity = client.person.identity(token_ms.map(|ms| self.host.now + ms));
+        let known = Known { person: client.person, expires_at: identity.expires_at, invalid_frames: 0 };
+        self.truth.people.insert(Rc::clone(&peer), known);
         self.uplinks.insert(Rc::clone(&peer), Uplink { frames: pending, is_gone: false });
-        if !self.host.connect(&peer, cursor) {
-            self.note(|| format!("  {peer} is not let in"));
+        let start = self.start();
+        let expected = self.welcome(&self.truth.people[&peer]);
+        self.host.connect_as(&peer, identity, cursor);
+        let course = self.course(start);
+        let outcome = self.host.links.get(&peer).and_then(|link| link.close);
+        if let Some(code) = outcome {
+            self.truth.count_closed(code);
+            self.note(|| format!("  {peer} is not let in: {code:?}"));
         }
-        self.observe()
+        let bytes = self.bytes_asked_by(&peer);
+        self.observe()?;
+        self.count_read(&peer, bytes, course);
+        if course.is_smooth && !expected.contains(&outcome) {
+            return Err(format!(
+                "{:?} meets with {outcome:?}, not with {expected:?}",
+                self.truth.people[&peer]
+            ));
+        }
+        Ok(())
+    }
+
+    /// Who is let in, and what those who are not are told.
+    fn welcome(&self, known: &Known) -> &'static [Option<CloseCode>] {
+        let now = self.host.now;
+        let read_bytes = match known.person.subject() {
+            Some(subject) => self.room(|all| all.read_bytes.room(now, subject)),
+            None => Room::Yes,
+        };
+        match read_bytes {
+            _ if known.expires_at.is_some_and(|at| at <= now) => &[Some(CloseCode::Unauthenticated)],
+            _ if known.person.access(&self.truth.begun).is_none() => &[Some(CloseCode::Forbidden)],
+            Room::Yes => &[None],
+            Room::No => &[Some(CloseCode::TooMany)],
+            Room::Either => &[None, Some(CloseCode::TooMany)],
+        }
     }
 
     pub fn drop_connection(&mut self, id: usize) {
@@ -62,8 +102,10 @@ impl World {
             _ => json!(text),
         };
         let mut frame = json!({ "type": "message", "requestId": request_id, "content": content });
-        if shape.is_multiple_of(7) {
-            frame["threadId"] = json!(self.host.session_id);
+        match shape {
+            _ if shape.is_multiple_of(21) => frame["threadId"] = json!("another"),
+            _ if shape.is_multiple_of(7) => frame["threadId"] = json!(self.host.session_id),
+            _ => {}
         }
         self.said.push(frame.clone());
         self.clients[id].pending.insert(request_id, frame.clone());
@@ -110,38 +152,109 @@ impl World {
         } else {
             self.host.links.remove(peer);
         }
-        self.observe()
+        self.observe()?;
+        self.truth.people.remove(peer);
+        Ok(())
     }
 
     fn frame(&mut self, peer: &PeerId, text: &str) -> Check {
-        let is_heard =
-            self.host.links.get(peer).is_some_and(|link| link.is_open && link.attachment.is_some());
-        let frame: Value = serde_json::from_str(text).unwrap_or_default();
-        let (meant, place) = (self.meant_by(&frame), self.truth.place.clone());
         self.note(|| format!("  {peer} > {text}"));
+        if !self.host.links.get(peer).is_some_and(|link| link.is_open) {
+            return Ok(());
+        }
+        let asked = self.ask(peer, text);
+        let place = self.truth.place.clone();
+        self.truth.actor = self.truth.people.get(peer).map(|known| known.person);
         self.host.receive(peer, text);
-        let is_failure = |seen: &Seen| {
-            matches!(seen, Seen::StoreFailed { .. } | Seen::Crashed { .. } | Seen::Panicked | Seen::GaveUp)
-        };
-        let is_smooth = is_heard && !self.host.seen.iter().any(is_failure);
-        if let (Some(place), "session_sync", true) = (place, kind(&frame), is_smooth) {
-            self.check_sync(peer, text_of(&frame, "cursor") == place)?;
+        let course = self.course(asked.start);
+        let fate = self.fate(&asked, course)?;
+        if let (Some(place), true) = (place, course.is_smooth && fate.is_done)
+            && kind(&asked.frame) == "session_sync"
+        {
+            self.check_sync(peer, text_of(&asked.frame, "cursor") == place)?;
         }
+        let bytes = if asked.reads && fate.is_done { self.bytes_asked_by(peer) } else { 0 };
         self.observe()?;
-        match meant.into_iter().find(|turn| self.truth.is_open(*turn)) {
-            Some(turn) if is_smooth => Err(format!("turn {turn} goes on after its cancel")),
-            _ => Ok(()),
+        self.truth.actor = None;
+        self.count_read(peer, bytes, course);
+        self.check_fate(&asked, fate, course)
+    }
+
+    /// Of the frames that went to one socket, those that were asked for.
+    fn bytes_asked_by(&self, peer: &PeerId) -> usize {
+        if !self.is_limited {
+            return 0;
         }
+        let bytes = |seen: &Seen| match seen {
+            Seen::Sent { to: Some(to), frame, .. }
+                if to == peer && kind(frame.json()) != "session_synced" =>
+            {
+                frame.text.len()
+            }
+            _ => 0,
+        };
+        self.host.seen.iter().map(bytes).sum()
+    }
+
+    /// What somebody is sent because they ask for it costs their subject the bytes.
+    fn count_read(&mut self, peer: &PeerId, bytes: usize, course: Course) {
+        if self.is_limited {
+            self.allowances.is_certain &= course.is_smooth;
+            let payer = self.payer(peer);
+            self.allowances.read_bytes.count(self.host.now, &payer, bytes);
+        }
+    }
+
+    /// By HTTP. Whether it was permitted is no matter of chance.
+    pub fn request(&mut self, id: usize, asks_for: Access, input: Input) -> Check {
+        let person = self.clients[id].person;
+        let is_there = matches!(self.truth.begun, Begun::By(_));
+        let may = is_there && person.access(&self.truth.begun) >= Some(asks_for);
+        let start = self.start();
+        self.truth.actor = Some(person);
+        let permitted = self.host.request(&person.identity(None), asks_for, input);
+        let course = self.course(start);
+        self.observe()?;
+        self.truth.actor = None;
+        if course.is_smooth && permitted != Some(may) {
+            return Err(format!(
+                "{person:?} asks for what takes {asks_for:?}, and {permitted:?} comes of it"
+            ));
+        }
+        Ok(())
+    }
+
+    /// A page of the history, by HTTP.
+    pub fn page(&mut self, id: usize) -> Check {
+        let Some(subject) = self.clients[id].person.subject() else { return Ok(()) };
+        let Some(thread) = self.host.thread() else { return Ok(()) };
+        let (now, bytes) = (self.host.now, 2_000);
+        let may = !thread.has_read_too_much(now, subject);
+        match self.room(|all| all.read_bytes.room(now, subject)) {
+            Room::Yes if !may => return Err(format!("{subject} has read too little to be refused")),
+            Room::No if may => return Err(format!("{subject} has read too much to be served")),
+            _ => {}
+        }
+        if !may {
+            return Ok(());
+        }
+        let start = self.start();
+        self.host.pump(Input::Read { subject: subject.into(), bytes });
+        let course = self.course(start);
+        self.observe()?;
+        self.allowances.is_certain &= course.is_smooth;
+        self.allowances.read_bytes.count(now, subject, 2_000);
+        Ok(())
     }
 
     /// Who is at the last event is told so and nothing else; everybody else gets a snapshot.
     fn check_sync(&self, peer: &PeerId, is_at_the_end: bool) -> Check {
         // A thread that woke for it may have had something to say of its own.
-        if self.host.seen.iter().any(|seen| matches!(seen, Seen::Woken)) {
+        if self.host.seen.iter().any(|seen| matches!(seen, Seen::Woken { .. })) {
             return Ok(());
         }
         let sent = self.host.seen.iter().filter_map(|seen| match seen {
-            Seen::Sent { to: Some(one), frame } if one == peer => Some(&*frame.json),
+            Seen::Sent { to: Some(one), frame, .. } if one == peer => Some(frame.json()),
             _ => None,
         });
         let sent: Vec<&Value> = sent.collect();
@@ -158,7 +271,7 @@ impl World {
     }
 
     /// The open turns that a cancel is about.
-    fn meant_by(&self, frame: &Value) -> Vec<TurnId> {
+    pub fn meant_by(&self, frame: &Value) -> Vec<TurnId> {
         if frame["type"] != "cancel" {
             return Vec::new();
         }
@@ -178,7 +291,7 @@ impl World {
             match link.and_then(|link| link.down.pop_front()) {
                 Some(frame) => {
                     self.note(|| format!("  {peer} < {}", frame.text));
-                    let received = self.clients[id].receive(&frame.json, &mut self.truth);
+                    let received = self.clients[id].receive(frame.json(), &mut self.truth);
                     received.map_err(|why| format!("client {id}: {why}\n  by {}", frame.text))?;
                 }
                 None if !is_open => {

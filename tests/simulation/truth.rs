@@ -3,20 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bobbin::agent::AgentEvent;
-use bobbin::protocol::{Block, Content, ErrorCode, Millis, Status, to_json};
+use bobbin::protocol::{Access, CloseCode, Content, ErrorCode, Millis, Status};
 use bobbin::thread::store::{Commit, Record, RecordKind, Write};
 use bobbin::thread::{PeerId, TurnId};
 use serde_json::Value;
 
+use super::people::{Begun, Person};
+use super::pieces::{
+    Piece, append_block, append_text, is_prefix, json_of, pieces_of_content, text_bytes, text_only,
+};
+use super::rights::Known;
 use super::view::{View, kind, text_of};
 use super::{Check, Stats};
-use crate::support::{Frame, Host, Seen};
-
-#[derive(Clone, Debug, PartialEq)]
-pub enum Piece {
-    Text(String),
-    Block(Value),
-}
+use crate::support::{Frame, Host, Seen, Spoilt};
 
 #[derive(Debug, Default)]
 pub struct Turn {
@@ -30,6 +29,8 @@ pub struct Turn {
     said_at: Vec<(Millis, usize)>,
     /// The journal's text.
     journalled: usize,
+    /// A part of the journal cannot be read.
+    is_torn: bool,
 }
 
 #[derive(Debug, Default)]
@@ -54,6 +55,16 @@ pub struct Truth {
     shown_ends: BTreeSet<String>,
     /// The place of the last event that was sent to all; `None` while a failure leaves it open.
     pub place: Option<String>,
+    pub people: BTreeMap<PeerId, Known>,
+    pub begun: Begun,
+    /// Whose frame or request is being carried out.
+    pub actor: Option<Person>,
+    /// The session's title and mode as they were committed last; `None` once that could not be read.
+    pub settings: Option<(Option<String>, String)>,
+    /// The session could not be read whole: its figures are not what they were.
+    pub is_session_torn: bool,
+    /// Messages that cannot be read any more, as they are shown since.
+    unreadable: BTreeMap<usize, Vec<Record>>,
 }
 
 impl Turn {
@@ -89,6 +100,26 @@ impl Truth {
         self.turn_of(request_id).map_or(&[], |turn| &turn.said)
     }
 
+    /// Whether a message is the one that its requestId was used for; `None` if it was not used. Of one that cannot be
+    /// read any more, nothing says that it is not.
+    pub fn is_repeated(&self, request_id: &str, content: Option<&Content>) -> Option<bool> {
+        let turn = self.by_request.get(request_id)?;
+        let index = self.records.iter().position(|record| record.seq == *turn)?;
+        Some(self.unreadable.contains_key(&index) || Some(&self.records[index].content) == content)
+    }
+
+    /// A stored message cannot be read any more, and reads like this.
+    pub fn spoil(&mut self, read: Record) {
+        if let Some(index) = self.records.iter().position(|record| record.seq == read.seq) {
+            self.unreadable.entry(index).or_default().push(read);
+        }
+    }
+
+    /// A message as it was, and as it has been read since.
+    pub fn versions(&self, index: usize) -> impl Iterator<Item = &Record> {
+        self.records.get(index).into_iter().chain(self.unreadable.get(&index).into_iter().flatten())
+    }
+
     pub fn unfinished(&self) -> usize {
         self.turns.values().filter(|turn| turn.end.is_none()).count()
     }
@@ -116,11 +147,17 @@ impl Truth {
     pub fn observe(&mut self, host: &Host, seen: &Seen) -> Check {
         match seen {
             Seen::Stored(commit) => self.commit(commit)?,
-            Seen::Sent { to, frame } => self.sent(to.as_ref(), frame)?,
+            Seen::Sent { to, reached, frame } => {
+                self.check_reached(host.now, reached, frame)?;
+                self.sent(to.as_ref(), frame)?;
+            }
             Seen::Started { turn, request } => {
                 let own = request.messages.last().ok_or("an agent is asked nothing")?;
-                let record = self.records.iter().find(|record| record.seq == *turn);
-                if record.is_none_or(|record| record.content != own.content) {
+                let asked = self.records.iter().position(|record| record.seq == *turn);
+                let is_own = |index: usize| {
+                    self.records[index].content == own.content && !self.unreadable.contains_key(&index)
+                };
+                if !asked.is_some_and(is_own) {
                     return Err(format!("the agent of turn {turn} is asked something else"));
                 }
                 let started = self.turns.get_mut(turn).ok_or("an agent is started for no turn")?;
@@ -140,11 +177,53 @@ impl Truth {
                 self.mix(&seq.to_le_bytes());
             }
             Seen::Alarm(at) => self.mix(&at.unwrap_or_default().to_le_bytes()),
-            Seen::Woken => self.stats.wakes += 1,
+            Seen::Woken { spoilt } => self.wake(spoilt),
             Seen::Crashed { .. } | Seen::Panicked | Seen::StoreFailed { .. } => self.fail(seen),
-            Seen::Aborted { .. } | Seen::Closed { .. } | Seen::Logged(_) | Seen::GaveUp => {}
+            Seen::Closed { code, .. } => self.count_closed(*code),
+            Seen::Aborted { .. } | Seen::Logged(_) | Seen::GaveUp => {}
         }
         Ok(())
+    }
+
+    /// Memory is gone, and what could not be read of the store is lost.
+    fn wake(&mut self, spoilt: &[Spoilt]) {
+        self.stats.wakes += 1;
+        self.stats.unreadable += u64::from(!spoilt.is_empty());
+        self.people.values_mut().for_each(|known| known.invalid_frames = 0);
+        for spoilt in spoilt {
+            match spoilt {
+                Spoilt::Checkpoint { column: "session" } | Spoilt::Session { .. } => {
+                    let keeps_owner =
+                        !matches!(spoilt, Spoilt::Checkpoint { .. } | Spoilt::Session { field: "owner" });
+                    self.is_session_torn = true;
+                    self.settings = None;
+                    if !keeps_owner {
+                        self.begun = Begun::By(None);
+                    }
+                }
+                Spoilt::Checkpoint { .. } | Spoilt::Journal { .. } | Spoilt::Record { .. } => {}
+            }
+        }
+    }
+
+    pub fn count_closed(&mut self, code: CloseCode) {
+        match code {
+            CloseCode::Unauthenticated => self.stats.expired += 1,
+            CloseCode::Forbidden => self.stats.strangers += 1,
+            CloseCode::TooMany => self.stats.limited += 1,
+            _ => {}
+        }
+    }
+
+    /// The journal of a turn cannot be read whole any more.
+    pub fn tear(&mut self, turn: TurnId) {
+        if let Some(turn) = self.turns.get_mut(&turn) {
+            turn.is_torn = true;
+        }
+    }
+
+    pub fn is_torn(&self, request_id: &str) -> bool {
+        self.turn_of(request_id).is_some_and(|turn| turn.is_torn)
     }
 
     /// The agents are gone, and with them what was not yet in a journal.
@@ -159,9 +238,13 @@ impl Truth {
     }
 
     fn commit(&mut self, commit: &Commit) -> Check {
+        let access = self.access();
         for write in &commit.0 {
             match write {
-                Write::Append(record) => self.append(record)?,
+                Write::Append(record) => {
+                    self.check_rights(access, record)?;
+                    self.append(record)?;
+                }
                 Write::Start { turn } => {
                     if self.turns.range(..turn).any(|(_, earlier)| earlier.is_open() && !earlier.is_started) {
                         return Err(format!("turn {turn} starts before one that has waited longer"));
@@ -172,10 +255,16 @@ impl Truth {
                 Write::Journal(journal) => {
                     let turn = self.turns.get_mut(&journal.turn).ok_or("a journal of no turn")?;
                     turn.journalled = journal.text.len();
+                    turn.is_torn = false;
                 }
                 Write::Park { seq } => drop(self.parked.insert(*seq)),
+                Write::Delete if access < Some(Access::Owner) => {
+                    return Err(format!("{:?} deletes the session", self.actor));
+                }
                 Write::Delete => self.begin_anew(),
-                Write::Create(_) | Write::Checkpoint(_) | Write::Deleted => {}
+                Write::Create(checkpoint) => self.begin(access, &checkpoint.session)?,
+                Write::Checkpoint(checkpoint) => self.set(access, &checkpoint.session)?,
+                Write::Deleted => {}
             }
             self.mix(format!("{write:?}").as_bytes());
         }
@@ -191,6 +280,8 @@ impl Truth {
             fingerprint: self.fingerprint,
             stats,
             punctual_since: self.punctual_since,
+            people: std::mem::take(&mut self.people),
+            actor: self.actor,
             ..Truth::new()
         };
     }
@@ -236,7 +327,12 @@ impl Truth {
             let id = &record.request_id;
             return Err(format!("{id} is {status:?} with\n    {kept:?}\nwhere its agent said\n    {said:?}"));
         }
-        if !is_prefix(&kept, said) || text_bytes(&kept) < turn.journalled {
+        let is_kept = if turn.is_torn {
+            is_prefix(&text_only(&kept), &text_only(said))
+        } else {
+            is_prefix(&kept, said)
+        };
+        if !is_kept || (text_bytes(&kept) < turn.journalled && !turn.is_torn) {
             let id = &record.request_id;
             return Err(format!("{id} was interrupted at\n    {said:?}\nand keeps\n    {kept:?}"));
         }
@@ -246,7 +342,7 @@ impl Truth {
     fn sent(&mut self, to: Option<&PeerId>, frame: &Frame) -> Check {
         self.stats.frames += 1;
         self.mix(frame.text.as_bytes());
-        let json = &*frame.json;
+        let json = frame.json();
         let request_id = text_of(json, "requestId");
         if to.is_none() {
             self.place = Some(text_of(json, "cursor").to_owned());
@@ -261,6 +357,8 @@ impl Truth {
             }
             "error" => {
                 self.stats.refusals += 1;
+                self.stats.forbidden += u64::from(json["error"]["code"] == "FORBIDDEN");
+                self.stats.limited += u64::from(json["error"]["code"] == "RATE_LIMITED");
                 let is_named = json.get("requestId").or(json.get("frame")).is_some_and(Value::is_string);
                 if !is_named || !json["refused"].is_string() {
                     return Err(format!("nothing says which frame is refused by {json}"));
@@ -279,31 +377,20 @@ impl Truth {
 
     pub fn check_message(&self, id: &str, message: &Value) -> Check {
         let index = self.index_of(id)?;
-        let (mut sent, mut kept) = (message.clone(), self.messages[index].clone());
-        for message in [&mut sent, &mut kept] {
-            if let Some(fields) = message.as_object_mut() {
-                fields.remove("cursor");
-            }
+        if is_same(message, &self.messages[index])
+            || self.versions(index).skip(1).any(|read| is_same(message, &json_of(&read.message(0))))
+        {
+            return Ok(());
         }
-        if sent == kept { Ok(()) } else { Err(format!("sent\n    {sent}\nof the message\n    {kept}")) }
+        Err(format!("sent\n    {message}\nof the message\n    {}", self.messages[index]))
     }
 
     fn check_end(&self, frame: &Value) -> Check {
-        let record = &self.records[self.index_of(text_of(frame, "messageId"))?];
-        let RecordKind::Answer { status, error, .. } = &record.kind else {
-            return Err("an end names a user's message".into());
-        };
-        let expected = match status.known() {
-            Some(Status::Complete) => "final",
-            Some(Status::Cancelled) => "cancelled",
-            Some(Status::Interrupted | Status::Failed) | None => "error",
-        };
-        let error = error.as_ref().map_or(Value::Null, json_of);
-        let is_right = kind(frame) == expected
-            && frame.get("error").unwrap_or(&Value::Null) == &error
-            && frame["response"]["content"] == Value::String(record.content.text())
-            && text_of(frame, "requestId") == record.request_id;
-        if is_right { Ok(()) } else { Err(format!("sent {frame} of {record:?}")) }
+        let index = self.index_of(text_of(frame, "messageId"))?;
+        if self.versions(index).any(|record| is_end(frame, record)) {
+            return Ok(());
+        }
+        Err(format!("sent {frame} of {:?}", self.records[index]))
     }
 
     /// A cursor means one thing.
@@ -341,52 +428,24 @@ impl Truth {
     }
 }
 
-pub fn append_text(pieces: &mut Vec<Piece>, text: &str) {
-    match pieces.last_mut() {
-        _ if text.is_empty() => {}
-        Some(Piece::Text(last)) => last.push_str(text),
-        _ => pieces.push(Piece::Text(text.to_owned())),
-    }
+/// Whether a frame says what an end's record does.
+fn is_end(frame: &Value, record: &Record) -> bool {
+    let RecordKind::Answer { status, error, .. } = &record.kind else { return false };
+    let expected = match status.known() {
+        Some(Status::Complete) => "final",
+        Some(Status::Cancelled) => "cancelled",
+        Some(Status::Interrupted | Status::Failed) | None => "error",
+    };
+    let error = error.as_ref().map_or(Value::Null, json_of);
+    kind(frame) == expected
+        && frame.get("error").unwrap_or(&Value::Null) == &error
+        && frame["response"]["content"] == Value::String(record.content.text())
+        && text_of(frame, "requestId") == record.request_id
 }
 
-pub fn append_block(pieces: &mut Vec<Piece>, block: Value) {
-    pieces.push(Piece::Block(block));
-}
-
-pub fn is_prefix(short: &[Piece], long: &[Piece]) -> bool {
-    let Some((last, before)) = short.split_last() else { return true };
-    let same = long.get(..before.len()).is_some_and(|long| long == before);
-    same && match (last, long.get(before.len())) {
-        (Piece::Text(short), Some(Piece::Text(long))) => long.starts_with(short.as_str()),
-        (last, long) => long == Some(last),
-    }
-}
-
-/// An answer as a frame carries it.
-pub fn pieces_of(content: &Value, blocks: &Value) -> Vec<Piece> {
-    let mut pieces = Vec::new();
-    match blocks.as_array() {
-        Some(blocks) => blocks.iter().for_each(|block| match block["text"].as_str() {
-            Some(text) if block["type"] == "text" => append_text(&mut pieces, text),
-            _ => append_block(&mut pieces, block.clone()),
-        }),
-        None => append_text(&mut pieces, content.as_str().unwrap_or_default()),
-    }
-    pieces
-}
-
-fn pieces_of_content(content: &Content) -> Vec<Piece> {
-    match content {
-        Content::Text(text) => pieces_of(&Value::String(text.clone()), &Value::Null),
-        Content::Blocks(blocks) => pieces_of(&Value::Null, &blocks.iter().map(json_of::<Block>).collect()),
-    }
-}
-
-pub fn text_bytes(pieces: &[Piece]) -> usize {
-    let bytes = |piece: &Piece| if let Piece::Text(text) = piece { text.len() } else { 0 };
-    pieces.iter().map(bytes).sum()
-}
-
-fn json_of<T: serde::Serialize>(value: &T) -> Value {
-    serde_json::from_str(&to_json(value)).expect("it is JSON")
+/// Whether two messages are the same, whatever place they were sent at.
+fn is_same(one: &Value, other: &Value) -> bool {
+    let fields = |message: &Value| message.as_object().map_or(0, serde_json::Map::len);
+    let is_in_other = |(name, value): (&String, &Value)| name == "cursor" || other.get(name) == Some(value);
+    fields(one) == fields(other) && one.as_object().is_some_and(|one| one.iter().all(is_in_other))
 }

@@ -3,16 +3,18 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bobbin::agent::{AgentEvent, Failed, Finished};
-use bobbin::protocol::limits::QUEUED_TURNS_MAX;
-use bobbin::protocol::{Block, ErrorBody, ErrorCode, SessionUpdate};
+use bobbin::protocol::limits::{GUARD_MS, QUEUED_TURNS_MAX};
+use bobbin::protocol::{Access, Block, ErrorBody, ErrorCode, SessionUpdate};
 use bobbin::thread::{Config, Delivered, Input, PeerId, Thread, TurnId};
 use serde_json::{Value, json};
 
 use super::Check;
+use super::allowance::Allowances;
 use super::client::{Awaits, Client};
-use super::steps::{Does, IndexDoes, Plan, Step};
+use super::plan::Plan;
+use super::steps::{Does, IndexDoes, Spoils, Step};
 use super::truth::Truth;
-use crate::support::{Host, Index, Seen, Sudden};
+use crate::support::{Host, Index, Seen, Spoilt, Sudden};
 
 pub struct World {
     pub host: Host,
@@ -24,6 +26,11 @@ pub struct World {
     pub said: Vec<Value>,
     words: usize,
     pub is_faulty: bool,
+    /// Whether anybody comes near what may be used up in a minute.
+    pub is_limited: bool,
+    pub allowances: Allowances,
+    /// How far the clock was set back, all in all.
+    back_ms: u64,
     pub trace: Option<Vec<String>>,
 }
 
@@ -40,22 +47,29 @@ const FIRINGS_MAX: usize = 20_000;
 
 impl World {
     pub fn new(plan: &Plan, with_trace: bool) -> Self {
+        let unlimited = Config::default();
         let config = Config {
             concurrent_turns: plan.concurrent_turns,
             agent_first_token_timeout_ms: plan.idle_timeout_ms,
             agent_idle_timeout_ms: plan.idle_timeout_ms,
-            messages_per_minute: 1_000_000,
-            ..Config::default()
+            messages_per_minute: plan.messages_per_minute.unwrap_or(1_000_000),
+            frames_per_minute_min: plan.frames_per_minute_min.unwrap_or(unlimited.frames_per_minute_min),
+            read_bytes_per_minute: plan.read_bytes_per_minute.unwrap_or(unlimited.read_bytes_per_minute),
+            invalid_frames_max: plan.invalid_frames_max,
+            ..unlimited
         };
         World {
             host: Host::new(config, plan.seed),
-            clients: (0..plan.clients).map(|_| Client::default()).collect(),
+            clients: plan.people.iter().copied().map(Client::new).collect(),
             uplinks: BTreeMap::new(),
             truth: Truth::new(),
             index: Index::default(),
             said: Vec::new(),
             words: 0,
             is_faulty: plan.is_faulty,
+            is_limited: plan.is_limited(),
+            allowances: Allowances::new(&config),
+            back_ms: 0,
             trace: with_trace.then(Vec::new),
         }
     }
@@ -72,7 +86,7 @@ impl World {
     #[allow(clippy::too_many_lines)] // One arm a step.
     fn apply(&mut self, step: Step) -> Check {
         match step {
-            Step::Connect { client, with } => self.connect(client, with),
+            Step::Connect { client, with, token_ms } => self.connect(client, with, token_ms),
             Step::Drop { client } => {
                 self.drop_connection(client);
                 Ok(())
@@ -108,8 +122,9 @@ impl World {
                 Ok(())
             }
             Step::Update { client, nth } => {
+                let subject = self.clients[client].person.subject;
                 let frame = match nth % 3 {
-                    0 => json!({ "type": "session_update", "title": format!("title {nth}") }),
+                    0 => json!({ "type": "session_update", "title": format!("title {nth} of {subject}") }),
                     1 => json!({ "type": "session_update", "permissionMode": "plan" }),
                     _ => json!({ "type": "session_update", "title": null, "permissionMode": "acceptEdits" }),
                 };
@@ -117,32 +132,37 @@ impl World {
                 Ok(())
             }
             Step::Garbage { client, nth } => {
-                let frames = [json!("?"), json!({}), json!({ "type": "message" }), json!({ "type": "ping" })];
+                let frames = [
+                    json!("?"),
+                    json!({}),
+                    json!({ "type": "message" }),
+                    json!({ "type": "ping" }),
+                    json!({ "type": "cancel", "requestId": 5 }),
+                    json!({ "type": "session_update" }),
+                    json!({ "type": "message", "requestId": "", "content": "no id" }),
+                    json!({ "type": "a type of ä newer version ".repeat(4), "requestId": "known" }),
+                ];
                 self.send(client, nth_of(&frames, nth).cloned());
                 Ok(())
             }
-            Step::Patch { nth } => {
+            Step::Patch { client, nth } => {
                 let title = Some(Some(format!("patched {nth}")));
-                let exists = self.host.thread().is_some_and(|thread| thread.session().is_some());
-                if exists {
-                    self.host.pump(Input::Update(SessionUpdate { title, permission_mode: None }));
-                }
-                self.observe()
+                let update = SessionUpdate { title, permission_mode: None };
+                self.request(client, Access::Owner, Input::Update(update))
             }
-            Step::CancelAll => {
-                self.host.pump(Input::Cancel { request_id: None });
-                self.observe()
+            Step::CancelAll { client } => {
+                self.request(client, Access::Editor, Input::Cancel { request_id: None })
             }
-            Step::Delete => {
+            Step::Delete { client } => {
                 // What a dead object gave to D1 is there by now, or never will be.
                 self.host.deliveries.retain(|(_, is_waited_for)| *is_waited_for);
-                self.host.pump(Input::Delete);
-                self.observe()
+                self.request(client, Access::Owner, Input::Delete)
             }
+            Step::Page { client } => self.page(client),
             Step::Up { nth } => self.up(nth),
             Step::Down { client, frames } => self.down(client, frames).map(drop),
             Step::Agent { nth, does } => self.agent(nth, does),
-            Step::Advance { ms, with_alarm } => self.advance(ms, with_alarm),
+            Step::Advance { ms, with_alarm, late_ms } => self.advance(ms, with_alarm, late_ms),
             Step::Jump { ms } => {
                 self.host.now += ms;
                 self.truth.punctual_since = self.host.now;
@@ -151,6 +171,14 @@ impl World {
             Step::Back { ms } => {
                 self.truth.punctual_since = self.truth.punctual_since.max(self.host.now);
                 self.host.now -= ms;
+                self.back_ms += ms;
+                Ok(())
+            }
+            Step::Timers { count } => {
+                for _ in 0..count.min(self.host.timers.len()) {
+                    self.host.fire_timer();
+                    self.observe()?;
+                }
                 Ok(())
             }
             Step::Alarm => self.fire_due(true),
@@ -180,7 +208,48 @@ impl World {
                 self.host.store.failing_reads.set(times);
                 Ok(())
             }
+            Step::Spoil { nth, what } => {
+                self.spoil(nth, what);
+                Ok(())
+            }
             Step::Index { nth, does } => self.deliver(nth, does),
+        }
+    }
+
+    /// A stored value cannot be read from now on.
+    fn spoil(&mut self, nth: usize, what: Spoils) {
+        let nth_record = |column| {
+            let records = self.host.store.records.values();
+            let seqs =
+                records.filter(|record| column == "content" || record.is_end()).map(|record| record.seq);
+            nth_of(&seqs.collect::<Vec<u64>>(), nth).map(|seq| Spoilt::Record { seq: *seq, column })
+        };
+        let nth_journal = |column| {
+            let slots: Vec<usize> = self.host.store.journals.keys().copied().collect();
+            nth_of(&slots, nth).map(|slot| Spoilt::Journal { slot: *slot, column })
+        };
+        let has_checkpoint = self.host.store.checkpoint.is_some();
+        let fields = ["title", "messageCount", "owner", "permissionMode"];
+        let spoilt = match what {
+            Spoils::Content => nth_record("content"),
+            Spoils::Status => nth_record("status"),
+            Spoils::JournalText => nth_journal("text"),
+            Spoils::JournalBlocks => nth_journal("blocks"),
+            Spoils::Session => Some(Spoilt::Checkpoint { column: "session" }).filter(|_| has_checkpoint),
+            Spoils::SessionField => {
+                nth_of(&fields, nth).map(|field| Spoilt::Session { field }).filter(|_| has_checkpoint)
+            }
+            Spoils::Open => Some(Spoilt::Checkpoint { column: "open" }).filter(|_| has_checkpoint),
+            Spoils::Delivered => Some(Spoilt::Checkpoint { column: "delivered" }).filter(|_| has_checkpoint),
+        };
+        let Some(spoilt) = spoilt else { return };
+        self.note(|| format!("  {spoilt:?}"));
+        let store = &mut self.host.store;
+        store.spoilt.push(spoilt);
+        match spoilt {
+            Spoilt::Record { seq, .. } => self.truth.spoil(store.as_read(&store.records[&seq])),
+            Spoilt::Journal { slot, .. } => self.truth.tear(store.journals[&slot].turn),
+            Spoilt::Checkpoint { .. } | Spoilt::Session { .. } => {}
         }
     }
 
@@ -228,16 +297,17 @@ impl World {
         }
     }
 
-    pub fn advance(&mut self, ms: u64, with_alarm: bool) -> Check {
+    /// Timers are late by a little each.
+    pub fn advance(&mut self, ms: u64, with_alarm: bool, late_ms: u64) -> Check {
         let target = self.host.now + ms;
         for _ in 0..FIRINGS_MAX {
             let alarm = self.host.alarm.filter(|_| with_alarm);
             let Some(at) = [self.host.timer(), alarm].into_iter().flatten().min().filter(|at| *at <= target)
             else {
-                self.host.now = target;
+                self.host.now = self.host.now.max(target);
                 return Ok(());
             };
-            self.host.now = self.host.now.max(at);
+            self.host.now = self.host.now.max(at + late_ms);
             self.fire_due(with_alarm)?;
             self.check()?;
         }
@@ -286,6 +356,9 @@ impl World {
                 let newest = self.host.deliveries.len() - 1;
                 self.host.deliveries.drain(..newest);
             }
+            if matches!(seen, Seen::Woken { .. }) {
+                self.allowances.forget();
+            }
             let life = self.truth.life;
             self.truth.observe(&self.host, &seen)?;
             if self.truth.life > life {
@@ -316,12 +389,31 @@ impl World {
                 return Err("a deadline without a timer".into());
             }
         }
+        let latest = host.now + GUARD_MS + self.back_ms;
+        let mut timers = host.timers.clone();
+        timers.sort_unstable_by(|one, other| other.cmp(one));
+        if timers != host.awaited_timers() {
+            return Err(format!("timers are set for {timers:?} and awaited for {:?}", host.awaited_timers()));
+        }
+        let sockets = host.links.values().filter(|link| link.is_open);
+        let attachments = sockets.filter_map(|link| link.attachment.as_ref());
+        let expiry = attachments.filter_map(|attachment| attachment.identity.expires_at).min();
+        // A crash in the middle of the alarm leaves a socket open until the next one.
+        if expiry.is_some_and(|at| host.alarm.is_none_or(|alarm| alarm > at.max(latest))) {
+            return Err(format!("a token expires at {expiry:?}, and the alarm is set for {:?}", host.alarm));
+        }
         if queued > QUEUED_TURNS_MAX {
             return Err(format!("{queued} turns wait"));
         }
         let owes = self.index.messages.len() + self.truth.parked.len() < self.truth.records.len();
         if (open().next().is_some() || owes) && host.alarm.is_none() {
             return Err("something is unfinished and no alarm is set".into());
+        }
+        if open().next().is_some() && host.alarm.is_some_and(|at| at > latest) {
+            return Err(format!(
+                "a turn is open, and the alarm is set for {:?}, not for {latest}",
+                host.alarm
+            ));
         }
         if host.store.is_deletion_owed && host.alarm.is_none() {
             return Err("a deletion is owed to D1 and no alarm is set".into());
@@ -357,7 +449,7 @@ pub fn nth_of<T>(items: &[T], nth: usize) -> Option<&T> {
 fn shown(seen: &Seen) -> String {
     match seen {
         Seen::Stored(commit) => format!("stored {commit:?}"),
-        Seen::Sent { to, frame } => format!("to {to:?} {}", frame.text),
+        Seen::Sent { to, frame, .. } => format!("to {to:?} {}", frame.text),
         Seen::Started { turn, .. } => format!("started {turn}"),
         other => format!("{other:?}"),
     }

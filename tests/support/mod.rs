@@ -7,9 +7,13 @@
 mod d1;
 mod host;
 mod random;
+mod rows;
+mod scripted;
 mod store;
+mod world;
 
 pub use d1::Index;
-pub use host::{Faults, Frame, Host, Link, Seen, Sudden, World};
+pub use host::Host;
 pub use random::Random;
-pub use store::MemoryStore;
+pub use store::{MemoryStore, Spoilt};
+pub use world::{Faults, Frame, Link, Seen, Sudden, World};

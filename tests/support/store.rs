@@ -4,9 +4,25 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use bobbin::protocol::{Content, Read, to_json};
+use bobbin::thread::rows::Found;
 use bobbin::thread::store::{
-    Checkpoint, Commit, Journal, Mark, MarkKind, Page, Record, RecordKind, Records, StoreError, Stored, Write,
+    Checkpoint, Commit, Journal, Mark, Page, Record, RecordKind, Records, StoreError, Stored, Write,
 };
+
+use super::rows::Columns;
+
+/// A value that cannot be read any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spoilt {
+    /// One column of a record.
+    Record { seq: u64, column: &'static str },
+    /// One column of a running answer.
+    Journal { slot: usize, column: &'static str },
+    /// One column of the thread's own row.
+    Checkpoint { column: &'static str },
+    /// One field of the session.
+    Session { field: &'static str },
+}
 
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
@@ -19,15 +35,24 @@ pub struct MemoryStore {
     pub rows_written: u64,
     /// So many of the next reads fail.
     pub failing_reads: Cell<u32>,
+    /// Until its row is written again.
+    pub spoilt: Vec<Spoilt>,
 }
 
 impl MemoryStore {
-    pub fn load(&self) -> Result<Option<Stored>, StoreError> {
+    pub fn load(&self, session_id: &str) -> Result<Option<Stored>, StoreError> {
         self.read()?;
-        let Some(checkpoint) = self.checkpoint.clone() else { return Ok(None) };
-        let open = checkpoint.open.iter().filter_map(|seq| self.records.get(seq)).map(mark).collect();
-        let since = self.records.range(checkpoint.seq + 1..).map(|(_, record)| mark(record)).collect();
-        let journals = self.journals.values().cloned().collect();
+        let Some(checkpoint) = &self.checkpoint else { return Ok(None) };
+        let checkpoint = self.checkpoint_as_read(checkpoint, session_id);
+        let open = checkpoint
+            .open
+            .iter()
+            .flatten()
+            .filter_map(|seq| self.records.get(seq))
+            .map(Mark::from)
+            .collect();
+        let since = self.records.range(checkpoint.seq + 1..).map(|(_, record)| Mark::from(record)).collect();
+        let journals = self.journals.values().map(|journal| self.journal_as_read(journal)).collect();
         let last_seq = self.records.keys().next_back().copied().unwrap_or_default();
         let last_turn = self.records.values().rev().find(|record| !record.is_end()).map(|record| record.turn);
         Ok(Some(Stored { checkpoint, open, since, journals, last_seq, last_turn }))
@@ -36,6 +61,7 @@ impl MemoryStore {
     pub fn apply(&mut self, commit: &Commit) {
         for write in &commit.0 {
             self.rows_written += rows(write);
+            self.spoilt.retain(|spoilt| !is_mended(spoilt, write));
             match write {
                 Write::Create(checkpoint) => {
                     assert!(self.checkpoint.is_none(), "the tables are created twice");
@@ -75,6 +101,34 @@ impl MemoryStore {
         self.journals.values().find(|journal| journal.turn == turn)
     }
 
+    /// What is read of a record.
+    pub fn as_read(&self, record: &Record) -> Record {
+        let is_meant = |spoilt: &&Spoilt| matches!(spoilt, Spoilt::Record { seq, .. } if *seq == record.seq);
+        if !self.spoilt.iter().any(|spoilt| is_meant(&spoilt)) {
+            return record.clone();
+        }
+        let mut columns = Columns::from(record);
+        for spoilt in self.spoilt.iter().filter(is_meant) {
+            columns = spoil(columns, *spoilt);
+        }
+        Record::read(&columns).value
+    }
+
+    fn journal_as_read(&self, journal: &Journal) -> Journal {
+        let is_meant =
+            |spoilt: &&Spoilt| matches!(spoilt, Spoilt::Journal { slot, .. } if *slot == journal.slot);
+        let spoilt = self.spoilt.iter().filter(is_meant).copied();
+        Journal::read(&spoilt.fold(Columns::from(journal), spoil)).value
+    }
+
+    fn checkpoint_as_read(&self, checkpoint: &Checkpoint, session_id: &str) -> Checkpoint {
+        let is_meant =
+            |spoilt: &&Spoilt| matches!(spoilt, Spoilt::Checkpoint { .. } | Spoilt::Session { .. });
+        let spoilt = self.spoilt.iter().filter(is_meant).copied();
+        let found = Checkpoint::read(&spoilt.fold(Columns::from(checkpoint), spoil), session_id);
+        found.map(|Found { value, .. }| value).expect("the log's name is legible")
+    }
+
     fn read(&self) -> Result<(), StoreError> {
         match self.failing_reads.get() {
             0 => Ok(()),
@@ -84,23 +138,67 @@ impl MemoryStore {
             }
         }
     }
+
+    fn page<'a>(
+        &self,
+        records: impl Iterator<Item = &'a Record>,
+        count_max: usize,
+        bytes_max: usize,
+    ) -> Page {
+        let mut page = Page::default();
+        let mut bytes = 0;
+        for record in records {
+            bytes += content_chars(&record.content);
+            page.more = page.records.len() >= count_max || (bytes > bytes_max && !page.records.is_empty());
+            if page.more {
+                break;
+            }
+            page.records.push(self.as_read(record));
+        }
+        page
+    }
+}
+
+/// The whole row is written anew.
+fn is_mended(spoilt: &Spoilt, write: &Write) -> bool {
+    match (spoilt, write) {
+        (_, Write::Delete) | (Spoilt::Checkpoint { .. } | Spoilt::Session { .. }, Write::Checkpoint(_)) => {
+            true
+        }
+        (Spoilt::Journal { slot, .. }, Write::Journal(journal)) => *slot == journal.slot,
+        _ => false,
+    }
+}
+
+fn spoil(columns: Columns, spoilt: Spoilt) -> Columns {
+    match spoilt {
+        Spoilt::Record { column, .. } | Spoilt::Journal { column, .. } | Spoilt::Checkpoint { column } => {
+            columns.without(column)
+        }
+        // The field is there, with a value of another type.
+        Spoilt::Session { field } => columns.with("session", |session| {
+            let mut session: serde_json::Value = serde_json::from_str(session).expect("JSON");
+            session[field] = serde_json::json!([]);
+            session.to_string()
+        }),
+    }
 }
 
 impl Records for MemoryStore {
     fn after(&self, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError> {
         self.read()?;
-        Ok(page(self.records.range(seq + 1..).map(|(_, record)| record), count_max, bytes_max))
+        Ok(self.page(self.records.range(seq + 1..).map(|(_, record)| record), count_max, bytes_max))
     }
 
     fn before(&self, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError> {
         self.read()?;
-        Ok(page(self.records.range(..seq).rev().map(|(_, record)| record), count_max, bytes_max))
+        Ok(self.page(self.records.range(..seq).rev().map(|(_, record)| record), count_max, bytes_max))
     }
 
     fn request(&self, request_id: &str) -> Result<Option<Record>, StoreError> {
         self.read()?;
         let is_it = |record: &&Record| record.request_id == request_id && !record.is_end();
-        let found = self.records.values().find(is_it).cloned();
+        let found = self.records.values().find(is_it).map(|record| self.as_read(record));
         Ok(found.map(|record| Record { content: read_back(&record.content), ..record }))
     }
 
@@ -111,7 +209,7 @@ impl Records for MemoryStore {
             .range(turn + 1..)
             .map(|(_, record)| record)
             .find(|record| record.turn == turn)
-            .cloned())
+            .map(|record| self.as_read(record)))
     }
 }
 
@@ -128,38 +226,10 @@ fn rows(write: &Write) -> u64 {
     }
 }
 
-fn page<'a>(records: impl Iterator<Item = &'a Record>, count_max: usize, bytes_max: usize) -> Page {
-    let mut page = Page::default();
-    let mut bytes = 0;
-    for record in records {
-        bytes += content_chars(&record.content);
-        page.more = page.records.len() >= count_max || (bytes > bytes_max && !page.records.is_empty());
-        if page.more {
-            break;
-        }
-        page.records.push(record.clone());
-    }
-    page
-}
-
 /// The length of the column, in UTF-16 as JavaScript measures it; near enough for text.
 fn content_chars(content: &Content) -> usize {
     match content {
         Content::Text(text) => text.len() + 2,
         Content::Blocks(_) => to_json(content).len(),
-    }
-}
-
-fn mark(record: &Record) -> Mark {
-    let kind = match &record.kind {
-        RecordKind::Question { started, .. } => MarkKind::Question { started: *started },
-        RecordKind::Answer { metadata, .. } => MarkKind::Answer { tokens_used: metadata.tokens_used },
-    };
-    Mark {
-        seq: record.seq,
-        turn: record.turn,
-        request_id: record.request_id.clone(),
-        created_at: record.created_at,
-        kind,
     }
 }

@@ -172,5 +172,5 @@ fn sent(host: &mut Host, peer: &PeerId) -> u64 {
 }
 
 fn drain(host: &mut Host, peer: &PeerId) -> Vec<Value> {
-    host.links.get_mut(peer).unwrap().down.drain(..).map(|frame| (*frame.json).clone()).collect()
+    host.links.get_mut(peer).unwrap().down.drain(..).map(|frame| frame.json().clone()).collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bobbin::agent::{AgentEvent, Failed, Finished};
-use bobbin::protocol::{Block, ErrorBody, ErrorCode};
+use bobbin::protocol::{Access, Block, CloseCode, ErrorBody, ErrorCode, Identity};
 use bobbin::thread::{Config, Delivered, Input, PeerId, Thread, TurnId};
 use serde_json::{Value, json};
 
@@ -48,9 +48,34 @@ impl Harness {
     }
 
     fn connect(&mut self, name: &str, cursor: Option<String>) {
+        self.connect_as(name, Identity::anyone(), cursor);
+    }
+
+    /// Connects with a token of a subject of the same name, which names no session.
+    pub fn join_with_token(&mut self, name: &str, expires_at: Option<u64>) {
+        self.join_as(
+            name,
+            Identity { subject: Some(name.to_owned()), granted: None, may_create: true, expires_at },
+        );
+    }
+
+    /// Connects with a token that lets its subject, of the same name, read this session.
+    pub fn join_as_viewer(&mut self, name: &str, expires_at: Option<u64>) {
+        let granted = Some(Access::Viewer);
+        self.join_as(
+            name,
+            Identity { subject: Some(name.to_owned()), granted, may_create: false, expires_at },
+        );
+    }
+
+    pub fn join_as(&mut self, name: &str, identity: Identity) {
+        self.connect_as(name, identity, None);
+    }
+
+    fn connect_as(&mut self, name: &str, identity: Identity, cursor: Option<String>) {
         self.joined += 1;
         let peer: PeerId = format!("{name}-{}", self.joined).into();
-        self.host.connect(&peer, cursor);
+        self.host.connect_as(&peer, identity, cursor);
         self.peers.insert(name.to_owned(), peer);
     }
 
@@ -61,6 +86,10 @@ impl Harness {
 
     pub fn is_open(&self, name: &str) -> bool {
         self.host.links[&self.peers[name]].is_open
+    }
+
+    pub fn closed(&self, name: &str) -> Option<CloseCode> {
+        self.host.links[&self.peers[name]].close
     }
 
     #[track_caller]
@@ -134,7 +163,7 @@ impl Harness {
     #[track_caller]
     pub fn frames(&mut self, name: &str) -> Vec<Value> {
         let link = self.host.links.get_mut(&self.peers[name]).expect("a socket of that name");
-        link.down.drain(..).map(|frame| (*frame.json).clone()).collect()
+        link.down.drain(..).map(|frame| frame.json().clone()).collect()
     }
 
     /// The frames since the last look, `session` frames left out, match the patterns: each field that a

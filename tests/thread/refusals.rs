@@ -205,7 +205,7 @@ fn what_a_role_or_an_allowance_does_not_cover_is_named() {
         host.links.get_mut(peer).unwrap().down.clear();
         host.receive(peer, &update.to_string());
         host.receive(peer, &message.to_string());
-        let frames: Vec<&Value> = host.links[peer].down.iter().map(|frame| &*frame.json).collect();
+        let frames: Vec<&Value> = host.links[peer].down.iter().map(crate::support::Frame::json).collect();
         assert!(is_like(frames[0], &by_start(&update, code)), "{}", frames[0]);
         assert!(is_like(frames[1], &of_message(code)), "{}", frames[1]);
     }

@@ -108,6 +108,31 @@ fn a_read_that_fails_refuses_the_frame_and_nothing_else() {
 }
 
 #[test]
+fn a_frame_that_comes_while_the_store_fails_and_the_thread_wakes_is_handled_or_its_sender_is_told() {
+    let failing_writes = (0..8).flat_map(|after| [1, 2].map(|times| (Some((after, times, false)), 0)));
+    let failing_reads = (1..4).map(|times| (None, times));
+    for (writes, reads) in failing_writes.chain(failing_reads) {
+        let mut h = thread();
+        h.greet("ann");
+        h.say("ann", "r1", "one");
+        h.say("ann", "r2", "two");
+        h.host.crash(true);
+        h.frames("ann");
+        h.seen();
+        h.host.faults.writes = writes;
+        h.host.store.failing_reads.set(reads);
+        h.send("ann", &json!({ "type": "cancel" }));
+        let frames = h.frames("ann");
+        let is_refused = frames.iter().any(|frame| frame["refused"] == "cancel");
+        let is_told = is_refused || !h.is_open("ann");
+        let was_handled =
+            frames.iter().any(|frame| frame["type"] == "cancelled" && frame["requestId"] == "r2");
+        assert!(is_told || was_handled, "{writes:?} {reads}: {frames:?}");
+        assert!(is_told || h.host.agents.is_empty(), "{writes:?} {reads}: an agent works on");
+    }
+}
+
+#[test]
 fn who_connects_while_the_store_cannot_be_read_is_turned_away() {
     let mut h = thread();
     h.greet("ann");

@@ -1,0 +1,361 @@
+//! What must become of every frame that reaches the object: it is handled, or its sender is told.
+
+use bobbin::dialect::native;
+use bobbin::protocol::limits::{QUEUED_TURNS_MAX, REFUSED_FRAME_CHARS_MAX};
+use bobbin::protocol::{Access, ClientFrame, CloseCode, Content};
+use bobbin::thread::{PeerId, TurnId};
+use serde_json::Value;
+
+use super::Check;
+use super::allowance::{Allowances, Room};
+use super::people::Begun;
+use super::view::{kind, text_of};
+use super::world::World;
+use crate::support::{Seen, Spoilt};
+
+/// A frame on its way into the object, and what may become of it there if nothing fails.
+#[derive(Debug)]
+pub struct Asked {
+    pub peer: PeerId,
+    text: String,
+    pub frame: Value,
+    /// Of a cancel, the turns that it is about.
+    meant: Vec<TurnId>,
+    pub payer: String,
+    is_costly: Room,
+    /// Whether there is room for one more message.
+    messages: Room,
+    /// It asks for more of the thread.
+    pub reads: bool,
+    pub start: Start,
+    expected: Vec<Fate>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fate {
+    pub is_done: bool,
+    refused: Option<String>,
+    closed: Option<CloseCode>,
+}
+
+/// How things stood before an input.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    was_awake: bool,
+    failing_reads: u32,
+}
+
+/// How an input went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Course {
+    pub is_smooth: bool,
+    pub has_crashed: bool,
+    /// The thread started again from its store in the middle.
+    pub has_restarted: bool,
+}
+
+impl Fate {
+    fn done() -> Self {
+        Fate { is_done: true, ..Fate::default() }
+    }
+
+    fn refused(code: &str) -> Self {
+        Fate { refused: Some(code.into()), ..Fate::default() }
+    }
+
+    pub fn closed(code: CloseCode) -> Self {
+        Fate { closed: Some(code), ..Fate::default() }
+    }
+}
+
+impl World {
+    /// Works out what must become of a frame, before it reaches the object.
+    pub fn ask(&mut self, peer: &PeerId, text: &str) -> Asked {
+        let start = self.start();
+        let frame: Value = serde_json::from_str(text).unwrap_or_default();
+        let payer = self.payer(peer);
+        let mut asked = Asked {
+            peer: peer.clone(),
+            text: text.to_owned(),
+            meant: self.meant_by(&frame),
+            is_costly: self.is_costly(&frame),
+            messages: self.room(|all| all.messages.room(self.host.now, &payer)),
+            reads: false,
+            start,
+            expected: Vec::new(),
+            frame,
+            payer,
+        };
+        asked.expected = self.expected(&mut asked);
+        asked
+    }
+
+    /// In the order in which the object looks at a frame.
+    fn expected(&mut self, asked: &mut Asked) -> Vec<Fate> {
+        let (now, begun) = (self.host.now, &self.truth.begun);
+        let Some(known) = self.truth.people.get(&asked.peer) else { return Vec::new() };
+        if known.expires_at.is_some_and(|at| at <= now) {
+            return vec![Fate::closed(CloseCode::Unauthenticated)];
+        }
+        let Some(access) = known.person.access(begun) else {
+            return vec![Fate::closed(CloseCode::Forbidden)];
+        };
+        if let Err(()) = is_valid(&asked.frame) {
+            // An object that slept has forgotten how many came before.
+            let before = if asked.start.was_awake { known.invalid_frames } else { 0 };
+            let is_over = before >= self.host.config.invalid_frames_max;
+            let closed = is_over.then_some(CloseCode::PolicyViolation);
+            return vec![Fate { closed, ..Fate::refused("INVALID_MESSAGE") }];
+        }
+        let too_many = Fate::closed(CloseCode::TooMany);
+        let forbidden = access < asked_of(&asked.frame, begun);
+        let mut fates = Vec::new();
+        match self.room(|all| all.frames.room(now, &asked.payer)) {
+            Room::No => return vec![too_many],
+            Room::Either => fates.push(too_many),
+            Room::Yes => {}
+        }
+        if forbidden {
+            fates.push(Fate::refused("FORBIDDEN"));
+            return fates;
+        }
+        let limited = Fate::refused("RATE_LIMITED");
+        match (asked.is_costly, asked.messages) {
+            (Room::Yes, Room::No) => {
+                fates.push(limited);
+                return fates;
+            }
+            (Room::No, _) | (_, Room::Yes) => {}
+            (Room::Yes | Room::Either, Room::No | Room::Either) => fates.push(limited),
+        }
+        fates.extend(self.expected_if_admitted(asked));
+        fates
+    }
+
+    fn expected_if_admitted(&self, asked: &mut Asked) -> Vec<Fate> {
+        let reads = self.room(|all| all.read_bytes.room(self.host.now, &asked.payer));
+        let limited = || match reads {
+            Room::Yes => vec![Fate::done()],
+            Room::No => vec![Fate::refused("RATE_LIMITED")],
+            Room::Either => vec![Fate::done(), Fate::refused("RATE_LIMITED")],
+        };
+        let request_id = text_of(&asked.frame, "requestId");
+        match kind(&asked.frame) {
+            "session_sync" => {
+                asked.reads = true;
+                match asked.is_costly {
+                    Room::No => vec![Fate::done()],
+                    Room::Yes => limited(),
+                    Room::Either => [limited(), vec![Fate::done()]].concat(),
+                }
+            }
+            "message" if asked.frame["threadId"].as_str().is_some_and(|id| id != self.host.session_id) => {
+                vec![Fate::refused("THREAD_MISMATCH")]
+            }
+            "message" => match self.truth.is_repeated(request_id, content_of(&asked.text).as_ref()) {
+                Some(false) => vec![Fate::refused("DUPLICATE_REQUEST")],
+                Some(true) => {
+                    asked.reads = true;
+                    limited()
+                }
+                None => self.expected_of_a_new_message(asked),
+            },
+            _ => vec![Fate::done()],
+        }
+    }
+
+    fn expected_of_a_new_message(&self, asked: &Asked) -> Vec<Fate> {
+        let open = || self.truth.turns.values().filter(|turn| turn.is_open());
+        let queued = open().filter(|turn| !turn.is_started).count();
+        let is_full =
+            queued >= QUEUED_TURNS_MAX && open().count() - queued >= self.host.config.concurrent_turns;
+        let busy = Fate::refused("BUSY");
+        match (is_full, asked.start.was_awake) {
+            (false, _) => vec![Fate::done()],
+            (true, true) => vec![busy],
+            // Waking ends the turns that ran.
+            (true, false) => vec![Fate::done(), busy],
+        }
+    }
+
+    /// Whether the object counts it as a message.
+    fn is_costly(&self, frame: &Value) -> Room {
+        match (kind(frame), &self.truth.place) {
+            ("message" | "session_update", _) => Room::Yes,
+            ("session_sync", Some(place)) if text_of(frame, "cursor") != place => Room::Yes,
+            ("session_sync", Some(_)) if self.host.thread().is_some() => Room::No,
+            ("session_sync", _) => Room::Either,
+            _ => Room::No,
+        }
+    }
+
+    /// Without limits there is room for everything.
+    pub fn room(&self, look: impl FnOnce(&Allowances) -> Room) -> Room {
+        match self.is_limited {
+            true if self.allowances.is_certain => look(&self.allowances),
+            true => Room::Either,
+            false => Room::Yes,
+        }
+    }
+
+    pub fn payer(&self, peer: &PeerId) -> String {
+        let subject = self.truth.people.get(peer).and_then(|known| known.person.subject());
+        subject.map_or_else(|| peer.to_string(), str::to_owned)
+    }
+
+    /// Before an input.
+    pub fn start(&mut self) -> Start {
+        let was_awake = self.host.thread().is_some();
+        if !was_awake {
+            self.allowances.forget();
+        }
+        Start { was_awake, failing_reads: self.host.store.failing_reads.get() }
+    }
+
+    /// How the input that was just carried out went.
+    pub fn course(&self, start: Start) -> Course {
+        let Start { was_awake, failing_reads } = start;
+        let seen = &self.host.seen;
+        let wakes = seen.iter().filter(|seen| matches!(seen, Seen::Woken { .. })).count();
+        let has_crashed = seen.iter().any(|seen| matches!(seen, Seen::Crashed { .. }));
+        let is_failure =
+            |seen: &Seen| matches!(seen, Seen::StoreFailed { .. } | Seen::Panicked | Seen::GaveUp);
+        let has_restarted = wakes > usize::from(!was_awake) || seen.iter().any(is_failure);
+        let loses = |spoilt: &Spoilt| matches!(spoilt, Spoilt::Session { .. } | Spoilt::Checkpoint { .. });
+        let has_lost = |seen: &Seen| matches!(seen, Seen::Woken { spoilt } if spoilt.iter().any(loses));
+        let has_read_all = self.host.store.failing_reads.get() == failing_reads && !seen.iter().any(has_lost);
+        Course { is_smooth: has_read_all && !has_crashed && !has_restarted, has_crashed, has_restarted }
+    }
+
+    /// What became of the frame. Looked at before the truth has taken in what was seen.
+    pub fn fate(&self, asked: &Asked, course: Course) -> Check<Fate> {
+        let mut fate = Fate::default();
+        let seen = &self.host.seen;
+        for seen in seen {
+            match seen {
+                Seen::Closed { peer, code } if *peer == asked.peer => fate.closed = Some(*code),
+                Seen::Sent { to: Some(to), frame, .. } if *to == asked.peer => {
+                    let frame = frame.json();
+                    if kind(frame) == "error" && frame.get("cursor").is_none() {
+                        check_name(frame, asked)?;
+                        // What fails after a refusal was sent brings another.
+                        let before = fate.refused.replace(text_of(&frame["error"], "code").to_owned());
+                        if before.is_some() && course.is_smooth {
+                            return Err(format!("{} is refused twice", asked.text));
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        fate.is_done = fate.refused.is_none() && seen.iter().any(|seen| answers(seen, asked));
+        Ok(fate)
+    }
+
+    /// Whether the frame was handled, or its sender told. Looked at once the truth has taken in what was seen.
+    pub fn check_fate(&mut self, asked: &Asked, mut fate: Fate, course: Course) -> Check {
+        // Turns may have ended for other reasons.
+        if kind(&asked.frame) == "cancel" && fate == Fate::default() {
+            fate.is_done = !asked.meant.iter().any(|turn| self.truth.is_open(*turn));
+        }
+        let is_right = match course {
+            Course { has_crashed: true, .. } => true,
+            Course { is_smooth: true, .. } => asked.expected.contains(&fate),
+            _ => fate != Fate::default(),
+        };
+        if !is_right {
+            return Err(format!("{} meets with {fate:?}\n  and not with {:?}", asked.text, asked.expected));
+        }
+        self.count(asked, &fate, course);
+        Ok(())
+    }
+
+    fn count(&mut self, asked: &Asked, fate: &Fate, course: Course) {
+        let now = self.host.now;
+        let is_valid = is_valid(&asked.frame).is_ok();
+        if let Some(known) = self.truth.people.get_mut(&asked.peer).filter(|_| !is_valid) {
+            known.invalid_frames += u64::from(!course.has_restarted);
+        }
+        if course.has_restarted {
+            self.allowances.is_certain = false;
+        }
+        if !self.is_limited || !is_valid || fate.closed.is_some() {
+            return;
+        }
+        self.allowances.frames.count(now, &asked.payer, 1);
+        match (fate.refused.as_deref(), asked.is_costly, asked.messages) {
+            (Some("FORBIDDEN"), _, _) | (_, Room::No, _) | (Some("RATE_LIMITED"), Room::Yes, Room::No) => {}
+            (Some("RATE_LIMITED"), _, Room::Either) | (_, Room::Either, _) => {
+                self.allowances.is_certain = false;
+            }
+            (_, Room::Yes, _) => self.allowances.messages.count(now, &asked.payer, 1),
+        }
+    }
+}
+
+/// What a frame asks of its sender.
+fn asked_of(frame: &Value, begun: &Begun) -> Access {
+    match kind(frame) {
+        "message" if *begun == Begun::No => Access::Owner,
+        "message" | "cancel" => Access::Editor,
+        "session_update" => Access::Owner,
+        _ => Access::Viewer,
+    }
+}
+
+/// Whether a frame is answered by what was seen.
+fn answers(seen: &Seen, asked: &Asked) -> bool {
+    let Seen::Sent { to, frame, .. } = seen else { return false };
+    if to.as_ref().is_some_and(|to| *to != asked.peer) {
+        return false;
+    }
+    let frame = frame.json();
+    match kind(&asked.frame) {
+        "message" => kind(frame) == "user_message" && frame["requestId"] == asked.frame["requestId"],
+        "session_sync" => kind(frame) == "session_synced",
+        "session_update" => {
+            let is_set =
+                |name: &str| asked.frame.get(name).is_none_or(|value| *value == frame["session"][name]);
+            kind(frame) == "session" && is_set("title") && is_set("permissionMode")
+        }
+        "ping" => kind(frame) == "pong",
+        _ => false,
+    }
+}
+
+/// Whether the object can read it. The simulation's clients send few kinds of nonsense.
+fn is_valid(frame: &Value) -> Result<(), ()> {
+    let is_right = match kind(frame) {
+        "message" => {
+            frame["requestId"].as_str().is_some_and(|id| !id.is_empty()) && frame.get("content").is_some()
+        }
+        "cancel" | "session_sync" | "ping" => !frame["requestId"].is_number(),
+        "session_update" => frame.get("title").is_some() || frame.get("permissionMode").is_some(),
+        _ => false,
+    };
+    if is_right { Ok(()) } else { Err(()) }
+}
+
+/// A refusal says which frame it means.
+fn check_name(refusal: &Value, asked: &Asked) -> Check {
+    let frame = &asked.frame;
+    let of_type = frame.get("type").and_then(Value::as_str).unwrap_or("unknown");
+    let request_id = frame.get("requestId").filter(|id| id.is_string());
+    let start: String = asked.text.chars().take(REFUSED_FRAME_CHARS_MAX).collect();
+    let is_named = match request_id {
+        Some(id) => refusal.get("requestId") == Some(id),
+        None => refusal["frame"] == Value::String(start),
+    };
+    if is_named && refusal["refused"] == of_type {
+        Ok(())
+    } else {
+        Err(format!("{} is refused by {refusal}", asked.text))
+    }
+}
+
+fn content_of(text: &str) -> Option<Content> {
+    match native::parse(text).frame {
+        Ok(ClientFrame::Message { content, .. }) => Some(content),
+        _ => None,
+    }
+}

@@ -1,0 +1,220 @@
+//! How a seed chooses what happens.
+
+use super::people::Person;
+use super::steps::{Does, IndexDoes, Spoils, Step, What, With};
+use crate::support::Random;
+
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub seed: u64,
+    pub concurrent_turns: usize,
+    pub idle_timeout_ms: u64,
+    /// One a client; some are one person with several.
+    pub people: Vec<Person>,
+    pub messages_per_minute: Option<u64>,
+    pub frames_per_minute_min: Option<u64>,
+    pub read_bytes_per_minute: Option<u64>,
+    pub invalid_frames_max: u64,
+    /// Whether objects crash, stores fail and D1 fails.
+    pub is_faulty: bool,
+    pub steps: Vec<Step>,
+}
+
+const STEPS_MIN: usize = 20;
+const STEPS_MAX: usize = 140;
+
+impl Plan {
+    pub fn from_seed(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let people = people(&mut random, 4);
+        let is_faulty = !random.chance(30);
+        let is_limited = random.chance(10);
+        let is_flood = random.chance(2);
+        let idle_timeout_ms = [500, 2_000, 60_000][random.below(3)];
+        let count = STEPS_MIN + random.below(STEPS_MAX - STEPS_MIN);
+        let mut steps = vec![FIRST];
+        for _ in 0..count {
+            let step = step(&mut random, people.len(), is_faulty);
+            if is_flood && matches!(step, Step::Say { .. }) {
+                steps.extend(std::iter::repeat_n(step, 20));
+                steps.extend(std::iter::repeat_n(Step::Up { nth: 0 }, 20));
+            }
+            steps.push(step);
+        }
+        let mut limit =
+            |percent, from, to| (is_limited && random.chance(percent)).then(|| random.between(from, to));
+        let (messages_per_minute, frames_per_minute_min) = (limit(60, 1, 12), limit(60, 5, 40));
+        let read_bytes_per_minute = limit(60, 2_000, 60_000);
+        Plan {
+            seed,
+            concurrent_turns: 1 + random.below(4),
+            idle_timeout_ms,
+            people,
+            messages_per_minute,
+            frames_per_minute_min,
+            read_bytes_per_minute,
+            invalid_frames_max: random.between(0, 3),
+            is_faulty,
+            steps,
+        }
+    }
+
+    /// The steps that the bytes choose, as many as there are bytes for.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let mut random = Random::of_bytes(bytes);
+        let people = people(&mut random, 3);
+        let concurrent_turns = 1 + random.below(3);
+        let mut steps = vec![FIRST];
+        while !random.is_exhausted() && steps.len() < STEPS_MAX {
+            steps.push(step(&mut random, people.len(), true));
+        }
+        Plan {
+            seed: 0,
+            concurrent_turns,
+            idle_timeout_ms: 2_000,
+            people,
+            messages_per_minute: None,
+            frames_per_minute_min: None,
+            read_bytes_per_minute: None,
+            invalid_frames_max: 3,
+            is_faulty: true,
+            steps,
+        }
+    }
+
+    /// Whether anybody comes near what may be used up in a minute.
+    pub fn is_limited(&self) -> bool {
+        let limits = [self.messages_per_minute, self.frames_per_minute_min, self.read_bytes_per_minute];
+        limits.iter().any(Option::is_some)
+    }
+}
+
+const FIRST: Step = Step::Connect { client: 0, with: With::Nothing, token_ms: None };
+
+/// Everybody is let in, or everybody has a token.
+fn people(random: &mut Random, count_max: usize) -> Vec<Person> {
+    let count = 1 + random.below(count_max);
+    let is_open = random.chance(25);
+    (0..count).map(|_| if is_open { Person::ANYONE } else { Person::choose(random) }).collect()
+}
+
+fn step(random: &mut Random, clients: usize, is_faulty: bool) -> Step {
+    let client = random.below(clients);
+    let nth = random.below(64);
+    match random.below(if is_faulty { 116 } else { 102 }) {
+        0..4 => Step::Connect { client, with: with(random), token_ms: token_ms(random) },
+        4..7 => Step::Drop { client },
+        7..16 => Step::Say { client, shape: nth },
+        16..18 => Step::Repeat { client },
+        18..20 => Step::Copy { client, nth },
+        20 => Step::Clash { client, nth },
+        21..24 => Step::Cancel { client, what: what(random) },
+        24..26 => Step::Sync { client, with_cursor: random.chance(70) },
+        26..28 => Step::Update { client, nth },
+        28 if random.chance(60) => Step::Garbage { client, nth },
+        28 if random.chance(40) => Step::Patch { client, nth },
+        28 if random.chance(60) => Step::Delete { client },
+        28 => Step::CancelAll { client },
+        29..44 => Step::Up { nth },
+        44..54 => Step::Down { client, frames: 1 + random.below(6) },
+        54..78 => Step::Agent { nth, does: does(random) },
+        78..90 => advance(random),
+        90 => Step::Jump { ms: random.between(100, 70_000) },
+        91 => Step::Back { ms: random.between(1, 200) },
+        92 => Step::Alarm,
+        93..95 => Step::Evict,
+        95..100 if is_faulty => Step::Index { nth, does: index_does(random) },
+        95..100 => Step::Index { nth, does: IndexDoes::Take },
+        100 => Step::Timers { count: 1 + nth % 4 },
+        101 => Step::Page { client },
+        102..107 => {
+            let after_outputs = small(random);
+            Step::Crash { after_outputs, sockets_survive: random.chance(40) }
+        }
+        107..109 => Step::Panic { after_outputs: small(random) },
+        109..113 => {
+            let times = if random.chance(80) { 1 } else { 1 + small(random) };
+            Step::FailWrites { after: small(random), times, applied: random.chance(50) }
+        }
+        113..115 => Step::Spoil { nth, what: spoils(random) },
+        _ => Step::FailReads { times: 1 + small(random) / 4 },
+    }
+}
+
+fn small(random: &mut Random) -> u32 {
+    u32::try_from(random.below(10)).unwrap_or_default()
+}
+
+fn token_ms(random: &mut Random) -> Option<u64> {
+    match random.below(10) {
+        0..6 => None,
+        6..8 => Some(random.between(1, 2_000)),
+        8 => Some(random.between(2_000, 90_000)),
+        _ => Some(random.between(0, 20)),
+    }
+}
+
+fn spoils(random: &mut Random) -> Spoils {
+    match random.below(12) {
+        0..3 => Spoils::Content,
+        3..5 => Spoils::Status,
+        5 => Spoils::JournalText,
+        6 => Spoils::JournalBlocks,
+        7 => Spoils::Session,
+        8 => Spoils::SessionField,
+        9..11 => Spoils::Open,
+        _ => Spoils::Delivered,
+    }
+}
+
+fn with(random: &mut Random) -> With {
+    match random.below(10) {
+        0..6 => With::LastCursor,
+        6 => With::Nothing,
+        7..9 => With::Earlier(random.below(64)),
+        _ => With::ForeignCursor(random.below(64)),
+    }
+}
+
+fn what(random: &mut Random) -> What {
+    match random.below(8) {
+        0..5 => What::One(random.below(64)),
+        5..7 => What::All,
+        _ => What::Unknown,
+    }
+}
+
+fn does(random: &mut Random) -> Does {
+    match random.below(20) {
+        0..10 => Does::Text { pieces: 1 + random.below(4) },
+        10 => Does::Block,
+        11 => Does::TextAndBlock,
+        12..15 => Does::Finish,
+        15 => Does::TextAndFinish,
+        16 => Does::Fail,
+        17..19 => Does::SpeakAfterTheEnd,
+        _ => Does::Nothing,
+    }
+}
+
+fn index_does(random: &mut Random) -> IndexDoes {
+    match random.below(10) {
+        0..4 => IndexDoes::Take,
+        4..6 => IndexDoes::Refuse,
+        6..8 => IndexDoes::TakeAndSayNo,
+        8 => IndexDoes::TakeSilently,
+        _ => IndexDoes::Lose,
+    }
+}
+
+fn advance(random: &mut Random) -> Step {
+    let ms = match random.below(10) {
+        0..5 => random.between(1, 12),
+        5..8 => random.between(13, 600),
+        8 => random.between(600, 9_000),
+        _ => random.between(9_000, 70_000),
+    };
+    // The journal is written soon enough for timers that are ten milliseconds late.
+    let late_ms = if random.chance(80) { 0 } else { random.between(1, 10) };
+    Step::Advance { ms, with_alarm: random.chance(70), late_ms }
+}

@@ -1,0 +1,101 @@
+//! Rows that cannot be read: what the store holds as columns, with one of them spoilt, read as the object reads it.
+
+use bobbin::protocol::to_json;
+use bobbin::thread::rows::{ANSWER, QUESTION, Row};
+use bobbin::thread::store::{Checkpoint, Journal, Record, RecordKind};
+
+#[derive(Clone, Debug, PartialEq)]
+enum Value {
+    Integer(u64),
+    Text(String),
+}
+
+pub struct Columns(Vec<(&'static str, Value)>);
+
+impl Columns {
+    /// With a value in one column that is of no form that is read there.
+    pub fn without(mut self, column: &str) -> Self {
+        self.0.retain(|(name, _)| *name != column);
+        self
+    }
+
+    /// With another text in one column.
+    pub fn with(mut self, column: &str, change: impl Fn(&str) -> String) -> Self {
+        for (_, value) in self.0.iter_mut().filter(|(name, _)| *name == column) {
+            if let Value::Text(text) = value {
+                *text = change(text);
+            }
+        }
+        self
+    }
+}
+
+impl Row for Columns {
+    fn integer(&self, column: &str) -> Option<u64> {
+        match self.0.iter().find(|(name, _)| *name == column)? {
+            (_, Value::Integer(number)) => Some(*number),
+            _ => None,
+        }
+    }
+
+    fn text(&self, column: &str) -> Option<String> {
+        match self.0.iter().find(|(name, _)| *name == column)? {
+            (_, Value::Text(text)) => Some(text.clone()),
+            _ => None,
+        }
+    }
+}
+
+impl From<&Record> for Columns {
+    fn from(record: &Record) -> Self {
+        let mut columns = vec![
+            ("seq", Value::Integer(record.seq)),
+            ("turn", Value::Integer(record.turn)),
+            ("message_id", Value::Text(record.message_id.clone())),
+            ("request_id", Value::Text(record.request_id.clone())),
+            ("created_at", Value::Integer(record.created_at)),
+            ("content", Value::Text(to_json(&record.content))),
+        ];
+        match &record.kind {
+            RecordKind::Question { parent, author, started, answer_id, .. } => {
+                columns.push(("kind", Value::Text(QUESTION.into())));
+                columns.push(("started", Value::Integer(u64::from(*started))));
+                columns.extend(parent.map(|parent| ("parent", Value::Integer(parent))));
+                columns.extend(author.clone().map(|author| ("author", Value::Text(author))));
+                columns.extend(answer_id.clone().map(|id| ("answer_id", Value::Text(id))));
+            }
+            RecordKind::Answer { status, error, metadata } => {
+                columns.push(("kind", Value::Text(ANSWER.into())));
+                columns.push(("status", Value::Text(status.as_str().into())));
+                columns.extend(error.as_ref().map(|error| ("error", Value::Text(to_json(error)))));
+                columns.push(("tokens_used", Value::Integer(metadata.tokens_used)));
+                columns.push(("metadata", Value::Text(to_json(metadata))));
+            }
+        }
+        Columns(columns)
+    }
+}
+
+impl From<&Checkpoint> for Columns {
+    fn from(checkpoint: &Checkpoint) -> Self {
+        Columns(vec![
+            ("epoch", Value::Integer(checkpoint.epoch)),
+            ("seq", Value::Integer(checkpoint.seq)),
+            ("delivered", Value::Integer(checkpoint.delivered)),
+            ("open", Value::Text(to_json(&checkpoint.open))),
+            ("session", Value::Text(to_json(&checkpoint.session))),
+        ])
+    }
+}
+
+impl From<&Journal> for Columns {
+    fn from(journal: &Journal) -> Self {
+        Columns(vec![
+            ("slot", Value::Integer(journal.slot as u64)),
+            ("turn", Value::Integer(journal.turn)),
+            ("text", Value::Text(journal.text.clone())),
+            ("blocks", Value::Text(to_json(&journal.blocks))),
+            ("tokens_used", Value::Integer(journal.tokens_used)),
+        ])
+    }
+}

@@ -1,0 +1,329 @@
+//! A platform for the pump in memory and in virtual time, whose every part can fail.
+
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
+
+use bobbin::agent::{AgentRequest, Call};
+use bobbin::dialect::Dialect;
+use bobbin::protocol::{CloseCode, Millis};
+use bobbin::pump::{Broken, Loaded, Log, Panicked, Platform};
+use bobbin::thread::store::{Commit, Records, StoreError, Write};
+use bobbin::thread::{Attachment, Delivery, Event, PeerId, TurnId};
+use serde_json::Value;
+
+use super::scripted::Scripted;
+use super::{MemoryStore, Random, Spoilt};
+/// A frame as it went out.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    pub text: Rc<str>,
+    json: Rc<OnceCell<Value>>,
+}
+
+impl Frame {
+    /// The frame, read back.
+    pub fn json(&self) -> &Value {
+        self.json.get_or_init(|| serde_json::from_str(&self.text).expect("a frame is JSON"))
+    }
+}
+
+/// One socket, from the object to its client.
+#[derive(Debug, Default)]
+pub struct Link {
+    pub attachment: Option<Attachment>,
+    pub is_open: bool,
+    pub close: Option<CloseCode>,
+    /// Frames under way to the client.
+    pub down: VecDeque<Frame>,
+}
+
+impl Link {
+    fn speaks(&self, dialect: Dialect) -> bool {
+        self.attachment.as_ref().is_some_and(|attachment| attachment.dialect == dialect)
+    }
+}
+
+/// What was carried out, in order.
+#[derive(Clone, Debug)]
+pub enum Seen {
+    Woken {
+        /// What could not be read.
+        spoilt: Vec<Spoilt>,
+    },
+    Stored(Commit),
+    StoreFailed {
+        was_applied: bool,
+    },
+    Sent {
+        /// `None` if it went to all.
+        to: Option<PeerId>,
+        /// The sockets that were given it.
+        reached: Vec<PeerId>,
+        frame: Frame,
+    },
+    Started {
+        turn: TurnId,
+        request: AgentRequest,
+    },
+    Aborted {
+        turn: TurnId,
+    },
+    Closed {
+        peer: PeerId,
+        code: CloseCode,
+    },
+    Alarm(Option<Millis>),
+    Delivering(u64),
+    Logged(Event),
+    Crashed {
+        sockets_survive: bool,
+    },
+    Panicked,
+    GaveUp,
+}
+
+/// An end without warning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sudden {
+    /// Of the object; its sockets die with it, or live on as those of a rebuilt wasm instance do.
+    Crash { sockets_survive: bool },
+    /// Of the thread.
+    Panic,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    /// After so many more outputs.
+    pub sudden: Option<(u32, Sudden)>,
+    /// After so many more writes, so many fail, and all the same may be applied.
+    pub writes: Option<(u32, u32, bool)>,
+}
+
+/// The platform, as the simulation has it.
+pub struct World {
+    pub now: Millis,
+    pub store: MemoryStore,
+    pub links: BTreeMap<PeerId, Link>,
+    pub(super) agent: Rc<Scripted>,
+    /// Agents at work.
+    pub agents: BTreeSet<TurnId>,
+    /// Deliveries under way, and whether whoever gave them still waits for the answer.
+    pub deliveries: VecDeque<(Delivery, bool)>,
+    pub alarm: Option<Millis>,
+    pub timers: Vec<Millis>,
+    pub faults: Faults,
+    pub seen: Vec<Seen>,
+    pub random: Random,
+}
+
+impl World {
+    pub(super) fn new(agent: Rc<Scripted>, seed: u64) -> Self {
+        World {
+            agent,
+            now: 1_700_000_000_000,
+            store: MemoryStore::default(),
+            links: BTreeMap::new(),
+            agents: BTreeSet::new(),
+            deliveries: VecDeque::new(),
+            alarm: None,
+            timers: Vec::new(),
+            faults: Faults::default(),
+            seen: Vec::new(),
+            random: Random::new(seed),
+        }
+    }
+
+    fn deliver_frame(&mut self, to: Result<&PeerId, Dialect>, text: &str) {
+        self.trip();
+        let frame = Frame { text: text.into(), json: Rc::default() };
+        let is_meant = |(peer, link): &(&PeerId, &mut Link)| {
+            link.is_open && to.map_or_else(|dialect| link.speaks(dialect), |to| to == *peer)
+        };
+        let mut reached = Vec::new();
+        for (peer, link) in self.links.iter_mut().filter(is_meant) {
+            link.down.push_back(frame.clone());
+            reached.push(peer.clone());
+        }
+        self.seen.push(Seen::Sent { to: to.ok().cloned(), reached, frame });
+    }
+
+    /// Ends everything at the output that a fault names.
+    fn trip(&mut self) {
+        match &mut self.faults.sudden {
+            Some((0, sudden)) => {
+                let sudden = *sudden;
+                self.faults.sudden = None;
+                resume_unwind(Box::new(sudden));
+            }
+            Some((left, _)) => *left -= 1,
+            None => {}
+        }
+    }
+
+    fn failing_write(&mut self) -> Option<bool> {
+        let (after, times, is_applied) = self.faults.writes.as_mut()?;
+        if *after > 0 {
+            *after -= 1;
+            return None;
+        }
+        let is_applied = *is_applied;
+        *times -= 1;
+        if *times == 0 {
+            self.faults.writes = None;
+        }
+        Some(is_applied)
+    }
+
+    /// A socket is known to a new instance by what was attached to it.
+    pub(super) fn forget_unattached(&mut self) {
+        for link in self.links.values_mut().filter(|link| link.attachment.is_none()) {
+            link.is_open = false;
+        }
+    }
+
+    pub(super) fn end_link(&mut self, peer: &PeerId, code: CloseCode) {
+        if let Some(link) = self.links.get_mut(peer).filter(|link| link.is_open) {
+            link.is_open = false;
+            link.close = Some(code);
+            self.seen.push(Seen::Closed { peer: peer.clone(), code });
+        }
+    }
+}
+
+impl Platform for World {
+    fn now(&self) -> Millis {
+        self.now
+    }
+
+    fn seed(&mut self) -> Result<u64, StoreError> {
+        Ok(self.random.next())
+    }
+
+    fn load(&mut self) -> Result<Loaded, Broken> {
+        let stored = self.store.load(super::host::SESSION_ID)?;
+        self.seen.push(Seen::Woken { spoilt: self.store.spoilt.clone() });
+        Ok(Loaded { stored, is_deletion_owed: self.store.is_deletion_owed })
+    }
+
+    fn records(&self) -> &dyn Records {
+        &self.store
+    }
+
+    fn apply(&mut self, commit: Commit) -> Result<(), StoreError> {
+        self.trip();
+        let failing = self.failing_write();
+        if failing != Some(false) {
+            self.store.apply(&commit);
+            if commit.0.contains(&Write::Delete) {
+                self.links.values_mut().for_each(|link| link.down.clear());
+            }
+            self.seen.push(Seen::Stored(commit));
+        }
+        let Some(was_applied) = failing else { return Ok(()) };
+        self.seen.push(Seen::StoreFailed { was_applied });
+        Err(StoreError("a write that was made to fail".into()))
+    }
+
+    fn set_alarm(&mut self, at: Option<Millis>) -> Result<(), StoreError> {
+        self.trip();
+        if self.failing_write().is_some() {
+            self.seen.push(Seen::StoreFailed { was_applied: false });
+            return Err(StoreError("an alarm that was made to fail".into()));
+        }
+        self.alarm = at;
+        self.seen.push(Seen::Alarm(at));
+        Ok(())
+    }
+
+    fn start_timer(&mut self, at: Millis) {
+        self.timers.push(at);
+    }
+
+    fn clear_timers(&mut self) {
+        self.timers.clear();
+    }
+
+    fn peers(&self) -> Vec<(PeerId, Attachment)> {
+        let attached = |(peer, link): (&PeerId, &Link)| {
+            link.attachment.clone().filter(|_| link.is_open).map(|attachment| (peer.clone(), attachment))
+        };
+        self.links.iter().filter_map(attached).collect()
+    }
+
+    fn send(&mut self, to: &PeerId, text: &str) {
+        self.deliver_frame(Ok(to), text);
+    }
+
+    /// What is said in the contract's own dialect is watched, also where nobody listens.
+    fn is_spoken(&self, dialect: Dialect) -> bool {
+        dialect == Dialect::Native || self.links.values().any(|link| link.is_open && link.speaks(dialect))
+    }
+
+    fn send_to_all(&mut self, dialect: Dialect, text: &str) {
+        self.deliver_frame(Err(dialect), text);
+    }
+
+    fn attach(&mut self, peer: &PeerId, attachment: Attachment) {
+        self.trip();
+        if let Some(link) = self.links.get_mut(peer) {
+            link.attachment = Some(attachment);
+        }
+    }
+
+    fn close(&mut self, peer: &PeerId, code: CloseCode, _: &str) {
+        self.trip();
+        self.end_link(peer, code);
+    }
+
+    fn close_all(&mut self, code: CloseCode, _: &str) {
+        let peers: Vec<PeerId> = self.links.keys().cloned().collect();
+        for peer in peers {
+            self.end_link(&peer, code);
+        }
+    }
+
+    fn call_agent(&mut self, turn: TurnId, _: Call) {
+        self.trip();
+        self.agents.insert(turn);
+        let request = self.agent.asked.take().expect("the agent was asked");
+        self.seen.push(Seen::Started { turn, request });
+    }
+
+    fn abort_agent(&mut self, turn: TurnId) {
+        self.trip();
+        self.agents.remove(&turn);
+        self.seen.push(Seen::Aborted { turn });
+    }
+
+    fn abort_all_agents(&mut self) {
+        self.agents.clear();
+    }
+
+    fn deliver(&mut self, delivery: Delivery) {
+        self.trip();
+        self.seen.push(Seen::Delivering(delivery.seq));
+        self.deliveries.push_back((delivery, true));
+    }
+
+    fn log(&mut self, line: Log<'_>) {
+        match line {
+            Log::Event(event) => {
+                self.trip();
+                self.seen.push(Seen::Logged(event.clone()));
+            }
+            // Whoever made it fail has said so.
+            Log::StoreFailed(_) => {}
+            Log::Panicked => self.seen.push(Seen::Panicked),
+            Log::GaveUp => self.seen.push(Seen::GaveUp),
+        }
+    }
+
+    fn guard(work: &mut dyn FnMut()) -> Result<(), Panicked> {
+        catch_unwind(AssertUnwindSafe(work)).map_err(|thrown| match thrown.downcast_ref() {
+            Some(Sudden::Panic) => Panicked,
+            _ => resume_unwind(thrown),
+        })
+    }
+}
