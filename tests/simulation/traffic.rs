@@ -186,9 +186,7 @@ impl World {
             return 0;
         }
         let bytes = |seen: &Seen| match seen {
-            Seen::Sent { to: Some(to), frame, .. }
-                if to == peer && kind(frame.json()) != "session_synced" =>
-            {
+            Seen::Sent { to: Some(to), frame, .. } if to == peer && frame.head().kind != "session_synced" => {
                 frame.text.len()
             }
             _ => 0,
@@ -291,7 +289,7 @@ impl World {
             match link.and_then(|link| link.down.pop_front()) {
                 Some(frame) => {
                     self.note(|| format!("  {peer} < {}", frame.text));
-                    let received = self.clients[id].receive(frame.json(), &mut self.truth);
+                    let received = self.clients[id].receive(&frame, &mut self.truth);
                     received.map_err(|why| format!("client {id}: {why}\n  by {}", frame.text))?;
                 }
                 None if !is_open => {
