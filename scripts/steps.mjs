@@ -18,6 +18,11 @@ const steps = {
   clippy: () => run("cargo", ["clippy", "--locked", "--all-targets", "--", "-D", "warnings"]),
   "clippy-wasm": () => run("cargo", ["clippy", "--locked", "--target", "wasm32-unknown-unknown", "--", "-D", "warnings"]),
   core: () => run("cargo", ["test", "--locked"]),
+  // Optimised: that many take half a minute so, and six minutes as tests are built.
+  simulate: async () => {
+    await run("node", ["scripts/mutants.mjs", "--check"]);
+    await run("cargo", ["run", "--locked", "--profile", "simulate", "--example", "simulate", "--", "--seeds", "50000"]);
+  },
   // The client is built first: its tests take it as its users do.
   types: async () => {
     await run("tsc", ["--project", "client"]);
@@ -34,7 +39,7 @@ const steps = {
 
 const groups = {
   lint: ["fmt", "clippy", "clippy-wasm", "types"],
-  test: ["fmt", "clippy", "clippy-wasm", "core", "types", "build", "worker", "client", "web", "package"],
+  test: ["fmt", "clippy", "clippy-wasm", "core", "simulate", "types", "build", "worker", "client", "web", "package"],
 };
 
 await runMain(async () => {

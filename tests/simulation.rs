@@ -1,5 +1,5 @@
-//! Thousands of runs, each chosen by a seed. `cargo run --release --example simulate -- --seeds 1000000`
-//! makes more of them, and shows a failing one in its shortest form.
+//! Some runs, each chosen by a seed. The step `simulate` of `npm test` makes many more of them:
+//! `cargo run --profile simulate --example simulate -- --seeds 50000`.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,13 +14,12 @@ mod simulation;
 #[path = "support/mod.rs"]
 mod support;
 
-use simulation::{Plan, Stats, run, run_seed, shrink};
+use simulation::{Plan, run, run_seed, shrink};
 
-const SEEDS: u64 = 2_000;
+const SEEDS: u64 = 300;
 
 #[test]
 fn whatever_happens_every_client_ends_with_the_transcript_that_is_stored() {
-    let mut stats = Stats::default();
     for seed in 0..SEEDS {
         let outcome = run_seed(seed);
         if let Some(why) = outcome.failure {
@@ -29,10 +28,7 @@ fn whatever_happens_every_client_ends_with_the_transcript_that_is_stored() {
             let trace = again.trace.join("\n");
             panic!("seed {seed}: {why}\n\nshortest trace:\n{trace}\n{}", again.failure.unwrap_or_default());
         }
-        stats.add(&outcome.stats);
     }
-    let seldom: Vec<_> = stats.counts().filter(|(_, count)| *count < SEEDS / 40).collect();
-    assert!(seldom.is_empty(), "the seeds do too little: {seldom:?} of {stats:?}");
 }
 
 #[test]

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::Check;
 use super::people::Person;
 use super::truth::Truth;
-use super::view::{View, kind, text_of};
+use super::view::{View, text_of};
+use crate::support::{Frame, Head};
 
 #[derive(Debug)]
 pub struct Client {
@@ -57,28 +58,29 @@ impl Client {
         }
     }
 
-    pub fn receive(&mut self, frame: &Value, truth: &mut Truth) -> Check {
+    pub fn receive(&mut self, frame: &Frame, truth: &mut Truth) -> Check {
         let Some(connection) = &mut self.connection else { return Ok(()) };
-        if frame["resumed"] == json!(true) && !self.view.messages.is_empty() && self.view.life != truth.life {
+        if frame.head().resumed && !self.view.messages.is_empty() && self.view.life != truth.life {
             return Err("its cursor is of a session that was deleted, and it is resumed".into());
         }
         connection.meet(frame, truth)?;
         self.view.fold(frame, truth)?;
         self.acknowledge(frame);
-        if self.earlier.len() < 8 && frame.get("cursor").is_some() && kind(frame) != "connected" {
+        if self.earlier.len() < 8 && frame.head().cursor.is_some() && frame.head().kind != "connected" {
             self.earlier.push(self.view.clone());
         }
         Ok(())
     }
 
-    fn acknowledge(&mut self, frame: &Value) {
-        match kind(frame) {
-            "user_message" => drop(self.pending.remove(text_of(frame, "requestId"))),
-            "error" if frame.get("cursor").is_none() && frame["error"]["retryable"] == json!(false) => {
-                self.pending.remove(text_of(frame, "requestId"));
+    fn acknowledge(&mut self, frame: &Frame) {
+        let Head { kind, cursor, request_id, .. } = frame.head();
+        match kind.as_str() {
+            "user_message" => drop(self.pending.remove(request_id)),
+            "error" if cursor.is_none() && frame.json()["error"]["retryable"] == json!(false) => {
+                self.pending.remove(request_id);
             }
             "snapshot" => {
-                for message in frame["messages"].as_array().into_iter().flatten() {
+                for message in frame.json()["messages"].as_array().into_iter().flatten() {
                     self.pending.remove(text_of(message, "requestId"));
                 }
             }
@@ -88,10 +90,11 @@ impl Client {
 }
 
 impl Connection {
-    fn meet(&mut self, frame: &Value, truth: &mut Truth) -> Check {
-        match (self.awaits, kind(frame)) {
+    fn meet(&mut self, frame: &Frame, truth: &mut Truth) -> Check {
+        let Head { kind, resumed, .. } = frame.head();
+        let resumed = *resumed;
+        match (self.awaits, kind.as_str()) {
             (Awaits::Connected, "connected") => {
-                let resumed = frame["resumed"] == json!(true);
                 truth.stats.resumes += u64::from(resumed);
                 if self.must_resume && !resumed {
                     return Err("its last cursor was refused, though nothing had failed".into());
@@ -105,10 +108,12 @@ impl Connection {
             (Awaits::Anything, "session_synced") => {
                 self.syncs = self.syncs.checked_sub(1).ok_or("session_synced without session_sync")?;
             }
-            (Awaits::Anything, "snapshot") if frame["reason"] == "sync" && self.syncs == 0 => {
+            (Awaits::Anything, "snapshot") if frame.json()["reason"] == "sync" && self.syncs == 0 => {
                 return Err("a snapshot that nobody asked for".into());
             }
-            (Awaits::Anything, "snapshot") => truth.stats.resets += u64::from(frame["reason"] == "reset"),
+            (Awaits::Anything, "snapshot") => {
+                truth.stats.resets += u64::from(frame.json()["reason"] == "reset");
+            }
             (Awaits::Anything, _) => {}
         }
         Ok(())

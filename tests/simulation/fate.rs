@@ -11,7 +11,7 @@ use super::allowance::{Allowances, Room};
 use super::people::Begun;
 use super::view::{kind, text_of};
 use super::world::World;
-use crate::support::{Seen, Spoilt};
+use crate::support::{Frame, Seen, Spoilt};
 
 /// A frame on its way into the object, and what may become of it there if nothing fails.
 #[derive(Debug)]
@@ -234,15 +234,12 @@ impl World {
         for seen in seen {
             match seen {
                 Seen::Closed { peer, code } if *peer == asked.peer => fate.closed = Some(*code),
-                Seen::Sent { to: Some(to), frame, .. } if *to == asked.peer => {
-                    let frame = frame.json();
-                    if kind(frame) == "error" && frame.get("cursor").is_none() {
-                        check_name(frame, asked)?;
-                        // What fails after a refusal was sent brings another.
-                        let before = fate.refused.replace(text_of(&frame["error"], "code").to_owned());
-                        if before.is_some() && course.is_smooth {
-                            return Err(format!("{} is refused twice", asked.text));
-                        }
+                Seen::Sent { to: Some(to), frame, .. } if *to == asked.peer && is_refusal(frame) => {
+                    check_name(frame.json(), asked)?;
+                    // What fails after a refusal was sent brings another.
+                    let code = text_of(&frame.json()["error"], "code").to_owned();
+                    if fate.refused.replace(code).is_some() && course.is_smooth {
+                        return Err(format!("{} is refused twice", asked.text));
                     }
                 }
                 _ => {}
@@ -303,22 +300,27 @@ fn asked_of(frame: &Value, begun: &Begun) -> Access {
     }
 }
 
+fn is_refusal(frame: &Frame) -> bool {
+    frame.head().kind == "error" && frame.head().cursor.is_none()
+}
+
 /// Whether a frame is answered by what was seen.
 fn answers(seen: &Seen, asked: &Asked) -> bool {
     let Seen::Sent { to, frame, .. } = seen else { return false };
     if to.as_ref().is_some_and(|to| *to != asked.peer) {
         return false;
     }
-    let frame = frame.json();
+    let head = frame.head();
     match kind(&asked.frame) {
-        "message" => kind(frame) == "user_message" && frame["requestId"] == asked.frame["requestId"],
-        "session_sync" => kind(frame) == "session_synced",
-        "session_update" => {
+        "message" => head.kind == "user_message" && head.request_id == text_of(&asked.frame, "requestId"),
+        "session_sync" => head.kind == "session_synced",
+        "session_update" if head.kind == "session" => {
+            let frame = frame.json();
             let is_set =
                 |name: &str| asked.frame.get(name).is_none_or(|value| *value == frame["session"][name]);
-            kind(frame) == "session" && is_set("title") && is_set("permissionMode")
+            is_set("title") && is_set("permissionMode")
         }
-        "ping" => kind(frame) == "pong",
+        "ping" => head.kind == "pong",
         _ => false,
     }
 }

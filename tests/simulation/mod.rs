@@ -31,7 +31,7 @@ pub type Check<T = ()> = Result<T, String>;
 
 #[derive(Debug)]
 pub struct Outcome {
-    /// Of all that was sent and stored, in order.
+    /// Of all that was sent and stored, in order, in a run with a trace.
     pub fingerprint: u64,
     pub stats: Stats,
     pub failure: Option<String>,

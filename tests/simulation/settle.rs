@@ -125,10 +125,11 @@ impl World {
                 return Err(format!("client {id} ends with {view:?}"));
             }
             if let Some(session) = session
-                && serde_json::to_value(session).ok().as_ref() != Some(&view.session)
+                && view.session.as_ref().map(|frame| &frame.json()["session"])
+                    != serde_json::to_value(session).ok().as_ref()
             {
                 return Err(format!(
-                    "client {id} ends with the session {}\n  and not {session:?}",
+                    "client {id} ends with the session {:?}\n  and not {session:?}",
                     view.session
                 ));
             }

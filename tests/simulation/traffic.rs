@@ -17,7 +17,7 @@ use super::rights::Known;
 use super::steps::{What, With};
 use super::view::{View, kind, text_of};
 use super::world::{Uplink, World, nth_of};
-use crate::support::Seen;
+use crate::support::{Frame, Seen};
 
 /// Cursors of other logs, and what is none.
 const FOREIGN: [&str; 7] = ["", "x", "1.2", "abcdef.1.1-1-0", "-", "0.0", "ffffffffff.ffffffffffffffff"];
@@ -56,7 +56,7 @@ impl World {
             self.truth.count_closed(code);
             self.note(|| format!("  {peer} is not let in: {code:?}"));
         }
-        let bytes = self.bytes_asked_by(&peer);
+        let bytes = self.bytes_sent(&peer, |_| true);
         self.observe()?;
         self.count_read(&peer, bytes, course);
         if course.is_smooth && !expected.contains(&outcome) {
@@ -173,24 +173,24 @@ impl World {
         {
             self.check_sync(peer, text_of(&asked.frame, "cursor") == place)?;
         }
-        let bytes = if asked.reads && fate.is_done { self.bytes_asked_by(peer) } else { 0 };
+        // A thread that wakes resets the sockets that it finds. Nobody has asked for that.
+        let is_asked_for = |frame: &Frame| {
+            frame.head().kind != "session_synced" && !frame.text.contains(r#""reason":"reset""#)
+        };
+        let bytes = if asked.reads && fate.is_done { self.bytes_sent(peer, is_asked_for) } else { 0 };
         self.observe()?;
         self.truth.actor = None;
         self.count_read(peer, bytes, course);
         self.check_fate(&asked, fate, course)
     }
 
-    /// Of the frames that went to one socket, those that were asked for.
-    fn bytes_asked_by(&self, peer: &PeerId) -> usize {
+    /// Of the frames that went to one socket.
+    fn bytes_sent(&self, peer: &PeerId, is_meant: impl Fn(&Frame) -> bool) -> usize {
         if !self.is_limited {
             return 0;
         }
         let bytes = |seen: &Seen| match seen {
-            Seen::Sent { to: Some(to), frame, .. }
-                if to == peer && kind(frame.json()) != "session_synced" =>
-            {
-                frame.text.len()
-            }
+            Seen::Sent { to: Some(to), frame, .. } if to == peer && is_meant(frame) => frame.text.len(),
             _ => 0,
         };
         self.host.seen.iter().map(bytes).sum()
@@ -291,7 +291,7 @@ impl World {
             match link.and_then(|link| link.down.pop_front()) {
                 Some(frame) => {
                     self.note(|| format!("  {peer} < {}", frame.text));
-                    let received = self.clients[id].receive(frame.json(), &mut self.truth);
+                    let received = self.clients[id].receive(&frame, &mut self.truth);
                     received.map_err(|why| format!("client {id}: {why}\n  by {}", frame.text))?;
                 }
                 None if !is_open => {

@@ -15,7 +15,7 @@ use super::pieces::{
 use super::rights::Known;
 use super::view::{View, kind, text_of};
 use super::{Check, Stats};
-use crate::support::{Frame, Host, Seen, Spoilt};
+use crate::support::{Frame, Head, Host, Seen, Spoilt};
 
 #[derive(Debug, Default)]
 pub struct Turn {
@@ -44,6 +44,8 @@ pub struct Truth {
     /// What clients hold at each cursor: it is the same for all of them.
     places: BTreeMap<String, String>,
     pub fingerprint: u64,
+    /// Whether anybody looks at the fingerprint.
+    is_compared: bool,
     pub stats: Stats,
     /// Since when timers have been on time.
     pub punctual_since: Millis,
@@ -74,8 +76,8 @@ impl Turn {
 }
 
 impl Truth {
-    pub fn new() -> Self {
-        Truth { place: Some("0".into()), ..Truth::default() }
+    pub fn new(is_compared: bool) -> Self {
+        Truth { is_compared, place: Some("0".into()), ..Truth::default() }
     }
 
     pub fn is_open(&self, turn: TurnId) -> bool {
@@ -266,7 +268,9 @@ impl Truth {
                 Write::Checkpoint(checkpoint) => self.set(access, &checkpoint.session)?,
                 Write::Deleted => {}
             }
-            self.mix(format!("{write:?}").as_bytes());
+            if self.is_compared {
+                self.mix(format!("{write:?}").as_bytes());
+            }
         }
         Ok(())
     }
@@ -282,7 +286,7 @@ impl Truth {
             punctual_since: self.punctual_since,
             people: std::mem::take(&mut self.people),
             actor: self.actor,
-            ..Truth::new()
+            ..Truth::new(self.is_compared)
         };
     }
 
@@ -342,20 +346,23 @@ impl Truth {
     fn sent(&mut self, to: Option<&PeerId>, frame: &Frame) -> Check {
         self.stats.frames += 1;
         self.mix(frame.text.as_bytes());
-        let json = frame.json();
-        let request_id = text_of(json, "requestId");
+        let Head { kind, cursor, request_id, .. } = frame.head();
         if to.is_none() {
-            self.place = Some(text_of(json, "cursor").to_owned());
+            self.place.clone_from(cursor);
         }
-        match kind(json) {
-            "user_message" => self.check_message(text_of(&json["message"], "id"), &json["message"])?,
-            "final" | "cancelled" | "error" if json.get("cursor").is_some() => {
-                self.check_end(json)?;
+        match kind.as_str() {
+            "user_message" => {
+                let message = &frame.json()["message"];
+                self.check_message(text_of(message, "id"), message)?;
+            }
+            "final" | "cancelled" | "error" if cursor.is_some() => {
+                self.check_end(frame.json())?;
                 if to.is_none() && !self.shown_ends.insert(request_id.to_owned()) {
                     return Err(format!("the end of {request_id} is shown to all a second time"));
                 }
             }
             "error" => {
+                let json = frame.json();
                 self.stats.refusals += 1;
                 self.stats.forbidden += u64::from(json["error"]["code"] == "FORBIDDEN");
                 self.stats.limited += u64::from(json["error"]["code"] == "RATE_LIMITED");
@@ -422,6 +429,9 @@ impl Truth {
     }
 
     fn mix(&mut self, bytes: &[u8]) {
+        if !self.is_compared {
+            return;
+        }
         for byte in bytes {
             self.fingerprint = (self.fingerprint ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::Check;
 use super::pieces::{Piece, append_block, append_text, is_prefix, pieces_of, text_only};
 use super::truth::Truth;
+use crate::support::{Frame, Head};
 
 /// A transcript, folded: it keeps the last cursor, appends tokens by `requestId`, replaces everything on
 /// `snapshot`, and knows nothing else.
@@ -21,24 +22,26 @@ pub struct View {
     pub messages: Vec<String>,
     /// Answers in the making.
     pub answers: BTreeMap<String, Vec<Piece>>,
-    pub session: Value,
+    /// The frame that last said what the session is.
+    pub session: Option<Frame>,
 }
 
 impl View {
-    pub fn fold(&mut self, frame: &Value, truth: &mut Truth) -> Check {
-        match kind(frame) {
-            "user_message" => self.user_message(frame, truth)?,
+    pub fn fold(&mut self, frame: &Frame, truth: &mut Truth) -> Check {
+        let Head { kind, cursor, request_id, token, .. } = frame.head();
+        match kind.as_str() {
+            "user_message" => self.append(text_of(&frame.json()["message"], "id"), truth).map(drop)?,
             "token" => {
-                let text = frame["token"].as_str().ok_or("a token frame without text")?;
-                append_text(self.answer(frame, truth)?, text);
-                self.check_answer(text_of(frame, "requestId"), truth)?;
+                let text = token.as_ref().ok_or("a token frame without text")?;
+                append_text(self.answer(request_id, truth)?, text);
+                self.check_answer(request_id, truth)?;
             }
             "block" => {
-                append_block(self.answer(frame, truth)?, frame["block"].clone());
-                self.check_answer(text_of(frame, "requestId"), truth)?;
+                append_block(self.answer(request_id, truth)?, frame.json()["block"].clone());
+                self.check_answer(request_id, truth)?;
             }
-            "final" | "cancelled" | "error" if frame.get("cursor").is_some() => self.end(frame, truth)?,
-            "session" | "connected" => self.session = frame["session"].clone(),
+            "final" | "cancelled" | "error" if cursor.is_some() => self.end(frame.json(), truth)?,
+            "session" | "connected" => self.session = Some(frame.clone()),
             "snapshot" => self.replace(frame, truth)?,
             "error" | "queued" | "session_synced" | "pong" => {}
             unknown => {
@@ -47,19 +50,15 @@ impl View {
                 ));
             }
         }
-        if let Some(cursor) = frame.get("cursor").and_then(Value::as_str) {
-            self.is_own = cursor != "-" && (self.is_own || kind(frame) != "connected" || cursor == "0");
-            self.cursor = Some(cursor.to_owned());
-            if kind(frame) != "connected" {
+        if let Some(cursor) = cursor {
+            self.is_own = cursor != "-" && (self.is_own || kind != "connected" || cursor == "0");
+            self.cursor = Some(cursor.clone());
+            if kind != "connected" {
                 self.life = truth.life;
             }
             truth.check_place(cursor, self)?;
         }
         Ok(())
-    }
-
-    fn user_message(&mut self, frame: &Value, truth: &Truth) -> Check {
-        self.append(text_of(&frame["message"], "id"), truth).map(drop)
     }
 
     /// Whether it was new.
@@ -85,8 +84,7 @@ impl View {
         Ok(true)
     }
 
-    fn answer(&mut self, frame: &Value, truth: &Truth) -> Check<&mut Vec<Piece>> {
-        let request_id = text_of(frame, "requestId");
+    fn answer(&mut self, request_id: &str, truth: &Truth) -> Check<&mut Vec<Piece>> {
         let (user, end) = truth.messages_of(request_id)?;
         // A snapshot has the newest messages alone; the question may be older than them.
         let is_before = match self.messages.first() {
@@ -129,8 +127,9 @@ impl View {
         Err(format!("at the end of {request_id} it holds\n    {held:?}\nand the answer is\n    {whole:?}"))
     }
 
-    fn replace(&mut self, frame: &Value, truth: &Truth) -> Check {
-        *self = View { session: frame["session"].clone(), ..View::default() };
+    fn replace(&mut self, snapshot: &Frame, truth: &Truth) -> Check {
+        *self = View { session: Some(snapshot.clone()), ..View::default() };
+        let frame = snapshot.json();
         let messages = frame["messages"].as_array().ok_or("a snapshot without messages")?;
         for message in messages {
             let id = text_of(message, "id");

@@ -62,7 +62,7 @@ impl World {
             host: Host::new(config, plan.seed),
             clients: plan.people.iter().copied().map(Client::new).collect(),
             uplinks: BTreeMap::new(),
-            truth: Truth::new(),
+            truth: Truth::new(with_trace),
             index: Index::default(),
             said: Vec::new(),
             words: 0,

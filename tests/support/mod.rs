@@ -5,6 +5,7 @@
 #![allow(dead_code, unused_imports)]
 
 mod d1;
+mod frame;
 mod host;
 mod random;
 mod rows;
@@ -13,7 +14,8 @@ mod store;
 mod world;
 
 pub use d1::Index;
+pub use frame::{Frame, Head};
 pub use host::Host;
 pub use random::Random;
 pub use store::{MemoryStore, Spoilt};
-pub use world::{Faults, Frame, Link, Seen, Sudden, World};
+pub use world::{Faults, Link, Seen, Sudden, World};

@@ -1,6 +1,5 @@
 //! A platform for the pump in memory and in virtual time, whose every part can fail.
 
-use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
@@ -11,24 +10,9 @@ use bobbin::protocol::{CloseCode, Millis};
 use bobbin::pump::{Broken, Loaded, Log, Panicked, Platform};
 use bobbin::thread::store::{Commit, Records, StoreError, Write};
 use bobbin::thread::{Attachment, Delivery, Event, PeerId, TurnId};
-use serde_json::Value;
 
 use super::scripted::Scripted;
-use super::{MemoryStore, Random, Spoilt};
-/// A frame as it went out.
-#[derive(Clone, Debug)]
-pub struct Frame {
-    pub text: Rc<str>,
-    json: Rc<OnceCell<Value>>,
-}
-
-impl Frame {
-    /// The frame, read back.
-    pub fn json(&self) -> &Value {
-        self.json.get_or_init(|| serde_json::from_str(&self.text).expect("a frame is JSON"))
-    }
-}
-
+use super::{Frame, MemoryStore, Random, Spoilt};
 /// One socket, from the object to its client.
 #[derive(Debug, Default)]
 pub struct Link {
@@ -137,7 +121,7 @@ impl World {
 
     fn deliver_frame(&mut self, to: Result<&PeerId, Dialect>, text: &str) {
         self.trip();
-        let frame = Frame { text: text.into(), json: Rc::default() };
+        let frame = Frame::new(text);
         let is_meant = |(peer, link): &(&PeerId, &mut Link)| {
             link.is_open && to.map_or_else(|dialect| link.speaks(dialect), |to| to == *peer)
         };
