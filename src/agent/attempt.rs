@@ -5,19 +5,19 @@ use super::AgentMessage;
 use crate::protocol::Role;
 use crate::protocol::limits::{RETRY_AFTER_MS_MAX, RETRY_MS_MIN};
 
-/// What would have to be different.
+/// What must be different so that another call may succeed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Remedy {
     /// Nothing helps.
     #[default]
     None,
-    /// The request holds no field that is not of the oldest standard.
+    /// A request with only the fields of the oldest standard.
     Plain,
-    /// The history is shorter.
+    /// A shorter history.
     Shorter,
-    /// Nothing but the time.
+    /// The same request at a later time.
     Later {
-        /// In milliseconds, if the endpoint said when.
+        /// Milliseconds to wait, if the endpoint said how long.
         after_ms: Option<u64>,
     },
 }
@@ -25,7 +25,7 @@ pub enum Remedy {
 /// One way of asking.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attempt {
-    /// Without fields that not every endpoint knows; then it may report no usage.
+    /// Leaves out fields that not every endpoint knows. The endpoint may then report no usage.
     pub is_plain: bool,
     /// How often the history is halved.
     pub halvings: u32,
@@ -34,7 +34,7 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// The next one, and how many milliseconds to wait before it; `None` if there is none that is better.
+    /// The next way of asking, and how many milliseconds to wait before it; `None` if there is no better one.
     #[must_use]
     pub fn next(self, remedy: Remedy, retries_max: u64) -> Option<(Self, u64)> {
         match remedy {

@@ -9,7 +9,7 @@ use crate::variables::{self, Variables};
 /// Says the user's own words back.
 #[derive(Clone, Copy, Debug)]
 pub struct Echo {
-    /// Between two words.
+    /// Milliseconds between two words.
     delay_ms: u64,
 }
 
@@ -20,8 +20,10 @@ struct Echoing {
 }
 
 impl Echo {
+    /// An echo with the delay that the variables name.
+    ///
     /// # Errors
-    /// In words: which variable is wrong, and what would be right.
+    /// The text says which variable is wrong, and what would be right.
     pub fn configured(read: Variables) -> Result<Rc<dyn Agent>, String> {
         Ok(Rc::new(Echo { delay_ms: read.number(&variables::ECHO_DELAY_MS)? }))
     }

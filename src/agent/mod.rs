@@ -5,6 +5,8 @@
 //!
 //! **Invariant:** knows nothing about turns, sockets or HTTP clients. Bytes come in, [`AgentEvent`]s come out.
 
+#![deny(missing_docs)]
+
 mod attempt;
 pub mod echo;
 pub mod openai;
@@ -60,16 +62,16 @@ pub enum Call {
     Http {
         /// The whole address.
         url: String,
-        /// Beside those that every call has.
+        /// The headers beside those that every call has.
         headers: Vec<(&'static str, String)>,
-        /// JSON.
+        /// The request's body, as JSON.
         body: String,
     },
     /// The pieces are the answer's body, one after the other.
     Pieces {
-        /// Each is pushed for itself.
+        /// The pieces; each is given to the reply by itself.
         pieces: Vec<String>,
-        /// Between two of them.
+        /// Milliseconds between two of them.
         delay_ms: u64,
     },
 }
@@ -90,21 +92,21 @@ pub enum Answered {
 pub enum Refusal {
     /// An HTTP status that is no success.
     Status {
-        /// 400 and above.
+        /// The status, 400 or above.
         status: u16,
-        /// That header's value.
+        /// The value of the `Retry-After` header, if there is one.
         retry_after: Option<String>,
         /// As much of the body as was read.
         body: Vec<u8>,
     },
     /// A redirect that is not followed.
     Redirect {
-        /// 300 to 399.
+        /// The status, 300 to 399.
         status: u16,
         /// The origin that it leads to, if that is another one.
         to: Option<String>,
     },
-    /// One redirect led to the next, too often.
+    /// There were too many redirects, one after the other.
     Redirects,
     /// The network, or the service in its place, gave no answer.
     Unreachable {
@@ -118,7 +120,7 @@ pub enum Refusal {
 /// The agent that the variables name. A new kind is one file, and one line here.
 ///
 /// # Errors
-/// In words: which variable is wrong, and what would be right.
+/// The text says which variable is wrong, and what would be right.
 pub fn configured(read: Variables) -> Result<Rc<dyn Agent>, String> {
     match read.choice(&variables::AGENT)? {
         AgentName::Echo => echo::Echo::configured(read),
@@ -129,15 +131,20 @@ pub fn configured(read: Variables) -> Result<Rc<dyn Agent>, String> {
 /// What an agent is asked to answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AgentRequest {
+    /// The turn's `requestId`.
     pub request_id: String,
+    /// The session's permission mode when the agent is asked.
     pub permission_mode: Word<PermissionMode>,
     /// The finished messages before the user's own, oldest first, and that one last.
     pub messages: Vec<AgentMessage>,
 }
 
+/// One message of the conversation, as an agent is given it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AgentMessage {
+    /// Who wrote it: the user or the assistant.
     pub role: crate::protocol::Role,
+    /// The message's text, or its blocks.
     pub content: Content,
 }
 
@@ -155,7 +162,9 @@ pub enum AgentEvent {
     ///
     /// [`ENDING_MS`]: crate::protocol::limits::ENDING_MS
     Ending(Finished),
+    /// The answer is complete.
     Finished(Finished),
+    /// The answer failed or broke off.
     Failed(Failed),
 }
 
@@ -164,13 +173,16 @@ pub enum AgentEvent {
 pub struct Finished {
     /// As the model reports it, prompt and answer together; else the pieces of text it sent.
     pub tokens_used: u64,
+    /// The model that answered, as the endpoint names it.
     pub model: Option<String>,
+    /// Why the model stopped, in the endpoint's word, such as `stop` or `length`.
     pub finish_reason: Option<String>,
 }
 
 /// An answer that broke off; what came before it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed {
+    /// What clients are told.
     pub error: ErrorBody,
     /// As in [`Finished`], up to the failure.
     pub tokens_used: u64,

@@ -58,6 +58,7 @@ enum Body {
 }
 
 impl Completion {
+    /// A reader for one answer, before its first byte.
     #[must_use]
     pub fn new() -> Self {
         Completion::default()

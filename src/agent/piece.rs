@@ -19,6 +19,8 @@ pub struct Piece<'a> {
 }
 
 impl<'a> Piece<'a> {
+    /// Reads a JSON string. Half of a character at its beginning or end is kept, to be joined with its other
+    /// half.
     pub fn read(reader: &mut Reader<'a>) -> Parsed<Self> {
         let (text, written) = reader.string_as_written()?;
         // Only what is escaped can be half a character.
@@ -39,18 +41,19 @@ impl<'a> Piece<'a> {
         Piece { low, text, high }
     }
 
+    /// Whether it holds neither text nor half of a character.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.low.is_none() && self.text.is_empty() && self.high.is_none()
     }
 
-    /// The text, unless it has a half.
+    /// The text; `None` if half of a character stands at one of its ends.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         (self.low.is_none() && self.high.is_none()).then_some(&*self.text)
     }
 
-    /// Whether the other one is its beginning.
+    /// Whether this text begins with the other one.
     #[must_use]
     pub fn begins_with(&self, other: &Piece) -> bool {
         self.low == other.low && other.high.is_none() && self.text.starts_with(&*other.text)
@@ -108,7 +111,7 @@ impl<'a> From<Cow<'a, str>> for Piece<'a> {
     }
 }
 
-/// The code unit that is escaped there.
+/// The code unit whose escape begins at that byte, if there is one.
 fn escape_at(written: &str, at: usize) -> Option<u16> {
     let digits = written.get(at..)?.get(..ESCAPE_BYTES)?.strip_prefix("\\u")?;
     u16::from_str_radix(digits, 16).ok()

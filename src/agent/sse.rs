@@ -21,6 +21,7 @@ const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLong;
 
+/// Reads one event stream. It keeps what a push leaves unfinished until the next one.
 #[derive(Debug, Default)]
 pub struct Parser {
     /// The beginning of a line whose end has not come.

@@ -3,10 +3,10 @@
 use super::{Agent, AgentEvent, AgentRequest, Attempt, Call, Failed, Refusal, Reply};
 use crate::protocol::{ErrorBody, ErrorCode};
 
-/// See the module.
+/// An agent that fails every turn with the reason why it is not configured.
 #[derive(Clone, Debug)]
 pub struct Unconfigured {
-    /// In words: which variable is wrong, and what would be right.
+    /// Which variable is wrong, and what would be right, in words.
     pub why: String,
 }
 

@@ -10,6 +10,8 @@
 //!
 //! **Invariant:** knows nothing about sockets, SQL, HTTP, clocks or randomness, and never waits.
 
+#![deny(missing_docs)]
+
 mod platform;
 
 use std::collections::VecDeque;
@@ -171,15 +173,17 @@ impl<P: Platform> Pump<P> {
         }
     }
 
+    /// The platform that the pump runs on.
     pub fn platform(&self) -> &P {
         &self.platform
     }
 
+    /// The platform that the pump runs on, to change it.
     pub fn platform_mut(&mut self) -> &mut P {
         &mut self.platform
     }
 
-    /// The pump ends, as with its object. Its platform remains.
+    /// Ends the pump and returns its platform.
     pub fn into_platform(self) -> P {
         self.platform
     }
@@ -238,7 +242,7 @@ impl<P: Platform> Pump<P> {
         Ok(Input::Woken(Box::new(Woken { stored, is_deletion_owed, peers, seed, cause })))
     }
 
-    /// An input, and those that its outputs bring about.
+    /// Handles an input, and then those that its outputs bring about.
     fn feed(&mut self, input: Input) -> Result<(), Broken> {
         let (mut next, mut waiting) = (Some(input), VecDeque::new());
         while let Some(input) = next {
@@ -251,7 +255,7 @@ impl<P: Platform> Pump<P> {
         Ok(())
     }
 
-    /// The one place that changes the thread.
+    /// Hands the thread an input and returns its outputs. Only here does a thread take inputs.
     fn handle(&mut self, input: Input) -> Vec<Output> {
         let Some(mut thread) = self.thread.take() else { return Vec::new() };
         self.handling = match &input {
@@ -267,7 +271,7 @@ impl<P: Platform> Pump<P> {
         outputs
     }
 
-    /// An input that the output brings about at once, if it does.
+    /// Carries out one output. Returns the input that it brings about at once, if any.
     fn carry_out(&mut self, output: Output) -> Result<Option<Input>, StoreError> {
         match output {
             Output::Store(commit) => self.platform.apply(commit)?,

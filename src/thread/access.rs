@@ -12,7 +12,7 @@ use crate::dialect::Dialect;
 
 const NOT_YOURS: &str = "this session is not yours";
 const EXPIRED: &str = "the credential has expired; connect again with a fresh one";
-/// Why nothing more of a thread is sent to somebody who asks for it.
+/// What a client is told that has asked for too many bytes of a thread in a minute.
 pub const READ_TOO_MUCH: &str = "too many bytes of this session in a minute; wait a moment and ask again";
 
 /// An open socket.
@@ -93,7 +93,7 @@ impl Thread {
         false
     }
 
-    /// A client that sends nothing but nonsense is not listened to for ever.
+    /// Counts an invalid frame. A connection that sends too many of them is closed.
     pub(super) fn count_invalid(&mut self, peer: &PeerId) {
         let frames_max = self.config.invalid_frames_max;
         let Some(counted) = self.peers.get_mut(peer) else { return };
@@ -103,7 +103,7 @@ impl Thread {
         }
     }
 
-    /// Somebody has begun the session: who was there before and has no part in it goes.
+    /// Closes the sockets that have no access to the session, once somebody has begun it.
     pub(super) fn dismiss_strangers(&mut self) {
         let session = self.session.clone();
         let is_stranger = |peer: &Peer| peer.identity.access(session.as_ref()).is_none();
@@ -150,7 +150,7 @@ impl Thread {
         is_refused
     }
 
-    /// A frame that was asked for went out, with so many bytes.
+    /// Counts the bytes of a frame that was sent to a client that asked for it.
     pub fn charge(&mut self, now: Millis, peer: &PeerId, bytes: u64) {
         if let Some(Peer { identity, .. }) = self.peers.get(peer) {
             self.count_read(now, &payer(peer, identity), bytes);
@@ -197,11 +197,12 @@ impl Rate {
         used.saturating_add(wanted.saturating_mul(1_000)) <= per_minute.saturating_mul(1_000)
     }
 
-    /// Also beyond the allowance, but never so far that a minute would not be enough to get back into it.
+    /// Counts what was taken, also beyond the allowance, but never so much that a minute would not be enough to
+    /// get back into it.
     fn count(&mut self, now: Millis, who: &str, per_minute: u64, taken: u64) {
         let used = self.0.get(who).map(|used| used.left_at(now, per_minute));
         if used.is_none() {
-            // Who has used nothing is as if never seen.
+            // Whoever has used nothing need not be remembered.
             self.0.retain(|_, used| used.left_at(now, per_minute) > 0);
         }
         let used = used.unwrap_or_default().saturating_add(taken.saturating_mul(1_000));
@@ -218,7 +219,7 @@ impl Used {
     }
 }
 
-/// Whose allowances something is taken out of: a subject has them for all its connections together.
+/// Whose allowance is used: the subject's, shared by all its connections, or else that of the connection.
 fn payer(peer: &PeerId, identity: &Identity) -> String {
     identity.subject.clone().unwrap_or_else(|| peer.to_string())
 }

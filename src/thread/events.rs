@@ -7,90 +7,135 @@ use crate::protocol::{ErrorCode, Millis, Status, Word};
 use super::outbox::OutboxState;
 use super::{Output, PeerId, Thread};
 
-/// One line of the log.
+/// One line of the log that operators read.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum Event {
+    /// A socket was attached.
     Connected {
+        /// The new connection.
         connection_id: PeerId,
+        /// Whether its cursor was known, so that it was sent only what it had missed.
         resumed: bool,
+        /// Connects with a cursor since the thread woke, this one included.
         reconnects: u64,
     },
+    /// A socket left, or the thread closed it.
     Disconnected {
+        /// The connection that ended.
         connection_id: PeerId,
     },
+    /// A message was accepted and stored.
     TurnAccepted {
+        /// The connection that sent the message.
         connection_id: PeerId,
+        /// The message's `requestId`, which names the turn.
         request_id: String,
+        /// The turn's place among those that wait, 1 for the next one; 0 if it starts at once.
         queued: usize,
     },
+    /// A turn that had to wait starts.
     TurnStarted {
+        /// The turn's `requestId`.
         request_id: String,
     },
+    /// Somebody cancelled a turn that was waiting or running.
     CancelRequested {
+        /// The connection that cancelled it; `None` for a program, by HTTP.
         connection_id: Option<PeerId>,
+        /// The turn's `requestId`.
         request_id: String,
     },
+    /// A turn ended, in whatever way.
     TurnEnded {
+        /// The turn's `requestId`.
         request_id: String,
+        /// How it ended.
         status: Word<Status>,
+        /// The code of the error that it ended with; left out if there was none.
         #[serde(skip_serializing_if = "Option::is_none")]
         code: Option<Word<ErrorCode>>,
+        /// Milliseconds from the acceptance of the message to the end.
         latency_ms: Millis,
+        /// Tokens of prompt and answer as the model reported them, else the pieces of text that it sent.
         tokens_used: u64,
+        /// Turns that ended since the thread woke, this one included.
         turns: u64,
+        /// Turns that were cancelled since the thread woke.
         cancels: u64,
     },
+    /// A frame was refused.
     Refused {
+        /// The connection that sent the frame.
         connection_id: PeerId,
+        /// The frame's `requestId`; left out if it has none that is valid.
         #[serde(skip_serializing_if = "Option::is_none")]
         request_id: Option<String>,
+        /// The code of the error that the sender was told.
         code: Word<ErrorCode>,
     },
-    /// D1 refuses a record that stands alone.
+    /// D1 keeps refusing one record while it takes others. The record is kept, and not delivered again.
     Parked {
+        /// The `requestId` of the record's turn.
         request_id: String,
+        /// The id of the record's message.
         message_id: String,
     },
     /// A call of an agent failed, whether or not another one follows. `why` holds neither the key nor what the
     /// user had just said.
     AgentFailed {
+        /// The turn's `requestId`.
         request_id: String,
+        /// The reason, in words.
         why: String,
     },
+    /// A delivery to D1 failed, or was not answered in time.
     DeliveryFailed {
+        /// Deliveries that failed in a row.
         failures: u32,
+        /// Milliseconds until the next one is tried.
         retry_in_ms: Millis,
     },
 }
 
-/// Counts since the object started.
+/// What was counted since the thread woke.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Counters {
+    /// Sockets that were attached.
     pub connects: u64,
     /// Connects with a cursor.
     pub reconnects: u64,
     /// Turns that ended.
     pub turns: u64,
+    /// Turns that were cancelled.
     pub cancels: u64,
+    /// Frames that were refused.
     pub refusals: u64,
 }
 
-/// What support would ask of a thread.
+/// The state of a thread, for diagnostics.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
+    /// The cursor of a client that was sent everything so far.
     pub cursor: String,
+    /// How many sockets are attached.
     pub sockets: usize,
+    /// The `requestId`s of the turns that run.
     pub running: Vec<String>,
+    /// The `requestId`s of the turns that wait, the next one first.
     pub queued: Vec<String>,
+    /// What D1 has yet to learn.
     pub outbox: OutboxState,
+    /// When the alarm goes off, in Unix milliseconds; `None` if none is set.
     pub alarm_at: Option<Millis>,
+    /// What was counted since the thread woke.
     pub counters: Counters,
 }
 
 impl Thread {
+    /// What diagnostics show of the thread.
     #[must_use]
     pub fn report(&self) -> Report {
         let (mut running, mut queued) = (Vec::new(), Vec::new());

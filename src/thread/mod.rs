@@ -11,6 +11,8 @@
 //!
 //! **Invariant:** knows nothing about sockets, SQL, HTTP, clocks or randomness.
 
+#![deny(missing_docs)]
+
 mod access;
 mod events;
 mod join;
@@ -54,30 +56,35 @@ pub use turn::{Answer, Piece};
 /// One connection, by its `connectionId`.
 pub type PeerId = Rc<str>;
 
-/// A turn's name inside a thread: the sequence number of its user's message. An agent that delivers
-/// for a turn that is over is not heard.
+/// Names a turn inside its thread: the sequence number of the user's message that began it. What an agent
+/// delivers for a turn that is over is ignored.
 pub type TurnId = u64;
 
+/// The limits and timeouts of a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Turns that run at once, 1 to 16.
     pub concurrent_turns: usize,
-    /// Until an agent has said the first of its answer.
+    /// Milliseconds that an agent may take to begin its answer.
     pub agent_first_token_timeout_ms: u64,
-    /// Between what it says after that.
+    /// Milliseconds that an agent may be silent within its answer.
     pub agent_idle_timeout_ms: u64,
-    /// The whole answer.
+    /// Milliseconds that the whole answer may take.
     pub agent_turn_timeout_ms: u64,
-    /// Further calls if one fails in a way that may pass.
+    /// How often an agent is called again after failures that may pass.
     pub agent_retries: u64,
-    /// Of one subject; of one connection, where everybody is let in.
+    /// Messages that one subject may send in a minute. Here and below, a connection without a subject is counted
+    /// by itself.
     pub messages_per_minute: u64,
-    /// Frames of any kind that are taken in a minute, even where few messages are.
+    /// Frames of any kind that one subject may always send in a minute, even if it may send few messages.
     pub frames_per_minute_min: u64,
-    /// Bytes of the thread that may be asked for in a minute, likewise.
+    /// Bytes of the thread that one subject may ask for in a minute.
     pub read_bytes_per_minute: u64,
+    /// Invalid frames that one connection may send; one more closes it with 1008.
     pub invalid_frames_max: u64,
+    /// Sockets that may be open on the thread at once; one more is closed with 4429.
     pub sockets_max: usize,
+    /// Sockets that one subject may have open on the thread at once; one more is closed with 4429.
     pub subject_sockets_max: usize,
 }
 
@@ -99,57 +106,78 @@ impl Default for Config {
     }
 }
 
+/// Something that happened, and that the thread has to react to.
 #[derive(Debug)]
 pub enum Input {
     /// The first input of every thread, whatever it wakes from.
     Woken(Box<Woken>),
+    /// A client opened a socket. The thread attaches the socket or closes it.
     Joined {
+        /// The new connection.
         peer: PeerId,
+        /// Who the client is, and what its credential allows.
         identity: Identity,
+        /// The dialect that the socket speaks.
         dialect: Dialect,
+        /// The cursor that the client resumes from; `None` if it gave none.
         cursor: Option<String>,
     },
     /// A frame, read in the socket's dialect.
     Frame {
+        /// The connection that sent it.
         peer: PeerId,
+        /// The frame, or why it could not be read.
         received: Received,
     },
+    /// A socket was closed or lost.
     Left {
+        /// The connection that ended.
         peer: PeerId,
     },
-    /// What one read of an agent's stream brought: nothing, if that held no event. `tokens_used` is the
-    /// count so far.
+    /// An agent delivered something for a turn.
     Agent {
+        /// The turn that is answered.
         turn: TurnId,
+        /// What the agent delivered, in order; empty if what was read completed no event.
         events: Vec<AgentEvent>,
+        /// Tokens of this answer that were counted so far.
         tokens_used: u64,
     },
-    /// Something came back of the call of a turn.
+    /// The call of a turn brought bytes, its end or a refusal.
     Answered {
+        /// The turn that the call was made for.
         turn: TurnId,
+        /// What came back.
         answered: Answered,
     },
-    /// There was no call to make for a turn.
+    /// [`Thread::call`] returned no call for a turn: there is no other way to ask its agent.
     Unasked {
+        /// The turn that could not be asked again.
         turn: TurnId,
     },
-    /// `poll_deadline` has passed.
+    /// The time that [`Thread::poll_deadline`] gave has come.
     Deadline,
     /// The alarm that [`Output::SetAlarm`] set went off.
     Alarm,
     /// D1 took a delivery.
     Delivered(Delivered),
+    /// D1 did not take a delivery, or the delivery could not be made.
     DeliveryFailed,
-    /// From a program, by HTTP.
+    /// A program changes the title or the permission mode, by HTTP.
     Update(SessionUpdate),
+    /// A program cancels turns, by HTTP.
     Cancel {
+        /// The turn's `requestId`; `None` cancels every turn.
         request_id: Option<String>,
     },
-    /// By HTTP, a subject was sent so many bytes of the thread's messages.
+    /// A subject was sent messages of the thread by HTTP.
     Read {
+        /// The subject whose allowance the bytes are taken from.
         subject: String,
+        /// How many bytes were sent.
         bytes: u64,
     },
+    /// A program deletes the session, by HTTP.
     Delete,
 }
 
@@ -160,28 +188,33 @@ pub struct Woken {
     pub stored: Option<Stored>,
     /// A session of this name was deleted, and D1 has yet to learn it.
     pub is_deletion_owed: bool,
+    /// The sockets that are open and attached, with their attachments.
     pub peers: Vec<(PeerId, Attachment)>,
-    /// Chosen at random.
+    /// A random number that nobody can guess, from which the thread makes its own.
     pub seed: u64,
+    /// Why the thread wakes.
     pub cause: Cause,
 }
 
+/// Why a thread wakes.
 #[derive(Debug)]
 pub enum Cause {
     /// First start, hibernation, eviction, crash.
     Start,
-    /// The thread before this one asked for a write that failed, for the sake of that frame.
+    /// The store failed the thread before this one, which was handling that frame, if any.
     StoreFailed(Option<Blame>),
-    /// The thread before this one panicked.
+    /// The thread before this one panicked, while it was handling that frame, if any.
     Panicked(Option<Blame>),
 }
 
-/// The frame that was being handled.
+/// The frame that a thread was handling when it failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blame {
+    /// The connection that sent it.
     pub peer: PeerId,
+    /// Its `type`, and its `requestId` or its first characters, which a refusal repeats.
     pub name: FrameName,
-    /// Why it would have been refused whatever the thread did.
+    /// Why the frame is invalid, if it is. Its sender is then told this, and not that the thread failed.
     pub error: Option<ErrorBody>,
 }
 
@@ -192,46 +225,65 @@ struct Origin<'a> {
     name: &'a FrameName,
 }
 
+/// Something that the thread wants done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
+    /// Commit these writes, all or none.
     Store(Commit),
+    /// Send a frame to one socket or to all.
     Send {
+        /// Who gets the frame.
         to: Audience,
+        /// The frame, to be encoded in the dialects of those who get it.
         frame: Box<ServerFrame>,
-        /// The client asked for it: [`Thread::charge`] is to be told of its bytes.
+        /// Whether the client asked for it. If so, [`Thread::charge`] must be told how many bytes it has.
         is_asked: bool,
     },
-    /// Make the call that [`Thread::call`] says.
+    /// Make the call that [`Thread::call`] returns.
     StartAgent {
+        /// The turn to be answered.
         turn: TurnId,
     },
+    /// Close the call of a turn: nothing more of it is wanted.
     AbortAgent {
+        /// The turn that the call was made for.
         turn: TurnId,
     },
+    /// Keep an attachment with a socket, through hibernation. From then on the socket gets what is sent to
+    /// all.
     Attach {
+        /// The connection of the socket.
         peer: PeerId,
+        /// What is kept.
         attachment: Attachment,
     },
+    /// Close a socket.
     Close {
+        /// The connection of the socket.
         peer: PeerId,
+        /// The WebSocket close code.
         code: CloseCode,
+        /// Why it is closed, in words for the client.
         reason: &'static str,
     },
     /// Wake the thread at that time, even if it crashes before; `None` takes the alarm back.
     SetAlarm(Option<Millis>),
-    /// Give D1 what [`Thread::delivery`] says.
+    /// Give D1 what [`Thread::delivery`] returns.
     Deliver,
+    /// Write a line of the log that operators read.
     Log(Event),
 }
 
+/// Who a frame is sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Audience {
     /// Every socket that is attached.
     All,
-    /// One socket, and how its client is spoken to.
+    /// One socket, and the dialect that it speaks.
     One(PeerId, Dialect),
 }
 
+/// One conversation: its session, its sockets and the turns that are not over.
 #[derive(Debug)]
 pub struct Thread {
     config: Config,
@@ -256,6 +308,7 @@ pub struct Thread {
 }
 
 impl Thread {
+    /// A thread that is still to be woken: its first input must be [`Input::Woken`].
     #[must_use]
     pub fn new(session_id: String, config: Config, agent: Rc<dyn Agent>) -> Self {
         let concurrent_turns = config.concurrent_turns.clamp(1, limits::CONCURRENT_TURNS_MAX);
@@ -278,9 +331,9 @@ impl Thread {
         }
     }
 
-    /// Takes one input. `records` is the store as of the last output carried out.
+    /// Takes one input. `records` reads the store as it is after the last output that was carried out.
     pub fn handle(&mut self, now: Millis, records: &dyn Records, input: Input) {
-        // Before anything is sent: not even what its frames hold wrong is told to somebody whose time is over.
+        // This comes first: a client whose credential has expired is sent nothing more, not even a refusal.
         self.dismiss_expired(now);
         let begins_nothing = matches!(input, Input::Woken(_) | Input::Alarm);
         match input {
@@ -311,32 +364,36 @@ impl Thread {
         self.guard(now, begins_nothing);
     }
 
+    /// Takes the next output to carry out; `None` if there are no more.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// When [`Input::Deadline`] is due.
+    /// When [`Input::Deadline`] is due, in Unix milliseconds; `None` if nothing waits for a time.
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Millis> {
         self.deadlines().min()
     }
 
+    /// The session; `None` before the first message and after a deletion.
     #[must_use]
     pub fn session(&self) -> Option<&Session> {
         self.session.as_ref()
     }
 
-    /// Whether anything that comes back of a turn's call is still wanted.
+    /// Whether a turn is running, so that what its call brings is still wanted.
     #[must_use]
     pub fn is_running(&self, turn: TurnId) -> bool {
         self.turns.get(&turn).is_some_and(|turn| turn.running().is_some())
     }
 
+    /// The number that names this life of the log. It changes when the session is deleted.
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.epoch
     }
 
+    /// How many sockets are attached.
     #[must_use]
     pub fn peers(&self) -> usize {
         self.peers.len()
@@ -382,7 +439,7 @@ impl Thread {
         };
         self.send_to(origin.peer, frame);
         events::count(&mut self.counters.refusals);
-        // The log holds nothing that was said: what is no requestId may be anything.
+        // The log must hold nothing that a user wrote, and a requestId that is not valid may be anything.
         let request_id = request_id.filter(|id| is_request_id(id));
         self.log(Event::Refused { connection_id: origin.peer.clone(), request_id, code: error.code.clone() });
     }
@@ -399,7 +456,7 @@ impl Thread {
         self.send(self.audience(peer), frame, false);
     }
 
-    /// What a client asked for costs its subject the bytes.
+    /// Sends what a client asked for. The bytes are taken from its subject's allowance.
     fn send_asked(&mut self, peer: &PeerId, frames: Vec<ServerFrame>) {
         for frame in frames {
             self.send(self.audience(peer), frame, true);
@@ -420,7 +477,7 @@ impl Thread {
         mode.unwrap_or(PermissionMode::Default.into())
     }
 
-    /// The place after the last event, as of what clients were sent.
+    /// The cursor of a client that was sent everything so far.
     fn head(&self) -> Cursor {
         self.cursor_at(self.seq)
     }
@@ -441,7 +498,7 @@ impl Thread {
         self.seq
     }
 
-    /// A number that is hard to guess for somebody who has not seen the seed (splitmix64).
+    /// A number that is hard to guess without the seed (splitmix64).
     fn next_random(&mut self) -> u64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.random;

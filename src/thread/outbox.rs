@@ -54,12 +54,12 @@ enum Suspect {
     FailedThoughD1Answers,
 }
 
-/// One step of D1 towards the log: the session as it is, and records it may lack.
+/// What D1 is given in one batch: the session as it is, and records that D1 may lack.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delivery {
-    /// Of the log as it was: a deletion begins another.
+    /// The epoch of the log when the delivery was made. A deletion begins another log.
     pub epoch: u64,
-    /// What D1 has of this session goes first.
+    /// Whether D1 must first delete what it has of this session.
     pub deletes: bool,
     /// `None` if all there is to say is the deletion.
     pub content: Option<SessionContent>,
@@ -67,10 +67,14 @@ pub struct Delivery {
     pub seq: u64,
 }
 
+/// The session and the records of one delivery.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionContent {
+    /// The epoch of the log that they belong to.
     pub epoch: u64,
+    /// The session as it is now.
     pub session: Session,
+    /// Records that D1 may lack, oldest first. It may have been given some of them before.
     pub records: Vec<Record>,
 }
 
@@ -88,12 +92,15 @@ impl From<&Delivery> for Delivered {
     }
 }
 
-/// What support would ask of the outbox.
+/// The state of the outbox, for diagnostics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OutboxState {
+    /// Log events that D1 does not have.
     pub undelivered_events: u64,
+    /// Deliveries that failed in a row.
     pub failures: u32,
+    /// When a delivery is tried again, in Unix milliseconds; `None` if the last one did not fail.
     pub retry_at: Option<Millis>,
 }
 
@@ -157,6 +164,7 @@ impl Thread {
         Ok(Delivery { epoch, deletes, content: Some(content), seq })
     }
 
+    /// What diagnostics show of the outbox.
     #[must_use]
     pub fn outbox(&self) -> OutboxState {
         let undelivered_events =
@@ -231,7 +239,7 @@ impl Thread {
         self.log(Event::DeliveryFailed { failures: self.outbox.failures, retry_in_ms });
     }
 
-    /// One such failure may be chance.
+    /// Counts a failure of the suspect while D1 answers. One may be chance; after several the record is parked.
     fn doubt(&mut self, records: &dyn Records) {
         self.outbox.doubts = self.outbox.doubts.saturating_add(1);
         self.outbox.suspect = Some(Suspect::Failed);

@@ -13,7 +13,7 @@ pub enum Ask {
     Ticket,
     /// The session, or its history.
     Read,
-    /// What support would ask.
+    /// The diagnostics of the thread.
     Diagnose,
     /// A message.
     Send,
@@ -28,9 +28,9 @@ pub enum Ask {
 /// Why something may not be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denied {
-    /// There is no session, or it is to look so: nobody learns of somebody else's.
+    /// There is no session, or the caller must not learn that there is one.
     NoSession,
-    /// The caller may see the session and not do this. In words: who may.
+    /// The caller may see the session, but may not do this. The text says who may.
     Forbidden(&'static str),
 }
 
@@ -41,7 +41,7 @@ pub enum Request {
     Update(SessionUpdate),
     /// The end of one turn, or of all.
     Cancel {
-        /// The turn's; `None` for all.
+        /// The turn's `requestId`; `None` for all turns.
         request_id: Option<String>,
     },
     /// The end of the session.
@@ -82,7 +82,7 @@ impl Ask {
         }
     }
 
-    /// The access that it takes. Who writes the first message owns the session from then on.
+    /// The access that it needs. Whoever writes the first message owns the session from then on.
     fn takes(self, has_begun: bool) -> Access {
         match self {
             Ask::Watch | Ask::Ticket | Ask::Read => Access::Viewer,
@@ -107,7 +107,7 @@ impl Thread {
     /// Whether somebody may do this by a frame.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason why not.
     pub fn permits(&self, identity: &Identity, ask: Ask) -> Result<(), Denied> {
         match identity.access(self.session.as_ref()) {
             None => Err(Denied::NoSession),
@@ -118,11 +118,11 @@ impl Thread {
         }
     }
 
-    /// Whether somebody may do this by HTTP. Of a session that nobody has begun there is nothing to be had but a
-    /// way in, and diagnostics for a caller whose credential names it.
+    /// Whether somebody may do this by HTTP. A session that nobody has begun can only be joined; a caller whose
+    /// credential names it can have its diagnostics, too.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason why not.
     pub fn permits_request(&self, identity: &Identity, ask: Ask) -> Result<(), Denied> {
         let is_there = match ask {
             Ask::Watch | Ask::Ticket => true,

@@ -14,14 +14,15 @@ use super::access::Peer;
 use super::store::{Checkpoint, Write};
 use super::{Output, PeerId, Thread};
 
-/// What outlives hibernation with a socket.
+/// What is kept with a socket through hibernation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Attachment {
+    /// Who the client is, and what its credential allows.
     pub identity: Identity,
     /// Before the first message nothing is stored, so the sockets keep what was set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub draft: Option<Draft>,
-    /// How its client is spoken to.
+    /// The dialect that the socket speaks.
     pub dialect: Dialect,
 }
 
@@ -29,8 +30,11 @@ pub struct Attachment {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Draft {
+    /// The title, if one was set.
     pub title: Option<String>,
+    /// The permission mode, as it was set or by default.
     pub permission_mode: PermissionMode,
+    /// When it was last changed, in Unix milliseconds.
     pub set_at: Millis,
 }
 
@@ -55,7 +59,7 @@ impl Read for Draft {
 }
 
 impl Thread {
-    /// The first message's writes; for later ones there are none.
+    /// Creates the session when its first message comes, and returns the writes for that. Later there are none.
     pub(super) fn create_session(&mut self, now: Millis, content: &Content, peer: &PeerId) -> Vec<Write> {
         if self.session.is_some() {
             return Vec::new();
@@ -74,7 +78,7 @@ impl Thread {
         self.checkpoint().map(Write::Create).into_iter().collect()
     }
 
-    /// Counts a message in. The record that is committed with it says the same after a crash.
+    /// Counts a message. After a crash it is counted again from the record that is committed with it.
     pub(super) fn count_message(&mut self, now: Millis, tokens_used: u64) {
         if let Some(session) = &mut self.session {
             session.message_count = session.message_count.saturating_add(1);
@@ -99,7 +103,7 @@ impl Thread {
         self.show_session();
     }
 
-    /// For its subject alone: somebody else may begin the session, and is to find nothing set.
+    /// Only for the subject that set it: somebody else may begin the session, and must find nothing set.
     fn update_draft(&mut self, now: Millis, by: &PeerId, update: SessionUpdate) {
         let Some(Peer { identity, draft, .. }) = self.peers.get(by).cloned() else { return };
         let (title, mode) = draft.map(|draft| (draft.title, draft.permission_mode)).unwrap_or_default();

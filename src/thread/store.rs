@@ -14,91 +14,132 @@ use super::turn::Answer;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Commit(pub Vec<Write>);
 
+/// One change of the store.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write {
-    /// The first message: the store comes into being with this as its checkpoint.
+    /// Creates the store when the first message comes, with this as its checkpoint.
     Create(Checkpoint),
+    /// Adds a message to the log.
     Append(Record),
     /// A queued turn runs from now on: after a crash it is interrupted, not started again.
     Start {
+        /// The turn that starts.
         turn: u64,
     },
+    /// Stores the running text of a turn, in place of what its slot held.
     Journal(Journal),
+    /// Stores the thread as it is now, in place of the checkpoint before.
     Checkpoint(Checkpoint),
     /// D1 will not have this record: it is kept, shown in diagnostics, and not delivered again.
     Park {
+        /// The sequence number of the record.
         seq: u64,
     },
-    /// All of the session goes; that D1 has yet to learn it stays.
+    /// Deletes all of the session, and notes that D1 has yet to learn of it.
     Delete,
-    /// D1 has learnt of the deletion.
+    /// Removes that note: D1 has learnt of the deletion.
     Deleted,
 }
 
-/// One stored message, a log event of its own.
+/// One stored message. It is an event of the log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
+    /// Its sequence number in the log.
     pub seq: u64,
-    /// The sequence number of the user's message that the turn began with; of a user's message, its own.
+    /// The turn that it belongs to: the sequence number of the user's message that began it. For that message
+    /// this is its own number.
     pub turn: u64,
+    /// The message's id, as clients see it.
     pub message_id: String,
+    /// The `requestId` that the client chose for the turn.
     pub request_id: String,
+    /// When the message was accepted or the turn ended, in Unix milliseconds.
     pub created_at: Millis,
+    /// The message's text, or its blocks.
     pub content: Content,
+    /// Whether it is a user's message or an answer, and what is stored only for that kind.
     pub kind: RecordKind,
 }
 
-/// What a record says beside its content.
+/// What a record holds beside its content, for each kind of message.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RecordKind {
     /// A user's message, with which a turn begins.
     Question {
-        /// The turn before it on its path; `None` for the first.
+        /// The turn that began before it; `None` for the first.
         parent: Option<u64>,
-        /// The subject that wrote it.
+        /// The subject that wrote it; `None` if the writer has none.
         author: Option<String>,
         /// Whether its agent was called: after a crash the turn is interrupted, not started again.
         started: bool,
-        /// Where it differs from [`answer_id`]: in threads of the first format.
+        /// The id of the turn's answer if it is not [`answer_id`], as in threads of the first format.
         answer_id: Option<String>,
-        /// The stored row cannot be read, for this reason.
+        /// Why its stored content cannot be read; `None` if it can.
         fault: Option<ErrorBody>,
     },
-    /// A turn's end.
-    Answer { status: Word<Status>, error: Option<ErrorBody>, metadata: ResponseMetadata },
+    /// The answer, with which a turn ends.
+    Answer {
+        /// How the turn ended.
+        status: Word<Status>,
+        /// What clients are told; `None` if nothing failed.
+        error: Option<ErrorBody>,
+        /// What is known of the answer beside its content, such as its tokens.
+        metadata: ResponseMetadata,
+    },
 }
 
-/// A record without what it says: enough to know which turns are open and what they count for.
+/// A record without its content: enough to know which turns are open and what they count for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
+    /// The sequence number of the record.
     pub seq: u64,
+    /// The turn that the record belongs to.
     pub turn: u64,
+    /// The `requestId` of the turn.
     pub request_id: String,
+    /// When the message was accepted or the turn ended, in Unix milliseconds.
     pub created_at: Millis,
+    /// Whether the record is a user's message or an answer.
     pub kind: MarkKind,
 }
 
+/// Whether a record is a user's message or an answer, and what a thread must know of it to wake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MarkKind {
-    Question { started: bool },
-    Answer { tokens_used: u64 },
+    /// A user's message, with which a turn begins.
+    Question {
+        /// Whether its agent was called: after a crash the turn is interrupted, not started again.
+        started: bool,
+    },
+    /// The answer, with which a turn ends.
+    Answer {
+        /// Tokens that count towards the session's total.
+        tokens_used: u64,
+    },
 }
 
 /// The running text of a turn. There are as many slots as turns may run at once; a slot whose turn
 /// is over is stale and free.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Journal {
+    /// The row that it is written to, counted from 0.
     pub slot: usize,
+    /// The turn that is being answered.
     pub turn: u64,
+    /// The answer's text so far.
     pub text: String,
+    /// The answer's other blocks so far, at their places in the text.
     pub blocks: Vec<PlacedBlock>,
+    /// Tokens that were counted so far.
     pub tokens_used: u64,
 }
 
 /// A block and how many bytes of the answer's text stand before it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PlacedBlock {
+    /// Bytes of the answer's text before the block.
     pub at: usize,
+    /// The block, of any kind but text.
     pub block: Block,
 }
 
@@ -112,27 +153,32 @@ impl Read for PlacedBlock {
 /// The thread as of `seq`. Later records are counted in on waking, so that a turn need not rewrite it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
+    /// The number that names this life of the log.
     pub epoch: u64,
+    /// The sequence number of the last event that the checkpoint includes.
     pub seq: u64,
     /// D1 has the log up to here.
     pub delivered: u64,
-    /// The turns that were not over; `None` where that cannot be read.
+    /// The turns that were not over; `None` if that cannot be read.
     pub open: Option<Vec<u64>>,
+    /// The session as of `seq`.
     pub session: Session,
 }
 
 /// What a store holds when its thread wakes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stored {
+    /// The last checkpoint.
     pub checkpoint: Checkpoint,
-    /// Of the checkpoint's open turns, the user's messages; see [`Stored::find_open`].
+    /// The user's messages of the turns that the checkpoint has as open; see [`Stored::find_open`].
     pub open: Vec<Mark>,
-    /// All after the checkpoint, in order.
+    /// All records after the checkpoint, oldest first.
     pub since: Vec<Mark>,
+    /// The running text in each slot; some may be of turns that are over.
     pub journals: Vec<Journal>,
-    /// The last record's sequence number, also of a record that a newer version wrote and this one cannot use.
+    /// The last record's sequence number, even if a newer version wrote that record and this one cannot use it.
     pub last_seq: u64,
-    /// The turn that began last.
+    /// The turn that began last; `None` if there is none.
     pub last_turn: Option<u64>,
 }
 
@@ -143,7 +189,9 @@ pub struct StoreError(pub String);
 /// Some records, and whether there are more in that direction.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Page {
+    /// The records, in the order in which they were asked for.
     pub records: Vec<Record>,
+    /// Whether the store has more of them in that direction.
     pub more: bool,
 }
 
@@ -160,8 +208,8 @@ pub trait Records {
 }
 
 impl Stored {
-    /// Where it cannot be read which turns were open, finds them among all records: a turn that is forgotten
-    /// would never end.
+    /// If the checkpoint's list of open turns cannot be read, finds them among all records: a turn that is
+    /// forgotten would never end.
     ///
     /// # Errors
     /// If the records could not be read.
@@ -265,6 +313,7 @@ impl Record {
         }
     }
 
+    /// Whether it is an answer, which ends its turn.
     #[must_use]
     pub fn is_end(&self) -> bool {
         matches!(self.kind, RecordKind::Answer { .. })
@@ -283,6 +332,7 @@ impl Record {
         is_failure && self.content.is_blank()
     }
 
+    /// Its content as an answer, from which the part that a client lacks can be taken.
     #[must_use]
     pub fn answer(&self) -> Answer {
         Answer::from_content(&self.content)

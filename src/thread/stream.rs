@@ -14,7 +14,7 @@ use super::turns::Outcome;
 use super::{Audience, Output, Thread, TurnId};
 
 impl Thread {
-    /// Something came back of the call of a turn.
+    /// Takes what the call of a turn brought.
     pub(super) fn answered(&mut self, now: Millis, turn: TurnId, answered: &Answered) {
         let Some(running) = self.running_mut(turn) else { return };
         let (events, tokens_used) = running.read(answered);
@@ -76,7 +76,7 @@ impl Thread {
         }
     }
 
-    /// There is no other way to ask: the failure before counts.
+    /// Ends a turn whose agent cannot be asked in another way, with the failure of its last call.
     pub(super) fn give_up_asking(&mut self, now: Millis, turn: TurnId) {
         if let Some(failed) = self.running_mut(turn).and_then(Running::take_failure) {
             self.end(now, turn, Outcome::Failed(failed));
@@ -111,7 +111,7 @@ impl Thread {
         self.abort(now, turn, Outcome::Failed(Failed::new(error)));
     }
 
-    /// Sends what text a turn has gathered.
+    /// Sends the text that a turn has gathered.
     pub(super) fn flush(&mut self, now: Millis, turn: TurnId) {
         let mut cursor = self.head();
         let mut sent = cursor.of(turn);

@@ -37,7 +37,7 @@ pub(crate) enum TurnState {
 /// An answer in the making: what came, how much of it clients were sent, how much is stored.
 #[derive(Debug)]
 pub(crate) struct Running {
-    /// The journal's row.
+    /// The row of the journal that it is written to.
     pub(crate) slot: usize,
     pub(crate) answer: Answer,
     pub(crate) tokens_used: u64,
@@ -47,21 +47,21 @@ pub(crate) struct Running {
     stored_bytes: usize,
     unstored_since: Option<Millis>,
     started_at: Millis,
-    /// The last sign of life, also one that says nothing.
+    /// When the agent last sent anything, even if it was no part of the answer.
     pub(crate) agent_heard_at: Millis,
-    /// The last of the answer.
+    /// When the agent last sent a part of the answer; `None` before the first.
     pub(crate) agent_said_at: Option<Millis>,
-    /// When the answer is finished unless more of it comes.
+    /// When the answer counts as finished, unless more of it comes before.
     pub(crate) ending: Option<(Millis, Box<Finished>)>,
-    /// Reads what comes back of the agent's call. `None` of an answer whose call died with its object.
+    /// Reads what the agent's call brings. `None` if the call ended with the object that made it.
     reply: Option<Box<dyn Reply>>,
     /// How the agent is asked.
     attempt: Attempt,
-    /// When it is asked again, and why it was not answered before.
+    /// When the agent is asked again, and why the call before failed.
     again: Option<(Millis, Failed)>,
-    /// Messages that it was not told, the oldest.
+    /// How many of the oldest messages the agent was not given.
     pub(crate) omitted: usize,
-    /// The beginning of the user's own words, which are not to stand in a log.
+    /// The beginning of the user's own words, which must not appear in a log.
     own_words: String,
 }
 
@@ -74,10 +74,12 @@ pub struct Answer {
     blocks_json_bytes: usize,
 }
 
-/// What a client that holds a part of an answer lacks, in order.
+/// One part of what a client lacks that holds only the beginning of an answer.
 #[derive(Debug, PartialEq)]
 pub enum Piece<'a> {
+    /// A part of the answer's text.
     Text(&'a str),
+    /// A block of another kind.
     Block(&'a Block),
 }
 
@@ -130,7 +132,7 @@ impl Running {
         }
     }
 
-    /// As the store has it: clients may have been sent more.
+    /// The answer as the store has it; clients may have been sent more.
     pub(crate) fn from_journal(journal: Journal, now: Millis) -> Self {
         let answer = Answer::new(journal.text, journal.blocks);
         Running {
@@ -152,7 +154,7 @@ impl Running {
         self.unstored_since.get_or_insert(now);
     }
 
-    /// When gathered text is to go out; at once before the first frame.
+    /// When gathered text goes out. The first text goes out at once.
     pub(crate) fn frame_due_at(&self, coalesce_ms: u64) -> Option<Millis> {
         let unsent = self.answer.text.len().saturating_sub(self.sent_bytes);
         match self.last_frame_at {
@@ -162,7 +164,7 @@ impl Running {
         }
     }
 
-    /// When text not yet stored is to be journalled.
+    /// When text that is not stored yet goes into the journal.
     pub(crate) fn journal_due_at(&self) -> Option<Millis> {
         let unstored = self.answer.text.len().saturating_sub(self.stored_bytes);
         match self.unstored_since {
@@ -172,7 +174,7 @@ impl Running {
         }
     }
 
-    /// What comes back of the call means, and the tokens that were counted so far.
+    /// Reads what the agent's call brought. Returns its events, and the tokens counted so far.
     pub(crate) fn read(&mut self, answered: &Answered) -> (Vec<AgentEvent>, u64) {
         let Some(reply) = &mut self.reply else { return (Vec::new(), self.tokens_used) };
         let events = match answered {
@@ -183,7 +185,7 @@ impl Running {
         (events, reply.tokens_used())
     }
 
-    /// The agent is asked this, so many of the oldest messages left out.
+    /// Notes what the agent is asked, and how many of the oldest messages are left out.
     pub(crate) fn asked(&mut self, request: &AgentRequest, omitted: usize) {
         self.own_words = openai::own_words(request);
         self.omitted = omitted;
@@ -193,13 +195,13 @@ impl Running {
         self.attempt
     }
 
-    /// A failure for the log.
+    /// Describes a failure for the log, without the user's own words.
     pub(crate) fn reason(&self, failed: &Failed) -> String {
         openai::reason(failed, &self.own_words)
     }
 
-    /// When the agent is to be asked again, if it said nothing yet and something may help. A wait that the turn
-    /// would not outlive hides what the agent said.
+    /// When the agent is asked again, if it said nothing yet and something may help. If the turn would time out
+    /// before then, it fails now, so that clients are told the agent's error and not a timeout.
     pub(crate) fn try_again(&mut self, now: Millis, failed: &Failed, config: &Config) -> Option<Millis> {
         if self.agent_said_at.is_some() {
             return None;
@@ -221,7 +223,7 @@ impl Running {
 
     pub(crate) fn begin_call(&mut self, reply: Box<dyn Reply>) {
         self.reply = Some(reply);
-        // Why it was not answered before is kept until it is: there may be no other way to ask.
+        // The last failure is kept until an answer comes: it counts if there is no other way to ask.
         if let Some((at, _)) = &mut self.again {
             *at = Millis::MAX;
         }
@@ -231,7 +233,8 @@ impl Running {
         self.again.take().map(|(_, failed)| failed)
     }
 
-    /// What was gathered of an answer that ends for a reason of its own.
+    /// Ends the answer for a reason outside of it, such as a timeout. Returns what was gathered, then the
+    /// failure.
     pub(crate) fn fail(&mut self, failed: Failed) -> Vec<AgentEvent> {
         match &mut self.reply {
             Some(reply) => reply.fail(failed),
@@ -239,7 +242,7 @@ impl Running {
         }
     }
 
-    /// When an agent that goes on like this has timed out.
+    /// When the agent times out, unless it sends something before.
     pub(crate) fn timeout_at(&self, config: &Config) -> Millis {
         let idle_ms = config.agent_idle_timeout_ms;
         let (since, limit_ms) = match self.agent_said_at {
@@ -251,7 +254,7 @@ impl Running {
         dead_at.min(since.saturating_add(silent_ms)).min(self.over_at(config))
     }
 
-    /// Why it has.
+    /// The failure of an agent that has timed out.
     pub(crate) fn timeout(&self, now: Millis, config: &Config) -> Failed {
         if self.over_at(config) <= now {
             return openai::turn_timeout_failure(config.agent_turn_timeout_ms);
@@ -263,7 +266,7 @@ impl Running {
         self.started_at.saturating_add(config.agent_turn_timeout_ms)
     }
 
-    /// The text that goes out now.
+    /// Takes the text that has not been sent yet.
     pub(crate) fn take_unsent(&mut self, now: Millis) -> &str {
         let unsent = self.answer.text.get(self.sent_bytes..).unwrap_or_default();
         self.sent_bytes = self.answer.text.len();
@@ -285,18 +288,19 @@ impl Running {
         }
     }
 
-    /// As far as clients were sent it.
+    /// The part of the answer that clients were sent.
     pub(crate) fn sent(&self) -> Answer {
         self.answer.head(self.sent_bytes)
     }
 
-    /// What clients of the log hold of it.
+    /// How much of the answer clients were sent, as it stands in a cursor.
     pub(crate) fn progress(&self, turn: u64) -> Progress {
         Progress { turn, bytes: self.sent_bytes, blocks: self.answer.blocks.len() }
     }
 }
 
 impl Answer {
+    /// An answer with this text and these blocks in it.
     #[must_use]
     pub fn new(text: String, blocks: Vec<PlacedBlock>) -> Self {
         let mut answer = Answer {
@@ -309,6 +313,7 @@ impl Answer {
         answer
     }
 
+    /// An answer with this content. Its text blocks become the text, and the others get their places in it.
     #[must_use]
     pub fn from_content(content: &Content) -> Self {
         let mut answer = Answer::default();
@@ -326,6 +331,7 @@ impl Answer {
         answer
     }
 
+    /// The text, without the other blocks.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
@@ -376,7 +382,7 @@ impl Answer {
         Some(pieces)
     }
 
-    /// The first of it, up to `bytes` of text, as a client may hold it.
+    /// The answer's beginning, with at most `bytes_max` bytes of text, as a client may hold it.
     #[must_use]
     pub fn head(&self, bytes_max: usize) -> Answer {
         let end = self.text.floor_char_boundary(bytes_max);
@@ -387,12 +393,13 @@ impl Answer {
         Answer::new(self.text.get(..end).unwrap_or_default().to_owned(), blocks)
     }
 
+    /// The progress of a client that holds all of this answer.
     #[must_use]
     pub fn held(&self, turn: u64) -> Progress {
         Progress { turn, bytes: self.text.len(), blocks: self.blocks.len() }
     }
 
-    /// What of a text fits in, so that the frame of the answer's end is no larger than clients accept.
+    /// As much of a text as fits in, so that the frame of the answer's end is not too large for clients.
     #[must_use]
     pub fn fitting<'a>(&self, text: &'a str) -> &'a str {
         let room = ANSWER_BYTES_MAX.saturating_sub(self.json_bytes(self.blocks.is_empty()));
@@ -410,6 +417,7 @@ impl Answer {
         text.get(..end).unwrap_or_default()
     }
 
+    /// Whether a block fits in, so that the answer stays within [`ANSWER_BYTES_MAX`].
     #[must_use]
     pub fn fits(&self, block: &Block) -> bool {
         self.json_bytes(false).saturating_add(block_json_bytes(block)) <= ANSWER_BYTES_MAX

@@ -226,7 +226,7 @@ impl Thread {
         }
     }
 
-    /// The call to make for a running turn. `None` if there is no other way to ask: [`Input::Unasked`] is then to
+    /// The call to make for a running turn. `None` if there is no other way to ask: then [`Input::Unasked`] must
     /// follow.
     ///
     /// # Errors

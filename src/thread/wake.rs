@@ -82,7 +82,7 @@ impl Thread {
         self.count_message(mark.created_at, tokens_used);
     }
 
-    /// Nothing was going on: whoever was connected had been sent everything, or told of the deletion.
+    /// Whether nothing was going on, so that every client had been sent everything, or told of the deletion.
     fn is_settled(&self) -> bool {
         self.turns.is_empty() && self.outbox.delivered >= self.seq && !self.outbox.is_deletion_owed
     }
