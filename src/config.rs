@@ -10,12 +10,15 @@ use crate::variables::{self, Source, Variables};
 /// What the variables say.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Answers.
+    /// Produces the answers.
     pub agent: Rc<dyn Agent>,
+    /// How threads behave: limits, timeouts and retries.
     pub thread: Config,
 }
 
 impl Settings {
+    /// Reads the settings from the worker's variables.
+    ///
     /// # Errors
     /// In words: which variable is wrong, and what would be right.
     pub fn read(source: Source) -> Result<Self, String> {

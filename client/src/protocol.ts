@@ -52,7 +52,11 @@ export type ErrorCode = "INVALID_MESSAGE" | "MESSAGE_TOO_LARGE" | "THREAD_MISMAT
  * An error as it goes over the wire. The message says what was wrong and what would be right,
  * and never carries a secret, a stack or a path.
  */
-export type ErrorBody = { code: ErrorCode, 
+export type ErrorBody = { 
+/**
+ * What went wrong, for programs.
+ */
+code: ErrorCode, 
 /**
  * For people, in English.
  */
@@ -65,50 +69,456 @@ retryable: boolean, };
 /**
  * One part of a message that has more than text.
  */
-export type Block = { "type": "text", text: string, } | { "type": "thinking", text: string, } | { "type": "tool_use", id: string, name: string, input: unknown, } | { "type": "tool_result", toolUseId: string, content: string | unknown[], isError: boolean, };
+export type Block = { "type": "text", 
+/**
+ * The text.
+ */
+text: string, } | { "type": "thinking", 
+/**
+ * The thoughts.
+ */
+text: string, } | { "type": "tool_use", 
+/**
+ * The call's id; its result names it.
+ */
+id: string, 
+/**
+ * The tool's name.
+ */
+name: string, 
+/**
+ * What the tool is given: any JSON.
+ */
+input: unknown, } | { "type": "tool_result", 
+/**
+ * The id of the call that this is the result of.
+ */
+toolUseId: string, 
+/**
+ * The result.
+ */
+content: string | unknown[], 
+/**
+ * Whether the tool failed.
+ */
+isError: boolean, };
 
 /**
  * A message's content: a string where it is only text, else blocks.
  */
 export type Content = string | Array<Block>;
 
-export type Message = { id: string, requestId: string, role: Role, content: Content, status: Status, createdAt: number, tokensUsed?: number, error?: ErrorBody, author?: string, cursor: string, };
+/**
+ * A stored message, of a user or of the agent.
+ */
+export type Message = { 
+/**
+ * The message's own id.
+ */
+id: string, 
+/**
+ * The turn that it belongs to, by the id that its client chose.
+ */
+requestId: string, 
+/**
+ * Whose message it is.
+ */
+role: Role, 
+/**
+ * What it says.
+ */
+content: Content, 
+/**
+ * How it came to its end.
+ */
+status: Status, 
+/**
+ * When it was stored, in milliseconds since 1970.
+ */
+createdAt: number, 
+/**
+ * The tokens that its turn used; only on answers.
+ */
+tokensUsed?: number, 
+/**
+ * Why the answer failed or was interrupted, or why the stored message cannot be read.
+ */
+error?: ErrorBody, 
+/**
+ * The subject of the token that its sender came with; only on users' messages, and not where `AUTH=none`.
+ */
+author?: string, 
+/**
+ * The message's place in the thread's log.
+ */
+cursor: string, };
 
 /**
  * The stored record of a thread.
  */
-export type Session = { id: string, title: string | null, firstMessagePreview: string, messageCount: number, totalTokens: number, permissionMode: PermissionMode, createdAt: number, lastMessageAt: number, owner?: string, };
+export type Session = { 
+/**
+ * The session's id, which is its thread's id too.
+ */
+id: string, 
+/**
+ * The title that somebody gave it, at most 200 characters; `null` if there is none.
+ */
+title: string | null, 
+/**
+ * The beginning of the first message, at most 100 characters.
+ */
+firstMessagePreview: string, 
+/**
+ * How many messages are stored, of users and of the agent.
+ */
+messageCount: number, 
+/**
+ * The tokens of all its turns together.
+ */
+totalTokens: number, 
+/**
+ * What the agent may do without asking.
+ */
+permissionMode: PermissionMode, 
+/**
+ * When the first message created it, in milliseconds since 1970.
+ */
+createdAt: number, 
+/**
+ * When the newest message was stored, in milliseconds since 1970.
+ */
+lastMessageAt: number, 
+/**
+ * The subject of the token that began it; not there where `AUTH=none`.
+ */
+owner?: string, };
 
 /**
- * What is known of how an answer came about.
+ * How an answer came about.
  */
-export type ResponseMetadata = { tokensUsed: number, latencyMs: number, model?: string, finishReason?: string, 
+export type ResponseMetadata = { 
 /**
- * Messages that were left out of a history too long for the model, the oldest.
+ * Tokens of prompt and answer as the model reported them; otherwise the pieces of text that it sent.
+ */
+tokensUsed: number, 
+/**
+ * Milliseconds from the message's acceptance to the end of the turn.
+ */
+latencyMs: number, 
+/**
+ * The model that answered, as it named itself.
+ */
+model?: string, 
+/**
+ * Why the model stopped, in its own words.
+ */
+finishReason?: string, 
+/**
+ * How many of the oldest messages the model was not told, because the whole history was too long for it.
  */
 omittedMessages?: number, };
 
 /**
- * An answer as an end carries it: its whole text, and its blocks if it has more than text.
+ * An answer at the end of its turn.
  */
-export type Response = { content: string, blocks?: Array<Block>, metadata: ResponseMetadata, };
+export type Response = { 
+/**
+ * The whole text.
+ */
+content: string, 
+/**
+ * All of the answer in order, text included; only if it has more than text.
+ */
+blocks?: Array<Block>, 
+/**
+ * Tokens, time and model.
+ */
+metadata: ResponseMetadata, };
 
+/**
+ * Why a snapshot was sent.
+ */
 export type SnapshotReason = "joined" | "reset" | "sync";
 
-export type InFlightState = { requestId: string, answerId: string, state: "queued" | "streaming", };
-
-export type InFlight = { requestId: string, answerId: string, state: "queued" | "streaming", content: string, blocks: Array<Block>, };
+/**
+ * A turn that waits or runs.
+ */
+export type InFlightState = { 
+/**
+ * The turn's id, as its client chose it.
+ */
+requestId: string, 
+/**
+ * The id that the answer's message will have.
+ */
+answerId: string, 
+/**
+ * Whether it waits (`queued`) or runs (`streaming`).
+ */
+state: "queued" | "streaming", };
 
 /**
- * A frame as it goes out. Those with a cursor are log events, the same for every socket.
+ * A turn that waits or runs, with its answer so far.
  */
-export type ServerFrame = { "type": "user_message", cursor: string, requestId: string, answerId: string, message: Message, } | { "type": "token", cursor: string, requestId: string, token: string, } | { "type": "block", cursor: string, requestId: string, block: Block, } | { "type": "final", cursor: string, requestId: string, messageId: string, createdAt: number, response: Response, } | { "type": "cancelled", cursor: string, requestId: string, messageId: string, createdAt: number, response: Response, } | { "type": "error", cursor: string, requestId: string, error: ErrorBody, messageId: string, createdAt: number, response: Response, } | { "type": "session", cursor: string, session: Session, } | { "type": "connected", protocol: number, connectionId: string, sessionId: string, status: "not-created" | "created", session: Session | null, resumed: boolean, 
+export type InFlight = { 
 /**
- * The client's own place, as it wrote it, or one that no log has.
+ * The turn's id, as its client chose it.
  */
-cursor: string, inFlight: Array<InFlightState>, } | { "type": "snapshot", reason: SnapshotReason, messages: Array<Message>, hasMore: boolean, inFlight: Array<InFlight>, session: Session | null, cursor: string, } | { "type": "session_synced", cursor: string, } | { "type": "queued", requestId: string, position: number, } | { "type": "error", refused: string, requestId?: string, frame?: string, error: ErrorBody, } | { "type": "pong" };
+requestId: string, 
+/**
+ * The id that the answer's message will have.
+ */
+answerId: string, 
+/**
+ * Whether it waits (`queued`) or runs (`streaming`).
+ */
+state: "queued" | "streaming", 
+/**
+ * The answer's text so far, up to 256 KiB; what is more follows in `token` frames.
+ */
+content: string, 
+/**
+ * All of the answer so far in order, if it has more than text; otherwise empty.
+ */
+blocks: Array<Block>, };
 
 /**
- * A frame as it comes in. Unknown fields are ignored.
+ * A frame from the server. `user_message`, `token`, `block`, `final`, `cancelled`, `error` with a `cursor` and
+ * `session` are log events: every connection gets the same ones in the same order. An `error` without a `cursor`
+ * says that a frame of this client was refused.
  */
-export type ClientFrame = { "type": "message", requestId: string, content: Content, threadId?: string, metadata?: Record<string, unknown>, } | { "type": "cancel", requestId?: string, } | { "type": "session_sync", cursor?: string, } | { "type": "session_update", title?: string | null, permissionMode?: PermissionMode, } | { "type": "ping" };
+export type ServerFrame = { "type": "user_message", 
+/**
+ * The client's place once it has this frame. Keep it, and hand it back on connecting.
+ */
+cursor: string, 
+/**
+ * The turn's id, as its client chose it.
+ */
+requestId: string, 
+/**
+ * The id that the answer's message will have.
+ */
+answerId: string, 
+/**
+ * The message as it is stored.
+ */
+message: Message, } | { "type": "token", 
+/**
+ * The client's place once it has this frame. Keep it, and hand it back on connecting.
+ */
+cursor: string, 
+/**
+ * The turn's id, as its client chose it.
+ */
+requestId: string, 
+/**
+ * The text; it may be several of the model's tokens.
+ */
+token: string, } | { "type": "block", 
+/**
+ * The client's place once it has this frame. Keep it, and hand it back on connecting.
+ */
+cursor: string, 
+/**
+ * The turn's id, as its client chose it.
+ */
+requestId: string, 
+/**
+ * The block.
+ */
+block: Block, } | { "type": "final", 
+/**
+ * The client's place once it has this frame. Keep it, and hand it back on connecting.
+ */
+cursor: string, 
+/**
+ * The turn's id, as its client chose it.
+ */
+requestId: string, 
+/**
+ * The id of the answer's message.
+ */
+messageId: string, 
+/**
+ * When the turn ended, in milliseconds since 1970.
+ */
+createdAt: number, 
+/**
+ * The whole answer.
+ */
+response: Response, } | { "type": "cancelled", 
+/**
+ * The client's place once it has this frame. Keep it, and hand it back on connecting.
+ */
+cursor: string, 
+/**
+ * The turn's id, as its client chose it.
+ */
+requestId: string, 
+/**
+ * The id of the answer's message.
+ */
+messageId: string, 
+/**
+ * When the turn ended, in milliseconds since 1970.
+ */
+createdAt: number, 
+/**
+ * The partial answer, as it is stored.
+ */
+response: Response, } | { "type": "error", 
+/**
+ * The client's place once it has this frame. Keep it, and hand it back on connecting.
+ */
+cursor: string, 
+/**
+ * The turn's id, as its client chose it.
+ */
+requestId: string, 
+/**
+ * Why the turn failed. The frame has a `cursor`, unlike a refusal.
+ */
+error: ErrorBody, 
+/**
+ * The id of the answer's message.
+ */
+messageId: string, 
+/**
+ * When the turn ended, in milliseconds since 1970.
+ */
+createdAt: number, 
+/**
+ * The partial answer, as it is stored.
+ */
+response: Response, } | { "type": "session", 
+/**
+ * The client's place once it has this frame. Keep it, and hand it back on connecting.
+ */
+cursor: string, 
+/**
+ * The whole session after the change.
+ */
+session: Session, } | { "type": "connected", 
+/**
+ * The version of the contract that the server speaks.
+ */
+protocol: number, 
+/**
+ * The server's name for this connection, as its logs show it.
+ */
+connectionId: string, 
+/**
+ * The session that this connection belongs to.
+ */
+sessionId: string, 
+/**
+ * `not-created` until the first message creates the session, then `created`.
+ */
+status: "not-created" | "created", 
+/**
+ * The session; `null` until it is created.
+ */
+session: Session | null, 
+/**
+ * Whether the cursor was known. If so, the missed events follow; if not, a `snapshot`.
+ */
+resumed: boolean, 
+/**
+ * The place to hand back if the connection breaks before another cursor comes; the client's own if `resumed`.
+ */
+cursor: string, 
+/**
+ * The turns that wait or run at the moment.
+ */
+inFlight: Array<InFlightState>, } | { "type": "snapshot", 
+/**
+ * Why it was sent.
+ */
+reason: SnapshotReason, 
+/**
+ * The newest messages, oldest first: at most 50 and 256 KiB, but at least one if there is any.
+ */
+messages: Array<Message>, 
+/**
+ * Whether there are older messages; read them by HTTP.
+ */
+hasMore: boolean, 
+/**
+ * The turns that wait or run, each with its answer so far.
+ */
+inFlight: Array<InFlight>, 
+/**
+ * The session; `null` until it is created.
+ */
+session: Session | null, 
+/**
+ * The client's place once it has this frame. Keep it, and hand it back on connecting.
+ */
+cursor: string, } | { "type": "session_synced", 
+/**
+ * The client's place once it has this frame. Keep it, and hand it back on connecting.
+ */
+cursor: string, } | { "type": "queued", 
+/**
+ * The turn's id, as its client chose it.
+ */
+requestId: string, 
+/**
+ * Its place in the queue; 1 is next.
+ */
+position: number, } | { "type": "error", 
+/**
+ * The refused frame's `type`, at most 256 characters; `unknown` if it has none that is a string.
+ */
+refused: string, 
+/**
+ * The refused frame's `requestId`, if it has one that is a string; at most 256 characters.
+ */
+requestId?: string, 
+/**
+ * How the refused frame begins (64 characters), if it has no such `requestId` or is not JSON.
+ */
+frame?: string, 
+/**
+ * Why the frame was refused.
+ */
+error: ErrorBody, } | { "type": "pong" };
+
+/**
+ * A frame to the server. Unknown fields are ignored.
+ */
+export type ClientFrame = { "type": "message", 
+/**
+ * Names the turn: 1 to 128 printable ASCII characters, unique in the thread for ever. A UUID does.
+ */
+requestId: string, 
+/**
+ * A non-empty string, or 1 to 256 blocks.
+ */
+content: Content, 
+/**
+ * The thread that it is meant for; refused if it is not the socket's.
+ */
+threadId?: string, 
+/**
+ * Accepted and not kept.
+ */
+metadata?: Record<string, unknown>, } | { "type": "cancel", 
+/**
+ * The turn to cancel; without it, every turn of the thread.
+ */
+requestId?: string, } | { "type": "session_sync", 
+/**
+ * The client's place. Without it, or if it is not the place of the last event, a `snapshot` comes.
+ */
+cursor?: string, } | { "type": "session_update", 
+/**
+ * 1 to 200 characters; `null` takes the title away.
+ */
+title?: string | null, 
+/**
+ * What the agent may do without asking.
+ */
+permissionMode?: PermissionMode, } | { "type": "ping" };

@@ -4,6 +4,8 @@
 //! build goes on with a database that newer builds have brought forward. It also goes on with one that lacks this
 //! build's last migration: its statements leave out the columns of that migration until the database has them.
 
+#![deny(missing_docs)]
+
 #[cfg(target_arch = "wasm32")]
 mod live;
 

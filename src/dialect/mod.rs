@@ -3,6 +3,8 @@
 //! **Invariant:** knows nothing about threads, sockets or storage. Which dialect a socket speaks stands in
 //! its attachment.
 
+#![deny(missing_docs)]
+
 pub mod native;
 
 use crate::protocol::words::words;

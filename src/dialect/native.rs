@@ -155,7 +155,8 @@ fn optional_string(fields: &Fields, name: &str) -> Result<Option<String>, String
     }
 }
 
-/// Of what is not JSON, the fields are read up to there. No tree is built, and no depth is too deep.
+/// How a refusal names a frame. If the frame is not JSON, its fields are read up to the place where it goes wrong.
+/// No tree is built, so no depth is too deep.
 fn name_of(frame: &str) -> FrameName {
     let (mut kind, mut request_id) = (None, None);
     let is_json = Reader::read(frame, |reader| {

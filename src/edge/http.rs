@@ -23,9 +23,10 @@ use super::rate::is_too_many;
 use super::routes::{Guarded, Refused, Route};
 use super::sessions;
 
+/// The outcome of a request: a response, or why it is refused.
 pub type Answer = Result<Response, Refused>;
 
-/// On every answer that is no upgrade. Nothing here is a page.
+/// Headers of every answer that is no upgrade. Nothing here is a page.
 const SECURITY_HEADERS: [(&str, &str); 5] = [
     ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
     ("x-content-type-options", "nosniff"),
@@ -34,7 +35,7 @@ const SECURITY_HEADERS: [(&str, &str); 5] = [
     ("cache-control", "no-store"),
 ];
 
-/// On answers that a page of another origin may read.
+/// Headers of answers that a page of another origin may read.
 const CORS_HEADERS: [(&str, &str); 3] = [
     ("access-control-allow-methods", "GET, POST, PATCH, DELETE"),
     ("access-control-allow-headers", "authorization, content-type"),
@@ -51,7 +52,7 @@ pub async fn handle(request: &Request, env: &Env, context: &Context) -> Result<R
     with_headers(&response, allowed_origin(request, env).as_deref())
 }
 
-/// Of a request whose handling panicked.
+/// The response to a request whose handling panicked.
 pub fn unserved(thrown: JsValue) -> Result<Response, JsValue> {
     with_headers(&refusal(&Refused::from(thrown))?, None)
 }
@@ -90,14 +91,14 @@ async fn respond(request: &Request, env: &Env, context: &Context) -> Answer {
     }
 }
 
-/// That the worker runs. What the database is like is told beside it and makes no difference to the status.
+/// Says that the worker runs, and what state the database is in. That state makes no difference to the status.
 async fn health(env: &Env) -> Answer {
     let (version, database) = (env!("CARGO_PKG_VERSION"), database::health(env).await);
     let health = format!(r#"{{"status":"ok","version":"{version}","database":{database}}}"#);
     Ok(json_response(200, &health)?)
 }
 
-/// To the session's object, with word of who is calling.
+/// Passes a request on to the session's object, and says who is calling.
 fn pass_on(request: &Request, env: &Env, caller: &Caller, id: &str) -> Result<js_sys::Promise, JsValue> {
     // A request from outside may not be changed; a copy of it may.
     let inner = Request::new_with_request(request)?;
@@ -132,7 +133,7 @@ async fn settle(request: &Request, response: Response, route: &Guarded, context:
     accept_and_close(request, code, &reason, context)
 }
 
-/// Closed unless opened on purpose, and not half configured.
+/// Lets in a caller whose credential holds, if every variable of the worker is valid.
 async fn admit(request: &Request, env: &Env, route: &Guarded) -> Result<Caller, Refused> {
     let (session_id, connects) = match route {
         Guarded::Connect { id } => (Some(id.as_str()), true),
@@ -167,7 +168,7 @@ fn accept_and_close(request: &Request, code: CloseCode, reason: &str, context: &
     switch_protocols(request, &pair.client()?)
 }
 
-/// The answer to an upgrade; of the subprotocols that were offered, the one that is spoken.
+/// The response that opens a WebSocket. It echoes the subprotocol `bobbin.v1` if the client offered it.
 pub fn switch_protocols(request: &Request, client: &web_sys::WebSocket) -> Answer {
     let response = socket_response(client)?;
     let offered = header(request, "sec-websocket-protocol").unwrap_or_default();
@@ -196,6 +197,7 @@ fn with_headers(response: &Response, origin: Option<&str>) -> Result<Response, J
     Ok(response)
 }
 
+/// A refusal as a response; one with status 429 says to try again after 10 s.
 pub fn refusal(refused: &Refused) -> Result<Response, JsValue> {
     let error = to_json(&refused.error);
     let response = json_response(refused.status, &format!(r#"{{"error":{error}}}"#))?;
@@ -255,6 +257,7 @@ pub fn configured_origins(env: &Env) -> Option<String> {
     Variables(&|name| variable(env, name)).text(&variables::ALLOWED_ORIGINS)
 }
 
+/// Whether a request asks to open a WebSocket.
 #[must_use]
 pub fn is_upgrade(request: &Request) -> bool {
     header(request, "upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"))

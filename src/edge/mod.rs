@@ -1,5 +1,7 @@
 //! Before any object: routes, credentials, limits, and what D1 can answer alone.
 
+#![deny(missing_docs)]
+
 pub mod auth;
 mod params;
 mod routes;

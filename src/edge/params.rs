@@ -80,11 +80,13 @@ pub fn fields(body: &[u8]) -> Result<Fields, Refused> {
     }
 }
 
+/// 400 with `INVALID_MESSAGE`, for a request that is not of the contract's form.
 #[must_use]
 pub fn bad_request(message: &str) -> Refused {
     Refused::fatal(400, ErrorCode::InvalidMessage, message)
 }
 
+/// 400, for a `before` that no page of this list has given out.
 #[must_use]
 pub fn bad_before() -> Refused {
     bad_request("before is no place in this list; take nextBefore of the page before")

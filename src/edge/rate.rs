@@ -43,8 +43,8 @@ async fn is_limited(env: &Env, who: &str) -> Result<bool, JsValue> {
     Ok(Reflect::get(&outcome, &"success".into())?.is_falsy())
 }
 
-/// Whom an address stands for: of IPv6, a whole network (/64) is one customer's; where zeros are left out of
-/// it, what stands before them. Nobody, if it is this machine's.
+/// Whom an address stands for. A whole IPv6 network (/64) counts as one customer: the first four groups of the
+/// address, or what stands before zeros that are left out. This machine's own addresses stand for nobody.
 fn network(address: &str) -> Option<String> {
     if address == "::1" || address.starts_with("127.") {
         return None;

@@ -4,6 +4,7 @@ use crate::protocol::limits::SESSION_ID_CHARS_MAX;
 use crate::protocol::{ErrorBody, ErrorCode, is_session_id};
 use crate::thread::Ask;
 
+/// What a request asks for, by its method and address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
     /// For everybody.
@@ -12,19 +13,25 @@ pub enum Route {
     Guarded(Guarded),
 }
 
-/// What only callers are served who are let in.
+/// What is served only to callers who are let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Guarded {
+    /// Gives out an id for a new session; nothing is stored.
     CreateSession,
+    /// Lists sessions, or searches in them.
     ListSessions,
     /// The alias without its `threadId`: accepted, and closed with 1008.
     ConnectNowhere,
     /// A socket of a session.
     Connect {
+        /// The session's id.
         id: String,
     },
+    /// One session, by HTTP.
     Session {
+        /// The session's id.
         id: String,
+        /// What is asked of it.
         action: Action,
     },
 }
@@ -32,12 +39,19 @@ pub enum Guarded {
 /// What is asked of one session by HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
+    /// Its record.
     Read,
+    /// Changes its title or permission mode.
     Update,
+    /// Deletes it with its messages.
     Delete,
+    /// A page of its messages.
     Messages,
+    /// Cancels its turns.
     Cancel,
+    /// A ticket to open one socket with.
     Ticket,
+    /// What its object is doing, for operators.
     Diagnostics,
 }
 
@@ -59,7 +73,9 @@ impl Action {
 /// A request that is not served, as HTTP says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
+    /// The HTTP status.
     pub status: u16,
+    /// The error in the response's body.
     pub error: ErrorBody,
     /// The methods of the resource, where it was the method that was wrong.
     pub allow: Option<String>,
@@ -80,6 +96,8 @@ impl Refused {
 }
 
 impl Route {
+    /// Finds out what a request asks for.
+    ///
     /// # Errors
     /// 400, 404, 405 or 426, with what was wrong and what would be right.
     pub fn of(method: &str, url: &str, is_upgrade: bool) -> Result<Route, Refused> {

@@ -29,9 +29,9 @@ pub fn searchable(text: &str) -> String {
     words
 }
 
-/// A user's query in FTS5's language: every word must be found, the last letters of each may be
-/// missing. `None` if there is no word in it. Nothing in the query is taken for syntax. What is no
-/// word in the tokenizer's eyes is left out by it, as one string stands after another without AND.
+/// A user's query in FTS5's language: every word must be found, and each may be only the beginning of a longer one.
+/// `None` if there is no word in it. Nothing in the query is taken for syntax. The strings stand one after another
+/// without AND, so that the tokenizer leaves out those that it finds no word in.
 #[must_use]
 pub fn match_expression(query: &str) -> Option<String> {
     let is_word =

@@ -102,7 +102,7 @@ fn asked<'a>(url: &str, scope: &'a Scope) -> Result<Option<Asked<'a>>, Refused> 
     Ok(Some(Asked { scope, bindings, limit, seen: Some(seen) }))
 }
 
-/// By creation, which never changes: a page stays what it is while messages arrive.
+/// The newest sessions first, by creation. That never changes: a page stays what it is while messages arrive.
 fn newest(scope: &Scope, session: &str) -> String {
     let condition = scope.condition_of_page();
     format!(
@@ -168,7 +168,7 @@ impl Asked<'_> {
     }
 }
 
-/// And where the next one begins.
+/// A page of sessions, and where the next page begins.
 fn page(sessions: &[String], next_before: Option<&str>) -> Answer {
     let next_before = place(next_before);
     let body = format!(r#"{{"sessions":[{}],"nextBefore":{next_before}}}"#, sessions.join(","));

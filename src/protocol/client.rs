@@ -4,55 +4,79 @@ use super::json::{Fields, Json};
 use super::limits::{REQUEST_ID_CHARS_MAX, SESSION_ID_CHARS_MAX, TITLE_CHARS_MAX};
 use super::{Content, ErrorBody, PermissionMode, Read};
 
+/// A frame from a client, read and checked.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ClientFrame {
-    Message { request_id: String, content: Content, thread_id: Option<String> },
-    Cancel { request_id: Option<String> },
-    SessionSync { cursor: Option<String> },
+    /// Starts a turn.
+    Message {
+        /// The turn's id, unique in its thread for ever.
+        request_id: String,
+        /// What the user says.
+        content: Content,
+        /// The thread that it is meant for; refused if it is not the socket's.
+        thread_id: Option<String>,
+    },
+    /// Stops a turn.
+    Cancel {
+        /// The turn to stop; `None` stops every turn of the thread.
+        request_id: Option<String>,
+    },
+    /// Asks for whatever the client does not hold.
+    SessionSync {
+        /// The client's place. At the last event nothing is sent; anywhere else, a snapshot.
+        cursor: Option<String>,
+    },
+    /// Changes the session.
     SessionUpdate(SessionUpdate),
+    /// Asks for a `pong`.
     Ping,
 }
 
-/// A frame that came: what it says, or why it is refused; and how a refusal names it.
+/// The outcome of reading a client's frame.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Received {
+    /// What it says, or why it is refused.
     pub frame: Result<ClientFrame, ErrorBody>,
+    /// How a refusal of it would name it.
     pub name: FrameName,
 }
 
 /// What tells a client which of its frames a refusal is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FrameName {
-    /// The frame's type; `unknown`, if it cannot be read.
+    /// The frame's type, at most 256 characters; `unknown` if it cannot be read.
     pub kind: String,
-    /// At most 256 characters; also an id that is itself what is wrong with the frame.
+    /// The frame's `requestId`, even if that is what is wrong with the frame; at most 256 characters.
     pub request_id: Option<String>,
-    /// How the frame begins, at most 64 characters, where there is no `requestId` or the frame is not JSON.
+    /// The frame's first 64 characters, if there is no `requestId` or the frame is not JSON.
     pub start: Option<String>,
 }
 
 /// A change of the session, by frame or by HTTP.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SessionUpdate {
-    /// `Some(None)` takes the title away: the first message's preview stands in its place.
+    /// The title to set; `Some(None)` takes it away, `None` leaves it as it is.
     pub title: Option<Option<String>>,
+    /// The mode to set; `None` leaves it as it is.
     pub permission_mode: Option<PermissionMode>,
 }
 
-/// 1 to 128 of `A-Z a-z 0-9 _ -`.
+/// Whether this is a valid session id: 1 to 128 of `A-Z a-z 0-9 _ -`.
 #[must_use]
 pub fn is_session_id(id: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     (1..=SESSION_ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(allowed)
 }
 
-/// 1 to 128 printable ASCII characters.
+/// Whether this is a valid request id: 1 to 128 printable ASCII characters.
 #[must_use]
 pub fn is_request_id(id: &str) -> bool {
     (1..=REQUEST_ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
 
 impl SessionUpdate {
+    /// Reads the change out of a frame's or a body's fields.
+    ///
     /// # Errors
     /// In words: what was wrong and what would be right.
     pub fn from_fields(fields: &Fields) -> Result<Self, String> {

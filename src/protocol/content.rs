@@ -10,31 +10,49 @@ use super::objects::kinds;
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(untagged)]
 pub enum Content {
+    /// Text alone.
     Text(String),
+    /// Blocks, in order.
     Blocks(Vec<Block>),
 }
 
 kinds! {
     /// One part of a message that has more than text.
     pub enum Block {
-        Text = "text" { text: String = "text", },
-        Thinking = "thinking" { text: String = "text", },
+        /// Text of the message itself.
+        Text = "text" {
+            /// The text.
+            text: String = "text",
+        },
+        /// What a model thought before it answered.
+        Thinking = "thinking" {
+            /// The thoughts.
+            text: String = "text",
+        },
+        /// A model calls a tool.
         ToolUse = "tool_use" {
+            /// The call's id; its result names it.
             id: String = "id",
+            /// The tool's name.
             name: String = "name",
+            /// What the tool is given: any JSON.
             #[cfg_attr(test, ts(type = "unknown"))]
             input: Json = "input",
         },
+        /// What a tool gave back.
         ToolResult = "tool_result" {
+            /// The id of the call that this is the result of.
             tool_use_id: String = "toolUseId",
+            /// The result.
             #[cfg_attr(test, ts(type = "string | unknown[]"))]
             content: Json = "content" if is_said,
+            /// Whether the tool failed.
             is_error: bool = "isError",
         },
     } or Other
 }
 
-/// Whether a tool's result is of a form that models take.
+/// Whether a tool's result has a form that models take.
 fn is_said(content: &Json) -> bool {
     matches!(content, Json::String(_) | Json::Array(_))
 }
@@ -49,7 +67,7 @@ impl Content {
         }
     }
 
-    /// Whether nothing is said: text that is blank, and no block of another kind.
+    /// Whether it says nothing: its text is blank, and it has no block of another kind.
     #[must_use]
     pub fn is_blank(&self) -> bool {
         match self {
@@ -58,7 +76,7 @@ impl Content {
         }
     }
 
-    /// The text as it is read: a word does not go on across blocks.
+    /// The text with a line break between blocks, so that no word runs across two of them.
     #[must_use]
     pub fn words(&self) -> String {
         match self {
@@ -68,8 +86,8 @@ impl Content {
     }
 }
 
-/// Whether there is nothing in a text that anybody could read: white space, control characters and
-/// characters without width alone, or nothing at all.
+/// Whether a text has nothing that anybody could read: it is empty, or has only white space, control characters
+/// and characters without width.
 #[must_use]
 pub fn is_blank(text: &str) -> bool {
     let is_unseen = |char: char| matches!(char, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
@@ -90,6 +108,7 @@ pub fn joined<'a>(texts: impl Iterator<Item = &'a str>, separator: char) -> Stri
 }
 
 impl Block {
+    /// The text of a text block; `None` for any other block.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match self {

@@ -13,15 +13,18 @@ use super::limits::{CONCURRENT_TURNS_MAX, CURSOR_CHARS_MAX};
 /// `epoch.seq` and for each running turn `.turn-bytes-blocks`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// Names one life of the log: another after the session was deleted and begun anew.
+    /// Names one life of the log. A session that was deleted and begun anew has another one.
     pub epoch: u64,
+    /// The sequence number of the last event that the client holds.
     pub seq: u64,
+    /// What the client holds of each turn that was running, in the order of the turns.
     pub progress: Vec<Progress>,
 }
 
 /// How much of a running turn's answer a client holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
+    /// The turn, by the sequence number of its user's message.
     pub turn: u64,
     /// Bytes of the answer's text, all its text blocks in a row, in UTF-8.
     pub bytes: usize,
@@ -33,12 +36,13 @@ impl Cursor {
     /// The place before the first event of any thread.
     pub const START: Cursor = Cursor { epoch: 0, seq: 0, progress: Vec::new() };
 
+    /// A place where no turn was running.
     #[must_use]
     pub fn at(epoch: u64, seq: u64) -> Self {
         Cursor { epoch, seq, progress: Vec::new() }
     }
 
-    /// `None` for whatever no thread has handed out.
+    /// Reads a cursor's text; `None` if no thread can have handed it out.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if text == "0" {
@@ -56,20 +60,20 @@ impl Cursor {
         (epoch != 0 && cursor.progress.len() <= CONCURRENT_TURNS_MAX).then_some(cursor)
     }
 
+    /// Whether this is the place before the first message of a thread.
     #[must_use]
     pub fn is_start(&self) -> bool {
         self.epoch == 0
     }
 
-    /// What it says of `turn`; nothing of the answer, if it does not name it.
+    /// How much of a turn's answer the client holds: nothing, if the cursor does not name the turn.
     #[must_use]
     pub fn of(&self, turn: u64) -> Progress {
         let named = self.progress.iter().copied().find(|progress| progress.turn == turn);
         named.unwrap_or(Progress { turn, ..Progress::default() })
     }
 
-    /// Takes over a turn's progress, in place of what it said before. They stand in the order of their turns, so
-    /// that a place has one spelling.
+    /// Replaces a turn's progress. The turns stay in order, so that a place has only one spelling.
     pub fn set(&mut self, progress: Progress) {
         self.forget(progress.turn);
         if progress.bytes > 0 || progress.blocks > 0 {
@@ -137,7 +141,7 @@ impl Progress {
     }
 }
 
-/// Only the one spelling that [`Display`] writes, so that equal places are equal strings.
+/// Accepts only the spelling that [`Display`] writes, so that equal places are equal strings.
 fn hex(text: &str) -> Option<u64> {
     let canonical = !text.is_empty()
         && (text == "0" || !text.starts_with('0'))

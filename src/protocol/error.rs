@@ -7,33 +7,33 @@ use super::words::words;
 words! {
     /// Why something was refused or failed, as clients see it in frames and HTTP bodies.
     pub enum ErrorCode {
-        /// The frame or request is not of the contract's form.
+        /// The frame or request does not have the form that the contract asks for.
         InvalidMessage = "INVALID_MESSAGE",
-        /// It is larger than a limit allows.
+        /// The frame or the body of the request is too large.
         MessageTooLarge = "MESSAGE_TOO_LARGE",
         /// The frame names another thread than its socket's.
         ThreadMismatch = "THREAD_MISMATCH",
         /// The `requestId` was used for another message.
         DuplicateRequest = "DUPLICATE_REQUEST",
-        /// Too much in too short a time.
+        /// Too many messages, requests, tickets or bytes in too short a time.
         RateLimited = "RATE_LIMITED",
-        /// Too many turns wait.
+        /// Too many turns of the thread are waiting already.
         Busy = "BUSY",
-        /// There is no credential, or it does not hold.
+        /// The credential is missing, bad or expired.
         Unauthenticated = "UNAUTHENTICATED",
         /// The caller's role does not allow this.
         Forbidden = "FORBIDDEN",
-        /// There is nothing of that name, or not for the caller.
+        /// There is no such session or address, or none that the caller may see.
         NotFound = "NOT_FOUND",
-        /// The agent failed.
+        /// The model refused, failed or broke off, or the answer is too long.
         AgentError = "AGENT_ERROR",
-        /// The agent was silent for too long.
+        /// The model was silent for too long, or its answer took too long.
         AgentTimeout = "AGENT_TIMEOUT",
-        /// The object stopped in the middle of the answer.
+        /// The thread crashed in the middle of the answer.
         Interrupted = "INTERRUPTED",
         /// The store could not be read or written.
         StorageError = "STORAGE_ERROR",
-        /// Something failed that should not.
+        /// A defect of the server.
         Internal = "INTERNAL",
     }
 }
@@ -43,6 +43,7 @@ object! {
     /// and never carries a secret, a stack or a path.
     #[derive(Eq)]
     pub struct ErrorBody {
+        /// What went wrong, for programs.
         #[cfg_attr(test, ts(as = "ErrorCode"))]
         pub code: Word<ErrorCode> = "code",
         /// For people, in English.
@@ -66,11 +67,11 @@ impl ErrorBody {
 
 /// Defines close codes and the list of all of them.
 macro_rules! close_codes {
-    ($(#[$meta:meta])* pub enum $name:ident { $($value:ident = $code:literal,)+ }) => {
+    ($(#[$meta:meta])* pub enum $name:ident { $($(#[$doc:meta])* $value:ident = $code:literal,)+ }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u16)]
-        pub enum $name { $($value = $code,)+ }
+        pub enum $name { $($(#[$doc])* $value = $code,)+ }
 
         #[cfg(test)]
         impl $name {
@@ -82,14 +83,23 @@ macro_rules! close_codes {
 close_codes! {
     /// WebSocket close codes: the standard's (RFC 6455, section 7.4.1) and the contract's own.
     pub enum CloseCode {
+        /// Nothing is wrong.
         Normal = 1000,
+        /// The client sent a binary frame.
         UnsupportedData = 1003,
+        /// Against the rules; the reason says which.
         PolicyViolation = 1008,
+        /// The client sent a frame above 2 MiB.
         MessageTooBig = 1009,
+        /// The thread's store does not answer; connect again later.
         InternalError = 1011,
+        /// The credential is missing, bad or expired.
         Unauthenticated = 4401,
+        /// The caller may not use this session.
         Forbidden = 4403,
+        /// The session was deleted.
         SessionDeleted = 4410,
+        /// Too many sockets, frames, requests or bytes.
         TooMany = 4429,
     }
 }

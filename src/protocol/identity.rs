@@ -21,25 +21,26 @@ object! {
     /// What the edge found out about a caller. Fixed when a socket is opened, and kept with it.
     #[derive(Eq)]
     pub struct Identity {
-        /// `None` where everybody is let in.
+        /// Whom the caller's token is about; `None` where everybody is let in.
         pub subject: Option<String> = "subject" unless "Option::is_none",
-        /// What the credential says of this session.
+        /// The role that the credential gives in this session.
         pub granted: Option<Access> = "granted" unless "Option::is_none",
         /// Whether it may begin a session that its credential does not name.
         pub may_create: bool = "mayCreate",
+        /// From when on the credential no longer holds, in milliseconds since 1970; `None` if it never expires.
         pub expires_at: Option<Millis> = "expiresAt" unless "Option::is_none",
     }
 }
 
 impl Identity {
-    /// Everybody, where everybody is let in.
+    /// The caller where everybody is let in, whoever it is.
     #[must_use]
     pub fn anyone() -> Self {
         Identity { subject: None, granted: Some(Access::Owner), may_create: true, expires_at: None }
     }
 
-    /// What it may do in a session, or in one that nobody has begun. `None` is to look as if there
-    /// were none.
+    /// What the caller may do in a session, or in one that nobody has begun (`None`). If that is nothing, the
+    /// session is to look as if it did not exist.
     #[must_use]
     pub fn access(&self, session: Option<&Session>) -> Option<Access> {
         let owns = match session {
@@ -49,6 +50,7 @@ impl Identity {
         self.granted.max(owns.then_some(Access::Owner))
     }
 
+    /// Whether the credential no longer holds at `now`.
     #[must_use]
     pub fn has_expired(&self, now: Millis) -> bool {
         self.expires_at.is_some_and(|at| at <= now)

@@ -12,22 +12,27 @@ use serde_json::ser::Formatter;
 
 use super::limits::JSON_DEPTH_MAX;
 
-/// Any JSON value. Of fields with the same name, the last one is it.
+/// Any JSON value. Of fields with the same name, the last one counts.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Json {
+    /// `null`.
     Null,
+    /// `true` or `false`.
     Bool(bool),
     /// As it was written.
     Number(String),
+    /// A string, its escapes resolved.
     String(String),
+    /// An array.
     Array(Vec<Json>),
+    /// An object.
     Object(Fields),
 }
 
-/// In the order of their names, so that in which order they were written makes no difference.
+/// The fields of an object, sorted by name: the order that they were written in makes no difference.
 pub type Fields = LiteMap<String, Json>;
 
-/// Fields of an object that this version has no name for; they are written beside those that it knows.
+/// Fields of an object that this version does not know. They are kept, and written beside those that it knows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OtherFields(pub Fields);
 
@@ -38,16 +43,18 @@ pub enum Malformed {
     Cut,
     /// It has more than `JSON_DEPTH_MAX` arrays and objects within each other.
     Deep,
+    /// It is not JSON, or not of the kind that was asked for.
     Wrong,
 }
 
+/// The outcome of reading.
 pub type Parsed<T> = Result<T, Malformed>;
 /// Reads the value of the field of that name.
 pub type Field<'a, 'f> = dyn FnMut(&mut Reader<'a>, Cow<'a, str>) -> Parsed<()> + 'f;
 /// Reads a value.
 pub type Item<'a, 'f> = dyn FnMut(&mut Reader<'a>) -> Parsed<()> + 'f;
 
-/// A value as JSON. To be taken for whatever may hold a [`Json`]: another writer does not know its numbers.
+/// A value as JSON. Use it for everything that may hold a [`Json`]: another writer does not know its numbers.
 #[must_use]
 pub fn to_json(value: &impl Serialize) -> String {
     let mut bytes = Vec::with_capacity(128);
@@ -90,7 +97,7 @@ impl Serialize for Json {
 }
 
 impl Json {
-    /// `None` for what is not one whole JSON value, or deeper than `JSON_DEPTH_MAX`.
+    /// Reads a text; `None` if it is not one whole JSON value, or deeper than `JSON_DEPTH_MAX`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Reader::read(text, Reader::value).ok()
@@ -102,33 +109,38 @@ impl Json {
         self.as_object()?.get(name)
     }
 
+    /// The fields, if it is an object.
     #[must_use]
     pub fn as_object(&self) -> Option<&Fields> {
         if let Json::Object(fields) = self { Some(fields) } else { None }
     }
 
+    /// The items, if it is an array.
     #[must_use]
     pub fn as_array(&self) -> Option<&[Json]> {
         if let Json::Array(items) = self { Some(items) } else { None }
     }
 
+    /// The text, if it is a string.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         if let Json::String(text) = self { Some(text) } else { None }
     }
 
+    /// The value, if it is `true` or `false`.
     #[must_use]
     pub fn as_bool(&self) -> Option<bool> {
         if let Json::Bool(value) = self { Some(*value) } else { None }
     }
 
+    /// The number, if it is whole, not negative and below 2^64.
     #[must_use]
     pub fn as_u64(&self) -> Option<u64> {
         if let Json::Number(text) = self { text.parse().ok() } else { None }
     }
 }
 
-/// Takes JSON apart from its beginning to its end, without copying what need not be copied.
+/// Reads JSON from its beginning to its end, and copies only what has to be copied.
 pub struct Reader<'a> {
     text: &'a str,
     at: usize,
@@ -142,8 +154,8 @@ impl<'a> Reader<'a> {
         Reader { text, at: 0, depth: 0, is_foreign: false }.whole(value)
     }
 
-    /// The same of a text from a server that others wrote: its strings may hold control characters and
-    /// escapes that JSON does not have.
+    /// The same for a text from somebody else's server: its strings may hold control characters, and escapes that
+    /// JSON does not have.
     pub fn read_foreign<T>(text: &'a str, value: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         Reader { text, at: 0, depth: 0, is_foreign: true }.whole(value)
     }
@@ -194,7 +206,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A string, and how it is written: there half a character can still be told from U+FFFD.
+    /// A string, and its text as it was written, in which half a character can still be told from U+FFFD.
     pub fn string_as_written(&mut self) -> Parsed<(Cow<'a, str>, &'a str)> {
         self.peek()?;
         let from = self.at;
@@ -232,8 +244,8 @@ impl<'a> Reader<'a> {
         self.skip().map(|()| self.since(from))
     }
 
-    /// Passes over a value that nobody reads. So that nothing in it matters it only has to end: it may be
-    /// nested to any depth, and hold words such as `NaN`.
+    /// Passes over a value that nobody reads. It only has to end: it may be nested to any depth, and hold words
+    /// such as `NaN`.
     pub fn skip(&mut self) -> Parsed<()> {
         let mut depth = 0_usize;
         loop {
@@ -279,6 +291,7 @@ impl<'a> Reader<'a> {
         self.at = self.at.saturating_add(length);
     }
 
+    /// Any value, with everything in it.
     pub fn value(&mut self) -> Parsed<Json> {
         Ok(match self.peek()? {
             b'{' => {
@@ -370,7 +383,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// What of a string stands there as it is meant.
+    /// The part of a string up to the next escape or its end.
     fn run(&mut self) -> &'a str {
         let from = self.at;
         self.skip_while(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f));

@@ -9,7 +9,7 @@ pub const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
 /// An answer's text and blocks, as JSON. Some clients accept no frame over 1 MiB.
 pub const ANSWER_BYTES_MAX: usize = 960 * 1024;
 
-/// Arrays and objects within each other in JSON: reading them takes the stack.
+/// Arrays and objects within each other in JSON; each takes some of the stack while it is read.
 pub const JSON_DEPTH_MAX: usize = 127;
 
 /// Characters (Unicode code points) of a frame's `type` and `requestId` that its refusal repeats.
@@ -17,9 +17,13 @@ pub const REFUSED_NAME_CHARS_MAX: usize = 256;
 /// Characters (Unicode code points) of a frame that its refusal repeats where no `requestId` names it.
 pub const REFUSED_FRAME_CHARS_MAX: usize = 64;
 
+/// Characters of a session's id.
 pub const SESSION_ID_CHARS_MAX: usize = 128;
+/// Characters of a `requestId`.
 pub const REQUEST_ID_CHARS_MAX: usize = 128;
+/// Characters of a cursor; a longer one is answered with a snapshot.
 pub const CURSOR_CHARS_MAX: usize = 1024;
+/// Characters (Unicode code points) of a session's title.
 pub const TITLE_CHARS_MAX: usize = 200;
 /// The first message's beginning, as it stands in a list of sessions.
 pub const PREVIEW_CHARS_MAX: usize = 100;
@@ -51,32 +55,33 @@ pub const AGENT_FIRST_TOKEN_TIMEOUT_MS: u64 = 600_000;
 pub const AGENT_IDLE_TIMEOUT_MS: u64 = 60_000;
 /// How long an answer may take in all, if `AGENT_TURN_TIMEOUT_MS` does not say otherwise.
 pub const AGENT_TURN_TIMEOUT_MS: u64 = 3_600_000;
-/// An agent that lives but says nothing, as with comments, is given so many times the idle limit.
+/// An agent that sends only signs of life, such as comments, may go on so for this many times the idle limit.
 pub const SILENT_IDLES_MAX: u64 = 5;
-/// How often a model that is not well is called again, if `AGENT_RETRIES` does not say otherwise.
+/// How often a failed call of a model is made again, if `AGENT_RETRIES` does not say otherwise.
 pub const AGENT_RETRIES: u64 = 2;
 /// The first wait before that; it doubles with each further one.
 pub const RETRY_MS_MIN: u64 = 500;
 /// A model that wants a longer wait than this is not called again.
 pub const RETRY_AFTER_MS_MAX: u64 = 30_000;
 
-/// How long more is waited for once a model has said that its answer has ended.
+/// How long to wait for the rest once a model has said that its answer has ended.
 pub const ENDING_MS: u64 = 2_000;
 
-/// How often a call of a model is led to another place of the same origin.
+/// How many redirects a call of a model follows, all within the same origin.
 pub const REDIRECTS_MAX: usize = 3;
 
-/// For this long after its turn's last frame text is gathered; what arrives then takes it along.
+/// Text that comes within this time after its turn's last frame is gathered; text that comes later is sent with it.
 pub const COALESCE_MS_MIN: u64 = 4;
 /// The same for a thread with many sockets: a frame costs as many sends as there are sockets.
 pub const COALESCE_MS_MAX: u64 = 13;
 /// How many sockets make text wait a millisecond longer, from `COALESCE_MS_MIN` to `COALESCE_MS_MAX`.
 pub const COALESCE_SOCKETS_PER_MS: u64 = 2;
-/// If nothing arrives, gathered text goes out this part of its time later: not just before more of it comes.
+/// If no more text comes, a timer sends what was gathered. It waits a third of that time longer, so that it does
+/// not fire just before more text comes.
 pub const COALESCE_TIMER_PART: u64 = 3;
 /// Gathered text is sent at this size without waiting.
 pub const COALESCE_BYTES_MAX: usize = 16 * 1024;
-/// Text is stored at the latest this long after it came, so that with a slow timer it stays within 500 ms.
+/// Text is stored at the latest this long after it came. Even with a slow timer that is within 500 ms.
 pub const JOURNAL_MS: u64 = 490;
 /// Text not yet stored is stored at this size without waiting.
 pub const JOURNAL_BYTES_MAX: usize = 64 * 1024;
@@ -94,6 +99,7 @@ pub const DELIVERY_DELAY_MS: u64 = 10_000;
 pub const DELIVERY_TIMEOUT_MS: u64 = 30_000;
 /// The first wait after a failed delivery; it doubles with each further one.
 pub const DELIVERY_RETRY_MS_MIN: u64 = 1_000;
+/// The longest wait after a failed delivery.
 pub const DELIVERY_RETRY_MS_MAX: u64 = 300_000;
 /// Events after which a checkpoint is written even though the thread does not rest.
 pub const UNSAVED_EVENTS_MAX: u64 = 64;
@@ -104,10 +110,11 @@ pub const DELIVERY_DOUBTS_MAX: u32 = 3;
 
 /// Sessions or messages in one page of HTTP.
 pub const PAGE_MAX: usize = 200;
+/// Sessions or messages in one page of HTTP, if `limit` does not say otherwise.
 pub const PAGE_DEFAULT: usize = 50;
 /// A list of sessions that D1 has not given by then is answered `STORAGE_ERROR`.
 pub const LIST_TIMEOUT_MS: u64 = 10_000;
-/// For so long an isolate remembers which migrations the D1 database lacks, and what `/health` says of it.
+/// How long an isolate remembers which migrations the D1 database lacks, and what `/health` says of it.
 pub const DATABASE_AGE_MS: u64 = 10_000;
 /// A database that has not answered `/health` by then is unreachable.
 pub const HEALTH_TIMEOUT_MS: u64 = 1_000;
@@ -115,6 +122,7 @@ pub const HEALTH_TIMEOUT_MS: u64 = 1_000;
 pub const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of an HTTP request's body.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
+/// Characters (Unicode code points) of a search's query.
 pub const QUERY_CHARS_MAX: usize = 200;
 /// Words of a query that are searched for; those after them are left out.
 pub const QUERY_WORDS_MAX: usize = 16;
@@ -132,6 +140,7 @@ pub const SUBJECT_BYTES_MAX: usize = 256;
 pub const JWKS_AGE_MS_MAX: u64 = 600_000;
 /// A key set is fetched at most this often, whatever keys tokens name.
 pub const JWKS_REFRESH_MS_MIN: u64 = 30_000;
+/// How long fetching a key set may take.
 pub const JWKS_TIMEOUT_MS: u64 = 5_000;
 /// How soon it is tried again, as long as there is no key set at all.
 pub const JWKS_RETRY_MS_MIN: u64 = 1_000;
@@ -146,9 +155,8 @@ pub const MESSAGES_PER_MINUTE: u64 = 1_200;
 pub const FRAMES_PER_MESSAGE: u64 = 5;
 /// Frames in a minute that are taken even where few messages are.
 pub const FRAMES_PER_MINUTE_MIN: u64 = 1_000;
-/// Bytes of a thread that a subject is sent because it asks for them (catch-ups, snapshots, pages, exports, messages
-/// that it sends again) in a minute; of a connection, where everybody is let in. What began within it is
-/// finished.
+/// Bytes of a thread that a subject may ask for in a minute: catch-ups, snapshots, pages, exports and messages that
+/// it sends again. Where everybody is let in, each connection may. What began within the limit is finished.
 pub const READ_BYTES_PER_MINUTE: u64 = 64 * 1024 * 1024;
 /// Frames of one connection that were refused as invalid; the next one closes it with 1008.
 pub const INVALID_FRAMES_MAX: u64 = 256;

@@ -3,6 +3,8 @@
 //! **Invariant:** knows nothing about threads, sockets or storage. A value of a type of this module
 //! keeps to the contract; what does not is refused where it enters, in a dialect.
 
+#![deny(missing_docs)]
+
 mod client;
 mod content;
 mod cursor;

@@ -3,23 +3,25 @@
 use super::json::OtherFields;
 use super::{Content, Json};
 
-/// Something that was written as JSON. `None` for whatever this could not have written.
+/// A type that can be read out of JSON. `None` stands for JSON that it could not have been written as.
 pub trait Read: Sized {
+    /// The value that a JSON value stands for.
     fn read(value: &Json) -> Option<Self>;
 
-    /// What a field stands for that is not there.
+    /// The value of a field that is not there; `None` if the field is required.
     #[must_use]
     fn missing() -> Option<Self> {
         None
     }
 
+    /// The value that a JSON text stands for.
     #[must_use]
     fn parse(json: &str) -> Option<Self> {
         Self::read(&Json::parse(json)?)
     }
 }
 
-/// A field. It must be there, unless its type has a value for one that is not.
+/// A field. It must be there, unless its type has a value for a missing one.
 #[must_use]
 pub fn required<T: Read>(value: &Json, name: &str) -> Option<T> {
     value.get(name).map_or_else(T::missing, T::read)

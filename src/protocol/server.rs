@@ -5,158 +5,239 @@ use serde::Serialize;
 use super::objects::object;
 use super::{Block, Cursor, ErrorBody, Message, Millis, Session};
 
-/// A frame as it goes out. Those with a cursor are log events, the same for every socket.
+/// A frame from the server. `user_message`, `token`, `block`, `final`, `cancelled`, `error` with a `cursor` and
+/// `session` are log events: every connection gets the same ones in the same order. An `error` without a `cursor`
+/// says that a frame of this client was refused.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum ServerFrame {
+    /// A user's message was accepted and is stored. For its sender this is the acknowledgement.
     UserMessage {
+        /// The client's place once it has this frame. Keep it, and hand it back on connecting.
         #[cfg_attr(test, ts(as = "String"))]
         cursor: Cursor,
+        /// The turn's id, as its client chose it.
         request_id: String,
+        /// The id that the answer's message will have.
         answer_id: String,
+        /// The message as it is stored.
         message: Message,
     },
+    /// More text of a running answer. Append it to what came before.
     Token {
+        /// The client's place once it has this frame. Keep it, and hand it back on connecting.
         #[cfg_attr(test, ts(as = "String"))]
         cursor: Cursor,
+        /// The turn's id, as its client chose it.
         request_id: String,
+        /// The text; it may be several of the model's tokens.
         token: String,
     },
+    /// A finished block of a running answer that is not text.
     Block {
+        /// The client's place once it has this frame. Keep it, and hand it back on connecting.
         #[cfg_attr(test, ts(as = "String"))]
         cursor: Cursor,
+        /// The turn's id, as its client chose it.
         request_id: String,
+        /// The block.
         block: Block,
     },
+    /// The turn is over: the answer is complete.
     Final {
+        /// The client's place once it has this frame. Keep it, and hand it back on connecting.
         #[cfg_attr(test, ts(as = "String"))]
         cursor: Cursor,
+        /// The turn's id, as its client chose it.
         request_id: String,
+        /// The id of the answer's message.
         message_id: String,
+        /// When the turn ended, in milliseconds since 1970.
         created_at: Millis,
+        /// The whole answer.
         response: Response,
     },
+    /// The turn is over: it was cancelled.
     Cancelled {
+        /// The client's place once it has this frame. Keep it, and hand it back on connecting.
         #[cfg_attr(test, ts(as = "String"))]
         cursor: Cursor,
+        /// The turn's id, as its client chose it.
         request_id: String,
+        /// The id of the answer's message.
         message_id: String,
+        /// When the turn ended, in milliseconds since 1970.
         created_at: Millis,
+        /// The partial answer, as it is stored.
         response: Response,
     },
+    /// The turn is over: it failed. Unlike a refusal, this `error` has a `cursor`.
     #[serde(rename = "error")]
     Failed {
+        /// The client's place once it has this frame. Keep it, and hand it back on connecting.
         #[cfg_attr(test, ts(as = "String"))]
         cursor: Cursor,
+        /// The turn's id, as its client chose it.
         request_id: String,
+        /// Why the turn failed. The frame has a `cursor`, unlike a refusal.
         error: ErrorBody,
+        /// The id of the answer's message.
         message_id: String,
+        /// When the turn ended, in milliseconds since 1970.
         created_at: Millis,
+        /// The partial answer, as it is stored.
         response: Response,
     },
+    /// The session was created or changed. It also changes whenever a message is counted.
     Session {
+        /// The client's place once it has this frame. Keep it, and hand it back on connecting.
         #[cfg_attr(test, ts(as = "String"))]
         cursor: Cursor,
+        /// The whole session after the change.
         session: Session,
     },
+    /// The first frame on every connection.
     Connected {
+        /// The version of the contract that the server speaks.
         protocol: u32,
+        /// The server's name for this connection, as its logs show it.
         connection_id: String,
+        /// The session that this connection belongs to.
         session_id: String,
+        /// `not-created` until the first message creates the session, then `created`.
         #[cfg_attr(test, ts(type = "\"not-created\" | \"created\""))]
         status: &'static str,
+        /// The session; `null` until it is created.
         session: Option<Session>,
+        /// Whether the cursor was known. If so, the missed events follow; if not, a `snapshot`.
         resumed: bool,
-        /// The client's own place, as it wrote it, or one that no log has.
+        /// The place to hand back if the connection breaks before another cursor comes; the client's own if `resumed`.
         cursor: String,
+        /// The turns that wait or run at the moment.
         in_flight: Vec<InFlightState>,
     },
+    /// The newest messages and the running answers. It replaces everything the client holds.
     Snapshot {
+        /// Why it was sent.
         reason: SnapshotReason,
+        /// The newest messages, oldest first: at most 50 and 256 KiB, but at least one if there is any.
         messages: Vec<Message>,
+        /// Whether there are older messages; read them by HTTP.
         has_more: bool,
+        /// The turns that wait or run, each with its answer so far.
         in_flight: Vec<InFlight>,
+        /// The session; `null` until it is created.
         session: Option<Session>,
+        /// The client's place once it has this frame. Keep it, and hand it back on connecting.
         #[cfg_attr(test, ts(as = "String"))]
         cursor: Cursor,
     },
+    /// The end of the answer to a `session_sync`.
     SessionSynced {
+        /// The client's place once it has this frame. Keep it, and hand it back on connecting.
         #[cfg_attr(test, ts(as = "String"))]
         cursor: Cursor,
     },
+    /// The turn waits for others to end.
     Queued {
+        /// The turn's id, as its client chose it.
         request_id: String,
+        /// Its place in the queue; 1 is next.
         position: usize,
     },
+    /// A frame of this client was refused. Unlike a failed turn, this `error` has no `cursor`; the socket stays open.
     #[serde(rename = "error")]
     Refused {
+        /// The refused frame's `type`, at most 256 characters; `unknown` if it has none that is a string.
         refused: String,
+        /// The refused frame's `requestId`, if it has one that is a string; at most 256 characters.
         #[serde(skip_serializing_if = "Option::is_none")]
         #[cfg_attr(test, ts(optional))]
         request_id: Option<String>,
+        /// How the refused frame begins (64 characters), if it has no such `requestId` or is not JSON.
         #[serde(skip_serializing_if = "Option::is_none")]
         #[cfg_attr(test, ts(optional))]
         frame: Option<String>,
+        /// Why the frame was refused.
         error: ErrorBody,
     },
+    /// The answer to a `ping`.
     Pong,
 }
 
-/// An answer as an end carries it: its whole text, and its blocks if it has more than text.
+/// An answer at the end of its turn.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Response {
+    /// The whole text.
     pub content: String,
+    /// All of the answer in order, text included; only if it has more than text.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub blocks: Option<Vec<Block>>,
+    /// Tokens, time and model.
     pub metadata: ResponseMetadata,
 }
 
 object! {
-    /// What is known of how an answer came about.
+    /// How an answer came about.
     #[derive(Default)]
     pub struct ResponseMetadata {
+        /// Tokens of prompt and answer as the model reported them; otherwise the pieces of text that it sent.
         pub tokens_used: u64 = "tokensUsed",
+        /// Milliseconds from the message's acceptance to the end of the turn.
         pub latency_ms: u64 = "latencyMs",
+        /// The model that answered, as it named itself.
         pub model: Option<String> = "model" unless "Option::is_none",
+        /// Why the model stopped, in its own words.
         pub finish_reason: Option<String> = "finishReason" unless "Option::is_none",
-        /// Messages that were left out of a history too long for the model, the oldest.
+        /// How many of the oldest messages the model was not told, because the whole history was too long for it.
         pub omitted_messages: Option<u64> = "omittedMessages" unless "Option::is_none",
     } and others in other
 }
 
+/// Why a snapshot was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum SnapshotReason {
     /// The client gave no cursor.
     Joined,
-    /// Its cursor names a place this log does not have, or has left too far behind.
+    /// Its cursor is not known to this log, or too far behind.
     Reset,
-    /// It asked for it, and its cursor was not the place of the last event.
+    /// It sent a `session_sync`, and its cursor was not the place of the last event.
     Sync,
 }
 
+/// A turn that waits or runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct InFlightState {
+    /// The turn's id, as its client chose it.
     pub request_id: String,
+    /// The id that the answer's message will have.
     pub answer_id: String,
+    /// Whether it waits (`queued`) or runs (`streaming`).
     #[cfg_attr(test, ts(type = "\"queued\" | \"streaming\""))]
     pub state: &'static str,
 }
 
+/// A turn that waits or runs, with its answer so far.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct InFlight {
+    /// The turn's id, as its client chose it.
     pub request_id: String,
+    /// The id that the answer's message will have.
     pub answer_id: String,
+    /// Whether it waits (`queued`) or runs (`streaming`).
     #[cfg_attr(test, ts(type = "\"queued\" | \"streaming\""))]
     pub state: &'static str,
+    /// The answer's text so far, up to 256 KiB; what is more follows in `token` frames.
     pub content: String,
+    /// All of the answer so far in order, if it has more than text; otherwise empty.
     pub blocks: Vec<Block>,
 }

@@ -9,7 +9,7 @@ use super::{Content, ErrorBody, Millis, Word};
 words! {
     /// Whose message it is.
     pub enum Role {
-        /// Somebody's.
+        /// A user's.
         User = "user",
         /// The agent's.
         Assistant = "assistant",
@@ -23,7 +23,7 @@ words! {
         Complete = "complete",
         /// Somebody cancelled the turn.
         Cancelled = "cancelled",
-        /// The object stopped in the middle.
+        /// The thread crashed in the middle.
         Interrupted = "interrupted",
         /// The agent failed, or the stored message cannot be read.
         Failed = "failed",
@@ -49,38 +49,58 @@ words! {
 object! {
     /// The stored record of a thread.
     pub struct Session {
+        /// The session's id, which is its thread's id too.
         pub id: String = "id",
+        /// The title that somebody gave it, at most 200 characters; `null` if there is none.
         pub title: Option<String> = "title",
+        /// The beginning of the first message, at most 100 characters.
         pub first_message_preview: String = "firstMessagePreview",
+        /// How many messages are stored, of users and of the agent.
         pub message_count: u64 = "messageCount",
+        /// The tokens of all its turns together.
         pub total_tokens: u64 = "totalTokens",
+        /// What the agent may do without asking.
         #[cfg_attr(test, ts(as = "PermissionMode"))]
         pub permission_mode: Word<PermissionMode> = "permissionMode",
+        /// When the first message created it, in milliseconds since 1970.
         pub created_at: Millis = "createdAt",
+        /// When the newest message was stored, in milliseconds since 1970.
         pub last_message_at: Millis = "lastMessageAt",
+        /// The subject of the token that began it; not there where `AUTH=none`.
         pub owner: Option<String> = "owner" unless "Option::is_none",
     } and others in other
 }
 
+/// A stored message, of a user or of the agent.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
+    /// The message's own id.
     pub id: String,
+    /// The turn that it belongs to, by the id that its client chose.
     pub request_id: String,
+    /// Whose message it is.
     pub role: Role,
+    /// What it says.
     pub content: Content,
+    /// How it came to its end.
     #[cfg_attr(test, ts(as = "Status"))]
     pub status: Word<Status>,
+    /// When it was stored, in milliseconds since 1970.
     pub created_at: Millis,
+    /// The tokens that its turn used; only on answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub tokens_used: Option<u64>,
+    /// Why the answer failed or was interrupted, or why the stored message cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub error: Option<ErrorBody>,
+    /// The subject of the token that its sender came with; only on users' messages, and not where `AUTH=none`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub author: Option<String>,
+    /// The message's place in the thread's log.
     pub cursor: String,
 }

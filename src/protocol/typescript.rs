@@ -20,33 +20,46 @@ use super::{
 
 const FILE: &str = "client/src/protocol.ts";
 
-/// A frame as it comes in. Unknown fields are ignored.
+/// A frame to the server. Unknown fields are ignored.
 #[derive(Serialize, TS)]
 #[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
 #[ts(rename = "ClientFrame")]
 enum Frame {
+    /// Starts a turn.
     Message {
+        /// Names the turn: 1 to 128 printable ASCII characters, unique in the thread for ever. A UUID does.
         request_id: String,
+        /// A non-empty string, or 1 to 256 blocks.
         content: Content,
+        /// The thread that it is meant for; refused if it is not the socket's.
         #[ts(optional)]
         thread_id: Option<String>,
+        /// Accepted and not kept.
         #[ts(optional, type = "Record<string, unknown>")]
         metadata: Option<Value>,
     },
+    /// Cancels a turn.
     Cancel {
+        /// The turn to cancel; without it, every turn of the thread.
         #[ts(optional)]
         request_id: Option<String>,
     },
+    /// Asks for whatever this client does not hold: for a client that lost its own state, or is in doubt.
     SessionSync {
+        /// The client's place. Without it, or if it is not the place of the last event, a `snapshot` comes.
         #[ts(optional)]
         cursor: Option<String>,
     },
+    /// Changes the session.
     SessionUpdate {
+        /// 1 to 200 characters; `null` takes the title away.
         #[ts(optional, type = "string | null")]
         title: Option<String>,
+        /// What the agent may do without asking.
         #[ts(optional)]
         permission_mode: Option<PermissionMode>,
     },
+    /// Asks for a `pong`.
     Ping,
 }
 

@@ -12,22 +12,26 @@ use crate::protocol::{ErrorCode, Identity};
 use super::jwt::{Claims, Token};
 use super::{Credential, Policy, credential, is_allowed, is_local, keys, ticket};
 
-/// Tells the object who is calling.
+/// The header that tells the object who is calling.
 pub const IDENTITY_HEADER: &str = "x-bobbin-identity";
-/// Gives the object a ticket to redeem.
+/// The header that gives the object a ticket to redeem.
 pub const TICKET_HEADER: &str = "x-bobbin-ticket";
 
 /// Who was let in.
 pub enum Caller {
+    /// A caller whose credential has been checked, or anyone where `AUTH=none`.
     Known {
+        /// Who it is, and what it may do in the session that was asked for.
         identity: Identity,
+        /// Ids of the sessions that its token gives a role in; `*` stands for all.
         sessions: Vec<String>,
     },
-    /// The session's object finds out.
+    /// A caller with a ticket, which only the session's object can check.
     Ticket(String),
 }
 
-/// `connects` is whether it is about a socket of a session: what a ticket is for.
+/// Finds out who is calling, or why the caller is refused. `connects` says whether a socket is to be opened: only
+/// that takes a ticket.
 pub async fn admit(
     request: &Request,
     env: &Env,
@@ -78,7 +82,8 @@ fn known(claims: &Claims, session_id: Option<&str>) -> Caller {
     Caller::Known { identity: claims.identity(session_id), sessions: claims.sessions() }
 }
 
-/// A page says where it is from. What says nothing is no page, and brings a bearer.
+/// Refuses pages of other origins. A browser says which origin a page is from; a caller that says nothing is no
+/// page, and brings a bearer.
 fn check_origin(
     origin: Option<&str>,
     url: &str,

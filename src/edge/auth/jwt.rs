@@ -11,20 +11,28 @@ const LEEWAY_SECONDS: u64 = 30;
 /// The algorithms that are taken (RFC 7518, RFC 8037). `none` is no value of this type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
+    /// HMAC with SHA-256: signed and checked with the same secret.
     Hs256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
     Rs256,
+    /// ECDSA with the curve P-256 and SHA-256.
     Es256,
+    /// `EdDSA` with the curve Ed25519.
     EdDsa,
 }
 
 /// A token whose signature is yet to be checked.
 #[derive(Debug)]
 pub struct Token {
+    /// The algorithm that the token's header names.
     pub algorithm: Algorithm,
+    /// The key that the token's header names (`kid`).
     pub key_id: Option<String>,
     /// What was signed: the first two parts as they came.
     pub signed: String,
+    /// The token's third part, decoded.
     pub signature: Vec<u8>,
+    /// The token's second part, decoded.
     pub claims: Claims,
 }
 
@@ -33,6 +41,7 @@ pub struct Token {
 pub struct Claims(Fields);
 
 impl Algorithm {
+    /// The algorithm that a header's `alg` names; `None` if it is not taken.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         match name {
@@ -44,7 +53,7 @@ impl Algorithm {
         }
     }
 
-    /// The one kind of key that it is used with, as a JSON Web Key names it (RFC 7517).
+    /// Whether a JSON Web Key (RFC 7517) may check signatures of this algorithm.
     #[must_use]
     pub fn fits(self, key: &Fields) -> bool {
         let says = |name: &str, value: &str| key.get(name).and_then(Json::as_str) == Some(value);
@@ -69,6 +78,8 @@ impl Algorithm {
 }
 
 impl Token {
+    /// Takes a token apart.
+    ///
     /// # Errors
     /// In words that say nothing of the token's content.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
@@ -99,6 +110,8 @@ impl Token {
 }
 
 impl Claims {
+    /// Checks the token's times, audience and subject.
+    ///
     /// # Errors
     /// In words: which claim does not hold.
     pub fn check(&self, now: Millis, audience: Option<&str>) -> Result<(), &'static str> {
@@ -149,6 +162,7 @@ impl Claims {
         named.into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect()
     }
 
+    /// Whom the token is about (`sub`); `None` if it is missing or empty.
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
         self.0.get("sub").and_then(Json::as_str).filter(|subject| !subject.is_empty())

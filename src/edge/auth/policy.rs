@@ -5,10 +5,10 @@ use crate::variables::{self, AuthName, Source, Variables};
 
 use super::jwt::decode;
 
-/// The subprotocol that is spoken; the one that is ever echoed.
+/// The WebSocket subprotocol that the server speaks, and the only one that it echoes.
 pub const SUBPROTOCOL: &str = "bobbin.v1";
 const BEARER_PROTOCOL: &str = "bobbin.bearer.";
-/// Why a ticket opens nothing. It is the same whatever is the matter with it.
+/// Why a ticket is refused. The words are the same whatever is wrong with it.
 pub const NO_TICKET: &str = "the ticket was used, has expired or is for another session; ask for another";
 /// A version 4 UUID in hexadecimal digits.
 const TICKET_CHARS: usize = 32;
@@ -18,9 +18,13 @@ const TICKET_CHARS: usize = 32;
 pub enum Policy {
     /// Everybody is let in.
     Open,
+    /// Callers need a JSON Web Token.
     Jwt {
+        /// The shared secret for tokens of `HS256`.
         secret: Option<String>,
+        /// The address of the issuer's public keys, for tokens of `RS256`, `ES256` and `EdDSA`.
         jwks_url: Option<String>,
+        /// The `aud` that tokens must have; `None` takes any.
         audience: Option<String>,
     },
 }
@@ -32,11 +36,15 @@ pub enum Credential {
     Bearer(String),
     /// From a page: a subprotocol.
     Subprotocol(String),
+    /// From a page or a program: `?ticket=` in the address. It can be redeemed once, for one socket.
     Ticket(String),
+    /// No credential at all.
     None,
 }
 
 impl Policy {
+    /// Reads the policy from the worker's variables.
+    ///
     /// # Errors
     /// In words: what to set.
     pub fn read(source: Source) -> Result<Self, String> {
@@ -58,6 +66,7 @@ impl Policy {
         }
     }
 
+    /// The `aud` that tokens must have, if there is one.
     #[must_use]
     pub fn audience(&self) -> Option<&str> {
         match self {
@@ -67,6 +76,8 @@ impl Policy {
     }
 }
 
+/// The credential that a request brings: in a subprotocol, in the `Authorization` header or as a ticket.
+///
 /// # Errors
 /// In words: what was wrong with the way it was brought.
 pub fn credential(
@@ -91,6 +102,8 @@ pub fn credential(
     ticket(url)
 }
 
+/// The ticket in a request's address, if there is one.
+///
 /// # Errors
 /// In words: what was brought is no ticket. No object need be woken to find that out.
 pub fn ticket(url: &str) -> Result<Credential, &'static str> {
