@@ -157,7 +157,7 @@ test("a permission mode changed later is handed to the agent from the next turn 
   }
   const { status, body } = await http.ask("PATCH", `/sessions/${id}`, { permissionMode: "root" });
   assert.equal(status, 400);
-  assert.match(body.error.message, /default, acceptEdits, plan and bypassPermissions/);
+  assert.match(body.error.message, /default, acceptEdits, plan or bypassPermissions/);
   assert.equal((await http.session(id)).permissionMode, "default");
 });
 
