@@ -6,6 +6,7 @@
 #![allow(dead_code)]
 
 mod allowance;
+mod calls;
 mod client;
 mod fate;
 mod people;
@@ -69,6 +70,8 @@ stats! {
     resets: "Snapshots that replace what a client holds.",
     cancels: "Of turns.",
     interrupted: "Turns that broke off.",
+    retries: "Calls of an agent after one that failed.",
+    timeouts: "Turns whose agents were silent for too long.",
     deliveries: "To D1.",
     refusals: "Of frames.",
     deletions: "Of sessions.",

@@ -1,5 +1,7 @@
 //! How a seed chooses what happens.
 
+use bobbin::agent::Remedy;
+
 use super::people::Person;
 use super::steps::{Does, IndexDoes, Spoils, Step, What, With};
 use crate::support::Random;
@@ -8,7 +10,10 @@ use crate::support::Random;
 pub struct Plan {
     pub seed: u64,
     pub concurrent_turns: usize,
+    pub first_token_timeout_ms: u64,
     pub idle_timeout_ms: u64,
+    pub turn_timeout_ms: u64,
+    pub agent_retries: u64,
     /// One a client; some are one person with several.
     pub people: Vec<Person>,
     pub messages_per_minute: Option<u64>,
@@ -54,7 +59,10 @@ impl Plan {
         Plan {
             seed,
             concurrent_turns: 1 + random.below(4),
+            first_token_timeout_ms: [500, 5_000, 60_000][random.below(3)],
             idle_timeout_ms,
+            turn_timeout_ms: if random.chance(20) { 20_000 } else { 3_600_000 },
+            agent_retries: random.between(0, 2),
             people,
             messages_per_minute,
             frames_per_minute_min,
@@ -77,7 +85,10 @@ impl Plan {
         Plan {
             seed: 0,
             concurrent_turns,
+            first_token_timeout_ms: 5_000,
             idle_timeout_ms: 2_000,
+            turn_timeout_ms: 20_000,
+            agent_retries: 2,
             people,
             messages_per_minute: None,
             frames_per_minute_min: None,
@@ -191,7 +202,7 @@ fn what(random: &mut Random) -> What {
 }
 
 fn does(random: &mut Random) -> Does {
-    match random.below(20) {
+    match random.below(27) {
         0..10 => Does::Text { pieces: 1 + random.below(4) },
         10 => Does::Block,
         11 => Does::TextAndBlock,
@@ -199,7 +210,20 @@ fn does(random: &mut Random) -> Does {
         15 => Does::TextAndFinish,
         16 => Does::Fail,
         17..19 => Does::SpeakAfterTheEnd,
-        _ => Does::Nothing,
+        19 => Does::Nothing,
+        20..25 => Does::Refuse(remedy(random)),
+        25 => Does::Gather,
+        _ => Does::EndSlowly,
+    }
+}
+
+fn remedy(random: &mut Random) -> Remedy {
+    match random.below(8) {
+        0..4 => Remedy::Later { after_ms: None },
+        4 => Remedy::Later { after_ms: Some(random.between(0, 40_000)) },
+        5 => Remedy::Plain,
+        6 => Remedy::Shorter,
+        _ => Remedy::None,
     }
 }
 

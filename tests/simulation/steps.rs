@@ -1,5 +1,7 @@
 //! What may happen. A step that does not apply does nothing, so that any of a run's steps may be left out.
 
+use bobbin::agent::Remedy;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     Connect {
@@ -148,6 +150,12 @@ pub enum Does {
     Fail,
     /// An event for a turn that is over.
     SpeakAfterTheEnd,
+    /// Before it has said anything, if it has not.
+    Refuse(Remedy),
+    /// A part of a block that is not finished.
+    Gather,
+    /// It says that the answer is complete, and stays connected.
+    EndSlowly,
     /// A read that brings no event.
     Nothing,
 }

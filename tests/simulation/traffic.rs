@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use bobbin::protocol::limits::CATCH_UP_MESSAGES_MAX;
 use bobbin::protocol::{Access, CloseCode};
-use bobbin::thread::{Input, PeerId, TurnId};
+use bobbin::thread::{Denied, Input, PeerId, Request, TurnId};
 use serde_json::{Value, json};
 
 use super::Check;
@@ -205,21 +205,27 @@ impl World {
         }
     }
 
-    /// By HTTP. Whether it was permitted is no matter of chance.
-    pub fn request(&mut self, id: usize, asks_for: Access, input: Input) -> Check {
+    /// By HTTP. Whether it is permitted is no matter of chance.
+    pub fn request(&mut self, id: usize, takes: Access, request: &Request) -> Check {
         let person = self.clients[id].person;
-        let is_there = matches!(self.truth.begun, Begun::By(_));
-        let may = is_there && person.access(&self.truth.begun) >= Some(asks_for);
         let start = self.start();
+        let expected = match (&self.truth.begun, person.access(&self.truth.begun)) {
+            // Somebody else's session looks like none.
+            (Begun::No, _) | (_, None) => "NoSession",
+            (_, Some(access)) if access < takes => "Forbidden",
+            _ => "permitted",
+        };
         self.truth.actor = Some(person);
-        let permitted = self.host.request(&person.identity(None), asks_for, input);
+        let outcome = match self.host.request(&person.identity(None), request.clone()) {
+            Ok(()) => "permitted",
+            Err(Denied::NoSession) => "NoSession",
+            Err(Denied::Forbidden(_)) => "Forbidden",
+        };
         let course = self.course(start);
         self.observe()?;
         self.truth.actor = None;
-        if course.is_smooth && permitted != Some(may) {
-            return Err(format!(
-                "{person:?} asks for what takes {asks_for:?}, and {permitted:?} comes of it"
-            ));
+        if course.is_smooth && outcome != expected {
+            return Err(format!("{person:?} asks for {request:?}: {outcome}, where {expected} is right"));
         }
         Ok(())
     }

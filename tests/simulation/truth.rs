@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use bobbin::agent::AgentEvent;
 use bobbin::protocol::{Access, CloseCode, Content, ErrorCode, Millis, Status};
 use bobbin::thread::store::{Commit, Record, RecordKind, Write};
-use bobbin::thread::{PeerId, TurnId};
+use bobbin::thread::{Config, PeerId, TurnId};
 use serde_json::Value;
 
+use super::calls::Calls;
 use super::people::{Begun, Person};
 use super::pieces::{
     Piece, append_block, append_text, is_prefix, json_of, pieces_of_content, text_bytes, text_only,
@@ -22,7 +23,7 @@ pub struct Turn {
     user: String,
     end: Option<String>,
     pub is_started: bool,
-    pub was_asked: bool,
+    pub calls: Calls,
     /// What its agent said while it ran.
     pub said: Vec<Piece>,
     /// How long the text was, and when it was.
@@ -131,7 +132,7 @@ impl Truth {
     }
 
     /// An agent that works for the object delivers.
-    pub fn hear(&mut self, now: Millis, id: TurnId, events: &[AgentEvent]) {
+    pub fn hear(&mut self, now: Millis, id: TurnId, events: &[AgentEvent], config: &Config) {
         let Some(turn) = self.turns.get_mut(&id).filter(|turn| turn.end.is_none()) else { return };
         for event in events {
             match event {
@@ -144,6 +145,7 @@ impl Truth {
             }
         }
         turn.said_at.push((now, text_bytes(&turn.said)));
+        turn.calls.hear(now, events, config);
     }
 
     pub fn observe(&mut self, host: &Host, seen: &Seen) -> Check {
@@ -163,9 +165,8 @@ impl Truth {
                     return Err(format!("the agent of turn {turn} is asked something else"));
                 }
                 let started = self.turns.get_mut(turn).ok_or("an agent is started for no turn")?;
-                if std::mem::replace(&mut started.was_asked, true) {
-                    return Err(format!("the agent of turn {turn} is started twice"));
-                }
+                let is_again = started.calls.make(host.now).map_err(|why| format!("turn {turn}: {why}"))?;
+                self.stats.retries += u64::from(is_again);
                 if !started.is_started || started.end.is_some() {
                     return Err(format!("the agent of turn {turn} is started and no commit says so"));
                 }
@@ -306,6 +307,12 @@ impl Truth {
                 let status = status.known().ok_or("a status of no version")?;
                 let store_failed = error.as_ref().is_some_and(|error| error.code == ErrorCode::StorageError);
                 self.end(record, status, status == Status::Interrupted || store_failed)?;
+                let is = |code| error.as_ref().is_some_and(|error| error.code == code);
+                self.stats.timeouts += u64::from(is(ErrorCode::AgentTimeout));
+                let must_go_on = |turn: &Turn| turn.calls.must_go_on();
+                if is(ErrorCode::AgentError) && self.turns.get(&record.turn).is_some_and(must_go_on) {
+                    return Err(format!("turn {} fails before its agent is asked again", record.turn));
+                }
             }
         }
         let index = self.records.len();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bobbin::agent::{AgentEvent, Failed, Finished};
 use bobbin::protocol::limits::{GUARD_MS, QUEUED_TURNS_MAX};
 use bobbin::protocol::{Access, Block, ErrorBody, ErrorCode, SessionUpdate};
-use bobbin::thread::{Config, Delivered, Input, PeerId, Thread, TurnId};
+use bobbin::thread::{Config, Delivered, Input, PeerId, Request, Thread, TurnId};
 use serde_json::{Value, json};
 
 use super::Check;
@@ -13,7 +13,7 @@ use super::allowance::Allowances;
 use super::client::{Awaits, Client};
 use super::plan::Plan;
 use super::steps::{Does, IndexDoes, Spoils, Step};
-use super::truth::Truth;
+use super::truth::{Truth, Turn};
 use crate::support::{Host, Index, Seen, Spoilt, Sudden};
 
 pub struct World {
@@ -50,8 +50,10 @@ impl World {
         let unlimited = Config::default();
         let config = Config {
             concurrent_turns: plan.concurrent_turns,
-            agent_first_token_timeout_ms: plan.idle_timeout_ms,
+            agent_first_token_timeout_ms: plan.first_token_timeout_ms,
             agent_idle_timeout_ms: plan.idle_timeout_ms,
+            agent_turn_timeout_ms: plan.turn_timeout_ms,
+            agent_retries: plan.agent_retries,
             messages_per_minute: plan.messages_per_minute.unwrap_or(1_000_000),
             frames_per_minute_min: plan.frames_per_minute_min.unwrap_or(unlimited.frames_per_minute_min),
             read_bytes_per_minute: plan.read_bytes_per_minute.unwrap_or(unlimited.read_bytes_per_minute),
@@ -148,15 +150,15 @@ impl World {
             Step::Patch { client, nth } => {
                 let title = Some(Some(format!("patched {nth}")));
                 let update = SessionUpdate { title, permission_mode: None };
-                self.request(client, Access::Owner, Input::Update(update))
+                self.request(client, Access::Owner, &Request::Update(update))
             }
             Step::CancelAll { client } => {
-                self.request(client, Access::Editor, Input::Cancel { request_id: None })
+                self.request(client, Access::Editor, &Request::Cancel { request_id: None })
             }
             Step::Delete { client } => {
                 // What a dead object gave to D1 is there by now, or never will be.
                 self.host.deliveries.retain(|(_, is_waited_for)| *is_waited_for);
-                self.request(client, Access::Owner, Input::Delete)
+                self.request(client, Access::Owner, &Request::Delete)
             }
             Step::Page { client } => self.page(client),
             Step::Up { nth } => self.up(nth),
@@ -255,8 +257,10 @@ impl World {
 
     pub fn agent(&mut self, nth: usize, does: Does) -> Check {
         if does == Does::SpeakAfterTheEnd {
-            let silent: Vec<TurnId> =
-                self.truth.turns.keys().copied().filter(|turn| !self.host.agents.contains(turn)).collect();
+            // Of a call that was aborted nothing comes any more: that is the platform's to see to.
+            let is_silent =
+                |(id, turn): &(&TurnId, &Turn)| !self.host.agents.contains(*id) && !turn.calls.are_to_go_on();
+            let silent: Vec<TurnId> = self.truth.turns.iter().filter(is_silent).map(|(id, _)| *id).collect();
             if let (Some(turn), Some(_)) = (nth_of(&silent, nth), self.host.thread()) {
                 let events = vec![AgentEvent::Text("a ghost's words".into()), finished()];
                 self.host.pump(Input::Agent { turn: *turn, events, tokens_used: 2 });
@@ -266,7 +270,7 @@ impl World {
         let agents: Vec<TurnId> = self.host.agents.iter().copied().collect();
         let Some(turn) = nth_of(&agents, nth).copied() else { return Ok(()) };
         let events = self.events(does);
-        self.truth.hear(self.host.now, turn, &events);
+        self.truth.hear(self.host.now, turn, &events, &self.host.config);
         self.note(|| format!("  agent of {turn}: {events:?}"));
         self.host.agent(turn, events);
         self.observe()
@@ -293,6 +297,12 @@ impl World {
                 let error = ErrorBody::retryable(ErrorCode::AgentError, "the model is not well");
                 vec![text(), AgentEvent::Failed(Failed { tokens_used: 3, ..Failed::new(error) })]
             }
+            Does::Refuse(remedy) => {
+                let error = ErrorBody::retryable(ErrorCode::AgentError, "the model is not well today");
+                vec![AgentEvent::Failed(Failed { remedy, ..Failed::new(error) })]
+            }
+            Does::Gather => vec![AgentEvent::Gathering],
+            Does::EndSlowly => vec![AgentEvent::Ending(Finished::default())],
             Does::Nothing | Does::SpeakAfterTheEnd => Vec::new(),
         }
     }
@@ -377,11 +387,21 @@ impl World {
             return Err(format!("the agent of turn {turn} works on after its end"));
         }
         if let Some(thread) = host.thread() {
-            if let Some((turn, _)) = open().find(|(id, turn)| turn.is_started && !host.agents.contains(id)) {
+            let is_idle = |(id, turn): &(&TurnId, &Turn)| {
+                turn.is_started && !host.agents.contains(*id) && !turn.calls.are_to_go_on()
+            };
+            if let Some((turn, _)) = open().find(is_idle) {
                 return Err(format!("turn {turn} runs without an agent"));
             }
-            if queued > 0 && host.agents.len() < host.config.concurrent_turns {
-                return Err(format!("{queued} turns wait for {} agents", host.agents.len()));
+            let running = open().filter(|(_, turn)| turn.is_started).count();
+            if queued > 0 && running < host.config.concurrent_turns {
+                return Err(format!("{queued} turns wait for {running}"));
+            }
+            let since = self.truth.punctual_since;
+            let is_overdue =
+                |(_, turn): &(&TurnId, &Turn)| turn.calls.are_overdue(host.now, since, &host.config);
+            if let Some((turn, it)) = open().find(is_overdue) {
+                return Err(format!("nothing comes of turn {turn}: {:?}", it.calls));
             }
             if let Some(deadline) = Thread::poll_deadline(thread)
                 && host.timer().is_none_or(|at| at > deadline)

@@ -6,9 +6,9 @@ use std::rc::Rc;
 
 use bobbin::agent::{Agent, AgentEvent};
 use bobbin::dialect::Dialect;
-use bobbin::protocol::{Access, CloseCode, Identity, Millis};
-use bobbin::pump::Pump;
-use bobbin::thread::{Config, Input, PeerId, Thread, TurnId};
+use bobbin::protocol::{CloseCode, Identity, Millis};
+use bobbin::pump::{Pump, Undone};
+use bobbin::thread::{Config, Denied, Input, PeerId, Request, Thread, TurnId};
 
 use super::scripted::Scripted;
 use super::world::{Link, Seen, Sudden, World};
@@ -103,15 +103,17 @@ impl Host {
         has_joined
     }
 
-    /// What a program asks for by HTTP. Whether it may; `None` if the thread does not answer.
-    pub fn request(&mut self, identity: &Identity, asks_for: Access, input: Input) -> Option<bool> {
-        self.run(|pump| pump.thread().map(drop));
-        let session = self.thread()?.session();
-        let may = session.is_some() && identity.access(session) >= Some(asks_for);
-        if may {
-            self.pump(input);
-        }
-        Some(may)
+    /// What a program asks for by HTTP. Whether it may; also if the thread does not answer.
+    pub fn request(&mut self, identity: &Identity, request: Request) -> Result<(), Denied> {
+        let mut permitted = Ok(());
+        self.run(|pump| match pump.request(identity, request) {
+            Err(Undone::Denied(denied)) => {
+                permitted = Err(denied);
+                Ok(())
+            }
+            outcome => outcome,
+        });
+        permitted
     }
 
     pub fn receive(&mut self, peer: &PeerId, text: &str) {

@@ -1,0 +1,114 @@
+//! The calls of a turn's agent: when it is asked again, and when it has been silent for too long.
+
+use bobbin::agent::{AgentEvent, Remedy};
+use bobbin::protocol::Millis;
+use bobbin::protocol::limits::{ENDING_MS, RETRY_AFTER_MS_MAX, RETRY_MS_MIN, SILENT_IDLES_MAX};
+use bobbin::thread::Config;
+
+use super::Check;
+
+#[derive(Debug, Default)]
+pub struct Calls {
+    started_at: Millis,
+    was_made: bool,
+    retries: u64,
+    is_plain: bool,
+    heard_at: Millis,
+    /// When a part of the answer came last.
+    said_at: Option<Millis>,
+    /// When the answer counts as finished.
+    ending_at: Option<Millis>,
+    again: Option<Again>,
+}
+
+/// The agent is to be asked once more.
+#[derive(Clone, Copy, Debug)]
+struct Again {
+    at: Millis,
+    /// A history can be halved only so often.
+    may_be_given_up: bool,
+}
+
+impl Calls {
+    /// Whether it is not the first.
+    pub fn make(&mut self, now: Millis) -> Check<bool> {
+        match self.again.take() {
+            None if !self.was_made => (self.started_at, self.heard_at) = (now, now),
+            Some(Again { at, .. }) if at <= now => {}
+            again => return Err(format!("its agent is asked a second time, where {again:?} was due")),
+        }
+        Ok(std::mem::replace(&mut self.was_made, true))
+    }
+
+    pub fn hear(&mut self, now: Millis, events: &[AgentEvent], config: &Config) {
+        self.heard_at = now;
+        if events.iter().any(|event| !matches!(event, AgentEvent::Failed(_))) {
+            self.said_at = Some(now);
+            self.ending_at = None;
+        }
+        for event in events {
+            match event {
+                AgentEvent::Ending(_) => self.ending_at = Some(now + ENDING_MS),
+                AgentEvent::Failed(failed) => self.fail(now, failed.remedy, config),
+                _ => {}
+            }
+        }
+    }
+
+    /// Something may help as long as nothing was said.
+    fn fail(&mut self, now: Millis, remedy: Remedy, config: &Config) {
+        let (wait_ms, may_be_given_up) = match remedy {
+            _ if self.said_at.is_some() => return,
+            Remedy::Plain if !self.is_plain => {
+                self.is_plain = true;
+                (0, false)
+            }
+            Remedy::Shorter => (0, true),
+            Remedy::Later { after_ms } if self.retries < config.agent_retries => {
+                let wait_ms = after_ms.unwrap_or(RETRY_MS_MIN << self.retries);
+                let is_in_time = wait_ms == 0 || now + wait_ms < self.silent_at(config);
+                if wait_ms > RETRY_AFTER_MS_MAX || !is_in_time {
+                    return;
+                }
+                self.retries += 1;
+                (wait_ms, false)
+            }
+            Remedy::None | Remedy::Plain | Remedy::Later { .. } => return,
+        };
+        self.again = Some(Again { at: now + wait_ms, may_be_given_up });
+    }
+
+    /// Nobody works for the turn until its agent is asked again.
+    pub fn are_to_go_on(&self) -> bool {
+        self.again.is_some()
+    }
+
+    /// With timers up to ten milliseconds late since then.
+    pub fn are_overdue(&self, now: Millis, punctual_since: Millis, config: &Config) -> bool {
+        let at = self.next_at(config);
+        self.was_made && at >= punctual_since && at + 10 < now
+    }
+
+    /// Whether the turn may not fail for what its agent said last.
+    pub fn must_go_on(&self) -> bool {
+        self.again.is_some_and(|again| !again.may_be_given_up)
+    }
+
+    /// Something happens by then, or has happened: the agent is asked again, the answer counts as finished, or
+    /// the agent has been silent for too long.
+    fn next_at(&self, config: &Config) -> Millis {
+        let again = self.again.map(|again| again.at);
+        [again, self.ending_at].into_iter().flatten().fold(self.silent_at(config), Millis::min)
+    }
+
+    /// When the agent has been silent for too long: wholly, or but for signs of life; or has taken too long in all.
+    fn silent_at(&self, config: &Config) -> Millis {
+        let (since, limit_ms) = match self.said_at {
+            Some(said_at) => (said_at, config.agent_idle_timeout_ms),
+            None => (self.started_at, config.agent_first_token_timeout_ms),
+        };
+        let alive_ms = limit_ms.max(SILENT_IDLES_MAX * config.agent_idle_timeout_ms);
+        let over_at = self.started_at + config.agent_turn_timeout_ms;
+        (self.heard_at + limit_ms).min(since + alive_ms).min(over_at)
+    }
+}
