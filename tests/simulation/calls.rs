@@ -13,6 +13,7 @@ pub struct Calls {
     was_made: bool,
     retries: u64,
     is_plain: bool,
+    is_shortened: bool,
     heard_at: Millis,
     /// When a part of the answer came last.
     said_at: Option<Millis>,
@@ -25,7 +26,7 @@ pub struct Calls {
 #[derive(Clone, Copy, Debug)]
 struct Again {
     at: Millis,
-    /// A history can be halved only so often.
+    /// A history can be halved only so often, and has fewer messages once some cannot be read.
     may_be_given_up: bool,
 }
 
@@ -57,13 +58,16 @@ impl Calls {
 
     /// Something may help as long as nothing was said.
     fn fail(&mut self, now: Millis, remedy: Remedy, config: &Config) {
-        let (wait_ms, may_be_given_up) = match remedy {
+        let wait_ms = match remedy {
             _ if self.said_at.is_some() => return,
             Remedy::Plain if !self.is_plain => {
                 self.is_plain = true;
-                (0, false)
+                0
             }
-            Remedy::Shorter => (0, true),
+            Remedy::Shorter => {
+                self.is_shortened = true;
+                0
+            }
             Remedy::Later { after_ms } if self.retries < config.agent_retries => {
                 let wait_ms = after_ms.unwrap_or(RETRY_MS_MIN << self.retries);
                 let is_in_time = wait_ms == 0 || now + wait_ms < self.silent_at(config);
@@ -71,11 +75,11 @@ impl Calls {
                     return;
                 }
                 self.retries += 1;
-                (wait_ms, false)
+                wait_ms
             }
             Remedy::None | Remedy::Plain | Remedy::Later { .. } => return,
         };
-        self.again = Some(Again { at: now + wait_ms, may_be_given_up });
+        self.again = Some(Again { at: now + wait_ms, may_be_given_up: self.is_shortened });
     }
 
     /// Nobody works for the turn until its agent is asked again.
