@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::protocol::json::{Fields, Json, Malformed, Reader, write_json};
+use crate::protocol::json::{Fields, Json, Malformed, Parsed, Reader, write_json};
 use crate::protocol::limits::{
     BLOCKS_MAX, JSON_DEPTH_MAX, MESSAGE_BYTES_MAX, REFUSED_FRAME_CHARS_MAX, REFUSED_NAME_CHARS_MAX,
     REQUEST_ID_CHARS_MAX,
@@ -42,12 +42,15 @@ fn token_frame(cursor: &Cursor, request_id: &str, token: &str) -> String {
 /// Reads a client's text frame: what it says, or why it is refused, and how a refusal names it.
 #[must_use]
 pub fn parse(text: &str) -> Received {
-    let frame = client_frame(text);
+    let is_small = text.len() <= MESSAGE_BYTES_MAX;
+    let json = is_small.then(|| Reader::read(text, Reader::value));
+    let is_broken = matches!(json, Some(Err(Malformed::Cut | Malformed::Wrong)));
+    let frame = json.map_or_else(|| Err(too_large(text.len())), client_frame);
     let name = match &frame {
         Ok(ClientFrame::Message { request_id, .. }) => {
             FrameName { kind: "message".into(), request_id: Some(request_id.clone()), start: None }
         }
-        _ => name_of(text),
+        _ => name_of(text, is_broken),
     };
     Received { frame, name }
 }
@@ -58,18 +61,19 @@ pub fn unread(text: &str) -> FrameName {
     FrameName { kind: UNKNOWN.into(), request_id: None, start: Some(head(text, REFUSED_FRAME_CHARS_MAX)) }
 }
 
-fn client_frame(text: &str) -> Result<ClientFrame, ErrorBody> {
-    if text.len() > MESSAGE_BYTES_MAX {
-        let message = format!("the frame has {} bytes; at most {MESSAGE_BYTES_MAX} are allowed", text.len());
-        return Err(ErrorBody::fatal(ErrorCode::MessageTooLarge, message));
-    }
-    fields(text)
+fn too_large(bytes: usize) -> ErrorBody {
+    let message = format!("the frame has {bytes} bytes; at most {MESSAGE_BYTES_MAX} are allowed");
+    ErrorBody::fatal(ErrorCode::MessageTooLarge, message)
+}
+
+fn client_frame(json: Parsed<Json>) -> Result<ClientFrame, ErrorBody> {
+    fields(json)
         .and_then(|mut fields| parse_fields(&mut fields))
         .map_err(|message| ErrorBody::fatal(ErrorCode::InvalidMessage, message))
 }
 
-fn fields(text: &str) -> Result<Fields, String> {
-    match Reader::read(text, Reader::value) {
+fn fields(json: Parsed<Json>) -> Result<Fields, String> {
+    match json {
         Ok(Json::Object(fields)) => Ok(fields),
         Ok(_) => Err("the frame is not a JSON object; send for example {\"type\":\"ping\"}".into()),
         Err(Malformed::Deep) => {
@@ -156,25 +160,30 @@ fn optional_string(fields: &Fields, name: &str) -> Result<Option<String>, String
 }
 
 /// How a refusal names a frame. If the frame is not JSON, its fields are read up to the place where it goes wrong.
-/// No tree is built, so no depth is too deep.
-fn name_of(frame: &str) -> FrameName {
+/// Otherwise no value is looked into, so none is too deep or too large.
+fn name_of(frame: &str, is_broken: bool) -> FrameName {
+    let pass = if is_broken {
+        |reader: &mut Reader| reader.value().map(drop)
+    } else {
+        |reader: &mut Reader| reader.skip()
+    };
     let (mut kind, mut request_id) = (None, None);
-    let is_json = Reader::read(frame, |reader| {
+    let is_read = Reader::read(frame, |reader| {
         reader.object(&mut |reader, name| {
             let field = match &*name {
                 "type" => &mut kind,
                 "requestId" => &mut request_id,
-                _ => return reader.skip(),
+                _ => return pass(reader),
             };
             *field = None;
             if reader.peek()? != b'"' {
-                return reader.skip();
+                return pass(reader);
             }
             reader.string().map(|text| *field = Some(text))
         })
     })
     .is_ok();
-    let start = (request_id.is_none() || !is_json).then(|| head(frame, REFUSED_FRAME_CHARS_MAX));
+    let start = (request_id.is_none() || is_broken || !is_read).then(|| head(frame, REFUSED_FRAME_CHARS_MAX));
     let cut = |text: Cow<'_, str>| head(&text, REFUSED_NAME_CHARS_MAX);
     FrameName { kind: kind.map_or_else(|| UNKNOWN.to_owned(), cut), request_id: request_id.map(cut), start }
 }

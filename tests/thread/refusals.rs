@@ -67,6 +67,52 @@ fn where_no_request_id_can_be_read_it_repeats_how_the_frame_begins() {
 }
 
 #[test]
+fn of_a_frame_that_is_not_json_what_stands_before_the_mistake_is_read_and_nothing_behind_it() {
+    let mistakes = [
+        "NaN",
+        "-Infinity",
+        "undefined",
+        "01",
+        "1.",
+        ".5",
+        "+1",
+        "-",
+        "1e",
+        "0x1",
+        "tru",
+        "nulll",
+        "True",
+        "'a'",
+        r#""\x""#,
+        r#""\u12g4""#,
+        "\"a\tb\"",
+        "\"a\nb\"",
+        "[1,]",
+        "[1 2]",
+        r#"{"a":1,}"#,
+        r#"{"a"}"#,
+        "{a:1}",
+        "[}",
+        "",
+        "// one\n1",
+        "{\"a\":[{\"b\":NaN}]}",
+    ];
+    for mistake in mistakes {
+        let named = |text: &str, refused: &str, request_id: Value| {
+            let refusal = refusal_of(text);
+            let start: String = text.chars().take(64).collect();
+            let names = [&refusal["refused"], &refusal["requestId"], &refusal["frame"]];
+            assert_eq!(names, [&json!(refused), &request_id, &json!(start)], "{text:?}: {refusal}");
+        };
+        named(&format!(r#"{{"type":"message","requestId":"z","n":{mistake}}}"#), "message", json!("z"));
+        named(&format!(r#"{{"type":"message","n":{mistake},"requestId":"z"}}"#), "message", Value::Null);
+        named(&format!(r#"{{"requestId":"q","n":{mistake},"type":"message"}}"#), "unknown", json!("q"));
+        named(&format!(r#"{{"requestId":"q","type":{mistake},"n":1}}"#), "unknown", json!("q"));
+        named(&format!(r#"{{"type":"message","requestId":{mistake}}}"#), "message", Value::Null);
+    }
+}
+
+#[test]
 fn of_fields_of_the_same_name_it_names_the_last_as_everybody_else_does() {
     let refusal = refusal_of(r#"{"type":"cancel","requestId":"a","type":"message","requestId":"b"}"#);
     assert_eq!((&refusal["refused"], &refusal["requestId"]), (&json!("message"), &json!("b")));
