@@ -47,8 +47,14 @@ const MUTANTS = [
   {
     name: "A duplicate is known as long as its turn is in memory",
     file: "src/thread/turns.rs",
-    from: "if self.session.is_some() { records.request(request_id) } else { Ok(None) }",
-    to: "if self.turns.values().any(|turn| turn.request_id == request_id) { records.request(request_id) } else { Ok(None) }",
+    from: "if self.session.is_some() { records.request(request_id)? } else { None }",
+    to: "if self.turns.values().any(|turn| turn.request_id == request_id) { records.request(request_id)? } else { None }",
+  },
+  {
+    name: "A message of a deleted session begins it anew once the thread has slept",
+    file: "src/thread/wake.rs",
+    from: "self.was_deleted = is_owed || now.saturating_sub(at) < DELETION_KEPT_MS;",
+    to: "self.was_deleted = is_owed;",
   },
   {
     name: "A cancel is told and not stored",

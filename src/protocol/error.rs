@@ -15,6 +15,8 @@ words! {
         ThreadMismatch = "THREAD_MISMATCH",
         /// The `requestId` was used for another message.
         DuplicateRequest = "DUPLICATE_REQUEST",
+        /// The message was sent to the session before that was deleted.
+        Deleted = "DELETED",
         /// Too many messages, requests, tickets or bytes in too short a time.
         RateLimited = "RATE_LIMITED",
         /// Too many turns of the thread are waiting already.

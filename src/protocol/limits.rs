@@ -101,6 +101,10 @@ pub const DELIVERY_TIMEOUT_MS: u64 = 30_000;
 pub const DELIVERY_RETRY_MS_MIN: u64 = 1_000;
 /// The longest wait after a failed delivery.
 pub const DELIVERY_RETRY_MS_MAX: u64 = 300_000;
+/// How long a deleted session's `requestId`s are known, so that none of its messages begins it anew.
+pub const DELETION_KEPT_MS: u64 = 90 * 24 * 3_600_000;
+/// So many of them, the newest.
+pub const DELETED_REQUESTS_MAX: usize = 1_024;
 /// Events after which a checkpoint is written even though the thread does not rest.
 pub const UNSAVED_EVENTS_MAX: u64 = 64;
 /// Failed deliveries in a row after which records are tried one by one.

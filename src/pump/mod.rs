@@ -234,12 +234,12 @@ impl<P: Platform> Pump<P> {
     }
 
     fn waking(&mut self, cause: Cause) -> Result<Input, Broken> {
-        let Loaded { mut stored, is_deletion_owed } = self.platform.load()?;
+        let Loaded { mut stored, deletion } = self.platform.load()?;
         if let Some(stored) = &mut stored {
             stored.find_open(self.platform.records())?;
         }
         let (peers, seed) = (self.platform.peers(), self.platform.seed()?);
-        Ok(Input::Woken(Box::new(Woken { stored, is_deletion_owed, peers, seed, cause })))
+        Ok(Input::Woken(Box::new(Woken { stored, deletion, peers, seed, cause })))
     }
 
     /// Handles an input, and then those that its outputs bring about.

@@ -4,7 +4,7 @@ use super::Broken;
 use crate::agent::Call;
 use crate::dialect::Dialect;
 use crate::protocol::{CloseCode, Millis};
-use crate::thread::store::{Commit, Records, StoreError, Stored};
+use crate::thread::store::{Commit, Deletion, Records, StoreError, Stored};
 use crate::thread::{Attachment, Delivery, Event, PeerId, TurnId};
 
 /// The world as a pump sees it. Every method returns at once: what takes time comes back as an input.
@@ -95,8 +95,8 @@ pub trait Platform {
 pub struct Loaded {
     /// `None` before the first message.
     pub stored: Option<Stored>,
-    /// A session of this name was deleted, and D1 has yet to learn it.
-    pub is_deletion_owed: bool,
+    /// The deletion of the session that had this name before, if there was one.
+    pub deletion: Option<Deletion>,
 }
 
 /// The work of [`Platform::guard`] panicked.

@@ -75,7 +75,8 @@ pub const JOURNAL: Table = Table {
     ],
 };
 
-/// One row after a deletion, until D1 knows of it; `requests` is for digests of the ids that were used.
+/// One row after a deletion: when it was, whether D1 has yet to learn of it, and `requests`, digests of the ids that
+/// were used. No row is a deletion that is owed.
 pub const DELETED: Table = Table {
     name: "bobbin_deleted",
     columns: &[

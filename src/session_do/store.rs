@@ -7,11 +7,13 @@ use js_sys::Array;
 use wasm_bindgen::prelude::*;
 
 use crate::platform::{self, Sql, SqlCursor, Storage, describe, number};
-use crate::protocol::to_json;
+use crate::protocol::limits::DELETED_REQUESTS_MAX;
+use crate::protocol::{Millis, to_json};
 use crate::pump::{Broken, Loaded};
 use crate::thread::rows::{ANSWER, Found, QUESTION, Row};
 use crate::thread::store::{
-    Checkpoint, Commit, Journal, Mark, Page, Record, RecordKind, Records, StoreError, Stored, Write,
+    Checkpoint, Commit, Deletion, Journal, Mark, Page, Record, RecordKind, Records, StoreError, Stored,
+    Write, digests,
 };
 
 use super::logs;
@@ -72,9 +74,16 @@ impl Store {
             self.bring_up_to_date(&catalog, is_of_first_format)?;
         }
         self.has_tables.set(is_of_first_format || catalog.has(THREAD.name, &[]));
-        let is_deletion_owed = catalog.has(DELETED.name, &[]) || catalog.has(FIRST_FORMAT_DELETED, &["at"]);
+        let is_noted = catalog.has(DELETED.name, &[]) || catalog.has(FIRST_FORMAT_DELETED, &["at"]);
+        let deletion = if is_noted { Some(self.deletion()?) } else { None };
         let stored = if self.has_tables.get() { self.stored()? } else { None };
-        Ok(Loaded { stored, is_deletion_owed })
+        Ok(Loaded { stored, deletion })
+    }
+
+    fn deletion(&self) -> Result<Deletion, StoreError> {
+        let rows = self.rows("SELECT at, owed FROM bobbin_deleted", vec![])?;
+        let number = |column| rows.first().and_then(|row| row.integer(column));
+        Ok(Deletion { at: number("at").unwrap_or_default(), is_owed: number("owed") != Some(0) })
     }
 
     /// Before anything is changed: what a newer major number means is not known here.
@@ -139,7 +148,7 @@ impl Store {
             }
             if catalog.has(FIRST_FORMAT_DELETED, &["at"]) {
                 self.run("DROP TABLE deleted", vec![])?;
-                self.owe_deletion()?;
+                self.run(&DELETED.create(), vec![])?;
             }
             Ok(())
         };
@@ -195,8 +204,9 @@ impl Store {
             Write::Park { seq } => {
                 self.run("UPDATE bobbin_records SET parked = 1 WHERE seq = ?", vec![number(seq)])
             }
-            Write::Delete => self.delete(),
-            Write::Deleted => self.run("DROP TABLE bobbin_deleted", vec![]),
+            Write::Delete { at } => self.delete(at),
+            Write::Deleted => self.upsert(DELETED.name, &[("id", number(1)), ("owed", number(0))]),
+            Write::ForgetDeletion => self.run("DROP TABLE bobbin_deleted", vec![]),
             Write::Checkpoint(Checkpoint { epoch, seq, delivered, open, session }) => self.upsert(
                 THREAD.name,
                 &[
@@ -211,18 +221,30 @@ impl Store {
         }
     }
 
-    fn delete(&self) -> Result<(), StoreError> {
+    fn delete(&self, at: Millis) -> Result<(), StoreError> {
+        let note = self.note()?;
         let is_moved = self.catalog()?.has(MOVED.0, &[MOVED.1]);
         let tables = TABLES.iter().map(|table| table.name).chain(is_moved.then_some(MOVED.0));
         for name in tables {
             self.run(&["DROP TABLE ", name].concat(), vec![])?;
         }
         self.has_tables.set(false);
-        self.owe_deletion()
+        let columns = [("id", number(1)), ("at", number(at)), ("owed", number(1)), ("requests", note.into())];
+        self.upsert(DELETED.name, &columns)
     }
 
-    fn owe_deletion(&self) -> Result<(), StoreError> {
-        self.run(&DELETED.create(), vec![])
+    /// The digests of the ids that were used in this life of the session, and of those noted already.
+    fn note(&self) -> Result<String, StoreError> {
+        self.run(&DELETED.create(), vec![])?;
+        let texts = |query: &str| -> Result<Vec<String>, StoreError> {
+            let first = |row: SqlRow| row.values.get(0).as_string();
+            Ok(self.rows(query, vec![])?.into_iter().filter_map(first).collect())
+        };
+        let used = format!(
+            "SELECT request_id FROM bobbin_records WHERE seq = turn ORDER BY seq DESC LIMIT {DELETED_REQUESTS_MAX}"
+        );
+        let (used, earlier) = (texts(&used)?, texts("SELECT requests FROM bobbin_deleted")?);
+        Ok(digests(used.iter().map(String::as_str), &earlier.concat()))
     }
 
     /// Each field is named, so that the compiler asks about a new one.
@@ -371,6 +393,11 @@ impl Records for Store {
 
     fn end(&self, turn: u64) -> Result<Option<Record>, StoreError> {
         self.first("seq > ?1 AND turn = ?1 AND kind = 'answer' ORDER BY seq", number(turn))
+    }
+
+    fn is_noted(&self, digest: &str) -> Result<bool, StoreError> {
+        let query = "SELECT 1 FROM bobbin_deleted WHERE instr(requests, ?) > 0";
+        Ok(!self.rows(query, vec![digest.into()])?.is_empty())
     }
 }
 

@@ -42,7 +42,7 @@ use crate::protocol::{
 
 use access::{Peer, Rates};
 use outbox::Outbox;
-use store::{Commit, Records, Stored, Write};
+use store::{Commit, Deletion, Records, Stored, Write};
 use turn::Turn;
 
 pub use access::READ_TOO_MUCH;
@@ -186,8 +186,8 @@ pub enum Input {
 pub struct Woken {
     /// `None` before the first message.
     pub stored: Option<Stored>,
-    /// A session of this name was deleted, and D1 has yet to learn it.
-    pub is_deletion_owed: bool,
+    /// The deletion of the session that had this name before, if there was one.
+    pub deletion: Option<Deletion>,
     /// The sockets that are open and attached, with their attachments.
     pub peers: Vec<(PeerId, Attachment)>,
     /// A random number that nobody can guess, from which the thread makes its own.
@@ -300,6 +300,8 @@ pub struct Thread {
     turns: LiteMap<TurnId, Turn>,
     /// The turn that began last, over or not: the next one's parent.
     last_turn: Option<TurnId>,
+    /// Whether the store has the note of a deletion.
+    was_deleted: bool,
     outbox: Outbox,
     alarm: Option<Millis>,
     outputs: VecDeque<Output>,
@@ -323,6 +325,7 @@ impl Thread {
             rates: Rates::default(),
             turns: LiteMap::new(),
             last_turn: None,
+            was_deleted: false,
             outbox: Outbox::default(),
             alarm: None,
             outputs: VecDeque::new(),
@@ -356,7 +359,7 @@ impl Thread {
             Input::Update(update) => self.update_session(now, None, update),
             Input::Cancel { request_id } => self.cancel(now, None, request_id.as_deref()),
             Input::Read { subject, bytes } => self.count_read(now, &subject, bytes),
-            Input::Delete => self.delete(),
+            Input::Delete => self.delete(now),
         }
         self.meet_deadlines(now);
         self.start_queued_turns(now);

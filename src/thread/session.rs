@@ -134,7 +134,7 @@ impl Thread {
     }
 
     /// Ends this life of the log. The next message begins another, under an epoch of its own.
-    pub(super) fn delete(&mut self) {
+    pub(super) fn delete(&mut self, now: Millis) {
         if self.session.take().is_none() {
             return;
         }
@@ -145,7 +145,8 @@ impl Thread {
         self.last_turn = None;
         self.epoch = self.next_epoch();
         self.outbox.session_deleted(self.seq);
-        self.store(vec![Write::Delete]);
+        self.was_deleted = true;
+        self.store(vec![Write::Delete { at: now }]);
         for (peer, _) in std::mem::take(&mut self.peers) {
             let reason = "the session was deleted";
             self.outputs.push_back(Output::Close { peer, code: CloseCode::SessionDeleted, reason });

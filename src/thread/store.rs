@@ -2,13 +2,15 @@
 
 use serde::Serialize;
 
-use crate::protocol::limits::{PAGE_BYTES_MAX, PAGE_MAX};
+use crate::protocol::limits::{DELETED_REQUESTS_MAX, PAGE_BYTES_MAX, PAGE_MAX};
 use crate::protocol::{
     Block, Content, Cursor, ErrorBody, Json, Message, Millis, Read, Response, ResponseMetadata, Role,
     ServerFrame, Session, Status, Word, required,
 };
 
 use super::turn::Answer;
+
+const DIGEST_CHARS: usize = 16;
 
 /// Writes that happen all or not at all.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,10 +37,25 @@ pub enum Write {
         /// The sequence number of the record.
         seq: u64,
     },
-    /// Deletes all of the session, and notes that D1 has yet to learn of it.
-    Delete,
-    /// Removes that note: D1 has learnt of the deletion.
+    /// Deletes all of the session, and notes the deletion: when it was, that D1 has yet to learn of it, and the
+    /// [`digests`] of the ids that were used.
+    Delete {
+        /// The time of the deletion, in Unix milliseconds.
+        at: Millis,
+    },
+    /// D1 has learnt of the deletion.
     Deleted,
+    /// Removes the note of the deletion.
+    ForgetDeletion,
+}
+
+/// The note of a deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deletion {
+    /// When the session was deleted, in Unix milliseconds.
+    pub at: Millis,
+    /// Whether D1 has yet to learn of it.
+    pub is_owed: bool,
 }
 
 /// One stored message. It is an event of the log.
@@ -205,6 +222,32 @@ pub trait Records {
     fn request(&self, request_id: &str) -> Result<Option<Record>, StoreError>;
     /// The end of the turn that began at `turn`.
     fn end(&self, turn: u64) -> Result<Option<Record>, StoreError>;
+    /// Whether the note of a deletion has this [`digest`].
+    fn is_noted(&self, digest: &str) -> Result<bool, StoreError>;
+}
+
+/// What a deletion keeps of a `requestId`, so that a message that is sent again is known and nothing of it can be read:
+/// 64 bits of it (FNV-1a), as 16 hexadecimal digits.
+#[must_use]
+pub fn digest(request_id: &str) -> String {
+    let hash = request_id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{hash:016x}")
+}
+
+/// The digests that a deletion notes, each with a space behind it: of the newest `requestId` first, then of what
+/// `earlier` deletions had noted, as far as there is room.
+#[must_use]
+pub fn digests<'a>(newest_first: impl Iterator<Item = &'a str>, earlier: &str) -> String {
+    let mut noted = String::new();
+    for request_id in newest_first {
+        noted.push_str(&digest(request_id));
+        noted.push(' ');
+    }
+    noted.push_str(earlier);
+    noted.truncate(DELETED_REQUESTS_MAX.saturating_mul(DIGEST_CHARS.saturating_add(1)));
+    noted
 }
 
 impl Stored {

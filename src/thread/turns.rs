@@ -5,7 +5,7 @@ use crate::protocol::limits::{AGENT_BYTES_MAX, AGENT_MESSAGES_MAX, QUEUED_TURNS_
 use crate::protocol::{Content, ErrorBody, ErrorCode, Millis, ResponseMetadata, Role, ServerFrame, Status};
 
 use super::events::{Event, count};
-use super::store::{Record, RecordKind, Records, StoreError, Write, answer_id, question_id};
+use super::store::{Record, RecordKind, Records, StoreError, Write, answer_id, digest, question_id};
 use super::turn::{Running, Turn, TurnState};
 use super::{Origin, Output, PeerId, Thread, TurnId, unreadable};
 
@@ -16,6 +16,14 @@ pub(super) enum Outcome {
     Cancelled,
     Interrupted(ErrorBody),
     Failed(Failed),
+}
+
+/// Where a `requestId` was used.
+enum Place {
+    Nowhere,
+    InLog(Box<Record>),
+    /// In a session of this name that was deleted.
+    Deleted,
 }
 
 impl Thread {
@@ -34,19 +42,29 @@ impl Thread {
             let error = ErrorBody::fatal(ErrorCode::ThreadMismatch, message);
             return self.refuse(origin, &error);
         }
-        match self.known(records, request_id) {
-            Ok(Some(known)) => self.repeat(now, records, origin, &known, &content),
-            Ok(None) if self.is_full() => {
+        match self.place(records, request_id) {
+            Ok(Place::InLog(known)) => self.repeat(now, records, origin, &known, &content),
+            Ok(Place::Deleted) => {
+                let message = "this message was sent before its session was deleted; send it under a new \
+                               requestId to begin the session anew";
+                self.refuse(origin, &ErrorBody::fatal(ErrorCode::Deleted, message));
+            }
+            Ok(Place::Nowhere) if self.is_full() => {
                 let message = "too many turns of this thread wait; try again when one has ended";
                 self.refuse(origin, &ErrorBody::retryable(ErrorCode::Busy, message));
             }
-            Ok(None) => self.accept(now, origin.peer, request_id, content),
+            Ok(Place::Nowhere) => self.accept(now, origin.peer, request_id, content),
             Err(StoreError(_)) => self.refuse(origin, &unreadable()),
         }
     }
 
-    fn known(&self, records: &dyn Records, request_id: &str) -> Result<Option<Record>, StoreError> {
-        if self.session.is_some() { records.request(request_id) } else { Ok(None) }
+    fn place(&self, records: &dyn Records, request_id: &str) -> Result<Place, StoreError> {
+        let known = if self.session.is_some() { records.request(request_id)? } else { None };
+        if let Some(known) = known {
+            return Ok(Place::InLog(Box::new(known)));
+        }
+        let is_noted = self.was_deleted && records.is_noted(&digest(request_id))?;
+        Ok(if is_noted { Place::Deleted } else { Place::Nowhere })
     }
 
     /// The same message again starts nothing. Its sender has the rest of the log, so what is sent

@@ -1,11 +1,12 @@
 //! The one way to wake: first start, hibernation, eviction, crash, a failed write, a panic.
 
 use crate::agent::Failed;
+use crate::protocol::limits::DELETION_KEPT_MS;
 use crate::protocol::{ErrorBody, ErrorCode, Millis};
 
 use super::access::Peer;
 use super::outbox::Outbox;
-use super::store::{Journal, Mark, MarkKind, Records, Stored};
+use super::store::{Deletion, Journal, Mark, MarkKind, Records, Stored, Write};
 use super::turn::{Running, Turn, TurnState};
 use super::turns::Outcome;
 use super::{Blame, Cause, Origin, Thread, TurnId, Woken};
@@ -23,7 +24,9 @@ impl Thread {
         if let Some(stored) = woken.stored {
             self.restore(now, stored);
         }
-        self.outbox.is_deletion_owed = woken.is_deletion_owed;
+        if let Some(deletion) = woken.deletion {
+            self.remember(now, deletion);
+        }
         // Time has passed, and a session that cannot be read whole may have lost its owner.
         self.dismiss_expired(now);
         self.dismiss_strangers();
@@ -70,6 +73,15 @@ impl Thread {
         }
         self.seq = self.seq.max(last_seq);
         self.last_turn = last_turn;
+    }
+
+    /// It is forgotten when it is old, unless D1 has yet to learn of it.
+    fn remember(&mut self, now: Millis, Deletion { at, is_owed }: Deletion) {
+        self.outbox.is_deletion_owed = is_owed;
+        self.was_deleted = is_owed || now.saturating_sub(at) < DELETION_KEPT_MS;
+        if !self.was_deleted {
+            self.store(vec![Write::ForgetDeletion]);
+        }
     }
 
     /// A record after the checkpoint, and the `session` event that followed it.

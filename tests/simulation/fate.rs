@@ -158,6 +158,7 @@ impl World {
                     asked.reads = true;
                     limited()
                 }
+                None if self.truth.is_deleted(request_id) => vec![Fate::refused("DELETED")],
                 None => self.expected_of_a_new_message(asked),
             },
             _ => vec![Fate::done()],

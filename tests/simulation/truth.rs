@@ -42,6 +42,8 @@ pub struct Truth {
     by_id: BTreeMap<String, usize>,
     pub turns: BTreeMap<TurnId, Turn>,
     by_request: BTreeMap<String, TurnId>,
+    /// The `requestId`s of deleted sessions.
+    deleted: BTreeSet<String>,
     /// What clients hold at each cursor: it is the same for all of them.
     places: BTreeMap<String, String>,
     pub fingerprint: u64,
@@ -109,6 +111,11 @@ impl Truth {
         let turn = self.by_request.get(request_id)?;
         let index = self.records.iter().position(|record| record.seq == *turn)?;
         Some(self.unreadable.contains_key(&index) || Some(&self.records[index].content) == content)
+    }
+
+    /// Whether it was used in a session that was deleted.
+    pub fn is_deleted(&self, request_id: &str) -> bool {
+        self.deleted.contains(request_id)
     }
 
     /// A stored message cannot be read any more, and reads like this.
@@ -261,13 +268,13 @@ impl Truth {
                     turn.is_torn = false;
                 }
                 Write::Park { seq } => drop(self.parked.insert(*seq)),
-                Write::Delete if access < Some(Access::Owner) => {
+                Write::Delete { .. } if access < Some(Access::Owner) => {
                     return Err(format!("{:?} deletes the session", self.actor));
                 }
-                Write::Delete => self.begin_anew(),
+                Write::Delete { .. } => self.begin_anew(),
                 Write::Create(checkpoint) => self.begin(access, &checkpoint.session)?,
                 Write::Checkpoint(checkpoint) => self.set(access, &checkpoint.session)?,
-                Write::Deleted => {}
+                Write::Deleted | Write::ForgetDeletion => {}
             }
             if self.is_compared {
                 self.mix(format!("{write:?}").as_bytes());
@@ -279,8 +286,10 @@ impl Truth {
     fn begin_anew(&mut self) {
         let mut stats = self.stats;
         stats.deletions += 1;
+        self.deleted.extend(std::mem::take(&mut self.by_request).into_keys());
         *self = Truth {
             life: self.life + 1,
+            deleted: std::mem::take(&mut self.deleted),
             places: std::mem::take(&mut self.places),
             fingerprint: self.fingerprint,
             stats,
@@ -296,6 +305,9 @@ impl Truth {
             return Err(format!("sequence number {} is not after the last one", record.seq));
         }
         match &record.kind {
+            RecordKind::Question { .. } if self.is_deleted(&record.request_id) => {
+                return Err(format!("message {} of a deleted session is taken again", record.request_id));
+            }
             RecordKind::Question { started, .. } => {
                 let turn = Turn { user: record.message_id.clone(), is_started: *started, ..Turn::default() };
                 if self.by_request.insert(record.request_id.clone(), record.seq).is_some() {

@@ -435,7 +435,7 @@ impl World {
                 host.alarm
             ));
         }
-        if host.store.is_deletion_owed && host.alarm.is_none() {
+        if host.store.owes_deletion() && host.alarm.is_none() {
             return Err("a deletion is owed to D1 and no alarm is set".into());
         }
         if self.truth.records.is_empty() && self.truth.life == 0 && host.store.rows_written > 0 {

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use bobbin::protocol::{Content, Read, to_json};
 use bobbin::thread::rows::Found;
 use bobbin::thread::store::{
-    Checkpoint, Commit, Journal, Mark, Page, Record, RecordKind, Records, StoreError, Stored, Write,
+    Checkpoint, Commit, Deletion, Journal, Mark, Page, Record, RecordKind, Records, StoreError, Stored,
+    Write, digests,
 };
 
 use super::rows::Columns;
@@ -30,7 +31,9 @@ pub struct MemoryStore {
     pub records: BTreeMap<u64, Record>,
     pub journals: BTreeMap<usize, Journal>,
     pub parked: Vec<u64>,
-    pub is_deletion_owed: bool,
+    pub deletion: Option<Deletion>,
+    /// The digests that deletions noted.
+    pub noted: String,
     /// As SQL would count them.
     pub rows_written: u64,
     /// So many of the next reads fail.
@@ -80,21 +83,29 @@ impl MemoryStore {
                     }
                 }
                 Write::Park { seq } => self.parked.push(*seq),
-                Write::Delete => {
+                Write::Delete { at } => {
                     let (rows_written, failing_reads) = (self.rows_written, self.failing_reads.clone());
-                    *self = MemoryStore {
-                        rows_written,
-                        failing_reads,
-                        is_deletion_owed: true,
-                        ..Self::default()
-                    };
+                    let used = self.records.values().rev().filter(|record| !record.is_end());
+                    let noted = digests(used.map(|record| record.request_id.as_str()), &self.noted);
+                    let deletion = Some(Deletion { at: *at, is_owed: true });
+                    *self = MemoryStore { rows_written, failing_reads, deletion, noted, ..Self::default() };
                 }
-                Write::Deleted => self.is_deletion_owed = false,
+                Write::Deleted => {
+                    self.deletion = self.deletion.map(|deletion| Deletion { is_owed: false, ..deletion });
+                }
+                Write::ForgetDeletion => {
+                    self.deletion = None;
+                    self.noted.clear();
+                }
                 Write::Journal(journal) => {
                     self.journals.insert(journal.slot, journal.clone());
                 }
             }
         }
+    }
+
+    pub fn owes_deletion(&self) -> bool {
+        self.deletion.is_some_and(|deletion| deletion.is_owed)
     }
 
     pub fn journal_of(&self, turn: u64) -> Option<&Journal> {
@@ -162,9 +173,8 @@ impl MemoryStore {
 /// The whole row is written anew.
 fn is_mended(spoilt: &Spoilt, write: &Write) -> bool {
     match (spoilt, write) {
-        (_, Write::Delete) | (Spoilt::Checkpoint { .. } | Spoilt::Session { .. }, Write::Checkpoint(_)) => {
-            true
-        }
+        (_, Write::Delete { .. })
+        | (Spoilt::Checkpoint { .. } | Spoilt::Session { .. }, Write::Checkpoint(_)) => true,
         (Spoilt::Journal { slot, .. }, Write::Journal(journal)) => *slot == journal.slot,
         _ => false,
     }
@@ -193,6 +203,11 @@ impl Records for MemoryStore {
     fn before(&self, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError> {
         self.read()?;
         Ok(self.page(self.records.range(..seq).rev().map(|(_, record)| record), count_max, bytes_max))
+    }
+
+    fn is_noted(&self, digest: &str) -> Result<bool, StoreError> {
+        self.read()?;
+        Ok(self.noted.contains(digest))
     }
 
     fn request(&self, request_id: &str) -> Result<Option<Record>, StoreError> {

@@ -188,7 +188,7 @@ impl Platform for World {
     fn load(&mut self) -> Result<Loaded, Broken> {
         let stored = self.store.load(super::host::SESSION_ID)?;
         self.seen.push(Seen::Woken { spoilt: self.store.spoilt.clone() });
-        Ok(Loaded { stored, is_deletion_owed: self.store.is_deletion_owed })
+        Ok(Loaded { stored, deletion: self.store.deletion })
     }
 
     fn records(&self) -> &dyn Records {
@@ -200,7 +200,7 @@ impl Platform for World {
         let failing = self.failing_write();
         if failing != Some(false) {
             self.store.apply(&commit);
-            if commit.0.contains(&Write::Delete) {
+            if commit.0.iter().any(|write| matches!(write, Write::Delete { .. })) {
                 self.links.values_mut().for_each(|link| link.down.clear());
             }
             self.seen.push(Seen::Stored(commit));

@@ -14,7 +14,7 @@ const bobbin = await start({ vars: upstream.vars, entry: faultEntry });
 after(bobbin.close);
 const http = new Http(bobbin);
 
-test("a deletion closes the sockets, leaves no row and no table, and a second one finds nothing", async () => {
+test("a deletion closes the sockets, leaves one row that says so, and a second one finds nothing", async () => {
   const { id, client } = await spoken();
   const other = await bobbin.join(id);
   await indexedMessages(bobbin, id, 2);
@@ -23,7 +23,7 @@ test("a deletion closes the sockets, leaves no row and no table, and a second on
     assert.deepEqual(await within(socket.closed, DEADLINE_MS, "the close"), { code: 4410, reason: "the session was deleted" });
   }
   assert.deepEqual(await indexed(bobbin, id), { session: undefined, messages: [] });
-  assert.deepEqual(await bobbin.tables(id), []);
+  await assertOnlyNoted(id);
   for (const [method, path] of [["DELETE", ""], ["GET", ""], ["PATCH", ""], ["GET", "/messages"], ["POST", "/cancel"]] as const) {
     const { status } = await http.ask(method, `/sessions/${id}${path}`, method === "PATCH" ? { title: "t" } : undefined);
     assert.equal(status, 404, `${method} ${path}`);
@@ -45,7 +45,7 @@ test("a deletion in the middle of a turn aborts the model's call and ends what w
   assert.equal((await within(client.closed, DEADLINE_MS, "the close")).code, 4410);
   assert.equal(client.all.filter((frame) => endOf("running")(frame) || endOf("waiting")(frame)).length, 0);
   assert.deepEqual(await indexed(bobbin, id), { session: undefined, messages: [] });
-  assert.deepEqual(await bobbin.tables(id), []);
+  await assertOnlyNoted(id);
   assert.ok(!upstream.calls.some(({ body }) => body.messages.at(-1).content.includes("and then?")), "a waiting turn was begun");
 });
 
@@ -123,6 +123,28 @@ test("a message to a deleted session begins a new life, also in D1, and old curs
   assert.deepEqual(snapshot["messages"].map((message: Json) => message.content), ["the new life", "indeed"]);
 });
 
+test("a message that is sent again after its session's deletion is refused, also after a restart, and the model is not asked", { timeout: 90_000 }, async () => {
+  const { id, client } = await spoken("say it once");
+  await http.delete(id);
+  await within(client.closed, DEADLINE_MS, "the close");
+  const asked = upstream.calls.length;
+  for (const round of ["at once", "after a restart"]) {
+    const again = await bobbin.join(id);
+    again.say("r0", "say it once");
+    const refusal = await again.next("error");
+    assert.deepEqual([refusal["refused"], refusal["requestId"], refusal["error"].code, refusal["error"].retryable], ["message", "r0", "DELETED", false], round);
+    assert.equal((await http.ask("GET", `/sessions/${id}`)).status, 404);
+    await again.close();
+    await bobbin.kill();
+    await bobbin.restart();
+  }
+  assert.equal(upstream.calls.length, asked);
+  const anew = await bobbin.join(id);
+  anew.say("r1", "begin anew");
+  (await upstream.next()).answer("gladly");
+  assert.equal((await anew.next(endOf("r1")))["response"].content, "gladly");
+});
+
 async function spoken(content = "hello"): Promise<{ id: string; client: Client }> {
   const id = freshId();
   const client = await bobbin.join(id);
@@ -144,5 +166,15 @@ async function assertGone(id: string, deadlineMs = DEADLINE_MS): Promise<void> {
     const { session, messages } = await indexed(bobbin, id);
     return session === undefined && messages.length === 0;
   }, `the end of ${id} in D1`, deadlineMs);
-  await eventually(async () => (await bobbin.tables(id)).length === 0, `the end of the tables of ${id}`, deadlineMs);
+  await assertOnlyNoted(id, deadlineMs);
+}
+
+/** One row is left, and D1 has learnt of the deletion. */
+async function assertOnlyNoted(id: string, deadlineMs = DEADLINE_MS): Promise<void> {
+  assert.deepEqual(await bobbin.tables(id), ["bobbin_deleted"]);
+  const notes = () => bobbin.sql(id, "SELECT owed, requests FROM bobbin_deleted");
+  await eventually(async () => (await notes())[0]?.["owed"] === 0, `the end of what ${id} owes`, deadlineMs);
+  const [{ requests }, ...others] = (await notes()) as [Json, ...Json[]];
+  assert.deepEqual(others, []);
+  assert.match(requests, /^([0-9a-f]{16} )+$/);
 }
