@@ -162,6 +162,14 @@ pub const FRAMES_PER_MINUTE_MIN: u64 = 1_000;
 /// Bytes of a thread that a subject may ask for in a minute: catch-ups, snapshots, pages, exports and messages that
 /// it sends again. Where everybody is let in, each connection may. What began within the limit is finished.
 pub const READ_BYTES_PER_MINUTE: u64 = 64 * 1024 * 1024;
+/// Bytes that a socket is sent before it is asked to show that it reads them; less on threads with many sockets.
+pub const CHECK_BYTES: u64 = 1024 * 1024;
+/// Bytes that a socket may owe: what it was sent since the last check that it answered. Then it is closed with 4429.
+pub const SOCKET_OWED_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Bytes that the sockets of a thread may owe together. Then those that owe most are closed with 4429.
+pub const OWED_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// What a closed socket owes counts until the runtime reports its end, but no longer than this.
+pub const LEAVING_MS: u64 = 30_000;
 /// Frames of one connection that were refused as invalid; the next one closes it with 1008.
 pub const INVALID_FRAMES_MAX: u64 = 256;
 /// Sockets of one subject on one thread.
