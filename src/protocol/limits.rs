@@ -144,6 +144,8 @@ pub const SUBJECT_BYTES_MAX: usize = 256;
 pub const JWKS_AGE_MS_MAX: u64 = 600_000;
 /// A key set is fetched at most this often, whatever keys tokens name.
 pub const JWKS_REFRESH_MS_MIN: u64 = 30_000;
+/// Bytes of a key set.
+pub const JWKS_BYTES_MAX: usize = 1024 * 1024;
 /// How long fetching a key set may take.
 pub const JWKS_TIMEOUT_MS: u64 = 5_000;
 /// How soon it is tried again, as long as there is no key set at all.
