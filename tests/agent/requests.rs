@@ -165,7 +165,7 @@ fn calls_have_plain_names_and_objects_for_inputs() {
 
 #[test]
 fn what_is_blank_is_not_told_and_never_leaves_an_empty_content() {
-    let blank = " \n\t\u{a0}\u{200b}\u{1c}";
+    let blank = " \n\t\u{a0}\u{200b}\u{1c}\u{ad}\u{180e}\u{2800}\u{3164}\u{fe0f}\u{fffc}";
     let messages = vec![
         user(blank),
         assistant("Hello?"),
