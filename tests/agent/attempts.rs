@@ -3,7 +3,7 @@ use bobbin::agent::{AgentEvent, AgentMessage, AgentRequest, Attempt, Refusal, Re
 use serde_json::{Value, json};
 
 use super::{delta, request, text, user};
-use bobbin::protocol::Role;
+use bobbin::protocol::{Content, Role};
 use bobbin::variables::{Name, Variables};
 
 #[test]
@@ -124,6 +124,7 @@ fn a_model_that_is_not_well_is_called_again_a_few_times_and_when_it_says() {
             "{status}"
         );
     }
+    assert_eq!((later(503, Some("1.5")), later(503, Some("soon"))), (Some(Some(2_000)), Some(None)));
     for status in [400, 401, 403, 404, 413, 422] {
         assert_eq!(later(status, None), None, "{status}");
     }
@@ -144,15 +145,39 @@ fn a_model_that_is_not_well_is_called_again_a_few_times_and_when_it_says() {
 }
 
 #[test]
-fn the_reason_in_a_log_has_no_word_of_the_user() {
-    let reason = |said: &str, body: &str| {
-        let own = openai::own_words(&request(vec![user(said)]));
-        openai::reason(&openai::http_failure(400, None, body), &own)
+fn the_reason_in_a_log_has_nothing_of_what_was_said() {
+    let messages = vec![
+        user("my earlier question, at length"),
+        super::blocks(Role::Assistant, vec![super::call("a", &json!({"city": "Llanfairpwll"}))]),
+        super::blocks(
+            Role::User,
+            vec![super::result("a", &json!("rain until Thursday"), false), text("thanks a lot")],
+        ),
+        user("my secret question, at length"),
+    ];
+    let own = openai::own_words(&request(messages));
+    let answer = Content::Text("The forecast is bleak".into());
+    let reason = |body: &str| openai::reason(&openai::http_failure(400, None, body), &own, &answer);
+    for said in [
+        "my secret question, at…",
+        "MY EARLIER QUESTION",
+        "Llanfairpwll",
+        "rain until",
+        "thanks a lot",
+        "forecast is bleak",
+    ] {
+        let told = reason(&format!("flagged: '{said}'"));
+        assert!(told.contains("flagged: '[redacted]"), "{told}");
+    }
+    let told = |body: &str| {
+        let mut completion = Completion::new();
+        let mut events = completion.push(body.as_bytes());
+        events.extend(completion.finish());
+        let Some(AgentEvent::Failed(failed)) = events.pop() else { panic!("{body}") };
+        openai::reason(&failed, "", &Content::Text(String::new()))
     };
-    let secret = "my secret question, at length";
-    let told = reason(secret, "flagged: 'my secret question, at…' and \"MY SECRET QUESTION\"");
-    assert!(told.contains("flagged") && !told.to_lowercase().contains("secret"), "{told}");
-    assert_eq!(reason("this", "this is wrong"), "the model endpoint answered 400: this is wrong");
+    assert!(told("{\"message\":{\"content\":\"what a model said\"}}").ends_with("check AGENT_BASE_URL"));
+    assert!(told("data: upstream is gone\n\n").ends_with("upstream is gone"));
 }
 
 fn messages_of(request: &AgentRequest, omitted: usize) -> Vec<Value> {

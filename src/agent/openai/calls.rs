@@ -51,7 +51,10 @@ impl Calls {
         let is_other = fragment.name != call.name || !call.is_placeholder() || fragment.is_placeholder();
         let is_next = call.is_whole() && is_other && fragment.id.is_empty();
         let unnumbered = fragment.index.is_none() && fragment.id.is_empty() && !call.name.is_empty();
-        has_name && (is_next || unnumbered)
+        // The name may stand beside each piece of the arguments.
+        let goes_on = fragment.name == call.name
+            && !(call.arguments.is_empty() || call.is_whole() || fragment.arguments.starts_object());
+        has_name && (is_next || unnumbered && !goes_on)
     }
 
     /// A fragment that begins no call and continues none that is still open is dropped.
@@ -149,6 +152,10 @@ impl Call {
 fn input(arguments: &str) -> Json {
     match Json::parse(arguments) {
         Some(Json::Null) => Json::Object(Fields::new()),
+        // Some servers encode them twice.
+        Some(Json::String(encoded)) => {
+            Json::parse(&encoded).filter(|value| value.as_object().is_some()).unwrap_or(Json::String(encoded))
+        }
         Some(value) => value,
         None if arguments.trim().is_empty() => Json::Object(Fields::new()),
         None => Json::String(arguments.to_owned()),
