@@ -9,7 +9,7 @@ const REDACTED: &str = "[redacted]";
 /// at least [`PART_CHARS_MIN`], and all of one that has fewer than these.
 const PART_CHARS: usize = 8;
 const PART_CHARS_MIN: usize = 6;
-/// A key of fewer letters and digits is looked for as it is written: in pieces it would be in every text.
+/// One of fewer letters and digits is in every text.
 const SPELLED_CHARS_MIN: usize = 4;
 
 /// The secrets of an agent, in all spellings.
@@ -19,23 +19,7 @@ pub struct Secrets {
 }
 
 /// The letters of a secret, and how many of them in a row are too many.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Spelling {
-    letters: Vec<u8>,
-    enough: usize,
-    kind: Kind,
-}
-
-/// What of a text is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// Letters and digits of ASCII, in any spelling.
-    Ascii,
-    /// The same, and whatever else can be seen of other scripts.
-    AnyScript,
-    /// All of it, as it is written.
-    Written,
-}
+type Spelling = (Vec<u8>, usize);
 
 /// A letter or digit of a text, in lower case, and where it stands there.
 struct Letter {
@@ -47,28 +31,20 @@ struct Letter {
 impl Secrets {
     /// Adds a secret. One of an operator's headers may be no secret at all, and then is short.
     pub fn add(&mut self, secret: &str, is_header: bool) {
-        let secret = secret.trim();
-        let letters = folded(secret, Kind::Ascii);
+        let letters = folded(secret, false);
         let chars = letters.len();
-        if is_header && chars < PART_CHARS || secret.is_empty() {
+        if chars < if is_header { PART_CHARS } else { SPELLED_CHARS_MIN } {
             return;
         }
-        if chars < SPELLED_CHARS_MIN {
-            return self.spell(folded(secret, Kind::Written), PART_CHARS, Kind::Written);
-        }
-        let enough = if chars < PART_CHARS { chars } else { (chars / 2).max(PART_CHARS_MIN) };
-        self.spell(letters.iter().rev().copied().collect(), enough, Kind::Ascii);
-        self.spell(letters, enough, Kind::Ascii);
+        let enough = if chars < PART_CHARS { chars } else { (chars / 2).clamp(PART_CHARS_MIN, PART_CHARS) };
+        self.spellings.push((letters.iter().rev().copied().collect(), enough));
+        self.spellings.push((letters, enough));
         let digit = |digit: u8| char::from_digit(digit.into(), 16).map(|digit| digit as u8);
         let hex = secret.bytes().flat_map(|byte| [byte >> 4, byte & 0xf]).filter_map(digit);
         for letters in [hex.collect(), base64(secret, 0), base64(secret, 1), base64(secret, 2)] {
-            self.spell(letters, PART_CHARS, Kind::Ascii);
+            let enough = letters.len().min(PART_CHARS);
+            self.spellings.push((letters, enough));
         }
-    }
-
-    fn spell(&mut self, letters: Vec<u8>, enough: usize, kind: Kind) {
-        let enough = enough.min(letters.len()).min(PART_CHARS);
-        self.spellings.push(Spelling { letters, enough, kind });
     }
 
     /// The text without anything that could be one of them: as it is, in pieces, with anything between its letters
@@ -76,56 +52,47 @@ impl Secrets {
     /// hexadecimal digits.
     #[must_use]
     pub fn hidden(&self, text: &str) -> String {
-        let mut hidden = text.to_owned();
-        for kind in [Kind::Ascii, Kind::Written] {
-            let spellings = self.spellings.iter().filter(|spelling| spelling.kind == kind);
-            hidden = without(&hidden, kind, spellings.map(|spelling| (&*spelling.letters, spelling.enough)));
-        }
-        hidden
+        without(text, &self.spellings, false)
     }
 }
 
-/// The text without what is also in `said`.
+/// The text without what is also in `said`, in any script.
 #[must_use]
 pub fn without_words(text: &str, said: &str) -> String {
-    let said = folded(said, Kind::AnyScript);
+    let said = folded(said, true);
     let enough = said.len().clamp(PART_CHARS_MIN, PART_CHARS);
-    without(text, Kind::AnyScript, [(&*said, enough)].into_iter())
+    without(text, &[(said, enough)], true)
 }
 
-fn without<'a>(text: &str, kind: Kind, spellings: impl Iterator<Item = (&'a [u8], usize)>) -> String {
-    let letters = letters(text, kind);
+fn without(text: &str, spellings: &[Spelling], is_any_script: bool) -> String {
+    let letters = letters(text, is_any_script);
     let mut is_secret = vec![false; letters.len()];
     for (spelling, enough) in spellings {
-        mark(&letters, spelling, enough, &mut is_secret);
+        mark(&letters, spelling, *enough, &mut is_secret);
     }
     redacted(text, &letters, &is_secret)
 }
 
-fn folded(text: &str, kind: Kind) -> Vec<u8> {
-    letters(text, kind).iter().map(|letter| letter.byte).collect()
+fn folded(text: &str, is_any_script: bool) -> Vec<u8> {
+    letters(text, is_any_script).iter().map(|letter| letter.byte).collect()
 }
 
-fn letters(text: &str, kind: Kind) -> Vec<Letter> {
-    let (mut letters, mut rest) = (Vec::new(), text);
-    while let Some(first) = rest.chars().next() {
-        let meant = Some(rest.as_bytes()).filter(|_| kind != Kind::Written).and_then(escape);
+/// The letters and digits of ASCII, in any spelling, and perhaps whatever else can be seen of other scripts.
+fn letters(text: &str, is_any_script: bool) -> Vec<Letter> {
+    let (mut letters, mut start) = (Vec::new(), 0_usize);
+    while let Some(first) = text.get(start..).and_then(|rest| rest.chars().next()) {
+        let meant = escape(text.as_bytes().get(start..).unwrap_or_default());
         let (char, length) = meant.unwrap_or((first, first.len_utf8()));
-        let start = text.len().saturating_sub(rest.len());
-        rest = rest.get(length..).unwrap_or_default();
-        let end = text.len().saturating_sub(rest.len());
+        let end = start.saturating_add(length);
         // Latin letters as wide as Chinese ones stand for those that are not.
-        let narrow = u32::from(char).wrapping_sub(0xfee0);
-        let plain = char::from_u32(narrow).filter(char::is_ascii).unwrap_or(char);
-        let (char, is_letter) = match kind {
-            Kind::Written => (char, true),
-            Kind::AnyScript if !plain.is_ascii() => (plain, is_seen(plain)),
-            _ => (plain.to_ascii_lowercase(), plain.is_ascii_alphanumeric()),
-        };
-        if is_letter {
+        let narrow = char::from_u32(u32::from(char).wrapping_sub(0xfee0)).filter(char::is_ascii);
+        let char = narrow.unwrap_or(char).to_ascii_lowercase();
+        if char.is_ascii_alphanumeric() || is_any_script && !char.is_ascii() && is_seen(char) {
             let mut bytes = [0; 4];
-            letters.extend(char.encode_utf8(&mut bytes).bytes().map(|byte| Letter { byte, start, end }));
+            let bytes = char.encode_utf8(&mut bytes).bytes();
+            letters.extend(bytes.map(|byte| Letter { byte, start, end }));
         }
+        start = end;
     }
     letters
 }

@@ -101,13 +101,12 @@ fn half_a_key_is_not_told_and_four_characters_of_it_are() {
 }
 
 #[test]
-fn a_short_key_is_looked_for_whole_and_a_very_short_one_as_it_is_written() {
+fn a_short_key_is_looked_for_whole_and_a_very_short_one_is_in_every_text() {
     assert_eq!(without_key("no such model: llama3", "ollama"), "no such model: llama3");
     assert_eq!(without_key("key o-l-l-a-m-a", "ollama"), "key [redacted]");
-    assert_eq!(without_key("a-b and ab", "ab"), "a-b and [redacted]");
+    assert_eq!(without_key("a-b and abc", "abc"), "a-b and abc");
     assert_eq!(without_key("as it is", ""), "as it is");
     assert_eq!(without_key("as it is", "  "), "as it is");
-    assert_eq!(without_key("wrong: 密钥", "密钥"), "wrong: [redacted]");
 }
 
 proptest! {

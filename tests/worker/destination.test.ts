@@ -98,10 +98,11 @@ for (const status of [301, 302, 303, 307, 308]) {
   });
 }
 
-for (const location of ["//127.0.0.1:1/v1", "http://localhost/v1", "https://127.0.0.1/v1", "ftp://127.0.0.1/", "http://", "", undefined]) {
+for (const location of ["//127.0.0.1:1/v1", "http://localhost/v1", "https://127.0.0.1/v1", "ftp://127.0.0.1/", "http://", "http://[", "data:text/plain,hi", "javascript:1", "", undefined]) {
   test(`HTTP 307 to ${location} is not followed`, async () => {
     const { error } = await redirected(307, location);
     assert.match(error.message, /redirect.*AGENT_BASE_URL/);
+    assert.doesNotMatch(error.message, /null/);
   });
 }
 

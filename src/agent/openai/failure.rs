@@ -6,7 +6,7 @@ use super::quote::quote;
 use super::reported::{Reported, is_within, passes};
 use crate::agent::{AgentRequest, Failed, redact};
 use crate::protocol::limits::REDIRECTS_MAX;
-use crate::protocol::{Block, Content, ErrorBody, ErrorCode, joined, to_json};
+use crate::protocol::{Block, Content, ErrorBody, ErrorCode, is_blank, to_json};
 
 /// How much of what was said is looked for in an error.
 const OWN_WORDS_BYTES_MAX: usize = 64 * 1024;
@@ -17,8 +17,7 @@ const NO_COMPLETION: &str =
     "the model endpoint sent something that is no chat completion, check AGENT_BASE_URL";
 pub(super) const REFUSED: &str = "the model endpoint refused the worker's credential: check AGENT_API_KEY";
 /// What is in an endpoint's words if it lacks a field of the request, or has one too many.
-const OF_A_FIELD: [&str; 8] =
-    ["max_tokens", "tool", "param", "field", "missing", "required", "unsupported", "unrecognized"];
+const OF_A_FIELD: [&str; 5] = ["max_tokens", "tools", "toolconfig", "param", "extra inputs"];
 
 /// The seconds of a `Retry-After` header, begun ones included.
 pub(super) fn whole_seconds(retry_after: &str) -> Option<u64> {
@@ -194,13 +193,20 @@ pub(super) fn plain(text: &str) -> Cow<'_, str> {
     if !text.starts_with('<') {
         return Cow::Borrowed(text);
     }
-    let is = |tag: &str, name: &str| tag.get(..name.len()).is_some_and(|tag| tag.eq_ignore_ascii_case(name));
-    let parts =
-        || text.split('<').filter_map(|part| part.split_once('>')).map(|(tag, said)| (tag, said.trim()));
-    let title =
-        parts().find_map(|(tag, said)| Some(said).filter(|said| is(tag, "title") && !said.is_empty()));
-    let seen = parts().filter(|(tag, said)| !(said.is_empty() || is(tag, "style") || is(tag, "script")));
-    title.map_or_else(|| Cow::Owned(joined(seen.map(|(_, said)| said), ' ')), Cow::Borrowed)
+    let mut all = String::new();
+    for (tag, said) in text.split('<').filter_map(|part| part.split_once('>')) {
+        let is =
+            |name: &[u8]| tag.as_bytes().get(..name.len()).is_some_and(|tag| tag.eq_ignore_ascii_case(name));
+        if is_blank(said) || is(b"style") || is(b"script") {
+            continue;
+        }
+        if is(b"title") {
+            return Cow::Borrowed(said);
+        }
+        all.push_str(said);
+        all.push(' ');
+    }
+    Cow::Owned(all)
 }
 
 /// A message and the upstream's own words, if it had some.

@@ -70,14 +70,15 @@ impl Reported {
             (own, beside) => own.or(beside).or_else(|| named.map(to_json))?,
         };
         let first = error.as_array().and_then(<[Json]>::first).unwrap_or(error);
-        let labels =
-            || [first, &value].into_iter().flat_map(|of| LABELS.into_iter().filter_map(|name| of.get(name)));
-        let status = labels().find_map(|label| {
-            let number = label.as_u64().or_else(|| label.as_str()?.parse().ok())?;
-            (400..600).contains(&number).then_some(number)
-        });
-        let told = labels().filter_map(Json::as_str).chain([message.as_str()]);
-        let words = joined(told, '\n').to_ascii_lowercase();
+        let (mut status, mut words) = (None, message.to_ascii_lowercase());
+        for (of, name) in LABELS.into_iter().flat_map(|name| [(first, name), (&value, name)]) {
+            let Some(label) = of.get(name) else { continue };
+            let text = label.as_str().unwrap_or_default();
+            let number = label.as_u64().or_else(|| text.parse().ok());
+            status = status.or(number.filter(|number| (400..600).contains(number)));
+            words.push('\n');
+            words.push_str(&text.to_ascii_lowercase());
+        }
         Some(Reported { message, status, words })
     }
 

@@ -2,7 +2,6 @@
 
 use super::history::{Message, history};
 use crate::agent::AgentRequest;
-use crate::protocol::json::Fields;
 use crate::protocol::{Json, joined, to_json};
 
 /// The JSON body of a streamed completion that reports its usage unless it is plain. Without
@@ -38,19 +37,23 @@ pub fn endpoint(base_url: &str) -> String {
 /// [RFC 7396]: https://www.rfc-editor.org/rfc/rfc7396
 #[must_use]
 pub fn merged(body: &str, extra: &Json) -> String {
-    to_json(&merge(Json::parse(body).unwrap_or(Json::Null), extra))
+    to_json(&merge(Json::parse(body).as_ref(), extra))
 }
 
-fn merge(target: Json, patch: &Json) -> Json {
+fn merge(target: Option<&Json>, patch: &Json) -> Json {
     let Json::Object(changes) = patch else { return patch.clone() };
-    let mut fields = if let Json::Object(fields) = target { fields } else { Fields::new() };
-    for (name, change) in changes.iter() {
-        let before = fields.remove(name).unwrap_or(Json::Null);
-        if *change != Json::Null {
-            fields.insert(name.clone(), merge(before, change));
+    let mut fields = Vec::new();
+    for (name, value) in target.and_then(Json::as_object).into_iter().flatten() {
+        if changes.get(name).is_none() {
+            fields.push((name.clone(), value.clone()));
         }
     }
-    Json::Object(fields)
+    for (name, change) in changes {
+        if *change != Json::Null {
+            fields.push((name.clone(), merge(target.and_then(|target| target.get(name)), change)));
+        }
+    }
+    Json::Object(fields.into_iter().collect())
 }
 
 /// Headers that tell the endpoint what the body has no field for. A model server ignores them; an agent
