@@ -24,6 +24,36 @@ fn what_would_help_is_read_from_the_endpoints_words() {
         (400, "Range of input length should be [1, 30720]", Remedy::Shorter),
         (413, "", Remedy::Shorter),
         (429, "too many tokens in this minute", Remedy::None),
+        (400, "ThrottlingException: Too many tokens, please wait before trying again", Remedy::None),
+        (
+            429,
+            "Request too large for gpt-4 on tokens per min: Limit 10000. It must be reduced",
+            Remedy::Shorter,
+        ),
+        (
+            400,
+            "The input token count (1200000) exceeds the maximum number of tokens allowed",
+            Remedy::Shorter,
+        ),
+        (400, "the input token count is 40000 but model only supports up to 32768", Remedy::Shorter),
+        (400, r#"{"error":{"code":"model_max_prompt_tokens_exceeded"}}"#, Remedy::Shorter),
+        (422, "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4097", Remedy::Shorter),
+        (400, "The decoder prompt (5000) is longer than the maximum model length of 4096", Remedy::Shorter),
+        (400, "Prompt too long: 5152 tokens exceeds max_seq_len 2048", Remedy::Shorter),
+        (400, "litellm.ContextWindowExceededError", Remedy::Shorter),
+        (400, r#"{"error":{"code":"1261","message":"Prompt exceeds max length"}}"#, Remedy::Shorter),
+        (400, r#"{"code":"tokens_limit_reached"}"#, Remedy::Shorter),
+        (
+            400,
+            "Trying to keep the first 9 tokens when context the overflows; context_length is 4096",
+            Remedy::Shorter,
+        ),
+        (400, "输入超长，请减少后重试", Remedy::Shorter),
+        (504, "context deadline exceeded", Remedy::None),
+        (400, "temperature: exceeds the maximum of 2", Remedy::None),
+        (400, "Unknown name \"include_usage\"", Remedy::Plain),
+        (500, "Tool call id was call_49c89af0 but must be a-z, A-Z, 0-9, with a length of 9.", Remedy::Plain),
+        (422, "messages[2]: missing field `content` at line 1 column 512", Remedy::Plain),
         (
             422,
             r#"{"detail":[{"loc":["body","stream_options"],"msg":"Extra inputs are not permitted"}]}"#,
@@ -39,7 +69,7 @@ fn what_would_help_is_read_from_the_endpoints_words() {
     ];
     for (status, body, remedy) in cases {
         let found = remedy_of(status, None, body);
-        let is_passing = matches!(status, 429 | 500);
+        let is_passing = matches!(status, 429 | 500 | 504);
         let expected =
             if remedy == Remedy::None && is_passing { Remedy::Later { after_ms: None } } else { remedy };
         assert_eq!(found, expected, "{status} {body}");
@@ -109,6 +139,26 @@ fn a_plain_request_reports_no_usage_and_is_made_once() {
     assert_eq!(plain.next(Remedy::None, 0), None);
     let (shorter, _) = plain.next(Remedy::Shorter, 0).unwrap();
     assert_eq!(shorter.omitted(&request.messages), None);
+}
+
+#[test]
+fn a_plain_request_names_calls_as_mistral_does_and_gives_each_a_content() {
+    let called = |id: &str| super::blocks(Role::Assistant, vec![super::call(id, &json!({}))]);
+    let answered = |id: &str| super::blocks(Role::User, vec![super::result(id, &json!("ok"), false)]);
+    let messages = vec![
+        user("Go"),
+        called("call_0"),
+        answered("call_0"),
+        called("functions.f:1"),
+        answered("functions.f:1"),
+    ];
+    let body: Value =
+        serde_json::from_str(&openai::request_body("m", None, &request(messages), true)).unwrap();
+    for (place, id) in [(1, "call00000"), (3, "call00001")] {
+        assert_eq!(body["messages"][place]["content"], "");
+        assert_eq!(body["messages"][place]["tool_calls"][0]["id"], id);
+        assert_eq!(body["messages"][place + 1]["tool_call_id"], id);
+    }
 }
 
 #[test]

@@ -13,7 +13,8 @@ pub fn request_body(
     request: &AgentRequest,
     is_plain: bool,
 ) -> String {
-    let messages: Vec<String> = history(system_prompt, &request.messages).iter().map(Message::json).collect();
+    let messages: Vec<String> =
+        history(system_prompt, &request.messages, is_plain).iter().map(Message::json).collect();
     format!(
         r#"{{"model":{},"messages":[{}],"stream":true{}}}"#,
         to_json(&model),
