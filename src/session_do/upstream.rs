@@ -6,6 +6,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::{AbortSignal, Headers, ReadableStream, Request, RequestInit, RequestRedirect, Response, Url};
 
 use crate::agent::Refusal;
+use crate::agent::redact::Secrets;
 use crate::protocol::limits::REDIRECTS_MAX;
 
 use super::shell::Runtime;
@@ -27,7 +28,10 @@ pub async fn ask(
     signal: Option<&AbortSignal>,
 ) -> Result<Option<ReadableStream>, Refusal> {
     let refused = |refusal: Refusal, why: &str| {
-        super::logs::agent_unreachable(&runtime.session_id, why);
+        // What is thrown may repeat a header.
+        let mut secrets = Secrets::default();
+        headers.iter().filter_map(|(_, value)| value.as_deref()).for_each(|value| secrets.add(value, true));
+        super::logs::agent_unreachable(&runtime.session_id, &secrets.hidden(why));
         refusal
     };
     let service = Service::of(runtime).map_err(|why| refused(Refusal::NoService, &why))?;

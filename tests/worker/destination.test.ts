@@ -37,6 +37,7 @@ const entry: Entry = {
       database: (_, { DB }) => DB,
       getter: () => ({ get fetch() { throw new Error("no"); } }),
       throws: () => ({ fetch() { throw new Error("no"); } }),
+      tells: () => ({ fetch(request) { throw new Error("no: " + request.headers.get("authorization").toUpperCase()); } }),
       rejects: () => ({ async fetch() { throw new Error("no"); } }),
       nothing: () => ({ fetch() {} }),
       word: () => ({ fetch: async () => "hello" }),
@@ -81,6 +82,13 @@ for (const kind of ["deaf", "throws", "rejects", "nothing", "word"]) {
     assertNobodyWasCalled();
   });
 }
+
+test("a key that an AGENT_SERVICE throws is not in the log, and the words around it are", async () => {
+  await asked(bound, "tells");
+  const lines = bound.logs.map(({ message }) => message).filter((line) => line.includes("agent_unreachable"));
+  assert.ok(lines.some((line) => line.includes("no: [redacted]")), lines.join("\n"));
+  assert.ok(!bound.logs.some(({ message }) => message.includes("TEST-KEY")));
+});
 
 test("an AGENT_SERVICE does not lead the conversation to another origin either", async () => {
   const { error } = await asked(bound, "moved");

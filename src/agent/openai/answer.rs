@@ -211,7 +211,9 @@ impl Answer {
         for choice in chunk.choices.into_iter().filter(|choice| choice.index.unwrap_or(0) == 0) {
             has_error |= choice.has_error;
             let said = self.choice(choice, out);
-            reason = if said.is_empty() { reason } else { said };
+            // Some servers write null as a text.
+            let is_none = ["", "null", "none"].iter().any(|none| said.eq_ignore_ascii_case(none));
+            reason = if is_none { reason } else { said };
         }
         self.usage.update(chunk.usage);
         if has_error && let Some(reported) = Reported::read(json) {

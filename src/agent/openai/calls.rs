@@ -44,16 +44,16 @@ impl Calls {
         let Some(call) = self.position(fragment).and_then(|at| self.calls.get(at)) else {
             return has_name || !fragment.id.is_empty();
         };
+        // The name may stand beside each piece of the arguments, and so may an id that is another one each time.
+        let goes_on = fragment.name == call.name
+            && !(call.arguments.is_empty() || call.is_whole() || fragment.arguments.starts_object());
         if !fragment.id.is_empty() && !call.id.is_empty() {
-            return fragment.id != call.id && (has_name || call.is_whole());
+            return fragment.id != call.id && (has_name && !goes_on || call.is_whole());
         }
         // Without ids, a call that is repeated and has arguments as before is two; one that had none is one.
         let is_other = fragment.name != call.name || !call.is_placeholder() || fragment.is_placeholder();
         let is_next = call.is_whole() && is_other && fragment.id.is_empty();
         let unnumbered = fragment.index.is_none() && fragment.id.is_empty() && !call.name.is_empty();
-        // The name may stand beside each piece of the arguments.
-        let goes_on = fragment.name == call.name
-            && !(call.arguments.is_empty() || call.is_whole() || fragment.arguments.starts_object());
         has_name && (is_next || unnumbered && !goes_on)
     }
 

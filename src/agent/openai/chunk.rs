@@ -45,7 +45,7 @@ pub(super) struct Delta<'a> {
     pub(super) refusal: Piece<'a>,
     /// `DeepSeek`'s name, llama.cpp's and the older one of vLLM.
     reasoning_content: Piece<'a>,
-    /// `OpenRouter`'s name, Ollama's and the newer one of vLLM. Some servers send both.
+    /// `OpenRouter`'s name, Ollama's and the newer one of vLLM; Copilot has `reasoning_text`. Some servers send both.
     reasoning: Piece<'a>,
     /// `OpenRouter`'s list of the same; Mistral's parts of the content.
     reasoning_parts: Piece<'a>,
@@ -148,7 +148,7 @@ fn delta<'a>(reader: &mut Reader<'a>, into: &mut Option<Delta<'a>>) -> Parsed<()
         "content" => content(reader, delta),
         "refusal" => string(reader, &mut delta.refusal),
         "reasoning_content" => string(reader, &mut delta.reasoning_content),
-        "reasoning" => string(reader, &mut delta.reasoning),
+        "reasoning" | "reasoning_text" => string(reader, &mut delta.reasoning),
         "reasoning_details" => parts(reader, &mut delta.reasoning_parts),
         "tool_calls" => {
             delta.tool_calls.clear();
