@@ -43,10 +43,10 @@ pub const SNAPSHOT_MESSAGES_MAX: usize = 50;
 pub const CATCH_UP_MESSAGES_MAX: usize = 200;
 /// Bytes of stored messages a catch-up may hold.
 pub const CATCH_UP_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Messages handed to an agent, the user's own included.
-pub const AGENT_MESSAGES_MAX: usize = 200;
-/// Bytes of messages handed to an agent beside the user's own.
-pub const AGENT_BYTES_MAX: usize = 1024 * 1024;
+/// Messages handed to an agent, the user's own included, if `AGENT_HISTORY_MESSAGES` does not say otherwise.
+pub const AGENT_MESSAGES: usize = 200;
+/// Bytes of messages handed to an agent beside the user's own, if `AGENT_HISTORY_BYTES` does not say otherwise.
+pub const AGENT_BYTES: usize = 1024 * 1024;
 
 /// How long an agent may take to say the first of its answer, if `AGENT_FIRST_TOKEN_TIMEOUT_MS` does not
 /// say otherwise.

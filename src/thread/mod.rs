@@ -76,6 +76,10 @@ pub struct Config {
     pub agent_turn_timeout_ms: u64,
     /// How often an agent is called again after failures that may pass.
     pub agent_retries: u64,
+    /// Messages that an agent is given, the user's own included.
+    pub agent_messages: usize,
+    /// Bytes of messages that an agent is given, beside the user's own.
+    pub agent_bytes: usize,
     /// Messages that one subject may send in a minute. Here and below, a connection without a subject is counted
     /// by itself.
     pub messages_per_minute: u64,
@@ -105,6 +109,8 @@ impl Default for Config {
             agent_idle_timeout_ms: limits::AGENT_IDLE_TIMEOUT_MS,
             agent_turn_timeout_ms: limits::AGENT_TURN_TIMEOUT_MS,
             agent_retries: limits::AGENT_RETRIES,
+            agent_messages: limits::AGENT_MESSAGES,
+            agent_bytes: limits::AGENT_BYTES,
             messages_per_minute: limits::MESSAGES_PER_MINUTE,
             frames_per_minute_min: limits::FRAMES_PER_MINUTE_MIN,
             read_bytes_per_minute: limits::READ_BYTES_PER_MINUTE,
