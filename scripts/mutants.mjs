@@ -51,10 +51,22 @@ const MUTANTS = [
     to: "if self.turns.values().any(|turn| turn.request_id == request_id) { records.request(request_id)? } else { None }",
   },
   {
-    name: "A message of a deleted session begins it anew once the thread has slept",
-    file: "src/thread/wake.rs",
-    from: "self.was_deleted = is_owed || now.saturating_sub(at) < DELETION_KEPT_MS;",
-    to: "self.was_deleted = is_owed;",
+    name: "A socket that owes too much stays, as long as all together do not",
+    file: "src/thread/unread.rs",
+    from: "if owed <= self.config.socket_owed_bytes_max && excess == 0 {",
+    to: "if excess == 0 {",
+  },
+  {
+    name: "The answer to a check counts for nothing",
+    file: "src/thread/unread.rs",
+    from: "            progress.read = read;\n",
+    to: "",
+  },
+  {
+    name: "A message of a deleted session begins it anew",
+    file: "src/thread/turns.rs",
+    from: "let is_noted = self.was_deleted && records.is_noted(&digest(request_id))?;",
+    to: "let is_noted = false;",
   },
   {
     name: "A cancel is told and not stored",
@@ -268,15 +280,15 @@ const MUTANTS = [
   },
   {
     name: "What is asked for is not charged",
-    file: "src/pump/mod.rs",
-    from: ".filter(|_| is_asked)",
-    to: ".filter(|_| is_asked && false)",
+    file: "src/thread/unread.rs",
+    from: "            self.charge(self.now, to, bytes);\n",
+    to: "",
   },
   {
     name: "What goes out by itself is charged too",
-    file: "src/pump/mod.rs",
-    from: ".filter(|_| is_asked)",
-    to: ".filter(|_| is_asked || true)",
+    file: "src/thread/unread.rs",
+    from: "        if is_asked {\n            self.charge",
+    to: "        if is_asked || bytes > 0 {\n            self.charge",
   },
   {
     name: "Turns are forgotten where it cannot be read which of them were open",

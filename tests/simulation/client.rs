@@ -22,6 +22,8 @@ pub struct Client {
     pub earlier: Vec<View>,
     /// Messages without acknowledgement or refusal, by `requestId`.
     pub pending: BTreeMap<String, Value>,
+    /// It answers no check.
+    pub is_mute: bool,
 }
 
 #[derive(Debug)]
@@ -48,13 +50,14 @@ impl Connection {
 }
 
 impl Client {
-    pub fn new(person: Person) -> Self {
+    pub fn new(person: Person, is_mute: bool) -> Self {
         Client {
             person,
             view: View::default(),
             connection: None,
             earlier: Vec::new(),
             pending: BTreeMap::new(),
+            is_mute,
         }
     }
 

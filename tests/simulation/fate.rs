@@ -256,6 +256,15 @@ impl World {
         if kind(&asked.frame) == "cancel" && fate == Fate::default() {
             fate.is_done = !asked.meant.iter().any(|turn| self.truth.is_open(*turn));
         }
+        // Nothing answers the answer to a check.
+        fate.is_done |= kind(&asked.frame) == "check" && fate == Fate::default();
+        if self.debts.is_some() {
+            // Who owes much is refused more, and whoever owes too much is closed whatever it sends.
+            let is_refused_more = asked.reads && fate.refused.as_deref() == Some("RATE_LIMITED");
+            if fate.closed == Some(CloseCode::TooMany) || is_refused_more {
+                return Ok(());
+            }
+        }
         let is_right = match course {
             Course { has_crashed: true, .. } => true,
             Course { is_smooth: true, .. } => asked.expected.contains(&fate),
@@ -333,6 +342,7 @@ fn is_valid(frame: &Value) -> Result<(), ()> {
             frame["requestId"].as_str().is_some_and(|id| !id.is_empty()) && frame.get("content").is_some()
         }
         "cancel" | "session_sync" | "ping" => !frame["requestId"].is_number(),
+        "check" => frame["n"].is_u64(),
         "session_update" => frame.get("title").is_some() || frame.get("permissionMode").is_some(),
         _ => false,
     };

@@ -8,6 +8,7 @@
 mod allowance;
 mod calls;
 mod client;
+mod debts;
 mod fate;
 mod people;
 mod pieces;

@@ -20,6 +20,10 @@ pub struct Plan {
     pub frames_per_minute_min: Option<u64>,
     pub read_bytes_per_minute: Option<u64>,
     pub invalid_frames_max: u64,
+    /// Bytes between two checks, if sockets come near what they may owe.
+    pub check_bytes: Option<u64>,
+    /// Which clients answer no check, by the bits of their numbers.
+    pub mute: usize,
     /// Whether objects crash, stores fail and D1 fails.
     pub is_faulty: bool,
     pub steps: Vec<Step>,
@@ -56,18 +60,25 @@ impl Plan {
             |percent, from, to| (is_limited && random.chance(percent)).then(|| random.between(from, to));
         let (messages_per_minute, frames_per_minute_min) = (limit(60, 1, 12), limit(60, 5, 40));
         let read_bytes_per_minute = limit(60, 2_000, 60_000);
+        let (concurrent_turns, first_token_timeout_ms) =
+            (1 + random.below(4), [500, 5_000, 60_000][random.below(3)]);
+        let turn_timeout_ms = if random.chance(20) { 20_000 } else { 3_600_000 };
+        let (agent_retries, invalid_frames_max) = (random.between(0, 2), random.between(0, 3));
+        let is_checked = random.chance(15) && !is_limited;
         Plan {
             seed,
-            concurrent_turns: 1 + random.below(4),
-            first_token_timeout_ms: [500, 5_000, 60_000][random.below(3)],
+            concurrent_turns,
+            first_token_timeout_ms,
             idle_timeout_ms,
-            turn_timeout_ms: if random.chance(20) { 20_000 } else { 3_600_000 },
-            agent_retries: random.between(0, 2),
+            turn_timeout_ms,
+            agent_retries,
             people,
             messages_per_minute,
             frames_per_minute_min,
             read_bytes_per_minute,
-            invalid_frames_max: random.between(0, 3),
+            invalid_frames_max,
+            check_bytes: is_checked.then(|| random.between(500, 4_000)),
+            mute: random.below(16),
             is_faulty,
             steps,
         }
@@ -94,6 +105,8 @@ impl Plan {
             frames_per_minute_min: None,
             read_bytes_per_minute: None,
             invalid_frames_max: 3,
+            check_bytes: None,
+            mute: 0,
             is_faulty: true,
             steps,
         }

@@ -15,6 +15,7 @@ impl World {
     pub fn settle(&mut self) -> Check {
         self.host.faults = Faults::default();
         self.host.store.failing_reads.set(0);
+        self.clients.iter_mut().for_each(|client| client.is_mute = false);
         self.note(|| "settling, nobody connects".into());
         self.rest()?;
         self.note(|| "settling, everybody comes back".into());

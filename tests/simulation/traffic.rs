@@ -78,6 +78,8 @@ impl World {
         match read_bytes {
             _ if known.expires_at.is_some_and(|at| at <= now) => &[Some(CloseCode::Unauthenticated)],
             _ if known.person.access(&self.truth.begun).is_none() => &[Some(CloseCode::Forbidden)],
+            // What it is sent on joining may be too much for all.
+            Room::Yes if self.debts.is_some() => &[None, Some(CloseCode::TooMany)],
             Room::Yes => &[None],
             Room::No => &[Some(CloseCode::TooMany)],
             Room::Either => &[None, Some(CloseCode::TooMany)],
@@ -154,6 +156,9 @@ impl World {
         }
         self.observe()?;
         self.truth.people.remove(peer);
+        if let Some(debts) = &mut self.debts {
+            debts.leave(peer);
+        }
         Ok(())
     }
 
@@ -167,6 +172,9 @@ impl World {
         self.truth.actor = self.truth.people.get(peer).map(|known| known.person);
         self.host.receive(peer, text);
         let course = self.course(asked.start);
+        if let Some(debts) = self.debts.as_mut().filter(|_| course.is_smooth) {
+            debts.answer(peer, &asked.frame);
+        }
         let fate = self.fate(&asked, course)?;
         if let (Some(place), true) = (place, course.is_smooth && fate.is_done)
             && kind(&asked.frame) == "session_sync"
@@ -263,6 +271,7 @@ impl World {
             Seen::Sent { to: Some(one), frame, .. } if one == peer => Some(frame.json()),
             _ => None,
         });
+        let sent = sent.filter(|frame| kind(frame) != "check");
         let sent: Vec<&Value> = sent.collect();
         let is_right = match sent.as_slice() {
             // The store could not be read.
@@ -299,6 +308,9 @@ impl World {
                     self.note(|| format!("  {peer} < {}", frame.text));
                     let received = self.clients[id].receive(&frame, &mut self.truth);
                     received.map_err(|why| format!("client {id}: {why}\n  by {}", frame.text))?;
+                    if frame.head().kind == "check" && !self.clients[id].is_mute {
+                        self.send(id, Some(frame.json().clone()));
+                    }
                 }
                 None if !is_open => {
                     self.drop_connection(id);

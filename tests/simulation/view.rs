@@ -43,7 +43,7 @@ impl View {
             "final" | "cancelled" | "error" if cursor.is_some() => self.end(frame.json(), truth)?,
             "session" | "connected" => self.session = Some(frame.clone()),
             "snapshot" => self.replace(frame, truth)?,
-            "error" | "queued" | "session_synced" | "pong" => {}
+            "error" | "queued" | "session_synced" | "check" | "pong" => {}
             unknown => {
                 return Err(format!(
                     "a frame of the type {unknown} was sent, which the simulation does not know"

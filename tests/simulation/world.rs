@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::Check;
 use super::allowance::Allowances;
 use super::client::{Awaits, Client};
+use super::debts::Debts;
 use super::plan::Plan;
 use super::steps::{Does, IndexDoes, Spoils, Step};
 use super::truth::{Truth, Turn};
@@ -29,6 +30,8 @@ pub struct World {
     /// Whether anybody comes near what may be used up in a minute.
     pub is_limited: bool,
     pub allowances: Allowances,
+    /// If sockets come near what they may owe.
+    pub debts: Option<Debts>,
     /// How far the clock was set back, all in all.
     back_ms: u64,
     pub trace: Option<Vec<String>>,
@@ -58,11 +61,18 @@ impl World {
             frames_per_minute_min: plan.frames_per_minute_min.unwrap_or(unlimited.frames_per_minute_min),
             read_bytes_per_minute: plan.read_bytes_per_minute.unwrap_or(unlimited.read_bytes_per_minute),
             invalid_frames_max: plan.invalid_frames_max,
+            check_bytes: plan.check_bytes.unwrap_or(unlimited.check_bytes),
+            socket_owed_bytes_max: plan
+                .check_bytes
+                .map_or(unlimited.socket_owed_bytes_max, |bytes| 8 * bytes),
+            owed_bytes_max: plan.check_bytes.map_or(unlimited.owed_bytes_max, |bytes| 16 * bytes),
             ..unlimited
         };
+        let is_mute = |client: usize| plan.mute >> client & 1 == 1;
+        let clients = plan.people.iter().enumerate().map(|(id, person)| Client::new(*person, is_mute(id)));
         World {
             host: Host::new(config, plan.seed),
-            clients: plan.people.iter().copied().map(Client::new).collect(),
+            clients: clients.collect(),
             uplinks: BTreeMap::new(),
             truth: Truth::new(with_trace),
             index: Index::default(),
@@ -71,6 +81,7 @@ impl World {
             is_faulty: plan.is_faulty,
             is_limited: plan.is_limited(),
             allowances: Allowances::new(&config),
+            debts: plan.check_bytes.map(|_| Debts::new(&config)),
             back_ms: 0,
             trace: with_trace.then(Vec::new),
         }
@@ -371,6 +382,7 @@ impl World {
             }
             let life = self.truth.life;
             self.truth.observe(&self.host, &seen)?;
+            self.debts.as_mut().map_or(Ok(()), |debts| debts.observe(&seen))?;
             if self.truth.life > life {
                 self.forget_frames();
             }
@@ -441,6 +453,7 @@ impl World {
         if self.truth.records.is_empty() && self.truth.life == 0 && host.store.rows_written > 0 {
             return Err("rows were written before the first message".into());
         }
+        self.debts.as_ref().map_or(Ok(()), Debts::check)?;
         self.truth.check_journals(host.now)
     }
 
