@@ -55,6 +55,29 @@ test("a token that is forgotten closes the session", async () => {
   await visitor.leave(REFUSED);
 });
 
+test("a session that was left a moment ago is closed with the token that is forgotten", async () => {
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(bobbin.url);
+  await tab.page.addInitScript(`sockets = []; WebSocket = class extends WebSocket {
+    constructor(...way) { super(...way); sockets.push(this); }
+  }`);
+  await tab.page.reload();
+  await signIn(tab, "grace-2");
+  await tab.say("mine alone");
+  await tab.isDone();
+  // In one go: the thread of a session that was left closes by itself after half a second.
+  const open = await tab.page.evaluate(`(() => {
+    const press = (name) => [...document.querySelectorAll("button")].find((button) => button.textContent.includes(name)).click();
+    press("New session");
+    const left = sockets.filter(({ readyState }) => readyState === WebSocket.OPEN).length;
+    press("Forget the token");
+    return [left, sockets.filter(({ readyState }) => readyState === WebSocket.OPEN).length];
+  })()`);
+  assert.deepEqual(open, [1, 0]);
+  await tab.sees("This deployment asks for a token");
+  await visitor.leave(REFUSED);
+});
+
 test("what one person could not send is neither shown to nor sent by the next, and found again by the first", async (t) => {
   const line = await Line.to(bobbin.url);
   t.after(() => line.close());
