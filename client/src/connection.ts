@@ -67,6 +67,7 @@ export type ConnectionTarget = {
   /** The address and the subprotocols for the bearer of this token, of whom everything is from now on. */
   way(token: string | undefined): [address: string, protocols: string[]];
   canRefreshToken: boolean;
+  parse(text: string): unknown;
   /** Why the server refuses to upgrade, as a close code: a browser is not told the HTTP status. */
   refusal(): Promise<Lost | undefined>;
   /** Whether anything of the thread is awaited. An idle one is not woken by probes. */
@@ -184,7 +185,7 @@ export function createConnection(environment: Environment, target: ConnectionTar
     heardAt = timers.now();
     let frame: ServerFrame;
     try {
-      frame = JSON.parse(data) as ServerFrame;
+      frame = target.parse(data) as ServerFrame;
     } catch {
       return;
     }

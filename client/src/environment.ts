@@ -40,6 +40,8 @@ export type ServerOptions = {
   url?: string | URL | undefined;
   token?: Token | undefined;
   fetch?: typeof fetch | undefined;
+  /** Reads what the worker sends. Default: `JSON.parse`; `exactJson` keeps numbers beyond 2^53. */
+  parseJson?: ((text: string) => unknown) | undefined;
 };
 
 export type EnvironmentOptions = {

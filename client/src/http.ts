@@ -10,6 +10,7 @@ export type Api = {
   token(): Promise<string | undefined>;
   /** Whether `token` may answer something else when it is asked again. */
   readonly canRefresh: boolean;
+  parse(text: string): unknown;
   /** The response, whatever its status. A 401 is tried once more with a fresh token. */
   fetch(path: string, request?: Request): Promise<Response>;
   /** The body of a successful response. */
@@ -17,7 +18,7 @@ export type Api = {
 };
 
 export function createApi(options: ServerOptions): Api {
-  const { token } = options;
+  const { token, parseJson = JSON.parse } = options;
   const canRefresh = typeof token === "function";
 
   async function ask(path: string, { method = "GET", body, signal }: Request): Promise<Response> {
@@ -41,10 +42,10 @@ export function createApi(options: ServerOptions): Api {
   async function json<T>(path: string, request?: Request): Promise<T> {
     const response = await answer(path, request);
     if (!response.ok) throw await errorOf(response);
-    return response.status === 204 ? (undefined as T) : ((await response.json()) as T);
+    return response.status === 204 ? (undefined as T) : (parseJson(await response.text()) as T);
   }
 
-  return { origin: () => originOf(options.url), canRefresh, token: () => tokenOf(token), fetch: answer, json };
+  return { origin: () => originOf(options.url), canRefresh, token: () => tokenOf(token), parse: parseJson, fetch: answer, json };
 }
 
 /** The error that a response's body tells. */

@@ -2,6 +2,7 @@ export type { ConnectionInfo, ThreadStatus } from "./connection.ts";
 export { type DiagnosticsReport, type DiagnosticsCheck, diagnose } from "./diagnose.ts";
 export type { EnvironmentOptions, Page, ServerOptions, ThreadStorage, Timers, Token, WebSocketLike } from "./environment.ts";
 export { ThreadError, type ThreadErrorCode } from "./error.ts";
+export { exactJson } from "./json.ts";
 export { undelivered } from "./outbox.ts";
 export * from "./protocol.ts";
 export type { SessionChange } from "./session.ts";

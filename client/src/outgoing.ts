@@ -1,10 +1,7 @@
 // What a message must be to go out. What every server would refuse is refused here, before anything is kept.
 import { fatal } from "./error.ts";
 import { wordsOf } from "./http.ts";
-import { type Content, MESSAGE_BYTES_MAX, REQUEST_ID_CHARS_MAX } from "./protocol.ts";
-
-/** Arrays and objects within each other that a server reads: `JSON_DEPTH_MAX` of src/protocol/limits.rs. */
-const JSON_DEPTH_MAX = 127;
+import { type Content, JSON_DEPTH_MAX, MESSAGE_BYTES_MAX, REQUEST_ID_CHARS_MAX } from "./protocol.ts";
 
 export type Outgoing = {
   readonly requestId: string;

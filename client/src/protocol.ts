@@ -10,6 +10,8 @@ export const REQUEST_ID_CHARS_MAX = 128;
 
 export const TITLE_CHARS_MAX = 200;
 
+export const JSON_DEPTH_MAX = 127;
+
 export const CLOSE_NORMAL = 1000;
 
 export const CLOSE_UNSUPPORTED_DATA = 1003;

@@ -120,6 +120,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
     token: api.token,
     way,
     canRefreshToken: api.canRefresh,
+    parse: api.parse,
     refusal,
     isAwaiting: () => transcript.turns.length > 0 || isOwing(),
     onFrame,
@@ -134,10 +135,11 @@ export function createThread(options: ThreadOptions = {}): Thread {
   if (typeof options.token !== "function" || options.subject !== undefined) claim(options.token as string | undefined);
 
   function view(): ThreadSnapshot {
-    const { session, messages, hasEarlier, isLoaded } = transcript;
+    const { cursor: _, ...held } = transcript;
+    const { status, reason } = info;
     const waiting = outbox.entries().flatMap(({ turn, isCancelled }) => (isCancelled ? [] : [turn]));
-    const turns = waiting.length > 0 ? [...transcript.turns, ...waiting] : transcript.turns;
-    return { sessionId, status: info.status, reason: info.reason, connection: info, session, messages, turns, hasEarlier, isLoaded };
+    const turns = waiting.length > 0 ? [...held.turns, ...waiting] : held.turns;
+    return { ...held, sessionId, status, reason, connection: info, turns };
   }
 
   function publish(): void {

@@ -63,9 +63,8 @@ export function apply(transcript: Transcript, frame: ServerFrame): Transcript {
       return { ...held, session: frame.session };
     case "final":
     case "cancelled":
-      return end(held, frame);
     case "error":
-      return "cursor" in frame ? end(held, frame) : held;
+      return "response" in frame ? end(held, frame) : held;
     default:
       // Also frames of a newer server. The compiler asks about each new one here.
       frame satisfies { type: "session_synced" | "pong" | "check" };
@@ -155,5 +154,5 @@ function withBlock(turn: TurnState, block: Block): TurnState {
   const last = turn.blocks.at(-1);
   const isMore = block.type === "text" && last?.type === "text";
   const blocks = isMore ? [...turn.blocks.slice(0, -1), { ...last, text: last.text + block.text }] : [...turn.blocks, block];
-  return { ...turn, state: "streaming", text: block.type === "text" ? turn.text + block.text : turn.text, blocks };
+  return { ...turn, state: "streaming", text: turn.text + textOf([block]), blocks };
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Thread, createThread } from "bobbin-client";
+import { type Content, type Thread, createThread, exactJson } from "bobbin-client";
 import { type FakeSocket, final, session, settled, snapshot, surroundings, token, userMessage } from "./fakes.ts";
 
 test("events fold into messages and turns, in the log's order", async () => {
@@ -20,6 +20,30 @@ test("text and other blocks stand in the order in which they came", async () => 
   const [turn] = thread.getSnapshot().turns;
   assert.equal(turn?.text, "abab");
   assert.deepEqual(turn?.blocks, [thinking, { type: "text", text: "ab" }, use, { type: "text", text: "ab" }]);
+});
+
+test("numbers that JavaScript has not are what was written, where that is asked for", async () => {
+  const world = surroundings();
+  const thread = createThread({ ...world.options, parseJson: exactJson });
+  await settled();
+  const input = {
+    user_id: rawJson("1234567890123456789"),
+    others: [rawJson("9007199254740993"), rawJson("-12345678901234567.5"), 9007199254740991, 1.5],
+    text: '"\\":1234567890123456789',
+  };
+  const block = { type: "tool_use", id: "t1", name: "look", input };
+  world.last.welcome().push(userMessage("r1"), { type: "block", cursor: "e.1", requestId: "r1", block });
+  const inputsOf = (blocks: Content) => (typeof blocks === "string" ? [] : blocks).flatMap((block) => (block.type === "tool_use" ? [JSON.stringify(block.input)] : []));
+  const inputs = () => {
+    const { turns, messages } = thread.getSnapshot();
+    return [...turns.flatMap(({ blocks }) => inputsOf([...blocks])), ...messages.flatMap(({ content }) => inputsOf(content))];
+  };
+  assert.deepEqual(inputs(), [JSON.stringify(input)]);
+  const answer = { ...userMessage("r0").message, role: "assistant", content: [block] };
+  world.last.push(snapshot({ messages: [userMessage("r2").message], hasMore: true }));
+  world.respond = () => new Response(JSON.stringify({ messages: [answer], nextBefore: null }));
+  await thread.loadEarlier();
+  assert.deepEqual(inputs(), [JSON.stringify(input)]);
 });
 
 test("an event of a turn that is over changes nothing", async () => {
@@ -141,3 +165,5 @@ function shape(thread: Thread) {
     turns: turns.map(({ requestId, state, text }) => `${requestId} ${state} ${text}`),
   };
 }
+
+const rawJson = (text: string): unknown => (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(text);

@@ -10,8 +10,9 @@ import { isReady, transcript, until, withoutPlaces } from "./threads.ts";
 
 const DEADLINE_MS = 20_000;
 const TIMES_FASTER = 20;
-/** A connection that is silent is probed later than this. */
-const SHORTLY_MS = 5_000;
+
+/** So that no connection is found silent and asked whether it lives. */
+const NEVER = { setTimeout: () => undefined, clearTimeout: () => {}, now: Date.now };
 
 const bobbin = await start({ vars: { ECHO_DELAY_MS: "5" } });
 const network = await Network.to(bobbin.url);
@@ -297,13 +298,30 @@ test("a message that was answered, and whose session was deleted before its send
   assert.equal((await later.send("begin anew").result).text, "begin anew");
 });
 
-test("an idle client learns at once that its session is deleted", async () => {
+test("a client that only reads has said something before its session is deleted, so that it learns of it at once", async () => {
   const writer = open();
   await writer.send("hello").result;
-  const reader = open({ sessionId: writer.sessionId, timers: undefined });
+  const events: string[] = [];
+  class Recorded extends WebSocket {
+    constructor(url: string, protocols?: string[]) {
+      super(url, protocols);
+      this.addEventListener("message", ({ data }) => events.push(String((JSON.parse(String(data)) as { type: string }).type)));
+      this.addEventListener("close", ({ code }) => events.push(`closed with ${code}`));
+    }
+    override send(data: string): void {
+      events.push(`sent ${data}`);
+      super.send(data);
+    }
+  }
+  const reader = open({ sessionId: writer.sessionId, timers: NEVER, webSocket: Recorded });
   await until(reader, isReady);
+  await eventually(async () => events.includes("pong"), "the answer to what was said");
+  assert.deepEqual(events.slice(0, 2), ["connected", 'sent {"type":"ping"}']);
+  assert.deepEqual(reader.getSnapshot().messages.map(({ content }) => content), ["hello", "hello"]);
   await bobbin.fetch(`/sessions/${writer.sessionId}`, { method: "DELETE" });
-  await until(reader, ({ status }) => status === "failed", SHORTLY_MS);
+  await until(reader, ({ status }) => status === "failed");
+  assert.equal(events.at(-1), "closed with 4410");
+  assert.deepEqual(events.filter((event) => event.startsWith("sent")), ['sent {"type":"ping"}'], "and nothing else");
 });
 
 test("the list of sessions is searched, paged and renamed", async () => {

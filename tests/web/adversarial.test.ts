@@ -2,15 +2,17 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Page } from "playwright-core";
-import { adversarial } from "./support/adversarial.ts";
+import { type Case, adversarial, laidOut } from "./support/adversarial.ts";
 import { type Tab, Visitor } from "./support/browser.ts";
 import { serveMarkdownPage } from "./support/markdown_page.ts";
 import { longestTasks } from "./support/tasks.ts";
 
 const SEED = Number(process.env["SEED"] ?? 1);
 const CASES = Number(process.env["CASES"] ?? 150);
-/** Of a processor's time; so that a slow machine does not fail where only the code should. */
-const TASK_MS_MAX = 250;
+/** Of a processor's time. */
+const TASK_MS_MAX = 100;
+/** A text that took longer is tried so often again: what else the machine does slows one try, the code each. */
+const TRIES = 3;
 
 let markdown: Awaited<ReturnType<typeof serveMarkdownPage>>;
 let visitor: Visitor;
@@ -23,28 +25,36 @@ before(async () => {
 });
 after(() => markdown.close());
 
-test(`none of ${CASES} texts takes a task of more than ${TASK_MS_MAX} ms to draw`, async (t) => {
-  const cases = adversarial(SEED, CASES);
-  const longest = await longestTasks(tab.page, cases.map(({ text }) => () => call(tab.page, "draw", [text])));
-  report(t, cases, longest);
+test(`none of ${CASES} texts takes a task of more than ${TASK_MS_MAX} ms to draw`, (t) => {
+  return areQuick(t, adversarial(SEED, CASES), (text) => call(tab.page, "draw", [text]));
 });
 
-test("and none of 40 as it streams", async (t) => {
+test("nor does one whose scripts and emoji take long to lay out", (t) => {
+  return areQuick(t, laidOut(SEED), (text) => call(tab.page, "draw", [text]));
+});
+
+test("and none of 40 as it streams", (t) => {
   const cases = adversarial(SEED + 1, CASES, { charsMax: 64 * 1024 }).filter((_, index) => index % 4 === 0);
-  const longest = await longestTasks(tab.page, cases.map(({ text }) => () => call(tab.page, "stream", [text, 30])));
-  report(t, cases, longest);
+  return areQuick(t, cases, (text) => call(tab.page, "stream", [text, 30]));
 });
 
 test("the page has told of no error", () => visitor.leave());
 
 type Context = { diagnostic(message: string): void };
 
-function report(t: Context, cases: readonly { name: string }[], longest: readonly number[]): void {
-  const slowest = longest.map((ms, index) => ({ ms, name: cases[index]?.name })).sort((one, other) => other.ms - one.ms);
-  for (const { ms, name } of slowest.slice(0, 5)) t.diagnostic(`${Math.round(ms)} ms: ${name}`);
-  t.diagnostic(`the median's longest task took ${Math.round(slowest[slowest.length >> 1]?.ms ?? 0)} ms`);
-  assert.ok((slowest[0]?.ms ?? 0) > 0, "tasks were seen");
-  assert.deepEqual(slowest.filter(({ ms }) => ms > TASK_MS_MAX), []);
+async function areQuick(t: Context, cases: readonly Case[], draw: (text: string) => Promise<unknown>): Promise<void> {
+  const measure = (some: readonly Case[]) => longestTasks(tab.page, some.map(({ text }) => () => draw(text)));
+  const longest = await measure(cases);
+  const tasks = cases.map((one, index) => ({ one, name: one.name, ms: longest[index] ?? 0 })).sort((one, other) => other.ms - one.ms);
+  for (const { ms, name } of tasks.slice(0, 5)) t.diagnostic(`${Math.round(ms)} ms: ${name}`);
+  t.diagnostic(`the median's longest task took ${Math.round(tasks[tasks.length >> 1]?.ms ?? 0)} ms`);
+  assert.ok(tasks.every(({ ms }) => ms > 0), "the tasks of each were seen");
+  let slow = tasks.filter(({ ms }) => ms > TASK_MS_MAX);
+  for (let tries = 0; tries < TRIES && slow.length > 0; tries += 1) {
+    const again = await measure(slow.map(({ one }) => one));
+    slow = slow.map((task, index) => ({ ...task, ms: Math.min(task.ms, again[index] ?? 0) })).filter(({ ms }) => ms > TASK_MS_MAX);
+  }
+  assert.deepEqual(slow.map(({ name, ms }) => `${Math.round(ms)} ms: ${name}`), []);
 }
 
 type Tools = Record<string, (...args: unknown[]) => Promise<string>>;

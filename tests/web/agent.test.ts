@@ -34,6 +34,20 @@ test("thinking and tools are folded blocks that open", async () => {
   await visitor.leave();
 });
 
+test("a number beyond 2^53 in a tool's input is shown as it was written, also after a reload", async () => {
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(bobbin.url);
+  await tab.say("Who is it?");
+  (await upstream.next()).tool("call-1", "get_user", ['{"user_id":12345678', '90123456789}']).text("Found.").finish().done();
+  await tab.isDone();
+  for (const reload of [false, true]) {
+    if (reload) await tab.page.reload();
+    await tab.answer.locator("summary").click();
+    await tab.answer.getByText('"user_id": 1234567890123456789').waitFor();
+  }
+  await visitor.leave();
+});
+
 test("what was opened while the answer streamed stays open when it is complete", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);

@@ -12,6 +12,8 @@ const REFUSED = /status of 401/;
 const CUT_OR_REFUSED = new RegExp(`${OUTAGE.source}|status of 40[134]`);
 /** The page looks every two seconds for what is not delivered yet. */
 const LOOKED_MS = 2_500;
+/** Of client/src/react.ts. */
+const LINGER_MS = 500;
 
 let bobbin: Bobbin;
 before(async () => {
@@ -52,6 +54,33 @@ test("a token that is forgotten closes the session", async () => {
   await tab.isConnected();
   await tab.button("Forget the token").click();
   await tab.sees("This deployment asks for a token");
+  await visitor.leave(REFUSED);
+});
+
+test("a session that was left a moment ago is closed with the token that is forgotten", async () => {
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(bobbin.url);
+  // That moment, for which a thread that was left stays open, does not end here.
+  await tab.page.addInitScript(`{
+    const { setTimeout } = globalThis;
+    globalThis.setTimeout = (then, ms, ...more) => (ms === ${LINGER_MS} ? 0 : setTimeout(then, ms, ...more));
+    globalThis.sockets = [];
+    globalThis.WebSocket = class extends WebSocket {
+      constructor(...way) { super(...way); sockets.push(this); }
+    };
+  }`);
+  await tab.page.reload();
+  await signIn(tab, "grace-2");
+  await tab.say("mine alone");
+  await tab.isDone();
+  const socketsOf = (sessionId: string) => tab.page.evaluate<number>(`sockets.filter(({ url, readyState }) => url.includes("${sessionId}") && readyState === WebSocket.OPEN).length`);
+  const { sessionId } = tab;
+  await tab.sessions.getByRole("button", { name: "New session" }).click();
+  await tab.sees("Nothing has been said here yet");
+  assert.equal(await socketsOf(sessionId), 1);
+  await tab.button("Forget the token").click();
+  await tab.sees("This deployment asks for a token");
+  assert.equal(await socketsOf(sessionId), 0);
   await visitor.leave(REFUSED);
 });
 

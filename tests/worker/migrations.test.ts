@@ -175,7 +175,7 @@ async function worksWhole(bobbin: Bobbin, http: Http): Promise<void> {
   assert.deepEqual(await indexed(bobbin, deleted), { session: undefined, messages: [] });
   assert.deepEqual(await http.found("deleted"), []);
   // Another life of it takes the place of the first.
-  await say(bobbin, deleted, "r1", "begun anew");
+  await say(bobbin, deleted, "anew", "begun anew");
   await indexedMessages(bobbin, deleted, 2);
   assert.deepEqual(await http.found("anew"), [deleted]);
 }

@@ -1,5 +1,5 @@
 // The token of a deployment that asks for one. It leaves with the tab.
-import { subjectOf, undelivered } from "bobbin-client";
+import { exactJson, subjectOf, undelivered } from "bobbin-client";
 import { isOpen, openNewSession } from "./router.ts";
 import { outboxStorage, perTab } from "./storage.ts";
 import { createStore, useStore } from "./store.ts";
@@ -29,5 +29,5 @@ function owesHere(whose: string): boolean {
   return storage !== undefined && undelivered(storage, whose).some(isOpen);
 }
 
-/** As the client asks for it on every connect and request. */
-export const server = { token: () => credential.get() ?? undefined };
+/** The token is asked for on every connect and request; a tool's input is shown with the numbers that were written. */
+export const server = { token: () => credential.get() ?? undefined, parseJson: exactJson };

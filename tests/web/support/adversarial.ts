@@ -48,6 +48,39 @@ export function adversarial(seed: number, count: number, { charsMin = 1024, char
   });
 }
 
+const LAID_OUT: Record<string, readonly string[]> = {
+  "emoji with spaces": ["😀 ", "🐶 ", "🍏 ", "⚽ "],
+  "emoji between letters": ["😀", "a", "⚽", "word "],
+  "families, flags, skins, keycaps and variations": ["👨‍👩‍👧‍👦", "🏳️‍🌈", "👩🏽‍💻", "🇩🇪", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "👍🏽", "1️⃣", "☀️", "☀︎", "❤️ ", "a "],
+  "emoji in marks": ["🙂 ", "**🙂** ", "a ", "`🙂` "],
+  "families with spaces": ["👩‍👩‍👧 ", "🧑🏿‍🤝‍🧑🏻 "],
+  "skin tones alone": ["🏽"],
+  "halves of flags": ["🇩"],
+  "tags": ["\u{e0061}", "\u{e0062}"],
+  "another script with every letter": ["a", "я", "中", "ا", "क", "ก", "🙂", "한", "ა", "ም", "த", "α", "א", "の"],
+  "Han and kana": ["中", "の", "文", "カ"],
+  "both directions": ["a", "א", "1", "س"],
+  "letters without a font": ["ߒߞߏ", "𞣐", "𒀀"],
+  "Thai": ["สวัสดี", "ก็้", "ครับ"],
+  "Arabic with vowels": ["سَلَامٌ ", "عَلَيْكُمْ "],
+  "Devanagari": ["नमस्ते ", "क्षत्रिय", "क्"],
+  "Tibetan": ["བོད་", "ཀྵྨླྀ"],
+  "marks upon marks": ["Z\u0351\u036b\u0343\u036a\u0302\u036b\u033d\u034f\u0334\u0319\u0324\u031e\u0349 ", "\u0300"],
+  "isolates": ["\u2067a\u2069", "\u202eb\u202c"],
+};
+
+/** Texts of 32 kB that cost much to lay out rather than to read, each in a paragraph and in the items of a list. */
+export function laidOut(seed: number, chars = 32_000): Case[] {
+  const random = randomOf(seed);
+  const han = Array.from({ length: chars }, (_, index) => String.fromCodePoint(0x4e00 + (index % 20_900))).join("");
+  const texts = Object.entries(LAID_OUT).map(([name, parts]) => ({ name, text: series(chars, () => parts[Math.floor(random() * parts.length)] as string) }));
+  return [...texts, { name: "Han, each another", text: han }].flatMap(({ name, text }) => [
+    { name, text },
+    { name: `${name}, in items`, text: text.replace(/.{60}/gu, "- $&\n") },
+    { name: `${name}, in paragraphs`, text: text.replace(/.{400}/gu, "$&\n\n") },
+  ]);
+}
+
 /** Constructs after each other, as a model might write them by mistake. */
 export function mixed(seed: number, chars: number): string {
   const random = randomOf(seed);

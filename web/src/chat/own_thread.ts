@@ -5,25 +5,28 @@ import { credential, server, subject } from "../credential.ts";
 import { outboxStorage } from "../storage.ts";
 import { resume } from "./deliver.ts";
 
-/** The token that each thread was opened with: one that was just left is still open. */
-const openedWith = new WeakMap<Thread, string | null>();
+/** Threads that may be open, also those that were just left: whose each is, and in how many places it is shown. */
+const known = new Map<Thread, { whose: string; places: number }>();
 
-/** A thread as this browser opens it: with its token, and with what it still owes. */
+// A connection would outlive the token that opened it.
+credential.subscribe(() => {
+  for (const [thread, { whose, places }] of known) {
+    thread.close();
+    if (places > 0 && whose === subject()) thread.open();
+  }
+});
+
+/** A thread as this browser opens it: with its token, and with what it still owes. Each person has another one. */
 export function useOwnThread(sessionId: string): Thread {
-  const thread = useThread(useMemo(() => ({ ...server, sessionId, storage: outboxStorage() }), [sessionId]));
-  useEffect(() => {
-    // A connection would outlive the token that opened it.
-    const reopen = () => {
-      openedWith.set(thread, credential.get());
-      thread.close();
-      thread.open();
-    };
-    if (openedWith.has(thread) && openedWith.get(thread) !== credential.get()) reopen();
-    else openedWith.set(thread, credential.get());
-    return credential.subscribe(reopen);
-  }, [thread]);
-  // The token may be another person's by the time the thread hears of it.
   const [whose] = useState(subject);
+  const thread = useThread(useMemo(() => ({ ...server, sessionId, subject: whose, storage: outboxStorage() }), [sessionId, whose]));
+  useEffect(() => {
+    for (const [left, { places }] of known) if (places === 0 && left.getSnapshot().status === "idle") known.delete(left);
+    const own = known.get(thread) ?? { whose, places: 0 };
+    known.set(thread, own);
+    own.places += 1;
+    return () => void (own.places -= 1);
+  }, [thread, whose]);
   useEffect(() => {
     const look = () => {
       for (const turn of thread.getSnapshot().turns) if (turn.state === "sending") resume(thread, turn, whose);

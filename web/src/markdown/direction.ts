@@ -1,9 +1,7 @@
 import type { Child } from "./parser.ts";
 
 const LETTER = /\p{L}/u;
-/** The characters of scripts that are read from the right, as a part of a regular expression's class. */
-export const FROM_THE_RIGHT = "\\u0590-\\u08ff\\ufb1d-\\ufdff\\ufe70-\\ufefc\\u{10800}-\\u{10fff}\\u{1e800}-\\u{1efff}";
-const LETTER_FROM_THE_RIGHT = new RegExp(`[${FROM_THE_RIGHT}]`, "u");
+const LETTER_FROM_THE_RIGHT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
 
 /** The direction of the first word. `dir="auto"` on a list would not look into its paragraphs, which have their own. */
 export function directionOf(children: readonly Child[]): "ltr" | "rtl" | undefined {

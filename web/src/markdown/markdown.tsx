@@ -19,14 +19,14 @@ export const Markdown = memo(function Markdown({ text: source, isStreaming = fal
   const shown = useRead(text, isStreaming);
   const isBegun = text.startsWith(shown.text);
   const sections = isBegun ? shown.sections : [];
-  const rest = text.slice(isBegun ? shown.upTo : 0);
+  const upTo = isBegun ? shown.upTo : 0;
   const className = sections.length > SECTIONS_LAID_OUT_MAX ? "markdown long" : "markdown";
   return (
     <div className={className}>
       {sections.map((section) => (
         <SectionOf key={section.units[0]?.from} section={section} />
       ))}
-      {rest !== "" && (!isStreaming || rest.length > BEHIND_CHARS) && <AsWritten text={rest} />}
+      {text.length - upTo > (isStreaming ? BEHIND_CHARS : 0) && <AsWritten text={text} from={upTo} />}
     </div>
   );
 });
@@ -56,8 +56,11 @@ const UnitOf = memo(function UnitOf({ unit }: { unit: Unit }) {
   return <Contained text={text}>{nodes ? blocks(nodes, { isOpen, isContinued }) : <AsWritten text={text} />}</Contained>;
 });
 
-const AsWritten = ({ text }: { text: string }) => (
-  <div className="as-written" dir="auto">
-    <PlainText text={text.trim()} />
-  </div>
-);
+/** Without empty lines around it. */
+function AsWritten({ text, from = 0 }: { text: string; from?: number }) {
+  return (
+    <div className="as-written" dir="auto">
+      <PlainText text={text.trimEnd()} from={from + (text.slice(from).match(/^\s*/)?.[0].length ?? 0)} />
+    </div>
+  );
+}

@@ -4,8 +4,8 @@
 // marked and Lezer take quadratic time for emphasis or links.
 import MarkdownIt, { type Token } from "markdown-it";
 import cjkFriendly from "markdown-it-cjk-friendly";
+import { charsCost, runsOf } from "../layout_cost.ts";
 import { type Names, definition } from "./definitions.ts";
-import { FROM_THE_RIGHT } from "./direction.ts";
 import { type Piece, withLinks } from "./links.ts";
 import { address, formula, formulaLines, lineBreak } from "./rules.ts";
 
@@ -13,15 +13,16 @@ import { address, formula, formulaLines, lineBreak } from "./rules.ts";
 export const WEIGHT_MAX = 4000;
 /** A block of code is drawn with its head and its buttons. */
 const CODE_WEIGHT = 20;
+/** Of a longer one, only what is in view is laid out. */
+const CODE_COST_MAX = 1000;
 /** Blocks within each other, and marks within each other: the browser draws them by recursion. */
 const DEPTH_MAX = 40;
 /** A longer paragraph is shown as it was written. */
 const WORDS_CHARS_MAX = 8 * 1024;
-/** A paragraph that turns its direction more often is, too: for each turn the browser lays out a line's part anew. */
-const TURNS_MAX = 1000;
-const TURN = new RegExp(`[${FROM_THE_RIGHT}][^${FROM_THE_RIGHT}\\p{L}\\p{N}]*(?![${FROM_THE_RIGHT}])[\\p{L}\\p{N}]`, "gu");
-/** Laying out so many characters takes as long as drawing a token. */
-const CHARS_PER_TOKEN = 5;
+/** One that changes its script or its font more often is, too. */
+const RUNS_MAX = 1500;
+/** Laying out one takes as long as drawing so many tokens. */
+const TOKENS_PER_RUN = 2;
 
 const TEXTS = ["text", "text_special", "softbreak"];
 export const CODE: readonly string[] = ["fence", "code_block"];
@@ -75,13 +76,15 @@ export function* treeOf(tokens: readonly Token[], names: Names): Generator<numbe
   let weight = tokens.reduce((sum, { type }) => sum + (CODE.includes(type) ? CODE_WEIGHT : 1), 0);
   yield weight;
   for (const [index, token] of tokens.entries()) {
+    if (CODE.includes(token.type)) yield Math.min(runsOf(token.content) + charsCost(token.content.length), CODE_COST_MAX);
     if (token.type !== "inline") continue;
     markTask(tokens, index);
-    const turns = token.content.match(TURN)?.length ?? 0;
-    token.children = turns > TURNS_MAX ? asWritten(token.content) : wordsOf(token.content, names);
-    weight += token.children.length + turns;
+    const runs = runsOf(token.content);
+    token.children = runs > RUNS_MAX ? asWritten(token.content) : wordsOf(token.content, names);
+    const more = token.children.length + Math.min(runs, RUNS_MAX) * TOKENS_PER_RUN;
+    weight += more;
     if (weight > WEIGHT_MAX) return { nodes: null, weight: 1 };
-    yield token.children.length + turns + token.content.length / CHARS_PER_TOKEN;
+    yield more + charsCost(token.content.length);
   }
   return { nodes: nested(tokens), weight };
 }

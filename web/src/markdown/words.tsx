@@ -1,5 +1,5 @@
 import { Fragment, type ReactNode } from "react";
-import { PlainText } from "../ui/plain_text.tsx";
+import { PlainText, characterStart } from "../ui/plain_text.tsx";
 import type { Child, Node } from "./parser.ts";
 
 const SAFE_LINK = /^(https?:|mailto:)/i;
@@ -14,7 +14,11 @@ export const words = (children: readonly Child[]): ReactNode =>
 /** A text that can be broken within its words, where these are very long. */
 function breakable(text: string): ReactNode {
   if (text.length <= WORD_CHARS_MAX) return text;
-  const parts = Array.from({ length: Math.ceil(text.length / WORD_CHARS_MAX) }, (_, index) => text.slice(index * WORD_CHARS_MAX, (index + 1) * WORD_CHARS_MAX));
+  const parts: string[] = [];
+  for (let from = 0, to: number; from < text.length; from = to) {
+    to = from + WORD_CHARS_MAX < text.length ? characterStart(text, from + WORD_CHARS_MAX) : text.length;
+    parts.push(text.slice(from, to));
+  }
   if (parts.every((part) => /\s/.test(part))) return text;
   return parts.map((part, index) => (
     <Fragment key={index}>

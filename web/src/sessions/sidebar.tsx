@@ -68,10 +68,10 @@ function ListState({ list }: { list: LiveSessions }) {
     );
   }
   if (sessions.length > 0) return null;
-  const nothing = query.trim() === "" ? "No sessions yet. The first message makes one." : `Nothing found for “${query.trim()}”.`;
+  const words = query.trim();
   return (
     <p className="list-state" role="status">
-      {isLoading ? "Loading" : nothing}
+      {isLoading ? "Loading" : words === "" ? "No sessions yet. The first message makes one." : <>Nothing found for “<bdi>{words}</bdi>”.</>}
     </p>
   );
 }

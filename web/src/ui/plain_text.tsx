@@ -1,15 +1,25 @@
 import { memo, useMemo } from "react";
+import { charsWithin } from "../layout_cost.ts";
 
-/** A piece of text ends with the first line that ends behind this. */
-const PIECE_CHARS = 2000;
-/** A line that is longer is cut, at a space if there is one. */
-const LINE_CHARS_MAX = 3000;
+/** What a piece may cost to lay out, in runs: those in view, five or so, are laid out at once. */
+const PIECE_COST_MAX = 400;
+/** A piece ends with the first line, or else the last word, that ends behind this part of what it may hold. */
+const PIECE_LEAST = 2 / 3;
+/** Looking for the beginning of a character stops after so many code units. */
+const CHARACTER_MAX = 50;
+const GOES_ON = /^[\udc00-\udfff\p{M}\p{EMod}\u200d]/u;
 
-/** Text as it was written. Of a long one, only the pieces that are in view are laid out. */
-export const PlainText = memo(function PlainText({ text }: { text: string }) {
+type Props = { text: string; from?: number };
+
+/** Text as it was written, from there on. Of a long one, only the pieces that are in view are laid out; where they end, `from` leaves alone. */
+export const PlainText = memo(function PlainText({ text, from = 0 }: Props) {
   const pieces = useMemo(() => piecesOf(text), [text]);
-  if (pieces.length === 1) return text;
-  return pieces.map((piece, index) => <Piece key={index} text={lineOf(piece)} />);
+  if (pieces.length === 1) return text.slice(from);
+  let to = 0;
+  return pieces.map((piece, index) => {
+    to += piece.length;
+    return to > from && <Piece key={index} text={lineOf(piece.slice(Math.max(0, from - to + piece.length)))} />;
+  });
 });
 
 const Piece = memo(function Piece({ text }: { text: string }) {
@@ -29,14 +39,21 @@ export function piecesOf(text: string): string[] {
 }
 
 function endOf(text: string, from: number): number {
-  if (text.length - from <= PIECE_CHARS) return text.length;
-  const part = text.slice(from, from + LINE_CHARS_MAX);
+  const chars = charsWithin(text, from, PIECE_COST_MAX);
+  if (from + chars === text.length) return text.length;
+  const part = text.slice(from, from + chars);
+  const least = Math.floor(chars * PIECE_LEAST);
   // Not within empty lines, of which a box would swallow the last.
-  const newline = part.slice(PIECE_CHARS).search(/[^\n]\n/);
-  if (newline >= 0) return from + PIECE_CHARS + newline + 2;
-  if (text.length - from <= LINE_CHARS_MAX) return text.length;
+  const newline = part.slice(least).search(/[^\n]\n/);
+  if (newline >= 0) return from + least + newline + 2;
   const space = part.lastIndexOf(" ");
-  if (space >= PIECE_CHARS) return from + space + 1;
-  // Not within a character.
-  return from + LINE_CHARS_MAX - (/[\udc00-\udfff]/.test(text.charAt(from + LINE_CHARS_MAX)) ? 1 : 0);
+  return space >= least ? from + space + 1 : characterStart(text, from + chars);
+}
+
+/** Where the character begins that this place is in; the place itself if that is far. */
+export function characterStart(text: string, at: number): number {
+  for (let start = at; start > at - CHARACTER_MAX; start -= 1) {
+    if (!GOES_ON.test(text.slice(start, start + 2)) && text[start - 1] !== "\u200d") return start;
+  }
+  return at;
 }
