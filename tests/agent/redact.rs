@@ -2,13 +2,9 @@ use bobbin::agent::redact::{Secrets, without_words};
 use proptest::prelude::*;
 
 const KEY: &str = "Zq-test.key_4711";
-/// [`KEY`] in base64, behind none to two other bytes, and in hexadecimal digits.
-const ENCODED: [&str; 4] = [
-    "WnEtdGVzdC5rZXlfNDcxMQ==",
-    "Olpx LXRl c3Qu a2V5 XzQ3 MTE=",
-    "eDpacS10ZXN0LmtleV80NzEx",
-    "5A712D746573742E6B65795F34373131",
-];
+/// [`KEY`] in base64, behind none to two other bytes.
+const ENCODED: [&str; 3] =
+    ["WnEtdGVzdC5rZXlfNDcxMQ==", "Olpx LXRl c3Qu a2V5 XzQ3 MTE=", "eDpacS10ZXN0LmtleV80NzEx"];
 
 #[test]
 fn a_key_is_not_told_however_it_is_spelled() {
@@ -56,7 +52,7 @@ fn a_key_is_not_told_however_it_is_spelled() {
 }
 
 #[test]
-fn a_key_in_base64_or_hexadecimal_digits_is_not_told() {
+fn a_key_in_base64_is_not_told() {
     for encoded in ENCODED {
         let told = without_key(&format!("got {encoded} here"), KEY);
         let left = told.replace("[redacted]", "").replace("got ", "").replace(" here", "");

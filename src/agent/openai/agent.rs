@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use super::remedy::of_answer;
 use super::{
-    Completion, endpoint, headers, http_failure, merged, no_service_failure, redirect_failure,
-    redirects_failure, request_body, service_failure, unreachable_failure, whole_seconds,
+    Completion, endpoint, headers, http_failure, no_service_failure, redirect_failure, redirects_failure,
+    request_body, service_failure, unreachable_failure,
 };
 use crate::agent::redact::Secrets;
 use crate::agent::{Agent, AgentEvent, AgentRequest, Attempt, Call, Failed, Refusal, Remedy, Reply};
@@ -49,7 +49,7 @@ impl OpenAi {
         let (mut headers, mut secrets) = (Vec::new(), Secrets::default());
         if let Some(key) = read.secret(&variables::AGENT_API_KEY) {
             secrets.add(&key, false);
-            if !is_header_value(key.trim()) {
+            if !is_line(key.trim()) {
                 return Err(String::from("AGENT_API_KEY is one line of ASCII characters"));
             }
             headers.push((String::from("authorization"), Some(format!("Bearer {}", key.trim()))));
@@ -82,38 +82,30 @@ impl OpenAi {
 
 /// The names and values of a JSON object.
 fn read_headers(json: &str) -> Option<Vec<(String, Option<String>)>> {
-    let json = Json::parse(json)?;
     let mut headers = Vec::new();
-    for (name, value) in json.as_object()?.iter() {
-        let is_mark = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        let value = match value {
-            Json::Null => None,
-            value => Some(value.as_str().filter(|value| is_header_value(value))?.to_owned()),
-        };
-        if name.is_empty() || !name.bytes().all(is_mark) {
+    for (name, value) in Json::parse(json)?.as_object()? {
+        let value = if *value == Json::Null { None } else { Some(value.as_str()?) };
+        if name.is_empty() || name.contains([' ', ':']) || !is_line(name) || !value.is_none_or(is_line) {
             return None;
         }
-        headers.push((name.clone(), value));
+        headers.push((name.clone(), value.map(str::to_owned)));
     }
     Some(headers)
 }
 
-fn is_header_value(value: &str) -> bool {
-    value.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+fn is_line(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 impl Agent for OpenAi {
     fn call(&self, request: &AgentRequest, attempt: Attempt) -> Call {
         self.is_plain.set(self.is_plain.get() || attempt.is_plain);
         let own = headers(request).map(|(name, value)| (name.to_owned(), Some(value.to_owned())));
-        let body = request_body(&self.model, self.system_prompt.as_deref(), request, self.is_plain.get());
+        let (prompt, extra) = (self.system_prompt.as_deref(), self.extra_body.as_ref());
         Call::Http {
             url: endpoint(&self.base_url),
             headers: own.into_iter().chain(self.headers.iter().cloned()).collect(),
-            body: match &self.extra_body {
-                Some(extra) => merged(&body, extra),
-                None => body,
-            },
+            body: request_body(&self.model, prompt, request, self.is_plain.get(), extra),
         }
     }
 
@@ -158,10 +150,9 @@ impl Reply for Answer {
         let failed = match refusal {
             Refusal::Status { status, retry_after, body } => {
                 let body = String::from_utf8_lossy(body);
-                let seconds = retry_after.as_deref().and_then(whole_seconds);
-                let after_ms = seconds.map(|seconds| seconds.saturating_mul(1_000));
+                let after_ms = retry_after.map(|seconds| seconds.saturating_mul(1_000));
                 let remedy = of_answer(*status, after_ms, &body);
-                Failed { remedy, ..http_failure(*status, seconds, &body) }
+                Failed { remedy, ..http_failure(*status, *retry_after, &body) }
             }
             Refusal::Redirect { status, to } => redirect_failure(*status, to.as_deref()),
             Refusal::Redirects => redirects_failure(),

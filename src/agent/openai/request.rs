@@ -5,22 +5,45 @@ use crate::agent::AgentRequest;
 use crate::protocol::{Json, joined, to_json};
 
 /// The JSON body of a streamed completion that reports its usage unless it is plain. Without
-/// `system_prompt`, or with one of white space alone, there is no system message.
+/// `system_prompt`, or with one of white space alone, there is no system message. The fields of `extra`, an object,
+/// take the place of those of the same name; null leaves one out.
 #[must_use]
 pub fn request_body(
     model: &str,
     system_prompt: Option<&str>,
     request: &AgentRequest,
     is_plain: bool,
+    extra: Option<&Json>,
 ) -> String {
-    let messages: Vec<String> =
-        history(system_prompt, &request.messages, is_plain).iter().map(Message::json).collect();
-    format!(
-        r#"{{"model":{},"messages":[{}],"stream":true{}}}"#,
-        to_json(&model),
-        joined(messages.iter().map(String::as_str), ','),
-        if is_plain { "" } else { r#","stream_options":{"include_usage":true}"# },
-    )
+    let history = history(system_prompt, &request.messages, is_plain);
+    let messages: Vec<String> = history.iter().map(Message::json).collect();
+    let messages = format!("[{}]", joined(messages.iter().map(String::as_str), ','));
+    let usage = if is_plain { "" } else { r#"{"include_usage":true}"# };
+    let model = to_json(&model);
+    let mut body = String::from("{");
+    for (name, json) in
+        [("model", &*model), ("messages", &*messages), ("stream", "true"), ("stream_options", usage)]
+    {
+        if !json.is_empty() && extra.is_none_or(|extra| extra.get(name).is_none()) {
+            add_field(&mut body, name, json);
+        }
+    }
+    for (name, value) in extra.and_then(Json::as_object).into_iter().flatten() {
+        if *value != Json::Null {
+            add_field(&mut body, name, &to_json(value));
+        }
+    }
+    body.push('}');
+    body
+}
+
+fn add_field(body: &mut String, name: &str, json: &str) {
+    if body.len() > 1 {
+        body.push(',');
+    }
+    body.push_str(&to_json(&name));
+    body.push(':');
+    body.push_str(json);
 }
 
 /// The address of chat completions under a base such as `https://api.openai.com/v1`, with or without a
@@ -31,30 +54,6 @@ pub fn endpoint(base_url: &str) -> String {
     let query_at = url.bytes().position(|byte| byte == b'?').unwrap_or(url.len());
     let (base, query) = url.split_at_checked(query_at).unwrap_or((url, ""));
     format!("{}/chat/completions{query}", base.trim_end_matches('/'))
-}
-
-/// The body with other fields merged over it, by the rules of [RFC 7396]: `null` removes a field.
-///
-/// [RFC 7396]: https://www.rfc-editor.org/rfc/rfc7396
-#[must_use]
-pub fn merged(body: &str, extra: &Json) -> String {
-    to_json(&merge(Json::parse(body).as_ref(), extra))
-}
-
-fn merge(target: Option<&Json>, patch: &Json) -> Json {
-    let Json::Object(changes) = patch else { return patch.clone() };
-    let mut fields = Vec::new();
-    for (name, value) in target.and_then(Json::as_object).into_iter().flatten() {
-        if changes.get(name).is_none() {
-            fields.push((name.clone(), value.clone()));
-        }
-    }
-    for (name, change) in changes {
-        if *change != Json::Null {
-            fields.push((name.clone(), merge(target.and_then(|target| target.get(name)), change)));
-        }
-    }
-    Json::Object(fields.into_iter().collect())
 }
 
 /// Headers that tell the endpoint what the body has no field for. A model server ignores them; an agent

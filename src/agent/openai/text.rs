@@ -217,37 +217,35 @@ fn split(text: &str, at: Option<usize>) -> (&str, &str) {
 
 /// The tag that the text begins with, or may begin with.
 fn tag(text: &str) -> Option<Tag> {
-    let is_bracket = text.starts_with('[');
-    let rest = text.strip_prefix(['<', '['])?;
-    let is_closing = rest.starts_with('/');
-    let rest = rest.strip_prefix('/').unwrap_or(rest);
+    let bytes = text.as_bytes();
+    let (end, is_bracket) = match bytes.first()? {
+        b'<' => (b'>', false),
+        b'[' => (b']', true),
+        _ => return None,
+    };
+    let is_closing = bytes.get(1) == Some(&b'/');
+    let name_at = if is_closing { 2 } else { 1 };
     let is_name = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b':';
-    let (said, tail) = split(rest, Some(rest.bytes().take_while(is_name).count()));
+    let said = bytes.iter().skip(name_at).take_while(|byte| is_name(byte)).count();
+    let behind = name_at.saturating_add(said);
+    let said = bytes.get(name_at..behind).unwrap_or_default();
+    if is_bracket && !said.iter().all(u8::is_ascii_uppercase) {
+        return None;
+    }
+    let is_cut = behind >= bytes.len();
     let is_named = |name: &&str| {
-        let begun = if tail.is_empty() { name.get(..said.len()) } else { Some(*name) };
-        begun.is_some_and(|begun| begun.eq_ignore_ascii_case(said))
+        let begun = name.as_bytes().get(..said.len());
+        begun.is_some_and(|begun| begun.eq_ignore_ascii_case(said)) && (is_cut || said.len() == name.len())
     };
     let name = NAMES.into_iter().find(is_named)?;
-    let found = |length| Some(Tag { name, is_closing, length });
-    if is_bracket {
-        let is_word = if tail.is_empty() { "THINK".starts_with(said) } else { said == "THINK" };
-        return match tail.bytes().next() {
-            None if is_word => found(0),
-            Some(b']') if is_word => found(text.len().saturating_sub(tail.len()).saturating_add(1)),
-            _ => None,
-        };
+    let rest = bytes.get(behind..).unwrap_or_default();
+    if !is_cut && !rest.starts_with(&[end]) && !rest.starts_with(b" ") {
+        return None;
     }
-    match tail.bytes().next() {
-        None => return found(0),
-        Some(b'>' | b' ' | b'\t') => {}
+    let length = match rest.iter().position(|byte| *byte == end || matches!(byte, b'<' | b'\n')) {
+        Some(at) if rest.get(at) == Some(&end) => behind.saturating_add(at).saturating_add(1),
+        None if bytes.len() < TAG_BYTES_MAX => 0,
         _ => return None,
-    }
-    let before = text.len().saturating_sub(tail.len());
-    match tail.bytes().position(|byte| matches!(byte, b'>' | b'<' | b'\n')) {
-        Some(end) if tail.as_bytes().get(end) == Some(&b'>') => {
-            found(before.saturating_add(end).saturating_add(1)).filter(|tag| tag.length <= TAG_BYTES_MAX)
-        }
-        None if text.len() <= TAG_BYTES_MAX => found(0),
-        _ => None,
-    }
+    };
+    (length <= TAG_BYTES_MAX).then_some(Tag { name, is_closing, length })
 }
