@@ -29,7 +29,7 @@ pub use failure::{
     service_failure, timeout_failure, turn_timeout_failure, unreachable_failure,
 };
 pub use quote::QUOTE_CHARS_MAX;
-pub use request::{endpoint, headers, request_body};
+pub use request::{endpoint, headers, merged, request_body};
 
 use super::{AgentEvent, Failed, Remedy, sse};
 

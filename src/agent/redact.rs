@@ -21,6 +21,9 @@ pub struct Secrets {
 /// The letters of a secret, and how many of them in a row are too many.
 type Spelling = (Vec<u8>, usize);
 
+/// What is escaped and no letter of ASCII.
+const NO_LETTER: Option<u8> = Some(0);
+
 /// A letter or digit of a text, in lower case, and where it stands there.
 struct Letter {
     byte: u8,
@@ -75,34 +78,30 @@ fn folded(text: &str, is_any_script: bool) -> Vec<u8> {
     letters(text, is_any_script).iter().map(|letter| letter.byte).collect()
 }
 
-/// The letters and digits of ASCII, in any spelling, and perhaps whatever else can be seen of other scripts.
+/// The letters and digits of ASCII, in any spelling, and perhaps the bytes of all other characters.
 fn letters(text: &str, is_any_script: bool) -> Vec<Letter> {
     let (mut letters, mut start) = (Vec::new(), 0_usize);
-    while let Some(first) = text.get(start..).and_then(|rest| rest.chars().next()) {
-        let meant = escape(text.as_bytes().get(start..).unwrap_or_default());
-        let (char, length) = meant.unwrap_or((first, first.len_utf8()));
+    while let Some(rest) = text.get(start..).filter(|rest| !rest.is_empty()) {
+        let (meant, length) = escape(rest.as_bytes()).unwrap_or_default();
+        let length = if length == 0 { rest.chars().next().map_or(1, char::len_utf8) } else { length };
         let end = start.saturating_add(length);
-        // Latin letters as wide as Chinese ones stand for those that are not.
-        let narrow = char::from_u32(u32::from(char).wrapping_sub(0xfee0)).filter(char::is_ascii);
-        let char = narrow.unwrap_or(char).to_ascii_lowercase();
-        if char.is_ascii_alphanumeric() || is_any_script && !char.is_ascii() && is_seen(char) {
-            let mut bytes = [0; 4];
-            let bytes = char.encode_utf8(&mut bytes).bytes();
-            letters.extend(bytes.map(|byte| Letter { byte, start, end }));
+        for byte in rest.bytes().take(length) {
+            let byte = meant.unwrap_or(byte).to_ascii_lowercase();
+            if byte.is_ascii_alphanumeric() || is_any_script && !byte.is_ascii() {
+                letters.push(Letter { byte, start, end });
+            }
+            if meant.is_some() {
+                break;
+            }
         }
         start = end;
     }
     letters
 }
 
-/// Whether it is neither a space nor a mark of no width nor a common punctuation mark.
-fn is_seen(char: char) -> bool {
-    !matches!(char, '\u{80}'..='\u{bf}' | '\u{2000}'..='\u{206f}' | '\u{3000}'..='\u{3003}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
-}
-
 /// What `%41`, `\x41`, `\u0041`, `\u{41}`, `\101`, `&#65;` or `&#x41;` stands for, and the length of that. Where `%`
 /// and `&` are encoded themselves, that is undone too; any other reference is no letter.
-fn escape(rest: &[u8]) -> Option<(char, usize)> {
+fn escape(rest: &[u8]) -> Option<(Option<u8>, usize)> {
     let mark = *rest.first()?;
     let (again, mut radix, mut digits_max): (&[u8], _, _) = match mark {
         b'%' => (b"25", 16, 2),
@@ -130,7 +129,7 @@ fn escape(rest: &[u8]) -> Option<(char, usize)> {
                 };
             }
             (b'\\', b'{') if at > from && digits == 0 => digits_max = 8,
-            (b'\\', b'n' | b'r' | b't') if at == from => return Some(('\0', at.saturating_add(1))),
+            (b'\\', b'n' | b'r' | b't') if at == from => return Some((NO_LETTER, at.saturating_add(1))),
             _ => {
                 let digit = char::from(*byte).to_digit(radix).filter(|_| digits < digits_max && !is_named);
                 let Some(digit) = digit else { break };
@@ -141,12 +140,12 @@ fn escape(rest: &[u8]) -> Option<(char, usize)> {
         at = at.saturating_add(1);
     }
     if is_named && rest.get(at) == Some(&b';') {
-        return Some(('\0', at.saturating_add(1)));
+        return Some((NO_LETTER, at.saturating_add(1)));
     }
     match digits {
-        0 if from > 1 => Some(('\0', from)),
+        0 if from > 1 => Some((NO_LETTER, from)),
         0 => None,
-        _ => Some((char::from_u32(code).unwrap_or('\0'), at)),
+        _ => Some((u8::try_from(code).ok().filter(u8::is_ascii).or(NO_LETTER), at)),
     }
 }
 

@@ -133,7 +133,7 @@ fn a_plain_request_reports_no_usage_and_is_made_once() {
     let request = request(vec![user("Hi")]);
     let (plain, wait_ms) = Attempt::default().next(Remedy::Plain, 0).unwrap();
     assert_eq!((plain.is_plain, wait_ms), (true, 0));
-    let body: Value = serde_json::from_str(&openai::request_body("m", None, &request, true, None)).unwrap();
+    let body: Value = serde_json::from_str(&openai::request_body("m", None, &request, true)).unwrap();
     assert_eq!(body, json!({"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stream": true}));
     assert_eq!(plain.next(Remedy::Plain, 0), None);
     assert_eq!(plain.next(Remedy::None, 0), None);
@@ -153,7 +153,7 @@ fn a_plain_request_names_calls_as_mistral_does_and_gives_each_a_content() {
         answered("functions.f:1"),
     ];
     let body: Value =
-        serde_json::from_str(&openai::request_body("m", None, &request(messages), true, None)).unwrap();
+        serde_json::from_str(&openai::request_body("m", None, &request(messages), true)).unwrap();
     for (place, id) in [(1, "call00000"), (3, "call00001")] {
         assert_eq!(body["messages"][place]["content"], "");
         assert_eq!(body["messages"][place]["tool_calls"][0]["id"], id);
@@ -231,7 +231,7 @@ fn the_reason_in_a_log_has_nothing_of_what_was_said() {
 
 fn messages_of(request: &AgentRequest, omitted: usize) -> Vec<Value> {
     let told = AgentRequest { messages: request.messages[omitted..].to_vec(), ..request.clone() };
-    let body = openai::request_body("m", None, &told, false, None);
+    let body = openai::request_body("m", None, &told, false);
     serde_json::from_str::<Value>(&body).unwrap()["messages"].as_array().unwrap().clone()
 }
 

@@ -12,8 +12,7 @@ use super::{blocks, call, request, result, text, user};
 fn a_request_streams_reports_usage_and_begins_with_the_system_prompt() {
     let request = request(vec![user("Hi"), assistant("Hello"), user("Why \"so\"?")]);
     let body: Value =
-        serde_json::from_str(&openai::request_body("gpt-4o", Some("Be kind."), &request, false, None))
-            .unwrap();
+        serde_json::from_str(&openai::request_body("gpt-4o", Some("Be kind."), &request, false)).unwrap();
     assert_eq!(
         body,
         json!({
@@ -306,7 +305,7 @@ fn an_operators_fields_and_headers_are_merged_over_the_requests() {
         ("Authorization".into(), None),
         ("x-api-key".into(), Some("k".into())),
     ]));
-    let expected = r#"{"messages":[{"role":"user","content":"Hi"}],"stream":true,"max_tokens":1.50,"stream_options":{"include_usage":false}}"#;
+    let expected = r#"{"messages":[{"content":"Hi","role":"user"}],"stream":true,"max_tokens":1.50,"stream_options":{"include_usage":false}}"#;
     assert_eq!(body, expected);
 }
 
@@ -352,7 +351,7 @@ fn the_headers_tell_the_request_id_and_the_permission_mode() {
 }
 
 fn messages_of(system_prompt: Option<&str>, messages: Vec<AgentMessage>) -> Value {
-    let body = openai::request_body("m", system_prompt, &request(messages), false, None);
+    let body = openai::request_body("m", system_prompt, &request(messages), false);
     serde_json::from_str::<Value>(&body).unwrap()["messages"].take()
 }
 

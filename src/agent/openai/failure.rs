@@ -182,7 +182,8 @@ fn failed(error: ErrorBody) -> Failed {
 /// A body worth quoting that reports no error in a way that is known. Of markup that is its text, which begins with
 /// its title.
 pub(super) fn plain(text: &str) -> Cow<'_, str> {
-    if !text.trim_start().starts_with('<') {
+    let text = text.trim();
+    if !text.starts_with('<') {
         return Cow::Borrowed(text);
     }
     let (mut plain, mut is_tag) = (String::new(), false);

@@ -5,45 +5,41 @@ use crate::agent::AgentRequest;
 use crate::protocol::{Json, joined, to_json};
 
 /// The JSON body of a streamed completion that reports its usage unless it is plain. Without
-/// `system_prompt`, or with one of white space alone, there is no system message. The fields of `extra`, an object,
-/// take the place of those of the same name; null leaves one out.
+/// `system_prompt`, or with one of white space alone, there is no system message.
 #[must_use]
 pub fn request_body(
     model: &str,
     system_prompt: Option<&str>,
     request: &AgentRequest,
     is_plain: bool,
-    extra: Option<&Json>,
 ) -> String {
     let history = history(system_prompt, &request.messages, is_plain);
     let messages: Vec<String> = history.iter().map(Message::json).collect();
-    let messages = format!("[{}]", joined(messages.iter().map(String::as_str), ','));
-    let usage = if is_plain { "" } else { r#"{"include_usage":true}"# };
-    let model = to_json(&model);
-    let mut body = String::from("{");
-    for (name, json) in
-        [("model", &*model), ("messages", &*messages), ("stream", "true"), ("stream_options", usage)]
-    {
-        if !json.is_empty() && extra.is_none_or(|extra| extra.get(name).is_none()) {
-            add_field(&mut body, name, json);
-        }
-    }
-    for (name, value) in extra.and_then(Json::as_object).into_iter().flatten() {
-        if *value != Json::Null {
-            add_field(&mut body, name, &to_json(value));
-        }
-    }
-    body.push('}');
-    body
+    format!(
+        r#"{{"model":{},"messages":[{}],"stream":true{}}}"#,
+        to_json(&model),
+        joined(messages.iter().map(String::as_str), ','),
+        if is_plain { "" } else { r#","stream_options":{"include_usage":true}"# },
+    )
 }
 
-fn add_field(body: &mut String, name: &str, json: &str) {
-    if body.len() > 1 {
-        body.push(',');
+/// The body with the fields of another object in place of its own of the same name; null leaves one out.
+#[must_use]
+pub fn merged(body: &str, extra: &Json) -> String {
+    let body = Json::parse(body);
+    let mut all = String::new();
+    for (fields, is_own) in [(body.as_ref(), true), (Some(extra), false)] {
+        for (name, value) in fields.and_then(Json::as_object).into_iter().flatten() {
+            if *value != Json::Null && !(is_own && extra.get(name).is_some()) {
+                all.push(if all.is_empty() { '{' } else { ',' });
+                all.push_str(&to_json(name));
+                all.push(':');
+                all.push_str(&to_json(value));
+            }
+        }
     }
-    body.push_str(&to_json(&name));
-    body.push(':');
-    body.push_str(json);
+    all.push_str(if all.is_empty() { "{}" } else { "}" });
+    all
 }
 
 /// The address of chat completions under a base such as `https://api.openai.com/v1`, with or without a

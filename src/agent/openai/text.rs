@@ -218,34 +218,26 @@ fn split(text: &str, at: Option<usize>) -> (&str, &str) {
 /// The tag that the text begins with, or may begin with.
 fn tag(text: &str) -> Option<Tag> {
     let bytes = text.as_bytes();
-    let (end, is_bracket) = match bytes.first()? {
-        b'<' => (b'>', false),
-        b'[' => (b']', true),
-        _ => return None,
-    };
+    let is_bracket = *bytes.first().filter(|byte| is_opening(**byte))? == b'[';
     let is_closing = bytes.get(1) == Some(&b'/');
-    let name_at = if is_closing { 2 } else { 1 };
-    let is_name = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b':';
-    let said = bytes.iter().skip(name_at).take_while(|byte| is_name(byte)).count();
-    let behind = name_at.saturating_add(said);
-    let said = bytes.get(name_at..behind).unwrap_or_default();
-    if is_bracket && !said.iter().all(u8::is_ascii_uppercase) {
-        return None;
+    let rest = bytes.get(if is_closing { 2 } else { 1 }..)?;
+    let end = if is_bracket { b']' } else { b'>' };
+    for name in NAMES {
+        let is_like = |(letter, byte): &(u8, &u8)| {
+            if is_bracket { letter.to_ascii_uppercase() == **byte } else { byte.eq_ignore_ascii_case(letter) }
+        };
+        let like = name.bytes().zip(rest).take_while(is_like).count();
+        let tail = rest.get(like..).unwrap_or_default();
+        let behind = bytes.len().saturating_sub(tail.len());
+        let is_named = like == name.len() && (tail.starts_with(b" ") || tail.starts_with(&[end]));
+        let length = match tail.iter().position(|byte| *byte == end || matches!(byte, b'<' | b'\n')) {
+            _ if tail.is_empty() => 0,
+            Some(at) if is_named && tail.get(at) == Some(&end) => behind.saturating_add(at).saturating_add(1),
+            None if is_named => 0,
+            _ => continue,
+        };
+        let is_short = length.max(if length == 0 { bytes.len() } else { 0 }) <= TAG_BYTES_MAX;
+        return is_short.then_some(Tag { name, is_closing, length });
     }
-    let is_cut = behind >= bytes.len();
-    let is_named = |name: &&str| {
-        let begun = name.as_bytes().get(..said.len());
-        begun.is_some_and(|begun| begun.eq_ignore_ascii_case(said)) && (is_cut || said.len() == name.len())
-    };
-    let name = NAMES.into_iter().find(is_named)?;
-    let rest = bytes.get(behind..).unwrap_or_default();
-    if !is_cut && !rest.starts_with(&[end]) && !rest.starts_with(b" ") {
-        return None;
-    }
-    let length = match rest.iter().position(|byte| *byte == end || matches!(byte, b'<' | b'\n')) {
-        Some(at) if rest.get(at) == Some(&end) => behind.saturating_add(at).saturating_add(1),
-        None if bytes.len() < TAG_BYTES_MAX => 0,
-        _ => return None,
-    };
-    (length <= TAG_BYTES_MAX).then_some(Tag { name, is_closing, length })
+    None
 }
