@@ -316,6 +316,8 @@ fn fields_and_headers_that_are_not_valid_are_refused_in_words_that_tell_no_secre
         ("AGENT_HEADERS", r#"{"a":"sk-secret\n"}"#),
         ("AGENT_HEADERS", r#"{"a b":"sk-secret"}"#),
         ("AGENT_HEADERS", r#"{"":"sk-secret"}"#),
+        ("AGENT_HEADERS", r#"{"a/b":"sk-secret"}"#),
+        ("AGENT_HEADERS", r#"{"a":"sk-sécret"}"#),
         ("AGENT_HEADERS", r#"{"a":7}"#),
         ("AGENT_HEADERS", "a: sk-secret"),
         ("AGENT_EXTRA_BODY", "max_tokens=1"),

@@ -85,8 +85,10 @@ fn object(text: Option<String>, are_valid: fn(&Fields) -> bool, wrong: &str) -> 
 
 fn are_headers(fields: &Fields) -> bool {
     fields.iter().all(|(name, value)| {
-        let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':');
-        is_name && (*value == Json::Null || value.as_str().is_some_and(is_line))
+        let is_mark = |byte: u8| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&byte);
+        !name.is_empty()
+            && name.bytes().all(is_mark)
+            && (*value == Json::Null || value.as_str().is_some_and(is_line))
     })
 }
 
