@@ -116,12 +116,15 @@ pub fn now() -> crate::protocol::Millis {
     date_now() as u64
 }
 
-/// The time that a date in words stands for, if it is one after 1970.
+/// The seconds of a text that is a number of them, or the date when they are over.
 #[must_use]
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-pub fn time_of(date: &str) -> Option<crate::protocol::Millis> {
-    let at = js_sys::Date::parse(date);
-    (at > 0.0).then_some(at as u64)
+pub fn seconds_until(text: &str) -> Option<u64> {
+    let mut seconds = js_sys::Number::parse_float(text);
+    if seconds.is_nan() {
+        seconds = (js_sys::Date::parse(text) - date_now()) / 1_000.0;
+    }
+    (!seconds.is_nan()).then(|| seconds.ceil() as u64)
 }
 
 /// A JavaScript number; exact up to 2^53, which times, counts and epochs stay below.

@@ -110,7 +110,7 @@ variables! {
     AGENT_API_KEY: Secret;
     /// JSON object merged over the headers of each request to the endpoint; `null` leaves one out.
     AGENT_HEADERS: Secret;
-    /// JSON object merged over the body of each request to the endpoint, objects within it too; `null` removes a field.
+    /// JSON object whose fields are merged over the body of each request to the endpoint; `null` removes one.
     AGENT_EXTRA_BODY: Text;
     /// Stands before every history.
     AGENT_SYSTEM_PROMPT: Text;

@@ -95,8 +95,8 @@ pub enum Refusal {
     Status {
         /// The status, 400 or above.
         status: u16,
-        /// The value of the `Retry-After` header, if there is one, in seconds.
-        retry_after: Option<String>,
+        /// The seconds that the `Retry-After` header asks for, if there is one.
+        retry_after: Option<u64>,
         /// As much of the body as was read.
         body: Vec<u8>,
     },

@@ -24,7 +24,6 @@ mod usage;
 
 pub use agent::OpenAi;
 use answer::Answer;
-use failure::whole_seconds;
 pub use failure::{
     http_failure, no_service_failure, own_words, reason, redirect_failure, redirects_failure,
     service_failure, timeout_failure, turn_timeout_failure, unreachable_failure,
@@ -33,9 +32,6 @@ pub use quote::QUOTE_CHARS_MAX;
 pub use request::{endpoint, headers, merged, request_body};
 
 use super::{AgentEvent, Failed, Remedy, sse};
-
-/// How much of a body is kept that may be no event stream.
-const BEGINNING_BYTES_MAX: usize = 1024;
 
 /// One streamed answer: the bytes of a response body in, [`AgentEvent`]s out.
 ///
@@ -50,8 +46,6 @@ const BEGINNING_BYTES_MAX: usize = 1024;
 #[derive(Debug, Default)]
 pub struct Completion {
     body: Body,
-    /// The body's first bytes, which say what it is if no event is in it.
-    beginning: Vec<u8>,
     answer: Answer,
 }
 
@@ -86,8 +80,6 @@ impl Completion {
     pub fn push(&mut self, bytes: &[u8]) -> Vec<AgentEvent> {
         let mut out = Vec::new();
         if !self.answer.is_over() {
-            let left = BEGINNING_BYTES_MAX.saturating_sub(self.beginning.len()).min(bytes.len());
-            self.beginning.extend_from_slice(bytes.get(..left).unwrap_or_default());
             self.body.recognise(bytes);
             self.body.read(bytes, &mut self.answer, &mut out);
             out.extend(self.answer.news(out.is_empty()));
@@ -104,7 +96,7 @@ impl Completion {
                 if parser.finish(&mut |data| answer.last_event(data, &mut out)).is_err() {
                     answer.too_long(&mut out);
                 }
-                answer.read_as(&unframed(&self.beginning));
+                answer.read_as(&String::from_utf8_lossy(parser.stray()));
                 answer.end(&mut out);
             }
             Body::Document(bytes) => self.answer.document(bytes, &mut out),
@@ -157,16 +149,6 @@ impl Body {
             answer.too_long(out);
         }
     }
-}
-
-/// The first line that is no comment and no field of an event, nor the beginning of one.
-fn unframed(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    let is_framed = |line: &str| {
-        let name = line.split(':').next().unwrap_or_default();
-        ["data", "event", "error", "retry", "id"].iter().any(|field| field.starts_with(name))
-    };
-    text.lines().find(|line| !is_framed(line.trim_start_matches('\u{feff}'))).unwrap_or_default().to_owned()
 }
 
 /// A byte order mark counts as space; no event stream begins with one of its bytes alone.

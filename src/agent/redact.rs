@@ -21,6 +21,9 @@ pub struct Secrets {
 /// The letters of a secret, and how many of them in a row are too many.
 type Spelling = (Vec<u8>, usize);
 
+/// What is escaped and no letter of ASCII.
+const NO_LETTER: Option<u8> = Some(0);
+
 /// A letter or digit of a text, in lower case, and where it stands there.
 struct Letter {
     byte: u8,
@@ -39,17 +42,15 @@ impl Secrets {
         let enough = if chars < PART_CHARS { chars } else { (chars / 2).clamp(PART_CHARS_MIN, PART_CHARS) };
         self.spellings.push((letters.iter().rev().copied().collect(), enough));
         self.spellings.push((letters, enough));
-        let digit = |digit: u8| char::from_digit(digit.into(), 16).map(|digit| digit as u8);
-        let hex = secret.bytes().flat_map(|byte| [byte >> 4, byte & 0xf]).filter_map(digit);
-        for letters in [hex.collect(), base64(secret, 0), base64(secret, 1), base64(secret, 2)] {
+        for before in 0..3 {
+            let letters = base64(secret, before);
             let enough = letters.len().min(PART_CHARS);
             self.spellings.push((letters, enough));
         }
     }
 
     /// The text without anything that could be one of them: as it is, in pieces, with anything between its letters
-    /// and digits, reversed, in another case, percent-encoded, as character references or escapes, in base64 or in
-    /// hexadecimal digits.
+    /// and digits, reversed, in another case, percent-encoded, as character references or escapes, or in base64.
     #[must_use]
     pub fn hidden(&self, text: &str) -> String {
         without(text, &self.spellings, false)
@@ -77,73 +78,75 @@ fn folded(text: &str, is_any_script: bool) -> Vec<u8> {
     letters(text, is_any_script).iter().map(|letter| letter.byte).collect()
 }
 
-/// The letters and digits of ASCII, in any spelling, and perhaps whatever else can be seen of other scripts.
+/// The letters and digits of ASCII, in any spelling, and perhaps the bytes of all other characters.
 fn letters(text: &str, is_any_script: bool) -> Vec<Letter> {
     let (mut letters, mut start) = (Vec::new(), 0_usize);
-    while let Some(first) = text.get(start..).and_then(|rest| rest.chars().next()) {
-        let meant = escape(text.as_bytes().get(start..).unwrap_or_default());
-        let (char, length) = meant.unwrap_or((first, first.len_utf8()));
+    while let Some(rest) = text.get(start..).filter(|rest| !rest.is_empty()) {
+        let (meant, length) = escape(rest.as_bytes()).unwrap_or_default();
+        let length = if length == 0 { rest.chars().next().map_or(1, char::len_utf8) } else { length };
         let end = start.saturating_add(length);
-        // Latin letters as wide as Chinese ones stand for those that are not.
-        let narrow = char::from_u32(u32::from(char).wrapping_sub(0xfee0)).filter(char::is_ascii);
-        let char = narrow.unwrap_or(char).to_ascii_lowercase();
-        if char.is_ascii_alphanumeric() || is_any_script && !char.is_ascii() && is_seen(char) {
-            let mut bytes = [0; 4];
-            let bytes = char.encode_utf8(&mut bytes).bytes();
-            letters.extend(bytes.map(|byte| Letter { byte, start, end }));
+        for byte in rest.bytes().take(length) {
+            let byte = meant.unwrap_or(byte).to_ascii_lowercase();
+            if byte.is_ascii_alphanumeric() || is_any_script && !byte.is_ascii() {
+                letters.push(Letter { byte, start, end });
+            }
+            if meant.is_some() {
+                break;
+            }
         }
         start = end;
     }
     letters
 }
 
-/// Whether it is neither a space nor a mark of no width nor a common punctuation mark.
-fn is_seen(char: char) -> bool {
-    !matches!(char, '\u{80}'..='\u{bf}' | '\u{2000}'..='\u{206f}' | '\u{3000}'..='\u{3003}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
-}
-
 /// What `%41`, `\x41`, `\u0041`, `\u{41}`, `\101`, `&#65;` or `&#x41;` stands for, and the length of that. Where `%`
 /// and `&` are encoded themselves, that is undone too; any other reference is no letter.
-fn escape(rest: &[u8]) -> Option<(char, usize)> {
-    let again: &[u8] = match rest.first()? {
-        b'%' => b"25",
-        b'&' => b"amp;",
-        b'\\' => b"\\",
+fn escape(rest: &[u8]) -> Option<(Option<u8>, usize)> {
+    let mark = *rest.first()?;
+    let (again, mut radix, mut digits_max): (&[u8], _, _) = match mark {
+        b'%' => (b"25", 16, 2),
+        b'&' => (b"amp;", 10, 7),
+        b'\\' => (b"\\", 8, 3),
         _ => return None,
     };
-    let mut mark: usize = 1;
-    while rest.get(mark..).is_some_and(|tail| tail.starts_with(again)) {
-        mark = mark.saturating_add(again.len());
+    let (mut at, mut code, mut digits) = (1_usize, 0_u32, 0_usize);
+    while rest.get(at..).is_some_and(|tail| tail.starts_with(again)) {
+        at = at.saturating_add(again.len());
     }
-    let meant = reference(rest, mark).map(|(code, length)| (code, mark.saturating_add(length)));
-    meant.or((mark > 1).then_some(('\0', mark)))
-}
-
-/// What the reference stands for whose first character ends at `mark`, and its length behind that.
-fn reference(rest: &[u8], mark: usize) -> Option<(char, usize)> {
-    let tail = rest.get(mark..)?;
-    let (radix, prefix, digits_max) = match (rest.first()?, tail) {
-        (b'%', _) => (16, 0, 2),
-        (b'\\', [b'n' | b'r' | b't', ..]) => return Some(('\0', 1)),
-        (b'\\', [b'x' | b'u', b'{', ..]) | (b'&', [b'#', b'x' | b'X', ..]) => (16, 2, 6),
-        (b'\\', [b'x', ..]) => (16, 1, 2),
-        (b'\\', [b'u', ..]) => (16, 1, 4),
-        (b'\\', [b'U', ..]) => (16, 1, 8),
-        (b'\\', _) => (8, 0, 3),
-        (b'&', [b'#', ..]) => (10, 1, 6),
-        (b'&', _) => {
-            let length = tail.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
-            return (tail.get(length) == Some(&b';')).then_some(('\0', length.saturating_add(1)));
+    let is_named = mark == b'&' && rest.get(at) != Some(&b'#');
+    let from = at;
+    while let Some(byte) = rest.get(at) {
+        match (mark, byte) {
+            (b'&', b'a'..=b'z' | b'A'..=b'Z') if is_named => {}
+            (b'&', b'#') if at == from => {}
+            (b'&', b'x' | b'X') if digits == 0 && !is_named => radix = 16,
+            (b'\\', b'x' | b'u' | b'U') if at == from => {
+                radix = 16;
+                digits_max = match byte {
+                    b'x' => 2,
+                    b'u' => 4,
+                    _ => 8,
+                };
+            }
+            (b'\\', b'{') if at > from && digits == 0 => digits_max = 8,
+            (b'\\', b'n' | b'r' | b't') if at == from => return Some((NO_LETTER, at.saturating_add(1))),
+            _ => {
+                let digit = char::from(*byte).to_digit(radix).filter(|_| digits < digits_max && !is_named);
+                let Some(digit) = digit else { break };
+                code = code.wrapping_mul(radix).wrapping_add(digit);
+                digits = digits.saturating_add(1);
+            }
         }
-        _ => return None,
-    };
-    let (mut code, mut length) = (0_u32, prefix);
-    for byte in tail.iter().skip(prefix).take(digits_max) {
-        let Some(digit) = char::from(*byte).to_digit(radix) else { break };
-        code = code.wrapping_mul(radix).wrapping_add(digit);
-        length = length.saturating_add(1);
+        at = at.saturating_add(1);
     }
-    (length > prefix).then_some((char::from_u32(code).unwrap_or('\0'), length))
+    if is_named && rest.get(at) == Some(&b';') {
+        return Some((NO_LETTER, at.saturating_add(1)));
+    }
+    match digits {
+        0 if from > 1 => Some((NO_LETTER, from)),
+        0 => None,
+        _ => Some((u8::try_from(code).ok().filter(u8::is_ascii).or(NO_LETTER), at)),
+    }
 }
 
 /// The letters and digits of a text in base64 that the secret alone decides, if so many bytes stand before it.
@@ -168,25 +171,16 @@ fn base64(secret: &str, before: usize) -> Vec<u8> {
     digits.into_iter().skip(of_others).filter(|digit| *digit > 0).collect()
 }
 
-/// Marks whatever is as much of the spelling as is enough, of which at most 8 count.
+/// Marks whatever is as much of the spelling as is enough.
 fn mark(letters: &[Letter], spelling: &[u8], enough: usize, is_secret: &mut [bool]) {
-    let wanted: Vec<u64> = windows(letters.iter().map(|letter| letter.byte), enough).collect();
-    for window in windows(spelling.iter().copied(), enough) {
-        for (from, _) in wanted.iter().enumerate().filter(|(_, wanted)| **wanted == window) {
-            is_secret.iter_mut().skip(from).take(enough).for_each(|it| *it = true);
+    for from in 0..letters.len() {
+        for at in 0..spelling.len() {
+            let pairs = letters.iter().skip(from).zip(spelling.iter().skip(at));
+            if pairs.take(enough).take_while(|(letter, byte)| letter.byte == **byte).count() == enough {
+                is_secret.iter_mut().skip(from).take(enough).for_each(|it| *it = true);
+            }
         }
     }
-}
-
-/// Each run of so many bytes, as a number.
-fn windows(bytes: impl Iterator<Item = u8>, length: usize) -> impl Iterator<Item = u64> {
-    let mask = u64::MAX >> 64_usize.saturating_sub(length.saturating_mul(8)).min(63);
-    let mut window = 0_u64;
-    let all = bytes.map(move |byte| {
-        window = ((window << 8) | u64::from(byte)) & mask;
-        window
-    });
-    all.skip(length.saturating_sub(1))
 }
 
 fn redacted(text: &str, letters: &[Letter], is_secret: &[bool]) -> String {

@@ -15,6 +15,7 @@ use std::mem;
 /// Bytes of one line, and of one event's data. More is [`TooLong`].
 pub const EVENT_BYTES_MAX: usize = 1024 * 1024;
 
+const STRAY_BYTES_MAX: usize = 512;
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// A line or an event was over [`EVENT_BYTES_MAX`]. The parser that says so has stopped.
@@ -32,9 +33,17 @@ pub struct Parser {
     after_carriage_return: bool,
     past_first_line: bool,
     stopped: bool,
+    /// The beginning of the first line that is no field and no comment.
+    stray: Vec<u8>,
 }
 
 impl Parser {
+    /// The beginning of the first line that is not of an event stream.
+    #[must_use]
+    pub fn stray(&self) -> &[u8] {
+        &self.stray
+    }
+
     /// Takes the body's next bytes and calls `on_data` for each event they complete.
     ///
     /// # Errors
@@ -125,6 +134,8 @@ impl Parser {
                 self.keep(earlier)?;
             }
             self.keep(value)?;
+        } else if self.stray.is_empty() && !is_field(line) {
+            self.stray = line.iter().copied().take(STRAY_BYTES_MAX).collect();
         }
         Ok(())
     }
@@ -170,4 +181,10 @@ fn data_value(line: &[u8]) -> Option<&[u8]> {
     }
     let value = rest.strip_prefix(b":")?;
     Some(value.strip_prefix(b" ").unwrap_or(value))
+}
+
+/// Whether it is a comment, a field without data or the beginning of one.
+fn is_field(line: &[u8]) -> bool {
+    let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+    ["data", "event", "id", "retry"].iter().any(|field| field.as_bytes().starts_with(name))
 }

@@ -128,17 +128,9 @@ fn send(service: Option<&Service>, request: &Request) -> Result<Promise, JsValue
 }
 
 async fn http_failure(response: &Response) -> Refusal {
-    let retry_after = response.headers().get("retry-after").ok().flatten().map(seconds);
+    let retry_after = response.headers().get("retry-after").ok().flatten();
+    let retry_after = retry_after.and_then(|after| platform::seconds_until(&after));
     let mut body = read(http::body(response), ERROR_BODY_BYTES_MAX).await.unwrap_or_default();
     body.truncate(ERROR_BODY_BYTES_MAX);
     Refusal::Status { status: response.status(), retry_after, body }
-}
-
-/// A `Retry-After` in seconds, as which it may be a date.
-fn seconds(retry_after: String) -> String {
-    let is_date = retry_after.bytes().any(|byte| byte.is_ascii_alphabetic());
-    match platform::time_of(&retry_after).filter(|_| is_date) {
-        Some(at) => at.saturating_sub(platform::now()).div_ceil(1_000).to_string(),
-        None => retry_after,
-    }
 }

@@ -163,18 +163,17 @@ fn a_plain_request_names_calls_as_mistral_does_and_gives_each_a_content() {
 
 #[test]
 fn a_model_that_is_not_well_is_called_again_a_few_times_and_when_it_says() {
-    let later = |status: u16, after: Option<&str>| match remedy_of(status, after, "no") {
+    let later = |status: u16, after: Option<u64>| match remedy_of(status, after, "no") {
         Remedy::Later { after_ms } => Some(after_ms),
         _ => None,
     };
     for status in [408, 429, 500, 503, 529] {
         assert_eq!(
-            (later(status, None), later(status, Some("7"))),
+            (later(status, None), later(status, Some(7))),
             (Some(None), Some(Some(7_000))),
             "{status}"
         );
     }
-    assert_eq!((later(503, Some("1.5")), later(503, Some("soon"))), (Some(Some(2_000)), Some(None)));
     for status in [400, 401, 403, 404, 413, 422] {
         assert_eq!(later(status, None), None, "{status}");
     }
@@ -237,7 +236,7 @@ fn messages_of(request: &AgentRequest, omitted: usize) -> Vec<Value> {
 }
 
 /// What the agent says would help against an answer that is no success.
-fn remedy_of(status: u16, retry_after: Option<&str>, body: &str) -> Remedy {
+fn remedy_of(status: u16, retry_after: Option<u64>, body: &str) -> Remedy {
     let variable = |name: Name| match name.as_str() {
         "AGENT" => Some("openai".to_owned()),
         "AGENT_BASE_URL" => Some("https://model.example/v1".to_owned()),
@@ -245,7 +244,7 @@ fn remedy_of(status: u16, retry_after: Option<&str>, body: &str) -> Remedy {
         _ => None,
     };
     let mut reply = configured(Variables(&variable)).unwrap().reply();
-    let refusal = Refusal::Status { status, retry_after: retry_after.map(str::to_owned), body: body.into() };
+    let refusal = Refusal::Status { status, retry_after, body: body.into() };
     match reply.refuse(&refusal).pop() {
         Some(AgentEvent::Failed(failed)) => failed.remedy,
         other => panic!("{other:?}"),

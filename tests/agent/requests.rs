@@ -292,7 +292,7 @@ fn an_operators_fields_and_headers_are_merged_over_the_requests() {
         "AGENT_API_KEY" => Some("sk-1"),
         "AGENT_HEADERS" => Some(r#"{"x-api-key":"k","Authorization":null}"#),
         "AGENT_EXTRA_BODY" => {
-            Some(r#"{"max_tokens":1.50,"model":null,"stream_options":{"include_usage":null,"x":{"y":null}}}"#)
+            Some(r#"{"max_tokens":1.50,"model":null,"stream_options":{"include_usage":false}}"#)
         }
         _ => None,
     };
@@ -305,7 +305,7 @@ fn an_operators_fields_and_headers_are_merged_over_the_requests() {
         ("Authorization".into(), None),
         ("x-api-key".into(), Some("k".into())),
     ]));
-    let expected = r#"{"max_tokens":1.50,"messages":[{"content":"Hi","role":"user"}],"stream":true,"stream_options":{"x":{}}}"#;
+    let expected = r#"{"messages":[{"content":"Hi","role":"user"}],"stream":true,"max_tokens":1.50,"stream_options":{"include_usage":false}}"#;
     assert_eq!(body, expected);
 }
 
@@ -316,6 +316,8 @@ fn fields_and_headers_that_are_not_valid_are_refused_in_words_that_tell_no_secre
         ("AGENT_HEADERS", r#"{"a":"sk-secret\n"}"#),
         ("AGENT_HEADERS", r#"{"a b":"sk-secret"}"#),
         ("AGENT_HEADERS", r#"{"":"sk-secret"}"#),
+        ("AGENT_HEADERS", r#"{"a/b":"sk-secret"}"#),
+        ("AGENT_HEADERS", r#"{"a":"sk-sécret"}"#),
         ("AGENT_HEADERS", r#"{"a":7}"#),
         ("AGENT_HEADERS", "a: sk-secret"),
         ("AGENT_EXTRA_BODY", "max_tokens=1"),

@@ -158,7 +158,7 @@ fn an_agent_that_is_not_well_is_asked_again_after_a_while_and_every_failure_is_l
 #[test]
 fn an_agent_says_when_it_is_to_be_asked_again_and_a_cancel_ends_the_wait() {
     let mut h = asked_with(Config::default());
-    answered(&mut h, Answered::Refused(status(429, Some("7"))));
+    answered(&mut h, Answered::Refused(status(429, Some(7))));
     h.wait(6_999);
     assert!(h.started().is_empty());
     h.send("ann", &json!({ "type": "cancel" }));
@@ -166,7 +166,7 @@ fn an_agent_says_when_it_is_to_be_asked_again_and_a_cancel_ends_the_wait() {
     h.wait(60_000);
     assert!(h.started().is_empty());
     let mut h = asked_with(Config::default());
-    answered(&mut h, Answered::Refused(status(429, Some("31"))));
+    answered(&mut h, Answered::Refused(status(429, Some(31))));
     h.expect("ann", &[ended("error")]);
 }
 
@@ -195,8 +195,8 @@ fn a_history_that_is_too_long_is_told_from_its_middle_on_and_the_answer_says_so(
     assert_eq!(end["response"]["metadata"]["omittedMessages"], json!(2));
 }
 
-fn status(status: u16, retry_after: Option<&str>) -> Refusal {
-    Refusal::Status { status, retry_after: retry_after.map(str::to_owned), body: Vec::new() }
+fn status(status: u16, retry_after: Option<u64>) -> Refusal {
+    Refusal::Status { status, retry_after, body: Vec::new() }
 }
 
 fn failures(h: &mut Harness) -> usize {

@@ -6,11 +6,12 @@ use std::rc::Rc;
 use super::remedy::of_answer;
 use super::{
     Completion, endpoint, headers, http_failure, merged, no_service_failure, redirect_failure,
-    redirects_failure, request_body, service_failure, unreachable_failure, whole_seconds,
+    redirects_failure, request_body, service_failure, unreachable_failure,
 };
 use crate::agent::redact::Secrets;
 use crate::agent::{Agent, AgentEvent, AgentRequest, Attempt, Call, Failed, Refusal, Remedy, Reply};
 use crate::protocol::Json;
+use crate::protocol::json::Fields;
 use crate::variables::{self, Variables};
 
 const HEADERS: &str = "AGENT_HEADERS is a JSON object of headers and their values, each a text of ASCII characters or null, \
@@ -24,11 +25,11 @@ pub struct OpenAi {
     /// Up to and with `/v1`, and perhaps a query.
     base_url: String,
     model: String,
+    bearer: Option<String>,
     system_prompt: Option<String>,
-    /// Merged over the body of each request.
-    extra_body: Option<Json>,
-    /// Beside those that every request has, or in their place; those without a value are left out.
-    headers: Vec<(String, Option<String>)>,
+    /// What is merged over the body and over the headers of each request: objects, or null.
+    extra_body: Json,
+    headers: Json,
     secrets: Rc<Secrets>,
     /// The endpoint has refused what is not of the oldest standard: a call each turn is saved.
     is_plain: Cell<bool>,
@@ -46,33 +47,29 @@ impl OpenAi {
     /// In words: which variable is wrong, and what would be right.
     pub fn configured(read: Variables) -> Result<Rc<dyn Agent>, String> {
         let is_http = |url: &String| url.starts_with("http://") || url.starts_with("https://");
-        let (mut headers, mut secrets) = (Vec::new(), Secrets::default());
-        if let Some(key) = read.secret(&variables::AGENT_API_KEY) {
-            secrets.add(&key, false);
-            if !is_header_value(key.trim()) {
-                return Err(String::from("AGENT_API_KEY is one line of ASCII characters"));
-            }
-            headers.push((String::from("authorization"), Some(format!("Bearer {}", key.trim()))));
+        let base_url = read.text(&variables::AGENT_BASE_URL).filter(is_http).ok_or(
+            "AGENT=openai needs AGENT_BASE_URL, the endpoint's address up to and with /v1, starting with http:// or https://",
+        )?;
+        let model = read
+            .text(&variables::AGENT_MODEL)
+            .ok_or("AGENT=openai needs AGENT_MODEL, the name of a model")?;
+        let api_key = read.secret(&variables::AGENT_API_KEY).unwrap_or_default();
+        let api_key = api_key.trim();
+        if !is_line(api_key) {
+            return Err(String::from("AGENT_API_KEY is one line of ASCII characters"));
         }
-        let given = read.secret(&variables::AGENT_HEADERS);
-        for (name, value) in
-            given.map(|json| read_headers(&json).ok_or(HEADERS)).transpose()?.unwrap_or_default()
-        {
-            if let Some(value) = &value {
-                secrets.add(value, true);
-            }
-            headers.push((name, value));
+        let headers = object(read.secret(&variables::AGENT_HEADERS), are_headers, HEADERS)?;
+        let mut secrets = Secrets::default();
+        secrets.add(api_key, false);
+        for (_, value) in headers.as_object().into_iter().flatten() {
+            secrets.add(value.as_str().unwrap_or_default(), true);
         }
-        let is_object = |body: &Json| body.as_object().is_some();
-        let extra_body = read.text(&variables::AGENT_EXTRA_BODY);
-        let parsed = |json: String| Json::parse(&json).filter(is_object).ok_or(EXTRA_BODY);
         Ok(Rc::new(OpenAi {
-            base_url: read.text(&variables::AGENT_BASE_URL).filter(is_http).ok_or(
-                "AGENT=openai needs AGENT_BASE_URL, the endpoint's address up to and with /v1, starting with http:// or https://",
-            )?,
-            model: read.text(&variables::AGENT_MODEL).ok_or("AGENT=openai needs AGENT_MODEL, the name of a model")?,
+            base_url,
+            model,
+            bearer: if api_key.is_empty() { None } else { Some(format!("Bearer {api_key}")) },
             system_prompt: read.text(&variables::AGENT_SYSTEM_PROMPT),
-            extra_body: extra_body.map(parsed).transpose()?,
+            extra_body: object(read.text(&variables::AGENT_EXTRA_BODY), |_| true, EXTRA_BODY)?,
             headers,
             secrets: Rc::new(secrets),
             is_plain: Cell::new(false),
@@ -80,41 +77,39 @@ impl OpenAi {
     }
 }
 
-/// The names and values of a JSON object.
-fn read_headers(json: &str) -> Option<Vec<(String, Option<String>)>> {
-    let json = Json::parse(json)?;
-    let mut headers = Vec::new();
-    for (name, value) in json.as_object()?.iter() {
-        let is_mark = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        let value = match value {
-            Json::Null => None,
-            value => Some(value.as_str().filter(|value| is_header_value(value))?.to_owned()),
-        };
-        if name.is_empty() || !name.bytes().all(is_mark) {
-            return None;
-        }
-        headers.push((name.clone(), value));
-    }
-    Some(headers)
+/// The JSON object of a variable; null if it is not set.
+fn object(text: Option<String>, are_valid: fn(&Fields) -> bool, wrong: &str) -> Result<Json, String> {
+    let Some(text) = text else { return Ok(Json::Null) };
+    Json::parse(&text).filter(|json| json.as_object().is_some_and(are_valid)).ok_or_else(|| wrong.to_owned())
 }
 
-fn is_header_value(value: &str) -> bool {
-    value.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+fn are_headers(fields: &Fields) -> bool {
+    fields.iter().all(|(name, value)| {
+        let is_mark = |byte: u8| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&byte);
+        !name.is_empty()
+            && name.bytes().all(is_mark)
+            && (*value == Json::Null || value.as_str().is_some_and(is_line))
+    })
+}
+
+fn is_line(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 impl Agent for OpenAi {
     fn call(&self, request: &AgentRequest, attempt: Attempt) -> Call {
         self.is_plain.set(self.is_plain.get() || attempt.is_plain);
-        let own = headers(request).map(|(name, value)| (name.to_owned(), Some(value.to_owned())));
-        let body = request_body(&self.model, self.system_prompt.as_deref(), request, self.is_plain.get());
-        Call::Http {
-            url: endpoint(&self.base_url),
-            headers: own.into_iter().chain(self.headers.iter().cloned()).collect(),
-            body: match &self.extra_body {
-                Some(extra) => merged(&body, extra),
-                None => body,
-            },
+        let mut headers: Vec<(String, Option<String>)> = Vec::new();
+        for (name, value) in self::headers(request) {
+            headers.push((name.to_owned(), Some(value.to_owned())));
         }
+        headers.push((String::from("authorization"), self.bearer.clone()));
+        for (name, value) in self.headers.as_object().into_iter().flatten() {
+            headers.push((name.clone(), value.as_str().map(str::to_owned)));
+        }
+        let body = request_body(&self.model, self.system_prompt.as_deref(), request, self.is_plain.get());
+        let body = if self.extra_body == Json::Null { body } else { merged(&body, &self.extra_body) };
+        Call::Http { url: endpoint(&self.base_url), headers, body }
     }
 
     fn reply(&self) -> Box<dyn Reply> {
@@ -158,10 +153,9 @@ impl Reply for Answer {
         let failed = match refusal {
             Refusal::Status { status, retry_after, body } => {
                 let body = String::from_utf8_lossy(body);
-                let seconds = retry_after.as_deref().and_then(whole_seconds);
-                let after_ms = seconds.map(|seconds| seconds.saturating_mul(1_000));
+                let after_ms = retry_after.map(|seconds| seconds.saturating_mul(1_000));
                 let remedy = of_answer(*status, after_ms, &body);
-                Failed { remedy, ..http_failure(*status, seconds, &body) }
+                Failed { remedy, ..http_failure(*status, *retry_after, &body) }
             }
             Refusal::Redirect { status, to } => redirect_failure(*status, to.as_deref()),
             Refusal::Redirects => redirects_failure(),

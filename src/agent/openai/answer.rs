@@ -65,6 +65,9 @@ pub(super) struct Answer {
 /// Changes with everything that a chunk brings but keep-alives.
 type Progress = (u64, usize, usize, Usage, bool);
 
+/// Reads some of the text, and hands on its parts.
+type TextRead<'a> = dyn Fn(&mut Text, &mut dyn FnMut(Part)) + 'a;
+
 /// What has come that is of a completion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Heard {
@@ -259,15 +262,15 @@ impl Answer {
             return;
         }
         if !delta.thinking().is_empty() {
-            self.text(Text::pause, out);
+            self.text(&Text::pause, out);
             self.think(delta.thinking(), out);
         }
         for text in [&delta.content, &delta.refusal].into_iter().filter(|text| !text.is_empty()) {
             self.text_deltas = self.text_deltas.saturating_add(1);
-            self.text(|whole, take| whole.push(text, take), out);
+            self.text(&|whole, take| whole.push(text, take), out);
         }
         for fragment in &delta.tool_calls {
-            self.text(Text::pause, out);
+            self.text(&Text::pause, out);
             self.deliver_thinking(out);
             if self.calls.begins(fragment) {
                 self.deliver_whole_calls(out);
@@ -288,7 +291,7 @@ impl Answer {
     }
 
     /// Runs `read` on the text and takes what comes of it.
-    fn text(&mut self, read: impl FnOnce(&mut Text, &mut dyn FnMut(Part)), out: &mut Vec<AgentEvent>) {
+    fn text(&mut self, read: &TextRead, out: &mut Vec<AgentEvent>) {
         let mut text = std::mem::take(&mut self.text);
         read(&mut text, &mut |part| match part {
             Part::Thinking("") | Part::Text("") => {}
@@ -312,7 +315,7 @@ impl Answer {
         if self.over {
             return;
         }
-        self.text(Text::end, out);
+        self.text(&Text::end, out);
         // What is in `calls` began before what is in `thinking`, which every later call delivers.
         out.extend(self.calls.take_all().into_iter().map(AgentEvent::Block));
         self.deliver_thinking(out);

@@ -86,10 +86,10 @@ impl<'a> Chunk<'a> {
                 self.has_error |= Json::parse(error).is_none_or(|error| is_error(&name, &error));
                 Ok(())
             }
-            _ if is_usage(&name) => usage(reader, &mut self.usage),
+            "usage" => usage(reader, &mut self.usage),
             // Groq has it within a field of its own.
             _ => fields(reader, &mut |reader, name| match &*name {
-                _ if is_usage(&name) => usage(reader, &mut self.other_usage),
+                "usage" => usage(reader, &mut self.other_usage),
                 _ => reader.skip(),
             }),
         })
@@ -133,7 +133,7 @@ fn choice<'a>(reader: &mut Reader<'a>, choice: &mut Choice<'a>) -> Parsed<()> {
             choice.has_error = true;
             reader.skip()
         }
-        _ if is_usage(&name) => usage(reader, &mut choice.usage),
+        "usage" => usage(reader, &mut choice.usage),
         _ => reader.skip(),
     })
 }
@@ -181,22 +181,16 @@ fn function<'a>(reader: &mut Reader<'a>, name: &str, fragment: &mut Fragment<'a>
     }
 }
 
-fn is_usage(name: &str) -> bool {
-    matches!(name, "usage" | "usageMetadata" | "usage_metadata")
-}
-
 fn usage(reader: &mut Reader, into: &mut Usage) -> Parsed<()> {
     items(reader, &mut |reader| {
         fields(reader, &mut |reader, name| match &*name {
-            "total_tokens" | "totalTokens" | "totalTokenCount" => count(reader, &mut into.total),
-            "prompt_tokens" | "input_tokens" | "promptTokens" | "inputTokens" | "promptTokenCount" => {
+            "total_tokens" | "totalTokens" => count(reader, &mut into.total),
+            "prompt_tokens" | "input_tokens" | "promptTokens" | "inputTokens" => {
                 count(reader, &mut into.prompt)
             }
-            "completion_tokens"
-            | "output_tokens"
-            | "completionTokens"
-            | "outputTokens"
-            | "candidatesTokenCount" => count(reader, &mut into.answer),
+            "completion_tokens" | "output_tokens" | "completionTokens" | "outputTokens" => {
+                count(reader, &mut into.answer)
+            }
             _ => reader.skip(),
         })
     })

@@ -6,10 +6,10 @@ use super::quote::quote;
 use super::reported::{Reported, is_within, passes};
 use crate::agent::{AgentRequest, Failed, redact};
 use crate::protocol::limits::REDIRECTS_MAX;
-use crate::protocol::{Block, Content, ErrorBody, ErrorCode, is_blank, to_json};
+use crate::protocol::{Block, Content, ErrorBody, ErrorCode, to_json};
 
 /// How much of what was said is looked for in an error.
-const OWN_WORDS_BYTES_MAX: usize = 64 * 1024;
+const OWN_WORDS_BYTES_MAX: usize = 32 * 1024;
 
 const ENDED_EARLY: &str =
     "the model's stream ended early, before the answer was complete; send the message again";
@@ -18,13 +18,6 @@ const NO_COMPLETION: &str =
 pub(super) const REFUSED: &str = "the model endpoint refused the worker's credential: check AGENT_API_KEY";
 /// What is in an endpoint's words if it lacks a field of the request, or has one too many.
 const OF_A_FIELD: [&str; 5] = ["max_tokens", "tools", "toolconfig", "param", "extra inputs"];
-
-/// The seconds of a `Retry-After` header, begun ones included.
-pub(super) fn whole_seconds(retry_after: &str) -> Option<u64> {
-    let (whole, fraction) = retry_after.trim().split_once('.').unwrap_or((retry_after.trim(), ""));
-    let is_more = fraction.bytes().any(|digit| digit != b'0');
-    whole.parse().ok().map(|seconds: u64| seconds.saturating_add(is_more.into()))
-}
 
 /// What an HTTP status that is no success says. `retry_after` is the seconds of that header; `body` is as much of
 /// the body as was read.
@@ -186,27 +179,26 @@ fn failed(error: ErrorBody) -> Failed {
     Failed::new(error)
 }
 
-/// A body worth quoting that reports no error in a way that is known. Of a page that is its title, of other
-/// markup its text.
+/// A body worth quoting that reports no error in a way that is known. Of markup that is its text, which begins with
+/// its title.
 pub(super) fn plain(text: &str) -> Cow<'_, str> {
     let text = text.trim();
     if !text.starts_with('<') {
         return Cow::Borrowed(text);
     }
-    let mut all = String::new();
-    for (tag, said) in text.split('<').filter_map(|part| part.split_once('>')) {
-        let is =
-            |name: &[u8]| tag.as_bytes().get(..name.len()).is_some_and(|tag| tag.eq_ignore_ascii_case(name));
-        if is_blank(said) || is(b"style") || is(b"script") {
-            continue;
+    let (mut plain, mut is_tag) = (String::new(), false);
+    for char in text.chars() {
+        match char {
+            '<' => is_tag = true,
+            '>' if is_tag => {
+                is_tag = false;
+                plain.push(' ');
+            }
+            _ if is_tag => {}
+            _ => plain.push(char),
         }
-        if is(b"title") {
-            return Cow::Borrowed(said);
-        }
-        all.push_str(said);
-        all.push(' ');
     }
-    Cow::Owned(all)
+    Cow::Owned(plain)
 }
 
 /// A message and the upstream's own words, if it had some.

@@ -71,13 +71,14 @@ impl Reported {
         };
         let first = error.as_array().and_then(<[Json]>::first).unwrap_or(error);
         let (mut status, mut words) = (None, message.to_ascii_lowercase());
-        for (of, name) in LABELS.into_iter().flat_map(|name| [(first, name), (&value, name)]) {
-            let Some(label) = of.get(name) else { continue };
-            let text = label.as_str().unwrap_or_default();
-            let number = label.as_u64().or_else(|| text.parse().ok());
-            status = status.or(number.filter(|number| (400..600).contains(number)));
-            words.push('\n');
-            words.push_str(&text.to_ascii_lowercase());
+        for of in [first, &value] {
+            for label in LABELS.iter().filter_map(|name| of.get(name)) {
+                let text = label.as_str().unwrap_or_default();
+                let number = label.as_u64().or_else(|| text.parse().ok());
+                status = status.or(number.filter(|number| (400..600).contains(number)));
+                words.push('\n');
+                words.push_str(&text.to_ascii_lowercase());
+            }
         }
         Some(Reported { message, status, words })
     }

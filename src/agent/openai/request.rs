@@ -13,14 +13,33 @@ pub fn request_body(
     request: &AgentRequest,
     is_plain: bool,
 ) -> String {
-    let messages: Vec<String> =
-        history(system_prompt, &request.messages, is_plain).iter().map(Message::json).collect();
+    let history = history(system_prompt, &request.messages, is_plain);
+    let messages: Vec<String> = history.iter().map(Message::json).collect();
     format!(
         r#"{{"model":{},"messages":[{}],"stream":true{}}}"#,
         to_json(&model),
         joined(messages.iter().map(String::as_str), ','),
         if is_plain { "" } else { r#","stream_options":{"include_usage":true}"# },
     )
+}
+
+/// The body with the fields of another object in place of its own of the same name; null leaves one out.
+#[must_use]
+pub fn merged(body: &str, extra: &Json) -> String {
+    let body = Json::parse(body);
+    let mut all = String::new();
+    for (fields, is_own) in [(body.as_ref(), true), (Some(extra), false)] {
+        for (name, value) in fields.and_then(Json::as_object).into_iter().flatten() {
+            if *value != Json::Null && !(is_own && extra.get(name).is_some()) {
+                all.push(if all.is_empty() { '{' } else { ',' });
+                all.push_str(&to_json(name));
+                all.push(':');
+                all.push_str(&to_json(value));
+            }
+        }
+    }
+    all.push_str(if all.is_empty() { "{}" } else { "}" });
+    all
 }
 
 /// The address of chat completions under a base such as `https://api.openai.com/v1`, with or without a
@@ -31,30 +50,6 @@ pub fn endpoint(base_url: &str) -> String {
     let query_at = url.bytes().position(|byte| byte == b'?').unwrap_or(url.len());
     let (base, query) = url.split_at_checked(query_at).unwrap_or((url, ""));
     format!("{}/chat/completions{query}", base.trim_end_matches('/'))
-}
-
-/// The body with other fields merged over it, by the rules of [RFC 7396]: `null` removes a field.
-///
-/// [RFC 7396]: https://www.rfc-editor.org/rfc/rfc7396
-#[must_use]
-pub fn merged(body: &str, extra: &Json) -> String {
-    to_json(&merge(Json::parse(body).as_ref(), extra))
-}
-
-fn merge(target: Option<&Json>, patch: &Json) -> Json {
-    let Json::Object(changes) = patch else { return patch.clone() };
-    let mut fields = Vec::new();
-    for (name, value) in target.and_then(Json::as_object).into_iter().flatten() {
-        if changes.get(name).is_none() {
-            fields.push((name.clone(), value.clone()));
-        }
-    }
-    for (name, change) in changes {
-        if *change != Json::Null {
-            fields.push((name.clone(), merge(target.and_then(|target| target.get(name)), change)));
-        }
-    }
-    Json::Object(fields.into_iter().collect())
 }
 
 /// Headers that tell the endpoint what the body has no field for. A model server ignores them; an agent

@@ -217,37 +217,27 @@ fn split(text: &str, at: Option<usize>) -> (&str, &str) {
 
 /// The tag that the text begins with, or may begin with.
 fn tag(text: &str) -> Option<Tag> {
-    let is_bracket = text.starts_with('[');
-    let rest = text.strip_prefix(['<', '['])?;
-    let is_closing = rest.starts_with('/');
-    let rest = rest.strip_prefix('/').unwrap_or(rest);
-    let is_name = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b':';
-    let (said, tail) = split(rest, Some(rest.bytes().take_while(is_name).count()));
-    let is_named = |name: &&str| {
-        let begun = if tail.is_empty() { name.get(..said.len()) } else { Some(*name) };
-        begun.is_some_and(|begun| begun.eq_ignore_ascii_case(said))
-    };
-    let name = NAMES.into_iter().find(is_named)?;
-    let found = |length| Some(Tag { name, is_closing, length });
-    if is_bracket {
-        let is_word = if tail.is_empty() { "THINK".starts_with(said) } else { said == "THINK" };
-        return match tail.bytes().next() {
-            None if is_word => found(0),
-            Some(b']') if is_word => found(text.len().saturating_sub(tail.len()).saturating_add(1)),
-            _ => None,
+    let bytes = text.as_bytes();
+    let is_bracket = *bytes.first().filter(|byte| is_opening(**byte))? == b'[';
+    let is_closing = bytes.get(1) == Some(&b'/');
+    let rest = bytes.get(if is_closing { 2 } else { 1 }..)?;
+    let end = if is_bracket { b']' } else { b'>' };
+    for name in NAMES {
+        let is_like = |(letter, byte): &(u8, &u8)| {
+            if is_bracket { letter.to_ascii_uppercase() == **byte } else { byte.eq_ignore_ascii_case(letter) }
         };
+        let like = name.bytes().zip(rest).take_while(is_like).count();
+        let tail = rest.get(like..).unwrap_or_default();
+        let behind = bytes.len().saturating_sub(tail.len());
+        let is_named = like == name.len() && (tail.starts_with(b" ") || tail.starts_with(&[end]));
+        let length = match tail.iter().position(|byte| *byte == end || matches!(byte, b'<' | b'\n')) {
+            _ if tail.is_empty() => 0,
+            Some(at) if is_named && tail.get(at) == Some(&end) => behind.saturating_add(at).saturating_add(1),
+            None if is_named => 0,
+            _ => continue,
+        };
+        let is_short = length.max(if length == 0 { bytes.len() } else { 0 }) <= TAG_BYTES_MAX;
+        return is_short.then_some(Tag { name, is_closing, length });
     }
-    match tail.bytes().next() {
-        None => return found(0),
-        Some(b'>' | b' ' | b'\t') => {}
-        _ => return None,
-    }
-    let before = text.len().saturating_sub(tail.len());
-    match tail.bytes().position(|byte| matches!(byte, b'>' | b'<' | b'\n')) {
-        Some(end) if tail.as_bytes().get(end) == Some(&b'>') => {
-            found(before.saturating_add(end).saturating_add(1)).filter(|tag| tag.length <= TAG_BYTES_MAX)
-        }
-        None if text.len() <= TAG_BYTES_MAX => found(0),
-        _ => None,
-    }
+    None
 }
