@@ -16,8 +16,8 @@ const PASSES = ["--low-memory-unused", "--merge-similar-functions", "-Oz", "--re
 const WASM_OPT_ARGS = [...PASSES, "-g", "--minify-imports-and-exports-and-modules", ...FEATURE_ARGS];
 // What the minification calls the one module that is imported.
 const SHORT_MODULE = "a";
-// What nobody calls is left out: the bindings' classes would stay for what these two do.
-const UNUSED_ARGS = ["--define:Symbol.dispose=undefined", "--pure:FinalizationRegistry"];
+// Nobody frees an object by hand.
+const UNUSED_ARGS = ["--define:Symbol.dispose=undefined"];
 const ESBUILD_ARGS = ["--bundle", "--format=esm", "--external:cloudflare:*", "--external:*.wasm", "--log-level=warning", ...UNUSED_ARGS];
 
 /** From what stands in `parts` to `index.js`, `index_bg.wasm` and the map of the latter in `trace`, all three in `build`. */
