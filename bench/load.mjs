@@ -109,6 +109,8 @@ export class Client {
     this.frames += 1;
     this.bytes += data.length;
     const raw = this.#reads || data.length < 100_000 ? String(data) : "";
+    // As Bobbin's clients do.
+    if (raw.startsWith('{"type":"check"')) return this.send(raw);
     if (!this.#reads) {
       this.#joined.resolve();
       if (this.#contestant.isOver(raw)) this.#over.resolve(at);

@@ -33,6 +33,8 @@ fn thread(read: Variables) -> Result<Config, String> {
         agent_first_token_timeout_ms: read.number(&variables::AGENT_FIRST_TOKEN_TIMEOUT_MS)?,
         agent_turn_timeout_ms: read.number(&variables::AGENT_TURN_TIMEOUT_MS)?,
         agent_retries: read.number(&variables::AGENT_RETRIES)?,
+        agent_messages: read.count(&variables::AGENT_HISTORY_MESSAGES)?,
+        agent_bytes: read.count(&variables::AGENT_HISTORY_BYTES)?,
         agent_idle_timeout_ms: read.number(&variables::AGENT_IDLE_TIMEOUT_MS)?,
         messages_per_minute: read.number(&variables::MESSAGES_PER_MINUTE)?,
         invalid_frames_max: read.number(&variables::INVALID_FRAMES)?,

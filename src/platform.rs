@@ -185,6 +185,14 @@ pub fn random_bits() -> Result<u64, JsValue> {
     Ok(u64::from_le_bytes(bytes))
 }
 
+/// The time that a date in words stands for, if it is one after 1970.
+#[must_use]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+pub fn time_of(date: &str) -> Option<crate::protocol::Millis> {
+    let at = js_sys::Date::parse(date);
+    (at > 0.0).then_some(at as u64)
+}
+
 /// A JavaScript number; exact up to 2^53, which times, counts and epochs stay below.
 #[must_use]
 #[allow(clippy::cast_precision_loss)]

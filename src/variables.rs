@@ -102,12 +102,16 @@ variables! {
     AGENT: Choice<AgentName>;
     /// The echo's wait between two words.
     ECHO_DELAY_MS: Number = 20, 0..=60_000;
-    /// The endpoint's address, up to and with `/v1`.
+    /// The endpoint's address, up to and with `/v1`; a query in it stays at the end of the address that is called.
     AGENT_BASE_URL: Text;
     /// The model's name.
     AGENT_MODEL: Text;
     /// Sent to the endpoint as `Authorization: Bearer`.
     AGENT_API_KEY: Secret;
+    /// JSON object merged over the headers of each request to the endpoint; `null` leaves one out.
+    AGENT_HEADERS: Secret;
+    /// JSON object merged over the body of each request to the endpoint, objects within it too; `null` removes a field.
+    AGENT_EXTRA_BODY: Text;
     /// Stands before every history.
     AGENT_SYSTEM_PROMPT: Text;
     /// How long a model may take to say the first of its answer.
@@ -118,6 +122,10 @@ variables! {
     AGENT_TURN_TIMEOUT_MS: Number = limits::AGENT_TURN_TIMEOUT_MS, 1..=86_400_000;
     /// How often a model is called again that answers 408, 429 or 5xx, or not at all, before it has said anything: after its `Retry-After`, and not at all if that is over 30 s.
     AGENT_RETRIES: Number = limits::AGENT_RETRIES, 0..=10;
+    /// Messages of a history that a model is given, the user's own included.
+    AGENT_HISTORY_MESSAGES: Number = limits::AGENT_MESSAGES as u64, 1..=10_000;
+    /// Bytes of a history that a model is given, beside the user's own message.
+    AGENT_HISTORY_BYTES: Number = limits::AGENT_BYTES as u64, 0..=8_388_608;
     /// Service: called instead of the network.
     AGENT_SERVICE: Binding;
     /// Turns of a thread that run at once.

@@ -65,7 +65,10 @@ fn a_stream_that_ends_anywhere_ends_once_and_with_a_beginning_of_its_text() {
         let text = text_of(&fold(&[&case.body]));
         for end in 0..case.body.len() {
             let events = fold(&[&case.body[..end]]);
-            assert!(text.starts_with(&text_of(&events)), "{} cut at {end}: {events:?}", case.name);
+            // Half a character whose other half was cut off.
+            let begun = text_of(&events);
+            let begun = begun.trim_end_matches('\u{fffd}');
+            assert!(text.starts_with(begun), "{} cut at {end}: {events:?}", case.name);
         }
     }
 }
@@ -179,7 +182,7 @@ fn an_announced_end_is_told_with_its_figures_and_again_only_when_they_change() {
     let ending = |tokens_used: u64| {
         let finish_reason = Some("stop".into());
         let model = Some("m".into());
-        AgentEvent::Ending(Finished { tokens_used, model, finish_reason })
+        AgentEvent::Ending(Finished { tokens_used, model, finish_reason, unread: 0 })
     };
     let call = json!({"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}});
     completion.push(delta(&json!({"tool_calls": [call]})).as_bytes());
@@ -197,12 +200,12 @@ fn an_announced_end_is_told_with_its_figures_and_again_only_when_they_change() {
 }
 
 #[test]
-fn an_announced_end_is_not_told_while_a_call_is_not_whole() {
+fn an_announced_end_is_told_though_a_call_is_not_whole() {
     let mut completion = Completion::new();
     let call = json!({"index": 0, "id": "c", "function": {"name": "f", "arguments": "{\"a\":"}});
     completion.push(delta(&json!({"tool_calls": [call]})).as_bytes());
     let finish = b"data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"length\"}]}\n\n";
-    assert_eq!(completion.push(finish), [AgentEvent::Gathering]);
+    assert!(matches!(completion.push(finish)[..], [AgentEvent::Ending(_)]));
     assert!(matches!(completion.finish()[..], [AgentEvent::Block(_), AgentEvent::Finished(_)]));
 }
 

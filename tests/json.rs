@@ -181,8 +181,15 @@ fn a_foreign_string_may_hold_what_json_would_have_escaped_otherwise() {
         assert_eq!(Reader::read_foreign(text, Reader::string), Ok(read.into()));
         assert_eq!(Reader::read(text, Reader::string), Err(Malformed::Wrong));
     }
-    for text in [r#""\ü""#, r#""\u12g4""#] {
-        assert_eq!(Reader::read_foreign(text, Reader::string), Err(Malformed::Wrong));
+    let at_fault = [
+        (r#""\ü""#, "\\ü"),
+        (r#""\u12g4""#, "\u{fffd}12g4"),
+        (r#""\u{41}\u""#, "\u{fffd}{41}\u{fffd}"),
+        (r#""\ud83d\u12""#, "\u{fffd}\u{fffd}12"),
+    ];
+    for (text, read) in at_fault {
+        assert_eq!(Reader::read_foreign(text, Reader::string), Ok(read.into()));
+        assert_eq!(Reader::read(text, Reader::string), Err(Malformed::Wrong));
     }
 }
 

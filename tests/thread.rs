@@ -48,5 +48,7 @@ mod stream;
 mod support;
 #[path = "thread/turns.rs"]
 mod turns;
+#[path = "thread/unread.rs"]
+mod unread;
 #[path = "thread/unreadable.rs"]
 mod unreadable;

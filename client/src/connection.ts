@@ -193,6 +193,8 @@ export function createConnection(environment: Environment, target: ConnectionTar
       // A socket that has sent nothing yet learns seconds late that the server closes it.
       socket?.send(PING);
     }
+    // The same frame back shows the server that what it sent is read.
+    if (frame.type === "check") socket?.send(data);
     target.onFrame(frame);
     const isCaughtUp = frame.type === "snapshot" || (frame.type === "connected" && frame.resumed);
     if (isCaughtUp && socket && info.status !== "ready") becomeReady();

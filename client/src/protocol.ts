@@ -484,7 +484,11 @@ frame?: string,
 /**
  * Why the frame was refused.
  */
-error: ErrorBody, } | { "type": "pong" };
+error: ErrorBody, } | { "type": "check", 
+/**
+ * The number of the check.
+ */
+n: number, } | { "type": "pong" };
 
 /**
  * A frame to the server. Unknown fields are ignored.
@@ -521,4 +525,8 @@ title?: string | null,
 /**
  * What the agent may do without asking.
  */
-permissionMode?: PermissionMode, } | { "type": "ping" };
+permissionMode?: PermissionMode, } | { "type": "check", 
+/**
+ * The number of the check.
+ */
+n: number, } | { "type": "ping" };

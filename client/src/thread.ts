@@ -186,7 +186,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
   // What comes in.
 
   function onFrame(frame: ServerFrame): void {
-    if (frame.type === "pong") return;
+    if (frame.type === "pong" || frame.type === "check") return;
     transcript = apply(transcript, frame);
     if (frame.type === "connected") updates.connected(frame);
     if (frame.type === "session") updates.settle(frame.session);

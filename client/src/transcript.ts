@@ -68,7 +68,7 @@ export function apply(transcript: Transcript, frame: ServerFrame): Transcript {
       return "cursor" in frame ? end(held, frame) : held;
     default:
       // Also frames of a newer server. The compiler asks about each new one here.
-      frame satisfies { type: "session_synced" | "pong" };
+      frame satisfies { type: "session_synced" | "pong" | "check" };
       return held;
   }
 }

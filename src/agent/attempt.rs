@@ -25,7 +25,8 @@ pub enum Remedy {
 /// One way of asking.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attempt {
-    /// Leaves out fields that not every endpoint knows. The endpoint may then report no usage.
+    /// Leaves out fields that not every endpoint knows, and names calls as the strictest want it. The endpoint may
+    /// then report no usage.
     pub is_plain: bool,
     /// How often the history is halved.
     pub halvings: u32,

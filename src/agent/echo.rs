@@ -87,6 +87,7 @@ pub fn finished(pieces: u64) -> Finished {
         tokens_used: pieces,
         model: Some(String::from("echo")),
         finish_reason: Some(String::from("stop")),
+        unread: 0,
     }
 }
 

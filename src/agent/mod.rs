@@ -62,8 +62,9 @@ pub enum Call {
     Http {
         /// The whole address.
         url: String,
-        /// The headers beside those that every call has.
-        headers: Vec<(&'static str, String)>,
+        /// The headers beside those that every call has, or in their place, the last of a name; one without a
+        /// value is left out.
+        headers: Vec<(String, Option<String>)>,
         /// The request's body, as JSON.
         body: String,
     },
@@ -94,7 +95,7 @@ pub enum Refusal {
     Status {
         /// The status, 400 or above.
         status: u16,
-        /// The value of the `Retry-After` header, if there is one.
+        /// The value of the `Retry-After` header, if there is one, in seconds.
         retry_after: Option<String>,
         /// As much of the body as was read.
         body: Vec<u8>,
@@ -158,7 +159,7 @@ pub enum AgentEvent {
     /// More of a block that is not finished.
     Gathering,
     /// The model said that its answer has ended, but what delivers it is still open. If no other event
-    /// comes for [`ENDING_MS`], the answer is finished.
+    /// comes for [`ENDING_MS`], the answer is finished, with what is gathered.
     ///
     /// [`ENDING_MS`]: crate::protocol::limits::ENDING_MS
     Ending(Finished),
@@ -177,6 +178,8 @@ pub struct Finished {
     pub model: Option<String>,
     /// Why the model stopped, in the endpoint's word, such as `stop` or `length`.
     pub finish_reason: Option<String>,
+    /// Events of the answer that could not be read, or not to their end.
+    pub unread: u64,
 }
 
 /// An answer that broke off; what came before it is kept.

@@ -24,14 +24,18 @@ mod usage;
 
 pub use agent::OpenAi;
 use answer::Answer;
+use failure::whole_seconds;
 pub use failure::{
     http_failure, no_service_failure, own_words, reason, redirect_failure, redirects_failure,
     service_failure, timeout_failure, turn_timeout_failure, unreachable_failure,
 };
 pub use quote::QUOTE_CHARS_MAX;
-pub use request::{endpoint, headers, request_body};
+pub use request::{endpoint, headers, merged, request_body};
 
 use super::{AgentEvent, Failed, Remedy, sse};
+
+/// How much of a body is kept that may be no event stream.
+const BEGINNING_BYTES_MAX: usize = 1024;
 
 /// One streamed answer: the bytes of a response body in, [`AgentEvent`]s out.
 ///
@@ -46,6 +50,8 @@ use super::{AgentEvent, Failed, Remedy, sse};
 #[derive(Debug, Default)]
 pub struct Completion {
     body: Body,
+    /// The body's first bytes, which say what it is if no event is in it.
+    beginning: Vec<u8>,
     answer: Answer,
 }
 
@@ -80,7 +86,9 @@ impl Completion {
     pub fn push(&mut self, bytes: &[u8]) -> Vec<AgentEvent> {
         let mut out = Vec::new();
         if !self.answer.is_over() {
-            self.body.recognise(bytes, &mut self.answer, &mut out);
+            let left = BEGINNING_BYTES_MAX.saturating_sub(self.beginning.len()).min(bytes.len());
+            self.beginning.extend_from_slice(bytes.get(..left).unwrap_or_default());
+            self.body.recognise(bytes);
             self.body.read(bytes, &mut self.answer, &mut out);
             out.extend(self.answer.news(out.is_empty()));
         }
@@ -96,6 +104,7 @@ impl Completion {
                 if parser.finish(&mut |data| answer.last_event(data, &mut out)).is_err() {
                     answer.too_long(&mut out);
                 }
+                answer.read_as(&unframed(&self.beginning));
                 answer.end(&mut out);
             }
             Body::Document(bytes) => self.answer.document(bytes, &mut out),
@@ -120,12 +129,11 @@ impl Default for Body {
 }
 
 impl Body {
-    fn recognise(&mut self, bytes: &[u8], answer: &mut Answer, out: &mut Vec<AgentEvent>) {
+    fn recognise(&mut self, bytes: &[u8]) {
         let Body::Unknown(parser) = self else { return };
         match bytes.iter().find(|byte| !is_space(**byte)) {
             None => {}
-            Some(b'{' | b'[') => *self = Body::Document(Vec::new()),
-            Some(b'<') => answer.not_a_completion("", out),
+            Some(b'{' | b'[' | b'<') => *self = Body::Document(Vec::new()),
             Some(_) => *self = Body::Events(std::mem::take(parser)),
         }
     }
@@ -149,6 +157,16 @@ impl Body {
             answer.too_long(out);
         }
     }
+}
+
+/// The first line that is no comment and no field of an event, nor the beginning of one.
+fn unframed(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let is_framed = |line: &str| {
+        let name = line.split(':').next().unwrap_or_default();
+        ["data", "event", "error", "retry", "id"].iter().any(|field| field.starts_with(name))
+    };
+    text.lines().find(|line| !is_framed(line.trim_start_matches('\u{feff}'))).unwrap_or_default().to_owned()
 }
 
 /// A byte order mark counts as space; no event stream begins with one of its bytes alone.

@@ -59,6 +59,12 @@ impl<'a> Piece<'a> {
         self.low == other.low && other.high.is_none() && self.text.starts_with(&*other.text)
     }
 
+    /// Whether it begins as a JSON object does.
+    #[must_use]
+    pub fn starts_object(&self) -> bool {
+        self.text.trim_ascii_start().starts_with('{')
+    }
+
     /// Bytes in UTF-8, without the halves.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -88,7 +88,9 @@ fn parse_fields(fields: &mut Fields) -> Result<ClientFrame, String> {
         Some(Json::String(kind)) => kind.clone(),
         Some(_) => return Err("type is not a string".into()),
         None => {
-            return Err("type is missing; it is message, cancel, session_sync, session_update or ping".into());
+            return Err(
+                "type is missing; it is message, cancel, session_sync, session_update, check or ping".into(),
+            );
         }
     };
     match kind.as_str() {
@@ -102,8 +104,13 @@ fn parse_fields(fields: &mut Fields) -> Result<ClientFrame, String> {
         "cancel" => Ok(ClientFrame::Cancel { request_id: request_id(fields)? }),
         "session_sync" => Ok(ClientFrame::SessionSync { cursor: optional_string(fields, "cursor")? }),
         "session_update" => SessionUpdate::from_fields(fields).map(ClientFrame::SessionUpdate),
+        "check" => {
+            let n = fields.get("n").and_then(Json::as_u64);
+            n.map(|n| ClientFrame::Check { n })
+                .ok_or("n is the number of the check that you were sent".into())
+        }
         "ping" => Ok(ClientFrame::Ping),
-        _ => Err("unknown type; it is message, cancel, session_sync, session_update or ping".into()),
+        _ => Err("unknown type; it is message, cancel, session_sync, session_update, check or ping".into()),
     }
 }
 

@@ -26,10 +26,11 @@ use super::sessions;
 pub type Answer = Result<Response, Refused>;
 
 /// Headers of every answer that is no upgrade. Nothing here is a page.
-const SECURITY_HEADERS: [(&str, &str); 5] = [
+const SECURITY_HEADERS: [(&str, &str); 6] = [
     ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
+    ("cross-origin-resource-policy", "same-origin"),
     ("referrer-policy", "no-referrer"),
     ("cache-control", "no-store"),
 ];

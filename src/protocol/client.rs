@@ -28,6 +28,11 @@ pub enum ClientFrame {
     },
     /// Changes the session.
     SessionUpdate(SessionUpdate),
+    /// Shows that the client has read everything up to a `check`.
+    Check {
+        /// The number of the check.
+        n: u64,
+    },
     /// Asks for a `pong`.
     Ping,
 }

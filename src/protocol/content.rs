@@ -87,11 +87,19 @@ impl Content {
 }
 
 /// Whether a text has nothing that anybody could read: it is empty, or has only white space, control characters
-/// and characters without width.
+/// and characters that show nothing.
 #[must_use]
 pub fn is_blank(text: &str) -> bool {
-    let is_unseen = |char: char| matches!(char, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
-    text.chars().all(|char| char.is_whitespace() || char.is_control() || is_unseen(char))
+    text.chars().all(|char| char.is_whitespace() || char.is_control() || shows_nothing(char))
+}
+
+/// Unicode's `Default_Ignorable_Code_Point`, and what is drawn as a blank or stands for something that is not there.
+fn shows_nothing(char: char) -> bool {
+    matches!(char,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}'
+        | '\u{fffc}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Texts in a row, with a separator between them.

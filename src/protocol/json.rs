@@ -140,6 +140,9 @@ impl Json {
     }
 }
 
+/// Takes the place of a code unit that cannot be read: U+FFFD.
+const NO_UNIT: u16 = 0xfffd;
+
 /// Reads JSON from its beginning to its end, and copies only what has to be copied.
 pub struct Reader<'a> {
     text: &'a str,
@@ -155,7 +158,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The same for a text from somebody else's server: its strings may hold control characters, and escapes that
-    /// JSON does not have.
+    /// JSON does not have or that are not whole.
     pub fn read_foreign<T>(text: &'a str, value: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         Reader { text, at: 0, depth: 0, is_foreign: true }.whole(value)
     }
@@ -346,6 +349,10 @@ impl<'a> Reader<'a> {
             b'u' => return self.code_point(),
             byte @ (b'"' | b'\\' | b'/') => char::from(byte),
             byte if self.is_foreign && byte.is_ascii() => char::from(byte),
+            _ if self.is_foreign => {
+                self.at = self.at.saturating_sub(1);
+                '\\'
+            }
             _ => return Err(Malformed::Wrong),
         })
     }
@@ -367,10 +374,16 @@ impl<'a> Reader<'a> {
     }
 
     fn code_unit(&mut self) -> Parsed<u16> {
-        let mut unit = 0;
+        let (mut unit, from) = (0, self.at);
         for _ in 0..4 {
-            let digit = char::from(self.next()?).to_digit(16).ok_or(Malformed::Wrong)?;
-            unit = (unit << 4) | (digit & 0xf) as u16;
+            match char::from(self.next()?).to_digit(16) {
+                Some(digit) => unit = (unit << 4) | (digit & 0xf) as u16,
+                None if self.is_foreign => {
+                    self.at = from;
+                    return Ok(NO_UNIT);
+                }
+                None => return Err(Malformed::Wrong),
+            }
         }
         Ok(unit)
     }

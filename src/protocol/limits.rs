@@ -43,10 +43,10 @@ pub const SNAPSHOT_MESSAGES_MAX: usize = 50;
 pub const CATCH_UP_MESSAGES_MAX: usize = 200;
 /// Bytes of stored messages a catch-up may hold.
 pub const CATCH_UP_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Messages handed to an agent, the user's own included.
-pub const AGENT_MESSAGES_MAX: usize = 200;
-/// Bytes of messages handed to an agent beside the user's own.
-pub const AGENT_BYTES_MAX: usize = 1024 * 1024;
+/// Messages handed to an agent, the user's own included, if `AGENT_HISTORY_MESSAGES` does not say otherwise.
+pub const AGENT_MESSAGES: usize = 200;
+/// Bytes of messages handed to an agent beside the user's own, if `AGENT_HISTORY_BYTES` does not say otherwise.
+pub const AGENT_BYTES: usize = 1024 * 1024;
 
 /// How long an agent may take to say the first of its answer, if `AGENT_FIRST_TOKEN_TIMEOUT_MS` does not
 /// say otherwise.
@@ -144,6 +144,8 @@ pub const SUBJECT_BYTES_MAX: usize = 256;
 pub const JWKS_AGE_MS_MAX: u64 = 600_000;
 /// A key set is fetched at most this often, whatever keys tokens name.
 pub const JWKS_REFRESH_MS_MIN: u64 = 30_000;
+/// Bytes of a key set.
+pub const JWKS_BYTES_MAX: usize = 1024 * 1024;
 /// How long fetching a key set may take.
 pub const JWKS_TIMEOUT_MS: u64 = 5_000;
 /// How soon it is tried again, as long as there is no key set at all.
@@ -162,6 +164,14 @@ pub const FRAMES_PER_MINUTE_MIN: u64 = 1_000;
 /// Bytes of a thread that a subject may ask for in a minute: catch-ups, snapshots, pages, exports and messages that
 /// it sends again. Where everybody is let in, each connection may. What began within the limit is finished.
 pub const READ_BYTES_PER_MINUTE: u64 = 64 * 1024 * 1024;
+/// Bytes that a socket is sent before it is asked to show that it reads them; less on threads with many sockets.
+pub const CHECK_BYTES: u64 = 1024 * 1024;
+/// Bytes that a socket may owe: what it was sent since the last check that it answered. Then it is closed with 4429.
+pub const SOCKET_OWED_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Bytes that the sockets of a thread may owe together. Then those that owe most are closed with 4429.
+pub const OWED_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// What a closed socket owes counts until the runtime reports its end, but no longer than this.
+pub const LEAVING_MS: u64 = 30_000;
 /// Frames of one connection that were refused as invalid; the next one closes it with 1008.
 pub const INVALID_FRAMES_MAX: u64 = 256;
 /// Sockets of one subject on one thread.

@@ -162,6 +162,11 @@ pub enum ServerFrame {
         /// Why the frame was refused.
         error: ErrorBody,
     },
+    /// Asks the client to show that it reads. It answers with the same frame.
+    Check {
+        /// The number of the check.
+        n: u64,
+    },
     /// The answer to a `ping`.
     Pong,
 }

@@ -59,6 +59,11 @@ enum Frame {
         #[ts(optional)]
         permission_mode: Option<PermissionMode>,
     },
+    /// Answers a `check` of the server, with the same number.
+    Check {
+        /// The number of the check.
+        n: u64,
+    },
     /// Asks for a `pong`.
     Ping,
 }
@@ -105,6 +110,7 @@ fn samples() -> Vec<ClientFrame> {
         ClientFrame::SessionSync { cursor: None },
         ClientFrame::SessionUpdate(update(Some(Some("A title")))),
         ClientFrame::SessionUpdate(update(Some(None))),
+        ClientFrame::Check { n: (1 << 53) - 1 },
         ClientFrame::Ping,
     ]
 }
@@ -120,6 +126,7 @@ fn described(frame: &ClientFrame) -> Frame {
         ClientFrame::SessionUpdate(SessionUpdate { title, permission_mode }) => {
             Frame::SessionUpdate { title: title.flatten(), permission_mode }
         }
+        ClientFrame::Check { n } => Frame::Check { n },
         ClientFrame::Ping => Frame::Ping,
     }
 }

@@ -246,7 +246,9 @@ impl<P: Platform> Pump<P> {
     fn feed(&mut self, input: Input) -> Result<(), Broken> {
         let (mut next, mut waiting) = (Some(input), VecDeque::new());
         while let Some(input) = next {
-            for output in self.handle(input) {
+            self.handle(input);
+            // Sending may bring about more outputs.
+            while let Some(output) = self.thread.as_mut().and_then(|thread| thread.poll_output()) {
                 waiting.extend(self.carry_out(output)?);
             }
             self.handling = None;
@@ -255,9 +257,9 @@ impl<P: Platform> Pump<P> {
         Ok(())
     }
 
-    /// Hands the thread an input and returns its outputs. Only here does a thread take inputs.
-    fn handle(&mut self, input: Input) -> Vec<Output> {
-        let Some(mut thread) = self.thread.take() else { return Vec::new() };
+    /// Hands the thread an input. Only here does a thread take inputs.
+    fn handle(&mut self, input: Input) {
+        let Some(mut thread) = self.thread.take() else { return };
         self.handling = match &input {
             Input::Frame { peer, received } => {
                 let (name, error) = (received.name.clone(), received.frame.as_ref().err().cloned());
@@ -266,9 +268,7 @@ impl<P: Platform> Pump<P> {
             _ => None,
         };
         thread.handle(self.platform.now(), self.platform.records(), input);
-        let outputs = std::iter::from_fn(|| thread.poll_output()).collect();
         self.thread = Some(thread);
-        outputs
     }
 
     /// Carries out one output. Returns the input that it brings about at once, if any.
@@ -278,8 +278,8 @@ impl<P: Platform> Pump<P> {
             Output::Send { to: Audience::One(peer, dialect), frame, is_asked } => {
                 let text = dialect.encode(&frame);
                 self.platform.send(&peer, &text);
-                if let Some(thread) = self.thread.as_mut().filter(|_| is_asked) {
-                    thread.charge(self.platform.now(), &peer, text.len() as u64);
+                if let Some(thread) = &mut self.thread {
+                    thread.sent(&peer, text.len() as u64, is_asked);
                 }
             }
             Output::Send { to: Audience::All, frame, .. } => self.send_to_all(&frame),
@@ -298,7 +298,11 @@ impl<P: Platform> Pump<P> {
     fn send_to_all(&mut self, frame: &ServerFrame) {
         for dialect in Dialect::ALL {
             if self.platform.is_spoken(*dialect) {
-                self.platform.send_to_all(*dialect, &dialect.encode(frame));
+                let text = dialect.encode(frame);
+                self.platform.send_to_all(*dialect, &text);
+                if let Some(thread) = &mut self.thread {
+                    thread.sent_to_all(text.len() as u64);
+                }
             }
         }
     }

@@ -62,7 +62,7 @@ pub trait Platform {
     /// to all.
     fn attach(&mut self, peer: &PeerId, attachment: Attachment);
 
-    /// Closes a socket. Nothing more is sent to it, and no input tells that it left.
+    /// Closes a socket. Nothing more is sent to it. [`crate::thread::Input::Left`] may tell when it has ended.
     fn close(&mut self, peer: &PeerId, code: CloseCode, reason: &str);
 
     /// Closes all sockets, as [`Platform::close`] does.

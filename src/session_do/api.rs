@@ -18,7 +18,7 @@ use crate::platform::{SocketPair, elapsed, now, random_id, sleep};
 use crate::protocol::json::{Fields, Json};
 use crate::protocol::limits::{PAGE_BYTES_MAX, PAGE_MAX};
 use crate::protocol::{
-    CloseCode, Cursor, ErrorCode, Identity, Message, Read, Session, SessionUpdate, to_json,
+    CloseCode, Cursor, ErrorCode, Identity, Message, Read, Session, SessionUpdate, is_request_id, to_json,
 };
 use crate::pump::{Broken, NEWER_FORMAT, Undone};
 use crate::thread::store::{Record, Records, StoreError};
@@ -135,7 +135,10 @@ fn update(shell: &Shell, identity: &Identity, fields: &Fields) -> Answer {
 fn cancel(shell: &Shell, identity: &Identity, fields: &Fields) -> Answer {
     let request_id = match fields.get("requestId") {
         None | Some(Json::Null) => None,
-        Some(Json::String(id)) => Some(id.clone()),
+        Some(Json::String(id)) if is_request_id(id) => Some(id.clone()),
+        Some(Json::String(_)) => {
+            return Err(bad_request("requestId has 1 to 128 printable ASCII characters"));
+        }
         Some(_) => return Err(bad_request("requestId is not a string")),
     };
     shell.request(identity, Asked::Cancel { request_id })?;

@@ -16,7 +16,10 @@ pub fn write(session_id: &str, line: Log<'_>) {
 
 fn event(session_id: &str, event: &Event) {
     let level = match event {
-        Event::DeliveryFailed { .. } | Event::Parked { .. } | Event::AgentFailed { .. } => "warn",
+        Event::DeliveryFailed { .. }
+        | Event::Parked { .. }
+        | Event::AgentFailed { .. }
+        | Event::AgentUnread { .. } => "warn",
         _ => "info",
     };
     // An id needs no escapes, and what is known of an event is an object of its own.

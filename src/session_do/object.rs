@@ -64,7 +64,9 @@ impl SessionDO {
     pub fn closed(&self, socket: Socket, code: u16, reason: String) {
         self.shell.enter(|| self.left(&socket));
         // The handshake is complete only when both sides have said so.
-        let _ = socket.close(answerable(code), &reason);
+        if socket.close(answerable(code), &reason).is_err() {
+            let _ = socket.close(CloseCode::Normal as u16, "");
+        }
     }
 
     #[wasm_bindgen(js_name = webSocketError)]
@@ -101,8 +103,7 @@ impl SessionDO {
         let is_short = frame.length() as usize <= FRAME_BYTES_MAX;
         let text = is_short.then(|| String::from(frame)).filter(|text| text.len() <= FRAME_BYTES_MAX);
         let Some(text) = text else {
-            let reason = format!("a frame has at most {FRAME_BYTES_MAX} bytes");
-            return self.close(&peer, CloseCode::MessageTooBig, &reason);
+            return self.close(&peer, CloseCode::MessageTooBig, "a frame has at most 2097152 bytes");
         };
         self.shell.frame(peer, dialect, &text);
     }
@@ -114,16 +115,17 @@ impl SessionDO {
         }
     }
 
-    fn close(&self, peer: &PeerId, code: CloseCode, reason: &str) {
+    fn close(&self, peer: &PeerId, code: CloseCode, reason: &'static str) {
+        let _ = self.shell.input(Input::Broken { peer: peer.clone(), code, reason });
+        // Also if the thread does not know of it.
         self.shell.close(peer, code, reason);
-        let _ = self.shell.input(Input::Left { peer: peer.clone() });
     }
 }
 
-/// Codes that say how a connection was lost may not be sent (RFC 6455, section 7.4.1).
+/// What a client's close is answered with: its own code, if that may be sent (RFC 6455, section 7.4).
 fn answerable(code: u16) -> u16 {
     match code {
-        1005 | 1006 | 1015 => CloseCode::Normal as u16,
-        code => code,
+        1000..=1003 | 1007..=1014 | 3000..=4999 => code,
+        _ => CloseCode::Normal as u16,
     }
 }

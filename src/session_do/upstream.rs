@@ -6,6 +6,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::{AbortSignal, Headers, ReadableStream, Request, RequestInit, RequestRedirect, Response, Url};
 
 use crate::agent::Refusal;
+use crate::agent::redact::Secrets;
 use crate::protocol::limits::REDIRECTS_MAX;
 
 use super::shell::Runtime;
@@ -22,12 +23,15 @@ const USER_AGENT: &str = concat!("bobbin/", env!("CARGO_PKG_VERSION"));
 pub async fn ask(
     runtime: &Runtime,
     mut url: String,
-    headers: &[(&'static str, String)],
+    headers: &[(String, Option<String>)],
     body: &str,
     signal: Option<&AbortSignal>,
 ) -> Result<Option<ReadableStream>, Refusal> {
     let refused = |refusal: Refusal, why: &str| {
-        super::logs::agent_unreachable(&runtime.session_id, why);
+        // What is thrown may repeat a header.
+        let mut secrets = Secrets::default();
+        headers.iter().filter_map(|(_, value)| value.as_deref()).for_each(|value| secrets.add(value, true));
+        super::logs::agent_unreachable(&runtime.session_id, &secrets.hidden(why));
         refusal
     };
     let service = Service::of(runtime).map_err(|why| refused(Refusal::NoService, &why))?;
@@ -67,7 +71,7 @@ fn redirected(response: &Response, url: &str) -> Result<String, Refusal> {
 fn http_request(
     runtime: &Runtime,
     url: &str,
-    own_headers: &[(&'static str, String)],
+    own_headers: &[(String, Option<String>)],
     body: &str,
     signal: Option<&AbortSignal>,
 ) -> Result<Request, JsValue> {
@@ -77,7 +81,10 @@ fn http_request(
     headers.set("user-agent", USER_AGENT)?;
     headers.set("x-bobbin-session-id", &runtime.session_id)?;
     for (name, value) in own_headers {
-        headers.set(name, value)?;
+        match value {
+            Some(value) => headers.set(name, value)?,
+            None => headers.delete(name)?,
+        }
     }
     let init = RequestInit::new();
     init.set_method("POST");
@@ -121,8 +128,17 @@ fn send(service: Option<&Service>, request: &Request) -> Result<Promise, JsValue
 }
 
 async fn http_failure(response: &Response) -> Refusal {
-    let retry_after = response.headers().get("retry-after").ok().flatten();
+    let retry_after = response.headers().get("retry-after").ok().flatten().map(seconds);
     let mut body = read(http::body(response), ERROR_BODY_BYTES_MAX).await.unwrap_or_default();
     body.truncate(ERROR_BODY_BYTES_MAX);
     Refusal::Status { status: response.status(), retry_after, body }
+}
+
+/// A `Retry-After` in seconds, as which it may be a date.
+fn seconds(retry_after: String) -> String {
+    let is_date = retry_after.bytes().any(|byte| byte.is_ascii_alphabetic());
+    match platform::time_of(&retry_after).filter(|_| is_date) {
+        Some(at) => at.saturating_sub(platform::now()).div_ceil(1_000).to_string(),
+        None => retry_after,
+    }
 }

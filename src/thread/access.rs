@@ -5,13 +5,17 @@ use litemap::LiteMap;
 use crate::protocol::limits::FRAMES_PER_MESSAGE;
 use crate::protocol::{ClientFrame, CloseCode, ErrorBody, ErrorCode, Identity, Millis};
 
+use super::events::Event;
 use super::permission::{Ask, Denied};
 use super::session::{Attachment, Draft};
+use super::unread::{Account, Unread};
 use super::{Origin, Output, PeerId, Thread};
 use crate::dialect::Dialect;
 
 const NOT_YOURS: &str = "this session is not yours";
 const EXPIRED: &str = "the credential has expired; connect again with a fresh one";
+const UNREAD_YET: &str =
+    "you have yet to read much of what you were sent; read it, answer its checks and ask again";
 /// What a client is told that has asked for too many bytes of a thread in a minute.
 pub const READ_TOO_MUCH: &str = "too many bytes of this session in a minute; wait a moment and ask again";
 
@@ -22,6 +26,7 @@ pub(super) struct Peer {
     /// What its subject has set of a session that nobody has begun.
     pub(super) draft: Option<Draft>,
     pub(super) dialect: Dialect,
+    pub(super) account: Account,
     invalid_frames: u64,
 }
 
@@ -43,9 +48,9 @@ pub(super) struct Rates {
 struct Rate(LiteMap<String, Used>);
 
 impl Peer {
-    pub(super) fn new(attachment: Attachment) -> Self {
-        let Attachment { identity, draft, dialect } = attachment;
-        Peer { identity, draft, dialect, invalid_frames: 0 }
+    pub(super) fn new(attachment: Attachment, unread: &Unread) -> Self {
+        let Attachment { identity, draft, dialect, progress } = attachment;
+        Peer { identity, draft, dialect, account: Account::new(progress, unread), invalid_frames: 0 }
     }
 }
 
@@ -83,7 +88,7 @@ impl Thread {
             ClientFrame::SessionSync { cursor } => {
                 cursor.as_deref() != Some(self.head().to_string().as_str())
             }
-            ClientFrame::Cancel { .. } | ClientFrame::Ping => false,
+            ClientFrame::Cancel { .. } | ClientFrame::Check { .. } | ClientFrame::Ping => false,
         }
     }
 
@@ -140,18 +145,23 @@ impl Thread {
         !self.rates.read_bytes.has_room(now, who, self.config.read_bytes_per_minute, 1)
     }
 
-    /// Whether a frame that asks for more of the thread is refused, since its sender has had too much.
+    /// Whether a frame that asks for more of the thread is refused: its sender has had too much, or has yet to read
+    /// much of it.
     pub(super) fn refuses_read(&mut self, now: Millis, origin: Origin<'_>) -> bool {
-        let Some(Peer { identity, .. }) = self.peers.get(origin.peer) else { return true };
-        let is_refused = self.has_read_too_much(now, &payer(origin.peer, identity));
-        if is_refused {
-            self.refuse(origin, &ErrorBody::retryable(ErrorCode::RateLimited, READ_TOO_MUCH));
-        }
-        is_refused
+        let Some(Peer { identity, account, .. }) = self.peers.get(origin.peer) else { return true };
+        let why = if self.has_read_too_much(now, &payer(origin.peer, identity)) {
+            READ_TOO_MUCH
+        } else if self.owes_much(account) {
+            UNREAD_YET
+        } else {
+            return false;
+        };
+        self.refuse(origin, &ErrorBody::retryable(ErrorCode::RateLimited, why));
+        true
     }
 
     /// Counts the bytes of a frame that was sent to a client that asked for it.
-    pub fn charge(&mut self, now: Millis, peer: &PeerId, bytes: u64) {
+    pub(super) fn charge(&mut self, now: Millis, peer: &PeerId, bytes: u64) {
         if let Some(Peer { identity, .. }) = self.peers.get(peer) {
             self.count_read(now, &payer(peer, identity), bytes);
         }
@@ -168,12 +178,20 @@ impl Thread {
             && self.peers.values().filter(is_same).count() < self.config.subject_sockets_max
     }
 
-    pub(super) fn dismiss(&mut self, peer: &PeerId, code: CloseCode, reason: &'static str) {
-        self.leave(peer);
-        self.outputs.push_back(Output::Close { peer: peer.clone(), code, reason });
+    /// Closes a socket, if it is open.
+    pub(super) fn dismiss(&mut self, id: &PeerId, code: CloseCode, reason: &'static str) {
+        let Some(peer) = self.peers.remove(id) else { return };
+        self.owes_on(id.clone(), &peer);
+        self.log(Event::Disconnected { connection_id: id.clone() });
+        self.outputs.push_back(Output::Close { peer: id.clone(), code, reason });
     }
 
-    fn dismiss_all(&mut self, is_meant: impl Fn(&Peer) -> bool, code: CloseCode, reason: &'static str) {
+    pub(super) fn dismiss_all(
+        &mut self,
+        is_meant: impl Fn(&Peer) -> bool,
+        code: CloseCode,
+        reason: &'static str,
+    ) {
         let meant: Vec<PeerId> =
             self.peers.iter().filter(|(_, peer)| is_meant(peer)).map(|(id, _)| id.clone()).collect();
         for peer in meant {

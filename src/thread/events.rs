@@ -81,13 +81,20 @@ pub enum Event {
         /// The id of the record's message.
         message_id: String,
     },
-    /// A call of an agent failed, whether or not another one follows. `why` holds neither the key nor what the
-    /// user had just said.
+    /// A call of an agent failed, whether or not another one follows. `why` holds neither a secret nor what
+    /// was said.
     AgentFailed {
         /// The turn's `requestId`.
         request_id: String,
         /// The reason, in words.
         why: String,
+    },
+    /// An answer is complete, but for events of its agent that could not be read, or not to their end.
+    AgentUnread {
+        /// The turn's `requestId`.
+        request_id: String,
+        /// How many there were.
+        events: u64,
     },
     /// A delivery to D1 failed, or was not answered in time.
     DeliveryFailed {

@@ -28,12 +28,14 @@ impl Thread {
             return;
         }
         let draft = self.draft_of(identity.subject.as_deref()).cloned();
-        self.peers.insert(peer.clone(), Peer::new(Attachment { identity, draft, dialect }));
+        let progress = self.new_progress();
+        let attachment = Attachment { identity, draft, dialect, progress };
+        self.peers.insert(peer.clone(), Peer::new(attachment, &self.unread));
         let (resumed, from, mut frames) = match self.missed(records, &peer, cursor) {
             Ok(Missed::Events(from, events)) => (true, from, events),
             Ok(Missed::Snapshot(frames)) if cursor.is_some() => (false, NOWHERE.to_owned(), frames),
             Ok(Missed::Snapshot(frames)) => (false, Cursor::START.to_string(), frames),
-            Err(StoreError(_)) => return self.turn_away(peer),
+            Err(StoreError(_)) => return self.turn_away(&peer),
         };
         frames.insert(0, self.connected(&peer, resumed, from));
         self.send_asked(&peer, frames);
@@ -69,6 +71,7 @@ impl Thread {
     }
 
     pub(super) fn leave(&mut self, peer: &PeerId) {
+        self.freed(peer);
         if self.peers.remove(peer).is_some() {
             self.log(Event::Disconnected { connection_id: peer.clone() });
         }
@@ -77,14 +80,13 @@ impl Thread {
     pub(super) fn reset(&mut self, records: &dyn Records, peer: &PeerId) {
         match self.snapshot(records, peer, SnapshotReason::Reset) {
             Ok(frames) => self.send_each(peer, frames),
-            Err(StoreError(_)) => self.turn_away(peer.clone()),
+            Err(StoreError(_)) => self.turn_away(peer),
         }
     }
 
-    fn turn_away(&mut self, peer: PeerId) {
-        self.peers.remove(&peer);
+    fn turn_away(&mut self, peer: &PeerId) {
         let reason = "the thread's store could not be read; connect again";
-        self.outputs.push_back(Output::Close { peer, code: CloseCode::InternalError, reason });
+        self.dismiss(peer, CloseCode::InternalError, reason);
     }
 
     fn connected(&self, peer: &PeerId, resumed: bool, cursor: String) -> ServerFrame {

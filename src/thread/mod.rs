@@ -25,6 +25,7 @@ pub mod store;
 mod stream;
 mod turn;
 mod turns;
+mod unread;
 mod wake;
 
 use std::collections::VecDeque;
@@ -44,6 +45,7 @@ use access::{Peer, Rates};
 use outbox::Outbox;
 use store::{Commit, Deletion, Records, Stored, Write};
 use turn::Turn;
+use unread::Unread;
 
 pub use access::READ_TOO_MUCH;
 pub use events::{Counters, Event, Report};
@@ -52,6 +54,7 @@ pub use permission::{Ask, Denied, Request};
 pub use session::Attachment;
 pub use store::message_id_prefix;
 pub use turn::{Answer, Piece};
+pub use unread::Progress;
 
 /// One connection, by its `connectionId`.
 pub type PeerId = Rc<str>;
@@ -73,6 +76,10 @@ pub struct Config {
     pub agent_turn_timeout_ms: u64,
     /// How often an agent is called again after failures that may pass.
     pub agent_retries: u64,
+    /// Messages that an agent is given, the user's own included.
+    pub agent_messages: usize,
+    /// Bytes of messages that an agent is given, beside the user's own.
+    pub agent_bytes: usize,
     /// Messages that one subject may send in a minute. Here and below, a connection without a subject is counted
     /// by itself.
     pub messages_per_minute: u64,
@@ -86,6 +93,12 @@ pub struct Config {
     pub sockets_max: usize,
     /// Sockets that one subject may have open on the thread at once; one more is closed with 4429.
     pub subject_sockets_max: usize,
+    /// Bytes that a socket is sent between two checks.
+    pub check_bytes: u64,
+    /// Bytes that a socket may owe: what it was sent since the last check that it answered.
+    pub socket_owed_bytes_max: u64,
+    /// Bytes that the sockets of the thread may owe together.
+    pub owed_bytes_max: u64,
 }
 
 impl Default for Config {
@@ -96,12 +109,17 @@ impl Default for Config {
             agent_idle_timeout_ms: limits::AGENT_IDLE_TIMEOUT_MS,
             agent_turn_timeout_ms: limits::AGENT_TURN_TIMEOUT_MS,
             agent_retries: limits::AGENT_RETRIES,
+            agent_messages: limits::AGENT_MESSAGES,
+            agent_bytes: limits::AGENT_BYTES,
             messages_per_minute: limits::MESSAGES_PER_MINUTE,
             frames_per_minute_min: limits::FRAMES_PER_MINUTE_MIN,
             read_bytes_per_minute: limits::READ_BYTES_PER_MINUTE,
             invalid_frames_max: limits::INVALID_FRAMES_MAX,
             sockets_max: limits::SOCKETS_MAX,
             subject_sockets_max: limits::SUBJECT_SOCKETS_MAX,
+            check_bytes: limits::CHECK_BYTES,
+            socket_owed_bytes_max: limits::SOCKET_OWED_BYTES_MAX,
+            owed_bytes_max: limits::OWED_BYTES_MAX,
         }
     }
 }
@@ -129,10 +147,19 @@ pub enum Input {
         /// The frame, or why it could not be read.
         received: Received,
     },
-    /// A socket was closed or lost.
+    /// A socket has ended: it was closed or lost, by whichever side.
     Left {
         /// The connection that ended.
         peer: PeerId,
+    },
+    /// A socket brought what is no frame at all.
+    Broken {
+        /// The connection.
+        peer: PeerId,
+        /// The code that the socket is closed with.
+        code: CloseCode,
+        /// Why, in words for the client.
+        reason: &'static str,
     },
     /// An agent delivered something for a turn.
     Agent {
@@ -236,7 +263,8 @@ pub enum Output {
         to: Audience,
         /// The frame, to be encoded in the dialects of those who get it.
         frame: Box<ServerFrame>,
-        /// Whether the client asked for it. If so, [`Thread::charge`] must be told how many bytes it has.
+        /// Whether the client asked for it. [`Thread::sent`] or [`Thread::sent_to_all`] must be told how many bytes
+        /// it has.
         is_asked: bool,
     },
     /// Make the call that [`Thread::call`] returns.
@@ -302,10 +330,13 @@ pub struct Thread {
     last_turn: Option<TurnId>,
     /// Whether the store has the note of a deletion.
     was_deleted: bool,
+    unread: Unread,
     outbox: Outbox,
     alarm: Option<Millis>,
     outputs: VecDeque<Output>,
     random: u64,
+    /// When the last input came.
+    now: Millis,
     counters: Counters,
 }
 
@@ -326,16 +357,19 @@ impl Thread {
             turns: LiteMap::new(),
             last_turn: None,
             was_deleted: false,
+            unread: Unread::default(),
             outbox: Outbox::default(),
             alarm: None,
             outputs: VecDeque::new(),
             random: 0,
+            now: 0,
             counters: Counters::default(),
         }
     }
 
     /// Takes one input. `records` reads the store as it is after the last output that was carried out.
     pub fn handle(&mut self, now: Millis, records: &dyn Records, input: Input) {
+        self.now = now;
         // This comes first: a client whose credential has expired is sent nothing more, not even a refusal.
         self.dismiss_expired(now);
         let begins_nothing = matches!(input, Input::Woken(_) | Input::Alarm);
@@ -346,6 +380,7 @@ impl Thread {
             }
             Input::Frame { peer, received } => self.frame(now, records, &peer, received),
             Input::Left { peer } => self.leave(&peer),
+            Input::Broken { peer, code, reason } => self.dismiss(&peer, code, reason),
             Input::Agent { turn, events, tokens_used } => self.agent(now, turn, events, tokens_used),
             Input::Answered { turn, answered } => self.answered(now, turn, &answered),
             Input::Unasked { turn } => self.give_up_asking(now, turn),
@@ -428,6 +463,7 @@ impl Thread {
             ClientFrame::Cancel { request_id } => self.cancel(now, Some(peer), request_id.as_deref()),
             ClientFrame::SessionSync { cursor } => self.sync(now, records, origin, cursor.as_deref()),
             ClientFrame::SessionUpdate(update) => self.update_session(now, Some(peer), update),
+            ClientFrame::Check { n } => self.checked(peer, n),
             ClientFrame::Ping => self.send_to(peer, ServerFrame::Pong),
         }
     }
@@ -504,11 +540,15 @@ impl Thread {
     /// A number that is hard to guess without the seed (splitmix64).
     fn next_random(&mut self) -> u64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.random;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        mixed(self.random)
     }
+}
+
+/// Every bit of the number changes half of these (splitmix64).
+fn mixed(number: u64) -> u64 {
+    let mixed = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
 
 /// The store could not be read: the frame at hand is refused, and nothing has changed.

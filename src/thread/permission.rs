@@ -75,7 +75,7 @@ impl Ask {
     #[must_use]
     pub fn of(frame: &ClientFrame) -> Self {
         match frame {
-            ClientFrame::Ping | ClientFrame::SessionSync { .. } => Ask::Watch,
+            ClientFrame::Ping | ClientFrame::Check { .. } | ClientFrame::SessionSync { .. } => Ask::Watch,
             ClientFrame::Message { .. } => Ask::Send,
             ClientFrame::Cancel { .. } => Ask::Cancel,
             ClientFrame::SessionUpdate(_) => Ask::Change,

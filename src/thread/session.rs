@@ -12,6 +12,7 @@ use crate::protocol::{
 
 use super::access::Peer;
 use super::store::{Checkpoint, Write};
+use super::unread::Progress;
 use super::{Output, PeerId, Thread};
 
 /// What is kept with a socket through hibernation.
@@ -24,6 +25,8 @@ pub struct Attachment {
     pub draft: Option<Draft>,
     /// The dialect that the socket speaks.
     pub dialect: Dialect,
+    /// What the socket was sent, and how far it has read.
+    pub progress: Progress,
 }
 
 /// What was set of a session that is not yet created.
@@ -44,6 +47,7 @@ impl Read for Attachment {
             identity: required(value, "identity")?,
             draft: optional(value, "draft")?,
             dialect: optional(value, "dialect")?.unwrap_or_default(),
+            progress: optional(value, "progress")?.unwrap_or_default(),
         })
     }
 }
@@ -147,16 +151,18 @@ impl Thread {
         self.outbox.session_deleted(self.seq);
         self.was_deleted = true;
         self.store(vec![Write::Delete { at: now }]);
-        for (peer, _) in std::mem::take(&mut self.peers) {
-            let reason = "the session was deleted";
-            self.outputs.push_back(Output::Close { peer, code: CloseCode::SessionDeleted, reason });
-        }
+        self.dismiss_all(|_| true, CloseCode::SessionDeleted, "the session was deleted");
     }
 
     /// Gives a socket what it must keep.
     pub(super) fn attach(&mut self, peer: PeerId) {
-        let Some(Peer { identity, draft, dialect, .. }) = self.peers.get(&peer) else { return };
-        let attachment = Attachment { identity: identity.clone(), draft: draft.clone(), dialect: *dialect };
+        let Some(Peer { identity, draft, dialect, account, .. }) = self.peers.get(&peer) else { return };
+        let attachment = Attachment {
+            identity: identity.clone(),
+            draft: draft.clone(),
+            dialect: *dialect,
+            progress: account.progress(&self.unread),
+        };
         self.outputs.push_back(Output::Attach { peer, attachment });
     }
 

@@ -1,6 +1,6 @@
 //! The running text: when it goes out, when it is stored, how long an agent may be silent.
 
-use crate::agent::{AgentEvent, Answered, Failed};
+use crate::agent::{AgentEvent, Answered, Failed, Finished};
 use crate::protocol::limits::{
     COALESCE_MS_MAX, COALESCE_MS_MIN, COALESCE_SOCKETS_PER_MS, COALESCE_TIMER_PART, ENDING_MS, GUARD_MS,
     PAYLOAD_BYTES_MAX,
@@ -40,11 +40,20 @@ impl Thread {
                         running.ending = Some((now.saturating_add(ENDING_MS), Box::new(finished)));
                     }
                 }
-                AgentEvent::Finished(finished) => self.end(now, turn, Outcome::Finished(finished)),
+                AgentEvent::Finished(finished) => self.finished(now, turn, finished),
                 AgentEvent::Failed(failed) => self.failed(now, turn, failed),
             }
         }
         self.flush_due(now, turn, self.coalesce_ms());
+    }
+
+    fn finished(&mut self, now: Millis, turn: TurnId, finished: Finished) {
+        if let Some(request_id) = self.turns.get(&turn).map(|turn| turn.request_id.clone())
+            && finished.unread > 0
+        {
+            self.log(Event::AgentUnread { request_id, events: finished.unread });
+        }
+        self.end(now, turn, Outcome::Finished(finished));
     }
 
     /// An agent that failed before it said anything is asked again, if something may help.
@@ -151,7 +160,11 @@ impl Thread {
             }
             let Some(running) = self.running_mut(turn) else { continue };
             match running.ending.take_if(|(at, _)| is_silent || *at <= now) {
-                Some((_, finished)) => self.abort(now, turn, Outcome::Finished(*finished)),
+                Some((_, finished)) => {
+                    self.take_gathered(now, turn);
+                    self.outputs.push_back(Output::AbortAgent { turn });
+                    self.finished(now, turn, *finished);
+                }
                 None if is_silent => {
                     let failed = running.timeout(now, &config);
                     let (events, tokens_used) = (running.fail(failed), running.tokens_used);
@@ -179,7 +192,7 @@ impl Thread {
         self.end(now, turn, outcome);
     }
 
-    /// Shows what the reply of a turn that is cancelled had gathered.
+    /// Shows what the reply of a turn that is to end had gathered.
     pub(super) fn take_gathered(&mut self, now: Millis, turn: TurnId) {
         let error = ErrorBody::fatal(ErrorCode::AgentError, "cancelled");
         let Some(running) = self.running_mut(turn) else { return };

@@ -61,7 +61,7 @@ pub(crate) struct Running {
     again: Option<(Millis, Failed)>,
     /// How many of the oldest messages the agent was not given.
     pub(crate) omitted: usize,
-    /// The beginning of the user's own words, which must not appear in a log.
+    /// What was said before the answer, which must not appear in a log.
     own_words: String,
 }
 
@@ -195,9 +195,9 @@ impl Running {
         self.attempt
     }
 
-    /// Describes a failure for the log, without the user's own words.
+    /// Describes a failure for the log, without what was said.
     pub(crate) fn reason(&self, failed: &Failed) -> String {
-        openai::reason(failed, &self.own_words)
+        openai::reason(failed, &self.own_words, &self.answer.content())
     }
 
     /// When the agent is asked again, if it said nothing yet and something may help. If the turn would time out

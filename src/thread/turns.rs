@@ -1,13 +1,13 @@
 //! From a message to its turn's end.
 
 use crate::agent::{AgentMessage, AgentRequest, Call, Failed, Finished};
-use crate::protocol::limits::{AGENT_BYTES_MAX, AGENT_MESSAGES_MAX, QUEUED_TURNS_MAX};
+use crate::protocol::limits::QUEUED_TURNS_MAX;
 use crate::protocol::{Content, ErrorBody, ErrorCode, Millis, ResponseMetadata, Role, ServerFrame, Status};
 
 use super::events::{Event, count};
 use super::store::{Record, RecordKind, Records, StoreError, Write, answer_id, digest, question_id};
 use super::turn::{Running, Turn, TurnState};
-use super::{Origin, Output, PeerId, Thread, TurnId, unreadable};
+use super::{Config, Origin, Output, PeerId, Thread, TurnId, unreadable};
 
 /// How a turn comes to its end.
 #[derive(Debug)]
@@ -264,7 +264,8 @@ impl Thread {
     /// user's on, and its own. A turn that failed before its agent said anything is left out: what made it
     /// fail may be its question. So is a turn whose question cannot be read.
     fn agent_request(&self, records: &dyn Records, turn: TurnId) -> Result<AgentRequest, StoreError> {
-        let newest = records.before(self.seq.saturating_add(1), AGENT_MESSAGES_MAX, AGENT_BYTES_MAX)?;
+        let Config { agent_messages, agent_bytes, .. } = self.config;
+        let newest = records.before(self.seq.saturating_add(1), agent_messages, agent_bytes)?;
         let mut said = newest.records;
         let own = match said.iter().position(|record| record.seq == turn) {
             Some(place) => Some(said.swap_remove(place)),

@@ -18,8 +18,12 @@ impl Thread {
     pub(super) fn wake(&mut self, now: Millis, records: &dyn Records, woken: Woken) {
         self.random = woken.seed;
         self.epoch = self.next_epoch();
-        for (peer, attachment) in woken.peers {
-            self.peers.insert(peer, Peer::new(attachment));
+        for (peer, mut attachment) in woken.peers {
+            // An older build saved none.
+            if attachment.progress.seed == 0 {
+                attachment.progress = self.new_progress();
+            }
+            self.peers.insert(peer, Peer::new(attachment, &self.unread));
         }
         if let Some(stored) = woken.stored {
             self.restore(now, stored);

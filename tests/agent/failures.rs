@@ -4,7 +4,7 @@ use bobbin::protocol::ErrorCode;
 
 #[test]
 fn http_statuses_are_told_apart() {
-    let cases: &[(u16, Option<&str>, &str, bool, &str)] = &[
+    let cases: &[(u16, Option<u64>, &str, bool, &str)] = &[
         (
             400,
             None,
@@ -42,8 +42,7 @@ fn http_statuses_are_told_apart() {
         (400, None, r#"{"errors":[{"message":"No such model"}]}"#, false, "No such model"),
         (400, None, r#"["no","never"]"#, false, "answered 400: no never"),
         (400, None, r#"{"success":false,"n":NaN}"#, false, r#"answered 400: {"success":false,"n":NaN}"#),
-        (429, Some("20"), r#"{"error":{"message":"Slow down"}}"#, true, "retry after 20 s: Slow down"),
-        (429, Some("Wed, 21 Oct 2026 07:28:00 GMT"), "", true, "retry later"),
+        (429, Some(20), r#"{"error":{"message":"Slow down"}}"#, true, "retry after 20 s: Slow down"),
         (429, None, "", true, "retry later"),
         (500, None, "upstream connect error", true, "answered 500: upstream connect error"),
         (502, None, "<html>", true, "answered 502"),
@@ -55,6 +54,25 @@ fn http_statuses_are_told_apart() {
             true,
             "Overloaded",
         ),
+        (
+            502,
+            None,
+            "<html><head><title>502 Bad Gateway</title></head>",
+            true,
+            "answered 502: 502 Bad Gateway",
+        ),
+        (500, None, "<Error><Message>Slow\nDown</Message></Error>", true, "answered 500: Slow"),
+        (400, None, "{\n  \"reason\": \"paused\"\n}", false, "answered 400: { \"reason\": \"paused\""),
+        (401, None, r#"{"error":true,"message":"Who are you?"}"#, false, "AGENT_API_KEY: Who are you?"),
+        (
+            403,
+            None,
+            r#"{"error":"denied","message":"Not in your region"}"#,
+            false,
+            "403: denied Not in your region",
+        ),
+        (400, None, r#"{"error":{"message":"x","metadata":{"raw":{"a":1}}}}"#, false, r#"400: x {"a":1}"#),
+        (400, None, "max_tokens is required", false, "required (AGENT_EXTRA_BODY adds fields"),
         (200, None, "", false, "answered 200"),
     ];
     for (status, retry_after, body, retryable, says) in cases {
@@ -77,6 +95,7 @@ fn a_redirect_that_is_not_followed_says_where_it_leads_and_what_to_set() {
             "307, a redirect to https://other.example",
         ),
         (openai::redirect_failure(302, None), "302, a redirect that cannot be followed"),
+        (openai::redirect_failure(307, Some("null")), "307, a redirect that cannot be followed"),
         (openai::redirects_failure(), "redirects more than 3 times"),
     ];
     for (Failed { error, .. }, says) in failures {

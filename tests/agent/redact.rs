@@ -1,7 +1,14 @@
-use bobbin::agent::redact::without_key;
+use bobbin::agent::redact::{Secrets, without_words};
 use proptest::prelude::*;
 
 const KEY: &str = "Zq-test.key_4711";
+/// [`KEY`] in base64, behind none to two other bytes, and in hexadecimal digits.
+const ENCODED: [&str; 4] = [
+    "WnEtdGVzdC5rZXlfNDcxMQ==",
+    "Olpx LXRl c3Qu a2V5 XzQ3 MTE=",
+    "eDpacS10ZXN0LmtleV80NzEx",
+    "5A712D746573742E6B65795F34373131",
+];
 
 #[test]
 fn a_key_is_not_told_however_it_is_spelled() {
@@ -26,6 +33,12 @@ fn a_key_is_not_told_however_it_is_spelled() {
         each(&|char| format!("{char}&nbsp;")),
         each(&|char| format!("\\\\u{:04X}", u32::from(char))),
         KEY.replace('-', "&amp;").replace('.', "%2E"),
+        each(&|char| format!("\\u{{{:x}}}", u32::from(char))),
+        each(&|char| format!("\\{:03o}", u32::from(char))),
+        each(&|char| format!("{char}\\n")).trim_end_matches("\\n").to_owned(),
+        each(&|char| format!("{char}\u{200b}😀\u{ad}")),
+        each(&|char| char::from_u32(u32::from(char) + 0xfee0).unwrap().to_string()),
+        KEY.replace("Zq", "**"),
     ];
     for spelling in spellings {
         for text in
@@ -43,19 +56,57 @@ fn a_key_is_not_told_however_it_is_spelled() {
 }
 
 #[test]
-fn half_a_key_is_not_told_and_four_characters_of_it_are() {
-    assert_eq!(without_key("the key Zq-test.key… is wrong", KEY), "the key [redacted]… is wrong");
-    assert_eq!(without_key("the key …4711 is wrong", KEY), "the key …4711 is wrong");
+fn a_key_in_base64_or_hexadecimal_digits_is_not_told() {
+    for encoded in ENCODED {
+        let told = without_key(&format!("got {encoded} here"), KEY);
+        let left = told.replace("[redacted]", "").replace("got ", "").replace(" here", "");
+        assert!(told.contains("[redacted]") && left.len() <= 4, "{encoded}: {told}");
+    }
 }
 
 #[test]
-fn a_short_key_is_looked_for_whole_and_a_very_short_one_as_it_is_written() {
+fn a_long_key_is_not_told_eight_letters_at_a_time_and_the_seven_of_a_mask_are() {
+    let key = "sk-abcdefghijklmnopqrstuvwx";
+    assert_eq!(without_key("the key sk-abcde…tuvwx", key), "the key sk-abcde…tuvwx");
+    assert_eq!(without_key("the key sk-abcdef…rstuvwx", key), "the key [redacted]…rstuvwx");
+}
+
+#[test]
+fn every_secret_of_an_agent_counts_and_short_headers_are_none() {
+    let mut secrets = Secrets::default();
+    secrets.add("sk-of-the-key", false);
+    secrets.add("Bearer of-the-header", true);
+    secrets.add("beta", true);
+    assert_eq!(secrets.hidden("beta: sk-of-the-key"), "beta: [redacted]");
+    assert_eq!(secrets.hidden("got OF THE HEADER"), "got [redacted]");
+}
+
+#[test]
+fn what_was_said_is_not_told_in_any_script_and_the_words_around_it_are() {
+    for (said, text, told) in [
+        ("My secret question, at length", "flagged: my SECRET question, at…", "flagged: [redacted]…"),
+        ("Мой секретный вопрос", "flagged: «секретный вопрос»", "flagged: «[redacted]»"),
+        ("我的秘密问题", "不允许：秘密问题。", "不允许：[redacted]。"),
+        ("我的秘密问题", "no: \\u79d8\\u5bc6\\u95ee\\u9898", "no: [redacted]"),
+        ("this", "this is wrong", "this is wrong"),
+    ] {
+        assert_eq!(without_words(text, said), told, "{said}");
+    }
+}
+
+#[test]
+fn half_a_key_is_not_told_and_four_characters_of_it_are() {
+    assert_eq!(without_key("the key Zq-test.key… is wrong", KEY), "the key [redacted]… is wrong");
+    assert_eq!(without_key("the token …4711 is wrong", KEY), "the token …4711 is wrong");
+}
+
+#[test]
+fn a_short_key_is_looked_for_whole_and_a_very_short_one_is_in_every_text() {
     assert_eq!(without_key("no such model: llama3", "ollama"), "no such model: llama3");
     assert_eq!(without_key("key o-l-l-a-m-a", "ollama"), "key [redacted]");
-    assert_eq!(without_key("a-b and ab", "ab"), "a-b and [redacted]");
+    assert_eq!(without_key("a-b and abc", "abc"), "a-b and abc");
     assert_eq!(without_key("as it is", ""), "as it is");
     assert_eq!(without_key("as it is", "  "), "as it is");
-    assert_eq!(without_key("wrong: 密钥", "密钥"), "wrong: [redacted]");
 }
 
 proptest! {
@@ -63,4 +114,10 @@ proptest! {
     fn words_without_the_key_stay_as_they_are(text in "[a-y %&#;\\\\xu0-36ü😀]{0,60}") {
         prop_assert_eq!(without_key(&text, "ZZZZ9999ZZZZ9999"), text);
     }
+}
+
+fn without_key(text: &str, key: &str) -> String {
+    let mut secrets = Secrets::default();
+    secrets.add(key, false);
+    secrets.hidden(text)
 }

@@ -1,5 +1,8 @@
-use bobbin::agent::{AgentMessage, openai};
+use std::rc::Rc;
+
+use bobbin::agent::{Agent, AgentMessage, Attempt, Call, configured, openai};
 use bobbin::protocol::{Block, Content, Role};
+use bobbin::variables::{Name, Variables};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -165,7 +168,7 @@ fn calls_have_plain_names_and_objects_for_inputs() {
 
 #[test]
 fn what_is_blank_is_not_told_and_never_leaves_an_empty_content() {
-    let blank = " \n\t\u{a0}\u{200b}\u{1c}";
+    let blank = " \n\t\u{a0}\u{200b}\u{1c}\u{ad}\u{180e}\u{2800}\u{3164}\u{fe0f}\u{fffc}";
     let messages = vec![
         user(blank),
         assistant("Hello?"),
@@ -272,6 +275,70 @@ fn the_endpoint_takes_a_base_with_or_without_a_slash() {
     for base in ["https://api.openai.com/v1", "https://api.openai.com/v1/", " https://api.openai.com/v1// "] {
         assert_eq!(openai::endpoint(base), "https://api.openai.com/v1/chat/completions");
     }
+}
+
+#[test]
+fn a_query_of_the_base_stays_at_the_end_of_the_address() {
+    for base in
+        ["https://a.example/v1?api-version=2024-10-21", "https://a.example/v1/?api-version=2024-10-21"]
+    {
+        assert_eq!(openai::endpoint(base), "https://a.example/v1/chat/completions?api-version=2024-10-21");
+    }
+}
+
+#[test]
+fn an_operators_fields_and_headers_are_merged_over_the_requests() {
+    let set = |name: &str| match name {
+        "AGENT_API_KEY" => Some("sk-1"),
+        "AGENT_HEADERS" => Some(r#"{"x-api-key":"k","Authorization":null}"#),
+        "AGENT_EXTRA_BODY" => {
+            Some(r#"{"max_tokens":1.50,"model":null,"stream_options":{"include_usage":null,"x":{"y":null}}}"#)
+        }
+        _ => None,
+    };
+    let agent = configured_with(&set).unwrap();
+    let Call::Http { headers, body, .. } = agent.call(&request(vec![user("Hi")]), Attempt::default()) else {
+        panic!("no call");
+    };
+    assert!(headers.ends_with(&[
+        ("authorization".into(), Some("Bearer sk-1".into())),
+        ("Authorization".into(), None),
+        ("x-api-key".into(), Some("k".into())),
+    ]));
+    let expected = r#"{"max_tokens":1.50,"messages":[{"content":"Hi","role":"user"}],"stream":true,"stream_options":{"x":{}}}"#;
+    assert_eq!(body, expected);
+}
+
+#[test]
+fn fields_and_headers_that_are_not_valid_are_refused_in_words_that_tell_no_secret() {
+    let wrong = [
+        ("AGENT_HEADERS", r#"["sk-secret"]"#),
+        ("AGENT_HEADERS", r#"{"a":"sk-secret\n"}"#),
+        ("AGENT_HEADERS", r#"{"a b":"sk-secret"}"#),
+        ("AGENT_HEADERS", r#"{"":"sk-secret"}"#),
+        ("AGENT_HEADERS", r#"{"a":7}"#),
+        ("AGENT_HEADERS", "a: sk-secret"),
+        ("AGENT_EXTRA_BODY", "max_tokens=1"),
+        ("AGENT_EXTRA_BODY", "[1]"),
+        ("AGENT_API_KEY", "sk-secret\nx"),
+    ];
+    for (variable, value) in wrong {
+        let why = configured_with(&|name| (name == variable).then_some(value)).unwrap_err();
+        assert!(why.starts_with(variable) && !why.contains("secret"), "{value}: {why}");
+    }
+    assert!(configured_with(&|name| (name == "AGENT_API_KEY").then_some("sk-1\n")).is_ok());
+}
+
+fn configured_with(set: &dyn Fn(&str) -> Option<&'static str>) -> Result<Rc<dyn Agent>, String> {
+    configured(Variables(&|name: Name| {
+        let value = match name.as_str() {
+            "AGENT" => Some("openai"),
+            "AGENT_BASE_URL" => Some("https://model.example/v1"),
+            "AGENT_MODEL" => Some("m"),
+            other => set(other),
+        };
+        value.map(str::to_owned)
+    }))
 }
 
 #[test]

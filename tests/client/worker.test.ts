@@ -274,6 +274,29 @@ test("a deleted session is left for good, by every client", async () => {
   await list.remove(thread.sessionId);
 });
 
+test("a message that was answered, and whose session was deleted before its sender heard of either, is gone for good", async (context) => {
+  const cutOff = await Network.to(bobbin.url);
+  context.after(() => cutOff.close());
+  cutOff.holdUp();
+  const [sessionId, storage] = [freshId(), new MemoryStorage()];
+  const page = open({ sessionId, storage, url: cutOff.url });
+  const requestId = "said-once";
+  const turn = page.send("say it once", { requestId });
+  page.close();
+  await assert.rejects(turn.result, { code: "CLOSED" });
+  // It had arrived: only its acknowledgement was lost.
+  const arrived = await bobbin.join(sessionId);
+  arrived.say(requestId, "say it once");
+  await arrived.next("final");
+  await bobbin.fetch(`/sessions/${sessionId}`, { method: "DELETE" });
+  cutOff.letPass();
+  const later = open({ sessionId, storage, url: cutOff.url });
+  await until(later, ({ status, turns }) => status === "ready" && turns.length === 0);
+  assert.deepEqual(outline(later), []);
+  assert.equal((await bobbin.fetch(`/sessions/${sessionId}`)).status, 404);
+  assert.equal((await later.send("begin anew").result).text, "begin anew");
+});
+
 test("an idle client learns at once that its session is deleted", async () => {
   const writer = open();
   await writer.send("hello").result;

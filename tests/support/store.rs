@@ -88,7 +88,7 @@ impl MemoryStore {
                     let used = self.records.values().rev().filter(|record| !record.is_end());
                     let noted = digests(used.map(|record| record.request_id.as_str()), &self.noted);
                     let deletion = Some(Deletion { at: *at, is_owed: true });
-                    *self = MemoryStore { rows_written, failing_reads, deletion, noted, ..Self::default() };
+                    *self = MemoryStore { deletion, noted, rows_written, failing_reads, ..Self::default() };
                 }
                 Write::Deleted => {
                     self.deletion = self.deletion.map(|deletion| Deletion { is_owed: false, ..deletion });

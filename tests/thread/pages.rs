@@ -2,8 +2,8 @@
 
 use bobbin::protocol::CloseCode;
 use bobbin::protocol::limits::{
-    AGENT_BYTES_MAX, AGENT_MESSAGES_MAX, CATCH_UP_BYTES_MAX, DELIVERY_MESSAGES_MAX, MESSAGE_BYTES_MAX,
-    SOCKETS_MAX, UNSAVED_EVENTS_MAX,
+    AGENT_BYTES, AGENT_MESSAGES, CATCH_UP_BYTES_MAX, DELIVERY_MESSAGES_MAX, MESSAGE_BYTES_MAX, SOCKETS_MAX,
+    UNSAVED_EVENTS_MAX,
 };
 use bobbin::thread::Config;
 use serde_json::json;
@@ -71,13 +71,13 @@ fn a_thread_that_never_rests_writes_a_checkpoint_now_and_then() {
 fn an_agent_is_handed_as_many_messages_as_the_limit_says_its_own_included_from_a_users_on() {
     let mut h = thread();
     h.greet("ann");
-    for turn in 0..AGENT_MESSAGES_MAX / 2 {
+    for turn in 0..AGENT_MESSAGES / 2 {
         turn_over(&mut h, turn, &format!("question {turn}"));
     }
     h.say("ann", "last", "the question");
     let asked = asked(&mut h);
     // The oldest of as many would be the answer to question 0.
-    assert_eq!(asked.len(), AGENT_MESSAGES_MAX - 1);
+    assert_eq!(asked.len(), AGENT_MESSAGES - 1);
     assert_eq!((asked[0].as_str(), asked.last().unwrap().as_str()), ("question 1", "the question"));
 }
 
@@ -90,7 +90,7 @@ fn an_agent_is_handed_as_many_bytes_as_the_limit_says_beside_its_own() {
     }
     h.say("ann", "last", &"y".repeat(LARGE));
     let bytes: usize = asked(&mut h).iter().map(String::len).sum();
-    assert!((AGENT_BYTES_MAX - LARGE..=AGENT_BYTES_MAX + LARGE).contains(&bytes), "{bytes} bytes");
+    assert!((AGENT_BYTES - LARGE..=AGENT_BYTES + LARGE).contains(&bytes), "{bytes} bytes");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What comes back of a call, read by the agent's own reply.
 
 use bobbin::agent::{Answered, Refusal, configured};
+use bobbin::protocol::Role;
 use bobbin::thread::{Config, Event, Input};
 use bobbin::variables::{Name, Variables};
 use serde_json::{Value, json};
@@ -50,6 +51,58 @@ fn an_answer_that_lacks_nothing_but_the_end_of_its_body_is_complete_when_its_mod
     h.frames("ann");
     h.wait(IDLE_MS);
     h.expect("ann", &[json!({ "type": "final", "response": { "content": "all of it" } })]);
+}
+
+#[test]
+fn calls_of_an_answer_whose_end_was_announced_are_told_with_its_end_though_their_arguments_never_came() {
+    let mut h = asked();
+    let bare =
+        json!({ "tool_calls": [{ "index": 0, "id": "t1", "function": { "name": "f", "arguments": "" } }] });
+    bytes(&mut h, &chunk(&bare));
+    bytes(&mut h, "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\n");
+    h.wait(1_999);
+    bytes(&mut h, ": still there\n\n");
+    h.expect_nothing("ann");
+    h.wait(1);
+    h.expect("ann", &[call(), ended("final")]);
+    assert_eq!(h.aborted().len(), 1);
+}
+
+#[test]
+fn an_answer_of_which_not_all_could_be_read_is_complete_and_the_log_says_so_once_and_without_its_words() {
+    let mut h = asked();
+    for said in [
+        "{\"choices\":[{\"delta\":{\"content\":\"all that\"}}]}",
+        "{'choices':'nothing'}",
+        "{\"choices\":[{]",
+    ] {
+        bytes(&mut h, &format!("data: {said}\n\n"));
+    }
+    bytes(&mut h, "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n");
+    h.expect(
+        "ann",
+        &[json!({ "type": "token" }), json!({ "type": "final", "response": { "content": "all that" } })],
+    );
+    let unread = |seen: &Seen| matches!(seen, Seen::Logged(Event::AgentUnread { events: 2, .. }));
+    assert_eq!(h.seen().iter().filter(|seen| unread(seen)).count(), 1);
+}
+
+#[test]
+fn a_history_is_as_long_as_the_settings_say_and_begins_with_a_user() {
+    let mut h = asked_with(Config { agent_messages: 4, ..Config::default() });
+    for (said, next) in [("r1", "r2"), ("r2", "r3")] {
+        let turn = h.turn(said);
+        let answer = format!("{}data: [DONE]\n\n", chunk(&json!({ "content": "yes" })));
+        h.host.pump(Input::Answered { turn, answered: Answered::Bytes(answer.into_bytes()) });
+        h.seen();
+        h.say("ann", next, "and now?");
+    }
+    let request = h
+        .seen()
+        .into_iter()
+        .find_map(|seen| if let Seen::Started { request, .. } = seen { Some(request) } else { None });
+    let roles: Vec<Role> = request.unwrap().messages.iter().map(|message| message.role).collect();
+    assert_eq!(roles, [Role::User, Role::Assistant, Role::User]);
 }
 
 #[test]

@@ -161,6 +161,50 @@ test("with a secret and a key set both are taken, each for its own algorithms, a
   assert.equal(await statusOf(hmac({ alg: "HS256", kid: "rsa" }, claims(), rsa.pem)), 401);
 });
 
+for (const [what, status, headers, body, words] of [
+  ["redirects to http on another machine", 302, { location: "http://issuer.example/keys" }, "", /AUTH_JWKS_URL redirects to an address that does not begin with https:\/\//],
+  ["redirects to something that is no address of the web", 307, { location: "data:application/json,{}" }, "", /does not begin with https:\/\//],
+  ["redirects without end", 301, { location: "/.well-known/jwks.json" }, "", /redirects too often/],
+  ["has more than 1 MiB", 200, {}, JSON.stringify({ keys: [], padding: "x".repeat(1024 * 1024) }), /more than 1 MiB/],
+  ["is no key set", 200, {}, "<html>", /no key set/],
+] as const) {
+  test(`a key set that ${what} is refused in words`, async () => {
+    const { bobbin, issuer } = await closed([rsa.jwk]);
+    issuer.answer = { status, body, headers };
+    const response = await bobbin.fetch("/sessions", bearer(signedBy(rsa, claims())));
+    assert.equal(response.status, 503);
+    assert.match(((await response.json()) as { error: { message: string } }).error.message, words);
+  });
+}
+
+test("a key set behind a redirect on the same machine is taken", async () => {
+  const { issuer, statusOf } = await closed([rsa.jwk]);
+  issuer.answer = { status: 302, body: "", headers: { location: "/keys" } };
+  assert.equal(await statusOf(signedBy(rsa, claims())), 200);
+});
+
+test("an RSA key of fewer than 2048 bits is refused in words", async () => {
+  const weak = signerOf("RS256", "weak", 2040);
+  const { bobbin, statusOf } = await closed([weak.jwk, rsa.jwk]);
+  const response = await bobbin.fetch("/sessions", bearer(signedBy(weak, claims())));
+  assert.equal(response.status, 401);
+  assert.match(((await response.json()) as { error: { message: string } }).error.message, /2048 bits/);
+  assert.equal(await statusOf(signedBy(rsa, claims())), 200);
+});
+
+for (const [what, vars, words] of [
+  ["a secret of 31 bytes", { AUTH_JWT_SECRET: "x".repeat(31) }, /AUTH_JWT_SECRET has at least 32 bytes/],
+  ["keys that come by http from another machine", { AUTH_JWKS_URL: "http://issuer.example/keys" }, /AUTH_JWKS_URL begins with https:\/\//],
+] as const) {
+  test(`${what} closes the deployment, which says so`, async () => {
+    const bobbin = await startClosed({ AUTH_JWT_SECRET: "", ...vars });
+    open.push(bobbin);
+    const response = await bobbin.fetch("/sessions", bearer(tokenOf("ann", {}, "x".repeat(31))));
+    assert.equal(response.status, 401);
+    assert.match(((await response.json()) as { error: { message: string } }).error.message, words);
+  });
+}
+
 const claims = (): Claims => claimsOf("ann");
 
 type Closed = { bobbin: Bobbin; issuer: Issuer; statusOf: (token: string) => Promise<number> };

@@ -13,7 +13,7 @@ const ME = "me";
 
 for (const kind of KINDS) {
   const cells = cellsOf(kind);
-  assert.equal(cells.length, 60, `${kind}: a table of fifteen actions and four roles`);
+  assert.equal(cells.length, 64, `${kind}: a table of sixteen actions and four roles`);
   for (const cell of cells) {
     const { action, by, role, expected } = cell;
     test(`${kind}, role ${role}: ${action} by ${by} is answered ${expected}`, async () => {
@@ -56,6 +56,7 @@ async function attempt(action: string, client: Client): Promise<string> {
     cancel: [{ type: "cancel", requestId: "first" }, "pong"],
     rename: [{ type: "session_update", title: "A title" }, "session"],
     "permission mode": [{ type: "session_update", permissionMode: "plan" }, "session"],
+    check: [{ type: "check", n: 7 }, "pong"],
   };
   const [frame, type] = answers[action] ?? assert.fail(action);
   if (frame) client.send(frame);

@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { get, type IncomingMessage } from "node:http";
+import { text } from "node:stream/consumers";
 import { after, test } from "node:test";
 import { Refused } from "./client.ts";
 import { freshId, start, type Bobbin } from "./harness.ts";
@@ -107,6 +110,7 @@ test("every answer comes with headers that let a browser do nothing with it", as
     assert.equal(response.headers.get("x-content-type-options"), "nosniff", what);
     assert.equal(response.headers.get("x-frame-options"), "DENY", what);
     assert.equal(response.headers.get("referrer-policy"), "no-referrer", what);
+    assert.equal(response.headers.get("cross-origin-resource-policy"), "same-origin", what);
     assert.equal(response.headers.get("cache-control"), "no-store", what);
     const body = await response.text();
     if (body) assert.match(response.headers.get("content-type") ?? "", /^application\/json/, what);
@@ -116,6 +120,7 @@ test("every answer comes with headers that let a browser do nothing with it", as
 test("where everybody is let in, other websites are not", async () => {
   for (const origin of ["https://evil.example", "null", "http://localhost.evil.example", "http://127.0.0.1.evil.example"]) {
     await assertRefused(open, { headers: { origin } });
+    await assertRefused(open, { headers: { origin: "x://localhost" } });
     for (const [path, method] of [["/sessions", "GET"], ["/sessions/a/cancel", "POST"], ["/sessions/a", "DELETE"]] as const) {
       assert.equal((await open.fetch(path, { method, headers: { origin } })).status, 403, `${method} ${path} from ${origin}`);
     }
@@ -124,6 +129,27 @@ test("where everybody is let in, other websites are not", async () => {
     await open.join(freshId(), { headers: { origin } });
   }
   await open.join(freshId());
+});
+
+test("where everybody is let in, the worker is called by a name of this machine or one that is set, and by no other", async () => {
+  const { port } = open.url;
+  const listed = await start({ vars: { ALLOWED_ORIGINS: "https://app.example" } });
+  after(listed.close);
+  for (const host of [`evil.example:${port}`, "evil.example", `localhost.evil.example:${port}`, "app.example"]) {
+    for (const headers of [{ host }, { host, origin: `http://${host}` }]) {
+      for (const path of ["/sessions", "/sessions/a", "/sessions/a/messages"]) {
+        const { status, body } = await ask(open.url, path, headers);
+        assert.equal(status, 403, `${path} as ${host}: ${body}`);
+        assert.match(JSON.parse(body).error.message, /ALLOWED_ORIGINS/);
+      }
+      await assertRefused(open, { headers });
+    }
+  }
+  for (const host of [`localhost:${port}`, `127.0.0.1:${port}`, `[::1]:${port}`, "localhost"]) {
+    assert.equal((await ask(open.url, "/sessions", { host })).status, 200, host);
+  }
+  assert.equal((await ask(listed.url, "/sessions", { host: "app.example" })).status, 200);
+  assert.equal((await ask(listed.url, "/sessions", { host: "evil.example" })).status, 403);
 });
 
 test("where everybody is let in, a credential that nobody asked for does no harm", async () => {
@@ -143,4 +169,11 @@ async function assertRefused(worker: Bobbin, options: object): Promise<void> {
 function preflight(worker: Bobbin, origin: string): Promise<Response> {
   const asked = { "access-control-request-method": "PATCH", "access-control-request-headers": "authorization,content-type" };
   return worker.fetch("/sessions/a", { method: "OPTIONS", headers: { origin, ...asked } });
+}
+
+/** `fetch` sets the host by itself. */
+async function ask(url: URL, path: string, headers: Record<string, string>): Promise<{ status: number; body: string }> {
+  const request = get({ host: url.hostname, port: url.port, path, headers });
+  const [response] = (await once(request, "response")) as [IncomingMessage];
+  return { status: response.statusCode ?? 0, body: await text(response) };
 }

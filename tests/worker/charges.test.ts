@@ -41,6 +41,21 @@ test("a viewer that asks 300 times for what it missed and reads nothing costs no
   assert.ok(synced > 0 && synced < 300, `${synced} were answered`);
 });
 
+test("a viewer that reads what it asks for gets its allowance of it, and is then refused", { timeout: 100_000 }, async () => {
+  const id = await long();
+  const viewer = await bobbin.connect(id, { ...as("viewer", id), cursor: "0" });
+  await viewer.next((frame) => frame.type === "session");
+  let bytes = 0;
+  for (;;) {
+    viewer.send({ type: "session_sync", cursor: "0" });
+    const frames = await viewer.until((frame) => frame.type === "session_synced" || frame.type === "error");
+    if (frames.at(-1)?.type === "error") break;
+    bytes += Buffer.byteLength(JSON.stringify(frames));
+  }
+  assert.equal(viewer.all.at(-1)?.["error"].code, "RATE_LIMITED");
+  assert.ok(bytes > ALLOWANCE_BYTES / 2 && bytes < 2 * ALLOWANCE_BYTES, `${bytes} bytes`);
+});
+
 for (const [what, path, headers] of [
   ["pages", "/messages?limit=200", {}],
   ["exports", "/messages", LINES],

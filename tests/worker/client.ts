@@ -17,6 +17,8 @@ export type ConnectOptions = {
   protocols?: string[];
   /** Told of each frame as it comes, after it is queued. */
   onFrame?: (frame: Frame) => void;
+  /** Told of each `check`, in place of answering it. Checks are not queued. */
+  onCheck?: (frame: Frame) => void;
 };
 
 /** What a server answered instead of upgrading. */
@@ -41,6 +43,7 @@ export class Client {
   #ended: Closed | undefined;
   #wake = Promise.withResolvers<void>();
   #onFrame: (frame: Frame) => void;
+  #onCheck: (frame: Frame) => void;
 
   static async connect(url: URL, options: ConnectOptions): Promise<Client> {
     const target = new URL(url);
@@ -48,14 +51,15 @@ export class Client {
     for (const [name, value] of Object.entries(options.query ?? {})) target.searchParams.set(name, value);
     if (options.cursor !== undefined) target.searchParams.set("cursor", options.cursor);
     const socket = new WebSocket(target, options.protocols ?? [], { headers: options.headers ?? {}, perMessageDeflate: false });
-    const client = new Client(socket, options.onFrame);
+    const client = new Client(socket, options.onFrame, options.onCheck);
     await opened(socket);
     return client;
   }
 
-  private constructor(socket: WebSocket, onFrame: (frame: Frame) => void = () => {}) {
+  private constructor(socket: WebSocket, onFrame: (frame: Frame) => void = () => {}, onCheck?: (frame: Frame) => void) {
     this.#socket = socket;
     this.#onFrame = onFrame;
+    this.#onCheck = onCheck ?? ((frame) => this.send(frame));
     socket.on("message", (data: RawData) => this.#receive(String(data)));
     this.closed = new Promise((resolve) => {
       socket.on("close", (code, reason) => {
@@ -159,8 +163,14 @@ export class Client {
     (this.#socket as unknown as { _socket: Socket })._socket.end();
   }
 
+  /** Sends bytes as they are, past everything that a client library would not send. */
+  write(bytes: Buffer): void {
+    (this.#socket as unknown as { _socket: Socket })._socket.write(bytes);
+  }
+
   #receive(text: string): void {
     const frame = JSON.parse(text) as Frame;
+    if (frame.type === "check") return this.#onCheck(frame);
     this.raw.push(text);
     this.all.push(frame);
     this.#onFrame(frame);

@@ -37,6 +37,7 @@ const entry: Entry = {
       database: (_, { DB }) => DB,
       getter: () => ({ get fetch() { throw new Error("no"); } }),
       throws: () => ({ fetch() { throw new Error("no"); } }),
+      tells: () => ({ fetch(request) { throw new Error("no: " + request.headers.get("authorization").toUpperCase()); } }),
       rejects: () => ({ async fetch() { throw new Error("no"); } }),
       nothing: () => ({ fetch() {} }),
       word: () => ({ fetch: async () => "hello" }),
@@ -82,6 +83,13 @@ for (const kind of ["deaf", "throws", "rejects", "nothing", "word"]) {
   });
 }
 
+test("a key that an AGENT_SERVICE throws is not in the log, and the words around it are", async () => {
+  await asked(bound, "tells");
+  const lines = bound.logs.map(({ message }) => message).filter((line) => line.includes("agent_unreachable"));
+  assert.ok(lines.some((line) => line.includes("no: [redacted]")), lines.join("\n"));
+  assert.ok(!bound.logs.some(({ message }) => message.includes("TEST-KEY")));
+});
+
 test("an AGENT_SERVICE does not lead the conversation to another origin either", async () => {
   const { error } = await asked(bound, "moved");
   assert.ok(error.message.includes(new URL(other.baseUrl).origin), error.message);
@@ -98,10 +106,11 @@ for (const status of [301, 302, 303, 307, 308]) {
   });
 }
 
-for (const location of ["//127.0.0.1:1/v1", "http://localhost/v1", "https://127.0.0.1/v1", "ftp://127.0.0.1/", "http://", "", undefined]) {
+for (const location of ["//127.0.0.1:1/v1", "http://localhost/v1", "https://127.0.0.1/v1", "ftp://127.0.0.1/", "http://", "http://[", "data:text/plain,hi", "javascript:1", "", undefined]) {
   test(`HTTP 307 to ${location} is not followed`, async () => {
     const { error } = await redirected(307, location);
     assert.match(error.message, /redirect.*AGENT_BASE_URL/);
+    assert.doesNotMatch(error.message, /null/);
   });
 }
 

@@ -142,6 +142,48 @@ test("a model that is not well is called again before anything was said, and eac
   assert.equal((await client.next(endOf("r5")))["response"].content, "at once");
 });
 
+test("a model that says by a date when to come back is not called before it", async (t) => {
+  const patient = await start({ vars: { ...upstream.vars, AGENT_RETRIES: "2" } });
+  t.after(patient.close);
+  const client = await patient.join(freshId());
+  client.say("r1", "hello");
+  (await upstream.next()).status(429, "tomorrow", { "retry-after": new Date(Date.now() + 86_400_000).toUTCString() });
+  assert.match((await client.next(endOf("r1")))["error"].message, /retry after 8\d{4} s: tomorrow/);
+  client.say("r2", "hello");
+  (await upstream.next()).status(429, "already", { "retry-after": new Date(0).toUTCString() });
+  (await upstream.next()).answer("fine");
+  assert.equal((await client.next(endOf("r2"))).type, "final");
+});
+
+test("an operator's headers and fields are sent in place of the worker's own, and none of them is told", async (t) => {
+  const headers = { "X-Api-Key": "the-key-of-a-header", Authorization: null, "user-agent": "mine", accept: null };
+  const own = await start({
+    vars: {
+      ...upstream.vars,
+      AGENT_BASE_URL: `${upstream.baseUrl}?api-version=1`,
+      AGENT_HEADERS: JSON.stringify(headers),
+      AGENT_EXTRA_BODY: '{"max_tokens":1024,"stream_options":null,"tools":[]}',
+    },
+  });
+  t.after(own.close);
+  const client = await own.join(freshId());
+  client.say("r1", "hello");
+  const call = await upstream.next();
+  const sent = ["x-api-key", "authorization", "user-agent"].map((name) => call.headers[name]);
+  assert.deepEqual(sent, ["the-key-of-a-header", undefined, "mine"]);
+  assert.notEqual(call.headers["accept"], "text/event-stream");
+  assert.deepEqual([call.body.max_tokens, call.body.stream_options, call.body.tools], [1024, undefined, []]);
+  assert.equal(call.path, "/v1/chat/completions?api-version=1");
+  call.status(400, "got THE KEY of a header");
+  assert.match((await client.next(endOf("r1")))["error"].message, /got \[redacted\]$/);
+});
+
+test("a setting that is not valid is told in words, and its value is not", async (t) => {
+  const wrong = await start({ vars: { ...upstream.vars, AGENT_HEADERS: "x-api-key: sk-secret" } });
+  t.after(wrong.close);
+  await assert.rejects(wrong.connect(freshId()), (error: Error) => /AGENT_HEADERS is a JSON object/.test(error.message) && !/sk-secret/.test(error.message));
+});
+
 test("a model that nobody answers for is called again", async (t) => {
   const gone = await Upstream.start();
   const patient = await start({ vars: { ...gone.vars, AGENT_RETRIES: "1" } });

@@ -94,8 +94,9 @@ for (const [what, body] of bodies) {
   });
 }
 
-test("a cancel with a requestId that is no string is refused, and one without a body is not", async () => {
-  for (const body of ['{"requestId":1}', '{"requestId":{}}', "[]", "no JSON"]) {
+test("a cancel with a requestId that no message can have is refused, and one without a body is not", async () => {
+  const wrong = ["", "naïve-1", "a\nb", "r".repeat(129)].map((requestId) => JSON.stringify({ requestId }));
+  for (const body of ['{"requestId":1}', '{"requestId":{}}', "[]", "no JSON", ...wrong]) {
     assertRefused(await http.ask("POST", `/sessions/${id}/cancel`, body), 400, "INVALID_MESSAGE", body);
   }
   for (const body of [undefined, "", "{}", '{"requestId":null}']) {

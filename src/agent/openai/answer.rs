@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::calls::Calls;
 use super::chunk::{Choice, Chunk, Delta};
-use super::failure;
+use super::failure::{self, plain};
 use super::quote::quote;
 use super::reported::{Reported, is_within};
 use super::text::{Part, Text};
@@ -18,8 +18,19 @@ use crate::protocol::{Block, ErrorBody, ErrorCode, is_blank};
 /// The data of the event that ends a stream.
 const DONE: &str = "[DONE]";
 /// What is in a finish reason that says that the answer broke off: `error` (`OpenRouter`), `network_error`
-/// (Zhipu), `insufficient_system_resource` (`DeepSeek`), `abort` (`SGLang`).
-const BROKEN_OFF: [&str; 5] = ["error", "insufficient", "abort", "fail", "timeout"];
+/// (Zhipu), `insufficient_system_resource` (`DeepSeek`), `abort` (`SGLang`), `MALFORMED_FUNCTION_CALL` (Gemini).
+const BROKEN_OFF: [&str; 10] = [
+    "error",
+    "insufficient",
+    "abort",
+    "fail",
+    "timeout",
+    "cancel",
+    "overload",
+    "unavailable",
+    "exception",
+    "malformed",
+];
 
 /// ```text
 ///   thinking delta        text delta        tool call fragment
@@ -44,6 +55,8 @@ pub(super) struct Answer {
     has_thought: bool,
     /// A quote of the first event that was none.
     odd: Option<String>,
+    /// Events that could not be read, or not to their end.
+    unread: u64,
     over: bool,
     remedy: Remedy,
     told: Progress,
@@ -79,8 +92,7 @@ impl Answer {
         if self.over || std::mem::replace(&mut self.told, progress) == progress {
             return None;
         }
-        // A call that is not whole may go on, and only the end itself says that it does not.
-        if self.finish_reason.is_some() && gathered == 0 {
+        if self.finish_reason.is_some() {
             return Some(AgentEvent::Ending(self.finished()));
         }
         is_silent.then_some(AgentEvent::Gathering)
@@ -95,9 +107,15 @@ impl Answer {
         if data == DONE {
             return self.done(out);
         }
-        match Chunk::parse(data) {
-            Ok(chunk) => self.chunk(chunk, data, out),
-            Err(_) => self.odd(data),
+        let (chunk, parsed) = Chunk::parse(data);
+        if parsed.is_err() {
+            self.unread = self.unread.saturating_add(1);
+        }
+        if parsed.is_ok() || chunk.has_error || !chunk.choices.is_empty() {
+            self.chunk(chunk, data, out);
+        }
+        if parsed.is_err() {
+            self.odd(data);
         }
     }
 
@@ -118,9 +136,16 @@ impl Answer {
     /// Takes the data of an event that the end of the body cut off: half a chunk is no error of its own.
     pub(super) fn last_event(&mut self, data: &str, out: &mut Vec<AgentEvent>) {
         let data = data.trim();
-        let is_cut = || matches!(Chunk::parse(data), Err(Malformed::Cut));
+        let is_cut = || Chunk::parse(data).1 == Err(Malformed::Cut);
         if data == DONE || !(DONE.starts_with(data) || is_cut()) {
             self.event(data, out);
+        }
+    }
+
+    /// Takes what the body says outside of events, which counts if there was none.
+    pub(super) fn read_as(&mut self, words: &str) {
+        if self.heard == Heard::Nothing && !is_blank(words) {
+            self.odd(words);
         }
     }
 
@@ -141,15 +166,16 @@ impl Answer {
         }
         let text = String::from_utf8_lossy(body);
         let text = text.trim_start_matches('\u{feff}').trim();
-        match Chunk::parse(text) {
-            Ok(chunk) if !chunk.choices.is_empty() => {
+        let (chunk, parsed) = Chunk::parse(text);
+        match parsed {
+            Ok(()) if !chunk.choices.is_empty() => {
                 self.chunk(chunk, text, out);
                 self.complete(out);
             }
             Err(Malformed::Cut) => self.end(out),
-            Ok(_) | Err(Malformed::Wrong | Malformed::Deep) => match Reported::read(text) {
+            _ => match Reported::read(text) {
                 Some(reported) => self.report(&reported, text, out),
-                None => self.not_a_completion(text, out),
+                None => self.fail(failure::not_a_completion(&quote(&plain(text))), out),
             },
         }
     }
@@ -157,11 +183,6 @@ impl Answer {
     pub(super) fn too_long(&mut self, out: &mut Vec<AgentEvent>) {
         let message = "the model endpoint sent over 1 MiB in one piece";
         self.fail(ErrorBody::fatal(ErrorCode::AgentError, message), out);
-    }
-
-    /// `words` are what was sent.
-    pub(super) fn not_a_completion(&mut self, words: &str, out: &mut Vec<AgentEvent>) {
-        self.fail(failure::not_a_completion(&quote(words)), out);
     }
 
     /// Fails the answer unless it is over or lacks nothing but the end of its body.
@@ -174,60 +195,55 @@ impl Answer {
     }
 
     fn chunk(&mut self, chunk: Chunk, json: &str, out: &mut Vec<AgentEvent>) {
-        if chunk.has_error || chunk.choices.is_empty() {
-            match Reported::read(json) {
-                Some(reported) => return self.report(&reported, json, out),
-                None if chunk.has_error => return self.fail(failure::broken_off_upstream(&quote(json)), out),
-                None => {}
-            }
-        }
         if self.model.is_none() && !chunk.model.is_empty() {
             self.model = Some(chunk.model.into_owned());
         }
         self.usage.update(chunk.other_usage);
-        if chunk.choices.is_empty() && self.heard == Heard::Nothing {
+        let is_empty = chunk.choices.is_empty();
+        if is_empty && self.heard == Heard::Nothing {
             self.odd(json);
         } else if self.heard == Heard::Nothing {
             self.heard = Heard::Choices;
             self.odd = None;
         }
+        let (mut reason, mut has_error) = (Cow::Borrowed(""), chunk.has_error || is_empty);
         // One answer was asked for; Copilot parts it among several choices without a number.
         for choice in chunk.choices.into_iter().filter(|choice| choice.index.unwrap_or(0) == 0) {
-            self.choice(choice, json, out);
+            has_error |= choice.has_error;
+            let said = self.choice(choice, out);
+            // Some servers write null as a text.
+            let is_none = ["", "null", "none"].iter().any(|none| said.eq_ignore_ascii_case(none));
+            reason = if is_none { reason } else { said };
         }
         self.usage.update(chunk.usage);
-    }
-
-    fn choice(&mut self, choice: Choice, json: &str, out: &mut Vec<AgentEvent>) {
-        if self.over {
-            return;
-        }
-        self.usage.update(choice.usage);
-        match (&choice.delta, choice.message) {
-            (Some(delta), _) => {
-                self.heard = Heard::Deltas;
-                self.delta(delta, out);
-            }
-            (None, Some(message)) => self.message(message, out),
-            (None, None) => {}
-        }
-        let reason = choice.finish_reason;
-        if choice.has_error
-            && let Some(reported) = Reported::read(json)
-        {
+        if has_error && let Some(reported) = Reported::read(json) {
             self.report(&reported, json, out);
+        } else if chunk.has_error {
+            self.fail(failure::broken_off_upstream(&quote(json)), out);
         } else if is_broken_off(&reason) {
             self.fail(failure::broken_off_upstream(&quote(&reason)), out);
         } else if !reason.is_empty() {
             self.finish_reason = Some(reason.into_owned());
         }
         if self.finish_reason.is_some() && !self.over {
-            self.text(Text::end, out);
             self.deliver_whole_calls(out);
-            if self.calls.bytes() == 0 {
-                self.deliver_thinking(out);
-            }
         }
+    }
+
+    /// Returns the reason why the answer has ended, if it has.
+    fn choice<'a>(&mut self, choice: Choice<'a>, out: &mut Vec<AgentEvent>) -> Cow<'a, str> {
+        self.usage.update(choice.usage);
+        if let Some(delta) = &choice.delta {
+            self.heard = Heard::Deltas;
+            self.delta(delta, out);
+        }
+        // Beside a delta it is what was said so far.
+        if let Some(message) =
+            choice.message.filter(|_| choice.delta.is_none() || !choice.finish_reason.is_empty())
+        {
+            self.message(message, out);
+        }
+        choice.finish_reason
     }
 
     /// Takes a message that is the whole answer. What deltas have brought is not said again.
@@ -243,7 +259,7 @@ impl Answer {
             return;
         }
         if !delta.thinking().is_empty() {
-            self.text(Text::end, out);
+            self.text(Text::pause, out);
             self.think(delta.thinking(), out);
         }
         for text in [&delta.content, &delta.refusal].into_iter().filter(|text| !text.is_empty()) {
@@ -251,7 +267,7 @@ impl Answer {
             self.text(|whole, take| whole.push(text, take), out);
         }
         for fragment in &delta.tool_calls {
-            self.text(Text::end, out);
+            self.text(Text::pause, out);
             self.deliver_thinking(out);
             if self.calls.begins(fragment) {
                 self.deliver_whole_calls(out);
@@ -282,6 +298,12 @@ impl Answer {
                 self.deliver_whole_calls(out);
                 say(text, out);
             }
+            Part::Opening => self.deliver_thinking(out),
+            Part::NoThinking(tag) => {
+                let text = self.thinking.take_all();
+                say(tag, out);
+                say(&text, out);
+            }
         });
         self.text = text;
     }
@@ -303,6 +325,7 @@ impl Answer {
             tokens_used: self.tokens_used(),
             model: self.model.clone(),
             finish_reason: self.finish_reason.clone(),
+            unread: self.unread,
         }
     }
 

@@ -44,14 +44,17 @@ impl Calls {
         let Some(call) = self.position(fragment).and_then(|at| self.calls.get(at)) else {
             return has_name || !fragment.id.is_empty();
         };
+        // The name may stand beside each piece of the arguments, and so may an id that is another one each time.
+        let goes_on = fragment.name == call.name
+            && !(call.arguments.is_empty() || call.is_whole() || fragment.arguments.starts_object());
         if !fragment.id.is_empty() && !call.id.is_empty() {
-            return fragment.id != call.id && (has_name || call.is_whole());
+            return fragment.id != call.id && (has_name && !goes_on || call.is_whole());
         }
         // Without ids, a call that is repeated and has arguments as before is two; one that had none is one.
         let is_other = fragment.name != call.name || !call.is_placeholder() || fragment.is_placeholder();
         let is_next = call.is_whole() && is_other && fragment.id.is_empty();
         let unnumbered = fragment.index.is_none() && fragment.id.is_empty() && !call.name.is_empty();
-        has_name && (is_next || unnumbered)
+        has_name && (is_next || unnumbered && !goes_on)
     }
 
     /// A fragment that begins no call and continues none that is still open is dropped.
@@ -149,6 +152,10 @@ impl Call {
 fn input(arguments: &str) -> Json {
     match Json::parse(arguments) {
         Some(Json::Null) => Json::Object(Fields::new()),
+        // Some servers encode them twice.
+        Some(Json::String(encoded)) => {
+            Json::parse(&encoded).filter(|value| value.as_object().is_some()).unwrap_or(Json::String(encoded))
+        }
         Some(value) => value,
         None if arguments.trim().is_empty() => Json::Object(Fields::new()),
         None => Json::String(arguments.to_owned()),

@@ -2,12 +2,14 @@
 //!
 //! **Invariant:** no value of another type than is usual makes a chunk unreadable. What can be read in
 //! its place is read (`6` as the text "6", `3.0` and `"3"` as the number 3), and everything else is
-//! passed over.
+//! passed over. Of JSON that is at fault, what stands before the fault is read.
 
 use std::borrow::Cow;
 
+use super::reported::is_error;
 use super::usage::Usage;
 use crate::agent::piece::Piece;
+use crate::protocol::Json;
 use crate::protocol::json::{Field, Item, Parsed, Reader};
 
 /// A `chat.completion.chunk`, or a whole `chat.completion`, whose choices have `message` for `delta`.
@@ -17,8 +19,9 @@ pub(super) struct Chunk<'a> {
     /// None in error objects and in the chunk that brings the usage.
     pub(super) choices: Vec<Choice<'a>>,
     pub(super) usage: Usage,
-    /// Groq's own place for it.
+    /// What stands in another field than its own.
     pub(super) other_usage: Usage,
+    /// Whether a field of errors says something.
     pub(super) has_error: bool,
 }
 
@@ -42,7 +45,7 @@ pub(super) struct Delta<'a> {
     pub(super) refusal: Piece<'a>,
     /// `DeepSeek`'s name, llama.cpp's and the older one of vLLM.
     reasoning_content: Piece<'a>,
-    /// `OpenRouter`'s name, Ollama's and the newer one of vLLM. Some servers send both.
+    /// `OpenRouter`'s name, Ollama's and the newer one of vLLM; Copilot has `reasoning_text`. Some servers send both.
     reasoning: Piece<'a>,
     /// `OpenRouter`'s list of the same; Mistral's parts of the content.
     reasoning_parts: Piece<'a>,
@@ -60,8 +63,36 @@ pub(super) struct Fragment<'a> {
 }
 
 impl<'a> Chunk<'a> {
-    pub(super) fn parse(json: &'a str) -> Parsed<Self> {
-        Reader::read_foreign(json, chunk)
+    /// What could be read, and whether that is all of it.
+    pub(super) fn parse(json: &'a str) -> (Self, Parsed<()>) {
+        let mut chunk = Chunk::default();
+        let parsed = Reader::read_foreign(json, |reader| chunk.read(reader));
+        (chunk, parsed)
+    }
+
+    fn read(&mut self, reader: &mut Reader<'a>) -> Parsed<()> {
+        // Google puts an error into an array.
+        if reader.peek()? == b'[' {
+            return reader.skip();
+        }
+        reader.object(&mut |reader, name| match &*name {
+            "model" => name_of(reader, &mut self.model),
+            "choices" => {
+                self.choices.clear();
+                items(reader, &mut |reader| choice(reader, self.choices.push_mut(Choice::default())))
+            }
+            "error" | "errors" | "base_resp" => {
+                let error = reader.raw()?;
+                self.has_error |= Json::parse(error).is_none_or(|error| is_error(&name, &error));
+                Ok(())
+            }
+            _ if is_usage(&name) => usage(reader, &mut self.usage),
+            // Groq has it within a field of its own.
+            _ => fields(reader, &mut |reader, name| match &*name {
+                _ if is_usage(&name) => usage(reader, &mut self.other_usage),
+                _ => reader.skip(),
+            }),
+        })
     }
 }
 
@@ -92,94 +123,90 @@ impl Fragment<'_> {
     }
 }
 
-fn chunk<'a>(reader: &mut Reader<'a>) -> Parsed<Chunk<'a>> {
-    let mut chunk = Chunk::default();
-    // Google puts an error into an array.
-    if reader.peek()? == b'[' {
-        return reader.skip().map(|()| chunk);
-    }
-    reader.object(&mut |reader, name| match &*name {
-        "model" => name_of(reader, &mut chunk.model),
-        "choices" => {
-            chunk.choices.clear();
-            items(reader, &mut |reader| choice(reader).map(|choice| chunk.choices.push(choice)))
-        }
-        "usage" => usage(reader, &mut chunk.usage),
-        "x_groq" => fields(reader, &mut |reader, name| match &*name {
-            "usage" => usage(reader, &mut chunk.other_usage),
-            _ => reader.skip(),
-        }),
-        "error" => error(reader, &mut chunk.has_error),
-        _ => reader.skip(),
-    })?;
-    Ok(chunk)
-}
-
-fn choice<'a>(reader: &mut Reader<'a>) -> Parsed<Choice<'a>> {
-    let mut choice = Choice::default();
+fn choice<'a>(reader: &mut Reader<'a>, choice: &mut Choice<'a>) -> Parsed<()> {
     fields(reader, &mut |reader, name| match &*name {
         "index" => count(reader, &mut choice.index),
-        "delta" => delta(reader).map(|delta| choice.delta = delta),
-        "message" => delta(reader).map(|message| choice.message = message),
+        "delta" => delta(reader, &mut choice.delta),
+        "message" => delta(reader, &mut choice.message),
         "finish_reason" => name_of(reader, &mut choice.finish_reason),
-        "usage" => usage(reader, &mut choice.usage),
-        "error" => error(reader, &mut choice.has_error),
-        _ => reader.skip(),
-    })?;
-    Ok(choice)
-}
-
-fn delta<'a>(reader: &mut Reader<'a>) -> Parsed<Option<Delta<'a>>> {
-    let mut delta = Delta::default();
-    let is_object = reader.peek()? == b'{';
-    fields(reader, &mut |reader, name| match &*name {
-        "content" => content(reader, &mut delta),
-        "refusal" => string(reader, &mut delta.refusal),
-        "reasoning_content" => string(reader, &mut delta.reasoning_content),
-        "reasoning" => string(reader, &mut delta.reasoning),
-        "reasoning_details" => parts(reader, &mut delta.reasoning_parts),
-        "tool_calls" => {
-            delta.tool_calls.clear();
-            items(reader, &mut |reader| fragment(reader).map(|fragment| delta.tool_calls.push(fragment)))
+        "error" => {
+            choice.has_error = true;
+            reader.skip()
         }
-        _ => reader.skip(),
-    })?;
-    Ok(is_object.then_some(delta))
-}
-
-fn error(reader: &mut Reader, has_error: &mut bool) -> Parsed<()> {
-    reader.raw().map(|error| *has_error = !matches!(error, "null" | "false" | "\"\"" | "{}" | "[]"))
-}
-
-fn fragment<'a>(reader: &mut Reader<'a>) -> Parsed<Fragment<'a>> {
-    let mut fragment = Fragment::default();
-    fields(reader, &mut |reader, name| match &*name {
-        "index" => count(reader, &mut fragment.index),
-        "id" => label(reader, &mut fragment.id),
-        "function" => fields(reader, &mut |reader, name| match &*name {
-            "name" => label(reader, &mut fragment.name),
-            "arguments" => arguments(reader, &mut fragment.arguments),
-            _ => reader.skip(),
-        }),
-        _ => reader.skip(),
-    })?;
-    Ok(fragment)
-}
-
-fn usage(reader: &mut Reader, into: &mut Usage) -> Parsed<()> {
-    fields(reader, &mut |reader, name| match &*name {
-        "total_tokens" => count(reader, &mut into.total),
-        "prompt_tokens" | "input_tokens" => count(reader, &mut into.prompt),
-        "completion_tokens" | "output_tokens" => count(reader, &mut into.answer),
+        _ if is_usage(&name) => usage(reader, &mut choice.usage),
         _ => reader.skip(),
     })
 }
 
+fn delta<'a>(reader: &mut Reader<'a>, into: &mut Option<Delta<'a>>) -> Parsed<()> {
+    *into = None;
+    if reader.peek()? != b'{' {
+        return reader.skip();
+    }
+    let delta = into.insert(Delta::default());
+    reader.object(&mut |reader, name| match &*name {
+        "content" => content(reader, delta),
+        "refusal" => string(reader, &mut delta.refusal),
+        "reasoning_content" => string(reader, &mut delta.reasoning_content),
+        "reasoning" | "reasoning_text" => string(reader, &mut delta.reasoning),
+        "reasoning_details" => parts(reader, &mut delta.reasoning_parts),
+        "tool_calls" => {
+            delta.tool_calls.clear();
+            items(reader, &mut |reader| fragment(reader, delta.tool_calls.push_mut(Fragment::default())))
+        }
+        // What calls were before there could be several.
+        "function_call" if reader.peek()? == b'{' => {
+            let call = delta.tool_calls.push_mut(Fragment { index: Some(0), ..Fragment::default() });
+            reader.object(&mut |reader, name| function(reader, &name, call))
+        }
+        _ => reader.skip(),
+    })
+}
+
+fn fragment<'a>(reader: &mut Reader<'a>, fragment: &mut Fragment<'a>) -> Parsed<()> {
+    fields(reader, &mut |reader, name| match &*name {
+        "index" => count(reader, &mut fragment.index),
+        "id" => label(reader, &mut fragment.id),
+        "function" => fields(reader, &mut |reader, name| function(reader, &name, fragment)),
+        // Workers AI has no object around them.
+        _ => function(reader, &name, fragment),
+    })
+}
+
+fn function<'a>(reader: &mut Reader<'a>, name: &str, fragment: &mut Fragment<'a>) -> Parsed<()> {
+    match name {
+        "name" => label(reader, &mut fragment.name),
+        "arguments" => arguments(reader, &mut fragment.arguments),
+        _ => reader.skip(),
+    }
+}
+
+fn is_usage(name: &str) -> bool {
+    matches!(name, "usage" | "usageMetadata" | "usage_metadata")
+}
+
+fn usage(reader: &mut Reader, into: &mut Usage) -> Parsed<()> {
+    items(reader, &mut |reader| {
+        fields(reader, &mut |reader, name| match &*name {
+            "total_tokens" | "totalTokens" | "totalTokenCount" => count(reader, &mut into.total),
+            "prompt_tokens" | "input_tokens" | "promptTokens" | "inputTokens" | "promptTokenCount" => {
+                count(reader, &mut into.prompt)
+            }
+            "completion_tokens"
+            | "output_tokens"
+            | "completionTokens"
+            | "outputTokens"
+            | "candidatesTokenCount" => count(reader, &mut into.answer),
+            _ => reader.skip(),
+        })
+    })
+}
+
 /// What the model says. Mistral sends an array of content parts, its thinking among them. Cloudflare's
-/// Workers AI takes a token that looks like a number or a boolean for one.
+/// Workers AI takes a token that looks like a number for one.
 fn content<'a>(reader: &mut Reader<'a>, delta: &mut Delta<'a>) -> Parsed<()> {
     if !matches!(reader.peek()?, b'[' | b'{') {
-        return words(reader, &mut delta.content);
+        return string(reader, &mut delta.content);
     }
     delta.content = Piece::default();
     items(reader, &mut |reader| part(reader, &mut delta.content, &mut delta.reasoning_parts))
@@ -205,18 +232,11 @@ fn part<'a>(reader: &mut Reader<'a>, text: &mut Piece<'a>, thinking: &mut Piece<
     Ok(())
 }
 
-fn words<'a>(reader: &mut Reader<'a>, into: &mut Piece<'a>) -> Parsed<()> {
-    match reader.peek()? {
-        b't' | b'f' => reader.raw().map(|word| *into = Piece::from(Cow::Borrowed(word))),
-        _ => string(reader, into),
-    }
-}
-
 /// A piece of a call's arguments. Some servers do not encode them twice and send the object itself.
 fn arguments<'a>(reader: &mut Reader<'a>, into: &mut Piece<'a>) -> Parsed<()> {
     match reader.peek()? {
         b'{' | b'[' => reader.raw().map(|json| *into = Piece::from(Cow::Borrowed(json))),
-        _ => words(reader, into),
+        _ => string(reader, into),
     }
 }
 

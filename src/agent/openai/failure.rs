@@ -1,52 +1,99 @@
 //! Why an answer failed, in words that help and tell no secret.
 
+use std::borrow::Cow;
+
 use super::quote::quote;
-use super::reported::{Reported, passes};
+use super::reported::{Reported, is_within, passes};
 use crate::agent::{AgentRequest, Failed, redact};
 use crate::protocol::limits::REDIRECTS_MAX;
-use crate::protocol::{ErrorBody, ErrorCode};
+use crate::protocol::{Block, Content, ErrorBody, ErrorCode, is_blank, to_json};
 
-/// How much of a user's words is looked for in an error.
-const OWN_WORDS_BYTES_MAX: usize = 4 * 1024;
-/// Shorter words are in every text.
-const OWN_WORDS_BYTES_MIN: usize = 8;
+/// How much of what was said is looked for in an error.
+const OWN_WORDS_BYTES_MAX: usize = 64 * 1024;
 
+const ENDED_EARLY: &str =
+    "the model's stream ended early, before the answer was complete; send the message again";
+const NO_COMPLETION: &str =
+    "the model endpoint sent something that is no chat completion, check AGENT_BASE_URL";
 pub(super) const REFUSED: &str = "the model endpoint refused the worker's credential: check AGENT_API_KEY";
-/// What an HTTP status that is no success says. `retry_after` is that header's value, of which only
-/// seconds are told; `body` is as much of the body as was read.
+/// What is in an endpoint's words if it lacks a field of the request, or has one too many.
+const OF_A_FIELD: [&str; 5] = ["max_tokens", "tools", "toolconfig", "param", "extra inputs"];
+
+/// The seconds of a `Retry-After` header, begun ones included.
+pub(super) fn whole_seconds(retry_after: &str) -> Option<u64> {
+    let (whole, fraction) = retry_after.trim().split_once('.').unwrap_or((retry_after.trim(), ""));
+    let is_more = fraction.bytes().any(|digit| digit != b'0');
+    whole.parse().ok().map(|seconds: u64| seconds.saturating_add(is_more.into()))
+}
+
+/// What an HTTP status that is no success says. `retry_after` is the seconds of that header; `body` is as much of
+/// the body as was read.
 ///
 /// 408, 429 and 5xx are retryable, every other status is not.
 #[must_use]
-pub fn http_failure(status: u16, retry_after: Option<&str>, body: &str) -> Failed {
-    let words = Reported::read(body).map_or_else(|| quote(plain(body)), |reported| quote(&reported.message));
+pub fn http_failure(status: u16, retry_after: Option<u64>, body: &str) -> Failed {
+    let words = Reported::read(body).map_or_else(|| quote(&plain(body)), |reported| quote(&reported.message));
     let message = match status {
         401 => String::from(REFUSED),
         // Some say so of what was asked, and then with a reason.
         403 if words.is_empty() => String::from(REFUSED),
         404 => String::from("the model endpoint answered 404, check AGENT_BASE_URL and AGENT_MODEL"),
-        429 => match retry_after.and_then(|seconds| seconds.trim().parse::<u32>().ok()) {
+        429 => match retry_after {
             Some(seconds) => format!("the model endpoint is rate limiting, retry after {seconds} s"),
             None => String::from("the model endpoint is rate limiting, retry later"),
         },
         _ => format!("the model endpoint answered {status}"),
     };
-    let message = with_words(&message, &words);
+    let mut message = with_words(&message, &words);
+    let says = |word: &&str| is_within(word, &words.to_ascii_lowercase());
+    if matches!(status, 400 | 422) && OF_A_FIELD.iter().any(says) {
+        message.push_str(" (AGENT_EXTRA_BODY adds fields to the request, and removes them)");
+    }
     failed(ErrorBody { code: ErrorCode::AgentError.into(), message, retryable: passes(status.into()) })
 }
 
-/// The beginning of what the user asked, which is not to stand in a log.
+/// The end of what was said, which is not to stand in a log.
 #[must_use]
 pub fn own_words(request: &AgentRequest) -> String {
-    let mut words = request.messages.last().map(|own| own.content.words()).unwrap_or_default();
-    words.truncate(words.floor_char_boundary(OWN_WORDS_BYTES_MAX));
-    words
+    let mut all = String::new();
+    for message in request.messages.iter().rev() {
+        all.push_str(&words(&message.content));
+        all.push('\n');
+        if all.len() > OWN_WORDS_BYTES_MAX {
+            all.truncate(all.floor_char_boundary(OWN_WORDS_BYTES_MAX));
+            break;
+        }
+    }
+    all
 }
 
-/// A failure for the log: without the user's words, which an endpoint may quote.
+/// All that a message says.
+fn words(content: &Content) -> String {
+    let Content::Blocks(blocks) = content else { return content.words() };
+    let mut all = String::new();
+    for block in blocks {
+        match block {
+            Block::Text { text } | Block::Thinking { text } => all.push_str(text),
+            Block::ToolUse { input: json, .. } | Block::ToolResult { content: json, .. } => {
+                all.push_str(&to_json(json));
+            }
+            Block::Other(_) => {}
+        }
+        all.push('\n');
+    }
+    all
+}
+
+/// A failure for the log: without what was said before it and in its answer, which an endpoint may quote.
 #[must_use]
-pub fn reason(failed: &Failed, own_words: &str) -> String {
-    let is_telling = own_words.len() >= OWN_WORDS_BYTES_MIN;
-    redact::without_key(&failed.error.message, if is_telling { own_words } else { "" })
+pub fn reason(failed: &Failed, own_words: &str, answer: &Content) -> String {
+    let mut message = failed.error.message.as_str();
+    // JSON that is not understood may be part of an answer.
+    let is_json = |ours: &&str| {
+        message.strip_prefix(*ours).is_some_and(|words| words.starts_with(": {") || words.starts_with(": ["))
+    };
+    message = [ENDED_EARLY, NO_COMPLETION].into_iter().find(is_json).unwrap_or(message);
+    redact::without_words(&redact::without_words(message, own_words), &words(answer))
 }
 
 /// The model sent nothing of its answer for `silent_ms` milliseconds.
@@ -72,8 +119,7 @@ pub fn unreachable_failure() -> Failed {
 
 /// `words` are a quote of what came in place of the answer's rest.
 pub(super) fn ended_early(words: &str) -> ErrorBody {
-    let message = "the model's stream ended early, before the answer was complete; send the message again";
-    ErrorBody::retryable(ErrorCode::AgentError, with_words(message, words))
+    ErrorBody::retryable(ErrorCode::AgentError, with_words(ENDED_EARLY, words))
 }
 
 /// What is bound as `AGENT_SERVICE` is nothing that can be called.
@@ -95,7 +141,8 @@ pub fn service_failure() -> Failed {
 /// A redirect that is not followed: its status, and the origin it leads to if that is another one.
 #[must_use]
 pub fn redirect_failure(status: u16, to: Option<&str>) -> Failed {
-    let message = match to {
+    // Addresses such as those of `data:` have no origin.
+    let message = match to.filter(|origin| *origin != "null") {
         Some(origin) => format!(
             "the model endpoint answered {status}, a redirect to {}, where the conversation is not sent: set \
              AGENT_BASE_URL to the address that is meant",
@@ -132,18 +179,34 @@ pub(super) fn answer_too_large() -> ErrorBody {
 
 /// `words` are a quote of what was sent.
 pub(super) fn not_a_completion(words: &str) -> ErrorBody {
-    let message = "the model endpoint sent something that is no chat completion, check AGENT_BASE_URL";
-    ErrorBody::fatal(ErrorCode::AgentError, with_words(message, words))
+    ErrorBody::fatal(ErrorCode::AgentError, with_words(NO_COMPLETION, words))
 }
 
 fn failed(error: ErrorBody) -> Failed {
     Failed::new(error)
 }
 
-/// A body worth quoting that reports no error in a way that is known; a web page is none.
-fn plain(text: &str) -> &str {
+/// A body worth quoting that reports no error in a way that is known. Of a page that is its title, of other
+/// markup its text.
+pub(super) fn plain(text: &str) -> Cow<'_, str> {
     let text = text.trim();
-    if text.starts_with('<') { "" } else { text }
+    if !text.starts_with('<') {
+        return Cow::Borrowed(text);
+    }
+    let mut all = String::new();
+    for (tag, said) in text.split('<').filter_map(|part| part.split_once('>')) {
+        let is =
+            |name: &[u8]| tag.as_bytes().get(..name.len()).is_some_and(|tag| tag.eq_ignore_ascii_case(name));
+        if is_blank(said) || is(b"style") || is(b"script") {
+            continue;
+        }
+        if is(b"title") {
+            return Cow::Borrowed(said);
+        }
+        all.push_str(said);
+        all.push(' ');
+    }
+    Cow::Owned(all)
 }
 
 /// A message and the upstream's own words, if it had some.

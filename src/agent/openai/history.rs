@@ -71,13 +71,25 @@ impl Message<'_> {
     }
 }
 
-/// Thinking is left out, and so is a message with nothing left.
-pub(super) fn history<'a>(system_prompt: Option<&'a str>, messages: &'a [AgentMessage]) -> Vec<Message<'a>> {
-    let mut history = History::new(messages);
+/// Thinking is left out, and so is a message with nothing left. What is plain is as the strictest want it, each in
+/// another way than some of the others.
+pub(super) fn history<'a>(
+    system_prompt: Option<&'a str>,
+    messages: &'a [AgentMessage],
+    is_plain: bool,
+) -> Vec<Message<'a>> {
+    let mut history = History::new(messages, is_plain);
     for message in messages {
         history.add(message);
     }
     let mut all = history.messages;
+    for message in &mut all {
+        if let Message::Assistant { text: text @ None, .. } = message
+            && is_plain
+        {
+            *text = Some(Cow::Borrowed(""));
+        }
+    }
     if !matches!(all.last(), Some(Message::User(_) | Message::Tool { .. })) {
         let is_result = |block: &Block| matches!(block, Block::ToolResult { .. });
         let has_results = messages.last().is_some_and(|own| blocks(own).iter().any(is_result));
@@ -111,13 +123,16 @@ struct Call<'a> {
 
 impl<'a> History<'a> {
     /// Pairs each result with the latest call before it that it may answer.
-    fn new(messages: &'a [AgentMessage]) -> Self {
+    fn new(messages: &'a [AgentMessage], is_plain: bool) -> Self {
         let (mut calls, mut is_told) = (Vec::<Call>::new(), Vec::new());
         for message in messages {
             for block in blocks(message) {
                 match block {
-                    Block::ToolUse { id, .. } if message.role == Role::Assistant => {
-                        calls.push(Call { given_id: id, id: unique_id(id, &calls), result: None });
+                    Block::ToolUse { id: given_id, .. } if message.role == Role::Assistant => {
+                        let nth = calls.len();
+                        // Mistral's are nine letters and digits, whoever gave them.
+                        let id = if is_plain { format!("call{nth:05}") } else { unique_id(given_id, &calls) };
+                        calls.push(Call { given_id, id, result: None });
                     }
                     Block::ToolResult { tool_use_id, content, is_error } => {
                         let mut open = calls.iter_mut().rev().filter(|call| call.result.is_none());

@@ -13,7 +13,7 @@ const KEY_BEGINNINGS: [&str; 11] =
 /// other keys are as long in base64.
 const BARE_KEY_CHARS_MIN: usize = 24;
 
-/// The text's first line that is not blank, without control characters, credentials and file paths, cut
+/// The text's first line with a letter, and the punctuation before it, without control characters, credentials and file paths, cut
 /// to [`QUOTE_CHARS_MAX`].
 pub(super) fn quote(text: &str) -> String {
     let (mut quoted, mut run) = (String::new(), String::new());
@@ -34,7 +34,8 @@ pub(super) fn quote(text: &str) -> String {
             });
             run.clear();
         }
-        if char == '\n' || quoted.len() > QUOTE_CHARS_MAX.saturating_mul(4) {
+        let is_said = || quoted.bytes().any(|byte| byte != b' ' && !byte.is_ascii_punctuation());
+        if char == '\n' && is_said() || quoted.len() > QUOTE_CHARS_MAX.saturating_mul(4) {
             break;
         }
         if !char.is_whitespace() && !char.is_control() {

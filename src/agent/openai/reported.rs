@@ -4,12 +4,12 @@ use super::failure::{REFUSED, with_words};
 use super::quote::quote;
 use crate::agent::Remedy;
 use crate::protocol::json::Reader;
-use crate::protocol::{ErrorBody, ErrorCode, Json, joined, to_json};
+use crate::protocol::{ErrorBody, ErrorCode, Json, is_blank, joined, to_json};
 
 /// Fields that hold an error, or several.
 const ERRORS: [&str; 4] = ["error", "errors", "base_resp", "choices"];
 /// Fields that hold an error's words, or an object with them.
-const WORDS: [&str; 10] = [
+const WORDS: [&str; 12] = [
     "message",
     "msg",
     "detail",
@@ -18,13 +18,15 @@ const WORDS: [&str; 10] = [
     "error_msg",
     "errmsg",
     "errorMessage",
+    "error_description",
+    "Message",
     "error",
     "errors",
 ];
 /// Fields that name an error's kind.
-const LABELS: [&str; 5] = ["type", "code", "status", "status_code", "error_type"];
+const LABELS: [&str; 6] = ["type", "code", "status", "status_code", "statusCode", "error_type"];
 /// Words by which upstreams say that the failure may pass; compared with the lower-cased labels and message.
-const PASSING: [&str; 9] = [
+const PASSING: [&str; 12] = [
     "rate_limit",
     "rate limit",
     "too many requests",
@@ -34,6 +36,9 @@ const PASSING: [&str; 9] = [
     "internalservererror",
     "unavailable",
     "timeout",
+    "timed out",
+    "throttl",
+    "temporarily",
 ];
 const REFUSING: [&str; 3] = ["authentication", "invalid_api_key", "permission_error"];
 
@@ -54,16 +59,26 @@ impl Reported {
     pub(super) fn read(json: &str) -> Option<Self> {
         let value = Reader::read_foreign(json, Reader::value).ok()?;
         let named = named(&value);
+        if named.is_none() && value.get("code").is_some_and(is_fine) {
+            return None;
+        }
         let error = named.unwrap_or(&value);
-        let message = words(error).or_else(|| named.map(to_json))?;
+        // What stands beside an error may say more of it.
+        let beside = named.and_then(|_| WORDS.into_iter().take(10).find_map(|name| words(value.get(name)?)));
+        let message = match (words(error), beside) {
+            (Some(own), Some(beside)) if !is_within(&beside, &own) => format!("{own} {beside}"),
+            (own, beside) => own.or(beside).or_else(|| named.map(to_json))?,
+        };
         let first = error.as_array().and_then(<[Json]>::first).unwrap_or(error);
-        let labels = || LABELS.into_iter().filter_map(|name| first.get(name));
-        let status = labels().find_map(|label| {
-            let number = label.as_u64().or_else(|| label.as_str()?.parse().ok())?;
-            (400..600).contains(&number).then_some(number)
-        });
-        let told = labels().filter_map(Json::as_str).chain([message.as_str()]);
-        let words = joined(told, '\n').to_ascii_lowercase();
+        let (mut status, mut words) = (None, message.to_ascii_lowercase());
+        for (of, name) in LABELS.into_iter().flat_map(|name| [(first, name), (&value, name)]) {
+            let Some(label) = of.get(name) else { continue };
+            let text = label.as_str().unwrap_or_default();
+            let number = label.as_u64().or_else(|| text.parse().ok());
+            status = status.or(number.filter(|number| (400..600).contains(number)));
+            words.push('\n');
+            words.push_str(&text.to_ascii_lowercase());
+        }
         Some(Reported { message, status, words })
     }
 
@@ -74,7 +89,7 @@ impl Reported {
     pub(super) fn error(&self) -> ErrorBody {
         let says = |words: &[&str]| words.iter().any(|word| is_within(word, &self.words));
         let quoted = quote(&self.message);
-        if matches!(self.status, Some(401 | 403)) || self.status.is_none() && says(&REFUSING) {
+        if self.status == Some(401) || self.status.is_none() && says(&REFUSING) {
             return ErrorBody::fatal(ErrorCode::AgentError, with_words(REFUSED, &quoted));
         }
         let message = format!("the model endpoint reported an error: {quoted}");
@@ -92,19 +107,29 @@ fn named(value: &Json) -> Option<&Json> {
         return items.iter().find_map(named);
     }
     ERRORS.into_iter().find_map(|name| match value.get(name)? {
-        choices @ Json::Array(_) if name == "choices" => named(choices),
-        result if name == "base_resp" && result.get("status_code").and_then(Json::as_u64) == Some(0) => None,
-        error => Some(error).filter(|error| is_something(error) && name != "choices"),
+        choices if name == "choices" => choices.as_array().and_then(|_| named(choices)),
+        error => Some(error).filter(|error| is_error(name, error)),
     })
+}
+
+/// Whether the field of that name says that there is an error.
+pub(super) fn is_error(name: &str, value: &Json) -> bool {
+    !(name == "base_resp" && value.get("status_code").is_some_and(is_fine)) && is_something(value)
+}
+
+/// Whether it is a code of success.
+fn is_fine(code: &Json) -> bool {
+    matches!(code, Json::Number(code) | Json::String(code) if matches!(code.as_str(), "0" | "200"))
 }
 
 fn is_something(value: &Json) -> bool {
     match value {
-        Json::Null | Json::Bool(false) => false,
-        Json::String(text) => !text.is_empty(),
-        Json::Array(items) => !items.is_empty(),
-        Json::Object(fields) => !fields.is_empty(),
-        Json::Bool(true) | Json::Number(_) => true,
+        Json::Null => false,
+        Json::Bool(value) => *value,
+        Json::Number(number) => number.bytes().any(|byte| matches!(byte, b'1'..=b'9')),
+        Json::String(text) => !is_blank(text),
+        Json::Array(items) => items.iter().any(is_something),
+        Json::Object(fields) => fields.values().any(is_something),
     }
 }
 
@@ -118,9 +143,10 @@ fn words(value: &Json) -> Option<String> {
         Json::Object(_) => {
             let words = WORDS.into_iter().find_map(|name| words(value.get(name)?))?;
             // `OpenRouter` has the words of the provider behind it here, and `FastAPI` the place there.
-            let raw = value.get("metadata").and_then(|metadata| metadata.get("raw")).and_then(Json::as_str);
+            let raw = value.get("metadata").and_then(|metadata| metadata.get("raw"));
+            let raw = raw.map(|raw| raw.as_str().map_or_else(|| to_json(raw), str::to_owned));
             let place = value.get("loc").map(to_json);
-            Some(joined([Some(words.as_str()), place.as_deref(), raw].into_iter().flatten(), ' '))
+            Some(joined([Some(words.as_str()), place.as_deref(), raw.as_deref()].into_iter().flatten(), ' '))
         }
         _ => None,
     }

@@ -2,7 +2,7 @@
 
 use super::history::{Message, history};
 use crate::agent::AgentRequest;
-use crate::protocol::{joined, to_json};
+use crate::protocol::{Json, joined, to_json};
 
 /// The JSON body of a streamed completion that reports its usage unless it is plain. Without
 /// `system_prompt`, or with one of white space alone, there is no system message.
@@ -13,7 +13,8 @@ pub fn request_body(
     request: &AgentRequest,
     is_plain: bool,
 ) -> String {
-    let messages: Vec<String> = history(system_prompt, &request.messages).iter().map(Message::json).collect();
+    let messages: Vec<String> =
+        history(system_prompt, &request.messages, is_plain).iter().map(Message::json).collect();
     format!(
         r#"{{"model":{},"messages":[{}],"stream":true{}}}"#,
         to_json(&model),
@@ -23,10 +24,37 @@ pub fn request_body(
 }
 
 /// The address of chat completions under a base such as `https://api.openai.com/v1`, with or without a
-/// slash at its end.
+/// slash at its end. A query stays at the end of the address.
 #[must_use]
 pub fn endpoint(base_url: &str) -> String {
-    format!("{}/chat/completions", base_url.trim().trim_end_matches('/'))
+    let url = base_url.trim();
+    let query_at = url.bytes().position(|byte| byte == b'?').unwrap_or(url.len());
+    let (base, query) = url.split_at_checked(query_at).unwrap_or((url, ""));
+    format!("{}/chat/completions{query}", base.trim_end_matches('/'))
+}
+
+/// The body with other fields merged over it, by the rules of [RFC 7396]: `null` removes a field.
+///
+/// [RFC 7396]: https://www.rfc-editor.org/rfc/rfc7396
+#[must_use]
+pub fn merged(body: &str, extra: &Json) -> String {
+    to_json(&merge(Json::parse(body).as_ref(), extra))
+}
+
+fn merge(target: Option<&Json>, patch: &Json) -> Json {
+    let Json::Object(changes) = patch else { return patch.clone() };
+    let mut fields = Vec::new();
+    for (name, value) in target.and_then(Json::as_object).into_iter().flatten() {
+        if changes.get(name).is_none() {
+            fields.push((name.clone(), value.clone()));
+        }
+    }
+    for (name, change) in changes {
+        if *change != Json::Null {
+            fields.push((name.clone(), merge(target.and_then(|target| target.get(name)), change)));
+        }
+    }
+    Json::Object(fields.into_iter().collect())
 }
 
 /// Headers that tell the endpoint what the body has no field for. A model server ignores them; an agent

@@ -1,31 +1,30 @@
-//! The text of an answer, put together from its pieces, and the thinking that stands between tags at its
-//! beginning where a server does not take it out of what its model writes.
+//! The text of an answer, put together from its pieces, and the thinking that stands between tags where a
+//! server does not take it out of what its model writes.
 
 use crate::agent::piece::Piece;
 
-/// What opens the thinking of an answer, and what closes it.
-const TAGS: [(&str, &str); 4] = [
-    ("<think>", "</think>"),
-    ("<thinking>", "</thinking>"),
-    ("<thought>", "</thought>"),
-    ("[THINK]", "[/THINK]"),
-];
-/// Of a text that begins with more white space, no tag is awaited.
+/// What stands between `<` and `>`, in upper or lower case and perhaps with attributes: `Seed` has `seed:think`.
+/// Magistral has `[THINK]`.
+const NAMES: [&str; 5] = ["think", "thinking", "thought", "reasoning", "seed:think"];
+/// Of an answer that begins with more white space, it is told before any tag.
 const SPACE_BYTES_MAX: usize = 64;
+/// A longer tag is none.
+const TAG_BYTES_MAX: usize = 128;
+/// So many backticks fence code off; what fewer of them begin ends with its line.
+const FENCE_TICKS: usize = 3;
 
 /// ```text
-///          tag                 its end            anything but a line's end
-///  Before ─────▶ Within(end) ─────────▶ Behind ────────────────────────────▶ Text
-///    │                                                                        ▲
-///    └───────────────────── anything but a tag's beginning ───────────────────┘
+///           text             tag                  its end           anything but a line's end
+///  Before ────────▶ Text ──────────▶ Within(tag) ────────▶ Behind ──────────────────────────▶ Text
 /// ```
 #[derive(Debug, Default)]
 enum Place {
     #[default]
     Before,
-    Within(&'static str),
-    Behind,
     Text,
+    /// The name of the tag, and how it was written if it is not the first of an answer that begins with it.
+    Within(&'static str, String),
+    Behind,
 }
 
 #[derive(Debug, Default)]
@@ -35,11 +34,29 @@ pub(super) struct Text {
     /// What may be the beginning of a tag.
     held: String,
     place: Place,
+    /// Whether any text was told.
+    is_begun: bool,
+    /// Whether there was a tag.
+    is_tagged: bool,
+    /// The backticks right before, and those that opened the code that this is.
+    ticks: usize,
+    code: usize,
 }
 
 pub(super) enum Part<'a> {
     Thinking(&'a str),
     Text(&'a str),
+    /// The beginning of more thinking.
+    Opening,
+    /// How that was written, as its end never came: what was taken for thinking since is text.
+    NoThinking(&'a str),
+}
+
+struct Tag {
+    name: &'static str,
+    is_closing: bool,
+    /// 0 if more text may make it a tag.
+    length: usize,
 }
 
 impl Text {
@@ -54,18 +71,28 @@ impl Text {
         }
     }
 
-    /// Gives what was held back, as something else follows, or nothing.
+    /// Gives what was held back, as something else follows. Half a character still waits for its other half.
+    pub(super) fn pause(&mut self, take: &mut dyn FnMut(Part)) {
+        let held = std::mem::take(&mut self.held);
+        match &mut self.place {
+            Place::Within(_, written) => {
+                // What follows cannot be put behind what would be text.
+                written.clear();
+                take(Part::Thinking(&held));
+            }
+            _ if held.is_empty() => {}
+            _ => self.say(&held, take),
+        }
+    }
+
+    /// Gives all that is left, as nothing follows.
     pub(super) fn end(&mut self, take: &mut dyn FnMut(Part)) {
         let text = self.unread.take_all();
         self.read(&text, take);
-        let held = std::mem::take(&mut self.held);
-        match self.place {
-            _ if held.is_empty() => {}
-            Place::Within(_) => take(Part::Thinking(&held)),
-            _ => {
-                self.place = Place::Text;
-                take(Part::Text(&held));
-            }
+        let Place::Within(_, written) = std::mem::take(&mut self.place) else { return self.pause(take) };
+        take(Part::Thinking(&std::mem::take(&mut self.held)));
+        if !written.is_empty() {
+            take(Part::NoThinking(&written));
         }
     }
 
@@ -75,65 +102,152 @@ impl Text {
         self.held.clear();
     }
 
+    fn say(&mut self, text: &str, take: &mut dyn FnMut(Part)) {
+        self.place = Place::Text;
+        self.is_begun |= !text.is_empty();
+        take(Part::Text(text));
+    }
+
     fn read(&mut self, text: &str, take: &mut dyn FnMut(Part)) {
-        if text.is_empty() {
-            return;
-        }
-        if matches!(self.place, Place::Text) {
-            return take(Part::Text(text));
-        }
-        self.held.push_str(text);
         let mut held = std::mem::take(&mut self.held);
-        let mut rest = held.as_str();
-        loop {
-            match self.place {
+        let mut rest = text;
+        if !held.is_empty() {
+            held.push_str(text);
+            rest = &held;
+        }
+        while !rest.is_empty() {
+            let tail = match &self.place {
                 Place::Before => {
                     let said = rest.trim_ascii_start();
-                    if let Some((open, close)) = TAGS.iter().find(|(open, _)| said.starts_with(open)) {
-                        self.place = Place::Within(close);
-                        rest = said.get(open.len()..).unwrap_or_default();
-                        continue;
-                    }
-                    if rest.len() < SPACE_BYTES_MAX && TAGS.iter().any(|(open, _)| open.starts_with(said)) {
+                    let is_short = rest.len().saturating_sub(said.len()) < SPACE_BYTES_MAX;
+                    let found = tag(said).filter(|_| is_short);
+                    if is_short && said.is_empty() || found.as_ref().is_some_and(|tag| tag.length == 0) {
                         break;
                     }
                     self.place = Place::Text;
-                }
-                Place::Within(close) => {
-                    let end = find(rest, close);
-                    let (thinking, tail) = rest.split_at_checked(end).unwrap_or((rest, ""));
-                    take(Part::Thinking(thinking));
-                    rest = tail;
-                    let Some(behind) = tail.strip_prefix(close) else { break };
-                    self.place = Place::Behind;
-                    rest = behind;
+                    if found.is_some_and(|tag| !tag.is_closing) { said } else { rest }
                 }
                 Place::Behind => {
-                    rest = rest.trim_start_matches(['\r', '\n']);
-                    if rest.is_empty() {
-                        break;
+                    let said = rest.trim_start_matches(['\r', '\n']);
+                    if !said.is_empty() {
+                        self.place = Place::Text;
                     }
-                    self.place = Place::Text;
+                    said
+                }
+                Place::Within(name, _) => {
+                    let (thinking, tail) = split(rest, rest.bytes().position(is_opening));
+                    take(Part::Thinking(thinking));
+                    match tag(tail) {
+                        Some(tag) if tag.length == 0 => {
+                            rest = tail;
+                            break;
+                        }
+                        Some(tag) if tag.is_closing && tag.name == *name => {
+                            self.place = Place::Behind;
+                            split(tail, Some(tag.length)).1
+                        }
+                        _ => {
+                            let (no_tag, tail) = split(tail, Some(1));
+                            take(Part::Thinking(no_tag));
+                            tail
+                        }
+                    }
                 }
                 Place::Text => {
-                    take(Part::Text(rest));
-                    rest = "";
-                    break;
+                    let (said, tail) = split(rest, self.tag_place(rest));
+                    self.say(said, take);
+                    match tag(tail) {
+                        Some(tag) if tag.length == 0 => {
+                            rest = tail;
+                            break;
+                        }
+                        // Where a model's first tag stands in its prompt, only the closing one is in its answer.
+                        Some(tag) if !tag.is_closing || !self.is_tagged => {
+                            let (written, tail) = split(tail, Some(tag.length));
+                            let is_first = !(self.is_begun || std::mem::replace(&mut self.is_tagged, true));
+                            self.place = Place::Behind;
+                            if !tag.is_closing {
+                                take(Part::Opening);
+                                let written = if is_first { "" } else { written };
+                                self.place = Place::Within(tag.name, written.to_owned());
+                            }
+                            tail
+                        }
+                        _ => {
+                            let (no_tag, tail) = split(tail, Some(1));
+                            self.say(no_tag, take);
+                            tail
+                        }
+                    }
                 }
-            }
+            };
+            rest = tail;
         }
-        let done = held.len().saturating_sub(rest.len());
-        held.drain(..done);
-        self.held = held;
+        self.held = String::from(rest);
+    }
+
+    /// Where a tag may stand: not within code.
+    fn tag_place(&mut self, text: &str) -> Option<usize> {
+        text.bytes().position(|byte| {
+            if byte == b'`' {
+                self.ticks = self.ticks.saturating_add(1);
+                return false;
+            }
+            let ticks = std::mem::take(&mut self.ticks);
+            if self.code == 0 {
+                self.code = ticks;
+            } else if ticks == self.code || ticks > self.code && self.code >= FENCE_TICKS {
+                self.code = 0;
+            }
+            if byte == b'\n' && self.code < FENCE_TICKS {
+                self.code = 0;
+            }
+            self.code == 0 && is_opening(byte)
+        })
     }
 }
 
-/// Where the tag, or what may be the beginning of it, stands; else the end.
-fn find(text: &str, tag: &str) -> usize {
-    let bytes = text.as_bytes();
-    let is_tag = |at: &usize| {
-        let rest = bytes.get(*at..).unwrap_or_default();
-        rest.starts_with(tag.as_bytes()) || tag.as_bytes().starts_with(rest)
+fn is_opening(byte: u8) -> bool {
+    matches!(byte, b'<' | b'[')
+}
+
+fn split(text: &str, at: Option<usize>) -> (&str, &str) {
+    at.and_then(|at| text.split_at_checked(at)).unwrap_or((text, ""))
+}
+
+/// The tag that the text begins with, or may begin with.
+fn tag(text: &str) -> Option<Tag> {
+    let is_bracket = text.starts_with('[');
+    let rest = text.strip_prefix(['<', '['])?;
+    let is_closing = rest.starts_with('/');
+    let rest = rest.strip_prefix('/').unwrap_or(rest);
+    let is_name = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b':';
+    let (said, tail) = split(rest, Some(rest.bytes().take_while(is_name).count()));
+    let is_named = |name: &&str| {
+        let begun = if tail.is_empty() { name.get(..said.len()) } else { Some(*name) };
+        begun.is_some_and(|begun| begun.eq_ignore_ascii_case(said))
     };
-    (0..bytes.len()).find(is_tag).unwrap_or(bytes.len())
+    let name = NAMES.into_iter().find(is_named)?;
+    let found = |length| Some(Tag { name, is_closing, length });
+    if is_bracket {
+        let is_word = if tail.is_empty() { "THINK".starts_with(said) } else { said == "THINK" };
+        return match tail.bytes().next() {
+            None if is_word => found(0),
+            Some(b']') if is_word => found(text.len().saturating_sub(tail.len()).saturating_add(1)),
+            _ => None,
+        };
+    }
+    match tail.bytes().next() {
+        None => return found(0),
+        Some(b'>' | b' ' | b'\t') => {}
+        _ => return None,
+    }
+    let before = text.len().saturating_sub(tail.len());
+    match tail.bytes().position(|byte| matches!(byte, b'>' | b'<' | b'\n')) {
+        Some(end) if tail.as_bytes().get(end) == Some(&b'>') => {
+            found(before.saturating_add(end).saturating_add(1)).filter(|tag| tag.length <= TAG_BYTES_MAX)
+        }
+        None if text.len() <= TAG_BYTES_MAX => found(0),
+        _ => None,
+    }
 }

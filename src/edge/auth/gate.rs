@@ -9,7 +9,8 @@ use crate::platform::{Env, now};
 use crate::protocol::{ErrorCode, Identity};
 
 use super::jwt::{Claims, Token};
-use super::{Credential, Policy, credential, is_allowed, is_local, keys, ticket};
+use super::keys::Unchecked;
+use super::{Credential, Policy, credential, host, is_allowed, is_local, is_own_host, keys, ticket};
 
 /// The header that tells the object who is calling.
 pub const IDENTITY_HEADER: &str = "x-bobbin-identity";
@@ -51,8 +52,15 @@ pub async fn admit(
         }
     };
     let token = Token::parse(&token).map_err(unauthenticated)?;
-    if !keys::is_signed(&token, &policy).await.map_err(unavailable)? {
-        return Err(unauthenticated("the token's signature does not hold"));
+    match keys::is_signed(&token, &policy).await {
+        Ok(true) => {}
+        Ok(false) => return Err(unauthenticated("the token's signature does not hold")),
+        Err(Unchecked::WeakKey) => {
+            return Err(unauthenticated("the token is signed with an RSA key of fewer than 2048 bits"));
+        }
+        Err(Unchecked::NoKeys(why)) => {
+            return Err(Refused::retryable(503, ErrorCode::Unauthenticated, why));
+        }
     }
     token.claims.check(now(), policy.audience()).map_err(unauthenticated)?;
     Ok(known(&token.claims, session_id))
@@ -69,9 +77,13 @@ fn brought(request: &Request, env: &Env, policy: &Policy) -> Result<Credential, 
         ),
     };
     let brought = brought.map_err(unauthenticated)?;
+    let allowed = configured_origins(env);
+    if *policy == Policy::Open {
+        check_host(request, &url, allowed.as_deref())?;
+    }
     // Where nobody brings a credential, any page that a browser shows could act for who looks at it.
     if is_upgrade(request) || *policy == Policy::Open {
-        let (origin, allowed) = (header(request, "origin"), configured_origins(env));
+        let origin = header(request, "origin");
         check_origin(origin.as_deref(), &url, allowed.as_deref(), policy, &brought)?;
     }
     Ok(brought)
@@ -79,6 +91,17 @@ fn brought(request: &Request, env: &Env, policy: &Policy) -> Result<Credential, 
 
 fn known(claims: &Claims, session_id: Option<&str>) -> Caller {
     Caller::Known { identity: claims.identity(session_id), sessions: claims.sessions() }
+}
+
+/// Refuses to be called by a name that is not the worker's own.
+fn check_host(request: &Request, url: &str, allowed: Option<&str>) -> Result<(), Refused> {
+    let named = header(request, "host");
+    if is_own_host(host(url), allowed) && named.is_none_or(|named| is_own_host(&named, allowed)) {
+        return Ok(());
+    }
+    let message = "with AUTH=none this worker is called by localhost, 127.0.0.1 or [::1], or by the host of an origin in \
+                   ALLOWED_ORIGINS; set that, or AUTH=jwt";
+    Err(Refused::fatal(403, ErrorCode::Forbidden, message))
 }
 
 /// Refuses pages of other origins. A browser says which origin a page is from; a caller that says nothing is no
@@ -110,8 +133,4 @@ fn check_origin(
 
 fn unauthenticated(message: &str) -> Refused {
     Refused::fatal(401, ErrorCode::Unauthenticated, message)
-}
-
-fn unavailable(message: &str) -> Refused {
-    Refused::retryable(503, ErrorCode::Unauthenticated, message)
 }

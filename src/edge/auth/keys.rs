@@ -5,16 +5,22 @@ use std::cell::RefCell;
 use js_sys::futures::JsFuture;
 use js_sys::{Array, Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
+use web_sys::{AbortSignal, Request, RequestInit, RequestRedirect, Response, Url};
 
-use crate::platform::{now, sleep};
+use crate::platform::{self, http, now, sleep};
 use crate::protocol::json::Fields;
-use crate::protocol::limits::{JWKS_AGE_MS_MAX, JWKS_REFRESH_MS_MIN, JWKS_RETRY_MS_MIN, JWKS_TIMEOUT_MS};
+use crate::protocol::limits::{
+    JWKS_AGE_MS_MAX, JWKS_BYTES_MAX, JWKS_REFRESH_MS_MIN, JWKS_RETRY_MS_MIN, JWKS_TIMEOUT_MS, REDIRECTS_MAX,
+};
 use crate::protocol::{Json, Millis, to_json};
 
 use super::Policy;
-use super::jwt::{Algorithm, Token};
+use super::jwt::{Algorithm, Token, decode};
+use super::policy::is_private;
 
 const JWKS_POLL_MS: u64 = 20;
+const RSA_BITS_MIN: usize = 2_048;
+const NO_KEYS: &str = "the keys to check tokens with are not to be had at the moment";
 
 type Key = Fields;
 
@@ -22,6 +28,8 @@ type Key = Fields;
 struct KeySet {
     url: String,
     keys: Vec<Key>,
+    /// Why there is none, or no newer one.
+    failure: &'static str,
     fetched_at: Millis,
     asked_at: Millis,
     /// No answer has come yet.
@@ -51,19 +59,24 @@ extern "C" {
         signed: &Uint8Array,
     ) -> Result<Promise, JsValue>;
 
-    #[wasm_bindgen(js_name = fetch, catch)]
-    fn fetch_with(url: &str, options: &JsValue) -> Result<Promise, JsValue>;
-
     #[wasm_bindgen(js_namespace = AbortSignal, js_name = timeout)]
-    fn abort_after(wait_ms: f64) -> JsValue;
+    fn abort_after(wait_ms: f64) -> AbortSignal;
+}
+
+/// Why a signature is not checked.
+pub enum Unchecked {
+    /// There is no set to check with, for this reason.
+    NoKeys(&'static str),
+    /// The key is an RSA key of too few bits.
+    WeakKey,
 }
 
 /// With the shared secret, which signs with HS256 and nothing else; else with the one key of the set that
 /// the token names, or with the only one that fits, if it names none.
 ///
 /// # Errors
-/// In words, if there is no set to check with.
-pub async fn is_signed(token: &Token, policy: &Policy) -> Result<bool, &'static str> {
+/// If the signature cannot be checked.
+pub async fn is_signed(token: &Token, policy: &Policy) -> Result<bool, Unchecked> {
     let Policy::Jwt { secret, jwks_url, .. } = policy else { return Ok(false) };
     let (format, key) = match (token.algorithm, secret, jwks_url) {
         (Algorithm::Hs256, Some(secret), _) => ("raw", Uint8Array::from(secret.as_bytes()).into()),
@@ -77,9 +90,9 @@ pub async fn is_signed(token: &Token, policy: &Policy) -> Result<bool, &'static 
     Ok(verify(format, &key, token).await.unwrap_or_default())
 }
 
-fn imported(key: &Key) -> Result<JsValue, &'static str> {
+fn imported(key: &Key) -> Result<JsValue, Unchecked> {
     let json = to_json(&Json::Object(key.clone()));
-    let key = js_sys::JSON::parse(&json).map_err(|_| "the key set holds no JSON")?;
+    let key = js_sys::JSON::parse(&json).map_err(|_| Unchecked::NoKeys(NO_KEYS))?;
     // What the issuer says of it beyond the key itself may contradict how it is used here.
     for name in ["key_ops", "ext", "use", "alg"] {
         let _ = Reflect::delete_property(key.unchecked_ref::<Object>(), &name.into());
@@ -111,7 +124,7 @@ fn algorithm(algorithm: Algorithm) -> Result<JsValue, JsValue> {
     Ok(object.into())
 }
 
-async fn key(url: &str, token: &Token) -> Result<Option<Key>, &'static str> {
+async fn key(url: &str, token: &Token) -> Result<Option<Key>, Unchecked> {
     if is_due(url, JWKS_AGE_MS_MAX) {
         refresh(url).await;
     }
@@ -148,16 +161,23 @@ fn is_first_under_way(url: &str) -> bool {
     })
 }
 
-fn find(url: &str, token: &Token) -> Result<Option<Key>, &'static str> {
+fn find(url: &str, token: &Token) -> Result<Option<Key>, Unchecked> {
     KEY_SET.with_borrow(|set| {
-        let set = set.as_ref().filter(|set| set.url == url && set.fetched_at > 0);
-        let set = set.ok_or("the keys to check tokens with are not to be had at the moment")?;
+        let set = set.as_ref().filter(|set| set.url == url);
+        let set = set.ok_or(Unchecked::NoKeys(NO_KEYS))?;
+        if set.fetched_at == 0 {
+            return Err(Unchecked::NoKeys(set.failure));
+        }
         let mut fitting = set.keys.iter().filter(|key| token.algorithm.fits(key));
         let named = |key: &&Key| key.get("kid").and_then(Json::as_str) == token.key_id.as_deref();
-        Ok(match token.key_id {
-            Some(_) => fitting.find(named).cloned(),
-            None => fitting.next().filter(|_| fitting.next().is_none()).cloned(),
-        })
+        let found = match token.key_id {
+            Some(_) => fitting.find(named),
+            None => fitting.next().filter(|_| fitting.next().is_none()),
+        };
+        match found {
+            Some(key) if is_weak(key) => Err(Unchecked::WeakKey),
+            found => Ok(found.cloned()),
+        }
     })
 }
 
@@ -166,32 +186,70 @@ async fn refresh(url: &str) {
     KEY_SET.with_borrow_mut(|set| {
         let before = set.take().filter(|set| set.url == url);
         let (keys, fetched_at) = before.map(|set| (set.keys, set.fetched_at)).unwrap_or_default();
-        *set = Some(KeySet { url: url.to_owned(), keys, fetched_at, asked_at: now(), is_asked: true });
+        let (url, failure) = (url.to_owned(), NO_KEYS);
+        *set = Some(KeySet { url, keys, failure, fetched_at, asked_at: now(), is_asked: true });
     });
-    let keys = fetch(url).await.ok().flatten();
+    let keys = fetch(url.to_owned()).await;
     KEY_SET.with_borrow_mut(|set| {
         let Some(set) = set.as_mut().filter(|set| set.url == url) else { return };
         set.is_asked = false;
-        if let Some(keys) = keys {
-            (set.keys, set.fetched_at) = (keys, now());
+        match keys {
+            Ok(keys) => (set.keys, set.fetched_at) = (keys, now()),
+            Err(failure) => set.failure = failure.0,
         }
     });
 }
 
-async fn fetch(url: &str) -> Result<Option<Vec<Key>>, JsValue> {
-    let options = Object::new();
-    #[allow(clippy::cast_precision_loss)]
-    Reflect::set(&options, &"signal".into(), &abort_after(JWKS_TIMEOUT_MS as f64))?;
-    let response: web_sys::Response = JsFuture::from(fetch_with(url, &options)?).await?.unchecked_into();
-    if !response.ok() {
-        return Ok(None);
+/// Why no key set came.
+struct Unfetched(&'static str);
+
+impl From<JsValue> for Unfetched {
+    fn from(_: JsValue) -> Self {
+        Unfetched(NO_KEYS)
     }
-    let text = JsFuture::from(response.text()?).await?.as_string().unwrap_or_default();
-    Ok(parse(&text))
 }
 
-fn parse(text: &str) -> Option<Vec<Key>> {
-    let set = Json::parse(text)?;
-    let keys = set.get("keys")?.as_array()?;
-    Some(keys.iter().filter_map(Json::as_object).cloned().collect())
+/// Follows redirects, as long as nobody on the way could change what comes.
+async fn fetch(mut url: String) -> Result<Vec<Key>, Unfetched> {
+    #[allow(clippy::cast_precision_loss)]
+    let signal = abort_after(JWKS_TIMEOUT_MS as f64);
+    for _ in 0..=REDIRECTS_MAX {
+        let init = RequestInit::new();
+        init.set_signal(Some(&signal));
+        init.set_redirect(RequestRedirect::Manual);
+        let asked = platform::fetch(&Request::new_with_str_and_init(&url, &init)?);
+        let response: Response = JsFuture::from(asked).await?.unchecked_into();
+        if !(300..400).contains(&response.status()) {
+            return keys_of(&response).await;
+        }
+        let location = response.headers().get("location")?.ok_or(Unfetched(NO_KEYS))?;
+        url = Url::new_with_base(&location, &url)?.href();
+        if !is_private(&url) {
+            return Err(Unfetched("AUTH_JWKS_URL redirects to an address that does not begin with https://"));
+        }
+    }
+    Err(Unfetched("AUTH_JWKS_URL redirects too often"))
+}
+
+async fn keys_of(response: &Response) -> Result<Vec<Key>, Unfetched> {
+    if !response.ok() {
+        return Err(Unfetched(NO_KEYS));
+    }
+    let body = http::read(http::body(response), JWKS_BYTES_MAX).await?;
+    if body.len() > JWKS_BYTES_MAX {
+        return Err(Unfetched("the key set at AUTH_JWKS_URL has more than 1 MiB"));
+    }
+    let set = str::from_utf8(&body).ok().and_then(Json::parse);
+    let keys = set.as_ref().and_then(|set| set.get("keys")?.as_array());
+    let keys = keys.ok_or(Unfetched("what AUTH_JWKS_URL answers is no key set (RFC 7517)"))?;
+    Ok(keys.iter().filter_map(Json::as_object).cloned().collect())
+}
+
+/// Whether it is an RSA key of fewer bits than signatures are taken of (RFC 7518, section 3.3).
+fn is_weak(key: &Key) -> bool {
+    let Some(modulus) = key.get("n").and_then(Json::as_str).and_then(decode) else { return false };
+    let zeros: usize = modulus.iter().take_while(|byte| **byte == 0).count();
+    let significant = modulus.get(zeros..).unwrap_or_default();
+    let unused = significant.first().map_or(0, |byte| byte.leading_zeros() as usize);
+    significant.len().saturating_mul(8).saturating_sub(unused) < RSA_BITS_MIN
 }

@@ -15,5 +15,5 @@ mod keys;
 #[cfg(target_arch = "wasm32")]
 pub use gate::{Caller, IDENTITY_HEADER, TICKET_HEADER, admit};
 pub use jwt::{Algorithm, Claims, Token};
-pub use origin::{is_allowed, is_local};
+pub use origin::{host, is_allowed, is_local, is_own_host};
 pub use policy::{Credential, NO_TICKET, Policy, SUBPROTOCOL, credential, ticket};

@@ -12,7 +12,27 @@ pub fn is_allowed(origin: Option<&str>, url: &str, allowed: Option<&str>) -> boo
 /// Whether a page is served by the machine that its browser runs on.
 #[must_use]
 pub fn is_local(origin: &str) -> bool {
-    let host = origin.split_once("://").map_or("", |(_, host)| host);
+    let scheme_and_host = origin.split_once("://");
+    scheme_and_host.is_some_and(|(scheme, host)| matches!(scheme, "http" | "https") && is_local_host(host))
+}
+
+/// Whether a worker that lets in everybody may be called by this name: one of the machine itself, or that of an
+/// origin in `ALLOWED_ORIGINS`. Anybody can have another name resolve to this machine, and a page under that name
+/// would be a page of the worker's own.
+#[must_use]
+pub fn is_own_host(host: &str, allowed: Option<&str>) -> bool {
+    let is_host = |origin: &str| origin.split_once("://").is_some_and(|(_, named)| named == host);
+    is_local_host(host) || allowed.is_some_and(|allowed| crate::config::origins(allowed).any(is_host))
+}
+
+/// The host that an address names, with its port.
+#[must_use]
+pub fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().unwrap_or_default()
+}
+
+fn is_local_host(host: &str) -> bool {
     let is_port = |port: &str| port.bytes().all(|digit| digit.is_ascii_digit());
     let name = host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(name, _)| name);
     matches!(name, "localhost" | "127.0.0.1" | "[::1]")
@@ -20,9 +40,8 @@ pub fn is_local(origin: &str) -> bool {
 
 /// The origin of an address: scheme, host and port.
 fn own(url: &str) -> Option<&str> {
-    let (scheme, rest) = url.split_once("://")?;
-    let host = rest.split(['/', '?', '#']).next()?;
-    url.get(..scheme.len().checked_add(3)?.checked_add(host.len())?)
+    let (scheme, _) = url.split_once("://")?;
+    url.get(..scheme.len().checked_add(3)?.checked_add(host(url).len())?)
 }
 
 #[cfg(test)]
@@ -66,10 +85,35 @@ mod tests {
             "http://localhost:80@evil.example",
             "http://[::1].evil.example",
             "localhost",
+            "x://localhost",
+            "file://localhost",
             "null",
             "",
         ] {
             assert!(!is_local(origin), "{origin}");
         }
+    }
+
+    #[test]
+    fn a_worker_that_lets_in_everybody_is_called_by_a_name_that_is_its_own() {
+        let allowed = Some("https://app.example, http://192.168.1.5:8787");
+        for host in
+            ["localhost", "localhost:8787", "127.0.0.1:1", "[::1]:8787", "app.example", "192.168.1.5:8787"]
+        {
+            assert!(is_own_host(host, allowed), "{host}");
+        }
+        for host in [
+            "evil.example:8787",
+            "app.example:8787",
+            "app.example.evil.example",
+            "localhost.evil.example",
+            "192.168.1.5",
+            "localhost@evil.example",
+            "",
+        ] {
+            assert!(!is_own_host(host, allowed), "{host}");
+        }
+        assert!(!is_own_host("app.example", None));
+        assert_eq!(host("http://evil.example:8787/sessions?a=http://localhost"), "evil.example:8787");
     }
 }

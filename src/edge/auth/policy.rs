@@ -4,12 +4,15 @@ use crate::edge::query_value;
 use crate::variables::{self, AuthName, Source, Variables};
 
 use super::jwt::decode;
+use super::{host, is_local};
 
 /// The WebSocket subprotocol that the server speaks, and the only one that it echoes.
 pub const SUBPROTOCOL: &str = "bobbin.v1";
 const BEARER_PROTOCOL: &str = "bobbin.bearer.";
 /// Why a ticket is refused. The words are the same whatever is wrong with it.
 pub const NO_TICKET: &str = "the ticket was used, has expired or is for another session; ask for another";
+/// As long as what HMAC with SHA-256 puts out (RFC 7518, section 3.2).
+const SECRET_BYTES_MIN: usize = 32;
 /// A version 4 UUID in hexadecimal digits.
 const TICKET_CHARS: usize = 32;
 
@@ -61,6 +64,16 @@ impl Policy {
                         "this deployment is closed: set AUTH_JWT_SECRET or AUTH_JWKS_URL to let in who has a token, or AUTH=none for everybody".into(),
                     );
                 }
+                if secret.as_ref().is_some_and(|secret| secret.len() < SECRET_BYTES_MIN) {
+                    return Err(format!(
+                        "this deployment is closed: AUTH_JWT_SECRET has at least {SECRET_BYTES_MIN} bytes, as `openssl rand -base64 32` prints them"
+                    ));
+                }
+                if jwks_url.as_ref().is_some_and(|url| !is_private(url)) {
+                    return Err(
+                        "this deployment is closed: AUTH_JWKS_URL begins with https://, or with http:// for a server on the same machine".into(),
+                    );
+                }
                 Ok(Policy::Jwt { secret, jwks_url, audience: read.text(&variables::AUTH_AUDIENCE) })
             }
         }
@@ -74,6 +87,14 @@ impl Policy {
             Policy::Jwt { audience, .. } => audience.as_deref(),
         }
     }
+}
+
+/// Whether nobody on the way can change what comes from this address.
+#[must_use]
+pub fn is_private(url: &str) -> bool {
+    let is_local =
+        || url.split_once("://").is_some_and(|(scheme, _)| is_local(&format!("{scheme}://{}", host(url))));
+    (url.starts_with("https://") && !host(url).is_empty()) || is_local()
 }
 
 /// The credential that a request brings: in a subprotocol, in the `Authorization` header or as a ticket.
@@ -127,6 +148,35 @@ mod tests {
         assert!(Policy::read(&|_| None).is_err());
         assert!(Policy::read(&|name| (name.as_str() == "AUTH").then(|| "None".into())).is_err());
         assert_eq!(Policy::read(&|name| (name.as_str() == "AUTH").then(|| "none".into())), Ok(Policy::Open));
+    }
+
+    #[test]
+    fn a_secret_that_can_be_guessed_or_keys_that_can_be_changed_on_their_way_close_the_deployment() {
+        let read =
+            |name: &str, value: &str| Policy::read(&|asked| (asked.as_str() == name).then(|| value.into()));
+        assert!(read("AUTH_JWT_SECRET", &"é".repeat(16)).is_ok());
+        let why = read("AUTH_JWT_SECRET", &"x".repeat(31)).unwrap_err();
+        assert!(why.contains("AUTH_JWT_SECRET") && why.contains("32 bytes") && !why.contains("xxx"), "{why}");
+        for url in [
+            "https://issuer.example/keys",
+            "http://localhost:9000/keys",
+            "http://127.0.0.1/",
+            "http://[::1]:1/",
+        ] {
+            assert!(read("AUTH_JWKS_URL", url).is_ok(), "{url}");
+        }
+        for url in [
+            "http://issuer.example/keys",
+            "http://localhost.evil.example/",
+            "http://localhost@evil.example/",
+            "HTTP://issuer.example",
+            "ftp://localhost/",
+            "https://",
+            "issuer.example/keys",
+        ] {
+            let why = read("AUTH_JWKS_URL", url).unwrap_err();
+            assert!(why.contains("AUTH_JWKS_URL"), "{url}: {why}");
+        }
     }
 
     #[test]

@@ -47,8 +47,8 @@ export const asPage = (token: string, origin = ORIGIN): ConnectOptions => ({
 
 export type Signer = { alg: "RS256" | "ES256" | "EdDSA"; kid: string; key: KeyObject; jwk: JsonWebKey; pem: string };
 
-export function signerOf(alg: Signer["alg"], kid: string): Signer {
-  const { publicKey, privateKey } = pairOf(alg);
+export function signerOf(alg: Signer["alg"], kid: string, rsaBits = 2048): Signer {
+  const { publicKey, privateKey } = pairOf(alg, rsaBits);
   const jwk = { ...publicKey.export({ format: "jwk" }), kid };
   return { alg, kid, key: privateKey, jwk, pem: String(publicKey.export({ format: "pem", type: "spki" })) };
 }
@@ -61,8 +61,8 @@ export function signedBy(signer: Signer, claims: Claims, header: object = {}): s
   return `${text}.${signature.toString("base64url")}`;
 }
 
-function pairOf(alg: Signer["alg"]) {
-  if (alg === "RS256") return generateKeyPairSync("rsa", { modulusLength: 2048 });
+function pairOf(alg: Signer["alg"], rsaBits: number) {
+  if (alg === "RS256") return generateKeyPairSync("rsa", { modulusLength: rsaBits });
   if (alg === "ES256") return generateKeyPairSync("ec", { namedCurve: "P-256" });
   return generateKeyPairSync("ed25519");
 }

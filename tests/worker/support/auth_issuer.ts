@@ -3,29 +3,33 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 
+const PATH = "/.well-known/jwks.json";
+
 export type Issuer = {
   url: string;
   /** How often it was asked. */
   asked: number;
   keys: object[];
   /** What it answers instead of its keys. */
-  answer: { status: number; body: string } | undefined;
+  answer: { status: number; body: string; headers?: Record<string, string> } | undefined;
   /** Answers wait for this. */
   gate: Promise<void>;
   close: () => Promise<void>;
 };
 
 export async function issuerOf(keys: object[]): Promise<Issuer> {
-  const server = createServer(async (_, response) => {
+  const server = createServer(async (request, response) => {
     issuer.asked += 1;
     await issuer.gate;
-    const { status, body } = issuer.answer ?? { status: 200, body: JSON.stringify({ keys: issuer.keys }) };
-    response.writeHead(status, { "content-type": "application/json" }).end(body);
+    // The answer is for the address that is set; where it redirects to, the keys are.
+    const instead = request.url === PATH ? issuer.answer : undefined;
+    const { status, body, headers } = { headers: {}, ...(instead ?? { status: 200, body: JSON.stringify({ keys: issuer.keys }) }) };
+    response.writeHead(status, { "content-type": "application/json", ...headers }).end(body);
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const issuer: Issuer = {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/.well-known/jwks.json`,
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}${PATH}`,
     asked: 0,
     keys,
     answer: undefined,

@@ -1,0 +1,239 @@
+//! Sockets that do not read.
+//!
+//! What a socket does not read stays in the runtime's memory, and nothing tells how much that is. So a client is
+//! asked from time to time to show how far it has read: it is sent a `check`, and answers with the same frame. What
+//! a socket was sent since the last check that it answered, it owes. A thread bounds what is owed.
+
+use serde::Serialize;
+
+use litemap::LiteMap;
+
+use crate::protocol::limits::LEAVING_MS;
+use crate::protocol::{CloseCode, Json, Millis, Read, ServerFrame, required};
+
+use super::access::Peer;
+use super::{Config, PeerId, Thread, mixed};
+
+const UNREAD: &str = "what this socket was sent was not read; connect again with the last cursor";
+/// A check answers for whole steps: so many of them are at most owed. Which one it was is found by trying them.
+const STEPS_OWED_MAX: u64 = 1_024;
+/// So many checks may be on their way to a socket that reads.
+const CHECKS_OWED: u64 = 4;
+/// How often it is saved with a socket how much it was sent, between two checks.
+const SAVES_PER_CHECK: u64 = 8;
+/// Numbers that every client can read are below 2^53.
+const CHECK_BITS: u32 = 53;
+
+/// How far a socket has read, in bytes of frames. It is kept through hibernation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    /// What its checks are derived from. Nobody can guess it.
+    pub seed: u64,
+    /// What it was sent.
+    pub sent: u64,
+    /// What it was sent before the last check.
+    pub asked: u64,
+    /// What it was sent before the last check that it answered.
+    pub read: u64,
+}
+
+/// What a socket was sent, and how far it has read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Account {
+    progress: Progress,
+    /// `Unread::to_all` when the socket joined.
+    joined_at: u64,
+    /// What its attachment says that it was sent.
+    saved: u64,
+}
+
+/// What all sockets of a thread owe.
+#[derive(Debug, Default)]
+pub(super) struct Unread {
+    /// Bytes that went to all.
+    to_all: u64,
+    /// Once so many have, somebody may have to be asked, or closed.
+    look_at: u64,
+    /// What closed sockets owe, and when they were closed: it is freed when the runtime reports their end.
+    leaving: LiteMap<PeerId, (u64, Millis)>,
+}
+
+impl Read for Progress {
+    fn read(value: &Json) -> Option<Self> {
+        Some(Progress {
+            seed: required(value, "seed")?,
+            sent: required(value, "sent")?,
+            asked: required(value, "asked")?,
+            read: required(value, "read")?,
+        })
+    }
+}
+
+impl Account {
+    pub(super) fn new(progress: Progress, unread: &Unread) -> Self {
+        Account { progress, joined_at: unread.to_all, saved: progress.sent }
+    }
+
+    /// With everything that the socket was sent so far.
+    pub(super) fn progress(&self, unread: &Unread) -> Progress {
+        let sent = self.progress.sent.saturating_add(unread.to_all.saturating_sub(self.joined_at));
+        Progress { sent, ..self.progress }
+    }
+
+    /// How much it may be sent until it has to be looked at.
+    fn room(&self, unread: &Unread, interval: u64, save_bytes: u64) -> u64 {
+        let Progress { sent, asked, .. } = self.progress(unread);
+        let (ask_at, save_at) = (asked.saturating_add(interval), self.saved.saturating_add(save_bytes));
+        ask_at.min(save_at).saturating_sub(sent)
+    }
+}
+
+impl Progress {
+    fn owed(&self) -> u64 {
+        self.sent.saturating_sub(self.read)
+    }
+
+    /// The number of the check that stands behind `read` bytes: it tells nobody those of the others.
+    fn check(&self, read: u64) -> u64 {
+        mixed(self.seed ^ mixed(read)) >> (u64::BITS - CHECK_BITS)
+    }
+}
+
+impl Thread {
+    /// Of a socket that was sent nothing.
+    pub(super) fn new_progress(&mut self) -> Progress {
+        Progress { seed: self.next_random(), ..Progress::default() }
+    }
+
+    /// Counts the bytes of a frame that was sent to one client, and charges them if it had asked for the frame.
+    pub fn sent(&mut self, to: &PeerId, bytes: u64, is_asked: bool) {
+        if is_asked {
+            self.charge(self.now, to, bytes);
+        }
+        let (interval, save_bytes) = (self.interval(), self.save_bytes());
+        let Some(Peer { account, .. }) = self.peers.get_mut(to) else { return };
+        account.progress.sent = account.progress.sent.saturating_add(bytes);
+        let room = account.room(&self.unread, interval, save_bytes);
+        // What goes to all may come before that.
+        self.unread.look_at = self.unread.look_at.min(self.unread.to_all.saturating_add(room));
+        if room == 0 {
+            self.look();
+        }
+    }
+
+    /// Counts the bytes of a frame that was sent to all.
+    pub fn sent_to_all(&mut self, bytes: u64) {
+        self.unread.to_all = self.unread.to_all.saturating_add(bytes);
+        if self.unread.to_all >= self.unread.look_at {
+            self.look();
+        }
+    }
+
+    /// A client answers a check. A number that it was not sent says nothing.
+    pub(super) fn checked(&mut self, from: &PeerId, number: u64) {
+        let step = self.step();
+        let Some(Peer { account: Account { progress, .. }, .. }) = self.peers.get_mut(from) else { return };
+        let mut read = progress.asked;
+        while read > progress.read && progress.check(read) != number {
+            read = read.saturating_sub(step);
+        }
+        if read > progress.read {
+            progress.read = read;
+            self.attach(from.clone());
+        }
+    }
+
+    /// Whether a socket that asked for more might have to be closed for it.
+    pub(super) fn owes_much(&self, account: &Account) -> bool {
+        account.progress(&self.unread).owed() > self.config.socket_owed_bytes_max / 2
+    }
+
+    /// A socket's end was reported: what it owed is freed.
+    pub(super) fn freed(&mut self, peer: &PeerId) {
+        self.unread.leaving.remove(peer);
+    }
+
+    /// A socket is being closed: what it owes takes up memory until its end is reported.
+    pub(super) fn owes_on(&mut self, id: PeerId, peer: &Peer) {
+        let owed = peer.account.progress(&self.unread).owed();
+        if owed >= self.save_bytes() {
+            self.unread.leaving.insert(id, (owed, self.now));
+        }
+    }
+
+    /// Bytes that a socket is sent between two checks. Many sockets are asked more often: what those that read owe
+    /// must stay far below what all may owe together.
+    fn interval(&self) -> u64 {
+        let Config { check_bytes, owed_bytes_max, .. } = self.config;
+        let share =
+            (owed_bytes_max / CHECKS_OWED).checked_div(self.peers.len() as u64).unwrap_or(check_bytes);
+        share.clamp(self.step().min(check_bytes), check_bytes)
+    }
+
+    /// Bytes that a socket is sent before it is saved how much that was: a thread that sleeps forgets no more.
+    fn save_bytes(&self) -> u64 {
+        self.interval().min(self.config.check_bytes / SAVES_PER_CHECK)
+    }
+
+    fn step(&self) -> u64 {
+        (self.config.socket_owed_bytes_max / STEPS_OWED_MAX).max(1)
+    }
+
+    /// Asks those that have been sent enough, saves what they were sent, and closes those that owe too much.
+    fn look(&mut self) {
+        let (interval, save_bytes, step) = (self.interval(), self.save_bytes(), self.step());
+        let (mut asked, mut unsaved) = (Vec::new(), Vec::new());
+        for (id, Peer { account, .. }) in self.peers.iter_mut() {
+            let progress = account.progress(&self.unread);
+            let is_asked = progress.sent.saturating_sub(progress.asked) >= interval;
+            if is_asked {
+                let part_of_a_step = progress.sent.checked_rem(step).unwrap_or_default();
+                account.progress.asked = progress.sent.saturating_sub(part_of_a_step);
+                asked.push((id.clone(), progress.check(account.progress.asked)));
+            }
+            if is_asked || progress.sent.saturating_sub(account.saved) >= save_bytes {
+                account.saved = progress.sent;
+                unsaved.push(id.clone());
+            }
+        }
+        for (peer, n) in asked {
+            self.send_to(&peer, ServerFrame::Check { n });
+        }
+        for peer in unsaved {
+            self.attach(peer);
+        }
+        let owed = self.close_debtors();
+        let each = |Peer { account, .. }: &Peer| account.room(&self.unread, interval, save_bytes);
+        let room = self.peers.values().map(each).min().unwrap_or_default();
+        let of_all = self.config.owed_bytes_max.saturating_sub(owed);
+        let share = of_all.checked_div(self.peers.len() as u64).unwrap_or_default();
+        self.unread.look_at = self.unread.to_all.saturating_add(room.min(share).max(1));
+    }
+
+    /// Closes each socket that owes too much and, while all together do, those that owe most. A socket that reads may
+    /// just have been sent much: whoever owes no more than a few checks stays, and of those there is room for all.
+    /// Returns what is owed together.
+    fn close_debtors(&mut self) -> u64 {
+        let (now, unhurried) = (self.now, self.interval().saturating_mul(CHECKS_OWED));
+        self.unread.leaving.retain(|_, (_, since)| now.saturating_sub(*since) < LEAVING_MS);
+        let leaving = self.unread.leaving.values().map(|(owed, _)| *owed).sum::<u64>();
+        let (mut debtors, mut all) = (Vec::new(), leaving);
+        for (id, Peer { account, .. }) in self.peers.iter() {
+            let progress = account.progress(&self.unread);
+            all = all.saturating_add(progress.owed());
+            if progress.owed() > unhurried {
+                debtors.push((progress.owed(), id.clone()));
+            }
+        }
+        debtors.sort_unstable();
+        let mut excess = all.saturating_sub(self.config.owed_bytes_max);
+        while let Some((owed, peer)) = debtors.pop() {
+            if owed <= self.config.socket_owed_bytes_max && excess == 0 {
+                break;
+            }
+            self.dismiss(&peer, CloseCode::TooMany, UNREAD);
+            excess = excess.saturating_sub(owed);
+        }
+        all
+    }
+}
