@@ -5,19 +5,23 @@ import { join } from "node:path";
 import { parseSync } from "vite";
 import { Failure, bin, output, run } from "./lib.mjs";
 import { sourceMapOf } from "./lines.mjs";
-import { withExports, withoutSections } from "./wasm.mjs";
+import { alikeInOrder } from "./order.mjs";
+import { withExports, withFunctionNames, withoutSections } from "./wasm.mjs";
 
 /** What the wasm may use beyond WebAssembly 1.0: what the compiler uses unasked, and every engine since 2022 knows. */
 export const FEATURES = ["bulk-memory", "multivalue", "nontrapping-float-to-int", "reference-types", "sign-ext"];
 export const FEATURE_ARGS = ["--mvp-features", ...FEATURES.map((name) => `--enable-${name}`)];
-// The stack lies at the bottom of the memory and grows down, so no value is ever at an address below 1,024. Functions of one
-// name beginning are alike: side by side they take 1.6 kB less of the compressed wasm.
-const PASSES = ["--low-memory-unused", "--merge-similar-functions", "-Oz", "--reorder-functions-by-name"];
-const WASM_OPT_ARGS = [...PASSES, "-g", "--minify-imports-and-exports-and-modules", ...FEATURE_ARGS];
+// The stack lies at the bottom of the memory and grows down, so no value is ever at an address below 1,024. A function that
+// is called once stays one of its own: within its caller, less of it is like something else.
+const ASSUMPTIONS = ["--low-memory-unused", "--one-caller-inline-max-function-size=0"];
+const PASSES = ["-Oz"];
+// A second round finds some more. The order is that of what `withOrder` puts before each name.
+const ORDER_PASSES = ["-Oz", "--reorder-functions-by-name", "--minify-imports-and-exports-and-modules"];
+const ORDER_DIGITS = 6;
 // What the minification calls the one module that is imported.
 const SHORT_MODULE = "a";
-// What nobody calls is left out: the bindings' classes would stay for what these two do.
-const UNUSED_ARGS = ["--define:Symbol.dispose=undefined", "--pure:FinalizationRegistry"];
+// Nobody frees an object by hand.
+const UNUSED_ARGS = ["--define:Symbol.dispose=undefined"];
 const ESBUILD_ARGS = ["--bundle", "--format=esm", "--external:cloudflare:*", "--external:*.wasm", "--log-level=warning", ...UNUSED_ARGS];
 
 /** From what stands in `parts` to `index.js`, `index_bg.wasm` and the map of the latter in `trace`, all three in `build`. */
@@ -62,12 +66,28 @@ function prune(from, to, { used }) {
 /** Returns the new names of imports and exports by the old ones. */
 async function optimise(from, to) {
   mkdirSync(join(to, ".."), { recursive: true });
-  const maps = ["--input-source-map", `${from}.map`, "--output-source-map", `${to}.map`];
-  const printed = await output(bin("wasm-opt"), [from, "-o", to, ...WASM_OPT_ARGS, ...maps], { stdio: ["ignore", "pipe", "inherit"] });
-  if (printed === undefined) throw new Failure(`wasm-opt failed: its words are above. The wasm may use ${FEATURES.join(", ")}, see scripts/link.mjs`);
-  const { imports, exports } = JSON.parse(printed);
+  const small = `${from}.small.wasm`;
+  await wasmOpt(from, small, PASSES);
+  writeFileSync(small, withOrder(readFileSync(small)));
+  const { imports, exports } = JSON.parse(await wasmOpt(small, to, ORDER_PASSES));
+  writeFileSync(to, withoutOrder(readFileSync(to)));
   return { imports: new Map(imports.map(([, ...names]) => names)), exports: new Map(exports) };
 }
+
+/** The last pass prints what it renamed. */
+async function wasmOpt(from, to, passes) {
+  const maps = ["--input-source-map", `${from}.map`, "--output-source-map", `${to}.map`];
+  const printed = await output(bin("wasm-opt"), [from, "-o", to, "-g", ...ASSUMPTIONS, ...passes, ...FEATURE_ARGS, ...maps], { stdio: ["ignore", "pipe", "inherit"] });
+  if (printed === undefined) throw new Failure(`wasm-opt failed: its words are above. The wasm may use ${FEATURES.join(", ")}, see scripts/link.mjs`);
+  return printed;
+}
+
+function withOrder(wasm) {
+  const places = new Map(alikeInOrder(wasm).map((index, place) => [index, place]));
+  return withFunctionNames(wasm, (name, index) => `${String(places.get(index) ?? 0).padStart(ORDER_DIGITS, "0")}${name}`);
+}
+
+const withoutOrder = (wasm) => withFunctionNames(wasm, (name) => name.slice(ORDER_DIGITS));
 
 function renamed(script, { moduleKey, given, used }, { imports, exports }) {
   const edits = [

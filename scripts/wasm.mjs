@@ -1,6 +1,8 @@
 // A wasm module as a list of its sections (https://webassembly.github.io/spec/core/binary/modules.html).
 const HEADER_BYTES = 8;
 const SECTION = { custom: 0, export: 7, code: 10 };
+// In the section of names.
+const FUNCTION_NAMES = 1;
 
 /** Reads numbers and names one after the other, as wasm and DWARF both write them. */
 export class Reader {
@@ -131,11 +133,18 @@ export function functionsOf(wasm) {
 }
 
 function functionNames(wasm) {
-  const FUNCTIONS = 1;
   const reader = new Reader(customSection(wasm, "name"));
-  while (reader.u8() !== FUNCTIONS) reader.take(reader.unsigned());
+  while (reader.u8() !== FUNCTION_NAMES) reader.take(reader.unsigned());
   reader.unsigned();
   return new Map(Array.from({ length: reader.unsigned() }, () => [reader.unsigned(), reader.text()]));
+}
+
+/** The module with other names of its functions, in place of all that its section of names says. */
+export function withFunctionNames(wasm, rename) {
+  const names = [...functionNames(wasm)].map(([index, name]) => Buffer.concat([leb128(index), text(rename(name, index))]));
+  const list = Buffer.concat([leb128(names.length), ...names]);
+  const payload = Buffer.concat([text("name"), Buffer.of(FUNCTION_NAMES), leb128(list.length), list]);
+  return moduleOf(wasm, sectionsOf(wasm).map((section) => (section.name === "name" ? { ...section, payload } : section)));
 }
 
 function exportsIn(payload) {
@@ -152,6 +161,11 @@ function exportsIn(payload) {
 function moduleOf(wasm, sections) {
   const parts = sections.flatMap(({ id, payload }) => [Buffer.of(id), leb128(payload.length), payload]);
   return Buffer.concat([wasm.subarray(0, HEADER_BYTES), ...parts]);
+}
+
+function text(value) {
+  const bytes = Buffer.from(value);
+  return Buffer.concat([leb128(bytes.length), bytes]);
 }
 
 function leb128(value) {

@@ -19,9 +19,8 @@ pub mod variables;
 mod entry {
     use js_sys::Promise;
     use wasm_bindgen::prelude::*;
-    use worker::Env;
 
-    use crate::platform::{Context, Guarded, promise};
+    use crate::platform::{Context, Env, Guarded, promise};
 
     #[wasm_bindgen(start)]
     pub fn start() {

@@ -1,4 +1,4 @@
-//! What the runtime offers and the `worker` crate does not bind, or binds with a copy too many.
+//! What the runtime offers, as far as it is used here.
 
 pub mod d1;
 pub mod http;
@@ -53,6 +53,9 @@ extern "C" {
     /// wasm for every socket anew.
     #[derive(Clone)]
     pub type Socket;
+    /// Takes it over here and now; it never sleeps.
+    #[wasm_bindgen(method, catch)]
+    pub fn accept(this: &Socket) -> Result<(), JsValue>;
     #[wasm_bindgen(method, catch, js_name = send)]
     pub fn send(this: &Socket, frame: &JsString) -> Result<(), JsValue>;
     #[wasm_bindgen(method, catch, js_name = close)]
@@ -61,6 +64,20 @@ extern "C" {
     pub fn serialize_attachment(this: &Socket, attachment: &JsValue) -> Result<(), JsValue>;
     #[wasm_bindgen(method, catch, js_name = deserializeAttachment)]
     pub fn deserialize_attachment(this: &Socket) -> Result<JsValue, JsValue>;
+
+    /// Both ends of a socket.
+    #[wasm_bindgen(js_name = WebSocketPair)]
+    pub type SocketPair;
+    #[wasm_bindgen(constructor, catch, js_class = WebSocketPair)]
+    pub fn new() -> Result<SocketPair, JsValue>;
+    #[wasm_bindgen(method, structural, indexing_getter)]
+    fn end(this: &SocketPair, place: u32) -> Socket;
+
+    /// A frame that the runtime answers by itself, and the answer.
+    #[wasm_bindgen(js_name = WebSocketRequestResponsePair)]
+    pub type AutoResponse;
+    #[wasm_bindgen(constructor, catch, js_class = WebSocketRequestResponsePair)]
+    pub fn new(request: &str, response: &str) -> Result<AutoResponse, JsValue>;
 
     #[derive(Clone)]
     pub type Storage;
@@ -95,17 +112,62 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = toArray)]
     fn to_array(this: &SqlRows) -> Result<Array, JsValue>;
 
-    #[derive(Clone)]
+    /// The bindings and variables of the worker.
+    pub type Env;
+
     pub type Context;
     #[wasm_bindgen(method, catch, js_name = waitUntil)]
     pub fn wait_until(this: &Context, promise: &Promise) -> Result<(), JsValue>;
+
+    /// What an object is given of itself.
+    #[wasm_bindgen(extends = Context)]
+    pub type State;
+    #[wasm_bindgen(method, getter)]
+    pub fn id(this: &State) -> ObjectId;
+    #[wasm_bindgen(method, getter)]
+    pub fn storage(this: &State) -> Storage;
+    /// Takes a socket over; it may sleep.
+    #[wasm_bindgen(method, catch, js_name = acceptWebSocket)]
+    pub fn accept_socket(this: &State, socket: &Socket) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, catch, js_name = getWebSockets)]
+    pub fn sockets(this: &State) -> Result<Array, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = setWebSocketAutoResponse)]
+    pub fn set_auto_response(this: &State, pair: &AutoResponse) -> Result<(), JsValue>;
+    pub type ObjectId;
+    #[wasm_bindgen(method, getter)]
+    pub fn name(this: &ObjectId) -> Option<String>;
+
+    /// All objects of one class.
+    pub type Objects;
+    #[wasm_bindgen(method, catch, js_name = getByName)]
+    pub fn get_by_name(this: &Objects, name: &str) -> Result<Fetcher, JsValue>;
+
+    #[wasm_bindgen(js_namespace = crypto, js_name = randomUUID)]
+    pub fn random_id() -> String;
+    #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues, catch)]
+    fn fill_randomly(bytes: &mut [u8]) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(js_namespace = console)]
+    pub fn log(line: &str);
+    #[wasm_bindgen(js_namespace = console, js_name = error)]
+    pub fn log_error(line: &str);
 
     #[wasm_bindgen(js_namespace = Date, js_name = now)]
     fn date_now() -> f64;
 }
 
+impl SocketPair {
+    pub fn client(&self) -> Socket {
+        self.end(0)
+    }
+
+    pub fn server(&self) -> Socket {
+        self.end(1)
+    }
+}
+
 /// Something of the platform, by its name in the worker's environment; `undefined` if it is not bound.
-pub fn binding(env: &worker::Env, binding: Binding) -> Result<JsValue, JsValue> {
+pub fn binding(env: &Env, binding: Binding) -> Result<JsValue, JsValue> {
     Reflect::get(env, &binding.name().into())
 }
 
@@ -114,6 +176,13 @@ pub fn binding(env: &worker::Env, binding: Binding) -> Result<JsValue, JsValue> 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 pub fn now() -> crate::protocol::Millis {
     date_now() as u64
+}
+
+/// Bits that nobody can foresee.
+pub fn random_bits() -> Result<u64, JsValue> {
+    let mut bytes = [0; 8];
+    fill_randomly(&mut bytes)?;
+    Ok(u64::from_le_bytes(bytes))
 }
 
 /// The seconds of a text that is a number of them, or the date when they are over.
@@ -209,6 +278,19 @@ impl<T> Future for Guarded<T> {
 /// A promise of what a task comes to.
 pub fn promise(task: Guarded<Result<JsValue, JsValue>>) -> Promise {
     future_to_promise(task)
+}
+
+/// What came of something that the platform never refuses an object. If it does, the thread starts anew.
+///
+/// # Panics
+/// If it was refused.
+#[track_caller]
+#[allow(clippy::panic)]
+pub fn must<T>(outcome: Result<T, JsValue>) -> T {
+    match outcome {
+        Ok(value) => value,
+        Err(thrown) => panic!("the platform refused: {}", describe(&thrown)),
+    }
 }
 
 /// What a thrown value says of itself.

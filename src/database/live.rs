@@ -5,10 +5,9 @@ use std::cell::{Cell, RefCell};
 use js_sys::Promise;
 use js_sys::futures::JsFuture;
 use wasm_bindgen::prelude::*;
-use worker::Env;
 
 use crate::platform::d1::{database, statement, within};
-use crate::platform::{describe, now, number, sleep};
+use crate::platform::{Env, describe, now, number, sleep};
 use crate::protocol::Millis;
 use crate::protocol::limits::{DATABASE_AGE_MS, HEALTH_TIMEOUT_MS};
 
@@ -77,6 +76,6 @@ async fn look(env: &Env) -> Result<Option<String>, JsValue> {
 async fn state(env: &Env, source: &str) -> Result<Option<String>, JsValue> {
     let query = [JSON, source].concat();
     let known = [number(MIGRATION), number(COLUMNS)];
-    let answer = statement(&database(env)?, &query, &known)?.first(Some("json"))?;
+    let answer = statement(&database(env)?, &query, &known)?.first("json")?;
     Ok(JsFuture::from(within(&answer, HEALTH_TIMEOUT_MS)).await?.as_string())
 }

@@ -4,14 +4,13 @@ use js_sys::Reflect;
 use js_sys::futures::JsFuture;
 use wasm_bindgen::prelude::*;
 use web_sys::{Request, Response};
-use worker::Env;
-use worker::worker_sys::ext::WebSocketExt;
-use worker::worker_sys::{DurableObjectNamespace, WebSocketPair};
 
 use crate::config::{Settings, origins};
 use crate::database;
 use crate::platform::http::{changeable, empty_response, header, json_response, read, socket_response};
-use crate::platform::{Context, Fetcher, binding, close_later, describe};
+use crate::platform::{
+    Context, Env, Objects, Socket, SocketPair, binding, close_later, describe, log_error, random_id,
+};
 use crate::protocol::json::Fields;
 use crate::protocol::limits::BODY_BYTES_MAX;
 use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Json, required, to_json};
@@ -78,7 +77,7 @@ async fn respond(request: &Request, env: &Env, context: &Context) -> Answer {
     match &route {
         Guarded::ListSessions => sessions::list(env, &request.url(), &caller).await,
         Guarded::CreateSession => {
-            let id = uuid::Uuid::new_v4();
+            let id = random_id();
             Ok(json_response(201, &format!(r#"{{"id":"{id}"}}"#))?)
         }
         Guarded::ConnectNowhere => {
@@ -112,8 +111,8 @@ fn pass_on(request: &Request, env: &Env, caller: &Caller, id: &str) -> Result<js
     };
     // A header's value is ASCII.
     headers.set(name, &String::from(js_sys::encode_uri_component(&value)))?;
-    let objects: DurableObjectNamespace = binding(env, variables::SESSION_DO)?.unchecked_into();
-    objects.get_by_name(id)?.unchecked_into::<Fetcher>().fetch_from(&inner)
+    let objects: Objects = binding(env, variables::SESSION_DO)?.unchecked_into();
+    objects.get_by_name(id)?.fetch_from(&inner)
 }
 
 /// The object's answer. A page cannot read the status of an upgrade that was refused, but it can read a close code.
@@ -162,15 +161,15 @@ fn turn_away(request: &Request, refused: Refused, context: &Context) -> Answer {
 
 /// A socket that is accepted only to be told why it may not stay.
 fn accept_and_close(request: &Request, code: CloseCode, reason: &str, context: &Context) -> Answer {
-    let mut pair = WebSocketPair::new()?;
-    let server = pair.server()?;
+    let pair = SocketPair::new()?;
+    let server = pair.server();
     server.accept()?;
-    context.wait_until(&close_later(server.unchecked_into(), code, reason.to_owned()))?;
-    switch_protocols(request, &pair.client()?)
+    context.wait_until(&close_later(server, code, reason.to_owned()))?;
+    switch_protocols(request, &pair.client())
 }
 
 /// The response that opens a WebSocket. It echoes the subprotocol `bobbin.v1` if the client offered it.
-pub fn switch_protocols(request: &Request, client: &web_sys::WebSocket) -> Answer {
+pub fn switch_protocols(request: &Request, client: &Socket) -> Answer {
     let response = socket_response(client)?;
     let offered = header(request, "sec-websocket-protocol").unwrap_or_default();
     if offered.split(',').any(|protocol| protocol.trim() == auth::SUBPROTOCOL) {
@@ -225,7 +224,7 @@ impl From<JsValue> for Refused {
 
 pub fn log_failure(event: &str, thrown: &JsValue) {
     let why = to_json(&describe(thrown));
-    worker::console_error!(r#"{{"level":"error","event":"{event}","why":{why}}}"#);
+    log_error(&format!(r#"{{"level":"error","event":"{event}","why":{why}}}"#));
 }
 
 /// A JSON object as the body, of at most 16 KiB; what is larger is not read to its end. `None` if

@@ -4,10 +4,9 @@ use js_sys::futures::JsFuture;
 use js_sys::{Object, Promise, Reflect};
 use wasm_bindgen::prelude::*;
 use web_sys::Request;
-use worker::Env;
 
-use crate::platform::binding;
 use crate::platform::http::header;
+use crate::platform::{Env, binding};
 use crate::variables;
 
 use super::auth::Caller;

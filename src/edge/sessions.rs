@@ -3,11 +3,10 @@
 use js_sys::Array;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::JsValue;
-use worker::Env;
 
 use crate::database::{self, SESSION_JSON, fitting};
 use crate::platform::d1::{self, Row};
-use crate::platform::{http::json_response, number};
+use crate::platform::{Env, http::json_response, number};
 use crate::protocol::ErrorCode;
 use crate::protocol::limits::{LIST_TIMEOUT_MS, SEARCH_HITS_MAX};
 use crate::protocol::to_json;

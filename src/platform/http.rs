@@ -6,9 +6,8 @@ use wasm_bindgen::prelude::*;
 use web_sys::{
     QueuingStrategy, ReadableStream, ReadableStreamDefaultController, Request, Response, ResponseInit,
 };
-use worker::worker_sys::ext::ResponseInitExt;
 
-use super::{BodyChunk, BodyReader, describe, guard};
+use super::{BodyChunk, BodyReader, Socket, describe, guard};
 
 #[wasm_bindgen]
 extern "C" {
@@ -43,10 +42,10 @@ fn respond(status: u16, body: Option<&str>) -> Result<Response, JsValue> {
     Response::new_with_opt_str_and_init(body, &init)
 }
 
-pub fn socket_response(client: &web_sys::WebSocket) -> Result<Response, JsValue> {
-    let mut init = ResponseInit::new();
+pub fn socket_response(client: &Socket) -> Result<Response, JsValue> {
+    let init = ResponseInit::new();
     init.set_status(101);
-    init.websocket(client)?;
+    Reflect::set(&init, &"webSocket".into(), client)?;
     Response::new_with_opt_str_and_init(None, &init)
 }
 

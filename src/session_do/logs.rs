@@ -1,5 +1,6 @@
 //! One JSON line per event, for the platform's log. Never what was said.
 
+use crate::platform::{log, log_error};
 use crate::protocol::to_json;
 use crate::pump::Log;
 use crate::thread::Event;
@@ -23,7 +24,7 @@ fn event(session_id: &str, event: &Event) {
     };
     // An id needs no escapes, and what is known of an event is an object of its own.
     if let Some(event) = to_json(event).strip_prefix('{') {
-        worker::console_log!("{{\"level\":\"{level}\",\"sessionId\":\"{session_id}\",{event}");
+        log(&format!("{{\"level\":\"{level}\",\"sessionId\":\"{session_id}\",{event}"));
     }
 }
 
@@ -41,5 +42,5 @@ pub fn agent_unreachable(session_id: &str, why: &str) {
 
 fn error(session_id: &str, event: &str, why: &str) {
     let why = to_json(&why);
-    worker::console_error!(r#"{{"level":"error","sessionId":"{session_id}","event":"{event}","why":{why}}}"#);
+    log_error(&format!(r#"{{"level":"error","sessionId":"{session_id}","event":"{event}","why":{why}}}"#));
 }

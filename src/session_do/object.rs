@@ -8,8 +8,6 @@ use std::rc::Rc;
 
 use js_sys::{JsString, Promise};
 use wasm_bindgen::prelude::*;
-use worker::worker_sys::DurableObjectState;
-use worker::{Env, State, WebSocket, WebSocketRequestResponsePair};
 
 use crate::config::Settings;
 use crate::protocol::CloseCode;
@@ -19,7 +17,7 @@ use crate::thread::{Input, PeerId};
 use super::api;
 use super::shell::Shell;
 use super::sockets::Sockets;
-use crate::platform::{guard, promise};
+use crate::platform::{AutoResponse, Env, Socket, State, guard, must, promise};
 
 thread_local! {
     /// The variables are those of the isolate. What an agent learns of its endpoint is so for all threads.
@@ -37,12 +35,11 @@ impl SessionDO {
     /// # Errors
     /// If it could not be made: the runtime then makes another.
     #[wasm_bindgen(constructor)]
-    pub fn new(state: DurableObjectState, env: Env) -> Result<Self, JsValue> {
+    pub fn new(state: State, env: Env) -> Result<Self, JsValue> {
         guard(|| {
-            let state = State::from(state);
             // Answered by the runtime while the object sleeps.
-            if let Ok(pair) = WebSocketRequestResponsePair::new(r#"{"type":"ping"}"#, r#"{"type":"pong"}"#) {
-                state.set_websocket_auto_response(&pair);
+            if let Ok(pair) = AutoResponse::new(r#"{"type":"ping"}"#, r#"{"type":"pong"}"#) {
+                must(state.set_auto_response(&pair));
             }
             let read = || Settings::read(&|name| crate::edge::variable(&env, name));
             let settings = SETTINGS.with(|settings| settings.get_or_init(read).clone());
@@ -58,24 +55,23 @@ impl SessionDO {
     }
 
     #[wasm_bindgen(js_name = webSocketMessage)]
-    pub fn message(&self, socket: web_sys::WebSocket, message: &JsValue) {
+    pub fn message(&self, socket: &Socket, message: &JsValue) {
         self.shell.enter(|| self.take_message(socket, message));
     }
 
     #[wasm_bindgen(js_name = webSocketClose)]
     #[allow(clippy::needless_pass_by_value)]
-    pub fn closed(&self, socket: web_sys::WebSocket, code: u16, reason: String) {
-        let socket = WebSocket::from(socket);
+    pub fn closed(&self, socket: Socket, code: u16, reason: String) {
         self.shell.enter(|| self.left(&socket));
         // The handshake is complete only when both sides have said so.
-        if socket.close(Some(answerable(code)), Some(reason)).is_err() {
-            let _ = socket.close(Some(CloseCode::Normal as u16), Some(""));
+        if socket.close(answerable(code), &reason).is_err() {
+            let _ = socket.close(CloseCode::Normal as u16, "");
         }
     }
 
     #[wasm_bindgen(js_name = webSocketError)]
-    pub fn failed(&self, socket: web_sys::WebSocket) {
-        self.shell.enter(|| self.left(&WebSocket::from(socket)));
+    pub fn failed(&self, socket: &Socket) {
+        self.shell.enter(|| self.left(socket));
     }
 
     /// # Errors
@@ -91,10 +87,9 @@ impl SessionDO {
 }
 
 impl SessionDO {
-    fn take_message(&self, socket: web_sys::WebSocket, message: &JsValue) {
-        let socket = WebSocket::from(socket);
-        let Some((peer, dialect)) = Sockets::peer(&socket) else {
-            let _ = socket.close(Some(CloseCode::InternalError as u16), Some("this connection is not known"));
+    fn take_message(&self, socket: &Socket, message: &JsValue) {
+        let Some((peer, dialect)) = Sockets::peer(socket) else {
+            let _ = socket.close(CloseCode::InternalError as u16, "this connection is not known");
             return;
         };
         let Some(frame) = message.dyn_ref::<JsString>() else {
@@ -113,7 +108,7 @@ impl SessionDO {
         self.shell.frame(peer, dialect, &text);
     }
 
-    fn left(&self, socket: &WebSocket) {
+    fn left(&self, socket: &Socket) {
         if let Some((peer, _)) = Sockets::peer(socket) {
             self.shell.workerd().sockets.remove(&peer);
             let _ = self.shell.input(Input::Left { peer });

@@ -4,12 +4,11 @@ use std::cell::{Ref, RefCell, RefMut};
 use std::rc::{Rc, Weak};
 
 use wasm_bindgen::prelude::*;
-use worker::{Env, State, WebSocket};
 
 use crate::agent::{Agent, Unconfigured};
 use crate::config::Settings;
 use crate::dialect::Dialect;
-use crate::platform::{self, Context, Guarded, Socket, Storage, Task, guard};
+use crate::platform::{self, Env, Guarded, Socket, State, Task, guard, must, promise};
 use crate::protocol::{CloseCode, Identity};
 use crate::pump::{Broken, Platform, Pump, Undone};
 use crate::thread::{Config, Input, PeerId, Request, Thread, TurnId};
@@ -22,7 +21,6 @@ use super::workerd::Workerd;
 /// What the runtime gave the object. It stays the same for as long as the object lives.
 pub struct Runtime {
     state: State,
-    context: Context,
     pub env: Env,
     pub session_id: String,
     /// Told of each delivery to D1 that came back.
@@ -42,20 +40,15 @@ pub struct Shell {
 
 impl Shell {
     pub fn new(state: State, env: Env, settings: Result<Settings, String>) -> Rc<Self> {
-        let storage: Storage = JsValue::from(state.storage().as_raw()).unchecked_into();
+        let storage = state.storage();
         let session_id = state.id().name().unwrap_or_default();
         // A setting that is not valid is refused at the edge. An open thread goes on without it.
         let (config, agent) = match settings {
             Ok(Settings { agent, thread }) => (thread, agent),
             Err(why) => (Config::default(), Rc::new(Unconfigured { why }) as Rc<dyn Agent>),
         };
-        let runtime = Rc::new(Runtime {
-            context: JsValue::from(state.as_raw()).unchecked_into(),
-            state,
-            env,
-            session_id: session_id.clone(),
-            deliveries: Notify::default(),
-        });
+        let runtime =
+            Rc::new(Runtime { state, env, session_id: session_id.clone(), deliveries: Notify::default() });
         Rc::new_cyclic(|shell: &Weak<Shell>| {
             let inlet = Inlet(shell.clone());
             let workerd = Workerd::new(runtime.clone(), storage, inlet.clone());
@@ -112,8 +105,8 @@ impl Shell {
     }
 
     /// Takes a socket over from the edge; it may sleep from then on.
-    pub fn accept(&self, peer: &PeerId, socket: &WebSocket) {
-        self.runtime.state.accept_web_socket(socket);
+    pub fn accept(&self, peer: &PeerId, socket: Socket) {
+        must(self.runtime.state.accept_socket(&socket));
         self.workerd().sockets.add(peer.clone(), socket);
     }
 
@@ -179,18 +172,25 @@ impl Runtime {
     /// Keeps the object awake until the task is done.
     pub fn spawn(&self, inlet: &Inlet, task: impl Future<Output = ()> + 'static) {
         let inlet = inlet.clone();
-        let on_panic = move |_| inlet.with(Shell::panicked);
-        self.state.wait_until(Guarded::new(Box::pin(task), Box::new(on_panic)));
+        let task = async move {
+            task.await;
+            Ok(JsValue::UNDEFINED)
+        };
+        let on_panic = move |_| {
+            inlet.with(Shell::panicked);
+            Ok(JsValue::UNDEFINED)
+        };
+        must(self.state.wait_until(&promise(Guarded::new(Box::pin(task), Box::new(on_panic)))));
     }
 
-    pub fn sockets(&self) -> Vec<WebSocket> {
-        self.state.get_websockets()
+    pub fn sockets(&self) -> Vec<Socket> {
+        must(self.state.sockets()).iter().map(JsValue::unchecked_into).collect()
     }
 
     /// Whatever else fails, a socket that is let go is closed: a client that hears nothing would wait.
     pub fn close_socket(&self, socket: &Socket, code: CloseCode, reason: &str) {
         let closed = platform::close_later(socket.clone(), code, reason.to_owned());
-        if self.context.wait_until(&closed).is_err() {
+        if self.state.wait_until(&closed).is_err() {
             let _ = socket.close(code as u16, reason);
         }
     }

@@ -6,7 +6,6 @@ use std::rc::Rc;
 use js_sys::JsString;
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
-use worker::WebSocket;
 
 use crate::dialect::Dialect;
 use crate::protocol::{Json, required, to_json};
@@ -34,11 +33,10 @@ struct Attached {
 impl Sockets {
     /// Those that outlived the object that accepted them; and those that were lost before they were told
     /// that they are connected.
-    pub fn new(sockets: Vec<WebSocket>) -> (Self, Vec<Socket>) {
+    pub fn new(sockets: Vec<Socket>) -> (Self, Vec<Socket>) {
         let mut lost = Vec::new();
         let mut open = LiteMap::new();
         for socket in sockets {
-            let socket = raw(&socket);
             match attached(&socket) {
                 Some(attached) => drop(open.insert(
                     Rc::from(attached.id),
@@ -55,8 +53,8 @@ impl Sockets {
         self.open.iter().filter_map(read).collect()
     }
 
-    pub fn add(&mut self, peer: PeerId, socket: &WebSocket) {
-        self.open.insert(peer, Open { socket: raw(socket), dialect: None });
+    pub fn add(&mut self, peer: PeerId, socket: Socket) {
+        self.open.insert(peer, Open { socket, dialect: None });
     }
 
     pub fn has_joined(&self, peer: &PeerId) -> bool {
@@ -64,8 +62,8 @@ impl Sockets {
     }
 
     /// Whose socket it is, and how its client is spoken to.
-    pub fn peer(socket: &WebSocket) -> Option<(PeerId, Dialect)> {
-        attached(&raw(socket)).map(|Attached { id, attachment }| (Rc::from(id), attachment.dialect))
+    pub fn peer(socket: &Socket) -> Option<(PeerId, Dialect)> {
+        attached(socket).map(|Attached { id, attachment }| (Rc::from(id), attachment.dialect))
     }
 
     pub fn remove(&mut self, peer: &PeerId) {
@@ -107,10 +105,6 @@ impl Sockets {
     pub fn take_all(&mut self) -> Vec<Socket> {
         std::mem::take(&mut self.open).into_iter().map(|(_, open)| open.socket).collect()
     }
-}
-
-fn raw(socket: &WebSocket) -> Socket {
-    JsValue::from(socket.as_ref()).unchecked_into()
 }
 
 fn attached(socket: &Socket) -> Option<Attached> {

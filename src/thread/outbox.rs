@@ -274,14 +274,14 @@ impl Thread {
 
     /// When the next delivery is to begin; `None` while one is under way.
     pub(super) fn delivery_due_at(&self) -> Option<Millis> {
-        let waits_until = self.answer_awaited_until().unwrap_or_default();
-        (self.owes() && self.outbox.in_flight.is_none()).then(|| self.outbox.retry_at.max(waits_until))
+        let waits_until = || self.answer_awaited_until().unwrap_or_default();
+        (self.owes() && self.outbox.in_flight.is_none()).then(|| self.outbox.retry_at.max(waits_until()))
     }
 
     pub(super) fn outbox_alarm(&self) -> Option<Millis> {
         let timed_out_at = self.outbox.in_flight.and(Some(self.outbox.timed_out_at()));
         // A turn has an alarm of its own, and keeps the object awake for its timers.
-        let due_at = self.delivery_due_at().filter(|_| self.turns.is_empty());
+        let due_at = if self.turns.is_empty() { self.delivery_due_at() } else { None };
         timed_out_at.filter(|_| self.owes()).or(due_at)
     }
 

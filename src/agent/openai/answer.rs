@@ -223,7 +223,7 @@ impl Answer {
             self.report(&reported, json, out);
         } else if chunk.has_error {
             self.fail(failure::broken_off_upstream(&quote(json)), out);
-        } else if BROKEN_OFF.iter().any(|word| is_within(word, &reason.to_ascii_lowercase())) {
+        } else if is_broken_off(&reason) {
             self.fail(failure::broken_off_upstream(&quote(&reason)), out);
         } else if !reason.is_empty() {
             self.finish_reason = Some(reason.into_owned());
@@ -363,6 +363,12 @@ impl Answer {
     pub fn tokens_used(&self) -> u64 {
         self.usage.total().unwrap_or(self.text_deltas)
     }
+}
+
+fn is_broken_off(reason: &str) -> bool {
+    // Almost every chunk is without one.
+    let reason = if reason.is_empty() { return false } else { reason.to_ascii_lowercase() };
+    BROKEN_OFF.iter().any(|word| is_within(word, &reason))
 }
 
 fn say(text: &str, out: &mut Vec<AgentEvent>) {

@@ -1,12 +1,11 @@
 //! Lets in or refuses.
 
 use web_sys::Request;
-use worker::Env;
 
 use crate::edge::http::{configured_origins, is_upgrade, variable};
 use crate::edge::routes::Refused;
 use crate::platform::http::header;
-use crate::platform::now;
+use crate::platform::{Env, now};
 use crate::protocol::{ErrorCode, Identity};
 
 use super::jwt::{Claims, Token};
