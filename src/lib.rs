@@ -20,7 +20,9 @@ mod entry {
     use js_sys::Promise;
     use wasm_bindgen::prelude::*;
 
-    use crate::platform::{Context, Env, Guarded, promise};
+    use worker_sys::Context;
+
+    use crate::platform::{Env, Guarded, promise};
 
     #[wasm_bindgen(start)]
     pub fn start() {

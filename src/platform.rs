@@ -9,6 +9,7 @@ use std::task::{self, Poll};
 use js_sys::futures::{JsFuture, future_to_promise};
 use js_sys::{Array, Function, JsString, Promise, Reflect};
 use wasm_bindgen::prelude::*;
+use worker_sys::{DurableObjectState, WebSocketPair};
 
 use crate::protocol::CloseCode;
 use crate::variables::Binding;
@@ -29,11 +30,6 @@ extern "C" {
 
     #[wasm_bindgen(js_name = fetch)]
     pub fn fetch(request: &web_sys::Request) -> Promise;
-
-    /// A service binding.
-    pub type Fetcher;
-    #[wasm_bindgen(method, catch, js_name = fetch)]
-    pub fn fetch_from(this: &Fetcher, request: &web_sys::Request) -> Result<Promise, JsValue>;
 
     /// A reader of a response's body.
     pub type BodyReader;
@@ -64,20 +60,6 @@ extern "C" {
     pub fn serialize_attachment(this: &Socket, attachment: &JsValue) -> Result<(), JsValue>;
     #[wasm_bindgen(method, catch, js_name = deserializeAttachment)]
     pub fn deserialize_attachment(this: &Socket) -> Result<JsValue, JsValue>;
-
-    /// Both ends of a socket.
-    #[wasm_bindgen(js_name = WebSocketPair)]
-    pub type SocketPair;
-    #[wasm_bindgen(constructor, catch, js_class = WebSocketPair)]
-    pub fn new() -> Result<SocketPair, JsValue>;
-    #[wasm_bindgen(method, structural, indexing_getter)]
-    fn end(this: &SocketPair, place: u32) -> Socket;
-
-    /// A frame that the runtime answers by itself, and the answer.
-    #[wasm_bindgen(js_name = WebSocketRequestResponsePair)]
-    pub type AutoResponse;
-    #[wasm_bindgen(constructor, catch, js_class = WebSocketRequestResponsePair)]
-    pub fn new(request: &str, response: &str) -> Result<AutoResponse, JsValue>;
 
     #[derive(Clone)]
     pub type Storage;
@@ -115,38 +97,6 @@ extern "C" {
     /// The bindings and variables of the worker.
     pub type Env;
 
-    pub type Context;
-    #[wasm_bindgen(method, catch, js_name = waitUntil)]
-    pub fn wait_until(this: &Context, promise: &Promise) -> Result<(), JsValue>;
-
-    /// What an object is given of itself.
-    #[wasm_bindgen(extends = Context)]
-    pub type State;
-    #[wasm_bindgen(method, getter)]
-    pub fn id(this: &State) -> ObjectId;
-    #[wasm_bindgen(method, getter)]
-    pub fn storage(this: &State) -> Storage;
-    /// Takes a socket over; it may sleep.
-    #[wasm_bindgen(method, catch, js_name = acceptWebSocket)]
-    pub fn accept_socket(this: &State, socket: &Socket) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, catch, js_name = getWebSockets)]
-    pub fn sockets(this: &State) -> Result<Array, JsValue>;
-    #[wasm_bindgen(method, catch, js_name = setWebSocketAutoResponse)]
-    pub fn set_auto_response(this: &State, pair: &AutoResponse) -> Result<(), JsValue>;
-    pub type ObjectId;
-    #[wasm_bindgen(method, getter)]
-    pub fn name(this: &ObjectId) -> Option<String>;
-
-    /// All objects of one class.
-    pub type Objects;
-    #[wasm_bindgen(method, catch, js_name = getByName)]
-    pub fn get_by_name(this: &Objects, name: &str) -> Result<Fetcher, JsValue>;
-
-    #[wasm_bindgen(js_namespace = crypto, js_name = randomUUID)]
-    pub fn random_id() -> String;
-    #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues, catch)]
-    fn fill_randomly(bytes: &mut [u8]) -> Result<(), JsValue>;
-
     #[wasm_bindgen(js_namespace = console)]
     pub fn log(line: &str);
     #[wasm_bindgen(js_namespace = console, js_name = error)]
@@ -156,14 +106,15 @@ extern "C" {
     fn date_now() -> f64;
 }
 
-impl SocketPair {
-    pub fn client(&self) -> Socket {
-        self.end(0)
-    }
+/// Both ends of a new socket: the client's, and the server's.
+pub fn socket_pair() -> Result<[Socket; 2], JsValue> {
+    let mut pair = WebSocketPair::new()?;
+    Ok([pair.client()?, pair.server()?].map(JsCast::unchecked_into))
+}
 
-    pub fn server(&self) -> Socket {
-        self.end(1)
-    }
+/// What an object has stored.
+pub fn storage(state: &DurableObjectState) -> Result<Storage, JsValue> {
+    Ok(state.storage()?.unchecked_into())
 }
 
 /// Something of the platform, by its name in the worker's environment; `undefined` if it is not bound.
@@ -176,13 +127,6 @@ pub fn binding(env: &Env, binding: Binding) -> Result<JsValue, JsValue> {
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 pub fn now() -> crate::protocol::Millis {
     date_now() as u64
-}
-
-/// Bits that nobody can foresee.
-pub fn random_bits() -> Result<u64, JsValue> {
-    let mut bytes = [0; 8];
-    fill_randomly(&mut bytes)?;
-    Ok(u64::from_le_bytes(bytes))
 }
 
 /// The seconds of a text that is a number of them, or the date when they are over.

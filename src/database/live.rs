@@ -76,6 +76,6 @@ async fn look(env: &Env) -> Result<Option<String>, JsValue> {
 async fn state(env: &Env, source: &str) -> Result<Option<String>, JsValue> {
     let query = [JSON, source].concat();
     let known = [number(MIGRATION), number(COLUMNS)];
-    let answer = statement(&database(env)?, &query, &known)?.first("json")?;
+    let answer = statement(&database(env)?, &query, &known)?.first(Some("json"))?;
     Ok(JsFuture::from(within(&answer, HEALTH_TIMEOUT_MS)).await?.as_string())
 }

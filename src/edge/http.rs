@@ -4,13 +4,12 @@ use js_sys::Reflect;
 use js_sys::futures::JsFuture;
 use wasm_bindgen::prelude::*;
 use web_sys::{Request, Response};
+use worker_sys::{Context, DurableObjectNamespace};
 
 use crate::config::{Settings, origins};
 use crate::database;
 use crate::platform::http::{changeable, empty_response, header, json_response, read, socket_response};
-use crate::platform::{
-    Context, Env, Objects, Socket, SocketPair, binding, close_later, describe, log_error, random_id,
-};
+use crate::platform::{Env, Socket, binding, close_later, describe, log_error, socket_pair};
 use crate::protocol::json::Fields;
 use crate::protocol::limits::BODY_BYTES_MAX;
 use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Json, required, to_json};
@@ -77,7 +76,7 @@ async fn respond(request: &Request, env: &Env, context: &Context) -> Answer {
     match &route {
         Guarded::ListSessions => sessions::list(env, &request.url(), &caller).await,
         Guarded::CreateSession => {
-            let id = random_id();
+            let id = uuid::Uuid::new_v4();
             Ok(json_response(201, &format!(r#"{{"id":"{id}"}}"#))?)
         }
         Guarded::ConnectNowhere => {
@@ -111,8 +110,8 @@ fn pass_on(request: &Request, env: &Env, caller: &Caller, id: &str) -> Result<js
     };
     // A header's value is ASCII.
     headers.set(name, &String::from(js_sys::encode_uri_component(&value)))?;
-    let objects: Objects = binding(env, variables::SESSION_DO)?.unchecked_into();
-    objects.get_by_name(id)?.fetch_from(&inner)
+    let objects: DurableObjectNamespace = binding(env, variables::SESSION_DO)?.unchecked_into();
+    objects.get_by_name(id)?.fetch_with_request(&inner)
 }
 
 /// The object's answer. A page cannot read the status of an upgrade that was refused, but it can read a close code.
@@ -161,11 +160,10 @@ fn turn_away(request: &Request, refused: Refused, context: &Context) -> Answer {
 
 /// A socket that is accepted only to be told why it may not stay.
 fn accept_and_close(request: &Request, code: CloseCode, reason: &str, context: &Context) -> Answer {
-    let pair = SocketPair::new()?;
-    let server = pair.server();
+    let [client, server] = socket_pair()?;
     server.accept()?;
     context.wait_until(&close_later(server, code, reason.to_owned()))?;
-    switch_protocols(request, &pair.client())
+    switch_protocols(request, &client)
 }
 
 /// The response that opens a WebSocket. It echoes the subprotocol `bobbin.v1` if the client offered it.

@@ -2,36 +2,13 @@
 
 use js_sys::{Array, Promise};
 use wasm_bindgen::prelude::*;
+use worker_sys::{D1Database, D1PreparedStatement, D1Result};
 
 use super::Env;
 use crate::variables;
 
 #[wasm_bindgen]
 extern "C" {
-    pub type Database;
-    #[wasm_bindgen(method, catch)]
-    fn prepare(this: &Database, query: &str) -> Result<Statement, JsValue>;
-    #[wasm_bindgen(method, catch)]
-    pub fn batch(this: &Database, statements: &Array) -> Result<Promise, JsValue>;
-
-    pub type Statement;
-    #[wasm_bindgen(method, catch, variadic)]
-    fn bind(this: &Statement, values: &Array) -> Result<Statement, JsValue>;
-    #[wasm_bindgen(method, catch)]
-    pub fn all(this: &Statement) -> Result<Promise, JsValue>;
-    /// The first row's value in a column.
-    #[wasm_bindgen(method, catch)]
-    pub fn first(this: &Statement, column: &str) -> Result<Promise, JsValue>;
-
-    /// What came of a statement.
-    pub type Outcome;
-    #[wasm_bindgen(method, catch, getter)]
-    pub fn success(this: &Outcome) -> Result<bool, JsValue>;
-    #[wasm_bindgen(method, catch, getter)]
-    pub fn error(this: &Outcome) -> Result<Option<String>, JsValue>;
-    #[wasm_bindgen(method, catch, getter)]
-    fn results(this: &Outcome) -> Result<Option<Array>, JsValue>;
-
     /// A row that a query found.
     pub type Row;
     /// Its column `json`.
@@ -42,12 +19,16 @@ extern "C" {
     pub fn place(this: &Row) -> String;
 }
 
-pub fn database(env: &Env) -> Result<Database, JsValue> {
+pub fn database(env: &Env) -> Result<D1Database, JsValue> {
     super::binding(env, variables::DB).map(JsValue::unchecked_into)
 }
 
-pub fn statement(database: &Database, query: &str, bindings: &[JsValue]) -> Result<Statement, JsValue> {
-    database.prepare(query)?.bind(&bindings.iter().collect())
+pub fn statement(
+    database: &D1Database,
+    query: &str,
+    bindings: &[JsValue],
+) -> Result<D1PreparedStatement, JsValue> {
+    database.prepare(query)?.bind(bindings.iter().collect())
 }
 
 /// A query's answer, or `undefined` if there is none within this time. A query that is given up goes on, and
@@ -61,5 +42,5 @@ pub fn rows(answer: JsValue) -> Result<Array, JsValue> {
     if answer.is_undefined() {
         return Err(js_sys::Error::new("D1 does not answer").into());
     }
-    Ok(answer.unchecked_into::<Outcome>().results()?.unwrap_or_default())
+    Ok(answer.unchecked_into::<D1Result>().results()?.unwrap_or_default())
 }

@@ -14,7 +14,7 @@ use crate::edge::{
     read_fields, refusal, switch_protocols,
 };
 use crate::platform::http::{empty_response, header, json_response, stream};
-use crate::platform::{SocketPair, elapsed, now, random_id, sleep};
+use crate::platform::{elapsed, now, sleep, socket_pair};
 use crate::protocol::json::{Fields, Json};
 use crate::protocol::limits::{PAGE_BYTES_MAX, PAGE_MAX};
 use crate::protocol::{
@@ -85,9 +85,9 @@ fn connect(shell: &Shell, request: &Request, identity: Identity) -> Answer {
         Some((_, reason)) => return Err(Refused::fatal(403, ErrorCode::Forbidden, reason)),
         None => {}
     }
-    let pair = SocketPair::new()?;
-    let peer: PeerId = random_id().into();
-    shell.accept(&peer, pair.server());
+    let [client, server] = socket_pair()?;
+    let peer: PeerId = uuid::Uuid::new_v4().to_string().into();
+    shell.accept(&peer, server);
     let cursor = query_value(&request.url(), "cursor");
     let dialect = Dialect::Native;
     let joined = shell.input(Input::Joined { peer: peer.clone(), identity, dialect, cursor });
@@ -96,7 +96,7 @@ fn connect(shell: &Shell, request: &Request, identity: Identity) -> Answer {
         shell.close(&peer, CloseCode::InternalError, why);
         return Err(Refused::retryable(503, ErrorCode::StorageError, why));
     }
-    switch_protocols(request, &pair.client())
+    switch_protocols(request, &client)
 }
 
 /// Whom the edge let in; it alone can say so.

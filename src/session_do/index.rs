@@ -2,13 +2,14 @@
 
 use js_sys::{Array, Promise};
 use wasm_bindgen::prelude::*;
+use worker_sys::D1Result;
 
 use crate::database::{self, WRITE_MESSAGE, WRITE_SESSION, fitting};
 use crate::edge::searchable;
 use crate::protocol::{Session, to_json};
 use crate::thread::{Delivery, message_id_prefix};
 
-use crate::platform::d1::{Outcome, database, statement};
+use crate::platform::d1::{database, statement};
 use crate::platform::{Env, describe, number};
 
 /// A deletion that comes late spares the life of the session that began after it.
@@ -19,7 +20,7 @@ const DELETE_MESSAGES: &str = "DELETE FROM messages WHERE session_id = ? AND ins
 pub async fn deliver(env: &Env, session_id: &str, delivery: &Delivery) -> Result<(), String> {
     let results = database::ask(&|migration| batch(env, session_id, delivery, migration)).await;
     let results = Array::from(&results.map_err(|thrown| describe(&thrown))?);
-    let has_failed = |result: &Outcome| !result.success().unwrap_or_default();
+    let has_failed = |result: &D1Result| !result.success().unwrap_or_default();
     match results.iter().map(JsValue::unchecked_into).find(has_failed) {
         None => Ok(()),
         Some(failed) => Err(failed.error().ok().flatten().unwrap_or_else(|| "D1 refused a statement".into())),
@@ -52,7 +53,7 @@ fn batch(env: &Env, session_id: &str, delivery: &Delivery, migration: u64) -> Re
             add(&fitting(WRITE_MESSAGE, migration), &bindings)?;
         }
     }
-    database.batch(&statements)
+    database.batch(statements)
 }
 
 /// What the session is called.

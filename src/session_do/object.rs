@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use js_sys::{JsString, Promise};
 use wasm_bindgen::prelude::*;
+use worker_sys::{DurableObjectState, WebSocketRequestResponsePair};
 
 use crate::config::Settings;
 use crate::protocol::CloseCode;
@@ -17,7 +18,7 @@ use crate::thread::{Input, PeerId};
 use super::api;
 use super::shell::Shell;
 use super::sockets::Sockets;
-use crate::platform::{AutoResponse, Env, Socket, State, guard, must, promise};
+use crate::platform::{Env, Socket, guard, must, promise};
 
 thread_local! {
     /// The variables are those of the isolate. What an agent learns of its endpoint is so for all threads.
@@ -35,11 +36,11 @@ impl SessionDO {
     /// # Errors
     /// If it could not be made: the runtime then makes another.
     #[wasm_bindgen(constructor)]
-    pub fn new(state: State, env: Env) -> Result<Self, JsValue> {
+    pub fn new(state: DurableObjectState, env: Env) -> Result<Self, JsValue> {
         guard(|| {
             // Answered by the runtime while the object sleeps.
-            if let Ok(pair) = AutoResponse::new(r#"{"type":"ping"}"#, r#"{"type":"pong"}"#) {
-                must(state.set_auto_response(&pair));
+            if let Ok(pair) = WebSocketRequestResponsePair::new(r#"{"type":"ping"}"#, r#"{"type":"pong"}"#) {
+                must(state.set_websocket_auto_response(&pair));
             }
             let read = || Settings::read(&|name| crate::edge::variable(&env, name));
             let settings = SETTINGS.with(|settings| settings.get_or_init(read).clone());

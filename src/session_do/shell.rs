@@ -4,11 +4,12 @@ use std::cell::{Ref, RefCell, RefMut};
 use std::rc::{Rc, Weak};
 
 use wasm_bindgen::prelude::*;
+use worker_sys::DurableObjectState;
 
 use crate::agent::{Agent, Unconfigured};
 use crate::config::Settings;
 use crate::dialect::Dialect;
-use crate::platform::{self, Env, Guarded, Socket, State, Task, guard, must, promise};
+use crate::platform::{self, Env, Guarded, Socket, Task, guard, must, promise};
 use crate::protocol::{CloseCode, Identity};
 use crate::pump::{Broken, Platform, Pump, Undone};
 use crate::thread::{Config, Input, PeerId, Request, Thread, TurnId};
@@ -20,7 +21,7 @@ use super::workerd::Workerd;
 
 /// What the runtime gave the object. It stays the same for as long as the object lives.
 pub struct Runtime {
-    state: State,
+    state: DurableObjectState,
     pub env: Env,
     pub session_id: String,
     /// Told of each delivery to D1 that came back.
@@ -39,9 +40,9 @@ pub struct Shell {
 }
 
 impl Shell {
-    pub fn new(state: State, env: Env, settings: Result<Settings, String>) -> Rc<Self> {
-        let storage = state.storage();
-        let session_id = state.id().name().unwrap_or_default();
+    pub fn new(state: DurableObjectState, env: Env, settings: Result<Settings, String>) -> Rc<Self> {
+        let storage = must(platform::storage(&state));
+        let session_id = must(state.id()).name().unwrap_or_default();
         // A setting that is not valid is refused at the edge. An open thread goes on without it.
         let (config, agent) = match settings {
             Ok(Settings { agent, thread }) => (thread, agent),
@@ -106,7 +107,7 @@ impl Shell {
 
     /// Takes a socket over from the edge; it may sleep from then on.
     pub fn accept(&self, peer: &PeerId, socket: Socket) {
-        must(self.runtime.state.accept_socket(&socket));
+        must(self.runtime.state.accept_websocket(socket.unchecked_ref()));
         self.workerd().sockets.add(peer.clone(), socket);
     }
 
@@ -184,7 +185,7 @@ impl Runtime {
     }
 
     pub fn sockets(&self) -> Vec<Socket> {
-        must(self.state.sockets()).iter().map(JsValue::unchecked_into).collect()
+        must(self.state.get_websockets()).into_iter().map(JsCast::unchecked_into).collect()
     }
 
     /// Whatever else fails, a socket that is let go is closed: a client that hears nothing would wait.

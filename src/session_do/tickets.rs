@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 
-use crate::platform::random_id;
 use crate::protocol::limits::{TICKET_MS, TICKETS_MAX};
 use crate::protocol::{Identity, Millis};
 
@@ -24,7 +23,7 @@ impl Tickets {
         if tickets.len() >= TICKETS_MAX {
             return None;
         }
-        let name = random_id().replace('-', "");
+        let name = uuid::Uuid::new_v4().simple().to_string();
         let expires_at = now.saturating_add(TICKET_MS);
         tickets.push(Ticket { name: name.clone(), identity, expires_at });
         Some((name, expires_at))

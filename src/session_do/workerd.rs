@@ -66,7 +66,7 @@ impl Platform for Workerd {
     }
 
     fn seed(&mut self) -> Result<u64, StoreError> {
-        platform::random_bits().map_err(|thrown| StoreError(platform::describe(&thrown)))
+        getrandom::u64().map_err(|error| StoreError(error.to_string()))
     }
 
     fn load(&mut self) -> Result<Loaded, Broken> {
