@@ -186,17 +186,10 @@ pub(super) fn plain(text: &str) -> Cow<'_, str> {
     if !text.starts_with('<') {
         return Cow::Borrowed(text);
     }
-    let (mut plain, mut is_tag) = (String::new(), false);
-    for char in text.chars() {
-        match char {
-            '<' => is_tag = true,
-            '>' if is_tag => {
-                is_tag = false;
-                plain.push(' ');
-            }
-            _ if is_tag => {}
-            _ => plain.push(char),
-        }
+    let mut plain = String::new();
+    for part in text.split('<') {
+        plain.push_str(part.split_once('>').map_or(part, |(_, said)| said));
+        plain.push(' ');
     }
     Cow::Owned(plain)
 }
