@@ -86,7 +86,10 @@ pub fn reason(failed: &Failed, own_words: &str, answer: &Content) -> String {
         message.strip_prefix(*ours).is_some_and(|words| words.starts_with(": {") || words.starts_with(": ["))
     };
     message = [ENDED_EARLY, NO_COMPLETION].into_iter().find(is_json).unwrap_or(message);
-    redact::without_words(&redact::without_words(message, own_words), &words(answer))
+    let answer = words(answer);
+    let from = answer.ceil_char_boundary(answer.len().saturating_sub(OWN_WORDS_BYTES_MAX));
+    let answer = answer.get(from..).unwrap_or_default();
+    redact::without_words(&redact::without_words(message, own_words), answer)
 }
 
 /// The model sent nothing of its answer for `silent_ms` milliseconds.
