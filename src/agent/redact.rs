@@ -11,6 +11,7 @@ const PART_CHARS: usize = 8;
 const PART_CHARS_MIN: usize = 6;
 /// One of fewer letters and digits is in every text.
 const SPELLED_CHARS_MIN: usize = 4;
+const HASHES: usize = 4096;
 
 /// The secrets of an agent, in all spellings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,11 +68,28 @@ pub fn without_words(text: &str, said: &str) -> String {
 
 fn without(text: &str, spellings: &[Spelling], is_any_script: bool) -> String {
     let letters = letters(text, is_any_script);
+    let mut begins = vec![false; HASHES];
+    for from in letters.windows(SPELLED_CHARS_MIN) {
+        if let Some(is_begun) = begins.get_mut(hash(from.iter().map(|letter| letter.byte))) {
+            *is_begun = true;
+        }
+    }
     let mut is_secret = vec![false; letters.len()];
     for (spelling, enough) in spellings {
-        mark(&letters, spelling, *enough, &mut is_secret);
+        for at in 0..spelling.len() {
+            let part = spelling.get(at..at.saturating_add(*enough)).unwrap_or_default();
+            let begun = part.iter().copied().take(SPELLED_CHARS_MIN);
+            if !part.is_empty() && begins.get(hash(begun)) == Some(&true) {
+                mark(&letters, part, &mut is_secret);
+            }
+        }
     }
     redacted(text, &letters, &is_secret)
+}
+
+/// Most of what is compared does not even begin alike, and a conversation is long.
+fn hash(letters: impl Iterator<Item = u8>) -> usize {
+    letters.fold(0, |hash: usize, letter| hash.wrapping_mul(37).wrapping_add(letter.into())) % HASHES
 }
 
 fn folded(text: &str, is_any_script: bool) -> Vec<u8> {
@@ -171,14 +189,11 @@ fn base64(secret: &str, before: usize) -> Vec<u8> {
     digits.into_iter().skip(of_others).filter(|digit| *digit > 0).collect()
 }
 
-/// Marks whatever is as much of the spelling as is enough.
-fn mark(letters: &[Letter], spelling: &[u8], enough: usize, is_secret: &mut [bool]) {
-    for from in 0..letters.len() {
-        for at in 0..spelling.len() {
-            let pairs = letters.iter().skip(from).zip(spelling.iter().skip(at));
-            if pairs.take(enough).take_while(|(letter, byte)| letter.byte == **byte).count() == enough {
-                is_secret.iter_mut().skip(from).take(enough).for_each(|it| *it = true);
-            }
+/// Marks the part of a spelling wherever it stands.
+fn mark(letters: &[Letter], part: &[u8], is_secret: &mut [bool]) {
+    for (from, window) in letters.windows(part.len()).enumerate() {
+        if window.iter().zip(part).all(|(letter, byte)| letter.byte == *byte) {
+            is_secret.iter_mut().skip(from).take(part.len()).for_each(|it| *it = true);
         }
     }
 }

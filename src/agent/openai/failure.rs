@@ -86,7 +86,10 @@ pub fn reason(failed: &Failed, own_words: &str, answer: &Content) -> String {
         message.strip_prefix(*ours).is_some_and(|words| words.starts_with(": {") || words.starts_with(": ["))
     };
     message = [ENDED_EARLY, NO_COMPLETION].into_iter().find(is_json).unwrap_or(message);
-    redact::without_words(&redact::without_words(message, own_words), &words(answer))
+    let answer = words(answer);
+    let from = answer.ceil_char_boundary(answer.len().saturating_sub(OWN_WORDS_BYTES_MAX));
+    let answer = answer.get(from..).unwrap_or_default();
+    redact::without_words(&redact::without_words(message, own_words), answer)
 }
 
 /// The model sent nothing of its answer for `silent_ms` milliseconds.
@@ -186,17 +189,10 @@ pub(super) fn plain(text: &str) -> Cow<'_, str> {
     if !text.starts_with('<') {
         return Cow::Borrowed(text);
     }
-    let (mut plain, mut is_tag) = (String::new(), false);
-    for char in text.chars() {
-        match char {
-            '<' => is_tag = true,
-            '>' if is_tag => {
-                is_tag = false;
-                plain.push(' ');
-            }
-            _ if is_tag => {}
-            _ => plain.push(char),
-        }
+    let mut plain = String::new();
+    for part in text.split('<') {
+        plain.push_str(part.split_once('>').map_or(part, |(_, said)| said));
+        plain.push(' ');
     }
     Cow::Owned(plain)
 }

@@ -16,32 +16,30 @@ const BARE_KEY_CHARS_MIN: usize = 24;
 /// The text's first line with a letter, and the punctuation before it, without control characters, credentials and file paths, cut
 /// to [`QUOTE_CHARS_MAX`].
 pub(super) fn quote(text: &str) -> String {
-    let (mut quoted, mut run) = (String::new(), String::new());
-    let mut is_after_bearer = false;
-    for char in text.trim().chars().chain(['\n']) {
-        if is_run_char(char) {
-            run.push(char);
-            continue;
-        }
-        if !run.is_empty() {
+    let (mut quoted, mut rest, mut is_after_bearer) = (String::new(), text.trim(), false);
+    while let Some(char) = rest.chars().next() {
+        let run_bytes = rest.bytes().take_while(|byte| is_run_byte(*byte)).count();
+        let length = if run_bytes > 0 { run_bytes } else { char.len_utf8() };
+        let (run, tail) = rest.split_at_checked(length).unwrap_or_default();
+        rest = tail;
+        if run_bytes > 0 {
             let is_secret = std::mem::replace(&mut is_after_bearer, run.eq_ignore_ascii_case("bearer"));
-            quoted.push_str(if is_secret || is_key(&run) {
+            quoted.push_str(if is_secret || is_key(run) {
                 REDACTED
-            } else if is_path(&run) {
+            } else if is_path(run) {
                 PATH
             } else {
-                &run
+                run
             });
-            run.clear();
+            continue;
         }
         let is_said = || quoted.bytes().any(|byte| byte != b' ' && !byte.is_ascii_punctuation());
         if char == '\n' && is_said() || quoted.len() > QUOTE_CHARS_MAX.saturating_mul(4) {
             break;
         }
-        if !char.is_whitespace() && !char.is_control() {
-            quoted.push(char);
-        } else if !quoted.is_empty() && !quoted.ends_with(' ') {
-            quoted.push(' ');
+        let is_space = char.is_whitespace() || char.is_control();
+        if !is_space || !(quoted.is_empty() || quoted.ends_with(' ')) {
+            quoted.push_str(if is_space { " " } else { run });
         }
     }
     quoted.truncate(quoted.trim_end().len());
@@ -55,8 +53,8 @@ pub(super) fn quote(text: &str) -> String {
 }
 
 /// The characters of keys, masked keys (`sk-…****abcd`), tokens and paths.
-fn is_run_char(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '*' | '+' | '/' | '~')
+fn is_run_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'*' | b'+' | b'/' | b'~')
 }
 
 /// Whether there is a part, of letters and digits alone, that looks like a key or begins as one.

@@ -31,7 +31,7 @@ pub fn merged(body: &str, extra: &Json) -> String {
     for (fields, is_own) in [(body.as_ref(), true), (Some(extra), false)] {
         for (name, value) in fields.and_then(Json::as_object).into_iter().flatten() {
             if *value != Json::Null && !(is_own && extra.get(name).is_some()) {
-                all.push(if all.is_empty() { '{' } else { ',' });
+                all.push_str(if all.is_empty() { "{" } else { "," });
                 all.push_str(&to_json(name));
                 all.push(':');
                 all.push_str(&to_json(value));
