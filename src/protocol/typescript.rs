@@ -11,7 +11,9 @@ use ts_rs::{Config, TS};
 
 use crate::dialect::native;
 
-use super::limits::{JSON_DEPTH_MAX, MESSAGE_BYTES_MAX, REQUEST_ID_CHARS_MAX, SESSION_ID_CHARS_MAX, TITLE_CHARS_MAX};
+use super::limits::{
+    JSON_DEPTH_MAX, MESSAGE_BYTES_MAX, REQUEST_ID_CHARS_MAX, SESSION_ID_CHARS_MAX, TITLE_CHARS_MAX,
+};
 use super::{
     Block, ClientFrame, CloseCode, Content, ErrorBody, ErrorCode, InFlight, InFlightState, Json, Message,
     PROTOCOL_VERSION, PermissionMode, Response, ResponseMetadata, Role, ServerFrame, Session, SessionUpdate,
