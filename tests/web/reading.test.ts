@@ -47,6 +47,22 @@ test("no unit is more than a page can draw at once, and no step of reading more 
   }
 });
 
+test("long lists, tables and paragraphs in Japanese, and lists with emoji, keep their Markdown", () => {
+  const words = "日本語の文章では、漢字とひらがなが交互に現れることが多いです。カタカナの単語も、時々使われます。";
+  const times = (count: number, part: string) => part.repeat(count);
+  const texts = {
+    "a list": times(300, `- **重要** ${words}\n`),
+    "a table": `| 項目 | 説明 |\n|---|---|\n${times(80, `| ${words} | ${words} |\n`)}`,
+    "a paragraph": times(100, words),
+    "a list with emoji": times(300, "- ✅ **Done**: all the things that were asked for 🎉\n"),
+  };
+  for (const [name, text] of Object.entries(texts)) {
+    const units = read(text).sections.flatMap(({ units }) => units);
+    assert.deepEqual(units.filter(({ nodes }) => nodes === null), [], name);
+    assert.doesNotMatch(JSON.stringify(units), /as_written/, name);
+  }
+});
+
 function read(text: string): Reading {
   const reading = new Reading(namesIn(text, md));
   run(reading.read(text, true));

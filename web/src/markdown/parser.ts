@@ -20,9 +20,7 @@ const DEPTH_MAX = 40;
 /** A longer paragraph is shown as it was written. */
 const WORDS_CHARS_MAX = 8 * 1024;
 /** One that changes its script or its font more often is, too. */
-const RUNS_MAX = 1500;
-/** Laying out one takes as long as drawing so many tokens. */
-const TOKENS_PER_RUN = 2;
+const RUNS_MAX = 2000;
 
 const TEXTS = ["text", "text_special", "softbreak"];
 export const CODE: readonly string[] = ["fence", "code_block"];
@@ -81,7 +79,7 @@ export function* treeOf(tokens: readonly Token[], names: Names): Generator<numbe
     markTask(tokens, index);
     const runs = runsOf(token.content);
     token.children = runs > RUNS_MAX ? asWritten(token.content) : wordsOf(token.content, names);
-    const more = token.children.length + Math.min(runs, RUNS_MAX) * TOKENS_PER_RUN;
+    const more = token.children.length + Math.min(runs, RUNS_MAX);
     weight += more;
     if (weight > WEIGHT_MAX) return { nodes: null, weight: 1 };
     yield more + charsCost(token.content.length);

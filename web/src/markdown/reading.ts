@@ -1,10 +1,11 @@
 // A text that grows is read a little at a time, and what more of it cannot change is read once.
 import type { Token } from "markdown-it";
+import { charsWithin } from "../layout_cost.ts";
 import { NO_NAMES, type Names } from "./definitions.ts";
 import { CODE, type Node, WEIGHT_MAX, blocksOf, treeOf } from "./parser.ts";
 
-/** So much is read at once, and a list that is longer is cut at an item. */
-const PIECE_CHARS = 8 * 1024;
+/** What costs so much to lay out is read at once, and a list that is longer is cut at an item. */
+const PIECE_COST = 1600;
 const PIECE_TOKENS = 1000;
 /** A longer block is shown as it was written, unless it is code. */
 const BLOCK_CHARS_MAX = 32 * 1024;
@@ -100,7 +101,7 @@ export class Reading {
   #next(text: string, isWhole: boolean): Block[] {
     if (this.at >= text.length) return [];
     if (this.#isPlain) return this.#plain(text, isWhole);
-    for (let size = PIECE_CHARS, tokensMax = PIECE_TOKENS; ; size *= 2, tokensMax = WEIGHT_MAX) {
+    for (let size = charsWithin(text, this.at, PIECE_COST), tokensMax = PIECE_TOKENS; ; size *= 2, tokensMax = WEIGHT_MAX) {
       const end = lineEnd(text, this.at, this.at + size);
       const { blocks, isCut } = this.#blocks(text.slice(this.at, end), tokensMax);
       const isEnd = end === text.length && !isCut;

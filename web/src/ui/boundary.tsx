@@ -30,7 +30,7 @@ export function Contained({ text, children }: { text: string; children: ReactNod
 export const failed = (what: string) => (error: Error) => (
   <div className="notice" role="alert">
     <h2>{what} could not be shown</h2>
-    <p>Your messages are kept, and what you typed is too. Loading the page again brings them back.</p>
+    <p>Loading the page again brings back your messages and what you typed, as far as this browser could keep them.</p>
     <p className="faint">{error.message}</p>
     <button type="button" className="primary" onClick={() => location.reload()}>
       Load the page again
