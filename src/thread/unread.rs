@@ -225,12 +225,12 @@ impl Thread {
                 debtors.push((progress.owed(), id.clone()));
             }
         }
-        debtors.sort_unstable();
         let mut excess = all.saturating_sub(self.config.owed_bytes_max);
-        while let Some((owed, peer)) = debtors.pop() {
+        while let Some((owed, peer)) = debtors.iter().max().cloned() {
             if owed <= self.config.socket_owed_bytes_max && excess == 0 {
                 break;
             }
+            debtors.retain(|(_, debtor)| *debtor != peer);
             self.dismiss(&peer, CloseCode::TooMany, UNREAD);
             excess = excess.saturating_sub(owed);
         }
