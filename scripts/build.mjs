@@ -11,7 +11,17 @@ const TARGET = "wasm32-unknown-unknown";
 // The standard library is built for size, too, and nothing prints a value for debugging. What is marked `#[inline]`, such as
 // most of the standard library, is inlined no more than the rest: five times more would be usual. The pinned stable
 // compiler takes the flags for that only if it is told to.
-const CARGO_ARGS = ["build", "--locked", "--lib", "--release", "--target", TARGET, "-Zbuild-std=std,panic_abort", "-Ztrim-paths"];
+const CARGO_ARGS = ["rustc", "--locked", "--lib", "--release", "--target", TARGET, "-Zbuild-std=std,panic_abort", "-Ztrim-paths"];
+// For all that is linked into the worker, once it is one: no token takes longer for them (measured).
+const WHOLE = [
+  // A half of what the compiler itself inlines before LLVM counts what that saves.
+  "-Zinline-mir-threshold=20",
+  "-Zinline-mir-hint-threshold=30",
+  // What is called in an error alone stays a call.
+  "-Cllvm-args=-inlinecold-threshold=0",
+  // No loop is written out, and nothing is computed in several places so that one need not.
+  ...["-unroll-threshold=0", "-unroll-partial-threshold=0", "-enable-pre=false", "-enable-load-pre=false"].map((arg) => `-Cllvm-args=${arg}`),
+];
 const CARGO_ENV = {
   RUSTC_BOOTSTRAP: "1",
   CARGO_UNSTABLE_BUILD_STD_FEATURES: "optimize_for_size",
@@ -44,7 +54,7 @@ async function buildWorker() {
 }
 
 async function compile() {
-  await run("cargo", CARGO_ARGS, { env: { ...childEnv, ...CARGO_ENV } });
+  await run("cargo", [...CARGO_ARGS, "--", ...WHOLE], { env: { ...childEnv, ...CARGO_ENV } });
   return inRoot("target", TARGET, "release", "bobbin.wasm");
 }
 
