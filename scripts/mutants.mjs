@@ -59,7 +59,7 @@ const MUTANTS = [
   {
     name: "The answer to a check counts for nothing",
     file: "src/thread/unread.rs",
-    from: "            progress.read = read;\n",
+    from: "            reading.read = read;\n",
     to: "",
   },
   {

@@ -11,7 +11,7 @@ use js_sys::{Array, Function, JsString, Promise, Reflect};
 use wasm_bindgen::prelude::*;
 use worker_sys::{DurableObjectState, WebSocketPair};
 
-use crate::protocol::CloseCode;
+use crate::protocol::{CloseCode, to_json};
 use crate::variables::Binding;
 
 #[wasm_bindgen(inline_js = "export const call = (work) => work();")]
@@ -235,6 +235,12 @@ pub fn must<T>(outcome: Result<T, JsValue>) -> T {
         Ok(value) => value,
         Err(thrown) => panic!("the platform refused: {}", describe(&thrown)),
     }
+}
+
+/// A line of the log about what the platform threw.
+pub fn log_failure(event: &str, thrown: &JsValue) {
+    let why = to_json(&describe(thrown));
+    log_error(&format!(r#"{{"level":"error","event":"{event}","why":{why}}}"#));
 }
 
 /// What a thrown value says of itself.

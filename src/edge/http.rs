@@ -9,7 +9,7 @@ use worker_sys::{Context, DurableObjectNamespace};
 use crate::config::{Settings, origins};
 use crate::database;
 use crate::platform::http::{changeable, empty_response, header, json_response, read, socket_response};
-use crate::platform::{Env, Socket, binding, close_later, describe, log_error, socket_pair};
+use crate::platform::{Env, Socket, binding, close_later, log_failure, socket_pair};
 use crate::protocol::json::Fields;
 use crate::protocol::limits::BODY_BYTES_MAX;
 use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Json, required, to_json};
@@ -218,11 +218,6 @@ impl From<JsValue> for Refused {
         log_failure("request_failed", &thrown);
         Refused::retryable(500, ErrorCode::Internal, "the request could not be served; try again")
     }
-}
-
-pub fn log_failure(event: &str, thrown: &JsValue) {
-    let why = to_json(&describe(thrown));
-    log_error(&format!(r#"{{"level":"error","event":"{event}","why":{why}}}"#));
 }
 
 /// A JSON object as the body, of at most 16 KiB; what is larger is not read to its end. `None` if

@@ -6,13 +6,12 @@ use wasm_bindgen::JsValue;
 
 use crate::database::{self, SESSION_JSON, fitting};
 use crate::platform::d1::{self, Row};
-use crate::platform::{Env, http::json_response, number};
+use crate::platform::{Env, http::json_response, log_failure, number};
 use crate::protocol::ErrorCode;
 use crate::protocol::limits::{LIST_TIMEOUT_MS, SEARCH_HITS_MAX};
 use crate::protocol::to_json;
 
 use super::auth::Caller;
-use super::http::log_failure;
 use super::params::{before_hit, before_session, limit, place, query};
 use super::routes::Refused;
 use super::{Answer, match_expression};

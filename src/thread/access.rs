@@ -5,9 +5,9 @@ use litemap::LiteMap;
 use crate::protocol::limits::FRAMES_PER_MESSAGE;
 use crate::protocol::{ClientFrame, CloseCode, ErrorBody, ErrorCode, Identity, Millis};
 
+use super::attachment::{Attachment, Draft};
 use super::events::Event;
 use super::permission::{Ask, Denied};
-use super::session::{Attachment, Draft};
 use super::unread::{Account, Unread};
 use super::{Origin, Output, PeerId, Thread};
 use crate::dialect::Dialect;
@@ -49,8 +49,8 @@ struct Rate(LiteMap<String, Used>);
 
 impl Peer {
     pub(super) fn new(attachment: Attachment, unread: &Unread) -> Self {
-        let Attachment { identity, draft, dialect, progress } = attachment;
-        Peer { identity, draft, dialect, account: Account::new(progress, unread), invalid_frames: 0 }
+        let Attachment { identity, draft, dialect, reading } = attachment;
+        Peer { identity, draft, dialect, account: Account::new(reading, unread), invalid_frames: 0 }
     }
 }
 
@@ -181,7 +181,7 @@ impl Thread {
     /// Closes a socket, if it is open.
     pub(super) fn dismiss(&mut self, id: &PeerId, code: CloseCode, reason: &'static str) {
         let Some(peer) = self.peers.remove(id) else { return };
-        self.owes_on(id.clone(), &peer);
+        self.owes_on(id.clone(), &peer.account);
         self.log(Event::Disconnected { connection_id: id.clone() });
         self.outputs.push_back(Output::Close { peer: id.clone(), code, reason });
     }

@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use crate::protocol::{ErrorCode, Millis, Status, Word};
 
-use super::outbox::OutboxState;
 use super::{Output, PeerId, Thread};
 
 /// One line of the log that operators read.
@@ -119,6 +118,18 @@ pub struct Counters {
     pub cancels: u64,
     /// Frames that were refused.
     pub refusals: u64,
+}
+
+/// The state of the outbox, for diagnostics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OutboxState {
+    /// Log events that D1 does not have.
+    pub undelivered_events: u64,
+    /// Deliveries that failed in a row.
+    pub failures: u32,
+    /// When a delivery is tried again, in Unix milliseconds; `None` if the last one did not fail.
+    pub retry_at: Option<Millis>,
 }
 
 /// The state of a thread, for diagnostics.

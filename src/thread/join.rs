@@ -4,8 +4,8 @@ use crate::dialect::Dialect;
 use crate::protocol::{CloseCode, Cursor, Identity, Millis, PROTOCOL_VERSION, ServerFrame, SnapshotReason};
 
 use super::access::Peer;
+use super::attachment::Attachment;
 use super::events::{Event, count};
-use super::session::Attachment;
 use super::store::{Records, StoreError};
 use super::{Origin, Output, PeerId, Thread, unreadable};
 
@@ -28,8 +28,8 @@ impl Thread {
             return;
         }
         let draft = self.draft_of(identity.subject.as_deref()).cloned();
-        let progress = self.new_progress();
-        let attachment = Attachment { identity, draft, dialect, progress };
+        let reading = self.new_reading();
+        let attachment = Attachment { identity, draft, dialect, reading };
         self.peers.insert(peer.clone(), Peer::new(attachment, &self.unread));
         let (resumed, from, mut frames) = match self.missed(records, &peer, cursor) {
             Ok(Missed::Events(from, events)) => (true, from, events),

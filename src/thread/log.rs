@@ -125,7 +125,7 @@ impl Thread {
 impl CatchUp {
     fn record(&mut self, record: &Record) -> Option<()> {
         if record.is_end() {
-            self.answer(record.turn, &record.request_id, &record.answer())?;
+            self.answer(record.turn, &record.request_id, &Answer::from_content(&record.content))?;
             self.at.forget(record.turn);
         }
         self.at.seq = record.seq;

@@ -14,6 +14,7 @@
 #![deny(missing_docs)]
 
 mod access;
+mod attachment;
 mod events;
 mod join;
 mod log;
@@ -48,13 +49,13 @@ use turn::Turn;
 use unread::Unread;
 
 pub use access::READ_TOO_MUCH;
-pub use events::{Counters, Event, Report};
-pub use outbox::{Delivered, Delivery, OutboxState, SessionContent};
+pub use attachment::Attachment;
+pub use events::{Counters, Event, OutboxState, Report};
+pub use outbox::{Delivered, Delivery, SessionContent};
 pub use permission::{Ask, Denied, Request};
-pub use session::Attachment;
 pub use store::message_id_prefix;
 pub use turn::{Answer, Piece};
-pub use unread::Progress;
+pub use unread::Reading;
 
 /// One connection, by its `connectionId`.
 pub type PeerId = Rc<str>;

@@ -3,8 +3,6 @@
 //! The outbox is no queue of its own: it is the log after `delivered`, and the deletion of the log
 //! before it, if there was one. Nothing a client is promised waits for it.
 
-use serde::Serialize;
-
 use crate::protocol::limits::{
     DELIVERY_BYTES_MAX, DELIVERY_DELAY_MS, DELIVERY_DOUBTS_MAX, DELIVERY_FAILURES_BATCHED_MAX,
     DELIVERY_MESSAGES_MAX, DELIVERY_RETRY_MS_MAX, DELIVERY_RETRY_MS_MIN, DELIVERY_TIMEOUT_MS,
@@ -12,7 +10,7 @@ use crate::protocol::limits::{
 };
 use crate::protocol::{Millis, Session};
 
-use super::events::Event;
+use super::events::{Event, OutboxState};
 use super::store::{Record, Records, StoreError, Write};
 use super::{Output, Thread};
 
@@ -90,18 +88,6 @@ impl From<&Delivery> for Delivered {
     fn from(delivery: &Delivery) -> Self {
         Delivered { epoch: delivery.epoch, deletes: delivery.deletes, seq: delivery.seq }
     }
-}
-
-/// The state of the outbox, for diagnostics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct OutboxState {
-    /// Log events that D1 does not have.
-    pub undelivered_events: u64,
-    /// Deliveries that failed in a row.
-    pub failures: u32,
-    /// When a delivery is tried again, in Unix milliseconds; `None` if the last one did not fail.
-    pub retry_at: Option<Millis>,
 }
 
 impl Outbox {

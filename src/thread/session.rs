@@ -1,66 +1,15 @@
 //! The session: what is kept of a thread beside its messages.
 
-use serde::Serialize;
-
-use crate::dialect::Dialect;
 use crate::protocol::json::OtherFields;
 use crate::protocol::limits::PREVIEW_CHARS_MAX;
 use crate::protocol::{
-    CloseCode, Content, Identity, Json, Millis, PermissionMode, Read, ServerFrame, Session, SessionUpdate,
-    joined, optional, required,
+    CloseCode, Content, Millis, PermissionMode, ServerFrame, Session, SessionUpdate, joined,
 };
 
 use super::access::Peer;
+use super::attachment::{Attachment, Draft};
 use super::store::{Checkpoint, Write};
-use super::unread::Progress;
 use super::{Output, PeerId, Thread};
-
-/// What is kept with a socket through hibernation.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Attachment {
-    /// Who the client is, and what its credential allows.
-    pub identity: Identity,
-    /// Before the first message nothing is stored, so the sockets keep what was set.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub draft: Option<Draft>,
-    /// The dialect that the socket speaks.
-    pub dialect: Dialect,
-    /// What the socket was sent, and how far it has read.
-    pub progress: Progress,
-}
-
-/// What was set of a session that is not yet created.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Draft {
-    /// The title, if one was set.
-    pub title: Option<String>,
-    /// The permission mode, as it was set or by default.
-    pub permission_mode: PermissionMode,
-    /// When it was last changed, in Unix milliseconds.
-    pub set_at: Millis,
-}
-
-impl Read for Attachment {
-    fn read(value: &Json) -> Option<Self> {
-        Some(Attachment {
-            identity: required(value, "identity")?,
-            draft: optional(value, "draft")?,
-            dialect: optional(value, "dialect")?.unwrap_or_default(),
-            progress: optional(value, "progress")?.unwrap_or_default(),
-        })
-    }
-}
-
-impl Read for Draft {
-    fn read(value: &Json) -> Option<Self> {
-        Some(Draft {
-            title: optional(value, "title")?,
-            permission_mode: required(value, "permissionMode")?,
-            set_at: required(value, "setAt")?,
-        })
-    }
-}
 
 impl Thread {
     /// Creates the session when its first message comes, and returns the writes for that. Later there are none.
@@ -161,7 +110,7 @@ impl Thread {
             identity: identity.clone(),
             draft: draft.clone(),
             dialect: *dialect,
-            progress: account.progress(&self.unread),
+            reading: account.reading(&self.unread),
         };
         self.outputs.push_back(Output::Attach { peer, attachment });
     }

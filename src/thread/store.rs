@@ -8,8 +8,6 @@ use crate::protocol::{
     ServerFrame, Session, Status, Word, required,
 };
 
-use super::turn::Answer;
-
 const DIGEST_CHARS: usize = 16;
 
 /// Writes that happen all or not at all.
@@ -373,12 +371,6 @@ impl Record {
     pub fn is_bare_failure(&self) -> bool {
         let is_failure = matches!(&self.kind, RecordKind::Answer { status, .. } if *status == Status::Failed);
         is_failure && self.content.is_blank()
-    }
-
-    /// Its content as an answer, from which the part that a client lacks can be taken.
-    #[must_use]
-    pub fn answer(&self) -> Answer {
-        Answer::from_content(&self.content)
     }
 }
 

@@ -11,7 +11,6 @@ use litemap::LiteMap;
 use crate::protocol::limits::LEAVING_MS;
 use crate::protocol::{CloseCode, Json, Millis, Read, ServerFrame, required};
 
-use super::access::Peer;
 use super::{Config, PeerId, Thread, mixed};
 
 const UNREAD: &str = "what this socket was sent was not read; connect again with the last cursor";
@@ -26,7 +25,7 @@ const CHECK_BITS: u32 = 53;
 
 /// How far a socket has read, in bytes of frames. It is kept through hibernation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Progress {
+pub struct Reading {
     /// What its checks are derived from. Nobody can guess it.
     pub seed: u64,
     /// What it was sent.
@@ -40,7 +39,7 @@ pub struct Progress {
 /// What a socket was sent, and how far it has read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Account {
-    progress: Progress,
+    reading: Reading,
     /// `Unread::to_all` when the socket joined.
     joined_at: u64,
     /// What its attachment says that it was sent.
@@ -58,9 +57,9 @@ pub(super) struct Unread {
     leaving: LiteMap<PeerId, (u64, Millis)>,
 }
 
-impl Read for Progress {
+impl Read for Reading {
     fn read(value: &Json) -> Option<Self> {
-        Some(Progress {
+        Some(Reading {
             seed: required(value, "seed")?,
             sent: required(value, "sent")?,
             asked: required(value, "asked")?,
@@ -70,25 +69,25 @@ impl Read for Progress {
 }
 
 impl Account {
-    pub(super) fn new(progress: Progress, unread: &Unread) -> Self {
-        Account { progress, joined_at: unread.to_all, saved: progress.sent }
+    pub(super) fn new(reading: Reading, unread: &Unread) -> Self {
+        Account { reading, joined_at: unread.to_all, saved: reading.sent }
     }
 
     /// With everything that the socket was sent so far.
-    pub(super) fn progress(&self, unread: &Unread) -> Progress {
-        let sent = self.progress.sent.saturating_add(unread.to_all.saturating_sub(self.joined_at));
-        Progress { sent, ..self.progress }
+    pub(super) fn reading(&self, unread: &Unread) -> Reading {
+        let sent = self.reading.sent.saturating_add(unread.to_all.saturating_sub(self.joined_at));
+        Reading { sent, ..self.reading }
     }
 
     /// How much it may be sent until it has to be looked at.
     fn room(&self, unread: &Unread, interval: u64, save_bytes: u64) -> u64 {
-        let Progress { sent, asked, .. } = self.progress(unread);
+        let Reading { sent, asked, .. } = self.reading(unread);
         let (ask_at, save_at) = (asked.saturating_add(interval), self.saved.saturating_add(save_bytes));
         ask_at.min(save_at).saturating_sub(sent)
     }
 }
 
-impl Progress {
+impl Reading {
     fn owed(&self) -> u64 {
         self.sent.saturating_sub(self.read)
     }
@@ -101,8 +100,8 @@ impl Progress {
 
 impl Thread {
     /// Of a socket that was sent nothing.
-    pub(super) fn new_progress(&mut self) -> Progress {
-        Progress { seed: self.next_random(), ..Progress::default() }
+    pub(super) fn new_reading(&mut self) -> Reading {
+        Reading { seed: self.next_random(), ..Reading::default() }
     }
 
     /// Counts the bytes of a frame that was sent to one client, and charges them if it had asked for the frame.
@@ -111,8 +110,8 @@ impl Thread {
             self.charge(self.now, to, bytes);
         }
         let (interval, save_bytes) = (self.interval(), self.save_bytes());
-        let Some(Peer { account, .. }) = self.peers.get_mut(to) else { return };
-        account.progress.sent = account.progress.sent.saturating_add(bytes);
+        let Some(account) = self.peers.get_mut(to).map(|peer| &mut peer.account) else { return };
+        account.reading.sent = account.reading.sent.saturating_add(bytes);
         let room = account.room(&self.unread, interval, save_bytes);
         // What goes to all may come before that.
         self.unread.look_at = self.unread.look_at.min(self.unread.to_all.saturating_add(room));
@@ -132,20 +131,20 @@ impl Thread {
     /// A client answers a check. A number that it was not sent says nothing.
     pub(super) fn checked(&mut self, from: &PeerId, number: u64) {
         let step = self.step();
-        let Some(Peer { account: Account { progress, .. }, .. }) = self.peers.get_mut(from) else { return };
-        let mut read = progress.asked;
-        while read > progress.read && progress.check(read) != number {
+        let Some(reading) = self.peers.get_mut(from).map(|peer| &mut peer.account.reading) else { return };
+        let mut read = reading.asked;
+        while read > reading.read && reading.check(read) != number {
             read = read.saturating_sub(step);
         }
-        if read > progress.read {
-            progress.read = read;
+        if read > reading.read {
+            reading.read = read;
             self.attach(from.clone());
         }
     }
 
     /// Whether a socket that asked for more might have to be closed for it.
     pub(super) fn owes_much(&self, account: &Account) -> bool {
-        account.progress(&self.unread).owed() > self.config.socket_owed_bytes_max / 2
+        account.reading(&self.unread).owed() > self.config.socket_owed_bytes_max / 2
     }
 
     /// A socket's end was reported: what it owed is freed.
@@ -154,8 +153,8 @@ impl Thread {
     }
 
     /// A socket is being closed: what it owes takes up memory until its end is reported.
-    pub(super) fn owes_on(&mut self, id: PeerId, peer: &Peer) {
-        let owed = peer.account.progress(&self.unread).owed();
+    pub(super) fn owes_on(&mut self, id: PeerId, account: &Account) {
+        let owed = account.reading(&self.unread).owed();
         if owed >= self.save_bytes() {
             self.unread.leaving.insert(id, (owed, self.now));
         }
@@ -183,16 +182,17 @@ impl Thread {
     fn look(&mut self) {
         let (interval, save_bytes, step) = (self.interval(), self.save_bytes(), self.step());
         let (mut asked, mut unsaved) = (Vec::new(), Vec::new());
-        for (id, Peer { account, .. }) in self.peers.iter_mut() {
-            let progress = account.progress(&self.unread);
-            let is_asked = progress.sent.saturating_sub(progress.asked) >= interval;
+        for (id, peer) in self.peers.iter_mut() {
+            let account = &mut peer.account;
+            let reading = account.reading(&self.unread);
+            let is_asked = reading.sent.saturating_sub(reading.asked) >= interval;
             if is_asked {
-                let part_of_a_step = progress.sent.checked_rem(step).unwrap_or_default();
-                account.progress.asked = progress.sent.saturating_sub(part_of_a_step);
-                asked.push((id.clone(), progress.check(account.progress.asked)));
+                let part_of_a_step = reading.sent.checked_rem(step).unwrap_or_default();
+                account.reading.asked = reading.sent.saturating_sub(part_of_a_step);
+                asked.push((id.clone(), reading.check(account.reading.asked)));
             }
-            if is_asked || progress.sent.saturating_sub(account.saved) >= save_bytes {
-                account.saved = progress.sent;
+            if is_asked || reading.sent.saturating_sub(account.saved) >= save_bytes {
+                account.saved = reading.sent;
                 unsaved.push(id.clone());
             }
         }
@@ -203,8 +203,8 @@ impl Thread {
             self.attach(peer);
         }
         let owed = self.close_debtors();
-        let each = |Peer { account, .. }: &Peer| account.room(&self.unread, interval, save_bytes);
-        let room = self.peers.values().map(each).min().unwrap_or_default();
+        let room = |account: &Account| account.room(&self.unread, interval, save_bytes);
+        let room = self.peers.values().map(|peer| room(&peer.account)).min().unwrap_or_default();
         let of_all = self.config.owed_bytes_max.saturating_sub(owed);
         let share = of_all.checked_div(self.peers.len() as u64).unwrap_or_default();
         self.unread.look_at = self.unread.to_all.saturating_add(room.min(share).max(1));
@@ -218,11 +218,11 @@ impl Thread {
         self.unread.leaving.retain(|_, (_, since)| now.saturating_sub(*since) < LEAVING_MS);
         let leaving = self.unread.leaving.values().map(|(owed, _)| *owed).sum::<u64>();
         let (mut debtors, mut all) = (Vec::new(), leaving);
-        for (id, Peer { account, .. }) in self.peers.iter() {
-            let progress = account.progress(&self.unread);
-            all = all.saturating_add(progress.owed());
-            if progress.owed() > unhurried {
-                debtors.push((progress.owed(), id.clone()));
+        for (id, peer) in self.peers.iter() {
+            let reading = peer.account.reading(&self.unread);
+            all = all.saturating_add(reading.owed());
+            if reading.owed() > unhurried {
+                debtors.push((reading.owed(), id.clone()));
             }
         }
         let mut excess = all.saturating_sub(self.config.owed_bytes_max);

@@ -20,8 +20,8 @@ impl Thread {
         self.epoch = self.next_epoch();
         for (peer, mut attachment) in woken.peers {
             // An older build saved none.
-            if attachment.progress.seed == 0 {
-                attachment.progress = self.new_progress();
+            if attachment.reading.seed == 0 {
+                attachment.reading = self.new_reading();
             }
             self.peers.insert(peer, Peer::new(attachment, &self.unread));
         }
