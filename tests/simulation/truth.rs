@@ -190,7 +190,9 @@ impl Truth {
             Seen::Woken { spoilt } => self.wake(spoilt),
             Seen::Crashed { .. } | Seen::Panicked | Seen::StoreFailed { .. } => self.fail(seen),
             Seen::Closed { code, .. } => self.count_closed(*code),
-            Seen::Aborted { .. } | Seen::Logged(_) | Seen::GaveUp => {}
+            // It may have given up between an event and the next, which follows from it.
+            Seen::GaveUp => self.place = None,
+            Seen::Aborted { .. } | Seen::Logged(_) => {}
         }
         Ok(())
     }
