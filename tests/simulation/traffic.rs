@@ -208,6 +208,9 @@ impl World {
     fn count_read(&mut self, peer: &PeerId, bytes: usize, course: Course) {
         if self.is_limited {
             self.allowances.is_certain &= course.is_smooth;
+            if bytes == 0 {
+                return;
+            }
             let payer = self.payer(peer);
             self.allowances.read_bytes.count(self.host.now, &payer, bytes);
         }
