@@ -129,18 +129,22 @@ impl Thread {
         }
     }
 
-    /// A client answers a check. A number that it was not sent says nothing.
-    pub(super) fn checked(&mut self, from: &PeerId, number: u64) {
+    /// A client answers a check; false if it was sent no such number, which then says nothing, or has answered it.
+    pub(super) fn checked(&mut self, from: &PeerId, number: u64) -> bool {
         let step = self.step();
-        let Some(Peer { account: Account { progress, .. }, .. }) = self.peers.get_mut(from) else { return };
+        let Some(Peer { account: Account { progress, .. }, .. }) = self.peers.get_mut(from) else {
+            return false;
+        };
         let mut read = progress.asked;
         while read > progress.read && progress.check(read) != number {
             read = read.saturating_sub(step);
         }
-        if read > progress.read {
+        let is_answer = read > progress.read;
+        if is_answer {
             progress.read = read;
             self.attach(from.clone());
         }
+        is_answer
     }
 
     /// Whether a socket that asked for more might have to be closed for it.
