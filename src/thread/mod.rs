@@ -453,10 +453,14 @@ impl Thread {
     }
 
     fn client_frame(&mut self, now: Millis, records: &dyn Records, origin: Origin<'_>, frame: ClientFrame) {
+        let peer = origin.peer;
+        // How many come is up to this side: they use up nothing.
+        if matches!(frame, ClientFrame::Check { n } if self.checked(peer, n)) {
+            return;
+        }
         if !self.admits(now, origin, &frame) {
             return;
         }
-        let peer = origin.peer;
         match frame {
             ClientFrame::Message { request_id, content, thread_id } => {
                 self.message(now, records, origin, &request_id, content, thread_id.as_deref());
@@ -464,7 +468,7 @@ impl Thread {
             ClientFrame::Cancel { request_id } => self.cancel(now, Some(peer), request_id.as_deref()),
             ClientFrame::SessionSync { cursor } => self.sync(now, records, origin, cursor.as_deref()),
             ClientFrame::SessionUpdate(update) => self.update_session(now, Some(peer), update),
-            ClientFrame::Check { n } => self.checked(peer, n),
+            ClientFrame::Check { .. } => {}
             ClientFrame::Ping => self.send_to(peer, ServerFrame::Pong),
         }
     }

@@ -366,13 +366,27 @@ impl Record {
         matches!(self.kind, RecordKind::Question { fault: Some(_), .. })
     }
 
-    /// Whether it ends a turn whose agent failed before it said anything.
+    /// Whether it ends a turn whose agent failed, or was stopped by a filter, before it said anything.
     #[must_use]
     pub fn is_bare_failure(&self) -> bool {
-        let is_failure = matches!(&self.kind, RecordKind::Answer { status, .. } if *status == Status::Failed);
-        is_failure && self.content.is_blank()
+        let RecordKind::Answer { status, metadata, .. } = &self.kind else { return false };
+        let reason = metadata.finish_reason.as_deref().unwrap_or_default();
+        let is_filtered = FILTERED.iter().any(|word| word.eq_ignore_ascii_case(reason));
+        (*status == Status::Failed || is_filtered) && self.content.is_blank()
     }
 }
+
+/// What models give as the reason of an end that a filter brought about: OpenAI's, Claude's, Zhipu's and Gemini's words.
+const FILTERED: [&str; 8] = [
+    "content_filter",
+    "refusal",
+    "sensitive",
+    "safety",
+    "prohibited_content",
+    "blocklist",
+    "recitation",
+    "spii",
+];
 
 /// How the ids of one log's messages begin.
 #[must_use]

@@ -128,18 +128,22 @@ impl Thread {
         }
     }
 
-    /// A client answers a check. A number that it was not sent says nothing.
-    pub(super) fn checked(&mut self, from: &PeerId, number: u64) {
+    /// A client answers a check; false if it was sent no such number, which then says nothing, or has answered it.
+    pub(super) fn checked(&mut self, from: &PeerId, number: u64) -> bool {
         let step = self.step();
-        let Some(reading) = self.peers.get_mut(from).map(|peer| &mut peer.account.reading) else { return };
+        let Some(reading) = self.peers.get_mut(from).map(|peer| &mut peer.account.reading) else {
+            return false;
+        };
         let mut read = reading.asked;
         while read > reading.read && reading.check(read) != number {
             read = read.saturating_sub(step);
         }
-        if read > reading.read {
+        let is_answer = read > reading.read;
+        if is_answer {
             reading.read = read;
             self.attach(from.clone());
         }
+        is_answer
     }
 
     /// Whether a socket that asked for more might have to be closed for it.

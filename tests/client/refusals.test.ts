@@ -1,7 +1,7 @@
 // No message that cannot be taken holds up another, or is lost without a word.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Content, type SendOptions, type Thread, type ThreadOptions, createThread, undelivered } from "bobbin-client";
+import { type Content, type SendOptions, type SessionChange, type Thread, type ThreadOptions, createThread, undelivered } from "bobbin-client";
 import { MemoryStorage, type World, final, refusal, session, settled, surroundings, userMessage } from "./fakes.ts";
 
 const REPLACED = "\ufffd";
@@ -42,6 +42,10 @@ const wrong: Record<string, [unknown, SendOptions, RegExp]> = {
   "a requestId of 200 characters": ["hello", { requestId: "r".repeat(200) }, /requestId has 1 to 128/],
   "a requestId of 129 characters": ["hello", { requestId: "r".repeat(129) }, /requestId has 1 to 128/],
   "an empty requestId": ["hello", { requestId: "" }, /requestId has 1 to 128/],
+  "a requestId that is null": ["hello", { requestId: null as never }, /requestId has 1 to 128/],
+  "a requestId that is a number": ["hello", { requestId: 5 as never }, /requestId has 1 to 128/],
+  "a requestId that is an object": ["hello", { requestId: {} as never }, /requestId has 1 to 128/],
+  "a requestId that is a list": ["hello", { requestId: ["r1"] as never }, /requestId has 1 to 128/],
   "a requestId with a line end": ["hello", { requestId: "r1\n" }, /requestId has 1 to 128/],
   "a result that is nested 140 deep": [[{ type: "tool_result", toolUseId: "t", content: nested(140), isError: false }], {}, /nested deeper than 127/],
   "metadata that is nested 127 deep": ["hello", { metadata: { deep: nested(126) } }, /nested deeper than 127/],
@@ -179,6 +183,14 @@ test("a change of the session that is no JSON rejects, and holds up nothing", as
   thread.send("after", { requestId: "r1" });
   await world.clock.pass(10_000);
   assert.deepEqual(world.last.messages(), ["r1", "r1"]);
+});
+
+test("a change of what a session has not rejects, and is not sent again for ever", async () => {
+  const { world, thread } = await joined();
+  const change = { title: "One", model: "m" } as SessionChange;
+  await assert.rejects(thread.updateSession(change), { code: "INVALID_MESSAGE", message: /no model/ });
+  await world.clock.pass(60_000);
+  assert.deepEqual(world.last.frames.filter(({ type }) => type === "session_update"), []);
 });
 
 test("what was sent and is taken back is out of sight at once, and cancelled once there is a connection", async () => {

@@ -1,4 +1,4 @@
-use bobbin::agent::AgentEvent;
+use bobbin::agent::{AgentEvent, Finished};
 use bobbin::protocol::Role;
 use bobbin::thread::Config;
 use serde_json::json;
@@ -147,7 +147,10 @@ fn an_agent_is_asked_the_finished_messages_before_its_own_and_never_a_neighbours
 fn a_question_whose_turn_failed_before_anything_was_said_is_not_handed_on() {
     let mut h = thread();
     h.greet("ann");
-    let failures: [(&str, Vec<AgentEvent>); 5] = [
+    let failures: [(&str, Vec<AgentEvent>); 8] = [
+        ("filtered", vec![ended("content_filter")]),
+        ("filtered by another", vec![said("\n"), ended("SAFETY")]),
+        ("filtered at last", vec![said("Well"), ended("content_filter")]),
         ("refused", vec![failed()]),
         ("blank", vec![said(" \n"), failed()]),
         ("broken off", vec![said("So"), failed()]),
@@ -174,8 +177,26 @@ fn a_question_whose_turn_failed_before_anything_was_said_is_not_handed_on() {
     let texts: Vec<String> = asked.messages.iter().map(|it| it.content.text()).collect();
     assert_eq!(
         texts,
-        ["broken off", "So", "thought", "", "answered", "Yes", "cancelled", "", "interrupted", "", "last"]
+        [
+            "filtered at last",
+            "Well",
+            "broken off",
+            "So",
+            "thought",
+            "",
+            "answered",
+            "Yes",
+            "cancelled",
+            "",
+            "interrupted",
+            "",
+            "last"
+        ]
     );
+}
+
+fn ended(reason: &str) -> AgentEvent {
+    AgentEvent::Finished(Finished { finish_reason: Some(reason.into()), ..Finished::default() })
 }
 
 #[test]

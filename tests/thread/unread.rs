@@ -233,15 +233,7 @@ fn who_has_much_to_read_is_refused_more_and_not_closed_for_asking() {
 fn a_viewer_answers_checks_too() {
     let mut h = thread();
     h.greet("ann");
-    h.h.join_as(
-        "viewer",
-        Identity {
-            subject: Some("v".into()),
-            granted: Some(Access::Viewer),
-            may_create: false,
-            expires_at: None,
-        },
-    );
+    h.h.join_as("viewer", viewer());
     for _ in 0..150 {
         h.tell(1_000);
         for name in ["ann", "viewer"] {
@@ -252,8 +244,37 @@ fn a_viewer_answers_checks_too() {
     assert!(h.h.is_open("viewer") && h.h.is_open("ann"));
 }
 
+#[test]
+fn answers_to_checks_use_up_nothing_and_the_same_again_counts_as_a_frame() {
+    let mut h = thread_with_frames(20);
+    let tabs: Vec<String> = (0..10).map(|number| format!("tab{number}")).collect();
+    for tab in &tabs {
+        h.h.join_as(tab, viewer());
+        h.h.frames(tab);
+    }
+    let mut answered = Vec::new();
+    for _ in 0..100 {
+        h.tell(1_000);
+        for tab in &tabs {
+            let numbers: Vec<u64> = h.take(tab).iter().filter_map(check).collect();
+            h.answer(tab, &numbers);
+            answered.extend(numbers.into_iter().map(|n| (tab, n)));
+        }
+    }
+    assert!(tabs.iter().all(|tab| h.h.is_open(tab)), "who reads stays");
+    assert!(answered.len() > 40, "{} checks", answered.len());
+    for (tab, n) in answered.iter().rev().take(21) {
+        h.answer(tab, &[*n]);
+    }
+    assert!(tabs.iter().any(|tab| !h.h.is_open(tab)), "an answer counts once");
+}
+
 fn check(frame: &Value) -> Option<u64> {
     (frame["type"] == json!("check")).then(|| frame["n"].as_u64().unwrap())
+}
+
+fn viewer() -> Identity {
+    Identity { subject: Some("v".into()), granted: Some(Access::Viewer), may_create: false, expires_at: None }
 }
 
 struct Told {
@@ -263,8 +284,14 @@ struct Told {
 }
 
 fn thread() -> Told {
+    thread_with_frames(1_000_000)
+}
+
+/// In which a subject may send so many frames a minute.
+fn thread_with_frames(frames: u64) -> Told {
     let config = Config {
-        messages_per_minute: 1_000_000,
+        messages_per_minute: frames / 5,
+        frames_per_minute_min: frames,
         check_bytes: CHECK as u64,
         socket_owed_bytes_max: SOCKET as u64,
         owed_bytes_max: ALL as u64,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { after, before, test } from "node:test";
 import { type Bobbin, start } from "../worker/harness.ts";
-import { OUTAGE, type Tab, Visitor, until } from "./support/browser.ts";
+import { OUTAGE, type Tab, Visitor, until, words } from "./support/browser.ts";
 import { Line } from "./support/line.ts";
 
 const SECRET = "a secret of thirty-two characters";
@@ -176,6 +176,25 @@ test("where a token was refused, the next person does not begin the session of t
   await signIn(tab, "ada-3");
   await until(() => authorsOf("Ada's secret"), (authors) => authors.includes("ada-3"));
   await visitor.leave(CUT_OR_REFUSED);
+});
+
+test("Stop leaves alone what somebody else asked in the same tab before", async () => {
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(bobbin.url);
+  await signIn(tab, "ada-6");
+  await tab.say(words(20_000));
+  await until(() => tab.answer.innerText(), (text) => text.includes("word3"));
+  await tab.say("Ada's second");
+  await tab.sees("Waits for the answer before");
+  const { sessionId } = tab;
+  await tab.button("Forget the token").click();
+  await signIn(tab, "bob-6", { bobbin: { sessions: ["*"], role: "editor" } });
+  await tab.page.goto(String(new URL(`/s/${sessionId}`, bobbin.url)));
+  await tab.sees("Waits for the answer before");
+  await tab.button("Stop").click();
+  await tab.page.locator(".answer", { hasText: "Ada's second" }).waitFor();
+  assert.equal(await tab.field.inputValue(), "");
+  await visitor.leave(REFUSED);
 });
 
 test("a message of before the reload that the server does not take is given back, with the reason", async (t) => {

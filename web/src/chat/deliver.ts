@@ -70,7 +70,8 @@ export function stop(thread: Thread): void {
 
 function isOwn(thread: Thread, { requestId, state }: TurnState): boolean {
   const author = questionOf(thread, requestId)?.author;
-  return state === "sending" || sentHere().includes(requestId) || (author !== undefined && author === subject());
+  // Somebody else may have been in this tab before.
+  return state === "sending" || (author === undefined ? sentHere().includes(requestId) : author === subject());
 }
 
 const questionOf = (thread: Thread, requestId: string) =>
