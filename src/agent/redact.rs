@@ -11,6 +11,9 @@ const PART_CHARS: usize = 8;
 const PART_CHARS_MIN: usize = 6;
 /// One of fewer letters and digits is in every text.
 const SPELLED_CHARS_MIN: usize = 4;
+/// Bits of a digit.
+const HEX: u32 = 4;
+const BASE64: u32 = 6;
 const HASHES: usize = 4096;
 
 /// The secrets of an agent, in all spellings.
@@ -43,15 +46,15 @@ impl Secrets {
         let enough = if chars < PART_CHARS { chars } else { (chars / 2).clamp(PART_CHARS_MIN, PART_CHARS) };
         self.spellings.push((letters.iter().rev().copied().collect(), enough));
         self.spellings.push((letters, enough));
-        for before in 0..3 {
-            let letters = base64(secret, before);
+        for (before, width) in [(0, HEX), (0, BASE64), (1, BASE64), (2, BASE64)] {
+            let letters = digits(secret, before, width);
             let enough = letters.len().min(PART_CHARS);
             self.spellings.push((letters, enough));
         }
     }
 
     /// The text without anything that could be one of them: as it is, in pieces, with anything between its letters
-    /// and digits, reversed, in another case, percent-encoded, as character references or escapes, or in base64.
+    /// and digits, reversed, in another case, percent-encoded, as character references or escapes, in base64, or in hexadecimal digits.
     #[must_use]
     pub fn hidden(&self, text: &str) -> String {
         without(text, &self.spellings, false)
@@ -167,17 +170,20 @@ fn escape(rest: &[u8]) -> Option<(Option<u8>, usize)> {
     }
 }
 
-/// The letters and digits of a text in base64 that the secret alone decides, if so many bytes stand before it.
-fn base64(secret: &str, before: usize) -> Vec<u8> {
+/// The letters and digits of a text in base64 or in hexadecimal digits, by the bits of each, that the secret alone
+/// decides, if so many bytes stand before it.
+fn digits(secret: &str, before: usize, width: u32) -> Vec<u8> {
     let (mut bits, mut count) = (0_u32, 0_u32);
     let mut digits = Vec::new();
     for byte in [0, 0].into_iter().take(before).chain(secret.bytes()) {
         bits = (bits << 8) | u32::from(byte);
         count = count.saturating_add(8);
-        while count >= 6 {
-            count = count.saturating_sub(6);
+        while count >= width {
+            count = count.saturating_sub(width);
             // Lower and upper case are one; two of the 64 are no letters.
-            let digit = u8::try_from((bits >> count) & 0x3f).unwrap_or_default();
+            let digit = u8::try_from((bits >> count) & ((1 << width) - 1)).unwrap_or_default();
+            // Hexadecimal ones begin with the figures, which are behind the letters here.
+            let digit = if width == HEX { digit.saturating_add(52) % 62 } else { digit };
             digits.push(match digit {
                 0..52 => b'a'.saturating_add(digit % 26),
                 52..62 => b'0'.saturating_add(digit.saturating_sub(52)),

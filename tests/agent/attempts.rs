@@ -66,6 +66,24 @@ fn what_would_help_is_read_from_the_endpoints_words() {
         ),
         (400, r#"{"error":{"message":"Invalid 'messages'"}}"#, Remedy::None),
         (500, "", Remedy::None),
+        (400, "Total tokens of image and text exceed max message tokens", Remedy::Shorter),
+        (
+            400,
+            "The prompt is 9000 tokens long, but the maximum supported sequence length is 8192",
+            Remedy::Shorter,
+        ),
+        (422, "Input validation error: `inputs` must have less than 8193 tokens", Remedy::Shorter),
+        (400, "You passed 9000 input tokens, but the model's limit is 8192", Remedy::Shorter),
+        (400, "Conversation history is too large", Remedy::Shorter),
+        (400, "输入内容过长，请精简后重试", Remedy::Shorter),
+        (400, "token数量超过上限", Remedy::Shorter),
+        (400, "max_tokens is too large: 99999. At most 16384 completion tokens", Remedy::None),
+        (400, r#"{"error":{"message":"string too long. Expected a maximum length 40"}}"#, Remedy::Plain),
+        (
+            422,
+            r#"{"detail":[{"loc":["body","max_tokens"],"msg":"Field required","input":{"stream_options":{}}}]}"#,
+            Remedy::None,
+        ),
     ];
     for (status, body, remedy) in cases {
         let found = remedy_of(status, None, body);
@@ -83,9 +101,14 @@ fn an_error_in_the_stream_says_what_would_help_too() {
             r#"{"error":{"code":400,"message":"request (19185 tokens) exceeds the available context size"}}"#,
             Remedy::Shorter,
         ),
-        (r#"data: {"error":{"code":429,"message":"too many tokens"}}"#, Remedy::None),
+        (r#"data: {"error":{"code":429,"message":"too many tokens"}}"#, Remedy::Later { after_ms: None }),
         ("data: {\"error\":{\"message\":\"stream_options is not supported\"}}", Remedy::Plain),
-        ("data: {\"error\":{\"message\":\"overloaded\"}}", Remedy::None),
+        ("data: {\"error\":{\"message\":\"overloaded\"}}", Remedy::Later { after_ms: None }),
+        ("data: {\"error\":{\"message\":\"no such model\"}}", Remedy::None),
+        (
+            "data: {\"choices\":[{\"delta\":{\"content\":\"\"},\"finish_reason\":\"model_context_window_exceeded\"}]}",
+            Remedy::Shorter,
+        ),
         (
             "data: {\"choices\":[{\"error\":{\"message\":\"prompt is too long\"},\"finish_reason\":\"error\"}]}",
             Remedy::Shorter,
@@ -191,6 +214,30 @@ fn a_model_that_is_not_well_is_called_again_a_few_times_and_when_it_says() {
     };
     assert_eq!((after(0), after(30_000), after(30_001)), (Some(0), Some(30_000), None));
     assert_eq!(Attempt::default().next(Remedy::Later { after_ms: None }, 0), None);
+}
+
+#[test]
+fn the_reason_in_a_log_has_nothing_of_what_was_said_however_long_ago() {
+    let filler = "and so on, at length ".repeat(8_000);
+    let own = openai::own_words(&request(vec![
+        user("the plan of the moon base"),
+        user(&format!("{filler} my diagnosis stands here {filler}")),
+    ]));
+    for said in ["the plan of the moon base", "my diagnosis stands here"] {
+        let failed = openai::http_failure(400, None, &format!("not allowed: {said}"));
+        let reason = openai::reason(&failed, &own, &Content::Text(String::new()));
+        assert!(reason.ends_with("not allowed: [redacted]"), "{reason}");
+    }
+}
+
+#[test]
+fn the_reason_in_a_log_has_nothing_of_an_answer_in_strings() {
+    let mut completion = Completion::new();
+    completion.push(b"data: \"The patient is well\"\n\n");
+    let Some(AgentEvent::Failed(failed)) = completion.finish().pop() else { panic!("no failure") };
+    assert!(failed.error.message.contains("The patient"), "{failed:?}");
+    let reason = openai::reason(&failed, "", &Content::Text(String::new()));
+    assert!(!reason.contains("patient"), "{reason}");
 }
 
 #[test]

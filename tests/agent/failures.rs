@@ -61,6 +61,13 @@ fn http_statuses_are_told_apart() {
             true,
             "answered 502: 502 Bad Gateway",
         ),
+        (
+            502,
+            None,
+            "<html><style>\n.a { b }\n</style><script>\nc()\n</script><title>Origin down</title></html>",
+            true,
+            "answered 502: Origin down",
+        ),
         (500, None, "<Error><Message>Slow\nDown</Message></Error>", true, "answered 500: Slow"),
         (400, None, "{\n  \"reason\": \"paused\"\n}", false, "answered 400: { \"reason\": \"paused\""),
         (401, None, r#"{"error":true,"message":"Who are you?"}"#, false, "AGENT_API_KEY: Who are you?"),

@@ -33,6 +33,9 @@ fn a_key_is_not_told_however_it_is_spelled() {
         each(&|char| format!("\\{:03o}", u32::from(char))),
         each(&|char| format!("{char}\\n")).trim_end_matches("\\n").to_owned(),
         each(&|char| format!("{char}\u{200b}😀\u{ad}")),
+        each(&|char| format!("{:02x}", u32::from(char))),
+        each(&|char| format!("{:02X} ", u32::from(char))),
+        each(&|char| format!("={:02X}", u32::from(char))),
         KEY.replace("Zq", "**"),
     ];
     for spelling in spellings {

@@ -217,6 +217,39 @@ test("stream_options that an endpoint refuses by name are left out, then and fro
   assert.equal((await other.next(endOf("r1"))).type, "final");
 });
 
+test("stream_options are sent again where leaving them out did not help", async (t) => {
+  const fresh = await start({ vars: upstream.vars });
+  t.after(fresh.close);
+  const client = await fresh.join(freshId());
+  client.say("r1", "what are stream_options?");
+  for (let nth = 0; nth < 2; nth += 1) (await upstream.next()).status(400, "blocked: what are stream_options?");
+  assert.equal((await client.next(endOf("r1"))).type, "error");
+  client.say("r2", "hello");
+  const call = await upstream.next();
+  assert.deepEqual(call.body.stream_options, { include_usage: true });
+  call.answer("hi");
+  assert.equal((await client.next(endOf("r2"))).type, "final");
+});
+
+test("an error that passes is tried again where it comes in a stream, too, if only figures came before it", async (t) => {
+  const patient = await start({ vars: { ...upstream.vars, AGENT_RETRIES: "1" } });
+  t.after(patient.close);
+  const client = await patient.join(freshId());
+  client.say("r1", "hello");
+  const first = await upstream.next();
+  const usage = { prompt_tokens: 5, completion_tokens: 0, total_tokens: 5 };
+  first.event({ choices: [{ index: 0, delta: { role: "assistant", content: "" }, finish_reason: null }], usage });
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  first.raw('data: {"error":{"message":"busy","code":503}}\n\n').done();
+  (await upstream.next()).answer("fine");
+  assert.equal((await client.next(endOf("r1")))["response"].content, "fine");
+  client.say("r2", "hello");
+  const begun = await upstream.next();
+  begun.text("So").raw('data: {"error":{"message":"busy","code":503}}\n\n').done();
+  const end = await client.next(endOf("r2"));
+  assert.deepEqual([end.type, end["response"].content], ["error", "So"]);
+});
+
 async function asked(question: string): Promise<{ client: Client; call: Call }> {
   const client = await bobbin.join(freshId());
   client.say("r1", question);

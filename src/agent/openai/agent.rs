@@ -31,8 +31,9 @@ pub struct OpenAi {
     extra_body: Json,
     headers: Json,
     secrets: Rc<Secrets>,
-    /// The endpoint has refused what is not of the oldest standard: a call each turn is saved.
-    is_plain: Cell<bool>,
+    /// The endpoint has refused what is not of the oldest standard, and nothing else since: a call each turn is
+    /// saved.
+    is_plain: Rc<Cell<bool>>,
 }
 
 /// An answer, and the secrets that are not to be told with it.
@@ -40,6 +41,7 @@ pub struct OpenAi {
 struct Answer {
     completion: Completion,
     secrets: Rc<Secrets>,
+    is_plain: Rc<Cell<bool>>,
 }
 
 impl OpenAi {
@@ -72,7 +74,7 @@ impl OpenAi {
             extra_body: object(read.text(&variables::AGENT_EXTRA_BODY), |_| true, EXTRA_BODY)?,
             headers,
             secrets: Rc::new(secrets),
-            is_plain: Cell::new(false),
+            is_plain: Rc::default(),
         }))
     }
 }
@@ -113,7 +115,8 @@ impl Agent for OpenAi {
     }
 
     fn reply(&self) -> Box<dyn Reply> {
-        Box::new(Answer { completion: Completion::new(), secrets: self.secrets.clone() })
+        let (secrets, is_plain) = (self.secrets.clone(), self.is_plain.clone());
+        Box::new(Answer { completion: Completion::new(), secrets, is_plain })
     }
 }
 
@@ -155,6 +158,8 @@ impl Reply for Answer {
                 let body = String::from_utf8_lossy(body);
                 let after_ms = retry_after.map(|seconds| seconds.saturating_mul(1_000));
                 let remedy = of_answer(*status, after_ms, &body);
+                // The words may be those of a question. If leaving it out helps, that is remembered by the next call.
+                self.is_plain.set(self.is_plain.get() && remedy != Remedy::Plain);
                 Failed { remedy, ..http_failure(*status, *retry_after, &body) }
             }
             Refusal::Redirect { status, to } => redirect_failure(*status, to.as_deref()),

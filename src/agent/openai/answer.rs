@@ -6,6 +6,7 @@ use super::calls::Calls;
 use super::chunk::{Choice, Chunk, Delta};
 use super::failure::{self, plain};
 use super::quote::quote;
+use super::remedy;
 use super::reported::{Reported, is_within};
 use super::text::{Part, Text};
 use super::usage::Usage;
@@ -19,7 +20,7 @@ use crate::protocol::{Block, ErrorBody, ErrorCode, is_blank};
 const DONE: &str = "[DONE]";
 /// What is in a finish reason that says that the answer broke off: `error` (`OpenRouter`), `network_error`
 /// (Zhipu), `insufficient_system_resource` (`DeepSeek`), `abort` (`SGLang`), `MALFORMED_FUNCTION_CALL` (Gemini).
-const BROKEN_OFF: [&str; 10] = [
+const BROKEN_OFF: [&str; 13] = [
     "error",
     "insufficient",
     "abort",
@@ -30,6 +31,9 @@ const BROKEN_OFF: [&str; 10] = [
     "unavailable",
     "exception",
     "malformed",
+    "interrupt",
+    "disconnect",
+    "rate_limit",
 ];
 
 /// ```text
@@ -62,8 +66,8 @@ pub(super) struct Answer {
     told: Progress,
 }
 
-/// Changes with everything that a chunk brings but keep-alives.
-type Progress = (u64, usize, usize, Usage, bool);
+/// Changes with everything that a chunk brings but keep-alives: first what is of the answer, then its figures.
+type Progress = ((u64, usize, usize), Usage, bool);
 
 /// Reads some of the text, and hands on its parts.
 type TextRead<'a> = dyn Fn(&mut Text, &mut dyn FnMut(Part)) + 'a;
@@ -90,15 +94,16 @@ impl Answer {
     /// what the answer is if nothing more is sent.
     pub(super) fn news(&mut self, is_silent: bool) -> Option<AgentEvent> {
         let gathered = self.thinking.len().saturating_add(self.calls.bytes());
-        let progress =
-            (self.text_deltas, gathered, self.calls.len(), self.usage, self.finish_reason.is_some());
-        if self.over || std::mem::replace(&mut self.told, progress) == progress {
+        let said = (self.text_deltas, gathered, self.calls.len());
+        let progress = (said, self.usage, self.finish_reason.is_some());
+        let told = std::mem::replace(&mut self.told, progress);
+        if self.over || told == progress {
             return None;
         }
         if self.finish_reason.is_some() {
             return Some(AgentEvent::Ending(self.finished()));
         }
-        is_silent.then_some(AgentEvent::Gathering)
+        (is_silent && told.0 != said).then_some(AgentEvent::Gathering)
     }
 
     /// Takes the data of an event.
@@ -223,7 +228,8 @@ impl Answer {
             self.report(&reported, json, out);
         } else if chunk.has_error {
             self.fail(failure::broken_off_upstream(&quote(json)), out);
-        } else if is_broken_off(&reason) {
+        } else if is_broken_off(&reason) || self.is_mute() && remedy::of(0, &reason) == Remedy::Shorter {
+            self.remedy = remedy::of(0, &reason);
             self.fail(failure::broken_off_upstream(&quote(&reason)), out);
         } else if !reason.is_empty() {
             self.finish_reason = Some(reason.into_owned());
@@ -231,6 +237,10 @@ impl Answer {
         if self.finish_reason.is_some() && !self.over {
             self.deliver_whole_calls(out);
         }
+    }
+
+    fn is_mute(&self) -> bool {
+        self.text_deltas == 0 && !self.has_thought && self.calls.len() == 0
     }
 
     /// Returns the reason why the answer has ended, if it has.
@@ -333,7 +343,10 @@ impl Answer {
     }
 
     fn report(&mut self, reported: &Reported, json: &str, out: &mut Vec<AgentEvent>) {
-        self.remedy = reported.remedy(json);
+        self.remedy = reported.remedy(None, json);
+        if self.remedy == Remedy::None && reported.passes() {
+            self.remedy = Remedy::Later { after_ms: None };
+        }
         self.fail(reported.error(), out);
     }
 

@@ -48,10 +48,13 @@ impl Calls {
         let goes_on = fragment.name == call.name
             && !(call.arguments.is_empty() || call.is_whole() || fragment.arguments.starts_object());
         if !fragment.id.is_empty() && !call.id.is_empty() {
-            return fragment.id != call.id && (has_name && !goes_on || call.is_whole());
+            let is_other = fragment.id != call.id && (has_name && !goes_on || call.is_whole());
+            return is_other || has_name && fragment.name != call.name && call.is_whole();
         }
         // Without ids, a call that is repeated and has arguments as before is two; one that had none is one.
-        let is_other = fragment.name != call.name || !call.is_placeholder() || fragment.is_placeholder();
+        let is_other = fragment.name != call.name
+            || !is_placeholder(&call.arguments)
+            || is_placeholder(&fragment.arguments);
         let is_next = call.is_whole() && is_other && fragment.id.is_empty();
         let unnumbered = fragment.index.is_none() && fragment.id.is_empty() && !call.name.is_empty();
         has_name && (is_next || unnumbered && !goes_on)
@@ -59,13 +62,12 @@ impl Calls {
 
     /// A fragment that begins no call and continues none that is still open is dropped.
     pub(super) fn add(&mut self, fragment: &Fragment) {
-        if self.begins(fragment) {
-            self.calls.push(Call { index: fragment.index, ..Call::default() });
-        }
-        let at = self.position(fragment);
-        let Some(call) = at.and_then(|at| self.calls.get_mut(at)) else {
-            return;
+        let call = if self.begins(fragment) {
+            Some(self.calls.push_mut(Call { index: fragment.index, ..Call::default() }))
+        } else {
+            self.position(fragment).and_then(|at| self.calls.get_mut(at))
         };
+        let Some(call) = call else { return };
         if call.delivered {
             return;
         }
@@ -113,22 +115,17 @@ impl Call {
             self.id.push_str(&fragment.id);
         }
         let has_begun = !self.arguments.is_empty();
-        if !has_begun && fragment.name.starts_with(self.name.as_str()) {
+        if (self.name.is_empty() || !has_begun) && fragment.name.starts_with(self.name.as_str()) {
             self.name = fragment.name.to_string();
         } else if !has_begun {
             self.name.push_str(&fragment.name);
         }
         // What begins with all that there is says it again, and goes on from there.
         let is_again = has_begun && fragment.arguments.begins_with(&self.arguments);
-        if is_again || self.is_placeholder() && !fragment.arguments.is_empty() {
+        if is_again || is_placeholder(&self.arguments) && !fragment.arguments.is_empty() {
             self.arguments = Piece::default();
         }
         self.arguments.push(&fragment.arguments);
-    }
-
-    /// An empty object stands where the arguments are still to come, at Gemini's endpoint.
-    fn is_placeholder(&self) -> bool {
-        self.arguments.as_str() == Some("{}")
     }
 
     fn is_whole(&self) -> bool {
@@ -146,6 +143,11 @@ impl Call {
         let id = if self.id.is_empty() { format!("call_{at}") } else { self.id.clone() };
         Block::ToolUse { id, name: self.name.clone(), input }
     }
+}
+
+/// Nothing, or an empty object, stands where the arguments are still to come, at Gemini's endpoint.
+fn is_placeholder(arguments: &Piece) -> bool {
+    matches!(arguments.as_str().map(str::trim), Some("{}" | "{ }" | "null"))
 }
 
 /// Arguments that are not JSON are kept as the text they are: the one who carries out the call decides.

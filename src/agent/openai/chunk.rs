@@ -88,10 +88,7 @@ impl<'a> Chunk<'a> {
             }
             "usage" => usage(reader, &mut self.usage),
             // Groq has it within a field of its own.
-            _ => fields(reader, &mut |reader, name| match &*name {
-                "usage" => usage(reader, &mut self.other_usage),
-                _ => reader.skip(),
-            }),
+            _ => fields(reader, &mut |reader, name| other(reader, &name, &mut self.other_usage)),
         })
     }
 }
@@ -116,40 +113,43 @@ impl<'a> Delta<'a> {
     }
 }
 
-impl Fragment<'_> {
-    /// Whether its arguments are an empty object.
-    pub(super) fn is_placeholder(&self) -> bool {
-        self.arguments.as_str() == Some("{}")
-    }
-}
-
 fn choice<'a>(reader: &mut Reader<'a>, choice: &mut Choice<'a>) -> Parsed<()> {
     fields(reader, &mut |reader, name| match &*name {
         "index" => count(reader, &mut choice.index),
-        "delta" => delta(reader, &mut choice.delta),
-        "message" => delta(reader, &mut choice.message),
+        "delta" => delta(reader, &mut choice.delta, &mut choice.usage),
+        "message" => delta(reader, &mut choice.message, &mut choice.usage),
         "finish_reason" => name_of(reader, &mut choice.finish_reason),
         "error" => {
             choice.has_error = true;
             reader.skip()
         }
-        "usage" => usage(reader, &mut choice.usage),
-        _ => reader.skip(),
+        // Where completions are not of a chat.
+        "text" if choice.delta.is_none() && reader.peek()? == b'"' => {
+            string(reader, &mut choice.delta.insert(Delta::default()).content)
+        }
+        _ => other(reader, &name, &mut choice.usage),
     })
 }
 
-fn delta<'a>(reader: &mut Reader<'a>, into: &mut Option<Delta<'a>>) -> Parsed<()> {
+/// What stands in a field of another name.
+fn other(reader: &mut Reader, name: &str, into: &mut Usage) -> Parsed<()> {
+    if name == "usage" { usage(reader, into) } else { reader.skip() }
+}
+
+fn delta<'a>(reader: &mut Reader<'a>, into: &mut Option<Delta<'a>>, counts: &mut Usage) -> Parsed<()> {
     *into = None;
     if reader.peek()? != b'{' {
         return reader.skip();
     }
     let delta = into.insert(Delta::default());
     reader.object(&mut |reader, name| match &*name {
-        "content" => content(reader, delta),
+        "content" => text(reader, &mut delta.content, &mut delta.reasoning_parts),
         "refusal" => string(reader, &mut delta.refusal),
-        "reasoning_content" => string(reader, &mut delta.reasoning_content),
-        "reasoning" | "reasoning_text" => string(reader, &mut delta.reasoning),
-        "reasoning_details" => parts(reader, &mut delta.reasoning_parts),
+        "reasoning_content" => text(reader, &mut delta.reasoning_content, &mut Piece::default()),
+        "reasoning" | "reasoning_text" | "thinking" => {
+            text(reader, &mut delta.reasoning, &mut Piece::default())
+        }
+        "reasoning_details" => text(reader, &mut delta.reasoning_parts, &mut Piece::default()),
         "tool_calls" => {
             delta.tool_calls.clear();
             items(reader, &mut |reader| fragment(reader, delta.tool_calls.push_mut(Fragment::default())))
@@ -159,7 +159,7 @@ fn delta<'a>(reader: &mut Reader<'a>, into: &mut Option<Delta<'a>>) -> Parsed<()
             let call = delta.tool_calls.push_mut(Fragment { index: Some(0), ..Fragment::default() });
             reader.object(&mut |reader, name| function(reader, &name, call))
         }
-        _ => reader.skip(),
+        _ => other(reader, &name, counts),
     })
 }
 
@@ -167,7 +167,7 @@ fn fragment<'a>(reader: &mut Reader<'a>, fragment: &mut Fragment<'a>) -> Parsed<
     fields(reader, &mut |reader, name| match &*name {
         "index" => count(reader, &mut fragment.index),
         "id" => label(reader, &mut fragment.id),
-        "function" => fields(reader, &mut |reader, name| function(reader, &name, fragment)),
+        "function" | "custom" => fields(reader, &mut |reader, name| function(reader, &name, fragment)),
         // Workers AI has no object around them.
         _ => function(reader, &name, fragment),
     })
@@ -176,7 +176,7 @@ fn fragment<'a>(reader: &mut Reader<'a>, fragment: &mut Fragment<'a>) -> Parsed<
 fn function<'a>(reader: &mut Reader<'a>, name: &str, fragment: &mut Fragment<'a>) -> Parsed<()> {
     match name {
         "name" => label(reader, &mut fragment.name),
-        "arguments" => arguments(reader, &mut fragment.arguments),
+        "arguments" | "input" => arguments(reader, &mut fragment.arguments),
         _ => reader.skip(),
     }
 }
@@ -196,34 +196,28 @@ fn usage(reader: &mut Reader, into: &mut Usage) -> Parsed<()> {
     })
 }
 
-/// What the model says. Mistral sends an array of content parts, its thinking among them. Cloudflare's
-/// Workers AI takes a token that looks like a number for one.
-fn content<'a>(reader: &mut Reader<'a>, delta: &mut Delta<'a>) -> Parsed<()> {
+/// A text, or a list of its parts: Mistral sends one, its thinking among them. Cloudflare's Workers AI takes a
+/// token that looks like a number for one.
+fn text<'a>(reader: &mut Reader<'a>, into: &mut Piece<'a>, thinking: &mut Piece<'a>) -> Parsed<()> {
     if !matches!(reader.peek()?, b'[' | b'{') {
-        return string(reader, &mut delta.content);
+        return string(reader, into);
     }
-    delta.content = Piece::default();
-    items(reader, &mut |reader| part(reader, &mut delta.content, &mut delta.reasoning_parts))
-}
-
-/// The text of a list of parts.
-fn parts<'a>(reader: &mut Reader<'a>, into: &mut Piece<'a>) -> Parsed<()> {
-    items(reader, &mut |reader| part(reader, into, &mut Piece::default()))
-}
-
-fn part<'a>(reader: &mut Reader<'a>, text: &mut Piece<'a>, thinking: &mut Piece<'a>) -> Parsed<()> {
-    let mut piece = Piece::default();
-    match reader.peek()? {
-        b'"' => string(reader, &mut piece)?,
-        _ => fields(reader, &mut |reader, name| match &*name {
-            "text" | "summary" => string(reader, &mut piece),
-            "thinking" if matches!(reader.peek()?, b'[' | b'{') => parts(reader, thinking),
-            "thinking" => string(reader, thinking),
-            _ => reader.skip(),
-        })?,
-    }
-    text.push(&piece);
-    Ok(())
+    *into = Piece::default();
+    items(reader, &mut |reader| {
+        let (mut said, mut thought) = (Piece::default(), Piece::default());
+        if reader.peek()? == b'"' {
+            string(reader, &mut said)?;
+        } else {
+            fields(reader, &mut |reader, name| match &*name {
+                "text" | "summary" | "refusal" => string(reader, &mut said),
+                "thinking" => text(reader, &mut thought, &mut Piece::default()),
+                _ => reader.skip(),
+            })?;
+        }
+        into.push(&said);
+        thinking.push(&thought);
+        Ok(())
+    })
 }
 
 /// A piece of a call's arguments. Some servers do not encode them twice and send the object itself.

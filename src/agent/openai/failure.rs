@@ -8,7 +8,7 @@ use crate::agent::{AgentRequest, Failed, redact};
 use crate::protocol::limits::REDIRECTS_MAX;
 use crate::protocol::{Block, Content, ErrorBody, ErrorCode, to_json};
 
-/// How much of what was said is looked for in an error.
+/// How much of what was said is looked for in an error at a time.
 const OWN_WORDS_BYTES_MAX: usize = 32 * 1024;
 
 const ENDED_EARLY: &str =
@@ -45,17 +45,13 @@ pub fn http_failure(status: u16, retry_after: Option<u64>, body: &str) -> Failed
     failed(ErrorBody { code: ErrorCode::AgentError.into(), message, retryable: passes(status.into()) })
 }
 
-/// The end of what was said, which is not to stand in a log.
+/// What was said, which is not to stand in a log.
 #[must_use]
 pub fn own_words(request: &AgentRequest) -> String {
     let mut all = String::new();
     for message in request.messages.iter().rev() {
         all.push_str(&words(&message.content));
         all.push('\n');
-        if all.len() > OWN_WORDS_BYTES_MAX {
-            all.truncate(all.floor_char_boundary(OWN_WORDS_BYTES_MAX));
-            break;
-        }
     }
     all
 }
@@ -83,13 +79,21 @@ pub fn reason(failed: &Failed, own_words: &str, answer: &Content) -> String {
     let mut message = failed.error.message.as_str();
     // JSON that is not understood may be part of an answer.
     let is_json = |ours: &&str| {
-        message.strip_prefix(*ours).is_some_and(|words| words.starts_with(": {") || words.starts_with(": ["))
+        let begins = message.strip_prefix(*ours).and_then(|words| words.strip_prefix(": "));
+        begins.is_some_and(|words| words.starts_with(['{', '[', '"']))
     };
     message = [ENDED_EARLY, NO_COMPLETION].into_iter().find(is_json).unwrap_or(message);
-    let answer = words(answer);
-    let from = answer.ceil_char_boundary(answer.len().saturating_sub(OWN_WORDS_BYTES_MAX));
-    let answer = answer.get(from..).unwrap_or_default();
-    redact::without_words(&redact::without_words(message, own_words), answer)
+    let mut message = message.to_owned();
+    for said in [own_words, &words(answer)] {
+        let mut rest = said;
+        while !rest.is_empty() {
+            let at = rest.floor_char_boundary(OWN_WORDS_BYTES_MAX);
+            let (part, tail) = rest.split_at_checked(at).unwrap_or_default();
+            message = redact::without_words(&message, part);
+            rest = tail;
+        }
+    }
+    message
 }
 
 /// The model sent nothing of its answer for `silent_ms` milliseconds.
@@ -191,7 +195,9 @@ pub(super) fn plain(text: &str) -> Cow<'_, str> {
     }
     let mut plain = String::new();
     for part in text.split('<') {
-        plain.push_str(part.split_once('>').map_or(part, |(_, said)| said));
+        if !["style", "script"].iter().any(|name| part.starts_with(name)) {
+            plain.push_str(part.split_once('>').map_or(part, |(_, said)| said));
+        }
         plain.push(' ');
     }
     Cow::Owned(plain)

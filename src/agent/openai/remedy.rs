@@ -1,54 +1,45 @@
 //! What may help against an endpoint's refusal, by its own words.
 
-use super::reported::{is_within, passes};
+use super::reported::{Reported, is_within, passes};
 use crate::agent::Remedy;
 
-/// What only a plain request has not: `stream_options`, calls with other ids than Mistral's and Claude's, calls
-/// without a content. Here and below, letters and digits alone.
-const NOT_PLAIN: [&str; 5] =
-    ["streamoptions", "includeusage", "withalengthof9", "shouldmatchpattern", "missingfieldcontent"];
+/// What only a plain request has not: `stream_options`, calls with other ids than Mistral's, Claude's and OpenAI's,
+/// calls without a content. Here and below, letters and digits alone.
+const NOT_PLAIN: [&str; 6] = [
+    "streamoptions",
+    "includeusage",
+    "withalengthof9",
+    "maximumlength40",
+    "shouldmatchpattern",
+    "missingfieldcontent",
+];
 /// How endpoints say that a history has outgrown the model.
-const TOO_LONG: [&str; 39] = [
-    "contextlength",
-    "contextsize",
+const TOO_LONG: [&str; 20] = [
+    "contextl",
     "contextwindow",
-    "contextlimit",
     "contextoverflow",
-    "maximumcontext",
-    "maxcontext",
     "toolong",
-    "toomanytokens",
-    "toomanyinputtokens",
-    "toomanytotaltextbytes",
-    "tokenlimit",
     "tokenslimit",
     "numberoftokens",
     "numberofinputtokens",
-    "maxtokensallowed",
     "reducethelength",
-    "reducetheinput",
     "reducetheprompt",
     "mustbereduced",
     "inputlength",
-    "promptlength",
+    "sequencelength",
     "inputtokencount",
-    "prompttokencount",
-    "inputtokensexceed",
+    "inputsmusthave",
     "inputstokens",
     "maxinput",
-    "maximuminput",
     "maxprompt",
-    "maxlength",
-    "maxseqlen",
-    "maxmodellen",
-    "maximummodellength",
     "longerthanthem",
     "requesttoolarge",
-    "toolargeformodel",
-    "超长",
-    "最大长度",
-    "上下文",
+    "长",
 ];
+/// So does one of these beside one of those, unless the answer is meant.
+const OF_HISTORY: [&str; 6] = ["token", "prompt", "input", "history", "text", "上下文"];
+const EXCEEDED: [&str; 5] = ["exceed", "toolarge", "toomany", "limitis", "超"];
+const OF_ANSWER: [&str; 4] = ["maxtokens", "maxcompletion", "maxoutput", "deadline"];
 /// What only a limit of tokens in a time says, which passes.
 const THROTTLED: [&str; 4] = ["throttl", "ratelimit", "perminute", "toomanyrequests"];
 /// What a request is told that is over such a limit all alone.
@@ -58,24 +49,31 @@ const RATE_LIMITED: u64 = 429;
 
 /// By an HTTP status that is no success, and what came with it.
 pub(super) fn of_answer(status: u16, retry_after_ms: Option<u64>, body: &str) -> Remedy {
-    match of(status.into(), body) {
-        Remedy::None if passes(status.into()) => Remedy::Later { after_ms: retry_after_ms },
+    let status = u64::from(status);
+    let reported = Reported::read(body);
+    match reported.map_or_else(|| of(status, body), |reported| reported.remedy(Some(status), body)) {
+        Remedy::None if passes(status) => Remedy::Later { after_ms: retry_after_ms },
         remedy => remedy,
     }
 }
 
 /// By the status that an error names, and its words.
 pub(super) fn of(status: u64, words: &str) -> Remedy {
-    let is_letter = |char: &char| !char.is_ascii() || char.is_ascii_alphanumeric();
-    let words: String = words.chars().filter(is_letter).map(|char| char.to_ascii_lowercase()).collect();
+    let words = letters(words);
     let says = |words_of: &[&str]| words_of.iter().any(|said| is_within(said, &words));
     if says(&NOT_PLAIN) {
         Remedy::Plain
     } else if status == TOO_LARGE
-        || says(&TOO_LONG) && (status != RATE_LIMITED && !says(&THROTTLED) || says(&ALONE_TOO_LARGE))
+        || (says(&TOO_LONG) || says(&OF_HISTORY) && says(&EXCEEDED) && !says(&OF_ANSWER))
+            && (status != RATE_LIMITED && !says(&THROTTLED) || says(&ALONE_TOO_LARGE))
     {
         Remedy::Shorter
     } else {
         Remedy::None
     }
+}
+
+pub(super) fn letters(text: &str) -> String {
+    let is_letter = |char: &char| !char.is_ascii() || char.is_ascii_alphanumeric();
+    text.chars().filter(is_letter).map(|char| char.to_ascii_lowercase()).collect()
 }

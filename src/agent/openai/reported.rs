@@ -2,6 +2,7 @@
 
 use super::failure::{REFUSED, with_words};
 use super::quote::quote;
+use super::remedy::letters;
 use crate::agent::Remedy;
 use crate::protocol::json::Reader;
 use crate::protocol::{ErrorBody, ErrorCode, Json, is_blank, joined, to_json};
@@ -24,30 +25,29 @@ const WORDS: [&str; 12] = [
     "errors",
 ];
 /// Fields that name an error's kind.
-const LABELS: [&str; 6] = ["type", "code", "status", "status_code", "statusCode", "error_type"];
-/// Words by which upstreams say that the failure may pass; compared with the lower-cased labels and message.
-const PASSING: [&str; 12] = [
-    "rate_limit",
-    "rate limit",
-    "too many requests",
+const LABELS: [&str; 7] = ["type", "code", "status", "status_code", "statusCode", "error_type", "event"];
+/// Words by which upstreams say that the failure may pass: letters alone, as in labels and message.
+const PASSING: [&str; 9] = [
+    "ratelimit",
+    "toomanyrequests",
     "overloaded",
-    "server_error",
-    "server error",
-    "internalservererror",
+    "servererror",
     "unavailable",
     "timeout",
-    "timed out",
+    "timedout",
     "throttl",
     "temporarily",
 ];
-const REFUSING: [&str; 3] = ["authentication", "invalid_api_key", "permission_error"];
+const REFUSING: [&str; 3] = ["authentication", "invalidapikey", "permissionerror"];
 
 #[derive(Debug)]
 pub(super) struct Reported {
     pub(super) message: String,
     /// An HTTP status, if one is among the labels.
     status: Option<u64>,
-    /// Labels and message, lower-cased.
+    /// Whether it stands in a field of errors. What has no such field may repeat what it was asked.
+    is_named: bool,
+    /// Labels and message, letters alone.
     words: String,
 }
 
@@ -59,43 +59,56 @@ impl Reported {
     pub(super) fn read(json: &str) -> Option<Self> {
         let value = Reader::read_foreign(json, Reader::value).ok()?;
         let named = named(&value);
-        if named.is_none() && value.get("code").is_some_and(is_fine) {
-            return None;
-        }
         let error = named.unwrap_or(&value);
         // What stands beside an error may say more of it.
         let beside = named.and_then(|_| WORDS.into_iter().take(10).find_map(|name| words(value.get(name)?)));
-        let message = match (words(error), beside) {
-            (Some(own), Some(beside)) if !is_within(&beside, &own) => format!("{own} {beside}"),
-            (own, beside) => own.or(beside).or_else(|| named.map(to_json))?,
-        };
         let first = error.as_array().and_then(<[Json]>::first).unwrap_or(error);
-        let (mut status, mut words) = (None, message.to_ascii_lowercase());
+        let (mut status, mut labels) = (None, String::new());
+        let mut is_marked = named.is_some() || value.get("success") == Some(&Json::Bool(false));
         for of in [first, &value] {
             for label in LABELS.iter().filter_map(|name| of.get(name)) {
                 let text = label.as_str().unwrap_or_default();
                 let number = label.as_u64().or_else(|| text.parse().ok());
                 status = status.or(number.filter(|number| (400..600).contains(number)));
-                words.push('\n');
-                words.push_str(&text.to_ascii_lowercase());
+                is_marked |= text == "error";
+                labels.push_str(text);
             }
         }
-        Some(Reported { message, status, words })
+        let is_fine = |name: &&str| value.get(name).is_some_and(is_fine);
+        if !is_marked && ["code", "message", "msg"].iter().any(is_fine) {
+            return None;
+        }
+        let is_named = named.is_some();
+        let message = match (words(error), beside) {
+            (Some(own), Some(beside)) if !is_within(&beside, &own) => format!("{own} {beside}"),
+            (None, None) if is_marked || status.is_some() => to_json(error),
+            (own, beside) => own.or(beside)?,
+        };
+        let words = letters(&format!("{message}{labels}"));
+        Some(Reported { message, status, is_named, words })
     }
 
-    pub(super) fn remedy(&self, json: &str) -> Remedy {
-        super::remedy::of(self.status.unwrap_or_default(), json)
+    pub(super) fn remedy(&self, status: Option<u64>, json: &str) -> Remedy {
+        let words = if self.is_named { json } else { &self.words };
+        super::remedy::of(status.or(self.status).unwrap_or_default(), words)
+    }
+
+    /// Whether the same may succeed at a later time.
+    pub(super) fn passes(&self) -> bool {
+        self.status.map_or_else(|| self.says(&PASSING), passes)
+    }
+
+    fn says(&self, words: &[&str]) -> bool {
+        words.iter().any(|word| is_within(word, &self.words))
     }
 
     pub(super) fn error(&self) -> ErrorBody {
-        let says = |words: &[&str]| words.iter().any(|word| is_within(word, &self.words));
         let quoted = quote(&self.message);
-        if self.status == Some(401) || self.status.is_none() && says(&REFUSING) {
+        if self.status == Some(401) || self.status.is_none() && self.says(&REFUSING) {
             return ErrorBody::fatal(ErrorCode::AgentError, with_words(REFUSED, &quoted));
         }
         let message = format!("the model endpoint reported an error: {quoted}");
-        let is_passing = self.status.map_or_else(|| says(&PASSING), passes);
-        ErrorBody { code: ErrorCode::AgentError.into(), message, retryable: is_passing }
+        ErrorBody { code: ErrorCode::AgentError.into(), message, retryable: self.passes() }
     }
 }
 
@@ -118,9 +131,10 @@ pub(super) fn is_error(name: &str, value: &Json) -> bool {
     !(name == "base_resp" && value.get("status_code").is_some_and(is_fine)) && is_something(value)
 }
 
-/// Whether it is a code of success.
+/// Whether it is a code of success, or a word for that.
 fn is_fine(code: &Json) -> bool {
-    matches!(code, Json::Number(code) | Json::String(code) if matches!(code.as_str(), "0" | "200"))
+    let (Json::Number(code) | Json::String(code)) = code else { return false };
+    ["0", "200", "ok", "success"].iter().any(|fine| code.eq_ignore_ascii_case(fine))
 }
 
 fn is_something(value: &Json) -> bool {
