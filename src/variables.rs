@@ -120,7 +120,7 @@ variables! {
     AGENT_IDLE_TIMEOUT_MS: Number = limits::AGENT_IDLE_TIMEOUT_MS, 1..=3_600_000;
     /// How long an answer may take in all.
     AGENT_TURN_TIMEOUT_MS: Number = limits::AGENT_TURN_TIMEOUT_MS, 1..=86_400_000;
-    /// How often a model is called again that answers 408, 429 or 5xx, or not at all, before it has said anything: after its `Retry-After`, and not at all if that is over 30 s.
+    /// How often a model is called again that answers 408, 429 or 5xx, also in its stream, or not at all, before it has said anything: after its `Retry-After`, and not at all if that is over 30 s.
     AGENT_RETRIES: Number = limits::AGENT_RETRIES, 0..=10;
     /// Messages of a history that a model is given, the user's own included.
     AGENT_HISTORY_MESSAGES: Number = limits::AGENT_MESSAGES as u64, 1..=10_000;

@@ -181,7 +181,7 @@ fn digits(secret: &str, before: usize, width: u32) -> Vec<u8> {
         while count >= width {
             count = count.saturating_sub(width);
             // Lower and upper case are one; two of the 64 are no letters.
-            let digit = u8::try_from((bits >> count) & ((1 << width) - 1)).unwrap_or_default();
+            let digit = u8::try_from((bits >> count) & !(u32::MAX << width)).unwrap_or_default();
             // Hexadecimal ones begin with the figures, which are behind the letters here.
             let digit = if width == HEX { digit.saturating_add(52) % 62 } else { digit };
             digits.push(match digit {
