@@ -1,9 +1,10 @@
 //! A push parser for Server-Sent Events: bytes in any cut come in, the `data` of events comes out.
 //!
-//! It follows the [event stream interpretation] of the HTML standard, with three differences. An event
+//! It follows the [event stream interpretation] of the HTML standard, with some differences. An event
 //! that the end of the body cuts off before its blank line is delivered by [`Parser::finish`], because
-//! model servers leave out the last newlines; a line or an event has an upper size; and errors are data
-//! also where they stand in another field, or in none.
+//! model servers leave out the last newlines; one JSON object after another is one event after another, also
+//! without a blank line; a line or an event has an upper size; and errors are data also where they stand in
+//! another field, or in none.
 //!
 //! **Invariant:** knows nothing about what the data means. Every byte is looked at once: a line that lies
 //! whole in one push is read where it lies, and only what a push leaves unfinished is copied.
@@ -126,6 +127,11 @@ impl Parser {
         if line.is_empty() {
             self.end_event(fresh, on_data);
         } else if let Some(value) = data_value(line) {
+            // Some servers leave out the blank lines. Within JSON, nothing of the kind stands behind an object's end.
+            let is_next = matches!(value.first(), Some(b'{' | b'['));
+            if is_next && fresh.or(self.data.as_deref()).is_some_and(|data| data.ends_with(b"}")) {
+                self.end_event(fresh, on_data);
+            }
             if self.data.is_none() && fresh.is_none() {
                 *fresh = Some(value);
                 return Ok(());

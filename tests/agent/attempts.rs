@@ -77,6 +77,8 @@ fn what_would_help_is_read_from_the_endpoints_words() {
         (400, "Conversation history is too large", Remedy::Shorter),
         (400, "输入内容过长，请精简后重试", Remedy::Shorter),
         (400, "token数量超过上限", Remedy::Shorter),
+        (504, "The model took too long to answer", Remedy::None),
+        (500, "系统繁忙，等待时间过长", Remedy::None),
         (400, "max_tokens is too large: 99999. At most 16384 completion tokens", Remedy::None),
         (400, r#"{"error":{"message":"string too long. Expected a maximum length 40"}}"#, Remedy::Plain),
         (

@@ -14,7 +14,7 @@ const NOT_PLAIN: [&str; 6] = [
     "missingfieldcontent",
 ];
 /// How endpoints say that a history has outgrown the model.
-const TOO_LONG: [&str; 20] = [
+const TOO_LONG: [&str; 22] = [
     "contextl",
     "contextwindow",
     "contextoverflow",
@@ -34,14 +34,17 @@ const TOO_LONG: [&str; 20] = [
     "maxprompt",
     "longerthanthem",
     "requesttoolarge",
-    "长",
+    "超长",
+    "长度",
+    "内容过长",
 ];
 /// So does one of these beside one of those, unless the answer is meant.
 const OF_HISTORY: [&str; 6] = ["token", "prompt", "input", "history", "text", "上下文"];
 const EXCEEDED: [&str; 5] = ["exceed", "toolarge", "toomany", "limitis", "超"];
 const OF_ANSWER: [&str; 4] = ["maxtokens", "maxcompletion", "maxoutput", "deadline"];
-/// What only a limit of tokens in a time says, which passes.
-const THROTTLED: [&str; 4] = ["throttl", "ratelimit", "perminute", "toomanyrequests"];
+/// What only a limit in time says, which passes.
+const THROTTLED: [&str; 6] =
+    ["throttl", "ratelimit", "perminute", "toomanyrequests", "tooktoolong", "takingtoolong"];
 /// What a request is told that is over such a limit all alone.
 const ALONE_TOO_LARGE: [&str; 2] = ["mustbereduced", "requesttoolarge"];
 const TOO_LARGE: u64 = 413;
