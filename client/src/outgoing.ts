@@ -13,7 +13,8 @@ export type Outgoing = {
 
 /** Throws a `ThreadError` that says what is wrong with the message. */
 export function outgoing(requestId: string, content: Content, metadata: object | undefined): Outgoing {
-  if (typeof requestId !== "string" || !/^[ -~]+$/.test(requestId) || requestId.length > REQUEST_ID_CHARS_MAX) {
+  // Without TypeScript it may be anything.
+  if (!requestId?.match?.(/^[ -~]+$/) || requestId.length > REQUEST_ID_CHARS_MAX) {
     throw invalid(`A requestId has 1 to ${REQUEST_ID_CHARS_MAX} printable ASCII characters.`);
   }
   let frame;

@@ -81,15 +81,11 @@ export function createSessionUpdates(send: (frame: ClientFrame) => boolean, know
   };
 }
 
-const NAMES: readonly string[] = ["title", "permissionMode"] satisfies Name[];
 const namesOf = (change: SessionChange) => Object.keys(change) as Name[];
 
 /** As the server keeps it: it trims what Unicode calls white space, which `trim` does not. */
 function normal(wanted: SessionChange): SessionChange {
   const change = JSON.parse(toJson(wanted)) as SessionChange;
-  // The session would never say so, and it would be sent again for ever.
-  const unknown = Object.keys(change).find((name) => !NAMES.includes(name));
-  if (unknown !== undefined) throw fatal("INVALID_MESSAGE", `A session has no ${unknown} to change; give title or permissionMode.`);
   if (typeof change.title === "string") change.title = change.title.replace(/^\p{White_Space}+|\p{White_Space}+$/gu, "");
   return change;
 }

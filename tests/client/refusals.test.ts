@@ -1,7 +1,7 @@
 // No message that cannot be taken holds up another, or is lost without a word.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Content, type SendOptions, type SessionChange, type Thread, type ThreadOptions, createThread, undelivered } from "bobbin-client";
+import { type Content, type SendOptions, type Thread, type ThreadOptions, createThread, undelivered } from "bobbin-client";
 import { MemoryStorage, type World, final, refusal, session, settled, surroundings, userMessage } from "./fakes.ts";
 
 const REPLACED = "\ufffd";
@@ -183,14 +183,6 @@ test("a change of the session that is no JSON rejects, and holds up nothing", as
   thread.send("after", { requestId: "r1" });
   await world.clock.pass(10_000);
   assert.deepEqual(world.last.messages(), ["r1", "r1"]);
-});
-
-test("a change of what a session has not rejects, and is not sent again for ever", async () => {
-  const { world, thread } = await joined();
-  const change = { title: "One", model: "m" } as SessionChange;
-  await assert.rejects(thread.updateSession(change), { code: "INVALID_MESSAGE", message: /no model/ });
-  await world.clock.pass(60_000);
-  assert.deepEqual(world.last.frames.filter(({ type }) => type === "session_update"), []);
 });
 
 test("what was sent and is taken back is out of sight at once, and cancelled once there is a connection", async () => {
