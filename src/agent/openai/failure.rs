@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::quote::quote;
-use super::reported::{Reported, is_within, passes};
+use super::quote::{is_within, quote, with_words};
+use super::reported::{REFUSED, Reported, passes};
 use crate::agent::{AgentRequest, Failed, redact};
 use crate::protocol::limits::REDIRECTS_MAX;
 use crate::protocol::{Block, Content, ErrorBody, ErrorCode, to_json};
@@ -15,7 +15,6 @@ const ENDED_EARLY: &str =
     "the model's stream ended early, before the answer was complete; send the message again";
 const NO_COMPLETION: &str =
     "the model endpoint sent something that is no chat completion, check AGENT_BASE_URL";
-pub(super) const REFUSED: &str = "the model endpoint refused the worker's credential: check AGENT_API_KEY";
 /// What is in an endpoint's words if it lacks a field of the request, or has one too many.
 const OF_A_FIELD: [&str; 5] = ["max_tokens", "tools", "toolconfig", "param", "extra inputs"];
 
@@ -201,9 +200,4 @@ pub(super) fn plain(text: &str) -> Cow<'_, str> {
         plain.push(' ');
     }
     Cow::Owned(plain)
-}
-
-/// A message and the upstream's own words, if it had some.
-pub(super) fn with_words(message: &str, words: &str) -> String {
-    if words.is_empty() { message.to_owned() } else { format!("{message}: {words}") }
 }

@@ -13,6 +13,22 @@ const KEY_BEGINNINGS: [&str; 11] =
 /// other keys are as long in base64.
 const BARE_KEY_CHARS_MIN: usize = 24;
 
+/// A text by which wordings are compared: its letters and digits, in lower case.
+pub(super) fn letters(text: &str) -> String {
+    let is_letter = |char: &char| !char.is_ascii() || char.is_ascii_alphanumeric();
+    text.chars().filter(is_letter).map(|char| char.to_ascii_lowercase()).collect()
+}
+
+/// Over bytes: the search for substrings of the standard library is large, and these are short.
+pub(super) fn is_within(part: &str, text: &str) -> bool {
+    text.as_bytes().windows(part.len()).any(|window| window == part.as_bytes())
+}
+
+/// A message and the upstream's own words, if it had some.
+pub(super) fn with_words(message: &str, words: &str) -> String {
+    if words.is_empty() { message.to_owned() } else { format!("{message}: {words}") }
+}
+
 /// The text's first line with a letter, and the punctuation before it, without control characters, credentials and file paths, cut
 /// to [`QUOTE_CHARS_MAX`].
 pub(super) fn quote(text: &str) -> String {

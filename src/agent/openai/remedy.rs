@@ -1,6 +1,7 @@
 //! What may help against an endpoint's refusal, by its own words.
 
-use super::reported::{Reported, is_within, passes};
+use super::quote::{is_within, letters};
+use super::reported::{Reported, passes};
 use crate::agent::Remedy;
 
 /// What only a plain request has not: `stream_options`, calls with other ids than Mistral's, Claude's and OpenAI's,
@@ -60,6 +61,13 @@ pub(super) fn of_answer(status: u16, retry_after_ms: Option<u64>, body: &str) ->
     }
 }
 
+impl Reported {
+    pub(super) fn remedy(&self, status: Option<u64>, json: &str) -> Remedy {
+        let words = if self.is_named { json } else { &self.words };
+        of(status.or(self.status).unwrap_or_default(), words)
+    }
+}
+
 /// By the status that an error names, and its words.
 pub(super) fn of(status: u64, words: &str) -> Remedy {
     let words = letters(words);
@@ -74,9 +82,4 @@ pub(super) fn of(status: u64, words: &str) -> Remedy {
     } else {
         Remedy::None
     }
-}
-
-pub(super) fn letters(text: &str) -> String {
-    let is_letter = |char: &char| !char.is_ascii() || char.is_ascii_alphanumeric();
-    text.chars().filter(is_letter).map(|char| char.to_ascii_lowercase()).collect()
 }

@@ -1,12 +1,11 @@
 //! Errors as upstreams report them in JSON.
 
-use super::failure::{REFUSED, with_words};
-use super::quote::quote;
-use super::remedy::letters;
-use crate::agent::Remedy;
+use super::quote::{is_within, letters, quote, with_words};
 use crate::protocol::json::Reader;
 use crate::protocol::{ErrorBody, ErrorCode, Json, is_blank, joined, to_json};
 
+/// What an endpoint says that does not take the worker's key.
+pub(super) const REFUSED: &str = "the model endpoint refused the worker's credential: check AGENT_API_KEY";
 /// Fields that hold an error, or several.
 const ERRORS: [&str; 4] = ["error", "errors", "base_resp", "choices"];
 /// Fields that hold an error's words, or an object with them.
@@ -44,11 +43,11 @@ const REFUSING: [&str; 3] = ["authentication", "invalidapikey", "permissionerror
 pub(super) struct Reported {
     pub(super) message: String,
     /// An HTTP status, if one is among the labels.
-    status: Option<u64>,
+    pub(super) status: Option<u64>,
     /// Whether it stands in a field of errors. What has no such field may repeat what it was asked.
-    is_named: bool,
+    pub(super) is_named: bool,
     /// Labels and message, letters alone.
-    words: String,
+    pub(super) words: String,
 }
 
 impl Reported {
@@ -86,11 +85,6 @@ impl Reported {
         };
         let words = letters(&format!("{message}{labels}"));
         Some(Reported { message, status, is_named, words })
-    }
-
-    pub(super) fn remedy(&self, status: Option<u64>, json: &str) -> Remedy {
-        let words = if self.is_named { json } else { &self.words };
-        super::remedy::of(status.or(self.status).unwrap_or_default(), words)
     }
 
     /// Whether the same may succeed at a later time.
@@ -165,9 +159,4 @@ fn words(value: &Json) -> Option<String> {
         }
         _ => None,
     }
-}
-
-/// Over bytes: the search for substrings of the standard library is large, and these are short.
-pub(super) fn is_within(part: &str, text: &str) -> bool {
-    text.as_bytes().windows(part.len()).any(|window| window == part.as_bytes())
 }
