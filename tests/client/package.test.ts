@@ -20,10 +20,10 @@ const LICENCES = ["LICENSE-APACHE", "LICENSE-MIT"];
  * a refusal means (100), to take back across tabs and reloads (300), to keep an older title from undoing a newer (150).
  */
 const BUDGETS = [
-  ["createThread", "bobbin-client", 7_200],
+  ["createThread", "bobbin-client", 7_250],
   ["createSessionList", "bobbin-client", 1_800],
   ["diagnose", "bobbin-client", 3_000],
-  ["useThread, useThreadState", "bobbin-client/react", 7_750],
+  ["useThread, useThreadState", "bobbin-client/react", 7_800],
   ["useThread, useThreadState, useTurn, useSessions", "bobbin-client/react", 8_500],
 ] as const;
 
