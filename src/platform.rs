@@ -224,7 +224,7 @@ pub fn promise(task: Guarded<Result<JsValue, JsValue>>) -> Promise {
     future_to_promise(task)
 }
 
-/// What came of something that the platform never refuses an object. If it does, the thread starts anew.
+/// What came of something that the platform never refuses, where nobody could be told. If it does, the thread starts anew.
 ///
 /// # Panics
 /// If it was refused.

@@ -5,11 +5,10 @@ use std::borrow::Cow;
 use crate::protocol::json::{Fields, Json, Malformed, Parsed, Reader, write_json};
 use crate::protocol::limits::{
     BLOCKS_MAX, JSON_DEPTH_MAX, MESSAGE_BYTES_MAX, REFUSED_FRAME_CHARS_MAX, REFUSED_NAME_CHARS_MAX,
-    REQUEST_ID_CHARS_MAX,
 };
 use crate::protocol::{
     Block, ClientFrame, Content, Cursor, ErrorBody, ErrorCode, FrameName, Read, Received, ServerFrame,
-    SessionUpdate, is_request_id, to_json,
+    SessionUpdate, is_request_id, request_id_form, to_json,
 };
 
 /// Bytes of a `token` frame beside its token, with one running turn and an id as most clients make them.
@@ -151,9 +150,7 @@ fn check_metadata(fields: &Fields) -> Result<(), String> {
 
 fn request_id(fields: &Fields) -> Result<Option<String>, String> {
     match optional_string(fields, "requestId")? {
-        Some(id) if !is_request_id(&id) => {
-            Err(format!("requestId has 1 to {REQUEST_ID_CHARS_MAX} printable ASCII characters"))
-        }
+        Some(id) if !is_request_id(&id) => Err(request_id_form()),
         id => Ok(id),
     }
 }

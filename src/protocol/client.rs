@@ -79,6 +79,12 @@ pub fn is_request_id(id: &str) -> bool {
     (1..=REQUEST_ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
 
+/// What a valid request id is, in words.
+#[must_use]
+pub fn request_id_form() -> String {
+    format!("requestId has 1 to {REQUEST_ID_CHARS_MAX} printable ASCII characters")
+}
+
 impl SessionUpdate {
     /// Reads the change out of a frame's or a body's fields.
     ///

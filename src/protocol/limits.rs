@@ -67,7 +67,7 @@ pub const RETRY_AFTER_MS_MAX: u64 = 30_000;
 /// How long to wait for the rest once a model has said that its answer has ended.
 pub const ENDING_MS: u64 = 2_000;
 
-/// How many redirects a call of a model follows, all within the same origin.
+/// How many redirects are followed, one after the other: of a model's endpoint, or of an issuer's key set.
 pub const REDIRECTS_MAX: usize = 3;
 
 /// Text that comes within this time after its turn's last frame is gathered; text that comes later is sent with it.

@@ -20,7 +20,9 @@ mod session;
 mod typescript;
 pub(crate) mod words;
 
-pub use client::{ClientFrame, FrameName, Received, SessionUpdate, is_request_id, is_session_id};
+pub use client::{
+    ClientFrame, FrameName, Received, SessionUpdate, is_request_id, is_session_id, request_id_form,
+};
 pub use content::{Block, Content, is_blank, joined};
 pub use cursor::{Cursor, Progress};
 pub use error::{CloseCode, ErrorBody, ErrorCode};

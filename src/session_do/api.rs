@@ -18,7 +18,8 @@ use crate::platform::{elapsed, now, sleep, socket_pair};
 use crate::protocol::json::{Fields, Json};
 use crate::protocol::limits::{PAGE_BYTES_MAX, PAGE_MAX};
 use crate::protocol::{
-    CloseCode, Cursor, ErrorCode, Identity, Message, Read, Session, SessionUpdate, is_request_id, to_json,
+    CloseCode, Cursor, ErrorCode, Identity, Message, Read, Session, SessionUpdate, is_request_id,
+    request_id_form, to_json,
 };
 use crate::pump::{Broken, NEWER_FORMAT, Undone};
 use crate::thread::store::{Record, Records, StoreError};
@@ -87,7 +88,7 @@ fn connect(shell: &Shell, request: &Request, identity: Identity) -> Answer {
     }
     let [client, server] = socket_pair()?;
     let peer: PeerId = uuid::Uuid::new_v4().to_string().into();
-    shell.accept(&peer, server);
+    shell.accept(&peer, server)?;
     let cursor = query_value(&request.url(), "cursor");
     let dialect = Dialect::Native;
     let joined = shell.input(Input::Joined { peer: peer.clone(), identity, dialect, cursor });
@@ -137,7 +138,7 @@ fn cancel(shell: &Shell, identity: &Identity, fields: &Fields) -> Answer {
         None | Some(Json::Null) => None,
         Some(Json::String(id)) if is_request_id(id) => Some(id.clone()),
         Some(Json::String(_)) => {
-            return Err(bad_request("requestId has 1 to 128 printable ASCII characters"));
+            return Err(bad_request(&request_id_form()));
         }
         Some(_) => return Err(bad_request("requestId is not a string")),
     };

@@ -18,7 +18,11 @@ use crate::thread::{Input, PeerId};
 use super::api;
 use super::shell::Shell;
 use super::sockets::Sockets;
-use crate::platform::{Env, Socket, guard, must, promise};
+use crate::platform::{Env, Socket, guard, promise};
+
+/// A close's reason is fixed text, so it cannot take the limit from here.
+const TOO_BIG: &str = "a frame has at most 2097152 bytes";
+const _: () = assert!(FRAME_BYTES_MAX == 2_097_152);
 
 thread_local! {
     /// The variables are those of the isolate. What an agent learns of its endpoint is so for all threads.
@@ -40,12 +44,12 @@ impl SessionDO {
         guard(|| {
             // Answered by the runtime while the object sleeps.
             if let Ok(pair) = WebSocketRequestResponsePair::new(r#"{"type":"ping"}"#, r#"{"type":"pong"}"#) {
-                must(state.set_websocket_auto_response(&pair));
+                state.set_websocket_auto_response(&pair)?;
             }
             let read = || Settings::read(&|name| crate::edge::variable(&env, name));
             let settings = SETTINGS.with(|settings| settings.get_or_init(read).clone());
-            SessionDO { shell: Shell::new(state, env, settings) }
-        })
+            Ok(SessionDO { shell: Shell::new(state, env, settings)? })
+        })?
     }
 
     pub fn fetch(&self, request: web_sys::Request) -> Promise {
@@ -104,7 +108,7 @@ impl SessionDO {
         let is_short = frame.length() as usize <= FRAME_BYTES_MAX;
         let text = is_short.then(|| String::from(frame)).filter(|text| text.len() <= FRAME_BYTES_MAX);
         let Some(text) = text else {
-            return self.close(&peer, CloseCode::MessageTooBig, "a frame has at most 2097152 bytes");
+            return self.close(&peer, CloseCode::MessageTooBig, TOO_BIG);
         };
         self.shell.frame(peer, dialect, &text);
     }

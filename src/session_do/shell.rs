@@ -40,9 +40,16 @@ pub struct Shell {
 }
 
 impl Shell {
-    pub fn new(state: DurableObjectState, env: Env, settings: Result<Settings, String>) -> Rc<Self> {
-        let storage = must(platform::storage(&state));
-        let session_id = must(state.id()).name().unwrap_or_default();
+    /// # Errors
+    /// If the platform refuses an object what is its own.
+    pub fn new(
+        state: DurableObjectState,
+        env: Env,
+        settings: Result<Settings, String>,
+    ) -> Result<Rc<Self>, JsValue> {
+        let (storage, sockets) = (platform::storage(&state)?, state.get_websockets()?);
+        let sockets = sockets.into_iter().map(JsCast::unchecked_into).collect();
+        let session_id = state.id()?.name().unwrap_or_default();
         // A setting that is not valid is refused at the edge. An open thread goes on without it.
         let (config, agent) = match settings {
             Ok(Settings { agent, thread }) => (thread, agent),
@@ -50,12 +57,12 @@ impl Shell {
         };
         let runtime =
             Rc::new(Runtime { state, env, session_id: session_id.clone(), deliveries: Notify::default() });
-        Rc::new_cyclic(|shell: &Weak<Shell>| {
+        Ok(Rc::new_cyclic(|shell: &Weak<Shell>| {
             let inlet = Inlet(shell.clone());
-            let workerd = Workerd::new(runtime.clone(), storage, inlet.clone());
+            let workerd = Workerd::new(runtime.clone(), storage, sockets, inlet.clone());
             let pump = RefCell::new(Pump::new(session_id, config, agent, workerd));
             Shell { runtime, tickets: Tickets::default(), pump, inlet }
-        })
+        }))
     }
 
     /// Hands the thread an input, which wakes it if need be.
@@ -106,9 +113,10 @@ impl Shell {
     }
 
     /// Takes a socket over from the edge; it may sleep from then on.
-    pub fn accept(&self, peer: &PeerId, socket: Socket) {
-        must(self.runtime.state.accept_websocket(socket.unchecked_ref()));
+    pub fn accept(&self, peer: &PeerId, socket: Socket) -> Result<(), JsValue> {
+        self.runtime.state.accept_websocket(socket.unchecked_ref())?;
         self.workerd().sockets.add(peer.clone(), socket);
+        Ok(())
     }
 
     pub fn has_joined(&self, peer: &PeerId) -> bool {
@@ -182,10 +190,6 @@ impl Runtime {
             Ok(JsValue::UNDEFINED)
         };
         must(self.state.wait_until(&promise(Guarded::new(Box::pin(task), Box::new(on_panic)))));
-    }
-
-    pub fn sockets(&self) -> Vec<Socket> {
-        must(self.state.get_websockets()).into_iter().map(JsCast::unchecked_into).collect()
     }
 
     /// Whatever else fails, a socket that is let go is closed: a client that hears nothing would wait.

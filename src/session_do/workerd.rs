@@ -6,7 +6,7 @@ use wasm_bindgen::prelude::*;
 
 use crate::agent::Call;
 use crate::dialect::Dialect;
-use crate::platform::{self, Storage};
+use crate::platform::{self, Socket, Storage};
 use crate::protocol::{CloseCode, Millis};
 use crate::pump::{Broken, Loaded, Log, Panicked, Platform};
 use crate::thread::store::{Commit, Records, StoreError};
@@ -31,8 +31,8 @@ pub struct Workerd {
 }
 
 impl Workerd {
-    pub fn new(runtime: Rc<Runtime>, storage: Storage, inlet: Inlet) -> Self {
-        let (sockets, lost) = Sockets::new(runtime.sockets());
+    pub fn new(runtime: Rc<Runtime>, storage: Storage, sockets: Vec<Socket>, inlet: Inlet) -> Self {
+        let (sockets, lost) = Sockets::new(sockets);
         for socket in lost {
             runtime.close_socket(&socket, CloseCode::InternalError, "connect again");
         }

@@ -7,16 +7,15 @@ use js_sys::{Array, Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use web_sys::{AbortSignal, Request, RequestInit, RequestRedirect, Response, Url};
 
-use crate::platform::{self, http, now, sleep};
+use crate::platform::{self, http, log_failure, now, sleep};
 use crate::protocol::json::Fields;
 use crate::protocol::limits::{
     JWKS_AGE_MS_MAX, JWKS_BYTES_MAX, JWKS_REFRESH_MS_MIN, JWKS_RETRY_MS_MIN, JWKS_TIMEOUT_MS, REDIRECTS_MAX,
 };
 use crate::protocol::{Json, Millis, to_json};
 
-use super::Policy;
 use super::jwt::{Algorithm, Token, decode};
-use super::policy::is_private;
+use super::{Policy, may_redirect};
 
 const JWKS_POLL_MS: u64 = 20;
 const RSA_BITS_MIN: usize = 2_048;
@@ -204,7 +203,9 @@ async fn refresh(url: &str) {
 struct Unfetched(&'static str);
 
 impl From<JsValue> for Unfetched {
-    fn from(_: JsValue) -> Self {
+    /// What the platform throws is for the log and not for the caller.
+    fn from(thrown: JsValue) -> Self {
+        log_failure("keys_failed", &thrown);
         Unfetched(NO_KEYS)
     }
 }
@@ -223,10 +224,11 @@ async fn fetch(mut url: String) -> Result<Vec<Key>, Unfetched> {
             return keys_of(&response).await;
         }
         let location = response.headers().get("location")?.ok_or(Unfetched(NO_KEYS))?;
-        url = Url::new_with_base(&location, &url)?.href();
-        if !is_private(&url) {
+        let to = Url::new_with_base(&location, &url)?.href();
+        if !may_redirect(&url, &to) {
             return Err(Unfetched("AUTH_JWKS_URL redirects to an address that does not begin with https://"));
         }
+        url = to;
     }
     Err(Unfetched("AUTH_JWKS_URL redirects too often"))
 }

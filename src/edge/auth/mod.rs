@@ -16,4 +16,4 @@ mod keys;
 pub use gate::{Caller, IDENTITY_HEADER, TICKET_HEADER, admit};
 pub use jwt::{Algorithm, Claims, Token};
 pub use origin::{host, is_allowed, is_local, is_own_host};
-pub use policy::{Credential, NO_TICKET, Policy, SUBPROTOCOL, credential, ticket};
+pub use policy::{Credential, NO_TICKET, Policy, SUBPROTOCOL, credential, may_redirect, ticket};

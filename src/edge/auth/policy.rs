@@ -97,6 +97,13 @@ pub fn is_private(url: &str) -> bool {
     (url.starts_with("https://") && !host(url).is_empty()) || is_local()
 }
 
+/// Whether a key set may come from where its address redirects: nobody on the way can change it there either, and an
+/// issuer elsewhere does not send to a server on this machine.
+#[must_use]
+pub fn may_redirect(from: &str, to: &str) -> bool {
+    is_private(to) && (to.starts_with("https://") || !from.starts_with("https://"))
+}
+
 /// The credential that a request brings: in a subprotocol, in the `Authorization` header or as a ticket.
 ///
 /// # Errors
@@ -176,6 +183,19 @@ mod tests {
         ] {
             let why = read("AUTH_JWKS_URL", url).unwrap_err();
             assert!(why.contains("AUTH_JWKS_URL"), "{url}: {why}");
+        }
+    }
+
+    #[test]
+    fn a_key_set_is_redirected_to_https_or_within_the_machine() {
+        let (issuer, local) = ("https://issuer.example/keys", "http://127.0.0.1:9000/keys");
+        for (from, to) in [(issuer, "https://keys.example/"), (local, "http://localhost/"), (local, issuer)] {
+            assert!(may_redirect(from, to), "{from} {to}");
+        }
+        for (from, to) in
+            [(issuer, local), (issuer, "http://issuer.example/"), (local, "http://issuer.example/")]
+        {
+            assert!(!may_redirect(from, to), "{from} {to}");
         }
     }
 
