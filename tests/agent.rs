@@ -117,7 +117,7 @@ fn a_block_parts_the_text_of_one_push() {
         delta(&json!({"reasoning_content": "hm"})),
         delta(&json!({"content": "b"})),
     ];
-    let thinking = Block::Thinking { text: "hm".into() };
+    let thinking = Block::thinking("hm");
     assert_eq!(
         Completion::new().push(body.concat().as_bytes()),
         [AgentEvent::Text("a".into()), AgentEvent::Block(thinking), AgentEvent::Text("b".into())]
@@ -130,7 +130,7 @@ fn thinking_is_delivered_with_the_first_text_after_it() {
     assert_eq!(completion.push(delta(&json!({"reasoning": "h"})).as_bytes()), [AgentEvent::Gathering]);
     assert_eq!(completion.push(delta(&json!({"reasoning": "m"})).as_bytes()), [AgentEvent::Gathering]);
     let events = completion.push(delta(&json!({"content": "So"})).as_bytes());
-    let thinking = Block::Thinking { text: "hm".into() };
+    let thinking = Block::thinking("hm");
     assert_eq!(events, [AgentEvent::Block(thinking), AgentEvent::Text("So".into())]);
 }
 
@@ -139,7 +139,7 @@ fn a_whole_tool_call_is_delivered_when_the_next_one_begins() {
     let call = |index: u64, id: &str| json!({"tool_calls": [{"index": index, "id": id, "function": {"name": "f", "arguments": "{}"}}]});
     let mut completion = Completion::new();
     assert_eq!(completion.push(delta(&call(0, "a")).as_bytes()), [AgentEvent::Gathering]);
-    let block = Block::ToolUse { id: "a".into(), name: "f".into(), input: Json::Object(Fields::new()) };
+    let block = Block::tool_use("a", "f", Json::Object(Fields::new()));
     assert_eq!(completion.push(delta(&call(1, "b")).as_bytes()), [AgentEvent::Block(block)]);
 }
 
@@ -160,7 +160,7 @@ fn a_failure_from_outside_delivers_what_was_gathered_and_counts_the_tokens() {
     completion.push(delta(&json!({"content": "So"})).as_bytes());
     completion.push(delta(&json!({"reasoning": "hm"})).as_bytes());
     let events = completion.fail(openai::timeout_failure(30_000));
-    let [AgentEvent::Block(Block::Thinking { text }), AgentEvent::Failed(failed)] = &events[..] else {
+    let [AgentEvent::Block(Block::Thinking { text, .. }), AgentEvent::Failed(failed)] = &events[..] else {
         panic!("{events:?}");
     };
     assert_eq!(
@@ -182,12 +182,12 @@ fn an_announced_end_is_told_with_its_figures_and_again_only_when_they_change() {
     let ending = |tokens_used: u64| {
         let finish_reason = Some("stop".into());
         let model = Some("m".into());
-        AgentEvent::Ending(Finished { tokens_used, model, finish_reason, unread: 0 })
+        AgentEvent::Ending(Finished { tokens_used, model, finish_reason, ..Finished::default() })
     };
     let call = json!({"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}});
     completion.push(delta(&json!({"tool_calls": [call]})).as_bytes());
     let finish = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
-    let block = Block::ToolUse { id: "c".into(), name: "f".into(), input: Json::Object(Fields::new()) };
+    let block = Block::tool_use("c", "f", Json::Object(Fields::new()));
     assert_eq!(completion.push(finish.as_bytes()), [AgentEvent::Block(block), ending(0)]);
     for nothing in [": keep-alive\n\n", finish, &delta(&json!({"content": ""})), "data: {}\n\n"] {
         assert_eq!(completion.push(nothing.as_bytes()), [], "{nothing}");
@@ -314,7 +314,12 @@ fn show(event: &AgentEvent) -> Value {
         AgentEvent::Block(block) => {
             json!({"block": serde_json::from_str::<Value>(&to_json(block)).unwrap()})
         }
-        AgentEvent::Ending(_) | AgentEvent::Gathering => json!("not shown"),
+        AgentEvent::Begin(_)
+        | AgentEvent::Grow(_)
+        | AgentEvent::Drop
+        | AgentEvent::Data { .. }
+        | AgentEvent::Ending(_)
+        | AgentEvent::Gathering => json!("not shown"),
         AgentEvent::Finished(finished) => json!({"finished": {
             "tokensUsed": finished.tokens_used,
             "model": finished.model,
@@ -341,15 +346,24 @@ fn delta(delta: &Value) -> String {
 }
 
 fn request(messages: Vec<AgentMessage>) -> AgentRequest {
-    AgentRequest { request_id: "r1".into(), permission_mode: PermissionMode::Plan.into(), messages }
+    AgentRequest {
+        request_id: "r1".into(),
+        permission_mode: PermissionMode::Plan.into(),
+        messages,
+        ..AgentRequest::default()
+    }
 }
 
 fn user(text: &str) -> AgentMessage {
-    AgentMessage { role: Role::User, content: Content::Text(text.into()) }
+    message(Role::User, Content::Text(text.into()))
 }
 
 fn blocks(role: Role, blocks: Vec<Block>) -> AgentMessage {
-    AgentMessage { role, content: Content::Blocks(blocks) }
+    message(role, Content::Blocks(blocks))
+}
+
+fn message(role: Role, content: Content) -> AgentMessage {
+    AgentMessage { id: String::new(), role, content, metadata: None }
 }
 
 fn text(text: &str) -> Block {
@@ -357,11 +371,11 @@ fn text(text: &str) -> Block {
 }
 
 fn call(id: &str, input: &Value) -> Block {
-    Block::ToolUse { id: id.into(), name: "f".into(), input: json_of(input) }
+    Block::tool_use(id, "f", json_of(input))
 }
 
 fn result(id: &str, content: &Value, is_error: bool) -> Block {
-    Block::ToolResult { tool_use_id: id.into(), content: json_of(content), is_error }
+    Block::tool_result(id, json_of(content), is_error)
 }
 
 fn json_of(value: &Value) -> Json {

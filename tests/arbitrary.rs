@@ -128,7 +128,7 @@ fn agent_event() -> impl Strategy<Value = AgentEvent> {
     let error = ErrorBody::fatal(ErrorCode::AgentError, "no");
     prop_oneof![
         4 => any::<String>().prop_map(AgentEvent::Text),
-        2 => any::<String>().prop_map(|text| AgentEvent::Block(Block::Thinking { text })),
+        2 => any::<String>().prop_map(|text| AgentEvent::Block(Block::thinking(text))),
         1 => any::<u64>().prop_map(|tokens_used| AgentEvent::Finished(Finished { tokens_used, ..Finished::default() })),
         1 => Just(AgentEvent::Ending(Finished::default())),
         1 => Just(AgentEvent::Gathering),

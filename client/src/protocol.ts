@@ -69,6 +69,38 @@ message: string,
 retryable: boolean, };
 
 /**
+ * What a tool does.
+ */
+export type ToolKind = "read" | "edit" | "execute";
+
+/**
+ * Who gives a tool's result.
+ */
+export type ToolOutput = "client";
+
+/**
+ * What was said about a call that must not be carried out unasked.
+ */
+export type ApprovalState = "requested" | "approved" | "denied";
+
+/**
+ * Whether a call may be carried out.
+ */
+export type Approval = { 
+/**
+ * What was said.
+ */
+state: ApprovalState, 
+/**
+ * Why, in the words of whoever said it.
+ */
+reason?: string, 
+/**
+ * The subject that said it, or `mode` if the permission mode did.
+ */
+by?: string, };
+
+/**
  * One part of a message that has more than text.
  */
 export type Block = { "type": "text", 
@@ -79,7 +111,11 @@ text: string, } | { "type": "thinking",
 /**
  * The thoughts.
  */
-text: string, } | { "type": "tool_use", 
+text: string, 
+/**
+ * What the agent needs to be handed back with it, such as a signature. Opaque.
+ */
+providerData?: unknown, } | { "type": "tool_use", 
 /**
  * The call's id; its result names it.
  */
@@ -91,7 +127,27 @@ name: string,
 /**
  * What the tool is given: any JSON.
  */
-input: unknown, } | { "type": "tool_result", 
+input: unknown, 
+/**
+ * The tool's name for people.
+ */
+title?: string, 
+/**
+ * What the tool does, by which a permission mode decides; `execute` if it is missing.
+ */
+kind?: ToolKind, 
+/**
+ * Who gives the tool's result, if not the agent.
+ */
+output?: ToolOutput, 
+/**
+ * Whether the call may be carried out, if somebody is to say.
+ */
+approval?: Approval, 
+/**
+ * What the agent needs to be handed back with it. Opaque.
+ */
+providerData?: unknown, } | { "type": "tool_result", 
 /**
  * The id of the call that this is the result of.
  */
@@ -103,7 +159,52 @@ content: string | unknown[],
 /**
  * Whether the tool failed.
  */
-isError: boolean, };
+isError: boolean, 
+/**
+ * A result that is neither a text nor a list, as it was; `content` is then its JSON text.
+ */
+output?: unknown, } | { "type": "file", 
+/**
+ * The media type, such as `image/png`.
+ */
+mediaType: string, 
+/**
+ * Where its bytes are: an `https:` address, a `data:` URL of at most 128 KiB, or the path
+ * `/sessions/{id}/files/{file}` at the worker.
+ */
+url: string, 
+/**
+ * The file's name.
+ */
+name?: string, 
+/**
+ * Its size in bytes.
+ */
+size?: number, } | { "type": "source", 
+/**
+ * The source's address.
+ */
+url?: string, 
+/**
+ * The source's title.
+ */
+title?: string, 
+/**
+ * The media type of a document.
+ */
+mediaType?: string, } | { "type": "data", 
+/**
+ * What kind of data it is, in the application's words.
+ */
+name: string, 
+/**
+ * Any JSON.
+ */
+data: unknown, 
+/**
+ * A later block of the answer with the same name and id takes this one's place.
+ */
+id?: string, };
 
 /**
  * A message's content: a string where it is only text, else blocks.
@@ -197,6 +298,32 @@ lastMessageAt: number,
 owner?: string, };
 
 /**
+ * Why a model stopped.
+ */
+export type Finish = "stop" | "length" | "content-filter" | "tool-calls" | "other";
+
+/**
+ * Tokens, as the model counted them.
+ */
+export type Usage = { 
+/**
+ * Tokens of what it was asked, those read from a cache included.
+ */
+inputTokens: number, 
+/**
+ * Tokens of the answer, those of its thinking included.
+ */
+outputTokens: number, 
+/**
+ * Tokens of its thinking.
+ */
+reasoningTokens?: number, 
+/**
+ * Tokens that were read from a cache.
+ */
+cachedTokens?: number, };
+
+/**
  * How an answer came about.
  */
 export type ResponseMetadata = { 
@@ -216,6 +343,14 @@ model?: string,
  * Why the model stopped, in its own words.
  */
 finishReason?: string, 
+/**
+ * The same in the contract's word. People should be told of each but `stop` and `tool-calls`.
+ */
+finish?: Finish, 
+/**
+ * The tokens in parts, where the model reports them.
+ */
+usage?: Usage, 
 /**
  * How many of the oldest messages the model was not told, because the whole history was too long for it.
  */

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::{Agent, AgentEvent, AgentRequest, Attempt, Call, Failed, Finished, Refusal, Reply};
-use crate::protocol::Content;
+use crate::protocol::{Content, Finish};
 use crate::variables::{self, Variables};
 
 /// Says the user's own words back.
@@ -87,7 +87,8 @@ pub fn finished(pieces: u64) -> Finished {
         tokens_used: pieces,
         model: Some(String::from("echo")),
         finish_reason: Some(String::from("stop")),
-        unread: 0,
+        finish: Some(Finish::Stop),
+        ..Finished::default()
     }
 }
 

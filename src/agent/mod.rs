@@ -18,7 +18,7 @@ mod unconfigured;
 use std::fmt::Debug;
 use std::rc::Rc;
 
-use crate::protocol::{Block, Content, ErrorBody, PermissionMode, Word};
+use crate::protocol::{Block, Content, ErrorBody, Finish, Json, PermissionMode, Usage, Word};
 use crate::variables::{self, AgentName, Variables};
 
 pub use attempt::{Attempt, Remedy};
@@ -130,23 +130,39 @@ pub fn configured(read: Variables) -> Result<Rc<dyn Agent>, String> {
 }
 
 /// What an agent is asked to answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AgentRequest {
+    /// The session's id.
+    pub session_id: String,
     /// The turn's `requestId`.
     pub request_id: String,
+    /// The id that the answer's message will have.
+    pub answer_id: String,
     /// The session's permission mode when the agent is asked.
     pub permission_mode: Word<PermissionMode>,
+    /// The model that the session chose, of those offered; `None` is the first of them.
+    pub model: Option<String>,
+    /// The subject that wrote the message; `None` where everybody is let in.
+    pub subject: Option<String>,
+    /// What the application keeps with the session: an object.
+    pub session_metadata: Option<Json>,
     /// The finished messages before the user's own, oldest first, and that one last.
     pub messages: Vec<AgentMessage>,
+    /// The turn's own answer so far, if the agent is called again for it.
+    pub answer: Option<Content>,
 }
 
 /// One message of the conversation, as an agent is given it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AgentMessage {
+    /// The message's id.
+    pub id: String,
     /// Who wrote it: the user or the assistant.
     pub role: crate::protocol::Role,
     /// The message's text, or its blocks.
     pub content: Content,
+    /// What was sent along with a user's message: an object.
+    pub metadata: Option<Json>,
 }
 
 /// What an agent delivers. After [`AgentEvent::Finished`] or [`AgentEvent::Failed`] nothing follows.
@@ -154,9 +170,25 @@ pub struct AgentMessage {
 pub enum AgentEvent {
     /// More text of the answer.
     Text(String),
-    /// A finished block that is not text.
+    /// A block begins to grow, without what grows: the text of a thought, or the input of a call. It stays open
+    /// until the next [`AgentEvent::Block`], which is the whole of it; no text and no other block comes before.
+    Begin(Block),
+    /// More of the block that is open: of the thought, or of the JSON of the call's input.
+    Grow(String),
+    /// A finished block that is not text. If a block is open, this is the whole of it.
     Block(Block),
-    /// More of a block that is not finished.
+    /// The block that is open will not be finished, as its call was cut off.
+    Drop,
+    /// Data for whoever is connected, which is not kept.
+    Data {
+        /// What kind of data it is, in the application's words.
+        name: String,
+        /// Any JSON.
+        data: Json,
+        /// Names it among data of the same name.
+        id: Option<String>,
+    },
+    /// More of the answer came, but nothing of it can be shown yet.
     Gathering,
     /// The model said that its answer has ended, but what delivers it is still open. If no other event
     /// comes for [`ENDING_MS`], the answer is finished, with what is gathered.
@@ -170,14 +202,20 @@ pub enum AgentEvent {
 }
 
 /// A complete answer's figures.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Finished {
     /// As the model reports it, prompt and answer together; else the pieces of text it sent.
     pub tokens_used: u64,
+    /// The same in parts, if the model reports them.
+    pub usage: Option<Usage>,
     /// The model that answered, as the endpoint names it.
     pub model: Option<String>,
     /// Why the model stopped, in the endpoint's word, such as `stop` or `length`.
     pub finish_reason: Option<String>,
+    /// The same in the contract's word.
+    pub finish: Option<Finish>,
+    /// What the agent's application tells of the answer: an object.
+    pub metadata: Option<Json>,
     /// Events of the answer that could not be read, or not to their end.
     pub unread: u64,
 }

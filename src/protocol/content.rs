@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::Json;
-use super::objects::kinds;
+use super::objects::{kinds, object};
+use super::words::words;
+use super::{Json, Word, to_json};
 
 /// A message's content: a string where it is only text, else blocks.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -28,6 +29,9 @@ kinds! {
         Thinking = "thinking" {
             /// The thoughts.
             text: String = "text",
+            /// What the agent needs to be handed back with it, such as a signature. Opaque.
+            #[cfg_attr(test, ts(type = "unknown"))]
+            provider_data: Option<Json> = "providerData" unless "Option::is_none",
         },
         /// A model calls a tool.
         ToolUse = "tool_use" {
@@ -38,6 +42,19 @@ kinds! {
             /// What the tool is given: any JSON.
             #[cfg_attr(test, ts(type = "unknown"))]
             input: Json = "input",
+            /// The tool's name for people.
+            title: Option<String> = "title" unless "Option::is_none",
+            /// What the tool does, by which a permission mode decides; `execute` if it is missing.
+            #[cfg_attr(test, ts(as = "Option<ToolKind>"))]
+            kind: Option<Word<ToolKind>> = "kind" unless "Option::is_none",
+            /// Who gives the tool's result, if not the agent.
+            #[cfg_attr(test, ts(as = "Option<ToolOutput>"))]
+            output: Option<Word<ToolOutput>> = "output" unless "Option::is_none",
+            /// Whether the call may be carried out, if somebody is to say.
+            approval: Option<Approval> = "approval" unless "Option::is_none",
+            /// What the agent needs to be handed back with it. Opaque.
+            #[cfg_attr(test, ts(type = "unknown"))]
+            provider_data: Option<Json> = "providerData" unless "Option::is_none",
         },
         /// What a tool gave back.
         ToolResult = "tool_result" {
@@ -48,8 +65,87 @@ kinds! {
             content: Json = "content" if is_said,
             /// Whether the tool failed.
             is_error: bool = "isError",
+            /// A result that is neither a text nor a list, as it was; `content` is then its JSON text.
+            #[cfg_attr(test, ts(type = "unknown"))]
+            output: Option<Json> = "output" unless "Option::is_none",
+        },
+        /// A file: an image, a document or any other.
+        File = "file" {
+            /// The media type, such as `image/png`.
+            media_type: String = "mediaType",
+            /// Where its bytes are: an `https:` address, a `data:` URL of at most 128 KiB, or the path
+            /// `/sessions/{id}/files/{file}` at the worker.
+            url: String = "url",
+            /// The file's name.
+            name: Option<String> = "name" unless "Option::is_none",
+            /// Its size in bytes.
+            size: Option<u64> = "size" unless "Option::is_none",
+        },
+        /// What an answer is based on.
+        Source = "source" {
+            /// The source's address.
+            url: Option<String> = "url" unless "Option::is_none",
+            /// The source's title.
+            title: Option<String> = "title" unless "Option::is_none",
+            /// The media type of a document.
+            media_type: Option<String> = "mediaType" unless "Option::is_none",
+        },
+        /// Anything that an application shows in a way of its own.
+        Data = "data" {
+            /// What kind of data it is, in the application's words.
+            name: String = "name",
+            /// Any JSON.
+            #[cfg_attr(test, ts(type = "unknown"))]
+            data: Json = "data",
+            /// A later block of the answer with the same name and id takes this one's place.
+            id: Option<String> = "id" unless "Option::is_none",
         },
     } or Other
+}
+
+words! {
+    /// What a tool does.
+    pub enum ToolKind {
+        /// It looks something up and changes nothing.
+        Read = "read",
+        /// It changes what can be changed back.
+        Edit = "edit",
+        /// It does anything else.
+        Execute = "execute",
+    }
+}
+
+words! {
+    /// Who gives a tool's result.
+    pub enum ToolOutput {
+        /// A client of the thread.
+        Client = "client",
+    }
+}
+
+words! {
+    /// What was said about a call that must not be carried out unasked.
+    pub enum ApprovalState {
+        /// Nothing yet.
+        Requested = "requested",
+        /// It may be carried out.
+        Approved = "approved",
+        /// It may not.
+        Denied = "denied",
+    }
+}
+
+object! {
+    /// Whether a call may be carried out.
+    pub struct Approval {
+        /// What was said.
+        #[cfg_attr(test, ts(as = "ApprovalState"))]
+        pub state: Word<ApprovalState> = "state",
+        /// Why, in the words of whoever said it.
+        pub reason: Option<String> = "reason" unless "Option::is_none",
+        /// The subject that said it, or `mode` if the permission mode did.
+        pub by: Option<String> = "by" unless "Option::is_none",
+    }
 }
 
 /// Whether a tool's result has a form that models take.
@@ -121,9 +217,38 @@ impl Block {
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Block::Text { text } => Some(text),
-            Block::Thinking { .. } | Block::ToolUse { .. } | Block::ToolResult { .. } | Block::Other(_) => {
-                None
-            }
+            _ => None,
         }
+    }
+
+    /// A model's thoughts.
+    #[must_use]
+    pub fn thinking(text: impl Into<String>) -> Self {
+        Block::Thinking { text: text.into(), provider_data: None }
+    }
+
+    /// A call of a tool that the agent runs, or that is nobody's to run.
+    #[must_use]
+    pub fn tool_use(id: impl Into<String>, name: impl Into<String>, input: Json) -> Self {
+        Block::ToolUse {
+            id: id.into(),
+            name: name.into(),
+            input,
+            title: None,
+            kind: None,
+            output: None,
+            approval: None,
+            provider_data: None,
+        }
+    }
+
+    /// A tool's result: a text or a list as it is, any other value beside its JSON text.
+    #[must_use]
+    pub fn tool_result(tool_use_id: impl Into<String>, result: Json, is_error: bool) -> Self {
+        let (content, output) = match result {
+            Json::String(_) | Json::Array(_) => (result, None),
+            other => (Json::String(to_json(&other)), Some(other)),
+        };
+        Block::ToolResult { tool_use_id: tool_use_id.into(), content, is_error, output }
     }
 }

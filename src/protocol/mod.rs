@@ -23,13 +23,15 @@ pub(crate) mod words;
 pub use client::{
     ClientFrame, FrameName, Received, SessionUpdate, is_request_id, is_session_id, request_id_form,
 };
-pub use content::{Block, Content, is_blank, joined};
+pub use content::{Approval, ApprovalState, Block, Content, ToolKind, ToolOutput, is_blank, joined};
 pub use cursor::{Cursor, Progress};
 pub use error::{CloseCode, ErrorBody, ErrorCode};
 pub use identity::{Access, Identity};
 pub use json::{Json, to_json};
 pub use read::{Read, optional, required};
-pub use server::{InFlight, InFlightState, Response, ResponseMetadata, ServerFrame, SnapshotReason};
+pub use server::{
+    Finish, InFlight, InFlightState, Response, ResponseMetadata, ServerFrame, SnapshotReason, Usage,
+};
 pub use session::{Message, PermissionMode, Role, Session, Status};
 pub use words::{Named, Word};
 

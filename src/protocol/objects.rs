@@ -42,11 +42,11 @@ macro_rules! object {
 }
 
 /// Defines an enum that is a JSON object with a `type`, which stands after a value's name. An object of another
-/// type or form is the last value.
+/// type or form is the last value. After a field may stand a check that it must pass, and the test for leaving it out.
 macro_rules! kinds {
     ($(#[$meta:meta])* pub enum $name:ident {
         $($(#[$doc:meta])* $kind:ident = $word:literal {
-            $($(#[$field_meta:meta])* $field:ident: $type:ty = $key:literal $(if $check:path)?,)+
+            $($(#[$field_meta:meta])* $field:ident: $type:ty = $key:literal $(if $check:ident)? $(unless $skip:literal)?,)+
         },)+
     } or $other:ident) => {
         $(#[$meta])*
@@ -57,7 +57,14 @@ macro_rules! kinds {
             $(
                 $(#[$doc])*
                 #[serde(rename = $word)]
-                $kind { $($(#[$field_meta])* #[serde(rename = $key)] $field: $type,)+ },
+                $kind {
+                    $(
+                        $(#[$field_meta])*
+                        #[serde(rename = $key)]
+                        $(#[serde(skip_serializing_if = $skip)] #[cfg_attr(test, ts(optional))])?
+                        $field: $type,
+                    )+
+                },
             )+
             /// An object of a type or form that this version does not know.
             #[serde(untagged)]

@@ -115,13 +115,9 @@ mod tests {
         comes_back(&Content::Text("said".into()));
         comes_back(&Content::Blocks(vec![
             Block::Text { text: "a".into() },
-            Block::Thinking { text: "b".into() },
-            Block::ToolUse {
-                id: "1".into(),
-                name: "f".into(),
-                input: Json::parse(r#"{"x": [1.5, null]}"#).unwrap(),
-            },
-            Block::ToolResult { tool_use_id: "1".into(), content: Json::String("ok".into()), is_error: true },
+            Block::thinking("b"),
+            Block::tool_use("1", "f", Json::parse(r#"{"x": [1.5, null]}"#).unwrap()),
+            Block::tool_result("1", Json::String("ok".into()), true),
         ]));
         for code in ErrorCode::ALL {
             comes_back(&ErrorBody { code: (*code).into(), message: "no".into(), retryable: true });
@@ -184,7 +180,7 @@ mod tests {
 
     #[test]
     fn fields_that_this_version_has_no_name_for_are_kept() {
-        let json = r#"{"tokensUsed":1,"latencyMs":2,"usage":{"inputTokens":3.50}}"#;
+        let json = r#"{"tokensUsed":1,"latencyMs":2,"cost":{"total":3.50}}"#;
         let metadata = ResponseMetadata::parse(json).unwrap();
         assert_eq!(to_json(&metadata), json);
     }

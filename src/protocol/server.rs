@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::objects::object;
-use super::{Block, Cursor, ErrorBody, Message, Millis, Session};
+use super::words::words;
+use super::{Block, Cursor, ErrorBody, Message, Millis, Session, Word};
 
 /// A frame from the server. `user_message`, `token`, `block`, `final`, `cancelled`, `error` with a `cursor` and
 /// `session` are log events: every connection gets the same ones in the same order. An `error` without a `cursor`
@@ -197,9 +198,45 @@ object! {
         pub model: Option<String> = "model" unless "Option::is_none",
         /// Why the model stopped, in its own words.
         pub finish_reason: Option<String> = "finishReason" unless "Option::is_none",
+        /// The same in the contract's word. People should be told of each but `stop` and `tool-calls`.
+        #[cfg_attr(test, ts(as = "Option<Finish>"))]
+        pub finish: Option<Word<Finish>> = "finish" unless "Option::is_none",
+        /// The tokens in parts, where the model reports them.
+        pub usage: Option<Usage> = "usage" unless "Option::is_none",
         /// How many of the oldest messages the model was not told, because the whole history was too long for it.
         pub omitted_messages: Option<u64> = "omittedMessages" unless "Option::is_none",
     } and others in other
+}
+
+words! {
+    /// Why a model stopped.
+    pub enum Finish {
+        /// It had said all.
+        Stop = "stop",
+        /// Its answer became too long.
+        Length = "length",
+        /// What it said, or was asked, was filtered.
+        ContentFilter = "content-filter",
+        /// It waits for the results of its calls.
+        ToolCalls = "tool-calls",
+        /// Anything else.
+        Other = "other",
+    }
+}
+
+object! {
+    /// Tokens, as the model counted them.
+    #[derive(Copy, Default, Eq)]
+    pub struct Usage {
+        /// Tokens of what it was asked, those read from a cache included.
+        pub input_tokens: u64 = "inputTokens",
+        /// Tokens of the answer, those of its thinking included.
+        pub output_tokens: u64 = "outputTokens",
+        /// Tokens of its thinking.
+        pub reasoning_tokens: Option<u64> = "reasoningTokens" unless "Option::is_none",
+        /// Tokens that were read from a cache.
+        pub cached_tokens: Option<u64> = "cachedTokens" unless "Option::is_none",
+    }
 }
 
 /// Why a snapshot was sent.

@@ -15,9 +15,9 @@ use super::limits::{
     JSON_DEPTH_MAX, MESSAGE_BYTES_MAX, REQUEST_ID_CHARS_MAX, SESSION_ID_CHARS_MAX, TITLE_CHARS_MAX,
 };
 use super::{
-    Block, ClientFrame, CloseCode, Content, ErrorBody, ErrorCode, InFlight, InFlightState, Json, Message,
-    PROTOCOL_VERSION, PermissionMode, Response, ResponseMetadata, Role, ServerFrame, Session, SessionUpdate,
-    SnapshotReason, Status, to_json,
+    Approval, ApprovalState, Block, ClientFrame, CloseCode, Content, ErrorBody, ErrorCode, Finish, InFlight,
+    InFlightState, Json, Message, PROTOCOL_VERSION, PermissionMode, Response, ResponseMetadata, Role,
+    ServerFrame, Session, SessionUpdate, SnapshotReason, Status, ToolKind, ToolOutput, Usage, to_json,
 };
 
 const FILE: &str = "client/src/protocol.ts";
@@ -143,19 +143,36 @@ fn without_nulls(frame: &Frame) -> Value {
 }
 
 fn blocks() -> Content {
+    let json = |text: &str| Json::parse(text).unwrap();
     Content::Blocks(vec![
         Block::Text { text: "hello".into() },
-        Block::Thinking { text: "hm".into() },
+        Block::thinking("hm"),
+        Block::Thinking { text: "hm".into(), provider_data: Some(json(r#"{ "signature": "s" }"#)) },
+        Block::tool_use("t1", "look", json(r#"{ "at": [1, null] }"#)),
         Block::ToolUse {
-            id: "t1".into(),
+            id: "t2".into(),
             name: "look".into(),
-            input: Json::parse(r#"{ "at": [1, null] }"#).unwrap(),
+            input: json("{}"),
+            title: Some("Look".into()),
+            kind: Some(ToolKind::Read.into()),
+            output: Some(ToolOutput::Client.into()),
+            approval: Some(Approval {
+                state: ApprovalState::Denied.into(),
+                reason: Some("no".into()),
+                by: Some("ann".into()),
+            }),
+            provider_data: Some(json("7")),
         },
-        Block::ToolResult {
-            tool_use_id: "t1".into(),
-            content: Json::String("a sky".into()),
-            is_error: false,
+        Block::tool_result("t1", Json::String("a sky".into()), false),
+        Block::tool_result("t2", json(r#"{ "c": 7 }"#), true),
+        Block::File {
+            media_type: "image/png".into(),
+            url: "https://example.com/a.png".into(),
+            name: Some("a.png".into()),
+            size: Some(7),
         },
+        Block::Source { url: Some("https://example.com".into()), title: Some("A".into()), media_type: None },
+        Block::Data { name: "weather".into(), data: json("[7]"), id: Some("w".into()) },
     ])
 }
 
@@ -173,10 +190,16 @@ fn generate() -> String {
         declare::<PermissionMode>(&config),
         declare::<ErrorCode>(&config),
         declare::<ErrorBody>(&config),
+        declare::<ToolKind>(&config),
+        declare::<ToolOutput>(&config),
+        declare::<ApprovalState>(&config),
+        declare::<Approval>(&config),
         declare::<Block>(&config),
         declare::<Content>(&config),
         declare::<Message>(&config),
         declare::<Session>(&config),
+        declare::<Finish>(&config),
+        declare::<Usage>(&config),
         declare::<ResponseMetadata>(&config),
         declare::<Response>(&config),
         declare::<SnapshotReason>(&config),

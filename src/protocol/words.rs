@@ -78,6 +78,12 @@ impl<T: Named> Word<T> {
     }
 }
 
+impl<T: Default> Default for Word<T> {
+    fn default() -> Self {
+        Word::Known(T::default())
+    }
+}
+
 impl<T> From<T> for Word<T> {
     fn from(value: T) -> Self {
         Word::Known(value)

@@ -215,7 +215,7 @@ mod tests {
             ("created_at", number(9)),
             ("status", text("complete")),
             ("tokens_used", number(7)),
-            ("metadata", text(r#"{"tokensUsed":7,"latencyMs":5,"usage":{"inputTokens":3}}"#)),
+            ("metadata", text(r#"{"tokensUsed":7,"latencyMs":5,"cost":{"total":3}}"#)),
             ("content", text("\"said\"")),
         ])
     }
@@ -247,7 +247,7 @@ mod tests {
             assert!(message.contains(shown), "{shown} in {message}");
         }
         let RecordKind::Answer { metadata, .. } = record.kind else { panic!("an answer") };
-        assert!(to_json(&metadata).contains(r#""usage":{"inputTokens":3}"#));
+        assert!(to_json(&metadata).contains(r#""cost":{"total":3}"#));
     }
 
     #[test]

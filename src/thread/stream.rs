@@ -34,7 +34,11 @@ impl Thread {
             match event {
                 AgentEvent::Text(text) => self.text(now, turn, &text),
                 AgentEvent::Block(block) => self.block(now, turn, &block),
-                AgentEvent::Gathering => {}
+                AgentEvent::Begin(_)
+                | AgentEvent::Grow(_)
+                | AgentEvent::Drop
+                | AgentEvent::Data { .. }
+                | AgentEvent::Gathering => {}
                 AgentEvent::Ending(finished) => {
                     if let Some(running) = self.running_mut(turn) {
                         running.ending = Some((now.saturating_add(ENDING_MS), Box::new(finished)));
@@ -200,7 +204,11 @@ impl Thread {
             match event {
                 AgentEvent::Text(text) => self.text(now, turn, &text),
                 AgentEvent::Block(block) => self.block(now, turn, &block),
-                AgentEvent::Gathering
+                AgentEvent::Begin(_)
+                | AgentEvent::Grow(_)
+                | AgentEvent::Drop
+                | AgentEvent::Data { .. }
+                | AgentEvent::Gathering
                 | AgentEvent::Ending(_)
                 | AgentEvent::Finished(_)
                 | AgentEvent::Failed(_) => {}

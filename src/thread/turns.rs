@@ -2,7 +2,9 @@
 
 use crate::agent::{AgentMessage, AgentRequest, Call, Failed, Finished};
 use crate::protocol::limits::QUEUED_TURNS_MAX;
-use crate::protocol::{Content, ErrorBody, ErrorCode, Millis, ResponseMetadata, Role, ServerFrame, Status};
+use crate::protocol::{
+    Content, ErrorBody, ErrorCode, Millis, ResponseMetadata, Role, ServerFrame, Status, Word,
+};
 
 use super::events::{Event, count};
 use super::store::{Record, RecordKind, Records, StoreError, Write, answer_id, digest, question_id};
@@ -221,6 +223,8 @@ impl Thread {
                 metadata.tokens_used = finished.tokens_used;
                 metadata.model = finished.model;
                 metadata.finish_reason = finished.finish_reason;
+                metadata.finish = finished.finish.map(Word::Known);
+                metadata.usage = finished.usage;
                 (Status::Complete, None)
             }
             Outcome::Cancelled => (Status::Cancelled, None),
@@ -294,7 +298,14 @@ impl Thread {
             }
         }
         messages.push(agent_message(own));
-        Ok(AgentRequest { request_id, permission_mode: self.permission_mode(), messages })
+        Ok(AgentRequest {
+            session_id: self.session_id.clone(),
+            answer_id: answer_id(self.epoch, turn),
+            request_id,
+            permission_mode: self.permission_mode(),
+            messages,
+            ..AgentRequest::default()
+        })
     }
 
     pub(super) fn queued(&self) -> impl Iterator<Item = TurnId> {
@@ -317,5 +328,5 @@ impl Thread {
 
 fn agent_message(record: Record) -> AgentMessage {
     let role = if record.is_end() { Role::Assistant } else { Role::User };
-    AgentMessage { role, content: record.content }
+    AgentMessage { id: record.message_id, role, content: record.content, metadata: None }
 }

@@ -39,7 +39,7 @@ fn tool_calls_and_their_results_take_the_roles_openai_has_for_them() {
         blocks(
             Role::Assistant,
             vec![
-                Block::Thinking { text: "hm".into() },
+                Block::thinking("hm"),
                 text("Let me "),
                 text("look."),
                 call("a", &json!({"city": "Paris"})),
@@ -158,7 +158,7 @@ fn calls_have_plain_names_and_objects_for_inputs() {
         ("f", json!("{\"city\":\"Par"), "f", "{\"input\":\"{\\\"city\\\":\\\"Par\"}"),
     ];
     for (name, input, told_name, arguments) in cases {
-        let block = Block::ToolUse { id: String::new(), name: name.into(), input: super::json_of(&input) };
+        let block = Block::tool_use("", name, super::json_of(&input));
         let told = messages_of(None, vec![user("Go"), blocks(Role::Assistant, vec![block])]);
         let function = json!({"name": told_name, "arguments": arguments});
         let call = json!({"id": "call_0", "type": "function", "function": function});
@@ -215,7 +215,7 @@ fn messages_with_nothing_left_are_skipped_and_the_users_around_them_joined() {
         user("One"),
         assistant(""),
         user("Two"),
-        blocks(Role::Assistant, vec![Block::Thinking { text: "hm".into() }]),
+        blocks(Role::Assistant, vec![Block::thinking("hm")]),
         user("Three"),
         assistant("A partial ans"),
         user("Four"),
@@ -358,7 +358,7 @@ fn messages_of(system_prompt: Option<&str>, messages: Vec<AgentMessage>) -> Valu
 }
 
 fn assistant(text: &str) -> AgentMessage {
-    AgentMessage { role: Role::Assistant, content: Content::Text(text.into()) }
+    super::message(Role::Assistant, Content::Text(text.into()))
 }
 
 fn told_call(id: &str) -> Value {
@@ -368,23 +368,16 @@ fn told_call(id: &str) -> Value {
 fn any_history() -> impl Strategy<Value = Vec<AgentMessage>> {
     let said = prop_oneof!["[ab \n\u{200b}]{0,2}", Just(String::from("\u{1c}"))];
     let input = prop_oneof![Just(json!({})), Just(json!(null)), Just(json!("{\"a\":")), Just(json!([1]))];
-    let called = ("(call_0|a|a_1|)", "(f|my\\.tool|)", input).prop_map(|(id, name, input)| Block::ToolUse {
-        id,
-        name,
-        input: super::json_of(&input),
-    });
+    let called = ("(call_0|a|a_1|)", "(f|my\\.tool|)", input)
+        .prop_map(|(id, name, input)| Block::tool_use(id, name, super::json_of(&input)));
     let answered = ("(call_0|a|a_1|gone|)", "[r ]?").prop_map(|(id, said)| result(&id, &json!(said), false));
-    let block = prop_oneof![
-        said.clone().prop_map(|said| text(&said)),
-        called,
-        answered,
-        Just(Block::Thinking { text: "t".into() }),
-    ];
+    let block =
+        prop_oneof![said.clone().prop_map(|said| text(&said)), called, answered, Just(Block::thinking("t")),];
     let role = prop_oneof![Just(Role::User), Just(Role::Assistant)];
     let content = prop_oneof![
         said.prop_map(Content::Text),
         prop::collection::vec(block, 0..5).prop_map(Content::Blocks),
     ];
-    let message = (role, content).prop_map(|(role, content)| AgentMessage { role, content });
+    let message = (role, content).prop_map(|(role, content)| super::message(role, content));
     prop::collection::vec(message, 0..8)
 }

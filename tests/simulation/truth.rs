@@ -145,7 +145,11 @@ impl Truth {
             match event {
                 AgentEvent::Text(text) => append_text(&mut turn.said, text),
                 AgentEvent::Block(block) => append_block(&mut turn.said, json_of(block)),
-                AgentEvent::Gathering
+                AgentEvent::Begin(_)
+                | AgentEvent::Grow(_)
+                | AgentEvent::Drop
+                | AgentEvent::Data { .. }
+                | AgentEvent::Gathering
                 | AgentEvent::Ending(_)
                 | AgentEvent::Finished(_)
                 | AgentEvent::Failed(_) => {}

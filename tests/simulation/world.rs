@@ -292,8 +292,7 @@ impl World {
             self.words += 1;
             AgentEvent::Text(format!("w{} é", self.words))
         };
-        let block =
-            |text: &AgentEvent| AgentEvent::Block(Block::Thinking { text: format!("thought of {text:?}") });
+        let block = |text: &AgentEvent| AgentEvent::Block(Block::thinking(format!("thought of {text:?}")));
         match does {
             Does::Text { pieces } => (0..pieces).map(|_| text()).collect(),
             Does::Block => vec![block(&text())],

@@ -226,7 +226,7 @@ pub fn said(text: &str) -> AgentEvent {
 }
 
 pub fn thought(text: &str) -> AgentEvent {
-    AgentEvent::Block(Block::Thinking { text: text.to_owned() })
+    AgentEvent::Block(Block::thinking(text))
 }
 
 pub fn finished() -> AgentEvent {

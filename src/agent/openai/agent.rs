@@ -130,7 +130,7 @@ impl Answer {
                     let words = [&mut finished.model, &mut finished.finish_reason];
                     words.into_iter().flatten().for_each(|word| self.redact(word));
                 }
-                AgentEvent::Text(_) | AgentEvent::Block(_) | AgentEvent::Gathering => {}
+                _ => {}
             }
         }
         events

@@ -340,6 +340,7 @@ impl Answer {
             model: self.model.clone(),
             finish_reason: self.finish_reason.clone(),
             unread: self.unread,
+            ..Finished::default()
         }
     }
 
@@ -366,7 +367,7 @@ impl Answer {
     fn deliver_thinking(&mut self, out: &mut Vec<AgentEvent>) {
         let text = self.thinking.take_all();
         if !is_blank(&text) {
-            out.push(AgentEvent::Block(Block::Thinking { text }));
+            out.push(AgentEvent::Block(Block::thinking(text)));
         }
     }
 

@@ -141,7 +141,7 @@ impl Call {
         self.delivered = true;
         self.arguments = Piece::default();
         let id = if self.id.is_empty() { format!("call_{at}") } else { self.id.clone() };
-        Block::ToolUse { id, name: self.name.clone(), input }
+        Block::tool_use(id, self.name.as_str(), input)
     }
 }
 

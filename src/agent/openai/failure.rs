@@ -61,11 +61,11 @@ fn words(content: &Content) -> String {
     let mut all = String::new();
     for block in blocks {
         match block {
-            Block::Text { text } | Block::Thinking { text } => all.push_str(text),
+            Block::Text { text } | Block::Thinking { text, .. } => all.push_str(text),
             Block::ToolUse { input: json, .. } | Block::ToolResult { content: json, .. } => {
                 all.push_str(&to_json(json));
             }
-            Block::Other(_) => {}
+            _ => {}
         }
         all.push('\n');
     }

@@ -134,7 +134,7 @@ impl<'a> History<'a> {
                         let id = if is_plain { format!("call{nth:05}") } else { unique_id(given_id, &calls) };
                         calls.push(Call { given_id, id, result: None });
                     }
-                    Block::ToolResult { tool_use_id, content, is_error } => {
+                    Block::ToolResult { tool_use_id, content, is_error, .. } => {
                         let mut open = calls.iter_mut().rev().filter(|call| call.result.is_none());
                         let call = open.find(|call| call.given_id == tool_use_id);
                         is_told.push(call.is_some());
