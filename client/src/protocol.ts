@@ -421,8 +421,8 @@ content: string,
 blocks: Array<Block>, };
 
 /**
- * A frame from the server. `user_message`, `token`, `block`, `final`, `cancelled`, `error` with a `cursor` and
- * `session` are log events: every connection gets the same ones in the same order. An `error` without a `cursor`
+ * A frame from the server. `user_message`, `token`, `block_start`, `block_delta`, `block`, `final`, `cancelled`,
+ * `error` with a `cursor` and `session` are log events: every connection gets the same ones in the same order. An `error` without a `cursor`
  * says that a frame of this client was refused.
  */
 export type ServerFrame = { "type": "user_message", 
@@ -463,9 +463,62 @@ cursor: string,
  */
 requestId: string, 
 /**
+ * The block's place among the answer's blocks that are not text, from 0. A block that is there already is
+ * replaced.
+ */
+index: number, 
+/**
  * The block.
  */
-block: Block, } | { "type": "final", 
+block: Block, } | { "type": "block_start", 
+/**
+ * The client's place once it has this frame. Keep it, and hand it back on connecting.
+ */
+cursor: string, 
+/**
+ * The turn's id, as its client chose it.
+ */
+requestId: string, 
+/**
+ * The block's place among the answer's blocks that are not text, from 0.
+ */
+index: number, 
+/**
+ * The block without what grows: a `thinking` without `text`, or a `tool_use` without `input`.
+ */
+block: Omit<Extract<Block, { type: "thinking" }>, "text"> | Omit<Extract<Block, { type: "tool_use" }>, "input">, } | { "type": "block_delta", 
+/**
+ * The client's place once it has this frame. Keep it, and hand it back on connecting.
+ */
+cursor: string, 
+/**
+ * The turn's id, as its client chose it.
+ */
+requestId: string, 
+/**
+ * The block's place among the answer's blocks that are not text, from 0.
+ */
+index: number, 
+/**
+ * More of the thinking's `text`, or of the JSON of the call's `input`.
+ */
+delta: string, } | { "type": "data", 
+/**
+ * The turn whose agent sent it.
+ */
+requestId?: string, 
+/**
+ * What kind of data it is, in the application's words.
+ */
+name: string, 
+/**
+ * Any JSON.
+ */
+data: unknown, 
+/**
+ * Later data with the same name and id takes this one's place.
+ */
+id?: string, } | { "type": "final", 
 /**
  * The client's place once it has this frame. Keep it, and hand it back on connecting.
  */

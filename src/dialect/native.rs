@@ -11,8 +11,8 @@ use crate::protocol::{
     SessionUpdate, is_request_id, request_id_form, to_json,
 };
 
-/// Bytes of a `token` frame beside its token, with one running turn and an id as most clients make them.
-const TOKEN_OVERHEAD_BYTES: usize = 128;
+/// Bytes of a frame of text beside its text, with one running turn and an id as most clients make them.
+const TEXT_OVERHEAD_BYTES: usize = 128;
 /// The type that a refusal names where a frame says none.
 const UNKNOWN: &str = "unknown";
 
@@ -20,20 +20,38 @@ const UNKNOWN: &str = "unknown";
 #[must_use]
 pub fn encode(frame: &ServerFrame) -> String {
     match frame {
-        ServerFrame::Token { cursor, request_id, token } => token_frame(cursor, request_id, token),
+        ServerFrame::Token { cursor, request_id, token } => {
+            text_frame("token", cursor, request_id, None, ("token", token))
+        }
+        ServerFrame::BlockDelta { cursor, request_id, index, delta } => {
+            text_frame("block_delta", cursor, request_id, Some(*index), ("delta", delta))
+        }
         frame => to_json(frame),
     }
 }
 
-/// Put together by hand: of all frames only this one is sent by the thousand.
-fn token_frame(cursor: &Cursor, request_id: &str, token: &str) -> String {
-    let mut frame = Vec::with_capacity(token.len().saturating_add(TOKEN_OVERHEAD_BYTES));
-    frame.extend_from_slice(br#"{"type":"token","cursor":""#);
+/// Put together by hand: of all frames only these are sent by the thousand.
+fn text_frame(
+    kind: &str,
+    cursor: &Cursor,
+    request_id: &str,
+    index: Option<usize>,
+    (name, text): (&str, &str),
+) -> String {
+    let mut frame = Vec::with_capacity(text.len().saturating_add(TEXT_OVERHEAD_BYTES));
+    let add = |frame: &mut Vec<u8>, parts: &[&str]| {
+        parts.iter().for_each(|part| frame.extend_from_slice(part.as_bytes()));
+    };
+    add(&mut frame, &["{\"type\":\"", kind, "\",\"cursor\":\""]);
     cursor.write(&mut frame);
-    frame.extend_from_slice(br#"","requestId":"#);
+    add(&mut frame, &["\",\"requestId\":"]);
     write_json(&mut frame, request_id);
-    frame.extend_from_slice(br#","token":"#);
-    write_json(&mut frame, token);
+    if let Some(index) = index {
+        add(&mut frame, &[",\"index\":"]);
+        write_json(&mut frame, &index);
+    }
+    add(&mut frame, &[",\"", name, "\":"]);
+    write_json(&mut frame, text);
     frame.push(b'}');
     String::from_utf8(frame).unwrap_or_default()
 }
@@ -202,12 +220,21 @@ mod tests {
     use crate::protocol::Progress;
 
     #[test]
-    fn a_token_frame_is_what_any_frame_of_its_fields_would_be() {
-        for token in ["", "one", "a \"b\"\n\u{1}\u{1f}\u{7f}\\/", "zwölf 🧵"] {
+    fn a_frame_of_text_is_what_any_frame_of_its_fields_would_be() {
+        for text in ["", "one", "a \"b\"\n\u{1}\u{1f}\u{7f}\\/", "zwölf 🧵"] {
             let mut cursor = Cursor::at(0x00c0_ffee, 16);
-            cursor.set(Progress { turn: 9, bytes: 0, blocks: 10 });
-            let frame = ServerFrame::Token { cursor, request_id: "r\"1".into(), token: token.into() };
-            assert_eq!(encode(&frame), to_json(&frame));
+            cursor.set(Progress { turn: 9, bytes: 0, blocks: 10, open: Some(text.len()) });
+            let request_id = String::from("r\"1");
+            let delta = ServerFrame::BlockDelta {
+                cursor: cursor.clone(),
+                request_id: request_id.clone(),
+                index: 12,
+                delta: text.into(),
+            };
+            let token = ServerFrame::Token { cursor, request_id, token: text.into() };
+            for frame in [token, delta] {
+                assert_eq!(encode(&frame), to_json(&frame));
+            }
         }
     }
 }

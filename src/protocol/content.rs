@@ -221,6 +221,15 @@ impl Block {
         }
     }
 
+    /// The text of a thinking block; `None` for any other block.
+    #[must_use]
+    pub fn as_thinking(&self) -> Option<&str> {
+        match self {
+            Block::Thinking { text, .. } => Some(text),
+            _ => None,
+        }
+    }
+
     /// A model's thoughts.
     #[must_use]
     pub fn thinking(text: impl Into<String>) -> Self {

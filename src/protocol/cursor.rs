@@ -10,7 +10,7 @@ use super::limits::{CONCURRENT_TURNS_MAX, CURSOR_CHARS_MAX};
 /// there, how much of its answer.
 ///
 /// Opaque to clients. As text: `0` before the first message, else hexadecimal numbers,
-/// `epoch.seq` and for each running turn `.turn-bytes-blocks`.
+/// `epoch.seq` and for each running turn `.turn-bytes-blocks`, with `-open` behind it while a block is open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// Names one life of the log. A session that was deleted and begun anew has another one.
@@ -28,8 +28,11 @@ pub struct Progress {
     pub turn: u64,
     /// Bytes of the answer's text, all its text blocks in a row, in UTF-8.
     pub bytes: usize,
-    /// Finished blocks that are not text.
+    /// Events of finished blocks that are not text: each block is one, and so is each that took another's place or
+    /// was dropped.
     pub blocks: usize,
+    /// Bytes of the block that still grows; `None` if the client does not know of one.
+    pub open: Option<usize>,
 }
 
 impl Cursor {
@@ -76,7 +79,7 @@ impl Cursor {
     /// Replaces a turn's progress. The turns stay in order, so that a place has only one spelling.
     pub fn set(&mut self, progress: Progress) {
         self.forget(progress.turn);
-        if progress.bytes > 0 || progress.blocks > 0 {
+        if progress.bytes > 0 || progress.blocks > 0 || progress.open.is_some() {
             let place = self.progress.iter().position(|other| other.turn > progress.turn);
             self.progress.insert(place.unwrap_or(self.progress.len()), progress);
         }
@@ -111,11 +114,11 @@ impl Cursor {
         out.push(b'.');
         write_hex(out, self.seq);
         for progress in &self.progress {
-            for (mark, number) in
-                [(b'.', progress.turn), (b'-', progress.bytes as u64), (b'-', progress.blocks as u64)]
-            {
-                out.push(mark);
-                write_hex(out, number);
+            out.push(b'.');
+            write_hex(out, progress.turn);
+            for held in [Some(progress.bytes), Some(progress.blocks), progress.open].into_iter().flatten() {
+                out.push(b'-');
+                write_hex(out, held as u64);
             }
         }
     }
@@ -132,12 +135,14 @@ fn write_hex(out: &mut Vec<u8>, number: u64) {
 impl Progress {
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('-');
-        let progress = Progress {
-            turn: hex(parts.next()?)?,
-            bytes: usize::try_from(hex(parts.next()?)?).ok()?,
-            blocks: usize::try_from(hex(parts.next()?)?).ok()?,
+        let turn = hex(parts.next()?)?;
+        let mut held = parts.map(|part| usize::try_from(hex(part)?).ok());
+        let (bytes, blocks) = (held.next()??, held.next()??);
+        let open = match held.next() {
+            None => None,
+            Some(open) => Some(open?),
         };
-        parts.next().is_none().then_some(progress)
+        held.next().is_none().then_some(Progress { turn, bytes, blocks, open })
     }
 }
 

@@ -6,6 +6,8 @@ pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 pub const FRAME_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Text in one `token` frame, and messages in one `snapshot` beyond its newest.
 pub const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of a `data:` URL in a `file` block.
+pub const DATA_URL_BYTES_MAX: usize = 128 * 1024;
 /// An answer's text and blocks, as JSON. Some clients accept no frame over 1 MiB.
 pub const ANSWER_BYTES_MAX: usize = 960 * 1024;
 

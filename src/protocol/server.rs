@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use super::objects::object;
 use super::words::words;
-use super::{Block, Cursor, ErrorBody, Message, Millis, Session, Word};
+use super::{Block, Cursor, ErrorBody, Json, Message, Millis, Session, Word};
 
-/// A frame from the server. `user_message`, `token`, `block`, `final`, `cancelled`, `error` with a `cursor` and
-/// `session` are log events: every connection gets the same ones in the same order. An `error` without a `cursor`
+/// A frame from the server. `user_message`, `token`, `block_start`, `block_delta`, `block`, `final`, `cancelled`,
+/// `error` with a `cursor` and `session` are log events: every connection gets the same ones in the same order. An `error` without a `cursor`
 /// says that a frame of this client was refused.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
@@ -42,8 +42,58 @@ pub enum ServerFrame {
         cursor: Cursor,
         /// The turn's id, as its client chose it.
         request_id: String,
+        /// The block's place among the answer's blocks that are not text, from 0. A block that is there already is
+        /// replaced.
+        index: usize,
         /// The block.
         block: Block,
+    },
+    /// A block of a running answer begins to grow. Its `block` with the same `index` will be the whole of it. One that
+    /// is followed by text or by another block before it was whole is dropped.
+    BlockStart {
+        /// The client's place once it has this frame. Keep it, and hand it back on connecting.
+        #[cfg_attr(test, ts(as = "String"))]
+        cursor: Cursor,
+        /// The turn's id, as its client chose it.
+        request_id: String,
+        /// The block's place among the answer's blocks that are not text, from 0.
+        index: usize,
+        /// The block without what grows: a `thinking` without `text`, or a `tool_use` without `input`.
+        #[cfg_attr(
+            test,
+            ts(
+                type = "Omit<Extract<Block, { type: \"thinking\" }>, \"text\"> | Omit<Extract<Block, { type: \"tool_use\" }>, \"input\">"
+            )
+        )]
+        block: Json,
+    },
+    /// More of the block that was begun.
+    BlockDelta {
+        /// The client's place once it has this frame. Keep it, and hand it back on connecting.
+        #[cfg_attr(test, ts(as = "String"))]
+        cursor: Cursor,
+        /// The turn's id, as its client chose it.
+        request_id: String,
+        /// The block's place among the answer's blocks that are not text, from 0.
+        index: usize,
+        /// More of the thinking's `text`, or of the JSON of the call's `input`.
+        delta: String,
+    },
+    /// Data for whoever is connected. It is no log event: it is not kept, and is not sent again.
+    Data {
+        /// The turn whose agent sent it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        request_id: Option<String>,
+        /// What kind of data it is, in the application's words.
+        name: String,
+        /// Any JSON.
+        #[cfg_attr(test, ts(type = "unknown"))]
+        data: Json,
+        /// Later data with the same name and id takes this one's place.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        id: Option<String>,
     },
     /// The turn is over: the answer is complete.
     Final {

@@ -191,7 +191,7 @@ impl Store {
             Write::Start { turn } => {
                 self.run("UPDATE bobbin_records SET started = 1 WHERE seq = ?", vec![number(turn)])
             }
-            Write::Journal(Journal { slot, turn, text, blocks, tokens_used }) => self.upsert(
+            Write::Journal(Journal { slot, turn, text, blocks, growing, tokens_used }) => self.upsert(
                 JOURNAL.name,
                 &[
                     ("slot", number(slot as u64)),
@@ -199,6 +199,7 @@ impl Store {
                     ("text", text.into()),
                     ("blocks", to_json(&blocks).into()),
                     ("tokens_used", number(tokens_used)),
+                    ("open", optional(growing.as_ref().map(to_json).as_deref())),
                 ],
             ),
             Write::Park { seq } => {
@@ -266,12 +267,13 @@ impl Store {
                 ("started", JsValue::from(u8::from(*started))),
                 ("answer_id", optional(answer_id.as_deref())),
             ]),
-            RecordKind::Answer { status, error, metadata } => columns.extend([
+            RecordKind::Answer { status, error, metadata, changes } => columns.extend([
                 ("kind", ANSWER.into()),
                 ("status", status.as_str().into()),
                 ("error", optional(error.as_ref().map(to_json).as_deref())),
                 ("tokens_used", number(metadata.tokens_used)),
                 ("metadata", to_json(metadata).into()),
+                ("data", optional((*changes > 0).then(|| format!("{{\"changes\":{changes}}}")).as_deref())),
             ]),
         }
         self.insert(RECORDS.name, &columns, "")

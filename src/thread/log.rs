@@ -4,12 +4,13 @@ use crate::protocol::limits::{
     CATCH_UP_BYTES_MAX, CATCH_UP_MESSAGES_MAX, PAYLOAD_BYTES_MAX, SNAPSHOT_MESSAGES_MAX,
 };
 use crate::protocol::{
-    Cursor, InFlight, InFlightState, Message, Progress, ServerFrame, Session, SnapshotReason,
+    Cursor, InFlight, InFlightState, Message, Progress, ServerFrame, Session, SnapshotReason, Status,
 };
 
-use super::store::{Record, Records, StoreError, answer_id};
+use super::answer::{Answer, Piece, begun};
+use super::store::{Record, RecordKind, Records, StoreError, answer_id};
 use super::stream::parts;
-use super::turn::{Answer, Piece, Turn};
+use super::turn::Turn;
 use super::{PeerId, Thread, TurnId};
 
 /// Log events for one client, and the place that each leaves it at.
@@ -62,7 +63,7 @@ impl Thread {
     }
 
     /// The newest messages and the running answers; what does not fit into the snapshot of the
-    /// answers follows in `token` and `block` frames.
+    /// answers follows in `token` and `block` frames, and the blocks that still grow after it.
     pub(super) fn snapshot(
         &self,
         records: &dyn Records,
@@ -124,8 +125,14 @@ impl Thread {
 
 impl CatchUp {
     fn record(&mut self, record: &Record) -> Option<()> {
-        if record.is_end() {
-            self.answer(record.turn, &record.request_id, &Answer::from_content(&record.content))?;
+        if let RecordKind::Answer { status, changes, .. } = &record.kind {
+            let answer = Answer::from_content(&record.content, *changes);
+            let held = self.at.of(record.turn);
+            // After a crash a client may hold a block that the log never had.
+            if held.open.is_some() && held.blocks == answer.block_events() && *status == Status::Interrupted {
+                return None;
+            }
+            self.answer(record.turn, &record.request_id, &answer)?;
             self.at.forget(record.turn);
         }
         self.at.seq = record.seq;
@@ -138,10 +145,24 @@ impl CatchUp {
         for piece in answer.rest(self.at.of(turn))? {
             match piece {
                 Piece::Text(text) => self.text(turn, request_id, text),
-                Piece::Block(block) => {
-                    self.advance(turn, |held| Progress { blocks: held.blocks.saturating_add(1), ..held });
-                    let (cursor, request_id) = (self.at.clone(), request_id.to_owned());
-                    self.frames.push(ServerFrame::Block { cursor, request_id, block: block.clone() });
+                Piece::Block { index, block, held: blocks } => {
+                    self.advance(turn, |held| Progress { blocks, open: None, ..held });
+                    let (cursor, request_id, block) = (self.at.clone(), request_id.to_owned(), block.clone());
+                    self.frames.push(ServerFrame::Block { cursor, request_id, index, block });
+                }
+                Piece::Begin { index, block } => {
+                    self.advance(turn, |held| Progress { open: Some(0), ..held });
+                    let (cursor, request_id, block) = (self.at.clone(), request_id.to_owned(), begun(block));
+                    self.frames.push(ServerFrame::BlockStart { cursor, request_id, index, block });
+                }
+                Piece::Grow { index, delta } => {
+                    for part in parts(delta) {
+                        let add = |open: Option<usize>| open.unwrap_or_default().saturating_add(part.len());
+                        self.advance(turn, |held| Progress { open: Some(add(held.open)), ..held });
+                        let (cursor, request_id) = (self.at.clone(), request_id.to_owned());
+                        let delta = part.to_owned();
+                        self.frames.push(ServerFrame::BlockDelta { cursor, request_id, index, delta });
+                    }
                 }
             }
         }
@@ -150,7 +171,9 @@ impl CatchUp {
 
     fn text(&mut self, turn: TurnId, request_id: &str, text: &str) {
         for part in parts(text) {
-            self.advance(turn, |held| Progress { bytes: held.bytes.saturating_add(part.len()), ..held });
+            // With text behind it, a block that was never finished is dropped.
+            let bytes = |held: Progress| held.bytes.saturating_add(part.len());
+            self.advance(turn, |held| Progress { bytes: bytes(held), open: None, ..held });
             let (cursor, request_id) = (self.at.clone(), request_id.to_owned());
             self.frames.push(ServerFrame::Token { cursor, request_id, token: part.to_owned() });
         }

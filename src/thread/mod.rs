@@ -14,6 +14,7 @@
 #![deny(missing_docs)]
 
 mod access;
+mod answer;
 mod attachment;
 mod events;
 mod join;
@@ -49,12 +50,12 @@ use turn::Turn;
 use unread::Unread;
 
 pub use access::READ_TOO_MUCH;
+pub use answer::{Answer, Piece};
 pub use attachment::Attachment;
 pub use events::{Counters, Event, OutboxState, Report};
 pub use outbox::{Delivered, Delivery, SessionContent};
 pub use permission::{Ask, Denied, Request};
 pub use store::message_id_prefix;
-pub use turn::{Answer, Piece};
 pub use unread::Reading;
 
 /// One connection, by its `connectionId`.

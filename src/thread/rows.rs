@@ -88,6 +88,7 @@ impl Journal {
             turn: faults.integer(row, "turn"),
             text: faults.take(row.text("text"), "text").unwrap_or_default(),
             blocks: faults.json(row, "blocks").unwrap_or_default(),
+            growing: row.text("open").and_then(|_| faults.json(row, "open")),
             tokens_used: faults.integer(row, "tokens_used"),
         };
         Found { value: journal, fault: faults.0 }
@@ -147,12 +148,13 @@ fn answer(row: &dyn Row, is_lost: bool, faults: &mut Faults) -> RecordKind {
     let tokens_used = row.integer("tokens_used").unwrap_or_default();
     let metadata = faults.json(row, "metadata");
     let metadata = metadata.unwrap_or(ResponseMetadata { tokens_used, ..ResponseMetadata::default() });
-    match status.filter(|_| !is_lost) {
-        Some(status) => RecordKind::Answer { status, error, metadata },
-        None => {
-            RecordKind::Answer { status: Status::Failed.into(), error: Some(unreadable_message()), metadata }
-        }
-    }
+    let data = row.text("data").and_then(|text| Json::parse(&text));
+    let changes = data.and_then(|data| data.get("changes")?.as_u64()).unwrap_or_default();
+    let (status, error) = match status.filter(|_| !is_lost) {
+        Some(status) => (status, error),
+        None => (Status::Failed.into(), Some(unreadable_message())),
+    };
+    RecordKind::Answer { status, error, metadata, changes }
 }
 
 fn unreadable_message() -> ErrorBody {

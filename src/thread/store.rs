@@ -100,6 +100,8 @@ pub enum RecordKind {
         error: Option<ErrorBody>,
         /// What is known of the answer beside its content, such as its tokens.
         metadata: ResponseMetadata,
+        /// How often a block of it took another one's place, or was dropped.
+        changes: u64,
     },
 }
 
@@ -145,8 +147,32 @@ pub struct Journal {
     pub text: String,
     /// The answer's other blocks so far, at their places in the text.
     pub blocks: Vec<PlacedBlock>,
+    /// The block that still grows, and what else a cursor within the answer needs; `None` if there is neither.
+    pub growing: Option<Growing>,
     /// Tokens that were counted so far.
     pub tokens_used: u64,
+}
+
+/// What a running answer has beside its text and its finished blocks.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Growing {
+    /// The block that is open, without what grows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub block: Option<Block>,
+    /// What it has grown to: the text of a thought, or the JSON of a call's input.
+    pub grown: String,
+    /// How often a block took another one's place, or was dropped.
+    pub changes: u64,
+}
+
+impl Read for Growing {
+    fn read(value: &Json) -> Option<Self> {
+        Some(Growing {
+            block: required(value, "block")?,
+            grown: required(value, "grown")?,
+            changes: required(value, "changes")?,
+        })
+    }
 }
 
 /// A block and how many bytes of the answer's text stand before it.
@@ -304,7 +330,7 @@ impl Record {
             RecordKind::Question { author, fault, .. } => {
                 (Role::User, Status::Failed.into(), None, fault.clone(), author.clone())
             }
-            RecordKind::Answer { status, error, metadata } => {
+            RecordKind::Answer { status, error, metadata, .. } => {
                 (Role::Assistant, status.clone(), Some(metadata.tokens_used), error.clone(), None)
             }
         };
@@ -326,7 +352,7 @@ impl Record {
     #[must_use]
     pub fn frame(&self, epoch: u64, cursor: Cursor) -> ServerFrame {
         let request_id = self.request_id.clone();
-        let RecordKind::Answer { status, error, metadata } = &self.kind else {
+        let RecordKind::Answer { status, error, metadata, .. } = &self.kind else {
             return ServerFrame::UserMessage {
                 cursor,
                 request_id,

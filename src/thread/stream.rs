@@ -2,16 +2,19 @@
 
 use crate::agent::{AgentEvent, Answered, Failed, Finished};
 use crate::protocol::limits::{
-    COALESCE_MS_MAX, COALESCE_MS_MIN, COALESCE_SOCKETS_PER_MS, COALESCE_TIMER_PART, ENDING_MS, GUARD_MS,
-    PAYLOAD_BYTES_MAX,
+    COALESCE_MS_MAX, COALESCE_MS_MIN, COALESCE_SOCKETS_PER_MS, COALESCE_TIMER_PART, DATA_URL_BYTES_MAX,
+    ENDING_MS, GUARD_MS, PAYLOAD_BYTES_MAX,
 };
-use crate::protocol::{Block, ErrorBody, ErrorCode, Millis, ServerFrame};
+use crate::protocol::{Block, ErrorBody, ErrorCode, Json, Millis, ServerFrame};
 
+use super::answer::begun;
 use super::events::Event;
 use super::store::Write;
 use super::turn::{Running, Turn, TurnState};
 use super::turns::Outcome;
 use super::{Audience, Output, Thread, TurnId};
+
+const TOO_LONG: &str = "the answer is longer than a thread can hold; ask for it in parts";
 
 impl Thread {
     /// Takes what the call of a turn brought.
@@ -32,13 +35,7 @@ impl Thread {
         }
         for event in events {
             match event {
-                AgentEvent::Text(text) => self.text(now, turn, &text),
-                AgentEvent::Block(block) => self.block(now, turn, &block),
-                AgentEvent::Begin(_)
-                | AgentEvent::Grow(_)
-                | AgentEvent::Drop
-                | AgentEvent::Data { .. }
-                | AgentEvent::Gathering => {}
+                AgentEvent::Gathering => {}
                 AgentEvent::Ending(finished) => {
                     if let Some(running) = self.running_mut(turn) {
                         running.ending = Some((now.saturating_add(ENDING_MS), Box::new(finished)));
@@ -46,6 +43,7 @@ impl Thread {
                 }
                 AgentEvent::Finished(finished) => self.finished(now, turn, finished),
                 AgentEvent::Failed(failed) => self.failed(now, turn, failed),
+                said => self.said(now, turn, said),
             }
         }
         self.flush_due(now, turn, self.coalesce_ms());
@@ -96,35 +94,116 @@ impl Thread {
         }
     }
 
+    /// Takes a part of the answer.
+    fn said(&mut self, now: Millis, turn: TurnId, event: AgentEvent) {
+        match event {
+            AgentEvent::Text(text) => self.text(now, turn, &text),
+            AgentEvent::Begin(block) => self.begin(now, turn, block),
+            AgentEvent::Grow(more) => self.grow(now, turn, &more),
+            AgentEvent::Block(block) => self.block(now, turn, block),
+            AgentEvent::Drop => self.drop_open(turn),
+            AgentEvent::Data { name, data, id } => self.data(now, turn, name, data, id),
+            AgentEvent::Gathering
+            | AgentEvent::Ending(_)
+            | AgentEvent::Finished(_)
+            | AgentEvent::Failed(_) => {}
+        }
+    }
+
     fn text(&mut self, now: Millis, turn: TurnId, text: &str) {
+        self.close(now, turn);
         let Some(running) = self.running_mut(turn) else { return };
         let fitting = running.answer.fitting(text);
         running.push_text(fitting, now);
         if fitting.len() < text.len() {
-            self.break_off(now, turn);
+            self.break_off(now, turn, TOO_LONG);
         }
     }
 
-    fn block(&mut self, now: Millis, turn: TurnId, block: &Block) {
+    fn begin(&mut self, now: Millis, turn: TurnId, block: Block) {
+        self.close(now, turn);
         self.flush(now, turn);
         let Some(running) = self.running_mut(turn) else { return };
-        if !running.answer.fits(block) {
-            return self.break_off(now, turn);
-        }
-        running.push_block(block.clone(), now);
+        let (index, frame) = (running.answer.block_count(), begun(&block));
+        running.begin(block, now);
         let cursor = self.head();
-        if let Some(request_id) = self.turns.get(&turn).map(|turn| turn.request_id.clone()) {
-            self.send_all(ServerFrame::Block { cursor, request_id, block: block.clone() });
+        if let Some(request_id) = self.request_id(turn) {
+            self.send_all(ServerFrame::BlockStart { cursor, request_id, index, block: frame });
         }
     }
 
-    fn break_off(&mut self, now: Millis, turn: TurnId) {
-        let message = "the answer is longer than a thread can hold; ask for it in parts";
+    fn grow(&mut self, now: Millis, turn: TurnId, more: &str) {
+        let Some(running) = self.running_mut(turn) else { return };
+        let fitting = running.answer.fitting_growth(more);
+        running.grow(fitting, now);
+        if fitting.len() < more.len() {
+            self.break_off(now, turn, TOO_LONG);
+        }
+    }
+
+    /// Takes a finished block. Of an open one, it is the whole.
+    fn block(&mut self, now: Millis, turn: TurnId, block: Block) {
+        let Some(running) = self.running_mut(turn) else { return };
+        match running.answer.open() {
+            // What it grew by is in the block itself.
+            Some((open, _)) if std::mem::discriminant(open) == std::mem::discriminant(&block) => {}
+            Some(_) => self.close(now, turn),
+            None => self.flush(now, turn),
+        }
+        let Some(running) = self.running_mut(turn) else { return };
+        if let Some(why) = faulty(&block) {
+            return self.break_off(now, turn, why);
+        }
+        if !running.answer.fits(&block) {
+            return self.break_off(now, turn, TOO_LONG);
+        }
+        let index = running.push_block(block.clone(), now);
+        let cursor = self.head();
+        if let Some(request_id) = self.request_id(turn) {
+            self.send_all(ServerFrame::Block { cursor, request_id, index, block });
+        }
+    }
+
+    fn drop_open(&mut self, turn: TurnId) {
+        if let Some(running) = self.running_mut(turn) {
+            running.answer.drop_open();
+        }
+    }
+
+    /// Closes a block that is open where the answer goes on without it: a thought is kept, half a call is not.
+    fn close(&mut self, now: Millis, turn: TurnId) {
+        self.keep_thought(now, turn);
+        self.drop_open(turn);
+    }
+
+    pub(super) fn keep_thought(&mut self, now: Millis, turn: TurnId) {
+        let thought = self
+            .running_mut(turn)
+            .and_then(|running| running.answer.thought().filter(|thought| running.answer.fits(thought)));
+        if let Some(thought) = thought {
+            self.block(now, turn, thought);
+        }
+    }
+
+    fn data(&mut self, now: Millis, turn: TurnId, name: String, data: Json, id: Option<String>) {
+        self.flush(now, turn);
+        let request_id = self.request_id(turn);
+        let frame = ServerFrame::Data { request_id, name, data, id };
+        if self.running_mut(turn).is_some() {
+            self.send_all(frame);
+        }
+    }
+
+    fn request_id(&self, turn: TurnId) -> Option<String> {
+        self.turns.get(&turn).map(|turn| turn.request_id.clone())
+    }
+
+    fn break_off(&mut self, now: Millis, turn: TurnId, message: &str) {
         let error = ErrorBody::fatal(ErrorCode::AgentError, message);
         self.abort(now, turn, Outcome::Failed(Failed::new(error)));
     }
 
-    /// Sends the text that a turn has gathered.
+    /// Sends the text that a turn has gathered, and what its open block has grown by.
     pub(super) fn flush(&mut self, now: Millis, turn: TurnId) {
         let mut cursor = self.head();
         let mut sent = cursor.of(turn);
@@ -137,6 +216,14 @@ impl Thread {
             cursor.set(sent);
             let (cursor, request_id) = (cursor.clone(), request_id.clone());
             let frame = Box::new(ServerFrame::Token { cursor, request_id, token: part.to_owned() });
+            self.outputs.push_back(Output::Send { to: Audience::All, frame, is_asked: false });
+        }
+        let index = running.answer.block_count();
+        for part in parts(running.take_unsent_growth(now)) {
+            sent.open = sent.open.map(|open| open.saturating_add(part.len()));
+            cursor.set(sent);
+            let (cursor, request_id, delta) = (cursor.clone(), request_id.clone(), part.to_owned());
+            let frame = Box::new(ServerFrame::BlockDelta { cursor, request_id, index, delta });
             self.outputs.push_back(Output::Send { to: Audience::All, frame, is_asked: false });
         }
     }
@@ -201,18 +288,7 @@ impl Thread {
         let error = ErrorBody::fatal(ErrorCode::AgentError, "cancelled");
         let Some(running) = self.running_mut(turn) else { return };
         for event in running.fail(Failed::new(error)) {
-            match event {
-                AgentEvent::Text(text) => self.text(now, turn, &text),
-                AgentEvent::Block(block) => self.block(now, turn, &block),
-                AgentEvent::Begin(_)
-                | AgentEvent::Grow(_)
-                | AgentEvent::Drop
-                | AgentEvent::Data { .. }
-                | AgentEvent::Gathering
-                | AgentEvent::Ending(_)
-                | AgentEvent::Finished(_)
-                | AgentEvent::Failed(_) => {}
-            }
+            self.said(now, turn, event);
         }
     }
 
@@ -264,6 +340,13 @@ impl Thread {
     pub(super) fn running_mut(&mut self, turn: TurnId) -> Option<&mut Running> {
         self.turns.get_mut(&turn).and_then(Turn::running_mut)
     }
+}
+
+/// Why an agent's block cannot be taken.
+fn faulty(block: &Block) -> Option<&'static str> {
+    let Block::File { url, .. } = block else { return None };
+    let is_too_large = url.starts_with("data:") && url.len() > DATA_URL_BYTES_MAX;
+    is_too_large.then_some("the agent sent a file of over 128 KiB within its answer; give an address for it")
 }
 
 fn is_due(at: Option<Millis>, now: Millis) -> bool {

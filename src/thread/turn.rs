@@ -1,12 +1,11 @@
 //! The life of a turn.
 
-use crate::protocol::limits::{
-    ANSWER_BYTES_MAX, COALESCE_BYTES_MAX, JOURNAL_BYTES_MAX, JOURNAL_MS, SILENT_IDLES_MAX,
-};
-use crate::protocol::{Block, Content, Millis, Progress, to_json};
+use crate::protocol::limits::{COALESCE_BYTES_MAX, JOURNAL_BYTES_MAX, JOURNAL_MS, SILENT_IDLES_MAX};
+use crate::protocol::{Block, Millis, Progress};
 
 use super::Config;
-use super::store::{Journal, PlacedBlock};
+use super::answer::Answer;
+use super::store::Journal;
 use crate::agent::{AgentEvent, AgentRequest, Answered, Attempt, Failed, Finished, Reply, openai};
 
 /// A turn that is not over.
@@ -43,8 +42,10 @@ pub(crate) struct Running {
     pub(crate) tokens_used: u64,
     /// Bytes of the answer's text that went out in frames.
     pub(crate) sent_bytes: usize,
+    /// Bytes of the block that is open that went out in frames.
+    sent_open_bytes: usize,
     last_frame_at: Option<Millis>,
-    stored_bytes: usize,
+    unstored_bytes: usize,
     unstored_since: Option<Millis>,
     started_at: Millis,
     /// When the agent last sent anything, even if it was no part of the answer.
@@ -63,24 +64,6 @@ pub(crate) struct Running {
     pub(crate) omitted: usize,
     /// What was said before the answer, which must not appear in a log.
     own_words: String,
-}
-
-/// An answer's text, and the other blocks at their places in it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Answer {
-    text: String,
-    blocks: Vec<PlacedBlock>,
-    text_json_bytes: usize,
-    blocks_json_bytes: usize,
-}
-
-/// One part of what a client lacks that holds only the beginning of an answer.
-#[derive(Debug, PartialEq)]
-pub enum Piece<'a> {
-    /// A part of the answer's text.
-    Text(&'a str),
-    /// A block of another kind.
-    Block(&'a Block),
 }
 
 impl Turn {
@@ -122,8 +105,9 @@ impl Running {
             answer: Answer::default(),
             tokens_used: 0,
             sent_bytes: 0,
+            sent_open_bytes: 0,
             last_frame_at: None,
-            stored_bytes: 0,
+            unstored_bytes: 0,
             unstored_since: None,
             started_at: now,
             agent_heard_at: now,
@@ -134,10 +118,10 @@ impl Running {
 
     /// The answer as the store has it; clients may have been sent more.
     pub(crate) fn from_journal(journal: Journal, now: Millis) -> Self {
-        let answer = Answer::new(journal.text, journal.blocks);
+        let answer = Answer::new(journal.text, journal.blocks, journal.growing);
         Running {
-            sent_bytes: answer.text.len(),
-            stored_bytes: answer.text.len(),
+            sent_bytes: answer.text().len(),
+            sent_open_bytes: answer.open().map_or(0, |(_, grown)| grown.len()),
             tokens_used: journal.tokens_used,
             answer,
             ..Running::new(journal.slot, now, None)
@@ -146,17 +130,37 @@ impl Running {
 
     pub(crate) fn push_text(&mut self, text: &str, now: Millis) {
         self.answer.push_text(text);
+        self.changed(text.len(), now);
+    }
+
+    /// Takes a finished block. Returns its place among the blocks that are not text.
+    pub(crate) fn push_block(&mut self, block: Block, now: Millis) -> usize {
+        self.changed(0, now);
+        self.answer.push_block(block)
+    }
+
+    /// Takes the beginning of a block that grows.
+    pub(crate) fn begin(&mut self, block: Block, now: Millis) {
+        self.answer.begin(block);
+        self.sent_open_bytes = 0;
+        self.changed(0, now);
+    }
+
+    pub(crate) fn grow(&mut self, more: &str, now: Millis) {
+        self.answer.grow(more);
+        self.changed(more.len(), now);
+    }
+
+    fn changed(&mut self, bytes: usize, now: Millis) {
+        self.unstored_bytes = self.unstored_bytes.saturating_add(bytes);
         self.unstored_since.get_or_insert(now);
     }
 
-    pub(crate) fn push_block(&mut self, block: Block, now: Millis) {
-        self.answer.push_block(block);
-        self.unstored_since.get_or_insert(now);
-    }
-
-    /// When gathered text goes out. The first text goes out at once.
+    /// When what was gathered goes out. The first of an answer goes out at once.
     pub(crate) fn frame_due_at(&self, coalesce_ms: u64) -> Option<Millis> {
-        let unsent = self.answer.text.len().saturating_sub(self.sent_bytes);
+        let text = self.answer.text().len().saturating_sub(self.sent_bytes);
+        let grown = self.answer.open().map_or(0, |(_, grown)| grown.len());
+        let unsent = text.saturating_add(grown.saturating_sub(self.sent_open_bytes));
         match self.last_frame_at {
             _ if unsent == 0 => None,
             Some(at) if unsent < COALESCE_BYTES_MAX => Some(at.saturating_add(coalesce_ms)),
@@ -164,11 +168,10 @@ impl Running {
         }
     }
 
-    /// When text that is not stored yet goes into the journal.
+    /// When what is not stored yet goes into the journal.
     pub(crate) fn journal_due_at(&self) -> Option<Millis> {
-        let unstored = self.answer.text.len().saturating_sub(self.stored_bytes);
         match self.unstored_since {
-            Some(_) if unstored >= JOURNAL_BYTES_MAX => Some(0),
+            Some(_) if self.unstored_bytes >= JOURNAL_BYTES_MAX => Some(0),
             Some(since) => Some(since.saturating_add(JOURNAL_MS)),
             None => None,
         }
@@ -268,8 +271,20 @@ impl Running {
 
     /// Takes the text that has not been sent yet.
     pub(crate) fn take_unsent(&mut self, now: Millis) -> &str {
-        let unsent = self.answer.text.get(self.sent_bytes..).unwrap_or_default();
-        self.sent_bytes = self.answer.text.len();
+        let text = self.answer.text();
+        let unsent = text.get(self.sent_bytes..).unwrap_or_default();
+        self.sent_bytes = text.len();
+        if !unsent.is_empty() {
+            self.last_frame_at = Some(now);
+        }
+        unsent
+    }
+
+    /// Takes what the block that is open has grown by since it was sent.
+    pub(crate) fn take_unsent_growth(&mut self, now: Millis) -> &str {
+        let Some((_, grown)) = self.answer.open() else { return "" };
+        let unsent = grown.get(self.sent_open_bytes..).unwrap_or_default();
+        self.sent_open_bytes = grown.len();
         if !unsent.is_empty() {
             self.last_frame_at = Some(now);
         }
@@ -277,181 +292,24 @@ impl Running {
     }
 
     pub(crate) fn journal(&mut self, turn: u64) -> Journal {
-        self.stored_bytes = self.answer.text.len();
+        self.unstored_bytes = 0;
         self.unstored_since = None;
-        Journal {
-            slot: self.slot,
-            turn,
-            text: self.answer.text.clone(),
-            blocks: self.answer.blocks.clone(),
-            tokens_used: self.tokens_used,
-        }
+        let (text, blocks, growing) = self.answer.stored();
+        Journal { slot: self.slot, turn, text, blocks, growing, tokens_used: self.tokens_used }
     }
 
     /// The part of the answer that clients were sent.
     pub(crate) fn sent(&self) -> Answer {
-        self.answer.head(self.sent_bytes)
+        self.answer.sent(self.sent_bytes, self.sent_open_bytes)
     }
 
     /// How much of the answer clients were sent, as it stands in a cursor.
     pub(crate) fn progress(&self, turn: u64) -> Progress {
-        Progress { turn, bytes: self.sent_bytes, blocks: self.answer.blocks.len() }
-    }
-}
-
-impl Answer {
-    /// An answer with this text and these blocks in it.
-    #[must_use]
-    pub fn new(text: String, blocks: Vec<PlacedBlock>) -> Self {
-        let mut answer = Answer {
-            text_json_bytes: json_bytes(&text),
-            blocks_json_bytes: blocks.iter().map(|placed| block_json_bytes(&placed.block)).sum(),
-            ..Answer::default()
-        };
-        answer.text = text;
-        answer.blocks = blocks;
-        answer
-    }
-
-    /// An answer with this content. Its text blocks become the text, and the others get their places in it.
-    #[must_use]
-    pub fn from_content(content: &Content) -> Self {
-        let mut answer = Answer::default();
-        match content {
-            Content::Text(text) => answer.push_text(text),
-            Content::Blocks(blocks) => {
-                for block in blocks {
-                    match block {
-                        Block::Text { text } => answer.push_text(text),
-                        other => answer.push_block(other.clone()),
-                    }
-                }
-            }
+        Progress {
+            turn,
+            bytes: self.sent_bytes,
+            blocks: self.answer.block_events(),
+            open: self.answer.open().map(|_| self.sent_open_bytes),
         }
-        answer
     }
-
-    /// The text, without the other blocks.
-    #[must_use]
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// A string where there is only text, else all blocks in order, text among them.
-    #[must_use]
-    pub fn content(&self) -> Content {
-        self.blocks().map_or_else(|| Content::Text(self.text.clone()), Content::Blocks)
-    }
-
-    /// All blocks in order, text among them; `None` if there is only text.
-    #[must_use]
-    pub fn blocks(&self) -> Option<Vec<Block>> {
-        if self.blocks.is_empty() {
-            return None;
-        }
-        let pieces = self.rest(Progress::default()).unwrap_or_default();
-        let block = |piece: Piece<'_>| match piece {
-            Piece::Text(text) => Block::Text { text: text.to_owned() },
-            Piece::Block(block) => block.clone(),
-        };
-        Some(pieces.into_iter().map(block).collect())
-    }
-
-    /// What comes after `held`, in order; `None` if no client of this answer can hold that.
-    #[must_use]
-    pub fn rest(&self, held: Progress) -> Option<Vec<Piece<'_>>> {
-        let seen = self.blocks.get(..held.blocks)?;
-        let left = self.blocks.get(held.blocks..)?;
-        let mut at = held.bytes;
-        if seen.last().is_some_and(|placed| placed.at > at) {
-            return None;
-        }
-        let mut pieces = Vec::new();
-        for placed in left {
-            match self.text.get(at..placed.at)? {
-                "" => {}
-                text => pieces.push(Piece::Text(text)),
-            }
-            pieces.push(Piece::Block(&placed.block));
-            at = placed.at;
-        }
-        match self.text.get(at..)? {
-            "" => {}
-            text => pieces.push(Piece::Text(text)),
-        }
-        Some(pieces)
-    }
-
-    /// The answer's beginning, with at most `bytes_max` bytes of text, as a client may hold it.
-    #[must_use]
-    pub fn head(&self, bytes_max: usize) -> Answer {
-        let end = self.text.floor_char_boundary(bytes_max);
-        if end == self.text.len() {
-            return self.clone();
-        }
-        let blocks = self.blocks.iter().filter(|placed| placed.at <= end).cloned().collect();
-        Answer::new(self.text.get(..end).unwrap_or_default().to_owned(), blocks)
-    }
-
-    /// The progress of a client that holds all of this answer.
-    #[must_use]
-    pub fn held(&self, turn: u64) -> Progress {
-        Progress { turn, bytes: self.text.len(), blocks: self.blocks.len() }
-    }
-
-    /// As much of a text as fits in, so that the frame of the answer's end is not too large for clients.
-    #[must_use]
-    pub fn fitting<'a>(&self, text: &'a str) -> &'a str {
-        let room = ANSWER_BYTES_MAX.saturating_sub(self.json_bytes(self.blocks.is_empty()));
-        // An end names its text a second time if it has blocks.
-        let room = if self.blocks.is_empty() { room } else { room / 2 };
-        if text.len().saturating_mul(JSON_BYTES_PER_BYTE_MAX) <= room {
-            return text;
-        }
-        let mut bytes = 0_usize;
-        let fits = |char: &char| {
-            bytes = bytes.saturating_add(json_bytes(char.encode_utf8(&mut [0; 4])));
-            bytes <= room
-        };
-        let end = text.chars().take_while(fits).map(char::len_utf8).sum();
-        text.get(..end).unwrap_or_default()
-    }
-
-    /// Whether a block fits in, so that the answer stays within [`ANSWER_BYTES_MAX`].
-    #[must_use]
-    pub fn fits(&self, block: &Block) -> bool {
-        self.json_bytes(false).saturating_add(block_json_bytes(block)) <= ANSWER_BYTES_MAX
-    }
-
-    fn json_bytes(&self, is_only_text: bool) -> usize {
-        let in_blocks = if is_only_text { 0 } else { self.text_json_bytes };
-        self.text_json_bytes.saturating_add(in_blocks).saturating_add(self.blocks_json_bytes)
-    }
-
-    fn push_text(&mut self, text: &str) {
-        self.text.push_str(text);
-        self.text_json_bytes = self.text_json_bytes.saturating_add(json_bytes(text));
-    }
-
-    fn push_block(&mut self, block: Block) {
-        self.blocks_json_bytes = self.blocks_json_bytes.saturating_add(block_json_bytes(&block));
-        self.blocks.push(PlacedBlock { at: self.text.len(), block });
-    }
-}
-
-/// A control character becomes `\u0001`.
-const JSON_BYTES_PER_BYTE_MAX: usize = 6;
-
-/// How many bytes a text takes inside a JSON string.
-fn json_bytes(text: &str) -> usize {
-    let escape_bytes = |byte: u8| match byte {
-        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
-        0..=0x1f => 6,
-        _ => 1,
-    };
-    text.bytes().map(escape_bytes).sum()
-}
-
-fn block_json_bytes(block: &Block) -> usize {
-    to_json(block).len()
 }

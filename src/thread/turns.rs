@@ -186,6 +186,10 @@ impl Thread {
 
     /// The one way in which a turn ends. A turn that is over already is left alone.
     pub(super) fn end(&mut self, now: Millis, id: TurnId, outcome: Outcome) {
+        self.keep_thought(now, id);
+        if let Some(running) = self.running_mut(id) {
+            running.answer.end();
+        }
         self.flush(now, id);
         let Some(turn) = self.turns.remove(&id) else { return };
         let record = self.end_record(now, id, &turn, outcome);
@@ -198,7 +202,7 @@ impl Thread {
 
     fn log_end(&mut self, record: &Record) {
         let turns = count(&mut self.counters.turns);
-        if let RecordKind::Answer { status, error, metadata } = &record.kind {
+        if let RecordKind::Answer { status, error, metadata, .. } = &record.kind {
             self.log(Event::TurnEnded {
                 request_id: record.request_id.clone(),
                 status: status.clone(),
@@ -244,7 +248,12 @@ impl Thread {
             request_id: turn.request_id.clone(),
             created_at: now,
             content: turn.running().map_or(Content::Text(String::new()), |running| running.answer.content()),
-            kind: RecordKind::Answer { status: status.into(), error, metadata },
+            kind: RecordKind::Answer {
+                status: status.into(),
+                error,
+                metadata,
+                changes: turn.running().map_or(0, |running| running.answer.changes()),
+            },
         }
     }
 

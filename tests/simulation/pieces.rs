@@ -1,12 +1,14 @@
 //! An answer in pieces: text, and the blocks between.
 
 use bobbin::protocol::{Block, Content, to_json};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Piece {
     Text(String),
     Block(Value),
+    /// A block that still grows, without what grows, and that. It is the last piece.
+    Open(Value, String),
 }
 
 pub fn append_text(pieces: &mut Vec<Piece>, text: &str) {
@@ -17,16 +19,96 @@ pub fn append_text(pieces: &mut Vec<Piece>, text: &str) {
     }
 }
 
-pub fn append_block(pieces: &mut Vec<Piece>, block: Value) {
+/// Adds a block, or puts it where one of the same name and id stands. Whether it did.
+pub fn append_block(pieces: &mut Vec<Piece>, block: Value) -> bool {
+    let earlier = pieces.iter_mut().find_map(|piece| match piece {
+        Piece::Block(earlier) if is_later(earlier, &block) => Some(earlier),
+        _ => None,
+    });
+    if let Some(earlier) = earlier {
+        *earlier = block;
+        return true;
+    }
     pieces.push(Piece::Block(block));
+    false
+}
+
+/// Puts a block at its place among those that are not text.
+pub fn put_block(pieces: &mut Vec<Piece>, index: usize, block: Value) -> Result<(), String> {
+    drop_open(pieces);
+    let mut blocks = pieces.iter_mut().filter(|piece| matches!(piece, Piece::Block(_)));
+    if let Some(earlier) = blocks.nth(index) {
+        *earlier = Piece::Block(block);
+        return Ok(());
+    }
+    if block_count(pieces) != index {
+        return Err(format!("block {index} where it holds {} of them", block_count(pieces)));
+    }
+    pieces.push(Piece::Block(block));
+    Ok(())
+}
+
+pub fn block_count(pieces: &[Piece]) -> usize {
+    pieces.iter().filter(|piece| matches!(piece, Piece::Block(_))).count()
+}
+
+pub fn drop_open(pieces: &mut Vec<Piece>) -> Option<Piece> {
+    pieces.pop_if(|piece| matches!(piece, Piece::Open(..)))
+}
+
+/// Where an answer goes on, or ends, and a block is open: a thought is kept as far as it came, half a call is not.
+pub fn close(pieces: &mut Vec<Piece>) {
+    if let Some(Piece::Open(block, grown)) = drop_open(pieces)
+        && block["type"] == "thinking"
+        && !grown.is_empty()
+    {
+        pieces.push(Piece::Block(json!({ "type": "thinking", "text": grown })));
+    }
+}
+
+/// Data that takes another's place.
+fn is_later(earlier: &Value, later: &Value) -> bool {
+    later["type"] == "data"
+        && later["id"].is_string()
+        && ["type", "name", "id"].iter().all(|field| earlier[field] == later[field])
 }
 
 pub fn is_prefix(short: &[Piece], long: &[Piece]) -> bool {
     let Some((last, before)) = short.split_last() else { return true };
-    let same = long.get(..before.len()).is_some_and(|long| long == before);
-    same && match (last, long.get(before.len())) {
-        (Piece::Text(short), Some(Piece::Text(long))) => long.starts_with(short.as_str()),
-        (last, long) => long == Some(last),
+    let is_same = |(short, long): (&Piece, &Piece)| match (short, long) {
+        (Piece::Block(short), Piece::Block(long)) => short == long || is_later(short, long),
+        (short, long) => short == long,
+    };
+    let Some(same) = long.get(..before.len()) else { return false };
+    before.iter().zip(same).all(is_same)
+        && match (last, long.get(before.len())) {
+            (Piece::Text(short), Some(Piece::Text(long))) => long.starts_with(short.as_str()),
+            (Piece::Open(_, grown), Some(long)) => grows_to(long).starts_with(grown.as_str()),
+            (last, Some(long)) => is_same((last, long)),
+            (_, None) => false,
+        }
+}
+
+/// The same, where of a thought the beginning may have been kept as a block.
+pub fn is_kept(kept: &[Piece], said: &[Piece]) -> bool {
+    let Some((Piece::Block(last), before)) = kept.split_last() else { return is_prefix(kept, said) };
+    let thought = last["text"].as_str().filter(|_| last["type"] == "thinking");
+    let is_beginning = || {
+        let next = said.get(before.len()).map(grows_to).unwrap_or_default();
+        is_prefix(before, said) && thought.is_some_and(|thought| next.starts_with(thought))
+    };
+    is_prefix(kept, said) || is_beginning()
+}
+
+/// What a block has grown to.
+fn grows_to(piece: &Piece) -> String {
+    match piece {
+        Piece::Text(_) => String::new(),
+        Piece::Open(_, grown) => grown.clone(),
+        Piece::Block(block) if block["type"] == "thinking" => {
+            block["text"].as_str().unwrap_or_default().to_owned()
+        }
+        Piece::Block(block) => block["input"].to_string(),
     }
 }
 
@@ -47,7 +129,7 @@ pub fn pieces_of(content: &Value, blocks: &Value) -> Vec<Piece> {
     match blocks.as_array() {
         Some(blocks) => blocks.iter().for_each(|block| match block["text"].as_str() {
             Some(text) if block["type"] == "text" => append_text(&mut pieces, text),
-            _ => append_block(&mut pieces, block.clone()),
+            _ => pieces.push(Piece::Block(block.clone())),
         }),
         None => append_text(&mut pieces, content.as_str().unwrap_or_default()),
     }
@@ -64,6 +146,15 @@ pub fn pieces_of_content(content: &Content) -> Vec<Piece> {
 pub fn text_bytes(pieces: &[Piece]) -> usize {
     let bytes = |piece: &Piece| if let Piece::Text(text) = piece { text.len() } else { 0 };
     pieces.iter().map(bytes).sum()
+}
+
+/// How much of it there is: it grows with everything that is said.
+pub fn weight(pieces: &[Piece]) -> usize {
+    let weight = |piece: &Piece| match piece {
+        Piece::Text(text) => text.len(),
+        piece => grows_to(piece).len(),
+    };
+    pieces.iter().map(weight).sum()
 }
 
 pub fn json_of<T: serde::Serialize>(value: &T) -> Value {

@@ -215,7 +215,7 @@ fn what(random: &mut Random) -> What {
 }
 
 fn does(random: &mut Random) -> Does {
-    match random.below(27) {
+    match random.below(46) {
         0..10 => Does::Text { pieces: 1 + random.below(4) },
         10 => Does::Block,
         11 => Does::TextAndBlock,
@@ -226,7 +226,13 @@ fn does(random: &mut Random) -> Does {
         19 => Does::Nothing,
         20..25 => Does::Refuse(remedy(random)),
         25 => Does::Gather,
-        _ => Does::EndSlowly,
+        26 => Does::EndSlowly,
+        27..30 => Does::Begin { is_call: random.below(2) == 0 },
+        30..38 => Does::Grow,
+        38..41 => Does::Close,
+        41 => Does::Drop,
+        42..44 => Does::Data,
+        _ => Does::Transient,
     }
 }
 

@@ -145,6 +145,20 @@ pub enum Does {
     },
     Block,
     TextAndBlock,
+    /// A thought or a call begins.
+    Begin {
+        is_call: bool,
+    },
+    /// The block that is open grows, if one is.
+    Grow,
+    /// The block that is open is whole, if one is.
+    Close,
+    /// The block that is open will not be whole, if one is.
+    Drop,
+    /// Data that takes the place of earlier data.
+    Data,
+    /// Data that is not kept.
+    Transient,
     Finish,
     TextAndFinish,
     Fail,

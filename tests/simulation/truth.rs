@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bobbin::agent::AgentEvent;
 use bobbin::protocol::{Access, CloseCode, Content, ErrorCode, Millis, Status};
-use bobbin::thread::store::{Commit, Record, RecordKind, Write};
-use bobbin::thread::{Config, PeerId, TurnId};
+use bobbin::thread::store::{Commit, Journal, Record, RecordKind, Write};
+use bobbin::thread::{Answer, Config, PeerId, TurnId};
 use serde_json::Value;
 
 use super::calls::Calls;
 use super::people::{Begun, Person};
 use super::pieces::{
-    Piece, append_block, append_text, is_prefix, json_of, pieces_of_content, text_bytes, text_only,
+    Piece, append_block, append_text, close, drop_open, is_kept, is_prefix, json_of, pieces_of_content,
+    text_bytes, text_only, weight,
 };
 use super::rights::Known;
 use super::view::{View, kind, text_of};
@@ -26,12 +27,38 @@ pub struct Turn {
     pub calls: Calls,
     /// What its agent said while it ran.
     pub said: Vec<Piece>,
-    /// How long the text was, and when it was.
+    /// Blocks that were begun and dropped.
+    dropped: Vec<Piece>,
+    /// A block took another's place or was dropped.
+    pub is_changed: bool,
+    /// How much was said, and when it was.
     said_at: Vec<(Millis, usize)>,
-    /// The journal's text.
+    /// How much is in the journal.
     journalled: usize,
     /// A part of the journal cannot be read.
     is_torn: bool,
+}
+
+/// The last message that a client holds, and what it holds of the answers that run.
+type Place = (Option<usize>, Vec<Held>);
+
+/// How much a client holds of an answer: bytes of its text, pieces, and bytes of the block that still grows.
+#[derive(Debug)]
+struct Held {
+    id: String,
+    // Only shown.
+    #[allow(dead_code)]
+    held: (usize, usize, Option<usize>),
+}
+
+impl Held {
+    fn new(id: &str, pieces: &[Piece]) -> Self {
+        let open = match pieces.last() {
+            Some(Piece::Open(_, grown)) => Some(grown.len()),
+            _ => None,
+        };
+        Held { id: id.to_owned(), held: (text_bytes(pieces), pieces.len(), open) }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -45,7 +72,7 @@ pub struct Truth {
     /// The `requestId`s of deleted sessions.
     deleted: BTreeSet<String>,
     /// What clients hold at each cursor: it is the same for all of them.
-    places: BTreeMap<String, String>,
+    places: BTreeMap<String, Place>,
     pub fingerprint: u64,
     /// Whether anybody looks at the fingerprint.
     is_compared: bool,
@@ -76,6 +103,82 @@ impl Turn {
     pub fn is_open(&self) -> bool {
         self.end.is_none()
     }
+
+    fn hear(&mut self, event: &AgentEvent) {
+        match event {
+            AgentEvent::Text(text) => {
+                self.close();
+                append_text(&mut self.said, text);
+            }
+            AgentEvent::Block(block) => {
+                let block = json_of(block);
+                match self.said.last() {
+                    Some(Piece::Open(open, _)) if open["type"] == block["type"] => {
+                        // What the block says counts, whatever it had grown to.
+                        let grown = drop_open(&mut self.said);
+                        self.dropped.extend(grown);
+                    }
+                    _ => self.close(),
+                }
+                self.is_changed |= append_block(&mut self.said, block);
+            }
+            AgentEvent::Begin(block) => {
+                self.close();
+                let mut block = json_of(block);
+                for grows in ["text", "input"] {
+                    block.as_object_mut().and_then(|fields| fields.remove(grows));
+                }
+                self.said.push(Piece::Open(block, String::new()));
+            }
+            AgentEvent::Grow(more) => {
+                if let Some(Piece::Open(_, grown)) = self.said.last_mut() {
+                    grown.push_str(more);
+                }
+            }
+            AgentEvent::Drop => self.drop_open(),
+            AgentEvent::Data { .. }
+            | AgentEvent::Gathering
+            | AgentEvent::Ending(_)
+            | AgentEvent::Finished(_)
+            | AgentEvent::Failed(_) => {}
+        }
+    }
+
+    fn close(&mut self) {
+        let open = self.said.last().filter(|last| matches!(last, Piece::Open(..))).cloned();
+        let pieces = self.said.len();
+        close(&mut self.said);
+        if self.said.len() < pieces {
+            self.dropped(open);
+        }
+    }
+
+    fn drop_open(&mut self) {
+        let open = drop_open(&mut self.said);
+        self.dropped(open);
+    }
+
+    fn dropped(&mut self, open: Option<Piece>) {
+        self.is_changed |= open.is_some();
+        self.dropped.extend(open);
+        let weight = weight(&self.said);
+        self.said_at.iter_mut().for_each(|(_, said)| *said = weight.min(*said));
+        self.journalled = self.journalled.min(weight);
+    }
+
+    /// Whether a client may hold this of the answer. What it holds of a block that was dropped is its last piece, until
+    /// something else comes. After a crash a thought may be kept in part.
+    pub fn may_be_held(&self, held: &[Piece]) -> bool {
+        is_kept(held, &self.said)
+            || self.dropped.iter().any(|open| is_kept(held, &with(&self.said, open)))
+            || held.split_last().is_some_and(|(last, before)| {
+                let Piece::Open(block, grown) = last else { return false };
+                let is_it = |dropped: &Piece| {
+                    matches!(dropped, Piece::Open(it, all) if it == block && all.starts_with(grown.as_str()))
+                };
+                self.dropped.iter().any(is_it) && is_prefix(before, &self.said)
+            })
+    }
 }
 
 impl Truth {
@@ -103,6 +206,10 @@ impl Truth {
 
     pub fn said(&self, request_id: &str) -> &[Piece] {
         self.turn_of(request_id).map_or(&[], |turn| &turn.said)
+    }
+
+    pub fn may_be_held(&self, request_id: &str, held: &[Piece]) -> bool {
+        self.turn_of(request_id).is_none_or(|turn| turn.may_be_held(held))
     }
 
     /// Whether a message is the one that its requestId was used for; `None` if it was not used. Of one that cannot be
@@ -142,20 +249,12 @@ impl Truth {
     pub fn hear(&mut self, now: Millis, id: TurnId, events: &[AgentEvent], config: &Config) {
         let Some(turn) = self.turns.get_mut(&id).filter(|turn| turn.end.is_none()) else { return };
         for event in events {
-            match event {
-                AgentEvent::Text(text) => append_text(&mut turn.said, text),
-                AgentEvent::Block(block) => append_block(&mut turn.said, json_of(block)),
-                AgentEvent::Begin(_)
-                | AgentEvent::Grow(_)
-                | AgentEvent::Drop
-                | AgentEvent::Data { .. }
-                | AgentEvent::Gathering
-                | AgentEvent::Ending(_)
-                | AgentEvent::Finished(_)
-                | AgentEvent::Failed(_) => {}
-            }
+            turn.hear(event);
         }
-        turn.said_at.push((now, text_bytes(&turn.said)));
+        // Half a call is not kept by a crash.
+        let mut kept = turn.said.clone();
+        close(&mut kept);
+        turn.said_at.push((now, weight(&kept)));
         turn.calls.hear(now, events, config);
     }
 
@@ -270,7 +369,10 @@ impl Truth {
                 }
                 Write::Journal(journal) => {
                     let turn = self.turns.get_mut(&journal.turn).ok_or("a journal of no turn")?;
-                    turn.journalled = journal.text.len();
+                    let Journal { text, blocks, growing, .. } = journal.clone();
+                    let answer = Answer::new(text, blocks, growing);
+                    let thought = answer.thought().map_or(0, |it| it.as_thinking().unwrap_or_default().len());
+                    turn.journalled = weight(&pieces_of_content(&answer.content())) + thought;
                     turn.is_torn = false;
                 }
                 Write::Park { seq } => drop(self.parked.insert(*seq)),
@@ -351,6 +453,9 @@ impl Truth {
             return Err(format!("{} ends twice", record.request_id));
         }
         let kept = pieces_of_content(&record.content);
+        if !is_broken_off {
+            turn.close();
+        }
         let said = &turn.said;
         if !is_broken_off && kept != *said {
             let id = &record.request_id;
@@ -359,9 +464,11 @@ impl Truth {
         let is_kept = if turn.is_torn {
             is_prefix(&text_only(&kept), &text_only(said))
         } else {
-            is_prefix(&kept, said)
+            // The journal may be older than a drop.
+            is_kept(&kept, said) || turn.dropped.iter().any(|open| is_kept(&kept, &with(said, open)))
         };
-        if !is_kept || (text_bytes(&kept) < turn.journalled && !turn.is_torn) {
+        let is_less = weight(&kept) < turn.journalled && !turn.is_torn;
+        if !is_kept || is_less {
             let id = &record.request_id;
             return Err(format!("{id} was interrupted at\n    {said:?}\nand keeps\n    {kept:?}"));
         }
@@ -396,7 +503,7 @@ impl Truth {
                     return Err(format!("nothing says which frame is refused by {json}"));
                 }
             }
-            "token" | "block" if to.is_none() => {
+            "token" | "block" | "block_start" | "block_delta" if to.is_none() => {
                 let (_, end) = self.messages_of(request_id)?;
                 if end.is_some() {
                     return Err(format!("text of {request_id} goes out after its end"));
@@ -431,12 +538,23 @@ impl Truth {
             return Ok(());
         }
         let last = view.messages.last().map(|id| self.index_of(id)).transpose()?;
-        let lengths = view.answers.iter().map(|(id, pieces)| (id, text_bytes(pieces), pieces.len()));
-        let place = format!("{last:?} {:?}", lengths.collect::<Vec<_>>());
-        let known = self.places.entry(cursor.to_owned()).or_insert_with(|| place.clone());
-        if *known == place {
+        // A client that lacks a change is sent all blocks again, and stays where it was until it has the last.
+        let turns: BTreeSet<&String> = self.by_request.keys().collect();
+        let is_plain =
+            |id: &String| turns.contains(id) && !self.turn_of(id).is_some_and(|turn| turn.is_changed);
+        let answers: Vec<Held> = view.answers.iter().map(|(id, pieces)| Held::new(id, pieces)).collect();
+        let place = (last, answers);
+        let known = self.places.get(cursor).unwrap_or(&place);
+        let plain = |place: &Place| {
+            let answers = place.1.iter().filter(|held| is_plain(&held.id));
+            format!("{:?} {:?}", place.0, answers.collect::<Vec<_>>())
+        };
+        let (known, place_shown) = (plain(known), plain(&place));
+        self.places.insert(cursor.to_owned(), place);
+        if known == place_shown {
             return Ok(());
         }
+        let place = place_shown;
         Err(format!("at {cursor} it holds {place}, and another client, or itself before, held {known}"))
     }
 
@@ -461,6 +579,10 @@ impl Truth {
             self.fingerprint = (self.fingerprint ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         }
     }
+}
+
+fn with(said: &[Piece], open: &Piece) -> Vec<Piece> {
+    said.iter().chain([open]).cloned().collect()
 }
 
 /// Whether a frame says what an end's record does.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::Check;
-use super::pieces::{Piece, append_block, append_text, is_prefix, pieces_of, text_only};
+use super::pieces::{Piece, append_text, block_count, drop_open, is_prefix, pieces_of, put_block, text_only};
 use super::truth::Truth;
 use crate::support::{Frame, Head};
 
@@ -33,17 +33,39 @@ impl View {
             "user_message" => self.append(text_of(&frame.json()["message"], "id"), truth).map(drop)?,
             "token" => {
                 let text = token.as_ref().ok_or("a token frame without text")?;
-                append_text(self.answer(request_id, truth)?, text);
+                let answer = self.answer(request_id, truth)?;
+                drop_open(answer);
+                append_text(answer, text);
                 self.check_answer(request_id, truth)?;
             }
             "block" => {
-                append_block(self.answer(request_id, truth)?, frame.json()["block"].clone());
+                let index = index_of(frame.json())?;
+                put_block(self.answer(request_id, truth)?, index, frame.json()["block"].clone())?;
+                self.check_answer(request_id, truth)?;
+            }
+            "block_start" => {
+                let answer = self.answer(request_id, truth)?;
+                drop_open(answer);
+                if block_count(answer) != index_of(frame.json())? {
+                    return Err(format!("{} where it holds {answer:?}", frame.json()));
+                }
+                answer.push(Piece::Open(frame.json()["block"].clone(), String::new()));
+                self.check_answer(request_id, truth)?;
+            }
+            "block_delta" => {
+                let index = index_of(frame.json())?;
+                let answer = self.answer(request_id, truth)?;
+                let count = block_count(answer);
+                let Some(Piece::Open(_, grown)) = answer.last_mut().filter(|_| count == index) else {
+                    return Err(format!("{} where no such block is open", frame.json()));
+                };
+                grown.push_str(text_of(frame.json(), "delta"));
                 self.check_answer(request_id, truth)?;
             }
             "final" | "cancelled" | "error" if cursor.is_some() => self.end(frame.json(), truth)?,
             "session" | "connected" => self.session = Some(frame.clone()),
             "snapshot" => self.replace(frame, truth)?,
-            "error" | "queued" | "session_synced" | "check" | "pong" => {}
+            "error" | "queued" | "session_synced" | "check" | "pong" | "data" => {}
             unknown => {
                 return Err(format!(
                     "a frame of the type {unknown} was sent, which the simulation does not know"
@@ -107,7 +129,7 @@ impl View {
             Some(held) if truth.is_torn(request_id) && is_prefix(&text_only(held), &text_only(said)) => {
                 Ok(())
             }
-            Some(held) if !is_prefix(held, said) => {
+            Some(held) if !truth.may_be_held(request_id, held) => {
                 Err(format!("it holds of {request_id}\n    {held:?}\nwhere the agent said\n    {said:?}"))
             }
             _ => Ok(()),
@@ -119,7 +141,8 @@ impl View {
         if !self.append(text_of(frame, "messageId"), truth)? {
             return Ok(());
         }
-        let held = self.answers.remove(request_id).unwrap_or_default();
+        let mut held = self.answers.remove(request_id).unwrap_or_default();
+        drop_open(&mut held);
         let whole = pieces_of(&frame["response"]["content"], &frame["response"]["blocks"]);
         if held == whole {
             return Ok(());
@@ -155,6 +178,11 @@ impl View {
         }
         Ok(())
     }
+}
+
+fn index_of(frame: &Value) -> Check<usize> {
+    let index = frame["index"].as_u64().and_then(|index| usize::try_from(index).ok());
+    index.ok_or_else(|| format!("{frame} without an index"))
 }
 
 pub fn kind(frame: &Value) -> &str {

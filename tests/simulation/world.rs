@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bobbin::agent::{AgentEvent, Failed, Finished};
 use bobbin::protocol::limits::{GUARD_MS, QUEUED_TURNS_MAX};
-use bobbin::protocol::{Access, Block, ErrorBody, ErrorCode, SessionUpdate};
+use bobbin::protocol::{Access, Block, ErrorBody, ErrorCode, Json, SessionUpdate};
 use bobbin::thread::{Config, Delivered, Input, PeerId, Request, Thread, TurnId};
 use serde_json::{Value, json};
 
@@ -12,6 +12,7 @@ use super::Check;
 use super::allowance::Allowances;
 use super::client::{Awaits, Client};
 use super::debts::Debts;
+use super::pieces::Piece;
 use super::plan::Plan;
 use super::steps::{Does, IndexDoes, Spoils, Step};
 use super::truth::{Truth, Turn};
@@ -280,14 +281,19 @@ impl World {
         }
         let agents: Vec<TurnId> = self.host.agents.iter().copied().collect();
         let Some(turn) = nth_of(&agents, nth).copied() else { return Ok(()) };
-        let events = self.events(does);
+        let open = match self.truth.turns.get(&turn).and_then(|turn| turn.said.last()) {
+            Some(Piece::Open(block, grown)) => Some((block["type"] == "tool_use", grown.clone())),
+            _ => None,
+        };
+        let events = self.events(does, open);
         self.truth.hear(self.host.now, turn, &events, &self.host.config);
         self.note(|| format!("  agent of {turn}: {events:?}"));
         self.host.agent(turn, events);
         self.observe()
     }
 
-    fn events(&mut self, does: Does) -> Vec<AgentEvent> {
+    /// `open` is the block that is open: whether it is a call, and what it has grown to.
+    fn events(&mut self, does: Does, open: Option<(bool, String)>) -> Vec<AgentEvent> {
         let mut text = || {
             self.words += 1;
             AgentEvent::Text(format!("w{} é", self.words))
@@ -311,9 +317,40 @@ impl World {
                 let error = ErrorBody::retryable(ErrorCode::AgentError, "the model is not well today");
                 vec![AgentEvent::Failed(Failed { remedy, ..Failed::new(error) })]
             }
+            Does::Begin { is_call: true } => {
+                self.words += 1;
+                let id = format!("c{}", self.words);
+                vec![AgentEvent::Begin(Block::tool_use(id, "f", Json::Null)), grow("{\"q\":\"é".into())]
+            }
+            Does::Begin { is_call: false } => {
+                vec![AgentEvent::Begin(Block::thinking("")), grow("hm é".into())]
+            }
+            Does::Grow if open.is_some() => {
+                self.words += 1;
+                vec![grow(format!(" g{} é", self.words))]
+            }
+            Does::Close => match open {
+                Some((true, grown)) => {
+                    let input = Json::parse(&format!("{grown}\"}}")).expect("it is JSON");
+                    // Its id is that of the call that was begun; which one that is makes no difference here.
+                    vec![AgentEvent::Block(Block::tool_use("c", "f", input))]
+                }
+                Some((false, grown)) => vec![AgentEvent::Block(Block::thinking(format!("{grown}.")))],
+                None => Vec::new(),
+            },
+            Does::Drop => vec![AgentEvent::Drop],
+            Does::Data => {
+                self.words += 1;
+                let data = Json::Number(self.words.to_string());
+                let id = ["a", "b"].get(self.words % 3).map(|id| (*id).to_owned());
+                vec![AgentEvent::Block(Block::Data { name: "d".into(), data, id })]
+            }
+            Does::Transient => {
+                vec![AgentEvent::Data { name: "d".into(), data: Json::Bool(true), id: None }]
+            }
             Does::Gather => vec![AgentEvent::Gathering],
             Does::EndSlowly => vec![AgentEvent::Ending(Finished::default())],
-            Does::Nothing | Does::SpeakAfterTheEnd => Vec::new(),
+            Does::Grow | Does::Nothing | Does::SpeakAfterTheEnd => Vec::new(),
         }
     }
 
@@ -468,6 +505,10 @@ impl World {
             trace.push(line());
         }
     }
+}
+
+fn grow(more: String) -> AgentEvent {
+    AgentEvent::Grow(more)
 }
 
 fn finished() -> AgentEvent {

@@ -64,12 +64,14 @@ impl From<&Record> for Columns {
                 columns.extend(author.clone().map(|author| ("author", Value::Text(author))));
                 columns.extend(answer_id.clone().map(|id| ("answer_id", Value::Text(id))));
             }
-            RecordKind::Answer { status, error, metadata } => {
+            RecordKind::Answer { status, error, metadata, changes } => {
                 columns.push(("kind", Value::Text(ANSWER.into())));
                 columns.push(("status", Value::Text(status.as_str().into())));
                 columns.extend(error.as_ref().map(|error| ("error", Value::Text(to_json(error)))));
                 columns.push(("tokens_used", Value::Integer(metadata.tokens_used)));
                 columns.push(("metadata", Value::Text(to_json(metadata))));
+                let data = (*changes > 0).then(|| Value::Text(format!("{{\"changes\":{changes}}}")));
+                columns.extend(data.map(|data| ("data", data)));
             }
         }
         Columns(columns)
@@ -90,12 +92,14 @@ impl From<&Checkpoint> for Columns {
 
 impl From<&Journal> for Columns {
     fn from(journal: &Journal) -> Self {
-        Columns(vec![
+        let mut columns = vec![
             ("slot", Value::Integer(journal.slot as u64)),
             ("turn", Value::Integer(journal.turn)),
             ("text", Value::Text(journal.text.clone())),
             ("blocks", Value::Text(to_json(&journal.blocks))),
             ("tokens_used", Value::Integer(journal.tokens_used)),
-        ])
+        ];
+        columns.extend(journal.growing.as_ref().map(|growing| ("open", Value::Text(to_json(growing)))));
+        Columns(columns)
     }
 }
