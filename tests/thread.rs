@@ -22,6 +22,8 @@ mod duplicates;
 mod harness;
 #[path = "thread/limits.rs"]
 mod limits;
+#[path = "thread/live.rs"]
+mod live;
 #[path = "thread/outbox.rs"]
 mod outbox;
 #[path = "thread/pages.rs"]

@@ -15,6 +15,11 @@ export type TurnState = {
   readonly text: string;
   /** The answer so far, its text included, in order. */
   readonly blocks: readonly Block[];
+  /**
+   * While the last of `blocks` still grows: what it has grown to, the text of a thinking or the JSON of a call's
+   * input. The call's own `input` is not there yet.
+   */
+  readonly open?: string;
   /** Of one that is `sending`: whether it outlives the page. */
   readonly isStored?: boolean;
 };
@@ -54,9 +59,13 @@ export function apply(transcript: Transcript, frame: ServerFrame): Transcript {
     case "user_message":
       return accept(held, frame.message);
     case "token":
-      return change(held, frame.requestId, (turn) => withBlock(turn, { type: "text", text: frame.token }));
+      return change(held, frame.requestId, (turn) => withBlock(closed(turn), { type: "text", text: frame.token }));
     case "block":
-      return change(held, frame.requestId, (turn) => withBlock(turn, frame.block));
+      return change(held, frame.requestId, (turn) => placed(closed(turn), frame.index, frame.block));
+    case "block_start":
+      return change(held, frame.requestId, (turn) => grown(withBlock(closed(turn), frame.block as Block), ""));
+    case "block_delta":
+      return change(held, frame.requestId, (turn) => (turn.open === undefined ? turn : grown(turn, turn.open + frame.delta)));
     case "queued":
       return change(held, frame.requestId, (turn) => ({ ...turn, state: "queued" }));
     case "session":
@@ -67,7 +76,7 @@ export function apply(transcript: Transcript, frame: ServerFrame): Transcript {
       return "response" in frame ? end(held, frame) : held;
     default:
       // Also frames of a newer server. The compiler asks about each new one here.
-      frame satisfies { type: "session_synced" | "pong" | "check" };
+      frame satisfies { type: "session_synced" | "pong" | "check" | "data" };
       return held;
   }
 }
@@ -148,6 +157,24 @@ function turnOf({ requestId, state, content, blocks }: InFlight): TurnState {
 
 function change(transcript: Transcript, requestId: string, to: (turn: TurnState) => TurnState): Transcript {
   return { ...transcript, turns: transcript.turns.map((turn) => (turn.requestId === requestId ? to(turn) : turn)) };
+}
+
+/** Without the block that still grows: the whole one takes its place, or it is dropped. */
+function closed({ open, ...turn }: TurnState): TurnState {
+  return open === undefined ? turn : { ...turn, blocks: turn.blocks.slice(0, -1) };
+}
+
+function grown(turn: TurnState, open: string): TurnState {
+  const last = turn.blocks.at(-1);
+  const blocks = last?.type === "thinking" ? [...turn.blocks.slice(0, -1), { ...last, text: open }] : turn.blocks;
+  return { ...turn, blocks, open };
+}
+
+/** Puts a block at its place among those that are not text. */
+function placed(turn: TurnState, index: number, block: Block): TurnState {
+  const others = turn.blocks.filter((other) => other.type !== "text");
+  const earlier = others[index];
+  return earlier ? { ...turn, blocks: turn.blocks.map((other) => (other === earlier ? block : other)) } : withBlock(turn, block);
 }
 
 function withBlock(turn: TurnState, block: Block): TurnState {

@@ -7,7 +7,7 @@ import { Icon } from "../ui/icon.tsx";
 import { LACKS, type Lack } from "./ends.ts";
 import { textOf } from "./exchanges.ts";
 import { useFrameTurn } from "./frame_turn.ts";
-import { Thinking, Tool, type ToolResult } from "./tools.tsx";
+import { Reference, Thinking, Tool, type ToolResult } from "./tools.tsx";
 
 type EndProps = {
   /** What it lacks although it is complete. */
@@ -28,7 +28,13 @@ export const Answer = memo(function Answer({ thread, requestId, message, ...end 
       <h2 className="visually-hidden">Answer</h2>
       {blocks.map((block, index) => (
         <Contained key={index} text={writtenIn(block)}>
-          <Part block={block} blocks={blocks} isStreaming={!message} isLast={index === blocks.length - 1} />
+          <Part
+            block={block}
+            blocks={blocks}
+            isStreaming={!message}
+            isLast={index === blocks.length - 1}
+            open={!message && index === blocks.length - 1 ? turn?.open : undefined}
+          />
         </Contained>
       ))}
       {message ? <End message={message} {...end} /> : <Waiting isSilent={blocks.at(-1)?.type !== "text"} />}
@@ -40,26 +46,39 @@ const blocksOf = (content: Content): readonly Block[] =>
   typeof content !== "string" ? content : content === "" ? [] : [{ type: "text", text: content }];
 
 function writtenIn(block: Block): string {
-  if (block.type === "tool_use") return block.name;
-  return block.type === "tool_result" ? "" : block.text;
+  if ("text" in block) return block.text;
+  return ("name" in block && block.name) || "";
 }
 
-type PartProps = { block: Block; blocks: readonly Block[]; isStreaming: boolean; isLast: boolean };
+type PartProps = {
+  block: Block;
+  blocks: readonly Block[];
+  isStreaming: boolean;
+  isLast: boolean;
+  /** What the block has grown to, while it is not whole. */
+  open: string | undefined;
+};
 
-function Part({ block, blocks, isStreaming, isLast }: PartProps): ReactNode {
+function Part({ block, blocks, isStreaming, isLast, open }: PartProps): ReactNode {
   switch (block.type) {
     case "text":
       return <Markdown text={block.text} isStreaming={isStreaming && isLast} />;
     case "thinking":
-      return <Thinking text={block.text} />;
+      return <Thinking text={block.text} isOpen={open !== undefined} />;
     case "tool_use": {
       const result = blocks.find((other): other is ToolResult => other.type === "tool_result" && other.toolUseId === block.id);
-      return <Tool name={block.name} input={block.input} result={result} isRunning={isStreaming} />;
+      return <Tool name={block.title ?? block.name} input={open ?? block.input} result={result} isRunning={isStreaming} />;
     }
     case "tool_result": {
       const isShown = blocks.some((other) => other.type === "tool_use" && other.id === block.toolUseId);
       return isShown ? null : <Tool name="Result of a tool" result={block} isRunning={false} />;
     }
+    case "file":
+      return <Reference url={block.url} text={block.name ?? block.mediaType} />;
+    case "source":
+      return <Reference url={block.url} text={block.title ?? block.url ?? ""} />;
+    case "data":
+      return <Tool name={block.name} input={block.data} isRunning={false} note="" />;
   }
 }
 

@@ -9,31 +9,47 @@ const INDENTED_CHARS_MAX = 20_000;
 
 export type ToolResult = Extract<Block, { type: "tool_result" }>;
 
-export function Thinking({ text }: { text: string }) {
+/** A thought is seen while it is thought, and folded away once it is whole. */
+export function Thinking({ text, isOpen }: { text: string; isOpen: boolean }) {
   return (
-    <Fold icon="thought" title="Thinking" className="thinking">
-      <Markdown text={text} />
+    <Fold key={String(isOpen)} icon="thought" title="Thinking" className="thinking" isOpen={isOpen}>
+      <Markdown text={text} isStreaming={isOpen} />
     </Fold>
   );
 }
 
-type ToolProps = { name: string; input?: unknown; result?: ToolResult | undefined; isRunning: boolean };
+/** A file or a source, as a link where its address can be followed. */
+export function Reference({ url, text }: { url: string | undefined; text: string }) {
+  return (
+    <p className="reference" dir="auto">
+      {url && /^(https?:|\/sessions\/)/i.test(url) ? (
+        <a href={url} target="_blank" rel="noopener noreferrer">
+          {text}
+        </a>
+      ) : (
+        text
+      )}
+    </p>
+  );
+}
 
-export function Tool({ name, input, result, isRunning }: ToolProps) {
+type ToolProps = { name: string; input?: unknown; result?: ToolResult | undefined; isRunning: boolean; note?: string };
+
+export function Tool({ name, input, result, isRunning, note }: ToolProps) {
   const state = result ? (result.isError ? "failed" : "done") : isRunning ? "running" : "called";
   return (
-    <Fold icon="tool" title={name} note={state} className={`tool ${state}`}>
+    <Fold icon="tool" title={name} note={note ?? state} className={`tool ${state}`}>
       {input !== undefined && <Data title="Input" value={input} />}
       {result && <Data title={result.isError ? "Error" : "Result"} value={result.content} />}
     </Fold>
   );
 }
 
-type FoldProps = { icon: IconName; title: string; note?: string; className: string; children: React.ReactNode };
+type FoldProps = { icon: IconName; title: string; note?: string; className: string; isOpen?: boolean; children: React.ReactNode };
 
-function Fold({ icon, title, note, className, children }: FoldProps) {
+function Fold({ icon, title, note, className, isOpen = false, children }: FoldProps) {
   return (
-    <details className={`fold ${className}`}>
+    <details className={`fold ${className}`} open={isOpen}>
       <summary>
         <Icon name={icon} />
         <span className="fold-title" dir="auto">{title}</span>
