@@ -8,6 +8,8 @@
     clippy::arithmetic_side_effects
 )]
 
+#[path = "thread/along.rs"]
+mod along;
 #[path = "thread/cancel.rs"]
 mod cancel;
 #[path = "thread/charges.rs"]

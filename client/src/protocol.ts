@@ -212,6 +212,11 @@ id?: string, };
 export type Content = string | Array<Block>;
 
 /**
+ * What goes along with a message.
+ */
+export type MessageMetadata = Record<string, unknown> | ResponseMetadata;
+
+/**
  * A stored message, of a user or of the agent.
  */
 export type Message = { 
@@ -251,6 +256,10 @@ error?: ErrorBody,
  * The subject of the token that its sender came with; only on users' messages, and not where `AUTH=none`.
  */
 author?: string, 
+/**
+ * Of a user's message what was sent along with it, of an answer the `metadata` of its end.
+ */
+metadata?: MessageMetadata, 
 /**
  * The message's place in the thread's log.
  */
@@ -295,7 +304,15 @@ lastMessageAt: number,
 /**
  * The subject of the token that began it; not there where `AUTH=none`.
  */
-owner?: string, };
+owner?: string, 
+/**
+ * The model that was chosen, of those that the worker offers; not there if none was.
+ */
+model?: string, 
+/**
+ * What the application keeps with the session: an object of at most 4 KiB.
+ */
+metadata?: Record<string, unknown>, };
 
 /**
  * Why a model stopped.
@@ -697,7 +714,7 @@ content: Content,
  */
 threadId?: string, 
 /**
- * Accepted and not kept.
+ * What the agent is handed along with it, and what is shown with the message: an object of at most 16 KiB.
  */
 metadata?: Record<string, unknown>, } | { "type": "cancel", 
 /**
@@ -715,7 +732,15 @@ title?: string | null,
 /**
  * What the agent may do without asking.
  */
-permissionMode?: PermissionMode, } | { "type": "check", 
+permissionMode?: PermissionMode, 
+/**
+ * One of the models that the worker offers; `null` is its default.
+ */
+model?: string | null, 
+/**
+ * What to merge into the session's metadata, which has at most 4 KiB: `null` removes a name.
+ */
+metadata?: Record<string, unknown>, } | { "type": "check", 
 /**
  * The number of the check.
  */

@@ -139,6 +139,7 @@ export function messageOf(frame: EndFrame): Message {
     status: statusOf(frame),
     createdAt,
     tokensUsed: response.metadata.tokensUsed,
+    metadata: response.metadata,
     cursor,
   };
   return frame.type === "error" ? { ...message, error: frame.error as ErrorBody } : message;

@@ -31,6 +31,11 @@ pub trait Agent: Debug {
 
     /// A reader for what comes back of one call.
     fn reply(&self) -> Box<dyn Reply>;
+
+    /// The models that a session may choose from; the first is the default. None, if there is no choice.
+    fn models(&self) -> &[String] {
+        &[]
+    }
 }
 
 /// Reads what comes back of one call.

@@ -31,8 +31,6 @@ pub const SESSION_JSON: &str = "json_remove(json_object('id', id, 'title', title
 
 /// Inserts or changes the session whose JSON is ?1. A delivery that comes late, or a second time, finds the row
 /// newer and leaves it. Owner and creation are fixed for a life of the session: their indices are left alone.
-///
-/// This version sets neither metadata nor model; what a newer one has set is kept.
 pub const WRITE_SESSION: &str = "INSERT INTO sessions (id, title, first_message_preview, message_count, \
      total_tokens, permission_mode, owner, created_at, last_message_at, {metadata, model, }epoch, seq, words) \
      SELECT it ->> 'id', it ->> 'title', it ->> 'firstMessagePreview', it ->> 'messageCount', it ->> 'totalTokens', \
@@ -144,6 +142,8 @@ mod tests {
             created_at: 3,
             last_message_at: 4,
             owner: Some("o".into()),
+            model: Some("m".into()),
+            metadata: Some(Json::Null),
             other: OtherFields::default(),
         }
     }
@@ -159,6 +159,7 @@ mod tests {
             tokens_used: Some(2),
             error: Some(ErrorBody::fatal(ErrorCode::Internal, "no")),
             author: Some("a".into()),
+            metadata: None,
             cursor: String::new(),
         }
     }

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use crate::protocol::json::{Fields, Json, Malformed, Parsed, Reader, write_json};
 use crate::protocol::limits::{
-    BLOCKS_MAX, JSON_DEPTH_MAX, MESSAGE_BYTES_MAX, REFUSED_FRAME_CHARS_MAX, REFUSED_NAME_CHARS_MAX,
+    BLOCKS_MAX, DATA_URL_BYTES_MAX, JSON_DEPTH_MAX, MESSAGE_BYTES_MAX, MESSAGE_METADATA_BYTES_MAX,
+    REFUSED_FRAME_CHARS_MAX, REFUSED_NAME_CHARS_MAX,
 };
 use crate::protocol::{
     Block, ClientFrame, Content, Cursor, ErrorBody, ErrorCode, FrameName, Read, Received, ServerFrame,
@@ -116,8 +117,8 @@ fn parse_fields(fields: &mut Fields) -> Result<ClientFrame, String> {
                 .ok_or("requestId is missing; give every message one that is unique in its thread")?,
             content: content(fields.remove("content"))?,
             thread_id: optional_string(fields, "threadId")?,
-        })
-        .and_then(|frame| check_metadata(fields).map(|()| frame)),
+            metadata: metadata(fields.remove("metadata"))?,
+        }),
         "cancel" => Ok(ClientFrame::Cancel { request_id: request_id(fields)? }),
         "session_sync" => Ok(ClientFrame::SessionSync { cursor: optional_string(fields, "cursor")? }),
         "session_update" => SessionUpdate::from_fields(fields).map(ClientFrame::SessionUpdate),
@@ -144,9 +145,11 @@ fn content(value: Option<Json>) -> Result<Content, String> {
         Some(Json::Array(items)) => {
             let is_known = |blocks: &Vec<Block>| blocks.iter().all(|block| !matches!(block, Block::Other(_)));
             let blocks = Vec::<Block>::read(&Json::Array(items)).filter(is_known).ok_or(
-                "content has a block that is none of text {text}, thinking {text}, tool_use {id, name, input} \
-                 and tool_result {toolUseId, content: a string or an array, isError}",
+                "content has a block that is none of text {text}, thinking {text}, tool_use {id, name, input}, \
+                 tool_result {toolUseId, content: a string or an array, isError}, file {mediaType, url, name?, \
+                 size?} and data {name, data, id?}",
             )?;
+            blocks.iter().try_for_each(check_block)?;
             if !blocks.iter().all(|block| block.as_text().is_some()) {
                 return Ok(Content::Blocks(blocks));
             }
@@ -159,9 +162,35 @@ fn content(value: Option<Json>) -> Result<Content, String> {
     }
 }
 
-fn check_metadata(fields: &Fields) -> Result<(), String> {
-    match fields.get("metadata") {
-        None | Some(Json::Null | Json::Object(_)) => Ok(()),
+/// Checks what a client may not send although it is a block.
+fn check_block(block: &Block) -> Result<(), String> {
+    match block {
+        Block::Source { .. } => Err("content has a source block, which only answers have".into()),
+        Block::File { url, .. } if url.starts_with("data:") && url.len() > DATA_URL_BYTES_MAX => Err(
+            format!("a file's data: URL has {} bytes; at most {DATA_URL_BYTES_MAX} are allowed", url.len()),
+        ),
+        Block::File { url, .. }
+            if !["https:", "data:", "/sessions/"].iter().any(|form| url.starts_with(form)) =>
+        {
+            Err("a file's url is an https: address, a data: URL or the path /sessions/{id}/files/{file}"
+                .into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn metadata(value: Option<Json>) -> Result<Option<Json>, String> {
+    match value {
+        None | Some(Json::Null) => Ok(None),
+        Some(metadata @ Json::Object(_)) => {
+            let bytes = to_json(&metadata).len();
+            if bytes > MESSAGE_METADATA_BYTES_MAX {
+                return Err(format!(
+                    "metadata has {bytes} bytes of JSON; at most {MESSAGE_METADATA_BYTES_MAX} are allowed"
+                ));
+            }
+            Ok(Some(metadata))
+        }
         Some(_) => Err("metadata is not an object".into()),
     }
 }

@@ -1,8 +1,10 @@
 //! What clients ask for, as values. A dialect reads them out of bytes.
 
 use super::json::{Fields, Json};
-use super::limits::{REQUEST_ID_CHARS_MAX, SESSION_ID_CHARS_MAX, TITLE_CHARS_MAX};
-use super::{Content, ErrorBody, PermissionMode, Read};
+use super::limits::{
+    REQUEST_ID_CHARS_MAX, SESSION_ID_CHARS_MAX, SESSION_METADATA_BYTES_MAX, TITLE_CHARS_MAX,
+};
+use super::{Content, ErrorBody, PermissionMode, Read, Session, Word, to_json};
 
 /// A frame from a client, read and checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +17,8 @@ pub enum ClientFrame {
         content: Content,
         /// The thread that it is meant for; refused if it is not the socket's.
         thread_id: Option<String>,
+        /// What the application sends along: an object of at most 16 KiB.
+        metadata: Option<Json>,
     },
     /// Stops a turn.
     Cancel {
@@ -64,6 +68,10 @@ pub struct SessionUpdate {
     pub title: Option<Option<String>>,
     /// The mode to set; `None` leaves it as it is.
     pub permission_mode: Option<PermissionMode>,
+    /// The model to choose; `Some(None)` is the worker's default, `None` leaves it as it is.
+    pub model: Option<Option<String>>,
+    /// What to merge into the session's metadata: `null` removes a name. `None` leaves it as it is.
+    pub metadata: Option<Fields>,
 }
 
 /// Whether this is a valid session id: 1 to 128 of `A-Z a-z 0-9 _ -`.
@@ -94,12 +102,57 @@ impl SessionUpdate {
         let update = SessionUpdate {
             title: fields.get("title").map(title).transpose()?,
             permission_mode: fields.get("permissionMode").map(permission_mode).transpose()?,
+            model: fields.get("model").map(model).transpose()?,
+            metadata: fields.get("metadata").map(metadata).transpose()?,
         };
         if update == SessionUpdate::default() {
-            return Err("nothing to change; give title or permissionMode".into());
+            return Err("nothing to change; give title, permissionMode, model or metadata".into());
         }
         Ok(update)
     }
+
+    /// A session with this change.
+    ///
+    /// # Errors
+    /// In words, if the metadata becomes too large.
+    pub fn applied(self, mut session: Session) -> Result<Session, String> {
+        session.title = self.title.unwrap_or(session.title);
+        session.permission_mode = self.permission_mode.map_or(session.permission_mode, Word::Known);
+        session.model = self.model.unwrap_or(session.model);
+        if let Some(changes) = self.metadata {
+            let mut fields = match session.metadata.take() {
+                Some(Json::Object(fields)) => fields,
+                _ => Fields::new(),
+            };
+            for (name, value) in changes {
+                match value {
+                    Json::Null => drop(fields.remove(&name)),
+                    value => drop(fields.insert(name, value)),
+                }
+            }
+            let metadata = Json::Object(fields);
+            let bytes = to_json(&metadata).len();
+            if bytes > SESSION_METADATA_BYTES_MAX {
+                return Err(format!(
+                    "metadata becomes {bytes} bytes of JSON; at most {SESSION_METADATA_BYTES_MAX} are allowed"
+                ));
+            }
+            session.metadata = Some(metadata).filter(|metadata| *metadata != Json::Object(Fields::new()));
+        }
+        Ok(session)
+    }
+}
+
+fn model(value: &Json) -> Result<Option<String>, String> {
+    match value {
+        Json::Null => Ok(None),
+        Json::String(name) => Ok(Some(name.clone())),
+        _ => Err("model is neither a string nor null".into()),
+    }
+}
+
+fn metadata(value: &Json) -> Result<Fields, String> {
+    value.as_object().cloned().ok_or_else(|| "metadata is not an object".into())
 }
 
 fn title(value: &Json) -> Result<Option<String>, String> {

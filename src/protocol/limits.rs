@@ -29,6 +29,10 @@ pub const CURSOR_CHARS_MAX: usize = 1024;
 pub const TITLE_CHARS_MAX: usize = 200;
 /// The first message's beginning, as it stands in a list of sessions.
 pub const PREVIEW_CHARS_MAX: usize = 100;
+/// Bytes of a message's `metadata`, as JSON.
+pub const MESSAGE_METADATA_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of a session's `metadata`, as JSON.
+pub const SESSION_METADATA_BYTES_MAX: usize = 4 * 1024;
 /// Blocks in one message or answer.
 pub const BLOCKS_MAX: usize = 256;
 

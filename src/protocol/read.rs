@@ -146,6 +146,8 @@ mod tests {
                 created_at: 3,
                 last_message_at: 4,
                 owner: Some("o".into()),
+                model: Some("m".into()),
+                metadata: Json::parse(r#"{"a": 1.50}"#),
                 other: OtherFields::default(),
             });
         }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::objects::object;
 use super::words::words;
-use super::{Content, ErrorBody, Millis, Word};
+use super::{Content, ErrorBody, Json, Millis, ResponseMetadata, Word};
 
 words! {
     /// Whose message it is.
@@ -68,7 +68,24 @@ object! {
         pub last_message_at: Millis = "lastMessageAt",
         /// The subject of the token that began it; not there where `AUTH=none`.
         pub owner: Option<String> = "owner" unless "Option::is_none",
+        /// The model that was chosen, of those that the worker offers; not there if none was.
+        pub model: Option<String> = "model" unless "Option::is_none",
+        /// What the application keeps with the session: an object of at most 4 KiB.
+        #[cfg_attr(test, ts(type = "Record<string, unknown>"))]
+        pub metadata: Option<Json> = "metadata" unless "Option::is_none",
     } and others in other
+}
+
+/// What goes along with a message.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(untagged)]
+pub enum MessageMetadata {
+    /// What a user's client sent along: an object.
+    #[cfg_attr(test, ts(type = "Record<string, unknown>"))]
+    Sent(Json),
+    /// How an answer came about.
+    Answer(ResponseMetadata),
 }
 
 /// A stored message, of a user or of the agent.
@@ -101,6 +118,10 @@ pub struct Message {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub author: Option<String>,
+    /// Of a user's message what was sent along with it, of an answer the `metadata` of its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub metadata: Option<MessageMetadata>,
     /// The message's place in the thread's log.
     pub cursor: String,
 }

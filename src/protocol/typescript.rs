@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use ts_rs::{Config, TS};
 
 use crate::dialect::native;
@@ -16,8 +16,9 @@ use super::limits::{
 };
 use super::{
     Approval, ApprovalState, Block, ClientFrame, CloseCode, Content, ErrorBody, ErrorCode, Finish, InFlight,
-    InFlightState, Json, Message, PROTOCOL_VERSION, PermissionMode, Response, ResponseMetadata, Role,
-    ServerFrame, Session, SessionUpdate, SnapshotReason, Status, ToolKind, ToolOutput, Usage, to_json,
+    InFlightState, Json, Message, MessageMetadata, PROTOCOL_VERSION, PermissionMode, Response,
+    ResponseMetadata, Role, ServerFrame, Session, SessionUpdate, SnapshotReason, Status, ToolKind,
+    ToolOutput, Usage, to_json,
 };
 
 const FILE: &str = "client/src/protocol.ts";
@@ -36,9 +37,9 @@ enum Frame {
         /// The thread that it is meant for; refused if it is not the socket's.
         #[ts(optional)]
         thread_id: Option<String>,
-        /// Accepted and not kept.
+        /// What the agent is handed along with it, and what is shown with the message: an object of at most 16 KiB.
         #[ts(optional, type = "Record<string, unknown>")]
-        metadata: Option<Value>,
+        metadata: Option<Json>,
     },
     /// Cancels a turn.
     Cancel {
@@ -60,6 +61,12 @@ enum Frame {
         /// What the agent may do without asking.
         #[ts(optional)]
         permission_mode: Option<PermissionMode>,
+        /// One of the models that the worker offers; `null` is its default.
+        #[ts(optional, type = "string | null")]
+        model: Option<String>,
+        /// What to merge into the session's metadata, which has at most 4 KiB: `null` removes a name.
+        #[ts(optional, type = "Record<string, unknown>")]
+        metadata: Option<Json>,
     },
     /// Answers a `check` of the server, with the same number.
     Check {
@@ -102,10 +109,17 @@ fn samples() -> Vec<ClientFrame> {
     let update = |title: Option<Option<&str>>| SessionUpdate {
         title: title.map(|title| title.map(str::to_owned)),
         permission_mode: mode,
+        model: title.map(|title| title.map(str::to_owned)),
+        metadata: Json::parse(r#"{ "a": 1.5, "b": null }"#).and_then(|json| json.as_object().cloned()),
     };
     vec![
-        ClientFrame::Message { request_id: request_id(), content: text, thread_id: Some("t".into()) },
-        ClientFrame::Message { request_id: request_id(), content: blocks(), thread_id: None },
+        ClientFrame::Message {
+            request_id: request_id(),
+            content: text,
+            thread_id: Some("t".into()),
+            metadata: Json::parse(r#"{ "from": "a test" }"#),
+        },
+        ClientFrame::Message { request_id: request_id(), content: blocks(), thread_id: None, metadata: None },
         ClientFrame::Cancel { request_id: Some(request_id()) },
         ClientFrame::Cancel { request_id: None },
         ClientFrame::SessionSync { cursor: Some("0".into()) },
@@ -120,13 +134,18 @@ fn samples() -> Vec<ClientFrame> {
 /// The frame as the client's types describe it.
 fn described(frame: &ClientFrame) -> Frame {
     match frame.clone() {
-        ClientFrame::Message { request_id, content, thread_id } => {
-            Frame::Message { request_id, content, thread_id, metadata: Some(json!({ "from": "a test" })) }
+        ClientFrame::Message { request_id, content, thread_id, metadata } => {
+            Frame::Message { request_id, content, thread_id, metadata }
         }
         ClientFrame::Cancel { request_id } => Frame::Cancel { request_id },
         ClientFrame::SessionSync { cursor } => Frame::SessionSync { cursor },
-        ClientFrame::SessionUpdate(SessionUpdate { title, permission_mode }) => {
-            Frame::SessionUpdate { title: title.flatten(), permission_mode }
+        ClientFrame::SessionUpdate(SessionUpdate { title, permission_mode, model, metadata }) => {
+            Frame::SessionUpdate {
+                title: title.flatten(),
+                permission_mode,
+                model: model.flatten(),
+                metadata: metadata.map(Json::Object),
+            }
         }
         ClientFrame::Check { n } => Frame::Check { n },
         ClientFrame::Ping => Frame::Ping,
@@ -171,7 +190,6 @@ fn blocks() -> Content {
             name: Some("a.png".into()),
             size: Some(7),
         },
-        Block::Source { url: Some("https://example.com".into()), title: Some("A".into()), media_type: None },
         Block::Data { name: "weather".into(), data: json("[7]"), id: Some("w".into()) },
     ])
 }
@@ -196,6 +214,7 @@ fn generate() -> String {
         declare::<Approval>(&config),
         declare::<Block>(&config),
         declare::<Content>(&config),
+        declare::<MessageMetadata>(&config),
         declare::<Message>(&config),
         declare::<Session>(&config),
         declare::<Finish>(&config),

@@ -63,6 +63,8 @@ pub enum Broken {
 pub enum Undone {
     /// The caller may not ask for it.
     Denied(Denied),
+    /// What it asks for cannot be.
+    Refused(ErrorBody),
     /// It failed.
     Broken(Broken),
 }
@@ -131,7 +133,13 @@ impl<P: Platform> Pump<P> {
     /// # Errors
     /// If it may not, or as [`Pump::input`].
     pub fn request(&mut self, identity: &Identity, request: Request) -> Result<(), Undone> {
-        self.thread()?.permits_request(identity, request.ask()).map_err(Undone::Denied)?;
+        let thread = self.thread()?;
+        thread.permits_request(identity, request.ask()).map_err(Undone::Denied)?;
+        if let Request::Update(update) = &request
+            && let Some(error) = thread.refuses_update(update, None)
+        {
+            return Err(Undone::Refused(error));
+        }
         Ok(self.input(request.into())?)
     }
 

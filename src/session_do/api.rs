@@ -272,6 +272,7 @@ impl From<Undone> for Refused {
         match undone {
             Undone::Denied(Denied::NoSession) => no_session(),
             Undone::Denied(Denied::Forbidden(why)) => Refused::fatal(403, ErrorCode::Forbidden, why),
+            Undone::Refused(error) => bad_request(&error.message),
             Undone::Broken(broken) => broken.into(),
         }
     }

@@ -260,13 +260,15 @@ impl Store {
             ("content", to_json(content).into()),
         ];
         match kind {
-            RecordKind::Question { parent, author, started, answer_id, fault: _ } => columns.extend([
-                ("kind", QUESTION.into()),
-                ("parent", parent.map_or(JsValue::NULL, number)),
-                ("author", optional(author.as_deref())),
-                ("started", JsValue::from(u8::from(*started))),
-                ("answer_id", optional(answer_id.as_deref())),
-            ]),
+            RecordKind::Question { parent, author, started, answer_id, metadata, fault: _ } => columns
+                .extend([
+                    ("kind", QUESTION.into()),
+                    ("parent", parent.map_or(JsValue::NULL, number)),
+                    ("author", optional(author.as_deref())),
+                    ("started", JsValue::from(u8::from(*started))),
+                    ("answer_id", optional(answer_id.as_deref())),
+                    ("metadata", optional(metadata.as_ref().map(to_json).as_deref())),
+                ]),
             RecordKind::Answer { status, error, metadata, changes } => columns.extend([
                 ("kind", ANSWER.into()),
                 ("status", status.as_str().into()),

@@ -29,6 +29,12 @@ pub struct Draft {
     pub title: Option<String>,
     /// The permission mode, as it was set or by default.
     pub permission_mode: PermissionMode,
+    /// The model, if one was chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The application's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Json>,
     /// When it was last changed, in Unix milliseconds.
     pub set_at: Millis,
 }
@@ -49,6 +55,8 @@ impl Read for Draft {
         Some(Draft {
             title: optional(value, "title")?,
             permission_mode: required(value, "permissionMode")?,
+            model: optional(value, "model")?,
+            metadata: optional(value, "metadata")?,
             set_at: required(value, "setAt")?,
         })
     }

@@ -56,6 +56,9 @@ pub enum Event {
         code: Option<Word<ErrorCode>>,
         /// Milliseconds from the acceptance of the message to the end.
         latency_ms: Millis,
+        /// Milliseconds from the acceptance of the message to the first of its answer; left out if nothing was said.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        first_content_ms: Option<u64>,
         /// Tokens of prompt and answer as the model reported them, else the pieces of text that it sent.
         tokens_used: u64,
         /// Turns that ended since the thread woke, this one included.

@@ -47,6 +47,7 @@ use access::{Peer, Rates};
 use outbox::Outbox;
 use store::{Commit, Deletion, Records, Stored, Write};
 use turn::Turn;
+use turns::Sent;
 use unread::Unread;
 
 pub use access::READ_TOO_MUCH;
@@ -393,7 +394,7 @@ impl Thread {
             }
             Input::Delivered(delivered) => self.delivered(delivered),
             Input::DeliveryFailed => self.delivery_failed(now, records),
-            Input::Update(update) => self.update_session(now, None, update),
+            Input::Update(update) => self.update_session(update),
             Input::Cancel { request_id } => self.cancel(now, None, request_id.as_deref()),
             Input::Read { subject, bytes } => self.count_read(now, &subject, bytes),
             Input::Delete => self.delete(now),
@@ -463,12 +464,13 @@ impl Thread {
             return;
         }
         match frame {
-            ClientFrame::Message { request_id, content, thread_id } => {
-                self.message(now, records, origin, &request_id, content, thread_id.as_deref());
+            ClientFrame::Message { request_id, content, thread_id, metadata } => {
+                let sent = Sent { content, metadata };
+                self.message(now, records, origin, &request_id, sent, thread_id.as_deref());
             }
             ClientFrame::Cancel { request_id } => self.cancel(now, Some(peer), request_id.as_deref()),
             ClientFrame::SessionSync { cursor } => self.sync(now, records, origin, cursor.as_deref()),
-            ClientFrame::SessionUpdate(update) => self.update_session(now, Some(peer), update),
+            ClientFrame::SessionUpdate(update) => self.change_session(now, origin, update),
             ClientFrame::Check { .. } => {}
             ClientFrame::Ping => self.send_to(peer, ServerFrame::Pong),
         }

@@ -128,6 +128,8 @@ fn unnamed_session(row: &dyn Row, id: &str) -> Session {
         created_at: number("createdAt"),
         last_message_at: number("lastMessageAt"),
         owner: text("owner"),
+        model: text("model"),
+        metadata: stored.as_ref().and_then(|stored| stored.get("metadata").cloned()),
         other: OtherFields::default(),
     }
 }
@@ -138,6 +140,7 @@ fn question(row: &dyn Row, is_lost: bool) -> RecordKind {
         author: row.text("author"),
         started: row.integer("started") == Some(1),
         answer_id: row.text("answer_id"),
+        metadata: row.text("metadata").and_then(|text| Json::parse(&text)),
         fault: is_lost.then(unreadable_message),
     }
 }

@@ -3,13 +3,14 @@
 use crate::protocol::json::OtherFields;
 use crate::protocol::limits::PREVIEW_CHARS_MAX;
 use crate::protocol::{
-    CloseCode, Content, Millis, PermissionMode, ServerFrame, Session, SessionUpdate, joined,
+    CloseCode, Content, ErrorBody, ErrorCode, Millis, PermissionMode, ServerFrame, Session, SessionUpdate,
+    joined,
 };
 
 use super::access::Peer;
 use super::attachment::{Attachment, Draft};
 use super::store::{Checkpoint, Write};
-use super::{Output, PeerId, Thread};
+use super::{Origin, Output, PeerId, Thread};
 
 impl Thread {
     /// Creates the session when its first message comes, and returns the writes for that. Later there are none.
@@ -22,11 +23,9 @@ impl Thread {
             peer.draft = None;
         }
         self.session = Some(Session {
-            title: draft.as_ref().and_then(|draft| draft.title.clone()),
-            permission_mode: draft.map(|draft| draft.permission_mode).unwrap_or_default().into(),
             owner: identity.subject,
             first_message_preview: preview(&content.words()),
-            ..blank_session(self.session_id.clone(), now)
+            ..self.drafted_session(now, draft.as_ref())
         });
         self.checkpoint().map(Write::Create).into_iter().collect()
     }
@@ -40,17 +39,37 @@ impl Thread {
         }
     }
 
-    pub(super) fn update_session(&mut self, now: Millis, by: Option<&PeerId>, update: SessionUpdate) {
-        if self.session.is_none() {
-            return by.map_or((), |peer| self.update_draft(now, peer, update));
-        }
-        self.next_seq();
-        if let Some(session) = &mut self.session {
-            if let Some(mode) = update.permission_mode {
-                session.permission_mode = mode.into();
+    /// Why a change of the session cannot be made, whoever asks for it; `None` if it can.
+    #[must_use]
+    pub fn refuses_update(&self, update: &SessionUpdate, by: Option<&PeerId>) -> Option<ErrorBody> {
+        let offered = self.agent.models();
+        let is_offered = |name: &String| offered.contains(name);
+        let message = match &update.model {
+            Some(Some(name)) if !is_offered(name) && offered.is_empty() => {
+                String::from("this worker offers no models to choose from; name them in AGENT_MODELS")
             }
-            session.title = update.title.unwrap_or_else(|| session.title.take());
+            Some(Some(name)) if !is_offered(name) => format!("model is one of {}", offered.join(", ")),
+            _ => {
+                let draft = by.and_then(|peer| self.peers.get(peer)?.draft.as_ref());
+                let session = self.session.clone().unwrap_or_else(|| self.drafted_session(0, draft));
+                update.clone().applied(session).err()?
+            }
+        };
+        Some(ErrorBody::fatal(ErrorCode::InvalidMessage, message))
+    }
+
+    pub(super) fn change_session(&mut self, now: Millis, origin: Origin<'_>, update: SessionUpdate) {
+        match self.refuses_update(&update, Some(origin.peer)) {
+            Some(error) => self.refuse(origin, &error),
+            None if self.session.is_none() => self.update_draft(now, origin.peer, update),
+            None => self.update_session(update),
         }
+    }
+
+    pub(super) fn update_session(&mut self, update: SessionUpdate) {
+        let Some(Ok(changed)) = self.session.clone().map(|session| update.applied(session)) else { return };
+        self.next_seq();
+        self.session = Some(changed);
         let checkpoint = self.checkpoint();
         self.store(checkpoint.map(Write::Checkpoint).into_iter().collect());
         self.show_session();
@@ -59,10 +78,12 @@ impl Thread {
     /// Only for the subject that set it: somebody else may begin the session, and must find nothing set.
     fn update_draft(&mut self, now: Millis, by: &PeerId, update: SessionUpdate) {
         let Some(Peer { identity, draft, .. }) = self.peers.get(by).cloned() else { return };
-        let (title, mode) = draft.map(|draft| (draft.title, draft.permission_mode)).unwrap_or_default();
+        let Ok(changed) = update.applied(self.drafted_session(now, draft.as_ref())) else { return };
         let draft = Draft {
-            title: update.title.unwrap_or(title),
-            permission_mode: update.permission_mode.unwrap_or(mode),
+            title: changed.title,
+            permission_mode: changed.permission_mode.known().unwrap_or_default(),
+            model: changed.model,
+            metadata: changed.metadata,
             set_at: now,
         };
         let mut subjects_own = Vec::new();
@@ -119,12 +140,16 @@ impl Thread {
     pub(super) fn visible_session(&self, peer: &PeerId) -> Option<Session> {
         self.session.clone().or_else(|| {
             let draft = self.peers.get(peer)?.draft.as_ref()?;
-            Some(Session {
-                title: draft.title.clone(),
-                permission_mode: draft.permission_mode.into(),
-                ..blank_session(self.session_id.clone(), draft.set_at)
-            })
+            Some(self.drafted_session(draft.set_at, Some(draft)))
         })
+    }
+
+    fn drafted_session(&self, created_at: Millis, draft: Option<&Draft>) -> Session {
+        let blank = blank_session(self.session_id.clone(), created_at);
+        let Some(Draft { title, permission_mode, model, metadata, set_at: _ }) = draft.cloned() else {
+            return blank;
+        };
+        Session { title, permission_mode: permission_mode.into(), model, metadata, ..blank }
     }
 
     pub(super) fn show_session(&mut self) {
@@ -158,6 +183,8 @@ fn blank_session(id: String, created_at: Millis) -> Session {
         created_at,
         last_message_at: created_at,
         owner: None,
+        model: None,
+        metadata: None,
         other: OtherFields::default(),
     }
 }

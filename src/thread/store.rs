@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::protocol::limits::{DELETED_REQUESTS_MAX, PAGE_BYTES_MAX, PAGE_MAX};
 use crate::protocol::{
-    Block, Content, Cursor, ErrorBody, Json, Message, Millis, Read, Response, ResponseMetadata, Role,
-    ServerFrame, Session, Status, Word, required,
+    Block, Content, Cursor, ErrorBody, Json, Message, MessageMetadata, Millis, Read, Response,
+    ResponseMetadata, Role, ServerFrame, Session, Status, Word, required,
 };
 
 const DIGEST_CHARS: usize = 16;
@@ -89,6 +89,8 @@ pub enum RecordKind {
         started: bool,
         /// The id of the turn's answer if it is not [`answer_id`], as in threads of the first format.
         answer_id: Option<String>,
+        /// What was sent along with it: an object.
+        metadata: Option<Json>,
         /// Why its stored content cannot be read; `None` if it can.
         fault: Option<ErrorBody>,
     },
@@ -323,28 +325,35 @@ impl Record {
     #[must_use]
     pub fn message(&self, epoch: u64) -> Message {
         let complete = Word::Known(Status::Complete);
-        let (role, status, tokens_used, error, author) = match &self.kind {
-            RecordKind::Question { author, fault: None, .. } => {
-                (Role::User, complete, None, None, author.clone())
-            }
-            RecordKind::Question { author, fault, .. } => {
-                (Role::User, Status::Failed.into(), None, fault.clone(), author.clone())
-            }
-            RecordKind::Answer { status, error, metadata, .. } => {
-                (Role::Assistant, status.clone(), Some(metadata.tokens_used), error.clone(), None)
-            }
-        };
-        Message {
+        let message = Message {
             id: self.message_id.clone(),
             request_id: self.request_id.clone(),
-            role,
+            role: Role::User,
             content: self.content.clone(),
-            status,
+            status: complete,
             created_at: self.created_at,
-            tokens_used,
-            error,
-            author,
+            tokens_used: None,
+            error: None,
+            author: None,
+            metadata: None,
             cursor: Cursor::at(epoch, self.seq).to_string(),
+        };
+        match self.kind.clone() {
+            RecordKind::Question { author, metadata, fault, .. } => Message {
+                status: if fault.is_some() { Status::Failed.into() } else { message.status },
+                error: fault,
+                author,
+                metadata: metadata.map(MessageMetadata::Sent),
+                ..message
+            },
+            RecordKind::Answer { status, error, metadata, .. } => Message {
+                role: Role::Assistant,
+                status,
+                tokens_used: Some(metadata.tokens_used),
+                error,
+                metadata: Some(MessageMetadata::Answer(metadata)),
+                ..message
+            },
         }
     }
 
@@ -377,6 +386,24 @@ impl Record {
         match &self.kind {
             RecordKind::Question { answer_id: Some(id), .. } => id.clone(),
             RecordKind::Question { .. } | RecordKind::Answer { .. } => answer_id(epoch, self.turn),
+        }
+    }
+
+    /// What was sent along with a user's message.
+    #[must_use]
+    pub fn sent_metadata(&self) -> Option<&Json> {
+        match &self.kind {
+            RecordKind::Question { metadata, .. } => metadata.as_ref(),
+            RecordKind::Answer { .. } => None,
+        }
+    }
+
+    /// The subject that wrote a user's message.
+    #[must_use]
+    pub fn author(&self) -> Option<&str> {
+        match &self.kind {
+            RecordKind::Question { author, .. } => author.as_deref(),
+            RecordKind::Answer { .. } => None,
         }
     }
 

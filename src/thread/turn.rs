@@ -52,6 +52,8 @@ pub(crate) struct Running {
     pub(crate) agent_heard_at: Millis,
     /// When the agent last sent a part of the answer; `None` before the first.
     pub(crate) agent_said_at: Option<Millis>,
+    /// When something of the answer that can be shown came first.
+    pub(crate) said_first_at: Option<Millis>,
     /// When the answer counts as finished, unless more of it comes before.
     pub(crate) ending: Option<(Millis, Box<Finished>)>,
     /// Reads what the agent's call brings. `None` if the call ended with the object that made it.
@@ -112,6 +114,7 @@ impl Running {
             started_at: now,
             agent_heard_at: now,
             agent_said_at: None,
+            said_first_at: None,
             ending: None,
         }
     }
@@ -154,6 +157,7 @@ impl Running {
     fn changed(&mut self, bytes: usize, now: Millis) {
         self.unstored_bytes = self.unstored_bytes.saturating_add(bytes);
         self.unstored_since.get_or_insert(now);
+        self.said_first_at.get_or_insert(now);
     }
 
     /// When what was gathered goes out. The first of an answer goes out at once.

@@ -1,15 +1,24 @@
 //! From a message to its turn's end.
 
 use crate::agent::{AgentMessage, AgentRequest, Call, Failed, Finished};
+use crate::protocol::json::OtherFields;
 use crate::protocol::limits::QUEUED_TURNS_MAX;
 use crate::protocol::{
-    Content, ErrorBody, ErrorCode, Millis, ResponseMetadata, Role, ServerFrame, Status, Word,
+    Content, ErrorBody, ErrorCode, Json, Millis, ResponseMetadata, Role, ServerFrame, Status, Word,
 };
 
 use super::events::{Event, count};
 use super::store::{Record, RecordKind, Records, StoreError, Write, answer_id, digest, question_id};
 use super::turn::{Running, Turn, TurnState};
 use super::{Config, Origin, Output, PeerId, Thread, TurnId, unreadable};
+
+/// What a user sends.
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) content: Content,
+    /// What the application sends along: an object.
+    pub(super) metadata: Option<Json>,
+}
 
 /// How a turn comes to its end.
 #[derive(Debug)]
@@ -35,7 +44,7 @@ impl Thread {
         records: &dyn Records,
         origin: Origin<'_>,
         request_id: &str,
-        content: Content,
+        sent: Sent,
         thread_id: Option<&str>,
     ) {
         if thread_id.is_some_and(|id| id != self.session_id) {
@@ -45,7 +54,7 @@ impl Thread {
             return self.refuse(origin, &error);
         }
         match self.place(records, request_id) {
-            Ok(Place::InLog(known)) => self.repeat(now, records, origin, &known, &content),
+            Ok(Place::InLog(known)) => self.repeat(now, records, origin, &known, &sent),
             Ok(Place::Deleted) => {
                 let message = "this message was sent before its session was deleted; send it under a new \
                                requestId to begin the session anew";
@@ -55,7 +64,7 @@ impl Thread {
                 let message = "too many turns of this thread wait; try again when one has ended";
                 self.refuse(origin, &ErrorBody::retryable(ErrorCode::Busy, message));
             }
-            Ok(Place::Nowhere) => self.accept(now, origin.peer, request_id, content),
+            Ok(Place::Nowhere) => self.accept(now, origin.peer, request_id, sent),
             Err(StoreError(_)) => self.refuse(origin, &unreadable()),
         }
     }
@@ -77,11 +86,12 @@ impl Thread {
         records: &dyn Records,
         origin: Origin<'_>,
         known: &Record,
-        content: &Content,
+        sent: &Sent,
     ) {
         let request_id = known.request_id.as_str();
         // Of a message that cannot be read any more, nothing says that this is another one.
-        if known.content != *content && !known.is_unreadable_question() {
+        let is_same = known.content == sent.content && known.sent_metadata() == sent.metadata.as_ref();
+        if !is_same && !known.is_unreadable_question() {
             let message = "this requestId was used for another message; give every message one of its own";
             let error = ErrorBody::fatal(ErrorCode::DuplicateRequest, message);
             return self.refuse(origin, &error);
@@ -106,7 +116,8 @@ impl Thread {
         !self.may_run_another() && self.queued().count() >= QUEUED_TURNS_MAX
     }
 
-    fn accept(&mut self, now: Millis, peer: &PeerId, request_id: &str, content: Content) {
+    fn accept(&mut self, now: Millis, peer: &PeerId, request_id: &str, sent: Sent) {
+        let Sent { content, metadata } = sent;
         let starts = self.may_run_another() && self.queued().next().is_none();
         let author = self.peers.get(peer).and_then(|peer| peer.identity.subject.clone());
         let mut writes = self.create_session(now, &content, peer);
@@ -119,7 +130,14 @@ impl Thread {
             request_id: request_id.to_owned(),
             created_at: now,
             content,
-            kind: RecordKind::Question { parent, author, started: starts, answer_id: None, fault: None },
+            kind: RecordKind::Question {
+                parent,
+                author,
+                started: starts,
+                answer_id: None,
+                metadata,
+                fault: None,
+            },
         };
         self.turns.insert(turn, Turn::queued(request_id.to_owned(), now));
         self.count_message(now, 0);
@@ -192,15 +210,17 @@ impl Thread {
         }
         self.flush(now, id);
         let Some(turn) = self.turns.remove(&id) else { return };
+        let said_first_at = turn.running().and_then(|running| running.said_first_at);
+        let first_content_ms = said_first_at.map(|at| at.saturating_sub(turn.accepted_at));
         let record = self.end_record(now, id, &turn, outcome);
         if let RecordKind::Answer { metadata, .. } = &record.kind {
             self.count_message(now, metadata.tokens_used);
         }
         self.append(vec![Write::Append(record.clone())], &record);
-        self.log_end(&record);
+        self.log_end(&record, first_content_ms);
     }
 
-    fn log_end(&mut self, record: &Record) {
+    fn log_end(&mut self, record: &Record, first_content_ms: Option<u64>) {
         let turns = count(&mut self.counters.turns);
         if let RecordKind::Answer { status, error, metadata, .. } = &record.kind {
             self.log(Event::TurnEnded {
@@ -208,6 +228,7 @@ impl Thread {
                 status: status.clone(),
                 code: error.as_ref().map(|error| error.code.clone()),
                 latency_ms: metadata.latency_ms,
+                first_content_ms,
                 tokens_used: metadata.tokens_used,
                 turns,
                 cancels: self.counters.cancels,
@@ -229,6 +250,9 @@ impl Thread {
                 metadata.finish_reason = finished.finish_reason;
                 metadata.finish = finished.finish.map(Word::Known);
                 metadata.usage = finished.usage;
+                if let Some(Json::Object(fields)) = finished.metadata {
+                    metadata.other = OtherFields(fields);
+                }
                 (Status::Complete, None)
             }
             Outcome::Cancelled => (Status::Cancelled, None),
@@ -289,6 +313,7 @@ impl Thread {
         let own = own.filter(|own| !own.is_unreadable_question());
         let own = own.ok_or_else(|| StoreError("the turn's message is missing or cannot be read".into()))?;
         let request_id = own.request_id.clone();
+        let subject = own.author().map(str::to_owned);
         said.sort_unstable_by_key(|record| (record.turn, record.seq));
         let mut messages: Vec<AgentMessage> = Vec::new();
         let mut left_out = None;
@@ -312,8 +337,11 @@ impl Thread {
             answer_id: answer_id(self.epoch, turn),
             request_id,
             permission_mode: self.permission_mode(),
+            model: self.session.as_ref().and_then(|session| session.model.clone()),
+            subject,
+            session_metadata: self.session.as_ref().and_then(|session| session.metadata.clone()),
             messages,
-            ..AgentRequest::default()
+            answer: None,
         })
     }
 
@@ -337,5 +365,6 @@ impl Thread {
 
 fn agent_message(record: Record) -> AgentMessage {
     let role = if record.is_end() { Role::Assistant } else { Role::User };
-    AgentMessage { id: record.message_id, role, content: record.content, metadata: None }
+    let metadata = record.sent_metadata().cloned();
+    AgentMessage { id: record.message_id, role, content: record.content, metadata }
 }

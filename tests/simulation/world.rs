@@ -161,7 +161,7 @@ impl World {
             }
             Step::Patch { client, nth } => {
                 let title = Some(Some(format!("patched {nth}")));
-                let update = SessionUpdate { title, permission_mode: None };
+                let update = SessionUpdate { title, ..SessionUpdate::default() };
                 self.request(client, Access::Owner, &Request::Update(update))
             }
             Step::CancelAll { client } => {

@@ -57,11 +57,12 @@ impl From<&Record> for Columns {
             ("content", Value::Text(to_json(&record.content))),
         ];
         match &record.kind {
-            RecordKind::Question { parent, author, started, answer_id, .. } => {
+            RecordKind::Question { parent, author, started, answer_id, metadata, .. } => {
                 columns.push(("kind", Value::Text(QUESTION.into())));
                 columns.push(("started", Value::Integer(u64::from(*started))));
                 columns.extend(parent.map(|parent| ("parent", Value::Integer(parent))));
                 columns.extend(author.clone().map(|author| ("author", Value::Text(author))));
+                columns.extend(metadata.as_ref().map(|it| ("metadata", Value::Text(to_json(it)))));
                 columns.extend(answer_id.clone().map(|id| ("answer_id", Value::Text(id))));
             }
             RecordKind::Answer { status, error, metadata, changes } => {

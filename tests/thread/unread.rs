@@ -315,7 +315,7 @@ impl Told {
         self.times += 1;
         let title =
             format!("{}{}", self.times, "🧵".repeat((bytes - 300) / 4).chars().take(190).collect::<String>());
-        let update = bobbin::protocol::SessionUpdate { title: Some(Some(title)), permission_mode: None };
+        let update = bobbin::protocol::SessionUpdate { title: Some(Some(title)), ..Default::default() };
         self.h.host.pump(Input::Update(update));
     }
 
