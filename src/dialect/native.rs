@@ -41,7 +41,9 @@ fn text_frame(
 ) -> String {
     let mut frame = Vec::with_capacity(text.len().saturating_add(TEXT_OVERHEAD_BYTES));
     let add = |frame: &mut Vec<u8>, parts: &[&str]| {
-        parts.iter().for_each(|part| frame.extend_from_slice(part.as_bytes()));
+        for part in parts {
+            frame.extend_from_slice(part.as_bytes());
+        }
     };
     add(&mut frame, &["{\"type\":\"", kind, "\",\"cursor\":\""]);
     cursor.write(&mut frame);

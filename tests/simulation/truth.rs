@@ -27,8 +27,8 @@ pub struct Turn {
     pub calls: Calls,
     /// What its agent said while it ran.
     pub said: Vec<Piece>,
-    /// Blocks that were begun and dropped.
-    dropped: Vec<Piece>,
+    /// What had been said wherever a block that was open was dropped, or became another one than it had grown to.
+    dropped: Vec<Vec<Piece>>,
     /// A block took another's place or was dropped.
     pub is_changed: bool,
     /// How much was said, and when it was.
@@ -115,8 +115,8 @@ impl Turn {
                 match self.said.last() {
                     Some(Piece::Open(open, _)) if open["type"] == block["type"] => {
                         // What the block says counts, whatever it had grown to.
-                        let grown = drop_open(&mut self.said);
-                        self.dropped.extend(grown);
+                        self.dropped.push(self.said.clone());
+                        drop_open(&mut self.said);
                     }
                     _ => self.close(),
                 }
@@ -145,39 +145,31 @@ impl Turn {
     }
 
     fn close(&mut self) {
-        let open = self.said.last().filter(|last| matches!(last, Piece::Open(..))).cloned();
-        let pieces = self.said.len();
+        let before = self.said.clone();
         close(&mut self.said);
-        if self.said.len() < pieces {
-            self.dropped(open);
+        if self.said.len() < before.len() {
+            self.dropped(before);
         }
     }
 
     fn drop_open(&mut self) {
-        let open = drop_open(&mut self.said);
-        self.dropped(open);
+        let before = self.said.clone();
+        if drop_open(&mut self.said).is_some() {
+            self.dropped(before);
+        }
     }
 
-    fn dropped(&mut self, open: Option<Piece>) {
-        self.is_changed |= open.is_some();
-        self.dropped.extend(open);
+    fn dropped(&mut self, before: Vec<Piece>) {
+        self.is_changed = true;
+        self.dropped.push(before);
         let weight = weight(&self.said);
         self.said_at.iter_mut().for_each(|(_, said)| *said = weight.min(*said));
         self.journalled = self.journalled.min(weight);
     }
 
-    /// Whether a client may hold this of the answer. What it holds of a block that was dropped is its last piece, until
-    /// something else comes. After a crash a thought may be kept in part.
+    /// Whether this is a beginning of what was said, at some time. After a crash a thought may be kept in part.
     pub fn may_be_held(&self, held: &[Piece]) -> bool {
-        is_kept(held, &self.said)
-            || self.dropped.iter().any(|open| is_kept(held, &with(&self.said, open)))
-            || held.split_last().is_some_and(|(last, before)| {
-                let Piece::Open(block, grown) = last else { return false };
-                let is_it = |dropped: &Piece| {
-                    matches!(dropped, Piece::Open(it, all) if it == block && all.starts_with(grown.as_str()))
-                };
-                self.dropped.iter().any(is_it) && is_prefix(before, &self.said)
-            })
+        is_kept(held, &self.said) || self.dropped.iter().any(|said| is_kept(held, said))
     }
 }
 
@@ -465,7 +457,7 @@ impl Truth {
             is_prefix(&text_only(&kept), &text_only(said))
         } else {
             // The journal may be older than a drop.
-            is_kept(&kept, said) || turn.dropped.iter().any(|open| is_kept(&kept, &with(said, open)))
+            turn.may_be_held(&kept)
         };
         let is_less = weight(&kept) < turn.journalled && !turn.is_torn;
         if !is_kept || is_less {
@@ -579,10 +571,6 @@ impl Truth {
             self.fingerprint = (self.fingerprint ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         }
     }
-}
-
-fn with(said: &[Piece], open: &Piece) -> Vec<Piece> {
-    said.iter().chain([open]).cloned().collect()
 }
 
 /// Whether a frame says what an end's record does.
