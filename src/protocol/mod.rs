@@ -30,7 +30,7 @@ pub use identity::{Access, Identity};
 pub use json::{Json, to_json};
 pub use read::{Read, optional, required};
 pub use server::{InFlight, InFlightState, Response, ResponseMetadata, ServerFrame, SnapshotReason};
-pub use session::{Message, PermissionMode, Role, Session, Status};
+pub use session::{Message, PermissionMode, Role, Session, SessionState, Status};
 pub use words::{Named, Word};
 
 /// The contract's version, told in `connected`.

@@ -46,6 +46,18 @@ words! {
     }
 }
 
+words! {
+    /// What the turns of a thread do.
+    pub enum SessionState {
+        /// There is none.
+        Idle = "idle",
+        /// One runs, or waits for its place in the queue.
+        Running = "running",
+        /// One waits for a person.
+        Waiting = "waiting",
+    }
+}
+
 object! {
     /// The stored record of a thread.
     pub struct Session {
@@ -68,6 +80,9 @@ object! {
         pub last_message_at: Millis = "lastMessageAt",
         /// The subject of the token that began it; not there where `AUTH=none`.
         pub owner: Option<String> = "owner" unless "Option::is_none",
+        /// What its turns do. It is told of them and never stored with the thread; servers of version 1 do not tell it.
+        #[cfg_attr(test, ts(as = "Option<SessionState>"))]
+        pub state: Option<Word<SessionState>> = "state" unless "Option::is_none",
     } and others in other
 }
 

@@ -16,8 +16,8 @@ use super::limits::{
 };
 use super::{
     Block, ClientFrame, CloseCode, Content, ErrorBody, ErrorCode, InFlight, InFlightState, Json, Message,
-    PROTOCOL_VERSION, PermissionMode, Response, ResponseMetadata, Role, ServerFrame, Session, SessionUpdate,
-    SnapshotReason, Status, to_json,
+    PROTOCOL_VERSION, PermissionMode, Response, ResponseMetadata, Role, ServerFrame, Session, SessionState,
+    SessionUpdate, SnapshotReason, Status, to_json,
 };
 
 const FILE: &str = "client/src/protocol.ts";
@@ -171,6 +171,7 @@ fn generate() -> String {
         declare::<Role>(&config),
         declare::<Status>(&config),
         declare::<PermissionMode>(&config),
+        declare::<SessionState>(&config),
         declare::<ErrorCode>(&config),
         declare::<ErrorBody>(&config),
         declare::<Block>(&config),

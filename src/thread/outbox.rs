@@ -130,7 +130,7 @@ impl Thread {
     /// If the store could not be read.
     pub fn delivery(&self, records: &dyn Records) -> Result<Delivery, StoreError> {
         let (epoch, deletes) = (self.epoch, self.outbox.is_deletion_owed);
-        let Some(session) = self.session.clone() else {
+        let Some(session) = self.shown_session() else {
             return Ok(Delivery { epoch, deletes, content: None, seq: self.outbox.delivered });
         };
         let delivered = self.outbox.delivered;

@@ -127,6 +127,7 @@ fn unnamed_session(row: &dyn Row, id: &str) -> Session {
         created_at: number("createdAt"),
         last_message_at: number("lastMessageAt"),
         owner: text("owner"),
+        state: None,
         other: OtherFields::default(),
     }
 }
