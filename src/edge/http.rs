@@ -74,7 +74,7 @@ async fn respond(request: &Request, env: &Env, context: &Context) -> Answer {
         Err(refused) => return turn_away(request, refused, context),
     };
     match &route {
-        Guarded::ListSessions => sessions::list(env, &request.url(), &caller).await,
+        Guarded::ListSessions => sessions::list(env, &request.url(), &caller, context).await,
         Guarded::CreateSession => {
             let id = uuid::Uuid::new_v4();
             Ok(json_response(201, &format!(r#"{{"id":"{id}"}}"#))?)
