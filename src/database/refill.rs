@@ -11,7 +11,7 @@ use worker_sys::Context;
 use crate::edge::searchable;
 use crate::platform::d1::{self, Row};
 use crate::platform::{Env, describe, log_failure, normalized, now, number};
-use crate::protocol::limits::{REFILL_MS, REFILL_PAUSE_MS};
+use crate::protocol::limits::{DATABASE_AGE_MS, REFILL_MS, REFILL_PAUSE_MS};
 use crate::protocol::{Json, Millis, required};
 
 use super::{is_lacking, owner_key};
@@ -44,7 +44,9 @@ pub fn begin(env: &Env, context: &Context) -> Result<(), JsValue> {
         match run(&env).await {
             Ok(true) => PAUSED_UNTIL.set(0),
             Ok(false) => {}
-            Err(thrown) if is_lacking(&describe(&thrown)) => {}
+            Err(thrown) if is_lacking(&describe(&thrown)) => {
+                PAUSED_UNTIL.set(now().saturating_add(DATABASE_AGE_MS));
+            }
             Err(thrown) => log_failure("d1_failed", &thrown),
         }
         Ok(JsValue::UNDEFINED)

@@ -8,6 +8,8 @@ mod routes;
 mod search;
 
 #[cfg(target_arch = "wasm32")]
+mod configured;
+#[cfg(target_arch = "wasm32")]
 mod http;
 #[cfg(target_arch = "wasm32")]
 mod rate;

@@ -76,7 +76,7 @@ impl Scope {
 
 /// What of a hit's text is shown: around the words, without marks, also those
 /// of older builds. Where the words are not found again, as in a text that is being written anew, its beginning.
-const SNIPPET: &str = "(SELECT replace(replace(substr(text, 1, instr(text || char(30), char(30)) - 1), char(31), ''), char(8203), '')
+const SNIPPET: &str = "(SELECT replace(replace(trim(substr(text, 1, instr(text || char(30), char(30)) - 1), char(31) || ' '), char(31), ''), char(8203), '')
      FROM (SELECT coalesce(CASE message
        WHEN 0 THEN (SELECT snippet(session_search, 0, '', '', '…', 16) FROM session_search
          WHERE session_search MATCH ?8 AND rowid = session)
