@@ -122,6 +122,13 @@ pub fn binding(env: &Env, binding: Binding) -> Result<JsValue, JsValue> {
     Reflect::get(env, &binding.name().into())
 }
 
+/// A text in Unicode's form NFKC: full-width letters are narrow, half-width kana are kana, letters and their marks are
+/// one. The runtime's own tables, which cost the worker nothing.
+#[must_use]
+pub fn normalized(text: &str) -> String {
+    if text.is_ascii() { text.to_owned() } else { JsString::from(text).normalize("NFKC").into() }
+}
+
 /// The time. It stands still while code runs without waiting for anything.
 #[must_use]
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]

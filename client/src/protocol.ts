@@ -46,9 +46,14 @@ export type Status = "complete" | "cancelled" | "interrupted" | "failed";
 export type PermissionMode = "default" | "acceptEdits" | "plan" | "bypassPermissions";
 
 /**
+ * What the turns of a thread do.
+ */
+export type SessionState = "idle" | "running" | "waiting";
+
+/**
  * Why something was refused or failed, as clients see it in frames and HTTP bodies.
  */
-export type ErrorCode = "INVALID_MESSAGE" | "MESSAGE_TOO_LARGE" | "THREAD_MISMATCH" | "DUPLICATE_REQUEST" | "DELETED" | "RATE_LIMITED" | "BUSY" | "UNAUTHENTICATED" | "FORBIDDEN" | "NOT_FOUND" | "AGENT_ERROR" | "AGENT_TIMEOUT" | "INTERRUPTED" | "STORAGE_ERROR" | "INTERNAL";
+export type ErrorCode = "INVALID_MESSAGE" | "MESSAGE_TOO_LARGE" | "THREAD_MISMATCH" | "DUPLICATE_REQUEST" | "DELETED" | "RATE_LIMITED" | "BUSY" | "UNAUTHENTICATED" | "FORBIDDEN" | "NOT_FOUND" | "AGENT_ERROR" | "AGENT_TIMEOUT" | "INTERRUPTED" | "STORAGE_ERROR" | "NOT_CONFIGURED" | "INTERNAL";
 
 /**
  * An error as it goes over the wire. The message says what was wrong and what would be right,
@@ -312,7 +317,11 @@ model?: string,
 /**
  * What the application keeps with the session: an object of at most 4 KiB.
  */
-metadata?: Record<string, unknown>, };
+metadata?: Record<string, unknown>, 
+/**
+ * What its turns do. It is told of them and never stored with the thread; servers of version 1 do not tell it.
+ */
+state?: SessionState, };
 
 /**
  * Why a model stopped.

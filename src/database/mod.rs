@@ -6,18 +6,24 @@
 
 #![deny(missing_docs)]
 
+use crate::thread::store::digest;
+
 #[cfg(target_arch = "wasm32")]
 mod live;
+#[cfg(target_arch = "wasm32")]
+pub mod refill;
 
 #[cfg(target_arch = "wasm32")]
 pub use live::{ask, health};
 
 /// The last migration that this build knows: the number that its file's name begins with. The one before it is
 /// supported, too.
-pub const MIGRATION: u64 = 3;
+pub const MIGRATION: u64 = 4;
+
+const OWNER_KEY_CHARS: usize = 10;
 
 /// How many columns `sessions` and `messages` have together, with the last migration. More are a newer one's.
-pub const COLUMNS: u64 = 29;
+pub const COLUMNS: u64 = 31;
 
 // In what follows, `{…}` stands around what a database without the last migration does not have; see `fitting`.
 
@@ -25,29 +31,38 @@ pub const COLUMNS: u64 = 29;
 pub const SESSION_JSON: &str = "json_remove(json_object('id', id, 'title', title, \
      'firstMessagePreview', first_message_preview, 'messageCount', message_count, 'totalTokens', total_tokens, \
      'permissionMode', permission_mode, 'createdAt', created_at, 'lastMessageAt', last_message_at, \
-     {'metadata', json(metadata), 'model', model, }'owner', owner), \
-     {iif(metadata IS NULL, '$.metadata', '$.-'), iif(model IS NULL, '$.model', '$.-'), }\
+     'state', coalesce(state, 'idle'), 'metadata', json(metadata), 'model', model, 'owner', owner), \
+     iif(metadata IS NULL, '$.metadata', '$.-'), iif(model IS NULL, '$.model', '$.-'), \
      iif(owner IS NULL, '$.owner', '$.-'))";
 
 /// Inserts or changes the session whose JSON is ?1. A delivery that comes late, or a second time, finds the row
 /// newer and leaves it. Owner and creation are fixed for a life of the session: their indices are left alone.
 pub const WRITE_SESSION: &str = "INSERT INTO sessions (id, title, first_message_preview, message_count, \
-     total_tokens, permission_mode, owner, created_at, last_message_at, {metadata, model, }epoch, seq, words) \
-     SELECT it ->> 'id', it ->> 'title', it ->> 'firstMessagePreview', it ->> 'messageCount', it ->> 'totalTokens', \
-     it ->> 'permissionMode', it ->> 'owner', it ->> 'createdAt', it ->> 'lastMessageAt', \
-     {it -> 'metadata', it ->> 'model', }?2, ?3, ?4 FROM (SELECT ?1 AS it) WHERE true \
+     total_tokens, permission_mode, owner, created_at, last_message_at, state, metadata, model, {owner_key, }epoch, \
+     seq, words) SELECT it ->> 'id', it ->> 'title', it ->> 'firstMessagePreview', it ->> 'messageCount', \
+     it ->> 'totalTokens', it ->> 'permissionMode', it ->> 'owner', it ->> 'createdAt', it ->> 'lastMessageAt', \
+     it ->> 'state', it -> 'metadata', it ->> 'model', {?5, }?2, ?3, ?4 FROM (SELECT ?1 AS it, ?5) WHERE true \
      ON CONFLICT (id) DO UPDATE SET title = excluded.title, first_message_preview = excluded.first_message_preview, \
      message_count = excluded.message_count, total_tokens = excluded.total_tokens, \
-     permission_mode = excluded.permission_mode, last_message_at = excluded.last_message_at, \
-     {metadata = excluded.metadata, model = excluded.model, }seq = excluded.seq, words = excluded.words \
-     WHERE excluded.seq > sessions.seq";
+     permission_mode = excluded.permission_mode, last_message_at = excluded.last_message_at, state = excluded.state, \
+     metadata = excluded.metadata, model = excluded.model, {owner_key = excluded.owner_key, }seq = excluded.seq, \
+     words = excluded.words WHERE excluded.seq > sessions.seq";
+
+/// What stands for an owner before each of its words in the index: ten hexadecimal digits.
+/// Two owners may have the same; whose a hit is, is looked up.
+#[must_use]
+pub fn owner_key(owner: Option<&str>) -> String {
+    let mut key = digest(owner.unwrap_or_default());
+    key.truncate(OWNER_KEY_CHARS);
+    key
+}
 
 /// Inserts the message whose JSON is ?1.
 pub const WRITE_MESSAGE: &str = "INSERT INTO messages (id, request_id, role, status, content, created_at, \
-     tokens_used, error, author, session_id, seq, words) \
+     tokens_used, error, author, {metadata, }session_id, seq, words) \
      SELECT it ->> 'id', it ->> 'requestId', it ->> 'role', it ->> 'status', it -> 'content', it ->> 'createdAt', \
-     it ->> 'tokensUsed', it -> 'error', it ->> 'author', ?2, ?3, ?4 FROM (SELECT ?1 AS it) WHERE true \
-     ON CONFLICT (session_id, seq) DO NOTHING";
+     it ->> 'tokensUsed', it -> 'error', it ->> 'author', {it -> 'metadata', }?2, ?3, ?4 \
+     FROM (SELECT ?1 AS it) WHERE true ON CONFLICT (session_id, seq) DO NOTHING";
 
 /// A statement for a database that has `migration`: this build's last one or the one before it.
 #[must_use]
@@ -72,7 +87,8 @@ mod tests {
     use super::*;
     use crate::protocol::json::OtherFields;
     use crate::protocol::{
-        Content, ErrorBody, ErrorCode, Json, Message, PermissionMode, Role, Session, Status, to_json,
+        Content, ErrorBody, ErrorCode, Json, Message, MessageMetadata, PermissionMode, Role, Session,
+        SessionState, Status, to_json,
     };
 
     /// The number and the statements of each migration, in order.
@@ -144,6 +160,7 @@ mod tests {
             owner: Some("o".into()),
             model: Some("m".into()),
             metadata: Some(Json::Null),
+            state: Some(SessionState::Running.into()),
             other: OtherFields::default(),
         }
     }
@@ -159,7 +176,7 @@ mod tests {
             tokens_used: Some(2),
             error: Some(ErrorBody::fatal(ErrorCode::Internal, "no")),
             author: Some("a".into()),
-            metadata: None,
+            metadata: Some(MessageMetadata::Sent(Json::Null)),
             cursor: String::new(),
         }
     }
@@ -168,9 +185,12 @@ mod tests {
     fn a_database_without_the_last_migration_is_not_asked_for_what_that_adds() {
         let migrations = migrations();
         let (_, last) = migrations.last().unwrap();
-        let added = last.split("ADD COLUMN ").skip(1).filter_map(|column| column.split([' ', ';']).next());
-        let added: Vec<&str> = added.collect();
-        for statement in [SESSION_JSON, WRITE_SESSION, WRITE_MESSAGE] {
+        for (table, statement) in
+            [("sessions", SESSION_JSON), ("sessions", WRITE_SESSION), ("messages", WRITE_MESSAGE)]
+        {
+            let add = format!("ALTER TABLE {table} ADD COLUMN ");
+            let added = last.split(&add).skip(1).filter_map(|column| column.split([' ', ';']).next());
+            let added: Vec<&str> = added.collect();
             let names = |statement: &str| {
                 let words: Vec<_> = statement.split(|letter: char| !letter.is_alphanumeric()).collect();
                 added.iter().filter(|column| words.contains(column)).count()

@@ -18,8 +18,8 @@ use crate::variables::{self, Name, Variables};
 use super::auth::{self, Caller};
 use super::params::fields;
 use super::rate::is_too_many;
-use super::routes::{Guarded, Refused, Route};
-use super::sessions;
+use super::routes::{Guarded, Refused, Route, query_value};
+use super::{configured, sessions};
 
 /// The outcome of a request: a response, or why it is refused.
 pub type Answer = Result<Response, Refused>;
@@ -71,10 +71,16 @@ async fn respond(request: &Request, env: &Env, context: &Context) -> Answer {
     }
     let caller = match admitted {
         Ok(caller) => caller,
+        Err(refused)
+            if route == Guarded::Configuration && refused.status == 401 && brings_nothing(request) =>
+        {
+            return configured::answer(env, false);
+        }
         Err(refused) => return turn_away(request, refused, context),
     };
     match &route {
-        Guarded::ListSessions => sessions::list(env, &request.url(), &caller).await,
+        Guarded::ListSessions => sessions::list(env, &request.url(), &caller, context).await,
+        Guarded::Configuration => configured::answer(env, true),
         Guarded::CreateSession => {
             let id = uuid::Uuid::new_v4();
             Ok(json_response(201, &format!(r#"{{"id":"{id}"}}"#))?)
@@ -137,13 +143,21 @@ async fn admit(request: &Request, env: &Env, route: &Guarded) -> Result<Caller, 
     let (session_id, connects) = match route {
         Guarded::Connect { id } => (Some(id.as_str()), true),
         Guarded::Session { id, .. } => (Some(id.as_str()), false),
-        Guarded::CreateSession | Guarded::ListSessions | Guarded::ConnectNowhere => (None, false),
+        Guarded::CreateSession | Guarded::ListSessions | Guarded::Configuration | Guarded::ConnectNowhere => {
+            (None, false)
+        }
     };
     let caller = auth::admit(request, env, session_id, connects).await?;
     match Settings::read(&|name| variable(env, name)) {
         Ok(_) => Ok(caller),
         Err(why) => Err(Refused::fatal(500, ErrorCode::Internal, &why)),
     }
+}
+
+/// Whether it was refused for want of a credential, and not for a bad one.
+fn brings_nothing(request: &Request) -> bool {
+    let ways = ["authorization", "sec-websocket-protocol"];
+    ways.iter().all(|name| header(request, name).is_none()) && query_value(&request.url(), "ticket").is_none()
 }
 
 fn turn_away(request: &Request, refused: Refused, context: &Context) -> Answer {

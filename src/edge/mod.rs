@@ -8,6 +8,8 @@ mod routes;
 mod search;
 
 #[cfg(target_arch = "wasm32")]
+mod configured;
+#[cfg(target_arch = "wasm32")]
 mod http;
 #[cfg(target_arch = "wasm32")]
 mod rate;
@@ -16,6 +18,8 @@ mod sessions;
 
 #[cfg(target_arch = "wasm32")]
 pub use http::{Answer, handle, is_upgrade, read_fields, refusal, switch_protocols, unserved, variable};
-pub use params::{bad_before, bad_request, before_hit, before_session, fields, limit, place, query};
+pub use params::{
+    Order, bad_before, bad_request, before_hit, before_session, fields, limit, order, place, query, state,
+};
 pub use routes::{Action, Guarded, Refused, Route, query_value};
-pub use search::{match_expression, searchable};
+pub use search::{Expressions, HIDDEN, MARK, searchable};

@@ -2,7 +2,7 @@
 
 use crate::protocol::json::{Fields, Json, Malformed, Reader};
 use crate::protocol::limits::{JSON_DEPTH_MAX, PAGE_DEFAULT, PAGE_MAX, QUERY_CHARS_MAX};
-use crate::protocol::{ErrorCode, is_session_id};
+use crate::protocol::{ErrorCode, Named, SessionState, is_session_id};
 
 use super::routes::{Refused, query_value};
 
@@ -36,12 +36,56 @@ pub fn query(url: &str) -> Result<Option<String>, Refused> {
     }
 }
 
-/// A place in a list of sessions: when the last one that was seen was created, and its id.
+/// What a list of sessions is ordered by, the newest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// When they were created.
+    Created,
+    /// When they were last used.
+    Recent,
+}
+
+impl Order {
+    /// How a place in such a list begins: one of another order is no place in it.
+    #[must_use]
+    pub fn mark(self) -> &'static str {
+        match self {
+            Order::Created => "",
+            Order::Recent => "u",
+        }
+    }
+}
+
+/// `order`: `created`, as without it, or `recent`. What is searched for has an order of its own.
 ///
 /// # Errors
 /// 400 with what would be right.
-pub fn before_session(url: &str) -> Result<Option<(u64, String)>, Refused> {
+pub fn order(url: &str, searches: bool) -> Result<Order, Refused> {
+    match query_value(url, "order").as_deref() {
+        Some(_) if searches => Err(bad_request("a search has the best hits first: leave out order or q")),
+        None | Some("created") => Ok(Order::Created),
+        Some("recent") => Ok(Order::Recent),
+        Some(_) => Err(bad_request("order is created or recent")),
+    }
+}
+
+/// `state`: `None` for all.
+///
+/// # Errors
+/// 400 with what would be right.
+pub fn state(url: &str) -> Result<Option<SessionState>, Refused> {
+    let Some(word) = query_value(url, "state") else { return Ok(None) };
+    let state = SessionState::named(&word);
+    state.map(Some).ok_or_else(|| bad_request(&format!("state is {}", SessionState::listed())))
+}
+
+/// A place in a list of sessions: the time of the last one that was seen, and its id.
+///
+/// # Errors
+/// 400 with what would be right.
+pub fn before_session(url: &str, order: Order) -> Result<Option<(u64, String)>, Refused> {
     let Some(text) = query_value(url, "before") else { return Ok(None) };
+    let text = text.strip_prefix(order.mark()).unwrap_or_default();
     let place = text.split_once('.').and_then(|(at, id)| Some((at.parse().ok()?, id.to_owned())));
     place.filter(|(_, id)| is_session_id(id)).map(Some).ok_or_else(bad_before)
 }

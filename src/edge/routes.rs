@@ -20,6 +20,8 @@ pub enum Guarded {
     CreateSession,
     /// Lists sessions, or searches in them.
     ListSessions,
+    /// Tells what the worker offers; who brings no credential is told how to bring one.
+    Configuration,
     /// The alias without its `threadId`: accepted, and closed with 1008.
     ConnectNowhere,
     /// A socket of a session.
@@ -106,6 +108,7 @@ impl Route {
         let segments: Vec<&str> = path.split('/').skip(1).collect();
         match segments.as_slice() {
             ["health"] => choose(method, &[("GET", true)]).map(|_| Route::Health),
+            ["config"] => choose(method, &[("GET", true)]).map(|_| Route::Guarded(Guarded::Configuration)),
             ["sessions"] => {
                 let lists = choose(method, &[("GET", true), ("POST", false)])?;
                 let route = if lists { Guarded::ListSessions } else { Guarded::CreateSession };

@@ -1,61 +1,164 @@
 //! Words: what is indexed of a text, and what a query asks for.
 //!
-//! SQLite's tokenizer splits at what is no letter. Scripts that write no spaces between words would
-//! become one word a sentence; a zero-width space between their characters makes each a word of its
-//! own, and a query's run of them a phrase. Emoji are words too.
+//! SQLite's tokenizer splits at what is no letter, and finds a word by its beginning. So each character of a script in
+//! which a word may stand within another, or that writes no spaces between words, is a word of its own, and a query's
+//! run of them a phrase. Emoji are words too. Of a name such as `getUserName`, the parts after the first stand once
+//! more behind the text.
+//!
+//! [`MARK`] stands before each word. It splits what the tokenizer would not; in the index of each owner's words the
+//! owner's key takes its place.
 
 use crate::protocol::limits::{INDEXED_BYTES_MAX, QUERY_WORDS_MAX};
 
-const ZERO_WIDTH_SPACE: char = '\u{200b}';
+/// Stands before each word of a text, and at its beginning: a text without it is one that an older build wrote.
+pub const MARK: char = '\u{1f}';
+/// Stands before each word that is there for the search alone. A snippet ends before it.
+pub const HIDDEN: char = '\u{1e}';
 
-/// A text as it is indexed. It looks as before, but for the vowel points that Arabic and Hebrew are
-/// read without.
+/// Of a text that begins with no word: a mark that is not taken for that of what follows.
+const BEGINNING: &str = "\u{1f} ";
+
+/// Letters of a name that is taken apart, and of a part of it.
+const NAME_BYTES_MAX: usize = 64;
+const PART_BYTES_MAX: usize = 24;
+/// Bytes of all such parts of a text.
+const PARTS_BYTES_MAX: usize = 16 * 1024;
+
+/// The index of SQLite knows beginnings of words up to so many letters.
+const PREFIX_CHARS_MAX: usize = 3;
+
+/// A text as it is indexed, once it is in Unicode's form NFKC. Without marks it reads as before, but for the vowel
+/// points that Arabic and Hebrew are read without.
 #[must_use]
 pub fn searchable(text: &str) -> String {
-    let mut words = String::with_capacity(text.len());
-    let mut after_a_word = false;
-    let letters = text.chars().filter(|letter| *letter != ZERO_WIDTH_SPACE && !is_vowel_point(*letter));
-    for letter in letters {
-        if words.len() > INDEXED_BYTES_MAX {
+    let mut words = marked(text, INDEXED_BYTES_MAX, is_word_alone);
+    if !words.starts_with(MARK) {
+        words.insert_str(0, BEGINNING);
+    }
+    let parts_end = words.len().saturating_add(PARTS_BYTES_MAX);
+    let names = text.split(|letter: char| !letter.is_ascii_alphanumeric());
+    for part in names.filter(|name| name.len() <= NAME_BYTES_MAX).flat_map(later_parts) {
+        if words.len() > parts_end {
             break;
         }
-        let is_a_word = is_word_alone(letter);
-        if (is_a_word || after_a_word) && !is_variation(letter) {
-            words.push(ZERO_WIDTH_SPACE);
-        }
-        words.push(letter);
-        after_a_word = is_a_word;
+        words.extend([HIDDEN, MARK]);
+        words.push_str(part);
     }
     words
 }
 
-/// A user's query in FTS5's language: every word must be found, and each may be only the beginning of a longer one.
-/// `None` if there is no word in it. Nothing in the query is taken for syntax. The strings stand one after another
-/// without AND, so that the tokenizer leaves out those that it finds no word in.
-#[must_use]
-pub fn match_expression(query: &str) -> Option<String> {
-    let is_word =
-        |word: &&str| word.bytes().any(|letter| letter.is_ascii_alphanumeric() || !letter.is_ascii());
-    let words: Vec<String> =
-        query.split_whitespace().filter(is_word).take(QUERY_WORDS_MAX).map(phrase).collect();
-    (!words.is_empty()).then(|| words.join(" "))
+/// What of a name begins with each of its capitals, but the first.
+fn later_parts(name: &str) -> impl Iterator<Item = &str> {
+    let letters = name.as_bytes();
+    let begins = |at: usize| {
+        let is = |at: usize, test: fn(&u8) -> bool| letters.get(at).is_some_and(test);
+        let after_capital = at.checked_sub(1).map(|before| is(before, u8::is_ascii_uppercase));
+        is(at, u8::is_ascii_uppercase)
+            && after_capital
+                .is_some_and(|is_within| !is_within || is(at.saturating_add(1), u8::is_ascii_lowercase))
+    };
+    (0..letters.len()).filter(move |at| begins(*at)).filter_map(|at| {
+        let part = name.get(at..)?;
+        Some(part.get(..PART_BYTES_MAX).unwrap_or(part))
+    })
 }
 
-fn phrase(word: &str) -> String {
+/// What a query asks for, in FTS5's language. Nothing in the query is taken for syntax.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expressions {
+    /// Every word must be found, and each may be only the beginning of a longer one. The strings stand one after
+    /// another without AND, so that the tokenizer leaves out those that it finds no word in.
+    pub words: String,
+    /// The same of texts that older builds wrote.
+    pub older_words: String,
+    /// Finds the place in a text that has the words: each whole, or by its first letters, which the index knows. A
+    /// longer beginning would have it look through all words that begin so, for every text anew.
+    pub places: String,
+}
+
+impl Expressions {
+    /// Of a query in Unicode's form NFKC; `None` if there is no word in it.
+    #[must_use]
+    pub fn of(query: &str) -> Option<Self> {
+        let is_word =
+            |word: &&str| word.bytes().any(|letter| letter.is_ascii_alphanumeric() || !letter.is_ascii());
+        let words: Vec<&str> = query.split_whitespace().filter(is_word).take(QUERY_WORDS_MAX).collect();
+        let each = |phrase: fn(&str) -> String, between| {
+            let phrases: Vec<String> = words.iter().map(|word| phrase(word)).collect();
+            phrases.join(between)
+        };
+        (!words.is_empty()).then(|| Expressions {
+            words: each(|word| format!("\"{}\"*", quoted(word, is_word_alone)), " "),
+            older_words: each(|word| format!("\"{}\"*", quoted(word, was_word_alone)), " "),
+            places: each(place, " OR "),
+        })
+    }
+}
+
+fn place(word: &str) -> String {
+    let whole = quoted(word, is_word_alone);
+    let (before, last) = whole.rfind(MARK).map_or(("", whole.as_str()), |at| whole.split_at(at));
+    let begun: String = last.chars().take(PREFIX_CHARS_MAX.saturating_add(1)).collect();
+    // A beginning of one letter is in no index; a quotation mark that was doubled must not be cut in half.
+    let is_known = begun.chars().count() > 2 && !begun.contains('"');
+    if is_known { format!("\"{whole}\" OR \"{before}{begun}\"*") } else { format!("\"{whole}\"") }
+}
+
+fn quoted(word: &str, is_alone: fn(char) -> bool) -> String {
     // A quotation mark inside a string is doubled (SQLite, FTS5 query syntax); NUL would end it.
-    let quoted = searchable(word).replace('"', "\"\"").replace('\0', " ");
-    format!("\"{quoted}\"*")
+    marked(word, INDEXED_BYTES_MAX, is_alone).replace('"', "\"\"").replace('\0', " ")
+}
+
+/// A text with a mark before each of its words, up to this length.
+fn marked(text: &str, bytes_max: usize, is_alone: fn(char) -> bool) -> String {
+    let mut words = String::with_capacity(text.len());
+    let mut before = None;
+    let letters = text.chars().filter(|letter| !matches!(*letter, MARK | HIDDEN) && !is_vowel_point(*letter));
+    for letter in letters {
+        if words.len() > bytes_max {
+            break;
+        }
+        let stands_apart = |letter: char| is_alone(letter) || !is_letter(letter);
+        let begins = is_alone(letter) || (is_letter(letter) && before.is_none_or(stands_apart));
+        if begins && !is_variation(letter) {
+            words.push(MARK);
+        }
+        words.push(letter);
+        before = Some(letter);
+    }
+    words
+}
+
+/// Whether it is a letter, digit or mark of a script that writes spaces between words. What is one and is not known
+/// here is taken for the end of a word, in the text and in the query alike.
+fn is_letter(letter: char) -> bool {
+    letter.is_ascii_alphanumeric()
+        || matches!(letter, 'ª' | 'µ' | 'º' | 'À'..='\u{58f}' | '\u{5d0}'..='\u{60b}' | '\u{620}'..='\u{669}'
+            | '\u{66e}'..='\u{6d3}' | '\u{6d5}'..='\u{963}' | '\u{966}'..='\u{dff}' | '\u{10a0}'..='\u{10ff}'
+            | '\u{1200}'..='\u{135f}' | '\u{13a0}'..='\u{13ff}' | '\u{1e00}'..='\u{1fff}')
+            && !matches!(letter, '×' | '÷')
+        || is_word_alone(letter)
+}
+
+/// Whether it was when [`MARK`] was not yet put before words.
+fn was_word_alone(letter: char) -> bool {
+    is_word_alone(letter) && !is_hangul(letter)
 }
 
 fn is_word_alone(letter: char) -> bool {
-    matches!(letter,
+    is_hangul(letter)
+        || matches!(letter,
         '\u{0e00}'..='\u{0eff}' // Thai, Lao
         | '\u{1000}'..='\u{109f}' // Myanmar
         | '\u{1780}'..='\u{17ff}' // Khmer
+        | '\u{231a}'..='\u{23ff}' | '\u{2600}'..='\u{27bf}' | '\u{2b00}'..='\u{2bff}' | '\u{1f000}'..='\u{1faff}' // emoji
         | '\u{3040}'..='\u{30ff}' // Hiragana, Katakana
         | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' // Han
-        | '\u{20000}'..='\u{3ffff}'
-        | '\u{2600}'..='\u{27bf}' | '\u{1f000}'..='\u{1faff}') // emoji
+        | '\u{20000}'..='\u{3ffff}')
+}
+
+fn is_hangul(letter: char) -> bool {
+    matches!(letter, '\u{1100}'..='\u{11ff}' | '\u{3130}'..='\u{318f}' | '\u{ac00}'..='\u{d7ff}')
 }
 
 /// Says how the character before it looks.
@@ -75,21 +178,63 @@ mod tests {
 
     #[test]
     fn what_is_indexed_reads_as_before() {
-        assert_eq!(searchable("plain words"), "plain words");
-        assert_eq!(searchable("東京 tower").replace(ZERO_WIDTH_SPACE, ""), "東京 tower");
+        for text in ["plain words", "(東京 tower)", "대학교에서 ■개요", "❤\u{fe0f} 👨\u{200d}👩", ""]
+        {
+            assert_eq!(searchable(text).replace(MARK, "").trim_start(), text);
+        }
+        let words = searchable("call getUserName()").replace(MARK, "");
+        assert_eq!(words.split_once(HIDDEN).unwrap().0, "call getUserName()");
+    }
+
+    #[test]
+    fn a_mark_stands_before_each_word_and_at_the_beginning() {
+        let marks = |text| searchable(text).replace(MARK, "|");
+        assert_eq!(marks("plain, words"), "|plain, |words");
+        assert_eq!(marks("■개요 «x»"), "| ■|개|요 «|x»");
+        assert_eq!(marks("a_b.c Straße"), "|a_|b.|c |Straße");
+        assert_eq!(marks("⌚watch ©2024"), "|⌚|watch ©|2024");
+        assert_eq!(marks(""), "| ");
+    }
+
+    #[test]
+    fn the_later_parts_of_a_name_are_indexed_too() {
+        let parts = |name| later_parts(name).collect::<Vec<_>>();
+        assert_eq!(parts("getUserName"), ["UserName", "Name"]);
+        assert_eq!(parts("XMLHttpRequest2Go"), ["HttpRequest2Go", "Request2Go", "Go"]);
+        for name in ["plain", "Plain", "UPPER", "", "x"] {
+            assert_eq!(parts(name), Vec::<&str>::new(), "{name}");
+        }
     }
 
     #[test]
     fn what_is_indexed_of_the_longest_answer_fits_into_a_row_beside_it() {
-        let answer = "東".repeat(crate::protocol::limits::ANSWER_BYTES_MAX / 3);
-        assert!(searchable(&answer).len() <= INDEXED_BYTES_MAX + 8);
+        let names = "getUserName ".repeat(crate::protocol::limits::ANSWER_BYTES_MAX / 12);
+        let han = "東".repeat(crate::protocol::limits::ANSWER_BYTES_MAX / 3);
+        for answer in [names, han] {
+            assert!(searchable(&answer).len() <= INDEXED_BYTES_MAX + PARTS_BYTES_MAX + 64);
+        }
     }
 
     #[test]
     fn a_query_is_words_and_never_syntax() {
-        assert_eq!(match_expression("hello wor").as_deref(), Some("\"hello\"* \"wor\"*"));
-        assert_eq!(match_expression("a\"b OR c*").as_deref(), Some("\"a\"\"b\"* \"OR\"* \"c*\"*"));
-        assert_eq!(match_expression("  \" - *  "), None);
-        assert_eq!(match_expression("🎉").as_deref(), Some("\"\u{200b}🎉\"*"));
+        let words = |query| Expressions::of(query).map(|found| found.words.replace(MARK, "|"));
+        assert_eq!(words("hello wor").as_deref(), Some("\"|hello\"* \"|wor\"*"));
+        assert_eq!(words("a\"b OR c*").as_deref(), Some("\"|a\"\"|b\"* \"|OR\"* \"|c*\"*"));
+        assert_eq!(words("  \" - *  "), None);
+        assert_eq!(words("🎉").as_deref(), Some("\"|🎉\"*"));
+    }
+
+    #[test]
+    fn a_place_is_looked_for_by_no_beginning_that_the_index_does_not_know() {
+        let places = |query| Expressions::of(query).unwrap().places.replace(MARK, "|");
+        assert_eq!(places("common"), "\"|common\" OR \"|com\"*");
+        assert_eq!(places("c 학교 ab"), "\"|c\" OR \"|학|교\" OR \"|ab\" OR \"|ab\"*");
+        assert_eq!(places("a.xy\""), "\"|a.|xy\"\"\"");
+    }
+
+    #[test]
+    fn texts_of_older_builds_are_asked_for_whole_words_of_hangul() {
+        let older = Expressions::of("학교 東京").unwrap().older_words.replace(MARK, "|");
+        assert_eq!(older, "\"|학교\"* \"|東|京\"*");
     }
 }

@@ -3,30 +3,36 @@
 use js_sys::Array;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::JsValue;
+use worker_sys::Context;
 
-use crate::database::{self, SESSION_JSON, fitting};
+use crate::database::{self, MIGRATION, SESSION_JSON, owner_key, refill};
 use crate::platform::d1::{self, Row};
-use crate::platform::{Env, http::json_response, log_failure, number};
-use crate::protocol::ErrorCode;
+use crate::platform::{Env, http::json_response, log_failure, normalized, number};
 use crate::protocol::limits::{LIST_TIMEOUT_MS, SEARCH_HITS_MAX};
 use crate::protocol::to_json;
+use crate::protocol::{ErrorCode, SessionState};
 
 use super::auth::Caller;
-use super::params::{before_hit, before_session, limit, place, query};
+use super::params::{Order, before_hit, before_session, limit, order, place, query, state};
 use super::routes::Refused;
-use super::{Answer, match_expression};
+use super::{Answer, Expressions};
 
-pub async fn list(env: &Env, url: &str, caller: &Caller) -> Answer {
+pub async fn list(env: &Env, url: &str, caller: &Caller, context: &Context) -> Answer {
     let scope = Scope::of(caller);
-    let Some(asked) = asked(url, &scope)? else { return page(&[], None) };
-    match rows(env, &asked).await.and_then(d1::rows) {
-        Ok(rows) => asked.page(&rows),
-        Err(thrown) => {
-            log_failure("d1_failed", &thrown);
-            let message = "the list of sessions is not to be had at the moment; threads go on; try again";
-            Err(Refused::retryable(503, ErrorCode::StorageError, message))
-        }
+    let Some(asked) = Asked::of(url, &scope)? else { return page(&[], None, Some(true)) };
+    if !d1::is_bound(env) {
+        let message = "this deployment keeps no list of sessions: it has no D1 database bound as DB";
+        return Err(Refused::fatal(501, ErrorCode::NotConfigured, message));
     }
+    let rows = rows(env, &asked).await.and_then(d1::rows).map_err(|thrown| {
+        log_failure("d1_failed", &thrown);
+        let message = "the list of sessions is not to be had at the moment; threads go on; try again";
+        Refused::retryable(503, ErrorCode::StorageError, message)
+    })?;
+    if asked.seen.is_some() {
+        refill::begin(env, context)?;
+    }
+    asked.page(&rows)
 }
 
 /// The sessions that a caller may see: all, or its own and those its credential names.
@@ -46,23 +52,16 @@ impl Scope {
         }
     }
 
+    fn names_some(&self) -> bool {
+        matches!(self, Scope::Some { named, .. } if !named.is_empty())
+    }
+
     /// Of the first two bindings.
     fn condition(&self) -> &'static str {
         match self {
             Scope::All => "(?1 IS NULL AND ?2 IS NULL)",
-            Scope::Some { named, .. } if named.is_empty() => "(owner = ?1 AND ?2 IS NULL)",
+            Scope::Some { .. } if !self.names_some() => "(owner = ?1 AND ?2 IS NULL)",
             Scope::Some { .. } => "(owner = ?1 OR sessions.id IN (SELECT value FROM json_each(?2)))",
-        }
-    }
-
-    /// The same for a page of the newest, of the bindings ?3 to ?5: of those it owns no more are looked at.
-    fn condition_of_page(&self) -> &'static str {
-        match self {
-            Scope::Some { named, .. } if !named.is_empty() => {
-                "id IN (SELECT id FROM (SELECT id FROM sessions WHERE owner = ?1 AND (created_at, id) < (?3, ?4) \
-                 ORDER BY created_at DESC, id DESC LIMIT ?5) UNION SELECT value FROM json_each(?2))"
-            }
-            _ => self.condition(),
         }
     }
 
@@ -75,63 +74,197 @@ impl Scope {
     }
 }
 
+/// What of a hit's text is shown: around the words, without marks, also those
+/// of older builds. Where the words are not found again, as in a text that is being written anew, its beginning.
+const SNIPPET: &str = "(SELECT replace(replace(trim(substr(text, 1, instr(text || char(30), char(30)) - 1), char(31) || ' '), char(31), ''), char(8203), '')
+     FROM (SELECT coalesce(CASE message
+       WHEN 0 THEN (SELECT snippet(session_search, 0, '', '', '…', 16) FROM session_search
+         WHERE session_search MATCH ?8 AND rowid = session)
+       ELSE (SELECT snippet(message_search, 0, '', '', '…', 16) FROM message_search
+         WHERE message_search MATCH ?8 AND rowid = message) END,
+       substr(iif(message = 0, sessions.words, (SELECT words FROM messages WHERE n = message)), 1, 120)) AS text))";
+
 /// A question to D1, which each [`Row`] is an answer to.
 struct Asked<'a> {
     scope: &'a Scope,
-    bindings: [JsValue; 5],
+    bindings: Vec<JsValue>,
     limit: usize,
-    /// How many hits of a search were seen; `None` for a page of the newest.
+    order: Order,
+    /// As a part of a statement: of which state the sessions are.
+    state: &'static str,
+    /// How many hits of a search were seen; `None` for a page of the list.
     seen: Option<u64>,
 }
 
-/// `None` if it is for a query without a word in it.
-fn asked<'a>(url: &str, scope: &'a Scope) -> Result<Option<Asked<'a>>, Refused> {
-    let limit = limit(url)?;
-    let [owner, named] = scope.bindings();
-    let rows = number(limit.saturating_add(1) as u64);
-    let Some(words) = query(url)? else {
-        let (at, id) = before_session(url)?.unwrap_or((1 << 53, String::new()));
-        let bindings = [owner, named, number(at), id.into(), rows];
-        return Ok(Some(Asked { scope, bindings, limit, seen: None }));
-    };
-    let Some(expression) = match_expression(&words) else { return Ok(None) };
-    let seen = before_hit(url)?;
-    let bindings = [owner, named, expression.into(), rows, number(seen)];
-    Ok(Some(Asked { scope, bindings, limit, seen: Some(seen) }))
+impl<'a> Asked<'a> {
+    /// `None` if it is for a query without a word in it.
+    fn of(url: &str, scope: &'a Scope) -> Result<Option<Self>, Refused> {
+        let (limit, state, words) = (limit(url)?, state(url)?.map_or("", of_state), query(url)?);
+        let order = order(url, words.is_some())?;
+        let [owner, named] = scope.bindings();
+        let rows = number(limit.saturating_add(1) as u64);
+        let Some(words) = words else {
+            let (at, id) = before_session(url, order)?.unwrap_or((1 << 53, String::new()));
+            let bindings = vec![owner, named, number(at), id.into(), rows];
+            return Ok(Some(Asked { scope, bindings, limit, order, state, seen: None }));
+        };
+        let Some(expressions) = Expressions::of(&normalized(&words)) else { return Ok(None) };
+        let seen = before_hit(url)?;
+        let key = match scope {
+            Scope::All => String::new(),
+            Scope::Some { owner, .. } => owner_key(Some(owner)),
+        };
+        let Expressions { words, older_words, places } = expressions;
+        let bindings = vec![
+            owner,
+            named,
+            words.into(),
+            rows,
+            number(seen),
+            older_words.into(),
+            key.into(),
+            places.into(),
+        ];
+        Ok(Some(Asked { scope, bindings, limit, order, state, seen: Some(seen) }))
+    }
+
+    /// For a database with this migration. A session comes as clients see it, put together by SQLite: no row is
+    /// taken apart only to be put together again.
+    fn query(&self, migration: u64) -> String {
+        match self.seen {
+            None => self.newest(),
+            Some(_) => self.best(migration),
+        }
+    }
+
+    /// The newest sessions first. By creation a page stays what it is while messages arrive. By last use, what is used
+    /// meanwhile goes before all pages that are yet to come: none comes twice, and what was not used is on its page.
+    fn newest(&self) -> String {
+        let Asked { scope, state, .. } = self;
+        let mark = self.order.mark();
+        let time = match self.order {
+            Order::Created => "created_at",
+            Order::Recent => "last_message_at",
+        };
+        // Of those it owns no more are looked at.
+        let condition = if scope.names_some() {
+            format!(
+                "id IN (SELECT id FROM (SELECT id FROM sessions WHERE owner = ?1 AND ({time}, id) < (?3, ?4) {state} \
+                 ORDER BY {time} DESC, id DESC LIMIT ?5) UNION SELECT value FROM json_each(?2))"
+            )
+        } else {
+            scope.condition().to_owned()
+        };
+        format!(
+            "SELECT {SESSION_JSON} AS json, '{mark}' || {time} || '.' || id AS place FROM sessions \
+             WHERE ({time}, id) < (?3, ?4) AND {condition} {state} ORDER BY {time} DESC, id DESC LIMIT ?5"
+        )
+    }
+
+    /// The best hit of each session, best first, of the newest hits. A title says more of a session than one of its
+    /// messages. What the caller may not see takes no place among the hits.
+    fn best(&self, migration: u64) -> String {
+        let Asked { state, .. } = self;
+        let hits = self.hits(migration).join(" UNION ALL ");
+        format!(
+            "WITH hits (source, session, message, rank) AS ({hits}),
+             best AS (SELECT session, message, min(rank) AS rank FROM hits GROUP BY session)
+             SELECT json_patch({SESSION_JSON}, json_object('snippet', {SNIPPET})) AS json,
+             NOT EXISTS (SELECT 1 FROM hits GROUP BY source HAVING count(*) >= {SEARCH_HITS_MAX}) AS complete
+             FROM best CROSS JOIN sessions ON sessions.n = session WHERE ?7 IS NOT NULL {state}
+             ORDER BY best.rank, created_at DESC, id DESC LIMIT ?4 OFFSET ?5"
+        )
+    }
+
+    /// Hits in messages and in titles, by the index of all words or by that of each owner's.
+    fn hits(&self, migration: u64) -> Vec<String> {
+        let condition = self.scope.condition();
+        let of_all = |source: &str, expression: &str, before: &str, and: &str| {
+            [
+                hits(
+                    &format!(
+                        "'{source}m', sessions.n, message_search.rowid, rank FROM {before} message_search
+                   CROSS JOIN messages ON messages.n = message_search.rowid
+                   CROSS JOIN sessions ON sessions.id = messages.session_id
+                   WHERE message_search MATCH {expression} AND {condition} {}",
+                        and.replace("words", "messages.words")
+                    ),
+                    "message_search.rowid DESC",
+                ),
+                hits(
+                    &format!(
+                        "'{source}t', sessions.n, 0, 2 * rank FROM {before} session_search
+                   CROSS JOIN sessions ON sessions.n = session_search.rowid
+                   WHERE session_search MATCH {expression} AND {condition} {}",
+                        and.replace("words", "sessions.words")
+                    ),
+                    "session_search.rowid DESC",
+                ),
+            ]
+        };
+        if migration < MIGRATION {
+            return [of_all("a", "?3", "", ""), of_all("b", "?6", "", "")].concat();
+        }
+        // Nothing is looked up in the index if there is no text in the older form.
+        let older = of_all(
+            "b",
+            "?6",
+            "(SELECT 1 WHERE EXISTS (SELECT 1 FROM messages WHERE substr(words, 1, 1) <> char(31)) \
+             OR EXISTS (SELECT 1 FROM sessions WHERE substr(words, 1, 1) <> char(31))) CROSS JOIN",
+            "AND substr(words, 1, 1) <> char(31)",
+        );
+        let newer = match self.scope {
+            Scope::All => of_all("a", "?3", "", ""),
+            Scope::Some { .. } => self.owned(),
+        };
+        [newer, older].concat()
+    }
+
+    fn owned(&self) -> [String; 2] {
+        let condition = self.scope.condition();
+        let (keys, key) = if self.scope.names_some() {
+            (
+                "(SELECT ?7 AS key UNION SELECT owner_key FROM sessions WHERE id IN (SELECT value FROM json_each(?2))) CROSS JOIN",
+                "key",
+            )
+        } else {
+            ("", "?7")
+        };
+        let expression = format!("replace(?3, char(31), char(31) || {key})");
+        [
+            hits(
+                &format!(
+                    "'m', sessions.n, owned_search.rowid, rank FROM {keys} owned_search
+               CROSS JOIN messages ON messages.n = owned_search.rowid
+               CROSS JOIN sessions ON sessions.id = messages.session_id
+               WHERE owned_search MATCH {expression} AND owned_search.rowid > 0 AND {condition}"
+                ),
+                "owned_search.rowid DESC",
+            ),
+            hits(
+                &format!(
+                    "'t', sessions.n, 0, 2 * rank FROM {keys} owned_search
+               CROSS JOIN sessions ON sessions.n = -owned_search.rowid
+               WHERE owned_search MATCH {expression} AND owned_search.rowid < 0 AND {condition}"
+                ),
+                "owned_search.rowid",
+            ),
+        ]
+    }
 }
 
-/// The newest sessions first, by creation. That never changes: a page stays what it is while messages arrive.
-fn newest(scope: &Scope, session: &str) -> String {
-    let condition = scope.condition_of_page();
-    format!(
-        "SELECT {session} AS json, created_at || '.' || id AS place FROM sessions WHERE (created_at, id) < (?3, ?4) AND {condition} \
-         ORDER BY created_at DESC, id DESC LIMIT ?5"
-    )
+/// A condition for sessions of this state. What is not idle is told by the words of the index that holds it alone.
+fn of_state(state: SessionState) -> &'static str {
+    match state {
+        SessionState::Idle => "AND coalesce(state, 'idle') = 'idle'",
+        SessionState::Running => "AND state = 'running' AND state <> 'idle'",
+        SessionState::Waiting => "AND state = 'waiting' AND state <> 'idle'",
+    }
 }
 
-/// The best hit of each session, best first. A title says more of a session than one of its messages.
-/// What the caller may not see takes no place among the hits.
-fn best(scope: &Scope, session: &str) -> String {
-    let condition = scope.condition();
-    format!(
-        "WITH hits AS (
-           SELECT * FROM (SELECT sessions.n AS session, message_search.rowid AS message, rank
-             FROM message_search CROSS JOIN messages ON messages.n = message_search.rowid
-             CROSS JOIN sessions ON sessions.id = messages.session_id
-             WHERE message_search MATCH ?3 AND {condition} ORDER BY rank LIMIT {SEARCH_HITS_MAX})
-           UNION ALL
-           SELECT * FROM (SELECT sessions.n, 0, 2 * rank
-             FROM session_search CROSS JOIN sessions ON sessions.n = session_search.rowid
-             WHERE session_search MATCH ?3 AND {condition} ORDER BY rank LIMIT {SEARCH_HITS_MAX})),
-         best AS (SELECT session, message, min(rank) AS rank FROM hits GROUP BY session)
-         SELECT json_patch({session}, json_object('snippet', replace(CASE message
-             WHEN 0 THEN (SELECT snippet(session_search, 0, '', '', '…', 16) FROM session_search
-               WHERE session_search MATCH ?3 AND rowid = session)
-             ELSE (SELECT snippet(message_search, 0, '', '', '…', 16) FROM message_search
-               WHERE message_search MATCH ?3 AND rowid = message) END, char(8203), ''))) AS json
-         FROM best CROSS JOIN sessions ON sessions.n = session
-         ORDER BY best.rank, created_at DESC, id DESC LIMIT ?4 OFFSET ?5"
-    )
+/// Of the hits that a statement selects, in this order, as many as are looked at.
+fn hits(select: &str, order: &str) -> String {
+    format!("SELECT * FROM (SELECT {select} ORDER BY {order} LIMIT {SEARCH_HITS_MAX})")
 }
 
 async fn rows(env: &Env, asked: &Asked<'_>) -> Result<JsValue, JsValue> {
@@ -143,16 +276,6 @@ async fn rows(env: &Env, asked: &Asked<'_>) -> Result<JsValue, JsValue> {
 }
 
 impl Asked<'_> {
-    /// For a database with this migration. A session comes as clients see it, put together by SQLite: no row is
-    /// taken apart only to be put together again.
-    fn query(&self, migration: u64) -> String {
-        let session = fitting(SESSION_JSON, migration);
-        match self.seen {
-            None => newest(self.scope, &session),
-            Some(_) => best(self.scope, &session),
-        }
-    }
-
     fn page(&self, rows: &Array) -> Answer {
         let has_more = rows.length() as usize > self.limit;
         let found: Vec<Row> = rows.iter().take(self.limit).map(JsValue::unchecked_into).collect();
@@ -161,14 +284,16 @@ impl Asked<'_> {
             (Some(_), Some(seen)) if has_more => Some(seen.saturating_add(self.limit as u64).to_string()),
             _ => None,
         };
+        let is_complete = self.seen.map(|_| found.first().is_none_or(Row::is_complete));
         let sessions: Vec<String> = found.iter().map(Row::json).collect();
-        page(&sessions, next_before.as_deref())
+        page(&sessions, next_before.as_deref(), is_complete)
     }
 }
 
-/// A page of sessions, and where the next page begins.
-fn page(sessions: &[String], next_before: Option<&str>) -> Answer {
+/// A page of sessions, where the next page begins, and of a search whether all hits were looked at.
+fn page(sessions: &[String], next_before: Option<&str>, is_complete: Option<bool>) -> Answer {
     let next_before = place(next_before);
-    let body = format!(r#"{{"sessions":[{}],"nextBefore":{next_before}}}"#, sessions.join(","));
+    let complete = is_complete.map(|is_so| format!(r#","complete":{is_so}"#)).unwrap_or_default();
+    let body = format!(r#"{{"sessions":[{}],"nextBefore":{next_before}{complete}}}"#, sessions.join(","));
     Ok(json_response(200, &body)?)
 }

@@ -17,6 +17,20 @@ extern "C" {
     /// Its column `place`.
     #[wasm_bindgen(method, getter)]
     pub fn place(this: &Row) -> String;
+    #[wasm_bindgen(method, getter, js_name = complete)]
+    fn complete(this: &Row) -> f64;
+}
+
+impl Row {
+    /// Its column `complete`.
+    pub fn is_complete(&self) -> bool {
+        self.complete() > 0.0
+    }
+}
+
+/// Whether this deployment has the database.
+pub fn is_bound(env: &Env) -> bool {
+    super::binding(env, variables::DB).is_ok_and(|database| !database.is_undefined())
 }
 
 pub fn database(env: &Env) -> Result<D1Database, JsValue> {

@@ -35,6 +35,8 @@ words! {
         Interrupted = "INTERRUPTED",
         /// The store could not be read or written.
         StorageError = "STORAGE_ERROR",
+        /// The deployment lacks what this needs.
+        NotConfigured = "NOT_CONFIGURED",
         /// A defect of the server.
         Internal = "INTERNAL",
     }

@@ -136,8 +136,12 @@ pub const BODY_BYTES_MAX: usize = 16 * 1024;
 pub const QUERY_CHARS_MAX: usize = 200;
 /// Words of a query that are searched for; those after them are left out.
 pub const QUERY_WORDS_MAX: usize = 16;
-/// Messages and titles that a search ranks.
+/// Messages and titles that a search ranks: of each the newest that have the words.
 pub const SEARCH_HITS_MAX: usize = 1_000;
+/// How long a search goes on behind its answer to index anew what an older build has indexed.
+pub const REFILL_MS: u64 = 20_000;
+/// How long nobody looks for more of that where there was none, or it failed.
+pub const REFILL_PAUSE_MS: u64 = 600_000;
 
 /// Bytes of a message that are searched. With its content they fit into a row of D1, of 2 MB.
 pub const INDEXED_BYTES_MAX: usize = 512 * 1024;

@@ -102,7 +102,8 @@ pub(crate) fn others(value: &Json, known: &[&str]) -> Option<OtherFields> {
 mod tests {
     use super::*;
     use crate::protocol::{
-        Block, ErrorBody, ErrorCode, Identity, Named, PermissionMode, ResponseMetadata, Session, to_json,
+        Block, ErrorBody, ErrorCode, Identity, Named, PermissionMode, ResponseMetadata, Session,
+        SessionState, to_json,
     };
 
     fn comes_back<T: Read + serde::Serialize + PartialEq + std::fmt::Debug>(written: &T) {
@@ -137,6 +138,7 @@ mod tests {
         });
         for mode in PermissionMode::ALL {
             comes_back(&Session {
+                state: Some(SessionState::Running.into()),
                 id: "s".into(),
                 title: None,
                 first_message_preview: String::new(),

@@ -46,6 +46,18 @@ words! {
     }
 }
 
+words! {
+    /// What the turns of a thread do.
+    pub enum SessionState {
+        /// There is none.
+        Idle = "idle",
+        /// One runs, or waits for its place in the queue.
+        Running = "running",
+        /// One waits for a person.
+        Waiting = "waiting",
+    }
+}
+
 object! {
     /// The stored record of a thread.
     pub struct Session {
@@ -73,6 +85,9 @@ object! {
         /// What the application keeps with the session: an object of at most 4 KiB.
         #[cfg_attr(test, ts(type = "Record<string, unknown>"))]
         pub metadata: Option<Json> = "metadata" unless "Option::is_none",
+        /// What its turns do. It is told of them and never stored with the thread; servers of version 1 do not tell it.
+        #[cfg_attr(test, ts(as = "Option<SessionState>"))]
+        pub state: Option<Word<SessionState>> = "state" unless "Option::is_none",
     } and others in other
 }
 

@@ -17,8 +17,8 @@ use super::limits::{
 use super::{
     Approval, ApprovalState, Block, ClientFrame, CloseCode, Content, ErrorBody, ErrorCode, Finish, InFlight,
     InFlightState, Json, Message, MessageMetadata, PROTOCOL_VERSION, PermissionMode, Response,
-    ResponseMetadata, Role, ServerFrame, Session, SessionUpdate, SnapshotReason, Status, ToolKind,
-    ToolOutput, Usage, to_json,
+    ResponseMetadata, Role, ServerFrame, Session, SessionState, SessionUpdate, SnapshotReason, Status,
+    ToolKind, ToolOutput, Usage, to_json,
 };
 
 const FILE: &str = "client/src/protocol.ts";
@@ -206,6 +206,7 @@ fn generate() -> String {
         declare::<Role>(&config),
         declare::<Status>(&config),
         declare::<PermissionMode>(&config),
+        declare::<SessionState>(&config),
         declare::<ErrorCode>(&config),
         declare::<ErrorBody>(&config),
         declare::<ToolKind>(&config),

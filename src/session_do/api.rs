@@ -124,7 +124,7 @@ fn ticket(shell: &Rc<Shell>, identity: Identity) -> Answer {
 }
 
 fn session(shell: &Shell) -> Result<Option<Session>, Refused> {
-    Ok(shell.thread(|thread| thread.session().cloned())?)
+    Ok(shell.thread(Thread::shown_session)?)
 }
 
 fn update(shell: &Shell, identity: &Identity, fields: &Fields) -> Answer {

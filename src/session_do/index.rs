@@ -4,13 +4,13 @@ use js_sys::{Array, Promise};
 use wasm_bindgen::prelude::*;
 use worker_sys::D1Result;
 
-use crate::database::{self, WRITE_MESSAGE, WRITE_SESSION, fitting};
+use crate::database::{self, WRITE_MESSAGE, WRITE_SESSION, fitting, owner_key};
 use crate::edge::searchable;
 use crate::protocol::{Session, to_json};
 use crate::thread::{Delivery, message_id_prefix};
 
 use crate::platform::d1::{database, statement};
-use crate::platform::{Env, describe, number};
+use crate::platform::{Env, describe, normalized, number};
 
 /// A deletion that comes late spares the life of the session that began after it.
 const DELETE_SESSION: &str = "DELETE FROM sessions WHERE id = ? AND epoch <> ?";
@@ -42,13 +42,14 @@ fn batch(env: &Env, session_id: &str, delivery: &Delivery, migration: u64) -> Re
     add(DELETE_SESSION, &[text(session_id), number(delivery.epoch)])?;
     if let Some(content) = &delivery.content {
         let session = &content.session;
-        let words = text(&searchable(title_or_preview(session)));
+        let words = text(&searchable(&normalized(title_or_preview(session))));
         let (seq, epoch) = (number(delivery.seq), number(content.epoch));
-        add(&fitting(WRITE_SESSION, migration), &[text(&to_json(session)), epoch, seq, words])?;
+        let key = text(&owner_key(session.owner.as_deref()));
+        add(&fitting(WRITE_SESSION, migration), &[text(&to_json(session)), epoch, seq, words, key])?;
         for record in &content.records {
             // The epoch is for cursors, which D1 does not hold.
             let message = record.message(0);
-            let words = text(&searchable(&message.content.words()));
+            let words = text(&searchable(&normalized(&message.content.words())));
             let bindings = [text(&to_json(&message)), text(session_id), number(record.seq), words];
             add(&fitting(WRITE_MESSAGE, migration), &bindings)?;
         }

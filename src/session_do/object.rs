@@ -46,7 +46,11 @@ impl SessionDO {
             if let Ok(pair) = WebSocketRequestResponsePair::new(r#"{"type":"ping"}"#, r#"{"type":"pong"}"#) {
                 state.set_websocket_auto_response(&pair)?;
             }
-            let read = || Settings::read(&|name| crate::edge::variable(&env, name));
+            let read = || {
+                let mut settings = Settings::read(&|name| crate::edge::variable(&env, name))?;
+                settings.thread.delivers = crate::platform::d1::is_bound(&env);
+                Ok(settings)
+            };
             let settings = SETTINGS.with(|settings| settings.get_or_init(read).clone());
             Ok(SessionDO { shell: Shell::new(state, env, settings)? })
         })?

@@ -27,7 +27,7 @@ impl Thread {
         records: &dyn Records,
         from: &Cursor,
     ) -> Result<Option<Vec<ServerFrame>>, StoreError> {
-        let Some(session) = &self.session else {
+        let Some(session) = self.shown_session() else {
             return Ok(from.is_start().then(Vec::new));
         };
         let is_here = from.is_start() || (from.epoch == self.epoch && from.seq <= self.seq);
@@ -48,7 +48,7 @@ impl Thread {
             })
         });
         if from.seq < self.seq {
-            catch_up.session(self.seq, session);
+            catch_up.session(self.seq, &session);
         }
         Ok(complete.map(|()| catch_up.frames))
     }

@@ -69,6 +69,8 @@ pub type TurnId = u64;
 /// The limits and timeouts of a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
+    /// Whether there is a D1 database to deliver to.
+    pub delivers: bool,
     /// Turns that run at once, 1 to 16.
     pub concurrent_turns: usize,
     /// Milliseconds that an agent may take to begin its answer.
@@ -107,6 +109,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Config {
+            delivers: true,
             concurrent_turns: 1,
             agent_first_token_timeout_ms: limits::AGENT_FIRST_TOKEN_TIMEOUT_MS,
             agent_idle_timeout_ms: limits::AGENT_IDLE_TIMEOUT_MS,

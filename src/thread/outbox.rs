@@ -130,7 +130,7 @@ impl Thread {
     /// If the store could not be read.
     pub fn delivery(&self, records: &dyn Records) -> Result<Delivery, StoreError> {
         let (epoch, deletes) = (self.epoch, self.outbox.is_deletion_owed);
-        let Some(session) = self.session.clone() else {
+        let Some(session) = self.shown_session() else {
             return Ok(Delivery { epoch, deletes, content: None, seq: self.outbox.delivered });
         };
         let delivered = self.outbox.delivered;
@@ -162,7 +162,7 @@ impl Thread {
     /// Whether D1 still holds a session that was deleted.
     #[must_use]
     pub fn owes_deletion(&self) -> bool {
-        self.outbox.is_deletion_owed
+        self.config.delivers && self.outbox.is_deletion_owed
     }
 
     pub(super) fn delivered(&mut self, delivery: Delivered) {
@@ -279,7 +279,8 @@ impl Thread {
     }
 
     fn owes(&self) -> bool {
-        self.outbox.is_deletion_owed || (self.session.is_some() && self.outbox.delivered < self.seq)
+        let is_behind = self.session.is_some() && self.outbox.delivered < self.seq;
+        self.config.delivers && (self.outbox.is_deletion_owed || is_behind)
     }
 
     /// Writes a checkpoint when a thread comes to rest, or when waking would have much to count in.

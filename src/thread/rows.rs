@@ -130,6 +130,7 @@ fn unnamed_session(row: &dyn Row, id: &str) -> Session {
         owner: text("owner"),
         model: text("model"),
         metadata: stored.as_ref().and_then(|stored| stored.get("metadata").cloned()),
+        state: None,
         other: OtherFields::default(),
     }
 }

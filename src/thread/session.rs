@@ -3,8 +3,8 @@
 use crate::protocol::json::OtherFields;
 use crate::protocol::limits::PREVIEW_CHARS_MAX;
 use crate::protocol::{
-    CloseCode, Content, ErrorBody, ErrorCode, Millis, PermissionMode, ServerFrame, Session, SessionUpdate,
-    joined,
+    CloseCode, Content, ErrorBody, ErrorCode, Millis, PermissionMode, ServerFrame, Session, SessionState,
+    SessionUpdate, joined,
 };
 
 use super::access::Peer;
@@ -136,11 +136,26 @@ impl Thread {
         self.outputs.push_back(Output::Attach { peer, attachment });
     }
 
-    /// The session as a client sees it: before the first message, what its subject has set of it, if anything.
+    /// The session as clients see it, with what its turns do; `None` before the first message and after a deletion.
+    #[must_use]
+    pub fn shown_session(&self) -> Option<Session> {
+        Some(Session { state: Some(self.state().into()), ..self.session.clone()? })
+    }
+
+    /// What the turns do. It changes only with a message, with a turn's end, and when a turn begins to wait: each is a
+    /// record, and so brings a `session` event and a delivery of its own.
+    fn state(&self) -> SessionState {
+        if self.turns.is_empty() { SessionState::Idle } else { SessionState::Running }
+    }
+
+    /// The same for one client: before the first message, what its subject has set of it, if anything.
     pub(super) fn visible_session(&self, peer: &PeerId) -> Option<Session> {
-        self.session.clone().or_else(|| {
+        self.shown_session().or_else(|| {
             let draft = self.peers.get(peer)?.draft.as_ref()?;
-            Some(self.drafted_session(draft.set_at, Some(draft)))
+            Some(Session {
+                state: Some(self.state().into()),
+                ..self.drafted_session(draft.set_at, Some(draft))
+            })
         })
     }
 
@@ -153,7 +168,7 @@ impl Thread {
     }
 
     pub(super) fn show_session(&mut self) {
-        if let Some(session) = self.session.clone() {
+        if let Some(session) = self.shown_session() {
             self.send_all(ServerFrame::Session { cursor: self.head(), session });
         }
     }
@@ -185,6 +200,7 @@ fn blank_session(id: String, created_at: Millis) -> Session {
         owner: None,
         model: None,
         metadata: None,
+        state: None,
         other: OtherFields::default(),
     }
 }

@@ -27,10 +27,10 @@ fn what_is_sent_along_is_kept_shown_and_handed_to_the_agent() {
     h.join_with_token("ann", None);
     h.frames("ann");
     h.send("ann", &update(&json!({ "metadata": { "project": 7 } })));
-    h.send("ann", &message("r1", &json!({ "page": { "at": 1.50 } })));
+    h.send("ann", &message("r1", &json!({ "page": { "at": 1.5 } })));
     let frames = h.frames("ann");
     let accepted = frames.iter().find(|frame| frame["type"] == "user_message").unwrap();
-    assert_eq!(accepted["message"]["metadata"], json!({ "page": { "at": 1.50 } }));
+    assert_eq!(accepted["message"]["metadata"], json!({ "page": { "at": 1.5 } }));
     let asked = h.seen().into_iter().find_map(|seen| match seen {
         Seen::Started { request, .. } => Some(request),
         _ => None,
@@ -38,10 +38,10 @@ fn what_is_sent_along_is_kept_shown_and_handed_to_the_agent() {
     let asked = asked.unwrap();
     assert_eq!(asked.subject.as_deref(), Some("ann"));
     assert_eq!(asked.session_metadata, bobbin::protocol::Json::parse(r#"{"project":7}"#));
-    assert_eq!(asked.messages[0].metadata, bobbin::protocol::Json::parse(r#"{"page":{"at":1.50}}"#));
+    assert_eq!(asked.messages[0].metadata, bobbin::protocol::Json::parse(r#"{"page":{"at":1.5}}"#));
     h.host.crash(false);
     h.join_with_token("ann", None);
-    assert_eq!(h.frames("ann")[1]["messages"][0]["metadata"], json!({ "page": { "at": 1.50 } }));
+    assert_eq!(h.frames("ann")[1]["messages"][0]["metadata"], json!({ "page": { "at": 1.5 } }));
 }
 
 #[test]

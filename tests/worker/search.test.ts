@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { endOf } from "./client.ts";
+import { type ConnectOptions, endOf } from "./client.ts";
 import { freshId, start } from "./harness.ts";
+import { bearer, shared, startClosed, tokenOf } from "./support/auth.ts";
 import { Http, type Json, assertRefused, indexedMessages } from "./support/d1_http.ts";
 
 const bobbin = await start({ vars: { ECHO_DELAY_MS: "0", MESSAGES_PER_MINUTE: "100000" } });
@@ -20,9 +21,24 @@ const long = [
   "שלום לכולם",
   "let us celebrate 🎉 with everybody 👨‍👩‍👧 ❤️",
   "the function snake_case_name in src/edge/search.rs takes C++ and x²",
+  "■개요 ▶재생 ①첫째 대학교에서",
+  "ＡＢＣ und ｶﾞｲﾄﾞ",
+  "©2024 ⌚watch «guillemets» “quoted”",
+  "call getUserName of XMLHttpRequest",
 ];
-const ids = new Map<string, string>();
-for (const content of long) ids.set(content, await said(content));
+const said: string[] = [];
+for (const content of long) said.push(await say(content));
+const ids = new Map(long.map((content, at) => [content, said[at] ?? ""]));
+
+// Two owners who say the same.
+const owned = await startClosed({ ECHO_DELAY_MS: "0", MESSAGES_PER_MINUTE: "100000" });
+after(owned.close);
+const [ann, bob] = [tokenOf("ann"), tokenOf("bob")];
+const [anns, bobs]: [string[], string[]] = [[], []];
+for (const content of long) {
+  anns.push(await say(content, owned, bearer(ann)));
+  bobs.push(await say(content, owned, bearer(bob)));
+}
 
 const hits: [string, string][] = [
   ["東京", "今日"], ["東京タワー", "今日"], ["行きまし", "今日"], ["今", "今日"],
@@ -34,18 +50,28 @@ const hits: [string, string][] = [
   ["привет", "Привет"], ["ДЕЛ", "Привет"],
   ["날씨", "오늘"], ["שלום", "שלום"], ["שָׁלוֹם", "שלום"],
   ["🎉", "let us"], ["👨‍👩‍👧", "let us"], ["❤", "let us"], ["celebrate 🎉", "let us"], ["celeb every", "let us"], ["celebrate → every", "let us"], ["— ¿ celeb", "let us"],
+  ["개요", "■"], ["재생", "■"], ["첫째", "■"], ["학교", "■"], ["교에", "■"], ["■개요", "■"],
+  ["ABC", "ＡＢＣ"], ["ＡＢＣ", "ＡＢＣ"], ["ガイド", "ＡＢＣ"], ["ｶﾞｲ", "ＡＢＣ"], ["날씨".normalize("NFD"), "오늘"],
+  ["2024", "©2024"], ["watch", "©2024"], ["⌚", "©2024"], ["guillemets", "©2024"], ["quoted", "©2024"], ["«guillemets»", "©2024"],
+  ["User", "call"], ["user", "call"], ["name of", "call"], ["getusername", "call"], ["getUserName", "call"], ["Request", "call"], ["httpReq", "call"],
   ["snake_case_name", "the function"], ["search.rs", "the function"], ["C++ x²", "the function"],
 ];
+const misses = ["→", "— ¿", "大阪", "東タワー", "วิน", "нет такого", "xylophone", "celebrate xylophone", "elebrate", "학대", "serName", "개첫"];
+
 for (const [query, beginning] of hits) {
-  test(`"${query}" finds what begins with "${beginning}"`, async () => {
-    const wanted = [...ids].filter(([content]) => content.startsWith(beginning)).map(([, id]) => id);
-    assert.deepEqual(await http.found(query), wanted);
+  test(`"${query}" finds what begins with "${beginning}", also of what one owns and of what a token names`, async () => {
+    const at = long.findIndex((content) => content.startsWith(beginning));
+    assert.deepEqual(await http.found(query), [said[at]]);
+    assert.deepEqual(await found(query, ann), [anns[at]]);
+    assert.deepEqual(await found(query, tokenOf("carl", shared("viewer", String(bobs[at])))), [bobs[at]]);
   });
 }
 
-const misses = ["→", "— ¿", "大阪", "東タワー", "วิน", "нет такого", "xylophone", "celebrate xylophone", "elebrate"];
 for (const query of misses) {
-  test(`"${query}" finds nothing`, async () => assert.deepEqual(await http.found(query), []));
+  test(`"${query}" finds nothing`, async () => {
+    assert.deepEqual(await http.found(query), []);
+    assert.deepEqual(await found(query, ann), []);
+  });
 }
 
 const hostile = [
@@ -61,7 +87,7 @@ for (const query of hostile) {
 
 test("a query of over 200 characters is refused, and one without a word finds nothing", async () => {
   assertRefused(await http.ask("GET", `/sessions?q=${"a".repeat(201)}`), 400, "INVALID_MESSAGE");
-  assert.deepEqual(await http.search("?! --"), { sessions: [], nextBefore: null });
+  assert.deepEqual(await http.search("?! --"), { sessions: [], nextBefore: null, complete: true });
 });
 
 test("an empty query is none", async () => {
@@ -74,7 +100,7 @@ test("an empty query is none", async () => {
 });
 
 test("every hit is a Session with a snippet around the word, and each session comes once", async () => {
-  const id = await said(`${"lorem ipsum dolor ".repeat(50)} the needleword stands here ${"sit amet ".repeat(50)}`);
+  const id = await say(`${"lorem ipsum dolor ".repeat(50)} the needleword stands here ${"sit amet ".repeat(50)}`);
   const { sessions } = await http.search("needleword");
   assert.equal(sessions.length, 1);
   const { snippet, ...session } = sessions[0];
@@ -84,9 +110,9 @@ test("every hit is a Session with a snippet around the word, and each session co
 });
 
 test("the better match comes first, and a title before a mention", async () => {
-  const mention = await said("a word on gardening among very many other words on other matters that are of no use here");
-  const topic = await said("gardening gardening gardening");
-  const title = await said("nothing to see");
+  const mention = await say("a word on gardening among very many other words on other matters that are of no use here");
+  const topic = await say("gardening gardening gardening");
+  const title = await say("nothing to see");
   await http.patch(title, { title: "gardening tips" });
   await http.until(() => http.found("gardening"), (found) => found.length === 3, "three hits");
   assert.equal((await http.found("gardening")).at(-1), mention);
@@ -98,7 +124,7 @@ test("the better match comes first, and a title before a mention", async () => {
 
 test("hits come in pages that together are all of them, each once", async () => {
   const wanted = new Set<string>();
-  for (let n = 0; n < 7; n += 1) wanted.add(await said(`pagination number ${n}`));
+  for (let n = 0; n < 7; n += 1) wanted.add(await say(`pagination number ${n}`));
   const seen: string[] = [];
   for (let before: string | null = "0"; before !== null; ) {
     const page: Json = await http.search("paginat", { limit: "3", before });
@@ -111,7 +137,7 @@ test("hits come in pages that together are all of them, each once", async () => 
 });
 
 test("after a rename the old title is not found, and after a deletion nothing is", async () => {
-  const id = await said("a body of platypus");
+  const id = await say("a body of platypus");
   await http.patch(id, { title: "wombat" });
   await http.until(() => http.found("wombat"), (found) => found.includes(id), "the first title");
   await http.patch(id, { title: "quokka" });
@@ -150,19 +176,26 @@ test("the longest message in a script without spaces reaches D1 and is found", a
 });
 
 test("a title with NUL and other control characters is kept as it is and does no harm", async () => {
-  const id = await said("control");
+  const id = await say("control");
   const title = "a\0b\u0001c\u{10ffff}\u2028d";
   assert.equal((await http.patch(id, { title })).title, title);
   await http.until(() => http.get("/sessions"), ({ sessions }) => sessions.some((session: Json) => session.id === id && session.title === title), "the title in the list");
 });
 
 /** A session in D1 that begins with a message. */
-async function said(content: string): Promise<string> {
+async function say(content: string, to = bobbin, as: ConnectOptions = {}): Promise<string> {
   const id = freshId();
-  const client = await bobbin.join(id);
+  const client = await to.join(id, as);
   client.say("r1", content);
   await client.next(endOf("r1"));
   await client.close();
-  await indexedMessages(bobbin, id, 2);
+  await indexedMessages(to, id, 2);
   return id;
+}
+
+async function found(query: string, token: string): Promise<string[]> {
+  const response = await owned.fetch(`/sessions?${new URLSearchParams({ q: query })}`, bearer(token));
+  const { sessions } = (await response.json()) as Json;
+  for (const { snippet } of sessions) assert.match(snippet, /\S/);
+  return sessions.map(({ id }: Json) => id);
 }

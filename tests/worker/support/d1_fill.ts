@@ -43,13 +43,18 @@ export async function fillObject(bobbin: Bobbin, count: number, bytes = 20): Pro
   await bobbin.restart();
 }
 
-/** Gives D1 sessions `s0`, `s1`, … of `perSession` messages each. */
-export async function fillD1(bobbin: Bobbin, sessions: number, perSession: number): Promise<void> {
+/**
+ * Gives D1 sessions `s0`, `s1`, … of `perSession` messages each, of a hundred owners in turn. With `older` their words
+ * are those of a build that knows no index by owner, for a database without it.
+ */
+export async function fillD1(bobbin: Bobbin, sessions: number, perSession: number, older = false): Promise<void> {
+  const words = (...parts: string[]) => parts.map((part) => (older ? part : `char(31) || ${part}`)).join(" || ' ' || ");
+  const name = `iif(n % 10, ${words("'preview'", "n")}, ${words("'title'", "n")})`;
   await bobbin.d1(
     `WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < ?1)
-     INSERT INTO sessions (id, title, first_message_preview, message_count, total_tokens, permission_mode, owner, created_at, last_message_at, seq, epoch, words)
+     INSERT INTO sessions (id, title, first_message_preview, message_count, total_tokens, permission_mode, owner, created_at, last_message_at, seq, epoch, words${older ? "" : ", owner_key"})
      SELECT 's' || n, iif(n % 10, NULL, 'title ' || n), 'preview ' || n, ?2, 0, 'default', 'owner' || (n % 100), 1700000000000 + n / 3, 1700000000000 + n, 10, 1,
-       iif(n % 10, 'preview ' || n, 'title ' || n) FROM numbers`,
+       ${name}${older ? "" : `, ${keys()}`} FROM numbers`,
     sessions,
     perSession,
   );
@@ -57,10 +62,23 @@ export async function fillD1(bobbin: Bobbin, sessions: number, perSession: numbe
     `WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < ?1 * ?2)
      INSERT INTO messages (id, session_id, request_id, role, status, content, words, created_at, seq)
      SELECT 'm' || n, 's' || (n / CAST(?2 AS INTEGER)), 'r' || (n / 2), iif(n % 2, 'assistant', 'user'), 'complete', '"common w' || (n % 997) || ' unique' || n || '"',
-       'common w' || (n % 997) || ' unique' || n, 1700000000000 + n, n % CAST(?2 AS INTEGER) FROM numbers`,
+       ${words("'common'", "'w' || (n % 997)", "'unique' || n")}, 1700000000000 + n, n % CAST(?2 AS INTEGER) FROM numbers`,
     sessions,
     perSession,
   );
+}
+
+/** The owners' keys, by the number of the session. */
+function keys(): string {
+  const list = Array.from({ length: 100 }, (_, owner) => ownerKey(`owner${owner}`));
+  return `json_extract('${JSON.stringify(list)}', '$[' || (n % 100) || ']')`;
+}
+
+/** What stands for an owner in the index of words: the first ten digits of its digest (FNV-1a, 64 bits). */
+export function ownerKey(owner: string): string {
+  let digest = 0xcbf29ce484222325n;
+  for (const byte of Buffer.from(owner)) digest = ((digest ^ BigInt(byte)) * 0x100000001b3n) & 0xffffffffffffffffn;
+  return digest.toString(16).padStart(16, "0").slice(0, 10);
 }
 
 /** How SQLite goes about a statement, a step a line. */

@@ -1,0 +1,133 @@
+// What the list and the search cost with many sessions: fills D1, asks the built worker, prints a table and the plans.
+// `node bench/lists.ts [sessions] [messages of each] [--plans]`, after `npm run build`.
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { type Bobbin, start } from "../tests/worker/harness.ts";
+import { SECRET, bearer, shared, tokenOf } from "../tests/worker/support/auth.ts";
+import { ownerKey, planOf } from "../tests/worker/support/d1_fill.ts";
+import { queries, queriesEntry } from "../tests/worker/support/d1_queries.ts";
+import { Random } from "../tests/worker/support/random.ts";
+
+const [sessions = 20_000, each = 20] = process.argv.slice(2).filter((word) => /^\d+$/.test(word)).map(Number);
+const OWNERS = Math.max(1, sessions / 20);
+const ROUNDS = 200;
+const VOCABULARY = 30_000;
+
+const random = new Random(7);
+const vocabulary = Array.from({ length: VOCABULARY }, (_, n) => spelt(n));
+
+const bobbin = await start({ entry: queriesEntry, vars: { AUTH: "jwt", AUTH_JWT_SECRET: SECRET } });
+try {
+  await fill(bobbin);
+  await measure();
+} finally {
+  await bobbin.close();
+}
+
+/** Sessions that are used in turn, each owner's twenty; each message has a word that all have, and one of its own. */
+async function fill(bobbin: Bobbin): Promise<void> {
+  await bobbin.kill();
+  const folder = join(bobbin.dir, "d1");
+  const file = readdirSync(folder, { recursive: true, encoding: "utf8" }).find((name) => /[0-9a-f]{64}\.sqlite$/.test(name));
+  if (!file) throw new Error("there is no database to fill");
+  const database = new DatabaseSync(join(folder, file));
+  const from = Date.now();
+  database.exec("PRAGMA synchronous = OFF; BEGIN");
+  const session = database.prepare(
+    `INSERT INTO sessions (id, title, first_message_preview, message_count, total_tokens, permission_mode, owner, created_at, last_message_at, state, seq, epoch, words, owner_key)
+     VALUES (?, ?, 'preview', ?, 0, 'default', ?, ?, ?, 'idle', 99, 1, ?, ?)`,
+  );
+  const message = database.prepare(
+    `INSERT INTO messages (id, session_id, request_id, role, status, content, words, created_at, seq) VALUES (?, ?, ?, ?, 'complete', ?, ?, ?, ?)`,
+  );
+  for (let n = 0; n < sessions; n += 1) {
+    const [owner, title] = [`owner${n % OWNERS}`, `title ${word()} ${n}`];
+    session.run(`s${n}`, title, each, owner, 1.7e12 + n, 1.7e12 + each * sessions + n, marked(title), ownerKey(owner));
+  }
+  let bytes = 0;
+  for (let n = 0; n < sessions * each; n += 1) {
+    const words = ["common", `w${n % 997}`, `unique${n}`, ...Array.from({ length: random.between(10, 90) }, word)].join(" ");
+    bytes += words.length;
+    const place = Math.floor(n / sessions);
+    message.run(`m${n}`, `s${n % sessions}`, `r${place}`, place % 2 ? "assistant" : "user", JSON.stringify(words), marked(words), 1.7e12 + n, place);
+  }
+  database.exec("COMMIT; PRAGMA wal_checkpoint(TRUNCATE)");
+  const size = (sql: string) => Number((database.prepare(sql).get() as { bytes: number }).bytes);
+  const perMessage = (sql: string) => Math.round(size(sql) / (sessions * each));
+  console.log(`${sessions} sessions of ${each} messages, filled in ${Math.round((Date.now() - from) / 1000)} s`);
+  console.log(`bytes of a message: text ${Math.round(bytes / (sessions * each))}, marks ${perMessage("SELECT sum(length(words) - length(content) + 2) AS bytes FROM messages")}, index of all ${perMessage("SELECT sum(length(block)) AS bytes FROM message_search_data")}, index by owner ${perMessage("SELECT sum(length(block)) AS bytes FROM owned_search_data")}, database ${perMessage("SELECT page_count * page_size AS bytes FROM pragma_page_count, pragma_page_size")}\n`);
+  database.close();
+  await bobbin.restart();
+}
+
+async function measure(): Promise<void> {
+  const owner = tokenOf("owner7");
+  const named = tokenOf("guest", shared("viewer", "s7", "s1007"));
+  const all = tokenOf("support", shared("viewer", "*"));
+  const sixteen = vocabulary.slice(0, 16).join(" ");
+  const deep = `${1.7e12 + Math.floor(sessions / 2)}.s1`;
+  const asked: [string, string, string][] = [
+    ["list, newest", all, ""],
+    ["list, a page far down", all, `before=${deep}`],
+    ["list by last use", all, "order=recent"],
+    ["list by last use, a page far down", all, `order=recent&before=u${1.7e12 + each * sessions + Math.floor(sessions / 2)}.s1`],
+    ["list, what runs", all, "order=recent&state=running"],
+    ["list by last use, one owner", owner, "order=recent"],
+  ];
+  const searches: [string, string][] = [
+    ["a word in every message", "common"],
+    ["a rare word", `unique${7 + 3 * sessions}`],
+    ["one letter", "u"],
+    ["two letters", "un"],
+    ["16 words", sixteen],
+    ["16 letters", "a b c d e f g h i j k l m n o p"],
+    ["a title", "title"],
+  ];
+  for (const [who, token] of [["an owner", owner], ["named sessions", named], ["all", all]] as const) {
+    for (const [what, q] of searches) asked.push([`search of ${who}: ${what}`, token, new URLSearchParams({ q }).toString()]);
+  }
+  console.log("| asked | p50 ms | p99 ms | found | complete |\n|---|---|---|---|---|");
+  const plans: string[] = [];
+  for (const [what, token, query] of asked) {
+    const times: number[] = [];
+    let body: { sessions: unknown[]; complete?: boolean } = { sessions: [] };
+    await queries(bobbin);
+    for (let round = 0; round < ROUNDS && (times.length < 5 || sum(times) < 10_000); round += 1) {
+      const from = performance.now();
+      const response = await bobbin.fetch(`/sessions?${query}`, bearer(token));
+      body = (await response.json()) as typeof body;
+      times.push(performance.now() - from);
+      if (response.status !== 200) throw new Error(`${what}: ${response.status} ${JSON.stringify(body)}`);
+    }
+    times.sort((one, other) => one - other);
+    const at = (part: number) => (times[Math.min(times.length - 1, Math.floor(times.length * part))] ?? 0).toFixed(1);
+    console.log(`| ${what} | ${at(0.5)} | ${at(0.99)} | ${body.sessions.length} | ${body.complete ?? ""} |`);
+    const query1 = (await queries(bobbin)).at(-1);
+    if (query1) plans.push(`${what}\n${(await planOf(bobbin, query1.statement, ...query1.values)).replace(/^/gm, "  ")}`);
+  }
+  if (process.argv.includes("--plans")) console.log(`\n${plans.join("\n\n")}`);
+}
+
+/** As the worker marks words of letters and spaces. */
+function marked(text: string): string {
+  return text.replace(/\b\w/g, "\u001f$&");
+}
+
+/** The commonest words are a good part of a text, and most are rare. */
+function word(): string {
+  return vocabulary[Math.floor(VOCABULARY ** random.fraction()) - 1] ?? "the";
+}
+
+function spelt(n: number): string {
+  let [letters, rest] = ["", n * 7919 + 11];
+  for (let syllable = 0; syllable < 2 + (n % 3); syllable += 1) {
+    letters += `${"bcdfghjklmnprstvwz"[rest % 18]}${"aeiou"[Math.floor(rest / 18) % 5]}`;
+    rest = Math.floor(rest / 90) + n + 1;
+  }
+  return letters;
+}
+
+function sum(numbers: number[]): number {
+  return numbers.reduce((all, one) => all + one, 0);
+}

@@ -1,0 +1,60 @@
+//! What clients may know of the worker's configuration.
+
+use crate::platform::http::json_response;
+use crate::platform::{Env, binding};
+use crate::protocol::limits::{
+    BLOCKS_MAX, BODY_BYTES_MAX, MESSAGE_BYTES_MAX, PAGE_MAX, QUERY_CHARS_MAX, QUERY_WORDS_MAX,
+    QUEUED_TURNS_MAX, REQUEST_ID_CHARS_MAX, TITLE_CHARS_MAX,
+};
+use crate::protocol::{Named, PermissionMode, to_json};
+use crate::variables::{self, AGENT_SERVICE, AuthName, DB, RATE_LIMIT, SESSION_DO, Variables};
+
+use super::Answer;
+use super::http::variable;
+
+/// What may be bound, in the order in which it is told.
+const BINDINGS: [variables::Binding; 4] = [SESSION_DO, DB, AGENT_SERVICE, RATE_LIMIT];
+const LIMITS: [(&str, usize); 9] = [
+    ("messageBytes", MESSAGE_BYTES_MAX),
+    ("blocks", BLOCKS_MAX),
+    ("requestIdChars", REQUEST_ID_CHARS_MAX),
+    ("titleChars", TITLE_CHARS_MAX),
+    ("queuedTurns", QUEUED_TURNS_MAX),
+    ("bodyBytes", BODY_BYTES_MAX),
+    ("pageEntries", PAGE_MAX),
+    ("queryChars", QUERY_CHARS_MAX),
+    ("queryWords", QUERY_WORDS_MAX),
+];
+
+/// For everybody: how to authenticate. For who is let in, the rest too.
+pub fn answer(env: &Env, is_let_in: bool) -> Answer {
+    let source = |name| variable(env, name);
+    let variables = Variables(&source);
+    // Where `AUTH` is not valid the deployment is closed, as it is without a key.
+    let ways = match variables.choice(&variables::AUTH).unwrap_or_default() {
+        AuthName::Jwt => r#"{"mode":"jwt","ways":["bearer","subprotocol","ticket"]}"#,
+        AuthName::None => r#"{"mode":"none","ways":[]}"#,
+    };
+    let rest = if is_let_in { rest(env, variables) } else { String::new() };
+    Ok(json_response(200, &format!(r#"{{"auth":{ways}{rest}}}"#))?)
+}
+
+fn rest(env: &Env, variables: Variables) -> String {
+    let is_bound = |it: &variables::Binding| binding(env, *it).is_ok_and(|it| !it.is_undefined());
+    let bound: Vec<&str> = BINDINGS.iter().filter(|it| is_bound(it)).map(variables::Binding::name).collect();
+    let limits = LIMITS.map(|(name, value)| format!(r#""{name}":{value}"#)).join(",");
+    let agent = variables.choice(&variables::AGENT).unwrap_or_default();
+    format!(
+        r#","version":"{}","agent":"{}","models":{},"permissionModes":{},"limits":{{{limits}}},"bound":{}"#,
+        env!("CARGO_PKG_VERSION"),
+        agent.as_str(),
+        to_json(&models(variables)),
+        to_json(&PermissionMode::WORDS),
+        to_json(&bound),
+    )
+}
+
+/// The models that a session may name, the default one first.
+fn models(variables: Variables) -> Vec<String> {
+    variables.text(&variables::AGENT_MODEL).into_iter().collect()
+}
