@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::agent::{self, Agent};
 use crate::thread::Config;
-use crate::variables::{self, Source, Variables};
+use crate::variables::{self, Source, ToolsName, Variables};
 
 /// What the variables say.
 #[derive(Clone, Debug)]
@@ -30,6 +30,7 @@ impl Settings {
 fn thread(read: Variables) -> Result<Config, String> {
     Ok(Config {
         concurrent_turns: read.count(&variables::CONCURRENT_TURNS)?,
+        waits_for_tools: read.choice(&variables::AGENT_TOOLS)? == ToolsName::Wait,
         agent_first_token_timeout_ms: read.number(&variables::AGENT_FIRST_TOKEN_TIMEOUT_MS)?,
         agent_turn_timeout_ms: read.number(&variables::AGENT_TURN_TIMEOUT_MS)?,
         agent_retries: read.number(&variables::AGENT_RETRIES)?,

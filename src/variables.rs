@@ -77,6 +77,18 @@ words! {
     }
 }
 
+words! {
+    /// What becomes of calls of tools that nobody has answered when their agent is done.
+    #[derive(Default)]
+    pub enum ToolsName {
+        /// The turn ends.
+        #[default]
+        End = "end",
+        /// The turn waits for their results.
+        Wait = "wait",
+    }
+}
+
 /// Defines the constants by which everything is read, and the table that the documents are written from. The
 /// first line of a variable's doc is what the documents say of it.
 macro_rules! variables {
@@ -114,6 +126,8 @@ variables! {
     AGENT_EXTRA_BODY: Text;
     /// Stands before every history.
     AGENT_SYSTEM_PROMPT: Text;
+    /// Whether a turn whose model calls tools ends, or waits until people have given their results.
+    AGENT_TOOLS: Choice<ToolsName>;
     /// How long a model may take to say the first of its answer.
     AGENT_FIRST_TOKEN_TIMEOUT_MS: Number = limits::AGENT_FIRST_TOKEN_TIMEOUT_MS, 1..=3_600_000;
     /// How long a model may be silent after that.

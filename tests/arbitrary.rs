@@ -191,7 +191,7 @@ fn check_parsed(text: &str) {
     if let Err(error) = frame {
         assert!(!error.message.is_empty() && !error.retryable);
     }
-    let FrameName { kind, request_id, start } = name;
+    let FrameName { kind, request_id, tool_use_id: _, start } = name;
     assert!(kind.chars().count() <= 256 && request_id.as_ref().is_none_or(|id| id.chars().count() <= 256));
     let start_max = text.chars().take(64).collect::<String>();
     assert!(start.as_ref().is_none_or(|start| *start == start_max));

@@ -56,3 +56,5 @@ mod turns;
 mod unread;
 #[path = "thread/unreadable.rs"]
 mod unreadable;
+#[path = "thread/waiting.rs"]
+mod waiting;

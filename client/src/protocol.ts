@@ -53,7 +53,7 @@ export type SessionState = "idle" | "running" | "waiting";
 /**
  * Why something was refused or failed, as clients see it in frames and HTTP bodies.
  */
-export type ErrorCode = "INVALID_MESSAGE" | "MESSAGE_TOO_LARGE" | "THREAD_MISMATCH" | "DUPLICATE_REQUEST" | "DELETED" | "RATE_LIMITED" | "BUSY" | "UNAUTHENTICATED" | "FORBIDDEN" | "NOT_FOUND" | "AGENT_ERROR" | "AGENT_TIMEOUT" | "INTERRUPTED" | "STORAGE_ERROR" | "NOT_CONFIGURED" | "INTERNAL";
+export type ErrorCode = "INVALID_MESSAGE" | "MESSAGE_TOO_LARGE" | "THREAD_MISMATCH" | "DUPLICATE_REQUEST" | "ALREADY_ANSWERED" | "DELETED" | "RATE_LIMITED" | "BUSY" | "UNAUTHENTICATED" | "FORBIDDEN" | "NOT_FOUND" | "AGENT_ERROR" | "AGENT_TIMEOUT" | "INTERRUPTED" | "STORAGE_ERROR" | "NOT_CONFIGURED" | "INTERNAL";
 
 /**
  * An error as it goes over the wire. The message says what was wrong and what would be right,
@@ -417,9 +417,9 @@ requestId: string,
  */
 answerId: string, 
 /**
- * Whether it waits (`queued`) or runs (`streaming`).
+ * Whether it waits for its place (`queued`), runs (`streaming`) or waits for people (`waiting`).
  */
-state: "queued" | "streaming", };
+state: "queued" | "streaming" | "waiting", };
 
 /**
  * A turn that waits or runs, with its answer so far.
@@ -434,9 +434,9 @@ requestId: string,
  */
 answerId: string, 
 /**
- * Whether it waits (`queued`) or runs (`streaming`).
+ * Whether it waits for its place (`queued`), runs (`streaming`) or waits for people (`waiting`).
  */
-state: "queued" | "streaming", 
+state: "queued" | "streaming" | "waiting", 
 /**
  * The answer's text so far, up to 256 KiB; what is more follows in `token` frames.
  */
@@ -447,8 +447,8 @@ content: string,
 blocks: Array<Block>, };
 
 /**
- * A frame from the server. `user_message`, `token`, `block_start`, `block_delta`, `block`, `final`, `cancelled`,
- * `error` with a `cursor` and `session` are log events: every connection gets the same ones in the same order. An `error` without a `cursor`
+ * A frame from the server. `user_message`, `token`, `block_start`, `block_delta`, `block`, `waiting`, `tool_decided`, `final`,
+ * `cancelled`, `error` with a `cursor` and `session` are log events: every connection gets the same ones in the same order. An `error` without a `cursor`
  * says that a frame of this client was refused.
  */
 export type ServerFrame = { "type": "user_message", 
@@ -584,7 +584,47 @@ createdAt: number,
 /**
  * The partial answer, as it is stored.
  */
-response: Response, } | { "type": "error", 
+response: Response, 
+/**
+ * Why, if nobody cancelled it: `superseded` by another message.
+ */
+reason?: string, } | { "type": "waiting", 
+/**
+ * The client's place once it has this frame. Keep it, and hand it back on connecting.
+ */
+cursor: string, 
+/**
+ * The turn's id, as its client chose it.
+ */
+requestId: string, 
+/**
+ * The calls that are open: an approval is asked for, or a client is to give the result.
+ */
+toolUseIds: Array<string>, } | { "type": "tool_decided", 
+/**
+ * The client's place once it has this frame. Keep it, and hand it back on connecting.
+ */
+cursor: string, 
+/**
+ * The turn's id, as its client chose it.
+ */
+requestId: string, 
+/**
+ * The call.
+ */
+toolUseId: string, 
+/**
+ * Whether it may.
+ */
+approved: boolean, 
+/**
+ * Why, in the words of whoever decided.
+ */
+reason?: string, 
+/**
+ * The subject that decided, or `mode`; not there where `AUTH=none`.
+ */
+by?: string, } | { "type": "error", 
 /**
  * The client's place once it has this frame. Keep it, and hand it back on connecting.
  */
@@ -694,6 +734,10 @@ refused: string,
  */
 requestId?: string, 
 /**
+ * The refused frame's `toolUseId`, if it has one that is a string; at most 256 characters.
+ */
+toolUseId?: string, 
+/**
  * How the refused frame begins (64 characters), if it has no such `requestId` or is not JSON.
  */
 frame?: string, 
@@ -729,7 +773,39 @@ metadata?: Record<string, unknown>, } | { "type": "cancel",
 /**
  * The turn to cancel; without it, every turn of the thread.
  */
-requestId?: string, } | { "type": "session_sync", 
+requestId?: string, } | { "type": "tool_decision", 
+/**
+ * The turn whose answer has the call.
+ */
+requestId: string, 
+/**
+ * The call.
+ */
+toolUseId: string, 
+/**
+ * Whether it may be carried out.
+ */
+approved: boolean, 
+/**
+ * Why, in at most 1,000 characters, for the model and for people.
+ */
+reason?: string, } | { "type": "tool_output", 
+/**
+ * The turn whose answer has the call.
+ */
+requestId: string, 
+/**
+ * The call.
+ */
+toolUseId: string, 
+/**
+ * The result: any JSON.
+ */
+content: unknown, 
+/**
+ * Whether the tool failed.
+ */
+isError?: boolean, } | { "type": "session_sync", 
 /**
  * The client's place. Without it, or if it is not the place of the last event, a `snapshot` comes.
  */

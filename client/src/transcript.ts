@@ -7,8 +7,10 @@ import type { Block, Content, ErrorBody, InFlight, Message, Response, ServerFram
 /** A turn that is not over. */
 export type TurnState = {
   readonly requestId: string;
-  /** `sending` until the server has the message, `queued` while it waits for others, then `streaming`. */
-  readonly state: "sending" | "queued" | "streaming";
+  /** `sending` until the server has the message, `queued` while it waits for others, then `streaming`, and `waiting` for people. */
+  readonly state: "sending" | "queued" | "streaming" | "waiting";
+  /** While it is `waiting`: the calls that are open, as far as is known. */
+  readonly calls?: readonly string[];
   /** The user's message, while it is in no list of messages yet. */
   readonly content: Content | null;
   /** The answer's text so far. */
@@ -66,6 +68,10 @@ export function apply(transcript: Transcript, frame: ServerFrame): Transcript {
       return change(held, frame.requestId, (turn) => grown(withBlock(closed(turn), frame.block as Block), ""));
     case "block_delta":
       return change(held, frame.requestId, (turn) => (turn.open === undefined ? turn : grown(turn, turn.open + frame.delta)));
+    case "waiting":
+      return change(held, frame.requestId, (turn) => ({ ...closed(turn), state: "waiting", calls: frame.toolUseIds }));
+    case "tool_decided":
+      return change(held, frame.requestId, (turn) => decided(turn, frame));
     case "queued":
       return change(held, frame.requestId, (turn) => ({ ...turn, state: "queued" }));
     case "session":
@@ -117,7 +123,7 @@ function end(transcript: Transcript, frame: EndFrame): Transcript {
 
 /** When a turn has ended, the next one runs, although no event says so. */
 function started(turns: readonly TurnState[]): readonly TurnState[] {
-  const next = turns.some((turn) => turn.state === "streaming") ? undefined : turns[0];
+  const next = turns.some((turn) => turn.state === "streaming" || turn.state === "waiting") ? undefined : turns[0];
   return turns.map((turn) => (turn === next ? { ...turn, state: "streaming" } : turn));
 }
 
@@ -153,7 +159,34 @@ function statusOf(frame: EndFrame): Status {
 
 function turnOf({ requestId, state, content, blocks }: InFlight): TurnState {
   const text: Block[] = content === "" ? [] : [{ type: "text", text: content }];
-  return { requestId, state, content: null, text: content, blocks: blocks.length > 0 ? blocks : text };
+  const turn: TurnState = { requestId, state, content: null, text: content, blocks: blocks.length > 0 ? blocks : text };
+  return state === "waiting" ? { ...turn, calls: openCalls(blocks) } : turn;
+}
+
+/** The calls that are marked as open: an approval is asked for, or a client is to give the result. */
+function openCalls(blocks: readonly Block[]): string[] {
+  const isOpen = (block: Block, place: number) => {
+    if (block.type !== "tool_use" || block.approval?.state === "denied") return false;
+    const isGiven = blocks.slice(place).some((other) => other.type === "tool_result" && other.toolUseId === block.id);
+    return block.approval?.state === "requested" || (block.output === "client" && !isGiven);
+  };
+  return blocks.filter(isOpen).map((block) => (block as Extract<Block, { type: "tool_use" }>).id);
+}
+
+function decided(turn: TurnState, { toolUseId, approved, reason, by }: Extract<ServerFrame, { type: "tool_decided" }>): TurnState {
+  const state = approved ? "approved" : "denied";
+  const approval = { state, ...(reason === undefined ? {} : { reason }), ...(by === undefined ? {} : { by }) } as const;
+  const isIt = (block: Block) => block.type === "tool_use" && block.id === toolUseId && block.approval?.state === "requested";
+  const blocks = turn.blocks.map((block) => (isIt(block) ? { ...block, approval } : block));
+  return answered({ ...turn, blocks }, toolUseId);
+}
+
+/** Once no call of it is open any more, a turn that waits goes on. */
+function answered({ calls, ...turn }: TurnState, toolUseId: string): TurnState {
+  if (turn.state !== "waiting" || !calls) return turn;
+  const isOpen = openCalls(turn.blocks).includes(toolUseId);
+  const left = calls.filter((id) => id !== toolUseId || isOpen);
+  return left.length > 0 ? { ...turn, calls: left } : { ...turn, state: "streaming" };
 }
 
 function change(transcript: Transcript, requestId: string, to: (turn: TurnState) => TurnState): Transcript {
@@ -175,12 +208,18 @@ function grown(turn: TurnState, open: string): TurnState {
 function placed(turn: TurnState, index: number, block: Block): TurnState {
   const others = turn.blocks.filter((other) => other.type !== "text");
   const earlier = others[index];
-  return earlier ? { ...turn, blocks: turn.blocks.map((other) => (other === earlier ? block : other)) } : withBlock(turn, block);
+  const blocks = earlier ? turn.blocks.map((other) => (other === earlier ? block : other)) : [...turn.blocks, block];
+  const isOutput = turn.state === "waiting" && block.type === "tool_result";
+  return isOutput ? answered({ ...turn, blocks }, block.toolUseId) : earlier ? { ...turn, blocks } : withBlock(turn, block);
 }
 
 function withBlock(turn: TurnState, block: Block): TurnState {
   const last = turn.blocks.at(-1);
   const isMore = block.type === "text" && last?.type === "text";
   const blocks = isMore ? [...turn.blocks.slice(0, -1), { ...last, text: last.text + block.text }] : [...turn.blocks, block];
-  return { ...turn, state: "streaming", text: turn.text + textOf([block]), blocks };
+  return { ...streaming(turn), text: turn.text + textOf([block]), blocks };
+}
+
+function streaming({ calls, ...turn }: TurnState): TurnState {
+  return { ...turn, state: "streaming" };
 }

@@ -36,6 +36,11 @@ pub trait Agent: Debug {
     fn models(&self) -> &[String] {
         &[]
     }
+
+    /// Whether it says of its calls which of them people are to answer.
+    fn marks_calls(&self) -> bool {
+        false
+    }
 }
 
 /// Reads what comes back of one call.
@@ -221,6 +226,8 @@ pub struct Finished {
     pub finish: Option<Finish>,
     /// What the agent's application tells of the answer: an object.
     pub metadata: Option<Json>,
+    /// Whether a client is to give the result of each call that has none, also of one that is not marked so.
+    pub unanswered_are_clients: bool,
     /// Events of the answer that could not be read, or not to their end.
     pub unread: u64,
 }

@@ -9,13 +9,15 @@ use crate::protocol::limits::{
 };
 use crate::protocol::{
     Block, ClientFrame, Content, Cursor, ErrorBody, ErrorCode, FrameName, Read, Received, ServerFrame,
-    SessionUpdate, is_request_id, request_id_form, to_json,
+    SessionUpdate, ToolAnswer, is_request_id, request_id_form, to_json,
 };
 
 /// Bytes of a frame of text beside its text, with one running turn and an id as most clients make them.
 const TEXT_OVERHEAD_BYTES: usize = 128;
 /// The type that a refusal names where a frame says none.
 const UNKNOWN: &str = "unknown";
+const TYPES: &str =
+    "it is message, cancel, tool_decision, tool_output, session_sync, session_update, check or ping";
 
 /// A frame as clients get it.
 #[must_use]
@@ -68,7 +70,8 @@ pub fn parse(text: &str) -> Received {
     let frame = json.map_or_else(|| Err(too_large(text.len())), client_frame);
     let name = match &frame {
         Ok(ClientFrame::Message { request_id, .. }) => {
-            FrameName { kind: "message".into(), request_id: Some(request_id.clone()), start: None }
+            let (kind, request_id) = ("message".into(), Some(request_id.clone()));
+            FrameName { kind, request_id, tool_use_id: None, start: None }
         }
         _ => name_of(text, is_broken),
     };
@@ -78,7 +81,8 @@ pub fn parse(text: &str) -> Received {
 /// How a refusal names a frame whose reading failed altogether.
 #[must_use]
 pub fn unread(text: &str) -> FrameName {
-    FrameName { kind: UNKNOWN.into(), request_id: None, start: Some(head(text, REFUSED_FRAME_CHARS_MAX)) }
+    let start = Some(head(text, REFUSED_FRAME_CHARS_MAX));
+    FrameName { kind: UNKNOWN.into(), request_id: None, tool_use_id: None, start }
 }
 
 fn too_large(bytes: usize) -> ErrorBody {
@@ -108,9 +112,7 @@ fn parse_fields(fields: &mut Fields) -> Result<ClientFrame, String> {
         Some(Json::String(kind)) => kind.clone(),
         Some(_) => return Err("type is not a string".into()),
         None => {
-            return Err(
-                "type is missing; it is message, cancel, session_sync, session_update, check or ping".into(),
-            );
+            return Err(["type is missing; ", TYPES].concat());
         }
     };
     match kind.as_str() {
@@ -122,6 +124,9 @@ fn parse_fields(fields: &mut Fields) -> Result<ClientFrame, String> {
             metadata: metadata(fields.remove("metadata"))?,
         }),
         "cancel" => Ok(ClientFrame::Cancel { request_id: request_id(fields)? }),
+        "tool_decision" | "tool_output" => {
+            ToolAnswer::from_fields(fields, kind == "tool_output").map(ClientFrame::Answer)
+        }
         "session_sync" => Ok(ClientFrame::SessionSync { cursor: optional_string(fields, "cursor")? }),
         "session_update" => SessionUpdate::from_fields(fields).map(ClientFrame::SessionUpdate),
         "check" => {
@@ -130,7 +135,7 @@ fn parse_fields(fields: &mut Fields) -> Result<ClientFrame, String> {
                 .ok_or("n is the number of the check that you were sent".into())
         }
         "ping" => Ok(ClientFrame::Ping),
-        _ => Err("unknown type; it is message, cancel, session_sync, session_update, check or ping".into()),
+        _ => Err(["unknown type; ", TYPES].concat()),
     }
 }
 
@@ -220,12 +225,13 @@ fn name_of(frame: &str, is_broken: bool) -> FrameName {
     } else {
         |reader: &mut Reader| reader.skip()
     };
-    let (mut kind, mut request_id) = (None, None);
+    let (mut kind, mut request_id, mut tool_use_id) = (None, None, None);
     let is_read = Reader::read(frame, |reader| {
         reader.object(&mut |reader, name| {
             let field = match &*name {
                 "type" => &mut kind,
                 "requestId" => &mut request_id,
+                "toolUseId" => &mut tool_use_id,
                 _ => return pass(reader),
             };
             *field = None;
@@ -238,7 +244,12 @@ fn name_of(frame: &str, is_broken: bool) -> FrameName {
     .is_ok();
     let start = (request_id.is_none() || is_broken || !is_read).then(|| head(frame, REFUSED_FRAME_CHARS_MAX));
     let cut = |text: Cow<'_, str>| head(&text, REFUSED_NAME_CHARS_MAX);
-    FrameName { kind: kind.map_or_else(|| UNKNOWN.to_owned(), cut), request_id: request_id.map(cut), start }
+    FrameName {
+        kind: kind.map_or_else(|| UNKNOWN.to_owned(), cut),
+        request_id: request_id.map(cut),
+        tool_use_id: tool_use_id.map(cut),
+        start,
+    }
 }
 
 fn head(text: &str, chars_max: usize) -> String {

@@ -51,6 +51,8 @@ pub enum Action {
     Messages,
     /// Cancels its turns.
     Cancel,
+    /// Answers a call of a tool.
+    Decide,
     /// A ticket to open one socket with.
     Ticket,
     /// What its object is doing, for operators.
@@ -65,6 +67,7 @@ impl Action {
             Action::Read | Action::Messages => Ask::Read,
             Action::Ticket => Ask::Ticket,
             Action::Cancel => Ask::Cancel,
+            Action::Decide => Ask::Answer,
             Action::Update => Ask::Change,
             Action::Delete => Ask::Delete,
             Action::Diagnostics => Ask::Diagnose,
@@ -120,6 +123,7 @@ impl Route {
             }
             ["sessions", id, "messages"] => of_session(id, choose(method, &[("GET", Action::Messages)])?),
             ["sessions", id, "cancel"] => of_session(id, choose(method, &[("POST", Action::Cancel)])?),
+            ["sessions", id, "decisions"] => of_session(id, choose(method, &[("POST", Action::Decide)])?),
             ["sessions", id, "ticket"] => of_session(id, choose(method, &[("POST", Action::Ticket)])?),
             ["sessions", id, "diagnostics"] => {
                 of_session(id, choose(method, &[("GET", Action::Diagnostics)])?)

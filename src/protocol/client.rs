@@ -2,9 +2,9 @@
 
 use super::json::{Fields, Json};
 use super::limits::{
-    REQUEST_ID_CHARS_MAX, SESSION_ID_CHARS_MAX, SESSION_METADATA_BYTES_MAX, TITLE_CHARS_MAX,
+    REASON_CHARS_MAX, REQUEST_ID_CHARS_MAX, SESSION_ID_CHARS_MAX, SESSION_METADATA_BYTES_MAX, TITLE_CHARS_MAX,
 };
-use super::{Content, ErrorBody, PermissionMode, Read, Session, Word, to_json};
+use super::{Block, Content, ErrorBody, PermissionMode, Read, Session, Word, to_json};
 
 /// A frame from a client, read and checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +25,8 @@ pub enum ClientFrame {
         /// The turn to stop; `None` stops every turn of the thread.
         request_id: Option<String>,
     },
+    /// Answers a call of a tool.
+    Answer(ToolAnswer),
     /// Asks for whatever the client does not hold.
     SessionSync {
         /// The client's place. At the last event nothing is sent; anywhere else, a snapshot.
@@ -39,6 +41,31 @@ pub enum ClientFrame {
     },
     /// Asks for a `pong`.
     Ping,
+}
+
+/// What somebody says to a call of a tool, by frame or by HTTP.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolAnswer {
+    /// The turn whose answer has the call.
+    pub request_id: String,
+    /// The call.
+    pub tool_use_id: String,
+    /// What is said to it.
+    pub said: ToolSaid,
+}
+
+/// What is said to a call of a tool.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ToolSaid {
+    /// Whether it may be carried out.
+    Decision {
+        /// Whether it may.
+        approved: bool,
+        /// Why, in words for the model and for people.
+        reason: Option<String>,
+    },
+    /// What came of it: a `tool_result`.
+    Output(Box<Block>),
 }
 
 /// The outcome of reading a client's frame.
@@ -57,6 +84,8 @@ pub struct FrameName {
     pub kind: String,
     /// The frame's `requestId`, even if that is what is wrong with the frame; at most 256 characters.
     pub request_id: Option<String>,
+    /// The frame's `toolUseId`, if it is one that has any; at most 256 characters.
+    pub tool_use_id: Option<String>,
     /// The frame's first 64 characters, if there is no `requestId` or the frame is not JSON.
     pub start: Option<String>,
 }
@@ -91,6 +120,46 @@ pub fn is_request_id(id: &str) -> bool {
 #[must_use]
 pub fn request_id_form() -> String {
     format!("requestId has 1 to {REQUEST_ID_CHARS_MAX} printable ASCII characters")
+}
+
+impl ToolAnswer {
+    /// Reads the answer out of a frame's or a body's fields: `is_output` says which kind it is.
+    ///
+    /// # Errors
+    /// In words: what was wrong and what would be right.
+    pub fn from_fields(fields: &mut Fields, is_output: bool) -> Result<Self, String> {
+        let text = |name: &str| match fields.get(name) {
+            Some(Json::String(text)) => Ok(text.clone()),
+            _ => Err(format!("{name} is missing or no string; it names the call that this answers")),
+        };
+        let (request_id, tool_use_id) = (text("requestId")?, text("toolUseId")?);
+        if !is_request_id(&request_id) {
+            return Err(request_id_form());
+        }
+        let said = if is_output {
+            let content =
+                fields.remove("content").ok_or("content is missing; give the tool's result, any JSON")?;
+            let is_error =
+                fields.get("isError").map_or(Some(false), bool::read).ok_or("isError is not a boolean")?;
+            ToolSaid::Output(Box::new(Block::tool_result(tool_use_id.clone(), content, is_error)))
+        } else {
+            let approved =
+                fields.get("approved").and_then(Json::as_bool).ok_or("approved is true or false")?;
+            ToolSaid::Decision { approved, reason: reason(fields.get("reason"))? }
+        };
+        Ok(ToolAnswer { request_id, tool_use_id, said })
+    }
+}
+
+fn reason(value: Option<&Json>) -> Result<Option<String>, String> {
+    match value {
+        None | Some(Json::Null) => Ok(None),
+        Some(Json::String(reason)) if reason.chars().count() > REASON_CHARS_MAX => {
+            Err(format!("reason is longer than {REASON_CHARS_MAX} characters"))
+        }
+        Some(Json::String(reason)) => Ok(Some(reason.clone())),
+        Some(_) => Err("reason is not a string".into()),
+    }
 }
 
 impl SessionUpdate {

@@ -4,7 +4,10 @@ use std::fmt::{self, Display};
 
 use serde::{Serialize, Serializer};
 
-use super::limits::{CONCURRENT_TURNS_MAX, CURSOR_CHARS_MAX};
+use super::limits::{CONCURRENT_TURNS_MAX, CURSOR_CHARS_MAX, QUEUED_TURNS_MAX};
+
+/// Turns that may run or wait at once.
+const TURNS_MAX: usize = CONCURRENT_TURNS_MAX + QUEUED_TURNS_MAX;
 
 /// Everything a client holds, in numbers: the log up to `seq`, and of each turn that was running
 /// there, how much of its answer.
@@ -60,7 +63,7 @@ impl Cursor {
         for part in parts {
             cursor.progress.push(Progress::parse(part)?);
         }
-        (epoch != 0 && cursor.progress.len() <= CONCURRENT_TURNS_MAX).then_some(cursor)
+        (epoch != 0 && cursor.progress.len() <= TURNS_MAX).then_some(cursor)
     }
 
     /// Whether this is the place before the first message of a thread.

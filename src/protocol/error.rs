@@ -15,6 +15,8 @@ words! {
         ThreadMismatch = "THREAD_MISMATCH",
         /// The `requestId` was used for another message.
         DuplicateRequest = "DUPLICATE_REQUEST",
+        /// A call of a tool was answered before, in another way.
+        AlreadyAnswered = "ALREADY_ANSWERED",
         /// The message was sent to the session before that was deleted.
         Deleted = "DELETED",
         /// Too many messages, requests, tickets or bytes in too short a time.

@@ -36,8 +36,12 @@ pub const SESSION_METADATA_BYTES_MAX: usize = 4 * 1024;
 /// Blocks in one message or answer.
 pub const BLOCKS_MAX: usize = 256;
 
-/// Turns of a thread that wait; the next one is refused with `BUSY`.
+/// Turns of a thread that wait, for their place or for a person; the next one is refused with `BUSY`.
 pub const QUEUED_TURNS_MAX: usize = 32;
+/// How often the agent of one turn is called; what it asks for after that fails the turn.
+pub const ROUNDS_MAX: u64 = 256;
+/// Characters (Unicode code points) of a decision's `reason`.
+pub const REASON_CHARS_MAX: usize = 1_000;
 /// The upper end of `CONCURRENT_TURNS`.
 pub const CONCURRENT_TURNS_MAX: usize = 16;
 /// Sockets of a thread; the next one is closed with 4429.

@@ -12,7 +12,7 @@ mod error;
 mod identity;
 pub mod json;
 pub mod limits;
-mod objects;
+pub(crate) mod objects;
 mod read;
 mod server;
 mod session;
@@ -21,7 +21,8 @@ mod typescript;
 pub(crate) mod words;
 
 pub use client::{
-    ClientFrame, FrameName, Received, SessionUpdate, is_request_id, is_session_id, request_id_form,
+    ClientFrame, FrameName, Received, SessionUpdate, ToolAnswer, ToolSaid, is_request_id, is_session_id,
+    request_id_form,
 };
 pub use content::{Approval, ApprovalState, Block, Content, ToolKind, ToolOutput, is_blank, joined};
 pub use cursor::{Cursor, Progress};

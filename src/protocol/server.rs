@@ -6,8 +6,8 @@ use super::objects::object;
 use super::words::words;
 use super::{Block, Cursor, ErrorBody, Json, Message, Millis, Session, Word};
 
-/// A frame from the server. `user_message`, `token`, `block_start`, `block_delta`, `block`, `final`, `cancelled`,
-/// `error` with a `cursor` and `session` are log events: every connection gets the same ones in the same order. An `error` without a `cursor`
+/// A frame from the server. `user_message`, `token`, `block_start`, `block_delta`, `block`, `waiting`, `tool_decided`, `final`,
+/// `cancelled`, `error` with a `cursor` and `session` are log events: every connection gets the same ones in the same order. An `error` without a `cursor`
 /// says that a frame of this client was refused.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
@@ -122,6 +122,40 @@ pub enum ServerFrame {
         created_at: Millis,
         /// The partial answer, as it is stored.
         response: Response,
+        /// Why, if nobody cancelled it: `superseded` by another message.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        reason: Option<String>,
+    },
+    /// The turn waits for people: its agent goes on once no call is open any more.
+    Waiting {
+        /// The client's place once it has this frame. Keep it, and hand it back on connecting.
+        #[cfg_attr(test, ts(as = "String"))]
+        cursor: Cursor,
+        /// The turn's id, as its client chose it.
+        request_id: String,
+        /// The calls that are open: an approval is asked for, or a client is to give the result.
+        tool_use_ids: Vec<String>,
+    },
+    /// Somebody decided whether a call may be carried out, or the permission mode did.
+    ToolDecided {
+        /// The client's place once it has this frame. Keep it, and hand it back on connecting.
+        #[cfg_attr(test, ts(as = "String"))]
+        cursor: Cursor,
+        /// The turn's id, as its client chose it.
+        request_id: String,
+        /// The call.
+        tool_use_id: String,
+        /// Whether it may.
+        approved: bool,
+        /// Why, in the words of whoever decided.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        reason: Option<String>,
+        /// The subject that decided, or `mode`; not there where `AUTH=none`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        by: Option<String>,
     },
     /// The turn is over: it failed. Unlike a refusal, this `error` has a `cursor`.
     #[serde(rename = "error")]
@@ -206,6 +240,10 @@ pub enum ServerFrame {
         #[serde(skip_serializing_if = "Option::is_none")]
         #[cfg_attr(test, ts(optional))]
         request_id: Option<String>,
+        /// The refused frame's `toolUseId`, if it has one that is a string; at most 256 characters.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        tool_use_id: Option<String>,
         /// How the refused frame begins (64 characters), if it has no such `requestId` or is not JSON.
         #[serde(skip_serializing_if = "Option::is_none")]
         #[cfg_attr(test, ts(optional))]
@@ -289,6 +327,24 @@ object! {
     }
 }
 
+impl Usage {
+    /// Of two calls for one answer.
+    #[must_use]
+    pub fn sum(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        let (Some(one), Some(other)) = (one, other) else { return one.or(other) };
+        let add = |one: Option<u64>, other: Option<u64>| match (one, other) {
+            (Some(one), Some(other)) => Some(one.saturating_add(other)),
+            _ => one.or(other),
+        };
+        Some(Usage {
+            input_tokens: one.input_tokens.saturating_add(other.input_tokens),
+            output_tokens: one.output_tokens.saturating_add(other.output_tokens),
+            reasoning_tokens: add(one.reasoning_tokens, other.reasoning_tokens),
+            cached_tokens: add(one.cached_tokens, other.cached_tokens),
+        })
+    }
+}
+
 /// Why a snapshot was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
@@ -311,8 +367,8 @@ pub struct InFlightState {
     pub request_id: String,
     /// The id that the answer's message will have.
     pub answer_id: String,
-    /// Whether it waits (`queued`) or runs (`streaming`).
-    #[cfg_attr(test, ts(type = "\"queued\" | \"streaming\""))]
+    /// Whether it waits for its place (`queued`), runs (`streaming`) or waits for people (`waiting`).
+    #[cfg_attr(test, ts(type = "\"queued\" | \"streaming\" | \"waiting\""))]
     pub state: &'static str,
 }
 
@@ -325,8 +381,8 @@ pub struct InFlight {
     pub request_id: String,
     /// The id that the answer's message will have.
     pub answer_id: String,
-    /// Whether it waits (`queued`) or runs (`streaming`).
-    #[cfg_attr(test, ts(type = "\"queued\" | \"streaming\""))]
+    /// Whether it waits for its place (`queued`), runs (`streaming`) or waits for people (`waiting`).
+    #[cfg_attr(test, ts(type = "\"queued\" | \"streaming\" | \"waiting\""))]
     pub state: &'static str,
     /// The answer's text so far, up to 256 KiB; what is more follows in `token` frames.
     pub content: String,

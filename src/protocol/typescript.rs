@@ -18,7 +18,7 @@ use super::{
     Approval, ApprovalState, Block, ClientFrame, CloseCode, Content, ErrorBody, ErrorCode, Finish, InFlight,
     InFlightState, Json, Message, MessageMetadata, PROTOCOL_VERSION, PermissionMode, Response,
     ResponseMetadata, Role, ServerFrame, Session, SessionState, SessionUpdate, SnapshotReason, Status,
-    ToolKind, ToolOutput, Usage, to_json,
+    ToolAnswer, ToolKind, ToolOutput, ToolSaid, Usage, to_json,
 };
 
 const FILE: &str = "client/src/protocol.ts";
@@ -46,6 +46,31 @@ enum Frame {
         /// The turn to cancel; without it, every turn of the thread.
         #[ts(optional)]
         request_id: Option<String>,
+    },
+    /// Decides whether a call may be carried out whose approval is requested.
+    ToolDecision {
+        /// The turn whose answer has the call.
+        request_id: String,
+        /// The call.
+        tool_use_id: String,
+        /// Whether it may be carried out.
+        approved: bool,
+        /// Why, in at most 1,000 characters, for the model and for people.
+        #[ts(optional)]
+        reason: Option<String>,
+    },
+    /// Gives the result of a call whose `output` is `client`.
+    ToolOutput {
+        /// The turn whose answer has the call.
+        request_id: String,
+        /// The call.
+        tool_use_id: String,
+        /// The result: any JSON.
+        #[ts(type = "unknown")]
+        content: Json,
+        /// Whether the tool failed.
+        #[ts(optional, as = "Option<bool>")]
+        is_error: bool,
     },
     /// Asks for whatever this client does not hold: for a client that lost its own state, or is in doubt.
     SessionSync {
@@ -122,6 +147,9 @@ fn samples() -> Vec<ClientFrame> {
         ClientFrame::Message { request_id: request_id(), content: blocks(), thread_id: None, metadata: None },
         ClientFrame::Cancel { request_id: Some(request_id()) },
         ClientFrame::Cancel { request_id: None },
+        answer(ToolSaid::Decision { approved: true, reason: Some("go on".into()) }),
+        answer(ToolSaid::Decision { approved: false, reason: None }),
+        answer(ToolSaid::Output(Box::new(Block::tool_result("t1", Json::Number("7".into()), true)))),
         ClientFrame::SessionSync { cursor: Some("0".into()) },
         ClientFrame::SessionSync { cursor: None },
         ClientFrame::SessionUpdate(update(Some(Some("A title")))),
@@ -131,6 +159,10 @@ fn samples() -> Vec<ClientFrame> {
     ]
 }
 
+fn answer(said: ToolSaid) -> ClientFrame {
+    ClientFrame::Answer(ToolAnswer { request_id: "r1".into(), tool_use_id: "t1".into(), said })
+}
+
 /// The frame as the client's types describe it.
 fn described(frame: &ClientFrame) -> Frame {
     match frame.clone() {
@@ -138,6 +170,18 @@ fn described(frame: &ClientFrame) -> Frame {
             Frame::Message { request_id, content, thread_id, metadata }
         }
         ClientFrame::Cancel { request_id } => Frame::Cancel { request_id },
+        ClientFrame::Answer(ToolAnswer { request_id, tool_use_id, said }) => match said {
+            ToolSaid::Decision { approved, reason } => {
+                Frame::ToolDecision { request_id, tool_use_id, approved, reason }
+            }
+            ToolSaid::Output(block) => match *block {
+                Block::ToolResult { content, is_error, output, .. } => {
+                    let content = output.unwrap_or(content);
+                    Frame::ToolOutput { request_id, tool_use_id, content, is_error }
+                }
+                _ => Frame::Ping,
+            },
+        },
         ClientFrame::SessionSync { cursor } => Frame::SessionSync { cursor },
         ClientFrame::SessionUpdate(SessionUpdate { title, permission_mode, model, metadata }) => {
             Frame::SessionUpdate {

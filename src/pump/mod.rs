@@ -135,12 +135,15 @@ impl<P: Platform> Pump<P> {
     pub fn request(&mut self, identity: &Identity, request: Request) -> Result<(), Undone> {
         let thread = self.thread()?;
         thread.permits_request(identity, request.ask()).map_err(Undone::Denied)?;
-        if let Request::Update(update) = &request
-            && let Some(error) = thread.refuses_update(update, None)
-        {
-            return Err(Undone::Refused(error));
+        let refused = match &request {
+            Request::Update(update) => thread.refuses_update(update, None),
+            Request::Answer(answer) => thread.refuses_answer(answer),
+            Request::Cancel { .. } | Request::Delete => None,
+        };
+        match refused {
+            Some(error) => Err(Undone::Refused(error)),
+            None => Ok(self.input(request.input(identity))?),
         }
-        Ok(self.input(request.into())?)
     }
 
     /// The thread, woken if need be.
@@ -244,7 +247,7 @@ impl<P: Platform> Pump<P> {
     fn waking(&mut self, cause: Cause) -> Result<Input, Broken> {
         let Loaded { mut stored, deletion } = self.platform.load()?;
         if let Some(stored) = &mut stored {
-            stored.find_open(self.platform.records())?;
+            stored.complete(self.platform.records())?;
         }
         let (peers, seed) = (self.platform.peers(), self.platform.seed()?);
         Ok(Input::Woken(Box::new(Woken { stored, deletion, peers, seed, cause })))

@@ -18,7 +18,7 @@ use crate::platform::{elapsed, now, sleep, socket_pair};
 use crate::protocol::json::{Fields, Json};
 use crate::protocol::limits::{PAGE_BYTES_MAX, PAGE_MAX};
 use crate::protocol::{
-    CloseCode, Cursor, ErrorCode, Identity, Message, Read, Session, SessionUpdate, is_request_id,
+    CloseCode, Cursor, ErrorCode, Identity, Message, Read, Session, SessionUpdate, ToolAnswer, is_request_id,
     request_id_form, to_json,
 };
 use crate::pump::{Broken, NEWER_FORMAT, Undone};
@@ -61,6 +61,7 @@ async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
         }
         Action::Update => update(shell, &identity, &fields(request).await?),
         Action::Cancel => cancel(shell, &identity, &fields(request).await?),
+        Action::Decide => decide(shell, &identity, &mut fields(request).await?),
         Action::Delete => delete(shell, &identity).await,
     }
 }
@@ -143,6 +144,14 @@ fn cancel(shell: &Shell, identity: &Identity, fields: &Fields) -> Answer {
         Some(_) => return Err(bad_request("requestId is not a string")),
     };
     shell.request(identity, Asked::Cancel { request_id })?;
+    Ok(json_response(202, "{}")?)
+}
+
+/// A body with `content` gives a result, any other decides.
+fn decide(shell: &Shell, identity: &Identity, fields: &mut Fields) -> Answer {
+    let is_output = fields.contains_key("content");
+    let answer = ToolAnswer::from_fields(fields, is_output).map_err(|message| bad_request(&message))?;
+    shell.request(identity, Asked::Answer(answer))?;
     Ok(json_response(202, "{}")?)
 }
 
@@ -272,7 +281,15 @@ impl From<Undone> for Refused {
         match undone {
             Undone::Denied(Denied::NoSession) => no_session(),
             Undone::Denied(Denied::Forbidden(why)) => Refused::fatal(403, ErrorCode::Forbidden, why),
-            Undone::Refused(error) => bad_request(&error.message),
+            Undone::Refused(error) => {
+                let status = match error.code.known() {
+                    Some(ErrorCode::NotFound) => 404,
+                    Some(ErrorCode::AlreadyAnswered) => 409,
+                    Some(ErrorCode::MessageTooLarge) => 413,
+                    _ => 400,
+                };
+                Refused { status, error, allow: None }
+            }
             Undone::Broken(broken) => broken.into(),
         }
     }

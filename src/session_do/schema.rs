@@ -7,7 +7,7 @@
 
 /// The format that this build writes.
 pub const MAJOR: u64 = 2;
-pub const MINOR: u64 = 0;
+pub const MINOR: u64 = 1;
 
 /// A table and its columns, each with its declaration.
 pub struct Table {
@@ -23,7 +23,7 @@ pub const THREAD: Table = Table {
     columns: &[
         ("id", "INTEGER PRIMARY KEY CHECK (id = 1)"),
         ("major", "INTEGER NOT NULL DEFAULT 2"),
-        ("minor", "INTEGER NOT NULL DEFAULT 0"),
+        ("minor", "INTEGER NOT NULL DEFAULT 1"),
         ("epoch", "INTEGER NOT NULL DEFAULT 0"),
         ("seq", "INTEGER NOT NULL DEFAULT 0"),
         ("delivered", "INTEGER NOT NULL DEFAULT 0"),
@@ -35,8 +35,8 @@ pub const THREAD: Table = Table {
 
 /// One row a record. A record with which a turn begins has its own `seq` as `turn`.
 ///
-/// `kind` is `question` or `answer`; reserved are `regenerate`, `select`, `round`, `waiting`, `decision`,
-/// `output` and `append`. `parent` is the turn before a turn on its path, `segment` the part of the path
+/// `kind` is `question`, `answer`, `waiting`, `decision` or `output`; reserved are `regenerate`, `select` and `append`.
+/// `started` says whether the agent was called for the turn that the record begins, or that waited under it. `parent` is the turn before a turn on its path, `segment` the part of the path
 /// that a record belongs to, and `answer_id` the answer's id where it does not follow from the turn.
 pub const RECORDS: Table = Table {
     name: "bobbin_records",
@@ -90,9 +90,13 @@ pub const DELETED: Table = Table {
 /// The tables of a thread that has begun.
 pub const TABLES: [&Table; 3] = [&THREAD, &RECORDS, &JOURNAL];
 
+/// The kinds of records that tell what became of a turn while it waited.
+pub const ROUNDS: &str = "kind IN ('waiting', 'decision', 'output')";
+
 /// Of messages that begin a turn the `request_id` is indexed: their answers are near.
 pub const INDICES: &str = "
 CREATE UNIQUE INDEX IF NOT EXISTS bobbin_by_request ON bobbin_records (request_id) WHERE seq = turn;
+CREATE INDEX IF NOT EXISTS bobbin_rounds ON bobbin_records (turn, seq) WHERE kind IN ('waiting', 'decision', 'output');
 CREATE INDEX IF NOT EXISTS bobbin_parked ON bobbin_records (seq) WHERE parked = 1;";
 
 /// The columns by which the first format's tables are told from an application's own of the same name.

@@ -10,7 +10,7 @@ use crate::platform::{self, Sql, SqlCursor, Storage, describe, number};
 use crate::protocol::limits::DELETED_REQUESTS_MAX;
 use crate::protocol::{Millis, to_json};
 use crate::pump::{Broken, Loaded};
-use crate::thread::rows::{ANSWER, Found, QUESTION, Row};
+use crate::thread::rows::{ANSWER, Found, QUESTION, Row, WAITING};
 use crate::thread::store::{
     Checkpoint, Commit, Deletion, Journal, Mark, Page, Record, RecordKind, Records, StoreError, Stored,
     Write, digests,
@@ -19,7 +19,7 @@ use crate::thread::store::{
 use super::logs;
 use super::schema::{
     DELETED, FILL_FROM_FIRST_FORMAT, FIRST_FORMAT, FROM_FIRST_FORMAT, INDICES, JOURNAL, MAJOR, MINOR, MOVED,
-    RECORDS, TABLES, THREAD,
+    RECORDS, ROUNDS, TABLES, THREAD,
 };
 
 const TABLE_NAMES: [&str; 6] =
@@ -66,11 +66,13 @@ impl Store {
     /// What the thread wakes from. Nothing is written, unless the tables are of an older format.
     pub fn load(&self) -> Result<Loaded, Broken> {
         let catalog = self.catalog()?;
-        if catalog.has(THREAD.name, &["major", "minor"]) {
-            self.check_format()?;
-        }
+        let is_older = catalog.has(THREAD.name, &["major", "minor"]) && self.is_older_format()?;
         let is_of_first_format = catalog.has(FIRST_FORMAT.0, &FIRST_FORMAT.1);
-        if is_of_first_format || catalog.lacks_something() || catalog.has(FIRST_FORMAT_DELETED, &["at"]) {
+        if is_older
+            || is_of_first_format
+            || catalog.lacks_something()
+            || catalog.has(FIRST_FORMAT_DELETED, &["at"])
+        {
             self.bring_up_to_date(&catalog, is_of_first_format)?;
         }
         self.has_tables.set(is_of_first_format || catalog.has(THREAD.name, &[]));
@@ -87,7 +89,7 @@ impl Store {
     }
 
     /// Before anything is changed: what a newer major number means is not known here.
-    fn check_format(&self) -> Result<(), Broken> {
+    fn is_older_format(&self) -> Result<bool, Broken> {
         let threads = self.rows("SELECT major, minor FROM bobbin_thread", vec![])?;
         let number = |row: &SqlRow, column| row.integer(column).unwrap_or_default();
         match threads.first().map(|row| (number(row, "major"), number(row, "minor"))) {
@@ -97,7 +99,7 @@ impl Store {
                     "the object's tables are of format {major}.{minor}; {known}"
                 )))
             }
-            _ => Ok(()),
+            found => Ok(found.is_some_and(|(_, minor)| minor < MINOR)),
         }
     }
 
@@ -127,6 +129,7 @@ impl Store {
                 "SELECT seq FROM bobbin_records WHERE seq = turn AND kind = 'question' ORDER BY seq DESC LIMIT 1",
             )?,
             checkpoint,
+            rounds: Vec::new(),
         }))
     }
 
@@ -145,6 +148,7 @@ impl Store {
             }
             if catalog.has(RECORDS.name, &[]) {
                 self.run(INDICES, vec![])?;
+                self.run(&format!("UPDATE bobbin_thread SET minor = {MINOR} WHERE minor < {MINOR}"), vec![])?;
             }
             if catalog.has(FIRST_FORMAT_DELETED, &["at"]) {
                 self.run("DROP TABLE deleted", vec![])?;
@@ -188,8 +192,8 @@ impl Store {
                 self.write(Write::Checkpoint(checkpoint))
             }
             Write::Append(record) => self.append(&record),
-            Write::Start { turn } => {
-                self.run("UPDATE bobbin_records SET started = 1 WHERE seq = ?", vec![number(turn)])
+            Write::Start { seq } => {
+                self.run("UPDATE bobbin_records SET started = 1 WHERE seq = ?", vec![number(seq)])
             }
             Write::Journal(Journal { slot, turn, text, blocks, growing, tokens_used }) => self.upsert(
                 JOURNAL.name,
@@ -258,25 +262,29 @@ impl Store {
             ("request_id", request_id.as_str().into()),
             ("created_at", number(*created_at)),
             ("content", to_json(content).into()),
+            ("kind", kind.name().into()),
+            ("data", optional(kind.data().as_deref())),
         ];
         match kind {
             RecordKind::Question { parent, author, started, answer_id, metadata, fault: _ } => columns
                 .extend([
-                    ("kind", QUESTION.into()),
                     ("parent", parent.map_or(JsValue::NULL, number)),
                     ("author", optional(author.as_deref())),
                     ("started", JsValue::from(u8::from(*started))),
                     ("answer_id", optional(answer_id.as_deref())),
                     ("metadata", optional(metadata.as_ref().map(to_json).as_deref())),
                 ]),
-            RecordKind::Answer { status, error, metadata, changes } => columns.extend([
-                ("kind", ANSWER.into()),
+            RecordKind::Answer { status, error, metadata, changes: _, reason: _ } => columns.extend([
                 ("status", status.as_str().into()),
                 ("error", optional(error.as_ref().map(to_json).as_deref())),
                 ("tokens_used", number(metadata.tokens_used)),
                 ("metadata", to_json(metadata).into()),
-                ("data", optional((*changes > 0).then(|| format!("{{\"changes\":{changes}}}")).as_deref())),
             ]),
+            RecordKind::Waiting { started, metadata, round: _ } => columns.extend([
+                ("started", JsValue::from(u8::from(*started))),
+                ("metadata", to_json(metadata).into()),
+            ]),
+            RecordKind::Decision(_) | RecordKind::Output(_) => {}
         }
         self.insert(RECORDS.name, &columns, "")
     }
@@ -339,7 +347,7 @@ impl Store {
         if !self.has_tables.get() {
             return Ok(Page::default());
         }
-        let range = format!("FROM bobbin_records WHERE {} AND {place} LIMIT ?", known_kinds());
+        let range = format!("FROM bobbin_records WHERE {place} LIMIT ?");
         let bindings = |count: usize| vec![number(seq), number(count as u64)];
         // Of a text that fills pages of its own, its length in bytes is known without reading those.
         let sizes = format!("SELECT octet_length(content) AS bytes {range}");
@@ -383,12 +391,27 @@ impl Store {
 }
 
 impl Records for Store {
+    fn events(&self, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError> {
+        self.page(&format!("{} AND seq > ? ORDER BY seq", known_kinds()), seq, count_max, bytes_max)
+    }
+
+    fn rounds(&self, turn: u64, until: u64) -> Result<Vec<Record>, StoreError> {
+        if !self.has_tables.get() {
+            return Ok(Vec::new());
+        }
+        let rounds = format!("FROM bobbin_records WHERE turn = ?1 AND seq <= ?2 AND {ROUNDS}");
+        let last = format!("SELECT max(seq) {rounds} AND kind = '{WAITING}'");
+        let query = format!("SELECT * {rounds} AND seq >= ({last}) ORDER BY seq");
+        let rows = self.rows(&query, vec![number(turn), number(until)])?;
+        Ok(rows.iter().map(|row| self.record(row)).collect())
+    }
+
     fn after(&self, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError> {
-        self.page("seq > ? ORDER BY seq", seq, count_max, bytes_max)
+        self.page(&format!("{} AND seq > ? ORDER BY seq", messages()), seq, count_max, bytes_max)
     }
 
     fn before(&self, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError> {
-        self.page("seq < ? ORDER BY seq DESC", seq, count_max, bytes_max)
+        self.page(&format!("{} AND seq < ? ORDER BY seq DESC", messages()), seq, count_max, bytes_max)
     }
 
     fn request(&self, request_id: &str) -> Result<Option<Record>, StoreError> {
@@ -448,8 +471,12 @@ impl Row for SqlRow {
     }
 }
 
-/// A newer version may have written records of other kinds: they are not messages, and are passed over.
+/// A newer version may have written records of other kinds: they are passed over.
 fn known_kinds() -> String {
+    format!("({} OR {ROUNDS})", messages())
+}
+
+fn messages() -> String {
     format!("kind IN ('{QUESTION}', '{ANSWER}')")
 }
 

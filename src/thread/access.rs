@@ -80,11 +80,12 @@ impl Thread {
         false
     }
 
-    /// Whether it is counted as a message: it starts a turn, is sent on to all, or is answered by a snapshot.
+    /// Whether it is counted as a message: it starts a turn or goes on with one, is sent on to all, or is answered by a
+    /// snapshot.
     /// A cancel is always heard.
     fn is_costly(&self, frame: &ClientFrame) -> bool {
         match frame {
-            ClientFrame::Message { .. } | ClientFrame::SessionUpdate(_) => true,
+            ClientFrame::Message { .. } | ClientFrame::Answer(_) | ClientFrame::SessionUpdate(_) => true,
             ClientFrame::SessionSync { cursor } => {
                 cursor.as_deref() != Some(self.head().to_string().as_str())
             }

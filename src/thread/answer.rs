@@ -9,13 +9,13 @@ use super::store::{Growing, PlacedBlock};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answer {
     text: String,
-    blocks: Vec<PlacedBlock>,
+    pub(super) blocks: Vec<PlacedBlock>,
     open: Option<(Block, String)>,
     /// How often a block took another one's place, or was dropped. Without it, a client that holds n blocks
     /// holds the first n.
-    changes: usize,
+    pub(super) changes: usize,
     text_json_bytes: usize,
-    blocks_json_bytes: usize,
+    pub(super) blocks_json_bytes: usize,
     open_json_bytes: usize,
 }
 
@@ -300,7 +300,14 @@ impl Answer {
         self.blocks.len().saturating_sub(1)
     }
 
-    fn place(&mut self, block: Block) {
+    /// Whether a block fits in beside the one that is open.
+    #[must_use]
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.json_bytes(false).saturating_add(bytes) <= ANSWER_BYTES_MAX
+    }
+
+    /// Adds a finished block before the one that is open, if there is one.
+    pub(super) fn place(&mut self, block: Block) {
         self.blocks_json_bytes = self.blocks_json_bytes.saturating_add(block_json_bytes(&block));
         self.blocks.push(PlacedBlock { at: self.text.len(), block });
     }
@@ -396,6 +403,6 @@ fn json_bytes(text: &str) -> usize {
     text.bytes().map(escape_bytes).sum()
 }
 
-fn block_json_bytes(block: &Block) -> usize {
+pub(super) fn block_json_bytes(block: &Block) -> usize {
     to_json(block).len()
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::protocol::{ErrorCode, Millis, Status, Word};
 
+use super::turn::TurnState;
 use super::{Output, PeerId, Thread};
 
 /// One line of the log that operators read.
@@ -33,10 +34,26 @@ pub enum Event {
         /// The turn's place among those that wait, 1 for the next one; 0 if it starts at once.
         queued: usize,
     },
-    /// A turn that had to wait starts.
+    /// A turn that had to wait starts, or goes on.
     TurnStarted {
         /// The turn's `requestId`.
         request_id: String,
+    },
+    /// A turn waits for people.
+    Waiting {
+        /// The turn's `requestId`.
+        request_id: String,
+        /// How many of its calls are open.
+        calls: usize,
+    },
+    /// A call was answered.
+    CallAnswered {
+        /// The connection that did it; `None` for a program, by HTTP, and for the permission mode.
+        connection_id: Option<PeerId>,
+        /// The turn's `requestId`.
+        request_id: String,
+        /// `approved`, `denied` or `output`.
+        answer: &'static str,
     },
     /// Somebody cancelled a turn that was waiting or running.
     CancelRequested {
@@ -145,7 +162,9 @@ pub struct Report {
     pub sockets: usize,
     /// The `requestId`s of the turns that run.
     pub running: Vec<String>,
-    /// The `requestId`s of the turns that wait, the next one first.
+    /// The `requestId`s of the turns that wait for people.
+    pub waiting: Vec<String>,
+    /// The `requestId`s of the turns that wait for their place, the next one first.
     pub queued: Vec<String>,
     /// What D1 has yet to learn.
     pub outbox: OutboxState,
@@ -159,15 +178,20 @@ impl Thread {
     /// What diagnostics show of the thread.
     #[must_use]
     pub fn report(&self) -> Report {
-        let (mut running, mut queued) = (Vec::new(), Vec::new());
+        let (mut running, mut waiting, mut queued) = (Vec::new(), Vec::new(), Vec::new());
         for turn in self.turns.values() {
-            let turns = if turn.running().is_some() { &mut running } else { &mut queued };
+            let turns = match turn.state {
+                TurnState::Queued => &mut queued,
+                TurnState::Running(_) => &mut running,
+                TurnState::Waiting(_) => &mut waiting,
+            };
             turns.push(turn.request_id.clone());
         }
         Report {
             cursor: self.head().to_string(),
             sockets: self.peers.len(),
             running,
+            waiting,
             queued,
             outbox: self.outbox(),
             alarm_at: self.alarm,

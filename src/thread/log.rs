@@ -1,5 +1,7 @@
 //! The event log: what a client at a given place lacks.
 
+use litemap::LiteMap;
+
 use crate::protocol::limits::{
     CATCH_UP_BYTES_MAX, CATCH_UP_MESSAGES_MAX, PAYLOAD_BYTES_MAX, SNAPSHOT_MESSAGES_MAX,
 };
@@ -10,12 +12,14 @@ use crate::protocol::{
 use super::answer::{Answer, Piece, begun};
 use super::store::{Record, RecordKind, Records, StoreError, answer_id};
 use super::stream::parts;
-use super::turn::Turn;
+use super::turn::{Turn, TurnState};
 use super::{PeerId, Thread, TurnId};
 
 /// Log events for one client, and the place that each leaves it at.
 struct CatchUp {
     at: Cursor,
+    /// What it holds of turns that have waited and that its place does not name.
+    unnamed: LiteMap<TurnId, Progress>,
     frames: Vec<ServerFrame>,
 }
 
@@ -34,18 +38,17 @@ impl Thread {
         if !is_here {
             return Ok(None);
         }
-        let page = records.after(from.seq, CATCH_UP_MESSAGES_MAX, CATCH_UP_BYTES_MAX)?;
+        let page = records.events(from.seq, CATCH_UP_MESSAGES_MAX, CATCH_UP_BYTES_MAX)?;
         if page.more || !self.holds(from, &page.records) {
             return Ok(None);
         }
         let at = Cursor { epoch: self.epoch, ..from.clone() };
-        let mut catch_up = CatchUp { at, frames: Vec::new() };
+        let Some(unnamed) = self.unnamed(records, from, &page.records)? else { return Ok(None) };
+        let mut catch_up = CatchUp { at, unnamed, frames: Vec::new() };
         let complete = page.records.iter().try_for_each(|record| catch_up.record(record));
         let complete = complete.and_then(|()| {
-            self.running().try_for_each(|(turn, running)| {
-                let request_id = self.turns.get(&turn).map(|turn| turn.request_id.as_str())?;
-                catch_up.answer(turn, request_id, &running.sent())
-            })
+            let mut answers = self.turns.iter().filter_map(|(id, turn)| Some((*id, turn, sent(turn)?)));
+            answers.try_for_each(|(id, turn, answer)| catch_up.answer(id, &turn.request_id, &answer))
         });
         if from.seq < self.seq {
             catch_up.session(self.seq, &session);
@@ -53,12 +56,39 @@ impl Thread {
         Ok(complete.map(|()| catch_up.frames))
     }
 
+    /// What a client holds of turns that had waited at its place, where that does not name them: as much as its last event
+    /// of the turn says. `None` if that cannot be read.
+    fn unnamed(
+        &self,
+        records: &dyn Records,
+        from: &Cursor,
+        after: &[Record],
+    ) -> Result<Option<LiteMap<TurnId, Progress>>, StoreError> {
+        let mut unnamed = LiteMap::new();
+        let open = self.turns.iter().filter(|(_, turn)| turn.answer().is_some()).map(|(id, _)| *id);
+        for turn in open.chain(after.iter().map(|record| record.turn)) {
+            let is_named = from.progress.iter().any(|held| held.turn == turn);
+            if turn > from.seq || is_named || unnamed.contains_key(&turn) {
+                continue;
+            }
+            let held = match records.rounds(turn, from.seq)?.last() {
+                None => Progress { turn, ..Progress::default() },
+                Some(last) => match last.held() {
+                    None => return Ok(None),
+                    Some(held) => held,
+                },
+            };
+            unnamed.insert(turn, held);
+        }
+        Ok(Some(unnamed))
+    }
+
     /// Whether the turns of which a cursor holds a part were running at its place.
     fn holds(&self, from: &Cursor, after: &[Record]) -> bool {
         from.progress.iter().all(|held| {
             let ended_later = || after.iter().any(|record| record.is_end() && record.turn == held.turn);
-            let is_running = || self.turns.get(&held.turn).is_some_and(|turn| turn.running().is_some());
-            held.turn <= from.seq && (is_running() || ended_later())
+            let is_open = || self.turns.get(&held.turn).is_some_and(|turn| turn.answer().is_some());
+            held.turn <= from.seq && (is_open() || ended_later())
         })
     }
 
@@ -81,9 +111,15 @@ impl Thread {
         let bytes_max = self.head_bytes_max(&page.records);
         let heads: Vec<(TurnId, &Turn, Answer)> =
             self.turns.iter().map(|(id, turn)| (*id, turn, turn_head(turn, bytes_max))).collect();
-        let mut at = self.head();
-        for (turn, _, head) in &heads {
-            at.set(head.held(*turn));
+        let (mut at, mut unnamed) = (self.head(), LiteMap::new());
+        for (id, turn, head) in &heads {
+            let held = head.held(*id);
+            // An answer that waits stands in the log: who holds all of it need not say so.
+            if turn.waiting().is_some_and(|waiting| waiting.answer.held(*id) == held) {
+                unnamed.insert(*id, held);
+            } else {
+                at.set(held);
+            }
         }
         let frame = ServerFrame::Snapshot {
             reason,
@@ -96,10 +132,10 @@ impl Thread {
             session: self.visible_session(peer),
             cursor: at.clone(),
         };
-        let mut catch_up = CatchUp { at, frames: vec![frame] };
-        for (turn, running) in self.running() {
-            if let Some(request_id) = self.turns.get(&turn).map(|turn| turn.request_id.as_str()) {
-                let _ = catch_up.answer(turn, request_id, &running.sent());
+        let mut catch_up = CatchUp { at, unnamed, frames: vec![frame] };
+        for (id, turn) in self.turns.iter() {
+            if let Some(answer) = sent(turn) {
+                let _ = catch_up.answer(*id, &turn.request_id, &answer);
             }
         }
         Ok(catch_up.frames)
@@ -110,7 +146,8 @@ impl Thread {
     fn head_bytes_max(&self, messages: &[Record]) -> usize {
         let is_large = messages.iter().any(|record| record.content.text().len() > PAYLOAD_BYTES_MAX / 2);
         let shared = if is_large { 0 } else { PAYLOAD_BYTES_MAX };
-        shared.checked_div(self.running().count()).unwrap_or_default()
+        let answers = self.turns.values().filter(|turn| turn.answer().is_some()).count();
+        shared.checked_div(answers).unwrap_or_default()
     }
 
     pub(super) fn in_flight_states(&self) -> Vec<InFlightState> {
@@ -125,24 +162,62 @@ impl Thread {
 
 impl CatchUp {
     fn record(&mut self, record: &Record) -> Option<()> {
-        if let RecordKind::Answer { status, changes, .. } = &record.kind {
-            let answer = Answer::from_content(&record.content, *changes);
-            let held = self.at.of(record.turn);
-            // After a crash a client may hold a block that the log never had.
-            if held.open.is_some() && held.blocks == answer.block_events() && *status == Status::Interrupted {
-                return None;
+        let (turn, held) = (record.turn, self.held(record.turn));
+        match &record.kind {
+            RecordKind::Question { .. } => {}
+            RecordKind::Answer { status, changes, .. } => {
+                let answer = Answer::from_content(&record.content, *changes);
+                // After a crash a client may hold a block that the log never had.
+                if held.open.is_some()
+                    && held.blocks == answer.block_events()
+                    && *status == Status::Interrupted
+                {
+                    return None;
+                }
+                self.answer(turn, &record.request_id, &answer)?;
+                self.at.forget(turn);
             }
-            self.answer(record.turn, &record.request_id, &answer)?;
-            self.at.forget(record.turn);
+            RecordKind::Waiting { round, .. } => {
+                let answer = Answer::from_content(&record.content, (*round)?.changes);
+                self.answer(turn, &record.request_id, &answer)?;
+                self.at.forget(turn);
+                self.unnamed.insert(turn, answer.held(turn));
+            }
+            RecordKind::Decision(_) | RecordKind::Output(_) => {
+                let after = record.held()?;
+                if held.bytes != after.bytes || held.blocks.saturating_add(1) != after.blocks {
+                    // What it lacks is not in this record: the next one that has the answer brings all.
+                    self.at.set(held);
+                    self.at.seq = record.seq;
+                    return Some(());
+                }
+                let is_given = matches!(record.kind, RecordKind::Output(_));
+                self.hold(Progress { open: held.open.filter(|_| !is_given), ..after });
+            }
         }
         self.at.seq = record.seq;
         self.frames.push(record.frame(self.at.epoch, self.at.clone()));
         Some(())
     }
 
+    fn held(&self, turn: TurnId) -> Progress {
+        let unnamed = || self.unnamed.get(&turn).copied();
+        let named = self.at.progress.iter().copied().find(|held| held.turn == turn);
+        named.or_else(unnamed).unwrap_or(Progress { turn, ..Progress::default() })
+    }
+
+    /// Names a turn only if it was named before.
+    fn hold(&mut self, held: Progress) {
+        if self.at.progress.iter().any(|named| named.turn == held.turn) {
+            self.at.set(held);
+        } else {
+            self.unnamed.insert(held.turn, held);
+        }
+    }
+
     /// What is missing of an answer.
     fn answer(&mut self, turn: TurnId, request_id: &str, answer: &Answer) -> Option<()> {
-        for piece in answer.rest(self.at.of(turn))? {
+        for piece in answer.rest(self.held(turn))? {
             match piece {
                 Piece::Text(text) => self.text(turn, request_id, text),
                 Piece::Block { index, block, held: blocks } => {
@@ -185,13 +260,23 @@ impl CatchUp {
     }
 
     fn advance(&mut self, turn: TurnId, step: impl FnOnce(Progress) -> Progress) {
-        let held = self.at.of(turn);
+        let held = self.held(turn);
         self.at.set(step(held));
     }
 }
 
 fn turn_head(turn: &Turn, bytes_max: usize) -> Answer {
-    turn.running().map(|running| running.answer.head(bytes_max.min(running.sent_bytes))).unwrap_or_default()
+    let sent_bytes = turn.running().map_or(usize::MAX, |running| running.sent_bytes);
+    turn.answer().map(|answer| answer.head(bytes_max.min(sent_bytes))).unwrap_or_default()
+}
+
+/// The part of a turn's answer that clients were sent.
+fn sent(turn: &Turn) -> Option<Answer> {
+    match &turn.state {
+        TurnState::Queued => None,
+        TurnState::Running(running) => Some(running.sent()),
+        TurnState::Waiting(waiting) => Some(waiting.answer.clone()),
+    }
 }
 
 fn in_flight(answer_id: String, turn: &Turn, head: &Answer) -> InFlight {

@@ -16,6 +16,7 @@
 mod access;
 mod answer;
 mod attachment;
+mod calls;
 mod events;
 mod join;
 mod log;
@@ -28,6 +29,7 @@ mod stream;
 mod turn;
 mod turns;
 mod unread;
+mod waiting;
 mod wake;
 
 use std::collections::VecDeque;
@@ -40,7 +42,7 @@ use crate::dialect::Dialect;
 use crate::protocol::limits;
 use crate::protocol::{
     ClientFrame, CloseCode, Cursor, ErrorBody, ErrorCode, FrameName, Identity, Millis, PermissionMode,
-    Received, ServerFrame, Session, SessionUpdate, Word, is_request_id,
+    Received, ServerFrame, Session, SessionUpdate, ToolAnswer, Word, is_request_id,
 };
 
 use access::{Peer, Rates};
@@ -73,6 +75,8 @@ pub struct Config {
     pub delivers: bool,
     /// Turns that run at once, 1 to 16.
     pub concurrent_turns: usize,
+    /// Whether a turn waits for the results of its calls where its agent does not say whose they are to give.
+    pub waits_for_tools: bool,
     /// Milliseconds that an agent may take to begin its answer.
     pub agent_first_token_timeout_ms: u64,
     /// Milliseconds that an agent may be silent within its answer.
@@ -111,6 +115,7 @@ impl Default for Config {
         Config {
             delivers: true,
             concurrent_turns: 1,
+            waits_for_tools: false,
             agent_first_token_timeout_ms: limits::AGENT_FIRST_TOKEN_TIMEOUT_MS,
             agent_idle_timeout_ms: limits::AGENT_IDLE_TIMEOUT_MS,
             agent_turn_timeout_ms: limits::AGENT_TURN_TIMEOUT_MS,
@@ -202,6 +207,13 @@ pub enum Input {
     Cancel {
         /// The turn's `requestId`; `None` cancels every turn.
         request_id: Option<String>,
+    },
+    /// A program answers a call of a tool, by HTTP.
+    Answer {
+        /// What is said to which call.
+        answer: ToolAnswer,
+        /// The subject that says so.
+        by: Option<String>,
     },
     /// A subject was sent messages of the thread by HTTP.
     Read {
@@ -397,13 +409,14 @@ impl Thread {
             }
             Input::Delivered(delivered) => self.delivered(delivered),
             Input::DeliveryFailed => self.delivery_failed(now, records),
-            Input::Update(update) => self.update_session(update),
+            Input::Update(update) => self.update_session(now, update),
+            Input::Answer { answer, by } => self.take_answer(now, None, by, answer),
             Input::Cancel { request_id } => self.cancel(now, None, request_id.as_deref()),
             Input::Read { subject, bytes } => self.count_read(now, &subject, bytes),
             Input::Delete => self.delete(now),
         }
         self.meet_deadlines(now);
-        self.start_queued_turns(now);
+        self.start_turns(now);
         self.deliver(now);
         self.guard(now, begins_nothing);
     }
@@ -472,6 +485,7 @@ impl Thread {
                 self.message(now, records, origin, &request_id, sent, thread_id.as_deref());
             }
             ClientFrame::Cancel { request_id } => self.cancel(now, Some(peer), request_id.as_deref()),
+            ClientFrame::Answer(answer) => self.answer_call(now, origin, answer),
             ClientFrame::SessionSync { cursor } => self.sync(now, records, origin, cursor.as_deref()),
             ClientFrame::SessionUpdate(update) => self.change_session(now, origin, update),
             ClientFrame::Check { .. } => {}
@@ -480,10 +494,11 @@ impl Thread {
     }
 
     fn refuse(&mut self, origin: Origin<'_>, error: &ErrorBody) {
-        let FrameName { kind, request_id, start } = origin.name.clone();
+        let FrameName { kind, request_id, tool_use_id, start } = origin.name.clone();
         let frame = ServerFrame::Refused {
             refused: kind,
             request_id: request_id.clone(),
+            tool_use_id,
             frame: start,
             error: error.clone(),
         };

@@ -267,15 +267,16 @@ impl Thread {
     pub(super) fn outbox_alarm(&self) -> Option<Millis> {
         let timed_out_at = self.outbox.in_flight.and(Some(self.outbox.timed_out_at()));
         // A turn has an alarm of its own, and keeps the object awake for its timers.
-        let due_at = if self.turns.is_empty() { self.delivery_due_at() } else { None };
+        let due_at = if self.rests() { self.delivery_due_at() } else { None };
         timed_out_at.filter(|_| self.owes()).or(due_at)
     }
 
-    /// A later message's answer may follow soon.
+    /// A later message's answer may follow soon. That a person is asked is told at once.
     fn answer_awaited_until(&self) -> Option<Millis> {
         let is_later = self.session.as_ref().is_some_and(|session| session.message_count > 1);
         let oldest = self.turns.values().map(|turn| turn.accepted_at).min()?;
-        is_later.then(|| oldest.saturating_add(DELIVERY_DELAY_MS))
+        let is_asked = self.waiting().next().is_some();
+        (is_later && !is_asked).then(|| oldest.saturating_add(DELIVERY_DELAY_MS))
     }
 
     fn owes(&self) -> bool {
@@ -285,7 +286,7 @@ impl Thread {
 
     /// Writes a checkpoint when a thread comes to rest, or when waking would have much to count in.
     fn save_progress(&mut self) {
-        let rests = self.turns.is_empty() && !self.owes();
+        let rests = self.rests() && !self.owes();
         let unsaved = self.seq.saturating_sub(self.outbox.saved);
         let is_saved = unsaved == 0 && self.outbox.saved_delivered == self.outbox.delivered;
         if self.session.is_none() || is_saved || (!rests && unsaved < UNSAVED_EVENTS_MAX) {

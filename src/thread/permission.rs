@@ -1,6 +1,6 @@
 //! Who may do what: one table for frames and for requests by HTTP.
 
-use crate::protocol::{Access, ClientFrame, Identity, SessionUpdate};
+use crate::protocol::{Access, ClientFrame, Identity, SessionUpdate, ToolAnswer};
 
 use super::{Input, Thread};
 
@@ -19,6 +19,8 @@ pub enum Ask {
     Send,
     /// The end of turns.
     Cancel,
+    /// To answer a call of a tool.
+    Answer,
     /// Another title or permission mode.
     Change,
     /// The end of the session.
@@ -44,6 +46,8 @@ pub enum Request {
         /// The turn's `requestId`; `None` for all turns.
         request_id: Option<String>,
     },
+    /// What is said to a call of a tool.
+    Answer(ToolAnswer),
     /// The end of the session.
     Delete,
 }
@@ -55,16 +59,18 @@ impl Request {
         match self {
             Request::Update(_) => Ask::Change,
             Request::Cancel { .. } => Ask::Cancel,
+            Request::Answer(_) => Ask::Answer,
             Request::Delete => Ask::Delete,
         }
     }
-}
 
-impl From<Request> for Input {
-    fn from(request: Request) -> Self {
-        match request {
+    /// What the thread is handed, if it comes from this caller.
+    #[must_use]
+    pub fn input(self, by: &Identity) -> Input {
+        match self {
             Request::Update(update) => Input::Update(update),
             Request::Cancel { request_id } => Input::Cancel { request_id },
+            Request::Answer(answer) => Input::Answer { answer, by: by.subject.clone() },
             Request::Delete => Input::Delete,
         }
     }
@@ -78,6 +84,7 @@ impl Ask {
             ClientFrame::Ping | ClientFrame::Check { .. } | ClientFrame::SessionSync { .. } => Ask::Watch,
             ClientFrame::Message { .. } => Ask::Send,
             ClientFrame::Cancel { .. } => Ask::Cancel,
+            ClientFrame::Answer(_) => Ask::Answer,
             ClientFrame::SessionUpdate(_) => Ask::Change,
         }
     }
@@ -87,7 +94,7 @@ impl Ask {
         match self {
             Ask::Watch | Ask::Ticket | Ask::Read => Access::Viewer,
             Ask::Send if !has_begun => Access::Owner,
-            Ask::Send | Ask::Cancel => Access::Editor,
+            Ask::Send | Ask::Cancel | Ask::Answer => Access::Editor,
             Ask::Change | Ask::Delete | Ask::Diagnose => Access::Owner,
         }
     }
@@ -127,7 +134,9 @@ impl Thread {
         let is_there = match ask {
             Ask::Watch | Ask::Ticket => true,
             Ask::Diagnose => self.session.is_some() || identity.granted.is_some(),
-            Ask::Read | Ask::Send | Ask::Cancel | Ask::Change | Ask::Delete => self.session.is_some(),
+            Ask::Read | Ask::Send | Ask::Cancel | Ask::Answer | Ask::Change | Ask::Delete => {
+                self.session.is_some()
+            }
         };
         if is_there { self.permits(identity, ask) } else { Err(Denied::NoSession) }
     }

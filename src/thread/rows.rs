@@ -4,8 +4,10 @@
 //! cannot be read leaves a failed message in its place. Each [`Found`] says what was wrong.
 
 use crate::protocol::json::OtherFields;
+use crate::protocol::objects::object;
 use crate::protocol::{
     Content, ErrorBody, ErrorCode, Json, PermissionMode, Read, ResponseMetadata, Session, Status, Word,
+    to_json,
 };
 
 use super::store::{Checkpoint, Journal, Mark, MarkKind, Record, RecordKind};
@@ -14,6 +16,51 @@ use super::store::{Checkpoint, Journal, Mark, MarkKind, Record, RecordKind};
 pub const QUESTION: &str = "question";
 /// See [`QUESTION`].
 pub const ANSWER: &str = "answer";
+/// Those of turns that wait: no messages.
+pub const WAITING: &str = "waiting";
+/// See [`WAITING`].
+pub const DECISION: &str = "decision";
+/// See [`WAITING`].
+pub const OUTPUT: &str = "output";
+
+impl RecordKind {
+    /// How it stands in a column.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            RecordKind::Question { .. } => QUESTION,
+            RecordKind::Answer { .. } => ANSWER,
+            RecordKind::Waiting { .. } => WAITING,
+            RecordKind::Decision(_) => DECISION,
+            RecordKind::Output(_) => OUTPUT,
+        }
+    }
+
+    /// What has no column of its own, as JSON.
+    #[must_use]
+    pub fn data(&self) -> Option<String> {
+        match self {
+            RecordKind::Answer { changes, reason, .. } if *changes > 0 || reason.is_some() => {
+                Some(to_json(&Ended { changes: *changes, reason: reason.clone() }))
+            }
+            RecordKind::Waiting { round, .. } => round.as_ref().map(to_json),
+            RecordKind::Decision(decision) => decision.as_ref().map(to_json),
+            RecordKind::Output(given) => given.as_ref().map(to_json),
+            RecordKind::Question { .. } | RecordKind::Answer { .. } => None,
+        }
+    }
+}
+
+object! {
+    /// What an answer has beside its columns.
+    #[derive(Default)]
+    pub struct Ended {
+        /// How often a block of it took another one's place, or was dropped.
+        pub changes: u64 = "changes",
+        /// Why it was cancelled, if nobody did it.
+        pub reason: Option<String> = "reason" unless "Option::is_none",
+    }
+}
 
 /// A row, by the names of its columns. A column that is missing, null or of another type is `None`.
 pub trait Row {
@@ -40,8 +87,17 @@ impl Record {
         let seq = faults.integer(row, "seq");
         let content = faults.json::<Content>(row, "content");
         let is_lost = content.is_none();
-        let is_question = row.text("kind").as_deref() == Some(QUESTION);
-        let kind = if is_question { question(row, is_lost) } else { answer(row, is_lost, &mut faults) };
+        let kind = match row.text("kind").as_deref() {
+            Some(QUESTION) => question(row, is_lost),
+            Some(WAITING) => RecordKind::Waiting {
+                started: row.integer("started") == Some(1),
+                metadata: faults.json(row, "metadata").unwrap_or_default(),
+                round: faults.json(row, "data").filter(|_| !is_lost),
+            },
+            Some(DECISION) => RecordKind::Decision(faults.json(row, "data")),
+            Some(OUTPUT) => RecordKind::Output(faults.json(row, "data").filter(|_| !is_lost)),
+            _ => answer(row, is_lost, &mut faults),
+        };
         let id = |column: &str, faults: &mut Faults| {
             faults.take(row.text(column), column).unwrap_or_else(|| format!("unreadable_{seq:x}"))
         };
@@ -63,10 +119,10 @@ impl Mark {
     #[must_use]
     pub fn read(row: &dyn Row) -> Self {
         let integer = |column| row.integer(column).unwrap_or_default();
-        let kind = if row.text("kind").as_deref() == Some(QUESTION) {
-            MarkKind::Question { started: integer("started") == 1 }
-        } else {
-            MarkKind::Answer { tokens_used: integer("tokens_used") }
+        let kind = match row.text("kind").as_deref() {
+            Some(QUESTION) => MarkKind::Question { started: integer("started") == 1 },
+            Some(WAITING | DECISION | OUTPUT) => MarkKind::Event,
+            _ => MarkKind::Answer { tokens_used: integer("tokens_used") },
         };
         Mark {
             seq: integer("seq"),
@@ -152,13 +208,13 @@ fn answer(row: &dyn Row, is_lost: bool, faults: &mut Faults) -> RecordKind {
     let tokens_used = row.integer("tokens_used").unwrap_or_default();
     let metadata = faults.json(row, "metadata");
     let metadata = metadata.unwrap_or(ResponseMetadata { tokens_used, ..ResponseMetadata::default() });
-    let data = row.text("data").and_then(|text| Json::parse(&text));
-    let changes = data.and_then(|data| data.get("changes")?.as_u64()).unwrap_or_default();
+    let data = row.text("data").and_then(|text| Ended::parse(&text));
+    let Ended { changes, reason } = data.unwrap_or_default();
     let (status, error) = match status.filter(|_| !is_lost) {
         Some(status) => (status, error),
         None => (Status::Failed.into(), Some(unreadable_message())),
     };
-    RecordKind::Answer { status, error, metadata, changes }
+    RecordKind::Answer { status, error, metadata, changes, reason }
 }
 
 fn unreadable_message() -> ErrorBody {
@@ -189,7 +245,7 @@ impl Faults {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{Block, to_json};
+    use crate::protocol::Block;
 
     struct Columns(Vec<(&'static str, Json)>);
 

@@ -62,17 +62,18 @@ impl Thread {
         match self.refuses_update(&update, Some(origin.peer)) {
             Some(error) => self.refuse(origin, &error),
             None if self.session.is_none() => self.update_draft(now, origin.peer, update),
-            None => self.update_session(update),
+            None => self.update_session(now, update),
         }
     }
 
-    pub(super) fn update_session(&mut self, update: SessionUpdate) {
+    pub(super) fn update_session(&mut self, now: Millis, update: SessionUpdate) {
         let Some(Ok(changed)) = self.session.clone().map(|session| update.applied(session)) else { return };
         self.next_seq();
         self.session = Some(changed);
         let checkpoint = self.checkpoint();
         self.store(checkpoint.map(Write::Checkpoint).into_iter().collect());
         self.show_session();
+        self.decide_by_mode(now);
     }
 
     /// Only for the subject that set it: somebody else may begin the session, and must find nothing set.
@@ -142,9 +143,12 @@ impl Thread {
         Some(Session { state: Some(self.state().into()), ..self.session.clone()? })
     }
 
-    /// What the turns do. It changes only with a message, with a turn's end, and when a turn begins to wait: each is a
-    /// record, and so brings a `session` event and a delivery of its own.
+    /// What the turns do. It changes only with a message, with a turn's end, and when a turn begins to wait or has waited:
+    /// each is a record, and so brings a `session` event and a delivery of its own.
     fn state(&self) -> SessionState {
+        if self.waiting().next().is_some() {
+            return SessionState::Waiting;
+        }
         if self.turns.is_empty() { SessionState::Idle } else { SessionState::Running }
     }
 

@@ -3,10 +3,13 @@
 use serde::Serialize;
 
 use crate::protocol::limits::{DELETED_REQUESTS_MAX, PAGE_BYTES_MAX, PAGE_MAX};
+use crate::protocol::objects::object;
 use crate::protocol::{
-    Block, Content, Cursor, ErrorBody, Json, Message, MessageMetadata, Millis, Read, Response,
+    Block, Content, Cursor, ErrorBody, Json, Message, MessageMetadata, Millis, Progress, Read, Response,
     ResponseMetadata, Role, ServerFrame, Session, Status, Word, required,
 };
+
+use super::answer::Answer;
 
 const DIGEST_CHARS: usize = 16;
 
@@ -19,12 +22,13 @@ pub struct Commit(pub Vec<Write>);
 pub enum Write {
     /// Creates the store when the first message comes, with this as its checkpoint.
     Create(Checkpoint),
-    /// Adds a message to the log.
+    /// Adds a record to the log.
     Append(Record),
-    /// A queued turn runs from now on: after a crash it is interrupted, not started again.
+    /// The agent of a turn that was queued or waited is called from now on: after a crash the turn is interrupted,
+    /// and its agent not called again.
     Start {
-        /// The turn that starts.
-        turn: u64,
+        /// The record that says so: the user's message, or the one that the turn waited under.
+        seq: u64,
     },
     /// Stores the running text of a turn, in place of what its slot held.
     Journal(Journal),
@@ -56,7 +60,7 @@ pub struct Deletion {
     pub is_owed: bool,
 }
 
-/// One stored message. It is an event of the log.
+/// One stored event of the log: a message, or what becomes of a turn while its agent waits for people.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     /// Its sequence number in the log.
@@ -70,9 +74,9 @@ pub struct Record {
     pub request_id: String,
     /// When the message was accepted or the turn ended, in Unix milliseconds.
     pub created_at: Millis,
-    /// The message's text, or its blocks.
+    /// The message's text, or its blocks. Of a turn that waits, its answer so far; of an output, the result alone.
     pub content: Content,
-    /// Whether it is a user's message or an answer, and what is stored only for that kind.
+    /// What kind of record it is, and what is stored only for that kind.
     pub kind: RecordKind,
 }
 
@@ -104,7 +108,69 @@ pub enum RecordKind {
         metadata: ResponseMetadata,
         /// How often a block of it took another one's place, or was dropped.
         changes: u64,
+        /// Why it was cancelled, if nobody did it.
+        reason: Option<String>,
     },
+    /// The agent is done until people have answered its calls. The content is the answer so far.
+    Waiting {
+        /// Whether the agent was called again since.
+        started: bool,
+        /// What is known of the answer so far beside its content.
+        metadata: ResponseMetadata,
+        /// What else the turn needs to go on. `None` if it cannot be read, or the content cannot.
+        round: Option<Round>,
+    },
+    /// Somebody decided whether a call may be carried out.
+    Decision(Option<Decision>),
+    /// Somebody gave the result of a call. The content is that block.
+    Output(Option<Given>),
+}
+
+object! {
+    /// What a turn that waits needs to go on, beside its answer.
+    #[derive(Copy, Default, Eq)]
+    pub struct Round {
+        /// How often a block of the answer took another one's place, or was dropped.
+        pub changes: u64 = "changes",
+        /// Whether the client gives the result of each call that has none, also of one that is not marked so.
+        pub unanswered_are_clients: bool = "unansweredAreClients",
+        /// How often the agent was called.
+        pub calls: u64 = "calls",
+        /// For how long the turn had waited before.
+        pub waited_ms: u64 = "waitedMs",
+    }
+}
+
+object! {
+    /// What was said of an approval.
+    #[derive(Eq)]
+    pub struct Decision {
+        /// The call.
+        pub tool_use_id: String = "toolUseId",
+        /// Whether it may be carried out.
+        pub approved: bool = "approved",
+        /// Why.
+        pub reason: Option<String> = "reason" unless "Option::is_none",
+        /// The subject that decided, or `mode`.
+        pub by: Option<String> = "by" unless "Option::is_none",
+        /// The bytes of text that the answer had.
+        pub bytes: u64 = "bytes",
+        /// The [`Progress::blocks`] of a client that has this event.
+        pub blocks: u64 = "blocks",
+    }
+}
+
+object! {
+    /// Where the result of a call stands in the answer.
+    #[derive(Copy, Eq)]
+    pub struct Given {
+        /// Its place among the blocks that are not text.
+        pub index: u64 = "index",
+        /// The bytes of text that the answer had.
+        pub bytes: u64 = "bytes",
+        /// The [`Progress::blocks`] of a client that has this event.
+        pub blocks: u64 = "blocks",
+    }
 }
 
 /// A record without its content: enough to know which turns are open and what they count for.
@@ -118,11 +184,11 @@ pub struct Mark {
     pub request_id: String,
     /// When the message was accepted or the turn ended, in Unix milliseconds.
     pub created_at: Millis,
-    /// Whether the record is a user's message or an answer.
+    /// What kind of record it is.
     pub kind: MarkKind,
 }
 
-/// Whether a record is a user's message or an answer, and what a thread must know of it to wake.
+/// What kind of record it is, and what a thread must know of it to wake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MarkKind {
     /// A user's message, with which a turn begins.
@@ -135,6 +201,8 @@ pub enum MarkKind {
         /// Tokens that count towards the session's total.
         tokens_used: u64,
     },
+    /// No message: what became of a turn that waits.
+    Event,
 }
 
 /// The running text of a turn. There are as many slots as turns may run at once; a slot whose turn
@@ -223,6 +291,8 @@ pub struct Stored {
     pub last_seq: u64,
     /// The turn that began last; `None` if there is none.
     pub last_turn: Option<u64>,
+    /// Of the turns that are not over, the [`Records::rounds`]; see [`Stored::complete`].
+    pub rounds: Vec<Record>,
 }
 
 /// A read or write that the store refused, and why. The reason is for the log, not for clients.
@@ -240,9 +310,14 @@ pub struct Page {
 
 /// Reads of what is committed. All are bounded by the index they use and by what they are given.
 pub trait Records {
-    /// Records after `seq`, oldest first. The first one comes whatever its size.
+    /// Records of any kind after `seq`, oldest first. The first one comes whatever its size.
+    fn events(&self, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError>;
+    /// The last record up to `until` under which a turn waited, and the decisions and outputs of the turn from there up to
+    /// `until`. None, if the turn had not waited by then.
+    fn rounds(&self, turn: u64, until: u64) -> Result<Vec<Record>, StoreError>;
+    /// Messages after `seq`, oldest first. The first one comes whatever its size.
     fn after(&self, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError>;
-    /// Records before `seq`, newest first. The first one comes whatever its size.
+    /// Messages before `seq`, newest first. The first one comes whatever its size.
     fn before(&self, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError>;
     /// The user's message with this `requestId`.
     fn request(&self, request_id: &str) -> Result<Option<Record>, StoreError>;
@@ -277,12 +352,26 @@ pub fn digests<'a>(newest_first: impl Iterator<Item = &'a str>, earlier: &str) -
 }
 
 impl Stored {
-    /// If the checkpoint's list of open turns cannot be read, finds them among all records: a turn that is
-    /// forgotten would never end.
+    /// Reads what became of the turns that are not over while they waited, and first, if need be, which those are.
     ///
     /// # Errors
     /// If the records could not be read.
-    pub fn find_open(&mut self, records: &dyn Records) -> Result<(), StoreError> {
+    pub fn complete(&mut self, records: &dyn Records) -> Result<(), StoreError> {
+        self.find_open(records)?;
+        for mark in self.open.iter().chain(&self.since) {
+            let is_end = |end: &&Mark| end.turn == mark.turn && matches!(end.kind, MarkKind::Answer { .. });
+            if mark.kind == (MarkKind::Question { started: true })
+                && !self.since.iter().any(|end| is_end(&end))
+            {
+                self.rounds.extend(records.rounds(mark.turn, u64::MAX >> 1)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// If the checkpoint's list of open turns cannot be read, finds them among all records: a turn that is
+    /// forgotten would never end.
+    fn find_open(&mut self, records: &dyn Records) -> Result<(), StoreError> {
         if self.checkpoint.open.is_some() {
             return Ok(());
         }
@@ -309,6 +398,7 @@ impl From<&Record> for Mark {
         let kind = match &record.kind {
             RecordKind::Question { started, .. } => MarkKind::Question { started: *started },
             RecordKind::Answer { metadata, .. } => MarkKind::Answer { tokens_used: metadata.tokens_used },
+            _ => MarkKind::Event,
         };
         Mark {
             seq: record.seq,
@@ -354,6 +444,7 @@ impl Record {
                 metadata: Some(MessageMetadata::Answer(metadata)),
                 ..message
             },
+            _ => message,
         }
     }
 
@@ -361,19 +452,15 @@ impl Record {
     #[must_use]
     pub fn frame(&self, epoch: u64, cursor: Cursor) -> ServerFrame {
         let request_id = self.request_id.clone();
-        let RecordKind::Answer { status, error, metadata, .. } = &self.kind else {
-            return ServerFrame::UserMessage {
-                cursor,
-                request_id,
-                answer_id: self.answer_id(epoch),
-                message: self.message(epoch),
-            };
+        let RecordKind::Answer { status, error, metadata, reason, .. } = &self.kind else {
+            return self.event(epoch, cursor, request_id);
         };
         let response = Response::new(&self.content, metadata.clone());
         let (message_id, created_at) = (self.message_id.clone(), self.created_at);
         match (status.known(), error.clone()) {
             (Some(Status::Cancelled), _) => {
-                ServerFrame::Cancelled { cursor, request_id, message_id, created_at, response }
+                let reason = reason.clone();
+                ServerFrame::Cancelled { cursor, request_id, message_id, created_at, response, reason }
             }
             (_, Some(error)) => {
                 ServerFrame::Failed { cursor, request_id, error, message_id, created_at, response }
@@ -382,11 +469,62 @@ impl Record {
         }
     }
 
+    /// The event of a record that is no end.
+    fn event(&self, epoch: u64, cursor: Cursor, request_id: String) -> ServerFrame {
+        match &self.kind {
+            RecordKind::Waiting { round, .. } => {
+                let round = round.unwrap_or_default();
+                let answer = Answer::from_content(&self.content, round.changes);
+                let tool_use_ids = answer.open_calls(round.unanswered_are_clients);
+                ServerFrame::Waiting { cursor, request_id, tool_use_ids }
+            }
+            RecordKind::Decision(Some(decision)) => {
+                let Decision { tool_use_id, approved, reason, by, .. } = decision.clone();
+                ServerFrame::ToolDecided { cursor, request_id, tool_use_id, approved, reason, by }
+            }
+            RecordKind::Output(Some(Given { index, .. })) => {
+                let index = usize::try_from(*index).unwrap_or_default();
+                ServerFrame::Block { cursor, request_id, index, block: self.output() }
+            }
+            _ => ServerFrame::UserMessage {
+                cursor,
+                request_id,
+                answer_id: self.answer_id(epoch),
+                message: self.message(epoch),
+            },
+        }
+    }
+
+    /// The result that somebody gave.
+    #[must_use]
+    pub fn output(&self) -> Block {
+        match &self.content {
+            Content::Blocks(blocks) => blocks.first().cloned(),
+            Content::Text(_) => None,
+        }
+        .unwrap_or(Block::Other(Json::Null))
+    }
+
     fn answer_id(&self, epoch: u64) -> String {
         match &self.kind {
             RecordKind::Question { answer_id: Some(id), .. } => id.clone(),
-            RecordKind::Question { .. } | RecordKind::Answer { .. } => answer_id(epoch, self.turn),
+            _ => answer_id(epoch, self.turn),
         }
+    }
+
+    /// What a client that names no progress of the turn holds of its answer once it has this event: text and blocks.
+    #[must_use]
+    pub fn held(&self) -> Option<Progress> {
+        let (bytes, blocks) = match &self.kind {
+            RecordKind::Waiting { round: Some(round), .. } => {
+                return Some(Answer::from_content(&self.content, round.changes).held(self.turn));
+            }
+            RecordKind::Decision(Some(Decision { bytes, blocks, .. }))
+            | RecordKind::Output(Some(Given { bytes, blocks, .. })) => (*bytes, *blocks),
+            _ => return None,
+        };
+        let (bytes, blocks) = (usize::try_from(bytes).ok()?, usize::try_from(blocks).ok()?);
+        Some(Progress { turn: self.turn, bytes, blocks, open: None })
     }
 
     /// What was sent along with a user's message.
@@ -394,7 +532,7 @@ impl Record {
     pub fn sent_metadata(&self) -> Option<&Json> {
         match &self.kind {
             RecordKind::Question { metadata, .. } => metadata.as_ref(),
-            RecordKind::Answer { .. } => None,
+            _ => None,
         }
     }
 
@@ -403,8 +541,14 @@ impl Record {
     pub fn author(&self) -> Option<&str> {
         match &self.kind {
             RecordKind::Question { author, .. } => author.as_deref(),
-            RecordKind::Answer { .. } => None,
+            _ => None,
         }
+    }
+
+    /// Whether it is a message, and no event of a turn that waits.
+    #[must_use]
+    pub fn is_message(&self) -> bool {
+        matches!(self.kind, RecordKind::Question { .. } | RecordKind::Answer { .. })
     }
 
     /// Whether it is an answer, which ends its turn.

@@ -8,6 +8,7 @@ use crate::protocol::limits::{
 use crate::protocol::{Block, ErrorBody, ErrorCode, Json, Millis, ServerFrame};
 
 use super::answer::begun;
+use super::calls::shown;
 use super::events::Event;
 use super::store::Write;
 use super::turn::{Running, Turn, TurnState};
@@ -55,7 +56,7 @@ impl Thread {
         {
             self.log(Event::AgentUnread { request_id, events: finished.unread });
         }
-        self.end(now, turn, Outcome::Finished(finished));
+        self.finish(now, turn, finished);
     }
 
     /// An agent that failed before it said anything is asked again, if something may help.
@@ -123,6 +124,7 @@ impl Thread {
     fn begin(&mut self, now: Millis, turn: TurnId, block: Block) {
         self.close(now, turn);
         self.flush(now, turn);
+        let block = self.as_shown(block);
         let Some(running) = self.running_mut(turn) else { return };
         let (index, frame) = (running.answer.block_count(), begun(&block));
         running.begin(block, now);
@@ -143,6 +145,7 @@ impl Thread {
 
     /// Takes a finished block. Of an open one, it is the whole.
     fn block(&mut self, now: Millis, turn: TurnId, block: Block) {
+        let block = self.as_shown(block);
         let Some(running) = self.running_mut(turn) else { return };
         match running.answer.open() {
             // What it grew by is in the block itself.
@@ -164,7 +167,12 @@ impl Thread {
         }
     }
 
-    fn drop_open(&mut self, turn: TurnId) {
+    fn as_shown(&self, block: Block) -> Block {
+        let is_clients = self.config.waits_for_tools && !self.agent.marks_calls();
+        shown(block, is_clients, &self.permission_mode())
+    }
+
+    pub(super) fn drop_open(&mut self, turn: TurnId) {
         if let Some(running) = self.running_mut(turn) {
             running.answer.drop_open();
         }
@@ -314,7 +322,7 @@ impl Thread {
     /// commit that begins it, and until after the one that ends it. What begins nothing has the alarm that the
     /// thread before it set, or that goes off again if this one crashes: a later one replaces it at the end.
     pub(super) fn guard(&mut self, now: Millis, begins_nothing: bool) {
-        let turns = (!self.turns.is_empty()).then(|| now.saturating_add(GUARD_MS));
+        let turns = (!self.rests()).then(|| now.saturating_add(GUARD_MS));
         let wanted = [turns, self.outbox_alarm(), self.next_expiry()].into_iter().flatten().min();
         match (self.alarm, wanted) {
             (None, None) => {}
@@ -323,7 +331,7 @@ impl Thread {
             _ => {
                 self.alarm = wanted;
                 let set = Output::SetAlarm(wanted);
-                let is_first = wanted.is_some() && !(begins_nothing && self.turns.is_empty());
+                let is_first = wanted.is_some() && !(begins_nothing && self.rests());
                 if is_first { self.outputs.push_front(set) } else { self.outputs.push_back(set) }
             }
         }

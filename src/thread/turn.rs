@@ -1,11 +1,12 @@
 //! The life of a turn.
 
+use crate::protocol::json::OtherFields;
 use crate::protocol::limits::{COALESCE_BYTES_MAX, JOURNAL_BYTES_MAX, JOURNAL_MS, SILENT_IDLES_MAX};
-use crate::protocol::{Block, Millis, Progress};
+use crate::protocol::{Block, Json, Millis, Progress, ResponseMetadata, Usage, Word};
 
 use super::Config;
 use super::answer::Answer;
-use super::store::Journal;
+use super::store::{Journal, Round};
 use crate::agent::{AgentEvent, AgentRequest, Answered, Attempt, Failed, Finished, Reply, openai};
 
 /// A turn that is not over.
@@ -13,9 +14,11 @@ use crate::agent::{AgentEvent, AgentRequest, Answered, Attempt, Failed, Finished
 /// ```text
 ///            concurrency allows             agent: finished, failed
 ///  Queued ───────────────────────▶ Running ─────────────────────────▶ over
-///    │                                │      cancel, timeout, crash      ▲
-///    └────────────────────────────────┴──────────────────────────────────┘
-///                 cancel (a crash leaves it queued)
+///    │            agent: calls are  │   ▲      cancel, timeout, crash   ▲
+///    │            open              ▼   │ all are answered,             │
+///    │                             Waiting  concurrency allows          │
+///    └──────────────────────────────┴───────────────────────────────────┘
+///       cancel, or a message that takes its place (a crash leaves it as it is)
 /// ```
 ///
 /// A turn that is over is no value at all: its end stands in the log, and what its agent still
@@ -24,6 +27,8 @@ use crate::agent::{AgentEvent, AgentRequest, Answered, Attempt, Failed, Finished
 pub(crate) struct Turn {
     pub(crate) request_id: String,
     pub(crate) accepted_at: Millis,
+    /// For how long it has waited for people.
+    pub(crate) waited_ms: u64,
     pub(crate) state: TurnState,
 }
 
@@ -31,6 +36,20 @@ pub(crate) struct Turn {
 pub(crate) enum TurnState {
     Queued,
     Running(Box<Running>),
+    Waiting(Box<Waiting>),
+}
+
+/// An answer whose agent is done until people have answered its calls.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    /// The record that it waits under.
+    pub(crate) record: u64,
+    pub(crate) since: Millis,
+    /// When the last call that was open was answered; `None` as long as one is.
+    pub(crate) answered_at: Option<Millis>,
+    pub(crate) answer: Answer,
+    pub(crate) metadata: ResponseMetadata,
+    pub(crate) round: Round,
 }
 
 /// An answer in the making: what came, how much of it clients were sent, how much is stored.
@@ -39,11 +58,18 @@ pub(crate) struct Running {
     /// The row of the journal that it is written to.
     pub(crate) slot: usize,
     pub(crate) answer: Answer,
+    /// Tokens of this call, without those of the calls before.
     pub(crate) tokens_used: u64,
+    /// What the calls before cost.
+    pub(crate) before: ResponseMetadata,
+    /// How often the agent was called.
+    pub(crate) calls: u64,
+    /// The first block of this call.
+    pub(crate) from: usize,
     /// Bytes of the answer's text that went out in frames.
     pub(crate) sent_bytes: usize,
-    /// Bytes of the block that is open that went out in frames.
-    sent_open_bytes: usize,
+    /// Bytes of the block that is open that went out in frames; `None` before its `block_start` did.
+    sent_open_bytes: Option<usize>,
     last_frame_at: Option<Millis>,
     unstored_bytes: usize,
     unstored_since: Option<Millis>,
@@ -70,27 +96,76 @@ pub(crate) struct Running {
 
 impl Turn {
     pub(crate) fn queued(request_id: String, accepted_at: Millis) -> Self {
-        Turn { request_id, accepted_at, state: TurnState::Queued }
+        Turn { request_id, accepted_at, waited_ms: 0, state: TurnState::Queued }
+    }
+
+    pub(crate) fn waiting(&self) -> Option<&Waiting> {
+        match &self.state {
+            TurnState::Waiting(waiting) => Some(waiting),
+            _ => None,
+        }
+    }
+
+    /// The answer so far.
+    pub(crate) fn answer(&self) -> Option<&Answer> {
+        match &self.state {
+            TurnState::Queued => None,
+            TurnState::Running(running) => Some(&running.answer),
+            TurnState::Waiting(waiting) => Some(&waiting.answer),
+        }
+    }
+
+    pub(crate) fn answer_mut(&mut self) -> Option<&mut Answer> {
+        match &mut self.state {
+            TurnState::Queued => None,
+            TurnState::Running(running) => Some(&mut running.answer),
+            TurnState::Waiting(waiting) => Some(&mut waiting.answer),
+        }
+    }
+
+    /// For how long it has waited for people, by then.
+    pub(crate) fn waited_by(&self, now: Millis) -> u64 {
+        let waits = self
+            .waiting()
+            .map_or(0, |waiting| waiting.answered_at.unwrap_or(now).saturating_sub(waiting.since));
+        self.waited_ms.saturating_add(waits)
     }
 
     pub(crate) fn running(&self) -> Option<&Running> {
         match &self.state {
             TurnState::Running(running) => Some(running),
-            TurnState::Queued => None,
+            _ => None,
         }
     }
 
     pub(crate) fn running_mut(&mut self) -> Option<&mut Running> {
         match &mut self.state {
             TurnState::Running(running) => Some(running),
-            TurnState::Queued => None,
+            _ => None,
         }
+    }
+
+    /// Its agent was called again after it had waited, and brought this so far.
+    pub(crate) fn called_again(&mut self, now: Millis, running: Running) {
+        self.waited_ms = self.waited_by(now);
+        let TurnState::Waiting(waiting) = std::mem::replace(&mut self.state, TurnState::Queued) else {
+            return;
+        };
+        let Waiting { answer, metadata, .. } = *waiting;
+        // Without a journal that can be read, what it waited with is what is left.
+        let answer = if running.answer == Answer::default() { answer } else { running.answer };
+        let tokens_used = running.tokens_used.saturating_sub(metadata.tokens_used);
+        let (slot, sent_open_bytes) = (running.slot, running.sent_open_bytes);
+        let with = Running::with(answer, slot, now, None);
+        let running = Running { tokens_used, sent_open_bytes, before: metadata, ..with };
+        self.state = TurnState::Running(Box::new(running));
     }
 
     pub(crate) fn state_name(&self) -> &'static str {
         match self.state {
             TurnState::Queued => "queued",
             TurnState::Running(_) => "streaming",
+            TurnState::Waiting(_) => "waiting",
         }
     }
 }
@@ -106,8 +181,11 @@ impl Running {
             slot,
             answer: Answer::default(),
             tokens_used: 0,
+            before: ResponseMetadata::default(),
+            calls: 1,
+            from: 0,
             sent_bytes: 0,
-            sent_open_bytes: 0,
+            sent_open_bytes: None,
             last_frame_at: None,
             unstored_bytes: 0,
             unstored_since: None,
@@ -123,11 +201,41 @@ impl Running {
     pub(crate) fn from_journal(journal: Journal, now: Millis) -> Self {
         let answer = Answer::new(journal.text, journal.blocks, journal.growing);
         Running {
-            sent_bytes: answer.text().len(),
-            sent_open_bytes: answer.open().map_or(0, |(_, grown)| grown.len()),
+            sent_open_bytes: answer.open().map(|(_, grown)| grown.len()),
             tokens_used: journal.tokens_used,
-            answer,
-            ..Running::new(journal.slot, now, None)
+            ..Running::with(answer, journal.slot, now, None)
+        }
+    }
+
+    /// With an answer that clients hold.
+    fn with(answer: Answer, slot: usize, now: Millis, reply: Option<Box<dyn Reply>>) -> Self {
+        let (sent_bytes, from) = (answer.text().len(), answer.block_count());
+        Running { answer, from, sent_bytes, ..Running::new(slot, now, reply) }
+    }
+
+    /// The next call for an answer that has waited.
+    pub(crate) fn again(waiting: Waiting, slot: usize, now: Millis, reply: Box<dyn Reply>) -> Self {
+        let Waiting { answer, metadata, round, .. } = waiting;
+        let calls = round.calls.saturating_add(1);
+        Running { before: metadata, calls, ..Running::with(answer, slot, now, Some(reply)) }
+    }
+
+    /// What the answer cost and how it came about, if its last call came to this end.
+    pub(crate) fn metadata(&self, finished: Finished) -> ResponseMetadata {
+        let before = &self.before;
+        let omitted = Some(self.omitted as u64).filter(|omitted| *omitted > 0);
+        ResponseMetadata {
+            tokens_used: before.tokens_used.saturating_add(finished.tokens_used),
+            latency_ms: 0,
+            model: finished.model,
+            finish_reason: finished.finish_reason,
+            finish: finished.finish.map(Word::Known),
+            usage: Usage::sum(before.usage, finished.usage),
+            omitted_messages: omitted.or(before.omitted_messages),
+            other: match finished.metadata {
+                Some(Json::Object(fields)) => OtherFields(fields),
+                _ => before.other.clone(),
+            },
         }
     }
 
@@ -145,8 +253,13 @@ impl Running {
     /// Takes the beginning of a block that grows.
     pub(crate) fn begin(&mut self, block: Block, now: Millis) {
         self.answer.begin(block);
-        self.sent_open_bytes = 0;
+        self.sent_open_bytes = Some(0);
         self.changed(0, now);
+    }
+
+    /// What is open is shown anew: another block took its place.
+    pub(crate) fn shown_anew(&mut self, is_begun: bool) {
+        self.sent_open_bytes = is_begun.then_some(0);
     }
 
     pub(crate) fn grow(&mut self, more: &str, now: Millis) {
@@ -164,7 +277,7 @@ impl Running {
     pub(crate) fn frame_due_at(&self, coalesce_ms: u64) -> Option<Millis> {
         let text = self.answer.text().len().saturating_sub(self.sent_bytes);
         let grown = self.answer.open().map_or(0, |(_, grown)| grown.len());
-        let unsent = text.saturating_add(grown.saturating_sub(self.sent_open_bytes));
+        let unsent = text.saturating_add(grown.saturating_sub(self.sent_open_bytes.unwrap_or_default()));
         match self.last_frame_at {
             _ if unsent == 0 => None,
             Some(at) if unsent < COALESCE_BYTES_MAX => Some(at.saturating_add(coalesce_ms)),
@@ -287,8 +400,8 @@ impl Running {
     /// Takes what the block that is open has grown by since it was sent.
     pub(crate) fn take_unsent_growth(&mut self, now: Millis) -> &str {
         let Some((_, grown)) = self.answer.open() else { return "" };
-        let unsent = grown.get(self.sent_open_bytes..).unwrap_or_default();
-        self.sent_open_bytes = grown.len();
+        let unsent = grown.get(self.sent_open_bytes.unwrap_or_default()..).unwrap_or_default();
+        self.sent_open_bytes = Some(grown.len());
         if !unsent.is_empty() {
             self.last_frame_at = Some(now);
         }
@@ -299,12 +412,13 @@ impl Running {
         self.unstored_bytes = 0;
         self.unstored_since = None;
         let (text, blocks, growing) = self.answer.stored();
-        Journal { slot: self.slot, turn, text, blocks, growing, tokens_used: self.tokens_used }
+        let tokens_used = self.before.tokens_used.saturating_add(self.tokens_used);
+        Journal { slot: self.slot, turn, text, blocks, growing, tokens_used }
     }
 
     /// The part of the answer that clients were sent.
     pub(crate) fn sent(&self) -> Answer {
-        self.answer.sent(self.sent_bytes, self.sent_open_bytes)
+        self.answer.sent(self.sent_bytes, self.sent_open_bytes.unwrap_or_default())
     }
 
     /// How much of the answer clients were sent, as it stands in a cursor.
@@ -313,7 +427,7 @@ impl Running {
             turn,
             bytes: self.sent_bytes,
             blocks: self.answer.block_events(),
-            open: self.answer.open().map(|_| self.sent_open_bytes),
+            open: self.answer.open().and(self.sent_open_bytes),
         }
     }
 }

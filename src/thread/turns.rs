@@ -1,12 +1,12 @@
 //! From a message to its turn's end.
 
 use crate::agent::{AgentMessage, AgentRequest, Call, Failed, Finished};
-use crate::protocol::json::OtherFields;
 use crate::protocol::limits::QUEUED_TURNS_MAX;
 use crate::protocol::{
-    Content, ErrorBody, ErrorCode, Json, Millis, ResponseMetadata, Role, ServerFrame, Status, Word,
+    Content, ErrorBody, ErrorCode, Json, Millis, ResponseMetadata, Role, ServerFrame, Status,
 };
 
+use super::answer::Answer;
 use super::events::{Event, count};
 use super::store::{Record, RecordKind, Records, StoreError, Write, answer_id, digest, question_id};
 use super::turn::{Running, Turn, TurnState};
@@ -24,7 +24,10 @@ pub(super) struct Sent {
 #[derive(Debug)]
 pub(super) enum Outcome {
     Finished(Finished),
-    Cancelled,
+    /// A message answers the calls that it waited for.
+    Answered,
+    /// Why, if nobody asked for it.
+    Cancelled(Option<&'static str>),
     Interrupted(ErrorBody),
     Failed(Failed),
 }
@@ -113,12 +116,13 @@ impl Thread {
     }
 
     fn is_full(&self) -> bool {
-        !self.may_run_another() && self.queued().count() >= QUEUED_TURNS_MAX
+        self.turns.values().filter(|turn| turn.running().is_none()).count() >= QUEUED_TURNS_MAX
     }
 
     fn accept(&mut self, now: Millis, peer: &PeerId, request_id: &str, sent: Sent) {
         let Sent { content, metadata } = sent;
-        let starts = self.may_run_another() && self.queued().next().is_none();
+        self.make_way(now, &content);
+        let starts = self.has_place() && self.queued().next().is_none();
         let author = self.peers.get(peer).and_then(|peer| peer.identity.subject.clone());
         let mut writes = self.create_session(now, &content, peer);
         let turn = self.next_seq();
@@ -156,7 +160,7 @@ impl Thread {
     }
 
     /// Commits a record, then shows it and what it changed of the session.
-    fn append(&mut self, writes: Vec<Write>, record: &Record) {
+    pub(super) fn append(&mut self, writes: Vec<Write>, record: &Record) {
         self.store(writes);
         let frame = record.frame(self.epoch, self.cursor_at(record.seq));
         self.send_all(frame);
@@ -172,10 +176,15 @@ impl Thread {
         self.outputs.push_back(Output::StartAgent { turn });
     }
 
-    pub(super) fn start_queued_turns(&mut self, now: Millis) {
-        while self.may_run_another() {
-            let Some(turn) = self.queued().next() else { return };
-            self.store(vec![Write::Start { turn }]);
+    /// Turns that waited for people come before those that wait for their place.
+    pub(super) fn start_turns(&mut self, now: Millis) {
+        while self.has_place() {
+            if let Some(turn) = self.next_to_go_on() {
+                self.go_on(now, turn);
+                continue;
+            }
+            let Some(turn) = self.next_queued() else { return };
+            self.store(vec![Write::Start { seq: turn }]);
             if let Some(Turn { request_id, .. }) = self.turns.get(&turn) {
                 let request_id = request_id.clone();
                 self.log(Event::TurnStarted { request_id });
@@ -198,7 +207,7 @@ impl Thread {
             }
             count(&mut self.counters.cancels);
             self.log(Event::CancelRequested { connection_id: by.cloned(), request_id });
-            self.end(now, turn, Outcome::Cancelled);
+            self.end(now, turn, Outcome::Cancelled(None));
         }
     }
 
@@ -209,7 +218,10 @@ impl Thread {
             running.answer.end();
         }
         self.flush(now, id);
-        let Some(turn) = self.turns.remove(&id) else { return };
+        let Some(mut turn) = self.turns.remove(&id) else { return };
+        if let Some(answer) = turn.answer_mut() {
+            answer.deny(if let Outcome::Cancelled(reason) = outcome { reason } else { None });
+        }
         let said_first_at = turn.running().and_then(|running| running.said_first_at);
         let first_content_ms = said_first_at.map(|at| at.saturating_sub(turn.accepted_at));
         let record = self.end_record(now, id, &turn, outcome);
@@ -237,33 +249,32 @@ impl Thread {
     }
 
     fn end_record(&mut self, now: Millis, id: TurnId, turn: &Turn, outcome: Outcome) -> Record {
-        let counted = turn.running().map_or(0, |running| running.tokens_used);
-        let mut metadata = ResponseMetadata {
-            tokens_used: counted,
-            latency_ms: now.saturating_sub(turn.accepted_at),
-            ..ResponseMetadata::default()
-        };
-        let (status, error) = match outcome {
-            Outcome::Finished(finished) => {
-                metadata.tokens_used = finished.tokens_used;
-                metadata.model = finished.model;
-                metadata.finish_reason = finished.finish_reason;
-                metadata.finish = finished.finish.map(Word::Known);
-                metadata.usage = finished.usage;
-                if let Some(Json::Object(fields)) = finished.metadata {
-                    metadata.other = OtherFields(fields);
+        let mut metadata = match &turn.state {
+            TurnState::Queued => ResponseMetadata::default(),
+            TurnState::Waiting(waiting) => waiting.metadata.clone(),
+            TurnState::Running(running) => {
+                let mut figures = Finished { tokens_used: running.tokens_used, ..Finished::default() };
+                match &outcome {
+                    Outcome::Finished(finished) => figures = finished.clone(),
+                    Outcome::Failed(failed) => {
+                        figures.tokens_used = figures.tokens_used.max(failed.tokens_used);
+                    }
+                    _ => {}
                 }
-                (Status::Complete, None)
-            }
-            Outcome::Cancelled => (Status::Cancelled, None),
-            Outcome::Interrupted(error) => (Status::Interrupted, Some(error)),
-            Outcome::Failed(failed) => {
-                metadata.tokens_used = failed.tokens_used.max(counted);
-                (Status::Failed, Some(failed.error))
+                running.metadata(figures)
             }
         };
-        let omitted = turn.running().map_or(0, |running| running.omitted as u64);
-        metadata.omitted_messages = Some(omitted).filter(|omitted| *omitted > 0);
+        let mut reason = None;
+        let (status, error) = match outcome {
+            Outcome::Finished(_) | Outcome::Answered => (Status::Complete, None),
+            Outcome::Cancelled(why) => {
+                reason = why.map(str::to_owned);
+                (Status::Cancelled, None)
+            }
+            Outcome::Interrupted(error) => (Status::Interrupted, Some(error)),
+            Outcome::Failed(failed) => (Status::Failed, Some(failed.error)),
+        };
+        metadata.latency_ms = now.saturating_sub(turn.accepted_at).saturating_sub(turn.waited_by(now));
         let seq = self.next_seq();
         Record {
             seq,
@@ -271,12 +282,13 @@ impl Thread {
             message_id: answer_id(self.epoch, id),
             request_id: turn.request_id.clone(),
             created_at: now,
-            content: turn.running().map_or(Content::Text(String::new()), |running| running.answer.content()),
+            content: turn.answer().map_or(Content::Text(String::new()), Answer::content),
             kind: RecordKind::Answer {
                 status: status.into(),
                 error,
                 metadata,
-                changes: turn.running().map_or(0, |running| running.answer.changes()),
+                changes: turn.answer().map_or(0, Answer::changes),
+                reason,
             },
         }
     }
@@ -341,23 +353,40 @@ impl Thread {
             subject,
             session_metadata: self.session.as_ref().and_then(|session| session.metadata.clone()),
             messages,
-            answer: None,
+            answer: self
+                .turns
+                .get(&turn)
+                .and_then(Turn::running)
+                .filter(|running| running.calls > 1)
+                .map(|it| it.answer.content()),
         })
     }
 
     pub(super) fn queued(&self) -> impl Iterator<Item = TurnId> {
-        self.turns.iter().filter(|(_, turn)| turn.running().is_none()).map(|(id, _)| *id)
+        self.turns.iter().filter(|(_, turn)| matches!(turn.state, TurnState::Queued)).map(|(id, _)| *id)
+    }
+
+    /// Where one turn runs at a time, queued ones wait for what a person is asked.
+    fn next_queued(&self) -> Option<TurnId> {
+        let is_held = self.config.concurrent_turns == 1 && self.waiting().next().is_some();
+        if is_held { None } else { self.queued().next() }
+    }
+
+    /// Whether no turn runs and none is to start: a thread that rests needs no alarm and no timer.
+    pub(super) fn rests(&self) -> bool {
+        let starts = || self.next_to_go_on().or_else(|| self.next_queued());
+        self.running().next().is_none() && starts().is_none()
     }
 
     fn queue_position(&self, turn: TurnId) -> Option<usize> {
         self.queued().position(|queued| queued == turn).map(|index| index.saturating_add(1))
     }
 
-    fn may_run_another(&self) -> bool {
+    fn has_place(&self) -> bool {
         self.running().count() < self.config.concurrent_turns
     }
 
-    fn free_slot(&self) -> usize {
+    pub(super) fn free_slot(&self) -> usize {
         let is_free = |slot: &usize| self.running().all(|(_, running)| running.slot != *slot);
         (0..self.config.concurrent_turns).find(is_free).unwrap_or_default()
     }

@@ -6,8 +6,8 @@ use crate::protocol::{ErrorBody, ErrorCode, Millis};
 
 use super::access::Peer;
 use super::outbox::Outbox;
-use super::store::{Deletion, Journal, Mark, MarkKind, Records, Stored, Write};
-use super::turn::{Running, Turn, TurnState};
+use super::store::{Deletion, Journal, Mark, MarkKind, Record, Records, Stored, Write};
+use super::turn::{Running, Turn, TurnState, Waiting};
 use super::turns::Outcome;
 use super::{Blame, Cause, Origin, Thread, TurnId, Woken};
 
@@ -48,6 +48,8 @@ impl Thread {
         for turn in self.running_ids() {
             self.end(now, turn, broken_off(&woken.cause));
         }
+        // The mode may have been changed right before.
+        self.decide_by_mode(now);
     }
 
     pub(super) fn next_epoch(&mut self) -> u64 {
@@ -55,7 +57,7 @@ impl Thread {
     }
 
     fn restore(&mut self, now: Millis, stored: Stored) {
-        let Stored { checkpoint, open, since, journals, last_seq, last_turn } = stored;
+        let Stored { checkpoint, open, since, journals, last_seq, last_turn, rounds } = stored;
         self.epoch = checkpoint.epoch;
         self.seq = checkpoint.seq;
         self.session = Some(checkpoint.session);
@@ -70,9 +72,13 @@ impl Thread {
                     self.turns.remove(&mark.turn);
                 }
                 MarkKind::Question { started } => {
-                    let turn = open_turn(now, &mark, started, take_journal(&mut journals, mark.turn));
+                    let journal = take_journal(&mut journals, mark.turn);
+                    let rounds: Vec<Record> =
+                        rounds.iter().filter(|record| record.turn == mark.turn).cloned().collect();
+                    let turn = open_turn(now, &mark, started, journal, &rounds);
                     self.turns.insert(mark.turn, turn);
                 }
+                MarkKind::Event => {}
             }
         }
         self.seq = self.seq.max(last_seq);
@@ -91,31 +97,48 @@ impl Thread {
     /// A record after the checkpoint, and the `session` event that followed it.
     fn count_in(&mut self, mark: &Mark) {
         self.seq = mark.seq.saturating_add(1);
-        let tokens_used = match mark.kind {
-            MarkKind::Question { .. } => 0,
-            MarkKind::Answer { tokens_used } => tokens_used,
-        };
-        self.count_message(mark.created_at, tokens_used);
+        match mark.kind {
+            MarkKind::Question { .. } => self.count_message(mark.created_at, 0),
+            MarkKind::Answer { tokens_used } => self.count_message(mark.created_at, tokens_used),
+            MarkKind::Event => {}
+        }
     }
 
     /// Whether nothing was going on, so that every client had been sent everything, or told of the deletion.
     fn is_settled(&self) -> bool {
-        self.turns.is_empty() && self.outbox.delivered >= self.seq && !self.outbox.is_deletion_owed
+        self.rests() && self.outbox.delivered >= self.seq && !self.outbox.is_deletion_owed
     }
 }
 
+/// A turn that was called several times may have several, in as many slots: an answer only grows.
 fn take_journal(journals: &mut Vec<Journal>, turn: TurnId) -> Option<Journal> {
-    let index = journals.iter().position(|journal| journal.turn == turn)?;
+    let size = |journal: &Journal| {
+        let changes = journal.growing.as_ref().map_or(0, |growing| growing.changes);
+        (changes.saturating_add(journal.blocks.len() as u64), journal.text.len())
+    };
+    let own = journals.iter().enumerate().filter(|(_, journal)| journal.turn == turn);
+    let (index, _) = own.max_by_key(|(_, journal)| size(journal))?;
     Some(journals.swap_remove(index))
 }
 
-fn open_turn(now: Millis, mark: &Mark, started: bool, journal: Option<Journal>) -> Turn {
-    let state = match journal {
-        _ if !started => TurnState::Queued,
-        Some(journal) => TurnState::Running(Box::new(Running::from_journal(journal, now))),
-        None => TurnState::Running(Box::new(Running::new(0, now, None))),
+fn open_turn(now: Millis, mark: &Mark, started: bool, journal: Option<Journal>, rounds: &[Record]) -> Turn {
+    let mut turn = Turn::queued(mark.request_id.clone(), mark.created_at);
+    let running = |journal: Option<Journal>| match journal {
+        Some(journal) => Running::from_journal(journal, now),
+        None => Running::new(0, now, None),
     };
-    Turn { request_id: mark.request_id.clone(), accepted_at: mark.created_at, state }
+    match Waiting::from_records(rounds) {
+        _ if !started => {}
+        None => turn.state = TurnState::Running(Box::new(running(journal))),
+        Some((waiting, was_called)) => {
+            turn.waited_ms = waiting.round.waited_ms;
+            turn.state = TurnState::Waiting(Box::new(waiting));
+            if was_called {
+                turn.called_again(now, running(journal));
+            }
+        }
+    }
+    turn
 }
 
 fn blamed(cause: &Cause) -> Option<(&Blame, ErrorBody)> {

@@ -91,7 +91,7 @@ impl Truth {
             RecordKind::Answer { status, .. } if *status == Status::Cancelled => {
                 access >= Some(Access::Editor)
             }
-            RecordKind::Answer { .. } => true,
+            _ => true,
         };
         if is_right { Ok(()) } else { Err(format!("{:?} has {record:?} stored", self.actor)) }
     }

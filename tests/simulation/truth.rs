@@ -352,7 +352,7 @@ impl Truth {
                     self.check_rights(access, record)?;
                     self.append(record)?;
                 }
-                Write::Start { turn } => {
+                Write::Start { seq: turn } => {
                     if self.turns.range(..turn).any(|(_, earlier)| earlier.is_open() && !earlier.is_started) {
                         return Err(format!("turn {turn} starts before one that has waited longer"));
                     }
@@ -426,6 +426,7 @@ impl Truth {
                     return Err(format!("turn {} fails before its agent is asked again", record.turn));
                 }
             }
+            RecordKind::Waiting { .. } | RecordKind::Decision(_) | RecordKind::Output(_) => return Ok(()),
         }
         let index = self.records.len();
         if self.by_id.insert(record.message_id.clone(), index).is_some() {

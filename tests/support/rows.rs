@@ -1,7 +1,7 @@
 //! Rows that cannot be read: what the store holds as columns, with one of them spoilt, read as the object reads it.
 
 use bobbin::protocol::to_json;
-use bobbin::thread::rows::{ANSWER, QUESTION, Row};
+use bobbin::thread::rows::Row;
 use bobbin::thread::store::{Checkpoint, Journal, Record, RecordKind};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -55,25 +55,28 @@ impl From<&Record> for Columns {
             ("request_id", Value::Text(record.request_id.clone())),
             ("created_at", Value::Integer(record.created_at)),
             ("content", Value::Text(to_json(&record.content))),
+            ("kind", Value::Text(record.kind.name().into())),
         ];
+        columns.extend(record.kind.data().map(|data| ("data", Value::Text(data))));
         match &record.kind {
             RecordKind::Question { parent, author, started, answer_id, metadata, .. } => {
-                columns.push(("kind", Value::Text(QUESTION.into())));
                 columns.push(("started", Value::Integer(u64::from(*started))));
                 columns.extend(parent.map(|parent| ("parent", Value::Integer(parent))));
                 columns.extend(author.clone().map(|author| ("author", Value::Text(author))));
                 columns.extend(metadata.as_ref().map(|it| ("metadata", Value::Text(to_json(it)))));
                 columns.extend(answer_id.clone().map(|id| ("answer_id", Value::Text(id))));
             }
-            RecordKind::Answer { status, error, metadata, changes } => {
-                columns.push(("kind", Value::Text(ANSWER.into())));
+            RecordKind::Answer { status, error, metadata, .. } => {
                 columns.push(("status", Value::Text(status.as_str().into())));
                 columns.extend(error.as_ref().map(|error| ("error", Value::Text(to_json(error)))));
                 columns.push(("tokens_used", Value::Integer(metadata.tokens_used)));
                 columns.push(("metadata", Value::Text(to_json(metadata))));
-                let data = (*changes > 0).then(|| Value::Text(format!("{{\"changes\":{changes}}}")));
-                columns.extend(data.map(|data| ("data", data)));
             }
+            RecordKind::Waiting { started, metadata, .. } => {
+                columns.push(("started", Value::Integer(u64::from(*started))));
+                columns.push(("metadata", Value::Text(to_json(metadata))));
+            }
+            RecordKind::Decision(_) | RecordKind::Output(_) => {}
         }
         Columns(columns)
     }

@@ -57,8 +57,9 @@ impl MemoryStore {
         let since = self.records.range(checkpoint.seq + 1..).map(|(_, record)| Mark::from(record)).collect();
         let journals = self.journals.values().map(|journal| self.journal_as_read(journal)).collect();
         let last_seq = self.records.keys().next_back().copied().unwrap_or_default();
-        let last_turn = self.records.values().rev().find(|record| !record.is_end()).map(|record| record.turn);
-        Ok(Some(Stored { checkpoint, open, since, journals, last_seq, last_turn }))
+        let last_turn =
+            self.records.values().rev().find(|record| is_question(record)).map(|record| record.turn);
+        Ok(Some(Stored { checkpoint, open, since, journals, last_seq, last_turn, rounds: Vec::new() }))
     }
 
     pub fn apply(&mut self, commit: &Commit) {
@@ -75,17 +76,16 @@ impl MemoryStore {
                     let before = self.records.insert(record.seq, record.clone());
                     assert!(before.is_none(), "two records with the sequence number {}", record.seq);
                 }
-                Write::Start { turn } => {
-                    if let Some(Record { kind: RecordKind::Question { started, .. }, .. }) =
-                        self.records.get_mut(turn)
-                    {
+                Write::Start { seq } => match self.records.get_mut(seq).map(|record| &mut record.kind) {
+                    Some(RecordKind::Question { started, .. } | RecordKind::Waiting { started, .. }) => {
                         *started = true;
                     }
-                }
+                    other => panic!("{other:?} starts"),
+                },
                 Write::Park { seq } => self.parked.push(*seq),
                 Write::Delete { at } => {
                     let (rows_written, failing_reads) = (self.rows_written, self.failing_reads.clone());
-                    let used = self.records.values().rev().filter(|record| !record.is_end());
+                    let used = self.records.values().rev().filter(|record| is_question(record));
                     let noted = digests(used.map(|record| record.request_id.as_str()), &self.noted);
                     let deletion = Some(Deletion { at: *at, is_owed: true });
                     *self = MemoryStore { deletion, noted, rows_written, failing_reads, ..Self::default() };
@@ -195,14 +195,32 @@ fn spoil(columns: Columns, spoilt: Spoilt) -> Columns {
 }
 
 impl Records for MemoryStore {
-    fn after(&self, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError> {
+    fn events(&self, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError> {
         self.read()?;
         Ok(self.page(self.records.range(seq + 1..).map(|(_, record)| record), count_max, bytes_max))
     }
 
+    fn rounds(&self, turn: u64, until: u64) -> Result<Vec<Record>, StoreError> {
+        self.read()?;
+        let of_turn = || {
+            let until = self.records.range(..=until).map(|(_, record)| record);
+            until.filter(|record| record.turn == turn && !record.is_message())
+        };
+        let is_waiting = |record: &&Record| matches!(record.kind, RecordKind::Waiting { .. });
+        let Some(last) = of_turn().rfind(is_waiting) else { return Ok(Vec::new()) };
+        Ok(of_turn().filter(|record| record.seq >= last.seq).map(|record| self.as_read(record)).collect())
+    }
+
+    fn after(&self, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError> {
+        self.read()?;
+        let after = self.records.range(seq + 1..).map(|(_, record)| record);
+        Ok(self.page(after.filter(|record| record.is_message()), count_max, bytes_max))
+    }
+
     fn before(&self, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError> {
         self.read()?;
-        Ok(self.page(self.records.range(..seq).rev().map(|(_, record)| record), count_max, bytes_max))
+        let before = self.records.range(..seq).rev().map(|(_, record)| record);
+        Ok(self.page(before.filter(|record| record.is_message()), count_max, bytes_max))
     }
 
     fn is_noted(&self, digest: &str) -> Result<bool, StoreError> {
@@ -212,7 +230,7 @@ impl Records for MemoryStore {
 
     fn request(&self, request_id: &str) -> Result<Option<Record>, StoreError> {
         self.read()?;
-        let is_it = |record: &&Record| record.request_id == request_id && !record.is_end();
+        let is_it = |record: &&Record| record.request_id == request_id && is_question(record);
         let found = self.records.values().find(is_it).map(|record| self.as_read(record));
         Ok(found.map(|record| Record { content: read_back(&record.content), ..record }))
     }
@@ -223,7 +241,7 @@ impl Records for MemoryStore {
             .records
             .range(turn + 1..)
             .map(|(_, record)| record)
-            .find(|record| record.turn == turn)
+            .find(|record| record.turn == turn && record.is_end())
             .map(|record| self.as_read(record)))
     }
 }
@@ -233,12 +251,16 @@ fn read_back(content: &Content) -> Content {
     Content::parse(&to_json(content)).expect("content comes back")
 }
 
-/// A user's message stands in an index too.
+/// A user's message stands in an index too, and so does what becomes of a turn that waits.
 fn rows(write: &Write) -> u64 {
     match write {
         Write::Append(record) if !record.is_end() => 2,
         _ => 1,
     }
+}
+
+fn is_question(record: &Record) -> bool {
+    matches!(record.kind, RecordKind::Question { .. })
 }
 
 /// The length of the column, in UTF-16 as JavaScript measures it; near enough for text.

@@ -21,7 +21,7 @@ type Props = EndProps & { thread: Thread; requestId: string; message: Message | 
 /** The answer of one turn, while it runs and after it. Of a page's answers only a running one follows the thread. */
 export const Answer = memo(function Answer({ thread, requestId, message, ...end }: Props) {
   const turn = useFrameTurn(thread, message ? null : requestId);
-  if (!message && turn?.state !== "streaming") return null;
+  if (!message && turn?.state !== "streaming" && turn?.state !== "waiting") return null;
   const blocks = message ? blocksOf(message.content) : (turn?.blocks ?? []);
   return (
     <article className="answer" aria-busy={!message}>

@@ -61,8 +61,8 @@ function isKept(thread: Thread, requestId: string): boolean {
 /** Cancels the answer that runs, and what waits of one's own, whose text comes back. */
 export function stop(thread: Thread): void {
   const { turns } = thread.getSnapshot();
-  const waiting = turns.filter((turn) => turn.state !== "streaming" && isOwn(thread, turn));
-  const running = turns.filter(({ state }) => state === "streaming");
+  const waiting = turns.filter((turn) => (turn.state === "sending" || turn.state === "queued") && isOwn(thread, turn));
+  const running = turns.filter(({ state }) => state === "streaming" || state === "waiting");
   // The last one first, so that none begins meanwhile.
   for (const { requestId } of [...waiting.toReversed(), ...running]) takeBack(thread, requestId);
   if (waiting.length > 0) giveBack(thread.sessionId, waiting.map((turn) => textOf(contentOf(thread, turn))).join("\n\n"));

@@ -23,7 +23,7 @@ export const Question = memo(function Question({ thread, requestId, message, isR
       <div className="said" dir="auto">
         <PlainText text={textOf(content)} />
       </div>
-      {turn && turn.state !== "streaming" && (
+      {(turn?.state === "sending" || turn?.state === "queued") && (
         <p className="pending">
           {turn.state === "sending" ? "Not delivered yet" : "Waits for the answer before"}
           <button type="button" className="link" onClick={takeItBack}>

@@ -1,0 +1,221 @@
+//! The calls of an answer: which of them people are to answer, and what they said.
+//!
+//! A call is *open* while its approval is requested, or while its result is for the client to give, is not denied
+//! and is not there.
+
+use crate::protocol::{
+    Approval, ApprovalState, Block, ErrorBody, ErrorCode, PermissionMode, ToolKind, ToolOutput, ToolSaid,
+    Word,
+};
+
+use super::answer::{Answer, block_json_bytes};
+
+/// Who decided, where the permission mode did.
+pub(super) const BY_MODE: &str = "mode";
+/// Why a turn was cancelled, and its calls denied, when another message took its place.
+pub(super) const SUPERSEDED: &str = "superseded";
+
+/// What is to become of a turn whose agent is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    End,
+    Wait,
+    /// Its agent is called again at once.
+    Call,
+}
+
+impl Answer {
+    /// The ids of the calls that are open. Those that have no result are all the client's, if `all_are_clients`.
+    #[must_use]
+    pub fn open_calls(&self, all_are_clients: bool) -> Vec<String> {
+        let ids = self.calls().filter(|(place, _)| self.is_open(*place, all_are_clients));
+        ids.map(|(_, id)| id.to_owned()).collect()
+    }
+
+    pub(super) fn has_open_call(&self, all_are_clients: bool) -> bool {
+        self.calls().any(|(place, _)| self.is_open(place, all_are_clients))
+    }
+
+    /// What follows once the agent is done that has said everything from the block `from` on.
+    pub(super) fn next(&self, from: usize, all_are_clients: bool) -> Next {
+        if self.has_open_call(all_are_clients) {
+            return Next::Wait;
+        }
+        let is_to_be_told = |(place, _): (usize, &str)| match (self.result(place), self.approval(place)) {
+            (Some(_), _) => self.is_clients(place, false),
+            (None, approval) => approval.is_some_and(|approval| approval.state.known().is_some()),
+        };
+        if self.calls().skip_while(|(place, _)| *place < from).any(is_to_be_told) {
+            Next::Call
+        } else {
+            Next::End
+        }
+    }
+
+    /// Why nobody can say this to a call; otherwise whether it is new.
+    ///
+    /// # Errors
+    /// In words.
+    pub(super) fn takes(&self, id: &str, said: &ToolSaid, all_are_clients: bool) -> Result<bool, ErrorBody> {
+        let invalid = |message: &str| Err(ErrorBody::fatal(ErrorCode::InvalidMessage, message));
+        let Some((place, _)) = self.calls().filter(|(_, call)| *call == id).last() else {
+            return Err(no_call());
+        };
+        let approval = self.approval(place);
+        let is_requested = is_requested(approval);
+        let is_denied = approval.is_some_and(|approval| approval.state == ApprovalState::Denied);
+        let (is_same, bytes) = match said {
+            ToolSaid::Decision { approved, reason } => {
+                let Some(approval) = approval else {
+                    return invalid("this call asks for no approval; answer one whose approval is requested");
+                };
+                let is_same = approval.state == decided(*approved) && approval.reason == *reason;
+                ((!is_requested).then_some(is_same), reason.as_ref().map_or(0, String::len))
+            }
+            ToolSaid::Output(_) if !self.is_clients(place, all_are_clients) => {
+                return invalid("the result of this call is not a client's to give");
+            }
+            ToolSaid::Output(_) if is_requested => {
+                return invalid("this call is yet to be approved; give its result after that");
+            }
+            ToolSaid::Output(block) => {
+                let given = self.result(place).map(|given| *given == **block);
+                (given.or(is_denied.then_some(false)), block_json_bytes(block))
+            }
+        };
+        match is_same {
+            Some(true) => Ok(false),
+            Some(false) => {
+                let message = "this call was answered before, in another way; the first answer counts";
+                Err(ErrorBody::fatal(ErrorCode::AlreadyAnswered, message))
+            }
+            None if self.has_room(bytes) => Ok(true),
+            None => {
+                let message = "the turn's answer has no room for this; give something shorter";
+                Err(ErrorBody::fatal(ErrorCode::MessageTooLarge, message))
+            }
+        }
+    }
+
+    /// Sets the approval of the calls of this id that ask for one. For whoever held the answer it is one change.
+    pub(super) fn decide(&mut self, id: &str, approved: bool, reason: Option<&str>, by: Option<&str>) {
+        let is_it = |call: &str| call == id;
+        self.approve(is_it, decided(approved), reason, by);
+        self.changes = self.changes.saturating_add(1);
+    }
+
+    /// At a turn's end: what nobody has approved is denied. Its end shows that, and no event before it.
+    pub(super) fn deny(&mut self, reason: Option<&str>) {
+        self.approve(|_| true, ApprovalState::Denied, reason, None);
+    }
+
+    fn approve(
+        &mut self,
+        is_it: impl Fn(&str) -> bool,
+        to: ApprovalState,
+        reason: Option<&str>,
+        by: Option<&str>,
+    ) {
+        for placed in &mut self.blocks {
+            let before = block_json_bytes(&placed.block);
+            if let Block::ToolUse { id, approval: Some(approval), .. } = &mut placed.block
+                && is_requested(Some(approval))
+                && is_it(id)
+            {
+                let (reason, by) = (reason.map(str::to_owned), by.map(str::to_owned));
+                *approval = Approval { state: to.into(), reason, by };
+                let bytes = self.blocks_json_bytes.saturating_sub(before);
+                self.blocks_json_bytes = bytes.saturating_add(block_json_bytes(&placed.block));
+            }
+        }
+    }
+
+    /// The calls that ask for an approval, and what this mode says to it.
+    pub(super) fn decided_by(&self, mode: &Word<PermissionMode>) -> Vec<(String, bool)> {
+        let requested = self.blocks.iter().filter_map(|placed| {
+            let approved = verdict(&placed.block, mode)?;
+            let Block::ToolUse { id, .. } = &placed.block else { return None };
+            Some((id.clone(), approved))
+        });
+        requested.collect()
+    }
+
+    fn calls(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.blocks.iter().enumerate().filter_map(|(place, placed)| match &placed.block {
+            Block::ToolUse { id, .. } => Some((place, id.as_str())),
+            _ => None,
+        })
+    }
+
+    fn is_open(&self, place: usize, all_are_clients: bool) -> bool {
+        let approval = self.approval(place);
+        let is_denied = approval.is_some_and(|approval| approval.state == ApprovalState::Denied);
+        let is_awaited = || self.is_clients(place, all_are_clients) && self.result(place).is_none();
+        is_requested(approval) || (!is_denied && is_awaited())
+    }
+
+    fn is_clients(&self, place: usize, all_are: bool) -> bool {
+        let block = self.blocks.get(place).map(|placed| &placed.block);
+        all_are
+            || matches!(block, Some(Block::ToolUse { output: Some(output), .. }) if *output == ToolOutput::Client)
+    }
+
+    fn approval(&self, place: usize) -> Option<&Approval> {
+        match self.blocks.get(place).map(|placed| &placed.block) {
+            Some(Block::ToolUse { approval, .. }) => approval.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The result of a call stands behind it: an id may come again.
+    fn result(&self, place: usize) -> Option<&Block> {
+        let (before, after) = self.blocks.split_at_checked(place.saturating_add(1))?;
+        let Block::ToolUse { id, .. } = &before.last()?.block else { return None };
+        let is_result =
+            |block: &&Block| matches!(block, Block::ToolResult { tool_use_id, .. } if tool_use_id == id);
+        after.iter().map(|placed| &placed.block).find(is_result)
+    }
+}
+
+/// The call as it goes out: marked as the client's, if `is_clients`, and decided, if the mode decides it.
+pub(super) fn shown(mut block: Block, is_clients: bool, mode: &Word<PermissionMode>) -> Block {
+    let verdict = verdict(&block, mode);
+    if let Block::ToolUse { output, approval, .. } = &mut block {
+        if is_clients {
+            output.get_or_insert(ToolOutput::Client.into());
+        }
+        if let Some(approved) = verdict {
+            let by = Some(BY_MODE.to_owned());
+            *approval = Some(Approval { state: decided(approved).into(), reason: None, by });
+        }
+    }
+    block
+}
+
+/// What a mode says to a call that asks for approval; `None` if a person is to say.
+fn verdict(block: &Block, mode: &Word<PermissionMode>) -> Option<bool> {
+    let Block::ToolUse { kind, approval, .. } = block else { return None };
+    if !is_requested(approval.as_ref()) {
+        return None;
+    }
+    let kind = kind.as_ref().and_then(Word::known).unwrap_or(ToolKind::Execute);
+    match mode.known()? {
+        PermissionMode::Default => None,
+        PermissionMode::AcceptEdits => (kind != ToolKind::Execute).then_some(true),
+        PermissionMode::Plan => Some(kind == ToolKind::Read),
+        PermissionMode::BypassPermissions => Some(true),
+    }
+}
+
+fn is_requested(approval: Option<&Approval>) -> bool {
+    approval.is_some_and(|approval| approval.state == ApprovalState::Requested)
+}
+
+fn decided(approved: bool) -> ApprovalState {
+    if approved { ApprovalState::Approved } else { ApprovalState::Denied }
+}
+
+/// There is no such call, or its turn is over.
+pub(super) fn no_call() -> ErrorBody {
+    ErrorBody::fatal(ErrorCode::NotFound, "there is no such call in a turn that is not over")
+}

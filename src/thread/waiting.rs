@@ -1,0 +1,301 @@
+//! A turn waits for people: it begins to, they answer its calls, its agent is called again.
+//!
+//! What people say is a record of its own. What the turn needs beside that stands in the record that it waits under,
+//! so it outlives everything that the thread does not.
+
+use crate::agent::{Failed, Finished};
+use crate::protocol::limits::ROUNDS_MAX;
+use crate::protocol::{Block, Content, ErrorBody, ErrorCode, Millis, ServerFrame, ToolAnswer, ToolSaid};
+
+use super::answer::{Answer, begun};
+use super::calls::{BY_MODE, Next, SUPERSEDED, no_call};
+use super::events::Event;
+use super::store::{Decision, Given, Record, RecordKind, Round, Write, answer_id};
+use super::turn::{Running, Turn, TurnState, Waiting};
+use super::turns::Outcome;
+use super::{Origin, Output, PeerId, Thread, TurnId};
+
+impl Waiting {
+    /// What a turn waited under last, with what was said since; and whether its agent was called again.
+    pub(super) fn from_records(records: &[Record]) -> Option<(Self, bool)> {
+        let (record, said) = records.split_first()?;
+        let RecordKind::Waiting { started, metadata, round } = &record.kind else { return None };
+        let round = (*round)?;
+        let mut waiting = Waiting {
+            record: record.seq,
+            since: record.created_at,
+            answered_at: None,
+            answer: Answer::from_content(&record.content, round.changes),
+            metadata: metadata.clone(),
+            round,
+        };
+        for record in said {
+            match &record.kind {
+                RecordKind::Decision(Some(Decision { tool_use_id, approved, reason, by, .. })) => {
+                    waiting.answer.decide(tool_use_id, *approved, reason.as_deref(), by.as_deref());
+                }
+                RecordKind::Output(Some(_)) => waiting.answer.place(record.output()),
+                _ => return None,
+            }
+            waiting.look(record.created_at);
+        }
+        Some((waiting, *started))
+    }
+
+    /// Looks whether all is answered by now.
+    fn look(&mut self, now: Millis) {
+        if self.answered_at.is_none() && !self.answer.has_open_call(self.round.unanswered_are_clients) {
+            self.answered_at = Some(now);
+        }
+    }
+}
+
+impl Thread {
+    /// An agent is done. If people are to answer its calls, or have, its turn is not over.
+    pub(super) fn finish(&mut self, now: Millis, id: TurnId, finished: Finished) {
+        self.keep_thought(now, id);
+        let Some(running) = self.running_mut(id) else { return };
+        match running.answer.next(running.from, finished.unanswered_are_clients) {
+            Next::End => self.end(now, id, Outcome::Finished(finished)),
+            _ if running.calls >= ROUNDS_MAX => {
+                let message =
+                    format!("the agent was called {ROUNDS_MAX} times for one answer and still calls tools");
+                let failed = Failed::new(ErrorBody::fatal(ErrorCode::AgentError, message));
+                self.end(now, id, Outcome::Failed(failed));
+            }
+            next => {
+                self.drop_open(id);
+                self.flush(now, id);
+                self.pause(now, id, finished, next);
+            }
+        }
+    }
+
+    fn pause(&mut self, now: Millis, id: TurnId, finished: Finished, next: Next) {
+        let Some(turn) = self.turns.get_mut(&id) else { return };
+        let (request_id, waited_ms) = (turn.request_id.clone(), turn.waited_ms);
+        let TurnState::Running(running) = std::mem::replace(&mut turn.state, TurnState::Queued) else {
+            return;
+        };
+        let unanswered_are_clients = finished.unanswered_are_clients;
+        let (slot, metadata) = (running.slot, running.metadata(finished));
+        let (answer, calls) = (running.answer, running.calls);
+        let round = Round { changes: answer.changes(), unanswered_are_clients, calls, waited_ms };
+        let record = self.seq.saturating_add(1);
+        let waiting = Waiting { record, since: now, answered_at: None, answer, metadata, round };
+        if next == Next::Call {
+            self.outputs.push_back(Output::AbortAgent { turn: id });
+            return self.call_on(now, id, waiting, slot, None);
+        }
+        let calls = waiting.answer.open_calls(unanswered_are_clients).len();
+        let kind =
+            RecordKind::Waiting { started: false, metadata: waiting.metadata.clone(), round: Some(round) };
+        let record = self.record_of(now, id, &request_id, waiting.answer.content(), kind);
+        if let Some(turn) = self.turns.get_mut(&id) {
+            turn.state = TurnState::Waiting(Box::new(waiting));
+        }
+        self.append(vec![Write::Append(record.clone())], &record);
+        self.log(Event::Waiting { request_id, calls });
+    }
+
+    /// Calls the agent of a turn once more. That it is called is committed before.
+    fn call_on(&mut self, now: Millis, id: TurnId, waiting: Waiting, slot: usize, start: Option<Write>) {
+        let mut running = Running::again(waiting, slot, now, self.agent.reply());
+        let journal = Write::Journal(running.journal(id));
+        if let Some(turn) = self.turns.get_mut(&id) {
+            turn.state = TurnState::Running(Box::new(running));
+        }
+        self.store(start.into_iter().chain([journal]).collect());
+        self.outputs.push_back(Output::StartAgent { turn: id });
+    }
+
+    /// A turn whose calls are all answered goes on.
+    pub(super) fn go_on(&mut self, now: Millis, id: TurnId) {
+        let slot = self.free_slot();
+        let Some(turn) = self.turns.get_mut(&id) else { return };
+        turn.waited_ms = turn.waited_by(now);
+        let request_id = turn.request_id.clone();
+        let TurnState::Waiting(waiting) = std::mem::replace(&mut turn.state, TurnState::Queued) else {
+            return;
+        };
+        let start = Write::Start { seq: waiting.record };
+        self.log(Event::TurnStarted { request_id });
+        self.call_on(now, id, *waiting, slot, Some(start));
+    }
+
+    /// Of the turns whose calls are all answered, the one to go on first.
+    pub(super) fn next_to_go_on(&self) -> Option<TurnId> {
+        let is_ready = |turn: &Turn| turn.waiting().is_some_and(|waiting| waiting.answered_at.is_some());
+        self.turns.iter().find(|(_, turn)| is_ready(turn)).map(|(id, _)| *id)
+    }
+
+    /// The turns that wait for people.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (TurnId, &Waiting)> {
+        let waits = |turn: &&Waiting| turn.answered_at.is_none();
+        self.turns.iter().filter_map(move |(id, turn)| Some((*id, turn.waiting().filter(waits)?)))
+    }
+
+    /// Why what somebody says to a call cannot be taken; `None` if it can, or was said before.
+    #[must_use]
+    pub fn refuses_answer(&self, answer: &ToolAnswer) -> Option<ErrorBody> {
+        self.answered_call(answer).err()
+    }
+
+    /// The turn that takes it; `None` if the same was said before.
+    fn answered_call(&self, answer: &ToolAnswer) -> Result<Option<TurnId>, ErrorBody> {
+        let ToolAnswer { request_id, tool_use_id, said } = answer;
+        let found = self.turns.iter().find(|(_, turn)| turn.request_id == *request_id);
+        let (id, turn) = found.ok_or_else(no_call)?;
+        let all_are_clients = turn.waiting().is_some_and(|waiting| waiting.round.unanswered_are_clients);
+        let so_far = turn.answer().ok_or_else(no_call)?;
+        Ok(so_far.takes(tool_use_id, said, all_are_clients)?.then_some(*id))
+    }
+
+    /// By a frame.
+    pub(super) fn answer_call(&mut self, now: Millis, origin: Origin<'_>, answer: ToolAnswer) {
+        if let Some(error) = self.refuses_answer(&answer) {
+            return self.refuse(origin, &error);
+        }
+        let by = self.peers.get(origin.peer).and_then(|peer| peer.identity.subject.clone());
+        self.take_answer(now, Some(origin.peer), by, answer);
+    }
+
+    /// The first answer counts; the same one again does nothing.
+    pub(super) fn take_answer(
+        &mut self,
+        now: Millis,
+        peer: Option<&PeerId>,
+        by: Option<String>,
+        answer: ToolAnswer,
+    ) {
+        if let Ok(Some(id)) = self.answered_call(&answer) {
+            let ToolAnswer { request_id, tool_use_id, said } = answer;
+            self.log(Event::CallAnswered { connection_id: peer.cloned(), request_id, answer: word(&said) });
+            self.take(now, id, tool_use_id, said, by);
+        }
+    }
+
+    /// Decides what the permission mode decides.
+    pub(super) fn decide_by_mode(&mut self, now: Millis) {
+        let mode = self.permission_mode();
+        let mut decided = Vec::new();
+        for (id, turn) in self.turns.iter() {
+            let calls = turn.answer().map(|answer| answer.decided_by(&mode)).unwrap_or_default();
+            decided.extend(calls.into_iter().map(|call| (*id, turn.request_id.clone(), call)));
+        }
+        for (id, request_id, (tool_use_id, approved)) in decided {
+            let said = ToolSaid::Decision { approved, reason: None };
+            let answer = ToolAnswer { request_id, tool_use_id, said };
+            if self.answered_call(&answer) == Ok(Some(id)) {
+                self.take_answer(now, None, Some(BY_MODE.to_owned()), answer);
+            }
+        }
+    }
+
+    fn take(&mut self, now: Millis, id: TurnId, tool_use_id: String, said: ToolSaid, by: Option<String>) {
+        self.flush(now, id);
+        let Some(turn) = self.turns.get_mut(&id) else { return };
+        let request_id = turn.request_id.clone();
+        let Some(answer) = turn.answer_mut() else { return };
+        let bytes = answer.text().len() as u64;
+        let mut shows_anew = false;
+        let (content, kind) = match said {
+            ToolSaid::Decision { approved, reason } => {
+                answer.decide(&tool_use_id, approved, reason.as_deref(), by.as_deref());
+                let blocks = answer.block_events() as u64;
+                let decision = Decision { tool_use_id, approved, reason, by, bytes, blocks };
+                (Content::Text(String::new()), RecordKind::Decision(Some(decision)))
+            }
+            ToolSaid::Output(block) => {
+                let index = answer.block_count() as u64;
+                shows_anew = answer.open().is_some();
+                answer.place((*block).clone());
+                let given = Given { index, bytes, blocks: answer.block_events() as u64 };
+                (Content::Blocks(vec![*block]), RecordKind::Output(Some(given)))
+            }
+        };
+        let mut writes = Vec::new();
+        match &mut turn.state {
+            TurnState::Running(running) => {
+                if shows_anew {
+                    running.shown_anew(false);
+                }
+                // The call is never lost while what was said to it is kept.
+                writes.push(Write::Journal(running.journal(id)));
+            }
+            TurnState::Waiting(waiting) => waiting.look(now),
+            TurnState::Queued => {}
+        }
+        let record = self.record_of(now, id, &request_id, content, kind);
+        writes.push(Write::Append(record.clone()));
+        self.append(writes, &record);
+        if shows_anew {
+            self.show_open(now, id, request_id);
+        }
+    }
+
+    /// Shows the block that is open from its beginning, as another one came in between.
+    fn show_open(&mut self, now: Millis, id: TurnId, request_id: String) {
+        let Some(running) = self.running_mut(id) else { return };
+        let Some((block, _)) = running.answer.open() else { return };
+        let (index, block) = (running.answer.block_count(), begun(block));
+        running.shown_anew(true);
+        let cursor = self.head();
+        self.send_all(ServerFrame::BlockStart { cursor, request_id, index, block });
+        self.flush(now, id);
+    }
+
+    fn record_of(
+        &mut self,
+        now: Millis,
+        id: TurnId,
+        request_id: &str,
+        content: Content,
+        kind: RecordKind,
+    ) -> Record {
+        Record {
+            seq: self.next_seq(),
+            turn: id,
+            message_id: answer_id(self.epoch, id),
+            request_id: request_id.to_owned(),
+            created_at: now,
+            content,
+            kind,
+        }
+    }
+
+    /// Ends the turns that wait and that a new message takes the place of. One whose calls it answers is complete.
+    pub(super) fn make_way(&mut self, now: Millis, message: &Content) {
+        let results: Vec<&String> = match message {
+            Content::Text(_) => Vec::new(),
+            Content::Blocks(blocks) => blocks.iter().filter_map(result_of).collect(),
+        };
+        let mut ends = Vec::new();
+        for (id, waiting) in self.waiting() {
+            let open = waiting.answer.open_calls(waiting.round.unanswered_are_clients);
+            if results.iter().any(|id| open.contains(id)) {
+                ends.push((id, Outcome::Answered));
+            } else if self.config.concurrent_turns == 1 {
+                ends.push((id, Outcome::Cancelled(Some(SUPERSEDED))));
+            }
+        }
+        for (id, outcome) in ends {
+            self.end(now, id, outcome);
+        }
+    }
+}
+
+fn result_of(block: &Block) -> Option<&String> {
+    match block {
+        Block::ToolResult { tool_use_id, .. } => Some(tool_use_id),
+        _ => None,
+    }
+}
+
+fn word(said: &ToolSaid) -> &'static str {
+    match said {
+        ToolSaid::Decision { approved: true, .. } => "approved",
+        ToolSaid::Decision { .. } => "denied",
+        ToolSaid::Output(_) => "output",
+    }
+}
