@@ -128,6 +128,18 @@ impl Answer {
         self.blocks.len().saturating_add(self.changes)
     }
 
+    /// Whether the agent is to give the result of a call, and has not yet.
+    #[must_use]
+    pub fn awaits_result(&self) -> bool {
+        let blocks = || self.blocks.iter().map(|placed| &placed.block);
+        let has_result = |id: &str| {
+            blocks().any(|block| matches!(block, Block::ToolResult { tool_use_id, .. } if tool_use_id == id))
+        };
+        blocks().any(|block| {
+            matches!(block, Block::ToolUse { id, output: None, approval: None, .. } if !has_result(id))
+        })
+    }
+
     /// A string where there is only text, else all finished blocks in order, text among them.
     #[must_use]
     pub fn content(&self) -> Content {
