@@ -269,13 +269,13 @@ impl Store {
                     ("answer_id", optional(answer_id.as_deref())),
                     ("metadata", optional(metadata.as_ref().map(to_json).as_deref())),
                 ]),
-            RecordKind::Answer { status, error, metadata, changes } => columns.extend([
+            RecordKind::Answer { status, error, metadata, events } => columns.extend([
                 ("kind", ANSWER.into()),
                 ("status", status.as_str().into()),
                 ("error", optional(error.as_ref().map(to_json).as_deref())),
                 ("tokens_used", number(metadata.tokens_used)),
                 ("metadata", to_json(metadata).into()),
-                ("data", optional((*changes > 0).then(|| format!("{{\"changes\":{changes}}}")).as_deref())),
+                ("data", optional(events.as_ref().map(to_json).as_deref())),
             ]),
         }
         self.insert(RECORDS.name, &columns, "")

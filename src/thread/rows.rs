@@ -8,7 +8,7 @@ use crate::protocol::{
     Content, ErrorBody, ErrorCode, Json, PermissionMode, Read, ResponseMetadata, Session, Status, Word,
 };
 
-use super::store::{Checkpoint, Journal, Mark, MarkKind, Record, RecordKind};
+use super::store::{BlockEvents, Checkpoint, Journal, Mark, MarkKind, Record, RecordKind};
 
 /// The kinds of record that this version writes and reads, as they stand in a column.
 pub const QUESTION: &str = "question";
@@ -152,13 +152,12 @@ fn answer(row: &dyn Row, is_lost: bool, faults: &mut Faults) -> RecordKind {
     let tokens_used = row.integer("tokens_used").unwrap_or_default();
     let metadata = faults.json(row, "metadata");
     let metadata = metadata.unwrap_or(ResponseMetadata { tokens_used, ..ResponseMetadata::default() });
-    let data = row.text("data").and_then(|text| Json::parse(&text));
-    let changes = data.and_then(|data| data.get("changes")?.as_u64()).unwrap_or_default();
+    let events = row.text("data").and_then(|text| BlockEvents::parse(&text));
     let (status, error) = match status.filter(|_| !is_lost) {
         Some(status) => (status, error),
         None => (Status::Failed.into(), Some(unreadable_message())),
     };
-    RecordKind::Answer { status, error, metadata, changes }
+    RecordKind::Answer { status, error, metadata, events }
 }
 
 fn unreadable_message() -> ErrorBody {

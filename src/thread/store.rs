@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::protocol::limits::{DELETED_REQUESTS_MAX, PAGE_BYTES_MAX, PAGE_MAX};
 use crate::protocol::{
-    Block, Content, Cursor, ErrorBody, Json, Message, MessageMetadata, Millis, Read, Response,
-    ResponseMetadata, Role, ServerFrame, Session, Status, Word, required,
+    Block, Content, Cursor, ErrorBody, ErrorCode, Json, Message, MessageMetadata, Millis, Read, Response,
+    ResponseMetadata, Role, ServerFrame, Session, Status, Word, optional, required,
 };
 
 const DIGEST_CHARS: usize = 16;
@@ -102,8 +102,8 @@ pub enum RecordKind {
         error: Option<ErrorBody>,
         /// What is known of the answer beside its content, such as its tokens.
         metadata: ResponseMetadata,
-        /// How often a block of it took another one's place, or was dropped.
-        changes: u64,
+        /// The events of its blocks; `None` if each is the one of its place.
+        events: Option<BlockEvents>,
     },
 }
 
@@ -163,8 +163,8 @@ pub struct Growing {
     pub block: Option<Block>,
     /// What it has grown to: the text of a thought, or the JSON of a call's input.
     pub grown: String,
-    /// How often a block took another one's place, or was dropped.
-    pub changes: u64,
+    /// How many events its blocks have been.
+    pub events: u64,
 }
 
 impl Read for Growing {
@@ -172,7 +172,7 @@ impl Read for Growing {
         Some(Growing {
             block: required(value, "block")?,
             grown: required(value, "grown")?,
-            changes: required(value, "changes")?,
+            events: required(value, "events")?,
         })
     }
 }
@@ -184,12 +184,43 @@ pub struct PlacedBlock {
     pub at: usize,
     /// The block, of any kind but text.
     pub block: Block,
+    /// The event of the answer's blocks that it came with, counted from 1; 0 where an older build stored it, and
+    /// each block is the one of its place.
+    pub first: u64,
+    /// The event that it took this form with.
+    pub last: u64,
+}
+
+/// The events of an answer's blocks, where a block took another's place or was dropped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlockEvents {
+    /// How many there were.
+    pub count: u64,
+    /// Of each block that is not text, the event that it came with, and the one that it took its form with.
+    pub of_blocks: Vec<(u64, u64)>,
+}
+
+impl Read for BlockEvents {
+    fn read(value: &Json) -> Option<Self> {
+        let pair = |pair: &Json| match pair.as_array()? {
+            [first, last] => Some((first.as_u64()?, last.as_u64()?)),
+            _ => None,
+        };
+        let of_blocks = value.get("ofBlocks")?.as_array()?.iter().map(pair).collect::<Option<_>>()?;
+        Some(BlockEvents { count: required(value, "count")?, of_blocks })
+    }
 }
 
 impl Read for PlacedBlock {
     fn read(value: &Json) -> Option<Self> {
         let at: u64 = required(value, "at")?;
-        Some(PlacedBlock { at: usize::try_from(at).ok()?, block: required(value, "block")? })
+        Some(PlacedBlock {
+            at: usize::try_from(at).ok()?,
+            block: required(value, "block")?,
+            first: optional(value, "first")?.unwrap_or_default(),
+            last: optional(value, "last")?.unwrap_or_default(),
+        })
     }
 }
 
@@ -417,6 +448,14 @@ impl Record {
     #[must_use]
     pub fn is_unreadable_question(&self) -> bool {
         matches!(self.kind, RecordKind::Question { fault: Some(_), .. })
+    }
+
+    /// Whether it ends a turn that a crash, or a store that failed, broke off: clients may hold more of it.
+    #[must_use]
+    pub fn is_broken_off(&self) -> bool {
+        let RecordKind::Answer { status, error, .. } = &self.kind else { return false };
+        *status == Status::Interrupted
+            || error.as_ref().is_some_and(|error| error.code == ErrorCode::StorageError)
     }
 
     /// Whether it ends a turn whose agent failed, or was stopped by a filter, before it said anything.

@@ -279,7 +279,7 @@ impl Thread {
                 status: status.into(),
                 error,
                 metadata,
-                changes: turn.running().map_or(0, |running| running.answer.changes()),
+                events: turn.running().and_then(|running| running.answer.events()),
             },
         }
     }

@@ -65,14 +65,13 @@ impl From<&Record> for Columns {
                 columns.extend(metadata.as_ref().map(|it| ("metadata", Value::Text(to_json(it)))));
                 columns.extend(answer_id.clone().map(|id| ("answer_id", Value::Text(id))));
             }
-            RecordKind::Answer { status, error, metadata, changes } => {
+            RecordKind::Answer { status, error, metadata, events } => {
                 columns.push(("kind", Value::Text(ANSWER.into())));
                 columns.push(("status", Value::Text(status.as_str().into())));
                 columns.extend(error.as_ref().map(|error| ("error", Value::Text(to_json(error)))));
                 columns.push(("tokens_used", Value::Integer(metadata.tokens_used)));
                 columns.push(("metadata", Value::Text(to_json(metadata))));
-                let data = (*changes > 0).then(|| Value::Text(format!("{{\"changes\":{changes}}}")));
-                columns.extend(data.map(|data| ("data", data)));
+                columns.extend(events.as_ref().map(|events| ("data", Value::Text(to_json(events)))));
             }
         }
         Columns(columns)
