@@ -8,13 +8,12 @@ use js_sys::futures::{JsFuture, future_to_promise};
 use wasm_bindgen::prelude::*;
 use worker_sys::Context;
 
-use crate::edge::searchable;
 use crate::platform::d1::{self, Row};
 use crate::platform::{Env, describe, log_failure, normalized, now, number};
 use crate::protocol::limits::{DATABASE_AGE_MS, REFILL_MS, REFILL_PAUSE_MS};
 use crate::protocol::{Json, Millis, required};
 
-use super::{is_lacking, owner_key};
+use super::{is_lacking, owner_key, searchable};
 
 /// The newest texts in the older form, about 400,000 characters of each table.
 const OLDER: &str = "SELECT json_object('n', n, 'words', words, 'owner', owner, 'is_session', is_session) AS json FROM (
