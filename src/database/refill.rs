@@ -3,8 +3,8 @@
 
 use std::cell::Cell;
 
-use js_sys::Array;
 use js_sys::futures::{JsFuture, future_to_promise};
+use js_sys::{Array, Object};
 use wasm_bindgen::prelude::*;
 use worker_sys::Context;
 
@@ -55,9 +55,14 @@ pub fn begin(env: &Env, context: &Context) -> Result<(), JsValue> {
 /// Whether there is more to do.
 async fn run(env: &Env) -> Result<bool, JsValue> {
     let ends_at = now().saturating_add(REFILL_MS);
+    let mut first = String::new();
     while now() < ends_at {
         let database = d1::database(env)?;
         let found = d1::rows(JsFuture::from(d1::statement(&database, OLDER, &[])?.all()?).await?)?;
+        // What could not be written would come first again, for ever.
+        let newest = found.get(0).dyn_into::<Object>().map(|row| row.unchecked_into::<Row>().json());
+        let is_stuck = newest.as_ref().is_ok_and(|newest| *newest == first);
+        first = newest.unwrap_or_default();
         let writes = Array::new();
         for row in found.iter() {
             let row: Row = row.unchecked_into();
@@ -67,7 +72,7 @@ async fn run(env: &Env) -> Result<bool, JsValue> {
             let statement = d1::statement(&database, write, &bindings)?;
             writes.push(&statement);
         }
-        if writes.length() == 0 {
+        if is_stuck || writes.length() == 0 {
             return Ok(false);
         }
         JsFuture::from(database.batch(writes)?).await?;
