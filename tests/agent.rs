@@ -23,12 +23,13 @@ mod sse;
 use std::fs;
 use std::path::Path;
 
-use bobbin::agent::openai::{self, Completion};
+use bobbin::agent::http::{self, Asked, Stream};
+use bobbin::agent::openai;
 use bobbin::agent::sse::EVENT_BYTES_MAX;
 use bobbin::agent::{AgentEvent, AgentMessage, AgentRequest, Finished};
 use bobbin::protocol::json::Fields;
 use bobbin::protocol::limits::{ANSWER_BYTES_MAX, BLOCKS_MAX};
-use bobbin::protocol::{Block, Content, ErrorCode, Json, PermissionMode, Role, to_json};
+use bobbin::protocol::{Block, Content, ErrorCode, Finish, Json, PermissionMode, Role, to_json};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -103,7 +104,7 @@ proptest! {
 
 #[test]
 fn all_text_of_one_push_is_one_event() {
-    let mut completion = Completion::new();
+    let mut completion = openai::completion();
     let body =
         [delta(&json!({"content": "a"})), delta(&json!({"content": "b"})), delta(&json!({"content": "c"}))];
     assert_eq!(completion.push(body.concat().as_bytes()), [AgentEvent::Text("abc".into())]);
@@ -117,27 +118,115 @@ fn a_block_parts_the_text_of_one_push() {
         delta(&json!({"reasoning_content": "hm"})),
         delta(&json!({"content": "b"})),
     ];
-    let thinking = Block::thinking("hm");
+    let [begin, grow, thinking] = thought("hm");
     assert_eq!(
-        Completion::new().push(body.concat().as_bytes()),
-        [AgentEvent::Text("a".into()), AgentEvent::Block(thinking), AgentEvent::Text("b".into())]
+        openai::completion().push(body.concat().as_bytes()),
+        [AgentEvent::Text("a".into()), begin, grow, thinking, AgentEvent::Text("b".into())]
     );
 }
 
 #[test]
-fn thinking_is_delivered_with_the_first_text_after_it() {
-    let mut completion = Completion::new();
-    assert_eq!(completion.push(delta(&json!({"reasoning": "h"})).as_bytes()), [AgentEvent::Gathering]);
-    assert_eq!(completion.push(delta(&json!({"reasoning": "m"})).as_bytes()), [AgentEvent::Gathering]);
+fn thinking_is_shown_while_it_grows_and_is_whole_with_the_first_text_after_it() {
+    let mut completion = openai::completion();
+    let [begin, _, thinking] = thought("hm");
+    let grow = |text: &str| AgentEvent::Grow(text.into());
+    assert_eq!(completion.push(delta(&json!({"reasoning": "h"})).as_bytes()), [begin, grow("h")]);
+    assert_eq!(completion.push(delta(&json!({"reasoning": "m"})).as_bytes()), [grow("m")]);
     let events = completion.push(delta(&json!({"content": "So"})).as_bytes());
-    let thinking = Block::thinking("hm");
-    assert_eq!(events, [AgentEvent::Block(thinking), AgentEvent::Text("So".into())]);
+    assert_eq!(events, [thinking, AgentEvent::Text("So".into())]);
 }
 
 #[test]
-fn a_whole_tool_call_is_delivered_when_the_next_one_begins() {
+fn thinking_that_says_nothing_is_not_begun() {
+    let mut completion = openai::completion();
+    assert_eq!(completion.push(delta(&json!({"reasoning": "\n "})).as_bytes()), [AgentEvent::Gathering]);
+    let events = completion.push(delta(&json!({"reasoning": "hm"})).as_bytes());
+    assert_eq!(events, [AgentEvent::Begin(Block::thinking("")), AgentEvent::Grow("\n hm".into())]);
+    let mut completion = openai::completion();
+    completion.push(delta(&json!({"reasoning": "\n "})).as_bytes());
+    let events = completion.push(delta(&json!({"content": "So"})).as_bytes());
+    assert_eq!(events, [AgentEvent::Text("So".into())]);
+}
+
+#[test]
+fn thinking_in_tags_is_shown_while_it_grows_only_where_it_is_certain_to_be_some() {
+    let said =
+        |completion: &mut Stream, text: &str| completion.push(delta(&json!({"content": text})).as_bytes());
+    let mut completion = openai::completion();
+    let [begin, grow, thinking] = thought("hm");
+    assert_eq!(said(&mut completion, "<think>hm"), [begin, grow]);
+    assert_eq!(said(&mut completion, "</think>So"), [thinking, AgentEvent::Text("So".into())]);
+    // A tag within the text may stand for itself.
+    assert_eq!(said(&mut completion, " <think>or"), [AgentEvent::Text(" ".into())]);
+    assert_eq!(said(&mut completion, " not"), [AgentEvent::Gathering]);
+    let [_, _, thinking] = thought("or not");
+    assert_eq!(said(&mut completion, "</think>!"), [thinking, AgentEvent::Text("!".into())]);
+}
+
+#[test]
+fn the_input_of_a_call_is_shown_while_it_grows_and_the_call_goes_out_as_soon_as_it_is_whole() {
+    let part =
+        |arguments: &str| delta(&json!({"tool_calls": [{"index": 0, "function": {"arguments": arguments}}]}));
+    let first = json!({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": ""}}]});
+    let mut completion = openai::completion();
+    assert_eq!(completion.push(delta(&first).as_bytes()), [AgentEvent::Gathering]);
+    let begin = AgentEvent::Begin(Block::tool_use("a", "f", Json::Null));
+    let grow = |text: &str| AgentEvent::Grow(text.into());
+    assert_eq!(completion.push(part("{\"x\":").as_bytes()), [begin, grow("{\"x\":")]);
+    assert_eq!(completion.push(part("\"}").as_bytes()), [grow("\"}")]);
+    let events = completion.push(part("\"}").as_bytes());
+    assert_eq!(events, [AgentEvent::Block(call("a", &json!({"x": "}"})))]);
+}
+
+#[test]
+fn what_follows_a_call_waits_until_its_input_is_whole() {
+    let mut completion = openai::completion();
+    let part = |index: u64, id: &str, arguments: &str| {
+        let call = json!({"index": index, "id": id, "function": {"name": "f", "arguments": arguments}});
+        delta(&json!({"tool_calls": [call]}))
+    };
+    completion.push(part(0, "a", "{\"x\":").as_bytes());
+    for later in [
+        part(1, "b", "{\"y\":"),
+        delta(&json!({"content": "Mean"})),
+        delta(&json!({"reasoning": "hm"})),
+        delta(&json!({"content": "while"})),
+        delta(&json!({"reasoning": "ha"})),
+    ] {
+        assert_eq!(completion.push(later.as_bytes()), [AgentEvent::Gathering]);
+    }
+    let text = |text: &str| AgentEvent::Text(text.into());
+    assert_eq!(
+        completion.push(part(0, "a", "1}").as_bytes()),
+        [
+            AgentEvent::Block(call("a", &json!({"x": 1}))),
+            text("Mean"),
+            AgentEvent::Block(Block::thinking("hm")),
+            text("while"),
+            AgentEvent::Block(Block::thinking("ha")),
+            AgentEvent::Begin(Block::tool_use("b", "f", Json::Null)),
+            AgentEvent::Grow("{\"y\":".into()),
+        ]
+    );
+}
+
+#[test]
+fn a_call_that_is_cut_off_is_dropped_and_what_waited_for_it_is_kept() {
+    let mut completion = openai::completion();
+    let call = json!({"index": 0, "id": "a", "function": {"name": "f", "arguments": "{\"x\":"}});
+    completion.push(delta(&json!({"tool_calls": [call]})).as_bytes());
+    completion.push(delta(&json!({"content": "Well"})).as_bytes());
+    let events = completion.fail(http::timeout_failure(1));
+    assert!(
+        matches!(&events[..], [AgentEvent::Drop, AgentEvent::Text(text), AgentEvent::Failed(_)] if text == "Well"),
+        "{events:?}"
+    );
+}
+
+#[test]
+fn a_call_without_arguments_is_delivered_when_the_next_one_begins() {
     let call = |index: u64, id: &str| json!({"tool_calls": [{"index": index, "id": id, "function": {"name": "f", "arguments": "{}"}}]});
-    let mut completion = Completion::new();
+    let mut completion = openai::completion();
     assert_eq!(completion.push(delta(&call(0, "a")).as_bytes()), [AgentEvent::Gathering]);
     let block = Block::tool_use("a", "f", Json::Object(Fields::new()));
     assert_eq!(completion.push(delta(&call(1, "b")).as_bytes()), [AgentEvent::Block(block)]);
@@ -145,21 +234,21 @@ fn a_whole_tool_call_is_delivered_when_the_next_one_begins() {
 
 #[test]
 fn the_end_is_delivered_with_done_and_nothing_after_it() {
-    let mut completion = Completion::new();
+    let mut completion = openai::completion();
     completion.push(delta(&json!({"content": "a"})).as_bytes());
     let events = completion.push(b"data: [DONE]\n\n");
     assert!(matches!(events[..], [AgentEvent::Finished(_)]));
     assert_eq!(completion.push(delta(&json!({"content": "a"})).as_bytes()), []);
     assert_eq!(completion.finish(), []);
-    assert_eq!(completion.fail(openai::timeout_failure(1)), []);
+    assert_eq!(completion.fail(http::timeout_failure(1)), []);
 }
 
 #[test]
 fn a_failure_from_outside_delivers_what_was_gathered_and_counts_the_tokens() {
-    let mut completion = Completion::new();
+    let mut completion = openai::completion();
     completion.push(delta(&json!({"content": "So"})).as_bytes());
     completion.push(delta(&json!({"reasoning": "hm"})).as_bytes());
-    let events = completion.fail(openai::timeout_failure(30_000));
+    let events = completion.fail(http::timeout_failure(30_000));
     let [AgentEvent::Block(Block::Thinking { text, .. }), AgentEvent::Failed(failed)] = &events[..] else {
         panic!("{events:?}");
     };
@@ -171,18 +260,19 @@ fn a_failure_from_outside_delivers_what_was_gathered_and_counts_the_tokens() {
 
 #[test]
 fn an_answer_that_only_lacks_the_end_of_its_body_outlives_a_failure_from_outside() {
-    let mut completion = Completion::new();
+    let mut completion = openai::completion();
     completion.push(b"data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n");
-    assert!(matches!(completion.fail(openai::timeout_failure(1))[..], [AgentEvent::Finished(_)]));
+    assert!(matches!(completion.fail(http::timeout_failure(1))[..], [AgentEvent::Finished(_)]));
 }
 
 #[test]
 fn an_announced_end_is_told_with_its_figures_and_again_only_when_they_change() {
-    let mut completion = Completion::new();
+    let mut completion = openai::completion();
     let ending = |tokens_used: u64| {
         let finish_reason = Some("stop".into());
         let model = Some("m".into());
-        AgentEvent::Ending(Finished { tokens_used, model, finish_reason, ..Finished::default() })
+        let finish = Some(Finish::Stop);
+        AgentEvent::Ending(Finished { tokens_used, model, finish_reason, finish, ..Finished::default() })
     };
     let call = json!({"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}});
     completion.push(delta(&json!({"tool_calls": [call]})).as_bytes());
@@ -201,7 +291,7 @@ fn an_announced_end_is_told_with_its_figures_and_again_only_when_they_change() {
 
 #[test]
 fn an_announced_end_is_told_though_a_call_is_not_whole() {
-    let mut completion = Completion::new();
+    let mut completion = openai::completion();
     let call = json!({"index": 0, "id": "c", "function": {"name": "f", "arguments": "{\"a\":"}});
     completion.push(delta(&json!({"tool_calls": [call]})).as_bytes());
     let finish = b"data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"length\"}]}\n\n";
@@ -214,18 +304,20 @@ fn an_announced_end_is_told_though_a_call_is_not_whole() {
 #[test]
 fn thinking_as_large_as_an_answer_may_be_is_kept_and_a_byte_more_fails() {
     let half = "x".repeat(ANSWER_BYTES_MAX / 2);
-    let push_half =
-        |completion: &mut Completion| completion.push(delta(&json!({"reasoning": half})).as_bytes());
-    let mut completion = Completion::new();
-    assert_eq!(push_half(&mut completion), [AgentEvent::Gathering]);
-    assert_eq!(push_half(&mut completion), [AgentEvent::Gathering]);
+    let push_half = |completion: &mut Stream| completion.push(delta(&json!({"reasoning": half})).as_bytes());
+    let mut completion = openai::completion();
+    assert!(matches!(push_half(&mut completion)[..], [AgentEvent::Begin(_), AgentEvent::Grow(_)]));
+    assert!(matches!(push_half(&mut completion)[..], [AgentEvent::Grow(_)]));
     let events = completion.push(delta(&json!({"reasoning": "x"})).as_bytes());
-    assert!(matches!(&events[..], [AgentEvent::Failed(failed)] if !failed.error.retryable), "{events:?}");
+    let [AgentEvent::Block(Block::Thinking { text, .. }), AgentEvent::Failed(failed)] = &events[..] else {
+        panic!("no failure");
+    };
+    assert_eq!((text.len(), failed.error.retryable), (ANSWER_BYTES_MAX, false));
 }
 
 #[test]
 fn more_tool_calls_than_blocks_in_an_answer_fail() {
-    let mut completion = Completion::new();
+    let mut completion = openai::completion();
     let mut push = |index: usize| {
         let call = json!({"index": index, "id": index.to_string(), "function": {"name": "f"}});
         completion.push(delta(&json!({"tool_calls": [call]})).as_bytes())
@@ -236,7 +328,7 @@ fn more_tool_calls_than_blocks_in_an_answer_fail() {
 
 #[test]
 fn an_event_over_the_limit_fails_the_answer() {
-    let mut completion = Completion::new();
+    let mut completion = openai::completion();
     let long = vec![b'x'; EVENT_BYTES_MAX];
     assert_eq!(completion.push(&long), []);
     assert!(matches!(&completion.push(b"x")[..], [AgentEvent::Failed(failed)] if !failed.error.retryable));
@@ -270,10 +362,20 @@ fn corpus() -> Vec<Case> {
 
 /// The events of a body, adjacent texts joined. Asserts that it ends once and last.
 fn fold(pushes: &[&[u8]]) -> Vec<AgentEvent> {
-    let mut completion = Completion::new();
+    let mut completion = openai::completion();
     let mut folded: Vec<AgentEvent> = Vec::new();
     let mut take = |mut events: Vec<AgentEvent>| {
-        events.retain(|event| !matches!(event, AgentEvent::Ending(_) | AgentEvent::Gathering));
+        let is_passing = |event: &AgentEvent| {
+            matches!(
+                event,
+                AgentEvent::Begin(_)
+                    | AgentEvent::Grow(_)
+                    | AgentEvent::Drop
+                    | AgentEvent::Ending(_)
+                    | AgentEvent::Gathering
+            )
+        };
+        events.retain(|event| !is_passing(event));
         let texts =
             events.windows(2).filter(|pair| matches!(pair, [AgentEvent::Text(_), AgentEvent::Text(_)]));
         assert_eq!(texts.count(), 0, "one push brought two texts in a row");
@@ -352,6 +454,19 @@ fn request(messages: Vec<AgentMessage>) -> AgentRequest {
         messages,
         ..AgentRequest::default()
     }
+}
+
+/// A thought as it is shown: begun, grown at once, and whole.
+fn thought(text: &str) -> [AgentEvent; 3] {
+    [
+        AgentEvent::Begin(Block::thinking("")),
+        AgentEvent::Grow(text.into()),
+        AgentEvent::Block(Block::thinking(text)),
+    ]
+}
+
+fn body_of(model: &str, system_prompt: Option<&str>, request: &AgentRequest, is_plain: bool) -> String {
+    openai::request_body(&Asked { model, system_prompt, request, is_plain })
 }
 
 fn user(text: &str) -> AgentMessage {

@@ -1,18 +1,17 @@
 use std::rc::Rc;
 
-use bobbin::agent::{Agent, AgentMessage, Attempt, Call, configured, openai};
+use bobbin::agent::{Agent, AgentMessage, Attempt, Call, configured, http, openai};
 use bobbin::protocol::{Block, Content, Role};
 use bobbin::variables::{Name, Variables};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{blocks, call, request, result, text, user};
+use super::{blocks, body_of, call, request, result, text, user};
 
 #[test]
 fn a_request_streams_reports_usage_and_begins_with_the_system_prompt() {
     let request = request(vec![user("Hi"), assistant("Hello"), user("Why \"so\"?")]);
-    let body: Value =
-        serde_json::from_str(&openai::request_body("gpt-4o", Some("Be kind."), &request, false)).unwrap();
+    let body: Value = serde_json::from_str(&body_of("gpt-4o", Some("Be kind."), &request, false)).unwrap();
     assert_eq!(
         body,
         json!({
@@ -273,7 +272,10 @@ proptest! {
 #[test]
 fn the_endpoint_takes_a_base_with_or_without_a_slash() {
     for base in ["https://api.openai.com/v1", "https://api.openai.com/v1/", " https://api.openai.com/v1// "] {
-        assert_eq!(openai::endpoint(base), "https://api.openai.com/v1/chat/completions");
+        assert_eq!(
+            http::address(base, openai::KIND.address.unwrap()),
+            "https://api.openai.com/v1/chat/completions"
+        );
     }
 }
 
@@ -282,7 +284,10 @@ fn a_query_of_the_base_stays_at_the_end_of_the_address() {
     for base in
         ["https://a.example/v1?api-version=2024-10-21", "https://a.example/v1/?api-version=2024-10-21"]
     {
-        assert_eq!(openai::endpoint(base), "https://a.example/v1/chat/completions?api-version=2024-10-21");
+        assert_eq!(
+            http::address(base, openai::KIND.address.unwrap()),
+            "https://a.example/v1/chat/completions?api-version=2024-10-21"
+        );
     }
 }
 
@@ -347,13 +352,13 @@ fn configured_with(set: &dyn Fn(&str) -> Option<&'static str>) -> Result<Rc<dyn 
 fn the_headers_tell_the_request_id_and_the_permission_mode() {
     let request = request(vec![]);
     assert_eq!(
-        openai::headers(&request),
+        http::headers(&request),
         [("x-bobbin-request-id", "r1"), ("x-bobbin-permission-mode", "plan")]
     );
 }
 
 fn messages_of(system_prompt: Option<&str>, messages: Vec<AgentMessage>) -> Value {
-    let body = openai::request_body("m", system_prompt, &request(messages), false);
+    let body = body_of("m", system_prompt, &request(messages), false);
     serde_json::from_str::<Value>(&body).unwrap()["messages"].take()
 }
 

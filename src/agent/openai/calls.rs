@@ -1,6 +1,7 @@
 //! Tool calls put together from their fragments.
 
 use super::chunk::Fragment;
+use crate::agent::http::Draft;
 use crate::agent::piece::Piece;
 use crate::protocol::json::Fields;
 use crate::protocol::{Block, Json};
@@ -18,7 +19,31 @@ struct Call {
     id: String,
     name: String,
     arguments: Piece<'static>,
+    /// Where the arguments stand between braces and quotes.
+    nesting: Nesting,
+    /// Bytes of the arguments that were told while they grew.
+    told: usize,
     delivered: bool,
+}
+
+/// Which calls are delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Until {
+    /// Those whose arguments nothing can change any more.
+    Sure,
+    /// Those whose arguments are a whole JSON object, as something else has begun.
+    Whole,
+    /// All, as their end has come.
+    End,
+}
+
+/// Follows JSON to its end, each byte once.
+#[derive(Debug, Default)]
+struct Nesting {
+    read: usize,
+    depth: usize,
+    is_string: bool,
+    is_escaped: bool,
 }
 
 impl Calls {
@@ -60,45 +85,33 @@ impl Calls {
         has_name && (is_next || unnumbered && !goes_on)
     }
 
-    /// A fragment that begins no call and continues none that is still open is dropped.
-    pub(super) fn add(&mut self, fragment: &Fragment) {
+    /// A fragment that begins no call and continues none that is still open is dropped. Returns how many bytes came.
+    pub(super) fn add(&mut self, fragment: &Fragment) -> usize {
         let call = if self.begins(fragment) {
             Some(self.calls.push_mut(Call { index: fragment.index, ..Call::default() }))
         } else {
             self.position(fragment).and_then(|at| self.calls.get_mut(at))
         };
-        let Some(call) = call else { return };
-        if call.delivered {
-            return;
-        }
+        let Some(call) = call.filter(|call| !call.delivered) else { return 0 };
         let before = call.bytes();
         call.add(fragment);
         self.bytes = self.bytes.saturating_sub(before).saturating_add(call.bytes());
+        call.bytes().max(1)
     }
 
-    /// The calls whose arguments are a whole JSON object, which nothing can continue, up to the first
-    /// call that may go on.
-    pub(super) fn take_whole(&mut self) -> Vec<Block> {
-        let mut whole = Vec::new();
+    /// Delivers calls up to the first one that may go on, and tells of that as much as has come.
+    pub(super) fn deliver(&mut self, until: Until, answer: &mut Draft) {
         for (at, call) in self.calls.iter_mut().enumerate().filter(|(_, call)| !call.delivered) {
-            let Some(object @ Json::Object(_)) = call.arguments.as_str().and_then(Json::parse) else {
-                break;
-            };
-            self.bytes = self.bytes.saturating_sub(call.bytes());
-            whole.push(call.finish(at, object));
+            let bytes = call.bytes();
+            let input =
+                match call.object().filter(|_| until != Until::Sure || !is_placeholder(&call.arguments)) {
+                    Some(object) => object,
+                    None if until == Until::End => input(&call.arguments.take_all()),
+                    None => return call.tell(at, answer),
+                };
+            self.bytes = self.bytes.saturating_sub(bytes);
+            answer.end_call(at, call.finish(at, input));
         }
-        whole
-    }
-
-    /// The calls that are left, as their end has come.
-    pub(super) fn take_all(&mut self) -> Vec<Block> {
-        self.bytes = 0;
-        let mut left = Vec::new();
-        for (at, call) in self.calls.iter_mut().enumerate().filter(|(_, call)| !call.delivered) {
-            let input = input(&call.arguments.take_all());
-            left.push(call.finish(at, input));
-        }
-        left
     }
 
     /// The latest call that the fragment may belong to, by its id, else by its number, else by its place.
@@ -124,12 +137,39 @@ impl Call {
         let is_again = has_begun && fragment.arguments.begins_with(&self.arguments);
         if is_again || is_placeholder(&self.arguments) && !fragment.arguments.is_empty() {
             self.arguments = Piece::default();
+            self.nesting = Nesting::default();
         }
         self.arguments.push(&fragment.arguments);
+        if let Some(text) = self.arguments.as_str() {
+            self.nesting.read(text);
+        }
     }
 
     fn is_whole(&self) -> bool {
-        self.delivered || matches!(self.arguments.as_str().and_then(Json::parse), Some(Json::Object(_)))
+        self.delivered || self.object().is_some()
+    }
+
+    /// The arguments, if they are a whole JSON object, which nothing can continue.
+    fn object(&self) -> Option<Json> {
+        let text = self.arguments.as_str().filter(|_| self.nesting.is_closed())?;
+        Json::parse(text).filter(|json| json.as_object().is_some())
+    }
+
+    /// Tells what has come of the arguments, once there is something that will stay.
+    fn tell(&mut self, at: usize, answer: &mut Draft) {
+        let Some(text) = self.arguments.as_str() else { return };
+        let is_begun =
+            text.trim_start().strip_prefix('{').is_some_and(|fields| fields.trim_start().starts_with('"'));
+        if !is_begun || self.id.is_empty() || self.name.is_empty() {
+            return;
+        }
+        if self.told == 0 {
+            answer.begin_call(at, &self.id, &self.name);
+        }
+        if answer.open_call() == Some(at) {
+            answer.grow_call(at, text.get(self.told..).unwrap_or_default());
+            self.told = text.len();
+        }
     }
 
     fn bytes(&self) -> usize {
@@ -142,6 +182,30 @@ impl Call {
         self.arguments = Piece::default();
         let id = if self.id.is_empty() { format!("call_{at}") } else { self.id.clone() };
         Block::tool_use(id, self.name.as_str(), input)
+    }
+}
+
+impl Nesting {
+    /// Reads what was added to the text.
+    fn read(&mut self, text: &str) {
+        for byte in text.bytes().skip(self.read) {
+            if std::mem::take(&mut self.is_escaped) {
+                continue;
+            }
+            match byte {
+                b'\\' => self.is_escaped = self.is_string,
+                b'"' => self.is_string = !self.is_string,
+                _ if self.is_string => {}
+                b'{' | b'[' => self.depth = self.depth.saturating_add(1),
+                b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+        self.read = text.len();
+    }
+
+    fn is_closed(&self) -> bool {
+        self.depth == 0 && !self.is_string
     }
 }
 

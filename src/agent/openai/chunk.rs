@@ -6,8 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::reported::is_error;
-use super::usage::Usage;
+use crate::agent::http::{Usage, count, is_error};
 use crate::agent::piece::Piece;
 use crate::protocol::Json;
 use crate::protocol::json::{Field, Item, Parsed, Reader};
@@ -86,7 +85,7 @@ impl<'a> Chunk<'a> {
                 self.has_error |= Json::parse(error).is_none_or(|error| is_error(&name, &error));
                 Ok(())
             }
-            "usage" => usage(reader, &mut self.usage),
+            "usage" => self.usage.read(reader),
             // Groq has it within a field of its own.
             _ => fields(reader, &mut |reader, name| other(reader, &name, &mut self.other_usage)),
         })
@@ -133,7 +132,7 @@ fn choice<'a>(reader: &mut Reader<'a>, choice: &mut Choice<'a>) -> Parsed<()> {
 
 /// What stands in a field of another name.
 fn other(reader: &mut Reader, name: &str, into: &mut Usage) -> Parsed<()> {
-    if name == "usage" { usage(reader, into) } else { reader.skip() }
+    if name == "usage" { into.read(reader) } else { reader.skip() }
 }
 
 fn delta<'a>(reader: &mut Reader<'a>, into: &mut Option<Delta<'a>>, counts: &mut Usage) -> Parsed<()> {
@@ -179,21 +178,6 @@ fn function<'a>(reader: &mut Reader<'a>, name: &str, fragment: &mut Fragment<'a>
         "arguments" | "input" => arguments(reader, &mut fragment.arguments),
         _ => reader.skip(),
     }
-}
-
-fn usage(reader: &mut Reader, into: &mut Usage) -> Parsed<()> {
-    items(reader, &mut |reader| {
-        fields(reader, &mut |reader, name| match &*name {
-            "total_tokens" | "totalTokens" => count(reader, &mut into.total),
-            "prompt_tokens" | "input_tokens" | "promptTokens" | "inputTokens" => {
-                count(reader, &mut into.prompt)
-            }
-            "completion_tokens" | "output_tokens" | "completionTokens" | "outputTokens" => {
-                count(reader, &mut into.answer)
-            }
-            _ => reader.skip(),
-        })
-    })
 }
 
 /// A text, or a list of its parts: Mistral sends one, its thinking among them. Cloudflare's Workers AI takes a
@@ -250,25 +234,6 @@ fn name_of<'a>(reader: &mut Reader<'a>, into: &mut Cow<'a, str>) -> Parsed<()> {
         b'"' => reader.string().map(|text| *into = text),
         _ => reader.skip(),
     }
-}
-
-fn count(reader: &mut Reader, into: &mut Option<u64>) -> Parsed<()> {
-    match reader.peek()? {
-        b'"' => reader.string().map(|text| *into = whole(&text)),
-        _ => reader.raw().map(|number| *into = whole(number)),
-    }
-}
-
-/// The largest number that is exact in JavaScript.
-const COUNT_MAX: u64 = (1 << 53) - 1;
-
-/// A number without its fraction. None if it is none, negative, over [`COUNT_MAX`], or written with an
-/// exponent, as only what is no count is.
-fn whole(number: &str) -> Option<u64> {
-    let number = number.trim();
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let is_fraction = fraction.bytes().all(|byte| byte.is_ascii_digit());
-    whole.parse().ok().filter(|count| is_fraction && *count <= COUNT_MAX)
 }
 
 /// The fields of an object; nothing else has any.

@@ -69,7 +69,7 @@ impl Reported {
 }
 
 /// By the status that an error names, and its words.
-pub(super) fn of(status: u64, words: &str) -> Remedy {
+pub(crate) fn of(status: u64, words: &str) -> Remedy {
     let words = letters(words);
     let says = |words_of: &[&str]| words_of.iter().any(|said| is_within(said, &words));
     if says(&NOT_PLAIN) {
