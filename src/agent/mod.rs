@@ -13,6 +13,7 @@ pub mod http;
 pub mod openai;
 pub mod piece;
 pub mod redact;
+pub mod responses;
 pub mod sse;
 mod unconfigured;
 
@@ -133,6 +134,7 @@ pub fn configured(read: Variables) -> Result<Rc<dyn Agent>, String> {
     match read.choice(&variables::AGENT)? {
         AgentName::Echo => echo::Echo::configured(read),
         AgentName::OpenAi => http::Endpoint::configured(read, &openai::KIND),
+        AgentName::Responses => http::Endpoint::configured(read, &responses::KIND),
     }
 }
 

@@ -9,10 +9,12 @@
 mod calls;
 mod chunk;
 mod completion;
-mod history;
+pub(crate) mod history;
 mod request;
 mod text;
 
+pub(crate) use calls::{Calls, Until};
+pub(crate) use chunk::Fragment;
 pub use completion::Completion;
 pub use request::{messages, request_body};
 
@@ -33,5 +35,5 @@ pub static KIND: Kind = Kind {
 /// A reader for one answer, before its first byte.
 #[must_use]
 pub fn completion() -> Stream {
-    Stream::new((KIND.fold)())
+    Stream::new(&KIND)
 }

@@ -17,12 +17,11 @@
 
 use std::borrow::Cow;
 
-use super::KIND;
 use crate::agent::http::Asked;
 use crate::agent::http::history::{
     Pairs, Shown, add_field, arguments, file_note, given, nothing_said, plain_name, shown, together,
 };
-use crate::protocol::{Block, Content, Json, Role, is_blank, joined, to_json};
+use crate::protocol::{Block, Content, Json, Role, is_blank, to_json};
 
 /// What an assistant says between a tool's result and a user.
 const BRIDGE: &str = "Understood.";
@@ -30,55 +29,92 @@ const BRIDGE: &str = "Understood.";
 pub(super) const OF_CALLS: [&str; 2] = ["extra_content", "provider_specific_fields"];
 /// A field of an assistant's message that `OpenRouter` wants back.
 pub(super) const DETAILS: &str = "reasoning_details";
-/// The same, for the text of the thinking.
+/// A field of a thought that the Responses API wants back.
+pub(crate) const ITEM: &str = "item";
+/// The same as the details, for the text of the thinking.
 pub(super) const REASONING: &str = "reasoning_content";
 
-pub(super) enum Message<'a> {
+pub(crate) enum Message<'a> {
     System(&'a str),
     User(Vec<Shown<'a>>),
     /// Has text, or calls, or both.
-    Assistant {
-        text: Option<Cow<'a, str>>,
-        calls: Vec<String>,
-        /// Fields beside these, as JSON: each with a comma before it.
-        further: String,
-    },
+    Assistant(Assistant<'a>),
     Tool {
+        /// The id of its call, as JSON.
         call: String,
         text: Cow<'a, str>,
     },
 }
 
+#[derive(Default)]
+pub(crate) struct Assistant<'a> {
+    pub(crate) text: Option<Cow<'a, str>>,
+    pub(crate) calls: Vec<Told>,
+    /// Items of the Responses API that hold the reasoning before it.
+    pub(crate) reasoning: Vec<&'a Json>,
+    /// Fields beside these, as JSON: each with a comma before it.
+    further: String,
+}
+
+/// A call. All is JSON.
+pub(crate) struct Told {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) arguments: String,
+    /// Fields beside these, each with a comma before it.
+    further: String,
+}
+
 impl Message<'_> {
     pub(super) fn json(&self) -> String {
-        let content = |role: &str, content: &str| format!("{{\"role\":\"{role}\",\"content\":{content}");
-        let mut json = match self {
-            Message::System(text) => content("system", &to_json(text)),
-            Message::User(parts) => {
-                if let [Shown::Text(text)] = &parts[..] {
-                    content("user", &to_json(text))
+        let (role, content, further) = match self {
+            Message::System(text) => ("system", to_json(text), String::new()),
+            Message::User(parts) => match <&[Shown; 1]>::try_from(&parts[..]) {
+                Ok([Shown::Text(text)]) => ("user", to_json(text), String::new()),
+                _ => ("user", listed(&mut parts.iter().map(part)), String::new()),
+            },
+            Message::Assistant(Assistant { text, calls, further, .. }) => {
+                let calls = if calls.is_empty() {
+                    String::new()
                 } else {
-                    let parts: Vec<String> = parts.iter().map(part).collect();
-                    content("user", &format!("[{}]", joined(parts.iter().map(String::as_str), ',')))
-                }
+                    format!(",\"tool_calls\":{}{further}", listed(&mut calls.iter().map(Told::json)))
+                };
+                ("assistant", text.as_ref().map_or(String::new(), to_json), calls)
             }
-            Message::Assistant { text: Some(text), .. } => content("assistant", &to_json(text)),
-            Message::Assistant { text: None, .. } => String::from("{\"role\":\"assistant\""),
-            Message::Tool { call, text } => {
-                format!("{},\"tool_call_id\":{}", content("tool", &to_json(text)), to_json(call))
-            }
+            Message::Tool { call, text } => ("tool", to_json(text), format!(",\"tool_call_id\":{call}")),
         };
-        if let Message::Assistant { calls, further, .. } = self
-            && !calls.is_empty()
-        {
-            json.push_str(",\"tool_calls\":[");
-            json.push_str(&joined(calls.iter().map(String::as_str), ','));
-            json.push(']');
-            json.push_str(further);
-        }
-        json.push('}');
-        json
+        let name = if content.is_empty() { "" } else { ",\"content\":" };
+        format!("{{\"role\":\"{role}\"{name}{content}{further}}}")
     }
+}
+
+impl Told {
+    fn json(&self) -> String {
+        let Told { id, name, arguments, further } = self;
+        format!(
+            r#"{{"id":{id},"type":"function","function":{{"name":"{name}","arguments":{arguments}}}{further}}}"#
+        )
+    }
+}
+
+/// JSON values as an array.
+#[inline(never)]
+pub(crate) fn listed(values: &mut dyn Iterator<Item = String>) -> String {
+    let mut all = String::from("[");
+    for value in values {
+        add_item(&mut all, &value);
+    }
+    all.push(']');
+    all
+}
+
+/// Adds a value to a JSON array that is not closed.
+#[inline(never)]
+fn add_item(all: &mut String, value: &str) {
+    if all.len() > 1 {
+        all.push(',');
+    }
+    all.push_str(value);
 }
 
 /// A part of a content that is more than a text.
@@ -95,29 +131,35 @@ fn part(part: &Shown) -> String {
 
 /// Thinking is left out unless it has to be told, and so is a message with nothing left. What is plain is as the
 /// strictest want it, each in another way than some of the others.
-pub(super) fn history<'a>(asked: &Asked<'a>) -> Vec<Message<'a>> {
-    let said = asked.said();
-    let mut history =
-        History { asked: *asked, messages: Vec::new(), pairs: Pairs::new(&said, asked.is_plain) };
-    for (role, content) in &said {
-        history.add(*role, content);
-    }
-    let mut all = history.messages;
+pub(super) fn messages<'a>(asked: &Asked<'a>) -> Vec<Message<'a>> {
+    let mut all = history(asked, true);
     for message in &mut all {
-        if let Message::Assistant { text: text @ None, .. } = message
+        if let Message::Assistant(Assistant { text: text @ None, .. }) = message
             && asked.is_plain
         {
             *text = Some(Cow::Borrowed(""));
         }
     }
+    if let Some(prompt) = asked.system_prompt.filter(|prompt| !is_blank(prompt)) {
+        all.insert(0, Message::System(prompt));
+    }
+    all
+}
+
+/// The same without a system prompt, and perhaps without what only chat completions want.
+pub(crate) fn history<'a>(asked: &Asked<'a>, is_chat: bool) -> Vec<Message<'a>> {
+    let said = asked.said();
+    let pairs = Pairs::new(&said, asked.is_plain);
+    let mut history = History { asked: *asked, is_chat, messages: Vec::new(), pairs };
+    for (role, content) in &said {
+        history.add(*role, content);
+    }
+    let mut all = history.messages;
     if !matches!(all.last(), Some(Message::User(_) | Message::Tool { .. })) {
         all.push(user(nothing_said(said.last())));
     }
     if !matches!(all.first(), Some(Message::User(_))) {
         all.insert(0, user(nothing_said(None)));
-    }
-    if let Some(prompt) = asked.system_prompt.filter(|prompt| !is_blank(prompt)) {
-        all.insert(0, Message::System(prompt));
     }
     all
 }
@@ -128,6 +170,7 @@ fn user(text: &str) -> Message<'_> {
 
 struct History<'a> {
     asked: Asked<'a>,
+    is_chat: bool,
     messages: Vec<Message<'a>>,
     pairs: Pairs<'a>,
 }
@@ -141,7 +184,7 @@ impl<'a> History<'a> {
                 for block in blocks {
                     self.add_result(block);
                 }
-                self.add_user(parts(blocks));
+                self.add_user(self.parts(blocks));
             }
             // An agent that runs its tools itself answers in one message what are several to OpenAI.
             (Content::Blocks(blocks), Role::Assistant) => {
@@ -164,70 +207,65 @@ impl<'a> History<'a> {
             }
             return;
         }
-        if matches!(self.messages.last(), Some(Message::Tool { .. })) {
+        if self.is_chat && matches!(self.messages.last(), Some(Message::Tool { .. })) {
             let text = Some(Cow::Borrowed(BRIDGE));
-            self.messages.push(Message::Assistant { text, calls: Vec::new(), further: String::new() });
+            self.messages.push(Message::Assistant(Assistant { text, ..Assistant::default() }));
         }
         self.messages.push(Message::User(parts));
     }
 
     fn add_assistant(&mut self, text: Cow<'a, str>, part: &'a [Block]) {
-        let (mut calls, mut answers) = (Vec::new(), Vec::new());
-        let (mut reasoning, mut is_wanted, mut details) = (String::new(), false, String::new());
+        let text = Some(text).filter(|text| !is_blank(text));
+        let mut own = Assistant { text, ..Assistant::default() };
+        let (mut answers, mut thinking, mut is_wanted) = (Vec::new(), String::new(), false);
+        let mut details = String::from("[");
         for block in part {
             match block {
-                Block::Thinking { text, .. } => reasoning.push_str(text),
+                Block::Thinking { text, .. } => {
+                    thinking.push_str(text);
+                    own.reasoning.extend(self.given(block, true, ITEM));
+                }
                 Block::ToolUse { name, input, .. } => {
                     let Some(mut call) = self.pairs.next_call() else { continue };
-                    let (id, name, arguments) =
-                        (to_json(&call.id), plain_name(name), to_json(&arguments(input)));
-                    let mut json = format!(
-                        r#"{{"id":{id},"type":"function","function":{{"name":"{name}","arguments":{arguments}}}"#
-                    );
-                    is_wanted |= self.given(block, None, REASONING).is_some();
-                    let model = Some(self.asked.model);
+                    let mut further = String::new();
                     for field in OF_CALLS {
-                        if let Some(value) = self.given(block, model, field) {
-                            add_field(&mut json, field, &to_json(value));
+                        if let Some(value) = self.given(block, true, field) {
+                            add_field(&mut further, field, &to_json(value));
                         }
                     }
-                    json.push('}');
-                    calls.push(json);
+                    is_wanted |= self.given(block, false, REASONING).is_some();
                     for detail in
-                        self.given(block, model, DETAILS).and_then(Json::as_array).unwrap_or_default()
+                        self.given(block, true, DETAILS).and_then(Json::as_array).unwrap_or_default()
                     {
-                        details.push_str(if details.is_empty() { "[" } else { "," });
-                        details.push_str(&to_json(detail));
+                        add_item(&mut details, &to_json(detail));
                     }
-                    let text = call.take_result();
-                    answers.push(Message::Tool { call: call.id, text });
+                    let (id, name) = (to_json(&call.id), plain_name(name));
+                    answers.push(Message::Tool { call: id.clone(), text: call.take_result() });
+                    own.calls.push(Told { id, name, arguments: to_json(&arguments(input)), further });
                 }
                 _ => {}
             }
         }
-        let mut fields = String::new();
-        if !details.is_empty() {
+        if details.len() > 1 {
             details.push(']');
-            add_field(&mut fields, DETAILS, &details);
+            add_field(&mut own.further, DETAILS, &details);
         }
-        if is_wanted && !reasoning.is_empty() {
-            add_field(&mut fields, REASONING, &to_json(&reasoning));
+        if is_wanted && !thinking.is_empty() {
+            add_field(&mut own.further, REASONING, &to_json(&thinking));
         }
-        let text = Some(text).filter(|text| !is_blank(text));
-        match (self.messages.last_mut(), text) {
-            (_, None) if calls.is_empty() => return,
-            // What it called would have been answered behind it.
-            (Some(Message::Assistant { text: said, calls: made, further }), text) => {
-                match (said, text) {
-                    (Some(said), Some(text)) => {
-                        said.to_mut().push_str("\n\n");
-                        said.to_mut().push_str(&text);
-                    }
-                    (said, text) => *said = said.take().or(text),
-                }
-                (*made, *further) = (calls, fields);
-            }
-            (_, text) => self.messages.push(Message::Assistant { text, calls, further: fields }),
+        if own.text.is_none() && own.calls.is_empty() {
+            return;
+        }
+        // What the one before it called would have been answered behind it.
+        if let Some(Message::Assistant(before)) = self.messages.last_mut() {
+            let said = before.text.take();
+            own.text = match (said, own.text) {
+                (Some(said), Some(text)) => Some(Cow::Owned(format!("{said}\n\n{text}"))),
+                (said, text) => said.or(text),
+            };
+            *before = own;
+        } else {
+            self.messages.push(Message::Assistant(own));
         }
         self.messages.append(&mut answers);
     }
@@ -238,26 +276,29 @@ impl<'a> History<'a> {
         }
     }
 
-    /// What the endpoint gave along with a call and wants back.
-    fn given(&self, block: &'a Block, model: Option<&str>, name: &str) -> Option<&'a Json> {
-        let Block::ToolUse { provider_data, .. } = block else { return None };
-        given(provider_data.as_ref().filter(|_| !self.asked.is_plain), KIND.name, model, name)
-    }
-}
-
-/// The parts of a user's message. No address of a document is taken, only its bytes.
-fn parts(blocks: &[Block]) -> Vec<Shown<'_>> {
-    let mut parts = Vec::new();
-    for block in blocks {
-        match shown(block) {
-            Some(Shown::Pdf { url, .. }) if !url.starts_with("data:") => {
-                push(&mut parts, Shown::Text(Cow::Owned(file_note(block))), "");
+    /// The parts of a user's message. Chat completions take no address of a document, only its bytes.
+    fn parts(&self, blocks: &'a [Block]) -> Vec<Shown<'a>> {
+        let mut parts = Vec::new();
+        for block in blocks {
+            match shown(block) {
+                Some(Shown::Pdf { url, .. }) if self.is_chat && !url.starts_with("data:") => {
+                    push(&mut parts, Shown::Text(Cow::Owned(file_note(block))), "");
+                }
+                Some(part) => push(&mut parts, part, ""),
+                None => {}
             }
-            Some(part) => push(&mut parts, part, ""),
-            None => {}
         }
+        parts
     }
-    parts
+
+    /// What the endpoint gave along with a block and wants back; perhaps only if the same model gave it.
+    fn given(&self, block: &'a Block, is_of_model: bool, name: &str) -> Option<&'a Json> {
+        let (Block::Thinking { provider_data, .. } | Block::ToolUse { provider_data, .. }) = block else {
+            return None;
+        };
+        let Asked { agent, model, is_plain, .. } = self.asked;
+        given(provider_data.as_ref().filter(|_| !is_plain), agent, is_of_model.then_some(model), name)
+    }
 }
 
 /// Adds a part; texts in a row are one.

@@ -1,8 +1,8 @@
 //! What a model is asked: the body of a request.
 
-use super::history::{Message, history};
+use super::history::{self, Message, listed};
 use crate::agent::http::Asked;
-use crate::protocol::{joined, to_json};
+use crate::protocol::to_json;
 
 /// The JSON body of a streamed completion that reports its usage unless it is plain. Without
 /// `system_prompt`, or with one of white space alone, there is no system message.
@@ -19,7 +19,5 @@ pub fn request_body(asked: &Asked) -> String {
 /// The messages of such a request, as a JSON array.
 #[must_use]
 pub fn messages(asked: &Asked) -> String {
-    let history = history(asked);
-    let messages: Vec<String> = history.iter().map(Message::json).collect();
-    format!("[{}]", joined(messages.iter().map(String::as_str), ','))
+    listed(&mut history::messages(asked).iter().map(Message::json))
 }
