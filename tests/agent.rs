@@ -18,12 +18,16 @@ mod attempts;
 mod echo;
 #[path = "agent/failures.rs"]
 mod failures;
+#[path = "agent/models.rs"]
+mod models;
 #[path = "agent/odd.rs"]
 mod odd;
 #[path = "agent/redact.rs"]
 mod redact;
 #[path = "agent/requests.rs"]
 mod requests;
+#[path = "agent/responses.rs"]
+mod responses_requests;
 #[path = "agent/sse.rs"]
 mod sse;
 
@@ -368,13 +372,15 @@ fn an_event_over_the_limit_fails_the_answer() {
 
 // Helpers.
 
+type Reader = fn() -> Stream;
+
 /// The folders of the corpus, and what reads the streams in them.
-const KINDS: [(&str, fn() -> Stream); 2] =
+const KINDS: [(&str, Reader); 2] =
     [("tests/corpus", openai::completion), ("tests/corpus/responses", responses::reader)];
 
 struct Case {
     name: String,
-    reader: fn() -> Stream,
+    reader: Reader,
     body: Vec<u8>,
     expected_in: PathBuf,
     expected: Vec<Value>,
@@ -411,7 +417,7 @@ fn corpus() -> Vec<Case> {
 
 /// The events of a body, adjacent texts joined, and what a block grows by. Asserts that it ends once and last, and
 /// that one block is open at a time.
-fn fold(reader: fn() -> Stream, pushes: &[&[u8]]) -> Vec<AgentEvent> {
+fn fold(reader: Reader, pushes: &[&[u8]]) -> Vec<AgentEvent> {
     let mut completion = reader();
     let mut folded: Vec<AgentEvent> = Vec::new();
     let mut take = |mut events: Vec<AgentEvent>| {
