@@ -9,6 +9,7 @@
 mod calls;
 mod chunk;
 mod completion;
+mod form;
 pub(crate) mod history;
 mod request;
 mod text;
@@ -16,6 +17,7 @@ mod text;
 pub(crate) use calls::{Calls, Until};
 pub(crate) use chunk::Fragment;
 pub use completion::Completion;
+pub(crate) use form::Form;
 pub use request::{messages, request_body};
 
 use super::http::{Kind, Stream};

@@ -1,4 +1,4 @@
-//! A thread's messages as chat completions take them.
+//! A thread's messages as chat completions take them, and as the Responses API does.
 //!
 //! The roles follow OpenAI's [messages]. Providers refuse what others take, and a history that one of
 //! them refuses is refused for ever, since it is sent again with each message. So every history keeps
@@ -15,11 +15,10 @@
 //!
 //! [messages]: https://platform.openai.com/docs/api-reference/chat/create#chat-create-messages
 
-use std::borrow::Cow;
-
+use super::Form;
 use crate::agent::http::Asked;
 use crate::agent::http::history::{
-    Pairs, Shown, add_field, arguments, file_note, given, nothing_said, plain_name, shown, together,
+    Pairs, Shown, add_field, arguments, file_note, given, nothing_said, plain_name, shown,
 };
 use crate::protocol::{Block, Content, Json, Role, is_blank, to_json};
 
@@ -29,201 +28,141 @@ const BRIDGE: &str = "Understood.";
 pub(super) const OF_CALLS: [&str; 2] = ["extra_content", "provider_specific_fields"];
 /// A field of an assistant's message that `OpenRouter` wants back.
 pub(super) const DETAILS: &str = "reasoning_details";
-/// A field of a thought that the Responses API wants back.
-pub(crate) const ITEM: &str = "item";
-/// The same as the details, for the text of the thinking.
+/// The same, for the text of the thinking.
 pub(super) const REASONING: &str = "reasoning_content";
+/// A field of a thought that the Responses API wants back, as an item.
+pub(crate) const ITEM: &str = "item";
 
-pub(crate) enum Message<'a> {
-    System(&'a str),
-    User(Vec<Shown<'a>>),
-    /// Has text, or calls, or both.
-    Assistant(Assistant<'a>),
-    Tool {
-        /// The id of its call, as JSON.
-        call: String,
-        text: Cow<'a, str>,
-    },
-}
-
-#[derive(Default)]
-pub(crate) struct Assistant<'a> {
-    pub(crate) text: Option<Cow<'a, str>>,
-    pub(crate) calls: Vec<Told>,
-    /// Items of the Responses API that hold the reasoning before it.
-    pub(crate) reasoning: Vec<&'a Json>,
-    /// Fields beside these, as JSON: each with a comma before it.
-    further: String,
-}
-
-/// A call. All is JSON.
-pub(crate) struct Told {
-    pub(crate) id: String,
-    pub(crate) name: String,
-    pub(crate) arguments: String,
-    /// Fields beside these, each with a comma before it.
-    further: String,
-}
-
-impl Message<'_> {
-    pub(super) fn json(&self) -> String {
-        let (role, content, further) = match self {
-            Message::System(text) => ("system", to_json(text), String::new()),
-            Message::User(parts) => match <&[Shown; 1]>::try_from(&parts[..]) {
-                Ok([Shown::Text(text)]) => ("user", to_json(text), String::new()),
-                _ => ("user", listed(&mut parts.iter().map(part)), String::new()),
-            },
-            Message::Assistant(Assistant { text, calls, further, .. }) => {
-                let calls = if calls.is_empty() {
-                    String::new()
-                } else {
-                    format!(",\"tool_calls\":{}{further}", listed(&mut calls.iter().map(Told::json)))
-                };
-                ("assistant", text.as_ref().map_or(String::new(), to_json), calls)
-            }
-            Message::Tool { call, text } => ("tool", to_json(text), format!(",\"tool_call_id\":{call}")),
-        };
-        let name = if content.is_empty() { "" } else { ",\"content\":" };
-        format!("{{\"role\":\"{role}\"{name}{content}{further}}}")
-    }
-}
-
-impl Told {
-    fn json(&self) -> String {
-        let Told { id, name, arguments, further } = self;
-        format!(
-            r#"{{"id":{id},"type":"function","function":{{"name":"{name}","arguments":{arguments}}}{further}}}"#
-        )
-    }
-}
-
-/// JSON values as an array.
-#[inline(never)]
-pub(crate) fn listed(values: &mut dyn Iterator<Item = String>) -> String {
-    let mut all = String::from("[");
-    for value in values {
-        add_item(&mut all, &value);
-    }
-    all.push(']');
-    all
-}
-
-/// Adds a value to a JSON array that is not closed.
-#[inline(never)]
-fn add_item(all: &mut String, value: &str) {
-    if all.len() > 1 {
-        all.push(',');
-    }
-    all.push_str(value);
-}
-
-/// A part of a content that is more than a text.
-fn part(part: &Shown) -> String {
-    match part {
-        Shown::Text(text) => format!(r#"{{"type":"text","text":{}}}"#, to_json(text)),
-        Shown::Image(url) => format!(r#"{{"type":"image_url","image_url":{{"url":{}}}}}"#, to_json(url)),
-        Shown::Pdf { name, url } => {
-            let (name, url) = (to_json(name), to_json(url));
-            format!(r#"{{"type":"file","file":{{"filename":{name},"file_data":{url}}}}}"#)
-        }
-    }
-}
-
+/// The conversation as JSON values, each with a comma between it and the next.
+///
 /// Thinking is left out unless it has to be told, and so is a message with nothing left. What is plain is as the
 /// strictest want it, each in another way than some of the others.
-pub(super) fn messages<'a>(asked: &Asked<'a>) -> Vec<Message<'a>> {
-    let mut all = history(asked, true);
-    for message in &mut all {
-        if let Message::Assistant(Assistant { text: text @ None, .. }) = message
-            && asked.is_plain
-        {
-            *text = Some(Cow::Borrowed(""));
+pub(crate) fn history(asked: &Asked, form: Form) -> String {
+    let said = asked.said();
+    let mut history = History {
+        asked: *asked,
+        form,
+        pairs: Pairs::new(&said, asked.is_plain),
+        told: String::new(),
+        is_answered: true,
+        is_after_result: false,
+        role: Role::User,
+        text: String::new(),
+        parts: String::new(),
+        reasoning: String::new(),
+        calls: String::new(),
+        further: String::new(),
+        results: String::new(),
+    };
+    for (role, content) in &said {
+        match content {
+            Content::Text(text) => history.say(*role, text),
+            Content::Blocks(blocks) if *role == Role::User => history.user(blocks),
+            // An agent that runs its tools itself answers in one message what are several to OpenAI.
+            Content::Blocks(blocks) => {
+                for part in blocks.split_inclusive(|block| matches!(block, Block::ToolResult { .. })) {
+                    history.assistant(part);
+                }
+            }
         }
     }
-    if let Some(prompt) = asked.system_prompt.filter(|prompt| !is_blank(prompt)) {
-        all.insert(0, Message::System(prompt));
+    history.end();
+    if history.is_answered {
+        history.say(Role::User, nothing_said(said.last()));
+        history.end();
     }
-    all
+    history.told
 }
 
-/// The same without a system prompt, and perhaps without what only chat completions want.
-pub(crate) fn history<'a>(asked: &Asked<'a>, is_chat: bool) -> Vec<Message<'a>> {
-    let said = asked.said();
-    let pairs = Pairs::new(&said, asked.is_plain);
-    let mut history = History { asked: *asked, is_chat, messages: Vec::new(), pairs };
-    for (role, content) in &said {
-        history.add(*role, content);
-    }
-    let mut all = history.messages;
-    if !matches!(all.last(), Some(Message::User(_) | Message::Tool { .. })) {
-        all.push(user(nothing_said(said.last())));
-    }
-    if !matches!(all.first(), Some(Message::User(_))) {
-        all.insert(0, user(nothing_said(None)));
-    }
-    all
-}
-
-fn user(text: &str) -> Message<'_> {
-    Message::User(vec![Shown::Text(Cow::Borrowed(text))])
-}
-
+/// Writes messages, one after the other. What follows may still be a part of the last one.
 struct History<'a> {
     asked: Asked<'a>,
-    is_chat: bool,
-    messages: Vec<Message<'a>>,
+    form: Form,
     pairs: Pairs<'a>,
+    told: String,
+    /// Whether what is told ends with something that a model does not answer.
+    is_answered: bool,
+    is_after_result: bool,
+    /// Who says the last message, and its text. Blank as long as there is none.
+    role: Role,
+    text: String,
+    /// What stands before the text of a user's message; below, of an assistant's one. All of it is JSON with a comma
+    /// behind each value.
+    parts: String,
+    reasoning: String,
+    calls: String,
+    /// Fields of the message, each with a comma before it.
+    further: String,
+    results: String,
 }
 
 impl<'a> History<'a> {
-    fn add(&mut self, role: Role, content: &'a Content) {
-        match (content, role) {
-            (Content::Text(text), Role::User) => self.add_user(vec![Shown::Text(Cow::Borrowed(text))]),
-            (Content::Text(text), Role::Assistant) => self.add_assistant(Cow::Borrowed(text), &[]),
-            (Content::Blocks(blocks), Role::User) => {
-                for block in blocks {
-                    self.add_result(block);
-                }
-                self.add_user(self.parts(blocks));
-            }
-            // An agent that runs its tools itself answers in one message what are several to OpenAI.
-            (Content::Blocks(blocks), Role::Assistant) => {
-                for part in blocks.split_inclusive(|block| matches!(block, Block::ToolResult { .. })) {
-                    self.add_assistant(together(part.iter().filter_map(Block::as_text)), part);
-                    part.last().into_iter().for_each(|block| self.add_result(block));
-                }
-            }
+    /// Adds text. Two messages of one role are one.
+    fn say(&mut self, role: Role, text: &str) {
+        if is_blank(text) {
+            return;
+        }
+        self.turn(role);
+        if !self.text.is_empty() {
+            self.text.push_str("\n\n");
+        }
+        self.text.push_str(text);
+    }
+
+    fn turn(&mut self, role: Role) {
+        if self.role != role {
+            self.end();
+            self.role = role;
         }
     }
 
-    fn add_user(&mut self, mut parts: Vec<Shown<'a>>) {
-        parts.retain(|part| !matches!(part, Shown::Text(text) if is_blank(text)));
-        if parts.is_empty() {
-            return;
+    fn user(&mut self, blocks: &'a [Block]) {
+        for block in blocks {
+            self.lone_result(block);
         }
-        if let Some(Message::User(said)) = self.messages.last_mut() {
-            for part in parts {
-                push(said, part, "\n\n");
-            }
-            return;
+        let mut text = String::new();
+        for block in blocks {
+            let part = match shown(block) {
+                None => continue,
+                Some(Shown::Text(more)) => {
+                    text.push_str(&more);
+                    continue;
+                }
+                Some(part) => self.form.part(&part),
+            };
+            // Chat completions take no address of a document.
+            let Some(part) = part else {
+                text.push_str(&file_note(block));
+                continue;
+            };
+            self.say(Role::User, &std::mem::take(&mut text));
+            self.turn(Role::User);
+            self.end_text();
+            push(&mut self.parts, &part);
         }
-        if self.is_chat && matches!(self.messages.last(), Some(Message::Tool { .. })) {
-            let text = Some(Cow::Borrowed(BRIDGE));
-            self.messages.push(Message::Assistant(Assistant { text, ..Assistant::default() }));
-        }
-        self.messages.push(Message::User(parts));
+        self.say(Role::User, &text);
     }
 
-    fn add_assistant(&mut self, text: Cow<'a, str>, part: &'a [Block]) {
-        let text = Some(text).filter(|text| !is_blank(text));
-        let mut own = Assistant { text, ..Assistant::default() };
-        let (mut answers, mut thinking, mut is_wanted) = (Vec::new(), String::new(), false);
-        let mut details = String::from("[");
+    /// Makes a part of the text.
+    fn end_text(&mut self) {
+        let text = std::mem::take(&mut self.text);
+        if !text.is_empty() {
+            push(&mut self.parts, &self.form.text(&text));
+        }
+    }
+
+    fn assistant(&mut self, part: &'a [Block]) {
+        let (mut text, mut thinking, mut reasoning) = (String::new(), String::new(), String::new());
+        let (mut calls, mut results) = (String::new(), String::new());
+        let (mut details, mut is_wanted) = (String::new(), false);
         for block in part {
             match block {
-                Block::Thinking { text, .. } => {
-                    thinking.push_str(text);
-                    own.reasoning.extend(self.given(block, true, ITEM));
+                Block::Text { text: more } => text.push_str(more),
+                Block::Thinking { text: more, .. } => {
+                    thinking.push_str(more);
+                    if let Some(item) = self.given(block, true, ITEM) {
+                        push(&mut reasoning, &to_json(item));
+                    }
                 }
                 Block::ToolUse { name, input, .. } => {
                     let Some(mut call) = self.pairs.next_call() else { continue };
@@ -234,61 +173,91 @@ impl<'a> History<'a> {
                         }
                     }
                     is_wanted |= self.given(block, false, REASONING).is_some();
-                    for detail in
-                        self.given(block, true, DETAILS).and_then(Json::as_array).unwrap_or_default()
-                    {
-                        add_item(&mut details, &to_json(detail));
+                    let given = self.given(block, true, DETAILS).and_then(Json::as_array);
+                    for detail in given.unwrap_or_default() {
+                        push(&mut details, &to_json(detail));
                     }
-                    let (id, name) = (to_json(&call.id), plain_name(name));
-                    answers.push(Message::Tool { call: id.clone(), text: call.take_result() });
-                    own.calls.push(Told { id, name, arguments: to_json(&arguments(input)), further });
+                    let (id, result) = (to_json(&call.id), to_json(&call.take_result()));
+                    let arguments = to_json(&arguments(input));
+                    push(&mut calls, &self.form.call(&id, &plain_name(name), &arguments, &further));
+                    push(&mut results, &self.form.result(&id, &result));
                 }
                 _ => {}
             }
         }
-        if details.len() > 1 {
-            details.push(']');
-            add_field(&mut own.further, DETAILS, &details);
-        }
-        if is_wanted && !thinking.is_empty() {
-            add_field(&mut own.further, REASONING, &to_json(&thinking));
-        }
-        if own.text.is_none() && own.calls.is_empty() {
-            return;
-        }
-        // What the one before it called would have been answered behind it.
-        if let Some(Message::Assistant(before)) = self.messages.last_mut() {
-            let said = before.text.take();
-            own.text = match (said, own.text) {
-                (Some(said), Some(text)) => Some(Cow::Owned(format!("{said}\n\n{text}"))),
-                (said, text) => said.or(text),
-            };
-            *before = own;
-        } else {
-            self.messages.push(Message::Assistant(own));
-        }
-        self.messages.append(&mut answers);
-    }
-
-    fn add_result(&mut self, block: &'a Block) {
-        if let Some(text) = self.pairs.lone_result(block) {
-            self.add_user(vec![Shown::Text(text)]);
-        }
-    }
-
-    /// The parts of a user's message. Chat completions take no address of a document, only its bytes.
-    fn parts(&self, blocks: &'a [Block]) -> Vec<Shown<'a>> {
-        let mut parts = Vec::new();
-        for block in blocks {
-            match shown(block) {
-                Some(Shown::Pdf { url, .. }) if self.is_chat && !url.starts_with("data:") => {
-                    push(&mut parts, Shown::Text(Cow::Owned(file_note(block))), "");
-                }
-                Some(part) => push(&mut parts, part, ""),
-                None => {}
+        let has_calls = !calls.is_empty();
+        if has_calls || !is_blank(&text) {
+            self.turn(Role::Assistant);
+            self.say(Role::Assistant, &text);
+            self.reasoning.push_str(&reasoning);
+            (self.calls, self.results) = (calls, results);
+            if !details.is_empty() {
+                add_field(&mut self.further, DETAILS, &listed(&details));
+            }
+            if is_wanted && !thinking.is_empty() {
+                add_field(&mut self.further, REASONING, &to_json(&thinking));
+            }
+            if has_calls {
+                self.end();
             }
         }
-        parts
+        part.last().into_iter().for_each(|block| self.lone_result(block));
+    }
+
+    fn lone_result(&mut self, block: &'a Block) {
+        if let Some(text) = self.pairs.lone_result(block) {
+            self.say(Role::User, &text);
+        }
+    }
+
+    /// Writes the last message, if there is one.
+    fn end(&mut self) {
+        let is_chat = self.form == Form::Chat;
+        if self.role == Role::User {
+            let content = if is_chat && self.parts.is_empty() {
+                to_json(&std::mem::take(&mut self.text))
+            } else {
+                self.end_text();
+                listed(&std::mem::take(&mut self.parts))
+            };
+            if content.len() > EMPTY.len() {
+                if std::mem::take(&mut self.is_after_result) && is_chat {
+                    self.message("assistant", &to_json(&BRIDGE), "");
+                }
+                self.message("user", &content, "");
+                self.is_answered = false;
+            }
+            return;
+        }
+        let (text, calls) = (std::mem::take(&mut self.text), std::mem::take(&mut self.calls));
+        if text.is_empty() && calls.is_empty() {
+            return;
+        }
+        if self.told.is_empty() {
+            self.message("user", &self.form.content(nothing_said(None)), "");
+        }
+        let further = std::mem::take(&mut self.further);
+        let content = if text.is_empty() && !self.asked.is_plain { String::new() } else { to_json(&text) };
+        let reasoning = std::mem::take(&mut self.reasoning);
+        if !is_chat {
+            self.told.push_str(&reasoning);
+            if !text.is_empty() {
+                self.message("assistant", &content, "");
+            }
+            self.told.push_str(&calls);
+        } else if calls.is_empty() {
+            self.message("assistant", &content, "");
+        } else {
+            self.message("assistant", &content, &format!(",\"tool_calls\":{}{further}", listed(&calls)));
+        }
+        self.told.push_str(&std::mem::take(&mut self.results));
+        self.is_after_result = !calls.is_empty();
+        self.is_answered = calls.is_empty();
+    }
+
+    fn message(&mut self, role: &str, content: &str, further: &str) {
+        let name = if content.is_empty() { "" } else { ",\"content\":" };
+        push(&mut self.told, &format!("{{\"role\":\"{role}\"{name}{content}{further}}}"));
     }
 
     /// What the endpoint gave along with a block and wants back; perhaps only if the same model gave it.
@@ -301,13 +270,16 @@ impl<'a> History<'a> {
     }
 }
 
-/// Adds a part; texts in a row are one.
-fn push<'a>(parts: &mut Vec<Shown<'a>>, part: Shown<'a>, between: &str) {
-    match (parts.last_mut(), part) {
-        (Some(Shown::Text(said)), Shown::Text(text)) => {
-            said.to_mut().push_str(between);
-            said.to_mut().push_str(&text);
-        }
-        (_, part) => parts.push(part),
-    }
+/// JSON of a text and of a list that say nothing.
+const EMPTY: &str = "[]";
+
+/// Adds a JSON value, and a comma behind it.
+fn push(values: &mut String, value: &str) {
+    values.push_str(value);
+    values.push(',');
+}
+
+/// JSON values with a comma behind each, as an array.
+pub(crate) fn listed(values: &str) -> String {
+    format!("[{}]", values.strip_suffix(',').unwrap_or(values))
 }

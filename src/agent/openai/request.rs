@@ -1,8 +1,9 @@
 //! What a model is asked: the body of a request.
 
-use super::history::{self, Message, listed};
+use super::Form;
+use super::history::{history, listed};
 use crate::agent::http::Asked;
-use crate::protocol::to_json;
+use crate::protocol::{is_blank, to_json};
 
 /// The JSON body of a streamed completion that reports its usage unless it is plain. Without
 /// `system_prompt`, or with one of white space alone, there is no system message.
@@ -19,5 +20,7 @@ pub fn request_body(asked: &Asked) -> String {
 /// The messages of such a request, as a JSON array.
 #[must_use]
 pub fn messages(asked: &Asked) -> String {
-    listed(&mut history::messages(asked).iter().map(Message::json))
+    let prompt = asked.system_prompt.filter(|prompt| !is_blank(prompt));
+    let system = prompt.map(|prompt| format!("{{\"role\":\"system\",\"content\":{}}},", to_json(&prompt)));
+    listed(&(system.unwrap_or_default() + &history(asked, Form::Chat)))
 }
