@@ -18,6 +18,8 @@ mod attempts;
 mod echo;
 #[path = "agent/failures.rs"]
 mod failures;
+#[path = "agent/figures.rs"]
+mod figures;
 #[path = "agent/models.rs"]
 mod models;
 #[path = "agent/odd.rs"]
