@@ -62,6 +62,8 @@ words! {
         Echo = "echo",
         /// An endpoint that speaks `OpenAI`'s chat completions.
         OpenAi = "openai",
+        /// An endpoint that speaks `OpenAI`'s Responses API.
+        Responses = "responses",
     }
 }
 
@@ -106,6 +108,8 @@ variables! {
     AGENT_BASE_URL: Text;
     /// The model's name.
     AGENT_MODEL: Text;
+    /// Names of models to choose from, separated by commas, in place of `AGENT_MODEL`; the first is the default.
+    AGENT_MODELS: Text;
     /// Sent to the endpoint as `Authorization: Bearer`.
     AGENT_API_KEY: Secret;
     /// JSON object merged over the headers of each request to the endpoint; `null` leaves one out.

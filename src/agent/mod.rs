@@ -9,19 +9,22 @@
 
 mod attempt;
 pub mod echo;
+pub mod http;
 pub mod openai;
 pub mod piece;
 pub mod redact;
+pub mod responses;
 pub mod sse;
 mod unconfigured;
 
 use std::fmt::Debug;
 use std::rc::Rc;
 
-use crate::protocol::{Block, Content, ErrorBody, Finish, Json, PermissionMode, Usage, Word};
+use crate::protocol::{Block, Content, ErrorBody, Finish, Json, PermissionMode, Role, Usage, Word};
 use crate::variables::{self, AgentName, Variables};
 
 pub use attempt::{Attempt, Remedy};
+pub use http::{own_words, reason, timeout_failure, turn_timeout_failure};
 pub use unconfigured::Unconfigured;
 
 /// A kind of agent, with its settings.
@@ -48,6 +51,9 @@ pub trait Agent: Debug {
 /// Exactly one [`AgentEvent::Finished`] or [`AgentEvent::Failed`] comes out, as the last event, at the latest
 /// from one of [`Reply::finish`], [`Reply::refuse`] and [`Reply::fail`]. What is given to it later is ignored.
 pub trait Reply: Debug {
+    /// Takes what was asked, before anything comes back.
+    fn asked(&mut self, _request: &AgentRequest) {}
+
     /// Takes the next bytes of a successful answer's body, cut anywhere.
     fn push(&mut self, bytes: &[u8]) -> Vec<AgentEvent>;
 
@@ -75,6 +81,8 @@ pub enum Call {
         /// The headers beside those that every call has, or in their place, the last of a name; one without a
         /// value is left out.
         headers: Vec<(String, Option<String>)>,
+        /// Headers beside these, if the application's own service is called: they are for nobody else.
+        service_headers: Vec<(&'static str, String)>,
         /// The request's body, as JSON.
         body: String,
     },
@@ -135,8 +143,20 @@ pub enum Refusal {
 pub fn configured(read: Variables) -> Result<Rc<dyn Agent>, String> {
     match read.choice(&variables::AGENT)? {
         AgentName::Echo => echo::Echo::configured(read),
-        AgentName::OpenAi => openai::OpenAi::configured(read),
+        AgentName::OpenAi => http::Endpoint::configured(read, &openai::KIND),
+        AgentName::Responses => http::Endpoint::configured(read, &responses::KIND),
     }
+}
+
+/// The models that sessions may choose from, the default one first; none if no model is named.
+#[must_use]
+pub fn models(read: Variables) -> Vec<String> {
+    let names = read.text(&variables::AGENT_MODELS).unwrap_or_default();
+    let mut models: Vec<String> = Vec::new();
+    for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        models.push(name.to_owned());
+    }
+    if models.is_empty() { read.text(&variables::AGENT_MODEL).into_iter().collect() } else { models }
 }
 
 /// What an agent is asked to answer.
@@ -168,7 +188,7 @@ pub struct AgentMessage {
     /// The message's id.
     pub id: String,
     /// Who wrote it: the user or the assistant.
-    pub role: crate::protocol::Role,
+    pub role: Role,
     /// The message's text, or its blocks.
     pub content: Content,
     /// What was sent along with a user's message: an object.

@@ -106,8 +106,9 @@ async fn run(runtime: &Runtime, answers: &Answers, call: Call, signal: Option<Ab
             }
             answers.deliver(Answered::End);
         }
-        Call::Http { url, headers, body } => {
-            match upstream::ask(runtime, url, &headers, &body, signal.as_ref()).await {
+        Call::Http { url, headers, service_headers, body } => {
+            let sent = upstream::Sent { headers, service_headers, body };
+            match upstream::ask(runtime, url, sent, signal.as_ref()).await {
                 Ok(None) => drop(answers.deliver(Answered::End)),
                 Ok(Some(body)) => {
                     let reader: BodyReader = body.get_reader().unchecked_into();

@@ -6,7 +6,7 @@ use crate::protocol::{Block, Millis, Progress};
 use super::Config;
 use super::answer::Answer;
 use super::store::Journal;
-use crate::agent::{AgentEvent, AgentRequest, Answered, Attempt, Failed, Finished, Reply, openai};
+use crate::agent::{self, AgentEvent, AgentRequest, Answered, Attempt, Failed, Finished, Reply};
 
 /// A turn that is not over.
 ///
@@ -197,7 +197,10 @@ impl Running {
 
     /// Notes what the agent is asked, and how many of the oldest messages are left out.
     pub(crate) fn asked(&mut self, request: &AgentRequest, omitted: usize) {
-        self.own_words = openai::own_words(request);
+        self.own_words = agent::own_words(request);
+        if let Some(reply) = &mut self.reply {
+            reply.asked(request);
+        }
         self.omitted = omitted;
     }
 
@@ -207,7 +210,7 @@ impl Running {
 
     /// Describes a failure for the log, without what was said.
     pub(crate) fn reason(&self, failed: &Failed) -> String {
-        openai::reason(failed, &self.own_words, &self.answer.content())
+        agent::reason(failed, &self.own_words, &self.answer.content())
     }
 
     /// When the agent is asked again, if it said nothing yet and something may help. If the turn would time out
@@ -271,9 +274,9 @@ impl Running {
     /// The failure of an agent that has timed out.
     pub(crate) fn timeout(&self, now: Millis, config: &Config) -> Failed {
         if self.over_at(config) <= now {
-            return openai::turn_timeout_failure(config.agent_turn_timeout_ms);
+            return agent::turn_timeout_failure(config.agent_turn_timeout_ms);
         }
-        openai::timeout_failure(now.saturating_sub(self.agent_said_at.unwrap_or(self.started_at)))
+        agent::timeout_failure(now.saturating_sub(self.agent_said_at.unwrap_or(self.started_at)))
     }
 
     fn over_at(&self, config: &Config) -> Millis {

@@ -121,7 +121,7 @@ fn named(value: &Json) -> Option<&Json> {
 }
 
 /// Whether the field of that name says that there is an error.
-pub(super) fn is_error(name: &str, value: &Json) -> bool {
+pub(crate) fn is_error(name: &str, value: &Json) -> bool {
     !(name == "base_resp" && value.get("status_code").is_some_and(is_fine)) && is_something(value)
 }
 

@@ -13,8 +13,8 @@ const OWN_WORDS_BYTES_MAX: usize = 32 * 1024;
 
 const ENDED_EARLY: &str =
     "the model's stream ended early, before the answer was complete; send the message again";
-const NO_COMPLETION: &str =
-    "the model endpoint sent something that is no chat completion, check AGENT_BASE_URL";
+const NO_ANSWER: &str = "the model endpoint sent something that is no answer of the kind that AGENT names, check AGENT and \
+                         AGENT_BASE_URL";
 /// What is in an endpoint's words if it lacks a field of the request, or has one too many.
 const OF_A_FIELD: [&str; 5] = ["max_tokens", "tools", "toolconfig", "param", "extra inputs"];
 
@@ -81,7 +81,7 @@ pub fn reason(failed: &Failed, own_words: &str, answer: &Content) -> String {
         let begins = message.strip_prefix(*ours).and_then(|words| words.strip_prefix(": "));
         begins.is_some_and(|words| words.starts_with(['{', '[', '"']))
     };
-    message = [ENDED_EARLY, NO_COMPLETION].into_iter().find(is_json).unwrap_or(message);
+    message = [ENDED_EARLY, NO_ANSWER].into_iter().find(is_json).unwrap_or(message);
     let mut message = message.to_owned();
     for said in [own_words, &words(answer)] {
         let mut rest = said;
@@ -177,8 +177,8 @@ pub(super) fn answer_too_large() -> ErrorBody {
 }
 
 /// `words` are a quote of what was sent.
-pub(super) fn not_a_completion(words: &str) -> ErrorBody {
-    ErrorBody::fatal(ErrorCode::AgentError, with_words(NO_COMPLETION, words))
+pub(super) fn not_an_answer(words: &str) -> ErrorBody {
+    ErrorBody::fatal(ErrorCode::AgentError, with_words(NO_ANSWER, words))
 }
 
 fn failed(error: ErrorBody) -> Failed {

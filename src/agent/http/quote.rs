@@ -20,7 +20,7 @@ pub(super) fn letters(text: &str) -> String {
 }
 
 /// Over bytes: the search for substrings of the standard library is large, and these are short.
-pub(super) fn is_within(part: &str, text: &str) -> bool {
+pub(crate) fn is_within(part: &str, text: &str) -> bool {
     text.as_bytes().windows(part.len()).any(|window| window == part.as_bytes())
 }
 
