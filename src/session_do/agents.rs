@@ -14,7 +14,7 @@ use crate::platform::{self, BodyChunk, BodyReader, Task};
 use crate::thread::{Input, TurnId};
 
 use super::shell::{Inlet, Runtime};
-use super::upstream;
+use super::upstream::{self, Modelled};
 
 /// The calls that are under way.
 pub struct Agents {
@@ -110,17 +110,38 @@ async fn run(runtime: &Runtime, answers: &Answers, call: Call, signal: Option<Ab
             let sent = upstream::Sent { headers, service_headers, body };
             match upstream::ask(runtime, url, sent, signal.as_ref()).await {
                 Ok(None) => drop(answers.deliver(Answered::End)),
-                Ok(Some(body)) => {
-                    let reader: BodyReader = body.get_reader().unchecked_into();
-                    let answers = answers.clone();
-                    let take = move |chunk: Option<Vec<u8>>| {
-                        !answers.deliver(chunk.map_or(Answered::End, Answered::Bytes))
-                    };
-                    Reading::whole(reader, Box::new(take)).await;
+                Ok(Some(body)) => read(answers, body.get_reader().unchecked_into()).await,
+                Err(refusal) => drop(answers.deliver(Answered::Refused(refusal))),
+            }
+        }
+        Call::WorkersAi { model, input, options } => {
+            match upstream::ask_model(runtime, &model, &input, &options, signal.as_ref()).await {
+                Ok(Modelled::Stream(body)) => {
+                    let reader = LetGo(body.get_reader().unchecked_into());
+                    read(answers, reader.0.clone().unchecked_into()).await;
+                }
+                Ok(Modelled::Whole(json)) => {
+                    answers.deliver(Answered::Bytes(format!("data: {json}\n\ndata: [DONE]\n\n").into()));
+                    answers.deliver(Answered::End);
                 }
                 Err(refusal) => drop(answers.deliver(Answered::Refused(refusal))),
             }
         }
+    }
+}
+
+async fn read(answers: &Answers, reader: BodyReader) {
+    let answers = answers.clone();
+    let take = move |chunk: Option<Vec<u8>>| !answers.deliver(chunk.map_or(Answered::End, Answered::Bytes));
+    Reading::whole(reader, Box::new(take)).await;
+}
+
+/// A reader whose stream nobody else can end: it is cancelled with the task that reads it.
+struct LetGo(BodyReader);
+
+impl Drop for LetGo {
+    fn drop(&mut self) {
+        let _ = self.0.cancel();
     }
 }
 
