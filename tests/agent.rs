@@ -3,7 +3,13 @@
 //! A stream of the corpus is a pair of files in `tests/corpus`: `name.sse` holds the bytes of the body and
 //! `name.json` the events expected of them, where `says` is a part of a failure's message.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 #[path = "agent/attempts.rs"]
 mod attempts;
@@ -44,8 +50,28 @@ use serde_json::{Value, json};
 #[test]
 fn every_stream_of_the_corpus_gives_the_events_beside_it() {
     for case in corpus() {
-        let pushes = [&case.body[..]];
-        assert_expected(&case, &fold(&pushes), "whole");
+        let events = fold(&[&case.body[..]]);
+        if std::env::var_os("UPDATE").is_some() {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("tests/corpus")
+                .join(case.name)
+                .with_extension("json");
+            fs::write(path, serde_json::to_string_pretty(&shown(&events, &case.expected)).unwrap() + "\n")
+                .unwrap();
+            continue;
+        }
+        assert_expected(&case, &events, "whole");
+    }
+}
+
+#[test]
+fn the_cuts_of_a_stream_do_not_change_what_its_blocks_grow_by() {
+    let mut random = XorShift(0xb10c);
+    for case in corpus() {
+        let whole = fold(&[&case.body]);
+        for _ in 0..20 {
+            assert_eq!(fold(&random.cuts(&case.body)), whole, "{}", case.name);
+        }
     }
 }
 
@@ -121,7 +147,7 @@ fn all_text_of_one_push_is_one_event() {
 fn a_block_parts_the_text_of_one_push() {
     let body = [
         delta(&json!({"content": "a"})),
-        delta(&json!({"reasoning_content": "hm"})),
+        delta(&json!({"reasoning": "hm"})),
         delta(&json!({"content": "b"})),
     ];
     let [begin, grow, thinking] = thought("hm");
@@ -366,28 +392,20 @@ fn corpus() -> Vec<Case> {
     cases
 }
 
-/// The events of a body, adjacent texts joined. Asserts that it ends once and last.
+/// The events of a body, adjacent texts joined, and what a block grows by. Asserts that it ends once and last, and
+/// that one block is open at a time.
 fn fold(pushes: &[&[u8]]) -> Vec<AgentEvent> {
     let mut completion = openai::completion();
     let mut folded: Vec<AgentEvent> = Vec::new();
     let mut take = |mut events: Vec<AgentEvent>| {
-        let is_passing = |event: &AgentEvent| {
-            matches!(
-                event,
-                AgentEvent::Begin(_)
-                    | AgentEvent::Grow(_)
-                    | AgentEvent::Drop
-                    | AgentEvent::Ending(_)
-                    | AgentEvent::Gathering
-            )
-        };
-        events.retain(|event| !is_passing(event));
+        events.retain(|event| !matches!(event, AgentEvent::Ending(_) | AgentEvent::Gathering));
         let texts =
             events.windows(2).filter(|pair| matches!(pair, [AgentEvent::Text(_), AgentEvent::Text(_)]));
         assert_eq!(texts.count(), 0, "one push brought two texts in a row");
         for event in events {
             match (folded.last_mut(), event) {
-                (Some(AgentEvent::Text(said)), AgentEvent::Text(more)) => said.push_str(&more),
+                (Some(AgentEvent::Text(said)), AgentEvent::Text(more))
+                | (Some(AgentEvent::Grow(said)), AgentEvent::Grow(more)) => said.push_str(&more),
                 (_, event) => folded.push(event),
             }
         }
@@ -400,12 +418,63 @@ fn fold(pushes: &[&[u8]]) -> Vec<AgentEvent> {
     let ends = |event: &AgentEvent| matches!(event, AgentEvent::Finished(_) | AgentEvent::Failed(_));
     assert_eq!(folded.iter().filter(|event| ends(event)).count(), 1, "{folded:?}");
     assert!(folded.last().is_some_and(ends), "{folded:?}");
+    assert_one_block_is_open_at_a_time(&folded);
     folded
 }
 
+/// What a thought grows by is the thought. Of a call's input the last piece is not told, as the whole call is.
+fn assert_one_block_is_open_at_a_time(events: &[AgentEvent]) {
+    let mut open: Option<(&Block, String)> = None;
+    for event in events {
+        match event {
+            AgentEvent::Begin(block) => {
+                assert!(open.is_none(), "a block begins within another: {events:?}");
+                let is_bare = match block {
+                    Block::Thinking { text, .. } => text.is_empty(),
+                    Block::ToolUse { id, name, input, .. } => {
+                        !id.is_empty() && !name.is_empty() && *input == Json::Null
+                    }
+                    _ => false,
+                };
+                assert!(is_bare, "{events:?}");
+                open = Some((block, String::new()));
+            }
+            AgentEvent::Grow(more) => {
+                open.as_mut().expect("a block that grows is open").1.push_str(more);
+            }
+            AgentEvent::Block(block) => match (open.take(), block) {
+                (None, _) => {}
+                (Some((Block::Thinking { .. }, grown)), Block::Thinking { text, .. }) => {
+                    assert_eq!(&grown, text, "{events:?}");
+                }
+                (
+                    Some((Block::ToolUse { id, name, .. }, grown)),
+                    Block::ToolUse { id: whole_id, name: whole_name, .. },
+                ) => {
+                    assert_eq!((id, name), (whole_id, whole_name), "{events:?}");
+                    assert!(grown.trim_start().starts_with('{'), "{events:?}");
+                }
+                _ => panic!("another block ends than began: {events:?}"),
+            },
+            AgentEvent::Drop => {
+                let dropped = open.take();
+                assert!(matches!(dropped, Some((Block::ToolUse { .. }, _))), "{events:?}");
+            }
+            _ => assert!(open.is_none(), "something else comes while a block is open: {events:?}"),
+        }
+    }
+}
+
 fn assert_expected(case: &Case, events: &[AgentEvent], how: &str) {
-    let mut shown: Vec<Value> = events.iter().map(show).collect();
-    for (shown, expected) in shown.iter_mut().zip(&case.expected) {
+    assert_eq!(shown(events, &case.expected), case.expected, "{} {how}", case.name);
+}
+
+/// The events as the corpus has them: of a failure, the part that is expected of what it says.
+fn shown(events: &[AgentEvent], expected: &[Value]) -> Vec<Value> {
+    let is_shown =
+        |event: &&AgentEvent| !matches!(event, AgentEvent::Begin(_) | AgentEvent::Grow(_) | AgentEvent::Drop);
+    let mut shown: Vec<Value> = events.iter().filter(is_shown).map(show).collect();
+    for (shown, expected) in shown.iter_mut().zip(expected) {
         let says = expected["failed"]["says"].as_str();
         if let (Some(failed), Some(says)) = (shown.get_mut("failed"), says)
             && failed["says"].as_str().unwrap().contains(says)
@@ -413,7 +482,7 @@ fn assert_expected(case: &Case, events: &[AgentEvent], how: &str) {
             failed["says"] = says.into();
         }
     }
-    assert_eq!(shown, case.expected, "{} {how}", case.name);
+    shown
 }
 
 fn show(event: &AgentEvent) -> Value {
@@ -432,6 +501,8 @@ fn show(event: &AgentEvent) -> Value {
             "tokensUsed": finished.tokens_used,
             "model": finished.model,
             "finishReason": finished.finish_reason,
+            "finish": finished.finish,
+            "usage": finished.usage,
         }}),
         AgentEvent::Failed(failed) => json!({"failed": {
             "code": failed.error.code,

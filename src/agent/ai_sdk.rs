@@ -8,26 +8,29 @@
 mod history;
 
 use super::AgentEvent;
-use super::event::{Event, given, object_of, text};
+use super::event::{Event, given, is_set, made, text, with, word};
+use super::http::history::add_field;
 use super::http::{Asked, DONE, Draft, Fold, Kind};
 use super::parts::Parts;
-use super::told::{maybe, quoted, written};
 use crate::protocol::json::Reader;
-use crate::protocol::{Approval, ApprovalState, Block, Json, to_json};
+use crate::protocol::{Approval, ApprovalState, Block, Json, Read, to_json};
 use crate::variables::AgentName;
 
 /// The name of data that shows what a tool has given so far. Its id is the call's.
 const PRELIMINARY: &str = "preliminary-output";
 /// What a call keeps as `providerData`, by the names that it has in the stream.
-const KEPT: [&str; 4] = ["dynamic", "providerExecuted", "providerMetadata", "toolMetadata"];
-
-/// What the same keeps of a request for an approval: its name in a message's part, and in the stream.
-const KEPT_OF_APPROVAL: [(&str, &str); 5] = [
-    ("signature", "signature"),
-    ("descriptor", "approvalDescriptor"),
-    ("inputSchemaInput", "inputSchemaInput"),
-    ("requestReason", "reason"),
-    ("isAutomatic", "isAutomatic"),
+const KEPT: &str = "dynamic?,providerExecuted?,providerMetadata,toolMetadata";
+/// What the same keeps of a request for an approval, by the names that a message's part has for it.
+const KEPT_OF_APPROVAL: &str =
+    "signature,descriptor<approvalDescriptor,inputSchemaInput,requestReason<reason,isAutomatic?";
+/// Chunks that are a block of their own, and what is one.
+const BLOCKS: [(&str, &str); 6] = [
+    ("source-url", "type=source,url,title"),
+    ("source-document", "type=source,title,mediaType"),
+    ("file", "type=file,mediaType,url"),
+    ("reasoning-file", "type=file,mediaType,url"),
+    ("custom", "type=data,name=custom,data<all"),
+    ("steering-message", "type=data,name=steering-message,data<all"),
 ];
 
 /// The kind of agent that `AGENT=ai-sdk` names.
@@ -44,21 +47,26 @@ pub static KIND: Kind = Kind {
 /// What `DefaultChatTransport` sends, and beside it what a route may need.
 fn body(asked: &Asked) -> String {
     let request = asked.request;
-    let (answer_id, session) = (quoted(&request.answer_id), maybe(request.session_metadata.as_ref()));
-    let optional = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(quoted).unwrap_or_default();
-    written(&[
-        ("id", &quoted(&request.session_id)),
-        ("messages", &history::messages(request)),
-        ("trigger", "\"submit-message\""),
-        ("messageId", if request.answer.is_some() { &answer_id } else { "" }),
-        ("answerId", &answer_id),
-        ("requestId", &quoted(&request.request_id)),
-        ("permissionMode", &quoted(request.permission_mode.as_str())),
-        ("model", &optional(Some(asked.model))),
-        ("system", &optional(asked.system_prompt)),
-        ("subject", &optional(request.subject.as_deref())),
-        ("metadata", &session),
-    ])
+    let mut body = String::from("{\"trigger\":\"submit-message\"");
+    let mut add = |name: &str, text: &str| {
+        if !text.is_empty() {
+            add_field(&mut body, name, &to_json(&text));
+        }
+    };
+    add("id", &request.session_id);
+    add("answerId", &request.answer_id);
+    add("messageId", request.answer.as_ref().map_or("", |_| &request.answer_id));
+    add("requestId", &request.request_id);
+    add("permissionMode", request.permission_mode.as_str());
+    add("model", asked.model);
+    add("system", asked.system_prompt.unwrap_or_default());
+    add("subject", request.subject.as_deref().unwrap_or_default());
+    if let Some(metadata) = &request.session_metadata {
+        add_field(&mut body, "metadata", &to_json(metadata));
+    }
+    add_field(&mut body, "messages", &history::messages(request));
+    body.push('}');
+    body
 }
 
 /// One answer, chunk by chunk.
@@ -96,7 +104,7 @@ impl Fold for UiStream {
             answer.unread = answer.unread.saturating_add(1);
             return answer.odd(data);
         };
-        let kind = event.text("type");
+        let kind = text(&event.json, "type");
         if kind.is_empty() && !answer.is_heard {
             return answer.odd(data);
         }
@@ -129,8 +137,8 @@ impl Fold for UiStream {
 impl UiStream {
     /// Takes a chunk and returns whether it brought something of the answer.
     fn content(&mut self, kind: &str, event: &Event, was_text: bool, answer: &mut Draft) -> bool {
-        let (json, id) = (&event.json, event.text("id"));
-        let call_id = event.text("toolCallId");
+        let json = &event.json;
+        let (call_id, error) = (text(json, "toolCallId"), word(text(json, "errorText")));
         match kind {
             "text-start" => {
                 self.is_next_text |= was_text;
@@ -150,54 +158,51 @@ impl UiStream {
             "tool-input-available" | "tool-input-error" => {
                 self.called(json, answer);
                 if kind == "tool-input-error" {
-                    self.result(call_id, Json::String(event.text("errorText").to_owned()), true, answer);
+                    self.result(call_id, error, true, answer);
                 }
             }
             "tool-output-available" => {
                 let output = json.get("output").cloned().unwrap_or(Json::Null);
-                if json.get("preliminary").and_then(Json::as_bool) == Some(true) {
+                if is_set(json, "preliminary") {
                     self.preliminary(call_id, output, answer);
                 } else {
                     self.result(call_id, output, false, answer);
                 }
             }
             "tool-output-error" => {
-                self.result(call_id, Json::String(event.text("errorText").to_owned()), true, answer);
+                self.result(call_id, error, true, answer);
             }
             "tool-output-denied" => self.approve(json, ApprovalState::Denied, answer),
             "tool-approval-request" => self.approve(json, ApprovalState::Requested, answer),
             "tool-approval-response" => {
-                let is_approved = json.get("approved").and_then(Json::as_bool) == Some(true);
-                let state = if is_approved { ApprovalState::Approved } else { ApprovalState::Denied };
+                let state =
+                    if is_set(json, "approved") { ApprovalState::Approved } else { ApprovalState::Denied };
                 self.approve(json, state, answer);
             }
-            "source-url" | "source-document" => answer.block(Block::Source {
-                url: given(json, "url"),
-                title: given(json, "title"),
-                media_type: given(json, "mediaType"),
-            }),
-            "file" | "reasoning-file" => answer.block(Block::File {
-                media_type: event.text("mediaType").to_owned(),
-                url: event.text("url").to_owned(),
-                name: None,
-                size: None,
-            }),
-            "custom" | "steering-message" => {
-                let data = json.clone();
-                answer.block(Block::Data { name: kind.to_owned(), data, id: None });
-            }
             _ => {
-                let Some(name) = kind.strip_prefix("data-") else {
-                    self.about(kind, json, answer);
-                    return false;
+                let known = BLOCKS.iter().find(|(of, _)| *of == kind);
+                let template = match (known, kind.strip_prefix("data-")) {
+                    (Some((_, template)), _) => *template,
+                    (None, Some(name)) if is_set(json, "transient") => {
+                        let data = json.get("data").cloned().unwrap_or(Json::Null);
+                        answer.beside(AgentEvent::Data {
+                            name: name.to_owned(),
+                            data,
+                            id: given(json, "id"),
+                        });
+                        return false;
+                    }
+                    (None, Some(_)) => "type=data,name,data,id",
+                    (None, None) => {
+                        self.about(kind, json, answer);
+                        return false;
+                    }
                 };
-                let (name, id) = (name.to_owned(), Some(id.to_owned()).filter(|id| !id.is_empty()));
-                let data = json.get("data").cloned().unwrap_or(Json::Null);
-                if json.get("transient").and_then(Json::as_bool) == Some(true) {
-                    answer.beside(AgentEvent::Data { name, data, id });
-                    return false;
+                let name = word(kind.trim_start_matches("data-"));
+                let of = with(with(json.clone(), "all", json.clone()), "name", name);
+                if let Some(block) = Block::read(&made(template, &of)) {
+                    answer.block(block);
                 }
-                answer.block(Block::Data { name, data, id });
             }
         }
         true
@@ -234,7 +239,7 @@ impl UiStream {
     }
 
     fn reason(&mut self, kind: &str, event: &Event, answer: &mut Draft) {
-        let id = event.text("id");
+        let id = text(&event.json, "id");
         // A thinking and a call may have the same id.
         let key = format!("thinking {id}");
         if let Some(data) = event.json.get("providerMetadata") {
@@ -245,6 +250,7 @@ impl UiStream {
         if kind == "reasoning-end" {
             let place = self.thoughts.iter().position(|(of, _)| of == id);
             let data = place.map(|place| self.thoughts.swap_remove(place).1);
+            let data = data.map(|data| with(marked(made("", &Json::Null)), "providerMetadata", data));
             self.parts.end_thinking(&key, data, answer);
         }
     }
@@ -253,7 +259,7 @@ impl UiStream {
         let block = called(json, json.get("input").cloned().unwrap_or(Json::Null));
         let id = text(json, "toolCallId");
         self.parts.whole_call(id, block.clone(), answer);
-        let at_provider = json.get("providerExecuted").and_then(Json::as_bool) == Some(true);
+        let at_provider = is_set(json, "providerExecuted");
         self.calls.push(Call {
             id: id.to_owned(),
             block,
@@ -296,10 +302,10 @@ impl UiStream {
         call.is_answered = state != ApprovalState::Approved;
         if let Block::ToolUse { approval, provider_data, .. } = &mut call.block {
             if state == ApprovalState::Requested {
-                let kept = KEPT_OF_APPROVAL.map(|(name, given)| (name, json.get(given)));
-                let asked =
-                    object_of(&[("approvalId", approval_id), ("approval", object_of(&kept).as_ref())]);
-                merge(provider_data.get_or_insert(Json::Null), &asked.unwrap_or(Json::Null));
+                let kept = provider_data.take().unwrap_or_else(|| marked(made("", &Json::Null)));
+                let kept = with(kept, "approval", made(KEPT_OF_APPROVAL, json));
+                let id = approval_id.cloned().unwrap_or(Json::Null);
+                *provider_data = Some(with(kept, "approvalId", id));
             }
             *approval = Some(Approval { state: state.into(), reason: given(json, "reason"), by: None });
         }
@@ -319,32 +325,31 @@ fn describe(metadata: &Json, answer: &mut Draft) {
         let _ = Reader::read(&to_json(figures), |reader| answer.usage.read(reader));
     }
     answer.model = given(metadata, "model").or(answer.model.take());
-    merge(answer.metadata.get_or_insert(Json::Null), metadata);
+    answer.metadata = Some(merged(answer.metadata.as_ref(), metadata));
 }
 
 /// The call that a chunk tells of.
 fn called(json: &Json, input: Json) -> Block {
-    // Most streams say of most calls that they are nothing special.
-    let kept = KEPT.map(|name| (name, json.get(name).filter(|value| **value != Json::Bool(false))));
-    let (id, name) = (text(json, "toolCallId"), text(json, "toolName"));
-    let mut block = Block::tool_use(id, name, input);
+    let kept = made(KEPT, json);
+    let mut block = Block::tool_use(text(json, "toolCallId"), text(json, "toolName"), input);
     if let Block::ToolUse { title, provider_data, .. } = &mut block {
         *title = given(json, "title");
-        *provider_data = object_of(&kept);
+        *provider_data = kept.as_object().is_some_and(|kept| !kept.is_empty()).then(|| marked(kept.clone()));
     }
     block
 }
 
+/// What is kept for this kind, which no other one is to take for its own.
+fn marked(data: Json) -> Json {
+    with(data, "agent", word(AgentName::AiSdk.as_str()))
+}
+
 /// Puts the fields of one object into another, deep within, too.
-fn merge(into: &mut Json, from: &Json) {
-    let (Json::Object(fields), Json::Object(more)) = (&mut *into, from) else {
-        from.clone_into(into);
-        return;
+fn merged(into: Option<&Json>, from: &Json) -> Json {
+    let (Some(into @ Json::Object(_)), Json::Object(fields)) = (into, from) else { return from.clone() };
+    let add = |all: Json, (name, value): (&String, &Json)| {
+        let value = merged(into.get(name), value);
+        with(all, name, value)
     };
-    for (name, value) in more {
-        match fields.get_mut(name) {
-            Some(old) => merge(old, value),
-            None => drop(fields.insert(name.clone(), value.clone())),
-        }
-    }
+    fields.iter().fold(into.clone(), add)
 }

@@ -8,14 +8,15 @@
 mod history;
 
 use std::borrow::Cow;
+use std::slice;
 
-use super::event::{Event, given, object_of, text};
+use super::event::{Event, given, is_set, made, text, with, word};
 use super::http::{Asked, Draft, Fold, Kind};
 use super::parts::Parts;
 use super::piece::Piece;
-use super::told::{quoted, written};
 use crate::agent::http::Usage;
-use crate::protocol::{Block, Json};
+use crate::agent::http::history::add_field;
+use crate::protocol::{Block, Json, is_blank, to_json};
 use crate::variables::{self, AgentName, ApiVersion, Variables};
 
 /// The API wants to be told. Every model that is offered today takes as many.
@@ -51,13 +52,15 @@ pub fn kind(read: Variables) -> Result<&'static Kind, String> {
 
 /// There are no sampling parameters: newer versions refuse them, whatever they say.
 fn body(asked: &Asked) -> String {
-    written(&[
-        ("model", &quoted(asked.model)),
-        ("max_tokens", MAX_TOKENS),
-        ("system", &asked.system_prompt.map(quoted).unwrap_or_default()),
-        ("messages", &history::messages(asked.request)),
-        ("stream", "true"),
-    ])
+    let mut body = String::from("{\"stream\":true");
+    add_field(&mut body, "max_tokens", MAX_TOKENS);
+    add_field(&mut body, "model", &to_json(&asked.model));
+    if let Some(prompt) = asked.system_prompt.filter(|prompt| !is_blank(prompt)) {
+        add_field(&mut body, "system", &to_json(&prompt));
+    }
+    add_field(&mut body, "messages", &history::messages(asked));
+    body.push('}');
+    body
 }
 
 /// One answer, block by block.
@@ -66,9 +69,6 @@ struct Messages {
     parts: Parts,
     /// Of the thinking that is open.
     signature: String,
-    /// Sources of the text that is open, and those that were told.
-    sources: Vec<Block>,
-    told: Vec<Block>,
     inputs: [u64; INPUTS.len()],
 }
 
@@ -79,8 +79,8 @@ impl Fold for Messages {
             return answer.odd(data);
         };
         let json = &event.json;
-        let index = json.get("index").map(crate::protocol::to_json).unwrap_or_default();
-        let (block, kind) = (json.get("content_block"), event.text("type"));
+        let index = json.get("index").map(to_json).unwrap_or_default();
+        let (block, kind) = (json.get("content_block"), text(json, "type"));
         match (kind, block) {
             ("message_start", _) => {
                 answer.hear();
@@ -108,10 +108,10 @@ impl Fold for Messages {
         }
     }
 
-    fn document(&mut self, text: &str, answer: &mut Draft) {
-        match Event::read(text) {
-            Ok(event) if event.text("type") == "message" => self.whole(&event.json, answer),
-            _ => answer.document(text),
+    fn document(&mut self, body: &str, answer: &mut Draft) {
+        match Event::read(body) {
+            Ok(event) if text(&event.json, "type") == "message" => self.whole(&event.json, answer),
+            _ => answer.document(body),
         }
     }
 
@@ -142,27 +142,22 @@ impl Messages {
                 self.parts.thinking(index, &Piece::from(Cow::Borrowed(text(block, "thinking"))), answer);
             }
             "redacted_thinking" => {
-                let provider_data = object_of(&[("data", block.get("data"))]);
+                let provider_data = Some(wanted(made("data", block)));
                 answer.block(Block::Thinking { text: String::new(), provider_data });
             }
             "tool_use" | "server_tool_use" | "mcp_tool_use" => {
-                let data = [("type", block.get("type")), ("server_name", block.get("server_name"))];
-                let mut call = Block::tool_use(
-                    text(block, "id"),
-                    text(block, "name"),
-                    block.get("input").cloned().unwrap_or(Json::Null),
-                );
+                let input = block.get("input").cloned().unwrap_or(Json::Null);
+                let mut call = Block::tool_use(text(block, "id"), text(block, "name"), input);
                 if let Block::ToolUse { provider_data, .. } = &mut call
                     && kind != "tool_use"
                 {
-                    *provider_data = object_of(&data);
+                    *provider_data = Some(wanted(made("type,server_name", block)));
                 }
                 self.parts.call(index, call, answer);
             }
             _ if kind.ends_with("_tool_result") => {
                 let content = block.get("content").cloned().unwrap_or(Json::Null);
-                let is_error = text(&content, "type").ends_with("_error")
-                    || block.get("is_error").and_then(Json::as_bool) == Some(true);
+                let is_error = text(&content, "type").ends_with("_error") || is_set(block, "is_error");
                 answer.block(Block::tool_result(text(block, "tool_use_id"), content, is_error));
             }
             _ => answer.block(Block::Other(block.clone())),
@@ -177,30 +172,18 @@ impl Messages {
             "input_json_delta" => self.parts.input(index, &event.piece, answer),
             "signature_delta" => self.signature.push_str(text(delta, "signature")),
             "citations_delta" => {
-                if let Some(citation) = delta.get("citation") {
-                    self.sources.push(Block::Source {
-                        url: given(citation, "url").or(given(citation, "source")),
-                        title: given(citation, "title").or(given(citation, "document_title")),
-                        media_type: None,
-                    });
-                }
+                answer.sources(delta.get("citation").map(slice::from_ref).unwrap_or_default());
             }
             _ => {}
         }
     }
 
     fn end(&mut self, index: &str, answer: &mut Draft) {
-        let signature = Json::String(std::mem::take(&mut self.signature));
-        let data = object_of(&[("signature", Some(&signature).filter(|it| it.as_str() != Some("")))]);
+        let signature = std::mem::take(&mut self.signature);
+        let data = with(made("", &Json::Null), "signature", word(&signature));
+        let data = Some(wanted(data)).filter(|_| !signature.is_empty());
         self.parts.end_thinking(index, data, answer);
         self.parts.end_call(index, answer);
-        // The text that they stand in is not parted by them.
-        for source in std::mem::take(&mut self.sources) {
-            if !self.told.contains(&source) {
-                self.told.push(source.clone());
-                answer.block(source);
-            }
-        }
     }
 
     /// Figures are those of the whole answer, and may be missing or null where they have not changed.
@@ -217,4 +200,9 @@ impl Messages {
             ..Usage::default()
         });
     }
+}
+
+/// What is to be handed back with a block, marked as this kind's.
+fn wanted(data: Json) -> Json {
+    with(data, "agent", word(AgentName::Anthropic.as_str()))
 }

@@ -1,4 +1,4 @@
-//! Events of foreign streams: JSON objects that bring a piece of something.
+//! JSON of other protocols: events that bring a piece of something, and objects that are made of others by a template.
 
 use super::piece::Piece;
 use crate::protocol::Json;
@@ -28,32 +28,6 @@ impl Event<'_> {
         let json = Reader::read_foreign(data, |reader| object(reader, &PIECES, &mut piece))?;
         Ok(Event { json, piece })
     }
-
-    /// The text of a field; empty if there is none.
-    #[must_use]
-    pub fn text(&self, name: &str) -> &str {
-        text(&self.json, name)
-    }
-}
-
-/// The text of a field; empty if there is none.
-#[must_use]
-pub fn text<'a>(json: &'a Json, name: &str) -> &'a str {
-    json.get(name).and_then(Json::as_str).unwrap_or_default()
-}
-
-/// The text of a field, if there is one.
-#[must_use]
-pub fn given(json: &Json, name: &str) -> Option<String> {
-    json.get(name).and_then(Json::as_str).map(str::to_owned)
-}
-
-/// An object of the fields that have a value.
-#[must_use]
-pub fn object_of(fields: &[(&str, Option<&Json>)]) -> Option<Json> {
-    let given = fields.iter().filter_map(|(name, value)| Some(((*name).to_owned(), (*value)?.clone())));
-    let fields: Fields = given.collect();
-    (!fields.is_empty()).then_some(Json::Object(fields))
 }
 
 fn object<'a>(reader: &mut Reader<'a>, pieces: &[&str], piece: &mut Piece<'a>) -> Parsed<Json> {
@@ -71,4 +45,59 @@ fn object<'a>(reader: &mut Reader<'a>, pieces: &[&str], piece: &mut Piece<'a>) -
         Ok(())
     })?;
     Ok(Json::Object(fields.into_iter().collect::<Fields>()))
+}
+
+/// The text of a field; empty if there is none.
+#[must_use]
+pub fn text<'a>(json: &'a Json, name: &str) -> &'a str {
+    json.get(name).and_then(Json::as_str).unwrap_or_default()
+}
+
+/// The text of a field, if there is one.
+#[must_use]
+pub fn given(json: &Json, name: &str) -> Option<String> {
+    json.get(name).and_then(Json::as_str).map(str::to_owned)
+}
+
+/// Whether a flag is set.
+#[must_use]
+pub fn is_set(json: &Json, name: &str) -> bool {
+    json.get(name) == Some(&Json::Bool(true))
+}
+
+/// Makes an object of another one by a template, whose fields stand between commas: `name=word`, or the value of a
+/// place as `name<place`, or as `name` alone if both are called the same. `a.b` is a place within another, and one that
+/// is not there makes no field. After `name?` only a flag that is set does.
+#[must_use]
+pub fn made(template: &str, of: &Json) -> Json {
+    let mut fields = Vec::new();
+    for field in template.split(',') {
+        let word = field.split_once('=');
+        let (name, place) = word.or_else(|| field.split_once('<')).unwrap_or((field, field));
+        let value = match word {
+            Some((_, word)) => Some(Json::String(word.to_owned())),
+            None => place.trim_end_matches('?').split('.').try_fold(of, Json::get).cloned(),
+        };
+        match (name.strip_suffix('?'), value) {
+            (None, Some(value)) => fields.push((name.to_owned(), value)),
+            (Some(name), Some(Json::Bool(true))) => fields.push((name.to_owned(), Json::Bool(true))),
+            _ => {}
+        }
+    }
+    Json::Object(fields.into_iter().collect::<Fields>())
+}
+
+/// The object with another field.
+#[must_use]
+pub fn with(mut object: Json, name: &str, value: Json) -> Json {
+    if let Json::Object(fields) = &mut object {
+        fields.insert(name.to_owned(), value);
+    }
+    object
+}
+
+/// A text as a value.
+#[must_use]
+pub fn word(text: &str) -> Json {
+    Json::String(text.to_owned())
 }

@@ -11,6 +11,7 @@ mod draft;
 mod endpoint;
 mod failure;
 mod finish;
+pub(crate) mod history;
 mod quote;
 mod remedy;
 mod reported;

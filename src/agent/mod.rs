@@ -18,14 +18,13 @@ pub mod parts;
 pub mod piece;
 pub mod redact;
 pub mod sse;
-pub mod told;
 mod unconfigured;
 pub mod workers_ai;
 
 use std::fmt::Debug;
 use std::rc::Rc;
 
-use crate::protocol::{Block, Content, ErrorBody, Finish, Json, PermissionMode, Usage, Word};
+use crate::protocol::{Block, Content, ErrorBody, Finish, Json, PermissionMode, Role, Usage, Word};
 use crate::variables::{self, AgentName, Variables};
 
 pub use attempt::{Attempt, Remedy};
@@ -203,7 +202,7 @@ pub struct AgentMessage {
     /// The message's id.
     pub id: String,
     /// Who wrote it: the user or the assistant.
-    pub role: crate::protocol::Role,
+    pub role: Role,
     /// The message's text, or its blocks.
     pub content: Content,
     /// What was sent along with a user's message: an object.

@@ -64,7 +64,7 @@ impl Parts {
             return;
         }
         if let Some(data) = data {
-            answer.sign(data);
+            *answer.signature() = Some(data);
         }
         answer.end_thinking();
     }

@@ -7,14 +7,14 @@ use futures::future::select;
 use js_sys::Function;
 use js_sys::futures::JsFuture;
 use wasm_bindgen::prelude::*;
-use web_sys::{AbortController, AbortSignal};
+use web_sys::{AbortController, AbortSignal, ReadableStream};
 
-use crate::agent::{Answered, Call};
+use crate::agent::{Answered, Call, Refusal};
 use crate::platform::{self, BodyChunk, BodyReader, Task};
 use crate::thread::{Input, TurnId};
 
 use super::shell::{Inlet, Runtime};
-use super::upstream::{self, Modelled};
+use super::upstream;
 
 /// The calls that are under way.
 pub struct Agents {
@@ -108,41 +108,28 @@ async fn run(runtime: &Runtime, answers: &Answers, call: Call, signal: Option<Ab
         }
         Call::Http { url, headers, service_headers, body } => {
             let sent = upstream::Sent { headers, service_headers, body };
-            match upstream::ask(runtime, url, sent, signal.as_ref()).await {
-                Ok(None) => drop(answers.deliver(Answered::End)),
-                Ok(Some(body)) => read(answers, body.get_reader().unchecked_into()).await,
-                Err(refusal) => drop(answers.deliver(Answered::Refused(refusal))),
-            }
+            read(answers, upstream::ask(runtime, url, sent, signal.as_ref()).await).await;
         }
         Call::WorkersAi { model, input, options } => {
-            match upstream::ask_model(runtime, &model, &input, &options, signal.as_ref()).await {
-                Ok(Modelled::Stream(body)) => {
-                    let reader = LetGo(body.get_reader().unchecked_into());
-                    read(answers, reader.0.clone().unchecked_into()).await;
-                }
-                Ok(Modelled::Whole(json)) => {
-                    answers.deliver(Answered::Bytes(format!("data: {json}\n\ndata: [DONE]\n\n").into()));
-                    answers.deliver(Answered::End);
-                }
-                Err(refusal) => drop(answers.deliver(Answered::Refused(refusal))),
-            }
+            let body = upstream::ask_model(runtime, &model, &input, &options, signal.as_ref()).await;
+            read(answers, body).await;
         }
     }
 }
 
-async fn read(answers: &Answers, reader: BodyReader) {
-    let answers = answers.clone();
-    let take = move |chunk: Option<Vec<u8>>| !answers.deliver(chunk.map_or(Answered::End, Answered::Bytes));
-    Reading::whole(reader, Box::new(take)).await;
-}
-
-/// A reader whose stream nobody else can end: it is cancelled with the task that reads it.
-struct LetGo(BodyReader);
-
-impl Drop for LetGo {
-    fn drop(&mut self) {
-        let _ = self.0.cancel();
-    }
+/// Hands on the body of an answer to its end.
+async fn read(answers: &Answers, body: Result<Option<ReadableStream>, Refusal>) {
+    let outcome = match body {
+        Ok(Some(body)) => {
+            let answers = answers.clone();
+            let take =
+                move |chunk: Option<Vec<u8>>| !answers.deliver(chunk.map_or(Answered::End, Answered::Bytes));
+            return Reading::whole(body.get_reader().unchecked_into(), Box::new(take)).await;
+        }
+        Ok(None) => Answered::End,
+        Err(refusal) => Answered::Refused(refusal),
+    };
+    answers.deliver(outcome);
 }
 
 /// A body that is read to its end.

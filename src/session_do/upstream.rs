@@ -1,7 +1,7 @@
 //! The call of a model's endpoint: by the service binding, if there is one, else by the network.
 
-use js_sys::futures::{JsFuture, future_to_promise};
-use js_sys::{Function, JSON, Promise, Reflect};
+use js_sys::futures::JsFuture;
+use js_sys::{Function, Promise, Reflect};
 use wasm_bindgen::prelude::*;
 use web_sys::{AbortSignal, Headers, ReadableStream, Request, RequestInit, RequestRedirect, Response, Url};
 
@@ -64,58 +64,19 @@ pub async fn ask(
     Err(Refusal::Redirects)
 }
 
-/// What a model of the binding `AI` answers.
-pub enum Modelled {
-    /// An event stream.
-    Stream(ReadableStream),
-    /// All of it, as JSON: the model does not stream.
-    Whole(String),
-}
-
-/// Asks a model of the binding `AI`.
+/// The body of the answer of a model of the binding `AI`; `input` and `options` are JSON.
 pub async fn ask_model(
     runtime: &Runtime,
     model: &str,
     input: &str,
     options: &str,
     signal: Option<&AbortSignal>,
-) -> Result<Modelled, Refusal> {
+) -> Result<Option<ReadableStream>, Refusal> {
     let bound = binding(&runtime.env, variables::AI).unwrap_or_default();
-    let run = Reflect::get(&bound, &"run".into()).ok().and_then(|run| run.dyn_into::<Function>().ok());
-    let run = run.ok_or(Refusal::NoModels)?;
-    let answer = || -> Result<Promise, JsValue> {
-        let (input, options) = (JSON::parse(input)?, JSON::parse(options)?);
-        Ok(Promise::resolve(&run.call3(&bound, &model.into(), &input, &options)?))
-    };
-    let asked = answer().map(|answer| future_to_promise(answered(answer, signal.cloned())));
-    let answer = async { JsFuture::from(asked?).await }.await.map_err(|thrown| {
-        let field = |name: &str| Reflect::get(&thrown, &name.into()).ok();
-        let words = field("message").and_then(|words| words.as_string()).unwrap_or_else(|| describe(&thrown));
-        let code =
-            field("code").and_then(|code| JSON::stringify(&code).ok()).and_then(|code| code.as_string());
-        Refusal::Thrown(match code {
-            Some(code) => [&code, ": ", &words].concat(),
-            None => words,
-        })
-    })?;
-    match answer.dyn_into::<ReadableStream>() {
-        Ok(stream) => Ok(Modelled::Stream(stream)),
-        Err(whole) => {
-            let json = JSON::stringify(&whole).ok().and_then(|json| json.as_string());
-            Ok(Modelled::Whole(json.unwrap_or_default()))
-        }
+    match JsFuture::from(platform::ask_model(&bound, model, input, options, signal)).await {
+        Ok(body) => Ok(Some(body.unchecked_into())),
+        Err(thrown) => Err(thrown.as_string().map_or(Refusal::NoModels, Refusal::Thrown)),
     }
-}
-
-/// What the binding answers. It takes no signal, so what comes after an abort is let go of here.
-async fn answered(answer: Promise, signal: Option<AbortSignal>) -> Result<JsValue, JsValue> {
-    let answer = JsFuture::from(answer).await?;
-    if signal.is_some_and(|signal| signal.aborted())
-        && let Some(stream) = answer.dyn_ref::<ReadableStream>()
-    {
-        let _ = stream.cancel();
-    }
-    Ok(answer)
 }
 
 /// Where a redirect leads. A conversation goes to no other origin than the one that was set, and a

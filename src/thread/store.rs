@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
+use crate::agent::http::finish;
 use crate::protocol::limits::{DELETED_REQUESTS_MAX, PAGE_BYTES_MAX, PAGE_MAX};
 use crate::protocol::{
-    Block, Content, Cursor, ErrorBody, Json, Message, Millis, Read, Response, ResponseMetadata, Role,
+    Block, Content, Cursor, ErrorBody, Finish, Json, Message, Millis, Read, Response, ResponseMetadata, Role,
     ServerFrame, Session, Status, Word, required,
 };
 
@@ -370,23 +371,12 @@ impl Record {
     #[must_use]
     pub fn is_bare_failure(&self) -> bool {
         let RecordKind::Answer { status, metadata, .. } = &self.kind else { return false };
-        let reason = metadata.finish_reason.as_deref().unwrap_or_default();
-        let is_filtered = FILTERED.iter().any(|word| word.eq_ignore_ascii_case(reason));
-        (*status == Status::Failed || is_filtered) && self.content.is_blank()
+        // Rows of earlier versions have the model's own word alone.
+        let told = metadata.finish.as_ref().and_then(Word::known);
+        let finish = told.or_else(|| metadata.finish_reason.as_deref().map(finish));
+        (*status == Status::Failed || finish == Some(Finish::ContentFilter)) && self.content.is_blank()
     }
 }
-
-/// What models give as the reason of an end that a filter brought about: OpenAI's, Claude's, Zhipu's and Gemini's words.
-const FILTERED: [&str; 8] = [
-    "content_filter",
-    "refusal",
-    "sensitive",
-    "safety",
-    "prohibited_content",
-    "blocklist",
-    "recitation",
-    "spii",
-];
 
 /// How the ids of one log's messages begin.
 #[must_use]

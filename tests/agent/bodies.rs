@@ -58,10 +58,13 @@ fn a_call_and_its_result_are_told_to_anthropic_in_messages_that_take_turns() {
         blocks(
             Role::Assistant,
             vec![
-                thinking(Some(json!({"signature": "s"}))),
+                thinking(Some(json!({"agent": "anthropic", "signature": "s"}))),
                 thinking(None),
                 thinking(Some(json!({"openai": {"itemId": "i"}}))),
-                Block::Thinking { text: String::new(), provider_data: Some(json_of(&json!({"data": "d"}))) },
+                Block::Thinking {
+                    text: String::new(),
+                    provider_data: Some(json_of(&json!({"agent": "anthropic", "data": "d"}))),
+                },
                 text("Looking."),
                 call("c1", &json!({"city": "Oslo"})),
                 call("c:2", &json!("cut")),
@@ -89,18 +92,18 @@ fn a_call_and_its_result_are_told_to_anthropic_in_messages_that_take_turns() {
                 {"type": "thinking", "thinking": "hm", "signature": "s"},
                 {"type": "redacted_thinking", "data": "d"},
                 said("Looking."),
-                {"type": "tool_use", "id": "c1", "name": "f", "input": {"city": "Oslo"}},
-                {"type": "tool_use", "id": "c_2", "name": "f", "input": {"input": "cut"}},
+                {"type": "tool_use", "id": "call00000", "name": "f", "input": {"city": "Oslo"}},
+                {"type": "tool_use", "id": "call00001", "name": "f", "input": {"input": "cut"}},
             ]},
             {"role": "user", "content": [
-                {"type": "tool_result", "tool_use_id": "c1", "content": "7 degrees"},
-                {"type": "tool_result", "tool_use_id": "c_2", "content": "rain", "is_error": true},
+                {"type": "tool_result", "tool_use_id": "call00000", "content": "7 degrees"},
+                {"type": "tool_result", "tool_use_id": "call00001", "content": "Error: rain"},
                 said("thanks"),
                 said("lost"),
             ]},
-            {"role": "assistant", "content": [{"type": "tool_use", "id": "c1_2", "name": "f", "input": {}}]},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "call00002", "name": "f", "input": {}}]},
             {"role": "user", "content": [
-                {"type": "tool_result", "tool_use_id": "c1_2", "content": "(no result was recorded)"},
+                {"type": "tool_result", "tool_use_id": "call00002", "content": "(no result was recorded)"},
                 said("Go on"),
             ]},
         ])
@@ -123,15 +126,23 @@ fn what_ran_at_anthropic_is_handed_back_as_what_it_was_and_left_out_without_its_
         blocks(
             Role::Assistant,
             vec![
-                at_provider("s1", "web_search", json!({"type": "server_tool_use"})),
+                at_provider("s1", "web_search", json!({"agent": "anthropic", "type": "server_tool_use"})),
                 result("s1", &found, false),
-                at_provider("s2", "web_search", json!({"type": "server_tool_use"})),
+                at_provider("s2", "web_search", json!({"agent": "anthropic", "type": "server_tool_use"})),
                 Block::tool_result("s2", json_of(&wrong), true),
-                at_provider("m1", "echo", json!({"type": "mcp_tool_use", "server_name": "here"})),
+                at_provider(
+                    "m1",
+                    "echo",
+                    json!({"agent": "anthropic", "type": "mcp_tool_use", "server_name": "here"}),
+                ),
                 result("m1", &json!([{"type": "text", "text": "1"}]), true),
-                at_provider("s3", "tool_search_tool_regex", json!({"type": "server_tool_use"})),
+                at_provider(
+                    "s3",
+                    "tool_search_tool_regex",
+                    json!({"agent": "anthropic", "type": "server_tool_use"}),
+                ),
                 Block::tool_result("s3", json_of(&json!({"a": 1})), false),
-                at_provider("s4", "web_search", json!({"type": "server_tool_use"})),
+                at_provider("s4", "web_search", json!({"agent": "anthropic", "type": "server_tool_use"})),
                 Block::Other(json_of(&json!({"type": "container_upload", "file_id": "f"}))),
                 text("So."),
             ],
@@ -168,19 +179,18 @@ fn anthropic_is_given_images_and_documents_and_told_of_other_files() {
             file("application/pdf", "data:application/pdf;base64,JVBE"),
             file("application/zip", "https://a.example/x.zip"),
             file("image/png", "/sessions/s/files/f"),
-            file("image/png", "data:image/png,raw"),
         ],
     )];
-    let note = |kind: &str| json!({"type": "text", "text": format!("(file n, {kind})")});
+    let note =
+        |kind: &str, place: &str| json!({"type": "text", "text": format!("\n[file n, {kind}: {place}]\n")});
     assert_eq!(
         messages("anthropic", &request(history))[0]["content"],
         json!([
             {"type": "image", "source": {"type": "url", "url": "https://a.example/x.png"}},
             {"type": "image", "source": {"type": "base64", "media_type": "image/jpeg", "data": "/9j/"}},
             {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBE"}},
-            note("application/zip"),
-            note("image/png"),
-            note("image/png"),
+            note("application/zip", "https://a.example/x.zip"),
+            note("image/png", "not shown to you"),
         ])
     );
 }
@@ -197,7 +207,7 @@ fn anthropic_goes_on_with_its_own_answer_behind_the_results_that_it_waited_for()
     assert_eq!(told[1]["role"], "assistant");
     assert_eq!(
         told[2],
-        json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "Oslo"}]})
+        json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "call00000", "content": "Oslo"}]})
     );
     assert_eq!(told.as_array().unwrap().len(), 3);
 }
@@ -315,7 +325,12 @@ fn a_history_of_the_ai_sdk_has_each_call_and_its_result_in_one_part() {
         blocks(
             Role::Assistant,
             vec![
-                Block::Thinking { text: "hm".into(), provider_data: Some(json_of(&json!({"p": {"x": 1}}))) },
+                Block::Thinking {
+                    text: "hm".into(),
+                    provider_data: Some(json_of(
+                        &json!({"agent": "ai-sdk", "providerMetadata": {"p": {"x": 1}}}),
+                    )),
+                },
                 Block::Thinking {
                     text: "ah".into(),
                     provider_data: Some(json_of(&json!({"signature": "s"}))),

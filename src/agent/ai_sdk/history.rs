@@ -4,168 +4,181 @@
 //! so that a route tells it to its model behind that result.
 
 use crate::agent::AgentRequest;
-use crate::agent::event::text;
-use crate::agent::told::{NO_RESULT, Part, listed, maybe, parts, quoted, result_text, written};
-use crate::protocol::{Approval, ApprovalState, Block, Json, Role, Word, to_json};
+use crate::agent::event::{is_set, made, text, with, word};
+use crate::protocol::{ApprovalState, Content, Json, Role, to_json};
 
-const STEP: &str = r#"{"type":"step-start"}"#;
+/// Told of a call that has no result. Whether its tool ran, nobody knows.
+const NO_RESULT: &str = "(no result was recorded)";
+/// Blocks, and what is their part.
+const PARTS: [(&str, &str); 6] = [
+    ("text", "type=text,text,state=done"),
+    ("thinking", "type=reasoning,text,state=done,providerMetadata<providerData.providerMetadata"),
+    (
+        "tool_use",
+        "type<kind,toolCallId<id,toolName<dynamic,state,input,output<given,errorText,approval<shown,title,\
+         providerExecuted<providerData.providerExecuted,callProviderMetadata<providerData.providerMetadata,\
+         toolMetadata<providerData.toolMetadata",
+    ),
+    ("file", "type=file,mediaType,url,filename<name"),
+    ("source", "type<kind,sourceId,url,mediaType,title"),
+    ("data", "type<kind,id,data"),
+];
+const APPROVAL: &str = "id,approved<isApproved,reason<approval.reason,signature<asked.signature,\
+                        descriptor<asked.descriptor,inputSchemaInput<asked.inputSchemaInput,\
+                        requestReason<asked.requestReason,isAutomatic<asked.isAutomatic";
 
 /// The JSON of all messages. One without parts is left out, as routes refuse it.
 pub(super) fn messages(request: &AgentRequest) -> String {
-    let all = parts(request);
-    let metadata =
-        |message: usize| request.messages.get(message).and_then(|message| message.metadata.as_ref());
-    let mut messages = Vec::new();
-    let mut rest = &all[..];
-    while let Some(first) = rest.first() {
-        let length = rest.iter().take_while(|part| part.message == first.message).count();
-        let (own, tail) = rest.split_at_checked(length).unwrap_or_default();
-        rest = tail;
-        let id = request.messages.get(first.message).map_or(&request.answer_id, |message| &message.id);
-        let is_running = first.message >= request.messages.len();
-        let told = message(own, &all, is_running);
-        if !told.is_empty() {
-            let role = if first.role == Role::User { "\"user\"" } else { "\"assistant\"" };
-            messages.push(written(&[
-                ("id", &quoted(id)),
-                ("role", role),
-                ("metadata", &maybe(metadata(first.message))),
-                ("parts", &listed(&told)),
-            ]));
-        }
-    }
-    listed(&messages)
-}
-
-fn message(own: &[Part], all: &[Part], is_running: bool) -> Vec<String> {
-    let (mut told, mut is_behind_result) = (Vec::new(), true);
-    for part in own {
-        let is_result = matches!(&*part.block, Block::ToolResult { .. });
-        let result = part.result.and_then(|at| all.get(at)).map(|part| &*part.block);
-        let json = (!part.is_result).then(|| self::part(&part.block, result, is_running));
-        if let Some(json) = json {
-            if std::mem::take(&mut is_behind_result) && part.role == Role::Assistant {
-                told.push(STEP.to_owned());
+    let given = request.messages.iter().map(|said| (&said.id, said.role, &said.metadata, &said.content));
+    let answer = request.answer.iter().map(|answer| (&request.answer_id, Role::Assistant, &None, answer));
+    let messages: Vec<_> = given.chain(answer).collect();
+    let mut blocks: Vec<_> = messages.iter().map(|(.., content)| blocks(content)).collect();
+    pair(&mut blocks);
+    let mut told = Vec::new();
+    for (at, ((id, role, metadata, _), blocks)) in messages.into_iter().zip(blocks).enumerate() {
+        let is_user = role == Role::User;
+        let parts = parts(&blocks, is_user, at >= request.messages.len());
+        if !parts.is_empty() {
+            let message = made(if is_user { "role=user" } else { "role=assistant" }, &Json::Null);
+            let mut message = with(with(message, "id", word(id)), "parts", Json::Array(parts));
+            if let Some(metadata) = metadata {
+                message = with(message, "metadata", metadata.clone());
             }
-            told.push(json);
+            told.push(message);
         }
-        is_behind_result |= is_result;
     }
-    told
+    to_json(&Json::Array(told))
 }
 
-fn part(block: &Block, result: Option<&Block>, is_running: bool) -> String {
-    let optional = |text: &Option<String>| text.as_deref().map(quoted).unwrap_or_default();
-    match block {
-        Block::Text { text } => {
-            written(&[("type", "\"text\""), ("text", &quoted(text)), ("state", "\"done\"")])
+fn blocks(content: &Content) -> Vec<Json> {
+    match content {
+        Content::Text(text) => vec![with(made("type=text", &Json::Null), "text", word(text))],
+        Content::Blocks(blocks) => {
+            blocks.iter().map(|block| Json::parse(&to_json(block)).unwrap_or(Json::Null)).collect()
         }
-        Block::Thinking { text, provider_data } => written(&[
-            ("type", "\"reasoning\""),
-            ("text", &quoted(text)),
-            ("state", "\"done\""),
-            ("providerMetadata", &maybe(provider_data.as_ref().filter(|data| is_metadata(data)))),
-        ]),
-        Block::ToolUse { id, name, input, title, approval, provider_data, .. } => {
-            let kept = |name: &str| maybe(provider_data.as_ref().and_then(|data| data.get(name)));
-            let is_dynamic = kept("dynamic") == "true";
-            let kind = if is_dynamic { String::from("dynamic-tool") } else { format!("tool-{name}") };
-            let (state, more) = state(id, approval.as_ref(), provider_data.as_ref(), result, is_running);
-            let mut fields = vec![("type", quoted(&kind)), ("toolCallId", quoted(id))];
-            if is_dynamic {
-                fields.push(("toolName", quoted(name)));
+    }
+}
+
+/// Puts each result into the latest call before it that has its id. Null takes its place.
+fn pair(all: &mut [Vec<Json>]) {
+    let mut results: Vec<Json> = Vec::new();
+    let mut places = Vec::new();
+    for (at, blocks) in all.iter_mut().enumerate().rev() {
+        for (nth, block) in blocks.iter_mut().enumerate().rev() {
+            match text(block, "type") {
+                "tool_result" => {
+                    places.push((at, nth));
+                    results.push(std::mem::replace(block, Json::Null));
+                }
+                "tool_use" => {
+                    let id = text(block, "id");
+                    let Some(found) = results.iter().rposition(|result| text(result, "toolUseId") == id)
+                    else {
+                        continue;
+                    };
+                    places.remove(found);
+                    *block = with(block.clone(), "result", results.remove(found));
+                }
+                _ => {}
             }
-            fields.extend([
-                ("state", quoted(state)),
-                ("input", to_json(input)),
-                ("title", optional(title)),
-                ("providerExecuted", kept("providerExecuted")),
-                ("callProviderMetadata", kept("providerMetadata")),
-                ("toolMetadata", kept("toolMetadata")),
-            ]);
-            fields.extend(more);
-            let fields: Vec<(&str, &str)> =
-                fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
-            written(&fields)
         }
-        // Told in the user's words where the call is not part of the history.
-        Block::ToolResult { content, .. } => {
-            written(&[("type", "\"text\""), ("text", &quoted(&result_text(content)))])
+    }
+    for ((at, nth), result) in places.into_iter().zip(results) {
+        if let Some(block) = all.get_mut(at).and_then(|blocks| blocks.get_mut(nth)) {
+            *block = result;
         }
-        Block::File { media_type, url, name, .. } => written(&[
-            ("type", "\"file\""),
-            ("mediaType", &quoted(media_type)),
-            ("url", &quoted(url)),
-            ("filename", &optional(name)),
-        ]),
-        Block::Source { url: Some(url), title, .. } => written(&[
-            ("type", "\"source-url\""),
-            ("sourceId", &quoted(url)),
-            ("url", &quoted(url)),
-            ("title", &optional(title)),
-        ]),
-        Block::Source { url: None, title, media_type } => {
-            let title = quoted(title.as_deref().unwrap_or_default());
-            let media_type = quoted(media_type.as_deref().unwrap_or("application/octet-stream"));
-            let kind = ("type", "\"source-document\"");
-            written(&[kind, ("sourceId", &title), ("mediaType", &media_type), ("title", &title)])
-        }
-        Block::Data { name, data, id } => data_part(name, data, &optional(id)),
-        Block::Other(json) => data_part(text(json, "type"), json, ""),
     }
 }
 
-fn data_part(name: &str, data: &Json, id: &str) -> String {
-    written(&[("type", &quoted(&format!("data-{name}"))), ("id", id), ("data", &to_json(data))])
+fn parts(blocks: &[Json], is_user: bool, is_running: bool) -> Vec<Json> {
+    let (mut parts, mut is_new_step) = (Vec::new(), !is_user);
+    for block in blocks {
+        if *block == Json::Null {
+            is_new_step = !is_user;
+            continue;
+        }
+        if std::mem::take(&mut is_new_step) {
+            parts.push(made("type=step-start", &Json::Null));
+        }
+        parts.push(part(block, is_running));
+    }
+    parts
 }
 
-/// What the call's part says of its state, and the fields of that state.
-fn state(
-    id: &str,
-    approval: Option<&Approval>,
-    data: Option<&Json>,
-    result: Option<&Block>,
-    is_running: bool,
-) -> (&'static str, Vec<(&'static str, String)>) {
-    let approval_id = data.map(|data| text(data, "approvalId")).filter(|id| !id.is_empty()).unwrap_or(id);
-    let said = approval.map(|approval| &approval.state);
-    let is = |state: ApprovalState| said == Some(&Word::Known(state));
-    let approved = if is(ApprovalState::Requested) {
-        ""
-    } else if is(ApprovalState::Approved) {
-        "true"
-    } else {
-        "false"
+fn part(block: &Json, is_running: bool) -> Json {
+    let kind = text(block, "type");
+    let Some((_, template)) = PARTS.iter().find(|(of, _)| *of == kind) else {
+        let of = match kind {
+            // Told in words, as its call is not part of the history.
+            "tool_result" => return with(made("type=text", &Json::Null), "text", word(&result_text(block))),
+            _ => with(with(block.clone(), "kind", word(&["data-", kind].concat())), "data", block.clone()),
+        };
+        return made("type<kind,data", &of);
     };
-    let reason = approval.and_then(|approval| approval.reason.as_deref()).map(quoted).unwrap_or_default();
-    let kept = |name: &str| maybe(data.and_then(|data| data.get("approval")?.get(name)));
-    let approval = written(&[
-        ("id", &quoted(approval_id)),
-        ("approved", approved),
-        ("reason", &reason),
-        ("signature", &kept("signature")),
-        ("descriptor", &kept("descriptor")),
-        ("inputSchemaInput", &kept("inputSchemaInput")),
-        ("requestReason", &kept("requestReason")),
-        ("isAutomatic", &kept("isAutomatic")),
-    ]);
-    let approval = said.map(|_| ("approval", approval));
-    let failed = |why: &str| ("output-error", vec![("errorText", quoted(why))]);
-    match result {
-        _ if is(ApprovalState::Denied) && !is_running => ("output-denied", approval.into_iter().collect()),
-        Some(Block::ToolResult { content, is_error: true, .. }) => failed(&result_text(content)),
-        Some(Block::ToolResult { content, output, .. }) => {
-            let output = ("output", to_json(output.as_ref().unwrap_or(content)));
-            let approval = approval.filter(|_| is(ApprovalState::Approved));
-            ("output-available", approval.into_iter().chain([output]).collect())
+    let named = |before: &str| word(&[before, text(block, "name")].concat());
+    let of = block.clone();
+    let of = match kind {
+        "tool_use" if is_set_within(block, "dynamic") => {
+            let of = with(with(of, "kind", word("dynamic-tool")), "dynamic", named(""));
+            state(of, is_running)
         }
-        _ if is(ApprovalState::Requested) => ("approval-requested", approval.into_iter().collect()),
-        _ if said.is_some() => ("approval-responded", approval.into_iter().collect()),
-        _ => failed(NO_RESULT),
-    }
+        "tool_use" => state(with(of, "kind", named("tool-")), is_running),
+        "data" => with(of, "kind", named("data-")),
+        "source" => {
+            let (kind, id) = match block.get("url") {
+                Some(url) => ("source-url", url),
+                None => ("source-document", block.get("title").unwrap_or(&Json::Null)),
+            };
+            with(with(of, "kind", word(kind)), "sourceId", id.clone())
+        }
+        _ => of,
+    };
+    made(template, &of)
 }
 
-/// Whether it is what the AI SDK calls metadata of a provider: an object of objects.
-fn is_metadata(data: &Json) -> bool {
-    data.as_object().is_some_and(|fields| fields.values().all(|value| value.as_object().is_some()))
+/// A call with the state of its part, and the fields of that state.
+fn state(call: Json, is_running: bool) -> Json {
+    let said = call.get("approval").map(|approval| text(approval, "state").to_owned());
+    let is = |state: ApprovalState| said.as_deref() == Some(state.as_str());
+    let is_open = is(ApprovalState::Requested);
+    let data = call.get("providerData");
+    let asked_id = data.and_then(|data| data.get("approvalId")).or(call.get("id")).cloned();
+    let mut of = with(call.clone(), "id", asked_id.unwrap_or(Json::Null));
+    of = with(of, "asked", data.and_then(|data| data.get("approval")).cloned().unwrap_or(Json::Null));
+    if !is_open {
+        of = with(of, "isApproved", Json::Bool(is(ApprovalState::Approved)));
+    }
+    let result = call.get("result");
+    let output = result.and_then(|result| result.get("output").or(result.get("content"))).cloned();
+    let is_failed = result.is_some_and(|result| is_set(result, "isError"));
+    let words = result.map(result_text);
+    let (state, more, has_approval) = match output {
+        _ if is(ApprovalState::Denied) && !is_running => ("output-denied", None, true),
+        Some(output) if !is_failed => {
+            ("output-available", Some(("given", output)), is(ApprovalState::Approved))
+        }
+        None if is_open => ("approval-requested", None, true),
+        None if said.is_some() => ("approval-responded", None, true),
+        _ => {
+            let why = words.as_deref().unwrap_or(NO_RESULT);
+            ("output-error", Some(("errorText", word(why))), false)
+        }
+    };
+    let mut call = call;
+    if has_approval {
+        call = with(call, "shown", made(APPROVAL, &of));
+    }
+    if let Some((name, value)) = more {
+        call = with(call, name, value);
+    }
+    with(call, "state", word(state))
+}
+
+fn is_set_within(block: &Json, name: &str) -> bool {
+    block.get("providerData").is_some_and(|data| is_set(data, name))
+}
+
+fn result_text(result: &Json) -> String {
+    let content = result.get("content").unwrap_or(&Json::Null);
+    content.as_str().map_or_else(|| to_json(content), str::to_owned)
 }

@@ -1,63 +1,68 @@
 //! A thread's messages as the Messages API takes them.
 //!
 //! - It begins with a user, and users and assistants take turns.
-//! - A call is answered in the message after it, and before anything else there. The ids of calls differ, and their
-//!   input is an object.
+//! - A call is answered in the message after it, and before anything else there. The ids of calls differ and
+//!   are plain, and their input is an object.
 //! - No text is empty. Thinking is handed back with its signature, or not at all.
 //! - Images and documents are a user's.
 
-use crate::agent::AgentRequest;
-use crate::agent::event::text;
-use crate::agent::told::{NO_RESULT, Part, listed, parts, quoted, result_text, written};
-use crate::protocol::{Block, Json, Role, is_blank, to_json};
+use crate::agent::event::{made, with, word};
+use crate::agent::http::Asked;
+use crate::agent::http::history::{
+    Call, Pairs, Shown, arguments, file_note, given, nothing_said, plain_name, shown,
+};
+use crate::protocol::{Block, Content, Json, Role, is_blank, to_json};
+use crate::variables::AgentName;
 
-/// Stands for a user's message that says nothing, where there has to be one.
-const NOTHING_SAID: &str = "(empty message)";
 /// The type of a call of a tool at an MCP server.
 const MCP: &str = "mcp_tool_use";
+const PLAIN_RESULT: &str = "type,tool_use_id<toolUseId,content";
 
-#[derive(Default)]
-struct History {
-    turns: Vec<(Role, Vec<String>)>,
+struct History<'a> {
+    pairs: Pairs<'a>,
+    turns: Vec<(Role, Vec<Json>)>,
     /// Results of the calls of the last turn, which the next one begins with.
-    results: Vec<String>,
-    /// The ids of all calls so far.
-    ids: Vec<String>,
+    results: Vec<Json>,
 }
 
-/// The JSON of all messages.
-pub(super) fn messages(request: &AgentRequest) -> String {
-    let parts = parts(request);
-    let (mut history, mut message) = (History::default(), 0);
-    for part in &parts {
-        if part.message != message || part.is_result {
-            history.answer_calls();
+/// All messages, as JSON.
+pub(super) fn messages(asked: &Asked) -> String {
+    let said = asked.said();
+    let pairs = Pairs::new(&said, true);
+    let mut history = History { pairs, turns: Vec::new(), results: Vec::new() };
+    for (role, content) in &said {
+        history.answer_calls();
+        match content {
+            Content::Text(text) => history.say(*role, text),
+            Content::Blocks(blocks) => blocks.iter().for_each(|block| history.add(*role, block, blocks)),
         }
-        message = part.message;
-        history.add(part, &parts);
     }
     history.answer_calls();
-    let turns = &mut history.turns;
-    let nothing = || (Role::User, vec![said(NOTHING_SAID)]);
-    if turns.last().is_none_or(|(role, _)| *role == Role::Assistant) {
-        turns.push(nothing());
+    if history.turns.last().is_none_or(|(role, _)| *role == Role::Assistant) {
+        history.say(Role::User, nothing_said(said.last()));
     }
+    let mut turns = history.turns;
     if turns.first().is_some_and(|(role, _)| *role == Role::Assistant) {
-        turns.insert(0, nothing());
+        turns.insert(0, (Role::User, vec![said_text(nothing_said(None))]));
     }
-    let mut all = Vec::new();
-    for (role, blocks) in turns {
-        let role = if *role == Role::User { "\"user\"" } else { "\"assistant\"" };
-        all.push(written(&[("role", role), ("content", &listed(blocks))]));
-    }
-    listed(&all)
+    let message = |(role, blocks)| {
+        let role = if role == Role::User { "role=user" } else { "role=assistant" };
+        with(made(role, &Json::Null), "content", Json::Array(blocks))
+    };
+    to_json(&Json::Array(turns.into_iter().map(message).collect()))
 }
 
-impl History {
-    fn push(&mut self, role: Role, block: String) {
+impl<'a> History<'a> {
+    fn push(&mut self, role: Role, block: Json) {
         match self.turns.last_mut() {
             Some((last, blocks)) if *last == role => blocks.push(block),
             _ => self.turns.push((role, vec![block])),
+        }
+    }
+
+    fn say(&mut self, role: Role, text: &str) {
+        if !is_blank(text) {
+            self.push(role, said_text(text));
         }
     }
 
@@ -67,142 +72,88 @@ impl History {
         }
     }
 
-    fn add(&mut self, part: &Part, all: &[Part]) {
-        let role = part.role;
-        match &*part.block {
-            Block::Text { text } if !is_blank(text) => self.push(role, said(text)),
-            Block::Thinking { text: thought, provider_data: Some(data) } if role == Role::Assistant => {
-                let (signature, redacted) = (text(data, "signature"), text(data, "data"));
-                if !signature.is_empty() {
-                    let fields = [
-                        ("type", "\"thinking\""),
-                        ("thinking", &quoted(thought)),
-                        ("signature", &quoted(signature)),
-                    ];
-                    self.push(role, written(&fields));
-                } else if !redacted.is_empty() {
-                    let fields = [("type", "\"redacted_thinking\""), ("data", &*quoted(redacted))];
-                    self.push(role, written(&fields));
+    fn add(&mut self, role: Role, block: &'a Block, all: &'a [Block]) {
+        let is_user = role == Role::User;
+        match block {
+            Block::ToolResult { .. } => {
+                self.answer_calls();
+                if let Some(result) = self.pairs.lone_result(block) {
+                    self.say(Role::User, &result);
                 }
             }
-            Block::ToolUse { id, name, input, provider_data, .. } if role == Role::Assistant => {
-                let result = part.result.and_then(|at| all.get(at)).map(|part| &*part.block);
-                self.call(id, name, input, provider_data.as_ref(), result);
+            Block::Thinking { provider_data: data, .. } if !is_user => {
+                let is_given = |name| given(data.as_ref(), AgentName::Anthropic, None, name).is_some();
+                let template = if is_given("signature") {
+                    "type=thinking,thinking<text,signature<providerData.signature"
+                } else if is_given("data") {
+                    "type=redacted_thinking,data<providerData.data"
+                } else {
+                    return;
+                };
+                self.push(role, made(template, &json_of(block)));
             }
-            Block::ToolResult { content, .. } if !part.is_result => {
-                self.push(Role::User, said(&result_text(content)));
+            Block::ToolUse { .. } if !is_user => {
+                if let Some(call) = self.pairs.next_call() {
+                    self.call(call, block, all);
+                }
             }
-            Block::File { media_type, url, name, .. } => {
-                let file = if role == Role::User { file(media_type, url) } else { None };
-                let name = name.as_deref().unwrap_or("without a name");
-                let block = file.unwrap_or_else(|| said(&format!("(file {name}, {media_type})")));
-                self.push(role, block);
-            }
-            _ => {}
+            Block::File { .. } if !is_user => self.say(role, &file_note(block)),
+            _ => match shown(block) {
+                Some(Shown::Text(text)) => self.say(role, &text),
+                Some(Shown::Image(url)) => self.push(role, file("type=image", url)),
+                Some(Shown::Pdf { url, .. }) => self.push(role, file("type=document", url)),
+                None => {}
+            },
         }
     }
 
-    /// A call, and its result. `provider_data` names the type of one that ran at the provider.
-    fn call(
-        &mut self,
-        id: &str,
-        name: &str,
-        input: &Json,
-        provider_data: Option<&Json>,
-        result: Option<&Block>,
-    ) {
-        let of_provider = |name| provider_data.map(|data| text(data, name)).unwrap_or_default();
-        let (kind, server) = (of_provider("type"), of_provider("server_name"));
-        let is_own = kind.is_empty();
-        let (content, is_error) = match result {
-            Some(Block::ToolResult { content, is_error, .. }) if is_own => {
-                (quoted(&result_text(content)), *is_error)
+    /// A call, and its result. What ran at the provider has a type of its own, and is refused without its result.
+    fn call(&mut self, mut call: Call, block: &Block, all: &[Block]) {
+        let Block::ToolUse { id, name, input, provider_data, .. } = block else { return };
+        let input = Json::parse(&arguments(input)).unwrap_or(Json::Null);
+        let of = with(with(json_of(block), "input", input), "name", word(&plain_name(name)));
+        let Some(kind) = given(provider_data.as_ref(), AgentName::Anthropic, None, "type") else {
+            let of = with(of, "own", word(&call.id));
+            self.push(Role::Assistant, made("type=tool_use,id<own,name,input", &of));
+            let of = with(of, "content", word(&call.take_result()));
+            return self.results.push(made("type=tool_result,tool_use_id<own,content", &of));
+        };
+        let is_its =
+            |block: &&Block| matches!(block, Block::ToolResult { tool_use_id, .. } if tool_use_id == id);
+        let Some(result) = all.iter().rev().find(is_its).map(json_of) else { return };
+        let template = "type<providerData.type,id,name,input,server_name<providerData.server_name";
+        self.push(Role::Assistant, made(template, &of));
+        // Types of results are named after the tools, and only one kind of them knows a flag for errors.
+        let (stem, template) = match name.as_str() {
+            _ if kind.as_str() == Some(MCP) => {
+                ("mcp", "type,tool_use_id<toolUseId,content,is_error?<isError")
             }
-            Some(Block::ToolResult { content, is_error, output, .. }) => {
-                (to_json(output.as_ref().unwrap_or(content)), *is_error && kind == MCP)
-            }
-            _ if is_own => (quoted(NO_RESULT), false),
-            // A call of the provider's that has no result of its own type is refused.
-            _ => return,
+            name if name.starts_with("tool_search") => ("tool_search", PLAIN_RESULT),
+            name => (name, PLAIN_RESULT),
         };
-        let id = quoted(&self.unique_id(id));
-        let input = match input {
-            Json::Object(_) => to_json(input),
-            Json::Null => String::from("{}"),
-            _ => written(&[("input", &to_json(input))]),
-        };
-        let call = written(&[
-            ("type", &quoted(if is_own { "tool_use" } else { kind })),
-            ("id", &id),
-            ("name", &quoted(&plain_name(name))),
-            ("input", &input),
-            ("server_name", &if server.is_empty() { String::new() } else { quoted(server) }),
-        ]);
-        self.push(Role::Assistant, call);
-        // Results at the provider have types that are named after their tools.
-        let stem = match name {
-            _ if is_own => "",
-            _ if kind == MCP => "mcp_",
-            _ if name.starts_with("tool_search") => "tool_search_",
-            _ => &[name, "_"].concat(),
-        };
-        let result = written(&[
-            ("type", &quoted(&[stem, "tool_result"].concat())),
-            ("tool_use_id", &id),
-            ("content", &content),
-            ("is_error", if is_error { "true" } else { "" }),
-        ]);
-        if is_own {
-            self.results.push(result);
-        } else {
-            self.push(Role::Assistant, result);
-        }
-    }
-
-    /// An id of plain characters that no call before has.
-    fn unique_id(&mut self, given: &str) -> String {
-        let given = plain(given);
-        let stem = if given.is_empty() { "call" } else { &given };
-        let mut id = given.clone();
-        let mut nth = self.ids.len();
-        while id.is_empty() || self.ids.contains(&id) {
-            id = format!("{stem}_{nth}");
-            nth = nth.saturating_add(1);
-        }
-        self.ids.push(id.clone());
-        id
+        let content = result.get("output").or(result.get("content")).cloned().unwrap_or(Json::Null);
+        let result = with(with(result, "content", content), "type", word(&[stem, "_tool_result"].concat()));
+        self.push(Role::Assistant, made(template, &result));
     }
 }
 
-fn said(text: &str) -> String {
-    written(&[("type", "\"text\""), ("text", &quoted(text))])
+fn json_of(block: &Block) -> Json {
+    Json::parse(&to_json(block)).unwrap_or(Json::Null)
 }
 
-/// An image or a PDF; none if it is another file, or is nowhere that the provider can reach.
-fn file(media_type: &str, url: &str) -> Option<String> {
-    let kind = match media_type {
-        "application/pdf" => "\"document\"",
-        _ if media_type.starts_with("image/") => "\"image\"",
-        _ => return None,
+fn said_text(text: &str) -> Json {
+    with(made("type=text", &Json::Null), "text", word(text))
+}
+
+fn file(kind: &str, url: &str) -> Json {
+    let data = url.strip_prefix("data:").and_then(|rest| rest.split_once(','));
+    let data = data.and_then(|(media_type, data)| Some((media_type.strip_suffix(";base64")?, data)));
+    let source = match data {
+        Some((media_type, data)) => {
+            let source = with(made("type=base64", &Json::Null), "media_type", word(media_type));
+            with(source, "data", word(data))
+        }
+        None => with(made("type=url", &Json::Null), "url", word(url)),
     };
-    let source = if let Some(data) = url.strip_prefix("data:") {
-        let (_, data) = data.split_once(";base64,")?;
-        let (media_type, data) = (quoted(media_type), quoted(data));
-        written(&[("type", "\"base64\""), ("media_type", &media_type), ("data", &data)])
-    } else if url.starts_with("https://") {
-        written(&[("type", "\"url\""), ("url", &quoted(url))])
-    } else {
-        return None;
-    };
-    Some(written(&[("type", kind), ("source", &source)]))
-}
-
-fn plain_name(name: &str) -> String {
-    let name: String = plain(name).chars().take(64).collect();
-    if name.is_empty() { String::from("unnamed") } else { name }
-}
-
-fn plain(text: &str) -> String {
-    let is_plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-');
-    text.chars().map(|char| if is_plain(char) { char } else { '_' }).collect()
+    with(made(kind, &Json::Null), "source", source)
 }

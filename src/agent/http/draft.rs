@@ -13,6 +13,9 @@ use crate::protocol::json::{Malformed, Reader};
 use crate::protocol::limits::{ANSWER_BYTES_MAX, BLOCKS_MAX};
 use crate::protocol::{Block, ErrorBody, ErrorCode, Json, is_blank};
 
+/// Sources of one answer; further ones are left out.
+const SOURCES_MAX: usize = 64;
+
 /// An answer as far as it has come. A [`Fold`](super::Fold) tells it what the stream says; it puts out the events.
 ///
 /// One block is open at a time: text, or another block, closes open thinking, and waits until the input of an open
@@ -45,6 +48,7 @@ pub struct Draft {
     /// Changes with all that comes of a block.
     gathered: u64,
     blocks: usize,
+    sources: Vec<Block>,
     thought: Thought,
     /// The call that is open.
     open: Option<usize>,
@@ -103,12 +107,7 @@ impl Draft {
         self.announce(&more);
     }
 
-    /// What has to be handed back with the thinking that is open, and is a thought even without a text.
-    pub fn sign(&mut self, data: Json) {
-        self.thought.data = Some(data);
-    }
-
-    /// What was told with [`Draft::sign`] of the thinking that is open.
+    /// What has to be handed back with the thinking that is open, which is a thought then even without a text.
     pub fn signature(&mut self) -> &mut Option<Json> {
         &mut self.thought.data
     }
@@ -192,6 +191,22 @@ impl Draft {
         if self.open.is_some() {
             self.out.push(AgentEvent::Drop);
             self.close_call();
+        }
+    }
+
+    /// Adds what the answer is based on, which is told at the answer's end, once: a list of addresses, of objects with
+    /// an address, or of OpenAI's annotations.
+    pub fn sources(&mut self, sources: &[Json]) {
+        for source in sources {
+            let source = source.get("url_citation").unwrap_or(source);
+            let text = |name: &str| source.get(name).and_then(Json::as_str).map(str::to_owned);
+            let Some(url) = source.as_str().map(str::to_owned).or_else(|| text("url")) else { continue };
+            let is_known =
+                |known: &Block| matches!(known, Block::Source { url: Some(known), .. } if *known == url);
+            if !self.sources.iter().any(is_known) && self.sources.len() < SOURCES_MAX {
+                let title = text("title");
+                self.sources.push(Block::Source { url: Some(url), title, media_type: None });
+            }
         }
     }
 
@@ -328,6 +343,8 @@ impl Draft {
         let Some(end) = self.end.take() else { return };
         self.drop_call();
         self.end_thinking();
+        let sources = std::mem::take(&mut self.sources);
+        self.out.extend(sources.into_iter().map(AgentEvent::Block));
         self.is_closed = true;
         let end = match end {
             Ok(()) => AgentEvent::Finished(self.finished()),

@@ -8,7 +8,7 @@ use super::endpoint::Kind;
 use crate::agent::redact::Secrets;
 use crate::agent::{AgentRequest, Attempt, Call, models};
 use crate::protocol::json::Fields;
-use crate::protocol::{Json, to_json};
+use crate::protocol::{Content, Json, Role, to_json};
 use crate::variables::{self, Variables};
 
 const HEADERS: &str = "AGENT_HEADERS is a JSON object of headers and their values, each a text of ASCII characters or null, \
@@ -47,6 +47,15 @@ pub struct Asked<'a> {
     pub request: &'a AgentRequest,
     /// Only the fields of the oldest standard may be in the request.
     pub is_plain: bool,
+}
+
+impl<'a> Asked<'a> {
+    /// What was said, oldest first: of a turn whose agent is called again, its own answer so far comes last.
+    #[must_use]
+    pub fn said(&self) -> Vec<(Role, &'a Content)> {
+        let messages = self.request.messages.iter().map(|message| (message.role, &message.content));
+        messages.chain(self.request.answer.iter().map(|answer| (Role::Assistant, answer))).collect()
+    }
 }
 
 impl Settings {
@@ -202,14 +211,17 @@ pub fn headers(request: &AgentRequest) -> [(&'static str, &str); 2] {
 /// What the application's own service is told beside that, and nobody else: who wrote the message, and what the
 /// application keeps with the message and with the session. Each is JSON in ASCII.
 fn service_headers(request: &AgentRequest) -> Vec<(&'static str, String)> {
-    let subject = request.subject.clone().map(Json::String);
     let own = request.messages.last().and_then(|message| message.metadata.as_ref());
-    let all = [
-        ("x-bobbin-subject", subject.as_ref()),
-        ("x-bobbin-metadata", own),
-        ("x-bobbin-session-metadata", request.session_metadata.as_ref()),
-    ];
-    all.into_iter().filter_map(|(name, value)| Some((name, ascii(&to_json(value?))))).collect()
+    let mut all = Vec::new();
+    let mut add = |name, value: Option<String>| {
+        if let Some(json) = value {
+            all.push((name, ascii(&json)));
+        }
+    };
+    add("x-bobbin-subject", request.subject.as_ref().map(to_json));
+    add("x-bobbin-metadata", own.map(to_json));
+    add("x-bobbin-session-metadata", request.session_metadata.as_ref().map(to_json));
+    all
 }
 
 /// JSON without characters that a header cannot hold.

@@ -1,16 +1,26 @@
 //! Tool calls put together from their fragments.
 
+use super::KIND;
 use super::chunk::Fragment;
+use super::history::{DETAILS, REASONING};
 use crate::agent::http::Draft;
+use crate::agent::http::history::{add_field, provider_data};
 use crate::agent::piece::Piece;
 use crate::protocol::json::Fields;
-use crate::protocol::{Block, Json};
+use crate::protocol::{Block, Json, to_json};
+
+/// Fields of a detail of the thinking that come in pieces.
+const TEXTS: [&str; 2] = ["text", "summary"];
 
 /// The tool calls of one answer, in the order in which they began.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    calls: Vec<Call>,
+    all: Vec<Call>,
     bytes: usize,
+    /// `OpenRouter`'s `reasoning_details` that came since the last call. They are wanted back with calls.
+    details: Vec<Json>,
+    /// Whether there is thinking in the field that `DeepSeek` and Kimi want back with calls.
+    pub(super) has_reasoning: bool,
 }
 
 #[derive(Debug, Default)]
@@ -19,6 +29,8 @@ struct Call {
     id: String,
     name: String,
     arguments: Piece<'static>,
+    /// What the provider wants back with it: JSON fields, of which the last of a name counts.
+    wanted: String,
     /// Where the arguments stand between braces and quotes.
     nesting: Nesting,
     /// Bytes of the arguments that were told while they grew.
@@ -48,7 +60,7 @@ struct Nesting {
 
 impl Calls {
     pub(super) fn len(&self) -> usize {
-        self.calls.len()
+        self.all.len()
     }
 
     /// Bytes gathered and not yet delivered.
@@ -66,7 +78,7 @@ impl Calls {
     /// [Gemini]: https://github.com/microsoft/autogen/pull/7549
     pub(super) fn begins(&self, fragment: &Fragment) -> bool {
         let has_name = !fragment.name.is_empty();
-        let Some(call) = self.position(fragment).and_then(|at| self.calls.get(at)) else {
+        let Some(call) = self.position(fragment).and_then(|at| self.all.get(at)) else {
             return has_name || !fragment.id.is_empty();
         };
         // The name may stand beside each piece of the arguments, and so may an id that is another one each time.
@@ -88,9 +100,9 @@ impl Calls {
     /// A fragment that begins no call and continues none that is still open is dropped. Returns how many bytes came.
     pub(super) fn add(&mut self, fragment: &Fragment) -> usize {
         let call = if self.begins(fragment) {
-            Some(self.calls.push_mut(Call { index: fragment.index, ..Call::default() }))
+            Some(self.all.push_mut(Call { index: fragment.index, ..Call::default() }))
         } else {
-            self.position(fragment).and_then(|at| self.calls.get_mut(at))
+            self.position(fragment).and_then(|at| self.all.get_mut(at))
         };
         let Some(call) = call.filter(|call| !call.delivered) else { return 0 };
         let before = call.bytes();
@@ -99,9 +111,34 @@ impl Calls {
         call.bytes().max(1)
     }
 
+    /// Takes details of the thinking. A text comes in pieces, which are one detail.
+    pub(super) fn think(&mut self, details: &mut Vec<Json>) {
+        for detail in details.drain(..) {
+            let same = |other: &Json, name: &str| other.get(name) == detail.get(name);
+            let is_same = |last: &&mut Json| same(last, "type") && same(last, "index");
+            self.bytes = self.bytes.saturating_add(to_json(&detail).len());
+            match (self.details.last_mut().filter(is_same), detail) {
+                (Some(Json::Object(last)), Json::Object(more)) => {
+                    for (name, value) in more {
+                        match (last.get_mut(&name), value) {
+                            (_, Json::Null) => {}
+                            (Some(Json::String(said)), Json::String(more))
+                                if TEXTS.contains(&name.as_str()) =>
+                            {
+                                said.push_str(&more);
+                            }
+                            (_, value) => drop(last.insert(name, value)),
+                        }
+                    }
+                }
+                (_, detail) => self.details.push(detail),
+            }
+        }
+    }
+
     /// Delivers calls up to the first one that may go on, and tells of that as much as has come.
     pub(super) fn deliver(&mut self, until: Until, answer: &mut Draft) {
-        for (at, call) in self.calls.iter_mut().enumerate().filter(|(_, call)| !call.delivered) {
+        for (at, call) in self.all.iter_mut().enumerate().filter(|(_, call)| !call.delivered) {
             let bytes = call.bytes();
             let input =
                 match call.object().filter(|_| until != Until::Sure || !is_placeholder(&call.arguments)) {
@@ -110,7 +147,15 @@ impl Calls {
                     None => return call.tell(at, answer),
                 };
             self.bytes = self.bytes.saturating_sub(bytes);
-            answer.end_call(at, call.finish(at, input));
+            if !self.details.is_empty() {
+                let details = Json::Array(std::mem::take(&mut self.details));
+                add_field(&mut call.wanted, DETAILS, &to_json(&details));
+            }
+            if self.has_reasoning {
+                add_field(&mut call.wanted, REASONING, "true");
+            }
+            let wanted = provider_data(KIND.name, &answer.asked_model, &call.wanted);
+            answer.end_call(at, call.finish(at, input, wanted));
         }
     }
 
@@ -118,7 +163,7 @@ impl Calls {
     fn position(&self, fragment: &Fragment) -> Option<usize> {
         let is_numbered = |call: &Call| fragment.index.is_none() || call.index == fragment.index;
         let is_named = |call: &Call| !fragment.id.is_empty() && call.id == fragment.id && is_numbered(call);
-        self.calls.iter().rposition(is_named).or_else(|| self.calls.iter().rposition(is_numbered))
+        self.all.iter().rposition(is_named).or_else(|| self.all.iter().rposition(is_numbered))
     }
 }
 
@@ -127,6 +172,7 @@ impl Call {
         if self.id.is_empty() {
             self.id.push_str(&fragment.id);
         }
+        self.wanted.push_str(&fragment.wanted);
         let has_begun = !self.arguments.is_empty();
         if (self.name.is_empty() || !has_begun) && fragment.name.starts_with(self.name.as_str()) {
             self.name = fragment.name.to_string();
@@ -173,15 +219,21 @@ impl Call {
     }
 
     fn bytes(&self) -> usize {
-        self.id.len().saturating_add(self.name.len()).saturating_add(self.arguments.len())
+        [&self.id, &self.name, &self.wanted]
+            .iter()
+            .fold(self.arguments.len(), |sum, text| sum.saturating_add(text.len()))
     }
 
     /// `at` is the call's place in the answer, which names it if the server did not.
-    fn finish(&mut self, at: usize, input: Json) -> Block {
+    fn finish(&mut self, at: usize, input: Json, wanted: Option<Json>) -> Block {
         self.delivered = true;
         self.arguments = Piece::default();
         let id = if self.id.is_empty() { format!("call_{at}") } else { self.id.clone() };
-        Block::tool_use(id, self.name.as_str(), input)
+        let mut call = Block::tool_use(id, self.name.as_str(), input);
+        if let Block::ToolUse { provider_data, .. } = &mut call {
+            *provider_data = wanted;
+        }
+        call
     }
 }
 

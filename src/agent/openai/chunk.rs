@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use super::history::OF_CALLS;
+use crate::agent::http::history::add_field;
 use crate::agent::http::{Usage, count, is_error};
 use crate::agent::piece::Piece;
 use crate::protocol::Json;
@@ -22,6 +24,8 @@ pub(super) struct Chunk<'a> {
     pub(super) other_usage: Usage,
     /// Whether a field of errors says something.
     pub(super) has_error: bool,
+    /// What the answer is based on. Perplexity and xAI have it beside the choices.
+    pub(super) sources: Vec<Json>,
 }
 
 #[derive(Default)]
@@ -49,6 +53,9 @@ pub(super) struct Delta<'a> {
     /// `OpenRouter`'s list of the same; Mistral's parts of the content.
     reasoning_parts: Piece<'a>,
     pub(super) tool_calls: Vec<Fragment<'a>>,
+    /// `OpenRouter`'s list as it is.
+    pub(super) details: Vec<Json>,
+    pub(super) sources: Vec<Json>,
 }
 
 /// Part of a tool call. The first one has its id and name, all have a piece of its arguments.
@@ -59,6 +66,8 @@ pub(super) struct Fragment<'a> {
     pub(super) id: Cow<'a, str>,
     pub(super) name: Cow<'a, str>,
     pub(super) arguments: Piece<'a>,
+    /// What the provider wants back with the call, as it is: JSON fields, each with a comma before it.
+    pub(super) wanted: String,
 }
 
 impl<'a> Chunk<'a> {
@@ -86,6 +95,21 @@ impl<'a> Chunk<'a> {
                 Ok(())
             }
             "usage" => self.usage.read(reader),
+            "citations" | "search_results" => list(reader, &mut self.sources),
+            // Older models of Workers AI have these in place of choices.
+            "response" | "tool_calls" | "finish_reason" if reader.peek()? != b'{' => {
+                if self.choices.is_empty() {
+                    self.choices.push(Choice { delta: Some(Delta::default()), ..Choice::default() });
+                }
+                match (self.choices.first_mut(), &*name) {
+                    (Some(Choice { finish_reason, .. }), "finish_reason") => name_of(reader, finish_reason),
+                    (Some(Choice { delta: Some(delta), .. }), "response") => {
+                        string(reader, &mut delta.content)
+                    }
+                    (Some(Choice { delta: Some(delta), .. }), _) => calls(reader, delta),
+                    _ => reader.skip(),
+                }
+            }
             // Groq has it within a field of its own.
             _ => fields(reader, &mut |reader, name| other(reader, &name, &mut self.other_usage)),
         })
@@ -104,6 +128,11 @@ impl<'a> Delta<'a> {
         if !calls {
             self.tool_calls.clear();
         }
+    }
+
+    /// Whether the thinking comes in the field that `DeepSeek` and Kimi want back.
+    pub(super) fn is_reasoning_content(&self) -> bool {
+        !self.reasoning_content.is_empty()
     }
 
     pub(super) fn thinking(&self) -> &Piece<'a> {
@@ -148,11 +177,15 @@ fn delta<'a>(reader: &mut Reader<'a>, into: &mut Option<Delta<'a>>, counts: &mut
         "reasoning" | "reasoning_text" | "thinking" => {
             text(reader, &mut delta.reasoning, &mut Piece::default())
         }
-        "reasoning_details" => text(reader, &mut delta.reasoning_parts, &mut Piece::default()),
-        "tool_calls" => {
-            delta.tool_calls.clear();
-            items(reader, &mut |reader| fragment(reader, delta.tool_calls.push_mut(Fragment::default())))
+        "reasoning_details" => {
+            let json = reader.raw()?;
+            let _ = Reader::read_foreign(json, |reader| list(reader, &mut delta.details));
+            Reader::read_foreign(json, |reader| {
+                text(reader, &mut delta.reasoning_parts, &mut Piece::default())
+            })
         }
+        "annotations" => list(reader, &mut delta.sources),
+        "tool_calls" => calls(reader, delta),
         // What calls were before there could be several.
         "function_call" if reader.peek()? == b'{' => {
             let call = delta.tool_calls.push_mut(Fragment { index: Some(0), ..Fragment::default() });
@@ -162,11 +195,20 @@ fn delta<'a>(reader: &mut Reader<'a>, into: &mut Option<Delta<'a>>, counts: &mut
     })
 }
 
+fn calls<'a>(reader: &mut Reader<'a>, delta: &mut Delta<'a>) -> Parsed<()> {
+    delta.tool_calls.clear();
+    items(reader, &mut |reader| fragment(reader, delta.tool_calls.push_mut(Fragment::default())))
+}
+
 fn fragment<'a>(reader: &mut Reader<'a>, fragment: &mut Fragment<'a>) -> Parsed<()> {
     fields(reader, &mut |reader, name| match &*name {
         "index" => count(reader, &mut fragment.index),
         "id" => label(reader, &mut fragment.id),
         "function" | "custom" => fields(reader, &mut |reader, name| function(reader, &name, fragment)),
+        wanted if OF_CALLS.contains(&wanted) && reader.peek()? == b'{' => {
+            add_field(&mut fragment.wanted, wanted, reader.raw()?);
+            Ok(())
+        }
         // Workers AI has no object around them.
         _ => function(reader, &name, fragment),
     })
@@ -178,6 +220,14 @@ fn function<'a>(reader: &mut Reader<'a>, name: &str, fragment: &mut Fragment<'a>
         "arguments" | "input" => arguments(reader, &mut fragment.arguments),
         _ => reader.skip(),
     }
+}
+
+/// A list of anything.
+fn list(reader: &mut Reader, into: &mut Vec<Json>) -> Parsed<()> {
+    if let Ok(Json::Array(items)) = Reader::read_foreign(reader.raw()?, Reader::value) {
+        *into = items;
+    }
+    Ok(())
 }
 
 /// A text, or a list of its parts: Mistral sends one, its thinking among them. Cloudflare's Workers AI takes a

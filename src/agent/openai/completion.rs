@@ -109,6 +109,7 @@ impl Completion {
             reason = if is_none { reason } else { said };
         }
         answer.usage.update(chunk.usage);
+        answer.sources(&chunk.sources);
         if has_error && answer.report(json) {
         } else if chunk.has_error {
             answer.broke_off(json);
@@ -124,9 +125,9 @@ impl Completion {
     }
 
     /// Returns the reason why the answer has ended, if it has.
-    fn choice<'a>(&mut self, choice: Choice<'a>, answer: &mut Draft) -> Cow<'a, str> {
+    fn choice<'a>(&mut self, mut choice: Choice<'a>, answer: &mut Draft) -> Cow<'a, str> {
         answer.usage.update(choice.usage);
-        if let Some(delta) = &choice.delta {
+        if let Some(delta) = &mut choice.delta {
             self.has_deltas = true;
             self.delta(delta, answer);
         }
@@ -144,17 +145,19 @@ impl Completion {
         if self.has_deltas {
             message.keep(!self.has_thought, answer.pieces == 0, self.calls.len() == 0);
         }
-        self.delta(&message, answer);
+        self.delta(&mut message, answer);
     }
 
-    fn delta(&mut self, delta: &Delta, answer: &mut Draft) {
+    fn delta(&mut self, delta: &mut Delta, answer: &mut Draft) {
         if answer.is_over() {
             return;
         }
         if !delta.thinking().is_empty() {
             self.text(&Text::pause, answer);
             self.think(delta.thinking(), true, answer);
+            self.calls.has_reasoning |= delta.is_reasoning_content();
         }
+        self.calls.think(&mut delta.details);
         for text in [&delta.content, &delta.refusal].into_iter().filter(|text| !text.is_empty()) {
             answer.pieces = answer.pieces.saturating_add(1);
             self.text(&|whole, take| whole.push(text, take), answer);
@@ -168,6 +171,7 @@ impl Completion {
             answer.gather(self.calls.add(fragment));
             self.calls.deliver(Until::Sure, answer);
         }
+        answer.sources(&delta.sources);
         answer.over_limit(self.calls.bytes(), self.calls.len());
     }
 

@@ -1,4 +1,4 @@
-//! A thread's messages as a provider takes them.
+//! A thread's messages as chat completions take them.
 //!
 //! The roles follow OpenAI's [messages]. Providers refuse what others take, and a history that one of
 //! them refuses is refused for ever, since it is sent again with each message. So every history keeps
@@ -10,35 +10,38 @@
 //! - Each call is answered before anything else is said (OpenAI), and an assistant speaks between that
 //!   answer and a user (Mistral).
 //! - The ids of calls differ (Claude), their names are plain, their input is an object.
+//! - What a provider gave along with its calls goes back with them: the thinking before them (Kimi, `DeepSeek`),
+//!   signatures (Gemini), `reasoning_details` (`OpenRouter`). Nobody else is told these fields, which many refuse.
 //!
 //! [messages]: https://platform.openai.com/docs/api-reference/chat/create#chat-create-messages
 
 use std::borrow::Cow;
-use std::vec::IntoIter;
 
-use crate::agent::AgentMessage;
+use super::KIND;
+use crate::agent::http::Asked;
+use crate::agent::http::history::{
+    Pairs, Shown, add_field, arguments, file_note, given, nothing_said, plain_name, shown, together,
+};
 use crate::protocol::{Block, Content, Json, Role, is_blank, joined, to_json};
 
-/// Stands for a user's message that says nothing, where there has to be one.
-const NOTHING_SAID: &str = "(empty message)";
-/// The same where it brought results alone, which are told with their calls.
-const RESULTS_ABOVE: &str = "(the result is above)";
-/// Stands for a tool's result that says nothing.
-const NO_OUTPUT: &str = "(no output)";
-/// Told of a call that has no result. Whether its tool ran, nobody knows.
-const NO_RESULT: &str = "(no result was recorded)";
 /// What an assistant says between a tool's result and a user.
 const BRIDGE: &str = "Understood.";
-/// Characters of a call's name.
-const NAME_CHARS_MAX: usize = 64;
+/// Fields of a call that its provider wants back as they were. Gemini's, and `LiteLLM`'s for the same.
+pub(super) const OF_CALLS: [&str; 2] = ["extra_content", "provider_specific_fields"];
+/// A field of an assistant's message that `OpenRouter` wants back.
+pub(super) const DETAILS: &str = "reasoning_details";
+/// The same, for the text of the thinking.
+pub(super) const REASONING: &str = "reasoning_content";
 
 pub(super) enum Message<'a> {
     System(&'a str),
-    User(Cow<'a, str>),
-    /// Has text, or calls, or both. The calls are JSON.
+    User(Vec<Shown<'a>>),
+    /// Has text, or calls, or both.
     Assistant {
         text: Option<Cow<'a, str>>,
         calls: Vec<String>,
+        /// Fields beside these, as JSON: each with a comma before it.
+        further: String,
     },
     Tool {
         call: String,
@@ -48,116 +51,97 @@ pub(super) enum Message<'a> {
 
 impl Message<'_> {
     pub(super) fn json(&self) -> String {
-        let content =
-            |role: &str, text: &str| format!("{{\"role\":\"{role}\",\"content\":{}", to_json(&text));
-        let (mut json, calls) = match self {
-            Message::System(text) => (content("system", text), None),
-            Message::User(text) => (content("user", text), None),
-            Message::Assistant { text: Some(text), calls } => (content("assistant", text), Some(calls)),
-            Message::Assistant { text: None, calls } => {
-                (String::from("{\"role\":\"assistant\""), Some(calls))
+        let content = |role: &str, content: &str| format!("{{\"role\":\"{role}\",\"content\":{content}");
+        let mut json = match self {
+            Message::System(text) => content("system", &to_json(text)),
+            Message::User(parts) => {
+                if let [Shown::Text(text)] = &parts[..] {
+                    content("user", &to_json(text))
+                } else {
+                    let parts: Vec<String> = parts.iter().map(part).collect();
+                    content("user", &format!("[{}]", joined(parts.iter().map(String::as_str), ',')))
+                }
             }
+            Message::Assistant { text: Some(text), .. } => content("assistant", &to_json(text)),
+            Message::Assistant { text: None, .. } => String::from("{\"role\":\"assistant\""),
             Message::Tool { call, text } => {
-                (format!("{},\"tool_call_id\":{}", content("tool", text), to_json(call)), None)
+                format!("{},\"tool_call_id\":{}", content("tool", &to_json(text)), to_json(call))
             }
         };
-        if let Some(calls) = calls.filter(|calls| !calls.is_empty()) {
+        if let Message::Assistant { calls, further, .. } = self
+            && !calls.is_empty()
+        {
             json.push_str(",\"tool_calls\":[");
             json.push_str(&joined(calls.iter().map(String::as_str), ','));
             json.push(']');
+            json.push_str(further);
         }
         json.push('}');
         json
     }
 }
 
-/// Thinking is left out, and so is a message with nothing left. What is plain is as the strictest want it, each in
-/// another way than some of the others.
-pub(super) fn history<'a>(
-    system_prompt: Option<&'a str>,
-    messages: &'a [AgentMessage],
-    is_plain: bool,
-) -> Vec<Message<'a>> {
-    let mut history = History::new(messages, is_plain);
-    for message in messages {
-        history.add(message);
+/// A part of a content that is more than a text.
+fn part(part: &Shown) -> String {
+    match part {
+        Shown::Text(text) => format!(r#"{{"type":"text","text":{}}}"#, to_json(text)),
+        Shown::Image(url) => format!(r#"{{"type":"image_url","image_url":{{"url":{}}}}}"#, to_json(url)),
+        Shown::Pdf { name, url } => {
+            let (name, url) = (to_json(name), to_json(url));
+            format!(r#"{{"type":"file","file":{{"filename":{name},"file_data":{url}}}}}"#)
+        }
+    }
+}
+
+/// Thinking is left out unless it has to be told, and so is a message with nothing left. What is plain is as the
+/// strictest want it, each in another way than some of the others.
+pub(super) fn history<'a>(asked: &Asked<'a>) -> Vec<Message<'a>> {
+    let said = asked.said();
+    let mut history =
+        History { asked: *asked, messages: Vec::new(), pairs: Pairs::new(&said, asked.is_plain) };
+    for (role, content) in &said {
+        history.add(*role, content);
     }
     let mut all = history.messages;
     for message in &mut all {
         if let Message::Assistant { text: text @ None, .. } = message
-            && is_plain
+            && asked.is_plain
         {
             *text = Some(Cow::Borrowed(""));
         }
     }
     if !matches!(all.last(), Some(Message::User(_) | Message::Tool { .. })) {
-        let is_result = |block: &Block| matches!(block, Block::ToolResult { .. });
-        let has_results = messages.last().is_some_and(|own| blocks(own).iter().any(is_result));
-        let content = Cow::Borrowed(if has_results { RESULTS_ABOVE } else { NOTHING_SAID });
-        all.push(Message::User(content));
+        all.push(user(nothing_said(said.last())));
     }
     if !matches!(all.first(), Some(Message::User(_))) {
-        all.insert(0, Message::User(Cow::Borrowed(NOTHING_SAID)));
+        all.insert(0, user(nothing_said(None)));
     }
-    if let Some(prompt) = system_prompt.filter(|prompt| !is_blank(prompt)) {
+    if let Some(prompt) = asked.system_prompt.filter(|prompt| !is_blank(prompt)) {
         all.insert(0, Message::System(prompt));
     }
     all
 }
 
-struct History<'a> {
-    messages: Vec<Message<'a>>,
-    /// The assistants' calls that were not told yet, in order.
-    calls: IntoIter<Call<'a>>,
-    /// Of each result that is still to come, whether it was told with its call.
-    is_told: IntoIter<bool>,
+fn user(text: &str) -> Message<'_> {
+    Message::User(vec![Shown::Text(Cow::Borrowed(text))])
 }
 
-struct Call<'a> {
-    given_id: &'a str,
-    /// Another one if the given one was there before.
-    id: String,
-    /// What answers it, wherever that stands.
-    result: Option<Cow<'a, str>>,
+struct History<'a> {
+    asked: Asked<'a>,
+    messages: Vec<Message<'a>>,
+    pairs: Pairs<'a>,
 }
 
 impl<'a> History<'a> {
-    /// Pairs each result with the latest call before it that it may answer.
-    fn new(messages: &'a [AgentMessage], is_plain: bool) -> Self {
-        let (mut calls, mut is_told) = (Vec::<Call>::new(), Vec::new());
-        for message in messages {
-            for block in blocks(message) {
-                match block {
-                    Block::ToolUse { id: given_id, .. } if message.role == Role::Assistant => {
-                        let nth = calls.len();
-                        // Mistral's are nine letters and digits, whoever gave them.
-                        let id = if is_plain { format!("call{nth:05}") } else { unique_id(given_id, &calls) };
-                        calls.push(Call { given_id, id, result: None });
-                    }
-                    Block::ToolResult { tool_use_id, content, is_error, .. } => {
-                        let mut open = calls.iter_mut().rev().filter(|call| call.result.is_none());
-                        let call = open.find(|call| call.given_id == tool_use_id);
-                        is_told.push(call.is_some());
-                        if let Some(call) = call {
-                            call.result = Some(result_text(content, *is_error));
-                        }
-                    }
-                    _ => {}
-                }
-            }
-        }
-        History { messages: Vec::new(), calls: calls.into_iter(), is_told: is_told.into_iter() }
-    }
-
-    fn add(&mut self, message: &'a AgentMessage) {
-        match (&message.content, message.role) {
-            (Content::Text(text), Role::User) => self.add_user(Cow::Borrowed(text)),
+    fn add(&mut self, role: Role, content: &'a Content) {
+        match (content, role) {
+            (Content::Text(text), Role::User) => self.add_user(vec![Shown::Text(Cow::Borrowed(text))]),
             (Content::Text(text), Role::Assistant) => self.add_assistant(Cow::Borrowed(text), &[]),
             (Content::Blocks(blocks), Role::User) => {
                 for block in blocks {
                     self.add_result(block);
                 }
-                self.add_user(together(blocks.iter().filter_map(Block::as_text)));
+                self.add_user(parts(blocks));
             }
             // An agent that runs its tools itself answers in one message what are several to OpenAI.
             (Content::Blocks(blocks), Role::Assistant) => {
@@ -169,121 +153,120 @@ impl<'a> History<'a> {
         }
     }
 
-    fn add_user(&mut self, text: Cow<'a, str>) {
-        if is_blank(&text) {
+    fn add_user(&mut self, mut parts: Vec<Shown<'a>>) {
+        parts.retain(|part| !matches!(part, Shown::Text(text) if is_blank(text)));
+        if parts.is_empty() {
             return;
         }
-        match self.messages.last_mut() {
-            Some(Message::User(said)) => append(said, &text),
-            last => {
-                if matches!(last, Some(Message::Tool { .. })) {
-                    let text = Some(Cow::Borrowed(BRIDGE));
-                    self.messages.push(Message::Assistant { text, calls: Vec::new() });
-                }
-                self.messages.push(Message::User(text));
+        if let Some(Message::User(said)) = self.messages.last_mut() {
+            for part in parts {
+                push(said, part, "\n\n");
             }
+            return;
         }
+        if matches!(self.messages.last(), Some(Message::Tool { .. })) {
+            let text = Some(Cow::Borrowed(BRIDGE));
+            self.messages.push(Message::Assistant { text, calls: Vec::new(), further: String::new() });
+        }
+        self.messages.push(Message::User(parts));
     }
 
     fn add_assistant(&mut self, text: Cow<'a, str>, part: &'a [Block]) {
         let (mut calls, mut answers) = (Vec::new(), Vec::new());
+        let (mut reasoning, mut is_wanted, mut details) = (String::new(), false, String::new());
         for block in part {
-            let Block::ToolUse { name, input, .. } = block else { continue };
-            let Some(call) = self.calls.next() else { continue };
-            let (id, name, arguments) = (to_json(&call.id), plain_name(name), to_json(&arguments(input)));
-            calls.push(format!(
-                r#"{{"id":{id},"type":"function","function":{{"name":"{name}","arguments":{arguments}}}}}"#
-            ));
-            let text = call.result.unwrap_or(Cow::Borrowed(NO_RESULT));
-            answers.push(Message::Tool { call: call.id, text });
+            match block {
+                Block::Thinking { text, .. } => reasoning.push_str(text),
+                Block::ToolUse { name, input, .. } => {
+                    let Some(mut call) = self.pairs.next_call() else { continue };
+                    let (id, name, arguments) =
+                        (to_json(&call.id), plain_name(name), to_json(&arguments(input)));
+                    let mut json = format!(
+                        r#"{{"id":{id},"type":"function","function":{{"name":"{name}","arguments":{arguments}}}"#
+                    );
+                    is_wanted |= self.given(block, None, REASONING).is_some();
+                    let model = Some(self.asked.model);
+                    for field in OF_CALLS {
+                        if let Some(value) = self.given(block, model, field) {
+                            add_field(&mut json, field, &to_json(value));
+                        }
+                    }
+                    json.push('}');
+                    calls.push(json);
+                    for detail in
+                        self.given(block, model, DETAILS).and_then(Json::as_array).unwrap_or_default()
+                    {
+                        details.push_str(if details.is_empty() { "[" } else { "," });
+                        details.push_str(&to_json(detail));
+                    }
+                    let text = call.take_result();
+                    answers.push(Message::Tool { call: call.id, text });
+                }
+                _ => {}
+            }
+        }
+        let mut fields = String::new();
+        if !details.is_empty() {
+            details.push(']');
+            add_field(&mut fields, DETAILS, &details);
+        }
+        if is_wanted && !reasoning.is_empty() {
+            add_field(&mut fields, REASONING, &to_json(&reasoning));
         }
         let text = Some(text).filter(|text| !is_blank(text));
         match (self.messages.last_mut(), text) {
             (_, None) if calls.is_empty() => return,
             // What it called would have been answered behind it.
-            (Some(Message::Assistant { text: said, calls: made }), text) => {
+            (Some(Message::Assistant { text: said, calls: made, further }), text) => {
                 match (said, text) {
-                    (Some(said), Some(text)) => append(said, &text),
+                    (Some(said), Some(text)) => {
+                        said.to_mut().push_str("\n\n");
+                        said.to_mut().push_str(&text);
+                    }
                     (said, text) => *said = said.take().or(text),
                 }
-                *made = calls;
+                (*made, *further) = (calls, fields);
             }
-            (_, text) => self.messages.push(Message::Assistant { text, calls }),
+            (_, text) => self.messages.push(Message::Assistant { text, calls, further: fields }),
         }
         self.messages.append(&mut answers);
     }
 
-    /// A result that was not told with its call, perhaps because the history begins after that, is told
-    /// in the user's words: as a tool message it would be refused.
     fn add_result(&mut self, block: &'a Block) {
-        if let Block::ToolResult { content, is_error, .. } = block
-            && self.is_told.next() != Some(true)
-        {
-            self.add_user(result_text(content, *is_error));
+        if let Some(text) = self.pairs.lone_result(block) {
+            self.add_user(vec![Shown::Text(text)]);
         }
     }
-}
 
-fn blocks(message: &AgentMessage) -> &[Block] {
-    match &message.content {
-        Content::Blocks(blocks) => blocks,
-        Content::Text(_) => &[],
+    /// What the endpoint gave along with a call and wants back.
+    fn given(&self, block: &'a Block, model: Option<&str>, name: &str) -> Option<&'a Json> {
+        let Block::ToolUse { provider_data, .. } = block else { return None };
+        given(provider_data.as_ref().filter(|_| !self.asked.is_plain), KIND.name, model, name)
     }
 }
 
-/// Servers that give no ids are given the same ones in each answer.
-fn unique_id(given: &str, calls: &[Call]) -> String {
-    let is_free = |id: &String| !id.is_empty() && calls.iter().all(|call| call.id != *id);
-    let stem = if given.is_empty() { "call" } else { given };
-    let mut others = (calls.len()..).map(|nth| format!("{stem}_{nth}"));
-    Some(given.to_owned()).filter(is_free).or_else(|| others.find(is_free)).unwrap_or_default()
-}
-
-fn plain_name(name: &str) -> String {
-    let mut plain = String::new();
-    for char in name.chars().take(NAME_CHARS_MAX) {
-        let is_plain = char.is_ascii_alphanumeric() || matches!(char, '_' | '-');
-        plain.push(if is_plain { char } else { '_' });
+/// The parts of a user's message. No address of a document is taken, only its bytes.
+fn parts(blocks: &[Block]) -> Vec<Shown<'_>> {
+    let mut parts = Vec::new();
+    for block in blocks {
+        match shown(block) {
+            Some(Shown::Pdf { url, .. }) if !url.starts_with("data:") => {
+                push(&mut parts, Shown::Text(Cow::Owned(file_note(block))), "");
+            }
+            Some(part) => push(&mut parts, part, ""),
+            None => {}
+        }
     }
-    if plain.is_empty() { String::from("unnamed") } else { plain }
+    parts
 }
 
-/// An input that is no object, as one that was cut is not, becomes a field of one.
-fn arguments(input: &Json) -> String {
-    match input {
-        Json::Object(_) => to_json(input),
-        Json::Null => String::from("{}"),
-        _ => format!("{{\"input\":{}}}", to_json(input)),
+/// Adds a part; texts in a row are one.
+fn push<'a>(parts: &mut Vec<Shown<'a>>, part: Shown<'a>, between: &str) {
+    match (parts.last_mut(), part) {
+        (Some(Shown::Text(said)), Shown::Text(text)) => {
+            said.to_mut().push_str(between);
+            said.to_mut().push_str(&text);
+        }
+        (_, part) => parts.push(part),
     }
-}
-
-/// OpenAI has no field for a failed call.
-fn result_text(content: &Json, is_error: bool) -> Cow<'_, str> {
-    let text = match content {
-        Json::String(text) => Cow::Borrowed(text.as_str()),
-        Json::Array(parts) => match parts.iter().map(text_part).collect::<Option<Vec<_>>>() {
-            Some(texts) => together(texts.into_iter()),
-            None => Cow::Owned(to_json(content)),
-        },
-        _ => Cow::Owned(to_json(content)),
-    };
-    let text = if is_blank(&text) { Cow::Borrowed(NO_OUTPUT) } else { text };
-    if is_error { Cow::Owned(format!("Error: {text}")) } else { text }
-}
-
-fn text_part(part: &Json) -> Option<&str> {
-    part.get("text")?.as_str().filter(|_| part.get("type").and_then(Json::as_str) == Some("text"))
-}
-
-fn together<'a>(mut texts: impl Iterator<Item = &'a str>) -> Cow<'a, str> {
-    let mut together = Cow::Borrowed(texts.next().unwrap_or_default());
-    for text in texts {
-        together.to_mut().push_str(text);
-    }
-    together
-}
-
-fn append(content: &mut Cow<str>, text: &str) {
-    content.to_mut().push_str("\n\n");
-    content.to_mut().push_str(text);
 }

@@ -19,7 +19,7 @@ pub fn request_body(asked: &Asked) -> String {
 /// The messages of such a request, as a JSON array.
 #[must_use]
 pub fn messages(asked: &Asked) -> String {
-    let history = history(asked.system_prompt, &asked.request.messages, asked.is_plain);
+    let history = history(asked);
     let messages: Vec<String> = history.iter().map(Message::json).collect();
     format!("[{}]", joined(messages.iter().map(String::as_str), ','))
 }
