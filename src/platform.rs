@@ -20,8 +20,8 @@ extern "C" {
     fn call(work: &mut dyn FnMut()) -> Result<(), JsValue>;
 }
 
-// The binding takes no signal, and what it streams cannot be aborted from afar: the pipe that is aborted cancels it.
-// A model that does not stream gives a value. What is thrown is a text, or nothing if there is no such binding.
+// The binding takes no signal: its stream is cancelled instead. A model that does not stream gives a value. What is
+// thrown is a text, or nothing if there is no such binding.
 #[wasm_bindgen(inline_js = "
 export const ask_model = async (ai, model, input, options, signal) => {
     if (!ai?.run) throw null;
@@ -29,7 +29,10 @@ export const ask_model = async (ai, model, input, options, signal) => {
         const answer = await ai.run(model, JSON.parse(input), JSON.parse(options));
         const isStream = answer instanceof ReadableStream;
         const events = isStream ? answer : new Response(`data: ${JSON.stringify(answer)}\\n\\ndata: [DONE]\\n\\n`).body;
-        return events.pipeThrough(new TransformStream(), { signal });
+        const reader = events.getReader();
+        const letGo = () => reader.cancel().catch(() => {});
+        signal.aborted ? letGo() : signal.addEventListener('abort', letGo);
+        return reader;
     } catch (thrown) {
         throw (thrown.code ? thrown.code + ': ' : '') + thrown.message;
     }
@@ -40,7 +43,7 @@ extern "C" {
         model: &str,
         input: &str,
         options: &str,
-        signal: Option<&web_sys::AbortSignal>,
+        signal: &web_sys::AbortSignal,
     ) -> Promise;
 }
 

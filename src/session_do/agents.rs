@@ -7,7 +7,7 @@ use futures::future::select;
 use js_sys::Function;
 use js_sys::futures::JsFuture;
 use wasm_bindgen::prelude::*;
-use web_sys::{AbortController, AbortSignal, ReadableStream};
+use web_sys::{AbortController, AbortSignal};
 
 use crate::agent::{Answered, Call, Refusal};
 use crate::platform::{self, BodyChunk, BodyReader, Task};
@@ -108,23 +108,25 @@ async fn run(runtime: &Runtime, answers: &Answers, call: Call, signal: Option<Ab
         }
         Call::Http { url, headers, service_headers, body } => {
             let sent = upstream::Sent { headers, service_headers, body };
-            read(answers, upstream::ask(runtime, url, sent, signal.as_ref()).await).await;
+            let body = upstream::ask(runtime, url, sent, signal.as_ref()).await;
+            read(answers, body.map(|body| Some(body?.get_reader().unchecked_into()))).await;
         }
         Call::WorkersAi { model, input, options } => {
-            let body = upstream::ask_model(runtime, &model, &input, &options, signal.as_ref()).await;
-            read(answers, body).await;
+            let Some(signal) = signal else { return };
+            let body = upstream::ask_model(runtime, &model, &input, &options, &signal).await;
+            read(answers, body.map(Some)).await;
         }
     }
 }
 
 /// Hands on the body of an answer to its end.
-async fn read(answers: &Answers, body: Result<Option<ReadableStream>, Refusal>) {
+async fn read(answers: &Answers, body: Result<Option<BodyReader>, Refusal>) {
     let outcome = match body {
         Ok(Some(body)) => {
             let answers = answers.clone();
             let take =
                 move |chunk: Option<Vec<u8>>| !answers.deliver(chunk.map_or(Answered::End, Answered::Bytes));
-            return Reading::whole(body.get_reader().unchecked_into(), Box::new(take)).await;
+            return Reading::whole(body, Box::new(take)).await;
         }
         Ok(None) => Answered::End,
         Err(refusal) => Answered::Refused(refusal),

@@ -11,7 +11,7 @@ use crate::protocol::limits::REDIRECTS_MAX;
 
 use super::shell::Runtime;
 use crate::platform::http::{self, read};
-use crate::platform::{self, binding, describe};
+use crate::platform::{self, BodyReader, binding, describe};
 use crate::variables;
 
 /// Bytes read of an upstream's error body.
@@ -64,17 +64,17 @@ pub async fn ask(
     Err(Refusal::Redirects)
 }
 
-/// The body of the answer of a model of the binding `AI`; `input` and `options` are JSON.
+/// A reader of the answer of a model of the binding `AI`; `input` and `options` are JSON.
 pub async fn ask_model(
     runtime: &Runtime,
     model: &str,
     input: &str,
     options: &str,
-    signal: Option<&AbortSignal>,
-) -> Result<Option<ReadableStream>, Refusal> {
+    signal: &AbortSignal,
+) -> Result<BodyReader, Refusal> {
     let bound = binding(&runtime.env, variables::AI).unwrap_or_default();
     match JsFuture::from(platform::ask_model(&bound, model, input, options, signal)).await {
-        Ok(body) => Ok(Some(body.unchecked_into())),
+        Ok(reader) => Ok(reader.unchecked_into()),
         Err(thrown) => Err(thrown.as_string().map_or(Refusal::NoModels, Refusal::Thrown)),
     }
 }
