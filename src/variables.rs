@@ -62,6 +62,8 @@ words! {
         Echo = "echo",
         /// An endpoint that speaks `OpenAI`'s chat completions.
         OpenAi = "openai",
+        /// An endpoint that speaks `OpenAI`'s Responses API.
+        Responses = "responses",
         /// An endpoint that speaks Anthropic's Messages.
         Anthropic = "anthropic",
         /// A model of Cloudflare's, by the binding `AI`.

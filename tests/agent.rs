@@ -1,7 +1,8 @@
 //! Agents: what a model's bytes mean, what a model is asked, and the echo.
 //!
 //! A stream of the corpus is a pair of files in `tests/corpus`: `name.sse` holds the bytes of the body and
-//! `name.json` the events expected of them, where `says` is a part of a failure's message.
+//! `name.json` the events expected of them, where `says` is a part of a failure's message. A folder there holds the
+//! streams of another kind of endpoint. `UPDATE=1 cargo test --test agent every_stream` writes what is expected.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,6 +22,8 @@ mod echo;
 mod failures;
 #[path = "agent/kinds.rs"]
 mod kinds;
+#[path = "agent/models.rs"]
+mod models;
 #[path = "agent/odd.rs"]
 mod odd;
 #[path = "agent/parts.rs"]
@@ -29,19 +32,23 @@ mod parts;
 mod redact;
 #[path = "agent/requests.rs"]
 mod requests;
+#[path = "agent/responses.rs"]
+mod responses_requests;
 #[path = "agent/sse.rs"]
 mod sse;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bobbin::agent::http::{self, Asked, Stream};
 use bobbin::agent::openai;
+use bobbin::agent::responses;
 use bobbin::agent::sse::EVENT_BYTES_MAX;
 use bobbin::agent::{AgentEvent, AgentMessage, AgentRequest, Finished};
 use bobbin::protocol::json::Fields;
 use bobbin::protocol::limits::{ANSWER_BYTES_MAX, BLOCKS_MAX};
 use bobbin::protocol::{Block, Content, ErrorCode, Finish, Json, PermissionMode, Role, to_json};
+use bobbin::variables::AgentName;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -50,14 +57,13 @@ use serde_json::{Value, json};
 #[test]
 fn every_stream_of_the_corpus_gives_the_events_beside_it() {
     for case in corpus() {
-        let events = fold(&[&case.body[..]]);
+        let events = case.fold(&[&case.body]);
         if std::env::var_os("UPDATE").is_some() {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join("tests/corpus")
-                .join(case.name)
-                .with_extension("json");
-            fs::write(path, serde_json::to_string_pretty(&shown(&events, &case.expected)).unwrap() + "\n")
-                .unwrap();
+            fs::write(
+                &case.expected_in,
+                serde_json::to_string_pretty(&shown(&events, &case.expected)).unwrap() + "\n",
+            )
+            .unwrap();
             continue;
         }
         assert_expected(&case, &events, "whole");
@@ -68,9 +74,9 @@ fn every_stream_of_the_corpus_gives_the_events_beside_it() {
 fn the_cuts_of_a_stream_do_not_change_what_its_blocks_grow_by() {
     let mut random = XorShift(0xb10c);
     for case in corpus() {
-        let whole = fold(&[&case.body]);
+        let whole = case.fold(&[&case.body]);
         for _ in 0..20 {
-            assert_eq!(fold(&random.cuts(&case.body)), whole, "{}", case.name);
+            assert_eq!(case.fold(&random.cuts(&case.body)), whole, "{}", case.name);
         }
     }
 }
@@ -80,14 +86,14 @@ fn the_cuts_of_a_stream_do_not_change_its_events() {
     let mut random = XorShift(0x5eed);
     for case in corpus() {
         let bytes: Vec<&[u8]> = case.body.chunks(1).collect();
-        assert_expected(&case, &fold(&bytes), "byte by byte");
+        assert_expected(&case, &case.fold(&bytes), "byte by byte");
         for size in [2, 3, 7, 64] {
             let pushes: Vec<&[u8]> = case.body.chunks(size).collect();
-            assert_expected(&case, &fold(&pushes), &format!("{size} bytes at a time"));
+            assert_expected(&case, &case.fold(&pushes), &format!("{size} bytes at a time"));
         }
         for round in 0..100 {
             let pushes = random.cuts(&case.body);
-            assert_expected(&case, &fold(&pushes), &format!("random cuts, round {round}"));
+            assert_expected(&case, &case.fold(&pushes), &format!("random cuts, round {round}"));
         }
     }
 }
@@ -95,9 +101,9 @@ fn the_cuts_of_a_stream_do_not_change_its_events() {
 #[test]
 fn a_stream_that_ends_anywhere_ends_once_and_with_a_beginning_of_its_text() {
     for case in corpus() {
-        let text = text_of(&fold(&[&case.body]));
+        let text = text_of(&case.fold(&[&case.body]));
         for end in 0..case.body.len() {
-            let events = fold(&[&case.body[..end]]);
+            let events = case.fold(&[&case.body[..end]]);
             // Half a character whose other half was cut off.
             let begun = text_of(&events);
             let begun = begun.trim_end_matches('\u{fffd}');
@@ -112,7 +118,9 @@ proptest! {
         pushes in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..10),
     ) {
         let pushes: Vec<&[u8]> = pushes.iter().map(Vec::as_slice).collect();
-        fold(&pushes);
+        for (_, reader) in KINDS {
+            fold(reader, &pushes);
+        }
     }
 
     #[test]
@@ -122,13 +130,14 @@ proptest! {
         seed in 1..u64::MAX,
     ) {
         let cases = corpus();
-        let mut body = which.get(&cases).body.clone();
+        let case = which.get(&cases);
+        let mut body = case.body.clone();
         prop_assume!(!body.is_empty());
         for (at, byte) in damage {
             let at = at.index(body.len());
             body[at] = byte;
         }
-        prop_assert_eq!(fold(&[&body]), fold(&XorShift(seed).cuts(&body)));
+        prop_assert_eq!(case.fold(&[&body]), case.fold(&XorShift(seed).cuts(&body)));
     }
 }
 
@@ -369,33 +378,53 @@ fn an_event_over_the_limit_fails_the_answer() {
 
 // Helpers.
 
+type Reader = fn() -> Stream;
+
+/// The folders of the corpus, and what reads the streams in them.
+const KINDS: [(&str, Reader); 2] =
+    [("tests/corpus", openai::completion), ("tests/corpus/responses", responses::reader)];
+
 struct Case {
     name: String,
+    reader: Reader,
     body: Vec<u8>,
+    expected_in: PathBuf,
     expected: Vec<Value>,
 }
 
+impl Case {
+    fn fold(&self, pushes: &[&[u8]]) -> Vec<AgentEvent> {
+        fold(self.reader, pushes)
+    }
+}
+
 fn corpus() -> Vec<Case> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
-    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    let cases: Vec<Case> = paths
-        .iter()
-        .filter(|path| path.extension().is_some_and(|extension| extension == "sse"))
-        .map(|path| Case {
-            name: path.file_stem().unwrap().to_string_lossy().into_owned(),
-            body: fs::read(path).unwrap(),
-            expected: serde_json::from_slice(&fs::read(path.with_extension("json")).unwrap()).unwrap(),
-        })
-        .collect();
-    assert!(!cases.is_empty());
+    let mut cases = Vec::new();
+    for (folder, reader) in KINDS {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "sse"));
+        paths.sort();
+        assert!(!paths.is_empty());
+        for path in paths {
+            let expected_in = path.with_extension("json");
+            cases.push(Case {
+                name: path.file_stem().unwrap().to_string_lossy().into_owned(),
+                reader,
+                body: fs::read(&path).unwrap(),
+                expected: serde_json::from_slice(&fs::read(&expected_in).unwrap_or_else(|_| b"[]".into()))
+                    .unwrap(),
+                expected_in,
+            });
+        }
+    }
     cases
 }
 
 /// The events of a body, adjacent texts joined, and what a block grows by. Asserts that it ends once and last, and
 /// that one block is open at a time.
-fn fold(pushes: &[&[u8]]) -> Vec<AgentEvent> {
-    let mut completion = openai::completion();
+fn fold(reader: Reader, pushes: &[&[u8]]) -> Vec<AgentEvent> {
+    let mut completion = reader();
     let mut folded: Vec<AgentEvent> = Vec::new();
     let mut take = |mut events: Vec<AgentEvent>| {
         events.retain(|event| !matches!(event, AgentEvent::Ending(_) | AgentEvent::Gathering));
@@ -543,7 +572,7 @@ fn thought(text: &str) -> [AgentEvent; 3] {
 }
 
 fn body_of(model: &str, system_prompt: Option<&str>, request: &AgentRequest, is_plain: bool) -> String {
-    openai::request_body(&Asked { model, system_prompt, request, is_plain })
+    openai::request_body(&Asked { agent: AgentName::OpenAi, model, system_prompt, request, is_plain })
 }
 
 fn user(text: &str) -> AgentMessage {

@@ -8,7 +8,6 @@
 mod history;
 
 use std::borrow::Cow;
-use std::slice;
 
 use super::event::{Event, given, is_set, made, text, with, word};
 use super::http::{Asked, Draft, Fold, Kind};
@@ -171,9 +170,7 @@ impl Messages {
             "thinking_delta" => self.parts.thinking(index, &event.piece, answer),
             "input_json_delta" => self.parts.input(index, &event.piece, answer),
             "signature_delta" => self.signature.push_str(text(delta, "signature")),
-            "citations_delta" => {
-                answer.sources(delta.get("citation").map(slice::from_ref).unwrap_or_default());
-            }
+            "citations_delta" => answer.source(delta.get("citation").unwrap_or(delta)),
             _ => {}
         }
     }

@@ -17,6 +17,7 @@ pub mod openai;
 pub mod parts;
 pub mod piece;
 pub mod redact;
+pub mod responses;
 pub mod sse;
 mod unconfigured;
 pub mod workers_ai;
@@ -159,6 +160,7 @@ pub fn configured(read: Variables) -> Result<Rc<dyn Agent>, String> {
         AgentName::Anthropic => http::Endpoint::configured(read, anthropic::kind(read)?),
         AgentName::WorkersAi => workers_ai::WorkersAi::configured(read),
         AgentName::AiSdk => http::Endpoint::configured(read, &ai_sdk::KIND),
+        AgentName::Responses => http::Endpoint::configured(read, &responses::KIND),
     }
 }
 

@@ -9,11 +9,15 @@
 mod calls;
 mod chunk;
 mod completion;
-mod history;
+mod form;
+pub(crate) mod history;
 mod request;
 mod text;
 
+pub(crate) use calls::{Calls, Until};
+pub(crate) use chunk::Fragment;
 pub use completion::Completion;
+pub(crate) use form::Form;
 pub use request::{messages, request_body};
 
 use super::http::{Kind, Stream};
@@ -33,5 +37,5 @@ pub static KIND: Kind = Kind {
 /// A reader for one answer, before its first byte.
 #[must_use]
 pub fn completion() -> Stream {
-    Stream::new((KIND.fold)())
+    Stream::new(&KIND)
 }

@@ -120,7 +120,7 @@ fn cases() -> Vec<Case> {
 /// The events of a body, adjacent texts joined. Asserts that it ends once and last, and that what is shown live is
 /// well-formed.
 fn fold(kind: &Kind, pushes: &[&[u8]]) -> Vec<AgentEvent> {
-    let mut stream = Stream::new((kind.fold)());
+    let mut stream = Stream::new(kind);
     let mut all = Vec::new();
     for bytes in pushes {
         all.extend(stream.push(bytes));

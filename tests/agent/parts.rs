@@ -1,9 +1,9 @@
 //! Blocks that come side by side.
 
-use bobbin::agent::AgentEvent;
-use bobbin::agent::http::{Draft, Fold, Stream};
+use bobbin::agent::http::{Draft, Fold, Kind, Stream};
 use bobbin::agent::parts::Parts;
 use bobbin::agent::piece::Piece;
+use bobbin::agent::{AgentEvent, ai_sdk};
 use bobbin::protocol::json::Reader;
 use bobbin::protocol::limits::{ANSWER_BYTES_MAX, BLOCKS_MAX};
 use bobbin::protocol::{Block, Json};
@@ -252,11 +252,13 @@ impl Fold for Script {
     }
 }
 
+static SCRIPT: Kind = Kind { fold: || Box::new(Script::default()), ..ai_sdk::KIND };
+
 struct Said(Stream);
 
 impl Default for Said {
     fn default() -> Self {
-        Said(Stream::new(Box::new(Script::default())))
+        Said(Stream::new(&SCRIPT))
     }
 }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::failure::{self, plain};
 use super::finish::finish;
+use super::history::provider_data;
 use super::quote::{quote, with_words};
 use super::reported::Reported;
 use super::usage::Usage;
@@ -11,7 +12,8 @@ use crate::agent::piece::Piece;
 use crate::agent::{AgentEvent, Failed, Finished, Remedy};
 use crate::protocol::json::{Malformed, Reader};
 use crate::protocol::limits::{ANSWER_BYTES_MAX, BLOCKS_MAX};
-use crate::protocol::{Block, ErrorBody, ErrorCode, Json, is_blank};
+use crate::protocol::{Block, ErrorBody, ErrorCode, Finish, Json, is_blank};
+use crate::variables::AgentName;
 
 /// Sources of one answer; further ones are left out.
 const SOURCES_MAX: usize = 64;
@@ -22,6 +24,8 @@ const SOURCES_MAX: usize = 64;
 /// call is whole.
 #[derive(Debug, Default)]
 pub struct Draft {
+    /// The kind of agent that was asked.
+    pub agent: AgentName,
     /// The model that was asked, in the settings' word.
     pub asked_model: String,
     /// The model that answers, in the endpoint's word.
@@ -29,6 +33,8 @@ pub struct Draft {
     /// Why the model has stopped, in the endpoint's word. Once it is there, the answer lacks nothing but the end of
     /// its body.
     pub finish_reason: Option<String>,
+    /// The same in the contract's word, where the endpoint's does not tell.
+    pub finish: Option<Finish>,
     /// Tokens, as the endpoint reports them.
     pub usage: Usage,
     /// What the agent's application tells of the answer.
@@ -50,6 +56,8 @@ pub struct Draft {
     blocks: usize,
     sources: Vec<Block>,
     thought: Thought,
+    /// Half a character at the text's end.
+    half: Piece<'static>,
     /// The call that is open.
     open: Option<usize>,
     /// What follows the open call.
@@ -93,6 +101,19 @@ impl Draft {
         }
     }
 
+    /// Adds a piece of text, and counts it. Half a character waits for its other half.
+    pub fn say_piece(&mut self, piece: &Piece) {
+        if piece.is_empty() {
+            return;
+        }
+        self.pieces = self.pieces.saturating_add(1);
+        self.half.push(piece);
+        let text = self.half.take();
+        if !text.is_empty() {
+            self.say(&text);
+        }
+    }
+
     /// Adds thinking. What is not certain may still turn out to be text, and is not announced.
     pub fn think(&mut self, piece: &Piece, is_certain: bool) {
         self.gather(piece.len().max(1));
@@ -117,17 +138,19 @@ impl Draft {
         let rest = self.thought.half.take_all();
         self.thought.text.push_str(&rest);
         self.announce(&rest);
-        let Thought { text, data, .. } = std::mem::take(&mut self.thought);
-        if !is_blank(&text) || data.is_some() {
-            self.put(AgentEvent::Block(Block::Thinking { text, provider_data: data }));
+        let (text, provider_data) = (self.take_thought(), self.thought.data.take());
+        if provider_data.is_some() || !is_blank(&text) {
+            self.put(AgentEvent::Block(Block::Thinking { text, provider_data }));
         }
     }
 
     /// Takes back thinking that is none.
     pub fn take_thought(&mut self) -> String {
-        let mut thought = std::mem::take(&mut self.thought);
-        thought.text.push_str(&thought.half.take_all());
-        thought.text
+        let thought = &mut self.thought;
+        (thought.is_begun, thought.is_uncertain) = (false, false);
+        let mut text = std::mem::take(&mut thought.text);
+        text.push_str(&thought.half.take_all());
+        text
     }
 
     /// Announces a call whose input grows, if no other one is open. `at` tells it from the others.
@@ -194,20 +217,22 @@ impl Draft {
         }
     }
 
-    /// Adds what the answer is based on, which is told at the answer's end, once: a list of addresses, of objects with
-    /// an address, or of OpenAI's annotations.
-    pub fn sources(&mut self, sources: &[Json]) {
-        for source in sources {
-            let source = source.get("url_citation").unwrap_or(source);
-            let text = |name: &str| source.get(name).and_then(Json::as_str).map(str::to_owned);
-            let Some(url) = source.as_str().map(str::to_owned).or_else(|| text("url")) else { continue };
-            let is_known =
-                |known: &Block| matches!(known, Block::Source { url: Some(known), .. } if *known == url);
-            if !self.sources.iter().any(is_known) && self.sources.len() < SOURCES_MAX {
-                let title = text("title");
-                self.sources.push(Block::Source { url: Some(url), title, media_type: None });
-            }
+    /// Adds what the answer is based on, which is told at the answer's end, once: an address, an object with an address,
+    /// or OpenAI's annotation.
+    pub fn source(&mut self, source: &Json) {
+        let source = source.get("url_citation").unwrap_or(source);
+        let text = |name: &str| source.get(name).and_then(Json::as_str).map(str::to_owned);
+        let url = source.as_str().map(str::to_owned).or_else(|| text("url"));
+        let is_known = |known: &Block| matches!(known, Block::Source { url: known, .. } if *known == url);
+        if url.is_some() && !self.sources.iter().any(is_known) && self.sources.len() < SOURCES_MAX {
+            self.sources.push(Block::Source { url, title: text("title"), media_type: None });
         }
+    }
+
+    /// What is wanted back with a block of this answer, as JSON fields: each with a comma before it.
+    #[must_use]
+    pub fn wanted(&self, fields: &str) -> Option<Json> {
+        provider_data(self.agent, &self.asked_model, fields)
     }
 
     /// Notes that something came that is not told yet.
@@ -315,7 +340,7 @@ impl Draft {
     }
 
     /// Takes the end of the body of an event stream.
-    pub(super) fn end(&mut self) {
+    pub fn end(&mut self) {
         let odd = self.odd.take().unwrap_or_default();
         let is_other = !self.is_heard && !odd.is_empty();
         self.break_off(if is_other { failure::not_an_answer(&odd) } else { failure::ended_early(&odd) });
@@ -382,7 +407,7 @@ impl Draft {
             tokens_used: self.tokens_used(),
             usage: self.usage.parts(),
             model: self.model.clone(),
-            finish: self.finish_reason.as_deref().map(finish),
+            finish: self.finish.or_else(|| self.finish_reason.as_deref().map(finish)),
             finish_reason: self.finish_reason.clone(),
             metadata: self.metadata.clone(),
             client_calls: self.client_calls.clone(),

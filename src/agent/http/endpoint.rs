@@ -67,7 +67,7 @@ impl Agent for Endpoint {
 /// A reader for one answer of an endpoint with these settings.
 #[must_use]
 pub fn reply(settings: &Rc<Settings>) -> Box<dyn Reply> {
-    let stream = Stream::new((settings.kind().fold)());
+    let stream = Stream::new(settings.kind());
     Box::new(EndpointReply { stream, settings: settings.clone() })
 }
 

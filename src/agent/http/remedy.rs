@@ -5,15 +5,21 @@ use super::reported::{Reported, passes};
 use crate::agent::Remedy;
 
 /// What only a plain request has not: `stream_options`, calls with other ids than Mistral's, Claude's and OpenAI's,
-/// calls without a content. Here and below, letters and digits alone.
-const NOT_PLAIN: [&str; 6] = [
+/// calls without a content, encrypted reasoning. Here and below, letters and digits alone.
+const NOT_PLAIN: [&str; 9] = [
     "streamoptions",
     "includeusage",
     "withalengthof9",
     "maximumlength40",
+    "maximumlength64",
+    "encryptedcontent",
+    "itemsarenotpersisted",
     "shouldmatchpattern",
     "missingfieldcontent",
 ];
+/// What was given along with calls is left out where it is refused, and not where it is missing.
+const GIVEN: [&str; 3] = ["reasoningcontent", "reasoningdetails", "extracontent"];
+const MISSING: [&str; 3] = ["missing", "mustbe", "required"];
 /// How endpoints say that a history has outgrown the model.
 const TOO_LONG: [&str; 22] = [
     "contextl",
@@ -72,7 +78,7 @@ impl Reported {
 pub(crate) fn of(status: u64, words: &str) -> Remedy {
     let words = letters(words);
     let says = |words_of: &[&str]| words_of.iter().any(|said| is_within(said, &words));
-    if says(&NOT_PLAIN) {
+    if says(&NOT_PLAIN) || says(&GIVEN) && !says(&MISSING) {
         Remedy::Plain
     } else if status == TOO_LARGE
         || (says(&TOO_LONG) || says(&OF_HISTORY) && says(&EXCEEDED) && !says(&OF_ANSWER))

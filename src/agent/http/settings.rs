@@ -9,7 +9,7 @@ use crate::agent::redact::Secrets;
 use crate::agent::{AgentRequest, Attempt, Call, models};
 use crate::protocol::json::Fields;
 use crate::protocol::{Content, Json, Role, to_json};
-use crate::variables::{self, Variables};
+use crate::variables::{self, AgentName, Variables};
 
 const HEADERS: &str = "AGENT_HEADERS is a JSON object of headers and their values, each a text of ASCII characters or null, \
                        such as {\"x-api-key\":\"…\",\"authorization\":null}";
@@ -39,6 +39,8 @@ pub struct Settings {
 /// What an endpoint is asked.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
+    /// The kind of agent.
+    pub agent: AgentName,
     /// The model's name; empty where a kind has none.
     pub model: &'a str,
     /// What stands before every history.
@@ -117,6 +119,7 @@ impl Settings {
     pub fn body(&self, request: &AgentRequest, attempt: Attempt) -> String {
         self.is_plain.set(self.is_plain.get() || attempt.is_plain);
         let asked = Asked {
+            agent: self.kind.name,
             model: self.model(request),
             system_prompt: self.system_prompt.as_deref(),
             request,

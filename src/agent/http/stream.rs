@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use super::draft::Draft;
+use super::endpoint::Kind;
 use crate::agent::{AgentEvent, Failed, sse};
 use crate::protocol::json::{Malformed, Reader};
 
@@ -63,8 +64,10 @@ enum Body {
 impl Stream {
     /// A reader for one answer, before its first byte.
     #[must_use]
-    pub fn new(fold: Box<dyn Fold>) -> Self {
-        Stream { body: Body::Unknown(sse::Parser::default()), fold, answer: Draft::default() }
+    pub fn new(kind: &Kind) -> Self {
+        let mut answer = Draft::default();
+        answer.agent = kind.name;
+        Stream { body: Body::Unknown(sse::Parser::default()), fold: (kind.fold)(), answer }
     }
 
     /// What the model reported, else the pieces of text so far.

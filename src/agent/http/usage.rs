@@ -1,5 +1,6 @@
 //! What an answer cost, as the endpoint reports it.
 
+use super::quote::letters;
 use crate::protocol;
 use crate::protocol::json::{Parsed, Reader};
 
@@ -56,29 +57,32 @@ impl Usage {
     pub fn read(&mut self, reader: &mut Reader) -> Parsed<()> {
         match reader.peek()? {
             b'[' => reader.array(&mut |reader| self.read(reader)),
-            b'{' => reader.object(&mut |reader, name| match &*name {
-                "total_tokens" | "totalTokens" => count(reader, &mut self.total),
-                "prompt_tokens" | "input_tokens" | "promptTokens" | "inputTokens" => {
-                    count(reader, &mut self.prompt)
+            b'{' => reader.object(&mut |reader, name| {
+                // Letters alone: some write `inputTokens`.
+                let name = letters(&name);
+                let is_named = |(names, _): &&(&[&str], Part)| names.contains(&&*name);
+                match NAMES.iter().find(is_named) {
+                    Some((_, part)) => count(reader, part(self)),
+                    None if name.ends_with("details") => self.read(reader),
+                    None => reader.skip(),
                 }
-                "completion_tokens" | "output_tokens" | "completionTokens" | "outputTokens" => {
-                    count(reader, &mut self.answer)
-                }
-                "reasoning_tokens" | "reasoningTokens" => count(reader, &mut self.reasoning),
-                // `DeepSeek` has the second.
-                "cached_tokens" | "prompt_cache_hit_tokens" | "cachedInputTokens" => {
-                    count(reader, &mut self.cached)
-                }
-                "prompt_tokens_details"
-                | "completion_tokens_details"
-                | "input_tokens_details"
-                | "output_tokens_details" => self.read(reader),
-                _ => reader.skip(),
             }),
             _ => reader.skip(),
         }
     }
 }
+
+/// A count's place.
+type Part = fn(&mut Usage) -> &mut Option<u64>;
+
+/// How providers name the counts: letters alone. `DeepSeek` has the one with a hit.
+const NAMES: [(&[&str], Part); 5] = [
+    (&["totaltokens"], |usage| &mut usage.total),
+    (&["prompttokens", "inputtokens"], |usage| &mut usage.prompt),
+    (&["completiontokens", "outputtokens"], |usage| &mut usage.answer),
+    (&["reasoningtokens"], |usage| &mut usage.reasoning),
+    (&["cachedtokens", "promptcachehittokens", "cachedinputtokens"], |usage| &mut usage.cached),
+];
 
 /// Reads a whole number, which may be written as a text.
 pub(crate) fn count(reader: &mut Reader, into: &mut Option<u64>) -> Parsed<()> {

@@ -1,10 +1,9 @@
 //! Tool calls put together from their fragments.
 
-use super::KIND;
 use super::chunk::Fragment;
 use super::history::{DETAILS, REASONING};
 use crate::agent::http::Draft;
-use crate::agent::http::history::{add_field, provider_data};
+use crate::agent::http::history::add_field;
 use crate::agent::piece::Piece;
 use crate::protocol::json::Fields;
 use crate::protocol::{Block, Json, to_json};
@@ -14,13 +13,13 @@ const TEXTS: [&str; 2] = ["text", "summary"];
 
 /// The tool calls of one answer, in the order in which they began.
 #[derive(Debug, Default)]
-pub(super) struct Calls {
+pub(crate) struct Calls {
     all: Vec<Call>,
     bytes: usize,
     /// `OpenRouter`'s `reasoning_details` that came since the last call. They are wanted back with calls.
     details: Vec<Json>,
     /// Whether there is thinking in the field that `DeepSeek` and Kimi want back with calls.
-    pub(super) has_reasoning: bool,
+    pub(crate) has_reasoning: bool,
 }
 
 #[derive(Debug, Default)]
@@ -35,12 +34,14 @@ struct Call {
     nesting: Nesting,
     /// Bytes of the arguments that were told while they grew.
     told: usize,
+    /// Whether the endpoint said that it is whole.
+    is_ended: bool,
     delivered: bool,
 }
 
 /// Which calls are delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Until {
+pub(crate) enum Until {
     /// Those whose arguments nothing can change any more.
     Sure,
     /// Those whose arguments are a whole JSON object, as something else has begun.
@@ -59,12 +60,12 @@ struct Nesting {
 }
 
 impl Calls {
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.all.len()
     }
 
     /// Bytes gathered and not yet delivered.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
@@ -76,7 +77,7 @@ impl Calls {
     ///
     /// [Ollama]: https://github.com/ollama/ollama/issues/15457
     /// [Gemini]: https://github.com/microsoft/autogen/pull/7549
-    pub(super) fn begins(&self, fragment: &Fragment) -> bool {
+    pub(crate) fn begins(&self, fragment: &Fragment) -> bool {
         let has_name = !fragment.name.is_empty();
         let Some(call) = self.position(fragment).and_then(|at| self.all.get(at)) else {
             return has_name || !fragment.id.is_empty();
@@ -98,7 +99,7 @@ impl Calls {
     }
 
     /// A fragment that begins no call and continues none that is still open is dropped. Returns how many bytes came.
-    pub(super) fn add(&mut self, fragment: &Fragment) -> usize {
+    pub(crate) fn add(&mut self, fragment: &Fragment) -> usize {
         let call = if self.begins(fragment) {
             Some(self.all.push_mut(Call { index: fragment.index, ..Call::default() }))
         } else {
@@ -112,7 +113,7 @@ impl Calls {
     }
 
     /// Takes details of the thinking. A text comes in pieces, which are one detail.
-    pub(super) fn think(&mut self, details: &mut Vec<Json>) {
+    pub(crate) fn think(&mut self, details: &mut Vec<Json>) {
         for detail in details.drain(..) {
             let same = |other: &Json, name: &str| other.get(name) == detail.get(name);
             let is_same = |last: &&mut Json| same(last, "type") && same(last, "index");
@@ -136,8 +137,16 @@ impl Calls {
         }
     }
 
+    /// The endpoint says that the call of that number is whole.
+    pub(crate) fn end(&mut self, index: u64, answer: &mut Draft) {
+        for call in self.all.iter_mut().filter(|call| call.index == Some(index)) {
+            call.is_ended = true;
+        }
+        self.deliver(Until::Sure, answer);
+    }
+
     /// Delivers calls up to the first one that may go on, and tells of that as much as has come.
-    pub(super) fn deliver(&mut self, until: Until, answer: &mut Draft) {
+    pub(crate) fn deliver(&mut self, until: Until, answer: &mut Draft) {
         for (at, call) in self.all.iter_mut().enumerate().filter(|(_, call)| !call.delivered) {
             let bytes = call.bytes();
             let input =
@@ -154,7 +163,7 @@ impl Calls {
             if self.has_reasoning {
                 add_field(&mut call.wanted, REASONING, "true");
             }
-            let wanted = provider_data(KIND.name, &answer.asked_model, &call.wanted);
+            let wanted = answer.wanted(&call.wanted);
             answer.end_call(at, call.finish(at, input, wanted));
         }
     }

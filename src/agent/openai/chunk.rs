@@ -60,14 +60,14 @@ pub(super) struct Delta<'a> {
 
 /// Part of a tool call. The first one has its id and name, all have a piece of its arguments.
 #[derive(Default)]
-pub(super) struct Fragment<'a> {
+pub(crate) struct Fragment<'a> {
     /// Absent at Gemini's endpoint and in whole completions, and always 0 at some versions of Ollama.
-    pub(super) index: Option<u64>,
-    pub(super) id: Cow<'a, str>,
-    pub(super) name: Cow<'a, str>,
-    pub(super) arguments: Piece<'a>,
+    pub(crate) index: Option<u64>,
+    pub(crate) id: Cow<'a, str>,
+    pub(crate) name: Cow<'a, str>,
+    pub(crate) arguments: Piece<'a>,
     /// What the provider wants back with the call, as it is: JSON fields, each with a comma before it.
-    pub(super) wanted: String,
+    pub(crate) wanted: String,
 }
 
 impl<'a> Chunk<'a> {

@@ -109,7 +109,7 @@ impl Completion {
             reason = if is_none { reason } else { said };
         }
         answer.usage.update(chunk.usage);
-        answer.sources(&chunk.sources);
+        chunk.sources.iter().for_each(|source| answer.source(source));
         if has_error && answer.report(json) {
         } else if chunk.has_error {
             answer.broke_off(json);
@@ -171,7 +171,7 @@ impl Completion {
             answer.gather(self.calls.add(fragment));
             self.calls.deliver(Until::Sure, answer);
         }
-        answer.sources(&delta.sources);
+        delta.sources.iter().for_each(|source| answer.source(source));
         answer.over_limit(self.calls.bytes(), self.calls.len());
     }
 

@@ -1,4 +1,4 @@
-//! A thread's messages as chat completions take them.
+//! A thread's messages as chat completions take them, and as the Responses API does.
 //!
 //! The roles follow OpenAI's [messages]. Providers refuse what others take, and a history that one of
 //! them refuses is refused for ever, since it is sent again with each message. So every history keeps
@@ -15,14 +15,12 @@
 //!
 //! [messages]: https://platform.openai.com/docs/api-reference/chat/create#chat-create-messages
 
-use std::borrow::Cow;
-
-use super::KIND;
+use super::Form;
 use crate::agent::http::Asked;
 use crate::agent::http::history::{
-    Pairs, Shown, add_field, arguments, file_note, given, nothing_said, plain_name, shown, together,
+    Pairs, Shown, add_field, arguments, file_note, given, nothing_said, plain_name, shown,
 };
-use crate::protocol::{Block, Content, Json, Role, is_blank, joined, to_json};
+use crate::protocol::{Block, Content, Json, Role, is_blank, to_json};
 
 /// What an assistant says between a tool's result and a user.
 const BRIDGE: &str = "Understood.";
@@ -32,241 +30,256 @@ pub(super) const OF_CALLS: [&str; 2] = ["extra_content", "provider_specific_fiel
 pub(super) const DETAILS: &str = "reasoning_details";
 /// The same, for the text of the thinking.
 pub(super) const REASONING: &str = "reasoning_content";
+/// A field of a thought that the Responses API wants back, as an item.
+pub(crate) const ITEM: &str = "item";
 
-pub(super) enum Message<'a> {
-    System(&'a str),
-    User(Vec<Shown<'a>>),
-    /// Has text, or calls, or both.
-    Assistant {
-        text: Option<Cow<'a, str>>,
-        calls: Vec<String>,
-        /// Fields beside these, as JSON: each with a comma before it.
-        further: String,
-    },
-    Tool {
-        call: String,
-        text: Cow<'a, str>,
-    },
-}
-
-impl Message<'_> {
-    pub(super) fn json(&self) -> String {
-        let content = |role: &str, content: &str| format!("{{\"role\":\"{role}\",\"content\":{content}");
-        let mut json = match self {
-            Message::System(text) => content("system", &to_json(text)),
-            Message::User(parts) => {
-                if let [Shown::Text(text)] = &parts[..] {
-                    content("user", &to_json(text))
-                } else {
-                    let parts: Vec<String> = parts.iter().map(part).collect();
-                    content("user", &format!("[{}]", joined(parts.iter().map(String::as_str), ',')))
-                }
-            }
-            Message::Assistant { text: Some(text), .. } => content("assistant", &to_json(text)),
-            Message::Assistant { text: None, .. } => String::from("{\"role\":\"assistant\""),
-            Message::Tool { call, text } => {
-                format!("{},\"tool_call_id\":{}", content("tool", &to_json(text)), to_json(call))
-            }
-        };
-        if let Message::Assistant { calls, further, .. } = self
-            && !calls.is_empty()
-        {
-            json.push_str(",\"tool_calls\":[");
-            json.push_str(&joined(calls.iter().map(String::as_str), ','));
-            json.push(']');
-            json.push_str(further);
-        }
-        json.push('}');
-        json
-    }
-}
-
-/// A part of a content that is more than a text.
-fn part(part: &Shown) -> String {
-    match part {
-        Shown::Text(text) => format!(r#"{{"type":"text","text":{}}}"#, to_json(text)),
-        Shown::Image(url) => format!(r#"{{"type":"image_url","image_url":{{"url":{}}}}}"#, to_json(url)),
-        Shown::Pdf { name, url } => {
-            let (name, url) = (to_json(name), to_json(url));
-            format!(r#"{{"type":"file","file":{{"filename":{name},"file_data":{url}}}}}"#)
-        }
-    }
-}
-
+/// The conversation as JSON values, each with a comma between it and the next.
+///
 /// Thinking is left out unless it has to be told, and so is a message with nothing left. What is plain is as the
 /// strictest want it, each in another way than some of the others.
-pub(super) fn history<'a>(asked: &Asked<'a>) -> Vec<Message<'a>> {
+pub(crate) fn history(asked: &Asked, form: Form) -> String {
     let said = asked.said();
-    let mut history =
-        History { asked: *asked, messages: Vec::new(), pairs: Pairs::new(&said, asked.is_plain) };
+    let mut history = History {
+        asked: *asked,
+        form,
+        pairs: Pairs::new(&said, asked.is_plain),
+        told: String::new(),
+        is_answered: true,
+        is_after_result: false,
+        role: Role::User,
+        text: String::new(),
+        parts: String::new(),
+        reasoning: String::new(),
+        calls: String::new(),
+        further: String::new(),
+        results: String::new(),
+    };
     for (role, content) in &said {
-        history.add(*role, content);
-    }
-    let mut all = history.messages;
-    for message in &mut all {
-        if let Message::Assistant { text: text @ None, .. } = message
-            && asked.is_plain
-        {
-            *text = Some(Cow::Borrowed(""));
+        match content {
+            Content::Text(text) => history.say(*role, text),
+            Content::Blocks(blocks) if *role == Role::User => history.user(blocks),
+            // An agent that runs its tools itself answers in one message what are several to OpenAI.
+            Content::Blocks(blocks) => {
+                for part in blocks.split_inclusive(|block| matches!(block, Block::ToolResult { .. })) {
+                    history.assistant(part);
+                }
+            }
         }
     }
-    if !matches!(all.last(), Some(Message::User(_) | Message::Tool { .. })) {
-        all.push(user(nothing_said(said.last())));
+    history.end();
+    if history.is_answered {
+        history.say(Role::User, nothing_said(said.last()));
+        history.end();
     }
-    if !matches!(all.first(), Some(Message::User(_))) {
-        all.insert(0, user(nothing_said(None)));
-    }
-    if let Some(prompt) = asked.system_prompt.filter(|prompt| !is_blank(prompt)) {
-        all.insert(0, Message::System(prompt));
-    }
-    all
+    history.told
 }
 
-fn user(text: &str) -> Message<'_> {
-    Message::User(vec![Shown::Text(Cow::Borrowed(text))])
-}
-
+/// Writes messages, one after the other. What follows may still be a part of the last one.
 struct History<'a> {
     asked: Asked<'a>,
-    messages: Vec<Message<'a>>,
+    form: Form,
     pairs: Pairs<'a>,
+    told: String,
+    /// Whether what is told ends with something that a model does not answer.
+    is_answered: bool,
+    is_after_result: bool,
+    /// Who says the last message, and its text. Blank as long as there is none.
+    role: Role,
+    text: String,
+    /// What stands before the text of a user's message; below, of an assistant's one. All of it is JSON with a comma
+    /// behind each value.
+    parts: String,
+    reasoning: String,
+    calls: String,
+    /// Fields of the message, each with a comma before it.
+    further: String,
+    results: String,
 }
 
 impl<'a> History<'a> {
-    fn add(&mut self, role: Role, content: &'a Content) {
-        match (content, role) {
-            (Content::Text(text), Role::User) => self.add_user(vec![Shown::Text(Cow::Borrowed(text))]),
-            (Content::Text(text), Role::Assistant) => self.add_assistant(Cow::Borrowed(text), &[]),
-            (Content::Blocks(blocks), Role::User) => {
-                for block in blocks {
-                    self.add_result(block);
-                }
-                self.add_user(parts(blocks));
-            }
-            // An agent that runs its tools itself answers in one message what are several to OpenAI.
-            (Content::Blocks(blocks), Role::Assistant) => {
-                for part in blocks.split_inclusive(|block| matches!(block, Block::ToolResult { .. })) {
-                    self.add_assistant(together(part.iter().filter_map(Block::as_text)), part);
-                    part.last().into_iter().for_each(|block| self.add_result(block));
-                }
-            }
+    /// Adds text. Two messages of one role are one.
+    fn say(&mut self, role: Role, text: &str) {
+        if is_blank(text) {
+            return;
+        }
+        self.turn(role);
+        if !self.text.is_empty() {
+            self.text.push_str("\n\n");
+        }
+        self.text.push_str(text);
+    }
+
+    fn turn(&mut self, role: Role) {
+        if self.role != role {
+            self.end();
+            self.role = role;
         }
     }
 
-    fn add_user(&mut self, mut parts: Vec<Shown<'a>>) {
-        parts.retain(|part| !matches!(part, Shown::Text(text) if is_blank(text)));
-        if parts.is_empty() {
-            return;
+    fn user(&mut self, blocks: &'a [Block]) {
+        for block in blocks {
+            self.lone_result(block);
         }
-        if let Some(Message::User(said)) = self.messages.last_mut() {
-            for part in parts {
-                push(said, part, "\n\n");
-            }
-            return;
+        let mut text = String::new();
+        for block in blocks {
+            let part = match shown(block) {
+                None => continue,
+                Some(Shown::Text(more)) => {
+                    text.push_str(&more);
+                    continue;
+                }
+                Some(part) => self.form.part(&part),
+            };
+            // Chat completions take no address of a document.
+            let Some(part) = part else {
+                text.push_str(&file_note(block));
+                continue;
+            };
+            self.say(Role::User, &std::mem::take(&mut text));
+            self.turn(Role::User);
+            self.end_text();
+            push(&mut self.parts, &part);
         }
-        if matches!(self.messages.last(), Some(Message::Tool { .. })) {
-            let text = Some(Cow::Borrowed(BRIDGE));
-            self.messages.push(Message::Assistant { text, calls: Vec::new(), further: String::new() });
-        }
-        self.messages.push(Message::User(parts));
+        self.say(Role::User, &text);
     }
 
-    fn add_assistant(&mut self, text: Cow<'a, str>, part: &'a [Block]) {
-        let (mut calls, mut answers) = (Vec::new(), Vec::new());
-        let (mut reasoning, mut is_wanted, mut details) = (String::new(), false, String::new());
+    /// Makes a part of the text.
+    fn end_text(&mut self) {
+        let text = std::mem::take(&mut self.text);
+        if !text.is_empty() {
+            push(&mut self.parts, &self.form.text(&text));
+        }
+    }
+
+    fn assistant(&mut self, part: &'a [Block]) {
+        let (mut text, mut thinking, mut reasoning) = (String::new(), String::new(), String::new());
+        let (mut calls, mut results) = (String::new(), String::new());
+        let (mut details, mut is_wanted) = (String::new(), false);
         for block in part {
             match block {
-                Block::Thinking { text, .. } => reasoning.push_str(text),
+                Block::Text { text: more } => text.push_str(more),
+                Block::Thinking { text: more, .. } => {
+                    thinking.push_str(more);
+                    if let Some(item) = self.given(block, true, ITEM) {
+                        push(&mut reasoning, &to_json(item));
+                    }
+                }
                 Block::ToolUse { name, input, .. } => {
                     let Some(mut call) = self.pairs.next_call() else { continue };
-                    let (id, name, arguments) =
-                        (to_json(&call.id), plain_name(name), to_json(&arguments(input)));
-                    let mut json = format!(
-                        r#"{{"id":{id},"type":"function","function":{{"name":"{name}","arguments":{arguments}}}"#
-                    );
-                    is_wanted |= self.given(block, None, REASONING).is_some();
-                    let model = Some(self.asked.model);
+                    let mut further = String::new();
                     for field in OF_CALLS {
-                        if let Some(value) = self.given(block, model, field) {
-                            add_field(&mut json, field, &to_json(value));
+                        if let Some(value) = self.given(block, true, field) {
+                            add_field(&mut further, field, &to_json(value));
                         }
                     }
-                    json.push('}');
-                    calls.push(json);
-                    for detail in
-                        self.given(block, model, DETAILS).and_then(Json::as_array).unwrap_or_default()
-                    {
-                        details.push_str(if details.is_empty() { "[" } else { "," });
-                        details.push_str(&to_json(detail));
+                    is_wanted |= self.given(block, false, REASONING).is_some();
+                    let given = self.given(block, true, DETAILS).and_then(Json::as_array);
+                    for detail in given.unwrap_or_default() {
+                        push(&mut details, &to_json(detail));
                     }
-                    let text = call.take_result();
-                    answers.push(Message::Tool { call: call.id, text });
+                    let (id, result) = (to_json(&call.id), to_json(&call.take_result()));
+                    let arguments = to_json(&arguments(input));
+                    push(&mut calls, &self.form.call(&id, &plain_name(name), &arguments, &further));
+                    push(&mut results, &self.form.result(&id, &result));
                 }
                 _ => {}
             }
         }
-        let mut fields = String::new();
-        if !details.is_empty() {
-            details.push(']');
-            add_field(&mut fields, DETAILS, &details);
-        }
-        if is_wanted && !reasoning.is_empty() {
-            add_field(&mut fields, REASONING, &to_json(&reasoning));
-        }
-        let text = Some(text).filter(|text| !is_blank(text));
-        match (self.messages.last_mut(), text) {
-            (_, None) if calls.is_empty() => return,
-            // What it called would have been answered behind it.
-            (Some(Message::Assistant { text: said, calls: made, further }), text) => {
-                match (said, text) {
-                    (Some(said), Some(text)) => {
-                        said.to_mut().push_str("\n\n");
-                        said.to_mut().push_str(&text);
-                    }
-                    (said, text) => *said = said.take().or(text),
-                }
-                (*made, *further) = (calls, fields);
+        let has_calls = !calls.is_empty();
+        if has_calls || !is_blank(&text) {
+            self.turn(Role::Assistant);
+            self.say(Role::Assistant, &text);
+            self.reasoning.push_str(&reasoning);
+            (self.calls, self.results) = (calls, results);
+            if !details.is_empty() {
+                add_field(&mut self.further, DETAILS, &listed(&details));
             }
-            (_, text) => self.messages.push(Message::Assistant { text, calls, further: fields }),
+            if is_wanted && !thinking.is_empty() {
+                add_field(&mut self.further, REASONING, &to_json(&thinking));
+            }
+            if has_calls {
+                self.end();
+            }
         }
-        self.messages.append(&mut answers);
+        part.last().into_iter().for_each(|block| self.lone_result(block));
     }
 
-    fn add_result(&mut self, block: &'a Block) {
+    fn lone_result(&mut self, block: &'a Block) {
         if let Some(text) = self.pairs.lone_result(block) {
-            self.add_user(vec![Shown::Text(text)]);
+            self.say(Role::User, &text);
         }
     }
 
-    /// What the endpoint gave along with a call and wants back.
-    fn given(&self, block: &'a Block, model: Option<&str>, name: &str) -> Option<&'a Json> {
-        let Block::ToolUse { provider_data, .. } = block else { return None };
-        given(provider_data.as_ref().filter(|_| !self.asked.is_plain), KIND.name, model, name)
-    }
-}
-
-/// The parts of a user's message. No address of a document is taken, only its bytes.
-fn parts(blocks: &[Block]) -> Vec<Shown<'_>> {
-    let mut parts = Vec::new();
-    for block in blocks {
-        match shown(block) {
-            Some(Shown::Pdf { url, .. }) if !url.starts_with("data:") => {
-                push(&mut parts, Shown::Text(Cow::Owned(file_note(block))), "");
+    /// Writes the last message, if there is one.
+    fn end(&mut self) {
+        let is_chat = self.form == Form::Chat;
+        if self.role == Role::User {
+            let content = if is_chat && self.parts.is_empty() {
+                to_json(&std::mem::take(&mut self.text))
+            } else {
+                self.end_text();
+                listed(&std::mem::take(&mut self.parts))
+            };
+            if content.len() > EMPTY.len() {
+                if std::mem::take(&mut self.is_after_result) && is_chat {
+                    self.message("assistant", &to_json(&BRIDGE), "");
+                }
+                self.message("user", &content, "");
+                self.is_answered = false;
             }
-            Some(part) => push(&mut parts, part, ""),
-            None => {}
+            return;
         }
+        let (text, calls) = (std::mem::take(&mut self.text), std::mem::take(&mut self.calls));
+        if text.is_empty() && calls.is_empty() {
+            return;
+        }
+        if self.told.is_empty() {
+            self.message("user", &self.form.content(nothing_said(None)), "");
+        }
+        let further = std::mem::take(&mut self.further);
+        let content = if text.is_empty() && !self.asked.is_plain { String::new() } else { to_json(&text) };
+        let reasoning = std::mem::take(&mut self.reasoning);
+        if !is_chat {
+            self.told.push_str(&reasoning);
+            if !text.is_empty() {
+                self.message("assistant", &content, "");
+            }
+            self.told.push_str(&calls);
+        } else if calls.is_empty() {
+            self.message("assistant", &content, "");
+        } else {
+            self.message("assistant", &content, &format!(",\"tool_calls\":{}{further}", listed(&calls)));
+        }
+        self.told.push_str(&std::mem::take(&mut self.results));
+        self.is_after_result = !calls.is_empty();
+        self.is_answered = calls.is_empty();
     }
-    parts
+
+    fn message(&mut self, role: &str, content: &str, further: &str) {
+        let name = if content.is_empty() { "" } else { ",\"content\":" };
+        push(&mut self.told, &format!("{{\"role\":\"{role}\"{name}{content}{further}}}"));
+    }
+
+    /// What the endpoint gave along with a block and wants back; perhaps only if the same model gave it.
+    fn given(&self, block: &'a Block, is_of_model: bool, name: &str) -> Option<&'a Json> {
+        let (Block::Thinking { provider_data, .. } | Block::ToolUse { provider_data, .. }) = block else {
+            return None;
+        };
+        let Asked { agent, model, is_plain, .. } = self.asked;
+        given(provider_data.as_ref().filter(|_| !is_plain), agent, is_of_model.then_some(model), name)
+    }
 }
 
-/// Adds a part; texts in a row are one.
-fn push<'a>(parts: &mut Vec<Shown<'a>>, part: Shown<'a>, between: &str) {
-    match (parts.last_mut(), part) {
-        (Some(Shown::Text(said)), Shown::Text(text)) => {
-            said.to_mut().push_str(between);
-            said.to_mut().push_str(&text);
-        }
-        (_, part) => parts.push(part),
-    }
+/// JSON of a text and of a list that say nothing.
+const EMPTY: &str = "[]";
+
+/// Adds a JSON value, and a comma behind it.
+fn push(values: &mut String, value: &str) {
+    values.push_str(value);
+    values.push(',');
+}
+
+/// JSON values with a comma behind each, as an array.
+pub(crate) fn listed(values: &str) -> String {
+    format!("[{}]", values.strip_suffix(',').unwrap_or(values))
 }

@@ -1,8 +1,9 @@
 //! What a model is asked: the body of a request.
 
-use super::history::{Message, history};
+use super::Form;
+use super::history::{history, listed};
 use crate::agent::http::Asked;
-use crate::protocol::{joined, to_json};
+use crate::protocol::{is_blank, to_json};
 
 /// The JSON body of a streamed completion that reports its usage unless it is plain. Without
 /// `system_prompt`, or with one of white space alone, there is no system message.
@@ -19,7 +20,7 @@ pub fn request_body(asked: &Asked) -> String {
 /// The messages of such a request, as a JSON array.
 #[must_use]
 pub fn messages(asked: &Asked) -> String {
-    let history = history(asked);
-    let messages: Vec<String> = history.iter().map(Message::json).collect();
-    format!("[{}]", joined(messages.iter().map(String::as_str), ','))
+    let prompt = asked.system_prompt.filter(|prompt| !is_blank(prompt));
+    let system = prompt.map(|prompt| format!("{{\"role\":\"system\",\"content\":{}}},", to_json(&prompt)));
+    listed(&(system.unwrap_or_default() + &history(asked, Form::Chat)))
 }
