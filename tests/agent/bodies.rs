@@ -310,71 +310,6 @@ fn a_route_of_the_ai_sdk_is_sent_what_its_own_client_sends_and_what_it_may_need(
 
 #[test]
 fn a_history_of_the_ai_sdk_has_each_call_and_its_result_in_one_part() {
-    let with = |id: &str, state: Option<ApprovalState>, data: Option<Value>| {
-        let mut block = call(id, &json!({"a": 1}));
-        if let Block::ToolUse { approval, provider_data, .. } = &mut block {
-            *approval =
-                state.map(|state| Approval { state: state.into(), reason: Some("why".into()), by: None });
-            *provider_data = data.map(|data| json_of(&data));
-        }
-        block
-    };
-    let signed = json!({"approvalId": "ap", "approval": {"signature": "s"}});
-    let history = vec![
-        user("Go"),
-        blocks(
-            Role::Assistant,
-            vec![
-                Block::Thinking {
-                    text: "hm".into(),
-                    provider_data: Some(json_of(
-                        &json!({"agent": "ai-sdk", "providerMetadata": {"p": {"x": 1}}}),
-                    )),
-                },
-                Block::Thinking {
-                    text: "ah".into(),
-                    provider_data: Some(json_of(&json!({"signature": "s"}))),
-                },
-                text("Looking."),
-                with("c1", None, None),
-                with(
-                    "c2",
-                    None,
-                    Some(json!({"dynamic": true, "providerExecuted": true, "providerMetadata": {"p": {}}})),
-                ),
-                Block::tool_result("c1", json_of(&json!({"c": 7})), false),
-                result("c2", &json!("no"), true),
-                text("7."),
-                with("c3", Some(ApprovalState::Approved), Some(signed.clone())),
-                result("c3", &json!("ok"), false),
-                with("c4", Some(ApprovalState::Denied), None),
-                with("c5", None, None),
-                with("c6", None, None),
-                Block::Source {
-                    url: Some("https://a.example/".into()),
-                    title: Some("A".into()),
-                    media_type: None,
-                },
-                Block::Source {
-                    url: None,
-                    title: Some("R".into()),
-                    media_type: Some("application/pdf".into()),
-                },
-                Block::Data { name: "w".into(), data: Json::Null, id: Some("i".into()) },
-                Block::Other(json_of(&json!({"type": "hologram", "moon": 1}))),
-                file("image/png", "https://a.example/x.png"),
-            ],
-        ),
-        blocks(Role::User, vec![result("c6", &json!("late"), false)]),
-        blocks(
-            Role::User,
-            vec![
-                text("And?"),
-                file("text/plain", "data:text/plain;base64,aGk="),
-                result("x", &json!("lost"), false),
-            ],
-        ),
-    ];
     let said = |text: &str| json!({"type": "text", "text": text, "state": "done"});
     let step = json!({"type": "step-start"});
     let tool = |id: &str, state: &str, more: Value| {
@@ -384,7 +319,7 @@ fn a_history_of_the_ai_sdk_has_each_call_and_its_result_in_one_part() {
     };
     let file =
         |kind: &str, url: &str| json!({"type": "file", "mediaType": kind, "url": url, "filename": "n"});
-    let told = messages("ai-sdk", &request(history));
+    let told = messages("ai-sdk", &request(everything()));
     assert_eq!(told.as_array().unwrap().len(), 3);
     assert_eq!(
         told[2]["parts"],
@@ -478,6 +413,75 @@ fn a_route_of_the_ai_sdk_is_asked_once_and_its_calls_run_until_they_have_a_resul
 }
 
 // Helpers.
+
+/// A conversation with every kind of block.
+fn everything() -> Vec<AgentMessage> {
+    let with = |id: &str, state: Option<ApprovalState>, data: Option<Value>| {
+        let mut block = call(id, &json!({"a": 1}));
+        if let Block::ToolUse { approval, provider_data, .. } = &mut block {
+            *approval =
+                state.map(|state| Approval { state: state.into(), reason: Some("why".into()), by: None });
+            *provider_data = data.map(|data| json_of(&data));
+        }
+        block
+    };
+    let signed = json!({"approvalId": "ap", "approval": {"signature": "s"}});
+    vec![
+        user("Go"),
+        blocks(
+            Role::Assistant,
+            vec![
+                Block::Thinking {
+                    text: "hm".into(),
+                    provider_data: Some(json_of(
+                        &json!({"agent": "ai-sdk", "providerMetadata": {"p": {"x": 1}}}),
+                    )),
+                },
+                Block::Thinking {
+                    text: "ah".into(),
+                    provider_data: Some(json_of(&json!({"signature": "s"}))),
+                },
+                text("Looking."),
+                with("c1", None, None),
+                with(
+                    "c2",
+                    None,
+                    Some(json!({"dynamic": true, "providerExecuted": true, "providerMetadata": {"p": {}}})),
+                ),
+                Block::tool_result("c1", json_of(&json!({"c": 7})), false),
+                result("c2", &json!("no"), true),
+                text("7."),
+                with("c3", Some(ApprovalState::Approved), Some(signed.clone())),
+                result("c3", &json!("ok"), false),
+                with("c4", Some(ApprovalState::Denied), None),
+                with("c5", None, None),
+                with("c6", None, None),
+                Block::Source {
+                    url: Some("https://a.example/".into()),
+                    title: Some("A".into()),
+                    media_type: None,
+                },
+                Block::Source {
+                    url: None,
+                    title: Some("R".into()),
+                    media_type: Some("application/pdf".into()),
+                },
+                Block::Data { name: "w".into(), data: Json::Null, id: Some("i".into()) },
+                Block::Other(json_of(&json!({"type": "hologram", "moon": 1}))),
+                file("image/png", "https://a.example/x.png"),
+            ],
+        ),
+        blocks(Role::User, vec![result("c6", &json!("late"), false)]),
+        blocks(
+            Role::User,
+            vec![
+                text("And?"),
+                file("text/plain", "data:text/plain;base64,aGk="),
+                result("x", &json!("lost"), false),
+            ],
+        ),
+    ]
+}
 
 fn agent(kind: &str, variables: &[(&str, &str)]) -> std::rc::Rc<dyn bobbin::agent::Agent> {
     let variable = |name: Name| {

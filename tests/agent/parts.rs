@@ -304,7 +304,7 @@ pub fn assert_well_formed(events: &[AgentEvent]) {
                     match (begun, block) {
                         (Block::Thinking { .. }, Block::Thinking { text, .. }) => assert_eq!(&grown, text),
                         (Block::ToolUse { id, .. }, Block::ToolUse { id: ended, .. }) => {
-                            assert_eq!(&id, ended)
+                            assert_eq!(&id, ended);
                         }
                         (begun, ended) => panic!("{begun:?} ended as {ended:?}"),
                     }
