@@ -14,16 +14,22 @@
 
 #[path = "agent/attempts.rs"]
 mod attempts;
+#[path = "agent/bodies.rs"]
+mod bodies;
 #[path = "agent/echo.rs"]
 mod echo;
 #[path = "agent/failures.rs"]
 mod failures;
 #[path = "agent/figures.rs"]
 mod figures;
+#[path = "agent/kinds.rs"]
+mod kinds;
 #[path = "agent/models.rs"]
 mod models;
 #[path = "agent/odd.rs"]
 mod odd;
+#[path = "agent/parts.rs"]
+mod parts;
 #[path = "agent/redact.rs"]
 mod redact;
 #[path = "agent/requests.rs"]

@@ -7,15 +7,20 @@
 
 #![deny(missing_docs)]
 
+pub mod ai_sdk;
+pub mod anthropic;
 mod attempt;
 pub mod echo;
+pub mod event;
 pub mod http;
 pub mod openai;
+pub mod parts;
 pub mod piece;
 pub mod redact;
 pub mod responses;
 pub mod sse;
 mod unconfigured;
+pub mod workers_ai;
 
 use std::fmt::Debug;
 use std::rc::Rc;
@@ -69,6 +74,11 @@ pub trait Reply: Debug {
 
     /// What the model reported so far, else the pieces of text.
     fn tokens_used(&self) -> u64;
+
+    /// Whether a call that the agent runs itself has no result yet: until then its silence is not the model's.
+    fn is_running_tool(&self) -> bool {
+        false
+    }
 }
 
 /// What to do to have a turn answered.
@@ -85,6 +95,15 @@ pub enum Call {
         service_headers: Vec<(&'static str, String)>,
         /// The request's body, as JSON.
         body: String,
+    },
+    /// A call of the binding `AI`.
+    WorkersAi {
+        /// The model's name.
+        model: String,
+        /// What it is given, as JSON.
+        input: String,
+        /// The options of the call, as JSON.
+        options: String,
     },
     /// The pieces are the answer's body, one after the other.
     Pieces {
@@ -134,6 +153,10 @@ pub enum Refusal {
     },
     /// What is bound as the service cannot be called.
     NoService,
+    /// The binding `AI` is missing, or cannot run a model.
+    NoModels,
+    /// The binding threw, with these words.
+    Thrown(String),
 }
 
 /// The agent that the variables name. A new kind is one file, and one line here.
@@ -144,6 +167,9 @@ pub fn configured(read: Variables) -> Result<Rc<dyn Agent>, String> {
     match read.choice(&variables::AGENT)? {
         AgentName::Echo => echo::Echo::configured(read),
         AgentName::OpenAi => http::Endpoint::configured(read, &openai::KIND),
+        AgentName::Anthropic => http::Endpoint::configured(read, anthropic::kind(read)?),
+        AgentName::WorkersAi => workers_ai::WorkersAi::configured(read),
+        AgentName::AiSdk => http::Endpoint::configured(read, &ai_sdk::KIND),
         AgentName::Responses => http::Endpoint::configured(read, &responses::KIND),
     }
 }
@@ -240,6 +266,9 @@ pub struct Finished {
     pub usage: Option<Usage>,
     /// The model that answered, as the endpoint names it.
     pub model: Option<String>,
+    /// The ids of calls that are neither the agent's nor a provider's to answer, and have no result: they are for
+    /// whoever is connected. Only a kind that can tell names any.
+    pub client_calls: Vec<String>,
     /// Why the model stopped, in the endpoint's word, such as `stop` or `length`.
     pub finish_reason: Option<String>,
     /// The same in the contract's word.

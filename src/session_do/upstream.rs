@@ -11,7 +11,7 @@ use crate::protocol::limits::REDIRECTS_MAX;
 
 use super::shell::Runtime;
 use crate::platform::http::{self, read};
-use crate::platform::{self, binding, describe};
+use crate::platform::{self, BodyReader, binding, describe};
 use crate::variables;
 
 /// Bytes read of an upstream's error body.
@@ -62,6 +62,21 @@ pub async fn ask(
         url = redirected(&response, &url)?;
     }
     Err(Refusal::Redirects)
+}
+
+/// A reader of the answer of a model of the binding `AI`; `input` and `options` are JSON.
+pub async fn ask_model(
+    runtime: &Runtime,
+    model: &str,
+    input: &str,
+    options: &str,
+    signal: &AbortSignal,
+) -> Result<BodyReader, Refusal> {
+    let bound = binding(&runtime.env, variables::AI).unwrap_or_default();
+    match JsFuture::from(platform::ask_model(&bound, model, input, options, signal)).await {
+        Ok(reader) => Ok(reader.unchecked_into()),
+        Err(thrown) => Err(thrown.as_string().map_or(Refusal::NoModels, Refusal::Thrown)),
+    }
 }
 
 /// Where a redirect leads. A conversation goes to no other origin than the one that was set, and a

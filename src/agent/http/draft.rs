@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::failure::{self, plain};
 use super::finish::finish;
 use super::history::provider_data;
-use super::quote::quote;
+use super::quote::{quote, with_words};
 use super::reported::Reported;
 use super::usage::Usage;
 use crate::agent::piece::Piece;
@@ -43,6 +43,8 @@ pub struct Draft {
     pub remedy: Remedy,
     /// Pieces of text that came.
     pub pieces: u64,
+    /// The ids of calls that whoever is connected has to answer.
+    pub client_calls: Vec<String>,
     /// Events that could not be read, or not to their end.
     pub unread: u64,
     /// Whether anything came that is of an answer.
@@ -189,6 +191,32 @@ impl Draft {
         self.put(AgentEvent::Block(block));
     }
 
+    /// Says a call again that has changed since it was whole. If it was not handed out yet, it is changed there.
+    pub fn again(&mut self, call: Block) {
+        let is_it = |event: &&mut AgentEvent| match (event, &call) {
+            (AgentEvent::Block(Block::ToolUse { id, .. }), Block::ToolUse { id: other, .. }) => id == other,
+            _ => false,
+        };
+        match self.out.iter_mut().chain(&mut self.waiting).find(is_it) {
+            Some(event) => *event = AgentEvent::Block(call),
+            None => self.block(call),
+        }
+    }
+
+    /// Puts out what is no part of the answer.
+    pub fn beside(&mut self, event: AgentEvent) {
+        self.gather(1);
+        self.out.push(event);
+    }
+
+    /// Drops the call that is open, as it will not be whole: nobody may carry out half of it.
+    pub fn drop_call(&mut self) {
+        if self.open.is_some() {
+            self.out.push(AgentEvent::Drop);
+            self.close_call();
+        }
+    }
+
     /// Adds what the answer is based on, which is told at the answer's end, once: an address, an object with an address,
     /// or OpenAI's annotation.
     pub fn source(&mut self, source: &Json) {
@@ -285,6 +313,11 @@ impl Draft {
         self.fail(failure::broken_off_upstream(&quote(words)));
     }
 
+    /// The agent's own application says that the answer broke off, and why.
+    pub fn fail_with(&mut self, message: &str, words: &str) {
+        self.fail(ErrorBody::retryable(ErrorCode::AgentError, with_words(message, &quote(words))));
+    }
+
     /// Takes a whole body in which there is no answer.
     pub fn document(&mut self, text: &str) {
         if Reader::read_foreign(text, Reader::skip) == Err(Malformed::Cut) {
@@ -333,11 +366,7 @@ impl Draft {
     /// Puts out the end.
     pub(super) fn close(&mut self) {
         let Some(end) = self.end.take() else { return };
-        if self.open.is_some() {
-            // Nobody may carry out half of a call.
-            self.out.push(AgentEvent::Drop);
-            self.close_call();
-        }
+        self.drop_call();
         self.end_thinking();
         let sources = std::mem::take(&mut self.sources);
         self.out.extend(sources.into_iter().map(AgentEvent::Block));
@@ -381,6 +410,7 @@ impl Draft {
             finish: self.finish.or_else(|| self.finish_reason.as_deref().map(finish)),
             finish_reason: self.finish_reason.clone(),
             metadata: self.metadata.clone(),
+            client_calls: self.client_calls.clone(),
             unread: self.unread,
         }
     }

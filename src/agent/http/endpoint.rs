@@ -7,10 +7,12 @@ use super::remedy::of_answer;
 use super::settings::{Asked, Settings};
 use super::stream::{Fold, Stream};
 use super::{
-    http_failure, no_service_failure, redirect_failure, redirects_failure, service_failure,
-    unreachable_failure,
+    http_failure, no_models_failure, no_service_failure, redirect_failure, redirects_failure,
+    service_failure, unreachable_failure,
 };
-use crate::agent::{Agent, AgentEvent, AgentRequest, Attempt, Call, Failed, Refusal, Remedy, Reply};
+use crate::agent::{
+    Agent, AgentEvent, AgentRequest, Attempt, Call, Failed, Refusal, Remedy, Reply, workers_ai,
+};
 use crate::variables::{AgentName, Variables};
 
 /// What is different from one kind of endpoint to another.
@@ -85,6 +87,15 @@ impl EndpointReply {
         events
     }
 
+    fn refused(&self, status: u16, retry_after: Option<u64>, body: &str) -> Failed {
+        let after_ms = retry_after.map(|seconds| seconds.saturating_mul(1_000));
+        let remedy = of_answer(status, after_ms, body);
+        // The words may be those of a question. If leaving it out helps, that is remembered by the next call.
+        let is_plain = &self.settings.is_plain;
+        is_plain.set(is_plain.get() && remedy != Remedy::Plain);
+        Failed { remedy, ..http_failure(status, retry_after, body) }
+    }
+
     fn redact(&self, text: &mut String) {
         *text = self.settings.secrets.hidden(text);
     }
@@ -108,14 +119,10 @@ impl Reply for EndpointReply {
     fn refuse(&mut self, refusal: &Refusal) -> Vec<AgentEvent> {
         let failed = match refusal {
             Refusal::Status { status, retry_after, body } => {
-                let body = String::from_utf8_lossy(body);
-                let after_ms = retry_after.map(|seconds| seconds.saturating_mul(1_000));
-                let remedy = of_answer(*status, after_ms, &body);
-                // The words may be those of a question. If leaving it out helps, that is remembered by the next call.
-                let is_plain = &self.settings.is_plain;
-                is_plain.set(is_plain.get() && remedy != Remedy::Plain);
-                Failed { remedy, ..http_failure(*status, *retry_after, &body) }
+                self.refused(*status, *retry_after, &String::from_utf8_lossy(body))
             }
+            Refusal::Thrown(words) => self.refused(workers_ai::status(words), None, words),
+            Refusal::NoModels => no_models_failure(),
             Refusal::Redirect { status, to } => redirect_failure(*status, to.as_deref()),
             Refusal::Redirects => redirects_failure(),
             Refusal::Unreachable { is_service: true } => service_failure(),
@@ -124,7 +131,7 @@ impl Reply for EndpointReply {
             }
             Refusal::NoService => no_service_failure(),
         };
-        let remedy = failed.remedy;
+        let remedy = if self.stream.may_repeat() { failed.remedy } else { Remedy::None };
         let mut events = self.fail(failed);
         if let Some(AgentEvent::Failed(failed)) = events.last_mut() {
             failed.remedy = remedy;
@@ -139,5 +146,9 @@ impl Reply for EndpointReply {
 
     fn tokens_used(&self) -> u64 {
         self.stream.tokens_used()
+    }
+
+    fn is_running_tool(&self) -> bool {
+        self.stream.is_running_tool()
     }
 }

@@ -129,6 +129,14 @@ pub fn no_service_failure() -> Failed {
     failed(ErrorBody::fatal(ErrorCode::AgentError, message))
 }
 
+/// Nothing that runs models is bound as `AI`.
+#[must_use]
+pub fn no_models_failure() -> Failed {
+    let message =
+        "AGENT=workers-ai needs the binding AI: add `[ai]` with `binding = \"AI\"` to wrangler.toml";
+    failed(ErrorBody::fatal(ErrorCode::AgentError, message))
+}
+
 /// What is bound as `AGENT_SERVICE` threw, or answered with no response.
 #[must_use]
 pub fn service_failure() -> Failed {

@@ -23,6 +23,16 @@ pub trait Fold: Debug {
     /// Hands on what is held back, as the answer ends behind it. Of an answer that broke off, nothing is handed on
     /// that is not whole.
     fn flush(&mut self, _is_broken_off: bool, _answer: &mut Draft) {}
+
+    /// Whether a call that the agent runs itself has no result yet.
+    fn is_running_tool(&self) -> bool {
+        false
+    }
+
+    /// Whether the agent may be asked again after a failure. One that runs tools may have run them.
+    fn may_repeat(&self) -> bool {
+        true
+    }
 }
 
 /// One streamed answer: the bytes of a response body in, [`AgentEvent`]s out.
@@ -64,6 +74,18 @@ impl Stream {
     #[must_use]
     pub fn tokens_used(&self) -> u64 {
         self.answer.tokens_used()
+    }
+
+    /// Whether a call that the agent runs itself has no result yet.
+    #[must_use]
+    pub fn is_running_tool(&self) -> bool {
+        !self.answer.is_over() && self.fold.is_running_tool()
+    }
+
+    /// Whether the agent may be asked again after a failure.
+    #[must_use]
+    pub fn may_repeat(&self) -> bool {
+        self.fold.may_repeat()
     }
 
     /// Takes the body's next bytes, cut anywhere.

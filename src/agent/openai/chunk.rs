@@ -96,6 +96,20 @@ impl<'a> Chunk<'a> {
             }
             "usage" => self.usage.read(reader),
             "citations" | "search_results" => list(reader, &mut self.sources),
+            // Older models of Workers AI have these in place of choices.
+            "response" | "tool_calls" | "finish_reason" if reader.peek()? != b'{' => {
+                if self.choices.is_empty() {
+                    self.choices.push(Choice { delta: Some(Delta::default()), ..Choice::default() });
+                }
+                match (self.choices.first_mut(), &*name) {
+                    (Some(Choice { finish_reason, .. }), "finish_reason") => name_of(reader, finish_reason),
+                    (Some(Choice { delta: Some(delta), .. }), "response") => {
+                        string(reader, &mut delta.content)
+                    }
+                    (Some(Choice { delta: Some(delta), .. }), _) => calls(reader, delta),
+                    _ => reader.skip(),
+                }
+            }
             // Groq has it within a field of its own.
             _ => fields(reader, &mut |reader, name| other(reader, &name, &mut self.other_usage)),
         })
@@ -171,10 +185,7 @@ fn delta<'a>(reader: &mut Reader<'a>, into: &mut Option<Delta<'a>>, counts: &mut
             })
         }
         "annotations" => list(reader, &mut delta.sources),
-        "tool_calls" => {
-            delta.tool_calls.clear();
-            items(reader, &mut |reader| fragment(reader, delta.tool_calls.push_mut(Fragment::default())))
-        }
+        "tool_calls" => calls(reader, delta),
         // What calls were before there could be several.
         "function_call" if reader.peek()? == b'{' => {
             let call = delta.tool_calls.push_mut(Fragment { index: Some(0), ..Fragment::default() });
@@ -182,6 +193,11 @@ fn delta<'a>(reader: &mut Reader<'a>, into: &mut Option<Delta<'a>>, counts: &mut
         }
         _ => other(reader, &name, counts),
     })
+}
+
+fn calls<'a>(reader: &mut Reader<'a>, delta: &mut Delta<'a>) -> Parsed<()> {
+    delta.tool_calls.clear();
+    items(reader, &mut |reader| fragment(reader, delta.tool_calls.push_mut(Fragment::default())))
 }
 
 fn fragment<'a>(reader: &mut Reader<'a>, fragment: &mut Fragment<'a>) -> Parsed<()> {
