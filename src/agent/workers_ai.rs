@@ -70,6 +70,10 @@ impl Agent for WorkersAi {
     fn reply(&self) -> Box<dyn Reply> {
         reply(&self.settings)
     }
+
+    fn models(&self) -> &[String] {
+        self.settings.models()
+    }
 }
 
 fn body(asked: &Asked) -> String {

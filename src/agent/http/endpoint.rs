@@ -62,6 +62,14 @@ impl Agent for Endpoint {
     fn reply(&self) -> Box<dyn Reply> {
         reply(&self.0)
     }
+
+    fn models(&self) -> &[String] {
+        self.0.models()
+    }
+
+    fn runs_tools(&self) -> bool {
+        self.0.kind().name == AgentName::AiSdk
+    }
 }
 
 /// A reader for one answer of an endpoint with these settings.

@@ -102,6 +102,12 @@ impl Settings {
         }))
     }
 
+    /// The models that are offered. One alone is no choice, but may be named.
+    #[must_use]
+    pub fn models(&self) -> &[String] {
+        &self.models
+    }
+
     /// The kind of endpoint.
     #[must_use]
     pub fn kind(&self) -> &'static Kind {
