@@ -20,6 +20,33 @@ extern "C" {
     fn call(work: &mut dyn FnMut()) -> Result<(), JsValue>;
 }
 
+// The binding takes no signal: its stream is cancelled instead. A model that does not stream gives a value. What is
+// thrown is a text, or nothing if there is no such binding.
+#[wasm_bindgen(inline_js = "
+export const ask_model = async (ai, model, input, options, signal) => {
+    if (!ai?.run) throw null;
+    try {
+        const answer = await ai.run(model, JSON.parse(input), JSON.parse(options));
+        const isStream = answer instanceof ReadableStream;
+        const events = isStream ? answer : new Response(`data: ${JSON.stringify(answer)}\\n\\ndata: [DONE]\\n\\n`).body;
+        const reader = events.getReader();
+        const letGo = () => reader.cancel().catch(() => {});
+        signal.aborted ? letGo() : signal.addEventListener('abort', letGo);
+        return reader;
+    } catch (thrown) {
+        throw (thrown.code ? thrown.code + ': ' : '') + thrown.message;
+    }
+};")]
+extern "C" {
+    pub fn ask_model(
+        ai: &JsValue,
+        model: &str,
+        input: &str,
+        options: &str,
+        signal: &web_sys::AbortSignal,
+    ) -> Promise;
+}
+
 #[wasm_bindgen]
 extern "C" {
     #[wasm_bindgen(js_name = setTimeout)]

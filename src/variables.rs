@@ -62,6 +62,26 @@ words! {
         Echo = "echo",
         /// An endpoint that speaks `OpenAI`'s chat completions.
         OpenAi = "openai",
+        /// An endpoint that speaks `OpenAI`'s Responses API.
+        Responses = "responses",
+        /// An endpoint that speaks Anthropic's Messages.
+        Anthropic = "anthropic",
+        /// A model of Cloudflare's, by the binding `AI`.
+        WorkersAi = "workers-ai",
+        /// A route that answers with the AI SDK's UI message stream.
+        AiSdk = "ai-sdk",
+    }
+}
+
+words! {
+    /// A version of Anthropic's API.
+    #[derive(Default)]
+    pub enum ApiVersion {
+        /// The first one, which every endpoint knows that speaks it.
+        #[default]
+        First = "2023-06-01",
+        /// The one after it.
+        Second = "2026-10-21",
     }
 }
 
@@ -114,12 +134,18 @@ variables! {
     AGENT: Choice<AgentName>;
     /// The echo's wait between two words.
     ECHO_DELAY_MS: Number = 20, 0..=60_000;
-    /// The endpoint's address, up to and with `/v1`; a query in it stays at the end of the address that is called.
+    /// The endpoint's address, up to and with `/v1`, or of `ai-sdk` the whole of it; a query in it stays at the end of the address that is called.
     AGENT_BASE_URL: Text;
     /// The model's name.
     AGENT_MODEL: Text;
-    /// Sent to the endpoint as `Authorization: Bearer`.
+    /// Names of models to choose from, separated by commas, in place of `AGENT_MODEL`; the first is the default.
+    AGENT_MODELS: Text;
+    /// Sent to the endpoint as `Authorization: Bearer`, or of `anthropic` in its first version as `x-api-key`.
     AGENT_API_KEY: Secret;
+    /// The `anthropic-version` of `AGENT=anthropic`.
+    AGENT_API_VERSION: Choice<ApiVersion>;
+    /// The AI Gateway that `AGENT=workers-ai` goes through, by its name; without it, none.
+    AGENT_AI_GATEWAY: Text;
     /// JSON object merged over the headers of each request to the endpoint; `null` leaves one out.
     AGENT_HEADERS: Secret;
     /// JSON object whose fields are merged over the body of each request to the endpoint; `null` removes one.
@@ -142,6 +168,8 @@ variables! {
     AGENT_HISTORY_BYTES: Number = limits::AGENT_BYTES as u64, 0..=8_388_608;
     /// Service: called instead of the network.
     AGENT_SERVICE: Binding;
+    /// Workers AI: the models of `AGENT=workers-ai`.
+    AI: Binding;
     /// Turns of a thread that run at once.
     CONCURRENT_TURNS: Number = 1, 1..=limits::CONCURRENT_TURNS_MAX as u64;
     /// Whether callers need a token; see [security](security.md).

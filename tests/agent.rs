@@ -1,34 +1,56 @@
 //! Agents: what a model's bytes mean, what a model is asked, and the echo.
 //!
 //! A stream of the corpus is a pair of files in `tests/corpus`: `name.sse` holds the bytes of the body and
-//! `name.json` the events expected of them, where `says` is a part of a failure's message.
+//! `name.json` the events expected of them, where `says` is a part of a failure's message. A folder there holds the
+//! streams of another kind of endpoint. `UPDATE=1 cargo test --test agent every_stream` writes what is expected.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 #[path = "agent/attempts.rs"]
 mod attempts;
+#[path = "agent/bodies.rs"]
+mod bodies;
 #[path = "agent/echo.rs"]
 mod echo;
 #[path = "agent/failures.rs"]
 mod failures;
+#[path = "agent/figures.rs"]
+mod figures;
+#[path = "agent/kinds.rs"]
+mod kinds;
+#[path = "agent/models.rs"]
+mod models;
 #[path = "agent/odd.rs"]
 mod odd;
+#[path = "agent/parts.rs"]
+mod parts;
 #[path = "agent/redact.rs"]
 mod redact;
 #[path = "agent/requests.rs"]
 mod requests;
+#[path = "agent/responses.rs"]
+mod responses_requests;
 #[path = "agent/sse.rs"]
 mod sse;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use bobbin::agent::openai::{self, Completion};
+use bobbin::agent::http::{self, Asked, Stream};
+use bobbin::agent::openai;
+use bobbin::agent::responses;
 use bobbin::agent::sse::EVENT_BYTES_MAX;
 use bobbin::agent::{AgentEvent, AgentMessage, AgentRequest, Finished};
 use bobbin::protocol::json::Fields;
 use bobbin::protocol::limits::{ANSWER_BYTES_MAX, BLOCKS_MAX};
-use bobbin::protocol::{Block, Content, ErrorCode, Json, PermissionMode, Role, to_json};
+use bobbin::protocol::{Block, Content, ErrorCode, Finish, Json, PermissionMode, Role, to_json};
+use bobbin::variables::AgentName;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -37,8 +59,27 @@ use serde_json::{Value, json};
 #[test]
 fn every_stream_of_the_corpus_gives_the_events_beside_it() {
     for case in corpus() {
-        let pushes = [&case.body[..]];
-        assert_expected(&case, &fold(&pushes), "whole");
+        let events = case.fold(&[&case.body]);
+        if std::env::var_os("UPDATE").is_some() {
+            fs::write(
+                &case.expected_in,
+                serde_json::to_string_pretty(&shown(&events, &case.expected)).unwrap() + "\n",
+            )
+            .unwrap();
+            continue;
+        }
+        assert_expected(&case, &events, "whole");
+    }
+}
+
+#[test]
+fn the_cuts_of_a_stream_do_not_change_what_its_blocks_grow_by() {
+    let mut random = XorShift(0xb10c);
+    for case in corpus() {
+        let whole = case.fold(&[&case.body]);
+        for _ in 0..20 {
+            assert_eq!(case.fold(&random.cuts(&case.body)), whole, "{}", case.name);
+        }
     }
 }
 
@@ -47,14 +88,14 @@ fn the_cuts_of_a_stream_do_not_change_its_events() {
     let mut random = XorShift(0x5eed);
     for case in corpus() {
         let bytes: Vec<&[u8]> = case.body.chunks(1).collect();
-        assert_expected(&case, &fold(&bytes), "byte by byte");
+        assert_expected(&case, &case.fold(&bytes), "byte by byte");
         for size in [2, 3, 7, 64] {
             let pushes: Vec<&[u8]> = case.body.chunks(size).collect();
-            assert_expected(&case, &fold(&pushes), &format!("{size} bytes at a time"));
+            assert_expected(&case, &case.fold(&pushes), &format!("{size} bytes at a time"));
         }
         for round in 0..100 {
             let pushes = random.cuts(&case.body);
-            assert_expected(&case, &fold(&pushes), &format!("random cuts, round {round}"));
+            assert_expected(&case, &case.fold(&pushes), &format!("random cuts, round {round}"));
         }
     }
 }
@@ -62,9 +103,9 @@ fn the_cuts_of_a_stream_do_not_change_its_events() {
 #[test]
 fn a_stream_that_ends_anywhere_ends_once_and_with_a_beginning_of_its_text() {
     for case in corpus() {
-        let text = text_of(&fold(&[&case.body]));
+        let text = text_of(&case.fold(&[&case.body]));
         for end in 0..case.body.len() {
-            let events = fold(&[&case.body[..end]]);
+            let events = case.fold(&[&case.body[..end]]);
             // Half a character whose other half was cut off.
             let begun = text_of(&events);
             let begun = begun.trim_end_matches('\u{fffd}');
@@ -79,7 +120,9 @@ proptest! {
         pushes in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..10),
     ) {
         let pushes: Vec<&[u8]> = pushes.iter().map(Vec::as_slice).collect();
-        fold(&pushes);
+        for (_, reader) in KINDS {
+            fold(reader, &pushes);
+        }
     }
 
     #[test]
@@ -89,13 +132,14 @@ proptest! {
         seed in 1..u64::MAX,
     ) {
         let cases = corpus();
-        let mut body = which.get(&cases).body.clone();
+        let case = which.get(&cases);
+        let mut body = case.body.clone();
         prop_assume!(!body.is_empty());
         for (at, byte) in damage {
             let at = at.index(body.len());
             body[at] = byte;
         }
-        prop_assert_eq!(fold(&[&body]), fold(&XorShift(seed).cuts(&body)));
+        prop_assert_eq!(case.fold(&[&body]), case.fold(&XorShift(seed).cuts(&body)));
     }
 }
 
@@ -103,7 +147,7 @@ proptest! {
 
 #[test]
 fn all_text_of_one_push_is_one_event() {
-    let mut completion = Completion::new();
+    let mut completion = openai::completion();
     let body =
         [delta(&json!({"content": "a"})), delta(&json!({"content": "b"})), delta(&json!({"content": "c"}))];
     assert_eq!(completion.push(body.concat().as_bytes()), [AgentEvent::Text("abc".into())]);
@@ -114,30 +158,118 @@ fn all_text_of_one_push_is_one_event() {
 fn a_block_parts_the_text_of_one_push() {
     let body = [
         delta(&json!({"content": "a"})),
-        delta(&json!({"reasoning_content": "hm"})),
+        delta(&json!({"reasoning": "hm"})),
         delta(&json!({"content": "b"})),
     ];
-    let thinking = Block::thinking("hm");
+    let [begin, grow, thinking] = thought("hm");
     assert_eq!(
-        Completion::new().push(body.concat().as_bytes()),
-        [AgentEvent::Text("a".into()), AgentEvent::Block(thinking), AgentEvent::Text("b".into())]
+        openai::completion().push(body.concat().as_bytes()),
+        [AgentEvent::Text("a".into()), begin, grow, thinking, AgentEvent::Text("b".into())]
     );
 }
 
 #[test]
-fn thinking_is_delivered_with_the_first_text_after_it() {
-    let mut completion = Completion::new();
-    assert_eq!(completion.push(delta(&json!({"reasoning": "h"})).as_bytes()), [AgentEvent::Gathering]);
-    assert_eq!(completion.push(delta(&json!({"reasoning": "m"})).as_bytes()), [AgentEvent::Gathering]);
+fn thinking_is_shown_while_it_grows_and_is_whole_with_the_first_text_after_it() {
+    let mut completion = openai::completion();
+    let [begin, _, thinking] = thought("hm");
+    let grow = |text: &str| AgentEvent::Grow(text.into());
+    assert_eq!(completion.push(delta(&json!({"reasoning": "h"})).as_bytes()), [begin, grow("h")]);
+    assert_eq!(completion.push(delta(&json!({"reasoning": "m"})).as_bytes()), [grow("m")]);
     let events = completion.push(delta(&json!({"content": "So"})).as_bytes());
-    let thinking = Block::thinking("hm");
-    assert_eq!(events, [AgentEvent::Block(thinking), AgentEvent::Text("So".into())]);
+    assert_eq!(events, [thinking, AgentEvent::Text("So".into())]);
 }
 
 #[test]
-fn a_whole_tool_call_is_delivered_when_the_next_one_begins() {
+fn thinking_that_says_nothing_is_not_begun() {
+    let mut completion = openai::completion();
+    assert_eq!(completion.push(delta(&json!({"reasoning": "\n "})).as_bytes()), [AgentEvent::Gathering]);
+    let events = completion.push(delta(&json!({"reasoning": "hm"})).as_bytes());
+    assert_eq!(events, [AgentEvent::Begin(Block::thinking("")), AgentEvent::Grow("\n hm".into())]);
+    let mut completion = openai::completion();
+    completion.push(delta(&json!({"reasoning": "\n "})).as_bytes());
+    let events = completion.push(delta(&json!({"content": "So"})).as_bytes());
+    assert_eq!(events, [AgentEvent::Text("So".into())]);
+}
+
+#[test]
+fn thinking_in_tags_is_shown_while_it_grows_only_where_it_is_certain_to_be_some() {
+    let said =
+        |completion: &mut Stream, text: &str| completion.push(delta(&json!({"content": text})).as_bytes());
+    let mut completion = openai::completion();
+    let [begin, grow, thinking] = thought("hm");
+    assert_eq!(said(&mut completion, "<think>hm"), [begin, grow]);
+    assert_eq!(said(&mut completion, "</think>So"), [thinking, AgentEvent::Text("So".into())]);
+    // A tag within the text may stand for itself.
+    assert_eq!(said(&mut completion, " <think>or"), [AgentEvent::Text(" ".into())]);
+    assert_eq!(said(&mut completion, " not"), [AgentEvent::Gathering]);
+    let [_, _, thinking] = thought("or not");
+    assert_eq!(said(&mut completion, "</think>!"), [thinking, AgentEvent::Text("!".into())]);
+}
+
+#[test]
+fn the_input_of_a_call_is_shown_while_it_grows_and_the_call_goes_out_as_soon_as_it_is_whole() {
+    let part =
+        |arguments: &str| delta(&json!({"tool_calls": [{"index": 0, "function": {"arguments": arguments}}]}));
+    let first = json!({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": ""}}]});
+    let mut completion = openai::completion();
+    assert_eq!(completion.push(delta(&first).as_bytes()), [AgentEvent::Gathering]);
+    let begin = AgentEvent::Begin(Block::tool_use("a", "f", Json::Null));
+    let grow = |text: &str| AgentEvent::Grow(text.into());
+    assert_eq!(completion.push(part("{\"x\":").as_bytes()), [begin, grow("{\"x\":")]);
+    assert_eq!(completion.push(part("\"}").as_bytes()), [grow("\"}")]);
+    let events = completion.push(part("\"}").as_bytes());
+    assert_eq!(events, [AgentEvent::Block(call("a", &json!({"x": "}"})))]);
+}
+
+#[test]
+fn what_follows_a_call_waits_until_its_input_is_whole() {
+    let mut completion = openai::completion();
+    let part = |index: u64, id: &str, arguments: &str| {
+        let call = json!({"index": index, "id": id, "function": {"name": "f", "arguments": arguments}});
+        delta(&json!({"tool_calls": [call]}))
+    };
+    completion.push(part(0, "a", "{\"x\":").as_bytes());
+    for later in [
+        part(1, "b", "{\"y\":"),
+        delta(&json!({"content": "Mean"})),
+        delta(&json!({"reasoning": "hm"})),
+        delta(&json!({"content": "while"})),
+        delta(&json!({"reasoning": "ha"})),
+    ] {
+        assert_eq!(completion.push(later.as_bytes()), [AgentEvent::Gathering]);
+    }
+    let text = |text: &str| AgentEvent::Text(text.into());
+    assert_eq!(
+        completion.push(part(0, "a", "1}").as_bytes()),
+        [
+            AgentEvent::Block(call("a", &json!({"x": 1}))),
+            text("Mean"),
+            AgentEvent::Block(Block::thinking("hm")),
+            text("while"),
+            AgentEvent::Block(Block::thinking("ha")),
+            AgentEvent::Begin(Block::tool_use("b", "f", Json::Null)),
+            AgentEvent::Grow("{\"y\":".into()),
+        ]
+    );
+}
+
+#[test]
+fn a_call_that_is_cut_off_is_dropped_and_what_waited_for_it_is_kept() {
+    let mut completion = openai::completion();
+    let call = json!({"index": 0, "id": "a", "function": {"name": "f", "arguments": "{\"x\":"}});
+    completion.push(delta(&json!({"tool_calls": [call]})).as_bytes());
+    completion.push(delta(&json!({"content": "Well"})).as_bytes());
+    let events = completion.fail(http::timeout_failure(1));
+    assert!(
+        matches!(&events[..], [AgentEvent::Drop, AgentEvent::Text(text), AgentEvent::Failed(_)] if text == "Well"),
+        "{events:?}"
+    );
+}
+
+#[test]
+fn a_call_without_arguments_is_delivered_when_the_next_one_begins() {
     let call = |index: u64, id: &str| json!({"tool_calls": [{"index": index, "id": id, "function": {"name": "f", "arguments": "{}"}}]});
-    let mut completion = Completion::new();
+    let mut completion = openai::completion();
     assert_eq!(completion.push(delta(&call(0, "a")).as_bytes()), [AgentEvent::Gathering]);
     let block = Block::tool_use("a", "f", Json::Object(Fields::new()));
     assert_eq!(completion.push(delta(&call(1, "b")).as_bytes()), [AgentEvent::Block(block)]);
@@ -145,21 +277,21 @@ fn a_whole_tool_call_is_delivered_when_the_next_one_begins() {
 
 #[test]
 fn the_end_is_delivered_with_done_and_nothing_after_it() {
-    let mut completion = Completion::new();
+    let mut completion = openai::completion();
     completion.push(delta(&json!({"content": "a"})).as_bytes());
     let events = completion.push(b"data: [DONE]\n\n");
     assert!(matches!(events[..], [AgentEvent::Finished(_)]));
     assert_eq!(completion.push(delta(&json!({"content": "a"})).as_bytes()), []);
     assert_eq!(completion.finish(), []);
-    assert_eq!(completion.fail(openai::timeout_failure(1)), []);
+    assert_eq!(completion.fail(http::timeout_failure(1)), []);
 }
 
 #[test]
 fn a_failure_from_outside_delivers_what_was_gathered_and_counts_the_tokens() {
-    let mut completion = Completion::new();
+    let mut completion = openai::completion();
     completion.push(delta(&json!({"content": "So"})).as_bytes());
     completion.push(delta(&json!({"reasoning": "hm"})).as_bytes());
-    let events = completion.fail(openai::timeout_failure(30_000));
+    let events = completion.fail(http::timeout_failure(30_000));
     let [AgentEvent::Block(Block::Thinking { text, .. }), AgentEvent::Failed(failed)] = &events[..] else {
         panic!("{events:?}");
     };
@@ -171,18 +303,19 @@ fn a_failure_from_outside_delivers_what_was_gathered_and_counts_the_tokens() {
 
 #[test]
 fn an_answer_that_only_lacks_the_end_of_its_body_outlives_a_failure_from_outside() {
-    let mut completion = Completion::new();
+    let mut completion = openai::completion();
     completion.push(b"data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n");
-    assert!(matches!(completion.fail(openai::timeout_failure(1))[..], [AgentEvent::Finished(_)]));
+    assert!(matches!(completion.fail(http::timeout_failure(1))[..], [AgentEvent::Finished(_)]));
 }
 
 #[test]
 fn an_announced_end_is_told_with_its_figures_and_again_only_when_they_change() {
-    let mut completion = Completion::new();
+    let mut completion = openai::completion();
     let ending = |tokens_used: u64| {
         let finish_reason = Some("stop".into());
         let model = Some("m".into());
-        AgentEvent::Ending(Finished { tokens_used, model, finish_reason, ..Finished::default() })
+        let finish = Some(Finish::Stop);
+        AgentEvent::Ending(Finished { tokens_used, model, finish_reason, finish, ..Finished::default() })
     };
     let call = json!({"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}});
     completion.push(delta(&json!({"tool_calls": [call]})).as_bytes());
@@ -201,7 +334,7 @@ fn an_announced_end_is_told_with_its_figures_and_again_only_when_they_change() {
 
 #[test]
 fn an_announced_end_is_told_though_a_call_is_not_whole() {
-    let mut completion = Completion::new();
+    let mut completion = openai::completion();
     let call = json!({"index": 0, "id": "c", "function": {"name": "f", "arguments": "{\"a\":"}});
     completion.push(delta(&json!({"tool_calls": [call]})).as_bytes());
     let finish = b"data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"length\"}]}\n\n";
@@ -214,18 +347,20 @@ fn an_announced_end_is_told_though_a_call_is_not_whole() {
 #[test]
 fn thinking_as_large_as_an_answer_may_be_is_kept_and_a_byte_more_fails() {
     let half = "x".repeat(ANSWER_BYTES_MAX / 2);
-    let push_half =
-        |completion: &mut Completion| completion.push(delta(&json!({"reasoning": half})).as_bytes());
-    let mut completion = Completion::new();
-    assert_eq!(push_half(&mut completion), [AgentEvent::Gathering]);
-    assert_eq!(push_half(&mut completion), [AgentEvent::Gathering]);
+    let push_half = |completion: &mut Stream| completion.push(delta(&json!({"reasoning": half})).as_bytes());
+    let mut completion = openai::completion();
+    assert!(matches!(push_half(&mut completion)[..], [AgentEvent::Begin(_), AgentEvent::Grow(_)]));
+    assert!(matches!(push_half(&mut completion)[..], [AgentEvent::Grow(_)]));
     let events = completion.push(delta(&json!({"reasoning": "x"})).as_bytes());
-    assert!(matches!(&events[..], [AgentEvent::Failed(failed)] if !failed.error.retryable), "{events:?}");
+    let [AgentEvent::Block(Block::Thinking { text, .. }), AgentEvent::Failed(failed)] = &events[..] else {
+        panic!("no failure");
+    };
+    assert_eq!((text.len(), failed.error.retryable), (ANSWER_BYTES_MAX, false));
 }
 
 #[test]
 fn more_tool_calls_than_blocks_in_an_answer_fail() {
-    let mut completion = Completion::new();
+    let mut completion = openai::completion();
     let mut push = |index: usize| {
         let call = json!({"index": index, "id": index.to_string(), "function": {"name": "f"}});
         completion.push(delta(&json!({"tool_calls": [call]})).as_bytes())
@@ -236,7 +371,7 @@ fn more_tool_calls_than_blocks_in_an_answer_fail() {
 
 #[test]
 fn an_event_over_the_limit_fails_the_answer() {
-    let mut completion = Completion::new();
+    let mut completion = openai::completion();
     let long = vec![b'x'; EVENT_BYTES_MAX];
     assert_eq!(completion.push(&long), []);
     assert!(matches!(&completion.push(b"x")[..], [AgentEvent::Failed(failed)] if !failed.error.retryable));
@@ -245,32 +380,53 @@ fn an_event_over_the_limit_fails_the_answer() {
 
 // Helpers.
 
+type Reader = fn() -> Stream;
+
+/// The folders of the corpus, and what reads the streams in them.
+const KINDS: [(&str, Reader); 2] =
+    [("tests/corpus", openai::completion), ("tests/corpus/responses", responses::reader)];
+
 struct Case {
     name: String,
+    reader: Reader,
     body: Vec<u8>,
+    expected_in: PathBuf,
     expected: Vec<Value>,
 }
 
+impl Case {
+    fn fold(&self, pushes: &[&[u8]]) -> Vec<AgentEvent> {
+        fold(self.reader, pushes)
+    }
+}
+
 fn corpus() -> Vec<Case> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
-    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    let cases: Vec<Case> = paths
-        .iter()
-        .filter(|path| path.extension().is_some_and(|extension| extension == "sse"))
-        .map(|path| Case {
-            name: path.file_stem().unwrap().to_string_lossy().into_owned(),
-            body: fs::read(path).unwrap(),
-            expected: serde_json::from_slice(&fs::read(path.with_extension("json")).unwrap()).unwrap(),
-        })
-        .collect();
-    assert!(!cases.is_empty());
+    let mut cases = Vec::new();
+    for (folder, reader) in KINDS {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "sse"));
+        paths.sort();
+        assert!(!paths.is_empty());
+        for path in paths {
+            let expected_in = path.with_extension("json");
+            cases.push(Case {
+                name: path.file_stem().unwrap().to_string_lossy().into_owned(),
+                reader,
+                body: fs::read(&path).unwrap(),
+                expected: serde_json::from_slice(&fs::read(&expected_in).unwrap_or_else(|_| b"[]".into()))
+                    .unwrap(),
+                expected_in,
+            });
+        }
+    }
     cases
 }
 
-/// The events of a body, adjacent texts joined. Asserts that it ends once and last.
-fn fold(pushes: &[&[u8]]) -> Vec<AgentEvent> {
-    let mut completion = Completion::new();
+/// The events of a body, adjacent texts joined, and what a block grows by. Asserts that it ends once and last, and
+/// that one block is open at a time.
+fn fold(reader: Reader, pushes: &[&[u8]]) -> Vec<AgentEvent> {
+    let mut completion = reader();
     let mut folded: Vec<AgentEvent> = Vec::new();
     let mut take = |mut events: Vec<AgentEvent>| {
         events.retain(|event| !matches!(event, AgentEvent::Ending(_) | AgentEvent::Gathering));
@@ -279,7 +435,8 @@ fn fold(pushes: &[&[u8]]) -> Vec<AgentEvent> {
         assert_eq!(texts.count(), 0, "one push brought two texts in a row");
         for event in events {
             match (folded.last_mut(), event) {
-                (Some(AgentEvent::Text(said)), AgentEvent::Text(more)) => said.push_str(&more),
+                (Some(AgentEvent::Text(said)), AgentEvent::Text(more))
+                | (Some(AgentEvent::Grow(said)), AgentEvent::Grow(more)) => said.push_str(&more),
                 (_, event) => folded.push(event),
             }
         }
@@ -292,12 +449,63 @@ fn fold(pushes: &[&[u8]]) -> Vec<AgentEvent> {
     let ends = |event: &AgentEvent| matches!(event, AgentEvent::Finished(_) | AgentEvent::Failed(_));
     assert_eq!(folded.iter().filter(|event| ends(event)).count(), 1, "{folded:?}");
     assert!(folded.last().is_some_and(ends), "{folded:?}");
+    assert_one_block_is_open_at_a_time(&folded);
     folded
 }
 
+/// What a thought grows by is the thought. Of a call's input the last piece is not told, as the whole call is.
+fn assert_one_block_is_open_at_a_time(events: &[AgentEvent]) {
+    let mut open: Option<(&Block, String)> = None;
+    for event in events {
+        match event {
+            AgentEvent::Begin(block) => {
+                assert!(open.is_none(), "a block begins within another: {events:?}");
+                let is_bare = match block {
+                    Block::Thinking { text, .. } => text.is_empty(),
+                    Block::ToolUse { id, name, input, .. } => {
+                        !id.is_empty() && !name.is_empty() && *input == Json::Null
+                    }
+                    _ => false,
+                };
+                assert!(is_bare, "{events:?}");
+                open = Some((block, String::new()));
+            }
+            AgentEvent::Grow(more) => {
+                open.as_mut().expect("a block that grows is open").1.push_str(more);
+            }
+            AgentEvent::Block(block) => match (open.take(), block) {
+                (None, _) => {}
+                (Some((Block::Thinking { .. }, grown)), Block::Thinking { text, .. }) => {
+                    assert_eq!(&grown, text, "{events:?}");
+                }
+                (
+                    Some((Block::ToolUse { id, name, .. }, grown)),
+                    Block::ToolUse { id: whole_id, name: whole_name, .. },
+                ) => {
+                    assert_eq!((id, name), (whole_id, whole_name), "{events:?}");
+                    assert!(grown.trim_start().starts_with('{'), "{events:?}");
+                }
+                _ => panic!("another block ends than began: {events:?}"),
+            },
+            AgentEvent::Drop => {
+                let dropped = open.take();
+                assert!(matches!(dropped, Some((Block::ToolUse { .. }, _))), "{events:?}");
+            }
+            _ => assert!(open.is_none(), "something else comes while a block is open: {events:?}"),
+        }
+    }
+}
+
 fn assert_expected(case: &Case, events: &[AgentEvent], how: &str) {
-    let mut shown: Vec<Value> = events.iter().map(show).collect();
-    for (shown, expected) in shown.iter_mut().zip(&case.expected) {
+    assert_eq!(shown(events, &case.expected), case.expected, "{} {how}", case.name);
+}
+
+/// The events as the corpus has them: of a failure, the part that is expected of what it says.
+fn shown(events: &[AgentEvent], expected: &[Value]) -> Vec<Value> {
+    let is_shown =
+        |event: &&AgentEvent| !matches!(event, AgentEvent::Begin(_) | AgentEvent::Grow(_) | AgentEvent::Drop);
+    let mut shown: Vec<Value> = events.iter().filter(is_shown).map(show).collect();
+    for (shown, expected) in shown.iter_mut().zip(expected) {
         let says = expected["failed"]["says"].as_str();
         if let (Some(failed), Some(says)) = (shown.get_mut("failed"), says)
             && failed["says"].as_str().unwrap().contains(says)
@@ -305,7 +513,7 @@ fn assert_expected(case: &Case, events: &[AgentEvent], how: &str) {
             failed["says"] = says.into();
         }
     }
-    assert_eq!(shown, case.expected, "{} {how}", case.name);
+    shown
 }
 
 fn show(event: &AgentEvent) -> Value {
@@ -324,6 +532,8 @@ fn show(event: &AgentEvent) -> Value {
             "tokensUsed": finished.tokens_used,
             "model": finished.model,
             "finishReason": finished.finish_reason,
+            "finish": finished.finish,
+            "usage": finished.usage,
         }}),
         AgentEvent::Failed(failed) => json!({"failed": {
             "code": failed.error.code,
@@ -352,6 +562,19 @@ fn request(messages: Vec<AgentMessage>) -> AgentRequest {
         messages,
         ..AgentRequest::default()
     }
+}
+
+/// A thought as it is shown: begun, grown at once, and whole.
+fn thought(text: &str) -> [AgentEvent; 3] {
+    [
+        AgentEvent::Begin(Block::thinking("")),
+        AgentEvent::Grow(text.into()),
+        AgentEvent::Block(Block::thinking(text)),
+    ]
+}
+
+fn body_of(model: &str, system_prompt: Option<&str>, request: &AgentRequest, is_plain: bool) -> String {
+    openai::request_body(&Asked { agent: AgentName::OpenAi, model, system_prompt, request, is_plain })
 }
 
 fn user(text: &str) -> AgentMessage {

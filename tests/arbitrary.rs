@@ -8,18 +8,22 @@
     clippy::arithmetic_side_effects
 )]
 
+#[allow(dead_code)]
+#[path = "simulation/pieces.rs"]
+mod pieces;
 #[path = "support/mod.rs"]
 mod support;
 
 use bobbin::agent::{AgentEvent, Failed, Finished, Remedy};
 use bobbin::dialect::native;
-use bobbin::protocol::{Block, Cursor, ErrorBody, ErrorCode, FrameName, Received};
+use bobbin::protocol::{Block, Cursor, ErrorBody, ErrorCode, FrameName, Json, Received};
 use bobbin::thread::{Config, Delivered, Input, PeerId};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
+use pieces::{Piece, append_text, block_count, drop_open, pieces_of, put_block};
 use support::Host;
 
 proptest! {
@@ -41,7 +45,7 @@ proptest! {
     }
 
     #[test]
-    fn a_cursor_has_one_spelling(text in "[0-9a-f]{1,17}(\\.[0-9a-f]{1,17}){0,2}(\\.[0-9a-f]{1,3}-[0-9a-f]{1,3}-[0-9a-f]{1,3}){0,18}") {
+    fn a_cursor_has_one_spelling(text in "[0-9a-f]{1,17}(\\.[0-9a-f]{1,17}){0,2}(\\.[0-9a-f]{1,3}-[0-9a-f]{1,3}-[0-9a-f]{1,3}(-[0-9a-f]{1,3})?){0,18}") {
         if let Some(cursor) = Cursor::parse(&text) {
             prop_assert_eq!(cursor.to_string(), text);
         }
@@ -60,6 +64,33 @@ proptest! {
         }
         let errors = host.links[&peer].down.iter().filter(|frame| frame.json()["type"] == "error").count();
         prop_assert_eq!((errors, host.store.records.len()), (0, 1));
+    }
+
+    #[test]
+    fn any_answer_is_the_same_to_who_stayed_who_was_cut_at_every_frame_and_who_came_at_the_end(
+        reads in vec((vec(said(), 0..4), 0..40_u64), 0..12)
+    ) {
+        let mut host = Host::new(Config { messages_per_minute: 1_000_000, ..Config::default() }, 0);
+        let (mut stayed, mut cut) = (Reader::new(&mut host, "a"), Reader::new(&mut host, "b"));
+        let message = json!({ "type": "message", "requestId": "r", "content": "x" });
+        host.receive(&stayed.peer, &message.to_string());
+        stayed.read_all(&mut host);
+        cut.read_one(&mut host);
+        for (events, ms) in reads {
+            host.agent(1, events);
+            host.now += ms;
+            host.pump(Input::Deadline);
+            stayed.read_all(&mut host);
+            cut.read_one(&mut host);
+        }
+        host.agent(1, vec![AgentEvent::Finished(Finished::default())]);
+        stayed.read_all(&mut host);
+        while cut.read_one(&mut host) {}
+        prop_assert!(stayed.is_over && cut.is_over);
+        prop_assert_eq!(&stayed.answer, &cut.answer);
+        let mut late = Reader::new(&mut host, "c");
+        late.read_all(&mut host);
+        prop_assert_eq!(&stayed.answer, &late.answer);
     }
 
     #[test]
@@ -97,6 +128,121 @@ proptest! {
     }
 }
 
+/// A client that knows nothing but its last cursor, and what it has folded of one answer.
+struct Reader {
+    name: &'static str,
+    peer: PeerId,
+    connects: usize,
+    cursor: Option<String>,
+    answer: Vec<Piece>,
+    is_over: bool,
+}
+
+impl Reader {
+    fn new(host: &mut Host, name: &'static str) -> Self {
+        let peer: PeerId = name.into();
+        host.connect(&peer, None);
+        Reader { name, peer, connects: 0, cursor: None, answer: Vec::new(), is_over: false }
+    }
+
+    fn read_all(&mut self, host: &mut Host) {
+        while let Some(frame) = self.next(host) {
+            self.fold(&frame);
+        }
+    }
+
+    /// Reads the next frame that tells it something, and then connects again. Whether there was one.
+    fn read_one(&mut self, host: &mut Host) -> bool {
+        let next = std::iter::from_fn(|| self.next(host))
+            .inspect(|frame| {
+                assert!(
+                    frame["type"] != "connected" || self.cursor.is_none() || frame["resumed"] == true,
+                    "{:?}",
+                    self.cursor
+                );
+            })
+            .find(|frame| frame["type"] != "connected");
+        if let Some(frame) = &next {
+            self.fold(frame);
+            host.disconnect(&self.peer);
+            self.connects += 1;
+            self.peer = format!("{}{}", self.name, self.connects).into();
+            host.connect(&self.peer, self.cursor.clone());
+        }
+        next.is_some()
+    }
+
+    fn next(&self, host: &mut Host) -> Option<Value> {
+        let link = host.links.get_mut(&self.peer).expect("its socket");
+        Some(link.down.pop_front()?.json().clone())
+    }
+
+    fn fold(&mut self, frame: &Value) {
+        if frame["type"] == "connected" {
+            assert!(self.cursor.is_none() || frame["resumed"] == true, "{:?} is not known", self.cursor);
+            return;
+        }
+        if let Some(cursor) = frame["cursor"].as_str() {
+            self.cursor = Some(cursor.to_owned());
+        }
+        let index = || usize::try_from(frame["index"].as_u64().unwrap()).unwrap();
+        match frame["type"].as_str().unwrap() {
+            "token" => {
+                drop_open(&mut self.answer);
+                append_text(&mut self.answer, frame["token"].as_str().unwrap());
+            }
+            "block_start" => {
+                drop_open(&mut self.answer);
+                assert_eq!(block_count(&self.answer), index());
+                self.answer.push(Piece::Open(frame["block"].clone(), String::new()));
+            }
+            "block_delta" => {
+                assert_eq!(block_count(&self.answer), index());
+                let Some(Piece::Open(_, grown)) = self.answer.last_mut() else { panic!("no block is open") };
+                grown.push_str(frame["delta"].as_str().unwrap());
+            }
+            "block" => put_block(&mut self.answer, index(), frame["block"].clone()).unwrap(),
+            "final" | "error" => {
+                drop_open(&mut self.answer);
+                let whole = pieces_of(&frame["response"]["content"], &frame["response"]["blocks"]);
+                assert_eq!(self.answer, whole);
+                self.is_over = true;
+            }
+            "snapshot" => {
+                let messages = frame["messages"].as_array().unwrap();
+                let answer = messages.iter().find(|message| message["role"] == "assistant");
+                let content = answer.map(|message| &message["content"]).unwrap_or(&Value::Null);
+                self.answer = pieces_of(content, content);
+                self.is_over = answer.is_some();
+            }
+            _ => {}
+        }
+    }
+}
+
+fn said() -> impl Strategy<Value = AgentEvent> {
+    let text = || any::<String>();
+    let data = |id: Option<String>, value: u8| Block::Data {
+        name: "d".into(),
+        data: Json::Number(value.to_string()),
+        id,
+    };
+    let call = |input| Block::tool_use("c", "f", input);
+    prop_oneof![
+        3 => text().prop_map(AgentEvent::Text),
+        2 => Just(AgentEvent::Begin(Block::thinking(""))),
+        2 => Just(AgentEvent::Begin(Block::tool_use("c", "f", Json::Null))),
+        4 => text().prop_map(AgentEvent::Grow),
+        2 => text().prop_map(|text| AgentEvent::Block(Block::thinking(text))),
+        2 => text().prop_map(move |text| AgentEvent::Block(call(Json::String(text)))),
+        1 => text().prop_map(|text| AgentEvent::Block(Block::tool_result("c", Json::String(text), false))),
+        2 => (option::of("[ab]"), any::<u8>()).prop_map(move |(id, value)| AgentEvent::Block(data(id, value))),
+        1 => Just(AgentEvent::Drop),
+        1 => Just(AgentEvent::Gathering),
+        1 => Just(AgentEvent::Data { name: "t".into(), data: Json::Null, id: None }),
+    ]
+}
+
 #[derive(Clone, Debug)]
 enum Act {
     Connect(Option<String>),
@@ -127,8 +273,7 @@ fn act() -> impl Strategy<Value = Act> {
 fn agent_event() -> impl Strategy<Value = AgentEvent> {
     let error = ErrorBody::fatal(ErrorCode::AgentError, "no");
     prop_oneof![
-        4 => any::<String>().prop_map(AgentEvent::Text),
-        2 => any::<String>().prop_map(|text| AgentEvent::Block(Block::thinking(text))),
+        8 => said(),
         1 => any::<u64>().prop_map(|tokens_used| AgentEvent::Finished(Finished { tokens_used, ..Finished::default() })),
         1 => Just(AgentEvent::Ending(Finished::default())),
         1 => Just(AgentEvent::Gathering),

@@ -1,7 +1,7 @@
 import { useCallback, useEffect, useMemo, useReducer, useRef, useState, useSyncExternalStore } from "react";
-import { type ServerOptions, environmentOf } from "./environment.ts";
+import { environmentOf } from "./environment.ts";
 import { subjectOf } from "./subject.ts";
-import { type SessionList, type SessionListSnapshot, createSessionList } from "./sessions.ts";
+import { type SessionList, type SessionListOptions, type SessionListSnapshot, createSessionList } from "./sessions.ts";
 import { type Thread, type ThreadOptions, type ThreadSnapshot, createThread } from "./thread.ts";
 import type { TurnState } from "./transcript.ts";
 
@@ -82,7 +82,7 @@ export function useTurn(thread: Thread, requestId: string): TurnState | undefine
 }
 
 /** The worker's sessions, loaded when mounted and again whenever a person comes back to the page. */
-export function useSessions(options: ServerOptions = {}): SessionListSnapshot & Omit<SessionList, "getSnapshot" | "subscribe" | "close"> {
+export function useSessions(options: SessionListOptions = {}): SessionListSnapshot & Omit<SessionList, "getSnapshot" | "subscribe" | "close"> {
   const [list] = useState(() => createSessionList(options));
   const snapshot = useSyncExternalStore(list.subscribe, list.getSnapshot, list.getSnapshot);
   useEffect(() => {

@@ -50,7 +50,11 @@ export function createSessionUpdates(send: (frame: ClientFrame) => boolean, know
 
   function settle(session: Session): void {
     if (session.messageCount > 0) draft = {};
-    end((name) => session[name] === owed[name]);
+    const isSo = (name: Name) => session[name] === owed[name];
+    const names = namesOf(owed);
+    // A field that this server does not know is ignored along with those beside it that came to be.
+    const isOver = names.some(isSo) && names.every((name) => isSo(name) || !(name in session));
+    end((name) => isOver || isSo(name));
   }
 
   return {

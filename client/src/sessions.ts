@@ -1,22 +1,31 @@
 import type { ServerOptions } from "./environment.ts";
 import { ThreadError } from "./error.ts";
 import { createApi, wordsOf } from "./http.ts";
-import type { Session } from "./protocol.ts";
+import type { Session, SessionState } from "./protocol.ts";
 
 const PAGE = 50;
 const PAGE_MAX = 200;
 /** Between a keystroke and the search for what it made. */
 const SEARCH_DELAY_MS = 150;
 
+export type SessionListOptions = ServerOptions & {
+  /** `created` (default): the newest first. `recent`: those that were used last first. A search has its best hits first. */
+  order?: "created" | "recent";
+  /** Only sessions in this state, as the server's list knows it: a moment late. */
+  state?: SessionState;
+};
+
 /** A session as a list shows it; `snippet` is where a search found it. */
 export type ListedSession = Session & { snippet?: string };
 
 export type SessionListSnapshot = {
-  /** Newest first; the best hits first while there is a query. */
+  /** Newest first, by what `order` says; the best hits first while there is a query. */
   readonly sessions: readonly ListedSession[];
   readonly query: string;
   readonly isLoading: boolean;
   readonly hasMore: boolean;
+  /** Whether the search looked at all that it found; of very many hits, it looks at the newest. */
+  readonly isComplete: boolean;
   /** Why the list could not be loaded; what it held is still there. */
   readonly error: ThreadError | null;
 };
@@ -39,13 +48,13 @@ export type SessionList = {
   close(): void;
 };
 
-type Page = { sessions: ListedSession[]; nextBefore: string | null };
+type Page = { sessions: ListedSession[]; nextBefore: string | null; complete?: boolean };
 
 /** The sessions of a worker; loads nothing before `refresh`. */
-export function createSessionList(options: ServerOptions = {}): SessionList {
+export function createSessionList(options: SessionListOptions = {}): SessionList {
   const api = createApi(options);
   const listeners = new Set<() => void>();
-  let snapshot: SessionListSnapshot = { sessions: [], query: "", isLoading: false, hasMore: false, error: null };
+  let snapshot: SessionListSnapshot = { sessions: [], query: "", isLoading: false, hasMore: false, isComplete: true, error: null };
   let nextBefore: string | null = null;
   let running: AbortController | undefined;
   let typing: ReturnType<typeof setTimeout> | undefined;
@@ -55,28 +64,55 @@ export function createSessionList(options: ServerOptions = {}): SessionList {
     for (const listener of [...listeners]) listener();
   }
 
-  /** The newest request wins; an older one changes nothing any more. */
-  async function load(limit: number, before: string | null, place: (page: ListedSession[]) => readonly ListedSession[]): Promise<void> {
+  const { order, state } = options;
+  const isRecent = order === "recent";
+
+  function searchOf(limit: number, before: string | null): URLSearchParams {
+    const search = new URLSearchParams({ limit: String(limit) });
+    if (before !== null) search.set("before", before);
+    if (state) search.set("state", state);
+    if (snapshot.query.trim() !== "") search.set("q", snapshot.query);
+    else if (isRecent) search.set("order", order);
+    return search;
+  }
+
+  /** Adds so many sessions to those. The newest request wins; an older one changes nothing any more. */
+  async function load(count: number, before: string | null, sessions: () => readonly ListedSession[]): Promise<void> {
     running?.abort();
     const own = (running = new AbortController());
     change({ isLoading: true });
     try {
-      const page = await api.json<Page>(`/sessions?${searchOf(limit, before, snapshot.query)}`, { signal: own.signal });
-      if (own !== running) return;
-      nextBefore = page.nextBefore;
-      change({ sessions: place(page.sessions), hasMore: nextBefore !== null, isLoading: false, error: null });
+      const added: ListedSession[] = [];
+      let page: Page;
+      do {
+        const limit = Math.min(count, PAGE_MAX);
+        count -= limit;
+        page = await api.json<Page>(`/sessions?${searchOf(limit, before)}`, { signal: own.signal });
+        if (own !== running) return;
+        added.push(...page.sessions);
+        before = page.nextBefore;
+      } while (before !== null && count > 0);
+      nextBefore = before;
+      place([...sessions(), ...added], { hasMore: nextBefore !== null, isComplete: page.complete ?? true, isLoading: false, error: null });
     } catch (cause) {
       if (own === running) change({ isLoading: false, error: errorOf(cause) });
     }
   }
 
-  const refresh = () => load(Math.min(Math.max(snapshot.sessions.length, PAGE), PAGE_MAX), null, (page) => page);
+  const refresh = () => load(Math.max(snapshot.sessions.length, PAGE), null, () => []);
+
+  /** A session may come twice: from `put`, or as it was used between two pages. What is known later counts. */
+  function place(sessions: readonly ListedSession[], to?: Partial<SessionListSnapshot>): void {
+    const each = [...new Map(sessions.map((session) => [session.id, session])).values()];
+    if (isRecent && snapshot.query === "") each.sort((one, other) => other.lastMessageAt - one.lastMessageAt);
+    change({ ...to, sessions: each });
+  }
 
   function put(session: Session): void {
     const { sessions, query } = snapshot;
     const isListed = sessions.some(({ id }) => id === session.id);
-    if (isListed) change({ sessions: sessions.map((old) => (old.id === session.id ? { ...old, ...session } : old)) });
-    else if (session.messageCount > 0 && query === "") change({ sessions: [session, ...sessions] });
+    if (isListed) place(sessions.map((old) => (old.id === session.id ? { ...old, ...session } : old)));
+    else if (session.messageCount > 0 && query === "" && (!state || session.state === state)) place([session, ...sessions]);
   }
 
   return {
@@ -94,7 +130,7 @@ export function createSessionList(options: ServerOptions = {}): SessionList {
     },
     async loadMore() {
       if (nextBefore === null || snapshot.isLoading) return;
-      await load(PAGE, nextBefore, (page) => withoutDoubles([...snapshot.sessions, ...page]));
+      await load(PAGE, nextBefore, () => snapshot.sessions);
     },
     put,
     async rename(sessionId, title) {
@@ -116,18 +152,6 @@ export function createSessionList(options: ServerOptions = {}): SessionList {
 }
 
 const pathOf = (sessionId: string) => `/sessions/${encodeURIComponent(sessionId)}`;
-
-function searchOf(limit: number, before: string | null, query: string): URLSearchParams {
-  const search = new URLSearchParams({ limit: String(limit) });
-  if (before !== null) search.set("before", before);
-  if (query.trim() !== "") search.set("q", query);
-  return search;
-}
-
-/** A session that `put` placed on top may come again with a page. */
-function withoutDoubles(sessions: readonly ListedSession[]): readonly ListedSession[] {
-  return [...new Map(sessions.map((session) => [session.id, session])).values()];
-}
 
 function errorOf(cause: unknown): ThreadError {
   if (cause instanceof ThreadError) return cause;

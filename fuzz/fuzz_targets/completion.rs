@@ -3,7 +3,7 @@
 #![no_main]
 
 use bobbin::agent::AgentEvent;
-use bobbin::agent::openai::Completion;
+use bobbin::agent::openai;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (u8, &[u8])| {
@@ -16,7 +16,7 @@ fuzz_target!(|input: (u8, &[u8])| {
 });
 
 fn events<'a>(chunks: &mut dyn Iterator<Item = &'a [u8]>) -> Vec<AgentEvent> {
-    let mut completion = Completion::new();
+    let mut completion = openai::completion();
     let mut events: Vec<AgentEvent> = chunks.flat_map(|chunk| completion.push(chunk)).collect();
     if !events.last().is_some_and(is_end) {
         events.extend(completion.finish());
@@ -30,12 +30,13 @@ fn is_end(event: &AgentEvent) -> bool {
     matches!(event, AgentEvent::Finished(_) | AgentEvent::Failed(_))
 }
 
-/// Text run together.
+/// Texts run together, and what a block grows by.
 fn joined(events: &[AgentEvent]) -> Vec<AgentEvent> {
     let mut joined = Vec::new();
     for event in events {
         match (joined.last_mut(), event) {
-            (Some(AgentEvent::Text(last)), AgentEvent::Text(text)) => last.push_str(text),
+            (Some(AgentEvent::Text(last)), AgentEvent::Text(text))
+            | (Some(AgentEvent::Grow(last)), AgentEvent::Grow(text)) => last.push_str(text),
             _ => joined.push(event.clone()),
         }
     }

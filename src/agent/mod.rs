@@ -7,21 +7,29 @@
 
 #![deny(missing_docs)]
 
+pub mod ai_sdk;
+pub mod anthropic;
 mod attempt;
 pub mod echo;
+pub mod event;
+pub mod http;
 pub mod openai;
+pub mod parts;
 pub mod piece;
 pub mod redact;
+pub mod responses;
 pub mod sse;
 mod unconfigured;
+pub mod workers_ai;
 
 use std::fmt::Debug;
 use std::rc::Rc;
 
-use crate::protocol::{Block, Content, ErrorBody, Finish, Json, PermissionMode, Usage, Word};
+use crate::protocol::{Block, Content, ErrorBody, Finish, Json, PermissionMode, Role, Usage, Word};
 use crate::variables::{self, AgentName, Variables};
 
 pub use attempt::{Attempt, Remedy};
+pub use http::{own_words, reason, timeout_failure, turn_timeout_failure};
 pub use unconfigured::Unconfigured;
 
 /// A kind of agent, with its settings.
@@ -32,14 +40,14 @@ pub trait Agent: Debug {
     /// A reader for what comes back of one call.
     fn reply(&self) -> Box<dyn Reply>;
 
+    /// Whether it runs tools itself, while it answers. Then it may be silent for as long as a call has no result.
+    fn runs_tools(&self) -> bool {
+        false
+    }
+
     /// The models that a session may choose from; the first is the default. None, if there is no choice.
     fn models(&self) -> &[String] {
         &[]
-    }
-
-    /// Whether it says of its calls which of them people are to answer.
-    fn marks_calls(&self) -> bool {
-        false
     }
 }
 
@@ -48,6 +56,9 @@ pub trait Agent: Debug {
 /// Exactly one [`AgentEvent::Finished`] or [`AgentEvent::Failed`] comes out, as the last event, at the latest
 /// from one of [`Reply::finish`], [`Reply::refuse`] and [`Reply::fail`]. What is given to it later is ignored.
 pub trait Reply: Debug {
+    /// Takes what was asked, before anything comes back.
+    fn asked(&mut self, _request: &AgentRequest) {}
+
     /// Takes the next bytes of a successful answer's body, cut anywhere.
     fn push(&mut self, bytes: &[u8]) -> Vec<AgentEvent>;
 
@@ -63,6 +74,11 @@ pub trait Reply: Debug {
 
     /// What the model reported so far, else the pieces of text.
     fn tokens_used(&self) -> u64;
+
+    /// Whether a call that the agent runs itself has no result yet: until then its silence is not the model's.
+    fn is_running_tool(&self) -> bool {
+        false
+    }
 }
 
 /// What to do to have a turn answered.
@@ -75,8 +91,19 @@ pub enum Call {
         /// The headers beside those that every call has, or in their place, the last of a name; one without a
         /// value is left out.
         headers: Vec<(String, Option<String>)>,
+        /// Headers beside these, if the application's own service is called: they are for nobody else.
+        service_headers: Vec<(&'static str, String)>,
         /// The request's body, as JSON.
         body: String,
+    },
+    /// A call of the binding `AI`.
+    WorkersAi {
+        /// The model's name.
+        model: String,
+        /// What it is given, as JSON.
+        input: String,
+        /// The options of the call, as JSON.
+        options: String,
     },
     /// The pieces are the answer's body, one after the other.
     Pieces {
@@ -126,6 +153,10 @@ pub enum Refusal {
     },
     /// What is bound as the service cannot be called.
     NoService,
+    /// The binding `AI` is missing, or cannot run a model.
+    NoModels,
+    /// The binding threw, with these words.
+    Thrown(String),
 }
 
 /// The agent that the variables name. A new kind is one file, and one line here.
@@ -135,8 +166,23 @@ pub enum Refusal {
 pub fn configured(read: Variables) -> Result<Rc<dyn Agent>, String> {
     match read.choice(&variables::AGENT)? {
         AgentName::Echo => echo::Echo::configured(read),
-        AgentName::OpenAi => openai::OpenAi::configured(read),
+        AgentName::OpenAi => http::Endpoint::configured(read, &openai::KIND),
+        AgentName::Anthropic => http::Endpoint::configured(read, anthropic::kind(read)?),
+        AgentName::WorkersAi => workers_ai::WorkersAi::configured(read),
+        AgentName::AiSdk => http::Endpoint::configured(read, &ai_sdk::KIND),
+        AgentName::Responses => http::Endpoint::configured(read, &responses::KIND),
     }
+}
+
+/// The models that sessions may choose from, the default one first; none if no model is named.
+#[must_use]
+pub fn models(read: Variables) -> Vec<String> {
+    let names = read.text(&variables::AGENT_MODELS).unwrap_or_default();
+    let mut models: Vec<String> = Vec::new();
+    for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        models.push(name.to_owned());
+    }
+    if models.is_empty() { read.text(&variables::AGENT_MODEL).into_iter().collect() } else { models }
 }
 
 /// What an agent is asked to answer.
@@ -168,7 +214,7 @@ pub struct AgentMessage {
     /// The message's id.
     pub id: String,
     /// Who wrote it: the user or the assistant.
-    pub role: crate::protocol::Role,
+    pub role: Role,
     /// The message's text, or its blocks.
     pub content: Content,
     /// What was sent along with a user's message: an object.
@@ -220,14 +266,15 @@ pub struct Finished {
     pub usage: Option<Usage>,
     /// The model that answered, as the endpoint names it.
     pub model: Option<String>,
+    /// The ids of calls that are neither the agent's nor a provider's to answer, and have no result: they are for
+    /// whoever is connected. Only a kind that can tell names any.
+    pub client_calls: Vec<String>,
     /// Why the model stopped, in the endpoint's word, such as `stop` or `length`.
     pub finish_reason: Option<String>,
     /// The same in the contract's word.
     pub finish: Option<Finish>,
     /// What the agent's application tells of the answer: an object.
     pub metadata: Option<Json>,
-    /// Whether a client is to give the result of each call that has none, also of one that is not marked so.
-    pub unanswered_are_clients: bool,
     /// Events of the answer that could not be read, or not to their end.
     pub unread: u64,
 }

@@ -12,9 +12,11 @@ use crate::thread::store::digest;
 mod live;
 #[cfg(target_arch = "wasm32")]
 pub mod refill;
+mod words;
 
 #[cfg(target_arch = "wasm32")]
 pub use live::{ask, health};
+pub use words::{Expressions, HIDDEN, MARK, searchable};
 
 /// The last migration that this build knows: the number that its file's name begins with. The one before it is
 /// supported, too.

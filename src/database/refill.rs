@@ -3,18 +3,17 @@
 
 use std::cell::Cell;
 
-use js_sys::Array;
 use js_sys::futures::{JsFuture, future_to_promise};
+use js_sys::{Array, Object};
 use wasm_bindgen::prelude::*;
 use worker_sys::Context;
 
-use crate::edge::searchable;
 use crate::platform::d1::{self, Row};
 use crate::platform::{Env, describe, log_failure, normalized, now, number};
 use crate::protocol::limits::{DATABASE_AGE_MS, REFILL_MS, REFILL_PAUSE_MS};
 use crate::protocol::{Json, Millis, required};
 
-use super::{is_lacking, owner_key};
+use super::{is_lacking, owner_key, searchable};
 
 /// The newest texts in the older form, about 400,000 characters of each table.
 const OLDER: &str = "SELECT json_object('n', n, 'words', words, 'owner', owner, 'is_session', is_session) AS json FROM (
@@ -56,9 +55,14 @@ pub fn begin(env: &Env, context: &Context) -> Result<(), JsValue> {
 /// Whether there is more to do.
 async fn run(env: &Env) -> Result<bool, JsValue> {
     let ends_at = now().saturating_add(REFILL_MS);
+    let mut first = String::new();
     while now() < ends_at {
         let database = d1::database(env)?;
         let found = d1::rows(JsFuture::from(d1::statement(&database, OLDER, &[])?.all()?).await?)?;
+        // What could not be written would come first again, for ever.
+        let newest = found.get(0).dyn_into::<Object>().map(|row| row.unchecked_into::<Row>().json());
+        let is_stuck = newest.as_ref().is_ok_and(|newest| *newest == first);
+        first = newest.unwrap_or_default();
         let writes = Array::new();
         for row in found.iter() {
             let row: Row = row.unchecked_into();
@@ -68,7 +72,7 @@ async fn run(env: &Env) -> Result<bool, JsValue> {
             let statement = d1::statement(&database, write, &bindings)?;
             writes.push(&statement);
         }
-        if writes.length() == 0 {
+        if is_stuck || writes.length() == 0 {
             return Ok(false);
         }
         JsFuture::from(database.batch(writes)?).await?;

@@ -5,7 +5,6 @@
 pub mod auth;
 mod params;
 mod routes;
-mod search;
 
 #[cfg(target_arch = "wasm32")]
 mod configured;
@@ -22,4 +21,3 @@ pub use params::{
     Order, bad_before, bad_request, before_hit, before_session, fields, limit, order, place, query, state,
 };
 pub use routes::{Action, Guarded, Refused, Route, query_value};
-pub use search::{Expressions, HIDDEN, MARK, searchable};

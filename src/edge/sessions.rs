@@ -5,17 +5,17 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::JsValue;
 use worker_sys::Context;
 
-use crate::database::{self, MIGRATION, SESSION_JSON, owner_key, refill};
+use crate::database::{self, Expressions, MIGRATION, SESSION_JSON, owner_key, refill};
 use crate::platform::d1::{self, Row};
 use crate::platform::{Env, http::json_response, log_failure, normalized, number};
 use crate::protocol::limits::{LIST_TIMEOUT_MS, SEARCH_HITS_MAX};
 use crate::protocol::to_json;
 use crate::protocol::{ErrorCode, SessionState};
 
+use super::Answer;
 use super::auth::Caller;
 use super::params::{Order, before_hit, before_session, limit, order, place, query, state};
 use super::routes::Refused;
-use super::{Answer, Expressions};
 
 pub async fn list(env: &Env, url: &str, caller: &Caller, context: &Context) -> Answer {
     let scope = Scope::of(caller);

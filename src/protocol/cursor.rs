@@ -33,7 +33,7 @@ pub struct Progress {
     pub bytes: usize,
     /// Events of finished blocks that are not text: each block is one, and so is each that took another's place or
     /// was dropped.
-    pub blocks: usize,
+    pub blocks: u64,
     /// Bytes of the block that still grows; `None` if the client does not know of one.
     pub open: Option<usize>,
 }
@@ -119,9 +119,10 @@ impl Cursor {
         for progress in &self.progress {
             out.push(b'.');
             write_hex(out, progress.turn);
-            for held in [Some(progress.bytes), Some(progress.blocks), progress.open].into_iter().flatten() {
+            let open = progress.open.map(|open| open as u64);
+            for held in [Some(progress.bytes as u64), Some(progress.blocks), open].into_iter().flatten() {
                 out.push(b'-');
-                write_hex(out, held as u64);
+                write_hex(out, held);
             }
         }
     }
@@ -139,13 +140,13 @@ impl Progress {
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('-');
         let turn = hex(parts.next()?)?;
-        let mut held = parts.map(|part| usize::try_from(hex(part)?).ok());
-        let (bytes, blocks) = (held.next()??, held.next()??);
-        let open = match held.next() {
+        let bytes = |part: &str| usize::try_from(hex(part)?).ok();
+        let (text, blocks) = (bytes(parts.next()?)?, hex(parts.next()?)?);
+        let open = match parts.next() {
             None => None,
-            Some(open) => Some(open?),
+            Some(open) => Some(bytes(open)?),
         };
-        held.next().is_none().then_some(Progress { turn, bytes, blocks, open })
+        parts.next().is_none().then_some(Progress { turn, bytes: text, blocks, open })
     }
 }
 

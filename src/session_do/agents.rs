@@ -9,7 +9,7 @@ use js_sys::futures::JsFuture;
 use wasm_bindgen::prelude::*;
 use web_sys::{AbortController, AbortSignal};
 
-use crate::agent::{Answered, Call};
+use crate::agent::{Answered, Call, Refusal};
 use crate::platform::{self, BodyChunk, BodyReader, Task};
 use crate::thread::{Input, TurnId};
 
@@ -106,21 +106,32 @@ async fn run(runtime: &Runtime, answers: &Answers, call: Call, signal: Option<Ab
             }
             answers.deliver(Answered::End);
         }
-        Call::Http { url, headers, body } => {
-            match upstream::ask(runtime, url, &headers, &body, signal.as_ref()).await {
-                Ok(None) => drop(answers.deliver(Answered::End)),
-                Ok(Some(body)) => {
-                    let reader: BodyReader = body.get_reader().unchecked_into();
-                    let answers = answers.clone();
-                    let take = move |chunk: Option<Vec<u8>>| {
-                        !answers.deliver(chunk.map_or(Answered::End, Answered::Bytes))
-                    };
-                    Reading::whole(reader, Box::new(take)).await;
-                }
-                Err(refusal) => drop(answers.deliver(Answered::Refused(refusal))),
-            }
+        Call::Http { url, headers, service_headers, body } => {
+            let sent = upstream::Sent { headers, service_headers, body };
+            let body = upstream::ask(runtime, url, sent, signal.as_ref()).await;
+            read(answers, body.map(|body| Some(body?.get_reader().unchecked_into()))).await;
+        }
+        Call::WorkersAi { model, input, options } => {
+            let Some(signal) = signal else { return };
+            let body = upstream::ask_model(runtime, &model, &input, &options, &signal).await;
+            read(answers, body.map(Some)).await;
         }
     }
+}
+
+/// Hands on the body of an answer to its end.
+async fn read(answers: &Answers, body: Result<Option<BodyReader>, Refusal>) {
+    let outcome = match body {
+        Ok(Some(body)) => {
+            let answers = answers.clone();
+            let take =
+                move |chunk: Option<Vec<u8>>| !answers.deliver(chunk.map_or(Answered::End, Answered::Bytes));
+            return Reading::whole(body, Box::new(take)).await;
+        }
+        Ok(None) => Answered::End,
+        Err(refusal) => Answered::Refused(refusal),
+    };
+    answers.deliver(outcome);
 }
 
 /// A body that is read to its end.

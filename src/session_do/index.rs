@@ -4,8 +4,7 @@ use js_sys::{Array, Promise};
 use wasm_bindgen::prelude::*;
 use worker_sys::D1Result;
 
-use crate::database::{self, WRITE_MESSAGE, WRITE_SESSION, fitting, owner_key};
-use crate::edge::searchable;
+use crate::database::{self, WRITE_MESSAGE, WRITE_SESSION, fitting, owner_key, searchable};
 use crate::protocol::{Session, to_json};
 use crate::thread::{Delivery, message_id_prefix};
 

@@ -274,7 +274,7 @@ impl Store {
                     ("answer_id", optional(answer_id.as_deref())),
                     ("metadata", optional(metadata.as_ref().map(to_json).as_deref())),
                 ]),
-            RecordKind::Answer { status, error, metadata, changes: _, reason: _ } => columns.extend([
+            RecordKind::Answer { status, error, metadata, events: _, reason: _ } => columns.extend([
                 ("status", status.as_str().into()),
                 ("error", optional(error.as_ref().map(to_json).as_deref())),
                 ("tokens_used", number(metadata.tokens_used)),

@@ -11,7 +11,7 @@ use crate::protocol::limits::REDIRECTS_MAX;
 
 use super::shell::Runtime;
 use crate::platform::http::{self, read};
-use crate::platform::{self, binding, describe};
+use crate::platform::{self, BodyReader, binding, describe};
 use crate::variables;
 
 /// Bytes read of an upstream's error body.
@@ -19,25 +19,38 @@ const ERROR_BODY_BYTES_MAX: usize = 16 * 1024;
 /// Some hosts refuse a request that names no client.
 const USER_AGENT: &str = concat!("bobbin/", env!("CARGO_PKG_VERSION"));
 
+/// What is sent to the endpoint.
+pub struct Sent {
+    pub headers: Vec<(String, Option<String>)>,
+    pub service_headers: Vec<(&'static str, String)>,
+    pub body: String,
+}
+
 /// The body of the endpoint's answer, which is a success.
 pub async fn ask(
     runtime: &Runtime,
     mut url: String,
-    headers: &[(String, Option<String>)],
-    body: &str,
+    mut sent: Sent,
     signal: Option<&AbortSignal>,
 ) -> Result<Option<ReadableStream>, Refusal> {
     let refused = |refusal: Refusal, why: &str| {
         // What is thrown may repeat a header.
         let mut secrets = Secrets::default();
-        headers.iter().filter_map(|(_, value)| value.as_deref()).for_each(|value| secrets.add(value, true));
+        sent.headers
+            .iter()
+            .filter_map(|(_, value)| value.as_deref())
+            .for_each(|value| secrets.add(value, true));
         super::logs::agent_unreachable(&runtime.session_id, &secrets.hidden(why));
         refusal
     };
     let service = Service::of(runtime).map_err(|why| refused(Refusal::NoService, &why))?;
+    if service.is_none() {
+        sent.service_headers.clear();
+    }
+    let sent = &sent;
     let unreachable = Refusal::Unreachable { is_service: service.is_some() };
     for _ in 0..=REDIRECTS_MAX {
-        let asked = http_request(runtime, &url, headers, body, signal);
+        let asked = http_request(runtime, &url, sent, signal);
         let answer = async { JsFuture::from(send(service.as_ref(), &asked?)?).await?.dyn_into::<Response>() };
         let response = answer.await.map_err(|thrown| refused(unreachable.clone(), &describe(&thrown)))?;
         if response.ok() {
@@ -49,6 +62,21 @@ pub async fn ask(
         url = redirected(&response, &url)?;
     }
     Err(Refusal::Redirects)
+}
+
+/// A reader of the answer of a model of the binding `AI`; `input` and `options` are JSON.
+pub async fn ask_model(
+    runtime: &Runtime,
+    model: &str,
+    input: &str,
+    options: &str,
+    signal: &AbortSignal,
+) -> Result<BodyReader, Refusal> {
+    let bound = binding(&runtime.env, variables::AI).unwrap_or_default();
+    match JsFuture::from(platform::ask_model(&bound, model, input, options, signal)).await {
+        Ok(reader) => Ok(reader.unchecked_into()),
+        Err(thrown) => Err(thrown.as_string().map_or(Refusal::NoModels, Refusal::Thrown)),
+    }
 }
 
 /// Where a redirect leads. A conversation goes to no other origin than the one that was set, and a
@@ -71,8 +99,7 @@ fn redirected(response: &Response, url: &str) -> Result<String, Refusal> {
 fn http_request(
     runtime: &Runtime,
     url: &str,
-    own_headers: &[(String, Option<String>)],
-    body: &str,
+    sent: &Sent,
     signal: Option<&AbortSignal>,
 ) -> Result<Request, JsValue> {
     let headers = Headers::new()?;
@@ -80,7 +107,10 @@ fn http_request(
     headers.set("accept", "text/event-stream")?;
     headers.set("user-agent", USER_AGENT)?;
     headers.set("x-bobbin-session-id", &runtime.session_id)?;
-    for (name, value) in own_headers {
+    for (name, value) in &sent.service_headers {
+        headers.set(name, value)?;
+    }
+    for (name, value) in &sent.headers {
         match value {
             Some(value) => headers.set(name, value)?,
             None => headers.delete(name)?,
@@ -89,7 +119,7 @@ fn http_request(
     let init = RequestInit::new();
     init.set_method("POST");
     init.set_headers(&headers);
-    init.set_body(&JsValue::from(body));
+    init.set_body(&JsValue::from(sent.body.as_str()));
     init.set_signal(signal);
     init.set_redirect(RequestRedirect::Manual);
     Request::new_with_str_and_init(url, &init)

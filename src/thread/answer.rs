@@ -3,7 +3,7 @@
 use crate::protocol::limits::ANSWER_BYTES_MAX;
 use crate::protocol::{Block, Content, Json, Progress, to_json};
 
-use super::store::{Growing, PlacedBlock};
+use super::store::{BlockEvents, Growing, PlacedBlock};
 
 /// An answer's text, and the other blocks at their places in it. At its end a block may be open.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -11,15 +11,25 @@ pub struct Answer {
     text: String,
     pub(super) blocks: Vec<PlacedBlock>,
     open: Option<(Block, String)>,
-    /// How often a block took another one's place, or was dropped. Without it, a client that holds n blocks
-    /// holds the first n.
-    pub(super) changes: usize,
+    /// How many events its blocks have been: each block that was finished, took another's place, was decided upon or
+    /// dropped.
+    pub(super) events: u64,
     text_json_bytes: usize,
     pub(super) blocks_json_bytes: usize,
     open_json_bytes: usize,
 }
 
-/// One part of what a client lacks that holds only the beginning of an answer.
+/// One part of what a client lacks that holds only the beginning of an answer, and the client's
+/// [`Progress::blocks`] once it has it.
+#[derive(Debug, PartialEq)]
+pub struct Missing<'a> {
+    /// What is missing.
+    pub piece: Piece<'a>,
+    /// How many events of blocks the client then has.
+    pub blocks: u64,
+}
+
+/// A part of an answer.
 #[derive(Debug, PartialEq)]
 pub enum Piece<'a> {
     /// A part of the answer's text.
@@ -30,8 +40,6 @@ pub enum Piece<'a> {
         index: usize,
         /// The block.
         block: &'a Block,
-        /// The client's [`Progress::blocks`] once it has this one.
-        held: usize,
     },
     /// A block that still grows begins.
     Begin {
@@ -53,15 +61,19 @@ impl Answer {
     /// An answer as it is stored while it runs.
     #[must_use]
     pub fn new(text: String, blocks: Vec<PlacedBlock>, growing: Option<Growing>) -> Self {
-        let Growing { block, grown, changes } = growing.unwrap_or_default();
+        let Growing { block, grown, events } =
+            growing.unwrap_or_else(|| Growing { events: blocks.len() as u64, ..Growing::default() });
         let mut answer = Answer {
             text_json_bytes: json_bytes(&text),
             blocks_json_bytes: blocks.iter().map(|placed| block_json_bytes(&placed.block)).sum(),
             text,
             blocks,
-            changes: usize::try_from(changes).unwrap_or_default(),
+            events,
             ..Answer::default()
         };
+        for (place, placed) in (1..).zip(&mut answer.blocks).filter(|(_, placed)| placed.first == 0) {
+            (placed.first, placed.last) = (place, place);
+        }
         if let Some(block) = block {
             answer.begin(block);
             answer.grow(&grown);
@@ -70,10 +82,9 @@ impl Answer {
     }
 
     /// An answer with this content. Its text blocks become the text, and the others get their places in it.
-    /// `changes` is what [`Answer::changes`] was at its end.
+    /// `events` is what [`Answer::events`] was.
     #[must_use]
-    pub fn from_content(content: &Content, changes: u64) -> Self {
-        let changes = usize::try_from(changes).unwrap_or_default();
+    pub fn from_content(content: &Content, events: Option<&BlockEvents>) -> Self {
         let mut answer = Answer::default();
         match content {
             Content::Text(text) => answer.push_text(text),
@@ -86,16 +97,30 @@ impl Answer {
                 }
             }
         }
-        Answer { changes, ..answer }
+        if let Some(events) = events {
+            answer.events = events.count;
+            for (placed, (first, last)) in answer.blocks.iter_mut().zip(&events.of_blocks) {
+                (placed.first, placed.last) = (*first, *last);
+            }
+        }
+        answer
     }
 
     /// What is stored of it while it runs.
     #[must_use]
     pub fn stored(&self) -> (String, Vec<PlacedBlock>, Option<Growing>) {
         let (block, grown) = self.open.clone().unzip();
-        let is_plain = block.is_none() && self.changes == 0;
-        let growing = Growing { block, grown: grown.unwrap_or_default(), changes: self.changes() };
+        let is_plain = block.is_none() && self.events().is_none();
+        let growing = Growing { block, grown: grown.unwrap_or_default(), events: self.events };
         (self.text.clone(), self.blocks.clone(), (!is_plain).then_some(growing))
+    }
+
+    /// The events of its blocks; `None` if each block is the one of its place.
+    #[must_use]
+    pub fn events(&self) -> Option<BlockEvents> {
+        let of_blocks = self.blocks.iter().map(|placed| (placed.first, placed.last));
+        (self.events != self.blocks.len() as u64)
+            .then(|| BlockEvents { count: self.events, of_blocks: of_blocks.collect() })
     }
 
     /// The text, without the other blocks.
@@ -116,16 +141,22 @@ impl Answer {
         self.blocks.len()
     }
 
-    /// How often a block took another one's place, or was dropped.
+    /// The [`Progress::blocks`] of a client that holds them all.
     #[must_use]
-    pub fn changes(&self) -> u64 {
-        self.changes as u64
+    pub fn block_events(&self) -> u64 {
+        self.events
     }
 
-    /// How many events its finished blocks have been: the [`Progress::blocks`] of a client that holds them all.
+    /// Whether the agent is to give the result of a call, and has not yet.
     #[must_use]
-    pub fn block_events(&self) -> usize {
-        self.blocks.len().saturating_add(self.changes)
+    pub fn awaits_result(&self) -> bool {
+        let blocks = || self.blocks.iter().map(|placed| &placed.block);
+        let has_result = |id: &str| {
+            blocks().any(|block| matches!(block, Block::ToolResult { tool_use_id, .. } if tool_use_id == id))
+        };
+        blocks().any(|block| {
+            matches!(block, Block::ToolUse { id, output: None, approval: None, .. } if !has_result(id))
+        })
     }
 
     /// A string where there is only text, else all finished blocks in order, text among them.
@@ -156,63 +187,70 @@ impl Answer {
         Some(all)
     }
 
-    /// What comes after `held`, in order; `None` if no client of this answer can hold that.
+    /// What comes after `held`, in order; `None` if no client of this answer can hold that. Each part that a client
+    /// takes brings it forward, so one that is cut off at every frame comes to the end as well.
     #[must_use]
-    pub fn rest(&self, held: Progress) -> Option<Vec<Piece<'_>>> {
-        let events = self.block_events();
-        let is_current = held.blocks == events;
-        // Of blocks that took another's place nothing says when: a client that may lack one is sent all, each with
-        // its index.
-        let seen = match self.changes {
-            _ if is_current => self.blocks.len(),
-            0 => held.blocks,
-            _ if held.blocks > events => return None,
-            _ => 0,
-        };
-        let is_in_order = is_current || self.changes == 0;
-        let (before, left) = self.blocks.split_at_checked(seen)?;
-        let mut at = held.bytes;
-        if before.last().is_some_and(|placed| placed.at > at) {
+    pub fn rest(&self, held: Progress) -> Option<Vec<Missing<'_>>> {
+        if held.blocks > self.events || !self.is_beginning(held) {
             return None;
         }
-        if let (true, Some(bytes), Some(next)) = (is_in_order, held.open, left.first())
-            && next.block.as_thinking().is_some_and(|text| text.get(..bytes).is_none())
-        {
-            return None;
-        }
-        let mut pieces = Vec::new();
-        for (index, placed) in (before.len()..).zip(left) {
-            match self.text.get(at..placed.at) {
-                Some("") => {}
-                Some(text) => pieces.push(Piece::Text(text)),
-                None if placed.at < at && !is_in_order => {}
-                None => return None,
+        let mut left: Vec<(u64, usize, &PlacedBlock)> = Vec::new();
+        for (index, placed) in self.blocks.iter().enumerate() {
+            // A block that is new to the client comes as it is now, and once.
+            let event = if placed.first > held.blocks { placed.first } else { placed.last };
+            if event > held.blocks {
+                left.push((event, index, placed));
             }
-            let next = index.saturating_add(1);
-            let held = match (is_in_order, next == self.blocks.len()) {
-                (true, _) => next,
-                (false, true) => events,
-                (false, false) => held.blocks,
-            };
-            pieces.push(Piece::Block { index, block: &placed.block, held });
-            at = at.max(placed.at);
         }
-        match self.text.get(at..)? {
-            "" => {}
-            text => pieces.push(Piece::Text(text)),
+        left.sort_unstable_by_key(|(event, ..)| *event);
+        let (mut missing, mut at) = (Vec::new(), held.bytes);
+        for (nth, (_, index, placed)) in left.iter().enumerate() {
+            // What lies between two of them was dropped, or has been sent as it is now.
+            let before =
+                |nth: usize| left.get(nth).map_or(self.events, |(event, ..)| event.saturating_sub(1));
+            if placed.first > held.blocks {
+                let text = self.text.get(at..placed.at)?;
+                missing.extend(
+                    (!text.is_empty()).then_some(Missing { piece: Piece::Text(text), blocks: before(nth) }),
+                );
+                at = placed.at;
+            }
+            let piece = Piece::Block { index: *index, block: &placed.block };
+            missing.push(Missing { piece, blocks: before(nth.saturating_add(1)) });
+        }
+        let text = self.text.get(at..)?;
+        let mut add = |piece| missing.push(Missing { piece, blocks: self.events });
+        if !text.is_empty() {
+            add(Piece::Text(text));
         }
         if let Some((block, grown)) = self.open() {
             let index = self.blocks.len();
-            let bytes = held.open.filter(|_| is_current);
+            let bytes = held.open.filter(|_| held.blocks == self.events);
             if bytes.is_none() {
-                pieces.push(Piece::Begin { index, block });
+                add(Piece::Begin { index, block });
             }
-            match grown.get(bytes.unwrap_or_default()..)? {
-                "" => {}
-                delta => pieces.push(Piece::Grow { index, delta }),
+            let delta = grown.get(bytes.unwrap_or_default()..)?;
+            if !delta.is_empty() {
+                add(Piece::Grow { index, delta });
             }
         }
-        Some(pieces)
+        Some(missing)
+    }
+
+    /// Whether a client of this answer can hold that much of its text and its finished blocks.
+    fn is_beginning(&self, held: Progress) -> bool {
+        self.blocks.iter().all(|placed| {
+            if placed.first <= held.blocks { placed.at <= held.bytes } else { placed.at >= held.bytes }
+        })
+    }
+
+    /// Whether a client may hold more of a block that is open for it than this answer has, which broke off in a crash.
+    #[must_use]
+    pub fn may_lack(&self, held: Progress) -> bool {
+        let Some(bytes) = held.open else { return false };
+        let next = self.blocks.iter().find(|placed| placed.first > held.blocks);
+        let thought = next.and_then(|placed| placed.block.as_thinking());
+        thought.is_none_or(|thought| thought.get(..bytes).is_none())
     }
 
     /// The answer's beginning, with at most `bytes_max` bytes of text and no open block, as a client may hold it.
@@ -222,10 +260,11 @@ impl Answer {
         if end == self.text.len() {
             return Answer { open: None, open_json_bytes: 0, ..self.clone() };
         }
+        let left_out = self.blocks.iter().find(|placed| placed.at > end);
+        let events = left_out.map_or(self.events, |placed| placed.first.saturating_sub(1));
         let blocks = self.blocks.iter().filter(|placed| placed.at <= end).cloned().collect();
-        // Blocks may be left out, so nobody can tell which changes are in it: what is left out comes with all others.
         let head = Answer::new(self.text.get(..end).unwrap_or_default().to_owned(), blocks, None);
-        Answer { changes: self.changes, ..head }
+        Answer { events, ..head }
     }
 
     /// The part of the answer with so many bytes of text, and of the block that is open.
@@ -286,14 +325,14 @@ impl Answer {
     /// an earlier block takes its place. Returns the block's index.
     pub fn push_block(&mut self, block: Block) -> usize {
         self.end();
-        if let Some(index) = self.blocks.iter().position(|placed| is_replaced(&placed.block, &block)) {
-            let (before, now) = (self.blocks.get_mut(index), block_json_bytes(&block));
-            if let Some(placed) = before {
-                let bytes = block_json_bytes(&placed.block);
-                self.blocks_json_bytes = self.blocks_json_bytes.saturating_sub(bytes).saturating_add(now);
-                placed.block = block;
-            }
-            self.changes = self.changes.saturating_add(1);
+        let replaced =
+            self.blocks.iter_mut().enumerate().find(|(_, placed)| is_replaced(&placed.block, &block));
+        if let Some((index, placed)) = replaced {
+            let (before, now) = (block_json_bytes(&placed.block), block_json_bytes(&block));
+            self.blocks_json_bytes = self.blocks_json_bytes.saturating_sub(before).saturating_add(now);
+            self.events = self.events.saturating_add(1);
+            placed.last = self.events;
+            placed.block = block;
             return index;
         }
         self.place(block);
@@ -309,7 +348,9 @@ impl Answer {
     /// Adds a finished block before the one that is open, if there is one.
     pub(super) fn place(&mut self, block: Block) {
         self.blocks_json_bytes = self.blocks_json_bytes.saturating_add(block_json_bytes(&block));
-        self.blocks.push(PlacedBlock { at: self.text.len(), block });
+        self.events = self.events.saturating_add(1);
+        let (first, last) = (self.events, self.events);
+        self.blocks.push(PlacedBlock { at: self.text.len(), block, first, last });
     }
 
     /// Takes the beginning of a block that grows.
@@ -333,7 +374,7 @@ impl Answer {
     pub fn drop_open(&mut self) {
         if self.open.is_some() {
             self.end();
-            self.changes = self.changes.saturating_add(1);
+            self.events = self.events.saturating_add(1);
         }
     }
 

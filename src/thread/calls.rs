@@ -25,24 +25,24 @@ pub(super) enum Next {
 }
 
 impl Answer {
-    /// The ids of the calls that are open. Those that have no result are all the client's, if `all_are_clients`.
+    /// The ids of the calls that are open. `clients` are a client's although they are not marked so.
     #[must_use]
-    pub fn open_calls(&self, all_are_clients: bool) -> Vec<String> {
-        let ids = self.calls().filter(|(place, _)| self.is_open(*place, all_are_clients));
+    pub fn open_calls(&self, clients: &[String]) -> Vec<String> {
+        let ids = self.calls().filter(|(place, _)| self.is_open(*place, clients));
         ids.map(|(_, id)| id.to_owned()).collect()
     }
 
-    pub(super) fn has_open_call(&self, all_are_clients: bool) -> bool {
-        self.calls().any(|(place, _)| self.is_open(place, all_are_clients))
+    pub(super) fn has_open_call(&self, clients: &[String]) -> bool {
+        self.calls().any(|(place, _)| self.is_open(place, clients))
     }
 
     /// What follows once the agent is done that has said everything from the block `from` on.
-    pub(super) fn next(&self, from: usize, all_are_clients: bool) -> Next {
-        if self.has_open_call(all_are_clients) {
+    pub(super) fn next(&self, from: usize, clients: &[String]) -> Next {
+        if self.has_open_call(clients) {
             return Next::Wait;
         }
         let is_to_be_told = |(place, _): (usize, &str)| match (self.result(place), self.approval(place)) {
-            (Some(_), _) => self.is_clients(place, false),
+            (Some(_), _) => self.is_clients(place, &[]),
             (None, approval) => approval.is_some_and(|approval| approval.state.known().is_some()),
         };
         if self.calls().skip_while(|(place, _)| *place < from).any(is_to_be_told) {
@@ -56,7 +56,7 @@ impl Answer {
     ///
     /// # Errors
     /// In words.
-    pub(super) fn takes(&self, id: &str, said: &ToolSaid, all_are_clients: bool) -> Result<bool, ErrorBody> {
+    pub(super) fn takes(&self, id: &str, said: &ToolSaid, clients: &[String]) -> Result<bool, ErrorBody> {
         let invalid = |message: &str| Err(ErrorBody::fatal(ErrorCode::InvalidMessage, message));
         let Some((place, _)) = self.calls().filter(|(_, call)| *call == id).last() else {
             return Err(no_call());
@@ -72,7 +72,7 @@ impl Answer {
                 let is_same = approval.state == decided(*approved) && approval.reason == *reason;
                 ((!is_requested).then_some(is_same), reason.as_ref().map_or(0, String::len))
             }
-            ToolSaid::Output(_) if !self.is_clients(place, all_are_clients) => {
+            ToolSaid::Output(_) if !self.is_clients(place, clients) => {
                 return invalid("the result of this call is not a client's to give");
             }
             ToolSaid::Output(_) if is_requested => {
@@ -100,13 +100,14 @@ impl Answer {
     /// Sets the approval of the calls of this id that ask for one. For whoever held the answer it is one change.
     pub(super) fn decide(&mut self, id: &str, approved: bool, reason: Option<&str>, by: Option<&str>) {
         let is_it = |call: &str| call == id;
-        self.approve(is_it, decided(approved), reason, by);
-        self.changes = self.changes.saturating_add(1);
+        self.events = self.events.saturating_add(1);
+        let event = Some(self.events);
+        self.approve(is_it, decided(approved), reason, by, event);
     }
 
     /// At a turn's end: what nobody has approved is denied. Its end shows that, and no event before it.
     pub(super) fn deny(&mut self, reason: Option<&str>) {
-        self.approve(|_| true, ApprovalState::Denied, reason, None);
+        self.approve(|_| true, ApprovalState::Denied, reason, None, None);
     }
 
     fn approve(
@@ -115,6 +116,7 @@ impl Answer {
         to: ApprovalState,
         reason: Option<&str>,
         by: Option<&str>,
+        event: Option<u64>,
     ) {
         for placed in &mut self.blocks {
             let before = block_json_bytes(&placed.block);
@@ -124,6 +126,7 @@ impl Answer {
             {
                 let (reason, by) = (reason.map(str::to_owned), by.map(str::to_owned));
                 *approval = Approval { state: to.into(), reason, by };
+                placed.last = event.unwrap_or(placed.last);
                 let bytes = self.blocks_json_bytes.saturating_sub(before);
                 self.blocks_json_bytes = bytes.saturating_add(block_json_bytes(&placed.block));
             }
@@ -147,17 +150,20 @@ impl Answer {
         })
     }
 
-    fn is_open(&self, place: usize, all_are_clients: bool) -> bool {
+    fn is_open(&self, place: usize, clients: &[String]) -> bool {
         let approval = self.approval(place);
         let is_denied = approval.is_some_and(|approval| approval.state == ApprovalState::Denied);
-        let is_awaited = || self.is_clients(place, all_are_clients) && self.result(place).is_none();
+        let is_awaited = || self.is_clients(place, clients) && self.result(place).is_none();
         is_requested(approval) || (!is_denied && is_awaited())
     }
 
-    fn is_clients(&self, place: usize, all_are: bool) -> bool {
-        let block = self.blocks.get(place).map(|placed| &placed.block);
-        all_are
-            || matches!(block, Some(Block::ToolUse { output: Some(output), .. }) if *output == ToolOutput::Client)
+    fn is_clients(&self, place: usize, clients: &[String]) -> bool {
+        match self.blocks.get(place).map(|placed| &placed.block) {
+            Some(Block::ToolUse { id, output, .. }) => {
+                output.as_ref().is_some_and(|output| *output == ToolOutput::Client) || clients.contains(id)
+            }
+            _ => false,
+        }
     }
 
     fn approval(&self, place: usize) -> Option<&Approval> {

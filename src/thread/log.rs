@@ -6,10 +6,10 @@ use crate::protocol::limits::{
     CATCH_UP_BYTES_MAX, CATCH_UP_MESSAGES_MAX, PAYLOAD_BYTES_MAX, SNAPSHOT_MESSAGES_MAX,
 };
 use crate::protocol::{
-    Cursor, InFlight, InFlightState, Message, Progress, ServerFrame, Session, SnapshotReason, Status,
+    Cursor, InFlight, InFlightState, Message, Progress, ServerFrame, Session, SnapshotReason,
 };
 
-use super::answer::{Answer, Piece, begun};
+use super::answer::{Answer, Missing, Piece, begun};
 use super::store::{Record, RecordKind, Records, StoreError, answer_id};
 use super::stream::parts;
 use super::turn::{Turn, TurnState};
@@ -165,20 +165,16 @@ impl CatchUp {
         let (turn, held) = (record.turn, self.held(record.turn));
         match &record.kind {
             RecordKind::Question { .. } => {}
-            RecordKind::Answer { status, changes, .. } => {
-                let answer = Answer::from_content(&record.content, *changes);
-                // After a crash a client may hold a block that the log never had.
-                if held.open.is_some()
-                    && held.blocks == answer.block_events()
-                    && *status == Status::Interrupted
-                {
+            RecordKind::Answer { events, .. } => {
+                let answer = Answer::from_content(&record.content, events.as_ref());
+                if record.is_broken_off() && answer.may_lack(held) {
                     return None;
                 }
                 self.answer(turn, &record.request_id, &answer)?;
                 self.at.forget(turn);
             }
             RecordKind::Waiting { round, .. } => {
-                let answer = Answer::from_content(&record.content, (*round)?.changes);
+                let answer = Answer::from_content(&record.content, round.as_ref()?.events.as_ref());
                 self.answer(turn, &record.request_id, &answer)?;
                 self.at.forget(turn);
                 self.unnamed.insert(turn, answer.held(turn));
@@ -217,16 +213,29 @@ impl CatchUp {
 
     /// What is missing of an answer.
     fn answer(&mut self, turn: TurnId, request_id: &str, answer: &Answer) -> Option<()> {
-        for piece in answer.rest(self.held(turn))? {
+        for Missing { piece, blocks } in answer.rest(self.held(turn))? {
             match piece {
-                Piece::Text(text) => self.text(turn, request_id, text),
-                Piece::Block { index, block, held: blocks } => {
+                Piece::Text(text) => {
+                    for part in parts(text) {
+                        // With text behind it, a block that was never finished is dropped.
+                        let bytes = |held: Progress| held.bytes.saturating_add(part.len());
+                        self.advance(turn, |held| Progress {
+                            bytes: bytes(held),
+                            blocks,
+                            open: None,
+                            ..held
+                        });
+                        let (cursor, request_id) = (self.at.clone(), request_id.to_owned());
+                        self.frames.push(ServerFrame::Token { cursor, request_id, token: part.to_owned() });
+                    }
+                }
+                Piece::Block { index, block } => {
                     self.advance(turn, |held| Progress { blocks, open: None, ..held });
                     let (cursor, request_id, block) = (self.at.clone(), request_id.to_owned(), block.clone());
                     self.frames.push(ServerFrame::Block { cursor, request_id, index, block });
                 }
                 Piece::Begin { index, block } => {
-                    self.advance(turn, |held| Progress { open: Some(0), ..held });
+                    self.advance(turn, |held| Progress { blocks, open: Some(0), ..held });
                     let (cursor, request_id, block) = (self.at.clone(), request_id.to_owned(), begun(block));
                     self.frames.push(ServerFrame::BlockStart { cursor, request_id, index, block });
                 }
@@ -242,16 +251,6 @@ impl CatchUp {
             }
         }
         Some(())
-    }
-
-    fn text(&mut self, turn: TurnId, request_id: &str, text: &str) {
-        for part in parts(text) {
-            // With text behind it, a block that was never finished is dropped.
-            let bytes = |held: Progress| held.bytes.saturating_add(part.len());
-            self.advance(turn, |held| Progress { bytes: bytes(held), open: None, ..held });
-            let (cursor, request_id) = (self.at.clone(), request_id.to_owned());
-            self.frames.push(ServerFrame::Token { cursor, request_id, token: part.to_owned() });
-        }
     }
 
     fn session(&mut self, seq: u64, session: &Session) {

@@ -53,7 +53,7 @@ use turns::Sent;
 use unread::Unread;
 
 pub use access::READ_TOO_MUCH;
-pub use answer::{Answer, Piece};
+pub use answer::{Answer, Missing, Piece};
 pub use attachment::Attachment;
 pub use events::{Counters, Event, OutboxState, Report};
 pub use outbox::{Delivered, Delivery, SessionContent};

@@ -3,14 +3,13 @@
 //! **Invariant:** every row becomes a value. A field that cannot be read costs that field; content that
 //! cannot be read leaves a failed message in its place. Each [`Found`] says what was wrong.
 
-use crate::protocol::json::OtherFields;
-use crate::protocol::objects::object;
+use crate::protocol::json::{Fields, OtherFields};
 use crate::protocol::{
     Content, ErrorBody, ErrorCode, Json, PermissionMode, Read, ResponseMetadata, Session, Status, Word,
     to_json,
 };
 
-use super::store::{Checkpoint, Journal, Mark, MarkKind, Record, RecordKind};
+use super::store::{BlockEvents, Checkpoint, Journal, Mark, MarkKind, Record, RecordKind};
 
 /// The kinds of record that this version writes and reads, as they stand in a column.
 pub const QUESTION: &str = "question";
@@ -40,26 +39,23 @@ impl RecordKind {
     #[must_use]
     pub fn data(&self) -> Option<String> {
         match self {
-            RecordKind::Answer { changes, reason, .. } if *changes > 0 || reason.is_some() => {
-                Some(to_json(&Ended { changes: *changes, reason: reason.clone() }))
-            }
+            RecordKind::Answer { events, reason, .. } => ended(events.as_ref(), reason.as_deref()),
             RecordKind::Waiting { round, .. } => round.as_ref().map(to_json),
             RecordKind::Decision(decision) => decision.as_ref().map(to_json),
             RecordKind::Output(given) => given.as_ref().map(to_json),
-            RecordKind::Question { .. } | RecordKind::Answer { .. } => None,
+            RecordKind::Question { .. } => None,
         }
     }
 }
 
-object! {
-    /// What an answer has beside its columns.
-    #[derive(Default)]
-    pub struct Ended {
-        /// How often a block of it took another one's place, or was dropped.
-        pub changes: u64 = "changes",
-        /// Why it was cancelled, if nobody did it.
-        pub reason: Option<String> = "reason" unless "Option::is_none",
+fn ended(events: Option<&BlockEvents>, reason: Option<&str>) -> Option<String> {
+    let Some(reason) = reason else { return events.map(to_json) };
+    let mut data = events
+        .map_or(Json::Object(Fields::new()), |events| Json::parse(&to_json(events)).unwrap_or(Json::Null));
+    if let Json::Object(fields) = &mut data {
+        fields.insert("reason".into(), Json::String(reason.to_owned()));
     }
+    Some(to_json(&data))
 }
 
 /// A row, by the names of its columns. A column that is missing, null or of another type is `None`.
@@ -208,13 +204,14 @@ fn answer(row: &dyn Row, is_lost: bool, faults: &mut Faults) -> RecordKind {
     let tokens_used = row.integer("tokens_used").unwrap_or_default();
     let metadata = faults.json(row, "metadata");
     let metadata = metadata.unwrap_or(ResponseMetadata { tokens_used, ..ResponseMetadata::default() });
-    let data = row.text("data").and_then(|text| Ended::parse(&text));
-    let Ended { changes, reason } = data.unwrap_or_default();
+    let data = row.text("data");
+    let events = data.as_deref().and_then(BlockEvents::parse);
+    let reason = data.and_then(|data| Some(Json::parse(&data)?.get("reason")?.as_str()?.to_owned()));
     let (status, error) = match status.filter(|_| !is_lost) {
         Some(status) => (status, error),
         None => (Status::Failed.into(), Some(unreadable_message())),
     };
-    RecordKind::Answer { status, error, metadata, changes, reason }
+    RecordKind::Answer { status, error, metadata, events, reason }
 }
 
 fn unreadable_message() -> ErrorBody {

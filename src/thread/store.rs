@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
+use crate::agent::http::finish;
 use crate::protocol::limits::{DELETED_REQUESTS_MAX, PAGE_BYTES_MAX, PAGE_MAX};
 use crate::protocol::objects::object;
 use crate::protocol::{
-    Block, Content, Cursor, ErrorBody, Json, Message, MessageMetadata, Millis, Progress, Read, Response,
-    ResponseMetadata, Role, ServerFrame, Session, Status, Word, required,
+    Block, Content, Cursor, ErrorBody, ErrorCode, Finish, Json, Message, MessageMetadata, Millis, Progress,
+    Read, Response, ResponseMetadata, Role, ServerFrame, Session, Status, Word, optional, required,
 };
 
 use super::answer::Answer;
@@ -106,8 +107,8 @@ pub enum RecordKind {
         error: Option<ErrorBody>,
         /// What is known of the answer beside its content, such as its tokens.
         metadata: ResponseMetadata,
-        /// How often a block of it took another one's place, or was dropped.
-        changes: u64,
+        /// The events of its blocks; `None` if each is the one of its place.
+        events: Option<BlockEvents>,
         /// Why it was cancelled, if nobody did it.
         reason: Option<String>,
     },
@@ -128,12 +129,13 @@ pub enum RecordKind {
 
 object! {
     /// What a turn that waits needs to go on, beside its answer.
-    #[derive(Copy, Default, Eq)]
+    #[derive(Default, Eq)]
     pub struct Round {
-        /// How often a block of the answer took another one's place, or was dropped.
-        pub changes: u64 = "changes",
-        /// Whether the client gives the result of each call that has none, also of one that is not marked so.
-        pub unanswered_are_clients: bool = "unansweredAreClients",
+        /// The events of the answer's blocks; `None` if each is the one of its place.
+        #[cfg_attr(test, ts(type = "unknown"))]
+        pub events: Option<BlockEvents> = "events" unless "Option::is_none",
+        /// The calls that are a client's to answer though they are not marked so.
+        pub client_calls: Vec<String> = "clientCalls",
         /// How often the agent was called.
         pub calls: u64 = "calls",
         /// For how long the turn had waited before.
@@ -231,8 +233,8 @@ pub struct Growing {
     pub block: Option<Block>,
     /// What it has grown to: the text of a thought, or the JSON of a call's input.
     pub grown: String,
-    /// How often a block took another one's place, or was dropped.
-    pub changes: u64,
+    /// How many events its blocks have been.
+    pub events: u64,
 }
 
 impl Read for Growing {
@@ -240,7 +242,7 @@ impl Read for Growing {
         Some(Growing {
             block: required(value, "block")?,
             grown: required(value, "grown")?,
-            changes: required(value, "changes")?,
+            events: required(value, "events")?,
         })
     }
 }
@@ -252,12 +254,43 @@ pub struct PlacedBlock {
     pub at: usize,
     /// The block, of any kind but text.
     pub block: Block,
+    /// The event of the answer's blocks that it came with, counted from 1; 0 where an older build stored it, and
+    /// each block is the one of its place.
+    pub first: u64,
+    /// The event that it took this form with.
+    pub last: u64,
+}
+
+/// The events of an answer's blocks, where a block took another's place or was dropped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlockEvents {
+    /// How many there were.
+    pub count: u64,
+    /// Of each block that is not text, the event that it came with, and the one that it took its form with.
+    pub of_blocks: Vec<(u64, u64)>,
+}
+
+impl Read for BlockEvents {
+    fn read(value: &Json) -> Option<Self> {
+        let pair = |pair: &Json| match pair.as_array()? {
+            [first, last] => Some((first.as_u64()?, last.as_u64()?)),
+            _ => None,
+        };
+        let of_blocks = value.get("ofBlocks")?.as_array()?.iter().map(pair).collect::<Option<_>>()?;
+        Some(BlockEvents { count: required(value, "count")?, of_blocks })
+    }
 }
 
 impl Read for PlacedBlock {
     fn read(value: &Json) -> Option<Self> {
         let at: u64 = required(value, "at")?;
-        Some(PlacedBlock { at: usize::try_from(at).ok()?, block: required(value, "block")? })
+        Some(PlacedBlock {
+            at: usize::try_from(at).ok()?,
+            block: required(value, "block")?,
+            first: optional(value, "first")?.unwrap_or_default(),
+            last: optional(value, "last")?.unwrap_or_default(),
+        })
     }
 }
 
@@ -473,9 +506,9 @@ impl Record {
     fn event(&self, epoch: u64, cursor: Cursor, request_id: String) -> ServerFrame {
         match &self.kind {
             RecordKind::Waiting { round, .. } => {
-                let round = round.unwrap_or_default();
-                let answer = Answer::from_content(&self.content, round.changes);
-                let tool_use_ids = answer.open_calls(round.unanswered_are_clients);
+                let round = round.clone().unwrap_or_default();
+                let answer = Answer::from_content(&self.content, round.events.as_ref());
+                let tool_use_ids = answer.open_calls(&round.client_calls);
                 ServerFrame::Waiting { cursor, request_id, tool_use_ids }
             }
             RecordKind::Decision(Some(decision)) => {
@@ -517,13 +550,13 @@ impl Record {
     pub fn held(&self) -> Option<Progress> {
         let (bytes, blocks) = match &self.kind {
             RecordKind::Waiting { round: Some(round), .. } => {
-                return Some(Answer::from_content(&self.content, round.changes).held(self.turn));
+                return Some(Answer::from_content(&self.content, round.events.as_ref()).held(self.turn));
             }
             RecordKind::Decision(Some(Decision { bytes, blocks, .. }))
             | RecordKind::Output(Some(Given { bytes, blocks, .. })) => (*bytes, *blocks),
             _ => return None,
         };
-        let (bytes, blocks) = (usize::try_from(bytes).ok()?, usize::try_from(blocks).ok()?);
+        let bytes = usize::try_from(bytes).ok()?;
         Some(Progress { turn: self.turn, bytes, blocks, open: None })
     }
 
@@ -563,27 +596,24 @@ impl Record {
         matches!(self.kind, RecordKind::Question { fault: Some(_), .. })
     }
 
+    /// Whether it ends a turn that a crash, or a store that failed, broke off: clients may hold more of it.
+    #[must_use]
+    pub fn is_broken_off(&self) -> bool {
+        let RecordKind::Answer { status, error, .. } = &self.kind else { return false };
+        *status == Status::Interrupted
+            || error.as_ref().is_some_and(|error| error.code == ErrorCode::StorageError)
+    }
+
     /// Whether it ends a turn whose agent failed, or was stopped by a filter, before it said anything.
     #[must_use]
     pub fn is_bare_failure(&self) -> bool {
         let RecordKind::Answer { status, metadata, .. } = &self.kind else { return false };
-        let reason = metadata.finish_reason.as_deref().unwrap_or_default();
-        let is_filtered = FILTERED.iter().any(|word| word.eq_ignore_ascii_case(reason));
-        (*status == Status::Failed || is_filtered) && self.content.is_blank()
+        // Rows of earlier versions have the model's own word alone.
+        let told = metadata.finish.as_ref().and_then(Word::known);
+        let finish = told.or_else(|| metadata.finish_reason.as_deref().map(finish));
+        (*status == Status::Failed || finish == Some(Finish::ContentFilter)) && self.content.is_blank()
     }
 }
-
-/// What models give as the reason of an end that a filter brought about: OpenAI's, Claude's, Zhipu's and Gemini's words.
-const FILTERED: [&str; 8] = [
-    "content_filter",
-    "refusal",
-    "sensitive",
-    "safety",
-    "prohibited_content",
-    "blocklist",
-    "recitation",
-    "spii",
-];
 
 /// How the ids of one log's messages begin.
 #[must_use]

@@ -168,7 +168,7 @@ impl Thread {
     }
 
     fn as_shown(&self, block: Block) -> Block {
-        let is_clients = self.config.waits_for_tools && !self.agent.marks_calls();
+        let is_clients = self.config.waits_for_tools && !self.agent.runs_tools();
         shown(block, is_clients, &self.permission_mode())
     }
 

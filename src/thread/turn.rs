@@ -7,7 +7,7 @@ use crate::protocol::{Block, Json, Millis, Progress, ResponseMetadata, Usage, Wo
 use super::Config;
 use super::answer::Answer;
 use super::store::{Journal, Round};
-use crate::agent::{AgentEvent, AgentRequest, Answered, Attempt, Failed, Finished, Reply, openai};
+use crate::agent::{self, AgentEvent, AgentRequest, Answered, Attempt, Failed, Finished, Reply};
 
 /// A turn that is not over.
 ///
@@ -88,6 +88,8 @@ pub(crate) struct Running {
     attempt: Attempt,
     /// When the agent is asked again, and why the call before failed.
     again: Option<(Millis, Failed)>,
+    /// Whether the agent runs its tools itself.
+    pub(crate) runs_tools: bool,
     /// How many of the oldest messages the agent was not given.
     pub(crate) omitted: usize,
     /// What was said before the answer, which must not appear in a log.
@@ -175,6 +177,7 @@ impl Running {
         Running {
             attempt: Attempt::default(),
             again: None,
+            runs_tools: false,
             omitted: 0,
             own_words: String::new(),
             reply,
@@ -214,10 +217,16 @@ impl Running {
     }
 
     /// The next call for an answer that has waited.
-    pub(crate) fn again(waiting: Waiting, slot: usize, now: Millis, reply: Box<dyn Reply>) -> Self {
+    pub(crate) fn again(
+        waiting: Waiting,
+        slot: usize,
+        now: Millis,
+        reply: Box<dyn Reply>,
+        runs_tools: bool,
+    ) -> Self {
         let Waiting { answer, metadata, round, .. } = waiting;
         let calls = round.calls.saturating_add(1);
-        Running { before: metadata, calls, ..Running::with(answer, slot, now, Some(reply)) }
+        Running { before: metadata, runs_tools, calls, ..Running::with(answer, slot, now, Some(reply)) }
     }
 
     /// What the answer cost and how it came about, if its last call came to this end.
@@ -307,7 +316,10 @@ impl Running {
 
     /// Notes what the agent is asked, and how many of the oldest messages are left out.
     pub(crate) fn asked(&mut self, request: &AgentRequest, omitted: usize) {
-        self.own_words = openai::own_words(request);
+        self.own_words = agent::own_words(request);
+        if let Some(reply) = &mut self.reply {
+            reply.asked(request);
+        }
         self.omitted = omitted;
     }
 
@@ -317,7 +329,7 @@ impl Running {
 
     /// Describes a failure for the log, without what was said.
     pub(crate) fn reason(&self, failed: &Failed) -> String {
-        openai::reason(failed, &self.own_words, &self.answer.content())
+        agent::reason(failed, &self.own_words, &self.answer.content())
     }
 
     /// When the agent is asked again, if it said nothing yet and something may help. If the turn would time out
@@ -364,6 +376,10 @@ impl Running {
 
     /// When the agent times out, unless it sends something before.
     pub(crate) fn timeout_at(&self, config: &Config) -> Millis {
+        // A tool may take its time.
+        if self.runs_tools && self.answer.awaits_result() {
+            return self.over_at(config);
+        }
         let idle_ms = config.agent_idle_timeout_ms;
         let (since, limit_ms) = match self.agent_said_at {
             None => (self.started_at, config.agent_first_token_timeout_ms),
@@ -377,9 +393,9 @@ impl Running {
     /// The failure of an agent that has timed out.
     pub(crate) fn timeout(&self, now: Millis, config: &Config) -> Failed {
         if self.over_at(config) <= now {
-            return openai::turn_timeout_failure(config.agent_turn_timeout_ms);
+            return agent::turn_timeout_failure(config.agent_turn_timeout_ms);
         }
-        openai::timeout_failure(now.saturating_sub(self.agent_said_at.unwrap_or(self.started_at)))
+        agent::timeout_failure(now.saturating_sub(self.agent_said_at.unwrap_or(self.started_at)))
     }
 
     fn over_at(&self, config: &Config) -> Millis {

@@ -171,7 +171,10 @@ impl Thread {
     fn start(&mut self, now: Millis, turn: TurnId) {
         let (slot, reply) = (self.free_slot(), self.agent.reply());
         if let Some(turn) = self.turns.get_mut(&turn) {
-            turn.state = TurnState::Running(Box::new(Running::new(slot, now, Some(reply))));
+            let runs_tools = self.agent.runs_tools();
+            let mut running = Running::new(slot, now, Some(reply));
+            running.runs_tools = runs_tools;
+            turn.state = TurnState::Running(Box::new(running));
         }
         self.outputs.push_back(Output::StartAgent { turn });
     }
@@ -287,7 +290,7 @@ impl Thread {
                 status: status.into(),
                 error,
                 metadata,
-                changes: turn.answer().map_or(0, Answer::changes),
+                events: turn.answer().and_then(Answer::events),
                 reason,
             },
         }

@@ -20,12 +20,12 @@ impl Waiting {
     pub(super) fn from_records(records: &[Record]) -> Option<(Self, bool)> {
         let (record, said) = records.split_first()?;
         let RecordKind::Waiting { started, metadata, round } = &record.kind else { return None };
-        let round = (*round)?;
+        let round = round.clone()?;
         let mut waiting = Waiting {
             record: record.seq,
             since: record.created_at,
             answered_at: None,
-            answer: Answer::from_content(&record.content, round.changes),
+            answer: Answer::from_content(&record.content, round.events.as_ref()),
             metadata: metadata.clone(),
             round,
         };
@@ -44,7 +44,7 @@ impl Waiting {
 
     /// Looks whether all is answered by now.
     fn look(&mut self, now: Millis) {
-        if self.answered_at.is_none() && !self.answer.has_open_call(self.round.unanswered_are_clients) {
+        if self.answered_at.is_none() && !self.answer.has_open_call(&self.round.client_calls) {
             self.answered_at = Some(now);
         }
     }
@@ -55,7 +55,7 @@ impl Thread {
     pub(super) fn finish(&mut self, now: Millis, id: TurnId, finished: Finished) {
         self.keep_thought(now, id);
         let Some(running) = self.running_mut(id) else { return };
-        match running.answer.next(running.from, finished.unanswered_are_clients) {
+        match running.answer.next(running.from, &finished.client_calls) {
             Next::End => self.end(now, id, Outcome::Finished(finished)),
             _ if running.calls >= ROUNDS_MAX => {
                 let message =
@@ -77,19 +77,22 @@ impl Thread {
         let TurnState::Running(running) = std::mem::replace(&mut turn.state, TurnState::Queued) else {
             return;
         };
-        let unanswered_are_clients = finished.unanswered_are_clients;
+        let client_calls = finished.client_calls.clone();
         let (slot, metadata) = (running.slot, running.metadata(finished));
         let (answer, calls) = (running.answer, running.calls);
-        let round = Round { changes: answer.changes(), unanswered_are_clients, calls, waited_ms };
+        let round = Round { events: answer.events(), client_calls, calls, waited_ms };
         let record = self.seq.saturating_add(1);
         let waiting = Waiting { record, since: now, answered_at: None, answer, metadata, round };
         if next == Next::Call {
             self.outputs.push_back(Output::AbortAgent { turn: id });
             return self.call_on(now, id, waiting, slot, None);
         }
-        let calls = waiting.answer.open_calls(unanswered_are_clients).len();
-        let kind =
-            RecordKind::Waiting { started: false, metadata: waiting.metadata.clone(), round: Some(round) };
+        let calls = waiting.answer.open_calls(&waiting.round.client_calls).len();
+        let kind = RecordKind::Waiting {
+            started: false,
+            metadata: waiting.metadata.clone(),
+            round: Some(waiting.round.clone()),
+        };
         let record = self.record_of(now, id, &request_id, waiting.answer.content(), kind);
         if let Some(turn) = self.turns.get_mut(&id) {
             turn.state = TurnState::Waiting(Box::new(waiting));
@@ -100,7 +103,7 @@ impl Thread {
 
     /// Calls the agent of a turn once more. That it is called is committed before.
     fn call_on(&mut self, now: Millis, id: TurnId, waiting: Waiting, slot: usize, start: Option<Write>) {
-        let mut running = Running::again(waiting, slot, now, self.agent.reply());
+        let mut running = Running::again(waiting, slot, now, self.agent.reply(), self.agent.runs_tools());
         let journal = Write::Journal(running.journal(id));
         if let Some(turn) = self.turns.get_mut(&id) {
             turn.state = TurnState::Running(Box::new(running));
@@ -146,9 +149,9 @@ impl Thread {
         let ToolAnswer { request_id, tool_use_id, said } = answer;
         let found = self.turns.iter().find(|(_, turn)| turn.request_id == *request_id);
         let (id, turn) = found.ok_or_else(no_call)?;
-        let all_are_clients = turn.waiting().is_some_and(|waiting| waiting.round.unanswered_are_clients);
+        let clients = turn.waiting().map_or(&[][..], |waiting| &waiting.round.client_calls);
         let so_far = turn.answer().ok_or_else(no_call)?;
-        Ok(so_far.takes(tool_use_id, said, all_are_clients)?.then_some(*id))
+        Ok(so_far.takes(tool_use_id, said, clients)?.then_some(*id))
     }
 
     /// By a frame.
@@ -272,7 +275,7 @@ impl Thread {
         };
         let mut ends = Vec::new();
         for (id, waiting) in self.waiting() {
-            let open = waiting.answer.open_calls(waiting.round.unanswered_are_clients);
+            let open = waiting.answer.open_calls(&waiting.round.client_calls);
             if results.iter().any(|id| open.contains(id)) {
                 ends.push((id, Outcome::Answered));
             } else if self.config.concurrent_turns == 1 {

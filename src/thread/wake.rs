@@ -113,8 +113,8 @@ impl Thread {
 /// A turn that was called several times may have several, in as many slots: an answer only grows.
 fn take_journal(journals: &mut Vec<Journal>, turn: TurnId) -> Option<Journal> {
     let size = |journal: &Journal| {
-        let changes = journal.growing.as_ref().map_or(0, |growing| growing.changes);
-        (changes.saturating_add(journal.blocks.len() as u64), journal.text.len())
+        let events = journal.growing.as_ref().map_or(journal.blocks.len() as u64, |growing| growing.events);
+        (events, journal.text.len())
     };
     let own = journals.iter().enumerate().filter(|(_, journal)| journal.turn == turn);
     let (index, _) = own.max_by_key(|(_, journal)| size(journal))?;

@@ -1,8 +1,8 @@
-use bobbin::agent::openai::{self, Completion};
 use bobbin::agent::{AgentEvent, AgentMessage, AgentRequest, Attempt, Refusal, Remedy, configured};
+use bobbin::agent::{http, openai};
 use serde_json::{Value, json};
 
-use super::{delta, request, text, user};
+use super::{body_of, delta, request, text, user};
 use bobbin::protocol::{Content, Role};
 use bobbin::variables::{Name, Variables};
 
@@ -117,16 +117,16 @@ fn an_error_in_the_stream_says_what_would_help_too() {
         ),
     ];
     for (body, remedy) in cases {
-        let mut completion = Completion::new();
+        let mut completion = openai::completion();
         let mut events = completion.push(body.as_bytes());
         events.extend(completion.finish());
         assert!(matches!(events[..], [AgentEvent::Failed(_)]), "{body}: {events:?}");
-        assert_eq!(completion.remedy(), remedy, "{body}");
+        assert_eq!(completion.answer.remedy, remedy, "{body}");
     }
-    let mut completion = Completion::new();
+    let mut completion = openai::completion();
     completion.push(delta(&json!({"content": "the context length"})).as_bytes());
     completion.finish();
-    assert_eq!(completion.remedy(), Remedy::None);
+    assert_eq!(completion.answer.remedy, Remedy::None);
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn a_plain_request_reports_no_usage_and_is_made_once() {
     let request = request(vec![user("Hi")]);
     let (plain, wait_ms) = Attempt::default().next(Remedy::Plain, 0).unwrap();
     assert_eq!((plain.is_plain, wait_ms), (true, 0));
-    let body: Value = serde_json::from_str(&openai::request_body("m", None, &request, true)).unwrap();
+    let body: Value = serde_json::from_str(&body_of("m", None, &request, true)).unwrap();
     assert_eq!(body, json!({"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stream": true}));
     assert_eq!(plain.next(Remedy::Plain, 0), None);
     assert_eq!(plain.next(Remedy::None, 0), None);
@@ -177,8 +177,7 @@ fn a_plain_request_names_calls_as_mistral_does_and_gives_each_a_content() {
         called("functions.f:1"),
         answered("functions.f:1"),
     ];
-    let body: Value =
-        serde_json::from_str(&openai::request_body("m", None, &request(messages), true)).unwrap();
+    let body: Value = serde_json::from_str(&body_of("m", None, &request(messages), true)).unwrap();
     for (place, id) in [(1, "call00000"), (3, "call00001")] {
         assert_eq!(body["messages"][place]["content"], "");
         assert_eq!(body["messages"][place]["tool_calls"][0]["id"], id);
@@ -221,24 +220,24 @@ fn a_model_that_is_not_well_is_called_again_a_few_times_and_when_it_says() {
 #[test]
 fn the_reason_in_a_log_has_nothing_of_what_was_said_however_long_ago() {
     let filler = "and so on, at length ".repeat(8_000);
-    let own = openai::own_words(&request(vec![
+    let own = http::own_words(&request(vec![
         user("the plan of the moon base"),
         user(&format!("{filler} my diagnosis stands here {filler}")),
     ]));
     for said in ["the plan of the moon base", "my diagnosis stands here"] {
-        let failed = openai::http_failure(400, None, &format!("not allowed: {said}"));
-        let reason = openai::reason(&failed, &own, &Content::Text(String::new()));
+        let failed = http::http_failure(400, None, &format!("not allowed: {said}"));
+        let reason = http::reason(&failed, &own, &Content::Text(String::new()));
         assert!(reason.ends_with("not allowed: [redacted]"), "{reason}");
     }
 }
 
 #[test]
 fn the_reason_in_a_log_has_nothing_of_an_answer_in_strings() {
-    let mut completion = Completion::new();
+    let mut completion = openai::completion();
     completion.push(b"data: \"The patient is well\"\n\n");
     let Some(AgentEvent::Failed(failed)) = completion.finish().pop() else { panic!("no failure") };
     assert!(failed.error.message.contains("The patient"), "{failed:?}");
-    let reason = openai::reason(&failed, "", &Content::Text(String::new()));
+    let reason = http::reason(&failed, "", &Content::Text(String::new()));
     assert!(!reason.contains("patient"), "{reason}");
 }
 
@@ -253,9 +252,9 @@ fn the_reason_in_a_log_has_nothing_of_what_was_said() {
         ),
         user("my secret question, at length"),
     ];
-    let own = openai::own_words(&request(messages));
+    let own = http::own_words(&request(messages));
     let answer = Content::Text("The forecast is bleak".into());
-    let reason = |body: &str| openai::reason(&openai::http_failure(400, None, body), &own, &answer);
+    let reason = |body: &str| http::reason(&http::http_failure(400, None, body), &own, &answer);
     for said in [
         "my secret question, at…",
         "MY EARLIER QUESTION",
@@ -268,19 +267,21 @@ fn the_reason_in_a_log_has_nothing_of_what_was_said() {
         assert!(told.contains("flagged: '[redacted]"), "{told}");
     }
     let told = |body: &str| {
-        let mut completion = Completion::new();
+        let mut completion = openai::completion();
         let mut events = completion.push(body.as_bytes());
         events.extend(completion.finish());
         let Some(AgentEvent::Failed(failed)) = events.pop() else { panic!("{body}") };
-        openai::reason(&failed, "", &Content::Text(String::new()))
+        http::reason(&failed, "", &Content::Text(String::new()))
     };
-    assert!(told("{\"message\":{\"content\":\"what a model said\"}}").ends_with("check AGENT_BASE_URL"));
+    assert!(
+        told("{\"message\":{\"content\":\"what a model said\"}}").ends_with("check AGENT and AGENT_BASE_URL")
+    );
     assert!(told("data: upstream is gone\n\n").ends_with("upstream is gone"));
 }
 
 fn messages_of(request: &AgentRequest, omitted: usize) -> Vec<Value> {
     let told = AgentRequest { messages: request.messages[omitted..].to_vec(), ..request.clone() };
-    let body = openai::request_body("m", None, &told, false);
+    let body = body_of("m", None, &told, false);
     serde_json::from_str::<Value>(&body).unwrap()["messages"].as_array().unwrap().clone()
 }
 

@@ -1,5 +1,5 @@
 use bobbin::agent::Failed;
-use bobbin::agent::openai::{self, QUOTE_CHARS_MAX};
+use bobbin::agent::http::{self, QUOTE_CHARS_MAX};
 use bobbin::protocol::ErrorCode;
 
 #[test]
@@ -83,7 +83,7 @@ fn http_statuses_are_told_apart() {
         (200, None, "", false, "answered 200"),
     ];
     for (status, retry_after, body, retryable, says) in cases {
-        let Failed { error, tokens_used, .. } = openai::http_failure(*status, *retry_after, body);
+        let Failed { error, tokens_used, .. } = http::http_failure(*status, *retry_after, body);
         assert!(error.message.contains(says), "{status}: {:?} does not say {says:?}", error.message);
         assert_eq!(
             (error.code.clone(), error.retryable, tokens_used),
@@ -98,12 +98,12 @@ fn http_statuses_are_told_apart() {
 fn a_redirect_that_is_not_followed_says_where_it_leads_and_what_to_set() {
     let failures = [
         (
-            openai::redirect_failure(307, Some("https://other.example")),
+            http::redirect_failure(307, Some("https://other.example")),
             "307, a redirect to https://other.example",
         ),
-        (openai::redirect_failure(302, None), "302, a redirect that cannot be followed"),
-        (openai::redirect_failure(307, Some("null")), "307, a redirect that cannot be followed"),
-        (openai::redirects_failure(), "redirects more than 3 times"),
+        (http::redirect_failure(302, None), "302, a redirect that cannot be followed"),
+        (http::redirect_failure(307, Some("null")), "307, a redirect that cannot be followed"),
+        (http::redirects_failure(), "redirects more than 3 times"),
     ];
     for (Failed { error, .. }, says) in failures {
         assert!(error.message.contains(says) && error.message.contains("set AGENT_BASE_URL"), "{error:?}");
@@ -126,11 +126,11 @@ fn no_message_carries_a_key_a_path_or_a_stack() {
         ["{}", "key {} is bad", "key=\"{}\".", "({})", "https://host/v1?key={}&x", "Authorization:Bearer-{}"];
     for secret in secrets {
         for frame in frames {
-            let said = openai::http_failure(400, None, &frame.replace("{}", secret)).error.message;
+            let said = http::http_failure(400, None, &frame.replace("{}", secret)).error.message;
             assert!(!said.contains(secret) && said.contains("[redacted]"), "{frame} of {secret}: {said}");
         }
     }
-    let said = |body: &str| openai::http_failure(500, None, body).error.message;
+    let said = |body: &str| http::http_failure(500, None, body).error.message;
     assert_eq!(
         said("Bearer abc.def was refused"),
         "the model endpoint answered 500: Bearer [redacted] was refused"
@@ -144,7 +144,7 @@ fn no_message_carries_a_key_a_path_or_a_stack() {
 
 #[test]
 fn a_quote_is_cut_at_its_limit() {
-    let said = |chars: usize| openai::http_failure(500, None, &"ä".repeat(chars)).error.message;
+    let said = |chars: usize| http::http_failure(500, None, &"ä".repeat(chars)).error.message;
     let quoted = |chars: usize| said(chars).chars().filter(|c| *c == 'ä').count();
     assert_eq!(quoted(QUOTE_CHARS_MAX), QUOTE_CHARS_MAX);
     assert_eq!(quoted(QUOTE_CHARS_MAX + 1), QUOTE_CHARS_MAX - 1);
@@ -153,9 +153,9 @@ fn a_quote_is_cut_at_its_limit() {
 
 #[test]
 fn a_timeout_and_an_unreachable_endpoint_are_retryable() {
-    let timeout = openai::timeout_failure(60_000).error;
+    let timeout = http::timeout_failure(60_000).error;
     assert_eq!((timeout.code, timeout.retryable), (ErrorCode::AgentTimeout.into(), true));
     assert!(timeout.message.contains("60000 ms"));
-    let unreachable = openai::unreachable_failure().error;
+    let unreachable = http::unreachable_failure().error;
     assert_eq!((unreachable.code, unreachable.retryable), (ErrorCode::AgentError.into(), true));
 }

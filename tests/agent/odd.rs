@@ -60,7 +60,7 @@ fn an_odd_value_anywhere_in_a_chunk_takes_nothing_of_the_rest_away() {
                     "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n",
                 ),
             ];
-            let events = fold(&[body.concat().as_bytes()]);
+            let events = fold(bobbin::agent::openai::completion, &[body.concat().as_bytes()]);
             let text = text_of(&events);
             assert!(text.starts_with("before") && text.ends_with("after"), "{path} {odd}: {text}");
             assert!(matches!(events.last(), Some(AgentEvent::Finished(_))), "{path} {odd}: {events:?}");
@@ -99,7 +99,7 @@ fn a_usage_is_read_however_its_numbers_are_written() {
                 "{}data: {{\"choices\":[],\"usage\":{usage}}}\n\ndata: [DONE]\n\n",
                 delta(&json!({"content": "a"}))
             );
-            let events = fold(&[body.as_bytes()]);
+            let events = fold(bobbin::agent::openai::completion, &[body.as_bytes()]);
             let Some(AgentEvent::Finished(finished)) = events.last() else { panic!("{events:?}") };
             assert_eq!(finished.tokens_used, total_tokens, "{usage}");
         }

@@ -1,18 +1,17 @@
 use std::rc::Rc;
 
-use bobbin::agent::{Agent, AgentMessage, Attempt, Call, configured, openai};
-use bobbin::protocol::{Block, Content, Role};
+use bobbin::agent::{Agent, AgentEvent, AgentMessage, AgentRequest, Attempt, Call, configured, http, openai};
+use bobbin::protocol::{Approval, ApprovalState, Block, Content, Role};
 use bobbin::variables::{Name, Variables};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{blocks, call, request, result, text, user};
+use super::{blocks, body_of, call, request, result, text, user};
 
 #[test]
 fn a_request_streams_reports_usage_and_begins_with_the_system_prompt() {
     let request = request(vec![user("Hi"), assistant("Hello"), user("Why \"so\"?")]);
-    let body: Value =
-        serde_json::from_str(&openai::request_body("gpt-4o", Some("Be kind."), &request, false)).unwrap();
+    let body: Value = serde_json::from_str(&body_of("gpt-4o", Some("Be kind."), &request, false)).unwrap();
     assert_eq!(
         body,
         json!({
@@ -230,6 +229,193 @@ fn messages_with_nothing_left_are_skipped_and_the_users_around_them_joined() {
     );
 }
 
+#[test]
+fn images_and_documents_are_parts_of_a_users_message_and_other_files_are_named() {
+    let file = |media_type: &str, url: &str, name: Option<&str>| Block::File {
+        media_type: media_type.into(),
+        url: url.into(),
+        name: name.map(str::to_owned),
+        size: None,
+    };
+    let message = blocks(
+        Role::User,
+        vec![
+            text("What is "),
+            text("this?"),
+            file("image/png", "https://a.example/cat.png", None),
+            file("image/jpeg", "data:image/jpeg;base64,AA==", Some("dog.jpg")),
+            file("application/pdf", "data:application/pdf;base64,AA==", None),
+            file("application/pdf", "https://a.example/b.pdf", Some("b.pdf")),
+            file("image/png", "/sessions/s/files/f", Some("own.png")),
+            file("audio/wav", "data:audio/wav;base64,AA==", None),
+            data("selection", &json!({"a": 1})),
+            text(" \n"),
+        ],
+    );
+    let notes = "\n[file b.pdf, application/pdf: https://a.example/b.pdf]\n\n[file own.png, image/png: not shown to \
+                 you]\n\n[file without a name, audio/wav: not shown to you]\n \n";
+    assert_eq!(
+        messages_of(None, vec![user("Hi"), message, user("So?")]),
+        json!([{"role": "user", "content": [
+            {"type": "text", "text": "Hi\n\nWhat is this?"},
+            {"type": "image_url", "image_url": {"url": "https://a.example/cat.png"}},
+            {"type": "image_url", "image_url": {"url": "data:image/jpeg;base64,AA=="}},
+            {"type": "file", "file": {"filename": "document.pdf", "file_data": "data:application/pdf;base64,AA=="}},
+            {"type": "text", "text": format!("{notes}\n\nSo?")},
+        ]}])
+    );
+}
+
+#[test]
+fn what_is_for_people_and_applications_is_not_told() {
+    let source = Block::Source { url: Some("https://a.example".into()), title: None, media_type: None };
+    let unknown = Block::Other(super::json_of(&json!({"type": "hologram"})));
+    let answer =
+        blocks(Role::Assistant, vec![text("Seen."), source, data("chart", &json!([1])), unknown.clone()]);
+    let alone = blocks(Role::User, vec![data("click", &json!({})), unknown]);
+    assert_eq!(
+        messages_of(None, vec![user("Look"), answer, alone]),
+        json!([
+            {"role": "user", "content": "Look"},
+            {"role": "assistant", "content": "Seen."},
+            {"role": "user", "content": "(empty message)"},
+        ])
+    );
+}
+
+#[test]
+fn what_a_provider_wants_back_goes_back_with_its_calls_and_to_no_other_model() {
+    let completion = |chunks: &[Value]| -> Vec<Block> {
+        let mut stream = openai::completion();
+        stream.answer.asked_model = "m".into();
+        let mut events = Vec::new();
+        for chunk in chunks {
+            events.extend(stream.push(super::delta(chunk).as_bytes()));
+        }
+        events.extend(stream.push(b"data: [DONE]\n\n"));
+        let block = |event: AgentEvent| if let AgentEvent::Block(block) = event { Some(block) } else { None };
+        events.into_iter().filter_map(block).collect()
+    };
+    let signature = json!({"google": {"thought_signature": "s=="}});
+    let called = |more: &Value| {
+        let mut call = json!({"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}});
+        call.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"tool_calls": [call]})
+    };
+    let detail = |text: &str| json!({"type": "reasoning.text", "text": text, "index": 0, "signature": null});
+    let encrypted = json!({"type": "reasoning.encrypted", "data": "zz", "index": 1});
+    let answers = [
+        completion(&[
+            json!({"reasoning_content": "h"}),
+            json!({"reasoning_content": "m"}),
+            called(&json!({})),
+        ]),
+        completion(&[called(&json!({"extra_content": signature}))]),
+        completion(&[
+            json!({"reasoning": "h", "reasoning_details": [detail("h")]}),
+            json!({"reasoning": "m", "reasoning_details": [detail("m")]}),
+            json!({"reasoning_details": [encrypted]}),
+            called(&json!({})),
+        ]),
+    ];
+    let wanted = [
+        json!({"role": "assistant", "tool_calls": [told_call("a")], "reasoning_content": "hm"}),
+        json!({"role": "assistant", "tool_calls": [{
+            "id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}, "extra_content": signature,
+        }]}),
+        json!({"role": "assistant", "tool_calls": [told_call("a")], "reasoning_details": [
+            {"type": "reasoning.text", "text": "hm", "index": 0, "signature": null}, encrypted,
+        ]}),
+    ];
+    for (answer, wanted) in answers.into_iter().zip(wanted) {
+        let request = request(vec![user("Go"), blocks(Role::Assistant, answer.clone())]);
+        let told = |model: &str, is_plain: bool| -> Value {
+            let body = body_of(model, None, &request, is_plain);
+            serde_json::from_str::<Value>(&body).unwrap()["messages"][1].take()
+        };
+        assert_eq!(told("m", false), wanted);
+        // The thinking as a text is no other model's secret; what is signed is.
+        let bare = json!({"role": "assistant", "tool_calls": [told_call("a")]});
+        let is_text = wanted.get("reasoning_content").is_some();
+        assert_eq!(told("other", false), if is_text { wanted } else { bare });
+        assert_eq!(told("m", true).get("reasoning_content"), None);
+        // Nor is anything told of an answer of another kind of agent.
+        let mut answer = answer;
+        for block in &mut answer {
+            if let Block::Thinking { provider_data, .. } | Block::ToolUse { provider_data, .. } = block {
+                *provider_data =
+                    Some(super::json_of(&json!({"agent": "x", "model": "m", "reasoning_content": true})));
+            }
+        }
+        let told = messages_of(None, vec![user("Go"), blocks(Role::Assistant, answer)]);
+        assert_eq!(told[1], json!({"role": "assistant", "tool_calls": [told_call("a")]}));
+    }
+}
+
+#[test]
+fn a_call_that_was_not_allowed_is_told_so() {
+    let denied = |reason: Option<&str>| {
+        let mut block = call("a", &json!({}));
+        if let Block::ToolUse { approval, .. } = &mut block {
+            let reason = reason.map(str::to_owned);
+            *approval = Some(Approval { state: ApprovalState::Denied.into(), reason, by: None });
+        }
+        messages_of(None, vec![user("Go"), blocks(Role::Assistant, vec![block])])[2].take()
+    };
+    let told = |content: &str| json!({"role": "tool", "tool_call_id": "a", "content": content});
+    assert_eq!(denied(None), told("(the call was not allowed)"));
+    assert_eq!(denied(Some("too dear")), told("(the call was not allowed) too dear"));
+}
+
+#[test]
+fn an_agent_that_is_called_again_is_told_its_own_answer_so_far() {
+    let answer = vec![text("Looking."), call("a", &json!({})), result("a", &json!("sun"), false)];
+    let request = AgentRequest { answer: Some(Content::Blocks(answer)), ..request(vec![user("Weather?")]) };
+    let agent = configured_with(&|_| None).unwrap();
+    let Call::Http { body, .. } = agent.call(&request, Attempt::default()) else { panic!("no call") };
+    assert_eq!(
+        serde_json::from_str::<Value>(&body).unwrap()["messages"],
+        json!([
+            {"role": "user", "content": "Weather?"},
+            {"role": "assistant", "content": "Looking.", "tool_calls": [told_call("a")]},
+            {"role": "tool", "tool_call_id": "a", "content": "sun"},
+        ])
+    );
+}
+
+#[test]
+fn a_session_is_answered_by_the_model_it_chose_as_long_as_that_is_offered() {
+    let agent = configured_with(&|name| (name == "AGENT_MODELS").then_some(" a, b ,,c")).unwrap();
+    for (chosen, asked) in [(None, "a"), (Some("a"), "a"), (Some("c"), "c"), (Some("gone"), "a")] {
+        let request = AgentRequest { model: chosen.map(str::to_owned), ..request(vec![user("Hi")]) };
+        let Call::Http { body, .. } = agent.call(&request, Attempt::default()) else { panic!("no call") };
+        assert_eq!(serde_json::from_str::<Value>(&body).unwrap()["model"], asked);
+    }
+}
+
+#[test]
+fn only_the_applications_own_service_is_told_who_writes_and_what_is_kept_with_it() {
+    let mut own = user("Hi");
+    own.metadata = Some(super::json_of(&json!({"place": "Zürich 😀"})));
+    let request = AgentRequest {
+        subject: Some("ann".into()),
+        session_metadata: Some(super::json_of(&json!({"plan": "pro"}))),
+        ..request(vec![own])
+    };
+    let agent = configured_with(&|_| None).unwrap();
+    let Call::Http { headers, service_headers, body, .. } = agent.call(&request, Attempt::default()) else {
+        panic!("no call");
+    };
+    let told = [
+        ("x-bobbin-subject", "\"ann\""),
+        ("x-bobbin-metadata", r#"{"place":"Z\u00fcrich \ud83d\ude00"}"#),
+        ("x-bobbin-session-metadata", r#"{"plan":"pro"}"#),
+    ];
+    assert_eq!(service_headers, told.map(|(name, value)| (name, value.to_owned())));
+    assert!(headers.iter().all(|(name, _)| told.iter().all(|(told, _)| told != name)));
+    assert!(!body.contains("ann") && !body.contains("rich"));
+}
+
 proptest! {
     #[test]
     fn every_history_keeps_to_the_rules_of_all_providers(history in any_history(), blank in prop::bool::ANY) {
@@ -273,7 +459,10 @@ proptest! {
 #[test]
 fn the_endpoint_takes_a_base_with_or_without_a_slash() {
     for base in ["https://api.openai.com/v1", "https://api.openai.com/v1/", " https://api.openai.com/v1// "] {
-        assert_eq!(openai::endpoint(base), "https://api.openai.com/v1/chat/completions");
+        assert_eq!(
+            http::address(base, openai::KIND.address.unwrap()),
+            "https://api.openai.com/v1/chat/completions"
+        );
     }
 }
 
@@ -282,7 +471,10 @@ fn a_query_of_the_base_stays_at_the_end_of_the_address() {
     for base in
         ["https://a.example/v1?api-version=2024-10-21", "https://a.example/v1/?api-version=2024-10-21"]
     {
-        assert_eq!(openai::endpoint(base), "https://a.example/v1/chat/completions?api-version=2024-10-21");
+        assert_eq!(
+            http::address(base, openai::KIND.address.unwrap()),
+            "https://a.example/v1/chat/completions?api-version=2024-10-21"
+        );
     }
 }
 
@@ -347,14 +539,18 @@ fn configured_with(set: &dyn Fn(&str) -> Option<&'static str>) -> Result<Rc<dyn 
 fn the_headers_tell_the_request_id_and_the_permission_mode() {
     let request = request(vec![]);
     assert_eq!(
-        openai::headers(&request),
+        http::headers(&request),
         [("x-bobbin-request-id", "r1"), ("x-bobbin-permission-mode", "plan")]
     );
 }
 
 fn messages_of(system_prompt: Option<&str>, messages: Vec<AgentMessage>) -> Value {
-    let body = openai::request_body("m", system_prompt, &request(messages), false);
+    let body = body_of("m", system_prompt, &request(messages), false);
     serde_json::from_str::<Value>(&body).unwrap()["messages"].take()
+}
+
+fn data(name: &str, data: &Value) -> Block {
+    Block::Data { name: name.into(), data: super::json_of(data), id: None }
 }
 
 fn assistant(text: &str) -> AgentMessage {

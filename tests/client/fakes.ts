@@ -126,7 +126,7 @@ export type World = {
   requests: { url: string; authorization: string | null }[];
   page: FakePage;
   /** What HTTP answers. */
-  respond(): Response;
+  respond(request: { url: string }): Response;
   readonly last: FakeSocket;
   options: ThreadOptions;
 };
@@ -161,8 +161,9 @@ export function surroundings(): World {
         }
       },
       fetch: async (url: unknown, init?: RequestInit) => {
-        requests.push({ url: String(url), authorization: new Headers(init?.headers).get("authorization") });
-        return world.respond();
+        const request = { url: String(url), authorization: new Headers(init?.headers).get("authorization") };
+        requests.push(request);
+        return world.respond(request);
       },
     },
   };

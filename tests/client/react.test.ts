@@ -168,6 +168,54 @@ test("a list of sessions loads when mounted, searches and pages, and keeps what 
   await unmount();
 });
 
+test("a list by last use asks for that, shows on top what is used, and stays loaded as far as it was", { timeout: 10_000 }, async () => {
+  const world = surroundings();
+  // A server with 444 sessions, s0 used last of all.
+  world.respond = ({ url }) => {
+    const query = new URL(url).searchParams;
+    const [from, limit] = [Number(query.get("before") ?? 0), Number(query.get("limit"))];
+    const ids = Array.from({ length: Math.min(limit, 444 - from) }, (_, n) => from + n);
+    const sessions = ids.map((n) => session({ id: `s${n}`, lastMessageAt: 1000 - n }));
+    return Response.json({ sessions, nextBefore: from + limit < 444 ? String(from + limit) : null });
+  };
+  let list: ReturnType<typeof useSessions> | undefined;
+  function Sessions() {
+    list = useSessions({ url: "https://bobbin.test", fetch: world.options.fetch, order: "recent", state: "idle" });
+    return `${list.sessions.length} from ${list.sessions[0]?.id}`;
+  }
+  const { text, unmount } = await mount(h(Sessions));
+  assert.equal(text(), "50 from s0");
+  assert.equal(world.requests.at(-1)?.url, "https://bobbin.test/sessions?limit=50&state=idle&order=recent");
+  while (list?.hasMore) await act(async () => list?.loadMore());
+  assert.equal(text(), "444 from s0");
+  const asked = world.requests.length;
+  await act(async () => list?.refresh());
+  assert.equal(text(), "444 from s0");
+  assert.equal(world.requests.length - asked, 3, "in pages of at most 200");
+  await act(async () => list?.put(session({ id: "s443", lastMessageAt: 2000, state: "idle" }) as never));
+  assert.equal(text(), "444 from s443");
+  await act(async () => list?.put(session({ id: "new", lastMessageAt: 3000, state: "running" }) as never));
+  assert.equal(text(), "444 from s443", "it is in another state than the list is of");
+  await unmount();
+});
+
+test("a search that left something out says so", { timeout: 10_000 }, async () => {
+  const world = surroundings();
+  world.respond = ({ url }) => Response.json({ sessions: [session({ id: "a" })], nextBefore: null, ...(url.includes("q=") && { complete: false }) });
+  let list: ReturnType<typeof useSessions> | undefined;
+  function Sessions() {
+    list = useSessions({ url: "https://bobbin.test", fetch: world.options.fetch, order: "recent" });
+    return String(list.isComplete);
+  }
+  const { text, unmount } = await mount(h(Sessions));
+  assert.equal(text(), "true");
+  await act(async () => list?.search("common"));
+  while (text() !== "false") await act(() => new Promise<void>((resolve) => setImmediate(resolve)));
+  await act(async () => list?.search(""));
+  while (text() !== "true") await act(() => new Promise<void>((resolve) => setImmediate(resolve)));
+  await unmount();
+});
+
 /** The world comes as a function, as React looks into all that props hold. */
 function Status({ of }: { of: () => World }) {
   const { options } = of();

@@ -282,6 +282,29 @@ test("a title settles however its ends are trimmed", async () => {
   }
 });
 
+test("a change settles though the server ignores one of its fields, as one that does not know it does", async () => {
+  const { world, thread } = await joined();
+  world.last.push({ type: "session", cursor: "1", session: session({ title: "as it was" }) });
+  const change = thread.updateSession({ title: "Sea", colour: "blue", model: null } as never);
+  assert.deepEqual(world.last.frames.at(-1), { type: "session_update", title: "Sea", colour: "blue", model: null });
+  let isSettled = false;
+  void change.then(() => (isSettled = true));
+  world.last.push({ type: "session", cursor: "2", session: session({ title: "as it was", messageCount: 4 }) });
+  await settled();
+  assert.equal(isSettled, false, "the server has not taken it yet");
+  world.last.push({ type: "session", cursor: "3", session: session({ title: "Sea" }) });
+  await change;
+  // One that the server knows is waited for beside it.
+  const known = thread.updateSession({ title: "Lake", permissionMode: "plan", colour: "red" } as never);
+  void known.then(() => (isSettled = true));
+  isSettled = false;
+  world.last.push({ type: "session", cursor: "4", session: session({ title: "Lake" }) });
+  await settled();
+  assert.equal(isSettled, false);
+  world.last.push({ type: "session", cursor: "5", session: session({ title: "Lake", permissionMode: "plan" }) });
+  await known;
+});
+
 test("an older title that is sent again does not overwrite a newer one", async () => {
   const { world, thread } = await joined();
   world.last.push({ type: "session", cursor: "1", session: session({ title: "as it was" }) });

@@ -324,6 +324,27 @@ test("a client that only reads has said something before its session is deleted,
   assert.deepEqual(events.filter((event) => event.startsWith("sent")), ['sent {"type":"ping"}'], "and nothing else");
 });
 
+test("a change with a field that the server ignores settles", async () => {
+  const thread = open();
+  await thread.send("hello").result;
+  await within(thread.updateSession({ title: "Greetings", colour: "blue" } as never), DEADLINE_MS, "the change");
+  assert.equal(thread.getSnapshot().session?.title, "Greetings");
+});
+
+test("by last use, the session that was used last is on top, and says what its turns do", async () => {
+  const [older, newer] = [open(), open()];
+  await older.send("older").result;
+  await newer.send("newer").result;
+  await older.send("again").result;
+  const list = createSessionList({ url: bobbin.url, order: "recent" });
+  await eventually(async () => {
+    await list.refresh();
+    const known = list.getSnapshot().sessions.filter(({ id }) => [older.sessionId, newer.sessionId].includes(id));
+    return known.map(({ id, state }) => `${id} ${state}`).join() === `${older.sessionId} idle,${newer.sessionId} idle`;
+  }, "the list by last use");
+  assert.equal(list.getSnapshot().isComplete, true);
+});
+
 test("the list of sessions is searched, paged and renamed", async () => {
   const list = createSessionList({ url: bobbin.url });
   const thread = open();

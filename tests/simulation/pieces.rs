@@ -19,18 +19,16 @@ pub fn append_text(pieces: &mut Vec<Piece>, text: &str) {
     }
 }
 
-/// Adds a block, or puts it where one of the same name and id stands. Whether it did.
-pub fn append_block(pieces: &mut Vec<Piece>, block: Value) -> bool {
+/// Adds a block, or puts it where one of the same name and id stands.
+pub fn append_block(pieces: &mut Vec<Piece>, block: Value) {
     let earlier = pieces.iter_mut().find_map(|piece| match piece {
         Piece::Block(earlier) if is_later(earlier, &block) => Some(earlier),
         _ => None,
     });
-    if let Some(earlier) = earlier {
-        *earlier = block;
-        return true;
+    match earlier {
+        Some(earlier) => *earlier = block,
+        None => pieces.push(Piece::Block(block)),
     }
-    pieces.push(Piece::Block(block));
-    false
 }
 
 /// Puts a block at its place among those that are not text.

@@ -11,8 +11,8 @@ use serde_json::Value;
 use super::calls::Calls;
 use super::people::{Begun, Person};
 use super::pieces::{
-    Piece, append_block, append_text, close, drop_open, is_kept, is_prefix, json_of, pieces_of_content,
-    text_bytes, text_only, weight,
+    Piece, append_block, append_text, block_count, close, drop_open, is_kept, is_prefix, json_of,
+    pieces_of_content, text_bytes, text_only, weight,
 };
 use super::rights::Known;
 use super::view::{View, kind, text_of};
@@ -29,36 +29,12 @@ pub struct Turn {
     pub said: Vec<Piece>,
     /// What had been said wherever a block that was open was dropped, or became another one than it had grown to.
     dropped: Vec<Vec<Piece>>,
-    /// A block took another's place or was dropped.
-    pub is_changed: bool,
     /// How much was said, and when it was.
     said_at: Vec<(Millis, usize)>,
     /// How much is in the journal.
     journalled: usize,
     /// A part of the journal cannot be read.
     is_torn: bool,
-}
-
-/// The last message that a client holds, and what it holds of the answers that run.
-type Place = (Option<usize>, Vec<Held>);
-
-/// How much a client holds of an answer: bytes of its text, pieces, and bytes of the block that still grows.
-#[derive(Debug)]
-struct Held {
-    id: String,
-    // Only shown.
-    #[allow(dead_code)]
-    held: (usize, usize, Option<usize>),
-}
-
-impl Held {
-    fn new(id: &str, pieces: &[Piece]) -> Self {
-        let open = match pieces.last() {
-            Some(Piece::Open(_, grown)) => Some(grown.len()),
-            _ => None,
-        };
-        Held { id: id.to_owned(), held: (text_bytes(pieces), pieces.len(), open) }
-    }
 }
 
 #[derive(Debug, Default)]
@@ -72,7 +48,7 @@ pub struct Truth {
     /// The `requestId`s of deleted sessions.
     deleted: BTreeSet<String>,
     /// What clients hold at each cursor: it is the same for all of them.
-    places: BTreeMap<String, Place>,
+    places: BTreeMap<String, String>,
     pub fingerprint: u64,
     /// Whether anybody looks at the fingerprint.
     is_compared: bool,
@@ -120,7 +96,7 @@ impl Turn {
                     }
                     _ => self.close(),
                 }
-                self.is_changed |= append_block(&mut self.said, block);
+                append_block(&mut self.said, block);
             }
             AgentEvent::Begin(block) => {
                 self.close();
@@ -160,7 +136,6 @@ impl Turn {
     }
 
     fn dropped(&mut self, before: Vec<Piece>) {
-        self.is_changed = true;
         self.dropped.push(before);
         let weight = weight(&self.said);
         self.said_at.iter_mut().for_each(|(_, said)| *said = weight.min(*said));
@@ -531,23 +506,15 @@ impl Truth {
             return Ok(());
         }
         let last = view.messages.last().map(|id| self.index_of(id)).transpose()?;
-        // A client that lacks a change is sent all blocks again, and stays where it was until it has the last.
-        let turns: BTreeSet<&String> = self.by_request.keys().collect();
-        let is_plain =
-            |id: &String| turns.contains(id) && !self.turn_of(id).is_some_and(|turn| turn.is_changed);
-        let answers: Vec<Held> = view.answers.iter().map(|(id, pieces)| Held::new(id, pieces)).collect();
-        let place = (last, answers);
-        let known = self.places.get(cursor).unwrap_or(&place);
-        let plain = |place: &Place| {
-            let answers = place.1.iter().filter(|held| is_plain(&held.id));
-            format!("{:?} {:?}", place.0, answers.collect::<Vec<_>>())
-        };
-        let (known, place_shown) = (plain(known), plain(&place));
-        self.places.insert(cursor.to_owned(), place);
-        if known == place_shown {
+        // That an open block was dropped is told by what comes next, and so not by every frame.
+        let holds = |pieces: &[Piece]| pieces.iter().any(|piece| !matches!(piece, Piece::Open(..)));
+        let answers = view.answers.iter().filter(|(_, pieces)| holds(pieces));
+        let lengths = answers.map(|(id, pieces)| (id, text_bytes(pieces), block_count(pieces)));
+        let place = format!("{last:?} {:?}", lengths.collect::<Vec<_>>());
+        let known = self.places.entry(cursor.to_owned()).or_insert_with(|| place.clone());
+        if *known == place {
             return Ok(());
         }
-        let place = place_shown;
         Err(format!("at {cursor} it holds {place}, and another client, or itself before, held {known}"))
     }
 

@@ -38,6 +38,11 @@ impl DerefMut for Host {
 }
 
 impl Host {
+    /// From now on its agent runs tools itself.
+    pub fn let_agent_run_tools(&self) {
+        self.agent.runs_tools.set(true);
+    }
+
     pub fn new(config: Config, seed: u64) -> Self {
         Host::with_agent(config, seed, None)
     }

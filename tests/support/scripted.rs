@@ -1,6 +1,6 @@
 //! An agent whose words come from the test.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use bobbin::agent::{Agent, AgentEvent, AgentRequest, Attempt, Call, Failed, Refusal, Reply};
@@ -10,13 +10,15 @@ use bobbin::agent::{Agent, AgentEvent, AgentRequest, Attempt, Call, Failed, Refu
 pub struct Scripted {
     /// What it was asked last.
     pub asked: RefCell<Option<AgentRequest>>,
+    /// Whether it runs tools itself.
+    pub runs_tools: Cell<bool>,
     /// Reads what comes back, where that is bytes.
     reader: Option<Rc<dyn Agent>>,
 }
 
 impl Scripted {
     pub fn new(reader: Option<Rc<dyn Agent>>) -> Self {
-        Scripted { asked: RefCell::default(), reader }
+        Scripted { asked: RefCell::default(), runs_tools: Cell::default(), reader }
     }
 }
 
@@ -24,6 +26,10 @@ impl Agent for Scripted {
     fn call(&self, request: &AgentRequest, _: Attempt) -> Call {
         self.asked.replace(Some(request.clone()));
         Call::Pieces { pieces: Vec::new(), delay_ms: 0 }
+    }
+
+    fn runs_tools(&self) -> bool {
+        self.runs_tools.get()
     }
 
     fn reply(&self) -> Box<dyn Reply> {

@@ -279,3 +279,30 @@ fn a_file_that_is_too_large_for_an_answer_fails_it_in_words() {
     assert!(end["error"]["message"].as_str().unwrap().contains("128 KiB"));
     assert_eq!(end["response"]["content"], "Here: ");
 }
+
+#[test]
+fn an_agent_that_runs_its_tools_may_be_silent_until_the_result_is_there() {
+    let config = bobbin::thread::Config::default();
+    for runs_tools in [true, false] {
+        let mut h = thread();
+        if runs_tools {
+            h.host.let_agent_run_tools();
+        }
+        h.greet("ann");
+        h.say("ann", "r1", "one");
+        h.agent("r1", vec![call()]);
+        h.frames("ann");
+        h.wait(10 * config.agent_idle_timeout_ms);
+        if !runs_tools {
+            h.expect("ann", &[json!({ "type": "error", "error": { "code": "AGENT_TIMEOUT" } })]);
+            continue;
+        }
+        h.expect_nothing("ann");
+        let result = Json::String("blue".into());
+        h.agent("r1", vec![AgentEvent::Block(Block::tool_result("c1", result, false))]);
+        h.wait(config.agent_idle_timeout_ms - 1);
+        h.expect("ann", &[json!({ "type": "block", "index": 1 })]);
+        h.wait(1);
+        h.expect("ann", &[json!({ "type": "error", "error": { "code": "AGENT_TIMEOUT" } })]);
+    }
+}

@@ -803,7 +803,7 @@ fn calls_that_only_their_end_tells_to_be_the_clients_are_named_by_waiting_alone(
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
-    let unanswered = Finished { unanswered_are_clients: true, ..Finished::default() };
+    let unanswered = Finished { client_calls: vec!["c1".into()], ..Finished::default() };
     h.agent("r1", vec![call("c1", &json!({})), AgentEvent::Finished(unanswered)]);
     let frames = h.frames("ann");
     assert!(frames.iter().any(|frame| frame["type"] == "waiting" && frame["toolUseIds"] == json!(["c1"])));

@@ -24,6 +24,10 @@ export type Options = {
   vars?: Record<string, string>;
   /** Origin that requests to the service binding AGENT_SERVICE go to, through a worker of its own. */
   agentService?: string;
+  /** Origin that a stand-in for the binding AI sends what it is asked to. */
+  models?: string;
+  /** Whether that runs beside the object, as the platform's own does, and not as a service. */
+  modelsAreNear?: boolean;
   /** Adds the test-only entry that `crash` needs. */
   crashable?: boolean;
   /** A test-only entry of its own around the build. */
@@ -190,8 +194,8 @@ export class Bobbin {
   }
 
   #miniflareOptions() {
-    const { vars, agentService, crashable } = this.#options;
-    const entry = this.#options.entry ?? (crashable ? crashEntry : undefined);
+    const { vars, agentService, models, modelsAreNear = false, crashable } = this.#options;
+    const entry = this.#options.entry ?? (crashable ? crashEntry : models ? modelsEntry(models, modelsAreNear) : undefined);
     const { workerOptions } = workerOptionsOf(join(root, "wrangler.toml"));
     const bobbin = {
       ...workerOptions,
@@ -201,7 +205,10 @@ export class Bobbin {
       modules: entry ? [entry, ...buildModules()] : buildModules(),
       compatibilityFlags: entry ? ["experimental", "unsafe_module"] : [],
       bindings: { AUTH: "none", ECHO_DELAY_MS: "1", ...vars },
-      serviceBindings: agentService ? { AGENT_SERVICE: "agent" } : {},
+      serviceBindings: {
+        ...(agentService ? { AGENT_SERVICE: "agent" } : {}),
+        ...(models ? { AI: { name: WORKER, entrypoint: "Models" } } : {}),
+      },
     };
     return convertV4MiniflareOptions({
       host: "127.0.0.1",
@@ -228,6 +235,31 @@ const crashEntry: Entry = {
       }
     }`,
 };
+
+/** The binding AI needs an account. An entrypoint of the worker itself, bound as a service, has the same `run`. */
+const modelsEntry = (origin: string, isNear: boolean): Entry => ({
+  type: "ESModule",
+  path: "models.js",
+  contents: `
+    import Worker, { SessionDO as Built } from "./build/index.js";
+    import { WorkerEntrypoint } from "cloudflare:workers";
+    export * from "./build/index.js";
+    export default Worker;
+    const run = async (model, input, options) => {
+      const response = await fetch("${origin}", { method: "POST", body: JSON.stringify({ model, input, options }) });
+      if (!response.ok) throw new Error(await response.text());
+      return response.headers.get("content-type") === "application/json" ? response.json() : response.body;
+    };
+    export class Models extends WorkerEntrypoint {
+      run(...asked) {
+        return run(...asked);
+      }
+    }
+    const near = (env) => new Proxy(env, { get: (_, name) => (name === "AI" ? { run } : Reflect.get(env, name)) });
+    export const SessionDO = new Proxy(Built, {
+      construct: (target, [ctx, env], newTarget) => Reflect.construct(target, [ctx, ${isNear} ? near(env) : env], newTarget),
+    });`,
+});
 
 function buildModules() {
   const path = "build/index.js";

@@ -51,10 +51,14 @@ type Call = [method: string, path: string, concrete: string, status: number, mor
 
 const calls: Call[] = [
   ["GET", "/health", "/health", 200],
+  ["GET", "/config", "/config", 200],
+  ["GET", "/config", "/config?ticket=none", 401],
   ["POST", "/sessions", "/sessions", 201],
   ["POST", "/sessions", "/sessions?ticket=none", 401],
   ["GET", "/sessions", "/sessions", 200],
   ["GET", "/sessions", "/sessions?q=described", 200],
+  ["GET", "/sessions", "/sessions?order=recent&state=idle", 200],
+  ["GET", "/sessions", "/sessions?order=oldest", 400],
   ["GET", "/sessions", "/sessions?limit=0", 400],
   ["GET", "/sessions", "/sessions?before=x", 400],
   ["GET", "/sessions", "/sessions?ticket=none", 401],

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { type Client, type Frame, endOf } from "./client.ts";
 import { freshId, start } from "./harness.ts";
-import { DEADLINE_MS, Http, type Json, indexedMessages } from "./support/d1_http.ts";
+import { DEADLINE_MS, Http, type Json, assertRefused, indexedMessages } from "./support/d1_http.ts";
 import { Upstream } from "./upstream.ts";
 
 const upstream = await Upstream.start();
@@ -46,6 +46,7 @@ test("a session is there from its first message on, by GET, in the list and in D
     messageCount: 2,
     totalTokens: 9,
     permissionMode: "default",
+    state: "idle",
     createdAt: created["session"].createdAt,
     lastMessageAt: session.lastMessageAt,
   });
@@ -108,6 +109,72 @@ test("the list is newest first by creation, in pages that stay what they are whi
     await old.next("final");
   });
   assert.deepEqual(pages.flat(), before.slice(2));
+});
+
+test("by last use, what is used between two pages is on none that is yet to come, and all else is on one", async () => {
+  const ids: string[] = [];
+  for (let n = 0; n < 7; n += 1) ids.push((await spoken(`used ${n}`)).id);
+  await use(ids[0] ?? "");
+  const order = [ids[0], ...ids.slice(1).toReversed()];
+  const recent = async () => (await listed(200, "&order=recent")).filter((id) => ids.includes(id));
+  await http.until(recent, (all) => all.join() === order.join(), "the list by last use");
+  const pages = await paged(2, () => use(ids[1] ?? ""), "&order=recent");
+  const seen = pages.flat();
+  assert.equal(new Set(seen).size, seen.length, "none comes twice");
+  assert.deepEqual(seen.filter((id) => ids.includes(id)), order.filter((id) => id !== ids[1]));
+});
+
+test("a session says that its turns run: live, by HTTP and, if they take long, in the list", async () => {
+  const id = freshId();
+  const [client, other] = [await bobbin.join(id), await bobbin.join(id)];
+  client.say("r1", "go on");
+  const call = await upstream.next();
+  const [frame] = await Promise.all([client, other].map((socket) => socket.next("session")));
+  assert.equal(frame?.["session"].state, "running");
+  assert.equal((await http.session(id)).state, "running");
+  assert.equal((await http.patch(id, { title: "Busy" })).state, "running");
+  const late = await bobbin.connect(id);
+  assert.equal((await late.next("connected"))["session"].state, "running");
+  assert.equal((await late.next("snapshot"))["session"].state, "running");
+  const running = () => listed(200, "&order=recent&state=running");
+  await http.until(running, (all) => all.includes(id), "the session among those that run");
+  assert.ok(!(await listed(200, "&state=idle")).includes(id));
+  const [hit] = (await http.search("go on", { state: "running" }))["sessions"];
+  assert.deepEqual([hit.id, hit.state], [id, "running"]);
+  call.answer("done");
+  await client.next(endOf("r1"));
+  assert.equal((await client.next("session"))["session"].state, "idle");
+  await http.until(running, (all) => !all.includes(id), "the session to have left them");
+  assert.ok((await listed(200, "&state=idle")).includes(id));
+  assert.deepEqual(await listed(200, "&state=waiting"), []);
+});
+
+test("a turn that a kill interrupted leaves its session idle, in D1 too", async () => {
+  const id = freshId();
+  const client = await bobbin.join(id);
+  client.say("r1", "go on");
+  (await upstream.next()).text("a ");
+  await client.next("token");
+  await http.until(() => listed(200, "&state=running"), (all) => all.includes(id), "the session among those that run");
+  await bobbin.kill();
+  await bobbin.restart();
+  await http.until(() => listed(200, "&state=idle"), (all) => all.includes(id), "the session among the idle ones");
+  assert.equal((await http.session(id)).state, "idle");
+});
+
+test("an order or a state that is none, and a place of another order, are refused in words", async () => {
+  const { nextBefore } = await http.get("/sessions?limit=1&order=recent");
+  for (const [query, words] of [
+    ["order=oldest", /created or recent/],
+    ["state=busy", /idle, running or waiting/],
+    ["q=hello&order=recent", /leave out order or q/],
+    [`before=${nextBefore}`, /nextBefore/],
+    [`order=recent&before=1700000000000.${freshId()}`, /nextBefore/],
+  ] as const) {
+    const answer = await http.ask("GET", `/sessions?${query}`);
+    assertRefused(answer, 400, "INVALID_MESSAGE", query);
+    assert.match(answer.body.error.message, words, query);
+  }
 });
 
 test("renaming by WebSocket and by PATCH is one operation, seen live by every socket, kept and searchable", async () => {
@@ -217,16 +284,26 @@ async function spoken(content: string): Promise<{ id: string; client: Client; se
   return { id, client, session: await http.session(id) };
 }
 
-async function listed(limit: number): Promise<string[]> {
-  return (await http.get(`/sessions?limit=${limit}`))["sessions"].map((session: Json) => session.id);
+async function listed(limit: number, query = ""): Promise<string[]> {
+  return (await http.get(`/sessions?limit=${limit}${query}`))["sessions"].map((session: Json) => session.id);
 }
 
-async function paged(limit: number, between: () => Promise<void>): Promise<string[][]> {
+/** Another turn of an old session, which D1 learns of. */
+async function use(id: string): Promise<void> {
+  const client = await bobbin.join(id);
+  client.say(freshId(), "again");
+  (await upstream.next(DEADLINE_MS)).answer("yes");
+  await client.next("final");
+  await client.close();
+  await indexedMessages(bobbin, id, 4);
+}
+
+async function paged(limit: number, between: () => Promise<void>, query = ""): Promise<string[][]> {
   const pages = [];
   let before: string | null = "";
   while (before !== null) {
     const cursor: string = before === "" ? "" : `&before=${encodeURIComponent(before)}`;
-    const page: Json = await http.get(`/sessions?limit=${limit}${cursor}`);
+    const page: Json = await http.get(`/sessions?limit=${limit}${query}${cursor}`);
     pages.push(page.sessions.map((session: Json) => session.id));
     if (pages.length === 1) await between();
     before = page.nextBefore;

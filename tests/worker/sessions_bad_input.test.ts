@@ -15,6 +15,7 @@ const id = await spoken();
 
 const methods: [string, string][] = [
   ["/health", "GET"],
+  ["/config", "GET"],
   ["/sessions", "GET, POST"],
   [`/sessions/${id}`, "GET, PATCH, DELETE"],
   [`/sessions/${id}/messages`, "GET"],

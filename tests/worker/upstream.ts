@@ -111,6 +111,18 @@ export class Call {
     this.#response.end(JSON.stringify({ error: { message, type: "error" } }));
   }
 
+  /** The body and its headers as they are. */
+  whole(body: string, contentType: string, code = 200): void {
+    this.#response.writeHead(code, { "content-type": contentType });
+    this.#response.end(body);
+  }
+
+  /** Events of a protocol of its own, each as one `data:` line. */
+  events(...events: object[]): this {
+    for (const event of events) this.raw(`data: ${JSON.stringify(event)}\n\n`);
+    return this;
+  }
+
   /** A whole answer in some encoding. */
   packed(encoding: string, body: Buffer, code = 200): void {
     this.#response.writeHead(code, { "content-type": "text/event-stream", "content-encoding": encoding });

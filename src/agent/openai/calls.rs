@@ -1,15 +1,25 @@
 //! Tool calls put together from their fragments.
 
 use super::chunk::Fragment;
+use super::history::{DETAILS, REASONING};
+use crate::agent::http::Draft;
+use crate::agent::http::history::add_field;
 use crate::agent::piece::Piece;
 use crate::protocol::json::Fields;
-use crate::protocol::{Block, Json};
+use crate::protocol::{Block, Json, to_json};
+
+/// Fields of a detail of the thinking that come in pieces.
+const TEXTS: [&str; 2] = ["text", "summary"];
 
 /// The tool calls of one answer, in the order in which they began.
 #[derive(Debug, Default)]
-pub(super) struct Calls {
-    calls: Vec<Call>,
+pub(crate) struct Calls {
+    all: Vec<Call>,
     bytes: usize,
+    /// `OpenRouter`'s `reasoning_details` that came since the last call. They are wanted back with calls.
+    details: Vec<Json>,
+    /// Whether there is thinking in the field that `DeepSeek` and Kimi want back with calls.
+    pub(crate) has_reasoning: bool,
 }
 
 #[derive(Debug, Default)]
@@ -18,16 +28,44 @@ struct Call {
     id: String,
     name: String,
     arguments: Piece<'static>,
+    /// What the provider wants back with it: JSON fields, of which the last of a name counts.
+    wanted: String,
+    /// Where the arguments stand between braces and quotes.
+    nesting: Nesting,
+    /// Bytes of the arguments that were told while they grew.
+    told: usize,
+    /// Whether the endpoint said that it is whole.
+    is_ended: bool,
     delivered: bool,
 }
 
+/// Which calls are delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// Those whose arguments nothing can change any more.
+    Sure,
+    /// Those whose arguments are a whole JSON object, as something else has begun.
+    Whole,
+    /// All, as their end has come.
+    End,
+}
+
+/// Follows JSON to its end, each byte once.
+#[derive(Debug, Default)]
+struct Nesting {
+    read: usize,
+    depth: usize,
+    is_string: bool,
+    is_escaped: bool,
+}
+
 impl Calls {
-    pub(super) fn len(&self) -> usize {
-        self.calls.len()
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
     }
 
     /// Bytes gathered and not yet delivered.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
@@ -39,9 +77,9 @@ impl Calls {
     ///
     /// [Ollama]: https://github.com/ollama/ollama/issues/15457
     /// [Gemini]: https://github.com/microsoft/autogen/pull/7549
-    pub(super) fn begins(&self, fragment: &Fragment) -> bool {
+    pub(crate) fn begins(&self, fragment: &Fragment) -> bool {
         let has_name = !fragment.name.is_empty();
-        let Some(call) = self.position(fragment).and_then(|at| self.calls.get(at)) else {
+        let Some(call) = self.position(fragment).and_then(|at| self.all.get(at)) else {
             return has_name || !fragment.id.is_empty();
         };
         // The name may stand beside each piece of the arguments, and so may an id that is another one each time.
@@ -60,52 +98,81 @@ impl Calls {
         has_name && (is_next || unnumbered && !goes_on)
     }
 
-    /// A fragment that begins no call and continues none that is still open is dropped.
-    pub(super) fn add(&mut self, fragment: &Fragment) {
+    /// A fragment that begins no call and continues none that is still open is dropped. Returns how many bytes came.
+    pub(crate) fn add(&mut self, fragment: &Fragment) -> usize {
         let call = if self.begins(fragment) {
-            Some(self.calls.push_mut(Call { index: fragment.index, ..Call::default() }))
+            Some(self.all.push_mut(Call { index: fragment.index, ..Call::default() }))
         } else {
-            self.position(fragment).and_then(|at| self.calls.get_mut(at))
+            self.position(fragment).and_then(|at| self.all.get_mut(at))
         };
-        let Some(call) = call else { return };
-        if call.delivered {
-            return;
-        }
+        let Some(call) = call.filter(|call| !call.delivered) else { return 0 };
         let before = call.bytes();
         call.add(fragment);
         self.bytes = self.bytes.saturating_sub(before).saturating_add(call.bytes());
+        call.bytes().max(1)
     }
 
-    /// The calls whose arguments are a whole JSON object, which nothing can continue, up to the first
-    /// call that may go on.
-    pub(super) fn take_whole(&mut self) -> Vec<Block> {
-        let mut whole = Vec::new();
-        for (at, call) in self.calls.iter_mut().enumerate().filter(|(_, call)| !call.delivered) {
-            let Some(object @ Json::Object(_)) = call.arguments.as_str().and_then(Json::parse) else {
-                break;
-            };
-            self.bytes = self.bytes.saturating_sub(call.bytes());
-            whole.push(call.finish(at, object));
+    /// Takes details of the thinking. A text comes in pieces, which are one detail.
+    pub(crate) fn think(&mut self, details: &mut Vec<Json>) {
+        for detail in details.drain(..) {
+            let same = |other: &Json, name: &str| other.get(name) == detail.get(name);
+            let is_same = |last: &&mut Json| same(last, "type") && same(last, "index");
+            self.bytes = self.bytes.saturating_add(to_json(&detail).len());
+            match (self.details.last_mut().filter(is_same), detail) {
+                (Some(Json::Object(last)), Json::Object(more)) => {
+                    for (name, value) in more {
+                        match (last.get_mut(&name), value) {
+                            (_, Json::Null) => {}
+                            (Some(Json::String(said)), Json::String(more))
+                                if TEXTS.contains(&name.as_str()) =>
+                            {
+                                said.push_str(&more);
+                            }
+                            (_, value) => drop(last.insert(name, value)),
+                        }
+                    }
+                }
+                (_, detail) => self.details.push(detail),
+            }
         }
-        whole
     }
 
-    /// The calls that are left, as their end has come.
-    pub(super) fn take_all(&mut self) -> Vec<Block> {
-        self.bytes = 0;
-        let mut left = Vec::new();
-        for (at, call) in self.calls.iter_mut().enumerate().filter(|(_, call)| !call.delivered) {
-            let input = input(&call.arguments.take_all());
-            left.push(call.finish(at, input));
+    /// The endpoint says that the call of that number is whole.
+    pub(crate) fn end(&mut self, index: u64, answer: &mut Draft) {
+        for call in self.all.iter_mut().filter(|call| call.index == Some(index)) {
+            call.is_ended = true;
         }
-        left
+        self.deliver(Until::Sure, answer);
+    }
+
+    /// Delivers calls up to the first one that may go on, and tells of that as much as has come.
+    pub(crate) fn deliver(&mut self, until: Until, answer: &mut Draft) {
+        for (at, call) in self.all.iter_mut().enumerate().filter(|(_, call)| !call.delivered) {
+            let bytes = call.bytes();
+            let input =
+                match call.object().filter(|_| until != Until::Sure || !is_placeholder(&call.arguments)) {
+                    Some(object) => object,
+                    None if until == Until::End => input(&call.arguments.take_all()),
+                    None => return call.tell(at, answer),
+                };
+            self.bytes = self.bytes.saturating_sub(bytes);
+            if !self.details.is_empty() {
+                let details = Json::Array(std::mem::take(&mut self.details));
+                add_field(&mut call.wanted, DETAILS, &to_json(&details));
+            }
+            if self.has_reasoning {
+                add_field(&mut call.wanted, REASONING, "true");
+            }
+            let wanted = answer.wanted(&call.wanted);
+            answer.end_call(at, call.finish(at, input, wanted));
+        }
     }
 
     /// The latest call that the fragment may belong to, by its id, else by its number, else by its place.
     fn position(&self, fragment: &Fragment) -> Option<usize> {
         let is_numbered = |call: &Call| fragment.index.is_none() || call.index == fragment.index;
         let is_named = |call: &Call| !fragment.id.is_empty() && call.id == fragment.id && is_numbered(call);
-        self.calls.iter().rposition(is_named).or_else(|| self.calls.iter().rposition(is_numbered))
+        self.all.iter().rposition(is_named).or_else(|| self.all.iter().rposition(is_numbered))
     }
 }
 
@@ -114,6 +181,7 @@ impl Call {
         if self.id.is_empty() {
             self.id.push_str(&fragment.id);
         }
+        self.wanted.push_str(&fragment.wanted);
         let has_begun = !self.arguments.is_empty();
         if (self.name.is_empty() || !has_begun) && fragment.name.starts_with(self.name.as_str()) {
             self.name = fragment.name.to_string();
@@ -124,24 +192,81 @@ impl Call {
         let is_again = has_begun && fragment.arguments.begins_with(&self.arguments);
         if is_again || is_placeholder(&self.arguments) && !fragment.arguments.is_empty() {
             self.arguments = Piece::default();
+            self.nesting = Nesting::default();
         }
         self.arguments.push(&fragment.arguments);
+        if let Some(text) = self.arguments.as_str() {
+            self.nesting.read(text);
+        }
     }
 
     fn is_whole(&self) -> bool {
-        self.delivered || matches!(self.arguments.as_str().and_then(Json::parse), Some(Json::Object(_)))
+        self.delivered || self.object().is_some()
+    }
+
+    /// The arguments, if they are a whole JSON object, which nothing can continue.
+    fn object(&self) -> Option<Json> {
+        let text = self.arguments.as_str().filter(|_| self.nesting.is_closed())?;
+        Json::parse(text).filter(|json| json.as_object().is_some())
+    }
+
+    /// Tells what has come of the arguments, once there is something that will stay.
+    fn tell(&mut self, at: usize, answer: &mut Draft) {
+        let Some(text) = self.arguments.as_str() else { return };
+        let is_begun =
+            text.trim_start().strip_prefix('{').is_some_and(|fields| fields.trim_start().starts_with('"'));
+        if !is_begun || self.id.is_empty() || self.name.is_empty() {
+            return;
+        }
+        if self.told == 0 {
+            answer.begin_call(at, &self.id, &self.name);
+        }
+        if answer.open_call() == Some(at) {
+            answer.grow_call(at, text.get(self.told..).unwrap_or_default());
+            self.told = text.len();
+        }
     }
 
     fn bytes(&self) -> usize {
-        self.id.len().saturating_add(self.name.len()).saturating_add(self.arguments.len())
+        [&self.id, &self.name, &self.wanted]
+            .iter()
+            .fold(self.arguments.len(), |sum, text| sum.saturating_add(text.len()))
     }
 
     /// `at` is the call's place in the answer, which names it if the server did not.
-    fn finish(&mut self, at: usize, input: Json) -> Block {
+    fn finish(&mut self, at: usize, input: Json, wanted: Option<Json>) -> Block {
         self.delivered = true;
         self.arguments = Piece::default();
         let id = if self.id.is_empty() { format!("call_{at}") } else { self.id.clone() };
-        Block::tool_use(id, self.name.as_str(), input)
+        let mut call = Block::tool_use(id, self.name.as_str(), input);
+        if let Block::ToolUse { provider_data, .. } = &mut call {
+            *provider_data = wanted;
+        }
+        call
+    }
+}
+
+impl Nesting {
+    /// Reads what was added to the text.
+    fn read(&mut self, text: &str) {
+        for byte in text.bytes().skip(self.read) {
+            if std::mem::take(&mut self.is_escaped) {
+                continue;
+            }
+            match byte {
+                b'\\' => self.is_escaped = self.is_string,
+                b'"' => self.is_string = !self.is_string,
+                _ if self.is_string => {}
+                b'{' | b'[' => self.depth = self.depth.saturating_add(1),
+                b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+        self.read = text.len();
+    }
+
+    fn is_closed(&self) -> bool {
+        self.depth == 0 && !self.is_string
     }
 }
 

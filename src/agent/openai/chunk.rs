@@ -6,8 +6,9 @@
 
 use std::borrow::Cow;
 
-use super::reported::is_error;
-use super::usage::Usage;
+use super::history::OF_CALLS;
+use crate::agent::http::history::add_field;
+use crate::agent::http::{Usage, count, is_error};
 use crate::agent::piece::Piece;
 use crate::protocol::Json;
 use crate::protocol::json::{Field, Item, Parsed, Reader};
@@ -23,6 +24,8 @@ pub(super) struct Chunk<'a> {
     pub(super) other_usage: Usage,
     /// Whether a field of errors says something.
     pub(super) has_error: bool,
+    /// What the answer is based on. Perplexity and xAI have it beside the choices.
+    pub(super) sources: Vec<Json>,
 }
 
 #[derive(Default)]
@@ -50,16 +53,21 @@ pub(super) struct Delta<'a> {
     /// `OpenRouter`'s list of the same; Mistral's parts of the content.
     reasoning_parts: Piece<'a>,
     pub(super) tool_calls: Vec<Fragment<'a>>,
+    /// `OpenRouter`'s list as it is.
+    pub(super) details: Vec<Json>,
+    pub(super) sources: Vec<Json>,
 }
 
 /// Part of a tool call. The first one has its id and name, all have a piece of its arguments.
 #[derive(Default)]
-pub(super) struct Fragment<'a> {
+pub(crate) struct Fragment<'a> {
     /// Absent at Gemini's endpoint and in whole completions, and always 0 at some versions of Ollama.
-    pub(super) index: Option<u64>,
-    pub(super) id: Cow<'a, str>,
-    pub(super) name: Cow<'a, str>,
-    pub(super) arguments: Piece<'a>,
+    pub(crate) index: Option<u64>,
+    pub(crate) id: Cow<'a, str>,
+    pub(crate) name: Cow<'a, str>,
+    pub(crate) arguments: Piece<'a>,
+    /// What the provider wants back with the call, as it is: JSON fields, each with a comma before it.
+    pub(crate) wanted: String,
 }
 
 impl<'a> Chunk<'a> {
@@ -86,7 +94,22 @@ impl<'a> Chunk<'a> {
                 self.has_error |= Json::parse(error).is_none_or(|error| is_error(&name, &error));
                 Ok(())
             }
-            "usage" => usage(reader, &mut self.usage),
+            "usage" => self.usage.read(reader),
+            "citations" | "search_results" => list(reader, &mut self.sources),
+            // Older models of Workers AI have these in place of choices.
+            "response" | "tool_calls" | "finish_reason" if reader.peek()? != b'{' => {
+                if self.choices.is_empty() {
+                    self.choices.push(Choice { delta: Some(Delta::default()), ..Choice::default() });
+                }
+                match (self.choices.first_mut(), &*name) {
+                    (Some(Choice { finish_reason, .. }), "finish_reason") => name_of(reader, finish_reason),
+                    (Some(Choice { delta: Some(delta), .. }), "response") => {
+                        string(reader, &mut delta.content)
+                    }
+                    (Some(Choice { delta: Some(delta), .. }), _) => calls(reader, delta),
+                    _ => reader.skip(),
+                }
+            }
             // Groq has it within a field of its own.
             _ => fields(reader, &mut |reader, name| other(reader, &name, &mut self.other_usage)),
         })
@@ -105,6 +128,11 @@ impl<'a> Delta<'a> {
         if !calls {
             self.tool_calls.clear();
         }
+    }
+
+    /// Whether the thinking comes in the field that `DeepSeek` and Kimi want back.
+    pub(super) fn is_reasoning_content(&self) -> bool {
+        !self.reasoning_content.is_empty()
     }
 
     pub(super) fn thinking(&self) -> &Piece<'a> {
@@ -133,7 +161,7 @@ fn choice<'a>(reader: &mut Reader<'a>, choice: &mut Choice<'a>) -> Parsed<()> {
 
 /// What stands in a field of another name.
 fn other(reader: &mut Reader, name: &str, into: &mut Usage) -> Parsed<()> {
-    if name == "usage" { usage(reader, into) } else { reader.skip() }
+    if name == "usage" { into.read(reader) } else { reader.skip() }
 }
 
 fn delta<'a>(reader: &mut Reader<'a>, into: &mut Option<Delta<'a>>, counts: &mut Usage) -> Parsed<()> {
@@ -149,11 +177,15 @@ fn delta<'a>(reader: &mut Reader<'a>, into: &mut Option<Delta<'a>>, counts: &mut
         "reasoning" | "reasoning_text" | "thinking" => {
             text(reader, &mut delta.reasoning, &mut Piece::default())
         }
-        "reasoning_details" => text(reader, &mut delta.reasoning_parts, &mut Piece::default()),
-        "tool_calls" => {
-            delta.tool_calls.clear();
-            items(reader, &mut |reader| fragment(reader, delta.tool_calls.push_mut(Fragment::default())))
+        "reasoning_details" => {
+            let json = reader.raw()?;
+            let _ = Reader::read_foreign(json, |reader| list(reader, &mut delta.details));
+            Reader::read_foreign(json, |reader| {
+                text(reader, &mut delta.reasoning_parts, &mut Piece::default())
+            })
         }
+        "annotations" => list(reader, &mut delta.sources),
+        "tool_calls" => calls(reader, delta),
         // What calls were before there could be several.
         "function_call" if reader.peek()? == b'{' => {
             let call = delta.tool_calls.push_mut(Fragment { index: Some(0), ..Fragment::default() });
@@ -163,11 +195,20 @@ fn delta<'a>(reader: &mut Reader<'a>, into: &mut Option<Delta<'a>>, counts: &mut
     })
 }
 
+fn calls<'a>(reader: &mut Reader<'a>, delta: &mut Delta<'a>) -> Parsed<()> {
+    delta.tool_calls.clear();
+    items(reader, &mut |reader| fragment(reader, delta.tool_calls.push_mut(Fragment::default())))
+}
+
 fn fragment<'a>(reader: &mut Reader<'a>, fragment: &mut Fragment<'a>) -> Parsed<()> {
     fields(reader, &mut |reader, name| match &*name {
         "index" => count(reader, &mut fragment.index),
         "id" => label(reader, &mut fragment.id),
         "function" | "custom" => fields(reader, &mut |reader, name| function(reader, &name, fragment)),
+        wanted if OF_CALLS.contains(&wanted) && reader.peek()? == b'{' => {
+            add_field(&mut fragment.wanted, wanted, reader.raw()?);
+            Ok(())
+        }
         // Workers AI has no object around them.
         _ => function(reader, &name, fragment),
     })
@@ -181,19 +222,12 @@ fn function<'a>(reader: &mut Reader<'a>, name: &str, fragment: &mut Fragment<'a>
     }
 }
 
-fn usage(reader: &mut Reader, into: &mut Usage) -> Parsed<()> {
-    items(reader, &mut |reader| {
-        fields(reader, &mut |reader, name| match &*name {
-            "total_tokens" | "totalTokens" => count(reader, &mut into.total),
-            "prompt_tokens" | "input_tokens" | "promptTokens" | "inputTokens" => {
-                count(reader, &mut into.prompt)
-            }
-            "completion_tokens" | "output_tokens" | "completionTokens" | "outputTokens" => {
-                count(reader, &mut into.answer)
-            }
-            _ => reader.skip(),
-        })
-    })
+/// A list of anything.
+fn list(reader: &mut Reader, into: &mut Vec<Json>) -> Parsed<()> {
+    if let Ok(Json::Array(items)) = Reader::read_foreign(reader.raw()?, Reader::value) {
+        *into = items;
+    }
+    Ok(())
 }
 
 /// A text, or a list of its parts: Mistral sends one, its thinking among them. Cloudflare's Workers AI takes a
@@ -250,25 +284,6 @@ fn name_of<'a>(reader: &mut Reader<'a>, into: &mut Cow<'a, str>) -> Parsed<()> {
         b'"' => reader.string().map(|text| *into = text),
         _ => reader.skip(),
     }
-}
-
-fn count(reader: &mut Reader, into: &mut Option<u64>) -> Parsed<()> {
-    match reader.peek()? {
-        b'"' => reader.string().map(|text| *into = whole(&text)),
-        _ => reader.raw().map(|number| *into = whole(number)),
-    }
-}
-
-/// The largest number that is exact in JavaScript.
-const COUNT_MAX: u64 = (1 << 53) - 1;
-
-/// A number without its fraction. None if it is none, negative, over [`COUNT_MAX`], or written with an
-/// exponent, as only what is no count is.
-fn whole(number: &str) -> Option<u64> {
-    let number = number.trim();
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let is_fraction = fraction.bytes().all(|byte| byte.is_ascii_digit());
-    whole.parse().ok().filter(|count| is_fraction && *count <= COUNT_MAX)
 }
 
 /// The fields of an object; nothing else has any.

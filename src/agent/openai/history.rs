@@ -1,4 +1,4 @@
-//! A thread's messages as a provider takes them.
+//! A thread's messages as chat completions take them, and as the Responses API does.
 //!
 //! The roles follow OpenAI's [messages]. Providers refuse what others take, and a history that one of
 //! them refuses is refused for ever, since it is sent again with each message. So every history keeps
@@ -10,280 +10,276 @@
 //! - Each call is answered before anything else is said (OpenAI), and an assistant speaks between that
 //!   answer and a user (Mistral).
 //! - The ids of calls differ (Claude), their names are plain, their input is an object.
+//! - What a provider gave along with its calls goes back with them: the thinking before them (Kimi, `DeepSeek`),
+//!   signatures (Gemini), `reasoning_details` (`OpenRouter`). Nobody else is told these fields, which many refuse.
 //!
 //! [messages]: https://platform.openai.com/docs/api-reference/chat/create#chat-create-messages
 
-use std::borrow::Cow;
-use std::vec::IntoIter;
+use super::Form;
+use crate::agent::http::Asked;
+use crate::agent::http::history::{
+    Pairs, Shown, add_field, arguments, file_note, given, nothing_said, plain_name, shown,
+};
+use crate::protocol::{Block, Content, Json, Role, is_blank, to_json};
 
-use crate::agent::AgentMessage;
-use crate::protocol::{Block, Content, Json, Role, is_blank, joined, to_json};
-
-/// Stands for a user's message that says nothing, where there has to be one.
-const NOTHING_SAID: &str = "(empty message)";
-/// The same where it brought results alone, which are told with their calls.
-const RESULTS_ABOVE: &str = "(the result is above)";
-/// Stands for a tool's result that says nothing.
-const NO_OUTPUT: &str = "(no output)";
-/// Told of a call that has no result. Whether its tool ran, nobody knows.
-const NO_RESULT: &str = "(no result was recorded)";
 /// What an assistant says between a tool's result and a user.
 const BRIDGE: &str = "Understood.";
-/// Characters of a call's name.
-const NAME_CHARS_MAX: usize = 64;
+/// Fields of a call that its provider wants back as they were. Gemini's, and `LiteLLM`'s for the same.
+pub(super) const OF_CALLS: [&str; 2] = ["extra_content", "provider_specific_fields"];
+/// A field of an assistant's message that `OpenRouter` wants back.
+pub(super) const DETAILS: &str = "reasoning_details";
+/// The same, for the text of the thinking.
+pub(super) const REASONING: &str = "reasoning_content";
+/// A field of a thought that the Responses API wants back, as an item.
+pub(crate) const ITEM: &str = "item";
 
-pub(super) enum Message<'a> {
-    System(&'a str),
-    User(Cow<'a, str>),
-    /// Has text, or calls, or both. The calls are JSON.
-    Assistant {
-        text: Option<Cow<'a, str>>,
-        calls: Vec<String>,
-    },
-    Tool {
-        call: String,
-        text: Cow<'a, str>,
-    },
-}
-
-impl Message<'_> {
-    pub(super) fn json(&self) -> String {
-        let content =
-            |role: &str, text: &str| format!("{{\"role\":\"{role}\",\"content\":{}", to_json(&text));
-        let (mut json, calls) = match self {
-            Message::System(text) => (content("system", text), None),
-            Message::User(text) => (content("user", text), None),
-            Message::Assistant { text: Some(text), calls } => (content("assistant", text), Some(calls)),
-            Message::Assistant { text: None, calls } => {
-                (String::from("{\"role\":\"assistant\""), Some(calls))
+/// The conversation as JSON values, each with a comma between it and the next.
+///
+/// Thinking is left out unless it has to be told, and so is a message with nothing left. What is plain is as the
+/// strictest want it, each in another way than some of the others.
+pub(crate) fn history(asked: &Asked, form: Form) -> String {
+    let said = asked.said();
+    let mut history = History {
+        asked: *asked,
+        form,
+        pairs: Pairs::new(&said, asked.is_plain),
+        told: String::new(),
+        is_answered: true,
+        is_after_result: false,
+        role: Role::User,
+        text: String::new(),
+        parts: String::new(),
+        reasoning: String::new(),
+        calls: String::new(),
+        further: String::new(),
+        results: String::new(),
+    };
+    for (role, content) in &said {
+        match content {
+            Content::Text(text) => history.say(*role, text),
+            Content::Blocks(blocks) if *role == Role::User => history.user(blocks),
+            // An agent that runs its tools itself answers in one message what are several to OpenAI.
+            Content::Blocks(blocks) => {
+                for part in blocks.split_inclusive(|block| matches!(block, Block::ToolResult { .. })) {
+                    history.assistant(part);
+                }
             }
-            Message::Tool { call, text } => {
-                (format!("{},\"tool_call_id\":{}", content("tool", text), to_json(call)), None)
-            }
-        };
-        if let Some(calls) = calls.filter(|calls| !calls.is_empty()) {
-            json.push_str(",\"tool_calls\":[");
-            json.push_str(&joined(calls.iter().map(String::as_str), ','));
-            json.push(']');
-        }
-        json.push('}');
-        json
-    }
-}
-
-/// Thinking is left out, and so is a message with nothing left. What is plain is as the strictest want it, each in
-/// another way than some of the others.
-pub(super) fn history<'a>(
-    system_prompt: Option<&'a str>,
-    messages: &'a [AgentMessage],
-    is_plain: bool,
-) -> Vec<Message<'a>> {
-    let mut history = History::new(messages, is_plain);
-    for message in messages {
-        history.add(message);
-    }
-    let mut all = history.messages;
-    for message in &mut all {
-        if let Message::Assistant { text: text @ None, .. } = message
-            && is_plain
-        {
-            *text = Some(Cow::Borrowed(""));
         }
     }
-    if !matches!(all.last(), Some(Message::User(_) | Message::Tool { .. })) {
-        let is_result = |block: &Block| matches!(block, Block::ToolResult { .. });
-        let has_results = messages.last().is_some_and(|own| blocks(own).iter().any(is_result));
-        let content = Cow::Borrowed(if has_results { RESULTS_ABOVE } else { NOTHING_SAID });
-        all.push(Message::User(content));
+    history.end();
+    if history.is_answered {
+        history.say(Role::User, nothing_said(said.last()));
+        history.end();
     }
-    if !matches!(all.first(), Some(Message::User(_))) {
-        all.insert(0, Message::User(Cow::Borrowed(NOTHING_SAID)));
-    }
-    if let Some(prompt) = system_prompt.filter(|prompt| !is_blank(prompt)) {
-        all.insert(0, Message::System(prompt));
-    }
-    all
+    history.told
 }
 
+/// Writes messages, one after the other. What follows may still be a part of the last one.
 struct History<'a> {
-    messages: Vec<Message<'a>>,
-    /// The assistants' calls that were not told yet, in order.
-    calls: IntoIter<Call<'a>>,
-    /// Of each result that is still to come, whether it was told with its call.
-    is_told: IntoIter<bool>,
-}
-
-struct Call<'a> {
-    given_id: &'a str,
-    /// Another one if the given one was there before.
-    id: String,
-    /// What answers it, wherever that stands.
-    result: Option<Cow<'a, str>>,
+    asked: Asked<'a>,
+    form: Form,
+    pairs: Pairs<'a>,
+    told: String,
+    /// Whether what is told ends with something that a model does not answer.
+    is_answered: bool,
+    is_after_result: bool,
+    /// Who says the last message, and its text. Blank as long as there is none.
+    role: Role,
+    text: String,
+    /// What stands before the text of a user's message; below, of an assistant's one. All of it is JSON with a comma
+    /// behind each value.
+    parts: String,
+    reasoning: String,
+    calls: String,
+    /// Fields of the message, each with a comma before it.
+    further: String,
+    results: String,
 }
 
 impl<'a> History<'a> {
-    /// Pairs each result with the latest call before it that it may answer.
-    fn new(messages: &'a [AgentMessage], is_plain: bool) -> Self {
-        let (mut calls, mut is_told) = (Vec::<Call>::new(), Vec::new());
-        for message in messages {
-            for block in blocks(message) {
-                match block {
-                    Block::ToolUse { id: given_id, .. } if message.role == Role::Assistant => {
-                        let nth = calls.len();
-                        // Mistral's are nine letters and digits, whoever gave them.
-                        let id = if is_plain { format!("call{nth:05}") } else { unique_id(given_id, &calls) };
-                        calls.push(Call { given_id, id, result: None });
-                    }
-                    Block::ToolResult { tool_use_id, content, is_error, .. } => {
-                        let mut open = calls.iter_mut().rev().filter(|call| call.result.is_none());
-                        let call = open.find(|call| call.given_id == tool_use_id);
-                        is_told.push(call.is_some());
-                        if let Some(call) = call {
-                            call.result = Some(result_text(content, *is_error));
-                        }
-                    }
-                    _ => {}
-                }
-            }
-        }
-        History { messages: Vec::new(), calls: calls.into_iter(), is_told: is_told.into_iter() }
-    }
-
-    fn add(&mut self, message: &'a AgentMessage) {
-        match (&message.content, message.role) {
-            (Content::Text(text), Role::User) => self.add_user(Cow::Borrowed(text)),
-            (Content::Text(text), Role::Assistant) => self.add_assistant(Cow::Borrowed(text), &[]),
-            (Content::Blocks(blocks), Role::User) => {
-                for block in blocks {
-                    self.add_result(block);
-                }
-                self.add_user(together(blocks.iter().filter_map(Block::as_text)));
-            }
-            // An agent that runs its tools itself answers in one message what are several to OpenAI.
-            (Content::Blocks(blocks), Role::Assistant) => {
-                for part in blocks.split_inclusive(|block| matches!(block, Block::ToolResult { .. })) {
-                    self.add_assistant(together(part.iter().filter_map(Block::as_text)), part);
-                    part.last().into_iter().for_each(|block| self.add_result(block));
-                }
-            }
-        }
-    }
-
-    fn add_user(&mut self, text: Cow<'a, str>) {
-        if is_blank(&text) {
+    /// Adds text. Two messages of one role are one.
+    fn say(&mut self, role: Role, text: &str) {
+        if is_blank(text) {
             return;
         }
-        match self.messages.last_mut() {
-            Some(Message::User(said)) => append(said, &text),
-            last => {
-                if matches!(last, Some(Message::Tool { .. })) {
-                    let text = Some(Cow::Borrowed(BRIDGE));
-                    self.messages.push(Message::Assistant { text, calls: Vec::new() });
-                }
-                self.messages.push(Message::User(text));
-            }
+        self.turn(role);
+        if !self.text.is_empty() {
+            self.text.push_str("\n\n");
+        }
+        self.text.push_str(text);
+    }
+
+    fn turn(&mut self, role: Role) {
+        if self.role != role {
+            self.end();
+            self.role = role;
         }
     }
 
-    fn add_assistant(&mut self, text: Cow<'a, str>, part: &'a [Block]) {
-        let (mut calls, mut answers) = (Vec::new(), Vec::new());
+    fn user(&mut self, blocks: &'a [Block]) {
+        for block in blocks {
+            self.lone_result(block);
+        }
+        let mut text = String::new();
+        for block in blocks {
+            let part = match shown(block) {
+                None => continue,
+                Some(Shown::Text(more)) => {
+                    text.push_str(&more);
+                    continue;
+                }
+                Some(part) => self.form.part(&part),
+            };
+            // Chat completions take no address of a document.
+            let Some(part) = part else {
+                text.push_str(&file_note(block));
+                continue;
+            };
+            self.say(Role::User, &std::mem::take(&mut text));
+            self.turn(Role::User);
+            self.end_text();
+            push(&mut self.parts, &part);
+        }
+        self.say(Role::User, &text);
+    }
+
+    /// Makes a part of the text.
+    fn end_text(&mut self) {
+        let text = std::mem::take(&mut self.text);
+        if !text.is_empty() {
+            push(&mut self.parts, &self.form.text(&text));
+        }
+    }
+
+    fn assistant(&mut self, part: &'a [Block]) {
+        let (mut text, mut thinking, mut reasoning) = (String::new(), String::new(), String::new());
+        let (mut calls, mut results) = (String::new(), String::new());
+        let (mut details, mut is_wanted) = (String::new(), false);
         for block in part {
-            let Block::ToolUse { name, input, .. } = block else { continue };
-            let Some(call) = self.calls.next() else { continue };
-            let (id, name, arguments) = (to_json(&call.id), plain_name(name), to_json(&arguments(input)));
-            calls.push(format!(
-                r#"{{"id":{id},"type":"function","function":{{"name":"{name}","arguments":{arguments}}}}}"#
-            ));
-            let text = call.result.unwrap_or(Cow::Borrowed(NO_RESULT));
-            answers.push(Message::Tool { call: call.id, text });
-        }
-        let text = Some(text).filter(|text| !is_blank(text));
-        match (self.messages.last_mut(), text) {
-            (_, None) if calls.is_empty() => return,
-            // What it called would have been answered behind it.
-            (Some(Message::Assistant { text: said, calls: made }), text) => {
-                match (said, text) {
-                    (Some(said), Some(text)) => append(said, &text),
-                    (said, text) => *said = said.take().or(text),
+            match block {
+                Block::Text { text: more } => text.push_str(more),
+                Block::Thinking { text: more, .. } => {
+                    thinking.push_str(more);
+                    if let Some(item) = self.given(block, true, ITEM) {
+                        push(&mut reasoning, &to_json(item));
+                    }
                 }
-                *made = calls;
+                Block::ToolUse { name, input, .. } => {
+                    let Some(mut call) = self.pairs.next_call() else { continue };
+                    let mut further = String::new();
+                    for field in OF_CALLS {
+                        if let Some(value) = self.given(block, true, field) {
+                            add_field(&mut further, field, &to_json(value));
+                        }
+                    }
+                    is_wanted |= self.given(block, false, REASONING).is_some();
+                    let given = self.given(block, true, DETAILS).and_then(Json::as_array);
+                    for detail in given.unwrap_or_default() {
+                        push(&mut details, &to_json(detail));
+                    }
+                    let (id, result) = (to_json(&call.id), to_json(&call.take_result()));
+                    let arguments = to_json(&arguments(input));
+                    push(&mut calls, &self.form.call(&id, &plain_name(name), &arguments, &further));
+                    push(&mut results, &self.form.result(&id, &result));
+                }
+                _ => {}
             }
-            (_, text) => self.messages.push(Message::Assistant { text, calls }),
         }
-        self.messages.append(&mut answers);
+        let has_calls = !calls.is_empty();
+        if has_calls || !is_blank(&text) {
+            self.turn(Role::Assistant);
+            self.say(Role::Assistant, &text);
+            self.reasoning.push_str(&reasoning);
+            (self.calls, self.results) = (calls, results);
+            if !details.is_empty() {
+                add_field(&mut self.further, DETAILS, &listed(&details));
+            }
+            if is_wanted && !thinking.is_empty() {
+                add_field(&mut self.further, REASONING, &to_json(&thinking));
+            }
+            if has_calls {
+                self.end();
+            }
+        }
+        part.last().into_iter().for_each(|block| self.lone_result(block));
     }
 
-    /// A result that was not told with its call, perhaps because the history begins after that, is told
-    /// in the user's words: as a tool message it would be refused.
-    fn add_result(&mut self, block: &'a Block) {
-        if let Block::ToolResult { content, is_error, .. } = block
-            && self.is_told.next() != Some(true)
-        {
-            self.add_user(result_text(content, *is_error));
+    fn lone_result(&mut self, block: &'a Block) {
+        if let Some(text) = self.pairs.lone_result(block) {
+            self.say(Role::User, &text);
         }
     }
-}
 
-fn blocks(message: &AgentMessage) -> &[Block] {
-    match &message.content {
-        Content::Blocks(blocks) => blocks,
-        Content::Text(_) => &[],
+    /// Writes the last message, if there is one.
+    fn end(&mut self) {
+        let is_chat = self.form == Form::Chat;
+        if self.role == Role::User {
+            let content = if is_chat && self.parts.is_empty() {
+                to_json(&std::mem::take(&mut self.text))
+            } else {
+                self.end_text();
+                listed(&std::mem::take(&mut self.parts))
+            };
+            if content.len() > EMPTY.len() {
+                if std::mem::take(&mut self.is_after_result) && is_chat {
+                    self.message("assistant", &to_json(&BRIDGE), "");
+                }
+                self.message("user", &content, "");
+                self.is_answered = false;
+            }
+            return;
+        }
+        let (text, calls) = (std::mem::take(&mut self.text), std::mem::take(&mut self.calls));
+        if text.is_empty() && calls.is_empty() {
+            return;
+        }
+        if self.told.is_empty() {
+            self.message("user", &self.form.content(nothing_said(None)), "");
+        }
+        let further = std::mem::take(&mut self.further);
+        let content = if text.is_empty() && !self.asked.is_plain { String::new() } else { to_json(&text) };
+        let reasoning = std::mem::take(&mut self.reasoning);
+        if !is_chat {
+            self.told.push_str(&reasoning);
+            if !text.is_empty() {
+                self.message("assistant", &content, "");
+            }
+            self.told.push_str(&calls);
+        } else if calls.is_empty() {
+            self.message("assistant", &content, "");
+        } else {
+            self.message("assistant", &content, &format!(",\"tool_calls\":{}{further}", listed(&calls)));
+        }
+        self.told.push_str(&std::mem::take(&mut self.results));
+        self.is_after_result = !calls.is_empty();
+        self.is_answered = calls.is_empty();
+    }
+
+    fn message(&mut self, role: &str, content: &str, further: &str) {
+        let name = if content.is_empty() { "" } else { ",\"content\":" };
+        push(&mut self.told, &format!("{{\"role\":\"{role}\"{name}{content}{further}}}"));
+    }
+
+    /// What the endpoint gave along with a block and wants back; perhaps only if the same model gave it.
+    fn given(&self, block: &'a Block, is_of_model: bool, name: &str) -> Option<&'a Json> {
+        let (Block::Thinking { provider_data, .. } | Block::ToolUse { provider_data, .. }) = block else {
+            return None;
+        };
+        let Asked { agent, model, is_plain, .. } = self.asked;
+        given(provider_data.as_ref().filter(|_| !is_plain), agent, is_of_model.then_some(model), name)
     }
 }
 
-/// Servers that give no ids are given the same ones in each answer.
-fn unique_id(given: &str, calls: &[Call]) -> String {
-    let is_free = |id: &String| !id.is_empty() && calls.iter().all(|call| call.id != *id);
-    let stem = if given.is_empty() { "call" } else { given };
-    let mut others = (calls.len()..).map(|nth| format!("{stem}_{nth}"));
-    Some(given.to_owned()).filter(is_free).or_else(|| others.find(is_free)).unwrap_or_default()
+/// JSON of a text and of a list that say nothing.
+const EMPTY: &str = "[]";
+
+/// Adds a JSON value, and a comma behind it.
+fn push(values: &mut String, value: &str) {
+    values.push_str(value);
+    values.push(',');
 }
 
-fn plain_name(name: &str) -> String {
-    let mut plain = String::new();
-    for char in name.chars().take(NAME_CHARS_MAX) {
-        let is_plain = char.is_ascii_alphanumeric() || matches!(char, '_' | '-');
-        plain.push(if is_plain { char } else { '_' });
-    }
-    if plain.is_empty() { String::from("unnamed") } else { plain }
-}
-
-/// An input that is no object, as one that was cut is not, becomes a field of one.
-fn arguments(input: &Json) -> String {
-    match input {
-        Json::Object(_) => to_json(input),
-        Json::Null => String::from("{}"),
-        _ => format!("{{\"input\":{}}}", to_json(input)),
-    }
-}
-
-/// OpenAI has no field for a failed call.
-fn result_text(content: &Json, is_error: bool) -> Cow<'_, str> {
-    let text = match content {
-        Json::String(text) => Cow::Borrowed(text.as_str()),
-        Json::Array(parts) => match parts.iter().map(text_part).collect::<Option<Vec<_>>>() {
-            Some(texts) => together(texts.into_iter()),
-            None => Cow::Owned(to_json(content)),
-        },
-        _ => Cow::Owned(to_json(content)),
-    };
-    let text = if is_blank(&text) { Cow::Borrowed(NO_OUTPUT) } else { text };
-    if is_error { Cow::Owned(format!("Error: {text}")) } else { text }
-}
-
-fn text_part(part: &Json) -> Option<&str> {
-    part.get("text")?.as_str().filter(|_| part.get("type").and_then(Json::as_str) == Some("text"))
-}
-
-fn together<'a>(mut texts: impl Iterator<Item = &'a str>) -> Cow<'a, str> {
-    let mut together = Cow::Borrowed(texts.next().unwrap_or_default());
-    for text in texts {
-        together.to_mut().push_str(text);
-    }
-    together
-}
-
-fn append(content: &mut Cow<str>, text: &str) {
-    content.to_mut().push_str("\n\n");
-    content.to_mut().push_str(text);
+/// JSON values with a comma behind each, as an array.
+pub(crate) fn listed(values: &str) -> String {
+    format!("[{}]", values.strip_suffix(',').unwrap_or(values))
 }

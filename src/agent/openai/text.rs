@@ -44,7 +44,8 @@ pub(super) struct Text {
 }
 
 pub(super) enum Part<'a> {
-    Thinking(&'a str),
+    /// And whether it is certain to be some: else its tag may never be closed.
+    Thinking(&'a str, bool),
     Text(&'a str),
     /// The beginning of more thinking.
     Opening,
@@ -78,7 +79,7 @@ impl Text {
             Place::Within(_, written) => {
                 // What follows cannot be put behind what would be text.
                 written.clear();
-                take(Part::Thinking(&held));
+                take(Part::Thinking(&held, true));
             }
             _ if held.is_empty() => {}
             _ => self.say(&held, take),
@@ -90,7 +91,7 @@ impl Text {
         let text = self.unread.take_all();
         self.read(&text, take);
         let Place::Within(_, written) = std::mem::take(&mut self.place) else { return self.pause(take) };
-        take(Part::Thinking(&std::mem::take(&mut self.held)));
+        take(Part::Thinking(&std::mem::take(&mut self.held), written.is_empty()));
         if !written.is_empty() {
             take(Part::NoThinking(&written));
         }
@@ -134,9 +135,10 @@ impl Text {
                     }
                     said
                 }
-                Place::Within(name, _) => {
+                Place::Within(name, written) => {
+                    let is_certain = written.is_empty();
                     let (thinking, tail) = split(rest, rest.bytes().position(is_opening));
-                    take(Part::Thinking(thinking));
+                    take(Part::Thinking(thinking, is_certain));
                     match tag(tail) {
                         Some(tag) if tag.length == 0 => {
                             rest = tail;
@@ -148,7 +150,7 @@ impl Text {
                         }
                         _ => {
                             let (no_tag, tail) = split(tail, Some(1));
-                            take(Part::Thinking(no_tag));
+                            take(Part::Thinking(no_tag, is_certain));
                             tail
                         }
                     }

@@ -1,4 +1,5 @@
-// Why the model ended its answers. A stored message does not tell: it is known of what was sent from this page.
+// Why the model ended its answers. A message that was stored without it does not tell: then it is known of what was
+// sent from this page.
 import type { Message, Turn } from "bobbin-client";
 import { createStore } from "../store.ts";
 
@@ -13,22 +14,24 @@ export function watchEnd({ requestId, result }: Turn): void {
   );
 }
 
-/** What a complete answer lacks: the model stopped at its limit, a filter stopped it, or it said nothing. */
-export type Lack = "cut" | "filtered" | "empty";
+/** What a complete answer lacks: the model stopped at its limit, a filter stopped it, it said nothing, or who knows. */
+export type Lack = "cut" | "filtered" | "empty" | "odd";
 
 export const LACKS: Record<Lack, string> = {
   cut: "The answer was cut off: the model reached its limit.",
   filtered: "The answer was ended by a content filter.",
   empty: "The answer is empty.",
+  odd: "The model ended the answer for a reason of its own.",
 };
 
-/** Each provider has words of its own for the end. */
-export function lackOf({ content, status, requestId }: Message): Lack | undefined {
+/** Each provider has words of its own for the end; `finish` is the server's for all. */
+export function lackOf({ content, status, requestId, metadata }: Message & { metadata?: { finish?: unknown } }): Lack | undefined {
   if (status !== "complete") return undefined;
-  const reason = reasons.get().get(requestId) ?? "";
+  const reason = String(metadata?.finish ?? reasons.get().get(requestId) ?? "");
   if (/length|max_?(output_?)?tokens/i.test(reason)) return "cut";
   if (/filter|safety|refus|block|recitation|prohibited/i.test(reason)) return "filtered";
-  return saysNothing(content) ? "empty" : undefined;
+  if (saysNothing(content)) return "empty";
+  return reason === "other" ? "odd" : undefined;
 }
 
 function saysNothing(content: Message["content"]): boolean {

@@ -1,6 +1,6 @@
 import type { Session } from "bobbin-client";
 import { useSessions } from "bobbin-client/react";
-import { useCallback, useEffect, useMemo } from "react";
+import { useCallback, useEffect } from "react";
 import { credential, server } from "../credential.ts";
 import { setDraft } from "../drafts.ts";
 import { listenToOthers, tellOthers } from "../others.ts";
@@ -8,9 +8,11 @@ import { listenToOthers, tellOthers } from "../others.ts";
 /** What other devices do is seen after so long; what this browser does, at once. */
 const REFRESH_MS = 30_000;
 
+const RECENT = { ...server, order: "recent" } as const;
+
 /** The list of sessions, kept true by open threads, by other tabs, and by asking again now and then. */
 export function useLiveSessions() {
-  const list = useSessions(server);
+  const list = useSessions(RECENT);
   const { put, refresh, remove: removeThere } = list;
 
   useEffect(() => credential.subscribe(() => void refresh()), [refresh]);
@@ -39,11 +41,7 @@ export function useLiveSessions() {
     [removeThere],
   );
 
-  const sessions = useMemo(
-    () => (list.query === "" ? list.sessions.toSorted((one, other) => other.lastMessageAt - one.lastMessageAt) : list.sessions),
-    [list.sessions, list.query],
-  );
-  return { ...list, sessions, know, forget, remove };
+  return { ...list, know, forget, remove };
 }
 
 export type LiveSessions = ReturnType<typeof useLiveSessions>;

@@ -34,7 +34,7 @@ const Row = memo(function Row({ session, isCurrent, now, onOpen }: RowProps) {
     <li>
       <a href={pathOf(session.id)} aria-current={isCurrent ? "page" : undefined} onClick={open}>
         <span className="session-title" dir="auto">{session.title || session.firstMessagePreview || "Untitled"}</span>
-        <time dateTime={new Date(session.lastMessageAt).toISOString()}>{when(session.lastMessageAt, now)}</time>
+        <time dateTime={new Date(session.lastMessageAt).toISOString()}>{session.state && session.state !== "idle" ? session.state : when(session.lastMessageAt, now)}</time>
         {session.snippet && <span className="snippet" dir="auto">{session.snippet}</span>}
       </a>
     </li>

@@ -48,7 +48,7 @@ export function Sidebar({ list, current, onDone }: Props) {
 }
 
 function ListState({ list }: { list: LiveSessions }) {
-  const { sessions, query, isLoading, error, hasMore } = list;
+  const { sessions, query, isLoading, error, hasMore, isComplete } = list;
   if (error?.code === "UNAUTHENTICATED") return <p className="list-state">Sessions are shown once a token is given.</p>;
   if (error) {
     return (
@@ -60,14 +60,18 @@ function ListState({ list }: { list: LiveSessions }) {
       </div>
     );
   }
+  const left = !isComplete && <p className="list-state">Of very many hits, the newest were looked at. More words find older ones.</p>;
   if (hasMore) {
     return (
-      <button type="button" className="small more" onClick={() => void list.loadMore()} disabled={isLoading}>
-        {isLoading ? "Loading" : "Show more"}
-      </button>
+      <>
+        {left}
+        <button type="button" className="small more" onClick={() => void list.loadMore()} disabled={isLoading}>
+          {isLoading ? "Loading" : "Show more"}
+        </button>
+      </>
     );
   }
-  if (sessions.length > 0) return null;
+  if (sessions.length > 0) return left || null;
   const words = query.trim();
   return (
     <p className="list-state" role="status">

@@ -1,0 +1,188 @@
+//! The body of an endpoint's answer, read event by event.
+
+use std::fmt::Debug;
+
+use super::draft::Draft;
+use super::endpoint::Kind;
+use crate::agent::{AgentEvent, Failed, sse};
+use crate::protocol::json::{Malformed, Reader};
+
+/// The data of the event that ends a stream of chat completions.
+pub const DONE: &str = "[DONE]";
+
+/// Makes an answer of what a stream says.
+pub trait Fold: Debug {
+    /// Takes the data of an event, which is not empty, and has no space around it.
+    fn event(&mut self, data: &str, answer: &mut Draft);
+
+    /// Takes a whole body that is one document in place of a stream.
+    fn document(&mut self, text: &str, answer: &mut Draft) {
+        answer.document(text);
+    }
+
+    /// Hands on what is held back, as the answer ends behind it. Of an answer that broke off, nothing is handed on
+    /// that is not whole.
+    fn flush(&mut self, _is_broken_off: bool, _answer: &mut Draft) {}
+
+    /// Whether a call that the agent runs itself has no result yet.
+    fn is_running_tool(&self) -> bool {
+        false
+    }
+
+    /// Whether the agent may be asked again after a failure. One that runs tools may have run them.
+    fn may_repeat(&self) -> bool {
+        true
+    }
+}
+
+/// One streamed answer: the bytes of a response body in, [`AgentEvent`]s out.
+///
+/// Exactly one [`AgentEvent::Finished`] or [`AgentEvent::Failed`] comes out, as the last event, at the
+/// latest from [`Stream::finish`]; later bytes are ignored. All text that one push brings is one
+/// [`AgentEvent::Text`] unless a block stands within it.
+///
+/// A body that is one JSON document instead of a stream is understood too: some servers ignore `stream`.
+///
+/// Once the model has said that its answer has ended, a push that brings anything ends with an
+/// [`AgentEvent::Ending`].
+#[derive(Debug)]
+pub struct Stream {
+    body: Body,
+    fold: Box<dyn Fold>,
+    /// The answer as far as it has come.
+    pub answer: Draft,
+}
+
+/// What the body has turned out to be, by its first byte that is no space.
+#[derive(Debug)]
+enum Body {
+    Unknown(sse::Parser),
+    Events(sse::Parser),
+    Document(Vec<u8>),
+}
+
+impl Stream {
+    /// A reader for one answer, before its first byte.
+    #[must_use]
+    pub fn new(kind: &Kind) -> Self {
+        let mut answer = Draft::default();
+        answer.agent = kind.name;
+        Stream { body: Body::Unknown(sse::Parser::default()), fold: (kind.fold)(), answer }
+    }
+
+    /// What the model reported, else the pieces of text so far.
+    #[must_use]
+    pub fn tokens_used(&self) -> u64 {
+        self.answer.tokens_used()
+    }
+
+    /// Whether a call that the agent runs itself has no result yet.
+    #[must_use]
+    pub fn is_running_tool(&self) -> bool {
+        !self.answer.is_over() && self.fold.is_running_tool()
+    }
+
+    /// Whether the agent may be asked again after a failure.
+    #[must_use]
+    pub fn may_repeat(&self) -> bool {
+        self.fold.may_repeat()
+    }
+
+    /// Takes the body's next bytes, cut anywhere.
+    pub fn push(&mut self, bytes: &[u8]) -> Vec<AgentEvent> {
+        if self.answer.is_over() {
+            return Vec::new();
+        }
+        self.body.recognise(bytes);
+        let (fold, answer) = (&mut *self.fold, &mut self.answer);
+        let fits = match &mut self.body {
+            Body::Unknown(parser) | Body::Events(parser) => {
+                parser.push(bytes, &mut |data| event(data, fold, answer)).is_ok()
+            }
+            Body::Document(document) => {
+                let spaces = if document.is_empty() {
+                    bytes.iter().take_while(|byte| is_space(**byte)).count()
+                } else {
+                    0
+                };
+                document.extend_from_slice(bytes.get(spaces..).unwrap_or_default());
+                document.len() <= sse::EVENT_BYTES_MAX
+            }
+        };
+        if !fits {
+            answer.too_long();
+            settle(fold, answer);
+        }
+        answer.news()
+    }
+
+    /// Takes the end of the body, also one that a broken connection brought about.
+    pub fn finish(&mut self) -> Vec<AgentEvent> {
+        let (fold, answer) = (&mut *self.fold, &mut self.answer);
+        match &mut self.body {
+            Body::Unknown(parser) | Body::Events(parser) => {
+                if parser.finish(&mut |data| last_event(data, fold, answer)).is_err() {
+                    answer.too_long();
+                }
+                answer.read_as(&String::from_utf8_lossy(parser.stray()));
+                answer.end();
+            }
+            Body::Document(bytes) if !answer.is_over() => {
+                let text = String::from_utf8_lossy(bytes);
+                fold.document(text.trim_start_matches('\u{feff}').trim(), answer);
+            }
+            Body::Document(_) => {}
+        }
+        settle(fold, answer);
+        answer.take()
+    }
+
+    /// Takes an end that lies outside the body, such as a timeout: what was gathered is delivered, then the failure
+    /// with the tokens counted so far. An answer that only lacks the end of its body is finished instead.
+    pub fn fail(&mut self, failed: Failed) -> Vec<AgentEvent> {
+        self.answer.break_off(failed.error);
+        settle(&mut *self.fold, &mut self.answer);
+        self.answer.take()
+    }
+}
+
+fn event(data: &str, fold: &mut dyn Fold, answer: &mut Draft) {
+    let data = data.trim();
+    if !(data.is_empty() || answer.is_over()) {
+        fold.event(data, answer);
+        settle(fold, answer);
+    }
+}
+
+/// Takes the data of an event that the end of the body cut off: half an event is no error of its own.
+fn last_event(data: &str, fold: &mut dyn Fold, answer: &mut Draft) {
+    let trimmed = data.trim();
+    let is_cut = || Reader::read_foreign(trimmed, Reader::skip) == Err(Malformed::Cut);
+    if trimmed == DONE || !(DONE.starts_with(trimmed) || is_cut()) {
+        event(data, fold, answer);
+    }
+}
+
+/// Ends the answer if its end has come.
+fn settle(fold: &mut dyn Fold, answer: &mut Draft) {
+    if let Some(is_broken_off) = answer.is_ending() {
+        fold.flush(is_broken_off, answer);
+        answer.close();
+    }
+}
+
+impl Body {
+    fn recognise(&mut self, bytes: &[u8]) {
+        let Body::Unknown(parser) = self else { return };
+        match bytes.iter().find(|byte| !is_space(**byte)) {
+            None => {}
+            Some(b'{' | b'[' | b'<') => *self = Body::Document(Vec::new()),
+            Some(_) => *self = Body::Events(std::mem::take(parser)),
+        }
+    }
+}
+
+/// A byte order mark counts as space; no event stream begins with one of its bytes alone.
+fn is_space(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || "\u{feff}".as_bytes().contains(&byte)
+}

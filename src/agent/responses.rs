@@ -1,0 +1,32 @@
+//! OpenAI's Responses API: request bodies from history, events from the events of the stream.
+//!
+//! The names are those of OpenAI's [streaming events]. Nothing is kept at the endpoint (`store` is false), so
+//! reasoning comes encrypted and is handed back.
+//!
+//! [streaming events]: https://platform.openai.com/docs/api-reference/responses-streaming
+
+mod events;
+mod input;
+
+pub use events::Events;
+pub use input::request_body;
+
+use super::http::{Kind, Stream};
+use crate::variables::AgentName;
+
+/// The kind that `AGENT=responses` names.
+pub static KIND: Kind = Kind {
+    name: AgentName::Responses,
+    address: Some("/responses"),
+    has_models: true,
+    key: ("authorization", "Bearer "),
+    headers: &[],
+    body: request_body,
+    fold: || Box::new(Events::default()),
+};
+
+/// A reader for one answer, before its first byte.
+#[must_use]
+pub fn reader() -> Stream {
+    Stream::new(&KIND)
+}

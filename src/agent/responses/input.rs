@@ -1,0 +1,20 @@
+//! What a model is asked: the body of a request.
+
+use crate::agent::http::Asked;
+use crate::agent::openai::Form;
+use crate::agent::openai::history::{history, listed};
+use crate::protocol::{is_blank, to_json};
+
+/// The JSON body of a streamed response that the endpoint does not keep. A plain one has no reasoning of earlier
+/// answers and asks for none, which models without reasoning refuse.
+#[must_use]
+pub fn request_body(asked: &Asked) -> String {
+    let instructions = asked.system_prompt.filter(|prompt| !is_blank(prompt));
+    format!(
+        r#"{{"model":{},"input":{},"stream":true,"store":false{}{}}}"#,
+        to_json(&asked.model),
+        listed(&history(asked, Form::Items)),
+        instructions.map_or(String::new(), |prompt| format!(",\"instructions\":{}", to_json(&prompt))),
+        if asked.is_plain { "" } else { r#","include":["reasoning.encrypted_content"]"# },
+    )
+}

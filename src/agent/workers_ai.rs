@@ -1,0 +1,93 @@
+//! Cloudflare's [Workers AI], called by the binding `AI`. No secret and no network of ours is needed.
+//!
+//! Older models answer in a form of their own, with `response` for the text; newer ones, and those of other vendors,
+//! with chunks as OpenAI's: one reader takes both.
+//!
+//! [Workers AI]: https://developers.cloudflare.com/workers-ai/
+
+use std::rc::Rc;
+
+use super::http::history::add_field;
+use super::http::{Asked, Kind, Settings, reply};
+use super::openai::{self, Completion};
+use super::{Agent, AgentRequest, Attempt, Call, Reply};
+use crate::protocol::to_json;
+use crate::variables::{self, AgentName, Variables};
+
+/// Older models end their answers after 256 tokens if they are not told.
+const MAX_TOKENS: &str = "4096";
+/// What the numbers of the binding's errors would be as an HTTP status. Those that are not here and below 6000 are
+/// of a request that is wrong, and all others may pass.
+const STATUSES: [(u16, &[u64]); 7] = [
+    (400, &[3003, 3039]),
+    (403, &[3023, 3041, 5016, 5018]),
+    (404, &[3042]),
+    (405, &[5005, 5019]),
+    (408, &[3007, 3008]),
+    (413, &[3006]),
+    (429, &[3036, 3040]),
+];
+
+/// The kind of agent that `AGENT=workers-ai` names.
+pub static KIND: Kind = Kind {
+    name: AgentName::WorkersAi,
+    address: None,
+    has_models: true,
+    key: ("", ""),
+    headers: &[],
+    body,
+    fold: || Box::new(Completion::default()),
+};
+
+/// A model of Workers AI.
+#[derive(Debug)]
+pub struct WorkersAi {
+    settings: Rc<Settings>,
+    /// Of each call, as JSON.
+    options: String,
+}
+
+impl WorkersAi {
+    /// # Errors
+    /// In words: which variable is wrong, and what would be right.
+    pub fn configured(read: Variables) -> Result<Rc<dyn Agent>, String> {
+        let gateway = read.text(&variables::AGENT_AI_GATEWAY);
+        let gateway = gateway.map(|id| ["{\"gateway\":{\"id\":", &to_json(&id), "}}"].concat());
+        let options = gateway.unwrap_or_else(|| String::from("{}"));
+        Ok(Rc::new(WorkersAi { settings: Settings::read(read, &KIND)?, options }))
+    }
+}
+
+impl Agent for WorkersAi {
+    fn call(&self, request: &AgentRequest, attempt: Attempt) -> Call {
+        Call::WorkersAi {
+            model: self.settings.model(request).to_owned(),
+            input: self.settings.body(request, attempt),
+            options: self.options.clone(),
+        }
+    }
+
+    fn reply(&self) -> Box<dyn Reply> {
+        reply(&self.settings)
+    }
+
+    fn models(&self) -> &[String] {
+        self.settings.models()
+    }
+}
+
+fn body(asked: &Asked) -> String {
+    let mut body = String::from("{\"stream\":true");
+    add_field(&mut body, "max_tokens", MAX_TOKENS);
+    add_field(&mut body, "messages", &openai::messages(asked));
+    body.push('}');
+    body
+}
+
+/// The HTTP status that an error of the binding stands for, by the number that its words begin with.
+#[must_use]
+pub fn status(words: &str) -> u16 {
+    let number = words.split(':').next().and_then(|number| number.trim().parse().ok()).unwrap_or(0_u64);
+    let of = STATUSES.iter().find(|(_, numbers)| numbers.contains(&number));
+    of.map_or(if (5_000..6_000).contains(&number) { 400 } else { 500 }, |(status, _)| *status)
+}

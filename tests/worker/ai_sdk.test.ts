@@ -1,0 +1,196 @@
+// Conversations with a route that the real AI SDK implements: the one of docs/agents.md, and others.
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { after, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { createUIMessageStream, createUIMessageStreamResponse, validateUIMessages } from "ai";
+import { type Client, type Frame, endOf, eventually, within } from "./client.ts";
+import { freshId, start } from "./harness.ts";
+import { type Call, Upstream } from "./upstream.ts";
+
+const folder = fileURLToPath(new URL(`../../build/route-${process.pid}`, import.meta.url));
+// Where `ai` is found, as it is in the folder of an application.
+mkdirSync(folder, { recursive: true });
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+const upstream = await Upstream.start();
+after(upstream.close);
+const vars = { AGENT: "ai-sdk", AGENT_API_KEY: "test-key", AGENT_BASE_URL: upstream.baseUrl };
+const bobbin = await start({ vars });
+after(bobbin.close);
+
+test("two turns with the route of the documentation: its tool runs, and its next answer knows that", async (t) => {
+  const port = await routeOfDocs(t);
+  const worker = await start({ vars: { AGENT: "ai-sdk", AGENT_BASE_URL: `http://127.0.0.1:${port}/`, AGENT_SYSTEM_PROMPT: "Be brief." } });
+  t.after(worker.close);
+  const client = await worker.join(freshId());
+  client.say("r1", "weather?");
+  const { response } = await client.next(endOf("r1"));
+  assert.deepEqual(withoutData(response.blocks), [
+    { type: "thinking", text: "hm" },
+    { type: "text", text: "Looking." },
+    { type: "tool_use", id: "c1", name: "weather", input: { city: "Oslo" } },
+    { type: "tool_result", toolUseId: "c1", content: '{"city":"Oslo","degrees":7}', isError: false, output: { city: "Oslo", degrees: 7 } },
+    { type: "text", text: "system,user,assistant:reasoning+text+tool-call,tool:tool-result" },
+  ]);
+  assert.equal(response.metadata.finishReason, "stop");
+  assert.equal(response.metadata.tokensUsed, 10);
+  assert.equal(response.metadata.model, "mock-model");
+  client.say("r2", "again");
+  const second = await client.next(endOf("r2"));
+  const told = "system,user,assistant:reasoning+text+tool-call,tool:tool-result,assistant:text,user";
+  assert.equal(second["response"].content, told);
+});
+
+test("a route is sent what the AI SDK's own validation takes", async () => {
+  const { client, call } = await asked();
+  assert.equal(call.headers["authorization"], "Bearer test-key");
+  assert.equal(call.body.trigger, "submit-message");
+  assert.equal(call.body.messages[0].parts[0].text, "hello");
+  await answered(call, (writer) => {
+    writer.write({ type: "tool-input-available", toolCallId: "c1", toolName: "f", input: { a: 1 }, dynamic: true });
+    writer.write({ type: "tool-output-error", toolCallId: "c1", errorText: "no", dynamic: true });
+    writer.write({ type: "source-url", sourceId: "s", url: "https://a.example/", title: "A" });
+    writer.write({ type: "source-document", sourceId: "s", mediaType: "application/pdf", title: "R" });
+    writer.write({ type: "file", url: "https://a.example/x.png", mediaType: "image/png" });
+    writer.write({ type: "data-note", id: "n", data: { a: [1, null] } });
+    writer.write({ type: "reasoning-start", id: "r" });
+    writer.write({ type: "reasoning-delta", id: "r", delta: "hm" });
+    writer.write({ type: "reasoning-end", id: "r", providerMetadata: { p: { x: 1 } } });
+  });
+  assert.equal((await client.next(endOf("r1"))).type, "final");
+  client.say("r2", [{ type: "text", text: "and?" }]);
+  const second = await upstream.next();
+  const { messages } = second.body;
+  assert.deepEqual(await validateUIMessages({ messages }), messages);
+  const kinds = messages[1].parts.map((part: { type: string }) => part.type);
+  assert.deepEqual(kinds, ["step-start", "dynamic-tool", "step-start", "source-url", "source-document", "file", "data-note", "reasoning"]);
+  await answered(second, (writer) => writer.write({ type: "text-start", id: "0" }));
+  await client.next(endOf("r2"));
+});
+
+test("an error that the AI SDK reports in the middle fails the turn and keeps what was said", async () => {
+  const { client, call } = await asked();
+  await answered(call, (writer) => {
+    writer.write({ type: "text-start", id: "0" });
+    writer.write({ type: "text-delta", id: "0", delta: "par" });
+    throw new Error("the key test-key is wrong");
+  });
+  const end = await client.next(endOf("r1"));
+  assert.deepEqual([end.type, end["error"].code, end["response"].content], ["error", "AGENT_ERROR", "par"]);
+  assert.match(end["error"].message, /the key \[redacted\] is wrong/);
+});
+
+test("a route that refuses is asked once", async () => {
+  const { client, call } = await asked();
+  call.whole("not now", "text/plain", 503);
+  const end = await client.next(endOf("r1"));
+  assert.match(end["error"].message, /503.*not now/);
+  const before = upstream.calls.length;
+  client.say("r2", "again");
+  (await upstream.next()).whole("not now", "text/plain", 503);
+  await client.next(endOf("r2"));
+  assert.equal(upstream.calls.length, before + 1);
+});
+
+test("a cancel closes the request of a route", async () => {
+  const { client, call } = await asked();
+  call.events({ type: "start" }, { type: "text-start", id: "0" }, { type: "text-delta", id: "0", delta: "So" });
+  await client.next("token");
+  client.cancel("r1");
+  assert.equal((await client.next(endOf("r1"))).type, "cancelled");
+  await within(call.aborted, 1000, "the end of the request");
+});
+
+test("a route behind a service binding is called by that", async (t) => {
+  const bound = await start({ vars: { ...vars, AGENT_BASE_URL: "http://unreachable.invalid/chat" }, agentService: upstream.baseUrl });
+  t.after(bound.close);
+  const client = await bound.join(freshId());
+  client.say("r1", "hello");
+  const call = await upstream.next();
+  assert.equal(call.path, "/chat");
+  await answered(call, (writer) => {
+    writer.write({ type: "text-start", id: "0" });
+    writer.write({ type: "text-delta", id: "0", delta: "by service" });
+    writer.write({ type: "text-end", id: "0" });
+  });
+  assert.equal((await client.next(endOf("r1")))["response"].content, "by service");
+});
+
+/** Runs the route as it stands in the documentation, with a model that tells what it is told. */
+async function routeOfDocs(t: { after(work: () => void): void }): Promise<number> {
+  const page = readFileSync(fileURLToPath(new URL("../../docs/agents.md", import.meta.url)), "utf8");
+  const [, snippet = ""] = page.match(/```js route\.mjs\n([\s\S]*?)```/) ?? [];
+  const server = await freePort();
+  writeFileSync(`${folder}/route.mjs`, snippet);
+  writeFileSync(`${folder}/model.mjs`, MODEL);
+  const route = spawn(process.execPath, [`${folder}/route.mjs`], { env: { ...process.env, PORT: String(server) }, stdio: ["ignore", "inherit", "inherit"] });
+  t.after(() => void route.kill());
+  await listening(route, server);
+  return server;
+}
+
+const MODEL = `
+import { MockLanguageModelV4, convertArrayToReadableStream } from "ai/test";
+const told = ({ role, content }) =>
+  role === "system" || role === "user" ? role : role + ":" + content.map((part) => part.type).join("+");
+const usage = { inputTokens: { total: 3, noCache: 3, cacheRead: 0, cacheWrite: 0 }, outputTokens: { total: 2, text: 2, reasoning: 0 } };
+const finish = (unified) => ({ type: "finish", finishReason: { unified, raw: unified }, usage });
+const text = (text) => [{ type: "text-start", id: "0" }, { type: "text-delta", id: "0", delta: text }, { type: "text-end", id: "0" }];
+const call = [
+  { type: "reasoning-start", id: "0" },
+  { type: "reasoning-delta", id: "0", delta: "hm" },
+  { type: "reasoning-end", id: "0" },
+  ...text("Looking."),
+  { type: "tool-input-start", id: "c1", toolName: "weather" },
+  { type: "tool-input-delta", id: "c1", delta: '{"city":"Oslo"}' },
+  { type: "tool-input-end", id: "c1" },
+  { type: "tool-call", toolCallId: "c1", toolName: "weather", input: '{"city":"Oslo"}' },
+  finish("tool-calls"),
+];
+export const model = new MockLanguageModelV4({
+  modelId: "mock-model",
+  doStream: async ({ prompt }) => {
+    const isFirst = prompt.every(({ role }) => role === "system" || role === "user");
+    const chunks = isFirst ? call : [...text(prompt.map(told).join(",")), finish("stop")];
+    return { stream: convertArrayToReadableStream([{ type: "stream-start", warnings: [] }, ...chunks]) };
+  },
+});
+`;
+
+async function freePort(): Promise<number> {
+  const gone = await Upstream.start();
+  const { port } = new URL(gone.baseUrl);
+  gone.close();
+  return Number(port);
+}
+
+async function listening(route: ChildProcess, port: number): Promise<void> {
+  const gone = once(route, "exit").then(() => assert.fail("the route ended"));
+  const knocked = () => fetch(`http://127.0.0.1:${port}/`, { method: "POST", body: "{}" }).catch(() => undefined);
+  const there = eventually(async () => (await knocked())?.status === 500, "the route");
+  await Promise.race([there, gone]);
+}
+
+type Writer = Parameters<Parameters<typeof createUIMessageStream>[0]["execute"]>[0]["writer"];
+
+/** Answers with what the AI SDK makes of it. */
+async function answered(call: Call, execute: (writer: Writer) => void): Promise<void> {
+  const stream = createUIMessageStream({ execute: ({ writer }) => execute(writer), onError: (error) => String(error) });
+  const body = createUIMessageStreamResponse({ stream }).body as unknown as AsyncIterable<Uint8Array>;
+  for await (const bytes of body) call.raw(Buffer.from(bytes));
+  call.end();
+}
+
+/** Blocks as clients show them. */
+function withoutData(blocks: Frame[]): object[] {
+  return blocks.map(({ providerData: _, ...shown }) => shown);
+}
+
+async function asked(): Promise<{ client: Client; call: Call }> {
+  const client = await bobbin.join(freshId());
+  client.say("r1", "hello");
+  return { client, call: await upstream.next() };
+}

@@ -1,0 +1,95 @@
+// What clients are told of the configuration, and a deployment without D1.
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { endOf } from "./client.ts";
+import { type Entry, freshId, start } from "./harness.ts";
+import { bearer, startClosed, tokenOf } from "./support/auth.ts";
+import { Http, type Json, assertRefused } from "./support/d1_http.ts";
+
+const AUTH = { mode: "jwt", ways: ["bearer", "subprotocol", "ticket"] };
+
+const closed = await startClosed({ AGENT: "openai", AGENT_BASE_URL: "https://models.example/v1", AGENT_MODEL: "large" });
+after(closed.close);
+
+test("who brings no credential is told how to bring one, and nothing else", async () => {
+  const response = await closed.fetch("/config");
+  assert.equal(response.status, 200);
+  assert.deepEqual(await response.json(), { auth: AUTH });
+});
+
+test("who brings a bad one is refused", async () => {
+  for (const init of [bearer("nonsense"), bearer(tokenOf("ann", {}, "another secret of thirty-two bytes and more"))]) {
+    assert.equal((await closed.fetch("/config", init)).status, 401);
+  }
+  assert.equal((await closed.fetch("/config?ticket=none")).status, 401);
+});
+
+test("who is let in is told of models, permission modes, limits and what is bound, and of no secret", async () => {
+  const response = await closed.fetch("/config", bearer(tokenOf("ann")));
+  const { version, limits, ...told } = (await response.json()) as Json;
+  assert.deepEqual(told, {
+    auth: AUTH,
+    agent: "openai",
+    models: ["large"],
+    permissionModes: ["default", "acceptEdits", "plan", "bypassPermissions"],
+    bound: ["SESSION_DO", "DB", "RATE_LIMIT"],
+  });
+  assert.match(version, /^\d+\.\d+\.\d+/);
+  assert.deepEqual([limits.messageBytes, limits.titleChars, limits.pageEntries], [256 * 1024, 200, 200]);
+});
+
+test("where everybody is let in, everybody is told", async () => {
+  const open = await start();
+  after(open.close);
+  const told = await new Http(open).get("/config");
+  assert.deepEqual([told.auth, told.agent, told.models], [{ mode: "none", ways: [] }, "echo", []]);
+});
+
+test("a deployment that is closed for want of a key says how it would be opened to whom", async () => {
+  const keyless = await start({ vars: { AUTH: "jwt" } });
+  after(keyless.close);
+  assert.deepEqual(await (await keyless.fetch("/config")).json(), { auth: AUTH });
+  assert.equal((await keyless.fetch("/config", bearer(tokenOf("ann")))).status, 401);
+});
+
+// The build with an environment that lacks the database.
+const entry: Entry = {
+  type: "ESModule",
+  path: "no_database.js",
+  contents: `
+    import Worker, { SessionDO as Real } from "./build/index.js";
+    export * from "./build/index.js";
+    const without = (env) => new Proxy(env, { get: (target, name) => (name === "DB" ? undefined : target[name]) });
+    export class SessionDO extends Real {
+      constructor(state, env) {
+        super(state, without(env));
+      }
+    }
+    export default class extends Worker {
+      constructor(ctx, env) {
+        super(ctx, without(env));
+      }
+    }`,
+};
+
+test("without D1 threads go on, nothing is owed, and list and search say that they are not configured", async () => {
+  const bobbin = await start({ entry, vars: { ECHO_DELAY_MS: "0" } });
+  after(bobbin.close);
+  const http = new Http(bobbin);
+  const id = freshId();
+  const client = await bobbin.join(id);
+  client.say("r1", "hello");
+  await client.next(endOf("r1"));
+  for (const path of ["/sessions", "/sessions?q=hello", "/sessions?order=recent"]) {
+    const answer = await http.ask("GET", path);
+    assertRefused(answer, 501, "NOT_CONFIGURED", path);
+    assert.equal(answer.body.error.retryable, false);
+  }
+  assert.deepEqual((await http.get("/config"))["bound"], ["SESSION_DO", "RATE_LIMIT"]);
+  const { thread, alarm } = await http.get(`/sessions/${id}/diagnostics`);
+  assert.equal(thread.outbox.failures, 0);
+  assert.equal(alarm ?? null, null, "nothing is to be tried again");
+  await http.delete(id);
+  assert.equal((await http.ask("GET", `/sessions/${id}`)).status, 404);
+  assert.ok(bobbin.logs.every(({ message }) => !/delivery_failed|d1_failed/.test(message)));
+});
