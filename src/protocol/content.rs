@@ -251,12 +251,13 @@ impl Block {
         }
     }
 
-    /// A tool's result: a text or a list as it is, any other value beside its JSON text.
+    /// A tool's result: a text or a list as it is, any other value beside its JSON text; of `null` that text alone, since a
+    /// field that is null is one that is missing.
     #[must_use]
     pub fn tool_result(tool_use_id: impl Into<String>, result: Json, is_error: bool) -> Self {
         let (content, output) = match result {
             Json::String(_) | Json::Array(_) => (result, None),
-            other => (Json::String(to_json(&other)), Some(other)),
+            other => (Json::String(to_json(&other)), Some(other).filter(|other| *other != Json::Null)),
         };
         Block::ToolResult { tool_use_id: tool_use_id.into(), content, is_error, output }
     }

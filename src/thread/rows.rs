@@ -9,7 +9,7 @@ use crate::protocol::{
     to_json,
 };
 
-use super::store::{BlockEvents, Checkpoint, Journal, Mark, MarkKind, Record, RecordKind};
+use super::store::{BlockEvents, Checkpoint, Journal, Mark, MarkKind, PlacedBlock, Record, RecordKind};
 
 /// The kinds of record that this version writes and reads, as they stand in a column.
 pub const QUESTION: &str = "question";
@@ -131,16 +131,18 @@ impl Mark {
 }
 
 impl Journal {
-    /// Reads a running answer's row. Blocks that cannot be read are left out; the text stays.
+    /// Reads a running answer's row. Blocks that cannot be read are left out, with what a cursor within them needs; the
+    /// text stays.
     #[must_use]
     pub fn read(row: &dyn Row) -> Found<Self> {
         let mut faults = Faults(None);
+        let blocks: Option<Vec<PlacedBlock>> = faults.json(row, "blocks");
         let journal = Journal {
             slot: usize::try_from(faults.integer(row, "slot")).unwrap_or_default(),
             turn: faults.integer(row, "turn"),
             text: faults.take(row.text("text"), "text").unwrap_or_default(),
-            blocks: faults.json(row, "blocks").unwrap_or_default(),
-            growing: row.text("open").and_then(|_| faults.json(row, "open")),
+            growing: row.text("open").filter(|_| blocks.is_some()).and_then(|_| faults.json(row, "open")),
+            blocks: blocks.unwrap_or_default(),
             tokens_used: faults.integer(row, "tokens_used"),
         };
         Found { value: journal, fault: faults.0 }
@@ -205,7 +207,7 @@ fn answer(row: &dyn Row, is_lost: bool, faults: &mut Faults) -> RecordKind {
     let metadata = faults.json(row, "metadata");
     let metadata = metadata.unwrap_or(ResponseMetadata { tokens_used, ..ResponseMetadata::default() });
     let data = row.text("data");
-    let events = data.as_deref().and_then(BlockEvents::parse);
+    let events = data.as_deref().filter(|_| !is_lost).and_then(BlockEvents::parse);
     let reason = data.and_then(|data| Some(Json::parse(&data)?.get("reason")?.as_str()?.to_owned()));
     let (status, error) = match status.filter(|_| !is_lost) {
         Some(status) => (status, error),

@@ -75,6 +75,11 @@ impl Client {
         Ok(())
     }
 
+    /// Whether it was greeted, and sent all that it lacked.
+    pub fn is_let_in(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.awaits == Awaits::Anything)
+    }
+
     fn acknowledge(&mut self, frame: &Frame) {
         let Head { kind, cursor, request_id, .. } = frame.head();
         match kind.as_str() {

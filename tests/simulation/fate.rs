@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::Check;
 use super::allowance::{Allowances, Room};
+use super::asking::{Meets, meets};
 use super::people::Begun;
 use super::view::{kind, text_of};
 use super::world::World;
@@ -27,6 +28,8 @@ pub struct Asked {
     messages: Room,
     /// It asks for more of the thread.
     pub reads: bool,
+    /// It says what was said before: nothing answers it.
+    is_known: bool,
     pub start: Start,
     expected: Vec<Fate>,
 }
@@ -81,6 +84,7 @@ impl World {
             is_costly: self.is_costly(&frame),
             messages: self.room(|all| all.messages.room(self.host.now, &payer)),
             reads: false,
+            is_known: false,
             start,
             expected: Vec::new(),
             frame,
@@ -161,15 +165,35 @@ impl World {
                 None if self.truth.is_deleted(request_id) => vec![Fate::refused("DELETED")],
                 None => self.expected_of_a_new_message(asked),
             },
+            "tool_decision" | "tool_output" => self.expected_of_an_answer(asked),
             _ => vec![Fate::done()],
         }
     }
 
+    fn expected_of_an_answer(&self, asked: &mut Asked) -> Vec<Fate> {
+        let request_id = text_of(&asked.frame, "requestId");
+        let turn = self.truth.turn_of(request_id).filter(|turn| turn.is_open() && turn.is_started);
+        let meets = turn.map_or(Meets::Refused("NOT_FOUND"), |turn| {
+            // Only the end of an agent tells which calls are clients' that are not marked.
+            let clients = if turn.waits_under.is_some() { &turn.clients[..] } else { &[] };
+            meets(&turn.said, clients, &asked.frame)
+        });
+        // Waking ends what ran, and decides what the mode decides.
+        let is_sure = asked.start.was_awake;
+        asked.is_known = meets == Meets::Known || !is_sure;
+        let fate = match meets {
+            Meets::Taken | Meets::Known => Fate::done(),
+            Meets::Refused(code) => Fate::refused(code),
+        };
+        if is_sure {
+            return vec![fate];
+        }
+        vec![fate, Fate::done(), Fate::refused("NOT_FOUND"), Fate::refused("ALREADY_ANSWERED")]
+    }
+
     fn expected_of_a_new_message(&self, asked: &Asked) -> Vec<Fate> {
         let open = || self.truth.turns.values().filter(|turn| turn.is_open());
-        let queued = open().filter(|turn| !turn.is_started).count();
-        let is_full =
-            queued >= QUEUED_TURNS_MAX && open().count() - queued >= self.host.config.concurrent_turns;
+        let is_full = open().filter(|turn| !turn.runs()).count() >= QUEUED_TURNS_MAX;
         let busy = Fate::refused("BUSY");
         match (is_full, asked.start.was_awake) {
             (false, _) => vec![Fate::done()],
@@ -182,7 +206,7 @@ impl World {
     /// Whether the object counts it as a message.
     fn is_costly(&self, frame: &Value) -> Room {
         match (kind(frame), &self.truth.place) {
-            ("message" | "session_update", _) => Room::Yes,
+            ("message" | "session_update" | "tool_decision" | "tool_output", _) => Room::Yes,
             ("session_sync", Some(place)) if text_of(frame, "cursor") != place => Room::Yes,
             ("session_sync", Some(_)) if self.host.thread().is_some() => Room::No,
             ("session_sync", _) => Room::Either,
@@ -256,8 +280,8 @@ impl World {
         if kind(&asked.frame) == "cancel" && fate == Fate::default() {
             fate.is_done = !asked.meant.iter().any(|turn| self.truth.is_open(*turn));
         }
-        // Nothing answers the answer to a check.
-        fate.is_done |= kind(&asked.frame) == "check" && fate == Fate::default();
+        // Nothing answers the answer to a check, nor what was said before.
+        fate.is_done |= (kind(&asked.frame) == "check" || asked.is_known) && fate == Fate::default();
         if self.debts.is_some() {
             // Who owes much is refused more, and whoever owes too much is closed whatever it sends.
             let is_refused_more = asked.reads && fate.refused.as_deref() == Some("RATE_LIMITED");
@@ -304,7 +328,7 @@ impl World {
 fn asked_of(frame: &Value, begun: &Begun) -> Access {
     match kind(frame) {
         "message" if *begun == Begun::No => Access::Owner,
-        "message" | "cancel" => Access::Editor,
+        "message" | "cancel" | "tool_decision" | "tool_output" => Access::Editor,
         "session_update" => Access::Owner,
         _ => Access::Viewer,
     }
@@ -331,6 +355,12 @@ fn answers(seen: &Seen, asked: &Asked) -> bool {
             is_set("title") && is_set("permissionMode")
         }
         "ping" => head.kind == "pong",
+        "tool_decision" => {
+            head.kind == "tool_decided" && frame.json()["toolUseId"] == asked.frame["toolUseId"]
+        }
+        "tool_output" => {
+            head.kind == "block" && frame.json()["block"]["toolUseId"] == asked.frame["toolUseId"]
+        }
         _ => false,
     }
 }
@@ -342,6 +372,7 @@ fn is_valid(frame: &Value) -> Result<(), ()> {
             frame["requestId"].as_str().is_some_and(|id| !id.is_empty()) && frame.get("content").is_some()
         }
         "cancel" | "session_sync" | "ping" => !frame["requestId"].is_number(),
+        "tool_decision" | "tool_output" => true,
         "check" => frame["n"].is_u64(),
         "session_update" => frame.get("title").is_some() || frame.get("permissionMode").is_some(),
         _ => false,

@@ -6,6 +6,7 @@
 #![allow(dead_code)]
 
 mod allowance;
+mod asking;
 mod calls;
 mod client;
 mod debts;
@@ -80,6 +81,10 @@ stats! {
     limited: "Frames and connects beyond an allowance.",
     expired: "Sockets whose tokens expired.",
     strangers: "Sockets and connects of people with no part in the session.",
+    waits: "Turns that began to wait for people.",
+    answers: "Of people to calls.",
+    rounds: "Calls of an agent after those of an answer were answered.",
+    superseded: "Turns that ended as another message came.",
     unreadable: "Wakes from a store of which a part cannot be read.",
 }
 

@@ -3,6 +3,8 @@
 use bobbin::protocol::{Block, Content, to_json};
 use serde_json::{Value, json};
 
+use super::asking::is_decided_later;
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum Piece {
     Text(String),
@@ -74,7 +76,9 @@ fn is_later(earlier: &Value, later: &Value) -> bool {
 pub fn is_prefix(short: &[Piece], long: &[Piece]) -> bool {
     let Some((last, before)) = short.split_last() else { return true };
     let is_same = |(short, long): (&Piece, &Piece)| match (short, long) {
-        (Piece::Block(short), Piece::Block(long)) => short == long || is_later(short, long),
+        (Piece::Block(short), Piece::Block(long)) => {
+            short == long || is_later(short, long) || is_decided_later(short, long)
+        }
         (short, long) => short == long,
     };
     let Some(same) = long.get(..before.len()) else { return false };

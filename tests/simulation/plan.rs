@@ -3,7 +3,7 @@
 use bobbin::agent::Remedy;
 
 use super::people::Person;
-use super::steps::{Does, IndexDoes, Spoils, Step, What, With};
+use super::steps::{Does, How, IndexDoes, Spoils, Step, What, With};
 use crate::support::Random;
 
 #[derive(Clone, Debug)]
@@ -14,6 +14,8 @@ pub struct Plan {
     pub idle_timeout_ms: u64,
     pub turn_timeout_ms: u64,
     pub agent_retries: u64,
+    /// Whether calls that are not marked are clients'.
+    pub waits_for_tools: bool,
     /// One a client; some are one person with several.
     pub people: Vec<Person>,
     pub messages_per_minute: Option<u64>,
@@ -64,6 +66,7 @@ impl Plan {
             (1 + random.below(4), [500, 5_000, 60_000][random.below(3)]);
         let turn_timeout_ms = if random.chance(20) { 20_000 } else { 3_600_000 };
         let (agent_retries, invalid_frames_max) = (random.between(0, 2), random.between(0, 3));
+        let waits_for_tools = random.chance(20);
         let is_checked = random.chance(15) && !is_limited;
         Plan {
             seed,
@@ -72,6 +75,7 @@ impl Plan {
             idle_timeout_ms,
             turn_timeout_ms,
             agent_retries,
+            waits_for_tools,
             people,
             messages_per_minute,
             frames_per_minute_min,
@@ -100,6 +104,7 @@ impl Plan {
             idle_timeout_ms: 2_000,
             turn_timeout_ms: 20_000,
             agent_retries: 2,
+            waits_for_tools: false,
             people,
             messages_per_minute: None,
             frames_per_minute_min: None,
@@ -131,7 +136,7 @@ fn people(random: &mut Random, count_max: usize) -> Vec<Person> {
 fn step(random: &mut Random, clients: usize, is_faulty: bool) -> Step {
     let client = random.below(clients);
     let nth = random.below(64);
-    match random.below(if is_faulty { 116 } else { 102 }) {
+    match random.below(if is_faulty { 126 } else { 112 }) {
         0..4 => Step::Connect { client, with: with(random), token_ms: token_ms(random) },
         4..7 => Step::Drop { client },
         7..16 => Step::Say { client, shape: nth },
@@ -157,16 +162,17 @@ fn step(random: &mut Random, clients: usize, is_faulty: bool) -> Step {
         95..100 => Step::Index { nth, does: IndexDoes::Take },
         100 => Step::Timers { count: 1 + nth % 4 },
         101 => Step::Page { client },
-        102..107 => {
+        102..112 => Step::Answer { client, nth, how: how(random) },
+        112..117 => {
             let after_outputs = small(random);
             Step::Crash { after_outputs, sockets_survive: random.chance(40) }
         }
-        107..109 => Step::Panic { after_outputs: small(random) },
-        109..113 => {
+        117..119 => Step::Panic { after_outputs: small(random) },
+        119..123 => {
             let times = if random.chance(80) { 1 } else { 1 + small(random) };
             Step::FailWrites { after: small(random), times, applied: random.chance(50) }
         }
-        113..115 => Step::Spoil { nth, what: spoils(random) },
+        123..125 => Step::Spoil { nth, what: spoils(random) },
         _ => Step::FailReads { times: 1 + small(random) / 4 },
     }
 }
@@ -214,8 +220,20 @@ fn what(random: &mut Random) -> What {
     }
 }
 
+fn how(random: &mut Random) -> How {
+    match random.below(10) {
+        0..6 => How::Rightly,
+        6 => How::Decide,
+        7 => How::Give,
+        8 => How::Unknown,
+        _ => How::ByHttp,
+    }
+}
+
 fn does(random: &mut Random) -> Does {
-    match random.below(46) {
+    match random.below(54) {
+        46..52 => Does::Ask { for_approval: random.chance(60), at_client: random.chance(50) },
+        52..54 => Does::FinishUnmarked,
         0..10 => Does::Text { pieces: 1 + random.below(4) },
         10 => Does::Block,
         11 => Does::TextAndBlock,

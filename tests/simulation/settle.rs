@@ -1,10 +1,14 @@
 //! After the last step: nothing fails any more, and everything must come to its end.
 
-use bobbin::protocol::Message;
+use bobbin::protocol::{Block, Identity, Json, Message, ToolAnswer, ToolSaid};
+use bobbin::thread::{Request, TurnId};
 
 use super::Check;
 use super::client::Client;
+use super::people::Person;
+use super::pieces::Piece;
 use super::steps::{Does, IndexDoes, With};
+use super::truth::Turn;
 use super::world::World;
 use crate::support::{Faults, Seen};
 
@@ -18,12 +22,21 @@ impl World {
         self.clients.iter_mut().for_each(|client| client.is_mute = false);
         self.note(|| "settling, nobody connects".into());
         self.rest()?;
+        // A thread whose turns all wait for people sleeps as one that has none.
+        if self.host.store.spoilt.is_empty() {
+            self.check_sleep()?;
+            self.observe()?;
+        }
         self.note(|| "settling, everybody comes back".into());
         for _ in 0..ROUNDS_MAX {
             for id in 0..self.clients.len() {
                 self.connect(id, With::LastCursor, None)?;
             }
             self.exchange()?;
+            self.rest()?;
+            self.exchange()?;
+            self.check_waiting_views()?;
+            self.answer_all()?;
             self.rest()?;
             self.exchange()?;
             if (0..self.clients.len()).all(|id| self.is_settled(id)) {
@@ -65,6 +78,56 @@ impl World {
         Err("the thread never comes to rest".into())
     }
 
+    /// Somebody answers every call that is open.
+    fn answer_all(&mut self) -> Check {
+        for _ in 0..ROUNDS_MAX {
+            let open = |(id, turn): (&TurnId, &Turn)| {
+                let request_id = self.host.store.records.get(id)?.request_id.clone();
+                turn.waits().then(|| (request_id, turn.open_calls(), turn.said.clone()))
+            };
+            let Some((request_id, calls, said)) = self.truth.turns.iter().find_map(open) else {
+                return Ok(());
+            };
+            let tool_use_id = calls.first().ok_or("it waits for nothing")?.clone();
+            let asks = |piece: &Piece| {
+                matches!(piece, Piece::Block(block)
+                    if block["id"] == tool_use_id && block["approval"]["state"] == "requested")
+            };
+            let said = if said.iter().any(asks) {
+                ToolSaid::Decision { approved: true, reason: None }
+            } else {
+                ToolSaid::Output(Box::new(Block::tool_result(tool_use_id.clone(), Json::Bool(true), false)))
+            };
+            self.truth.actor = Some(Person::ANYONE);
+            let answer = ToolAnswer { request_id, tool_use_id, said };
+            self.note(|| format!("  {answer:?}"));
+            let answered = self.host.request(&Identity::anyone(), Request::Answer(answer));
+            self.observe()?;
+            self.truth.actor = None;
+            answered.map_err(|denied| format!("nobody may answer: {denied:?}"))?;
+        }
+        Err("calls are open without end".into())
+    }
+
+    /// Who is connected holds all of what waits.
+    fn check_waiting_views(&self) -> Check {
+        for (id, client) in self.clients.iter().enumerate().filter(|(_, client)| client.connection.is_some())
+        {
+            let waiting = self.truth.turns.iter().filter(|(_, turn)| turn.waits());
+            for (turn, waiting) in waiting {
+                let request_id = &self.host.store.records[turn].request_id;
+                let held = client.view.answers.get(request_id);
+                if client.is_let_in() && held != Some(&waiting.said) && !self.truth.is_torn(request_id) {
+                    return Err(format!(
+                        "client {id} holds\n    {held:?}\nof what waits:\n    {:?}",
+                        waiting.said
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn exchange(&mut self) -> Check {
         loop {
             while self.uplinks.values().any(|uplink| uplink.is_gone || !uplink.frames.is_empty()) {
@@ -81,8 +144,10 @@ impl World {
     }
 
     fn check_rest(&self) -> Check {
-        if self.truth.unfinished() > 0 {
-            return Err(format!("{} turns never ended", self.truth.unfinished()));
+        let open = || self.truth.turns.values().filter(|turn| turn.is_open());
+        let is_held = self.host.config.concurrent_turns == 1 && open().any(Turn::waits);
+        if let Some(turn) = open().find(|turn| !turn.waits() && (turn.is_started || !is_held)) {
+            return Err(format!("a turn never ended: {turn:?}"));
         }
         let kept = &self.truth.records;
         for (index, record) in kept.iter().enumerate() {

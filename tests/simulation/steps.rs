@@ -35,6 +35,12 @@ pub enum Step {
         client: usize,
         what: What,
     },
+    /// Somebody answers a call.
+    Answer {
+        client: usize,
+        nth: usize,
+        how: How,
+    },
     Sync {
         client: usize,
         with_cursor: bool,
@@ -139,6 +145,20 @@ pub enum What {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// As the call asks for.
+    Rightly,
+    /// A decision on whatever call there is.
+    Decide,
+    /// A result of whatever call there is.
+    Give,
+    /// Of a call that is not there.
+    Unknown,
+    /// By HTTP, as the call asks for.
+    ByHttp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Does {
     Text {
         pieces: usize,
@@ -159,7 +179,14 @@ pub enum Does {
     Data,
     /// Data that is not kept.
     Transient,
+    /// A call that asks for approval, or that a client is to carry out, or both.
+    Ask {
+        for_approval: bool,
+        at_client: bool,
+    },
     Finish,
+    /// The calls that are not marked are the clients'.
+    FinishUnmarked,
     TextAndFinish,
     Fail,
     /// An event for a turn that is over.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use bobbin::protocol::limits::CATCH_UP_MESSAGES_MAX;
-use bobbin::protocol::{Access, CloseCode};
+use bobbin::protocol::{Access, CloseCode, Json, ToolAnswer};
 use bobbin::thread::{Denied, Input, PeerId, Request, TurnId};
 use serde_json::{Value, json};
 
@@ -13,8 +13,9 @@ use super::allowance::Room;
 use super::client::Connection;
 use super::fate::Course;
 use super::people::Begun;
+use super::pieces::Piece;
 use super::rights::Known;
-use super::steps::{What, With};
+use super::steps::{How, What, With};
 use super::view::{View, kind, text_of};
 use super::world::{Uplink, World, nth_of};
 use crate::support::{Frame, Seen};
@@ -38,7 +39,7 @@ impl World {
             }
         }
         let cursor = client.view.cursor.clone();
-        let is_near = self.truth.records.len() <= CATCH_UP_MESSAGES_MAX;
+        let is_near = self.truth.events <= CATCH_UP_MESSAGES_MAX;
         let must_resume =
             client.view.is_own && client.view.life == self.truth.life && is_near && !self.is_faulty;
         client.connection = Some(Connection::new(&peer, must_resume));
@@ -99,7 +100,11 @@ impl World {
         let text = format!("say {shape} and {}", "ä".repeat(shape % 5));
         let content = match shape % 4 {
             0 => {
-                json!([{ "type": "text", "text": text }, { "type": "tool_result", "toolUseId": "t", "content": "9" }])
+                // Half of them answer a call that somebody may be asked for.
+                let calls = self.open_turns_calls();
+                let call = nth_of(&calls, shape).filter(|_| shape % 8 == 0);
+                let id = call.map_or(json!("t"), |(_, call)| call["id"].clone());
+                json!([{ "type": "text", "text": text }, { "type": "tool_result", "toolUseId": id, "content": "9" }])
             }
             _ => json!(text),
         };
@@ -112,6 +117,58 @@ impl World {
         self.said.push(frame.clone());
         self.clients[id].pending.insert(request_id, frame.clone());
         self.send(id, Some(frame));
+    }
+
+    /// The calls of turns that are not over, each with its turn's `requestId`.
+    fn open_turns_calls(&self) -> Vec<(String, Value)> {
+        let mut calls = Vec::new();
+        for (id, turn) in self.truth.turns.iter().filter(|(_, turn)| turn.is_open()) {
+            let request_id = self.host.store.records.get(id).map(|record| record.request_id.clone());
+            for piece in &turn.said {
+                if let (Piece::Block(block), Some(request_id)) = (piece, &request_id)
+                    && block["type"] == "tool_use"
+                {
+                    calls.push((request_id.clone(), block.clone()));
+                }
+            }
+        }
+        calls
+    }
+
+    pub fn answer(&mut self, id: usize, nth: usize, how: How) -> Check {
+        let calls = self.open_turns_calls();
+        let Some((request_id, call)) = nth_of(&calls, nth).cloned() else { return Ok(()) };
+        let mut frame = json!({ "requestId": request_id, "toolUseId": call["id"] });
+        let asks = call["approval"]["state"] == "requested";
+        let decides = match how {
+            How::Rightly | How::ByHttp | How::Unknown => asks,
+            How::Decide => true,
+            How::Give => false,
+        };
+        frame["type"] = json!(if decides { "tool_decision" } else { "tool_output" });
+        if decides {
+            frame["approved"] = json!(!nth.is_multiple_of(3));
+            if nth.is_multiple_of(4) {
+                frame["reason"] = json!("so it is");
+            }
+        } else {
+            frame["content"] =
+                [json!("9"), json!({ "a": [1] }), json!(null), json!([{ "x": 1 }])][nth % 4].clone();
+        }
+        match how {
+            How::Unknown if nth.is_multiple_of(2) => frame["toolUseId"] = json!("nobody's"),
+            How::Unknown => frame["requestId"] = json!("nobody's"),
+            How::ByHttp => {
+                let text = frame.to_string();
+                let mut fields =
+                    Json::parse(&text).and_then(|json| json.as_object().cloned()).expect("fields");
+                let answer = ToolAnswer::from_fields(&mut fields, !decides).expect("an answer");
+                return self.request(id, Access::Editor, &Request::Answer(answer));
+            }
+            _ => {}
+        }
+        self.send(id, Some(frame));
+        Ok(())
     }
 
     pub fn cancel(&mut self, id: usize, what: What) {

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bobbin::agent::AgentEvent;
 use bobbin::protocol::{Access, CloseCode, Content, ErrorCode, Millis, Status};
-use bobbin::thread::store::{Commit, Journal, Record, RecordKind, Write};
+use bobbin::thread::store::{Commit, Decision, Journal, Record, RecordKind, Write};
 use bobbin::thread::{Answer, Config, PeerId, TurnId};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::asking::{Meets, approval, decide, give, meets, needs_its_agent, open_calls, shown};
 use super::calls::Calls;
 use super::people::{Begun, Person};
 use super::pieces::{
@@ -35,6 +36,16 @@ pub struct Turn {
     journalled: usize,
     /// A part of the journal cannot be read.
     is_torn: bool,
+    /// The record that it waits under, if it waits.
+    pub waits_under: Option<u64>,
+    /// Its agent was done.
+    is_done: bool,
+    /// Whether it waits no more, and its agent is to be called.
+    is_called: bool,
+    /// Calls that are clients' although they are not marked so.
+    pub clients: Vec<String>,
+    /// The first block of the present call of its agent.
+    pub from: usize,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +82,8 @@ pub struct Truth {
     pub settings: Option<(Option<String>, String)>,
     /// The session could not be read whole: its figures are not what they were.
     pub is_session_torn: bool,
+    /// How many records the log has.
+    pub events: usize,
     /// Messages that cannot be read any more, as they are shown since.
     unreadable: BTreeMap<usize, Vec<Record>>,
 }
@@ -80,14 +93,33 @@ impl Turn {
         self.end.is_none()
     }
 
-    fn hear(&mut self, event: &AgentEvent) {
+    /// Whether it waits for a person.
+    pub fn waits(&self) -> bool {
+        self.is_open() && self.waits_under.is_some() && !self.open_calls().is_empty()
+    }
+
+    /// Whether it has waited, and its agent is to be called as soon as there is a place.
+    pub fn is_ready(&self) -> bool {
+        self.is_open() && self.waits_under.is_some() && self.open_calls().is_empty()
+    }
+
+    pub fn runs(&self) -> bool {
+        self.is_open() && self.is_started && self.waits_under.is_none()
+    }
+
+    pub fn open_calls(&self) -> Vec<String> {
+        open_calls(&self.said, &self.clients)
+    }
+
+    fn hear(&mut self, event: &AgentEvent, mode: &str, config: &Config) {
         match event {
             AgentEvent::Text(text) => {
                 self.close();
                 append_text(&mut self.said, text);
             }
             AgentEvent::Block(block) => {
-                let block = json_of(block);
+                let mut block = json_of(block);
+                shown(&mut block, mode, config.waits_for_tools);
                 match self.said.last() {
                     Some(Piece::Open(open, _)) if open["type"] == block["type"] => {
                         // What the block says counts, whatever it had grown to.
@@ -101,6 +133,7 @@ impl Turn {
             AgentEvent::Begin(block) => {
                 self.close();
                 let mut block = json_of(block);
+                shown(&mut block, mode, config.waits_for_tools);
                 for grows in ["text", "input"] {
                     block.as_object_mut().and_then(|fields| fields.remove(grows));
                 }
@@ -112,12 +145,54 @@ impl Turn {
                 }
             }
             AgentEvent::Drop => self.drop_open(),
-            AgentEvent::Data { .. }
-            | AgentEvent::Gathering
-            | AgentEvent::Ending(_)
-            | AgentEvent::Finished(_)
-            | AgentEvent::Failed(_) => {}
+            AgentEvent::Finished(finished) | AgentEvent::Ending(finished) => {
+                self.is_done = true;
+                self.clients.clone_from(&finished.client_calls);
+            }
+            AgentEvent::Data { .. } | AgentEvent::Gathering | AgentEvent::Failed(_) => {}
         }
+    }
+
+    /// Its agent is called. Whether that is not the first time, as people have answered its calls.
+    fn go_on(&mut self, answer: Option<&Content>) -> Check<bool> {
+        let is_at_once = self.is_done && !self.is_called && self.waits_under.is_none() && !self.calls.are_to_go_on();
+        if is_at_once {
+            self.close();
+            if !needs_its_agent(&self.said, self.from) {
+                return Err("an agent that is done is called again for nothing".into());
+            }
+        }
+        if self.waits_under.is_some() {
+            return Err("an agent is called while its turn waits".into());
+        }
+        let goes_on = is_at_once || self.is_called;
+        if goes_on {
+            self.from = block_count(&self.said);
+            (self.calls, self.is_done, self.is_called) = (Calls::default(), false, false);
+            self.clients.clear();
+        }
+        if !self.open_calls().is_empty() && goes_on {
+            return Err("an agent is called while calls are open".into());
+        }
+        // What it has said in a call that failed is nothing.
+        let told = answer.map(pieces_of_content);
+        if self.from > 0 && told.as_deref() != Some(&self.said[..]) {
+            return Err(format!("an agent is told {told:?} of its answer {:?}", self.said));
+        }
+        Ok(goes_on)
+    }
+
+    /// It waits under a record, and its agent is done.
+    fn wait(&mut self, record: &Record) -> Check {
+        self.close();
+        let kept = pieces_of_content(&record.content);
+        if kept != self.said || !self.is_done || self.waits_under.is_some() || self.open_calls().is_empty() {
+            return Err(format!("it waits with\n    {kept:?}\nwhere it said\n    {:?}", self.said));
+        }
+        self.waits_under = Some(record.seq);
+        self.calls = Calls::default();
+        self.said_at.clear();
+        Ok(())
     }
 
     fn close(&mut self) {
@@ -208,15 +283,15 @@ impl Truth {
         self.turns.values().filter(|turn| turn.end.is_none()).count()
     }
 
-    fn turn_of(&self, request_id: &str) -> Option<&Turn> {
+    pub fn turn_of(&self, request_id: &str) -> Option<&Turn> {
         self.by_request.get(request_id).and_then(|turn| self.turns.get(turn))
     }
 
     /// An agent that works for the object delivers.
-    pub fn hear(&mut self, now: Millis, id: TurnId, events: &[AgentEvent], config: &Config) {
+    pub fn hear(&mut self, now: Millis, id: TurnId, events: &[AgentEvent], mode: &str, config: &Config) {
         let Some(turn) = self.turns.get_mut(&id).filter(|turn| turn.end.is_none()) else { return };
         for event in events {
-            turn.hear(event);
+            turn.hear(event, mode, config);
         }
         // Half a call is not kept by a crash.
         let mut kept = turn.said.clone();
@@ -242,6 +317,7 @@ impl Truth {
                     return Err(format!("the agent of turn {turn} is asked something else"));
                 }
                 let started = self.turns.get_mut(turn).ok_or("an agent is started for no turn")?;
+                self.stats.rounds += u64::from(started.go_on(request.answer.as_ref())?);
                 let is_again = started.calls.make(host.now).map_err(|why| format!("turn {turn}: {why}"))?;
                 self.stats.retries += u64::from(is_again);
                 if !started.is_started || started.end.is_some() {
@@ -327,6 +403,15 @@ impl Truth {
                     self.check_rights(access, record)?;
                     self.append(record)?;
                 }
+                Write::Start { seq: turn } if !self.turns.contains_key(turn) => {
+                    let is_it = |(_, waits): &(&TurnId, &mut Turn)| waits.waits_under == Some(*turn);
+                    let found = self.turns.iter_mut().find(is_it);
+                    let (_, waits) = found.ok_or("a turn goes on that does not wait")?;
+                    if !waits.is_ready() {
+                        return Err(format!("a turn goes on with {:?}", waits.said));
+                    }
+                    (waits.waits_under, waits.is_called) = (None, true);
+                }
                 Write::Start { seq: turn } => {
                     if self.turns.range(..turn).any(|(_, earlier)| earlier.is_open() && !earlier.is_started) {
                         return Err(format!("turn {turn} starts before one that has waited longer"));
@@ -401,8 +486,18 @@ impl Truth {
                     return Err(format!("turn {} fails before its agent is asked again", record.turn));
                 }
             }
-            RecordKind::Waiting { .. } | RecordKind::Decision(_) | RecordKind::Output(_) => return Ok(()),
+            RecordKind::Waiting { .. } => {
+                self.events += 1;
+                self.stats.waits += 1;
+                let turn = self.turns.get_mut(&record.turn).ok_or("a turn waits that was never accepted")?;
+                return turn.wait(record).map_err(|why| format!("{}: {why}", record.request_id));
+            }
+            RecordKind::Decision(_) | RecordKind::Output(_) => {
+                self.events += 1;
+                return self.answer(record).map_err(|why| format!("{}: {why}", record.request_id));
+            }
         }
+        self.events += 1;
         let index = self.records.len();
         if self.by_id.insert(record.message_id.clone(), index).is_some() {
             return Err(format!("two messages with the id {}", record.message_id));
@@ -412,17 +507,87 @@ impl Truth {
         Ok(())
     }
 
+    /// What somebody said to a call is taken.
+    fn answer(&mut self, record: &Record) -> Check {
+        self.stats.answers += 1;
+        let (actor, access) = (self.actor.and_then(|actor| actor.subject()), self.access());
+        let turn = self.turns.get_mut(&record.turn).ok_or("it was never accepted")?;
+        if !turn.is_open() || !turn.is_started {
+            return Err("a call is answered of a turn that is over or has not begun".into());
+        }
+        let by = match &record.kind {
+            RecordKind::Decision(Some(decision)) => {
+                let Decision { tool_use_id, approved, reason, by, .. } = decision;
+                let set = approval(*approved, reason.as_deref(), by.as_deref());
+                let is_requested = decide(&mut turn.said, Some(tool_use_id), &set);
+                for said in &mut turn.dropped {
+                    decide(said, Some(tool_use_id), &set);
+                }
+                if !is_requested {
+                    return Err(format!("{tool_use_id} is decided, which asks for nothing"));
+                }
+                by.clone()
+            }
+            _ => {
+                let Content::Blocks(blocks) = &record.content else {
+                    return Err("a result of nothing".into());
+                };
+                let block = json_of(&blocks[0]);
+                let id = text_of(&block, "toolUseId").to_owned();
+                let frame = json!({ "type": "tool_output", "toolUseId": id });
+                if meets(&turn.said, &turn.clients, &frame) != Meets::Taken {
+                    return Err(format!("a result of {id} is taken"));
+                }
+                if matches!(turn.said.last(), Some(Piece::Open(..))) {
+                    turn.dropped.push(turn.said.clone());
+                }
+                give(&mut turn.said, block);
+                actor.map(str::to_owned)
+            }
+        };
+        let is_mode = by.as_deref() == Some("mode");
+        if !is_mode && (access < Some(Access::Editor) || by.as_deref() != actor) {
+            return Err(format!("{:?} answers as {by:?}", self.actor));
+        }
+        Ok(())
+    }
+
     fn end(&mut self, record: &Record, status: Status, is_broken_off: bool) -> Check {
         self.stats.turns += 1;
         self.stats.interrupted += u64::from(is_broken_off);
         self.stats.cancels += u64::from(status == Status::Cancelled);
         let turn = self.turns.get_mut(&record.turn).ok_or("a turn ends that was never accepted")?;
+        let has_open = turn.waits();
         if turn.end.replace(record.message_id.clone()).is_some() {
             return Err(format!("{} ends twice", record.request_id));
         }
         let kept = pieces_of_content(&record.content);
+        let RecordKind::Answer { reason, .. } = &record.kind else { return Err("no end".into()) };
         if !is_broken_off {
             turn.close();
+            if status == Status::Complete && turn.waits_under.is_none() {
+                let is_to_wait = !turn.open_calls().is_empty();
+                if is_to_wait || needs_its_agent(&turn.said, turn.from) {
+                    return Err(format!("{} is complete with\n    {:?}", record.request_id, turn.said));
+                }
+            }
+        }
+        self.stats.superseded += u64::from(reason.is_some());
+        if reason.is_some() && !has_open {
+            return Err(format!("{} is superseded and does not wait", record.request_id));
+        }
+        // What nobody has decided is denied.
+        let denied = approval(false, reason.as_deref(), None);
+        decide(&mut turn.said, None, &denied);
+        for said in &mut turn.dropped {
+            decide(said, None, &denied);
+        }
+        if !open_calls(&kept, &[]).is_empty()
+            && kept.iter().any(
+                |piece| matches!(piece, Piece::Block(block) if block["approval"]["state"] == "requested"),
+            )
+        {
+            return Err(format!("{} ends with an approval that is requested", record.request_id));
         }
         let said = &turn.said;
         if !is_broken_off && kept != *said {
@@ -471,7 +636,13 @@ impl Truth {
                     return Err(format!("nothing says which frame is refused by {json}"));
                 }
             }
+            "snapshot" | "connected" => self.check_in_flight(&frame.json()["inFlight"])?,
             "token" | "block" | "block_start" | "block_delta" if to.is_none() => {
+                let is_result = || frame.json()["block"]["type"] == "tool_result";
+                let waits = self.turn_of(request_id).is_some_and(|turn| turn.waits_under.is_some());
+                if waits && !is_result() {
+                    return Err(format!("text of {request_id} goes out while it waits"));
+                }
                 let (_, end) = self.messages_of(request_id)?;
                 if end.is_some() {
                     return Err(format!("text of {request_id} goes out after its end"));
@@ -490,6 +661,21 @@ impl Truth {
             return Ok(());
         }
         Err(format!("sent\n    {message}\nof the message\n    {}", self.messages[index]))
+    }
+
+    fn check_in_flight(&self, in_flight: &Value) -> Check {
+        for shown in in_flight.as_array().into_iter().flatten() {
+            let Some(turn) = self.turn_of(text_of(shown, "requestId")) else { continue };
+            let state = match turn {
+                _ if turn.waits_under.is_some() => "waiting",
+                _ if turn.is_started => "streaming",
+                _ => "queued",
+            };
+            if shown["state"] != state && turn.is_open() && !turn.is_torn {
+                return Err(format!("{shown} is shown of a turn that is {state}"));
+            }
+        }
+        Ok(())
     }
 
     fn check_end(&self, frame: &Value) -> Check {
@@ -512,7 +698,8 @@ impl Truth {
         let lengths = answers.map(|(id, pieces)| (id, text_bytes(pieces), block_count(pieces)));
         let place = format!("{last:?} {:?}", lengths.collect::<Vec<_>>());
         let known = self.places.entry(cursor.to_owned()).or_insert_with(|| place.clone());
-        if *known == place {
+        // Of an answer that cannot be read any more, clients may hold what is not shown again.
+        if *known == place || self.turns.values().any(|turn| turn.is_torn) {
             return Ok(());
         }
         Err(format!("at {cursor} it holds {place}, and another client, or itself before, held {known}"))
@@ -520,7 +707,7 @@ impl Truth {
 
     /// Text is in the journal half a second after it came.
     pub fn check_journals(&self, now: Millis) -> Check {
-        for turn in self.turns.values().filter(|turn| turn.end.is_none()) {
+        for turn in self.turns.values().filter(|turn| turn.end.is_none() && turn.waits_under.is_none()) {
             let is_old = |(at, _): &&(Millis, usize)| *at >= self.punctual_since && at + 500 <= now;
             let due = turn.said_at.iter().rev().find(is_old).map_or(0, |(_, bytes)| *bytes);
             if turn.journalled < due {

@@ -1,10 +1,11 @@
 //! What a naive client makes of the frames it receives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::Check;
+use super::asking::{approval, decide, open_calls};
 use super::pieces::{Piece, append_text, block_count, drop_open, is_prefix, pieces_of, put_block, text_only};
 use super::truth::Truth;
 use crate::support::{Frame, Head};
@@ -24,6 +25,8 @@ pub struct View {
     pub answers: BTreeMap<String, Vec<Piece>>,
     /// The frame that last said what the session is.
     pub session: Option<Frame>,
+    /// Calls that were decided, as it has seen.
+    decided: BTreeSet<(String, String)>,
 }
 
 impl View {
@@ -62,6 +65,32 @@ impl View {
                 grown.push_str(text_of(frame.json(), "delta"));
                 self.check_answer(request_id, truth)?;
             }
+            "waiting" => {
+                let answer = self.answer(request_id, truth)?;
+                drop_open(answer);
+                let named: Vec<&str> = frame.json()["toolUseIds"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str)
+                    .collect();
+                let open = open_calls(answer, &[]);
+                if named.is_empty() || !open.iter().all(|id| named.contains(&id.as_str())) {
+                    return Err(format!("it holds {answer:?}, and {named:?} are said to be open"));
+                }
+                self.check_answer(request_id, truth)?;
+            }
+            "tool_decided" => {
+                let json = frame.json();
+                let reason = json.get("reason").and_then(Value::as_str);
+                let by = json.get("by").and_then(Value::as_str);
+                let set = approval(json["approved"] == true, reason, by);
+                let answer = self.answer(request_id, truth)?;
+                if !decide(answer, Some(text_of(json, "toolUseId")), &set) {
+                    return Err(format!("{json} where it holds {answer:?}"));
+                }
+                self.check_answer(request_id, truth)?;
+            }
             "final" | "cancelled" | "error" if cursor.is_some() => self.end(frame.json(), truth)?,
             "session" | "connected" => self.session = Some(frame.clone()),
             "snapshot" => self.replace(frame, truth)?,
@@ -72,6 +101,7 @@ impl View {
                 ));
             }
         }
+        self.check_decided()?;
         if let Some(cursor) = cursor {
             self.is_own = cursor != "-" && (self.is_own || kind != "connected" || cursor == "0");
             self.cursor = Some(cursor.clone());
@@ -122,6 +152,23 @@ impl View {
         Ok(self.answers.entry(request_id.to_owned()).or_default())
     }
 
+    /// A call that was decided is never shown as open again.
+    fn check_decided(&mut self) -> Check {
+        for (request_id, pieces) in &self.answers {
+            for piece in pieces {
+                let Piece::Block(block) = piece else { continue };
+                let Some(state) = block["approval"]["state"].as_str() else { continue };
+                let call = (request_id.clone(), text_of(block, "id").to_owned());
+                if state != "requested" {
+                    self.decided.insert(call);
+                } else if self.decided.contains(&call) {
+                    return Err(format!("{call:?} was decided, and is shown as open"));
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn check_answer(&self, request_id: &str, truth: &Truth) -> Check {
         let said = truth.said(request_id);
         match self.answers.get(request_id) {
@@ -143,6 +190,8 @@ impl View {
         }
         let mut held = self.answers.remove(request_id).unwrap_or_default();
         drop_open(&mut held);
+        let reason = frame.get("reason").and_then(Value::as_str);
+        decide(&mut held, None, &approval(false, reason, None));
         let whole = pieces_of(&frame["response"]["content"], &frame["response"]["blocks"]);
         if held == whole {
             return Ok(());
@@ -151,7 +200,8 @@ impl View {
     }
 
     fn replace(&mut self, snapshot: &Frame, truth: &Truth) -> Check {
-        *self = View { session: Some(snapshot.clone()), ..View::default() };
+        let decided = std::mem::take(&mut self.decided);
+        *self = View { session: Some(snapshot.clone()), decided, ..View::default() };
         let frame = snapshot.json();
         let messages = frame["messages"].as_array().ok_or("a snapshot without messages")?;
         for message in messages {

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bobbin::agent::{AgentEvent, Failed, Finished};
 use bobbin::protocol::limits::{GUARD_MS, QUEUED_TURNS_MAX};
-use bobbin::protocol::{Access, Block, ErrorBody, ErrorCode, Json, SessionUpdate};
+use bobbin::protocol::{Access, Block, ErrorBody, ErrorCode, Json, Read, SessionUpdate};
 use bobbin::thread::{Config, Delivered, Input, PeerId, Request, Thread, TurnId};
 use serde_json::{Value, json};
 
 use super::Check;
 use super::allowance::Allowances;
+use super::asking::unmarked;
 use super::client::{Awaits, Client};
 use super::debts::Debts;
 use super::pieces::Piece;
@@ -58,6 +59,7 @@ impl World {
             agent_idle_timeout_ms: plan.idle_timeout_ms,
             agent_turn_timeout_ms: plan.turn_timeout_ms,
             agent_retries: plan.agent_retries,
+            waits_for_tools: plan.waits_for_tools,
             messages_per_minute: plan.messages_per_minute.unwrap_or(1_000_000),
             frames_per_minute_min: plan.frames_per_minute_min.unwrap_or(unlimited.frames_per_minute_min),
             read_bytes_per_minute: plan.read_bytes_per_minute.unwrap_or(unlimited.read_bytes_per_minute),
@@ -131,13 +133,16 @@ impl World {
                 self.cancel(client, what);
                 Ok(())
             }
+            Step::Answer { client, nth, how } => self.answer(client, nth, how),
             Step::Sync { client, with_cursor } => {
                 self.sync(client, with_cursor);
                 Ok(())
             }
             Step::Update { client, nth } => {
                 let subject = self.clients[client].person.subject;
-                let frame = match nth % 3 {
+                let frame = match nth % 5 {
+                    3 => json!({ "type": "session_update", "permissionMode": "bypassPermissions" }),
+                    4 => json!({ "type": "session_update", "permissionMode": "default" }),
                     0 => json!({ "type": "session_update", "title": format!("title {nth} of {subject}") }),
                     1 => json!({ "type": "session_update", "permissionMode": "plan" }),
                     _ => json!({ "type": "session_update", "title": null, "permissionMode": "acceptEdits" }),
@@ -261,6 +266,9 @@ impl World {
         let store = &mut self.host.store;
         store.spoilt.push(spoilt);
         match spoilt {
+            Spoilt::Record { seq, .. } if !store.records[&seq].is_message() => {
+                self.truth.tear(store.records[&seq].turn);
+            }
             Spoilt::Record { seq, .. } => self.truth.spoil(store.as_read(&store.records[&seq])),
             Spoilt::Journal { slot, .. } => self.truth.tear(store.journals[&slot].turn),
             Spoilt::Checkpoint { .. } | Spoilt::Session { .. } => {}
@@ -285,15 +293,33 @@ impl World {
             Some(Piece::Open(block, grown)) => Some((block["type"] == "tool_use", grown.clone())),
             _ => None,
         };
-        let events = self.events(does, open);
-        self.truth.hear(self.host.now, turn, &events, &self.host.config);
+        let unmarked = match (does, self.truth.turns.get(&turn)) {
+            (Does::FinishUnmarked, Some(turn)) => unmarked(&turn.said, turn.from),
+            _ => Vec::new(),
+        };
+        let events = self.events(does, open, unmarked);
+        let mode = self.mode();
+        self.truth.hear(self.host.now, turn, &events, &mode, &self.host.config);
         self.note(|| format!("  agent of {turn}: {events:?}"));
         self.host.agent(turn, events);
         self.observe()
     }
 
+    /// The session's permission mode.
+    pub fn mode(&self) -> String {
+        let thread =
+            || self.host.thread()?.session().map(|session| session.permission_mode.as_str().to_owned());
+        let set = self.truth.settings.as_ref().map(|(_, mode)| mode.clone());
+        set.or_else(thread).unwrap_or_default()
+    }
+
     /// `open` is the block that is open: whether it is a call, and what it has grown to.
-    fn events(&mut self, does: Does, open: Option<(bool, String)>) -> Vec<AgentEvent> {
+    fn events(
+        &mut self,
+        does: Does,
+        open: Option<(bool, String)>,
+        client_calls: Vec<String>,
+    ) -> Vec<AgentEvent> {
         let mut text = || {
             self.words += 1;
             AgentEvent::Text(format!("w{} é", self.words))
@@ -306,6 +332,24 @@ impl World {
                 let first = text();
                 let between = block(&first);
                 vec![first, between, text()]
+            }
+            Does::Ask { for_approval, at_client } => {
+                self.words += 1;
+                let mut block =
+                    json!({ "type": "tool_use", "id": format!("c{}", self.words), "name": "f", "input": 1 });
+                if for_approval {
+                    block["approval"] = json!({ "state": "requested" });
+                }
+                if at_client || !for_approval {
+                    block["output"] = json!("client");
+                }
+                if let Some(kind) = ["read", "edit", "execute"].get(self.words % 4) {
+                    block["kind"] = json!(kind);
+                }
+                vec![AgentEvent::Block(Block::parse(&block.to_string()).expect("a block"))]
+            }
+            Does::FinishUnmarked => {
+                vec![AgentEvent::Finished(Finished { tokens_used: 7, client_calls, ..Finished::default() })]
             }
             Does::Finish => vec![finished()],
             Does::TextAndFinish => vec![text(), finished()],
@@ -333,7 +377,8 @@ impl World {
                 Some((true, grown)) => {
                     let input = Json::parse(&format!("{grown}\"}}")).expect("it is JSON");
                     // Its id is that of the call that was begun; which one that is makes no difference here.
-                    vec![AgentEvent::Block(Block::tool_use("c", "f", input))]
+                    self.words += 1;
+                    vec![AgentEvent::Block(Block::tool_use(format!("c{}", self.words), "f", input))]
                 }
                 Some((false, grown)) => vec![AgentEvent::Block(Block::thinking(format!("{grown}.")))],
                 None => Vec::new(),
@@ -431,19 +476,29 @@ impl World {
         let host = &self.host;
         let open = || self.truth.turns.iter().filter(|(_, turn)| turn.is_open());
         let queued = open().filter(|(_, turn)| !turn.is_started).count();
+        let is_held = host.config.concurrent_turns == 1 && open().any(|(_, turn)| turn.waits());
         if let Some(turn) = host.agents.iter().find(|turn| !self.truth.is_open(**turn)) {
             return Err(format!("the agent of turn {turn} works on after its end"));
         }
+        if let Some((turn, _)) = open().find(|(id, turn)| turn.waits() && host.agents.contains(*id)) {
+            return Err(format!("the agent of turn {turn} works on while it waits"));
+        }
+        let is_busy =
+            open().any(|(_, turn)| turn.runs() || turn.is_ready() || (!turn.is_started && !is_held));
         if let Some(thread) = host.thread() {
             let is_idle = |(id, turn): &(&TurnId, &Turn)| {
-                turn.is_started && !host.agents.contains(*id) && !turn.calls.are_to_go_on()
+                turn.runs() && !host.agents.contains(*id) && !turn.calls.are_to_go_on()
             };
             if let Some((turn, _)) = open().find(is_idle) {
                 return Err(format!("turn {turn} runs without an agent"));
             }
-            let running = open().filter(|(_, turn)| turn.is_started).count();
-            if queued > 0 && running < host.config.concurrent_turns {
+            let running = open().filter(|(_, turn)| turn.runs()).count();
+            let has_place = running < host.config.concurrent_turns;
+            if queued > 0 && has_place && !is_held {
                 return Err(format!("{queued} turns wait for {running}"));
+            }
+            if let Some((turn, _)) = open().find(|(_, turn)| turn.is_ready() && has_place) {
+                return Err(format!("all calls of turn {turn} are answered, and its agent is not called"));
             }
             let since = self.truth.punctual_since;
             let is_overdue =
@@ -474,10 +529,10 @@ impl World {
             return Err(format!("{queued} turns wait"));
         }
         let owes = self.index.messages.len() + self.truth.parked.len() < self.truth.records.len();
-        if (open().next().is_some() || owes) && host.alarm.is_none() {
+        if (is_busy || owes) && host.alarm.is_none() {
             return Err("something is unfinished and no alarm is set".into());
         }
-        if open().next().is_some() && host.alarm.is_some_and(|at| at > latest) {
+        if is_busy && host.alarm.is_some_and(|at| at > latest) {
             return Err(format!(
                 "a turn is open, and the alarm is set for {:?}, not for {latest}",
                 host.alarm
