@@ -30,3 +30,13 @@ function unmarked(value: unknown, mark: string, rawJSON: (text: string) => unkno
   }
   return value;
 }
+
+/** The server writes the fields of objects in an order of its own. */
+export const isSame = (one: unknown, other: unknown): boolean => JSON.stringify(sorted(one)) === JSON.stringify(sorted(other));
+
+function sorted(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  return Object.entries(value)
+    .sort(([one], [other]) => (one < other ? -1 : 1))
+    .map(([name, inner]) => [name, sorted(inner)]);
+}

@@ -1,4 +1,5 @@
 import { type ThreadError, fatal } from "./error.ts";
+import { isSame } from "./json.ts";
 import { toJson } from "./outgoing.ts";
 import type { ClientFrame, PermissionMode, ServerFrame, Session } from "./protocol.ts";
 import { type Deferred, deferred } from "./turn.ts";
@@ -7,6 +8,10 @@ export type SessionChange = {
   /** 1 to 200 characters; `null` takes the title away. */
   title?: string | null;
   permissionMode?: PermissionMode;
+  /** One of the models that the worker offers; `null` is its default. */
+  model?: string | null;
+  /** Merged into the session's metadata, which has at most 4 KiB of JSON; `null` removes a name. */
+  metadata?: Record<string, unknown>;
 };
 
 type Name = keyof SessionChange;
@@ -41,16 +46,16 @@ export function createSessionUpdates(send: (frame: ClientFrame) => boolean, know
 
   function push(): void {
     const now = known();
-    const isOwn = (name: Name) => waiting.some(({ change }) => change[name] === now?.[name]);
+    const isOwn = (name: Name) => waiting.some(({ change }) => now && isSet(now, change, name));
     // Sent again, it would undo what somebody has changed since.
-    const isOlder = (name: Name) => now && before[name] !== undefined && before[name] !== now[name] && !isOwn(name);
+    const isOlder = (name: Name) => now && before[name] !== undefined && !isSame(before[name], now[name]) && !isOwn(name);
     end(isOlder, fatal("CONFLICT", "It was changed elsewhere meanwhile."));
     if (isOwing()) send({ type: "session_update", ...owed });
   }
 
   function settle(session: Session): void {
     if (session.messageCount > 0) draft = {};
-    const isSo = (name: Name) => session[name] === owed[name];
+    const isSo = (name: Name) => isSet(session, owed, name);
     const names = namesOf(owed);
     // A field that this server does not know is ignored along with those beside it that came to be.
     const isOver = names.some(isSo) && names.every((name) => isSo(name) || !(name in session));
@@ -65,8 +70,8 @@ export function createSessionUpdates(send: (frame: ClientFrame) => boolean, know
       const change = normal(wanted);
       const added = { ...deferred<void>(), change };
       for (const name of namesOf(change)) before[name] = known()?.[name];
-      owed = { ...owed, ...change };
-      draft = { ...draft, ...change };
+      owed = merged(owed, change);
+      draft = merged(draft, change);
       waiting.push(added);
       push();
       return added.promise;
@@ -76,7 +81,7 @@ export function createSessionUpdates(send: (frame: ClientFrame) => boolean, know
       if (status === "created") draft = {};
       if (session) return;
       before = {};
-      owed = { ...draft, ...owed };
+      owed = merged(draft, owed);
     },
     fail(error: ThreadError): void {
       draft = {};
@@ -84,6 +89,19 @@ export function createSessionUpdates(send: (frame: ClientFrame) => boolean, know
     },
   };
 }
+
+/** Whether a session is as a change wants it. */
+function isSet(session: Known, change: SessionChange, name: Name): boolean {
+  if (name !== "metadata") return (session[name] ?? null) === (change[name] ?? null);
+  const metadata = session.metadata ?? {};
+  return Object.entries(change.metadata ?? {}).every(([key, value]) => isSame(metadata[key] ?? null, value));
+}
+
+const merged = (one: SessionChange, other: SessionChange): SessionChange => ({
+  ...one,
+  ...other,
+  ...(one.metadata && other.metadata && { metadata: { ...one.metadata, ...other.metadata } }),
+});
 
 const namesOf = (change: SessionChange) => Object.keys(change) as Name[];
 

@@ -1,3 +1,4 @@
+import { createAnswers, decision } from "./answers.ts";
 import { backoffMs } from "./backoff.ts";
 import { type ConnectionInfo, IDLE, type Lost, type ThreadStatus, createConnection } from "./connection.ts";
 import { type EnvironmentOptions, type ServerOptions, type ThreadStorage, environmentOf, freshId } from "./environment.ts";
@@ -75,6 +76,13 @@ export type Thread = {
   cancel(requestId?: string): void;
   /** Resolves when the server has the change, rejects if it refused it. */
   updateSession(change: SessionChange): Promise<void>;
+  /**
+   * Says whether a call that waits for it may be carried out, and why. Resolves when the thread shows it, rejects if
+   * somebody else has said otherwise before, or the turn is over.
+   */
+  decide(requestId: string, toolUseId: string, approved: boolean, reason?: string): Promise<void>;
+  /** Gives the result of a tool that runs at the client: any JSON. Resolves and rejects like `decide`. */
+  provide(requestId: string, toolUseId: string, result: unknown, isError?: boolean): Promise<void>;
   /** Loads the page of messages before the first; resolves with whether there are more. */
   loadEarlier(): Promise<boolean>;
   getSnapshot(): ThreadSnapshot;
@@ -91,7 +99,7 @@ export type Thread = {
 /** A turn that was sent from here, and all that sends it again. */
 type OwnTurn = { handle: TurnHandle; entry: Entry };
 /** A refusal of a frame. Servers of before say less: neither which type nor, of some, which frame. */
-type Refusal = { refused?: string; requestId?: string; frame?: string; error: ErrorBody };
+type Refusal = { refused?: string; requestId?: string; toolUseId?: string; frame?: string; error: ErrorBody };
 
 const optionsOf = new WeakMap<Thread, ThreadOptions>();
 
@@ -130,6 +138,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
     (frame) => connection.send(frame),
     () => (transcript.isLoaded ? (transcript.session ?? FRESH) : undefined),
   );
+  const answers = createAnswers((frame) => connection.send(frame));
   let snapshot = view();
   // A function is asked when there is something to ask it for.
   if (typeof options.token !== "function" || options.subject !== undefined) claim(options.token as string | undefined);
@@ -195,6 +204,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
     if (frame.type === "error" && !("cursor" in frame)) refuse(frame);
     if (frame.type === "user_message") acknowledge(frame.requestId);
     if (frame.type === "snapshot") compare();
+    answers.settle(transcript);
     if ("requestId" in frame && frame.requestId !== undefined) show(frame.requestId, frame);
     publish();
   }
@@ -233,6 +243,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
       return repeatIn(backoffMs(times, random) * REFUSAL_WINDOW_FACTOR);
     }
     if (isUpdate) return updates.fail(error);
+    if (refused === "tool_decision" || refused === "tool_output") return answers.refuse(refusal, error);
     if (requestId !== undefined) cancels.delete(requestId);
     if (!entry) return;
     outbox.remove(entry);
@@ -260,17 +271,19 @@ export function createThread(options: ThreadOptions = {}): Thread {
     timers.clearTimeout(repeatTimer);
     for (const requestId of [...own.keys()]) settle(requestId, (handle) => handle.fail(error));
     updates.fail(error);
+    answers.fail(error);
   }
 
   // What goes out. Everything may be sent again: the server takes it once.
 
   const isOpen = (requestId: string) => transcript.turns.some((turn) => turn.requestId === requestId) || outbox.find(requestId) !== undefined;
-  const isOwing = () => outbox.entries().length > 0 || cancels.size > 0 || updates.isOwing();
+  const isOwing = () => outbox.entries().length > 0 || cancels.size > 0 || updates.isOwing() || answers.isOwing();
 
   function pushAll(): void {
     updates.push();
     pushMessage();
     for (const requestId of cancels) connection.send({ type: "cancel", requestId });
+    answers.push();
     if (isOwing()) repeatIn(Math.min(REPEAT_MS * 2 ** repeats, REPEAT_MS_MAX));
   }
 
@@ -328,6 +341,13 @@ export function createThread(options: ThreadOptions = {}): Thread {
     publish();
   }
 
+  async function answered(frame: () => Parameters<typeof answers.add>[0]): Promise<void> {
+    const done = answers.add(frame());
+    repeatIn(REPEAT_MS);
+    answers.settle(transcript);
+    return done;
+  }
+
   async function loadPage(): Promise<boolean> {
     const first = transcript.messages[0];
     if (!first || !transcript.hasEarlier) return false;
@@ -351,6 +371,9 @@ export function createThread(options: ThreadOptions = {}): Thread {
       done.catch(() => {});
       return done;
     },
+    decide: (...decided) => answered(() => decision(...decided)),
+    provide: (requestId, toolUseId, content, isError) =>
+      answered(() => ({ type: "tool_output", requestId, toolUseId, content, ...(isError && { isError }) })),
     loadEarlier() {
       loading ??= loadPage().finally(() => (loading = undefined));
       return loading;

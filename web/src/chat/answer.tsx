@@ -1,9 +1,10 @@
-import type { Block, Content, Message, Thread } from "bobbin-client";
+import type { Block, Content, Message, Thread, TurnState } from "bobbin-client";
 import { type ReactNode, memo } from "react";
 import { Markdown } from "../markdown/markdown.tsx";
 import { Contained } from "../ui/boundary.tsx";
 import { CopyButton } from "../ui/copy_button.tsx";
 import { Icon } from "../ui/icon.tsx";
+import { Asking, type Call } from "./approval.tsx";
 import { LACKS, type Lack } from "./ends.ts";
 import { textOf } from "./exchanges.ts";
 import { useFrameTurn } from "./frame_turn.ts";
@@ -34,10 +35,11 @@ export const Answer = memo(function Answer({ thread, requestId, message, ...end 
             isStreaming={!message}
             isLast={index === blocks.length - 1}
             open={!message && index === blocks.length - 1 ? turn?.open : undefined}
+            ask={turn && block.type === "tool_use" && isAsked(turn, block) ? <Asking thread={thread} requestId={requestId} call={block} /> : undefined}
           />
         </Contained>
       ))}
-      {message ? <End message={message} {...end} /> : <Waiting isSilent={blocks.at(-1)?.type !== "text"} />}
+      {message ? <End message={message} {...end} /> : <Waiting isSilent={turn?.state !== "waiting" && blocks.at(-1)?.type !== "text"} />}
     </article>
   );
 });
@@ -57,9 +59,18 @@ type PartProps = {
   isLast: boolean;
   /** What the block has grown to, while it is not whole. */
   open: string | undefined;
+  /** The means to answer a call that waits for somebody. */
+  ask: ReactNode;
 };
 
-function Part({ block, blocks, isStreaming, isLast, open }: PartProps): ReactNode {
+/** Whether a call waits for somebody here. */
+function isAsked({ state, calls, blocks }: TurnState, call: Call): boolean {
+  if (call.approval?.state === "requested") return true;
+  const isAnswered = blocks.some((block) => block.type === "tool_result" && block.toolUseId === call.id);
+  return state === "waiting" && !isAnswered && call.approval?.state !== "denied" && (call.output === "client" || !!calls?.includes(call.id));
+}
+
+function Part({ block, blocks, isStreaming, isLast, open, ask }: PartProps): ReactNode {
   switch (block.type) {
     case "text":
       return <Markdown text={block.text} isStreaming={isStreaming && isLast} />;
@@ -67,7 +78,7 @@ function Part({ block, blocks, isStreaming, isLast, open }: PartProps): ReactNod
       return <Thinking text={block.text} isOpen={open !== undefined} />;
     case "tool_use": {
       const result = blocks.find((other): other is ToolResult => other.type === "tool_result" && other.toolUseId === block.id);
-      return <Tool name={block.title ?? block.name} input={open ?? block.input} result={result} isRunning={isStreaming} />;
+      return <Tool name={block.title ?? block.name} input={open ?? block.input} result={result} isRunning={isStreaming} approval={block.approval} asking={ask} />;
     }
     case "tool_result": {
       const isShown = blocks.some((other) => other.type === "tool_use" && other.id === block.toolUseId);

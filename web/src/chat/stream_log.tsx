@@ -1,6 +1,7 @@
 import type { Thread } from "bobbin-client";
 import { useThreadState } from "bobbin-client/react";
 import { useEffect, useRef, useState } from "react";
+import { announce } from "../announce.ts";
 import { LACKS, lackOf } from "./ends.ts";
 import { textOf } from "./exchanges.ts";
 
@@ -47,6 +48,11 @@ export function StreamLog({ thread }: { thread: Thread }) {
       say(lack ? LACKS[lack] : ENDS[answer.status]);
     };
   }, [thread, running]);
+
+  const asking = useThreadState(thread, ({ turns }) => turns.find(({ state }) => state === "waiting")?.requestId);
+  useEffect(() => {
+    if (asking !== undefined) announce("The agent waits for your answer.");
+  }, [asking]);
 
   return (
     <div className="visually-hidden" role="log" aria-live="polite" aria-label="Answer as it arrives">

@@ -1,8 +1,9 @@
 import type { Block } from "bobbin-client";
-import { memo, useMemo } from "react";
+import { type ReactNode, memo, useMemo } from "react";
 import { Icon, type IconName } from "../ui/icon.tsx";
 import { Markdown } from "../markdown/markdown.tsx";
 import { PlainText } from "../ui/plain_text.tsx";
+import type { Call } from "./approval.tsx";
 
 /** Longer data is shown as it came: indented, it can be a hundred times as long. */
 const INDENTED_CHARS_MAX = 20_000;
@@ -22,30 +23,38 @@ export function Thinking({ text, isOpen }: { text: string; isOpen: boolean }) {
 export function Reference({ url, text }: { url: string | undefined; text: string }) {
   return (
     <p className="reference" dir="auto">
-      {url && /^(https?:|\/sessions\/)/i.test(url) ? (
-        <a href={url} target="_blank" rel="noopener noreferrer">
-          {text}
-        </a>
-      ) : (
-        text
-      )}
+      {/^(https?:|\/s)/.test(url ?? "") ? <a href={url} target="_blank" rel="noreferrer">{text}</a> : text}
     </p>
   );
 }
 
-type ToolProps = { name: string; input?: unknown; result?: ToolResult | undefined; isRunning: boolean; note?: string };
+type ToolProps = {
+  name: string;
+  input?: unknown;
+  result?: ToolResult | undefined;
+  isRunning: boolean;
+  note?: string;
+  /** Of a call: what was said about carrying it out. */
+  approval?: Call["approval"];
+  /** Where the call waits for somebody: the means to answer it. */
+  asking?: ReactNode;
+};
 
-export function Tool({ name, input, result, isRunning, note }: ToolProps) {
+export function Tool({ name, input, result, isRunning, note, approval, asking }: ToolProps) {
   const state = result ? (result.isError ? "failed" : "done") : isRunning ? "running" : "called";
+  const said = approval && approval.state !== "requested" ? [approval.state, approval.by && `by ${approval.by}`, approval.reason].filter(Boolean).join(" · ") : null;
+  const shown = asking ? "waits for you" : said && !result ? said : state;
   return (
-    <Fold icon="tool" title={name} note={note ?? state} className={`tool ${state}`}>
+    <Fold icon="tool" title={name} note={note ?? shown} isOpen={!!asking} className={`tool ${state}`}>
       {input !== undefined && <Data title="Input" value={input} />}
+      {said && <p className="said-of-call" dir="auto">{said}</p>}
+      {asking}
       {result && <Data title={result.isError ? "Error" : "Result"} value={result.content} />}
     </Fold>
   );
 }
 
-type FoldProps = { icon: IconName; title: string; note?: string; className: string; isOpen?: boolean; children: React.ReactNode };
+type FoldProps = { icon: IconName; title: string; note?: string; className: string; isOpen?: boolean; children: ReactNode };
 
 function Fold({ icon, title, note, className, isOpen = false, children }: FoldProps) {
   return (
