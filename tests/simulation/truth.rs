@@ -21,6 +21,7 @@ use super::{Check, Stats};
 use crate::support::{Frame, Head, Host, Seen, Spoilt};
 
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools)] // Each is known of by another event.
 pub struct Turn {
     user: String,
     end: Option<String>,
@@ -36,6 +37,8 @@ pub struct Turn {
     journalled: usize,
     /// A part of the journal cannot be read.
     is_torn: bool,
+    /// What it waits with cannot be read.
+    is_lost: bool,
     /// The record that it waits under, if it waits.
     pub waits_under: Option<u64>,
     /// Its agent was done.
@@ -139,9 +142,9 @@ impl Turn {
                 }
                 self.said.push(Piece::Open(block, String::new()));
             }
-            AgentEvent::Grow(more) => {
+            AgentEvent::Grow(growth) => {
                 if let Some(Piece::Open(_, grown)) = self.said.last_mut() {
-                    grown.push_str(more);
+                    grown.push_str(growth);
                 }
             }
             AgentEvent::Drop => self.drop_open(),
@@ -155,7 +158,8 @@ impl Turn {
 
     /// Its agent is called. Whether that is not the first time, as people have answered its calls.
     fn go_on(&mut self, answer: Option<&Content>) -> Check<bool> {
-        let is_at_once = self.is_done && !self.is_called && self.waits_under.is_none() && !self.calls.are_to_go_on();
+        let is_at_once =
+            self.is_done && !self.is_called && self.waits_under.is_none() && !self.calls.are_to_go_on();
         if is_at_once {
             self.close();
             if !needs_its_agent(&self.said, self.from) {
@@ -293,6 +297,10 @@ impl Truth {
         for event in events {
             turn.hear(event, mode, config);
         }
+        // That a block is dropped is told by what comes next: until then the last event is at no place of the log.
+        if events.iter().any(|event| matches!(event, AgentEvent::Drop)) {
+            self.place = None;
+        }
         // Half a call is not kept by a crash.
         let mut kept = turn.said.clone();
         close(&mut kept);
@@ -380,8 +388,21 @@ impl Truth {
         }
     }
 
+    /// What a turn waits with cannot be read any more.
+    pub fn lose(&mut self, turn: TurnId) {
+        if let Some(turn) = self.turns.get_mut(&turn) {
+            (turn.is_torn, turn.is_lost) = (true, true);
+        }
+    }
+
     pub fn is_torn(&self, request_id: &str) -> bool {
         self.turn_of(request_id).is_some_and(|turn| turn.is_torn)
+    }
+
+    /// A thread at rest has no alarm. If a turn that waits turns out to be unreadable when it wakes, and it dies right
+    /// then, the next wake brings what is left.
+    pub fn has_lost_turn(&self) -> bool {
+        self.turns.values().any(|turn| turn.is_lost)
     }
 
     /// The agents are gone, and with them what was not yet in a journal.
@@ -639,7 +660,8 @@ impl Truth {
             "snapshot" | "connected" => self.check_in_flight(&frame.json()["inFlight"])?,
             "token" | "block" | "block_start" | "block_delta" if to.is_none() => {
                 let is_result = || frame.json()["block"]["type"] == "tool_result";
-                let waits = self.turn_of(request_id).is_some_and(|turn| turn.waits_under.is_some());
+                let waits =
+                    self.turn_of(request_id).is_some_and(|turn| turn.waits_under.is_some() && !turn.is_lost);
                 if waits && !is_result() {
                     return Err(format!("text of {request_id} goes out while it waits"));
                 }
@@ -697,9 +719,10 @@ impl Truth {
         let answers = view.answers.iter().filter(|(_, pieces)| holds(pieces));
         let lengths = answers.map(|(id, pieces)| (id, text_bytes(pieces), block_count(pieces)));
         let place = format!("{last:?} {:?}", lengths.collect::<Vec<_>>());
+        let has_lost_turn = self.has_lost_turn();
         let known = self.places.entry(cursor.to_owned()).or_insert_with(|| place.clone());
         // Of an answer that cannot be read any more, clients may hold what is not shown again.
-        if *known == place || self.turns.values().any(|turn| turn.is_torn) {
+        if *known == place || has_lost_turn {
             return Ok(());
         }
         Err(format!("at {cursor} it holds {place}, and another client, or itself before, held {known}"))
