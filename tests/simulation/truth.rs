@@ -536,35 +536,32 @@ impl Truth {
         if !turn.is_open() || !turn.is_started {
             return Err("a call is answered of a turn that is over or has not begun".into());
         }
-        let by = match &record.kind {
-            RecordKind::Decision(Some(decision)) => {
-                let Decision { tool_use_id, approved, reason, by, .. } = decision;
-                let set = approval(*approved, reason.as_deref(), by.as_deref());
-                let is_requested = decide(&mut turn.said, Some(tool_use_id), &set);
-                for said in &mut turn.dropped {
-                    decide(said, Some(tool_use_id), &set);
-                }
-                if !is_requested {
-                    return Err(format!("{tool_use_id} is decided, which asks for nothing"));
-                }
-                by.clone()
+        let by = if let RecordKind::Decision(Some(decision)) = &record.kind {
+            let Decision { tool_use_id, approved, reason, by, .. } = decision;
+            let set = approval(*approved, reason.as_deref(), by.as_deref());
+            let is_requested = decide(&mut turn.said, Some(tool_use_id), &set);
+            for said in &mut turn.dropped {
+                decide(said, Some(tool_use_id), &set);
             }
-            _ => {
-                let Content::Blocks(blocks) = &record.content else {
-                    return Err("a result of nothing".into());
-                };
-                let block = json_of(&blocks[0]);
-                let id = text_of(&block, "toolUseId").to_owned();
-                let frame = json!({ "type": "tool_output", "toolUseId": id });
-                if meets(&turn.said, &turn.clients, &frame) != Meets::Taken {
-                    return Err(format!("a result of {id} is taken"));
-                }
-                if matches!(turn.said.last(), Some(Piece::Open(..))) {
-                    turn.dropped.push(turn.said.clone());
-                }
-                give(&mut turn.said, block);
-                actor.map(str::to_owned)
+            if !is_requested {
+                return Err(format!("{tool_use_id} is decided, which asks for nothing"));
             }
+            by.clone()
+        } else {
+            let Content::Blocks(blocks) = &record.content else {
+                return Err("a result of nothing".into());
+            };
+            let block = json_of(&blocks[0]);
+            let id = text_of(&block, "toolUseId").to_owned();
+            let frame = json!({ "type": "tool_output", "toolUseId": id });
+            if meets(&turn.said, &turn.clients, &frame) != Meets::Taken {
+                return Err(format!("a result of {id} is taken"));
+            }
+            if matches!(turn.said.last(), Some(Piece::Open(..))) {
+                turn.dropped.push(turn.said.clone());
+            }
+            give(&mut turn.said, block);
+            actor.map(str::to_owned)
         };
         let is_mode = by.as_deref() == Some("mode");
         if !is_mode && (access < Some(Access::Editor) || by.as_deref() != actor) {
