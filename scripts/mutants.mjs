@@ -141,10 +141,10 @@ const MUTANTS = [
     to: "let is_held = false;",
   },
   {
-    name: "A client that missed a decision is not told of it",
+    name: "A client is taken to hold what was said to a turn that waits since it left",
     file: "src/thread/log.rs",
-    from: "                    self.at.set(held);\n                    self.at.seq = record.seq;",
-    to: "                    self.at.seq = record.seq;",
+    from: "records.rounds(turn, from.seq)?",
+    to: "records.rounds(turn, u64::MAX >> 1)?",
   },
   {
     name: "What was decided while a turn waited is forgotten by a crash",

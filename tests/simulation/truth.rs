@@ -45,6 +45,8 @@ pub struct Turn {
     is_done: bool,
     /// Whether it waits no more, and its agent is to be called.
     is_called: bool,
+    /// Blocks that a decision or a result has made: they are kept with it.
+    answered: Vec<Value>,
     /// Calls that are clients' although they are not marked so.
     pub clients: Vec<String>,
     /// The first block of the present call of its agent.
@@ -543,6 +545,12 @@ impl Truth {
             for said in &mut turn.dropped {
                 decide(said, Some(tool_use_id), &set);
             }
+            let is_it = |block: &&Value| block["id"] == **tool_use_id;
+            let blocks = turn.said.iter().filter_map(|piece| match piece {
+                Piece::Block(block) => Some(block),
+                _ => None,
+            });
+            turn.answered.extend(blocks.filter(is_it).cloned());
             if !is_requested {
                 return Err(format!("{tool_use_id} is decided, which asks for nothing"));
             }
@@ -560,6 +568,7 @@ impl Truth {
             if matches!(turn.said.last(), Some(Piece::Open(..))) {
                 turn.dropped.push(turn.said.clone());
             }
+            turn.answered.push(block.clone());
             give(&mut turn.said, block);
             actor.map(str::to_owned)
         };
@@ -606,6 +615,10 @@ impl Truth {
             )
         {
             return Err(format!("{} ends with an approval that is requested", record.request_id));
+        }
+        let is_there = |block: &Value| kept.iter().any(|piece| *piece == Piece::Block(block.clone()));
+        if let Some(block) = turn.answered.iter().find(|block| !is_there(block) && !turn.is_torn) {
+            return Err(format!("{} ends without {block}", record.request_id));
         }
         let said = &turn.said;
         if !is_broken_off && kept != *said {

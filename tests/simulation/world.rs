@@ -488,6 +488,9 @@ impl World {
         if let Some((turn, _)) = open().find(|(id, turn)| turn.waits() && host.agents.contains(*id)) {
             return Err(format!("the agent of turn {turn} works on while it waits"));
         }
+        if is_held && open().any(|(_, turn)| turn.runs()) {
+            return Err("a turn runs past one that waits".into());
+        }
         let is_busy =
             open().any(|(_, turn)| turn.runs() || turn.is_ready() || (!turn.is_started && !is_held));
         if let Some(thread) = host.thread() {
