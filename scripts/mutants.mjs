@@ -29,8 +29,8 @@ const MUTANTS = [
   {
     name: "A catch-up's cursors are one block behind",
     file: "src/thread/log.rs",
-    from: "blocks: held.blocks.saturating_add(1)",
-    to: "blocks: held.blocks",
+    from: "self.advance(turn, |held| Progress { blocks, open: None, ..held });",
+    to: "let blocks = blocks.saturating_sub(1); self.advance(turn, |held| Progress { blocks, open: None, ..held });",
   },
   {
     name: "Text is journalled after 900 ms",
@@ -41,8 +41,8 @@ const MUTANTS = [
   {
     name: "A turn that ran when the object crashed starts again",
     file: "src/thread/wake.rs",
-    from: "None => TurnState::Running(Box::new(Running::new(0, now, None))),",
-    to: "None => TurnState::Queued,",
+    from: "        None => turn.state = TurnState::Running(Box::new(running(journal))),",
+    to: "        None if journal.is_none() => {}\n        None => turn.state = TurnState::Running(Box::new(running(journal))),",
   },
   {
     name: "A duplicate is known as long as its turn is in memory",
@@ -83,14 +83,14 @@ const MUTANTS = [
   {
     name: "An end in a catch-up leaves its turn's progress in the cursor",
     file: "src/thread/log.rs",
-    from: "            self.at.forget(record.turn);\n",
-    to: "",
+    from: "                self.at.forget(turn);\n            }\n            RecordKind::Waiting",
+    to: "            }\n            RecordKind::Waiting",
   },
   {
     name: "Text that waits to be sent is in the catch-up and comes live too",
     file: "src/thread/log.rs",
-    from: "catch_up.answer(turn, request_id, &running.sent())\n            })",
-    to: "catch_up.answer(turn, request_id, &running.answer)\n            })",
+    from: "TurnState::Running(running) => Some(running.sent()),",
+    to: "TurnState::Running(running) => Some(running.answer.clone()),",
   },
   {
     name: "The alarm is set after the commit it guards",
@@ -101,7 +101,7 @@ const MUTANTS = [
   {
     name: "A later alarm replaces the one that guards a turn before the turn's end is stored",
     file: "src/thread/stream.rs",
-    from: "let is_first = wanted.is_some() && !(begins_nothing && self.turns.is_empty());",
+    from: "let is_first = wanted.is_some() && !(begins_nothing && self.rests());",
     to: "let _ = begins_nothing; let is_first = wanted.is_some();",
   },
   {
@@ -118,15 +118,45 @@ const MUTANTS = [
   },
   {
     name: "A client that holds more than the log is resumed",
-    file: "src/thread/turn.rs",
-    from: "match self.text.get(at..)? {",
-    to: "match self.text.get(at..).unwrap_or_default() {",
+    file: "src/thread/answer.rs",
+    from: "let text = self.text.get(at..)?;",
+    to: "let text = self.text.get(at..).unwrap_or_default();",
   },
   {
     name: "The last queued turn starts first",
     file: "src/thread/turns.rs",
-    from: "            let Some(turn) = self.queued().next() else { return };",
-    to: "            let Some(turn) = self.queued().last() else { return };",
+    from: "if is_held { None } else { self.queued().next() }",
+    to: "if is_held { None } else { self.queued().last() }",
+  },
+  {
+    name: "A decision that is taken while the agent speaks is stored without the journal",
+    file: "src/thread/waiting.rs",
+    from: "writes.push(Write::Journal(running.journal(id)));",
+    to: "let _ = running;",
+  },
+  {
+    name: "Queued turns run past one that waits",
+    file: "src/thread/turns.rs",
+    from: "let is_held = self.config.concurrent_turns == 1 && self.waiting().next().is_some();",
+    to: "let is_held = false;",
+  },
+  {
+    name: "A client is taken to hold what was said to a turn that waits since it left",
+    file: "src/thread/log.rs",
+    from: "records.rounds(turn, from.seq)?",
+    to: "records.rounds(turn, u64::MAX >> 1)?",
+  },
+  {
+    name: "What was decided while a turn waited is forgotten by a crash",
+    file: "src/thread/waiting.rs",
+    from: "waiting.answer.decide(tool_use_id, *approved, reason.as_deref(), by.as_deref());",
+    to: "let _ = (tool_use_id, approved, reason, by);",
+  },
+  {
+    name: "A turn that has waited is not called in a commit of its own",
+    file: "src/thread/waiting.rs",
+    from: "self.call_on(now, id, *waiting, slot, Some(start));",
+    to: "let _ = start; self.call_on(now, id, *waiting, slot, None);",
   },
   {
     name: "D1 is taken to have what an earlier log gave it",
@@ -137,8 +167,8 @@ const MUTANTS = [
   {
     name: "Waking does not count in what came after the checkpoint",
     file: "src/thread/wake.rs",
-    from: "        self.count_message(mark.created_at, tokens_used);\n",
-    to: "        let _ = tokens_used;\n",
+    from: "MarkKind::Answer { tokens_used } => self.count_message(mark.created_at, tokens_used),",
+    to: "MarkKind::Answer { .. } => {}",
   },
   {
     name: "A session_sync is answered with what came after its cursor",

@@ -205,7 +205,7 @@ impl Thread {
         let (content, kind) = match said {
             ToolSaid::Decision { approved, reason } => {
                 answer.decide(&tool_use_id, approved, reason.as_deref(), by.as_deref());
-                let blocks = answer.block_events() as u64;
+                let blocks = answer.block_events();
                 let decision = Decision { tool_use_id, approved, reason, by, bytes, blocks };
                 (Content::Text(String::new()), RecordKind::Decision(Some(decision)))
             }
@@ -213,7 +213,7 @@ impl Thread {
                 let index = answer.block_count() as u64;
                 shows_anew = answer.open().is_some();
                 answer.place((*block).clone());
-                let given = Given { index, bytes, blocks: answer.block_events() as u64 };
+                let given = Given { index, bytes, blocks: answer.block_events() };
                 (Content::Blocks(vec![*block]), RecordKind::Output(Some(given)))
             }
         };

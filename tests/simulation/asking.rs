@@ -170,13 +170,3 @@ pub fn give(pieces: &mut Vec<Piece>, block: Value) {
     let place = pieces.len() - usize::from(matches!(pieces.last(), Some(Piece::Open(..))));
     pieces.insert(place, Piece::Block(block));
 }
-
-/// The same call, before and after it was decided.
-pub fn is_decided_later(earlier: &Value, later: &Value) -> bool {
-    if earlier["type"] != "tool_use" || earlier["approval"]["state"] != "requested" {
-        return false;
-    }
-    let mut decided = earlier.clone();
-    decided["approval"] = later["approval"].clone();
-    decided == *later
-}

@@ -3,8 +3,6 @@
 use bobbin::protocol::{Block, Content, to_json};
 use serde_json::{Value, json};
 
-use super::asking::is_decided_later;
-
 #[derive(Clone, Debug, PartialEq)]
 pub enum Piece {
     Text(String),
@@ -71,6 +69,16 @@ fn is_later(earlier: &Value, later: &Value) -> bool {
     later["type"] == "data"
         && later["id"].is_string()
         && ["type", "name", "id"].iter().all(|field| earlier[field] == later[field])
+}
+
+/// The same call, before and after it was decided.
+pub fn is_decided_later(earlier: &Value, later: &Value) -> bool {
+    if earlier["type"] != "tool_use" || earlier["approval"]["state"] != "requested" {
+        return false;
+    }
+    let mut decided = earlier.clone();
+    decided["approval"] = later["approval"].clone();
+    decided == *later
 }
 
 pub fn is_prefix(short: &[Piece], long: &[Piece]) -> bool {

@@ -148,7 +148,7 @@ fn step(random: &mut Random, clients: usize, is_faulty: bool) -> Step {
         26..28 => Step::Update { client, nth },
         28 if random.chance(60) => Step::Garbage { client, nth },
         28 if random.chance(40) => Step::Patch { client, nth },
-        28 if random.chance(60) => Step::Delete { client },
+        28 if random.chance(75) => Step::Delete { client },
         28 => Step::CancelAll { client },
         29..44 => Step::Up { nth },
         44..54 => Step::Down { client, frames: 1 + random.below(6) },
@@ -231,9 +231,10 @@ fn how(random: &mut Random) -> How {
 }
 
 fn does(random: &mut Random) -> Does {
-    match random.below(54) {
+    match random.below(70) {
         46..52 => Does::Ask { for_approval: random.chance(60), at_client: random.chance(50) },
         52..54 => Does::FinishUnmarked,
+        54..66 => Does::AskAndFinish { for_approval: random.chance(60), at_client: random.chance(50) },
         0..10 => Does::Text { pieces: 1 + random.below(4) },
         10 => Does::Block,
         11 => Does::TextAndBlock,
@@ -242,7 +243,7 @@ fn does(random: &mut Random) -> Does {
         16 => Does::Fail,
         17..19 => Does::SpeakAfterTheEnd,
         19 => Does::Nothing,
-        20..25 => Does::Refuse(remedy(random)),
+        20..25 | 66..70 => Does::Refuse(remedy(random)),
         25 => Does::Gather,
         26 => Does::EndSlowly,
         27..30 => Does::Begin { is_call: random.below(2) == 0 },

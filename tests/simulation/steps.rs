@@ -184,6 +184,10 @@ pub enum Does {
         for_approval: bool,
         at_client: bool,
     },
+    AskAndFinish {
+        for_approval: bool,
+        at_client: bool,
+    },
     Finish,
     /// The calls that are not marked are the clients'.
     FinishUnmarked,

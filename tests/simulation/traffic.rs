@@ -102,7 +102,7 @@ impl World {
             0 => {
                 // Half of them answer a call that somebody may be asked for.
                 let calls = self.open_turns_calls();
-                let call = nth_of(&calls, shape).filter(|_| shape % 8 == 0);
+                let call = nth_of(&calls, shape).filter(|_| shape.is_multiple_of(8));
                 let id = call.map_or(json!("t"), |(_, call)| call["id"].clone());
                 json!([{ "type": "text", "text": text }, { "type": "tool_result", "toolUseId": id, "content": "9" }])
             }

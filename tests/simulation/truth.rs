@@ -21,6 +21,7 @@ use super::{Check, Stats};
 use crate::support::{Frame, Head, Host, Seen, Spoilt};
 
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools)] // Each is known of by another event.
 pub struct Turn {
     user: String,
     end: Option<String>,
@@ -36,12 +37,16 @@ pub struct Turn {
     journalled: usize,
     /// A part of the journal cannot be read.
     is_torn: bool,
+    /// What it waits with cannot be read.
+    is_lost: bool,
     /// The record that it waits under, if it waits.
     pub waits_under: Option<u64>,
     /// Its agent was done.
     is_done: bool,
     /// Whether it waits no more, and its agent is to be called.
     is_called: bool,
+    /// Blocks that a decision or a result has made: they are kept with it.
+    answered: Vec<Value>,
     /// Calls that are clients' although they are not marked so.
     pub clients: Vec<String>,
     /// The first block of the present call of its agent.
@@ -139,9 +144,9 @@ impl Turn {
                 }
                 self.said.push(Piece::Open(block, String::new()));
             }
-            AgentEvent::Grow(more) => {
+            AgentEvent::Grow(growth) => {
                 if let Some(Piece::Open(_, grown)) = self.said.last_mut() {
-                    grown.push_str(more);
+                    grown.push_str(growth);
                 }
             }
             AgentEvent::Drop => self.drop_open(),
@@ -155,7 +160,8 @@ impl Turn {
 
     /// Its agent is called. Whether that is not the first time, as people have answered its calls.
     fn go_on(&mut self, answer: Option<&Content>) -> Check<bool> {
-        let is_at_once = self.is_done && !self.is_called && self.waits_under.is_none() && !self.calls.are_to_go_on();
+        let is_at_once =
+            self.is_done && !self.is_called && self.waits_under.is_none() && !self.calls.are_to_go_on();
         if is_at_once {
             self.close();
             if !needs_its_agent(&self.said, self.from) {
@@ -293,6 +299,10 @@ impl Truth {
         for event in events {
             turn.hear(event, mode, config);
         }
+        // That a block is dropped is told by what comes next: until then the last event is at no place of the log.
+        if events.iter().any(|event| matches!(event, AgentEvent::Drop)) {
+            self.place = None;
+        }
         // Half a call is not kept by a crash.
         let mut kept = turn.said.clone();
         close(&mut kept);
@@ -380,8 +390,21 @@ impl Truth {
         }
     }
 
+    /// What a turn waits with cannot be read any more.
+    pub fn lose(&mut self, turn: TurnId) {
+        if let Some(turn) = self.turns.get_mut(&turn) {
+            (turn.is_torn, turn.is_lost) = (true, true);
+        }
+    }
+
     pub fn is_torn(&self, request_id: &str) -> bool {
         self.turn_of(request_id).is_some_and(|turn| turn.is_torn)
+    }
+
+    /// A thread at rest has no alarm. If a turn that waits turns out to be unreadable when it wakes, and it dies right
+    /// then, the next wake brings what is left.
+    pub fn has_lost_turn(&self) -> bool {
+        self.turns.values().any(|turn| turn.is_lost)
     }
 
     /// The agents are gone, and with them what was not yet in a journal.
@@ -515,35 +538,39 @@ impl Truth {
         if !turn.is_open() || !turn.is_started {
             return Err("a call is answered of a turn that is over or has not begun".into());
         }
-        let by = match &record.kind {
-            RecordKind::Decision(Some(decision)) => {
-                let Decision { tool_use_id, approved, reason, by, .. } = decision;
-                let set = approval(*approved, reason.as_deref(), by.as_deref());
-                let is_requested = decide(&mut turn.said, Some(tool_use_id), &set);
-                for said in &mut turn.dropped {
-                    decide(said, Some(tool_use_id), &set);
-                }
-                if !is_requested {
-                    return Err(format!("{tool_use_id} is decided, which asks for nothing"));
-                }
-                by.clone()
+        let by = if let RecordKind::Decision(Some(decision)) = &record.kind {
+            let Decision { tool_use_id, approved, reason, by, .. } = decision;
+            let set = approval(*approved, reason.as_deref(), by.as_deref());
+            let is_requested = decide(&mut turn.said, Some(tool_use_id), &set);
+            for said in &mut turn.dropped {
+                decide(said, Some(tool_use_id), &set);
             }
-            _ => {
-                let Content::Blocks(blocks) = &record.content else {
-                    return Err("a result of nothing".into());
-                };
-                let block = json_of(&blocks[0]);
-                let id = text_of(&block, "toolUseId").to_owned();
-                let frame = json!({ "type": "tool_output", "toolUseId": id });
-                if meets(&turn.said, &turn.clients, &frame) != Meets::Taken {
-                    return Err(format!("a result of {id} is taken"));
-                }
-                if matches!(turn.said.last(), Some(Piece::Open(..))) {
-                    turn.dropped.push(turn.said.clone());
-                }
-                give(&mut turn.said, block);
-                actor.map(str::to_owned)
+            let is_it = |block: &&Value| block["id"] == **tool_use_id;
+            let blocks = turn.said.iter().filter_map(|piece| match piece {
+                Piece::Block(block) => Some(block),
+                _ => None,
+            });
+            turn.answered.extend(blocks.filter(is_it).cloned());
+            if !is_requested {
+                return Err(format!("{tool_use_id} is decided, which asks for nothing"));
             }
+            by.clone()
+        } else {
+            let Content::Blocks(blocks) = &record.content else {
+                return Err("a result of nothing".into());
+            };
+            let block = json_of(&blocks[0]);
+            let id = text_of(&block, "toolUseId").to_owned();
+            let frame = json!({ "type": "tool_output", "toolUseId": id });
+            if meets(&turn.said, &turn.clients, &frame) != Meets::Taken {
+                return Err(format!("a result of {id} is taken"));
+            }
+            if matches!(turn.said.last(), Some(Piece::Open(..))) {
+                turn.dropped.push(turn.said.clone());
+            }
+            turn.answered.push(block.clone());
+            give(&mut turn.said, block);
+            actor.map(str::to_owned)
         };
         let is_mode = by.as_deref() == Some("mode");
         if !is_mode && (access < Some(Access::Editor) || by.as_deref() != actor) {
@@ -588,6 +615,10 @@ impl Truth {
             )
         {
             return Err(format!("{} ends with an approval that is requested", record.request_id));
+        }
+        let is_there = |block: &Value| kept.iter().any(|piece| *piece == Piece::Block(block.clone()));
+        if let Some(block) = turn.answered.iter().find(|block| !is_there(block) && !turn.is_torn) {
+            return Err(format!("{} ends without {block}", record.request_id));
         }
         let said = &turn.said;
         if !is_broken_off && kept != *said {
@@ -639,7 +670,8 @@ impl Truth {
             "snapshot" | "connected" => self.check_in_flight(&frame.json()["inFlight"])?,
             "token" | "block" | "block_start" | "block_delta" if to.is_none() => {
                 let is_result = || frame.json()["block"]["type"] == "tool_result";
-                let waits = self.turn_of(request_id).is_some_and(|turn| turn.waits_under.is_some());
+                let waits =
+                    self.turn_of(request_id).is_some_and(|turn| turn.waits_under.is_some() && !turn.is_lost);
                 if waits && !is_result() {
                     return Err(format!("text of {request_id} goes out while it waits"));
                 }
@@ -697,9 +729,10 @@ impl Truth {
         let answers = view.answers.iter().filter(|(_, pieces)| holds(pieces));
         let lengths = answers.map(|(id, pieces)| (id, text_bytes(pieces), block_count(pieces)));
         let place = format!("{last:?} {:?}", lengths.collect::<Vec<_>>());
+        let has_lost_turn = self.has_lost_turn();
         let known = self.places.entry(cursor.to_owned()).or_insert_with(|| place.clone());
         // Of an answer that cannot be read any more, clients may hold what is not shown again.
-        if *known == place || self.turns.values().any(|turn| turn.is_torn) {
+        if *known == place || has_lost_turn {
             return Ok(());
         }
         Err(format!("at {cursor} it holds {place}, and another client, or itself before, held {known}"))

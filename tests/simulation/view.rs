@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use super::Check;
 use super::asking::{approval, decide, open_calls};
-use super::pieces::{Piece, append_text, block_count, drop_open, is_prefix, pieces_of, put_block, text_only};
+use super::pieces::{
+    Piece, append_text, block_count, drop_open, is_decided_later, is_prefix, pieces_of, put_block, text_only,
+};
 use super::truth::Truth;
 use crate::support::{Frame, Head};
 
@@ -190,9 +192,17 @@ impl View {
         }
         let mut held = self.answers.remove(request_id).unwrap_or_default();
         drop_open(&mut held);
-        let reason = frame.get("reason").and_then(Value::as_str);
-        decide(&mut held, None, &approval(false, reason, None));
         let whole = pieces_of(&frame["response"]["content"], &frame["response"]["blocks"]);
+        // What nobody has decided is denied by the end itself.
+        for (held, whole) in held.iter_mut().zip(&whole) {
+            if let (Piece::Block(block), Piece::Block(ended)) = (&*held, whole)
+                && is_decided_later(block, ended)
+                && ended["approval"]["state"] == "denied"
+                && ended["approval"]["by"].is_null()
+            {
+                *held = whole.clone();
+            }
+        }
         if held == whole {
             return Ok(());
         }

@@ -267,7 +267,7 @@ impl World {
         store.spoilt.push(spoilt);
         match spoilt {
             Spoilt::Record { seq, .. } if !store.records[&seq].is_message() => {
-                self.truth.tear(store.records[&seq].turn);
+                self.truth.lose(store.records[&seq].turn);
             }
             Spoilt::Record { seq, .. } => self.truth.spoil(store.as_read(&store.records[&seq])),
             Spoilt::Journal { slot, .. } => self.truth.tear(store.journals[&slot].turn),
@@ -347,6 +347,11 @@ impl World {
                     block["kind"] = json!(kind);
                 }
                 vec![AgentEvent::Block(Block::parse(&block.to_string()).expect("a block"))]
+            }
+            Does::AskAndFinish { for_approval, at_client } => {
+                let mut events = self.events(Does::Ask { for_approval, at_client }, None, Vec::new());
+                events.push(finished());
+                events
             }
             Does::FinishUnmarked => {
                 vec![AgentEvent::Finished(Finished { tokens_used: 7, client_calls, ..Finished::default() })]
@@ -483,6 +488,9 @@ impl World {
         if let Some((turn, _)) = open().find(|(id, turn)| turn.waits() && host.agents.contains(*id)) {
             return Err(format!("the agent of turn {turn} works on while it waits"));
         }
+        if is_held && open().any(|(_, turn)| turn.runs()) {
+            return Err("a turn runs past one that waits".into());
+        }
         let is_busy =
             open().any(|(_, turn)| turn.runs() || turn.is_ready() || (!turn.is_started && !is_held));
         if let Some(thread) = host.thread() {
@@ -529,7 +537,7 @@ impl World {
             return Err(format!("{queued} turns wait"));
         }
         let owes = self.index.messages.len() + self.truth.parked.len() < self.truth.records.len();
-        if (is_busy || owes) && host.alarm.is_none() {
+        if (is_busy || owes) && host.alarm.is_none() && !self.truth.has_lost_turn() {
             return Err("something is unfinished and no alarm is set".into());
         }
         if is_busy && host.alarm.is_some_and(|at| at > latest) {

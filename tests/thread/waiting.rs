@@ -655,6 +655,32 @@ fn who_was_away_is_sent_what_was_missed_across_waiting_and_rounds() {
     assert_eq!((&decided["toolUseId"], &decided["approved"]), (&json!("c3"), &json!(false)));
 }
 
+/// A client that is cut off in a catch-up, behind a decision that it was not sent, is sent all that it lacks.
+#[test]
+fn whoever_is_cut_off_behind_a_decision_that_it_was_not_sent_lacks_nothing_later() {
+    let mut h = waiting_of(thread_of(2), vec![at_client("c1")]);
+    h.send("ann", &output("c1", &json!(1)));
+    let place = cursor_of(&h.frames("ann"));
+    h.agent("r1", vec![said("And "), asking("c2")]);
+    h.send("ann", &decision("c2", true));
+    h.say("ann", "r2", "two");
+    h.resume("bob", &place.split('.').take(2).collect::<Vec<_>>().join("."));
+    let frames = h.frames("bob");
+    let mut whole = None;
+    for cut in 1..=frames.len() {
+        let Some(at) = frames[cut - 1]["cursor"].as_str().map(str::to_owned) else { continue };
+        h.resume("cid", &at);
+        let rest = h.frames("cid");
+        assert_eq!(rest[0]["resumed"], true);
+        let sent = frames[..cut].iter().chain(&rest[1..]);
+        let shown: Vec<&Value> = sent.filter(|frame| frame["requestId"] == "r1").collect();
+        let text: String = shown.iter().filter_map(|frame| frame["token"].as_str()).collect();
+        let blocks = shown.iter().filter(|frame| frame["type"] == "block").count();
+        assert_eq!(*whole.get_or_insert((text.clone(), blocks)), (text, blocks), "cut at {at}");
+    }
+    assert_eq!(whole, Some(("And ".into(), 1)));
+}
+
 #[test]
 fn a_turn_that_waits_survives_a_crash_with_all_that_was_said() {
     let mut h = waiting(vec![asking("c1"), at_client("c2"), asking("c3")]);

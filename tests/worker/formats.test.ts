@@ -130,7 +130,7 @@ test("a newer major format is refused in words, and nothing of it is changed", a
   assert.deepEqual([error.code, error.retryable], ["STORAGE_ERROR", true]);
   assert.match(error.message, /newer version of Bobbin/);
   assert.equal((await bobbin.sql(id, "SELECT name FROM pragma_table_info('bobbin_records') WHERE name = 'data'")).length, 0);
-  assert.ok(bobbin.logs.some(({ message }) => message.includes("store_failed") && message.includes("format 3.0")), "nothing is logged");
+  assert.ok(bobbin.logs.some(({ message }) => message.includes("store_failed") && message.includes("format 3.1")), "nothing is logged");
 });
 
 test("a column that is missing is added, and costs nothing but what stood in it", async () => {
