@@ -73,11 +73,11 @@ impl Events {
         let at = number("output_index");
         match kind {
             "output_text.delta" | "refusal.delta" => {
-                self.say(at);
+                self.say(at, answer);
                 answer.say_piece(delta);
             }
             "reasoning_summary_text.delta" | "reasoning_text.delta" => {
-                self.say(at);
+                self.say(at, answer);
                 answer.think(delta, true);
             }
             "reasoning_summary_part.added" if number("summary_index") > 0 => {
@@ -104,9 +104,10 @@ impl Events {
     }
 
     /// Notes that something of an item is told, which its end does not say again.
-    fn say(&mut self, at: u64) {
-        if self.said.last() != Some(&at) {
+    fn say(&mut self, at: u64, answer: &mut Draft) {
+        if !self.said.contains(&at) {
             self.said.push(at);
+            answer.over_limit(0, self.said.len());
         }
     }
 
