@@ -5,8 +5,8 @@ use serde::Serialize;
 use crate::agent::http::finish;
 use crate::protocol::limits::{DELETED_REQUESTS_MAX, PAGE_BYTES_MAX, PAGE_MAX};
 use crate::protocol::{
-    Block, Content, Cursor, ErrorBody, ErrorCode, Finish, Json, Message, MessageMetadata, Millis, Read, Response,
-    ResponseMetadata, Role, ServerFrame, Session, Status, Word, optional, required,
+    Block, Content, Cursor, ErrorBody, ErrorCode, Finish, Json, Message, MessageMetadata, Millis, Read,
+    Response, ResponseMetadata, Role, ServerFrame, Session, Status, Word, optional, required,
 };
 
 const DIGEST_CHARS: usize = 16;
