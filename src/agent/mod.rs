@@ -40,11 +40,6 @@ pub trait Agent: Debug {
     /// A reader for what comes back of one call.
     fn reply(&self) -> Box<dyn Reply>;
 
-    /// Whether it runs tools itself, while it answers. Then it may be silent for as long as a call has no result.
-    fn runs_tools(&self) -> bool {
-        false
-    }
-
     /// The models that a session may choose from; the first is the default. None, if there is no choice.
     fn models(&self) -> &[String] {
         &[]

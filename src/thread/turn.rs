@@ -62,8 +62,6 @@ pub(crate) struct Running {
     attempt: Attempt,
     /// When the agent is asked again, and why the call before failed.
     again: Option<(Millis, Failed)>,
-    /// Whether the agent runs its tools itself.
-    pub(crate) runs_tools: bool,
     /// How many of the oldest messages the agent was not given.
     pub(crate) omitted: usize,
     /// What was said before the answer, which must not appear in a log.
@@ -102,7 +100,6 @@ impl Running {
         Running {
             attempt: Attempt::default(),
             again: None,
-            runs_tools: false,
             omitted: 0,
             own_words: String::new(),
             reply,
@@ -258,7 +255,7 @@ impl Running {
     /// When the agent times out, unless it sends something before.
     pub(crate) fn timeout_at(&self, config: &Config) -> Millis {
         // A tool may take its time.
-        if self.runs_tools && self.answer.awaits_result() {
+        if self.reply.as_ref().is_some_and(|reply| reply.is_running_tool()) {
             return self.over_at(config);
         }
         let idle_ms = config.agent_idle_timeout_ms;

@@ -66,10 +66,6 @@ impl Agent for Endpoint {
     fn models(&self) -> &[String] {
         self.0.models()
     }
-
-    fn runs_tools(&self) -> bool {
-        self.0.kind().name == AgentName::AiSdk
-    }
 }
 
 /// A reader for one answer of an endpoint with these settings.
