@@ -1,6 +1,7 @@
 //! After the last step: nothing fails any more, and everything must come to its end.
 
 use bobbin::protocol::Message;
+use bobbin::thread::Thread;
 
 use super::Check;
 use super::client::Client;
@@ -111,7 +112,7 @@ impl World {
     }
 
     fn check_views(&self) -> Check {
-        let session = self.host.thread().and_then(|thread| thread.shown_session());
+        let session = self.host.thread().and_then(Thread::shown_session);
         if let (Some(session), Some((_, _, indexed))) = (&session, &self.index.session)
             && session != indexed
             && !self.truth.is_session_torn
