@@ -28,6 +28,8 @@ impl Settings {
 }
 
 fn thread(read: Variables) -> Result<Config, String> {
+    // Read where it is needed; it must be valid for everybody.
+    read.choice(&variables::SEARCH)?;
     Ok(Config {
         concurrent_turns: read.count(&variables::CONCURRENT_TURNS)?,
         agent_first_token_timeout_ms: read.number(&variables::AGENT_FIRST_TOKEN_TIMEOUT_MS)?,

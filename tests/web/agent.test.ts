@@ -110,3 +110,28 @@ test("an answer that was cut off, filtered or empty says so, and offers to go on
   await until(() => tab.button("Try again").count(), (count) => count === 0);
   await visitor.leave();
 });
+
+test("after a reload, too, an answer says why it ended, where the stored message tells", async () => {
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(bobbin.url);
+  await tab.say("Say it.");
+  (await upstream.next()).text("As much as there").finish().done();
+  await tab.isDone();
+  const words = { length: /reached its limit/, "content-filter": /content filter/, other: /for a reason of its own/, stop: null };
+  let finish = "";
+  // As a server that stores it tells.
+  await tab.page.routeWebSocket(/websocket/, (socket) => {
+    const server = socket.connectToServer();
+    server.onMessage((frame) => socket.send(String(frame).replaceAll('"role":"assistant"', `"role":"assistant","metadata":{"finish":"${finish}"}`)));
+  });
+  for (const [reason, seen] of Object.entries(words)) {
+    finish = reason;
+    await tab.page.reload();
+    await tab.answer.getByText("As much as there").waitFor();
+    if (seen) await tab.answer.getByText(seen).waitFor();
+    else assert.doesNotMatch(await tab.answer.innerText(), /limit|filter|reason/);
+    if (seen) await tab.answer.getByRole("button", { name: "Try again" }).waitFor();
+    assert.equal(await tab.answer.getByRole("button", { name: "Go on" }).count(), reason === "length" ? 1 : 0);
+  }
+  await visitor.leave();
+});
