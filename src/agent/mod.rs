@@ -40,7 +40,7 @@ pub trait Agent: Debug {
     /// A reader for what comes back of one call.
     fn reply(&self) -> Box<dyn Reply>;
 
-    /// Whether it runs tools itself, while it answers. Then it may be silent for as long as a call has no result.
+    /// Whether it runs tools itself, and marks the calls that are for others to answer.
     fn runs_tools(&self) -> bool {
         false
     }

@@ -194,7 +194,7 @@ impl World {
             if view.messages.last() != wanted || !view.answers.is_empty() {
                 return Err(format!("client {id} ends with {view:?}"));
             }
-            if let Some(session) = session
+            if let Some(session) = &session
                 && view.session.as_ref().map(|frame| &frame.json()["session"])
                     != serde_json::to_value(session).ok().as_ref()
             {
