@@ -444,7 +444,11 @@ content: string,
 /**
  * All of the answer so far in order, if it has more than text; otherwise empty.
  */
-blocks: Array<Block>, };
+blocks: Array<Block>, 
+/**
+ * Of a turn that is `waiting`, the calls that are open.
+ */
+toolUseIds?: Array<string>, };
 
 /**
  * A frame from the server. `user_message`, `token`, `block_start`, `block_delta`, `block`, `waiting`, `tool_decided`, `final`,

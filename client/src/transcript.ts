@@ -157,10 +157,10 @@ function statusOf(frame: EndFrame): Status {
   return frame.error.code === "INTERRUPTED" ? "interrupted" : "failed";
 }
 
-function turnOf({ requestId, state, content, blocks }: InFlight): TurnState {
+function turnOf({ requestId, state, content, blocks, toolUseIds }: InFlight): TurnState {
   const text: Block[] = content === "" ? [] : [{ type: "text", text: content }];
   const turn: TurnState = { requestId, state, content: null, text: content, blocks: blocks.length > 0 ? blocks : text };
-  return state === "waiting" ? { ...turn, calls: openCalls(blocks) } : turn;
+  return toolUseIds ? { ...turn, calls: toolUseIds } : turn;
 }
 
 /** The calls that are marked as open: an approval is asked for, or a client is to give the result. */

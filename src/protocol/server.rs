@@ -388,4 +388,8 @@ pub struct InFlight {
     pub content: String,
     /// All of the answer so far in order, if it has more than text; otherwise empty.
     pub blocks: Vec<Block>,
+    /// Of a turn that is `waiting`, the calls that are open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub tool_use_ids: Option<Vec<String>>,
 }

@@ -285,5 +285,6 @@ fn in_flight(answer_id: String, turn: &Turn, head: &Answer) -> InFlight {
         state: turn.state_name(),
         content: head.text().to_owned(),
         blocks: head.blocks().unwrap_or_default(),
+        tool_use_ids: turn.waiting().map(|waiting| waiting.answer.open_calls(&waiting.round.client_calls)),
     }
 }

@@ -231,6 +231,10 @@ impl View {
             let blocks =
                 answer.get("blocks").filter(|blocks| blocks.as_array().is_some_and(|b| !b.is_empty()));
             let pieces = pieces_of(&answer["content"], blocks.unwrap_or(&Value::Null));
+            let named = answer["toolUseIds"].as_array();
+            if named.is_some() != (answer["state"] == "waiting") {
+                return Err(format!("{answer} says what is open"));
+            }
             if !pieces.is_empty() {
                 self.answers.insert(request_id.to_owned(), pieces);
             }

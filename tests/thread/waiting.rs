@@ -834,7 +834,8 @@ fn calls_that_only_their_end_tells_to_be_the_clients_are_named_by_waiting_alone(
     let frames = h.frames("ann");
     assert!(frames.iter().any(|frame| frame["type"] == "waiting" && frame["toolUseIds"] == json!(["c1"])));
     h.host.crash(true);
-    h.greet("ann");
+    h.join("ann");
+    assert_eq!(h.frames("ann")[1]["inFlight"][0]["toolUseIds"], json!(["c1"]));
     h.send("ann", &output("c1", &json!(null)));
     h.expect("ann", &[json!({ "type": "block", "block": { "content": "null" } })]);
     assert_eq!(h.host.agents.len(), 1);

@@ -13,7 +13,7 @@ const ME = "me";
 
 for (const kind of KINDS) {
   const cells = cellsOf(kind);
-  assert.equal(cells.length, 64, `${kind}: a table of sixteen actions and four roles`);
+  assert.equal(cells.length, 80, `${kind}: a table of twenty actions and four roles`);
   for (const cell of cells) {
     const { action, by, role, expected } = cell;
     test(`${kind}, role ${role}: ${action} by ${by} is answered ${expected}`, async () => {
