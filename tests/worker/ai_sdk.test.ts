@@ -104,13 +104,35 @@ test("a call for the client and one that waits for a person come as streamText s
   const tools = { location: tool({ inputSchema }), delete: tool({ inputSchema, execute: async () => "gone" }) } as unknown as ToolSet;
   const result = streamText({ model, tools, toolApproval: { delete: "user-approval" }, messages: await convertToModelMessages(call.body.messages) });
   await sent(call, createUIMessageStreamResponse({ stream: toUIMessageStream({ stream: result.stream }) }));
-  const { type, response } = await client.next(endOf("r1"));
-  assert.deepEqual([type, response.metadata.finishReason], ["final", "tool-calls"]);
-  const said = new Map(response.blocks.map((block: Frame) => [block["id"], block]));
+  assert.deepEqual((await client.next("waiting"))["toolUseIds"], ["location", "delete"]);
+  client.cancel("r1");
+  const { response } = await client.next(endOf("r1"));
+  const said = new Map(client.all.filter(({ type }) => type === "block").map(({ block }) => [block.id, block]));
+  assert.equal(response.blocks.find(({ id }: Frame) => id === "delete").approval.state, "denied");
   assert.equal((said.get("location") as Frame)["approval"], undefined);
   const asking = said.get("delete") as Frame;
   assert.equal(asking["approval"].state, "requested");
   assert.equal(typeof asking["providerData"].approvalId, "string");
+});
+
+test("the route of the documentation that books waits for a person and for a client, through an eviction, and goes on", async (t) => {
+  const port = await routeOfDocs(t, "booking", BOOKING_MODEL);
+  const worker = await start({ vars: { AGENT: "ai-sdk", AGENT_BASE_URL: `http://127.0.0.1:${port}/` } });
+  t.after(worker.close);
+  const id = freshId();
+  const client = await worker.join(id);
+  client.say("r1", "A table, please.");
+  assert.deepEqual((await client.next("waiting"))["toolUseIds"], ["c1", "c2"]);
+  await worker.evict(id);
+  const decide = (body: object) =>
+    worker.fetch(`/sessions/${id}/decisions`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ requestId: "r1", ...body }) });
+  assert.equal((await decide({ toolUseId: "c1", approved: true })).status, 202);
+  assert.equal((await decide({ toolUseId: "c2", content: { city: "Oslo" } })).status, 202);
+  const late = await worker.join(id);
+  const { response } = await late.next(endOf("r1"));
+  assert.equal(response.content, 'book: "booked for eight"; place: {"city":"Oslo"}');
+  const [book] = response.blocks;
+  assert.equal(book.approval.state, "approved");
 });
 
 test("a route that refuses is asked once", async () => {
@@ -149,18 +171,35 @@ test("a route behind a service binding is called by that", async (t) => {
   assert.equal((await client.next(endOf("r1")))["response"].content, "by service");
 });
 
-/** Runs the route as it stands in the documentation, with a model that tells what it is told. */
-async function routeOfDocs(t: { after(work: () => void): void }): Promise<number> {
+/** Runs a route as it stands in the documentation, with a model that tells what it is told. */
+async function routeOfDocs(t: { after(work: () => void): void }, name = "route", model = MODEL): Promise<number> {
   const page = readFileSync(fileURLToPath(new URL("../../docs/agents.md", import.meta.url)), "utf8");
-  const [, snippet = ""] = page.match(/```js route\.mjs\n([\s\S]*?)```/) ?? [];
   const server = await freePort();
-  writeFileSync(`${folder}/route.mjs`, snippet);
-  writeFileSync(`${folder}/model.mjs`, MODEL);
-  const route = spawn(process.execPath, [`${folder}/route.mjs`], { env: { ...process.env, PORT: String(server) }, stdio: ["ignore", "inherit", "inherit"] });
+  for (const [, file, snippet = ""] of page.matchAll(/```js (\w+\.mjs)\n([\s\S]*?)```/g)) writeFileSync(`${folder}/${file}`, snippet);
+  writeFileSync(`${folder}/model.mjs`, model);
+  const route = spawn(process.execPath, [`${folder}/${name}.mjs`], { env: { ...process.env, PORT: String(server) }, stdio: ["ignore", "inherit", "inherit"] });
   t.after(() => void route.kill());
   await listening(route, server);
   return server;
 }
+
+/** Wants to book a table and to know a place; then it says what it was told. */
+const BOOKING_MODEL = `
+import { MockLanguageModelV4, convertArrayToReadableStream } from "ai/test";
+const usage = { inputTokens: { total: 3, noCache: 3, cacheRead: 0, cacheWrite: 0 }, outputTokens: { total: 2, text: 2, reasoning: 0 } };
+const finish = (unified) => ({ type: "finish", finishReason: { unified, raw: unified }, usage });
+const call = (toolCallId, toolName, input) => ({ type: "tool-call", toolCallId, toolName, input: JSON.stringify(input) });
+export const model = new MockLanguageModelV4({
+  doStream: async ({ prompt }) => {
+    const told = prompt.filter(({ role }) => role === "tool").flatMap(({ content }) => content).filter(({ type }) => type === "tool-result");
+    const text = told.map(({ toolName, output }) => toolName + ": " + JSON.stringify(output.value)).sort().join("; ");
+    const chunks = told.length === 0
+      ? [call("c1", "book", { at: "eight" }), call("c2", "place", {}), finish("tool-calls")]
+      : [{ type: "text-start", id: "0" }, { type: "text-delta", id: "0", delta: text }, { type: "text-end", id: "0" }, finish("stop")];
+    return { stream: convertArrayToReadableStream([{ type: "stream-start", warnings: [] }, ...chunks]) };
+  },
+});
+`;
 
 const MODEL = `
 import { MockLanguageModelV4, convertArrayToReadableStream } from "ai/test";
