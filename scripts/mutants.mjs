@@ -30,7 +30,7 @@ const MUTANTS = [
     name: "A catch-up's cursors are one block behind",
     file: "src/thread/log.rs",
     from: "self.advance(turn, |held| Progress { blocks, open: None, ..held });",
-    to: "let blocks = blocks.saturating_sub(1); self.advance(turn, |held| Progress { blocks, open: None, ..held });",
+    to: "self.advance(turn, |held| Progress { blocks: blocks - 1, open: None, ..held });",
   },
   {
     name: "Text is journalled after 900 ms",
@@ -119,8 +119,38 @@ const MUTANTS = [
   {
     name: "A client that holds more than the log is resumed",
     file: "src/thread/answer.rs",
-    from: "let text = self.text.get(at..)?;",
-    to: "let text = self.text.get(at..).unwrap_or_default();",
+    from: "let text = self.text.get(at..)?;\n        let mut add",
+    to: "let text = self.text.get(at..).unwrap_or_default();\n        let mut add",
+  },
+  {
+    name: "A crash keeps nothing of a thought that is open",
+    file: "src/thread/stream.rs",
+    from: "running.answer.thought().filter(|thought| running.answer.fits(thought))",
+    to: "running.answer.thought().filter(|thought| running.answer.fits(thought) && running.attempt() != crate::agent::Attempt::default())",
+  },
+  {
+    name: "A client that holds more of a thought than a crash left is resumed",
+    file: "src/thread/log.rs",
+    from: "if record.is_broken_off() && answer.may_lack(held) {",
+    to: "if false && record.is_broken_off() && answer.may_lack(held) {",
+  },
+  {
+    name: "A resume sends an open block from its beginning",
+    file: "src/thread/answer.rs",
+    from: "let delta = grown.get(bytes.unwrap_or_default()..)?;",
+    to: "let delta = grown.get(bytes.unwrap_or_default().min(0)..)?;",
+  },
+  {
+    name: "Data that took another's place is not sent again",
+    file: "src/thread/answer.rs",
+    from: "if placed.first > held.blocks { placed.first } else { placed.last };",
+    to: "placed.first;",
+  },
+  {
+    name: "What grows is not journalled by its time",
+    file: "src/thread/turn.rs",
+    from: "        self.answer.grow(more);\n        self.changed(more.len(), now);",
+    to: "        self.answer.grow(more);",
   },
   {
     name: "The last queued turn starts first",

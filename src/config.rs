@@ -28,6 +28,8 @@ impl Settings {
 }
 
 fn thread(read: Variables) -> Result<Config, String> {
+    // Read where it is needed; it must be valid for everybody.
+    read.choice(&variables::SEARCH)?;
     Ok(Config {
         concurrent_turns: read.count(&variables::CONCURRENT_TURNS)?,
         waits_for_tools: read.choice(&variables::AGENT_TOOLS)? == ToolsName::Wait,

@@ -34,7 +34,7 @@ export const ask_model = async (ai, model, input, options, signal) => {
         signal.aborted ? letGo() : signal.addEventListener('abort', letGo);
         return reader;
     } catch (thrown) {
-        throw (thrown.code ? thrown.code + ': ' : '') + thrown.message;
+        throw (thrown?.code ? thrown.code + ': ' : '') + (thrown?.message ?? thrown);
     }
 };")]
 extern "C" {

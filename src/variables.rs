@@ -109,6 +109,18 @@ words! {
     }
 }
 
+words! {
+    /// What the search looks at.
+    #[derive(Default)]
+    pub enum SearchName {
+        /// Titles and messages.
+        #[default]
+        Messages = "messages",
+        /// Titles alone: of a message no words are kept for the search.
+        Titles = "titles",
+    }
+}
+
 /// Defines the constants by which everything is read, and the table that the documents are written from. The
 /// first line of a variable's doc is what the documents say of it.
 macro_rules! variables {
@@ -190,6 +202,8 @@ variables! {
     SOCKETS_PER_THREAD: Number = limits::SOCKETS_MAX as u64, 1..=limits::SOCKETS_MAX as u64;
     /// Sockets of one subject on one thread; one more is closed with 4429.
     SOCKETS_PER_SUBJECT: Number = limits::SUBJECT_SOCKETS_MAX as u64, 1..=limits::SOCKETS_MAX as u64;
+    /// What the search looks at; see [the search](#the-search).
+    SEARCH: Choice<SearchName>;
     /// D1 database: the list of sessions and the search.
     DB: Binding;
     /// Durable Object, of the class `SessionDO`: the threads.

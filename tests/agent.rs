@@ -359,6 +359,23 @@ fn thinking_as_large_as_an_answer_may_be_is_kept_and_a_byte_more_fails() {
 }
 
 #[test]
+fn what_waits_for_a_call_is_as_large_as_an_answer_may_be_and_no_larger() {
+    let mut completion = openai::completion();
+    let call = json!({"index": 0, "id": "a", "function": {"name": "f", "arguments": "{\"x\":"}});
+    completion.push(delta(&json!({"tool_calls": [call]})).as_bytes());
+    let half = "x".repeat(ANSWER_BYTES_MAX / 2);
+    let mut events = Vec::new();
+    while !matches!(events.last(), Some(AgentEvent::Failed(_))) {
+        events = completion.push(delta(&json!({"content": half})).as_bytes());
+    }
+    assert!(
+        matches!(&events[..], [AgentEvent::Drop, AgentEvent::Text(text), AgentEvent::Failed(_)] if text.len() <= ANSWER_BYTES_MAX),
+        "{}",
+        events.len()
+    );
+}
+
+#[test]
 fn more_tool_calls_than_blocks_in_an_answer_fail() {
     let mut completion = openai::completion();
     let mut push = |index: usize| {

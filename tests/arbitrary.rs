@@ -211,7 +211,7 @@ impl Reader {
             "snapshot" => {
                 let messages = frame["messages"].as_array().unwrap();
                 let answer = messages.iter().find(|message| message["role"] == "assistant");
-                let content = answer.map(|message| &message["content"]).unwrap_or(&Value::Null);
+                let content = answer.map_or(&Value::Null, |message| &message["content"]);
                 self.answer = pieces_of(content, content);
                 self.is_over = answer.is_some();
             }

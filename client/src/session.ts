@@ -7,6 +7,10 @@ export type SessionChange = {
   /** 1 to 200 characters; `null` takes the title away. */
   title?: string | null;
   permissionMode?: PermissionMode;
+  /** One of the models that the worker offers; `null` is its default. */
+  model?: string | null;
+  /** Merged into the session's metadata, which has at most 4 KiB of JSON; `null` removes a name. */
+  metadata?: Record<string, unknown>;
 };
 
 type Name = keyof SessionChange;
@@ -41,16 +45,16 @@ export function createSessionUpdates(send: (frame: ClientFrame) => boolean, know
 
   function push(): void {
     const now = known();
-    const isOwn = (name: Name) => waiting.some(({ change }) => change[name] === now?.[name]);
+    const isOwn = (name: Name) => waiting.some(({ change }) => now && isSet(now, change, name));
     // Sent again, it would undo what somebody has changed since.
-    const isOlder = (name: Name) => now && before[name] !== undefined && before[name] !== now[name] && !isOwn(name);
+    const isOlder = (name: Name) => now && before[name] !== undefined && !isSame(before[name], now[name]) && !isOwn(name);
     end(isOlder, fatal("CONFLICT", "It was changed elsewhere meanwhile."));
     if (isOwing()) send({ type: "session_update", ...owed });
   }
 
   function settle(session: Session): void {
     if (session.messageCount > 0) draft = {};
-    const isSo = (name: Name) => session[name] === owed[name];
+    const isSo = (name: Name) => isSet(session, owed, name);
     const names = namesOf(owed);
     // A field that this server does not know is ignored along with those beside it that came to be.
     const isOver = names.some(isSo) && names.every((name) => isSo(name) || !(name in session));
@@ -65,8 +69,8 @@ export function createSessionUpdates(send: (frame: ClientFrame) => boolean, know
       const change = normal(wanted);
       const added = { ...deferred<void>(), change };
       for (const name of namesOf(change)) before[name] = known()?.[name];
-      owed = { ...owed, ...change };
-      draft = { ...draft, ...change };
+      owed = merged(owed, change);
+      draft = merged(draft, change);
       waiting.push(added);
       push();
       return added.promise;
@@ -76,13 +80,36 @@ export function createSessionUpdates(send: (frame: ClientFrame) => boolean, know
       if (status === "created") draft = {};
       if (session) return;
       before = {};
-      owed = { ...draft, ...owed };
+      owed = merged(draft, owed);
     },
     fail(error: ThreadError): void {
       draft = {};
       end(() => true, error);
     },
   };
+}
+
+/** Whether a session is as a change wants it. */
+function isSet(session: Known, change: SessionChange, name: Name): boolean {
+  if (name !== "metadata") return (session[name] ?? null) === (change[name] ?? null);
+  const metadata = session.metadata ?? {};
+  return Object.entries(change.metadata ?? {}).every(([key, value]) => isSame(metadata[key] ?? null, value));
+}
+
+const merged = (one: SessionChange, other: SessionChange): SessionChange => ({
+  ...one,
+  ...other,
+  ...(one.metadata && other.metadata && { metadata: { ...one.metadata, ...other.metadata } }),
+});
+
+/** The server writes the fields of objects in an order of its own. */
+const isSame = (one: unknown, other: unknown): boolean => toJson(sorted(one)) === toJson(sorted(other));
+
+function sorted(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  return Object.entries(value)
+    .sort(([one], [other]) => (one < other ? -1 : 1))
+    .map(([name, inner]) => [name, sorted(inner)]);
 }
 
 const namesOf = (change: SessionChange) => Object.keys(change) as Name[];

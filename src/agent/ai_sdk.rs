@@ -8,11 +8,11 @@
 mod history;
 
 use super::AgentEvent;
-use super::event::{Event, given, is_set, made, text, with, word};
+use super::event::{Event, given, is_set, made, set, single, text, word};
 use super::http::history::add_field;
 use super::http::{Asked, DONE, Draft, Fold, Kind};
 use super::parts::Parts;
-use crate::protocol::json::Reader;
+use crate::protocol::json::{Fields, Reader};
 use crate::protocol::{Approval, ApprovalState, Block, Json, Read, to_json};
 use crate::variables::AgentName;
 
@@ -198,8 +198,9 @@ impl UiStream {
                         return false;
                     }
                 };
-                let name = word(kind.trim_start_matches("data-"));
-                let of = with(with(json.clone(), "all", json.clone()), "name", name);
+                let mut of = json.clone();
+                set(&mut of, "all", json.clone());
+                set(&mut of, "name", word(kind.strip_prefix("data-").unwrap_or_default()));
                 if let Some(block) = Block::read(&made(template, &of)) {
                     answer.block(block);
                 }
@@ -250,7 +251,7 @@ impl UiStream {
         if kind == "reasoning-end" {
             let place = self.thoughts.iter().position(|(of, _)| of == id);
             let data = place.map(|place| self.thoughts.swap_remove(place).1);
-            let data = data.map(|data| with(marked(made("", &Json::Null)), "providerMetadata", data));
+            let data = data.map(|data| marked(single("providerMetadata", data)));
             self.parts.end_thinking(&key, data, answer);
         }
     }
@@ -302,10 +303,9 @@ impl UiStream {
         call.is_answered = state != ApprovalState::Approved;
         if let Block::ToolUse { approval, provider_data, .. } = &mut call.block {
             if state == ApprovalState::Requested {
-                let kept = provider_data.take().unwrap_or_else(|| marked(made("", &Json::Null)));
-                let kept = with(kept, "approval", made(KEPT_OF_APPROVAL, json));
-                let id = approval_id.cloned().unwrap_or(Json::Null);
-                *provider_data = Some(with(kept, "approvalId", id));
+                let kept = provider_data.get_or_insert_with(|| single("agent", word(KIND.name.as_str())));
+                set(kept, "approval", made(KEPT_OF_APPROVAL, json));
+                set(kept, "approvalId", approval_id.cloned().unwrap_or(Json::Null));
             }
             *approval = Some(Approval { state: state.into(), reason: given(json, "reason"), by: None });
         }
@@ -325,7 +325,7 @@ fn describe(metadata: &Json, answer: &mut Draft) {
         let _ = Reader::read(&to_json(figures), |reader| answer.usage.read(reader));
     }
     answer.model = given(metadata, "model").or(answer.model.take());
-    answer.metadata = Some(merged(answer.metadata.as_ref(), metadata));
+    merge(answer.metadata.get_or_insert(Json::Null), metadata);
 }
 
 /// The call that a chunk tells of.
@@ -340,16 +340,20 @@ fn called(json: &Json, input: Json) -> Block {
 }
 
 /// What is kept for this kind, which no other one is to take for its own.
-fn marked(data: Json) -> Json {
-    with(data, "agent", word(AgentName::AiSdk.as_str()))
+fn marked(mut data: Json) -> Json {
+    set(&mut data, "agent", word(KIND.name.as_str()));
+    data
 }
 
 /// Puts the fields of one object into another, deep within, too.
-fn merged(into: Option<&Json>, from: &Json) -> Json {
-    let (Some(into @ Json::Object(_)), Json::Object(fields)) = (into, from) else { return from.clone() };
-    let add = |all: Json, (name, value): (&String, &Json)| {
-        let value = merged(into.get(name), value);
-        with(all, name, value)
-    };
-    fields.iter().fold(into.clone(), add)
+fn merge(into: &mut Json, from: &Json) {
+    let Json::Object(more) = from else { return from.clone_into(into) };
+    if into.as_object().is_none() {
+        *into = Json::Object(Fields::new());
+    }
+    for (name, value) in more {
+        let mut merged = into.get(name).cloned().unwrap_or(Json::Null);
+        merge(&mut merged, value);
+        set(into, name, merged);
+    }
 }

@@ -9,7 +9,7 @@ mod history;
 
 use std::borrow::Cow;
 
-use super::event::{Event, given, is_set, made, text, with, word};
+use super::event::{Event, given, is_set, made, set, single, text, word};
 use super::http::{Asked, Draft, Fold, Kind};
 use super::parts::Parts;
 use super::piece::Piece;
@@ -177,8 +177,8 @@ impl Messages {
 
     fn end(&mut self, index: &str, answer: &mut Draft) {
         let signature = std::mem::take(&mut self.signature);
-        let data = with(made("", &Json::Null), "signature", word(&signature));
-        let data = Some(wanted(data)).filter(|_| !signature.is_empty());
+        let data = wanted(single("signature", word(&signature)));
+        let data = Some(data).filter(|_| !signature.is_empty());
         self.parts.end_thinking(index, data, answer);
         self.parts.end_call(index, answer);
     }
@@ -200,6 +200,7 @@ impl Messages {
 }
 
 /// What is to be handed back with a block, marked as this kind's.
-fn wanted(data: Json) -> Json {
-    with(data, "agent", word(AgentName::Anthropic.as_str()))
+fn wanted(mut data: Json) -> Json {
+    set(&mut data, "agent", word(KIND.name.as_str()));
+    data
 }

@@ -87,12 +87,18 @@ pub fn made(template: &str, of: &Json) -> Json {
     Json::Object(fields.into_iter().collect::<Fields>())
 }
 
-/// The object with another field.
-#[must_use]
-pub fn with(mut object: Json, name: &str, value: Json) -> Json {
-    if let Json::Object(fields) = &mut object {
+/// Sets a field of an object.
+pub fn set(object: &mut Json, name: &str, value: Json) {
+    if let Json::Object(fields) = object {
         fields.insert(name.to_owned(), value);
     }
+}
+
+/// An object of one field.
+#[must_use]
+pub fn single(name: &str, value: Json) -> Json {
+    let mut object = Json::Object(Fields::new());
+    set(&mut object, name, value);
     object
 }
 

@@ -1,7 +1,9 @@
 //! What clients may know of the worker's configuration.
 
+use js_sys::Reflect;
+
+use crate::platform::Env;
 use crate::platform::http::json_response;
-use crate::platform::{Env, binding};
 use crate::protocol::limits::{
     BLOCKS_MAX, BODY_BYTES_MAX, MESSAGE_BYTES_MAX, PAGE_MAX, QUERY_CHARS_MAX, QUERY_WORDS_MAX,
     QUEUED_TURNS_MAX, REQUEST_ID_CHARS_MAX, TITLE_CHARS_MAX,
@@ -40,18 +42,30 @@ pub fn answer(env: &Env, is_let_in: bool) -> Answer {
 }
 
 fn rest(env: &Env, variables: Variables) -> String {
-    let is_bound = |it: &variables::Binding| binding(env, *it).is_ok_and(|it| !it.is_undefined());
-    let bound: Vec<&str> = BINDINGS.iter().filter(|it| is_bound(it)).map(variables::Binding::name).collect();
-    let limits = LIMITS.map(|(name, value)| format!(r#""{name}":{value}"#)).join(",");
-    let agent = variables.choice(&variables::AGENT).unwrap_or_default();
-    format!(
-        r#","version":"{}","agent":"{}","models":{},"permissionModes":{},"limits":{{{limits}}},"bound":{}"#,
+    let is_bound = |name: &&str| Reflect::get(env, &(*name).into()).is_ok_and(|it| !it.is_undefined());
+    let mut bound = BINDINGS.iter().map(variables::Binding::name).filter(is_bound);
+    let limits = LIMITS.map(|(name, value)| format!("\"{name}\":{value}")).join(",");
+    // All lists of one type, which is written by one piece of code.
+    let names =
+        |names: &mut dyn Iterator<Item = &str>| to_json(&names.map(str::to_owned).collect::<Vec<_>>());
+    let (agent, search) = (variables.choice(&variables::AGENT), variables.choice(&variables::SEARCH));
+    [
+        r#","version":""#,
         env!("CARGO_PKG_VERSION"),
-        agent.as_str(),
-        to_json(&models(variables)),
-        to_json(&PermissionMode::WORDS),
-        to_json(&bound),
-    )
+        r#"","agent":""#,
+        agent.unwrap_or_default().as_str(),
+        r#"","models":"#,
+        &to_json(&models(variables)),
+        r#","permissionModes":"#,
+        &names(&mut PermissionMode::WORDS.iter().copied()),
+        r#","search":""#,
+        search.unwrap_or_default().as_str(),
+        r#"","limits":{"#,
+        &limits,
+        r#"},"bound":"#,
+        &names(&mut bound),
+    ]
+    .concat()
 }
 
 /// The models that a session may name, the default one first.

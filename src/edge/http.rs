@@ -13,7 +13,7 @@ use crate::platform::{Env, Socket, binding, close_later, log_failure, socket_pai
 use crate::protocol::json::Fields;
 use crate::protocol::limits::BODY_BYTES_MAX;
 use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Json, required, to_json};
-use crate::variables::{self, Name, Variables};
+use crate::variables::{self, Name, SearchName, Variables};
 
 use super::auth::{self, Caller};
 use super::params::fields;
@@ -257,6 +257,13 @@ pub async fn read_fields(request: &Request) -> Result<Option<Fields>, Refused> {
 #[must_use]
 pub fn variable(env: &Env, name: Name) -> Option<String> {
     Reflect::get(env, &name.as_str().into()).ok()?.as_string()
+}
+
+/// Whether the search looks at titles alone, by `SEARCH`.
+#[must_use]
+pub fn is_of_titles(env: &Env) -> bool {
+    let search = Variables(&|name| variable(env, name)).choice(&variables::SEARCH);
+    search.is_ok_and(|search| search == SearchName::Titles)
 }
 
 /// The origins of pages that may ask, as they are configured.

@@ -12,14 +12,14 @@ use crate::protocol::limits::{LIST_TIMEOUT_MS, SEARCH_HITS_MAX};
 use crate::protocol::to_json;
 use crate::protocol::{ErrorCode, SessionState};
 
-use super::Answer;
 use super::auth::Caller;
 use super::params::{Order, before_hit, before_session, limit, order, place, query, state};
 use super::routes::Refused;
+use super::{Answer, is_of_titles};
 
 pub async fn list(env: &Env, url: &str, caller: &Caller, context: &Context) -> Answer {
     let scope = Scope::of(caller);
-    let Some(asked) = Asked::of(url, &scope)? else { return page(&[], None, Some(true)) };
+    let Some(asked) = Asked::of(url, &scope, is_of_titles(env))? else { return page(&[], None, Some(true)) };
     if !d1::is_bound(env) {
         let message = "this deployment keeps no list of sessions: it has no D1 database bound as DB";
         return Err(Refused::fatal(501, ErrorCode::NotConfigured, message));
@@ -90,6 +90,8 @@ struct Asked<'a> {
     bindings: Vec<JsValue>,
     limit: usize,
     order: Order,
+    /// Whether a search looks at titles alone.
+    is_of_titles: bool,
     /// As a part of a statement: of which state the sessions are.
     state: &'static str,
     /// How many hits of a search were seen; `None` for a page of the list.
@@ -98,7 +100,7 @@ struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     /// `None` if it is for a query without a word in it.
-    fn of(url: &str, scope: &'a Scope) -> Result<Option<Self>, Refused> {
+    fn of(url: &str, scope: &'a Scope, is_of_titles: bool) -> Result<Option<Self>, Refused> {
         let (limit, state, words) = (limit(url)?, state(url)?.map_or("", of_state), query(url)?);
         let order = order(url, words.is_some())?;
         let [owner, named] = scope.bindings();
@@ -106,7 +108,7 @@ impl<'a> Asked<'a> {
         let Some(words) = words else {
             let (at, id) = before_session(url, order)?.unwrap_or((1 << 53, String::new()));
             let bindings = vec![owner, named, number(at), id.into(), rows];
-            return Ok(Some(Asked { scope, bindings, limit, order, state, seen: None }));
+            return Ok(Some(Asked { scope, bindings, limit, order, is_of_titles, state, seen: None }));
         };
         let Some(expressions) = Expressions::of(&normalized(&words)) else { return Ok(None) };
         let seen = before_hit(url)?;
@@ -125,7 +127,7 @@ impl<'a> Asked<'a> {
             key.into(),
             places.into(),
         ];
-        Ok(Some(Asked { scope, bindings, limit, order, state, seen: Some(seen) }))
+        Ok(Some(Asked { scope, bindings, limit, order, is_of_titles, state, seen: Some(seen) }))
     }
 
     /// For a database with this migration. A session comes as clients see it, put together by SQLite: no row is
@@ -165,7 +167,14 @@ impl<'a> Asked<'a> {
     /// messages. What the caller may not see takes no place among the hits.
     fn best(&self, migration: u64) -> String {
         let Asked { state, .. } = self;
-        let hits = self.hits(migration).join(" UNION ALL ");
+        // Those in messages and those in titles stand in turn.
+        let mut hits = self.hits(migration);
+        let mut is_of_title = true;
+        hits.retain(|_| {
+            is_of_title = !is_of_title;
+            is_of_title || !self.is_of_titles
+        });
+        let hits = hits.join(" UNION ALL ");
         format!(
             "WITH hits (source, session, message, rank) AS ({hits}),
              best AS (SELECT session, message, min(rank) AS rank FROM hits GROUP BY session)

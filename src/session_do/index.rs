@@ -5,6 +5,7 @@ use wasm_bindgen::prelude::*;
 use worker_sys::D1Result;
 
 use crate::database::{self, WRITE_MESSAGE, WRITE_SESSION, fitting, owner_key, searchable};
+use crate::edge::is_of_titles;
 use crate::protocol::{Session, to_json};
 use crate::thread::{Delivery, message_id_prefix};
 
@@ -48,7 +49,8 @@ fn batch(env: &Env, session_id: &str, delivery: &Delivery, migration: u64) -> Re
         for record in &content.records {
             // The epoch is for cursors, which D1 does not hold.
             let message = record.message(0);
-            let words = text(&searchable(&normalized(&message.content.words())));
+            let said = if is_of_titles(env) { String::new() } else { message.content.words() };
+            let words = text(&searchable(&normalized(&said)));
             let bindings = [text(&to_json(&message)), text(session_id), number(record.seq), words];
             add(&fitting(WRITE_MESSAGE, migration), &bindings)?;
         }

@@ -147,18 +147,6 @@ impl Answer {
         self.events
     }
 
-    /// Whether the agent is to give the result of a call, and has not yet.
-    #[must_use]
-    pub fn awaits_result(&self) -> bool {
-        let blocks = || self.blocks.iter().map(|placed| &placed.block);
-        let has_result = |id: &str| {
-            blocks().any(|block| matches!(block, Block::ToolResult { tool_use_id, .. } if tool_use_id == id))
-        };
-        blocks().any(|block| {
-            matches!(block, Block::ToolUse { id, output: None, approval: None, .. } if !has_result(id))
-        })
-    }
-
     /// A string where there is only text, else all finished blocks in order, text among them.
     #[must_use]
     pub fn content(&self) -> Content {
@@ -322,7 +310,7 @@ impl Answer {
     }
 
     /// Takes a finished block, which is the whole of the open one if there is one. Data with the name and the id of
-    /// an earlier block takes its place. Returns the block's index.
+    /// an earlier block takes its place, and so does a call that is now to be approved. Returns the block's index.
     pub fn push_block(&mut self, block: Block) -> usize {
         self.end();
         let replaced =
@@ -412,6 +400,10 @@ fn is_replaced(earlier: &Block, later: &Block) -> bool {
     match (earlier, later) {
         (Block::Data { name, id: Some(id), .. }, Block::Data { name: other_name, id: Some(other), .. }) => {
             name == other_name && id == other
+        }
+        // An agent may ask for an approval once it has told of the call.
+        (Block::ToolUse { id, approval: None, .. }, Block::ToolUse { id: other, approval: Some(_), .. }) => {
+            id == other
         }
         _ => false,
     }

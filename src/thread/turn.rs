@@ -88,8 +88,6 @@ pub(crate) struct Running {
     attempt: Attempt,
     /// When the agent is asked again, and why the call before failed.
     again: Option<(Millis, Failed)>,
-    /// Whether the agent runs its tools itself.
-    pub(crate) runs_tools: bool,
     /// How many of the oldest messages the agent was not given.
     pub(crate) omitted: usize,
     /// What was said before the answer, which must not appear in a log.
@@ -177,7 +175,6 @@ impl Running {
         Running {
             attempt: Attempt::default(),
             again: None,
-            runs_tools: false,
             omitted: 0,
             own_words: String::new(),
             reply,
@@ -217,16 +214,10 @@ impl Running {
     }
 
     /// The next call for an answer that has waited.
-    pub(crate) fn again(
-        waiting: Waiting,
-        slot: usize,
-        now: Millis,
-        reply: Box<dyn Reply>,
-        runs_tools: bool,
-    ) -> Self {
+    pub(crate) fn again(waiting: Waiting, slot: usize, now: Millis, reply: Box<dyn Reply>) -> Self {
         let Waiting { answer, metadata, round, .. } = waiting;
         let calls = round.calls.saturating_add(1);
-        Running { before: metadata, runs_tools, calls, ..Running::with(answer, slot, now, Some(reply)) }
+        Running { before: metadata, calls, ..Running::with(answer, slot, now, Some(reply)) }
     }
 
     /// What the answer cost and how it came about, if its last call came to this end.
@@ -377,7 +368,7 @@ impl Running {
     /// When the agent times out, unless it sends something before.
     pub(crate) fn timeout_at(&self, config: &Config) -> Millis {
         // A tool may take its time.
-        if self.runs_tools && self.answer.awaits_result() {
+        if self.reply.as_ref().is_some_and(|reply| reply.is_running_tool()) {
             return self.over_at(config);
         }
         let idle_ms = config.agent_idle_timeout_ms;

@@ -171,10 +171,7 @@ impl Thread {
     fn start(&mut self, now: Millis, turn: TurnId) {
         let (slot, reply) = (self.free_slot(), self.agent.reply());
         if let Some(turn) = self.turns.get_mut(&turn) {
-            let runs_tools = self.agent.runs_tools();
-            let mut running = Running::new(slot, now, Some(reply));
-            running.runs_tools = runs_tools;
-            turn.state = TurnState::Running(Box::new(running));
+            turn.state = TurnState::Running(Box::new(Running::new(slot, now, Some(reply))));
         }
         self.outputs.push_back(Output::StartAgent { turn });
     }

@@ -180,8 +180,7 @@ impl World {
 
     fn check_views(&self) -> Check {
         let session = self.host.thread().and_then(Thread::shown_session);
-        let session = session.as_ref();
-        if let (Some(session), Some((_, _, indexed))) = (session, &self.index.session)
+        if let (Some(session), Some((_, _, indexed))) = (&session, &self.index.session)
             && session != indexed
             && !self.truth.is_session_torn
         {
@@ -194,7 +193,7 @@ impl World {
             if view.messages.last() != wanted || !view.answers.is_empty() {
                 return Err(format!("client {id} ends with {view:?}"));
             }
-            if let Some(session) = session
+            if let Some(session) = &session
                 && view.session.as_ref().map(|frame| &frame.json()["session"])
                     != serde_json::to_value(session).ok().as_ref()
             {

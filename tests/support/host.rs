@@ -38,9 +38,9 @@ impl DerefMut for Host {
 }
 
 impl Host {
-    /// From now on its agent runs tools itself.
-    pub fn let_agent_run_tools(&self) {
-        self.agent.runs_tools.set(true);
+    /// From now on its agent is running a tool, or is not.
+    pub fn set_agent_runs_tool(&self, is_running: bool) {
+        self.agent.is_running_tool.set(is_running);
     }
 
     pub fn new(config: Config, seed: u64) -> Self {

@@ -10,15 +10,15 @@ use bobbin::agent::{Agent, AgentEvent, AgentRequest, Attempt, Call, Failed, Refu
 pub struct Scripted {
     /// What it was asked last.
     pub asked: RefCell<Option<AgentRequest>>,
-    /// Whether it runs tools itself.
-    pub runs_tools: Cell<bool>,
+    /// Whether it is running a tool.
+    pub is_running_tool: Rc<Cell<bool>>,
     /// Reads what comes back, where that is bytes.
     reader: Option<Rc<dyn Agent>>,
 }
 
 impl Scripted {
     pub fn new(reader: Option<Rc<dyn Agent>>) -> Self {
-        Scripted { asked: RefCell::default(), runs_tools: Cell::default(), reader }
+        Scripted { asked: RefCell::default(), is_running_tool: Rc::default(), reader }
     }
 }
 
@@ -28,18 +28,17 @@ impl Agent for Scripted {
         Call::Pieces { pieces: Vec::new(), delay_ms: 0 }
     }
 
-    fn runs_tools(&self) -> bool {
-        self.runs_tools.get()
-    }
-
     fn reply(&self) -> Box<dyn Reply> {
-        self.reader.as_ref().map_or_else(|| Box::new(Silent) as Box<dyn Reply>, |agent| agent.reply())
+        let silent = || Box::new(Silent { is_running_tool: self.is_running_tool.clone() }) as Box<dyn Reply>;
+        self.reader.as_ref().map_or_else(silent, |agent| agent.reply())
     }
 }
 
 /// Reads nothing: what the agent says comes as events.
 #[derive(Debug)]
-struct Silent;
+struct Silent {
+    is_running_tool: Rc<Cell<bool>>,
+}
 
 impl Reply for Silent {
     fn push(&mut self, _: &[u8]) -> Vec<AgentEvent> {
@@ -56,6 +55,10 @@ impl Reply for Silent {
 
     fn fail(&mut self, failed: Failed) -> Vec<AgentEvent> {
         vec![AgentEvent::Failed(failed)]
+    }
+
+    fn is_running_tool(&self) -> bool {
+        self.is_running_tool.get()
     }
 
     fn tokens_used(&self) -> u64 {

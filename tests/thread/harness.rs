@@ -170,8 +170,19 @@ impl Harness {
     /// pattern names is there and matches.
     #[track_caller]
     pub fn expect(&mut self, name: &str, patterns: &[Value]) -> Vec<Value> {
+        self.expect_without(name, &["session"], patterns)
+    }
+
+    /// The same for a client that shows only what is whole.
+    #[track_caller]
+    pub fn expect_whole(&mut self, name: &str, patterns: &[Value]) -> Vec<Value> {
+        self.expect_without(name, &["session", "block_start", "block_delta"], patterns)
+    }
+
+    #[track_caller]
+    fn expect_without(&mut self, name: &str, left_out: &[&str], patterns: &[Value]) -> Vec<Value> {
         let mut frames = self.frames(name);
-        frames.retain(|frame| frame["type"] != "session");
+        frames.retain(|frame| left_out.iter().all(|kind| frame["type"] != *kind));
         let matching = frames.iter().zip(patterns).filter(|(frame, pattern)| matches(pattern, frame)).count();
         let (got, wanted) = (lines(&frames), lines(patterns));
         assert!(

@@ -253,6 +253,30 @@ fn data_with_the_name_and_the_id_of_earlier_data_takes_its_place() {
 }
 
 #[test]
+fn a_call_that_is_to_be_approved_after_it_was_told_of_keeps_its_place() {
+    let mut h = asked();
+    h.agent("r1", vec![call(), said("I may?")]);
+    h.frames("ann");
+    let approval = bobbin::protocol::Approval {
+        state: bobbin::protocol::ApprovalState::Requested.into(),
+        reason: None,
+        by: None,
+    };
+    let AgentEvent::Block(Block::ToolUse { id, name, input, title, kind, output, provider_data, .. }) =
+        call()
+    else {
+        panic!("a call");
+    };
+    let approval = Some(approval);
+    let asked = Block::ToolUse { id, name, input, title, kind, output, approval, provider_data };
+    h.agent("r1", vec![AgentEvent::Block(asked)]);
+    h.expect(
+        "ann",
+        &[json!({ "type": "block", "index": 0, "block": { "approval": { "state": "requested" } } })],
+    );
+}
+
+#[test]
 fn transient_data_reaches_who_is_there_and_is_not_kept() {
     let mut h = asked();
     h.greet("bob");
@@ -285,11 +309,9 @@ fn an_agent_that_runs_its_tools_may_be_silent_until_the_result_is_there() {
     let config = bobbin::thread::Config::default();
     for runs_tools in [true, false] {
         let mut h = thread();
-        if runs_tools {
-            h.host.let_agent_run_tools();
-        }
         h.greet("ann");
         h.say("ann", "r1", "one");
+        h.host.set_agent_runs_tool(runs_tools);
         h.agent("r1", vec![call()]);
         h.frames("ann");
         h.wait(10 * config.agent_idle_timeout_ms);
@@ -298,6 +320,7 @@ fn an_agent_that_runs_its_tools_may_be_silent_until_the_result_is_there() {
             continue;
         }
         h.expect_nothing("ann");
+        h.host.set_agent_runs_tool(false);
         let result = Json::String("blue".into());
         h.agent("r1", vec![AgentEvent::Block(Block::tool_result("c1", result, false))]);
         h.wait(config.agent_idle_timeout_ms - 1);

@@ -16,7 +16,7 @@ fn a_cancel_keeps_the_thinking_and_the_whole_calls_that_had_come() {
     let mut h = asked();
     gather(&mut h);
     h.send("ann", &json!({ "type": "cancel", "requestId": "r1" }));
-    h.expect("ann", &[thought(), call(), ended("cancelled")]);
+    h.expect_whole("ann", &[thought(), call(), ended("cancelled")]);
     assert_eq!(h.aborted().len(), 1);
 }
 
@@ -25,7 +25,7 @@ fn a_timeout_keeps_the_thinking_and_the_whole_calls_that_had_come() {
     let mut h = asked();
     gather(&mut h);
     h.wait(IDLE_MS);
-    let end = h.expect("ann", &[thought(), call(), ended("error")]).pop().unwrap();
+    let end = h.expect_whole("ann", &[thought(), call(), ended("error")]).pop().unwrap();
     assert_eq!((&end["error"]["code"], &end["error"]["retryable"]), (&json!("AGENT_TIMEOUT"), &json!(true)));
 }
 
@@ -39,7 +39,7 @@ fn half_a_call_is_not_kept() {
         ),
     );
     h.send("ann", &json!({ "type": "cancel" }));
-    let end = h.expect("ann", &[json!({ "type": "cancelled" })]).pop().unwrap();
+    let end = h.expect_whole("ann", &[json!({ "type": "cancelled" })]).pop().unwrap();
     assert_eq!(end["response"].get("blocks"), None);
 }
 

@@ -1,3 +1,4 @@
+use bobbin::protocol::SessionState;
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, finished, said, thread};
@@ -13,6 +14,42 @@ fn the_first_message_creates_the_session_and_every_message_changes_it() {
     assert_eq!(sessions[0]["firstMessagePreview"], "hello there");
     assert_eq!((&sessions[0]["messageCount"], &sessions[0]["totalTokens"]), (&json!(1), &json!(0)));
     assert_eq!((&sessions[1]["messageCount"], &sessions[1]["totalTokens"]), (&json!(2), &json!(12)));
+}
+
+#[test]
+fn a_session_says_what_its_turns_do_to_all_and_to_d1() {
+    let mut h = thread();
+    h.greet("ann");
+    h.send("ann", &json!({ "type": "session_update", "title": "T" }));
+    assert_eq!(sessions(&mut h, "ann").pop().unwrap()["state"], "idle");
+    h.say("ann", "r1", "one");
+    h.say("ann", "r2", "two");
+    let told = states(&mut h, "ann");
+    assert_eq!(told, ["running", "running"]);
+    let (delivery, _) = h.host.deliveries.back().unwrap();
+    assert_eq!(delivery.content.as_ref().unwrap().session.state, Some(SessionState::Running.into()));
+    h.join("bob");
+    assert!(h.frames("bob").iter().all(|frame| frame["session"]["state"] == "running"));
+    h.finish("r1");
+    assert_eq!(states(&mut h, "ann"), ["running"]);
+    h.finish("r2");
+    assert_eq!(states(&mut h, "ann"), ["idle"]);
+    h.deliver();
+    assert_eq!(h.host.thread().unwrap().shown_session().unwrap().state, Some(SessionState::Idle.into()));
+}
+
+#[test]
+fn what_the_turns_do_is_not_stored_with_the_session() {
+    let mut h = thread();
+    h.greet("ann");
+    h.say("ann", "r1", "one");
+    h.send("ann", &json!({ "type": "session_update", "title": "T" }));
+    assert_eq!(h.host.store.checkpoint.as_ref().unwrap().session.state, None);
+    h.host.crash(false);
+    h.join("bob");
+    let last =
+        h.frames("bob").iter().rev().find_map(|frame| frame["session"]["state"].as_str().map(str::to_owned));
+    assert_eq!(last.as_deref(), Some("idle"), "the turn was interrupted");
 }
 
 #[test]
@@ -77,6 +114,10 @@ fn an_update_of_nothing_is_refused() {
         h.send("ann", &frame);
         h.expect("ann", &[json!({ "type": "error", "error": { "code": "INVALID_MESSAGE" } })]);
     }
+}
+
+fn states(h: &mut Harness, name: &str) -> Vec<Value> {
+    sessions(h, name).into_iter().map(|mut session| session["state"].take()).collect()
 }
 
 fn sessions(h: &mut Harness, name: &str) -> Vec<Value> {

@@ -34,6 +34,39 @@ test("thinking and tools are folded blocks that open", async () => {
   await visitor.leave();
 });
 
+test("thinking is read while it is thought, and folded away once it is whole; a tool's input is seen while it comes", async () => {
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(bobbin.url);
+  await tab.say("Think aloud.");
+  const call = await upstream.next();
+  call.delta({ reasoning_content: "First **this**, " });
+  const thinking = tab.answer.locator("details", { hasText: "Thinking" });
+  await thinking.getByText("First this,").waitFor();
+  call.delta({ reasoning_content: "then that." });
+  await thinking.getByText("First this, then that.").waitFor();
+  call.tool("call-1", "get_weather", ['{"city":"Os']);
+  const tool = tab.answer.locator("details", { hasText: "get_weather" });
+  await tool.locator("summary").click();
+  await tool.getByText('{"city":"Os').waitFor();
+  assert.equal(await thinking.getByText("First this").isVisible(), false);
+  call.delta({ tool_calls: [{ index: 0, function: { arguments: 'lo"}' } }] }).text("Looked.").finish("tool_calls").done();
+  await tab.isDone();
+  await tool.getByText('"city": "Oslo"').waitFor();
+  await visitor.leave();
+});
+
+test("what an answer is based on, and its files, are links", async () => {
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(bobbin.url);
+  await tab.say("Where is that from?");
+  const call = await upstream.next();
+  const annotation = { type: "url_citation", url_citation: { url: "https://example.com/sea", title: "The sea", start_index: 0, end_index: 3 } };
+  call.text("Sea.").event({ choices: [{ index: 0, delta: { annotations: [annotation] }, finish_reason: null }] }).finish().done();
+  await tab.isDone();
+  assert.equal(await tab.answer.getByRole("link", { name: "The sea" }).getAttribute("href"), "https://example.com/sea");
+  await visitor.leave();
+});
+
 test("a number beyond 2^53 in a tool's input is shown as it was written, also after a reload", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
@@ -108,5 +141,23 @@ test("an answer that was cut off, filtered or empty says so, and offers to go on
   await tab.answer.getByText("The other half.").waitFor();
   await tab.isDone();
   await until(() => tab.button("Try again").count(), (count) => count === 0);
+  await visitor.leave();
+});
+
+test("after a reload, too, an answer says why it ended", async () => {
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(bobbin.url);
+  const words = { length: /reached its limit/, content_filter: /content filter/, pause_turn: /for a reason of its own/, stop: null };
+  for (const [reason, seen] of Object.entries(words)) {
+    await tab.say(`Say it until ${reason}.`);
+    (await upstream.next()).text("As much as there").finish(reason).done();
+    await tab.isDone();
+    await tab.page.reload();
+    await tab.answer.getByText("As much as there").waitFor();
+    if (seen) await tab.answer.getByText(seen).waitFor();
+    else assert.doesNotMatch(await tab.answer.innerText(), /limit|filter|reason/);
+    if (seen) await tab.answer.getByRole("button", { name: "Try again" }).waitFor();
+    assert.equal(await tab.answer.getByRole("button", { name: "Go on" }).count(), reason === "length" ? 1 : 0);
+  }
   await visitor.leave();
 });

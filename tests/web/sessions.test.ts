@@ -33,7 +33,7 @@ test("what is loaded stays loaded, and the oldest session comes to the top when 
   await tab.page.clock.install();
   await tab.page.goto(String(bobbin.url));
   await until(() => links(tab).count(), (count) => count === 50);
-  assert.match((await links(tab).first().innerText()), /preview 443/);
+  assert.match(String(await links(tab).first().textContent()), /preview 443/);
   for (let loaded = 50; loaded < SESSIONS; loaded = Math.min(loaded + 50, SESSIONS)) {
     await tab.button("Show more").click();
     await until(() => links(tab).count(), (count) => count > loaded);
@@ -48,7 +48,7 @@ test("what is loaded stays loaded, and the oldest session comes to the top when 
   const again = tab.page.waitForResponse((response) => response.url().includes("limit=44"));
   await tab.page.clock.fastForward(REFRESHED_MS);
   await again;
-  await until(() => links(tab).first().innerText(), (text) => text.startsWith("used again"));
+  await until(() => links(tab).first().textContent(), (text) => text?.startsWith("used again") ?? false);
   assert.equal(await links(tab).count(), SESSIONS);
   await visitor.leave();
 });

@@ -5,7 +5,18 @@ import { once } from "node:events";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { createUIMessageStream, createUIMessageStreamResponse, validateUIMessages } from "ai";
+import {
+  type ToolSet,
+  convertToModelMessages,
+  createUIMessageStream,
+  createUIMessageStreamResponse,
+  jsonSchema,
+  streamText,
+  toUIMessageStream,
+  tool,
+  validateUIMessages,
+} from "ai";
+import { MockLanguageModelV4, convertArrayToReadableStream } from "ai/test";
 import { type Client, type Frame, endOf, eventually, within } from "./client.ts";
 import { freshId, start } from "./harness.ts";
 import { type Call, Upstream } from "./upstream.ts";
@@ -81,6 +92,25 @@ test("an error that the AI SDK reports in the middle fails the turn and keeps wh
   const end = await client.next(endOf("r1"));
   assert.deepEqual([end.type, end["error"].code, end["response"].content], ["error", "AGENT_ERROR", "par"]);
   assert.match(end["error"].message, /the key \[redacted\] is wrong/);
+});
+
+test("a call for the client and one that waits for a person come as streamText sends them", async () => {
+  const { client, call } = await asked();
+  const finish = { type: "finish" as const, finishReason: { unified: "tool-calls" as const, raw: "tool_calls" }, usage: NO_USAGE };
+  const called = (toolName: string) => ({ type: "tool-call" as const, toolCallId: toolName, toolName, input: "{}" });
+  const parts = [{ type: "stream-start" as const, warnings: [] }, called("location"), called("delete"), finish];
+  const model = new MockLanguageModelV4({ doStream: async () => ({ stream: convertArrayToReadableStream(parts) }) });
+  const inputSchema = jsonSchema<object>({ type: "object" });
+  const tools = { location: tool({ inputSchema }), delete: tool({ inputSchema, execute: async () => "gone" }) } as unknown as ToolSet;
+  const result = streamText({ model, tools, toolApproval: { delete: "user-approval" }, messages: await convertToModelMessages(call.body.messages) });
+  await sent(call, createUIMessageStreamResponse({ stream: toUIMessageStream({ stream: result.stream }) }));
+  const { type, response } = await client.next(endOf("r1"));
+  assert.deepEqual([type, response.metadata.finishReason], ["final", "tool-calls"]);
+  const said = new Map(response.blocks.map((block: Frame) => [block["id"], block]));
+  assert.equal((said.get("location") as Frame)["approval"], undefined);
+  const asking = said.get("delete") as Frame;
+  assert.equal(asking["approval"].state, "requested");
+  assert.equal(typeof asking["providerData"].approvalId, "string");
 });
 
 test("a route that refuses is asked once", async () => {
@@ -174,13 +204,21 @@ async function listening(route: ChildProcess, port: number): Promise<void> {
   await Promise.race([there, gone]);
 }
 
+const NO_USAGE = {
+  inputTokens: { total: 1, noCache: 1, cacheRead: 0, cacheWrite: 0 },
+  outputTokens: { total: 1, text: 1, reasoning: 0 },
+};
+
 type Writer = Parameters<Parameters<typeof createUIMessageStream>[0]["execute"]>[0]["writer"];
 
 /** Answers with what the AI SDK makes of it. */
 async function answered(call: Call, execute: (writer: Writer) => void): Promise<void> {
   const stream = createUIMessageStream({ execute: ({ writer }) => execute(writer), onError: (error) => String(error) });
-  const body = createUIMessageStreamResponse({ stream }).body as unknown as AsyncIterable<Uint8Array>;
-  for await (const bytes of body) call.raw(Buffer.from(bytes));
+  await sent(call, createUIMessageStreamResponse({ stream }));
+}
+
+async function sent(call: Call, response: Response): Promise<void> {
+  for await (const bytes of response.body as unknown as AsyncIterable<Uint8Array>) call.raw(Buffer.from(bytes));
   call.end();
 }
 

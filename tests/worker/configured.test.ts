@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { endOf } from "./client.ts";
 import { type Entry, freshId, start } from "./harness.ts";
-import { bearer, startClosed, tokenOf } from "./support/auth.ts";
-import { Http, type Json, assertRefused } from "./support/d1_http.ts";
+import { bearer, shared, startClosed, tokenOf } from "./support/auth.ts";
+import { Http, type Json, assertRefused, indexedMessages } from "./support/d1_http.ts";
 
 const AUTH = { mode: "jwt", ways: ["bearer", "subprotocol", "ticket"] };
 
@@ -31,6 +31,7 @@ test("who is let in is told of models, permission modes, limits and what is boun
     auth: AUTH,
     agent: "openai",
     models: ["large"],
+    search: "messages",
     permissionModes: ["default", "acceptEdits", "plan", "bypassPermissions"],
     bound: ["SESSION_DO", "DB", "RATE_LIMIT"],
   });
@@ -50,6 +51,27 @@ test("a deployment that is closed for want of a key says how it would be opened 
   after(keyless.close);
   assert.deepEqual(await (await keyless.fetch("/config")).json(), { auth: AUTH });
   assert.equal((await keyless.fetch("/config", bearer(tokenOf("ann")))).status, 401);
+});
+
+test("a search of titles alone finds no message, and keeps no words of one", async () => {
+  const titles = await startClosed({ SEARCH: "titles", ECHO_DELAY_MS: "0" });
+  after(titles.close);
+  const id = freshId();
+  const client = await titles.join(id, bearer(tokenOf("ann")));
+  client.say("r1", [{ type: "text", text: `${"lorem ".repeat(50)} armadillo` }]);
+  await client.next(endOf("r1"));
+  await indexedMessages(titles, id, 2);
+  for (const token of [tokenOf("ann"), tokenOf("support", shared("viewer", "*"))]) {
+    const found = async (q: string) => ((await (await titles.fetch(`/sessions?q=${q}`, bearer(token))).json()) as Json).sessions.length;
+    assert.deepEqual([await found("armadillo"), await found("lorem")], [0, 1], "the beginning stands for the title");
+  }
+  const [row] = await titles.d1("SELECT max(length(words)) AS length FROM messages");
+  assert.ok(Number(row?.["length"]) <= 2);
+  assert.equal(((await (await titles.fetch("/config", bearer(tokenOf("ann")))).json()) as Json).search, "titles");
+  const wrong = await start({ vars: { SEARCH: "everything" } });
+  after(wrong.close);
+  const { status, body } = await new Http(wrong).ask("GET", "/sessions");
+  assert.deepEqual([status, body.error.message], [500, "SEARCH is messages or titles"]);
 });
 
 // The build with an environment that lacks the database.

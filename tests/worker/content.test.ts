@@ -11,7 +11,7 @@ const bobbin = await start({ vars: { ...upstream.vars, AGENT_SYSTEM_PROMPT: "Be 
 after(bobbin.close);
 const http = new Http(bobbin);
 
-const use = (id: string, input: Json) => ({ type: "tool_use", id, name: "look_up", input });
+const use = (id: string, input: Json, also: object = {}) => ({ type: "tool_use", id, name: "look_up", input, ...also });
 const result = (id: string, content: Json, isError = false) => ({ type: "tool_result", toolUseId: id, content, isError });
 const text = (text: string) => ({ type: "text", text });
 const thinking = (text: string) => ({ type: "thinking", text });
@@ -56,7 +56,7 @@ test("a model's reasoning, text and fragmented calls become blocks, streamed and
   call.delta({ tool_calls: [{ index: 0, function: { arguments: 'öln"}' } }] });
   call.finish("tool_calls").usage(5, 6).done();
   const frames = await client.until(endOf("r1"));
-  const blocks = [thinking("I should look."), text("Let me look. "), use("a", { city: "Köln" }), use("b", { city: "Oslo" })];
+  const blocks = [thinking("I should look."), text("Let me look. "), use("a", { city: "Köln" }, thoughtFirst), use("b", { city: "Oslo" }, thoughtFirst)];
   const { content, blocks: ended, metadata } = frames.at(-1)?.["response"];
   assert.deepEqual([content, ended], ["Let me look. ", blocks]);
   assert.deepEqual([metadata.tokensUsed, metadata.finishReason, metadata.model], [11, "tool_calls", "test-model"]);
@@ -113,6 +113,7 @@ test("history is handed back to the model in OpenAI's shape", async () => {
     {
       role: "assistant",
       content: "Let me look. ",
+      reasoning_content: "unspoken",
       tool_calls: [{ id: "a", type: "function", function: { name: "look_up", arguments: '{"city":"Köln"}' } }],
     },
     { role: "tool", tool_call_id: "a", content: "rain" },
@@ -151,6 +152,9 @@ test("a call that was cut off by a cancel is not kept, and what came before it i
   assert.equal((await client.next("cancelled"))["response"].content, "I will ");
   await assertEverywhere(id, 1, "I will ");
 });
+
+/** With a call of such a model its thinking is handed back. */
+const thoughtFirst = { providerData: { agent: "openai", model: "test-model", reasoning_content: true } };
 
 async function thread(): Promise<{ id: string; client: Client }> {
   const id = freshId();

@@ -107,6 +107,8 @@ test("every hit is a Session with a snippet around the word, and each session co
   assert.deepEqual(session, await http.session(id));
   assert.match(snippet, /^….*the needleword stands here.*…$/);
   assert.match((await http.search("東京"))["sessions"][0].snippet, /東京タワー/);
+  assert.equal((await http.search("User"))["sessions"][0].snippet, "call getUserName of XMLHttpRequest");
+  assert.equal((await http.search("개요"))["sessions"][0].snippet, "■개요 ▶재생 1첫째 대학교에서");
 });
 
 test("the better match comes first, and a title before a mention", async () => {

@@ -69,7 +69,7 @@ async function converse({ id, roamer, asked }: Thread, killAt: number, random: R
 }
 
 async function answer(call: Call, random: Random): Promise<void> {
-  if (random.chance(0.3)) call.delta({ reasoning_content: random.words(3).join("") });
+  if (random.chance(0.5)) await call.thinking(random.words(random.between(1, 60)), random.between(5, 25));
   await call.paced(random.words(random.between(1, 60)), random.between(5, 25));
   if (random.chance(0.4)) call.tool("tool", "look", ["{}"]);
   await call.paced(random.words(random.between(1, 30)), random.between(5, 25));
@@ -119,7 +119,7 @@ async function interruptedAt(id: string): Promise<number> {
 async function assertResumed({ id, roamer, asked }: Thread, log: Entry[]): Promise<string> {
   const isTrue = asked.every((requestId) => {
     const kept = log.find((message) => isAnswer(message) && message.requestId === requestId);
-    return isPrefix(roamer.fold.blocksOf(requestId), blocksOf(kept?.content ?? ""));
+    return isPrefix(roamer.fold.blocksOf(requestId), blocksOf(kept?.content ?? ""), roamer.fold.isOpen(requestId));
   });
   const snapshots = roamer.fold.snapshots.length;
   await roamer.connect();
@@ -131,10 +131,12 @@ async function assertResumed({ id, roamer, asked }: Thread, log: Entry[]): Promi
   return isTrue ? "client resumed" : "client reset";
 }
 
-function isPrefix(held: Block[], whole: Block[]): boolean {
+/** Of a client whose last block still grows, the beginning is held. */
+function isPrefix(held: Block[], whole: Block[], isOpen: boolean): boolean {
   return held.every((block, index) => {
     const there = whole[index];
     const isLast = index === held.length - 1;
+    if (isLast && isOpen && block.type === "thinking") return there?.type === "thinking" && there["text"].startsWith(block["text"]);
     if (isLast && block.type === "text") return there?.type === "text" && there["text"].startsWith(block["text"]);
     return JSON.stringify(there) === JSON.stringify(block);
   });

@@ -41,12 +41,21 @@ export class Call {
 
   /** On an absolute schedule: a late token makes no later one later. */
   async paced(tokens: string[], everyMs: number): Promise<void> {
+    await this.#paced(tokens, everyMs, (content) => this.delta({ content }));
+  }
+
+  /** The same of what the model thinks. */
+  async thinking(tokens: string[], everyMs: number): Promise<void> {
+    await this.#paced(tokens, everyMs, (thought) => this.delta({ reasoning_content: thought }));
+  }
+
+  async #paced(tokens: string[], everyMs: number, say: (token: string) => void): Promise<void> {
     const start = Date.now();
     for (const [index, token] of tokens.entries()) {
       const wait = start + index * everyMs - Date.now();
       if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
       if (this.abortedAt !== undefined) return;
-      this.text(token);
+      say(token);
     }
   }
 

@@ -4,7 +4,7 @@
 //! so that a route tells it to its model behind that result.
 
 use crate::agent::AgentRequest;
-use crate::agent::event::{is_set, made, text, with, word};
+use crate::agent::event::{is_set, made, set, single, text, word};
 use crate::protocol::{ApprovalState, Content, Json, Role, to_json};
 
 /// Told of a call that has no result. Whether its tool ran, nobody knows.
@@ -23,9 +23,11 @@ const PARTS: [(&str, &str); 6] = [
     ("source", "type<kind,sourceId,url,mediaType,title"),
     ("data", "type<kind,id,data"),
 ];
-const APPROVAL: &str = "id,approved<isApproved,reason<approval.reason,signature<asked.signature,\
-                        descriptor<asked.descriptor,inputSchemaInput<asked.inputSchemaInput,\
-                        requestReason<asked.requestReason,isAutomatic<asked.isAutomatic";
+const APPROVAL: &str = "id<askedId,approved<isApproved,reason<approval.reason,\
+                        signature<providerData.approval.signature,descriptor<providerData.approval.descriptor,\
+                        inputSchemaInput<providerData.approval.inputSchemaInput,\
+                        requestReason<providerData.approval.requestReason,\
+                        isAutomatic<providerData.approval.isAutomatic";
 
 /// The JSON of all messages. One without parts is left out, as routes refuse it.
 pub(super) fn messages(request: &AgentRequest) -> String {
@@ -37,12 +39,13 @@ pub(super) fn messages(request: &AgentRequest) -> String {
     let mut told = Vec::new();
     for (at, ((id, role, metadata, _), blocks)) in messages.into_iter().zip(blocks).enumerate() {
         let is_user = role == Role::User;
-        let parts = parts(&blocks, is_user, at >= request.messages.len());
+        let parts = parts(blocks, is_user, at >= request.messages.len());
         if !parts.is_empty() {
-            let message = made(if is_user { "role=user" } else { "role=assistant" }, &Json::Null);
-            let mut message = with(with(message, "id", word(id)), "parts", Json::Array(parts));
+            let mut message = single("role", word(role.as_str()));
+            set(&mut message, "id", word(id));
+            set(&mut message, "parts", Json::Array(parts));
             if let Some(metadata) = metadata {
-                message = with(message, "metadata", metadata.clone());
+                set(&mut message, "metadata", metadata.clone());
             }
             told.push(message);
         }
@@ -52,7 +55,7 @@ pub(super) fn messages(request: &AgentRequest) -> String {
 
 fn blocks(content: &Content) -> Vec<Json> {
     match content {
-        Content::Text(text) => vec![with(made("type=text", &Json::Null), "text", word(text))],
+        Content::Text(text) => vec![said(text)],
         Content::Blocks(blocks) => {
             blocks.iter().map(|block| Json::parse(&to_json(block)).unwrap_or(Json::Null)).collect()
         }
@@ -77,7 +80,7 @@ fn pair(all: &mut [Vec<Json>]) {
                         continue;
                     };
                     places.remove(found);
-                    *block = with(block.clone(), "result", results.remove(found));
+                    set(block, "result", results.remove(found));
                 }
                 _ => {}
             }
@@ -90,92 +93,99 @@ fn pair(all: &mut [Vec<Json>]) {
     }
 }
 
-fn parts(blocks: &[Json], is_user: bool, is_running: bool) -> Vec<Json> {
+fn parts(blocks: Vec<Json>, is_user: bool, is_running: bool) -> Vec<Json> {
     let (mut parts, mut is_new_step) = (Vec::new(), !is_user);
-    for block in blocks {
-        if *block == Json::Null {
+    for mut block in blocks {
+        if block == Json::Null {
             is_new_step = !is_user;
             continue;
         }
         if std::mem::take(&mut is_new_step) {
-            parts.push(made("type=step-start", &Json::Null));
+            parts.push(single("type", word("step-start")));
         }
-        parts.push(part(block, is_running));
+        let template = prepare(&mut block, is_running);
+        parts.push(made(template, &block));
     }
     parts
 }
 
-fn part(block: &Json, is_running: bool) -> Json {
-    let kind = text(block, "type");
-    let Some((_, template)) = PARTS.iter().find(|(of, _)| *of == kind) else {
-        let of = match kind {
-            // Told in words, as its call is not part of the history.
-            "tool_result" => return with(made("type=text", &Json::Null), "text", word(&result_text(block))),
-            _ => with(with(block.clone(), "kind", word(&["data-", kind].concat())), "data", block.clone()),
-        };
-        return made("type<kind,data", &of);
-    };
-    let named = |before: &str| word(&[before, text(block, "name")].concat());
-    let of = block.clone();
-    let of = match kind {
-        "tool_use" if is_set_within(block, "dynamic") => {
-            let of = with(with(of, "kind", word("dynamic-tool")), "dynamic", named(""));
-            state(of, is_running)
+/// Adds to a block what its part has beside it, and returns the part's template.
+fn prepare(block: &mut Json, is_running: bool) -> &'static str {
+    let kind = text(block, "type").to_owned();
+    let named = |before: &str, name: &str| word(&[before, name].concat());
+    match kind.as_str() {
+        "tool_use" => {
+            let name = text(block, "name").to_owned();
+            if block.get("providerData").is_some_and(|data| is_set(data, "dynamic")) {
+                set(block, "kind", word("dynamic-tool"));
+                set(block, "dynamic", word(&name));
+            } else {
+                set(block, "kind", named("tool-", &name));
+            }
+            state(block, is_running);
         }
-        "tool_use" => state(with(of, "kind", named("tool-")), is_running),
-        "data" => with(of, "kind", named("data-")),
+        // Told in words, as its call is not part of the history.
+        "tool_result" => *block = said(&result_text(block)),
+        "data" => set(block, "kind", named("data-", text(block, "name"))),
         "source" => {
             let (kind, id) = match block.get("url") {
-                Some(url) => ("source-url", url),
-                None => ("source-document", block.get("title").unwrap_or(&Json::Null)),
+                Some(url) => ("source-url", url.clone()),
+                None => ("source-document", block.get("title").cloned().unwrap_or(Json::Null)),
             };
-            with(with(of, "kind", word(kind)), "sourceId", id.clone())
+            set(block, "kind", word(kind));
+            set(block, "sourceId", id);
         }
-        _ => of,
-    };
-    made(template, &of)
+        _ => {}
+    }
+    let kind = text(block, "type");
+    if let Some((_, template)) = PARTS.iter().find(|(of, _)| *of == kind) {
+        return template;
+    }
+    let kind = named("data-", kind);
+    set(block, "data", block.clone());
+    set(block, "kind", kind);
+    "type<kind,data"
 }
 
-/// A call with the state of its part, and the fields of that state.
-fn state(call: Json, is_running: bool) -> Json {
-    let said = call.get("approval").map(|approval| text(approval, "state").to_owned());
-    let is = |state: ApprovalState| said.as_deref() == Some(state.as_str());
+/// Adds to a call the state of its part, and the fields of that state.
+fn state(call: &mut Json, is_running: bool) {
+    let said = call.get("approval").map(|approval| text(approval, "state").to_owned()).unwrap_or_default();
+    let is = |state: ApprovalState| said == state.as_str();
     let is_open = is(ApprovalState::Requested);
-    let data = call.get("providerData");
-    let asked_id = data.and_then(|data| data.get("approvalId")).or(call.get("id")).cloned();
-    let mut of = with(call.clone(), "id", asked_id.unwrap_or(Json::Null));
-    of = with(of, "asked", data.and_then(|data| data.get("approval")).cloned().unwrap_or(Json::Null));
+    if let Some(id) = call.get("providerData").and_then(|data| data.get("approvalId")).or(call.get("id")) {
+        set(call, "askedId", id.clone());
+    }
     if !is_open {
-        of = with(of, "isApproved", Json::Bool(is(ApprovalState::Approved)));
+        set(call, "isApproved", Json::Bool(is(ApprovalState::Approved)));
     }
     let result = call.get("result");
     let output = result.and_then(|result| result.get("output").or(result.get("content"))).cloned();
     let is_failed = result.is_some_and(|result| is_set(result, "isError"));
-    let words = result.map(result_text);
-    let (state, more, has_approval) = match output {
-        _ if is(ApprovalState::Denied) && !is_running => ("output-denied", None, true),
+    let why = result.map_or_else(|| NO_RESULT.to_owned(), result_text);
+    let (state, has_approval) = match output {
+        _ if is(ApprovalState::Denied) && !is_running => ("output-denied", true),
         Some(output) if !is_failed => {
-            ("output-available", Some(("given", output)), is(ApprovalState::Approved))
+            set(call, "given", output);
+            ("output-available", is(ApprovalState::Approved))
         }
-        None if is_open => ("approval-requested", None, true),
-        None if said.is_some() => ("approval-responded", None, true),
+        None if is_open => ("approval-requested", true),
+        None if !said.is_empty() => ("approval-responded", true),
         _ => {
-            let why = words.as_deref().unwrap_or(NO_RESULT);
-            ("output-error", Some(("errorText", word(why))), false)
+            set(call, "errorText", word(&why));
+            ("output-error", false)
         }
     };
-    let mut call = call;
     if has_approval {
-        call = with(call, "shown", made(APPROVAL, &of));
+        let shown = made(APPROVAL, call);
+        set(call, "shown", shown);
     }
-    if let Some((name, value)) = more {
-        call = with(call, name, value);
-    }
-    with(call, "state", word(state))
+    set(call, "state", word(state));
 }
 
-fn is_set_within(block: &Json, name: &str) -> bool {
-    block.get("providerData").is_some_and(|data| is_set(data, name))
+fn said(text: &str) -> Json {
+    let mut said = single("type", word("text"));
+    set(&mut said, "text", word(text));
+    said
 }
 
 fn result_text(result: &Json) -> String {

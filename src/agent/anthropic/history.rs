@@ -6,13 +6,13 @@
 //! - No text is empty. Thinking is handed back with its signature, or not at all.
 //! - Images and documents are a user's.
 
-use crate::agent::event::{made, with, word};
+use super::KIND;
+use crate::agent::event::{made, set, single, word};
 use crate::agent::http::Asked;
 use crate::agent::http::history::{
     Call, Pairs, Shown, arguments, file_note, given, nothing_said, plain_name, shown,
 };
 use crate::protocol::{Block, Content, Json, Role, is_blank, to_json};
-use crate::variables::AgentName;
 
 /// The type of a call of a tool at an MCP server.
 const MCP: &str = "mcp_tool_use";
@@ -45,9 +45,10 @@ pub(super) fn messages(asked: &Asked) -> String {
     if turns.first().is_some_and(|(role, _)| *role == Role::Assistant) {
         turns.insert(0, (Role::User, vec![said_text(nothing_said(None))]));
     }
-    let message = |(role, blocks)| {
-        let role = if role == Role::User { "role=user" } else { "role=assistant" };
-        with(made(role, &Json::Null), "content", Json::Array(blocks))
+    let message = |(role, blocks): (Role, Vec<Json>)| {
+        let mut message = single("role", word(role.as_str()));
+        set(&mut message, "content", Json::Array(blocks));
+        message
     };
     to_json(&Json::Array(turns.into_iter().map(message).collect()))
 }
@@ -82,7 +83,7 @@ impl<'a> History<'a> {
                 }
             }
             Block::Thinking { provider_data: data, .. } if !is_user => {
-                let is_given = |name| given(data.as_ref(), AgentName::Anthropic, None, name).is_some();
+                let is_given = |name| given(data.as_ref(), KIND.name, None, name).is_some();
                 let template = if is_given("signature") {
                     "type=thinking,thinking<text,signature<providerData.signature"
                 } else if is_given("data") {
@@ -100,8 +101,8 @@ impl<'a> History<'a> {
             Block::File { .. } if !is_user => self.say(role, &file_note(block)),
             _ => match shown(block) {
                 Some(Shown::Text(text)) => self.say(role, &text),
-                Some(Shown::Image(url)) => self.push(role, file("type=image", url)),
-                Some(Shown::Pdf { url, .. }) => self.push(role, file("type=document", url)),
+                Some(Shown::Image(url)) => self.push(role, file("image", url)),
+                Some(Shown::Pdf { url, .. }) => self.push(role, file("document", url)),
                 None => {}
             },
         }
@@ -110,17 +111,18 @@ impl<'a> History<'a> {
     /// A call, and its result. What ran at the provider has a type of its own, and is refused without its result.
     fn call(&mut self, mut call: Call, block: &Block, all: &[Block]) {
         let Block::ToolUse { id, name, input, provider_data, .. } = block else { return };
-        let input = Json::parse(&arguments(input)).unwrap_or(Json::Null);
-        let of = with(with(json_of(block), "input", input), "name", word(&plain_name(name)));
-        let Some(kind) = given(provider_data.as_ref(), AgentName::Anthropic, None, "type") else {
-            let of = with(of, "own", word(&call.id));
+        let mut of = json_of(block);
+        set(&mut of, "input", Json::parse(&arguments(input)).unwrap_or(Json::Null));
+        set(&mut of, "name", word(&plain_name(name)));
+        let Some(kind) = given(provider_data.as_ref(), KIND.name, None, "type") else {
+            set(&mut of, "own", word(&call.id));
             self.push(Role::Assistant, made("type=tool_use,id<own,name,input", &of));
-            let of = with(of, "content", word(&call.take_result()));
+            set(&mut of, "content", word(&call.take_result()));
             return self.results.push(made("type=tool_result,tool_use_id<own,content", &of));
         };
         let is_its =
             |block: &&Block| matches!(block, Block::ToolResult { tool_use_id, .. } if tool_use_id == id);
-        let Some(result) = all.iter().rev().find(is_its).map(json_of) else { return };
+        let Some(mut result) = all.iter().rev().find(is_its).map(json_of) else { return };
         let template = "type<providerData.type,id,name,input,server_name<providerData.server_name";
         self.push(Role::Assistant, made(template, &of));
         // Types of results are named after the tools, and only one kind of them knows a flag for errors.
@@ -131,8 +133,10 @@ impl<'a> History<'a> {
             name if name.starts_with("tool_search") => ("tool_search", PLAIN_RESULT),
             name => (name, PLAIN_RESULT),
         };
-        let content = result.get("output").or(result.get("content")).cloned().unwrap_or(Json::Null);
-        let result = with(with(result, "content", content), "type", word(&[stem, "_tool_result"].concat()));
+        if let Some(output) = result.get("output").cloned() {
+            set(&mut result, "content", output);
+        }
+        set(&mut result, "type", word(&[stem, "_tool_result"].concat()));
         self.push(Role::Assistant, made(template, &result));
     }
 }
@@ -142,7 +146,14 @@ fn json_of(block: &Block) -> Json {
 }
 
 fn said_text(text: &str) -> Json {
-    with(made("type=text", &Json::Null), "text", word(text))
+    object("text", "text", word(text))
+}
+
+/// An object of a type, with another field.
+fn object(kind: &str, name: &str, value: Json) -> Json {
+    let mut object = single("type", word(kind));
+    set(&mut object, name, value);
+    object
 }
 
 fn file(kind: &str, url: &str) -> Json {
@@ -150,10 +161,11 @@ fn file(kind: &str, url: &str) -> Json {
     let data = data.and_then(|(media_type, data)| Some((media_type.strip_suffix(";base64")?, data)));
     let source = match data {
         Some((media_type, data)) => {
-            let source = with(made("type=base64", &Json::Null), "media_type", word(media_type));
-            with(source, "data", word(data))
+            let mut source = object("base64", "media_type", word(media_type));
+            set(&mut source, "data", word(data));
+            source
         }
-        None => with(made("type=url", &Json::Null), "url", word(url)),
+        None => object("url", "url", word(url)),
     };
-    with(made(kind, &Json::Null), "source", source)
+    object(kind, "source", source)
 }

@@ -62,6 +62,8 @@ pub struct Draft {
     open: Option<usize>,
     /// What follows the open call.
     waiting: Vec<AgentEvent>,
+    /// Bytes of what waits.
+    held: usize,
     out: Vec<AgentEvent>,
     end: Option<Result<(), ErrorBody>>,
     is_closed: bool,
@@ -94,6 +96,9 @@ impl Draft {
     /// Adds text.
     pub fn say(&mut self, text: &str) {
         self.end_thinking();
+        if self.open.is_some() && self.hold(text.len()) {
+            return;
+        }
         let out = if self.open.is_some() { &mut self.waiting } else { &mut self.out };
         match out.last_mut() {
             Some(AgentEvent::Text(said)) => said.push_str(text),
@@ -139,6 +144,7 @@ impl Draft {
         self.thought.text.push_str(&rest);
         self.announce(&rest);
         let (text, provider_data) = (self.take_thought(), self.thought.data.take());
+        self.hold(if self.open.is_some() { text.len() } else { 0 });
         if provider_data.is_some() || !is_blank(&text) {
             self.put(AgentEvent::Block(Block::Thinking { text, provider_data }));
         }
@@ -240,10 +246,16 @@ impl Draft {
         self.gathered = self.gathered.saturating_add(bytes as u64);
     }
 
+    /// Notes how much waits for the open call. Returns whether it is too much.
+    fn hold(&mut self, bytes: usize) -> bool {
+        self.held = self.held.saturating_add(bytes);
+        self.over_limit(0, 0)
+    }
+
     /// Whether the answer is too large with so many bytes beside the open thinking, or with so many blocks, and then
     /// fails it.
     pub fn over_limit(&mut self, bytes: usize, blocks: usize) -> bool {
-        let bytes = self.thought.text.len().saturating_add(bytes);
+        let bytes = self.thought.text.len().saturating_add(self.held).saturating_add(bytes);
         let is_over = bytes > ANSWER_BYTES_MAX || self.blocks.max(blocks) > BLOCKS_MAX;
         if is_over {
             self.fail(failure::answer_too_large());
@@ -442,7 +454,7 @@ impl Draft {
     }
 
     fn close_call(&mut self) {
-        self.open = None;
+        (self.open, self.held) = (None, 0);
         self.out.append(&mut self.waiting);
         self.announce("");
     }

@@ -26,25 +26,17 @@ impl Fold for Events {
         if data == DONE {
             return answer.end();
         }
-        // A piece of a text may begin or end within a character, which a value cannot hold.
-        let (mut delta, mut fields) = (Piece::default(), Vec::new());
-        let read = Reader::read_foreign(data, |reader| {
-            reader.object(&mut |reader, name| {
-                if name == "delta" && reader.peek()? == b'"' {
-                    return Piece::read(reader).map(|piece| delta = piece);
-                }
-                fields.push((name.into_owned(), reader.value()?));
-                Ok(())
-            })
-        });
-        if read.is_err() {
+        let Ok(event) = Reader::read_foreign(data, Reader::value) else {
             answer.unread = answer.unread.saturating_add(1);
-        }
-        let event = Json::Object(fields.into_iter().collect());
+            if !answer.is_heard {
+                answer.odd(data);
+            }
+            return;
+        };
         match event.get("type").and_then(Json::as_str).and_then(|kind| kind.strip_prefix("response.")) {
             Some(kind) => {
                 answer.hear();
-                self.take(kind, &delta, &event, answer);
+                self.take(kind, &delta(&event, data), &event, answer);
             }
             None if !answer.report(data) && !answer.is_heard => answer.odd(data),
             None => {}
@@ -67,17 +59,33 @@ impl Fold for Events {
     }
 }
 
+/// What an event adds to a text or to arguments.
+fn delta<'a>(event: &'a Json, data: &'a str) -> Piece<'a> {
+    let text = event.get("delta").and_then(Json::as_str).unwrap_or_default();
+    let mut delta = Piece::from(Cow::Borrowed(text));
+    // It may begin or end within a character, which a value cannot hold.
+    if text.contains(char::REPLACEMENT_CHARACTER) {
+        let _ = Reader::read_foreign(data, |reader| {
+            reader.object(&mut |reader, name| match &*name {
+                "delta" => Piece::read(reader).map(|piece| delta = piece),
+                _ => reader.skip(),
+            })
+        });
+    }
+    delta
+}
+
 impl Events {
     fn take(&mut self, kind: &str, delta: &Piece, event: &Json, answer: &mut Draft) {
         let number = |name: &str| event.get(name).and_then(Json::as_u64).unwrap_or_default();
         let at = number("output_index");
         match kind {
             "output_text.delta" | "refusal.delta" => {
-                self.say(at);
+                self.say(at, answer);
                 answer.say_piece(delta);
             }
             "reasoning_summary_text.delta" | "reasoning_text.delta" => {
-                self.say(at);
+                self.say(at, answer);
                 answer.think(delta, true);
             }
             "reasoning_summary_part.added" if number("summary_index") > 0 => {
@@ -104,9 +112,10 @@ impl Events {
     }
 
     /// Notes that something of an item is told, which its end does not say again.
-    fn say(&mut self, at: u64) {
-        if self.said.last() != Some(&at) {
+    fn say(&mut self, at: u64, answer: &mut Draft) {
+        if !self.said.contains(&at) {
             self.said.push(at);
+            answer.over_limit(0, self.said.len());
         }
     }
 

@@ -6,6 +6,8 @@ import type { Bobbin } from "../harness.ts";
 
 export type Entry = { id: string; requestId: string; role: string; status: string; content: unknown };
 export type Block = { type: string; [field: string]: any };
+/** A block that still grows. It is the last. */
+type Open = { type: "open"; block: Block; grown: string };
 
 const ENDS: Record<string, string> = { final: "complete", cancelled: "cancelled" };
 
@@ -37,9 +39,17 @@ export class Fold {
     return this.messages.filter((message) => isAnswer(message) && message.requestId === requestId);
   }
 
-  /** Of an answer that still runs. */
+  /** Of an answer that still runs. A thought that still grows is as it is so far; half a call is left out. */
   blocksOf(requestId: string): Block[] {
-    return this.#running.get(requestId) ?? [];
+    const blocks = this.#running.get(requestId) ?? [];
+    const open = openOf(blocks);
+    if (!open) return blocks;
+    return open.block.type === "thinking" ? [...whole(blocks), { ...open.block, text: open.grown }] : whole(blocks);
+  }
+
+  /** Whether the last block still grows. */
+  isOpen(requestId: string): boolean {
+    return openOf(this.#running.get(requestId) ?? []) !== undefined;
   }
 
   textOf(requestId: string): string {
@@ -57,7 +67,9 @@ export class Fold {
     if (frame.type === "session") this.session = frame["session"];
     if (frame.type === "user_message") this.#add({ ...frame["message"], role: "user" });
     if (frame.type === "token") this.#append(frame["requestId"], { type: "text", text: frame["token"] });
-    if (frame.type === "block") this.#append(frame["requestId"], frame["block"]);
+    if (frame.type === "block") this.#place(frame["requestId"], frame["index"], frame["block"]);
+    if (frame.type === "block_start") this.#begin(frame["requestId"], frame["index"], frame["block"]);
+    if (frame.type === "block_delta") this.#grow(frame["requestId"], frame["index"], frame["delta"]);
     if (frame["response"] !== undefined) this.#end(frame);
   }
 
@@ -79,11 +91,39 @@ export class Fold {
 
   #append(requestId: string, block: Block): void {
     assert.deepEqual(this.ends(requestId), [], `${requestId} goes on after its end`);
-    const blocks = this.#running.get(requestId) ?? [];
+    const blocks = whole(this.#running.get(requestId) ?? []);
     const last = blocks.at(-1);
     if (block.type === "text" && last?.type === "text") blocks[blocks.length - 1] = { type: "text", text: last["text"] + block["text"] };
     else blocks.push(block);
     this.#running.set(requestId, blocks);
+  }
+
+  /** Puts a block at its place among those that are not text. */
+  #place(requestId: string, index: number, block: Block): void {
+    const blocks = whole(this.#running.get(requestId) ?? []);
+    const others = blocks.filter(({ type }) => type !== "text");
+    const earlier = others[index];
+    if (earlier) {
+      this.#running.set(requestId, blocks.map((other) => (other === earlier ? block : other)));
+    } else {
+      assert.equal(index, others.length, `block ${index} of ${requestId} comes before others`);
+      this.#append(requestId, block);
+    }
+  }
+
+  #begin(requestId: string, index: number, block: Block): void {
+    assert.ok(!("text" in block || "input" in block), "what grows is in the block that begins");
+    const blocks = whole(this.#running.get(requestId) ?? []);
+    assert.equal(index, blocks.filter(({ type }) => type !== "text").length);
+    this.#append(requestId, { type: "open", block, grown: "" } satisfies Open);
+  }
+
+  #grow(requestId: string, index: number, delta: string): void {
+    const blocks = this.#running.get(requestId) ?? [];
+    const open = openOf(blocks);
+    assert.ok(open, `${requestId} has no block that grows`);
+    assert.equal(index, whole(blocks).filter(({ type }) => type !== "text").length);
+    this.#running.set(requestId, [...whole(blocks), { ...open, grown: open.grown + delta }]);
   }
 
   #end(frame: Frame): void {
@@ -91,7 +131,7 @@ export class Fold {
     // An acknowledgement and an end that are sent again change nothing.
     if (!this.#messages.has(messageId)) {
       assert.deepEqual(this.ends(requestId), [], `${requestId} ended twice`);
-      const streamed = this.#running.get(requestId) ?? [];
+      const streamed = whole(this.#running.get(requestId) ?? []);
       assert.equal(response.content, textOf(streamed), `${requestId} ends with another text than was streamed`);
       if (response.blocks) assert.deepEqual(response.blocks, streamed, `${requestId} ends with other blocks than were streamed`);
       this.#running.delete(requestId);
@@ -114,6 +154,13 @@ export async function logOf(bobbin: Bobbin, sessionId: string): Promise<Entry[]>
 }
 
 export const isAnswer = (message: Entry): boolean => message.role === "assistant";
+
+function openOf(blocks: Block[]): Open | undefined {
+  const last = blocks.at(-1);
+  return last?.type === "open" ? (last as Open) : undefined;
+}
+
+const whole = (blocks: Block[]): Block[] => (openOf(blocks) ? blocks.slice(0, -1) : blocks);
 
 function textOf(blocks: Block[]): string {
   return blocks

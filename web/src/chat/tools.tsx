@@ -22,13 +22,7 @@ export function Thinking({ text, isOpen }: { text: string; isOpen: boolean }) {
 export function Reference({ url, text }: { url: string | undefined; text: string }) {
   return (
     <p className="reference" dir="auto">
-      {url && /^(https?:|\/sessions\/)/i.test(url) ? (
-        <a href={url} target="_blank" rel="noopener noreferrer">
-          {text}
-        </a>
-      ) : (
-        text
-      )}
+      {/^(https?:|\/s)/.test(url ?? "") ? <a href={url} target="_blank" rel="noreferrer">{text}</a> : text}
     </p>
   );
 }
