@@ -131,8 +131,8 @@ const MUTANTS = [
   {
     name: "A client that holds more of a thought than a crash left is resumed",
     file: "src/thread/log.rs",
-    from: "if record.is_broken_off() && answer.may_lack(self.at.of(record.turn)) {",
-    to: "if false && record.is_broken_off() && answer.may_lack(self.at.of(record.turn)) {",
+    from: "if record.is_broken_off() && answer.may_lack(held) {",
+    to: "if false && record.is_broken_off() && answer.may_lack(held) {",
   },
   {
     name: "A resume sends an open block from its beginning",

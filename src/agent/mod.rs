@@ -40,8 +40,8 @@ pub trait Agent: Debug {
     /// A reader for what comes back of one call.
     fn reply(&self) -> Box<dyn Reply>;
 
-    /// Whether it runs tools itself, and marks the calls that are for others to answer.
-    fn runs_tools(&self) -> bool {
+    /// Whether it says of its calls which of them people are to answer. Of any other, all may be a client's.
+    fn marks_calls(&self) -> bool {
         false
     }
 

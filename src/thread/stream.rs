@@ -168,7 +168,7 @@ impl Thread {
     }
 
     fn as_shown(&self, block: Block) -> Block {
-        let is_clients = self.config.waits_for_tools && !self.agent.runs_tools();
+        let is_clients = self.config.waits_for_tools && !self.agent.marks_calls();
         shown(block, is_clients, &self.permission_mode())
     }
 

@@ -180,8 +180,7 @@ impl World {
 
     fn check_views(&self) -> Check {
         let session = self.host.thread().and_then(Thread::shown_session);
-        let session = session.as_ref();
-        if let (Some(session), Some((_, _, indexed))) = (session, &self.index.session)
+        if let (Some(session), Some((_, _, indexed))) = (&session, &self.index.session)
             && session != indexed
             && !self.truth.is_session_torn
         {

@@ -55,6 +55,10 @@ impl Endpoint {
 }
 
 impl Agent for Endpoint {
+    fn marks_calls(&self) -> bool {
+        self.0.kind().name == AgentName::AiSdk
+    }
+
     fn call(&self, request: &AgentRequest, attempt: Attempt) -> Call {
         self.0.call(request, attempt)
     }
@@ -65,10 +69,6 @@ impl Agent for Endpoint {
 
     fn models(&self) -> &[String] {
         self.0.models()
-    }
-
-    fn runs_tools(&self) -> bool {
-        self.0.kind().name == AgentName::AiSdk
     }
 }
 
