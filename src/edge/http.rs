@@ -234,12 +234,12 @@ impl From<JsValue> for Refused {
     }
 }
 
-/// A JSON object as the body, of at most 16 KiB; what is larger is not read to its end. `None` if
+/// A JSON object as the body, of at most `bytes_max`; what is larger is not read to its end. `None` if
 /// there is no body.
-pub async fn read_fields(request: &Request) -> Result<Option<Fields>, Refused> {
-    let body = read(request.body(), BODY_BYTES_MAX).await?;
-    if body.len() > BODY_BYTES_MAX {
-        let message = format!("the body has at most {BODY_BYTES_MAX} bytes");
+pub async fn read_fields(request: &Request, bytes_max: usize) -> Result<Option<Fields>, Refused> {
+    let body = read(request.body(), bytes_max).await?;
+    if body.len() > bytes_max {
+        let message = format!("the body has at most {bytes_max} bytes");
         return Err(Refused::fatal(413, ErrorCode::MessageTooLarge, &message));
     }
     if body.is_empty() {

@@ -16,7 +16,7 @@ use crate::edge::{
 use crate::platform::http::{empty_response, header, json_response, stream};
 use crate::platform::{elapsed, now, sleep, socket_pair};
 use crate::protocol::json::{Fields, Json};
-use crate::protocol::limits::{PAGE_BYTES_MAX, PAGE_MAX};
+use crate::protocol::limits::{BODY_BYTES_MAX, MESSAGE_BYTES_MAX, PAGE_BYTES_MAX, PAGE_MAX};
 use crate::protocol::{
     CloseCode, Cursor, ErrorCode, Identity, Message, Read, Session, SessionUpdate, ToolAnswer, is_request_id,
     request_id_form, to_json,
@@ -59,15 +59,16 @@ async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
                 messages(shell, &request.url(), &identity)
             }
         }
-        Action::Update => update(shell, &identity, &fields(request).await?),
-        Action::Cancel => cancel(shell, &identity, &fields(request).await?),
-        Action::Decide => decide(shell, &identity, &mut fields(request).await?),
+        Action::Update => update(shell, &identity, &fields(request, BODY_BYTES_MAX).await?),
+        Action::Cancel => cancel(shell, &identity, &fields(request, BODY_BYTES_MAX).await?),
+        // A tool's result may be as large as by a frame.
+        Action::Decide => decide(shell, &identity, &mut fields(request, MESSAGE_BYTES_MAX).await?),
         Action::Delete => delete(shell, &identity).await,
     }
 }
 
-async fn fields(request: &Request) -> Result<Fields, Refused> {
-    Ok(read_fields(request).await?.unwrap_or_default())
+async fn fields(request: &Request, bytes_max: usize) -> Result<Fields, Refused> {
+    Ok(read_fields(request, bytes_max).await?.unwrap_or_default())
 }
 
 /// Whether somebody may do this. Somebody else's session is told from none by nothing.
