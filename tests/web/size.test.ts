@@ -6,7 +6,7 @@ import { gzipSync } from "node:zlib";
 
 const ASSETS = fileURLToPath(new URL("../../web/dist/assets/", import.meta.url));
 /** What a first visit loads; colours for code come later. */
-const GZIPPED_BYTES_MAX = 121_000;
+const GZIPPED_BYTES_MAX = 122_000;
 
 test(`the page's script is at most ${GZIPPED_BYTES_MAX / 1000} KB gzipped`, (t) => {
   const names = readdirSync(ASSETS).filter((name) => name.startsWith("index-") && name.endsWith(".js"));

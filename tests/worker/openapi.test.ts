@@ -83,7 +83,7 @@ const calls: Call[] = [
   ["POST", "/sessions/{id}/cancel", `/sessions/${id}/cancel`, 413, { body: " ".repeat(20_000) }],
   ["POST", "/sessions/{id}/decisions", `/sessions/${id}/decisions`, 400, { body: "{}", headers: json }],
   ["POST", "/sessions/{id}/decisions", `/sessions/${id}/decisions`, 404, { body: JSON.stringify({ requestId: "r", toolUseId: "t", approved: true }), headers: json }],
-  ["POST", "/sessions/{id}/decisions", `/sessions/${id}/decisions`, 413, { body: " ".repeat(20_000) }],
+  ["POST", "/sessions/{id}/decisions", `/sessions/${id}/decisions`, 413, { body: " ".repeat(300_000) }],
   ["POST", "/sessions/{id}/decisions", `/sessions/${id}/decisions`, 415, { body: "{}", headers: { "content-type": "text/html" } }],
   ["POST", "/sessions/{id}/cancel", `/sessions/${id}/cancel`, 415, { body: "{}", headers: { "content-type": "text/html" } }],
   ["POST", "/sessions/{id}/ticket", `/sessions/${id}/ticket`, 201],
