@@ -1,11 +1,12 @@
 // Builds the worker into build/ and its page into web/dist/, unless what is there was made from the same input.
-import { copyFileSync, existsSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { hotFunctions } from "./hot.mjs";
 import { Failure, bin, childEnv, hashOf, inRoot, readIfThere, run, runMain } from "./lib.mjs";
 import { link } from "./link.mjs";
 import { installRust } from "./setup.mjs";
 
-const SCRIPTS = ["build", "lines", "link", "order", "wasm"].map((name) => `scripts/${name}.mjs`);
+const SCRIPTS = ["build", "hot", "lines", "link", "order", "wasm"].map((name) => `scripts/${name}.mjs`);
 const INPUTS = ["src", "Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "package-lock.json", ...SCRIPTS];
 const TARGET = "wasm32-unknown-unknown";
 // The standard library is built for size, too, and nothing prints a value for debugging. What is marked `#[inline]`, such as
@@ -21,6 +22,8 @@ const WHOLE = [
   "-Cllvm-args=-inlinecold-threshold=0",
   // No loop is written out, and nothing is computed in several places so that one need not.
   ...["-unroll-threshold=0", "-unroll-partial-threshold=0", "-enable-pre=false", "-enable-load-pre=false"].map((arg) => `-Cllvm-args=${arg}`),
+  // For size, where `hot.mjs` does not say otherwise.
+  "-Cllvm-args=-force-attribute=minsize",
 ];
 const CARGO_ENV = {
   RUSTC_BOOTSTRAP: "1",
@@ -29,7 +32,7 @@ const CARGO_ENV = {
   // For the map of traces, which is not shipped.
   CARGO_PROFILE_RELEASE_DEBUG: "line-tables-only",
   CARGO_PROFILE_RELEASE_STRIP: "none",
-  RUSTFLAGS: "-Cpanic=abort -Zfmt-debug=none -Cllvm-args=-inline-threshold=60 -Cllvm-args=-inlinehint-threshold=60 -Cdwarf-version=5",
+  RUSTFLAGS: "-Cpanic=abort -Zfmt-debug=none -Cllvm-args=-inlinedefault-threshold=60 -Cllvm-args=-inlinehint-threshold=60 -Cdwarf-version=5",
 };
 const parts = inRoot("build", "parts");
 const WEB_INPUTS = ["web/index.html", "web/vite.config.ts", "web/public", "web/src", "client/src", "package-lock.json"];
@@ -53,9 +56,17 @@ async function buildWorker() {
   writeFileSync(stamp, hash);
 }
 
+/** Twice: what the compiler calls the functions that are hot is known once they have been compiled. */
 async function compile() {
-  await run("cargo", [...CARGO_ARGS, "--", ...WHOLE], { env: { ...childEnv, ...CARGO_ENV } });
-  return inRoot("target", TARGET, "release", "bobbin.wasm");
+  const compiled = inRoot("target", TARGET, "release", "bobbin.wasm");
+  const cargo = (args) => run("cargo", [...CARGO_ARGS, "--", ...WHOLE, ...args], { env: { ...childEnv, ...CARGO_ENV } });
+  await cargo([]);
+  const forSpeed = hotFunctions(readFileSync(compiled)).map((name) => `-Cllvm-args=-force-remove-attribute=${name}:minsize`);
+  mkdirSync(parts, { recursive: true });
+  const file = join(parts, "hot.args");
+  writeFileSync(file, forSpeed.join("\n"));
+  await cargo([`@${file}`]);
+  return compiled;
 }
 
 async function buildWeb() {

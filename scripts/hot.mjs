@@ -1,0 +1,52 @@
+// What is compiled for speed: the functions that run for every token, for every socket or for every frame. All else of the
+// crate is compiled for size, since it is loaded with every start and seldom run.
+import { functionsOf } from "./wasm.mjs";
+
+/** Modules of the crate; where words stand behind one, only what is named so in it. */
+const HOT = [
+  "agent::http::stream push event text",
+  "agent::openai::chunk",
+  "agent::openai::completion",
+  "agent::openai::text",
+  "agent::sse",
+  "dialect::native text_frame",
+  "protocol::cursor write set of",
+  "protocol::json Reader write_json",
+  "pump feed drain",
+  "session_do::agents read",
+  "session_do::sockets send",
+  "session_do::workerd send",
+  "thread poll_output poll_deadline",
+  "thread::answer push said sent",
+  "thread::stream",
+].map((line) => line.split(" "));
+
+const CRATE = "6bobbin";
+// In what the compiler calls a thing, a word stands behind its length, and behind `_` if it could be read as part of that.
+const WORD_LENGTH = /(\d+)_?/y;
+
+/** The compiler's names of all functions that are hot, out of a wasm that holds them. */
+export function hotFunctions(wasm) {
+  return [...functionsOf(wasm).values()].map(({ name }) => name).filter((name) => name !== undefined && isHot(name));
+}
+
+function isHot(name) {
+  const at = name.indexOf(CRATE);
+  if (at < 0) return false;
+  const { path, rest } = pathIn(name, at + CRATE.length);
+  const isWithin = (module) => path === module || path.startsWith(`${module}::`);
+  const isNamed = (word) => path.endsWith(`::${word}`) || rest.includes(`${word.length}${word}`);
+  return HOT.some(([module, ...words]) => isWithin(module) && (words.length === 0 || words.some(isNamed)));
+}
+
+function pathIn(name, from) {
+  const words = [];
+  for (let at = from; ; ) {
+    WORD_LENGTH.lastIndex = at;
+    const found = WORD_LENGTH.exec(name);
+    if (!found) return { path: words.join("::"), rest: name.slice(at) };
+    const start = at + found[0].length;
+    at = start + Number(found[1]);
+    words.push(name.slice(start, at));
+  }
+}
