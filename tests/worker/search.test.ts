@@ -25,6 +25,7 @@ const long = [
   "ＡＢＣ und ｶﾞｲﾄﾞ",
   "©2024 ⌚watch «guillemets» “quoted”",
   "call getUserName of XMLHttpRequest",
+  "״ברכה״ ৳550 ฿770 ジョン・スミスさん G♯flat",
 ];
 const said: string[] = [];
 for (const content of long) said.push(await say(content));
@@ -54,9 +55,10 @@ const hits: [string, string][] = [
   ["ABC", "ＡＢＣ"], ["ＡＢＣ", "ＡＢＣ"], ["ガイド", "ＡＢＣ"], ["ｶﾞｲ", "ＡＢＣ"], ["날씨".normalize("NFD"), "오늘"],
   ["2024", "©2024"], ["watch", "©2024"], ["⌚", "©2024"], ["guillemets", "©2024"], ["quoted", "©2024"], ["«guillemets»", "©2024"],
   ["User", "call"], ["user", "call"], ["name of", "call"], ["getusername", "call"], ["getUserName", "call"], ["Request", "call"], ["httpReq", "call"],
+  ["ברכה", "״"], ["״ברכה״", "״"], ["550", "״"], ["৳550", "״"], ["770", "״"], ["スミス", "״"], ["ジョンスミス", "״"], ["ジョン・スミス", "״"], ["flat", "״"], ["G♯fl", "״"],
   ["snake_case_name", "the function"], ["search.rs", "the function"], ["C++ x²", "the function"],
 ];
-const misses = ["→", "— ¿", "大阪", "東タワー", "วิน", "нет такого", "xylophone", "celebrate xylophone", "elebrate", "학대", "serName", "개첫"];
+const misses = ["→", "״", "৳", "฿", "・", "♯", "។", "՞", "— ¿", "大阪", "東タワー", "วิน", "нет такого", "xylophone", "celebrate xylophone", "elebrate", "학대", "serName", "개첫"];
 
 for (const [query, beginning] of hits) {
   test(`"${query}" finds what begins with "${beginning}", also of what one owns and of what a token names`, async () => {
