@@ -233,7 +233,7 @@ impl<'a> Asked<'a> {
         let condition = self.scope.condition();
         let (keys, key) = if self.scope.names_some() {
             (
-                "(SELECT ?7 AS key UNION SELECT owner_key FROM sessions WHERE id IN (SELECT value FROM json_each(?2))) CROSS JOIN",
+                "(SELECT ?7 AS key UNION SELECT owner_key FROM sessions WHERE id IN (SELECT value FROM json_each(?2)) AND owner_key IS NOT NULL) CROSS JOIN",
                 "key",
             )
         } else {

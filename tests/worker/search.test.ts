@@ -87,6 +87,18 @@ for (const query of hostile) {
   });
 }
 
+test("a session that is named by a token and that an older build wrote is found, and hinders no search", async () => {
+  const id = freshId();
+  await owned.d1(
+    `INSERT INTO sessions (id, title, first_message_preview, message_count, total_tokens, permission_mode, owner, created_at, last_message_at, seq, epoch, words)
+     VALUES (?1, 'wolverine', '', 0, 0, 'default', 'dave', 1, 1, 1, 1, 'wolverine')`,
+    id,
+  );
+  const token = tokenOf("carl", shared("viewer", id, String(bobs[0])));
+  assert.deepEqual(await found("東京", token), [bobs[0]]);
+  await http.until(() => found("wolverine", token), (ids) => ids.includes(id), "the title");
+});
+
 test("a query of over 200 characters is refused, and one without a word finds nothing", async () => {
   assertRefused(await http.ask("GET", `/sessions?q=${"a".repeat(201)}`), 400, "INVALID_MESSAGE");
   assert.deepEqual(await http.search("?! --"), { sessions: [], nextBefore: null, complete: true });
