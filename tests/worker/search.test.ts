@@ -3,6 +3,7 @@ import { after, test } from "node:test";
 import { type ConnectOptions, endOf } from "./client.ts";
 import { freshId, start } from "./harness.ts";
 import { bearer, shared, startClosed, tokenOf } from "./support/auth.ts";
+import { fillD1 } from "./support/d1_fill.ts";
 import { Http, type Json, assertRefused, indexedMessages } from "./support/d1_http.ts";
 
 const bobbin = await start({ vars: { ECHO_DELAY_MS: "0", MESSAGES_PER_MINUTE: "100000" } });
@@ -97,6 +98,17 @@ test("a session that is named by a token and that an older build wrote is found,
   const token = tokenOf("carl", shared("viewer", id, String(bobs[0])));
   assert.deepEqual(await found("東京", token), [bobs[0]]);
   await http.until(() => found("wolverine", token), (ids) => ids.includes(id), "the title");
+});
+
+test("a search that finds nothing of a state says that older hits were left out", async () => {
+  await fillD1(owned, 1100, 1);
+  await owned.d1("UPDATE sessions SET state = 'waiting' WHERE id = 's3'");
+  const everything = bearer(tokenOf("support", shared("viewer", "*")));
+  const search = async (query: string): Promise<Json> => (await owned.fetch(`/sessions?state=waiting&q=${query}`, everything)).json();
+  assert.deepEqual(await search("common"), { sessions: [], nextBefore: null, complete: false });
+  assert.deepEqual(await search("xylophone"), { sessions: [], nextBefore: null, complete: true });
+  const { sessions, complete } = await search("unique3");
+  assert.deepEqual([sessions.map(({ id }: Json) => id), complete], [["s3"], true]);
 });
 
 test("a query of over 200 characters is refused, and one without a word finds nothing", async () => {
