@@ -132,7 +132,7 @@ fn is_letter(letter: char) -> bool {
         || matches!(letter, 'ª' | 'µ' | 'º' | 'À'..='\u{58f}' | '\u{5d0}'..='\u{60b}' | '\u{620}'..='\u{669}'
             | '\u{66e}'..='\u{6d3}' | '\u{6d5}'..='\u{963}' | '\u{966}'..='\u{dff}' | '\u{10a0}'..='\u{10ff}'
             | '\u{1200}'..='\u{135f}' | '\u{13a0}'..='\u{13ff}' | '\u{1e00}'..='\u{1fff}')
-            && !matches!(letter, '×' | '÷')
+            && !is_separator(letter)
         || is_word_alone(letter)
 }
 
@@ -143,7 +143,8 @@ fn was_word_alone(letter: char) -> bool {
 
 fn is_word_alone(letter: char) -> bool {
     is_hangul(letter)
-        || matches!(letter,
+        || !is_separator(letter)
+            && matches!(letter,
         '\u{0e00}'..='\u{0eff}' // Thai, Lao
         | '\u{1000}'..='\u{109f}' // Myanmar
         | '\u{1780}'..='\u{17ff}' // Khmer
@@ -151,6 +152,22 @@ fn is_word_alone(letter: char) -> bool {
         | '\u{3040}'..='\u{30ff}' // Hiragana, Katakana
         | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' // Han
         | '\u{20000}'..='\u{3ffff}')
+}
+
+/// Whether the tokenizer splits there, though letters stand on both sides in Unicode: punctuation, signs of currencies
+/// and of mathematics. Such a mark before a word would be taken for the word in the index of each owner's.
+fn is_separator(letter: char) -> bool {
+    matches!(letter,
+        '×' | '÷' | '\u{2c2}'..='\u{2c5}' | '\u{2d2}'..='\u{2df}' | '\u{2e5}'..='\u{2eb}' | '\u{2ed}' | '\u{2ef}'..='\u{2ff}'
+        | '\u{375}' | '\u{3f6}' | '\u{55a}'..='\u{55f}' | '\u{589}' | '\u{58a}' | '\u{58f}' // Greek, Armenian
+        | '\u{5f3}' | '\u{5f4}' | '\u{600}'..='\u{604}' | '\u{606}'..='\u{60b}' | '\u{6dd}' // Hebrew, Arabic
+        | '\u{700}'..='\u{70d}' | '\u{70f}' | '\u{7f7}'..='\u{7f9}' | '\u{830}'..='\u{83e}' | '\u{85e}' // Syriac, N'Ko, Samaritan, Mandaic
+        | '\u{970}' | '\u{9f2}' | '\u{9f3}' | '\u{9fb}' | '\u{af0}' | '\u{af1}' | '\u{bf9}' | '\u{df4}' // of India and Sri Lanka
+        | '\u{e3f}' | '\u{e4f}' | '\u{e5a}' | '\u{e5b}' | '\u{104a}'..='\u{104f}' | '\u{10fb}' // Thai, Myanmar, Georgian
+        | '\u{17d4}'..='\u{17d6}' | '\u{17d8}'..='\u{17db}' // Khmer
+        | '\u{2320}' | '\u{2321}' | '\u{237c}' | '\u{239b}'..='\u{23b3}' | '\u{23dc}'..='\u{23e1}' | '\u{266f}'
+        | '\u{2768}'..='\u{2775}' | '\u{2b30}'..='\u{2b44}' | '\u{2b47}'..='\u{2b4c}'
+        | '\u{30a0}' | '\u{30fb}') // Katakana
 }
 
 fn is_hangul(letter: char) -> bool {
@@ -189,6 +206,8 @@ mod tests {
         assert_eq!(marks("■개요 «x»"), "| ■|개|요 «|x»");
         assert_eq!(marks("a_b.c Straße"), "|a_|b.|c |Straße");
         assert_eq!(marks("⌚watch ©2024"), "|⌚|watch ©|2024");
+        assert_eq!(marks("״שלום״ ৳500"), "| ״|שלום״ ৳|500");
+        assert_eq!(marks("ス・ミ ฿25 C♯m"), "|ス・|ミ ฿|25 |C♯|m");
         assert_eq!(marks(""), "| ");
     }
 

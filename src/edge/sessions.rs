@@ -164,7 +164,8 @@ impl<'a> Asked<'a> {
     }
 
     /// The best hit of each session, best first, of the newest hits. A title says more of a session than one of its
-    /// messages. What the caller may not see takes no place among the hits.
+    /// messages. What the caller may not see takes no place among the hits. Where no session of the state is among
+    /// them, a row without one says whether some were left out.
     fn best(&self, migration: u64) -> String {
         let Asked { state, .. } = self;
         // Those in messages and those in titles stand in turn.
@@ -175,13 +176,16 @@ impl<'a> Asked<'a> {
             is_of_title || !self.is_of_titles
         });
         let hits = hits.join(" UNION ALL ");
+        let complete =
+            format!("NOT EXISTS (SELECT 1 FROM hits GROUP BY source HAVING count(*) >= {SEARCH_HITS_MAX})");
         format!(
             "WITH hits (source, session, message, rank) AS ({hits}),
              best AS (SELECT session, message, min(rank) AS rank FROM hits GROUP BY session)
-             SELECT json_patch({SESSION_JSON}, json_object('snippet', {SNIPPET})) AS json,
-             NOT EXISTS (SELECT 1 FROM hits GROUP BY source HAVING count(*) >= {SEARCH_HITS_MAX}) AS complete
-             FROM best CROSS JOIN sessions ON sessions.n = session WHERE ?7 IS NOT NULL {state}
-             ORDER BY best.rank, created_at DESC, id DESC LIMIT ?4 OFFSET ?5"
+             SELECT * FROM (SELECT json_patch({SESSION_JSON}, json_object('snippet', {SNIPPET})) AS json, {complete} AS complete
+               FROM best CROSS JOIN sessions ON sessions.n = session WHERE ?7 IS NOT NULL {state}
+               ORDER BY best.rank, created_at DESC, id DESC LIMIT ?4 OFFSET ?5)
+             UNION ALL SELECT '', {complete} WHERE NOT EXISTS
+               (SELECT 1 FROM best CROSS JOIN sessions ON sessions.n = session WHERE true {state})"
         )
     }
 
@@ -233,7 +237,7 @@ impl<'a> Asked<'a> {
         let condition = self.scope.condition();
         let (keys, key) = if self.scope.names_some() {
             (
-                "(SELECT ?7 AS key UNION SELECT owner_key FROM sessions WHERE id IN (SELECT value FROM json_each(?2))) CROSS JOIN",
+                "(SELECT ?7 AS key UNION SELECT owner_key FROM sessions WHERE id IN (SELECT value FROM json_each(?2)) AND owner_key IS NOT NULL) CROSS JOIN",
                 "key",
             )
         } else {
@@ -294,7 +298,7 @@ impl Asked<'_> {
             _ => None,
         };
         let is_complete = self.seen.map(|_| found.first().is_none_or(Row::is_complete));
-        let sessions: Vec<String> = found.iter().map(Row::json).collect();
+        let sessions: Vec<String> = found.iter().map(Row::json).filter(|json| !json.is_empty()).collect();
         page(&sessions, next_before.as_deref(), is_complete)
     }
 }

@@ -55,6 +55,14 @@ test("two turns with the route of the documentation: its tool runs, and its next
   assert.equal(second["response"].content, told);
 });
 
+test("data that replaces itself is one block, however often it comes", async () => {
+  const { client, call } = await asked();
+  for (let n = 0; n < 400; n += 1) call.events({ type: "data-progress", id: "p", data: n });
+  call.events({ type: "finish" }).done();
+  const { type, response } = await client.next(endOf("r1"));
+  assert.deepEqual([type, response.blocks], ["final", [{ type: "data", name: "progress", data: 399, id: "p" }]]);
+});
+
 test("a route is sent what the AI SDK's own validation takes", async () => {
   const { client, call } = await asked();
   assert.equal(call.headers["authorization"], "Bearer test-key");

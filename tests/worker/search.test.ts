@@ -3,6 +3,7 @@ import { after, test } from "node:test";
 import { type ConnectOptions, endOf } from "./client.ts";
 import { freshId, start } from "./harness.ts";
 import { bearer, shared, startClosed, tokenOf } from "./support/auth.ts";
+import { fillD1 } from "./support/d1_fill.ts";
 import { Http, type Json, assertRefused, indexedMessages } from "./support/d1_http.ts";
 
 const bobbin = await start({ vars: { ECHO_DELAY_MS: "0", MESSAGES_PER_MINUTE: "100000" } });
@@ -25,6 +26,7 @@ const long = [
   "ＡＢＣ und ｶﾞｲﾄﾞ",
   "©2024 ⌚watch «guillemets» “quoted”",
   "call getUserName of XMLHttpRequest",
+  "״ברכה״ ৳550 ฿770 ジョン・スミスさん G♯flat",
 ];
 const said: string[] = [];
 for (const content of long) said.push(await say(content));
@@ -54,9 +56,10 @@ const hits: [string, string][] = [
   ["ABC", "ＡＢＣ"], ["ＡＢＣ", "ＡＢＣ"], ["ガイド", "ＡＢＣ"], ["ｶﾞｲ", "ＡＢＣ"], ["날씨".normalize("NFD"), "오늘"],
   ["2024", "©2024"], ["watch", "©2024"], ["⌚", "©2024"], ["guillemets", "©2024"], ["quoted", "©2024"], ["«guillemets»", "©2024"],
   ["User", "call"], ["user", "call"], ["name of", "call"], ["getusername", "call"], ["getUserName", "call"], ["Request", "call"], ["httpReq", "call"],
+  ["ברכה", "״"], ["״ברכה״", "״"], ["550", "״"], ["৳550", "״"], ["770", "״"], ["スミス", "״"], ["ジョンスミス", "״"], ["ジョン・スミス", "״"], ["flat", "״"], ["G♯fl", "״"],
   ["snake_case_name", "the function"], ["search.rs", "the function"], ["C++ x²", "the function"],
 ];
-const misses = ["→", "— ¿", "大阪", "東タワー", "วิน", "нет такого", "xylophone", "celebrate xylophone", "elebrate", "학대", "serName", "개첫"];
+const misses = ["→", "״", "৳", "฿", "・", "♯", "។", "՞", "— ¿", "大阪", "東タワー", "วิน", "нет такого", "xylophone", "celebrate xylophone", "elebrate", "학대", "serName", "개첫"];
 
 for (const [query, beginning] of hits) {
   test(`"${query}" finds what begins with "${beginning}", also of what one owns and of what a token names`, async () => {
@@ -84,6 +87,29 @@ for (const query of hostile) {
     for (const session of (await http.search(query))["sessions"]) assert.equal(typeof session.snippet, "string");
   });
 }
+
+test("a session that is named by a token and that an older build wrote is found, and hinders no search", async () => {
+  const id = freshId();
+  await owned.d1(
+    `INSERT INTO sessions (id, title, first_message_preview, message_count, total_tokens, permission_mode, owner, created_at, last_message_at, seq, epoch, words)
+     VALUES (?1, 'wolverine', '', 0, 0, 'default', 'dave', 1, 1, 1, 1, 'wolverine')`,
+    id,
+  );
+  const token = tokenOf("carl", shared("viewer", id, String(bobs[0])));
+  assert.deepEqual(await found("東京", token), [bobs[0]]);
+  await http.until(() => found("wolverine", token), (ids) => ids.includes(id), "the title");
+});
+
+test("a search that finds nothing of a state says that older hits were left out", async () => {
+  await fillD1(owned, 1100, 1);
+  await owned.d1("UPDATE sessions SET state = 'waiting' WHERE id = 's3'");
+  const everything = bearer(tokenOf("support", shared("viewer", "*")));
+  const search = async (query: string): Promise<Json> => (await owned.fetch(`/sessions?state=waiting&q=${query}`, everything)).json();
+  assert.deepEqual(await search("common"), { sessions: [], nextBefore: null, complete: false });
+  assert.deepEqual(await search("xylophone"), { sessions: [], nextBefore: null, complete: true });
+  const { sessions, complete } = await search("unique3");
+  assert.deepEqual([sessions.map(({ id }: Json) => id), complete], [["s3"], true]);
+});
 
 test("a query of over 200 characters is refused, and one without a word finds nothing", async () => {
   assertRefused(await http.ask("GET", `/sessions?q=${"a".repeat(201)}`), 400, "INVALID_MESSAGE");

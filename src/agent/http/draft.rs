@@ -54,6 +54,8 @@ pub struct Draft {
     /// Changes with all that comes of a block.
     gathered: u64,
     blocks: usize,
+    /// The name and the id of data that later data may replace.
+    replaceable: Vec<(String, String)>,
     sources: Vec<Block>,
     thought: Thought,
     /// Half a character at the text's end.
@@ -460,7 +462,20 @@ impl Draft {
     }
 
     fn put(&mut self, event: AgentEvent) {
-        self.blocks = self.blocks.saturating_add(1);
+        if !self.replaces(&event) {
+            self.blocks = self.blocks.saturating_add(1);
+        }
         if self.open.is_some() { self.waiting.push(event) } else { self.out.push(event) }
+    }
+
+    /// Whether it is data in the place of other data, as of what tells of its progress: that makes no block more.
+    fn replaces(&mut self, event: &AgentEvent) -> bool {
+        let AgentEvent::Block(Block::Data { name, id: Some(id), .. }) = event else { return false };
+        let key = (name.clone(), id.clone());
+        let is_known = self.replaceable.contains(&key);
+        if !is_known {
+            self.replaceable.push(key);
+        }
+        is_known
     }
 }
