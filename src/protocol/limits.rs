@@ -31,6 +31,8 @@ pub const TITLE_CHARS_MAX: usize = 200;
 pub const PREVIEW_CHARS_MAX: usize = 100;
 /// Bytes of a message's `metadata`, as JSON.
 pub const MESSAGE_METADATA_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of a word of an endpoint's, such as a model's name.
+pub const WORD_BYTES_MAX: usize = 256;
 /// Bytes of a session's `metadata`, as JSON.
 pub const SESSION_METADATA_BYTES_MAX: usize = 4 * 1024;
 /// Blocks in one message or answer.

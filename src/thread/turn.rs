@@ -1,8 +1,11 @@
 //! The life of a turn.
 
 use crate::protocol::json::OtherFields;
-use crate::protocol::limits::{COALESCE_BYTES_MAX, JOURNAL_BYTES_MAX, JOURNAL_MS, SILENT_IDLES_MAX};
-use crate::protocol::{Block, Json, Millis, Progress, ResponseMetadata, Usage, Word};
+use crate::protocol::limits::{
+    COALESCE_BYTES_MAX, JOURNAL_BYTES_MAX, JOURNAL_MS, MESSAGE_METADATA_BYTES_MAX, SILENT_IDLES_MAX,
+    WORD_BYTES_MAX,
+};
+use crate::protocol::{Block, Json, Millis, Progress, ResponseMetadata, Usage, Word, to_json};
 
 use super::Config;
 use super::answer::Answer;
@@ -227,15 +230,12 @@ impl Running {
         ResponseMetadata {
             tokens_used: before.tokens_used.saturating_add(finished.tokens_used),
             latency_ms: 0,
-            model: finished.model,
-            finish_reason: finished.finish_reason,
+            model: finished.model.map(word),
+            finish_reason: finished.finish_reason.map(word),
             finish: finished.finish.map(Word::Known),
             usage: Usage::sum(before.usage, finished.usage),
             omitted_messages: omitted.or(before.omitted_messages),
-            other: match finished.metadata {
-                Some(Json::Object(fields)) => OtherFields(fields),
-                _ => before.other.clone(),
-            },
+            other: finished.metadata.and_then(application_metadata).unwrap_or_else(|| before.other.clone()),
         }
     }
 
@@ -437,4 +437,21 @@ impl Running {
             open: self.answer.open().and(self.sent_open_bytes),
         }
     }
+}
+
+/// A word of an endpoint, as far as it is one.
+fn word(mut word: String) -> String {
+    word.truncate(word.floor_char_boundary(WORD_BYTES_MAX));
+    word
+}
+
+/// What an application tells of an answer, without the names that are the contract's. What is too large is left out, as
+/// it would go out with every snapshot.
+fn application_metadata(metadata: Json) -> Option<OtherFields> {
+    let is_small = to_json(&metadata).len() <= MESSAGE_METADATA_BYTES_MAX;
+    let Json::Object(mut fields) = metadata else { return None };
+    for name in ["tokensUsed", "latencyMs", "model", "finishReason", "finish", "usage", "omittedMessages"] {
+        fields.remove(name);
+    }
+    is_small.then_some(OtherFields(fields))
 }

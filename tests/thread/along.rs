@@ -139,3 +139,23 @@ fn after_a_crash(h: &mut Harness, metadata: &Value) {
     h.join("bob");
     assert_eq!(h.frames("bob")[1]["messages"][1]["metadata"], *metadata);
 }
+
+#[test]
+fn what_an_application_tells_of_an_answer_takes_no_name_of_the_contracts_and_has_a_limit() {
+    let mut h = thread();
+    h.greet("ann");
+    for (request_id, metadata, kept) in [
+        ("r1", json!({ "latencyMs": 9, "finish": 1, "trace": "t" }), json!("t")),
+        ("r2", json!({ "trace": "x".repeat(17 * 1024) }), Value::Null),
+    ] {
+        h.say("ann", request_id, "one");
+        let metadata = bobbin::protocol::Json::parse(&metadata.to_string());
+        let model = Some("m".repeat(1_000));
+        h.agent(request_id, vec![AgentEvent::Finished(Finished { metadata, model, ..Finished::default() })]);
+        let frames = h.frames("ann");
+        let end = frames.iter().find(|frame| frame["type"] == "final").unwrap();
+        let told = &end["response"]["metadata"];
+        assert_eq!((&told["trace"], &told["latencyMs"], &told["finish"]), (&kept, &json!(0), &Value::Null));
+        assert_eq!(told["model"].as_str().unwrap().len(), 256);
+    }
+}

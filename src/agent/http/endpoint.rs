@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::rc::Rc;
 
+use super::failure::ended_early;
 use super::remedy::of_answer;
 use super::settings::{Asked, Settings};
 use super::stream::{Fold, Stream};
@@ -133,6 +134,8 @@ impl Reply for EndpointReply {
             Refusal::NoModels => no_models_failure(),
             Refusal::Redirect { status, to } => redirect_failure(*status, to.as_deref()),
             Refusal::Redirects => redirects_failure(),
+            // It was reached, and has gone since.
+            Refusal::Unreachable { .. } if self.stream.answer.is_heard => Failed::new(ended_early("")),
             Refusal::Unreachable { is_service: true } => service_failure(),
             Refusal::Unreachable { is_service: false } => {
                 Failed { remedy: Remedy::Later { after_ms: None }, ..unreachable_failure() }
