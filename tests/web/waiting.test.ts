@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { type Bobbin, start } from "../worker/harness.ts";
-import { type Call, Upstream } from "../worker/upstream.ts";
+import { askForPlace, askToSend, partsOf, say } from "../worker/support/route.ts";
+import { Upstream } from "../worker/upstream.ts";
 import { Visitor } from "./support/browser.ts";
 
 let upstream: Upstream;
@@ -15,36 +16,18 @@ after(async () => {
   upstream.close();
 });
 
-/** The route asks whether it may send a mail. */
-function ask(call: Call, id = "c1"): void {
-  call.events(
-    { type: "start" },
-    { type: "tool-input-available", toolCallId: id, toolName: "send_mail", input: { to: "ann@example.com" } },
-    { type: "tool-approval-request", toolCallId: id, approvalId: `approval-${id}` },
-    { type: "finish", finishReason: "tool-calls" },
-  );
-  call.done();
-}
-
-function say(call: Call, text: string): void {
-  call.events({ type: "start" }, { type: "text-start", id: "t" }, { type: "text-delta", id: "t", delta: text }, { type: "text-end", id: "t" }, { type: "finish", finishReason: "stop" });
-  call.done();
-}
-
-const partsOf = (call: Call): any[] => call.body.messages.at(-1).parts.filter(({ type }: { type: string }) => type === "tool-send_mail");
-
 test("a call that waits is asked about in every tab, and the first answer counts for all", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.say("Write to Ann.");
-  ask(await upstream.next());
+  askToSend(await upstream.next());
   await tab.answer.getByText("May this be carried out?").waitFor();
   await tab.answer.getByText("ann@example.com").waitFor();
   const other = await visitor.open(tab.page.url());
   await other.answer.getByRole("button", { name: "Approve" }).waitFor();
   await tab.answer.getByRole("button", { name: "Approve" }).press("Enter");
   const again = await upstream.next();
-  assert.deepEqual(partsOf(again).map(({ state, approval }) => [state, approval.approved]), [["approval-responded", true]]);
+  assert.deepEqual(partsOf(again, "send_mail").map(({ state, approval }) => [state, approval.approved]), [["approval-responded", true]]);
   await other.answer.getByText("May this be carried out?").waitFor({ state: "detached" });
   say(again, "It is sent.");
   for (const page of [tab, other]) await page.answer.getByText("It is sent.").waitFor();
@@ -55,14 +38,14 @@ test("a call is denied with a reason, which the agent is told, after a reload as
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.say("Write to Ann.");
-  ask(await upstream.next());
+  askToSend(await upstream.next());
   await tab.answer.getByRole("button", { name: "Deny" }).waitFor();
   await tab.page.reload();
   await tab.answer.getByRole("button", { name: "Deny" }).click();
   await tab.answer.getByLabel("Why not?").fill("She is on holiday.");
   await tab.answer.getByLabel("Why not?").press("Enter");
   const again = await upstream.next();
-  const [part] = partsOf(again);
+  const [part] = partsOf(again, "send_mail");
   assert.equal(part.approval.approved, false);
   assert.equal(part.approval.reason, "She is on holiday.");
   say(again, "Then not.");
@@ -76,14 +59,14 @@ test("what may always be done in a session is not asked about again", async () =
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.say("Write to Ann.");
-  ask(await upstream.next());
+  askToSend(await upstream.next());
   await tab.answer.getByRole("button", { name: "Always in this session" }).click();
   const again = await upstream.next();
-  assert.equal(partsOf(again)[0].approval.approved, true);
+  assert.equal(partsOf(again, "send_mail")[0].approval.approved, true);
   say(again, "Sent.");
   await tab.answer.getByText("Sent.").waitFor();
   await tab.say("And once more.");
-  ask(await upstream.next(), "c2");
+  askToSend(await upstream.next(), "c2");
   const next = await upstream.next();
   assert.equal(next.body.permissionMode, "bypassPermissions");
   say(next, "Sent again.");
@@ -96,7 +79,7 @@ test("Stop ends a turn that waits, and what was asked is denied", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.say("Write to Ann.");
-  ask(await upstream.next());
+  askToSend(await upstream.next());
   await tab.answer.getByRole("button", { name: "Approve" }).waitFor();
   await tab.button("Stop").click();
   await tab.answer.getByText("Stopped.").waitFor();
@@ -108,13 +91,11 @@ test("a person gives the result of a tool that no program runs", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.say("Where am I?");
-  const call = await upstream.next();
-  call.events({ type: "start" }, { type: "tool-input-available", toolCallId: "c1", toolName: "ask_place", input: {} }, { type: "finish", finishReason: "tool-calls" });
-  call.done();
+  askForPlace(await upstream.next());
   await tab.answer.getByLabel("Result").fill("In Oslo");
   await tab.answer.getByRole("button", { name: "Send" }).click();
   const again = await upstream.next();
-  const part = again.body.messages.at(-1).parts.find(({ type }: { type: string }) => type === "tool-ask_place");
+  const [part] = partsOf(again, "ask_place");
   assert.deepEqual([part.state, part.output], ["output-available", "In Oslo"]);
   say(again, "Oslo, then.");
   await tab.answer.getByText("Oslo, then.").waitFor();

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { type Client, type Frame, endOf, eventually } from "./client.ts";
 import { freshId, start } from "./harness.ts";
-import { type Call, Upstream } from "./upstream.ts";
+import { askToSend, partsOf, say } from "./support/route.ts";
+import { Upstream } from "./upstream.ts";
 
 const upstream = await Upstream.start();
 after(upstream.close);
@@ -42,7 +43,7 @@ test("a turn that waits outlives a kill of the runtime, and shows in the list", 
   assert.deepEqual([turn.state, turn.blocks[0].approval.state], ["waiting", "requested"]);
   assert.equal((await decide(id, { toolUseId: "c1", approved: false, reason: "no" })).status, 202);
   const again = await upstream.next();
-  const part = again.body.messages.at(-1).parts.find(({ type }: Frame) => type === "tool-send_mail");
+  const [part] = partsOf(again, "send_mail");
   assert.deepEqual([part.approval.approved, part.approval.reason], [false, "no"]);
   say(again, "Not sent.");
   const { response } = await late.next(endOf("r1"));
@@ -100,21 +101,9 @@ async function asked(): Promise<{ id: string; client: Client }> {
   const id = freshId();
   const client = await bobbin.join(id);
   client.say("r1", "Write to Ann.");
-  const call = await upstream.next();
-  call.events(
-    { type: "start" },
-    { type: "tool-input-available", toolCallId: "c1", toolName: "send_mail", input: { to: "ann@example.com" } },
-    { type: "tool-approval-request", toolCallId: "c1", approvalId: "a1" },
-    { type: "finish", finishReason: "tool-calls" },
-  );
-  call.done();
+  askToSend(await upstream.next());
   assert.deepEqual((await client.next("waiting"))["toolUseIds"], ["c1"]);
   return { id, client };
-}
-
-function say(call: Call, text: string): void {
-  call.events({ type: "start" }, { type: "text-start", id: "t" }, { type: "text-delta", id: "t", delta: text }, { type: "text-end", id: "t" }, { type: "finish", finishReason: "stop" });
-  call.done();
 }
 
 function decide(id: string, body: object): Promise<Response> {
