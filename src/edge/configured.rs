@@ -55,7 +55,7 @@ fn rest(env: &Env, variables: Variables) -> String {
         r#"","agent":""#,
         agent.unwrap_or_default().as_str(),
         r#"","models":"#,
-        &to_json(&models(variables)),
+        &to_json(&crate::agent::models(variables)),
         r#","permissionModes":"#,
         &names(&mut PermissionMode::WORDS.iter().copied()),
         r#","search":""#,
@@ -66,9 +66,4 @@ fn rest(env: &Env, variables: Variables) -> String {
         &names(&mut bound),
     ]
     .concat()
-}
-
-/// The models that a session may name, the default one first.
-fn models(variables: Variables) -> Vec<String> {
-    variables.text(&variables::AGENT_MODEL).into_iter().collect()
 }

@@ -8,7 +8,7 @@ import { Http, type Json, assertRefused, indexedMessages } from "./support/d1_ht
 
 const AUTH = { mode: "jwt", ways: ["bearer", "subprotocol", "ticket"] };
 
-const closed = await startClosed({ AGENT: "openai", AGENT_BASE_URL: "https://models.example/v1", AGENT_MODEL: "large" });
+const closed = await startClosed({ AGENT: "openai", AGENT_BASE_URL: "https://models.example/v1", AGENT_MODEL: "large", AGENT_MODELS: "small , large" });
 after(closed.close);
 
 test("who brings no credential is told how to bring one, and nothing else", async () => {
@@ -30,7 +30,7 @@ test("who is let in is told of models, permission modes, limits and what is boun
   assert.deepEqual(told, {
     auth: AUTH,
     agent: "openai",
-    models: ["large"],
+    models: ["small", "large"],
     search: "messages",
     permissionModes: ["default", "acceptEdits", "plan", "bypassPermissions"],
     bound: ["SESSION_DO", "DB", "RATE_LIMIT"],

@@ -25,6 +25,7 @@ test("what a model thinks is seen by every tab while it thinks", async () => {
   assert.deepEqual([block["index"], block["block"].text], [0, "The sea is wide."]);
   call.finish().done();
   await Promise.all([client.next(endOf("r1")), other.next(endOf("r1"))]);
+  await Promise.all([client.settled(), other.settled()]);
   assert.deepEqual(Fold.of(client.all).state(), Fold.of(other.all).state());
 });
 
@@ -56,6 +57,7 @@ test("a client that comes back in the middle of 400 KB of thinking gets the rest
   assert.equal(missed.map((frame) => frame["delta"]).join(""), `${part.repeat(50)}END`);
   call.text("Done.").finish().done();
   await Promise.all([back.next(endOf("r1")), other.next(endOf("r1"))]);
+  await Promise.all([back.settled(), other.settled()]);
   assert.deepEqual(Fold.of([...client.all, ...back.all]).state(), Fold.of(other.all).state());
 });
 
