@@ -391,6 +391,7 @@ impl Thread {
         // This comes first: a client whose credential has expired is sent nothing more, not even a refusal.
         self.dismiss_expired(now);
         let begins_nothing = matches!(input, Input::Woken(_) | Input::Alarm);
+        let had_turns = !self.turns.is_empty();
         match input {
             Input::Woken(woken) => self.wake(now, records, *woken),
             Input::Joined { peer, identity, dialect, cursor } => {
@@ -418,7 +419,7 @@ impl Thread {
         self.meet_deadlines(now);
         self.start_turns(now);
         self.deliver(now);
-        self.guard(now, begins_nothing);
+        self.guard(now, begins_nothing, had_turns);
     }
 
     /// Takes the next output to carry out; `None` if there are no more.
@@ -553,7 +554,10 @@ impl Thread {
         }
         let mut cursor = Cursor::at(self.epoch, seq);
         for (turn, running) in self.running() {
-            cursor.set(running.progress(turn));
+            let held = running.progress(turn);
+            if running.unnamed(turn) != Some(held) {
+                cursor.set(held);
+            }
         }
         cursor
     }

@@ -321,8 +321,12 @@ impl Thread {
     /// While anything is unfinished an alarm is set, so that a crash does not leave it so: before the
     /// commit that begins it, and until after the one that ends it. What begins nothing has the alarm that the
     /// thread before it set, or that goes off again if this one crashes: a later one replaces it at the end.
-    pub(super) fn guard(&mut self, now: Millis, begins_nothing: bool) {
-        let turns = (!self.rests()).then(|| now.saturating_add(GUARD_MS));
+    ///
+    /// A turn that waited had none. Where it ends, or goes on, other turns may be left to begin if a commit fails.
+    pub(super) fn guard(&mut self, now: Millis, begins_nothing: bool, had_turns: bool) {
+        let commits = || self.outputs.iter().any(|output| matches!(output, Output::Store(_)));
+        let is_unsafe = self.alarm.is_none() && had_turns && !begins_nothing && self.owes() && commits();
+        let turns = (!self.rests() || is_unsafe).then(|| now.saturating_add(GUARD_MS));
         let wanted = [turns, self.outbox_alarm(), self.next_expiry()].into_iter().flatten().min();
         match (self.alarm, wanted) {
             (None, None) => {}

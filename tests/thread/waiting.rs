@@ -867,3 +867,38 @@ fn what_waits_is_cancelled_with_all_and_its_socketless_thread_sleeps() {
     h.deliver();
     assert_eq!((h.host.alarm, h.host.timer()), (None, None));
 }
+
+#[test]
+fn who_holds_the_last_event_is_up_to_date_though_the_agent_goes_on_since() {
+    let mut h = waiting(vec![at_client("c1")]);
+    h.send("ann", &output("c1", &json!("blue")));
+    let last = cursor_of(&h.frames("ann"));
+    assert_eq!(asked(&mut h).len(), 1);
+    h.send("ann", &json!({ "type": "session_sync", "cursor": last }));
+    h.expect("ann", &[json!({ "type": "session_synced", "cursor": last })]);
+    h.join("bob");
+    let place = cursor_of(&h.frames("bob"));
+    h.send("bob", &json!({ "type": "session_sync", "cursor": place }));
+    h.expect("bob", &[json!({ "type": "session_synced" })]);
+    h.agent("r1", vec![said("Blue.")]);
+    h.resume("cid", &last);
+    h.expect("cid", &[json!({ "resumed": true }), json!({ "type": "token", "token": "Blue." })]);
+}
+
+#[test]
+fn where_the_end_of_one_that_waits_is_stored_and_the_next_is_not_an_alarm_is_near() {
+    let mut h = thread();
+    h.greet("ann");
+    h.say("ann", "r1", "one");
+    h.say("ann", "r2", "two");
+    h.agent("r1", vec![at_client("c1"), finished()]);
+    h.deliver();
+    assert_eq!(h.host.alarm, None);
+    h.host.faults.writes = Some((2, 9, false));
+    h.send("ann", &json!({ "type": "cancel" }));
+    assert!(h.host.alarm.is_some_and(|at| at <= h.host.now + GUARD_MS), "{:?}", h.host.alarm);
+    h.host.faults.writes = None;
+    h.wait(2 * GUARD_MS);
+    h.agent("r2", vec![finished()]);
+    assert_eq!(ends(&h), ["cancelled", "complete"]);
+}
