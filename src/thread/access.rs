@@ -87,7 +87,7 @@ impl Thread {
         match frame {
             ClientFrame::Message { .. } | ClientFrame::Answer(_) | ClientFrame::SessionUpdate(_) => true,
             ClientFrame::SessionSync { cursor } => {
-                cursor.as_deref() != Some(self.head().to_string().as_str())
+                !cursor.as_deref().is_some_and(|cursor| self.is_last_place(cursor))
             }
             ClientFrame::Cancel { .. } | ClientFrame::Check { .. } | ClientFrame::Ping => false,
         }

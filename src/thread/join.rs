@@ -58,7 +58,7 @@ impl Thread {
         cursor: Option<&str>,
     ) {
         let head = self.head();
-        if cursor != Some(head.to_string().as_str()) {
+        if !cursor.is_some_and(|cursor| self.is_last_place(cursor)) {
             if self.refuses_read(now, origin) {
                 return;
             }

@@ -115,11 +115,7 @@ impl Thread {
         for (id, turn, head) in &heads {
             let held = head.held(*id);
             // An answer that waits stands in the log: who holds all of it need not say so.
-            let unnamed_of = |turn: &Turn| match turn.waiting() {
-                Some(waiting) => Some(waiting.answer.held(*id)),
-                None => turn.running()?.unnamed(*id),
-            };
-            if unnamed_of(turn) == Some(held) {
+            if turn.waiting().is_some_and(|waiting| waiting.answer.held(*id) == held) {
                 unnamed.insert(*id, held);
             } else {
                 at.set(held);

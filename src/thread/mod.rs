@@ -548,16 +548,25 @@ impl Thread {
         self.cursor_at(self.seq)
     }
 
+    /// Whether a cursor is the place of the last event that was sent to all. An agent that goes on has sent none yet.
+    fn is_last_place(&self, cursor: &str) -> bool {
+        let head = self.head();
+        let mut last = head.clone();
+        for (turn, running) in self.running() {
+            if running.unnamed(turn) == Some(running.progress(turn)) {
+                last.forget(turn);
+            }
+        }
+        [head, last].iter().any(|place| place.to_string() == cursor)
+    }
+
     fn cursor_at(&self, seq: u64) -> Cursor {
         if self.session.is_none() {
             return Cursor::START;
         }
         let mut cursor = Cursor::at(self.epoch, seq);
         for (turn, running) in self.running() {
-            let held = running.progress(turn);
-            if running.unnamed(turn) != Some(held) {
-                cursor.set(held);
-            }
+            cursor.set(running.progress(turn));
         }
         cursor
     }

@@ -223,8 +223,7 @@ impl Running {
     pub(crate) fn again(waiting: Waiting, slot: usize, now: Millis, reply: Box<dyn Reply>) -> Self {
         let Waiting { answer, metadata, round, .. } = waiting;
         let calls = round.calls.saturating_add(1);
-        let waited_at = Some((answer.text().len(), answer.block_events()));
-        Running { before: metadata, calls, waited_at, ..Running::with(answer, slot, now, Some(reply)) }
+        Running { before: metadata, calls, ..Running::with(answer, slot, now, Some(reply)) }
     }
 
     /// What the answer cost and how it came about, if its last call came to this end.
@@ -430,6 +429,11 @@ impl Running {
     /// The part of the answer that clients were sent.
     pub(crate) fn sent(&self) -> Answer {
         self.answer.sent(self.sent_bytes, self.sent_open_bytes.unwrap_or_default())
+    }
+
+    /// Notes that all of the answer so far stands in the log.
+    pub(crate) fn has_waited(&mut self) {
+        self.waited_at = Some((self.answer.text().len(), self.answer.block_events()));
     }
 
     /// What a client holds whose cursor does not name the turn, if that is a part of the answer: it has waited, and
