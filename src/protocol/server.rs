@@ -260,6 +260,34 @@ pub enum ServerFrame {
     Pong,
 }
 
+impl ServerFrame {
+    /// The place that a log event leaves its receivers at.
+    #[must_use]
+    pub fn cursor(&self) -> Option<&Cursor> {
+        match self {
+            ServerFrame::UserMessage { cursor, .. }
+            | ServerFrame::Token { cursor, .. }
+            | ServerFrame::Block { cursor, .. }
+            | ServerFrame::BlockStart { cursor, .. }
+            | ServerFrame::BlockDelta { cursor, .. }
+            | ServerFrame::Waiting { cursor, .. }
+            | ServerFrame::ToolDecided { cursor, .. }
+            | ServerFrame::Final { cursor, .. }
+            | ServerFrame::Cancelled { cursor, .. }
+            | ServerFrame::Failed { cursor, .. }
+            | ServerFrame::Session { cursor, .. } => Some(cursor),
+            ServerFrame::Data { .. }
+            | ServerFrame::Connected { .. }
+            | ServerFrame::Snapshot { .. }
+            | ServerFrame::SessionSynced { .. }
+            | ServerFrame::Queued { .. }
+            | ServerFrame::Refused { .. }
+            | ServerFrame::Check { .. }
+            | ServerFrame::Pong => None,
+        }
+    }
+}
+
 /// An answer at the end of its turn.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]

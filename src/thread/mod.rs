@@ -346,6 +346,8 @@ pub struct Thread {
     turns: LiteMap<TurnId, Turn>,
     /// The turn that began last, over or not: the next one's parent.
     last_turn: Option<TurnId>,
+    /// The place of the last event that was sent to all; `None` if this thread has sent none yet.
+    last_place: Option<Cursor>,
     /// Whether the store has the note of a deletion.
     was_deleted: bool,
     unread: Unread,
@@ -374,6 +376,7 @@ impl Thread {
             rates: Rates::default(),
             turns: LiteMap::new(),
             last_turn: None,
+            last_place: None,
             was_deleted: false,
             unread: Unread::default(),
             outbox: Outbox::default(),
@@ -391,7 +394,7 @@ impl Thread {
         // This comes first: a client whose credential has expired is sent nothing more, not even a refusal.
         self.dismiss_expired(now);
         let begins_nothing = matches!(input, Input::Woken(_) | Input::Alarm);
-        let had_turns = !self.turns.is_empty();
+        let had_waited = self.turns.values().any(|turn| turn.waiting().is_some());
         match input {
             Input::Woken(woken) => self.wake(now, records, *woken),
             Input::Joined { peer, identity, dialect, cursor } => {
@@ -419,7 +422,7 @@ impl Thread {
         self.meet_deadlines(now);
         self.start_turns(now);
         self.deliver(now);
-        self.guard(now, begins_nothing, had_turns);
+        self.guard(now, begins_nothing, had_waited);
     }
 
     /// Takes the next output to carry out; `None` if there are no more.
@@ -530,6 +533,11 @@ impl Thread {
     }
 
     fn send(&mut self, to: Audience, frame: ServerFrame, is_asked: bool) {
+        if to == Audience::All
+            && let Some(cursor) = frame.cursor()
+        {
+            self.last_place = Some(cursor.clone());
+        }
         self.outputs.push_back(Output::Send { to, frame: Box::new(frame), is_asked });
     }
 
@@ -548,16 +556,11 @@ impl Thread {
         self.cursor_at(self.seq)
     }
 
-    /// Whether a cursor is the place of the last event that was sent to all. An agent that goes on has sent none yet.
+    /// Whether a cursor is the place of the last event that was sent to all. What is known of answers may have changed
+    /// since without an event, as where an agent goes on, or drops a block.
     fn is_last_place(&self, cursor: &str) -> bool {
-        let head = self.head();
-        let mut last = head.clone();
-        for (turn, running) in self.running() {
-            if running.unnamed(turn) == Some(running.progress(turn)) {
-                last.forget(turn);
-            }
-        }
-        [head, last].iter().any(|place| place.to_string() == cursor)
+        let is_it = |place: &Cursor| place.to_string() == cursor;
+        self.last_place.as_ref().is_some_and(is_it) || is_it(&self.head())
     }
 
     fn cursor_at(&self, seq: u64) -> Cursor {

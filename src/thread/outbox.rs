@@ -279,7 +279,7 @@ impl Thread {
         (is_later && !is_asked).then(|| oldest.saturating_add(DELIVERY_DELAY_MS))
     }
 
-    pub(super) fn owes(&self) -> bool {
+    fn owes(&self) -> bool {
         let is_behind = self.session.is_some() && self.outbox.delivered < self.seq;
         self.config.delivers && (self.outbox.is_deletion_owed || is_behind)
     }

@@ -118,6 +118,7 @@ impl Thread {
         }
         self.turns.clear();
         self.last_turn = None;
+        self.last_place = None;
         self.epoch = self.next_epoch();
         self.outbox.session_deleted(self.seq);
         self.was_deleted = true;

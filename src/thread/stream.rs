@@ -223,6 +223,7 @@ impl Thread {
             sent.bytes = sent.bytes.saturating_add(part.len());
             cursor.set(sent);
             let (cursor, request_id) = (cursor.clone(), request_id.clone());
+            self.last_place = Some(cursor.clone());
             let frame = Box::new(ServerFrame::Token { cursor, request_id, token: part.to_owned() });
             self.outputs.push_back(Output::Send { to: Audience::All, frame, is_asked: false });
         }
@@ -231,6 +232,7 @@ impl Thread {
             sent.open = sent.open.map(|open| open.saturating_add(part.len()));
             cursor.set(sent);
             let (cursor, request_id, delta) = (cursor.clone(), request_id.clone(), part.to_owned());
+            self.last_place = Some(cursor.clone());
             let frame = Box::new(ServerFrame::BlockDelta { cursor, request_id, index, delta });
             self.outputs.push_back(Output::Send { to: Audience::All, frame, is_asked: false });
         }
@@ -323,9 +325,11 @@ impl Thread {
     /// thread before it set, or that goes off again if this one crashes: a later one replaces it at the end.
     ///
     /// A turn that waited had none. Where it ends, or goes on, other turns may be left to begin if a commit fails.
-    pub(super) fn guard(&mut self, now: Millis, begins_nothing: bool, had_turns: bool) {
-        let commits = || self.outputs.iter().any(|output| matches!(output, Output::Store(_)));
-        let is_unsafe = self.alarm.is_none() && had_turns && !begins_nothing && self.owes() && commits();
+    pub(super) fn guard(&mut self, now: Millis, begins_nothing: bool, had_waited: bool) {
+        let is_append = |write: &Write| matches!(write, Write::Append(_));
+        let appends =
+            |output: &Output| matches!(output, Output::Store(commit) if commit.0.iter().any(is_append));
+        let is_unsafe = had_waited && !begins_nothing && self.outputs.iter().any(appends);
         let turns = (!self.rests() || is_unsafe).then(|| now.saturating_add(GUARD_MS));
         let wanted = [turns, self.outbox_alarm(), self.next_expiry()].into_iter().flatten().min();
         match (self.alarm, wanted) {

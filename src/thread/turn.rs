@@ -73,8 +73,6 @@ pub(crate) struct Running {
     pub(crate) sent_bytes: usize,
     /// Bytes of the block that is open that went out in frames; `None` before its `block_start` did.
     sent_open_bytes: Option<usize>,
-    /// Where the answer was when it began to go on, after it had waited: bytes of its text, and events of its blocks.
-    waited_at: Option<(usize, u64)>,
     last_frame_at: Option<Millis>,
     unstored_bytes: usize,
     unstored_since: Option<Millis>,
@@ -191,7 +189,6 @@ impl Running {
             from: 0,
             sent_bytes: 0,
             sent_open_bytes: None,
-            waited_at: None,
             last_frame_at: None,
             unstored_bytes: 0,
             unstored_since: None,
@@ -429,17 +426,6 @@ impl Running {
     /// The part of the answer that clients were sent.
     pub(crate) fn sent(&self) -> Answer {
         self.answer.sent(self.sent_bytes, self.sent_open_bytes.unwrap_or_default())
-    }
-
-    /// Notes that all of the answer so far stands in the log.
-    pub(crate) fn has_waited(&mut self) {
-        self.waited_at = Some((self.answer.text().len(), self.answer.block_events()));
-    }
-
-    /// What a client holds whose cursor does not name the turn, if that is a part of the answer: it has waited, and
-    /// nothing was said since.
-    pub(crate) fn unnamed(&self, turn: u64) -> Option<Progress> {
-        self.waited_at.map(|(bytes, blocks)| Progress { turn, bytes, blocks, open: None })
     }
 
     /// How much of the answer clients were sent, as it stands in a cursor.

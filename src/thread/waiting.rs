@@ -104,9 +104,6 @@ impl Thread {
     /// Calls the agent of a turn once more. That it is called is committed before.
     fn call_on(&mut self, now: Millis, id: TurnId, waiting: Waiting, slot: usize, start: Option<Write>) {
         let mut running = Running::again(waiting, slot, now, self.agent.reply());
-        if start.is_some() {
-            running.has_waited();
-        }
         let journal = Write::Journal(running.journal(id));
         if let Some(turn) = self.turns.get_mut(&id) {
             turn.state = TurnState::Running(Box::new(running));
