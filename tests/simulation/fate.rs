@@ -106,10 +106,16 @@ impl World {
         };
         if let Err(()) = is_valid(&asked.frame) {
             // An object that slept has forgotten how many came before.
-            let before = if asked.start.was_awake { known.invalid_frames } else { 0 };
-            let is_over = before >= self.host.config.invalid_frames_max;
-            let closed = is_over.then_some(CloseCode::PolicyViolation);
-            return vec![Fate { closed, ..Fate::refused("INVALID_MESSAGE") }];
+            let least = if asked.start.was_awake { known.invalid_frames } else { 0 };
+            let most = if asked.start.was_awake { least + known.uncertain_frames } else { 0 };
+            let max = self.host.config.invalid_frames_max;
+            let refused = Fate::refused("INVALID_MESSAGE");
+            let over = Fate { closed: Some(CloseCode::PolicyViolation), ..refused.clone() };
+            return match (least >= max, most >= max) {
+                (true, _) => vec![over],
+                (false, true) => vec![refused, over],
+                (false, false) => vec![refused],
+            };
         }
         let too_many = Fate::closed(CloseCode::TooMany);
         let forbidden = access < asked_of(&asked.frame, begun);
@@ -306,6 +312,7 @@ impl World {
         let is_valid = is_valid(&asked.frame).is_ok();
         if let Some(known) = self.truth.people.get_mut(&asked.peer).filter(|_| !is_valid) {
             known.invalid_frames += u64::from(!course.has_restarted);
+            known.uncertain_frames += u64::from(course.has_restarted);
         }
         if course.has_restarted {
             self.allowances.is_certain = false;

@@ -16,6 +16,8 @@ pub struct Known {
     pub expires_at: Option<Millis>,
     /// Frames of nonsense that the thread has counted.
     pub invalid_frames: u64,
+    /// Others that it may have counted too: the object restarted while it handled them.
+    pub uncertain_frames: u64,
 }
 
 impl Truth {

@@ -45,7 +45,8 @@ impl World {
         client.connection = Some(Connection::new(&peer, must_resume));
         let pending: VecDeque<String> = client.pending.values().map(Value::to_string).collect();
         let identity = client.person.identity(token_ms.map(|ms| self.host.now + ms));
-        let known = Known { person: client.person, expires_at: identity.expires_at, invalid_frames: 0 };
+        let (person, expires_at) = (client.person, identity.expires_at);
+        let known = Known { person, expires_at, invalid_frames: 0, uncertain_frames: 0 };
         self.truth.people.insert(Rc::clone(&peer), known);
         self.uplinks.insert(Rc::clone(&peer), Uplink { frames: pending, is_gone: false });
         let start = self.start();

@@ -357,7 +357,7 @@ impl Truth {
     fn wake(&mut self, spoilt: &[Spoilt]) {
         self.stats.wakes += 1;
         self.stats.unreadable += u64::from(!spoilt.is_empty());
-        self.people.values_mut().for_each(|known| known.invalid_frames = 0);
+        self.people.values_mut().for_each(|known| (known.invalid_frames, known.uncertain_frames) = (0, 0));
         for spoilt in spoilt {
             match spoilt {
                 Spoilt::Checkpoint { column: "session" } | Spoilt::Session { .. } => {
