@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { type Bobbin, freshId, start } from "../worker/harness.ts";
-import { OUTAGE, type Tab, Visitor, until, words } from "./support/browser.ts";
+import { CUT, OUTAGE, type Tab, Visitor, until, words } from "./support/browser.ts";
 import { Line } from "./support/line.ts";
 
 let bobbin: Bobbin;
@@ -102,7 +102,7 @@ test("what is sent offline waits, survives a reload, and is delivered once", asy
   assert.equal(await tab.page.getByText("Not delivered yet").count(), 0);
   const rows = () => bobbin.d1("SELECT id FROM messages WHERE session_id = ? AND role = 'user'", tab.sessionId);
   await until(rows, (found) => found.length === 1);
-  await visitor.leave(OUTAGE);
+  await visitor.leave(CUT);
 });
 
 test("what was left undelivered in another session is shown, and delivered without opening it", async (t) => {
@@ -122,7 +122,7 @@ test("what was left undelivered in another session is shown, and delivered witho
   await tab.sessions.getByRole("link", { name: "left behind now" }).waitFor();
   await until(() => tab.page.getByText("Not delivered yet").count(), (count) => count === 0);
   assert.notEqual(tab.sessionId, sessionId);
-  await visitor.leave(OUTAGE);
+  await visitor.leave(CUT);
 });
 
 test("a message that waits can be taken back", async (t) => {
@@ -142,7 +142,7 @@ test("a message that waits can be taken back", async (t) => {
   await tab.hurry();
   await tab.isConnected();
   assert.deepEqual(await bobbin.d1("SELECT id FROM sessions WHERE id = ?", tab.sessionId), []);
-  await visitor.leave(OUTAGE);
+  await visitor.leave(CUT);
 });
 
 test("a message that the server does not take is given back", async () => {

@@ -2,11 +2,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { type Bobbin, freshId, start } from "../worker/harness.ts";
-import { OUTAGE, type Tab, Visitor, until, words } from "./support/browser.ts";
+import { CUT, type Tab, Visitor, until, words } from "./support/browser.ts";
 import { Line } from "./support/line.ts";
-
-/** Without a socket the client asks by HTTP, of sessions that are not there yet too. */
-const CUT = new RegExp(`${OUTAGE.source}|status of 404`);
 
 let bobbin: Bobbin;
 before(async () => {

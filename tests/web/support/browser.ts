@@ -81,6 +81,9 @@ export class Visitor {
 /** What a browser says of a server that is not there. */
 export const OUTAGE = /net::ERR_|WebSocket connection to .* failed/;
 
+/** What it says where a line was cut: without a socket the client asks by HTTP, of sessions not yet created too. */
+export const CUT = new RegExp(`${OUTAGE.source}|status of 404`);
+
 export class Tab {
   readonly page: Page;
   readonly errors: string[] = [];
