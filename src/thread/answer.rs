@@ -14,10 +14,15 @@ pub struct Answer {
     /// How many events its blocks have been: each block that was finished, took another's place, was decided upon or
     /// dropped.
     pub(super) events: u64,
+    /// How many of them were stored when a crash broke the answer off; `None` if none did, or no block was open.
+    broken_at: Option<u64>,
     text_json_bytes: usize,
     pub(super) blocks_json_bytes: usize,
     open_json_bytes: usize,
 }
+
+/// More events than the blocks of an answer can be between two writes of its journal.
+const LOST_EVENTS: u64 = 1 << 32;
 
 /// One part of what a client lacks that holds only the beginning of an answer, and the client's
 /// [`Progress::blocks`] once it has it.
@@ -98,7 +103,7 @@ impl Answer {
             }
         }
         if let Some(events) = events {
-            answer.events = events.count;
+            (answer.events, answer.broken_at) = (events.count, events.broken_at);
             for (placed, (first, last)) in answer.blocks.iter_mut().zip(&events.of_blocks) {
                 (placed.first, placed.last) = (*first, *last);
             }
@@ -120,7 +125,25 @@ impl Answer {
     pub fn events(&self) -> Option<BlockEvents> {
         let of_blocks = self.blocks.iter().map(|placed| (placed.first, placed.last));
         (self.events != self.blocks.len() as u64)
-            .then(|| BlockEvents { count: self.events, of_blocks: of_blocks.collect() })
+            .then(|| BlockEvents {
+                count: self.events,
+                of_blocks: of_blocks.collect(),
+                broken_at: self.broken_at,
+            })
+    }
+
+    /// A crash broke it off. What becomes of its open block is an event whose number was not given before: a client
+    /// that was sent events which the crash lost would count as up to date.
+    pub fn break_off(&mut self) {
+        if self.open.is_some() {
+            self.broken_at = Some(self.events);
+            self.events = self.events.saturating_add(LOST_EVENTS);
+        }
+    }
+
+    /// Whether a client that holds so many events was sent some that a crash lost.
+    fn has_lost(&self, held: Progress) -> bool {
+        self.broken_at.is_some_and(|at| (1..=LOST_EVENTS).contains(&held.blocks.saturating_sub(at)))
     }
 
     /// The text, without the other blocks.
@@ -179,7 +202,7 @@ impl Answer {
     /// takes brings it forward, so one that is cut off at every frame comes to the end as well.
     #[must_use]
     pub fn rest(&self, held: Progress) -> Option<Vec<Missing<'_>>> {
-        if held.blocks > self.events || !self.is_beginning(held) {
+        if held.blocks > self.events || self.has_lost(held) || !self.is_beginning(held) {
             return None;
         }
         let mut left: Vec<(u64, usize, &PlacedBlock)> = Vec::new();

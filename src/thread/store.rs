@@ -261,7 +261,7 @@ pub struct PlacedBlock {
     pub last: u64,
 }
 
-/// The events of an answer's blocks, where a block took another's place or was dropped.
+/// The events of an answer's blocks, where a block took another's place or was dropped, or a crash broke it off.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BlockEvents {
@@ -269,6 +269,9 @@ pub struct BlockEvents {
     pub count: u64,
     /// Of each block that is not text, the event that it came with, and the one that it took its form with.
     pub of_blocks: Vec<(u64, u64)>,
+    /// How many of them were stored when a crash broke the answer off; `None` if none did, or no block was open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broken_at: Option<u64>,
 }
 
 impl Read for BlockEvents {
@@ -278,7 +281,7 @@ impl Read for BlockEvents {
             _ => None,
         };
         let of_blocks = value.get("ofBlocks")?.as_array()?.iter().map(pair).collect::<Option<_>>()?;
-        Some(BlockEvents { count: required(value, "count")?, of_blocks })
+        Some(BlockEvents { count: required(value, "count")?, of_blocks, broken_at: optional(value, "brokenAt")? })
     }
 }
 

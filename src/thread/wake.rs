@@ -46,6 +46,9 @@ impl Thread {
             self.refuse(Origin { peer, name }, invalid.as_ref().unwrap_or(&error));
         }
         for turn in self.running_ids() {
+            if let Some(running) = self.running_mut(turn) {
+                running.answer.break_off();
+            }
             self.end(now, turn, broken_off(&woken.cause));
         }
         // The mode may have been changed right before.

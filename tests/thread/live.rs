@@ -203,6 +203,35 @@ fn a_thought_of_which_nothing_was_journalled_is_taken_back_by_a_reset() {
 }
 
 #[test]
+fn whoever_was_sent_the_end_of_a_thought_that_a_crash_lost_is_reset() {
+    let ends: [fn() -> AgentEvent; 2] = [|| thought("kept, and more"), || AgentEvent::Drop];
+    for end in ends {
+        let mut h = asked();
+        h.agent("r1", vec![begin_thought(), grow("kept")]);
+        let stored = cursor_of(&h.frames("ann"));
+        h.wait(490);
+        h.agent("r1", vec![end()]);
+        h.say("ann", "r2", "and?");
+        let beyond = cursor_of(&h.frames("ann"));
+        h.host.crash(false);
+        h.wait(GUARD_MS);
+        h.resume("ann", &beyond);
+        h.expect("ann", &[json!({ "resumed": false }), json!({ "type": "snapshot", "reason": "reset" })]);
+        h.resume("bob", &stored);
+        let kept = json!([{ "type": "thinking", "text": "kept" }]);
+        h.expect(
+            "bob",
+            &[
+                json!({ "resumed": true }),
+                json!({ "type": "user_message", "requestId": "r2" }),
+                json!({ "type": "block", "index": 0, "block": { "text": "kept" } }),
+                json!({ "type": "error", "error": { "code": "INTERRUPTED" }, "response": { "blocks": kept } }),
+            ],
+        );
+    }
+}
+
+#[test]
 fn thinking_costs_as_many_rows_as_text() {
     let rows = |events: fn(usize) -> Vec<AgentEvent>| {
         let mut h = asked();
