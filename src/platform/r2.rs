@@ -27,8 +27,14 @@ extern "C" {
 #[wasm_bindgen(inline_js = "
 export const put = async (bucket, key, body, size, timeout_ms) => {
     const { readable, writable } = new FixedLengthStream(size);
-    const signal = AbortSignal.timeout(timeout_ms);
-    await Promise.all([bucket.put(key, readable), body.pipeTo(writable, { signal })]);
+    const late = new AbortController();
+    // A timer that is left would keep the object awake.
+    const timer = setTimeout(() => late.abort(), timeout_ms);
+    try {
+        await Promise.all([bucket.put(key, readable), body.pipeTo(writable, { signal: late.signal })]);
+    } finally {
+        clearTimeout(timer);
+    }
 };
 export const get = (bucket, key, offset, length) => bucket.get(key, { range: { offset, length } });
 

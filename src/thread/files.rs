@@ -4,8 +4,6 @@
 //! has confirmed that it has none: so no crash leaves bytes that nobody knows of. A file is named once a message shows
 //! it. Until then it is its uploader's alone, and goes after a day.
 
-use litemap::LiteMap;
-
 use crate::protocol::limits::{DELIVERY_TIMEOUT_MS, FILE_UNNAMED_MS, FILES_REMOVED_MAX, FILES_UNNAMED_MAX};
 use crate::protocol::words::words;
 use crate::protocol::{Block, Content, ErrorBody, ErrorCode, Identity, Millis, Named, file_of};
@@ -63,7 +61,7 @@ pub struct Kept {
 #[derive(Debug, Default)]
 pub(super) struct Files {
     /// Those that no message names, until the bucket has deleted them; but not those of a session that was deleted.
-    unnamed: LiteMap<String, File>,
+    unnamed: Vec<File>,
     gone_due: Option<Millis>,
     has_named: bool,
     /// When the bucket was asked to delete some, if it has not answered.
@@ -101,8 +99,11 @@ impl File {
 impl Files {
     pub(super) fn from_store(kept: Kept) -> Self {
         let Kept { unnamed, gone_due, has_named } = kept;
-        let unnamed = unnamed.into_iter().map(|file| (file.id.clone(), file)).collect();
         Files { unnamed, gone_due, has_named, ..Files::default() }
+    }
+
+    fn find(&mut self, id: &str) -> Option<&mut File> {
+        self.unnamed.iter_mut().find(|file| file.id == id)
     }
 
     fn goes_at(&mut self, at: Millis) {
@@ -112,8 +113,8 @@ impl Files {
     /// All of them are gone. Those that are coming stay until they have come, at the latest until they would be due.
     pub(super) fn session_deleted(&mut self, now: Millis) {
         let is_coming = |file: &&File| file.state == FileState::Coming;
-        let coming = self.unnamed.values().filter(is_coming).filter_map(|file| file.due).min();
-        if self.has_named || self.unnamed.values().any(|file| file.state != FileState::Coming) {
+        let coming = self.unnamed.iter().filter(is_coming).filter_map(|file| file.due).min();
+        if self.has_named || self.unnamed.iter().any(|file| file.state != FileState::Coming) {
             self.goes_at(now);
         } else if let Some(due) = coming {
             self.goes_at(due);
@@ -124,7 +125,7 @@ impl Files {
 
     /// When the bucket is to be asked to delete some.
     fn due_at(&self) -> Option<Millis> {
-        let unnamed = self.unnamed.values().filter(|file| file.state != FileState::Gone);
+        let unnamed = self.unnamed.iter().filter(|file| file.state != FileState::Gone);
         let due = unnamed.filter_map(|file| file.due).chain(self.gone_due).min()?;
         Some(due.max(self.retry_at))
     }
@@ -138,7 +139,7 @@ impl Thread {
             return Some(no_bucket());
         }
         let is_theirs = |file: &&File| file.uploader.as_deref() == uploader;
-        let is_full = self.files.unnamed.values().filter(is_theirs).count() >= FILES_UNNAMED_MAX;
+        let is_full = self.files.unnamed.iter().filter(is_theirs).count() >= FILES_UNNAMED_MAX;
         let message = format!(
             "{FILES_UNNAMED_MAX} files of yours are in this session that no message names; send some of them, or wait until \
              they are gone"
@@ -149,13 +150,13 @@ impl Thread {
     /// Before the first byte is stored its file has a row, so that no byte is ever forgotten.
     pub(super) fn upload(&mut self, now: Millis, file: File) {
         let file = File { state: FileState::Coming, due: Some(now.saturating_add(FILE_UNNAMED_MS)), ..file };
-        self.files.unnamed.insert(file.id.clone(), file.clone());
+        self.files.unnamed.push(file.clone());
         self.store(vec![Write::AddFile(file)]);
     }
 
     /// All bytes of an upload are in the bucket. If the session was deleted meanwhile, they are not wanted.
     pub(super) fn uploaded(&mut self, now: Millis, id: &str) {
-        let Some(file) = self.files.unnamed.get_mut(id).filter(|file| file.state == FileState::Coming) else {
+        let Some(file) = self.files.find(id).filter(|file| file.state == FileState::Coming) else {
             return self.lose_file(now, id);
         };
         file.state = FileState::Here;
@@ -166,7 +167,7 @@ impl Thread {
     /// Nobody gets the file from now on. Its bytes, if there are any, are deleted.
     pub(super) fn lose_file(&mut self, now: Millis, id: &str) {
         let state = FileState::Gone;
-        if let Some(file) = self.files.unnamed.get_mut(id) {
+        if let Some(file) = self.files.find(id) {
             file.state = state;
         }
         self.files.goes_at(now);
@@ -176,20 +177,20 @@ impl Thread {
     /// Whether an upload has come, and may be named.
     #[must_use]
     pub fn has_uploaded(&self, id: &str) -> bool {
-        self.files.unnamed.get(id).is_some_and(|file| file.state == FileState::Here)
+        self.files.unnamed.iter().any(|file| file.id == id && file.state == FileState::Here)
     }
 
     /// Whether somebody has uploaded something that no message names.
     pub(super) fn has_uploads_of(&self, subject: Option<&str>) -> bool {
         let is_theirs = |file: &File| file.uploader.as_deref() == subject && file.state == FileState::Here;
-        self.files.unnamed.values().any(is_theirs)
+        self.files.unnamed.iter().any(is_theirs)
     }
 
     /// Where nobody has begun the session, its deletion is that of one's own uploads.
     pub(super) fn delete_uploads(&mut self, now: Millis, subject: Option<&str>) {
         let is_theirs = |file: &&File| file.uploader.as_deref() == subject && file.state == FileState::Here;
         let theirs: Vec<String> =
-            self.files.unnamed.values().filter(is_theirs).map(|file| file.id.clone()).collect();
+            self.files.unnamed.iter().filter(is_theirs).map(|file| file.id.clone()).collect();
         for id in &theirs {
             self.lose_file(now, id);
         }
@@ -261,7 +262,7 @@ impl Thread {
     /// From the commit of these writes on, the files are the session's.
     pub(super) fn name_files(&mut self, named: Vec<String>) -> Vec<Write> {
         let name = |id: String| {
-            self.files.unnamed.remove(&id);
+            self.files.unnamed.retain(|file| file.id != id);
             self.files.has_named = true;
             Write::SetFile { id, state: FileState::Here, due: None }
         };
@@ -282,8 +283,7 @@ impl Thread {
         if !self.config.keeps_files || self.files.asked_at.is_some() || !is_due(self.files.due_at()) {
             return;
         }
-        let over =
-            self.files.unnamed.values().filter(|file| file.state != FileState::Gone && is_due(file.due));
+        let over = self.files.unnamed.iter().filter(|file| file.state != FileState::Gone && is_due(file.due));
         let over: Vec<String> = over.map(|file| file.id.clone()).collect();
         // In the store, too, before the bucket is asked: what is gone is named by no message any more.
         for id in &over {
@@ -302,9 +302,7 @@ impl Thread {
             self.files.gone_due = records.gone_due().unwrap_or(Some(now));
             return;
         }
-        for id in &ids {
-            self.files.unnamed.remove(id);
-        }
+        self.files.unnamed.retain(|file| !ids.contains(&file.id));
         self.store(vec![Write::ForgetFiles(ids)]);
         // There may be more.
         self.files.gone_due = Some(now);

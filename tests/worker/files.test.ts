@@ -1,74 +1,374 @@
-// Files: up into the bucket and down again, whose they are, and when they go.
+// Files: up into the bucket and down again, whose they are, when they go, and what becomes of those who try otherwise.
 import assert from "node:assert/strict";
-import { connect as openTcp } from "node:net";
 import { after, test } from "node:test";
-import { endOf, eventually } from "./client.ts";
-import { type Bobbin, freshId } from "./harness.ts";
+import { eventually, type Frame } from "./client.ts";
+import { freshId } from "./harness.ts";
 import { bearer, shared, startClosed, tokenOf } from "./support/auth.ts";
 import { type Json, assertRefused } from "./support/d1_http.ts";
+import { type Sent, FILE_BYTES_MAX, Files, block, pattern, text } from "./support/files.ts";
+import { residentBytes } from "./support/memory.ts";
+import { faultEntry, noBucketEntry, removeObject, setFault, stored } from "./support/r2_faults.ts";
 
-const FILE_BYTES_MAX = 25 * 1024 * 1024;
 const DAY_MS = 24 * 3_600_000;
 
-const bobbin = await startClosed({ ECHO_DELAY_MS: "0" });
+const bobbin = await startClosed({ ECHO_DELAY_MS: "0" }, { entry: faultEntry });
 after(bobbin.close);
+const files = new Files(bobbin);
 
 test("a file goes up, is named by a message, and comes down as it was", async () => {
   const id = freshId();
   const bytes = pattern(300_000);
-  const file = await uploaded(id, "ann", bytes, "image/png", "a photo.png");
+  const file = await files.uploaded(id, "ann", bytes, "image/png", "a photo.png");
   assert.match(file.url, new RegExp(`^/sessions/${id}/files/[0-9a-f-]{36}$`));
   assert.deepEqual({ ...file, url: "" }, { url: "", mediaType: "image/png", name: "a photo.png", size: 300_000 });
-  await say(id, "ann", [text("look"), block(file)]);
-  const response = await bobbin.fetch(file.url, bearer(tokenOf("ann")));
-  assert.equal(response.status, 200);
-  assert.equal(Buffer.compare(Buffer.from(await response.arrayBuffer()), bytes), 0);
-  const { headers } = response;
+  assert.equal(await files.say(id, "ann", [text("look"), block(file)]), undefined);
+  const { status, headers, body } = await files.fetch(file.url, "ann");
+  assert.equal(status, 200);
+  assert.equal(Buffer.compare(body, bytes), 0);
   assert.equal(headers.get("content-type"), "image/png");
   assert.equal(headers.get("content-length"), "300000");
   assert.equal(headers.get("content-disposition"), "inline; filename*=UTF-8''a%20photo.png");
   assert.equal(headers.get("x-content-type-options"), "nosniff");
   assert.match(headers.get("content-security-policy") ?? "", /default-src 'none'.*sandbox/);
   assert.equal(headers.get("cache-control"), "no-store");
-  const { body } = await ask("GET", `/sessions/${id}/messages`, "ann");
-  assert.deepEqual(body.messages[0].content, [text("look"), block(file)]);
+  const { body: history } = await files.ask("GET", `/sessions/${id}/messages`, "ann");
+  assert.deepEqual(history.messages[0].content, [text("look"), block(file)]);
 });
 
-async function ask(method: string, path: string, who: string, init: RequestInit = {}, claims = {}): Promise<{ status: number; headers: Headers; body: Json }> {
-  const response = await bobbin.fetch(path, { method, ...init, headers: { ...bearer(tokenOf(who, claims)).headers, ...(init.headers as Record<string, string>) } });
-  const body = await response.text();
-  return { status: response.status, headers: response.headers, body: response.headers.get("content-type") === "application/json" ? JSON.parse(body) : body };
+test("HEAD and single ranges are served from the file's row and its place in the bucket", async () => {
+  const id = freshId();
+  const bytes = pattern(10_000);
+  const { url } = await files.uploaded(id, "ann", bytes, "audio/mpeg", "song.mp3");
+  const head = await bobbin.fetch(url, { method: "HEAD", ...bearer(tokenOf("ann")) });
+  assert.deepEqual([head.status, head.headers.get("content-length"), head.headers.get("accept-ranges"), await head.text()], [200, "10000", "bytes", ""]);
+  for (const [range, from, to] of [["bytes=0-0", 0, 0], ["bytes=4000-4999", 4000, 4999], ["bytes=9990-", 9990, 9999], ["bytes=-5", 9995, 9999], ["bytes=5000-99999", 5000, 9999]] as const) {
+    const { status, headers, body } = await files.fetch(url, "ann", { range });
+    assert.deepEqual([status, headers.get("content-range")], [206, `bytes ${from}-${to}/10000`], range);
+    assert.equal(Buffer.compare(body, bytes.subarray(from, to + 1)), 0, range);
+  }
+  const beyond = await files.fetch(url, "ann", { range: "bytes=10000-" });
+  assert.deepEqual([beyond.status, beyond.headers.get("content-range")], [416, "bytes */10000"]);
+  for (const range of ["bytes=5-1", "lines=0-1", "bytes=0-1,3-4"]) {
+    assert.equal((await files.fetch(url, "ann", { range })).status, 200, range);
+  }
+});
+
+test("a name has no folders, ends no header, and is the last part of whatever path was given", async () => {
+  const id = freshId();
+  for (const [given, name] of [
+    ["../../../etc/passwd", "passwd"],
+    ["C:\\Users\\ann\\evil.exe", "evil.exe"],
+    ["a\r\nset-cookie: x=1", "aset-cookie: x=1"],
+    ['"; filename=evil.html', '"; filename=evil.html'],
+    ["gpj.\u202eexe", "gpj.exe"],
+    ["%2e%2e%2fpasswd", "%2e%2e%2fpasswd"],
+    ["ünïcödé 漢字.pdf", "ünïcödé 漢字.pdf"],
+    ["..", "file"],
+    ["", "file"],
+    [undefined, "file"],
+  ] as const) {
+    const { status, body } = await files.upload(id, "ann", "x", "text/plain", given);
+    assert.deepEqual([status, body.name], [201, name], given);
+    const { headers } = await files.fetch(body.url, "ann");
+    assert.equal(headers.get("set-cookie"), null);
+    assert.match(headers.get("content-disposition") ?? "", /^attachment; filename\*=UTF-8''[A-Za-z0-9%_.~-]+$/);
+    assert.equal(decodeURIComponent(headers.get("content-disposition")?.split("''")[1] ?? ""), name);
+  }
+});
+
+test("whatever a file says that it is, nothing of it runs: documents are saved and not shown", async () => {
+  const id = freshId();
+  const html = "<!doctype html><script>fetch('/sessions')</script>";
+  for (const [type, disposition] of [
+    ["text/html", "attachment"],
+    ["TEXT/HTML; charset=utf-8", "attachment"],
+    ["image/svg+xml", "attachment"],
+    ["application/xhtml+xml", "attachment"],
+    ["application/javascript", "attachment"],
+    ["text/xml", "attachment"],
+    // A lie: shown as the image that it is not, since nobody guesses another type.
+    ["image/png", "inline"],
+    ["application/pdf", "inline"],
+    ["audio/mpeg", "inline"],
+  ] as const) {
+    const { url, mediaType } = await files.uploaded(id, "ann", html, type, "page.html");
+    assert.equal(mediaType, type.toLowerCase().split(";")[0]);
+    const { headers } = await files.fetch(url, "ann");
+    assert.equal(headers.get("content-disposition")?.split(";")[0], disposition, type);
+    assert.equal(headers.get("x-content-type-options"), "nosniff");
+    assert.equal(headers.get("content-security-policy"), "default-src 'none'; frame-ancestors 'none'; sandbox");
+    assert.equal(headers.get("cross-origin-resource-policy"), "same-origin");
+  }
+  for (const wrong of ["image", "text/", "*/*", "a/b/c", `a/${"b".repeat(200)}`]) {
+    assertRefused(await files.upload(id, "ann", "x", wrong), 400, "INVALID_MESSAGE", wrong);
+  }
+  assert.equal((await files.upload(id, "ann", Buffer.from("x"))).body.mediaType, "application/octet-stream");
+});
+
+test("25 MiB come through whole, a byte more is refused before it is read, and so are nothing and a stream without a length", { timeout: 120_000 }, async () => {
+  const id = freshId();
+  const largest = pattern(FILE_BYTES_MAX);
+  const { url, size } = await files.uploaded(id, "ann", largest, "application/zip", "large.zip");
+  assert.equal(size, FILE_BYTES_MAX);
+  assert.equal(Buffer.compare((await files.fetch(url, "ann")).body, largest), 0);
+  const over = await files.upload(id, "ann", Buffer.alloc(FILE_BYTES_MAX + 1), "application/zip", "x.zip").catch((thrown: Error) => thrown);
+  // A client that goes on sending may be cut off before it reads the answer.
+  if (!(over instanceof Error)) assertRefused(over, 413, "MESSAGE_TOO_LARGE");
+  assert.match(await files.raw(id, "ann", [`content-length: ${FILE_BYTES_MAX + 1}`], ""), /^HTTP\/1.1 413 /);
+  assert.match(await files.raw(id, "ann", ["transfer-encoding: chunked"], "1\r\nx\r\n0\r\n\r\n"), /^HTTP\/1.1 411 /);
+  assertRefused(await files.upload(id, "ann", "", "text/plain"), 400, "INVALID_MESSAGE");
+  assert.equal((await bobbin.sql(id, "SELECT id FROM bobbin_files")).length, 1, "only the file that was taken has a row");
+});
+
+test("a length that lies leaves nothing: too few bytes are no file, and more than said belong to no file", async () => {
+  const id = freshId();
+  await files.raw(id, "ann", ["content-length: 1000"], "too few", true);
+  const isGone = async () => (await bobbin.tables(id)).length === 0;
+  await eventually(isGone, "the end of a file that came in part");
+  assert.deepEqual(await stored(bobbin, id), []);
+  const answer = await files.raw(id, "ann", ["content-length: 4", "connection: close"], "fourGET / HTTP/1.1\r\n\r\n");
+  assert.match(answer, /^HTTP\/1.1 201 /);
+  assert.deepEqual((await stored(bobbin, id)).map(({ size }) => size), [4]);
+});
+
+test("a hundred uploads at once are each taken or refused in words, and what was taken is whole", { timeout: 120_000 }, async () => {
+  const id = freshId();
+  const bytes = (nth: number) => Buffer.from(`file ${nth} `.repeat(2_000));
+  const answers = await Promise.all(Array.from({ length: 100 }, (_, nth) => files.upload(id, "ann", bytes(nth), "text/plain", `${nth}.txt`)));
+  assert.deepEqual([...new Set(answers.map(({ status }) => status))], [201]);
+  assert.equal(new Set(answers.map(({ body }) => body.url)).size, 100);
+  const down = await Promise.all(answers.map(({ body }) => files.fetch(body.url, "ann")));
+  for (const [nth, { body }] of down.entries()) assert.equal(Buffer.compare(body, bytes(nth)), 0, `${nth}`);
+  assert.equal(await files.say(id, "ann", answers.map(({ body }) => block(body))), undefined);
+  assert.deepEqual(await bobbin.sql(id, "SELECT count(*) AS named FROM bobbin_files WHERE due IS NULL"), [{ named: 100 }]);
+});
+
+test("more files than a message can name wait for one, and somebody else's do not count", { timeout: 120_000 }, async () => {
+  const id = freshId();
+  await files.say(id, "ann", "hello");
+  for (let nth = 0; nth < 256; nth += 64) await Promise.all(Array.from({ length: 64 }, () => files.uploaded(id, "ann", "x")));
+  const refused = await files.upload(id, "ann", "x", "text/plain");
+  assertRefused(refused, 429, "RATE_LIMITED");
+  assert.equal(refused.body.error.retryable, true);
+  await files.uploaded(id, "eve", "x", "text/plain", "a.txt", shared("editor", id));
+});
+
+test("until a message names it a file is its uploader's, and then whoever may read the session has it", async () => {
+  const id = freshId();
+  await files.say(id, "ann", "hello");
+  const viewer = shared("viewer", id);
+  const file = await files.uploaded(id, "ann", "secret", "text/plain", "a.txt");
+  for (const [who, claims] of [["vic", viewer], ["eve", shared("editor", id)], ["mallory", {}]] as const) {
+    assertRefused(await files.ask("GET", file.url, who, {}, claims), 404, "NOT_FOUND", who);
+  }
+  assert.equal((await files.ask("GET", file.url, "ann")).body, "secret");
+  await files.say(id, "ann", [block(file)]);
+  assert.equal((await files.ask("GET", file.url, "vic", {}, viewer)).body, "secret");
+  assertRefused(await files.ask("GET", file.url, "mallory"), 404, "NOT_FOUND");
+  assert.equal((await bobbin.fetch(file.url)).status, 401);
+  assertRefused(await files.upload(id, "vic", "x", "text/plain", "a", viewer), 403, "FORBIDDEN");
+  assertRefused(await files.upload(id, "mallory", "x", "text/plain"), 404, "NOT_FOUND");
+});
+
+test("a message names no file of another session, of another subject, or that is not there", async () => {
+  const [id, other] = [freshId(), freshId()];
+  await files.say(id, "ann", "hello");
+  const elsewhere = await files.uploaded(other, "ann", "x");
+  const eves = await files.uploaded(id, "eve", "x", "text/plain", "a.txt", shared("editor", id));
+  const refusals: [string, string, RegExp][] = [
+    [elsewhere.url, "INVALID_MESSAGE", /another session/],
+    [eves.url, "NOT_FOUND", /upload it again/],
+    [`/sessions/${id}/files/00000000-0000-4000-8000-000000000000`, "NOT_FOUND", /upload it again/],
+    [`/sessions/${id}/files/../../${other}/files/x`, "INVALID_MESSAGE", /\{file\}/],
+    [`/sessions/${id}/files/`, "INVALID_MESSAGE", /\{file\}/],
+    [new URL(eves.url, bobbin.url).href, "INVALID_MESSAGE", /https: address/],
+  ];
+  for (const [url, code, words] of refusals) {
+    const refused = await files.say(id, "ann", [{ type: "file", mediaType: "text/plain", url }]);
+    assert.equal(refused?.code, code, url);
+    assert.match(refused.message, words);
+  }
+  const { body } = await files.ask("GET", `/sessions/${id}/messages`, "ann");
+  assert.equal(body.messages.length, 2);
+});
+
+test("an upload is the first write: one row and an alarm in 24 hours, after which nothing is left", async () => {
+  const id = freshId();
+  const owner = shared("owner", id);
+  const before = Date.now();
+  const file = await files.uploaded(id, "ann", "bytes", "text/plain", "a.txt", owner);
+  assert.deepEqual(await bobbin.tables(id), ["bobbin_files"]);
+  assert.equal((await files.ask("GET", `/sessions/${id}`, "ann", {}, owner)).status, 404);
+  const { body } = await files.ask("GET", `/sessions/${id}/diagnostics`, "ann", {}, owner);
+  const waits = body.thread.alarmAt - before;
+  assert.ok(waits >= DAY_MS && waits < DAY_MS + 60_000, `${waits} ms`);
+  // A day passes while the object sleeps: only its clock is the test's.
+  await bobbin.evict(id);
+  await bobbin.change(id, `UPDATE bobbin_files SET due = due - ${DAY_MS}`);
+  assertRefused(await files.ask("GET", file.url, "ann", {}, owner), 404, "NOT_FOUND");
+  await eventually(async () => (await bobbin.tables(id)).length === 0, "the end of the row");
+  assert.deepEqual(await stored(bobbin, id), []);
+  const { body: then } = await files.ask("GET", `/sessions/${id}/diagnostics`, "ann", {}, owner);
+  assert.equal(then.thread.alarmAt, null);
+});
+
+test("a file that a message names outlives the day, also where others of its message's author do not", async () => {
+  const id = freshId();
+  const [kept, left] = [await files.uploaded(id, "ann", "kept"), await files.uploaded(id, "ann", "left")];
+  await files.say(id, "ann", [block(kept)]);
+  await bobbin.evict(id);
+  await bobbin.change(id, `UPDATE bobbin_files SET due = due - ${2 * DAY_MS}`);
+  assertRefused(await files.ask("GET", left.url, "ann"), 404, "NOT_FOUND");
+  assert.equal((await files.ask("GET", kept.url, "ann")).body, "kept");
+  await eventually(async () => (await stored(bobbin, id)).length === 1, "the end of the other file");
+  const refused = await files.say(id, "ann", [block(left)]);
+  assert.equal(refused?.code, "NOT_FOUND");
+});
+
+test("a deletion takes the session's files along, and the next session of that name has its own", async () => {
+  const id = freshId();
+  const [named, unnamed] = [await files.uploaded(id, "ann", "old"), await files.uploaded(id, "ann", "older")];
+  await files.say(id, "ann", [block(named)]);
+  assert.equal((await files.ask("DELETE", `/sessions/${id}`, "ann")).status, 204);
+  for (const { url } of [named, unnamed]) assertRefused(await files.ask("GET", url, "ann"), 404, "NOT_FOUND");
+  await eventually(async () => (await stored(bobbin, id)).length === 0, "the end of the bytes");
+  assert.deepEqual(await bobbin.tables(id), ["bobbin_deleted"]);
+  const again = await files.uploaded(id, "bob", "new");
+  await files.say(id, "bob", [block(again)]);
+  assert.equal((await files.ask("GET", again.url, "bob")).body, "new");
+  for (const who of ["ann", "bob"]) assertRefused(await files.ask("GET", named.url, who), 404, "NOT_FOUND");
+  assert.equal((await files.say(id, "bob", [block(named)]))?.code, "NOT_FOUND");
+});
+
+for (const fault of ["away", "hang"] as const) {
+  test(`a deletion while R2 is away (${fault}) is answered, and carried out when it is back, though nobody connects`, { timeout: 120_000 }, async (t) => {
+    t.after(() => setFault(bobbin, "none"));
+    const id = freshId();
+    const file = await files.uploaded(id, "ann", "bytes");
+    await files.say(id, "ann", [block(file)]);
+    await setFault(bobbin, fault);
+    assert.equal((await files.ask("DELETE", `/sessions/${id}`, "ann")).status, 204);
+    assertRefused(await files.ask("GET", file.url, "ann"), 404, "NOT_FOUND");
+    assert.equal((await stored(bobbin, id)).length, 1);
+    await setFault(bobbin, "none");
+    await eventually(async () => (await stored(bobbin, id)).length === 0, "the end of the bytes", 60_000);
+    await eventually(async () => (await bobbin.tables(id)).join() === "bobbin_deleted", "the end of the rows", 60_000);
+  });
 }
 
-function upload(id: string, who: string, bytes: Uint8Array | string, mediaType: string | undefined, name?: string, claims = {}) {
-  const query = name === undefined ? "" : `?name=${encodeURIComponent(name)}`;
-  return ask("POST", `/sessions/${id}/files${query}`, who, { body: bytes as BodyInit, headers: mediaType === undefined ? {} : { "content-type": mediaType } }, claims);
-}
+test("what R2 was not told of before a kill it is told after the start, though nobody connects", { timeout: 120_000 }, async (t) => {
+  t.after(() => setFault(bobbin, "none"));
+  const id = freshId();
+  await files.say(id, "ann", [block(await files.uploaded(id, "ann", "bytes"))]);
+  await setFault(bobbin, "away");
+  assert.equal((await files.ask("DELETE", `/sessions/${id}`, "ann")).status, 204);
+  await bobbin.kill();
+  await bobbin.restart();
+  await eventually(async () => (await stored(bobbin, id)).length === 0, "the end of the bytes", 60_000);
+});
 
-async function uploaded(id: string, who: string, bytes: Uint8Array | string, mediaType = "text/plain", name = "a.txt", claims = {}): Promise<Json> {
-  const { status, body } = await upload(id, who, bytes, mediaType, name, claims);
-  assert.equal(status, 201, JSON.stringify(body));
-  return body;
-}
+test("who has only uploaded deletes that with the session that nobody has begun", async () => {
+  const id = freshId();
+  await files.uploaded(id, "ann", "bytes");
+  assertRefused(await files.ask("DELETE", `/sessions/${id}`, "bob"), 404, "NOT_FOUND");
+  assert.equal((await files.ask("DELETE", `/sessions/${id}`, "ann")).status, 204);
+  await eventually(async () => (await bobbin.tables(id)).length === 0, "the end of the row");
+  assert.deepEqual(await stored(bobbin, id), []);
+});
 
-const text = (words: string) => ({ type: "text", text: words });
-const block = (file: Json) => ({ type: "file", mediaType: file.mediaType, url: file.url, name: file.name, size: file.size });
+test("a file whose session is deleted while it comes is none, and its bytes go", async (t) => {
+  t.after(() => setFault(bobbin, "none"));
+  const id = freshId();
+  await files.say(id, "ann", "hello");
+  await setFault(bobbin, "slow");
+  const upload = files.upload(id, "ann", "bytes", "text/plain");
+  await eventually(async () => (await stored(bobbin, id)).length === 1, "the bytes");
+  assert.equal((await files.ask("DELETE", `/sessions/${id}`, "ann")).status, 204);
+  await setFault(bobbin, "none");
+  assertRefused(await upload, 404, "NOT_FOUND");
+  await eventually(async () => (await stored(bobbin, id)).length === 0, "the end of the bytes");
+});
 
-let messages = 0;
+test("an upload that R2 does not take is refused, may be tried again, and leaves nothing", async (t) => {
+  t.after(() => setFault(bobbin, "none"));
+  const id = freshId();
+  await setFault(bobbin, "away");
+  const refused = await files.upload(id, "ann", "bytes", "text/plain");
+  assertRefused(refused, 503, "STORAGE_ERROR");
+  assert.equal(refused.body.error.retryable, true);
+  await setFault(bobbin, "none");
+  await files.uploaded(id, "ann", "bytes");
+  await eventually(async () => (await bobbin.sql(id, "SELECT id FROM bobbin_files")).length === 1, "the end of the broken one");
+});
 
-/** Sends a message and waits for its answer, or gives the error that it is refused with. */
-async function say(id: string, who: string, content: unknown, on: Bobbin = bobbin): Promise<Json | undefined> {
-  const client = await on.join(id, bearer(tokenOf(who)));
-  const requestId = `r${(messages += 1)}`;
-  client.send({ type: "message", requestId, content });
-  const frame = await client.next((each) => endOf(requestId)(each) || (each.type === "error" && each["refused"] === "message"));
-  await client.close();
-  return frame.type === "error" ? frame["error"] : undefined;
-}
+test("an upload that a kill breaks off is no file, and nothing of it is shown", { timeout: 120_000 }, async () => {
+  const id = freshId();
+  const half = files.raw(id, "ann", ["content-length: 100000"], "half of it").catch(() => "");
+  await eventually(async () => (await bobbin.tables(id)).includes("bobbin_files"), "the row");
+  const [row] = await bobbin.sql(id, "SELECT id, state FROM bobbin_files");
+  assert.equal(row?.["state"], "coming");
+  await bobbin.kill();
+  await half;
+  await bobbin.restart();
+  assertRefused(await files.ask("GET", `/sessions/${id}/files/${String(row["id"])}`, "ann"), 404, "NOT_FOUND");
+  assert.deepEqual(await stored(bobbin, id), []);
+});
 
-/** Bytes that no two places of a file have in common for long. */
-function pattern(size: number): Buffer {
-  const bytes = Buffer.alloc(size);
-  for (let at = 0; at < size; at += 4) bytes.writeUInt32LE(Math.imul(at, 2654435761) >>> 0, Math.min(at, size - 4));
-  return bytes;
-}
+test("a file whose bytes somebody took out of the bucket is gone for all", async () => {
+  const id = freshId();
+  const file = await files.uploaded(id, "ann", "bytes");
+  await files.say(id, "ann", [block(file)]);
+  await removeObject(bobbin, file.url.replace(/^\/sessions\/(.*)\/files\//, "$1/"));
+  assertRefused(await files.ask("GET", file.url, "ann"), 404, "NOT_FOUND");
+  assertRefused(await files.ask("GET", file.url, "ann"), 404, "NOT_FOUND");
+});
+
+test("without a bucket small data: URLs work, and the rest says what to bind", async () => {
+  const bare = await startClosed({ ECHO_DELAY_MS: "0" }, { entry: noBucketEntry });
+  after(bare.close);
+  const there = new Files(bare);
+  const id = freshId();
+  const small: Sent = { type: "file", mediaType: "image/png", url: `data:image/png;base64,${"A".repeat(1000)}` };
+  assert.equal(await there.say(id, "ann", [text("look"), small]), undefined);
+  const { body } = await there.ask("GET", `/sessions/${id}/messages`, "ann");
+  assert.deepEqual(body.messages[0].content[1], small);
+  const refusals: Json[] = [await there.upload(id, "ann", "x", "text/plain"), await there.ask("GET", `/sessions/${id}/files/x`, "ann")];
+  for (const refused of refusals) {
+    assertRefused(refused, 501, "NOT_CONFIGURED");
+    assert.match(refused.body.error.message, /bind an R2 bucket as FILES/);
+    assert.equal(refused.body.error.retryable, false);
+  }
+  const named = await there.say(id, "ann", [{ type: "file", mediaType: "text/plain", url: `/sessions/${id}/files/x` }]);
+  assert.deepEqual([named?.code, /FILES/.test(named?.message)], ["NOT_CONFIGURED", true]);
+  const { body: config } = await there.ask("GET", "/config", "ann");
+  assert.ok(!config.bound.includes("FILES"));
+  assert.ok((await files.ask("GET", "/config", "ann")).body.bound.includes("FILES"));
+  assert.equal(config.limits.fileBytes, FILE_BYTES_MAX);
+});
+
+test("all sockets are shown the file of a message", async () => {
+  const id = freshId();
+  const file = await files.uploaded(id, "ann", "bytes");
+  const other = await bobbin.join(id, bearer(tokenOf("ann")));
+  await files.say(id, "ann", [block(file)]);
+  const shown = await other.next((frame: Frame) => frame.type === "user_message");
+  assert.deepEqual(shown["message"].content, [block(file)]);
+});
+
+test("ten files of 25 MiB go up and down at once, and the runtime does not hold them in memory", { timeout: 180_000 }, async (t) => {
+  const id = freshId();
+  const bytes = pattern(FILE_BYTES_MAX);
+  await files.uploaded(id, "ann", "warm");
+  const resident = () => Math.round(residentBytes() / 1e6);
+  const before = resident();
+  let most = before;
+  const watch = setInterval(() => (most = Math.max(most, resident())), 100);
+  const up = await Promise.all(Array.from({ length: 10 }, () => files.uploaded(id, "ann", bytes, "application/zip", "a.zip")));
+  const both = await Promise.all(up.flatMap(({ url }) => [files.fetch(url, "ann"), files.uploaded(id, "ann", bytes, "application/zip", "b.zip")]));
+  clearInterval(watch);
+  for (const each of both) {
+    if ("body" in each) assert.equal(Buffer.compare(each.body, bytes), 0);
+  }
+  t.diagnostic(`the runtime grew from ${before} MB to at most ${most} MB`);
+  assert.ok(most - before < 300, `${most - before} MB`);
+});
