@@ -10,8 +10,8 @@ use crate::agent::{Agent, Unconfigured};
 use crate::config::Settings;
 use crate::dialect::Dialect;
 use crate::platform::{self, Env, Guarded, Socket, Task, guard, must, promise};
-use crate::protocol::{CloseCode, Identity};
-use crate::pump::{Broken, Platform, Pump, Undone};
+use crate::protocol::{CloseCode, Identity, Post};
+use crate::pump::{Accepted, Broken, Platform, Pump, Undone};
 use crate::thread::{Config, Input, PeerId, Request, Thread, TurnId};
 
 use super::notify::Notify;
@@ -79,6 +79,26 @@ impl Shell {
     /// If it may not, or if it was not carried out.
     pub fn request(&self, identity: &Identity, request: Request) -> Result<(), Undone> {
         self.pump.borrow_mut().request(identity, request)
+    }
+
+    /// Hands the thread what a program posts; see [`Pump::post`].
+    ///
+    /// # Errors
+    /// If it was not accepted.
+    pub fn post(
+        &self,
+        peer: PeerId,
+        identity: Identity,
+        post: Post,
+        follows: bool,
+    ) -> Result<Accepted, Undone> {
+        self.pump.borrow_mut().post(peer, identity, post, follows)
+    }
+
+    /// A client's connection has ended.
+    pub fn left(&self, peer: &PeerId) {
+        self.workerd().sockets.remove(peer);
+        let _ = self.input(Input::Left { peer: peer.clone() });
     }
 
     /// Hands the thread a client's frame. If it cannot be carried out, its sender is told.

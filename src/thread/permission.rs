@@ -17,6 +17,8 @@ pub enum Ask {
     Diagnose,
     /// A message.
     Send,
+    /// An answer that no turn asked for.
+    Append,
     /// The end of turns.
     Cancel,
     /// To answer a call of a tool.
@@ -95,13 +97,15 @@ impl Ask {
             Ask::Watch | Ask::Ticket | Ask::Read => Access::Viewer,
             Ask::Send if !has_begun => Access::Owner,
             Ask::Send | Ask::Cancel | Ask::Answer => Access::Editor,
-            Ask::Change | Ask::Delete | Ask::Diagnose => Access::Owner,
+            Ask::Append | Ask::Change | Ask::Delete | Ask::Diagnose => Access::Owner,
         }
     }
 
     fn refusal(self, access: Access) -> &'static str {
         match (self, access) {
-            (Ask::Change | Ask::Delete | Ask::Diagnose, _) => "only the session's owner may do this",
+            (Ask::Append | Ask::Change | Ask::Delete | Ask::Diagnose, _) => {
+                "only the session's owner may do this"
+            }
             (Ask::Send, Access::Editor) => {
                 "nobody has begun this session, and a named editor may not; wait for its owner's first message"
             }
@@ -125,18 +129,16 @@ impl Thread {
         }
     }
 
-    /// Whether somebody may do this by HTTP. A session that nobody has begun can only be joined; a caller whose
+    /// Whether somebody may do this by HTTP. A session that nobody has begun can only be joined or begun; a caller whose
     /// credential names it can have its diagnostics, too.
     ///
     /// # Errors
     /// The reason why not.
     pub fn permits_request(&self, identity: &Identity, ask: Ask) -> Result<(), Denied> {
         let is_there = match ask {
-            Ask::Watch | Ask::Ticket => true,
+            Ask::Watch | Ask::Ticket | Ask::Send | Ask::Append => true,
             Ask::Diagnose => self.session.is_some() || identity.granted.is_some(),
-            Ask::Read | Ask::Send | Ask::Cancel | Ask::Answer | Ask::Change | Ask::Delete => {
-                self.session.is_some()
-            }
+            Ask::Read | Ask::Cancel | Ask::Answer | Ask::Change | Ask::Delete => self.session.is_some(),
         };
         if is_there { self.permits(identity, ask) } else { Err(Denied::NoSession) }
     }
