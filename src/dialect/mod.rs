@@ -5,10 +5,11 @@
 
 #![deny(missing_docs)]
 
+pub mod events;
 pub mod native;
 
 use crate::protocol::words::words;
-use crate::protocol::{FrameName, Received, ServerFrame};
+use crate::protocol::{CloseCode, FrameName, Received, ServerFrame};
 
 words! {
     /// A dialect, by the name that stands in a socket's attachment.
@@ -17,6 +18,8 @@ words! {
         /// The contract's own.
         #[default]
         Native = "native",
+        /// The same frames as Server-Sent Events.
+        Events = "events",
     }
 }
 
@@ -26,6 +29,7 @@ impl Dialect {
     pub fn encode(self, frame: &ServerFrame) -> String {
         match self {
             Dialect::Native => native::encode(frame),
+            Dialect::Events => events::encode(frame),
         }
     }
 
@@ -33,7 +37,7 @@ impl Dialect {
     #[must_use]
     pub fn parse(self, text: &str) -> Received {
         match self {
-            Dialect::Native => native::parse(text),
+            Dialect::Native | Dialect::Events => native::parse(text),
         }
     }
 
@@ -41,7 +45,22 @@ impl Dialect {
     #[must_use]
     pub fn unread(self, text: &str) -> FrameName {
         match self {
-            Dialect::Native => native::unread(text),
+            Dialect::Native | Dialect::Events => native::unread(text),
         }
+    }
+
+    /// Whether it is the body of a response: its reader sends nothing, and the platform knows what it has not taken.
+    #[must_use]
+    pub fn is_stream(self) -> bool {
+        match self {
+            Dialect::Native => false,
+            Dialect::Events => true,
+        }
+    }
+
+    /// The last event of a stream that is closed for another reason than that all is said.
+    #[must_use]
+    pub fn closed(self, code: CloseCode, reason: &str) -> Option<String> {
+        (self.is_stream() && code != CloseCode::Normal).then(|| events::closed(code, reason))
     }
 }

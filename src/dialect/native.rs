@@ -8,7 +8,7 @@ use crate::protocol::limits::{
     REFUSED_FRAME_CHARS_MAX, REFUSED_NAME_CHARS_MAX,
 };
 use crate::protocol::{
-    Block, ClientFrame, Content, Cursor, ErrorBody, ErrorCode, FrameName, Read, Received, ServerFrame,
+    Block, ClientFrame, Content, Cursor, ErrorBody, ErrorCode, FrameName, Post, Read, Received, ServerFrame,
     SessionUpdate, ToolAnswer, is_request_id, request_id_form, to_json,
 };
 
@@ -119,7 +119,7 @@ fn parse_fields(fields: &mut Fields) -> Result<ClientFrame, String> {
         "message" => Ok(ClientFrame::Message {
             request_id: request_id(fields)?
                 .ok_or("requestId is missing; give every message one that is unique in its thread")?,
-            content: content(fields.remove("content"))?,
+            content: content(fields.remove("content"), false)?,
             thread_id: optional_string(fields, "threadId")?,
             metadata: metadata(fields.remove("metadata"))?,
         }),
@@ -139,7 +139,29 @@ fn parse_fields(fields: &mut Fields) -> Result<ClientFrame, String> {
     }
 }
 
-fn content(value: Option<Json>) -> Result<Content, String> {
+/// Reads what a program posts. Without a `requestId` a message gets `new_id`; an answer must have one, as nothing else
+/// tells that it was posted before.
+///
+/// # Errors
+/// In words: what was wrong and what would be right.
+pub fn post(fields: &mut Fields, new_id: impl FnOnce() -> String) -> Result<Post, String> {
+    let is_answer = match fields.get("role") {
+        None | Some(Json::Null) => false,
+        Some(Json::String(role)) if role == "user" => false,
+        Some(Json::String(role)) if role == "assistant" => true,
+        Some(_) => return Err("role is user or assistant".into()),
+    };
+    let request_id = match request_id(fields)? {
+        None if is_answer => {
+            return Err("requestId is missing; give every answer one that is unique in its thread".into());
+        }
+        given => given.unwrap_or_else(new_id),
+    };
+    let (content, metadata) = (content(fields.remove("content"), is_answer)?, fields.remove("metadata"));
+    Ok(Post { request_id, content, metadata: self::metadata(metadata)?, is_answer })
+}
+
+fn content(value: Option<Json>, is_answer: bool) -> Result<Content, String> {
     match value {
         Some(Json::String(text)) if text.is_empty() => Err("content is empty; say something".into()),
         Some(Json::String(text)) => Ok(Content::Text(text)),
@@ -156,13 +178,13 @@ fn content(value: Option<Json>) -> Result<Content, String> {
                  tool_result {toolUseId, content: a string or an array, isError}, file {mediaType, url, name?, \
                  size?} and data {name, data, id?}",
             )?;
-            blocks.iter().try_for_each(check_block)?;
+            blocks.iter().try_for_each(|block| check_block(block, is_answer))?;
             if !blocks.iter().all(|block| block.as_text().is_some()) {
                 return Ok(Content::Blocks(blocks));
             }
             // Where there is only text, a string is what clients are shown.
             let text = blocks.iter().filter_map(Block::as_text).collect::<String>();
-            content(Some(Json::String(text)))
+            content(Some(Json::String(text)), is_answer)
         }
         Some(_) => Err("content is neither a string nor an array of blocks".into()),
         None => Err("content is missing; give a string or an array of blocks".into()),
@@ -170,9 +192,11 @@ fn content(value: Option<Json>) -> Result<Content, String> {
 }
 
 /// Checks what a client may not send although it is a block.
-fn check_block(block: &Block) -> Result<(), String> {
+fn check_block(block: &Block, is_answer: bool) -> Result<(), String> {
     match block {
-        Block::Source { .. } => Err("content has a source block, which only answers have".into()),
+        Block::Source { .. } if !is_answer => {
+            Err("content has a source block, which only answers have".into())
+        }
         Block::File { url, .. } if url.starts_with("data:") && url.len() > DATA_URL_BYTES_MAX => Err(
             format!("a file's data: URL has {} bytes; at most {DATA_URL_BYTES_MAX} are allowed", url.len()),
         ),

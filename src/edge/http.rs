@@ -37,7 +37,7 @@ const SECURITY_HEADERS: [(&str, &str); 6] = [
 /// Headers of answers that a page of another origin may read.
 const CORS_HEADERS: [(&str, &str); 3] = [
     ("access-control-allow-methods", "GET, POST, PATCH, DELETE"),
-    ("access-control-allow-headers", "authorization, content-type, range"),
+    ("access-control-allow-headers", "authorization, content-type, last-event-id, range"),
     ("access-control-max-age", "600"),
 ];
 
@@ -140,14 +140,13 @@ async fn settle(request: &Request, response: Response, route: &Guarded, context:
 
 /// Lets in a caller whose credential holds, if every variable of the worker is valid.
 async fn admit(request: &Request, env: &Env, route: &Guarded) -> Result<Caller, Refused> {
-    let (session_id, connects) = match route {
-        Guarded::Connect { id } => (Some(id.as_str()), true),
-        Guarded::Session { id, .. } => (Some(id.as_str()), false),
+    let session_id = match route {
+        Guarded::Connect { id } | Guarded::Session { id, .. } => Some(id.as_str()),
         Guarded::CreateSession | Guarded::ListSessions | Guarded::Configuration | Guarded::ConnectNowhere => {
-            (None, false)
+            None
         }
     };
-    let caller = auth::admit(request, env, session_id, connects).await?;
+    let caller = auth::admit(request, env, session_id, route.takes_ticket()).await?;
     match Settings::read(&|name| variable(env, name)) {
         Ok(_) => Ok(caller),
         Err(why) => Err(Refused::fatal(500, ErrorCode::Internal, &why)),

@@ -49,6 +49,10 @@ pub enum Action {
     Delete,
     /// A page of its messages.
     Messages,
+    /// Posts a message, or an answer that no turn asked for.
+    Post,
+    /// What happens, as Server-Sent Events.
+    Events,
     /// Cancels its turns.
     Cancel,
     /// Answers a call of a tool.
@@ -63,12 +67,22 @@ pub enum Action {
     Fetch,
 }
 
+impl Guarded {
+    /// Whether a ticket is taken as a credential: browsers cannot send headers there.
+    #[must_use]
+    pub fn takes_ticket(&self) -> bool {
+        matches!(self, Guarded::Connect { .. } | Guarded::Session { action: Action::Events, .. })
+    }
+}
+
 impl Action {
     /// What it asks of the thread.
     #[must_use]
     pub fn ask(self) -> Ask {
         match self {
             Action::Read | Action::Messages => Ask::Read,
+            Action::Post => Ask::Send,
+            Action::Events => Ask::Watch,
             Action::Ticket => Ask::Ticket,
             Action::Cancel => Ask::Cancel,
             Action::Decide => Ask::Answer,
@@ -127,7 +141,10 @@ impl Route {
                 let actions = [("GET", Action::Read), ("PATCH", Action::Update), ("DELETE", Action::Delete)];
                 of_session(id, choose(method, &actions)?)
             }
-            ["sessions", id, "messages"] => of_session(id, choose(method, &[("GET", Action::Messages)])?),
+            ["sessions", id, "messages"] => {
+                of_session(id, choose(method, &[("GET", Action::Messages), ("POST", Action::Post)])?)
+            }
+            ["sessions", id, "events"] => of_session(id, choose(method, &[("GET", Action::Events)])?),
             ["sessions", id, "cancel"] => of_session(id, choose(method, &[("POST", Action::Cancel)])?),
             ["sessions", id, "decisions"] => of_session(id, choose(method, &[("POST", Action::Decide)])?),
             ["sessions", id, "ticket"] => of_session(id, choose(method, &[("POST", Action::Ticket)])?),

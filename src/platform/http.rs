@@ -20,6 +20,55 @@ extern "C" {
     fn pipe_through(this: &Packed, through: &DecompressionStream) -> ReadableStream;
 }
 
+// Its queue is measured in bytes: below zero, `desiredSize` is what was not taken yet.
+#[wasm_bindgen(inline_js = "
+export const open_stream = (name, gone) => {
+    let controller;
+    const body = new ReadableStream(
+        { start: (it) => { controller = it; }, cancel: () => gone(name) },
+        new ByteLengthQueuingStrategy({ highWaterMark: 0 }),
+    );
+    return [body, controller];
+};")]
+extern "C" {
+    #[wasm_bindgen(catch)]
+    fn open_stream(name: &str, gone: &JsValue) -> Result<js_sys::Array, JsValue>;
+}
+
+/// The body of a response that is written as things happen. It has no end until it is given one.
+#[derive(Clone)]
+pub struct EventStream(ReadableStreamDefaultController);
+
+impl EventStream {
+    /// The stream and its writer. `gone` is called with `name` once its reader has left.
+    pub fn open(name: &str, gone: &JsValue) -> Result<(ReadableStream, Self), JsValue> {
+        let both = open_stream(name, gone)?;
+        Ok((both.get(0).unchecked_into(), EventStream(both.get(1).unchecked_into())))
+    }
+
+    /// A stream that takes no more has been left, which is told by itself.
+    pub fn write(&self, bytes: &Uint8Array) {
+        let _ = self.0.enqueue_with_chunk(bytes);
+    }
+
+    /// Bytes that were written and not taken.
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    pub fn untaken(&self) -> u64 {
+        self.0.desired_size().map_or(0, |size| (-size).max(0.0) as u64)
+    }
+
+    /// Ends it once all is taken.
+    pub fn close(&self) {
+        let _ = self.0.close();
+    }
+
+    /// Ends it here and now, and drops what was not taken.
+    pub fn cut(&self, why: &str) {
+        self.0.error_with_e(&js_sys::Error::new(why));
+    }
+}
+
 #[must_use]
 pub fn header(request: &Request, name: &str) -> Option<String> {
     request.headers().get(name).ok().flatten()

@@ -43,6 +43,19 @@ pub enum ClientFrame {
     Ping,
 }
 
+/// What a program posts to a thread by HTTP: a user's message, or an answer that no turn asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Post {
+    /// The turn's id, unique in its thread for ever.
+    pub request_id: String,
+    /// What is said.
+    pub content: Content,
+    /// What the application sends along: an object of at most 16 KiB.
+    pub metadata: Option<Json>,
+    /// Whether it is an answer.
+    pub is_answer: bool,
+}
+
 /// What somebody says to a call of a tool, by frame or by HTTP.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ToolAnswer {

@@ -190,6 +190,10 @@ pub const JWKS_TIMEOUT_MS: u64 = 5_000;
 pub const JWKS_RETRY_MS_MIN: u64 = 1_000;
 /// How long a ticket can be redeemed.
 pub const TICKET_MS: u64 = 30_000;
+/// How long a ticket is good for streams of events.
+pub const EVENTS_TICKET_MS: u64 = 600_000;
+/// How often a stream of events is kept open by a comment.
+pub const COMMENT_MS: u64 = 15_000;
 /// Tickets of one thread that wait to be redeemed.
 pub const TICKETS_MAX: usize = 1_024;
 /// Messages of one subject, or of one connection where everybody is let in, in a minute.

@@ -22,8 +22,8 @@ mod typescript;
 pub(crate) mod words;
 
 pub use client::{
-    ClientFrame, FrameName, Received, SessionUpdate, ToolAnswer, ToolSaid, is_request_id, is_session_id,
-    request_id_form,
+    ClientFrame, FrameName, Post, Received, SessionUpdate, ToolAnswer, ToolSaid, is_request_id,
+    is_session_id, request_id_form,
 };
 pub use content::{Approval, ApprovalState, Block, Content, ToolKind, ToolOutput, is_blank, joined};
 pub use cursor::{Cursor, Progress};

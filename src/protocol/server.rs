@@ -288,6 +288,35 @@ impl ServerFrame {
     }
 }
 
+impl ServerFrame {
+    /// The turn that the frame is about.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&String> {
+        match self {
+            ServerFrame::UserMessage { request_id, .. }
+            | ServerFrame::Token { request_id, .. }
+            | ServerFrame::Block { request_id, .. }
+            | ServerFrame::BlockStart { request_id, .. }
+            | ServerFrame::BlockDelta { request_id, .. }
+            | ServerFrame::Waiting { request_id, .. }
+            | ServerFrame::ToolDecided { request_id, .. }
+            | ServerFrame::Final { request_id, .. }
+            | ServerFrame::Cancelled { request_id, .. }
+            | ServerFrame::Failed { request_id, .. }
+            | ServerFrame::Queued { request_id, .. } => Some(request_id),
+            ServerFrame::Data { request_id, .. } | ServerFrame::Refused { request_id, .. } => {
+                request_id.as_ref()
+            }
+            ServerFrame::Session { .. }
+            | ServerFrame::Connected { .. }
+            | ServerFrame::Snapshot { .. }
+            | ServerFrame::SessionSynced { .. }
+            | ServerFrame::Check { .. }
+            | ServerFrame::Pong => None,
+        }
+    }
+}
+
 /// An answer at the end of its turn.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]

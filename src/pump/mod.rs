@@ -20,11 +20,13 @@ use std::rc::Rc;
 
 use crate::agent::{Agent, AgentEvent, Failed};
 use crate::dialect::Dialect;
-use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Identity, Millis, Named, Received, ServerFrame};
+use crate::protocol::{
+    CloseCode, Cursor, ErrorBody, ErrorCode, Identity, Millis, Named, Post, Received, ServerFrame,
+};
 use crate::thread::store::StoreError;
 use crate::thread::{
-    Audience, Blame, Cause, Config, Denied, File, Input, Output, PeerId, Request, Thread, TurnId, Unserved,
-    Woken,
+    Ask, Audience, Blame, Cause, Config, Denied, File, Input, Output, PeerId, Request, Thread, TurnId,
+    Unserved, Woken,
 };
 
 pub use platform::{Loaded, Log, Panicked, Platform};
@@ -46,6 +48,25 @@ pub struct Pump<P> {
     handling: Option<Blame>,
     /// The times for which timers are armed, the earliest last.
     timers: Vec<Millis>,
+    /// What a program posts and is to be answered.
+    posting: Option<Posting>,
+}
+
+#[derive(Debug)]
+struct Posting {
+    peer: PeerId,
+    refused: Option<ErrorBody>,
+}
+
+/// What a program posted and was accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The turn's id.
+    pub request_id: String,
+    /// The id that its answer has or will have.
+    pub answer_id: String,
+    /// The place after what was posted: whoever follows the thread from there is sent all that comes of it.
+    pub cursor: Cursor,
 }
 
 /// Why an input was not carried out to its end.
@@ -94,7 +115,16 @@ impl Display for Broken {
 impl<P: Platform> Pump<P> {
     /// A pump whose thread still sleeps; the first input wakes it.
     pub fn new(session_id: String, config: Config, agent: Rc<dyn Agent>, platform: P) -> Self {
-        Pump { session_id, config, agent, platform, thread: None, handling: None, timers: Vec::new() }
+        Pump {
+            session_id,
+            config,
+            agent,
+            platform,
+            thread: None,
+            handling: None,
+            timers: Vec::new(),
+            posting: None,
+        }
     }
 
     /// Hands the thread an input and carries out all that comes of it.
@@ -162,6 +192,40 @@ impl<P: Platform> Pump<P> {
             Unserved::Denied(denied) => Undone::Denied(denied),
             Unserved::Refused(error) => Undone::Refused(error),
         })
+    }
+
+    /// Hands the thread what a program posts by HTTP. If it `follows`, `peer` is a stream that the platform has, and that
+    /// is sent the events of this turn until it ends or waits.
+    ///
+    /// # Errors
+    /// If the caller may not, if it is refused, or as [`Pump::input`].
+    pub fn post(
+        &mut self,
+        peer: PeerId,
+        identity: Identity,
+        post: Post,
+        follows: bool,
+    ) -> Result<Accepted, Undone> {
+        let (now, request_id) = (self.platform.now(), post.request_id.clone());
+        let thread = self.thread()?;
+        let ask = if post.is_answer { Ask::Append } else { Ask::Send };
+        thread.permits_request(&identity, ask).map_err(Undone::Denied)?;
+        if follows && let Some((code, reason)) = thread.refuses(now, &identity) {
+            return Err(Undone::Refused(closed(code, reason).unwrap_or_else(unknown)));
+        }
+        self.posting = Some(Posting { peer: peer.clone(), refused: None });
+        let (dialect, post) = (Dialect::Events, Box::new(post));
+        let outcome = self.input(Input::Posted { peer, identity, dialect, post, follows });
+        let refused = self.posting.take().and_then(|posting| posting.refused);
+        outcome?;
+        if let Some(error) = refused {
+            return Err(Undone::Refused(error));
+        }
+        let thread = self.thread.as_deref();
+        let accepted = thread.map(|thread| thread.accepted(self.platform.records(), &request_id));
+        let accepted = accepted.transpose().map_err(Broken::Store)?.flatten();
+        let (answer_id, cursor) = accepted.ok_or_else(|| Undone::Refused(unknown()))?;
+        Ok(Accepted { request_id, answer_id, cursor })
     }
 
     /// The thread, woken if need be.
@@ -305,17 +369,22 @@ impl<P: Platform> Pump<P> {
         match output {
             Output::Store(commit) => self.platform.apply(commit)?,
             Output::Send { to: Audience::One(peer, dialect), frame, is_asked } => {
+                self.note_refusal(&peer, &frame);
                 let text = dialect.encode(&frame);
                 self.platform.send(&peer, &text);
-                if let Some(thread) = &mut self.thread {
-                    thread.sent(&peer, text.len() as u64, is_asked);
+                let bytes = text.len() as u64;
+                if self.thread.as_mut().is_some_and(|thread| thread.sent(&peer, bytes, is_asked)) {
+                    self.look();
                 }
             }
             Output::Send { to: Audience::All, frame, .. } => self.send_to_all(&frame),
             Output::StartAgent { turn } => return Ok(self.call_agent(turn)),
             Output::AbortAgent { turn } => self.platform.abort_agent(turn),
             Output::Attach { peer, attachment } => self.platform.attach(&peer, attachment),
-            Output::Close { peer, code, reason } => self.platform.close(&peer, code, reason),
+            Output::Close { peer, code, reason } => {
+                self.note_close(&peer, code, reason);
+                self.platform.close(&peer, code, reason);
+            }
             Output::SetAlarm(at) => self.platform.set_alarm(at)?,
             Output::Deliver => return Ok(self.deliver()),
             Output::RemoveFiles => return Ok(self.remove_files()),
@@ -330,10 +399,34 @@ impl<P: Platform> Pump<P> {
             if self.platform.is_spoken(*dialect) {
                 let text = dialect.encode(frame);
                 self.platform.send_to_all(*dialect, &text);
-                if let Some(thread) = &mut self.thread {
-                    thread.sent_to_all(text.len() as u64);
+                let bytes = text.len() as u64;
+                if self.thread.as_mut().is_some_and(|thread| thread.sent_to_all(bytes)) {
+                    self.look();
                 }
             }
+        }
+    }
+
+    fn look(&mut self) {
+        if let Some(thread) = &mut self.thread {
+            thread.look(&self.platform.untaken());
+        }
+    }
+
+    /// What is posted is answered at once: a refusal is kept for that, as there may be nowhere to send it.
+    fn note_refusal(&mut self, to: &PeerId, frame: &ServerFrame) {
+        if let (Some(posting), ServerFrame::Refused { error, .. }) = (&mut self.posting, frame)
+            && posting.peer == *to
+        {
+            posting.refused = Some(error.clone());
+        }
+    }
+
+    fn note_close(&mut self, peer: &PeerId, code: CloseCode, reason: &str) {
+        if let Some(posting) = &mut self.posting
+            && posting.peer == *peer
+        {
+            posting.refused = posting.refused.take().or(closed(code, reason));
         }
     }
 
@@ -412,4 +505,22 @@ impl<P: Platform> Pump<P> {
         self.platform.close_all(CloseCode::InternalError, reason);
         self.platform.log(Log::GaveUp);
     }
+}
+
+/// What a connection that is closed with this code was refused for; `None` if nothing is wrong.
+fn closed(code: CloseCode, reason: &str) -> Option<ErrorBody> {
+    let code = match code {
+        CloseCode::Normal => return None,
+        CloseCode::Unauthenticated => ErrorCode::Unauthenticated,
+        CloseCode::TooMany => return Some(ErrorBody::retryable(ErrorCode::RateLimited, reason)),
+        CloseCode::SessionDeleted => ErrorCode::NotFound,
+        CloseCode::InternalError => return Some(ErrorBody::retryable(ErrorCode::StorageError, reason)),
+        _ => ErrorCode::Forbidden,
+    };
+    Some(ErrorBody::fatal(code, reason))
+}
+
+fn unknown() -> ErrorBody {
+    let message = "it is not known what became of this; send it again under its requestId";
+    ErrorBody::retryable(ErrorCode::Internal, message)
 }

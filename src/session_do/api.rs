@@ -5,9 +5,9 @@ use std::rc::Rc;
 use js_sys::futures::JsFuture;
 use js_sys::{Array, Promise};
 use wasm_bindgen::prelude::*;
-use web_sys::{Request, Response};
+use web_sys::{ReadableStream, Request, Response};
 
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, native};
 use crate::edge::auth::{IDENTITY_HEADER, NO_TICKET, TICKET_HEADER};
 use crate::edge::{
     Action, Answer, Guarded, Refused, Route, bad_before, bad_request, is_upgrade, limit, place, query_value,
@@ -21,12 +21,13 @@ use crate::protocol::{
     CloseCode, Cursor, ErrorCode, Identity, Message, Read, Session, SessionUpdate, ToolAnswer, is_request_id,
     request_id_form, to_json,
 };
-use crate::pump::{Broken, NEWER_FORMAT, Undone};
+use crate::pump::{Accepted, Broken, NEWER_FORMAT, Undone};
 use crate::thread::store::{Record, Records, StoreError};
 use crate::thread::{Ask, Denied, Input, PeerId, READ_TOO_MUCH, Request as Asked, Thread};
 
 use super::files;
 use super::shell::Shell;
+use super::tickets::Purpose;
 
 /// How often and how long the answer to a deletion waits for D1; it does not depend on it.
 const DELETION_ATTEMPTS: usize = 2;
@@ -41,20 +42,25 @@ pub async fn serve(shell: &Rc<Shell>, request: &Request) -> Result<Response, JsV
 
 async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
     let action = match Route::of(&request.method(), &request.url(), is_upgrade(request))? {
-        Route::Guarded(Guarded::Connect { .. }) => return connect(shell, request, caller(shell, request)?),
+        Route::Guarded(Guarded::Connect { .. }) => {
+            return connect(shell, request, caller(shell, request, Some(Purpose::Socket))?);
+        }
         Route::Guarded(Guarded::Session { action, .. }) => action,
         // The edge passes on nothing else; a program that is bound to the object may.
         _ => return Err(no_session()),
     };
-    let identity = caller(shell, request)?;
+    let purpose = (action == Action::Events).then_some(Purpose::Events);
+    let identity = caller(shell, request, purpose)?;
     permit(shell, &identity, action.ask())?;
     match action {
-        Action::Ticket => ticket(shell, identity),
+        Action::Post => post(shell, request, identity).await,
+        Action::Events => events(shell, request, identity),
+        Action::Ticket => ticket(shell, identity, purpose_of(&fields(request, BODY_BYTES_MAX).await?)?),
         Action::Diagnostics => diagnostics(shell),
         Action::Read => Ok(json_response(200, &to_json(&session(shell)?.ok_or_else(no_session)?))?),
         Action::Messages => {
             check_read(shell, &identity)?;
-            if wants_lines(request) {
+            if accepts(request, "application/x-ndjson") {
                 lines(shell, identity)
             } else {
                 messages(shell, &request.url(), &identity)
@@ -79,42 +85,105 @@ fn permit(shell: &Shell, identity: &Identity, ask: Ask) -> Result<(), Refused> {
     Ok(shell.thread(|thread| thread.permits_request(identity, ask))?.map_err(Undone::Denied)?)
 }
 
+/// Somebody comes to be shown what happens.
+fn admit(shell: &Shell, identity: &Identity) -> Result<(), Refused> {
+    match shell.thread(|thread| thread.refuses(now(), identity))? {
+        Some((CloseCode::TooMany, reason)) => Err(Refused::retryable(429, ErrorCode::RateLimited, reason)),
+        Some((CloseCode::Unauthenticated, reason)) => {
+            Err(Refused::fatal(401, ErrorCode::Unauthenticated, reason))
+        }
+        Some((_, reason)) => Err(Refused::fatal(403, ErrorCode::Forbidden, reason)),
+        None => Ok(()),
+    }
+}
+
+fn join(
+    shell: &Shell,
+    peer: &PeerId,
+    identity: Identity,
+    dialect: Dialect,
+    cursor: Option<String>,
+) -> Result<(), Refused> {
+    let joined = shell.input(Input::Joined { peer: peer.clone(), identity, dialect, cursor });
+    if joined.is_ok() && shell.has_joined(peer) {
+        return Ok(());
+    }
+    let why = "the thread does not answer; connect again";
+    shell.close(peer, CloseCode::InternalError, why);
+    Err(Refused::retryable(503, ErrorCode::StorageError, why))
+}
+
+fn new_peer() -> PeerId {
+    uuid::Uuid::new_v4().to_string().into()
+}
+
 /// A browser comes: its socket may sleep from here on.
 fn connect(shell: &Shell, request: &Request, identity: Identity) -> Answer {
-    match shell.thread(|thread| thread.refuses(now(), &identity))? {
-        Some((CloseCode::TooMany, reason)) => {
-            return Err(Refused::retryable(429, ErrorCode::RateLimited, reason));
-        }
-        Some((CloseCode::Unauthenticated, reason)) => {
-            return Err(Refused::fatal(401, ErrorCode::Unauthenticated, reason));
-        }
-        Some((_, reason)) => return Err(Refused::fatal(403, ErrorCode::Forbidden, reason)),
-        None => {}
-    }
+    admit(shell, &identity)?;
     let [client, server] = socket_pair()?;
-    let peer: PeerId = uuid::Uuid::new_v4().to_string().into();
+    let peer = new_peer();
     shell.accept(&peer, server)?;
-    let cursor = query_value(&request.url(), "cursor");
-    let dialect = Dialect::Native;
-    let joined = shell.input(Input::Joined { peer: peer.clone(), identity, dialect, cursor });
-    if joined.is_err() || !shell.has_joined(&peer) {
-        let why = "the thread does not answer; connect again";
-        shell.close(&peer, CloseCode::InternalError, why);
-        return Err(Refused::retryable(503, ErrorCode::StorageError, why));
-    }
+    join(shell, &peer, identity, Dialect::Native, query_value(&request.url(), "cursor"))?;
     switch_protocols(request, &client)
 }
 
+/// What a socket would be sent, as Server-Sent Events.
+fn events(shell: &Shell, request: &Request, identity: Identity) -> Answer {
+    admit(shell, &identity)?;
+    if request.method() == "HEAD" {
+        return Ok(event_response(None)?);
+    }
+    let last = header(request, "last-event-id").filter(|id| !id.is_empty());
+    let cursor = last.or_else(|| query_value(&request.url(), "cursor"));
+    let peer = new_peer();
+    let body = shell.workerd().open_stream(&peer)?;
+    join(shell, &peer, identity, Dialect::Events, cursor)?;
+    Ok(event_response(Some(&body))?)
+}
+
+/// Takes a message, or an answer that no turn asked for. Who accepts events gets those of its turn.
+async fn post(shell: &Shell, request: &Request, identity: Identity) -> Answer {
+    let mut fields = fields(request, MESSAGE_BYTES_MAX).await?;
+    let post = native::post(&mut fields, || uuid::Uuid::new_v4().to_string());
+    let (post, peer) = (post.map_err(|message| bad_request(&message))?, new_peer());
+    let body =
+        if accepts(request, "text/event-stream") { Some(shell.workerd().open_stream(&peer)?) } else { None };
+    let accepted = shell.post(peer.clone(), identity, post, body.is_some()).inspect_err(|_| {
+        shell.workerd().sockets.remove(&peer);
+    })?;
+    if body.is_some() {
+        return Ok(event_response(body.as_ref())?);
+    }
+    let Accepted { request_id, answer_id, cursor } = accepted;
+    let request_id = to_json(&request_id);
+    let body = format!(r#"{{"requestId":{request_id},"answerId":"{answer_id}","cursor":"{cursor}"}}"#);
+    Ok(json_response(202, &body)?)
+}
+
+fn event_response(body: Option<&ReadableStream>) -> Result<Response, JsValue> {
+    let response = Response::new_with_opt_readable_stream(body)?;
+    response.headers().set("content-type", "text/event-stream")?;
+    Ok(response)
+}
+
 /// Whom the edge let in; it alone can say so.
-fn caller(shell: &Shell, request: &Request) -> Result<Identity, Refused> {
+fn caller(shell: &Shell, request: &Request, purpose: Option<Purpose>) -> Result<Identity, Refused> {
     let header = |name: &str| js_sys::decode_uri_component(&header(request, name)?).ok().map(String::from);
     let known = header(IDENTITY_HEADER).and_then(|identity| Identity::parse(&identity));
-    let redeemed = || header(TICKET_HEADER).and_then(|ticket| shell.tickets.redeem(now(), &ticket));
+    let redeemed = || shell.tickets.redeem(now(), &header(TICKET_HEADER)?, purpose?);
     known.or_else(redeemed).ok_or_else(|| Refused::fatal(401, ErrorCode::Unauthenticated, NO_TICKET))
 }
 
-fn ticket(shell: &Rc<Shell>, identity: Identity) -> Answer {
-    let Some((ticket, expires_at)) = shell.tickets.issue(now(), identity) else {
+fn purpose_of(fields: &Fields) -> Result<Purpose, Refused> {
+    match fields.get("for") {
+        None | Some(Json::Null) => Ok(Purpose::Socket),
+        Some(Json::String(purpose)) if purpose == "events" => Ok(Purpose::Events),
+        Some(_) => Err(bad_request("for is events, or left out for a ticket that opens one socket")),
+    }
+}
+
+fn ticket(shell: &Rc<Shell>, identity: Identity, purpose: Purpose) -> Answer {
+    let Some((ticket, expires_at)) = shell.tickets.issue(now(), identity, purpose) else {
         let message = "too many tickets wait to be used; try again in half a minute";
         return Err(Refused::retryable(429, ErrorCode::RateLimited, message));
     };
@@ -243,9 +312,9 @@ fn json_lines(records: &[Record], epoch: u64) -> Vec<u8> {
     lines
 }
 
-fn wants_lines(request: &Request) -> bool {
+fn accepts(request: &Request, kind: &str) -> bool {
     let accept = header(request, "accept").unwrap_or_default();
-    accept.split(',').any(|kind| kind.trim().starts_with("application/x-ndjson"))
+    accept.split(',').any(|accepted| accepted.trim().starts_with(kind))
 }
 
 fn diagnostics(shell: &Shell) -> Answer {
@@ -286,19 +355,28 @@ impl From<Undone> for Refused {
             Undone::Denied(Denied::NoSession) => no_session(),
             Undone::Denied(Denied::Forbidden(why)) => Refused::fatal(403, ErrorCode::Forbidden, why),
             Undone::Refused(error) => {
-                let status = match error.code.known() {
-                    Some(ErrorCode::NotFound) => 404,
-                    Some(ErrorCode::AlreadyAnswered) => 409,
-                    Some(ErrorCode::MessageTooLarge) => 413,
-                    Some(ErrorCode::RateLimited) => 429,
-                    Some(ErrorCode::NotConfigured) => 501,
-                    Some(ErrorCode::StorageError) => 503,
-                    _ => 400,
-                };
+                let status = error.code.known().map_or(400, status);
                 Refused { status, error, allow: None }
             }
             Undone::Broken(broken) => broken.into(),
         }
+    }
+}
+
+/// The HTTP status of a request that the thread refused with this code.
+fn status(code: ErrorCode) -> u16 {
+    match code {
+        ErrorCode::Unauthenticated => 401,
+        ErrorCode::Forbidden => 403,
+        ErrorCode::NotFound => 404,
+        ErrorCode::AlreadyAnswered | ErrorCode::DuplicateRequest => 409,
+        ErrorCode::Deleted => 410,
+        ErrorCode::MessageTooLarge => 413,
+        ErrorCode::RateLimited | ErrorCode::Busy => 429,
+        ErrorCode::Internal => 500,
+        ErrorCode::NotConfigured => 501,
+        ErrorCode::StorageError => 503,
+        _ => 400,
     }
 }
 

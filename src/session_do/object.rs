@@ -120,8 +120,7 @@ impl SessionDO {
 
     fn left(&self, socket: &Socket) {
         if let Some((peer, _)) = Sockets::peer(socket) {
-            self.shell.workerd().sockets.remove(&peer);
-            let _ = self.shell.input(Input::Left { peer });
+            self.shell.left(&peer);
         }
     }
 

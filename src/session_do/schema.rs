@@ -35,7 +35,7 @@ pub const THREAD: Table = Table {
 
 /// One row a record. A record with which a turn begins has its own `seq` as `turn`.
 ///
-/// `kind` is `question`, `answer`, `waiting`, `decision` or `output`; reserved are `regenerate`, `select` and `append`.
+/// `kind` is `question`, `answer`, `waiting`, `decision`, `output` or `append`; reserved are `regenerate` and `select`.
 /// `started` says whether the agent was called for the turn that the record begins, or that waited under it. `parent` is the turn before a turn on its path, `segment` the part of the path
 /// that a record belongs to, and `answer_id` the answer's id where it does not follow from the turn.
 pub const RECORDS: Table = Table {

@@ -10,8 +10,8 @@ use crate::agent::{Agent, Unconfigured};
 use crate::config::Settings;
 use crate::dialect::Dialect;
 use crate::platform::{self, Env, Guarded, Socket, Task, guard, must, promise};
-use crate::protocol::{CloseCode, Identity};
-use crate::pump::{Broken, Platform, Pump, Undone};
+use crate::protocol::{CloseCode, Identity, Post};
+use crate::pump::{Accepted, Broken, Platform, Pump, Undone};
 use crate::thread::{Config, File, Input, PeerId, Request, Thread, TurnId};
 
 use super::notify::Notify;
@@ -87,6 +87,26 @@ impl Shell {
     /// If it is not there, or not for that caller.
     pub fn file(&self, by: &Identity, id: &str) -> Result<File, Undone> {
         self.pump.borrow_mut().file(by, id)
+    }
+
+    /// Hands the thread what a program posts; see [`Pump::post`].
+    ///
+    /// # Errors
+    /// If it was not accepted.
+    pub fn post(
+        &self,
+        peer: PeerId,
+        identity: Identity,
+        post: Post,
+        follows: bool,
+    ) -> Result<Accepted, Undone> {
+        self.pump.borrow_mut().post(peer, identity, post, follows)
+    }
+
+    /// A client's connection has ended.
+    pub fn left(&self, peer: &PeerId) {
+        self.workerd().sockets.remove(peer);
+        let _ = self.input(Input::Left { peer: peer.clone() });
     }
 
     /// Hands the thread a client's frame. If it cannot be carried out, its sender is told.

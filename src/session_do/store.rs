@@ -10,7 +10,7 @@ use crate::platform::{self, Sql, SqlCursor, Storage, describe, number};
 use crate::protocol::limits::DELETED_REQUESTS_MAX;
 use crate::protocol::{Millis, to_json};
 use crate::pump::{Broken, Loaded};
-use crate::thread::rows::{ANSWER, Found, QUESTION, Row, WAITING};
+use crate::thread::rows::{ANSWER, APPEND, Found, QUESTION, Row, WAITING};
 use crate::thread::store::{
     Checkpoint, Commit, Deletion, Journal, Mark, Page, Record, RecordKind, Records, StoreError, Stored,
     Write, digests,
@@ -144,7 +144,7 @@ impl Store {
             journals: journals.collect(),
             last_seq: self.number("SELECT max(seq) FROM bobbin_records")?.unwrap_or_default(),
             last_turn: self.number(
-                "SELECT seq FROM bobbin_records WHERE seq = turn AND kind = 'question' ORDER BY seq DESC LIMIT 1",
+                "SELECT seq FROM bobbin_records WHERE seq = turn AND kind IN ('question', 'append') ORDER BY seq DESC LIMIT 1",
             )?,
             checkpoint,
             rounds: Vec::new(),
@@ -334,12 +334,18 @@ impl Store {
                     ("answer_id", optional(answer_id.as_deref())),
                     ("metadata", optional(metadata.as_ref().map(to_json).as_deref())),
                 ]),
-            RecordKind::Answer { status, error, metadata, events: _, reason: _ } => columns.extend([
-                ("status", status.as_str().into()),
-                ("error", optional(error.as_ref().map(to_json).as_deref())),
-                ("tokens_used", number(metadata.tokens_used)),
-                ("metadata", to_json(metadata).into()),
+            RecordKind::Append { parent, author, metadata } => columns.extend([
+                ("parent", parent.map_or(JsValue::NULL, number)),
+                ("author", optional(author.as_deref())),
+                ("metadata", optional(metadata.as_ref().map(to_json).as_deref())),
             ]),
+            RecordKind::Answer { status, error, metadata, events: _, reason: _, is_appended: _ } => columns
+                .extend([
+                    ("status", status.as_str().into()),
+                    ("error", optional(error.as_ref().map(to_json).as_deref())),
+                    ("tokens_used", number(metadata.tokens_used)),
+                    ("metadata", to_json(metadata).into()),
+                ]),
             RecordKind::Waiting { started, metadata, round: _ } => columns.extend([
                 ("started", JsValue::from(u8::from(*started))),
                 ("metadata", to_json(metadata).into()),
@@ -557,7 +563,7 @@ impl Row for SqlRow {
 
 /// A newer version may have written records of other kinds: they are passed over.
 fn known_kinds() -> String {
-    format!("({} OR {ROUNDS})", messages())
+    format!("({} OR {ROUNDS} OR kind = '{APPEND}')", messages())
 }
 
 fn messages() -> String {

@@ -3,10 +3,13 @@
 use std::rc::Rc;
 
 use wasm_bindgen::prelude::*;
+use web_sys::ReadableStream;
 
 use crate::agent::{Call, Enclosed};
 use crate::dialect::Dialect;
+use crate::platform::http::EventStream;
 use crate::platform::{self, Socket, Storage, r2};
+use crate::protocol::limits::COMMENT_MS;
 use crate::protocol::{CloseCode, Millis};
 use crate::pump::{Broken, Loaded, Log, Panicked, Platform};
 use crate::thread::store::{Commit, Records, StoreError};
@@ -26,6 +29,9 @@ pub struct Workerd {
     pub sockets: Sockets,
     pub agents: Agents,
     on_timer: Closure<dyn FnMut()>,
+    on_stream_left: Closure<dyn FnMut(String)>,
+    on_beat: Closure<dyn FnMut()>,
+    is_beating: bool,
     /// The timers that are armed, the earliest last.
     timers: Vec<JsValue>,
 }
@@ -38,12 +44,20 @@ impl Workerd {
         }
         let timed = inlet.clone();
         let on_timer = move || timed.with(|shell| shell.enter(|| shell.timer_fired()));
+        let (left, beating) = (inlet.clone(), inlet.clone());
+        let on_stream_left = move |peer: String| {
+            left.with(|shell| shell.enter(|| shell.left(&PeerId::from(peer.as_str()))));
+        };
+        let on_beat = move || beating.with(|shell| shell.enter(|| shell.workerd().beat()));
         Workerd {
             store: Store::new(storage.clone(), runtime.session_id.clone()),
             storage,
             sockets,
             agents: Agents::new(runtime.clone(), inlet.clone()),
             on_timer: Closure::new(on_timer),
+            on_stream_left: Closure::new(on_stream_left),
+            on_beat: Closure::new(on_beat),
+            is_beating: false,
             timers: Vec::new(),
             runtime,
             inlet,
@@ -53,6 +67,30 @@ impl Workerd {
     /// The earliest timer has fired.
     pub fn timer_fired(&mut self) {
         self.timers.pop();
+    }
+
+    /// Opens a stream of events. What is sent to this peer is written to it.
+    pub fn open_stream(&mut self, peer: &PeerId) -> Result<ReadableStream, JsValue> {
+        let (body, stream) = EventStream::open(peer, self.on_stream_left.as_ref())?;
+        self.sockets.add_stream(peer.clone(), stream);
+        if !self.is_beating {
+            self.beat_later();
+        }
+        Ok(body)
+    }
+
+    fn beat(&mut self) {
+        self.is_beating = false;
+        if self.sockets.has_streams() {
+            self.sockets.comment();
+            self.beat_later();
+        }
+    }
+
+    fn beat_later(&mut self) {
+        self.is_beating = true;
+        #[allow(clippy::cast_precision_loss)]
+        platform::set_timeout(self.on_beat.as_ref().unchecked_ref(), COMMENT_MS as f64);
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
@@ -116,18 +154,22 @@ impl Platform for Workerd {
         self.sockets.send_to_all(dialect, frame);
     }
 
+    fn untaken(&self) -> Vec<(PeerId, u64)> {
+        self.sockets.untaken()
+    }
+
     fn attach(&mut self, peer: &PeerId, attachment: Attachment) {
         self.sockets.attach(peer, attachment);
     }
 
     fn close(&mut self, peer: &PeerId, code: CloseCode, reason: &str) {
-        if let Some(socket) = self.sockets.take(peer) {
+        if let Some(socket) = self.sockets.close(peer, code, reason) {
             self.runtime.close_socket(&socket, code, reason);
         }
     }
 
     fn close_all(&mut self, code: CloseCode, reason: &str) {
-        for socket in self.sockets.take_all() {
+        for socket in self.sockets.close_all(code, reason) {
             self.runtime.close_socket(&socket, code, reason);
         }
     }

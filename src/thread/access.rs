@@ -13,7 +13,7 @@ use super::{Origin, Output, PeerId, Thread};
 use crate::dialect::Dialect;
 
 const NOT_YOURS: &str = "this session is not yours";
-const EXPIRED: &str = "the credential has expired; connect again with a fresh one";
+pub(super) const EXPIRED: &str = "the credential has expired; connect again with a fresh one";
 const UNREAD_YET: &str =
     "you have yet to read much of what you were sent; read it, answer its checks and ask again";
 /// What a client is told that has asked for too many bytes of a thread in a minute.
@@ -26,6 +26,8 @@ pub(super) struct Peer {
     /// What its subject has set of a session that nobody has begun.
     pub(super) draft: Option<Draft>,
     pub(super) dialect: Dialect,
+    /// The one turn whose events it is sent; `None` for everything.
+    pub(super) follows: Option<String>,
     pub(super) account: Account,
     invalid_frames: u64,
 }
@@ -49,8 +51,8 @@ struct Rate(LiteMap<String, Used>);
 
 impl Peer {
     pub(super) fn new(attachment: Attachment, unread: &Unread) -> Self {
-        let Attachment { identity, draft, dialect, reading } = attachment;
-        Peer { identity, draft, dialect, account: Account::new(reading, unread), invalid_frames: 0 }
+        let Attachment { identity, draft, dialect, follows, reading } = attachment;
+        Peer { identity, draft, dialect, follows, account: Account::new(reading, unread), invalid_frames: 0 }
     }
 }
 
@@ -182,7 +184,10 @@ impl Thread {
     /// Closes a socket, if it is open.
     pub(super) fn dismiss(&mut self, id: &PeerId, code: CloseCode, reason: &'static str) {
         let Some(peer) = self.peers.remove(id) else { return };
-        self.owes_on(id.clone(), &peer.account);
+        // What a stream has not taken is dropped with it.
+        if !peer.dialect.is_stream() {
+            self.owes_on(id.clone(), &peer.account);
+        }
         self.log(Event::Disconnected { connection_id: id.clone() });
         self.outputs.push_back(Output::Close { peer: id.clone(), code, reason });
     }

@@ -124,12 +124,11 @@ impl Answer {
     #[must_use]
     pub fn events(&self) -> Option<BlockEvents> {
         let of_blocks = self.blocks.iter().map(|placed| (placed.first, placed.last));
-        (self.events != self.blocks.len() as u64)
-            .then(|| BlockEvents {
-                count: self.events,
-                of_blocks: of_blocks.collect(),
-                broken_at: self.broken_at,
-            })
+        (self.events != self.blocks.len() as u64).then(|| BlockEvents {
+            count: self.events,
+            of_blocks: of_blocks.collect(),
+            broken_at: self.broken_at,
+        })
     }
 
     /// A crash broke it off. What becomes of its open block is an event whose number was not given before: a client

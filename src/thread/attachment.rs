@@ -17,6 +17,9 @@ pub struct Attachment {
     pub draft: Option<Draft>,
     /// The dialect that the socket speaks.
     pub dialect: Dialect,
+    /// The one turn whose events it is sent, until that ends or waits; `None` for everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub follows: Option<String>,
     /// What the socket was sent, and how far it has read.
     pub reading: Reading,
 }
@@ -45,6 +48,7 @@ impl Read for Attachment {
             identity: required(value, "identity")?,
             draft: optional(value, "draft")?,
             dialect: optional(value, "dialect")?.unwrap_or_default(),
+            follows: optional(value, "follows")?,
             reading: optional(value, "reading")?.unwrap_or_default(),
         })
     }

@@ -16,11 +16,11 @@ use super::turn::{Turn, TurnState};
 use super::{PeerId, Thread, TurnId};
 
 /// Log events for one client, and the place that each leaves it at.
-struct CatchUp {
+pub(super) struct CatchUp {
     at: Cursor,
     /// What it holds of turns that have waited and that its place does not name.
     unnamed: LiteMap<TurnId, Progress>,
-    frames: Vec<ServerFrame>,
+    pub(super) frames: Vec<ServerFrame>,
 }
 
 impl Thread {
@@ -161,10 +161,19 @@ impl Thread {
 }
 
 impl CatchUp {
+    pub(super) fn at(at: Cursor) -> Self {
+        CatchUp { at, unnamed: LiteMap::new(), frames: Vec::new() }
+    }
+
     fn record(&mut self, record: &Record) -> Option<()> {
         let (turn, held) = (record.turn, self.held(record.turn));
         match &record.kind {
-            RecordKind::Question { .. } => {}
+            // The end of an appended answer shows all of it.
+            RecordKind::Question { .. } | RecordKind::Answer { is_appended: true, .. } => {}
+            RecordKind::Append { .. } => {
+                self.at.seq = record.seq;
+                return Some(());
+            }
             RecordKind::Answer { events, .. } => {
                 let answer = Answer::from_content(&record.content, events.as_ref());
                 if record.is_broken_off() && answer.may_lack(held) {
@@ -192,7 +201,7 @@ impl CatchUp {
             }
         }
         self.at.seq = record.seq;
-        self.frames.push(record.frame(self.at.epoch, self.at.clone()));
+        self.frames.extend(record.frame(self.at.epoch, self.at.clone()));
         Some(())
     }
 
@@ -212,7 +221,7 @@ impl CatchUp {
     }
 
     /// What is missing of an answer.
-    fn answer(&mut self, turn: TurnId, request_id: &str, answer: &Answer) -> Option<()> {
+    pub(super) fn answer(&mut self, turn: TurnId, request_id: &str, answer: &Answer) -> Option<()> {
         for Missing { piece, blocks } in answer.rest(self.held(turn))? {
             match piece {
                 Piece::Text(text) => {
@@ -270,7 +279,7 @@ fn turn_head(turn: &Turn, bytes_max: usize) -> Answer {
 }
 
 /// The part of a turn's answer that clients were sent.
-fn sent(turn: &Turn) -> Option<Answer> {
+pub(super) fn sent(turn: &Turn) -> Option<Answer> {
     match &turn.state {
         TurnState::Queued => None,
         TurnState::Running(running) => Some(running.sent()),

@@ -20,6 +20,7 @@ mod calls;
 mod enclosed;
 mod events;
 mod files;
+mod follow;
 mod join;
 mod log;
 mod outbox;
@@ -43,7 +44,7 @@ use crate::agent::{Agent, AgentEvent, Answered};
 use crate::dialect::Dialect;
 use crate::protocol::limits;
 use crate::protocol::{
-    ClientFrame, CloseCode, Cursor, ErrorBody, ErrorCode, FrameName, Identity, Millis, PermissionMode,
+    ClientFrame, CloseCode, Cursor, ErrorBody, ErrorCode, FrameName, Identity, Millis, PermissionMode, Post,
     Received, ServerFrame, Session, SessionUpdate, ToolAnswer, Word, is_request_id,
 };
 
@@ -157,6 +158,19 @@ pub enum Input {
         dialect: Dialect,
         /// The cursor that the client resumes from; `None` if it gave none.
         cursor: Option<String>,
+    },
+    /// A program posts a message or an answer by HTTP. A refusal goes to the connection, or it is closed.
+    Posted {
+        /// A new connection for this request.
+        peer: PeerId,
+        /// Who asks, and what its credential allows.
+        identity: Identity,
+        /// The dialect that it is answered in.
+        dialect: Dialect,
+        /// What is posted.
+        post: Box<Post>,
+        /// Whether the connection stays, and is sent the events of this turn until it ends or waits.
+        follows: bool,
     },
     /// A frame, read in the socket's dialect.
     Frame {
@@ -358,7 +372,7 @@ pub enum Output {
 /// Who a frame is sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Audience {
-    /// Every socket that is attached.
+    /// Every socket that is attached and follows more than one turn.
     All,
     /// One socket, and the dialect that it speaks.
     One(PeerId, Dialect),
@@ -437,6 +451,9 @@ impl Thread {
             Input::Joined { peer, identity, dialect, cursor } => {
                 self.join(now, records, peer, identity, dialect, cursor.as_deref());
             }
+            Input::Posted { peer, identity, dialect, post, follows } => {
+                self.posted(now, records, peer, identity, dialect, *post, follows);
+            }
             Input::Frame { peer, received } => self.frame(now, records, &peer, received),
             Input::Left { peer } => self.leave(&peer),
             Input::Broken { peer, code, reason } => self.dismiss(&peer, code, reason),
@@ -464,7 +481,7 @@ impl Thread {
             Input::FilesNotRemoved => self.files_not_removed(now),
         }
         self.meet_deadlines(now);
-        self.start_turns(now);
+        self.start_turns(now, records);
         self.deliver(now);
         self.remove_files(now);
         self.guard(now, begins_nothing, had_waited);
@@ -530,7 +547,7 @@ impl Thread {
         }
         match frame {
             ClientFrame::Message { request_id, content, thread_id, metadata } => {
-                let sent = Sent { content, metadata };
+                let sent = Sent { content, metadata, is_answer: false };
                 self.message(now, records, origin, &request_id, sent, thread_id.as_deref());
             }
             ClientFrame::Cancel { request_id } => self.cancel(now, Some(peer), request_id.as_deref()),
@@ -552,6 +569,10 @@ impl Thread {
             error: error.clone(),
         };
         self.send_to(origin.peer, frame);
+        if self.follows(origin.peer) {
+            // It has sent all that it ever sends.
+            self.peers.remove(origin.peer);
+        }
         events::count(&mut self.counters.refusals);
         // The log must hold nothing that a user wrote, and a requestId that is not valid may be anything.
         let request_id = request_id.filter(|id| is_request_id(id));
@@ -578,10 +599,11 @@ impl Thread {
     }
 
     fn send(&mut self, to: Audience, frame: ServerFrame, is_asked: bool) {
-        if to == Audience::All
-            && let Some(cursor) = frame.cursor()
-        {
-            self.last_place = Some(cursor.clone());
+        if to == Audience::All {
+            if let Some(cursor) = frame.cursor() {
+                self.last_place = Some(cursor.clone());
+            }
+            self.send_to_followers(&frame);
         }
         self.outputs.push_back(Output::Send { to, frame: Box::new(frame), is_asked });
     }

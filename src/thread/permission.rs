@@ -17,6 +17,8 @@ pub enum Ask {
     Diagnose,
     /// A message.
     Send,
+    /// An answer that no turn asked for.
+    Append,
     /// A file for messages to come.
     Upload,
     /// The bytes of a file.
@@ -104,13 +106,15 @@ impl Ask {
             Ask::Watch | Ask::Ticket | Ask::Read | Ask::Fetch => Access::Viewer,
             Ask::Send | Ask::Upload if !has_begun => Access::Owner,
             Ask::Send | Ask::Upload | Ask::Cancel | Ask::Answer => Access::Editor,
-            Ask::Change | Ask::Delete | Ask::Diagnose => Access::Owner,
+            Ask::Append | Ask::Change | Ask::Delete | Ask::Diagnose => Access::Owner,
         }
     }
 
     fn refusal(self, access: Access) -> &'static str {
         match (self, access) {
-            (Ask::Change | Ask::Delete | Ask::Diagnose, _) => "only the session's owner may do this",
+            (Ask::Append | Ask::Change | Ask::Delete | Ask::Diagnose, _) => {
+                "only the session's owner may do this"
+            }
             (Ask::Send | Ask::Upload, Access::Editor) => {
                 "nobody has begun this session, and a named editor may not; wait for its owner's first message"
             }
@@ -134,7 +138,7 @@ impl Thread {
         }
     }
 
-    /// Whether somebody may do this by HTTP. A session that nobody has begun can only be joined; a caller whose
+    /// Whether somebody may do this by HTTP. A session that nobody has begun can only be joined or begun; a caller whose
     /// credential names it can have its diagnostics, too.
     ///
     /// # Errors
@@ -142,12 +146,10 @@ impl Thread {
     pub fn permits_request(&self, identity: &Identity, ask: Ask) -> Result<(), Denied> {
         let is_there = match ask {
             // Somebody's upload may be there before anybody has begun the session.
-            Ask::Watch | Ask::Ticket | Ask::Upload | Ask::Fetch => true,
+            Ask::Watch | Ask::Ticket | Ask::Send | Ask::Append | Ask::Upload | Ask::Fetch => true,
             Ask::Diagnose => self.session.is_some() || identity.granted.is_some(),
             Ask::Delete if self.has_uploads_of(identity.subject.as_deref()) => true,
-            Ask::Read | Ask::Send | Ask::Cancel | Ask::Answer | Ask::Change | Ask::Delete => {
-                self.session.is_some()
-            }
+            Ask::Read | Ask::Cancel | Ask::Answer | Ask::Change | Ask::Delete => self.session.is_some(),
         };
         if is_there { self.permits(identity, ask) } else { Err(Denied::NoSession) }
     }

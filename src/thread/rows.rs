@@ -15,6 +15,8 @@ use super::store::{BlockEvents, Checkpoint, Journal, Mark, MarkKind, PlacedBlock
 pub const QUESTION: &str = "question";
 /// See [`QUESTION`].
 pub const ANSWER: &str = "answer";
+/// What waits for its place: no message yet.
+pub const APPEND: &str = "append";
 /// Those of turns that wait: no messages.
 pub const WAITING: &str = "waiting";
 /// See [`WAITING`].
@@ -28,6 +30,7 @@ impl RecordKind {
     pub fn name(&self) -> &'static str {
         match self {
             RecordKind::Question { .. } => QUESTION,
+            RecordKind::Append { .. } => APPEND,
             RecordKind::Answer { .. } => ANSWER,
             RecordKind::Waiting { .. } => WAITING,
             RecordKind::Decision(_) => DECISION,
@@ -39,21 +42,30 @@ impl RecordKind {
     #[must_use]
     pub fn data(&self) -> Option<String> {
         match self {
-            RecordKind::Answer { events, reason, .. } => ended(events.as_ref(), reason.as_deref()),
+            RecordKind::Answer { events, reason, is_appended, .. } => {
+                ended(events.as_ref(), reason.as_deref(), *is_appended)
+            }
             RecordKind::Waiting { round, .. } => round.as_ref().map(to_json),
             RecordKind::Decision(decision) => decision.as_ref().map(to_json),
             RecordKind::Output(given) => given.as_ref().map(to_json),
-            RecordKind::Question { .. } => None,
+            RecordKind::Question { .. } | RecordKind::Append { .. } => None,
         }
     }
 }
 
-fn ended(events: Option<&BlockEvents>, reason: Option<&str>) -> Option<String> {
-    let Some(reason) = reason else { return events.map(to_json) };
+fn ended(events: Option<&BlockEvents>, reason: Option<&str>, is_appended: bool) -> Option<String> {
+    if reason.is_none() && !is_appended {
+        return events.map(to_json);
+    }
     let mut data = events
         .map_or(Json::Object(Fields::new()), |events| Json::parse(&to_json(events)).unwrap_or(Json::Null));
     if let Json::Object(fields) = &mut data {
-        fields.insert("reason".into(), Json::String(reason.to_owned()));
+        if let Some(reason) = reason {
+            fields.insert("reason".into(), Json::String(reason.to_owned()));
+        }
+        if is_appended {
+            fields.insert("appended".into(), Json::Bool(true));
+        }
     }
     Some(to_json(&data))
 }
@@ -85,6 +97,11 @@ impl Record {
         let is_lost = content.is_none();
         let kind = match row.text("kind").as_deref() {
             Some(QUESTION) => question(row, is_lost),
+            Some(APPEND) => RecordKind::Append {
+                parent: row.integer("parent"),
+                author: row.text("author"),
+                metadata: row.text("metadata").and_then(|text| Json::parse(&text)),
+            },
             Some(WAITING) => RecordKind::Waiting {
                 started: row.integer("started") == Some(1),
                 metadata: faults.json(row, "metadata").unwrap_or_default(),
@@ -118,6 +135,7 @@ impl Mark {
         let kind = match row.text("kind").as_deref() {
             Some(QUESTION) => MarkKind::Question { started: integer("started") == 1 },
             Some(WAITING | DECISION | OUTPUT) => MarkKind::Event,
+            Some(APPEND) => MarkKind::Append,
             _ => MarkKind::Answer { tokens_used: integer("tokens_used") },
         };
         Mark {
@@ -208,12 +226,15 @@ fn answer(row: &dyn Row, is_lost: bool, faults: &mut Faults) -> RecordKind {
     let metadata = metadata.unwrap_or(ResponseMetadata { tokens_used, ..ResponseMetadata::default() });
     let data = row.text("data");
     let events = data.as_deref().filter(|_| !is_lost).and_then(BlockEvents::parse);
-    let reason = data.and_then(|data| Some(Json::parse(&data)?.get("reason")?.as_str()?.to_owned()));
+    let data = data.and_then(|data| Json::parse(&data));
+    let field = |name: &str| data.as_ref().and_then(|data| data.get(name));
+    let reason = field("reason").and_then(Json::as_str).map(str::to_owned);
+    let is_appended = field("appended").is_some();
     let (status, error) = match status.filter(|_| !is_lost) {
         Some(status) => (status, error),
         None => (Status::Failed.into(), Some(unreadable_message())),
     };
-    RecordKind::Answer { status, error, metadata, events, reason }
+    RecordKind::Answer { status, error, metadata, events, reason, is_appended }
 }
 
 fn unreadable_message() -> ErrorBody {

@@ -129,11 +129,14 @@ impl Thread {
 
     /// Gives a socket what it must keep.
     pub(super) fn attach(&mut self, peer: PeerId) {
-        let Some(Peer { identity, draft, dialect, account, .. }) = self.peers.get(&peer) else { return };
+        let Some(Peer { identity, draft, dialect, follows, account, .. }) = self.peers.get(&peer) else {
+            return;
+        };
         let attachment = Attachment {
             identity: identity.clone(),
             draft: draft.clone(),
             dialect: *dialect,
+            follows: follows.clone(),
             reading: account.reading(&self.unread),
         };
         self.outputs.push_back(Output::Attach { peer, attachment });

@@ -114,6 +114,15 @@ pub enum RecordKind {
         /// Why its stored content cannot be read; `None` if it can.
         fault: Option<ErrorBody>,
     },
+    /// An answer that no turn asked for, until its place in the queue comes. It is no event of the log.
+    Append {
+        /// The turn that began before it; `None` for the first.
+        parent: Option<u64>,
+        /// The subject that gave it; `None` if there is none.
+        author: Option<String>,
+        /// What was sent along with it: an object.
+        metadata: Option<Json>,
+    },
     /// The answer, with which a turn ends.
     Answer {
         /// How the turn ended.
@@ -126,6 +135,8 @@ pub enum RecordKind {
         events: Option<BlockEvents>,
         /// Why it was cancelled, if nobody did it.
         reason: Option<String>,
+        /// Whether no turn asked for it.
+        is_appended: bool,
     },
     /// The agent is done until people have answered its calls. The content is the answer so far.
     Waiting {
@@ -213,6 +224,8 @@ pub enum MarkKind {
         /// Whether its agent was called: after a crash the turn is interrupted, not started again.
         started: bool,
     },
+    /// An answer that no turn asked for and that waits for its place.
+    Append,
     /// The answer, with which a turn ends.
     Answer {
         /// Tokens that count towards the session's total.
@@ -436,20 +449,21 @@ impl Stored {
         if self.checkpoint.open.is_some() {
             return Ok(());
         }
-        let (mut answered, mut before) = (Vec::new(), self.checkpoint.seq.saturating_add(1));
+        let mut after = 0;
         loop {
-            let page = records.before(before, PAGE_MAX, PAGE_BYTES_MAX)?;
-            for record in &page.records {
-                before = record.seq;
-                match answered.iter().position(|turn| *turn == record.turn) {
-                    _ if record.is_end() => answered.push(record.turn),
-                    Some(place) => drop(answered.swap_remove(place)),
-                    None => self.open.push(Mark::from(record)),
+            let page = records.events(after, PAGE_MAX, PAGE_BYTES_MAX)?;
+            for record in page.records.iter().filter(|record| record.seq <= self.checkpoint.seq) {
+                if record.is_end() {
+                    self.open.retain(|mark| mark.turn != record.turn);
+                } else if record.seq == record.turn {
+                    self.open.push(Mark::from(record));
                 }
             }
-            if !page.more {
+            let last = page.records.last().map_or(u64::MAX, |record| record.seq);
+            if !page.more || last >= self.checkpoint.seq {
                 return Ok(());
             }
+            after = last;
         }
     }
 }
@@ -459,6 +473,7 @@ impl From<&Record> for Mark {
         let kind = match &record.kind {
             RecordKind::Question { started, .. } => MarkKind::Question { started: *started },
             RecordKind::Answer { metadata, .. } => MarkKind::Answer { tokens_used: metadata.tokens_used },
+            RecordKind::Append { .. } => MarkKind::Append,
             _ => MarkKind::Event,
         };
         Mark {
@@ -509,16 +524,17 @@ impl Record {
         }
     }
 
-    /// The log event that this record is, at the place `cursor`.
+    /// The log event that this record is, at the place `cursor`; `None` if it is none.
     #[must_use]
-    pub fn frame(&self, epoch: u64, cursor: Cursor) -> ServerFrame {
+    pub fn frame(&self, epoch: u64, cursor: Cursor) -> Option<ServerFrame> {
         let request_id = self.request_id.clone();
         let RecordKind::Answer { status, error, metadata, reason, .. } = &self.kind else {
-            return self.event(epoch, cursor, request_id);
+            let is_event = !matches!(self.kind, RecordKind::Append { .. });
+            return is_event.then(|| self.event(epoch, cursor, request_id));
         };
         let response = Response::new(&self.content, metadata.clone());
         let (message_id, created_at) = (self.message_id.clone(), self.created_at);
-        match (status.known(), error.clone()) {
+        Some(match (status.known(), error.clone()) {
             (Some(Status::Cancelled), _) => {
                 let reason = reason.clone();
                 ServerFrame::Cancelled { cursor, request_id, message_id, created_at, response, reason }
@@ -527,7 +543,7 @@ impl Record {
                 ServerFrame::Failed { cursor, request_id, error, message_id, created_at, response }
             }
             (_, None) => ServerFrame::Final { cursor, request_id, message_id, created_at, response },
-        }
+        })
     }
 
     /// The event of a record that is no end.
@@ -566,7 +582,9 @@ impl Record {
         .unwrap_or(Block::Other(Json::Null))
     }
 
-    fn answer_id(&self, epoch: u64) -> String {
+    /// The id of the turn's answer.
+    #[must_use]
+    pub fn answer_id(&self, epoch: u64) -> String {
         match &self.kind {
             RecordKind::Question { answer_id: Some(id), .. } => id.clone(),
             _ => answer_id(epoch, self.turn),
@@ -588,13 +606,19 @@ impl Record {
         Some(Progress { turn: self.turn, bytes, blocks, open: None })
     }
 
-    /// What was sent along with a user's message.
+    /// What was sent along with a user's message, or with an answer that no turn asked for.
     #[must_use]
     pub fn sent_metadata(&self) -> Option<&Json> {
         match &self.kind {
-            RecordKind::Question { metadata, .. } => metadata.as_ref(),
+            RecordKind::Question { metadata, .. } | RecordKind::Append { metadata, .. } => metadata.as_ref(),
             _ => None,
         }
+    }
+
+    /// Whether it is an answer that no turn asked for, shown or not.
+    #[must_use]
+    pub fn is_appended(&self) -> bool {
+        matches!(self.kind, RecordKind::Append { .. } | RecordKind::Answer { is_appended: true, .. })
     }
 
     /// The subject that wrote a user's message.

@@ -13,7 +13,7 @@ use super::events::Event;
 use super::store::Write;
 use super::turn::{Running, Turn, TurnState};
 use super::turns::Outcome;
-use super::{Audience, Output, Thread, TurnId};
+use super::{Output, Thread, TurnId};
 
 const TOO_LONG: &str = "the answer is longer than a thread can hold; ask for it in parts";
 
@@ -224,22 +224,22 @@ impl Thread {
         else {
             return;
         };
+        let mut frames = Vec::new();
         for part in parts(running.take_unsent(now)) {
             sent.bytes = sent.bytes.saturating_add(part.len());
             cursor.set(sent);
             let (cursor, request_id) = (cursor.clone(), request_id.clone());
-            self.last_place = Some(cursor.clone());
-            let frame = Box::new(ServerFrame::Token { cursor, request_id, token: part.to_owned() });
-            self.outputs.push_back(Output::Send { to: Audience::All, frame, is_asked: false });
+            frames.push(ServerFrame::Token { cursor, request_id, token: part.to_owned() });
         }
         let index = running.answer.block_count();
         for part in parts(running.take_unsent_growth(now)) {
             sent.open = sent.open.map(|open| open.saturating_add(part.len()));
             cursor.set(sent);
             let (cursor, request_id, delta) = (cursor.clone(), request_id.clone(), part.to_owned());
-            self.last_place = Some(cursor.clone());
-            let frame = Box::new(ServerFrame::BlockDelta { cursor, request_id, index, delta });
-            self.outputs.push_back(Output::Send { to: Audience::All, frame, is_asked: false });
+            frames.push(ServerFrame::BlockDelta { cursor, request_id, index, delta });
+        }
+        for frame in frames {
+            self.send_all(frame);
         }
     }
 

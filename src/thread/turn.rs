@@ -32,6 +32,8 @@ pub(crate) struct Turn {
     pub(crate) accepted_at: Millis,
     /// For how long it has waited for people.
     pub(crate) waited_ms: u64,
+    /// Whether its answer is there already and no agent is called for it.
+    pub(crate) is_appended: bool,
     pub(crate) state: TurnState,
 }
 
@@ -99,7 +101,7 @@ pub(crate) struct Running {
 
 impl Turn {
     pub(crate) fn queued(request_id: String, accepted_at: Millis) -> Self {
-        Turn { request_id, accepted_at, waited_ms: 0, state: TurnState::Queued }
+        Turn { request_id, accepted_at, waited_ms: 0, is_appended: false, state: TurnState::Queued }
     }
 
     pub(crate) fn waiting(&self) -> Option<&Waiting> {
@@ -208,6 +210,11 @@ impl Running {
             tokens_used: journal.tokens_used,
             ..Running::with(answer, journal.slot, now, None)
         }
+    }
+
+    /// With an answer that is whole, and that clients are to be sent with its end.
+    pub(crate) fn told(answer: Answer, now: Millis) -> Self {
+        Running::with(answer, 0, now, None)
     }
 
     /// With an answer that clients hold.

@@ -18,6 +18,8 @@ pub(super) struct Sent {
     pub(super) content: Content,
     /// What the application sends along: an object.
     pub(super) metadata: Option<Json>,
+    /// Whether it is an answer, and no message to answer.
+    pub(super) is_answer: bool,
 }
 
 /// How a turn comes to its end.
@@ -98,7 +100,9 @@ impl Thread {
     ) {
         let request_id = known.request_id.as_str();
         // Of a message that cannot be read any more, nothing says that this is another one.
-        let is_same = known.content == sent.content && known.sent_metadata() == sent.metadata.as_ref();
+        let is_same = known.content == sent.content
+            && known.sent_metadata() == sent.metadata.as_ref()
+            && known.is_appended() == sent.is_answer;
         if !is_same && !known.is_unreadable_question() {
             let message = "this requestId was used for another message; give every message one of its own";
             let error = ErrorBody::fatal(ErrorCode::DuplicateRequest, message);
@@ -109,14 +113,13 @@ impl Thread {
         }
         let end = if self.turns.contains_key(&known.seq) { Ok(None) } else { records.end(known.seq) };
         let Ok(end) = end else { return self.refuse(origin, &unreadable()) };
+        if self.follows(origin.peer) {
+            return self.show_turn(origin.peer, known, end.as_ref());
+        }
         let head = self.head();
-        let mut frames = vec![known.frame(self.epoch, head.clone())];
-        if let Some(position) = self.queue_position(known.seq) {
-            frames.push(ServerFrame::Queued { request_id: request_id.to_owned(), position });
-        }
-        if let Some(end) = end {
-            frames.push(end.frame(self.epoch, head));
-        }
+        let mut frames: Vec<_> = known.frame(self.epoch, head.clone()).into_iter().collect();
+        frames.extend(self.queued_frame(known.seq, request_id));
+        frames.extend(end.and_then(|end| end.frame(self.epoch, head)));
         self.send_asked(origin.peer, frames);
     }
 
@@ -124,14 +127,29 @@ impl Thread {
         self.peers.get(peer)?.identity.subject.as_deref()
     }
 
+    pub(super) fn queued_frame(&self, turn: TurnId, request_id: &str) -> Option<ServerFrame> {
+        let position = self.queue_position(turn)?;
+        Some(ServerFrame::Queued { request_id: request_id.to_owned(), position })
+    }
+
     fn is_full(&self) -> bool {
         self.turns.values().filter(|turn| turn.running().is_none()).count() >= QUEUED_TURNS_MAX
     }
 
-    fn accept(&mut self, now: Millis, peer: &PeerId, request_id: &str, sent: Sent, files: Vec<String>) {
-        let Sent { content, metadata } = sent;
-        self.make_way(now, &content);
-        let starts = self.has_place() && self.queued().next().is_none();
+    fn accept(
+        &mut self,
+        now: Millis,
+        peer: &PeerId,
+        request_id: &str,
+        Sent { content, metadata, is_answer }: Sent,
+        files: Vec<String>,
+    ) {
+        if !is_answer {
+            self.make_way(now, &content);
+        }
+        // What waits for people holds up messages, but no answer.
+        let is_first = self.queued().next().is_none() || (is_answer && self.waiting().next().is_some());
+        let starts = self.has_place() && is_first;
         let author = self.subject(peer).map(str::to_owned);
         let mut writes = self.create_session(now, &content, peer);
         writes.extend(self.name_files(files));
@@ -144,17 +162,18 @@ impl Thread {
             request_id: request_id.to_owned(),
             created_at: now,
             content,
-            kind: RecordKind::Question {
-                parent,
-                author,
-                started: starts,
-                answer_id: None,
-                metadata,
-                fault: None,
+            kind: if is_answer {
+                RecordKind::Append { parent, author, metadata }
+            } else {
+                let (answer_id, fault) = (None, None);
+                RecordKind::Question { parent, author, started: starts, answer_id, metadata, fault }
             },
         };
-        self.turns.insert(turn, Turn::queued(request_id.to_owned(), now));
-        self.count_message(now, 0);
+        let queued = Turn { is_appended: is_answer, ..Turn::queued(request_id.to_owned(), now) };
+        self.turns.insert(turn, queued);
+        if !is_answer {
+            self.count_message(now, 0);
+        }
         writes.push(Write::Append(record.clone()));
         self.dismiss_strangers();
         self.append(writes, &record);
@@ -165,6 +184,7 @@ impl Thread {
             Some(position) => {
                 self.send_to(peer, ServerFrame::Queued { request_id: request_id.to_owned(), position });
             }
+            None if is_answer => self.show_appended(now, turn, Ok(Some(record))),
             None => self.start(now, turn),
         }
     }
@@ -172,8 +192,9 @@ impl Thread {
     /// Commits a record, then shows it and what it changed of the session.
     pub(super) fn append(&mut self, writes: Vec<Write>, record: &Record) {
         self.store(writes);
-        let frame = record.frame(self.epoch, self.cursor_at(record.seq));
-        self.send_all(frame);
+        if let Some(frame) = record.frame(self.epoch, self.cursor_at(record.seq)) {
+            self.send_all(frame);
+        }
         self.next_seq();
         self.show_session();
     }
@@ -187,13 +208,18 @@ impl Thread {
     }
 
     /// Turns that waited for people come before those that wait for their place.
-    pub(super) fn start_turns(&mut self, now: Millis) {
+    pub(super) fn start_turns(&mut self, now: Millis, records: &dyn Records) {
         while self.has_place() {
             if let Some(turn) = self.next_to_go_on() {
                 self.go_on(now, turn);
                 continue;
             }
             let Some(turn) = self.next_queued() else { return };
+            if self.turns.get(&turn).is_some_and(|turn| turn.is_appended) {
+                let record = records.events(turn.saturating_sub(1), 1, 0);
+                self.show_appended(now, turn, record.map(|page| page.records.into_iter().next()));
+                continue;
+            }
             self.store(vec![Write::Start { seq: turn }]);
             if let Some(Turn { request_id, .. }) = self.turns.get(&turn) {
                 let request_id = request_id.clone();
@@ -201,6 +227,22 @@ impl Thread {
             }
             self.start(now, turn);
         }
+    }
+
+    /// Shows an answer that no turn asked for: its turn ends as it begins.
+    fn show_appended(&mut self, now: Millis, id: TurnId, record: Result<Option<Record>, StoreError>) {
+        let outcome = match record {
+            Ok(Some(record)) if record.seq == id => {
+                let answer = Answer::from_content(&record.content, None);
+                if let Some(turn) = self.turns.get_mut(&id) {
+                    turn.state = TurnState::Running(Box::new(Running::told(answer, now)));
+                }
+                let metadata = record.sent_metadata().cloned();
+                Outcome::Finished(Finished { metadata, ..Finished::default() })
+            }
+            _ => Outcome::Failed(Failed::new(unreadable())),
+        };
+        self.end(now, id, outcome);
     }
 
     /// Cancels one turn, or all. What is over or unknown is left alone.
@@ -239,6 +281,7 @@ impl Thread {
             self.count_message(now, metadata.tokens_used);
         }
         self.append(vec![Write::Append(record.clone())], &record);
+        self.unfollow(&record.request_id);
         self.log_end(&record, first_content_ms);
     }
 
@@ -284,7 +327,8 @@ impl Thread {
             Outcome::Interrupted(error) => (Status::Interrupted, Some(error)),
             Outcome::Failed(failed) => (Status::Failed, Some(failed.error)),
         };
-        metadata.latency_ms = now.saturating_sub(turn.accepted_at).saturating_sub(turn.waited_by(now));
+        let took_ms = now.saturating_sub(turn.accepted_at).saturating_sub(turn.waited_by(now));
+        metadata.latency_ms = if turn.is_appended { 0 } else { took_ms };
         let seq = self.next_seq();
         Record {
             seq,
@@ -299,6 +343,7 @@ impl Thread {
                 metadata,
                 events: turn.answer().and_then(Answer::events),
                 reason,
+                is_appended: turn.is_appended,
             },
         }
     }

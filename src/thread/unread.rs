@@ -105,27 +105,26 @@ impl Thread {
     }
 
     /// Counts the bytes of a frame that was sent to one client, and charges them if it had asked for the frame.
-    pub fn sent(&mut self, to: &PeerId, bytes: u64, is_asked: bool) {
+    /// Returns whether [`Thread::look`] is to follow.
+    #[must_use]
+    pub fn sent(&mut self, to: &PeerId, bytes: u64, is_asked: bool) -> bool {
         if is_asked {
             self.charge(self.now, to, bytes);
         }
         let (interval, save_bytes) = (self.interval(), self.save_bytes());
-        let Some(account) = self.peers.get_mut(to).map(|peer| &mut peer.account) else { return };
+        let Some(account) = self.peers.get_mut(to).map(|peer| &mut peer.account) else { return false };
         account.reading.sent = account.reading.sent.saturating_add(bytes);
         let room = account.room(&self.unread, interval, save_bytes);
         // What goes to all may come before that.
         self.unread.look_at = self.unread.look_at.min(self.unread.to_all.saturating_add(room));
-        if room == 0 {
-            self.look();
-        }
+        room == 0
     }
 
-    /// Counts the bytes of a frame that was sent to all.
-    pub fn sent_to_all(&mut self, bytes: u64) {
+    /// Counts the bytes of a frame that was sent to all. Returns whether [`Thread::look`] is to follow.
+    #[must_use]
+    pub fn sent_to_all(&mut self, bytes: u64) -> bool {
         self.unread.to_all = self.unread.to_all.saturating_add(bytes);
-        if self.unread.to_all >= self.unread.look_at {
-            self.look();
-        }
+        self.unread.to_all >= self.unread.look_at
     }
 
     /// A client answers a check; false if it was sent no such number, which then says nothing, or has answered it.
@@ -182,14 +181,25 @@ impl Thread {
         (self.config.socket_owed_bytes_max / STEPS_OWED_MAX).max(1)
     }
 
-    /// Asks those that have been sent enough, saves what they were sent, and closes those that owe too much.
-    fn look(&mut self) {
+    /// Asks those that have been sent enough, saves what they were sent, and closes those that owe too much. `untaken`
+    /// is what streams have not taken, in bytes: they are not asked, and nothing is saved with them.
+    pub fn look(&mut self, untaken: &[(PeerId, u64)]) {
+        for (id, bytes) in untaken {
+            if let Some(peer) = self.peers.get_mut(id) {
+                let sent = peer.account.reading(&self.unread).sent;
+                peer.account.reading.read = sent.saturating_sub(*bytes);
+            }
+        }
         let (interval, save_bytes, step) = (self.interval(), self.save_bytes(), self.step());
         let (mut asked, mut unsaved) = (Vec::new(), Vec::new());
         for (id, peer) in self.peers.iter_mut() {
             let account = &mut peer.account;
             let reading = account.reading(&self.unread);
             let is_asked = reading.sent.saturating_sub(reading.asked) >= interval;
+            if peer.dialect.is_stream() {
+                (account.reading.asked, account.saved) = (reading.sent, reading.sent);
+                continue;
+            }
             if is_asked {
                 let part_of_a_step = reading.sent.checked_rem(step).unwrap_or_default();
                 account.reading.asked = reading.sent.saturating_sub(part_of_a_step);

@@ -98,6 +98,7 @@ impl Thread {
             turn.state = TurnState::Waiting(Box::new(waiting));
         }
         self.append(vec![Write::Append(record.clone())], &record);
+        self.unfollow(&request_id);
         self.log(Event::Waiting { request_id, calls });
     }
 

@@ -38,7 +38,9 @@ impl Thread {
         self.dismiss_strangers();
         // Sockets that outlived the thread may hold text that is not stored, or lack an event that is.
         if !self.is_settled() {
-            let peers: Vec<_> = self.peers.keys().cloned().collect();
+            // Who follows a turn is sent its end.
+            let peers = self.peers.iter().filter(|(_, peer)| peer.follows.is_none());
+            let peers: Vec<_> = peers.map(|(id, _)| id.clone()).collect();
             for peer in peers {
                 self.reset(records, &peer);
             }
@@ -83,6 +85,10 @@ impl Thread {
                     let turn = open_turn(now, &mark, started, journal, &rounds);
                     self.turns.insert(mark.turn, turn);
                 }
+                MarkKind::Append => {
+                    let queued = Turn::queued(mark.request_id.clone(), mark.created_at);
+                    self.turns.insert(mark.turn, Turn { is_appended: true, ..queued });
+                }
                 MarkKind::Event => {}
             }
         }
@@ -105,7 +111,7 @@ impl Thread {
         match mark.kind {
             MarkKind::Question { .. } => self.count_message(mark.created_at, 0),
             MarkKind::Answer { tokens_used } => self.count_message(mark.created_at, tokens_used),
-            MarkKind::Event => {}
+            MarkKind::Append | MarkKind::Event => {}
         }
     }
 

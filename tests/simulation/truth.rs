@@ -503,6 +503,7 @@ impl Truth {
                 }
                 self.turns.insert(record.seq, turn);
             }
+            RecordKind::Append { .. } => return Err("nobody has appended anything".into()),
             RecordKind::Answer { status, error, .. } => {
                 let status = status.known().ok_or("a status of no version")?;
                 let store_failed = error.as_ref().is_some_and(|error| error.code == ErrorCode::StorageError);

@@ -66,6 +66,11 @@ impl From<&Record> for Columns {
                 columns.extend(metadata.as_ref().map(|it| ("metadata", Value::Text(to_json(it)))));
                 columns.extend(answer_id.clone().map(|id| ("answer_id", Value::Text(id))));
             }
+            RecordKind::Append { parent, author, metadata } => {
+                columns.extend(parent.map(|parent| ("parent", Value::Integer(parent))));
+                columns.extend(author.clone().map(|author| ("author", Value::Text(author))));
+                columns.extend(metadata.as_ref().map(|it| ("metadata", Value::Text(to_json(it)))));
+            }
             RecordKind::Answer { status, error, metadata, .. } => {
                 columns.push(("status", Value::Text(status.as_str().into())));
                 columns.extend(error.as_ref().map(|error| ("error", Value::Text(to_json(error)))));

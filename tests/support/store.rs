@@ -59,8 +59,7 @@ impl MemoryStore {
         let since = self.records.range(checkpoint.seq + 1..).map(|(_, record)| Mark::from(record)).collect();
         let journals = self.journals.values().map(|journal| self.journal_as_read(journal)).collect();
         let last_seq = self.records.keys().next_back().copied().unwrap_or_default();
-        let last_turn =
-            self.records.values().rev().find(|record| is_question(record)).map(|record| record.turn);
+        let last_turn = self.records.values().rev().find(|record| begins(record)).map(|record| record.turn);
         Ok(Some(Stored { checkpoint, open, since, journals, last_seq, last_turn, rounds: Vec::new() }))
     }
 
@@ -103,7 +102,7 @@ impl MemoryStore {
                 Write::Park { seq } => self.parked.push(*seq),
                 Write::Delete { at } => {
                     let (rows_written, failing_reads) = (self.rows_written, self.failing_reads.clone());
-                    let used = self.records.values().rev().filter(|record| is_question(record));
+                    let used = self.records.values().rev().filter(|record| begins(record));
                     let noted = digests(used.map(|record| record.request_id.as_str()), &self.noted);
                     let deletion = Some(Deletion { at: *at, is_owed: true });
                     let mut files = std::mem::take(&mut self.files);
@@ -243,7 +242,7 @@ impl Records for MemoryStore {
         self.read()?;
         let of_turn = || {
             let until = self.records.range(..=until).map(|(_, record)| record);
-            until.filter(|record| record.turn == turn && !record.is_message())
+            until.filter(|record| record.turn == turn && !record.is_message() && record.seq != turn)
         };
         let is_waiting = |record: &&Record| matches!(record.kind, RecordKind::Waiting { .. });
         let Some(last) = of_turn().rfind(is_waiting) else { return Ok(Vec::new()) };
@@ -285,7 +284,7 @@ impl Records for MemoryStore {
 
     fn request(&self, request_id: &str) -> Result<Option<Record>, StoreError> {
         self.read()?;
-        let is_it = |record: &&Record| record.request_id == request_id && is_question(record);
+        let is_it = |record: &&Record| record.request_id == request_id && begins(record);
         let found = self.records.values().find(is_it).map(|record| self.as_read(record));
         Ok(found.map(|record| Record { content: read_back(&record.content), ..record }))
     }
@@ -314,8 +313,9 @@ fn rows(write: &Write) -> u64 {
     }
 }
 
-fn is_question(record: &Record) -> bool {
-    matches!(record.kind, RecordKind::Question { .. })
+/// Whether a turn begins with it.
+fn begins(record: &Record) -> bool {
+    record.seq == record.turn
 }
 
 /// The length of the column, in UTF-16 as JavaScript measures it; near enough for text.

@@ -25,7 +25,8 @@ pub struct Link {
 
 impl Link {
     fn speaks(&self, dialect: Dialect) -> bool {
-        self.attachment.as_ref().is_some_and(|attachment| attachment.dialect == dialect)
+        let attachment = self.attachment.as_ref();
+        attachment.is_some_and(|attachment| attachment.dialect == dialect && attachment.follows.is_none())
     }
 }
 
@@ -255,6 +256,14 @@ impl Platform for World {
 
     fn send_to_all(&mut self, dialect: Dialect, text: &str) {
         self.deliver_frame(Err(dialect), text);
+    }
+
+    fn untaken(&self) -> Vec<(PeerId, u64)> {
+        let is_stream =
+            |link: &Link| link.attachment.as_ref().is_some_and(|attachment| attachment.dialect.is_stream());
+        let bytes = |link: &Link| link.down.iter().map(|frame| frame.text.len() as u64).sum();
+        let streams = self.links.iter().filter(|(_, link)| link.is_open && is_stream(link));
+        streams.map(|(peer, link)| (peer.clone(), bytes(link))).collect()
     }
 
     fn attach(&mut self, peer: &PeerId, attachment: Attachment) {

@@ -30,17 +30,16 @@ pub enum Caller {
     Ticket(String),
 }
 
-/// Finds out who is calling, or why the caller is refused. `connects` says whether a socket is to be opened: only
-/// that takes a ticket.
+/// Finds out who is calling, or why the caller is refused.
 pub async fn admit(
     request: &Request,
     env: &Env,
     session_id: Option<&str>,
-    connects: bool,
+    takes_ticket: bool,
 ) -> Result<Caller, Refused> {
     let policy = Policy::read(&|name| variable(env, name)).map_err(|why| unauthenticated(&why))?;
     let token = match (brought(request, env, &policy)?, &policy) {
-        (Credential::Ticket(ticket), _) if connects => return Ok(Caller::Ticket(ticket)),
+        (Credential::Ticket(ticket), _) if takes_ticket => return Ok(Caller::Ticket(ticket)),
         (_, Policy::Open) => {
             return Ok(Caller::Known { identity: Identity::anyone(), sessions: vec!["*".into()] });
         }

@@ -1,0 +1,120 @@
+//! Programs that post by HTTP, and that may stay to be sent the events of the one turn that they began.
+
+use crate::dialect::Dialect;
+use crate::protocol::{ClientFrame, CloseCode, Cursor, FrameName, Identity, Millis, Post, ServerFrame};
+
+use super::access::{EXPIRED, Peer};
+use super::attachment::Attachment;
+use super::log::{CatchUp, sent};
+use super::store::{Record, Records, StoreError};
+use super::turn::Turn;
+use super::turns::Sent;
+use super::{Origin, Output, PeerId, Thread};
+
+impl Thread {
+    /// Takes what a program posts, as if by a socket of its own.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn posted(
+        &mut self,
+        now: Millis,
+        records: &dyn Records,
+        peer: PeerId,
+        identity: Identity,
+        dialect: Dialect,
+        post: Post,
+        follows: bool,
+    ) {
+        if identity.has_expired(now) {
+            self.outputs.push_back(Output::Close { peer, code: CloseCode::Unauthenticated, reason: EXPIRED });
+            return;
+        }
+        let Post { request_id, content, metadata, is_answer } = post;
+        let (draft, reading) = (self.draft_of(identity.subject.as_deref()).cloned(), self.new_reading());
+        let attachment = Attachment { identity, draft, dialect, follows: Some(request_id.clone()), reading };
+        self.peers.insert(peer.clone(), Peer::new(attachment, &self.unread));
+        let name = FrameName {
+            kind: "message".into(),
+            request_id: Some(request_id.clone()),
+            tool_use_id: None,
+            start: None,
+        };
+        let origin = Origin { peer: &peer, name: &name };
+        let frame = ClientFrame::Message { request_id, content, thread_id: None, metadata };
+        if self.admits(now, origin, &frame)
+            && let ClientFrame::Message { request_id, content, metadata, .. } = frame
+        {
+            self.message(now, records, origin, &request_id, Sent { content, metadata, is_answer }, None);
+        }
+        if follows {
+            // A connection that was refused, or has all that it asked for, is gone by now.
+            self.attach(peer);
+        } else {
+            self.leave(&peer);
+        }
+    }
+
+    pub(super) fn follows(&self, peer: &PeerId) -> bool {
+        self.peers.get(peer).is_some_and(|peer| peer.follows.is_some())
+    }
+
+    /// Sends an event of a turn to who follows it.
+    pub(super) fn send_to_followers(&mut self, frame: &ServerFrame) {
+        let Some(request_id) = frame.request_id() else { return };
+        for peer in self.followers(request_id) {
+            self.send_to(&peer, frame.clone());
+        }
+    }
+
+    /// A turn has ended or waits: who follows it has got what it asked for.
+    pub(super) fn unfollow(&mut self, request_id: &str) {
+        for peer in self.followers(request_id) {
+            self.peers.remove(&peer);
+            self.outputs.push_back(Output::Close { peer, code: CloseCode::Normal, reason: "" });
+        }
+    }
+
+    fn followers(&self, request_id: &str) -> Vec<PeerId> {
+        let follows = |peer: &Peer| peer.follows.as_deref() == Some(request_id);
+        self.peers.iter().filter(|(_, peer)| follows(peer)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Sends what there is of a turn that was posted before.
+    pub(super) fn show_turn(&mut self, peer: &PeerId, begun: &Record, end: Option<&Record>) {
+        let (epoch, id) = (self.epoch, begun.seq);
+        let frame = |record: &Record| record.frame(epoch, Cursor::at(epoch, record.seq));
+        let mut shown = CatchUp::at(Cursor::at(epoch, id));
+        shown.frames.extend(frame(begun));
+        shown.frames.extend(self.queued_frame(id, &begun.request_id));
+        let turn = self.turns.get(&id);
+        if let Some(answer) = turn.and_then(sent) {
+            let _ = shown.answer(id, &begun.request_id, &answer);
+        }
+        let waits = turn.and_then(Turn::waiting).filter(|waiting| waiting.answered_at.is_none());
+        let waits = waits.map(|waiting| ServerFrame::Waiting {
+            cursor: self.head(),
+            request_id: begun.request_id.clone(),
+            tool_use_ids: waiting.answer.open_calls(&waiting.round.client_calls),
+        });
+        let is_over = end.is_some() || waits.is_some();
+        shown.frames.extend(waits);
+        shown.frames.extend(end.and_then(frame));
+        self.send_asked(peer, shown.frames);
+        if is_over {
+            self.peers.remove(peer);
+            self.outputs.push_back(Output::Close { peer: peer.clone(), code: CloseCode::Normal, reason: "" });
+        }
+    }
+
+    /// What was accepted under a `requestId`: the id of its answer, and the place after it. `None` if nothing was.
+    ///
+    /// # Errors
+    /// If the store could not be read.
+    pub fn accepted(
+        &self,
+        records: &dyn Records,
+        request_id: &str,
+    ) -> Result<Option<(String, Cursor)>, StoreError> {
+        let begun = if self.session.is_some() { records.request(request_id)? } else { None };
+        Ok(begun.map(|begun| (begun.answer_id(self.epoch), Cursor::at(self.epoch, begun.seq))))
+    }
+}
