@@ -152,7 +152,7 @@ impl Route {
                 of_session(id, choose(method, &[("GET", Action::Diagnostics)])?)
             }
             ["sessions", id, "files"] => of_session(id, choose(method, &[("POST", Action::Upload)])?),
-            ["sessions", id, "files", _] => of_session(id, choose(method, &[("GET", Action::Fetch)])?),
+            ["sessions", id, "files", _file] => of_session(id, choose(method, &[("GET", Action::Fetch)])?),
             ["sessions", id, "websocket"] => connect(method, is_upgrade, Some(id)),
             ["api", "chat", "ws"] => {
                 let id = query_value(url, "threadId").filter(|id| !id.is_empty());

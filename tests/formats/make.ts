@@ -33,7 +33,9 @@ try {
   client.send({ type: "cancel", requestId: "cancelled" });
   await client.next(endOf("cancelled"));
 
-  client.say("running", "Talk again.");
+  const uploaded = await bobbin.fetch(`/sessions/${SESSION}/files?name=sea.txt`, { method: "POST", body: "waves", headers: { "content-type": "application/zip" } });
+  const { url, mediaType } = (await uploaded.json()) as { url: string; mediaType: string };
+  client.send({ type: "message", requestId: "running", content: [{ type: "text", text: "Talk again." }, { type: "file", mediaType, url }] });
   client.say("waiting", "And then?");
   (await upstream.next()).text("Half an answer");
   await client.next("token");

@@ -33,7 +33,7 @@ test("who is let in is told of models, permission modes, limits and what is boun
     models: ["small", "large"],
     search: "messages",
     permissionModes: ["default", "acceptEdits", "plan", "bypassPermissions"],
-    bound: ["SESSION_DO", "DB", "RATE_LIMIT"],
+    bound: ["SESSION_DO", "DB", "FILES", "RATE_LIMIT"],
   });
   assert.match(version, /^\d+\.\d+\.\d+/);
   assert.deepEqual([limits.messageBytes, limits.titleChars, limits.pageEntries], [256 * 1024, 200, 200]);
@@ -107,7 +107,7 @@ test("without D1 threads go on, nothing is owed, and list and search say that th
     assertRefused(answer, 501, "NOT_CONFIGURED", path);
     assert.equal(answer.body.error.retryable, false);
   }
-  assert.deepEqual((await http.get("/config"))["bound"], ["SESSION_DO", "RATE_LIMIT"]);
+  assert.deepEqual((await http.get("/config"))["bound"], ["SESSION_DO", "FILES", "RATE_LIMIT"]);
   const { thread, alarm } = await http.get(`/sessions/${id}/diagnostics`);
   assert.equal(thread.outbox.failures, 0);
   assert.equal(alarm ?? null, null, "nothing is to be tried again");

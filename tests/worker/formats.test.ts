@@ -40,6 +40,13 @@ for (const file of readdirSync(FORMATS).filter((name) => name.endsWith(".sqlite"
     ]);
     assert.match(JSON.stringify(before[3].content), /"thinking".*"Where\?".*"tool_use".*"depth":1\.50?/);
 
+    // Files came with 2.2.
+    const block = [...before.find(({ requestId, role }: Json) => requestId === "running" && role === "user").content].at(-1);
+    if (block.type === "file") {
+      const { status, headers } = await bobbin.fetch(block.url, { method: "HEAD" });
+      assert.deepEqual([status, headers.get("content-length"), headers.get("content-type")], [200, "5", "application/zip"]);
+    }
+
     // The turn that ran is over, and the one that waited runs.
     (await upstream.next()).answer("And then it was over.");
     const end = await client.next(endOf("waiting"));
@@ -61,12 +68,13 @@ for (const file of readdirSync(FORMATS).filter((name) => name.endsWith(".sqlite"
     assert.deepEqual((await http.get(`/sessions/${SESSION}/messages`)).messages, whole);
     assert.deepEqual(Fold.of(client.all).messages.map(({ id }) => id), whole.map(({ id }: Json) => id));
     assert.equal((await http.ask("DELETE", `/sessions/${SESSION}`)).status, 204);
-    assert.deepEqual((await bobbin.tables(SESSION)).filter((name) => name !== "bobbin_deleted"), []);
+    await eventually(async () => (await bobbin.tables(SESSION)).every((name) => name === "bobbin_deleted"), "the end of all other tables");
   });
 }
 
 test("the format of this build has its stored database, with the tables and columns that this build makes", async () => {
   const { bobbin, id } = await conversed();
+  await bobbin.fetch(`/sessions/${id}/files`, { method: "POST", body: "waves" });
   const [format] = await bobbin.sql(id, "SELECT major || '.' || minor AS name FROM bobbin_thread");
   const file = join(FORMATS, `${format?.["name"]}.sqlite`);
   const advice = "raise MINOR in src/session_do/schema.rs with the columns, and run `node tests/formats/make.ts` for the new format";
@@ -130,7 +138,7 @@ test("a newer major format is refused in words, and nothing of it is changed", a
   assert.deepEqual([error.code, error.retryable], ["STORAGE_ERROR", true]);
   assert.match(error.message, /newer version of Bobbin/);
   assert.equal((await bobbin.sql(id, "SELECT name FROM pragma_table_info('bobbin_records') WHERE name = 'data'")).length, 0);
-  assert.ok(bobbin.logs.some(({ message }) => message.includes("store_failed") && message.includes("format 3.1")), "nothing is logged");
+  assert.ok(bobbin.logs.some(({ message }) => message.includes("store_failed") && message.includes("format 3.2")), "nothing is logged");
 });
 
 test("a column that is missing is added, and costs nothing but what stood in it", async () => {
