@@ -3,7 +3,7 @@
 use crate::dialect::Dialect;
 use crate::protocol::{ClientFrame, CloseCode, Cursor, FrameName, Identity, Millis, Post, ServerFrame};
 
-use super::access::{EXPIRED, Peer};
+use super::access::{EXPIRED, Follows, Peer};
 use super::attachment::Attachment;
 use super::log::{CatchUp, sent};
 use super::store::{Record, Records, StoreError};
@@ -30,8 +30,11 @@ impl Thread {
         }
         let Post { request_id, content, metadata, is_answer } = post;
         let (draft, reading) = (self.draft_of(identity.subject.as_deref()).cloned(), self.new_reading());
-        let attachment = Attachment { identity, draft, dialect, follows: Some(request_id.clone()), reading };
-        self.peers.insert(peer.clone(), Peer::new(attachment, &self.unread));
+        let attachment = Attachment { identity, draft, dialect, follows: None, reading };
+        let followed = if follows { Follows::Turn(request_id.clone()) } else { Follows::Nothing };
+        let mut poster = Peer::new(attachment, &self.unread);
+        poster.follows = followed;
+        self.peers.insert(peer.clone(), poster);
         let name = FrameName {
             kind: "message".into(),
             request_id: Some(request_id.clone()),
@@ -53,8 +56,9 @@ impl Thread {
         }
     }
 
-    pub(super) fn follows(&self, peer: &PeerId) -> bool {
-        self.peers.get(peer).is_some_and(|peer| peer.follows.is_some())
+    /// Whether it is a program that posts, and no client.
+    pub(super) fn posts(&self, peer: &PeerId) -> bool {
+        self.peers.get(peer).is_some_and(|peer| peer.follows != Follows::Everything)
     }
 
     /// Sends an event of a turn to who follows it.
@@ -74,16 +78,15 @@ impl Thread {
     }
 
     fn followers(&self, request_id: &str) -> Vec<PeerId> {
-        let follows = |peer: &Peer| peer.follows.as_deref() == Some(request_id);
+        let follows = |peer: &Peer| matches!(&peer.follows, Follows::Turn(turn) if turn == request_id);
         self.peers.iter().filter(|(_, peer)| follows(peer)).map(|(id, _)| id.clone()).collect()
     }
 
     /// Sends what there is of a turn that was posted before.
     pub(super) fn show_turn(&mut self, peer: &PeerId, begun: &Record, end: Option<&Record>) {
         let (epoch, id) = (self.epoch, begun.seq);
-        let frame = |record: &Record| record.frame(epoch, Cursor::at(epoch, record.seq));
         let mut shown = CatchUp::at(Cursor::at(epoch, id));
-        shown.frames.extend(frame(begun));
+        shown.frames.extend(begun.frame(epoch, Cursor::at(epoch, id)));
         shown.frames.extend(self.queued_frame(id, &begun.request_id));
         let turn = self.turns.get(&id);
         if let Some(answer) = turn.and_then(sent) {
@@ -97,7 +100,7 @@ impl Thread {
         });
         let is_over = end.is_some() || waits.is_some();
         shown.frames.extend(waits);
-        shown.frames.extend(end.and_then(frame));
+        let _ = end.and_then(|end| shown.record(end));
         self.send_asked(peer, shown.frames);
         if is_over {
             self.peers.remove(peer);

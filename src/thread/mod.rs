@@ -524,7 +524,7 @@ impl Thread {
             error: error.clone(),
         };
         self.send_to(origin.peer, frame);
-        if self.follows(origin.peer) {
+        if self.posts(origin.peer) {
             // It has sent all that it ever sends.
             self.peers.remove(origin.peer);
         }

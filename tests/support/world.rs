@@ -24,6 +24,10 @@ pub struct Link {
 }
 
 impl Link {
+    pub fn is_stream(&self) -> bool {
+        self.attachment.as_ref().is_some_and(|attachment| attachment.dialect.is_stream())
+    }
+
     fn speaks(&self, dialect: Dialect) -> bool {
         let attachment = self.attachment.as_ref();
         attachment.is_some_and(|attachment| attachment.dialect == dialect && attachment.follows.is_none())
@@ -45,6 +49,11 @@ pub enum Seen {
         /// `None` if it went to all.
         to: Option<PeerId>,
         /// The sockets that were given it.
+        reached: Vec<PeerId>,
+        frame: Frame,
+    },
+    /// What went to all went to these streams as well.
+    Streamed {
         reached: Vec<PeerId>,
         frame: Frame,
     },
@@ -122,7 +131,8 @@ impl World {
 
     fn deliver_frame(&mut self, to: Result<&PeerId, Dialect>, text: &str) {
         self.trip();
-        let frame = Frame::new(text);
+        let is_event = text.starts_with("id: ") || text.starts_with("data: ");
+        let frame = if is_event { Frame::of_stream(text) } else { Frame::new(text) };
         let is_meant = |(peer, link): &(&PeerId, &mut Link)| {
             link.is_open && to.map_or_else(|dialect| link.speaks(dialect), |to| to == *peer)
         };
@@ -131,7 +141,10 @@ impl World {
             link.down.push_back(frame.clone());
             reached.push(peer.clone());
         }
-        self.seen.push(Seen::Sent { to: to.ok().cloned(), reached, frame });
+        self.seen.push(match to {
+            Err(dialect) if dialect.is_stream() => Seen::Streamed { reached, frame },
+            to => Seen::Sent { to: to.ok().cloned(), reached, frame },
+        });
     }
 
     /// Ends everything at the output that a fault names.
@@ -251,10 +264,8 @@ impl Platform for World {
     }
 
     fn untaken(&self) -> Vec<(PeerId, u64)> {
-        let is_stream =
-            |link: &Link| link.attachment.as_ref().is_some_and(|attachment| attachment.dialect.is_stream());
-        let bytes = |link: &Link| link.down.iter().map(|frame| frame.text.len() as u64).sum();
-        let streams = self.links.iter().filter(|(_, link)| link.is_open && is_stream(link));
+        let bytes = |link: &Link| link.down.iter().map(|frame| frame.bytes as u64).sum();
+        let streams = self.links.iter().filter(|(_, link)| link.is_open && link.is_stream());
         streams.map(|(peer, link)| (peer.clone(), bytes(link))).collect()
     }
 
