@@ -41,6 +41,9 @@ impl Thread {
             tool_use_id: None,
             start: None,
         };
+        if follows {
+            self.attach(peer.clone());
+        }
         let origin = Origin { peer: &peer, name: &name };
         let frame = ClientFrame::Message { request_id, content, thread_id: None, metadata };
         if self.admits(now, origin, &frame)
@@ -48,10 +51,7 @@ impl Thread {
         {
             self.message(now, records, origin, &request_id, Sent { content, metadata, is_answer }, None);
         }
-        if follows {
-            // A connection that was refused, or has all that it asked for, is gone by now.
-            self.attach(peer);
-        } else {
+        if !follows {
             self.leave(&peer);
         }
     }
@@ -61,25 +61,15 @@ impl Thread {
         self.peers.get(peer).is_some_and(|peer| peer.follows != Follows::Everything)
     }
 
-    /// Sends an event of a turn to who follows it.
-    pub(super) fn send_to_followers(&mut self, frame: &ServerFrame) {
-        let Some(request_id) = frame.request_id() else { return };
-        for peer in self.followers(request_id) {
-            self.send_to(&peer, frame.clone());
-        }
-    }
-
     /// A turn has ended or waits: who follows it has got what it asked for.
     pub(super) fn unfollow(&mut self, request_id: &str) {
-        for peer in self.followers(request_id) {
+        let follows = |peer: &Peer| matches!(&peer.follows, Follows::Turn(turn) if turn == request_id);
+        let followers = self.peers.iter().filter(|(_, peer)| follows(peer));
+        let followers: Vec<PeerId> = followers.map(|(id, _)| id.clone()).collect();
+        for peer in followers {
             self.peers.remove(&peer);
             self.outputs.push_back(Output::Close { peer, code: CloseCode::Normal, reason: "" });
         }
-    }
-
-    fn followers(&self, request_id: &str) -> Vec<PeerId> {
-        let follows = |peer: &Peer| matches!(&peer.follows, Follows::Turn(turn) if turn == request_id);
-        self.peers.iter().filter(|(_, peer)| follows(peer)).map(|(id, _)| id.clone()).collect()
     }
 
     /// Sends what there is of a turn that was posted before.

@@ -492,11 +492,13 @@ impl World {
     /// Who follows a turn reads at once.
     fn follow(&mut self, seen: &Seen) -> Check {
         match seen {
-            Seen::Sent { to: Some(to), frame, .. } => {
-                let Some(follower) = self.followers.get_mut(to) else { return Ok(()) };
-                follower.receive(frame, &self.truth).map_err(|why| format!("{to}: {why}"))?;
-                if let Some(link) = self.host.links.get_mut(to) {
-                    link.down.clear();
+            Seen::Sent { reached, frame, .. } | Seen::Streamed { reached, frame } => {
+                for peer in reached {
+                    let Some(follower) = self.followers.get_mut(peer) else { continue };
+                    follower.receive(frame, &self.truth).map_err(|why| format!("{peer}: {why}"))?;
+                    if let Some(link) = self.host.links.get_mut(peer) {
+                        link.down.clear();
+                    }
                 }
             }
             Seen::Closed { peer, code } => {
@@ -534,11 +536,12 @@ impl World {
         if is_held && open().any(|(_, turn)| turn.runs()) {
             return Err("a turn runs past one that waits".into());
         }
-        if is_held && open().any(|(_, turn)| turn.is_appended() && !turn.is_started) {
+        let has_appended = open().any(|(_, turn)| turn.is_appended());
+        if is_held && has_appended && host.thread().is_some() {
             return Err("an answer that nobody asked for is held up by a turn that waits".into());
         }
-        let is_busy =
-            open().any(|(_, turn)| turn.runs() || turn.is_ready() || (!turn.is_started && !is_held));
+        let is_busy = has_appended
+            || open().any(|(_, turn)| turn.runs() || turn.is_ready() || (!turn.is_started && !is_held));
         if let Some(thread) = host.thread() {
             let is_idle = |(id, turn): &(&TurnId, &Turn)| {
                 turn.runs() && !host.agents.contains(*id) && !turn.calls.are_to_go_on()

@@ -24,13 +24,18 @@ pub struct Link {
 }
 
 impl Link {
+    /// Whether it follows that turn, if it follows one alone.
+    fn is_shown(&self, turn: Option<&str>) -> bool {
+        let follows = self.attachment.as_ref().and_then(|attachment| attachment.follows.as_deref());
+        follows.is_none_or(|follows| turn == Some(follows))
+    }
+
     pub fn is_stream(&self) -> bool {
         self.attachment.as_ref().is_some_and(|attachment| attachment.dialect.is_stream())
     }
 
     fn speaks(&self, dialect: Dialect) -> bool {
-        let attachment = self.attachment.as_ref();
-        attachment.is_some_and(|attachment| attachment.dialect == dialect && attachment.follows.is_none())
+        self.attachment.as_ref().is_some_and(|attachment| attachment.dialect == dialect)
     }
 }
 
@@ -129,12 +134,13 @@ impl World {
         }
     }
 
-    fn deliver_frame(&mut self, to: Result<&PeerId, Dialect>, text: &str) {
+    fn deliver_frame(&mut self, to: Result<&PeerId, (Dialect, Option<&str>)>, text: &str) {
         self.trip();
         let is_event = text.starts_with("id: ") || text.starts_with("data: ");
         let frame = if is_event { Frame::of_stream(text) } else { Frame::new(text) };
         let is_meant = |(peer, link): &(&PeerId, &mut Link)| {
-            link.is_open && to.map_or_else(|dialect| link.speaks(dialect), |to| to == *peer)
+            let is_for_all = |(dialect, turn)| link.speaks(dialect) && link.is_shown(turn);
+            link.is_open && to.map_or_else(is_for_all, |to| to == *peer)
         };
         let mut reached = Vec::new();
         for (peer, link) in self.links.iter_mut().filter(is_meant) {
@@ -142,7 +148,7 @@ impl World {
             reached.push(peer.clone());
         }
         self.seen.push(match to {
-            Err(dialect) if dialect.is_stream() => Seen::Streamed { reached, frame },
+            Err((dialect, _)) if dialect.is_stream() => Seen::Streamed { reached, frame },
             to => Seen::Sent { to: to.ok().cloned(), reached, frame },
         });
     }
@@ -259,8 +265,8 @@ impl Platform for World {
         dialect == Dialect::Native || self.links.values().any(|link| link.is_open && link.speaks(dialect))
     }
 
-    fn send_to_all(&mut self, dialect: Dialect, text: &str) {
-        self.deliver_frame(Err(dialect), text);
+    fn send_to_all(&mut self, dialect: Dialect, request_id: Option<&str>, text: &str) {
+        self.deliver_frame(Err((dialect, request_id)), text);
     }
 
     fn untaken(&self) -> Vec<(PeerId, u64)> {
