@@ -398,7 +398,7 @@ impl<P: Platform> Pump<P> {
         for dialect in Dialect::ALL {
             if self.platform.is_spoken(*dialect) {
                 let text = dialect.encode(frame);
-                self.platform.send_to_all(*dialect, &text);
+                self.platform.send_to_all(*dialect, frame.request_id().map(String::as_str), &text);
                 let bytes = text.len() as u64;
                 if self.thread.as_mut().is_some_and(|thread| thread.sent_to_all(bytes)) {
                     self.look();

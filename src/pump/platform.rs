@@ -52,11 +52,12 @@ pub trait Platform {
     /// Gives a socket a text frame. A socket that cannot take it is reported later, as one that left.
     fn send(&mut self, to: &PeerId, frame: &str);
 
-    /// Whether a socket that is attached, and follows more than one turn, speaks this dialect.
+    /// Whether a socket that is attached speaks this dialect.
     fn is_spoken(&self, dialect: Dialect) -> bool;
 
-    /// Gives all sockets of a dialect that are attached, and follow more than one turn, a text frame.
-    fn send_to_all(&mut self, dialect: Dialect, frame: &str);
+    /// Gives all sockets of a dialect that are attached a text frame. It is about the turn `request_id`: those whose
+    /// attachment says that they follow another one do not get it.
+    fn send_to_all(&mut self, dialect: Dialect, request_id: Option<&str>, frame: &str);
 
     /// Bytes that each stream has not taken yet. Of a socket nothing tells.
     fn untaken(&self) -> Vec<(PeerId, u64)>;

@@ -24,8 +24,7 @@ pub struct Sockets {
 
 struct Open {
     line: Line,
-    /// Set once the thread knows of it. Until then, what goes to all of them is not for this one; nor ever, if it follows
-    /// one turn alone.
+    /// Set once the thread knows of it. Until then, what goes to all of them is not for this one.
     dialect: Option<Dialect>,
 }
 
@@ -111,10 +110,12 @@ impl Sockets {
     }
 
     /// One string for all of them. A socket that takes no more is told of by the runtime.
-    pub fn send_to_all(&self, dialect: Dialect, frame: &str) {
+    pub fn send_to_all(&self, dialect: Dialect, request_id: Option<&str>, frame: &str) {
         let frame = if dialect.is_stream() { Encoded::of_stream(frame) } else { Encoded::of_socket(frame) };
         for open in self.open.values().filter(|open| open.dialect == Some(dialect)) {
-            open.line.send(&frame);
+            if open.line.follows().is_none_or(|turn| Some(turn) == request_id) {
+                open.line.send(&frame);
+            }
         }
     }
 
@@ -128,7 +129,7 @@ impl Sockets {
     }
 
     pub fn attach(&mut self, peer: &PeerId, attachment: Attachment) {
-        let dialect = Some(attachment.dialect).filter(|_| attachment.follows.is_none());
+        let dialect = attachment.dialect;
         let Some(open) = self.open.get_mut(peer) else { return };
         let is_kept = match &mut open.line {
             Line::Socket(socket) => {
@@ -140,7 +141,7 @@ impl Sockets {
                 true
             }
         };
-        open.dialect = dialect.filter(|_| is_kept);
+        open.dialect = is_kept.then_some(dialect);
     }
 
     /// Takes it out of those that are sent to. A stream is closed by that; a socket is still to be.
@@ -180,6 +181,13 @@ impl Encoded {
 }
 
 impl Line {
+    fn follows(&self) -> Option<&str> {
+        match self {
+            Line::Socket(_) => None,
+            Line::Stream(_, attachment) => attachment.as_ref()?.follows.as_deref(),
+        }
+    }
+
     fn send(&self, frame: &Encoded) {
         match (self, frame) {
             (Line::Socket(socket), Encoded::Text(text)) => drop(socket.send(text)),

@@ -334,7 +334,7 @@ impl Store {
                     ("answer_id", optional(answer_id.as_deref())),
                     ("metadata", optional(metadata.as_ref().map(to_json).as_deref())),
                 ]),
-            RecordKind::Append { parent, author, metadata } => columns.extend([
+            RecordKind::Append { parent, author, metadata, fault: _ } => columns.extend([
                 ("parent", parent.map_or(JsValue::NULL, number)),
                 ("author", optional(author.as_deref())),
                 ("metadata", optional(metadata.as_ref().map(to_json).as_deref())),

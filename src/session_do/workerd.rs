@@ -150,8 +150,8 @@ impl Platform for Workerd {
         self.sockets.is_spoken(dialect)
     }
 
-    fn send_to_all(&mut self, dialect: Dialect, frame: &str) {
-        self.sockets.send_to_all(dialect, frame);
+    fn send_to_all(&mut self, dialect: Dialect, request_id: Option<&str>, frame: &str) {
+        self.sockets.send_to_all(dialect, request_id, frame);
     }
 
     fn untaken(&self) -> Vec<(PeerId, u64)> {

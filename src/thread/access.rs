@@ -19,6 +19,15 @@ const UNREAD_YET: &str =
 /// What a client is told that has asked for too many bytes of a thread in a minute.
 pub const READ_TOO_MUCH: &str = "too many bytes of this session in a minute; wait a moment and ask again";
 
+/// Which events a connection is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Follows {
+    Everything,
+    /// Those of one turn, by its `requestId`.
+    Turn(String),
+    Nothing,
+}
+
 /// An open socket.
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
@@ -26,8 +35,7 @@ pub(super) struct Peer {
     /// What its subject has set of a session that nobody has begun.
     pub(super) draft: Option<Draft>,
     pub(super) dialect: Dialect,
-    /// The one turn whose events it is sent; `None` for everything.
-    pub(super) follows: Option<String>,
+    pub(super) follows: Follows,
     pub(super) account: Account,
     invalid_frames: u64,
 }
@@ -52,6 +60,7 @@ struct Rate(LiteMap<String, Used>);
 impl Peer {
     pub(super) fn new(attachment: Attachment, unread: &Unread) -> Self {
         let Attachment { identity, draft, dialect, follows, reading } = attachment;
+        let follows = follows.map_or(Follows::Everything, Follows::Turn);
         Peer { identity, draft, dialect, follows, account: Account::new(reading, unread), invalid_frames: 0 }
     }
 }

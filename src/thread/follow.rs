@@ -3,7 +3,7 @@
 use crate::dialect::Dialect;
 use crate::protocol::{ClientFrame, CloseCode, Cursor, FrameName, Identity, Millis, Post, ServerFrame};
 
-use super::access::{EXPIRED, Peer};
+use super::access::{EXPIRED, Follows, Peer};
 use super::attachment::Attachment;
 use super::log::{CatchUp, sent};
 use super::store::{Record, Records, StoreError};
@@ -30,14 +30,20 @@ impl Thread {
         }
         let Post { request_id, content, metadata, is_answer } = post;
         let (draft, reading) = (self.draft_of(identity.subject.as_deref()).cloned(), self.new_reading());
-        let attachment = Attachment { identity, draft, dialect, follows: Some(request_id.clone()), reading };
-        self.peers.insert(peer.clone(), Peer::new(attachment, &self.unread));
+        let attachment = Attachment { identity, draft, dialect, follows: None, reading };
+        let followed = if follows { Follows::Turn(request_id.clone()) } else { Follows::Nothing };
+        let mut poster = Peer::new(attachment, &self.unread);
+        poster.follows = followed;
+        self.peers.insert(peer.clone(), poster);
         let name = FrameName {
             kind: "message".into(),
             request_id: Some(request_id.clone()),
             tool_use_id: None,
             start: None,
         };
+        if follows {
+            self.attach(peer.clone());
+        }
         let origin = Origin { peer: &peer, name: &name };
         let frame = ClientFrame::Message { request_id, content, thread_id: None, metadata };
         if self.admits(now, origin, &frame)
@@ -45,45 +51,32 @@ impl Thread {
         {
             self.message(now, records, origin, &request_id, Sent { content, metadata, is_answer }, None);
         }
-        if follows {
-            // A connection that was refused, or has all that it asked for, is gone by now.
-            self.attach(peer);
-        } else {
+        if !follows {
             self.leave(&peer);
         }
     }
 
-    pub(super) fn follows(&self, peer: &PeerId) -> bool {
-        self.peers.get(peer).is_some_and(|peer| peer.follows.is_some())
-    }
-
-    /// Sends an event of a turn to who follows it.
-    pub(super) fn send_to_followers(&mut self, frame: &ServerFrame) {
-        let Some(request_id) = frame.request_id() else { return };
-        for peer in self.followers(request_id) {
-            self.send_to(&peer, frame.clone());
-        }
+    /// Whether it is a program that posts, and no client.
+    pub(super) fn posts(&self, peer: &PeerId) -> bool {
+        self.peers.get(peer).is_some_and(|peer| peer.follows != Follows::Everything)
     }
 
     /// A turn has ended or waits: who follows it has got what it asked for.
     pub(super) fn unfollow(&mut self, request_id: &str) {
-        for peer in self.followers(request_id) {
+        let follows = |peer: &Peer| matches!(&peer.follows, Follows::Turn(turn) if turn == request_id);
+        let followers = self.peers.iter().filter(|(_, peer)| follows(peer));
+        let followers: Vec<PeerId> = followers.map(|(id, _)| id.clone()).collect();
+        for peer in followers {
             self.peers.remove(&peer);
             self.outputs.push_back(Output::Close { peer, code: CloseCode::Normal, reason: "" });
         }
     }
 
-    fn followers(&self, request_id: &str) -> Vec<PeerId> {
-        let follows = |peer: &Peer| peer.follows.as_deref() == Some(request_id);
-        self.peers.iter().filter(|(_, peer)| follows(peer)).map(|(id, _)| id.clone()).collect()
-    }
-
     /// Sends what there is of a turn that was posted before.
     pub(super) fn show_turn(&mut self, peer: &PeerId, begun: &Record, end: Option<&Record>) {
         let (epoch, id) = (self.epoch, begun.seq);
-        let frame = |record: &Record| record.frame(epoch, Cursor::at(epoch, record.seq));
         let mut shown = CatchUp::at(Cursor::at(epoch, id));
-        shown.frames.extend(frame(begun));
+        shown.frames.extend(begun.frame(epoch, Cursor::at(epoch, id)));
         shown.frames.extend(self.queued_frame(id, &begun.request_id));
         let turn = self.turns.get(&id);
         if let Some(answer) = turn.and_then(sent) {
@@ -97,7 +90,7 @@ impl Thread {
         });
         let is_over = end.is_some() || waits.is_some();
         shown.frames.extend(waits);
-        shown.frames.extend(end.and_then(frame));
+        let _ = end.and_then(|end| shown.record(end));
         self.send_asked(peer, shown.frames);
         if is_over {
             self.peers.remove(peer);

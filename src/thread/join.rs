@@ -3,7 +3,7 @@
 use crate::dialect::Dialect;
 use crate::protocol::{CloseCode, Cursor, Identity, Millis, PROTOCOL_VERSION, ServerFrame, SnapshotReason};
 
-use super::access::Peer;
+use super::access::{Follows, Peer};
 use super::attachment::Attachment;
 use super::events::{Event, count};
 use super::store::{Records, StoreError};
@@ -72,7 +72,7 @@ impl Thread {
 
     pub(super) fn leave(&mut self, peer: &PeerId) {
         self.freed(peer);
-        if self.peers.remove(peer).is_some_and(|peer| peer.follows.is_none()) {
+        if self.peers.remove(peer).is_some_and(|peer| peer.follows == Follows::Everything) {
             self.log(Event::Disconnected { connection_id: peer.clone() });
         }
     }

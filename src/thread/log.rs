@@ -165,7 +165,7 @@ impl CatchUp {
         CatchUp { at, unnamed: LiteMap::new(), frames: Vec::new() }
     }
 
-    fn record(&mut self, record: &Record) -> Option<()> {
+    pub(super) fn record(&mut self, record: &Record) -> Option<()> {
         let (turn, held) = (record.turn, self.held(record.turn));
         match &record.kind {
             // The end of an appended answer shows all of it.

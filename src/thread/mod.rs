@@ -372,7 +372,7 @@ pub enum Output {
 /// Who a frame is sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Audience {
-    /// Every socket that is attached and follows more than one turn.
+    /// Every socket that is attached; of those that follow one turn, where the frame is about that one.
     All,
     /// One socket, and the dialect that it speaks.
     One(PeerId, Dialect),
@@ -569,7 +569,7 @@ impl Thread {
             error: error.clone(),
         };
         self.send_to(origin.peer, frame);
-        if self.follows(origin.peer) {
+        if self.posts(origin.peer) {
             // It has sent all that it ever sends.
             self.peers.remove(origin.peer);
         }
@@ -599,11 +599,10 @@ impl Thread {
     }
 
     fn send(&mut self, to: Audience, frame: ServerFrame, is_asked: bool) {
-        if to == Audience::All {
-            if let Some(cursor) = frame.cursor() {
-                self.last_place = Some(cursor.clone());
-            }
-            self.send_to_followers(&frame);
+        if to == Audience::All
+            && let Some(cursor) = frame.cursor()
+        {
+            self.last_place = Some(cursor.clone());
         }
         self.outputs.push_back(Output::Send { to, frame: Box::new(frame), is_asked });
     }

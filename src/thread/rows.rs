@@ -101,6 +101,7 @@ impl Record {
                 parent: row.integer("parent"),
                 author: row.text("author"),
                 metadata: row.text("metadata").and_then(|text| Json::parse(&text)),
+                fault: is_lost.then(unreadable_message),
             },
             Some(WAITING) => RecordKind::Waiting {
                 started: row.integer("started") == Some(1),

@@ -7,7 +7,7 @@ use crate::protocol::{
     SessionUpdate, joined,
 };
 
-use super::access::Peer;
+use super::access::{Follows, Peer};
 use super::attachment::{Attachment, Draft};
 use super::store::{Checkpoint, Write};
 use super::{Origin, Output, PeerId, Thread};
@@ -136,7 +136,10 @@ impl Thread {
             identity: identity.clone(),
             draft: draft.clone(),
             dialect: *dialect,
-            follows: follows.clone(),
+            follows: match follows {
+                Follows::Turn(request_id) => Some(request_id.clone()),
+                Follows::Everything | Follows::Nothing => None,
+            },
             reading: account.reading(&self.unread),
         };
         self.outputs.push_back(Output::Attach { peer, attachment });

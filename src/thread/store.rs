@@ -122,6 +122,8 @@ pub enum RecordKind {
         author: Option<String>,
         /// What was sent along with it: an object.
         metadata: Option<Json>,
+        /// Why its stored content cannot be read; `None` if it can.
+        fault: Option<ErrorBody>,
     },
     /// The answer, with which a turn ends.
     Answer {
@@ -642,10 +644,13 @@ impl Record {
         matches!(self.kind, RecordKind::Answer { .. })
     }
 
-    /// Whether it is a user's message that cannot be read.
+    /// Whether it is something that was sent and cannot be read.
     #[must_use]
-    pub fn is_unreadable_question(&self) -> bool {
-        matches!(self.kind, RecordKind::Question { fault: Some(_), .. })
+    pub fn is_unreadable(&self) -> bool {
+        matches!(
+            self.kind,
+            RecordKind::Question { fault: Some(_), .. } | RecordKind::Append { fault: Some(_), .. }
+        )
     }
 
     /// Whether it ends a turn that a crash, or a store that failed, broke off: clients may hold more of it.

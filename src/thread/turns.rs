@@ -6,6 +6,7 @@ use crate::protocol::{
     Content, ErrorBody, ErrorCode, Json, Millis, ResponseMetadata, Role, ServerFrame, Status,
 };
 
+use super::access::Follows;
 use super::answer::Answer;
 use super::events::{Event, count};
 use super::store::{Record, RecordKind, Records, StoreError, Write, answer_id, digest, question_id};
@@ -103,7 +104,7 @@ impl Thread {
         let is_same = known.content == sent.content
             && known.sent_metadata() == sent.metadata.as_ref()
             && known.is_appended() == sent.is_answer;
-        if !is_same && !known.is_unreadable_question() {
+        if !is_same && !known.is_unreadable() {
             let message = "this requestId was used for another message; give every message one of its own";
             let error = ErrorBody::fatal(ErrorCode::DuplicateRequest, message);
             return self.refuse(origin, &error);
@@ -113,8 +114,10 @@ impl Thread {
         }
         let end = if self.turns.contains_key(&known.seq) { Ok(None) } else { records.end(known.seq) };
         let Ok(end) = end else { return self.refuse(origin, &unreadable()) };
-        if self.follows(origin.peer) {
-            return self.show_turn(origin.peer, known, end.as_ref());
+        match self.peers.get(origin.peer).map(|peer| &peer.follows) {
+            Some(Follows::Nothing) => return,
+            Some(Follows::Turn(_)) => return self.show_turn(origin.peer, known, end.as_ref()),
+            Some(Follows::Everything) | None => {}
         }
         let head = self.head();
         let mut frames: Vec<_> = known.frame(self.epoch, head.clone()).into_iter().collect();
@@ -147,14 +150,14 @@ impl Thread {
         if !is_answer {
             self.make_way(now, &content);
         }
-        // What waits for people holds up messages, but no answer.
-        let is_first = self.queued().next().is_none() || (is_answer && self.waiting().next().is_some());
-        let starts = self.has_place() && is_first;
         let author = self.subject(peer).map(str::to_owned);
         let mut writes = self.create_session(now, &content, peer);
         writes.extend(self.name_files(files));
         let turn = self.next_seq();
         let parent = self.last_turn.replace(turn);
+        let queued = Turn { is_appended: is_answer, ..Turn::queued(request_id.to_owned(), now) };
+        self.turns.insert(turn, queued);
+        let starts = self.has_place() && self.next_queued() == Some(turn);
         let record = Record {
             seq: turn,
             turn,
@@ -163,29 +166,31 @@ impl Thread {
             created_at: now,
             content,
             kind: if is_answer {
-                RecordKind::Append { parent, author, metadata }
+                RecordKind::Append { parent, author, metadata, fault: None }
             } else {
                 let (answer_id, fault) = (None, None);
                 RecordKind::Question { parent, author, started: starts, answer_id, metadata, fault }
             },
         };
-        let queued = Turn { is_appended: is_answer, ..Turn::queued(request_id.to_owned(), now) };
-        self.turns.insert(turn, queued);
         if !is_answer {
             self.count_message(now, 0);
         }
         writes.push(Write::Append(record.clone()));
         self.dismiss_strangers();
-        self.append(writes, &record);
         let waits = if starts { None } else { self.queue_position(turn) };
         let (connection_id, queued) = (peer.clone(), waits.unwrap_or_default());
-        self.log(Event::TurnAccepted { connection_id, request_id: request_id.to_owned(), queued });
-        match waits {
-            Some(position) => {
-                self.send_to(peer, ServerFrame::Queued { request_id: request_id.to_owned(), position });
-            }
-            None if is_answer => self.show_appended(now, turn, Ok(Some(record))),
-            None => self.start(now, turn),
+        let accepted = Event::TurnAccepted { connection_id, request_id: request_id.to_owned(), queued };
+        if is_answer && starts {
+            self.log(accepted);
+            // As if the session had been shown in between; but a crash finds both records or none.
+            self.next_seq();
+            return self.show_appended(now, turn, Ok(Some(record)), writes);
+        }
+        self.append(writes, &record);
+        self.log(accepted);
+        match self.queued_frame(turn, request_id) {
+            Some(frame) if !starts => self.send_to(peer, frame),
+            _ => self.start(now, turn),
         }
     }
 
@@ -217,7 +222,7 @@ impl Thread {
             let Some(turn) = self.next_queued() else { return };
             if self.turns.get(&turn).is_some_and(|turn| turn.is_appended) {
                 let record = records.events(turn.saturating_sub(1), 1, 0);
-                self.show_appended(now, turn, record.map(|page| page.records.into_iter().next()));
+                self.show_appended(now, turn, record.map(|page| page.records.into_iter().next()), Vec::new());
                 continue;
             }
             self.store(vec![Write::Start { seq: turn }]);
@@ -230,9 +235,15 @@ impl Thread {
     }
 
     /// Shows an answer that no turn asked for: its turn ends as it begins.
-    fn show_appended(&mut self, now: Millis, id: TurnId, record: Result<Option<Record>, StoreError>) {
+    fn show_appended(
+        &mut self,
+        now: Millis,
+        id: TurnId,
+        record: Result<Option<Record>, StoreError>,
+        writes: Vec<Write>,
+    ) {
         let outcome = match record {
-            Ok(Some(record)) if record.seq == id => {
+            Ok(Some(record)) if record.seq == id && !record.is_unreadable() => {
                 let answer = Answer::from_content(&record.content, None);
                 if let Some(turn) = self.turns.get_mut(&id) {
                     turn.state = TurnState::Running(Box::new(Running::told(answer, now)));
@@ -242,7 +253,7 @@ impl Thread {
             }
             _ => Outcome::Failed(Failed::new(unreadable())),
         };
-        self.end(now, id, outcome);
+        self.end_with(now, id, outcome, writes);
     }
 
     /// Cancels one turn, or all. What is over or unknown is left alone.
@@ -265,6 +276,11 @@ impl Thread {
 
     /// The one way in which a turn ends. A turn that is over already is left alone.
     pub(super) fn end(&mut self, now: Millis, id: TurnId, outcome: Outcome) {
+        self.end_with(now, id, outcome, Vec::new());
+    }
+
+    /// With other writes that belong to the same commit.
+    fn end_with(&mut self, now: Millis, id: TurnId, outcome: Outcome, mut writes: Vec<Write>) {
         self.keep_thought(now, id);
         if let Some(running) = self.running_mut(id) {
             running.answer.end();
@@ -280,7 +296,8 @@ impl Thread {
         if let RecordKind::Answer { metadata, .. } = &record.kind {
             self.count_message(now, metadata.tokens_used);
         }
-        self.append(vec![Write::Append(record.clone())], &record);
+        writes.push(Write::Append(record.clone()));
+        self.append(writes, &record);
         self.unfollow(&record.request_id);
         self.log_end(&record, first_content_ms);
     }
@@ -382,7 +399,7 @@ impl Thread {
                 records.after(turn.saturating_sub(1), 1, 0)?.records.into_iter().find(|own| own.seq == turn)
             }
         };
-        let own = own.filter(|own| !own.is_unreadable_question());
+        let own = own.filter(|own| !own.is_unreadable());
         let own = own.ok_or_else(|| StoreError("the turn's message is missing or cannot be read".into()))?;
         let request_id = own.request_id.clone();
         let subject = own.author().map(str::to_owned);
@@ -390,7 +407,7 @@ impl Thread {
         let mut messages: Vec<AgentMessage> = Vec::new();
         let mut left_out = None;
         for record in said {
-            if record.is_unreadable_question() {
+            if record.is_unreadable() {
                 left_out = Some(record.turn);
             }
             if record.turn >= turn || self.turns.contains_key(&record.turn) || left_out == Some(record.turn) {
@@ -429,7 +446,9 @@ impl Thread {
     /// Where one turn runs at a time, queued ones wait for what a person is asked.
     fn next_queued(&self) -> Option<TurnId> {
         let is_held = self.config.concurrent_turns == 1 && self.waiting().next().is_some();
-        if is_held { None } else { self.queued().next() }
+        // An answer that no turn asked for disturbs nobody there.
+        let may_start = |id: &TurnId| !is_held || self.turns.get(id).is_some_and(|turn| turn.is_appended);
+        self.queued().find(may_start)
     }
 
     /// Whether no turn runs and none is to start: a thread that rests needs no alarm and no timer.

@@ -2,9 +2,9 @@
 
 use crate::agent::Failed;
 use crate::protocol::limits::DELETION_KEPT_MS;
-use crate::protocol::{ErrorBody, ErrorCode, Millis};
+use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Millis};
 
-use super::access::Peer;
+use super::access::{Follows, Peer};
 use super::files::Files;
 use super::outbox::Outbox;
 use super::store::{Deletion, Journal, Mark, MarkKind, Record, Records, Stored, Write};
@@ -36,11 +36,12 @@ impl Thread {
         // Time has passed, and a session that cannot be read whole may have lost its owner.
         self.dismiss_expired(now);
         self.dismiss_strangers();
+        // What they hold of their turns may not be stored. Posted again, a turn is shown from its beginning.
+        let follows = |peer: &Peer| peer.follows != Follows::Everything;
+        self.dismiss_all(follows, CloseCode::InternalError, "the thread was started again; post this again");
         // Sockets that outlived the thread may hold text that is not stored, or lack an event that is.
         if !self.is_settled() {
-            // Who follows a turn is sent its end.
-            let peers = self.peers.iter().filter(|(_, peer)| peer.follows.is_none());
-            let peers: Vec<_> = peers.map(|(id, _)| id.clone()).collect();
+            let peers: Vec<_> = self.peers.keys().cloned().collect();
             for peer in peers {
                 self.reset(records, &peer);
             }

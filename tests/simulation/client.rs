@@ -24,6 +24,8 @@ pub struct Client {
     pub pending: BTreeMap<String, Value>,
     /// It answers no check.
     pub is_mute: bool,
+    /// It follows the thread by streams of events, and posts.
+    pub is_by_http: bool,
 }
 
 #[derive(Debug)]
@@ -50,7 +52,7 @@ impl Connection {
 }
 
 impl Client {
-    pub fn new(person: Person, is_mute: bool) -> Self {
+    pub fn new(person: Person, is_mute: bool, is_by_http: bool) -> Self {
         Client {
             person,
             view: View::default(),
@@ -58,6 +60,7 @@ impl Client {
             earlier: Vec::new(),
             pending: BTreeMap::new(),
             is_mute,
+            is_by_http,
         }
     }
 

@@ -36,7 +36,11 @@ impl Debts {
 
     pub fn observe(&mut self, seen: &Seen) -> Check {
         match seen {
-            Seen::Sent { reached, frame, .. } => reached.iter().for_each(|peer| self.send(peer, frame)),
+            Seen::Sent { reached, frame, .. } | Seen::Streamed { reached, frame } => {
+                for peer in reached {
+                    self.send(peer, frame);
+                }
+            }
             Seen::Woken { .. } => self.sleeps += 1,
             Seen::Closed { peer, code } => {
                 let debt = self.of.remove(peer).unwrap_or_default();
@@ -59,7 +63,7 @@ impl Debts {
         if let Some(number) = check_of(frame.json()) {
             debt.checks.push((number, debt.sent));
         }
-        debt.last_frame = frame.text.len() as u64;
+        debt.last_frame = frame.bytes as u64;
         debt.sent += debt.last_frame;
     }
 
@@ -68,6 +72,13 @@ impl Debts {
         let Some(debt) = self.of.get_mut(peer) else { return };
         let answered = debt.checks.iter().find(|(number, _)| Some(*number) == check_of(frame));
         debt.read = answered.map_or(debt.read, |(_, sent)| debt.read.max(*sent));
+    }
+
+    /// What a stream has taken is known.
+    pub fn take(&mut self, peer: &PeerId, bytes: usize) {
+        if let Some(debt) = self.of.get_mut(peer) {
+            debt.read += bytes as u64;
+        }
     }
 
     pub fn leave(&mut self, peer: &PeerId) {

@@ -31,14 +31,14 @@ pub struct Asked {
     /// It says what was said before: nothing answers it.
     is_known: bool,
     pub start: Start,
-    expected: Vec<Fate>,
+    pub expected: Vec<Fate>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fate {
     pub is_done: bool,
-    refused: Option<String>,
-    closed: Option<CloseCode>,
+    pub refused: Option<String>,
+    pub closed: Option<CloseCode>,
 }
 
 /// How things stood before an input.
@@ -58,11 +58,11 @@ pub struct Course {
 }
 
 impl Fate {
-    fn done() -> Self {
+    pub fn done() -> Self {
         Fate { is_done: true, ..Fate::default() }
     }
 
-    fn refused(code: &str) -> Self {
+    pub fn refused(code: &str) -> Self {
         Fate { refused: Some(code.into()), ..Fate::default() }
     }
 
@@ -162,7 +162,11 @@ impl World {
             "message" if asked.frame["threadId"].as_str().is_some_and(|id| id != self.host.session_id) => {
                 vec![Fate::refused("THREAD_MISMATCH")]
             }
-            "message" => match self.truth.is_repeated(request_id, content_of(&asked.text).as_ref()) {
+            "message" => match self.truth.is_repeated(
+                request_id,
+                content_of(&asked.text).as_ref(),
+                asked.frame["role"] == "assistant",
+            ) {
                 Some(false) => vec![Fate::refused("DUPLICATE_REQUEST")],
                 Some(true) => {
                     asked.reads = true;

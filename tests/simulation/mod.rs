@@ -11,9 +11,11 @@ mod calls;
 mod client;
 mod debts;
 mod fate;
+mod follower;
 mod people;
 mod pieces;
 mod plan;
+mod posting;
 mod rights;
 mod settle;
 mod shrink;
@@ -84,6 +86,8 @@ stats! {
     waits: "Turns that began to wait for people.",
     answers: "Of people to calls.",
     rounds: "Calls of an agent after those of an answer were answered.",
+    posts: "Messages and answers by HTTP.",
+    appended: "Answers that nobody asked for.",
     superseded: "Turns that ended as another message came.",
     unreadable: "Wakes from a store of which a part cannot be read.",
 }

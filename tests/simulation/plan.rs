@@ -26,6 +26,8 @@ pub struct Plan {
     pub check_bytes: Option<u64>,
     /// Which clients answer no check, by the bits of their numbers.
     pub mute: usize,
+    /// Which clients speak HTTP alone, likewise.
+    pub by_http: usize,
     /// Whether objects crash, stores fail and D1 fails.
     pub is_faulty: bool,
     pub steps: Vec<Step>,
@@ -83,6 +85,7 @@ impl Plan {
             invalid_frames_max,
             check_bytes: is_checked.then(|| random.between(500, 4_000)),
             mute: random.below(16),
+            by_http: if random.chance(40) { random.below(16) } else { 0 },
             is_faulty,
             steps,
         }
@@ -112,6 +115,7 @@ impl Plan {
             invalid_frames_max: 3,
             check_bytes: None,
             mute: 0,
+            by_http: 0,
             is_faulty: true,
             steps,
         }
@@ -161,6 +165,7 @@ fn step(random: &mut Random, clients: usize, is_faulty: bool) -> Step {
         95..100 if is_faulty => Step::Index { nth, does: index_does(random) },
         95..100 => Step::Index { nth, does: IndexDoes::Take },
         100 => Step::Timers { count: 1 + nth % 4 },
+        101 if random.chance(30) => Step::Append { client, nth },
         101 => Step::Page { client },
         102..112 => Step::Answer { client, nth, how: how(random) },
         112..117 => {

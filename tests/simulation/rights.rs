@@ -90,6 +90,10 @@ impl Truth {
                 access >= Some(Access::Editor)
                     && author.as_deref() == self.actor.and_then(|actor| actor.subject())
             }
+            RecordKind::Append { author, .. } => {
+                access >= Some(Access::Owner)
+                    && author.as_deref() == self.actor.and_then(|actor| actor.subject())
+            }
             RecordKind::Answer { status, .. } if *status == Status::Cancelled => {
                 access >= Some(Access::Editor)
             }

@@ -66,6 +66,11 @@ pub enum Step {
     Delete {
         client: usize,
     },
+    /// By HTTP: an answer that nobody asked for, perhaps once more.
+    Append {
+        client: usize,
+        nth: usize,
+    },
     /// By HTTP: a page of the history.
     Page {
         client: usize,

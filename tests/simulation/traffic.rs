@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use bobbin::dialect::Dialect;
 use bobbin::protocol::limits::CATCH_UP_MESSAGES_MAX;
 use bobbin::protocol::{Access, CloseCode, Json, ToolAnswer};
 use bobbin::thread::{Denied, Input, PeerId, Request, TurnId};
@@ -18,7 +19,7 @@ use super::rights::Known;
 use super::steps::{How, What, With};
 use super::view::{View, kind, text_of};
 use super::world::{Uplink, World, nth_of};
-use crate::support::{Frame, Seen};
+use crate::support::{Frame, Link, Seen};
 
 /// Cursors of other logs, and what is none.
 const FOREIGN: [&str; 7] = ["", "x", "1.2", "abcdef.1.1-1-0", "-", "0.0", "ffffffffff.ffffffffffffffff"];
@@ -51,7 +52,8 @@ impl World {
         self.uplinks.insert(Rc::clone(&peer), Uplink { frames: pending, is_gone: false });
         let start = self.start();
         let expected = self.welcome(&self.truth.people[&peer]);
-        self.host.connect_as(&peer, identity, cursor);
+        let dialect = if self.clients[id].is_by_http { Dialect::Events } else { Dialect::Native };
+        self.host.connect_in(dialect, &peer, identity, cursor);
         let course = self.course(start);
         let outcome = self.host.links.get(&peer).and_then(|link| link.close);
         if let Some(code) = outcome {
@@ -184,6 +186,9 @@ impl World {
 
     /// Whatever is under way between the two.
     pub fn sync(&mut self, id: usize, with_cursor: bool) {
+        if self.clients[id].is_by_http {
+            return;
+        }
         let Some(connection) = self.clients[id].connection.as_mut() else { return };
         connection.syncs += 1;
         let cursor = self.clients[id].view.cursor.clone().filter(|_| with_cursor);
@@ -225,6 +230,9 @@ impl World {
         if !self.host.links.get(peer).is_some_and(|link| link.is_open) {
             return Ok(());
         }
+        if self.host.links.get(peer).is_some_and(Link::is_stream) {
+            return self.by_http(peer, text);
+        }
         let asked = self.ask(peer, text);
         let place = self.truth.place.clone();
         self.truth.actor = self.truth.people.get(peer).map(|known| known.person);
@@ -251,19 +259,19 @@ impl World {
     }
 
     /// Of the frames that went to one socket.
-    fn bytes_sent(&self, peer: &PeerId, is_meant: impl Fn(&Frame) -> bool) -> usize {
+    pub fn bytes_sent(&self, peer: &PeerId, is_meant: impl Fn(&Frame) -> bool) -> usize {
         if !self.is_limited {
             return 0;
         }
         let bytes = |seen: &Seen| match seen {
-            Seen::Sent { to: Some(to), frame, .. } if to == peer && is_meant(frame) => frame.text.len(),
+            Seen::Sent { to: Some(to), frame, .. } if to == peer && is_meant(frame) => frame.bytes,
             _ => 0,
         };
         self.host.seen.iter().map(bytes).sum()
     }
 
     /// What somebody is sent because they ask for it costs their subject the bytes.
-    fn count_read(&mut self, peer: &PeerId, bytes: usize, course: Course) {
+    pub fn count_read(&mut self, peer: &PeerId, bytes: usize, course: Course) {
         if self.is_limited {
             self.allowances.is_certain &= course.is_smooth;
             if bytes == 0 {
@@ -367,6 +375,10 @@ impl World {
             match link.and_then(|link| link.down.pop_front()) {
                 Some(frame) => {
                     self.note(|| format!("  {peer} < {}", frame.text));
+                    let is_by_http = self.clients[id].is_by_http;
+                    if let Some(debts) = self.debts.as_mut().filter(|_| is_by_http) {
+                        debts.take(&peer, frame.bytes);
+                    }
                     let received = self.clients[id].receive(&frame, &mut self.truth);
                     received.map_err(|why| format!("client {id}: {why}\n  by {}", frame.text))?;
                     if frame.head().kind == "check" && !self.clients[id].is_mute {

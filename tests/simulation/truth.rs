@@ -51,6 +51,10 @@ pub struct Turn {
     pub clients: Vec<String>,
     /// The first block of the present call of its agent.
     pub from: usize,
+    /// A crash or a failing store broke it off.
+    is_broken_off: bool,
+    /// Of an answer that nobody asked for, what it says.
+    appended: Option<Content>,
 }
 
 #[derive(Debug, Default)]
@@ -96,6 +100,11 @@ pub struct Truth {
 impl Turn {
     pub fn is_open(&self) -> bool {
         self.end.is_none()
+    }
+
+    /// Whether it is an answer that nobody asked for.
+    pub fn is_appended(&self) -> bool {
+        self.appended.is_some()
     }
 
     /// Whether it waits for a person.
@@ -262,10 +271,14 @@ impl Truth {
 
     /// Whether a message is the one that its requestId was used for; `None` if it was not used. Of one that cannot be
     /// read any more, nothing says that it is not.
-    pub fn is_repeated(&self, request_id: &str, content: Option<&Content>) -> Option<bool> {
+    pub fn is_repeated(&self, request_id: &str, content: Option<&Content>, is_answer: bool) -> Option<bool> {
         let turn = self.by_request.get(request_id)?;
+        if let Some(appended) = self.turns.get(turn).and_then(|turn| turn.appended.as_ref()) {
+            return Some(Some(appended) == content && is_answer);
+        }
         let index = self.records.iter().position(|record| record.seq == *turn)?;
-        Some(self.unreadable.contains_key(&index) || Some(&self.records[index].content) == content)
+        let is_same = Some(&self.records[index].content) == content && !is_answer;
+        Some(self.unreadable.contains_key(&index) || is_same)
     }
 
     /// Whether it was used in a session that was deleted.
@@ -317,6 +330,7 @@ impl Truth {
                 self.check_reached(host.now, reached, frame)?;
                 self.sent(to.as_ref(), frame)?;
             }
+            Seen::Streamed { reached, frame } => self.check_reached(host.now, reached, frame)?,
             Seen::Started { turn, request, .. } => {
                 let own = request.messages.last().ok_or("an agent is asked nothing")?;
                 let asked = self.records.iter().position(|record| record.seq == *turn);
@@ -395,6 +409,10 @@ impl Truth {
         if let Some(turn) = self.turns.get_mut(&turn) {
             (turn.is_torn, turn.is_lost) = (true, true);
         }
+    }
+
+    pub fn is_broken_off(&self, request_id: &str) -> bool {
+        self.turn_of(request_id).is_some_and(|turn| turn.is_broken_off)
     }
 
     pub fn is_torn(&self, request_id: &str) -> bool {
@@ -493,7 +511,9 @@ impl Truth {
             return Err(format!("sequence number {} is not after the last one", record.seq));
         }
         match &record.kind {
-            RecordKind::Question { .. } if self.is_deleted(&record.request_id) => {
+            RecordKind::Question { .. } | RecordKind::Append { .. }
+                if self.is_deleted(&record.request_id) =>
+            {
                 return Err(format!("message {} of a deleted session is taken again", record.request_id));
             }
             RecordKind::Question { started, .. } => {
@@ -503,7 +523,16 @@ impl Truth {
                 }
                 self.turns.insert(record.seq, turn);
             }
-            RecordKind::Append { .. } => return Err("nobody has appended anything".into()),
+            RecordKind::Append { .. } => {
+                let appended = Some(record.content.clone());
+                if self.by_request.insert(record.request_id.clone(), record.seq).is_some() {
+                    return Err(format!("{} is accepted twice", record.request_id));
+                }
+                self.turns.insert(record.seq, Turn { appended, ..Turn::default() });
+                self.events += 1;
+                self.stats.appended += 1;
+                return Ok(());
+            }
             RecordKind::Answer { status, error, .. } => {
                 let status = status.known().ok_or("a status of no version")?;
                 let store_failed = error.as_ref().is_some_and(|error| error.code == ErrorCode::StorageError);
@@ -589,8 +618,18 @@ impl Truth {
         self.stats.turns += 1;
         self.stats.interrupted += u64::from(is_broken_off);
         self.stats.cancels += u64::from(status == Status::Cancelled);
+        let is_held = self.turns.values().any(Turn::waits);
+        let mut earlier = self.turns.range(..record.turn);
+        let passes = earlier.any(|(_, turn)| turn.is_open() && !turn.is_started);
         let turn = self.turns.get_mut(&record.turn).ok_or("a turn ends that was never accepted")?;
+        if let (Some(appended), Status::Complete) = (&turn.appended, status) {
+            if passes && !is_held {
+                return Err(format!("{} is shown before what has waited longer", record.request_id));
+            }
+            turn.said = pieces_of_content(appended);
+        }
         let has_open = turn.waits();
+        turn.is_broken_off = is_broken_off;
         if turn.end.replace(record.message_id.clone()).is_some() {
             return Err(format!("{} ends twice", record.request_id));
         }

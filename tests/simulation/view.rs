@@ -9,7 +9,7 @@ use super::asking::{approval, decide, open_calls};
 use super::pieces::{
     Piece, append_text, block_count, drop_open, is_decided_later, is_prefix, pieces_of, put_block, text_only,
 };
-use super::truth::Truth;
+use super::truth::{Truth, Turn};
 use crate::support::{Frame, Head};
 
 /// A transcript, folded: it keeps the last cursor, appends tokens by `requestId`, replaces everything on
@@ -33,64 +33,11 @@ pub struct View {
 
 impl View {
     pub fn fold(&mut self, frame: &Frame, truth: &mut Truth) -> Check {
-        let Head { kind, cursor, request_id, token, .. } = frame.head();
+        let Head { kind, cursor, request_id, .. } = frame.head();
         match kind.as_str() {
             "user_message" => self.append(text_of(&frame.json()["message"], "id"), truth).map(drop)?,
-            "token" => {
-                let text = token.as_ref().ok_or("a token frame without text")?;
-                let answer = self.answer(request_id, truth)?;
-                drop_open(answer);
-                append_text(answer, text);
-                self.check_answer(request_id, truth)?;
-            }
-            "block" => {
-                let index = index_of(frame.json())?;
-                put_block(self.answer(request_id, truth)?, index, frame.json()["block"].clone())?;
-                self.check_answer(request_id, truth)?;
-            }
-            "block_start" => {
-                let answer = self.answer(request_id, truth)?;
-                drop_open(answer);
-                if block_count(answer) != index_of(frame.json())? {
-                    return Err(format!("{} where it holds {answer:?}", frame.json()));
-                }
-                answer.push(Piece::Open(frame.json()["block"].clone(), String::new()));
-                self.check_answer(request_id, truth)?;
-            }
-            "block_delta" => {
-                let index = index_of(frame.json())?;
-                let answer = self.answer(request_id, truth)?;
-                let count = block_count(answer);
-                let Some(Piece::Open(_, grown)) = answer.last_mut().filter(|_| count == index) else {
-                    return Err(format!("{} where no such block is open", frame.json()));
-                };
-                grown.push_str(text_of(frame.json(), "delta"));
-                self.check_answer(request_id, truth)?;
-            }
-            "waiting" => {
-                let answer = self.answer(request_id, truth)?;
-                drop_open(answer);
-                let named: Vec<&str> = frame.json()["toolUseIds"]
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .filter_map(Value::as_str)
-                    .collect();
-                let open = open_calls(answer, &[]);
-                if named.is_empty() || !open.iter().all(|id| named.contains(&id.as_str())) {
-                    return Err(format!("it holds {answer:?}, and {named:?} are said to be open"));
-                }
-                self.check_answer(request_id, truth)?;
-            }
-            "tool_decided" => {
-                let json = frame.json();
-                let reason = json.get("reason").and_then(Value::as_str);
-                let by = json.get("by").and_then(Value::as_str);
-                let set = approval(json["approved"] == true, reason, by);
-                let answer = self.answer(request_id, truth)?;
-                if !decide(answer, Some(text_of(json, "toolUseId")), &set) {
-                    return Err(format!("{json} where it holds {answer:?}"));
-                }
+            "token" | "block" | "block_start" | "block_delta" | "waiting" | "tool_decided" => {
+                fold_answer(self.answer(request_id, truth)?, frame)?;
                 self.check_answer(request_id, truth)?;
             }
             "final" | "cancelled" | "error" if cursor.is_some() => self.end(frame.json(), truth)?,
@@ -190,23 +137,11 @@ impl View {
         if !self.append(text_of(frame, "messageId"), truth)? {
             return Ok(());
         }
-        let mut held = self.answers.remove(request_id).unwrap_or_default();
-        drop_open(&mut held);
-        let whole = pieces_of(&frame["response"]["content"], &frame["response"]["blocks"]);
-        // What nobody has decided is denied by the end itself.
-        for (held, whole) in held.iter_mut().zip(&whole) {
-            if let (Piece::Block(block), Piece::Block(ended)) = (&*held, whole)
-                && is_decided_later(block, ended)
-                && ended["approval"]["state"] == "denied"
-                && ended["approval"]["by"].is_null()
-            {
-                *held = whole.clone();
-            }
+        let held = self.answers.remove(request_id);
+        if truth.turn_of(request_id).is_some_and(Turn::is_appended) {
+            return held.map_or(Ok(()), |held| Err(format!("{request_id} is shown in parts: {held:?}")));
         }
-        if held == whole {
-            return Ok(());
-        }
-        Err(format!("at the end of {request_id} it holds\n    {held:?}\nand the answer is\n    {whole:?}"))
+        check_end(held.unwrap_or_default(), frame)
     }
 
     fn replace(&mut self, snapshot: &Frame, truth: &Truth) -> Check {
@@ -242,6 +177,71 @@ impl View {
         }
         Ok(())
     }
+}
+
+/// What comes of an answer with one more of its events.
+pub fn fold_answer(answer: &mut Vec<Piece>, frame: &Frame) -> Check {
+    let (json, token) = (frame.json(), &frame.head().token);
+    match kind(json) {
+        "token" => {
+            drop_open(answer);
+            append_text(answer, token.as_ref().ok_or("a token frame without text")?);
+        }
+        "block" => put_block(answer, index_of(json)?, json["block"].clone())?,
+        "block_start" => {
+            drop_open(answer);
+            if block_count(answer) != index_of(json)? {
+                return Err(format!("{json} where it holds {answer:?}"));
+            }
+            answer.push(Piece::Open(json["block"].clone(), String::new()));
+        }
+        "block_delta" => {
+            let (index, count) = (index_of(json)?, block_count(answer));
+            let Some(Piece::Open(_, grown)) = answer.last_mut().filter(|_| count == index) else {
+                return Err(format!("{json} where no such block is open"));
+            };
+            grown.push_str(text_of(json, "delta"));
+        }
+        "waiting" => {
+            drop_open(answer);
+            let named = json["toolUseIds"].as_array().into_iter().flatten();
+            let named: Vec<&str> = named.filter_map(Value::as_str).collect();
+            let open = open_calls(answer, &[]);
+            if named.is_empty() || !open.iter().all(|id| named.contains(&id.as_str())) {
+                return Err(format!("it holds {answer:?}, and {named:?} are said to be open"));
+            }
+        }
+        "tool_decided" => {
+            let word = |name: &str| json.get(name).and_then(Value::as_str);
+            let set = approval(json["approved"] == true, word("reason"), word("by"));
+            if !decide(answer, Some(text_of(json, "toolUseId")), &set) {
+                return Err(format!("{json} where it holds {answer:?}"));
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Whoever holds all events of an answer holds what its end says.
+pub fn check_end(mut held: Vec<Piece>, end: &Value) -> Check {
+    drop_open(&mut held);
+    let whole = pieces_of(&end["response"]["content"], &end["response"]["blocks"]);
+    // What nobody has decided is denied by the end itself.
+    for (held, whole) in held.iter_mut().zip(&whole) {
+        if let (Piece::Block(block), Piece::Block(ended)) = (&*held, whole)
+            && is_decided_later(block, ended)
+            && ended["approval"]["state"] == "denied"
+            && ended["approval"]["by"].is_null()
+        {
+            *held = whole.clone();
+        }
+    }
+    if held == whole {
+        return Ok(());
+    }
+    let request_id = text_of(end, "requestId");
+    Err(format!("at the end of {request_id} it holds\n    {held:?}\nand the answer is\n    {whole:?}"))
 }
 
 fn index_of(frame: &Value) -> Check<usize> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bobbin::agent::{AgentEvent, Failed, Finished};
 use bobbin::protocol::limits::{GUARD_MS, QUEUED_TURNS_MAX};
-use bobbin::protocol::{Access, Block, ErrorBody, ErrorCode, Json, Read, SessionUpdate};
+use bobbin::protocol::{Access, Block, CloseCode, ErrorBody, ErrorCode, Json, Read, SessionUpdate};
 use bobbin::thread::{Config, Delivered, Input, PeerId, Request, Thread, TurnId};
 use serde_json::{Value, json};
 
@@ -13,6 +13,8 @@ use super::allowance::Allowances;
 use super::asking::unmarked;
 use super::client::{Awaits, Client};
 use super::debts::Debts;
+use super::follower::Follower;
+use super::people::Person;
 use super::pieces::Piece;
 use super::plan::Plan;
 use super::steps::{Does, IndexDoes, Spoils, Step};
@@ -24,9 +26,13 @@ pub struct World {
     pub clients: Vec<Client>,
     pub uplinks: BTreeMap<PeerId, Uplink>,
     pub truth: Truth,
+    /// Programs that posted, and follow the turn.
+    pub followers: BTreeMap<PeerId, Follower>,
     pub index: Index,
     /// Every message that was ever sent.
     pub said: Vec<Value>,
+    /// Every answer that was ever posted.
+    pub appended: Vec<Value>,
     words: usize,
     pub is_faulty: bool,
     /// Whether anybody comes near what may be used up in a minute.
@@ -71,15 +77,20 @@ impl World {
             owed_bytes_max: plan.check_bytes.map_or(unlimited.owed_bytes_max, |bytes| 16 * bytes),
             ..unlimited
         };
-        let is_mute = |client: usize| plan.mute >> client & 1 == 1;
-        let clients = plan.people.iter().enumerate().map(|(id, person)| Client::new(*person, is_mute(id)));
+        let is_set = |bits: usize, client: usize| bits >> client & 1 == 1;
+        let client = |(id, person): (usize, &Person)| {
+            Client::new(*person, is_set(plan.mute, id), is_set(plan.by_http, id))
+        };
+        let clients = plan.people.iter().enumerate().map(client);
         World {
             host: Host::new(config, plan.seed),
             clients: clients.collect(),
             uplinks: BTreeMap::new(),
             truth: Truth::new(with_trace),
+            followers: BTreeMap::new(),
             index: Index::default(),
             said: Vec::new(),
+            appended: Vec::new(),
             words: 0,
             is_faulty: plan.is_faulty,
             is_limited: plan.is_limited(),
@@ -177,6 +188,7 @@ impl World {
                 self.host.deliveries.retain(|(_, is_waited_for)| *is_waited_for);
                 self.request(client, Access::Owner, &Request::Delete)
             }
+            Step::Append { client, nth } => self.append(client, nth),
             Step::Page { client } => self.page(client),
             Step::Up { nth } => self.up(nth),
             Step::Down { client, frames } => self.down(client, frames).map(drop),
@@ -468,10 +480,40 @@ impl World {
             }
             let life = self.truth.life;
             self.truth.observe(&self.host, &seen)?;
+            self.follow(&seen)?;
             self.debts.as_mut().map_or(Ok(()), |debts| debts.observe(&seen))?;
             if self.truth.life > life {
                 self.forget_frames();
             }
+        }
+        Ok(())
+    }
+
+    /// Who follows a turn reads at once.
+    fn follow(&mut self, seen: &Seen) -> Check {
+        match seen {
+            Seen::Sent { reached, frame, .. } | Seen::Streamed { reached, frame } => {
+                for peer in reached {
+                    let Some(follower) = self.followers.get_mut(peer) else { continue };
+                    follower.receive(frame, &self.truth).map_err(|why| format!("{peer}: {why}"))?;
+                    if let Some(link) = self.host.links.get_mut(peer) {
+                        link.down.clear();
+                    }
+                }
+            }
+            Seen::Closed { peer, code } => {
+                let Some(follower) = self.followers.remove(peer) else { return Ok(()) };
+                self.truth.people.remove(peer);
+                if *code == CloseCode::Normal && !follower.is_over {
+                    return Err(format!("{peer} is closed with {code:?} as {follower:?}"));
+                }
+            }
+            Seen::Crashed { .. } => {
+                for peer in std::mem::take(&mut self.followers).into_keys() {
+                    self.truth.people.remove(&peer);
+                }
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -482,6 +524,9 @@ impl World {
         let open = || self.truth.turns.iter().filter(|(_, turn)| turn.is_open());
         let queued = open().filter(|(_, turn)| !turn.is_started).count();
         let is_held = host.config.concurrent_turns == 1 && open().any(|(_, turn)| turn.waits());
+        if let Some((peer, _)) = self.followers.iter().find(|(_, follower)| follower.is_over) {
+            return Err(format!("{peer} has all that it asked for, and is not closed"));
+        }
         if let Some(turn) = host.agents.iter().find(|turn| !self.truth.is_open(**turn)) {
             return Err(format!("the agent of turn {turn} works on after its end"));
         }
@@ -491,8 +536,12 @@ impl World {
         if is_held && open().any(|(_, turn)| turn.runs()) {
             return Err("a turn runs past one that waits".into());
         }
-        let is_busy =
-            open().any(|(_, turn)| turn.runs() || turn.is_ready() || (!turn.is_started && !is_held));
+        let has_appended = open().any(|(_, turn)| turn.is_appended());
+        if is_held && has_appended && host.thread().is_some() {
+            return Err("an answer that nobody asked for is held up by a turn that waits".into());
+        }
+        let is_busy = has_appended
+            || open().any(|(_, turn)| turn.runs() || turn.is_ready() || (!turn.is_started && !is_held));
         if let Some(thread) = host.thread() {
             let is_idle = |(id, turn): &(&TurnId, &Turn)| {
                 turn.runs() && !host.agents.contains(*id) && !turn.calls.are_to_go_on()
@@ -586,6 +635,7 @@ fn shown(seen: &Seen) -> String {
     match seen {
         Seen::Stored(commit) => format!("stored {commit:?}"),
         Seen::Sent { to, frame, .. } => format!("to {to:?} {}", frame.text),
+        Seen::Streamed { reached, frame } => format!("to the streams {reached:?} {}", frame.text),
         Seen::Started { turn, .. } => format!("started {turn}"),
         other => format!("{other:?}"),
     }

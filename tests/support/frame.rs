@@ -9,6 +9,8 @@ use serde_json::Value;
 #[derive(Clone, Debug)]
 pub struct Frame {
     pub text: Rc<str>,
+    /// Of the frame as it went out.
+    pub bytes: usize,
     read: Rc<Read>,
 }
 
@@ -32,7 +34,19 @@ pub struct Head {
 
 impl Frame {
     pub fn new(text: &str) -> Self {
-        Frame { text: text.into(), read: Rc::default() }
+        Frame { text: text.into(), bytes: text.len(), read: Rc::default() }
+    }
+
+    /// An event of a stream.
+    pub fn of_stream(event: &str) -> Self {
+        let (id, data) = match event.strip_prefix("id: ") {
+            Some(rest) => rest.split_once('\n').map(|(id, data)| (Some(id), data)).expect("a line"),
+            None => (None, event),
+        };
+        let data = data.strip_prefix("data: ").and_then(|data| data.strip_suffix("\n\n"));
+        let frame = Frame { bytes: event.len(), ..Frame::new(data.expect("one line of data")) };
+        assert_eq!(frame.json().get("cursor").and_then(Value::as_str), id, "the id is the cursor");
+        frame
     }
 
     pub fn head(&self) -> &Head {

@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use bobbin::agent::{Agent, AgentEvent};
 use bobbin::dialect::Dialect;
-use bobbin::protocol::{CloseCode, Identity, Millis};
-use bobbin::pump::{Pump, Undone};
+use bobbin::protocol::{CloseCode, Identity, Millis, Post};
+use bobbin::pump::{Accepted, Pump, Undone};
 use bobbin::thread::{Config, Denied, Input, PeerId, Request, Thread, TurnId};
 
 use super::scripted::Scripted;
@@ -90,6 +90,16 @@ impl Host {
     }
 
     pub fn connect_as(&mut self, peer: &PeerId, identity: Identity, cursor: Option<String>) -> bool {
+        self.connect_in(Dialect::Native, peer, identity, cursor)
+    }
+
+    pub fn connect_in(
+        &mut self,
+        dialect: Dialect,
+        peer: &PeerId,
+        identity: Identity,
+        cursor: Option<String>,
+    ) -> bool {
         self.run(|pump| pump.thread().map(drop));
         let refused = match self.thread() {
             Some(thread) => thread.refuses(self.now, &identity).map(|(code, _)| code),
@@ -100,7 +110,7 @@ impl Host {
             return false;
         }
         self.links.insert(peer.clone(), Link { is_open: true, ..Link::default() });
-        self.pump(Input::Joined { peer: peer.clone(), identity, dialect: Dialect::Native, cursor });
+        self.pump(Input::Joined { peer: peer.clone(), identity, dialect, cursor });
         let has_joined = self.links.get(peer).is_some_and(|link| link.is_open && link.attachment.is_some());
         if !has_joined {
             self.end_link(peer, CloseCode::InternalError);
@@ -119,6 +129,28 @@ impl Host {
             outcome => outcome,
         });
         permitted
+    }
+
+    /// What a program posts by HTTP; `None` if the object died over it. One that follows keeps the stream.
+    pub fn post(
+        &mut self,
+        peer: &PeerId,
+        identity: Identity,
+        post: Post,
+        follows: bool,
+    ) -> Option<Result<Accepted, Undone>> {
+        if follows {
+            self.links.insert(peer.clone(), Link { is_open: true, ..Link::default() });
+        }
+        let mut answer = None;
+        self.run(|pump| {
+            let outcome = pump.post(peer.clone(), identity, post, follows);
+            answer.insert(outcome).as_ref().map(drop).map_err(drop)
+        });
+        if !matches!(answer, Some(Ok(_))) {
+            self.links.remove(peer);
+        }
+        answer
     }
 
     pub fn receive(&mut self, peer: &PeerId, text: &str) {
@@ -179,7 +211,9 @@ impl Host {
         let is_waited_for = self.deliveries.iter().any(|(_, is_waited_for)| *is_waited_for);
         let is_removing = self.removals.iter().any(|(_, is_waited_for)| *is_waited_for);
         let waits = is_waited_for || is_removing;
-        self.thread().is_some() && self.agents.is_empty() && self.timers.is_empty() && !waits
+        let has_streams = self.links.values().any(|link| link.is_open && link.is_stream());
+        let rests = self.agents.is_empty() && self.timers.is_empty() && !waits && !has_streams;
+        self.thread().is_some() && rests
     }
 
     /// Always false: the object is not there any more.
@@ -201,7 +235,9 @@ impl Host {
         false
     }
 
+    /// Streams end with the object.
     fn end_object(&mut self) {
+        self.links.values_mut().filter(|link| link.is_stream()).for_each(|link| link.is_open = false);
         self.timers.clear();
         let world = self.pump.take().map(Pump::into_platform);
         self.pump =

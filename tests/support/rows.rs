@@ -66,7 +66,7 @@ impl From<&Record> for Columns {
                 columns.extend(metadata.as_ref().map(|it| ("metadata", Value::Text(to_json(it)))));
                 columns.extend(answer_id.clone().map(|id| ("answer_id", Value::Text(id))));
             }
-            RecordKind::Append { parent, author, metadata } => {
+            RecordKind::Append { parent, author, metadata, .. } => {
                 columns.extend(parent.map(|parent| ("parent", Value::Integer(parent))));
                 columns.extend(author.clone().map(|author| ("author", Value::Text(author))));
                 columns.extend(metadata.as_ref().map(|it| ("metadata", Value::Text(to_json(it)))));

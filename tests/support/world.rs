@@ -24,9 +24,18 @@ pub struct Link {
 }
 
 impl Link {
+    /// Whether it follows that turn, if it follows one alone.
+    fn is_shown(&self, turn: Option<&str>) -> bool {
+        let follows = self.attachment.as_ref().and_then(|attachment| attachment.follows.as_deref());
+        follows.is_none_or(|follows| turn == Some(follows))
+    }
+
+    pub fn is_stream(&self) -> bool {
+        self.attachment.as_ref().is_some_and(|attachment| attachment.dialect.is_stream())
+    }
+
     fn speaks(&self, dialect: Dialect) -> bool {
-        let attachment = self.attachment.as_ref();
-        attachment.is_some_and(|attachment| attachment.dialect == dialect && attachment.follows.is_none())
+        self.attachment.as_ref().is_some_and(|attachment| attachment.dialect == dialect)
     }
 }
 
@@ -45,6 +54,11 @@ pub enum Seen {
         /// `None` if it went to all.
         to: Option<PeerId>,
         /// The sockets that were given it.
+        reached: Vec<PeerId>,
+        frame: Frame,
+    },
+    /// What went to all went to these streams as well.
+    Streamed {
         reached: Vec<PeerId>,
         frame: Frame,
     },
@@ -128,18 +142,23 @@ impl World {
         }
     }
 
-    fn deliver_frame(&mut self, to: Result<&PeerId, Dialect>, text: &str) {
+    fn deliver_frame(&mut self, to: Result<&PeerId, (Dialect, Option<&str>)>, text: &str) {
         self.trip();
-        let frame = Frame::new(text);
+        let is_event = text.starts_with("id: ") || text.starts_with("data: ");
+        let frame = if is_event { Frame::of_stream(text) } else { Frame::new(text) };
         let is_meant = |(peer, link): &(&PeerId, &mut Link)| {
-            link.is_open && to.map_or_else(|dialect| link.speaks(dialect), |to| to == *peer)
+            let is_for_all = |(dialect, turn)| link.speaks(dialect) && link.is_shown(turn);
+            link.is_open && to.map_or_else(is_for_all, |to| to == *peer)
         };
         let mut reached = Vec::new();
         for (peer, link) in self.links.iter_mut().filter(is_meant) {
             link.down.push_back(frame.clone());
             reached.push(peer.clone());
         }
-        self.seen.push(Seen::Sent { to: to.ok().cloned(), reached, frame });
+        self.seen.push(match to {
+            Err((dialect, _)) if dialect.is_stream() => Seen::Streamed { reached, frame },
+            to => Seen::Sent { to: to.ok().cloned(), reached, frame },
+        });
     }
 
     /// Ends everything at the output that a fault names.
@@ -254,15 +273,13 @@ impl Platform for World {
         dialect == Dialect::Native || self.links.values().any(|link| link.is_open && link.speaks(dialect))
     }
 
-    fn send_to_all(&mut self, dialect: Dialect, text: &str) {
-        self.deliver_frame(Err(dialect), text);
+    fn send_to_all(&mut self, dialect: Dialect, request_id: Option<&str>, text: &str) {
+        self.deliver_frame(Err((dialect, request_id)), text);
     }
 
     fn untaken(&self) -> Vec<(PeerId, u64)> {
-        let is_stream =
-            |link: &Link| link.attachment.as_ref().is_some_and(|attachment| attachment.dialect.is_stream());
-        let bytes = |link: &Link| link.down.iter().map(|frame| frame.text.len() as u64).sum();
-        let streams = self.links.iter().filter(|(_, link)| link.is_open && is_stream(link));
+        let bytes = |link: &Link| link.down.iter().map(|frame| frame.bytes as u64).sum();
+        let streams = self.links.iter().filter(|(_, link)| link.is_open && link.is_stream());
         streams.map(|(peer, link)| (peer.clone(), bytes(link))).collect()
     }
 
