@@ -257,8 +257,8 @@ const MUTANTS = [
   {
     name: "A named editor may begin a session",
     file: "src/thread/permission.rs",
-    from: "Ask::Send if !has_begun => Access::Owner,",
-    to: "Ask::Send if !has_begun => Access::Editor,",
+    from: "Ask::Send | Ask::Upload if !has_begun => Access::Owner,",
+    to: "Ask::Send | Ask::Upload if !has_begun => Access::Editor,",
   },
   {
     name: "An agent that is not well is asked again at once",
@@ -329,8 +329,8 @@ const MUTANTS = [
   {
     name: "No alarm is set for a token that expires",
     file: "src/thread/stream.rs",
-    from: "[turns, self.outbox_alarm(), self.next_expiry()]",
-    to: "[turns, self.outbox_alarm(), None]",
+    from: "self.files_alarm(), self.next_expiry()]",
+    to: "self.files_alarm(), None]",
   },
   {
     name: "Messages do not count towards the allowance",
