@@ -177,8 +177,8 @@ pub enum Refusal {
     },
     /// What is bound as the service cannot be called.
     NoService,
-    /// The bucket does not have this file, which the call encloses.
-    NoFile(String),
+    /// The bucket does not have these files, which the call encloses.
+    NoFiles(Vec<String>),
     /// The bucket did not give what the call encloses.
     NoBucket,
     /// The binding `AI` is missing, or cannot run a model.

@@ -38,10 +38,10 @@ export const put = async (bucket, key, body, size, timeout_ms) => {
 };
 export const get = (bucket, key, offset, length) => bucket.get(key, { range: { offset, length } });
 
-// The pieces of a text with files at their places: texts, and of each file its key and its size. Or the number of a
-// file that the bucket does not have.
+// The pieces of a text with files at their places: texts, and of each file its key and its size. Or the numbers of the
+// files that the bucket does not have.
 export const fill = async (bucket, text, mark, keys, are_texts) => {
-    const pieces = [];
+    const [pieces, missing] = [[], []];
     for (const part of text.split(mark)) {
         if (!pieces.length) {
             pieces.push(part);
@@ -51,11 +51,14 @@ export const fill = async (bucket, text, mark, keys, are_texts) => {
         const at = Number(part.slice(0, end));
         const key = keys[at];
         const object = await (are_texts[at] ? bucket.get(key) : bucket.head(key));
-        if (!object) return at;
+        if (!object) {
+            missing.push(at);
+            continue;
+        }
         pieces.push(are_texts[at] ? JSON.stringify(await object.text()).slice(1, -1) : { key, size: object.size });
         pieces.push(part.slice(end + 1));
     }
-    return { bucket, pieces };
+    return missing.length ? missing : { bucket, pieces };
 };
 
 const encoder = new TextEncoder();
@@ -139,7 +142,7 @@ pub fn delete(env: &Env, keys: &Array) -> Result<Promise, JsValue> {
 }
 
 /// A text with files at the places that the mark keeps for them, as [`Filled`]: by their number, each has a key, and is text or
-/// not. Or the number of a file that the bucket does not have.
+/// not. Or an array of the numbers of the files that the bucket does not have.
 pub fn fill(env: &Env, text: &str, mark: &str, keys: &Array, are_texts: &Array) -> Result<Promise, JsValue> {
     Ok(fill_places(&bucket(env)?, text, mark, keys, are_texts))
 }

@@ -43,7 +43,7 @@ pub async fn with(runtime: &Runtime, text: String, enclosed: Enclosed) -> Result
         return Ok(Body::Text(text));
     }
     let answer = settled(fill(runtime, &text, &enclosed)).await;
-    found(enclosed, answer)
+    found(&enclosed, answer)
 }
 
 fn fill(runtime: &Runtime, text: &str, enclosed: &Enclosed) -> Result<Promise, JsValue> {
@@ -56,13 +56,14 @@ fn fill(runtime: &Runtime, text: &str, enclosed: &Enclosed) -> Result<Promise, J
     r2::fill(&runtime.env, text, &enclosed.mark, &keys, &are_texts)
 }
 
-/// What the bucket answered: a number is that of a file that it does not have.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn found(enclosed: Enclosed, answer: Result<JsValue, JsValue>) -> Result<Body, Refusal> {
+/// What the bucket answered: an array has the numbers of the files that it does not have.
+fn found(enclosed: &Enclosed, answer: Result<JsValue, JsValue>) -> Result<Body, Refusal> {
     let filled = answer.map_err(|thrown| no_bucket(&thrown))?;
-    let Some(missing) = filled.as_f64() else { return Ok(Body::Filled(filled.unchecked_into())) };
-    let missing = enclosed.files.into_iter().nth(missing as usize);
-    Err(missing.map_or(Refusal::NoBucket, |(id, _)| Refusal::NoFile(id)))
+    let Some(missing) = filled.dyn_ref::<Array>() else { return Ok(Body::Filled(filled.unchecked_into())) };
+    let numbered = enclosed.files.iter().zip(0_u32..);
+    let is_missing = |number: u32| missing.includes(&number.into(), 0);
+    let ids = numbered.filter(|(_, number)| is_missing(*number)).map(|((id, _), _)| id.clone());
+    Err(Refusal::NoFiles(ids.collect()))
 }
 
 /// Has the bucket delete files. Whether it did.
@@ -187,7 +188,7 @@ pub async fn fetch(shell: &Rc<Shell>, request: &Request, identity: &Identity) ->
     }
     let key = key(&shell.runtime.session_id, &file.id);
     let found = settled(r2::get(&shell.runtime.env, &key, offset, length)).await;
-    given(&file, &part, Some(&body(shell, &file, found)?))
+    given(&file, &part, Some(&body(found)?))
 }
 
 fn asked(shell: &Shell, request: &Request, identity: &Identity) -> Result<File, Refused> {
@@ -196,13 +197,12 @@ fn asked(shell: &Shell, request: &Request, identity: &Identity) -> Result<File, 
     Ok(shell.file(identity, path.rsplit('/').next().unwrap_or_default())?)
 }
 
-fn body(shell: &Shell, file: &File, found: Result<JsValue, JsValue>) -> Result<ReadableStream, Refused> {
+fn body(found: Result<JsValue, JsValue>) -> Result<ReadableStream, Refused> {
     let found = found.map_err(|thrown| {
         log_failure("download_failed", &thrown);
         Refused::retryable(503, ErrorCode::StorageError, "the bucket does not answer; try again")
     })?;
     if found.is_null() {
-        shell.input(Input::FileLost { id: file.id.clone() })?;
         let message = "the bucket has the bytes of this file no longer";
         return Err(Refused::fatal(404, ErrorCode::NotFound, message));
     }

@@ -7,9 +7,10 @@ use crate::agent::{AgentRequest, Enclosed, Form};
 use crate::protocol::limits::{AGENT_FILES_BYTES_MAX, AGENT_TEXT_BYTES_MAX};
 use crate::protocol::{Block, Content, file_of};
 
-use super::Thread;
 use super::files::{File, FileState};
 use super::store::{Records, StoreError};
+use super::turn::Turn;
+use super::{Thread, TurnId};
 
 /// Images that models take.
 const IMAGES: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"];
@@ -25,6 +26,7 @@ impl Thread {
     pub(super) fn enclose(
         &mut self,
         records: &dyn Records,
+        turn: TurnId,
         request: &mut AgentRequest,
     ) -> Result<Enclosed, StoreError> {
         let mark = format!("bobbin{:016x}{:016x}:", self.next_random(), self.next_random());
@@ -37,7 +39,7 @@ impl Thread {
         for content in said.chain(&mut request.answer).rev() {
             let Content::Blocks(blocks) = content else { continue };
             for block in blocks {
-                let Some(file) = self.file_shown(records, block)? else { continue };
+                let Some(file) = self.file_shown(records, turn, block)? else { continue };
                 let Some(form) = self.form(&file) else { continue };
                 if let Some(left) = room.checked_sub(file.size) {
                     room = left;
@@ -50,11 +52,18 @@ impl Thread {
         Ok(enclosed)
     }
 
-    /// The file that a block shows, if it is one of the session's and a message names it.
-    fn file_shown(&self, records: &dyn Records, block: &Block) -> Result<Option<File>, StoreError> {
+    /// The file that a block shows, if it is one of the session's, a message names it and the bucket has it.
+    fn file_shown(
+        &self,
+        records: &dyn Records,
+        turn: TurnId,
+        block: &Block,
+    ) -> Result<Option<File>, StoreError> {
         let Block::File { url, .. } = block else { return Ok(None) };
         let Some((session_id, id)) = file_of(url) else { return Ok(None) };
-        if session_id != self.session_id {
+        let running = self.turns.get(&turn).and_then(Turn::running);
+        let is_missing = running.is_some_and(|running| running.missing.iter().any(|missing| missing == id));
+        if session_id != self.session_id || is_missing {
             return Ok(None);
         }
         let is_named = |file: &File| file.state == FileState::Here && file.due.is_none();

@@ -257,7 +257,7 @@ pub enum Input {
         /// The file's id.
         id: String,
     },
-    /// An upload broke off, or the bucket lacks a file that it should have.
+    /// An upload broke off.
     FileLost {
         /// The file's id.
         id: String,

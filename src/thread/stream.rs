@@ -21,9 +21,9 @@ impl Thread {
     /// Takes what the call of a turn brought.
     pub(super) fn answered(&mut self, now: Millis, turn: TurnId, answered: &Answered) {
         let Some(running) = self.running_mut(turn) else { return };
-        // Somebody has taken it out of the bucket: the agent is asked without it, now and from now on.
-        if let Answered::Refused(Refusal::NoFile(id)) = answered {
-            self.lose_file(now, id);
+        // The agent is asked without it. Its row stays: another bucket may be bound by mistake.
+        if let Answered::Refused(Refusal::NoFiles(ids)) = answered {
+            running.missing.extend_from_slice(ids);
             return self.call_again(turn);
         }
         let (events, tokens_used) = running.read(answered);

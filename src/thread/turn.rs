@@ -95,6 +95,8 @@ pub(crate) struct Running {
     again: Option<(Millis, Failed)>,
     /// How many of the oldest messages the agent was not given.
     pub(crate) omitted: usize,
+    /// The files that the bucket does not have, though it should.
+    pub(crate) missing: Vec<String>,
     /// What was said before the answer, which must not appear in a log.
     own_words: String,
 }
@@ -181,6 +183,7 @@ impl Running {
             attempt: Attempt::default(),
             again: None,
             omitted: 0,
+            missing: Vec::new(),
             own_words: String::new(),
             reply,
             slot,

@@ -379,7 +379,7 @@ impl Thread {
         let attempt = self.running_mut(turn).map(|running| running.attempt()).unwrap_or_default();
         let Some(omitted) = attempt.omitted(&request.messages) else { return Ok(None) };
         request.messages.drain(..omitted);
-        let enclosed = self.enclose(records, &mut request)?;
+        let enclosed = self.enclose(records, turn, &mut request)?;
         if let Some(running) = self.running_mut(turn) {
             running.asked(&request, omitted);
         }

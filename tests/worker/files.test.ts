@@ -314,13 +314,14 @@ test("an upload that a kill breaks off is no file, and nothing of it is shown", 
   assert.deepEqual(await stored(bobbin, id), []);
 });
 
-test("a file whose bytes somebody took out of the bucket is gone for all", async () => {
+test("a file whose bytes somebody took out of the bucket is answered 404, and goes with its session", async () => {
   const id = freshId();
   const file = await files.uploaded(id, "ann", "bytes");
   await files.say(id, "ann", [block(file)]);
   await removeObject(bobbin, file.url.replace(/^\/sessions\/(.*)\/files\//, "$1/"));
   assertRefused(await files.ask("GET", file.url, "ann"), 404, "NOT_FOUND");
-  assertRefused(await files.ask("GET", file.url, "ann"), 404, "NOT_FOUND");
+  assert.equal((await files.ask("DELETE", `/sessions/${id}`, "ann")).status, 204);
+  await eventually(async () => (await bobbin.tables(id)).join() === "bobbin_deleted", "the end of the row");
 });
 
 test("without a bucket small data: URLs work, and the rest says what to bind", async () => {

@@ -147,7 +147,7 @@ impl Reply for EndpointReply {
                 Failed { remedy: Remedy::Later { after_ms: None }, ..unreachable_failure() }
             }
             Refusal::NoService => no_service_failure(),
-            Refusal::NoFile(_) | Refusal::NoBucket => {
+            Refusal::NoFiles(_) | Refusal::NoBucket => {
                 Failed { remedy: Remedy::Later { after_ms: None }, ..no_bucket_failure() }
             }
         };
