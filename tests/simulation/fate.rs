@@ -280,7 +280,9 @@ impl World {
                 _ => {}
             }
         }
-        fate.is_done = fate.refused.is_none() && seen.iter().any(|seen| answers(seen, asked));
+        // What a thread says as it wakes may look like an answer; who was closed has none.
+        let is_heard = fate.refused.is_none() && fate.closed.is_none();
+        fate.is_done = is_heard && seen.iter().any(|seen| answers(seen, asked));
         Ok(fate)
     }
 
