@@ -2,6 +2,7 @@
 
 pub mod d1;
 pub mod http;
+pub mod r2;
 
 use std::pin::Pin;
 use std::task::{self, Poll};

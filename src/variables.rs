@@ -206,6 +206,8 @@ variables! {
     SEARCH: Choice<SearchName>;
     /// D1 database: the list of sessions and the search.
     DB: Binding;
+    /// R2 bucket: the files of sessions; without it, messages hold small `data:` URLs and addresses alone.
+    FILES: Binding;
     /// Durable Object, of the class `SessionDO`: the threads.
     SESSION_DO: Binding;
     /// Rate limit of one subject, or of one address where there is none; without it, requests are not counted.

@@ -17,8 +17,8 @@ use bobbin::agent::AgentEvent;
 use bobbin::dialect::Dialect;
 use bobbin::edge::auth::Token;
 use bobbin::edge::{Action, Guarded, Route};
-use bobbin::protocol::{Access, Block, CloseCode, Identity, Read};
-use bobbin::thread::{Config, Denied, Input, PeerId};
+use bobbin::protocol::{Access, Block, CloseCode, Identity, Read, file_path};
+use bobbin::thread::{Config, Denied, File, FileState, Input, PeerId, Unserved};
 use serde_json::{Value, json};
 
 use support::{Host, Link};
@@ -35,6 +35,7 @@ const HEADINGS: [(&str, Kind); 4] = [
 ];
 const ROLES: [&str; 4] = ["owner", "editor", "viewer", "none"];
 const ID: &str = "thread";
+const FILE: &str = "a-file";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -56,7 +57,7 @@ struct Cell<'a> {
 #[test]
 fn every_cell_of_the_tables_is_what_the_core_does() {
     let cells = cells();
-    assert_eq!(cells.len(), 320);
+    assert_eq!(cells.len(), 352);
     for cell in cells.iter().filter(|cell| cell.action != "list") {
         let outcome = if cell.by == "HTTP" { by_http(cell).to_owned() } else { by_socket(cell) };
         assert_eq!(outcome, cell.expected, "{cell:?}");
@@ -120,12 +121,22 @@ fn by_http(cell: &Cell) -> &'static str {
         "rename" | "permission mode" => Action::Update,
         "delete" => Action::Delete,
         "ticket" => Action::Ticket,
+        "upload" => Action::Upload,
+        "download" => Action::Fetch,
         "diagnostics" => Action::Diagnostics,
         other => panic!("{other}"),
     };
     assert!(rows_of_action(action).contains(&cell.action));
     let mut host = host(cell.kind);
     host.pump(Input::Deadline);
+    if action == Action::Fetch {
+        let thread = host.thread().unwrap();
+        return match thread.file(host.now, &host.store, &identity(cell), FILE) {
+            Ok(_) => "yes",
+            Err(Unserved::Denied(Denied::Forbidden(_))) => "403",
+            Err(_) => "404",
+        };
+    }
     match host.thread().unwrap().permits_request(&identity(cell), action.ask()) {
         Ok(()) => "yes",
         Err(Denied::Forbidden(_)) => "403",
@@ -186,6 +197,8 @@ fn rows_of_action(action: Action) -> &'static [&'static str] {
         Action::Delete => &["delete"],
         Action::Ticket => &["ticket"],
         Action::Diagnostics => &["diagnostics"],
+        Action::Upload => &["upload"],
+        Action::Fetch => &["download"],
     }
 }
 
@@ -198,7 +211,22 @@ fn host(kind: Kind) -> Host {
     };
     let plain = Identity { subject: Some(owner.into()), granted: None, may_create: true, expires_at: None };
     let peer = join(&mut host, "first", plain);
-    host.receive(&peer, &json!({ "type": "message", "requestId": "r0", "content": "hello" }).to_string());
+    let file = File {
+        id: FILE.into(),
+        name: "a.txt".into(),
+        media_type: "text/plain".into(),
+        size: 1,
+        uploader: Some(owner.into()),
+        state: FileState::Coming,
+        due: None,
+    };
+    host.pump(Input::Upload(file));
+    host.pump(Input::Uploaded { id: FILE.into() });
+    let content = json!([
+        { "type": "text", "text": "hello" },
+        { "type": "file", "mediaType": "text/plain", "url": file_path("s1", FILE) },
+    ]);
+    host.receive(&peer, &json!({ "type": "message", "requestId": "r0", "content": content }).to_string());
     let call = |call: &str| AgentEvent::Block(Block::parse(call).unwrap());
     let asking = r#"{"type":"tool_use","id":"c1","name":"f","input":1,"approval":{"state":"requested"}}"#;
     let at_client = r#"{"type":"tool_use","id":"c2","name":"f","input":1,"output":"client"}"#;

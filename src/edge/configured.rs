@@ -5,20 +5,23 @@ use js_sys::Reflect;
 use crate::platform::Env;
 use crate::platform::http::json_response;
 use crate::protocol::limits::{
-    BLOCKS_MAX, BODY_BYTES_MAX, MESSAGE_BYTES_MAX, PAGE_MAX, QUERY_CHARS_MAX, QUERY_WORDS_MAX,
-    QUEUED_TURNS_MAX, REQUEST_ID_CHARS_MAX, TITLE_CHARS_MAX,
+    BLOCKS_MAX, BODY_BYTES_MAX, DATA_URL_BYTES_MAX, FILE_BYTES_MAX, MESSAGE_BYTES_MAX, PAGE_MAX,
+    QUERY_CHARS_MAX, QUERY_WORDS_MAX, QUEUED_TURNS_MAX, REQUEST_ID_CHARS_MAX, TITLE_CHARS_MAX,
 };
 use crate::protocol::{Named, PermissionMode, to_json};
-use crate::variables::{self, AGENT_SERVICE, AuthName, DB, RATE_LIMIT, SESSION_DO, Variables};
+use crate::variables::{self, AGENT_SERVICE, AuthName, DB, FILES, RATE_LIMIT, SESSION_DO, Variables};
 
 use super::Answer;
 use super::http::variable;
 
 /// What may be bound, in the order in which it is told.
-const BINDINGS: [variables::Binding; 4] = [SESSION_DO, DB, AGENT_SERVICE, RATE_LIMIT];
-const LIMITS: [(&str, usize); 9] = [
+const BINDINGS: [variables::Binding; 5] = [SESSION_DO, DB, FILES, AGENT_SERVICE, RATE_LIMIT];
+#[allow(clippy::cast_possible_truncation)]
+const LIMITS: [(&str, usize); 11] = [
     ("messageBytes", MESSAGE_BYTES_MAX),
     ("blocks", BLOCKS_MAX),
+    ("fileBytes", FILE_BYTES_MAX as usize),
+    ("dataUrlBytes", DATA_URL_BYTES_MAX),
     ("requestIdChars", REQUEST_ID_CHARS_MAX),
     ("titleChars", TITLE_CHARS_MAX),
     ("queuedTurns", QUEUED_TURNS_MAX),

@@ -57,6 +57,10 @@ pub enum Action {
     Ticket,
     /// What its object is doing, for operators.
     Diagnostics,
+    /// Takes a file for messages to come.
+    Upload,
+    /// The bytes of a file.
+    Fetch,
 }
 
 impl Action {
@@ -71,6 +75,8 @@ impl Action {
             Action::Update => Ask::Change,
             Action::Delete => Ask::Delete,
             Action::Diagnostics => Ask::Diagnose,
+            Action::Upload => Ask::Upload,
+            Action::Fetch => Ask::Fetch,
         }
     }
 }
@@ -128,6 +134,8 @@ impl Route {
             ["sessions", id, "diagnostics"] => {
                 of_session(id, choose(method, &[("GET", Action::Diagnostics)])?)
             }
+            ["sessions", id, "files"] => of_session(id, choose(method, &[("POST", Action::Upload)])?),
+            ["sessions", id, "files", _] => of_session(id, choose(method, &[("GET", Action::Fetch)])?),
             ["sessions", id, "websocket"] => connect(method, is_upgrade, Some(id)),
             ["api", "chat", "ws"] => {
                 let id = query_value(url, "threadId").filter(|id| !id.is_empty());

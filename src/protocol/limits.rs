@@ -38,6 +38,21 @@ pub const SESSION_METADATA_BYTES_MAX: usize = 4 * 1024;
 /// Blocks in one message or answer.
 pub const BLOCKS_MAX: usize = 256;
 
+/// Bytes of a file that is uploaded.
+pub const FILE_BYTES_MAX: u64 = 25 * 1024 * 1024;
+/// Bytes of a file's name; what is over is cut off before its ending.
+pub const FILE_NAME_BYTES_MAX: usize = 200;
+/// Bytes of a media type.
+pub const MEDIA_TYPE_BYTES_MAX: usize = 127;
+/// How long a file is kept that no message names.
+pub const FILE_UNNAMED_MS: u64 = 24 * 3_600_000;
+/// How long an upload may take; shorter than a file is kept, so that none comes after its row has gone.
+pub const FILE_UPLOAD_MS: u64 = 3_600_000;
+/// Files of one subject in one session that no message names. As many as a message can name.
+pub const FILES_UNNAMED_MAX: usize = BLOCKS_MAX;
+/// Files that R2 is told to delete at once.
+pub const FILES_REMOVED_MAX: usize = 1_000;
+
 /// Turns of a thread that wait, for their place or for a person; the next one is refused with `BUSY`.
 pub const QUEUED_TURNS_MAX: usize = 32;
 /// How often the agent of one turn is called; what it asks for after that fails the turn.

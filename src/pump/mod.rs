@@ -23,7 +23,8 @@ use crate::dialect::Dialect;
 use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Identity, Millis, Named, Received, ServerFrame};
 use crate::thread::store::StoreError;
 use crate::thread::{
-    Audience, Blame, Cause, Config, Denied, Input, Output, PeerId, Request, Thread, TurnId, Woken,
+    Audience, Blame, Cause, Config, Denied, File, Input, Output, PeerId, Request, Thread, TurnId, Unserved,
+    Woken,
 };
 
 pub use platform::{Loaded, Log, Panicked, Platform};
@@ -138,12 +139,29 @@ impl<P: Platform> Pump<P> {
         let refused = match &request {
             Request::Update(update) => thread.refuses_update(update, None),
             Request::Answer(answer) => thread.refuses_answer(answer),
+            Request::Upload(_) => thread.refuses_upload(identity.subject.as_deref()),
             Request::Cancel { .. } | Request::Delete => None,
         };
+        let has_begun = thread.session().is_some();
         match refused {
             Some(error) => Err(Undone::Refused(error)),
-            None => Ok(self.input(request.input(identity))?),
+            None => Ok(self.input(request.input(identity, has_begun))?),
         }
+    }
+
+    /// The file that a program asks for by HTTP, if that caller may have it.
+    ///
+    /// # Errors
+    /// If it is not there, or not for that caller; or as [`Pump::thread`].
+    pub fn file(&mut self, by: &Identity, id: &str) -> Result<File, Undone> {
+        self.thread()?;
+        let (now, records) = (self.platform.now(), self.platform.records());
+        let gone = || Broken::Store(StoreError("the thread is not awake".into()));
+        let thread = self.thread.as_deref().ok_or_else(gone)?;
+        thread.file(now, records, by, id).map_err(|unserved| match unserved {
+            Unserved::Denied(denied) => Undone::Denied(denied),
+            Unserved::Refused(error) => Undone::Refused(error),
+        })
     }
 
     /// The thread, woken if need be.
@@ -245,12 +263,12 @@ impl<P: Platform> Pump<P> {
     }
 
     fn waking(&mut self, cause: Cause) -> Result<Input, Broken> {
-        let Loaded { mut stored, deletion } = self.platform.load()?;
+        let Loaded { mut stored, deletion, files } = self.platform.load()?;
         if let Some(stored) = &mut stored {
             stored.complete(self.platform.records())?;
         }
         let (peers, seed) = (self.platform.peers(), self.platform.seed()?);
-        Ok(Input::Woken(Box::new(Woken { stored, deletion, peers, seed, cause })))
+        Ok(Input::Woken(Box::new(Woken { stored, deletion, files, peers, seed, cause })))
     }
 
     /// Handles an input, and then those that its outputs bring about.
@@ -300,6 +318,7 @@ impl<P: Platform> Pump<P> {
             Output::Close { peer, code, reason } => self.platform.close(&peer, code, reason),
             Output::SetAlarm(at) => self.platform.set_alarm(at)?,
             Output::Deliver => return Ok(self.deliver()),
+            Output::RemoveFiles => return Ok(self.remove_files()),
             Output::Log(event) => self.platform.log(Log::Event(&event)),
         }
         Ok(None)
@@ -345,6 +364,20 @@ impl<P: Platform> Pump<P> {
             Err(StoreError(why)) => {
                 self.platform.log(Log::StoreFailed(&why));
                 Some(Input::DeliveryFailed)
+            }
+        }
+    }
+
+    fn remove_files(&mut self) -> Option<Input> {
+        match self.thread.as_ref()?.files_to_remove(self.platform.records()) {
+            Ok(ids) if ids.is_empty() => Some(Input::FilesRemoved { ids }),
+            Ok(ids) => {
+                self.platform.remove_files(ids);
+                None
+            }
+            Err(StoreError(why)) => {
+                self.platform.log(Log::StoreFailed(&why));
+                Some(Input::FilesNotRemoved)
             }
         }
     }

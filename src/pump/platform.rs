@@ -5,7 +5,7 @@ use crate::agent::Call;
 use crate::dialect::Dialect;
 use crate::protocol::{CloseCode, Millis};
 use crate::thread::store::{Commit, Deletion, Records, StoreError, Stored};
-use crate::thread::{Attachment, Delivery, Event, PeerId, TurnId};
+use crate::thread::{Attachment, Delivery, Event, Kept, PeerId, TurnId};
 
 /// The world as a pump sees it. Every method returns at once: what takes time comes back as an input.
 pub trait Platform {
@@ -80,6 +80,10 @@ pub trait Platform {
     /// Gives D1 a delivery. [`crate::thread::Input::Delivered`] or `DeliveryFailed` follows.
     fn deliver(&mut self, delivery: Delivery);
 
+    /// Has the bucket delete these files of the session, also those that it does not have.
+    /// [`crate::thread::Input::FilesRemoved`] or `FilesNotRemoved` follows.
+    fn remove_files(&mut self, ids: Vec<String>);
+
     /// Writes a line of the log.
     fn log(&mut self, line: Log<'_>);
 
@@ -97,6 +101,8 @@ pub struct Loaded {
     pub stored: Option<Stored>,
     /// The deletion of the session that had this name before, if there was one.
     pub deletion: Option<Deletion>,
+    /// The files that no message names.
+    pub files: Kept,
 }
 
 /// The work of [`Platform::guard`] panicked.

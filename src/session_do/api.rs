@@ -25,6 +25,7 @@ use crate::pump::{Broken, NEWER_FORMAT, Undone};
 use crate::thread::store::{Record, Records, StoreError};
 use crate::thread::{Ask, Denied, Input, PeerId, READ_TOO_MUCH, Request as Asked, Thread};
 
+use super::files;
 use super::shell::Shell;
 
 /// How often and how long the answer to a deletion waits for D1; it does not depend on it.
@@ -64,6 +65,8 @@ async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
         // A tool's result may be as large as by a frame.
         Action::Decide => decide(shell, &identity, &mut fields(request, MESSAGE_BYTES_MAX).await?),
         Action::Delete => delete(shell, &identity).await,
+        Action::Upload => files::upload(shell, request, &identity).await,
+        Action::Fetch => files::fetch(shell, request, &identity).await,
     }
 }
 
@@ -287,6 +290,9 @@ impl From<Undone> for Refused {
                     Some(ErrorCode::NotFound) => 404,
                     Some(ErrorCode::AlreadyAnswered) => 409,
                     Some(ErrorCode::MessageTooLarge) => 413,
+                    Some(ErrorCode::RateLimited) => 429,
+                    Some(ErrorCode::NotConfigured) => 501,
+                    Some(ErrorCode::StorageError) => 503,
                     _ => 400,
                 };
                 Refused { status, error, allow: None }

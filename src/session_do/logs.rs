@@ -17,6 +17,7 @@ pub fn write(session_id: &str, line: Log<'_>) {
 fn event(session_id: &str, event: &Event) {
     let level = match event {
         Event::DeliveryFailed { .. }
+        | Event::FilesNotRemoved { .. }
         | Event::Parked { .. }
         | Event::AgentFailed { .. }
         | Event::AgentUnread { .. } => "warn",
@@ -34,6 +35,10 @@ pub fn row_unreadable(session_id: &str, table: &str, key: u64, fault: &str) {
 
 pub fn delivery_failed(session_id: &str, why: &str) {
     error(session_id, "d1_failed", why);
+}
+
+pub fn bucket_failed(session_id: &str, why: &str) {
+    error(session_id, "r2_failed", why);
 }
 
 pub fn agent_unreachable(session_id: &str, why: &str) {

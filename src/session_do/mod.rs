@@ -5,6 +5,7 @@
 
 mod agents;
 mod api;
+mod files;
 mod index;
 mod logs;
 mod notify;

@@ -49,6 +49,7 @@ impl SessionDO {
             let read = || {
                 let mut settings = Settings::read(&|name| crate::edge::variable(&env, name))?;
                 settings.thread.delivers = crate::platform::d1::is_bound(&env);
+                settings.thread.keeps_files = crate::platform::r2::is_bound(&env);
                 Ok(settings)
             };
             let settings = SETTINGS.with(|settings| settings.get_or_init(read).clone());

@@ -7,7 +7,7 @@
 
 /// The format that this build writes.
 pub const MAJOR: u64 = 2;
-pub const MINOR: u64 = 1;
+pub const MINOR: u64 = 2;
 
 /// A table and its columns, each with its declaration.
 pub struct Table {
@@ -23,7 +23,7 @@ pub const THREAD: Table = Table {
     columns: &[
         ("id", "INTEGER PRIMARY KEY CHECK (id = 1)"),
         ("major", "INTEGER NOT NULL DEFAULT 2"),
-        ("minor", "INTEGER NOT NULL DEFAULT 1"),
+        ("minor", "INTEGER NOT NULL DEFAULT 2"),
         ("epoch", "INTEGER NOT NULL DEFAULT 0"),
         ("seq", "INTEGER NOT NULL DEFAULT 0"),
         ("delivered", "INTEGER NOT NULL DEFAULT 0"),
@@ -86,6 +86,25 @@ pub const DELETED: Table = Table {
         ("requests", "TEXT"),
     ],
 };
+
+/// One row a file, from before its first byte is stored until the bucket has none of it; the table is there as long as
+/// there are rows. `state` is `coming`, `here` or `gone`, and `due` when its bytes are to be deleted: null once a message
+/// names it.
+pub const FILES: Table = Table {
+    name: "bobbin_files",
+    columns: &[
+        ("id", "TEXT PRIMARY KEY"),
+        ("name", "TEXT NOT NULL DEFAULT 'file'"),
+        ("media_type", "TEXT NOT NULL DEFAULT 'application/octet-stream'"),
+        ("size", "INTEGER NOT NULL DEFAULT 0"),
+        ("uploader", "TEXT"),
+        ("state", "TEXT NOT NULL DEFAULT 'gone'"),
+        ("due", "INTEGER"),
+    ],
+};
+/// Of files that are to go: there are few of them at any time.
+pub const DUE: &str =
+    "CREATE INDEX IF NOT EXISTS bobbin_files_due ON bobbin_files (due) WHERE due IS NOT NULL;";
 
 /// The tables of a thread that has begun.
 pub const TABLES: [&Table; 3] = [&THREAD, &RECORDS, &JOURNAL];

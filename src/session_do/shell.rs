@@ -12,7 +12,7 @@ use crate::dialect::Dialect;
 use crate::platform::{self, Env, Guarded, Socket, Task, guard, must, promise};
 use crate::protocol::{CloseCode, Identity};
 use crate::pump::{Broken, Platform, Pump, Undone};
-use crate::thread::{Config, Input, PeerId, Request, Thread, TurnId};
+use crate::thread::{Config, File, Input, PeerId, Request, Thread, TurnId};
 
 use super::notify::Notify;
 use super::store::Store;
@@ -79,6 +79,14 @@ impl Shell {
     /// If it may not, or if it was not carried out.
     pub fn request(&self, identity: &Identity, request: Request) -> Result<(), Undone> {
         self.pump.borrow_mut().request(identity, request)
+    }
+
+    /// The file that a program asks for by HTTP, if that caller may have it.
+    ///
+    /// # Errors
+    /// If it is not there, or not for that caller.
+    pub fn file(&self, by: &Identity, id: &str) -> Result<File, Undone> {
+        self.pump.borrow_mut().file(by, id)
     }
 
     /// Hands the thread a client's frame. If it cannot be carried out, its sender is told.

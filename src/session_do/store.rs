@@ -15,15 +15,16 @@ use crate::thread::store::{
     Checkpoint, Commit, Deletion, Journal, Mark, Page, Record, RecordKind, Records, StoreError, Stored,
     Write, digests,
 };
+use crate::thread::{File, Kept};
 
 use super::logs;
 use super::schema::{
-    DELETED, FILL_FROM_FIRST_FORMAT, FIRST_FORMAT, FROM_FIRST_FORMAT, INDICES, JOURNAL, MAJOR, MINOR, MOVED,
-    RECORDS, ROUNDS, TABLES, THREAD,
+    DELETED, DUE, FILES, FILL_FROM_FIRST_FORMAT, FIRST_FORMAT, FROM_FIRST_FORMAT, INDICES, JOURNAL, MAJOR,
+    MINOR, MOVED, RECORDS, ROUNDS, TABLES, THREAD,
 };
 
-const TABLE_NAMES: [&str; 6] =
-    [THREAD.name, RECORDS.name, JOURNAL.name, DELETED.name, FIRST_FORMAT.0, FIRST_FORMAT_DELETED];
+const TABLE_NAMES: [&str; 7] =
+    [THREAD.name, RECORDS.name, JOURNAL.name, DELETED.name, FILES.name, FIRST_FORMAT.0, FIRST_FORMAT_DELETED];
 /// The first format's mark of a deletion that D1 has yet to learn of.
 const FIRST_FORMAT_DELETED: &str = "deleted";
 
@@ -34,6 +35,7 @@ pub struct Store {
     storage: Storage,
     session_id: String,
     has_tables: Cell<bool>,
+    has_files: Cell<bool>,
     rows_written: Cell<usize>,
     /// Rows that could not be read and were logged, by table and key: each is logged once.
     logged: RefCell<Vec<(&'static str, u64)>>,
@@ -49,6 +51,7 @@ impl Store {
             storage,
             session_id,
             has_tables: Cell::new(false),
+            has_files: Cell::new(false),
             rows_written: Cell::new(0),
             logged: RefCell::default(),
         }
@@ -79,7 +82,22 @@ impl Store {
         let is_noted = catalog.has(DELETED.name, &[]) || catalog.has(FIRST_FORMAT_DELETED, &["at"]);
         let deletion = if is_noted { Some(self.deletion()?) } else { None };
         let stored = if self.has_tables.get() { self.stored()? } else { None };
-        Ok(Loaded { stored, deletion })
+        self.has_files.set(catalog.has(FILES.name, &[]));
+        Ok(Loaded { stored, deletion, files: self.kept_files()? })
+    }
+
+    /// The files that no message names.
+    fn kept_files(&self) -> Result<Kept, StoreError> {
+        if !self.has_files.get() {
+            return Ok(Kept::default());
+        }
+        let unnamed =
+            self.rows("SELECT * FROM bobbin_files WHERE due IS NOT NULL AND state <> 'gone'", vec![])?;
+        Ok(Kept {
+            unnamed: unnamed.iter().filter_map(|row| File::read(row)).collect(),
+            gone_due: self.gone_due()?,
+            has_named: self.number("SELECT 1 FROM bobbin_files WHERE due IS NULL LIMIT 1")?.is_some(),
+        })
     }
 
     fn deletion(&self) -> Result<Deletion, StoreError> {
@@ -140,7 +158,7 @@ impl Store {
                 self.run(FROM_FIRST_FORMAT, vec![])?;
             }
             let catalog = if is_of_first_format { &self.catalog()? } else { catalog };
-            for table in TABLES.into_iter().filter(|table| catalog.has(table.name, &[])) {
+            for table in TABLES.into_iter().chain([&FILES]).filter(|table| catalog.has(table.name, &[])) {
                 self.run(&table.add_missing(|column| catalog.has(table.name, &[column])), vec![])?;
             }
             if is_of_first_format {
@@ -209,6 +227,12 @@ impl Store {
             Write::Park { seq } => {
                 self.run("UPDATE bobbin_records SET parked = 1 WHERE seq = ?", vec![number(seq)])
             }
+            Write::AddFile(file) => self.add_file(file),
+            Write::SetFile { id, state, due } => {
+                let bindings = vec![state.as_str().into(), due.map_or(JsValue::NULL, number), id.into()];
+                self.run("UPDATE bobbin_files SET state = ?, due = ? WHERE id = ?", bindings)
+            }
+            Write::ForgetFiles(ids) => self.forget_files(&ids),
             Write::Delete { at } => self.delete(at),
             Write::Deleted => self.upsert(DELETED.name, &[("id", number(1)), ("owed", number(0))]),
             Write::ForgetDeletion => self.run("DROP TABLE bobbin_deleted", vec![]),
@@ -226,6 +250,38 @@ impl Store {
         }
     }
 
+    fn add_file(&self, file: File) -> Result<(), StoreError> {
+        if !self.has_files.get() {
+            self.run(&[&FILES.create(), DUE].concat(), vec![])?;
+            self.has_files.set(true);
+        }
+        let File { id, name, media_type, size, uploader, state, due } = file;
+        let columns = [
+            ("id", id.into()),
+            ("name", name.into()),
+            ("media_type", media_type.into()),
+            ("size", number(size)),
+            ("uploader", optional(uploader.as_deref())),
+            ("state", state.as_str().into()),
+            ("due", due.map_or(JsValue::NULL, number)),
+        ];
+        self.insert(FILES.name, &columns, "")
+    }
+
+    /// With the last row the table goes: a session without files is as it was before the first.
+    fn forget_files(&self, ids: &[String]) -> Result<(), StoreError> {
+        if !self.has_files.get() {
+            return Ok(());
+        }
+        let these = "DELETE FROM bobbin_files WHERE id IN (SELECT value FROM json_each(?))";
+        self.run(these, vec![to_json(&ids).into()])?;
+        if self.number("SELECT 1 FROM bobbin_files LIMIT 1")?.is_none() {
+            self.run("DROP TABLE bobbin_files", vec![])?;
+            self.has_files.set(false);
+        }
+        Ok(())
+    }
+
     fn delete(&self, at: Millis) -> Result<(), StoreError> {
         let note = self.note()?;
         let is_moved = self.catalog()?.has(MOVED.0, &[MOVED.1]);
@@ -234,6 +290,10 @@ impl Store {
             self.run(&["DROP TABLE ", name].concat(), vec![])?;
         }
         self.has_tables.set(false);
+        if self.has_files.get() {
+            let gone = "UPDATE bobbin_files SET due = iif(state = 'coming', due, 0), state = 'gone'";
+            self.run(gone, vec![])?;
+        }
         let columns = [("id", number(1)), ("at", number(at)), ("owed", number(1)), ("requests", note.into())];
         self.upsert(DELETED.name, &columns)
     }
@@ -422,6 +482,30 @@ impl Records for Store {
         self.first("seq > ?1 AND turn = ?1 AND kind = 'answer' ORDER BY seq", number(turn))
     }
 
+    fn file(&self, id: &str) -> Result<Option<File>, StoreError> {
+        if !self.has_files.get() {
+            return Ok(None);
+        }
+        let rows = self.rows("SELECT * FROM bobbin_files WHERE id = ?", vec![id.into()])?;
+        Ok(rows.first().and_then(|row| File::read(row)))
+    }
+
+    fn gone_files(&self, now: Millis, count_max: usize) -> Result<Vec<String>, StoreError> {
+        if !self.has_files.get() {
+            return Ok(Vec::new());
+        }
+        let query = "SELECT id FROM bobbin_files WHERE due <= ? AND state = 'gone' ORDER BY due LIMIT ?";
+        let rows = self.rows(query, vec![number(now), number(count_max as u64)])?;
+        Ok(rows.iter().filter_map(|row| row.text("id")).collect())
+    }
+
+    fn gone_due(&self) -> Result<Option<Millis>, StoreError> {
+        if !self.has_files.get() {
+            return Ok(None);
+        }
+        self.number("SELECT min(due) FROM bobbin_files WHERE due IS NOT NULL AND state = 'gone'")
+    }
+
     fn is_noted(&self, digest: &str) -> Result<bool, StoreError> {
         let query = "SELECT 1 FROM bobbin_deleted WHERE instr(requests, ?) > 0";
         Ok(!self.rows(query, vec![digest.into()])?.is_empty())
@@ -444,7 +528,7 @@ impl Catalog {
             let columns: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
             self.has(table.name, &[]) && !self.has(table.name, &columns)
         };
-        TABLES.iter().any(lacks)
+        TABLES.iter().chain([&&FILES]).any(lacks)
     }
 }
 

@@ -6,7 +6,7 @@ use wasm_bindgen::prelude::*;
 
 use crate::agent::Call;
 use crate::dialect::Dialect;
-use crate::platform::{self, Socket, Storage};
+use crate::platform::{self, Socket, Storage, r2};
 use crate::protocol::{CloseCode, Millis};
 use crate::pump::{Broken, Loaded, Log, Panicked, Platform};
 use crate::thread::store::{Commit, Records, StoreError};
@@ -16,7 +16,7 @@ use super::agents::Agents;
 use super::shell::{Inlet, Runtime};
 use super::sockets::Sockets;
 use super::store::Store;
-use super::{index, logs};
+use super::{files, index, logs};
 
 pub struct Workerd {
     runtime: Rc<Runtime>,
@@ -154,6 +154,22 @@ impl Platform for Workerd {
                 Err(error) => {
                     logs::delivery_failed(&runtime.session_id, &error);
                     Input::DeliveryFailed
+                }
+            });
+            runtime.deliveries.notify();
+        });
+    }
+
+    fn remove_files(&mut self, ids: Vec<String>) {
+        let (runtime, inlet) = (self.runtime.clone(), self.inlet.clone());
+        self.spawn(async move {
+            let keys = ids.iter().map(|id| files::key(&runtime.session_id, id));
+            let outcome = r2::delete(&runtime.env, keys).await;
+            inlet.input(match outcome {
+                Ok(()) => Input::FilesRemoved { ids },
+                Err(thrown) => {
+                    logs::bucket_failed(&runtime.session_id, &platform::describe(&thrown));
+                    Input::FilesNotRemoved
                 }
             });
             runtime.deliveries.notify();

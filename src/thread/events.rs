@@ -122,6 +122,13 @@ pub enum Event {
         /// Milliseconds until the next one is tried.
         retry_in_ms: Millis,
     },
+    /// The bucket has not deleted files that are gone, or has not answered in time.
+    FilesNotRemoved {
+        /// How often in a row.
+        failures: u32,
+        /// Milliseconds until it is tried again.
+        retry_in_ms: Millis,
+    },
 }
 
 /// What was counted since the thread woke.

@@ -18,6 +18,7 @@ mod answer;
 mod attachment;
 mod calls;
 mod events;
+mod files;
 mod join;
 mod log;
 mod outbox;
@@ -46,6 +47,7 @@ use crate::protocol::{
 };
 
 use access::{Peer, Rates};
+use files::Files;
 use outbox::Outbox;
 use store::{Commit, Deletion, Records, Stored, Write};
 use turn::Turn;
@@ -56,6 +58,7 @@ pub use access::READ_TOO_MUCH;
 pub use answer::{Answer, Missing, Piece};
 pub use attachment::Attachment;
 pub use events::{Counters, Event, OutboxState, Report};
+pub use files::{File, FileState, Kept, Unserved};
 pub use outbox::{Delivered, Delivery, SessionContent};
 pub use permission::{Ask, Denied, Request};
 pub use store::message_id_prefix;
@@ -73,6 +76,8 @@ pub type TurnId = u64;
 pub struct Config {
     /// Whether there is a D1 database to deliver to.
     pub delivers: bool,
+    /// Whether there is a bucket for files.
+    pub keeps_files: bool,
     /// Turns that run at once, 1 to 16.
     pub concurrent_turns: usize,
     /// Whether a turn waits for the results of its calls where its agent does not say whose they are to give.
@@ -114,6 +119,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             delivers: true,
+            keeps_files: true,
             concurrent_turns: 1,
             waits_for_tools: false,
             agent_first_token_timeout_ms: limits::AGENT_FIRST_TOKEN_TIMEOUT_MS,
@@ -224,6 +230,30 @@ pub enum Input {
     },
     /// A program deletes the session, by HTTP.
     Delete,
+    /// A program deletes what a subject has uploaded to a session that nobody has begun.
+    DeleteUploads {
+        /// The subject; `None` where everybody is let in.
+        by: Option<String>,
+    },
+    /// Bytes of a file are about to come, by HTTP.
+    Upload(File),
+    /// All bytes of an upload are in the bucket.
+    Uploaded {
+        /// The file's id.
+        id: String,
+    },
+    /// An upload broke off, or the bucket lacks a file that it should have.
+    FileLost {
+        /// The file's id.
+        id: String,
+    },
+    /// The bucket has none of these files any more.
+    FilesRemoved {
+        /// Their ids; none, if none were left to delete.
+        ids: Vec<String>,
+    },
+    /// The bucket did not delete files.
+    FilesNotRemoved,
 }
 
 /// What a thread starts from: its store and its open sockets.
@@ -233,6 +263,8 @@ pub struct Woken {
     pub stored: Option<Stored>,
     /// The deletion of the session that had this name before, if there was one.
     pub deletion: Option<Deletion>,
+    /// The files that no message names.
+    pub files: Kept,
     /// The sockets that are open and attached, with their attachments.
     pub peers: Vec<(PeerId, Attachment)>,
     /// A random number that nobody can guess, from which the thread makes its own.
@@ -316,6 +348,8 @@ pub enum Output {
     SetAlarm(Option<Millis>),
     /// Give D1 what [`Thread::delivery`] returns.
     Deliver,
+    /// Have the bucket delete what [`Thread::files_to_remove`] returns.
+    RemoveFiles,
     /// Write a line of the log that operators read.
     Log(Event),
 }
@@ -352,6 +386,7 @@ pub struct Thread {
     was_deleted: bool,
     unread: Unread,
     outbox: Outbox,
+    files: Files,
     alarm: Option<Millis>,
     outputs: VecDeque<Output>,
     random: u64,
@@ -380,6 +415,7 @@ impl Thread {
             was_deleted: false,
             unread: Unread::default(),
             outbox: Outbox::default(),
+            files: Files::default(),
             alarm: None,
             outputs: VecDeque::new(),
             random: 0,
@@ -410,6 +446,7 @@ impl Thread {
             Input::Alarm => {
                 self.alarm = None;
                 self.time_out_delivery(now);
+                self.time_out_removal(now);
             }
             Input::Delivered(delivered) => self.delivered(delivered),
             Input::DeliveryFailed => self.delivery_failed(now, records),
@@ -418,10 +455,17 @@ impl Thread {
             Input::Cancel { request_id } => self.cancel(now, None, request_id.as_deref()),
             Input::Read { subject, bytes } => self.count_read(now, &subject, bytes),
             Input::Delete => self.delete(now),
+            Input::DeleteUploads { by } => self.delete_uploads(now, by.as_deref()),
+            Input::Upload(file) => self.upload(now, file),
+            Input::Uploaded { id } => self.uploaded(now, &id),
+            Input::FileLost { id } => self.lose_file(now, &id),
+            Input::FilesRemoved { ids } => self.files_removed(now, records, ids),
+            Input::FilesNotRemoved => self.files_not_removed(now),
         }
         self.meet_deadlines(now);
         self.start_turns(now);
         self.deliver(now);
+        self.remove_files(now);
         self.guard(now, begins_nothing, had_waited);
     }
 

@@ -216,11 +216,7 @@ impl Thread {
     }
 
     fn back_off(&mut self, now: Millis) {
-        let doublings = self.outbox.failures.saturating_sub(1).min(16);
-        let wait = DELIVERY_RETRY_MS_MIN.saturating_mul(1 << doublings).min(DELIVERY_RETRY_MS_MAX);
-        // Half of the wait is jitter, so that threads that failed together do not come back together.
-        let jitter = self.next_random().checked_rem(wait / 2).unwrap_or_default();
-        let retry_in_ms = (wait / 2).saturating_add(jitter);
+        let retry_in_ms = retry_in_ms(self.outbox.failures, self.next_random());
         self.outbox.retry_at = now.saturating_add(retry_in_ms);
         self.log(Event::DeliveryFailed { failures: self.outbox.failures, retry_in_ms });
     }
@@ -295,4 +291,13 @@ impl Thread {
         let checkpoint = self.checkpoint();
         self.store(checkpoint.map(Write::Checkpoint).into_iter().collect());
     }
+}
+
+/// How long to wait after so many failures in a row. Half of it is jitter, so that threads that failed together do not
+/// come back together.
+pub(super) fn retry_in_ms(failures: u32, random: u64) -> u64 {
+    let doublings = failures.saturating_sub(1).min(16);
+    let wait = DELIVERY_RETRY_MS_MIN.saturating_mul(1 << doublings).min(DELIVERY_RETRY_MS_MAX);
+    let jitter = random.checked_rem(wait / 2).unwrap_or_default();
+    (wait / 2).saturating_add(jitter)
 }

@@ -2,7 +2,7 @@
 
 use crate::protocol::{Access, ClientFrame, Identity, SessionUpdate, ToolAnswer};
 
-use super::{Input, Thread};
+use super::{File, Input, Thread};
 
 /// Something that is asked of a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,10 @@ pub enum Ask {
     Diagnose,
     /// A message.
     Send,
+    /// A file for messages to come.
+    Upload,
+    /// The bytes of a file.
+    Fetch,
     /// The end of turns.
     Cancel,
     /// To answer a call of a tool.
@@ -50,6 +54,8 @@ pub enum Request {
     Answer(ToolAnswer),
     /// The end of the session.
     Delete,
+    /// A file whose bytes are about to come.
+    Upload(File),
 }
 
 impl Request {
@@ -61,17 +67,20 @@ impl Request {
             Request::Cancel { .. } => Ask::Cancel,
             Request::Answer(_) => Ask::Answer,
             Request::Delete => Ask::Delete,
+            Request::Upload(_) => Ask::Upload,
         }
     }
 
-    /// What the thread is handed, if it comes from this caller.
+    /// What the thread is handed, if it comes from this caller, and somebody has begun the session or not.
     #[must_use]
-    pub fn input(self, by: &Identity) -> Input {
+    pub fn input(self, by: &Identity, has_begun: bool) -> Input {
         match self {
             Request::Update(update) => Input::Update(update),
             Request::Cancel { request_id } => Input::Cancel { request_id },
             Request::Answer(answer) => Input::Answer { answer, by: by.subject.clone() },
+            Request::Delete if !has_begun => Input::DeleteUploads { by: by.subject.clone() },
             Request::Delete => Input::Delete,
+            Request::Upload(file) => Input::Upload(File { uploader: by.subject.clone(), ..file }),
         }
     }
 }
@@ -92,9 +101,9 @@ impl Ask {
     /// The access that it needs. Whoever writes the first message owns the session from then on.
     fn takes(self, has_begun: bool) -> Access {
         match self {
-            Ask::Watch | Ask::Ticket | Ask::Read => Access::Viewer,
-            Ask::Send if !has_begun => Access::Owner,
-            Ask::Send | Ask::Cancel | Ask::Answer => Access::Editor,
+            Ask::Watch | Ask::Ticket | Ask::Read | Ask::Fetch => Access::Viewer,
+            Ask::Send | Ask::Upload if !has_begun => Access::Owner,
+            Ask::Send | Ask::Upload | Ask::Cancel | Ask::Answer => Access::Editor,
             Ask::Change | Ask::Delete | Ask::Diagnose => Access::Owner,
         }
     }
@@ -102,7 +111,7 @@ impl Ask {
     fn refusal(self, access: Access) -> &'static str {
         match (self, access) {
             (Ask::Change | Ask::Delete | Ask::Diagnose, _) => "only the session's owner may do this",
-            (Ask::Send, Access::Editor) => {
+            (Ask::Send | Ask::Upload, Access::Editor) => {
                 "nobody has begun this session, and a named editor may not; wait for its owner's first message"
             }
             _ => "you may read this session and not write to it",
@@ -132,8 +141,10 @@ impl Thread {
     /// The reason why not.
     pub fn permits_request(&self, identity: &Identity, ask: Ask) -> Result<(), Denied> {
         let is_there = match ask {
-            Ask::Watch | Ask::Ticket => true,
+            // Somebody's upload may be there before anybody has begun the session.
+            Ask::Watch | Ask::Ticket | Ask::Upload | Ask::Fetch => true,
             Ask::Diagnose => self.session.is_some() || identity.granted.is_some(),
+            Ask::Delete if self.has_uploads_of(identity.subject.as_deref()) => true,
             Ask::Read | Ask::Send | Ask::Cancel | Ask::Answer | Ask::Change | Ask::Delete => {
                 self.session.is_some()
             }

@@ -121,6 +121,7 @@ impl Thread {
         self.last_place = None;
         self.epoch = self.next_epoch();
         self.outbox.session_deleted(self.seq);
+        self.files.session_deleted(now);
         self.was_deleted = true;
         self.store(vec![Write::Delete { at: now }]);
         self.dismiss_all(|_| true, CloseCode::SessionDeleted, "the session was deleted");

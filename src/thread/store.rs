@@ -11,6 +11,7 @@ use crate::protocol::{
 };
 
 use super::answer::Answer;
+use super::files::{File, FileState};
 
 const DIGEST_CHARS: usize = 16;
 
@@ -40,8 +41,22 @@ pub enum Write {
         /// The sequence number of the record.
         seq: u64,
     },
+    /// Adds a file's row.
+    AddFile(File),
+    /// How far a file is from now on, and when its bytes are to be deleted. Nothing, if it has no row.
+    SetFile {
+        /// The file's id.
+        id: String,
+        /// How far it is.
+        state: FileState,
+        /// When its bytes are to be deleted, in Unix milliseconds; `None` if they are not.
+        due: Option<Millis>,
+    },
+    /// The bucket has none of these files any more: removes their rows.
+    ForgetFiles(Vec<String>),
     /// Deletes all of the session, and notes the deletion: when it was, that D1 has yet to learn of it, and the
-    /// [`digests`] of the ids that were used.
+    /// [`digests`] of the ids that were used. Rows of files stay, as gone: of those that have come their bytes are to
+    /// be deleted now.
     Delete {
         /// The time of the deletion, in Unix milliseconds.
         at: Millis,
@@ -281,7 +296,11 @@ impl Read for BlockEvents {
             _ => None,
         };
         let of_blocks = value.get("ofBlocks")?.as_array()?.iter().map(pair).collect::<Option<_>>()?;
-        Some(BlockEvents { count: required(value, "count")?, of_blocks, broken_at: optional(value, "brokenAt")? })
+        Some(BlockEvents {
+            count: required(value, "count")?,
+            of_blocks,
+            broken_at: optional(value, "brokenAt")?,
+        })
     }
 }
 
@@ -359,6 +378,12 @@ pub trait Records {
     fn request(&self, request_id: &str) -> Result<Option<Record>, StoreError>;
     /// The end of the turn that began at `turn`.
     fn end(&self, turn: u64) -> Result<Option<Record>, StoreError>;
+    /// The file of this id, whatever its state.
+    fn file(&self, id: &str) -> Result<Option<File>, StoreError>;
+    /// The ids of files that are gone and whose bytes are to be deleted by `now`.
+    fn gone_files(&self, now: Millis, count_max: usize) -> Result<Vec<String>, StoreError>;
+    /// When the first of the files that are gone is to be deleted.
+    fn gone_due(&self) -> Result<Option<Millis>, StoreError>;
     /// Whether the note of a deletion has this [`digest`].
     fn is_noted(&self, digest: &str) -> Result<bool, StoreError>;
 }

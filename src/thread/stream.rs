@@ -331,7 +331,8 @@ impl Thread {
             |output: &Output| matches!(output, Output::Store(commit) if commit.0.iter().any(is_append));
         let is_unsafe = had_waited && !begins_nothing && self.outputs.iter().any(appends);
         let turns = (!self.rests() || is_unsafe).then(|| now.saturating_add(GUARD_MS));
-        let wanted = [turns, self.outbox_alarm(), self.next_expiry()].into_iter().flatten().min();
+        let wanted =
+            [turns, self.outbox_alarm(), self.files_alarm(), self.next_expiry()].into_iter().flatten().min();
         match (self.alarm, wanted) {
             (None, None) => {}
             // An alarm that comes too early costs less than a write that moves it.

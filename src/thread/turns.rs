@@ -67,7 +67,12 @@ impl Thread {
                 let message = "too many turns of this thread wait; try again when one has ended";
                 self.refuse(origin, &ErrorBody::retryable(ErrorCode::Busy, message));
             }
-            Ok(Place::Nowhere) => self.accept(now, origin.peer, request_id, sent),
+            Ok(Place::Nowhere) => {
+                match self.named_files(now, records, self.subject(origin.peer), &sent.content) {
+                    Ok(named) => self.accept(now, origin.peer, request_id, sent, named),
+                    Err(error) => self.refuse(origin, &error),
+                }
+            }
             Err(StoreError(_)) => self.refuse(origin, &unreadable()),
         }
     }
@@ -115,16 +120,21 @@ impl Thread {
         self.send_asked(origin.peer, frames);
     }
 
+    fn subject(&self, peer: &PeerId) -> Option<&str> {
+        self.peers.get(peer)?.identity.subject.as_deref()
+    }
+
     fn is_full(&self) -> bool {
         self.turns.values().filter(|turn| turn.running().is_none()).count() >= QUEUED_TURNS_MAX
     }
 
-    fn accept(&mut self, now: Millis, peer: &PeerId, request_id: &str, sent: Sent) {
+    fn accept(&mut self, now: Millis, peer: &PeerId, request_id: &str, sent: Sent, files: Vec<String>) {
         let Sent { content, metadata } = sent;
         self.make_way(now, &content);
         let starts = self.has_place() && self.queued().next().is_none();
-        let author = self.peers.get(peer).and_then(|peer| peer.identity.subject.clone());
+        let author = self.subject(peer).map(str::to_owned);
         let mut writes = self.create_session(now, &content, peer);
+        writes.extend(self.name_files(files));
         let turn = self.next_seq();
         let parent = self.last_turn.replace(turn);
         let record = Record {

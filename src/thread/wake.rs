@@ -5,6 +5,7 @@ use crate::protocol::limits::DELETION_KEPT_MS;
 use crate::protocol::{ErrorBody, ErrorCode, Millis};
 
 use super::access::Peer;
+use super::files::Files;
 use super::outbox::Outbox;
 use super::store::{Deletion, Journal, Mark, MarkKind, Record, Records, Stored, Write};
 use super::turn::{Running, Turn, TurnState, Waiting};
@@ -28,6 +29,7 @@ impl Thread {
         if let Some(stored) = woken.stored {
             self.restore(now, stored);
         }
+        self.files = Files::from_store(woken.files);
         if let Some(deletion) = woken.deletion {
             self.remember(now, deletion);
         }

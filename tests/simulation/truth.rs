@@ -348,7 +348,7 @@ impl Truth {
             Seen::Closed { code, .. } => self.count_closed(*code),
             // It may have given up between an event and the next, which follows from it.
             Seen::GaveUp => self.place = None,
-            Seen::Aborted { .. } | Seen::Logged(_) => {}
+            Seen::Aborted { .. } | Seen::Logged(_) | Seen::Removing(_) => {}
         }
         Ok(())
     }
@@ -458,6 +458,8 @@ impl Truth {
                 Write::Create(checkpoint) => self.begin(access, &checkpoint.session)?,
                 Write::Checkpoint(checkpoint) => self.set(access, &checkpoint.session)?,
                 Write::Deleted | Write::ForgetDeletion => {}
+                // What becomes of files is held against their rows.
+                Write::AddFile(_) | Write::SetFile { .. } | Write::ForgetFiles(_) => {}
             }
             if self.is_compared {
                 self.mix(format!("{write:?}").as_bytes());

@@ -177,7 +177,9 @@ impl Host {
 
     pub fn may_be_evicted(&self) -> bool {
         let is_waited_for = self.deliveries.iter().any(|(_, is_waited_for)| *is_waited_for);
-        self.thread().is_some() && self.agents.is_empty() && self.timers.is_empty() && !is_waited_for
+        let is_removing = self.removals.iter().any(|(_, is_waited_for)| *is_waited_for);
+        let waits = is_waited_for || is_removing;
+        self.thread().is_some() && self.agents.is_empty() && self.timers.is_empty() && !waits
     }
 
     /// Always false: the object is not there any more.
@@ -186,6 +188,9 @@ impl Host {
         self.end_object();
         self.agents.clear();
         for (_, is_waited_for) in &mut self.deliveries {
+            *is_waited_for = false;
+        }
+        for (_, is_waited_for) in &mut self.removals {
             *is_waited_for = false;
         }
         if sockets_survive {

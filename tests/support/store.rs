@@ -3,12 +3,13 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use bobbin::protocol::{Content, Read, to_json};
+use bobbin::protocol::{Content, Millis, Read, to_json};
 use bobbin::thread::rows::Found;
 use bobbin::thread::store::{
     Checkpoint, Commit, Deletion, Journal, Mark, Page, Record, RecordKind, Records, StoreError, Stored,
     Write, digests,
 };
+use bobbin::thread::{File, FileState, Kept};
 
 use super::rows::Columns;
 
@@ -32,6 +33,7 @@ pub struct MemoryStore {
     pub journals: BTreeMap<usize, Journal>,
     pub parked: Vec<u64>,
     pub deletion: Option<Deletion>,
+    pub files: BTreeMap<String, File>,
     /// The digests that deletions noted.
     pub noted: String,
     /// As SQL would count them.
@@ -82,13 +84,41 @@ impl MemoryStore {
                     }
                     other => panic!("{other:?} starts"),
                 },
+                Write::AddFile(file) => {
+                    let before = self.files.insert(file.id.clone(), file.clone());
+                    assert!(before.is_none(), "two files with the id {}", file.id);
+                }
+                Write::SetFile { id, state, due } => {
+                    if let Some(file) = self.files.get_mut(id) {
+                        let comes_back = file.state == FileState::Gone && *state != FileState::Gone;
+                        assert!(!comes_back, "the file {id} comes back");
+                        (file.state, file.due) = (*state, *due);
+                    }
+                }
+                Write::ForgetFiles(ids) => {
+                    let is_gone = |id| self.files.get(id).is_none_or(|file| file.state == FileState::Gone);
+                    assert!(ids.iter().all(is_gone), "a file is forgotten that is not gone");
+                    self.files.retain(|id, _| !ids.contains(id));
+                }
                 Write::Park { seq } => self.parked.push(*seq),
                 Write::Delete { at } => {
                     let (rows_written, failing_reads) = (self.rows_written, self.failing_reads.clone());
                     let used = self.records.values().rev().filter(|record| is_question(record));
                     let noted = digests(used.map(|record| record.request_id.as_str()), &self.noted);
                     let deletion = Some(Deletion { at: *at, is_owed: true });
-                    *self = MemoryStore { deletion, noted, rows_written, failing_reads, ..Self::default() };
+                    let mut files = std::mem::take(&mut self.files);
+                    for file in files.values_mut() {
+                        file.due = if file.state == FileState::Coming { file.due } else { Some(0) };
+                        file.state = FileState::Gone;
+                    }
+                    *self = MemoryStore {
+                        deletion,
+                        noted,
+                        files,
+                        rows_written,
+                        failing_reads,
+                        ..Self::default()
+                    };
                 }
                 Write::Deleted => {
                     self.deletion = self.deletion.map(|deletion| Deletion { is_owed: false, ..deletion });
@@ -101,6 +131,15 @@ impl MemoryStore {
                     self.journals.insert(journal.slot, journal.clone());
                 }
             }
+        }
+    }
+
+    pub fn kept_files(&self) -> Kept {
+        let is_unnamed = |file: &&File| file.due.is_some() && file.state != FileState::Gone;
+        Kept {
+            unnamed: self.files.values().filter(is_unnamed).cloned().collect(),
+            gone_due: self.gone_due().expect("no read fails here"),
+            has_named: self.files.values().any(|file| file.due.is_none()),
         }
     }
 
@@ -221,6 +260,22 @@ impl Records for MemoryStore {
         self.read()?;
         let before = self.records.range(..seq).rev().map(|(_, record)| record);
         Ok(self.page(before.filter(|record| record.is_message()), count_max, bytes_max))
+    }
+
+    fn file(&self, id: &str) -> Result<Option<File>, StoreError> {
+        self.read()?;
+        Ok(self.files.get(id).cloned())
+    }
+
+    fn gone_files(&self, now: Millis, count_max: usize) -> Result<Vec<String>, StoreError> {
+        self.read()?;
+        let is_meant = |file: &&File| file.state == FileState::Gone && file.due.is_some_and(|due| due <= now);
+        Ok(self.files.values().filter(is_meant).take(count_max).map(|file| file.id.clone()).collect())
+    }
+
+    fn gone_due(&self) -> Result<Option<Millis>, StoreError> {
+        let gone = self.files.values().filter(|file| file.state == FileState::Gone);
+        Ok(gone.filter_map(|file| file.due).min())
     }
 
     fn is_noted(&self, digest: &str) -> Result<bool, StoreError> {

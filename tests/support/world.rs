@@ -60,6 +60,7 @@ pub enum Seen {
     },
     Alarm(Option<Millis>),
     Delivering(u64),
+    Removing(Vec<String>),
     Logged(Event),
     Crashed {
         sockets_survive: bool,
@@ -95,6 +96,10 @@ pub struct World {
     pub agents: BTreeSet<TurnId>,
     /// Deliveries under way, and whether whoever gave them still waits for the answer.
     pub deliveries: VecDeque<(Delivery, bool)>,
+    /// Files that the bucket is to delete, and whether whoever asked for it still waits for the answer.
+    pub removals: VecDeque<(Vec<String>, bool)>,
+    /// The ids of the files whose bytes the bucket has.
+    pub bucket: BTreeSet<String>,
     pub alarm: Option<Millis>,
     pub timers: Vec<Millis>,
     pub faults: Faults,
@@ -111,6 +116,8 @@ impl World {
             links: BTreeMap::new(),
             agents: BTreeSet::new(),
             deliveries: VecDeque::new(),
+            removals: VecDeque::new(),
+            bucket: BTreeSet::new(),
             alarm: None,
             timers: Vec::new(),
             faults: Faults::default(),
@@ -188,7 +195,7 @@ impl Platform for World {
     fn load(&mut self) -> Result<Loaded, Broken> {
         let stored = self.store.load(super::host::SESSION_ID)?;
         self.seen.push(Seen::Woken { spoilt: self.store.spoilt.clone() });
-        Ok(Loaded { stored, deletion: self.store.deletion })
+        Ok(Loaded { stored, deletion: self.store.deletion, files: self.store.kept_files() })
     }
 
     fn records(&self) -> &dyn Records {
@@ -289,6 +296,12 @@ impl Platform for World {
         self.trip();
         self.seen.push(Seen::Delivering(delivery.seq));
         self.deliveries.push_back((delivery, true));
+    }
+
+    fn remove_files(&mut self, ids: Vec<String>) {
+        self.trip();
+        self.seen.push(Seen::Removing(ids.clone()));
+        self.removals.push_back((ids, true));
     }
 
     fn log(&mut self, line: Log<'_>) {

@@ -10,10 +10,12 @@ after(bobbin.close);
 
 const KINDS: Kind[] = ["own", "shared", "foreign", "new"];
 const ME = "me";
+/** The address of the file of each session's first message. */
+const files = new Map<string, string>();
 
 for (const kind of KINDS) {
   const cells = cellsOf(kind);
-  assert.equal(cells.length, 80, `${kind}: a table of twenty actions and four roles`);
+  assert.equal(cells.length, 88, `${kind}: a table of twenty-two actions and four roles`);
   for (const cell of cells) {
     const { action, by, role, expected } = cell;
     test(`${kind}, role ${role}: ${action} by ${by} is answered ${expected}`, async () => {
@@ -27,7 +29,9 @@ for (const kind of KINDS) {
 
 async function begin(id: string, owner: string): Promise<void> {
   const client = await bobbin.join(id, bearer(tokenOf(owner)));
-  client.say("first", "hello");
+  const uploaded = await bobbin.fetch(`/sessions/${id}/files`, { method: "POST", body: "x", headers: { ...bearer(tokenOf(owner)).headers, "content-type": "text/plain" } });
+  files.set(id, ((await uploaded.json()) as { url: string }).url);
+  client.send({ type: "message", requestId: "first", content: [{ type: "text", text: "hello" }, { type: "file", mediaType: "text/plain", url: files.get(id) }] });
   await client.next("final");
   await client.close();
 }
@@ -91,6 +95,8 @@ async function byHttp(cell: Cell, id: string): Promise<string> {
     delete: ["", { method: "DELETE", headers }, 204],
     ticket: ["/ticket", { method: "POST", headers }, 201],
     diagnostics: ["/diagnostics", { headers }, 200],
+    upload: ["/files?name=a.txt", { method: "POST", headers: { ...headers, "content-type": "text/plain" }, body: "words" }, 201],
+    download: [(files.get(id) ?? `/sessions/${id}/files/none`).replace(`/sessions/${id}`, ""), { headers }, 200],
   };
   const [path, init, done] = requests[cell.action] ?? assert.fail(cell.action);
   const response = await bobbin.fetch(`/sessions/${id}${path}`, init);

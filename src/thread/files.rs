@@ -1,0 +1,361 @@
+//! Files: which there are, who may have them, and which are to go.
+//!
+//! Bytes are in the bucket, and each file has a row. The row is there before the first byte is, and until the bucket
+//! has confirmed that it has none: so no crash leaves bytes that nobody knows of. A file is named once a message shows
+//! it. Until then it is its uploader's alone, and goes after a day.
+
+use litemap::LiteMap;
+
+use crate::protocol::limits::{DELIVERY_TIMEOUT_MS, FILE_UNNAMED_MS, FILES_REMOVED_MAX, FILES_UNNAMED_MAX};
+use crate::protocol::words::words;
+use crate::protocol::{Block, Content, ErrorBody, ErrorCode, Identity, Millis, Named, file_of};
+
+use super::events::Event;
+use super::outbox::retry_in_ms;
+use super::permission::{Ask, Denied};
+use super::rows::Row;
+use super::store::{Records, StoreError, Write};
+use super::{Output, Thread, unreadable};
+
+words! {
+    /// How far a file is.
+    pub enum FileState {
+        /// Its bytes are on their way, or never came.
+        Coming = "coming",
+        /// All of its bytes are there.
+        Here = "here",
+        /// Its bytes are to be deleted. It never comes back.
+        Gone = "gone",
+    }
+}
+
+/// A file, as its row holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Nobody can guess it, and it is used once.
+    pub id: String,
+    /// What it is called: [safe](crate::protocol::safe_name).
+    pub name: String,
+    /// What its uploader says that it is.
+    pub media_type: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The subject that uploaded it; `None` where everybody is let in.
+    pub uploader: Option<String>,
+    /// How far it is.
+    pub state: FileState,
+    /// When its bytes are to be deleted, in Unix milliseconds; `None` once a message names it.
+    pub due: Option<Millis>,
+}
+
+/// The files that a thread wakes with, beside those that messages name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Those that no message names, and that are not gone.
+    pub unnamed: Vec<File>,
+    /// When the first of those that are gone is to be deleted.
+    pub gone_due: Option<Millis>,
+    /// Whether a message names one.
+    pub has_named: bool,
+}
+
+/// What is known of the thread's files.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    /// Those that no message names, until the bucket has deleted them; but not those of a session that was deleted.
+    unnamed: LiteMap<String, File>,
+    gone_due: Option<Millis>,
+    has_named: bool,
+    /// When the bucket was asked to delete some, if it has not answered.
+    asked_at: Option<Millis>,
+    /// How often it failed to, in a row, and when it is asked again.
+    failures: u32,
+    retry_at: Millis,
+}
+
+impl File {
+    /// Reads a file's row. A file whose row cannot be read is no file.
+    #[must_use]
+    pub fn read(row: &dyn Row) -> Option<Self> {
+        Some(File {
+            id: row.text("id")?,
+            name: row.text("name")?,
+            media_type: row.text("media_type")?,
+            size: row.integer("size")?,
+            uploader: row.text("uploader"),
+            state: FileState::named(&row.text("state")?)?,
+            due: row.integer("due"),
+        })
+    }
+
+    fn is_here(&self, now: Millis) -> bool {
+        self.state == FileState::Here && self.due.is_none_or(|due| due > now)
+    }
+
+    /// Whether somebody who may read the session may have this file of it.
+    fn is_for(&self, now: Millis, subject: Option<&str>) -> bool {
+        self.is_here(now) && (self.due.is_none() || self.uploader.as_deref() == subject)
+    }
+}
+
+impl Files {
+    pub(super) fn from_store(kept: Kept) -> Self {
+        let Kept { unnamed, gone_due, has_named } = kept;
+        let unnamed = unnamed.into_iter().map(|file| (file.id.clone(), file)).collect();
+        Files { unnamed, gone_due, has_named, ..Files::default() }
+    }
+
+    fn goes_at(&mut self, at: Millis) {
+        self.gone_due = Some(self.gone_due.map_or(at, |due| due.min(at)));
+    }
+
+    /// All of them are gone. Those that are coming stay until they have come, at the latest until they would be due.
+    pub(super) fn session_deleted(&mut self, now: Millis) {
+        let is_coming = |file: &&File| file.state == FileState::Coming;
+        let coming = self.unnamed.values().filter(is_coming).filter_map(|file| file.due).min();
+        if self.has_named || self.unnamed.values().any(|file| file.state != FileState::Coming) {
+            self.goes_at(now);
+        } else if let Some(due) = coming {
+            self.goes_at(due);
+        }
+        self.unnamed.clear();
+        self.has_named = false;
+    }
+
+    /// When the bucket is to be asked to delete some.
+    fn due_at(&self) -> Option<Millis> {
+        let unnamed = self.unnamed.values().filter(|file| file.state != FileState::Gone);
+        let due = unnamed.filter_map(|file| file.due).chain(self.gone_due).min()?;
+        Some(due.max(self.retry_at))
+    }
+}
+
+impl Thread {
+    /// Why an upload is not taken; `None` if it is.
+    #[must_use]
+    pub fn refuses_upload(&self, uploader: Option<&str>) -> Option<ErrorBody> {
+        if !self.config.keeps_files {
+            return Some(no_bucket());
+        }
+        let is_theirs = |file: &&File| file.uploader.as_deref() == uploader;
+        let is_full = self.files.unnamed.values().filter(is_theirs).count() >= FILES_UNNAMED_MAX;
+        let message = format!(
+            "{FILES_UNNAMED_MAX} files of yours are in this session that no message names; send some of them, or wait until \
+             they are gone"
+        );
+        is_full.then(|| ErrorBody::retryable(ErrorCode::RateLimited, message))
+    }
+
+    /// Before the first byte is stored its file has a row, so that no byte is ever forgotten.
+    pub(super) fn upload(&mut self, now: Millis, file: File) {
+        let file = File { state: FileState::Coming, due: Some(now.saturating_add(FILE_UNNAMED_MS)), ..file };
+        self.files.unnamed.insert(file.id.clone(), file.clone());
+        self.store(vec![Write::AddFile(file)]);
+    }
+
+    /// All bytes of an upload are in the bucket. If the session was deleted meanwhile, they are not wanted.
+    pub(super) fn uploaded(&mut self, now: Millis, id: &str) {
+        let Some(file) = self.files.unnamed.get_mut(id).filter(|file| file.state == FileState::Coming) else {
+            return self.lose_file(now, id);
+        };
+        file.state = FileState::Here;
+        let write = Write::SetFile { id: id.to_owned(), state: file.state, due: file.due };
+        self.store(vec![write]);
+    }
+
+    /// Nobody gets the file from now on. Its bytes, if there are any, are deleted.
+    pub(super) fn lose_file(&mut self, now: Millis, id: &str) {
+        let state = FileState::Gone;
+        if let Some(file) = self.files.unnamed.get_mut(id) {
+            file.state = state;
+        }
+        self.files.goes_at(now);
+        self.store(vec![Write::SetFile { id: id.to_owned(), state, due: Some(now) }]);
+    }
+
+    /// Whether an upload has come, and may be named.
+    #[must_use]
+    pub fn has_uploaded(&self, id: &str) -> bool {
+        self.files.unnamed.get(id).is_some_and(|file| file.state == FileState::Here)
+    }
+
+    /// Whether somebody has uploaded something that no message names.
+    pub(super) fn has_uploads_of(&self, subject: Option<&str>) -> bool {
+        let is_theirs = |file: &File| file.uploader.as_deref() == subject && file.state == FileState::Here;
+        self.files.unnamed.values().any(is_theirs)
+    }
+
+    /// Where nobody has begun the session, its deletion is that of one's own uploads.
+    pub(super) fn delete_uploads(&mut self, now: Millis, subject: Option<&str>) {
+        let is_theirs = |file: &&File| file.uploader.as_deref() == subject && file.state == FileState::Here;
+        let theirs: Vec<String> =
+            self.files.unnamed.values().filter(is_theirs).map(|file| file.id.clone()).collect();
+        for id in &theirs {
+            self.lose_file(now, id);
+        }
+    }
+
+    /// The file that somebody asks for.
+    ///
+    /// # Errors
+    /// If it is not there, or not for them: nothing tells the two apart. Or if the store could not be read.
+    pub fn file(
+        &self,
+        now: Millis,
+        records: &dyn Records,
+        by: &Identity,
+        id: &str,
+    ) -> Result<File, Unserved> {
+        self.permits(by, Ask::Fetch).map_err(Unserved::Denied)?;
+        if !self.config.keeps_files {
+            return Err(Unserved::Refused(no_bucket()));
+        }
+        let file = records.file(id).map_err(|_| Unserved::Refused(unreadable()))?;
+        match file.filter(|file| file.is_for(now, by.subject.as_deref())) {
+            Some(file) => Ok(file),
+            None if self.session.is_none() => Err(Unserved::Denied(Denied::NoSession)),
+            None => Err(Unserved::Refused(no_file())),
+        }
+    }
+
+    /// The files that a message is to name: those of its blocks that none has named before.
+    ///
+    /// # Errors
+    /// If it may not name one of them.
+    pub(super) fn named_files(
+        &self,
+        now: Millis,
+        records: &dyn Records,
+        by: Option<&str>,
+        content: &Content,
+    ) -> Result<Vec<String>, ErrorBody> {
+        let Content::Blocks(blocks) = content else { return Ok(Vec::new()) };
+        let mut named = Vec::new();
+        for block in blocks {
+            let Block::File { url, .. } = block else { continue };
+            if !url.starts_with('/') {
+                continue;
+            }
+            let id = self.own_file(url)?;
+            let found = records.file(id).map_err(|_| unreadable())?.filter(|file| file.is_for(now, by));
+            let file = found.ok_or_else(|| no_such(url))?;
+            if file.due.is_some() && !named.contains(&file.id) {
+                named.push(file.id);
+            }
+        }
+        Ok(named)
+    }
+
+    fn own_file<'a>(&self, url: &'a str) -> Result<&'a str, ErrorBody> {
+        let invalid = |message: &str| ErrorBody::fatal(ErrorCode::InvalidMessage, message);
+        match file_of(url) {
+            None => Err(invalid("a file's path is /sessions/{id}/files/{file}, as its upload answered")),
+            Some((session_id, _)) if session_id != self.session_id => {
+                Err(invalid("the message names a file of another session; upload it to this one"))
+            }
+            Some(_) if !self.config.keeps_files => Err(no_bucket()),
+            Some((_, id)) => Ok(id),
+        }
+    }
+
+    /// From the commit of these writes on, the files are the session's.
+    pub(super) fn name_files(&mut self, named: Vec<String>) -> Vec<Write> {
+        let name = |id: String| {
+            self.files.unnamed.remove(&id);
+            self.files.has_named = true;
+            Write::SetFile { id, state: FileState::Here, due: None }
+        };
+        named.into_iter().map(name).collect()
+    }
+
+    /// What [`Output::RemoveFiles`] is to have deleted.
+    ///
+    /// # Errors
+    /// If the store could not be read.
+    pub fn files_to_remove(&self, records: &dyn Records) -> Result<Vec<String>, StoreError> {
+        records.gone_files(self.now, FILES_REMOVED_MAX)
+    }
+
+    /// Takes leave of files that nobody has named in time, and has the bytes deleted of those that are gone.
+    pub(super) fn remove_files(&mut self, now: Millis) {
+        let is_due = |due: Option<Millis>| due.is_some_and(|at| at <= now);
+        if !self.config.keeps_files || self.files.asked_at.is_some() || !is_due(self.files.due_at()) {
+            return;
+        }
+        let over =
+            self.files.unnamed.values().filter(|file| file.state != FileState::Gone && is_due(file.due));
+        let over: Vec<String> = over.map(|file| file.id.clone()).collect();
+        // In the store, too, before the bucket is asked: what is gone is named by no message any more.
+        for id in &over {
+            self.lose_file(now, id);
+        }
+        self.files.asked_at = Some(now);
+        self.outputs.push_back(Output::RemoveFiles);
+    }
+
+    /// The bucket has none of these any more. None at all says that nothing was left to delete.
+    pub(super) fn files_removed(&mut self, now: Millis, records: &dyn Records, ids: Vec<String>) {
+        self.files.asked_at = None;
+        self.files.failures = 0;
+        self.files.retry_at = 0;
+        if ids.is_empty() {
+            self.files.gone_due = records.gone_due().unwrap_or(Some(now));
+            return;
+        }
+        for id in &ids {
+            self.files.unnamed.remove(id);
+        }
+        self.store(vec![Write::ForgetFiles(ids)]);
+        // There may be more.
+        self.files.gone_due = Some(now);
+    }
+
+    pub(super) fn files_not_removed(&mut self, now: Millis) {
+        if self.files.asked_at.take().is_some() {
+            self.files.failures = self.files.failures.saturating_add(1);
+            let retry_in_ms = retry_in_ms(self.files.failures, self.next_random());
+            self.files.retry_at = now.saturating_add(retry_in_ms);
+            self.log(Event::FilesNotRemoved { failures: self.files.failures, retry_in_ms });
+        }
+    }
+
+    /// The bucket has not answered in time.
+    pub(super) fn time_out_removal(&mut self, now: Millis) {
+        if self.files.asked_at.is_some_and(|at| at.saturating_add(DELIVERY_TIMEOUT_MS) <= now) {
+            self.files_not_removed(now);
+        }
+    }
+
+    pub(super) fn files_alarm(&self) -> Option<Millis> {
+        let timed_out_at = self.files.asked_at.map(|at| at.saturating_add(DELIVERY_TIMEOUT_MS));
+        timed_out_at.or(self.files.due_at()).filter(|_| self.config.keeps_files)
+    }
+}
+
+/// Why somebody does not get a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unserved {
+    /// They may not read the session.
+    Denied(Denied),
+    /// It is not there, or cannot be read.
+    Refused(ErrorBody),
+}
+
+fn no_file() -> ErrorBody {
+    ErrorBody::fatal(ErrorCode::NotFound, "there is no file of this id in the session")
+}
+
+fn no_such(url: &str) -> ErrorBody {
+    let name = url.rsplit('/').next().unwrap_or_default();
+    let message = format!(
+        "there is no file {name} in this session that you could send; one that no message names is gone after 24 hours: \
+         upload it again"
+    );
+    ErrorBody::fatal(ErrorCode::NotFound, message)
+}
+
+fn no_bucket() -> ErrorBody {
+    let message = "this worker keeps no files: bind an R2 bucket as FILES; without one, send a data: URL of at most 128 KiB or an \
+                   https: address";
+    ErrorBody::fatal(ErrorCode::NotConfigured, message)
+}
