@@ -4,11 +4,11 @@ import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { type Bobbin, start } from "../worker/harness.ts";
 import { type Tab, Visitor, until } from "./support/browser.ts";
-import { PICTURE, drop, filesOf, paste, pick, picturesOf } from "./support/files.ts";
+import { PICTURE, attached, drop, filesOf, paste, pick, picturesOf, withoutBucket } from "./support/files.ts";
 
 let bobbin: Bobbin;
 before(async () => {
-  bobbin = await start();
+  bobbin = await start({ entry: withoutBucket });
 });
 after(() => bobbin.close());
 
@@ -106,12 +106,6 @@ test("what is dropped while a dialog is open is neither attached nor opened", as
   assert.equal(new URL(tab.page.url()).origin, bobbin.url.origin);
   await visitor.leave();
 });
-
-/** Waits until exactly these are up. */
-async function attached(tab: Tab, names: readonly string[]): Promise<void> {
-  await until(() => tab.page.locator(".attachments .file-name").allInnerTexts(), (all) => all.join() === names.join());
-  await until(() => tab.page.locator(".attachments progress").count(), (count) => count === 0);
-}
 
 async function questions(tab: Tab): Promise<{ type: string; url?: string }[][]> {
   const { messages } = (await (await bobbin.fetch(`/sessions/${tab.sessionId}/messages`)).json()) as { messages: { role: string; content: [] }[] };
