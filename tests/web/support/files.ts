@@ -5,10 +5,12 @@ import { join } from "node:path";
 import type { Entry } from "../../worker/harness.ts";
 import { type Tab, until } from "./browser.ts";
 
-/** A folder of files with these names, which is gone with the process. */
+const all = mkdtempSync(join(tmpdir(), "bobbin-files-"));
+process.on("exit", () => rmSync(all, { recursive: true, force: true }));
+
+/** Files with these names, which are gone with the process. */
 export function filesOf(contents: Record<string, string | Buffer>): string[] {
-  const folder = mkdtempSync(join(tmpdir(), "bobbin-files-"));
-  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  const folder = mkdtempSync(join(all, "of-"));
   return Object.entries(contents).map(([name, content]) => {
     const path = join(folder, name);
     writeFileSync(path, content);

@@ -50,7 +50,7 @@ export class Line {
       near.pause();
     } else if (this.uploads === "lose answer") {
       far.unpipe(near);
-      far.once("data", () => near.destroy());
+      far.once("data", () => near.destroy()).resume();
     }
   }
 

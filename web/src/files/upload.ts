@@ -21,6 +21,7 @@ export function upload(thread: Thread, files: readonly File[]): void {
     const is = { id: crypto.randomUUID(), name: file.name, size: file.size };
     if (before.length + index >= FILES_MAX) return { ...is, error: `A message takes ${FILES_MAX} files: send this one with the next.` };
     if (file.size > FILE_BYTES_MAX) return { ...is, error: `It has ${sizeInWords(file.size)}; at most ${sizeInWords(FILE_BYTES_MAX)} can be sent.` };
+    if (file.size === 0) return { ...is, error: "It is empty: there is nothing to send." };
     return { ...is, file, sent: 0 };
   });
   setAttachments(sessionId, [...before, ...added]);
