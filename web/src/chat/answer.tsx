@@ -1,5 +1,6 @@
 import type { Block, Content, Message, Thread, TurnState } from "bobbin-client";
 import { type ReactNode, memo } from "react";
+import { asSentence } from "../sentence.ts";
 import { FilePart } from "../files/lazy.tsx";
 import { Markdown } from "../markdown/markdown.tsx";
 import { Contained } from "../ui/boundary.tsx";
@@ -149,5 +150,3 @@ function Outcome({ message: { status, error } }: { message: Message }): ReactNod
       );
   }
 }
-
-const asSentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");

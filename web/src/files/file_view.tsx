@@ -2,6 +2,7 @@ import { type FileBlock, type Thread, fetchFile } from "bobbin-client";
 import { useFile } from "bobbin-client/react";
 import { useEffect, useRef, useState } from "react";
 import { Icon } from "../ui/icon.tsx";
+import { asSentence, wordsOf } from "../sentence.ts";
 import { nameOfFile, ownFile } from "./attachments.ts";
 import { isPicture } from "./lazy.tsx";
 import { sizeInWords } from "./size.ts";
@@ -46,7 +47,7 @@ export function Picture({ thread, block }: Props) {
   const loaded = useFile(thread, block, isNear && !own);
   const url = useObjectUrl(own) ?? loaded.url;
   const [isBroken, setBroken] = useState(false);
-  const error = isBroken ? "This picture cannot be shown." : loaded.error && `The picture could not be loaded: ${loaded.error.message}`;
+  const error = isBroken ? "This picture cannot be shown." : loaded.error && `The picture could not be loaded: ${asSentence(loaded.error.message)}`;
   return (
     <span className="picture-place" ref={place}>
       {error ? <span className="faint">{error}</span> : url && <img src={url} alt={nameOfFile(block)} onError={() => setBroken(true)} />}
@@ -64,7 +65,7 @@ function Download({ thread, block, onError }: Props & { onError: (error: string)
     try {
       save(ownFile(block.url) ?? (await fetchFile(thread, block)), block.name ?? "file");
     } catch (error) {
-      onError(`It could not be downloaded: ${error instanceof Error ? error.message : String(error)}`);
+      onError(`It could not be downloaded: ${asSentence(wordsOf(error))}`);
     }
     setLoading(false);
   }
@@ -100,7 +101,8 @@ function useNear(place: React.RefObject<Element | null>): boolean {
   const [isNear, setNear] = useState(false);
   useEffect(() => {
     if (!place.current) return;
-    const observer = new IntersectionObserver((entries) => entries.some(({ isIntersecting }) => isIntersecting) && setNear(true), { rootMargin: NEAR });
+    const nearTo = { root: place.current.closest(".scroller"), rootMargin: NEAR };
+    const observer = new IntersectionObserver((entries) => entries.some(({ isIntersecting }) => isIntersecting) && setNear(true), nearTo);
     observer.observe(place.current);
     return () => observer.disconnect();
   }, [place]);

@@ -2,6 +2,7 @@
 import { DATA_URL_BYTES_MAX, type FileBlock, FILE_BYTES_MAX, MESSAGE_BYTES_MAX, type Thread, ThreadError, type UploadProgress, fetchConfig, inlineFile, uploadFile } from "bobbin-client";
 import { announce } from "../announce.ts";
 import { type Attachment, attachmentsOf, changeAttachment, isUnderWay, running, setAttachments } from "./attachments.ts";
+import { asSentence, wordsOf } from "../sentence.ts";
 import { sizeInWords } from "./size.ts";
 
 /** So many go up at once; the others wait for their turn. */
@@ -66,7 +67,7 @@ async function run(thread: Thread, one: Attachment, signal: AbortSignal): Promis
     // Who ended it has taken it away.
     if (signal.aborted) return;
     const mayHelp = error instanceof ThreadError;
-    change({ error: error instanceof Error ? error.message : String(error), ...(!mayHelp && { file: undefined }) });
+    change({ error: asSentence(wordsOf(error)), ...(!mayHelp && { file: undefined }) });
   } finally {
     running.delete(one.id);
     if (!signal.aborted) tellEnd(thread);
@@ -75,7 +76,7 @@ async function run(thread: Thread, one: Attachment, signal: AbortSignal): Promis
 
 async function up(thread: Thread, { file, name }: Attachment, signal: AbortSignal, change: (to: Partial<Attachment>) => void): Promise<FileBlock> {
   const bytes = file as Blob;
-  const onWait = ({ message }: ThreadError) => change({ waits: message });
+  const onWait = ({ message }: ThreadError) => change({ waits: asSentence(message) });
   const patient = { signal, retries: Number.POSITIVE_INFINITY, onWait };
   // Asked first: what nobody keeps is not to go all the way up.
   const { bound } = await fetchConfig(thread, patient);
