@@ -20,6 +20,8 @@ mod crash;
 mod deletion;
 #[path = "thread/duplicates.rs"]
 mod duplicates;
+#[path = "thread/files.rs"]
+mod files;
 #[path = "thread/harness.rs"]
 mod harness;
 #[path = "thread/limits.rs"]

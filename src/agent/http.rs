@@ -22,8 +22,9 @@ mod usage;
 pub use draft::Draft;
 pub use endpoint::{Endpoint, Kind, reply};
 pub use failure::{
-    http_failure, no_models_failure, no_service_failure, own_words, reason, redirect_failure,
-    redirects_failure, service_failure, timeout_failure, turn_timeout_failure, unreachable_failure,
+    http_failure, no_bucket_failure, no_models_failure, no_service_failure, own_words, reason,
+    redirect_failure, redirects_failure, service_failure, timeout_failure, turn_timeout_failure,
+    unreachable_failure,
 };
 pub use finish::finish;
 pub use quote::QUOTE_CHARS_MAX;

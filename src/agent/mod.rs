@@ -25,6 +25,7 @@ pub mod workers_ai;
 use std::fmt::Debug;
 use std::rc::Rc;
 
+use crate::protocol::limits::AGENT_FILES_BYTES_MAX;
 use crate::protocol::{Block, Content, ErrorBody, Finish, Json, PermissionMode, Role, Usage, Word};
 use crate::variables::{self, AgentName, Variables};
 
@@ -43,6 +44,11 @@ pub trait Agent: Debug {
     /// Whether it says of its calls which of them people are to answer. Of any other, all may be a client's.
     fn marks_calls(&self) -> bool {
         false
+    }
+
+    /// Bytes of the largest image that it takes.
+    fn image_bytes_max(&self) -> u64 {
+        AGENT_FILES_BYTES_MAX
     }
 
     /// The models that a session may choose from; the first is the default. None, if there is no choice.
@@ -114,6 +120,24 @@ pub enum Call {
     },
 }
 
+/// Files whose bytes belong into a call's text, at the places that are kept for them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Enclosed {
+    /// A place is this mark, the number of its file and a full stop. Nobody can guess the mark.
+    pub mark: String,
+    /// The files' ids, and the form that each has at its place.
+    pub files: Vec<(String, Form)>,
+}
+
+/// How a file's bytes stand in a call's text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// In base64.
+    Data,
+    /// As a part of a JSON string.
+    Text,
+}
+
 /// What comes back of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answered {
@@ -153,6 +177,10 @@ pub enum Refusal {
     },
     /// What is bound as the service cannot be called.
     NoService,
+    /// The bucket does not have this file, which the call encloses.
+    NoFile(String),
+    /// The bucket did not give what the call encloses.
+    NoBucket,
     /// The binding `AI` is missing, or cannot run a model.
     NoModels,
     /// The binding threw, with these words.

@@ -14,6 +14,9 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     fn delete(this: &Bucket, keys: &Array) -> Result<Promise, JsValue>;
 
+    /// A text with files at their places, whose bytes are not read yet.
+    pub type Filled;
+
     type Object;
     #[wasm_bindgen(method, getter)]
     fn body(this: &Object) -> ReadableStream;
@@ -27,10 +30,71 @@ export const put = async (bucket, key, body, size, timeout_ms) => {
     const signal = AbortSignal.timeout(timeout_ms);
     await Promise.all([bucket.put(key, readable), body.pipeTo(writable, { signal })]);
 };
-export const get = (bucket, key, offset, length) => bucket.get(key, { range: { offset, length } });")]
+export const get = (bucket, key, offset, length) => bucket.get(key, { range: { offset, length } });
+
+// The pieces of a text with files at their places: texts, and of each file its key and its size. Or the number of a
+// file that the bucket does not have.
+export const fill = async (bucket, text, mark, keys, are_texts) => {
+    const pieces = [];
+    for (const part of text.split(mark)) {
+        if (!pieces.length) {
+            pieces.push(part);
+            continue;
+        }
+        const end = part.indexOf('.');
+        const at = Number(part.slice(0, end));
+        const key = keys[at];
+        const object = await (are_texts[at] ? bucket.get(key) : bucket.head(key));
+        if (!object) return at;
+        pieces.push(are_texts[at] ? JSON.stringify(await object.text()).slice(1, -1) : { key, size: object.size });
+        pieces.push(part.slice(end + 1));
+    }
+    return { bucket, pieces };
+};
+
+const encoder = new TextEncoder();
+
+// In base64, a piece at a time: three bytes are four letters.
+const encode = async (body, write) => {
+    let rest = [];
+    for await (const chunk of body) {
+        const bytes = new Uint8Array(rest.length + chunk.length);
+        bytes.set(rest);
+        bytes.set(chunk, rest.length);
+        const whole = bytes.length - (bytes.length % 3);
+        await write(bytes.subarray(0, whole).toBase64());
+        rest = bytes.slice(whole);
+    }
+    await write(Uint8Array.from(rest).toBase64());
+};
+
+// Endpoints want to know the length. No more than a piece of a file is ever in memory.
+export const stream = ({ bucket, pieces }) => {
+    const length = (piece) => piece.size === undefined ? encoder.encode(piece).length : Math.ceil(piece.size / 3) * 4;
+    const { readable, writable } = new FixedLengthStream(pieces.reduce((sum, piece) => sum + length(piece), 0));
+    const writer = writable.getWriter();
+    const write = (text) => writer.write(encoder.encode(text));
+    const send = async () => {
+        for (const piece of pieces) {
+            if (piece.size === undefined) await write(piece);
+            else await encode((await bucket.get(piece.key)).body, write);
+        }
+        await writer.close();
+    };
+    send().catch((thrown) => writer.abort(thrown).catch(() => {}));
+    return readable;
+};
+
+export const whole = (filled) => new Response(stream(filled)).text();")]
 extern "C" {
     #[wasm_bindgen(js_name = put)]
     fn put_stream(bucket: &Bucket, key: &str, body: &ReadableStream, size: f64, timeout_ms: f64) -> Promise;
+    #[wasm_bindgen(js_name = fill)]
+    fn fill_places(bucket: &Bucket, text: &str, mark: &str, keys: &Array, are_texts: &Array) -> Promise;
+    #[wasm_bindgen(catch, js_name = stream)]
+    pub fn stream(filled: &Filled) -> Result<ReadableStream, JsValue>;
+    #[wasm_bindgen(catch, js_name = whole)]
+    fn read_whole(filled: &Filled) -> Result<Promise, JsValue>;
     #[wasm_bindgen(js_name = get)]
     fn get_part(bucket: &Bucket, key: &str, offset: f64, length: f64) -> Promise;
 }
@@ -67,4 +131,27 @@ pub async fn get(env: &Env, key: &str, offset: u64, length: u64) -> Result<Optio
 pub async fn delete(env: &Env, keys: impl Iterator<Item = String>) -> Result<(), JsValue> {
     let keys: Array = keys.map(|key| JsValue::from(JsString::from(key))).collect();
     JsFuture::from(bucket(env)?.delete(&keys)?).await.map(drop)
+}
+
+/// A text with files at the places that the mark keeps for them: by their number, each a key, and whether it is text. Or the
+/// number of a file that the bucket does not have.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+pub async fn fill(
+    env: &Env,
+    text: &str,
+    mark: &str,
+    files: &[(String, bool)],
+) -> Result<Result<Filled, usize>, JsValue> {
+    let keys = files.iter().map(|(key, _)| JsValue::from(key.as_str())).collect();
+    let are_texts = files.iter().map(|(_, is_text)| JsValue::from(*is_text)).collect();
+    let found = JsFuture::from(fill_places(&bucket(env)?, text, mark, &keys, &are_texts)).await?;
+    Ok(match found.as_f64() {
+        Some(missing) => Err(missing as usize),
+        None => Ok(found.unchecked_into()),
+    })
+}
+
+/// All of it, as text.
+pub async fn whole(filled: &Filled) -> Result<String, JsValue> {
+    Ok(JsFuture::from(read_whole(filled)?).await?.as_string().unwrap_or_default())
 }

@@ -1,5 +1,7 @@
 //! Files: how they are named, typed and asked for.
 
+use std::fmt::Write as _;
+
 use super::client::is_session_id;
 use super::limits::{FILE_NAME_BYTES_MAX, MEDIA_TYPE_BYTES_MAX};
 
@@ -56,11 +58,25 @@ fn shortened(name: &str) -> String {
 
 /// Whether a browser may show it in place of saving it: images, sound and PDF. An SVG is a document that can hold
 /// scripts.
-#[must_use]
-pub fn is_shown(media_type: &str) -> bool {
+fn is_shown(media_type: &str) -> bool {
     media_type == "application/pdf"
         || media_type.starts_with("audio/")
         || (media_type.starts_with("image/") && !media_type.starts_with("image/svg"))
+}
+
+/// The `Content-Disposition` of a file: shown or saved, and under which name (RFC 6266).
+#[must_use]
+pub fn disposition(media_type: &str, name: &str) -> String {
+    let mut header =
+        String::from(if is_shown(media_type) { "inline" } else { "attachment" }) + "; filename*=UTF-8''";
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            header.push(char::from(byte));
+        } else {
+            let _ = write!(header, "%{byte:02X}");
+        }
+    }
+    header
 }
 
 /// What of a file is asked for.
@@ -132,6 +148,13 @@ mod tests {
         for saved in ["image/svg+xml", "text/html", "application/xhtml+xml", "video/mp4", "text/plain"] {
             assert!(!is_shown(saved));
         }
+    }
+
+    #[test]
+    fn a_name_ends_no_header() {
+        assert_eq!(disposition("image/png", "a b.png"), "inline; filename*=UTF-8''a%20b.png");
+        let odd = disposition("text/html", "\"'(*);ü\r\n.html");
+        assert_eq!(odd, "attachment; filename*=UTF-8''%22%27%28%2A%29%3B%C3%BC%0D%0A.html");
     }
 
     #[test]

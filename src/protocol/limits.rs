@@ -75,6 +75,13 @@ pub const AGENT_MESSAGES: usize = 200;
 /// Bytes of messages handed to an agent beside the user's own, if `AGENT_HISTORY_BYTES` does not say otherwise.
 pub const AGENT_BYTES: usize = 1024 * 1024;
 
+/// Bytes of the files of a history that an agent is given, the newest first; others are named.
+pub const AGENT_FILES_BYTES_MAX: u64 = 20 * 1024 * 1024;
+/// Bytes of a text file that an agent is given as text; a longer one is named.
+pub const AGENT_TEXT_BYTES_MAX: u64 = 128 * 1024;
+/// Bytes of an image that Anthropic takes: 5 MiB in base64.
+pub const ANTHROPIC_IMAGE_BYTES_MAX: u64 = 5 * 1024 * 1024 / 4 * 3;
+
 /// How long an agent may take to say the first of its answer, if `AGENT_FIRST_TOKEN_TIMEOUT_MS` does not
 /// say otherwise.
 pub const AGENT_FIRST_TOKEN_TIMEOUT_MS: u64 = 600_000;

@@ -28,7 +28,7 @@ pub use client::{
 pub use content::{Approval, ApprovalState, Block, Content, ToolKind, ToolOutput, is_blank, joined};
 pub use cursor::{Cursor, Progress};
 pub use error::{CloseCode, ErrorBody, ErrorCode};
-pub use file::{Wanted, file_of, file_path, is_shown, media_type, safe_name, wanted};
+pub use file::{Wanted, disposition, file_of, file_path, media_type, safe_name, wanted};
 pub use identity::{Access, Identity};
 pub use json::{Json, to_json};
 pub use read::{Read, optional, required};

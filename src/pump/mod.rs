@@ -339,8 +339,8 @@ impl<P: Platform> Pump<P> {
 
     fn call_agent(&mut self, turn: TurnId) -> Option<Input> {
         match self.thread.as_mut()?.call(self.platform.records(), turn) {
-            Ok(Some(call)) => {
-                self.platform.call_agent(turn, call);
+            Ok(Some((call, enclosed))) => {
+                self.platform.call_agent(turn, call, enclosed);
                 None
             }
             Ok(None) => Some(Input::Unasked { turn }),

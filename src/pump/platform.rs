@@ -1,7 +1,7 @@
 //! What a pump needs of the world.
 
 use super::Broken;
-use crate::agent::Call;
+use crate::agent::{Call, Enclosed};
 use crate::dialect::Dialect;
 use crate::protocol::{CloseCode, Millis};
 use crate::thread::store::{Commit, Deletion, Records, StoreError, Stored};
@@ -68,8 +68,9 @@ pub trait Platform {
     /// Closes all sockets, as [`Platform::close`] does.
     fn close_all(&mut self, code: CloseCode, reason: &str);
 
-    /// Makes the call of a turn. What comes back of it comes as [`crate::thread::Input::Answered`].
-    fn call_agent(&mut self, turn: TurnId, call: Call);
+    /// Makes the call of a turn, with the bytes of the files that it encloses. What comes back of it comes as
+    /// [`crate::thread::Input::Answered`].
+    fn call_agent(&mut self, turn: TurnId, call: Call, enclosed: Enclosed);
 
     /// Closes the call of a turn, if there is one; nothing more of it comes.
     fn abort_agent(&mut self, turn: TurnId);

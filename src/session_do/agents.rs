@@ -9,10 +9,11 @@ use js_sys::futures::JsFuture;
 use wasm_bindgen::prelude::*;
 use web_sys::{AbortController, AbortSignal};
 
-use crate::agent::{Answered, Call, Refusal};
+use crate::agent::{Answered, Call, Enclosed, Refusal};
 use crate::platform::{self, BodyChunk, BodyReader, Task};
 use crate::thread::{Input, TurnId};
 
+use super::files;
 use super::shell::{Inlet, Runtime};
 use super::upstream;
 
@@ -38,7 +39,7 @@ impl Agents {
     }
 
     /// A task to wait for; it ends early when the turn is aborted.
-    pub fn start(&mut self, turn: TurnId, call: Call) -> Task<()> {
+    pub fn start(&mut self, turn: TurnId, call: Call, enclosed: Enclosed) -> Task<()> {
         let controller = AbortController::new().ok();
         let signal = controller.as_ref().map(AbortController::signal);
         let (is_ended, end_task) = platform::signal();
@@ -47,7 +48,7 @@ impl Agents {
         self.calls.push(Running { number, turn, end_task, call: controller });
         let (runtime, answers) = (self.runtime.clone(), Answers { inlet: self.inlet.clone(), turn });
         let run: Task<()> = Box::pin(async move {
-            run(&runtime, &answers, call, signal).await;
+            run(&runtime, &answers, call, enclosed, signal).await;
             answers.inlet.with(|shell| drop(shell.workerd().agents.end(|call| call.number == number)));
         });
         // The signal is looked at first: a call that was aborted does nothing any more.
@@ -95,7 +96,13 @@ impl Answers {
     }
 }
 
-async fn run(runtime: &Runtime, answers: &Answers, call: Call, signal: Option<AbortSignal>) {
+async fn run(
+    runtime: &Runtime,
+    answers: &Answers,
+    call: Call,
+    enclosed: Enclosed,
+    signal: Option<AbortSignal>,
+) {
     match call {
         Call::Pieces { pieces, delay_ms } => {
             for (place, piece) in pieces.into_iter().enumerate() {
@@ -107,14 +114,21 @@ async fn run(runtime: &Runtime, answers: &Answers, call: Call, signal: Option<Ab
             answers.deliver(Answered::End);
         }
         Call::Http { url, headers, service_headers, body } => {
-            let sent = upstream::Sent { headers, service_headers, body };
-            let body = upstream::ask(runtime, url, sent, signal.as_ref()).await;
-            read(answers, body.map(|body| Some(body?.get_reader().unchecked_into()))).await;
+            let asked = async {
+                let body = files::with(runtime, body, enclosed).await?;
+                let sent = upstream::Sent { headers, service_headers, body };
+                upstream::ask(runtime, url, sent, signal.as_ref()).await
+            };
+            let body = asked.await.map(|body| Some(body?.get_reader().unchecked_into()));
+            read(answers, body).await;
         }
         Call::WorkersAi { model, input, options } => {
             let Some(signal) = signal else { return };
-            let body = upstream::ask_model(runtime, &model, &input, &options, &signal).await;
-            read(answers, body.map(Some)).await;
+            let asked = async {
+                let input = files::with(runtime, input, enclosed).await?.whole().await?;
+                upstream::ask_model(runtime, &model, &input, &options, &signal).await
+            };
+            read(answers, asked.await.map(Some)).await;
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::agent::Refusal;
 use crate::agent::redact::Secrets;
 use crate::protocol::limits::REDIRECTS_MAX;
 
+use super::files::Body;
 use super::shell::Runtime;
 use crate::platform::http::{self, read};
 use crate::platform::{self, BodyReader, binding, describe};
@@ -23,7 +24,7 @@ const USER_AGENT: &str = concat!("bobbin/", env!("CARGO_PKG_VERSION"));
 pub struct Sent {
     pub headers: Vec<(String, Option<String>)>,
     pub service_headers: Vec<(&'static str, String)>,
-    pub body: String,
+    pub body: Body,
 }
 
 /// The body of the endpoint's answer, which is a success.
@@ -119,7 +120,7 @@ fn http_request(
     let init = RequestInit::new();
     init.set_method("POST");
     init.set_headers(&headers);
-    init.set_body(&JsValue::from(sent.body.as_str()));
+    init.set_body(&sent.body.value()?);
     init.set_signal(signal);
     init.set_redirect(RequestRedirect::Manual);
     Request::new_with_str_and_init(url, &init)

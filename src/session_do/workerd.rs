@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use wasm_bindgen::prelude::*;
 
-use crate::agent::Call;
+use crate::agent::{Call, Enclosed};
 use crate::dialect::Dialect;
 use crate::platform::{self, Socket, Storage, r2};
 use crate::protocol::{CloseCode, Millis};
@@ -132,8 +132,8 @@ impl Platform for Workerd {
         }
     }
 
-    fn call_agent(&mut self, turn: TurnId, call: Call) {
-        let task = self.agents.start(turn, call);
+    fn call_agent(&mut self, turn: TurnId, call: Call, enclosed: Enclosed) {
+        let task = self.agents.start(turn, call, enclosed);
         self.spawn(task);
     }
 

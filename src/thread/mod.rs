@@ -17,6 +17,7 @@ mod access;
 mod answer;
 mod attachment;
 mod calls;
+mod enclosed;
 mod events;
 mod files;
 mod join;

@@ -1,6 +1,6 @@
 //! The running text: when it goes out, when it is stored, how long an agent may be silent.
 
-use crate::agent::{AgentEvent, Answered, Failed, Finished};
+use crate::agent::{AgentEvent, Answered, Failed, Finished, Refusal};
 use crate::protocol::limits::{
     COALESCE_MS_MAX, COALESCE_MS_MIN, COALESCE_SOCKETS_PER_MS, COALESCE_TIMER_PART, DATA_URL_BYTES_MAX,
     ENDING_MS, GUARD_MS, PAYLOAD_BYTES_MAX,
@@ -21,6 +21,11 @@ impl Thread {
     /// Takes what the call of a turn brought.
     pub(super) fn answered(&mut self, now: Millis, turn: TurnId, answered: &Answered) {
         let Some(running) = self.running_mut(turn) else { return };
+        // Somebody has taken it out of the bucket: the agent is asked without it, now and from now on.
+        if let Answered::Refused(Refusal::NoFile(id)) = answered {
+            self.lose_file(now, id);
+            return self.call_again(turn);
+        }
         let (events, tokens_used) = running.read(answered);
         self.agent(now, turn, events, tokens_used);
     }

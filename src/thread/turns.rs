@@ -1,6 +1,6 @@
 //! From a message to its turn's end.
 
-use crate::agent::{AgentMessage, AgentRequest, Call, Failed, Finished};
+use crate::agent::{AgentMessage, AgentRequest, Call, Enclosed, Failed, Finished};
 use crate::protocol::limits::QUEUED_TURNS_MAX;
 use crate::protocol::{
     Content, ErrorBody, ErrorCode, Json, Millis, ResponseMetadata, Role, ServerFrame, Status,
@@ -303,20 +303,25 @@ impl Thread {
         }
     }
 
-    /// The call to make for a running turn. `None` if there is no other way to ask: then [`Input::Unasked`] must
+    /// The call to make for a running turn, and what belongs into it. `None` if there is no other way to ask: then [`Input::Unasked`] must
     /// follow.
     ///
     /// # Errors
     /// If the store could not be read.
-    pub fn call(&mut self, records: &dyn Records, turn: TurnId) -> Result<Option<Call>, StoreError> {
+    pub fn call(
+        &mut self,
+        records: &dyn Records,
+        turn: TurnId,
+    ) -> Result<Option<(Call, Enclosed)>, StoreError> {
         let mut request = self.agent_request(records, turn)?;
         let attempt = self.running_mut(turn).map(|running| running.attempt()).unwrap_or_default();
         let Some(omitted) = attempt.omitted(&request.messages) else { return Ok(None) };
         request.messages.drain(..omitted);
+        let enclosed = self.enclose(records, &mut request)?;
         if let Some(running) = self.running_mut(turn) {
             running.asked(&request, omitted);
         }
-        Ok(Some(self.agent.call(&request, attempt)))
+        Ok(Some((self.agent.call(&request, attempt), enclosed)))
     }
 
     /// What to ask the agent of a running turn: the messages of the turns before it that are over, from a

@@ -317,7 +317,7 @@ impl Truth {
                 self.check_reached(host.now, reached, frame)?;
                 self.sent(to.as_ref(), frame)?;
             }
-            Seen::Started { turn, request } => {
+            Seen::Started { turn, request, .. } => {
                 let own = request.messages.last().ok_or("an agent is asked nothing")?;
                 let asked = self.records.iter().position(|record| record.seq == *turn);
                 let is_own = |index: usize| {
@@ -457,9 +457,12 @@ impl Truth {
                 Write::Delete { .. } => self.begin_anew(),
                 Write::Create(checkpoint) => self.begin(access, &checkpoint.session)?,
                 Write::Checkpoint(checkpoint) => self.set(access, &checkpoint.session)?,
-                Write::Deleted | Write::ForgetDeletion => {}
                 // What becomes of files is held against their rows.
-                Write::AddFile(_) | Write::SetFile { .. } | Write::ForgetFiles(_) => {}
+                Write::AddFile(_)
+                | Write::SetFile { .. }
+                | Write::ForgetFiles(_)
+                | Write::Deleted
+                | Write::ForgetDeletion => {}
             }
             if self.is_compared {
                 self.mix(format!("{write:?}").as_bytes());

@@ -113,8 +113,8 @@ impl MemoryStore {
                     }
                     *self = MemoryStore {
                         deletion,
-                        noted,
                         files,
+                        noted,
                         rows_written,
                         failing_reads,
                         ..Self::default()

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
-use bobbin::agent::{AgentRequest, Call};
+use bobbin::agent::{AgentRequest, Call, Enclosed};
 use bobbin::dialect::Dialect;
 use bobbin::protocol::{CloseCode, Millis};
 use bobbin::pump::{Broken, Loaded, Log, Panicked, Platform};
@@ -50,6 +50,7 @@ pub enum Seen {
     Started {
         turn: TurnId,
         request: AgentRequest,
+        enclosed: Enclosed,
     },
     Aborted {
         turn: TurnId,
@@ -275,11 +276,11 @@ impl Platform for World {
         }
     }
 
-    fn call_agent(&mut self, turn: TurnId, _: Call) {
+    fn call_agent(&mut self, turn: TurnId, _: Call, enclosed: Enclosed) {
         self.trip();
         self.agents.insert(turn);
         let request = self.agent.asked.take().expect("the agent was asked");
-        self.seen.push(Seen::Started { turn, request });
+        self.seen.push(Seen::Started { turn, request, enclosed });
     }
 
     fn abort_agent(&mut self, turn: TurnId) {

@@ -5,7 +5,8 @@
 
 use crate::agent::AgentRequest;
 use crate::agent::event::{is_set, made, set, single, text, word};
-use crate::protocol::{ApprovalState, Content, Json, Role, to_json};
+use crate::agent::http::history::file_note;
+use crate::protocol::{ApprovalState, Block, Content, Json, Read, Role, to_json};
 
 /// Told of a call that has no result. Whether its tool ran, nobody knows.
 const NO_RESULT: &str = "(no result was recorded)";
@@ -126,6 +127,12 @@ fn prepare(block: &mut Json, is_running: bool) -> &'static str {
         }
         // Told in words, as its call is not part of the history.
         "tool_result" => *block = said(&result_text(block)),
+        // A path at the worker is no address for a route.
+        "file" if text(block, "url").starts_with('/') => {
+            if let Some(file) = Block::read(block) {
+                *block = said(&file_note(&file));
+            }
+        }
         "data" => set(block, "kind", named("data-", text(block, "name"))),
         "source" => {
             let (kind, id) = match block.get("url") {

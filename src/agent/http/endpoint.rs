@@ -8,12 +8,13 @@ use super::remedy::of_answer;
 use super::settings::{Asked, Settings};
 use super::stream::{Fold, Stream};
 use super::{
-    http_failure, no_models_failure, no_service_failure, redirect_failure, redirects_failure,
-    service_failure, unreachable_failure,
+    http_failure, no_bucket_failure, no_models_failure, no_service_failure, redirect_failure,
+    redirects_failure, service_failure, unreachable_failure,
 };
 use crate::agent::{
     Agent, AgentEvent, AgentRequest, Attempt, Call, Failed, Refusal, Remedy, Reply, workers_ai,
 };
+use crate::protocol::limits::{AGENT_FILES_BYTES_MAX, ANTHROPIC_IMAGE_BYTES_MAX};
 use crate::variables::{AgentName, Variables};
 
 /// What is different from one kind of endpoint to another.
@@ -58,6 +59,11 @@ impl Endpoint {
 impl Agent for Endpoint {
     fn marks_calls(&self) -> bool {
         self.0.kind().name == AgentName::AiSdk
+    }
+
+    fn image_bytes_max(&self) -> u64 {
+        let is_anthropic = self.0.kind().name == AgentName::Anthropic;
+        if is_anthropic { ANTHROPIC_IMAGE_BYTES_MAX } else { AGENT_FILES_BYTES_MAX }
     }
 
     fn call(&self, request: &AgentRequest, attempt: Attempt) -> Call {
@@ -141,6 +147,9 @@ impl Reply for EndpointReply {
                 Failed { remedy: Remedy::Later { after_ms: None }, ..unreachable_failure() }
             }
             Refusal::NoService => no_service_failure(),
+            Refusal::NoFile(_) | Refusal::NoBucket => {
+                Failed { remedy: Remedy::Later { after_ms: None }, ..no_bucket_failure() }
+            }
         };
         let remedy = if self.stream.may_repeat() { failed.remedy } else { Remedy::None };
         let mut events = self.fail(failed);

@@ -129,6 +129,13 @@ pub fn no_service_failure() -> Failed {
     failed(ErrorBody::fatal(ErrorCode::AgentError, message))
 }
 
+/// The bucket did not give the files of the history.
+#[must_use]
+pub fn no_bucket_failure() -> Failed {
+    let message = "the files of the conversation could not be read; send the message again";
+    failed(ErrorBody::retryable(ErrorCode::StorageError, message))
+}
+
 /// Nothing that runs models is bound as `AI`.
 #[must_use]
 pub fn no_models_failure() -> Failed {

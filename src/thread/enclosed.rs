@@ -1,0 +1,90 @@
+//! Files that go along with a call of an agent.
+//!
+//! A model cannot reach the addresses of files, and their bytes are too large to pass through here. So a place is kept
+//! for each in the call's text, by a mark that nobody can guess, and whoever makes the call puts the bytes there.
+
+use crate::agent::{AgentRequest, Enclosed, Form};
+use crate::protocol::limits::{AGENT_FILES_BYTES_MAX, AGENT_TEXT_BYTES_MAX};
+use crate::protocol::{Block, Content, file_of};
+
+use super::Thread;
+use super::files::{File, FileState};
+use super::store::{Records, StoreError};
+
+/// Images that models take.
+const IMAGES: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"];
+/// What is text though its type does not begin so.
+const TEXTS: [&str; 6] = ["json", "xml", "yaml", "javascript", "toml", "sql"];
+
+impl Thread {
+    /// Keeps places for the session's files in what an agent is to be asked: for the newest first, as far as there is
+    /// room for their bytes. A file that has none is named by the agent's own words.
+    ///
+    /// # Errors
+    /// If the store could not be read.
+    pub(super) fn enclose(
+        &mut self,
+        records: &dyn Records,
+        request: &mut AgentRequest,
+    ) -> Result<Enclosed, StoreError> {
+        let mark = format!("bobbin{:016x}{:016x}:", self.next_random(), self.next_random());
+        let mut enclosed = Enclosed { mark, files: Vec::new() };
+        if !self.config.keeps_files {
+            return Ok(enclosed);
+        }
+        let mut room = AGENT_FILES_BYTES_MAX;
+        let said = request.messages.iter_mut().map(|message| &mut message.content);
+        for content in said.chain(&mut request.answer).rev() {
+            let Content::Blocks(blocks) = content else { continue };
+            for block in blocks {
+                let Some(file) = self.file_shown(records, block)? else { continue };
+                let Some(form) = self.form(&file) else { continue };
+                if let Some(left) = room.checked_sub(file.size) {
+                    room = left;
+                    let place = format!("{}{}.", enclosed.mark, enclosed.files.len());
+                    enclosed.files.push((file.id.clone(), form));
+                    *block = placed(file, form, &place);
+                }
+            }
+        }
+        Ok(enclosed)
+    }
+
+    /// The file that a block shows, if it is one of the session's and a message names it.
+    fn file_shown(&self, records: &dyn Records, block: &Block) -> Result<Option<File>, StoreError> {
+        let Block::File { url, .. } = block else { return Ok(None) };
+        let Some((session_id, id)) = file_of(url) else { return Ok(None) };
+        if session_id != self.session_id {
+            return Ok(None);
+        }
+        let is_named = |file: &File| file.state == FileState::Here && file.due.is_none();
+        Ok(records.file(id)?.filter(is_named))
+    }
+
+    /// How a model is shown such a file, if it can be.
+    fn form(&self, file: &File) -> Option<Form> {
+        let (kind, of_kind) = file.media_type.split_once('/')?;
+        let is_text = kind == "text" || TEXTS.iter().any(|text| of_kind.ends_with(text));
+        if IMAGES.contains(&file.media_type.as_str()) {
+            (file.size <= self.agent.image_bytes_max()).then_some(Form::Data)
+        } else if file.media_type == "application/pdf" {
+            Some(Form::Data)
+        } else {
+            (is_text && file.size <= AGENT_TEXT_BYTES_MAX).then_some(Form::Text)
+        }
+    }
+}
+
+/// The block with a place for the file's bytes. What is said of it is what its upload said.
+fn placed(file: File, form: Form, place: &str) -> Block {
+    let File { name, media_type, size, .. } = file;
+    match form {
+        Form::Text => {
+            Block::Text { text: format!("\n[file {name}, {media_type}]\n{place}\n[end of file {name}]\n") }
+        }
+        Form::Data => {
+            let url = format!("data:{media_type};base64,{place}");
+            Block::File { media_type, url, name: Some(name), size: Some(size) }
+        }
+    }
+}
