@@ -133,11 +133,11 @@ function described(file: FileBytes, { name, mediaType }: FileOptions) {
 const pick = ({ signal }: TransferOptions) => (signal ? { signal } : {});
 
 /** A file may have been moved since it was chosen, or be a folder: an upload would fail like a lost connection. */
-async function checkReadable(blob: Blob, name = "The file"): Promise<void> {
+async function checkReadable(blob: Blob, name: string | undefined): Promise<void> {
   try {
     await blob.slice(0, 1).arrayBuffer();
   } catch {
-    throw fatal("INVALID_MESSAGE", `${name} cannot be read. A folder cannot be sent; a file that was changed or moved has to be chosen again.`);
+    throw fatal("INVALID_MESSAGE", `${theFile(name)} cannot be read. A folder cannot be sent; a file that was changed or moved has to be chosen again.`);
   }
 }
 
@@ -188,8 +188,10 @@ function fromDataUrl(url: string): Blob {
   }
 }
 
-const tooLarge = (name = "The file", bytes: number, max: number) =>
-  fatal("MESSAGE_TOO_LARGE", `${name} has ${inWords(bytes)}; at most ${inWords(max)} are allowed.`);
+const theFile = (name: string | undefined) => (name ? `The file ${name}` : "The file");
+
+const tooLarge = (name: string | undefined, bytes: number, max: number) =>
+  fatal("MESSAGE_TOO_LARGE", `${theFile(name)} has ${inWords(bytes)}; at most ${inWords(max)} are allowed.`);
 
 /** Rounded up, so that what is beyond a limit never looks like it. */
 function inWords(bytes: number): string {

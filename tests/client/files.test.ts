@@ -113,7 +113,7 @@ test("what is too large is refused in words before anything is sent", async () =
   const options = { url: bobbin.url, sessionId: freshId(), fetch: recording(asked) };
   await assert.rejects(uploadFile(options, new Blob([new Uint8Array(FILE_BYTES_MAX + 1)]), { name: "film.mp4" }), {
     code: "MESSAGE_TOO_LARGE",
-    message: "film.mp4 has 25.1 MiB; at most 25 MiB are allowed.",
+    message: "The file film.mp4 has 25.1 MiB; at most 25 MiB are allowed.",
     retryable: false,
   });
   assert.deepEqual(asked, []);

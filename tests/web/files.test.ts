@@ -79,7 +79,7 @@ test("what is too large, empty or a folder is refused in words before a byte of 
   assert.deepEqual(await refused.getByRole("alert").allInnerTexts(), [
     "It has 25.1 MiB; at most 25 MiB can be sent.",
     "It is empty: there is nothing to send.",
-    "support cannot be read. A folder cannot be sent; a file that was changed or moved has to be chosen again.",
+    "The file support cannot be read. A folder cannot be sent; a file that was changed or moved has to be chosen again.",
   ]);
   assert.equal(line.uploadsBegun, 0);
   await visitor.leave();

@@ -89,6 +89,7 @@ test("of an answer's files, pictures that the page has are shown, those from els
     { url: "javascript:alert(1)", mediaType: "image/png" },
   ]);
   await tab.isDone();
+  await tab.page.getByRole("log").getByText("File: text/html.").waitFor();
   await tab.answer.getByText("This picture cannot be shown.").waitFor();
   await tab.answer.locator("figure").first().scrollIntoViewIfNeeded();
   await until(() => tab.answer.locator("img").count(), (count) => count === 2);
