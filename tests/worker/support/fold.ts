@@ -143,7 +143,7 @@ export class Fold {
 
 /** The transcript that the object itself holds. */
 export async function logOf(bobbin: Bobbin, sessionId: string): Promise<Entry[]> {
-  const rows = await bobbin.sql(sessionId, "SELECT * FROM bobbin_records ORDER BY seq");
+  const rows = await bobbin.sql(sessionId, "SELECT * FROM bobbin_records WHERE kind IN ('question', 'answer') ORDER BY seq");
   return rows.map((row) => ({
     id: String(row["message_id"]),
     requestId: String(row["request_id"]),
