@@ -20,6 +20,8 @@ mod crash;
 mod deletion;
 #[path = "thread/duplicates.rs"]
 mod duplicates;
+#[path = "thread/follow.rs"]
+mod follow;
 #[path = "thread/harness.rs"]
 mod harness;
 #[path = "thread/limits.rs"]

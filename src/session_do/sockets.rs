@@ -115,7 +115,9 @@ impl Sockets {
         stream.close();
         self.draining.retain(|(stream, _)| stream.untaken() > 0);
         self.draining.push((stream, u64::MAX));
-        let owed = |draining: &[(EventStream, u64)]| draining.iter().map(|(stream, _)| stream.untaken()).sum::<u64>();
+        let owed = |draining: &[(EventStream, u64)]| {
+            draining.iter().map(|(stream, _)| stream.untaken()).sum::<u64>()
+        };
         while owed(&self.draining) > DRAINING_BYTES_MAX {
             let most = self.draining.iter().enumerate().max_by_key(|(_, (stream, _))| stream.untaken());
             let Some((place, (stream, _))) = most else { return };
