@@ -109,7 +109,7 @@ fn a_post_is_kept_whole_or_not_at_all_wherever_the_object_crashes() {
             h.wait(GUARD_MS);
             // The program knows nothing of what became of it, and posts the same again.
             let again = taken(h.post("again", scene.post(), false));
-            scene.finish(&mut h);
+            finish_all(&mut h);
             let mine = h.host.store.records.values().filter(|record| record.request_id == "p1");
             let begun = mine.clone().filter(|record| !record.is_end()).count();
             let ends: Vec<_> = mine.filter(|record| record.is_end()).collect();
@@ -155,7 +155,7 @@ fn an_append_waits_for_its_place_outlives_a_crash_and_is_told_to_the_next_agent(
         _ => None,
     });
     let told: Vec<_> =
-        request.unwrap().messages.iter().map(|message| message.content.text().to_string()).collect();
+        request.unwrap().messages.iter().map(|message| message.content.text().clone()).collect();
     assert_eq!(told, ["one", "", "said a1", "two"]);
 }
 
@@ -334,14 +334,14 @@ impl Scene {
     fn post(self) -> Post {
         if matches!(self, Scene::MessageFirst | Scene::MessageQueued) { message("p1") } else { answer("p1") }
     }
+}
 
-    /// Whatever still runs is answered.
-    fn finish(self, h: &mut Harness) {
-        while let Some(turn) = h.host.agents.first().copied() {
-            h.host.agent(turn, vec![said("done"), finished()]);
-        }
-        h.wait(GUARD_MS);
+/// Whatever still runs is answered.
+fn finish_all(h: &mut Harness) {
+    while let Some(turn) = h.host.agents.first().copied() {
+        h.host.agent(turn, vec![said("done"), finished()]);
     }
+    h.wait(GUARD_MS);
 }
 
 fn message(request_id: &str) -> Post {

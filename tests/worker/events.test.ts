@@ -164,6 +164,32 @@ test("a comment comes by itself every 15 s, also while nothing happens, and then
   reader.leave();
 });
 
+test("a reader whose runtime is killed in mid-stream is told to start over where it held more than was stored, and else goes on", async () => {
+  const id = freshId();
+  const client = await bobbin.join(id);
+  client.say("r1", "hello");
+  (await upstream.next()).answer("hi");
+  await client.next("final");
+  client.say("r2", "more");
+  const call = await upstream.next();
+  const [ahead, behind] = [await follow(bobbin.url, id), await follow(bobbin.url, id)];
+  for (const reader of [ahead, behind]) await reader.next("snapshot");
+  const asked = behind.lastId as string;
+  call.text("lost ");
+  await ahead.next("token");
+  await bobbin.kill();
+  assert.deepEqual(await Promise.all([ahead.ended, behind.ended]), [false, false]);
+  await bobbin.restart();
+  const [reset, resumed] = [await follow(bobbin.url, id, { last: ahead.lastId as string }), await follow(bobbin.url, id, { last: asked })];
+  assert.equal((await resumed.next())["resumed"], true);
+  const end = await resumed.next(endOf("r2"));
+  assert.equal(end["error"].code, "INTERRUPTED");
+  const [connected] = await reset.until((frame) => frame.type === "snapshot" || endOf("r2")(frame));
+  // What was journalled in time is held by both.
+  assert.equal(connected?.["resumed"], end["response"].content === "lost ");
+  for (const reader of [reset, resumed]) reader.leave();
+});
+
 test("HEAD is answered like GET, without a body and without a reader", async () => {
   const id = freshId();
   const response = await bobbin.fetch(`/sessions/${id}/events`, { method: "HEAD" });
