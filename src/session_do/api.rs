@@ -311,7 +311,8 @@ fn json_lines(records: &[Record], epoch: u64) -> Vec<u8> {
 
 fn accepts(request: &Request, kind: &str) -> bool {
     let accept = header(request, "accept").unwrap_or_default();
-    accept.split(',').any(|accepted| accepted.trim().starts_with(kind))
+    let type_of = |accepted: &str| accepted.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    accept.split(',').any(|accepted| type_of(accepted) == kind)
 }
 
 fn diagnostics(shell: &Shell) -> Answer {
