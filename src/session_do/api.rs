@@ -311,8 +311,9 @@ fn json_lines(records: &[Record], epoch: u64) -> Vec<u8> {
 
 fn accepts(request: &Request, kind: &str) -> bool {
     let accept = header(request, "accept").unwrap_or_default();
-    let type_of = |accepted: &str| accepted.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    accept.split(',').any(|accepted| type_of(accepted) == kind)
+    let is_it =
+        |accepted: &str| accepted.split(';').next().is_some_and(|it| it.trim().eq_ignore_ascii_case(kind));
+    accept.split(',').any(is_it)
 }
 
 fn diagnostics(shell: &Shell) -> Answer {

@@ -10,7 +10,7 @@ use litemap::LiteMap;
 
 use crate::dialect::Dialect;
 use crate::protocol::limits::LEAVING_MS;
-use crate::protocol::{CloseCode, Json, Millis, Read, ServerFrame, required};
+use crate::protocol::{CloseCode, Json, Millis, Named, Read, ServerFrame, required};
 
 use super::{Config, PeerId, Thread, mixed};
 
@@ -52,7 +52,7 @@ pub(super) struct Account {
 #[derive(Debug, Default)]
 pub(super) struct Unread {
     /// Bytes that went to all of a dialect.
-    to_all: LiteMap<&'static str, u64>,
+    to_all: [u64; Dialect::ALL.len()],
     /// Once so many have in all dialects, somebody may have to be asked, or closed.
     look_at: u64,
     /// What closed sockets owe, and when they were closed: it is freed when the runtime reports their end.
@@ -92,11 +92,11 @@ impl Account {
 
 impl Unread {
     fn to_all_of(&self, dialect: Dialect) -> u64 {
-        self.to_all.get(dialect.as_str()).copied().unwrap_or_default()
+        self.to_all.get(dialect as usize).copied().unwrap_or_default()
     }
 
     fn to_all(&self) -> u64 {
-        self.to_all.values().sum()
+        self.to_all.iter().sum()
     }
 }
 
@@ -136,8 +136,9 @@ impl Thread {
     /// Counts the bytes of a frame that was sent to all of a dialect. Returns whether [`Thread::look`] is to follow.
     #[must_use]
     pub fn sent_to_all(&mut self, dialect: Dialect, bytes: u64) -> bool {
-        let sent = self.unread.to_all_of(dialect).saturating_add(bytes);
-        self.unread.to_all.insert(dialect.as_str(), sent);
+        if let Some(sent) = self.unread.to_all.get_mut(dialect as usize) {
+            *sent = sent.saturating_add(bytes);
+        }
         self.unread.to_all() >= self.unread.look_at
     }
 

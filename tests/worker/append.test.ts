@@ -44,7 +44,7 @@ test("it is the first thing in a session, and can be found and listed", async ()
   const reader = await follow(bobbin.url, id);
   await reader.next("snapshot");
   assert.equal((await append(id, "a1", "Welcome aboard, xylophonist.")).status, 202);
-  assert.deepEqual((await reader.until("final")).map(({ type }) => type), ["session", "final"]);
+  assert.deepEqual((await reader.until("session")).map(({ type }) => type), ["final", "session"]);
   reader.leave();
   const { messages } = (await (await bobbin.fetch(`/sessions/${id}/messages`)).json()) as any;
   assert.deepEqual(messages.map((message: any) => [message.role, message.content, message.status]), [["assistant", "Welcome aboard, xylophonist.", "complete"]]);

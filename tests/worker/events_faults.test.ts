@@ -1,7 +1,7 @@
 // Readers of events while their thread fails: each is told how things stand, or its response ends clearly.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { endOf, eventually } from "./client.ts";
+import { type Frame, endOf, eventually } from "./client.ts";
 import { freshId, start } from "./harness.ts";
 import { type Reader, follow, postAndRead } from "./support/events.ts";
 import { Fold, logOf } from "./support/fold.ts";
@@ -18,24 +18,23 @@ for (const [what, fault, end] of [
   ["the end of an answer is stored though the store said no", { on: "transaction", when: "after" }, "final"],
   ["the running text cannot be stored", { on: "exec", sql: "journal", when: "before" }, "error"],
 ] as [string, Fault, string][]) {
-  test(`when ${what}, who follows the turn is told its end, and who follows the thread starts over and goes on`, async () => {
+  test(`when ${what}, who follows the turn is let go and posts it again, and who follows the thread starts over and goes on`, async () => {
     const { id, poster, reader, call } = await midAnswer();
     await inject(bobbin, id, fault);
     if (fault.on === "transaction") call.finish().done();
     await eventually(async () => (await seen(bobbin, id)).failed > 0, "the fault");
-    assert.equal((await poster.whole()).at(-1)?.type, end);
+    assert.equal((await assertLetGo(id, poster)).type, end);
     assert.equal((await reader.next("snapshot"))["reason"], "reset");
     await assertGoesOn(id, reader);
   });
 }
 
-test("when a thread panics in mid-answer, who follows the turn is told that it was interrupted, and who follows the thread goes on", async () => {
+test("when a thread panics in mid-answer, who follows the turn is let go and posts it again, and who follows the thread goes on", async () => {
   const { id, poster, reader } = await midAnswer();
   await inject(bobbin, id, { on: "waitUntil", when: "before" });
   const { status } = await bobbin.fetch(`/sessions/${id}/ticket`, { method: "POST" });
   assert.equal(status, 500);
-  const end = (await poster.whole()).at(-1);
-  assert.deepEqual([end?.type, end?.["error"].code], ["error", "INTERRUPTED"]);
+  assert.equal((await assertLetGo(id, poster))["error"].code, "INTERRUPTED");
   assert.equal((await reader.next("snapshot"))["reason"], "reset");
   await reader.next(endOf("r1"));
   await assertGoesOn(id, reader);
@@ -71,6 +70,16 @@ async function midAnswer(): Promise<{ id: string; poster: Reader; reader: Reader
   call.text("one ");
   await Promise.all([poster.next("token"), reader.next("token")]);
   return { id, poster, reader, call };
+}
+
+/** What was sent of the turn may not be stored: posted again, it is shown from its beginning to its end, which is returned. */
+async function assertLetGo(id: string, poster: Reader): Promise<Frame> {
+  const { type, code } = (await poster.whole()).at(-1) as Frame;
+  assert.deepEqual([type, code], ["closed", 1011]);
+  const again = await postAndRead(bobbin.url, id, { requestId: "r1", content: "hello" });
+  const frames = await again.whole();
+  assert.equal(frames[0]?.type, "user_message");
+  return frames.at(-1) as Frame;
 }
 
 /** The next message is answered, and the reader holds what the thread holds. */

@@ -31,11 +31,11 @@ test("the document has the snippets that are run here", () => {
 
 test("with curl a message is sent and its answer watched, and the same again is safe", async () => {
   const session = freshId();
-  for (const types of [/^user_message,(token,)+final$/, /^user_message,final$/]) {
+  for (const _ of [1, 2]) {
     const { out, code } = await run("bash", ["-euc", ask], { SESSION: session });
     assert.equal(code, 0);
     const frames = framesOf(out);
-    assert.match(frames.map(({ type }) => type).join(), types);
+    assert.match(frames.map(({ type }) => type).join(), /^user_message,(token,)+final$/);
     assert.equal(frames.at(-1).response.content, "How deep is the sea?");
   }
 });

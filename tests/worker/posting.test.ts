@@ -164,7 +164,7 @@ test("the same message after its end shows both and ends, and with other content
   const id = freshId();
   await answered(id, "r1", "hi");
   const reader = await postAndRead(bobbin.url, id, { requestId: "r1", content: "hello" });
-  assert.deepEqual(types(await reader.whole()), ["user_message", "final"]);
+  assert.deepEqual([types(await reader.whole()), text(reader.all)], [["user_message", "final"], "hi"]);
   const back = await follow(bobbin.url, id, { last: reader.lastId as string });
   assert.equal((await back.next())["resumed"], true);
   back.leave();
@@ -189,7 +189,7 @@ test("a long turn that is asked for again arrives whole, however slowly it is ta
   await eventually(async () => (await socketsOf(id)) === 0, "its turn to be shown");
   reader.resume();
   const frames = await reader.whole(30_000);
-  assert.deepEqual([types(frames), frames.at(-1)?.["response"].content.length], [["user_message", "final"], 900_000]);
+  assert.deepEqual([types(frames), text(frames).length, frames.at(-1)?.["response"].content.length], [["user_message", "final"], 900_000, 900_000]);
   assert.ok(reader.bytes > 1024 * 1024);
 });
 
