@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::parts::assert_well_formed;
-use super::{XorShift, text_of};
+use super::{XorShift, damaged, text_of};
 
 const KINDS: [(&str, &Kind); 3] =
     [("anthropic", &anthropic::KIND), ("workers_ai", &workers_ai::KIND), ("ai_sdk", &ai_sdk::KIND)];
@@ -66,12 +66,8 @@ proptest! {
     ) {
         let cases = cases();
         let case = which.get(&cases);
-        let mut body = case.body.clone();
-        prop_assume!(!body.is_empty());
-        for (at, byte) in damage {
-            let at = at.index(body.len());
-            body[at] = byte;
-        }
+        prop_assume!(!case.body.is_empty());
+        let body = damaged(&case.body, damage);
         prop_assert_eq!(fold(case.kind, &[&body]), fold(case.kind, &XorShift(seed).cuts(&body)));
     }
 

@@ -239,7 +239,6 @@ test("an error that passes is tried again where it comes in a stream, too, if on
   const first = await upstream.next();
   const usage = { prompt_tokens: 5, completion_tokens: 0, total_tokens: 5 };
   first.event({ choices: [{ index: 0, delta: { role: "assistant", content: "" }, finish_reason: null }], usage });
-  await new Promise((resolve) => setTimeout(resolve, 100));
   first.raw('data: {"error":{"message":"busy","code":503}}\n\n').done();
   (await upstream.next()).answer("fine");
   assert.equal((await client.next(endOf("r1")))["response"].content, "fine");
