@@ -13,7 +13,7 @@ use super::http::history::add_field;
 use super::http::{Asked, DONE, Draft, Fold, Kind};
 use super::parts::Parts;
 use crate::protocol::json::{Fields, Reader};
-use crate::protocol::{Approval, ApprovalState, Block, Json, Read, to_json};
+use crate::protocol::{Approval, ApprovalState, Block, Json, Read, Word, to_json};
 use crate::variables::AgentName;
 
 /// The name of data that shows what a tool has given so far. Its id is the call's.
@@ -172,6 +172,15 @@ impl UiStream {
             "tool-output-error" => {
                 self.result(call_id, error, true, answer);
             }
+            // The application's own code may say a whole block of the contract's.
+            "block" => match json.get("block").and_then(Block::read) {
+                Some(Block::ToolResult { tool_use_id, content, is_error, .. }) => {
+                    self.result(&tool_use_id, content, is_error, answer);
+                }
+                Some(block @ Block::ToolUse { .. }) => self.marked_call(block, answer),
+                Some(block) => answer.block(block),
+                None => answer.unread = answer.unread.saturating_add(1),
+            },
             "tool-output-denied" => self.approve(json, ApprovalState::Denied, answer),
             "tool-approval-request" => self.approve(json, ApprovalState::Requested, answer),
             "tool-approval-response" => {
@@ -270,6 +279,15 @@ impl UiStream {
         });
     }
 
+    /// A call that says itself whose its result is to give.
+    fn marked_call(&mut self, block: Block, answer: &mut Draft) {
+        let Block::ToolUse { id, output, approval, .. } = &block else { return };
+        let is_answered = output.is_some() || approval.is_some();
+        let id = id.clone();
+        self.parts.whole_call(&id, block.clone(), answer);
+        self.calls.push(Call { id, block, is_answered, at_provider: true, preliminary: None });
+    }
+
     fn result(&mut self, id: &str, output: Json, is_error: bool, answer: &mut Draft) {
         for call in self.calls.iter_mut().filter(|call| call.id == id) {
             (call.is_answered, call.preliminary) = (true, None);
@@ -332,8 +350,9 @@ fn describe(metadata: &Json, answer: &mut Draft) {
 fn called(json: &Json, input: Json) -> Block {
     let kept = made(KEPT, json);
     let mut block = Block::tool_use(text(json, "toolCallId"), text(json, "toolName"), input);
-    if let Block::ToolUse { title, provider_data, .. } = &mut block {
+    if let Block::ToolUse { title, kind, provider_data, .. } = &mut block {
         *title = given(json, "title");
+        *kind = json.get("toolMetadata").and_then(|of| given(of, "kind")).map(|word| Word::new(&word));
         *provider_data = kept.as_object().is_some_and(|kept| !kept.is_empty()).then(|| marked(kept.clone()));
     }
     block

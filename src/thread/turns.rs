@@ -428,6 +428,8 @@ impl Thread {
             permission_mode: self.permission_mode(),
             model: self.session.as_ref().and_then(|session| session.model.clone()),
             subject,
+            round: self.turns.get(&turn).and_then(Turn::running).map_or(1, |running| running.calls),
+            session_title: self.session.as_ref().and_then(|session| session.title.clone()),
             session_metadata: self.session.as_ref().and_then(|session| session.metadata.clone()),
             messages,
             answer: self

@@ -65,6 +65,31 @@ pub async fn admit(
     Ok(known(&token.claims, session_id))
 }
 
+/// Lets in whom the application says it is. What it goes by may be a cookie, so no page of another origin may ask.
+pub fn admit_as(
+    request: &Request,
+    env: &Env,
+    session_id: Option<&str>,
+    takes_ticket: bool,
+    claims: &str,
+) -> Result<Caller, Refused> {
+    let url = request.url();
+    let brought = ticket(&url).map_err(unauthenticated)?;
+    check_origin(
+        header(request, "origin").as_deref(),
+        &url,
+        configured_origins(env).as_deref(),
+        &Policy::Open,
+        &brought,
+    )?;
+    match brought {
+        Credential::Ticket(ticket) if takes_ticket => return Ok(Caller::Ticket(ticket)),
+        _ => {}
+    }
+    let claims = Claims::parse(claims).ok_or_else(|| unauthenticated("you are not let in here; log in"))?;
+    Ok(known(&claims, session_id))
+}
+
 fn brought(request: &Request, env: &Env, policy: &Policy) -> Result<Credential, Refused> {
     let url = request.url();
     let brought = match policy {
