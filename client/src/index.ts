@@ -2,6 +2,20 @@ export type { ConnectionInfo, ThreadStatus } from "./connection.ts";
 export { type DiagnosticsReport, type DiagnosticsCheck, diagnose } from "./diagnose.ts";
 export type { EnvironmentOptions, Page, ServerOptions, ThreadStorage, Timers, Token, WebSocketLike } from "./environment.ts";
 export { ThreadError, type ThreadErrorCode } from "./error.ts";
+export {
+  DATA_URL_BYTES_MAX,
+  FILE_BYTES_MAX,
+  type FileBlock,
+  type FileOptions,
+  type ServerConfig,
+  type TransferOptions,
+  type UploadOptions,
+  type UploadProgress,
+  fetchConfig,
+  fetchFile,
+  inlineFile,
+  uploadFile,
+} from "./files.ts";
 export { exactJson } from "./json.ts";
 export { undelivered } from "./outbox.ts";
 export * from "./protocol.ts";
@@ -10,4 +24,5 @@ export { subjectOf } from "./subject.ts";
 export { type ListedSession, type SessionList, type SessionListOptions, type SessionListSnapshot, createSessionList } from "./sessions.ts";
 export { type SendOptions, type Thread, type ThreadOptions, type ThreadSnapshot, createThread } from "./thread.ts";
 export type { TurnState } from "./transcript.ts";
+export type { FileBytes } from "./transfer.ts";
 export type { Turn, TurnResult } from "./turn.ts";

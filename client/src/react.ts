@@ -5,6 +5,8 @@ import { type SessionList, type SessionListOptions, type SessionListSnapshot, cr
 import { type Thread, type ThreadOptions, type ThreadSnapshot, createThread } from "./thread.ts";
 import type { TurnState } from "./transcript.ts";
 
+export { type LoadedFile, useFile } from "./react_file.ts";
+
 /** A thread outlives its last component for this long, so that a remount finds it connected. */
 const LINGER_MS = 500;
 

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type ReactElement, StrictMode, act, createElement as h } from "react";
 import { create, type ReactTestRenderer } from "react-test-renderer";
-import type { Thread } from "bobbin-client";
-import { useSessions, useThread, useThreadState, useTurn } from "bobbin-client/react";
+import { type FileBlock, type Thread, createThread } from "bobbin-client";
+import { useFile, useSessions, useThread, useThreadState, useTurn } from "bobbin-client/react";
 import { type World, final, session, surroundings, token, userMessage } from "./fakes.ts";
 
 const LINGER_MS = 500;
@@ -217,6 +217,43 @@ test("a search that left something out says so", { timeout: 10_000 }, async () =
 });
 
 /** The world comes as a function, as React looks into all that props hold. */
+test("a file's bytes are loaded while they are wanted, and their address is given up with the component", async (context) => {
+  const given = new Set<string>();
+  const { createObjectURL, revokeObjectURL } = URL;
+  context.mock.method(URL, "createObjectURL", (blob: Blob) => {
+    const url = createObjectURL(blob as never);
+    given.add(url);
+    return url;
+  });
+  context.mock.method(URL, "revokeObjectURL", (url: string) => {
+    given.delete(url);
+    revokeObjectURL(url);
+  });
+  const answers: ((response: Response) => void)[] = [];
+  const thread = createThread({ url: "https://worker.example", connect: false, fetch: () => new Promise((resolve) => answers.push(resolve)) });
+  const element = (isWanted: boolean, name = "f") => h(Bytes, { thread, file: { type: "file", mediaType: "image/png", url: `/sessions/s/files/${name}` }, isWanted });
+  const { update, text, unmount } = await mount(element(false));
+  assert.equal(answers.length, 0);
+  await update(element(true));
+  await act(async () => answers[0]?.(new Response("12345")));
+  assert.match(text(), /^blob:\S+ 5 /);
+  await update(element(true, "other"));
+  assert.equal(given.size, 0);
+  const refusal = { error: { code: "NOT_FOUND", message: "no such file", retryable: false } };
+  await act(async () => answers[1]?.(Response.json(refusal, { status: 404 })));
+  assert.equal(text(), "null undefined no such file");
+  await update(element(true));
+  await act(async () => answers[2]?.(new Response("123")));
+  assert.equal(given.size, 1);
+  await unmount();
+  assert.equal(given.size, 0);
+});
+
+function Bytes({ thread, file, isWanted }: { thread: Thread; file: FileBlock; isWanted: boolean }) {
+  const { url, blob, error } = useFile(thread, file, isWanted);
+  return `${url} ${blob?.size} ${error?.message ?? ""}`;
+}
+
 function Status({ of }: { of: () => World }) {
   const { options } = of();
   const thread = useThread({ ...options, sessionId: options.sessionId ?? "" });

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
 const ASSETS = fileURLToPath(new URL("../../web/dist/assets/", import.meta.url));
-/** What a first visit loads; colours for code come later. */
+/** What a first visit waits for. Colours for code come later; and, once the page stands, what files and the dialogs of a session need. */
 const GZIPPED_BYTES_MAX = 122_000;
 
 test(`the page's script is at most ${GZIPPED_BYTES_MAX / 1000} KB gzipped`, (t) => {

@@ -1,11 +1,10 @@
 // What people write and send: in which direction it reads, and what is no text.
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
 import { after, before, test } from "node:test";
 import type { Locator } from "playwright-core";
 import { type Bobbin, start } from "../worker/harness.ts";
 import { Upstream } from "../worker/upstream.ts";
-import { Visitor, until } from "./support/browser.ts";
+import { Visitor } from "./support/browser.ts";
 
 let upstream: Upstream;
 let bobbin: Bobbin;
@@ -69,44 +68,6 @@ test("an item of a list stays beside its mark, whichever way it reads", async ()
   await tab.isDone();
   const sides = await tab.answer.locator("li p").evaluateAll((items) => items.map((item) => (globalThis as unknown as Styles).getComputedStyle(item).textAlign));
   assert.deepEqual(sides, ["left", "left", "right", "right"]);
-  await visitor.leave();
-});
-
-test("a picture that is pasted is refused in words, and text beside one is taken", async () => {
-  const visitor = await Visitor.arrive();
-  const tab = await visitor.open(bobbin.url);
-  await tab.isConnected();
-  await copy(`{ "image/png": picture }`);
-  await tab.field.press("Control+v");
-  await tab.sees("Images and files cannot be sent here.");
-  assert.equal(await tab.field.inputValue(), "");
-  await copy(`{ "image/png": picture, "text/plain": new Blob(["words"], { type: "text/plain" }) }`);
-  await tab.field.press("Control+v");
-  assert.equal(await tab.field.inputValue(), "words");
-  await until(() => tab.page.getByText("Images and files cannot be sent here.").count(), (count) => count === 0);
-  await visitor.leave();
-
-  async function copy(items: string): Promise<void> {
-    await tab.page.evaluate(`(async () => {
-      const picture = await new OffscreenCanvas(8, 8).getContext("2d").canvas.convertToBlob();
-      await navigator.clipboard.write([new ClipboardItem(${items})]);
-    })()`);
-  }
-});
-
-test("a file that is dropped anywhere is refused in words, and the browser does not open it", async () => {
-  const visitor = await Visitor.arrive();
-  const tab = await visitor.open(bobbin.url);
-  await tab.isConnected();
-  await tab.field.fill("half a thought");
-  const devtools = await tab.page.context().newCDPSession(tab.page);
-  const data = { items: [], files: [fileURLToPath(new URL("../../README.md", import.meta.url))], dragOperationsMask: 1 };
-  for (const [x, y] of [[700, 300], [100, 300]] as const) {
-    for (const type of ["dragEnter", "dragOver", "drop"] as const) await devtools.send("Input.dispatchDragEvent", { type, x, y, data });
-    await tab.sees("Images and files cannot be sent here.");
-  }
-  assert.equal(new URL(tab.page.url()).origin, bobbin.url.origin);
-  assert.equal(await tab.field.inputValue(), "half a thought");
   await visitor.leave();
 });
 

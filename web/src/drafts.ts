@@ -1,7 +1,10 @@
 // What was typed and not sent: one text for each session, and one for whatever session is new, to each person their own.
+import type { Content } from "bobbin-client";
 import { useSyncExternalStore } from "react";
+import { textOf } from "./chat/exchanges.ts";
 import { subject, useSubject } from "./credential.ts";
-import { isUnused } from "./router.ts";
+import { type Attachment, attachmentsOf, giveFilesBack, setAttachments } from "./files/attachments.ts";
+import { isUnused, openNewSession, settle } from "./router.ts";
 import { local } from "./storage.ts";
 
 const listeners = new Set<() => void>();
@@ -27,10 +30,39 @@ export function setDraft(sessionId: string, text: string): void {
   for (const listener of listeners) listener();
 }
 
-/** Gives back what could not be sent, before what was typed since. */
-export function giveBack(sessionId: string, text: string): void {
+/** Gives back what could not be sent, before what was typed and beside what was attached since. */
+export function giveBack(sessionId: string, contents: readonly Content[]): void {
   const typed = draftOf(sessionId);
-  setDraft(sessionId, typed === "" || typed === text ? text : `${text}\n\n${typed}`);
+  const text = contents.map(textOf).filter((text) => text !== "").join("\n\n");
+  setDraft(sessionId, [text, ...(typed === text ? [] : [typed])].filter((text) => text !== "").join("\n\n"));
+  giveFilesBack(sessionId, contents);
+}
+
+/** Takes what was written and attached in a session that is gone, sent or not, along into a new one. */
+export function moveDraft(from: string, unsent: readonly Content[]): void {
+  const contents = [...unsent, draftOf(from)];
+  const files = attachmentsOf(from);
+  setDraft(from, "");
+  setAttachments(from, []);
+  const fresh = openNewSession();
+  giveBack(fresh, contents);
+  if (files.length > 0 || attachmentsOf(fresh).length > 0) settleDraft(fresh);
+  setAttachments(fresh, [...attachmentsOf(fresh), ...files].map(elsewhere));
+}
+
+/** A file that is up belongs to its session. */
+function elsewhere({ block, ...rest }: Attachment): Attachment {
+  if (block && !block.url.startsWith("/")) return { ...rest, block };
+  return { ...rest, error: "It belongs to the session before: attach it to this one anew." };
+}
+
+/** A file goes up to a session that has an address, where the draft with it is found again. */
+export function settleDraft(sessionId: string): void {
+  if (!isUnused(sessionId)) return;
+  const text = draftOf(sessionId);
+  setDraft(sessionId, "");
+  settle(sessionId);
+  setDraft(sessionId, text);
 }
 
 export function useDraft(sessionId: string): string {

@@ -2,7 +2,8 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./app.tsx";
 import { leaveCompositionsAlone } from "./composition.ts";
-import { refuseFiles } from "./files.ts";
+import { listenForFiles } from "./files/incoming.ts";
+import { loadLater } from "./later.ts";
 import { Boundary, failed } from "./ui/boundary.tsx";
 import "./styles/base.css";
 import "./styles/layout.css";
@@ -11,9 +12,10 @@ import "./styles/chat.css";
 import "./styles/answer.css";
 import "./styles/markdown.css";
 import "./styles/dialog.css";
+import "./styles/files.css";
 
 leaveCompositionsAlone();
-refuseFiles();
+listenForFiles();
 createRoot(document.getElementById("app") as HTMLElement).render(
   <StrictMode>
     <Boundary instead={failed("This page")}>
@@ -21,3 +23,5 @@ createRoot(document.getElementById("app") as HTMLElement).render(
     </Boundary>
   </StrictMode>,
 );
+// Who needs it tries again.
+addEventListener("load", () => void loadLater().catch(() => {}));

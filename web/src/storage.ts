@@ -2,6 +2,7 @@
 export type SafeStorage = {
   get(key: string): string | null;
   set(key: string, value: string | null): void;
+  keys(): string[];
 };
 
 function safe(open: () => Storage): SafeStorage {
@@ -22,6 +23,13 @@ function safe(open: () => Storage): SafeStorage {
         else open().setItem(key, value);
       } catch {
         if (value !== null) memory.set(key, value);
+      }
+    },
+    keys() {
+      try {
+        return [...memory.keys(), ...Object.keys(open())];
+      } catch {
+        return [...memory.keys()];
       }
     },
   };

@@ -7,6 +7,9 @@ export class Line {
   readonly #sockets = new Set<Socket>();
   #isCut = false;
   #takesSockets = true;
+  /** What becomes of the uploads that begin from now on: they pass, stay on their way, or lose their answer. */
+  uploads: "pass" | "hold" | "lose answer" = "pass";
+  uploadsBegun = 0;
 
   private constructor(target: URL) {
     this.#server = createServer((near) => {
@@ -15,6 +18,7 @@ export class Line {
       near.once("data", (head) => {
         if (!this.#takesSockets && /^upgrade: websocket/im.test(String(head))) near.destroy();
       });
+      near.on("data", (bytes) => this.#isUpload(bytes) && this.#onUpload(near, far));
       for (const [one, other] of [[near, far], [far, near]] as const) {
         this.#sockets.add(one);
         one.pipe(other);
@@ -33,6 +37,21 @@ export class Line {
 
   get url(): URL {
     return new URL(`http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/`);
+  }
+
+  #isUpload(bytes: Buffer): boolean {
+    return /^POST \/sessions\/[^/ ]+\/files\b/.test(bytes.toString("latin1", 0, 200));
+  }
+
+  #onUpload(near: Socket, far: Socket): void {
+    this.uploadsBegun += 1;
+    if (this.uploads === "hold") {
+      near.unpipe(far);
+      near.pause();
+    } else if (this.uploads === "lose answer") {
+      far.unpipe(near);
+      far.once("data", () => near.destroy()).resume();
+    }
   }
 
   /** Breaks every connection, and lets no other through until `mend`. */

@@ -1,5 +1,7 @@
 import type { Block, Content, Message, Thread, TurnState } from "bobbin-client";
 import { type ReactNode, memo } from "react";
+import { asSentence } from "../sentence.ts";
+import { FilePart } from "../files/lazy.tsx";
 import { Markdown } from "../markdown/markdown.tsx";
 import { Contained } from "../ui/boundary.tsx";
 import { CopyButton } from "../ui/copy_button.tsx";
@@ -30,6 +32,7 @@ export const Answer = memo(function Answer({ thread, requestId, message, ...end 
       {blocks.map((block, index) => (
         <Contained key={index} text={writtenIn(block)}>
           <Part
+            thread={thread}
             block={block}
             blocks={blocks}
             isStreaming={!message}
@@ -53,6 +56,7 @@ function writtenIn(block: Block): string {
 }
 
 type PartProps = {
+  thread: Thread;
   block: Block;
   blocks: readonly Block[];
   isStreaming: boolean;
@@ -70,7 +74,7 @@ function isAsked({ state, calls, blocks }: TurnState, call: Call): boolean {
   return state === "waiting" && !isAnswered && call.approval?.state !== "denied" && (call.output === "client" || !!calls?.includes(call.id));
 }
 
-function Part({ block, blocks, isStreaming, isLast, open, ask }: PartProps): ReactNode {
+function Part({ thread, block, blocks, isStreaming, isLast, open, ask }: PartProps): ReactNode {
   switch (block.type) {
     case "text":
       return <Markdown text={block.text} isStreaming={isStreaming && isLast} />;
@@ -85,7 +89,7 @@ function Part({ block, blocks, isStreaming, isLast, open, ask }: PartProps): Rea
       return isShown ? null : <Tool name="Result of a tool" result={block} isRunning={false} />;
     }
     case "file":
-      return <Reference url={block.url} text={block.name ?? block.mediaType} />;
+      return <FilePart thread={thread} block={block} />;
     case "source":
       return <Reference url={block.url} text={block.title ?? block.url ?? ""} />;
     case "data":
@@ -146,5 +150,3 @@ function Outcome({ message: { status, error } }: { message: Message }): ReactNod
       );
   }
 }
-
-const asSentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");

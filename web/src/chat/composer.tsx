@@ -1,11 +1,15 @@
 import type { Thread } from "bobbin-client";
 import { useThreadState } from "bobbin-client/react";
 import { type FormEvent, type KeyboardEvent, useEffect, useLayoutEffect, useRef } from "react";
+import { announce } from "../announce.ts";
 import { setDraft, useDraft } from "../drafts.ts";
+import { isUnderWay, setAttachments, useAttachments } from "../files/attachments.ts";
+import { isHovered, takeFiles } from "../files/incoming.ts";
+import { Attachments, attach } from "../files/lazy.tsx";
 import { settle } from "../router.ts";
+import { useStore } from "../store.ts";
 import { Icon } from "../ui/icon.tsx";
 import { send as sendMessage, stop as stopAnswer, useRefusals } from "./deliver.ts";
-import { FileRefusal } from "./file_refusal.tsx";
 import { MESSAGE_FIELD, focusMessage, hasTouchKeyboard } from "./focus.ts";
 import { PermissionModeSelect } from "./permission_mode.tsx";
 
@@ -17,15 +21,31 @@ export function Composer({ thread }: { thread: Thread }) {
   const isReady = useThreadState(thread, ({ status }) => status === "ready");
   const refusal = useRefusals().get(sessionId);
   const field = useGrowing(text);
+  const files = useAttachments(sessionId);
+  const isOver = useStore(isHovered);
+  const picker = useRef<HTMLInputElement>(null);
+  const lack = files.some(isUnderWay) ? WAITS : files.some(({ error }) => error !== undefined) ? FAILED : "";
+  const isEmpty = text.trim() === "" && files.length === 0;
 
   useEffect(focusMessage, []);
+  useEffect(() => takeFiles((taken) => void attach(thread, taken)), [thread]);
+
+  function pick(): void {
+    void attach(thread, [...(picker.current?.files ?? [])]);
+    // The same file may be picked again.
+    if (picker.current) picker.current.value = "";
+    focusMessage();
+  }
 
   function send(event?: FormEvent): void {
     event?.preventDefault();
-    const content = text.trim();
-    if (content === "") return;
+    if (isEmpty) return;
+    if (lack) return announce(lack);
+    const said = text.trim();
+    const blocks = files.flatMap(({ block }) => block ?? []);
     setDraft(sessionId, "");
-    sendMessage(thread, content);
+    if (blocks.length > 0) setAttachments(sessionId, []);
+    sendMessage(thread, blocks.length === 0 ? said : [...(said === "" ? [] : [{ type: "text" as const, text: said }]), ...blocks]);
     settle(sessionId);
     field.current?.focus();
   }
@@ -53,8 +73,9 @@ export function Composer({ thread }: { thread: Thread }) {
           {refusal}
         </p>
       )}
-      <FileRefusal />
-      <div className="composer-box">
+      <Attachments thread={thread} />
+      {lack && <p className="hint">{lack}</p>}
+      <div className={isOver ? "composer-box over" : "composer-box"}>
         <label className="visually-hidden" htmlFor={MESSAGE_FIELD}>
           Message
         </label>
@@ -69,6 +90,10 @@ export function Composer({ thread }: { thread: Thread }) {
           onKeyDown={onKeyDown}
         />
         <div className="composer-bar">
+          <button type="button" className="quiet" onClick={() => picker.current?.click()} aria-label="Attach files">
+            <Icon name="attach" />
+          </button>
+          <input type="file" ref={picker} multiple hidden onChange={pick} />
           <PermissionModeSelect thread={thread} />
           <span className="spacer" />
           {isRunning && (
@@ -77,7 +102,7 @@ export function Composer({ thread }: { thread: Thread }) {
               Stop
             </button>
           )}
-          <button type="submit" className="send" disabled={text.trim() === ""} aria-label={isReady ? "Send" : "Send when connected"}>
+          <button type="submit" className="send" disabled={isEmpty || lack !== ""} aria-label={isReady ? "Send" : "Send when connected"}>
             <Icon name="send" />
           </button>
         </div>
@@ -85,6 +110,9 @@ export function Composer({ thread }: { thread: Thread }) {
     </form>
   );
 }
+
+const WAITS = "The message can be sent as soon as its files are up.";
+const FAILED = "The message can be sent once what could not be attached is removed, or has been tried again.";
 
 /** A field as high as its text, up to the limit that the style sheet sets; it does the rest where it can. */
 function useGrowing(text: string) {

@@ -5,7 +5,6 @@ import { giveBack } from "../drafts.ts";
 import { perTab } from "../storage.ts";
 import { createStore, useStore } from "../store.ts";
 import { watchEnd } from "./ends.ts";
-import { textOf } from "./exchanges.ts";
 
 const SENT_KEY = "bobbin:sent";
 /** More turns than these do not wait in a thread. */
@@ -14,7 +13,7 @@ const SENT_MAX = 64;
 /** Why the last message of a session was not taken, in words, by session. */
 const refusals = createStore<ReadonlyMap<string, string>>(new Map());
 const watched = new WeakSet<Turn>();
-/** Turns whose text is not to come back. */
+/** Turns whose content is not to come back. */
 const takenBack = new Set<string>();
 credential.subscribe(() => refusals.set(new Map()));
 
@@ -40,7 +39,7 @@ function watch(thread: Thread, turn: Turn, content: Content, whose: string): voi
   watchEnd(turn);
   turn.result.catch((error: unknown) => {
     if (whose !== subject() || takenBack.has(turn.requestId) || isKept(thread, turn.requestId)) return;
-    giveBack(thread.sessionId, textOf(content));
+    giveBack(thread.sessionId, [content]);
     setRefusal(thread.sessionId, `The message was not taken: ${error instanceof Error ? error.message : String(error)}`);
   });
 }
@@ -58,14 +57,14 @@ function isKept(thread: Thread, requestId: string): boolean {
   return (turn !== undefined && !isLeft) || messages.some((message) => message.requestId === requestId);
 }
 
-/** Cancels the answer that runs, and what waits of one's own, whose text comes back. */
+/** Cancels the answer that runs, and what waits of one's own, whose text and files come back. */
 export function stop(thread: Thread): void {
   const { turns } = thread.getSnapshot();
   const waiting = turns.filter((turn) => (turn.state === "sending" || turn.state === "queued") && isOwn(thread, turn));
   const running = turns.filter(({ state }) => state === "streaming" || state === "waiting");
   // The last one first, so that none begins meanwhile.
   for (const { requestId } of [...waiting.toReversed(), ...running]) takeBack(thread, requestId);
-  if (waiting.length > 0) giveBack(thread.sessionId, waiting.map((turn) => textOf(contentOf(thread, turn))).join("\n\n"));
+  if (waiting.length > 0) giveBack(thread.sessionId, waiting.map((turn) => contentOf(thread, turn)));
 }
 
 function isOwn(thread: Thread, { requestId, state }: TurnState): boolean {

@@ -1,14 +1,15 @@
 import type { Session, Thread } from "bobbin-client";
 import { useThreadState } from "bobbin-client/react";
-import { useEffect, useRef, useState } from "react";
+import { Suspense, lazy, useEffect, useRef, useState } from "react";
+import { loadLater } from "../later.ts";
+import { Boundary, failed } from "../ui/boundary.tsx";
+import { Dialog } from "../ui/dialog.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { ConnectionDot } from "./connection.tsx";
-import { DeleteDialog } from "./delete_dialog.tsx";
-import { DiagnosticsDialog } from "./diagnostics_dialog.tsx";
-import { RenameDialog } from "./rename_dialog.tsx";
+import type { DialogName } from "./session_dialog.tsx";
 
-const DIALOGS = { rename: "Rename", diagnostics: "Diagnostics", delete: "Delete" } as const;
-type DialogName = keyof typeof DIALOGS;
+const SessionDialog = lazy(async () => ({ default: (await loadLater()).SessionDialog }));
+const DIALOGS: Record<DialogName, string> = { rename: "Rename", diagnostics: "Diagnostics", delete: "Delete" };
 
 export const titleOf = (session: Session | null): string => session?.title || session?.firstMessagePreview || "New session";
 
@@ -32,9 +33,13 @@ export function Header({ thread, onMenu, onDelete }: Props) {
       </h1>
       <ConnectionDot thread={thread} />
       <Actions isStored={isStored} onChoose={setDialog} />
-      {dialog === "rename" && <RenameDialog thread={thread} onClose={close} />}
-      {dialog === "diagnostics" && <DiagnosticsDialog thread={thread} onClose={close} />}
-      {dialog === "delete" && <DeleteDialog title={title} onDelete={() => onDelete(thread.sessionId)} onClose={close} />}
+      {dialog && (
+        <Boundary instead={(error) => <Dialog title={DIALOGS[dialog]} onClose={close}>{failed("This dialog")(error)}</Dialog>}>
+          <Suspense>
+            <SessionDialog name={dialog} thread={thread} title={title} onDelete={() => onDelete(thread.sessionId)} onClose={close} />
+          </Suspense>
+        </Boundary>
+      )}
     </header>
   );
 }

@@ -1,10 +1,8 @@
 import { CLOSE_FORBIDDEN, CLOSE_SESSION_DELETED, CLOSE_UNAUTHENTICATED, type Thread } from "bobbin-client";
 import { useEffect, useRef } from "react";
 import { CredentialForm } from "../ui/credential_form.tsx";
-import { openNewSession } from "../router.ts";
-import { draftOf, giveBack, setDraft } from "../drafts.ts";
+import { moveDraft } from "../drafts.ts";
 import { takeBack } from "./deliver.ts";
-import { textOf } from "./exchanges.ts";
 
 export const GONE: readonly number[] = [CLOSE_UNAUTHENTICATED, CLOSE_FORBIDDEN, CLOSE_SESSION_DELETED];
 
@@ -27,10 +25,7 @@ function startAnew(thread: Thread): void {
   const { sessionId } = thread;
   const unsent = thread.getSnapshot().turns.filter(({ state }) => state === "sending");
   for (const { requestId } of unsent) takeBack(thread, requestId);
-  const texts = [...unsent.map(({ content }) => textOf(content ?? "")), draftOf(sessionId)].filter((text) => text !== "");
-  setDraft(sessionId, "");
-  const fresh = openNewSession();
-  if (texts.length > 0) giveBack(fresh, texts.join("\n\n"));
+  moveDraft(sessionId, unsent.map(({ content }) => content ?? ""));
 }
 
 export function Notice({ title, children }: { title: string; children: React.ReactNode }) {

@@ -1,5 +1,7 @@
 import type { Message, Thread } from "bobbin-client";
 import { memo } from "react";
+import { filesOf } from "../files/attachments.ts";
+import { FilePart } from "../files/lazy.tsx";
 import { PlainText } from "../ui/plain_text.tsx";
 import { takeBack } from "./deliver.ts";
 import { textOf } from "./exchanges.ts";
@@ -17,12 +19,18 @@ export const Question = memo(function Question({ thread, requestId, message, isR
     focusMessage();
   }
   if (content === undefined || content === null) return null;
+  const text = textOf(content);
   return (
     <article className="question">
       <h2 className="visually-hidden">You</h2>
-      <div className="said" dir="auto">
-        <PlainText text={textOf(content)} />
-      </div>
+      {text !== "" && (
+        <div className="said" dir="auto">
+          <PlainText text={text} />
+        </div>
+      )}
+      {filesOf(content).map((block) => (
+        <FilePart key={block.url} thread={thread} block={block} />
+      ))}
       {(turn?.state === "sending" || turn?.state === "queued") && (
         <p className="pending">
           {turn.state === "sending" ? "Not delivered yet" : "Waits for the answer before"}

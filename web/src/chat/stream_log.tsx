@@ -2,6 +2,7 @@ import type { Thread } from "bobbin-client";
 import { useThreadState } from "bobbin-client/react";
 import { useEffect, useRef, useState } from "react";
 import { announce } from "../announce.ts";
+import { filesOf, nameOfFile } from "../files/attachments.ts";
 import { LACKS, lackOf } from "./ends.ts";
 import { textOf } from "./exchanges.ts";
 
@@ -44,6 +45,7 @@ export function StreamLog({ thread }: { thread: Thread }) {
       const answer = thread.getSnapshot().messages.findLast((message) => message.requestId === running && message.role === "assistant");
       if (!answer) return;
       say(textOf(answer.content).slice(said));
+      for (const block of filesOf(answer.content)) say(`File: ${nameOfFile(block)}.`);
       const lack = lackOf(answer);
       say(lack ? LACKS[lack] : ENDS[answer.status]);
     };

@@ -19,7 +19,7 @@ export function Thinking({ text, isOpen }: { text: string; isOpen: boolean }) {
   );
 }
 
-/** A file or a source, as a link where its address can be followed. */
+/** A source, as a link where its address can be followed. */
 export function Reference({ url, text }: { url: string | undefined; text: string }) {
   return (
     <p className="reference" dir="auto">

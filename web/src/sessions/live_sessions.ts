@@ -3,6 +3,7 @@ import { useSessions } from "bobbin-client/react";
 import { useCallback, useEffect } from "react";
 import { credential, server } from "../credential.ts";
 import { setDraft } from "../drafts.ts";
+import { setAttachments } from "../files/attachments.ts";
 import { listenToOthers, tellOthers } from "../others.ts";
 
 /** What other devices do is seen after so long; what this browser does, at once. */
@@ -36,6 +37,7 @@ export function useLiveSessions() {
     async (sessionId: string) => {
       await removeThere(sessionId);
       setDraft(sessionId, "");
+      setAttachments(sessionId, []);
       tellOthers({ deleted: sessionId });
     },
     [removeThere],

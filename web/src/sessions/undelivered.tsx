@@ -7,6 +7,7 @@ import { useRefusals } from "../chat/deliver.ts";
 import { useOwnThread } from "../chat/own_thread.ts";
 import { subject } from "../credential.ts";
 import { draftOf } from "../drafts.ts";
+import { attachmentsOf, filesOf, nameOfFile, sessionsWithFiles } from "../files/attachments.ts";
 import { openSession, pathOf } from "../router.ts";
 import { outboxStorage } from "../storage.ts";
 
@@ -20,20 +21,28 @@ type Props = { current: string; onSession: (session: Session) => void; onOpen: (
 /** Shows what other sessions than the open one still owe the server, and delivers it. */
 export function Undelivered({ current, onSession, onOpen }: Props) {
   const [waiting, setWaiting] = useState<readonly string[]>([]);
+  const [withFiles, setWithFiles] = useState<readonly string[]>([]);
   const refused = useRefusals();
   useEffect(() => {
-    const look = () => setWaiting((before) => sameOr(before, read()));
+    const look = () => {
+      setWaiting((before) => sameOr(before, read()));
+      setWithFiles((before) => sameOr(before, sessionsWithFiles()));
+    };
     look();
     const timer = setInterval(look, LOOK_MS);
     return () => clearInterval(timer);
   }, [current]);
   const others = waiting.filter((sessionId) => sessionId !== current).slice(0, SESSIONS_MAX);
   const givenBack = [...refused.keys()].filter((sessionId) => sessionId !== current && !others.includes(sessionId));
-  if (others.length + givenBack.length === 0) return null;
+  const unsent = withFiles.filter((sessionId) => sessionId !== current && ![...others, ...givenBack].includes(sessionId));
+  if (others.length + givenBack.length + unsent.length === 0) return null;
   return (
     <ul className="sessions">
       {others.map((sessionId) => (
         <Row key={sessionId} sessionId={sessionId} onSession={onSession} onOpen={onOpen} />
+      ))}
+      {unsent.map((sessionId) => (
+        <Item key={sessionId} sessionId={sessionId} text={draftOf(sessionId) || attachmentsOf(sessionId).map(({ name }) => name).join(", ")} state="Not sent yet" onOpen={onOpen} />
       ))}
       {givenBack.map((sessionId) => (
         <Item key={sessionId} sessionId={sessionId} text={draftOf(sessionId)} state="Not taken" onOpen={onOpen} />
@@ -50,7 +59,7 @@ function Row({ sessionId, onSession, onOpen }: Omit<Props, "current"> & { sessio
   useEffect(() => {
     if (session && session.messageCount > 0) onSession(session);
   }, [session, onSession]);
-  return content ? <Item sessionId={sessionId} text={textOf(content)} state="Not delivered yet" onOpen={onOpen} /> : null;
+  return content ? <Item sessionId={sessionId} text={textOf(content) || filesOf(content).map(nameOfFile).join(", ")} state="Not delivered yet" onOpen={onOpen} /> : null;
 }
 
 type ItemProps = { sessionId: string; text: string; state: string; onOpen: () => void };

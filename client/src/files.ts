@@ -1,0 +1,200 @@
+// Files beside messages: up to the worker before the message that names them, and back with the caller's credential.
+import { backoffMs } from "./backoff.ts";
+import { type Environment, environmentOf } from "./environment.ts";
+import { ThreadError, fatal } from "./error.ts";
+import { createApi, errorOf, wordsOf } from "./http.ts";
+import type { Block } from "./protocol.ts";
+import { type Thread, type ThreadOptions, threadOptions } from "./thread.ts";
+import { type FileBytes, sending } from "./transfer.ts";
+
+/** FileBytes of a file that is uploaded. */
+export const FILE_BYTES_MAX = 25 * 1024 * 1024;
+/** FileBytes of a `data:` URL in a `file` block. */
+export const DATA_URL_BYTES_MAX = 128 * 1024;
+/** What may pass is tried again so often, if `retries` does not say otherwise. */
+const RETRIES = 8;
+/** FileBytes that become text at once: as arguments of a call, more would be too many. */
+const TEXT_BYTES = 8192;
+/** Only to such an address of the worker goes the credential. */
+const PATH = /^\/sessions\/[\w-]+\/files\/[\w.-]+$/;
+
+export type FileBlock = Extract<Block, { type: "file" }>;
+
+export type UploadProgress = {
+  /** FileBytes that have left, of the attempt that runs. Where there is no `XMLHttpRequest`, none or all. */
+  readonly sent: number;
+  readonly total: number;
+};
+
+export type FileOptions = {
+  /** By default a `File`'s own. */
+  name?: string | undefined;
+  /** By default a `Blob`'s own, else `application/octet-stream`. */
+  mediaType?: string | undefined;
+};
+
+export type TransferOptions = {
+  signal?: AbortSignal | undefined;
+  /** How often a lost connection, or a server that refuses for now, is tried again. Default: 8; `Infinity` is allowed. */
+  retries?: number | undefined;
+  /** Called with why an attempt failed, before the wait for the next one. */
+  onWait?: ((error: ThreadError) => void) | undefined;
+};
+
+export type UploadOptions = FileOptions & TransferOptions & { onProgress?: ((progress: UploadProgress) => void) | undefined };
+
+/** What `GET /config` tells. Whoever is not let in is told `auth` alone. */
+export type ServerConfig = {
+  auth: { mode: "jwt" | "none"; ways: string[] };
+  version?: string;
+  agent?: string;
+  models?: string[];
+  permissionModes?: string[];
+  search?: "messages" | "titles";
+  limits?: Record<string, number>;
+  /** By name: `FILES` is there if the worker keeps files. */
+  bound?: string[];
+};
+
+/**
+ * Uploads a file of at most 25 MiB, and gives back the block that a message names it by. A lost connection is tried again:
+ * what an attempt has left at the worker that no message names, the worker deletes after a day. Rejects with a
+ * `ThreadError`, or with the signal's reason.
+ */
+export async function uploadFile(to: Thread | ThreadOptions, file: FileBytes, options: UploadOptions = {}): Promise<FileBlock> {
+  const { server, path } = placeOf(to);
+  const { blob, name, mediaType } = described(file, options);
+  const total = blob.size;
+  if (total > FILE_BYTES_MAX) throw tooLarge(name, total, FILE_BYTES_MAX);
+  const { onProgress = () => {} } = options;
+  const tell = (sent: number) => onProgress({ sent, total });
+  const environment = environmentOf(server);
+  const api = createApi({ ...server, fetch: sending(blob, mediaType, server.fetch, environment.timers, tell) });
+  const query = name === undefined ? "" : `?name=${encodeURIComponent(name)}`;
+  const attempt = async () => {
+    await checkReadable(blob, name);
+    tell(0);
+    return await api.json<Omit<FileBlock, "type">>(`${path}/files${query}`, { method: "POST", ...pick(options) });
+  };
+  const kept = await persist(environment, options, attempt);
+  tell(total);
+  return { type: "file", ...kept };
+}
+
+/** A file of up to 96 KiB as a block that holds its bytes: for workers that keep no files. */
+export async function inlineFile(file: FileBytes, options: FileOptions = {}): Promise<FileBlock> {
+  const { blob, name, mediaType } = described(file, options);
+  const head = `data:${mediaType};base64,`;
+  const bytesMax = Math.floor((DATA_URL_BYTES_MAX - head.length) / 4) * 3;
+  if (blob.size > bytesMax) throw tooLarge(name, blob.size, bytesMax);
+  await checkReadable(blob, name);
+  const bytes = new Uint8Array(await blob.arrayBuffer());
+  let text = "";
+  for (let at = 0; at < bytes.length; at += TEXT_BYTES) text += String.fromCharCode(...bytes.subarray(at, at + TEXT_BYTES));
+  return { type: "file", mediaType, url: head + btoa(text), ...(name !== undefined && { name }), size: blob.size };
+}
+
+/**
+ * The bytes of a file: one of the worker's with the caller's credential, a `data:` URL without asking anybody, and an
+ * `https:` address, which may be anybody's, without the credential. Rejects like `uploadFile`.
+ */
+export async function fetchFile(of: Thread | ThreadOptions, file: FileBlock | string, options: TransferOptions = {}): Promise<Blob> {
+  const { server } = placeOf(of);
+  const url = typeof file === "string" ? file : file.url;
+  if (url.startsWith("data:")) return fromDataUrl(url);
+  const isForeign = url.startsWith("https:");
+  if (!isForeign && !PATH.test(url)) throw fatal("INVALID_MESSAGE", "A file's url is an https: address, a data: URL or the path /sessions/{id}/files/{file}.");
+  const api = createApi(server);
+  return await persist(environmentOf(server), options, async () => {
+    const { signal = null } = options;
+    const response = isForeign ? await (server.fetch ?? fetch)(url, { signal, credentials: "omit" }) : await api.fetch(url, pick(options));
+    if (!response.ok) throw await errorOf(response);
+    return await response.blob();
+  });
+}
+
+/** What the worker offers, and how to be let in. */
+export async function fetchConfig(of: Thread | ThreadOptions, options: TransferOptions = {}): Promise<ServerConfig> {
+  const server = "getSnapshot" in of ? threadOptions(of) : of;
+  return await persist(environmentOf(server), options, () => createApi(server).json<ServerConfig>("/config", pick(options)));
+}
+
+function placeOf(of: Thread | ThreadOptions): { server: ThreadOptions; path: string } {
+  const server = "getSnapshot" in of ? threadOptions(of) : of;
+  return { server, path: `/sessions/${encodeURIComponent(server.sessionId ?? "")}` };
+}
+
+function described(file: FileBytes, { name, mediaType }: FileOptions) {
+  const blob = file instanceof Blob ? file : new Blob([file]);
+  return { blob, name: name ?? (blob as { name?: string }).name, mediaType: mediaType || blob.type || "application/octet-stream" };
+}
+
+/** Under `exactOptionalPropertyTypes`, absent is not undefined. */
+const pick = ({ signal }: TransferOptions) => (signal ? { signal } : {});
+
+/** A file may have been moved since it was chosen, or be a folder: an upload would fail like a lost connection. */
+async function checkReadable(blob: Blob, name: string | undefined): Promise<void> {
+  try {
+    await blob.slice(0, 1).arrayBuffer();
+  } catch {
+    throw fatal("INVALID_MESSAGE", `${theFile(name)} cannot be read. A folder cannot be sent; a file that was changed or moved has to be chosen again.`);
+  }
+}
+
+/** Tries again what may pass. A wait is cut short when the device is online again. */
+async function persist<T>(environment: Environment, options: TransferOptions, attempt: () => Promise<T>): Promise<T> {
+  const { signal, retries = RETRIES, onWait } = options;
+  for (let failures = 0; ; failures += 1) {
+    try {
+      signal?.throwIfAborted();
+      return await attempt();
+    } catch (cause) {
+      signal?.throwIfAborted();
+      const lost = () => new ThreadError({ code: "UNREACHABLE", message: `The connection was lost: ${wordsOf(cause)}`, retryable: true });
+      const error = cause instanceof ThreadError ? cause : lost();
+      if (!error.retryable || failures >= retries) throw error;
+      onWait?.(error);
+      await pause(environment, backoffMs(failures, environment.random, error.code === "RATE_LIMITED"), signal);
+    }
+  }
+}
+
+function pause({ timers, page }: Environment, ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      timers.clearTimeout(timer);
+      unlisten();
+      signal?.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = timers.setTimeout(end, ms);
+    const unlisten = page.listen((event) => event === "online" && end());
+    signal?.addEventListener("abort", end);
+  });
+}
+
+/** RFC 2397. */
+function fromDataUrl(url: string): Blob {
+  const comma = url.indexOf(",");
+  const [type = "", ...more] = url.slice("data:".length, comma).split(";");
+  const isBase64 = more.at(-1)?.trim() === "base64";
+  try {
+    if (comma < 0) throw new Error("it has no comma");
+    const text = isBase64 ? atob(decodeURIComponent(url.slice(comma + 1))) : decodeURIComponent(url.slice(comma + 1));
+    const bytes = isBase64 ? Uint8Array.from(text, (char) => char.charCodeAt(0)) : text;
+    return new Blob([bytes], { type: type || "text/plain" });
+  } catch (cause) {
+    throw fatal("INVALID_MESSAGE", `The file's data: URL cannot be read: ${wordsOf(cause)}`);
+  }
+}
+
+const theFile = (name: string | undefined) => (name ? `The file ${name}` : "The file");
+
+const tooLarge = (name: string | undefined, bytes: number, max: number) =>
+  fatal("MESSAGE_TOO_LARGE", `${theFile(name)} has ${inWords(bytes)}; at most ${inWords(max)} are allowed.`);
+
+/** Rounded up, so that what is beyond a limit never looks like it. */
+function inWords(bytes: number): string {
+  const [unit, name] = bytes < 1024 * 1024 ? [1024, "KiB"] : [1024 * 1024, "MiB"];
+  return `${Math.ceil((bytes / unit) * 10) / 10} ${name}`;
+}

@@ -1,0 +1,20 @@
+import type { Thread } from "bobbin-client";
+import { DeleteDialog } from "./delete_dialog.tsx";
+import { DiagnosticsDialog } from "./diagnostics_dialog.tsx";
+import { RenameDialog } from "./rename_dialog.tsx";
+
+export type DialogName = "rename" | "diagnostics" | "delete";
+
+type Props = { name: DialogName; thread: Thread; title: string; onDelete: () => Promise<void>; onClose: () => void };
+
+/** What is done with a session as a whole. */
+export function SessionDialog({ name, thread, title, onDelete, onClose }: Props) {
+  switch (name) {
+    case "rename":
+      return <RenameDialog thread={thread} onClose={onClose} />;
+    case "diagnostics":
+      return <DiagnosticsDialog thread={thread} onClose={onClose} />;
+    case "delete":
+      return <DeleteDialog title={title} onDelete={onDelete} onClose={onClose} />;
+  }
+}

@@ -1,0 +1,72 @@
+import type { Thread } from "bobbin-client";
+import { useEffect } from "react";
+import { announce } from "../announce.ts";
+import { focusMessage } from "../chat/focus.ts";
+import { Icon } from "../ui/icon.tsx";
+import { type Attachment, attachmentsOf, isUnderWay, setAttachments, useAttachments } from "./attachments.ts";
+import { Picture } from "./file_view.tsx";
+import { isPicture } from "./lazy.tsx";
+import { sizeInWords } from "./size.ts";
+import { tryAgain } from "./upload.ts";
+
+/** What goes along with the message that is being written. */
+export function AttachmentList({ thread }: { thread: Thread }) {
+  const list = useAttachments(thread.sessionId);
+  const isBusy = list.some(isUnderWay);
+  // Without an answer a page that is closed would take what is on its way along.
+  useEffect(() => {
+    if (!isBusy) return;
+    const ask = (event: BeforeUnloadEvent) => event.preventDefault();
+    addEventListener("beforeunload", ask);
+    return () => removeEventListener("beforeunload", ask);
+  }, [isBusy]);
+  if (list.length === 0) return null;
+  return (
+    <ul className="attachments" aria-label="Attached files">
+      {list.map((one) => (
+        <Row key={one.id} thread={thread} one={one} />
+      ))}
+    </ul>
+  );
+}
+
+function Row({ thread, one }: { thread: Thread; one: Attachment }) {
+  const { name, size, block, error, file } = one;
+  function remove(): void {
+    const { sessionId } = thread;
+    setAttachments(sessionId, attachmentsOf(sessionId).filter(({ id }) => id !== one.id));
+    announce(`${name} is not attached any more.`);
+    focusMessage();
+  }
+  return (
+    <li className={error === undefined ? undefined : "failed"}>
+      <span className="thumb">{block && isPicture(block) ? <Picture thread={thread} block={block} /> : <Icon name="file" />}</span>
+      <span className="attached">
+        <span className="file-name" dir="auto">
+          {name}
+        </span>
+        {error === undefined ? <Progress one={one} /> : <span role="alert">{error}</span>}
+        {block && <span className="faint">{sizeInWords(size)}</span>}
+      </span>
+      {error !== undefined && file && (
+        <button type="button" className="small" onClick={() => tryAgain(thread, one)} aria-label={`Try ${name} again`}>
+          <Icon name="retry" />
+        </button>
+      )}
+      <button type="button" className="quiet" onClick={remove} aria-label={`${isUnderWay(one) ? "Cancel" : "Remove"} ${name}`}>
+        <Icon name="close" />
+      </button>
+    </li>
+  );
+}
+
+function Progress({ one }: { one: Attachment }) {
+  if (!isUnderWay(one)) return null;
+  const { name, size, sent = 0, waits } = one;
+  return (
+    <>
+      <progress max={size || 1} value={sent} aria-label={`Upload of ${name}`} />
+      <span className="faint">{waits ? `Waits for a better connection. ${waits}` : `${sizeInWords(sent)} of ${sizeInWords(size)}`}</span>
+    </>
+  );
+}

@@ -1,0 +1,44 @@
+// Files that are pasted, or dropped anywhere on the page. A browser would open a dropped one in the place of the page.
+import { createStore } from "../store.ts";
+
+/** Whether files are held over the page, to be dropped. */
+export const isHovered = createStore(false);
+
+type Taker = (files: readonly File[]) => void;
+let taker: Taker | undefined;
+
+/** Whoever takes the files from now on; gives back what ends that. */
+export function takeFiles(take: Taker): () => void {
+  taker = take;
+  return () => {
+    if (taker === take) taker = undefined;
+  };
+}
+
+export function listenForFiles(): void {
+  addEventListener("paste", (event) => receive(event, event.clipboardData));
+  for (const type of ["dragover", "dragleave", "drop"] as const) addEventListener(type, onDrag);
+}
+
+function onDrag(event: DragEvent): void {
+  const { type, dataTransfer, relatedTarget } = event;
+  if (!dataTransfer?.types.includes("Files")) return;
+  const isOver = type === "dragover" || (type === "dragleave" && relatedTarget !== null);
+  if (isOver !== isHovered.get()) isHovered.set(isOver);
+  if (type === "drop") receive(event, dataTransfer);
+  else event.preventDefault();
+}
+
+function receive(event: Event, data: DataTransfer | null): void {
+  const files = [...(data?.files ?? [])];
+  if (files.length === 0 || (event.type === "paste" && isText(data?.getData("text/plain") ?? "", files))) return;
+  event.preventDefault();
+  // What is asked in a dialog comes first.
+  if (!document.querySelector("dialog[open]")) taker?.(files);
+}
+
+/** What comes from a word processor has a picture beside its text; a file manager adds the names of its files. */
+function isText(text: string, files: readonly File[]): boolean {
+  const lines = text.split(/[\r\n]+/).filter((line) => line !== "");
+  return !lines.every((line) => files.some(({ name }) => line.endsWith(name)));
+}

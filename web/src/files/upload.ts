@@ -1,0 +1,113 @@
+// Files on their way up. Nothing of a file is lost by a bad connection, and nothing of it is attached twice.
+import { DATA_URL_BYTES_MAX, type FileBlock, FILE_BYTES_MAX, MESSAGE_BYTES_MAX, type Thread, ThreadError, type UploadProgress, fetchConfig, inlineFile, uploadFile } from "bobbin-client";
+import { announce } from "../announce.ts";
+import { type Attachment, attachmentsOf, changeAttachment, isUnderWay, running, setAttachments } from "./attachments.ts";
+import { asSentence, wordsOf } from "../sentence.ts";
+import { sizeInWords } from "./size.ts";
+
+/** So many go up at once; the others wait for their turn. */
+const AT_ONCE = 3;
+/** Of a message whose files stand in it, this much is left for its text. */
+const TEXT_BYTES = 16 * 1024;
+/** A message takes 256 blocks; nobody looks through a list of more than these. */
+const FILES_MAX = 32;
+
+const queue: (() => Promise<void>)[] = [];
+let going = 0;
+
+export function upload(thread: Thread, files: readonly File[]): void {
+  const { sessionId } = thread;
+  const before = attachmentsOf(sessionId);
+  const added = files.map((file, index): Attachment => {
+    const is = { id: crypto.randomUUID(), name: file.name, size: file.size };
+    if (before.length + index >= FILES_MAX) return { ...is, error: `A message takes ${FILES_MAX} files: send this one with the next.` };
+    if (file.size > FILE_BYTES_MAX) return { ...is, error: `It has ${sizeInWords(file.size)}; at most ${sizeInWords(FILE_BYTES_MAX)} can be sent.` };
+    if (file.size === 0) return { ...is, error: "It is empty: there is nothing to send." };
+    return { ...is, file, sent: 0 };
+  });
+  setAttachments(sessionId, [...before, ...added]);
+  announce(added.length === 1 ? `Attaching ${added[0]?.name}.` : `Attaching ${added.length} files.`);
+  for (const one of added) if (isUnderWay(one)) begin(thread, one);
+  tellEnd(thread);
+}
+
+export function tryAgain(thread: Thread, one: Attachment): void {
+  const { error: _, ...rest } = one;
+  const again = { ...rest, sent: 0 };
+  setAttachments(thread.sessionId, attachmentsOf(thread.sessionId).map((other) => (other.id === one.id ? again : other)));
+  begin(thread, again);
+}
+
+function begin(thread: Thread, one: Attachment): void {
+  const upload = new AbortController();
+  running.set(one.id, upload);
+  queue.push(() => run(thread, one, upload.signal));
+  next();
+}
+
+function next(): void {
+  if (going >= AT_ONCE) return;
+  const job = queue.shift();
+  if (!job) return;
+  going += 1;
+  void job().finally(() => {
+    going -= 1;
+    next();
+  });
+}
+
+async function run(thread: Thread, one: Attachment, signal: AbortSignal): Promise<void> {
+  const change = (to: Partial<Attachment>) => changeAttachment(thread.sessionId, one.id, to);
+  try {
+    signal.throwIfAborted();
+    const block = await up(thread, one, signal, change);
+    signal.throwIfAborted();
+    change({ block, at: Date.now(), waits: null });
+  } catch (error) {
+    // Who ended it has taken it away.
+    if (signal.aborted) return;
+    const mayHelp = error instanceof ThreadError;
+    change({ error: asSentence(wordsOf(error)), ...(!mayHelp && { file: undefined }) });
+  } finally {
+    running.delete(one.id);
+    if (!signal.aborted) tellEnd(thread);
+  }
+}
+
+async function up(thread: Thread, { file, name }: Attachment, signal: AbortSignal, change: (to: Partial<Attachment>) => void): Promise<FileBlock> {
+  const bytes = file as Blob;
+  const onWait = ({ message }: ThreadError) => change({ waits: asSentence(message) });
+  const patient = { signal, retries: Number.POSITIVE_INFINITY, onWait };
+  // Asked first: what nobody keeps is not to go all the way up.
+  const { bound } = await fetchConfig(thread, patient);
+  if (bound && !bound.includes("FILES")) return await inside(thread, bytes, name);
+  const onProgress = ({ sent }: UploadProgress) => change({ sent, waits: null });
+  try {
+    return await uploadFile(thread, bytes, { name, onProgress, ...patient });
+  } catch (error) {
+    if (error instanceof ThreadError && error.code === "NOT_CONFIGURED") return await inside(thread, bytes, name);
+    throw error;
+  }
+}
+
+/** Where no bucket is bound, a small file goes within the message. */
+async function inside({ sessionId }: Thread, bytes: Blob, name: string): Promise<FileBlock> {
+  const block = await inlineFile(bytes, { name }).catch((error: unknown) => {
+    if (!(error instanceof ThreadError) || error.code !== "MESSAGE_TOO_LARGE") throw error;
+    throw new Error(`It has ${sizeInWords(bytes.size)}. This deployment keeps no files, so that only up to ${INSIDE} can be sent. Its operator can change that: an R2 bucket has to be bound as FILES.`);
+  });
+  const others = attachmentsOf(sessionId).reduce((sum, { block }) => sum + (block?.url.length ?? 0), 0);
+  if (others + block.url.length <= MESSAGE_BYTES_MAX - TEXT_BYTES) return block;
+  throw new Error("Together the files are too large for one message, as this deployment keeps none. Send this one with the next message.");
+}
+
+const INSIDE = sizeInWords((DATA_URL_BYTES_MAX / 4) * 3);
+
+/** Says once how it went, when nothing is under way any more. */
+function tellEnd({ sessionId }: Thread): void {
+  const list = attachmentsOf(sessionId);
+  if (list.length === 0 || list.some(isUnderWay)) return;
+  const up = list.filter(({ block }) => block);
+  const failed = list.length - up.length;
+  announce([up.length === 1 ? `${up[0]?.name} is attached.` : `${up.length} files are attached.`, failed > 0 ? `${failed} could not be.` : ""].join(" ").trim());
+}
