@@ -22,6 +22,8 @@ mod deletion;
 mod duplicates;
 #[path = "thread/files.rs"]
 mod files;
+#[path = "thread/files_walk.rs"]
+mod files_walk;
 #[path = "thread/harness.rs"]
 mod harness;
 #[path = "thread/limits.rs"]

@@ -1,7 +1,6 @@
 //! The bucket that holds files.
 
-use js_sys::futures::JsFuture;
-use js_sys::{Array, JsString, Promise};
+use js_sys::{Array, Promise};
 use wasm_bindgen::prelude::*;
 use web_sys::ReadableStream;
 
@@ -17,9 +16,10 @@ extern "C" {
     /// A text with files at their places, whose bytes are not read yet.
     pub type Filled;
 
-    type Object;
+    /// What the bucket has of a key.
+    pub type Object;
     #[wasm_bindgen(method, getter)]
-    fn body(this: &Object) -> ReadableStream;
+    pub fn body(this: &Object) -> ReadableStream;
 }
 
 // The bucket takes streams of a known length alone. One that brings another number of bytes than was said breaks off,
@@ -99,8 +99,9 @@ extern "C" {
     fn fill_places(bucket: &Bucket, text: &str, mark: &str, keys: &Array, are_texts: &Array) -> Promise;
     #[wasm_bindgen(catch, js_name = stream)]
     pub fn stream(filled: &Filled) -> Result<ReadableStream, JsValue>;
+    /// All of it, as text.
     #[wasm_bindgen(catch, js_name = whole)]
-    fn read_whole(filled: &Filled) -> Result<Promise, JsValue>;
+    pub fn whole(filled: &Filled) -> Result<Promise, JsValue>;
     #[wasm_bindgen(js_name = get)]
     fn get_part(bucket: &Bucket, key: &str, offset: f64, length: f64) -> Promise;
 }
@@ -116,48 +117,29 @@ fn bucket(env: &Env) -> Result<Bucket, JsValue> {
 
 /// Stores all of a body, or nothing of it. No more than a piece of it is ever in memory.
 #[allow(clippy::cast_precision_loss)]
-pub async fn put(
+pub fn put(
     env: &Env,
     key: &str,
     body: &ReadableStream,
     size: u64,
     timeout_ms: u64,
-) -> Result<(), JsValue> {
-    JsFuture::from(put_stream(&bucket(env)?, key, body, size as f64, timeout_ms as f64)).await.map(drop)
+) -> Result<Promise, JsValue> {
+    Ok(put_stream(&bucket(env)?, key, body, size as f64, timeout_ms as f64))
 }
 
-/// A part of what is stored; `None` if the bucket has nothing of that key.
+/// A part of what is stored, as an [`Object`]; null if the bucket has nothing of that key.
 #[allow(clippy::cast_precision_loss)]
-pub async fn get(env: &Env, key: &str, offset: u64, length: u64) -> Result<Option<ReadableStream>, JsValue> {
-    let found = JsFuture::from(get_part(&bucket(env)?, key, offset as f64, length as f64)).await?;
-    Ok((!found.is_null()).then(|| found.unchecked_into::<Object>().body()))
+pub fn get(env: &Env, key: &str, offset: u64, length: u64) -> Result<Promise, JsValue> {
+    Ok(get_part(&bucket(env)?, key, offset as f64, length as f64))
 }
 
 /// Deletes what there is of these keys.
-pub async fn delete(env: &Env, keys: impl Iterator<Item = String>) -> Result<(), JsValue> {
-    let keys: Array = keys.map(|key| JsValue::from(JsString::from(key))).collect();
-    JsFuture::from(bucket(env)?.delete(&keys)?).await.map(drop)
+pub fn delete(env: &Env, keys: &Array) -> Result<Promise, JsValue> {
+    bucket(env)?.delete(keys)
 }
 
-/// A text with files at the places that the mark keeps for them: by their number, each a key, and whether it is text. Or the
-/// number of a file that the bucket does not have.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-pub async fn fill(
-    env: &Env,
-    text: &str,
-    mark: &str,
-    files: &[(String, bool)],
-) -> Result<Result<Filled, usize>, JsValue> {
-    let keys = files.iter().map(|(key, _)| JsValue::from(key.as_str())).collect();
-    let are_texts = files.iter().map(|(_, is_text)| JsValue::from(*is_text)).collect();
-    let found = JsFuture::from(fill_places(&bucket(env)?, text, mark, &keys, &are_texts)).await?;
-    Ok(match found.as_f64() {
-        Some(missing) => Err(missing as usize),
-        None => Ok(found.unchecked_into()),
-    })
-}
-
-/// All of it, as text.
-pub async fn whole(filled: &Filled) -> Result<String, JsValue> {
-    Ok(JsFuture::from(read_whole(filled)?).await?.as_string().unwrap_or_default())
+/// A text with files at the places that the mark keeps for them, as [`Filled`]: by their number, each has a key, and is text or
+/// not. Or the number of a file that the bucket does not have.
+pub fn fill(env: &Env, text: &str, mark: &str, keys: &Array, are_texts: &Array) -> Result<Promise, JsValue> {
+    Ok(fill_places(&bucket(env)?, text, mark, keys, are_texts))
 }

@@ -2,19 +2,22 @@
 
 use std::rc::Rc;
 
+use js_sys::futures::JsFuture;
+use js_sys::{Array, Promise};
 use wasm_bindgen::prelude::*;
 use web_sys::{ReadableStream, Request, Response, ResponseInit};
 
 use crate::agent::{Enclosed, Form, Refusal};
 use crate::edge::{Answer, Refused, bad_request, query_value, refusal};
 use crate::platform::http::{header, json_response};
-use crate::platform::{log_failure, r2};
+use crate::platform::{describe, log_failure, r2};
 use crate::protocol::limits::{FILE_BYTES_MAX, FILE_UPLOAD_MS};
 use crate::protocol::{
     ErrorCode, Identity, Wanted, disposition, file_path, media_type, safe_name, to_json, wanted,
 };
 use crate::thread::{File, FileState, Input, Request as Asked};
 
+use super::logs;
 use super::shell::{Runtime, Shell};
 
 /// A file is no page of this origin: nothing of it runs, and it loads nothing.
@@ -36,19 +39,45 @@ pub enum Body {
 
 /// Finds what a call encloses. Texts are read; of anything else the bytes are read once they are sent.
 pub async fn with(runtime: &Runtime, text: String, enclosed: Enclosed) -> Result<Body, Refusal> {
-    let Enclosed { mark, files } = enclosed;
-    if files.is_empty() {
+    if enclosed.files.is_empty() {
         return Ok(Body::Text(text));
     }
-    let keys: Vec<(String, bool)> =
-        files.iter().map(|(id, form)| (key(&runtime.session_id, id), *form == Form::Text)).collect();
-    let found = r2::fill(&runtime.env, &text, &mark, &keys).await.map_err(|thrown| no_bucket(&thrown))?;
-    match found {
-        Ok(filled) => Ok(Body::Filled(filled)),
-        Err(missing) => {
-            Err(Refusal::NoFile(files.into_iter().nth(missing).map(|(id, _)| id).unwrap_or_default()))
-        }
+    let answer = settled(fill(runtime, &text, &enclosed)).await;
+    found(enclosed, answer)
+}
+
+fn fill(runtime: &Runtime, text: &str, enclosed: &Enclosed) -> Result<Promise, JsValue> {
+    let keys = Array::new();
+    let are_texts = Array::new();
+    for (id, form) in &enclosed.files {
+        keys.push(&key(&runtime.session_id, id).into());
+        are_texts.push(&(*form == Form::Text).into());
     }
+    r2::fill(&runtime.env, text, &enclosed.mark, &keys, &are_texts)
+}
+
+/// What the bucket answered: a number is that of a file that it does not have.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn found(enclosed: Enclosed, answer: Result<JsValue, JsValue>) -> Result<Body, Refusal> {
+    let filled = answer.map_err(|thrown| no_bucket(&thrown))?;
+    let Some(missing) = filled.as_f64() else { return Ok(Body::Filled(filled.unchecked_into())) };
+    let missing = enclosed.files.into_iter().nth(missing as usize);
+    Err(missing.map_or(Refusal::NoBucket, |(id, _)| Refusal::NoFile(id)))
+}
+
+/// Has the bucket delete files. Whether it did.
+pub async fn removed(runtime: &Runtime, ids: &[String]) -> bool {
+    let keys = ids.iter().map(|id| JsValue::from(key(&runtime.session_id, id))).collect();
+    let outcome = settled(r2::delete(&runtime.env, &keys)).await;
+    if let Err(thrown) = &outcome {
+        logs::bucket_failed(&runtime.session_id, &describe(thrown));
+    }
+    outcome.is_ok()
+}
+
+/// What a promise comes to. One future for all of them: each kind would bring its own code.
+async fn settled(promise: Result<Promise, JsValue>) -> Result<JsValue, JsValue> {
+    JsFuture::from(promise?).await
 }
 
 fn no_bucket(thrown: &JsValue) -> Refusal {
@@ -67,37 +96,41 @@ impl Body {
 
     /// All of it, as text.
     pub async fn whole(self) -> Result<String, Refusal> {
-        match self {
-            Body::Text(text) => Ok(text),
-            Body::Filled(filled) => r2::whole(&filled).await.map_err(|thrown| no_bucket(&thrown)),
-        }
+        let filled = match self {
+            Body::Text(text) => return Ok(text),
+            Body::Filled(filled) => filled,
+        };
+        let whole = settled(r2::whole(&filled)).await;
+        whole.map(|text| text.as_string().unwrap_or_default()).map_err(|thrown| no_bucket(&thrown))
     }
 }
 
 /// Takes a file. Its row is there before its first byte is, and until the bucket has none of it.
 pub async fn upload(shell: &Rc<Shell>, request: &Request, identity: &Identity) -> Answer {
     let file = announced(request)?;
-    let (id, size, shown) = (file.id.clone(), file.size, shown(&shell.runtime.session_id, &file));
-    shell.request(identity, Asked::Upload(file))?;
-    match store(shell, request, &id, size).await {
-        Ok(()) => shell.input(Input::Uploaded { id: id.clone() })?,
-        Err(thrown) => {
-            shell.input(Input::FileLost { id })?;
-            log_failure("upload_failed", &thrown);
-            let message = "the file did not come whole, or the bucket did not take it; upload it again";
-            return Err(Refused::retryable(503, ErrorCode::StorageError, message));
-        }
+    shell.request(identity, Asked::Upload(file.clone()))?;
+    let stored = settled(store(shell, request, &file)).await;
+    stored_or_not(shell, &file, stored)
+}
+
+fn store(shell: &Shell, request: &Request, file: &File) -> Result<Promise, JsValue> {
+    let body = request.body().ok_or(JsValue::UNDEFINED)?;
+    r2::put(&shell.runtime.env, &key(&shell.runtime.session_id, &file.id), &body, file.size, FILE_UPLOAD_MS)
+}
+
+fn stored_or_not(shell: &Shell, file: &File, stored: Result<JsValue, JsValue>) -> Answer {
+    let id = file.id.clone();
+    shell.input(if stored.is_ok() { Input::Uploaded { id } } else { Input::FileLost { id } })?;
+    if let Err(thrown) = stored {
+        log_failure("upload_failed", &thrown);
+        let message = "the file did not come whole, or the bucket did not take it; upload it again";
+        return Err(Refused::retryable(503, ErrorCode::StorageError, message));
     }
-    if !shell.thread(|thread| thread.has_uploaded(&id))? {
+    if !shell.thread(|thread| thread.has_uploaded(&file.id))? {
         let message = "the session was deleted while the file came; upload it again to begin anew";
         return Err(Refused::fatal(404, ErrorCode::NotFound, message));
     }
-    Ok(json_response(201, &shown)?)
-}
-
-async fn store(shell: &Shell, request: &Request, id: &str, size: u64) -> Result<(), JsValue> {
-    let body = request.body().ok_or(JsValue::UNDEFINED)?;
-    r2::put(&shell.runtime.env, &key(&shell.runtime.session_id, id), &body, size, FILE_UPLOAD_MS).await
+    Ok(json_response(201, &shown(&shell.runtime.session_id, file))?)
 }
 
 /// What the request says of the file that it brings.
@@ -133,42 +166,61 @@ fn shown(session_id: &str, file: &File) -> String {
     format!(r#"{{"url":{url},"mediaType":{media_type},"name":{},"size":{}}}"#, to_json(&file.name), file.size)
 }
 
-/// Gives a file, or a part of it. To `HEAD` its row answers.
-pub async fn fetch(shell: &Rc<Shell>, request: &Request, identity: &Identity) -> Answer {
-    let url = request.url();
-    let path = url.split(['?', '#']).next().unwrap_or_default();
-    let file = shell.file(identity, path.rsplit('/').next().unwrap_or_default())?;
-    let (status, offset, length) = match wanted(header(request, "range").as_deref(), file.size) {
-        Wanted::Whole => (200, 0, file.size),
-        Wanted::Part(offset, length) => (206, offset, length),
-        Wanted::Beyond => return beyond(file.size),
-    };
-    let is_asked = request.method() != "HEAD";
-    let body = if is_asked { Some(body(shell, &file, offset, length).await?) } else { None };
-    let init = ResponseInit::new();
-    init.set_status(status);
-    let response = Response::new_with_opt_readable_stream_and_init(body.as_ref(), &init)?;
-    for (name, value) in described(&file, length) {
-        response.headers().set(name, &value)?;
-    }
-    if status == 206 {
-        let last = offset.saturating_add(length).saturating_sub(1);
-        response.headers().set("content-range", &format!("bytes {offset}-{last}/{}", file.size))?;
-    }
-    Ok(response)
+/// A part of a file: its first byte, and how many; and whether it is less than the whole.
+struct Part {
+    offset: u64,
+    length: u64,
+    is_partial: bool,
 }
 
-async fn body(shell: &Shell, file: &File, offset: u64, length: u64) -> Result<ReadableStream, Refused> {
+/// Gives a file, or a part of it. To `HEAD` its row answers.
+pub async fn fetch(shell: &Rc<Shell>, request: &Request, identity: &Identity) -> Answer {
+    let file = asked(shell, request, identity)?;
+    let (offset, length, is_partial) = match wanted(header(request, "range").as_deref(), file.size) {
+        Wanted::Whole => (0, file.size, false),
+        Wanted::Part(offset, length) => (offset, length, true),
+        Wanted::Beyond => return beyond(file.size),
+    };
+    let part = Part { offset, length, is_partial };
+    if request.method() == "HEAD" {
+        return given(&file, &part, None);
+    }
     let key = key(&shell.runtime.session_id, &file.id);
-    let found = r2::get(&shell.runtime.env, &key, offset, length).await.map_err(|thrown| {
+    let found = settled(r2::get(&shell.runtime.env, &key, offset, length)).await;
+    given(&file, &part, Some(&body(shell, &file, found)?))
+}
+
+fn asked(shell: &Shell, request: &Request, identity: &Identity) -> Result<File, Refused> {
+    let url = request.url();
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    Ok(shell.file(identity, path.rsplit('/').next().unwrap_or_default())?)
+}
+
+fn body(shell: &Shell, file: &File, found: Result<JsValue, JsValue>) -> Result<ReadableStream, Refused> {
+    let found = found.map_err(|thrown| {
         log_failure("download_failed", &thrown);
         Refused::retryable(503, ErrorCode::StorageError, "the bucket does not answer; try again")
     })?;
-    if found.is_none() {
+    if found.is_null() {
         shell.input(Input::FileLost { id: file.id.clone() })?;
+        let message = "the bucket has the bytes of this file no longer";
+        return Err(Refused::fatal(404, ErrorCode::NotFound, message));
     }
-    let message = "the bucket has the bytes of this file no longer";
-    found.ok_or_else(|| Refused::fatal(404, ErrorCode::NotFound, message))
+    Ok(found.unchecked_into::<r2::Object>().body())
+}
+
+fn given(file: &File, part: &Part, body: Option<&ReadableStream>) -> Answer {
+    let init = ResponseInit::new();
+    init.set_status(if part.is_partial { 206 } else { 200 });
+    let response = Response::new_with_opt_readable_stream_and_init(body, &init)?;
+    for (name, value) in described(file, part.length) {
+        response.headers().set(name, &value)?;
+    }
+    if part.is_partial {
+        let last = part.offset.saturating_add(part.length).saturating_sub(1);
+        response.headers().set("content-range", &format!("bytes {}-{last}/{}", part.offset, file.size))?;
+    }
+    Ok(response)
 }
 
 fn described(file: &File, length: u64) -> [(&'static str, String); 5] {

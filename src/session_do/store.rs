@@ -291,7 +291,8 @@ impl Store {
         }
         self.has_tables.set(false);
         if self.has_files.get() {
-            let gone = "UPDATE bobbin_files SET due = iif(state = 'coming', due, 0), state = 'gone'";
+            // Of those that are gone already, some may still be coming.
+            let gone = "UPDATE bobbin_files SET due = iif(state = 'coming', due, 0), state = 'gone' WHERE state <> 'gone'";
             self.run(gone, vec![])?;
         }
         let columns = [("id", number(1)), ("at", number(at)), ("owed", number(1)), ("requests", note.into())];

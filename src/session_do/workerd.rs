@@ -8,7 +8,7 @@ use web_sys::ReadableStream;
 use crate::agent::{Call, Enclosed};
 use crate::dialect::Dialect;
 use crate::platform::http::EventStream;
-use crate::platform::{self, Socket, Storage, r2};
+use crate::platform::{self, Socket, Storage};
 use crate::protocol::limits::COMMENT_MS;
 use crate::protocol::{CloseCode, Millis, to_json};
 use crate::pump::{Broken, Loaded, Log, Panicked, Platform};
@@ -205,16 +205,8 @@ impl Platform for Workerd {
     fn remove_files(&mut self, ids: Vec<String>) {
         let (runtime, inlet) = (self.runtime.clone(), self.inlet.clone());
         self.spawn(async move {
-            let keys = ids.iter().map(|id| files::key(&runtime.session_id, id));
-            let outcome = r2::delete(&runtime.env, keys).await;
-            inlet.input(match outcome {
-                Ok(()) => Input::FilesRemoved { ids },
-                Err(thrown) => {
-                    logs::bucket_failed(&runtime.session_id, &platform::describe(&thrown));
-                    Input::FilesNotRemoved
-                }
-            });
-            runtime.deliveries.notify();
+            let removed = files::removed(&runtime, &ids).await;
+            inlet.input(if removed { Input::FilesRemoved { ids } } else { Input::FilesNotRemoved });
         });
     }
 

@@ -75,6 +75,7 @@ impl World {
             self.followers.insert(Rc::clone(&peer), Follower::new(&request_id));
         }
         self.note(|| format!("  {peer} posts {frame}, and follows: {follows}"));
+        let frames = self.room(|all| all.frames.room(self.host.now, &asked.payer));
         self.truth.stats.posts += 1;
         self.truth.actor = Some(person);
         let answer = self.host.post(&peer, person.identity(expires_at), post, follows);
@@ -99,10 +100,12 @@ impl World {
         if !fate.is_done || !follows {
             self.followers.remove(&peer);
         }
-        // Who may not is told so before anything is counted; and so is whoever has read too much to follow.
+        // Who may not is told so before anything is counted; and so is whoever has read too much to follow, or sent too
+        // much to be heard.
         let is_early =
             ["NOT_FOUND", "FORBIDDEN", "UNAUTHENTICATED"].map(Some).contains(&fate.refused.as_deref());
-        self.allowances.is_certain &= !follows || fate.refused.as_deref() != Some("RATE_LIMITED");
+        let is_uncounted = follows || frames != Room::Yes;
+        self.allowances.is_certain &= !is_uncounted || fate.refused.as_deref() != Some("RATE_LIMITED");
         let outcome = if is_early && asked.expected.contains(&fate) {
             Ok(())
         } else {

@@ -106,7 +106,7 @@ impl MemoryStore {
                     let noted = digests(used.map(|record| record.request_id.as_str()), &self.noted);
                     let deletion = Some(Deletion { at: *at, is_owed: true });
                     let mut files = std::mem::take(&mut self.files);
-                    for file in files.values_mut() {
+                    for file in files.values_mut().filter(|file| file.state != FileState::Gone) {
                         file.due = if file.state == FileState::Coming { file.due } else { Some(0) };
                         file.state = FileState::Gone;
                     }
