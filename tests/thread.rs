@@ -24,6 +24,8 @@ mod duplicates;
 mod files;
 #[path = "thread/files_walk.rs"]
 mod files_walk;
+#[path = "thread/follow.rs"]
+mod follow;
 #[path = "thread/harness.rs"]
 mod harness;
 #[path = "thread/limits.rs"]

@@ -400,7 +400,7 @@ impl<P: Platform> Pump<P> {
                 let text = dialect.encode(frame);
                 self.platform.send_to_all(*dialect, frame.request_id().map(String::as_str), &text);
                 let bytes = text.len() as u64;
-                if self.thread.as_mut().is_some_and(|thread| thread.sent_to_all(bytes)) {
+                if self.thread.as_mut().is_some_and(|thread| thread.sent_to_all(*dialect, bytes)) {
                     self.look();
                 }
             }

@@ -314,7 +314,9 @@ fn json_lines(records: &[Record], epoch: u64) -> Vec<u8> {
 
 fn accepts(request: &Request, kind: &str) -> bool {
     let accept = header(request, "accept").unwrap_or_default();
-    accept.split(',').any(|accepted| accepted.trim().starts_with(kind))
+    let is_it =
+        |accepted: &str| accepted.split(';').next().is_some_and(|it| it.trim().eq_ignore_ascii_case(kind));
+    accept.split(',').any(is_it)
 }
 
 fn diagnostics(shell: &Shell) -> Answer {

@@ -14,12 +14,16 @@ use crate::thread::{Attachment, PeerId};
 use crate::platform::Socket;
 use crate::platform::http::EventStream;
 
-/// A stream that is closed with more than this untaken is cut: its reader is slow, or takes nothing.
-const DRAINED_BYTES_MAX: u64 = 1 << 20;
+/// What closed streams may have that their readers have still to take. Beyond it those that have most are cut.
+const DRAINING_BYTES_MAX: u64 = 16 << 20;
+
+const HUNG: &str = "what was sent is not read";
 
 /// Sockets, and streams of events. A stream lives as long as the object does.
 pub struct Sockets {
     open: LiteMap<PeerId, Open>,
+    /// Streams that were given their end, and what was untaken of each when it was last looked.
+    draining: Vec<(EventStream, u64)>,
 }
 
 struct Open {
@@ -55,7 +59,7 @@ impl Sockets {
                 None => lost.push(socket),
             }
         }
-        (Sockets { open }, lost)
+        (Sockets { open, draining: Vec::new() }, lost)
     }
 
     pub fn open(&self) -> Vec<(PeerId, Attachment)> {
@@ -83,17 +87,43 @@ impl Sockets {
     }
 
     pub fn has_streams(&self) -> bool {
-        self.streams().next().is_some()
+        self.streams().next().is_some() || !self.draining.is_empty()
     }
 
     pub fn untaken(&self) -> Vec<(PeerId, u64)> {
         self.streams().map(|(peer, stream)| (peer.clone(), stream.untaken())).collect()
     }
 
-    /// Keeps streams open through what closes silent connections.
-    pub fn comment(&self) {
+    /// Keeps streams open through what closes silent connections, and cuts those that were given their end and whose
+    /// reader has taken nothing since the last time.
+    pub fn beat(&mut self) {
         let comment = Uint8Array::from(events::COMMENT.as_bytes());
         self.streams().for_each(|(_, stream)| stream.write(&comment));
+        self.draining.retain_mut(|(stream, before)| {
+            let untaken = stream.untaken();
+            let is_hung = untaken == *before;
+            if is_hung {
+                stream.cut(HUNG);
+            }
+            *before = untaken;
+            untaken > 0 && !is_hung
+        });
+    }
+
+    /// Ends a stream once its reader has all that it was sent.
+    fn drain(&mut self, stream: EventStream) {
+        stream.close();
+        self.draining.retain(|(stream, _)| stream.untaken() > 0);
+        self.draining.push((stream, u64::MAX));
+        let owed = |draining: &[(EventStream, u64)]| {
+            draining.iter().map(|(stream, _)| stream.untaken()).sum::<u64>()
+        };
+        while owed(&self.draining) > DRAINING_BYTES_MAX {
+            let most = self.draining.iter().enumerate().max_by_key(|(_, (stream, _))| stream.untaken());
+            let Some((place, (stream, _))) = most else { return };
+            stream.cut(HUNG);
+            self.draining.swap_remove(place);
+        }
     }
 
     /// Whose socket it is, and how its client is spoken to.
@@ -146,12 +176,25 @@ impl Sockets {
 
     /// Takes it out of those that are sent to. A stream is closed by that; a socket is still to be.
     pub fn close(&mut self, peer: &PeerId, code: CloseCode, reason: &str) -> Option<Socket> {
-        self.open.remove(peer)?.line.close(code, reason)
+        let stream = match self.open.remove(peer)?.line {
+            Line::Socket(socket) => return Some(socket),
+            Line::Stream(stream, _) => stream,
+        };
+        // It was closed for what it has not taken.
+        if code == CloseCode::TooMany && stream.untaken() > 0 {
+            stream.cut(reason);
+            return None;
+        }
+        if let Some(last) = Dialect::Events.closed(code, reason) {
+            stream.write(&Uint8Array::from(last.as_bytes()));
+        }
+        self.drain(stream);
+        None
     }
 
     pub fn close_all(&mut self, code: CloseCode, reason: &str) -> Vec<Socket> {
-        let open = std::mem::take(&mut self.open).into_iter();
-        open.filter_map(|(_, open)| open.line.close(code, reason)).collect()
+        let peers: Vec<_> = self.open.keys().cloned().collect();
+        peers.iter().filter_map(|peer| self.close(peer, code, reason)).collect()
     }
 }
 
@@ -194,22 +237,6 @@ impl Line {
             (Line::Stream(stream, _), Encoded::Bytes(bytes)) => stream.write(bytes),
             _ => {}
         }
-    }
-
-    fn close(self, code: CloseCode, reason: &str) -> Option<Socket> {
-        let stream = match self {
-            Line::Socket(socket) => return Some(socket),
-            Line::Stream(stream, _) => stream,
-        };
-        if stream.untaken() > DRAINED_BYTES_MAX {
-            stream.cut(reason);
-            return None;
-        }
-        if let Some(last) = Dialect::Events.closed(code, reason) {
-            stream.write(&Uint8Array::from(last.as_bytes()));
-        }
-        stream.close();
-        None
     }
 }
 

@@ -82,7 +82,7 @@ impl Workerd {
     fn beat(&mut self) {
         self.is_beating = false;
         if self.sockets.has_streams() {
-            self.sockets.comment();
+            self.sockets.beat();
             self.beat_later();
         }
     }

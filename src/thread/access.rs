@@ -61,7 +61,8 @@ impl Peer {
     pub(super) fn new(attachment: Attachment, unread: &Unread) -> Self {
         let Attachment { identity, draft, dialect, follows, reading } = attachment;
         let follows = follows.map_or(Follows::Everything, Follows::Turn);
-        Peer { identity, draft, dialect, follows, account: Account::new(reading, unread), invalid_frames: 0 }
+        let account = Account::new(reading, dialect, unread);
+        Peer { identity, draft, dialect, follows, account, invalid_frames: 0 }
     }
 }
 

@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use litemap::LiteMap;
 
+use crate::dialect::Dialect;
 use crate::protocol::limits::LEAVING_MS;
-use crate::protocol::{CloseCode, Json, Millis, Read, ServerFrame, required};
+use crate::protocol::{CloseCode, Json, Millis, Named, Read, ServerFrame, required};
 
 use super::{Config, PeerId, Thread, mixed};
 
@@ -40,7 +41,8 @@ pub struct Reading {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Account {
     reading: Reading,
-    /// `Unread::to_all` when the socket joined.
+    dialect: Dialect,
+    /// What had gone to all of its dialect when the socket joined.
     joined_at: u64,
     /// What its attachment says that it was sent.
     saved: u64,
@@ -49,9 +51,9 @@ pub(super) struct Account {
 /// What all sockets of a thread owe.
 #[derive(Debug, Default)]
 pub(super) struct Unread {
-    /// Bytes that went to all.
-    to_all: u64,
-    /// Once so many have, somebody may have to be asked, or closed.
+    /// Bytes that went to all of a dialect.
+    to_all: [u64; Dialect::ALL.len()],
+    /// Once so many have in all dialects, somebody may have to be asked, or closed.
     look_at: u64,
     /// What closed sockets owe, and when they were closed: it is freed when the runtime reports their end.
     leaving: LiteMap<PeerId, (u64, Millis)>,
@@ -69,13 +71,14 @@ impl Read for Reading {
 }
 
 impl Account {
-    pub(super) fn new(reading: Reading, unread: &Unread) -> Self {
-        Account { reading, joined_at: unread.to_all, saved: reading.sent }
+    pub(super) fn new(reading: Reading, dialect: Dialect, unread: &Unread) -> Self {
+        Account { reading, dialect, joined_at: unread.to_all_of(dialect), saved: reading.sent }
     }
 
     /// With everything that the socket was sent so far.
     pub(super) fn reading(&self, unread: &Unread) -> Reading {
-        let sent = self.reading.sent.saturating_add(unread.to_all.saturating_sub(self.joined_at));
+        let sent = unread.to_all_of(self.dialect).saturating_sub(self.joined_at);
+        let sent = self.reading.sent.saturating_add(sent);
         Reading { sent, ..self.reading }
     }
 
@@ -84,6 +87,16 @@ impl Account {
         let Reading { sent, asked, .. } = self.reading(unread);
         let (ask_at, save_at) = (asked.saturating_add(interval), self.saved.saturating_add(save_bytes));
         ask_at.min(save_at).saturating_sub(sent)
+    }
+}
+
+impl Unread {
+    fn to_all_of(&self, dialect: Dialect) -> u64 {
+        self.to_all.get(dialect as usize).copied().unwrap_or_default()
+    }
+
+    fn to_all(&self) -> u64 {
+        self.to_all.iter().sum()
     }
 }
 
@@ -116,15 +129,17 @@ impl Thread {
         account.reading.sent = account.reading.sent.saturating_add(bytes);
         let room = account.room(&self.unread, interval, save_bytes);
         // What goes to all may come before that.
-        self.unread.look_at = self.unread.look_at.min(self.unread.to_all.saturating_add(room));
+        self.unread.look_at = self.unread.look_at.min(self.unread.to_all().saturating_add(room));
         room == 0
     }
 
-    /// Counts the bytes of a frame that was sent to all. Returns whether [`Thread::look`] is to follow.
+    /// Counts the bytes of a frame that was sent to all of a dialect. Returns whether [`Thread::look`] is to follow.
     #[must_use]
-    pub fn sent_to_all(&mut self, bytes: u64) -> bool {
-        self.unread.to_all = self.unread.to_all.saturating_add(bytes);
-        self.unread.to_all >= self.unread.look_at
+    pub fn sent_to_all(&mut self, dialect: Dialect, bytes: u64) -> bool {
+        if let Some(sent) = self.unread.to_all.get_mut(dialect as usize) {
+            *sent = sent.saturating_add(bytes);
+        }
+        self.unread.to_all() >= self.unread.look_at
     }
 
     /// A client answers a check; false if it was sent no such number, which then says nothing, or has answered it.
@@ -221,7 +236,7 @@ impl Thread {
         let room = self.peers.values().map(|peer| room(&peer.account)).min().unwrap_or_default();
         let of_all = self.config.owed_bytes_max.saturating_sub(owed);
         let share = of_all.checked_div(self.peers.len() as u64).unwrap_or_default();
-        self.unread.look_at = self.unread.to_all.saturating_add(room.min(share).max(1));
+        self.unread.look_at = self.unread.to_all().saturating_add(room.min(share).max(1));
     }
 
     /// Closes each socket that owes too much and, while all together do, those that owe most. A socket that reads may

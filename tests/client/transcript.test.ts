@@ -56,6 +56,23 @@ test("an event of a turn that is over changes nothing", async () => {
   assert.deepEqual(thread.getSnapshot().turns, turns);
 });
 
+test("an answer that no message asked for stands where it came, and leaves the turns as they are", async () => {
+  const { thread, socket } = await joined();
+  socket.push(final("a1", "Welcome."));
+  assert.deepEqual(shape(thread), { messages: ["assistant a1"], turns: [] });
+  socket.push(userMessage("r1"), { type: "waiting", cursor: "e.1", requestId: "r1", toolUseIds: ["t1"] }, final("a2", "By the way."));
+  assert.deepEqual(shape(thread), { messages: ["assistant a1", "user r1", "assistant a2"], turns: ["r1 waiting "] });
+  const { messages } = thread.getSnapshot();
+  socket.push(final("a2", "By the way."));
+  assert.equal(thread.getSnapshot().messages, messages);
+  // One that is queued is among what a snapshot names, until it shows.
+  const queued = { requestId: "a3", answerId: "msg-a3", state: "queued", content: "", blocks: [] } as const;
+  socket.push(snapshot({ inFlight: [queued] }));
+  assert.deepEqual(shape(thread), { messages: [], turns: ["a3 queued "] });
+  socket.push(final("a3", "Noted."));
+  assert.deepEqual(shape(thread), { messages: ["assistant a3"], turns: [] });
+});
+
 test("a snapshot replaces everything, and events go on from it", async () => {
   const { thread, socket } = await joined();
   socket.push(userMessage("r1"), token("r1", "held but not logged"));

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use bobbin::agent::{AgentEvent, Failed, Finished};
-use bobbin::protocol::{Access, Block, CloseCode, ErrorBody, ErrorCode, Identity};
+use bobbin::dialect::Dialect;
+use bobbin::protocol::{Access, Block, CloseCode, ErrorBody, ErrorCode, Identity, Post};
+use bobbin::pump::{Accepted, Undone};
 use bobbin::thread::{Config, Delivered, Input, PeerId, Thread, TurnId};
 use serde_json::{Value, json};
 
@@ -73,10 +75,41 @@ impl Harness {
     }
 
     fn connect_as(&mut self, name: &str, identity: Identity, cursor: Option<String>) {
+        let peer = self.new_peer(name);
+        self.host.connect_as(&peer, identity, cursor);
+    }
+
+    /// Reads the thread's events by HTTP.
+    pub fn follow_as(&mut self, name: &str, identity: Identity, cursor: Option<&str>) {
+        let peer = self.new_peer(name);
+        self.host.connect_in(Dialect::Events, &peer, identity, cursor.map(str::to_owned));
+    }
+
+    pub fn follow(&mut self, name: &str, cursor: Option<&str>) {
+        self.follow_as(name, Identity::anyone(), cursor);
+    }
+
+    /// Posts by HTTP; `None` if the object ended meanwhile.
+    pub fn post(&mut self, name: &str, post: Post, follows: bool) -> Option<Result<Accepted, Undone>> {
+        self.post_as(name, Identity::anyone(), post, follows)
+    }
+
+    pub fn post_as(
+        &mut self,
+        name: &str,
+        identity: Identity,
+        post: Post,
+        follows: bool,
+    ) -> Option<Result<Accepted, Undone>> {
+        let peer = self.new_peer(name);
+        self.host.post(&peer, identity, post, follows)
+    }
+
+    fn new_peer(&mut self, name: &str) -> PeerId {
         self.joined += 1;
         let peer: PeerId = format!("{name}-{}", self.joined).into();
-        self.host.connect_as(&peer, identity, cursor);
-        self.peers.insert(name.to_owned(), peer);
+        self.peers.insert(name.to_owned(), peer.clone());
+        peer
     }
 
     pub fn leave(&mut self, name: &str) {

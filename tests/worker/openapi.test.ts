@@ -78,6 +78,15 @@ const calls: Call[] = [
   ["GET", "/sessions/{id}/messages", `/sessions/${id}/messages?limit=1`, 200],
   ["GET", "/sessions/{id}/messages", `/sessions/${id}/messages?before=1`, 400],
   ["GET", "/sessions/{id}/messages", `/sessions/${nobody}/messages`, 404],
+  ["POST", "/sessions/{id}/messages", `/sessions/${id}/messages`, 202, { body: '{"requestId":"p1","role":"assistant","content":"By the way."}' }],
+  ["POST", "/sessions/{id}/messages", `/sessions/${id}/messages`, 200, { body: '{"requestId":"p1","role":"assistant","content":"By the way."}', headers: { accept: "text/event-stream" } }],
+  ["POST", "/sessions/{id}/messages", `/sessions/${id}/messages`, 400, { body: "{}" }],
+  ["POST", "/sessions/{id}/messages", `/sessions/${id}/messages?ticket=none`, 401, { body: '{"content":"x"}' }],
+  ["POST", "/sessions/{id}/messages", `/sessions/${id}/messages`, 409, { body: '{"requestId":"p1","content":"another"}' }],
+  ["POST", "/sessions/{id}/messages", `/sessions/${id}/messages`, 413, { body: " ".repeat(300_000) }],
+  ["POST", "/sessions/{id}/messages", `/sessions/${id}/messages`, 415, { body: "{}", headers: { "content-type": "text/html" } }],
+  ["GET", "/sessions/{id}/events", "/sessions/no%20id/events", 400],
+  ["GET", "/sessions/{id}/events", `/sessions/${id}/events?ticket=none`, 401],
   ["POST", "/sessions/{id}/cancel", `/sessions/${id}/cancel`, 202],
   ["POST", "/sessions/{id}/cancel", `/sessions/${id}/cancel`, 400, { body: "[]" }],
   ["POST", "/sessions/{id}/cancel", `/sessions/${nobody}/cancel`, 404],
@@ -95,6 +104,10 @@ const calls: Call[] = [
   ["GET", "/sessions/{id}/files/{file}", `/sessions/${id}/files/none`, 404],
   ["GET", "/sessions/{id}/files/{file}", `/sessions/${nobody}/files/none`, 404],
   ["POST", "/sessions/{id}/ticket", `/sessions/${id}/ticket`, 201],
+  ["POST", "/sessions/{id}/ticket", `/sessions/${id}/ticket`, 201, { body: '{"for":"events"}' }],
+  ["POST", "/sessions/{id}/ticket", `/sessions/${id}/ticket`, 400, { body: '{"for":"everything"}' }],
+  ["POST", "/sessions/{id}/ticket", `/sessions/${id}/ticket`, 413, { body: " ".repeat(20_000) }],
+  ["POST", "/sessions/{id}/ticket", `/sessions/${id}/ticket`, 415, { body: "{}", headers: { "content-type": "text/html" } }],
   ["POST", "/sessions/{id}/ticket", "/sessions/no%20id/ticket", 400],
   ["GET", "/sessions/{id}/diagnostics", `/sessions/${id}/diagnostics`, 200],
   ["GET", "/sessions/{id}/diagnostics", `/sessions/${nobody}/diagnostics`, 200],
@@ -103,6 +116,7 @@ const calls: Call[] = [
   ["GET", "/api/chat/ws", "/api/chat/ws", 426],
   ["GET", "/api/chat/ws", "/api/chat/ws?threadId=no%20id", 400],
   ["DELETE", "/sessions/{id}", `/sessions/${id}`, 204],
+  ["POST", "/sessions/{id}/messages", `/sessions/${id}/messages`, 410, { body: '{"requestId":"p1","role":"assistant","content":"By the way."}' }],
 ];
 
 for (const [method, path, concrete, status, more] of calls) {
@@ -120,6 +134,15 @@ test("JSON Lines are of the described type, each a described message", async () 
   const { content } = api.paths["/sessions/{id}/messages"].get.responses["200"];
   assert.ok(Object.hasOwn(content, headers.get("content-type") ?? ""));
   for (const line of body.trimEnd().split("\n")) assertValid(JSON.parse(line), { $ref: "#/components/schemas/Message" }, line);
+});
+
+test("events are of the described type, and each is a frame", async () => {
+  const { content } = api.paths["/sessions/{id}/events"].get.responses["200"];
+  const response = await bobbin.fetch(`/sessions/${nobody}/events`);
+  assert.ok(Object.hasOwn(content, response.headers.get("content-type") ?? ""));
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+  assert.match((await reader?.read())?.value ?? "", /^id: \S+\ndata: {"type":"connected".*}\n\n/);
+  await reader?.cancel();
 });
 
 test("the limits that are described are the limits that hold", async () => {
