@@ -14,13 +14,13 @@ pub mod echo;
 pub mod event;
 pub mod http;
 pub mod openai;
+pub mod own;
 pub mod parts;
 pub mod piece;
 pub mod redact;
 pub mod responses;
 pub mod sse;
 mod unconfigured;
-pub mod worker;
 pub mod workers_ai;
 
 use std::fmt::Debug;
@@ -219,7 +219,7 @@ pub fn configured(read: Variables) -> Result<Rc<dyn Agent>, String> {
         AgentName::WorkersAi => workers_ai::WorkersAi::configured(read),
         AgentName::AiSdk => http::Endpoint::configured(read, &ai_sdk::KIND),
         AgentName::Responses => http::Endpoint::configured(read, &responses::KIND),
-        AgentName::Worker => Ok(worker::Worker::configured(read)),
+        AgentName::Worker => Ok(own::OwnCode::configured(read)),
     }
 }
 

@@ -10,7 +10,7 @@ use js_sys::{JsString, Promise};
 use wasm_bindgen::prelude::*;
 use worker_sys::{DurableObjectState, WebSocketRequestResponsePair};
 
-use crate::agent::worker::Worker;
+use crate::agent::own::OwnCode;
 use crate::config::Settings;
 use crate::protocol::limits::FRAME_BYTES_MAX;
 use crate::protocol::{CloseCode, Json};
@@ -57,7 +57,7 @@ impl SessionDO {
             };
             let mut settings = SETTINGS.with(|settings| settings.get_or_init(read).clone());
             if let (Some(_), Ok(settings)) = (&own, &mut settings) {
-                settings.agent = Worker::configured(Variables(&|name| crate::edge::variable(&env, name)));
+                settings.agent = OwnCode::configured(Variables(&|name| crate::edge::variable(&env, name)));
             }
             Ok(SessionDO { shell: Shell::new(state, env, settings, own)? })
         })?

@@ -16,7 +16,7 @@ use crate::variables::{AgentName, Variables};
 
 /// The class's own code.
 #[derive(Debug)]
-pub struct Worker {
+pub struct OwnCode {
     models: Vec<String>,
 }
 
@@ -24,15 +24,15 @@ pub struct Worker {
 #[derive(Debug)]
 struct Answer(Stream);
 
-impl Worker {
+impl OwnCode {
     /// With the models that the variables offer.
     #[must_use]
     pub fn configured(read: Variables) -> Rc<dyn Agent> {
-        Rc::new(Worker { models: models(read) })
+        Rc::new(OwnCode { models: models(read) })
     }
 }
 
-impl Agent for Worker {
+impl Agent for OwnCode {
     fn call(&self, request: &AgentRequest, _: Attempt) -> Call {
         Call::Own { turn: turn(request) }
     }
