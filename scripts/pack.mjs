@@ -1,5 +1,5 @@
 // Makes the npm packages: `node scripts/pack.mjs` puts their tarballs into build/packages.
-import { copyFileSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { inRoot, run, runMain } from "./lib.mjs";
 
@@ -21,6 +21,12 @@ async function packBobbin() {
   copyFileSync(inRoot("build", "index_bg.wasm"), join(dist, "bobbin.wasm"));
   copyFileSync(join(folder, "src", "core.d.ts"), join(dist, "core.d.ts"));
   copyFileSync(inRoot("docs", "openapi.json"), join(dist, "openapi.json"));
+  // Older compilers do not find a declaration by the name of its source.
+  for (const name of readdirSync(dist).filter((name) => name.endsWith(".d.ts"))) {
+    const text = readFileSync(join(dist, name), "utf8");
+    writeFileSync(join(dist, name), text.replaceAll(/(from|import\()( ?"\.\/[\w-]+)\.ts"/g, '$1$2.js"'));
+  }
+  rmSync(join(folder, "migrations"), { recursive: true, force: true });
   cpSync(inRoot("migrations"), join(folder, "migrations"), { recursive: true });
   for (const license of ["LICENSE-APACHE", "LICENSE-MIT"]) copyFileSync(inRoot(license), join(folder, license));
   await run("npm", ["pack", folder, "--pack-destination", out, "--silent"]);
