@@ -69,18 +69,20 @@ class Steps {
   }
 
   messages(): ModelMessage[] {
-    let isAnswered = false;
-    for (const block of this.#blocks) {
-      if (block.type === "tool_result") {
-        isAnswered ||= this.#calls.some(({ id }) => id === block.toolUseId);
-        continue;
-      }
-      if (isAnswered) this.#flush();
-      isAnswered = false;
+    for (const [at, block] of this.#blocks.entries()) {
+      if (block.type === "tool_result") continue;
+      if (this.#isAnswered(block, this.#blocks[at - 1])) this.#flush();
       this.#say(block);
     }
     this.#flush();
     return this.#out;
+  }
+
+  /** Whether a block is said behind the answers to the step's calls, and so in another step. */
+  #isAnswered(block: Block, before: Block | undefined): boolean {
+    if (before?.type === "tool_result") return this.#calls.some((call) => call.id === before.toolUseId && !isAtProvider(call));
+    // A denial leaves no block.
+    return block.type !== "tool_use" && this.#calls.some(({ approval }) => approval?.state === "denied");
   }
 
   #say(block: Exclude<Block, ToolResultBlock>): void {
