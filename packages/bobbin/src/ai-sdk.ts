@@ -25,10 +25,7 @@ type ToolOutput =
   | { type: "error-text"; value: string }
   | { type: "execution-denied"; reason?: string };
 
-/**
- * The messages of a turn as `streamText` takes them: calls, results and decisions in their places. A file of the session is told in
- * words: {@link Thread.inlineFiles} puts its bytes in place of its path.
- */
+/** The messages of a turn as `streamText` takes them: calls, results and decisions in their places. A file that has no bytes here is told in words. */
 export function toModelMessages(messages: readonly Message[]): ModelMessage[] {
   return messages.flatMap((message, at): ModelMessage[] => {
     if (typeof message.content === "string") return message.content === "" ? [] : [{ role: message.role, content: message.content }];
