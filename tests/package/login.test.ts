@@ -88,14 +88,16 @@ test("a role holds in the sessions that are named, and takes nothing from what i
   assert.equal((await post(`/sessions/${session}`, as("root", { role: "owner" }), "DELETE")).status, 204);
 });
 
-test("what expires closes its sockets, and has expired then", async () => {
-  const session = freshId();
-  const client = await bobbin.connect(session, { headers: { ...as("ada", { expires: "2000" }), origin: origin() } });
-  await client.join();
-  assert.equal((await get("/sessions", as("ada", { expires: "-120000" }))).status, 401);
-  const { error } = (await (await get("/sessions", as("ada", { expires: "-120000" }))).json()) as { error: { message: string } };
-  assert.match(error.message, /log in again/);
-  client.terminate();
+test("who has expired is told to log in again, and wakes no object", async () => {
+  const { objects } = await counts();
+  const expired = as("ada", { expires: "-120000" });
+  const answer = await get(`/sessions/${freshId()}`, expired);
+  assert.equal(answer.status, 401);
+  assert.match(await answer.text(), /log in again/);
+  const socket = await bobbin.connect(freshId(), { headers: { ...expired, origin: origin() } });
+  assert.equal((await socket.closed).code, 4401);
+  assert.equal((await counts()).objects, objects);
+  assert.equal((await get("/sessions", as("ada", { expires: "60000" }))).status, 200);
 });
 
 test("pages of other origins are refused, whatever cookie their browser brings", async () => {
