@@ -25,7 +25,7 @@ export function pinned(name: string): string {
   return version;
 }
 
-function tarball(): string {
+export function tarball(): string {
   const folder = join(root, "build", "packages");
   const name = existsSync(folder) ? readdirSync(folder).find((name) => /^bobbin-\d.*\.tgz$/.test(name)) : undefined;
   if (name === undefined) throw new Error("there is no package: run `npm run pack`");
