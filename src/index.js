@@ -7,8 +7,9 @@ initSync({ module });
 
 export { SessionDO };
 
+// The runtime gives the request alone; what else is known of it, the npm package adds.
 export default class extends WorkerEntrypoint {
-  fetch(request) {
-    return fetch(request, this.env, this.ctx);
+  fetch(request, claims, binding) {
+    return fetch(request, this.env, this.ctx, claims, binding);
   }
 }

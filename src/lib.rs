@@ -29,9 +29,20 @@ mod entry {
         console_error_panic_hook::set_once();
     }
 
+    /// `given` says who calls, as the claims of a token would, where an application finds that out itself: `null` for
+    /// nobody who may. `class` is the binding of the objects, if it is not the usual one.
     #[wasm_bindgen]
-    pub fn fetch(request: web_sys::Request, env: Env, context: Context) -> Promise {
-        let task = async move { Ok(crate::edge::handle(&request, &env, &context).await?.into()) };
+    pub fn fetch(
+        request: web_sys::Request,
+        env: Env,
+        context: Context,
+        given: Option<String>,
+        class: Option<String>,
+    ) -> Promise {
+        let task = async move {
+            let given = crate::edge::Given { claims: given, class };
+            Ok(crate::edge::handle(&request, &env, &context, &given).await?.into())
+        };
         let on_panic = |thrown| Ok(crate::edge::unserved(thrown)?.into());
         promise(Guarded::new(Box::pin(task), Box::new(on_panic)))
     }

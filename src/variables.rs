@@ -70,6 +70,8 @@ words! {
         WorkersAi = "workers-ai",
         /// A route that answers with the AI SDK's UI message stream.
         AiSdk = "ai-sdk",
+        /// The class's own `onTurn`; what the npm package sets.
+        Worker = "worker",
     }
 }
 

@@ -13,7 +13,7 @@ use super::http::history::add_field;
 use super::http::{Asked, DONE, Draft, Fold, Kind};
 use super::parts::Parts;
 use crate::protocol::json::{Fields, Reader};
-use crate::protocol::{Approval, ApprovalState, Block, Json, Read, to_json};
+use crate::protocol::{Approval, ApprovalState, Block, Json, Read, Word, to_json};
 use crate::variables::AgentName;
 
 /// The name of data that shows what a tool has given so far. Its id is the call's.
@@ -93,6 +93,8 @@ struct Call {
     at_provider: bool,
     /// A result that may not be the last.
     preliminary: Option<Json>,
+    /// The result that was told last.
+    told: Option<Json>,
 }
 
 impl Fold for UiStream {
@@ -172,6 +174,15 @@ impl UiStream {
             "tool-output-error" => {
                 self.result(call_id, error, true, answer);
             }
+            // The application's own code may say a whole block of the contract's.
+            "block" => match json.get("block").and_then(Block::read) {
+                Some(Block::ToolResult { tool_use_id, content, is_error, .. }) => {
+                    self.result(&tool_use_id, content, is_error, answer);
+                }
+                Some(block @ Block::ToolUse { .. }) => self.marked_call(block, answer),
+                Some(block) => answer.block(block),
+                None => answer.unread = answer.unread.saturating_add(1),
+            },
             "tool-output-denied" => self.approve(json, ApprovalState::Denied, answer),
             "tool-approval-request" => self.approve(json, ApprovalState::Requested, answer),
             "tool-approval-response" => {
@@ -267,12 +278,28 @@ impl UiStream {
             is_answered: false,
             at_provider,
             preliminary: None,
+            told: None,
         });
     }
 
+    /// A call that says itself whose its result is to give.
+    fn marked_call(&mut self, block: Block, answer: &mut Draft) {
+        let Block::ToolUse { id, output, approval, .. } = &block else { return };
+        let is_answered = output.is_some() || approval.is_some();
+        let id = id.clone();
+        self.parts.whole_call(&id, block.clone(), answer);
+        self.calls.push(Call { id, block, is_answered, at_provider: true, preliminary: None, told: None });
+    }
+
+    /// Version 6 tells an input that is not valid, and the same again as its tool's failure.
     fn result(&mut self, id: &str, output: Json, is_error: bool, answer: &mut Draft) {
+        let mut is_told = false;
         for call in self.calls.iter_mut().filter(|call| call.id == id) {
             (call.is_answered, call.preliminary) = (true, None);
+            is_told |= call.told.replace(output.clone()).as_ref() == Some(&output);
+        }
+        if is_told {
+            return;
         }
         answer.block(Block::tool_result(id, output, is_error));
     }
@@ -332,8 +359,9 @@ fn describe(metadata: &Json, answer: &mut Draft) {
 fn called(json: &Json, input: Json) -> Block {
     let kept = made(KEPT, json);
     let mut block = Block::tool_use(text(json, "toolCallId"), text(json, "toolName"), input);
-    if let Block::ToolUse { title, provider_data, .. } = &mut block {
+    if let Block::ToolUse { title, kind, provider_data, .. } = &mut block {
         *title = given(json, "title");
+        *kind = json.get("toolMetadata").and_then(|of| given(of, "kind")).map(|word| Word::new(&word));
         *provider_data = kept.as_object().is_some_and(|kept| !kept.is_empty()).then(|| marked(kept.clone()));
     }
     block

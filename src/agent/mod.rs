@@ -14,6 +14,7 @@ pub mod echo;
 pub mod event;
 pub mod http;
 pub mod openai;
+pub mod own;
 pub mod parts;
 pub mod piece;
 pub mod redact;
@@ -68,6 +69,14 @@ pub trait Reply: Debug {
     /// Takes the next bytes of a successful answer's body, cut anywhere.
     fn push(&mut self, bytes: &[u8]) -> Vec<AgentEvent>;
 
+    /// Takes a part of the answer that is a value already, as JSON.
+    fn part(&mut self, _part: &str) -> Vec<AgentEvent> {
+        Vec::new()
+    }
+
+    /// Takes the news that what follows is the body of an answer of this kind.
+    fn reads(&mut self, _kind: AgentName) {}
+
     /// Takes the end of the body, also one that a broken connection brought about.
     fn finish(&mut self) -> Vec<AgentEvent>;
 
@@ -111,6 +120,11 @@ pub enum Call {
         /// The options of the call, as JSON.
         options: String,
     },
+    /// A call of the code of the thread's own class.
+    Own {
+        /// What it is told, as JSON.
+        turn: String,
+    },
     /// The pieces are the answer's body, one after the other.
     Pieces {
         /// The pieces; each is given to the reply by itself.
@@ -143,6 +157,10 @@ pub enum Form {
 pub enum Answered {
     /// What one read of a successful answer's body brought.
     Bytes(Vec<u8>),
+    /// A part of the answer that is a value already, as JSON.
+    Part(String),
+    /// What follows is the body of an answer of this kind.
+    Reads(AgentName),
     /// The end of the body.
     End,
     /// There is no successful answer.
@@ -185,6 +203,8 @@ pub enum Refusal {
     NoModels,
     /// The binding threw, with these words.
     Thrown(String),
+    /// The code of the thread's own class threw. The words are for whoever asked, if they are meant to be.
+    Own(Option<String>),
 }
 
 /// The agent that the variables name. A new kind is one file, and one line here.
@@ -199,6 +219,7 @@ pub fn configured(read: Variables) -> Result<Rc<dyn Agent>, String> {
         AgentName::WorkersAi => workers_ai::WorkersAi::configured(read),
         AgentName::AiSdk => http::Endpoint::configured(read, &ai_sdk::KIND),
         AgentName::Responses => http::Endpoint::configured(read, &responses::KIND),
+        AgentName::Worker => Ok(own::OwnCode::configured(read)),
     }
 }
 
@@ -228,6 +249,10 @@ pub struct AgentRequest {
     pub model: Option<String>,
     /// The subject that wrote the message; `None` where everybody is let in.
     pub subject: Option<String>,
+    /// How often an agent is called for this answer, this time included.
+    pub round: u64,
+    /// The session's title, if it has one.
+    pub session_title: Option<String>,
     /// What the application keeps with the session: an object.
     pub session_metadata: Option<Json>,
     /// The finished messages before the user's own, oldest first, and that one last.

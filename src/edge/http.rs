@@ -41,9 +41,22 @@ const CORS_HEADERS: [(&str, &str); 3] = [
     ("access-control-max-age", "600"),
 ];
 
+/// What an application says of a request that it hands on.
+pub struct Given {
+    /// Who calls, as the claims of a token would say it, in JSON; `None` if the request's own credential says so.
+    pub claims: Option<String>,
+    /// The name of the objects' binding, if it is not the usual one.
+    pub class: Option<String>,
+}
+
 /// One request in, one response out.
-pub async fn handle(request: &Request, env: &Env, context: &Context) -> Result<Response, JsValue> {
-    let response = respond(request, env, context).await.or_else(|refused| refusal(&refused))?;
+pub async fn handle(
+    request: &Request,
+    env: &Env,
+    context: &Context,
+    given: &Given,
+) -> Result<Response, JsValue> {
+    let response = respond(request, env, context, given).await.or_else(|refused| refusal(&refused))?;
     // An upgrade has headers of its own.
     if response.status() == 101 {
         return Ok(response);
@@ -56,7 +69,7 @@ pub fn unserved(thrown: JsValue) -> Result<Response, JsValue> {
     with_headers(&refusal(&Refused::from(thrown))?, None)
 }
 
-async fn respond(request: &Request, env: &Env, context: &Context) -> Answer {
+async fn respond(request: &Request, env: &Env, context: &Context, given: &Given) -> Answer {
     let method = request.method();
     if method == "OPTIONS" {
         return Ok(empty_response(204)?);
@@ -65,7 +78,7 @@ async fn respond(request: &Request, env: &Env, context: &Context) -> Answer {
         Route::Health => return health(env).await,
         Route::Guarded(route) => route,
     };
-    let mut admitted = admit(request, env, &route).await;
+    let mut admitted = admit(request, env, &route, given).await;
     if is_too_many(env, request, admitted.as_ref().ok()).await {
         admitted = Err(too_many());
     }
@@ -90,7 +103,7 @@ async fn respond(request: &Request, env: &Env, context: &Context) -> Answer {
             accept_and_close(request, CloseCode::PolicyViolation, reason, context)
         }
         Guarded::Connect { id } | Guarded::Session { id, .. } => {
-            let response = JsFuture::from(pass_on(request, env, &caller, id)?).await?.unchecked_into();
+            let response = JsFuture::from(pass_on(request, env, &caller, id, given)?).await?.unchecked_into();
             settle(request, response, &route, context).await
         }
     }
@@ -104,7 +117,13 @@ async fn health(env: &Env) -> Answer {
 }
 
 /// Passes a request on to the session's object, and says who is calling.
-fn pass_on(request: &Request, env: &Env, caller: &Caller, id: &str) -> Result<js_sys::Promise, JsValue> {
+fn pass_on(
+    request: &Request,
+    env: &Env,
+    caller: &Caller,
+    id: &str,
+    given: &Given,
+) -> Result<js_sys::Promise, JsValue> {
     // A request from outside may not be changed; a copy of it may.
     let inner = Request::new_with_request(request)?;
     let headers = inner.headers();
@@ -116,7 +135,11 @@ fn pass_on(request: &Request, env: &Env, caller: &Caller, id: &str) -> Result<js
     };
     // A header's value is ASCII.
     headers.set(name, &String::from(js_sys::encode_uri_component(&value)))?;
-    let objects: DurableObjectNamespace = binding(env, variables::SESSION_DO)?.unchecked_into();
+    let objects = match &given.class {
+        None => binding(env, variables::SESSION_DO)?,
+        Some(class) => Reflect::get(env, &class.into())?,
+    };
+    let objects: DurableObjectNamespace = objects.unchecked_into();
     objects.get_by_name(id)?.fetch_with_request(&inner)
 }
 
@@ -139,14 +162,17 @@ async fn settle(request: &Request, response: Response, route: &Guarded, context:
 }
 
 /// Lets in a caller whose credential holds, if every variable of the worker is valid.
-async fn admit(request: &Request, env: &Env, route: &Guarded) -> Result<Caller, Refused> {
+async fn admit(request: &Request, env: &Env, route: &Guarded, given: &Given) -> Result<Caller, Refused> {
     let session_id = match route {
         Guarded::Connect { id } | Guarded::Session { id, .. } => Some(id.as_str()),
         Guarded::CreateSession | Guarded::ListSessions | Guarded::Configuration | Guarded::ConnectNowhere => {
             None
         }
     };
-    let caller = auth::admit(request, env, session_id, route.takes_ticket()).await?;
+    let caller = match &given.claims {
+        None => auth::admit(request, env, session_id, route.takes_ticket()).await?,
+        Some(claims) => auth::admit_as(request, env, session_id, route.takes_ticket(), claims)?,
+    };
     match Settings::read(&|name| variable(env, name)) {
         Ok(_) => Ok(caller),
         Err(why) => Err(Refused::fatal(500, ErrorCode::Internal, &why)),

@@ -17,7 +17,8 @@ mod sessions;
 
 #[cfg(target_arch = "wasm32")]
 pub use http::{
-    Answer, handle, is_of_titles, is_upgrade, read_fields, refusal, switch_protocols, unserved, variable,
+    Answer, Given, handle, is_of_titles, is_upgrade, read_fields, refusal, switch_protocols, unserved,
+    variable,
 };
 pub use params::{
     Order, bad_before, bad_request, before_hit, before_session, fields, limit, order, place, query, state,

@@ -14,6 +14,7 @@ use crate::platform::{self, BodyChunk, BodyReader, Task};
 use crate::thread::{Input, TurnId};
 
 use super::files;
+use super::own;
 use super::shell::{Inlet, Runtime};
 use super::upstream;
 
@@ -79,14 +80,14 @@ impl Agents {
 
 /// Where what comes back of one call goes.
 #[derive(Clone)]
-struct Answers {
+pub struct Answers {
     inlet: Inlet,
     turn: TurnId,
 }
 
 impl Answers {
     /// Whether more is wanted.
-    fn deliver(&self, answered: Answered) -> bool {
+    pub fn deliver(&self, answered: Answered) -> bool {
         let (turn, mut is_wanted) = (self.turn, false);
         self.inlet.with(|shell| {
             let _ = shell.input(Input::Answered { turn, answered });
@@ -121,6 +122,16 @@ async fn run(
             };
             let body = asked.await.map(|body| Some(body?.get_reader().unchecked_into()));
             read(answers, body).await;
+        }
+        Call::Own { turn } => {
+            let Some(signal) = signal else { return };
+            match files::with(runtime, turn, enclosed).await {
+                Ok(body) => match body.value() {
+                    Ok(turn) => own::call(runtime, answers, &turn, &signal).await,
+                    Err(_) => drop(answers.deliver(Answered::Refused(Refusal::NoBucket))),
+                },
+                Err(refusal) => drop(answers.deliver(Answered::Refused(refusal))),
+            }
         }
         Call::WorkersAi { model, input, options } => {
             let Some(signal) = signal else { return };

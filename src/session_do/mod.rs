@@ -10,6 +10,7 @@ mod index;
 mod logs;
 mod notify;
 mod object;
+mod own;
 mod schema;
 mod shell;
 mod sockets;

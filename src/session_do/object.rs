@@ -10,12 +10,15 @@ use js_sys::{JsString, Promise};
 use wasm_bindgen::prelude::*;
 use worker_sys::{DurableObjectState, WebSocketRequestResponsePair};
 
+use crate::agent::own::OwnCode;
 use crate::config::Settings;
-use crate::protocol::CloseCode;
 use crate::protocol::limits::FRAME_BYTES_MAX;
+use crate::protocol::{CloseCode, Json};
 use crate::thread::{Input, PeerId};
+use crate::variables::Variables;
 
 use super::api;
+use super::own::Own;
 use super::shell::Shell;
 use super::sockets::Sockets;
 use crate::platform::{Env, Socket, guard, promise};
@@ -40,7 +43,7 @@ impl SessionDO {
     /// # Errors
     /// If it could not be made: the runtime then makes another.
     #[wasm_bindgen(constructor)]
-    pub fn new(state: DurableObjectState, env: Env) -> Result<Self, JsValue> {
+    pub fn new(state: DurableObjectState, env: Env, own: Option<Own>) -> Result<Self, JsValue> {
         guard(|| {
             // Answered by the runtime while the object sleeps.
             if let Ok(pair) = WebSocketRequestResponsePair::new(r#"{"type":"ping"}"#, r#"{"type":"pong"}"#) {
@@ -52,8 +55,11 @@ impl SessionDO {
                 settings.thread.keeps_files = crate::platform::r2::is_bound(&env);
                 Ok(settings)
             };
-            let settings = SETTINGS.with(|settings| settings.get_or_init(read).clone());
-            Ok(SessionDO { shell: Shell::new(state, env, settings)? })
+            let mut settings = SETTINGS.with(|settings| settings.get_or_init(read).clone());
+            if let (Some(_), Ok(settings)) = (&own, &mut settings) {
+                settings.agent = OwnCode::configured(Variables(&|name| crate::edge::variable(&env, name)));
+            }
+            Ok(SessionDO { shell: Shell::new(state, env, settings, own)? })
         })?
     }
 
@@ -62,6 +68,16 @@ impl SessionDO {
         promise(
             self.shell.guarded(Box::pin(async move { Ok(api::serve(&shell, &request).await?.into()) }), Err),
         )
+    }
+
+    /// Sends data to all that are connected. It is not kept.
+    ///
+    /// # Errors
+    /// If `data` is no JSON.
+    pub fn broadcast(&self, name: String, data: &str) -> Result<(), JsValue> {
+        let data = Json::parse(data).ok_or_else(|| js_sys::Error::new("the data is no JSON"))?;
+        self.shell.enter(|| drop(self.shell.input(Input::Broadcast { name, data })));
+        Ok(())
     }
 
     #[wasm_bindgen(js_name = webSocketMessage)]

@@ -15,6 +15,8 @@ use crate::pump::{Accepted, Broken, Platform, Pump, Undone};
 use crate::thread::{Config, File, Input, PeerId, Request, Thread, TurnId};
 
 use super::notify::Notify;
+use super::own::Own;
+use super::sockets::Sockets;
 use super::store::Store;
 use super::tickets::Tickets;
 use super::workerd::Workerd;
@@ -24,6 +26,8 @@ pub struct Runtime {
     state: DurableObjectState,
     pub env: Env,
     pub session_id: String,
+    /// The class of an application that has this thread, if there is one.
+    pub own: Option<Own>,
     /// Told of each delivery to D1 that came back.
     pub deliveries: Notify,
 }
@@ -31,6 +35,9 @@ pub struct Runtime {
 /// A way into the object for a task of it. The task may outlive the object; nothing happens then.
 #[derive(Clone)]
 pub struct Inlet(Weak<Shell>);
+
+/// What the runtime keeps with each socket of a thread.
+pub const TAG: &str = "bobbin";
 
 pub struct Shell {
     pub runtime: Rc<Runtime>,
@@ -46,17 +53,30 @@ impl Shell {
         state: DurableObjectState,
         env: Env,
         settings: Result<Settings, String>,
+        own: Option<Own>,
     ) -> Result<Rc<Self>, JsValue> {
         let (storage, sockets) = (platform::storage(&state)?, state.get_websockets()?);
-        let sockets = sockets.into_iter().map(JsCast::unchecked_into).collect();
+        // Those of the application itself are left alone.
+        let is_own = |socket: &web_sys::WebSocket| {
+            let tags = state.get_tags(socket).unwrap_or_default();
+            own.is_none()
+                || tags.iter().any(|tag| tag == TAG)
+                || Sockets::peer(socket.unchecked_ref()).is_some()
+        };
+        let sockets = sockets.into_iter().filter(is_own).map(JsCast::unchecked_into).collect();
         let session_id = state.id()?.name().unwrap_or_default();
         // A setting that is not valid is refused at the edge. An open thread goes on without it.
         let (config, agent) = match settings {
             Ok(Settings { agent, thread }) => (thread, agent),
             Err(why) => (Config::default(), Rc::new(Unconfigured { why }) as Rc<dyn Agent>),
         };
-        let runtime =
-            Rc::new(Runtime { state, env, session_id: session_id.clone(), deliveries: Notify::default() });
+        let runtime = Rc::new(Runtime {
+            state,
+            env,
+            session_id: session_id.clone(),
+            own,
+            deliveries: Notify::default(),
+        });
         Ok(Rc::new_cyclic(|shell: &Weak<Shell>| {
             let inlet = Inlet(shell.clone());
             let workerd = Workerd::new(runtime.clone(), storage, sockets, inlet.clone());
@@ -142,7 +162,8 @@ impl Shell {
 
     /// Takes a socket over from the edge; it may sleep from then on.
     pub fn accept(&self, peer: &PeerId, socket: Socket) -> Result<(), JsValue> {
-        self.runtime.state.accept_websocket(socket.unchecked_ref())?;
+        // An application may have sockets of its own.
+        self.runtime.state.accept_websocket_with_tags(socket.unchecked_ref(), vec![TAG.into()])?;
         self.workerd().sockets.add(peer.clone(), socket);
         Ok(())
     }

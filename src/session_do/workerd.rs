@@ -10,7 +10,7 @@ use crate::dialect::Dialect;
 use crate::platform::http::EventStream;
 use crate::platform::{self, Socket, Storage};
 use crate::protocol::limits::COMMENT_MS;
-use crate::protocol::{CloseCode, Millis};
+use crate::protocol::{CloseCode, Millis, to_json};
 use crate::pump::{Broken, Loaded, Log, Panicked, Platform};
 use crate::thread::store::{Commit, Records, StoreError};
 use crate::thread::{Attachment, Delivered, Delivery, Input, PeerId, TurnId};
@@ -212,6 +212,11 @@ impl Platform for Workerd {
 
     fn log(&mut self, line: Log<'_>) {
         logs::write(&self.runtime.session_id, line);
+        if let (Some(own), Log::Event(event)) = (self.runtime.own.clone(), line) {
+            let event = to_json(event);
+            // Later: what it asks of the thread in turn must find it at rest.
+            self.spawn(async move { own.tell(&event) });
+        }
     }
 
     fn guard(work: &mut dyn FnMut()) -> Result<(), Panicked> {

@@ -44,8 +44,8 @@ use crate::agent::{Agent, AgentEvent, Answered};
 use crate::dialect::Dialect;
 use crate::protocol::limits;
 use crate::protocol::{
-    ClientFrame, CloseCode, Cursor, ErrorBody, ErrorCode, FrameName, Identity, Millis, PermissionMode, Post,
-    Received, ServerFrame, Session, SessionUpdate, ToolAnswer, Word, is_request_id,
+    ClientFrame, CloseCode, Cursor, ErrorBody, ErrorCode, FrameName, Identity, Json, Millis, PermissionMode,
+    Post, Received, ServerFrame, Session, SessionUpdate, ToolAnswer, Word, is_request_id,
 };
 
 use access::{Peer, Rates};
@@ -242,6 +242,13 @@ pub enum Input {
         subject: String,
         /// How many bytes were sent.
         bytes: u64,
+    },
+    /// The application sends data to all that are connected. It is not kept.
+    Broadcast {
+        /// What kind of data it is, in its words.
+        name: String,
+        /// The data.
+        data: Json,
     },
     /// A program deletes the session, by HTTP.
     Delete,
@@ -472,6 +479,9 @@ impl Thread {
             Input::Answer { answer, by } => self.take_answer(now, None, by, answer),
             Input::Cancel { request_id } => self.cancel(now, None, request_id.as_deref()),
             Input::Read { subject, bytes } => self.count_read(now, &subject, bytes),
+            Input::Broadcast { name, data } => {
+                self.send_all(ServerFrame::Data { request_id: None, name, data, id: None });
+            }
             Input::Delete => self.delete(now),
             Input::DeleteUploads { by } => self.delete_uploads(now, by.as_deref()),
             Input::Upload(file) => self.upload(now, file),

@@ -309,6 +309,11 @@ impl Running {
         let Some(reply) = &mut self.reply else { return (Vec::new(), self.tokens_used) };
         let events = match answered {
             Answered::Bytes(bytes) => reply.push(bytes),
+            Answered::Part(part) => reply.part(part),
+            Answered::Reads(kind) => {
+                reply.reads(*kind);
+                Vec::new()
+            }
             Answered::End => reply.finish(),
             Answered::Refused(refusal) => reply.refuse(refusal),
         };

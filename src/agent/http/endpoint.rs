@@ -146,7 +146,7 @@ impl Reply for EndpointReply {
             Refusal::Unreachable { is_service: false } => {
                 Failed { remedy: Remedy::Later { after_ms: None }, ..unreachable_failure() }
             }
-            Refusal::NoService => no_service_failure(),
+            Refusal::NoService | Refusal::Own(_) => no_service_failure(),
             Refusal::NoFiles(_) | Refusal::NoBucket => {
                 Failed { remedy: Remedy::Later { after_ms: None }, ..no_bucket_failure() }
             }

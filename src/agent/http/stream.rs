@@ -116,6 +116,12 @@ impl Stream {
         answer.news()
     }
 
+    /// Takes the data of one event that came as a value.
+    pub fn part(&mut self, data: &str) -> Vec<AgentEvent> {
+        event(data, &mut *self.fold, &mut self.answer);
+        self.answer.news()
+    }
+
     /// Takes the end of the body, also one that a broken connection brought about.
     pub fn finish(&mut self) -> Vec<AgentEvent> {
         let (fold, answer) = (&mut *self.fold, &mut self.answer);

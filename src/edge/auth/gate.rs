@@ -65,6 +65,41 @@ pub async fn admit(
     Ok(known(&token.claims, session_id))
 }
 
+/// Lets in whom the application says it is. What it goes by may be a cookie, so no page of another origin may ask.
+pub fn admit_as(
+    request: &Request,
+    env: &Env,
+    session_id: Option<&str>,
+    takes_ticket: bool,
+    claims: &str,
+) -> Result<Caller, Refused> {
+    let url = request.url();
+    let brought = ticket(&url).map_err(unauthenticated)?;
+    check_page(request, &url, configured_origins(env).as_deref())?;
+    match brought {
+        Credential::Ticket(ticket) if takes_ticket => return Ok(Caller::Ticket(ticket)),
+        _ => {}
+    }
+    let claims = Claims::parse(claims).ok_or_else(|| unauthenticated("you are not let in here; log in"))?;
+    claims.check_given(now()).map_err(unauthenticated)?;
+    // What it may do elsewhere takes nothing of what is its own.
+    let identity = Identity { may_create: true, ..claims.identity(session_id) };
+    Ok(Caller::Known { identity, sessions: claims.sessions() })
+}
+
+/// Refuses pages of other origins, where a browser brings what the caller is known by. Pages of this machine are let in
+/// to a worker on this machine.
+fn check_page(request: &Request, url: &str, allowed: Option<&str>) -> Result<(), Refused> {
+    let origin = header(request, "origin");
+    let is_here = |origin: &str| is_local(origin) && is_own_host(host(url), None);
+    match origin.as_deref() {
+        None => Ok(()),
+        Some(origin) if allowed.is_none_or(str::is_empty) && is_here(origin) => Ok(()),
+        Some(_) if is_allowed(origin.as_deref(), url, allowed) => Ok(()),
+        Some(_) => Err(foreign()),
+    }
+}
+
 fn brought(request: &Request, env: &Env, policy: &Policy) -> Result<Credential, Refused> {
     let url = request.url();
     let brought = match policy {
@@ -126,8 +161,12 @@ fn check_origin(
     if *brought == Credential::None && origin.is_none() {
         return Ok(());
     }
+    Err(foreign())
+}
+
+fn foreign() -> Refused {
     let message = "pages of this origin may not connect; the worker's ALLOWED_ORIGINS names those that may";
-    Err(Refused::fatal(403, ErrorCode::Forbidden, message))
+    Refused::fatal(403, ErrorCode::Forbidden, message)
 }
 
 fn unauthenticated(message: &str) -> Refused {

@@ -110,6 +110,28 @@ impl Token {
 }
 
 impl Claims {
+    /// Of somebody whose credential was checked elsewhere; `None` if they name nobody.
+    #[must_use]
+    pub fn parse(json: &str) -> Option<Self> {
+        let Json::Object(fields) = Json::parse(json)? else { return None };
+        Some(Claims(fields)).filter(|claims| claims.subject().is_some())
+    }
+
+    /// Checks what an application says of a caller: it need not expire.
+    ///
+    /// # Errors
+    /// In words: what does not hold.
+    pub fn check_given(&self, now: Millis) -> Result<(), &'static str> {
+        let is_over = |at: u64| at.saturating_add(LEEWAY_SECONDS) <= now / 1_000;
+        if self.0.contains_key("exp") && self.seconds("exp").is_none_or(is_over) {
+            return Err("you are not logged in any more; log in again");
+        }
+        match self.subject() {
+            Some(subject) if subject.len() <= SUBJECT_BYTES_MAX => Ok(()),
+            _ => Err("whom the application let in has no name, or one that is too long"),
+        }
+    }
+
     /// Checks the token's times, audience and subject.
     ///
     /// # Errors
