@@ -29,8 +29,9 @@ export async function packed(folder: string): Promise<string> {
 export async function install(folder: string, packages: string[], isOnline = false): Promise<string | undefined> {
   writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true, type: "module" }));
   const quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"];
-  // Only what was asked for: what is optional for the client may be another version, and not be there.
-  const args = ["install", ...quiet, ...(isOnline ? [] : ["--offline"]), ...packages];
+  // Whoever has no network is not to wait for it.
+  const network = isOnline ? ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=2000"] : ["--offline"];
+  const args = ["install", ...quiet, ...network, ...packages];
   try {
     await execute("npm", args, { cwd: folder, timeout: INSTALL_TIMEOUT_MS });
     return undefined;
