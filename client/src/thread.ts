@@ -181,6 +181,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
 
   function publish(): void {
     snapshot = view();
+    giveUpInTime();
     for (const listener of [...listeners]) listener();
   }
 
@@ -219,8 +220,6 @@ export function createThread(options: ThreadOptions = {}): Thread {
     }
     if (isNew && now.closeCode === CLOSE_SESSION_DELETED) outbox.entries().forEach(outbox.remove);
     if (isNew && now.status === "failed") failAll(closed(now.reason));
-    if (now.status === "ready") stopGivingUp();
-    else if (own.size > 0 || updates.isOwing() || answers.isOwing()) giveUpInTime();
     publish();
   }
 
@@ -299,26 +298,25 @@ export function createThread(options: ThreadOptions = {}): Thread {
 
   /** A program has nobody who sees that there is no connection, and would wait for ever. */
   function giveUp(): void {
-    const { reason } = info;
-    const message = `There was no connection for ${connectTimeoutMs / 1000} s. ${reason}`;
-    for (const { entry } of own.values()) if (!entry.isSent && outbox.find(entry.requestId)) outbox.cancel(entry);
+    const message = `There was no connection for ${connectTimeoutMs / 1000} s. ${info.reason}`;
+    for (const { entry } of own.values()) if (!entry.isSent) outbox.cancel(entry);
     failAll(new ThreadError({ code: "UNREACHABLE", message, retryable: true }));
     publish();
   }
 
-  /** To be called when something begins to be awaited. */
+  /** To be called when there is a connection or none, and when something is awaited or nothing is. */
   function giveUpInTime(): void {
-    if (info.status !== "ready" && connectTimeoutMs < Infinity) giveUpTimer ??= timers.setTimeout(giveUp, connectTimeoutMs);
-  }
-
-  function stopGivingUp(): void {
-    timers.clearTimeout(giveUpTimer);
-    giveUpTimer = undefined;
+    const isAwaiting = own.size > 0 || updates.isOwing() || answers.isOwing();
+    if (isAwaiting && info.status !== "ready" && connectTimeoutMs < Infinity) {
+      giveUpTimer ??= timers.setTimeout(giveUp, connectTimeoutMs);
+    } else {
+      timers.clearTimeout(giveUpTimer);
+      giveUpTimer = undefined;
+    }
   }
 
   function failAll(error: ThreadError): void {
     timers.clearTimeout(repeatTimer);
-    stopGivingUp();
     for (const requestId of [...own.keys()]) settle(requestId, (handle) => handle.fail(error));
     updates.fail(error);
     answers.fail(error);
@@ -389,7 +387,6 @@ export function createThread(options: ThreadOptions = {}): Thread {
       return handle.turn;
     }
     own.set(requestId, { handle, entry });
-    giveUpInTime();
     outbox.add(entry);
     if (outbox.entries()[0] === entry && !entry.isSent) pushMessage();
     if (info.status === "reconnecting") connection.open();
