@@ -1,5 +1,10 @@
 // What a program gives up: by a signal, or because there is no connection.
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { once } from "node:events";
+import { type AddressInfo, type Socket, createServer } from "node:net";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { test } from "node:test";
 import { type ThreadError, createThread } from "bobbin-client";
 import { MemoryStorage, final, session, settled, surroundings, token, userMessage } from "./fakes.ts";
@@ -152,6 +157,47 @@ test("in a page nothing is given up: what waits is seen there", async (context) 
   assert.deepEqual(heard, []);
   assert.equal(thread.getSnapshot().turns.length, 1);
 });
+
+/** What answers nothing, or what is not there. */
+const NOWHERE = [
+  ["a server that is not there", async () => {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    server.close();
+    await once(server, "close");
+    return { port, close: () => {} };
+  }],
+  ["a server that never answers", async () => {
+    const sockets = new Set<Socket>();
+    const server = createServer((socket) => sockets.add(socket.on("error", () => {}))).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const close = () => {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    };
+    return { port: (server.address() as AddressInfo).port, close };
+  }],
+] as const;
+
+for (const [name, listen] of NOWHERE) {
+  test(`a program that talks to ${name} ends, with the reason`, async (context) => {
+    const { port, close } = await listen();
+    context.after(close);
+    const program = `
+      import { createThread } from "bobbin-client";
+      const thread = createThread({ url: "http://127.0.0.1:${port}", connectTimeoutMs: 500 });
+      for await (const text of thread.send("hello")) process.stdout.write(text);
+    `;
+    const args = ["--input-type=module", "-e", program];
+    const ended = promisify(execFile)(process.execPath, args, { cwd: fileURLToPath(new URL("../..", import.meta.url)), timeout: 60_000 });
+    await assert.rejects(ended, (error: { code: unknown; stderr: string }) => {
+      assert.equal(error.code, 1, error.stderr);
+      assert.match(error.stderr, /ThreadError: There was no connection for 0\.5 s\. \w/);
+      return true;
+    });
+  });
+}
 
 /** What an iteration gives, its error included. */
 function listen(turn: AsyncIterable<string>): unknown[] {

@@ -14,7 +14,7 @@ export type DevServer = { url: string; load(file: string): Promise<Record<string
 
 export async function serve(files: Record<string, string>): Promise<DevServer> {
   const folder = mkdtempSync(join(tmpdir(), "bobbin-dev-"));
-  symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
+  symlinkSync(join(root, "node_modules"), join(folder, "node_modules"), "junction");
   for (const [name, contents] of Object.entries(files)) writeFileSync(join(folder, name), contents);
   const server = await createServer({
     root: folder,
