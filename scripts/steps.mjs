@@ -26,6 +26,7 @@ const steps = {
   // The client is built first: its tests take it as its users do.
   types: async () => {
     await run("tsc", ["--project", "client"]);
+    await run("node", ["client/commonjs.mjs"]);
     await run("tsc", ["--noEmit"]);
     await run("tsc", ["--project", "web"]);
   },

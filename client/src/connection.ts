@@ -66,7 +66,7 @@ export type ConnectionTarget = {
   token(): Promise<string | undefined>;
   /** The address and the subprotocols for the bearer of this token, of whom everything is from now on. */
   way(token: string | undefined): [address: string, protocols: string[]];
-  canRefreshToken: boolean;
+  canRefreshToken(): boolean;
   parse(text: string): unknown;
   /** Why the server refuses to upgrade, as a close code: a browser is not told the HTTP status. */
   refusal(): Promise<Lost | undefined>;
@@ -228,7 +228,7 @@ export function createConnection(environment: Environment, target: ConnectionTar
     if (wasStable) hasRefreshedToken = false;
     drop();
     info = { ...info, closeCode: how.code, connectionId: null, failures: wasStable ? 0 : info.failures };
-    const mayRefresh = target.canRefreshToken && !hasRefreshedToken;
+    const mayRefresh = target.canRefreshToken() && !hasRefreshedToken;
     if (how.code === CLOSE_UNAUTHENTICATED && mayRefresh) {
       hasRefreshedToken = true;
       enter({ status: "reconnecting" });

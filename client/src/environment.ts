@@ -56,12 +56,17 @@ export type Environment = { [name in keyof EnvironmentOptions]-?: NonNullable<En
 
 export function environmentOf(options: EnvironmentOptions): Environment {
   return {
-    webSocket: options.webSocket ?? (globalThis.WebSocket as Environment["webSocket"]),
+    webSocket: options.webSocket ?? (globalThis.WebSocket as Environment["webSocket"] | undefined) ?? noWebSocket,
     timers: options.timers ?? systemTimers,
     random: options.random ?? Math.random,
     page: options.page ?? browserPage,
   };
 }
+
+/** Node has none before version 22. */
+const noWebSocket = function () {
+  throw new Error("there is none here. Use Node 22, or give the option webSocket, such as that of the package ws.");
+} as unknown as Environment["webSocket"];
 
 /** A fresh id for a session or a message. */
 export const freshId = (): string => crypto.randomUUID();

@@ -7,13 +7,13 @@ import type { Block } from "./protocol.ts";
 import { type Thread, type ThreadOptions, threadOptions } from "./thread.ts";
 import { type FileBytes, sending } from "./transfer.ts";
 
-/** FileBytes of a file that is uploaded. */
+/** Bytes of a file that is uploaded. */
 export const FILE_BYTES_MAX = 25 * 1024 * 1024;
-/** FileBytes of a `data:` URL in a `file` block. */
+/** Bytes of a `data:` URL in a `file` block. */
 export const DATA_URL_BYTES_MAX = 128 * 1024;
 /** What may pass is tried again so often, if `retries` does not say otherwise. */
 const RETRIES = 8;
-/** FileBytes that become text at once: as arguments of a call, more would be too many. */
+/** Bytes that become text at once: as arguments of a call, more would be too many. */
 const TEXT_BYTES = 8192;
 /** Only to such an address of the worker goes the credential. */
 const PATH = /^\/sessions\/[\w-]+\/files\/[\w.-]+$/;
@@ -21,7 +21,7 @@ const PATH = /^\/sessions\/[\w-]+\/files\/[\w.-]+$/;
 export type FileBlock = Extract<Block, { type: "file" }>;
 
 export type UploadProgress = {
-  /** FileBytes that have left, of the attempt that runs. Where there is no `XMLHttpRequest`, none or all. */
+  /** Bytes that have left, of the attempt that runs. Where there is no `XMLHttpRequest`, none or all. */
   readonly sent: number;
   readonly total: number;
 };
@@ -125,7 +125,7 @@ function placeOf(of: Thread | ThreadOptions): { server: ThreadOptions; path: str
 }
 
 function described(file: FileBytes, { name, mediaType }: FileOptions) {
-  const blob = file instanceof Blob ? file : new Blob([file]);
+  const blob = file instanceof Blob ? file : new Blob([file as Uint8Array<ArrayBuffer>]);
   return { blob, name: name ?? (blob as { name?: string }).name, mediaType: mediaType || blob.type || "application/octet-stream" };
 }
 

@@ -9,7 +9,7 @@ export type Api = {
   origin(): string;
   token(): Promise<string | undefined>;
   /** Whether `token` may answer something else when it is asked again. */
-  readonly canRefresh: boolean;
+  canRefresh(): boolean;
   parse(text: string): unknown;
   /** The response, whatever its status. A 401 is tried once more with a fresh token. */
   fetch(path: string, request?: Request): Promise<Response>;
@@ -18,12 +18,13 @@ export type Api = {
 };
 
 export function createApi(options: ServerOptions): Api {
-  const { token, parseJson = JSON.parse } = options;
-  const canRefresh = typeof token === "function";
+  const { parseJson = JSON.parse } = options;
+  // Of hooks it is another one when a component was rendered with another.
+  const canRefresh = () => typeof options.token === "function";
 
   async function ask(path: string, { method = "GET", body, signal }: Request): Promise<Response> {
     const headers = new Headers();
-    const credential = await tokenOf(token);
+    const credential = await tokenOf(options.token);
     if (credential !== undefined) headers.set("authorization", `Bearer ${credential}`);
     if (body) headers.set("content-type", "application/json");
     const init = { method, headers, body: JSON.stringify(body), signal: signal ?? null };
@@ -33,7 +34,7 @@ export function createApi(options: ServerOptions): Api {
   async function answer(path: string, request: Request = {}): Promise<Response> {
     try {
       const response = await ask(path, request);
-      return response.status === 401 && canRefresh ? await ask(path, request) : response;
+      return response.status === 401 && canRefresh() ? await ask(path, request) : response;
     } catch (cause) {
       throw new ThreadError({ code: "UNREACHABLE", message: `The server cannot be reached: ${wordsOf(cause)}`, retryable: true });
     }
@@ -45,7 +46,7 @@ export function createApi(options: ServerOptions): Api {
     return response.status === 204 ? (undefined as T) : (parseJson(await response.text()) as T);
   }
 
-  return { origin: () => originOf(options.url), canRefresh, token: () => tokenOf(token), parse: parseJson, fetch: answer, json };
+  return { origin: () => originOf(options.url), canRefresh, token: () => tokenOf(options.token), parse: parseJson, fetch: answer, json };
 }
 
 /** The error that a response's body tells. */

@@ -23,6 +23,6 @@ export type { SessionChange } from "./session.ts";
 export { subjectOf } from "./subject.ts";
 export { type ListedSession, type SessionList, type SessionListOptions, type SessionListSnapshot, createSessionList } from "./sessions.ts";
 export { type SendOptions, type Thread, type ThreadOptions, type ThreadSnapshot, createThread } from "./thread.ts";
-export type { TurnState } from "./transcript.ts";
+export { type TurnState, textOf } from "./transcript.ts";
 export type { FileBytes } from "./transfer.ts";
 export type { Turn, TurnResult } from "./turn.ts";

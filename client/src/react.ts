@@ -1,8 +1,9 @@
-import { useCallback, useEffect, useMemo, useReducer, useRef, useState, useSyncExternalStore } from "react";
+"use client";
+import { useCallback, useEffect, useMemo, useReducer, useRef, useSyncExternalStore } from "react";
 import { environmentOf } from "./environment.ts";
 import { subjectOf } from "./subject.ts";
 import { type SessionList, type SessionListOptions, type SessionListSnapshot, createSessionList } from "./sessions.ts";
-import { type Thread, type ThreadOptions, type ThreadSnapshot, createThread } from "./thread.ts";
+import { type Thread, type ThreadOptions, type ThreadSnapshot, blank, createThread, renewToken } from "./thread.ts";
 import type { TurnState } from "./transcript.ts";
 
 export { type LoadedFile, useFile } from "./react_file.ts";
@@ -19,8 +20,9 @@ const threads = new Map<string, Shared>();
 
 /**
  * A thread that is open while a component that uses it is mounted; components that name the same one
- * share it. Never renders again by itself: see `useThreadState`. Of the options, only `url`, `sessionId`
- * and whose it is (`subject`, or the subject of a fixed `token`) may change.
+ * share it. Never renders again by itself: see `useThreadState`. Of the options, only `url`, `sessionId`, `token`
+ * and whose it is (`subject`, or the subject of a fixed `token`) may change. Another token of the same subject is
+ * used from the next connection and request on.
  */
 export function useThread(target: string | UseThreadOptions): Thread {
   const options = typeof target === "string" ? { sessionId: target } : target;
@@ -29,6 +31,7 @@ export function useThread(target: string | UseThreadOptions): Thread {
   const made = useMemo(() => createThread({ ...options, connect: false }), [key]);
   const [, renderAgain] = useReducer((count: number) => count + 1, 0);
   const thread = threads.get(key)?.thread ?? made;
+  useEffect(() => renewToken(thread, token), [thread, token]);
   useEffect(() => {
     const shared = acquire(key, thread);
     // Another component of the same moment was first.
@@ -64,15 +67,15 @@ export function useThreadState(thread: Thread): ThreadSnapshot;
 export function useThreadState<T>(thread: Thread, select: (snapshot: ThreadSnapshot) => T): T;
 export function useThreadState<T>(thread: Thread, select?: (snapshot: ThreadSnapshot) => T): T | ThreadSnapshot {
   const last = useRef<{ from: ThreadSnapshot; by: typeof select; selected: T | ThreadSnapshot }>(undefined);
-  const read = () => {
-    const from = thread.getSnapshot();
+  const read = (from = thread.getSnapshot()) => {
     if (last.current?.from === from && last.current.by === select) return last.current.selected;
     const now = select ? select(from) : from;
     const selected = last.current && isSame(last.current.selected, now) ? last.current.selected : now;
     last.current = { from, by: select, selected };
     return selected;
   };
-  return useSyncExternalStore(thread.subscribe, read, read);
+  // While the page takes over what a server has rendered, it shows the same: a storage may know more.
+  return useSyncExternalStore(thread.subscribe, () => read(), () => read(blank(thread.sessionId)));
 }
 
 /** One turn that is not over: a token of another turn does not render again. */
@@ -83,10 +86,22 @@ export function useTurn(thread: Thread, requestId: string): TurnState | undefine
   );
 }
 
-/** The worker's sessions, loaded when mounted and again whenever a person comes back to the page. */
+/**
+ * The worker's sessions, loaded when mounted and again whenever a person comes back to the page. Of the options, the
+ * `token` may change, and with its subject the list.
+ */
 export function useSessions(options: SessionListOptions = {}): SessionListSnapshot & Omit<SessionList, "getSnapshot" | "subscribe" | "close"> {
-  const [list] = useState(() => createSessionList(options));
+  const { token } = options;
+  const whose = typeof token === "string" ? subjectOf(token) : "";
+  const [list, held] = useMemo(() => {
+    const held = { ...options };
+    return [createSessionList(held), held] as const;
+  }, [whose]);
   const snapshot = useSyncExternalStore(list.subscribe, list.getSnapshot, list.getSnapshot);
+  useEffect(() => {
+    held.token = token;
+    if (list.getSnapshot().error && typeof token !== "function") void list.refresh();
+  }, [held, token]);
   useEffect(() => {
     void list.refresh();
     const unlisten = environmentOf({}).page.listen((event) => event !== "offline" && void list.refresh());

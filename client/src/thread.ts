@@ -1,7 +1,7 @@
 import { createAnswers, decision } from "./answers.ts";
 import { backoffMs } from "./backoff.ts";
 import { type ConnectionInfo, IDLE, type Lost, type ThreadStatus, createConnection } from "./connection.ts";
-import { type EnvironmentOptions, type ServerOptions, type ThreadStorage, environmentOf, freshId } from "./environment.ts";
+import { type EnvironmentOptions, type ServerOptions, type ThreadStorage, type Token, environmentOf, freshId } from "./environment.ts";
 import { ThreadError, fatal } from "./error.ts";
 import { base64Url, createApi, errorOf } from "./http.ts";
 import { type Entry, createOutbox, entryOf } from "./outbox.ts";
@@ -28,6 +28,8 @@ const REPEAT_MS = 10_000;
 const REPEAT_MS_MAX = 60_000;
 /** A message that the server refuses for now (`BUSY`, `RATE_LIMITED`) is offered so many times. */
 const REFUSALS_MAX = 8;
+/** Outside of a page nobody sees that there is no connection: what is awaited is given up after this. */
+const CONNECT_TIMEOUT_MS = 60_000;
 const REFUSAL_WINDOW_FACTOR = 1 / 4;
 /** A refusal names the message's requestId up to this length. */
 const REFUSED_ID_CHARS = 256;
@@ -42,12 +44,19 @@ export type ThreadOptions = ServerOptions &
     subject?: string | undefined;
     /** Whether to connect at once. Default: true. */
     connect?: boolean | undefined;
+    /**
+     * What is awaited rejects with `UNREACHABLE` when there was no connection for so long, and a message that has not
+     * left is taken back. Default: 60,000, and `Infinity` in a page, where it waits and is seen to wait.
+     */
+    connectTimeoutMs?: number | undefined;
   };
 
 export type SendOptions = {
   /** Your own name for the turn, unique in its thread for ever: the same one again sends nothing twice. */
   requestId?: string;
   metadata?: Record<string, unknown>;
+  /** Cancels the turn when it aborts; a message that has not left by then is never sent. The result is `cancelled`. */
+  signal?: AbortSignal | undefined;
 };
 
 /** What is known of a thread. What did not change stays the same object. */
@@ -106,9 +115,28 @@ const optionsOf = new WeakMap<Thread, ThreadOptions>();
 /** The options that a thread was made with. */
 export const threadOptions = (thread: Thread): ThreadOptions => ({ ...optionsOf.get(thread), sessionId: thread.sessionId });
 
+/** From now on it goes by this token. One that was refused its last one tries again. */
+export function renewToken(thread: Thread, token: Token | undefined): void {
+  const options = optionsOf.get(thread) as ThreadOptions;
+  const isOther = options.token !== token;
+  options.token = token;
+  const { status, connection } = thread.getSnapshot();
+  // A function may be another one on every render, and is asked a second time anyway.
+  const isRefused = status === "failed" && connection.closeCode === CLOSE_UNAUTHENTICATED;
+  if (isOther && isRefused && typeof token !== "function") thread.open();
+}
+
+/** What is known where nothing is, as on a server. */
+export const blank = (sessionId: string): ThreadSnapshot => ({ ...shownOf(EMPTY), ...connectionOf(IDLE), sessionId });
+
+const shownOf = ({ cursor: _, ...held }: Transcript) => held;
+const connectionOf = (connection: ConnectionInfo) => ({ status: connection.status, reason: connection.reason, connection });
+
 export function createThread(options: ThreadOptions = {}): Thread {
   const environment = environmentOf(options);
   const { timers, random } = environment;
+  // Servers do not say whether they are online.
+  const { connectTimeoutMs = globalThis.navigator?.onLine === undefined ? CONNECT_TIMEOUT_MS : Infinity } = options;
   const api = createApi(options);
   const sessionId = options.sessionId ?? freshId();
   const path = `/sessions/${encodeURIComponent(sessionId)}`;
@@ -122,6 +150,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
   let info: ConnectionInfo = IDLE;
   let repeats = 0;
   let repeatTimer: unknown;
+  let giveUpTimer: unknown;
   let loading: Promise<boolean> | undefined;
 
   const connection = createConnection(environment, {
@@ -144,15 +173,15 @@ export function createThread(options: ThreadOptions = {}): Thread {
   if (typeof options.token !== "function" || options.subject !== undefined) claim(options.token as string | undefined);
 
   function view(): ThreadSnapshot {
-    const { cursor: _, ...held } = transcript;
-    const { status, reason } = info;
+    const held = shownOf(transcript);
     const waiting = outbox.entries().flatMap(({ turn, isCancelled }) => (isCancelled ? [] : [turn]));
     const turns = waiting.length > 0 ? [...held.turns, ...waiting] : held.turns;
-    return { ...held, sessionId, status, reason, connection: info, turns };
+    return { ...held, ...connectionOf(info), sessionId, turns };
   }
 
   function publish(): void {
     snapshot = view();
+    giveUpInTime();
     for (const listener of [...listeners]) listener();
   }
 
@@ -267,6 +296,25 @@ export function createThread(options: ThreadOptions = {}): Thread {
     if (handle) how(handle);
   }
 
+  /** A program has nobody who sees that there is no connection, and would wait for ever. */
+  function giveUp(): void {
+    const message = `There was no connection for ${connectTimeoutMs / 1000} s. ${info.reason}`;
+    for (const { entry } of own.values()) if (!entry.isSent) outbox.cancel(entry);
+    failAll(new ThreadError({ code: "UNREACHABLE", message, retryable: true }));
+    publish();
+  }
+
+  /** To be called when there is a connection or none, and when something is awaited or nothing is. */
+  function giveUpInTime(): void {
+    const isAwaiting = own.size > 0 || updates.isOwing() || answers.isOwing();
+    if (isAwaiting && info.status !== "ready" && connectTimeoutMs < Infinity) {
+      giveUpTimer ??= timers.setTimeout(giveUp, connectTimeoutMs);
+    } else {
+      timers.clearTimeout(giveUpTimer);
+      giveUpTimer = undefined;
+    }
+  }
+
   function failAll(error: ThreadError): void {
     timers.clearTimeout(repeatTimer);
     for (const requestId of [...own.keys()]) settle(requestId, (handle) => handle.fail(error));
@@ -309,9 +357,21 @@ export function createThread(options: ThreadOptions = {}): Thread {
     }, ms);
   }
 
-  function send(content: Content, { requestId = freshId(), metadata }: SendOptions = {}): Turn {
-    const known = own.get(requestId);
-    if (known) return known.handle.turn;
+  function send(content: Content, { requestId = freshId(), metadata, signal }: SendOptions = {}): Turn {
+    const turn = own.get(requestId)?.handle.turn ?? begin(requestId, content, metadata, signal?.aborted);
+    if (signal) obey(signal, turn);
+    return turn;
+  }
+
+  function obey(signal: AbortSignal, { requestId, result, cancel }: Turn): void {
+    if (!signal.aborted) signal.addEventListener("abort", cancel);
+    else if (isOpen(requestId)) cancel();
+    const leave = () => signal.removeEventListener("abort", cancel);
+    // A thread that was closed may still send what it has.
+    result.then(leave, ({ code }: ThreadError) => code === "CLOSED" || leave());
+  }
+
+  function begin(requestId: string, content: Content, metadata: SendOptions["metadata"], isAborted?: boolean): Turn {
     const handle = createTurn(requestId, () => cancel(requestId));
     let entry: Entry;
     try {
@@ -320,6 +380,10 @@ export function createThread(options: ThreadOptions = {}): Thread {
       entry = outbox.find(requestId) ?? entryOf(outgoing(requestId, content, metadata));
     } catch (error) {
       handle.fail(error as ThreadError);
+      return handle.turn;
+    }
+    if (isAborted && !isOpen(requestId)) {
+      handle.end(null, null);
       return handle.turn;
     }
     own.set(requestId, { handle, entry });
@@ -343,6 +407,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
 
   async function answered(frame: () => Parameters<typeof answers.add>[0]): Promise<void> {
     const done = answers.add(frame());
+    giveUpInTime();
     repeatIn(REPEAT_MS);
     answers.settle(transcript);
     return done;
@@ -367,6 +432,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
     cancel,
     updateSession(change) {
       const done = updates.add(change);
+      giveUpInTime();
       // Who does not wait for it is not to be told.
       done.catch(() => {});
       return done;

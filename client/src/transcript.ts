@@ -102,6 +102,7 @@ export function has({ messages, turns }: Transcript, requestId: string): boolean
   return turns.some((turn) => turn.requestId === requestId) || messages.some((message) => message.requestId === requestId);
 }
 
+/** The text of a message, without its other blocks. */
 export function textOf(content: Content): string {
   if (typeof content === "string") return content;
   return content.map((block) => (block.type === "text" ? block.text : "")).join("");

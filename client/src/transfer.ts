@@ -1,10 +1,11 @@
-// FileBytes on their way up, and how far they are.
+// Bytes on their way up, and how far they are.
 import type { Timers } from "./environment.ts";
 
 /** A connection on which no byte leaves and none comes for so long is taken for lost. */
 const STALL_MS = 60_000;
 
-export type FileBytes = Blob | ArrayBuffer | Uint8Array<ArrayBuffer>;
+// Before TypeScript 5.7 no array says what it is in.
+export type FileBytes = Blob | ArrayBuffer | Uint8Array;
 
 /** A `fetch` that sends these bytes. Browsers tell of a request's progress by `XMLHttpRequest` alone. */
 export function sending(

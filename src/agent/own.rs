@@ -126,7 +126,7 @@ impl Reply for Answer {
             Refusal::Own(Some(public)) => public,
             Refusal::Own(None) => "the agent failed; the worker's log says why",
             // It was not called yet.
-            Refusal::NoFile(_) | Refusal::NoBucket => {
+            Refusal::NoFiles(_) | Refusal::NoBucket => {
                 return self.fail(Failed { remedy: Remedy::Later { after_ms: None }, ..no_bucket_failure() });
             }
             _ => "AGENT=worker is for a class that extends Thread of the package bobbin and has onTurn",

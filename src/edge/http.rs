@@ -6,7 +6,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::{Request, Response};
 use worker_sys::{Context, DurableObjectNamespace};
 
-use crate::config::{Settings, origins};
+use crate::config::Settings;
 use crate::database;
 use crate::platform::http::{changeable, empty_response, header, json_response, read, socket_response};
 use crate::platform::{Env, Socket, binding, close_later, log_failure, socket_pair};
@@ -15,7 +15,7 @@ use crate::protocol::limits::BODY_BYTES_MAX;
 use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Json, required, to_json};
 use crate::variables::{self, Name, SearchName, Variables};
 
-use super::auth::{self, Caller};
+use super::auth::{self, Caller, Policy, may_read};
 use super::params::fields;
 use super::rate::is_too_many;
 use super::routes::{Guarded, Refused, Route, query_value};
@@ -61,7 +61,7 @@ pub async fn handle(
     if response.status() == 101 {
         return Ok(response);
     }
-    with_headers(&response, allowed_origin(request, env).as_deref())
+    with_headers(&response, allowed_origin(request, env, given).as_deref())
 }
 
 /// The response to a request whose handling panicked.
@@ -216,10 +216,11 @@ pub fn switch_protocols(request: &Request, client: &Socket) -> Answer {
 }
 
 /// The request's origin, if pages from there may read the answer. Exact match.
-fn allowed_origin(request: &Request, env: &Env) -> Option<String> {
+fn allowed_origin(request: &Request, env: &Env, given: &Given) -> Option<String> {
     let origin = header(request, "origin")?;
-    let allowed = configured_origins(env)?;
-    origins(&allowed).any(|allowed| allowed == origin).then_some(origin)
+    // What an application goes by instead is its own.
+    let is_open = given.claims.is_none() && Policy::read(&|name| variable(env, name)) == Ok(Policy::Open);
+    may_read(&origin, configured_origins(env).as_deref(), is_open).then_some(origin)
 }
 
 fn with_headers(response: &Response, origin: Option<&str>) -> Result<Response, JsValue> {

@@ -151,6 +151,8 @@ export function surroundings(): World {
     options: {
       url: "https://bobbin.test",
       sessionId: "s1",
+      // As in a page.
+      connectTimeoutMs: Infinity,
       timers: clock,
       random: () => 0.5,
       page,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type ReactElement, StrictMode, act, createElement as h } from "react";
 import { create, type ReactTestRenderer } from "react-test-renderer";
-import { type FileBlock, type Thread, createThread } from "bobbin-client";
+import { type FileBlock, type Thread, type Token, createThread, textOf as textOfContent } from "bobbin-client";
 import { useFile, useSessions, useThread, useThreadState, useTurn } from "bobbin-client/react";
 import { type World, final, session, surroundings, token, userMessage } from "./fakes.ts";
 
@@ -75,6 +75,99 @@ test("another person does not take over the thread of the one before", async () 
   await unmount();
   await lingered();
   assert.equal(ada.last.closedWith, 1000);
+});
+
+test("another token of the same person is used from the next connection on, and connects nothing by itself", async () => {
+  const world = surroundings();
+  const bearer = (socket: { protocols: string[] }) => Buffer.from(socket.protocols[1]?.split(".")[2] ?? "", "base64url").toString();
+  const { update, unmount } = await mount(h(Status, { of: () => world, token: tokenOf("ann", 0) }));
+  await act(async () => void world.last.welcome());
+  for (let issue = 1; issue <= 20; issue += 1) await update(h(Status, { of: () => world, token: tokenOf("ann", issue) }));
+  await update(h(Status, { of: () => world, token: tokenOf("ann", 21) }));
+  assert.equal(world.sockets.length, 1);
+  await act(async () => {
+    world.last.drop();
+    await world.clock.pass(6_000);
+  });
+  assert.deepEqual(world.sockets.map(bearer), [tokenOf("ann", 0), tokenOf("ann", 21)]);
+  await unmount();
+  await lingered();
+});
+
+test("a thread whose token was refused connects once with the next, and a token that is refused again ends it again", async () => {
+  const world = surroundings();
+  const { update, text, unmount } = await mount(h(Status, { of: () => world, token: tokenOf("ann", 0) }));
+  const refuse = () => act(async () => (world.last.open(), world.last.drop(4401, "expired")));
+  await refuse();
+  assert.equal(text(), "failed");
+  for (let render = 0; render < 5; render += 1) await update(h(Status, { of: () => world, token: tokenOf("ann", 0) }));
+  assert.equal(world.sockets.length, 1);
+  await update(h(Status, { of: () => world, token: tokenOf("ann", 1) }));
+  assert.equal(world.sockets.length, 2);
+  await refuse();
+  assert.equal(text(), "failed");
+  await update(h(Status, { of: () => world, token: tokenOf("ann", 2) }));
+  await act(async () => void world.last.welcome());
+  assert.deepEqual([text(), world.sockets.length], ["ready", 3]);
+  await unmount();
+  await lingered();
+});
+
+test("a function for the token that is another one on every render makes no storm of connections when it is refused", async () => {
+  const world = surroundings();
+  function Chat() {
+    const thread = useThread({ ...world.options, sessionId: "storm", token: () => "bad" });
+    return useThreadState(thread, ({ status }) => status);
+  }
+  const { update, text, unmount } = await mount(h(Chat));
+  for (let refusal = 0; refusal < 2; refusal += 1) await act(async () => (world.last.open(), world.last.drop(4401, "expired")));
+  assert.equal(text(), "failed");
+  for (let render = 0; render < 5; render += 1) await update(h(Chat));
+  assert.equal(world.sockets.length, 2);
+  await unmount();
+  await lingered();
+});
+
+test("a list goes by the token of the last render: one that was refused is loaded again, and another person's begins anew", async () => {
+  const world = surroundings();
+  const good = new Set([tokenOf("ann", 1), tokenOf("bob", 0)]);
+  world.respond = () => {
+    const bearer = world.requests.at(-1)?.authorization?.replace("Bearer ", "") ?? "";
+    if (!good.has(bearer)) return Response.json({ error: { code: "UNAUTHENTICATED", message: "expired", retryable: false } }, { status: 401 });
+    return Response.json({ sessions: [session({ id: bearer === tokenOf("bob", 0) ? "bobs" : "anns" })], nextBefore: null });
+  };
+  function Sessions({ token }: { token: string }) {
+    const { sessions, error } = useSessions({ url: "https://bobbin.test", fetch: world.options.fetch, token });
+    return error?.message ?? sessions.map(({ id }) => id).join();
+  }
+  const { update, text, unmount } = await mount(h(Sessions, { token: tokenOf("ann", 0) }));
+  assert.equal(text(), "expired");
+  await update(h(Sessions, { token: tokenOf("ann", 1) }));
+  assert.equal(text(), "anns");
+  await update(h(Sessions, { token: tokenOf("ann", 2) }));
+  assert.equal(world.requests.length, 2, "what is loaded is not loaded again");
+  await update(h(Sessions, { token: tokenOf("bob", 0) }));
+  assert.equal(text(), "bobs");
+  await unmount();
+});
+
+test("an answer that no message asked for, and the files of messages, are shown by the hooks", async () => {
+  const world = surroundings();
+  const file = { type: "file", mediaType: "image/png", url: "/sessions/s1/files/f.png", name: "f.png" };
+  function Chat() {
+    const thread = useThread({ ...world.options, sessionId: "appended" });
+    const messages = useThreadState(thread, ({ messages }) => messages);
+    const shown = messages.map(({ role, content }) => `${role} ${textOfContent(content)} ${typeof content === "string" ? "" : content.map(({ type }) => type).join()};`);
+    return shown.join("");
+  }
+  const { text, unmount } = await mount(h(Chat));
+  await act(async () => void world.last.welcome().push(final("a1", "Your train is late.")));
+  assert.equal(text(), "assistant Your train is late. ;");
+  const blocks = [{ type: "text", text: "here" }, file];
+  await act(async () => void world.last.push(userMessage("r1", [{ type: "text", text: "look" }, file]), final("r1", "here", { response: { content: "here", blocks, metadata: { tokensUsed: 1, latencyMs: 1 } } })));
+  assert.equal(text(), "assistant Your train is late. ;user look text,file;assistant here text,file;");
+  await unmount();
+  await lingered();
 });
 
 test("a token renders what shows its turn, and nothing else", async () => {
@@ -254,15 +347,18 @@ function Bytes({ thread, file, isWanted }: { thread: Thread; file: FileBlock; is
   return `${url} ${blob?.size} ${error?.message ?? ""}`;
 }
 
-function Status({ of }: { of: () => World }) {
+function Status({ of, token }: { of: () => World; token?: Token }) {
   const { options } = of();
-  const thread = useThread({ ...options, sessionId: options.sessionId ?? "" });
+  const thread = useThread({ ...options, sessionId: options.sessionId ?? "", ...(token && { token }) });
   return useThreadState(thread, (snapshot) => snapshot.status);
 }
 
 function Bare() {
   return useThreadState(useThread("s1")).status;
 }
+
+/** One of many tokens of a person. */
+const tokenOf = (sub: string, issue: number) => `.${Buffer.from(JSON.stringify({ sub, issue })).toString("base64url")}.`;
 
 async function mount(element: ReactElement) {
   const renderer = await act<ReactTestRenderer>(async () => create(element));

@@ -131,6 +131,26 @@ test("where everybody is let in, other websites are not", async () => {
   await open.join(freshId());
 });
 
+test("where everybody is let in and no origin is named, a page of the same machine reads answers, and no other page does", async () => {
+  const named = await start({ vars: { ALLOWED_ORIGINS: "https://app.example" } });
+  after(named.close);
+  const readable = async (worker: Bobbin, origin: string) => {
+    const answers = [await worker.fetch("/sessions", { headers: { origin } }), await worker.fetch("/config", { headers: { origin } }), await preflight(worker, origin)];
+    return answers.map(({ headers }) => headers.get("access-control-allow-origin"));
+  };
+  for (const origin of ["http://localhost:5173", "http://127.0.0.1:3000", "http://[::1]:80"]) {
+    assert.deepEqual(await readable(open, origin), [origin, origin, origin]);
+    assert.deepEqual(await readable(named, origin), [null, null, null], "other origins are named");
+    assert.deepEqual(await readable(bobbin, origin), [null, null, null], "tokens are asked for");
+  }
+  const closed = await startClosed({ ALLOWED_ORIGINS: "" });
+  after(closed.close);
+  assert.deepEqual(await readable(closed, "http://localhost:5173"), [null, null, null], "tokens are asked for and no origin is named");
+  for (const origin of ["https://evil.example", "null", "http://localhost.evil.example", "x://localhost"]) {
+    assert.deepEqual(await readable(open, origin), [null, null, null], origin);
+  }
+});
+
 test("where everybody is let in, the worker is called by a name of this machine or one that is set, and by no other", async () => {
   const { port } = open.url;
   const listed = await start({ vars: { ALLOWED_ORIGINS: "https://app.example" } });

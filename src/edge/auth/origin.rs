@@ -16,6 +16,16 @@ pub fn is_local(origin: &str) -> bool {
     scheme_and_host.is_some_and(|(scheme, host)| matches!(scheme, "http" | "https") && is_local_host(host))
 }
 
+/// Whether a page of `origin` may read answers: one that `ALLOWED_ORIGINS` names or, where that names none and the
+/// worker `is_open` to everybody, one of the same machine, such as a development server beside the worker.
+#[must_use]
+pub fn may_read(origin: &str, allowed: Option<&str>, is_open: bool) -> bool {
+    match allowed.filter(|allowed| !allowed.is_empty()) {
+        Some(allowed) => crate::config::origins(allowed).any(|one| one == origin),
+        None => is_open && is_local(origin),
+    }
+}
+
 /// Whether a worker that lets in everybody may be called by this name: one of the machine itself, or that of an
 /// origin in `ALLOWED_ORIGINS`. Anybody can have another name resolve to this machine, and a page under that name
 /// would be a page of the worker's own.
@@ -91,6 +101,20 @@ mod tests {
             "",
         ] {
             assert!(!is_local(origin), "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_this_machine_reads_where_everybody_is_let_in_and_no_other_is_named() {
+        let (local, allowed) = ("http://localhost:5173", Some("https://app.example"));
+        for none in [None, Some("")] {
+            assert!(may_read(local, none, true));
+            assert!(!may_read(local, none, false));
+            assert!(!may_read("https://evil.example", none, true));
+        }
+        for is_open in [true, false] {
+            assert!(!may_read(local, allowed, is_open));
+            assert!(may_read("https://app.example", allowed, is_open));
         }
     }
 

@@ -1,0 +1,18 @@
+// The examples of the documents, as they stand there.
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const root = new URL("../../", import.meta.url);
+
+/** The blocks of code in a language of a document. */
+export function examplesOf(document: string, language: string): string[] {
+  const text = readFileSync(fileURLToPath(new URL(document, root)), "utf8");
+  return [...text.matchAll(new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``, "g"))].map(([, code]) => code ?? "");
+}
+
+/** The only one of its kind. */
+export function exampleOf(document: string, language: string): string {
+  const [example, ...more] = examplesOf(document, language);
+  if (example === undefined || more.length > 0) throw new Error(`${document} is to have one example in ${language}`);
+  return example;
+}
