@@ -3,6 +3,9 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { createElement } from "react";
 import { renderToString } from "react-dom/server";
+import { render as renderSvelte } from "svelte/server";
+import { type Component, createSSRApp } from "vue";
+import { renderToString as renderVue } from "vue/server-renderer";
 import { exampleOf } from "../client/examples.ts";
 import { Network } from "../client/network.ts";
 import { type Bobbin, freshId, start } from "../worker/harness.ts";
@@ -73,6 +76,18 @@ for (const framework of Object.keys(MOUNTS)) {
     await visitor.leave(CUT);
   });
 }
+
+test("a server renders the examples for Vue and Svelte, and connects nothing", async (context) => {
+  const network = await Network.to(bobbin.url);
+  context.after(() => network.close());
+  const props = { sessionId: freshId(), url: network.url.origin };
+  const [vue, svelte] = [await server.load("/chat.vue"), await server.load("/chat.svelte")];
+  const rendered = [await renderVue(createSSRApp(vue["default"] as Component, props)), renderSvelte(svelte["default"] as never, { props } as never).body];
+  for (const html of rendered) assert.match(html, /aria-label="Message".*Not connected\./s);
+  // What was on its way would be here by then.
+  await fetch(new URL("/health", network.url));
+  assert.equal(network.connections, 1);
+});
 
 test("a page that a server has rendered is taken over as it is, though it has what was not sent", async (context) => {
   const network = await Network.to(bobbin.url);

@@ -43,20 +43,20 @@ export async function serve(files: Record<string, string>): Promise<DevServer> {
 /** What the plugins of the two do, and no more: no styles, and nothing is replaced while it runs. */
 const vue: Plugin = {
   name: "vue",
-  async transform(code, id) {
+  async transform(code, id, options) {
     if (!id.endsWith(".vue")) return undefined;
     const { descriptor, errors } = parse(code, { filename: id });
     if (errors.length > 0) throw errors[0];
-    const { content } = compileScript(descriptor, { id: "example", inlineTemplate: true });
+    const { content } = compileScript(descriptor, { id: "example", inlineTemplate: true, templateOptions: { ssr: options?.ssr ?? false, ssrCssVars: [] } });
     return (await transform(content, { loader: "ts", target: "es2022" })).code;
   },
 };
 
 const svelte: Plugin = {
   name: "svelte",
-  transform(code, id) {
+  transform(code, id, options) {
     if (!id.endsWith(".svelte")) return undefined;
-    const { js, warnings } = compile(code, { filename: id, generate: "client", dev: true });
+    const { js, warnings } = compile(code, { filename: id, generate: options?.ssr ? "server" : "client", dev: !options?.ssr });
     if (warnings.length > 0) throw new Error(warnings.map(({ message }) => message).join("\n"));
     return js.code;
   },
