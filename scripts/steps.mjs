@@ -27,6 +27,7 @@ const steps = {
   types: async () => {
     await run("tsc", ["--project", "client"]);
     await run("node", ["client/commonjs.mjs"]);
+    await run("tsc", ["--project", "packages/bobbin", "--noEmit", "--types", "@cloudflare/workers-types"]);
     await run("tsc", ["--noEmit"]);
     await run("tsc", ["--project", "web"]);
   },
@@ -35,7 +36,12 @@ const steps = {
   client: () => run("node", [...NODE_TEST, ...testFiles("tests/client")]),
   web: () => inChromium([...NODE_TEST, ...testFiles("tests/web")]),
   screenshots: () => inChromium(["--disable-warning=ExperimentalWarning", "tests/web/screenshots.ts"]),
-  package: () => run("wrangler", ["deploy", "--dry-run"]),
+  // The tarball is installed into empty folders outside of the repository, as others have it.
+  package: async () => {
+    await run("wrangler", ["deploy", "--dry-run"]);
+    await run("node", ["scripts/pack.mjs"]);
+    await run("node", [...NODE_TEST, ...testFiles("tests/package")]);
+  },
 };
 
 const groups = {

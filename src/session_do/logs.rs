@@ -47,7 +47,9 @@ pub fn agent_unreachable(session_id: &str, why: &str) {
 
 pub fn request_signal_missing(session_id: &str) {
     let why = "without the compatibility flag enable_request_signal an AGENT_SERVICE of this worker does not learn of a cancel";
-    log(&format!(r#"{{"level":"warn","sessionId":"{session_id}","event":"request_signal_missing","why":"{why}"}}"#));
+    log(&format!(
+        r#"{{"level":"warn","sessionId":"{session_id}","event":"request_signal_missing","why":"{why}"}}"#
+    ));
 }
 
 fn error(session_id: &str, event: &str, why: &str) {

@@ -51,7 +51,8 @@ function bindingOf(env: object, named: string | undefined): string {
   return named;
 }
 
-const isNamespace = (value: unknown): boolean => typeof value === "object" && value !== null && "idFromName" in value && "newUniqueId" in value;
+/** By its name: a service has every property that it is asked for. */
+const isNamespace = (value: unknown): boolean => typeof value === "object" && value !== null && value.constructor?.name === "DurableObjectNamespace";
 
 function onlyBinding(env: object): string {
   const names = Object.entries(env).filter(([, value]) => isNamespace(value)).map(([name]) => name);

@@ -299,6 +299,20 @@ mod tests {
     }
 
     #[test]
+    fn whom_an_application_lets_in_has_a_name_and_need_not_expire() {
+        let check = |claims: &str| Claims::parse(claims).map(|claims| claims.check_given(2_000_000));
+        assert_eq!(check(r#"{"sub":"a"}"#), Some(Ok(())));
+        assert_eq!(check(r#"{"sub":"a","exp":1971}"#), Some(Ok(())));
+        assert!(check(r#"{"sub":"a","exp":1970}"#).is_some_and(|checked| checked.is_err()));
+        assert!(check(r#"{"sub":"a","exp":null}"#).is_some_and(|checked| checked.is_err()));
+        let long = format!(r#"{{"sub":"{}"}}"#, "a".repeat(SUBJECT_BYTES_MAX + 1));
+        assert!(check(&long).is_some_and(|checked| checked.is_err()));
+        for nobody in ["null", "{}", r#"{"sub":""}"#, r#"{"sub":7}"#, "no JSON"] {
+            assert_eq!(check(nobody), None, "{nobody}");
+        }
+    }
+
+    #[test]
     fn a_token_is_good_for_its_audience_alone() {
         for (audience, is_good) in
             [("\"us\"", true), ("[\"them\",\"us\"]", true), ("\"them\"", false), ("7", false)]
