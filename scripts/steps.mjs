@@ -30,6 +30,7 @@ const steps = {
     await run("tsc", ["--project", "web"]);
   },
   build: () => run("node", ["scripts/build.mjs"]),
+  pack: () => run("node", ["scripts/pack.mjs"]),
   worker: () => run("node", [...NODE_TEST, ...testFiles("tests/worker")]),
   client: () => run("node", [...NODE_TEST, ...testFiles("tests/client")]),
   web: () => inChromium([...NODE_TEST, ...testFiles("tests/web")]),
