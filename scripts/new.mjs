@@ -1,7 +1,7 @@
 // Begins a project with the packages of this clone: `npm run new -- NAME --template T`. Once they are published, `npm create bobbin` does the same.
 import { copyFileSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
-import { Refusal, USAGE, createProject, nextSteps, readArguments } from "../packages/create-bobbin/create.mjs";
+import { Refusal, USAGE, checkProject, createProject, nextSteps, readArguments } from "../packages/create-bobbin/create.mjs";
 import { Failure, inRoot, root, run, runMain, say } from "./lib.mjs";
 import { setUp } from "./setup.mjs";
 
@@ -13,8 +13,11 @@ await runMain(async () => {
     const { help, target, template } = readArguments(process.argv.slice(2));
     if (help) return say(inWordsOfHere(USAGE));
     const from = process.env.INIT_CWD ?? process.cwd();
-    const folder = createProject({ target: besideClone(target, from), template, templates: inRoot("templates"), from });
+    const project = { target: besideClone(target, from), template, templates: inRoot("templates"), from };
+    // Packing may build first, which takes minutes: what cannot be is said before.
+    checkProject(project);
     await packAll();
+    const folder = createProject(project);
     vendor(folder);
     say(nextSteps(folder, template, from));
   } catch (error) {

@@ -1,5 +1,5 @@
 // Makes the npm packages: `node scripts/pack.mjs` puts their tarballs into build/packages, unless those there were made from the same input.
-import { copyFileSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { hashOf, inRoot, readIfThere, run, runMain } from "./lib.mjs";
 
@@ -33,6 +33,11 @@ async function packBobbin() {
   copyFileSync(inRoot("build", "index_bg.wasm"), join(dist, "bobbin.wasm"));
   copyFileSync(join(folder, "src", "core.d.ts"), join(dist, "core.d.ts"));
   copyFileSync(inRoot("docs", "openapi.json"), join(dist, "openapi.json"));
+  // Older compilers do not find a declaration by the name of its source.
+  for (const name of readdirSync(dist).filter((name) => name.endsWith(".d.ts"))) {
+    const text = readFileSync(join(dist, name), "utf8");
+    writeFileSync(join(dist, name), text.replaceAll(/(from|import\()( ?"\.\/[\w-]+)\.ts"/g, '$1$2.js"'));
+  }
   copyFresh(inRoot("migrations"), join(folder, "migrations"));
   await pack(folder);
 }

@@ -33,6 +33,9 @@ const steps = {
   pack: () => run("node", ["scripts/pack.mjs"]),
   worker: () => run("node", [...NODE_TEST, ...testFiles("tests/worker")]),
   client: () => run("node", [...NODE_TEST, ...testFiles("tests/client")]),
+  // As users have them: from the packed packages, with their pages in a real browser where there is one.
+  packages: () => run("node", [...NODE_TEST, ...testFiles("tests/package")]),
+  templates: () => inChromium([...NODE_TEST, ...testFiles("tests/templates")]),
   web: () => inChromium([...NODE_TEST, ...testFiles("tests/web")]),
   screenshots: () => inChromium(["--disable-warning=ExperimentalWarning", "tests/web/screenshots.ts"]),
   package: () => run("wrangler", ["deploy", "--dry-run"]),
@@ -40,7 +43,7 @@ const steps = {
 
 const groups = {
   lint: ["fmt", "clippy", "clippy-wasm", "types"],
-  test: ["fmt", "clippy", "clippy-wasm", "core", "simulate", "types", "build", "worker", "client", "web", "package"],
+  test: ["fmt", "clippy", "clippy-wasm", "core", "simulate", "types", "build", "worker", "client", "web", "pack", "packages", "templates", "package"],
 };
 
 await runMain(async () => {

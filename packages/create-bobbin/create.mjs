@@ -50,17 +50,22 @@ function parsed(args) {
 
 const exampleOf = (name) => `npm create bobbin@latest ${name} -- --template ${DEFAULT_TEMPLATE}`;
 
-/** Makes the project and returns its folder. `target` is a folder that is not there yet, or is empty; its last part is the project's name. */
-export function createProject({ target, template, templates, from = process.cwd() }) {
+/** The folder of a project that can be made. `target` is not there yet, or is empty; its last part is the project's name. */
+export function checkProject({ target, template, from = process.cwd() }) {
   if (!Object.hasOwn(TEMPLATES, template)) throw new Refusal(`There is no template "${template}": there are ${Object.keys(TEMPLATES).join(", ")}`);
   const folder = resolve(from, target);
-  const name = basename(folder);
-  checkName(name);
+  checkName(basename(folder));
   checkFolder(folder);
+  return folder;
+}
+
+/** Makes the project and returns its folder. */
+export function createProject({ target, template, templates, from = process.cwd() }) {
+  const folder = checkProject({ target, template, from });
   // A `dist`, `node_modules` or state that a try of the template left behind in a clone is not the template.
   const isLeft = (path) => IGNORED.some((ignored) => basename(path) === ignored.replace("/", ""));
   cpSync(join(templates, template), folder, { recursive: true, filter: (path) => !isLeft(path) });
-  renameIn(folder, name);
+  renameIn(folder, basename(folder));
   writeFileSync(join(folder, ".gitignore"), `${IGNORED.join("\n")}\n`);
   const example = join(folder, ".dev.vars.example");
   if (existsSync(example)) copyFileSync(example, join(folder, ".dev.vars"));

@@ -25,6 +25,10 @@ pub enum Event {
         /// The connection that ended.
         connection_id: PeerId,
     },
+    /// The first message of a session was accepted and stored.
+    SessionCreated,
+    /// A session was deleted, with all that was said in it.
+    SessionDeleted,
     /// A message was accepted and stored.
     TurnAccepted {
         /// The connection that sent the message.

@@ -9,6 +9,7 @@ use crate::protocol::{
 
 use super::access::{Follows, Peer};
 use super::attachment::{Attachment, Draft};
+use super::events::Event;
 use super::store::{Checkpoint, Write};
 use super::{Origin, Output, PeerId, Thread};
 
@@ -124,6 +125,7 @@ impl Thread {
         self.files.session_deleted(now);
         self.was_deleted = true;
         self.store(vec![Write::Delete { at: now }]);
+        self.log(Event::SessionDeleted);
         self.dismiss_all(|_| true, CloseCode::SessionDeleted, "the session was deleted");
     }
 

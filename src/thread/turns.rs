@@ -151,6 +151,7 @@ impl Thread {
             self.make_way(now, &content);
         }
         let author = self.subject(peer).map(str::to_owned);
+        let is_first = self.session.is_none();
         let mut writes = self.create_session(now, &content, peer);
         writes.extend(self.name_files(files));
         let turn = self.next_seq();
@@ -180,6 +181,9 @@ impl Thread {
         let waits = if starts { None } else { self.queue_position(turn) };
         let (connection_id, queued) = (peer.clone(), waits.unwrap_or_default());
         let accepted = Event::TurnAccepted { connection_id, request_id: request_id.to_owned(), queued };
+        if is_first {
+            self.log(Event::SessionCreated);
+        }
         if is_answer && starts {
             self.log(accepted);
             // As if the session had been shown in between; but a crash finds both records or none.

@@ -32,7 +32,12 @@ export type Options = {
   crashable?: boolean;
   /** A test-only entry of its own around the build. */
   entry?: Entry;
+  /** Another worker in place of the build. */
+  app?: App;
 };
+
+/** A worker that was bundled into `dist` beside its wrangler.toml. */
+export type App = { folder: string; main: string; binding: string; className: string; hasDatabase: boolean };
 
 /** A module that imports `./build/index.js` and exports what the runtime is to run. */
 export type Entry = { type: "ESModule"; path: string; contents: string };
@@ -41,7 +46,7 @@ export async function start(options: Options = {}): Promise<Bobbin> {
   const bobbin = new Bobbin(options);
   try {
     await bobbin.restart();
-    await bobbin.migrate();
+    if (options.app?.hasDatabase !== false) await bobbin.migrate();
   } catch (error) {
     await bobbin.close();
     throw error;
@@ -92,8 +97,8 @@ export class Bobbin {
   }
 
   /** Ends the object as the runtime does after a while of idleness; its sockets stay open. Waits for running work. */
-  async evict(sessionId: string): Promise<void> {
-    await this.#runtime().unsafeEvictDurableObject(WORKER, OBJECT_CLASS, { name: sessionId, webSockets: "hibernate" });
+  async evict(sessionId: string, className = this.#options.app?.className ?? OBJECT_CLASS): Promise<void> {
+    await this.#runtime().unsafeEvictDurableObject(WORKER, className, { name: sessionId, webSockets: "hibernate" });
   }
 
   /** Ends every object at once, in the middle of whatever it does; sockets break. Needs `crashable`. */
@@ -189,23 +194,28 @@ export class Bobbin {
   }
 
   async #objectFile(sessionId: string): Promise<string> {
-    const namespace = (await this.#runtime().getDurableObjectNamespace("SESSION_DO")) as unknown as Namespace;
-    return join(this.dir, "do", `${WORKER}-${OBJECT_CLASS}`, `${namespace.idFromName(sessionId)}.sqlite`);
+    const { binding = "SESSION_DO", className = OBJECT_CLASS } = this.#options.app ?? {};
+    const namespace = (await this.#runtime().getDurableObjectNamespace(binding)) as unknown as Namespace;
+    return join(this.dir, "do", `${WORKER}-${className}`, `${namespace.idFromName(sessionId)}.sqlite`);
   }
 
   #miniflareOptions() {
     const { vars, agentService, models, modelsAreNear = false, crashable } = this.#options;
     const entry = this.#options.entry ?? (crashable ? crashEntry : models ? modelsEntry(models, modelsAreNear) : undefined);
-    const { workerOptions } = workerOptionsOf(join(root, "wrangler.toml"));
+    const { app } = this.#options;
+    const { workerOptions } = workerOptionsOf(join(app?.folder ?? root, "wrangler.toml"));
+    const ofApp = workerOptions as { compatibilityFlags?: string[]; bindings?: object; serviceBindings?: object };
+    const modulesRoot = app ? join(app.folder, "dist") : root;
     const bobbin = {
       ...workerOptions,
       name: WORKER,
-      rootPath: root,
-      modulesRoot: root,
-      modules: entry ? [entry, ...buildModules()] : buildModules(),
-      compatibilityFlags: entry ? ["experimental", "unsafe_module"] : [],
-      bindings: { AUTH: "none", ECHO_DELAY_MS: "1", ...vars },
+      rootPath: modulesRoot,
+      modulesRoot,
+      modules: app ? appModules(app) : entry ? [entry, ...buildModules()] : buildModules(),
+      compatibilityFlags: entry ? ["experimental", "unsafe_module"] : (ofApp.compatibilityFlags ?? []),
+      bindings: { ...(app ? ofApp.bindings : {}), AUTH: "none", ECHO_DELAY_MS: "1", ...vars },
       serviceBindings: {
+        ...(app ? ofApp.serviceBindings : {}),
         ...(agentService ? { AGENT_SERVICE: "agent" } : {}),
         ...(models ? { AI: { name: WORKER, entrypoint: "Models" } } : {}),
       },
@@ -268,6 +278,15 @@ function buildModules() {
     { type: "ESModule", path },
     { type: "CompiledWasm", path: "build/index_bg.wasm" },
   ];
+}
+
+function appModules({ folder, main }: App) {
+  const types: Record<string, string> = { js: "ESModule", wasm: "CompiledWasm" };
+  const names = readdirSync(join(folder, "dist")).sort((a, b) => Number(b === main) - Number(a === main));
+  return names.flatMap((path) => {
+    const type = types[path.split(".").at(-1) ?? ""];
+    return type === undefined ? [] : [{ type, path }];
+  });
 }
 
 function forwardingWorker(name: string, origin: string) {

@@ -10,6 +10,7 @@ const SECRET_BYTES_MIN = 32;
 const SUBJECT_BYTES_MAX = 256;
 const SECONDS = { s: 1, m: 60, h: 3_600, d: 86_400 };
 const ROLES = ["viewer", "editor", "owner"];
+const DIFFERS = "left as it is, has other content";
 const CONFIGS = ["wrangler.toml", "wrangler.jsonc", "wrangler.json"];
 
 const HELP = `bobbin COMMAND
@@ -70,19 +71,18 @@ function copyMigrations(args) {
   mkdirSync(resolve(folder), { recursive: true });
   const differing = [];
   for (const name of readdirSync(from).sort()) {
-    const target = join(folder, name);
-    if (!existsSync(target)) copyFileSync(join(from, name), target);
-    else if (readFileSync(target).equals(readFileSync(join(from, name)))) {
-      console.log(`${target}: is there already`);
-      continue;
-    } else {
-      differing.push(target);
-      continue;
-    }
-    console.log(`${target}: copied`);
+    const became = copyUnlessThere(join(from, name), join(folder, name));
+    console.log(`${join(folder, name)}: ${became}`);
+    if (became === DIFFERS) differing.push(join(folder, name));
   }
   if (differing.length === 0) return console.log("Now apply them: npx wrangler d1 migrations apply DB --local, or --remote");
-  throw new Refusal(`Left as it is, though it is not Bobbin's: ${differing.join(", ")}. Move it away, or copy into a folder of its own by --to`);
+  throw new Refusal(`Not Bobbin's, though they have its names: ${differing.join(", ")}. Move them away, or copy into another folder by --to`);
+}
+
+function copyUnlessThere(source, target) {
+  if (existsSync(target)) return readFileSync(target).equals(readFileSync(source)) ? "is there already" : DIFFERS;
+  copyFileSync(source, target);
+  return "copied";
 }
 
 /** The folder that wrangler's configuration names; with several databases, somebody has to say which is Bobbin's. */

@@ -1,5 +1,5 @@
 /** Between Bobbin's messages and the AI SDK's (`ai` 6 and 7). Types alone: nothing of `ai` is loaded. */
-import type { Block, JsonValue, Message, ToolKind, ToolResultBlock, ToolUseBlock } from "./types.ts";
+import type { Block, FileBlock, JsonValue, Message, ToolKind, ToolResultBlock, ToolUseBlock } from "./types.ts";
 
 /** A message as `streamText` takes it. */
 export type ModelMessage =
@@ -8,34 +8,38 @@ export type ModelMessage =
   | { role: "tool"; content: ToolPart[] };
 
 type ProviderOptions = { providerOptions?: Record<string, Record<string, JsonValue>> };
-type UserPart = { type: "text"; text: string } | { type: "file"; data: string | URL; mediaType: string; filename?: string };
+type FilePart = { type: "file"; data: string | URL; mediaType: string; filename?: string };
+type UserPart = { type: "text"; text: string } | FilePart;
 type AssistantPart =
   | ({ type: "text"; text: string } & ProviderOptions)
   | ({ type: "reasoning"; text: string } & ProviderOptions)
-  | { type: "file"; data: string | URL; mediaType: string; filename?: string }
+  | FilePart
   | ({ type: "tool-call"; toolCallId: string; toolName: string; input: unknown; providerExecuted?: boolean } & ProviderOptions)
-  | { type: "tool-result"; toolCallId: string; toolName: string; output: ToolOutput }
-  | { type: "tool-approval-request"; approvalId: string; toolCallId: string };
-type ToolPart =
-  | { type: "tool-result"; toolCallId: string; toolName: string; output: ToolOutput }
-  | { type: "tool-approval-response"; approvalId: string; approved: boolean; reason?: string };
+  | ToolResultPart
+  | { type: "tool-approval-request"; approvalId: string; toolCallId: string; signature?: string };
+type ToolPart = ToolResultPart | { type: "tool-approval-response"; approvalId: string; approved: boolean; reason?: string; providerExecuted?: boolean };
+type ToolResultPart = { type: "tool-result"; toolCallId: string; toolName: string; output: ToolOutput };
 type ToolOutput =
   | { type: "text"; value: string }
   | { type: "json"; value: JsonValue }
   | { type: "error-text"; value: string }
   | { type: "execution-denied"; reason?: string };
 
-/** The messages of a turn as `streamText` takes them: calls, results and decisions in their places. */
+/**
+ * The messages of a turn as `streamText` takes them: calls, results and decisions in their places. A file of the session is told in
+ * words: {@link Thread.inlineFiles} puts its bytes in place of its path.
+ */
 export function toModelMessages(messages: readonly Message[]): ModelMessage[] {
-  return messages.flatMap((message): ModelMessage[] => {
+  return messages.flatMap((message, at): ModelMessage[] => {
     if (typeof message.content === "string") return message.content === "" ? [] : [{ role: message.role, content: message.content }];
-    return message.role === "user" ? userMessages(message.content) : assistantMessages(message.content);
+    if (message.role === "user") return userMessages(message.content);
+    return new Steps(message.content, at === messages.length - 1).messages();
   });
 }
 
 function userMessages(blocks: readonly Block[]): ModelMessage[] {
   const parts = blocks.flatMap((block): UserPart[] => {
-    if (block.type === "text") return [{ type: "text", text: block.text }];
+    if (block.type === "text") return block.text === "" ? [] : [{ type: "text", text: block.text }];
     if (block.type === "file") return [fileOf(block)];
     if (block.type === "data") return [{ type: "text", text: JSON.stringify(block.data) }];
     if (block.type === "tool_result") return [{ type: "text", text: block.content }];
@@ -44,58 +48,99 @@ function userMessages(blocks: readonly Block[]): ModelMessage[] {
   return parts.length === 0 ? [] : [{ role: "user", content: parts }];
 }
 
-const fileOf = ({ url, mediaType, name }: Extract<Block, { type: "file" }>) =>
-  ({ type: "file", data: url.startsWith("data:") ? url : new URL(url, "https://files.invalid"), mediaType, ...(name !== undefined && { filename: name }) }) as const;
+function fileOf({ url, mediaType, name }: FileBlock): FilePart | { type: "text"; text: string } {
+  if (url.startsWith("/")) return { type: "text", text: `[the file ${name ?? "without a name"} (${mediaType}), which you cannot see]` };
+  return { type: "file", data: url.startsWith("data:") ? url : new URL(url), mediaType, ...(name !== undefined && { filename: name }) };
+}
 
-/** What people and tools say stands in a message of its own, behind the calls. */
-function assistantMessages(blocks: readonly Block[]): ModelMessage[] {
-  const out: ModelMessage[] = [];
-  let said: AssistantPart[] = [];
-  let answered: ToolPart[] = [];
-  const flush = () => {
-    if (said.length > 0) out.push({ role: "assistant", content: said });
-    if (answered.length > 0) out.push({ role: "tool", content: answered });
-    [said, answered] = [[], []];
-  };
-  const calls = new Map<string, ToolUseBlock>();
-  for (const block of blocks) {
-    if (answered.length > 0 && block.type !== "tool_result" && block.type !== "tool_use") flush();
-    if (block.type === "text" && block.text !== "") said.push({ type: "text", text: block.text });
-    else if (block.type === "thinking") said.push({ type: "reasoning", text: block.text, ...optionsOf(block.providerData) });
-    else if (block.type === "file") said.push(fileOf(block));
-    else if (block.type === "tool_use") {
-      if (answered.some(({ type }) => type === "tool-result")) flush();
-      calls.set(block.id, block);
-      said.push({ type: "tool-call", toolCallId: block.id, toolName: block.name, input: block.input, ...(isProviders(block) && { providerExecuted: true }), ...optionsOf(block.providerData) });
-      addDecision(block, said, answered);
-    } else if (block.type === "tool_result") {
-      const call = calls.get(block.toolUseId);
-      const result = { type: "tool-result", toolCallId: block.toolUseId, toolName: call?.name ?? "unknown", output: outputOf(block) } as const;
-      if (call && isProviders(call)) said.push(result);
-      else answered.push(result);
+/** An answer as its steps: what people and tools say to a step's calls stands in a message of its own behind them. */
+class Steps {
+  readonly #blocks: readonly Block[];
+  /** Whether the answer goes on, so that what was approved is yet to be carried out. */
+  readonly #goesOn: boolean;
+  readonly #results: Map<string, ToolResultBlock>;
+  readonly #out: ModelMessage[] = [];
+  #said: AssistantPart[] = [];
+  #calls: ToolUseBlock[] = [];
+
+  constructor(blocks: readonly Block[], goesOn: boolean) {
+    [this.#blocks, this.#goesOn] = [blocks, goesOn];
+    this.#results = new Map(blocks.flatMap((block) => (block.type === "tool_result" ? [[block.toolUseId, block]] : [])));
+  }
+
+  messages(): ModelMessage[] {
+    let isAnswered = false;
+    for (const block of this.#blocks) {
+      if (block.type === "tool_result") {
+        isAnswered ||= this.#calls.some(({ id }) => id === block.toolUseId);
+        continue;
+      }
+      if (isAnswered) this.#flush();
+      isAnswered = false;
+      this.#say(block);
     }
+    this.#flush();
+    return this.#out;
   }
-  addMissing(calls, blocks, answered);
-  flush();
-  return out;
+
+  #say(block: Exclude<Block, ToolResultBlock>): void {
+    if (block.type === "text" && block.text !== "") this.#said.push({ type: "text", text: block.text });
+    else if (block.type === "thinking") this.#said.push({ type: "reasoning", text: block.text, ...optionsOf(block.providerData) });
+    else if (block.type === "file") this.#said.push(fileOf(block));
+    else if (block.type === "tool_use") this.#call(block);
+  }
+
+  #call(block: ToolUseBlock): void {
+    const { id, name, input, providerData } = block;
+    const isProviders = isAtProvider(block);
+    this.#said.push({ type: "tool-call", toolCallId: id, toolName: name, input, ...(isProviders && { providerExecuted: true }), ...optionsOf(providerData) });
+    const result = this.#results.get(id);
+    if (isProviders && result) this.#said.push(resultOf(block, outputOf(result)));
+    this.#calls.push(block);
+  }
+
+  /** A model refuses a call that has no result right behind it, wherever in the answer the result came. */
+  #flush(): void {
+    const answers = this.#calls.flatMap((call) => this.#answersOf(call));
+    if (this.#said.length > 0) this.#out.push({ role: "assistant", content: this.#said });
+    if (answers.length > 0) this.#out.push({ role: "tool", content: answers });
+    [this.#said, this.#calls] = [[], []];
+  }
+
+  #answersOf(call: ToolUseBlock): ToolPart[] {
+    const result = this.#results.get(call.id);
+    const isOpen = this.#goesOn && result === undefined && call.approval?.state === "approved";
+    const isDecided = call.approval !== undefined && call.approval.state !== "requested";
+    // What a provider carries out, it is told of each time; of the rest, a result says all once the answer is over.
+    const isTold = isDecided && (isAtProvider(call) || isOpen || (this.#goesOn && call.approval?.state === "denied"));
+    const answers = isTold ? this.#decision(call) : [];
+    if (isAtProvider(call) || isOpen) return answers;
+    return [...answers, resultOf(call, result ? outputOf(result) : missing(call))];
+  }
+
+  /** The AI SDK finds the request of each decision, and carries out what was approved. */
+  #decision(call: ToolUseBlock): ToolPart[] {
+    const { id, approval, providerData } = call;
+    const approvalId = String(fieldOf(providerData, "approvalId") ?? id);
+    const kept = fieldOf(providerData, "approval");
+    const { inputSchemaInput, signature } = (kept ?? {}) as { inputSchemaInput?: JsonValue; signature?: string };
+    this.#said.push({
+      ...{ type: "tool-approval-request", approvalId, toolCallId: id },
+      ...(signature !== undefined && { signature }),
+      ...(inputSchemaInput !== undefined && { inputSchemaInput }),
+    });
+    const reason = approval?.reason !== undefined && { reason: approval.reason };
+    const providerExecuted = isAtProvider(call) && { providerExecuted: true };
+    return [{ type: "tool-approval-response", approvalId, approved: approval?.state === "approved", ...reason, ...providerExecuted }];
+  }
 }
 
-function addDecision({ id, approval, providerData }: ToolUseBlock, said: AssistantPart[], answered: ToolPart[]): void {
-  if (approval === undefined || approval.state === "requested") return;
-  const approvalId = String(fieldOf(providerData, "approvalId") ?? id);
-  said.push({ type: "tool-approval-request", approvalId, toolCallId: id });
-  answered.push({ type: "tool-approval-response", approvalId, approved: approval.state === "approved", ...(approval.reason !== undefined && { reason: approval.reason }) });
-}
+const resultOf = ({ id, name }: ToolUseBlock, output: ToolOutput): ToolResultPart => ({ type: "tool-result", toolCallId: id, toolName: name, output });
 
-/** A model refuses a call without a result; one that was cut off has none. */
-function addMissing(calls: Map<string, ToolUseBlock>, blocks: readonly Block[], answered: ToolPart[]): void {
-  const results = new Set(blocks.flatMap((block) => (block.type === "tool_result" ? [block.toolUseId] : [])));
-  for (const { id, name, approval, output, providerData } of calls.values()) {
-    if (results.has(id) || approval?.state === "approved" || isProviders({ providerData } as ToolUseBlock)) continue;
-    if (approval?.state === "denied" && fieldOf(providerData, "approvalId") !== undefined) continue;
-    const value: ToolOutput = approval?.state === "denied" ? { type: "execution-denied", ...(approval.reason !== undefined && { reason: approval.reason }) } : { type: "error-text", value: output === "client" ? "nobody gave the result" : "the call was cut off" };
-    answered.push({ type: "tool-result", toolCallId: id, toolName: name, output: value });
-  }
+/** Of a call that has no result. */
+function missing({ approval, output }: ToolUseBlock): ToolOutput {
+  if (approval?.state === "denied") return { type: "execution-denied", ...(approval.reason !== undefined && { reason: approval.reason }) };
+  return { type: "error-text", value: output === "client" ? "nobody gave the result" : "no result was recorded" };
 }
 
 function outputOf({ content, isError, output }: ToolResultBlock): ToolOutput {
@@ -106,7 +151,7 @@ function outputOf({ content, isError, output }: ToolResultBlock): ToolOutput {
 const fieldOf = (data: JsonValue | undefined, name: string): JsonValue | undefined =>
   typeof data === "object" && data !== null && !Array.isArray(data) ? data[name] : undefined;
 
-const isProviders = ({ providerData }: ToolUseBlock): boolean => fieldOf(providerData, "providerExecuted") === true;
+const isAtProvider = ({ providerData }: ToolUseBlock): boolean => fieldOf(providerData, "providerExecuted") === true;
 
 function optionsOf(providerData: JsonValue | undefined): ProviderOptions {
   const metadata = fieldOf(providerData, "providerMetadata");

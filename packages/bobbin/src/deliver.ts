@@ -1,32 +1,35 @@
 /** Hands on what an application gives for a turn, whatever its form, until it ends or nobody wants more. */
+import { Body } from "./body.ts";
 import { chunksOf, finish, usageOf, type Chunk, type Memory } from "./parts.ts";
 import { type Answer, PublicError } from "./types.ts";
 
 /** Takes something, and says whether more is wanted. Kinds: 0 a chunk, 1 bytes of a body, 2 the kind of that body, 3 the end, 4 a failure. */
 export type Take = (kind: number, value: unknown) => boolean;
 
-/** Ways in which the bodies of other APIs begin. */
-const BODIES: [kind: string, begins: RegExp][] = [
-  ["anthropic", /"type"\s*:\s*"(message_start|ping)"/],
-  ["responses", /"type"\s*:\s*"response\./],
-  ["openai", /"choices"\s*:|"object"\s*:\s*"chat\.completion/],
-  ["ai-sdk", /"type"\s*:\s*"/],
-  ["workers-ai", /"response"\s*:|\[DONE\]/],
-];
-/** An event stream begins with a field or a comment; anything else is text. */
-const IS_EVENTS = /^\s*(data|event|id|retry)?:/;
-const SNIFFED_BYTES_MAX = 65_536;
+/** So many values in a row, without anything to wait for, and the object's other work gets its turn. */
+const VALUES_MAX = 64;
+
+/** What gives one value after the other. */
+interface Source {
+  next(): Promise<Step> | Step;
+  /** Nobody wants more. */
+  stop(): unknown;
+}
+
+type Step = { done?: boolean | undefined; value?: unknown };
 
 export class Delivery {
   readonly #take: Take;
   readonly #signal: AbortSignal;
-  readonly #memory: Memory = { begun: new Set() };
+  readonly #memory: Memory = { begun: new Set(), odd: new Set() };
   #isFinished = false;
   #isWanted = true;
+  #release: (() => void) | undefined;
 
   constructor(take: Take, signal: AbortSignal) {
     this.#take = take;
     this.#signal = signal;
+    signal.addEventListener("abort", () => this.#release?.(), { once: true });
   }
 
   get isOver(): boolean {
@@ -39,7 +42,8 @@ export class Delivery {
     else if (answer instanceof Response) return this.#response(answer);
     else if (hasUiStream(answer)) await this.#uiStream(answer);
     else if (answer instanceof ReadableStream) return this.#stream(answer);
-    else if (isIterable(answer)) await this.#each(answer, (value) => this.#yielded(value));
+    else if (answer instanceof Uint8Array) this.#say(new TextDecoder().decode(answer));
+    else if (isIterable(answer)) await this.#iterable(answer);
     else if (answer !== null && answer !== undefined) throw new TypeError(`onTurn returned ${shown(answer)}; it returns text, a stream, a Response, what streamText returns, or nothing`);
     this.#end();
   }
@@ -77,123 +81,107 @@ export class Delivery {
 
   /** The AI SDK's own stream for its clients lacks no part. */
   async #uiStream(result: { toUIMessageStream: (...options: never[]) => unknown }): Promise<void> {
-    let thrown: { error: unknown } | undefined;
+    // A tool that fails is no failure of the answer: its own words go to the model and to people.
+    const thrown = new Map<string, unknown>();
     const options = {
       sendReasoning: true,
       sendSources: true,
       onError: (error: unknown) => {
-        // A tool that fails is no failure of the answer: its own words go to the model and to people.
-        thrown = { error };
-        return error instanceof Error ? error.message : String(error);
+        const words = error instanceof Error ? error.message : String(error);
+        thrown.set(words, error);
+        return words;
       },
       messageMetadata: ({ part }: { part: Chunk }) => metadataOf(part),
     };
     const stream = (result.toUIMessageStream as (options: unknown) => AsyncIterable<Chunk>)(options);
-    await this.#each(stream, (chunk) => {
+    await this.#each(sourceOf(stream), (chunk) => {
       const it = chunk as Chunk;
-      if (it.type === "error") throw thrown?.error ?? new Error(String(it["errorText"]));
+      if (it.type === "error") throw thrown.get(String(it["errorText"])) ?? new Error(String(it["errorText"]));
       this.#chunk(it);
     });
   }
 
   async #response(response: Response): Promise<void> {
-    if (!response.ok) throw new Error(`onTurn returned a Response with the status ${response.status}`);
+    if (!response.ok) {
+      void response.body?.cancel().catch(() => {});
+      throw new Error(`onTurn returned a Response with the status ${response.status}`);
+    }
     if (response.body === null) return this.#end();
-    return this.#stream(response.body);
+    return this.#stream(response.body, response.headers.get("content-type")?.startsWith("text/plain"));
   }
 
-  async #stream(stream: ReadableStream<unknown>): Promise<void> {
+  async #stream(stream: ReadableStream<unknown>, isText = false): Promise<void> {
     let body: Body | undefined;
-    await this.#each(stream as unknown as AsyncIterable<unknown>, (value) => {
+    const to = {
+      kind: (kind: string) => this.#hand(2, kind),
+      events: (bytes: Uint8Array) => this.#hand(1, bytes),
+      say: (text: string) => this.#say(text),
+    };
+    await this.#each(sourceOf(stream), (value) => {
       if (!(value instanceof Uint8Array)) return this.#yielded(value);
-      body ??= new Body((kind, bytes) => this.#hand(kind, bytes), (text) => this.#say(text));
+      body ??= new Body(to, isText);
       body.push(value);
     });
     if (body?.finish() === true) this.#hand(3, undefined);
     else this.#end();
   }
 
-  /** As soon as the turn is over it is let go of, whether it listens or not. */
-  async #each(source: AsyncIterable<unknown> | Iterable<unknown>, take: (value: unknown) => void): Promise<void> {
-    const iterator = iteratorOf(source);
-    const over = new Promise<undefined>((resolve) => {
-      if (this.#signal.aborted) resolve(undefined);
-      this.#signal.addEventListener("abort", () => resolve(undefined), { once: true });
+  /** Bytes are UTF-8 here: a character may come in pieces. */
+  async #iterable(values: AsyncIterable<unknown> | Iterable<unknown>): Promise<void> {
+    let decoder: TextDecoder | undefined;
+    const flush = () => {
+      if (decoder) this.#say(decoder.decode());
+      decoder = undefined;
+    };
+    await this.#each(sourceOf(values), (value) => {
+      if (value instanceof Uint8Array) return this.#say((decoder ??= new TextDecoder()).decode(value, { stream: true }));
+      flush();
+      this.#yielded(value);
     });
-    let text = new TextDecoder();
+    flush();
+  }
+
+  /** As soon as the turn is over the source is let go of, whether it listens or not. */
+  async #each(source: Source, take: (value: unknown) => void): Promise<void> {
     let isDone = false;
     try {
-      while (!this.isOver) {
-        const step = await Promise.race([iterator.next(), over]);
+      for (let values = 1; !this.isOver; values += 1) {
+        const step = await this.#next(source);
         if (step === undefined) return;
         if (step.done) {
           isDone = true;
           return;
         }
-        const isBytes = step.value instanceof Uint8Array && !(source instanceof ReadableStream);
-        take(isBytes ? text.decode(step.value as Uint8Array, { stream: true }) : step.value);
+        take(step.value);
+        if (values % VALUES_MAX === 0) await new Promise((resolve) => setTimeout(resolve, 0));
       }
     } finally {
-      // Without waiting: it may be in the middle of something that never ends.
-      if (!isDone) void Promise.resolve(iterator.return?.()).catch(() => {});
+      if (!isDone) letGo(source);
     }
   }
-}
 
-/** A body of bytes: the events of an API, or plain text. */
-class Body {
-  readonly #hand: (kind: number, value: unknown) => void;
-  readonly #say: (text: string) => void;
-  readonly #decoder = new TextDecoder();
-  #begun: Uint8Array[] | undefined = [];
-  #isText = false;
-
-  constructor(hand: (kind: number, value: unknown) => void, say: (text: string) => void) {
-    this.#hand = hand;
-    this.#say = say;
-  }
-
-  push(bytes: Uint8Array): void {
-    if (this.#begun === undefined) return this.#pass(bytes);
-    this.#begun.push(bytes);
-    this.#recognise(false);
-  }
-
-  /** Whether it was the events of an API, whose own end counts. */
-  finish(): boolean {
-    this.#recognise(true);
-    return !this.#isText;
-  }
-
-  #recognise(isWhole: boolean): void {
-    if (this.#begun === undefined) return;
-    const size = this.#begun.reduce((sum, { length }) => sum + length, 0);
-    const begins = new TextDecoder().decode(concat(this.#begun, size));
-    const isEvents = IS_EVENTS.test(begins);
-    const kind = isEvents ? BODIES.find(([, pattern]) => pattern.test(begins))?.[0] : undefined;
-    const isKnown = kind !== undefined || isWhole || size > SNIFFED_BYTES_MAX || (!isEvents && begins.trim().length > 8);
-    if (!isKnown) return;
-    this.#isText = !isEvents;
-    if (isEvents) this.#hand(2, kind ?? "ai-sdk");
-    const begun = this.#begun;
-    this.#begun = undefined;
-    for (const bytes of begun) this.#pass(bytes);
-  }
-
-  #pass(bytes: Uint8Array): void {
-    if (this.#isText) this.#say(this.#decoder.decode(bytes, { stream: true }));
-    else this.#hand(1, bytes);
+  /** The next value; `undefined` once the turn is over. */
+  #next(source: Source): Promise<Step | undefined> {
+    return new Promise((resolve, reject) => {
+      this.#release = () => resolve(undefined);
+      Promise.resolve(source.next()).then(resolve, reject);
+    });
   }
 }
 
-function concat(pieces: Uint8Array[], size: number): Uint8Array {
-  const whole = new Uint8Array(size);
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
+function sourceOf(values: ReadableStream<unknown> | AsyncIterable<unknown> | Iterable<unknown>): Source {
+  if (values instanceof ReadableStream) {
+    const reader = values.getReader();
+    // An iterator of it would wait for its next value before it cancels.
+    return { next: () => reader.read(), stop: () => reader.cancel() };
   }
-  return whole;
+  const iterator = Symbol.asyncIterator in values ? values[Symbol.asyncIterator]() : values[Symbol.iterator]();
+  return { next: () => iterator.next(), stop: () => iterator.return?.() };
+}
+
+/** Without waiting: it may be in the middle of something that never ends. */
+function letGo(source: Source): void {
+  void (async () => source.stop())().catch(() => {});
 }
 
 /** Figures that the AI SDK's stream for clients leaves out. */
@@ -205,10 +193,6 @@ function metadataOf(part: Chunk): object | undefined {
   return part.type === "finish" && part["totalUsage"] !== undefined ? { usage: usageOf(part["totalUsage"]) } : undefined;
 }
 
-function iteratorOf(source: AsyncIterable<unknown> | Iterable<unknown>): AsyncIterator<unknown> | Iterator<unknown> {
-  return Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
-}
-
 const isIterable = (value: unknown): value is AsyncIterable<unknown> | Iterable<unknown> =>
   typeof value === "object" && value !== null && (Symbol.asyncIterator in value || Symbol.iterator in value);
 
@@ -218,4 +202,4 @@ const hasUiStream = (value: unknown): value is { toUIMessageStream: (...options:
 const isPart = (value: unknown): value is { type: string } =>
   typeof value === "object" && value !== null && "type" in value && typeof value.type === "string";
 
-const shown = (value: unknown): string => (typeof value === "object" && value !== null ? `an object with ${Object.keys(value).join(", ") || "no fields"}` : String(value));
+const shown = (value: unknown): string => (typeof value === "object" && value !== null ? `an object with ${Object.keys(value).slice(0, 10).join(", ") || "no fields"}` : String(value));

@@ -3,14 +3,25 @@ import type { Part } from "./types.ts";
 
 export type Chunk = { type: string } & Record<string, unknown>;
 
-/** What remembers a call's name until its first piece has been told. */
+/** What an answer's parts so far leave behind. */
 export interface Memory {
+  /** Ids of calls whose first piece has been told. */
   begun: Set<string>;
+  /** Types that nobody knows, each logged once. */
+  odd: Set<string>;
 }
 
-const BLOCKS = new Set(["tool_result", "file", "source", "data"]);
+const BLOCKS = new Set(["file", "source", "data"]);
 /** Parts of `fullStream` that bring nothing of an answer. */
-const SILENT = new Set(["text-end", "tool-input-end", "start", "start-step", "raw", "finish-step", "response-metadata", "stream-start"]);
+const SILENT = new Set(["text-end", "tool-input-end", "raw", "response-metadata", "stream-start", "ping"]);
+/** Those that the core reads as they are; `data-NAME` beside them. */
+const READ = new Set(
+  [
+    ["start", "start-step", "reset-step", "message-metadata", "abort", "text-start", "reasoning-start", "reasoning-end"],
+    ["tool-input-available", "tool-input-error", "tool-output-available", "tool-output-error", "tool-output-denied"],
+    ["source-url", "source-document", "custom", "steering-message", "block"],
+  ].flat(),
+);
 
 /** The chunks of a part; none if it brings nothing. */
 export function chunksOf(part: Part | { type: string }, memory: Memory): Chunk[] {
@@ -25,13 +36,12 @@ export function chunksOf(part: Part | { type: string }, memory: Memory): Chunk[]
   }
   if (it.type === "tool_input") return inputOf(it, memory);
   if (it.type === "data" && it["transient"] === true) return [{ ...it, type: `data-${String(it["name"])}` }];
-  if (BLOCKS.has(it.type)) {
-    if (isFileOfSdk(it)) return [fileOf(it)];
-    return [{ type: "block", block: it.type === "tool_result" ? { isError: false, ...it } : it }];
-  }
+  if (hasFileOfSdk(it)) return [fileOf(it)];
+  if (it.type === "tool_result") return [resultOf(it)];
+  if (BLOCKS.has(it.type)) return [{ type: "block", block: it }];
   if (it.type === "usage") return [{ type: "message-metadata", messageMetadata: { usage: withoutType(it) } }];
   if (it.type === "finish" && !("finishReason" in it)) return [finish(it["reason"] ?? "stop", it["model"] === undefined ? undefined : { model: it["model"] })];
-  return ofSdk(it);
+  return ofSdk(it, memory);
 }
 
 export const finish = (reason: unknown, messageMetadata?: object): Chunk => ({ type: "finish", finishReason: reason, ...(messageMetadata && { messageMetadata }) });
@@ -44,17 +54,23 @@ function inputOf(it: Chunk, { begun }: Memory): Chunk[] {
   return [{ type: "tool-input-start", toolCallId, toolName: it["name"] }, delta];
 }
 
-const isFileOfSdk = (it: Chunk): boolean => it.type === "file" && typeof it["file"] === "object" && it["file"] !== null;
+function resultOf({ toolUseId: toolCallId, content = "", isError }: Chunk): Chunk {
+  if (isError !== true) return { type: "tool-output-available", toolCallId, output: content };
+  return { type: "tool-output-error", toolCallId, errorText: typeof content === "string" ? content : JSON.stringify(content) };
+}
 
-function fileOf(it: Chunk): Chunk {
-  const { mediaType, base64 } = it["file"] as { mediaType: string; base64: string };
-  return { type: "file", mediaType, url: `data:${mediaType};base64,${base64}` };
+const hasFileOfSdk = (it: Chunk): boolean =>
+  (it.type === "file" || it.type === "reasoning-file") && typeof it["file"] === "object" && it["file"] !== null;
+
+function fileOf({ type, file }: Chunk): Chunk {
+  const { mediaType, base64 } = file as { mediaType: string; base64: string };
+  return { type, mediaType, url: `data:${mediaType};base64,${base64}` };
 }
 
 const withoutType = ({ type: _, ...rest }: Chunk): object => rest;
 
 /** `fullStream` has other names for some fields than the UI message stream. */
-function ofSdk(it: Chunk): Chunk[] {
+function ofSdk(it: Chunk, memory: Memory): Chunk[] {
   const { id, text } = it;
   switch (it.type) {
     case "text-delta":
@@ -70,17 +86,29 @@ function ofSdk(it: Chunk): Chunk[] {
       return [{ ...it, type: "tool-output-available" }];
     case "tool-error":
       return [{ ...it, type: "tool-output-error", errorText: wordsOf(it["error"]) }];
-    case "tool-approval-request": {
+    case "tool-approval-request":
+    case "tool-approval-response": {
       const call = it["toolCall"] as Chunk | undefined;
       return [call === undefined ? it : { ...it, toolCallId: call["toolCallId"] }];
     }
-    case "source":
-      return [it["sourceType"] === "document" ? { ...it, type: "source-document" } : { ...it, type: "source-url" }];
+    case "finish-step": {
+      const model = (it["response"] as { modelId?: string } | undefined)?.modelId;
+      return model === undefined ? [] : [{ type: "message-metadata", messageMetadata: { model } }];
+    }
     case "finish":
       return [finish(it["finishReason"], it["totalUsage"] === undefined ? (it["messageMetadata"] as object | undefined) : { usage: usageOf(it["totalUsage"]) })];
     default:
-      return SILENT.has(it.type) && !("messageMetadata" in it) && !(it.type === "start-step") ? [] : [it];
+      return others(it, memory);
   }
+}
+
+function others(it: Chunk, { odd }: Memory): Chunk[] {
+  if (READ.has(it.type) || it.type === "reasoning-file" || it.type.startsWith("data-")) return [it];
+  if (!SILENT.has(it.type) && !odd.has(it.type)) {
+    odd.add(it.type);
+    console.warn(JSON.stringify({ level: "warn", event: "part_unknown", type: it.type.slice(0, 64) }));
+  }
+  return [];
 }
 
 function callOf(it: Chunk): Chunk[] {

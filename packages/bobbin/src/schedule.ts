@@ -1,22 +1,37 @@
 /** The application's own times. The object has one alarm, which the thread and the application share. */
 
-interface Task {
+export interface Task {
   id: string;
   at: number;
   name: string;
   data: string;
+  failures: number;
 }
 
-const TABLE = "CREATE TABLE IF NOT EXISTS bobbin_schedule (id TEXT PRIMARY KEY, at INTEGER NOT NULL, name TEXT NOT NULL, data TEXT NOT NULL) STRICT";
+/** The task that stands for the application's `ctx.storage.setAlarm`. */
+export const ALARM = "alarm";
+
+const TABLE =
+  "CREATE TABLE IF NOT EXISTS bobbin_schedule (id TEXT PRIMARY KEY, at INTEGER NOT NULL, name TEXT NOT NULL, data TEXT NOT NULL, failures INTEGER NOT NULL DEFAULT 0) STRICT";
+const RETRY_MS_MAX = 3_600_000;
+const FAILURES_MAX = 10;
 
 export class Schedule {
   readonly #storage: DurableObjectStorage;
-  /** When the thread wants to be woken. */
-  #threads: number | null = null;
+  readonly #setRealAlarm: (at: number) => Promise<void>;
+  readonly #deleteRealAlarm: () => Promise<void>;
+  readonly #getRealAlarm: () => Promise<number | null>;
+  /** When the thread wants to be woken; `undefined` after the object has slept, as nothing tells then. */
+  #threads: number | null | undefined;
   #hasTable: boolean | undefined;
+  #setting: Promise<void> = Promise.resolve();
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
+    this.#setRealAlarm = storage.setAlarm.bind(storage);
+    this.#deleteRealAlarm = storage.deleteAlarm.bind(storage);
+    this.#getRealAlarm = storage.getAlarm.bind(storage);
+    this.#giveApplication();
   }
 
   /** The storage as the thread sees it: its alarm is its own. */
@@ -31,41 +46,54 @@ export class Schedule {
   }
 
   /** Adds a task, and returns its id. */
-  add(at: number, name: string, data: unknown): string {
-    if (!Number.isFinite(at)) throw new TypeError("schedule takes a Date, or milliseconds since 1970");
-    const id = crypto.randomUUID();
+  add(at: number, name: string, data: unknown, id: string = crypto.randomUUID()): string {
+    if (!Number.isFinite(at)) throw new TypeError("a time is a Date, or milliseconds since 1970");
     this.#storage.sql.exec(TABLE);
     this.#hasTable = true;
-    this.#storage.sql.exec("INSERT INTO bobbin_schedule (id, at, name, data) VALUES (?, ?, ?, ?)", id, Math.trunc(at), name, JSON.stringify(data ?? null));
-    void this.#setAlarm();
+    this.#storage.sql.exec("INSERT OR REPLACE INTO bobbin_schedule (id, at, name, data) VALUES (?, ?, ?, ?)", id, Math.trunc(at), name, JSON.stringify(data ?? null));
+    this.#setAlarm();
     return id;
   }
 
   remove(id: string): void {
     if (!this.#isThere()) return;
     this.#storage.sql.exec("DELETE FROM bobbin_schedule WHERE id = ?", id);
-    void this.#setAlarm();
+    this.#setAlarm();
   }
 
-  /** What is due. Each task is gone once it has been taken and `done` was called, so that a crash repeats it. */
+  /** What is due. A task stays until it is removed, so that a crash repeats it. */
   due(now: number): Task[] {
-    if (!this.#isThere()) return [];
-    return this.#storage.sql.exec("SELECT id, at, name, data FROM bobbin_schedule WHERE at <= ? ORDER BY at", now).toArray() as unknown as Task[];
+    return this.#tasks("WHERE at <= ? ORDER BY at", now);
   }
 
-  /** Whether the thread's own time has come. */
+  find(id: string): Task | undefined {
+    return this.#tasks("WHERE id = ?", id)[0];
+  }
+
+  /** A task failed: it is tried again, later each time. Returns whether it is. */
+  retry({ id, failures }: Task, now: number): boolean {
+    if (failures + 1 >= FAILURES_MAX) {
+      this.remove(id);
+      return false;
+    }
+    const at = now + Math.min(RETRY_MS_MAX, 1000 * 2 ** failures);
+    this.#storage.sql.exec("UPDATE bobbin_schedule SET at = ?, failures = failures + 1 WHERE id = ?", at, id);
+    return true;
+  }
+
+  /** Whether the thread's own time has come, as far as is known. */
   isThreads(now: number): boolean {
-    // After the object has slept, nothing tells whose time it is.
-    return this.#next() === undefined || this.#threads === null || this.#threads <= now;
+    return this.#threads === undefined || (this.#threads !== null && this.#threads <= now);
   }
 
-  /** The alarm went off: what is left is set again. */
-  async rearm(): Promise<void> {
-    await this.#setAlarm();
-  }
-
+  /** The alarm went off. What the thread wants next, it will say. */
   threadWoke(): void {
     this.#threads = null;
+  }
+
+  /** Sets the alarm again for what is left. */
+  rearm(): Promise<void> {
+    return this.#setAlarm();
   }
 
   #threadWants(at: number | null): Promise<void> {
@@ -73,10 +101,21 @@ export class Schedule {
     return this.#setAlarm();
   }
 
+  /** One after the other: what is set last is what counts. */
   #setAlarm(): Promise<void> {
+    // Without tasks of the application nothing is to be found out, and the call goes through as it is.
     const next = this.#next();
-    const times = [this.#threads, next].filter((at) => at !== null && at !== undefined);
-    return times.length === 0 ? this.#storage.deleteAlarm() : this.#storage.setAlarm(Math.min(...times));
+    if (next === undefined && this.#threads !== undefined) return this.#set(this.#threads);
+    this.#setting = this.#setting.then(async () => {
+      const ours = this.#threads === undefined ? await this.#getRealAlarm() : this.#threads;
+      const times = [ours, this.#next()].filter((at) => at !== null && at !== undefined);
+      await this.#set(times.length === 0 ? null : Math.min(...times));
+    });
+    return this.#setting;
+  }
+
+  #set(at: number | null): Promise<void> {
+    return at === null ? this.#deleteRealAlarm() : this.#setRealAlarm(at);
   }
 
   #next(): number | undefined {
@@ -85,8 +124,23 @@ export class Schedule {
     return (row?.["at"] as number | null | undefined) ?? undefined;
   }
 
+  #tasks(where: string, value: number | string): Task[] {
+    if (!this.#isThere()) return [];
+    return this.#storage.sql.exec(`SELECT id, at, name, data, failures FROM bobbin_schedule ${where}`, value).toArray() as unknown as Task[];
+  }
+
   #isThere(): boolean {
     this.#hasTable ??= this.#storage.sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'bobbin_schedule'").toArray().length > 0;
     return this.#hasTable;
+  }
+
+  /** The storage of the application sets an alarm of its own, which takes nothing from the thread's. */
+  #giveApplication(): void {
+    const methods = {
+      setAlarm: async (at: Date | number) => void this.add(Number(at), ALARM, null, ALARM),
+      deleteAlarm: async () => this.remove(ALARM),
+      getAlarm: async () => this.find(ALARM)?.at ?? null,
+    };
+    for (const [name, value] of Object.entries(methods)) Object.defineProperty(this.#storage, name, { value, configurable: true });
   }
 }

@@ -2,8 +2,8 @@
 import { DurableObject } from "cloudflare:workers";
 import { SessionDO } from "./core.js";
 import { Delivery, type Take } from "./deliver.ts";
-import { Schedule } from "./schedule.ts";
-import { type Answer, type Block, type JsonValue, type Message, PublicError, type Turn, type TurnEnded, type TurnWaiting } from "./types.ts";
+import { ALARM, Schedule, type Task } from "./schedule.ts";
+import { type Answer, type Block, type FileBlock, type JsonValue, type Message, PublicError, type Turn, type TurnEnded, type TurnWaiting } from "./types.ts";
 
 /** What the core calls. */
 export interface Own {
@@ -21,16 +21,24 @@ export interface Accepted {
   cursor: string;
 }
 
+/** What may be said beside the content. */
+export interface Said {
+  /** The same one again says nothing twice; by default a fresh one. */
+  requestId?: string;
+  metadata?: Record<string, JsonValue>;
+}
+
 interface LogEvent {
   event: string;
   requestId?: string;
   [name: string]: unknown;
 }
 
-/** The server itself may do what an owner may. */
-const IDENTITY = encodeURIComponent(JSON.stringify({ granted: "owner", mayCreate: true }));
 const TAG = "bobbin";
 const TITLE_CHARS_MAX = 200;
+const INLINE_BYTES_MAX = 20 * 1024 * 1024;
+/** What models can make something of. */
+const IS_INLINED = /^(image\/(png|jpeg|gif|webp)|application\/pdf|text\/.*|application\/json)$/;
 
 export abstract class Thread<Env = unknown> extends DurableObject<Env> {
   readonly #core: SessionDO;
@@ -49,16 +57,19 @@ export abstract class Thread<Env = unknown> extends DurableObject<Env> {
   /** Answers a message. See {@link Answer} for all that it may return. */
   abstract onTurn(turn: Turn): Answer | Promise<Answer>;
 
-  /** Called before `onTurn`. It may refuse by throwing a {@link PublicError}. */
+  /** Called before each call of `onTurn`. It may refuse by throwing a {@link PublicError}. */
   beforeTurn?(turn: Turn): void | Promise<void>;
+  /** The session's first message was accepted. */
   onSessionCreated?(): void | Promise<void>;
+  /** A turn ended, in whatever way. */
   onTurnEnded?(turn: TurnEnded): void | Promise<void>;
   /** Somebody should learn that a call waits for them. */
   onWaiting?(turn: TurnWaiting): void | Promise<void>;
+  /** The session was deleted; what the application keeps of it is the application's to delete. */
   onDelete?(): void | Promise<void>;
-  /** Names a session after its first answer. */
+  /** Names a session that has no title, after its first answer. */
   title?(messages: Message[]): string | undefined | Promise<string | undefined>;
-  /** A time that {@link schedule} was given has come. What throws is tried again. */
+  /** A time that {@link schedule} was given has come. What throws is tried again, ten times within 20 minutes. */
   onSchedule?(name: string, data: JsonValue): void | Promise<void>;
 
   override fetch(request: Request): Promise<Response> {
@@ -66,13 +77,16 @@ export abstract class Thread<Env = unknown> extends DurableObject<Env> {
   }
 
   /** Shows an answer that no turn asked for. Resolves once it is accepted. */
-  append(content: Content, options: { requestId?: string; metadata?: Record<string, JsonValue> } = {}): Promise<Accepted> {
+  append(content: Content, options: Said = {}): Promise<Accepted> {
     return this.#post({ requestId: crypto.randomUUID(), ...options, role: "assistant", content });
   }
 
-  /** Sends a user's message from the server. Resolves once it is accepted. */
-  send(content: Content, options: { requestId?: string; metadata?: Record<string, JsonValue> } = {}): Promise<Accepted> {
-    return this.#post({ ...options, content });
+  /**
+   * Sends a user's message from the server, for `subject` if it is given: a session that it begins is then theirs. Resolves once it is
+   * accepted.
+   */
+  send(content: Content, { subject, ...options }: Said & { subject?: string } = {}): Promise<Accepted> {
+    return this.#post({ ...options, content }, subject);
   }
 
   /** Cancels one turn, or all. */
@@ -94,11 +108,50 @@ export abstract class Thread<Env = unknown> extends DurableObject<Env> {
     this.#schedule.remove(id);
   }
 
+  /**
+   * The messages with the bytes of the session's files, as `data:` URLs, in place of their paths: of pictures, PDFs and texts, the newest
+   * first, up to 20 MiB.
+   */
+  async inlineFiles(messages: readonly Message[]): Promise<Message[]> {
+    let left = INLINE_BYTES_MAX;
+    const inlined: Message[] = [];
+    for (const message of messages.toReversed()) {
+      if (typeof message.content === "string") {
+        inlined.push(message);
+        continue;
+      }
+      const content: Block[] = [];
+      for (const block of message.content) {
+        const url = block.type === "file" ? await this.#dataUrl(block, left) : undefined;
+        left -= url?.length ?? 0;
+        content.push(url === undefined ? block : ({ ...block, url } as FileBlock));
+      }
+      inlined.push({ ...message, content });
+    }
+    return inlined.reverse();
+  }
+
+  async #dataUrl({ url, mediaType }: FileBlock, bytesMax: number): Promise<string | undefined> {
+    if (!url.startsWith("/") || !IS_INLINED.test(mediaType)) return undefined;
+    const response = await this.#request("GET", url, undefined);
+    const size = Number(response.headers.get("content-length") ?? 0);
+    if (!response.ok || (size * 4) / 3 > bytesMax) {
+      await response.body?.cancel();
+      return undefined;
+    }
+    const bytes = new Uint8Array(await response.arrayBuffer());
+    let binary = "";
+    for (let at = 0; at < bytes.length; at += 0x8000) binary += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
+    return `data:${mediaType};base64,${btoa(binary)}`;
+  }
+
   async #call(json: string, take: Take, signal: AbortSignal): Promise<void> {
+    // What the application calls at once must not find the core in the middle of calling it.
+    await undefined;
     const turn: Turn = { ...(JSON.parse(json) as Omit<Turn, "signal">), signal };
     const delivery = new Delivery(take, signal);
     try {
-      await this.beforeTurn?.(turn);
+      if (this.beforeTurn) await this.beforeTurn(turn);
       if (!signal.aborted) await delivery.answer(await this.onTurn(turn));
     } catch (thrown) {
       if (delivery.isOver) return;
@@ -107,48 +160,68 @@ export abstract class Thread<Env = unknown> extends DurableObject<Env> {
     }
   }
 
-  #happened(event: LogEvent): void {
-    const hook = this.#hookOf(event);
-    if (hook) this.ctx.waitUntil(hook().catch((thrown: unknown) => this.#report("hook_failed", thrown, { hook: event.event })));
+  #happened({ event, ...what }: LogEvent): void {
+    const hook = this.#hookOf(event, what);
+    // Later: the core is in the middle of something.
+    const called = hook && Promise.resolve().then(hook);
+    if (called) this.ctx.waitUntil(called.catch((thrown: unknown) => this.#report("hook_failed", thrown, { hook: event })));
   }
 
-  #hookOf(event: LogEvent): (() => Promise<void>) | undefined {
-    switch (event.event) {
+  #hookOf(event: string, what: object): (() => void | Promise<void>) | undefined {
+    switch (event) {
       case "session_created":
-        return async () => this.onSessionCreated?.();
+        return this.onSessionCreated && (() => this.onSessionCreated?.());
       case "session_deleted":
-        return async () => this.onDelete?.();
+        return this.onDelete && (() => this.onDelete?.());
       case "waiting":
-        return async () => this.onWaiting?.(event as unknown as TurnWaiting);
+        return this.onWaiting && (() => this.onWaiting?.(what as TurnWaiting));
       case "turn_ended":
         return async () => {
-          await this.onTurnEnded?.(event as unknown as TurnEnded);
-          if (this.title && event["status"] === "complete") await this.#giveTitle();
+          // One that fails takes nothing from the other.
+          const outcomes = await Promise.allSettled([this.onTurnEnded?.(what as TurnEnded), this.#giveTitle(what as TurnEnded)]);
+          const failed = outcomes.find((outcome) => outcome.status === "rejected");
+          if (failed) throw failed.reason;
         };
       default:
         return undefined;
     }
   }
 
-  async #giveTitle(): Promise<void> {
+  async #giveTitle({ status }: TurnEnded): Promise<void> {
+    if (!this.title || status !== "complete") return;
     const session = (await this.#ask("GET", "")) as { title: string | null; messageCount: number };
-    if (session.title !== null || session.messageCount > 2) return;
-    const { messages } = (await this.#ask("GET", "/messages")) as { messages: Message[] };
-    const title = await this.title?.(messages);
+    if (session.title !== null) return;
+    const { messages } = (await this.#ask("GET", "/messages")) as { messages: (Message & { status: string })[] };
+    const answers = messages.filter(({ role, status }) => role === "assistant" && status === "complete");
+    if (answers.length !== 1) return;
+    const title = await this.title(messages);
     if (title) await this.#ask("PATCH", "", { title: [...title].slice(0, TITLE_CHARS_MAX).join("") });
   }
 
-  async #post(body: object): Promise<Accepted> {
-    return (await this.#ask("POST", "/messages", body)) as Accepted;
+  async #post(body: object, subject?: string): Promise<Accepted> {
+    return (await this.#ask("POST", "/messages", body, subject)) as Accepted;
   }
 
-  async #ask(method: string, path: string, body?: object): Promise<unknown> {
-    const url = `https://thread/sessions/${this.ctx.id.name ?? ""}${path}`;
-    const headers = { "x-bobbin-identity": IDENTITY, "content-type": "application/json" };
-    const response = await this.#core.fetch(new Request(url, { method, headers, ...(body && { body: JSON.stringify(body) }) }));
-    const answer = (await response.json()) as { error?: { message: string } };
+  async #ask(method: string, path: string, body?: object, subject?: string): Promise<unknown> {
+    const response = await this.#request(method, `/sessions/${this.#name}${path}`, body, subject);
+    const text = await response.text();
+    const answer = (text === "" ? {} : JSON.parse(text)) as { error?: { message: string } };
     if (!response.ok) throw new PublicError(answer.error?.message ?? `the thread answered ${response.status}`);
     return answer;
+  }
+
+  /** The server itself may do what an owner may. */
+  #request(method: string, path: string, body?: object, subject?: string): Promise<Response> {
+    const identity = { granted: "owner", mayCreate: true, ...(subject !== undefined && { subject }) };
+    const headers = { "x-bobbin-identity": encodeURIComponent(JSON.stringify(identity)), "content-type": "application/json" };
+    return this.#core.fetch(new Request(`https://thread${path}`, { method, headers, ...(body && { body: JSON.stringify(body) }) }));
+  }
+
+  /** A thread is found by its session's id, so its object has a name. */
+  get #name(): string {
+    const { name } = this.ctx.id;
+    if (name === undefined) throw new Error("this object has no name: get threads by getByName or idFromName, with the session's id");
+    return name;
   }
 
   #report(event: string, thrown: unknown, more: object): void {
@@ -166,28 +239,33 @@ export abstract class Thread<Env = unknown> extends DurableObject<Env> {
       };
     };
     for (const name of ["webSocketMessage", "webSocketClose", "webSocketError"] as const) Object.defineProperty(this, name, { value: own(name) });
-    Object.defineProperty(this, "alarm", { value: () => this.#alarm() });
+    const application = (this as unknown as { alarm?: () => unknown }).alarm?.bind(this);
+    Object.defineProperty(this, "alarm", { value: () => this.#alarm(application ?? (() => {})) });
   }
 
-  async #alarm(): Promise<void> {
+  async #alarm(alarm: () => unknown): Promise<void> {
     const now = Date.now();
     if (this.#schedule.isThreads(now)) {
       this.#schedule.threadWoke();
       this.#core.alarm();
     }
-    let failed: { thrown: unknown } | undefined;
-    for (const { id, name, data } of this.#schedule.due(now)) {
-      try {
-        await this.onSchedule?.(name, JSON.parse(data) as JsonValue);
-        this.#schedule.remove(id);
-      } catch (thrown) {
-        this.#report("schedule_failed", thrown, { name });
-        failed = { thrown };
-      }
+    for (const task of this.#schedule.due(now)) {
+      // One may have taken back another.
+      if (this.#schedule.find(task.id)?.at === task.at) await this.#run(task, alarm);
     }
-    // The platform tries a failed alarm again, later each time.
-    if (failed) throw failed.thrown;
     await this.#schedule.rearm();
+  }
+
+  async #run(task: Task, alarm: () => unknown): Promise<void> {
+    try {
+      if (task.id === ALARM) await alarm();
+      else await this.onSchedule?.(task.name, JSON.parse(task.data) as JsonValue);
+      // It may have been set anew meanwhile.
+      if (this.#schedule.find(task.id)?.at === task.at) this.#schedule.remove(task.id);
+    } catch (thrown) {
+      const isRetried = this.#schedule.retry(task, Date.now());
+      this.#report(isRetried ? "schedule_failed" : "schedule_given_up", thrown, { name: task.name });
+    }
   }
 }
 
