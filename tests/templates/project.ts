@@ -23,6 +23,7 @@ export const plainEnv: NodeJS.ProcessEnv = {
   FORCE_COLOR: undefined,
   INIT_CWD: undefined,
   CI: "true",
+  CLOUDFLARE_API_TOKEN: undefined,
 };
 
 /** Of the whole file, also if they come from a hook or a test. */
@@ -45,8 +46,8 @@ export function run(cwd: string, command: string, ...args: string[]): string {
 }
 
 /** Makes a project by `npm run new`, and installs what it names. */
-export function makeProject(template: string, scratch: string = scratchFolder()): string {
-  const folder = join(scratch, "my-own-chat");
+export function makeProject(template: string, scratch: string = scratchFolder(), name = "my-own-chat"): string {
+  const folder = join(scratch, name);
   run(root, process.execPath, "scripts/new.mjs", folder, "--template", template);
   install(folder);
   return folder;
