@@ -94,6 +94,21 @@ test("the README of create-bobbin and the help name every template", () => {
   assert.match(fromClone("--help").stderr, /^npm run new -- NAME --template TEMPLATE\n/);
 });
 
+test("the README shows the template's thread as it is, names every template, and asks for no package that is not there yet", () => {
+  const readme = readFileSync(join(root, "README.md"), "utf8");
+  const server = readFileSync(join(root, "templates", "ai-sdk", "src", "server.ts"), "utf8");
+  const [shown = ""] = /export class Chat [\s\S]*?\n}\n/.exec(server) ?? [];
+  assert.ok(readme.includes(`\`\`\`ts\n${shown}\`\`\``));
+  for (const template of TEMPLATES) assert.ok(readme.includes(template), template);
+  assert.ok(readme.indexOf("npm start") < readme.indexOf("npm run new"));
+  const published = /### Once published[\s\S]*?\n## /.exec(readme)?.[0] ?? "";
+  assert.match(published, /npm create bobbin@latest/);
+  for (const file of ["README.md", "client/README.md", "docs/deploy.md"]) {
+    const blocks = readFileSync(join(root, file), "utf8").replace(published, "").match(/```sh\n[\s\S]*?```/g) ?? [];
+    for (const block of blocks) assert.doesNotMatch(block, /npm create|npm install (bobbin|create-bobbin)/, file);
+  }
+});
+
 for (const [args, words] of [
   [[], /^Name the project, as in `(npm create bobbin@latest|npm run new --) my-chat/],
   [["My_Chat"], /^"My_Chat" cannot be the name of a worker: .*How about "my-chat"\?/],
