@@ -3,7 +3,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
-import { tmpdir } from "node:os";
+import { loadavg, tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { WebSocket } from "ws";
@@ -169,6 +169,10 @@ function tableOf(measured) {
   const median = (name, what) => measured[name].map((each) => each[what]).sort((one, other) => one - other)[Math.floor(measured[name].length / 2)];
   const row = (title, show) => `| ${title} | ${show("bobbin")} | ${show("aichat")} |`;
   const fixed = (what, digits) => (name) => median(name, what).toFixed(digits);
+  const ranged = (what) => (name) => {
+    const all = measured[name].map((each) => each[what]);
+    return `${median(name, what).toFixed(1)} (${Math.min(...all).toFixed(1)} to ${Math.max(...all).toFixed(1)})`;
+  };
   return [
     "| | Bobbin | AIChatAgent |",
     "|---|---|---|",
@@ -177,8 +181,8 @@ function tableOf(measured) {
     row(`packages installed beside ${SHARED.map((name) => `\`${name}\``).join(", ")} and what these need`, fixed("beside", 0)),
     row("all packages", fixed("packages", 0)),
     row("MB installed", fixed("mb", 1)),
-    row("s from the end of the install to the first words of an answer", fixed("startS", 1)),
-    row("s from an empty folder to there, npm's cache filled", fixed("allS", 1)),
+    row("s from the end of the install to the first words of an answer", ranged("startS")),
+    row("s from an empty folder to there, npm's cache filled", ranged("allS")),
     row("KiB of the worker, minified and gzipped", fixed("kib", 0)),
   ].join("\n");
 }
@@ -187,7 +191,7 @@ function write(table) {
   const text = readFileSync(DOCUMENT, "utf8");
   const [before, rest] = text.split(BEGIN);
   const versions = JSON.parse(readFileSync(inRoot("bench", "adopt", "aichat", "package.json"), "utf8")).dependencies;
-  const said = `\n\nMeasured on ${new Date().toISOString().slice(0, 10)} with ${["ai", "agents", "@cloudflare/ai-chat"].map((name) => `\`${name}\` ${versions[name]}`).join(", ")}.\n\n${table}\n\n`;
+  const said = `\n\nMeasured on ${new Date().toISOString().slice(0, 10)} with ${["ai", "agents", "@cloudflare/ai-chat"].map((name) => `\`${name}\` ${versions[name]}`).join(", ")}; the machine's load was ${loadavg()[0].toFixed(1)}, of other work too.\n\n${table}\n\n`;
   writeFileSync(DOCUMENT, `${before}${BEGIN}${said}${END}${rest.split(END)[1]}`);
   say(`Written into ${basename(DOCUMENT)}`);
 }
