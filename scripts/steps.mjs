@@ -32,21 +32,22 @@ const steps = {
     await run("tsc", ["--project", "web"]);
   },
   build: () => run("node", ["scripts/build.mjs"]),
+  pack: () => run("node", ["scripts/pack.mjs"]),
   worker: () => run("node", [...NODE_TEST, ...testFiles("tests/worker")]),
   client: () => run("node", [...NODE_TEST, ...testFiles("tests/client")]),
-  web: () => inChromium([...NODE_TEST, ...testFiles("tests/web")]),
-  screenshots: () => inChromium(["--disable-warning=ExperimentalWarning", "tests/web/screenshots.ts"]),
-  // The tarball is installed into empty folders outside of the repository, as others have it.
+  // As users have them: from the packed packages, with their pages in a real browser where there is one.
   package: async () => {
     await run("wrangler", ["deploy", "--dry-run"]);
-    await run("node", ["scripts/pack.mjs"]);
     await run("node", [...NODE_TEST, ...testFiles("tests/package")]);
   },
+  templates: () => inChromium([...NODE_TEST, ...testFiles("tests/templates")]),
+  web: () => inChromium([...NODE_TEST, ...testFiles("tests/web")]),
+  screenshots: () => inChromium(["--disable-warning=ExperimentalWarning", "tests/web/screenshots.ts"]),
 };
 
 const groups = {
   lint: ["fmt", "clippy", "clippy-wasm", "types"],
-  test: ["fmt", "clippy", "clippy-wasm", "core", "simulate", "types", "build", "worker", "client", "web", "package"],
+  test: ["fmt", "clippy", "clippy-wasm", "core", "simulate", "types", "build", "worker", "client", "web", "pack", "package", "templates"],
 };
 
 await runMain(async () => {

@@ -11,8 +11,19 @@ use serde_json::Value;
 const TYPES: &str = include_str!("../client/src/protocol.ts");
 const CONTRACT: &str = include_str!("../docs/protocol.md");
 const API: &str = include_str!("../docs/openapi.json");
-const FOLDERS: [&str; 9] =
-    ["src/", "tests/", "docs/", "scripts/", "client/", "web/", "migrations/", "fuzz/", "examples/"];
+const FOLDERS: [&str; 11] = [
+    "src/",
+    "tests/",
+    "docs/",
+    "scripts/",
+    "client/",
+    "web/",
+    "migrations/",
+    "fuzz/",
+    "examples/",
+    "packages/",
+    "templates/",
+];
 const WRANGLER: &str = include_str!("../wrangler.toml");
 
 #[test]
@@ -64,8 +75,14 @@ fn every_described_route_is_run_by_the_worker_and_not_by_the_server_of_the_page(
 
 #[test]
 fn every_file_that_the_guides_name_exists() {
-    let guides =
-        ["CONTRIBUTING.md", "SECURITY.md", "docs/architecture.md", "docs/operations.md", "docs/security.md"];
+    let guides = [
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "docs/architecture.md",
+        "docs/deploy.md",
+        "docs/operations.md",
+        "docs/security.md",
+    ];
     for guide in guides {
         let text = std::fs::read_to_string(at(guide)).unwrap();
         // What stands between two backticks is every second part of a text outside of its blocks of code.

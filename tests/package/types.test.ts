@@ -39,15 +39,3 @@ test("are the types wrong? No, for what is imported as a module", async () => {
   const said = await consumer.run("attw", tarball(), "--profile", "esm-only", "--exclude-entrypoints", "bobbin.wasm", "openapi.json", "--no-emoji");
   for (const entry of ["bobbin", "bobbin/ai-sdk", "bobbin/testing"]) assert.match(said, new RegExp(`"${entry}"[^\\w]*OK \\(ESM\\)[^\\w]*OK `));
 });
-
-test("bobbin migrations copy keeps what is there; bobbin token gives what AUTH=jwt takes", async () => {
-  const bobbin = (...args: string[]) => consumer.run("node", "node_modules/.bin/bobbin", ...args);
-  assert.match(await bobbin("migrations", "copy"), /copied migrations.0001_/);
-  assert.match(await bobbin("migrations", "copy"), /kept {3}migrations.0001_/);
-  const [header, claims, signature] = (await bobbin("token", "--secret", "s".repeat(32), "--subject", "ada", "--role", "viewer", "--sessions", "a,b")).trim().split(".");
-  const signed = await crypto.subtle.importKey("raw", new TextEncoder().encode("s".repeat(32)), { name: "HMAC", hash: "SHA-256" }, false, ["verify"]);
-  assert.ok(await crypto.subtle.verify("HMAC", signed, Buffer.from(signature ?? "", "base64url"), new TextEncoder().encode(`${header}.${claims}`)));
-  const { sub, bobbin: named } = JSON.parse(Buffer.from(claims ?? "", "base64url").toString()) as { sub: string; bobbin: object };
-  assert.deepEqual([sub, named], ["ada", { role: "viewer", sessions: ["a", "b"] }]);
-  await assert.rejects(bobbin("nonsense"), /migrations copy/);
-});

@@ -1,0 +1,5 @@
+interface Env {
+  MODEL_URL: string;
+  MODEL: string;
+  MODEL_KEY?: string;
+}

@@ -1,0 +1,28 @@
+// A document as a test reads it: its blocks of code, by the section that they stand in.
+import { readFileSync } from "node:fs";
+
+export type CodeBlock = { section: string; language: string; info: string; text: string };
+
+export function blocksOf(file: string): CodeBlock[] {
+  const blocks: CodeBlock[] = [];
+  let section = "";
+  let open: CodeBlock | undefined;
+  for (const line of readFileSync(file, "utf8").split("\n")) {
+    const fence = /^```(\w*) ?(.*)$/.exec(line);
+    if (open && fence) {
+      blocks.push(open);
+      open = undefined;
+    } else if (open) open.text += `${line}\n`;
+    else if (fence) open = { section, language: fence[1] ?? "", info: fence[2] ?? "", text: "" };
+    else section = /^#+ (.*)$/.exec(line)?.[1] ?? section;
+  }
+  return blocks;
+}
+
+const ACCOUNT = /\s+# account$/;
+
+/** What of a shell's block runs without an account. */
+export const offline = (text: string): string => text.split("\n").filter((line) => !ACCOUNT.test(line)).join("\n").trim();
+
+/** The commands that need one. */
+export const withAccount = (text: string): string[] => text.split("\n").filter((line) => ACCOUNT.test(line)).map((line) => line.replace(ACCOUNT, ""));
