@@ -14,10 +14,12 @@ const MUTANTS = [
     name: "A frame goes out before the commit it promises",
     file: "src/thread/turns.rs",
     from: `        self.store(writes);
-        let frame = record.frame(self.epoch, self.cursor_at(record.seq));
-        self.send_all(frame);`,
-    to: `        let frame = record.frame(self.epoch, self.cursor_at(record.seq));
-        self.send_all(frame);
+        if let Some(frame) = record.frame(self.epoch, self.cursor_at(record.seq)) {
+            self.send_all(frame);
+        }`,
+    to: `        if let Some(frame) = record.frame(self.epoch, self.cursor_at(record.seq)) {
+            self.send_all(frame);
+        }
         self.store(writes);`,
   },
   {
@@ -71,8 +73,8 @@ const MUTANTS = [
   {
     name: "A cancel is told and not stored",
     file: "src/thread/turns.rs",
-    from: "        self.store(writes);\n        let frame",
-    to: "        if !matches!(&record.kind, RecordKind::Answer { status, .. } if *status == Status::Cancelled) { self.store(writes); }\n        let frame",
+    from: "        self.store(writes);\n        if let Some(frame)",
+    to: "        if !matches!(&record.kind, RecordKind::Answer { status, .. } if *status == Status::Cancelled) { self.store(writes); }\n        if let Some(frame)",
   },
   {
     name: "Cursors do not say how much of a running answer is held",
@@ -155,8 +157,32 @@ const MUTANTS = [
   {
     name: "The last queued turn starts first",
     file: "src/thread/turns.rs",
-    from: "if is_held { None } else { self.queued().next() }",
-    to: "if is_held { None } else { self.queued().last() }",
+    from: "self.queued().find(may_start)",
+    to: "self.queued().filter(may_start).last()",
+  },
+  {
+    name: "A turn that waits holds up an answer that nobody asked for",
+    file: "src/thread/turns.rs",
+    from: "!is_held || self.turns.get(id).is_some_and(|turn| turn.is_appended)",
+    to: "!is_held && self.turns.contains_key(id)",
+  },
+  {
+    name: "Who posts a message again is shown its turn from the middle",
+    file: "src/thread/follow.rs",
+    from: "let mut shown = CatchUp::at(Cursor::at(epoch, id));",
+    to: "let mut shown = CatchUp::at(self.head());",
+  },
+  {
+    name: "Who follows a turn is not let go of at its end",
+    file: "src/thread/turns.rs",
+    from: "        self.unfollow(&record.request_id);\n        self.log_end",
+    to: "        self.log_end",
+  },
+  {
+    name: "A crash takes what it lost of an answer's blocks for what is kept of the open one",
+    file: "src/thread/answer.rs",
+    from: "const LOST_EVENTS: u64 = 1 << 32;",
+    to: "const LOST_EVENTS: u64 = 0;",
   },
   {
     name: "A decision that is taken while the agent speaks is stored without the journal",
@@ -359,13 +385,13 @@ const MUTANTS = [
   {
     name: "An agent is asked nothing where the message cannot be read",
     file: "src/thread/turns.rs",
-    from: "own.filter(|own| !own.is_unreadable_question())",
+    from: "own.filter(|own| !own.is_unreadable())",
     to: "own",
   },
   {
     name: "A message that cannot be read is another one when it is sent again",
     file: "src/thread/turns.rs",
-    from: " && !known.is_unreadable_question()",
+    from: " && !known.is_unreadable()",
     to: "",
   },
   {
