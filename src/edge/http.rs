@@ -61,7 +61,13 @@ pub async fn handle(
     if response.status() == 101 {
         return Ok(response);
     }
-    with_headers(&response, allowed_origin(request, env, given).as_deref())
+    let origin = allowed_origin(request, env, given);
+    let response = with_headers(&response, origin.as_deref())?;
+    // An application may know its users by a cookie, which a browser sends elsewhere only if it is told to.
+    if origin.is_some() && given.claims.is_some() {
+        response.headers().set("access-control-allow-credentials", "true")?;
+    }
+    Ok(response)
 }
 
 /// The response to a request whose handling panicked.

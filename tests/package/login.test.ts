@@ -114,6 +114,25 @@ test("pages of other origins are refused, whatever cookie their browser brings",
   assert.equal((await asHost("http://chat.example", elsewhere)).status, 200);
 });
 
+test("a page that ALLOWED_ORIGINS names may ask with its cookie, and its browser is told so before", async () => {
+  const page = "https://app.example";
+  const other = await consumer.start({ vars: { ALLOWED_ORIGINS: page } });
+  try {
+    const ask = (origin: string, method = "GET") => other.fetch("/sessions", { method, headers: { ...as("ada"), origin } });
+    for (const response of [await ask(page), await ask(page, "OPTIONS")]) {
+      assert.ok(response.ok);
+      assert.equal(response.headers.get("access-control-allow-origin"), page);
+      assert.equal(response.headers.get("access-control-allow-credentials"), "true");
+    }
+    for (const response of [await ask("https://evil.example"), await ask("http://localhost:3000")]) {
+      assert.equal(response.status, 403);
+      assert.equal(response.headers.get("access-control-allow-credentials"), null);
+    }
+  } finally {
+    await other.close();
+  }
+});
+
 /** fetch sets no Host of one's own. */
 async function asHost(from: string, headers: Record<string, string>): Promise<{ status: number }> {
   const { request } = await import("node:http");

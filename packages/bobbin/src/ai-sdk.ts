@@ -77,6 +77,8 @@ class Steps {
 
   /** Whether a block is said behind the answers to the step's calls, and so in another step. */
   #isAnswered(block: Block, before: Block | undefined): boolean {
+    // Nothing comes behind a step that is still to be carried out.
+    if (this.#calls.some((call) => this.#isOpen(call))) return false;
     if (before?.type === "tool_result") return this.#calls.some((call) => call.id === before.toolUseId && !isAtProvider(call));
     // A denial leaves no block.
     return block.type !== "tool_use" && this.#calls.some(({ approval }) => approval?.state === "denied");
@@ -106,9 +108,14 @@ class Steps {
     [this.#said, this.#calls] = [[], []];
   }
 
+  /** Whether the AI SDK is to carry it out now. */
+  #isOpen({ id, approval }: ToolUseBlock): boolean {
+    return this.#goesOn && !this.#results.has(id) && approval?.state === "approved";
+  }
+
   #answersOf(call: ToolUseBlock): ToolPart[] {
     const result = this.#results.get(call.id);
-    const isOpen = this.#goesOn && result === undefined && call.approval?.state === "approved";
+    const isOpen = this.#isOpen(call);
     const isDecided = call.approval !== undefined && call.approval.state !== "requested";
     // What a provider carries out, it is told of each time; of the rest, a result says all once the answer is over.
     const isTold = isDecided && (isAtProvider(call) || isOpen || (this.#goesOn && call.approval?.state === "denied"));

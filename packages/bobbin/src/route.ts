@@ -26,8 +26,9 @@ export async function routeThreadRequest(request: Request, env: object, ctx: unk
   const { pathname } = new URL(request.url);
   if (!PATHS.test(pathname)) return null;
   const binding = bindingOf(env, options.binding);
-  const asksWho = options.authorize && request.method !== "OPTIONS" && pathname !== "/health";
-  const claims = asksWho ? JSON.stringify(claimsOf(await options.authorize?.(request))) : undefined;
+  // These are answered to everybody.
+  const asksWho = request.method !== "OPTIONS" && pathname !== "/health";
+  const claims = options.authorize && JSON.stringify(asksWho ? claimsOf(await options.authorize(request)) : null);
   return worker.prototype.fetch.call({ env, ctx } as never, request, claims, binding);
 }
 
