@@ -93,6 +93,8 @@ struct Call {
     at_provider: bool,
     /// A result that may not be the last.
     preliminary: Option<Json>,
+    /// The result that was told last.
+    told: Option<Json>,
 }
 
 impl Fold for UiStream {
@@ -276,6 +278,7 @@ impl UiStream {
             is_answered: false,
             at_provider,
             preliminary: None,
+            told: None,
         });
     }
 
@@ -285,12 +288,18 @@ impl UiStream {
         let is_answered = output.is_some() || approval.is_some();
         let id = id.clone();
         self.parts.whole_call(&id, block.clone(), answer);
-        self.calls.push(Call { id, block, is_answered, at_provider: true, preliminary: None });
+        self.calls.push(Call { id, block, is_answered, at_provider: true, preliminary: None, told: None });
     }
 
+    /// Version 6 tells an input that is not valid, and the same again as its tool's failure.
     fn result(&mut self, id: &str, output: Json, is_error: bool, answer: &mut Draft) {
+        let mut is_told = false;
         for call in self.calls.iter_mut().filter(|call| call.id == id) {
             (call.is_answered, call.preliminary) = (true, None);
+            is_told |= call.told.replace(output.clone()).as_ref() == Some(&output);
+        }
+        if is_told {
+            return;
         }
         answer.block(Block::tool_result(id, output, is_error));
     }

@@ -6,10 +6,10 @@
 use std::rc::Rc;
 
 use super::http::history::add_field;
-use super::http::{Kind, Stream};
+use super::http::{Kind, Stream, no_bucket_failure};
 use super::{
-    Agent, AgentEvent, AgentMessage, AgentRequest, Attempt, Call, Failed, Refusal, Reply, ai_sdk, anthropic,
-    models, openai, responses, workers_ai,
+    Agent, AgentEvent, AgentMessage, AgentRequest, Attempt, Call, Failed, Refusal, Remedy, Reply, ai_sdk,
+    anthropic, models, openai, responses, workers_ai,
 };
 use crate::protocol::{ErrorBody, ErrorCode, Role, to_json};
 use crate::variables::{AgentName, Variables};
@@ -125,6 +125,10 @@ impl Reply for Answer {
         let message = match refusal {
             Refusal::Own(Some(public)) => public,
             Refusal::Own(None) => "the agent failed; the worker's log says why",
+            // It was not called yet.
+            Refusal::NoFile(_) | Refusal::NoBucket => {
+                return self.fail(Failed { remedy: Remedy::Later { after_ms: None }, ..no_bucket_failure() });
+            }
             _ => "AGENT=worker is for a class that extends Thread of the package bobbin and has onTurn",
         };
         self.fail(Failed::new(ErrorBody::fatal(ErrorCode::AgentError, message)))

@@ -125,7 +125,13 @@ async fn run(
         }
         Call::Own { turn } => {
             let Some(signal) = signal else { return };
-            own::call(runtime, answers, &turn, &signal).await;
+            match files::with(runtime, turn, enclosed).await {
+                Ok(body) => match body.value() {
+                    Ok(turn) => own::call(runtime, answers, &turn, &signal).await,
+                    Err(_) => drop(answers.deliver(Answered::Refused(Refusal::NoBucket))),
+                },
+                Err(refusal) => drop(answers.deliver(Answered::Refused(refusal))),
+            }
         }
         Call::WorkersAi { model, input, options } => {
             let Some(signal) = signal else { return };

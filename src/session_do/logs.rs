@@ -45,6 +45,13 @@ pub fn agent_unreachable(session_id: &str, why: &str) {
     error(session_id, "agent_unreachable", why);
 }
 
+pub fn request_signal_missing(session_id: &str) {
+    let why = "without the compatibility flag enable_request_signal an AGENT_SERVICE of this worker does not learn of a cancel";
+    log(&format!(
+        r#"{{"level":"warn","sessionId":"{session_id}","event":"request_signal_missing","why":"{why}"}}"#
+    ));
+}
+
 fn error(session_id: &str, event: &str, why: &str) {
     let why = to_json(&why);
     log_error(&format!(r#"{{"level":"error","sessionId":"{session_id}","event":"{event}","why":{why}}}"#));

@@ -18,10 +18,10 @@ extern "C" {
     /// What the package's class gives its thread.
     #[derive(Clone)]
     pub type Own;
-    /// Calls the application's code for a turn, told as JSON. Each call of `take` hands on something that it gave. It never
+    /// Calls the application's code for a turn, told as JSON: a text, or a stream of one that files go along in. Each call of `take` hands on something that it gave. It never
     /// rejects.
     #[wasm_bindgen(method, catch)]
-    fn call(this: &Own, turn: &str, take: &JsValue, signal: &AbortSignal) -> Result<Promise, JsValue>;
+    fn call(this: &Own, turn: &JsValue, take: &JsValue, signal: &AbortSignal) -> Result<Promise, JsValue>;
     /// Tells of an event of the log, as JSON.
     #[wasm_bindgen(method, catch)]
     fn happened(this: &Own, event: &str) -> Result<(), JsValue>;
@@ -39,7 +39,7 @@ fn answered(kind: u8, value: &JsValue) -> Option<Answered> {
 }
 
 /// Calls the application's code, and hands on what it gives until that is over.
-pub async fn call(runtime: &Runtime, answers: &Answers, turn: &str, signal: &AbortSignal) {
+pub async fn call(runtime: &Runtime, answers: &Answers, turn: &JsValue, signal: &AbortSignal) {
     let Some(own) = &runtime.own else {
         answers.deliver(Answered::Refused(Refusal::NoService));
         return;

@@ -15,6 +15,10 @@ use crate::platform::http::{self, read};
 use crate::platform::{self, BodyReader, binding, describe};
 use crate::variables;
 
+thread_local! {
+    static IS_WARNED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
 /// Bytes read of an upstream's error body.
 const ERROR_BODY_BYTES_MAX: usize = 16 * 1024;
 /// Some hosts refuse a request that names no client.
@@ -145,9 +149,26 @@ impl Service {
         }
         let fetch = Reflect::get(&bound, &"fetch".into()).ok().and_then(|fetch| fetch.dyn_into().ok());
         match fetch {
-            Some(fetch) => Ok(Some(Service { bound, fetch })),
+            Some(fetch) => {
+                warn_without_signal(runtime, &bound);
+                Ok(Some(Service { bound, fetch }))
+            }
             None => Err("AGENT_SERVICE has no fetch".into()),
         }
+    }
+}
+
+/// Warns once where an entrypoint of this worker would not learn that its caller has gone. Of another worker's flags
+/// nothing is known here.
+fn warn_without_signal(runtime: &Runtime, bound: &JsValue) {
+    let name = Reflect::get(bound, &"constructor".into()).and_then(|of| Reflect::get(&of, &"name".into()));
+    let is_ours = name.ok().and_then(|name| name.as_string()).is_some_and(|name| name != "Object");
+    let flag = ["Cloudflare", "compatibilityFlags", "enable_request_signal"]
+        .iter()
+        .try_fold(js_sys::global().into(), |of: JsValue, name| Reflect::get(&of, &(*name).into()));
+    let is_missing = flag.is_ok_and(|flag| flag == JsValue::FALSE);
+    if is_ours && is_missing && !IS_WARNED.replace(true) {
+        super::logs::request_signal_missing(&runtime.session_id);
     }
 }
 

@@ -137,7 +137,7 @@ impl Walk {
         if let Some(file) = here.get(nth % here.len().max(1)).filter(|_| nth < 13) {
             ids = vec![file.id.clone()];
             who = file.uploader.clone().unwrap_or(who);
-            if nth % 4 == 0 {
+            if nth.is_multiple_of(4) {
                 ids.extend(here.first().map(|other| other.id.clone()));
             }
         }

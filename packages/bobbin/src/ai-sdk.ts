@@ -25,10 +25,7 @@ type ToolOutput =
   | { type: "error-text"; value: string }
   | { type: "execution-denied"; reason?: string };
 
-/**
- * The messages of a turn as `streamText` takes them: calls, results and decisions in their places. A file of the session is told in
- * words: {@link Thread.inlineFiles} puts its bytes in place of its path.
- */
+/** The messages of a turn as `streamText` takes them: calls, results and decisions in their places. A file that has no bytes here is told in words. */
 export function toModelMessages(messages: readonly Message[]): ModelMessage[] {
   return messages.flatMap((message, at): ModelMessage[] => {
     if (typeof message.content === "string") return message.content === "" ? [] : [{ role: message.role, content: message.content }];
@@ -69,18 +66,20 @@ class Steps {
   }
 
   messages(): ModelMessage[] {
-    let isAnswered = false;
-    for (const block of this.#blocks) {
-      if (block.type === "tool_result") {
-        isAnswered ||= this.#calls.some(({ id }) => id === block.toolUseId);
-        continue;
-      }
-      if (isAnswered) this.#flush();
-      isAnswered = false;
+    for (const [at, block] of this.#blocks.entries()) {
+      if (block.type === "tool_result") continue;
+      if (this.#isAnswered(block, this.#blocks[at - 1])) this.#flush();
       this.#say(block);
     }
     this.#flush();
     return this.#out;
+  }
+
+  /** Whether a block is said behind the answers to the step's calls, and so in another step. */
+  #isAnswered(block: Block, before: Block | undefined): boolean {
+    if (before?.type === "tool_result") return this.#calls.some((call) => call.id === before.toolUseId && !isAtProvider(call));
+    // A denial leaves no block.
+    return block.type !== "tool_use" && this.#calls.some(({ approval }) => approval?.state === "denied");
   }
 
   #say(block: Exclude<Block, ToolResultBlock>): void {

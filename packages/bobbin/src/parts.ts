@@ -81,7 +81,8 @@ function ofSdk(it: Chunk, memory: Memory): Chunk[] {
     case "tool-input-delta":
       return [id === undefined ? it : { ...it, toolCallId: id, inputTextDelta: it["delta"] }];
     case "tool-call":
-      return callOf(it);
+      // Of one whose input is not valid, a `tool-error` follows.
+      return [{ ...it, type: "tool-input-available" }];
     case "tool-result":
       return [{ ...it, type: "tool-output-available" }];
     case "tool-error":
@@ -109,11 +110,6 @@ function others(it: Chunk, { odd }: Memory): Chunk[] {
     console.warn(JSON.stringify({ level: "warn", event: "part_unknown", type: it.type.slice(0, 64) }));
   }
   return [];
-}
-
-function callOf(it: Chunk): Chunk[] {
-  if (it["invalid"] === true) return [{ ...it, type: "tool-input-error", errorText: wordsOf(it["error"]) }];
-  return [{ ...it, type: "tool-input-available" }];
 }
 
 const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

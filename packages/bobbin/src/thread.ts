@@ -3,11 +3,11 @@ import { DurableObject } from "cloudflare:workers";
 import { SessionDO } from "./core.js";
 import { Delivery, type Take } from "./deliver.ts";
 import { ALARM, Schedule, type Task } from "./schedule.ts";
-import { type Answer, type Block, type FileBlock, type JsonValue, type Message, PublicError, type Turn, type TurnEnded, type TurnWaiting } from "./types.ts";
+import { type Answer, type Block, type JsonValue, type Message, PublicError, type Turn, type TurnEnded, type TurnWaiting } from "./types.ts";
 
 /** What the core calls. */
 export interface Own {
-  call(turn: string, take: Take, signal: AbortSignal): Promise<void>;
+  call(turn: string | ReadableStream, take: Take, signal: AbortSignal): Promise<void>;
   happened(event: string): void;
 }
 
@@ -36,9 +36,6 @@ interface LogEvent {
 
 const TAG = "bobbin";
 const TITLE_CHARS_MAX = 200;
-const INLINE_BYTES_MAX = 20 * 1024 * 1024;
-/** What models can make something of. */
-const IS_INLINED = /^(image\/(png|jpeg|gif|webp)|application\/pdf|text\/.*|application\/json)$/;
 
 export abstract class Thread<Env = unknown> extends DurableObject<Env> {
   readonly #core: SessionDO;
@@ -108,54 +105,17 @@ export abstract class Thread<Env = unknown> extends DurableObject<Env> {
     this.#schedule.remove(id);
   }
 
-  /**
-   * The messages with the bytes of the session's files, as `data:` URLs, in place of their paths: of pictures, PDFs and texts, the newest
-   * first, up to 20 MiB.
-   */
-  async inlineFiles(messages: readonly Message[]): Promise<Message[]> {
-    let left = INLINE_BYTES_MAX;
-    const inlined: Message[] = [];
-    for (const message of messages.toReversed()) {
-      if (typeof message.content === "string") {
-        inlined.push(message);
-        continue;
-      }
-      const content: Block[] = [];
-      for (const block of message.content) {
-        const url = block.type === "file" ? await this.#dataUrl(block, left) : undefined;
-        left -= url?.length ?? 0;
-        content.push(url === undefined ? block : ({ ...block, url } as FileBlock));
-      }
-      inlined.push({ ...message, content });
-    }
-    return inlined.reverse();
-  }
-
-  async #dataUrl({ url, mediaType }: FileBlock, bytesMax: number): Promise<string | undefined> {
-    if (!url.startsWith("/") || !IS_INLINED.test(mediaType)) return undefined;
-    const response = await this.#request("GET", url, undefined);
-    const size = Number(response.headers.get("content-length") ?? 0);
-    if (!response.ok || (size * 4) / 3 > bytesMax) {
-      await response.body?.cancel();
-      return undefined;
-    }
-    const bytes = new Uint8Array(await response.arrayBuffer());
-    let binary = "";
-    for (let at = 0; at < bytes.length; at += 0x8000) binary += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
-    return `data:${mediaType};base64,${btoa(binary)}`;
-  }
-
-  async #call(json: string, take: Take, signal: AbortSignal): Promise<void> {
-    // What the application calls at once must not find the core in the middle of calling it.
-    await undefined;
-    const turn: Turn = { ...(JSON.parse(json) as Omit<Turn, "signal">), signal };
+  async #call(told: string | ReadableStream, take: Take, signal: AbortSignal): Promise<void> {
     const delivery = new Delivery(take, signal);
+    let turn: Turn | undefined;
     try {
+      // Waiting at any rate: what the application calls at once must not find the core in the middle of calling it.
+      turn = { ...(await new Response(told).json<Omit<Turn, "signal">>()), signal };
       if (this.beforeTurn) await this.beforeTurn(turn);
       if (!signal.aborted) await delivery.answer(await this.onTurn(turn));
     } catch (thrown) {
       if (delivery.isOver) return;
-      if (!(thrown instanceof PublicError)) this.#report("agent_failed", thrown, { requestId: turn.requestId });
+      if (!(thrown instanceof PublicError)) this.#report("agent_failed", thrown, { requestId: turn?.requestId });
       delivery.fail(thrown);
     }
   }

@@ -84,7 +84,10 @@ export interface Turn {
   requestId: string;
   /** The id that the answer's message will have. */
   answerId: string;
-  /** Oldest first, the user's message last; behind it the turn's own answer so far, if it is called again. */
+  /**
+   * Oldest first, the user's message last; behind it the turn's own answer so far, if it is called again. Pictures, PDFs and texts of the
+   * session stand in them with their bytes, as `data:` URLs and text: the newest 20 MiB. Any other file has its path as `url`.
+   */
   messages: Message[];
   /** Who wrote the message; `null` where everybody is let in. */
   subject: string | null;

@@ -75,19 +75,29 @@ pub fn admit_as(
 ) -> Result<Caller, Refused> {
     let url = request.url();
     let brought = ticket(&url).map_err(unauthenticated)?;
-    check_origin(
-        header(request, "origin").as_deref(),
-        &url,
-        configured_origins(env).as_deref(),
-        &Policy::Open,
-        &brought,
-    )?;
+    check_page(request, &url, configured_origins(env).as_deref())?;
     match brought {
         Credential::Ticket(ticket) if takes_ticket => return Ok(Caller::Ticket(ticket)),
         _ => {}
     }
     let claims = Claims::parse(claims).ok_or_else(|| unauthenticated("you are not let in here; log in"))?;
-    Ok(known(&claims, session_id))
+    claims.check_given(now()).map_err(unauthenticated)?;
+    // What it may do elsewhere takes nothing of what is its own.
+    let identity = Identity { may_create: true, ..claims.identity(session_id) };
+    Ok(Caller::Known { identity, sessions: claims.sessions() })
+}
+
+/// Refuses pages of other origins, where a browser brings what the caller is known by. Pages of this machine are let in
+/// to a worker on this machine.
+fn check_page(request: &Request, url: &str, allowed: Option<&str>) -> Result<(), Refused> {
+    let origin = header(request, "origin");
+    let is_here = |origin: &str| is_local(origin) && is_own_host(host(url), None);
+    match origin.as_deref() {
+        None => Ok(()),
+        Some(origin) if allowed.is_none_or(str::is_empty) && is_here(origin) => Ok(()),
+        Some(_) if is_allowed(origin.as_deref(), url, allowed) => Ok(()),
+        Some(_) => Err(foreign()),
+    }
 }
 
 fn brought(request: &Request, env: &Env, policy: &Policy) -> Result<Credential, Refused> {
@@ -151,8 +161,12 @@ fn check_origin(
     if *brought == Credential::None && origin.is_none() {
         return Ok(());
     }
+    Err(foreign())
+}
+
+fn foreign() -> Refused {
     let message = "pages of this origin may not connect; the worker's ALLOWED_ORIGINS names those that may";
-    Err(Refused::fatal(403, ErrorCode::Forbidden, message))
+    Refused::fatal(403, ErrorCode::Forbidden, message)
 }
 
 fn unauthenticated(message: &str) -> Refused {

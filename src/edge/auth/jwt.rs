@@ -117,6 +117,21 @@ impl Claims {
         Some(Claims(fields)).filter(|claims| claims.subject().is_some())
     }
 
+    /// Checks what an application says of a caller: it need not expire.
+    ///
+    /// # Errors
+    /// In words: what does not hold.
+    pub fn check_given(&self, now: Millis) -> Result<(), &'static str> {
+        let is_over = |at: u64| at.saturating_add(LEEWAY_SECONDS) <= now / 1_000;
+        if self.0.contains_key("exp") && self.seconds("exp").is_none_or(is_over) {
+            return Err("you are not logged in any more; log in again");
+        }
+        match self.subject() {
+            Some(subject) if subject.len() <= SUBJECT_BYTES_MAX => Ok(()),
+            _ => Err("whom the application let in has no name, or one that is too long"),
+        }
+    }
+
     /// Checks the token's times, audience and subject.
     ///
     /// # Errors
@@ -281,6 +296,20 @@ mod tests {
         assert_eq!(check(claims, 2_030, None), Err("the token has expired"));
         assert!(check(r#"{"sub":"a"}"#, 1, None).is_err());
         assert!(check(r#"{"exp":2000}"#, 1, None).is_err());
+    }
+
+    #[test]
+    fn whom_an_application_lets_in_has_a_name_and_need_not_expire() {
+        let check = |claims: &str| Claims::parse(claims).map(|claims| claims.check_given(2_000_000));
+        assert_eq!(check(r#"{"sub":"a"}"#), Some(Ok(())));
+        assert_eq!(check(r#"{"sub":"a","exp":1971}"#), Some(Ok(())));
+        assert!(check(r#"{"sub":"a","exp":1970}"#).is_some_and(|checked| checked.is_err()));
+        assert!(check(r#"{"sub":"a","exp":null}"#).is_some_and(|checked| checked.is_err()));
+        let long = format!(r#"{{"sub":"{}"}}"#, "a".repeat(SUBJECT_BYTES_MAX + 1));
+        assert!(check(&long).is_some_and(|checked| checked.is_err()));
+        for nobody in ["null", "{}", r#"{"sub":""}"#, r#"{"sub":7}"#, "no JSON"] {
+            assert_eq!(check(nobody), None, "{nobody}");
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 // A project of somebody else's: an empty folder outside of the repository, with the packed tarball installed into it.
 import { execFile } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { start, type Bobbin } from "../../worker/harness.ts";
@@ -25,7 +25,7 @@ export function pinned(name: string): string {
   return version;
 }
 
-function tarball(): string {
+export function tarball(): string {
   const folder = join(root, "build", "packages");
   const name = existsSync(folder) ? readdirSync(folder).find((name) => /^bobbin-\d.*\.tgz$/.test(name)) : undefined;
   if (name === undefined) throw new Error("there is no package: run `npm run pack`");
@@ -48,6 +48,15 @@ export class Consumer {
 
   constructor() {
     process.on("exit", this.#remove);
+  }
+
+  /** Packages that the repository has. A project has its own; these spare a download. */
+  link(...names: string[]): void {
+    for (const name of names) {
+      const to = join(this.folder, "node_modules", name);
+      mkdirSync(dirname(to), { recursive: true });
+      symlinkSync(join(root, "node_modules", name), to);
+    }
   }
 
   write(name: string, text: string): void {

@@ -70,7 +70,14 @@ export class Fold {
     if (frame.type === "block") this.#place(frame["requestId"], frame["index"], frame["block"]);
     if (frame.type === "block_start") this.#begin(frame["requestId"], frame["index"], frame["block"]);
     if (frame.type === "block_delta") this.#grow(frame["requestId"], frame["index"], frame["delta"]);
+    if (frame.type === "tool_decided") this.#decide(frame);
     if (frame["response"] !== undefined) this.#end(frame);
+  }
+
+  #decide({ requestId, toolUseId, approved, reason, by }: Frame): void {
+    const approval = { state: approved ? "approved" : "denied", ...(reason !== undefined && { reason }), ...(by !== undefined && { by }) };
+    const blocks = this.#running.get(requestId) ?? [];
+    this.#running.set(requestId, blocks.map((block) => (block["id"] === toolUseId ? { ...block, approval } : block)));
   }
 
   #replace(frame: Frame): void {

@@ -160,7 +160,10 @@ export const forms: Record<string, (turn: Turn, thread: Thread) => Answer | Prom
     for (let at = 0; at < 10_000; at += 1) yield `${at} `;
   },
   "many-blocks": function* () {
-    for (let at = 0; at < 500; at += 1) yield { type: "data", name: "n", data: at, id: String(at) };
+    for (let at = 0; at < 250; at += 1) yield { type: "data", name: "n", data: at, id: String(at) };
+  },
+  "too-many-blocks": function* () {
+    for (let at = 0; at < 10_000; at += 1) yield { type: "data", name: "n", data: at, id: String(at) };
   },
   hold: async function* () {
     yield "before ";

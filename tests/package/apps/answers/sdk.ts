@@ -68,13 +68,14 @@ const scripts: Record<string, (version: string) => object[][]> = {
   ],
   "at-provider": () => [
     [
-      ...call("p1", "search", { q: "sea" }, { providerExecuted: true }),
-      { type: "tool-result", toolCallId: "p1", toolName: "search", result: { hits: 3 } },
+      ...call("p1", "search", { q: "sea" }, { providerExecuted: true, dynamic: true }),
+      { type: "tool-result", toolCallId: "p1", toolName: "search", result: { hits: 3 }, dynamic: true },
       { type: "source", sourceType: "url", id: "s1", url: "https://source.example/", title: "A source" },
       { type: "source", sourceType: "document", id: "s2", mediaType: "application/pdf", title: "A document", filename: "a.pdf" },
       ...text("Three hits."),
       ...finish("stop"),
     ],
+    [],
     [...text("The next one."), ...finish("stop")],
   ],
   file: (version) => [
