@@ -103,7 +103,7 @@ test("the README shows the template's thread as it is, names every template, and
   assert.ok(readme.indexOf("npm start") < readme.indexOf("npm run new"));
   const published = /### Once published[\s\S]*?\n## /.exec(readme)?.[0] ?? "";
   assert.match(published, /npm create bobbin@latest/);
-  for (const file of ["README.md", "client/README.md", "docs/deploy.md"]) {
+  for (const file of ["README.md", "client/README.md", "packages/bobbin/README.md", "docs/deploy.md"]) {
     const blocks = readFileSync(join(root, file), "utf8").replace(published, "").match(/```sh\n[\s\S]*?```/g) ?? [];
     for (const block of blocks) assert.doesNotMatch(block, /npm create|npm install (bobbin|create-bobbin)/, file);
   }
