@@ -122,8 +122,7 @@ export abstract class Thread<Env = unknown> extends DurableObject<Env> {
 
   #happened({ event, ...what }: LogEvent): void {
     const hook = this.#hookOf(event, what);
-    // Later: the core is in the middle of something.
-    const called = hook && Promise.resolve().then(hook);
+    const called = hook && (async () => hook())();
     if (called) this.ctx.waitUntil(called.catch((thrown: unknown) => this.#report("hook_failed", thrown, { hook: event })));
   }
 

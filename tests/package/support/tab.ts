@@ -41,8 +41,8 @@ export class Tab {
   }
 
   /** Reads until the turn is over or waits, and returns what said so. */
-  async follow(requestId: string): Promise<Frame> {
-    return this.client.next((frame) => endOf(requestId)(frame) || byRequest(requestId, "waiting")(frame));
+  async follow(requestId: string, deadlineMs?: number): Promise<Frame> {
+    return this.client.next((frame) => endOf(requestId)(frame) || byRequest(requestId, "waiting")(frame), deadlineMs);
   }
 
   /** Reads until the turn is over, and cuts the connection after every so many frames. */
