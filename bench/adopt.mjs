@@ -1,10 +1,10 @@
 // What it takes to begin: Bobbin's template `ai-sdk` and AIChatAgent, a chat with the same two tools, one after the other.
 //   node bench/adopt.mjs [--rounds 3]     writes the table into docs/performance.md; with --dry it only prints it
 import { spawn, spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { loadavg, tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { WebSocket } from "ws";
 import { childEnv, inRoot, run, runMain, say } from "../scripts/lib.mjs";
@@ -137,19 +137,36 @@ function lines(folder, file) {
 
 /** What is installed for the worker, without the tools to develop it; and of that, what `ai` and its provider do not bring. */
 function packages(folder) {
-  const listed = (cwd) => spawnSync("npm", ["ls", "--all", "--parseable", "--omit=dev"], { cwd, env: childEnv, encoding: "utf8" }).stdout.trim().split("\n").slice(1);
-  const all = listed(folder);
+  const { dependencies } = manifestOf(folder);
+  const all = needed(folder, Object.keys(dependencies));
+  const shared = new Set(needed(folder, SHARED));
   const mb = all.reduce((sum, path) => sum + sizeOf(path), 0) / 1e6;
-  const shared = new Set(SHARED.flatMap((name) => closure(folder, name)));
-  return { packages: all.length, beside: all.filter((path) => !shared.has(path.split("node_modules/").at(-1))).length, mb };
+  return { packages: all.length, beside: all.filter((path) => !shared.has(path)).length, mb };
 }
 
-function closure(folder, name, seen = new Set()) {
-  if (seen.has(name)) return [...seen];
-  seen.add(name);
-  const { dependencies = {}, peerDependencies = {} } = JSON.parse(readFileSync(join(folder, "node_modules", name, "package.json"), "utf8"));
-  for (const each of Object.keys({ ...dependencies, ...peerDependencies })) closure(folder, each, seen);
-  return [...seen];
+function manifestOf(folder) {
+  return JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+}
+
+/** The folders of packages and of all that they need. A peer that is optional is none that they need. */
+function needed(folder, names) {
+  const found = new Set();
+  const visit = (from, name) => {
+    const path = resolved(folder, from, name);
+    if (path === undefined || found.has(path)) return;
+    found.add(path);
+    const { dependencies = {}, optionalDependencies = {}, peerDependencies = {}, peerDependenciesMeta = {} } = manifestOf(path);
+    const peers = Object.keys(peerDependencies).filter((peer) => !peerDependenciesMeta[peer]?.optional);
+    for (const each of [...Object.keys({ ...dependencies, ...optionalDependencies }), ...peers]) visit(path, each);
+  };
+  for (const name of names) visit(folder, name);
+  return [...found];
+}
+
+/** As Node looks for a package: here, or in a folder above. */
+function resolved(top, from, name) {
+  for (let at = from; at.startsWith(top); at = dirname(at)) if (existsSync(join(at, "node_modules", name, "package.json"))) return join(at, "node_modules", name);
+  return undefined;
 }
 
 function sizeOf(path) {
