@@ -151,7 +151,6 @@ impl Thread {
             self.make_way(now, &content);
         }
         let author = self.subject(peer).map(str::to_owned);
-        let is_first = self.session.is_none();
         let mut writes = self.create_session(now, &content, peer);
         writes.extend(self.name_files(files));
         let turn = self.next_seq();
@@ -181,14 +180,11 @@ impl Thread {
         let waits = if starts { None } else { self.queue_position(turn) };
         let (connection_id, queued) = (peer.clone(), waits.unwrap_or_default());
         let accepted = Event::TurnAccepted { connection_id, request_id: request_id.to_owned(), queued };
-        if is_first {
-            self.log(Event::SessionCreated);
-        }
         if is_answer && starts {
-            self.log(accepted);
             // As if the session had been shown in between; but a crash finds both records or none.
             self.next_seq();
-            return self.show_appended(now, turn, Ok(Some(record)), writes);
+            self.show_appended(now, turn, Ok(Some(record)), writes);
+            return self.log(accepted);
         }
         self.append(writes, &record);
         self.log(accepted);
@@ -200,9 +196,14 @@ impl Thread {
 
     /// Commits a record, then shows it and what it changed of the session.
     pub(super) fn append(&mut self, writes: Vec<Write>, record: &Record) {
+        let creates = writes.iter().any(|write| matches!(write, Write::Create(_)));
         self.store(writes);
         if let Some(frame) = record.frame(self.epoch, self.cursor_at(record.seq)) {
             self.send_all(frame);
+        }
+        // An application's hook hears of it: not before it is so.
+        if creates {
+            self.log(Event::SessionCreated);
         }
         self.next_seq();
         self.show_session();

@@ -1,6 +1,7 @@
+use bobbin::thread::Event;
 use serde_json::json;
 
-use crate::harness::{finished, said, thread};
+use crate::harness::{Harness, finished, said, thread};
 use crate::support::Seen;
 
 #[test]
@@ -15,6 +16,23 @@ fn a_message_that_cannot_be_stored_is_refused_and_may_be_sent_again() {
     assert!(h.host.store.records.is_empty() && h.started().is_empty());
     h.say("ann", "r1", "one");
     h.expect("ann", &[json!({ "type": "user_message", "requestId": "r1" })]);
+}
+
+#[test]
+fn nobody_is_told_of_a_session_before_it_is_stored() {
+    let created = |h: &mut Harness| {
+        let is_it = |seen: &Seen| matches!(seen, Seen::Logged(Event::SessionCreated));
+        h.seen().iter().filter(|seen| is_it(seen)).count()
+    };
+    let mut h = thread();
+    h.greet("ann");
+    h.host.faults.writes = Some((1, 1, false));
+    h.say("ann", "r1", "one");
+    assert_eq!(created(&mut h), 0);
+    h.say("ann", "r1", "one");
+    assert_eq!(created(&mut h), 1);
+    h.say("ann", "r2", "two");
+    assert_eq!(created(&mut h), 0);
 }
 
 #[test]
