@@ -2,7 +2,7 @@
 import { functionsOf } from "./wasm.mjs";
 
 const WINDOW_BYTES = 1 << 15;
-const PIECE_BYTES = 8;
+const PIECE_BYTES = 6;
 
 /** Indices of the module's own functions, each followed by the one that has most in common with what stands before it. */
 export function alikeInOrder(wasm) {
