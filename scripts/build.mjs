@@ -9,22 +9,25 @@ import { installRust } from "./setup.mjs";
 const SCRIPTS = ["build", "hot", "lines", "link", "order", "wasm"].map((name) => `scripts/${name}.mjs`);
 const INPUTS = ["src", "Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "package-lock.json", ...SCRIPTS];
 const TARGET = "wasm32-unknown-unknown";
-// The standard library is built for size, too, and nothing prints a value for debugging. What is marked `#[inline]`, such as
-// most of the standard library, is inlined no more than the rest: five times more would be usual. The pinned stable
-// compiler takes the flags for that only if it is told to.
+// The standard library is built for size, too, and nothing prints a value for debugging, nor where a panic was: its trace says
+// that, by the map. The pinned stable compiler takes the flags for that only if it is told to.
 const CARGO_ARGS = ["rustc", "--locked", "--lib", "--release", "--target", TARGET, "-Zbuild-std=std,panic_abort", "-Ztrim-paths"];
-// For all that is linked into the worker, once it is one: no token takes longer for them (measured).
+// For all that is linked into the worker, once it is one. No token takes longer for these, nor for those below (measured).
 const WHOLE = [
-  // A half of what the compiler itself inlines before LLVM counts what that saves.
-  "-Zinline-mir-threshold=20",
-  "-Zinline-mir-hint-threshold=30",
   // What is called in an error alone stays a call.
   "-Cllvm-args=-inlinecold-threshold=0",
-  // No loop is written out, and nothing is computed in several places so that one need not.
-  ...["-unroll-threshold=0", "-unroll-partial-threshold=0", "-enable-pre=false", "-enable-load-pre=false"].map((arg) => `-Cllvm-args=${arg}`),
+  // No loop is written out, and nothing is computed in several places so that one need not. No loop is made to count in steps
+  // of its own, or to keep in a local what stands in memory.
+  ...["-unroll-threshold=0", "-unroll-partial-threshold=0", "-enable-pre=false", "-enable-load-pre=false", "-disable-lsr", "-disable-licm-promotion"].map((arg) => `-Cllvm-args=${arg}`),
   // For size, where `hot.mjs` does not say otherwise.
   "-Cllvm-args=-force-attribute=minsize",
 ];
+// What is marked `#[inline]`, such as most of the standard library, is inlined no more than the rest: five times more would be
+// usual. All four are a hundred times what they would be, but for what the compiler takes off for a function that is called
+// once: only if it is short does it become a part of its caller, where less of it would be like something else.
+const INLINING = ["-inlinedefault-threshold=6000", "-inlinehint-threshold=6000", "-inline-instr-cost=500", "-inline-call-penalty=2500"];
+// Of what the compiler itself inlines, before LLVM counts what that saves, a tenth.
+const BEFORE_LLVM = ["-Zinline-mir-threshold=5", "-Zinline-mir-hint-threshold=8"];
 const CARGO_ENV = {
   RUSTC_BOOTSTRAP: "1",
   CARGO_UNSTABLE_BUILD_STD_FEATURES: "optimize_for_size",
@@ -32,7 +35,7 @@ const CARGO_ENV = {
   // For the map of traces, which is not shipped.
   CARGO_PROFILE_RELEASE_DEBUG: "line-tables-only",
   CARGO_PROFILE_RELEASE_STRIP: "none",
-  RUSTFLAGS: "-Cpanic=abort -Zfmt-debug=none -Cllvm-args=-inlinedefault-threshold=60 -Cllvm-args=-inlinehint-threshold=60 -Cdwarf-version=5",
+  RUSTFLAGS: ["-Cpanic=abort", "-Zfmt-debug=none", "-Zlocation-detail=none", "-Cdwarf-version=5", ...BEFORE_LLVM, ...INLINING.map((arg) => `-Cllvm-args=${arg}`)].join(" "),
 };
 const parts = inRoot("build", "parts");
 const WEB_INPUTS = ["web/index.html", "web/vite.config.ts", "web/public", "web/src", "client/src", "package-lock.json"];

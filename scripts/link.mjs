@@ -14,8 +14,9 @@ export const FEATURE_ARGS = ["--mvp-features", ...FEATURES.map((name) => `--enab
 // The stack lies at the bottom of the memory and grows down, so no value is ever at an address below 1,024. A function that
 // is called once stays one of its own: within its caller, less of it is like something else.
 const ASSUMPTIONS = ["--low-memory-unused", "--one-caller-inline-max-function-size=0"];
-const PASSES = ["-Oz"];
-// A second round finds some more. The order is that of what `withOrder` puts before each name.
+// Loops and blocks are made anew from the flow of control: like flow then has like form.
+const PASSES = ["-Oz", "--flatten", "--rereloop", "-Oz", "-Oz"];
+// Another round finds some more. The order is that of what `withOrder` puts before each name.
 const ORDER_PASSES = ["-Oz", "--reorder-functions-by-name", "--minify-imports-and-exports-and-modules"];
 const ORDER_DIGITS = 6;
 // What the minification calls the one module that is imported.

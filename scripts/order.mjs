@@ -2,24 +2,28 @@
 import { functionsOf } from "./wasm.mjs";
 
 const WINDOW_BYTES = 1 << 15;
-const PIECE_BYTES = 8;
+const PIECE_BYTES = 6;
+// Between the most in common (0) and the most of its own bytes (1).
+const SIZE_POWER = 0.7;
 
 /** Indices of the module's own functions, each followed by the one that has most in common with what stands before it. */
 export function alikeInOrder(wasm) {
   const functions = [...functionsOf(wasm)].map(([index, { start, end }]) => ({ index, bytes: end - start, pieces: piecesOf(wasm.subarray(start, end)) }));
   const holders = new Map(functions.flatMap(({ pieces }) => [...pieces]).map((piece) => [piece, []]));
   for (const each of functions) for (const piece of each.pieces) holders.get(piece).push(each);
-  // How many pieces a function has in common with the window.
+  // What is in many functions is near in any order: a piece counts the more the rarer it is.
+  const worth = new Map([...holders].map(([piece, { length }]) => [piece, 1 / Math.sqrt(length)]));
+  // What the pieces are worth that a function has in common with the window.
   const common = new Map(functions.map((each) => [each, 0]));
   const inWindow = new Map();
   const count = (pieces, step) => {
     for (const piece of pieces) {
       const before = inWindow.get(piece) ?? 0;
       inWindow.set(piece, before + step);
-      if (before === 0 || before + step === 0) for (const holder of holders.get(piece)) common.set(holder, common.get(holder) + step);
+      if (before === 0 || before + step === 0) for (const holder of holders.get(piece)) common.set(holder, common.get(holder) + step * worth.get(piece));
     }
   };
-  const likeness = (each) => common.get(each) / Math.sqrt(each.bytes);
+  const likeness = (each) => common.get(each) / each.bytes ** SIZE_POWER;
   const order = [];
   let [windowStart, windowBytes] = [0, 0];
   for (const left = new Set(functions); left.size > 0; ) {

@@ -3,6 +3,9 @@ import { WorkerEntrypoint } from "cloudflare:workers";
 import { SessionDO, fetch, initSync } from "./bindings.js";
 import module from "./index_bg.wasm";
 
+// Ten would be usual, and a panic's own take up as many: its trace alone says where it was.
+Error.stackTraceLimit = 30;
+
 initSync({ module });
 
 export { SessionDO };

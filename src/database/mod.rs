@@ -6,6 +6,7 @@
 
 #![deny(missing_docs)]
 
+use crate::protocol::cut;
 use crate::thread::store::digest;
 
 #[cfg(target_arch = "wasm32")]
@@ -81,7 +82,7 @@ pub fn fitting(statement: &str, migration: u64) -> String {
 /// "no such column", "no such table", "has no column named".
 #[must_use]
 pub fn is_lacking(error: &str) -> bool {
-    error.contains("no such ") || error.contains("no column ")
+    ["no such ", "no column "].iter().any(|words| cut(error, words).is_some())
 }
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ fn place(word: &str) -> String {
     let (before, last) = whole.rfind(MARK).map_or(("", whole.as_str()), |at| whole.split_at(at));
     let begun: String = last.chars().take(PREFIX_CHARS_MAX.saturating_add(1)).collect();
     // A beginning of one letter is in no index; a quotation mark that was doubled must not be cut in half.
-    let is_known = begun.chars().count() > 2 && !begun.contains('"');
+    let is_known = begun.chars().count() > 2 && !begun.bytes().any(|byte| byte == b'"');
     if is_known { format!("\"{whole}\" OR \"{before}{begun}\"*") } else { format!("\"{whole}\"") }
 }
 

@@ -7,6 +7,7 @@ use web_sys::Request;
 
 use crate::platform::http::header;
 use crate::platform::{Env, binding};
+use crate::protocol::cut;
 use crate::variables;
 
 use super::auth::Caller;
@@ -48,7 +49,7 @@ fn network(address: &str) -> Option<String> {
     if address == "::1" || address.starts_with("127.") {
         return None;
     }
-    let (head, _) = address.split_once("::").unwrap_or((address, ""));
+    let (head, _) = cut(address, "::").unwrap_or((address, ""));
     let groups = head.match_indices(':').nth(3).map_or(head, |(end, _)| head.get(..end).unwrap_or(head));
     Some(["address ", groups].concat())
 }

@@ -1,7 +1,7 @@
 //! Which request is meant.
 
 use crate::protocol::limits::SESSION_ID_CHARS_MAX;
-use crate::protocol::{ErrorBody, ErrorCode, is_session_id};
+use crate::protocol::{ErrorBody, ErrorCode, cut, is_session_id};
 use crate::thread::Ask;
 
 /// What a request asks for, by its method and address.
@@ -126,7 +126,7 @@ impl Route {
     /// # Errors
     /// 400, 404, 405 or 426, with what was wrong and what would be right.
     pub fn of(method: &str, url: &str, is_upgrade: bool) -> Result<Route, Refused> {
-        let (_, address) = url.split_once("://").unwrap_or_default();
+        let (_, address) = cut(url, "://").unwrap_or_default();
         let path = address.split(['?', '#']).next().unwrap_or_default();
         let segments: Vec<&str> = path.split('/').skip(1).collect();
         match segments.as_slice() {

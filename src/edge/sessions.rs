@@ -9,8 +9,7 @@ use crate::database::{self, Expressions, MIGRATION, SESSION_JSON, owner_key, ref
 use crate::platform::d1::{self, Row};
 use crate::platform::{Env, http::json_response, log_failure, normalized, number};
 use crate::protocol::limits::{LIST_TIMEOUT_MS, SEARCH_HITS_MAX};
-use crate::protocol::to_json;
-use crate::protocol::{ErrorCode, SessionState};
+use crate::protocol::{ErrorCode, SessionState, cut, to_json};
 
 use super::auth::Caller;
 use super::params::{Order, before_hit, before_session, limit, order, place, query, state};
@@ -193,6 +192,9 @@ impl<'a> Asked<'a> {
     fn hits(&self, migration: u64) -> Vec<String> {
         let condition = self.scope.condition();
         let of_all = |source: &str, expression: &str, before: &str, and: &str| {
+            let and_of = |table: &str| {
+                cut(and, "words").map(|(before, behind)| [before, table, ".words", behind].concat())
+            };
             [
                 hits(
                     &format!(
@@ -200,7 +202,7 @@ impl<'a> Asked<'a> {
                    CROSS JOIN messages ON messages.n = message_search.rowid
                    CROSS JOIN sessions ON sessions.id = messages.session_id
                    WHERE message_search MATCH {expression} AND {condition} {}",
-                        and.replace("words", "messages.words")
+                        and_of("messages").unwrap_or_default()
                     ),
                     "message_search.rowid DESC",
                 ),
@@ -209,7 +211,7 @@ impl<'a> Asked<'a> {
                         "'{source}t', sessions.n, 0, 2 * rank FROM {before} session_search
                    CROSS JOIN sessions ON sessions.n = session_search.rowid
                    WHERE session_search MATCH {expression} AND {condition} {}",
-                        and.replace("words", "sessions.words")
+                        and_of("sessions").unwrap_or_default()
                     ),
                     "session_search.rowid DESC",
                 ),

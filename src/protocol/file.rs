@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::client::is_session_id;
+use super::content::cut;
 use super::limits::{FILE_NAME_BYTES_MAX, MEDIA_TYPE_BYTES_MAX};
 
 /// What a file is called that came without a name.
@@ -17,7 +18,7 @@ pub fn file_path(session_id: &str, file_id: &str) -> String {
 /// The session and the file that a path names; `None` if it is no such path.
 #[must_use]
 pub fn file_of(url: &str) -> Option<(&str, &str)> {
-    let (session_id, file_id) = url.strip_prefix("/sessions/")?.split_once("/files/")?;
+    let (session_id, file_id) = cut(url.strip_prefix("/sessions/")?, "/files/")?;
     (is_session_id(session_id) && is_session_id(file_id)).then_some((session_id, file_id))
 }
 

@@ -25,7 +25,7 @@ pub use client::{
     ClientFrame, FrameName, Post, Received, SessionUpdate, ToolAnswer, ToolSaid, is_request_id,
     is_session_id, request_id_form,
 };
-pub use content::{Approval, ApprovalState, Block, Content, ToolKind, ToolOutput, is_blank, joined};
+pub use content::{Approval, ApprovalState, Block, Content, ToolKind, ToolOutput, cut, is_blank, joined};
 pub use cursor::{Cursor, Progress};
 pub use error::{CloseCode, ErrorBody, ErrorCode};
 pub use file::{Wanted, disposition, file_of, file_path, media_type, safe_name, wanted};

@@ -247,10 +247,14 @@ struct Faults(Option<String>);
 
 impl Faults {
     fn take<T>(&mut self, value: Option<T>, column: &str) -> Option<T> {
-        if value.is_none() && self.0.is_none() {
-            self.0 = Some(format!("column {column} is missing or has an unexpected form"));
+        if value.is_none() {
+            self.add(column);
         }
         value
+    }
+
+    fn add(&mut self, column: &str) {
+        self.0.get_or_insert_with(|| ["column ", column, " is missing or has an unexpected form"].concat());
     }
 
     fn integer(&mut self, row: &dyn Row, column: &str) -> u64 {
@@ -258,9 +262,14 @@ impl Faults {
     }
 
     fn json<T: Read>(&mut self, row: &dyn Row, column: &str) -> Option<T> {
-        let value = row.text(column).and_then(|text| T::parse(&text));
-        self.take(value, column)
+        let value = value(row, column);
+        self.take(value.as_ref().and_then(T::read), column)
     }
+}
+
+/// One function for all that is read out of it.
+fn value(row: &dyn Row, column: &str) -> Option<Json> {
+    Json::parse(&row.text(column)?)
 }
 
 #[cfg(test)]

@@ -95,5 +95,5 @@ fn is_marked(part: &str) -> bool {
 
 /// A file's path; an address, whose slashes stand in pairs, is none.
 fn is_path(run: &str) -> bool {
-    run.strip_prefix('/').is_some_and(|rest| !rest.starts_with('/') && rest.contains('/'))
+    run.strip_prefix('/').is_some_and(|rest| !rest.starts_with('/') && rest.bytes().any(|byte| byte == b'/'))
 }

@@ -64,7 +64,7 @@ fn delta<'a>(event: &'a Json, data: &'a str) -> Piece<'a> {
     let text = event.get("delta").and_then(Json::as_str).unwrap_or_default();
     let mut delta = Piece::from(Cow::Borrowed(text));
     // It may begin or end within a character, which a value cannot hold.
-    if text.contains(char::REPLACEMENT_CHARACTER) {
+    if text.chars().any(|char| char == char::REPLACEMENT_CHARACTER) {
         let _ = Reader::read_foreign(data, |reader| {
             reader.object(&mut |reader, name| match &*name {
                 "delta" => Piece::read(reader).map(|piece| delta = piece),

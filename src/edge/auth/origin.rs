@@ -1,5 +1,7 @@
 //! Pages that may connect.
 
+use crate::protocol::cut;
+
 /// Whether a page of `origin` may open a socket at `url`. Exact match against `ALLOWED_ORIGINS`; the
 /// worker's own pages may. `None` stands for a caller that is no page.
 #[must_use]
@@ -12,7 +14,7 @@ pub fn is_allowed(origin: Option<&str>, url: &str, allowed: Option<&str>) -> boo
 /// Whether a page is served by the machine that its browser runs on.
 #[must_use]
 pub fn is_local(origin: &str) -> bool {
-    let scheme_and_host = origin.split_once("://");
+    let scheme_and_host = cut(origin, "://");
     scheme_and_host.is_some_and(|(scheme, host)| matches!(scheme, "http" | "https") && is_local_host(host))
 }
 
@@ -31,14 +33,14 @@ pub fn may_read(origin: &str, allowed: Option<&str>, is_open: bool) -> bool {
 /// would be a page of the worker's own.
 #[must_use]
 pub fn is_own_host(host: &str, allowed: Option<&str>) -> bool {
-    let is_host = |origin: &str| origin.split_once("://").is_some_and(|(_, named)| named == host);
+    let is_host = |origin: &str| cut(origin, "://").is_some_and(|(_, named)| named == host);
     is_local_host(host) || allowed.is_some_and(|allowed| crate::config::origins(allowed).any(is_host))
 }
 
 /// The host that an address names, with its port.
 #[must_use]
 pub fn host(url: &str) -> &str {
-    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let rest = cut(url, "://").map_or("", |(_, rest)| rest);
     rest.split(['/', '?', '#']).next().unwrap_or_default()
 }
 
@@ -50,7 +52,7 @@ fn is_local_host(host: &str) -> bool {
 
 /// The origin of an address: scheme, host and port.
 fn own(url: &str) -> Option<&str> {
-    let (scheme, _) = url.split_once("://")?;
+    let (scheme, _) = cut(url, "://")?;
     url.get(..scheme.len().checked_add(3)?.checked_add(host(url).len())?)
 }
 

@@ -1,6 +1,7 @@
 //! What is asked of a caller, and what it brings.
 
 use crate::edge::query_value;
+use crate::protocol::cut;
 use crate::variables::{self, AuthName, Source, Variables};
 
 use super::jwt::decode;
@@ -93,7 +94,7 @@ impl Policy {
 #[must_use]
 pub fn is_private(url: &str) -> bool {
     let is_local =
-        || url.split_once("://").is_some_and(|(scheme, _)| is_local(&format!("{scheme}://{}", host(url))));
+        || cut(url, "://").is_some_and(|(scheme, _)| is_local(&format!("{scheme}://{}", host(url))));
     (url.starts_with("https://") && !host(url).is_empty()) || is_local()
 }
 
