@@ -379,7 +379,7 @@ fn status(code: ErrorCode) -> u16 {
         ErrorCode::Unauthenticated => 401,
         ErrorCode::Forbidden => 403,
         ErrorCode::NotFound => 404,
-        ErrorCode::AlreadyAnswered | ErrorCode::DuplicateRequest => 409,
+        ErrorCode::AlreadyAnswered | ErrorCode::Conflict | ErrorCode::DuplicateRequest => 409,
         ErrorCode::Deleted => 410,
         ErrorCode::MessageTooLarge => 413,
         ErrorCode::RateLimited | ErrorCode::Busy => 429,

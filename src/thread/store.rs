@@ -179,13 +179,13 @@ pub enum RecordKind {
 object! {
     /// How a turn continues the conversation. Of one that an older build stored, nothing is known.
     #[derive(Default, Eq)]
-    #[cfg_attr(test, ts(type = "unknown"))]
     pub struct Begun {
         /// How many messages its path has up to its answer, once all turns are over.
         pub count: Option<u64> = "count" unless "Option::is_none",
         /// The turns that were not over when it began.
         pub open: Option<Vec<u64>> = "open" unless "Option::is_none",
         /// Whether a segment begins with it.
+        #[cfg_attr(test, ts(as = "Option<bool>"))]
         pub starts: bool = "starts" unless "is_not",
         /// Of a new version of a message, the turn that the first version came with.
         pub first: Option<u64> = "first" unless "Option::is_none",
@@ -199,7 +199,6 @@ object! {
         /// turn, as in threads of the first format.
         pub old_id: Option<String> = "oldId" unless "Option::is_none",
         /// Where it brought the path to another place, what clients were told.
-        #[cfg_attr(test, ts(type = "unknown"))]
         pub branch: Option<Branch> = "branch" unless "Option::is_none",
     }
 }
@@ -207,7 +206,6 @@ object! {
 object! {
     /// How the path changed.
     #[derive(Eq)]
-    #[cfg_attr(test, ts(type = "unknown"))]
     pub struct Branch {
         /// The last message that stayed; `None` if none did.
         pub after: Option<String> = "after" unless "Option::is_none",

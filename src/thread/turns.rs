@@ -89,8 +89,8 @@ impl Thread {
         if let Some(after) = &sent.after
             && !self.is_on_path(records, after).map_err(|StoreError(_)| unreadable())?
         {
-            let message = "the conversation has gone another way than the one that this continues; look at it, and \
-                           send this again under a new requestId";
+            let message = "what this continues is not on the current path; look at the conversation as it is, and \
+                           send this with its last message as after";
             return Err(ErrorBody::fatal(ErrorCode::Conflict, message));
         }
         if matches!(place, Place::Deleted) {
