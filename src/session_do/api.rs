@@ -313,7 +313,8 @@ fn json_lines(thread: &Thread, records: &dyn Records, page: &[Record]) -> Result
     for (message, record) in thread.messages(records, page)?.iter().zip(page) {
         let mut line = to_json(message).into_bytes();
         line.pop();
-        let current = if thread.is_current(record) { ",\"current\":true}\n" } else { ",\"current\":false}\n" };
+        let current =
+            if thread.is_current(record) { ",\"current\":true}\n" } else { ",\"current\":false}\n" };
         line.extend_from_slice(current.as_bytes());
         lines.extend(line);
     }

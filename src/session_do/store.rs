@@ -12,15 +12,15 @@ use crate::protocol::{Millis, to_json};
 use crate::pump::{Broken, Loaded};
 use crate::thread::rows::{ANSWER, APPEND, Found, QUESTION, REGENERATE, Row, SELECT, WAITING};
 use crate::thread::store::{
-    Begun, Checkpoint, Commit, Deletion, Journal, Mark, Page, Record, RecordKind, Records, StoreError, Stored,
-    Write, digests,
+    Begun, Checkpoint, Commit, Deletion, Journal, Mark, Page, Record, RecordKind, Records, StoreError,
+    Stored, Write, digests,
 };
 use crate::thread::{File, Kept, Path, Start};
 
 use super::logs;
 use super::schema::{
-    DELETED, DUE, FILES, FILL_FROM_FIRST_FORMAT, FILL_PARENTS, FIRST_FORMAT, FROM_FIRST_FORMAT, INDICES, JOURNAL, MAJOR,
-    MINOR, MOVED, RECORDS, ROUNDS, TABLES, THREAD,
+    DELETED, DUE, FILES, FILL_FROM_FIRST_FORMAT, FILL_PARENTS, FIRST_FORMAT, FROM_FIRST_FORMAT, INDICES,
+    JOURNAL, MAJOR, MINOR, MOVED, RECORDS, ROUNDS, TABLES, THREAD,
 };
 
 const TABLE_NAMES: [&str; 7] =
@@ -28,7 +28,8 @@ const TABLE_NAMES: [&str; 7] =
 /// The first format's mark of a deletion that D1 has yet to learn of.
 const FIRST_FORMAT_DELETED: &str = "deleted";
 
-const MARK: &str = "SELECT seq, turn, kind, request_id, created_at, started, tokens_used, parent FROM bobbin_records";
+const MARK: &str =
+    "SELECT seq, turn, kind, request_id, created_at, started, tokens_used, parent FROM bobbin_records";
 
 const THESE: &str = "seq IN (SELECT value FROM json_each(?))";
 
@@ -352,7 +353,15 @@ impl Store {
             parent => parent.map_or(JsValue::NULL, number),
         };
         match kind {
-            RecordKind::Question { parent: before, author, started, answer_id, metadata, fault: _, begun: _ } => {
+            RecordKind::Question {
+                parent: before,
+                author,
+                started,
+                answer_id,
+                metadata,
+                fault: _,
+                begun: _,
+            } => {
                 columns.extend([
                     ("parent", parent(*before)),
                     ("author", optional(author.as_deref())),
@@ -372,7 +381,13 @@ impl Store {
                 ("metadata", optional(metadata.as_ref().map(to_json).as_deref())),
             ]),
             RecordKind::Answer {
-                parent: of, status, error, metadata, events: _, reason: _, is_appended: _
+                parent: of,
+                status,
+                error,
+                metadata,
+                events: _,
+                reason: _,
+                is_appended: _,
             } => columns.extend([
                 ("parent", parent(*of)),
                 ("status", status.as_str().into()),

@@ -11,8 +11,8 @@ use crate::protocol::limits::{
 use crate::protocol::{Millis, Session};
 
 use super::events::{Event, OutboxState};
-use super::store::{Record, Records, StoreError, Write};
 use super::path::Path;
+use super::store::{Record, Records, StoreError, Write};
 use super::{Output, Thread};
 
 #[derive(Debug, Default)]
