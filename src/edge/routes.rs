@@ -61,6 +61,8 @@ pub enum Action {
     Ticket,
     /// What its object is doing, for operators.
     Diagnostics,
+    /// Begins another session as this one.
+    Fork,
     /// Takes a file for messages to come.
     Upload,
     /// The bytes of a file.
@@ -80,7 +82,7 @@ impl Action {
     #[must_use]
     pub fn ask(self) -> Ask {
         match self {
-            Action::Read | Action::Messages => Ask::Read,
+            Action::Read | Action::Messages | Action::Fork => Ask::Read,
             Action::Post => Ask::Send,
             Action::Events => Ask::Watch,
             Action::Ticket => Ask::Ticket,
@@ -151,6 +153,7 @@ impl Route {
             ["sessions", id, "diagnostics"] => {
                 of_session(id, choose(method, &[("GET", Action::Diagnostics)])?)
             }
+            ["sessions", id, "fork"] => of_session(id, choose(method, &[("POST", Action::Fork)])?),
             ["sessions", id, "files"] => of_session(id, choose(method, &[("POST", Action::Upload)])?),
             ["sessions", id, "files", _file] => of_session(id, choose(method, &[("GET", Action::Fetch)])?),
             ["sessions", id, "websocket"] => connect(method, is_upgrade, Some(id)),

@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::{ReadableStream, Request, Response};
 
 use crate::dialect::{Dialect, native};
-use crate::edge::auth::{IDENTITY_HEADER, NO_TICKET, TICKET_HEADER};
+use crate::edge::auth::{FORK_HEADER, IDENTITY_HEADER, NO_TICKET, TICKET_HEADER};
 use crate::edge::{
     Action, Answer, Guarded, Refused, Route, bad_before, bad_request, is_upgrade, limit, place, query_value,
     read_fields, refusal, switch_protocols,
@@ -16,7 +16,9 @@ use crate::edge::{
 use crate::platform::http::{empty_response, header, json_response, stream};
 use crate::platform::{elapsed, now, sleep, socket_pair};
 use crate::protocol::json::{Fields, Json};
-use crate::protocol::limits::{BODY_BYTES_MAX, MESSAGE_BYTES_MAX, PAGE_BYTES_MAX, PAGE_MAX};
+use crate::protocol::limits::{
+    BODY_BYTES_MAX, FORK_PAGE_BYTES_MAX, MESSAGE_BYTES_MAX, PAGE_BYTES_MAX, PAGE_MAX,
+};
 use crate::protocol::{
     CloseCode, Cursor, ErrorCode, Identity, Read, Session, SessionUpdate, ToolAnswer, is_request_id,
     request_id_form, to_json,
@@ -26,6 +28,7 @@ use crate::thread::store::{Record, Records, StoreError};
 use crate::thread::{Ask, Denied, Input, PeerId, READ_TOO_MUCH, Request as Asked, Thread};
 
 use super::files;
+use super::forks;
 use super::shell::Shell;
 use super::tickets::Purpose;
 
@@ -49,6 +52,10 @@ async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
         // The edge passes on nothing else; a program that is bound to the object may.
         _ => return Err(no_session()),
     };
+    if action == Action::Fork && header(request, FORK_HEADER).as_deref() == Some("in") {
+        let identity = caller(shell, request, None)?;
+        return forks::take(shell, &identity, &fields(request, FORK_PAGE_BYTES_MAX).await?).await;
+    }
     let purpose = (action == Action::Events).then_some(Purpose::Events);
     let identity = caller(shell, request, purpose)?;
     permit(shell, &identity, action.ask())?;
@@ -71,6 +78,10 @@ async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
         // A tool's result may be as large as by a frame.
         Action::Decide => decide(shell, &identity, &mut fields(request, MESSAGE_BYTES_MAX).await?),
         Action::Delete => delete(shell, &identity).await,
+        Action::Fork => {
+            check_read(shell, &identity)?;
+            forks::give(shell, &identity, &fields(request, BODY_BYTES_MAX).await?)
+        }
         Action::Upload => files::upload(shell, request, &identity).await,
         Action::Fetch => files::fetch(shell, request, &identity).await,
     }
@@ -254,7 +265,7 @@ fn check_read(shell: &Shell, identity: &Identity) -> Result<(), Refused> {
 }
 
 /// Counts what somebody is sent. Without a subject each request has an allowance of its own, and stays within it.
-fn count_read(shell: &Shell, identity: &Identity, bytes: usize) {
+pub(super) fn count_read(shell: &Shell, identity: &Identity, bytes: usize) {
     if let Some(subject) = identity.subject.clone() {
         let _ = shell.input(Input::Read { subject, bytes: bytes as u64 });
     }

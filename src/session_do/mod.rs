@@ -6,6 +6,7 @@
 mod agents;
 mod api;
 mod files;
+mod forks;
 mod index;
 mod logs;
 mod notify;

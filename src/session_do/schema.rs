@@ -18,7 +18,7 @@ pub struct Table {
 /// One row: the thread as of its last checkpoint, and the format of all tables.
 ///
 /// `path` names the stretches of the log that are on the current path, once not all of it is: `[[from, to], …, [from]]`,
-/// each to before its second number.
+/// each to before its second number. `origin` says of a fork what it is a copy of.
 pub const THREAD: Table = Table {
     name: "bobbin_thread",
     columns: &[
@@ -31,6 +31,7 @@ pub const THREAD: Table = Table {
         ("open", "TEXT NOT NULL DEFAULT '[]'"),
         ("session", "TEXT NOT NULL DEFAULT '{}'"),
         ("path", "TEXT"),
+        ("origin", "TEXT"),
     ],
 };
 
@@ -76,6 +77,13 @@ pub const JOURNAL: Table = Table {
         ("tokens_used", "INTEGER NOT NULL DEFAULT 0"),
         ("open", "TEXT"),
     ],
+};
+
+/// What is to become a fork, until all of it is here: in row 0 what it is a copy of, and when that began; in the others
+/// messages, by their places in the other log.
+pub const FORK: Table = Table {
+    name: "bobbin_fork",
+    columns: &[("n", "INTEGER PRIMARY KEY"), ("text", "TEXT NOT NULL"), ("at", "INTEGER")],
 };
 
 /// One row after a deletion: when it was, whether D1 has yet to learn of it, and `requests`, digests of the ids that
