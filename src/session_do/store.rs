@@ -15,7 +15,7 @@ use crate::thread::store::{
     Begun, Checkpoint, Commit, Deletion, Journal, Mark, Page, Record, RecordKind, Records, StoreError,
     Stored, Write, digests,
 };
-use crate::thread::{File, ForkOrigin as Origin, Import, Kept, Path, Start};
+use crate::thread::{File, ForkOrigin as Origin, Copying, Kept, Path, Start};
 
 use super::logs;
 use super::schema::{
@@ -475,7 +475,7 @@ impl Store {
         title: Option<String>,
     ) -> Result<(), StoreError> {
         let begin = || -> Result<(), StoreError> {
-            let mut import = Import::new(self.session_id.clone(), epoch, now);
+            let mut import = Copying::new(self.session_id.clone(), epoch, now);
             let tables: String = TABLES.iter().map(|table| table.create()).collect();
             self.run(&[&tables, INDICES].concat(), vec![])?;
             let mut after = 0;

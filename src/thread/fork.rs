@@ -158,7 +158,7 @@ impl Thread {
 
 /// Makes a log of copied messages.
 #[derive(Debug)]
-pub struct Import {
+pub struct Copying {
     session_id: String,
     epoch: u64,
     now: Millis,
@@ -175,11 +175,11 @@ pub struct Import {
     files: Vec<String>,
 }
 
-impl Import {
+impl Copying {
     /// Of a session that is to have this id and this life of its log.
     #[must_use]
     pub fn new(session_id: String, epoch: u64, now: Millis) -> Self {
-        Import {
+        Copying {
             session_id,
             epoch,
             now,

@@ -64,7 +64,7 @@ pub use answer::{Answer, Missing, Piece};
 pub use attachment::Attachment;
 pub use events::{Counters, Event, OutboxState, Report};
 pub use files::{File, FileState, Kept, Unserved};
-pub use fork::{Copied, Import, Origin as ForkOrigin};
+pub use fork::{Copied, Copying, Origin as ForkOrigin};
 pub use outbox::{Delivered, Delivery, SessionContent};
 pub use path::{Path, Start};
 pub use permission::{Ask, Denied, Request};
