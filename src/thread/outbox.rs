@@ -10,6 +10,7 @@ use crate::protocol::limits::{
 };
 use crate::protocol::{Millis, Session};
 
+use super::clock::set_back;
 use super::events::{Event, OutboxState};
 use super::store::{Record, Records, StoreError, Write};
 use super::{Output, Thread};
@@ -91,6 +92,11 @@ impl From<&Delivery> for Delivered {
 }
 
 impl Outbox {
+    pub(super) fn set_back(&mut self, by: Millis) {
+        set_back(&mut self.sent_at, by);
+        set_back(&mut self.retry_at, by);
+    }
+
     pub(super) fn from_store(delivered: u64, saved: u64) -> Self {
         Outbox { delivered, saved, saved_delivered: delivered, ..Outbox::default() }
     }
