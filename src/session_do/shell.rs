@@ -26,6 +26,8 @@ pub struct Runtime {
     state: DurableObjectState,
     pub env: Env,
     pub session_id: String,
+    /// What D1 knows the session by: see [`platform::d1::row_prefix`].
+    pub row_id: String,
     /// The class of an application that has this thread, if there is one.
     pub own: Option<Own>,
     /// Told of each delivery to D1 that came back.
@@ -64,7 +66,9 @@ impl Shell {
                 || Sockets::peer(socket.unchecked_ref()).is_some()
         };
         let sockets = sockets.into_iter().filter(is_own).map(JsCast::unchecked_into).collect();
-        let session_id = state.id()?.name().unwrap_or_default();
+        let id = state.id()?;
+        let session_id = id.name().unwrap_or_default();
+        let row_id = platform::d1::row_prefix(&env, &id)? + &session_id;
         // A setting that is not valid is refused at the edge. An open thread goes on without it.
         let (config, agent) = match settings {
             Ok(Settings { agent, thread }) => (thread, agent),
@@ -74,6 +78,7 @@ impl Shell {
             state,
             env,
             session_id: session_id.clone(),
+            row_id,
             own,
             deliveries: Notify::default(),
         });

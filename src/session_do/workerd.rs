@@ -193,7 +193,7 @@ impl Platform for Workerd {
     fn deliver(&mut self, delivery: Delivery) {
         let (runtime, inlet) = (self.runtime.clone(), self.inlet.clone());
         self.spawn(async move {
-            let outcome = index::deliver(&runtime.env, &runtime.session_id, &delivery).await;
+            let outcome = index::deliver(&runtime.env, &runtime.row_id, &delivery).await;
             inlet.input(match outcome {
                 Ok(()) => Input::Delivered(Delivered::from(&delivery)),
                 Err(error) => {
