@@ -26,7 +26,8 @@ export const others = [
   { id: "7", title: "joining a thread of 10, 1,000 and 100,000 messages", contestants: ["bobbin", "aichat"], sample: join_ },
   { id: "8", title: "1,000 sockets on 50 threads", contestants: everybody, once: true, sample: memory },
   { id: "9", title: "a fresh process, its first answer and its first socket", contestants: [...everybody, "empty"], sample: coldStart },
-  { id: "10", title: "a second turn of 400 tokens 20 ms apart", contestants: everybody, once: true, sample: writes },
+  { id: "10", title: "a second turn of 400 tokens 20 ms apart", contestants: everybody, once: true, sample: writesOf(400) },
+  { id: "13", title: "a second turn of 25 tokens 20 ms apart", contestants: everybody, once: true, sample: writesOf(25) },
 ];
 
 function turn(id, title, options) {
@@ -122,14 +123,18 @@ async function rejoin(runtime, contestant, model) {
   return sample;
 }
 
-async function writes(_runtime, contestant, model) {
+function writesOf(tokens) {
+  return (_runtime, contestant, model) => measureWrites(contestant, model, tokens);
+}
+
+async function measureWrites(contestant, model, tokens) {
   const runtime = await Runtime.start(counted(contestant), model.vars);
   try {
     const counts = async () => (await fetch(new URL("/__counts", runtime.url))).json();
     const [client] = await room(runtime, contestant, model, 1);
     await settledCpuMs(runtime);
     const before = await counts();
-    say(contestant, client, [{ tokens: 400, everyMs: 20 }]);
+    say(contestant, client, [{ tokens, everyMs: 20 }]);
     await client.over();
     await settledCpuMs(runtime);
     const after = await counts();
