@@ -1,63 +1,56 @@
 // Which version of a conversation is to be shown.
 import { type ThreadError, fatal } from "./error.ts";
+import { createOwed } from "./owed.ts";
 import { holds } from "./paths.ts";
-import type { ClientFrame, ServerFrame, Versions } from "./protocol.ts";
+import type { ServerFrame, Versions } from "./protocol.ts";
 import type { Transcript } from "./transcript.ts";
-import { type Deferred, deferred } from "./turn.ts";
 
-type Owed = Deferred<void> & {
+type Selection = {
   messageId: string;
-  isSent: boolean;
   frame: string;
-  /** The version that was shown when the other one was asked for. */
+  isSent: boolean;
+  /** The version that was shown when this one was asked for. */
   from: string | undefined;
 };
 
-/**
- * Versions that were asked for. They have no acknowledgement of their own: one is here when the path goes through it.
- * All may be sent again, since it changes nothing a second time.
- */
+/** Versions that were asked for. Each is here when the path goes through it, and may be asked for again. */
 export function createSelections(send: (frame: string) => boolean) {
-  let owed: Owed[] = [];
+  const owed = createOwed<Selection>();
 
-  function end(isOver: (one: Owed) => boolean, how: (one: Owed) => void): void {
-    const over = owed.filter(isOver);
-    owed = owed.filter((one) => !over.includes(one));
-    over.forEach(how);
+  function push(one: Selection): void {
+    one.isSent = send(one.frame) || one.isSent;
   }
 
   return {
-    isOwing: () => owed.length > 0,
-    latest: () => owed.at(-1)?.messageId ?? null,
-    async add(messageId: string, transcript: Transcript): Promise<void> {
-      const isBeside = ({ versions }: { versions?: Versions | undefined }) => [versions?.previous, versions?.next].includes(messageId);
-      const from = transcript.messages.find(isBeside)?.id ?? transcript.turns.find(isBeside)?.answerId;
-      const frame: ClientFrame = { type: "select", messageId };
-      const one: Owed = { ...deferred<void>(), messageId, isSent: false, frame: JSON.stringify(frame), from };
-      owed.push(one);
-      one.isSent = send(one.frame);
-      return one.promise;
+    isOwing: owed.isOwing,
+    latest: () => owed.all().at(-1)?.messageId ?? null,
+    add(messageId: string, { messages, turns }: Transcript): Promise<void> {
+      const isBeside = ({ versions }: { versions?: Versions | undefined }) => versions?.previous === messageId || versions?.next === messageId;
+      const from = messages.find(isBeside)?.id ?? turns.find(isBeside)?.answerId;
+      const done = owed.add({ messageId, frame: JSON.stringify({ type: "select", messageId }), isSent: false, from });
+      owed.all().slice(-1).forEach(push);
+      return done;
     },
-    /** Sent again, one would undo what somebody has done since. */
     push(transcript: Transcript): void {
-      const isLate = ({ from }: Owed) => from !== undefined && !transcript.hasEarlier && !holds(transcript, from);
-      end(isLate, (one) => one.reject(fatal("CONFLICT", "Another version was chosen elsewhere meanwhile.")));
-      for (const one of owed) one.isSent = send(one.frame) || one.isSent;
+      // Sent again, it would undo what somebody has chosen since.
+      const isLate = ({ from }: Selection) => from !== undefined && !transcript.hasEarlier && !holds(transcript, from);
+      owed.end(isLate, fatal("CONFLICT", "Another version was chosen elsewhere meanwhile."));
+      owed.all().forEach(push);
     },
     settle(frame: ServerFrame, transcript: Transcript): void {
       const isBranch = frame.type === "branch" ? frame.requestId === undefined : frame.type === "snapshot" && frame.reason === "branch";
       if (!isBranch && frame.type !== "snapshot") return;
       // It may be before what is loaded.
-      const isHere = ({ messageId, isSent }: Owed) => isSent && (holds(transcript, messageId) || (isBranch && transcript.hasEarlier));
-      const over = owed.slice(0, owed.findLastIndex(isHere) + 1);
-      end((one) => over.includes(one), (one) => one.resolve());
+      const isHere = ({ messageId, isSent }: Selection) => isSent && (holds(transcript, messageId) || (isBranch && transcript.hasEarlier));
+      const over = owed.all().slice(0, owed.all().findLastIndex(isHere) + 1);
+      owed.end((one) => over.some(({ frame }) => frame === one.frame));
     },
     /** A refusal has the beginning of the frame. */
     refuse(beginning: string, error: ThreadError): void {
-      end((one) => one.frame.startsWith(beginning), (one) => one.reject(error));
+      owed.end(({ frame }) => frame.startsWith(beginning), error);
     },
     fail(error: ThreadError): void {
-      end(() => true, (one) => one.reject(error));
+      owed.end(() => true, error);
     },
   };
 }
