@@ -99,6 +99,8 @@ export function createThread(options: ThreadOptions = {}): Thread {
   );
   const answers = createAnswers((frame) => connection.send(frame));
   const selections = createSelections((frame) => connection.send(frame));
+  const asked = [updates, answers, selections];
+  const isAsking = () => asked.some((one) => one.isOwing());
   let snapshot = view();
   // A function is asked when there is something to ask it for.
   if (typeof options.token !== "function" || options.subject !== undefined) claim(options.token as string | undefined);
@@ -241,7 +243,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
 
   /** To be called when there is a connection or none, and when something is awaited or nothing is. */
   function giveUpInTime(): void {
-    const isAwaiting = own.size > 0 || updates.isOwing() || answers.isOwing() || selections.isOwing();
+    const isAwaiting = own.size > 0 || isAsking();
     if (isAwaiting && info.status !== "ready" && connectTimeoutMs < Infinity) {
       giveUpTimer ??= timers.setTimeout(giveUp, connectTimeoutMs);
     } else {
@@ -253,15 +255,13 @@ export function createThread(options: ThreadOptions = {}): Thread {
   function failAll(error: ThreadError): void {
     timers.clearTimeout(repeatTimer);
     for (const requestId of [...own.keys()]) settle(requestId, (handle) => handle.fail(error));
-    updates.fail(error);
-    answers.fail(error);
-    selections.fail(error);
+    for (const one of asked) one.fail(error);
   }
 
   // What goes out. Everything may be sent again: the server takes it once.
 
   const isOpen = (requestId: string) => transcript.turns.some((turn) => turn.requestId === requestId) || outbox.find(requestId) !== undefined;
-  const isOwing = () => outbox.entries().length > 0 || cancels.size > 0 || updates.isOwing() || answers.isOwing() || selections.isOwing();
+  const isOwing = () => outbox.entries().length > 0 || cancels.size > 0 || isAsking();
 
   function pushAll(): void {
     updates.push();

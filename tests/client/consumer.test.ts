@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { exampleOf, examplesOf } from "./examples.ts";
+import { examplesOf } from "./examples.ts";
 import { copyPackages, emptyFolder, execute, install, packed } from "./installed.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -36,7 +36,7 @@ for (const [version, compiler] of COMPILERS) {
     test(`the README's examples, and a program in CommonJS, compile with TypeScript ${version}, strictly, by ${name}`, async () => {
       assert.match((await tsc(compiler, ["--version"])).output, new RegExp(`^Version ${version.replace(".", "\\.")}\\.`));
       const files = write({
-        "chat.tsx": exampleOf("client/README.md", "tsx"),
+        ...Object.fromEntries(examplesOf("client/README.md", "tsx").map((code, index) => [`example${index}.tsx`, code])),
         ...Object.fromEntries(examplesOf("client/README.md", "ts").map((code, index) => [`example${index}.mts`, code])),
         "required.cts": name === "bundler" ? REQUIRED : `${REQUIRED}import required = require("bobbin-client");\nexport const open: typeof createThread = required.createThread;\n`,
       });
