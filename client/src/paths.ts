@@ -1,11 +1,11 @@
 // Which of several versions of a conversation a client holds: messages that begin at one and follow their parents.
 import type { Message, ServerFrame, Versions } from "./protocol.ts";
-import { type Transcript, begun } from "./transcript.ts";
+import { type Transcript, type TurnState, begun } from "./transcript.ts";
 
 type Branch = Extract<ServerFrame, { type: "branch" }>;
 
 /** What somebody who looks at this has seen last. */
-export function lastSeen({ messages, turns }: Transcript): string | undefined {
+export function lastSeen({ messages, turns }: Pick<Transcript, "messages" | "turns">): string | undefined {
   return turns.at(-1)?.answerId ?? messages.at(-1)?.id;
 }
 
@@ -30,8 +30,29 @@ export function branched(transcript: Transcript, { after, messages, requestId, a
   return requestId === undefined ? now : begun(now, { requestId, answerId, parentId: after, versions: answer && oneMore(answer) });
 }
 
-/** Of an answer that is made beside this one. */
-function oneMore({ id, versions }: Message): Versions {
-  const index = versions?.count ?? 1;
-  return { index, count: index + 1, ...(!versions?.next && { previous: id }) };
+/** Of an answer that is made beside this one, as far as this one tells. */
+function oneMore({ id, versions = { index: 0, count: 1 } }: Message): Versions {
+  const { index, count, next = id } = versions;
+  return { index: count, count: count + 1, ...(count - index <= 2 && { previous: next }) };
+}
+
+/** The questions that turns of a snapshot answer once more, in its order: those without an answer, and without a turn of their own. */
+export function askedAgain({ messages, inFlight }: { messages: readonly Message[]; inFlight: readonly { requestId: string }[] }): Message[] {
+  const answered = new Set(messages.map(({ parentId }) => parentId));
+  const open = new Set(inFlight.map(({ requestId }) => requestId));
+  return messages.filter(({ id, role, requestId }) => role === "user" && !answered.has(id) && !open.has(requestId));
+}
+
+/** What an answer follows: its question, or where none asked for it, what was there before. */
+export function parentOf(transcript: Transcript, turn: TurnState | undefined, answerId: string): string | undefined {
+  const { messages, turns } = transcript;
+  // What was said while it waited for its place stands behind it.
+  const isBefore = messages.some(({ parentId }) => parentId === answerId);
+  return turn?.parentId ?? (isBefore ? messages.at(-1)?.id : lastSeen({ messages, turns: turns.filter((other) => other !== turn) }));
+}
+
+/** Whether an answer has come beside others, of which it is not known which is before it. */
+export function lacksVersions({ messages }: Transcript, { parentId, requestId, versions }: TurnState): boolean {
+  const question = messages.find(({ id }) => id === parentId);
+  return question !== undefined && question.requestId !== requestId && versions?.previous === undefined;
 }

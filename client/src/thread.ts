@@ -8,7 +8,7 @@ import { base64Url, createApi, errorOf } from "./http.ts";
 import { isSame } from "./json.ts";
 import { type Entry, type Refusal, createOutbox, entryOf, isMeant } from "./outbox.ts";
 import { type Beginning, outgoing } from "./outgoing.ts";
-import { holds, lastSeen } from "./paths.ts";
+import { holds, lacksVersions, lastSeen } from "./paths.ts";
 import {
   CLOSE_FORBIDDEN,
   CLOSE_POLICY_VIOLATION,
@@ -160,18 +160,26 @@ export function createThread(options: ThreadOptions = {}): Thread {
 
   function onFrame(frame: ServerFrame): void {
     if (frame.type === "pong" || frame.type === "check") return;
-    transcript = apply(transcript, frame);
+    const before = transcript;
+    transcript = apply(before, frame);
     if (frame.type === "connected") updates.connected(frame);
     if (frame.type === "session") updates.settle(frame.session);
     if (frame.type === "error" && !("cursor" in frame)) refuse(frame);
     if (frame.type === "user_message" || frame.type === "branch") acknowledge(frame.requestId);
     if (frame.type === "snapshot") compare();
-    // What stays is before the messages that are loaded here.
-    if (frame.type === "branch" && frame.after !== null && !holds(transcript, frame.after)) connection.send({ type: "session_sync" });
+    if (isInDoubt(before, frame)) connection.send({ type: "session_sync" });
     answers.settle(transcript);
     selections.settle(frame, transcript);
     if ("requestId" in frame && frame.requestId !== undefined) show(frame.requestId, frame);
     publish();
+  }
+
+  /** Whether a frame tells less than is to be shown. */
+  function isInDoubt(before: Transcript, frame: ServerFrame): boolean {
+    // What stays is before the messages that are loaded here.
+    if (frame.type === "branch") return frame.after !== null && !holds(transcript, frame.after);
+    const ended = "response" in frame ? before.turns.find(({ requestId }) => requestId === frame.requestId) : undefined;
+    return ended !== undefined && lacksVersions(before, ended);
   }
 
   /** Takes over from a snapshot what became of our messages. */
@@ -222,7 +230,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
     const turn = transcript.turns.find((turn) => turn.requestId === requestId);
     if (turn) return own.get(requestId)?.handle.show(turn.text);
     const end = frame && "response" in frame ? frame : undefined;
-    const answer = answerOf(transcript, requestId) ?? (end && messageOf(end));
+    const answer = answerOf(transcript, requestId) ?? (end && messageOf(end, {}));
     if (answer) settle(requestId, (handle) => handle.end(answer, end?.response.metadata ?? null));
   }
 

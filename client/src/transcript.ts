@@ -2,7 +2,7 @@
 //
 // **Invariant:** knows nothing of sockets, timers or sending. A value is never changed, so that what
 // did not change stays the same object.
-import { branched, lastSeen } from "./paths.ts";
+import { askedAgain, branched, lastSeen, parentOf } from "./paths.ts";
 import type { Block, Content, ErrorBody, InFlight, Message, Response, ServerFrame, Session, Status, Versions } from "./protocol.ts";
 
 /** A turn that is not over. */
@@ -67,7 +67,7 @@ export function apply(transcript: Transcript, frame: ServerFrame): Transcript {
         cursor: frame.cursor,
         session: frame.session,
         messages: frame.messages,
-        turns: frame.inFlight.map((turn) => turnOf(turn, frame.messages)),
+        turns: turnsOf(frame),
         hasEarlier: frame.hasMore,
         isLoaded: true,
       };
@@ -138,7 +138,8 @@ function end(transcript: Transcript, frame: EndFrame, isAgain: boolean): Transcr
   const turn = transcript.turns.find(({ requestId }) => requestId === frame.requestId);
   const isKnown = transcript.messages.some((message) => message.id === frame.messageId);
   // One of no turn is an answer that no message asked for.
-  const after = isKnown || (isAgain && !turn) ? transcript : append(transcript, messageOf(frame, turn));
+  const place = { parentId: parentOf(transcript, turn, frame.messageId), versions: turn?.versions };
+  const after = isKnown || (isAgain && !turn) ? transcript : append(transcript, messageOf(frame, place));
   return turn ? { ...after, turns: started(transcript.turns.filter((other) => other !== turn)) } : after;
 }
 
@@ -156,7 +157,7 @@ function append(transcript: Transcript, message: Message): Transcript {
 }
 
 /** The answer as an end carries it. */
-export function messageOf(frame: EndFrame, { parentId, versions }: Partial<TurnState> = {}): Message {
+export function messageOf(frame: EndFrame, { parentId, versions }: Pick<TurnState, "parentId" | "versions">): Message {
   const { cursor, requestId, messageId, createdAt, response } = frame;
   const message: Message = {
     id: messageId,
@@ -180,9 +181,14 @@ function statusOf(frame: EndFrame): Status {
   return frame.error.code === "INTERRUPTED" ? "interrupted" : "failed";
 }
 
-function turnOf({ requestId, answerId, state, content, blocks, toolUseIds }: InFlight, messages: readonly Message[]): TurnState {
+function turnsOf(snapshot: Extract<ServerFrame, { type: "snapshot" }>): TurnState[] {
+  const again = askedAgain(snapshot);
+  const parentOf = (requestId: string) => snapshot.messages.find((message) => message.requestId === requestId) ?? again.shift();
+  return snapshot.inFlight.map((turn) => turnOf(turn, parentOf(turn.requestId)?.id));
+}
+
+function turnOf({ requestId, answerId, state, content, blocks, toolUseIds }: InFlight, parentId: string | undefined): TurnState {
   const text: Block[] = content === "" ? [] : [{ type: "text", text: content }];
-  const parentId = messages.find((message) => message.requestId === requestId)?.id;
   const turn: TurnState = { requestId, answerId, parentId, state, content: null, text: content, blocks: blocks.length > 0 ? blocks : text };
   return toolUseIds ? { ...turn, calls: toolUseIds } : turn;
 }

@@ -224,7 +224,7 @@ test("the versions beside a message are a call away, and none is shown, or said 
   let renders = 0;
   function Message() {
     const thread = useThread({ ...world.options, sessionId: "s1" });
-    const message = useThreadState(thread, ({ messages }) => messages[0]) ?? { id: "none" };
+    const message = useThreadState(thread, ({ messages }) => messages[0]) ?? { id: "none", versions: undefined };
     shown = useVersions(thread, message);
     renders += 1;
     return `${message.id} ${shown.index + 1}/${shown.count} ${shown.isSelecting} ${shown.error?.code ?? ""}`;

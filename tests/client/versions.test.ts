@@ -255,6 +255,44 @@ test("a branch behind messages that are not loaded is asked for whole", async ()
   assert.deepEqual([path(thread), thread.getSnapshot().turns.map(({ text }) => text)], [["u-r1"], ["10"]]);
 });
 
+test("an answer beside others knows which is before it, and where nothing tells, it is asked for", async () => {
+  const { world, thread } = await joined();
+  const shown = (versions: object) => [question("r1", null).message, answer("r1", "r1", { versions })];
+  const again = (requestId: string) => [branch("u-r1", { requestId, answerId: `a-${requestId}` }), final(requestId, "another")];
+  const versionsOf = () => thread.getSnapshot().messages.at(-1)?.versions;
+  world.last.push(snapshot({ messages: shown({ index: 0, count: 2, next: "a-r2" }) }), ...again("r3"));
+  assert.deepEqual(versionsOf(), { index: 2, count: 3, previous: "a-r2" });
+  world.last.push(snapshot({ messages: shown({ index: 2, count: 3, previous: "a-r2" }) }), ...again("r4"));
+  assert.deepEqual(versionsOf(), { index: 3, count: 4, previous: "a-r1" });
+  assert.deepEqual(world.last.sent, []);
+  world.last.push(snapshot({ messages: shown({ index: 0, count: 3, next: "a-r2" }) }), ...again("r5"));
+  assert.deepEqual(versionsOf(), { index: 3, count: 4 });
+  assert.deepEqual(world.last.frames, [{ type: "session_sync" }]);
+});
+
+test("who comes while another answer is made knows what it answers, and is told which one it is", async () => {
+  const { world, thread } = await joined();
+  const inFlight = ["r3", "r4", "a5"].map((requestId) => ({ requestId, answerId: `a-${requestId}`, state: "queued", content: "", blocks: [] }));
+  const messages = [question("r1", null).message, answer("r1", "r1"), question("r2", "r1").message, { ...question("r4", "r3").message }];
+  world.last.push(snapshot({ messages, inFlight }));
+  assert.deepEqual(thread.getSnapshot().turns.map(({ parentId }) => parentId), ["u-r2", "u-r4", undefined]);
+  world.last.push(final("r3", "another"));
+  assert.equal(thread.getSnapshot().messages.at(-1)?.parentId, "u-r2");
+  assert.deepEqual(world.last.frames, [{ type: "session_sync" }]);
+  world.last.push(final("r4", "4"), final("a5", "by the way"));
+  assert.deepEqual(thread.getSnapshot().messages.slice(-2).map(({ parentId }) => parentId), ["u-r4", "a-r4"]);
+  assert.equal(world.last.sent.length, 1);
+});
+
+test("an answer that no message asked for stays and leaves with what it followed", async () => {
+  const { world, thread } = await joined();
+  world.last.push(question("r1", null), { type: "waiting", cursor: "w", requestId: "r1", toolUseIds: ["t"] });
+  world.last.push(final("x1", "a reminder"), question("r2", "x2"), final("r1", "1"), final("x2", "another"));
+  assert.deepEqual(thread.getSnapshot().messages.map(({ parentId }) => parentId), [undefined, "a-r1", "a-x2", "u-r1", "a-r1"]);
+  world.last.push(final("r2", "2"), branch("a-r1"));
+  assert.deepEqual(path(thread), ["u-r1", "a-r1"]);
+});
+
 test("a server that knows nothing of versions refuses them in words, and everything else goes on", async () => {
   const { world, thread } = await joined();
   world.last.push(old("r1"), final("r1", "1"));
@@ -314,10 +352,12 @@ test("a fork that is interrupted is made again under the same id", async () => {
   thread.close();
 });
 
+const answer = (requestId: string, to: string, more: object = {}) => ({ ...question(requestId, null).message, id: `a-${requestId}`, role: "assistant", parentId: `u-${to}`, ...more });
+
 const json = async (body: object, status: number) => Response.json(body, { status });
 
 /** As a server of before says it: it knows no path. */
-function old(requestId: string): object {
+function old(requestId: string): Record<string, unknown> {
   const { answerId: _, ...frame } = question(requestId, null);
   return frame;
 }
