@@ -21,7 +21,7 @@ import {
 } from "./protocol.ts";
 import { createSessionUpdates } from "./session.ts";
 import { subjectOf } from "./subject.ts";
-import type { SendOptions, Thread, ThreadOptions, ThreadSnapshot } from "./thread_types.ts";
+import type { SendOptions, Thread, ThreadOptions, ThreadSnapshot, TransientData } from "./thread_types.ts";
 import { EMPTY, type Transcript, answerOf, apply, has, messageOf, prepend } from "./transcript.ts";
 import { type Turn, type TurnHandle, createTurn } from "./turn.ts";
 import { createSelections } from "./versions.ts";
@@ -72,6 +72,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
   const path = `/sessions/${encodeURIComponent(sessionId)}`;
   const outbox = createOutbox(sessionId, options.storage);
   const listeners = new Set<() => void>();
+  const dataListeners = new Set<(data: TransientData) => void>();
   const own = new Map<string, OwnTurn>();
   /** Turns that are to be cancelled as soon as the server can be told. */
   const cancels = new Set<string>();
@@ -160,6 +161,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
 
   function onFrame(frame: ServerFrame): void {
     if (frame.type === "pong" || frame.type === "check") return;
+    if (frame.type === "data") return void [...dataListeners].forEach((listener) => listener(frame));
     const before = transcript;
     transcript = apply(before, frame);
     if (frame.type === "connected") updates.connected(frame);
@@ -273,9 +275,10 @@ export function createThread(options: ThreadOptions = {}): Thread {
 
   function pushAll(): void {
     updates.push();
+    // A message would end a turn that waits for them.
+    answers.push();
     pushMessage();
     for (const requestId of cancels) connection.send({ type: "cancel", requestId });
-    answers.push();
     selections.push(transcript);
     if (isOwing()) repeatIn(Math.min(REPEAT_MS * 2 ** repeats, REPEAT_MS_MAX));
   }
@@ -415,6 +418,11 @@ export function createThread(options: ThreadOptions = {}): Thread {
       const added = () => listener();
       listeners.add(added);
       return () => void listeners.delete(added);
+    },
+    onData(listener) {
+      const added = (data: TransientData) => listener(data);
+      dataListeners.add(added);
+      return () => void dataListeners.delete(added);
     },
     open: connection.open,
     close() {

@@ -2,7 +2,7 @@
 import type { ConnectionInfo, ThreadStatus } from "./connection.ts";
 import type { EnvironmentOptions, ServerOptions, ThreadStorage } from "./environment.ts";
 import type { ForkOptions } from "./fork.ts";
-import type { Content, Message, Session } from "./protocol.ts";
+import type { Content, Message, ServerFrame, Session } from "./protocol.ts";
 import type { SessionChange } from "./session.ts";
 import type { TurnState } from "./transcript.ts";
 import type { Turn } from "./turn.ts";
@@ -61,6 +61,9 @@ export type ThreadSnapshot = {
   readonly isLoaded: boolean;
 };
 
+/** Data for whoever is connected. Nothing keeps it, and nobody is sent it again. */
+export type TransientData = Omit<Extract<ServerFrame, { type: "data" }>, "type">;
+
 export type Thread = {
   readonly sessionId: string;
   send(content: Content, options?: SendOptions): Turn;
@@ -91,6 +94,8 @@ export type Thread = {
   getSnapshot(): ThreadSnapshot;
   /** Calls back after every change, until the returned function is called. */
   subscribe(listener: () => void): () => void;
+  /** Calls back with the data that the agent, or the application, has for whoever is connected. */
+  onData(listener: (data: TransientData) => void): () => void;
   /** Connects after `close`, `failed` or `connect: false`; while waiting, tries again at once. */
   open(): void;
   /** Leaves the thread. Turns go on at the server; what was not acknowledged is kept in the storage. */
