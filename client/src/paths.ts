@@ -16,18 +16,14 @@ export function holds({ messages, turns }: Transcript, messageId: string): boole
 
 /** What follows a message is now another thing. The turns that left the path with it have ended before. */
 export function branched(transcript: Transcript, { after, messages, requestId, answerId }: Branch): Transcript {
-  const isHeld = after !== null && holds(transcript, after);
-  const left = new Set([after]);
-  // Of turns that ran at once, an answer may stand behind what follows it.
-  for (let size = 0; size < left.size; ) {
-    size = left.size;
-    for (const { id, parentId } of transcript.messages) if (parentId !== undefined && left.has(parentId)) left.add(id);
-  }
-  const kept = isHeld ? transcript.messages.filter(({ id }) => id === after || !left.has(id)) : [];
-  const hasEarlier = after !== null && (transcript.hasEarlier || !isHeld);
-  const now = { ...transcript, messages: [...kept, ...messages], hasEarlier };
-  const answer = transcript.messages.find(({ parentId }) => parentId === after);
-  return requestId === undefined ? now : begun(now, { requestId, answerId, parentId: after, versions: answer && oneMore(answer) });
+  const end = transcript.messages.findIndex(({ id }) => id === after);
+  // What is not held is before all that is.
+  const hasEarlier = after !== null && (transcript.hasEarlier || end < 0);
+  const now = { ...transcript, messages: [...transcript.messages.slice(0, end + 1), ...messages], hasEarlier };
+  if (requestId === undefined) return now;
+  const parentId = now.messages.findLast(({ role }) => role === "user")?.id;
+  const answer = transcript.messages.find((message) => parentId !== undefined && message.parentId === parentId);
+  return begun(now, { requestId, answerId, parentId, versions: answer && oneMore(answer) });
 }
 
 /** Of an answer that is made beside this one, as far as this one tells. */

@@ -8,7 +8,7 @@ import { base64Url, createApi, errorOf } from "./http.ts";
 import { isSame } from "./json.ts";
 import { type Entry, type Refusal, createOutbox, entryOf, isMeant } from "./outbox.ts";
 import { type Beginning, outgoing } from "./outgoing.ts";
-import { holds, lacksVersions, lastSeen } from "./paths.ts";
+import { lacksVersions, lastSeen } from "./paths.ts";
 import {
   CLOSE_FORBIDDEN,
   CLOSE_POLICY_VIOLATION,
@@ -179,7 +179,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
   /** Whether a frame tells less than is to be shown. */
   function isInDoubt(before: Transcript, frame: ServerFrame): boolean {
     // What stays is before the messages that are loaded here.
-    if (frame.type === "branch") return frame.after !== null && !holds(transcript, frame.after);
+    if (frame.type === "branch") return frame.requestId !== undefined && transcript.messages.length === 0;
     const ended = "response" in frame ? before.turns.find(({ requestId }) => requestId === frame.requestId) : undefined;
     return ended !== undefined && lacksVersions(before, ended);
   }

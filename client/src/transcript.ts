@@ -21,7 +21,7 @@ export type TurnState = {
   /** The id that the answer's message will have. */
   readonly answerId?: string | undefined;
   /** The id of the message that it answers. */
-  readonly parentId?: string | null | undefined;
+  readonly parentId?: string | undefined;
   /** Where there are several answers to it: which one this is. */
   readonly versions?: Versions | undefined;
   /** The answer's text so far. */

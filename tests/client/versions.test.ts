@@ -168,14 +168,13 @@ for (const what of ["a message", "a regenerate"]) {
   });
 }
 
-test("of turns that run at once, an answer that came late goes with what it answers", async () => {
+test("of turns that run at once, an answer that ended late stands behind what follows it, and stays without that", async () => {
   const { world, thread } = await joined();
-  world.last.push(question("r1", null), question("r2", "r1"), question("r3", "r2"));
-  world.last.push(final("r3", "3"), final("r2", "2"), branch("a-r1"));
-  assert.deepEqual(path(thread), ["u-r1"]);
-  assert.deepEqual(thread.getSnapshot().turns.map(({ requestId }) => requestId), ["r1"]);
-  world.last.push(question("r4", "r1"), final("r1", "1"));
-  assert.deepEqual(path(thread), ["u-r1", "u-r4", "a-r1"]);
+  world.last.push(question("r1", null), question("r2", "r1"), final("r2", "2"), final("r1", "1"));
+  assert.deepEqual(path(thread), ["u-r1", "u-r2", "a-r2", "a-r1"]);
+  world.last.push(branch("u-r1", { messages: [answer("r1", "r1")] }), question("r3", "r1"));
+  assert.deepEqual(path(thread), ["u-r1", "a-r1", "u-r3"]);
+  assert.deepEqual(thread.getSnapshot().turns.map(({ requestId }) => requestId), ["r3"]);
 });
 
 test("the path that was chosen is shown when the server says so, and until then it is said which was asked for", async () => {
@@ -289,8 +288,8 @@ test("an answer that no message asked for stays and leaves with what it followed
   world.last.push(question("r1", null), { type: "waiting", cursor: "w", requestId: "r1", toolUseIds: ["t"] });
   world.last.push(final("x1", "a reminder"), question("r2", "x2"), final("r1", "1"), final("x2", "another"));
   assert.deepEqual(thread.getSnapshot().messages.map(({ parentId }) => parentId), [undefined, "a-r1", "a-x2", "u-r1", "a-r1"]);
-  world.last.push(final("r2", "2"), branch("a-r1"));
-  assert.deepEqual(path(thread), ["u-r1", "a-r1"]);
+  world.last.push(final("r2", "2"), branch("a-x1", { messages: [answer("r1", "r1")] }));
+  assert.deepEqual(path(thread), ["u-r1", "a-x1", "a-r1"]);
 });
 
 test("a server that knows nothing of versions refuses them in words, and everything else goes on", async () => {
