@@ -29,6 +29,7 @@ const LOOK_AGAIN_MS = 20;
 export function follow<UI_MESSAGE extends UIMessage>(thread: Thread, chat: Chat<UI_MESSAGE>, own: Own<UI_MESSAGE>): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let isResuming = false;
+  let isOver = false;
   let seen: Partial<ThreadSnapshot> = {};
   let shown: UI_MESSAGE[] | undefined;
   const leaving = [thread.subscribe(look), onIdle(thread, look)];
@@ -36,7 +37,7 @@ export function follow<UI_MESSAGE extends UIMessage>(thread: Thread, chat: Chat<
   function look(): void {
     clearTimeout(timer);
     const snapshot = thread.getSnapshot();
-    if (!snapshot.isLoaded || isResuming || isStreaming(thread)) return;
+    if (isOver || !snapshot.isLoaded || isResuming || isStreaming(thread)) return;
     if (chat.status === "submitted" || chat.status === "streaming") {
       timer = setTimeout(look, LOOK_AGAIN_MS);
       return;
@@ -61,6 +62,7 @@ export function follow<UI_MESSAGE extends UIMessage>(thread: Thread, chat: Chat<
     isResuming = true;
     await chat.resumeStream().catch(() => {});
     isResuming = false;
+    if (isOver) return;
     // If it goes on all the same, the chat does not want it.
     own.left.add(requestId);
     look();
@@ -87,6 +89,7 @@ export function follow<UI_MESSAGE extends UIMessage>(thread: Thread, chat: Chat<
 
   look();
   return () => {
+    isOver = true;
     clearTimeout(timer);
     for (const leave of leaving) leave();
   };

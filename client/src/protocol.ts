@@ -287,7 +287,7 @@ author?: string,
  */
 metadata?: MessageMetadata, 
 /**
- * The id of the message before it on its path.
+ * The id of the message before it on its path; not there on the first.
  */
 parentId?: string, 
 /**
@@ -295,7 +295,7 @@ parentId?: string,
  */
 clientId?: string, 
 /**
- * Where there are several versions of it.
+ * Which of its versions it is, where there are several.
  */
 versions?: Versions, 
 /**
@@ -484,7 +484,7 @@ blocks: Array<Block>,
 toolUseIds?: Array<string>, };
 
 /**
- * A frame from the server. `user_message`, `token`, `block_start`, `block_delta`, `block`, `waiting`, `tool_decided`, `final`,
+ * A frame from the server. `user_message`, `branch`, `token`, `block_start`, `block_delta`, `block`, `waiting`, `tool_decided`, `final`,
  * `cancelled`, `error` with a `cursor` and `session` are log events: every connection gets the same ones in the same order. An `error` without a `cursor`
  * says that a frame of this client was refused.
  */
@@ -522,7 +522,7 @@ answerId?: string,
  */
 after: string | null, 
 /**
- * What follows it now.
+ * What follows it now, oldest first.
  */
 messages: Array<Message>, } | { "type": "token", 
 /**
@@ -844,7 +844,7 @@ requestId: string,
  */
 of: string, } | { "type": "select", 
 /**
- * The message through which the current path is to go.
+ * The message.
  */
 messageId: string, } | { "type": "cancel", 
 /**
