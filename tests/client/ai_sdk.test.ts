@@ -291,6 +291,78 @@ test("a tool at the client gives its result, by itself or with the next message,
   assert.deepEqual(plain(historyOf(thread).at(-1)), plain(chat.messages.at(-1)));
 });
 
+for (const version of [7, 6] as const) {
+  test(`AI SDK ${version}: an answer is asked for once more, a message is written anew, and every tab shows the path that is current`, async () => {
+    const [one, other] = await conversed(version);
+    const regenerated = one.chat.regenerate();
+    const call = await upstream.next();
+    assert.deepEqual(call.body.messages.map(({ role }: { role: string }) => role), ["user", "assistant", "user"], "the question is told once");
+    call.events(...text("2, again"), { type: "finish" }).done();
+    await regenerated;
+    for (const { chat } of [one, other]) await shows(chat, ["user: one", "assistant: 1", "user: two", "assistant: 2, again"]);
+    await soon(() => other.thread.getSnapshot().messages.at(-1)?.versions?.count === 2, () => "the version");
+
+    const first = one.chat.messages[0]?.id ?? "";
+    const edited = one.chat.sendMessage({ text: "uno", messageId: first });
+    const next = await upstream.next();
+    assert.deepEqual(next.body.messages.map(({ parts }: { parts: { text: string }[] }) => parts[0]?.text), ["uno"]);
+    next.events(...text("I"), { type: "finish" }).done();
+    await edited;
+    for (const { chat } of [one, other]) await shows(chat, ["user: uno", "assistant: I"]);
+    assert.equal(one.chat.messages[0]?.id, first, "the tab that wrote it goes on with its own id");
+    // The edited one can be written anew again, and its answer asked for once more, from the other tab.
+    const again = other.chat.sendMessage({ text: "eins", messageId: other.chat.messages[0]?.id ?? "" });
+    (await upstream.next()).events(...text("Eins"), { type: "finish" }).done();
+    await again;
+    for (const { chat } of [one, other]) await shows(chat, ["user: eins", "assistant: Eins"]);
+    const once = other.chat.regenerate({ messageId: other.chat.messages[1]?.id ?? "" });
+    (await upstream.next()).events(...text("Ein."), { type: "finish" }).done();
+    await once;
+    for (const { chat } of [one, other]) await shows(chat, ["user: eins", "assistant: Ein."]);
+    for (const { chat, errors } of [one, other]) {
+      await isReady(chat);
+      assert.deepEqual(errors, []);
+    }
+    assert.equal(one.thread.getSnapshot().messages[0]?.versions?.count, 3);
+  });
+}
+
+test("an answer that failed is tried again, and the question stands once", async () => {
+  const { chat } = openTab();
+  const sent = chat.sendMessage({ text: "fail" });
+  (await upstream.next()).events({ type: "error", errorText: "tired" }).done();
+  await sent;
+  assert.equal(chat.status, "error");
+  const again = chat.regenerate();
+  const call = await upstream.next();
+  assert.equal(call.body.messages.length, 1);
+  call.events(...text("awake"), { type: "finish" }).done();
+  await again;
+  await shows(chat, ["user: fail", "assistant: awake"]);
+  assert.equal(chat.status, "ready");
+});
+
+test("what is written below what another tab has left meanwhile stays in its chat, with the reason", async () => {
+  const network = await Network.to(bobbin.url);
+  const id = freshId();
+  const [one, other] = await conversed(7, { id, url: network.url });
+  network.holdUp();
+  const late = one.chat.sendMessage({ text: "three" });
+  const edited = other.chat.sendMessage({ text: "uno", messageId: other.chat.messages[0]?.id ?? "" });
+  (await upstream.next()).events(...text("I"), { type: "finish" }).done();
+  await edited;
+  network.letPass();
+  network.cut();
+  await late;
+  assert.equal(one.chat.status, "error");
+  await shows(one.chat, ["user: uno", "assistant: I", "user: three"]);
+  const again = one.chat.sendMessage({ text: "four" });
+  (await upstream.next()).events(...text("4"), { type: "finish" }).done();
+  await again;
+  await shows(one.chat, ["user: uno", "assistant: I", "user: four", "assistant: 4"]);
+  network.close();
+});
+
 test("a large file is uploaded, or refused in words where nothing keeps files", async () => {
   const { chat, errors } = openTab();
   const url = `data:image/png;base64,${"A".repeat(200_000)}`;
@@ -302,6 +374,22 @@ test("a large file is uploaded, or refused in words where nothing keeps files", 
   assert.deepEqual(errors, []);
   assert.equal((chat.messages[0]?.parts[0] as { url: string }).url, url, "this tab has it as it was sent");
 });
+
+/** Two tabs of a conversation of two turns. */
+async function conversed(version: 6 | 7, options: TabOptions = {}): Promise<[Tab, Tab]> {
+  const one = openTab({ version, ...options });
+  const other = openTab({ version, id: one.chat.id });
+  for (const [asked, answer] of [["one", "1"], ["two", "2"]] as const) {
+    const sent = one.chat.sendMessage({ text: asked });
+    (await upstream.next()).events(...text(answer), { type: "finish" }).done();
+    await sent;
+  }
+  for (const { chat } of [one, other]) {
+    await shows(chat, ["user: one", "assistant: 1", "user: two", "assistant: 2"]);
+    await isReady(chat);
+  }
+  return [one, other];
+}
 
 const text = (said: string) => [{ type: "text-start", id: "t" }, { type: "text-delta", id: "t", delta: said }, { type: "text-end", id: "t" }];
 

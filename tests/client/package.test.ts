@@ -32,6 +32,9 @@ const BUDGETS = [
   ["useThread, useThreadState", "bobbin-client/react", 10_975],
   ["useThread, useThreadState, useTurn, useSessions", "bobbin-client/react", 11_925],
   ["useFile", "bobbin-client/react", 2_300],
+  // With all of a thread, and of uploads.
+  ["createChatTransport", "bobbin-client/ai-sdk", 17_100],
+  ["toUIMessages", "bobbin-client/ai-sdk", 1_500],
 ] as const;
 
 for (const [names, from, bytesMax] of BUDGETS) {
