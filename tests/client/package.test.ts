@@ -34,7 +34,7 @@ const BUDGETS = [
   ["useFile", "bobbin-client/react", 2_300],
   // With all of a thread, and of uploads.
   ["createChatTransport", "bobbin-client/ai-sdk", 17_100],
-  ["toUIMessages", "bobbin-client/ai-sdk", 1_500],
+  ["toUIMessages", "bobbin-client/ai-sdk", 1_550],
 ] as const;
 
 for (const [names, from, bytesMax] of BUDGETS) {
