@@ -67,6 +67,35 @@ pub struct ToolAnswer {
     pub said: ToolSaid,
 }
 
+/// What a client of another protocol asks for. It is sent the one turn that comes of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StockRequest {
+    /// What is said to calls of an earlier answer. This comes first.
+    pub answers: Option<CallAnswers>,
+    /// The turn that is to be sent.
+    pub wants: TurnWanted,
+}
+
+/// What a client says to calls of an answer; also what it has said before, or what others have.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallAnswers {
+    /// The id that the answer is shown under.
+    pub answer_id: String,
+    /// The calls, and what is said to each.
+    pub said: Vec<(String, ToolSaid)>,
+}
+
+/// A turn that a client is to be sent.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TurnWanted {
+    /// That of a message.
+    Message(Box<Post>),
+    /// The rest of the one whose calls are answered.
+    Rest,
+    /// The one that runs, else one that waits, else the last.
+    Last,
+}
+
 /// What is said to a call of a tool.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ToolSaid {

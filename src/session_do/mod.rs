@@ -14,6 +14,7 @@ mod own;
 mod schema;
 mod shell;
 mod sockets;
+mod stock;
 mod store;
 mod tickets;
 mod upstream;

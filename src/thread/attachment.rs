@@ -20,6 +20,9 @@ pub struct Attachment {
     /// The one turn whose events it is sent, until that ends or waits; `None` for everything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub follows: Option<String>,
+    /// Of a stock client's socket, whether a request that is aborted leaves its turn running.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub detaches: bool,
     /// What the socket was sent, and how far it has read.
     pub reading: Reading,
 }
@@ -49,6 +52,7 @@ impl Read for Attachment {
             draft: optional(value, "draft")?,
             dialect: optional(value, "dialect")?.unwrap_or_default(),
             follows: optional(value, "follows")?,
+            detaches: required(value, "detaches")?,
             reading: optional(value, "reading")?.unwrap_or_default(),
         })
     }

@@ -1,13 +1,11 @@
 //! Programs that post by HTTP, and that may stay to be sent the events of the one turn that they began.
 
 use crate::dialect::Dialect;
-use crate::protocol::{ClientFrame, CloseCode, Cursor, FrameName, Identity, Millis, Post, ServerFrame};
+use crate::protocol::{ClientFrame, CloseCode, Cursor, FrameName, Identity, Millis, Post};
 
 use super::access::{EXPIRED, Follows, Peer};
 use super::attachment::Attachment;
-use super::log::{CatchUp, sent};
 use super::store::{Record, Records, StoreError};
-use super::turn::Turn;
 use super::turns::Sent;
 use super::{Origin, Output, PeerId, Thread};
 
@@ -30,7 +28,7 @@ impl Thread {
         }
         let Post { request_id, content, metadata, is_answer } = post;
         let (draft, reading) = (self.draft_of(identity.subject.as_deref()).cloned(), self.new_reading());
-        let attachment = Attachment { identity, draft, dialect, follows: None, reading };
+        let attachment = Attachment { identity, draft, dialect, follows: None, detaches: false, reading };
         let followed = if follows { Follows::Turn(request_id.clone()) } else { Follows::Nothing };
         let mut poster = Peer::new(attachment, &self.unread);
         poster.follows = followed;
@@ -67,35 +65,13 @@ impl Thread {
         let followers = self.peers.iter().filter(|(_, peer)| follows(peer));
         let followers: Vec<PeerId> = followers.map(|(id, _)| id.clone()).collect();
         for peer in followers {
-            self.peers.remove(&peer);
-            self.outputs.push_back(Output::Close { peer, code: CloseCode::Normal, reason: "" });
+            self.unfollow_peer(&peer, CloseCode::Normal);
         }
     }
 
     /// Sends what there is of a turn that was posted before.
     pub(super) fn show_turn(&mut self, peer: &PeerId, begun: &Record, end: Option<&Record>) {
-        let (epoch, id) = (self.epoch, begun.seq);
-        let mut shown = CatchUp::at(Cursor::at(epoch, id));
-        shown.frames.extend(begun.frame(epoch, Cursor::at(epoch, id)));
-        shown.frames.extend(self.queued_frame(id, &begun.request_id));
-        let turn = self.turns.get(&id);
-        if let Some(answer) = turn.and_then(sent) {
-            let _ = shown.answer(id, &begun.request_id, &answer);
-        }
-        let waits = turn.and_then(Turn::waiting).filter(|waiting| waiting.answered_at.is_none());
-        let waits = waits.map(|waiting| ServerFrame::Waiting {
-            cursor: self.head(),
-            request_id: begun.request_id.clone(),
-            tool_use_ids: waiting.answer.open_calls(&waiting.round.client_calls),
-        });
-        let is_over = end.is_some() || waits.is_some();
-        shown.frames.extend(waits);
-        let _ = end.and_then(|end| shown.record(end));
-        self.send_asked(peer, shown.frames);
-        if is_over {
-            self.peers.remove(peer);
-            self.outputs.push_back(Output::Close { peer: peer.clone(), code: CloseCode::Normal, reason: "" });
-        }
+        self.show_from(peer, Vec::new(), begun, None, end);
     }
 
     /// What was accepted under a `requestId`: the id of its answer, and the place after it. `None` if nothing was.

@@ -27,6 +27,7 @@ mod outbox;
 mod permission;
 pub mod rows;
 mod session;
+pub mod stock;
 pub mod store;
 mod stream;
 mod turn;
@@ -45,7 +46,7 @@ use crate::dialect::Dialect;
 use crate::protocol::limits;
 use crate::protocol::{
     ClientFrame, CloseCode, Cursor, ErrorBody, ErrorCode, FrameName, Identity, Json, Millis, PermissionMode,
-    Post, Received, ServerFrame, Session, SessionUpdate, ToolAnswer, Word, is_request_id,
+    Post, Received, ServerFrame, Session, SessionUpdate, StockRequest, ToolAnswer, Word, is_request_id,
 };
 
 use access::{Peer, Rates};
@@ -172,6 +173,35 @@ pub enum Input {
         /// Whether the connection stays, and is sent the events of this turn until it ends or waits.
         follows: bool,
     },
+    /// A stock client opened a socket. The thread attaches the socket or closes it.
+    Opened {
+        /// The new connection.
+        peer: PeerId,
+        /// Who the client is, and what its credential allows.
+        identity: Identity,
+        /// The dialect that the socket speaks.
+        dialect: Dialect,
+        /// Whether a request that is aborted leaves its turn running.
+        detaches: bool,
+    },
+    /// A stock client asks for a turn. A refusal goes to the connection, or it is closed.
+    Asked {
+        /// A new connection for this request; see [`stock::request_peer`].
+        peer: PeerId,
+        /// Who asks, and what its credential allows.
+        identity: Identity,
+        /// The dialect that it is answered in.
+        dialect: Dialect,
+        /// What is asked for.
+        request: Box<StockRequest>,
+    },
+    /// A stock client wants no more of a request.
+    Aborted {
+        /// The connection of the request.
+        peer: PeerId,
+    },
+    /// A program ends the turns that run or wait for people, by HTTP.
+    Stop,
     /// A frame, read in the socket's dialect.
     Frame {
         /// The connection that sent it.
@@ -366,6 +396,11 @@ pub enum Output {
         /// Why it is closed, in words for the client.
         reason: &'static str,
     },
+    /// Send nothing more to a connection, and not that it has ended.
+    Drop {
+        /// The connection.
+        peer: PeerId,
+    },
     /// Wake the thread at that time, even if it crashes before; `None` takes the alarm back.
     SetAlarm(Option<Millis>),
     /// Give D1 what [`Thread::delivery`] returns.
@@ -461,6 +496,12 @@ impl Thread {
             Input::Posted { peer, identity, dialect, post, follows } => {
                 self.posted(now, records, peer, identity, dialect, *post, follows);
             }
+            Input::Opened { peer, identity, dialect, detaches } => self.open(now, peer, identity, dialect, detaches),
+            Input::Asked { peer, identity, dialect, request } => {
+                self.asked(now, records, peer, identity, dialect, *request);
+            }
+            Input::Aborted { peer } => self.aborted(now, &peer),
+            Input::Stop => self.stop(now),
             Input::Frame { peer, received } => self.frame(now, records, &peer, received),
             Input::Left { peer } => self.leave(&peer),
             Input::Broken { peer, code, reason } => self.dismiss(&peer, code, reason),
@@ -518,6 +559,18 @@ impl Thread {
     #[must_use]
     pub fn is_running(&self, turn: TurnId) -> bool {
         self.turns.get(&turn).is_some_and(|turn| turn.running().is_some())
+    }
+
+    /// The `requestId` of a turn that is not over.
+    #[must_use]
+    pub fn request_of(&self, turn: TurnId) -> Option<&str> {
+        self.turns.get(&turn).map(|turn| turn.request_id.as_str())
+    }
+
+    /// Who is at a connection.
+    #[must_use]
+    pub fn identity_of(&self, peer: &str) -> Option<&Identity> {
+        self.peers.get(peer).map(|peer| &peer.identity)
     }
 
     /// The number that names this life of the log. It changes when the session is deleted.

@@ -131,7 +131,7 @@ impl Thread {
 
     /// Gives a socket what it must keep.
     pub(super) fn attach(&mut self, peer: PeerId) {
-        let Some(Peer { identity, draft, dialect, follows, account, .. }) = self.peers.get(&peer) else {
+        let Some(Peer { identity, draft, dialect, follows, account, detaches, .. }) = self.peers.get(&peer) else {
             return;
         };
         let attachment = Attachment {
@@ -142,6 +142,7 @@ impl Thread {
                 Follows::Turn(request_id) => Some(request_id.clone()),
                 Follows::Everything | Follows::Nothing => None,
             },
+            detaches: *detaches,
             reading: account.reading(&self.unread),
         };
         self.outputs.push_back(Output::Attach { peer, attachment });

@@ -1,0 +1,293 @@
+//! What the AI SDK's transports send. They send the whole history each time: of that the last message is read, and of
+//! the answer before it what was said to its calls. The rest is passed over where it stands.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::protocol::json::{Json, Parsed, Reader};
+use crate::protocol::limits::{BLOCKS_MAX, DATA_URL_BYTES_MAX, MESSAGE_BYTES_MAX, MESSAGE_METADATA_BYTES_MAX};
+use crate::protocol::{
+    Block, CallAnswers, Content, Post, Read, StockRequest, ToolSaid, TurnWanted, cut, is_request_id, media_type, to_json,
+};
+
+use super::message::USER_PREFIX;
+
+/// Characters of an id that is kept as it is.
+const ID_CHARS_MAX: usize = 120;
+
+/// What a frame of a socket asks for.
+#[derive(Debug)]
+pub enum Frame<'a> {
+    /// To be sent a turn.
+    Ask {
+        /// The id of the request.
+        request: Cow<'a, str>,
+        /// The chat that it is about.
+        chat: Cow<'a, str>,
+        /// What is asked, or in words why it cannot be.
+        ask: Result<Asked, String>,
+    },
+    /// To be sent no more of a request, and that its turn ends.
+    Abort {
+        /// The id of the request.
+        request: Cow<'a, str>,
+    },
+    /// Nothing: it keeps the connection open.
+    Nothing,
+}
+
+/// What is asked, and the files that have to be stored before.
+#[derive(Debug, PartialEq)]
+pub struct Asked {
+    /// What is asked.
+    pub request: StockRequest,
+    /// Files that are too large to stand in a message.
+    pub uploads: Vec<Upload>,
+}
+
+/// A file within a request.
+#[derive(Debug, PartialEq)]
+pub struct Upload {
+    /// Its block's place in the message. Its `url` is the address of the stored file.
+    pub place: usize,
+    /// Where its bytes stand in the text of the request, in base64.
+    pub base64: Range<usize>,
+}
+
+/// An object whose values are not read yet.
+struct Object<'a>(Vec<(Cow<'a, str>, &'a str)>);
+
+impl<'a> Object<'a> {
+    fn read(text: &'a str) -> Option<Self> {
+        let mut fields = Vec::new();
+        let read = Reader::read(text, |reader| {
+            reader.object(&mut |reader, name| {
+                fields.push((name, reader.raw()?));
+                Ok(())
+            })
+        });
+        read.ok().map(|()| Object(fields))
+    }
+
+    fn raw(&self, name: &str) -> Option<&'a str> {
+        self.0.iter().rev().find(|(known, _)| known == name).map(|(_, raw)| *raw)
+    }
+
+    fn text(&self, name: &str) -> Option<Cow<'a, str>> {
+        Reader::read(self.raw(name)?, Reader::string).ok()
+    }
+
+    fn json(&self, name: &str) -> Option<Json> {
+        Json::parse(self.raw(name)?)
+    }
+}
+
+fn items(text: &str) -> Option<Vec<&str>> {
+    let mut items = Vec::new();
+    let read = Reader::read(text, |reader| {
+        reader.array(&mut |reader| {
+            items.push(reader.raw()?);
+            Ok(())
+        })
+    });
+    read.ok().map(|()| items)
+}
+
+/// The last two items of an array.
+fn last_items(text: &str) -> Option<(Option<&str>, &str)> {
+    let (mut before, mut last) = (None, None);
+    let read: Parsed<()> = Reader::read(text, |reader| {
+        reader.array(&mut |reader| {
+            before = last.replace(reader.raw()?);
+            Ok(())
+        })
+    });
+    read.ok().and_then(|()| Some((before, last?)))
+}
+
+/// The chat that a request is about.
+#[must_use]
+pub fn chat_id(body: &str) -> Option<String> {
+    Object::read(body)?.text("id").map(Cow::into_owned)
+}
+
+/// Reads a frame; `None` if it is not one of this protocol.
+#[must_use]
+pub fn frame(text: &str) -> Option<Frame<'_>> {
+    if text.trim() == "ping" {
+        return Some(Frame::Nothing);
+    }
+    let object = Object::read(text)?;
+    let kind = object.text("type")?;
+    if kind == "ping" {
+        return Some(Frame::Nothing);
+    }
+    let request = object.text("requestId").filter(|id| is_request_id(id))?;
+    if kind == "abort" {
+        return Some(Frame::Abort { request });
+    }
+    let chat = object.text("id")?;
+    let ask = match &*kind {
+        "resume" => Ok(Asked { request: StockRequest { answers: None, wants: TurnWanted::Last }, uploads: Vec::new() }),
+        "send" => asked(text, &object),
+        _ => return None,
+    };
+    Some(Frame::Ask { request, chat, ask })
+}
+
+/// Reads the body of `POST /api/chat`.
+///
+/// # Errors
+/// In words: what was wrong and what would be right.
+pub fn body(text: &str) -> Result<Asked, String> {
+    let object = Object::read(text).ok_or("the body is not a JSON object")?;
+    asked(text, &object)
+}
+
+fn asked(text: &str, object: &Object<'_>) -> Result<Asked, String> {
+    let messages = object.raw("messages").ok_or("messages is missing; send the chat's messages")?;
+    let (before, last) = last_items(messages).ok_or("messages is not an array with a message in it")?;
+    let last = Object::read(last).ok_or("the last message is not an object")?;
+    let trigger = object.text("trigger");
+    if trigger.as_deref() == Some("regenerate-message") {
+        return Err("an answer cannot be made again here".into());
+    }
+    if trigger.is_some_and(|trigger| trigger != "submit-message") {
+        return Err("trigger is submit-message or regenerate-message".into());
+    }
+    match last.text("role").as_deref() {
+        Some("assistant") => {
+            let answers = answers(&last).filter(|answers| !answers.said.is_empty());
+            let answers = answers.ok_or("the last message is an answer in which no call was answered; send a user's message")?;
+            let request = StockRequest { answers: Some(answers), wants: TurnWanted::Rest };
+            Ok(Asked { request, uploads: Vec::new() })
+        }
+        Some("user") => {
+            let answer = before.and_then(Object::read).filter(|it| it.text("role").as_deref() == Some("assistant"));
+            let answers = answer.as_ref().and_then(answers).filter(|answers| !answers.said.is_empty());
+            let (post, uploads) = post(text, &last)?;
+            Ok(Asked { request: StockRequest { answers, wants: TurnWanted::Message(Box::new(post)) }, uploads })
+        }
+        _ => Err("the last message's role is user or assistant".into()),
+    }
+}
+
+fn post(text: &str, message: &Object<'_>) -> Result<(Post, Vec<Upload>), String> {
+    let id = message.text("id").ok_or("the message has no id")?;
+    let parts = message.raw("parts").and_then(items).ok_or("the message's parts are not an array")?;
+    if parts.len() > BLOCKS_MAX {
+        return Err(format!("the message has {} parts; at most {BLOCKS_MAX} are allowed", parts.len()));
+    }
+    let (mut blocks, mut uploads) = (Vec::new(), Vec::new());
+    for part in parts {
+        let object = Object::read(part).ok_or("a part is not an object")?;
+        let (block, base64) = block(text, part, &object)?;
+        uploads.extend(base64.map(|base64| Upload { place: blocks.len(), base64 }));
+        blocks.push(block);
+    }
+    if blocks.iter().all(|block| block.as_text().is_some_and(str::is_empty)) {
+        return Err("the message is empty; say something".into());
+    }
+    let is_text = blocks.iter().all(|block| block.as_text().is_some());
+    let content = if is_text {
+        Content::Text(blocks.iter().filter_map(Block::as_text).collect())
+    } else {
+        Content::Blocks(blocks)
+    };
+    let bytes = to_json(&content).len();
+    if bytes > MESSAGE_BYTES_MAX {
+        return Err(format!("the message has {bytes} bytes; at most {MESSAGE_BYTES_MAX} are allowed"));
+    }
+    let post = Post { request_id: request_id(&id), content, metadata: metadata(message)?, is_answer: false };
+    Ok((post, uploads))
+}
+
+fn metadata(message: &Object<'_>) -> Result<Option<Json>, String> {
+    match message.raw("metadata") {
+        None | Some("null") => Ok(None),
+        Some(raw) if raw.len() > MESSAGE_METADATA_BYTES_MAX => Err(format!(
+            "the message's metadata has {} bytes of JSON; at most {MESSAGE_METADATA_BYTES_MAX} are allowed",
+            raw.len()
+        )),
+        Some(raw) => {
+            let metadata = Json::parse(raw).filter(|json| json.as_object().is_some());
+            metadata.map(Some).ok_or_else(|| "the message's metadata is not an object".into())
+        }
+    }
+}
+
+/// A message's id, as the `requestId` of its turn.
+#[must_use]
+pub fn request_id(id: &str) -> String {
+    let fits = id.len() <= ID_CHARS_MAX && is_request_id(id);
+    if fits { [USER_PREFIX, id].concat() } else { crate::protocol::sha256(id.as_bytes()) }
+}
+
+/// A part as a block, and where its bytes stand if they are too many for it.
+fn block(text: &str, part: &str, object: &Object<'_>) -> Result<(Block, Option<Range<usize>>), String> {
+    let kind = object.text("type").ok_or("a part has no type")?;
+    let owned = |name: &str| object.text(name).map(Cow::into_owned);
+    let block = match &*kind {
+        "text" => Block::Text { text: owned("text").ok_or("a text part has no text")? },
+        "file" => {
+            let url = object.text("url").ok_or("a file part has no url")?;
+            let is_at = ["https:", "data:", "/sessions/"].iter().any(|form| url.starts_with(form));
+            if !is_at {
+                return Err("a file's url is an https: address, a data: URL or the path of an uploaded file".into());
+            }
+            let media_type = media_type(&object.text("mediaType").unwrap_or_default())
+                .ok_or("a file part's mediaType is no media type, such as image/png")?;
+            let base64 = if url.len() > DATA_URL_BYTES_MAX { Some(base64_in(text, &url)?) } else { None };
+            let url = if base64.is_some() { String::new() } else { url.into_owned() };
+            return Ok((Block::File { media_type, url, name: owned("filename"), size: None }, base64));
+        }
+        kind => match kind.strip_prefix("data-") {
+            Some(name) => {
+                let data = object.json("data").ok_or("a data part has no data")?;
+                Block::Data { name: name.to_owned(), data, id: owned("id") }
+            }
+            None => {
+                let data = Json::parse(part).ok_or("a part is not JSON")?;
+                Block::Data { name: kind.to_owned(), data, id: None }
+            }
+        },
+    };
+    Ok((block, None))
+}
+
+/// Where in the text a `data:` URL has its bytes.
+fn base64_in(text: &str, url: &Cow<'_, str>) -> Result<Range<usize>, String> {
+    let Cow::Borrowed(url) = url else {
+        return Err("a file's data: URL is written with escapes; write it without".into());
+    };
+    let (_, base64) =
+        cut(url, ";base64,").ok_or_else(|| format!("a file's data: URL of over {DATA_URL_BYTES_MAX} bytes is in base64"))?;
+    let start = (base64.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+    Ok(start..start.saturating_add(base64.len()))
+}
+
+/// What an answer's parts say to its calls.
+fn answers(message: &Object<'_>) -> Option<CallAnswers> {
+    let mut said = Vec::new();
+    for part in items(message.raw("parts")?)? {
+        let Some(part) = Object::read(part) else { continue };
+        let (Some(call), Some(state)) = (part.text("toolCallId"), part.text("state")) else { continue };
+        let call = call.into_owned();
+        if let Some(approval) = part.raw("approval").and_then(Object::read)
+            && let Some(approved) = approval.json("approved").as_ref().and_then(bool::read)
+        {
+            let reason = approval.text("reason").map(Cow::into_owned);
+            said.push((call.clone(), ToolSaid::Decision { approved, reason }));
+        }
+        let output = match &*state {
+            "output-available" => Some((part.json("output").unwrap_or(Json::Null), false)),
+            "output-error" => Some((part.json("errorText").unwrap_or(Json::Null), true)),
+            _ => None,
+        };
+        said.extend(output.map(|(output, is_error)| {
+            let result = Block::tool_result(call.as_str(), output, is_error);
+            (call, ToolSaid::Output(Box::new(result)))
+        }));
+    }
+    Some(CallAnswers { answer_id: message.text("id")?.into_owned(), said })
+}

@@ -1,0 +1,166 @@
+//! Stock clients: what they ask for, and what they are told of the turns that they are sent.
+
+use crate::dialect::ai_sdk::{self, request};
+use crate::dialect::{Dialect, Stock, Told};
+use crate::protocol::{CloseCode, ErrorBody, Identity, ServerFrame, StockRequest, TurnWanted};
+use crate::thread::stock::request_peer;
+use crate::thread::{Ask, Input, PeerId, TurnId};
+
+use super::{Broken, Platform, Posting, Pump, Undone, closed, framed, unknown};
+
+const NOT_READ: &str = "a frame is JSON: send, resume or abort, each with its requestId";
+const OTHER_CHAT: &str = "this socket is of another chat; open one for each chat, with its id in the address";
+
+/// A frame of a stock client's socket, as far as the pump has yet to deal with it.
+#[derive(Debug)]
+pub struct Pending {
+    /// The request's id.
+    pub request: String,
+    /// Who asks.
+    pub identity: Identity,
+    /// What is asked, with files that are to be stored before.
+    pub asked: request::Asked,
+}
+
+impl<P: Platform> Pump<P> {
+    /// Takes a frame of a stock client's socket. What needs files to be stored before is returned, and to be given to
+    /// [`Pump::stored`] once they are.
+    ///
+    /// # Errors
+    /// As [`Pump::input`].
+    pub fn stock_frame(&mut self, socket: &PeerId, dialect: Dialect, text: &str) -> Result<Option<Pending>, Broken> {
+        let mut frame = None;
+        let _ = P::guard(&mut || frame = request::frame(text));
+        match frame {
+            None => {
+                let (peer, code) = (socket.clone(), CloseCode::PolicyViolation);
+                self.input(Input::Broken { peer, code, reason: NOT_READ })?;
+            }
+            Some(request::Frame::Nothing) => {}
+            Some(request::Frame::Abort { request }) => {
+                let peer = request_peer(socket, &request);
+                self.pending.retain(|pending| *pending != peer);
+                self.input(Input::Aborted { peer })?;
+            }
+            Some(request::Frame::Ask { request, chat, ask }) => {
+                let ask = if *chat == *self.session_id { ask } else { Err(OTHER_CHAT.into()) };
+                match ask {
+                    Err(why) => self.deny(socket, &request, &why),
+                    Ok(asked) => {
+                        let identity = self.thread()?.identity_of(socket).cloned();
+                        if let Some(identity) = identity.filter(|_| !asked.uploads.is_empty()) {
+                            self.pending.push(request_peer(socket, &request));
+                            return Ok(Some(Pending { request: request.into_owned(), identity, asked }));
+                        }
+                        self.ask(socket, &request, dialect, asked.request);
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The files of a request are stored, or could not be.
+    pub fn stored(&mut self, socket: &PeerId, request: &str, dialect: Dialect, asked: Result<StockRequest, String>) {
+        let peer = request_peer(socket, request);
+        let Some(place) = self.pending.iter().position(|pending| *pending == peer) else { return };
+        self.pending.swap_remove(place);
+        match asked {
+            Ok(asked) => self.ask(socket, request, dialect, asked),
+            Err(why) => self.deny(socket, request, &why),
+        }
+    }
+
+    /// Has a request of a socket be sent the turn that it asks for. If it cannot be, it is told so.
+    pub fn ask(&mut self, socket: &PeerId, request: &str, dialect: Dialect, asked: StockRequest) {
+        let identity = self.thread().ok().and_then(|thread| thread.identity_of(socket).cloned());
+        let Some(identity) = identity else { return };
+        if asked.wants == TurnWanted::Last && self.thread().is_ok_and(|thread| thread.permits(&identity, Ask::Watch).is_ok())
+        {
+            let note = if self.has_begun() { "start" } else { "no-active" };
+            self.platform.send(socket, &ai_sdk::note(note, request));
+            if note == "no-active" {
+                return;
+            }
+        }
+        if let Err(undone) = self.follow(request_peer(socket, request), identity, dialect, asked) {
+            let why = match undone {
+                Undone::Denied(crate::thread::Denied::Forbidden(why)) => why.to_owned(),
+                Undone::Denied(crate::thread::Denied::NoSession) => "this session is not yours".into(),
+                Undone::Refused(error) => error.message,
+                Undone::Broken(_) => "the thread failed on this request; try again".into(),
+            };
+            self.deny(socket, request, &why);
+        }
+    }
+
+    /// Whether there is a session, and so a turn to be shown.
+    pub fn has_begun(&mut self) -> bool {
+        self.thread().is_ok_and(|thread| thread.session().is_some())
+    }
+
+    fn deny(&mut self, socket: &PeerId, request: &str, why: &str) {
+        self.platform.drop_request(&request_peer(socket, request));
+        self.platform.send(socket, &ai_sdk::closed(request, CloseCode::PolicyViolation, why));
+    }
+
+    /// Has a peer be sent the turn that it asks for.
+    ///
+    /// # Errors
+    /// If the caller may not, if it is refused, or as [`Pump::input`].
+    pub fn follow(
+        &mut self,
+        peer: PeerId,
+        identity: Identity,
+        dialect: Dialect,
+        request: StockRequest,
+    ) -> Result<(), Undone> {
+        let now = self.platform.now();
+        let thread = self.thread()?;
+        let ask = match request.wants {
+            TurnWanted::Message(_) => Ask::Send,
+            TurnWanted::Rest => Ask::Answer,
+            TurnWanted::Last => Ask::Watch,
+        };
+        thread.permits_request(&identity, ask).map_err(Undone::Denied)?;
+        if let Some((code, reason)) = thread.refuses(now, &identity) {
+            return Err(Undone::Refused(closed(code, reason).unwrap_or_else(unknown)));
+        }
+        self.posting = Some(Posting { peer: peer.clone(), refused: None });
+        let request = Box::new(request);
+        let outcome = self.input(Input::Asked { peer, identity, dialect, request });
+        let refused: Option<ErrorBody> = self.posting.take().and_then(|posting| posting.refused);
+        outcome?;
+        refused.map_or(Ok(()), |error| Err(Undone::Refused(error)))
+    }
+
+    pub(super) fn tell_all(&mut self, frame: &ServerFrame) {
+        let request_id = frame.request_id().map(String::as_str);
+        for stock in [Stock::AiSdk] {
+            if stock.dialects().iter().any(|dialect| self.platform.is_spoken(*dialect)) {
+                let told = self.telling.tell(stock, frame, true);
+                self.give(stock, request_id, &told);
+            }
+        }
+    }
+
+    /// Tells those who are sent a turn that its agent is called.
+    pub(super) fn tell_start(&mut self, turn: TurnId) {
+        let request_id = self.thread.as_deref().and_then(|thread| thread.request_of(turn)).map(str::to_owned);
+        let Some(request_id) = request_id else { return };
+        for stock in [Stock::AiSdk] {
+            let told = self.telling.started(stock, &request_id);
+            self.give(stock, Some(&request_id), &told);
+        }
+    }
+
+    fn give(&mut self, stock: Stock, request_id: Option<&str>, told: &[Told]) {
+        for dialect in stock.dialects() {
+            if self.platform.is_spoken(dialect) {
+                for text in framed(dialect, told) {
+                    self.give_all(dialect, request_id, &text);
+                }
+            }
+        }
+    }
+}

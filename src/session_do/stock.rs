@@ -1,0 +1,125 @@
+//! Stock clients over HTTP, and the files that stand in what they send.
+
+use std::rc::Rc;
+
+use js_sys::futures::JsFuture;
+use js_sys::{Array, JsString, Uint8Array};
+use wasm_bindgen::JsCast;
+use web_sys::{Request, Response};
+
+use crate::dialect::Dialect;
+use crate::dialect::ai_sdk::message::history;
+use crate::dialect::ai_sdk::request::{Asked, Upload, body};
+use crate::edge::{Answer, Refused, bad_request};
+use crate::platform::http::{empty_response, read};
+use crate::platform::{log_failure, r2};
+use crate::protocol::limits::{FILE_BYTES_MAX, PAGE_BYTES_MAX, PAGE_MAX, STOCK_FRAME_BYTES_MAX};
+use crate::protocol::{
+    Block, Content, ErrorCode, Identity, Message, StockRequest, TurnWanted, file_path, safe_name,
+};
+use crate::pump::Undone;
+use crate::thread::store::Records;
+use crate::thread::{File, FileState, Input, Request as Wish, Thread};
+
+use super::api::{event_response, new_peer, unreadable};
+use super::files::key;
+use super::shell::Shell;
+
+/// Takes what an AI SDK client sends, and answers with the chunks of the turn that comes of it.
+pub async fn chat(shell: &Rc<Shell>, request: &Request, identity: Identity) -> Answer {
+    let bytes = read(request.body(), STOCK_FRAME_BYTES_MAX).await?;
+    let text = str::from_utf8(&bytes).map_err(|_| bad_request("the body is not UTF-8"))?;
+    let Asked { mut request, uploads } = body(text).map_err(|why| bad_request(&why))?;
+    let base64 = taken(text, &uploads);
+    drop(bytes);
+    store(shell, &identity, &mut request, &uploads, base64).await?;
+    follow(shell, identity, request)
+}
+
+/// Shows the turn that runs, or the last; nothing, if there is none.
+pub fn resume(shell: &Shell, identity: Identity) -> Answer {
+    if !shell.has_begun() {
+        return Ok(empty_response(204)?);
+    }
+    follow(shell, identity, StockRequest { answers: None, wants: TurnWanted::Last })
+}
+
+fn follow(shell: &Shell, identity: Identity, request: StockRequest) -> Answer {
+    let (peer, dialect) = (new_peer(), Dialect::AiSdkEvents);
+    let body = shell.workerd().open_stream(&peer)?;
+    shell.follow(peer.clone(), identity, dialect, request).inspect_err(|_| shell.workerd().sockets.remove(&peer))?;
+    let response: Response = event_response(Some(&body))?;
+    for (name, value) in
+        [("x-vercel-ai-ui-message-stream", "v1"), ("cache-control", "no-cache"), ("x-accel-buffering", "no")]
+    {
+        response.headers().set(name, value)?;
+    }
+    Ok(response)
+}
+
+/// The newest messages before a place, oldest first, and the place before them if there are more.
+pub fn messages(shell: &Shell, before: u64) -> Result<(String, Option<String>), Refused> {
+    let page = shell.store().before(before, PAGE_MAX, PAGE_BYTES_MAX).map_err(unreadable)?;
+    let messages = shell.thread(|thread: &Thread| thread.with_waiting(&page.records))?;
+    let next = messages.first().filter(|_| page.more).map(|first: &Message| first.cursor.clone());
+    Ok((history(&messages), next))
+}
+
+/// The files of a request, each as a string of its own.
+pub fn taken(text: &str, uploads: &[Upload]) -> Vec<JsString> {
+    uploads.iter().map(|upload| text.get(upload.base64.clone()).unwrap_or_default().into()).collect()
+}
+
+/// Stores the files of a message, which then names them.
+pub async fn store(
+    shell: &Rc<Shell>,
+    identity: &Identity,
+    request: &mut StockRequest,
+    uploads: &[Upload],
+    base64: Vec<JsString>,
+) -> Result<(), Refused> {
+    let TurnWanted::Message(post) = &mut request.wants else { return Ok(()) };
+    let Content::Blocks(blocks) = &mut post.content else { return Ok(()) };
+    for (upload, base64) in uploads.iter().zip(base64) {
+        let Some(Block::File { media_type, url, name, size }) = blocks.get_mut(upload.place) else { continue };
+        let decoded = JsFuture::from(r2::decoded(&base64)?).await;
+        let decoded: Array = decoded.map_err(|_| bad_request("a file's data: URL is not base64"))?.unchecked_into();
+        let bytes: Uint8Array = decoded.get(0).unchecked_into();
+        let length = u64::from(bytes.length());
+        if length > FILE_BYTES_MAX {
+            let message = format!("a file has {length} bytes; at most {FILE_BYTES_MAX} are allowed");
+            return Err(Refused::fatal(413, ErrorCode::MessageTooLarge, &message));
+        }
+        // The same message again names the same file.
+        let (id, session_id) = (decoded.get(1).as_string().unwrap_or_default(), &shell.runtime.session_id);
+        let (name, media_type) = (safe_name(name.as_deref().unwrap_or_default()), media_type.clone());
+        (*url, *size) = (file_path(session_id, &id), Some(length));
+        if shell.file(identity, &id).is_ok() {
+            continue;
+        }
+        let file = File { id, name, media_type, size: length, uploader: None, state: FileState::Coming, due: None };
+        stored(shell, identity, file, &bytes).await?;
+    }
+    Ok(())
+}
+
+async fn stored(shell: &Rc<Shell>, by: &Identity, file: File, bytes: &Uint8Array) -> Result<(), Refused> {
+    let id = file.id.clone();
+    shell.request(by, Wish::Upload(file)).map_err(|undone| match undone {
+        Undone::Refused(error) if error.code == ErrorCode::NotConfigured => {
+            let message = "a file of over 128 KiB needs the bucket FILES, which this worker has not; give its address instead";
+            Refused::fatal(501, ErrorCode::NotConfigured, message)
+        }
+        undone => undone.into(),
+    })?;
+    let put = r2::put_bytes(&shell.runtime.env, &key(&shell.runtime.session_id, &id), bytes);
+    let put = match put {
+        Ok(put) => JsFuture::from(put).await,
+        Err(thrown) => Err(thrown),
+    };
+    shell.input(if put.is_ok() { Input::Uploaded { id } } else { Input::FileLost { id } })?;
+    put.map(drop).map_err(|thrown| {
+        log_failure("upload_failed", &thrown);
+        Refused::retryable(503, ErrorCode::StorageError, "the bucket did not take a file; send the message again")
+    })
+}

@@ -1,0 +1,472 @@
+//! Clients of other protocols. Each of their requests is a peer of its own that follows one turn; a socket that
+//! carries several is a peer that follows nothing.
+
+use crate::dialect::Dialect;
+use crate::protocol::limits::STOCK_REQUESTS_MAX;
+use crate::protocol::{
+    Block, CallAnswers, ClientFrame, CloseCode, Content, Cursor, ErrorBody, ErrorCode, FrameName, Identity, Message,
+    Millis, Post, Progress, Role, ServerFrame, StockRequest, ToolAnswer, ToolSaid, TurnWanted,
+};
+
+use super::access::{EXPIRED, Follows, Peer};
+use super::answer::Answer;
+use super::attachment::Attachment;
+use super::log::{CatchUp, sent};
+use super::permission::Ask;
+use super::store::{Record, RecordKind, Records, StoreError};
+use super::turn::{Turn, TurnState};
+use super::turns::Sent;
+use super::{Origin, Output, PeerId, Thread, TurnId, unreadable};
+
+/// Stands between the id of a socket and that of its request.
+const OF: char = '/';
+const LIFE_OVER: &str = "connect again";
+
+/// The peer that a request of a socket is.
+#[must_use]
+pub fn request_peer(socket: &str, request: &str) -> PeerId {
+    [socket, "/", request].concat().into()
+}
+
+/// The socket of a request, and the request's id; `None` if the peer is no request of a socket.
+#[must_use]
+pub fn socket_of(peer: &str) -> Option<(&str, &str)> {
+    peer.split_once(OF)
+}
+
+/// The turn that somebody asks for, and how much of it the client holds.
+struct Shown {
+    /// The message that it is shown as begins with the turn of the first.
+    chain: Vec<Record>,
+    /// What the client holds of the last, and how many of its blocks; `None` if it is to be sent the whole message.
+    held: Option<(Progress, usize)>,
+}
+
+impl Thread {
+    /// A socket of a stock client. It is told nothing by itself.
+    pub(super) fn open(&mut self, now: Millis, peer: PeerId, identity: Identity, dialect: Dialect, detaches: bool) {
+        if let Some((code, reason)) = self.refuses(now, &identity) {
+            self.outputs.push_back(Output::Close { peer, code, reason });
+            return;
+        }
+        self.admit_stock(peer, identity, dialect, Follows::Nothing, detaches);
+    }
+
+    fn admit_stock(&mut self, peer: PeerId, identity: Identity, dialect: Dialect, follows: Follows, detaches: bool) {
+        let (draft, reading) = (self.draft_of(identity.subject.as_deref()).cloned(), self.new_reading());
+        let attachment = Attachment { identity, draft, dialect, follows: None, detaches, reading };
+        let mut admitted = Peer::new(attachment, &self.unread);
+        admitted.follows = follows;
+        self.peers.insert(peer.clone(), admitted);
+        self.attach(peer);
+    }
+
+    /// Somebody asks for a turn, and for what brings it about.
+    pub(super) fn asked(
+        &mut self,
+        now: Millis,
+        records: &dyn Records,
+        peer: PeerId,
+        identity: Identity,
+        dialect: Dialect,
+        request: StockRequest,
+    ) {
+        if identity.has_expired(now) {
+            self.outputs.push_back(Output::Close { peer, code: CloseCode::Unauthenticated, reason: EXPIRED });
+            return;
+        }
+        let StockRequest { answers, wants } = request;
+        let name = FrameName { kind: "message".into(), request_id: None, tool_use_id: None, start: None };
+        let followed = match &wants {
+            TurnWanted::Message(post) => Follows::Turn(post.request_id.clone()),
+            TurnWanted::Rest | TurnWanted::Last => Follows::Nothing,
+        };
+        let subject = identity.subject.clone();
+        self.admit_stock(peer.clone(), identity, dialect, followed, false);
+        let origin = Origin { peer: &peer, name: &name };
+        let is_full = socket_of(&peer).is_some_and(|(socket, _)| self.requests_of(socket).count() > STOCK_REQUESTS_MAX);
+        if is_full {
+            let message = "too many requests of this socket wait; try again when one has ended";
+            return self.refuse(origin, &ErrorBody::retryable(ErrorCode::Busy, message));
+        }
+        let answered = answers.as_ref().map(|answers| self.answered_turn(records, answers));
+        let Ok(answered) = answered.transpose() else { return self.refuse(origin, &unreadable()) };
+        if let (Some(answers), Some(Some(turn))) = (&answers, answered)
+            && !self.say(now, origin, subject, turn, answers)
+        {
+            return;
+        }
+        match (wants, answers, answered.flatten()) {
+            (TurnWanted::Message(post), ..) => self.take_post(now, records, origin, *post, None),
+            (TurnWanted::Rest, _, Some(turn)) => self.show_rest(now, records, origin, turn),
+            (TurnWanted::Rest, Some(answers), None) => self.answer_last(now, records, origin, answers),
+            (TurnWanted::Rest | TurnWanted::Last, ..) => self.show_last(now, records, origin),
+        }
+    }
+
+    fn take_post(&mut self, now: Millis, records: &dyn Records, origin: Origin<'_>, post: Post, head: Option<Record>) {
+        let Post { request_id, content, metadata, .. } = post;
+        let frame = ClientFrame::Message { request_id, content, thread_id: None, metadata };
+        if !self.admits(now, origin, &frame) {
+            return;
+        }
+        if let ClientFrame::Message { request_id, content, metadata, .. } = frame {
+            if let Some(head) = head {
+                let head = Record { request_id: request_id.clone(), ..head };
+                let frames = head.frame(self.epoch, self.head());
+                self.send_asked(origin.peer, frames.into_iter().collect());
+            }
+            self.message(now, records, origin, &request_id, Sent { content, metadata, is_answer: false }, None);
+        }
+    }
+
+    /// Messages, oldest first, of which these are the records, newest first; and what turns have said that wait.
+    #[must_use]
+    pub fn with_waiting(&self, records: &[Record]) -> Vec<Message> {
+        let mut messages = Vec::new();
+        for record in records.iter().rev() {
+            messages.push(record.message(self.epoch));
+            let waiting = self.turns.get(&record.seq).and_then(Turn::waiting);
+            messages.extend(waiting.map(|waiting| Message {
+                id: record.answer_id(self.epoch),
+                role: Role::Assistant,
+                content: waiting.answer.content(),
+                metadata: None,
+                ..record.message(self.epoch)
+            }));
+        }
+        messages
+    }
+
+    /// The turn that is not over and that these calls are of.
+    fn answered_turn(&self, records: &dyn Records, answers: &CallAnswers) -> Result<Option<TurnId>, StoreError> {
+        for (id, turn) in self.turns.iter() {
+            if turn.answer().is_some() {
+                let chain = self.chain(records, *id)?;
+                if chain.first().is_some_and(|head| head.answer_id(self.epoch) == answers.answer_id) {
+                    return Ok(Some(*id));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes what is said to the calls that are open. The others were answered before, maybe by somebody else: the first
+    /// answer counts. Returns whether its sender may say it.
+    fn say(
+        &mut self,
+        now: Millis,
+        origin: Origin<'_>,
+        by: Option<String>,
+        id: TurnId,
+        CallAnswers { said, .. }: &CallAnswers,
+    ) -> bool {
+        let Some(request_id) = self.turns.get(&id).map(|turn| turn.request_id.clone()) else { return true };
+        let mut is_admitted = false;
+        for (tool_use_id, said) in said {
+            let answer =
+                ToolAnswer { request_id: request_id.clone(), tool_use_id: tool_use_id.clone(), said: said.clone() };
+            match self.takes_answer(&answer) {
+                Ok(true) => {
+                    let frame = ClientFrame::Answer(answer.clone());
+                    if !std::mem::replace(&mut is_admitted, true) && !self.admits(now, origin, &frame) {
+                        return false;
+                    }
+                    self.take_answer(now, Some(origin.peer), by.clone(), answer);
+                }
+                Err(error) if error.code == ErrorCode::MessageTooLarge => {
+                    self.refuse(origin, &error);
+                    return false;
+                }
+                _ => {}
+            }
+        }
+        true
+    }
+
+    /// Results for calls that the last turn ended with: they are a message, whose answer goes on with that turn's.
+    fn answer_last(&mut self, now: Millis, records: &dyn Records, origin: Origin<'_>, answers: CallAnswers) {
+        let found = self.last_open(records, &answers.answer_id);
+        let (head, open) = match found {
+            Ok(Some(found)) => found,
+            Ok(None) => {
+                let message = "this answer is over, and waits for nothing; load the chat again";
+                return self.refuse(origin, &ErrorBody::fatal(ErrorCode::NotFound, message));
+            }
+            Err(StoreError(_)) => return self.refuse(origin, &unreadable()),
+        };
+        let results = answers.said.into_iter().filter_map(|(id, said)| match said {
+            ToolSaid::Output(block) if open.1.contains(&id) => Some(*block),
+            _ => None,
+        });
+        let request_id = ["t-", &open.0].concat();
+        let post =
+            Post { request_id: request_id.clone(), content: Content::Blocks(results.collect()), metadata: None, is_answer: false };
+        if let Some(peer) = self.peers.get_mut(origin.peer) {
+            peer.follows = Follows::Turn(request_id);
+        }
+        self.attach(origin.peer.clone());
+        self.take_post(now, records, origin, post, Some(head));
+    }
+
+    /// If the last turn is over, is shown under this id and ended with calls that have no result: the record that its
+    /// message begins with, the id of its answer, and those calls.
+    #[allow(clippy::type_complexity)]
+    fn last_open(
+        &self,
+        records: &dyn Records,
+        answer_id: &str,
+    ) -> Result<Option<(Record, (String, Vec<String>))>, StoreError> {
+        let Some(last) = self.last_turn else { return Ok(None) };
+        let mut chain = self.chain(records, last)?;
+        let is_it = chain.first().is_some_and(|head| head.answer_id(self.epoch) == answer_id);
+        let Some(end) = records.end(last)?.filter(|_| is_it) else {
+            // It may have been answered so before: then the last turn is that answer's own.
+            return Ok(None);
+        };
+        let open = unanswered(&end.content);
+        let id = end.message_id.clone();
+        Ok((!open.is_empty()).then(|| (chain.swap_remove(0), (id, open))))
+    }
+
+    /// Shows a turn that waits, or goes on, from where its calls were answered.
+    fn show_rest(&mut self, now: Millis, records: &dyn Records, origin: Origin<'_>, turn: TurnId) {
+        let shown = records.rounds(turn, u64::MAX >> 1).and_then(|rounds| {
+            let held = rounds.first().and_then(|waited| match &waited.kind {
+                RecordKind::Waiting { round: Some(round), .. } => {
+                    Some(Answer::from_content(&waited.content, round.events.as_ref()))
+                }
+                _ => None,
+            });
+            // A turn that has not waited is being sent already, as far as it has come.
+            let held = held.or_else(|| self.turns.get(&turn).and_then(sent)).unwrap_or_default();
+            let chain = self.chain(records, turn)?;
+            Ok(Shown { chain, held: Some((held.held(turn), held.block_count())) })
+        });
+        match shown {
+            Ok(shown) => self.show(now, records, origin, shown),
+            Err(StoreError(_)) => self.refuse(origin, &unreadable()),
+        }
+    }
+
+    /// Shows the turn that runs, else one that waits, else one that is to run, else the last.
+    fn show_last(&mut self, now: Millis, records: &dyn Records, origin: Origin<'_>) {
+        let sync = ClientFrame::SessionSync { cursor: None };
+        if !self.admits(now, origin, &sync) || self.refuses_read(now, origin) {
+            return;
+        }
+        let rank = |turn: &Turn| match turn.state {
+            TurnState::Running(_) => 0,
+            TurnState::Waiting(_) => 1,
+            TurnState::Queued => 2,
+        };
+        let open = self.turns.iter().min_by_key(|(_, turn)| rank(turn)).map(|(id, _)| *id);
+        let Some(turn) = open.or(self.last_turn) else {
+            return self.unfollow_peer(origin.peer, CloseCode::Normal);
+        };
+        match self.chain(records, turn) {
+            Ok(chain) => self.show(now, records, origin, Shown { chain, held: None }),
+            Err(StoreError(_)) => self.refuse(origin, &unreadable()),
+        }
+    }
+
+    fn show(&mut self, _: Millis, records: &dyn Records, origin: Origin<'_>, shown: Shown) {
+        let Some(begun) = shown.chain.last() else {
+            return self.unfollow_peer(origin.peer, CloseCode::Normal);
+        };
+        let (id, request_id) = (begun.turn, begun.request_id.clone());
+        let end = if self.turns.contains_key(&id) { Ok(None) } else { records.end(id) };
+        let Ok(end) = end else { return self.refuse(origin, &unreadable()) };
+        if let Some(peer) = self.peers.get_mut(origin.peer) {
+            peer.follows = Follows::Turn(request_id);
+        }
+        self.attach(origin.peer.clone());
+        let Ok(frames) = self.frames_before(records, &shown) else { return self.refuse(origin, &unreadable()) };
+        self.show_from(origin.peer, frames, begun, shown.held, end.as_ref());
+    }
+
+    /// What a client that is shown this is told of the turns before the last.
+    fn frames_before(&self, records: &dyn Records, shown: &Shown) -> Result<Vec<ServerFrame>, StoreError> {
+        let Some((last, before)) = shown.chain.split_last() else { return Ok(Vec::new()) };
+        let mut all = CatchUp::at(self.head());
+        // They go by the name of the one that is followed.
+        let named = |record: &Record| Record { request_id: last.request_id.clone(), ..record.clone() };
+        for begun in before {
+            all.frames.extend(named(begun).frame(self.epoch, self.head()));
+            if shown.held.is_some() {
+                break;
+            }
+            if let Some(end) = records.end(begun.turn)?
+                && let RecordKind::Answer { events, .. } = &end.kind
+            {
+                let answer = Answer::from_content(&end.content, events.as_ref());
+                let _ = all.answer(begun.turn, &last.request_id, &answer);
+            }
+        }
+        Ok(all.frames)
+    }
+
+    /// The questions of the turns that are shown as one message with this one: results of calls go on with the answer
+    /// before them.
+    fn chain(&self, records: &dyn Records, turn: TurnId) -> Result<Vec<Record>, StoreError> {
+        let mut chain = Vec::new();
+        let mut next = Some(turn);
+        while let Some(turn) = next.take() {
+            let page = records.events(turn.saturating_sub(1), 1, 0)?;
+            let Some(record) = page.records.into_iter().find(|record| record.seq == turn) else { break };
+            if let RecordKind::Question { parent, .. } = &record.kind
+                && record.content.is_results()
+            {
+                next = *parent;
+            }
+            chain.insert(0, record);
+        }
+        Ok(chain)
+    }
+
+    /// The client wants no more of a request; unless its socket only detaches, the turn ends.
+    pub(super) fn aborted(&mut self, now: Millis, peer: &PeerId) {
+        let follows = self.peers.get(peer).map(|peer| (peer.follows.clone(), peer.identity.clone()));
+        let Some((Follows::Turn(request_id), identity)) = follows else { return };
+        let detaches = socket_of(peer).and_then(|(socket, _)| self.peers.get(socket)).is_some_and(|it| it.detaches);
+        self.drop_request(peer);
+        self.outputs.push_back(Output::Drop { peer: peer.clone() });
+        if !detaches && self.permits(&identity, Ask::Cancel).is_ok() {
+            self.cancel(now, Some(peer), Some(&request_id));
+        }
+    }
+
+    /// Ends what runs and what waits for people, and nothing that is still to begin.
+    pub(super) fn stop(&mut self, now: Millis) {
+        let is_meant = |turn: &&Turn| !matches!(turn.state, TurnState::Queued);
+        let meant: Vec<String> = self.turns.values().filter(is_meant).map(|turn| turn.request_id.clone()).collect();
+        for request_id in meant {
+            self.cancel(now, None, Some(&request_id));
+        }
+    }
+
+    /// Ends what a peer follows.
+    pub(super) fn unfollow_peer(&mut self, peer: &PeerId, code: CloseCode) {
+        self.outputs.push_back(Output::Close { peer: peer.clone(), code, reason: "" });
+        self.drop_request(peer);
+    }
+
+    /// A request is over: what it was sent counts for its socket. One that was sent much is let go between two requests,
+    /// as nothing tells whether it reads.
+    pub(super) fn drop_request(&mut self, peer: &PeerId) {
+        let Some(Peer { account, .. }) = self.peers.remove(peer) else { return };
+        let Some((socket, _)) = socket_of(peer) else { return };
+        let sent = self.sent_of(&account);
+        let Some(base) = self.peers.get_mut(socket) else { return };
+        base.account.add(sent);
+        let (socket, account) = (PeerId::from(socket), base.account);
+        if self.owes_too_much(&account) && self.requests_of(&socket).next().is_none() {
+            self.dismiss(&socket, CloseCode::TooMany, LIFE_OVER);
+        }
+    }
+
+    pub(super) fn requests_of<'a>(&'a self, socket: &'a str) -> impl Iterator<Item = PeerId> + 'a {
+        let is_its = move |peer: &&PeerId| socket_of(peer).is_some_and(|(of, _)| of == socket);
+        self.peers.keys().filter(is_its).cloned()
+    }
+
+    /// The sockets whose requests were being sent something, when the thread was lost that sent it.
+    pub(super) fn cut_off(&mut self, records: &dyn Records) {
+        let mut kept = Vec::new();
+        for (id, peer) in self.peers.iter() {
+            let Follows::Turn(request_id) = &peer.follows else { continue };
+            let queued = self.turns.iter().find(|(_, turn)| {
+                turn.request_id == *request_id && matches!(turn.state, TurnState::Queued)
+            });
+            kept.push((id.clone(), queued.map(|(turn, _)| *turn)));
+        }
+        let reason = "the thread was started again; connect again";
+        for (peer, queued) in kept {
+            match (socket_of(&peer), queued) {
+                (Some(_), Some(turn)) => {
+                    let name = FrameName { kind: String::new(), request_id: None, tool_use_id: None, start: None };
+                    let chain = self.chain(records, turn).unwrap_or_default();
+                    self.show(self.now, records, Origin { peer: &peer, name: &name }, Shown { chain, held: None });
+                }
+                (Some((socket, _)), None) => self.dismiss(&socket.into(), CloseCode::InternalError, reason),
+                (None, _) => self.dismiss(&peer, CloseCode::InternalError, "the thread was started again; post this again"),
+            }
+        }
+    }
+
+    /// Shows what there is of a turn, behind `frames`, to a client that holds so much of it.
+    pub(super) fn show_from(
+        &mut self,
+        peer: &PeerId,
+        frames: Vec<ServerFrame>,
+        begun: &Record,
+        held: Option<(Progress, usize)>,
+        end: Option<&Record>,
+    ) {
+        let (epoch, id) = (self.epoch, begun.seq);
+        let mut shown = CatchUp::at(Cursor::at(epoch, id));
+        shown.frames = frames;
+        // The message's first question gives it its id.
+        if held.is_none() || shown.frames.is_empty() {
+            shown.frames.extend(begun.frame(epoch, Cursor::at(epoch, id)));
+        }
+        shown.frames.extend(self.queued_frame(id, &begun.request_id));
+        let from = shown.frames.len();
+        if let Some((held, _)) = held {
+            shown.hold_from(held);
+        }
+        let turn = self.turns.get(&id);
+        if let Some(answer) = turn.and_then(sent) {
+            let _ = shown.answer(id, &begun.request_id, &answer);
+        }
+        if let Some((_, blocks)) = held {
+            shown.frames.iter_mut().skip(from).for_each(|frame| as_decision(frame, blocks));
+        }
+        let waits = turn.and_then(Turn::waiting).filter(|waiting| waiting.answered_at.is_none());
+        let waits = waits.map(|waiting| ServerFrame::Waiting {
+            cursor: self.head(),
+            request_id: begun.request_id.clone(),
+            tool_use_ids: waiting.answer.open_calls(&waiting.round.client_calls),
+        });
+        let is_over = end.is_some() || waits.is_some();
+        shown.frames.extend(waits);
+        let _ = end.and_then(|end| shown.record(end));
+        self.send_asked(peer, shown.frames);
+        if is_over {
+            self.unfollow_peer(peer, CloseCode::Normal);
+        }
+    }
+}
+
+/// What is new of a call that the client has is what was decided.
+fn as_decision(frame: &mut ServerFrame, blocks: usize) {
+    let ServerFrame::Block { cursor, request_id, index, block: Block::ToolUse { id, approval: Some(approval), .. } } =
+        frame
+    else {
+        return;
+    };
+    if *index >= blocks {
+        return;
+    }
+    *frame = ServerFrame::ToolDecided {
+        cursor: cursor.clone(),
+        request_id: request_id.clone(),
+        tool_use_id: id.clone(),
+        approved: approval.state == crate::protocol::ApprovalState::Approved,
+        reason: approval.reason.clone(),
+        by: approval.by.clone(),
+    };
+}
+
+/// The calls of an answer that have no result.
+fn unanswered(content: &Content) -> Vec<String> {
+    let Content::Blocks(blocks) = content else { return Vec::new() };
+    let has_result = |id: &String| {
+        blocks.iter().any(|it| matches!(it, Block::ToolResult { tool_use_id, .. } if tool_use_id == id))
+    };
+    let calls = blocks.iter().filter_map(|block| match block {
+        Block::ToolUse { id, .. } => Some(id),
+        _ => None,
+    });
+    calls.filter(|id| !has_result(id)).cloned().collect()
+}
