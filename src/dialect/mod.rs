@@ -179,6 +179,13 @@ impl Telling {
         }
     }
 
+    /// A client that holds a part of a turn is about to be sent the rest.
+    pub fn again(&mut self, stock: Stock, request_id: &str) -> Vec<Told> {
+        match stock {
+            Stock::AiSdk => self.chunks.get_mut(request_id).map(Chunks::again).unwrap_or_default(),
+        }
+    }
+
     /// The agent of a turn is called.
     pub fn started(&mut self, stock: Stock, request_id: &str) -> Vec<Told> {
         match stock {

@@ -392,6 +392,7 @@ impl<P: Platform> Pump<P> {
                 self.note_close(&peer, code, reason);
                 self.platform.close(&peer, code, reason);
             }
+            Output::Holds { peer, dialect, frames } => self.hold(&peer, dialect, &frames),
             Output::Drop { peer } => self.platform.drop_request(&peer),
             Output::SetAlarm(at) => self.platform.set_alarm(at)?,
             Output::Deliver => return Ok(self.deliver()),
@@ -406,12 +407,14 @@ impl<P: Platform> Pump<P> {
             None => vec![dialect.encode(frame)],
             Some(stock) => framed(dialect, &self.telling.tell(stock, frame, false)),
         };
-        for text in told {
-            self.platform.send(peer, &text);
-            let bytes = (text.len() as u64).saturating_add(dialect.wrap_bytes());
-            if self.thread.as_mut().is_some_and(|thread| thread.sent(peer, bytes, is_asked)) {
-                self.look();
-            }
+        told.iter().for_each(|text| self.send_text(peer, dialect, text, is_asked));
+    }
+
+    fn send_text(&mut self, peer: &PeerId, dialect: Dialect, text: &str, is_asked: bool) {
+        self.platform.send(peer, text);
+        let bytes = (text.len() as u64).saturating_add(dialect.wrap_bytes());
+        if self.thread.as_mut().is_some_and(|thread| thread.sent(peer, bytes, is_asked)) {
+            self.look();
         }
     }
 

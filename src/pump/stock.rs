@@ -134,6 +134,23 @@ impl<P: Platform> Pump<P> {
         refused.map_or(Ok(()), |error| Err(Undone::Refused(error)))
     }
 
+    /// What a client holds is not sent: what follows begins behind it.
+    pub(super) fn hold(&mut self, peer: &PeerId, dialect: Dialect, frames: &[ServerFrame]) {
+        let Some(stock) = dialect.stock() else { return };
+        for frame in frames {
+            self.telling.tell(stock, frame, false);
+        }
+        let request_id = frames.first().and_then(|frame| frame.request_id());
+        let told = request_id.map(|id| self.telling.again(stock, id)).unwrap_or_default();
+        self.send_told(peer, dialect, &told, true);
+    }
+
+    fn send_told(&mut self, peer: &PeerId, dialect: Dialect, told: &[Told], is_asked: bool) {
+        for text in framed(dialect, told) {
+            self.send_text(peer, dialect, &text, is_asked);
+        }
+    }
+
     pub(super) fn tell_all(&mut self, frame: &ServerFrame) {
         let request_id = frame.request_id().map(String::as_str);
         for stock in [Stock::AiSdk] {

@@ -165,12 +165,6 @@ impl CatchUp {
         CatchUp { at, unnamed: LiteMap::new(), frames: Vec::new() }
     }
 
-    /// From here on its client holds so much of a turn.
-    pub(super) fn hold_from(&mut self, held: Progress) {
-        self.at.set(held);
-        self.unnamed.insert(held.turn, held);
-    }
-
     pub(super) fn record(&mut self, record: &Record) -> Option<()> {
         let (turn, held) = (record.turn, self.held(record.turn));
         match &record.kind {

@@ -396,6 +396,15 @@ pub enum Output {
         /// Why it is closed, in words for the client.
         reason: &'static str,
     },
+    /// A stock client holds what these frames say of the turn that it is to be sent.
+    Holds {
+        /// The connection.
+        peer: PeerId,
+        /// The dialect that it speaks.
+        dialect: Dialect,
+        /// All of the turn up to there.
+        frames: Vec<ServerFrame>,
+    },
     /// Send nothing more to a connection, and not that it has ended.
     Drop {
         /// The connection.

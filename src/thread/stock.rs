@@ -5,7 +5,7 @@ use crate::dialect::Dialect;
 use crate::protocol::limits::STOCK_REQUESTS_MAX;
 use crate::protocol::{
     Block, CallAnswers, ClientFrame, CloseCode, Content, Cursor, ErrorBody, ErrorCode, FrameName, Identity, Message,
-    Millis, Post, Progress, Role, ServerFrame, StockRequest, ToolAnswer, ToolSaid, TurnWanted,
+    Millis, Post, Role, ServerFrame, Status, StockRequest, ToolAnswer, ToolSaid, TurnWanted,
 };
 
 use super::access::{EXPIRED, Follows, Peer};
@@ -16,7 +16,7 @@ use super::permission::Ask;
 use super::store::{Record, RecordKind, Records, StoreError};
 use super::turn::{Turn, TurnState};
 use super::turns::Sent;
-use super::{Origin, Output, PeerId, Thread, TurnId, unreadable};
+use super::{Audience, Origin, Output, PeerId, Thread, TurnId, unreadable};
 
 /// Stands between the id of a socket and that of its request.
 const OF: char = '/';
@@ -38,8 +38,8 @@ pub fn socket_of(peer: &str) -> Option<(&str, &str)> {
 struct Shown {
     /// The message that it is shown as begins with the turn of the first.
     chain: Vec<Record>,
-    /// What the client holds of the last, and how many of its blocks; `None` if it is to be sent the whole message.
-    held: Option<(Progress, usize)>,
+    /// What the client holds of the last; `None` if it is to be sent the whole message.
+    held: Option<Answer>,
 }
 
 impl Thread {
@@ -97,24 +97,23 @@ impl Thread {
             return;
         }
         match (wants, answers, answered.flatten()) {
-            (TurnWanted::Message(post), ..) => self.take_post(now, records, origin, *post, None),
+            (TurnWanted::Message(post), ..) => self.take_post(now, records, origin, *post, Vec::new()),
             (TurnWanted::Rest, _, Some(turn)) => self.show_rest(now, records, origin, turn),
             (TurnWanted::Rest, Some(answers), None) => self.answer_last(now, records, origin, answers),
             (TurnWanted::Rest | TurnWanted::Last, ..) => self.show_last(now, records, origin),
         }
     }
 
-    fn take_post(&mut self, now: Millis, records: &dyn Records, origin: Origin<'_>, post: Post, head: Option<Record>) {
+    /// Takes a message. Of the turns that it goes on with as one message, its client holds everything.
+    fn take_post(&mut self, now: Millis, records: &dyn Records, origin: Origin<'_>, post: Post, held: Vec<ServerFrame>) {
         let Post { request_id, content, metadata, .. } = post;
         let frame = ClientFrame::Message { request_id, content, thread_id: None, metadata };
         if !self.admits(now, origin, &frame) {
             return;
         }
         if let ClientFrame::Message { request_id, content, metadata, .. } = frame {
-            if let Some(head) = head {
-                let head = Record { request_id: request_id.clone(), ..head };
-                let frames = head.frame(self.epoch, self.head());
-                self.send_asked(origin.peer, frames.into_iter().collect());
+            if let (false, Audience::One(peer, dialect)) = (held.is_empty(), self.audience(origin.peer)) {
+                self.outputs.push_back(Output::Holds { peer, dialect, frames: held });
             }
             self.message(now, records, origin, &request_id, Sent { content, metadata, is_answer: false }, None);
         }
@@ -187,7 +186,7 @@ impl Thread {
     /// Results for calls that the last turn ended with: they are a message, whose answer goes on with that turn's.
     fn answer_last(&mut self, now: Millis, records: &dyn Records, origin: Origin<'_>, answers: CallAnswers) {
         let found = self.last_open(records, &answers.answer_id);
-        let (head, open) = match found {
+        let (chain, end) = match found {
             Ok(Some(found)) => found,
             Ok(None) => {
                 let message = "this answer is over, and waits for nothing; load the chat again";
@@ -195,38 +194,36 @@ impl Thread {
             }
             Err(StoreError(_)) => return self.refuse(origin, &unreadable()),
         };
+        let open = unanswered(&end.content);
         let results = answers.said.into_iter().filter_map(|(id, said)| match said {
-            ToolSaid::Output(block) if open.1.contains(&id) => Some(*block),
+            ToolSaid::Output(block) if open.contains(&id) => Some(*block),
             _ => None,
         });
-        let request_id = ["t-", &open.0].concat();
+        let request_id = ["t-", &end.message_id].concat();
         let post =
             Post { request_id: request_id.clone(), content: Content::Blocks(results.collect()), metadata: None, is_answer: false };
         if let Some(peer) = self.peers.get_mut(origin.peer) {
             peer.follows = Follows::Turn(request_id);
         }
         self.attach(origin.peer.clone());
-        self.take_post(now, records, origin, post, Some(head));
+        let Ok(held) = self.frames_of(records, &chain, &post.request_id) else {
+            return self.refuse(origin, &unreadable());
+        };
+        self.take_post(now, records, origin, post, held);
     }
 
-    /// If the last turn is over, is shown under this id and ended with calls that have no result: the record that its
-    /// message begins with, the id of its answer, and those calls.
-    #[allow(clippy::type_complexity)]
-    fn last_open(
-        &self,
-        records: &dyn Records,
-        answer_id: &str,
-    ) -> Result<Option<(Record, (String, Vec<String>))>, StoreError> {
+    /// If the last turn is complete, is shown under this id and ended with calls that have no result: the questions of
+    /// its message, and its end.
+    fn last_open(&self, records: &dyn Records, answer_id: &str) -> Result<Option<(Vec<Record>, Record)>, StoreError> {
         let Some(last) = self.last_turn else { return Ok(None) };
-        let mut chain = self.chain(records, last)?;
+        let chain = self.chain(records, last)?;
         let is_it = chain.first().is_some_and(|head| head.answer_id(self.epoch) == answer_id);
-        let Some(end) = records.end(last)?.filter(|_| is_it) else {
+        let is_complete = |end: &Record| matches!(&end.kind, RecordKind::Answer { status, .. } if *status == Status::Complete);
+        let Some(end) = records.end(last)?.filter(|end| is_it && is_complete(end)) else {
             // It may have been answered so before: then the last turn is that answer's own.
             return Ok(None);
         };
-        let open = unanswered(&end.content);
-        let id = end.message_id.clone();
-        Ok((!open.is_empty()).then(|| (chain.swap_remove(0), (id, open))))
+        Ok((!unanswered(&end.content).is_empty()).then_some((chain, end)))
     }
 
     /// Shows a turn that waits, or goes on, from where its calls were answered.
@@ -241,7 +238,7 @@ impl Thread {
             // A turn that has not waited is being sent already, as far as it has come.
             let held = held.or_else(|| self.turns.get(&turn).and_then(sent)).unwrap_or_default();
             let chain = self.chain(records, turn)?;
-            Ok(Shown { chain, held: Some((held.held(turn), held.block_count())) })
+            Ok(Shown { chain, held: Some(held) })
         });
         match shown {
             Ok(shown) => self.show(now, records, origin, shown),
@@ -281,26 +278,24 @@ impl Thread {
             peer.follows = Follows::Turn(request_id);
         }
         self.attach(origin.peer.clone());
-        let Ok(frames) = self.frames_before(records, &shown) else { return self.refuse(origin, &unreadable()) };
-        self.show_from(origin.peer, frames, begun, shown.held, end.as_ref());
+        let before = shown.chain.split_last().map_or(&[][..], |(_, before)| before);
+        let Ok(frames) = self.frames_of(records, before, &begun.request_id) else {
+            return self.refuse(origin, &unreadable());
+        };
+        self.show_from(origin.peer, frames, begun, shown.held.as_ref(), end.as_ref());
     }
 
-    /// What a client that is shown this is told of the turns before the last.
-    fn frames_before(&self, records: &dyn Records, shown: &Shown) -> Result<Vec<ServerFrame>, StoreError> {
-        let Some((last, before)) = shown.chain.split_last() else { return Ok(Vec::new()) };
+    /// What is told of turns that are over, under the name of the one that goes on with them.
+    fn frames_of(&self, records: &dyn Records, turns: &[Record], name: &str) -> Result<Vec<ServerFrame>, StoreError> {
         let mut all = CatchUp::at(self.head());
-        // They go by the name of the one that is followed.
-        let named = |record: &Record| Record { request_id: last.request_id.clone(), ..record.clone() };
-        for begun in before {
-            all.frames.extend(named(begun).frame(self.epoch, self.head()));
-            if shown.held.is_some() {
-                break;
-            }
+        for begun in turns {
+            let named = Record { request_id: name.to_owned(), ..begun.clone() };
+            all.frames.extend(named.frame(self.epoch, self.head()));
             if let Some(end) = records.end(begun.turn)?
                 && let RecordKind::Answer { events, .. } = &end.kind
             {
                 let answer = Answer::from_content(&end.content, events.as_ref());
-                let _ = all.answer(begun.turn, &last.request_id, &answer);
+                let _ = all.answer(begun.turn, name, &answer);
             }
         }
         Ok(all.frames)
@@ -400,27 +395,22 @@ impl Thread {
         peer: &PeerId,
         frames: Vec<ServerFrame>,
         begun: &Record,
-        held: Option<(Progress, usize)>,
+        held: Option<&Answer>,
         end: Option<&Record>,
     ) {
         let (epoch, id) = (self.epoch, begun.seq);
         let mut shown = CatchUp::at(Cursor::at(epoch, id));
         shown.frames = frames;
-        // The message's first question gives it its id.
-        if held.is_none() || shown.frames.is_empty() {
-            shown.frames.extend(begun.frame(epoch, Cursor::at(epoch, id)));
-        }
+        shown.frames.extend(begun.frame(epoch, Cursor::at(epoch, id)));
         shown.frames.extend(self.queued_frame(id, &begun.request_id));
-        let from = shown.frames.len();
-        if let Some((held, _)) = held {
-            shown.hold_from(held);
+        if let (Some(held), Audience::One(peer, dialect)) = (held, self.audience(peer)) {
+            let _ = shown.answer(id, &begun.request_id, held);
+            let frames = std::mem::take(&mut shown.frames);
+            self.outputs.push_back(Output::Holds { peer, dialect, frames });
         }
         let turn = self.turns.get(&id);
         if let Some(answer) = turn.and_then(sent) {
             let _ = shown.answer(id, &begun.request_id, &answer);
-        }
-        if let Some((_, blocks)) = held {
-            shown.frames.iter_mut().skip(from).for_each(|frame| as_decision(frame, blocks));
         }
         let waits = turn.and_then(Turn::waiting).filter(|waiting| waiting.answered_at.is_none());
         let waits = waits.map(|waiting| ServerFrame::Waiting {
@@ -436,26 +426,6 @@ impl Thread {
             self.unfollow_peer(peer, CloseCode::Normal);
         }
     }
-}
-
-/// What is new of a call that the client has is what was decided.
-fn as_decision(frame: &mut ServerFrame, blocks: usize) {
-    let ServerFrame::Block { cursor, request_id, index, block: Block::ToolUse { id, approval: Some(approval), .. } } =
-        frame
-    else {
-        return;
-    };
-    if *index >= blocks {
-        return;
-    }
-    *frame = ServerFrame::ToolDecided {
-        cursor: cursor.clone(),
-        request_id: request_id.clone(),
-        tool_use_id: id.clone(),
-        approved: approval.state == crate::protocol::ApprovalState::Approved,
-        reason: approval.reason.clone(),
-        by: approval.by.clone(),
-    };
 }
 
 /// The calls of an answer that have no result.

@@ -105,6 +105,12 @@ impl Chunks {
         std::mem::take(&mut self.out)
     }
 
+    /// What stands before the rest of the message, for a client that holds its beginning.
+    pub fn again(&mut self) -> Vec<Told> {
+        self.is_begun = false;
+        self.started()
+    }
+
     fn push(&mut self, chunk: &Json) {
         self.say(to_json(chunk));
     }
@@ -271,6 +277,10 @@ impl Chunks {
             set(&mut request, "toolCallId", word(id));
             self.begin();
             self.push(&request);
+            // Without the response, it would seem to be still to be given.
+            if approval.state == ApprovalState::Approved {
+                self.only(Version::Seven);
+            }
             self.approvals.push((id.to_owned(), asked.to_owned()));
         }
         if approval.state != ApprovalState::Requested {
