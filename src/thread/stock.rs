@@ -96,6 +96,8 @@ impl Thread {
         {
             return;
         }
+        // A turn whose calls are all answered goes on before another begins.
+        self.start_turns(now, records);
         match (wants, answers, answered.flatten()) {
             (TurnWanted::Message(post), ..) => self.take_post(now, records, origin, *post, Vec::new()),
             (TurnWanted::Rest, _, Some(turn)) => self.show_rest(now, records, origin, turn),

@@ -105,6 +105,14 @@ fn last_items(text: &str) -> Option<(Option<&str>, &str)> {
     read.ok().and_then(|()| Some((before, last?)))
 }
 
+/// The answer of that id.
+fn answer_named<'a>(messages: &'a str, id: &str) -> Option<Object<'a>> {
+    let is_it = |message: &Object<'_>| {
+        message.text("id").as_deref() == Some(id) && message.text("role").as_deref() == Some("assistant")
+    };
+    items(messages)?.into_iter().rev().filter_map(Object::read).find(is_it)
+}
+
 /// The chat that a request is about.
 #[must_use]
 pub fn chat_id(body: &str) -> Option<String> {
@@ -148,6 +156,11 @@ fn asked(text: &str, object: &Object<'_>) -> Result<Asked, String> {
     let messages = object.raw("messages").ok_or("messages is missing; send the chat's messages")?;
     let (before, last) = last_items(messages).ok_or("messages is not an array with a message in it")?;
     let last = Object::read(last).ok_or("the last message is not an object")?;
+    let message_id = object.text("messageId");
+    // Calls of an answer may be answered that others have come after.
+    let is_other = message_id.is_some() && last.text("id") != message_id;
+    let named = is_other.then(|| answer_named(messages, message_id.as_deref()?)).flatten();
+    let last = named.unwrap_or(last);
     let trigger = object.text("trigger");
     if trigger.as_deref() == Some("regenerate-message") {
         return Err("an answer cannot be made again here".into());

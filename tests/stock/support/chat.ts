@@ -109,11 +109,11 @@ export function overHttp(url: URL, id: string, options: Options = {}, transport:
 export type Sockets = WebSocket[];
 
 /** By WebSocket. Frames are seen as they come and go. */
-export function overSocket(url: URL, id: string, options: Options = {}, { query = "", sockets = [] as Sockets, transport = {} } = {}): TestChat {
+export function overSocket(url: URL, id: string, options: Options = {}, { query = "", sockets = [] as Sockets, transport = {}, headers = {} } = {}): TestChat {
   const address = new URL(`/api/chat/${id}/ws${query}`, url);
   class Recorded extends WebSocket {
     constructor(target: string | URL, protocols?: string | string[]) {
-      super(target, protocols);
+      super(target, protocols, { headers });
       sockets.push(this);
     }
   }
