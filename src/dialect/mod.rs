@@ -163,7 +163,7 @@ impl Telling {
     /// a frame of a turn that is shown again.
     pub fn tell(&mut self, stock: Stock, frame: &ServerFrame, is_live: bool) -> Vec<Told> {
         let Some(request_id) = frame.request_id() else { return Vec::new() };
-        let begins = matches!(frame, ServerFrame::UserMessage { .. });
+        let begins = matches!(frame, ServerFrame::UserMessage { .. } | ServerFrame::Branch { .. });
         match stock {
             Stock::AiSdk => {
                 if begins && !self.chunks.contains_key(request_id) {

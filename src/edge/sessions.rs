@@ -5,7 +5,7 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::JsValue;
 use worker_sys::Context;
 
-use crate::database::{self, Expressions, MIGRATION, SESSION_JSON, owner_key, refill};
+use crate::database::{self, Expressions, IS_CURRENT, MIGRATION, SESSION_JSON, owner_key, refill};
 use crate::platform::d1::{self, Row};
 use crate::platform::{Env, http::json_response, log_failure, normalized, number};
 use crate::protocol::limits::{LIST_TIMEOUT_MS, SEARCH_HITS_MAX};
@@ -191,6 +191,7 @@ impl<'a> Asked<'a> {
     /// Hits in messages and in titles, by the index of all words or by that of each owner's.
     fn hits(&self, migration: u64) -> Vec<String> {
         let condition = self.scope.condition();
+        let current = if migration < MIGRATION { "" } else { IS_CURRENT };
         let of_all = |source: &str, expression: &str, before: &str, and: &str| {
             let and_of = |table: &str| {
                 cut(and, "words").map(|(before, behind)| [before, table, ".words", behind].concat())
@@ -201,7 +202,7 @@ impl<'a> Asked<'a> {
                         "'{source}m', sessions.n, message_search.rowid, rank FROM {before} message_search
                    CROSS JOIN messages ON messages.n = message_search.rowid
                    CROSS JOIN sessions ON sessions.id = messages.session_id
-                   WHERE message_search MATCH {expression} AND {condition} {}",
+                   WHERE message_search MATCH {expression} AND {condition} {} {current}",
                         and_of("messages").unwrap_or_default()
                     ),
                     "message_search.rowid DESC",
@@ -217,9 +218,6 @@ impl<'a> Asked<'a> {
                 ),
             ]
         };
-        if migration < MIGRATION {
-            return [of_all("a", "?3", "", ""), of_all("b", "?6", "", "")].concat();
-        }
         // Nothing is looked up in the index if there is no text in the older form.
         let older = of_all(
             "b",
@@ -230,12 +228,12 @@ impl<'a> Asked<'a> {
         );
         let newer = match self.scope {
             Scope::All => of_all("a", "?3", "", ""),
-            Scope::Some { .. } => self.owned(),
+            Scope::Some { .. } => self.owned(current),
         };
         [newer, older].concat()
     }
 
-    fn owned(&self) -> [String; 2] {
+    fn owned(&self, current: &str) -> [String; 2] {
         let condition = self.scope.condition();
         let (keys, key) = if self.scope.names_some() {
             (
@@ -252,7 +250,7 @@ impl<'a> Asked<'a> {
                     "'m', sessions.n, owned_search.rowid, rank FROM {keys} owned_search
                CROSS JOIN messages ON messages.n = owned_search.rowid
                CROSS JOIN sessions ON sessions.id = messages.session_id
-               WHERE owned_search MATCH {expression} AND owned_search.rowid > 0 AND {condition}"
+               WHERE owned_search MATCH {expression} AND owned_search.rowid > 0 AND {condition} {current}"
                 ),
                 "owned_search.rowid DESC",
             ),

@@ -118,7 +118,7 @@ impl<P: Platform> Pump<P> {
         let now = self.platform.now();
         let thread = self.thread()?;
         let ask = match request.wants {
-            TurnWanted::Message(_) => Ask::Send,
+            TurnWanted::Message(_) | TurnWanted::Version(_) | TurnWanted::Again { .. } => Ask::Send,
             TurnWanted::Rest => Ask::Answer,
             TurnWanted::Last => Ask::Watch,
         };

@@ -45,10 +45,10 @@ fn batch(env: &Env, session_id: &str, delivery: &Delivery, migration: u64) -> Re
         let words = text(&searchable(&normalized(title_or_preview(session))));
         let (seq, epoch) = (number(delivery.seq), number(content.epoch));
         let key = text(&owner_key(session.owner.as_deref()));
-        add(&fitting(WRITE_SESSION, migration), &[text(&to_json(session)), epoch, seq, words, key])?;
+        let path = if content.path.is_whole() { JsValue::NULL } else { text(&to_json(&content.path)) };
+        add(&fitting(WRITE_SESSION, migration), &[text(&to_json(session)), epoch, seq, words, key, path])?;
         for record in &content.records {
-            // The epoch is for cursors, which D1 does not hold.
-            let message = record.message(0);
+            let message = record.message(content.epoch);
             let said = if is_of_titles(env) { String::new() } else { message.content.words() };
             let words = text(&searchable(&normalized(&said)));
             let bindings = [text(&to_json(&message)), text(session_id), number(record.seq), words];

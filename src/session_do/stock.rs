@@ -15,13 +15,12 @@ use crate::platform::http::{empty_response, read};
 use crate::platform::{log_failure, r2};
 use crate::protocol::limits::{FILE_BYTES_MAX, PAGE_BYTES_MAX, PAGE_MAX, STOCK_FRAME_BYTES_MAX};
 use crate::protocol::{
-    Block, Content, ErrorCode, Identity, Message, StockRequest, TurnWanted, file_path, safe_name,
+    Block, Content, ErrorCode, Identity, StockRequest, TurnWanted, file_path, safe_name,
 };
 use crate::pump::Undone;
-use crate::thread::store::Records;
-use crate::thread::{File, FileState, Input, Request as Wish, Thread};
+use crate::thread::{File, FileState, Input, Request as Wish};
 
-use super::api::{event_response, new_peer, unreadable};
+use super::api::{event_response, new_peer};
 use super::files::key;
 use super::shell::Shell;
 
@@ -59,9 +58,11 @@ fn follow(shell: &Shell, identity: Identity, request: StockRequest) -> Answer {
 
 /// The newest messages before a place, oldest first, and the place before them if there are more.
 pub fn messages(shell: &Shell, before: u64) -> Result<(String, Option<String>), Refused> {
-    let page = shell.store().before(before, PAGE_MAX, PAGE_BYTES_MAX).map_err(unreadable)?;
-    let messages = shell.thread(|thread: &Thread| thread.with_waiting(&page.records))?;
-    let next = messages.first().filter(|_| page.more).map(|first: &Message| first.cursor.clone());
+    let (messages, more) = shell.read(|thread, records| {
+        let page = records.before(thread.path(), before, PAGE_MAX, PAGE_BYTES_MAX)?;
+        Ok((thread.with_waiting(&page.records), page.more))
+    })?;
+    let next = messages.first().filter(|_| more).map(|first| first.cursor.clone());
     Ok((history(&messages), next))
 }
 
@@ -78,7 +79,7 @@ pub async fn store(
     uploads: &[Upload],
     base64: Vec<JsString>,
 ) -> Result<(), Refused> {
-    let TurnWanted::Message(post) = &mut request.wants else { return Ok(()) };
+    let (TurnWanted::Message(post) | TurnWanted::Version(post)) = &mut request.wants else { return Ok(()) };
     let Content::Blocks(blocks) = &mut post.content else { return Ok(()) };
     for (upload, base64) in uploads.iter().zip(base64) {
         let Some(Block::File { media_type, url, name, size }) = blocks.get_mut(upload.place) else { continue };

@@ -6,7 +6,6 @@ use crate::protocol::{ClientFrame, CloseCode, Cursor, FrameName, Identity, Milli
 use super::access::{EXPIRED, Follows, Peer};
 use super::attachment::Attachment;
 use super::store::{Record, Records, StoreError};
-use super::turns::Sent;
 use super::{Origin, Output, PeerId, Thread};
 
 impl Thread {
@@ -26,7 +25,7 @@ impl Thread {
             self.outputs.push_back(Output::Close { peer, code: CloseCode::Unauthenticated, reason: EXPIRED });
             return;
         }
-        let Post { request_id, content, metadata, is_answer } = post;
+        let request_id = post.request_id.clone();
         let (draft, reading) = (self.draft_of(identity.subject.as_deref()).cloned(), self.new_reading());
         let attachment = Attachment { identity, draft, dialect, follows: None, detaches: false, reading };
         let followed = if follows { Follows::Turn(request_id.clone()) } else { Follows::Nothing };
@@ -43,11 +42,12 @@ impl Thread {
             self.attach(peer.clone());
         }
         let origin = Origin { peer: &peer, name: &name };
-        let frame = ClientFrame::Message { request_id, content, thread_id: None, metadata };
+        // Whatever is posted counts as a message.
+        let frame = ClientFrame::Regenerate { request_id, of: String::new() };
         if self.admits(now, origin, &frame)
-            && let ClientFrame::Message { request_id, content, metadata, .. } = frame
+            && let ClientFrame::Regenerate { request_id, .. } = frame
         {
-            self.message(now, records, origin, &request_id, Sent { content, metadata, is_answer }, None);
+            self.message(now, records, origin, &request_id, post.into(), None);
         }
         if !follows {
             self.leave(&peer);

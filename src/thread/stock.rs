@@ -13,7 +13,7 @@ use super::answer::Answer;
 use super::attachment::Attachment;
 use super::log::{CatchUp, sent};
 use super::permission::Ask;
-use super::store::{Record, RecordKind, Records, StoreError};
+use super::store::{Record, RecordKind, Records, StoreError, answer_id};
 use super::turn::{Turn, TurnState};
 use super::turns::Sent;
 use super::{Audience, Origin, Output, PeerId, Thread, TurnId, unreadable};
@@ -79,7 +79,7 @@ impl Thread {
         let name = FrameName { kind: "message".into(), request_id: None, tool_use_id: None, start: None };
         let followed = match &wants {
             TurnWanted::Message(post) => Follows::Turn(post.request_id.clone()),
-            TurnWanted::Rest | TurnWanted::Last => Follows::Nothing,
+            _ => Follows::Nothing,
         };
         let subject = identity.subject.clone();
         self.admit_stock(peer.clone(), identity, dialect, followed, false);
@@ -100,39 +100,88 @@ impl Thread {
         self.start_turns(now, records);
         match (wants, answers, answered.flatten()) {
             (TurnWanted::Message(post), ..) => self.take_post(now, records, origin, *post, Vec::new()),
+            (TurnWanted::Version(post), ..) => {
+                let known = self.versions_of(records, &post.request_id, post.client_id.as_deref().unwrap_or_default());
+                let Ok((of, request_id)) = known else { return self.refuse(origin, &unreadable()) };
+                let replaces = Some(of.unwrap_or_else(|| post.request_id.clone()));
+                self.follow_post(now, records, origin, Post { request_id, replaces, ..*post }, Vec::new());
+            }
+            (TurnWanted::Again { message_id, request_id }, ..) => {
+                let known = self.versions_of(records, &request_id, &message_id);
+                let Ok((of, _)) = known else { return self.refuse(origin, &unreadable()) };
+                let regenerates = Some(of.unwrap_or(request_id));
+                let request_id = format!("r-{:016x}", self.next_random());
+                let post = Post { request_id, regenerates, ..Post::default() };
+                self.follow_post(now, records, origin, post, Vec::new());
+            }
             (TurnWanted::Rest, _, Some(turn)) => self.show_rest(now, records, origin, turn),
             (TurnWanted::Rest, Some(answers), None) => self.answer_last(now, records, origin, answers),
             (TurnWanted::Rest | TurnWanted::Last, ..) => self.show_last(now, records, origin),
         }
     }
 
+    /// Of the versions of a message, the one on the current path, and a name for one more.
+    fn versions_of(
+        &self,
+        records: &dyn Records,
+        first: &str,
+        message_id: &str,
+    ) -> Result<(Option<String>, String), StoreError> {
+        let (mut current, mut number, mut name) = (None, 1_u64, first.to_owned());
+        while let Some(known) = records.request(&name)? {
+            if self.path().contains(known.turn) {
+                current = Some(name);
+            }
+            number = number.saturating_add(1);
+            name = [first, ".", &number.to_string()].concat();
+        }
+        if number == 1 {
+            // A client of the contract sent it.
+            let turn = self.turn_with(records, message_id)?;
+            let known = turn.map(|(turn, _)| records.these(&[turn])).transpose()?;
+            current = known.and_then(|mut known| known.pop()).map(|known| known.request_id);
+            name = [first, ".2"].concat();
+        }
+        Ok((current, name))
+    }
+
+    fn follow_post(&mut self, now: Millis, records: &dyn Records, origin: Origin<'_>, post: Post, held: Vec<ServerFrame>) {
+        if let Some(peer) = self.peers.get_mut(origin.peer) {
+            peer.follows = Follows::Turn(post.request_id.clone());
+        }
+        self.attach(origin.peer.clone());
+        self.take_post(now, records, origin, post, held);
+    }
+
     /// Takes a message. Of the turns that it goes on with as one message, its client holds everything.
     fn take_post(&mut self, now: Millis, records: &dyn Records, origin: Origin<'_>, post: Post, held: Vec<ServerFrame>) {
-        let Post { request_id, content, metadata, .. } = post;
-        let frame = ClientFrame::Message { request_id, content, thread_id: None, metadata };
+        let frame = ClientFrame::Regenerate { request_id: post.request_id.clone(), of: String::new() };
         if !self.admits(now, origin, &frame) {
             return;
         }
-        if let ClientFrame::Message { request_id, content, metadata, .. } = frame {
-            if let (false, Audience::One(peer, dialect)) = (held.is_empty(), self.audience(origin.peer)) {
-                self.outputs.push_back(Output::Holds { peer, dialect, frames: held });
-            }
-            self.message(now, records, origin, &request_id, Sent { content, metadata, is_answer: false }, None);
+        if let (false, Audience::One(peer, dialect)) = (held.is_empty(), self.audience(origin.peer)) {
+            self.outputs.push_back(Output::Holds { peer, dialect, frames: held });
         }
+        let request_id = post.request_id.clone();
+        self.message(now, records, origin, &request_id, Sent::from(post), None);
     }
 
     /// Messages, oldest first, of which these are the records, newest first; and what turns have said that wait.
     #[must_use]
     pub fn with_waiting(&self, records: &[Record]) -> Vec<Message> {
         let mut messages = Vec::new();
+        let waits = |turn: &TurnId| self.turns.get(turn).and_then(Turn::waiting);
         for record in records.iter().rev() {
             messages.push(record.message(self.epoch));
-            let waiting = self.turns.get(&record.seq).and_then(Turn::waiting);
-            messages.extend(waiting.map(|waiting| Message {
-                id: record.answer_id(self.epoch),
+            // Another answer to the question may be the one that waits.
+            let again = self.turns.iter().find(|(_, turn)| turn.parent == Some(record.seq) && !turn.is_appended);
+            let waiting = if record.is_end() { None } else { again.map(|(id, _)| *id).or(Some(record.turn)) };
+            messages.extend(waiting.and_then(|id| Some((id, waits(&id)?))).map(|(id, waiting)| Message {
+                id: answer_id(self.epoch, id),
                 role: Role::Assistant,
                 content: waiting.answer.content(),
                 metadata: None,
+                client_id: None,
                 ..record.message(self.epoch)
             }));
         }
@@ -202,22 +251,17 @@ impl Thread {
             _ => None,
         });
         let request_id = ["t-", &end.message_id].concat();
-        let post =
-            Post { request_id: request_id.clone(), content: Content::Blocks(results.collect()), metadata: None, is_answer: false };
-        if let Some(peer) = self.peers.get_mut(origin.peer) {
-            peer.follows = Follows::Turn(request_id);
-        }
-        self.attach(origin.peer.clone());
+        let post = Post { request_id, content: Content::Blocks(results.collect()), ..Post::default() };
         let Ok(held) = self.frames_of(records, &chain, &post.request_id) else {
             return self.refuse(origin, &unreadable());
         };
-        self.take_post(now, records, origin, post, held);
+        self.follow_post(now, records, origin, post, held);
     }
 
     /// If the last turn is complete, is shown under this id and ended with calls that have no result: the questions of
     /// its message, and its end.
     fn last_open(&self, records: &dyn Records, answer_id: &str) -> Result<Option<(Vec<Record>, Record)>, StoreError> {
-        let Some(last) = self.last_turn else { return Ok(None) };
+        let Some(last) = self.last_turn.as_ref().map(|(last, _)| *last) else { return Ok(None) };
         let chain = self.chain(records, last)?;
         let is_it = chain.first().is_some_and(|head| head.answer_id(self.epoch) == answer_id);
         let is_complete = |end: &Record| matches!(&end.kind, RecordKind::Answer { status, .. } if *status == Status::Complete);
@@ -260,7 +304,7 @@ impl Thread {
             TurnState::Queued => 2,
         };
         let open = self.turns.iter().min_by_key(|(_, turn)| rank(turn)).map(|(id, _)| *id);
-        let Some(turn) = open.or(self.last_turn) else {
+        let Some(turn) = open.or(self.last_turn.as_ref().map(|(last, _)| *last)) else {
             return self.unfollow_peer(origin.peer, CloseCode::Normal);
         };
         match self.chain(records, turn) {
@@ -291,8 +335,7 @@ impl Thread {
     fn frames_of(&self, records: &dyn Records, turns: &[Record], name: &str) -> Result<Vec<ServerFrame>, StoreError> {
         let mut all = CatchUp::at(self.head());
         for begun in turns {
-            let named = Record { request_id: name.to_owned(), ..begun.clone() };
-            all.frames.extend(named.frame(self.epoch, self.head()));
+            all.frames.extend(self.begun_frame(&Record { request_id: name.to_owned(), ..begun.clone() }));
             if let Some(end) = records.end(begun.turn)?
                 && let RecordKind::Answer { events, .. } = &end.kind
             {
@@ -303,16 +346,26 @@ impl Thread {
         Ok(all.frames)
     }
 
+    /// How a turn begins, for who follows it.
+    pub(super) fn begun_frame(&self, begun: &Record) -> Option<ServerFrame> {
+        let cursor = Cursor::at(self.epoch, begun.seq);
+        begun.frame(self.epoch, cursor.clone()).or_else(|| begun.branch_frame(self.epoch, cursor, Vec::new()))
+    }
+
     /// The questions of the turns that are shown as one message with this one: results of calls go on with the answer
     /// before them.
     fn chain(&self, records: &dyn Records, turn: TurnId) -> Result<Vec<Record>, StoreError> {
         let mut chain = Vec::new();
         let mut next = Some(turn);
         while let Some(turn) = next.take() {
-            let page = records.events(turn.saturating_sub(1), 1, 0)?;
-            let Some(record) = page.records.into_iter().find(|record| record.seq == turn) else { break };
-            if let RecordKind::Question { parent, .. } = &record.kind
-                && record.content.is_results()
+            let Some(record) = records.these(&[turn])?.pop() else { break };
+            let question = match &record.kind {
+                RecordKind::Regenerate { question, .. } => records.these(&[*question])?.pop(),
+                _ => None,
+            };
+            let question = question.as_ref().unwrap_or(&record);
+            if let RecordKind::Question { parent, .. } = &question.kind
+                && question.content.is_results()
             {
                 next = *parent;
             }
@@ -403,7 +456,7 @@ impl Thread {
         let (epoch, id) = (self.epoch, begun.seq);
         let mut shown = CatchUp::at(Cursor::at(epoch, id));
         shown.frames = frames;
-        shown.frames.extend(begun.frame(epoch, Cursor::at(epoch, id)));
+        shown.frames.extend(self.begun_frame(begun));
         shown.frames.extend(self.queued_frame(id, &begun.request_id));
         if let (Some(held), Audience::One(peer, dialect)) = (held, self.audience(peer)) {
             let _ = shown.answer(id, &begun.request_id, held);
@@ -422,7 +475,7 @@ impl Thread {
         });
         let is_over = end.is_some() || waits.is_some();
         shown.frames.extend(waits);
-        let _ = end.and_then(|end| shown.record(end));
+        let _ = end.and_then(|end| shown.record(end, &|cursor| end.frame(epoch, cursor)));
         self.send_asked(peer, shown.frames);
         if is_over {
             self.unfollow_peer(peer, CloseCode::Normal);

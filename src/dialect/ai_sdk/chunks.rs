@@ -46,6 +46,7 @@ impl Chunks {
     pub fn tell(&mut self, frame: &ServerFrame, is_live: bool) -> Vec<Told> {
         match frame {
             ServerFrame::UserMessage { answer_id, message, .. } => self.question(answer_id, &message.content),
+            ServerFrame::Branch { answer_id: Some(answer_id), .. } => self.question(answer_id, &Content::default()),
             ServerFrame::Token { token, .. } => self.text(token),
             ServerFrame::BlockStart { block, .. } => self.start(block),
             ServerFrame::BlockDelta { delta, .. } => self.grow(delta),

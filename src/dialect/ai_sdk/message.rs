@@ -89,12 +89,6 @@ pub(super) fn metadata(created_at: Millis, status: &str, metadata: &ResponseMeta
     json
 }
 
-/// The id that a user's message has for the client that wrote it; `None` if no such client did.
-#[must_use]
-pub fn client_id(request_id: &str) -> Option<&str> {
-    request_id.strip_prefix(USER_PREFIX)
-}
-
 /// All messages, and where a turn waits, what it said so far. Calls and their results are one part, and a message of
 /// results alone is a part of the answer before it, with the answer that follows.
 #[must_use]
@@ -133,7 +127,7 @@ struct Told {
 impl Told {
     fn new(message: &Message) -> Self {
         let is_answer = message.role == Role::Assistant;
-        let id = client_id(&message.request_id).filter(|_| !is_answer).unwrap_or(&message.id).to_owned();
+        let id = message.client_id.as_ref().unwrap_or(&message.id).clone();
         Told { id, is_answer, metadata: None, parts: Vec::new(), is_new_step: is_answer }
     }
 

@@ -161,14 +161,18 @@ fn asked(text: &str, object: &Object<'_>) -> Result<Asked, String> {
     let is_other = message_id.is_some() && last.text("id") != message_id;
     let named = is_other.then(|| answer_named(messages, message_id.as_deref()?)).flatten();
     let last = named.unwrap_or(last);
-    let trigger = object.text("trigger");
-    if trigger.as_deref() == Some("regenerate-message") {
-        return Err("an answer cannot be made again here".into());
+    let role = last.text("role");
+    match object.text("trigger").as_deref() {
+        None | Some("submit-message") => {}
+        Some("regenerate-message") => {
+            let id = last.text("id").filter(|_| role.as_deref() == Some("user"));
+            let id = id.ok_or("an answer is made again with the user's message as the last")?;
+            let wants = TurnWanted::Again { request_id: request_id(&id), message_id: id.into_owned() };
+            return Ok(Asked { request: StockRequest { answers: None, wants }, uploads: Vec::new() });
+        }
+        Some(_) => return Err("trigger is submit-message or regenerate-message".into()),
     }
-    if trigger.is_some_and(|trigger| trigger != "submit-message") {
-        return Err("trigger is submit-message or regenerate-message".into());
-    }
-    match last.text("role").as_deref() {
+    match role.as_deref() {
         Some("assistant") => {
             let answers = answers(&last).filter(|answers| !answers.said.is_empty());
             let answers = answers.ok_or("the last message is an answer in which no call was answered; send a user's message")?;
@@ -179,7 +183,9 @@ fn asked(text: &str, object: &Object<'_>) -> Result<Asked, String> {
             let answer = before.and_then(Object::read).filter(|it| it.text("role").as_deref() == Some("assistant"));
             let answers = answer.as_ref().and_then(answers).filter(|answers| !answers.said.is_empty());
             let (post, uploads) = post(text, &last)?;
-            Ok(Asked { request: StockRequest { answers, wants: TurnWanted::Message(Box::new(post)) }, uploads })
+            let (post, is_version) = (Box::new(post), message_id.is_some());
+            let wants = if is_version { TurnWanted::Version(post) } else { TurnWanted::Message(post) };
+            Ok(Asked { request: StockRequest { answers, wants }, uploads })
         }
         _ => Err("the last message's role is user or assistant".into()),
     }
@@ -211,7 +217,13 @@ fn post(text: &str, message: &Object<'_>) -> Result<(Post, Vec<Upload>), String>
     if bytes > MESSAGE_BYTES_MAX {
         return Err(format!("the message has {bytes} bytes; at most {MESSAGE_BYTES_MAX} are allowed"));
     }
-    let post = Post { request_id: request_id(&id), content, metadata: metadata(message)?, is_answer: false };
+    let post = Post {
+        request_id: request_id(&id),
+        content,
+        metadata: metadata(message)?,
+        client_id: Some(id.into_owned()),
+        ..Post::default()
+    };
     Ok((post, uploads))
 }
 
