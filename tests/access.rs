@@ -201,7 +201,7 @@ fn rows_of_action(action: Action) -> &'static [&'static str] {
         Action::Read => &["read"],
         Action::Messages | Action::UiMessages => &["history"],
         Action::Post => &["send", "append"],
-        Action::Events | Action::Chat | Action::Resume => &["follow"],
+        Action::Events | Action::Chat | Action::Resume | Action::Run | Action::ReadRun => &["follow"],
         Action::Cancel | Action::Stop => &["cancel"],
         Action::Decide => &["answer a call", "give a result"],
         Action::Update => &["rename", "permission mode"],

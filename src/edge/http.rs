@@ -172,12 +172,14 @@ async fn named(request: &Request) -> Result<(String, Request), Refused> {
     Ok((session_id(&id)?, inner))
 }
 
-fn too_large(bytes_max: usize) -> Refused {
+/// A body of more bytes than that.
+#[must_use]
+pub fn too_large(bytes_max: usize) -> Refused {
     Refused::fatal(413, ErrorCode::MessageTooLarge, &format!("the body has at most {bytes_max} bytes"))
 }
 
 /// A page of another origin may send anything else without asking first.
-fn check_json(request: &Request) -> Result<(), Refused> {
+pub fn check_json(request: &Request) -> Result<(), Refused> {
     let content_type = header(request, "content-type").unwrap_or_default();
     if content_type.trim_start().to_ascii_lowercase().starts_with("application/json") {
         return Ok(());

@@ -17,7 +17,7 @@ mod sessions;
 
 #[cfg(target_arch = "wasm32")]
 pub use http::{
-    Answer, Given, handle, is_of_titles, is_upgrade, read_fields, refusal, switch_protocols, unserved,
+    Answer, Given, check_json, handle, is_of_titles, too_large, is_upgrade, read_fields, refusal, switch_protocols, unserved,
     variable,
 };
 pub use params::{

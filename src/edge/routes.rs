@@ -78,6 +78,10 @@ pub enum Action {
     Stop,
     /// Its messages, as an AI SDK client has them.
     UiMessages,
+    /// A run of an AG-UI client.
+    Run,
+    /// A run that is there, or the messages, for an AG-UI client.
+    ReadRun,
 }
 
 impl Guarded {
@@ -96,7 +100,7 @@ impl Action {
             Action::Read | Action::Messages | Action::UiMessages => Ask::Read,
             Action::Post => Ask::Send,
             // What is asked beyond that, the request says.
-            Action::Events | Action::Chat | Action::Resume => Ask::Watch,
+            Action::Events | Action::Chat | Action::Resume | Action::Run | Action::ReadRun => Ask::Watch,
             Action::Ticket => Ask::Ticket,
             Action::Cancel | Action::Stop => Ask::Cancel,
             Action::Decide => Ask::Answer,
@@ -167,6 +171,10 @@ impl Route {
             }
             ["sessions", id, "files"] => of_session(id, choose(method, &[("POST", Action::Upload)])?),
             ["sessions", id, "files", _file] => of_session(id, choose(method, &[("GET", Action::Fetch)])?),
+            ["sessions", id, "ag-ui"] => {
+                of_session(id, choose(method, &[("GET", Action::ReadRun), ("POST", Action::Run)])?)
+            }
+            ["sessions", id, "ag-ui", "websocket"] => connect(method, is_upgrade, Some(id), Dialect::AgUi),
             ["sessions", id, "websocket"] => connect(method, is_upgrade, Some(id), Dialect::Native),
             ["api", "chat", "ws"] => {
                 let id = query_value(url, "threadId").filter(|id| !id.is_empty());

@@ -4,7 +4,7 @@ use super::json::{Fields, Json};
 use super::limits::{
     REASON_CHARS_MAX, REQUEST_ID_CHARS_MAX, SESSION_ID_CHARS_MAX, SESSION_METADATA_BYTES_MAX, TITLE_CHARS_MAX,
 };
-use super::{Block, Content, ErrorBody, PermissionMode, Read, Session, Word, to_json};
+use super::{Block, Content, ErrorBody, PermissionMode, Progress, Read, Session, Word, to_json};
 
 /// A frame from a client, read and checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,6 +95,8 @@ pub struct ToolAnswer {
 /// What a client of another protocol asks for. It is sent the one turn that comes of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StockRequest {
+    /// What its client calls the run, if its protocol has runs.
+    pub run: Option<String>,
     /// What is said to calls of an earlier answer. This comes first.
     pub answers: Option<CallAnswers>,
     /// The turn that is to be sent.
@@ -115,6 +117,11 @@ pub struct CallAnswers {
 pub enum TurnWanted {
     /// That of a message.
     Message(Box<Post>),
+    /// That of a message; another answer to it, if the thread knows the message under another `requestId`.
+    Run(Box<Post>),
+    /// That of this `requestId`, from what its client holds and so many events behind that; from its beginning, if that is
+    /// not given.
+    Turn(String, Option<(Progress, u64)>),
     /// That of a new version of a message. The post has the `requestId` of the first.
     Version(Box<Post>),
     /// Another answer to a message.

@@ -55,6 +55,8 @@ pub struct Pump<P> {
     posting: Option<Posting>,
     /// What stock clients were told of turns.
     telling: Telling,
+    /// How many pieces of what comes next a client holds already.
+    skipping: u64,
     /// Requests of stock clients whose files are being stored.
     pending: Vec<PeerId>,
 }
@@ -132,6 +134,7 @@ impl<P: Platform> Pump<P> {
             timers: Vec::new(),
             posting: None,
             telling: Telling::default(),
+            skipping: 0,
             pending: Vec::new(),
         }
     }
@@ -392,7 +395,7 @@ impl<P: Platform> Pump<P> {
                 self.note_close(&peer, code, reason);
                 self.platform.close(&peer, code, reason);
             }
-            Output::Holds { peer, dialect, frames } => self.hold(&peer, dialect, &frames),
+            Output::Holds { peer, dialect, frames, since } => self.hold(&peer, dialect, &frames, since),
             Output::Drop { peer } => self.platform.drop_request(&peer),
             Output::SetAlarm(at) => self.platform.set_alarm(at)?,
             Output::Deliver => return Ok(self.deliver()),
@@ -405,7 +408,7 @@ impl<P: Platform> Pump<P> {
     fn send_to(&mut self, peer: &PeerId, dialect: Dialect, frame: &ServerFrame, is_asked: bool) {
         let told = match dialect.stock() {
             None => vec![dialect.encode(frame)],
-            Some(stock) => framed(dialect, &self.telling.tell(stock, frame, false)),
+            Some(stock) => self.told_to(stock, dialect, frame),
         };
         told.iter().for_each(|text| self.send_text(peer, dialect, text, is_asked));
     }

@@ -1,7 +1,6 @@
 //! Stock clients: what they ask for, and what they are told of the turns that they are sent.
 
-use crate::dialect::ai_sdk::{self, request};
-use crate::dialect::{Dialect, Stock, Told};
+use crate::dialect::{Asked, Dialect, Incoming, Stock, Told};
 use crate::protocol::{CloseCode, ErrorBody, Identity, ServerFrame, StockRequest, TurnWanted};
 use crate::thread::stock::request_peer;
 use crate::thread::{Ask, Input, PeerId, TurnId};
@@ -9,6 +8,7 @@ use crate::thread::{Ask, Input, PeerId, TurnId};
 use super::{Broken, Platform, Posting, Pump, Undone, closed, framed, unknown};
 
 const NOT_READ: &str = "a frame is JSON: send, resume or abort, each with its requestId";
+const NO_RUN: &str = "there is no such run in this session, or no such place in it";
 const OTHER_CHAT: &str = "this socket is of another chat; open one for each chat, with its id in the address";
 
 /// A frame of a stock client's socket, as far as the pump has yet to deal with it.
@@ -19,7 +19,7 @@ pub struct Pending {
     /// Who asks.
     pub identity: Identity,
     /// What is asked, with files that are to be stored before.
-    pub asked: request::Asked,
+    pub asked: Asked,
 }
 
 impl<P: Platform> Pump<P> {
@@ -30,22 +30,22 @@ impl<P: Platform> Pump<P> {
     /// As [`Pump::input`].
     pub fn stock_frame(&mut self, socket: &PeerId, dialect: Dialect, text: &str) -> Result<Option<Pending>, Broken> {
         let mut frame = None;
-        let _ = P::guard(&mut || frame = request::frame(text));
+        let _ = P::guard(&mut || frame = dialect.stock().and_then(|stock| stock.parse(text)));
         match frame {
             None => {
                 let (peer, code) = (socket.clone(), CloseCode::PolicyViolation);
                 self.input(Input::Broken { peer, code, reason: NOT_READ })?;
             }
-            Some(request::Frame::Nothing) => {}
-            Some(request::Frame::Abort { request }) => {
+            Some(Incoming::Nothing) => {}
+            Some(Incoming::Abort(request)) => {
                 let peer = request_peer(socket, &request);
                 self.pending.retain(|pending| *pending != peer);
                 self.input(Input::Aborted { peer })?;
             }
-            Some(request::Frame::Ask { request, chat, ask }) => {
-                let ask = if *chat == *self.session_id { ask } else { Err(OTHER_CHAT.into()) };
-                match ask {
-                    Err(why) => self.deny(socket, &request, &why),
+            Some(Incoming::Ask { request, chat, ask }) => {
+                let is_here = chat.is_none_or(|chat| *chat == *self.session_id);
+                match if is_here { ask } else { Err(OTHER_CHAT.into()) } {
+                    Err(why) => self.deny(socket, &request, dialect, &why),
                     Ok(asked) => {
                         let identity = self.thread()?.identity_of(socket).cloned();
                         if let Some(identity) = identity.filter(|_| !asked.uploads.is_empty()) {
@@ -67,7 +67,7 @@ impl<P: Platform> Pump<P> {
         self.pending.swap_remove(place);
         match asked {
             Ok(asked) => self.ask(socket, request, dialect, asked),
-            Err(why) => self.deny(socket, request, &why),
+            Err(why) => self.deny(socket, request, dialect, &why),
         }
     }
 
@@ -77,9 +77,11 @@ impl<P: Platform> Pump<P> {
         let Some(identity) = identity else { return };
         if asked.wants == TurnWanted::Last && self.thread().is_ok_and(|thread| thread.permits(&identity, Ask::Watch).is_ok())
         {
-            let note = if self.has_begun() { "start" } else { "no-active" };
-            self.platform.send(socket, &ai_sdk::note(note, request));
-            if note == "no-active" {
+            let has_begun = self.has_begun();
+            if let Some(note) = dialect.noted(request, has_begun) {
+                self.platform.send(socket, &note);
+            }
+            if !has_begun {
                 return;
             }
         }
@@ -90,7 +92,7 @@ impl<P: Platform> Pump<P> {
                 Undone::Refused(error) => error.message,
                 Undone::Broken(_) => "the thread failed on this request; try again".into(),
             };
-            self.deny(socket, request, &why);
+            self.deny(socket, request, dialect, &why);
         }
     }
 
@@ -99,9 +101,16 @@ impl<P: Platform> Pump<P> {
         self.thread().is_ok_and(|thread| thread.session().is_some())
     }
 
-    fn deny(&mut self, socket: &PeerId, request: &str, why: &str) {
+    fn deny(&mut self, socket: &PeerId, request: &str, dialect: Dialect, why: &str) {
         self.platform.drop_request(&request_peer(socket, request));
-        self.platform.send(socket, &ai_sdk::closed(request, CloseCode::PolicyViolation, why));
+        if self.thread().is_ok_and(|thread| thread.is_for_one_run(socket)) {
+            let (peer, code) = (socket.clone(), CloseCode::PolicyViolation);
+            let _ = self.input(Input::Broken { peer, code, reason: NO_RUN });
+            return;
+        }
+        if let Some(text) = dialect.request_closed(request, CloseCode::PolicyViolation, why) {
+            self.platform.send(socket, &text);
+        }
     }
 
     /// Has a peer be sent the turn that it asks for.
@@ -118,9 +127,11 @@ impl<P: Platform> Pump<P> {
         let now = self.platform.now();
         let thread = self.thread()?;
         let ask = match request.wants {
-            TurnWanted::Message(_) | TurnWanted::Version(_) | TurnWanted::Again { .. } => Ask::Send,
+            TurnWanted::Message(_) | TurnWanted::Run(_) | TurnWanted::Version(_) | TurnWanted::Again { .. } => {
+                Ask::Send
+            }
             TurnWanted::Rest => Ask::Answer,
-            TurnWanted::Last => Ask::Watch,
+            TurnWanted::Last | TurnWanted::Turn(..) => Ask::Watch,
         };
         thread.permits_request(&identity, ask).map_err(Undone::Denied)?;
         if let Some((code, reason)) = thread.refuses(now, &identity) {
@@ -135,27 +146,39 @@ impl<P: Platform> Pump<P> {
     }
 
     /// What a client holds is not sent: what follows begins behind it.
-    pub(super) fn hold(&mut self, peer: &PeerId, dialect: Dialect, frames: &[ServerFrame]) {
+    pub(super) fn hold(&mut self, peer: &PeerId, dialect: Dialect, frames: &[ServerFrame], since: Option<u64>) {
         let Some(stock) = dialect.stock() else { return };
         for frame in frames {
-            self.telling.tell(stock, frame, false);
+            self.telling.tell(&self.session_id, stock, frame, false);
         }
-        let request_id = frames.first().and_then(|frame| frame.request_id());
-        let told = request_id.map(|id| self.telling.again(stock, id)).unwrap_or_default();
-        self.send_told(peer, dialect, &told, true);
+        let Some(request_id) = frames.first().and_then(|frame| frame.request_id()) else { return };
+        match since {
+            Some(since) => self.skipping = since.saturating_sub(self.telling.since(stock, request_id)),
+            None => {
+                let told = self.telling.again(stock, request_id);
+                for text in framed(dialect, &told) {
+                    self.send_text(peer, dialect, &text, true);
+                }
+            }
+        }
     }
 
-    fn send_told(&mut self, peer: &PeerId, dialect: Dialect, told: &[Told], is_asked: bool) {
-        for text in framed(dialect, told) {
-            self.send_text(peer, dialect, &text, is_asked);
-        }
+    /// A frame as a client is told it, but for what it holds already.
+    pub(super) fn told_to(&mut self, stock: Stock, dialect: Dialect, frame: &ServerFrame) -> Vec<String> {
+        let mut told = self.telling.tell(&self.session_id, stock, frame, false);
+        told.retain(|told| {
+            let is_held = told.at.is_some() && self.skipping > 0;
+            self.skipping = self.skipping.saturating_sub(u64::from(is_held));
+            !is_held
+        });
+        framed(dialect, &told)
     }
 
     pub(super) fn tell_all(&mut self, frame: &ServerFrame) {
         let request_id = frame.request_id().map(String::as_str);
-        for stock in [Stock::AiSdk] {
+        for stock in Stock::ALL {
             if stock.dialects().iter().any(|dialect| self.platform.is_spoken(*dialect)) {
-                let told = self.telling.tell(stock, frame, true);
+                let told = self.telling.tell(&self.session_id, stock, frame, true);
                 self.give(stock, request_id, &told);
             }
         }
@@ -165,7 +188,7 @@ impl<P: Platform> Pump<P> {
     pub(super) fn tell_start(&mut self, turn: TurnId) {
         let request_id = self.thread.as_deref().and_then(|thread| thread.request_of(turn)).map(str::to_owned);
         let Some(request_id) = request_id else { return };
-        for stock in [Stock::AiSdk] {
+        for stock in Stock::ALL {
             let told = self.telling.started(stock, &request_id);
             self.give(stock, Some(&request_id), &told);
         }

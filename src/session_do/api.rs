@@ -69,6 +69,8 @@ async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
         }
         Action::Chat => stock::chat(shell, request, identity).await,
         Action::Resume => stock::resume(shell, identity),
+        Action::Run => stock::run(shell, request, identity).await,
+        Action::ReadRun => read_run(shell, request, identity),
         Action::Stop => {
             shell.request(&identity, Asked::Stop)?;
             Ok(json_response(202, "{}")?)
@@ -139,10 +141,18 @@ fn connect(shell: &Shell, request: &Request, identity: Identity, dialect: Dialec
     let input = if dialect == Dialect::Native {
         Input::Joined { peer: id, identity, dialect, cursor: query_value(&url, "cursor") }
     } else {
-        let detaches = query_value(&url, "abort").is_some_and(|abort| abort == "detach");
+        let detaches = match dialect {
+            Dialect::AgUi => query_value(&url, "offset").is_some(),
+            _ => query_value(&url, "abort").is_some_and(|abort| abort == "detach"),
+        };
         Input::Opened { peer: id, identity, dialect, detaches }
     };
     join(shell, &peer, input)?;
+    // Such a socket sends nothing: its address says all.
+    if let Some(offset) = query_value(&url, "offset").filter(|_| dialect == Dialect::AgUi) {
+        let run = query_value(&url, "runId").unwrap_or_default();
+        shell.ask(&peer, &run, dialect, stock::turn(&run, Some(&offset)));
+    }
     switch_protocols(request, &client)
 }
 
@@ -292,6 +302,28 @@ fn messages(shell: &Shell, url: &str, identity: &Identity) -> Answer {
     let (messages, next_before) = (to_json(&messages), place(next_before));
     let body = format!(r#"{{"messages":{messages},"nextBefore":{next_before}}}"#);
     count_read(shell, identity, body.len());
+    Ok(json_response(200, &body)?)
+}
+
+/// A run, or what a client loads a thread with.
+fn read_run(shell: &Shell, request: &Request, identity: Identity) -> Answer {
+    let url = request.url();
+    if let Some(run) = query_value(&url, "runId") {
+        let last = header(request, "last-event-id").filter(|id| !id.is_empty());
+        let offset = last.or_else(|| query_value(&url, "offset"));
+        return stock::follow(shell, identity, Dialect::AgUiEvents, stock::turn(&run, offset.as_deref()));
+    }
+    if query_value(&url, "threadId").is_none() {
+        return Err(bad_request("give runId and offset for a run, or threadId for the messages"));
+    }
+    if session(shell)?.is_none() {
+        return Ok(json_response(200, &crate::dialect::ag_ui::history::history(&[], None, None))?);
+    }
+    permit(shell, &identity, Ask::Read)?;
+    check_read(shell, &identity)?;
+    let epoch = epoch(shell)?;
+    let body = stock::hydrated(shell, limit(&url)?, before(&url, epoch)?)?;
+    count_read(shell, &identity, body.len());
     Ok(json_response(200, &body)?)
 }
 

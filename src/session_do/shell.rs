@@ -8,9 +8,8 @@ use worker_sys::DurableObjectState;
 
 use crate::agent::{Agent, Unconfigured};
 use crate::config::Settings;
-use crate::dialect::Dialect;
+use crate::dialect::{Asked, Dialect};
 use crate::platform::{self, Env, Guarded, Socket, Task, guard, must, promise};
-use crate::dialect::ai_sdk::request::Asked;
 use crate::protocol::{CloseCode, Identity, Post, StockRequest};
 use crate::pump::{Accepted, Broken, Pending, Platform, Pump, Undone};
 use crate::thread::store::{Records, StoreError};
@@ -138,6 +137,11 @@ impl Shell {
         request: StockRequest,
     ) -> Result<(), Undone> {
         self.pump.borrow_mut().follow(peer, identity, dialect, request)
+    }
+
+    /// Has a request of a socket be sent the turn that it asks for.
+    pub fn ask(&self, socket: &PeerId, request: &str, dialect: Dialect, asked: StockRequest) {
+        self.pump.borrow_mut().ask(socket, request, dialect, asked);
     }
 
     /// Whether somebody has begun the session.

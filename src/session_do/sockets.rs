@@ -8,7 +8,7 @@ use js_sys::{JsString, Uint8Array};
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
-use crate::dialect::{Dialect, ai_sdk, events};
+use crate::dialect::{Dialect, Stock, ag_ui, ai_sdk, events};
 use crate::protocol::json::Fields;
 use crate::protocol::{CloseCode, Json, required, to_json};
 use crate::thread::stock::{request_peer, socket_of};
@@ -39,7 +39,13 @@ enum Line {
     Socket(Socket),
     Stream(EventStream, Option<Box<Attachment>>),
     /// One request of a stock client's socket.
-    Request { socket: Socket, request: String, follows: Option<String>, sequence: Cell<u64> },
+    Request {
+        socket: Socket,
+        dialect: Dialect,
+        request: String,
+        follows: Option<String>,
+        sequence: Cell<u64>,
+    },
 }
 
 /// What hibernation leaves of a socket, as JSON.
@@ -67,8 +73,9 @@ impl Sockets {
             for (request, follows) in requests.as_object().into_iter().flatten() {
                 let (request, follows) = (request.clone(), follows.as_str().map(str::to_owned));
                 let peer = request_peer(&id, &request);
-                let line = Line::Request { socket: socket.clone(), request, follows, sequence: Cell::new(0) };
-                open.insert(peer, Open { line, dialect });
+                let (socket, dialect, sequence) = (socket.clone(), attachment.dialect, Cell::new(0));
+                let line = Line::Request { socket, dialect, request, follows, sequence };
+                open.insert(peer, Open { line, dialect: Some(dialect) });
             }
             open.insert(Rc::from(id), Open { line: Line::Socket(socket), dialect });
         }
@@ -165,18 +172,20 @@ impl Sockets {
 
     /// One string for all of them. A socket that takes no more is told of by the runtime.
     pub fn send_to_all(&self, dialect: Dialect, request_id: Option<&str>, frame: &str) {
+        let text = frame;
         let frame = if dialect.is_stream() { Encoded::of_stream(frame) } else { Encoded::of_socket(frame) };
         for open in self.open.values().filter(|open| open.is_sent(dialect, Some(request_id))) {
-            open.line.send(&frame);
+            match open.line.renamed(dialect, text) {
+                Some(own) => open.line.send_text(&own),
+                None => open.line.send(&frame),
+            }
         }
     }
 
     pub fn send_to(&self, peer: &PeerId, frame: &str) {
         if let Some(open) = self.open.get(peer) {
-            open.line.send(&match open.line {
-                Line::Socket(_) | Line::Request { .. } => Encoded::of_socket(frame),
-                Line::Stream(..) => Encoded::of_stream(frame),
-            });
+            let own = open.dialect.and_then(|dialect| open.line.renamed(dialect, frame));
+            open.line.send_text(own.as_deref().unwrap_or(frame));
         }
     }
 
@@ -207,7 +216,7 @@ impl Sockets {
             _ => {
                 let Some(Line::Socket(socket)) = self.open.get(socket).map(|open| &open.line) else { return };
                 let (socket, request, sequence) = (socket.clone(), request.to_owned(), Cell::new(0));
-                let line = Line::Request { socket, request, follows: turn, sequence };
+                let line = Line::Request { socket, dialect, request, follows: turn, sequence };
                 self.open.insert(peer.clone(), Open { line, dialect: Some(dialect) });
             }
         }
@@ -316,10 +325,30 @@ impl Line {
         }
     }
 
+    /// What begins or ends a run, under the name that its client gave it, if that is another than the turn's.
+    fn renamed(&self, dialect: Dialect, text: &str) -> Option<String> {
+        dialect.stock().filter(|stock| *stock == Stock::AgUi)?;
+        let run = match self {
+            Line::Socket(_) => None,
+            Line::Stream(_, attachment) => attachment.as_ref()?.run.as_deref(),
+            Line::Request { request, .. } => Some(request.as_str()),
+        }?;
+        let follows = self.follows().filter(|turn| *turn != run)?;
+        ag_ui::renamed(text, follows, run)
+    }
+
+    fn send_text(&self, text: &str) {
+        self.send(&match self {
+            Line::Socket(_) | Line::Request { .. } => Encoded::of_socket(text),
+            Line::Stream(..) => Encoded::of_stream(text),
+        });
+    }
+
     fn send(&self, frame: &Encoded) {
         match (self, frame) {
             (Line::Socket(socket), Encoded::Text(text)) => drop(socket.send(text)),
             (Line::Stream(stream, _), Encoded::Bytes(bytes)) => stream.write(bytes),
+            (Line::Request { socket, dialect: Dialect::AgUi, .. }, Encoded::Text(text)) => drop(socket.send(text)),
             (Line::Request { socket, request, sequence, .. }, Encoded::Text(chunk)) => {
                 let number = sequence.replace(sequence.get().saturating_add(1));
                 let frame = JsString::from(ai_sdk::before_chunk(request, number)).concat(chunk).concat(&"}".into());

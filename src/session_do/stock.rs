@@ -7,15 +7,17 @@ use js_sys::{Array, JsString, Uint8Array};
 use wasm_bindgen::JsCast;
 use web_sys::{Request, Response};
 
-use crate::dialect::Dialect;
+use crate::dialect::ag_ui::events::place;
+use crate::dialect::ag_ui::{self, input};
 use crate::dialect::ai_sdk::message::history;
-use crate::dialect::ai_sdk::request::{Asked, Upload, body};
-use crate::edge::{Answer, Refused, bad_request};
-use crate::platform::http::{empty_response, read};
+use crate::dialect::ai_sdk::request::body;
+use crate::dialect::{Asked, Dialect, Upload};
+use crate::edge::{Answer, Refused, bad_request, check_json, too_large};
+use crate::platform::http::{empty_response, header, read};
 use crate::platform::{log_failure, r2};
 use crate::protocol::limits::{FILE_BYTES_MAX, PAGE_BYTES_MAX, PAGE_MAX, STOCK_FRAME_BYTES_MAX};
 use crate::protocol::{
-    Block, Content, ErrorCode, Identity, StockRequest, TurnWanted, file_path, safe_name,
+    Block, Content, ErrorCode, Identity, Progress, StockRequest, TurnWanted, file_path, safe_name,
 };
 use crate::pump::Undone;
 use crate::thread::{File, FileState, Input, Request as Wish};
@@ -32,7 +34,44 @@ pub async fn chat(shell: &Rc<Shell>, request: &Request, identity: Identity) -> A
     let base64 = taken(text, &uploads);
     drop(bytes);
     store(shell, &identity, &mut request, &uploads, base64).await?;
-    follow(shell, identity, request)
+    follow(shell, identity, Dialect::AiSdkEvents, request)
+}
+
+/// Takes a run of an AG-UI client. One that was cut off goes on where it was.
+pub async fn run(shell: &Rc<Shell>, request: &Request, identity: Identity) -> Answer {
+    check_json(request)?;
+    let bytes = read(request.body(), STOCK_FRAME_BYTES_MAX).await?;
+    if bytes.len() > STOCK_FRAME_BYTES_MAX {
+        return Err(too_large(STOCK_FRAME_BYTES_MAX));
+    }
+    let text = str::from_utf8(&bytes).map_err(|_| bad_request("the body is not UTF-8"))?;
+    let (run, Asked { request: mut asked, uploads }) = input::body(text).map_err(|why| bad_request(&why))?;
+    if let Some(last) = header(request, "last-event-id").filter(|id| !id.is_empty()) {
+        return follow(shell, identity, Dialect::AgUiEvents, turn(&run, Some(&last)));
+    }
+    let base64 = taken(text, &uploads);
+    drop(bytes);
+    store(shell, &identity, &mut asked, &uploads, base64).await?;
+    follow(shell, identity, Dialect::AgUiEvents, asked)
+}
+
+/// The turn of a run, from an offset on.
+pub fn turn(run: &str, offset: Option<&str>) -> StockRequest {
+    let from = offset.filter(|offset| *offset != "-1");
+    // What is no place is none of any run.
+    let from = from.map(|offset| place(offset).unwrap_or((Progress { bytes: usize::MAX, ..Progress::default() }, 0)));
+    let wants = TurnWanted::Turn(input::request_id(run), from);
+    StockRequest { run: Some(run.to_owned()), answers: None, wants }
+}
+
+/// What an AG-UI client loads a thread with.
+pub fn hydrated(shell: &Shell, limit: usize, before: u64) -> Result<String, Refused> {
+    let (messages, more, run) = shell.read(|thread, records| {
+        let page = records.before(thread.path(), before, limit, PAGE_BYTES_MAX)?;
+        Ok((thread.with_waiting(&page.records), page.more, thread.running_request().map(str::to_owned)))
+    })?;
+    let next = messages.first().filter(|_| more).map(|first| first.cursor.as_str());
+    Ok(ag_ui::history::history(&messages, run.as_deref(), next))
 }
 
 /// Shows the turn that runs, or the last; nothing, if there is none.
@@ -40,11 +79,11 @@ pub fn resume(shell: &Shell, identity: Identity) -> Answer {
     if !shell.has_begun() {
         return Ok(empty_response(204)?);
     }
-    follow(shell, identity, StockRequest { answers: None, wants: TurnWanted::Last })
+    follow(shell, identity, Dialect::AiSdkEvents, StockRequest { run: None, answers: None, wants: TurnWanted::Last })
 }
 
-fn follow(shell: &Shell, identity: Identity, request: StockRequest) -> Answer {
-    let (peer, dialect) = (new_peer(), Dialect::AiSdkEvents);
+pub fn follow(shell: &Shell, identity: Identity, dialect: Dialect, request: StockRequest) -> Answer {
+    let peer = new_peer();
     let body = shell.workerd().open_stream(&peer)?;
     shell.follow(peer.clone(), identity, dialect, request).inspect_err(|_| shell.workerd().sockets.remove(&peer))?;
     let response: Response = event_response(Some(&body))?;
@@ -79,7 +118,7 @@ pub async fn store(
     uploads: &[Upload],
     base64: Vec<JsString>,
 ) -> Result<(), Refused> {
-    let (TurnWanted::Message(post) | TurnWanted::Version(post)) = &mut request.wants else { return Ok(()) };
+    let (TurnWanted::Message(post) | TurnWanted::Run(post) | TurnWanted::Version(post)) = &mut request.wants else { return Ok(()) };
     let Content::Blocks(blocks) = &mut post.content else { return Ok(()) };
     for (upload, base64) in uploads.iter().zip(base64) {
         let Some(Block::File { media_type, url, name, size }) = blocks.get_mut(upload.place) else { continue };

@@ -38,8 +38,10 @@ pub(super) struct Peer {
     pub(super) dialect: Dialect,
     pub(super) follows: Follows,
     pub(super) account: Account,
-    /// Whether a request of its that is aborted leaves its turn running.
+    /// Whether a request of its that is aborted leaves its turn running; of AG-UI, whether it is there for one run.
     pub(super) detaches: bool,
+    /// What the client calls the run that it is sent.
+    pub(super) run: Option<String>,
     invalid_frames: u64,
 }
 
@@ -62,11 +64,11 @@ struct Rate(LiteMap<String, Used>);
 
 impl Peer {
     pub(super) fn new(attachment: Attachment, unread: &Unread) -> Self {
-        let Attachment { identity, draft, dialect, follows, detaches, reading } = attachment;
+        let Attachment { identity, draft, dialect, follows, detaches, run, reading } = attachment;
         let others = if dialect.stock().is_some() { Follows::Nothing } else { Follows::Everything };
         let follows = follows.map_or(others, Follows::Turn);
         let account = Account::new(reading, dialect, unread);
-        Peer { identity, draft, dialect, follows, account, detaches, invalid_frames: 0 }
+        Peer { identity, draft, dialect, follows, account, detaches, run, invalid_frames: 0 }
     }
 }
 

@@ -407,6 +407,9 @@ pub enum Output {
         dialect: Dialect,
         /// All of the turn up to there.
         frames: Vec<ServerFrame>,
+        /// How many pieces it was told behind that; `None` if it comes with another request, which is told where the turn
+        /// begins.
+        since: Option<u64>,
     },
     /// Send nothing more to a connection, and not that it has ended.
     Drop {
@@ -450,6 +453,8 @@ pub struct Thread {
     /// The turn that began last on the current path, over or not: the next one's parent. And the id of its answer, if that
     /// does not follow from it.
     last_turn: Option<(TurnId, Option<String>)>,
+    /// The newest runs that are called otherwise than their turns, and those.
+    runs: Vec<(String, String)>,
     path: Path,
     /// The place of the last event that was sent to all; `None` if this thread has sent none yet.
     last_place: Option<Cursor>,
@@ -482,6 +487,7 @@ impl Thread {
             rates: Rates::default(),
             turns: LiteMap::new(),
             last_turn: None,
+            runs: Vec::new(),
             path: Path::default(),
             last_place: None,
             was_deleted: false,
@@ -580,6 +586,13 @@ impl Thread {
     #[must_use]
     pub fn request_of(&self, turn: TurnId) -> Option<&str> {
         self.turns.get(&turn).map(|turn| turn.request_id.as_str())
+    }
+
+    /// The `requestId` of the turn that runs, or is to.
+    #[must_use]
+    pub fn running_request(&self) -> Option<&str> {
+        let running = self.running().map(|(turn, _)| turn).next().or_else(|| self.queued().next())?;
+        self.request_of(running)
     }
 
     /// Who is at a connection.

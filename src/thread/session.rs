@@ -132,7 +132,7 @@ impl Thread {
 
     /// Gives a socket what it must keep.
     pub(super) fn attach(&mut self, peer: PeerId) {
-        let Some(Peer { identity, draft, dialect, follows, account, detaches, .. }) = self.peers.get(&peer) else {
+        let Some(Peer { identity, draft, dialect, follows, account, detaches, run, .. }) = self.peers.get(&peer) else {
             return;
         };
         let attachment = Attachment {
@@ -144,6 +144,7 @@ impl Thread {
                 Follows::Everything | Follows::Nothing => None,
             },
             detaches: *detaches,
+            run: run.clone().filter(|run| !matches!(follows, Follows::Turn(turn) if turn == run)),
             reading: account.reading(&self.unread),
         };
         self.outputs.push_back(Output::Attach { peer, attachment });

@@ -2,10 +2,10 @@
 //! carries several is a peer that follows nothing.
 
 use crate::dialect::Dialect;
-use crate::protocol::limits::STOCK_REQUESTS_MAX;
+use crate::protocol::limits::{PAYLOAD_BYTES_MAX, SNAPSHOT_MESSAGES_MAX, STOCK_REQUESTS_MAX};
 use crate::protocol::{
     Block, CallAnswers, ClientFrame, CloseCode, Content, Cursor, ErrorBody, ErrorCode, FrameName, Identity, Message,
-    Millis, Post, Role, ServerFrame, Status, StockRequest, ToolAnswer, ToolSaid, TurnWanted,
+    Millis, Post, Progress, Role, ServerFrame, Status, StockRequest, ToolAnswer, ToolSaid, TurnWanted,
 };
 
 use super::access::{EXPIRED, Follows, Peer};
@@ -40,6 +40,8 @@ struct Shown {
     chain: Vec<Record>,
     /// What the client holds of the last; `None` if it is to be sent the whole message.
     held: Option<Answer>,
+    /// How many pieces it was told behind that.
+    since: Option<u64>,
 }
 
 impl Thread {
@@ -54,7 +56,7 @@ impl Thread {
 
     fn admit_stock(&mut self, peer: PeerId, identity: Identity, dialect: Dialect, follows: Follows, detaches: bool) {
         let (draft, reading) = (self.draft_of(identity.subject.as_deref()).cloned(), self.new_reading());
-        let attachment = Attachment { identity, draft, dialect, follows: None, detaches, reading };
+        let attachment = Attachment { identity, draft, dialect, follows: None, detaches, run: None, reading };
         let mut admitted = Peer::new(attachment, &self.unread);
         admitted.follows = follows;
         self.peers.insert(peer.clone(), admitted);
@@ -75,7 +77,7 @@ impl Thread {
             self.outputs.push_back(Output::Close { peer, code: CloseCode::Unauthenticated, reason: EXPIRED });
             return;
         }
-        let StockRequest { answers, wants } = request;
+        let StockRequest { answers, wants, run } = request;
         let name = FrameName { kind: "message".into(), request_id: None, tool_use_id: None, start: None };
         let followed = match &wants {
             TurnWanted::Message(post) => Follows::Turn(post.request_id.clone()),
@@ -83,6 +85,9 @@ impl Thread {
         };
         let subject = identity.subject.clone();
         self.admit_stock(peer.clone(), identity, dialect, followed, false);
+        if let Some(admitted) = self.peers.get_mut(&peer) {
+            admitted.run = run;
+        }
         let origin = Origin { peer: &peer, name: &name };
         let is_full = socket_of(&peer).is_some_and(|(socket, _)| self.requests_of(socket).count() > STOCK_REQUESTS_MAX);
         if is_full {
@@ -100,6 +105,8 @@ impl Thread {
         self.start_turns(now, records);
         match (wants, answers, answered.flatten()) {
             (TurnWanted::Message(post), ..) => self.take_post(now, records, origin, *post, Vec::new()),
+            (TurnWanted::Run(post), ..) => self.take_run(now, records, origin, *post),
+            (TurnWanted::Turn(request_id, from), ..) => self.show_run(now, records, origin, &request_id, from),
             (TurnWanted::Version(post), ..) => {
                 let known = self.versions_of(records, &post.request_id, post.client_id.as_deref().unwrap_or_default());
                 let Ok((of, request_id)) = known else { return self.refuse(origin, &unreadable()) };
@@ -114,9 +121,77 @@ impl Thread {
                 let post = Post { request_id, regenerates, ..Post::default() };
                 self.follow_post(now, records, origin, post, Vec::new());
             }
-            (TurnWanted::Rest, _, Some(turn)) => self.show_rest(now, records, origin, turn),
+            (TurnWanted::Rest, _, Some(turn)) => self.show_rest(records, origin, turn),
             (TurnWanted::Rest, Some(answers), None) => self.answer_last(now, records, origin, answers),
             (TurnWanted::Rest | TurnWanted::Last, ..) => self.show_last(now, records, origin),
+        }
+    }
+
+    /// A message that is known under another name is to be answered again.
+    fn take_run(&mut self, now: Millis, records: &dyn Records, origin: Origin<'_>, post: Post) {
+        let known = records.request(&post.request_id).and_then(|own| match (own, &post.client_id) {
+            (None, Some(id)) => self.message_with(records, id),
+            _ => Ok(None),
+        });
+        match known {
+            Ok(None) => self.follow_post(now, records, origin, post, Vec::new()),
+            Ok(of) => {
+                let post = Post { request_id: post.request_id, regenerates: of, ..Post::default() };
+                self.follow_post(now, records, origin, post, Vec::new());
+            }
+            Err(StoreError(_)) => self.refuse(origin, &unreadable()),
+        }
+    }
+
+    /// The `requestId` of a message that clients know by this id, if it is one of the newest.
+    fn message_with(&self, records: &dyn Records, id: &str) -> Result<Option<String>, StoreError> {
+        if self.session.is_none() {
+            return Ok(None);
+        }
+        let page = records.before(self.path(), u64::MAX >> 1, SNAPSHOT_MESSAGES_MAX, PAYLOAD_BYTES_MAX)?;
+        let is_it = |record: &&Record| {
+            let client_id = record.begun().and_then(|begun| begun.client_id.as_deref());
+            !record.is_end() && (client_id == Some(id) || record.message_id == id)
+        };
+        Ok(page.records.iter().find(is_it).map(|record| record.request_id.clone()))
+    }
+
+    /// Shows a run, from its beginning or from a place in it.
+    fn show_run(
+        &mut self,
+        now: Millis,
+        records: &dyn Records,
+        origin: Origin<'_>,
+        run: &str,
+        from: Option<(Progress, u64)>,
+    ) {
+        let sync = ClientFrame::SessionSync { cursor: None };
+        if !self.admits(now, origin, &sync) || self.refuses_read(now, origin) {
+            return;
+        }
+        let renamed = self.runs.iter().rev().find(|(name, _)| name == run).map(|(_, turn)| turn.as_str());
+        let known = if self.session.is_some() { records.request(renamed.unwrap_or(run)) } else { Ok(None) };
+        let found = known.and_then(|known| known.map(|known| self.chain(records, known.turn)).transpose());
+        let answer = |turn: TurnId| match self.turns.get(&turn) {
+            Some(open) => Ok(sent(open)),
+            None => Ok(records.end(turn)?.map(|end| end.answer())),
+        };
+        let shown = found.and_then(|chain| {
+            let Some(chain) = chain else { return Ok(None) };
+            let (Some((held, since)), Some(turn)) = (from, chain.last().map(|begun| begun.turn)) else {
+                return Ok(Some(Shown { chain, held: None, since: None }));
+            };
+            let (held, answer) = (Progress { turn, ..held }, answer(turn)?.unwrap_or_default());
+            let held = answer.rest(held).is_some().then(|| answer.at(held));
+            Ok(held.map(|held| Shown { chain, held: Some(held), since: Some(since) }))
+        });
+        match shown {
+            Ok(Some(shown)) => self.show(records, origin, &shown),
+            Ok(None) => {
+                let message = "there is no such run in this session, or no such place in it; load the session again";
+                self.refuse(origin, &ErrorBody::fatal(ErrorCode::NotFound, message));
+            }
+            Err(StoreError(_)) => self.refuse(origin, &unreadable()),
         }
     }
 
@@ -160,7 +235,7 @@ impl Thread {
             return;
         }
         if let (false, Audience::One(peer, dialect)) = (held.is_empty(), self.audience(origin.peer)) {
-            self.outputs.push_back(Output::Holds { peer, dialect, frames: held });
+            self.outputs.push_back(Output::Holds { peer, dialect, frames: held, since: None });
         }
         let request_id = post.request_id.clone();
         self.message(now, records, origin, &request_id, Sent::from(post), None);
@@ -192,13 +267,27 @@ impl Thread {
     fn answered_turn(&self, records: &dyn Records, answers: &CallAnswers) -> Result<Option<TurnId>, StoreError> {
         for (id, turn) in self.turns.iter() {
             if turn.answer().is_some() {
-                let chain = self.chain(records, *id)?;
-                if chain.first().is_some_and(|head| head.answer_id(self.epoch) == answers.answer_id) {
+                let is_it = if answers.answer_id.is_empty() {
+                    self.has_any_call(turn, &answers.said)
+                } else {
+                    let chain = self.chain(records, *id)?;
+                    chain.first().is_some_and(|head| head.answer_id(self.epoch) == answers.answer_id)
+                };
+                if is_it {
                     return Ok(Some(*id));
                 }
             }
         }
         Ok(None)
+    }
+
+    /// Whether a turn has any of these calls.
+    fn has_any_call(&self, turn: &Turn, said: &[(String, ToolSaid)]) -> bool {
+        said.iter().any(|(tool_use_id, said)| {
+            let (request_id, tool_use_id) = (turn.request_id.clone(), tool_use_id.clone());
+            let answer = ToolAnswer { request_id, tool_use_id, said: said.clone() };
+            !matches!(self.takes_answer(&answer), Err(error) if error.code == ErrorCode::NotFound)
+        })
     }
 
     /// Takes what is said to the calls that are open. The others were answered before, maybe by somebody else: the first
@@ -263,7 +352,8 @@ impl Thread {
     fn last_open(&self, records: &dyn Records, answer_id: &str) -> Result<Option<(Vec<Record>, Record)>, StoreError> {
         let Some(last) = self.last_turn.as_ref().map(|(last, _)| *last) else { return Ok(None) };
         let chain = self.chain(records, last)?;
-        let is_it = chain.first().is_some_and(|head| head.answer_id(self.epoch) == answer_id);
+        let is_it = answer_id.is_empty()
+            || chain.first().is_some_and(|head| head.answer_id(self.epoch) == answer_id);
         let is_complete = |end: &Record| matches!(&end.kind, RecordKind::Answer { status, .. } if *status == Status::Complete);
         let Some(end) = records.end(last)?.filter(|end| is_it && is_complete(end)) else {
             // It may have been answered so before: then the last turn is that answer's own.
@@ -273,7 +363,7 @@ impl Thread {
     }
 
     /// Shows a turn that waits, or goes on, from where its calls were answered.
-    fn show_rest(&mut self, now: Millis, records: &dyn Records, origin: Origin<'_>, turn: TurnId) {
+    fn show_rest(&mut self, records: &dyn Records, origin: Origin<'_>, turn: TurnId) {
         let shown = records.rounds(turn, u64::MAX >> 1).and_then(|rounds| {
             let held = rounds.first().and_then(|waited| match &waited.kind {
                 RecordKind::Waiting { round: Some(round), .. } => {
@@ -284,10 +374,10 @@ impl Thread {
             // A turn that has not waited is being sent already, as far as it has come.
             let held = held.or_else(|| self.turns.get(&turn).and_then(sent)).unwrap_or_default();
             let chain = self.chain(records, turn)?;
-            Ok(Shown { chain, held: Some(held) })
+            Ok(Shown { chain, held: Some(held), since: None })
         });
         match shown {
-            Ok(shown) => self.show(now, records, origin, shown),
+            Ok(shown) => self.show(records, origin, &shown),
             Err(StoreError(_)) => self.refuse(origin, &unreadable()),
         }
     }
@@ -308,12 +398,12 @@ impl Thread {
             return self.unfollow_peer(origin.peer, CloseCode::Normal);
         };
         match self.chain(records, turn) {
-            Ok(chain) => self.show(now, records, origin, Shown { chain, held: None }),
+            Ok(chain) => self.show(records, origin, &Shown { chain, held: None, since: None }),
             Err(StoreError(_)) => self.refuse(origin, &unreadable()),
         }
     }
 
-    fn show(&mut self, _: Millis, records: &dyn Records, origin: Origin<'_>, shown: Shown) {
+    fn show(&mut self, records: &dyn Records, origin: Origin<'_>, shown: &Shown) {
         let Some(begun) = shown.chain.last() else {
             return self.unfollow_peer(origin.peer, CloseCode::Normal);
         };
@@ -321,6 +411,11 @@ impl Thread {
         let end = if self.turns.contains_key(&id) { Ok(None) } else { records.end(id) };
         let Ok(end) = end else { return self.refuse(origin, &unreadable()) };
         if let Some(peer) = self.peers.get_mut(origin.peer) {
+            if let Some(run) = peer.run.as_ref().filter(|run| **run != request_id) {
+                self.runs.push((run.clone(), request_id.clone()));
+                let over = self.runs.len().saturating_sub(STOCK_REQUESTS_MAX);
+                self.runs.drain(..over);
+            }
             peer.follows = Follows::Turn(request_id);
         }
         self.attach(origin.peer.clone());
@@ -328,7 +423,8 @@ impl Thread {
         let Ok(frames) = self.frames_of(records, before, &begun.request_id) else {
             return self.refuse(origin, &unreadable());
         };
-        self.show_from(origin.peer, frames, begun, shown.held.as_ref(), end.as_ref());
+        let held = shown.held.as_ref().map(|held| (held, shown.since));
+        self.show_from(origin.peer, frames, begun, held, end.as_ref());
     }
 
     /// What is told of turns that are over, under the name of the one that goes on with them.
@@ -336,11 +432,8 @@ impl Thread {
         let mut all = CatchUp::at(self.head());
         for begun in turns {
             all.frames.extend(self.begun_frame(&Record { request_id: name.to_owned(), ..begun.clone() }));
-            if let Some(end) = records.end(begun.turn)?
-                && let RecordKind::Answer { events, .. } = &end.kind
-            {
-                let answer = Answer::from_content(&end.content, events.as_ref());
-                let _ = all.answer(begun.turn, name, &answer);
+            if let Some(end) = records.end(begun.turn)? {
+                let _ = all.answer(begun.turn, name, &end.answer());
             }
         }
         Ok(all.frames)
@@ -410,9 +503,18 @@ impl Thread {
         let Some(base) = self.peers.get_mut(socket) else { return };
         base.account.add(sent);
         let (socket, account) = (PeerId::from(socket), base.account);
+        if self.is_for_one_run(&socket) {
+            return self.dismiss(&socket, CloseCode::Normal, "");
+        }
         if self.owes_too_much(&account) && self.requests_of(&socket).next().is_none() {
             self.dismiss(&socket, CloseCode::TooMany, LIFE_OVER);
         }
+    }
+
+    /// Whether a socket is there for one run.
+    #[must_use]
+    pub fn is_for_one_run(&self, socket: &PeerId) -> bool {
+        self.peers.get(socket).is_some_and(|peer| peer.detaches && peer.dialect == Dialect::AgUi)
     }
 
     pub(super) fn requests_of<'a>(&'a self, socket: &'a str) -> impl Iterator<Item = PeerId> + 'a {
@@ -436,7 +538,8 @@ impl Thread {
                 (Some(_), Some(turn)) => {
                     let name = FrameName { kind: String::new(), request_id: None, tool_use_id: None, start: None };
                     let chain = self.chain(records, turn).unwrap_or_default();
-                    self.show(self.now, records, Origin { peer: &peer, name: &name }, Shown { chain, held: None });
+                    let shown = Shown { chain, held: None, since: None };
+                    self.show(records, Origin { peer: &peer, name: &name }, &shown);
                 }
                 (Some((socket, _)), None) => self.dismiss(&socket.into(), CloseCode::InternalError, reason),
                 (None, _) => self.dismiss(&peer, CloseCode::InternalError, "the thread was started again; post this again"),
@@ -450,7 +553,7 @@ impl Thread {
         peer: &PeerId,
         frames: Vec<ServerFrame>,
         begun: &Record,
-        held: Option<&Answer>,
+        held: Option<(&Answer, Option<u64>)>,
         end: Option<&Record>,
     ) {
         let (epoch, id) = (self.epoch, begun.seq);
@@ -458,10 +561,10 @@ impl Thread {
         shown.frames = frames;
         shown.frames.extend(self.begun_frame(begun));
         shown.frames.extend(self.queued_frame(id, &begun.request_id));
-        if let (Some(held), Audience::One(peer, dialect)) = (held, self.audience(peer)) {
+        if let (Some((held, since)), Audience::One(peer, dialect)) = (held, self.audience(peer)) {
             let _ = shown.answer(id, &begun.request_id, held);
             let frames = std::mem::take(&mut shown.frames);
-            self.outputs.push_back(Output::Holds { peer, dialect, frames });
+            self.outputs.push_back(Output::Holds { peer, dialect, frames, since });
         }
         let turn = self.turns.get(&id);
         if let Some(answer) = turn.and_then(sent) {

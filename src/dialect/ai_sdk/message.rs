@@ -1,6 +1,7 @@
 //! A thread's messages as `UIMessage`s, with the ids and the parts that they are streamed with.
 
 use crate::agent::event::{made, set, single, text, word};
+use crate::dialect::grouped;
 use crate::protocol::{
     ApprovalState, Block, Content, Json, Message, MessageMetadata, Millis, ResponseMetadata, Role, Status, to_json,
 };
@@ -60,7 +61,7 @@ pub(super) fn prepared(block: &Block) -> Json {
 
 /// The id under which the approval of a call is asked for: the agent's own, else the call's.
 #[must_use]
-pub(super) fn approval_id(call: &Block) -> &str {
+pub(in crate::dialect) fn approval_id(call: &Block) -> &str {
     let Block::ToolUse { id, provider_data, .. } = call else { return "" };
     provider_data.as_ref().and_then(|data| data.get("approvalId")).and_then(Json::as_str).unwrap_or(id)
 }
@@ -93,25 +94,7 @@ pub(super) fn metadata(created_at: Millis, status: &str, metadata: &ResponseMeta
 /// results alone is a part of the answer before it, with the answer that follows.
 #[must_use]
 pub fn history(messages: &[Message]) -> String {
-    let mut told = Vec::<Told>::new();
-    let mut is_continued = false;
-    for message in messages {
-        if message.role == Role::User {
-            is_continued = message.content.is_results()
-                && told.last_mut().is_some_and(|last| last.is_answer && last.results(&message.content));
-            if is_continued {
-                continue;
-            }
-        }
-        let is_answer = message.role == Role::Assistant;
-        if !(std::mem::take(&mut is_continued) && is_answer) {
-            told.push(Told::new(message));
-        }
-        if let Some(last) = told.last_mut() {
-            last.add(message);
-        }
-    }
-    let told: Vec<String> = told.into_iter().map(Told::json).collect();
+    let told: Vec<String> = grouped(messages).iter().map(|group| Told::of(group).json()).collect();
     ["[", &told.join(","), "]"].concat()
 }
 
@@ -125,10 +108,13 @@ struct Told {
 }
 
 impl Told {
-    fn new(message: &Message) -> Self {
-        let is_answer = message.role == Role::Assistant;
-        let id = message.client_id.as_ref().unwrap_or(&message.id).clone();
-        Told { id, is_answer, metadata: None, parts: Vec::new(), is_new_step: is_answer }
+    fn of(group: &[&Message]) -> Self {
+        let is_answer = group.first().is_some_and(|first| first.role == Role::Assistant);
+        let id = group.first().map(|first| first.client_id.as_ref().unwrap_or(&first.id).clone());
+        let id = id.unwrap_or_default();
+        let mut told = Told { id, is_answer, metadata: None, parts: Vec::new(), is_new_step: is_answer };
+        group.iter().for_each(|message| told.add(message));
+        told
     }
 
     fn add(&mut self, message: &Message) {
@@ -146,7 +132,7 @@ impl Told {
             Content::Blocks(blocks) => blocks.iter().for_each(|block| self.block(block)),
         }
         // Nobody is to wait for the results of what broke off.
-        if self.is_answer && message.status != Status::Complete {
+        if message.role == Role::Assistant && message.status != Status::Complete {
             for part in self.parts.iter_mut().skip(from).filter(|part| {
                 ["input-available", "approval-responded"].contains(&text(part, "state"))
             }) {
@@ -191,15 +177,6 @@ impl Told {
             set(&mut json, "state", word(state));
         }
         self.parts.push(made(template(text(&json, "type")), &json));
-    }
-
-    fn results(&mut self, content: &Content) -> bool {
-        let Content::Blocks(blocks) = content else { return false };
-        let is_known = blocks.iter().all(|block| self.call(block).is_some());
-        if is_known {
-            blocks.iter().for_each(|block| self.block(block));
-        }
-        is_known
     }
 
     /// The part of the call that a result is for.

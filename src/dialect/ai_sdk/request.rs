@@ -11,87 +11,11 @@ use crate::protocol::{
 };
 
 use super::message::USER_PREFIX;
+use crate::dialect::scan::{Object, items, place_of};
+use crate::dialect::{Asked, Incoming, Upload};
 
 /// Characters of an id that is kept as it is.
 const ID_CHARS_MAX: usize = 120;
-
-/// What a frame of a socket asks for.
-#[derive(Debug)]
-pub enum Frame<'a> {
-    /// To be sent a turn.
-    Ask {
-        /// The id of the request.
-        request: Cow<'a, str>,
-        /// The chat that it is about.
-        chat: Cow<'a, str>,
-        /// What is asked, or in words why it cannot be.
-        ask: Result<Asked, String>,
-    },
-    /// To be sent no more of a request, and that its turn ends.
-    Abort {
-        /// The id of the request.
-        request: Cow<'a, str>,
-    },
-    /// Nothing: it keeps the connection open.
-    Nothing,
-}
-
-/// What is asked, and the files that have to be stored before.
-#[derive(Debug, PartialEq)]
-pub struct Asked {
-    /// What is asked.
-    pub request: StockRequest,
-    /// Files that are too large to stand in a message.
-    pub uploads: Vec<Upload>,
-}
-
-/// A file within a request.
-#[derive(Debug, PartialEq)]
-pub struct Upload {
-    /// Its block's place in the message. Its `url` is the address of the stored file.
-    pub place: usize,
-    /// Where its bytes stand in the text of the request, in base64.
-    pub base64: Range<usize>,
-}
-
-/// An object whose values are not read yet.
-struct Object<'a>(Vec<(Cow<'a, str>, &'a str)>);
-
-impl<'a> Object<'a> {
-    fn read(text: &'a str) -> Option<Self> {
-        let mut fields = Vec::new();
-        let read = Reader::read(text, |reader| {
-            reader.object(&mut |reader, name| {
-                fields.push((name, reader.raw()?));
-                Ok(())
-            })
-        });
-        read.ok().map(|()| Object(fields))
-    }
-
-    fn raw(&self, name: &str) -> Option<&'a str> {
-        self.0.iter().rev().find(|(known, _)| known == name).map(|(_, raw)| *raw)
-    }
-
-    fn text(&self, name: &str) -> Option<Cow<'a, str>> {
-        Reader::read(self.raw(name)?, Reader::string).ok()
-    }
-
-    fn json(&self, name: &str) -> Option<Json> {
-        Json::parse(self.raw(name)?)
-    }
-}
-
-fn items(text: &str) -> Option<Vec<&str>> {
-    let mut items = Vec::new();
-    let read = Reader::read(text, |reader| {
-        reader.array(&mut |reader| {
-            items.push(reader.raw()?);
-            Ok(())
-        })
-    });
-    read.ok().map(|()| items)
-}
 
 /// The last two items of an array.
 fn last_items(text: &str) -> Option<(Option<&str>, &str)> {
@@ -121,26 +45,20 @@ pub fn chat_id(body: &str) -> Option<String> {
 
 /// Reads a frame; `None` if it is not one of this protocol.
 #[must_use]
-pub fn frame(text: &str) -> Option<Frame<'_>> {
-    if text.trim() == "ping" {
-        return Some(Frame::Nothing);
-    }
-    let object = Object::read(text)?;
+pub fn frame<'a>(text: &'a str, object: &Object<'a>) -> Option<Incoming<'a>> {
     let kind = object.text("type")?;
-    if kind == "ping" {
-        return Some(Frame::Nothing);
-    }
     let request = object.text("requestId").filter(|id| is_request_id(id))?;
     if kind == "abort" {
-        return Some(Frame::Abort { request });
+        return Some(Incoming::Abort(request));
     }
-    let chat = object.text("id")?;
+    let chat = Some(object.text("id")?);
+    let last = || StockRequest { run: None, answers: None, wants: TurnWanted::Last };
     let ask = match &*kind {
-        "resume" => Ok(Asked { request: StockRequest { answers: None, wants: TurnWanted::Last }, uploads: Vec::new() }),
-        "send" => asked(text, &object),
+        "resume" => Ok(Asked { request: last(), uploads: Vec::new() }),
+        "send" => asked(text, object),
         _ => return None,
     };
-    Some(Frame::Ask { request, chat, ask })
+    Some(Incoming::Ask { request, chat, ask })
 }
 
 /// Reads the body of `POST /api/chat`.
@@ -168,7 +86,7 @@ fn asked(text: &str, object: &Object<'_>) -> Result<Asked, String> {
             let id = last.text("id").filter(|_| role.as_deref() == Some("user"));
             let id = id.ok_or("an answer is made again with the user's message as the last")?;
             let wants = TurnWanted::Again { request_id: request_id(&id), message_id: id.into_owned() };
-            return Ok(Asked { request: StockRequest { answers: None, wants }, uploads: Vec::new() });
+            return Ok(Asked { request: StockRequest { run: None, answers: None, wants }, uploads: Vec::new() });
         }
         Some(_) => return Err("trigger is submit-message or regenerate-message".into()),
     }
@@ -176,7 +94,7 @@ fn asked(text: &str, object: &Object<'_>) -> Result<Asked, String> {
         Some("assistant") => {
             let answers = answers(&last).filter(|answers| !answers.said.is_empty());
             let answers = answers.ok_or("the last message is an answer in which no call was answered; send a user's message")?;
-            let request = StockRequest { answers: Some(answers), wants: TurnWanted::Rest };
+            let request = StockRequest { run: None, answers: Some(answers), wants: TurnWanted::Rest };
             Ok(Asked { request, uploads: Vec::new() })
         }
         Some("user") => {
@@ -185,7 +103,7 @@ fn asked(text: &str, object: &Object<'_>) -> Result<Asked, String> {
             let (post, uploads) = post(text, &last)?;
             let (post, is_version) = (Box::new(post), message_id.is_some());
             let wants = if is_version { TurnWanted::Version(post) } else { TurnWanted::Message(post) };
-            Ok(Asked { request: StockRequest { answers, wants }, uploads })
+            Ok(Asked { request: StockRequest { run: None, answers, wants }, uploads })
         }
         _ => Err("the last message's role is user or assistant".into()),
     }
@@ -204,6 +122,22 @@ fn post(text: &str, message: &Object<'_>) -> Result<(Post, Vec<Upload>), String>
         uploads.extend(base64.map(|base64| Upload { place: blocks.len(), base64 }));
         blocks.push(block);
     }
+    let content = content_of(blocks)?;
+    let post = Post {
+        request_id: request_id(&id),
+        content,
+        metadata: metadata(message)?,
+        client_id: Some(id.into_owned()),
+        ..Post::default()
+    };
+    Ok((post, uploads))
+}
+
+/// A message of these blocks: a string where it is only text.
+///
+/// # Errors
+/// In words: it says nothing, or too much.
+pub fn content_of(blocks: Vec<Block>) -> Result<Content, String> {
     if blocks.iter().all(|block| block.as_text().is_some_and(str::is_empty)) {
         return Err("the message is empty; say something".into());
     }
@@ -217,14 +151,7 @@ fn post(text: &str, message: &Object<'_>) -> Result<(Post, Vec<Upload>), String>
     if bytes > MESSAGE_BYTES_MAX {
         return Err(format!("the message has {bytes} bytes; at most {MESSAGE_BYTES_MAX} are allowed"));
     }
-    let post = Post {
-        request_id: request_id(&id),
-        content,
-        metadata: metadata(message)?,
-        client_id: Some(id.into_owned()),
-        ..Post::default()
-    };
-    Ok((post, uploads))
+    Ok(content)
 }
 
 fn metadata(message: &Object<'_>) -> Result<Option<Json>, String> {
@@ -287,8 +214,7 @@ fn base64_in(text: &str, url: &Cow<'_, str>) -> Result<Range<usize>, String> {
     };
     let (_, base64) =
         cut(url, ";base64,").ok_or_else(|| format!("a file's data: URL of over {DATA_URL_BYTES_MAX} bytes is in base64"))?;
-    let start = (base64.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
-    Ok(start..start.saturating_add(base64.len()))
+    Ok(place_of(base64, text))
 }
 
 /// What an answer's parts say to its calls.
