@@ -730,6 +730,13 @@ impl Record {
         }
     }
 
+    /// The answer that a turn ended with.
+    #[must_use]
+    pub fn answer(&self) -> Answer {
+        let events = if let RecordKind::Answer { events, .. } = &self.kind { events.as_ref() } else { None };
+        Answer::from_content(&self.content, events)
+    }
+
     /// The result that somebody gave.
     #[must_use]
     pub fn output(&self) -> Block {
