@@ -206,8 +206,12 @@ variables! {
     SOCKETS_PER_SUBJECT: Number = limits::SUBJECT_SOCKETS_MAX as u64, 1..=limits::SOCKETS_MAX as u64;
     /// What the search looks at; see [the search](#the-search).
     SEARCH: Choice<SearchName>;
-    /// D1 database: the list of sessions and the search.
+    /// D1 database: the list of sessions and the search. More of them: `DB_1` to `DB_63`.
     DB: Binding;
+    /// How many D1 databases there were, in order, separated by commas, such as `1,4,16`: new sessions go to as many as the last number says; see [many databases](#many-databases).
+    DB_GENERATIONS: Text;
+    /// Days after its last use that a session is deleted; 0 keeps it. See [retention](#retention).
+    RETENTION_DAYS: Number = 0, 0..=36_500;
     /// R2 bucket: the files of sessions; without it, messages hold small `data:` URLs and addresses alone.
     FILES: Binding;
     /// Durable Object, of the class `SessionDO`: the threads.

@@ -9,7 +9,7 @@ use worker_sys::{Context, DurableObjectNamespace};
 use crate::config::Settings;
 use crate::database;
 use crate::platform::http::{changeable, empty_response, header, json_response, read, socket_response};
-use crate::platform::{Env, Socket, binding, close_later, log_failure, socket_pair};
+use crate::platform::{Env, Socket, binding, close_later, d1, log_failure, socket_pair};
 use crate::protocol::json::Fields;
 use crate::protocol::limits::BODY_BYTES_MAX;
 use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Json, required, to_json};
@@ -18,8 +18,8 @@ use crate::variables::{self, Name, SearchName, Variables};
 use super::auth::{self, Caller, Policy, may_read};
 use super::params::fields;
 use super::rate::is_too_many;
-use super::routes::{Guarded, Refused, Route, query_value};
-use super::{configured, sessions};
+use super::routes::{Action, Guarded, Refused, Route, query_value};
+use super::{configured, sessions, subjects};
 
 /// The outcome of a request: a response, or why it is refused.
 pub type Answer = Result<Response, Refused>;
@@ -97,8 +97,13 @@ async fn respond(request: &Request, env: &Env, context: &Context, given: &Given)
         }
         Err(refused) => return turn_away(request, refused, context),
     };
+    if matches!(route, Guarded::ListAll | Guarded::Subject { .. }) && !caller.is_admin() {
+        let message = "only an admin may do this: a token with \"bobbin\":{\"admin\":true}";
+        return Err(Refused::fatal(403, ErrorCode::Forbidden, message));
+    }
     match &route {
-        Guarded::ListSessions => {
+        Guarded::Subject { subject, deletes } => subjects::answer(env, subject, *deletes, context).await,
+        Guarded::ListSessions | Guarded::ListAll => {
             sessions::list(env, &request.url(), &caller, given.class.as_deref(), context).await
         }
         Guarded::Configuration => configured::answer(env, true),
@@ -111,7 +116,13 @@ async fn respond(request: &Request, env: &Env, context: &Context, given: &Given)
             accept_and_close(request, CloseCode::PolicyViolation, reason, context)
         }
         Guarded::Connect { id } | Guarded::Session { id, .. } => {
-            let response = JsFuture::from(pass_on(request, env, &caller, id, given)?).await?.unchecked_into();
+            let response: Response =
+                JsFuture::from(pass_on(request, env, &caller, id, given)?).await?.unchecked_into();
+            if response.status() == 404 && matches!(route, Guarded::Session { action: Action::Reindex, .. }) {
+                // Rows of a session that is no more may have come back with a backup.
+                let row_id = sessions::row_prefix(env, given.class.as_deref())? + id;
+                JsFuture::from(d1::forget_rows(&d1::databases(env, &d1::all(env))?, &row_id)?).await?;
+            }
             settle(request, response, &route, context).await
         }
     }
@@ -173,9 +184,7 @@ async fn settle(request: &Request, response: Response, route: &Guarded, context:
 async fn admit(request: &Request, env: &Env, route: &Guarded, given: &Given) -> Result<Caller, Refused> {
     let session_id = match route {
         Guarded::Connect { id } | Guarded::Session { id, .. } => Some(id.as_str()),
-        Guarded::CreateSession | Guarded::ListSessions | Guarded::Configuration | Guarded::ConnectNowhere => {
-            None
-        }
+        _ => None,
     };
     let caller = match &given.claims {
         None => auth::admit(request, env, session_id, route.takes_ticket()).await?,

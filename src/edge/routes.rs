@@ -20,6 +20,15 @@ pub enum Guarded {
     CreateSession,
     /// Lists sessions, or searches in them.
     ListSessions,
+    /// Lists all sessions, or all of one subject: for admins.
+    ListAll,
+    /// What there is of a subject, or its end: for admins.
+    Subject {
+        /// The subject.
+        subject: String,
+        /// Whether all of it is to be deleted.
+        deletes: bool,
+    },
     /// Tells what the worker offers; who brings no credential is told how to bring one.
     Configuration,
     /// The alias without its `threadId`: accepted, and closed with 1008.
@@ -65,6 +74,12 @@ pub enum Action {
     Upload,
     /// The bytes of a file.
     Fetch,
+    /// D1 is given all of it anew: for admins.
+    Reindex,
+    /// Its object sets the alarm for its retention: for admins.
+    Sweep,
+    /// A subject's name is taken off its messages: for admins.
+    Forget,
 }
 
 impl Guarded {
@@ -91,6 +106,7 @@ impl Action {
             Action::Diagnostics => Ask::Diagnose,
             Action::Upload => Ask::Upload,
             Action::Fetch => Ask::Fetch,
+            Action::Reindex | Action::Sweep | Action::Forget => Ask::Administer,
         }
     }
 }
@@ -153,6 +169,20 @@ impl Route {
             }
             ["sessions", id, "files"] => of_session(id, choose(method, &[("POST", Action::Upload)])?),
             ["sessions", id, "files", _file] => of_session(id, choose(method, &[("GET", Action::Fetch)])?),
+            ["admin", "sessions"] => {
+                choose(method, &[("GET", true)]).map(|_| Route::Guarded(Guarded::ListAll))
+            }
+            ["admin", "sessions", id, "reindex"] => {
+                of_session(id, choose(method, &[("POST", Action::Reindex)])?)
+            }
+            ["admin", "sessions", id, "sweep"] => of_session(id, choose(method, &[("POST", Action::Sweep)])?),
+            ["admin", "sessions", id, "forget"] => {
+                of_session(id, choose(method, &[("POST", Action::Forget)])?)
+            }
+            ["subjects", subject] => {
+                let deletes = choose(method, &[("GET", false), ("DELETE", true)])?;
+                Ok(Route::Guarded(Guarded::Subject { subject: decode(subject), deletes }))
+            }
             ["sessions", id, "websocket"] => connect(method, is_upgrade, Some(id)),
             ["api", "chat", "ws"] => {
                 let id = query_value(url, "threadId").filter(|id| !id.is_empty());

@@ -170,7 +170,11 @@ impl<P: Platform> Pump<P> {
             Request::Update(update) => thread.refuses_update(update, None),
             Request::Answer(answer) => thread.refuses_answer(answer),
             Request::Upload(_) => thread.refuses_upload(identity.subject.as_deref()),
-            Request::Cancel { .. } | Request::Delete => None,
+            Request::Cancel { .. }
+            | Request::Delete
+            | Request::DeliverAnew
+            | Request::Sweep
+            | Request::Forget { .. } => None,
         };
         let has_begun = thread.session().is_some();
         match refused {

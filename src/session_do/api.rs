@@ -71,6 +71,12 @@ async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
         // A tool's result may be as large as by a frame.
         Action::Decide => decide(shell, &identity, &mut fields(request, MESSAGE_BYTES_MAX).await?),
         Action::Delete => delete(shell, &identity).await,
+        Action::Reindex => administer(shell, &identity, Asked::DeliverAnew),
+        Action::Sweep => administer(shell, &identity, Asked::Sweep),
+        Action::Forget => {
+            let author = query_value(&request.url(), "subject").unwrap_or_default();
+            administer(shell, &identity, Asked::Forget { author })
+        }
         Action::Upload => files::upload(shell, request, &identity).await,
         Action::Fetch => files::fetch(shell, request, &identity).await,
     }
@@ -225,6 +231,12 @@ fn decide(shell: &Shell, identity: &Identity, fields: &mut Fields) -> Answer {
     let is_output = fields.contains_key("content");
     let answer = ToolAnswer::from_fields(fields, is_output).map_err(|message| bad_request(&message))?;
     shell.request(identity, Asked::Answer(answer))?;
+    Ok(json_response(202, "{}")?)
+}
+
+fn administer(shell: &Shell, identity: &Identity, request: Asked) -> Answer {
+    session(shell)?.ok_or_else(no_session)?;
+    shell.request(identity, request)?;
     Ok(json_response(202, "{}")?)
 }
 

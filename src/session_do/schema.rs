@@ -7,7 +7,7 @@
 
 /// The format that this build writes.
 pub const MAJOR: u64 = 2;
-pub const MINOR: u64 = 2;
+pub const MINOR: u64 = 3;
 
 /// A table and its columns, each with its declaration.
 pub struct Table {
@@ -17,19 +17,22 @@ pub struct Table {
 
 /// One row: the thread as of its last checkpoint, and the format of all tables.
 ///
-/// `path` names the segments of the current path, once there are several.
+/// `path` names the segments of the current path, once there are several. `place` is the number of the D1 database that has
+/// the session, 0 or null for the first, and `database` what that calls itself.
 pub const THREAD: Table = Table {
     name: "bobbin_thread",
     columns: &[
         ("id", "INTEGER PRIMARY KEY CHECK (id = 1)"),
         ("major", "INTEGER NOT NULL DEFAULT 2"),
-        ("minor", "INTEGER NOT NULL DEFAULT 2"),
+        ("minor", "INTEGER NOT NULL DEFAULT 3"),
         ("epoch", "INTEGER NOT NULL DEFAULT 0"),
         ("seq", "INTEGER NOT NULL DEFAULT 0"),
         ("delivered", "INTEGER NOT NULL DEFAULT 0"),
         ("open", "TEXT NOT NULL DEFAULT '[]'"),
         ("session", "TEXT NOT NULL DEFAULT '{}'"),
         ("path", "TEXT"),
+        ("place", "INTEGER"),
+        ("database", "TEXT"),
     ],
 };
 
@@ -75,8 +78,8 @@ pub const JOURNAL: Table = Table {
     ],
 };
 
-/// One row after a deletion: when it was, whether D1 has yet to learn of it, and `requests`, digests of the ids that
-/// were used. No row is a deletion that is owed.
+/// One row after a deletion: when it was, whether D1 has yet to learn of it, the numbers of the databases that have, as
+/// JSON (null for the first alone), and `requests`, digests of the ids that were used. No row is a deletion that is owed.
 pub const DELETED: Table = Table {
     name: "bobbin_deleted",
     columns: &[
@@ -84,6 +87,7 @@ pub const DELETED: Table = Table {
         ("at", "INTEGER NOT NULL DEFAULT 0"),
         ("owed", "INTEGER NOT NULL DEFAULT 1"),
         ("requests", "TEXT"),
+        ("places", "TEXT"),
     ],
 };
 

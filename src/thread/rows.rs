@@ -179,6 +179,9 @@ impl Checkpoint {
             delivered: faults.integer(row, "delivered"),
             open: faults.json(row, "open"),
             session: faults.json(row, "session").unwrap_or_else(|| unnamed_session(row, session_id)),
+            // Rows of builds that knew one database have neither.
+            place: row.integer("place").unwrap_or_default(),
+            database: row.text("database"),
         };
         Some(Found { value: checkpoint, fault: faults.0 })
     }

@@ -480,6 +480,7 @@ impl Truth {
                 | Write::SetFile { .. }
                 | Write::ForgetFiles(_)
                 | Write::Deleted
+                | Write::ForgetAuthor(_)
                 | Write::ForgetDeletion => {}
             }
             if self.is_compared {

@@ -98,6 +98,7 @@ async function byHttp(cell: Cell, id: string): Promise<string> {
     delete: ["", { method: "DELETE", headers }, 204],
     ticket: ["/ticket", { method: "POST", headers }, 201],
     diagnostics: ["/diagnostics", { headers }, 200],
+    administer: [`/../../admin/sessions/${id}/reindex`, { method: "POST", headers }, 202],
     upload: ["/files?name=a.txt", { method: "POST", headers: { ...headers, "content-type": "text/plain" }, body: "words" }, 201],
     download: [(files.get(id) ?? `/sessions/${id}/files/none`).replace(`/sessions/${id}`, ""), { headers }, 200],
   };
