@@ -36,6 +36,7 @@ fn thread(read: Variables) -> Result<Config, String> {
     Ok(Config {
         databases: generations(read)?.last().copied().unwrap_or(1),
         retention_ms: read.number(&variables::RETENTION_DAYS)?.saturating_mul(DAY_MS),
+        journal_ms: read.number(&variables::JOURNAL_MS)?,
         concurrent_turns: read.count(&variables::CONCURRENT_TURNS)?,
         waits_for_tools: read.choice(&variables::AGENT_TOOLS)? == ToolsName::Wait,
         agent_first_token_timeout_ms: read.number(&variables::AGENT_FIRST_TOKEN_TIMEOUT_MS)?,
@@ -61,7 +62,7 @@ pub fn generations(read: Variables) -> Result<Vec<u64>, String> {
     let counts = text.split(',').map(|count| count.trim().parse().ok()).collect::<Option<Vec<u64>>>();
     let is_right = |counts: &Vec<u64>| {
         counts.is_sorted_by(|one, next| one < next)
-            && counts.iter().all(|count| (1..=limits::DATABASES_MAX).contains(count))
+            && counts.iter().all(|count| (1..=limits::DATABASES_MAX as u64).contains(count))
     };
     counts.filter(is_right).ok_or_else(|| {
         let max = limits::DATABASES_MAX;

@@ -196,6 +196,8 @@ variables! {
     AUTH_AUDIENCE: Text;
     /// Origins of pages that may connect and read, beside the worker's own, separated by commas.
     ALLOWED_ORIGINS: Text;
+    /// How often the text of an answer that streams is stored: what a crash may lose of it, against rows that are written.
+    JOURNAL_MS: Number = limits::JOURNAL_MS, 1..=5_000;
     /// Messages of one subject on one thread; of one connection where `AUTH=none`.
     MESSAGES_PER_MINUTE: Number = limits::MESSAGES_PER_MINUTE, 1..=1_000_000;
     /// Frames of one connection that are refused as invalid before it is closed.

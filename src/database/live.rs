@@ -27,7 +27,7 @@ const STATE_BEFORE_NUMBERS: &str = "(SELECT count(*) AS migration, 0 AS columns 
 
 thread_local! {
     /// Until then the database counts as one that lacks the last migration.
-    static LACKING_UNTIL: [Cell<Millis>; DATABASES_MAX as usize] = const { [const { Cell::new(0) }; DATABASES_MAX as usize] };
+    static LACKING_UNTIL: [Cell<Millis>; DATABASES_MAX] = const { [const { Cell::new(0) }; DATABASES_MAX] };
     static ASKED_AT: Cell<Millis> = const { Cell::new(0) };
     static HEALTH: RefCell<Option<String>> = const { RefCell::new(None) };
 }

@@ -153,7 +153,7 @@ pub const PAGE_DEFAULT: usize = 50;
 /// A list of sessions that D1 has not given by then is answered `STORAGE_ERROR`.
 pub const LIST_TIMEOUT_MS: u64 = 10_000;
 /// D1 databases of a deployment.
-pub const DATABASES_MAX: u64 = 64;
+pub const DATABASES_MAX: usize = 64;
 
 /// How long one of several databases may take to answer a list or a search, in milliseconds.
 pub const LIST_PART_TIMEOUT_MS: u64 = 3_000;

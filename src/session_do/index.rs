@@ -25,12 +25,12 @@ pub async fn deliver(env: &Env, row_id: &str, delivery: &Delivery) -> Result<Fou
     let results = Array::from(&results.map_err(|thrown| describe(&thrown))?);
     let has_failed = |result: &D1Result| !result.success().unwrap_or_default();
     match results.iter().map(JsValue::unchecked_into).find(has_failed) {
-        None => Ok(found(results.get(0).unchecked_into())),
+        None => Ok(found(results.get(0).unchecked_ref())),
         Some(failed) => Err(failed.error().ok().flatten().unwrap_or_else(|| "D1 refused a statement".into())),
     }
 }
 
-fn found(looked: D1Result) -> Found {
+fn found(looked: &D1Result) -> Found {
     let rows = looked.results().ok().flatten().unwrap_or_default();
     let look: d1::Look = rows.get(0).unchecked_into();
     if look.is_undefined() {

@@ -86,6 +86,8 @@ pub struct Config {
     pub databases: u64,
     /// Whether there is a bucket for files.
     pub keeps_files: bool,
+    /// Milliseconds between two writes of the text of a running answer.
+    pub journal_ms: u64,
     /// Turns that run at once, 1 to 16.
     pub concurrent_turns: usize,
     /// Whether a turn waits for the results of its calls where its agent does not say whose they are to give.
@@ -130,6 +132,7 @@ impl Default for Config {
             retention_ms: 0,
             databases: 1,
             keeps_files: true,
+            journal_ms: limits::JOURNAL_MS,
             concurrent_turns: 1,
             waits_for_tools: false,
             agent_first_token_timeout_ms: limits::AGENT_FIRST_TOKEN_TIMEOUT_MS,
@@ -488,7 +491,7 @@ impl Thread {
             Input::Agent { turn, events, tokens_used } => self.agent(now, turn, events, tokens_used),
             Input::Answered { turn, answered } => self.answered(now, turn, &answered),
             Input::Unasked { turn } => self.give_up_asking(now, turn),
-            Input::Deadline => {}
+            Input::Deadline | Input::Sweep => {}
             Input::Alarm => {
                 self.alarm = None;
                 self.time_out_delivery(now);
@@ -498,7 +501,6 @@ impl Thread {
             Input::Delivered(delivered) => self.delivered(now, &delivered),
             Input::DeliveryFailed => self.delivery_failed(now, records),
             Input::DeliverAnew => self.deliver_anew(),
-            Input::Sweep => {}
             Input::Forget { author } => self.store(vec![Write::ForgetAuthor(author)]),
             Input::Update(update) => self.update_session(now, update),
             Input::Answer { answer, by } => self.take_answer(now, None, by, answer),

@@ -260,7 +260,7 @@ impl Thread {
             let config = self.config;
             let Some(running) = self.running_mut(turn) else { continue };
             let is_silent = running.timeout_at(&config) <= now;
-            if is_due(running.journal_due_at(), now) {
+            if is_due(running.journal_due_at(config.journal_ms), now) {
                 let journal = running.journal(turn);
                 self.store(vec![Write::Journal(journal)]);
             }
@@ -314,7 +314,7 @@ impl Thread {
             let ending = running.ending.as_ref().map(|(at, _)| *at);
             [
                 running.frame_due_at(coalesce_ms),
-                running.journal_due_at(),
+                running.journal_due_at(self.config.journal_ms),
                 delivery_due_at,
                 ending,
                 running.call_at().filter(|at| *at < Millis::MAX),

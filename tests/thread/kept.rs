@@ -194,3 +194,19 @@ fn a_name_is_taken_off_what_its_bearer_wrote() {
     assert!(h.host.store.records.values().all(|record| record.author().is_none()));
     assert_eq!(h.host.store.records.len(), 2);
 }
+
+#[test]
+fn how_often_a_running_answer_is_stored_is_a_choice() {
+    for (journal_ms, wanted) in [(490, 20), (2_000, 5), (5_000, 2)] {
+        let mut h = thread_with(Config { journal_ms, ..Config::default() });
+        h.greet("ann");
+        h.say("ann", "r1", "one");
+        let before = h.host.store.rows_written;
+        for _ in 0..500 {
+            h.text("r1", "word ");
+            h.wait(20);
+        }
+        let rows = h.host.store.rows_written - before;
+        assert!(rows.abs_diff(wanted) <= 1, "{rows} rows in 10 s at {journal_ms} ms");
+    }
+}

@@ -32,6 +32,7 @@ pub enum Caller {
 
 impl Caller {
     /// Whether it may do everything in every session.
+    #[must_use]
     pub fn is_admin(&self) -> bool {
         matches!(self, Caller::Known { identity, .. } if identity.is_admin())
     }
