@@ -210,9 +210,9 @@ variables! {
     SEARCH: Choice<SearchName>;
     /// D1 database: the list of sessions and the search. More of them: `DB_1` to `DB_63`.
     DB: Binding;
-    /// How many D1 databases there were, in order, separated by commas, such as `1,4,16`: new sessions go to as many as the last number says; see [many databases](#many-databases).
+    /// How many D1 databases there were, in order, separated by commas, such as `1,4,16`: new sessions go to as many as the last number says; see [many databases](growth.md#many-databases).
     DB_GENERATIONS: Text;
-    /// Days after its last use that a session is deleted; 0 keeps it. See [retention](#retention).
+    /// Days after its last use that a session is deleted; 0 keeps it. See [retention](growth.md#retention).
     RETENTION_DAYS: Number = 0, 0..=36_500;
     /// R2 bucket: the files of sessions; without it, messages hold small `data:` URLs and addresses alone.
     FILES: Binding;
