@@ -14,6 +14,8 @@ mod along;
 mod cancel;
 #[path = "thread/charges.rs"]
 mod charges;
+#[path = "thread/clock.rs"]
+mod clock;
 #[path = "thread/crash.rs"]
 mod crash;
 #[path = "thread/deletion.rs"]

@@ -17,6 +17,8 @@ mod access;
 mod answer;
 mod attachment;
 mod calls;
+mod clock;
+mod crowd;
 mod enclosed;
 mod events;
 mod files;
@@ -50,6 +52,7 @@ use crate::protocol::{
 };
 
 use access::{Peer, Rates};
+use crowd::Crowd;
 use files::Files;
 use outbox::Outbox;
 use store::{Commit, Deletion, Records, Stored, Write};
@@ -427,6 +430,7 @@ pub struct Thread {
     /// Whether the store has the note of a deletion.
     was_deleted: bool,
     unread: Unread,
+    crowd: Crowd,
     outbox: Outbox,
     files: Files,
     alarm: Option<Millis>,
@@ -458,6 +462,7 @@ impl Thread {
             last_place: None,
             was_deleted: false,
             unread: Unread::default(),
+            crowd: Crowd::default(),
             outbox: Outbox::default(),
             files: Files::default(),
             alarm: None,
@@ -471,7 +476,7 @@ impl Thread {
 
     /// Takes one input. `records` reads the store as it is after the last output that was carried out.
     pub fn handle(&mut self, now: Millis, records: &dyn Records, input: Input) {
-        self.now = now;
+        self.see_clock(now);
         // This comes first: a client whose credential has expired is sent nothing more, not even a refusal.
         self.dismiss_expired(now);
         let begins_nothing = matches!(input, Input::Woken(_) | Input::Alarm);
@@ -491,7 +496,11 @@ impl Thread {
             Input::Agent { turn, events, tokens_used } => self.agent(now, turn, events, tokens_used),
             Input::Answered { turn, answered } => self.answered(now, turn, &answered),
             Input::Unasked { turn } => self.give_up_asking(now, turn),
+<<<<<<< HEAD
             Input::Deadline | Input::Sweep => {}
+=======
+            Input::Deadline => self.crowd.served(now),
+>>>>>>> main
             Input::Alarm => {
                 self.alarm = None;
                 self.time_out_delivery(now);

@@ -10,6 +10,7 @@ use crate::protocol::limits::{
 };
 use crate::protocol::{Millis, Session};
 
+use super::clock::set_back;
 use super::events::{Event, OutboxState};
 use super::place::place;
 use super::store::{Record, Records, StoreError, Write};
@@ -131,6 +132,7 @@ impl From<&Delivery> for Delivered {
 }
 
 impl Outbox {
+<<<<<<< HEAD
     pub(super) fn from_store(delivered: u64, saved: u64, place: u64, database: Option<String>) -> Self {
         let confirmed = Some(delivered);
         Outbox {
@@ -142,6 +144,15 @@ impl Outbox {
             confirmed,
             ..Outbox::default()
         }
+=======
+    pub(super) fn set_back(&mut self, by: Millis) {
+        set_back(&mut self.sent_at, by);
+        set_back(&mut self.retry_at, by);
+    }
+
+    pub(super) fn from_store(delivered: u64, saved: u64) -> Self {
+        Outbox { delivered, saved, saved_delivered: delivered, ..Outbox::default() }
+>>>>>>> main
     }
 
     /// The log ended at `seq`. Returns the databases that have yet to learn of it.

@@ -9,6 +9,7 @@ use crate::protocol::{Block, Json, Millis, Progress, ResponseMetadata, Usage, Wo
 
 use super::Config;
 use super::answer::Answer;
+use super::clock::set_back;
 use super::store::{Journal, Round};
 use crate::agent::{self, AgentEvent, AgentRequest, Answered, Attempt, Failed, Finished, Reply};
 
@@ -293,6 +294,18 @@ impl Running {
             Some(at) if unsent < COALESCE_BYTES_MAX => Some(at.saturating_add(coalesce_ms)),
             _ => Some(0),
         }
+    }
+
+    pub(crate) fn set_back(&mut self, by: Millis) {
+        let Running { last_frame_at, unstored_since, agent_said_at, said_first_at, .. } = self;
+        let times = [last_frame_at, unstored_since, agent_said_at, said_first_at].into_iter().flatten();
+        let due = self.ending.iter_mut().map(|(at, _)| at).chain(self.again.iter_mut().map(|(at, _)| at));
+        let is_a_time = |at: &&mut Millis| **at < Millis::MAX;
+        times
+            .chain(due)
+            .chain([&mut self.started_at, &mut self.agent_heard_at])
+            .filter(is_a_time)
+            .for_each(|at| set_back(at, by));
     }
 
     /// When what is not stored yet goes into the journal.

@@ -317,6 +317,8 @@ impl Thread {
                 latency_ms: metadata.latency_ms,
                 first_content_ms,
                 tokens_used: metadata.tokens_used,
+                model: metadata.model.clone(),
+                sockets: self.peers.len(),
                 turns,
                 cancels: self.counters.cancels,
             });

@@ -39,6 +39,7 @@ pub struct Plan {
 const RETENTION_MS: u64 = 30 * 86_400_000;
 const STEPS_MIN: usize = 20;
 const STEPS_MAX: usize = 140;
+const HOUR_MS: u64 = 3_600_000;
 
 impl Plan {
     pub fn from_seed(seed: u64) -> Self {
@@ -166,7 +167,9 @@ fn step(random: &mut Random, clients: usize, is_faulty: bool) -> Step {
         44..54 => Step::Down { client, frames: 1 + random.below(6) },
         54..78 => Step::Agent { nth, does: does(random) },
         78..90 => advance(random),
+        90 if random.chance(5) => Step::Jump { ms: HOUR_MS },
         90 => Step::Jump { ms: random.between(100, 70_000) },
+        91 if random.chance(20) => Step::Back { ms: HOUR_MS },
         91 => Step::Back { ms: random.between(1, 200) },
         92 => Step::Alarm,
         93..95 => Step::Evict,

@@ -507,6 +507,15 @@ impl Truth {
         };
     }
 
+    /// All that has happened was as long ago as before.
+    pub fn set_back(&mut self, ms: u64) {
+        self.punctual_since = self.punctual_since.saturating_sub(ms);
+        for turn in self.turns.values_mut() {
+            turn.calls.set_back(ms);
+            turn.said_at.iter_mut().for_each(|(at, _)| *at = at.saturating_sub(ms));
+        }
+    }
+
     fn append(&mut self, record: &Record) -> Check {
         if self.records.last().is_some_and(|last| last.seq >= record.seq) {
             return Err(format!("sequence number {} is not after the last one", record.seq));

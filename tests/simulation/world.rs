@@ -204,12 +204,7 @@ impl World {
                 self.truth.punctual_since = self.host.now;
                 self.fire_due(false)
             }
-            Step::Back { ms } => {
-                self.truth.punctual_since = self.truth.punctual_since.max(self.host.now);
-                self.host.now -= ms;
-                self.back_ms += ms;
-                Ok(())
-            }
+            Step::Back { ms } => self.set_back(ms),
             Step::Timers { count } => {
                 for _ in 0..count.min(self.host.timers.len()) {
                     self.host.fire_timer();
@@ -472,6 +467,23 @@ impl World {
                 self.host.pump(Input::DeliveryFailed);
             }
             _ => {}
+        }
+        self.observe()
+    }
+
+    /// The thread sees the clock before and after, so that it knows how far it was set back.
+    fn set_back(&mut self, ms: u64) -> Check {
+        let is_awake = self.host.thread().is_some();
+        if is_awake {
+            self.host.pump(Input::Deadline);
+            self.observe()?;
+        }
+        self.host.now -= ms;
+        self.back_ms += ms;
+        self.truth.set_back(ms);
+        self.allowances.set_back(ms);
+        if is_awake {
+            self.host.pump(Input::Deadline);
         }
         self.observe()
     }
