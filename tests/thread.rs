@@ -66,5 +66,7 @@ mod turns;
 mod unread;
 #[path = "thread/unreadable.rs"]
 mod unreadable;
+#[path = "thread/versions.rs"]
+mod versions;
 #[path = "thread/waiting.rs"]
 mod waiting;

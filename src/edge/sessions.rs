@@ -7,7 +7,7 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::JsValue;
 use worker_sys::Context;
 
-use crate::database::{self, Expressions, SESSION_JSON, owner_key, refill};
+use crate::database::{self, Expressions, IS_CURRENT, MIGRATION, SESSION_JSON, owner_key, refill};
 use crate::platform::d1::{self, Row};
 use crate::platform::{Env, Task, http::json_response, log_failure, normalized, number};
 use crate::protocol::limits::{LIST_PART_TIMEOUT_MS, LIST_TIMEOUT_MS, SEARCH_HITS_MAX};
@@ -193,10 +193,10 @@ impl Asked {
     }
 
     /// A session comes as clients see it, put together by SQLite: no row is taken apart only to be put together again.
-    fn query(&self) -> String {
+    fn query(&self, migration: u64) -> String {
         match self.seen {
             None => self.newest(),
-            Some(_) => self.best(),
+            Some(_) => self.best(migration),
         }
     }
 
@@ -228,10 +228,10 @@ impl Asked {
     /// The best hit of each session, best first, of the newest hits. A title says more of a session than one of its
     /// messages. What the caller may not see takes no place among the hits. Where no session of the state is among
     /// them, a row without one says whether some were left out.
-    fn best(&self) -> String {
+    fn best(&self, migration: u64) -> String {
         let Asked { state, .. } = self;
         // Those in messages and those in titles stand in turn.
-        let mut hits = self.hits();
+        let mut hits = self.hits(migration);
         let mut is_of_title = true;
         hits.retain(|_| {
             is_of_title = !is_of_title;
@@ -252,8 +252,9 @@ impl Asked {
     }
 
     /// Hits in messages and in titles, by the index of all words or by that of each owner's.
-    fn hits(&self) -> Vec<String> {
+    fn hits(&self, migration: u64) -> Vec<String> {
         let condition = self.scope.condition();
+        let current = if migration < MIGRATION { "" } else { IS_CURRENT };
         let of_all = |source: &str, expression: &str, before: &str, and: &str| {
             let and_of = |table: &str| {
                 cut(and, "words").map(|(before, behind)| [before, table, ".words", behind].concat())
@@ -264,7 +265,7 @@ impl Asked {
                         "'{source}m', sessions.n, message_search.rowid, rank FROM {before} message_search
                    CROSS JOIN messages ON messages.n = message_search.rowid
                    CROSS JOIN sessions ON sessions.id = messages.session_id
-                   WHERE message_search MATCH {expression} AND {condition} {}",
+                   WHERE message_search MATCH {expression} AND {condition} {} {current}",
                         and_of("messages").unwrap_or_default()
                     ),
                     "message_search.rowid DESC",
@@ -290,12 +291,12 @@ impl Asked {
         );
         let newer = match self.scope.owner {
             None => of_all("a", "?3", "", ""),
-            Some(_) => self.owned(),
+            Some(_) => self.owned(current),
         };
         [newer, older].concat()
     }
 
-    fn owned(&self) -> [String; 2] {
+    fn owned(&self, current: &str) -> [String; 2] {
         let condition = self.scope.condition();
         let (keys, key) = if self.scope.names_some() {
             (
@@ -312,7 +313,7 @@ impl Asked {
                     "'m', sessions.n, owned_search.rowid, rank FROM {keys} owned_search
                CROSS JOIN messages ON messages.n = owned_search.rowid
                CROSS JOIN sessions ON sessions.id = messages.session_id
-               WHERE owned_search MATCH {expression} AND owned_search.rowid > 0 AND {condition}"
+               WHERE owned_search MATCH {expression} AND owned_search.rowid > 0 AND {condition} {current}"
                 ),
                 "owned_search.rowid DESC",
             ),
@@ -347,8 +348,8 @@ async fn rows(env: &Env, asked: &Rc<Asked>, places: &[u64]) -> Result<Array, JsV
     let ask = move |place| -> Task<Result<JsValue, JsValue>> {
         let (env, asked): (Env, _) = (env.clone().unchecked_into(), asked.clone());
         Box::pin(async move {
-            let query = |_| {
-                let query = d1::statement(&d1::database(&env, place)?, &asked.query(), &asked.bindings)?;
+            let query = |migration| {
+                let query = d1::statement(&d1::database(&env, place)?, &asked.query(migration), &asked.bindings)?;
                 Ok(d1::within(&query.all()?, asked.timeout_ms))
             };
             database::ask(place, &query).await

@@ -62,7 +62,8 @@ fn batch(env: &Env, row_id: &str, delivery: &Delivery, migration: u64) -> Result
         let words = text(&searchable(&normalized(title_or_preview(session))));
         let (seq, epoch) = (number(delivery.seq), number(content.epoch));
         let key = text(&owner_key(session.owner.as_deref()));
-        let bindings = [text(&to_json(session)), epoch, seq, words, key, number(delivery.expected)];
+        let path = if content.path.is_whole() { JsValue::NULL } else { text(&to_json(&content.path)) };
+        let bindings = [text(&to_json(session)), epoch, seq, words, key, number(delivery.expected), path];
         add(&fitting(WRITE_SESSION, migration), &bindings)?;
         let mut authors: Vec<&str> = content.records.iter().filter_map(Record::author).collect();
         authors.dedup();
@@ -75,8 +76,7 @@ fn batch(env: &Env, row_id: &str, delivery: &Delivery, migration: u64) -> Result
         // History comes from the object in any case.
         let records = if is_of_titles(env) { &[] } else { content.records.as_slice() };
         for record in records {
-            // The epoch is for cursors, which D1 does not hold.
-            let message = record.message(0);
+            let message = record.message(content.epoch);
             let words = text(&searchable(&normalized(&message.content.words())));
             let bindings = [text(&to_json(&message)), text(row_id), number(record.seq), words];
             add(&fitting(WRITE_MESSAGE, migration), &bindings)?;

@@ -12,6 +12,7 @@ use crate::dialect::Dialect;
 use crate::platform::{self, Env, Guarded, Socket, Task, guard, must, promise};
 use crate::protocol::{CloseCode, Identity, Post};
 use crate::pump::{Accepted, Broken, Platform, Pump, Undone};
+use crate::thread::store::{Records, StoreError};
 use crate::thread::{Config, File, Input, PeerId, Request, Thread, TurnId};
 
 use super::notify::Notify;
@@ -145,6 +146,18 @@ impl Shell {
     /// If it could not be woken.
     pub fn thread<T>(&self, look: impl FnOnce(&Thread) -> T) -> Result<T, Broken> {
         self.pump.borrow_mut().thread().map(look)
+    }
+
+    /// Looks at the thread and at what is stored of it.
+    pub fn read<T>(
+        &self,
+        look: impl FnOnce(&Thread, &dyn Records) -> Result<T, StoreError>,
+    ) -> Result<T, Broken> {
+        self.pump.borrow_mut().thread()?;
+        let pump = self.pump.borrow();
+        let asleep = || StoreError("the thread is not awake".into());
+        let looked = pump.awake().ok_or_else(asleep).and_then(|thread| look(thread, &pump.platform().store));
+        looked.map_err(Broken::Store)
     }
 
     pub fn is_awake(&self) -> bool {

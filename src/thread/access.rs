@@ -106,7 +106,11 @@ impl Thread {
     /// A cancel is always heard.
     fn is_costly(&self, frame: &ClientFrame) -> bool {
         match frame {
-            ClientFrame::Message { .. } | ClientFrame::Answer(_) | ClientFrame::SessionUpdate(_) => true,
+            ClientFrame::Message { .. }
+            | ClientFrame::Regenerate { .. }
+            | ClientFrame::Select { .. }
+            | ClientFrame::Answer(_)
+            | ClientFrame::SessionUpdate(_) => true,
             ClientFrame::SessionSync { cursor } => {
                 !cursor.as_deref().is_some_and(|cursor| self.is_last_place(cursor))
             }

@@ -26,6 +26,7 @@ mod follow;
 mod join;
 mod log;
 mod outbox;
+mod path;
 mod permission;
 mod place;
 pub mod rows;
@@ -35,6 +36,7 @@ mod stream;
 mod turn;
 mod turns;
 mod unread;
+mod versions;
 mod waiting;
 mod wake;
 
@@ -66,6 +68,7 @@ pub use attachment::Attachment;
 pub use events::{Counters, Event, OutboxState, Report};
 pub use files::{File, FileState, Kept, Unserved};
 pub use outbox::{Delivered, Delivery, Found, SessionContent};
+pub use path::{Path, Start};
 pub use permission::{Ask, Denied, Request};
 pub use place::{place, places};
 pub use store::message_id_prefix;
@@ -423,8 +426,10 @@ pub struct Thread {
     peers: LiteMap<PeerId, Peer>,
     rates: Rates,
     turns: LiteMap<TurnId, Turn>,
-    /// The turn that began last, over or not: the next one's parent.
-    last_turn: Option<TurnId>,
+    /// The turn that began last on the current path, over or not: the next one's parent. And the id of its answer, if that
+    /// does not follow from it.
+    last_turn: Option<(TurnId, Option<String>)>,
+    path: Path,
     /// The place of the last event that was sent to all; `None` if this thread has sent none yet.
     last_place: Option<Cursor>,
     /// Whether the store has the note of a deletion.
@@ -459,6 +464,7 @@ impl Thread {
             rates: Rates::default(),
             turns: LiteMap::new(),
             last_turn: None,
+            path: Path::default(),
             last_place: None,
             was_deleted: false,
             unread: Unread::default(),
@@ -496,11 +502,8 @@ impl Thread {
             Input::Agent { turn, events, tokens_used } => self.agent(now, turn, events, tokens_used),
             Input::Answered { turn, answered } => self.answered(now, turn, &answered),
             Input::Unasked { turn } => self.give_up_asking(now, turn),
-<<<<<<< HEAD
-            Input::Deadline | Input::Sweep => {}
-=======
             Input::Deadline => self.crowd.served(now),
->>>>>>> main
+            Input::Sweep => {}
             Input::Alarm => {
                 self.alarm = None;
                 self.time_out_delivery(now);
@@ -592,10 +595,14 @@ impl Thread {
             return;
         }
         match frame {
-            ClientFrame::Message { request_id, content, thread_id, metadata } => {
-                let sent = Sent { content, metadata, is_answer: false };
+            ClientFrame::Message { request_id, content, thread_id, metadata, after, replaces } => {
+                let sent = Sent { content, metadata, after, of: replaces, ..Sent::default() };
                 self.message(now, records, origin, &request_id, sent, thread_id.as_deref());
             }
+            ClientFrame::Regenerate { request_id, of } => {
+                self.regenerate(now, records, origin, &request_id, of);
+            }
+            ClientFrame::Select { message_id } => self.select(now, records, origin, &message_id),
             ClientFrame::Cancel { request_id } => self.cancel(now, Some(peer), request_id.as_deref()),
             ClientFrame::Answer(answer) => self.answer_call(now, origin, answer),
             ClientFrame::SessionSync { cursor } => self.sync(now, records, origin, cursor.as_deref()),

@@ -14,6 +14,7 @@ use super::clock::set_back;
 use super::events::{Event, OutboxState};
 use super::place::place;
 use super::store::{Record, Records, StoreError, Write};
+use super::path::Path;
 use super::{Output, Thread};
 
 #[derive(Debug, Default)]
@@ -88,6 +89,8 @@ pub struct SessionContent {
     pub epoch: u64,
     /// The session as it is now.
     pub session: Session,
+    /// The current path.
+    pub path: Path,
     /// Records that D1 may lack, oldest first. It may have been given some of them before.
     pub records: Vec<Record>,
 }
@@ -132,7 +135,11 @@ impl From<&Delivery> for Delivered {
 }
 
 impl Outbox {
-<<<<<<< HEAD
+    pub(super) fn set_back(&mut self, by: Millis) {
+        set_back(&mut self.sent_at, by);
+        set_back(&mut self.retry_at, by);
+    }
+
     pub(super) fn from_store(delivered: u64, saved: u64, place: u64, database: Option<String>) -> Self {
         let confirmed = Some(delivered);
         Outbox {
@@ -144,15 +151,6 @@ impl Outbox {
             confirmed,
             ..Outbox::default()
         }
-=======
-    pub(super) fn set_back(&mut self, by: Millis) {
-        set_back(&mut self.sent_at, by);
-        set_back(&mut self.retry_at, by);
-    }
-
-    pub(super) fn from_store(delivered: u64, saved: u64) -> Self {
-        Outbox { delivered, saved, saved_delivered: delivered, ..Outbox::default() }
->>>>>>> main
     }
 
     /// The log ended at `seq`. Returns the databases that have yet to learn of it.
@@ -201,7 +199,7 @@ impl Thread {
     /// # Errors
     /// If the store could not be read.
     pub fn delivery(&self, records: &dyn Records) -> Result<Delivery, StoreError> {
-        let delivered = self.outbox.delivered;
+        let (delivered, path) = (self.outbox.delivered, self.path.clone());
         let owed = self.outbox.owed.first().copied();
         let delivery = Delivery {
             epoch: self.epoch,
@@ -218,7 +216,7 @@ impl Thread {
         let epoch = self.epoch;
         let page = match self.outbox.in_flight {
             Some(Step::Probe) => {
-                let content = SessionContent { epoch, session, records: Vec::new() };
+                let content = SessionContent { epoch, session, path, records: Vec::new() };
                 return Ok(Delivery { content: Some(content), ..delivery });
             }
             Some(Step::Alone) => records.after(delivered, 1, 0)?,
@@ -228,7 +226,7 @@ impl Thread {
         };
         let last = page.records.last().map_or(self.seq, |record| record.seq);
         let seq = if page.more { last } else { self.seq };
-        let content = SessionContent { epoch, session, records: page.records };
+        let content = SessionContent { epoch, session, path, records: page.records };
         Ok(Delivery { content: Some(content), seq, ..delivery })
     }
 

@@ -319,13 +319,8 @@ impl Thread {
             let timeout = running.timeout_at(&self.config);
             let ending = running.ending.as_ref().map(|(at, _)| *at);
             [
-<<<<<<< HEAD
-                running.frame_due_at(coalesce_ms),
-                running.journal_due_at(self.config.journal_ms),
-=======
                 running.frame_due_at(coalesce_ms).map(|at| at.max(rests_until)),
-                running.journal_due_at(),
->>>>>>> main
+                running.journal_due_at(self.config.journal_ms),
                 delivery_due_at,
                 ending,
                 running.call_at().filter(|at| *at < Millis::MAX),

@@ -35,6 +35,9 @@ pub(crate) struct Turn {
     pub(crate) waited_ms: u64,
     /// Whether its answer is there already and no agent is called for it.
     pub(crate) is_appended: bool,
+    /// What the parent of its end is: the turn that its question came with, if that is another one; of an answer that is
+    /// there already, the turn before it.
+    pub(crate) parent: Option<u64>,
     pub(crate) state: TurnState,
 }
 
@@ -104,7 +107,20 @@ pub(crate) struct Running {
 
 impl Turn {
     pub(crate) fn queued(request_id: String, accepted_at: Millis) -> Self {
-        Turn { request_id, accepted_at, waited_ms: 0, is_appended: false, state: TurnState::Queued }
+        Turn {
+            request_id,
+            accepted_at,
+            waited_ms: 0,
+            is_appended: false,
+            parent: None,
+            state: TurnState::Queued,
+        }
+    }
+
+    /// The turn that its question came with: itself, unless it answers that of another one once more. Of an answer that is
+    /// there already, itself.
+    pub(crate) fn question(&self, id: u64) -> u64 {
+        self.parent.filter(|_| !self.is_appended).unwrap_or(id)
     }
 
     pub(crate) fn waiting(&self) -> Option<&Waiting> {

@@ -1,3 +1,9 @@
+-- Versions of a conversation: which stretches of a thread's log are on the current path, and what each message follows.
+
+ALTER TABLE sessions ADD COLUMN path TEXT; -- JSON: [[from, to], ..., [from]] of messages' seq, each to before its second; null for all
+ALTER TABLE messages ADD COLUMN parent_id TEXT;
+ALTER TABLE messages ADD COLUMN client_id TEXT; -- what a stock client calls it
+
 -- Several Thread classes in one worker share these tables. Of a class whose binding is not named SESSION_DO, the name and
 -- a slash stand before each session's id: the same id under two bindings is two rows. Lists of such a class have indices
 -- of their own, which cost nothing where there is none.
