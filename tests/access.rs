@@ -211,7 +211,12 @@ fn rows_of_action(action: Action) -> &'static [&'static str] {
         Action::Diagnostics => &["diagnostics"],
         Action::Upload => &["upload"],
         Action::Fetch => &["download"],
-        Action::Reindex | Action::Sweep | Action::Forget => &["administer"],
+        Action::Export
+        | Action::Import
+        | Action::ImportFile
+        | Action::Reindex
+        | Action::Sweep
+        | Action::Forget => &["administer"],
     }
 }
 

@@ -74,6 +74,12 @@ pub enum Action {
     Upload,
     /// The bytes of a file.
     Fetch,
+    /// All of it, as an import takes it: for admins.
+    Export,
+    /// It is brought in from elsewhere, or a part of it: for admins.
+    Import,
+    /// The bytes of a file of an import: for admins.
+    ImportFile,
     /// D1 is given all of it anew: for admins.
     Reindex,
     /// Its object sets the alarm for its retention: for admins.
@@ -106,7 +112,12 @@ impl Action {
             Action::Diagnostics => Ask::Diagnose,
             Action::Upload => Ask::Upload,
             Action::Fetch => Ask::Fetch,
-            Action::Reindex | Action::Sweep | Action::Forget => Ask::Administer,
+            Action::Export
+            | Action::Import
+            | Action::ImportFile
+            | Action::Reindex
+            | Action::Sweep
+            | Action::Forget => Ask::Administer,
         }
     }
 }
@@ -171,6 +182,12 @@ impl Route {
             ["sessions", id, "files", _file] => of_session(id, choose(method, &[("GET", Action::Fetch)])?),
             ["admin", "sessions"] => {
                 choose(method, &[("GET", true)]).map(|_| Route::Guarded(Guarded::ListAll))
+            }
+            ["admin", "sessions", id] => {
+                of_session(id, choose(method, &[("GET", Action::Export), ("PUT", Action::Import)])?)
+            }
+            ["admin", "sessions", id, "files", _file] => {
+                of_session(id, choose(method, &[("PUT", Action::ImportFile)])?)
             }
             ["admin", "sessions", id, "reindex"] => {
                 of_session(id, choose(method, &[("POST", Action::Reindex)])?)

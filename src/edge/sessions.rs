@@ -349,7 +349,8 @@ async fn rows(env: &Env, asked: &Rc<Asked>, places: &[u64]) -> Result<Array, JsV
         let (env, asked): (Env, _) = (env.clone().unchecked_into(), asked.clone());
         Box::pin(async move {
             let query = |migration| {
-                let query = d1::statement(&d1::database(&env, place)?, &asked.query(migration), &asked.bindings)?;
+                let query =
+                    d1::statement(&d1::database(&env, place)?, &asked.query(migration), &asked.bindings)?;
                 Ok(d1::within(&query.all()?, asked.timeout_ms))
             };
             database::ask(place, &query).await

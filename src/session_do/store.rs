@@ -12,15 +12,15 @@ use crate::protocol::{Json, Millis, to_json};
 use crate::pump::{Broken, Loaded};
 use crate::thread::rows::{ANSWER, APPEND, Found, QUESTION, REGENERATE, Row, SELECT, WAITING};
 use crate::thread::store::{
-    Begun, Checkpoint, Commit, Deletion, Journal, Mark, Page, Record, RecordKind, Records, StoreError, Stored,
-    Write, digests,
+    Begun, Checkpoint, Commit, Deletion, Journal, Mark, Page, Record, RecordKind, Records, StoreError,
+    Stored, Write, digests,
 };
 use crate::thread::{File, Kept, Path, Start};
 
 use super::logs;
 use super::schema::{
-    DELETED, DUE, FILES, FILL_FROM_FIRST_FORMAT, FILL_PARENTS, FIRST_FORMAT, FROM_FIRST_FORMAT, INDICES, JOURNAL, MAJOR,
-    MINOR, MOVED, RECORDS, ROUNDS, TABLES, THREAD,
+    DELETED, DUE, FILES, FILL_FROM_FIRST_FORMAT, FILL_PARENTS, FIRST_FORMAT, FROM_FIRST_FORMAT, INDICES,
+    JOURNAL, MAJOR, MINOR, MOVED, RECORDS, ROUNDS, TABLES, THREAD,
 };
 
 const TABLE_NAMES: [&str; 7] =
@@ -28,7 +28,8 @@ const TABLE_NAMES: [&str; 7] =
 /// The first format's mark of a deletion that D1 has yet to learn of.
 const FIRST_FORMAT_DELETED: &str = "deleted";
 
-const MARK: &str = "SELECT seq, turn, kind, request_id, created_at, started, tokens_used, parent FROM bobbin_records";
+const MARK: &str =
+    "SELECT seq, turn, kind, request_id, created_at, started, tokens_used, parent FROM bobbin_records";
 
 const THESE: &str = "seq IN (SELECT value FROM json_each(?))";
 
@@ -208,6 +209,31 @@ impl Store {
         Ok(self.rows(query, vec![])?.iter().filter_map(|row| row.text("message_id")).collect())
     }
 
+    /// Records with these sequence numbers as JSON, oldest first, each without a message's content.
+    pub fn rows_as_json(&self, seqs: &[u64]) -> Result<Vec<String>, StoreError> {
+        let is_kept = |column: &&(&'static str, &str)| !["content", "parked"].contains(&column.0);
+        let columns: Vec<String> =
+            RECORDS.columns.iter().filter(is_kept).map(|(name, _)| format!("'{name}', {name}")).collect();
+        let query = format!(
+            "SELECT json_patch('{{}}', json_object({}, 'content', iif({}, NULL, content))) AS json FROM bobbin_records \
+             WHERE {THESE} ORDER BY seq",
+            columns.join(", "),
+            messages()
+        );
+        let rows = self.rows(&query, vec![to_json(&seqs).into()])?;
+        Ok(rows.iter().filter_map(|row| row.text("json")).collect())
+    }
+
+    /// The files that messages name, as JSON.
+    pub fn files_as_json(&self) -> Result<Vec<String>, StoreError> {
+        if !self.has_files.get() {
+            return Ok(Vec::new());
+        }
+        let query = "SELECT json_object('id', id, 'name', name, 'media_type', media_type, 'size', size, 'state', state) AS json \
+                     FROM bobbin_files WHERE due IS NULL AND state = 'here'";
+        Ok(self.rows(query, vec![])?.iter().filter_map(|row| row.text("json")).collect())
+    }
+
     /// All of it or nothing.
     pub fn apply(&self, commit: Commit) -> Result<(), StoreError> {
         let Commit(writes) = commit;
@@ -259,8 +285,8 @@ impl Store {
             Write::Delete { at, owed } => self.delete(at, &owed),
             Write::Deleted => self.upsert(DELETED.name, &[("id", number(1)), ("owed", number(0))]),
             Write::ForgetDeletion => self.run("DROP TABLE bobbin_deleted", vec![]),
-            Write::Checkpoint(Checkpoint { epoch, seq, delivered, open, session, path, place, database }) => self
-                .upsert(
+            Write::Checkpoint(Checkpoint { epoch, seq, delivered, open, session, path, place, database }) => {
+                self.upsert(
                     THREAD.name,
                     &[
                         ("id", number(1)),
@@ -273,7 +299,8 @@ impl Store {
                         ("place", number(place)),
                         ("database", optional(database.as_deref())),
                     ],
-                ),
+                )
+            }
         }
     }
 
@@ -379,7 +406,15 @@ impl Store {
             parent => parent.map_or(JsValue::NULL, number),
         };
         match kind {
-            RecordKind::Question { parent: before, author, started, answer_id, metadata, fault: _, begun: _ } => {
+            RecordKind::Question {
+                parent: before,
+                author,
+                started,
+                answer_id,
+                metadata,
+                fault: _,
+                begun: _,
+            } => {
                 columns.extend([
                     ("parent", parent(*before)),
                     ("author", optional(author.as_deref())),
@@ -399,7 +434,13 @@ impl Store {
                 ("metadata", optional(metadata.as_ref().map(to_json).as_deref())),
             ]),
             RecordKind::Answer {
-                parent: of, status, error, metadata, events: _, reason: _, is_appended: _
+                parent: of,
+                status,
+                error,
+                metadata,
+                events: _,
+                reason: _,
+                is_appended: _,
             } => columns.extend([
                 ("parent", parent(*of)),
                 ("status", status.as_str().into()),

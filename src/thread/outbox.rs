@@ -12,9 +12,9 @@ use crate::protocol::{Millis, Session};
 
 use super::clock::set_back;
 use super::events::{Event, OutboxState};
+use super::path::Path;
 use super::place::place;
 use super::store::{Record, Records, StoreError, Write};
-use super::path::Path;
 use super::{Output, Thread};
 
 #[derive(Debug, Default)]
@@ -247,8 +247,13 @@ impl Thread {
 
     /// A new session goes to the database of its owner.
     pub(super) fn settle_down(&mut self) {
-        let owner = self.session.as_ref().and_then(|session| session.owner.as_ref());
-        self.outbox.place = place(owner.unwrap_or(&self.session_id), self.config.databases);
+        if let Some(session) = &self.session {
+            self.outbox.place = self.place_of(session);
+        }
+    }
+
+    pub(super) fn place_of(&self, session: &Session) -> u64 {
+        place(session.owner.as_ref().unwrap_or(&self.session_id), self.config.databases)
     }
 
     /// All that D1 has of the session is to be delivered anew.

@@ -10,7 +10,9 @@ use crate::protocol::{
 };
 
 use super::path::Start;
-use super::store::{Begun, BlockEvents, Checkpoint, Journal, Mark, MarkKind, PlacedBlock, Record, RecordKind};
+use super::store::{
+    Begun, BlockEvents, Checkpoint, Journal, Mark, MarkKind, PlacedBlock, Record, RecordKind,
+};
 
 /// The kinds of record that this version writes and reads, as they stand in a column.
 pub const QUESTION: &str = "question";

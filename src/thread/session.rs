@@ -205,9 +205,15 @@ impl Thread {
     }
 
     pub(super) fn checkpoint(&mut self) -> Option<Checkpoint> {
-        let session = self.session.clone()?;
         self.outbox.saved = self.seq;
         self.outbox.saved_delivered = self.outbox.delivered;
+        self.kept()
+    }
+
+    /// The thread as a checkpoint says it.
+    #[must_use]
+    pub fn kept(&self) -> Option<Checkpoint> {
+        let session = self.session.clone()?;
         Some(Checkpoint {
             epoch: self.epoch,
             seq: self.seq,

@@ -2,8 +2,7 @@
 
 use crate::protocol::json::OtherFields;
 use crate::protocol::limits::{
-    COALESCE_BYTES_MAX, JOURNAL_BYTES_MAX, MESSAGE_METADATA_BYTES_MAX, SILENT_IDLES_MAX,
-    WORD_BYTES_MAX,
+    COALESCE_BYTES_MAX, JOURNAL_BYTES_MAX, MESSAGE_METADATA_BYTES_MAX, SILENT_IDLES_MAX, WORD_BYTES_MAX,
 };
 use crate::protocol::{Block, Json, Millis, Progress, ResponseMetadata, Usage, Word, to_json};
 

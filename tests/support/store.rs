@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use bobbin::protocol::{Content, Millis, Read, to_json};
 use bobbin::thread::rows::Found;
 use bobbin::thread::store::{
-    Begun, Checkpoint, Commit, Deletion, Journal, Mark, Page, Record, RecordKind, Records, StoreError, Stored,
-    Write, digests,
+    Begun, Checkpoint, Commit, Deletion, Journal, Mark, Page, Record, RecordKind, Records, StoreError,
+    Stored, Write, digests,
 };
 use bobbin::thread::{File, FileState, Kept, Path, Start};
 
@@ -280,13 +280,7 @@ impl Records for MemoryStore {
         Ok(self.page(after.filter(|record| record.is_message()), count_max, bytes_max))
     }
 
-    fn before(
-        &self,
-        path: &Path,
-        seq: u64,
-        count_max: usize,
-        bytes_max: usize,
-    ) -> Result<Page, StoreError> {
+    fn before(&self, path: &Path, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError> {
         self.read()?;
         let before = self.records.range(..seq).rev().map(|(_, record)| record);
         let before = before.filter(|record| record.is_message() && path.contains(record.seq));

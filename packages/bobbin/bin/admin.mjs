@@ -326,15 +326,18 @@ async function* ownLines(head, lines) {
     if (!["user", "assistant"].includes(role) || (typeof content !== "string" && !Array.isArray(content))) {
       throw new Error(`line ${line}: a message has role user or assistant, and content, a text or an array of blocks`);
     }
+    const answers = role === "assistant" && question !== undefined;
+    if (!answers) unanswered();
     at = Math.max(at, Number(createdAt ?? at));
-    const common = { content: JSON.stringify(content) };
-    if (role === "assistant" && question) {
+    // What is only text stands as a text.
+    const isText = Array.isArray(content) && content.every(({ type }) => type === "text");
+    const common = { content: JSON.stringify(isText ? content.map(({ text }) => text).join("") : content) };
+    if (answers) {
       close({ ...common, status: "complete", metadata: figures(metadata) });
       continue;
     }
     if (used.has(requestId)) throw new Error(`line ${line}: the requestId ${requestId} is used twice`);
     used.add(requestId);
-    unanswered();
     const parent = records.findLast((record) => record.kind === "answer")?.turn;
     const begun = { ...common, turn: seq, request_id: requestId, message_id: `msg_${epoch.toString(16)}_${seq.toString(16)}`, ...(parent !== undefined && { parent }) };
     if (role === "user") {
@@ -344,7 +347,7 @@ async function* ownLines(head, lines) {
     } else {
       // As a turn that nobody asked for: its beginning, and its end.
       push({ ...begun, kind: "append" });
-      push({ ...common, kind: "answer", turn: begun.turn, request_id: requestId, message_id: `${begun.message_id}r`, status: "complete", metadata: figures(metadata), data: '{"isAppended":true}', ...(parent !== undefined && { parent }) });
+      push({ ...common, kind: "answer", turn: begun.turn, request_id: requestId, message_id: `${begun.message_id}r`, status: "complete", metadata: figures(metadata), data: '{"appended":true}', ...(parent !== undefined && { parent }) });
     }
   }
   unanswered();
