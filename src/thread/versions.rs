@@ -458,27 +458,32 @@ impl Thread {
         known: &Record,
         end: Option<ServerFrame>,
     ) -> Result<Vec<ServerFrame>, StoreError> {
-        let (head, is_on_path) = (self.head(), self.path.has_answer(known.turn));
-        let is_regenerate = matches!(known.kind, RecordKind::Regenerate { .. });
+        let is_on_path = self.path.has_answer(known.turn);
         let beside = self.beside(records, std::iter::once(known))?;
-        let mut frames: Vec<_> = self.event_of(&beside, known, head.clone()).into_iter().collect();
+        let mut frames: Vec<_> = self.event_of(&beside, known, self.head()).into_iter().collect();
         frames.extend(self.queued_frame(known.turn, &known.request_id));
         frames.extend(end);
-        if !is_regenerate && is_on_path {
-            return Ok(frames);
-        }
+        let question = match known.kind {
+            RecordKind::Regenerate { question, .. } => Some(question),
+            _ if is_on_path => return Ok(frames),
+            _ => None,
+        };
         let mut branch = self.at_the_end(records)?;
-        if self.last_turn.as_ref().is_some_and(|(last, _)| *last == known.turn)
-            && let Some(found) = self.branches(records, std::slice::from_ref(known))?
-            && let Some((_, messages)) = found.into_iter().next()
-        {
-            branch = known.branch_frame(self.epoch, head, messages).unwrap_or(branch);
-        }
-        if let ServerFrame::Branch { request_id, answer_id, .. } = &mut branch
-            && is_regenerate
+        if let (ServerFrame::Branch { request_id, answer_id, after, messages, .. }, Some(question)) =
+            (&mut branch, question)
         {
             *request_id = Some(known.request_id.clone());
             *answer_id = Some(known.answer_id(self.epoch));
+            let behind = self.path.part_from(question.saturating_add(1));
+            let behind = records.before(&behind, END, SNAPSHOT_MESSAGES_MAX, PAYLOAD_BYTES_MAX)?;
+            let is_last = self.last_turn.as_ref().is_some_and(|(last, _)| *last == known.turn);
+            if is_last && !behind.more {
+                *after = Some(question_id(self.epoch, question));
+                *messages = self.messages(records, &behind.records)?;
+                messages.reverse();
+                // Its end follows.
+                messages.pop_if(|last| last.request_id == known.request_id);
+            }
         }
         frames.insert(if is_on_path { 0 } else { frames.len() }, branch);
         Ok(frames)

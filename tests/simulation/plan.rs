@@ -3,7 +3,7 @@
 use bobbin::agent::Remedy;
 
 use super::people::Person;
-use super::steps::{Does, How, IndexDoes, Spoils, Step, What, With};
+use super::steps::{Does, How, IndexDoes, Saw, Spoils, Step, What, With};
 use crate::support::Random;
 
 #[derive(Clone, Debug)]
@@ -65,6 +65,7 @@ impl Plan {
             }
             steps.push(step);
         }
+        vary(&mut steps, seed, people.len());
         let mut limit =
             |percent, from, to| (is_limited && random.chance(percent)).then(|| random.between(from, to));
         let (messages_per_minute, frames_per_minute_min) = (limit(60, 1, 12), limit(60, 5, 40));
@@ -134,6 +135,34 @@ impl Plan {
     pub fn is_limited(&self) -> bool {
         let limits = [self.messages_per_minute, self.frames_per_minute_min, self.read_bytes_per_minute];
         limits.iter().any(Option::is_some)
+    }
+}
+
+/// In half of the runs people change their minds. What else happens is what it would be without.
+fn vary(steps: &mut Vec<Step>, seed: u64, clients: usize) {
+    let mut random = Random::new(!seed);
+    if random.chance(50) {
+        return;
+    }
+    for _ in 0..1 + random.below(12) {
+        let (client, nth) = (random.below(clients), random.below(64));
+        let saw = match random.below(10) {
+            0..5 => Saw::Last,
+            5..8 => Saw::Unsaid,
+            _ => Saw::Some(random.below(64)),
+        };
+        let step = match random.below(10) {
+            0..4 => Step::Edit { client, nth, saw },
+            4..6 => Step::Regenerate { client, nth },
+            6..9 => Step::Select { client, nth },
+            _ => Step::SayAfter { client, nth, saw },
+        };
+        let at = 1 + random.below(steps.len());
+        steps.insert(at, step);
+        // Few of them are of use before anything is said, or if they do not arrive.
+        if random.chance(70) {
+            steps.insert(at + 1, Step::Up { nth });
+        }
     }
 }
 

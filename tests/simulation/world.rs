@@ -145,6 +145,25 @@ impl World {
                 self.send(client, frame);
                 Ok(())
             }
+            Step::Edit { client, nth, saw } => {
+                let of = self.turn_named(nth).map(|of| json!(of));
+                self.say_more(client, nth, saw, of);
+                Ok(())
+            }
+            Step::SayAfter { client, nth, saw } => {
+                self.say_more(client, nth, saw, None);
+                Ok(())
+            }
+            Step::Regenerate { client, nth } => {
+                self.regenerate(client, nth);
+                Ok(())
+            }
+            Step::Select { client, nth } => {
+                let id = nth_of(&self.truth.records, nth).map(|record| record.message_id.clone());
+                let id = id.filter(|_| !nth.is_multiple_of(13)).unwrap_or("msg_1_1".into());
+                self.send(client, Some(json!({ "type": "select", "messageId": id })));
+                Ok(())
+            }
             Step::Cancel { client, what } => {
                 self.cancel(client, what);
                 Ok(())

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bobbin::protocol::{Message, Session};
-use bobbin::thread::{Delivery, Found, message_id_prefix};
+use bobbin::thread::{Delivery, Found, Path, message_id_prefix};
 
 /// All databases, by their numbers.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +14,7 @@ pub struct Index {
     /// How often it was lost.
     pub lives: u64,
     pub session: Option<(u64, u64, Session)>,
+    pub path: Option<Path>,
     pub messages: BTreeMap<String, (u64, Message)>,
     backup: Option<Box<Index>>,
 }
@@ -63,6 +64,7 @@ impl Index {
         let Some(content) = &delivery.content else { return found };
         let is_newer = seq.is_none_or(|seq| delivery.seq > seq);
         if is_newer && seq.unwrap_or_default() >= delivery.expected {
+            self.path = Some(content.path.clone());
             self.session = Some((content.epoch, delivery.seq, content.session.clone()));
         }
         for record in &content.records {
