@@ -488,7 +488,11 @@ impl Thread {
         // This comes first: a client whose credential has expired is sent nothing more, not even a refusal.
         self.dismiss_expired(now);
         let begins_nothing = matches!(input, Input::Woken(_) | Input::Alarm);
-        let sweeps = matches!(input, Input::Alarm | Input::Sweep);
+        // After a failure, the alarm may be one that was to be set and is not.
+        let sweeps = match &input {
+            Input::Woken(woken) => !matches!(woken.cause, Cause::Start),
+            input => matches!(input, Input::Alarm | Input::Sweep),
+        };
         let had_waited = self.turns.values().any(|turn| turn.waiting().is_some());
         match input {
             Input::Woken(woken) => self.wake(now, records, *woken),
