@@ -1,20 +1,19 @@
 // What it takes to begin: Bobbin's template `ai-sdk` and AIChatAgent, a chat with the same two tools, one after the other.
 //   node bench/adopt.mjs [--rounds 3]     writes the table into docs/performance.md; with --dry it only prints it
 import { spawn, spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { loadavg, tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { WebSocket } from "ws";
 import { childEnv, inRoot, run, runMain, say } from "../scripts/lib.mjs";
 import { contestants } from "./contestants.mjs";
+import { SHARED, packages } from "./packages.mjs";
 
 const DEADLINE_MS = 120_000;
 const DOCUMENT = inRoot("docs", "performance.md");
 const [BEGIN, END] = ["<!-- adopt: from here to the end mark, `node bench/adopt.mjs` writes -->", "<!-- adopt: end -->"];
-/** What both use, and would be there without either. */
-const SHARED = ["ai", "@ai-sdk/openai-compatible", "zod"];
 
 const projects = {
   bobbin: { make: makeOfTemplate, contestant: contestants.bobbin },
@@ -133,48 +132,6 @@ async function startModel() {
 
 function lines(folder, file) {
   return readFileSync(join(folder, file), "utf8").split("\n").filter((line) => line.trim() !== "" && !/^\s*(\/\/|#)/.test(line)).length;
-}
-
-/** What is installed for the worker, without the tools to develop it; and of that, what `ai` and its provider do not bring. */
-function packages(folder) {
-  const { dependencies } = manifestOf(folder);
-  const all = needed(folder, Object.keys(dependencies));
-  const shared = new Set(needed(folder, SHARED));
-  const mb = all.reduce((sum, path) => sum + sizeOf(path), 0) / 1e6;
-  return { packages: all.length, beside: all.filter((path) => !shared.has(path)).length, mb };
-}
-
-function manifestOf(folder) {
-  return JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
-}
-
-/** The folders of packages and of all that they need. A peer that is optional is none that they need. */
-function needed(folder, names) {
-  const found = new Set();
-  const visit = (from, name) => {
-    const path = resolved(folder, from, name);
-    if (path === undefined || found.has(path)) return;
-    found.add(path);
-    const { dependencies = {}, optionalDependencies = {}, peerDependencies = {}, peerDependenciesMeta = {} } = manifestOf(path);
-    const peers = Object.keys(peerDependencies).filter((peer) => !peerDependenciesMeta[peer]?.optional);
-    for (const each of [...Object.keys({ ...dependencies, ...optionalDependencies }), ...peers]) visit(path, each);
-  };
-  for (const name of names) visit(folder, name);
-  return [...found];
-}
-
-/** As Node looks for a package: here, or in a folder above. */
-function resolved(top, from, name) {
-  for (let at = from; at.startsWith(top); at = dirname(at)) if (existsSync(join(at, "node_modules", name, "package.json"))) return join(at, "node_modules", name);
-  return undefined;
-}
-
-function sizeOf(path) {
-  return readdirSync(path, { withFileTypes: true }).reduce((sum, entry) => {
-    if (entry.isSymbolicLink() || (entry.isDirectory() && entry.name === "node_modules")) return sum;
-    const at = join(path, entry.name);
-    return sum + (entry.isDirectory() ? sizeOf(at) : statSync(at).size);
-  }, 0);
 }
 
 /** As the template deploys: `vite build` bundles, and wrangler tells the size of what it would upload. The plugin is no part of what is compared before. */
