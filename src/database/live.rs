@@ -8,8 +8,8 @@ use wasm_bindgen::prelude::*;
 
 use crate::platform::d1::{self, database, statement, within};
 use crate::platform::{Env, Task, describe, now, number, sleep};
+use crate::protocol::Millis;
 use crate::protocol::limits::{DATABASE_AGE_MS, DATABASES_MAX, HEALTH_TIMEOUT_MS};
-use crate::protocol::{Millis, cut};
 
 use super::{COLUMNS, MIGRATION, is_lacking};
 
@@ -84,19 +84,8 @@ async fn worst(env: &Env) -> String {
         Box::pin(async move { look(&env, place).await })
     };
     let answers = d1::of_all(&places, look).await.unwrap_or_default();
-    let states = answers.iter().map(|answer| answer.as_string().unwrap_or_else(|| unreachable.clone()));
-    let need = |state: &String| {
-        let is = |word| cut(state, word).is_some();
-        ["\"current", "\"newer", "\"older"].into_iter().position(is).unwrap_or(3)
-    };
-    let Some((place, worst)) = places.iter().zip(states).max_by_key(|(_, state)| need(state)) else {
-        return unreachable;
-    };
-    if places.len() == 1 {
-        return worst;
-    }
-    let (name, count) = (d1::name(*place), places.len());
-    format!(r#"{{"name":"{name}","databases":{count},{}"#, worst.get(1..).unwrap_or_default())
+    let names = places.iter().map(|place| JsValue::from(d1::name(*place))).collect();
+    d1::worst(&names, &answers, &unreachable).unwrap_or(unreachable)
 }
 
 async fn look(env: &Env, place: u64) -> Result<JsValue, JsValue> {

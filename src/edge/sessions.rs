@@ -34,26 +34,18 @@ pub async fn list(env: &Env, url: &str, caller: &Caller, class: Option<&str>, co
         return Err(Refused::fatal(501, ErrorCode::NotConfigured, message));
     }
     let asked = Rc::new(asked);
-    let answers = rows(env, &asked, &places).await?;
+    let merged = d1::merged(&rows(env, &asked, &places).await?)?;
+    let [found, failed]: [Array; 2] = [merged.get(0), merged.get(1)].map(JsValue::unchecked_into);
+    failed.iter().for_each(|thrown| log_failure("d1_failed", &thrown));
     // What one database of several does not tell at the moment concerns the sessions in it alone.
-    let (mut found, mut failed) = (Vec::new(), 0_usize);
-    for answer in answers.iter().map(d1::rows) {
-        match answer {
-            Ok(rows) => found.extend(rows.iter().map(JsValue::unchecked_into::<Row>)),
-            Err(thrown) => {
-                log_failure("d1_failed", &thrown);
-                failed = failed.saturating_add(1);
-            }
-        }
-    }
-    if failed >= places.len() {
+    if failed.length() as usize >= places.len() {
         let message = "the list of sessions is not to be had at the moment; threads go on; try again";
         return Err(Refused::retryable(503, ErrorCode::StorageError, message));
     }
     if asked.seen.is_some() {
         refill::begin(env, context)?;
     }
-    asked.page(found, failed == 0)
+    asked.page(&found, failed.length() == 0)
 }
 
 /// What the rows of a class begin with.
@@ -362,13 +354,10 @@ async fn rows(env: &Env, asked: &Rc<Asked>, places: &[u64]) -> Result<Array, JsV
 impl Asked {
     /// The page out of what the databases gave, each in its order. All of them were asked for as many rows as the page may
     /// have, and one more.
-    fn page(&self, mut found: Vec<Row>, is_whole: bool) -> Answer {
+    fn page(&self, found: &Array, is_whole: bool) -> Answer {
+        let mut found: Vec<Row> = found.iter().map(JsValue::unchecked_into).collect();
         let is_complete = is_whole && (self.seen.is_none() || found.iter().all(Row::is_complete));
         found.retain(|row| !row.place().is_empty());
-        found.sort_by(|one, other| {
-            let times = other.at().total_cmp(&one.at());
-            one.rank().total_cmp(&other.rank()).then(times).then_with(|| other.place().cmp(&one.place()))
-        });
         let end = self.skipped.saturating_add(self.limit);
         let has_more = found.len() > end;
         found.truncate(end);

@@ -16,6 +16,22 @@ export const ask_all = async (all, ask) => {
   return answers;
 };
 
+/** Rows of all answers in one order: by rank, the newest first, and by place. What failed stands in `failed`. */
+export const merged = (answers) => {
+  const isFine = (answer) => answer?.results;
+  const rows = answers.flatMap((answer) => answer?.results ?? []);
+  rows.sort((a, b) => a.rank - b.rank || b.at - a.at || (a.place < b.place ? 1 : -1));
+  return [rows, answers.filter((answer) => !isFine(answer)).map((answer) => answer ?? Error("D1 does not answer"))];
+};
+
+/** Of several, the health of the one that needs it most. `null` is one that is not reached. */
+export const worst = (names, answers, unreachable) => {
+  const STATES = ["current", "newer", "older", "unreachable"];
+  const all = answers.map((answer, at) => ({ name: names[at], databases: names.length, ...JSON.parse(typeof answer === "string" ? answer : unreachable) }));
+  const [{ name, databases, ...health }] = all.sort((a, b) => STATES.indexOf(b.state) - STATES.indexOf(a.state));
+  return JSON.stringify(databases > 1 ? { name, databases, ...health } : health);
+};
+
 /** The same, if none failed. */
 const all_of = async (all, ask) => {
   const answers = await ask_all(all, ask);

@@ -19,6 +19,12 @@ extern "C" {
     pub fn row_prefix_of_class(env: &Env, name: &str) -> Result<String, JsValue>;
     #[wasm_bindgen(catch)]
     fn ask_all(places: &Array, ask: &JsValue) -> Result<Promise, JsValue>;
+    /// The [`Row`]s of all answers in one order, and the errors among them.
+    #[wasm_bindgen(catch)]
+    pub fn merged(answers: &Array) -> Result<Array, JsValue>;
+    /// Of several databases, the health of the one that needs it most, as JSON.
+    #[wasm_bindgen(catch)]
+    pub fn worst(names: &Array, answers: &Array, unreachable: &str) -> Result<String, JsValue>;
     /// Deletes the rows of a session that is no more.
     #[wasm_bindgen(catch)]
     pub fn forget_rows(databases: &Array, row_id: &str) -> Result<Promise, JsValue>;
@@ -50,12 +56,6 @@ extern "C" {
     /// Its column `place`.
     #[wasm_bindgen(method, getter)]
     pub fn place(this: &Row) -> String;
-    /// Its column `rank`.
-    #[wasm_bindgen(method, getter)]
-    pub fn rank(this: &Row) -> f64;
-    /// Its column `at`.
-    #[wasm_bindgen(method, getter)]
-    pub fn at(this: &Row) -> f64;
     /// A row of what a database is asked beside a delivery.
     pub type Look;
     /// What the database calls itself.
@@ -142,11 +142,8 @@ pub fn within(answer: &Promise, wait_ms: u64) -> Promise {
     Promise::race(&Array::of2(answer, &super::elapsed(wait_ms)))
 }
 
-/// The [`Row`]s of what D1 answered in time, if it is no error.
+/// The [`Row`]s of what D1 answered in time.
 pub fn rows(answer: JsValue) -> Result<Array, JsValue> {
-    if answer.is_instance_of::<js_sys::Error>() {
-        return Err(answer);
-    }
     if answer.is_undefined() {
         return Err(js_sys::Error::new("D1 does not answer").into());
     }

@@ -361,13 +361,16 @@ fn lines(shell: &Rc<Shell>, identity: Identity) -> Answer {
     pages(shell, identity, String::new(), page, json_lines)
 }
 
+/// Some records as lines.
+type Lines = fn(&Thread, &Store, &[Record]) -> Result<Vec<u8>, StoreError>;
+
 /// JSON Lines, a page at a time: what is in memory does not grow with them.
 fn pages(
     shell: &Rc<Shell>,
     identity: Identity,
     mut first: String,
     next: fn(&Store, u64) -> Result<Page, StoreError>,
-    lines: fn(&Thread, &Store, &[Record]) -> Result<Vec<u8>, StoreError>,
+    lines: Lines,
 ) -> Answer {
     let epoch = epoch(shell)?;
     let (shell, mut after) = (Rc::downgrade(shell), Some(0));

@@ -17,9 +17,12 @@ pub fn place(key: &str, count: u64) -> u64 {
 /// sessions began.
 #[must_use]
 pub fn places(owner: &str, generations: &[u64]) -> Vec<u64> {
-    let mut places: Vec<u64> = generations.iter().map(|count| place(owner, *count)).collect();
-    places.sort_unstable();
-    places.dedup();
+    let mut places = Vec::new();
+    for place in generations.iter().map(|count| place(owner, *count)) {
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
     places
 }
 

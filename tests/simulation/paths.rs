@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bobbin::protocol::Content;
-use bobbin::thread::store::{Commit, Record, RecordKind, Write};
 use bobbin::thread::TurnId;
+use bobbin::thread::store::{Commit, Record, RecordKind, Write};
 
 use super::Check;
 use super::truth::Truth;
@@ -144,7 +144,9 @@ impl Truth {
                 let node = Node { parent: self.paths.turns[&wanted].parent, question: Some(wanted) };
                 ((Some(*question), Some(wanted)), node, None)
             }
-            RecordKind::Append { parent, .. } => ((*parent, tail), Node { parent: tail, question: None }, None),
+            RecordKind::Append { parent, .. } => {
+                ((*parent, tail), Node { parent: tail, question: None }, None)
+            }
             RecordKind::Select(_) => {
                 let (turn, is_answer) = self.turn_with(&record.message_id).ok_or("a choice of nothing")?;
                 let newest = self.paths.newest(turn, is_answer);
@@ -171,7 +173,8 @@ impl Truth {
         self.paths.turns.insert(seq, node);
         self.paths.tails.push((seq, Some(seq)));
         let turns = self.paths.turns_to(Some(seq));
-        let count: u64 = turns.iter().map(|turn| 1 + u64::from(self.paths.question_of(*turn).is_some())).sum();
+        let count: u64 =
+            turns.iter().map(|turn| 1 + u64::from(self.paths.question_of(*turn).is_some())).sum();
         if begun.count != Some(count) && !self.is_session_torn {
             return Err(format!("{} counts {:?} messages, and not {count}", record.request_id, begun.count));
         }

@@ -517,9 +517,10 @@ impl Truth {
         }
         if let Some(staying) = self.staying.take() {
             let new = self.records.last().map(|last| last.turn).max(self.turns.keys().next_back().copied());
-            let left = self.turns.iter().find(|(turn, it)| {
-                it.is_open() && !staying.contains(turn) && Some(**turn) != new
-            });
+            let left = self
+                .turns
+                .iter()
+                .find(|(turn, it)| it.is_open() && !staying.contains(turn) && Some(**turn) != new);
             if let Some((turn, _)) = left {
                 return Err(format!("turn {turn} has left the path, and is not ended"));
             }

@@ -1,10 +1,10 @@
 // What clients are told of the configuration, and a deployment without D1.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { endOf } from "./client.ts";
+import { endOf, eventually } from "./client.ts";
 import { type Entry, freshId, start } from "./harness.ts";
 import { bearer, shared, startClosed, tokenOf } from "./support/auth.ts";
-import { Http, type Json, assertRefused, indexedMessages } from "./support/d1_http.ts";
+import { Http, type Json, assertRefused } from "./support/d1_http.ts";
 
 const AUTH = { mode: "jwt", ways: ["bearer", "subprotocol", "ticket"] };
 
