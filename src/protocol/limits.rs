@@ -160,6 +160,15 @@ pub const PAGE_MAX: usize = 200;
 pub const PAGE_DEFAULT: usize = 50;
 /// A list of sessions that D1 has not given by then is answered `STORAGE_ERROR`.
 pub const LIST_TIMEOUT_MS: u64 = 10_000;
+/// The body of an import: a part of a session as JSON Lines.
+pub const IMPORT_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// D1 databases of a deployment.
+pub const DATABASES_MAX: usize = 64;
+
+/// How long one of several databases may take to answer a list or a search, in milliseconds.
+pub const LIST_PART_TIMEOUT_MS: u64 = 3_000;
+
 /// How long an isolate remembers which migrations the D1 database lacks, and what `/health` says of it.
 pub const DATABASE_AGE_MS: u64 = 10_000;
 /// A database that has not answered `/health` by then is unreachable.

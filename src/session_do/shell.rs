@@ -12,8 +12,8 @@ use crate::dialect::{Asked, Dialect};
 use crate::platform::{self, Env, Guarded, Socket, Task, guard, must, promise};
 use crate::protocol::{CloseCode, Identity, Post, StockRequest};
 use crate::pump::{Accepted, Broken, Pending, Platform, Pump, Undone};
-use crate::thread::store::{Records, StoreError};
-use crate::thread::{Config, File, Input, PeerId, Request, Thread, TurnId};
+use crate::thread::store::StoreError;
+use crate::thread::{Config, File, Import, Input, PeerId, Request, Thread, TurnId};
 
 use super::notify::Notify;
 use super::own::Own;
@@ -108,6 +108,14 @@ impl Shell {
         self.pump.borrow_mut().request(identity, request)
     }
 
+    /// Brings a session in; see [`Pump::import`].
+    ///
+    /// # Errors
+    /// If it was not taken.
+    pub fn import(&self, identity: &Identity, import: Import) -> Result<usize, Undone> {
+        self.pump.borrow_mut().import(identity, import)
+    }
+
     /// The file that a program asks for by HTTP, if that caller may have it.
     ///
     /// # Errors
@@ -194,10 +202,7 @@ impl Shell {
     }
 
     /// Looks at the thread and at what is stored of it.
-    pub fn read<T>(
-        &self,
-        look: impl FnOnce(&Thread, &dyn Records) -> Result<T, StoreError>,
-    ) -> Result<T, Broken> {
+    pub fn read<T>(&self, look: impl FnOnce(&Thread, &Store) -> Result<T, StoreError>) -> Result<T, Broken> {
         self.pump.borrow_mut().thread()?;
         let pump = self.pump.borrow();
         let asleep = || StoreError("the thread is not awake".into());

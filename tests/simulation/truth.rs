@@ -509,6 +509,7 @@ impl Truth {
                 | Write::SetFile { .. }
                 | Write::ForgetFiles(_)
                 | Write::Deleted
+                | Write::ForgetAuthor(_)
                 | Write::ForgetDeletion => {}
             }
             if self.is_compared {
