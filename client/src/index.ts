@@ -11,6 +11,7 @@ export {
   type TransferOptions,
   type UploadOptions,
   type UploadProgress,
+  exportMessages,
   fetchConfig,
   fetchFile,
   inlineFile,

@@ -92,8 +92,8 @@ export type Thread = {
   decide(requestId: string, toolUseId: string, approved: boolean, reason?: string): Promise<void>;
   /** Gives the result of a tool that runs at the client: any JSON. Resolves and rejects like `decide`. */
   provide(requestId: string, toolUseId: string, result: unknown, isError?: boolean): Promise<void>;
-  /** Loads the page of messages before the first; resolves with whether there are more. */
-  loadEarlier(): Promise<boolean>;
+  /** Loads the page of messages before the first, of up to `limit` (at most 200, default 50); resolves with whether there are more. */
+  loadEarlier(limit?: number): Promise<boolean>;
   getSnapshot(): ThreadSnapshot;
   /** Calls back after every change, until the returned function is called. */
   subscribe(listener: () => void): () => void;
@@ -413,11 +413,11 @@ export function createThread(options: ThreadOptions = {}): Thread {
     return done;
   }
 
-  async function loadPage(): Promise<boolean> {
+  async function loadPage(limit?: number): Promise<boolean> {
     const first = transcript.messages[0];
     if (!first || !transcript.hasEarlier) return false;
     const before = encodeURIComponent(first.cursor);
-    const page = await api.json<{ messages: Message[]; nextBefore: string | null }>(`${path}/messages?before=${before}`);
+    const page = await api.json<{ messages: Message[]; nextBefore: string | null }>(`${path}/messages?before=${before}${limit ? `&limit=${limit}` : ""}`);
     // A snapshot that came meanwhile has put other messages in place.
     if (transcript.messages[0] === first) {
       transcript = prepend(transcript, page.messages, page.nextBefore !== null);
@@ -440,8 +440,8 @@ export function createThread(options: ThreadOptions = {}): Thread {
     decide: (...decided) => answered(() => decision(...decided)),
     provide: (requestId, toolUseId, content, isError) =>
       answered(() => ({ type: "tool_output", requestId, toolUseId, content, ...(isError && { isError }) })),
-    loadEarlier() {
-      loading ??= loadPage().finally(() => (loading = undefined));
+    loadEarlier(limit) {
+      loading ??= loadPage(limit).finally(() => (loading = undefined));
       return loading;
     },
     getSnapshot: () => snapshot,

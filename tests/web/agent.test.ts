@@ -23,7 +23,7 @@ test("thinking and tools are folded blocks that open", async () => {
   call.delta({ reasoning_content: "They ask about Oslo." });
   call.text("Let me look.").tool("call-1", "get_weather", ['{"city":', '"Oslo"}']).finish("tool_calls").done();
   await tab.isDone();
-  const thinking = tab.answer.locator("details", { hasText: "Thinking" });
+  const thinking = tab.answer.locator("details.thinking");
   const tool = tab.answer.locator("details", { hasText: "get_weather" });
   assert.equal(await thinking.getByText("They ask about Oslo.").isVisible(), false);
   await thinking.locator("summary").click();
@@ -40,7 +40,7 @@ test("thinking is read while it is thought, and folded away once it is whole; a 
   await tab.say("Think aloud.");
   const call = await upstream.next();
   call.delta({ reasoning_content: "First **this**, " });
-  const thinking = tab.answer.locator("details", { hasText: "Thinking" });
+  const thinking = tab.answer.locator("details.thinking");
   await thinking.getByText("First this,").waitFor();
   call.delta({ reasoning_content: "then that." });
   await thinking.getByText("First this, then that.").waitFor();

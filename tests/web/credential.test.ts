@@ -76,7 +76,7 @@ test("a session that was left a moment ago is closed with the token that is forg
   const socketsOf = (sessionId: string) => tab.page.evaluate<number>(`sockets.filter(({ url, readyState }) => url.includes("${sessionId}") && readyState === WebSocket.OPEN).length`);
   const { sessionId } = tab;
   await tab.sessions.getByRole("button", { name: "New session" }).click();
-  await tab.sees("Nothing has been said here yet");
+  await tab.sees("What shall we talk about?");
   assert.equal(await socketsOf(sessionId), 1);
   await tab.button("Forget the token").click();
   await tab.sees("This deployment asks for a token");

@@ -1,6 +1,11 @@
 import { CLOSE_SESSION_DELETED, type Session } from "bobbin-client";
 import { useThreadState } from "bobbin-client/react";
 import { memo, useEffect } from "react";
+import { credential, subject } from "../credential.ts";
+import { t } from "../language.ts";
+import { rightsIn } from "../rights.ts";
+import { see } from "../sessions/marks.ts";
+import { useStore } from "../store.ts";
 import { Boundary, Contained, failed } from "../ui/boundary.tsx";
 import { Composer } from "./composer.tsx";
 import { ConnectionBanner } from "./connection.tsx";
@@ -9,6 +14,7 @@ import { Header } from "./header.tsx";
 import { GONE, Gone } from "./notices.tsx";
 import { useOwnThread } from "./own_thread.ts";
 import { StreamLog } from "./stream_log.tsx";
+import { watchTimes } from "./times.ts";
 import { Transcript } from "./transcript.tsx";
 
 type Props = {
@@ -32,6 +38,12 @@ export const Chat = memo(function Chat({ sessionId, onMenu, onSession, onGone, o
   const isLoaded = useThreadState(thread, ({ isLoaded }) => isLoaded);
   const isGone = status === "failed" && closeCode !== null && GONE.includes(closeCode);
 
+  const token = useStore(credential);
+  // Of one's own session, no token takes anything away.
+  const isReader = token !== null && !!rightsIn(token)?.onlyReads(sessionId) && session?.owner !== subject();
+
+  useEffect(() => watchTimes(thread), [thread]);
+  useSeen(session);
   useEffect(() => {
     if (session && session.messageCount > 0) onSession(session);
   }, [session, onSession]);
@@ -47,13 +59,24 @@ export const Chat = memo(function Chat({ sessionId, onMenu, onSession, onGone, o
         <Gone thread={thread} closeCode={closeCode} reason={reason} />
       ) : (
         <>
-          <Boundary instead={failed("The conversation")}>{isEmpty ? <Empty isLoaded={isLoaded} /> : <Transcript thread={thread} />}</Boundary>
+          <Boundary instead={failed(t.theConversation)}>{isEmpty ? <Empty thread={thread} isLoaded={isLoaded} /> : <Transcript thread={thread} />}</Boundary>
           <Contained text="">
             <StreamLog thread={thread} />
           </Contained>
-          <Composer thread={thread} />
+          {isReader ? <p className="only-reading">{t.onlyReading}</p> : <Composer thread={thread} />}
         </>
       )}
     </main>
   );
 });
+
+/** What a person has before their eyes is not unread. */
+function useSeen(session: Session | null): void {
+  useEffect(() => {
+    if (!session) return;
+    const look = () => document.visibilityState === "visible" && see(session.id, session.lastMessageAt);
+    look();
+    document.addEventListener("visibilitychange", look);
+    return () => document.removeEventListener("visibilitychange", look);
+  }, [session]);
+}

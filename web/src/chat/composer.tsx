@@ -6,11 +6,13 @@ import { setDraft, useDraft } from "../drafts.ts";
 import { isUnderWay, setAttachments, useAttachments } from "../files/attachments.ts";
 import { isHovered, takeFiles } from "../files/incoming.ts";
 import { Attachments, attach } from "../files/lazy.tsx";
+import { t } from "../language.ts";
 import { settle } from "../router.ts";
 import { useStore } from "../store.ts";
 import { Icon } from "../ui/icon.tsx";
 import { send as sendMessage, stop as stopAnswer, useRefusals } from "./deliver.ts";
 import { MESSAGE_FIELD, focusMessage, hasTouchKeyboard } from "./focus.ts";
+import { ModelSelect } from "./model.tsx";
 import { PermissionModeSelect } from "./permission_mode.tsx";
 
 /** Takes words whatever the connection does: what was typed is kept here, what was sent by the thread. */
@@ -24,7 +26,7 @@ export function Composer({ thread }: { thread: Thread }) {
   const files = useAttachments(sessionId);
   const isOver = useStore(isHovered);
   const picker = useRef<HTMLInputElement>(null);
-  const lack = files.some(isUnderWay) ? WAITS : files.some(({ error }) => error !== undefined) ? FAILED : "";
+  const lack = files.some(isUnderWay) ? t.waitsForFiles : files.some(({ error }) => error !== undefined) ? t.filesFailed : "";
   const isEmpty = text.trim() === "" && files.length === 0;
 
   useEffect(focusMessage, []);
@@ -67,7 +69,7 @@ export function Composer({ thread }: { thread: Thread }) {
   }
 
   return (
-    <form className="composer" onSubmit={send} aria-label="New message">
+    <form className="composer" onSubmit={send} aria-label={t.newMessage}>
       {refusal && (
         <p className="refusal" role="alert">
           {refusal}
@@ -77,32 +79,33 @@ export function Composer({ thread }: { thread: Thread }) {
       {lack && <p className="hint">{lack}</p>}
       <div className={isOver ? "composer-box over" : "composer-box"}>
         <label className="visually-hidden" htmlFor={MESSAGE_FIELD}>
-          Message
+          {t.message}
         </label>
         <textarea
           id={MESSAGE_FIELD}
           ref={field}
           rows={1}
           value={text}
-          placeholder="Write a message"
+          placeholder={t.writeMessage}
           dir="auto"
           onChange={(event) => setDraft(sessionId, event.target.value)}
           onKeyDown={onKeyDown}
         />
         <div className="composer-bar">
-          <button type="button" className="quiet" onClick={() => picker.current?.click()} aria-label="Attach files">
+          <button type="button" className="quiet" onClick={() => picker.current?.click()} aria-label={t.attachFiles}>
             <Icon name="attach" />
           </button>
           <input type="file" ref={picker} multiple hidden onChange={pick} />
+          <ModelSelect thread={thread} />
           <PermissionModeSelect thread={thread} />
           <span className="spacer" />
           {isRunning && (
             <button type="button" className="stop" onClick={stop}>
               <Icon name="stop" />
-              Stop
+              {t.stop}
             </button>
           )}
-          <button type="submit" className="send" disabled={isEmpty || lack !== ""} aria-label={isReady ? "Send" : "Send when connected"}>
+          <button type="submit" className="send" disabled={isEmpty || lack !== ""} aria-label={isReady ? t.send : t.sendLater}>
             <Icon name="send" />
           </button>
         </div>
@@ -110,9 +113,6 @@ export function Composer({ thread }: { thread: Thread }) {
     </form>
   );
 }
-
-const WAITS = "The message can be sent as soon as its files are up.";
-const FAILED = "The message can be sent once what could not be attached is removed, or has been tried again.";
 
 /** A field as high as its text, up to the limit that the style sheet sets; it does the rest where it can. */
 function useGrowing(text: string) {

@@ -2,6 +2,7 @@
 import type { Content, Thread, Turn, TurnState } from "bobbin-client";
 import { credential, subject } from "../credential.ts";
 import { giveBack } from "../drafts.ts";
+import { t } from "../language.ts";
 import { perTab } from "../storage.ts";
 import { createStore, useStore } from "../store.ts";
 import { watchEnd } from "./ends.ts";
@@ -40,7 +41,7 @@ function watch(thread: Thread, turn: Turn, content: Content, whose: string): voi
   turn.result.catch((error: unknown) => {
     if (whose !== subject() || takenBack.has(turn.requestId) || isKept(thread, turn.requestId)) return;
     giveBack(thread.sessionId, [content]);
-    setRefusal(thread.sessionId, `The message was not taken: ${error instanceof Error ? error.message : String(error)}`);
+    setRefusal(thread.sessionId, t.notTaken(error instanceof Error ? error.message : String(error)));
   });
 }
 

@@ -1,4 +1,5 @@
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { cameBack } from "../router.ts";
 
 /** So close to the end counts as being there. */
 const NEAR_PX = 48;
@@ -19,6 +20,11 @@ export function useFollow(last: string | undefined) {
     setAway(false);
     const box = scroller.current;
     if (box) box.scrollTop = box.scrollHeight;
+  }, []);
+
+  /** Somebody wants to see another place. */
+  const leave = useCallback(() => {
+    isFollowing.current = false;
   }, []);
 
   useEffect(() => {
@@ -46,9 +52,12 @@ export function useFollow(last: string | undefined) {
     };
   }, []);
 
+  const first = useRef(last);
   useLayoutEffect(() => {
-    if (last !== undefined) toEnd();
+    // Who comes back to a place finds an answer running there.
+    if (last !== undefined && !(first.current === last && cameBack())) toEnd();
+    first.current = undefined;
   }, [last, toEnd]);
 
-  return { scroller, content, isAway, toEnd };
+  return { scroller, content, isAway, toEnd, leave };
 }

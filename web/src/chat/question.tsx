@@ -2,6 +2,8 @@ import type { Message, Thread } from "bobbin-client";
 import { memo } from "react";
 import { filesOf } from "../files/attachments.ts";
 import { FilePart } from "../files/lazy.tsx";
+import { t } from "../language.ts";
+import { CopyButton } from "../ui/copy_button.tsx";
 import { PlainText } from "../ui/plain_text.tsx";
 import { takeBack } from "./deliver.ts";
 import { textOf } from "./exchanges.ts";
@@ -21,8 +23,8 @@ export const Question = memo(function Question({ thread, requestId, message, isR
   if (content === undefined || content === null) return null;
   const text = textOf(content);
   return (
-    <article className="question">
-      <h2 className="visually-hidden">You</h2>
+    <article className="question" tabIndex={-1}>
+      <h2 className="visually-hidden">{t.you}</h2>
       {text !== "" && (
         <div className="said" dir="auto">
           <PlainText text={text} />
@@ -31,13 +33,19 @@ export const Question = memo(function Question({ thread, requestId, message, isR
       {filesOf(content).map((block) => (
         <FilePart key={block.url} thread={thread} block={block} />
       ))}
-      {(turn?.state === "sending" || turn?.state === "queued") && (
+      {turn?.state === "sending" || turn?.state === "queued" ? (
         <p className="pending">
-          {turn.state === "sending" ? "Not delivered yet" : "Waits for the answer before"}
+          {turn.state === "sending" ? t.notDelivered : t.waitsInLine}
           <button type="button" className="link" onClick={takeItBack}>
-            Take back
+            {t.takeBack}
           </button>
         </p>
+      ) : (
+        text !== "" && (
+          <div className="question-actions">
+            <CopyButton text={text} what={t.yourMessage} />
+          </div>
+        )
       )}
     </article>
   );
