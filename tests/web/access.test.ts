@@ -54,6 +54,7 @@ for (const [look, options] of Object.entries(looks)) {
 
     for (const action of ["Share", "Keys", "Diagnostics", "Delete"]) {
       await tab.choose(action);
+      await tab.page.getByRole("dialog").waitFor();
       if (action === "Diagnostics") await tab.sees("All is well.");
       await isAccessible(tab, action);
       await tab.page.keyboard.press("Escape");

@@ -47,7 +47,7 @@ test("thinking is read while it is thought, and folded away once it is whole; a 
   call.tool("call-1", "get_weather", ['{"city":"Os']);
   const tool = tab.answer.locator("details", { hasText: "get_weather" });
   await tool.locator("summary").click();
-  await tool.getByText('{"city":"Os').waitFor();
+  await tool.locator("pre").getByText('{"city":"Os').waitFor();
   assert.equal(await thinking.getByText("First this").isVisible(), false);
   call.delta({ tool_calls: [{ index: 0, function: { arguments: 'lo"}' } }] }).text("Looked.").finish("tool_calls").done();
   await tab.isDone();

@@ -5,6 +5,7 @@ import type { Span } from "./times.ts";
 const TICK_MS = 1000;
 /** Nobody needs to be told of what takes less. */
 const SAID_FROM_MS = 2000;
+const TOLD_FROM_MS = 100;
 
 /** How long something takes by now, for eyes only: a live region that counts would never be quiet. */
 export function Elapsed({ span }: { span: Span | undefined }) {
@@ -19,4 +20,4 @@ export function Elapsed({ span }: { span: Span | undefined }) {
 
 /** How long it took in all, if that was seen. */
 export const tookOf = (span: Span | undefined): string | undefined =>
-  span?.from === undefined || span.to === undefined ? undefined : inSeconds(span.to - span.from);
+  span?.from === undefined || span.to === undefined || span.to - span.from < TOLD_FROM_MS ? undefined : inSeconds(span.to - span.from);

@@ -1,14 +1,13 @@
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
-import { cameBack } from "../router.ts";
 
 /** So close to the end counts as being there. */
 const NEAR_PX = 48;
 
 /**
- * Stays at the end while a person is there, and where they are while they are not. `last` names what
- * runs: a new one is what the person has just sent, or will want to see.
+ * Stays at the end while a person is there, and where they are while they are not. `sent` names what
+ * the person has just sent: they want to see it.
  */
-export function useFollow(last: string | undefined) {
+export function useFollow(sent: string | undefined) {
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
   const isFollowing = useRef(true);
@@ -52,12 +51,9 @@ export function useFollow(last: string | undefined) {
     };
   }, []);
 
-  const first = useRef(last);
   useLayoutEffect(() => {
-    // Who comes back to a place finds an answer running there.
-    if (last !== undefined && !(first.current === last && cameBack())) toEnd();
-    first.current = undefined;
-  }, [last, toEnd]);
+    if (sent !== undefined) toEnd();
+  }, [sent, toEnd]);
 
   return { scroller, content, isAway, toEnd, leave };
 }

@@ -5,7 +5,8 @@ import type { Block, Thread, TurnState } from "bobbin-client";
 export type Span = { readonly from?: number; readonly to?: number };
 
 const spans = new Map<string, Span>();
-const seen = new Set<string>();
+/** Turns that ran when the page came to them: nobody saw the beginning of their first parts. */
+const joined = new Set<string>();
 const running = new Map<string, TurnState>();
 
 const nameOf = (requestId: string, part: string | number): string => `${requestId} ${part}`;
@@ -15,8 +16,11 @@ export const spanOf = (requestId: string, part: string | number): Span | undefin
 
 /** Watches the answers of a thread, also while the page is hidden and draws nothing. */
 export function watchTimes(thread: Thread): () => void {
+  let { isLoaded } = thread.getSnapshot();
   const look = () => {
-    const { turns } = thread.getSnapshot();
+    const { turns, ...now } = thread.getSnapshot();
+    if (now.isLoaded && !isLoaded) for (const { requestId, state } of turns) if (state === "streaming" || state === "waiting") joined.add(requestId);
+    isLoaded = now.isLoaded;
     for (const turn of turns) if (running.get(turn.requestId) !== turn) note(turn);
     for (const requestId of running.keys()) if (!turns.some((turn) => turn.requestId === requestId)) end(requestId);
   };
@@ -31,8 +35,8 @@ export function watchTimes(thread: Thread): () => void {
 function note(turn: TurnState): void {
   const { requestId, state, blocks, open } = turn;
   if (state !== "streaming" && state !== "waiting") return;
-  // Of what was there before the page was, nobody saw the beginning.
-  const isJoined = !seen.has(requestId) && blocks.length > 0;
+  const isJoined = joined.has(requestId) && blocks.length > 0;
+  if (isJoined) joined.delete(requestId);
   const now = Date.now();
   for (const [index, block] of blocks.entries()) {
     const part = partOf(block, index);
@@ -45,7 +49,6 @@ function note(turn: TurnState): void {
   const [last, before] = [nameOf(requestId, "last"), running.get(requestId)];
   // What is waited for is another thing from here on.
   if (!before || before.state !== state || before.blocks.length !== blocks.length || (before.open === undefined) !== (open === undefined)) spans.set(last, { from: now });
-  seen.add(requestId);
   running.set(requestId, turn);
 }
 

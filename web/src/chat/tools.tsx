@@ -12,6 +12,7 @@ import type { Span } from "./times.ts";
 
 /** Longer data is shown as it came: indented, it can be a hundred times as long. */
 const INDENTED_CHARS_MAX = 20_000;
+const PREVIEW_CHARS = 120;
 
 export type ToolResult = Extract<Block, { type: "tool_result" }>;
 
@@ -62,7 +63,7 @@ export function Tool({ name, input, open, result, isRunning, span, approval, ask
     </>
   );
   return (
-    <Fold icon="tool" title={name} note={note} isOpen={!!asking} className={`tool ${state}`}>
+    <Fold icon="tool" title={name} note={note} preview={previewOf(open ?? input)} isOpen={!!asking} className={`tool ${state}`}>
       {open !== undefined ? <Live title={t.input} text={open} /> : input !== undefined && <Data title={t.input} value={input} />}
       {said && <p className="said-of-call" dir="auto">{said}</p>}
       {asking}
@@ -78,9 +79,16 @@ export const Own = ({ name, data }: { name: string; data: unknown }) => (
   </Fold>
 );
 
-type FoldProps = { icon: IconName; title: string; note?: ReactNode; className: string; isOpen?: boolean; children: ReactNode };
+/** The beginning of what is whole, the end of what comes: a line of it is seen while it is folded. */
+function previewOf(input: unknown): string | undefined {
+  if (typeof input === "string") return input.slice(-PREVIEW_CHARS);
+  const text = input === undefined ? "" : JSON.stringify(input);
+  return text === "{}" || text === "" ? undefined : text.slice(0, PREVIEW_CHARS);
+}
 
-function Fold({ icon, title, note, className, isOpen = false, children }: FoldProps) {
+type FoldProps = { icon: IconName; title: string; note?: ReactNode; preview?: string | undefined; className: string; isOpen?: boolean; children: ReactNode };
+
+function Fold({ icon, title, note, preview, className, isOpen = false, children }: FoldProps) {
   const isPrinted = useStore(isPrinting);
   return (
     <details className={`fold ${className}`} open={isOpen || isPrinted}>
@@ -88,6 +96,7 @@ function Fold({ icon, title, note, className, isOpen = false, children }: FoldPr
         <Icon name={icon} />
         <span className="fold-title" dir="auto">{title}</span>
         {note && <span className="fold-note">{note}</span>}
+        {preview && <code className="fold-preview" dir="auto">{preview}</code>}
       </summary>
       <div className="fold-body">{children}</div>
     </details>

@@ -25,7 +25,7 @@ export function Transcript({ thread }: { thread: Thread }) {
   const running = useThreadState(thread, ({ turns }) => turns.map(({ requestId }) => requestId));
   const known = useStore(reasons);
   const exchanges = useMemo(() => exchangesOf(messages, running), [messages, running, known]);
-  const { scroller, content, isAway, toEnd, leave } = useFollow(running.at(-1));
+  const { scroller, content, isAway, toEnd, leave } = useFollow(useThreadState(thread, ({ turns }) => turns.findLast(({ state }) => state === "sending")?.requestId));
   const earlier = useEarlier(thread, scroller);
   const looked = useStore(finding);
   const fresh = useFresh(messages, isAway);

@@ -15,6 +15,8 @@ import { mark, unmark } from "./marks.ts";
 const LOOK_AFTER_MS = 300;
 /** Beside the hit that is shown, so many others are marked on either side. */
 const MARKED = 20;
+/** So often it is looked again for a hit that is not drawn yet. */
+const TRIES_MAX = 30;
 
 type Props = { thread: Thread; scroller: RefObject<HTMLElement | null>; onJump: () => void; query: string };
 
@@ -119,6 +121,7 @@ function useMarks(scroller: RefObject<HTMLElement | null>, words: readonly strin
     const box = scroller.current;
     if (!box) return;
     let frame: number | undefined;
+    let tries = 0;
     const at = current ? hits.indexOf(current) : -1;
     const around = hits.slice(Math.max(0, at - MARKED), at + MARKED + 1).filter((hit) => hit !== current);
     const elements = () => around.flatMap((hit) => articleOf(box, hit) ?? []);
@@ -128,10 +131,14 @@ function useMarks(scroller: RefObject<HTMLElement | null>, words: readonly strin
       const here = current ? articleOf(box as HTMLElement, current) : null;
       const range = mark(words, here, elements());
       if (!here || shown.current === name) return;
-      shown.current = name;
+      // What is folded, or not drawn yet, is there after a while.
+      tries += 1;
+      if (range || tries > TRIES_MAX) shown.current = name;
       onJump();
-      here.scrollIntoView({ block: "center" });
-      requestAnimationFrame(() => reveal(here, range ?? mark(words, here, elements())));
+      here.scrollIntoView({ block: range ? "center" : "start" });
+      if (!range) return unfold(here);
+      reveal(range);
+      requestAnimationFrame(() => reveal(mark(words, here, elements()) ?? range));
     }
     draw();
     const observer = new MutationObserver(() => (frame ??= requestAnimationFrame(draw)));
@@ -147,11 +154,18 @@ function useMarks(scroller: RefObject<HTMLElement | null>, words: readonly strin
 const articleOf = (box: HTMLElement, { requestId, role }: Message): Element | null =>
   box.querySelector(`[data-request="${CSS.escape(requestId)}"] ${role === "user" ? ".question" : ".answer"}`);
 
-/** What is folded is unfolded. */
-function reveal(here: Element, range: Range | undefined): void {
-  if (!range) for (const button of here.querySelectorAll<HTMLElement>('.unfold[aria-expanded="false"]')) button.click();
-  const element = range?.startContainer.parentElement;
+function unfold(here: Element): void {
+  for (const button of here.querySelectorAll<HTMLElement>('.unfold[aria-expanded="false"]')) button.click();
+}
+
+function reveal(range: Range): void {
+  const element = range.startContainer.parentElement;
   const details = element?.closest("details");
   if (details) details.open = true;
-  (element ?? here).scrollIntoView({ block: element ? "center" : "start" });
+  element?.scrollIntoView({ block: "center" });
+  // A long text is one element, and scrolls by itself to nothing in it.
+  const box = element?.closest(".scroller");
+  if (!box) return;
+  const [place, view] = [range.getBoundingClientRect(), box.getBoundingClientRect()];
+  if (place.top < view.top || place.bottom > view.bottom) box.scrollTop += place.top - view.top - view.height / 2;
 }
