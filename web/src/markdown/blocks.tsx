@@ -37,11 +37,7 @@ function Block({ node, isOpen, isContinued }: Place & { node: Node }): ReactNode
     case "hr":
       return <hr />;
     case "formula_lines":
-      return (
-        <div className="wide">
-          <Formula source={token.content} isBlock />
-        </div>
-      );
+      return <Formula source={token.content} isBlock />;
     case "details_open":
       return (
         <details className="disclosure" dir={directionOf(children)}>

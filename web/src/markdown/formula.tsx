@@ -1,5 +1,6 @@
 import { type ReactNode, createElement, memo, useEffect, useState } from "react";
 import { flushSync } from "react-dom";
+import { t } from "../language.ts";
 import { inSlices } from "../slices.ts";
 import { beside } from "./beside.ts";
 import type { MathTree, Request } from "./math_worker.ts";
@@ -12,6 +13,8 @@ const kept = new Map<string, MathTree | null>();
 const asked = new Map<string, Promise<MathTree | null>>();
 /** What one weighs when it is drawn, or so. */
 const ELEMENTS = 10;
+/** A longer one in a line may be wider than a telephone, and scrolls. */
+const LONG_CHARS = 40;
 
 /** What may be drawn: of a formula's tree, nothing else comes into the page. */
 const TAGS = new Set(
@@ -33,7 +36,12 @@ type Props = { source: string; isBlock: boolean };
 export const Formula = memo(function Formula({ source, isBlock }: Props): ReactNode {
   const tree = useTree(source, isBlock);
   if (!tree) return <span className="formula" dir="ltr">{source}</span>;
-  return <span className={isBlock ? "math block" : "math"} dir="ltr" tabIndex={isBlock ? 0 : undefined} role={isBlock ? "group" : undefined}>{drawn(tree, 0)}</span>;
+  const mayScroll = isBlock || source.length > LONG_CHARS;
+  return (
+    <span className={isBlock ? "math block wide" : mayScroll ? "math long wide" : "math"} dir="ltr" {...(mayScroll && { tabIndex: 0, role: "group", "aria-label": t.formula })}>
+      {drawn(tree, 0)}
+    </span>
+  );
 });
 
 function useTree(source: string, isBlock: boolean): MathTree | null {

@@ -143,6 +143,7 @@ export const de: Words = {
   allLines: (lines) => `Alle ${lines} Zeilen zeigen`,
   fewerLines: "Weniger Zeilen zeigen",
   table: "Tabelle",
+  formula: "Formel",
   done: "Erledigt",
   toDo: "Offen",
   details: "Einzelheiten",

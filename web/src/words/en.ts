@@ -156,6 +156,7 @@ export const en = {
   allLines: (lines: number) => `Show all ${lines} lines`,
   fewerLines: "Show fewer lines",
   table: "Table",
+  formula: "Formula",
   done: "Done",
   toDo: "To do",
   details: "Details",
