@@ -1,7 +1,9 @@
-import { CLOSE_SESSION_DELETED, type Session } from "bobbin-client";
+import { CLOSE_SESSION_DELETED, type Session, type Thread } from "bobbin-client";
 import { useThreadState } from "bobbin-client/react";
 import { memo, useEffect } from "react";
 import { credential, subject } from "../credential.ts";
+import { useDraft } from "../drafts.ts";
+import { useAttachments } from "../files/attachments.ts";
 import { t } from "../language.ts";
 import { rightsIn } from "../rights.ts";
 import { see } from "../sessions/marks.ts";
@@ -9,6 +11,7 @@ import { useStore } from "../store.ts";
 import { Boundary, Contained, failed } from "../ui/boundary.tsx";
 import { Composer } from "./composer.tsx";
 import { ConnectionBanner } from "./connection.tsx";
+import { useRefusals } from "./deliver.ts";
 import { Empty } from "./empty.tsx";
 import { Header } from "./header.tsx";
 import { GONE, Gone } from "./notices.tsx";
@@ -63,12 +66,26 @@ export const Chat = memo(function Chat({ sessionId, onMenu, onSession, onGone, o
           <Contained text="">
             <StreamLog thread={thread} />
           </Contained>
-          {isReader ? <p className="only-reading">{t.onlyReading}</p> : <Composer thread={thread} />}
+          {isReader ? <OnlyReading thread={thread} /> : <Composer thread={thread} />}
         </>
       )}
     </main>
   );
 });
+
+/** Who may read and no more; what they have written before is still theirs to take. */
+function OnlyReading({ thread }: { thread: Thread }) {
+  const { sessionId } = thread;
+  const draft = useDraft(sessionId);
+  const files = useAttachments(sessionId);
+  const isRefused = useRefusals().has(sessionId);
+  return (
+    <>
+      <p className="only-reading">{t.onlyReading}</p>
+      {(draft !== "" || files.length > 0 || isRefused) && <Composer thread={thread} />}
+    </>
+  );
+}
 
 /** What a person has before their eyes is not unread. */
 function useSeen(session: Session | null): void {
