@@ -212,6 +212,8 @@ variables! {
     FILES: Binding;
     /// Durable Object, of the class `SessionDO`: the threads.
     SESSION_DO: Binding;
+    /// Analytics Engine dataset: a data point for each turn that ended; see [graphs and alerts](#graphs-and-alerts).
+    ANALYTICS: Binding;
     /// Rate limit of one subject, or of one address where there is none; without it, requests are not counted.
     RATE_LIMIT: Binding;
 }

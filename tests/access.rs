@@ -57,7 +57,7 @@ struct Cell<'a> {
 #[test]
 fn every_cell_of_the_tables_is_what_the_core_does() {
     let cells = cells();
-    assert_eq!(cells.len(), 400);
+    assert_eq!(cells.len(), 432);
     for cell in cells.iter().filter(|cell| cell.action != "list") {
         let outcome = if cell.by == "HTTP" { by_http(cell).to_owned() } else { by_socket(cell) };
         assert_eq!(outcome, cell.expected, "{cell:?}");
@@ -156,7 +156,10 @@ fn by_socket(cell: &Cell) -> String {
         Some(CloseCode::Forbidden) => return "4403".into(),
         Some(other) => return format!("{other:?}"),
     }
-    let (frame, answer) = frame_of(cell.action);
+    let (mut frame, answer) = frame_of(cell.action);
+    if let ("select", Some(message)) = (cell.action, host.store.records.values().next()) {
+        frame["messageId"] = json!(message.message_id);
+    }
     drain(&mut host, &peer);
     host.receive(&peer, &frame.to_string());
     let frames = drain(&mut host, &peer);
@@ -175,6 +178,8 @@ fn frame_of(action: &str) -> (Value, &'static str) {
         "connect" => (json!({ "type": "ping" }), "pong"),
         "read" => (json!({ "type": "session_sync" }), "session_synced"),
         "send" => (json!({ "type": "message", "requestId": "r1", "content": "hello" }), "user_message"),
+        "regenerate" => (json!({ "type": "regenerate", "requestId": "r1", "of": "r0" }), "branch"),
+        "select" => (json!({ "type": "select", "messageId": "msg" }), "branch"),
         "cancel" => (json!({ "type": "cancel" }), ""),
         "answer a call" => (
             json!({ "type": "tool_decision", "requestId": "r0", "toolUseId": "c1", "approved": true }),

@@ -14,6 +14,8 @@ mod along;
 mod cancel;
 #[path = "thread/charges.rs"]
 mod charges;
+#[path = "thread/clock.rs"]
+mod clock;
 #[path = "thread/crash.rs"]
 mod crash;
 #[path = "thread/deletion.rs"]
@@ -62,5 +64,7 @@ mod turns;
 mod unread;
 #[path = "thread/unreadable.rs"]
 mod unreadable;
+#[path = "thread/versions.rs"]
+mod versions;
 #[path = "thread/waiting.rs"]
 mod waiting;

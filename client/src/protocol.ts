@@ -53,7 +53,7 @@ export type SessionState = "idle" | "running" | "waiting";
 /**
  * Why something was refused or failed, as clients see it in frames and HTTP bodies.
  */
-export type ErrorCode = "INVALID_MESSAGE" | "MESSAGE_TOO_LARGE" | "THREAD_MISMATCH" | "DUPLICATE_REQUEST" | "ALREADY_ANSWERED" | "DELETED" | "RATE_LIMITED" | "BUSY" | "UNAUTHENTICATED" | "FORBIDDEN" | "NOT_FOUND" | "AGENT_ERROR" | "AGENT_TIMEOUT" | "INTERRUPTED" | "STORAGE_ERROR" | "NOT_CONFIGURED" | "INTERNAL";
+export type ErrorCode = "INVALID_MESSAGE" | "MESSAGE_TOO_LARGE" | "THREAD_MISMATCH" | "DUPLICATE_REQUEST" | "ALREADY_ANSWERED" | "CONFLICT" | "DELETED" | "RATE_LIMITED" | "BUSY" | "UNAUTHENTICATED" | "FORBIDDEN" | "NOT_FOUND" | "AGENT_ERROR" | "AGENT_TIMEOUT" | "INTERRUPTED" | "STORAGE_ERROR" | "NOT_CONFIGURED" | "INTERNAL";
 
 /**
  * An error as it goes over the wire. The message says what was wrong and what would be right,
@@ -222,6 +222,27 @@ export type Content = string | Array<Block>;
 export type MessageMetadata = Record<string, unknown> | ResponseMetadata;
 
 /**
+ * Which of several versions a message is.
+ */
+export type Versions = { 
+/**
+ * Its place among them, from 0, the oldest first.
+ */
+index: number, 
+/**
+ * How many there are.
+ */
+count: number, 
+/**
+ * The id of the version before it.
+ */
+previous?: string, 
+/**
+ * The id of the version after it.
+ */
+next?: string, };
+
+/**
  * A stored message, of a user or of the agent.
  */
 export type Message = { 
@@ -265,6 +286,18 @@ author?: string,
  * Of a user's message what was sent along with it, of an answer the `metadata` of its end.
  */
 metadata?: MessageMetadata, 
+/**
+ * The id of the message before it on its path; not there on the first.
+ */
+parentId?: string, 
+/**
+ * The id that a stock client gave it.
+ */
+clientId?: string, 
+/**
+ * Which of its versions it is, where there are several.
+ */
+versions?: Versions, 
 /**
  * The message's place in the thread's log.
  */
@@ -402,7 +435,7 @@ metadata: ResponseMetadata, };
 /**
  * Why a snapshot was sent.
  */
-export type SnapshotReason = "joined" | "reset" | "sync";
+export type SnapshotReason = "joined" | "reset" | "sync" | "branch";
 
 /**
  * A turn that waits or runs.
@@ -451,7 +484,7 @@ blocks: Array<Block>,
 toolUseIds?: Array<string>, };
 
 /**
- * A frame from the server. `user_message`, `token`, `block_start`, `block_delta`, `block`, `waiting`, `tool_decided`, `final`,
+ * A frame from the server. `user_message`, `branch`, `token`, `block_start`, `block_delta`, `block`, `waiting`, `tool_decided`, `final`,
  * `cancelled`, `error` with a `cursor` and `session` are log events: every connection gets the same ones in the same order. An `error` without a `cursor`
  * says that a frame of this client was refused.
  */
@@ -471,7 +504,27 @@ answerId: string,
 /**
  * The message as it is stored.
  */
-message: Message, } | { "type": "token", 
+message: Message, } | { "type": "branch", 
+/**
+ * The client's place once it has this frame. Keep it, and hand it back on connecting.
+ */
+cursor: string, 
+/**
+ * Of a `regenerate`: the turn's id, as its client chose it.
+ */
+requestId?: string, 
+/**
+ * Of a `regenerate`: the id that the answer's message will have.
+ */
+answerId?: string, 
+/**
+ * The last message that stays; `null` if none does.
+ */
+after: string | null, 
+/**
+ * What follows it now, oldest first.
+ */
+messages: Array<Message>, } | { "type": "token", 
 /**
  * The client's place once it has this frame. Keep it, and hand it back on connecting.
  */
@@ -773,7 +826,27 @@ threadId?: string,
 /**
  * What the agent is handed along with it, and what is shown with the message: an object of at most 16 KiB.
  */
-metadata?: Record<string, unknown>, } | { "type": "cancel", 
+metadata?: Record<string, unknown>, 
+/**
+ * What the writer saw last; refused with `CONFLICT` if that is not on the current path.
+ */
+after?: string, 
+/**
+ * The turn whose message this is a new version of.
+ */
+replaces?: string, } | { "type": "regenerate", 
+/**
+ * Names the turn, as of a message.
+ */
+requestId: string, 
+/**
+ * The turn whose question is to be answered once more.
+ */
+of: string, } | { "type": "select", 
+/**
+ * The message.
+ */
+messageId: string, } | { "type": "cancel", 
 /**
  * The turn to cancel; without it, every turn of the thread.
  */

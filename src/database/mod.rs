@@ -21,17 +21,17 @@ pub use words::{Expressions, HIDDEN, MARK, searchable};
 
 /// The last migration that this build knows: the number that its file's name begins with. The one before it is
 /// supported, too.
-pub const MIGRATION: u64 = 4;
+pub const MIGRATION: u64 = 5;
 
 const OWNER_KEY_CHARS: usize = 10;
 
 /// How many columns `sessions` and `messages` have together, with the last migration. More are a newer one's.
-pub const COLUMNS: u64 = 31;
+pub const COLUMNS: u64 = 34;
 
 // In what follows, `{…}` stands around what a database without the last migration does not have; see `fitting`.
 
 /// A session's row as the JSON that clients see. A path of `json_remove` that leads nowhere removes nothing.
-pub const SESSION_JSON: &str = "json_remove(json_object('id', id, 'title', title, \
+pub const SESSION_JSON: &str = "json_remove(json_object('id', substr(id, instr(id, '/') + 1), 'title', title, \
      'firstMessagePreview', first_message_preview, 'messageCount', message_count, 'totalTokens', total_tokens, \
      'permissionMode', permission_mode, 'createdAt', created_at, 'lastMessageAt', last_message_at, \
      'state', coalesce(state, 'idle'), 'metadata', json(metadata), 'model', model, 'owner', owner), \
@@ -40,15 +40,17 @@ pub const SESSION_JSON: &str = "json_remove(json_object('id', id, 'title', title
 
 /// Inserts or changes the session whose JSON is ?1. A delivery that comes late, or a second time, finds the row
 /// newer and leaves it. Owner and creation are fixed for a life of the session: their indices are left alone.
+///
+/// The session's `id` is the row's: with what tells its class apart.
 pub const WRITE_SESSION: &str = "INSERT INTO sessions (id, title, first_message_preview, message_count, \
-     total_tokens, permission_mode, owner, created_at, last_message_at, state, metadata, model, {owner_key, }epoch, \
+     total_tokens, permission_mode, owner, created_at, last_message_at, state, metadata, model, owner_key, {path, }epoch, \
      seq, words) SELECT it ->> 'id', it ->> 'title', it ->> 'firstMessagePreview', it ->> 'messageCount', \
      it ->> 'totalTokens', it ->> 'permissionMode', it ->> 'owner', it ->> 'createdAt', it ->> 'lastMessageAt', \
-     it ->> 'state', it -> 'metadata', it ->> 'model', {?5, }?2, ?3, ?4 FROM (SELECT ?1 AS it, ?5) WHERE true \
+     it ->> 'state', it -> 'metadata', it ->> 'model', ?5, {?6, }?2, ?3, ?4 FROM (SELECT ?1 AS it, ?6) WHERE true \
      ON CONFLICT (id) DO UPDATE SET title = excluded.title, first_message_preview = excluded.first_message_preview, \
      message_count = excluded.message_count, total_tokens = excluded.total_tokens, \
      permission_mode = excluded.permission_mode, last_message_at = excluded.last_message_at, state = excluded.state, \
-     metadata = excluded.metadata, model = excluded.model, {owner_key = excluded.owner_key, }seq = excluded.seq, \
+     metadata = excluded.metadata, model = excluded.model, owner_key = excluded.owner_key, {path = excluded.path, }seq = excluded.seq, \
      words = excluded.words WHERE excluded.seq > sessions.seq";
 
 /// What stands for an owner before each of its words in the index: ten hexadecimal digits.
@@ -60,11 +62,15 @@ pub fn owner_key(owner: Option<&str>) -> String {
     key
 }
 
+/// Whether a message is on its session's current path.
+pub const IS_CURRENT: &str = "AND (sessions.path IS NULL OR EXISTS (SELECT 1 FROM json_each(sessions.path) \
+     WHERE messages.seq >= value ->> 0 AND messages.seq < coalesce(value ->> 1, 1 << 53)))";
+
 /// Inserts the message whose JSON is ?1.
 pub const WRITE_MESSAGE: &str = "INSERT INTO messages (id, request_id, role, status, content, created_at, \
-     tokens_used, error, author, {metadata, }session_id, seq, words) \
+     tokens_used, error, author, metadata, {parent_id, client_id, }session_id, seq, words) \
      SELECT it ->> 'id', it ->> 'requestId', it ->> 'role', it ->> 'status', it -> 'content', it ->> 'createdAt', \
-     it ->> 'tokensUsed', it -> 'error', it ->> 'author', {it -> 'metadata', }?2, ?3, ?4 \
+     it ->> 'tokensUsed', it -> 'error', it ->> 'author', it -> 'metadata', {it ->> 'parentId', it ->> 'clientId', }?2, ?3, ?4 \
      FROM (SELECT ?1 AS it) WHERE true ON CONFLICT (session_id, seq) DO NOTHING";
 
 /// A statement for a database that has `migration`: this build's last one or the one before it.
@@ -91,7 +97,7 @@ mod tests {
     use crate::protocol::json::OtherFields;
     use crate::protocol::{
         Content, ErrorBody, ErrorCode, Json, Message, MessageMetadata, PermissionMode, Role, Session,
-        SessionState, Status, to_json,
+        SessionState, Status, Versions, to_json,
     };
 
     /// The number and the statements of each migration, in order.
@@ -144,8 +150,9 @@ mod tests {
         for field in fields(&to_json(&a_session())) {
             assert!(WRITE_SESSION.contains(&field) && SESSION_JSON.contains(&field), "{field}");
         }
-        // The cursor is the object's business.
-        for field in fields(&to_json(&a_message())).iter().filter(|field| *field != "'cursor'") {
+        // The cursor is the object's business, and so is which of its versions a message is.
+        let is_kept = |field: &&String| !["'cursor'", "'versions'"].contains(&field.as_str());
+        for field in fields(&to_json(&a_message())).iter().filter(is_kept) {
             assert!(WRITE_MESSAGE.contains(field), "{field}");
         }
     }
@@ -180,6 +187,9 @@ mod tests {
             error: Some(ErrorBody::fatal(ErrorCode::Internal, "no")),
             author: Some("a".into()),
             metadata: Some(MessageMetadata::Sent(Json::Null)),
+            parent_id: Some("p".into()),
+            client_id: Some("c".into()),
+            versions: Some(Versions { index: 0, count: 2, previous: None, next: None }),
             cursor: String::new(),
         }
     }

@@ -16,8 +16,8 @@ use crate::protocol::{
 const TEXT_OVERHEAD_BYTES: usize = 128;
 /// The type that a refusal names where a frame says none.
 const UNKNOWN: &str = "unknown";
-const TYPES: &str =
-    "it is message, cancel, tool_decision, tool_output, session_sync, session_update, check or ping";
+const NO_REQUEST_ID: &str = "requestId is missing; give every message one that is unique in its thread";
+const TYPES: &str = "it is message, regenerate, select, cancel, tool_decision, tool_output, session_sync, session_update, check or ping";
 
 /// A frame as clients get it.
 #[must_use]
@@ -117,11 +117,21 @@ fn parse_fields(fields: &mut Fields) -> Result<ClientFrame, String> {
     };
     match kind.as_str() {
         "message" => Ok(ClientFrame::Message {
-            request_id: request_id(fields)?
-                .ok_or("requestId is missing; give every message one that is unique in its thread")?,
+            request_id: request_id(fields)?.ok_or(NO_REQUEST_ID)?,
             content: content(fields.remove("content"), false)?,
             thread_id: optional_string(fields, "threadId")?,
             metadata: metadata(fields.remove("metadata"))?,
+            after: optional_string(fields, "after")?,
+            replaces: optional_string(fields, "replaces")?,
+        }),
+        "regenerate" => Ok(ClientFrame::Regenerate {
+            request_id: request_id(fields)?.ok_or(NO_REQUEST_ID)?,
+            of: optional_string(fields, "of")?
+                .ok_or("of is missing; it is the requestId of the turn whose question is meant")?,
+        }),
+        "select" => Ok(ClientFrame::Select {
+            message_id: optional_string(fields, "messageId")?
+                .ok_or("messageId is missing; it is the id of a message")?,
         }),
         "cancel" => Ok(ClientFrame::Cancel { request_id: request_id(fields)? }),
         "tool_decision" | "tool_output" => {
@@ -158,7 +168,19 @@ pub fn post(fields: &mut Fields, new_id: impl FnOnce() -> String) -> Result<Post
         given => given.unwrap_or_else(new_id),
     };
     let (content, metadata) = (content(fields.remove("content"), is_answer)?, fields.remove("metadata"));
-    Ok(Post { request_id, content, metadata: self::metadata(metadata)?, is_answer })
+    let (after, replaces) = (optional_string(fields, "after")?, optional_string(fields, "replaces")?);
+    if is_answer && replaces.is_some() {
+        return Err("replaces goes along with a user's message, and an answer is none".into());
+    }
+    Ok(Post {
+        request_id,
+        content,
+        metadata: self::metadata(metadata)?,
+        is_answer,
+        after,
+        replaces,
+        ..Post::default()
+    })
 }
 
 fn content(value: Option<Json>, is_answer: bool) -> Result<Content, String> {

@@ -98,7 +98,9 @@ async fn respond(request: &Request, env: &Env, context: &Context, given: &Given)
         Err(refused) => return turn_away(request, refused, context),
     };
     match &route {
-        Guarded::ListSessions => sessions::list(env, &request.url(), &caller, context).await,
+        Guarded::ListSessions => {
+            sessions::list(env, &request.url(), &caller, given.class.as_deref(), context).await
+        }
         Guarded::Configuration => configured::answer(env, true),
         Guarded::CreateSession => {
             let id = uuid::Uuid::new_v4();

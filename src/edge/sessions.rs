@@ -5,7 +5,7 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::JsValue;
 use worker_sys::Context;
 
-use crate::database::{self, Expressions, MIGRATION, SESSION_JSON, owner_key, refill};
+use crate::database::{self, Expressions, IS_CURRENT, MIGRATION, SESSION_JSON, owner_key, refill};
 use crate::platform::d1::{self, Row};
 use crate::platform::{Env, http::json_response, log_failure, normalized, number};
 use crate::protocol::limits::{LIST_TIMEOUT_MS, SEARCH_HITS_MAX};
@@ -16,8 +16,10 @@ use super::params::{Order, before_hit, before_session, limit, order, place, quer
 use super::routes::Refused;
 use super::{Answer, is_of_titles};
 
-pub async fn list(env: &Env, url: &str, caller: &Caller, context: &Context) -> Answer {
-    let scope = Scope::of(caller);
+/// `class` is the name of the objects' binding, if it is not the usual one.
+pub async fn list(env: &Env, url: &str, caller: &Caller, class: Option<&str>, context: &Context) -> Answer {
+    let prefix = class.map_or(Ok(String::new()), |class| d1::row_prefix_of_class(env, class))?;
+    let scope = Scope::of(caller, prefix);
     let Some(asked) = Asked::of(url, &scope, is_of_titles(env))? else { return page(&[], None, Some(true)) };
     if !d1::is_bound(env) {
         let message = "this deployment keeps no list of sessions: it has no D1 database bound as DB";
@@ -34,42 +36,58 @@ pub async fn list(env: &Env, url: &str, caller: &Caller, context: &Context) -> A
     asked.page(&rows)
 }
 
-/// The sessions that a caller may see: all, or its own and those its credential names.
-enum Scope {
-    All,
-    Some { owner: String, named: Vec<String> },
+/// The sessions that a caller may see, of one class: all, or its own and those its credential names.
+struct Scope {
+    /// `None` for all.
+    owner: Option<String>,
+    /// Ids of rows.
+    named: Vec<String>,
+    /// What the rows' ids begin with.
+    prefix: String,
 }
 
 impl Scope {
-    fn of(caller: &Caller) -> Self {
-        match caller {
-            Caller::Known { sessions, .. } if sessions.iter().any(|id| id == "*") => Scope::All,
+    fn of(caller: &Caller, prefix: String) -> Self {
+        let (owner, named) = match caller {
+            Caller::Known { sessions, .. } if sessions.iter().any(|id| id == "*") => (None, Vec::new()),
             Caller::Known { identity, sessions } => {
-                Scope::Some { owner: identity.subject.clone().unwrap_or_default(), named: sessions.clone() }
+                let named = sessions.iter().map(|id| prefix.clone() + id).collect();
+                (Some(identity.subject.clone().unwrap_or_default()), named)
             }
-            Caller::Ticket(_) => Scope::Some { owner: String::new(), named: Vec::new() },
-        }
+            Caller::Ticket(_) => (Some(String::new()), Vec::new()),
+        };
+        Scope { owner, named, prefix }
     }
 
     fn names_some(&self) -> bool {
-        matches!(self, Scope::Some { named, .. } if !named.is_empty())
+        !self.named.is_empty()
     }
 
     /// Of the first two bindings.
-    fn condition(&self) -> &'static str {
-        match self {
-            Scope::All => "(?1 IS NULL AND ?2 IS NULL)",
-            Scope::Some { .. } if !self.names_some() => "(owner = ?1 AND ?2 IS NULL)",
-            Scope::Some { .. } => "(owner = ?1 OR sessions.id IN (SELECT value FROM json_each(?2)))",
+    fn condition(&self) -> String {
+        let who = match (&self.owner, self.names_some()) {
+            (None, _) => "(?1 IS NULL AND ?2 IS NULL)",
+            (Some(_), false) => "(owner = ?1 AND ?2 IS NULL)",
+            (Some(_), true) => "(owner = ?1 OR sessions.id IN (SELECT value FROM json_each(?2)))",
+        };
+        [who, &self.of_class()].concat()
+    }
+
+    /// A condition for sessions of the class, in the words of the index that holds those of such classes alone. An
+    /// owner's sessions are found by the owner's index.
+    fn of_class(&self) -> String {
+        if self.prefix.is_empty() {
+            return " AND instr(sessions.id, '/') = 0".into();
         }
+        let by_index = if self.owner.is_none() { " AND instr(sessions.id, '/') > 0 AND " } else { " AND +" };
+        let name = self.prefix.replace('\'', "''");
+        [by_index, "substr(sessions.id, 1, instr(sessions.id, '/')) = '", &name, "'"].concat()
     }
 
     fn bindings(&self) -> [JsValue; 2] {
-        match self {
-            Scope::All => [JsValue::NULL, JsValue::NULL],
-            Scope::Some { owner, named } if named.is_empty() => [owner.into(), JsValue::NULL],
-            Scope::Some { owner, named } => [owner.into(), to_json(named).into()],
-        }
+        let owner = self.owner.as_deref().map_or(JsValue::NULL, JsValue::from_str);
+        let named = if self.names_some() { to_json(&self.named).into() } else { JsValue::NULL };
+        [owner, named]
     }
 }
 
@@ -106,15 +124,13 @@ impl<'a> Asked<'a> {
         let rows = number(limit.saturating_add(1) as u64);
         let Some(words) = words else {
             let (at, id) = before_session(url, order)?.unwrap_or((1 << 53, String::new()));
+            let id = scope.prefix.clone() + &id;
             let bindings = vec![owner, named, number(at), id.into(), rows];
             return Ok(Some(Asked { scope, bindings, limit, order, is_of_titles, state, seen: None }));
         };
         let Some(expressions) = Expressions::of(&normalized(&words)) else { return Ok(None) };
         let seen = before_hit(url)?;
-        let key = match scope {
-            Scope::All => String::new(),
-            Scope::Some { owner, .. } => owner_key(Some(owner)),
-        };
+        let key = scope.owner.as_ref().map(|owner| owner_key(Some(owner))).unwrap_or_default();
         let Expressions { words, older_words, places } = expressions;
         let bindings = vec![
             owner,
@@ -129,8 +145,7 @@ impl<'a> Asked<'a> {
         Ok(Some(Asked { scope, bindings, limit, order, is_of_titles, state, seen: Some(seen) }))
     }
 
-    /// For a database with this migration. A session comes as clients see it, put together by SQLite: no row is
-    /// taken apart only to be put together again.
+    /// A session comes as clients see it, put together by SQLite: no row is taken apart only to be put together again.
     fn query(&self, migration: u64) -> String {
         match self.seen {
             None => self.newest(),
@@ -149,15 +164,16 @@ impl<'a> Asked<'a> {
         };
         // Of those it owns no more are looked at.
         let condition = if scope.names_some() {
+            let of_class = scope.of_class();
             format!(
-                "id IN (SELECT id FROM (SELECT id FROM sessions WHERE owner = ?1 AND ({time}, id) < (?3, ?4) {state} \
+                "id IN (SELECT id FROM (SELECT id FROM sessions WHERE owner = ?1 AND ({time}, id) < (?3, ?4){of_class} {state} \
                  ORDER BY {time} DESC, id DESC LIMIT ?5) UNION SELECT value FROM json_each(?2))"
             )
         } else {
-            scope.condition().to_owned()
+            scope.condition()
         };
         format!(
-            "SELECT {SESSION_JSON} AS json, '{mark}' || {time} || '.' || id AS place FROM sessions \
+            "SELECT {SESSION_JSON} AS json, '{mark}' || {time} || '.' || substr(id, instr(id, '/') + 1) AS place FROM sessions \
              WHERE ({time}, id) < (?3, ?4) AND {condition} {state} ORDER BY {time} DESC, id DESC LIMIT ?5"
         )
     }
@@ -191,6 +207,7 @@ impl<'a> Asked<'a> {
     /// Hits in messages and in titles, by the index of all words or by that of each owner's.
     fn hits(&self, migration: u64) -> Vec<String> {
         let condition = self.scope.condition();
+        let current = if migration < MIGRATION { "" } else { IS_CURRENT };
         let of_all = |source: &str, expression: &str, before: &str, and: &str| {
             let and_of = |table: &str| {
                 cut(and, "words").map(|(before, behind)| [before, table, ".words", behind].concat())
@@ -201,7 +218,7 @@ impl<'a> Asked<'a> {
                         "'{source}m', sessions.n, message_search.rowid, rank FROM {before} message_search
                    CROSS JOIN messages ON messages.n = message_search.rowid
                    CROSS JOIN sessions ON sessions.id = messages.session_id
-                   WHERE message_search MATCH {expression} AND {condition} {}",
+                   WHERE message_search MATCH {expression} AND {condition} {} {current}",
                         and_of("messages").unwrap_or_default()
                     ),
                     "message_search.rowid DESC",
@@ -217,9 +234,6 @@ impl<'a> Asked<'a> {
                 ),
             ]
         };
-        if migration < MIGRATION {
-            return [of_all("a", "?3", "", ""), of_all("b", "?6", "", "")].concat();
-        }
         // Nothing is looked up in the index if there is no text in the older form.
         let older = of_all(
             "b",
@@ -228,14 +242,14 @@ impl<'a> Asked<'a> {
              OR EXISTS (SELECT 1 FROM sessions WHERE substr(words, 1, 1) <> char(31))) CROSS JOIN",
             "AND substr(words, 1, 1) <> char(31)",
         );
-        let newer = match self.scope {
-            Scope::All => of_all("a", "?3", "", ""),
-            Scope::Some { .. } => self.owned(),
+        let newer = match self.scope.owner {
+            None => of_all("a", "?3", "", ""),
+            Some(_) => self.owned(current),
         };
         [newer, older].concat()
     }
 
-    fn owned(&self) -> [String; 2] {
+    fn owned(&self, current: &str) -> [String; 2] {
         let condition = self.scope.condition();
         let (keys, key) = if self.scope.names_some() {
             (
@@ -252,7 +266,7 @@ impl<'a> Asked<'a> {
                     "'m', sessions.n, owned_search.rowid, rank FROM {keys} owned_search
                CROSS JOIN messages ON messages.n = owned_search.rowid
                CROSS JOIN sessions ON sessions.id = messages.session_id
-               WHERE owned_search MATCH {expression} AND owned_search.rowid > 0 AND {condition}"
+               WHERE owned_search MATCH {expression} AND owned_search.rowid > 0 AND {condition} {current}"
                 ),
                 "owned_search.rowid DESC",
             ),

@@ -7,6 +7,29 @@ use worker_sys::{D1Database, D1PreparedStatement, D1Result};
 use super::Env;
 use crate::variables;
 
+// Of several names for the same objects the usual one counts, else the first. A service has every property that it is
+// asked for, so a binding is known by its constructor.
+#[wasm_bindgen(inline_js = "
+export const row_prefix = (env, id) => {
+    const name = ['SESSION_DO', ...Object.keys(env)].find((name) => {
+        const objects = env[name];
+        if (objects?.constructor?.name !== 'DurableObjectNamespace') return false;
+        return (id.jurisdiction ? objects.jurisdiction(id.jurisdiction) : objects).idFromName(id.name).equals(id);
+    });
+    return name && name !== 'SESSION_DO' ? name + '/' : '';
+};
+export const row_prefix_of_class = (env, name) => row_prefix(env, env[name].idFromName('any'));
+")]
+extern "C" {
+    /// What stands before a session's id in the rows of its class: the name of the binding that this object is found by,
+    /// and a slash; nothing for the usual binding, and for a worker that does not bind its own class.
+    #[wasm_bindgen(catch)]
+    pub fn row_prefix(env: &Env, id: &JsValue) -> Result<String, JsValue>;
+    /// The same for all objects of a binding.
+    #[wasm_bindgen(catch)]
+    pub fn row_prefix_of_class(env: &Env, name: &str) -> Result<String, JsValue>;
+}
+
 #[wasm_bindgen]
 extern "C" {
     /// A row that a query found.

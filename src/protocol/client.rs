@@ -19,6 +19,22 @@ pub enum ClientFrame {
         thread_id: Option<String>,
         /// What the application sends along: an object of at most 16 KiB.
         metadata: Option<Json>,
+        /// What the writer saw last; refused if that is not on the current path.
+        after: Option<String>,
+        /// The turn whose message this is a new version of.
+        replaces: Option<String>,
+    },
+    /// Starts a turn that answers a question once more.
+    Regenerate {
+        /// The turn's id, unique in its thread for ever.
+        request_id: String,
+        /// The turn whose question it is.
+        of: String,
+    },
+    /// Makes the path through a message the current one.
+    Select {
+        /// The message's id.
+        message_id: String,
     },
     /// Stops a turn.
     Cancel {
@@ -43,8 +59,9 @@ pub enum ClientFrame {
     Ping,
 }
 
-/// What a program posts to a thread by HTTP: a user's message, or an answer that no turn asked for.
-#[derive(Clone, Debug, PartialEq)]
+/// What a program posts to a thread by HTTP: a user's message, an answer that no turn asked for, or that a question be
+/// answered once more.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Post {
     /// The turn's id, unique in its thread for ever.
     pub request_id: String,
@@ -54,6 +71,14 @@ pub struct Post {
     pub metadata: Option<Json>,
     /// Whether it is an answer.
     pub is_answer: bool,
+    /// What the writer saw last; refused if that is not on the current path.
+    pub after: Option<String>,
+    /// The turn whose message this is a new version of.
+    pub replaces: Option<String>,
+    /// The turn whose question is to be answered once more. Nothing is said then.
+    pub regenerates: Option<String>,
+    /// The id that a stock client gave the message.
+    pub client_id: Option<String>,
 }
 
 /// What somebody says to a call of a tool, by frame or by HTTP.

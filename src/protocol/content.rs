@@ -153,6 +153,12 @@ fn is_said(content: &Json) -> bool {
     matches!(content, Json::String(_) | Json::Array(_))
 }
 
+impl Default for Content {
+    fn default() -> Self {
+        Content::Text(String::new())
+    }
+}
+
 impl Content {
     /// The text alone, blocks of other kinds left out.
     #[must_use]

@@ -17,6 +17,8 @@ words! {
         DuplicateRequest = "DUPLICATE_REQUEST",
         /// A call of a tool was answered before, in another way.
         AlreadyAnswered = "ALREADY_ANSWERED",
+        /// It is about what is not on the current path, or an id that is in use otherwise.
+        Conflict = "CONFLICT",
         /// The message was sent to the session before that was deleted.
         Deleted = "DELETED",
         /// Too many messages, requests, tickets or bytes in too short a time.

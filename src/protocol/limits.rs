@@ -110,6 +110,10 @@ pub const COALESCE_MS_MIN: u64 = 4;
 pub const COALESCE_MS_MAX: u64 = 13;
 /// How many sockets make text wait a millisecond longer, from `COALESCE_MS_MIN` to `COALESCE_MS_MAX`.
 pub const COALESCE_SOCKETS_PER_MS: u64 = 2;
+/// From this many sockets on, text is also gathered for as long as giving the last frame to all of them took.
+pub const COALESCE_MEASURED_SOCKETS: usize = 128;
+/// As long at most, in milliseconds, as the clock may have been set forward meanwhile.
+pub const COALESCE_MEASURED_MS_MAX: u64 = 1_000;
 /// If no more text comes, a timer sends what was gathered. It waits a third of that time longer, so that it does
 /// not fire just before more text comes.
 pub const COALESCE_TIMER_PART: u64 = 3;

@@ -35,7 +35,7 @@ pub use read::{Read, optional, required};
 pub use server::{
     Finish, InFlight, InFlightState, Response, ResponseMetadata, ServerFrame, SnapshotReason, Usage,
 };
-pub use session::{Message, MessageMetadata, PermissionMode, Role, Session, SessionState, Status};
+pub use session::{Message, MessageMetadata, PermissionMode, Role, Session, SessionState, Status, Versions};
 pub use words::{Named, Word};
 
 /// The contract's version, told in `connected`.

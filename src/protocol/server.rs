@@ -6,7 +6,7 @@ use super::objects::object;
 use super::words::words;
 use super::{Block, Cursor, ErrorBody, Json, Message, Millis, Session, Word};
 
-/// A frame from the server. `user_message`, `token`, `block_start`, `block_delta`, `block`, `waiting`, `tool_decided`, `final`,
+/// A frame from the server. `user_message`, `branch`, `token`, `block_start`, `block_delta`, `block`, `waiting`, `tool_decided`, `final`,
 /// `cancelled`, `error` with a `cursor` and `session` are log events: every connection gets the same ones in the same order. An `error` without a `cursor`
 /// says that a frame of this client was refused.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -24,6 +24,24 @@ pub enum ServerFrame {
         answer_id: String,
         /// The message as it is stored.
         message: Message,
+    },
+    /// The current path is another one from here on.
+    Branch {
+        /// The client's place once it has this frame. Keep it, and hand it back on connecting.
+        #[cfg_attr(test, ts(as = "String"))]
+        cursor: Cursor,
+        /// Of a `regenerate`: the turn's id, as its client chose it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        request_id: Option<String>,
+        /// Of a `regenerate`: the id that the answer's message will have.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        answer_id: Option<String>,
+        /// The last message that stays; `null` if none does.
+        after: Option<String>,
+        /// What follows it now, oldest first.
+        messages: Vec<Message>,
     },
     /// More text of a running answer. Append it to what came before.
     Token {
@@ -266,6 +284,7 @@ impl ServerFrame {
     pub fn cursor(&self) -> Option<&Cursor> {
         match self {
             ServerFrame::UserMessage { cursor, .. }
+            | ServerFrame::Branch { cursor, .. }
             | ServerFrame::Token { cursor, .. }
             | ServerFrame::Block { cursor, .. }
             | ServerFrame::BlockStart { cursor, .. }
@@ -304,9 +323,9 @@ impl ServerFrame {
             | ServerFrame::Cancelled { request_id, .. }
             | ServerFrame::Failed { request_id, .. }
             | ServerFrame::Queued { request_id, .. } => Some(request_id),
-            ServerFrame::Data { request_id, .. } | ServerFrame::Refused { request_id, .. } => {
-                request_id.as_ref()
-            }
+            ServerFrame::Data { request_id, .. }
+            | ServerFrame::Branch { request_id, .. }
+            | ServerFrame::Refused { request_id, .. } => request_id.as_ref(),
             ServerFrame::Session { .. }
             | ServerFrame::Connected { .. }
             | ServerFrame::Snapshot { .. }
@@ -413,6 +432,8 @@ pub enum SnapshotReason {
     Reset,
     /// It sent a `session_sync`, and its cursor was not the place of the last event.
     Sync,
+    /// The current path is another one, by more than fits into a `branch`.
+    Branch,
 }
 
 /// A turn that waits or runs.

@@ -103,6 +103,24 @@ pub enum MessageMetadata {
     Answer(ResponseMetadata),
 }
 
+/// Which of several versions a message is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Versions {
+    /// Its place among them, from 0, the oldest first.
+    pub index: usize,
+    /// How many there are.
+    pub count: usize,
+    /// The id of the version before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub previous: Option<String>,
+    /// The id of the version after it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub next: Option<String>,
+}
+
 /// A stored message, of a user or of the agent.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
@@ -137,6 +155,18 @@ pub struct Message {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub metadata: Option<MessageMetadata>,
+    /// The id of the message before it on its path; not there on the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub parent_id: Option<String>,
+    /// The id that a stock client gave it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub client_id: Option<String>,
+    /// Which of its versions it is, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub versions: Option<Versions>,
     /// The message's place in the thread's log.
     pub cursor: String,
 }

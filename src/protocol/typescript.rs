@@ -18,7 +18,7 @@ use super::{
     Approval, ApprovalState, Block, ClientFrame, CloseCode, Content, ErrorBody, ErrorCode, Finish, InFlight,
     InFlightState, Json, Message, MessageMetadata, PROTOCOL_VERSION, PermissionMode, Response,
     ResponseMetadata, Role, ServerFrame, Session, SessionState, SessionUpdate, SnapshotReason, Status,
-    ToolAnswer, ToolKind, ToolOutput, ToolSaid, Usage, to_json,
+    ToolAnswer, ToolKind, ToolOutput, ToolSaid, Usage, Versions, to_json,
 };
 
 const FILE: &str = "client/src/protocol.ts";
@@ -40,6 +40,24 @@ enum Frame {
         /// What the agent is handed along with it, and what is shown with the message: an object of at most 16 KiB.
         #[ts(optional, type = "Record<string, unknown>")]
         metadata: Option<Json>,
+        /// What the writer saw last; refused with `CONFLICT` if that is not on the current path.
+        #[ts(optional)]
+        after: Option<String>,
+        /// The turn whose message this is a new version of.
+        #[ts(optional)]
+        replaces: Option<String>,
+    },
+    /// Answers a question once more.
+    Regenerate {
+        /// Names the turn, as of a message.
+        request_id: String,
+        /// The turn whose question is to be answered once more.
+        of: String,
+    },
+    /// Makes the path through a message the current one and, after it, the newest of several versions.
+    Select {
+        /// The message.
+        message_id: String,
     },
     /// Cancels a turn.
     Cancel {
@@ -143,8 +161,19 @@ fn samples() -> Vec<ClientFrame> {
             content: text,
             thread_id: Some("t".into()),
             metadata: Json::parse(r#"{ "from": "a test" }"#),
+            after: Some("m1".into()),
+            replaces: Some("r0".into()),
         },
-        ClientFrame::Message { request_id: request_id(), content: blocks(), thread_id: None, metadata: None },
+        ClientFrame::Message {
+            request_id: request_id(),
+            content: blocks(),
+            thread_id: None,
+            metadata: None,
+            after: None,
+            replaces: None,
+        },
+        ClientFrame::Regenerate { request_id: request_id(), of: "r0".into() },
+        ClientFrame::Select { message_id: "m1".into() },
         ClientFrame::Cancel { request_id: Some(request_id()) },
         ClientFrame::Cancel { request_id: None },
         answer(ToolSaid::Decision { approved: true, reason: Some("go on".into()) }),
@@ -166,9 +195,11 @@ fn answer(said: ToolSaid) -> ClientFrame {
 /// The frame as the client's types describe it.
 fn described(frame: &ClientFrame) -> Frame {
     match frame.clone() {
-        ClientFrame::Message { request_id, content, thread_id, metadata } => {
-            Frame::Message { request_id, content, thread_id, metadata }
+        ClientFrame::Message { request_id, content, thread_id, metadata, after, replaces } => {
+            Frame::Message { request_id, content, thread_id, metadata, after, replaces }
         }
+        ClientFrame::Regenerate { request_id, of } => Frame::Regenerate { request_id, of },
+        ClientFrame::Select { message_id } => Frame::Select { message_id },
         ClientFrame::Cancel { request_id } => Frame::Cancel { request_id },
         ClientFrame::Answer(ToolAnswer { request_id, tool_use_id, said }) => match said {
             ToolSaid::Decision { approved, reason } => {
@@ -260,6 +291,7 @@ fn generate() -> String {
         declare::<Block>(&config),
         declare::<Content>(&config),
         declare::<MessageMetadata>(&config),
+        declare::<Versions>(&config),
         declare::<Message>(&config),
         declare::<Session>(&config),
         declare::<Finish>(&config),

@@ -18,7 +18,7 @@ use crate::platform::{elapsed, now, sleep, socket_pair};
 use crate::protocol::json::{Fields, Json};
 use crate::protocol::limits::{BODY_BYTES_MAX, MESSAGE_BYTES_MAX, PAGE_BYTES_MAX, PAGE_MAX};
 use crate::protocol::{
-    CloseCode, Cursor, ErrorCode, Identity, Message, Read, Session, SessionUpdate, ToolAnswer, is_request_id,
+    CloseCode, Cursor, ErrorCode, Identity, Read, Session, SessionUpdate, ToolAnswer, is_request_id,
     request_id_form, to_json,
 };
 use crate::pump::{Accepted, Broken, NEWER_FORMAT, Undone};
@@ -263,9 +263,12 @@ fn count_read(shell: &Shell, identity: &Identity, bytes: usize) {
 fn messages(shell: &Shell, url: &str, identity: &Identity) -> Answer {
     let epoch = epoch(shell)?;
     let (limit, before) = (limit(url)?, before(url, epoch)?);
-    let page = shell.store().before(before, limit, PAGE_BYTES_MAX).map_err(unreadable)?;
-    let messages: Vec<Message> = page.records.iter().rev().map(|record| record.message(epoch)).collect();
-    let next_before = messages.first().filter(|_| page.more).map(|message| message.cursor.as_str());
+    let (mut messages, more) = shell.read(|thread, records| {
+        let page = records.before(thread.path(), before, limit, PAGE_BYTES_MAX)?;
+        Ok((thread.messages(records, &page.records)?, page.more))
+    })?;
+    messages.reverse();
+    let next_before = messages.first().filter(|_| more).map(|message| message.cursor.as_str());
     let (messages, next_before) = (to_json(&messages), place(next_before));
     let body = format!(r#"{{"messages":{messages},"nextBefore":{next_before}}}"#);
     count_read(shell, identity, body.len());
@@ -294,7 +297,8 @@ fn lines(shell: &Rc<Shell>, identity: Identity) -> Answer {
         }
         let page = shell.store().after(seq, PAGE_MAX, PAGE_BYTES_MAX).map_err(|StoreError(why)| why)?;
         after = page.records.last().filter(|_| page.more).map(|last| last.seq);
-        let lines = json_lines(&page.records, epoch);
+        let lines = shell.read(|thread, records| json_lines(thread, records, &page.records));
+        let lines = lines.map_err(|broken| broken.to_string())?;
         count_read(&shell, &identity, lines.len());
         Ok((!lines.is_empty()).then_some(lines))
     })?;
@@ -303,13 +307,18 @@ fn lines(shell: &Rc<Shell>, identity: Identity) -> Answer {
     Ok(response)
 }
 
-fn json_lines(records: &[Record], epoch: u64) -> Vec<u8> {
+/// Messages of all versions, each with whether it is on the current path.
+fn json_lines(thread: &Thread, records: &dyn Records, page: &[Record]) -> Result<Vec<u8>, StoreError> {
     let mut lines = Vec::new();
-    for record in records {
-        lines.extend(to_json(&record.message(epoch)).into_bytes());
-        lines.push(b'\n');
+    for (message, record) in thread.messages(records, page)?.iter().zip(page) {
+        let mut line = to_json(message).into_bytes();
+        line.pop();
+        let current =
+            if thread.is_current(record) { ",\"current\":true}\n" } else { ",\"current\":false}\n" };
+        line.extend_from_slice(current.as_bytes());
+        lines.extend(line);
     }
-    lines
+    Ok(lines)
 }
 
 fn accepts(request: &Request, kind: &str) -> bool {
@@ -371,7 +380,7 @@ fn status(code: ErrorCode) -> u16 {
         ErrorCode::Unauthenticated => 401,
         ErrorCode::Forbidden => 403,
         ErrorCode::NotFound => 404,
-        ErrorCode::AlreadyAnswered | ErrorCode::DuplicateRequest => 409,
+        ErrorCode::AlreadyAnswered | ErrorCode::Conflict | ErrorCode::DuplicateRequest => 409,
         ErrorCode::Deleted => 410,
         ErrorCode::MessageTooLarge => 413,
         ErrorCode::RateLimited | ErrorCode::Busy => 429,

@@ -17,8 +17,8 @@ const DELETE_SESSION: &str = "DELETE FROM sessions WHERE id = ? AND epoch <> ?";
 const DELETE_MESSAGES: &str = "DELETE FROM messages WHERE session_id = ? AND instr(id, ?) <> 1";
 
 /// One round trip, all of it or nothing.
-pub async fn deliver(env: &Env, session_id: &str, delivery: &Delivery) -> Result<(), String> {
-    let results = database::ask(&|migration| batch(env, session_id, delivery, migration)).await;
+pub async fn deliver(env: &Env, row_id: &str, delivery: &Delivery) -> Result<(), String> {
+    let results = database::ask(&|migration| batch(env, row_id, delivery, migration)).await;
     let results = Array::from(&results.map_err(|thrown| describe(&thrown))?);
     let has_failed = |result: &D1Result| !result.success().unwrap_or_default();
     match results.iter().map(JsValue::unchecked_into).find(has_failed) {
@@ -27,7 +27,7 @@ pub async fn deliver(env: &Env, session_id: &str, delivery: &Delivery) -> Result
     }
 }
 
-fn batch(env: &Env, session_id: &str, delivery: &Delivery, migration: u64) -> Result<Promise, JsValue> {
+fn batch(env: &Env, row_id: &str, delivery: &Delivery, migration: u64) -> Result<Promise, JsValue> {
     let database = database(env)?;
     let statements = Array::new();
     let add = |query: &str, bindings: &[JsValue]| -> Result<(), JsValue> {
@@ -37,21 +37,21 @@ fn batch(env: &Env, session_id: &str, delivery: &Delivery, migration: u64) -> Re
     };
     if delivery.deletes {
         let spared = text(&message_id_prefix(delivery.epoch));
-        add(DELETE_MESSAGES, &[text(session_id), spared])?;
+        add(DELETE_MESSAGES, &[text(row_id), spared])?;
     }
-    add(DELETE_SESSION, &[text(session_id), number(delivery.epoch)])?;
+    add(DELETE_SESSION, &[text(row_id), number(delivery.epoch)])?;
     if let Some(content) = &delivery.content {
-        let session = &content.session;
+        let session = &Session { id: row_id.into(), ..content.session.clone() };
         let words = text(&searchable(&normalized(title_or_preview(session))));
         let (seq, epoch) = (number(delivery.seq), number(content.epoch));
         let key = text(&owner_key(session.owner.as_deref()));
-        add(&fitting(WRITE_SESSION, migration), &[text(&to_json(session)), epoch, seq, words, key])?;
+        let path = if content.path.is_whole() { JsValue::NULL } else { text(&to_json(&content.path)) };
+        add(&fitting(WRITE_SESSION, migration), &[text(&to_json(session)), epoch, seq, words, key, path])?;
         for record in &content.records {
-            // The epoch is for cursors, which D1 does not hold.
-            let message = record.message(0);
+            let message = record.message(content.epoch);
             let said = if is_of_titles(env) { String::new() } else { message.content.words() };
             let words = text(&searchable(&normalized(&said)));
-            let bindings = [text(&to_json(&message)), text(session_id), number(record.seq), words];
+            let bindings = [text(&to_json(&message)), text(row_id), number(record.seq), words];
             add(&fitting(WRITE_MESSAGE, migration), &bindings)?;
         }
     }

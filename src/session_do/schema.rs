@@ -7,7 +7,7 @@
 
 /// The format that this build writes.
 pub const MAJOR: u64 = 2;
-pub const MINOR: u64 = 2;
+pub const MINOR: u64 = 3;
 
 /// A table and its columns, each with its declaration.
 pub struct Table {
@@ -17,13 +17,14 @@ pub struct Table {
 
 /// One row: the thread as of its last checkpoint, and the format of all tables.
 ///
-/// `path` names the segments of the current path, once there are several.
+/// `path` names the stretches of the log that are on the current path, once not all of it is: `[[from, to], …, [from]]`,
+/// each to before its second number.
 pub const THREAD: Table = Table {
     name: "bobbin_thread",
     columns: &[
         ("id", "INTEGER PRIMARY KEY CHECK (id = 1)"),
         ("major", "INTEGER NOT NULL DEFAULT 2"),
-        ("minor", "INTEGER NOT NULL DEFAULT 2"),
+        ("minor", "INTEGER NOT NULL DEFAULT 3"),
         ("epoch", "INTEGER NOT NULL DEFAULT 0"),
         ("seq", "INTEGER NOT NULL DEFAULT 0"),
         ("delivered", "INTEGER NOT NULL DEFAULT 0"),
@@ -35,9 +36,11 @@ pub const THREAD: Table = Table {
 
 /// One row a record. A record with which a turn begins has its own `seq` as `turn`.
 ///
-/// `kind` is `question`, `answer`, `waiting`, `decision`, `output` or `append`; reserved are `regenerate` and `select`.
-/// `started` says whether the agent was called for the turn that the record begins, or that waited under it. `parent` is the turn before a turn on its path, `segment` the part of the path
-/// that a record belongs to, and `answer_id` the answer's id where it does not follow from the turn.
+/// `kind` is `question`, `answer`, `waiting`, `decision`, `output`, `append`, `regenerate` or `select`. `started` says
+/// whether the agent was called for the turn that the record begins, or that waited under it. `parent` is the turn before
+/// a turn on its path; of another answer, and of its `regenerate`, the turn that its question came with. `segment` is the
+/// record's own `seq` where a segment begins with it: then `parent` is 0 for none. `answer_id` is the answer's id where it
+/// does not follow from the turn.
 pub const RECORDS: Table = Table {
     name: "bobbin_records",
     columns: &[
@@ -109,6 +112,15 @@ pub const DUE: &str =
 /// The tables of a thread that has begun.
 pub const TABLES: [&Table; 3] = [&THREAD, &RECORDS, &JOURNAL];
 
+/// From formats before 2.3: what messages follow, where that is not the turn before, nor an id that follows from it.
+pub const FILL_PARENTS: &str = "
+UPDATE bobbin_records SET parent = (SELECT earlier.parent FROM bobbin_records AS earlier WHERE earlier.seq = bobbin_records.turn)
+  WHERE kind = 'answer' AND parent IS NULL AND instr(data, '\"appended\"') > 0;
+UPDATE bobbin_records SET data = json_object('oldId', (SELECT earlier.answer_id FROM bobbin_records AS earlier
+    WHERE earlier.seq = bobbin_records.parent))
+  WHERE kind = 'question' AND data IS NULL AND EXISTS (SELECT 1 FROM bobbin_records AS earlier
+    WHERE earlier.seq = bobbin_records.parent AND earlier.answer_id IS NOT NULL);";
+
 /// The kinds of records that tell what became of a turn while it waited.
 pub const ROUNDS: &str = "kind IN ('waiting', 'decision', 'output')";
 
@@ -116,6 +128,7 @@ pub const ROUNDS: &str = "kind IN ('waiting', 'decision', 'output')";
 pub const INDICES: &str = "
 CREATE UNIQUE INDEX IF NOT EXISTS bobbin_by_request ON bobbin_records (request_id) WHERE seq = turn;
 CREATE INDEX IF NOT EXISTS bobbin_rounds ON bobbin_records (turn, seq) WHERE kind IN ('waiting', 'decision', 'output');
+CREATE INDEX IF NOT EXISTS bobbin_versions ON bobbin_records (parent, seq) WHERE segment > 0;
 CREATE INDEX IF NOT EXISTS bobbin_parked ON bobbin_records (seq) WHERE parked = 1;";
 
 /// The columns by which the first format's tables are told from an application's own of the same name.

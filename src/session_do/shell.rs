@@ -12,6 +12,7 @@ use crate::dialect::Dialect;
 use crate::platform::{self, Env, Guarded, Socket, Task, guard, must, promise};
 use crate::protocol::{CloseCode, Identity, Post};
 use crate::pump::{Accepted, Broken, Platform, Pump, Undone};
+use crate::thread::store::{Records, StoreError};
 use crate::thread::{Config, File, Input, PeerId, Request, Thread, TurnId};
 
 use super::notify::Notify;
@@ -26,6 +27,8 @@ pub struct Runtime {
     state: DurableObjectState,
     pub env: Env,
     pub session_id: String,
+    /// What D1 knows the session by: see [`platform::d1::row_prefix`].
+    pub row_id: String,
     /// The class of an application that has this thread, if there is one.
     pub own: Option<Own>,
     /// Told of each delivery to D1 that came back.
@@ -64,7 +67,9 @@ impl Shell {
                 || Sockets::peer(socket.unchecked_ref()).is_some()
         };
         let sockets = sockets.into_iter().filter(is_own).map(JsCast::unchecked_into).collect();
-        let session_id = state.id()?.name().unwrap_or_default();
+        let id = state.id()?;
+        let session_id = id.name().unwrap_or_default();
+        let row_id = platform::d1::row_prefix(&env, &id)? + &session_id;
         // A setting that is not valid is refused at the edge. An open thread goes on without it.
         let (config, agent) = match settings {
             Ok(Settings { agent, thread }) => (thread, agent),
@@ -74,6 +79,7 @@ impl Shell {
             state,
             env,
             session_id: session_id.clone(),
+            row_id,
             own,
             deliveries: Notify::default(),
         });
@@ -140,6 +146,18 @@ impl Shell {
     /// If it could not be woken.
     pub fn thread<T>(&self, look: impl FnOnce(&Thread) -> T) -> Result<T, Broken> {
         self.pump.borrow_mut().thread().map(look)
+    }
+
+    /// Looks at the thread and at what is stored of it.
+    pub fn read<T>(
+        &self,
+        look: impl FnOnce(&Thread, &dyn Records) -> Result<T, StoreError>,
+    ) -> Result<T, Broken> {
+        self.pump.borrow_mut().thread()?;
+        let pump = self.pump.borrow();
+        let asleep = || StoreError("the thread is not awake".into());
+        let looked = pump.awake().ok_or_else(asleep).and_then(|thread| look(thread, &pump.platform().store));
+        looked.map_err(Broken::Store)
     }
 
     pub fn is_awake(&self) -> bool {

@@ -10,17 +10,17 @@ use crate::platform::{self, Sql, SqlCursor, Storage, describe, number};
 use crate::protocol::limits::DELETED_REQUESTS_MAX;
 use crate::protocol::{Millis, to_json};
 use crate::pump::{Broken, Loaded};
-use crate::thread::rows::{ANSWER, APPEND, Found, QUESTION, Row, WAITING};
+use crate::thread::rows::{ANSWER, APPEND, Found, QUESTION, REGENERATE, Row, SELECT, WAITING};
 use crate::thread::store::{
-    Checkpoint, Commit, Deletion, Journal, Mark, Page, Record, RecordKind, Records, StoreError, Stored,
-    Write, digests,
+    Begun, Checkpoint, Commit, Deletion, Journal, Mark, Page, Record, RecordKind, Records, StoreError,
+    Stored, Write, digests,
 };
-use crate::thread::{File, Kept};
+use crate::thread::{File, Kept, Path, Start};
 
 use super::logs;
 use super::schema::{
-    DELETED, DUE, FILES, FILL_FROM_FIRST_FORMAT, FIRST_FORMAT, FROM_FIRST_FORMAT, INDICES, JOURNAL, MAJOR,
-    MINOR, MOVED, RECORDS, ROUNDS, TABLES, THREAD,
+    DELETED, DUE, FILES, FILL_FROM_FIRST_FORMAT, FILL_PARENTS, FIRST_FORMAT, FROM_FIRST_FORMAT, INDICES,
+    JOURNAL, MAJOR, MINOR, MOVED, RECORDS, ROUNDS, TABLES, THREAD,
 };
 
 const TABLE_NAMES: [&str; 7] =
@@ -28,7 +28,10 @@ const TABLE_NAMES: [&str; 7] =
 /// The first format's mark of a deletion that D1 has yet to learn of.
 const FIRST_FORMAT_DELETED: &str = "deleted";
 
-const MARK: &str = "SELECT seq, turn, kind, request_id, created_at, started, tokens_used FROM bobbin_records";
+const MARK: &str =
+    "SELECT seq, turn, kind, request_id, created_at, started, tokens_used, parent FROM bobbin_records";
+
+const THESE: &str = "seq IN (SELECT value FROM json_each(?))";
 
 pub struct Store {
     sql: Sql,
@@ -143,12 +146,26 @@ impl Store {
             since: marks("seq > ?", number(checkpoint.seq))?,
             journals: journals.collect(),
             last_seq: self.number("SELECT max(seq) FROM bobbin_records")?.unwrap_or_default(),
-            last_turn: self.number(
-                "SELECT seq FROM bobbin_records WHERE seq = turn AND kind IN ('question', 'append') ORDER BY seq DESC LIMIT 1",
-            )?,
+            last_turn: self.last_turn(&checkpoint.path)?,
             checkpoint,
             rounds: Vec::new(),
         }))
+    }
+
+    fn last_turn(&self, path: &Path) -> Result<Option<(u64, Option<String>)>, StoreError> {
+        for (from, to) in path.newest_first() {
+            if let Some(row) = self.begin(from, to)? {
+                return Ok(row.integer("seq").map(|seq| (seq, row.text("answer_id"))));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The last turn that begins within a stretch of the log.
+    fn begin(&self, from: u64, to: u64) -> Result<Option<SqlRow>, StoreError> {
+        let query = "SELECT * FROM bobbin_records WHERE seq = turn AND kind IN ('question', 'append', 'regenerate') \
+                     AND seq >= ? AND seq < ? ORDER BY seq DESC LIMIT 1";
+        Ok(self.rows(query, vec![number(from), number(to)])?.into_iter().next())
     }
 
     /// From an older format to this one, or a column that is missing: all in one commit.
@@ -165,6 +182,7 @@ impl Store {
                 self.run(FILL_FROM_FIRST_FORMAT, vec![])?;
             }
             if catalog.has(RECORDS.name, &[]) {
+                self.run(FILL_PARENTS, vec![])?;
                 self.run(INDICES, vec![])?;
                 self.run(&format!("UPDATE bobbin_thread SET minor = {MINOR} WHERE minor < {MINOR}"), vec![])?;
             }
@@ -236,7 +254,7 @@ impl Store {
             Write::Delete { at } => self.delete(at),
             Write::Deleted => self.upsert(DELETED.name, &[("id", number(1)), ("owed", number(0))]),
             Write::ForgetDeletion => self.run("DROP TABLE bobbin_deleted", vec![]),
-            Write::Checkpoint(Checkpoint { epoch, seq, delivered, open, session }) => self.upsert(
+            Write::Checkpoint(Checkpoint { epoch, seq, delivered, open, session, path }) => self.upsert(
                 THREAD.name,
                 &[
                     ("id", number(1)),
@@ -245,6 +263,7 @@ impl Store {
                     ("delivered", number(delivered)),
                     ("open", to_json(&open).into()),
                     ("session", to_json(&session).into()),
+                    ("path", optional(Some(to_json(&path)).filter(|_| !path.is_whole()).as_deref())),
                 ],
             ),
         }
@@ -326,32 +345,61 @@ impl Store {
             ("kind", kind.name().into()),
             ("data", optional(kind.data().as_deref())),
         ];
+        if let Some(Begun { starts: true, .. }) = record.begun() {
+            columns.push(("segment", number(*seq)));
+        }
+        let parent = |parent: Option<u64>| match parent {
+            None if record.begun().is_some_and(|begun| begun.starts) => number(0),
+            parent => parent.map_or(JsValue::NULL, number),
+        };
         match kind {
-            RecordKind::Question { parent, author, started, answer_id, metadata, fault: _ } => columns
-                .extend([
-                    ("parent", parent.map_or(JsValue::NULL, number)),
+            RecordKind::Question {
+                parent: before,
+                author,
+                started,
+                answer_id,
+                metadata,
+                fault: _,
+                begun: _,
+            } => {
+                columns.extend([
+                    ("parent", parent(*before)),
                     ("author", optional(author.as_deref())),
                     ("started", JsValue::from(u8::from(*started))),
                     ("answer_id", optional(answer_id.as_deref())),
                     ("metadata", optional(metadata.as_ref().map(to_json).as_deref())),
-                ]),
-            RecordKind::Append { parent, author, metadata, fault: _ } => columns.extend([
-                ("parent", parent.map_or(JsValue::NULL, number)),
+                ]);
+            }
+            RecordKind::Regenerate { question, author, started, begun: _ } => columns.extend([
+                ("parent", number(*question)),
+                ("author", optional(author.as_deref())),
+                ("started", JsValue::from(u8::from(*started))),
+            ]),
+            RecordKind::Append { parent: before, author, metadata, fault: _, begun: _ } => columns.extend([
+                ("parent", parent(*before)),
                 ("author", optional(author.as_deref())),
                 ("metadata", optional(metadata.as_ref().map(to_json).as_deref())),
             ]),
-            RecordKind::Answer { status, error, metadata, events: _, reason: _, is_appended: _ } => columns
-                .extend([
-                    ("status", status.as_str().into()),
-                    ("error", optional(error.as_ref().map(to_json).as_deref())),
-                    ("tokens_used", number(metadata.tokens_used)),
-                    ("metadata", to_json(metadata).into()),
-                ]),
+            RecordKind::Answer {
+                parent: of,
+                status,
+                error,
+                metadata,
+                events: _,
+                reason: _,
+                is_appended: _,
+            } => columns.extend([
+                ("parent", parent(*of)),
+                ("status", status.as_str().into()),
+                ("error", optional(error.as_ref().map(to_json).as_deref())),
+                ("tokens_used", number(metadata.tokens_used)),
+                ("metadata", to_json(metadata).into()),
+            ]),
             RecordKind::Waiting { started, metadata, round: _ } => columns.extend([
                 ("started", JsValue::from(u8::from(*started))),
                 ("metadata", to_json(metadata).into()),
             ]),
-            RecordKind::Decision(_) | RecordKind::Output(_) => {}
+            RecordKind::Decision(_) | RecordKind::Output(_) | RecordKind::Select(_) => {}
         }
         self.insert(RECORDS.name, &columns, "")
     }
@@ -477,8 +525,81 @@ impl Records for Store {
         self.page(&format!("{} AND seq > ? ORDER BY seq", messages()), seq, count_max, bytes_max)
     }
 
-    fn before(&self, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError> {
-        self.page(&format!("{} AND seq < ? ORDER BY seq DESC", messages()), seq, count_max, bytes_max)
+    fn before(&self, path: &Path, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError> {
+        let (mut seqs, mut bytes) = (Vec::new(), 0_u64);
+        let query = format!(
+            "SELECT seq, octet_length(content) AS bytes FROM bobbin_records WHERE {} AND seq >= ? AND seq < ? \
+             ORDER BY seq DESC LIMIT ?",
+            messages()
+        );
+        let mut more = false;
+        for (from, to) in path.newest_first().filter(|(from, _)| *from < seq && self.has_tables.get()) {
+            let left = count_max.saturating_add(1).saturating_sub(seqs.len()) as u64;
+            for row in self.rows(&query, vec![number(from), number(to.min(seq)), number(left)])? {
+                bytes = bytes.saturating_add(row.integer("bytes").unwrap_or_default());
+                more |= seqs.len() >= count_max || (bytes > bytes_max as u64 && !seqs.is_empty());
+                if !more {
+                    seqs.extend(row.integer("seq"));
+                }
+            }
+            if more {
+                break;
+            }
+        }
+        let mut records = self.these(&seqs)?;
+        records.reverse();
+        Ok(Page { records, more })
+    }
+
+    fn these(&self, seqs: &[u64]) -> Result<Vec<Record>, StoreError> {
+        if seqs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let query = format!("SELECT * FROM bobbin_records WHERE {THESE} ORDER BY seq");
+        Ok(self.rows(&query, vec![to_json(&seqs).into()])?.iter().map(|row| self.record(row)).collect())
+    }
+
+    fn starts(&self, parents: Option<&[u64]>) -> Result<Vec<Start>, StoreError> {
+        let query = format!(
+            "SELECT seq, kind, parent, data FROM bobbin_records INDEXED BY bobbin_versions \
+             WHERE segment > 0 AND {} ORDER BY seq",
+            if parents.is_some() { "parent IN (SELECT value FROM json_each(?))" } else { "?1 IS NULL" }
+        );
+        let parents = parents.map(|parents| to_json(&parents));
+        let rows = self.rows(&query, vec![optional(parents.as_deref())])?;
+        Ok(rows.iter().map(|row| Start::read(row)).collect())
+    }
+
+    fn begun_before(&self, seq: u64) -> Result<Option<Record>, StoreError> {
+        Ok(self.begin(0, seq)?.map(|row| self.record(&row)))
+    }
+
+    fn begun(&self, turns: &[u64]) -> Result<Vec<(u64, Begun)>, StoreError> {
+        let query = format!("SELECT seq, data FROM bobbin_records WHERE {THESE}");
+        let rows = self.rows(&query, vec![to_json(&turns).into()])?;
+        Ok(rows.iter().map(|row| (row.integer("seq").unwrap_or_default(), Begun::of(row))).collect())
+    }
+
+    fn late(&self, seq: u64, turns: Option<&[u64]>) -> Result<Vec<(u64, u64)>, StoreError> {
+        let (of, count) = match turns {
+            Some(turns) => ("turn IN (SELECT value FROM json_each(?2))", turns.len()),
+            None => ("turn < ?1 AND ?2 IS NULL", usize::MAX >> 1),
+        };
+        let query = format!(
+            "SELECT turn, seq FROM bobbin_records WHERE seq > ?1 AND kind = '{ANSWER}' AND {of} ORDER BY seq LIMIT ?3"
+        );
+        let turns = turns.map(|turns| to_json(&turns));
+        let rows = self.rows(&query, vec![number(seq), optional(turns.as_deref()), number(count as u64)])?;
+        let pair = |row: &SqlRow| Some((row.integer("turn")?, row.integer("seq")?));
+        Ok(rows.iter().filter_map(pair).collect())
+    }
+
+    fn count(&self, turn: u64) -> Result<u64, StoreError> {
+        let query = format!(
+            "SELECT sum(iif(kind = '{QUESTION}', 2, kind = '{APPEND}')) FROM bobbin_records \
+             WHERE seq = turn AND seq <= {turn}"
+        );
+        Ok(self.number(&query)?.unwrap_or_default())
     }
 
     fn request(&self, request_id: &str) -> Result<Option<Record>, StoreError> {
@@ -564,7 +685,7 @@ impl Row for SqlRow {
 
 /// A newer version may have written records of other kinds: they are passed over.
 fn known_kinds() -> String {
-    format!("({} OR {ROUNDS} OR kind = '{APPEND}')", messages())
+    format!("({} OR {ROUNDS} OR kind IN ('{APPEND}', '{REGENERATE}', '{SELECT}'))", messages())
 }
 
 fn messages() -> String {

@@ -6,6 +6,7 @@ use crate::protocol::limits::FRAMES_PER_MESSAGE;
 use crate::protocol::{ClientFrame, CloseCode, ErrorBody, ErrorCode, Identity, Millis};
 
 use super::attachment::{Attachment, Draft};
+use super::clock::set_back;
 use super::events::Event;
 use super::permission::{Ask, Denied};
 use super::unread::{Account, Unread};
@@ -54,6 +55,14 @@ pub(super) struct Rates {
     read_bytes: Rate,
 }
 
+impl Rates {
+    pub fn set_back(&mut self, by: Millis) {
+        for Rate(used) in [&mut self.messages, &mut self.frames, &mut self.read_bytes] {
+            used.iter_mut().for_each(|(_, used)| set_back(&mut used.counted_at, by));
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Rate(LiteMap<String, Used>);
 
@@ -97,7 +106,11 @@ impl Thread {
     /// A cancel is always heard.
     fn is_costly(&self, frame: &ClientFrame) -> bool {
         match frame {
-            ClientFrame::Message { .. } | ClientFrame::Answer(_) | ClientFrame::SessionUpdate(_) => true,
+            ClientFrame::Message { .. }
+            | ClientFrame::Regenerate { .. }
+            | ClientFrame::Select { .. }
+            | ClientFrame::Answer(_)
+            | ClientFrame::SessionUpdate(_) => true,
             ClientFrame::SessionSync { cursor } => {
                 !cursor.as_deref().is_some_and(|cursor| self.is_last_place(cursor))
             }

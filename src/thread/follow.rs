@@ -6,7 +6,7 @@ use crate::protocol::{ClientFrame, CloseCode, Cursor, FrameName, Identity, Milli
 use super::access::{EXPIRED, Follows, Peer};
 use super::attachment::Attachment;
 use super::log::{CatchUp, sent};
-use super::store::{Record, Records, StoreError};
+use super::store::{Record, RecordKind, Records, StoreError};
 use super::turn::Turn;
 use super::turns::Sent;
 use super::{Origin, Output, PeerId, Thread};
@@ -28,7 +28,7 @@ impl Thread {
             self.outputs.push_back(Output::Close { peer, code: CloseCode::Unauthenticated, reason: EXPIRED });
             return;
         }
-        let Post { request_id, content, metadata, is_answer } = post;
+        let Post { request_id, content, metadata, is_answer, after, replaces, regenerates, client_id } = post;
         let (draft, reading) = (self.draft_of(identity.subject.as_deref()).cloned(), self.new_reading());
         let attachment = Attachment { identity, draft, dialect, follows: None, reading };
         let followed = if follows { Follows::Turn(request_id.clone()) } else { Follows::Nothing };
@@ -45,11 +45,22 @@ impl Thread {
             self.attach(peer.clone());
         }
         let origin = Origin { peer: &peer, name: &name };
-        let frame = ClientFrame::Message { request_id, content, thread_id: None, metadata };
+        let is_regenerate = regenerates.is_some();
+        let sent = Sent {
+            content,
+            metadata,
+            is_answer,
+            is_regenerate,
+            of: regenerates.or(replaces),
+            after,
+            client_id,
+        };
+        // Whatever is posted counts as a message.
+        let frame = ClientFrame::Regenerate { request_id, of: String::new() };
         if self.admits(now, origin, &frame)
-            && let ClientFrame::Message { request_id, content, metadata, .. } = frame
+            && let ClientFrame::Regenerate { request_id, .. } = frame
         {
-            self.message(now, records, origin, &request_id, Sent { content, metadata, is_answer }, None);
+            self.message(now, records, origin, &request_id, sent, None);
         }
         if !follows {
             self.leave(&peer);
@@ -77,6 +88,9 @@ impl Thread {
         let (epoch, id) = (self.epoch, begun.seq);
         let mut shown = CatchUp::at(Cursor::at(epoch, id));
         shown.frames.extend(begun.frame(epoch, Cursor::at(epoch, id)));
+        if matches!(begun.kind, RecordKind::Regenerate { .. }) {
+            shown.frames.extend(begun.branch_frame(epoch, Cursor::at(epoch, id), Vec::new()));
+        }
         shown.frames.extend(self.queued_frame(id, &begun.request_id));
         let turn = self.turns.get(&id);
         if let Some(answer) = turn.and_then(sent) {
@@ -90,7 +104,7 @@ impl Thread {
         });
         let is_over = end.is_some() || waits.is_some();
         shown.frames.extend(waits);
-        let _ = end.and_then(|end| shown.record(end));
+        let _ = end.and_then(|end| shown.record(end, &|cursor| end.frame(epoch, cursor)));
         self.send_asked(peer, shown.frames);
         if is_over {
             self.peers.remove(peer);

@@ -77,8 +77,8 @@ impl Thread {
         }
     }
 
-    pub(super) fn reset(&mut self, records: &dyn Records, peer: &PeerId) {
-        match self.snapshot(records, peer, SnapshotReason::Reset) {
+    pub(super) fn bring_up_to_date(&mut self, records: &dyn Records, peer: &PeerId, reason: SnapshotReason) {
+        match self.snapshot(records, peer, reason) {
             Ok(frames) => self.send_each(peer, frames),
             Err(StoreError(_)) => self.turn_away(peer),
         }
@@ -113,11 +113,11 @@ impl Thread {
         };
         let events = match Cursor::parse(text) {
             Some(from) => self.catch_up(records, &from)?,
-            None => None,
+            None => Err(SnapshotReason::Reset),
         };
         match events {
-            Some(events) => Ok(Missed::Events(text.to_owned(), events)),
-            None => self.snapshot(records, peer, SnapshotReason::Reset).map(Missed::Snapshot),
+            Ok(events) => Ok(Missed::Events(text.to_owned(), events)),
+            Err(reason) => self.snapshot(records, peer, reason).map(Missed::Snapshot),
         }
     }
 

@@ -24,28 +24,41 @@ pub(super) struct CatchUp {
 }
 
 impl Thread {
-    /// The events after `from`, a turn's missing text in one piece. `None` if no client of this log
-    /// can be there, or only one that is too far behind.
+    /// The events after `from`, a turn's missing text in one piece. If no client of this log can be there, or only one
+    /// that is too far behind, the reason of the snapshot that it is sent instead.
     pub(super) fn catch_up(
         &self,
         records: &dyn Records,
         from: &Cursor,
-    ) -> Result<Option<Vec<ServerFrame>>, StoreError> {
+    ) -> Result<Result<Vec<ServerFrame>, SnapshotReason>, StoreError> {
+        let unknown = Err(SnapshotReason::Reset);
         let Some(session) = self.shown_session() else {
-            return Ok(from.is_start().then(Vec::new));
+            return Ok(if from.is_start() { Ok(Vec::new()) } else { unknown });
         };
         let is_here = from.is_start() || (from.epoch == self.epoch && from.seq <= self.seq);
         if !is_here {
-            return Ok(None);
+            return Ok(unknown);
         }
         let page = records.events(from.seq, CATCH_UP_MESSAGES_MAX, CATCH_UP_BYTES_MAX)?;
-        if page.more || !self.holds(from, &page.records) {
-            return Ok(None);
+        let branches = if page.more { None } else { self.branches(records, &page.records)? };
+        let Some(branches) = branches else {
+            let is_elsewhere = from.seq < self.path.since() && !from.is_start();
+            return Ok(if is_elsewhere { Err(SnapshotReason::Branch) } else { unknown });
+        };
+        if !self.holds(from, &page.records) {
+            return Ok(unknown);
         }
         let at = Cursor { epoch: self.epoch, ..from.clone() };
-        let Some(unnamed) = self.unnamed(records, from, &page.records)? else { return Ok(None) };
+        let Some(unnamed) = self.unnamed(records, from, &page.records)? else { return Ok(unknown) };
+        let beside = self.beside(records, page.records.iter())?;
         let mut catch_up = CatchUp { at, unnamed, frames: Vec::new() };
-        let complete = page.records.iter().try_for_each(|record| catch_up.record(record));
+        let complete = page.records.iter().try_for_each(|record| {
+            if let Some((_, messages)) = branches.iter().find(|(seq, _)| *seq == record.seq) {
+                catch_up.branch(record, messages);
+            }
+            let event = |cursor| self.event_of(&beside, record, cursor);
+            catch_up.record(record, &event)
+        });
         let complete = complete.and_then(|()| {
             let mut answers = self.turns.iter().filter_map(|(id, turn)| Some((*id, turn, sent(turn)?)));
             answers.try_for_each(|(id, turn, answer)| catch_up.answer(id, &turn.request_id, &answer))
@@ -53,7 +66,7 @@ impl Thread {
         if from.seq < self.seq {
             catch_up.session(self.seq, &session);
         }
-        Ok(complete.map(|()| catch_up.frames))
+        Ok(complete.map(|()| catch_up.frames).ok_or(SnapshotReason::Reset))
     }
 
     /// What a client holds of turns that had waited at its place, where that does not name them: as much as its last event
@@ -102,12 +115,13 @@ impl Thread {
     ) -> Result<Vec<ServerFrame>, StoreError> {
         let page = match &self.session {
             Some(_) => {
-                records.before(self.seq.saturating_add(1), SNAPSHOT_MESSAGES_MAX, PAYLOAD_BYTES_MAX)?
+                let end = self.seq.saturating_add(1);
+                records.before(&self.path, end, SNAPSHOT_MESSAGES_MAX, PAYLOAD_BYTES_MAX)?
             }
             None => super::store::Page::default(),
         };
-        let messages: Vec<Message> =
-            page.records.iter().rev().map(|record| record.message(self.epoch)).collect();
+        let mut messages = self.messages(records, &page.records)?;
+        messages.reverse();
         let bytes_max = self.head_bytes_max(&page.records);
         let heads: Vec<(TurnId, &Turn, Answer)> =
             self.turns.iter().map(|(id, turn)| (*id, turn, turn_head(turn, bytes_max))).collect();
@@ -165,12 +179,27 @@ impl CatchUp {
         CatchUp { at, unnamed: LiteMap::new(), frames: Vec::new() }
     }
 
-    pub(super) fn record(&mut self, record: &Record) -> Option<()> {
+    /// Where the path changed.
+    fn branch(&mut self, record: &Record, messages: &[Message]) {
+        // Of a message that is written anew, it stands before that.
+        let is_before = matches!(record.kind, RecordKind::Question { .. });
+        let seq = record.seq.saturating_sub(u64::from(is_before));
+        if self.at.seq < seq {
+            self.at.seq = seq;
+            self.frames.extend(record.branch_frame(self.at.epoch, self.at.clone(), messages.to_vec()));
+        }
+    }
+
+    pub(super) fn record(
+        &mut self,
+        record: &Record,
+        event: &dyn Fn(Cursor) -> Option<ServerFrame>,
+    ) -> Option<()> {
         let (turn, held) = (record.turn, self.held(record.turn));
         match &record.kind {
             // The end of an appended answer shows all of it.
             RecordKind::Question { .. } | RecordKind::Answer { is_appended: true, .. } => {}
-            RecordKind::Append { .. } => {
+            RecordKind::Append { .. } | RecordKind::Regenerate { .. } | RecordKind::Select(_) => {
                 self.at.seq = record.seq;
                 return Some(());
             }
@@ -201,7 +230,7 @@ impl CatchUp {
             }
         }
         self.at.seq = record.seq;
-        self.frames.extend(record.frame(self.at.epoch, self.at.clone()));
+        self.frames.extend(event(self.at.clone()));
         Some(())
     }
 

@@ -17,6 +17,8 @@ mod access;
 mod answer;
 mod attachment;
 mod calls;
+mod clock;
+mod crowd;
 mod enclosed;
 mod events;
 mod files;
@@ -24,6 +26,7 @@ mod follow;
 mod join;
 mod log;
 mod outbox;
+mod path;
 mod permission;
 pub mod rows;
 mod session;
@@ -32,6 +35,7 @@ mod stream;
 mod turn;
 mod turns;
 mod unread;
+mod versions;
 mod waiting;
 mod wake;
 
@@ -49,6 +53,7 @@ use crate::protocol::{
 };
 
 use access::{Peer, Rates};
+use crowd::Crowd;
 use files::Files;
 use outbox::Outbox;
 use store::{Commit, Deletion, Records, Stored, Write};
@@ -62,6 +67,7 @@ pub use attachment::Attachment;
 pub use events::{Counters, Event, OutboxState, Report};
 pub use files::{File, FileState, Kept, Unserved};
 pub use outbox::{Delivered, Delivery, SessionContent};
+pub use path::{Path, Start};
 pub use permission::{Ask, Denied, Request};
 pub use store::message_id_prefix;
 pub use unread::Reading;
@@ -400,13 +406,16 @@ pub struct Thread {
     peers: LiteMap<PeerId, Peer>,
     rates: Rates,
     turns: LiteMap<TurnId, Turn>,
-    /// The turn that began last, over or not: the next one's parent.
-    last_turn: Option<TurnId>,
+    /// The turn that began last on the current path, over or not: the next one's parent. And the id of its answer, if that
+    /// does not follow from it.
+    last_turn: Option<(TurnId, Option<String>)>,
+    path: Path,
     /// The place of the last event that was sent to all; `None` if this thread has sent none yet.
     last_place: Option<Cursor>,
     /// Whether the store has the note of a deletion.
     was_deleted: bool,
     unread: Unread,
+    crowd: Crowd,
     outbox: Outbox,
     files: Files,
     alarm: Option<Millis>,
@@ -433,9 +442,11 @@ impl Thread {
             rates: Rates::default(),
             turns: LiteMap::new(),
             last_turn: None,
+            path: Path::default(),
             last_place: None,
             was_deleted: false,
             unread: Unread::default(),
+            crowd: Crowd::default(),
             outbox: Outbox::default(),
             files: Files::default(),
             alarm: None,
@@ -448,7 +459,7 @@ impl Thread {
 
     /// Takes one input. `records` reads the store as it is after the last output that was carried out.
     pub fn handle(&mut self, now: Millis, records: &dyn Records, input: Input) {
-        self.now = now;
+        self.see_clock(now);
         // This comes first: a client whose credential has expired is sent nothing more, not even a refusal.
         self.dismiss_expired(now);
         let begins_nothing = matches!(input, Input::Woken(_) | Input::Alarm);
@@ -467,7 +478,7 @@ impl Thread {
             Input::Agent { turn, events, tokens_used } => self.agent(now, turn, events, tokens_used),
             Input::Answered { turn, answered } => self.answered(now, turn, &answered),
             Input::Unasked { turn } => self.give_up_asking(now, turn),
-            Input::Deadline => {}
+            Input::Deadline => self.crowd.served(now),
             Input::Alarm => {
                 self.alarm = None;
                 self.time_out_delivery(now);
@@ -556,10 +567,14 @@ impl Thread {
             return;
         }
         match frame {
-            ClientFrame::Message { request_id, content, thread_id, metadata } => {
-                let sent = Sent { content, metadata, is_answer: false };
+            ClientFrame::Message { request_id, content, thread_id, metadata, after, replaces } => {
+                let sent = Sent { content, metadata, after, of: replaces, ..Sent::default() };
                 self.message(now, records, origin, &request_id, sent, thread_id.as_deref());
             }
+            ClientFrame::Regenerate { request_id, of } => {
+                self.regenerate(now, records, origin, &request_id, of);
+            }
+            ClientFrame::Select { message_id } => self.select(now, records, origin, &message_id),
             ClientFrame::Cancel { request_id } => self.cancel(now, Some(peer), request_id.as_deref()),
             ClientFrame::Answer(answer) => self.answer_call(now, origin, answer),
             ClientFrame::SessionSync { cursor } => self.sync(now, records, origin, cursor.as_deref()),

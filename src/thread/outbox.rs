@@ -10,7 +10,9 @@ use crate::protocol::limits::{
 };
 use crate::protocol::{Millis, Session};
 
+use super::clock::set_back;
 use super::events::{Event, OutboxState};
+use super::path::Path;
 use super::store::{Record, Records, StoreError, Write};
 use super::{Output, Thread};
 
@@ -72,6 +74,8 @@ pub struct SessionContent {
     pub epoch: u64,
     /// The session as it is now.
     pub session: Session,
+    /// The current path.
+    pub path: Path,
     /// Records that D1 may lack, oldest first. It may have been given some of them before.
     pub records: Vec<Record>,
 }
@@ -91,6 +95,11 @@ impl From<&Delivery> for Delivered {
 }
 
 impl Outbox {
+    pub(super) fn set_back(&mut self, by: Millis) {
+        set_back(&mut self.sent_at, by);
+        set_back(&mut self.retry_at, by);
+    }
+
     pub(super) fn from_store(delivered: u64, saved: u64) -> Self {
         Outbox { delivered, saved, saved_delivered: delivered, ..Outbox::default() }
     }
@@ -133,10 +142,10 @@ impl Thread {
         let Some(session) = self.shown_session() else {
             return Ok(Delivery { epoch, deletes, content: None, seq: self.outbox.delivered });
         };
-        let delivered = self.outbox.delivered;
+        let (delivered, path) = (self.outbox.delivered, self.path.clone());
         let page = match self.outbox.in_flight {
             Some(Step::Probe) => {
-                let content = SessionContent { epoch, session, records: Vec::new() };
+                let content = SessionContent { epoch, session, path, records: Vec::new() };
                 return Ok(Delivery { epoch, deletes, content: Some(content), seq: delivered });
             }
             Some(Step::Alone) => records.after(delivered, 1, 0)?,
@@ -146,7 +155,7 @@ impl Thread {
         };
         let last = page.records.last().map_or(self.seq, |record| record.seq);
         let seq = if page.more { last } else { self.seq };
-        let content = SessionContent { epoch, session, records: page.records };
+        let content = SessionContent { epoch, session, path, records: page.records };
         Ok(Delivery { epoch, deletes, content: Some(content), seq })
     }
 

@@ -9,12 +9,19 @@ use crate::protocol::{
     to_json,
 };
 
-use super::store::{BlockEvents, Checkpoint, Journal, Mark, MarkKind, PlacedBlock, Record, RecordKind};
+use super::path::Start;
+use super::store::{
+    Begun, BlockEvents, Checkpoint, Journal, Mark, MarkKind, PlacedBlock, Record, RecordKind,
+};
 
 /// The kinds of record that this version writes and reads, as they stand in a column.
 pub const QUESTION: &str = "question";
 /// See [`QUESTION`].
 pub const ANSWER: &str = "answer";
+/// A turn that answers a question once more, and a choice of the path: no messages.
+pub const REGENERATE: &str = "regenerate";
+/// See [`REGENERATE`].
+pub const SELECT: &str = "select";
 /// What waits for its place: no message yet.
 pub const APPEND: &str = "append";
 /// Those of turns that wait: no messages.
@@ -31,6 +38,8 @@ impl RecordKind {
         match self {
             RecordKind::Question { .. } => QUESTION,
             RecordKind::Append { .. } => APPEND,
+            RecordKind::Regenerate { .. } => REGENERATE,
+            RecordKind::Select(_) => SELECT,
             RecordKind::Answer { .. } => ANSWER,
             RecordKind::Waiting { .. } => WAITING,
             RecordKind::Decision(_) => DECISION,
@@ -48,7 +57,10 @@ impl RecordKind {
             RecordKind::Waiting { round, .. } => round.as_ref().map(to_json),
             RecordKind::Decision(decision) => decision.as_ref().map(to_json),
             RecordKind::Output(given) => given.as_ref().map(to_json),
-            RecordKind::Question { .. } | RecordKind::Append { .. } => None,
+            RecordKind::Select(branch) => branch.as_ref().map(to_json),
+            RecordKind::Question { begun, .. }
+            | RecordKind::Regenerate { begun, .. }
+            | RecordKind::Append { begun, .. } => Some(to_json(begun)).filter(|data| data != "{}"),
         }
     }
 }
@@ -98,11 +110,19 @@ impl Record {
         let kind = match row.text("kind").as_deref() {
             Some(QUESTION) => question(row, is_lost),
             Some(APPEND) => RecordKind::Append {
-                parent: row.integer("parent"),
+                parent: parent(row),
                 author: row.text("author"),
                 metadata: row.text("metadata").and_then(|text| Json::parse(&text)),
                 fault: is_lost.then(unreadable_message),
+                begun: begun(row),
             },
+            Some(REGENERATE) => RecordKind::Regenerate {
+                question: faults.integer(row, "parent"),
+                author: row.text("author"),
+                started: row.integer("started") == Some(1),
+                begun: begun(row),
+            },
+            Some(SELECT) => RecordKind::Select(faults.json(row, "data")),
             Some(WAITING) => RecordKind::Waiting {
                 started: row.integer("started") == Some(1),
                 metadata: faults.json(row, "metadata").unwrap_or_default(),
@@ -135,8 +155,11 @@ impl Mark {
         let integer = |column| row.integer(column).unwrap_or_default();
         let kind = match row.text("kind").as_deref() {
             Some(QUESTION) => MarkKind::Question { started: integer("started") == 1 },
-            Some(WAITING | DECISION | OUTPUT) => MarkKind::Event,
-            Some(APPEND) => MarkKind::Append,
+            Some(REGENERATE) => {
+                MarkKind::Regenerate { started: integer("started") == 1, question: integer("parent") }
+            }
+            Some(WAITING | DECISION | OUTPUT | SELECT) => MarkKind::Event,
+            Some(APPEND) => MarkKind::Append { parent: parent(row) },
             _ => MarkKind::Answer { tokens_used: integer("tokens_used") },
         };
         Mark {
@@ -179,6 +202,7 @@ impl Checkpoint {
             delivered: faults.integer(row, "delivered"),
             open: faults.json(row, "open"),
             session: faults.json(row, "session").unwrap_or_else(|| unnamed_session(row, session_id)),
+            path: row.text("path").and_then(|_| faults.json(row, "path")).unwrap_or_default(),
         };
         Some(Found { value: checkpoint, fault: faults.0 })
     }
@@ -208,9 +232,37 @@ fn unnamed_session(row: &dyn Row, id: &str) -> Session {
     }
 }
 
+/// With which a segment begins has 0 for none.
+fn parent(row: &dyn Row) -> Option<u64> {
+    row.integer("parent").filter(|parent| *parent > 0)
+}
+
+fn begun(row: &dyn Row) -> Begun {
+    row.text("data").and_then(|data| Begun::parse(&data)).unwrap_or_default()
+}
+
+impl Begun {
+    /// Reads it out of the row of a turn's beginning.
+    #[must_use]
+    pub fn of(row: &dyn Row) -> Self {
+        begun(row)
+    }
+}
+
+impl Start {
+    /// Reads the row of a turn with which a segment begins.
+    #[must_use]
+    pub fn read(row: &dyn Row) -> Self {
+        let Begun { first, old_id, .. } = begun(row);
+        let is_answer = row.text("kind").as_deref() == Some(REGENERATE);
+        Start { turn: row.integer("seq").unwrap_or_default(), parent: parent(row), is_answer, first, old_id }
+    }
+}
+
 fn question(row: &dyn Row, is_lost: bool) -> RecordKind {
     RecordKind::Question {
-        parent: row.integer("parent"),
+        begun: begun(row),
+        parent: parent(row),
         author: row.text("author"),
         started: row.integer("started") == Some(1),
         answer_id: row.text("answer_id"),
@@ -227,6 +279,7 @@ fn answer(row: &dyn Row, is_lost: bool, faults: &mut Faults) -> RecordKind {
     let metadata = metadata.unwrap_or(ResponseMetadata { tokens_used, ..ResponseMetadata::default() });
     let data = row.text("data");
     let events = data.as_deref().filter(|_| !is_lost).and_then(BlockEvents::parse);
+    let parent = parent(row);
     let data = data.and_then(|data| Json::parse(&data));
     let field = |name: &str| data.as_ref().and_then(|data| data.get(name));
     let reason = field("reason").and_then(Json::as_str).map(str::to_owned);
@@ -235,7 +288,7 @@ fn answer(row: &dyn Row, is_lost: bool, faults: &mut Faults) -> RecordKind {
         Some(status) => (status, error),
         None => (Status::Failed.into(), Some(unreadable_message())),
     };
-    RecordKind::Answer { status, error, metadata, events, reason, is_appended }
+    RecordKind::Answer { parent, status, error, metadata, events, reason, is_appended }
 }
 
 fn unreadable_message() -> ErrorBody {

@@ -119,6 +119,7 @@ impl Thread {
         }
         self.turns.clear();
         self.last_turn = None;
+        self.path = super::Path::default();
         self.last_place = None;
         self.epoch = self.next_epoch();
         self.outbox.session_deleted(self.seq);
@@ -197,6 +198,7 @@ impl Thread {
             delivered: self.outbox.delivered,
             open: Some(self.turns.keys().copied().collect()),
             session,
+            path: self.path.clone(),
         })
     }
 }
@@ -221,7 +223,7 @@ fn blank_session(id: String, created_at: Millis) -> Session {
 
 /// The beginning of a text on one line, cut at a word's end where there is one, else between two characters
 /// as readers see them.
-fn preview(text: &str) -> String {
+pub(super) fn preview(text: &str) -> String {
     let line = joined(text.split_whitespace(), ' ');
     let Some((end, next)) = line.char_indices().nth(PREVIEW_CHARS_MAX) else { return line };
     let head = line.get(..end).unwrap_or_default();

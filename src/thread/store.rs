@@ -12,6 +12,7 @@ use crate::protocol::{
 
 use super::answer::Answer;
 use super::files::{File, FileState};
+use super::path::{Path, Start};
 
 const DIGEST_CHARS: usize = 16;
 
@@ -113,7 +114,22 @@ pub enum RecordKind {
         metadata: Option<Json>,
         /// Why its stored content cannot be read; `None` if it can.
         fault: Option<ErrorBody>,
+        /// How it continues the conversation.
+        begun: Begun,
     },
+    /// A turn begins that answers a question once more. It is a `branch`, and no message.
+    Regenerate {
+        /// The turn that the question came with.
+        question: u64,
+        /// The subject that asked for it; `None` if it has none.
+        author: Option<String>,
+        /// As of a question.
+        started: bool,
+        /// How it continues the conversation.
+        begun: Begun,
+    },
+    /// The path was chosen. `None` if that cannot be read.
+    Select(Option<Branch>),
     /// An answer that no turn asked for, until its place in the queue comes. It is no event of the log.
     Append {
         /// The turn that began before it; `None` for the first.
@@ -124,9 +140,14 @@ pub enum RecordKind {
         metadata: Option<Json>,
         /// Why its stored content cannot be read; `None` if it can.
         fault: Option<ErrorBody>,
+        /// How it continues the conversation.
+        begun: Begun,
     },
     /// The answer, with which a turn ends.
     Answer {
+        /// The turn that its question came with, if that is another one; of an answer that no turn asked for, the turn
+        /// before it, if there is one.
+        parent: Option<u64>,
         /// How the turn ended.
         status: Word<Status>,
         /// What clients are told; `None` if nothing failed.
@@ -153,6 +174,49 @@ pub enum RecordKind {
     Decision(Option<Decision>),
     /// Somebody gave the result of a call. The content is that block.
     Output(Option<Given>),
+}
+
+object! {
+    /// How a turn continues the conversation. Of one that an older build stored, nothing is known.
+    #[derive(Default, Eq)]
+    pub struct Begun {
+        /// How many messages its path has up to its answer, once all turns are over.
+        pub count: Option<u64> = "count" unless "Option::is_none",
+        /// The turns that were not over when it began.
+        pub open: Option<Vec<u64>> = "open" unless "Option::is_none",
+        /// Whether a segment begins with it.
+        #[cfg_attr(test, ts(as = "Option<bool>"))]
+        pub starts: bool = "starts" unless "is_not",
+        /// Of a new version of a message, the turn that the first version came with.
+        pub first: Option<u64> = "first" unless "Option::is_none",
+        /// The turn that its frame named: the one whose message it replaces, or whose question it answers.
+        pub of: Option<String> = "of" unless "Option::is_none",
+        /// What its writer saw last.
+        pub after: Option<String> = "after" unless "Option::is_none",
+        /// The id that a stock client gave the message.
+        pub client_id: Option<String> = "clientId" unless "Option::is_none",
+        /// The id of the answer that it goes on from, or that it is another version of, if that does not follow from its
+        /// turn, as in threads of the first format.
+        pub old_id: Option<String> = "oldId" unless "Option::is_none",
+        /// Where it brought the path to another place, what clients were told.
+        pub branch: Option<Branch> = "branch" unless "Option::is_none",
+    }
+}
+
+object! {
+    /// How the path changed.
+    #[derive(Eq)]
+    pub struct Branch {
+        /// The last message that stayed; `None` if none did.
+        pub after: Option<String> = "after" unless "Option::is_none",
+        /// The messages that follow it, by their sequence numbers; `None` if they are too many for a frame.
+        pub messages: Option<Vec<u64>> = "messages" unless "Option::is_none",
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_not(flag: &bool) -> bool {
+    !flag
 }
 
 object! {
@@ -226,8 +290,18 @@ pub enum MarkKind {
         /// Whether its agent was called: after a crash the turn is interrupted, not started again.
         started: bool,
     },
+    /// A turn begins that answers the question of another one.
+    Regenerate {
+        /// As of a question.
+        started: bool,
+        /// The turn that the question came with.
+        question: u64,
+    },
     /// An answer that no turn asked for and that waits for its place.
-    Append,
+    Append {
+        /// The turn before it on its path.
+        parent: Option<u64>,
+    },
     /// The answer, with which a turn ends.
     Answer {
         /// Tokens that count towards the session's total.
@@ -344,6 +418,8 @@ pub struct Checkpoint {
     pub open: Option<Vec<u64>>,
     /// The session as of `seq`.
     pub session: Session,
+    /// The current path.
+    pub path: Path,
 }
 
 /// What a store holds when its thread wakes.
@@ -359,8 +435,9 @@ pub struct Stored {
     pub journals: Vec<Journal>,
     /// The last record's sequence number, even if a newer version wrote that record and this one cannot use it.
     pub last_seq: u64,
-    /// The turn that began last; `None` if there is none.
-    pub last_turn: Option<u64>,
+    /// The turn that began last on the current path, and the id of its answer if that does not follow from it; `None` if
+    /// there is none.
+    pub last_turn: Option<(u64, Option<String>)>,
     /// Of the turns that are not over, the [`Records::rounds`]; see [`Stored::complete`].
     pub rounds: Vec<Record>,
 }
@@ -387,8 +464,21 @@ pub trait Records {
     fn rounds(&self, turn: u64, until: u64) -> Result<Vec<Record>, StoreError>;
     /// Messages after `seq`, oldest first. The first one comes whatever its size.
     fn after(&self, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError>;
-    /// Messages before `seq`, newest first. The first one comes whatever its size.
-    fn before(&self, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError>;
+    /// Messages of a path before `seq`, newest first. The first one comes whatever its size.
+    fn before(&self, path: &Path, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError>;
+    /// The records with these sequence numbers, oldest first.
+    fn these(&self, seqs: &[u64]) -> Result<Vec<Record>, StoreError>;
+    /// The turns with which segments begin: those that these turns are the parents of, where 0 stands for none, or all.
+    fn starts(&self, parents: Option<&[u64]>) -> Result<Vec<Start>, StoreError>;
+    /// The record of the last turn that began before `seq`.
+    fn begun_before(&self, seq: u64) -> Result<Option<Record>, StoreError>;
+    /// Of these turns, how they began.
+    fn begun(&self, turns: &[u64]) -> Result<Vec<(u64, Begun)>, StoreError>;
+    /// The turns that ended behind `seq` though they had begun before, with the places of their ends: of these turns, or
+    /// of all.
+    fn late(&self, seq: u64, turns: Option<&[u64]>) -> Result<Vec<(u64, u64)>, StoreError>;
+    /// How many messages the turns up to this one have, all of them over and of the first segment.
+    fn count(&self, turn: u64) -> Result<u64, StoreError>;
     /// The user's message with this `requestId`.
     fn request(&self, request_id: &str) -> Result<Option<Record>, StoreError>;
     /// The end of the turn that began at `turn`.
@@ -436,8 +526,10 @@ impl Stored {
         self.find_open(records)?;
         for mark in self.open.iter().chain(&self.since) {
             let is_end = |end: &&Mark| end.turn == mark.turn && matches!(end.kind, MarkKind::Answer { .. });
-            if mark.kind == (MarkKind::Question { started: true })
-                && !self.since.iter().any(|end| is_end(&end))
+            if matches!(
+                mark.kind,
+                MarkKind::Question { started: true } | MarkKind::Regenerate { started: true, .. }
+            ) && !self.since.iter().any(|end| is_end(&end))
             {
                 self.rounds.extend(records.rounds(mark.turn, u64::MAX >> 1)?);
             }
@@ -475,7 +567,10 @@ impl From<&Record> for Mark {
         let kind = match &record.kind {
             RecordKind::Question { started, .. } => MarkKind::Question { started: *started },
             RecordKind::Answer { metadata, .. } => MarkKind::Answer { tokens_used: metadata.tokens_used },
-            RecordKind::Append { .. } => MarkKind::Append,
+            RecordKind::Regenerate { started, question, .. } => {
+                MarkKind::Regenerate { started: *started, question: *question }
+            }
+            RecordKind::Append { parent, .. } => MarkKind::Append { parent: *parent },
             _ => MarkKind::Event,
         };
         Mark {
@@ -504,6 +599,9 @@ impl Record {
             error: None,
             author: None,
             metadata: None,
+            parent_id: self.parent_id(epoch),
+            client_id: self.begun().and_then(|begun| begun.client_id.clone()),
+            versions: None,
             cursor: Cursor::at(epoch, self.seq).to_string(),
         };
         match self.kind.clone() {
@@ -526,12 +624,70 @@ impl Record {
         }
     }
 
-    /// The log event that this record is, at the place `cursor`; `None` if it is none.
+    /// The id of the message before it on its path.
+    fn parent_id(&self, epoch: u64) -> Option<String> {
+        match &self.kind {
+            RecordKind::Answer { is_appended: false, parent, .. } => {
+                Some(question_id(epoch, parent.unwrap_or(self.turn)))
+            }
+            RecordKind::Answer { parent, .. } => Some(answer_id(epoch, (*parent)?)),
+            RecordKind::Question { parent, begun, .. } => {
+                begun.old_id.clone().or_else(|| Some(answer_id(epoch, (*parent)?)))
+            }
+            _ => None,
+        }
+    }
+
+    /// The turn that its question came with: of a message, of what becomes of its turn, or of another answer.
+    #[must_use]
+    pub fn question(&self) -> Option<u64> {
+        match &self.kind {
+            RecordKind::Answer { is_appended: true, .. } | RecordKind::Append { .. } => None,
+            RecordKind::Answer { parent, .. } => Some(parent.unwrap_or(self.turn)),
+            RecordKind::Regenerate { question, .. } => Some(*question),
+            _ => Some(self.turn),
+        }
+    }
+
+    /// Of a record with which a turn begins, how it continues the conversation.
+    #[must_use]
+    pub fn begun(&self) -> Option<&Begun> {
+        match &self.kind {
+            RecordKind::Question { begun, .. }
+            | RecordKind::Regenerate { begun, .. }
+            | RecordKind::Append { begun, .. } => Some(begun),
+            _ => None,
+        }
+    }
+
+    /// What it changed of the path.
+    #[must_use]
+    pub fn branch(&self) -> Option<&Branch> {
+        match &self.kind {
+            RecordKind::Select(branch) => branch.as_ref(),
+            _ => self.begun()?.branch.as_ref(),
+        }
+    }
+
+    /// The `branch` of a record that is one, or that came with one, once what follows is found.
+    #[must_use]
+    pub fn branch_frame(&self, epoch: u64, cursor: Cursor, messages: Vec<Message>) -> Option<ServerFrame> {
+        let after = self.branch()?.after.clone();
+        let is_turn = matches!(self.kind, RecordKind::Regenerate { .. });
+        let request_id = is_turn.then(|| self.request_id.clone());
+        let answer_id = is_turn.then(|| self.answer_id(epoch));
+        Some(ServerFrame::Branch { cursor, request_id, answer_id, after, messages })
+    }
+
+    /// The log event that this record is, at the place `cursor`; `None` if it is none, or a `branch`.
     #[must_use]
     pub fn frame(&self, epoch: u64, cursor: Cursor) -> Option<ServerFrame> {
         let request_id = self.request_id.clone();
         let RecordKind::Answer { status, error, metadata, reason, .. } = &self.kind else {
-            let is_event = !matches!(self.kind, RecordKind::Append { .. });
+            let is_event = !matches!(
+                self.kind,
+                RecordKind::Append { .. } | RecordKind::Regenerate { .. } | RecordKind::Select(_)
+            );
             return is_event.then(|| self.event(epoch, cursor, request_id));
         };
         let response = Response::new(&self.content, metadata.clone());
@@ -593,6 +749,15 @@ impl Record {
         }
     }
 
+    /// The id of the turn's answer, if it does not follow from the turn.
+    #[must_use]
+    pub fn old_answer_id(&self) -> Option<String> {
+        match &self.kind {
+            RecordKind::Question { answer_id, .. } => answer_id.clone(),
+            _ => None,
+        }
+    }
+
     /// What a client that names no progress of the turn holds of its answer once it has this event: text and blocks.
     #[must_use]
     pub fn held(&self) -> Option<Progress> {
@@ -627,7 +792,7 @@ impl Record {
     #[must_use]
     pub fn author(&self) -> Option<&str> {
         match &self.kind {
-            RecordKind::Question { author, .. } => author.as_deref(),
+            RecordKind::Question { author, .. } | RecordKind::Regenerate { author, .. } => author.as_deref(),
             _ => None,
         }
     }

@@ -2,8 +2,8 @@
 
 use crate::agent::{AgentEvent, Answered, Failed, Finished, Refusal};
 use crate::protocol::limits::{
-    COALESCE_MS_MAX, COALESCE_MS_MIN, COALESCE_SOCKETS_PER_MS, COALESCE_TIMER_PART, DATA_URL_BYTES_MAX,
-    ENDING_MS, GUARD_MS, PAYLOAD_BYTES_MAX,
+    COALESCE_MEASURED_SOCKETS, COALESCE_MS_MAX, COALESCE_MS_MIN, COALESCE_SOCKETS_PER_MS,
+    COALESCE_TIMER_PART, DATA_URL_BYTES_MAX, ENDING_MS, GUARD_MS, PAYLOAD_BYTES_MAX,
 };
 use crate::protocol::{Block, ErrorBody, ErrorCode, Json, Millis, ServerFrame};
 
@@ -238,13 +238,18 @@ impl Thread {
             let (cursor, request_id, delta) = (cursor.clone(), request_id.clone(), part.to_owned());
             frames.push(ServerFrame::BlockDelta { cursor, request_id, index, delta });
         }
+        if self.peers.len() >= COALESCE_MEASURED_SOCKETS && !frames.is_empty() {
+            self.crowd.serve(now);
+        }
         for frame in frames {
             self.send_all(frame);
         }
     }
 
     fn flush_due(&mut self, now: Millis, turn: TurnId, coalesce_ms: u64) {
-        if self.running_mut(turn).is_some_and(|running| is_due(running.frame_due_at(coalesce_ms), now)) {
+        let rests_until = self.crowd.rests_until();
+        let due_at = |running: &mut Running| running.frame_due_at(coalesce_ms).map(|at| at.max(rests_until));
+        if self.running_mut(turn).is_some_and(|running| is_due(due_at(running), now)) {
             self.flush(now, turn);
         }
     }
@@ -309,11 +314,12 @@ impl Thread {
 
     pub(super) fn deadlines(&self) -> impl Iterator<Item = Millis> {
         let (coalesce_ms, delivery_due_at) = (self.coalesce_timer_ms(), self.delivery_due_at());
-        self.running().flat_map(move |(_, running)| {
+        let rests_until = self.crowd.rests_until();
+        let of_turns = self.running().flat_map(move |(_, running)| {
             let timeout = running.timeout_at(&self.config);
             let ending = running.ending.as_ref().map(|(at, _)| *at);
             [
-                running.frame_due_at(coalesce_ms),
+                running.frame_due_at(coalesce_ms).map(|at| at.max(rests_until)),
                 running.journal_due_at(),
                 delivery_due_at,
                 ending,
@@ -322,7 +328,8 @@ impl Thread {
             ]
             .into_iter()
             .flatten()
-        })
+        });
+        of_turns.chain(self.crowd.deadline())
     }
 
     /// While anything is unfinished an alarm is set, so that a crash does not leave it so: before the

@@ -9,6 +9,7 @@ use crate::protocol::{Block, Json, Millis, Progress, ResponseMetadata, Usage, Wo
 
 use super::Config;
 use super::answer::Answer;
+use super::clock::set_back;
 use super::store::{Journal, Round};
 use crate::agent::{self, AgentEvent, AgentRequest, Answered, Attempt, Failed, Finished, Reply};
 
@@ -34,6 +35,9 @@ pub(crate) struct Turn {
     pub(crate) waited_ms: u64,
     /// Whether its answer is there already and no agent is called for it.
     pub(crate) is_appended: bool,
+    /// What the parent of its end is: the turn that its question came with, if that is another one; of an answer that is
+    /// there already, the turn before it.
+    pub(crate) parent: Option<u64>,
     pub(crate) state: TurnState,
 }
 
@@ -103,7 +107,20 @@ pub(crate) struct Running {
 
 impl Turn {
     pub(crate) fn queued(request_id: String, accepted_at: Millis) -> Self {
-        Turn { request_id, accepted_at, waited_ms: 0, is_appended: false, state: TurnState::Queued }
+        Turn {
+            request_id,
+            accepted_at,
+            waited_ms: 0,
+            is_appended: false,
+            parent: None,
+            state: TurnState::Queued,
+        }
+    }
+
+    /// The turn that its question came with: itself, unless it answers that of another one once more. Of an answer that is
+    /// there already, itself.
+    pub(crate) fn question(&self, id: u64) -> u64 {
+        self.parent.filter(|_| !self.is_appended).unwrap_or(id)
     }
 
     pub(crate) fn waiting(&self) -> Option<&Waiting> {
@@ -293,6 +310,18 @@ impl Running {
             Some(at) if unsent < COALESCE_BYTES_MAX => Some(at.saturating_add(coalesce_ms)),
             _ => Some(0),
         }
+    }
+
+    pub(crate) fn set_back(&mut self, by: Millis) {
+        let Running { last_frame_at, unstored_since, agent_said_at, said_first_at, .. } = self;
+        let times = [last_frame_at, unstored_since, agent_said_at, said_first_at].into_iter().flatten();
+        let due = self.ending.iter_mut().map(|(at, _)| at).chain(self.again.iter_mut().map(|(at, _)| at));
+        let is_a_time = |at: &&mut Millis| **at < Millis::MAX;
+        times
+            .chain(due)
+            .chain([&mut self.started_at, &mut self.agent_heard_at])
+            .filter(is_a_time)
+            .for_each(|at| set_back(at, by));
     }
 
     /// When what is not stored yet goes into the journal.

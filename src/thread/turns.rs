@@ -9,18 +9,28 @@ use crate::protocol::{
 use super::access::Follows;
 use super::answer::Answer;
 use super::events::{Event, count};
+use super::path::END;
 use super::store::{Record, RecordKind, Records, StoreError, Write, answer_id, digest, question_id};
 use super::turn::{Running, Turn, TurnState};
+use super::versions::Fork;
 use super::{Config, Origin, Output, PeerId, Thread, TurnId, unreadable};
 
 /// What a user sends.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Sent {
     pub(super) content: Content,
     /// What the application sends along: an object.
     pub(super) metadata: Option<Json>,
     /// Whether it is an answer, and no message to answer.
     pub(super) is_answer: bool,
+    /// Whether a question is to be answered once more, and nothing is said.
+    pub(super) is_regenerate: bool,
+    /// The turn whose message it replaces, or whose question is meant.
+    pub(super) of: Option<String>,
+    /// What the writer saw last.
+    pub(super) after: Option<String>,
+    /// The id that a stock client gave the message.
+    pub(super) client_id: Option<String>,
 }
 
 /// How a turn comes to its end.
@@ -59,25 +69,56 @@ impl Thread {
             let error = ErrorBody::fatal(ErrorCode::ThreadMismatch, message);
             return self.refuse(origin, &error);
         }
-        match self.place(records, request_id) {
-            Ok(Place::InLog(known)) => self.repeat(now, records, origin, &known, &sent),
-            Ok(Place::Deleted) => {
-                let message = "this message was sent before its session was deleted; send it under a new \
-                               requestId to begin the session anew";
-                self.refuse(origin, &ErrorBody::fatal(ErrorCode::Deleted, message));
-            }
-            Ok(Place::Nowhere) if self.is_full() => {
-                let message = "too many turns of this thread wait; try again when one has ended";
-                self.refuse(origin, &ErrorBody::retryable(ErrorCode::Busy, message));
-            }
-            Ok(Place::Nowhere) => {
-                match self.named_files(now, records, self.subject(origin.peer), &sent.content) {
-                    Ok(named) => self.accept(now, origin.peer, request_id, sent, named),
-                    Err(error) => self.refuse(origin, &error),
-                }
-            }
-            Err(StoreError(_)) => self.refuse(origin, &unreadable()),
+        let place = self.place(records, request_id);
+        if let Ok(Place::InLog(known)) = place {
+            return self.repeat(now, records, origin, &known, &sent);
         }
+        let checked = place.map_err(|StoreError(_)| unreadable());
+        let checked = checked.and_then(|place| {
+            let fork = self.check(records, &place, &sent)?;
+            Ok((fork, self.named_files(now, records, self.subject(origin.peer), &sent.content)?))
+        });
+        match checked {
+            Ok((fork, named)) => self.accept(now, records, origin.peer, request_id, sent, fork, named),
+            Err(error) => self.refuse(origin, &error),
+        }
+    }
+
+    /// Where something new takes the conversation, if that is not on from its end.
+    fn check(&self, records: &dyn Records, place: &Place, sent: &Sent) -> Result<Option<Fork>, ErrorBody> {
+        if let Some(after) = &sent.after
+            && !self.is_on_path(records, after).map_err(|StoreError(_)| unreadable())?
+        {
+            let message = "what this continues is not on the current path; look at the conversation as it is, and \
+                           send this with its last message as after";
+            return Err(ErrorBody::fatal(ErrorCode::Conflict, message));
+        }
+        if matches!(place, Place::Deleted) {
+            let message = "this message was sent before its session was deleted; send it under a new \
+                           requestId to begin the session anew";
+            return Err(ErrorBody::fatal(ErrorCode::Deleted, message));
+        }
+        let fork = sent.of.as_ref().map(|of| self.fork(records, sent, of)).transpose()?;
+        // What it takes the place of does not wait any more.
+        let leaves = fork.as_ref().map_or(TurnId::MAX, |fork| fork.question.turn);
+        let stays = |(id, turn): &(&TurnId, &Turn)| **id < leaves && turn.running().is_none();
+        if self.turns.iter().filter(stays).count() >= QUEUED_TURNS_MAX {
+            let message = "too many turns of this thread wait; try again when one has ended";
+            return Err(ErrorBody::retryable(ErrorCode::Busy, message));
+        }
+        Ok(fork)
+    }
+
+    pub(super) fn regenerate(
+        &mut self,
+        now: Millis,
+        records: &dyn Records,
+        origin: Origin<'_>,
+        request_id: &str,
+        of: String,
+    ) {
+        let sent = Sent { is_regenerate: true, of: Some(of), ..Sent::default() };
+        self.message(now, records, origin, request_id, sent, None);
     }
 
     fn place(&self, records: &dyn Records, request_id: &str) -> Result<Place, StoreError> {
@@ -99,11 +140,12 @@ impl Thread {
         known: &Record,
         sent: &Sent,
     ) {
-        let request_id = known.request_id.as_str();
         // Of a message that cannot be read any more, nothing says that this is another one.
         let is_same = known.content == sent.content
             && known.sent_metadata() == sent.metadata.as_ref()
-            && known.is_appended() == sent.is_answer;
+            && known.is_appended() == sent.is_answer
+            && matches!(known.kind, RecordKind::Regenerate { .. }) == sent.is_regenerate
+            && known.begun().is_none_or(|begun| begun.of == sent.of && begun.after == sent.after);
         if !is_same && !known.is_unreadable() {
             let message = "this requestId was used for another message; give every message one of its own";
             let error = ErrorBody::fatal(ErrorCode::DuplicateRequest, message);
@@ -119,11 +161,11 @@ impl Thread {
             Some(Follows::Turn(_)) => return self.show_turn(origin.peer, known, end.as_ref()),
             Some(Follows::Everything) | None => {}
         }
-        let head = self.head();
-        let mut frames: Vec<_> = known.frame(self.epoch, head.clone()).into_iter().collect();
-        frames.extend(self.queued_frame(known.seq, request_id));
-        frames.extend(end.and_then(|end| end.frame(self.epoch, head)));
-        self.send_asked(origin.peer, frames);
+        let end = end.and_then(|end| end.frame(self.epoch, self.head()));
+        match self.repeated(records, known, end) {
+            Ok(frames) => self.send_asked(origin.peer, frames),
+            Err(StoreError(_)) => self.refuse(origin, &unreadable()),
+        }
     }
 
     fn subject(&self, peer: &PeerId) -> Option<&str> {
@@ -135,29 +177,34 @@ impl Thread {
         Some(ServerFrame::Queued { request_id: request_id.to_owned(), position })
     }
 
-    fn is_full(&self) -> bool {
-        self.turns.values().filter(|turn| turn.running().is_none()).count() >= QUEUED_TURNS_MAX
-    }
-
+    #[allow(clippy::too_many_arguments)]
     fn accept(
         &mut self,
         now: Millis,
+        records: &dyn Records,
         peer: &PeerId,
         request_id: &str,
-        Sent { content, metadata, is_answer }: Sent,
+        sent: Sent,
+        fork: Option<Fork>,
         files: Vec<String>,
     ) {
-        if !is_answer {
-            self.make_way(now, &content);
+        let Sent { is_answer, is_regenerate, .. } = sent;
+        let at = fork.as_ref().map(|fork| self.leave_path(now, &fork.change));
+        if !is_answer && !is_regenerate {
+            self.make_way(now, &sent.content, fork.is_some());
         }
         let author = self.subject(peer).map(str::to_owned);
-        let mut writes = self.create_session(now, &content, peer);
+        let mut writes = self.create_session(now, &sent.content, peer);
         writes.extend(self.name_files(files));
+        let (parent, mut begun) = self.continued(&sent, fork.as_ref());
+        begun.branch = fork.as_ref().map(|fork| self.go_beside(records, fork, &sent));
         let turn = self.next_seq();
-        let parent = self.last_turn.replace(turn);
-        let queued = Turn { is_appended: is_answer, ..Turn::queued(request_id.to_owned(), now) };
-        self.turns.insert(turn, queued);
+        self.last_turn = Some((turn, None));
+        let queued = Turn::queued(request_id.to_owned(), now);
+        let turns_parent = parent.filter(|_| is_answer || is_regenerate);
+        self.turns.insert(turn, Turn { is_appended: is_answer, parent: turns_parent, ..queued });
         let starts = self.has_place() && self.next_queued() == Some(turn);
+        let Sent { content, metadata, .. } = sent;
         let record = Record {
             seq: turn,
             turn,
@@ -166,27 +213,39 @@ impl Thread {
             created_at: now,
             content,
             kind: if is_answer {
-                RecordKind::Append { parent, author, metadata, fault: None }
+                RecordKind::Append { parent, author, metadata, fault: None, begun }
+            } else if is_regenerate {
+                let question = parent.unwrap_or_default();
+                RecordKind::Regenerate { question, author, started: starts, begun }
             } else {
                 let (answer_id, fault) = (None, None);
-                RecordKind::Question { parent, author, started: starts, answer_id, metadata, fault }
+                RecordKind::Question { parent, author, started: starts, answer_id, metadata, fault, begun }
             },
         };
-        if !is_answer {
+        if !is_answer && !is_regenerate {
             self.count_message(now, 0);
         }
-        writes.push(Write::Append(record.clone()));
         self.dismiss_strangers();
         let waits = if starts { None } else { self.queue_position(turn) };
         let (connection_id, queued) = (peer.clone(), waits.unwrap_or_default());
         let accepted = Event::TurnAccepted { connection_id, request_id: request_id.to_owned(), queued };
         if is_answer && starts {
+            writes.push(Write::Append(record.clone()));
             // As if the session had been shown in between; but a crash finds both records or none.
             self.next_seq();
             self.show_appended(now, turn, Ok(Some(record)), writes);
             return self.log(accepted);
         }
-        self.append(writes, &record);
+        match fork {
+            None => {
+                writes.push(Write::Append(record.clone()));
+                self.append(writes, &record);
+            }
+            Some(fork) => self.append_beside(records, fork, record, writes),
+        }
+        if let Some(at) = at {
+            self.join_commits(at);
+        }
         self.log(accepted);
         match self.queued_frame(turn, request_id) {
             Some(frame) if !starts => self.send_to(peer, frame),
@@ -317,6 +376,8 @@ impl Thread {
                 latency_ms: metadata.latency_ms,
                 first_content_ms,
                 tokens_used: metadata.tokens_used,
+                model: metadata.model.clone(),
+                sockets: self.peers.len(),
                 turns,
                 cancels: self.counters.cancels,
             });
@@ -360,6 +421,7 @@ impl Thread {
             created_at: now,
             content: turn.answer().map_or(Content::Text(String::new()), Answer::content),
             kind: RecordKind::Answer {
+                parent: turn.parent,
                 status: status.into(),
                 error,
                 metadata,
@@ -396,26 +458,28 @@ impl Thread {
     /// fail may be its question. So is a turn whose question cannot be read.
     fn agent_request(&self, records: &dyn Records, turn: TurnId) -> Result<AgentRequest, StoreError> {
         let Config { agent_messages, agent_bytes, .. } = self.config;
-        let newest = records.before(self.seq.saturating_add(1), agent_messages, agent_bytes)?;
+        let running = self.turns.get(&turn);
+        let question = running.map_or(turn, |running| running.question(turn));
+        let newest = records.before(&self.path, END, agent_messages, agent_bytes)?;
         let mut said = newest.records;
-        let own = match said.iter().position(|record| record.seq == turn) {
+        let own = match said.iter().position(|record| record.seq == question) {
             Some(place) => Some(said.swap_remove(place)),
-            None => {
-                records.after(turn.saturating_sub(1), 1, 0)?.records.into_iter().find(|own| own.seq == turn)
-            }
+            None => records.these(&[question])?.pop(),
         };
         let own = own.filter(|own| !own.is_unreadable());
         let own = own.ok_or_else(|| StoreError("the turn's message is missing or cannot be read".into()))?;
-        let request_id = own.request_id.clone();
+        let request_id = running.map_or_else(|| own.request_id.clone(), |running| running.request_id.clone());
         let subject = own.author().map(str::to_owned);
         said.sort_unstable_by_key(|record| (record.turn, record.seq));
         let mut messages: Vec<AgentMessage> = Vec::new();
         let mut left_out = None;
         for record in said {
+            let of = record.question().unwrap_or(record.turn);
             if record.is_unreadable() {
-                left_out = Some(record.turn);
+                left_out = Some(of);
             }
-            if record.turn >= turn || self.turns.contains_key(&record.turn) || left_out == Some(record.turn) {
+            let is_open = || self.turns.iter().any(|(id, turn)| turn.question(*id) == of);
+            if record.turn >= question || is_open() || left_out == Some(of) {
                 continue;
             }
             if record.is_bare_failure() {
@@ -433,13 +497,11 @@ impl Thread {
             permission_mode: self.permission_mode(),
             model: self.session.as_ref().and_then(|session| session.model.clone()),
             subject,
-            round: self.turns.get(&turn).and_then(Turn::running).map_or(1, |running| running.calls),
+            round: running.and_then(Turn::running).map_or(1, |running| running.calls),
             session_title: self.session.as_ref().and_then(|session| session.title.clone()),
             session_metadata: self.session.as_ref().and_then(|session| session.metadata.clone()),
             messages,
-            answer: self
-                .turns
-                .get(&turn)
+            answer: running
                 .and_then(Turn::running)
                 .filter(|running| running.calls > 1)
                 .map(|it| it.answer.content()),

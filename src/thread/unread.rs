@@ -12,6 +12,7 @@ use crate::dialect::Dialect;
 use crate::protocol::limits::LEAVING_MS;
 use crate::protocol::{CloseCode, Json, Millis, Named, Read, ServerFrame, required};
 
+use super::clock::set_back;
 use super::{Config, PeerId, Thread, mixed};
 
 const UNREAD: &str = "what this socket was sent was not read; connect again with the last cursor";
@@ -91,6 +92,10 @@ impl Account {
 }
 
 impl Unread {
+    pub fn set_back(&mut self, by: Millis) {
+        self.leaving.iter_mut().for_each(|(_, (_, since))| set_back(since, by));
+    }
+
     fn to_all_of(&self, dialect: Dialect) -> u64 {
         self.to_all.get(dialect as usize).copied().unwrap_or_default()
     }

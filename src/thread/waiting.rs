@@ -268,8 +268,9 @@ impl Thread {
         }
     }
 
-    /// Ends the turns that wait and that a new message takes the place of. One whose calls it answers is complete.
-    pub(super) fn make_way(&mut self, now: Millis, message: &Content) {
+    /// Ends the turns that wait and whose calls a new message answers: they are complete. If one turn runs at a time, also
+    /// those that it takes the place of: a version of a message that had one behind them already takes none.
+    pub(super) fn make_way(&mut self, now: Millis, message: &Content, is_version: bool) {
         let results: Vec<&String> = match message {
             Content::Text(_) => Vec::new(),
             Content::Blocks(blocks) => blocks.iter().filter_map(result_of).collect(),
@@ -279,7 +280,7 @@ impl Thread {
             let open = waiting.answer.open_calls(&waiting.round.client_calls);
             if results.iter().any(|id| open.contains(id)) {
                 ends.push((id, Outcome::Answered));
-            } else if self.config.concurrent_turns == 1 {
+            } else if self.config.concurrent_turns == 1 && !is_version {
                 ends.push((id, Outcome::Cancelled(Some(SUPERSEDED))));
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::agent::Failed;
 use crate::protocol::limits::DELETION_KEPT_MS;
-use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Millis};
+use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Millis, SnapshotReason};
 
 use super::access::{Follows, Peer};
 use super::files::Files;
@@ -43,7 +43,7 @@ impl Thread {
         if !self.is_settled() {
             let peers: Vec<_> = self.peers.keys().cloned().collect();
             for peer in peers {
-                self.reset(records, &peer);
+                self.bring_up_to_date(records, &peer, SnapshotReason::Reset);
             }
         }
         if let Some((Blame { peer, name, error: invalid }, error)) = blamed(&woken.cause) {
@@ -79,22 +79,26 @@ impl Thread {
                 MarkKind::Answer { .. } => {
                     self.turns.remove(&mark.turn);
                 }
-                MarkKind::Question { started } => {
+                MarkKind::Question { started } | MarkKind::Regenerate { started, .. } => {
                     let journal = take_journal(&mut journals, mark.turn);
                     let rounds: Vec<Record> =
                         rounds.iter().filter(|record| record.turn == mark.turn).cloned().collect();
-                    let turn = open_turn(now, &mark, started, journal, &rounds);
+                    let mut turn = open_turn(now, &mark, started, journal, &rounds);
+                    if let MarkKind::Regenerate { question, .. } = mark.kind {
+                        turn.parent = Some(question);
+                    }
                     self.turns.insert(mark.turn, turn);
                 }
-                MarkKind::Append => {
+                MarkKind::Append { parent } => {
                     let queued = Turn::queued(mark.request_id.clone(), mark.created_at);
-                    self.turns.insert(mark.turn, Turn { is_appended: true, ..queued });
+                    self.turns.insert(mark.turn, Turn { is_appended: true, parent, ..queued });
                 }
                 MarkKind::Event => {}
             }
         }
         self.seq = self.seq.max(last_seq);
         self.last_turn = last_turn;
+        self.path = checkpoint.path;
     }
 
     /// It is forgotten when it is old, unless D1 has yet to learn of it.
@@ -112,7 +116,7 @@ impl Thread {
         match mark.kind {
             MarkKind::Question { .. } => self.count_message(mark.created_at, 0),
             MarkKind::Answer { tokens_used } => self.count_message(mark.created_at, tokens_used),
-            MarkKind::Append | MarkKind::Event => {}
+            MarkKind::Append { .. } | MarkKind::Regenerate { .. } | MarkKind::Event => {}
         }
     }
 

@@ -12,7 +12,10 @@ const upstream = await Upstream.start();
 const bobbin = await start({ vars: upstream.vars });
 try {
   const client = await bobbin.join(SESSION);
-  client.say("plain", "What is the sea?");
+  client.say("draft", "What is the see?");
+  (await upstream.next()).answer("What do you see?");
+  await client.next(endOf("draft"));
+  client.send({ type: "message", requestId: "plain", content: "What is the sea?", replaces: "draft" });
   (await upstream.next()).answer("Water.");
   await client.next(endOf("plain"));
 

@@ -30,6 +30,8 @@ impl Follower {
         }
         let is_appended = truth.turn_of(request_id).is_some_and(Turn::is_appended);
         match kind.as_str() {
+            "branch" if self.is_begun => return Err("its branch comes twice".into()),
+            "branch" => self.is_begun = true,
             "user_message" if self.is_begun => return Err("its message comes twice".into()),
             "user_message" => self.is_begun = true,
             "queued" | "data" => {}

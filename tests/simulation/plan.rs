@@ -3,7 +3,7 @@
 use bobbin::agent::Remedy;
 
 use super::people::Person;
-use super::steps::{Does, How, IndexDoes, Spoils, Step, What, With};
+use super::steps::{Does, How, IndexDoes, Saw, Spoils, Step, What, With};
 use crate::support::Random;
 
 #[derive(Clone, Debug)]
@@ -35,6 +35,7 @@ pub struct Plan {
 
 const STEPS_MIN: usize = 20;
 const STEPS_MAX: usize = 140;
+const HOUR_MS: u64 = 3_600_000;
 
 impl Plan {
     pub fn from_seed(seed: u64) -> Self {
@@ -60,6 +61,7 @@ impl Plan {
             }
             steps.push(step);
         }
+        vary(&mut steps, seed, people.len());
         let mut limit =
             |percent, from, to| (is_limited && random.chance(percent)).then(|| random.between(from, to));
         let (messages_per_minute, frames_per_minute_min) = (limit(60, 1, 12), limit(60, 5, 40));
@@ -128,6 +130,34 @@ impl Plan {
     }
 }
 
+/// In half of the runs people change their minds. What else happens is what it would be without.
+fn vary(steps: &mut Vec<Step>, seed: u64, clients: usize) {
+    let mut random = Random::new(!seed);
+    if random.chance(50) {
+        return;
+    }
+    for _ in 0..1 + random.below(12) {
+        let (client, nth) = (random.below(clients), random.below(64));
+        let saw = match random.below(10) {
+            0..5 => Saw::Last,
+            5..8 => Saw::Unsaid,
+            _ => Saw::Some(random.below(64)),
+        };
+        let step = match random.below(10) {
+            0..4 => Step::Edit { client, nth, saw },
+            4..6 => Step::Regenerate { client, nth },
+            6..9 => Step::Select { client, nth },
+            _ => Step::SayAfter { client, nth, saw },
+        };
+        let at = 1 + random.below(steps.len());
+        steps.insert(at, step);
+        // Few of them are of use before anything is said, or if they do not arrive.
+        if random.chance(70) {
+            steps.insert(at + 1, Step::Up { nth });
+        }
+    }
+}
+
 const FIRST: Step = Step::Connect { client: 0, with: With::Nothing, token_ms: None };
 
 /// Everybody is let in, or everybody has a token.
@@ -158,7 +188,9 @@ fn step(random: &mut Random, clients: usize, is_faulty: bool) -> Step {
         44..54 => Step::Down { client, frames: 1 + random.below(6) },
         54..78 => Step::Agent { nth, does: does(random) },
         78..90 => advance(random),
+        90 if random.chance(5) => Step::Jump { ms: HOUR_MS },
         90 => Step::Jump { ms: random.between(100, 70_000) },
+        91 if random.chance(20) => Step::Back { ms: HOUR_MS },
         91 => Step::Back { ms: random.between(1, 200) },
         92 => Step::Alarm,
         93..95 => Step::Evict,

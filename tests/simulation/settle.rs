@@ -1,6 +1,7 @@
 //! After the last step: nothing fails any more, and everything must come to its end.
 
 use bobbin::protocol::{Block, Identity, Json, Message, ToolAnswer, ToolSaid};
+use bobbin::thread::store::Record;
 use bobbin::thread::{Request, Thread, TurnId};
 
 use super::Check;
@@ -170,11 +171,25 @@ impl World {
             None if kept.is_empty() => Ok(()),
             Some(_) if self.truth.is_session_torn => Ok(()),
             Some((_, _, session))
-                if session.message_count == kept.len() as u64 && session.total_tokens == tokens =>
+                if session.message_count == self.truth.path().len() as u64
+                    && session.total_tokens == tokens =>
             {
-                Ok(())
+                self.check_indexed_path()
             }
             session => Err(format!("D1 says {session:?} of {} messages, {tokens} tokens", kept.len())),
+        }
+    }
+
+    /// D1 knows which messages are on the path.
+    fn check_indexed_path(&self) -> Check {
+        let path = self.truth.path();
+        let is_wrong = |record: &&Record| {
+            let is_indexed = self.index.path.as_ref().is_some_and(|path| path.contains(record.seq));
+            is_indexed != path.contains(&record.message_id.as_str())
+        };
+        match self.truth.records.iter().find(is_wrong) {
+            None => Ok(()),
+            Some(record) => Err(format!("D1 has {:?} where {record:?}", self.index.path)),
         }
     }
 
@@ -189,8 +204,13 @@ impl World {
         let may_see = |(_, client): &(usize, &Client)| client.person.access(&self.truth.begun).is_some();
         for (id, client) in self.clients.iter().enumerate().filter(may_see) {
             let view = &client.view;
-            let wanted = self.truth.records.last().map(|record| &record.message_id);
-            if view.messages.last() != wanted || !view.answers.is_empty() {
+            let wanted = self.truth.path();
+            let mut newest = wanted.iter().rev().zip(view.messages.iter().rev());
+            if !newest.all(|(one, other)| one == other)
+                || view.messages.len() > wanted.len()
+                || (view.messages.is_empty() && !wanted.is_empty())
+                || !view.answers.is_empty()
+            {
                 return Err(format!("client {id} ends with {view:?}"));
             }
             if let Some(session) = &session

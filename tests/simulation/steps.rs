@@ -31,6 +31,28 @@ pub enum Step {
         client: usize,
         nth: usize,
     },
+    /// A new version of a message.
+    Edit {
+        client: usize,
+        nth: usize,
+        saw: Saw,
+    },
+    /// Another answer to a question.
+    Regenerate {
+        client: usize,
+        nth: usize,
+    },
+    /// Another version is chosen.
+    Select {
+        client: usize,
+        nth: usize,
+    },
+    /// A message by somebody who says what they saw last.
+    SayAfter {
+        client: usize,
+        nth: usize,
+        saw: Saw,
+    },
     Cancel {
         client: usize,
         what: What,
@@ -140,6 +162,17 @@ pub enum With {
     /// An earlier state of the client, as one that was kept on disk.
     Earlier(usize),
     ForeignCursor(usize),
+}
+
+/// What somebody says that they saw last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Saw {
+    /// Nothing.
+    Unsaid,
+    /// What they hold.
+    Last,
+    /// Some message.
+    Some(usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -140,6 +140,25 @@ impl World {
                 self.send(client, frame);
                 Ok(())
             }
+            Step::Edit { client, nth, saw } => {
+                let of = self.turn_named(nth).map(|of| json!(of));
+                self.say_more(client, nth, saw, of);
+                Ok(())
+            }
+            Step::SayAfter { client, nth, saw } => {
+                self.say_more(client, nth, saw, None);
+                Ok(())
+            }
+            Step::Regenerate { client, nth } => {
+                self.regenerate(client, nth);
+                Ok(())
+            }
+            Step::Select { client, nth } => {
+                let id = nth_of(&self.truth.records, nth).map(|record| record.message_id.clone());
+                let id = id.filter(|_| !nth.is_multiple_of(13)).unwrap_or("msg_1_1".into());
+                self.send(client, Some(json!({ "type": "select", "messageId": id })));
+                Ok(())
+            }
             Step::Cancel { client, what } => {
                 self.cancel(client, what);
                 Ok(())
@@ -199,12 +218,7 @@ impl World {
                 self.truth.punctual_since = self.host.now;
                 self.fire_due(false)
             }
-            Step::Back { ms } => {
-                self.truth.punctual_since = self.truth.punctual_since.max(self.host.now);
-                self.host.now -= ms;
-                self.back_ms += ms;
-                Ok(())
-            }
+            Step::Back { ms } => self.set_back(ms),
             Step::Timers { count } => {
                 for _ in 0..count.min(self.host.timers.len()) {
                     self.host.fire_timer();
@@ -462,6 +476,23 @@ impl World {
                 self.host.pump(Input::DeliveryFailed);
             }
             _ => {}
+        }
+        self.observe()
+    }
+
+    /// The thread sees the clock before and after, so that it knows how far it was set back.
+    fn set_back(&mut self, ms: u64) -> Check {
+        let is_awake = self.host.thread().is_some();
+        if is_awake {
+            self.host.pump(Input::Deadline);
+            self.observe()?;
+        }
+        self.host.now -= ms;
+        self.back_ms += ms;
+        self.truth.set_back(ms);
+        self.allowances.set_back(ms);
+        if is_awake {
+            self.host.pump(Input::Deadline);
         }
         self.observe()
     }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use bobbin::protocol::{Message, Session};
-use bobbin::thread::{Delivery, message_id_prefix};
+use bobbin::thread::{Delivery, Path, message_id_prefix};
 
 #[derive(Clone, Debug, Default)]
 pub struct Index {
     pub session: Option<(u64, u64, Session)>,
+    pub path: Option<Path>,
     pub messages: BTreeMap<String, (u64, Message)>,
 }
 
@@ -21,6 +22,7 @@ impl Index {
         let Some(content) = &delivery.content else { return };
         let is_newer = |(epoch, seq, _): &(u64, u64, Session)| delivery.seq > *seq || content.epoch != *epoch;
         if self.session.as_ref().is_none_or(is_newer) {
+            self.path = Some(content.path.clone());
             self.session = Some((content.epoch, delivery.seq, content.session.clone()));
         }
         for record in &content.records {

@@ -66,12 +66,18 @@ impl From<&Record> for Columns {
                 columns.extend(metadata.as_ref().map(|it| ("metadata", Value::Text(to_json(it)))));
                 columns.extend(answer_id.clone().map(|id| ("answer_id", Value::Text(id))));
             }
+            RecordKind::Regenerate { question, author, started, .. } => {
+                columns.push(("started", Value::Integer(u64::from(*started))));
+                columns.push(("parent", Value::Integer(*question)));
+                columns.extend(author.clone().map(|author| ("author", Value::Text(author))));
+            }
             RecordKind::Append { parent, author, metadata, .. } => {
                 columns.extend(parent.map(|parent| ("parent", Value::Integer(parent))));
                 columns.extend(author.clone().map(|author| ("author", Value::Text(author))));
                 columns.extend(metadata.as_ref().map(|it| ("metadata", Value::Text(to_json(it)))));
             }
-            RecordKind::Answer { status, error, metadata, .. } => {
+            RecordKind::Answer { parent, status, error, metadata, .. } => {
+                columns.extend(parent.map(|parent| ("parent", Value::Integer(parent))));
                 columns.push(("status", Value::Text(status.as_str().into())));
                 columns.extend(error.as_ref().map(|error| ("error", Value::Text(to_json(error)))));
                 columns.push(("tokens_used", Value::Integer(metadata.tokens_used)));
@@ -81,7 +87,7 @@ impl From<&Record> for Columns {
                 columns.push(("started", Value::Integer(u64::from(*started))));
                 columns.push(("metadata", Value::Text(to_json(metadata))));
             }
-            RecordKind::Decision(_) | RecordKind::Output(_) => {}
+            RecordKind::Decision(_) | RecordKind::Output(_) | RecordKind::Select(_) => {}
         }
         Columns(columns)
     }
@@ -95,6 +101,7 @@ impl From<&Checkpoint> for Columns {
             ("delivered", Value::Integer(checkpoint.delivered)),
             ("open", Value::Text(to_json(&checkpoint.open))),
             ("session", Value::Text(to_json(&checkpoint.session))),
+            ("path", Value::Text(to_json(&checkpoint.path))),
         ])
     }
 }

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use bobbin::protocol::{Content, Millis, Read, to_json};
 use bobbin::thread::rows::Found;
 use bobbin::thread::store::{
-    Checkpoint, Commit, Deletion, Journal, Mark, Page, Record, RecordKind, Records, StoreError, Stored,
-    Write, digests,
+    Begun, Checkpoint, Commit, Deletion, Journal, Mark, Page, Record, RecordKind, Records, StoreError,
+    Stored, Write, digests,
 };
-use bobbin::thread::{File, FileState, Kept};
+use bobbin::thread::{File, FileState, Kept, Path, Start};
 
 use super::rows::Columns;
 
@@ -59,7 +59,9 @@ impl MemoryStore {
         let since = self.records.range(checkpoint.seq + 1..).map(|(_, record)| Mark::from(record)).collect();
         let journals = self.journals.values().map(|journal| self.journal_as_read(journal)).collect();
         let last_seq = self.records.keys().next_back().copied().unwrap_or_default();
-        let last_turn = self.records.values().rev().find(|record| begins(record)).map(|record| record.turn);
+        let is_on_path = |record: &&Record| begins(record) && checkpoint.path.contains(record.seq);
+        let last_turn = self.records.values().rev().find(is_on_path);
+        let last_turn = last_turn.map(|record| (record.turn, record.old_answer_id()));
         Ok(Some(Stored { checkpoint, open, since, journals, last_seq, last_turn, rounds: Vec::new() }))
     }
 
@@ -78,9 +80,11 @@ impl MemoryStore {
                     assert!(before.is_none(), "two records with the sequence number {}", record.seq);
                 }
                 Write::Start { seq } => match self.records.get_mut(seq).map(|record| &mut record.kind) {
-                    Some(RecordKind::Question { started, .. } | RecordKind::Waiting { started, .. }) => {
-                        *started = true;
-                    }
+                    Some(
+                        RecordKind::Question { started, .. }
+                        | RecordKind::Regenerate { started, .. }
+                        | RecordKind::Waiting { started, .. },
+                    ) => *started = true,
                     other => panic!("{other:?} starts"),
                 },
                 Write::AddFile(file) => {
@@ -242,7 +246,13 @@ impl Records for MemoryStore {
         self.read()?;
         let of_turn = || {
             let until = self.records.range(..=until).map(|(_, record)| record);
-            until.filter(|record| record.turn == turn && !record.is_message() && record.seq != turn)
+            until.filter(|record| {
+                let is_round = matches!(
+                    record.kind,
+                    RecordKind::Waiting { .. } | RecordKind::Decision(_) | RecordKind::Output(_)
+                );
+                record.turn == turn && is_round
+            })
         };
         let is_waiting = |record: &&Record| matches!(record.kind, RecordKind::Waiting { .. });
         let Some(last) = of_turn().rfind(is_waiting) else { return Ok(Vec::new()) };
@@ -255,10 +265,57 @@ impl Records for MemoryStore {
         Ok(self.page(after.filter(|record| record.is_message()), count_max, bytes_max))
     }
 
-    fn before(&self, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError> {
+    fn before(&self, path: &Path, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError> {
         self.read()?;
         let before = self.records.range(..seq).rev().map(|(_, record)| record);
-        Ok(self.page(before.filter(|record| record.is_message()), count_max, bytes_max))
+        let before = before.filter(|record| record.is_message() && path.contains(record.seq));
+        Ok(self.page(before, count_max, bytes_max))
+    }
+
+    fn these(&self, seqs: &[u64]) -> Result<Vec<Record>, StoreError> {
+        self.read()?;
+        let these = self.records.values().filter(|record| seqs.contains(&record.seq));
+        Ok(these.map(|record| self.as_read(record)).collect())
+    }
+
+    fn starts(&self, parents: Option<&[u64]>) -> Result<Vec<Start>, StoreError> {
+        self.read()?;
+        let starts = self.records.values().filter(|record| record.begun().is_some_and(|begun| begun.starts));
+        let starts = starts.map(|record| Start::read(&Columns::from(record)));
+        let is_meant =
+            |start: &Start| parents.is_none_or(|them| them.contains(&start.parent.unwrap_or_default()));
+        Ok(starts.filter(is_meant).collect())
+    }
+
+    fn begun_before(&self, seq: u64) -> Result<Option<Record>, StoreError> {
+        self.read()?;
+        let before = self.records.range(..seq).map(|(_, record)| record);
+        Ok(before.filter(|record| begins(record)).next_back().map(|record| self.as_read(record)))
+    }
+
+    fn begun(&self, turns: &[u64]) -> Result<Vec<(u64, Begun)>, StoreError> {
+        self.read()?;
+        let begun = |turn: &u64| Some((*turn, self.records.get(turn)?.begun()?.clone()));
+        Ok(turns.iter().filter_map(begun).collect())
+    }
+
+    fn late(&self, seq: u64, turns: Option<&[u64]>) -> Result<Vec<(u64, u64)>, StoreError> {
+        self.read()?;
+        let behind = self.records.range(seq + 1..).map(|(_, record)| record);
+        let is_late = |record: &&Record| {
+            record.is_end() && turns.map_or(record.turn < seq, |turns| turns.contains(&record.turn))
+        };
+        Ok(behind.filter(is_late).map(|record| (record.turn, record.seq)).collect())
+    }
+
+    fn count(&self, turn: u64) -> Result<u64, StoreError> {
+        self.read()?;
+        let messages = |record: &Record| match record.kind {
+            RecordKind::Question { .. } => 2,
+            RecordKind::Append { .. } => 1,
+            _ => 0,
+        };
+        Ok(self.records.range(..=turn).map(|(_, record)| messages(record)).sum())
     }
 
     fn file(&self, id: &str) -> Result<Option<File>, StoreError> {

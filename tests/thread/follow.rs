@@ -346,7 +346,7 @@ fn finish_all(h: &mut Harness) {
 
 fn message(request_id: &str) -> Post {
     let content = Content::Text(format!("said {request_id}"));
-    Post { request_id: request_id.into(), content, metadata: None, is_answer: false }
+    Post { request_id: request_id.into(), content, ..Post::default() }
 }
 
 fn answer(request_id: &str) -> Post {

@@ -15,7 +15,7 @@ const files = new Map<string, string>();
 
 for (const kind of KINDS) {
   const cells = cellsOf(kind);
-  assert.equal(cells.length, 100, `${kind}: a table of twenty-five actions and four roles`);
+  assert.equal(cells.length, 108, `${kind}: a table of twenty-seven actions and four roles`);
   for (const cell of cells) {
     const { action, by, role, expected } = cell;
     test(`${kind}, role ${role}: ${action} by ${by} is answered ${expected}`, async () => {
@@ -57,6 +57,8 @@ async function attempt(action: string, client: Client): Promise<string> {
     connect: [undefined, "pong"],
     read: [{ type: "session_sync" }, "session_synced"],
     send: [{ type: "message", requestId: "r1", content: "hello" }, "user_message"],
+    regenerate: [{ type: "regenerate", requestId: "r1", of: "first" }, "branch"],
+    select: [{ type: "select", messageId: "none" }, "pong"],
     cancel: [{ type: "cancel", requestId: "first" }, "pong"],
     "answer a call": [{ type: "tool_decision", requestId: "first", toolUseId: "none", approved: true }, "pong"],
     "give a result": [{ type: "tool_output", requestId: "first", toolUseId: "none", content: 9 }, "pong"],

@@ -4,7 +4,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, test } from "node:test";
-import { endOf, eventually } from "./client.ts";
+import { type Client, endOf, eventually } from "./client.ts";
 import { type Bobbin, freshId, start } from "./harness.ts";
 import { Http, type Json } from "./support/d1_http.ts";
 import { Fold } from "./support/fold.ts";
@@ -57,7 +57,8 @@ for (const file of readdirSync(FORMATS).filter((name) => name.endsWith(".sqlite"
     client.say("new", "And now?");
     (await upstream.next()).answer("Now it goes on.");
     await client.next(endOf("new"));
-    client.say("plain", "What is the sea?");
+    // Versions came with 2.3.
+    client.say("plain", "What is the sea?", before[0].versions ? { replaces: "draft" } : {});
     const again = await client.next((frame) => frame.type === "user_message" && frame["requestId"] === "plain");
     assert.equal(again["answerId"], before[1].id, "the id of an answer changed");
     // The eight before them were told to a database that is not this one.
@@ -67,9 +68,38 @@ for (const file of readdirSync(FORMATS).filter((name) => name.endsWith(".sqlite"
     await bobbin.evict(SESSION);
     assert.deepEqual((await http.get(`/sessions/${SESSION}/messages`)).messages, whole);
     assert.deepEqual(Fold.of(client.all).messages.map(({ id }) => id), whole.map(({ id }: Json) => id));
+    await goesAnotherWay(client, http, whole);
     assert.equal((await http.ask("DELETE", `/sessions/${SESSION}`)).status, 204);
     await eventually(async () => (await bobbin.tables(SESSION)).every((name) => name === "bobbin_deleted"), "the end of all other tables");
   });
+}
+
+/** What an older build stored has versions as well, and is counted right. */
+async function goesAnotherWay(client: Client, http: Http, whole: Json[]): Promise<void> {
+  const shown = async () => {
+    const { messages } = await http.get(`/sessions/${SESSION}/messages`);
+    assert.equal((await http.session(SESSION))["messageCount"], messages.length);
+    return messages;
+  };
+  whole.forEach(({ parentId }, n) => assert.ok(n === 0 || whole.some(({ id }) => id === parentId), `a parent of message ${n}`));
+  client.say("edited", "Look it up again.", { replaces: "blocks" });
+  assert.equal((await client.next("branch"))["after"], whole[1].id);
+  (await upstream.next()).answer("I looked.");
+  await client.next(endOf("edited"));
+  const edited = await shown();
+  assert.deepEqual(edited.map(({ content }: Json) => content), ["What is the sea?", "Water.", "Look it up again.", "I looked."]);
+  assert.deepEqual(edited[2].versions, { index: 1, count: 2, previous: whole[2].id });
+  client.send({ type: "regenerate", requestId: "again", of: "plain" });
+  const { answerId } = await client.next("branch");
+  (await upstream.next()).answer("Salt.");
+  await client.next(endOf("again"));
+  assert.deepEqual((await shown())[1].versions, { index: 1, count: 2, previous: whole[1].id });
+  client.send({ type: "select", messageId: whole[2].id });
+  await client.next("branch");
+  const versions = [[1, { index: 0, count: 2, next: answerId }], [2, { index: 0, count: 2, next: edited[2].id }]] as const;
+  const back = whole.map((message) => ({ ...message }));
+  for (const [n, of] of versions) back[n].versions = of;
+  assert.deepEqual(await shown(), back);
 }
 
 test("the format of this build has its stored database, with the tables and columns that this build makes", async () => {
@@ -138,7 +168,7 @@ test("a newer major format is refused in words, and nothing of it is changed", a
   assert.deepEqual([error.code, error.retryable], ["STORAGE_ERROR", true]);
   assert.match(error.message, /newer version of Bobbin/);
   assert.equal((await bobbin.sql(id, "SELECT name FROM pragma_table_info('bobbin_records') WHERE name = 'data'")).length, 0);
-  assert.ok(bobbin.logs.some(({ message }) => message.includes("store_failed") && message.includes("format 3.2")), "nothing is logged");
+  assert.ok(bobbin.logs.some(({ message }) => message.includes("store_failed") && message.includes("format 3.3")), "nothing is logged");
 });
 
 test("a column that is missing is added, and costs nothing but what stood in it", async () => {

@@ -22,21 +22,13 @@ const found = async (query: string, headers: Record<string, string>): Promise<st
   return body.sessions.map(({ id }: Json) => id);
 };
 
-test("with a database that lacks the migration, an owner finds its own, and what that database holds is left as it is", async () => {
+test("after the migration to words by owner what was found is found, and soon what was not", async () => {
   await older("ann1", "ann", "오늘 대학교에서 ■개요");
   await older("bob1", "bob", "오늘 대학교에서 ■개요");
-  for (const query of ["오늘", "대학교", "개요는".slice(0, 2)]) {
-    const wanted = query === "개요" ? [] : ["ann1"];
-    assert.deepEqual(await found(query, ann), wanted, query);
-  }
-  assert.deepEqual((await found("오늘", everything)).toSorted(), ["ann1", "bob1"]);
-  assert.equal(await olderTexts(), 4);
-});
-
-test("after the migration what was found is found, and soon what was not", async () => {
   // As many as are not done in one go.
   for (let n = 0; n < 2 * PAGE; n += 1) await older(`more${n}`, "ann", `row ${n} of 대학교에서`);
   await applyMigration(bobbin, migrations[3] as string);
+  assert.deepEqual(await found("오늘", ann), ["ann1"]);
   assert.deepEqual((await found("오늘", everything)).toSorted(), ["ann1", "bob1"]);
   const left = async () => {
     await found("오늘", everything);

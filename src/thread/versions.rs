@@ -1,0 +1,501 @@
+//! Versions of the conversation: a message is written anew, a question answered once more, a path chosen.
+
+use crate::protocol::limits::{
+    CATCH_UP_BYTES_MAX, CATCH_UP_MESSAGES_MAX, PAYLOAD_BYTES_MAX, SNAPSHOT_MESSAGES_MAX,
+};
+use crate::protocol::{
+    Content, Cursor, ErrorBody, ErrorCode, Message, Millis, ServerFrame, SnapshotReason, Versions,
+};
+
+use super::access::{Follows, Peer};
+use super::calls::SUPERSEDED;
+use super::path::{END, Path, Start, Tree, Way};
+use super::session::preview;
+use super::store::{
+    Begun, Branch, Commit, Record, RecordKind, Records, StoreError, Write, answer_id, message_id_prefix,
+    question_id,
+};
+use super::turns::{Outcome, Sent};
+use super::{Origin, Output, PeerId, Thread, TurnId, unreadable};
+
+/// Another path, and what of it is new to clients.
+pub(super) struct Change {
+    /// As far as it goes back.
+    path: Path,
+    /// The last message that stays.
+    after: Option<Record>,
+    messages: Vec<Record>,
+    /// Whether that is too much for a frame.
+    is_large: bool,
+    /// How many messages there are up to its end, once all turns are over.
+    pub(super) count: u64,
+}
+
+/// A message that is written anew, or a question that is answered once more.
+pub(super) struct Fork {
+    pub(super) change: Change,
+    /// The record of the question.
+    pub(super) question: Record,
+    /// The versions beside the first one, but for this.
+    pub(super) beside: Vec<Start>,
+    /// Of a message, the turn that its first version came with.
+    first: Option<TurnId>,
+    /// What it follows: a turn or, of another answer, the question.
+    parent: Option<TurnId>,
+}
+
+/// Messages of a branch, by the sequence number of its record.
+pub(super) type Branches = Vec<(u64, Vec<Message>)>;
+
+impl Thread {
+    /// Messages as clients see them.
+    ///
+    /// # Errors
+    /// If the store could not be read.
+    pub fn messages(&self, records: &dyn Records, page: &[Record]) -> Result<Vec<Message>, StoreError> {
+        let beside = self.beside(records, page.iter())?;
+        Ok(page.iter().map(|record| self.message_of(&beside, record)).collect())
+    }
+
+    /// Whether a record is one of the current path.
+    #[must_use]
+    pub fn is_current(&self, record: &Record) -> bool {
+        self.path.contains(record.seq)
+    }
+
+    /// The current path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The other versions of messages.
+    pub(super) fn beside<'a>(
+        &self,
+        records: &dyn Records,
+        page: impl Iterator<Item = &'a Record>,
+    ) -> Result<Vec<Start>, StoreError> {
+        if self.path.is_whole() {
+            return Ok(Vec::new());
+        }
+        let parents: Vec<u64> =
+            page.filter_map(fork_of).map(|(parent, _)| parent.unwrap_or_default()).collect();
+        records.starts(Some(&parents))
+    }
+
+    pub(super) fn message_of(&self, beside: &[Start], record: &Record) -> Message {
+        Message { versions: self.versions(beside, record), ..record.message(self.epoch) }
+    }
+
+    fn versions(&self, beside: &[Start], record: &Record) -> Option<Versions> {
+        let (parent, is_answer) = fork_of(record)?;
+        let beside = || beside.iter().filter(|it| it.parent == parent && it.is_answer == is_answer);
+        let first = if is_answer { parent } else { beside().next()?.first };
+        let all: Vec<u64> = first.into_iter().chain(beside().map(|start| start.turn)).collect();
+        let index = all.iter().position(|turn| *turn == record.turn).filter(|_| all.len() > 1)?;
+        let old_id = || beside().next()?.old_id.clone().filter(|_| is_answer);
+        let id = |index: usize| {
+            let turn = *all.get(index)?;
+            let old_id = if Some(turn) == first { old_id() } else { None };
+            Some(old_id.unwrap_or_else(|| {
+                if is_answer { answer_id(self.epoch, turn) } else { question_id(self.epoch, turn) }
+            }))
+        };
+        let (previous, next) = (index.checked_sub(1).and_then(id), id(index.saturating_add(1)));
+        Some(Versions { index, count: all.len(), previous, next })
+    }
+
+    /// The event of a record, if it is one and no `branch`, with the versions of its message.
+    pub(super) fn event_of(&self, beside: &[Start], record: &Record, cursor: Cursor) -> Option<ServerFrame> {
+        let mut frame = record.frame(self.epoch, cursor);
+        if let Some(ServerFrame::UserMessage { message, .. }) = &mut frame {
+            message.versions = self.versions(beside, record);
+        }
+        frame
+    }
+
+    /// The messages of the branches among some events; `None` if they are too many to be sent again.
+    pub(super) fn branches(
+        &self,
+        records: &dyn Records,
+        events: &[Record],
+    ) -> Result<Option<Branches>, StoreError> {
+        let (mut branches, mut count, mut bytes) = (Vec::new(), 0_usize, 0_usize);
+        for record in events {
+            let Some(branch) = record.branch() else { continue };
+            let Some(seqs) = &branch.messages else { return Ok(None) };
+            count = count.saturating_add(seqs.len());
+            if count > CATCH_UP_MESSAGES_MAX || bytes > CATCH_UP_BYTES_MAX {
+                return Ok(None);
+            }
+            let page = if seqs.is_empty() { Vec::new() } else { records.these(seqs)? };
+            bytes = page.iter().map(|record| record.content.text().len()).fold(bytes, usize::saturating_add);
+            branches.push((record.seq, self.messages(records, &page)?));
+        }
+        Ok(Some(branches))
+    }
+
+    /// The turn of a message, and whether it is the answer; `None` if there is no such message, nor such a turn.
+    fn turn_with(&self, records: &dyn Records, id: &str) -> Result<Option<(TurnId, bool)>, StoreError> {
+        let Some(place) = id.strip_prefix(message_id_prefix(self.epoch).as_str()) else { return Ok(None) };
+        let Ok(seq) = u64::from_str_radix(place.trim_end_matches('r'), 16) else { return Ok(None) };
+        if self.session.is_none() || seq > self.seq {
+            return Ok(None);
+        }
+        let found = records.these(&[seq])?;
+        Ok(found.first().and_then(|record| {
+            let is_message = record.is_message() && record.message_id == id;
+            let is_answer = record.begun().is_some() && record.answer_id(self.epoch) == id;
+            (is_message || is_answer).then(|| (record.turn, is_answer || record.is_end()))
+        }))
+    }
+
+    /// Whether a message is on the current path, or will be.
+    pub(super) fn is_on_path(&self, records: &dyn Records, id: &str) -> Result<bool, StoreError> {
+        Ok(self.turn_with(records, id)?.is_some_and(|(turn, is_answer)| {
+            if is_answer { self.path.has_answer(turn) } else { self.path.contains(turn) }
+        }))
+    }
+
+    /// The question of a turn, and where the conversation goes on beside it.
+    ///
+    /// # Errors
+    /// What the client is told.
+    pub(super) fn fork(&self, records: &dyn Records, sent: &Sent, of: &str) -> Result<Fork, ErrorBody> {
+        let unread = |StoreError(_)| unreadable();
+        let named = if self.session.is_some() { records.request(of).map_err(unread)? } else { None };
+        let Some((named, turn)) = named.and_then(|named| named.question().map(|turn| (named, turn))) else {
+            let message = "there is no message of this requestId in the thread";
+            return Err(ErrorBody::fatal(ErrorCode::NotFound, message));
+        };
+        if !self.path.contains(turn) {
+            let message = "this message is not on the current path; select it first";
+            return Err(ErrorBody::fatal(ErrorCode::Conflict, message));
+        }
+        let question = if named.seq == turn { Ok(Some(named)) } else { self.one(records, turn) };
+        let question = question.map_err(unread)?.ok_or_else(unreadable)?;
+        self.fork_at(records, question, sent.is_regenerate).map_err(unread)
+    }
+
+    fn one(&self, records: &dyn Records, seq: u64) -> Result<Option<Record>, StoreError> {
+        Ok(records.these(&[seq])?.pop())
+    }
+
+    fn fork_at(&self, records: &dyn Records, question: Record, is_answer: bool) -> Result<Fork, StoreError> {
+        let tree = Tree::new(records.starts(None)?);
+        let (before, _) = fork_of(&question).unwrap_or_default();
+        let parent = if is_answer { Some(question.turn) } else { before };
+        let known_first = question.begun().and_then(|begun| begun.first);
+        let first = (!is_answer).then(|| known_first.unwrap_or(question.turn));
+        let start = Start { turn: END, parent, is_answer, first, old_id: None };
+        let count = self.count_up_to(records, &question)?;
+        let change = self.change(records, &tree.way_before(&start), count)?;
+        Ok(Fork { change, beside: tree.beside(parent, is_answer), question, first, parent })
+    }
+
+    /// How many messages there are up to a turn's answer, once all turns are over.
+    fn count_up_to(&self, records: &dyn Records, begun: &Record) -> Result<u64, StoreError> {
+        begun.begun().and_then(|begun| begun.count).map_or_else(|| records.count(begun.turn), Ok)
+    }
+
+    fn change(&self, records: &dyn Records, way: &Way, count: u64) -> Result<Change, StoreError> {
+        let (whole, mut late) = (way.path(&[]), Vec::new());
+        let known = if way.edges.is_empty() { Vec::new() } else { records.begun(&way.edges)? };
+        for edge in &way.edges {
+            let begun = known.iter().find(|(turn, begun)| turn == edge && begun.count.is_some());
+            // Of a turn that an older build stored, it is not known which ones were open then.
+            let open = begun.map(|(_, begun)| begun.open.clone().unwrap_or_default());
+            let is_late = |turn: &u64| whole.has_answer(*turn) && !self.turns.contains_key(turn);
+            let open = open.map(|open| open.into_iter().filter(is_late).collect::<Vec<_>>());
+            if open.as_ref().is_none_or(|open| !open.is_empty()) {
+                let ends = records.late(*edge, open.as_deref())?.into_iter();
+                late.extend(ends.filter(|(turn, _)| is_late(turn)).map(|(_, seq)| seq));
+            }
+        }
+        let path = way.path(&late);
+        let differs = path.with_all_since(END.saturating_sub(1)).first_difference(&self.path);
+        let after = records.before(&path, differs, 1, 0)?.records.pop();
+        let mut new =
+            records.before(&path.part_from(differs), END, SNAPSHOT_MESSAGES_MAX, PAYLOAD_BYTES_MAX)?;
+        new.records.reverse();
+        Ok(Change { path, after, messages: new.records, is_large: new.more, count })
+    }
+
+    /// Ends the turns whose question or answer leaves the path. Returns the place of the outputs that are to be
+    /// [`Thread::join_commits`].
+    pub(super) fn leave_path(&mut self, now: Millis, change: &Change) -> usize {
+        let leaves = |turn: &TurnId| !change.path.has_answer(*turn);
+        let leaving: Vec<TurnId> = self.turns.keys().copied().filter(leaves).collect();
+        // What they have said goes out before any of them ends.
+        for turn in &leaving {
+            if self.is_running(*turn) {
+                self.outputs.push_back(Output::AbortAgent { turn: *turn });
+                self.take_gathered(now, *turn);
+                self.keep_thought(now, *turn);
+                self.flush(now, *turn);
+            }
+        }
+        let at = self.outputs.len();
+        for turn in leaving {
+            self.end(now, turn, Outcome::Cancelled(Some(SUPERSEDED)));
+        }
+        at
+    }
+
+    /// Makes one commit of those among the last outputs, which stands before what they promise.
+    pub(super) fn join_commits(&mut self, at: usize) {
+        let (mut writes, mut others) = (Vec::new(), Vec::new());
+        for output in self.outputs.split_off(at.min(self.outputs.len())) {
+            match output {
+                Output::Store(Commit(more)) => writes.extend(more),
+                other => others.push(other),
+            }
+        }
+        self.store(writes);
+        self.outputs.extend(others);
+    }
+
+    /// Counts the messages of another path.
+    pub(super) fn count_path(&mut self, count: u64, preview: Option<String>) {
+        let open = self.turns.len() as u64;
+        if let Some(session) = &mut self.session {
+            session.message_count = count.saturating_sub(open);
+            if let Some(preview) = preview {
+                session.first_message_preview = preview;
+            }
+        }
+    }
+
+    /// Goes to another path, of which the record at `seq` and all that comes after it are a part.
+    pub(super) fn go_to(&mut self, change: &Change, seq: u64) -> Branch {
+        self.path = change.path.with_all_since(seq);
+        Branch {
+            after: change.after.as_ref().map(|after| after.message_id.clone()),
+            messages: (!change.is_large).then(|| change.messages.iter().map(|record| record.seq).collect()),
+        }
+    }
+
+    /// Shows all clients where the path has gone, with the `requestId` and the answer's id of another answer.
+    pub(super) fn show_path(
+        &mut self,
+        records: &dyn Records,
+        change: &Change,
+        ids: Option<(String, String)>,
+    ) {
+        match self.messages(records, &change.messages) {
+            Ok(messages) if !change.is_large => {
+                let after = change.after.as_ref().map(|after| after.message_id.clone());
+                let ((request_id, answer_id), cursor) = (ids.unzip(), self.head());
+                self.send_all(ServerFrame::Branch { cursor, request_id, answer_id, after, messages });
+            }
+            _ => {
+                let follows = |(_, peer): &(&PeerId, &Peer)| peer.follows == Follows::Everything;
+                let peers: Vec<PeerId> =
+                    self.peers.iter().filter(follows).map(|(id, _)| id.clone()).collect();
+                for peer in peers {
+                    self.bring_up_to_date(records, &peer, SnapshotReason::Branch);
+                }
+            }
+        }
+    }
+
+    /// Shows a new version of a message.
+    pub(super) fn show_version(&mut self, mut beside: Vec<Start>, record: &Record) {
+        let (parent, is_answer) = fork_of(record).unwrap_or_default();
+        let first = record.begun().and_then(|begun| begun.first);
+        beside.push(Start { turn: record.turn, parent, is_answer, first, old_id: None });
+        if let Some(frame) = self.event_of(&beside, record, self.cursor_at(record.seq)) {
+            self.send_all(frame);
+        }
+    }
+
+    /// What a new turn goes on from, and how.
+    pub(super) fn continued(&self, sent: &Sent, fork: Option<&Fork>) -> (Option<TurnId>, Begun) {
+        let open: Vec<TurnId> = self.turns.keys().copied().collect();
+        let count = self.session.as_ref().map_or(0, |session| session.message_count);
+        let last = self.last_turn.as_ref().map(|(turn, _)| *turn);
+        let (parent, begun) = match fork {
+            None => {
+                let more = open.len().saturating_add(if sent.is_answer { 1 } else { 2 });
+                let begun = Begun {
+                    count: Some(count.saturating_add(more as u64)),
+                    starts: !self.path.is_whole() && last.is_none_or(|last| last < self.path.since()),
+                    old_id: self.last_turn.as_ref().and_then(|(_, old_id)| old_id.clone()),
+                    ..Begun::default()
+                };
+                (last, begun)
+            }
+            Some(Fork { change, question, first, parent, .. }) => {
+                let (count, first, starts) = (Some(change.count), *first, true);
+                let before = question.begun().and_then(|begun| begun.old_id.clone());
+                let old_id = if first.is_some() { before } else { question.old_answer_id() };
+                (*parent, Begun { count, starts, first, old_id, ..Begun::default() })
+            }
+        };
+        let open = Some(open).filter(|open| !open.is_empty());
+        let Sent { of, after, client_id, .. } = sent.clone();
+        (parent, Begun { open, of, after, client_id, ..begun })
+    }
+
+    /// Goes to where something new begins. Of a message, clients are told at once.
+    pub(super) fn go_beside(&mut self, records: &dyn Records, fork: &Fork, sent: &Sent) -> Branch {
+        let change = &fork.change;
+        let own = if sent.is_regenerate { 1 } else { 2 };
+        let is_first = change.after.is_none() && !sent.is_regenerate;
+        self.count_path(change.count.saturating_sub(own), is_first.then(|| preview(&sent.content.words())));
+        // Before a message the `branch` has a place of its own.
+        let branch = self.go_to(change, self.seq.saturating_add(own));
+        if !sent.is_regenerate {
+            self.next_seq();
+            self.show_path(records, change, None);
+        }
+        branch
+    }
+
+    /// Commits a turn that begins beside another one, and shows it.
+    pub(super) fn append_beside(
+        &mut self,
+        records: &dyn Records,
+        fork: Fork,
+        record: Record,
+        writes: Vec<Write>,
+    ) {
+        if matches!(record.kind, RecordKind::Regenerate { .. }) {
+            let ids = (record.request_id.clone(), record.answer_id(self.epoch));
+            self.show_path(records, &fork.change, Some(ids));
+        } else {
+            self.show_version(fork.beside, &record);
+        }
+        self.commit_path(record, writes);
+        self.show_session();
+    }
+
+    /// Makes the path through a message the current one.
+    pub(super) fn select(&mut self, now: Millis, records: &dyn Records, origin: Origin<'_>, id: &str) {
+        let chosen = match self.turn_with(records, id) {
+            Ok(Some((turn, is_answer))) => self.way_through(records, turn, is_answer),
+            Ok(None) => {
+                let message = "there is no message of this id in the thread";
+                return self.refuse(origin, &ErrorBody::fatal(ErrorCode::NotFound, message));
+            }
+            Err(error) => Err(error),
+        };
+        match chosen {
+            Ok(Some((change, last))) => self.choose(now, records, change, &last, id),
+            Ok(None) => match self.at_the_end(records) {
+                Ok(frame) => self.send_to(origin.peer, frame),
+                Err(StoreError(_)) => self.refuse(origin, &unreadable()),
+            },
+            Err(StoreError(_)) => self.refuse(origin, &unreadable()),
+        }
+    }
+
+    /// The newest path through a message, with the record of its last turn; `None` if it is the current one.
+    fn way_through(
+        &self,
+        records: &dyn Records,
+        turn: TurnId,
+        is_answer: bool,
+    ) -> Result<Option<(Change, Record)>, StoreError> {
+        let tree = Tree::new(records.starts(None)?);
+        let last = tree.newest(turn, is_answer);
+        if self.last_turn.as_ref().is_some_and(|(current, _)| tree.are_together(*current, last)) {
+            return Ok(None);
+        }
+        let begun = records.begun_before(tree.end(last))?;
+        let begun = begun.ok_or_else(|| StoreError("the last turn of a path is missing".into()))?;
+        let count = self.count_up_to(records, &begun)?;
+        Ok(Some((self.change(records, &tree.way(last), count)?, begun)))
+    }
+
+    fn choose(&mut self, now: Millis, records: &dyn Records, change: Change, last: &Record, id: &str) {
+        let first = match &change.after {
+            Some(_) => None,
+            None => records.events(change.path.beginning().saturating_sub(1), 1, 0).ok(),
+        };
+        let first = first.and_then(|page| page.records.into_iter().next());
+        let at = self.leave_path(now, &change);
+        self.count_path(change.count, first.map(|first| preview(&first.content.words())));
+        let seq = self.next_seq();
+        let branch = self.go_to(&change, seq);
+        self.last_turn = Some((last.turn, last.old_answer_id()));
+        let record = Record {
+            seq,
+            turn: last.turn,
+            message_id: id.to_owned(),
+            request_id: last.request_id.clone(),
+            created_at: now,
+            content: Content::default(),
+            kind: RecordKind::Select(Some(branch)),
+        };
+        self.show_path(records, &change, None);
+        self.commit_path(record, Vec::new());
+        self.show_session();
+        self.join_commits(at);
+    }
+
+    /// Commits a record with which the path changes, and counts the `session` event that is to follow it.
+    pub(super) fn commit_path(&mut self, record: Record, mut writes: Vec<Write>) {
+        self.seq = record.seq.saturating_add(1);
+        writes.push(Write::Append(record));
+        writes.extend(self.checkpoint().map(Write::Checkpoint));
+        self.store(writes);
+    }
+
+    /// A `branch` after which all is as it was.
+    fn at_the_end(&self, records: &dyn Records) -> Result<ServerFrame, StoreError> {
+        let newest = records.before(&self.path, END, 1, 0)?.records.pop();
+        let after = newest.map(|newest| newest.message_id);
+        let (cursor, messages) = (self.head(), Vec::new());
+        Ok(ServerFrame::Branch { cursor, request_id: None, answer_id: None, after, messages })
+    }
+
+    /// What the sender of something is sent that was accepted before. A `branch` that it comes with takes away what is not
+    /// on the path, and nothing else.
+    pub(super) fn repeated(
+        &self,
+        records: &dyn Records,
+        known: &Record,
+        end: Option<ServerFrame>,
+    ) -> Result<Vec<ServerFrame>, StoreError> {
+        let is_on_path = self.path.has_answer(known.turn);
+        let beside = self.beside(records, std::iter::once(known))?;
+        let mut frames: Vec<_> = self.event_of(&beside, known, self.head()).into_iter().collect();
+        frames.extend(self.queued_frame(known.turn, &known.request_id));
+        frames.extend(end);
+        let question = match known.kind {
+            RecordKind::Regenerate { question, .. } => Some(question),
+            _ if is_on_path => return Ok(frames),
+            _ => None,
+        };
+        let mut branch = self.at_the_end(records)?;
+        if let (ServerFrame::Branch { request_id, answer_id, after, messages, .. }, Some(question)) =
+            (&mut branch, question)
+        {
+            *request_id = Some(known.request_id.clone());
+            *answer_id = Some(known.answer_id(self.epoch));
+            let behind = self.path.part_from(question.saturating_add(1));
+            let behind = records.before(&behind, END, SNAPSHOT_MESSAGES_MAX, PAYLOAD_BYTES_MAX)?;
+            let is_last = self.last_turn.as_ref().is_some_and(|(last, _)| *last == known.turn);
+            if is_last && !behind.more {
+                *after = Some(question_id(self.epoch, question));
+                *messages = self.messages(records, &behind.records)?;
+                messages.reverse();
+                // Its end follows.
+                messages.pop_if(|last| last.request_id == known.request_id);
+            }
+        }
+        frames.insert(if is_on_path { 0 } else { frames.len() }, branch);
+        Ok(frames)
+    }
+}
+
+/// What a message may have versions of: whatever follows the answer of this turn or, of an answer, the question that this
+/// turn came with.
+fn fork_of(record: &Record) -> Option<(Option<u64>, bool)> {
+    match &record.kind {
+        RecordKind::Question { parent, .. } => Some((*parent, false)),
+        RecordKind::Answer { is_appended: false, .. } => Some((record.question(), true)),
+        _ => None,
+    }
+}
