@@ -1,16 +1,15 @@
+import { loadMarkdown } from "./markdown/lazy.tsx";
+
 /** What is not needed at once, in one script. It is loaded once the page stands, and so is there when the connection is bad. */
 export const loadLater = () => import("./later_parts.ts");
 
-const AGAIN_MS = 2000;
-const AGAIN_MS_MAX = 30_000;
+let isRestAsked = false;
 
-/** For a script without which what is shown is poorer, and not nothing: it is asked for again until it comes. */
-export async function untilLoaded<T>(load: () => Promise<T>): Promise<T> {
-  for (let wait = AGAIN_MS; ; wait = Math.min(wait * 2, AGAIN_MS_MAX)) {
-    try {
-      return await load();
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, wait));
-    }
-  }
+/** Loads what is needed next: once the page is connected, since before that it would take the line from what connects it. */
+export function loadRest(): void {
+  if (isRestAsked) return;
+  isRestAsked = true;
+  void loadMarkdown();
+  // Who needs it tries again.
+  void loadLater().catch(() => {});
 }

@@ -4,7 +4,7 @@ import { App } from "./app.tsx";
 import { leaveCompositionsAlone } from "./composition.ts";
 import { listenForFiles } from "./files/incoming.ts";
 import { chooseLanguage, t } from "./language.ts";
-import { loadLater } from "./later.ts";
+import { loadRest } from "./later.ts";
 import { loadMarkdown } from "./markdown/lazy.tsx";
 import { listenForPrinting } from "./printing.ts";
 import { Boundary, failed } from "./ui/boundary.tsx";
@@ -19,6 +19,8 @@ import "./styles/dialog.css";
 import "./styles/files.css";
 import "./styles/print.css";
 
+const REST_AFTER_MS = 5000;
+
 leaveCompositionsAlone();
 listenForFiles();
 listenForPrinting();
@@ -32,10 +34,5 @@ createRoot(document.getElementById("app") as HTMLElement).render(
     </Boundary>
   </StrictMode>,
 );
-const loadRest = () => {
-  void loadMarkdown();
-  // Who needs it tries again.
-  void loadLater().catch(() => {});
-};
-if (document.readyState === "complete") loadRest();
-else addEventListener("load", loadRest);
+// Also where there is no connection.
+setTimeout(loadRest, REST_AFTER_MS);

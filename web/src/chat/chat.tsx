@@ -5,6 +5,7 @@ import { credential, subject } from "../credential.ts";
 import { useDraft } from "../drafts.ts";
 import { useAttachments } from "../files/attachments.ts";
 import { t } from "../language.ts";
+import { loadRest } from "../later.ts";
 import { rightsIn } from "../rights.ts";
 import { see } from "../sessions/marks.ts";
 import { useStore } from "../store.ts";
@@ -47,6 +48,9 @@ export const Chat = memo(function Chat({ sessionId, onMenu, onSession, onGone, o
 
   useEffect(() => watchTimes(thread), [thread]);
   useSeen(session);
+  useEffect(() => {
+    if (status === "ready" || status === "failed") loadRest();
+  }, [status]);
   useEffect(() => {
     if (session && session.messageCount > 0) onSession(session);
   }, [session, onSession]);

@@ -4,7 +4,8 @@ import { Suspense, lazy, useState } from "react";
 import { announce } from "../announce.ts";
 import { mayAsk, useConfig } from "../config.ts";
 import { t } from "../language.ts";
-import { loadLater, untilLoaded } from "../later.ts";
+import { loadLater } from "../later.ts";
+import { untilLoaded } from "../until_loaded.ts";
 
 const NeverAskDialog = lazy(async () => ({ default: (await untilLoaded(loadLater)).NeverAskDialog }));
 const MODES: readonly PermissionMode[] = ["default", "acceptEdits", "plan", "bypassPermissions"];

@@ -3,7 +3,8 @@
 import { Suspense, lazy, useEffect } from "react";
 import { MESSAGE_FIELD, focusMessage } from "../chat/focus.ts";
 import { find } from "../find/finding.ts";
-import { loadLater, untilLoaded } from "../later.ts";
+import { loadLater } from "../later.ts";
+import { untilLoaded } from "../until_loaded.ts";
 import { openNewSession, sessionNow } from "../router.ts";
 import { local } from "../storage.ts";
 import { createStore, useStore } from "../store.ts";

@@ -1,7 +1,7 @@
 // Markdown is a script of its own, which an empty page does not wait for. Until it is there, texts stand as they were written.
 import type { ComponentType } from "react";
 import { createStore, useStore } from "../store.ts";
-import { untilLoaded } from "../later.ts";
+import { untilLoaded } from "../until_loaded.ts";
 import { PlainText } from "../ui/plain_text.tsx";
 
 type Props = { text: string; isStreaming?: boolean };

@@ -1,7 +1,8 @@
 import { Suspense, lazy, useState } from "react";
 import { credential, setCredential } from "../credential.ts";
 import { t } from "../language.ts";
-import { loadLater, untilLoaded } from "../later.ts";
+import { loadLater } from "../later.ts";
+import { untilLoaded } from "../until_loaded.ts";
 import { openNewSession } from "../router.ts";
 import { useStore } from "../store.ts";
 import { THEMES, type Theme, setTheme, theme } from "../theme.ts";
