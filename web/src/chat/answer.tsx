@@ -19,7 +19,7 @@ export const Answer = memo(function Answer({ thread, requestId, message, ...end 
   if (!message && turn?.state !== "streaming" && turn?.state !== "waiting") return null;
   const blocks = message ? blocksOf(message.content) : (turn?.blocks ?? []);
   return (
-    <article className="answer" aria-busy={!message} tabIndex={-1}>
+    <article className="answer" aria-busy={!message} tabIndex={-1} data-message={message?.id}>
       <h2 className="visually-hidden">{t.answer}</h2>
       {blocks.map((block, index) => (
         <Contained key={index} text={writtenIn(block)}>
@@ -34,7 +34,7 @@ export const Answer = memo(function Answer({ thread, requestId, message, ...end 
           />
         </Contained>
       ))}
-      {message ? <End message={message} {...end} /> : turn && <Awaited turn={turn} />}
+      {message ? <End thread={thread} message={message} {...end} /> : turn && <Awaited turn={turn} />}
     </article>
   );
 });

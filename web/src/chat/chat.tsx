@@ -20,6 +20,7 @@ import { useOwnThread } from "./own_thread.ts";
 import { StreamLog } from "./stream_log.tsx";
 import { watchTimes } from "./times.ts";
 import { Transcript } from "./transcript.tsx";
+import { MayWrite } from "./versions.tsx";
 
 type Props = {
   sessionId: string;
@@ -66,7 +67,9 @@ export const Chat = memo(function Chat({ sessionId, onMenu, onSession, onGone, o
         <Gone thread={thread} closeCode={closeCode} reason={reason} />
       ) : (
         <>
-          <Boundary instead={failed(t.theConversation)}>{isEmpty ? <Empty thread={thread} isLoaded={isLoaded} /> : <Transcript thread={thread} />}</Boundary>
+          <Boundary instead={failed(t.theConversation)}>
+            <MayWrite value={!isReader}>{isEmpty ? <Empty thread={thread} isLoaded={isLoaded} /> : <Transcript thread={thread} />}</MayWrite>
+          </Boundary>
           <Contained text="">
             <StreamLog thread={thread} />
           </Contained>

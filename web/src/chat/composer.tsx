@@ -6,6 +6,7 @@ import { setDraft, useDraft } from "../drafts.ts";
 import { isUnderWay, setAttachments, useAttachments } from "../files/attachments.ts";
 import { isHovered, takeFiles } from "../files/incoming.ts";
 import { Attachments, attach } from "../files/lazy.tsx";
+import { areOn } from "../keys/are_on.ts";
 import { t } from "../language.ts";
 import { settle } from "../router.ts";
 import { useStore } from "../store.ts";
@@ -14,6 +15,8 @@ import { send as sendMessage, stop as stopAnswer, useRefusals } from "./deliver.
 import { MESSAGE_FIELD, focusMessage, hasTouchKeyboard } from "./focus.ts";
 import { ModelSelect } from "./model.tsx";
 import { PermissionModeSelect } from "./permission_mode.tsx";
+import { isOwn } from "./question.tsx";
+import { editing } from "./versions.tsx";
 
 /** Takes words whatever the connection does: what was typed is kept here, what was sent by the thread. */
 export function Composer({ thread }: { thread: Thread }) {
@@ -62,6 +65,11 @@ export function Composer({ thread }: { thread: Thread }) {
     if (isSending) {
       event.preventDefault();
       send();
+    } else if (event.key === "ArrowUp" && isEmpty && !event.altKey && !event.shiftKey && !event.ctrlKey && !event.metaKey && areOn.get()) {
+      const last = thread.getSnapshot().messages.findLast((message) => message.role === "user" && isOwn(message));
+      if (!last) return;
+      event.preventDefault();
+      editing.set(last.id);
     } else if (event.key === "Escape" && isRunning) {
       event.preventDefault();
       stop();

@@ -1,12 +1,13 @@
 // What stands under an answer: how it ended, what can be done with it, and its figures.
-import type { Message, MessageMetadata, ResponseMetadata } from "bobbin-client";
-import { type ReactNode, useId, useState } from "react";
+import type { Message, MessageMetadata, ResponseMetadata, Thread } from "bobbin-client";
+import { type ReactNode, useContext, useId, useState } from "react";
 import { atTime, inNumbers, inSeconds, t } from "../language.ts";
 import { asSentence } from "../sentence.ts";
 import { CopyButton } from "../ui/copy_button.tsx";
 import { Icon } from "../ui/icon.tsx";
 import type { Lack } from "./ends.ts";
 import { textOf } from "./exchanges.ts";
+import { MayWrite, VersionArrows, forkFrom } from "./versions.tsx";
 
 export type EndProps = {
   /** What it lacks although it is complete. */
@@ -14,41 +15,59 @@ export type EndProps = {
   /** Undefined unless the question may be asked again. */
   onRetry: (() => void) | undefined;
   onGoOn: () => void;
+  /** Undefined where there is no question. */
+  onRegenerate: (() => void) | undefined;
 };
 
-export function End({ message, lack, onRetry, onGoOn }: EndProps & { message: Message }) {
+export function End({ thread, message, lack, onRetry, onGoOn, onRegenerate }: EndProps & { thread: Thread; message: Message }) {
   const [isDetailed, setDetailed] = useState(false);
+  const mayWrite = useContext(MayWrite);
   const figures = useId();
   const text = textOf(message.content);
   return (
     <footer className={`end ${lack ? "interrupted" : message.status}`}>
       {lack ? <p>{t.lacks[lack]}</p> : <Outcome message={message} />}
       <div className="end-actions">
-        {onRetry && lack === "cut" && (
+        <VersionArrows thread={thread} message={message} />
+        {mayWrite && onRetry && lack === "cut" && (
           <button type="button" className="small" onClick={onGoOn}>
             {t.goOn}
           </button>
         )}
-        {onRetry && (
+        {mayWrite && onRetry && (
           <button type="button" className="small" onClick={onRetry}>
             <Icon name="retry" />
             {t.tryAgain}
           </button>
         )}
         {text !== "" && <CopyButton text={text} what={t.theAnswer} />}
+        {mayWrite && !onRetry && onRegenerate && (
+          <button type="button" className="quiet small" onClick={onRegenerate}>
+            <Icon name="retry" />
+            {t.regenerate}
+          </button>
+        )}
+        {mayWrite && (
+          <button type="button" className="quiet small" onClick={() => void forkFrom(thread, message.id)}>
+            <Icon name="fork" />
+            {t.fork}
+          </button>
+        )}
         <button type="button" className="quiet small" aria-expanded={isDetailed} aria-controls={figures} onClick={() => setDetailed(!isDetailed)}>
           <Icon name="info" />
           {t.figures}
         </button>
       </div>
-      <dl id={figures} className="figures" hidden={!isDetailed}>
-        {isDetailed && rowsOf(message).map(([name, value]) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
-      </dl>
+      {isDetailed && (
+        <dl id={figures} className="figures">
+          {rowsOf(message).map(([name, value]) => (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd>{value}</dd>
+            </div>
+          ))}
+        </dl>
+      )}
     </footer>
   );
 }

@@ -9,10 +9,10 @@ import { useStore } from "../store.ts";
 import { Contained } from "../ui/boundary.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { Answer } from "./answer.tsx";
-import { send } from "./deliver.ts";
+import { regenerate, send } from "./deliver.ts";
 import { useEarlier } from "./earlier.ts";
 import { reasons } from "./ends.ts";
-import { type Exchange, exchangesOf, textOf } from "./exchanges.ts";
+import { type Exchange, exchangesOf, inThrees, runningOf, textOf } from "./exchanges.ts";
 import { focusMessage } from "./focus.ts";
 import { useFollow } from "./follow.ts";
 import { KeepPlace } from "./keep_place.tsx";
@@ -23,9 +23,9 @@ const FindBar = lazy(async () => ({ default: (await untilLoaded(loadLater)).Find
 
 export function Transcript({ thread }: { thread: Thread }) {
   const messages = useThreadState(thread, ({ messages }) => messages);
-  const running = useThreadState(thread, ({ turns }) => turns.map(({ requestId }) => requestId));
+  const running = useThreadState(thread, ({ turns }) => runningOf(turns));
   const known = useStore(reasons);
-  const exchanges = useMemo(() => exchangesOf(messages, running), [messages, running, known]);
+  const exchanges = useMemo(() => exchangesOf(messages, inThrees(running)), [messages, running, known]);
   const { scroller, content, isAway, toEnd, leave } = useFollow(useThreadState(thread, ({ turns }) => turns.findLast(({ state }) => state === "sending")?.requestId));
   const earlier = useEarlier(thread, scroller);
   const looked = useStore(finding);
@@ -87,9 +87,10 @@ function useFresh(messages: readonly { id: string }[], isAway: boolean): number 
   return at < 0 ? 0 : messages.length - 1 - at;
 }
 
-const Item = memo(function Item({ thread, requestId, question, answer, isRunning, lack, canRetry }: Exchange & { thread: Thread }) {
-  const retry = useCallback(() => {
-    if (question) send(thread, question.content);
+const Item = memo(function Item({ thread, requestId, question, answer, running, lack, canRetry }: Exchange & { thread: Thread }) {
+  const isRunning = running !== undefined;
+  const again = useCallback(() => {
+    if (question) regenerate(thread, question.requestId);
     focusMessage();
   }, [thread, question]);
   const goOn = useCallback(() => {
@@ -99,11 +100,19 @@ const Item = memo(function Item({ thread, requestId, question, answer, isRunning
   return (
     <li className={isRunning ? "exchange running" : "exchange"} data-request={requestId}>
       <Contained text={question ? textOf(question.content) : ""}>
-        <Question thread={thread} requestId={requestId} message={question} isRunning={isRunning} />
+        <Question thread={thread} requestId={running ?? requestId} message={question} isRunning={isRunning} />
       </Contained>
       {(isRunning || answer) && (
         <Contained text={answer ? textOf(answer.content) : ""}>
-          <Answer thread={thread} requestId={requestId} message={answer} lack={lack} onRetry={canRetry ? retry : undefined} onGoOn={goOn} />
+          <Answer
+            thread={thread}
+            requestId={running ?? answer?.requestId ?? requestId}
+            message={answer}
+            lack={lack}
+            onRetry={canRetry ? again : undefined}
+            onGoOn={goOn}
+            onRegenerate={question && !isRunning ? again : undefined}
+          />
         </Contained>
       )}
     </li>

@@ -151,8 +151,7 @@ function useMarks(scroller: RefObject<HTMLElement | null>, words: readonly strin
   useEffect(() => unmark, []);
 }
 
-const articleOf = (box: HTMLElement, { requestId, role }: Message): Element | null =>
-  box.querySelector(`[data-request="${CSS.escape(requestId)}"] ${role === "user" ? ".question" : ".answer"}`);
+const articleOf = (box: HTMLElement, { id }: Message): Element | null => box.querySelector(`[data-message="${CSS.escape(id)}"]`);
 
 function unfold(here: Element): void {
   for (const button of here.querySelectorAll<HTMLElement>('.unfold[aria-expanded="false"]')) button.click();

@@ -4,24 +4,17 @@ import { Suspense, lazy, useEffect } from "react";
 import { MESSAGE_FIELD, focusMessage } from "../chat/focus.ts";
 import { find } from "../find/finding.ts";
 import { loadLater } from "../later.ts";
-import { untilLoaded } from "../until_loaded.ts";
 import { openNewSession, sessionNow } from "../router.ts";
-import { local } from "../storage.ts";
 import { createStore, useStore } from "../store.ts";
+import { untilLoaded } from "../until_loaded.ts";
+import { areOn } from "./are_on.ts";
 
 const KeysDialog = lazy(async () => ({ default: (await untilLoaded(loadLater)).KeysDialog }));
 const SEARCH = "search";
-const KEY = "bobbin:keys";
 
 const isShown = createStore(false);
-export const areOn = createStore(local.get(KEY) !== "off");
 
 export const showKeys = (): void => isShown.set(true);
-
-export function turnKeys(on: boolean): void {
-  local.set(KEY, on ? null : "off");
-  areOn.set(on);
-}
 
 /** `onSearch` brings the list of sessions into view. */
 export function Keys({ onSearch }: { onSearch: () => void }) {

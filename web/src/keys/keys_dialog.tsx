@@ -1,7 +1,7 @@
 import { t } from "../language.ts";
 import { useStore } from "../store.ts";
 import { Dialog } from "../ui/dialog.tsx";
-import { areOn, turnKeys } from "./keys.tsx";
+import { areOn, turnKeys } from "./are_on.ts";
 
 export function KeysDialog({ onClose }: { onClose: () => void }) {
   const on = useStore(areOn);
@@ -38,6 +38,7 @@ function rows(): [keyof typeof t.keyNames, string[]][] {
     ["new", [main, shift, "O"]],
     ["write", [shift, escape]],
     ["stop", [escape]],
+    ["edit", [up]],
     ["previous", [other, up]],
     ["next", [other, down]],
     ["first", [home]],
