@@ -189,6 +189,7 @@ async function loaded(thread: Thread, signal: AbortSignal | undefined): Promise<
 }
 
 async function until(done: Promise<unknown>, signal: AbortSignal | undefined): Promise<void> {
+  signal?.throwIfAborted();
   const aborted = new Promise<never>((_, reject) => {
     signal?.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
   });

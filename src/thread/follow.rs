@@ -84,10 +84,17 @@ impl Thread {
     }
 
     /// Sends what there is of a turn that was posted before.
-    pub(super) fn show_turn(&mut self, peer: &PeerId, begun: &Record, end: Option<&Record>) {
+    pub(super) fn show_turn(
+        &mut self,
+        records: &dyn Records,
+        peer: &PeerId,
+        begun: &Record,
+        end: Option<&Record>,
+    ) {
         let (epoch, id) = (self.epoch, begun.seq);
         let mut shown = CatchUp::at(Cursor::at(epoch, id));
-        shown.frames.extend(begun.frame(epoch, Cursor::at(epoch, id)));
+        let beside = self.beside(records, std::iter::once(begun)).unwrap_or_default();
+        shown.frames.extend(self.event_of(&beside, begun, Cursor::at(epoch, id)));
         if matches!(begun.kind, RecordKind::Regenerate { .. }) {
             shown.frames.extend(begun.branch_frame(epoch, Cursor::at(epoch, id), Vec::new()));
         }

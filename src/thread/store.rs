@@ -725,7 +725,7 @@ impl Record {
                 cursor,
                 request_id,
                 answer_id: self.answer_id(epoch),
-                message: self.message(epoch),
+                message: Box::new(self.message(epoch)),
             },
         }
     }

@@ -1,14 +1,11 @@
 // The AI SDK's own chats, of both versions, over the client's transport and the real worker.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { Chat as Chat7 } from "@ai-sdk/react";
-import { type UIMessage, lastAssistantMessageIsCompleteWithApprovalResponses, lastAssistantMessageIsCompleteWithToolCalls, validateUIMessages } from "ai";
-import { Chat as Chat6 } from "ai-sdk-react-6";
-import { type Thread, type ThreadOptions, createThread } from "bobbin-client";
-import { type ChatTransportOptions, type ThreadChatTransport, createChatTransport, toUIMessages } from "bobbin-client/ai-sdk";
+import { lastAssistantMessageIsCompleteWithApprovalResponses, lastAssistantMessageIsCompleteWithToolCalls, validateUIMessages } from "ai";
 import { within } from "../worker/client.ts";
 import { freshId, start } from "../worker/harness.ts";
 import { Upstream } from "../worker/upstream.ts";
+import { type Chat, type Tab, type TabOptions, bare, historyOf, isReady, kindsOf, openTab as openTabAt, outline, partsOf, plain, shows, soon, text } from "./chats.ts";
 import { MemoryStorage } from "./fakes.ts";
 import { Network } from "./network.ts";
 import { until } from "./threads.ts";
@@ -16,33 +13,12 @@ import { until } from "./threads.ts";
 const DEADLINE_MS = 20_000;
 const upstream = await Upstream.start();
 const bobbin = await start({ vars: { AGENT: "ai-sdk", AGENT_BASE_URL: upstream.baseUrl } });
-const threads: Thread[] = [];
 after(async () => {
-  for (const thread of threads) thread.close();
   upstream.close();
   await bobbin.close();
 });
 
-type Chat = Chat7<UIMessage>;
-type Ends = { isAbort: boolean; isDisconnect: boolean; isError: boolean; finishReason?: unknown }[];
-type Tab = { chat: Chat; thread: Thread; transport: ThreadChatTransport; ends: Ends; errors: string[]; data: unknown[] };
-type TabOptions = { id?: string; follows?: boolean; version?: 6 | 7; init?: object; options?: ChatTransportOptions } & ThreadOptions;
-
-function openTab({ id = freshId(), follows = true, version = 7, init = {}, options, ...threadOptions }: TabOptions = {}): Tab {
-  const thread = createThread({ url: bobbin.url, sessionId: id, random: () => 0, ...threadOptions });
-  threads.push(thread);
-  const transport = createChatTransport(thread, options);
-  const tab = { thread, transport, ends: [] as Ends, errors: [] as string[], data: [] as unknown[] };
-  const callbacks = {
-    onFinish: ({ isAbort, isDisconnect, isError, finishReason }: Ends[number]) => void tab.ends.push({ isAbort, isDisconnect, isError, finishReason }),
-    onError: ({ message }: Error) => void tab.errors.push(message),
-    onData: (part: unknown) => void tab.data.push(part),
-  };
-  const Chat = (version === 6 ? Chat6 : Chat7) as typeof Chat7;
-  const chat = new Chat({ id, transport, ...callbacks, ...init });
-  if (follows) transport.follow(chat);
-  return { chat, ...tab };
-}
+const openTab = (options: TabOptions = {}): Tab => openTabAt({ url: bobbin.url, ...options });
 
 for (const version of [7, 6] as const) {
   test(`AI SDK ${version}: a message is answered while it streams, and the same messages are in the history`, async () => {
@@ -146,13 +122,13 @@ test("a message that was sent without a connection is sent once there is one, on
   assert.equal(storage.length, 0);
 });
 
-test("a second tab loads the history, follows what is streamed live, and what the other says next", async () => {
-  const one = openTab();
+for (const version of [7, 6] as const) test(`AI SDK ${version}: a second tab loads the history, follows what is streamed live, and what the other says next`, async () => {
+  const one = openTab({ version });
   const sent = one.chat.sendMessage({ text: "one" });
   const call = await upstream.next();
   call.events({ type: "start" }, { type: "text-start", id: "t" }, { type: "text-delta", id: "t", delta: "first " });
   await shows(one.chat, ["user: one", "assistant: first "]);
-  const other = openTab({ id: one.chat.id });
+  const other = openTab({ id: one.chat.id, version });
   await shows(other.chat, ["user: one", "assistant: first "]);
   assert.equal(other.chat.status, "streaming");
   call.events({ type: "text-delta", id: "t", delta: "last" }, { type: "text-end", id: "t" }, { type: "finish" }).done();
@@ -235,10 +211,10 @@ test("an answer that ended while nobody looked is there on resume, and so is not
   assert.deepEqual(outline(chat), ["assistant: done"]);
 });
 
-test("an approval is asked for in every tab, and whoever decides, the answer goes on in both", async () => {
-  const automatic = { sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithApprovalResponses };
-  const one = openTab({ init: automatic });
-  const other = openTab({ id: one.chat.id, init: automatic });
+for (const version of [7, 6] as const) test(`AI SDK ${version}: an approval is asked for in every tab, and whoever decides, the answer goes on in both`, async () => {
+  const automatic = { version, init: { sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithApprovalResponses } };
+  const one = openTab(automatic);
+  const other = openTab({ id: one.chat.id, ...automatic });
   void one.chat.sendMessage({ text: "book" });
   const asked = [{ type: "tool-input-available", toolCallId: "c1", toolName: "book", input: {} }, { type: "tool-approval-request", approvalId: "ap1", toolCallId: "c1" }];
   (await upstream.next()).events({ type: "start" }, ...text("I ask."), ...asked, { type: "finish", finishReason: "tool-calls" }).done();
@@ -389,37 +365,4 @@ async function conversed(version: 6 | 7, options: TabOptions = {}): Promise<[Tab
     await isReady(chat);
   }
   return [one, other];
-}
-
-const text = (said: string) => [{ type: "text-start", id: "t" }, { type: "text-delta", id: "t", delta: said }, { type: "text-end", id: "t" }];
-
-type AnyPart = { type: string; state?: string; input?: unknown; output?: unknown; errorText?: string; data?: unknown; text?: string };
-const partsOf = (chat: Chat) => (chat.messages.at(-1)?.parts ?? []) as AnyPart[];
-const kindsOf = (chat: Chat) => partsOf(chat).map(({ type, state }) => (type.startsWith("tool-") ? `${type} ${state}` : type));
-
-const outlineOf = (messages: readonly UIMessage[]) =>
-  messages.map(({ role, parts }) => `${role}: ${parts.map((part) => (part.type === "text" ? part.text : "")).join("")}`);
-const outline = (chat: Chat) => outlineOf(chat.messages);
-
-const shows = (chat: Chat, expected: string[]) =>
-  soon(() => JSON.stringify(outline(chat)) === JSON.stringify(expected), () => `${JSON.stringify(expected)}, not ${JSON.stringify(outline(chat))}`);
-const isReady = (chat: Chat) => soon(() => chat.status === "ready", () => `ready, not ${chat.status}`);
-
-function historyOf(thread: Thread): UIMessage[] {
-  const { messages, turns } = thread.getSnapshot();
-  return toUIMessages(messages, { turns });
-}
-
-const plain = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T;
-
-/** Without what a streamed part keeps of its stream. */
-const bare = (message: UIMessage | undefined): unknown => ({ ...message, parts: plain(message?.parts ?? []).map(({ id, ...part }: { type: string; id?: string }) => (part.type === "reasoning" ? part : { ...part, ...(id && { id }) })) });
-
-/** A chat says nothing of its own accord. */
-async function soon(isTrue: () => boolean, words: () => string): Promise<void> {
-  const deadline = Date.now() + DEADLINE_MS;
-  while (!isTrue()) {
-    if (Date.now() > deadline) throw new Error(`too late: ${words()}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
 }

@@ -72,7 +72,11 @@ impl Client {
         connection.meet(frame, truth)?;
         self.view.fold(frame, truth)?;
         self.acknowledge(frame);
-        if self.earlier.len() < 8 && self.view.is_whole() && frame.head().cursor.is_some() && frame.head().kind != "connected" {
+        if self.earlier.len() < 8
+            && self.view.is_whole()
+            && frame.head().cursor.is_some()
+            && frame.head().kind != "connected"
+        {
             self.earlier.push(self.view.clone());
         }
         Ok(())

@@ -166,16 +166,18 @@ impl World {
                 None => vec![Fate::refused("NOT_FOUND")],
                 Some(_) => vec![Fate::done()],
             },
-            "message" | "regenerate" => match self.truth.is_repeated(&asked.frame, content_of(&asked.text).as_ref()) {
-                Some(false) => vec![Fate::refused("DUPLICATE_REQUEST")],
-                Some(true) => {
-                    asked.reads = true;
-                    limited()
+            "message" | "regenerate" => {
+                match self.truth.is_repeated(&asked.frame, content_of(&asked.text).as_ref()) {
+                    Some(false) => vec![Fate::refused("DUPLICATE_REQUEST")],
+                    Some(true) => {
+                        asked.reads = true;
+                        limited()
+                    }
+                    None if !self.is_after_shown(&asked.frame) => vec![Fate::refused("CONFLICT")],
+                    None if self.truth.is_deleted(request_id) => vec![Fate::refused("DELETED")],
+                    None => self.expected_of_a_new_message(asked),
                 }
-                None if !self.is_after_shown(&asked.frame) => vec![Fate::refused("CONFLICT")],
-                None if self.truth.is_deleted(request_id) => vec![Fate::refused("DELETED")],
-                None => self.expected_of_a_new_message(asked),
-            },
+            }
             "tool_decision" | "tool_output" => self.expected_of_an_answer(asked),
             _ => vec![Fate::done()],
         }
@@ -232,7 +234,9 @@ impl World {
     /// Whether the object counts it as a message.
     fn is_costly(&self, frame: &Value) -> Room {
         match (kind(frame), &self.truth.place) {
-            ("message" | "regenerate" | "select" | "session_update" | "tool_decision" | "tool_output", _) => Room::Yes,
+            ("message" | "regenerate" | "select" | "session_update" | "tool_decision" | "tool_output", _) => {
+                Room::Yes
+            }
             ("session_sync", Some(place)) if text_of(frame, "cursor") != place => Room::Yes,
             ("session_sync", Some(_)) if self.host.thread().is_some() => Room::No,
             ("session_sync", _) => Room::Either,

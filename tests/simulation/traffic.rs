@@ -132,7 +132,8 @@ impl World {
 
     pub fn say_more(&mut self, id: usize, nth: usize, saw: Saw, replaces: Option<Value>) {
         let request_id = format!("c{id}-v{}", self.said.len());
-        let mut frame = json!({ "type": "message", "requestId": request_id, "content": format!("version {nth}") });
+        let mut frame =
+            json!({ "type": "message", "requestId": request_id, "content": format!("version {nth}") });
         if let Some(replaces) = replaces {
             frame["replaces"] = replaces;
         }
