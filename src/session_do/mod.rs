@@ -4,6 +4,7 @@
 //! out, in order, and tells it what came of it.
 
 mod agents;
+mod analytics;
 mod api;
 mod files;
 mod forks;
@@ -15,6 +16,7 @@ mod own;
 mod schema;
 mod shell;
 mod sockets;
+mod stock;
 mod store;
 mod tickets;
 mod upstream;

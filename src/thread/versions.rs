@@ -7,7 +7,7 @@ use crate::protocol::{
     Content, Cursor, ErrorBody, ErrorCode, Message, Millis, ServerFrame, SnapshotReason, Versions,
 };
 
-use super::access::{Follows, Peer};
+use super::access::Follows;
 use super::calls::SUPERSEDED;
 use super::path::{END, Path, Start, Tree, Way};
 use super::session::preview;
@@ -290,11 +290,26 @@ impl Thread {
                 self.send_all(ServerFrame::Branch { cursor, request_id, answer_id, after, messages });
             }
             _ => {
-                let follows = |(_, peer): &(&PeerId, &Peer)| peer.follows == Follows::Everything;
-                let peers: Vec<PeerId> =
-                    self.peers.iter().filter(follows).map(|(id, _)| id.clone()).collect();
-                for peer in peers {
-                    self.bring_up_to_date(records, &peer, SnapshotReason::Branch);
+                let peers: Vec<(PeerId, Follows)> =
+                    self.peers.iter().map(|(id, peer)| (id.clone(), peer.follows.clone())).collect();
+                for (peer, follows) in peers {
+                    match (follows, &ids) {
+                        (Follows::Everything, _) => {
+                            self.bring_up_to_date(records, &peer, SnapshotReason::Branch);
+                        }
+                        // For who follows the new answer, it is where that begins.
+                        (Follows::Turn(turn), Some((request_id, answer_id))) if turn == *request_id => {
+                            let after = change.after.as_ref().map(|after| after.message_id.clone());
+                            let ids = (Some(request_id.clone()), Some(answer_id.clone()));
+                            let (cursor, (request_id, answer_id)) = (self.head(), ids);
+                            let messages = Vec::new();
+                            self.send_to(
+                                &peer,
+                                ServerFrame::Branch { cursor, request_id, answer_id, after, messages },
+                            );
+                        }
+                        _ => {}
+                    }
                 }
             }
         }

@@ -352,6 +352,7 @@ impl Truth {
                 self.sent(to.as_ref(), frame)?;
             }
             Seen::Streamed { reached, frame } => self.check_reached(host.now, reached, frame)?,
+            Seen::Told { .. } => {}
             Seen::Started { turn, request, .. } => {
                 let own = request.messages.last().ok_or("an agent is asked nothing")?;
                 let question = self.paths.question_of(*turn);
@@ -508,6 +509,7 @@ impl Truth {
                 | Write::SetFile { .. }
                 | Write::ForgetFiles(_)
                 | Write::Deleted
+                | Write::ForgetAuthor(_)
                 | Write::ForgetDeletion => {}
             }
             if self.is_compared {
@@ -542,6 +544,15 @@ impl Truth {
             actor: self.actor,
             ..Truth::new(self.is_compared)
         };
+    }
+
+    /// All that has happened was as long ago as before.
+    pub fn set_back(&mut self, ms: u64) {
+        self.punctual_since = self.punctual_since.saturating_sub(ms);
+        for turn in self.turns.values_mut() {
+            turn.calls.set_back(ms);
+            turn.said_at.iter_mut().for_each(|(at, _)| *at = at.saturating_sub(ms));
+        }
     }
 
     fn append(&mut self, record: &Record) -> Check {
