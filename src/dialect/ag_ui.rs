@@ -31,6 +31,17 @@ pub fn event(at: Option<&str>, event: &str) -> String {
     }
 }
 
+/// The event of a stream as a frame of a socket; what only keeps the stream open does the same there.
+#[must_use]
+pub fn framed(event: &str) -> String {
+    let lines = || event.split('\n');
+    let at = lines().find_map(|line| line.strip_prefix("id: "));
+    match lines().find_map(|line| line.strip_prefix("data: ")) {
+        Some(data) => frame(at, data),
+        None => String::from(r#"{"type":"ping"}"#),
+    }
+}
+
 /// What a run is told that ends in another way than by its last event.
 #[must_use]
 pub fn closed(code: CloseCode, reason: &str) -> Option<String> {

@@ -503,18 +503,9 @@ impl Thread {
         let Some(base) = self.peers.get_mut(socket) else { return };
         base.account.add(sent);
         let (socket, account) = (PeerId::from(socket), base.account);
-        if self.is_for_one_run(&socket) {
-            return self.dismiss(&socket, CloseCode::Normal, "");
-        }
         if self.owes_too_much(&account) && self.requests_of(&socket).next().is_none() {
             self.dismiss(&socket, CloseCode::TooMany, LIFE_OVER);
         }
-    }
-
-    /// Whether a socket is there for one run.
-    #[must_use]
-    pub fn is_for_one_run(&self, socket: &PeerId) -> bool {
-        self.peers.get(socket).is_some_and(|peer| peer.detaches && peer.dialect == Dialect::AgUi)
     }
 
     pub(super) fn requests_of<'a>(&'a self, socket: &'a str) -> impl Iterator<Item = PeerId> + 'a {
