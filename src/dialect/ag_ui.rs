@@ -1,4 +1,4 @@
-//! AG-UI, as `HttpAgent` and TanStack AI speak it: events of runs, as Server-Sent Events or as the frames of a
+//! AG-UI, as `HttpAgent` and `TanStack AI` speak it: events of runs, as Server-Sent Events or as the frames of a
 //! WebSocket. A run is one turn, or the rest of one.
 
 pub mod events;

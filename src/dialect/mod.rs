@@ -20,7 +20,9 @@ use std::ops::Range;
 use litemap::LiteMap;
 
 use crate::protocol::words::words;
-use crate::protocol::{Block, CloseCode, Content, FrameName, Message, Received, Role, ServerFrame, StockRequest};
+use crate::protocol::{
+    Block, CloseCode, Content, FrameName, Message, Received, Role, ServerFrame, StockRequest,
+};
 
 use ag_ui::events::Events;
 use ai_sdk::chunks::Chunks;
@@ -50,7 +52,7 @@ words! {
 pub enum Stock {
     /// The AI SDK's UI message stream.
     AiSdk,
-    /// AG-UI, which TanStack AI speaks as well.
+    /// AG-UI, which `TanStack AI` speaks as well.
     AgUi,
 }
 
@@ -332,7 +334,8 @@ pub fn grouped(messages: &[Message]) -> Vec<Vec<&Message>> {
         let goes_on = if is_answer {
             std::mem::take(&mut is_continued)
         } else {
-            is_continued = message.content.is_results() && groups.last().is_some_and(|last| has_calls(last, message));
+            is_continued =
+                message.content.is_results() && groups.last().is_some_and(|last| has_calls(last, message));
             is_continued
         };
         match groups.last_mut().filter(|_| goes_on) {

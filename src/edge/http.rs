@@ -1,21 +1,22 @@
 //! Routes as the runtime's requests and responses.
 
-use js_sys::{JsString, Promise, Reflect};
 use js_sys::futures::JsFuture;
+use js_sys::{JsString, Promise, Reflect};
 use wasm_bindgen::prelude::*;
 use web_sys::{ReadableStream, Request, Response};
 use worker_sys::{Context, DurableObjectNamespace};
 
 use crate::config::Settings;
 use crate::database;
-use crate::platform::http::{changeable, empty_response, header, json_response, read, socket_response};
-use crate::platform::{
-    BodyChunk, BodyReader, Env, Guarded as Survivor, Socket, binding, close_later, log_failure, promise, socket_pair,
-};
-use crate::protocol::json::Fields;
 use crate::dialect::Dialect;
 use crate::dialect::ag_ui::framed;
 use crate::dialect::ai_sdk::request::chat_id;
+use crate::platform::http::{changeable, empty_response, header, json_response, read, socket_response};
+use crate::platform::{
+    BodyChunk, BodyReader, Env, Guarded as Survivor, Socket, binding, close_later, log_failure, promise,
+    socket_pair,
+};
+use crate::protocol::json::Fields;
 use crate::protocol::limits::{BODY_BYTES_MAX, STOCK_FRAME_BYTES_MAX};
 use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Json, required, to_json};
 use crate::variables::{self, Name, SearchName, Variables};
@@ -152,7 +153,9 @@ async fn respond(request: &Request, env: &Env, context: &Context, given: &Given)
             let reason = "Missing threadId parameter";
             accept_and_close(request, CloseCode::PolicyViolation, reason, context)
         }
-        Guarded::Connect { id, dialect: Dialect::AgUi } if query_value(&request.url(), "offset").is_some() => {
+        Guarded::Connect { id, dialect: Dialect::AgUi }
+            if query_value(&request.url(), "offset").is_some() =>
+        {
             join_run(request, env, &caller, id, given, context).await
         }
         Guarded::Connect { id, .. } | Guarded::Session { id, .. } => {
@@ -265,7 +268,8 @@ async fn feed(socket: &Socket, events: &ReadableStream) -> Result<(), JsValue> {
     let reader: BodyReader = events.get_reader().unchecked_into();
     let mut bytes = Vec::new();
     loop {
-        let chunk: BodyChunk = JsFuture::from(reader.read().unchecked_into::<Promise>()).await?.unchecked_into();
+        let chunk: BodyChunk =
+            JsFuture::from(reader.read().unchecked_into::<Promise>()).await?.unchecked_into();
         let Some(chunk) = chunk.value() else { return Ok(()) };
         bytes.extend(chunk);
         while let Some(end) = bytes.windows(2).position(|pair| pair == b"\n\n") {

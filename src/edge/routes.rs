@@ -184,7 +184,9 @@ impl Route {
             ["api", "chat", id, "ws"] => connect(method, is_upgrade, Some(id), Dialect::AiSdk),
             ["api", "chat", id, "stream"] => of_session(id, choose(method, &[("GET", Action::Resume)])?),
             ["api", "chat", id, "stop"] => of_session(id, choose(method, &[("POST", Action::Stop)])?),
-            ["api", "chat", id, "messages"] => of_session(id, choose(method, &[("GET", Action::UiMessages)])?),
+            ["api", "chat", id, "messages"] => {
+                of_session(id, choose(method, &[("GET", Action::UiMessages)])?)
+            }
             _ => Err(Refused::fatal(404, ErrorCode::NotFound, "there is nothing at this address")),
         }
     }

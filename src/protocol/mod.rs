@@ -36,9 +36,7 @@ pub use read::{Read, optional, required};
 pub use server::{
     Finish, InFlight, InFlightState, Response, ResponseMetadata, ServerFrame, SnapshotReason, Usage,
 };
-pub use session::{
-    Message, MessageMetadata, PermissionMode, Role, Session, SessionState, Status, Versions,
-};
+pub use session::{Message, MessageMetadata, PermissionMode, Role, Session, SessionState, Status, Versions};
 pub use sha256::sha256;
 pub use words::{Named, Word};
 

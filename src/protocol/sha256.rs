@@ -1,9 +1,8 @@
 //! SHA-256 (FIPS 180-4): what an id becomes that is too long, or has characters that an id may not have.
 
 /// The first 32 bits of the fractional parts of the square roots of the first primes.
-const START: [u32; 8] = [
-    0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19,
-];
+const START: [u32; 8] =
+    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 /// The same of their cube roots.
 const ROUNDS: [u32; 64] = rounds();
 
@@ -24,9 +23,12 @@ pub fn sha256(bytes: &[u8]) -> String {
         }
         state = mixed(state, words);
     }
-    state.iter().map(|word| format!("{word:08x}")).collect()
+    let bytes = state.iter().flat_map(|word| word.to_be_bytes());
+    let digits = bytes.flat_map(|byte| [byte >> 4, byte & 0xf]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
+#[allow(clippy::many_single_char_names)]
 fn mixed(state: [u32; 8], mut words: [u32; 64]) -> [u32; 8] {
     let word = |words: &[u32; 64], at: usize| words.get(at).copied().unwrap_or_default();
     for at in 16_usize..64 {

@@ -27,7 +27,12 @@ impl<P: Platform> Pump<P> {
     ///
     /// # Errors
     /// As [`Pump::input`].
-    pub fn stock_frame(&mut self, socket: &PeerId, dialect: Dialect, text: &str) -> Result<Option<Pending>, Broken> {
+    pub fn stock_frame(
+        &mut self,
+        socket: &PeerId,
+        dialect: Dialect,
+        text: &str,
+    ) -> Result<Option<Pending>, Broken> {
         let mut frame = None;
         let _ = P::guard(&mut || frame = dialect.stock().and_then(|stock| stock.parse(text)));
         match frame {
@@ -60,7 +65,13 @@ impl<P: Platform> Pump<P> {
     }
 
     /// The files of a request are stored, or could not be.
-    pub fn stored(&mut self, socket: &PeerId, request: &str, dialect: Dialect, asked: Result<StockRequest, String>) {
+    pub fn stored(
+        &mut self,
+        socket: &PeerId,
+        request: &str,
+        dialect: Dialect,
+        asked: Result<StockRequest, String>,
+    ) {
         let peer = request_peer(socket, request);
         let Some(place) = self.pending.iter().position(|pending| *pending == peer) else { return };
         self.pending.swap_remove(place);
@@ -74,7 +85,8 @@ impl<P: Platform> Pump<P> {
     pub fn ask(&mut self, socket: &PeerId, request: &str, dialect: Dialect, asked: StockRequest) {
         let identity = self.thread().ok().and_then(|thread| thread.identity_of(socket).cloned());
         let Some(identity) = identity else { return };
-        if asked.wants == TurnWanted::Last && self.thread().is_ok_and(|thread| thread.permits(&identity, Ask::Watch).is_ok())
+        if asked.wants == TurnWanted::Last
+            && self.thread().is_ok_and(|thread| thread.permits(&identity, Ask::Watch).is_ok())
         {
             let has_begun = self.has_begun();
             if let Some(note) = dialect.noted(request, has_begun) {
@@ -121,9 +133,10 @@ impl<P: Platform> Pump<P> {
         let now = self.platform.now();
         let thread = self.thread()?;
         let ask = match request.wants {
-            TurnWanted::Message(_) | TurnWanted::Run(_) | TurnWanted::Version(_) | TurnWanted::Again { .. } => {
-                Ask::Send
-            }
+            TurnWanted::Message(_)
+            | TurnWanted::Run(_)
+            | TurnWanted::Version(_)
+            | TurnWanted::Again { .. } => Ask::Send,
             TurnWanted::Rest => Ask::Answer,
             TurnWanted::Last | TurnWanted::Turn(..) => Ask::Watch,
         };
@@ -140,20 +153,25 @@ impl<P: Platform> Pump<P> {
     }
 
     /// What a client holds is not sent: what follows begins behind it.
-    pub(super) fn hold(&mut self, peer: &PeerId, dialect: Dialect, frames: &[ServerFrame], since: Option<u64>) {
+    pub(super) fn hold(
+        &mut self,
+        peer: &PeerId,
+        dialect: Dialect,
+        frames: &[ServerFrame],
+        since: Option<u64>,
+    ) {
         let Some(stock) = dialect.stock() else { return };
         for frame in frames {
             self.telling.tell(&self.session_id, stock, frame, false);
         }
         let Some(request_id) = frames.first().and_then(|frame| frame.request_id()) else { return };
-        match since {
-            Some(since) => self.skipping = since.saturating_sub(self.telling.since(stock, request_id)),
-            None => {
-                let told = self.telling.again(stock, request_id);
-                for text in framed(dialect, &told) {
-                    self.send_text(peer, dialect, &text, true);
-                }
-            }
+        if let Some(since) = since {
+            self.skipping = since.saturating_sub(self.telling.since(stock, request_id));
+            return;
+        }
+        let told = self.telling.again(stock, request_id);
+        for text in framed(dialect, &told) {
+            self.send_text(peer, dialect, &text, true);
         }
     }
 

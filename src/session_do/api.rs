@@ -25,9 +25,9 @@ use crate::pump::{Accepted, Broken, NEWER_FORMAT, Undone};
 use crate::thread::store::{Record, Records, StoreError};
 use crate::thread::{Ask, Denied, Input, PeerId, READ_TOO_MUCH, Request as Asked, Thread};
 
-use super::{files, stock};
 use super::shell::Shell;
 use super::tickets::Purpose;
+use super::{files, stock};
 
 /// How often and how long the answer to a deletion waits for D1; it does not depend on it.
 const DELETION_ATTEMPTS: usize = 2;
@@ -362,7 +362,8 @@ fn json_lines(thread: &Thread, records: &dyn Records, page: &[Record]) -> Result
     for (message, record) in thread.messages(records, page)?.iter().zip(page) {
         let mut line = to_json(message).into_bytes();
         line.pop();
-        let current = if thread.is_current(record) { ",\"current\":true}\n" } else { ",\"current\":false}\n" };
+        let current =
+            if thread.is_current(record) { ",\"current\":true}\n" } else { ",\"current\":false}\n" };
         line.extend_from_slice(current.as_bytes());
         lines.extend(line);
     }

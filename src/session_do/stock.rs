@@ -59,7 +59,8 @@ pub async fn run(shell: &Rc<Shell>, request: &Request, identity: Identity) -> An
 pub fn turn(run: &str, offset: Option<&str>) -> StockRequest {
     let from = offset.filter(|offset| *offset != "-1");
     // What is no place is none of any run.
-    let from = from.map(|offset| place(offset).unwrap_or((Progress { bytes: usize::MAX, ..Progress::default() }, 0)));
+    let from = from
+        .map(|offset| place(offset).unwrap_or((Progress { bytes: usize::MAX, ..Progress::default() }, 0)));
     let wants = TurnWanted::Turn(input::request_id(run), from);
     StockRequest { run: Some(run.to_owned()), answers: None, wants }
 }
@@ -79,13 +80,20 @@ pub fn resume(shell: &Shell, identity: Identity) -> Answer {
     if !shell.has_begun() {
         return Ok(empty_response(204)?);
     }
-    follow(shell, identity, Dialect::AiSdkEvents, StockRequest { run: None, answers: None, wants: TurnWanted::Last })
+    follow(
+        shell,
+        identity,
+        Dialect::AiSdkEvents,
+        StockRequest { run: None, answers: None, wants: TurnWanted::Last },
+    )
 }
 
 pub fn follow(shell: &Shell, identity: Identity, dialect: Dialect, request: StockRequest) -> Answer {
     let peer = new_peer();
     let body = shell.workerd().open_stream(&peer)?;
-    shell.follow(peer.clone(), identity, dialect, request).inspect_err(|_| shell.workerd().sockets.remove(&peer))?;
+    shell
+        .follow(peer.clone(), identity, dialect, request)
+        .inspect_err(|_| shell.workerd().sockets.remove(&peer))?;
     let response: Response = event_response(Some(&body))?;
     for (name, value) in
         [("x-vercel-ai-ui-message-stream", "v1"), ("cache-control", "no-cache"), ("x-accel-buffering", "no")]
@@ -118,12 +126,18 @@ pub async fn store(
     uploads: &[Upload],
     base64: Vec<JsString>,
 ) -> Result<(), Refused> {
-    let (TurnWanted::Message(post) | TurnWanted::Run(post) | TurnWanted::Version(post)) = &mut request.wants else { return Ok(()) };
+    let (TurnWanted::Message(post) | TurnWanted::Run(post) | TurnWanted::Version(post)) = &mut request.wants
+    else {
+        return Ok(());
+    };
     let Content::Blocks(blocks) = &mut post.content else { return Ok(()) };
     for (upload, base64) in uploads.iter().zip(base64) {
-        let Some(Block::File { media_type, url, name, size }) = blocks.get_mut(upload.place) else { continue };
+        let Some(Block::File { media_type, url, name, size }) = blocks.get_mut(upload.place) else {
+            continue;
+        };
         let decoded = JsFuture::from(r2::decoded(&base64)?).await;
-        let decoded: Array = decoded.map_err(|_| bad_request("a file's data: URL is not base64"))?.unchecked_into();
+        let decoded: Array =
+            decoded.map_err(|_| bad_request("a file's data: URL is not base64"))?.unchecked_into();
         let bytes: Uint8Array = decoded.get(0).unchecked_into();
         let length = u64::from(bytes.length());
         if length > FILE_BYTES_MAX {
@@ -137,7 +151,8 @@ pub async fn store(
         if shell.file(identity, &id).is_ok() {
             continue;
         }
-        let file = File { id, name, media_type, size: length, uploader: None, state: FileState::Coming, due: None };
+        let file =
+            File { id, name, media_type, size: length, uploader: None, state: FileState::Coming, due: None };
         stored(shell, identity, file, &bytes).await?;
     }
     Ok(())
@@ -160,6 +175,10 @@ async fn stored(shell: &Rc<Shell>, by: &Identity, file: File, bytes: &Uint8Array
     shell.input(if put.is_ok() { Input::Uploaded { id } } else { Input::FileLost { id } })?;
     put.map(drop).map_err(|thrown| {
         log_failure("upload_failed", &thrown);
-        Refused::retryable(503, ErrorCode::StorageError, "the bucket did not take a file; send the message again")
+        Refused::retryable(
+            503,
+            ErrorCode::StorageError,
+            "the bucket did not take a file; send the message again",
+        )
     })
 }

@@ -27,7 +27,8 @@ impl Thread {
         }
         let request_id = post.request_id.clone();
         let (draft, reading) = (self.draft_of(identity.subject.as_deref()).cloned(), self.new_reading());
-        let attachment = Attachment { identity, draft, dialect, follows: None, detaches: false, run: None, reading };
+        let attachment =
+            Attachment { identity, draft, dialect, follows: None, detaches: false, run: None, reading };
         let followed = if follows { Follows::Turn(request_id.clone()) } else { Follows::Nothing };
         let mut poster = Peer::new(attachment, &self.unread);
         poster.follows = followed;

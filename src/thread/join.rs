@@ -29,7 +29,8 @@ impl Thread {
         }
         let draft = self.draft_of(identity.subject.as_deref()).cloned();
         let reading = self.new_reading();
-        let attachment = Attachment { identity, draft, dialect, follows: None, detaches: false, run: None, reading };
+        let attachment =
+            Attachment { identity, draft, dialect, follows: None, detaches: false, run: None, reading };
         self.peers.insert(peer.clone(), Peer::new(attachment, &self.unread));
         let (resumed, from, mut frames) = match self.missed(records, &peer, cursor) {
             Ok(Missed::Events(from, events)) => (true, from, events),

@@ -517,7 +517,9 @@ impl Thread {
             Input::Posted { peer, identity, dialect, post, follows } => {
                 self.posted(now, records, peer, identity, dialect, *post, follows);
             }
-            Input::Opened { peer, identity, dialect, detaches } => self.open(now, peer, identity, dialect, detaches),
+            Input::Opened { peer, identity, dialect, detaches } => {
+                self.open(now, peer, identity, dialect, detaches);
+            }
             Input::Asked { peer, identity, dialect, request } => {
                 self.asked(now, records, peer, identity, dialect, *request);
             }

@@ -96,7 +96,9 @@ impl Ask {
     pub fn of(frame: &ClientFrame) -> Self {
         match frame {
             ClientFrame::Ping | ClientFrame::Check { .. } | ClientFrame::SessionSync { .. } => Ask::Watch,
-            ClientFrame::Message { .. } | ClientFrame::Regenerate { .. } | ClientFrame::Select { .. } => Ask::Send,
+            ClientFrame::Message { .. } | ClientFrame::Regenerate { .. } | ClientFrame::Select { .. } => {
+                Ask::Send
+            }
             ClientFrame::Cancel { .. } => Ask::Cancel,
             ClientFrame::Answer(_) => Ask::Answer,
             ClientFrame::SessionUpdate(_) => Ask::Change,

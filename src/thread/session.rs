@@ -132,7 +132,9 @@ impl Thread {
 
     /// Gives a socket what it must keep.
     pub(super) fn attach(&mut self, peer: PeerId) {
-        let Some(Peer { identity, draft, dialect, follows, account, detaches, run, .. }) = self.peers.get(&peer) else {
+        let Some(Peer { identity, draft, dialect, follows, account, detaches, run, .. }) =
+            self.peers.get(&peer)
+        else {
             return;
         };
         let attachment = Attachment {

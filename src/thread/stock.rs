@@ -4,8 +4,9 @@
 use crate::dialect::Dialect;
 use crate::protocol::limits::{PAYLOAD_BYTES_MAX, SNAPSHOT_MESSAGES_MAX, STOCK_REQUESTS_MAX};
 use crate::protocol::{
-    Block, CallAnswers, ClientFrame, CloseCode, Content, Cursor, ErrorBody, ErrorCode, FrameName, Identity, Message,
-    Millis, Post, Progress, Role, ServerFrame, Status, StockRequest, ToolAnswer, ToolSaid, TurnWanted,
+    Block, CallAnswers, ClientFrame, CloseCode, Content, Cursor, ErrorBody, ErrorCode, FrameName, Identity,
+    Message, Millis, Post, Progress, Role, ServerFrame, Status, StockRequest, ToolAnswer, ToolSaid,
+    TurnWanted,
 };
 
 use super::access::{EXPIRED, Follows, Peer};
@@ -46,7 +47,14 @@ struct Shown {
 
 impl Thread {
     /// A socket of a stock client. It is told nothing by itself.
-    pub(super) fn open(&mut self, now: Millis, peer: PeerId, identity: Identity, dialect: Dialect, detaches: bool) {
+    pub(super) fn open(
+        &mut self,
+        now: Millis,
+        peer: PeerId,
+        identity: Identity,
+        dialect: Dialect,
+        detaches: bool,
+    ) {
         if let Some((code, reason)) = self.refuses(now, &identity) {
             self.outputs.push_back(Output::Close { peer, code, reason });
             return;
@@ -54,7 +62,14 @@ impl Thread {
         self.admit_stock(peer, identity, dialect, Follows::Nothing, detaches);
     }
 
-    fn admit_stock(&mut self, peer: PeerId, identity: Identity, dialect: Dialect, follows: Follows, detaches: bool) {
+    fn admit_stock(
+        &mut self,
+        peer: PeerId,
+        identity: Identity,
+        dialect: Dialect,
+        follows: Follows,
+        detaches: bool,
+    ) {
         let (draft, reading) = (self.draft_of(identity.subject.as_deref()).cloned(), self.new_reading());
         let attachment = Attachment { identity, draft, dialect, follows: None, detaches, run: None, reading };
         let mut admitted = Peer::new(attachment, &self.unread);
@@ -89,7 +104,8 @@ impl Thread {
             admitted.run = run;
         }
         let origin = Origin { peer: &peer, name: &name };
-        let is_full = socket_of(&peer).is_some_and(|(socket, _)| self.requests_of(socket).count() > STOCK_REQUESTS_MAX);
+        let is_full =
+            socket_of(&peer).is_some_and(|(socket, _)| self.requests_of(socket).count() > STOCK_REQUESTS_MAX);
         if is_full {
             let message = "too many requests of this socket wait; try again when one has ended";
             return self.refuse(origin, &ErrorBody::retryable(ErrorCode::Busy, message));
@@ -97,7 +113,7 @@ impl Thread {
         let answered = answers.as_ref().map(|answers| self.answered_turn(records, answers));
         let Ok(answered) = answered.transpose() else { return self.refuse(origin, &unreadable()) };
         if let (Some(answers), Some(Some(turn))) = (&answers, answered)
-            && !self.say(now, origin, subject, turn, answers)
+            && !self.say(now, origin, subject.as_ref(), turn, answers)
         {
             return;
         }
@@ -106,9 +122,15 @@ impl Thread {
         match (wants, answers, answered.flatten()) {
             (TurnWanted::Message(post), ..) => self.take_post(now, records, origin, *post, Vec::new()),
             (TurnWanted::Run(post), ..) => self.take_run(now, records, origin, *post),
-            (TurnWanted::Turn(request_id, from), ..) => self.show_run(now, records, origin, &request_id, from),
+            (TurnWanted::Turn(request_id, from), ..) => {
+                self.show_run(now, records, origin, &request_id, from);
+            }
             (TurnWanted::Version(post), ..) => {
-                let known = self.versions_of(records, &post.request_id, post.client_id.as_deref().unwrap_or_default());
+                let known = self.versions_of(
+                    records,
+                    &post.request_id,
+                    post.client_id.as_deref().unwrap_or_default(),
+                );
                 let Ok((of, request_id)) = known else { return self.refuse(origin, &unreadable()) };
                 let replaces = Some(of.unwrap_or_else(|| post.request_id.clone()));
                 self.follow_post(now, records, origin, Post { request_id, replaces, ..*post }, Vec::new());
@@ -171,7 +193,7 @@ impl Thread {
         }
         let renamed = self.runs.iter().rev().find(|(name, _)| name == run).map(|(_, turn)| turn.as_str());
         let known = if self.session.is_some() { records.request(renamed.unwrap_or(run)) } else { Ok(None) };
-        let found = known.and_then(|known| known.map(|known| self.chain(records, known.turn)).transpose());
+        let found = known.and_then(|known| known.map(|known| Self::chain(records, known.turn)).transpose());
         let answer = |turn: TurnId| match self.turns.get(&turn) {
             Some(open) => Ok(sent(open)),
             None => Ok(records.end(turn)?.map(|end| end.answer())),
@@ -188,7 +210,8 @@ impl Thread {
         match shown {
             Ok(Some(shown)) => self.show(records, origin, &shown),
             Ok(None) => {
-                let message = "there is no such run in this session, or no such place in it; load the session again";
+                let message =
+                    "there is no such run in this session, or no such place in it; load the session again";
                 self.refuse(origin, &ErrorBody::fatal(ErrorCode::NotFound, message));
             }
             Err(StoreError(_)) => self.refuse(origin, &unreadable()),
@@ -220,7 +243,14 @@ impl Thread {
         Ok((current, name))
     }
 
-    fn follow_post(&mut self, now: Millis, records: &dyn Records, origin: Origin<'_>, post: Post, held: Vec<ServerFrame>) {
+    fn follow_post(
+        &mut self,
+        now: Millis,
+        records: &dyn Records,
+        origin: Origin<'_>,
+        post: Post,
+        held: Vec<ServerFrame>,
+    ) {
         if let Some(peer) = self.peers.get_mut(origin.peer) {
             peer.follows = Follows::Turn(post.request_id.clone());
         }
@@ -229,7 +259,14 @@ impl Thread {
     }
 
     /// Takes a message. Of the turns that it goes on with as one message, its client holds everything.
-    fn take_post(&mut self, now: Millis, records: &dyn Records, origin: Origin<'_>, post: Post, held: Vec<ServerFrame>) {
+    fn take_post(
+        &mut self,
+        now: Millis,
+        records: &dyn Records,
+        origin: Origin<'_>,
+        post: Post,
+        held: Vec<ServerFrame>,
+    ) {
         let frame = ClientFrame::Regenerate { request_id: post.request_id.clone(), of: String::new() };
         if !self.admits(now, origin, &frame) {
             return;
@@ -249,7 +286,8 @@ impl Thread {
         for record in records.iter().rev() {
             messages.push(record.message(self.epoch));
             // Another answer to the question may be the one that waits.
-            let again = self.turns.iter().find(|(_, turn)| turn.parent == Some(record.seq) && !turn.is_appended);
+            let again =
+                self.turns.iter().find(|(_, turn)| turn.parent == Some(record.seq) && !turn.is_appended);
             let waiting = if record.is_end() { None } else { again.map(|(id, _)| *id).or(Some(record.turn)) };
             messages.extend(waiting.and_then(|id| Some((id, waits(&id)?))).map(|(id, waiting)| Message {
                 id: answer_id(self.epoch, id),
@@ -264,13 +302,17 @@ impl Thread {
     }
 
     /// The turn that is not over and that these calls are of.
-    fn answered_turn(&self, records: &dyn Records, answers: &CallAnswers) -> Result<Option<TurnId>, StoreError> {
+    fn answered_turn(
+        &self,
+        records: &dyn Records,
+        answers: &CallAnswers,
+    ) -> Result<Option<TurnId>, StoreError> {
         for (id, turn) in self.turns.iter() {
             if turn.answer().is_some() {
                 let is_it = if answers.answer_id.is_empty() {
                     self.has_any_call(turn, &answers.said)
                 } else {
-                    let chain = self.chain(records, *id)?;
+                    let chain = Self::chain(records, *id)?;
                     chain.first().is_some_and(|head| head.answer_id(self.epoch) == answers.answer_id)
                 };
                 if is_it {
@@ -296,22 +338,25 @@ impl Thread {
         &mut self,
         now: Millis,
         origin: Origin<'_>,
-        by: Option<String>,
+        by: Option<&String>,
         id: TurnId,
         CallAnswers { said, .. }: &CallAnswers,
     ) -> bool {
         let Some(request_id) = self.turns.get(&id).map(|turn| turn.request_id.clone()) else { return true };
         let mut is_admitted = false;
         for (tool_use_id, said) in said {
-            let answer =
-                ToolAnswer { request_id: request_id.clone(), tool_use_id: tool_use_id.clone(), said: said.clone() };
+            let answer = ToolAnswer {
+                request_id: request_id.clone(),
+                tool_use_id: tool_use_id.clone(),
+                said: said.clone(),
+            };
             match self.takes_answer(&answer) {
                 Ok(true) => {
                     let frame = ClientFrame::Answer(answer.clone());
                     if !std::mem::replace(&mut is_admitted, true) && !self.admits(now, origin, &frame) {
                         return false;
                     }
-                    self.take_answer(now, Some(origin.peer), by.clone(), answer);
+                    self.take_answer(now, Some(origin.peer), by.cloned(), answer);
                 }
                 Err(error) if error.code == ErrorCode::MessageTooLarge => {
                     self.refuse(origin, &error);
@@ -349,11 +394,15 @@ impl Thread {
 
     /// If the last turn is complete, is shown under this id and ended with calls that have no result: the questions of
     /// its message, and its end.
-    fn last_open(&self, records: &dyn Records, answer_id: &str) -> Result<Option<(Vec<Record>, Record)>, StoreError> {
+    fn last_open(
+        &self,
+        records: &dyn Records,
+        answer_id: &str,
+    ) -> Result<Option<(Vec<Record>, Record)>, StoreError> {
         let Some(last) = self.last_turn.as_ref().map(|(last, _)| *last) else { return Ok(None) };
-        let chain = self.chain(records, last)?;
-        let is_it = answer_id.is_empty()
-            || chain.first().is_some_and(|head| head.answer_id(self.epoch) == answer_id);
+        let chain = Self::chain(records, last)?;
+        let is_it =
+            answer_id.is_empty() || chain.first().is_some_and(|head| head.answer_id(self.epoch) == answer_id);
         let is_complete = |end: &Record| matches!(&end.kind, RecordKind::Answer { status, .. } if *status == Status::Complete);
         let Some(end) = records.end(last)?.filter(|end| is_it && is_complete(end)) else {
             // It may have been answered so before: then the last turn is that answer's own.
@@ -373,7 +422,7 @@ impl Thread {
             });
             // A turn that has not waited is being sent already, as far as it has come.
             let held = held.or_else(|| self.turns.get(&turn).and_then(sent)).unwrap_or_default();
-            let chain = self.chain(records, turn)?;
+            let chain = Self::chain(records, turn)?;
             Ok(Shown { chain, held: Some(held), since: None })
         });
         match shown {
@@ -397,7 +446,7 @@ impl Thread {
         let Some(turn) = open.or(self.last_turn.as_ref().map(|(last, _)| *last)) else {
             return self.unfollow_peer(origin.peer, CloseCode::Normal);
         };
-        match self.chain(records, turn) {
+        match Self::chain(records, turn) {
             Ok(chain) => self.show(records, origin, &Shown { chain, held: None, since: None }),
             Err(StoreError(_)) => self.refuse(origin, &unreadable()),
         }
@@ -428,7 +477,12 @@ impl Thread {
     }
 
     /// What is told of turns that are over, under the name of the one that goes on with them.
-    fn frames_of(&self, records: &dyn Records, turns: &[Record], name: &str) -> Result<Vec<ServerFrame>, StoreError> {
+    fn frames_of(
+        &self,
+        records: &dyn Records,
+        turns: &[Record],
+        name: &str,
+    ) -> Result<Vec<ServerFrame>, StoreError> {
         let mut all = CatchUp::at(self.head());
         for begun in turns {
             all.frames.extend(self.begun_frame(&Record { request_id: name.to_owned(), ..begun.clone() }));
@@ -447,7 +501,7 @@ impl Thread {
 
     /// The questions of the turns that are shown as one message with this one: results of calls go on with the answer
     /// before them.
-    fn chain(&self, records: &dyn Records, turn: TurnId) -> Result<Vec<Record>, StoreError> {
+    fn chain(records: &dyn Records, turn: TurnId) -> Result<Vec<Record>, StoreError> {
         let mut chain = Vec::new();
         let mut next = Some(turn);
         while let Some(turn) = next.take() {
@@ -471,7 +525,8 @@ impl Thread {
     pub(super) fn aborted(&mut self, now: Millis, peer: &PeerId) {
         let follows = self.peers.get(peer).map(|peer| (peer.follows.clone(), peer.identity.clone()));
         let Some((Follows::Turn(request_id), identity)) = follows else { return };
-        let detaches = socket_of(peer).and_then(|(socket, _)| self.peers.get(socket)).is_some_and(|it| it.detaches);
+        let detaches =
+            socket_of(peer).and_then(|(socket, _)| self.peers.get(socket)).is_some_and(|it| it.detaches);
         self.drop_request(peer);
         self.outputs.push_back(Output::Drop { peer: peer.clone() });
         if !detaches && self.permits(&identity, Ask::Cancel).is_ok() {
@@ -482,7 +537,8 @@ impl Thread {
     /// Ends what runs and what waits for people, and nothing that is still to begin.
     pub(super) fn stop(&mut self, now: Millis) {
         let is_meant = |turn: &&Turn| !matches!(turn.state, TurnState::Queued);
-        let meant: Vec<String> = self.turns.values().filter(is_meant).map(|turn| turn.request_id.clone()).collect();
+        let meant: Vec<String> =
+            self.turns.values().filter(is_meant).map(|turn| turn.request_id.clone()).collect();
         for request_id in meant {
             self.cancel(now, None, Some(&request_id));
         }
@@ -518,22 +574,28 @@ impl Thread {
         let mut kept = Vec::new();
         for (id, peer) in self.peers.iter() {
             let Follows::Turn(request_id) = &peer.follows else { continue };
-            let queued = self.turns.iter().find(|(_, turn)| {
-                turn.request_id == *request_id && matches!(turn.state, TurnState::Queued)
-            });
+            let queued = self
+                .turns
+                .iter()
+                .find(|(_, turn)| turn.request_id == *request_id && matches!(turn.state, TurnState::Queued));
             kept.push((id.clone(), queued.map(|(turn, _)| *turn)));
         }
         let reason = "the thread was started again; connect again";
         for (peer, queued) in kept {
             match (socket_of(&peer), queued) {
                 (Some(_), Some(turn)) => {
-                    let name = FrameName { kind: String::new(), request_id: None, tool_use_id: None, start: None };
-                    let chain = self.chain(records, turn).unwrap_or_default();
+                    let name =
+                        FrameName { kind: String::new(), request_id: None, tool_use_id: None, start: None };
+                    let chain = Self::chain(records, turn).unwrap_or_default();
                     let shown = Shown { chain, held: None, since: None };
                     self.show(records, Origin { peer: &peer, name: &name }, &shown);
                 }
                 (Some((socket, _)), None) => self.dismiss(&socket.into(), CloseCode::InternalError, reason),
-                (None, _) => self.dismiss(&peer, CloseCode::InternalError, "the thread was started again; post this again"),
+                (None, _) => self.dismiss(
+                    &peer,
+                    CloseCode::InternalError,
+                    "the thread was started again; post this again",
+                ),
             }
         }
     }

@@ -278,7 +278,8 @@ impl Thread {
         let mut excess = all.saturating_sub(self.config.owed_bytes_max);
         loop {
             if excess == 0 {
-                debtors.retain(|(owed, _, is_spared)| !is_spared && *owed > self.config.socket_owed_bytes_max);
+                debtors
+                    .retain(|(owed, _, is_spared)| !is_spared && *owed > self.config.socket_owed_bytes_max);
             }
             let Some((owed, peer, _)) = debtors.iter().max().cloned() else { break };
             debtors.retain(|(_, debtor, _)| *debtor != peer);

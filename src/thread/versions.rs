@@ -1,6 +1,8 @@
 //! Versions of the conversation: a message is written anew, a question answered once more, a path chosen.
 
-use crate::protocol::limits::{CATCH_UP_BYTES_MAX, CATCH_UP_MESSAGES_MAX, PAYLOAD_BYTES_MAX, SNAPSHOT_MESSAGES_MAX};
+use crate::protocol::limits::{
+    CATCH_UP_BYTES_MAX, CATCH_UP_MESSAGES_MAX, PAYLOAD_BYTES_MAX, SNAPSHOT_MESSAGES_MAX,
+};
 use crate::protocol::{
     Content, Cursor, ErrorBody, ErrorCode, Message, Millis, ServerFrame, SnapshotReason, Versions,
 };
@@ -10,7 +12,8 @@ use super::calls::SUPERSEDED;
 use super::path::{END, Path, Start, Tree, Way};
 use super::session::preview;
 use super::store::{
-    Begun, Branch, Commit, Record, RecordKind, Records, StoreError, Write, answer_id, message_id_prefix, question_id,
+    Begun, Branch, Commit, Record, RecordKind, Records, StoreError, Write, answer_id, message_id_prefix,
+    question_id,
 };
 use super::turns::{Outcome, Sent};
 use super::{Origin, Output, PeerId, Thread, TurnId, unreadable};
@@ -133,7 +136,11 @@ impl Thread {
     }
 
     /// The turn of a message, and whether it is the answer; `None` if there is no such message, nor such a turn.
-    pub(super) fn turn_with(&self, records: &dyn Records, id: &str) -> Result<Option<(TurnId, bool)>, StoreError> {
+    pub(super) fn turn_with(
+        &self,
+        records: &dyn Records,
+        id: &str,
+    ) -> Result<Option<(TurnId, bool)>, StoreError> {
         let Some(place) = id.strip_prefix(message_id_prefix(self.epoch).as_str()) else { return Ok(None) };
         let Ok(seq) = u64::from_str_radix(place.trim_end_matches('r'), 16) else { return Ok(None) };
         if self.session.is_none() || seq > self.seq {
@@ -268,13 +275,17 @@ impl Thread {
         self.path = change.path.with_all_since(seq);
         Branch {
             after: change.after.as_ref().map(|after| after.message_id.clone()),
-            messages: (!change.is_large)
-                .then(|| change.messages.iter().map(|record| record.seq).collect()),
+            messages: (!change.is_large).then(|| change.messages.iter().map(|record| record.seq).collect()),
         }
     }
 
     /// Shows all clients where the path has gone, with the `requestId` and the answer's id of another answer.
-    pub(super) fn show_path(&mut self, records: &dyn Records, change: &Change, ids: Option<(String, String)>) {
+    pub(super) fn show_path(
+        &mut self,
+        records: &dyn Records,
+        change: &Change,
+        ids: Option<(String, String)>,
+    ) {
         match self.messages(records, &change.messages) {
             Ok(messages) if !change.is_large => {
                 let after = change.after.as_ref().map(|after| after.message_id.clone());
@@ -295,7 +306,10 @@ impl Thread {
                             let ids = (Some(request_id.clone()), Some(answer_id.clone()));
                             let (cursor, (request_id, answer_id)) = (self.head(), ids);
                             let messages = Vec::new();
-                            self.send_to(&peer, ServerFrame::Branch { cursor, request_id, answer_id, after, messages });
+                            self.send_to(
+                                &peer,
+                                ServerFrame::Branch { cursor, request_id, answer_id, after, messages },
+                            );
                         }
                         _ => {}
                     }
@@ -358,7 +372,13 @@ impl Thread {
     }
 
     /// Commits a turn that begins beside another one, and shows it.
-    pub(super) fn append_beside(&mut self, records: &dyn Records, fork: Fork, record: Record, writes: Vec<Write>) {
+    pub(super) fn append_beside(
+        &mut self,
+        records: &dyn Records,
+        fork: Fork,
+        record: Record,
+        writes: Vec<Write>,
+    ) {
         if matches!(record.kind, RecordKind::Regenerate { .. }) {
             let ids = (record.request_id.clone(), record.answer_id(self.epoch));
             self.show_path(records, &fork.change, Some(ids));

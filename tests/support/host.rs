@@ -192,7 +192,8 @@ impl Host {
     pub fn receive(&mut self, peer: &PeerId, text: &str) {
         match self.links.get(peer) {
             Some(link) if link.is_open && link.attachment.is_some() => {
-                let dialect = link.attachment.as_ref().map(|attachment| attachment.dialect).unwrap_or_default();
+                let dialect =
+                    link.attachment.as_ref().map(|attachment| attachment.dialect).unwrap_or_default();
                 if dialect.stock().is_some() {
                     self.run(|pump| pump.stock_frame(peer, dialect, text).map(drop));
                 } else {

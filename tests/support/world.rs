@@ -246,7 +246,12 @@ impl World {
     }
 
     pub(super) fn end_link(&mut self, peer: &PeerId, code: CloseCode) {
-        let requests: Vec<PeerId> = self.links.keys().filter(|id| socket_of(id).is_some_and(|(of, _)| of == &**peer)).cloned().collect();
+        let requests: Vec<PeerId> = self
+            .links
+            .keys()
+            .filter(|id| socket_of(id).is_some_and(|(of, _)| of == &**peer))
+            .cloned()
+            .collect();
         requests.iter().for_each(|request| drop(self.links.remove(request)));
         if let Some(link) = self.links.get_mut(peer).filter(|link| link.is_open) {
             link.is_open = false;

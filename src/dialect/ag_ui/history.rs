@@ -1,4 +1,4 @@
-//! A thread's messages as TanStack AI loads them, with the ids that they are streamed with.
+//! A thread's messages as `TanStack AI` loads them, with the ids that they are streamed with.
 
 use crate::agent::event::{made, set, single, text, word};
 use crate::dialect::grouped;
@@ -56,7 +56,8 @@ fn part(parts: &mut Vec<Json>, block: &Block) {
                     let mut asked = single("id", word(approval_id(block)));
                     set(&mut asked, "needsApproval", Json::Bool(true));
                     if !is_open {
-                        let approved = approval.as_ref().is_some_and(|it| it.state == ApprovalState::Approved);
+                        let approved =
+                            approval.as_ref().is_some_and(|it| it.state == ApprovalState::Approved);
                         set(&mut asked, "approved", Json::Bool(approved));
                     }
                     set(&mut json, "asked", asked);
@@ -106,7 +107,8 @@ fn date(at: Millis) -> String {
         .saturating_add(day_of_era / 36_524)
         .saturating_sub(day_of_era / 146_096)
         / 365;
-    let before = year_of_era.saturating_mul(365).saturating_add(year_of_era / 4).saturating_sub(year_of_era / 100);
+    let before =
+        year_of_era.saturating_mul(365).saturating_add(year_of_era / 4).saturating_sub(year_of_era / 100);
     let day_of_year = day_of_era.saturating_sub(before);
     let month = day_of_year.saturating_mul(5).saturating_add(2) / 153;
     let day = day_of_year.saturating_sub(month.saturating_mul(153).saturating_add(2) / 5).saturating_add(1);

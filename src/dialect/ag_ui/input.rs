@@ -28,7 +28,10 @@ pub fn frame<'a>(text: &'a str, object: &Object<'a>) -> Option<Incoming<'a>> {
 /// In words: what was wrong and what would be right.
 pub fn body(text: &str) -> Result<(String, Asked), String> {
     let object = Object::read(text).ok_or("the body is not a JSON object")?;
-    let run = object.text("runId").filter(|id| !id.is_empty()).ok_or("runId is missing; give every run one of its own")?;
+    let run = object
+        .text("runId")
+        .filter(|id| !id.is_empty())
+        .ok_or("runId is missing; give every run one of its own")?;
     Ok((run.into_owned(), asked(text, &object)?))
 }
 
@@ -63,7 +66,8 @@ fn asked(text: &str, object: &Object<'_>) -> Result<Asked, String> {
             Ok(Asked { request: StockRequest { run: Some(run.clone()), answers: None, wants }, uploads })
         }
         _ if !answers.said.is_empty() => {
-            let request = StockRequest { run: Some(run.clone()), answers: Some(answers), wants: TurnWanted::Rest };
+            let request =
+                StockRequest { run: Some(run.clone()), answers: Some(answers), wants: TurnWanted::Rest };
             Ok(Asked { request, uploads: Vec::new() })
         }
         _ => Err("the last message is a user's, or tool messages give the results of calls".into()),
@@ -77,7 +81,10 @@ fn post(text: &str, request_id: String, message: &Object<'_>) -> Result<(Post, V
         (Some(said), _) => blocks.push(Block::Text { text: said.into_owned() }),
         (None, Some(parts)) => {
             if parts.len() > BLOCKS_MAX {
-                return Err(format!("the message has {} parts; at most {BLOCKS_MAX} are allowed", parts.len()));
+                return Err(format!(
+                    "the message has {} parts; at most {BLOCKS_MAX} are allowed",
+                    parts.len()
+                ));
             }
             for part in parts {
                 let object = Object::read(part).ok_or("a part is not an object")?;
@@ -117,7 +124,9 @@ fn block(text: &str, part: &Object<'_>) -> Result<(Block, Option<Range<usize>>),
             String::new()
         }
         value if is_data => ["data:", &media_type, ";base64,", &value].concat(),
-        value if ["https:", "data:", "/sessions/"].iter().any(|form| value.starts_with(form)) => value.into_owned(),
+        value if ["https:", "data:", "/sessions/"].iter().any(|form| value.starts_with(form)) => {
+            value.into_owned()
+        }
         _ => return Err("a file's address is https:, a data: URL or the path of an uploaded file".into()),
     };
     Ok((Block::File { media_type, url, name, size: None }, base64))

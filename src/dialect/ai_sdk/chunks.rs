@@ -46,7 +46,9 @@ impl Chunks {
     pub fn tell(&mut self, frame: &ServerFrame, is_live: bool) -> Vec<Told> {
         match frame {
             ServerFrame::UserMessage { answer_id, message, .. } => self.question(answer_id, &message.content),
-            ServerFrame::Branch { answer_id: Some(answer_id), .. } => self.question(answer_id, &Content::default()),
+            ServerFrame::Branch { answer_id: Some(answer_id), .. } => {
+                self.question(answer_id, &Content::default());
+            }
             ServerFrame::Token { token, .. } => self.text(token),
             ServerFrame::BlockStart { block, .. } => self.start(block),
             ServerFrame::BlockDelta { delta, .. } => self.grow(delta),
@@ -210,7 +212,8 @@ impl Chunks {
             Some(Open::Call(call, input)) => {
                 input.push_str(delta);
                 let id = to_json(&text(call, "id"));
-                let parts = [r#"{"type":"tool-input-delta","toolCallId":"#, &id, r#","inputTextDelta":"#, &json, "}"];
+                let parts =
+                    [r#"{"type":"tool-input-delta","toolCallId":"#, &id, r#","inputTextDelta":"#, &json, "}"];
                 self.say(parts.concat());
             }
             _ => {}
@@ -240,8 +243,11 @@ impl Chunks {
             Block::ToolResult { tool_use_id, is_error, .. } => {
                 self.close();
                 self.begin();
-                let (kind, name) =
-                    if *is_error { ("tool-output-error", "errorText") } else { ("tool-output-available", "output") };
+                let (kind, name) = if *is_error {
+                    ("tool-output-error", "errorText")
+                } else {
+                    ("tool-output-available", "output")
+                };
                 let mut chunk = single("type", word(kind));
                 set(&mut chunk, "toolCallId", word(tool_use_id));
                 set(&mut chunk, name, super::message::output(block));

@@ -3,14 +3,18 @@
 use crate::agent::event::{made, set, single, text, word};
 use crate::dialect::grouped;
 use crate::protocol::{
-    ApprovalState, Block, Content, Json, Message, MessageMetadata, Millis, ResponseMetadata, Role, Status, to_json,
+    ApprovalState, Block, Content, Json, Message, MessageMetadata, Millis, ResponseMetadata, Role, Status,
+    to_json,
 };
 
 /// Blocks, and what is their part. Of those that are no text and no call it is their chunk as well.
 const PARTS: [(&str, &str); 6] = [
     ("text", "type=text,text,state=done"),
     ("thinking", "type=reasoning,text,state=done"),
-    ("tool_use", "type<kind,toolCallId<id,toolName<dynamic,state,input,output,errorText,approval<asked,title"),
+    (
+        "tool_use",
+        "type<kind,toolCallId<id,toolName<dynamic,state,input,output,errorText,approval<asked,title",
+    ),
     ("file", "type=file,mediaType,url,filename<name"),
     ("source", "type<kind,sourceId,url,mediaType,title"),
     ("data", "type<kind,id,data"),
@@ -33,7 +37,8 @@ pub(super) fn prepared(block: &Block) -> Json {
     let named = |before: &str, name: &str| word(&[before, name].concat());
     match block {
         Block::ToolUse { name, provider_data, .. } => {
-            let is_dynamic = provider_data.as_ref().and_then(|data| data.get("dynamic")) == Some(&Json::Bool(true));
+            let is_dynamic =
+                provider_data.as_ref().and_then(|data| data.get("dynamic")) == Some(&Json::Bool(true));
             if is_dynamic {
                 set(&mut json, "dynamic", word(name));
             }
@@ -113,7 +118,9 @@ impl Told {
         let id = group.first().map(|first| first.client_id.as_ref().unwrap_or(&first.id).clone());
         let id = id.unwrap_or_default();
         let mut told = Told { id, is_answer, metadata: None, parts: Vec::new(), is_new_step: is_answer };
-        group.iter().for_each(|message| told.add(message));
+        for message in group {
+            told.add(message);
+        }
         told
     }
 
@@ -133,9 +140,12 @@ impl Told {
         }
         // Nobody is to wait for the results of what broke off.
         if message.role == Role::Assistant && message.status != Status::Complete {
-            for part in self.parts.iter_mut().skip(from).filter(|part| {
-                ["input-available", "approval-responded"].contains(&text(part, "state"))
-            }) {
+            for part in self
+                .parts
+                .iter_mut()
+                .skip(from)
+                .filter(|part| ["input-available", "approval-responded"].contains(&text(part, "state")))
+            {
                 set(part, "state", word("output-error"));
                 set(part, "errorText", word("cancelled"));
                 if let Json::Object(fields) = part {
@@ -188,10 +198,12 @@ impl Told {
     fn result(&mut self, result: &Block) -> bool {
         let is_error = matches!(result, Block::ToolResult { is_error: true, .. });
         let Some(part) = self.call(result) else { return false };
-        let (state, name) = if is_error { ("output-error", "errorText") } else { ("output-available", "output") };
+        let (state, name) =
+            if is_error { ("output-error", "errorText") } else { ("output-available", "output") };
         set(part, "state", word(state));
         set(part, name, output(result));
-        let is_approved = part.get("approval").is_some_and(|it| it.get("approved") == Some(&Json::Bool(true)));
+        let is_approved =
+            part.get("approval").is_some_and(|it| it.get("approved") == Some(&Json::Bool(true)));
         if let Json::Object(fields) = part
             && (is_error || !is_approved)
         {

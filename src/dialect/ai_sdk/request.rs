@@ -5,9 +5,12 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::protocol::json::{Json, Parsed, Reader};
-use crate::protocol::limits::{BLOCKS_MAX, DATA_URL_BYTES_MAX, MESSAGE_BYTES_MAX, MESSAGE_METADATA_BYTES_MAX};
+use crate::protocol::limits::{
+    BLOCKS_MAX, DATA_URL_BYTES_MAX, MESSAGE_BYTES_MAX, MESSAGE_METADATA_BYTES_MAX,
+};
 use crate::protocol::{
-    Block, CallAnswers, Content, Post, Read, StockRequest, ToolSaid, TurnWanted, cut, is_request_id, media_type, to_json,
+    Block, CallAnswers, Content, Post, Read, StockRequest, ToolSaid, TurnWanted, cut, is_request_id,
+    media_type, to_json,
 };
 
 use super::message::USER_PREFIX;
@@ -86,19 +89,25 @@ fn asked(text: &str, object: &Object<'_>) -> Result<Asked, String> {
             let id = last.text("id").filter(|_| role.as_deref() == Some("user"));
             let id = id.ok_or("an answer is made again with the user's message as the last")?;
             let wants = TurnWanted::Again { request_id: request_id(&id), message_id: id.into_owned() };
-            return Ok(Asked { request: StockRequest { run: None, answers: None, wants }, uploads: Vec::new() });
+            return Ok(Asked {
+                request: StockRequest { run: None, answers: None, wants },
+                uploads: Vec::new(),
+            });
         }
         Some(_) => return Err("trigger is submit-message or regenerate-message".into()),
     }
     match role.as_deref() {
         Some("assistant") => {
             let answers = answers(&last).filter(|answers| !answers.said.is_empty());
-            let answers = answers.ok_or("the last message is an answer in which no call was answered; send a user's message")?;
+            let answers = answers.ok_or(
+                "the last message is an answer in which no call was answered; send a user's message",
+            )?;
             let request = StockRequest { run: None, answers: Some(answers), wants: TurnWanted::Rest };
             Ok(Asked { request, uploads: Vec::new() })
         }
         Some("user") => {
-            let answer = before.and_then(Object::read).filter(|it| it.text("role").as_deref() == Some("assistant"));
+            let answer =
+                before.and_then(Object::read).filter(|it| it.text("role").as_deref() == Some("assistant"));
             let answers = answer.as_ref().and_then(answers).filter(|answers| !answers.said.is_empty());
             let (post, uploads) = post(text, &last)?;
             let (post, is_version) = (Box::new(post), message_id.is_some());
@@ -185,7 +194,9 @@ fn block(text: &str, part: &str, object: &Object<'_>) -> Result<(Block, Option<R
             let url = object.text("url").ok_or("a file part has no url")?;
             let is_at = ["https:", "data:", "/sessions/"].iter().any(|form| url.starts_with(form));
             if !is_at {
-                return Err("a file's url is an https: address, a data: URL or the path of an uploaded file".into());
+                return Err(
+                    "a file's url is an https: address, a data: URL or the path of an uploaded file".into()
+                );
             }
             let media_type = media_type(&object.text("mediaType").unwrap_or_default())
                 .ok_or("a file part's mediaType is no media type, such as image/png")?;
@@ -193,28 +204,28 @@ fn block(text: &str, part: &str, object: &Object<'_>) -> Result<(Block, Option<R
             let url = if base64.is_some() { String::new() } else { url.into_owned() };
             return Ok((Block::File { media_type, url, name: owned("filename"), size: None }, base64));
         }
-        kind => match kind.strip_prefix("data-") {
-            Some(name) => {
-                let data = object.json("data").ok_or("a data part has no data")?;
-                Block::Data { name: name.to_owned(), data, id: owned("id") }
-            }
-            None => {
-                let data = Json::parse(part).ok_or("a part is not JSON")?;
-                Block::Data { name: kind.to_owned(), data, id: None }
-            }
-        },
+        kind => {
+            let data = kind.strip_prefix("data-");
+            let json = if data.is_some() { object.json("data") } else { Json::parse(part) };
+            let json = json.ok_or("a data part has no data, or a part is not JSON")?;
+            let id = if data.is_some() { owned("id") } else { None };
+            Block::Data { name: data.unwrap_or(kind).to_owned(), data: json, id }
+        }
     };
     Ok((block, None))
 }
 
 /// Where in the text a `data:` URL has its bytes.
-fn base64_in(text: &str, url: &Cow<'_, str>) -> Result<Range<usize>, String> {
-    let Cow::Borrowed(url) = url else {
-        return Err("a file's data: URL is written with escapes; write it without".into());
-    };
-    let (_, base64) =
-        cut(url, ";base64,").ok_or_else(|| format!("a file's data: URL of over {DATA_URL_BYTES_MAX} bytes is in base64"))?;
-    Ok(place_of(base64, text))
+fn base64_in(text: &str, url: &str) -> Result<Range<usize>, String> {
+    let (_, base64) = cut(url, ";base64,")
+        .ok_or_else(|| format!("a file's data: URL of over {DATA_URL_BYTES_MAX} bytes is in base64"))?;
+    let place = place_of(base64, text);
+    // Its letters need no escapes: one that has some is a copy.
+    if text.get(place.clone()) == Some(base64) {
+        Ok(place)
+    } else {
+        Err("a file's data: URL is written with escapes; write it without".into())
+    }
 }
 
 /// What an answer's parts say to its calls.
