@@ -1,20 +1,19 @@
 // What it takes to begin: Bobbin's template `ai-sdk` and AIChatAgent, a chat with the same two tools, one after the other.
 //   node bench/adopt.mjs [--rounds 3]     writes the table into docs/performance.md; with --dry it only prints it
 import { spawn, spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { loadavg, tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { WebSocket } from "ws";
 import { childEnv, inRoot, run, runMain, say } from "../scripts/lib.mjs";
 import { contestants } from "./contestants.mjs";
+import { SHARED, packages } from "./packages.mjs";
 
 const DEADLINE_MS = 120_000;
 const DOCUMENT = inRoot("docs", "performance.md");
 const [BEGIN, END] = ["<!-- adopt: from here to the end mark, `node bench/adopt.mjs` writes -->", "<!-- adopt: end -->"];
-/** What both use, and would be there without either. */
-const SHARED = ["ai", "@ai-sdk/openai-compatible", "zod"];
 
 const projects = {
   bobbin: { make: makeOfTemplate, contestant: contestants.bobbin },
@@ -62,7 +61,7 @@ async function measure({ make, contestant }, modelUrl) {
     const installed = performance.now();
     await firstAnswer(folder, contestant, modelUrl);
     const answered = performance.now();
-    return { lines: lines(folder, "src/server.ts"), configuration: lines(folder, "wrangler.toml"), ...packages(folder), startS: (answered - installed) / 1000, allS: (answered - began) / 1000, kib: await gzipped(folder) };
+    return { lines: lines(folder, "src/server.ts"), configuration: lines(folder, "wrangler.toml"), ...packages(folder), startS: (answered - installed) / 1000, allS: (answered - began) / 1000, ...(await gzipped(folder)) };
   } finally {
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   }
@@ -135,50 +134,20 @@ function lines(folder, file) {
   return readFileSync(join(folder, file), "utf8").split("\n").filter((line) => line.trim() !== "" && !/^\s*(\/\/|#)/.test(line)).length;
 }
 
-/** What is installed for the worker, without the tools to develop it; and of that, what `ai` and its provider do not bring. */
-function packages(folder) {
-  const { dependencies } = manifestOf(folder);
-  const all = needed(folder, Object.keys(dependencies));
-  const shared = new Set(needed(folder, SHARED));
-  const mb = all.reduce((sum, path) => sum + sizeOf(path), 0) / 1e6;
-  return { packages: all.length, beside: all.filter((path) => !shared.has(path)).length, mb };
-}
-
-function manifestOf(folder) {
-  return JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
-}
-
-/** The folders of packages and of all that they need. A peer that is optional is none that they need. */
-function needed(folder, names) {
-  const found = new Set();
-  const visit = (from, name) => {
-    const path = resolved(folder, from, name);
-    if (path === undefined || found.has(path)) return;
-    found.add(path);
-    const { dependencies = {}, optionalDependencies = {}, peerDependencies = {}, peerDependenciesMeta = {} } = manifestOf(path);
-    const peers = Object.keys(peerDependencies).filter((peer) => !peerDependenciesMeta[peer]?.optional);
-    for (const each of [...Object.keys({ ...dependencies, ...optionalDependencies }), ...peers]) visit(path, each);
-  };
-  for (const name of names) visit(folder, name);
-  return [...found];
-}
-
-/** As Node looks for a package: here, or in a folder above. */
-function resolved(top, from, name) {
-  for (let at = from; at.startsWith(top); at = dirname(at)) if (existsSync(join(at, "node_modules", name, "package.json"))) return join(at, "node_modules", name);
-  return undefined;
-}
-
-function sizeOf(path) {
-  return readdirSync(path, { withFileTypes: true }).reduce((sum, entry) => {
-    if (entry.isSymbolicLink() || (entry.isDirectory() && entry.name === "node_modules")) return sum;
-    const at = join(path, entry.name);
-    return sum + (entry.isDirectory() ? sizeOf(at) : statSync(at).size);
-  }, 0);
-}
-
+/** As the template deploys: `vite build` bundles, and wrangler tells the size of what it would upload. The plugin is no part of what is compared before. */
 async function gzipped(folder) {
-  const { stdout } = spawnSync(join(folder, "node_modules", ".bin", "wrangler"), ["deploy", "--dry-run", "--minify"], { cwd: folder, env: { ...childEnv, CI: "true" }, encoding: "utf8" });
+  const { devDependencies } = JSON.parse(readFileSync(inRoot("templates", "ai-sdk", "package.json"), "utf8"));
+  const plugin = ["vite", "@cloudflare/vite-plugin"].map((name) => `${name}@${devDependencies[name]}`);
+  await run("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error", ...plugin], { cwd: folder, stdio: ["ignore", "ignore", "inherit"] });
+  writeFileSync(join(folder, "vite.config.mjs"), 'import { cloudflare } from "@cloudflare/vite-plugin";\nexport default { build: { minify: true }, plugins: [cloudflare()] };\n');
+  await run(join(folder, "node_modules", ".bin", "vite"), ["build"], { cwd: folder, stdio: ["ignore", "ignore", "inherit"] });
+  const ofVite = dryRun(folder, ["--no-bundle"]);
+  rmSync(join(folder, ".wrangler", "deploy"), { recursive: true, force: true });
+  return { ofVite, ofWrangler: dryRun(folder, ["--minify"]) };
+}
+
+function dryRun(folder, args) {
+  const { stdout } = spawnSync(join(folder, "node_modules", ".bin", "wrangler"), ["deploy", "--dry-run", ...args], { cwd: folder, env: { ...childEnv, CI: "true" }, encoding: "utf8" });
   return Number(/gzip: ([\d.]+) KiB/.exec(stdout)[1]);
 }
 
@@ -200,7 +169,8 @@ function tableOf(measured) {
     row("MB installed", fixed("mb", 1)),
     row("s from the end of the install to the first words of an answer", ranged("startS")),
     row("s from an empty folder to there, npm's cache filled", ranged("allS")),
-    row("KiB of the worker, minified and gzipped", fixed("kib", 0)),
+    row("KiB of the worker, built by `vite build` and minified, gzipped", fixed("ofVite", 0)),
+    row("the same, built by wrangler", fixed("ofWrangler", 0)),
   ].join("\n");
 }
 

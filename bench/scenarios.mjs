@@ -9,6 +9,8 @@ import { Runtime } from "./runtime.mjs";
 
 /** Sockets of a thread that look into their frames; the others count them. */
 const READERS_MAX = 5;
+/** What a counted contestant tells of its writes. */
+const COUNTED = ["rows", "alarms", "statements", "d1", "d1Rows"];
 
 /** Scenarios on a runtime that goes on from round to round. */
 export const turns = [
@@ -26,7 +28,9 @@ export const others = [
   { id: "7", title: "joining a thread of 10, 1,000 and 100,000 messages", contestants: ["bobbin", "aichat"], sample: join_ },
   { id: "8", title: "1,000 sockets on 50 threads", contestants: everybody, once: true, sample: memory },
   { id: "9", title: "a fresh process, its first answer and its first socket", contestants: [...everybody, "empty"], sample: coldStart },
-  { id: "10", title: "a second turn of 400 tokens 20 ms apart", contestants: everybody, once: true, sample: writes },
+  { id: "10", title: "a second turn of 400 tokens 20 ms apart", contestants: everybody, once: true, sample: writesOf(400) },
+  { id: "13", title: "a second turn of 25 tokens 20 ms apart", contestants: everybody, once: true, sample: writesOf(25) },
+  { id: "14", title: "a socket that joins a fresh thread and leaves", contestants: everybody, once: true, sample: emptyThread },
 ];
 
 function turn(id, title, options) {
@@ -122,19 +126,38 @@ async function rejoin(runtime, contestant, model) {
   return sample;
 }
 
-async function writes(_runtime, contestant, model) {
-  const runtime = await Runtime.start(counted(contestant), model.vars);
-  try {
-    const counts = async () => (await fetch(new URL("/__counts", runtime.url))).json();
+function writesOf(tokens) {
+  return (_runtime, contestant, model) => measureWrites(contestant, model, tokens);
+}
+
+async function measureWrites(contestant, model, tokens) {
+  return counting(contestant, model, async (runtime, counts) => {
     const [client] = await room(runtime, contestant, model, 1);
     await settledCpuMs(runtime);
     const before = await counts();
-    say(contestant, client, [{ tokens: 400, everyMs: 20 }]);
+    say(contestant, client, [{ tokens, everyMs: 20 }]);
     await client.over();
     await settledCpuMs(runtime);
     const after = await counts();
-    const difference = (name) => after[name] - before[name];
-    return { rows: difference("rows"), alarms: difference("alarms"), statements: difference("statements"), d1: difference("d1"), d1Rows: difference("d1Rows") };
+    return Object.fromEntries(COUNTED.map((name) => [name, after[name] - before[name]]));
+  });
+}
+
+async function emptyThread(_runtime, contestant, model) {
+  return counting(contestant, model, async (runtime, counts) => {
+    const client = await Client.connect(runtime, contestant, freshId("thread"));
+    await client.joined();
+    client.close();
+    await settledCpuMs(runtime);
+    const all = await counts();
+    return Object.fromEntries(COUNTED.map((name) => [name, all[name]]));
+  });
+}
+
+async function counting(contestant, model, measure) {
+  const runtime = await Runtime.start(counted(contestant), model.vars);
+  try {
+    return await measure(runtime, async () => (await fetch(new URL("/__counts", runtime.url))).json());
   } finally {
     await runtime.close();
   }

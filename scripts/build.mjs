@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { hotFunctions } from "./hot.mjs";
 import { Failure, bin, childEnv, hashOf, inRoot, readIfThere, run, runMain } from "./lib.mjs";
 import { link } from "./link.mjs";
-import { installRust } from "./setup.mjs";
+import { installRust, installWasmBindgen } from "./setup.mjs";
 
 const SCRIPTS = ["build", "hot", "lines", "link", "order", "wasm"].map((name) => `scripts/${name}.mjs`);
 const INPUTS = ["src", "Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "package-lock.json", ...SCRIPTS];
@@ -51,8 +51,9 @@ async function buildWorker() {
   const hash = hashOf(INPUTS);
   if (existsSync(inRoot("build", "index.js")) && readIfThere(stamp) === hash) return;
 
-  const wasmBindgen = await installRust();
-  const compiled = await compile();
+  await installRust();
+  // Neither keeps all cores busy to its end.
+  const [wasmBindgen, compiled] = await Promise.all([installWasmBindgen(), compile()]);
   await run(wasmBindgen, ["--keep-debug", "--target", "web", "--no-typescript", "--out-name", "bindings", "--out-dir", parts, compiled]);
   copyFileSync(inRoot("src", "index.js"), join(parts, "index.js"));
   await link(parts, inRoot("build"));

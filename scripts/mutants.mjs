@@ -35,6 +35,12 @@ const MUTANTS = [
     to: "let blocks = blocks.saturating_sub(1); self.advance(turn, |held| Progress { blocks, open: None, ..held });",
   },
   {
+    name: "A turn's times stay as they were when the clock is set back",
+    file: "src/thread/clock.rs",
+    from: "TurnState::Running(running) => running.set_back(by),",
+    to: "TurnState::Running(_) => {}",
+  },
+  {
     name: "Text is journalled after 900 ms",
     file: "src/protocol/limits.rs",
     from: "JOURNAL_MS: u64 = 490",

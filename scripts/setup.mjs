@@ -7,15 +7,13 @@ const NODE_MAJOR_MIN = 20;
 
 export async function setUp() {
   checkNode();
-  await installPackages();
-  await installRust();
+  // Both mostly wait for the network.
+  await Promise.all([installPackages(), installRust()]);
 }
 
-/** All that a build of the worker needs beside node_modules; returns where `wasm-bindgen` is. */
 export async function installRust() {
   await checkRustup();
   await installToolchain(pinnedToolchain());
-  return wasmBindgen();
 }
 
 function checkNode() {
@@ -73,7 +71,8 @@ function wasmBindgenVersion() {
   return version;
 }
 
-async function wasmBindgen() {
+/** Returns where `wasm-bindgen` is. */
+export async function installWasmBindgen() {
   const version = wasmBindgenVersion();
   const home = join(cacheDir, `wasm-bindgen-${version}`);
   const executable = join(home, "bin", process.platform === "win32" ? "wasm-bindgen.exe" : "wasm-bindgen");

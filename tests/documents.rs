@@ -79,6 +79,7 @@ fn every_file_that_the_guides_name_exists() {
         "CONTRIBUTING.md",
         "SECURITY.md",
         "docs/architecture.md",
+        "docs/compare.md",
         "docs/deploy.md",
         "docs/operations.md",
         "docs/security.md",

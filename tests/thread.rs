@@ -14,6 +14,8 @@ mod along;
 mod cancel;
 #[path = "thread/charges.rs"]
 mod charges;
+#[path = "thread/clock.rs"]
+mod clock;
 #[path = "thread/crash.rs"]
 mod crash;
 #[path = "thread/deletion.rs"]
@@ -28,6 +30,8 @@ mod files_walk;
 mod follow;
 #[path = "thread/harness.rs"]
 mod harness;
+#[path = "thread/kept.rs"]
+mod kept;
 #[path = "thread/limits.rs"]
 mod limits;
 #[path = "thread/live.rs"]

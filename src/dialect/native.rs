@@ -17,8 +17,7 @@ const TEXT_OVERHEAD_BYTES: usize = 128;
 /// The type that a refusal names where a frame says none.
 const UNKNOWN: &str = "unknown";
 const NO_REQUEST_ID: &str = "requestId is missing; give every message one that is unique in its thread";
-const TYPES: &str =
-    "it is message, regenerate, select, cancel, tool_decision, tool_output, session_sync, session_update, check or ping";
+const TYPES: &str = "it is message, regenerate, select, cancel, tool_decision, tool_output, session_sync, session_update, check or ping";
 
 /// A frame as clients get it.
 #[must_use]

@@ -9,13 +9,15 @@ use crate::protocol::limits::{
     QUERY_CHARS_MAX, QUERY_WORDS_MAX, QUEUED_TURNS_MAX, REQUEST_ID_CHARS_MAX, TITLE_CHARS_MAX,
 };
 use crate::protocol::{Named, PermissionMode, to_json};
-use crate::variables::{self, AGENT_SERVICE, AuthName, DB, FILES, RATE_LIMIT, SESSION_DO, Variables};
+use crate::variables::{
+    self, AGENT_SERVICE, ANALYTICS, AuthName, DB, FILES, RATE_LIMIT, SESSION_DO, Variables,
+};
 
 use super::Answer;
 use super::http::variable;
 
 /// What may be bound, in the order in which it is told.
-const BINDINGS: [variables::Binding; 5] = [SESSION_DO, DB, FILES, AGENT_SERVICE, RATE_LIMIT];
+const BINDINGS: [variables::Binding; 6] = [SESSION_DO, DB, FILES, AGENT_SERVICE, RATE_LIMIT, ANALYTICS];
 #[allow(clippy::cast_possible_truncation)]
 const LIMITS: [(&str, usize); 11] = [
     ("messageBytes", MESSAGE_BYTES_MAX),

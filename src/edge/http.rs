@@ -13,7 +13,7 @@ use crate::dialect::ag_ui::framed;
 use crate::dialect::ai_sdk::request::chat_id;
 use crate::platform::http::{changeable, empty_response, header, json_response, read, socket_response};
 use crate::platform::{
-    BodyChunk, BodyReader, Env, Guarded as Survivor, Socket, binding, close_later, log_failure, promise,
+    BodyChunk, BodyReader, Env, Guarded as Survivor, Socket, binding, close_later, d1, log_failure, promise,
     socket_pair,
 };
 use crate::protocol::json::Fields;
@@ -25,7 +25,7 @@ use super::auth::{self, Caller, Policy, may_read};
 use super::params::{bad_request, fields};
 use super::rate::is_too_many;
 use super::routes::{Action, Guarded, Refused, Route, query_value, session_id};
-use super::{configured, sessions};
+use super::{configured, sessions, subjects};
 
 /// The outcome of a request: a response, or why it is refused.
 pub type Answer = Result<Response, Refused>;
@@ -132,6 +132,10 @@ async fn respond(request: &Request, env: &Env, context: &Context, given: &Given)
         }
         Err(refused) => return turn_away(request, refused, context),
     };
+    if matches!(route, Guarded::ListAll | Guarded::Subject { .. }) && !caller.is_admin() {
+        let message = "only an admin may do this: a token with \"bobbin\":{\"admin\":true}";
+        return Err(Refused::fatal(403, ErrorCode::Forbidden, message));
+    }
     let (mut route, mut inner) = (route, None);
     if route == Guarded::Chat {
         // What its sender may do depends on the session, which the body names.
@@ -143,7 +147,10 @@ async fn respond(request: &Request, env: &Env, context: &Context, given: &Given)
     let request = inner.as_ref().unwrap_or(request);
     match &route {
         Guarded::Chat => Err(Refused::fatal(404, ErrorCode::NotFound, "there is nothing at this address")),
-        Guarded::ListSessions => sessions::list(env, &request.url(), &caller, context).await,
+        Guarded::Subject { subject, deletes } => subjects::answer(env, subject, *deletes, context).await,
+        Guarded::ListSessions | Guarded::ListAll => {
+            sessions::list(env, &request.url(), &caller, given.class.as_deref(), context).await
+        }
         Guarded::Configuration => configured::answer(env, true),
         Guarded::CreateSession => {
             let id = uuid::Uuid::new_v4();
@@ -159,7 +166,13 @@ async fn respond(request: &Request, env: &Env, context: &Context, given: &Given)
             join_run(request, env, &caller, id, given, context).await
         }
         Guarded::Connect { id, .. } | Guarded::Session { id, .. } => {
-            let response = JsFuture::from(pass_on(request, env, &caller, id, given)?).await?.unchecked_into();
+            let response: Response =
+                JsFuture::from(pass_on(request, env, &caller, id, given)?).await?.unchecked_into();
+            if response.status() == 404 && matches!(route, Guarded::Session { action: Action::Reindex, .. }) {
+                // Rows of a session that is no more may have come back with a backup.
+                let row_id = sessions::row_prefix(env, given.class.as_deref())? + id;
+                JsFuture::from(d1::forget_rows(&d1::databases(env, &d1::all(env))?, &row_id)?).await?;
+            }
             settle(request, response, &route, context).await
         }
     }

@@ -14,6 +14,8 @@ mod http;
 mod rate;
 #[cfg(target_arch = "wasm32")]
 mod sessions;
+#[cfg(target_arch = "wasm32")]
+mod subjects;
 
 #[cfg(target_arch = "wasm32")]
 pub use http::{

@@ -21,6 +21,15 @@ pub enum Guarded {
     CreateSession,
     /// Lists sessions, or searches in them.
     ListSessions,
+    /// Lists all sessions, or all of one subject: for admins.
+    ListAll,
+    /// What there is of a subject, or its end: for admins.
+    Subject {
+        /// The subject.
+        subject: String,
+        /// Whether all of it is to be deleted.
+        deletes: bool,
+    },
     /// Tells what the worker offers; who brings no credential is told how to bring one.
     Configuration,
     /// The alias without its `threadId`: accepted, and closed with 1008.
@@ -82,6 +91,18 @@ pub enum Action {
     Run,
     /// A run that is there, or the messages, for an AG-UI client.
     ReadRun,
+    /// All of it, as an import takes it: for admins.
+    Export,
+    /// It is brought in from elsewhere, or a part of it: for admins.
+    Import,
+    /// The bytes of a file of an import: for admins.
+    ImportFile,
+    /// D1 is given all of it anew: for admins.
+    Reindex,
+    /// Its object sets the alarm for its retention: for admins.
+    Sweep,
+    /// A subject's name is taken off its messages: for admins.
+    Forget,
 }
 
 impl Guarded {
@@ -109,6 +130,12 @@ impl Action {
             Action::Diagnostics => Ask::Diagnose,
             Action::Upload => Ask::Upload,
             Action::Fetch => Ask::Fetch,
+            Action::Export
+            | Action::Import
+            | Action::ImportFile
+            | Action::Reindex
+            | Action::Sweep
+            | Action::Forget => Ask::Administer,
         }
     }
 }
@@ -171,6 +198,26 @@ impl Route {
             }
             ["sessions", id, "files"] => of_session(id, choose(method, &[("POST", Action::Upload)])?),
             ["sessions", id, "files", _file] => of_session(id, choose(method, &[("GET", Action::Fetch)])?),
+            ["admin", "sessions"] => {
+                choose(method, &[("GET", true)]).map(|_| Route::Guarded(Guarded::ListAll))
+            }
+            ["admin", "sessions", id] => {
+                of_session(id, choose(method, &[("GET", Action::Export), ("PUT", Action::Import)])?)
+            }
+            ["admin", "sessions", id, "files", _file] => {
+                of_session(id, choose(method, &[("PUT", Action::ImportFile)])?)
+            }
+            ["admin", "sessions", id, "reindex"] => {
+                of_session(id, choose(method, &[("POST", Action::Reindex)])?)
+            }
+            ["admin", "sessions", id, "sweep"] => of_session(id, choose(method, &[("POST", Action::Sweep)])?),
+            ["admin", "sessions", id, "forget"] => {
+                of_session(id, choose(method, &[("POST", Action::Forget)])?)
+            }
+            ["subjects", subject] => {
+                let deletes = choose(method, &[("GET", false), ("DELETE", true)])?;
+                Ok(Route::Guarded(Guarded::Subject { subject: decode(subject), deletes }))
+            }
             ["sessions", id, "ag-ui"] => {
                 of_session(id, choose(method, &[("GET", Action::ReadRun), ("POST", Action::Run)])?)
             }

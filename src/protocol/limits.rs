@@ -114,6 +114,10 @@ pub const COALESCE_MS_MIN: u64 = 4;
 pub const COALESCE_MS_MAX: u64 = 13;
 /// How many sockets make text wait a millisecond longer, from `COALESCE_MS_MIN` to `COALESCE_MS_MAX`.
 pub const COALESCE_SOCKETS_PER_MS: u64 = 2;
+/// From this many sockets on, text is also gathered for as long as giving the last frame to all of them took.
+pub const COALESCE_MEASURED_SOCKETS: usize = 128;
+/// As long at most, in milliseconds, as the clock may have been set forward meanwhile.
+pub const COALESCE_MEASURED_MS_MAX: u64 = 1_000;
 /// If no more text comes, a timer sends what was gathered. It waits a third of that time longer, so that it does
 /// not fire just before more text comes.
 pub const COALESCE_TIMER_PART: u64 = 3;
@@ -156,6 +160,15 @@ pub const PAGE_MAX: usize = 200;
 pub const PAGE_DEFAULT: usize = 50;
 /// A list of sessions that D1 has not given by then is answered `STORAGE_ERROR`.
 pub const LIST_TIMEOUT_MS: u64 = 10_000;
+/// The body of an import: a part of a session as JSON Lines.
+pub const IMPORT_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// D1 databases of a deployment.
+pub const DATABASES_MAX: usize = 64;
+
+/// How long one of several databases may take to answer a list or a search, in milliseconds.
+pub const LIST_PART_TIMEOUT_MS: u64 = 3_000;
+
 /// How long an isolate remembers which migrations the D1 database lacks, and what `/health` says of it.
 pub const DATABASE_AGE_MS: u64 = 10_000;
 /// A database that has not answered `/health` by then is unreachable.

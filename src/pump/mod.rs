@@ -25,10 +25,10 @@ use crate::dialect::{Dialect, Telling, Told};
 use crate::protocol::{
     CloseCode, Cursor, ErrorBody, ErrorCode, Identity, Millis, Post, Received, ServerFrame,
 };
-use crate::thread::store::StoreError;
+use crate::thread::store::{Commit, StoreError};
 use crate::thread::{
-    Ask, Audience, Blame, Cause, Config, Denied, File, Input, Output, PeerId, Request, Thread, TurnId,
-    Unserved, Woken,
+    Ask, Audience, Blame, Cause, Config, Denied, File, Import, Input, Output, PeerId, Request, Thread,
+    TurnId, Unimported, Unserved, Woken,
 };
 
 pub use platform::{Loaded, Log, Panicked, Platform};
@@ -182,7 +182,12 @@ impl<P: Platform> Pump<P> {
             Request::Update(update) => thread.refuses_update(update, None),
             Request::Answer(answer) => thread.refuses_answer(answer),
             Request::Upload(_) => thread.refuses_upload(identity.subject.as_deref()),
-            Request::Cancel { .. } | Request::Stop | Request::Delete => None,
+            Request::Cancel { .. }
+            | Request::Stop
+            | Request::Delete
+            | Request::DeliverAnew
+            | Request::Sweep
+            | Request::Forget { .. } => None,
         };
         let has_begun = thread.session().is_some();
         match refused {
@@ -238,6 +243,34 @@ impl<P: Platform> Pump<P> {
         let accepted = accepted.transpose().map_err(Broken::Store)?.flatten();
         let (answer_id, cursor) = accepted.ok_or_else(|| Undone::Refused(unknown()))?;
         Ok(Accepted { request_id, answer_id, cursor })
+    }
+
+    /// Brings a session in, or a part of it: how many records and files were not there yet. The thread starts anew from what
+    /// is stored then.
+    ///
+    /// # Errors
+    /// If the caller may not, if it does not fit what is there, or as [`Pump::input`].
+    pub fn import(&mut self, identity: &Identity, import: Import) -> Result<usize, Undone> {
+        let thread = self.thread()?;
+        thread.permits_request(identity, Ask::Administer).map_err(Undone::Denied)?;
+        let gone = || Broken::Store(StoreError("the thread is not awake".into()));
+        let thread = self.thread.as_deref().ok_or_else(gone)?;
+        let writes =
+            thread.import(self.platform.records(), import).map_err(|unimported| match unimported {
+                Unimported::Refused(error) => Undone::Refused(error),
+                Unimported::Unread(error) => Undone::Broken(Broken::Store(error)),
+            })?;
+        let count = writes.len().saturating_sub(1);
+        if !writes.is_empty() {
+            if let Err(error) = self.platform.apply(Commit(writes)) {
+                let broken = Broken::Store(error);
+                self.restart(&broken, &mut None)?;
+                return Err(broken.into());
+            }
+            self.forget_thread();
+            self.thread()?;
+        }
+        Ok(count)
     }
 
     /// The thread, woken if need be.

@@ -13,19 +13,22 @@ use crate::edge::{
     Action, Answer, Guarded, Refused, Route, bad_before, bad_request, is_upgrade, limit, place, query_value,
     read_fields, refusal, switch_protocols,
 };
-use crate::platform::http::{empty_response, header, json_response, stream};
+use crate::platform::http::{empty_response, header, json_response, read, stream};
 use crate::platform::{elapsed, now, sleep, socket_pair};
 use crate::protocol::json::{Fields, Json};
-use crate::protocol::limits::{BODY_BYTES_MAX, MESSAGE_BYTES_MAX, PAGE_BYTES_MAX, PAGE_MAX};
+use crate::protocol::limits::{
+    BODY_BYTES_MAX, IMPORT_BYTES_MAX, MESSAGE_BYTES_MAX, PAGE_BYTES_MAX, PAGE_MAX,
+};
 use crate::protocol::{
     CloseCode, Cursor, ErrorCode, Identity, Read, Session, SessionUpdate, ToolAnswer, is_request_id,
     request_id_form, to_json,
 };
 use crate::pump::{Accepted, Broken, NEWER_FORMAT, Undone};
-use crate::thread::store::{Record, Records, StoreError};
-use crate::thread::{Ask, Denied, Input, PeerId, READ_TOO_MUCH, Request as Asked, Thread};
+use crate::thread::store::{Page, Record, Records, StoreError};
+use crate::thread::{Ask, Denied, Import, Input, PeerId, READ_TOO_MUCH, Request as Asked, Thread};
 
 use super::shell::Shell;
+use super::store::Store;
 use super::tickets::Purpose;
 use super::{files, stock};
 
@@ -96,6 +99,18 @@ async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
         // A tool's result may be as large as by a frame.
         Action::Decide => decide(shell, &identity, &mut fields(request, MESSAGE_BYTES_MAX).await?),
         Action::Delete => delete(shell, &identity).await,
+        Action::Export => {
+            check_read(shell, &identity)?;
+            export(shell, identity)
+        }
+        Action::Import => import(shell, request, &identity).await,
+        Action::ImportFile => files::import(shell, request).await,
+        Action::Reindex => administer(shell, &identity, Asked::DeliverAnew),
+        Action::Sweep => administer(shell, &identity, Asked::Sweep),
+        Action::Forget => {
+            let author = query_value(&request.url(), "subject").unwrap_or_default();
+            administer(shell, &identity, Asked::Forget { author })
+        }
         Action::Upload => files::upload(shell, request, &identity).await,
         Action::Fetch => files::fetch(shell, request, &identity).await,
     }
@@ -255,6 +270,25 @@ fn decide(shell: &Shell, identity: &Identity, fields: &mut Fields) -> Answer {
     Ok(json_response(202, "{}")?)
 }
 
+async fn import(shell: &Shell, request: &Request, identity: &Identity) -> Answer {
+    let body = read(request.body(), IMPORT_BYTES_MAX).await?;
+    if body.len() > IMPORT_BYTES_MAX {
+        let message =
+            format!("the body has at most {IMPORT_BYTES_MAX} bytes; bring a larger session in parts");
+        return Err(Refused::fatal(413, ErrorCode::MessageTooLarge, &message));
+    }
+    let text = str::from_utf8(&body).map_err(|_| bad_request("the body is not UTF-8"))?;
+    let import = Import::read(text, &shell.runtime.session_id).map_err(|why| bad_request(&why))?;
+    let written = shell.import(identity, import)?;
+    Ok(json_response(200, &format!(r#"{{"written":{written}}}"#))?)
+}
+
+fn administer(shell: &Shell, identity: &Identity, request: Asked) -> Answer {
+    session(shell)?.ok_or_else(no_session)?;
+    shell.request(identity, request)?;
+    Ok(json_response(202, "{}")?)
+}
+
 async fn delete(shell: &Shell, identity: &Identity) -> Answer {
     let deliveries = &shell.runtime.deliveries;
     let mut delivery = deliveries.next();
@@ -333,8 +367,60 @@ fn before(url: &str, epoch: u64) -> Result<u64, Refused> {
         .ok_or_else(bad_before)
 }
 
-/// The whole history, a page at a time: what is in memory does not grow with it.
+/// All that an import needs, as it is now.
+fn export(shell: &Rc<Shell>, identity: Identity) -> Answer {
+    let shown = session(shell)?.ok_or_else(no_session)?;
+    let kept = shell.thread(Thread::kept)?.ok_or_else(no_session)?;
+    let (session, open, path) = (to_json(&shown), to_json(&kept.open), to_json(&kept.path));
+    let mut first = format!(
+        r#"{{"session":{session},"thread":{{"epoch":{},"seq":{},"open":{open},"path":{path}}}}}"#,
+        kept.epoch, kept.seq
+    );
+    first.push('\n');
+    for file in shell.store().files_as_json().map_err(unreadable)? {
+        first.extend(["{\"file\":", &file, "}\n"]);
+    }
+    pages(shell, identity, first, |records, seq| records.events(seq, PAGE_MAX, PAGE_BYTES_MAX), exported)
+}
+
+/// Each record with what is shown of it, if it is a message.
+fn exported(thread: &Thread, store: &Store, page: &[Record]) -> Result<Vec<u8>, StoreError> {
+    let messages: Vec<Record> = page.iter().filter(|record| record.is_message()).cloned().collect();
+    let shown = json_lines(thread, store, &messages)?;
+    let mut shown = shown.split(|byte| *byte == b'\n');
+    let seqs: Vec<u64> = page.iter().map(|record| record.seq).collect();
+    let mut lines = Vec::new();
+    for (record, row) in page.iter().zip(store.rows_as_json(&seqs)?) {
+        lines.push(b'{');
+        if record.is_message() {
+            lines.extend_from_slice(b"\"message\":");
+            lines.extend_from_slice(shown.next().unwrap_or_default());
+            lines.push(b',');
+        }
+        lines.extend_from_slice(b"\"record\":");
+        lines.extend(row.into_bytes());
+        lines.extend_from_slice(b"}\n");
+    }
+    Ok(lines)
+}
+
+/// The whole history.
 fn lines(shell: &Rc<Shell>, identity: Identity) -> Answer {
+    let page = |records: &Store, seq| records.after(seq, PAGE_MAX, PAGE_BYTES_MAX);
+    pages(shell, identity, String::new(), page, json_lines)
+}
+
+/// Some records as lines.
+type Lines = fn(&Thread, &Store, &[Record]) -> Result<Vec<u8>, StoreError>;
+
+/// JSON Lines, a page at a time: what is in memory does not grow with them.
+fn pages(
+    shell: &Rc<Shell>,
+    identity: Identity,
+    mut first: String,
+    next: fn(&Store, u64) -> Result<Page, StoreError>,
+    lines: Lines,
+) -> Answer {
     let epoch = epoch(shell)?;
     let (shell, mut after) = (Rc::downgrade(shell), Some(0));
     let body = stream(move || {
@@ -344,10 +430,15 @@ fn lines(shell: &Rc<Shell>, identity: Identity) -> Answer {
         if shell.thread(Thread::epoch).map_err(|broken| broken.to_string())? != epoch {
             return Ok(None);
         }
-        let page = shell.store().after(seq, PAGE_MAX, PAGE_BYTES_MAX).map_err(|StoreError(why)| why)?;
+        let page = next(&shell.store(), seq).map_err(|StoreError(why)| why)?;
         after = page.records.last().filter(|_| page.more).map(|last| last.seq);
-        let lines = shell.read(|thread, records| json_lines(thread, records, &page.records));
-        let lines = lines.map_err(|broken| broken.to_string())?;
+        let mut text = std::mem::take(&mut first).into_bytes();
+        text.extend(
+            shell
+                .read(|thread, store| lines(thread, store, &page.records))
+                .map_err(|broken| broken.to_string())?,
+        );
+        let lines = text;
         count_read(&shell, &identity, lines.len());
         Ok((!lines.is_empty()).then_some(lines))
     })?;
@@ -357,7 +448,7 @@ fn lines(shell: &Rc<Shell>, identity: Identity) -> Answer {
 }
 
 /// Messages of all versions, each with whether it is on the current path.
-fn json_lines(thread: &Thread, records: &dyn Records, page: &[Record]) -> Result<Vec<u8>, StoreError> {
+fn json_lines(thread: &Thread, records: &Store, page: &[Record]) -> Result<Vec<u8>, StoreError> {
     let mut lines = Vec::new();
     for (message, record) in thread.messages(records, page)?.iter().zip(page) {
         let mut line = to_json(message).into_bytes();

@@ -4,6 +4,7 @@
 //! out, in order, and tells it what came of it.
 
 mod agents;
+mod analytics;
 mod api;
 mod files;
 mod index;

@@ -12,8 +12,8 @@ use crate::dialect::{Asked, Dialect};
 use crate::platform::{self, Env, Guarded, Socket, Task, guard, must, promise};
 use crate::protocol::{CloseCode, Identity, Post, StockRequest};
 use crate::pump::{Accepted, Broken, Pending, Platform, Pump, Undone};
-use crate::thread::store::{Records, StoreError};
-use crate::thread::{Config, File, Input, PeerId, Request, Thread, TurnId};
+use crate::thread::store::StoreError;
+use crate::thread::{Config, File, Import, Input, PeerId, Request, Thread, TurnId};
 
 use super::notify::Notify;
 use super::own::Own;
@@ -28,6 +28,8 @@ pub struct Runtime {
     state: DurableObjectState,
     pub env: Env,
     pub session_id: String,
+    /// What D1 knows the session by: see [`platform::d1::row_prefix`].
+    pub row_id: String,
     /// The class of an application that has this thread, if there is one.
     pub own: Option<Own>,
     /// Told of each delivery to D1 that came back.
@@ -66,7 +68,9 @@ impl Shell {
                 || Sockets::peer(socket.unchecked_ref()).is_some()
         };
         let sockets = sockets.into_iter().filter(is_own).map(JsCast::unchecked_into).collect();
-        let session_id = state.id()?.name().unwrap_or_default();
+        let id = state.id()?;
+        let session_id = id.name().unwrap_or_default();
+        let row_id = platform::d1::row_prefix(&env, &id)? + &session_id;
         // A setting that is not valid is refused at the edge. An open thread goes on without it.
         let (config, agent) = match settings {
             Ok(Settings { agent, thread }) => (thread, agent),
@@ -76,6 +80,7 @@ impl Shell {
             state,
             env,
             session_id: session_id.clone(),
+            row_id,
             own,
             deliveries: Notify::default(),
         });
@@ -101,6 +106,14 @@ impl Shell {
     /// If it may not, or if it was not carried out.
     pub fn request(&self, identity: &Identity, request: Request) -> Result<(), Undone> {
         self.pump.borrow_mut().request(identity, request)
+    }
+
+    /// Brings a session in; see [`Pump::import`].
+    ///
+    /// # Errors
+    /// If it was not taken.
+    pub fn import(&self, identity: &Identity, import: Import) -> Result<usize, Undone> {
+        self.pump.borrow_mut().import(identity, import)
     }
 
     /// The file that a program asks for by HTTP, if that caller may have it.
@@ -184,10 +197,7 @@ impl Shell {
     }
 
     /// Looks at the thread and at what is stored of it.
-    pub fn read<T>(
-        &self,
-        look: impl FnOnce(&Thread, &dyn Records) -> Result<T, StoreError>,
-    ) -> Result<T, Broken> {
+    pub fn read<T>(&self, look: impl FnOnce(&Thread, &Store) -> Result<T, StoreError>) -> Result<T, Broken> {
         self.pump.borrow_mut().thread()?;
         let pump = self.pump.borrow();
         let asleep = || StoreError("the thread is not awake".into());

@@ -20,6 +20,7 @@ use crate::protocol::{
     Block, Content, ErrorCode, Identity, Progress, StockRequest, TurnWanted, file_path, safe_name,
 };
 use crate::pump::Undone;
+use crate::thread::store::Records;
 use crate::thread::{File, FileState, Input, Request as Wish};
 
 use super::api::{event_response, new_peer};

@@ -8,19 +8,19 @@ use wasm_bindgen::prelude::*;
 
 use crate::platform::{self, Sql, SqlCursor, Storage, describe, number};
 use crate::protocol::limits::DELETED_REQUESTS_MAX;
-use crate::protocol::{Millis, to_json};
+use crate::protocol::{Json, Millis, to_json};
 use crate::pump::{Broken, Loaded};
 use crate::thread::rows::{ANSWER, APPEND, Found, QUESTION, REGENERATE, Row, SELECT, WAITING};
 use crate::thread::store::{
-    Begun, Checkpoint, Commit, Deletion, Journal, Mark, Page, Record, RecordKind, Records, StoreError, Stored,
-    Write, digests,
+    Begun, Checkpoint, Commit, Deletion, Journal, Mark, Page, Record, RecordKind, Records, StoreError,
+    Stored, Write, digests,
 };
 use crate::thread::{File, Kept, Path, Start};
 
 use super::logs;
 use super::schema::{
-    DELETED, DUE, FILES, FILL_FROM_FIRST_FORMAT, FILL_PARENTS, FIRST_FORMAT, FROM_FIRST_FORMAT, INDICES, JOURNAL, MAJOR,
-    MINOR, MOVED, RECORDS, ROUNDS, TABLES, THREAD,
+    DELETED, DUE, FILES, FILL_FROM_FIRST_FORMAT, FILL_PARENTS, FIRST_FORMAT, FROM_FIRST_FORMAT, INDICES,
+    JOURNAL, MAJOR, MINOR, MOVED, RECORDS, ROUNDS, TABLES, THREAD,
 };
 
 const TABLE_NAMES: [&str; 7] =
@@ -28,7 +28,8 @@ const TABLE_NAMES: [&str; 7] =
 /// The first format's mark of a deletion that D1 has yet to learn of.
 const FIRST_FORMAT_DELETED: &str = "deleted";
 
-const MARK: &str = "SELECT seq, turn, kind, request_id, created_at, started, tokens_used, parent FROM bobbin_records";
+const MARK: &str =
+    "SELECT seq, turn, kind, request_id, created_at, started, tokens_used, parent FROM bobbin_records";
 
 const THESE: &str = "seq IN (SELECT value FROM json_each(?))";
 
@@ -103,9 +104,12 @@ impl Store {
     }
 
     fn deletion(&self) -> Result<Deletion, StoreError> {
-        let rows = self.rows("SELECT at, owed FROM bobbin_deleted", vec![])?;
+        let rows = self.rows("SELECT * FROM bobbin_deleted", vec![])?;
         let number = |column| rows.first().and_then(|row| row.integer(column));
-        Ok(Deletion { at: number("at").unwrap_or_default(), is_owed: number("owed") != Some(0) })
+        let places = rows.first().and_then(|row| Json::parse(&row.text("places")?));
+        let places = places.and_then(|places| places.as_array()?.iter().map(Json::as_u64).collect());
+        let owed = if number("owed") == Some(0) { Vec::new() } else { places.unwrap_or_else(|| vec![0]) };
+        Ok(Deletion { at: number("at").unwrap_or_default(), owed })
     }
 
     /// Before anything is changed: what a newer major number means is not known here.
@@ -174,7 +178,9 @@ impl Store {
                 self.run(FROM_FIRST_FORMAT, vec![])?;
             }
             let catalog = if is_of_first_format { &self.catalog()? } else { catalog };
-            for table in TABLES.into_iter().chain([&FILES]).filter(|table| catalog.has(table.name, &[])) {
+            for table in
+                TABLES.into_iter().chain([&FILES, &DELETED]).filter(|table| catalog.has(table.name, &[]))
+            {
                 self.run(&table.add_missing(|column| catalog.has(table.name, &[column])), vec![])?;
             }
             if is_of_first_format {
@@ -201,6 +207,31 @@ impl Store {
         }
         let query = "SELECT message_id FROM bobbin_records WHERE parked = 1 ORDER BY seq LIMIT 100";
         Ok(self.rows(query, vec![])?.iter().filter_map(|row| row.text("message_id")).collect())
+    }
+
+    /// Records with these sequence numbers as JSON, oldest first, each without a message's content.
+    pub fn rows_as_json(&self, seqs: &[u64]) -> Result<Vec<String>, StoreError> {
+        let is_kept = |column: &&(&'static str, &str)| !["content", "parked"].contains(&column.0);
+        let columns: Vec<String> =
+            RECORDS.columns.iter().filter(is_kept).map(|(name, _)| format!("'{name}', {name}")).collect();
+        let query = format!(
+            "SELECT json_patch('{{}}', json_object({}, 'content', iif({}, NULL, content))) AS json FROM bobbin_records \
+             WHERE {THESE} ORDER BY seq",
+            columns.join(", "),
+            messages()
+        );
+        let rows = self.rows(&query, vec![to_json(&seqs).into()])?;
+        Ok(rows.iter().filter_map(|row| row.text("json")).collect())
+    }
+
+    /// The files that messages name, as JSON.
+    pub fn files_as_json(&self) -> Result<Vec<String>, StoreError> {
+        if !self.has_files.get() {
+            return Ok(Vec::new());
+        }
+        let query = "SELECT json_object('id', id, 'name', name, 'media_type', media_type, 'size', size, 'state', state) AS json \
+                     FROM bobbin_files WHERE due IS NULL AND state = 'here'";
+        Ok(self.rows(query, vec![])?.iter().filter_map(|row| row.text("json")).collect())
     }
 
     /// All of it or nothing.
@@ -250,21 +281,26 @@ impl Store {
                 self.run("UPDATE bobbin_files SET state = ?, due = ? WHERE id = ?", bindings)
             }
             Write::ForgetFiles(ids) => self.forget_files(&ids),
-            Write::Delete { at } => self.delete(at),
+            Write::ForgetAuthor(author) => self.forget_author(&author),
+            Write::Delete { at, owed } => self.delete(at, &owed),
             Write::Deleted => self.upsert(DELETED.name, &[("id", number(1)), ("owed", number(0))]),
             Write::ForgetDeletion => self.run("DROP TABLE bobbin_deleted", vec![]),
-            Write::Checkpoint(Checkpoint { epoch, seq, delivered, open, session, path }) => self.upsert(
-                THREAD.name,
-                &[
-                    ("id", number(1)),
-                    ("epoch", number(epoch)),
-                    ("seq", number(seq)),
-                    ("delivered", number(delivered)),
-                    ("open", to_json(&open).into()),
-                    ("session", to_json(&session).into()),
-                    ("path", optional(Some(to_json(&path)).filter(|_| !path.is_whole()).as_deref())),
-                ],
-            ),
+            Write::Checkpoint(Checkpoint { epoch, seq, delivered, open, session, path, place, database }) => {
+                self.upsert(
+                    THREAD.name,
+                    &[
+                        ("id", number(1)),
+                        ("epoch", number(epoch)),
+                        ("seq", number(seq)),
+                        ("delivered", number(delivered)),
+                        ("open", to_json(&open).into()),
+                        ("session", to_json(&session).into()),
+                        ("path", optional(Some(to_json(&path)).filter(|_| !path.is_whole()).as_deref())),
+                        ("place", number(place)),
+                        ("database", optional(database.as_deref())),
+                    ],
+                )
+            }
         }
     }
 
@@ -300,7 +336,19 @@ impl Store {
         Ok(())
     }
 
-    fn delete(&self, at: Millis) -> Result<(), StoreError> {
+    fn forget_author(&self, author: &str) -> Result<(), StoreError> {
+        let forget = |statement: &str| self.run(statement, vec![author.into()]);
+        forget("UPDATE bobbin_records SET author = NULL WHERE author = ?")?;
+        forget(
+            "UPDATE bobbin_records SET data = json_remove(data, '$.by') WHERE kind = 'decision' AND json_valid(data) AND data ->> 'by' = ?",
+        )?;
+        if self.has_files.get() {
+            forget("UPDATE bobbin_files SET uploader = NULL WHERE uploader = ?")?;
+        }
+        Ok(())
+    }
+
+    fn delete(&self, at: Millis, owed: &[u64]) -> Result<(), StoreError> {
         let note = self.note()?;
         let is_moved = self.catalog()?.has(MOVED.0, &[MOVED.1]);
         let tables = TABLES.iter().map(|table| table.name).chain(is_moved.then_some(MOVED.0));
@@ -313,7 +361,13 @@ impl Store {
             let gone = "UPDATE bobbin_files SET due = iif(state = 'coming', due, 0), state = 'gone' WHERE state <> 'gone'";
             self.run(gone, vec![])?;
         }
-        let columns = [("id", number(1)), ("at", number(at)), ("owed", number(1)), ("requests", note.into())];
+        let columns = [
+            ("id", number(1)),
+            ("at", number(at)),
+            ("owed", number(1)),
+            ("requests", note.into()),
+            ("places", to_json(&owed).into()),
+        ];
         self.upsert(DELETED.name, &columns)
     }
 
@@ -352,7 +406,15 @@ impl Store {
             parent => parent.map_or(JsValue::NULL, number),
         };
         match kind {
-            RecordKind::Question { parent: before, author, started, answer_id, metadata, fault: _, begun: _ } => {
+            RecordKind::Question {
+                parent: before,
+                author,
+                started,
+                answer_id,
+                metadata,
+                fault: _,
+                begun: _,
+            } => {
                 columns.extend([
                     ("parent", parent(*before)),
                     ("author", optional(author.as_deref())),
@@ -372,7 +434,13 @@ impl Store {
                 ("metadata", optional(metadata.as_ref().map(to_json).as_deref())),
             ]),
             RecordKind::Answer {
-                parent: of, status, error, metadata, events: _, reason: _, is_appended: _
+                parent: of,
+                status,
+                error,
+                metadata,
+                events: _,
+                reason: _,
+                is_appended: _,
             } => columns.extend([
                 ("parent", parent(*of)),
                 ("status", status.as_str().into()),
@@ -641,7 +709,7 @@ impl Catalog {
             let columns: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
             self.has(table.name, &[]) && !self.has(table.name, &columns)
         };
-        TABLES.iter().chain([&&FILES]).any(lacks)
+        TABLES.iter().chain([&&FILES, &&DELETED]).any(lacks)
     }
 }
 

@@ -13,13 +13,13 @@ use crate::protocol::limits::COMMENT_MS;
 use crate::protocol::{CloseCode, Millis, to_json};
 use crate::pump::{Broken, Loaded, Log, Panicked, Platform};
 use crate::thread::store::{Commit, Records, StoreError};
-use crate::thread::{Attachment, Delivered, Delivery, Input, PeerId, TurnId};
+use crate::thread::{Attachment, Delivered, Delivery, Event, Input, PeerId, TurnId};
 
 use super::agents::Agents;
 use super::shell::{Inlet, Runtime};
 use super::sockets::Sockets;
 use super::store::Store;
-use super::{files, index, logs};
+use super::{analytics, files, index, logs};
 
 pub struct Workerd {
     runtime: Rc<Runtime>,
@@ -32,6 +32,8 @@ pub struct Workerd {
     on_stream_left: Closure<dyn FnMut(String)>,
     on_beat: Closure<dyn FnMut()>,
     is_beating: bool,
+    /// Rows that were written until a turn ended last.
+    rows_before: usize,
     /// The timers that are armed, the earliest last.
     timers: Vec<JsValue>,
 }
@@ -58,6 +60,7 @@ impl Workerd {
             on_stream_left: Closure::new(on_stream_left),
             on_beat: Closure::new(on_beat),
             is_beating: false,
+            rows_before: 0,
             timers: Vec::new(),
             runtime,
             inlet,
@@ -194,9 +197,9 @@ impl Platform for Workerd {
     fn deliver(&mut self, delivery: Delivery) {
         let (runtime, inlet) = (self.runtime.clone(), self.inlet.clone());
         self.spawn(async move {
-            let outcome = index::deliver(&runtime.env, &runtime.session_id, &delivery).await;
+            let outcome = index::deliver(&runtime.env, &runtime.row_id, &delivery).await;
             inlet.input(match outcome {
-                Ok(()) => Input::Delivered(Delivered::from(&delivery)),
+                Ok(found) => Input::Delivered(Delivered::new(&delivery, found)),
                 Err(error) => {
                     logs::delivery_failed(&runtime.session_id, &error);
                     Input::DeliveryFailed
@@ -215,7 +218,13 @@ impl Platform for Workerd {
     }
 
     fn log(&mut self, line: Log<'_>) {
-        logs::write(&self.runtime.session_id, line);
+        let Runtime { session_id, env, own, .. } = &*self.runtime;
+        logs::write(session_id, line);
+        if let Log::Event(event @ Event::TurnEnded { .. }) = line {
+            let rows = self.store.rows_written();
+            let since = rows.saturating_sub(std::mem::replace(&mut self.rows_before, rows));
+            analytics::write(env, session_id, own.is_some(), event, since);
+        }
         if let (Some(own), Log::Event(event)) = (self.runtime.own.clone(), line) {
             let event = to_json(event);
             // Later: what it asks of the thread in turn must find it at rest.

@@ -6,6 +6,7 @@ use crate::protocol::limits::FRAMES_PER_MESSAGE;
 use crate::protocol::{ClientFrame, CloseCode, ErrorBody, ErrorCode, Identity, Millis};
 
 use super::attachment::{Attachment, Draft};
+use super::clock::set_back;
 use super::events::Event;
 use super::permission::{Ask, Denied};
 use super::stock::socket_of;
@@ -57,6 +58,14 @@ pub(super) struct Rates {
     messages: Rate,
     frames: Rate,
     read_bytes: Rate,
+}
+
+impl Rates {
+    pub fn set_back(&mut self, by: Millis) {
+        for Rate(used) in [&mut self.messages, &mut self.frames, &mut self.read_bytes] {
+            used.iter_mut().for_each(|(_, used)| set_back(&mut used.counted_at, by));
+        }
+    }
 }
 
 #[derive(Debug, Default)]

@@ -82,6 +82,11 @@ pub enum Event {
         first_content_ms: Option<u64>,
         /// Tokens of prompt and answer as the model reported them, else the pieces of text that it sent.
         tokens_used: u64,
+        /// The model that answered, as it named itself; left out if it did not.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        model: Option<String>,
+        /// Sockets and streams that were attached at the end.
+        sockets: usize,
         /// Turns that ended since the thread woke, this one included.
         turns: u64,
         /// Turns that were cancelled since the thread woke.
@@ -97,6 +102,8 @@ pub enum Event {
         /// The code of the error that the sender was told.
         code: Word<ErrorCode>,
     },
+    /// D1 had lost what it had of the session: it is given that again.
+    DeliveredAnew,
     /// D1 keeps refusing one record while it takes others. The record is kept, and not delivered again.
     Parked {
         /// The `requestId` of the record's turn.

@@ -8,6 +8,7 @@ use crate::protocol::limits::{DELIVERY_TIMEOUT_MS, FILE_UNNAMED_MS, FILES_REMOVE
 use crate::protocol::words::words;
 use crate::protocol::{Block, Content, ErrorBody, ErrorCode, Identity, Millis, Named, file_of};
 
+use super::clock::set_back;
 use super::events::Event;
 use super::outbox::retry_in_ms;
 use super::permission::{Ask, Denied};
@@ -97,6 +98,11 @@ impl File {
 }
 
 impl Files {
+    pub(super) fn set_back(&mut self, by: Millis) {
+        set_back(&mut self.retry_at, by);
+        self.asked_at.iter_mut().for_each(|at| set_back(at, by));
+    }
+
     pub(super) fn from_store(kept: Kept) -> Self {
         let Kept { unnamed, gone_due, has_named } = kept;
         Files { unnamed, gone_due, has_named, ..Files::default() }

@@ -71,8 +71,14 @@ impl Thread {
     }
 
     /// Sends what there is of a turn that was posted before.
-    pub(super) fn show_turn(&mut self, peer: &PeerId, begun: &Record, end: Option<&Record>) {
-        self.show_from(peer, Vec::new(), begun, None, end);
+    pub(super) fn show_turn(
+        &mut self,
+        records: &dyn Records,
+        peer: &PeerId,
+        begun: &Record,
+        end: Option<&Record>,
+    ) {
+        self.show_from(records, peer, Vec::new(), begun, None, end);
     }
 
     /// What was accepted under a `requestId`: the id of its answer, and the place after it. `None` if nothing was.

@@ -17,15 +17,19 @@ mod access;
 mod answer;
 mod attachment;
 mod calls;
+mod clock;
+mod crowd;
 mod enclosed;
 mod events;
 mod files;
 mod follow;
+mod import;
 mod join;
 mod log;
 mod outbox;
 mod path;
 mod permission;
+mod place;
 pub mod rows;
 mod session;
 pub mod stock;
@@ -52,6 +56,7 @@ use crate::protocol::{
 };
 
 use access::{Peer, Rates};
+use crowd::Crowd;
 use files::Files;
 use outbox::Outbox;
 use store::{Commit, Deletion, Records, Stored, Write};
@@ -64,9 +69,11 @@ pub use answer::{Answer, Missing, Piece};
 pub use attachment::Attachment;
 pub use events::{Counters, Event, OutboxState, Report};
 pub use files::{File, FileState, Kept, Unserved};
-pub use outbox::{Delivered, Delivery, SessionContent};
+pub use import::{Import, Unimported};
+pub use outbox::{Delivered, Delivery, Found, SessionContent};
 pub use path::{Path, Start};
 pub use permission::{Ask, Denied, Request};
+pub use place::{place, places};
 pub use store::message_id_prefix;
 pub use unread::Reading;
 
@@ -82,8 +89,14 @@ pub type TurnId = u64;
 pub struct Config {
     /// Whether there is a D1 database to deliver to.
     pub delivers: bool,
+    /// Milliseconds after its last use that a session is deleted; 0 if it is kept.
+    pub retention_ms: u64,
+    /// How many D1 databases there are for new sessions, 1 to 64.
+    pub databases: u64,
     /// Whether there is a bucket for files.
     pub keeps_files: bool,
+    /// Milliseconds between two writes of the text of a running answer.
+    pub journal_ms: u64,
     /// Turns that run at once, 1 to 16.
     pub concurrent_turns: usize,
     /// Whether a turn waits for the results of its calls where its agent does not say whose they are to give.
@@ -125,7 +138,10 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             delivers: true,
+            retention_ms: 0,
+            databases: 1,
             keeps_files: true,
+            journal_ms: limits::JOURNAL_MS,
             concurrent_turns: 1,
             waits_for_tools: false,
             agent_first_token_timeout_ms: limits::AGENT_FIRST_TOKEN_TIMEOUT_MS,
@@ -255,6 +271,15 @@ pub enum Input {
     Delivered(Delivered),
     /// D1 did not take a delivery, or the delivery could not be made.
     DeliveryFailed,
+    /// All that D1 has of the session is to be delivered anew.
+    DeliverAnew,
+    /// The alarm for the session's retention is to be set, if it is not.
+    Sweep,
+    /// A subject's name is to be taken off its messages.
+    Forget {
+        /// The subject.
+        author: String,
+    },
     /// A program changes the title or the permission mode, by HTTP.
     Update(SessionUpdate),
     /// A program cancels turns, by HTTP.
@@ -461,9 +486,12 @@ pub struct Thread {
     /// Whether the store has the note of a deletion.
     was_deleted: bool,
     unread: Unread,
+    crowd: Crowd,
     outbox: Outbox,
     files: Files,
     alarm: Option<Millis>,
+    /// Whether the alarm is there for the session's retention alone.
+    is_retention_alarm: bool,
     outputs: VecDeque<Output>,
     random: u64,
     /// When the last input came.
@@ -492,9 +520,11 @@ impl Thread {
             last_place: None,
             was_deleted: false,
             unread: Unread::default(),
+            crowd: Crowd::default(),
             outbox: Outbox::default(),
             files: Files::default(),
             alarm: None,
+            is_retention_alarm: false,
             outputs: VecDeque::new(),
             random: 0,
             now: 0,
@@ -504,10 +534,15 @@ impl Thread {
 
     /// Takes one input. `records` reads the store as it is after the last output that was carried out.
     pub fn handle(&mut self, now: Millis, records: &dyn Records, input: Input) {
-        self.now = now;
+        self.see_clock(now);
         // This comes first: a client whose credential has expired is sent nothing more, not even a refusal.
         self.dismiss_expired(now);
         let begins_nothing = matches!(input, Input::Woken(_) | Input::Alarm);
+        // After a failure, the alarm may be one that was to be set and is not.
+        let sweeps = match &input {
+            Input::Woken(woken) => !matches!(woken.cause, Cause::Start),
+            input => matches!(input, Input::Alarm | Input::Sweep),
+        };
         let had_waited = self.turns.values().any(|turn| turn.waiting().is_some());
         match input {
             Input::Woken(woken) => self.wake(now, records, *woken),
@@ -531,14 +566,18 @@ impl Thread {
             Input::Agent { turn, events, tokens_used } => self.agent(now, turn, events, tokens_used),
             Input::Answered { turn, answered } => self.answered(now, turn, &answered),
             Input::Unasked { turn } => self.give_up_asking(now, turn),
-            Input::Deadline => {}
+            Input::Deadline => self.crowd.served(now),
+            Input::Sweep => {}
             Input::Alarm => {
                 self.alarm = None;
                 self.time_out_delivery(now);
                 self.time_out_removal(now);
+                self.retire(now);
             }
-            Input::Delivered(delivered) => self.delivered(delivered),
+            Input::Delivered(delivered) => self.delivered(now, &delivered),
             Input::DeliveryFailed => self.delivery_failed(now, records),
+            Input::DeliverAnew => self.deliver_anew(),
+            Input::Forget { author } => self.store(vec![Write::ForgetAuthor(author)]),
             Input::Update(update) => self.update_session(now, update),
             Input::Answer { answer, by } => self.take_answer(now, None, by, answer),
             Input::Cancel { request_id } => self.cancel(now, None, request_id.as_deref()),
@@ -558,7 +597,7 @@ impl Thread {
         self.start_turns(now, records);
         self.deliver(now);
         self.remove_files(now);
-        self.guard(now, begins_nothing, had_waited);
+        self.guard(now, begins_nothing, had_waited, sweeps);
     }
 
     /// Takes the next output to carry out; `None` if there are no more.

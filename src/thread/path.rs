@@ -107,7 +107,11 @@ impl Serialize for Path {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut all = serializer.serialize_seq(Some(self.0.len()))?;
         for (from, to) in &self.0 {
-            if *to == END { all.serialize_element(&[*from].as_slice()) } else { all.serialize_element(&[*from, *to].as_slice()) }?;
+            if *to == END {
+                all.serialize_element(&[*from].as_slice())
+            } else {
+                all.serialize_element(&[*from, *to].as_slice())
+            }?;
         }
         all.end()
     }

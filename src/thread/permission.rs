@@ -31,6 +31,8 @@ pub enum Ask {
     Change,
     /// The end of the session.
     Delete,
+    /// To have what is kept of the session looked after.
+    Administer,
 }
 
 /// Why something may not be done.
@@ -60,6 +62,15 @@ pub enum Request {
     Delete,
     /// A file whose bytes are about to come.
     Upload(File),
+    /// A delivery of all of it to D1.
+    DeliverAnew,
+    /// The alarm for its retention.
+    Sweep,
+    /// That a subject's name is taken off its messages.
+    Forget {
+        /// The subject.
+        author: String,
+    },
 }
 
 impl Request {
@@ -72,6 +83,7 @@ impl Request {
             Request::Answer(_) => Ask::Answer,
             Request::Delete => Ask::Delete,
             Request::Upload(_) => Ask::Upload,
+            Request::DeliverAnew | Request::Sweep | Request::Forget { .. } => Ask::Administer,
         }
     }
 
@@ -85,6 +97,9 @@ impl Request {
             Request::Answer(answer) => Input::Answer { answer, by: by.subject.clone() },
             Request::Delete if !has_begun => Input::DeleteUploads { by: by.subject.clone() },
             Request::Delete => Input::Delete,
+            Request::DeliverAnew => Input::DeliverAnew,
+            Request::Sweep => Input::Sweep,
+            Request::Forget { author } => Input::Forget { author },
             Request::Upload(file) => Input::Upload(File { uploader: by.subject.clone(), ..file }),
         }
     }
@@ -112,11 +127,13 @@ impl Ask {
             Ask::Send | Ask::Upload if !has_begun => Access::Owner,
             Ask::Send | Ask::Upload | Ask::Cancel | Ask::Answer => Access::Editor,
             Ask::Append | Ask::Change | Ask::Delete | Ask::Diagnose => Access::Owner,
+            Ask::Administer => Access::Admin,
         }
     }
 
     fn refusal(self, access: Access) -> &'static str {
         match (self, access) {
+            (Ask::Administer, _) => "only an admin may do this: a token with \"bobbin\":{\"admin\":true}",
             (Ask::Append | Ask::Change | Ask::Delete | Ask::Diagnose, _) => {
                 "only the session's owner may do this"
             }
@@ -151,7 +168,13 @@ impl Thread {
     pub fn permits_request(&self, identity: &Identity, ask: Ask) -> Result<(), Denied> {
         let is_there = match ask {
             // Somebody's upload may be there before anybody has begun the session.
-            Ask::Watch | Ask::Ticket | Ask::Send | Ask::Append | Ask::Upload | Ask::Fetch => true,
+            Ask::Watch
+            | Ask::Ticket
+            | Ask::Send
+            | Ask::Append
+            | Ask::Upload
+            | Ask::Fetch
+            | Ask::Administer => true,
             Ask::Diagnose => self.session.is_some() || identity.granted.is_some(),
             Ask::Delete if self.has_uploads_of(identity.subject.as_deref()) => true,
             Ask::Read | Ask::Cancel | Ask::Answer | Ask::Change | Ask::Delete => self.session.is_some(),

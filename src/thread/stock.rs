@@ -473,7 +473,7 @@ impl Thread {
             return self.refuse(origin, &unreadable());
         };
         let held = shown.held.as_ref().map(|held| (held, shown.since));
-        self.show_from(origin.peer, frames, begun, held, end.as_ref());
+        self.show_from(records, origin.peer, frames, begun, held, end.as_ref());
     }
 
     /// What is told of turns that are over, under the name of the one that goes on with them.
@@ -485,7 +485,8 @@ impl Thread {
     ) -> Result<Vec<ServerFrame>, StoreError> {
         let mut all = CatchUp::at(self.head());
         for begun in turns {
-            all.frames.extend(self.begun_frame(&Record { request_id: name.to_owned(), ..begun.clone() }));
+            all.frames
+                .extend(self.begun_frame(records, &Record { request_id: name.to_owned(), ..begun.clone() }));
             if let Some(end) = records.end(begun.turn)? {
                 let _ = all.answer(begun.turn, name, &end.answer());
             }
@@ -494,9 +495,11 @@ impl Thread {
     }
 
     /// How a turn begins, for who follows it.
-    pub(super) fn begun_frame(&self, begun: &Record) -> Option<ServerFrame> {
+    pub(super) fn begun_frame(&self, records: &dyn Records, begun: &Record) -> Option<ServerFrame> {
         let cursor = Cursor::at(self.epoch, begun.seq);
-        begun.frame(self.epoch, cursor.clone()).or_else(|| begun.branch_frame(self.epoch, cursor, Vec::new()))
+        let beside = self.beside(records, std::iter::once(begun)).unwrap_or_default();
+        self.event_of(&beside, begun, cursor.clone())
+            .or_else(|| begun.branch_frame(self.epoch, cursor, Vec::new()))
     }
 
     /// The questions of the turns that are shown as one message with this one: results of calls go on with the answer
@@ -603,6 +606,7 @@ impl Thread {
     /// Shows what there is of a turn, behind `frames`, to a client that holds so much of it.
     pub(super) fn show_from(
         &mut self,
+        records: &dyn Records,
         peer: &PeerId,
         frames: Vec<ServerFrame>,
         begun: &Record,
@@ -612,7 +616,7 @@ impl Thread {
         let (epoch, id) = (self.epoch, begun.seq);
         let mut shown = CatchUp::at(Cursor::at(epoch, id));
         shown.frames = frames;
-        shown.frames.extend(self.begun_frame(begun));
+        shown.frames.extend(self.begun_frame(records, begun));
         shown.frames.extend(self.queued_frame(id, &begun.request_id));
         if let (Some((held, since)), Audience::One(peer, dialect)) = (held, self.audience(peer)) {
             let _ = shown.answer(id, &begun.request_id, held);

@@ -2,8 +2,8 @@
 
 use crate::agent::{AgentEvent, Answered, Failed, Finished, Refusal};
 use crate::protocol::limits::{
-    COALESCE_MS_MAX, COALESCE_MS_MIN, COALESCE_SOCKETS_PER_MS, COALESCE_TIMER_PART, DATA_URL_BYTES_MAX,
-    ENDING_MS, GUARD_MS, PAYLOAD_BYTES_MAX,
+    COALESCE_MEASURED_SOCKETS, COALESCE_MS_MAX, COALESCE_MS_MIN, COALESCE_SOCKETS_PER_MS,
+    COALESCE_TIMER_PART, DATA_URL_BYTES_MAX, ENDING_MS, GUARD_MS, PAYLOAD_BYTES_MAX,
 };
 use crate::protocol::{Block, ErrorBody, ErrorCode, Json, Millis, ServerFrame};
 
@@ -238,13 +238,18 @@ impl Thread {
             let (cursor, request_id, delta) = (cursor.clone(), request_id.clone(), part.to_owned());
             frames.push(ServerFrame::BlockDelta { cursor, request_id, index, delta });
         }
+        if self.peers.len() >= COALESCE_MEASURED_SOCKETS && !frames.is_empty() {
+            self.crowd.serve(now);
+        }
         for frame in frames {
             self.send_all(frame);
         }
     }
 
     fn flush_due(&mut self, now: Millis, turn: TurnId, coalesce_ms: u64) {
-        if self.running_mut(turn).is_some_and(|running| is_due(running.frame_due_at(coalesce_ms), now)) {
+        let rests_until = self.crowd.rests_until();
+        let due_at = |running: &mut Running| running.frame_due_at(coalesce_ms).map(|at| at.max(rests_until));
+        if self.running_mut(turn).is_some_and(|running| is_due(due_at(running), now)) {
             self.flush(now, turn);
         }
     }
@@ -260,7 +265,7 @@ impl Thread {
             let config = self.config;
             let Some(running) = self.running_mut(turn) else { continue };
             let is_silent = running.timeout_at(&config) <= now;
-            if is_due(running.journal_due_at(), now) {
+            if is_due(running.journal_due_at(config.journal_ms), now) {
                 let journal = running.journal(turn);
                 self.store(vec![Write::Journal(journal)]);
             }
@@ -309,12 +314,13 @@ impl Thread {
 
     pub(super) fn deadlines(&self) -> impl Iterator<Item = Millis> {
         let (coalesce_ms, delivery_due_at) = (self.coalesce_timer_ms(), self.delivery_due_at());
-        self.running().flat_map(move |(_, running)| {
+        let rests_until = self.crowd.rests_until();
+        let of_turns = self.running().flat_map(move |(_, running)| {
             let timeout = running.timeout_at(&self.config);
             let ending = running.ending.as_ref().map(|(at, _)| *at);
             [
-                running.frame_due_at(coalesce_ms),
-                running.journal_due_at(),
+                running.frame_due_at(coalesce_ms).map(|at| at.max(rests_until)),
+                running.journal_due_at(self.config.journal_ms),
                 delivery_due_at,
                 ending,
                 running.call_at().filter(|at| *at < Millis::MAX),
@@ -322,15 +328,20 @@ impl Thread {
             ]
             .into_iter()
             .flatten()
-        })
+        });
+        of_turns.chain(self.crowd.deadline())
     }
 
     /// While anything is unfinished an alarm is set, so that a crash does not leave it so: before the
     /// commit that begins it, and until after the one that ends it. What begins nothing has the alarm that the
     /// thread before it set, or that goes off again if this one crashes: a later one replaces it at the end.
     ///
+    /// A thread at rest has the one for its session's retention, in place of none: it is set where another one would be taken
+    /// back, and where `sweeps` says that there may be none. One that was set before the session was used again stays, and
+    /// is set anew when it goes off.
+    ///
     /// A turn that waited had none. Where it ends, or goes on, other turns may be left to begin if a commit fails.
-    pub(super) fn guard(&mut self, now: Millis, begins_nothing: bool, had_waited: bool) {
+    pub(super) fn guard(&mut self, now: Millis, begins_nothing: bool, had_waited: bool, sweeps: bool) {
         let is_append = |write: &Write| matches!(write, Write::Append(_));
         let appends =
             |output: &Output| matches!(output, Output::Store(commit) if commit.0.iter().any(is_append));
@@ -338,14 +349,17 @@ impl Thread {
         let turns = (!self.rests() || is_unsafe).then(|| now.saturating_add(GUARD_MS));
         let wanted =
             [turns, self.outbox_alarm(), self.files_alarm(), self.next_expiry()].into_iter().flatten().min();
+        let is_kept = wanted.is_some();
+        let wanted = wanted.or(self.retires_at().filter(|_| sweeps || self.alarm.is_some()));
         match (self.alarm, wanted) {
             (None, None) => {}
             // An alarm that comes too early costs less than a write that moves it.
-            (Some(at), Some(wanted)) if at <= wanted => {}
+            (Some(at), Some(wanted)) if at <= wanted && (is_kept || self.is_retention_alarm) => {}
             _ => {
                 self.alarm = wanted;
+                self.is_retention_alarm = !is_kept;
                 let set = Output::SetAlarm(wanted);
-                let is_first = wanted.is_some() && !(begins_nothing && self.rests());
+                let is_first = is_kept && !(begins_nothing && self.rests());
                 if is_first { self.outputs.push_front(set) } else { self.outputs.push_back(set) }
             }
         }

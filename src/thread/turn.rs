@@ -2,13 +2,13 @@
 
 use crate::protocol::json::OtherFields;
 use crate::protocol::limits::{
-    COALESCE_BYTES_MAX, JOURNAL_BYTES_MAX, JOURNAL_MS, MESSAGE_METADATA_BYTES_MAX, SILENT_IDLES_MAX,
-    WORD_BYTES_MAX,
+    COALESCE_BYTES_MAX, JOURNAL_BYTES_MAX, MESSAGE_METADATA_BYTES_MAX, SILENT_IDLES_MAX, WORD_BYTES_MAX,
 };
 use crate::protocol::{Block, Json, Millis, Progress, ResponseMetadata, Usage, Word, to_json};
 
 use super::Config;
 use super::answer::Answer;
+use super::clock::set_back;
 use super::store::{Journal, Round};
 use crate::agent::{self, AgentEvent, AgentRequest, Answered, Attempt, Failed, Finished, Reply};
 
@@ -311,11 +311,23 @@ impl Running {
         }
     }
 
+    pub(crate) fn set_back(&mut self, by: Millis) {
+        let Running { last_frame_at, unstored_since, agent_said_at, said_first_at, .. } = self;
+        let times = [last_frame_at, unstored_since, agent_said_at, said_first_at].into_iter().flatten();
+        let due = self.ending.iter_mut().map(|(at, _)| at).chain(self.again.iter_mut().map(|(at, _)| at));
+        let is_a_time = |at: &&mut Millis| **at < Millis::MAX;
+        times
+            .chain(due)
+            .chain([&mut self.started_at, &mut self.agent_heard_at])
+            .filter(is_a_time)
+            .for_each(|at| set_back(at, by));
+    }
+
     /// When what is not stored yet goes into the journal.
-    pub(crate) fn journal_due_at(&self) -> Option<Millis> {
+    pub(crate) fn journal_due_at(&self, journal_ms: u64) -> Option<Millis> {
         match self.unstored_since {
             Some(_) if self.unstored_bytes >= JOURNAL_BYTES_MAX => Some(0),
-            Some(since) => Some(since.saturating_add(JOURNAL_MS)),
+            Some(since) => Some(since.saturating_add(journal_ms)),
             None => None,
         }
     }

@@ -166,7 +166,7 @@ impl Thread {
         let Ok(end) = end else { return self.refuse(origin, &unreadable()) };
         match self.peers.get(origin.peer).map(|peer| &peer.follows) {
             Some(Follows::Nothing) => return,
-            Some(Follows::Turn(_)) => return self.show_turn(origin.peer, known, end.as_ref()),
+            Some(Follows::Turn(_)) => return self.show_turn(records, origin.peer, known, end.as_ref()),
             Some(Follows::Everything) | None => {}
         }
         let end = end.and_then(|end| end.frame(self.epoch, self.head()));
@@ -384,6 +384,8 @@ impl Thread {
                 latency_ms: metadata.latency_ms,
                 first_content_ms,
                 tokens_used: metadata.tokens_used,
+                model: metadata.model.clone(),
+                sockets: self.peers.len(),
                 turns,
                 cancels: self.counters.cancels,
             });

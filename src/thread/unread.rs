@@ -13,6 +13,7 @@ use crate::protocol::limits::LEAVING_MS;
 use crate::protocol::{CloseCode, Json, Millis, Named, Read, ServerFrame, required};
 
 use super::access::Follows;
+use super::clock::set_back;
 use super::stock::socket_of;
 use super::{Config, PeerId, Thread, mixed};
 
@@ -98,6 +99,10 @@ impl Account {
 }
 
 impl Unread {
+    pub fn set_back(&mut self, by: Millis) {
+        self.leaving.iter_mut().for_each(|(_, (_, since))| set_back(since, by));
+    }
+
     fn to_all_of(&self, dialect: Dialect) -> u64 {
         self.to_all.get(dialect as usize).copied().unwrap_or_default()
     }

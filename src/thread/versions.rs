@@ -176,13 +176,10 @@ impl Thread {
             let message = "this message is not on the current path; select it first";
             return Err(ErrorBody::fatal(ErrorCode::Conflict, message));
         }
-        let question = if named.seq == turn { Ok(Some(named)) } else { self.one(records, turn) };
+        let question =
+            if named.seq == turn { Ok(Some(named)) } else { records.these(&[turn]).map(|mut it| it.pop()) };
         let question = question.map_err(unread)?.ok_or_else(unreadable)?;
         self.fork_at(records, question, sent.is_regenerate).map_err(unread)
-    }
-
-    fn one(&self, records: &dyn Records, seq: u64) -> Result<Option<Record>, StoreError> {
-        Ok(records.these(&[seq])?.pop())
     }
 
     fn fork_at(&self, records: &dyn Records, question: Record, is_answer: bool) -> Result<Fork, StoreError> {
@@ -192,14 +189,9 @@ impl Thread {
         let known_first = question.begun().and_then(|begun| begun.first);
         let first = (!is_answer).then(|| known_first.unwrap_or(question.turn));
         let start = Start { turn: END, parent, is_answer, first, old_id: None };
-        let count = self.count_up_to(records, &question)?;
+        let count = count_up_to(records, &question)?;
         let change = self.change(records, &tree.way_before(&start), count)?;
         Ok(Fork { change, beside: tree.beside(parent, is_answer), question, first, parent })
-    }
-
-    /// How many messages there are up to a turn's answer, once all turns are over.
-    fn count_up_to(&self, records: &dyn Records, begun: &Record) -> Result<u64, StoreError> {
-        begun.begun().and_then(|begun| begun.count).map_or_else(|| records.count(begun.turn), Ok)
     }
 
     fn change(&self, records: &dyn Records, way: &Way, count: u64) -> Result<Change, StoreError> {
@@ -400,7 +392,7 @@ impl Thread {
             Err(error) => Err(error),
         };
         match chosen {
-            Ok(Some((change, last))) => self.choose(now, records, change, &last, id),
+            Ok(Some((change, last))) => self.choose(now, records, &change, &last, id),
             Ok(None) => match self.at_the_end(records) {
                 Ok(frame) => self.send_to(origin.peer, frame),
                 Err(StoreError(_)) => self.refuse(origin, &unreadable()),
@@ -423,20 +415,20 @@ impl Thread {
         }
         let begun = records.begun_before(tree.end(last))?;
         let begun = begun.ok_or_else(|| StoreError("the last turn of a path is missing".into()))?;
-        let count = self.count_up_to(records, &begun)?;
+        let count = count_up_to(records, &begun)?;
         Ok(Some((self.change(records, &tree.way(last), count)?, begun)))
     }
 
-    fn choose(&mut self, now: Millis, records: &dyn Records, change: Change, last: &Record, id: &str) {
+    fn choose(&mut self, now: Millis, records: &dyn Records, change: &Change, last: &Record, id: &str) {
         let first = match &change.after {
             Some(_) => None,
             None => records.events(change.path.beginning().saturating_sub(1), 1, 0).ok(),
         };
         let first = first.and_then(|page| page.records.into_iter().next());
-        let at = self.leave_path(now, &change);
+        let at = self.leave_path(now, change);
         self.count_path(change.count, first.map(|first| preview(&first.content.words())));
         let seq = self.next_seq();
-        let branch = self.go_to(&change, seq);
+        let branch = self.go_to(change, seq);
         self.last_turn = Some((last.turn, last.old_answer_id()));
         let record = Record {
             seq,
@@ -447,7 +439,7 @@ impl Thread {
             content: Content::default(),
             kind: RecordKind::Select(Some(branch)),
         };
-        self.show_path(records, &change, None);
+        self.show_path(records, change, None);
         self.commit_path(record, Vec::new());
         self.show_session();
         self.join_commits(at);
@@ -477,31 +469,41 @@ impl Thread {
         known: &Record,
         end: Option<ServerFrame>,
     ) -> Result<Vec<ServerFrame>, StoreError> {
-        let (head, is_on_path) = (self.head(), self.path.has_answer(known.turn));
-        let is_regenerate = matches!(known.kind, RecordKind::Regenerate { .. });
+        let is_on_path = self.path.has_answer(known.turn);
         let beside = self.beside(records, std::iter::once(known))?;
-        let mut frames: Vec<_> = self.event_of(&beside, known, head.clone()).into_iter().collect();
+        let mut frames: Vec<_> = self.event_of(&beside, known, self.head()).into_iter().collect();
         frames.extend(self.queued_frame(known.turn, &known.request_id));
         frames.extend(end);
-        if !is_regenerate && is_on_path {
-            return Ok(frames);
-        }
+        let question = match known.kind {
+            RecordKind::Regenerate { question, .. } => Some(question),
+            _ if is_on_path => return Ok(frames),
+            _ => None,
+        };
         let mut branch = self.at_the_end(records)?;
-        if self.last_turn.as_ref().is_some_and(|(last, _)| *last == known.turn)
-            && let Some(found) = self.branches(records, std::slice::from_ref(known))?
-            && let Some((_, messages)) = found.into_iter().next()
-        {
-            branch = known.branch_frame(self.epoch, head, messages).unwrap_or(branch);
-        }
-        if let ServerFrame::Branch { request_id, answer_id, .. } = &mut branch
-            && is_regenerate
+        if let (ServerFrame::Branch { request_id, answer_id, after, messages, .. }, Some(question)) =
+            (&mut branch, question)
         {
             *request_id = Some(known.request_id.clone());
             *answer_id = Some(known.answer_id(self.epoch));
+            let behind = self.path.part_from(question.saturating_add(1));
+            let behind = records.before(&behind, END, SNAPSHOT_MESSAGES_MAX, PAYLOAD_BYTES_MAX)?;
+            let is_last = self.last_turn.as_ref().is_some_and(|(last, _)| *last == known.turn);
+            if is_last && !behind.more {
+                *after = Some(question_id(self.epoch, question));
+                *messages = self.messages(records, &behind.records)?;
+                messages.reverse();
+                // Its end follows.
+                messages.pop_if(|last| last.request_id == known.request_id);
+            }
         }
         frames.insert(if is_on_path { 0 } else { frames.len() }, branch);
         Ok(frames)
     }
+}
+
+/// How many messages there are up to a turn's answer, once all turns are over.
+fn count_up_to(records: &dyn Records, begun: &Record) -> Result<u64, StoreError> {
+    begun.begun().and_then(|begun| begun.count).map_or_else(|| records.count(begun.turn), Ok)
 }
 
 /// What a message may have versions of: whatever follows the answer of this turn or, of an answer, the question that this

@@ -69,7 +69,8 @@ impl Thread {
         self.epoch = checkpoint.epoch;
         self.seq = checkpoint.seq;
         self.session = Some(checkpoint.session);
-        self.outbox = Outbox::from_store(checkpoint.delivered, checkpoint.seq);
+        self.outbox =
+            Outbox::from_store(checkpoint.delivered, checkpoint.seq, checkpoint.place, checkpoint.database);
         let mut journals = journals;
         for mark in open.into_iter().chain(since) {
             if mark.seq > self.seq {
@@ -102,9 +103,9 @@ impl Thread {
     }
 
     /// It is forgotten when it is old, unless D1 has yet to learn of it.
-    fn remember(&mut self, now: Millis, Deletion { at, is_owed }: Deletion) {
-        self.outbox.is_deletion_owed = is_owed;
-        self.was_deleted = is_owed || now.saturating_sub(at) < DELETION_KEPT_MS;
+    fn remember(&mut self, now: Millis, Deletion { at, owed }: Deletion) {
+        self.was_deleted = !owed.is_empty() || now.saturating_sub(at) < DELETION_KEPT_MS;
+        self.outbox.owed = owed;
         if !self.was_deleted {
             self.store(vec![Write::ForgetDeletion]);
         }
@@ -122,7 +123,7 @@ impl Thread {
 
     /// Whether nothing was going on, so that every client had been sent everything, or told of the deletion.
     fn is_settled(&self) -> bool {
-        self.rests() && self.outbox.delivered >= self.seq && !self.outbox.is_deletion_owed
+        self.rests() && self.outbox.delivered >= self.seq && self.outbox.owed.is_empty()
     }
 }
 

@@ -6,5 +6,7 @@ import { defineConfig } from "vite";
 const onThisMachine = { config: { vars: { AUTH: "none" } } };
 
 export default defineConfig(({ command }) => ({
+  // The worker, too: what is smaller starts sooner.
+  build: { minify: true },
   plugins: [react(), cloudflare(command === "serve" ? onThisMachine : {})],
 }));

@@ -64,10 +64,15 @@ test("authorize is asked once a request, and not for what everybody may ask", as
 
 test("lists show one's own, and somebody else's session looks as if it did not exist", async () => {
   const [hers, his] = [await begin("grace"), await begin("alan")];
-  await eventually(async () => (await bobbin.d1("SELECT id FROM sessions WHERE id IN (?, ?)", hers.session, his.session)).length === 2, "both in D1");
+  await eventually(async () => (await bobbin.d1("SELECT id FROM sessions WHERE id IN (?, ?)", `CHAT/${hers.session}`, `CHAT/${his.session}`)).length === 2, "both in D1");
   const list = async (user: string) => (((await (await get("/sessions", as(user))).json()) as { sessions: { id: string }[] }).sessions.map(({ id }) => id));
   assert.deepEqual(await list("grace"), [hers.session]);
   assert.deepEqual(await list("alan"), [his.session]);
+  const listed = async (query: string, headers: Record<string, string>) =>
+    ((await (await get(`/sessions${query}`, headers)).json()) as { sessions: { id: string }[] }).sessions.map(({ id }) => id).sort();
+  const also = as("alan", { role: "viewer", sessions: hers.session });
+  for (const query of ["", "?order=recent", "?q=hi"]) assert.deepEqual(await listed(query, also), [hers.session, his.session].sort(), query);
+  assert.deepEqual(await listed("?q=hi", as("grace")), [hers.session]);
   assert.equal((await get(`/sessions/${hers.session}`, as("alan"))).status, 404);
   const socket = await bobbin.connect(hers.session, { headers: { ...as("alan"), origin: origin() } });
   assert.equal((await socket.closed).code, 4403);

@@ -41,6 +41,12 @@ impl Allowances {
         }
     }
 
+    pub fn set_back(&mut self, ms: u64) {
+        for allowance in [&mut self.messages, &mut self.frames, &mut self.read_bytes] {
+            allowance.set_back(ms);
+        }
+    }
+
     /// They live in the object's memory.
     pub fn forget(&mut self) {
         self.is_certain = true;
@@ -71,6 +77,10 @@ impl Allowance {
     pub fn count(&mut self, now: Millis, who: &str, taken: usize) {
         let used = (self.used_by(now, who) + taken as f64).min(2.0 * self.per_minute);
         self.used.insert(who.to_owned(), (used, now));
+    }
+
+    fn set_back(&mut self, ms: u64) {
+        self.used.values_mut().for_each(|(_, at)| *at = at.saturating_sub(ms));
     }
 
     #[allow(clippy::cast_precision_loss)]

@@ -31,6 +31,13 @@ struct Again {
 }
 
 impl Calls {
+    pub fn set_back(&mut self, ms: u64) {
+        let times = [&mut self.said_at, &mut self.ending_at].into_iter().flatten();
+        let again = self.again.iter_mut().map(|again| &mut again.at);
+        let times = times.chain(again).chain([&mut self.started_at, &mut self.heard_at]);
+        times.for_each(|at| *at = at.saturating_sub(ms));
+    }
+
     /// Whether it is not the first.
     pub fn make(&mut self, now: Millis) -> Check<bool> {
         match self.again.take() {

@@ -72,7 +72,11 @@ impl Client {
         connection.meet(frame, truth)?;
         self.view.fold(frame, truth)?;
         self.acknowledge(frame);
-        if self.earlier.len() < 8 && frame.head().cursor.is_some() && frame.head().kind != "connected" {
+        if self.earlier.len() < 8
+            && self.view.is_whole()
+            && frame.head().cursor.is_some()
+            && frame.head().kind != "connected"
+        {
             self.earlier.push(self.view.clone());
         }
         Ok(())
@@ -86,13 +90,16 @@ impl Client {
     fn acknowledge(&mut self, frame: &Frame) {
         let Head { kind, cursor, request_id, .. } = frame.head();
         match kind.as_str() {
-            "user_message" => drop(self.pending.remove(request_id)),
+            "user_message" | "branch" => drop(self.pending.remove(request_id)),
             "error" if cursor.is_none() && frame.json()["error"]["retryable"] == json!(false) => {
                 self.pending.remove(request_id);
             }
             "snapshot" => {
                 for message in frame.json()["messages"].as_array().into_iter().flatten() {
                     self.pending.remove(text_of(message, "requestId"));
+                }
+                for turn in frame.json()["inFlight"].as_array().into_iter().flatten() {
+                    self.pending.remove(text_of(turn, "requestId"));
                 }
             }
             _ => {}

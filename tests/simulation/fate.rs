@@ -162,19 +162,22 @@ impl World {
             "message" if asked.frame["threadId"].as_str().is_some_and(|id| id != self.host.session_id) => {
                 vec![Fate::refused("THREAD_MISMATCH")]
             }
-            "message" => match self.truth.is_repeated(
-                request_id,
-                content_of(&asked.text).as_ref(),
-                asked.frame["role"] == "assistant",
-            ) {
-                Some(false) => vec![Fate::refused("DUPLICATE_REQUEST")],
-                Some(true) => {
-                    asked.reads = true;
-                    limited()
-                }
-                None if self.truth.is_deleted(request_id) => vec![Fate::refused("DELETED")],
-                None => self.expected_of_a_new_message(asked),
+            "select" => match self.truth.turn_with(text_of(&asked.frame, "messageId")) {
+                None => vec![Fate::refused("NOT_FOUND")],
+                Some(_) => vec![Fate::done()],
             },
+            "message" | "regenerate" => {
+                match self.truth.is_repeated(&asked.frame, content_of(&asked.text).as_ref()) {
+                    Some(false) => vec![Fate::refused("DUPLICATE_REQUEST")],
+                    Some(true) => {
+                        asked.reads = true;
+                        limited()
+                    }
+                    None if !self.is_after_shown(&asked.frame) => vec![Fate::refused("CONFLICT")],
+                    None if self.truth.is_deleted(request_id) => vec![Fate::refused("DELETED")],
+                    None => self.expected_of_a_new_message(asked),
+                }
+            }
             "tool_decision" | "tool_output" => self.expected_of_an_answer(asked),
             _ => vec![Fate::done()],
         }
@@ -201,8 +204,23 @@ impl World {
         vec![fate, Fate::done(), Fate::refused("NOT_FOUND"), Fate::refused("ALREADY_ANSWERED")]
     }
 
+    fn is_after_shown(&self, frame: &Value) -> bool {
+        let after = frame.get("after").and_then(Value::as_str);
+        after.is_none_or(|after| self.truth.is_shown(after) == Some(true))
+    }
+
     fn expected_of_a_new_message(&self, asked: &Asked) -> Vec<Fate> {
-        let open = || self.truth.turns.values().filter(|turn| turn.is_open());
+        let of = asked.frame.get("replaces").or(asked.frame.get("of")).and_then(Value::as_str);
+        let question = of.map(|of| self.truth.question_named(of));
+        match question {
+            Some(None) => return vec![Fate::refused("NOT_FOUND")],
+            Some(Some(question)) if !self.truth.is_question_shown(question) => {
+                return vec![Fate::refused("CONFLICT")];
+            }
+            _ => {}
+        }
+        let leaves = question.flatten().unwrap_or(TurnId::MAX);
+        let open = || self.truth.turns.range(..leaves).map(|(_, turn)| turn).filter(|turn| turn.is_open());
         let is_full = open().filter(|turn| !turn.runs()).count() >= QUEUED_TURNS_MAX;
         let busy = Fate::refused("BUSY");
         match (is_full, asked.start.was_awake) {
@@ -216,7 +234,9 @@ impl World {
     /// Whether the object counts it as a message.
     fn is_costly(&self, frame: &Value) -> Room {
         match (kind(frame), &self.truth.place) {
-            ("message" | "session_update" | "tool_decision" | "tool_output", _) => Room::Yes,
+            ("message" | "regenerate" | "select" | "session_update" | "tool_decision" | "tool_output", _) => {
+                Room::Yes
+            }
             ("session_sync", Some(place)) if text_of(frame, "cursor") != place => Room::Yes,
             ("session_sync", Some(_)) if self.host.thread().is_some() => Room::No,
             ("session_sync", _) => Room::Either,
@@ -340,8 +360,8 @@ impl World {
 /// What a frame asks of its sender.
 fn asked_of(frame: &Value, begun: &Begun) -> Access {
     match kind(frame) {
-        "message" if *begun == Begun::No => Access::Owner,
-        "message" | "cancel" | "tool_decision" | "tool_output" => Access::Editor,
+        "message" | "regenerate" | "select" if *begun == Begun::No => Access::Owner,
+        "message" | "regenerate" | "select" | "cancel" | "tool_decision" | "tool_output" => Access::Editor,
         "session_update" => Access::Owner,
         _ => Access::Viewer,
     }
@@ -360,6 +380,9 @@ fn answers(seen: &Seen, asked: &Asked) -> bool {
     let head = frame.head();
     match kind(&asked.frame) {
         "message" => head.kind == "user_message" && head.request_id == text_of(&asked.frame, "requestId"),
+        "regenerate" | "select" if head.kind == "snapshot" => frame.json()["reason"] == "branch",
+        "regenerate" => head.kind == "branch" && head.request_id == text_of(&asked.frame, "requestId"),
+        "select" => head.kind == "branch",
         "session_sync" => head.kind == "session_synced",
         "session_update" if head.kind == "session" => {
             let frame = frame.json();
@@ -384,6 +407,8 @@ fn is_valid(frame: &Value) -> Result<(), ()> {
         "message" => {
             frame["requestId"].as_str().is_some_and(|id| !id.is_empty()) && frame.get("content").is_some()
         }
+        "regenerate" => frame["requestId"].is_string() && frame["of"].is_string(),
+        "select" => frame["messageId"].is_string(),
         "cancel" | "session_sync" | "ping" => !frame["requestId"].is_number(),
         "tool_decision" | "tool_output" => true,
         "check" => frame["n"].is_u64(),

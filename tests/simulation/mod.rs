@@ -12,6 +12,7 @@ mod client;
 mod debts;
 mod fate;
 mod follower;
+mod paths;
 mod people;
 mod pieces;
 mod plan;
@@ -89,6 +90,8 @@ stats! {
     posts: "Messages and answers by HTTP.",
     appended: "Answers that nobody asked for.",
     superseded: "Turns that ended as another message came.",
+    branches: "Ways that the path went.",
+    conflicts: "Frames about what is not on the path.",
     unreadable: "Wakes from a store of which a part cannot be read.",
 }
 

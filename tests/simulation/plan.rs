@@ -3,12 +3,15 @@
 use bobbin::agent::Remedy;
 
 use super::people::Person;
-use super::steps::{Does, How, IndexDoes, Spoils, Step, What, With};
+use super::steps::{Does, How, IndexDoes, Saw, Spoils, Step, What, With};
 use crate::support::Random;
 
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub seed: u64,
+    pub databases: u64,
+    /// Milliseconds, far beyond the run; 0 for none.
+    pub retention_ms: u64,
     pub concurrent_turns: usize,
     pub first_token_timeout_ms: u64,
     pub idle_timeout_ms: u64,
@@ -33,8 +36,10 @@ pub struct Plan {
     pub steps: Vec<Step>,
 }
 
+const RETENTION_MS: u64 = 30 * 86_400_000;
 const STEPS_MIN: usize = 20;
 const STEPS_MAX: usize = 140;
+const HOUR_MS: u64 = 3_600_000;
 
 impl Plan {
     pub fn from_seed(seed: u64) -> Self {
@@ -60,6 +65,7 @@ impl Plan {
             }
             steps.push(step);
         }
+        vary(&mut steps, seed, people.len());
         let mut limit =
             |percent, from, to| (is_limited && random.chance(percent)).then(|| random.between(from, to));
         let (messages_per_minute, frames_per_minute_min) = (limit(60, 1, 12), limit(60, 5, 40));
@@ -72,6 +78,8 @@ impl Plan {
         let is_checked = random.chance(15) && !is_limited;
         Plan {
             seed,
+            databases: random.between(1, 3),
+            retention_ms: if random.chance(40) { RETENTION_MS } else { 0 },
             concurrent_turns,
             first_token_timeout_ms,
             idle_timeout_ms,
@@ -102,6 +110,8 @@ impl Plan {
         }
         Plan {
             seed: 0,
+            databases: 2,
+            retention_ms: RETENTION_MS,
             concurrent_turns,
             first_token_timeout_ms: 5_000,
             idle_timeout_ms: 2_000,
@@ -125,6 +135,34 @@ impl Plan {
     pub fn is_limited(&self) -> bool {
         let limits = [self.messages_per_minute, self.frames_per_minute_min, self.read_bytes_per_minute];
         limits.iter().any(Option::is_some)
+    }
+}
+
+/// In half of the runs people change their minds. What else happens is what it would be without.
+fn vary(steps: &mut Vec<Step>, seed: u64, clients: usize) {
+    let mut random = Random::new(!seed);
+    if random.chance(50) {
+        return;
+    }
+    for _ in 0..=random.below(24) {
+        let (client, nth) = (random.below(clients), random.below(64));
+        let saw = match random.below(10) {
+            0..5 => Saw::Last,
+            5..8 => Saw::Unsaid,
+            _ => Saw::Some(random.below(64)),
+        };
+        let step = match random.below(10) {
+            0..4 => Step::Edit { client, nth, saw },
+            4..6 => Step::Regenerate { client, nth },
+            6..9 => Step::Select { client, nth },
+            _ => Step::SayAfter { client, nth, saw },
+        };
+        let at = 1 + random.below(steps.len());
+        steps.insert(at, step);
+        // Few of them are of use before anything is said, or if they do not arrive.
+        if random.chance(70) {
+            steps.insert(at + 1, Step::Up { nth });
+        }
     }
 }
 
@@ -158,7 +196,9 @@ fn step(random: &mut Random, clients: usize, is_faulty: bool) -> Step {
         44..54 => Step::Down { client, frames: 1 + random.below(6) },
         54..78 => Step::Agent { nth, does: does(random) },
         78..90 => advance(random),
+        90 if random.chance(5) => Step::Jump { ms: HOUR_MS },
         90 => Step::Jump { ms: random.between(100, 70_000) },
+        91 if random.chance(20) => Step::Back { ms: HOUR_MS },
         91 => Step::Back { ms: random.between(1, 200) },
         92 => Step::Alarm,
         93..95 => Step::Evict,
@@ -271,11 +311,13 @@ fn remedy(random: &mut Random) -> Remedy {
 }
 
 fn index_does(random: &mut Random) -> IndexDoes {
-    match random.below(10) {
-        0..4 => IndexDoes::Take,
-        4..6 => IndexDoes::Refuse,
-        6..8 => IndexDoes::TakeAndSayNo,
-        8 => IndexDoes::TakeSilently,
+    match random.below(22) {
+        0..8 => IndexDoes::Take,
+        8..12 => IndexDoes::Refuse,
+        12..16 => IndexDoes::TakeAndSayNo,
+        16..18 => IndexDoes::TakeSilently,
+        18 => IndexDoes::BeLost,
+        19 => IndexDoes::BeRestored,
         _ => IndexDoes::Lose,
     }
 }

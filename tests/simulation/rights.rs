@@ -90,6 +90,11 @@ impl Truth {
                 access >= Some(Access::Editor)
                     && author.as_deref() == self.actor.and_then(|actor| actor.subject())
             }
+            RecordKind::Regenerate { author, .. } => {
+                access >= Some(Access::Editor)
+                    && author.as_deref() == self.actor.and_then(|actor| actor.subject())
+            }
+            RecordKind::Select(_) => access >= Some(Access::Editor),
             RecordKind::Append { author, .. } => {
                 access >= Some(Access::Owner)
                     && author.as_deref() == self.actor.and_then(|actor| actor.subject())

@@ -31,6 +31,28 @@ pub enum Step {
         client: usize,
         nth: usize,
     },
+    /// A new version of a message.
+    Edit {
+        client: usize,
+        nth: usize,
+        saw: Saw,
+    },
+    /// Another answer to a question.
+    Regenerate {
+        client: usize,
+        nth: usize,
+    },
+    /// Another version is chosen.
+    Select {
+        client: usize,
+        nth: usize,
+    },
+    /// A message by somebody who says what they saw last.
+    SayAfter {
+        client: usize,
+        nth: usize,
+        saw: Saw,
+    },
     Cancel {
         client: usize,
         what: What,
@@ -142,6 +164,17 @@ pub enum With {
     ForeignCursor(usize),
 }
 
+/// What somebody says that they saw last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Saw {
+    /// Nothing.
+    Unsaid,
+    /// What they hold.
+    Last,
+    /// Some message.
+    Some(usize),
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
     One(usize),
@@ -219,6 +252,10 @@ pub enum IndexDoes {
     TakeSilently,
     /// Nothing is written and nobody ever hears of it.
     Lose,
+    /// It takes the delivery, and has lost everything before.
+    BeLost,
+    /// It takes the delivery, and was restored to an earlier state before.
+    BeRestored,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use super::fate::Course;
 use super::people::Begun;
 use super::pieces::Piece;
 use super::rights::Known;
-use super::steps::{How, What, With};
+use super::steps::{How, Saw, What, With};
 use super::view::{View, kind, text_of};
 use super::world::{Uplink, World, nth_of};
 use crate::support::{Frame, Link, Seen};
@@ -40,7 +40,7 @@ impl World {
             }
         }
         let cursor = client.view.cursor.clone();
-        let is_near = self.truth.events <= CATCH_UP_MESSAGES_MAX;
+        let is_near = self.truth.events + self.truth.paths.shown <= CATCH_UP_MESSAGES_MAX;
         let must_resume =
             client.view.is_own && client.view.life == self.truth.life && is_near && !self.is_faulty;
         client.connection = Some(Connection::new(&peer, must_resume));
@@ -91,6 +91,7 @@ impl World {
     }
 
     pub fn drop_connection(&mut self, id: usize) {
+        self.clients[id].view.cut_off();
         if let Some(connection) = self.clients[id].connection.take()
             && let Some(uplink) = self.uplinks.get_mut(&connection.peer)
         {
@@ -117,6 +118,42 @@ impl World {
             _ if shape.is_multiple_of(7) => frame["threadId"] = json!(self.host.session_id),
             _ => {}
         }
+        self.said.push(frame.clone());
+        self.clients[id].pending.insert(request_id, frame.clone());
+        self.send(id, Some(frame));
+    }
+
+    /// The `requestId` of some turn.
+    pub fn turn_named(&self, nth: usize) -> Option<String> {
+        let turns: Vec<&TurnId> = self.truth.turns.keys().collect();
+        let turn = nth_of(&turns, nth)?;
+        Some(self.host.store.records.get(turn)?.request_id.clone()).filter(|_| !nth.is_multiple_of(17))
+    }
+
+    pub fn say_more(&mut self, id: usize, nth: usize, saw: Saw, replaces: Option<Value>) {
+        let request_id = format!("c{id}-v{}", self.said.len());
+        let mut frame =
+            json!({ "type": "message", "requestId": request_id, "content": format!("version {nth}") });
+        if let Some(replaces) = replaces {
+            frame["replaces"] = replaces;
+        }
+        let seen = match saw {
+            Saw::Unsaid => None,
+            Saw::Last => self.clients[id].view.messages.last().cloned(),
+            Saw::Some(nth) => nth_of(&self.truth.records, nth).map(|record| record.message_id.clone()),
+        };
+        if let Some(seen) = seen {
+            frame["after"] = json!(seen);
+        }
+        self.said.push(frame.clone());
+        self.clients[id].pending.insert(request_id, frame.clone());
+        self.send(id, Some(frame));
+    }
+
+    pub fn regenerate(&mut self, id: usize, nth: usize) {
+        let request_id = format!("c{id}-g{}", self.said.len());
+        let of = self.turn_named(nth).unwrap_or("nobody's".into());
+        let frame = json!({ "type": "regenerate", "requestId": request_id, "of": of });
         self.said.push(frame.clone());
         self.clients[id].pending.insert(request_id, frame.clone());
         self.send(id, Some(frame));

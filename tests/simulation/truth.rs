@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bobbin::agent::AgentEvent;
 use bobbin::protocol::{Access, CloseCode, Content, ErrorCode, Millis, Status};
-use bobbin::thread::store::{Commit, Decision, Journal, Record, RecordKind, Write};
+use bobbin::thread::store::{Begun as BegunTurn, Commit, Decision, Journal, Record, RecordKind, Write};
 use bobbin::thread::{Answer, Config, PeerId, TurnId};
 use serde_json::{Value, json};
 
 use super::asking::{Meets, approval, decide, give, meets, needs_its_agent, open_calls, shown};
 use super::calls::Calls;
+use super::paths::Paths;
 use super::people::{Begun, Person};
 use super::pieces::{
     Piece, append_block, append_text, block_count, close, drop_open, is_kept, is_prefix, json_of,
@@ -95,6 +96,13 @@ pub struct Truth {
     pub events: usize,
     /// Messages that cannot be read any more, as they are shown since.
     unreadable: BTreeMap<usize, Vec<Record>>,
+    pub paths: Paths,
+    /// How turns began, and whether they are other answers.
+    begun_of: BTreeMap<TurnId, (bool, BegunTurn)>,
+    /// How the ids of the log's messages begin.
+    pub id_prefix: String,
+    /// While a commit changes the path: the turns that stay.
+    staying: Option<BTreeSet<TurnId>>,
 }
 
 impl Turn {
@@ -251,6 +259,10 @@ impl Truth {
         self.by_request.get(request_id) == Some(&turn)
     }
 
+    pub fn turn_id(&self, request_id: &str) -> Option<TurnId> {
+        self.by_request.get(request_id).copied()
+    }
+
     pub fn index_of(&self, id: &str) -> Check<usize> {
         self.by_id.get(id).copied().ok_or_else(|| format!("message {id} was never committed"))
     }
@@ -271,13 +283,22 @@ impl Truth {
 
     /// Whether a message is the one that its requestId was used for; `None` if it was not used. Of one that cannot be
     /// read any more, nothing says that it is not.
-    pub fn is_repeated(&self, request_id: &str, content: Option<&Content>, is_answer: bool) -> Option<bool> {
+    pub fn is_repeated(&self, frame: &Value, content: Option<&Content>) -> Option<bool> {
+        let (request_id, is_answer) = (text_of(frame, "requestId"), frame["role"] == "assistant");
         let turn = self.by_request.get(request_id)?;
+        let is_regenerate = kind(frame) == "regenerate";
+        let begun = self.begun_of.get(turn)?;
+        let word = |name: &str| frame.get(name).and_then(Value::as_str);
+        let of = word(if is_regenerate { "of" } else { "replaces" });
+        let is_of_same = begun.1.of.as_deref() == of && begun.1.after.as_deref() == word("after");
+        if begun.0 || is_regenerate {
+            return Some(begun.0 && is_regenerate && is_of_same);
+        }
         if let Some(appended) = self.turns.get(turn).and_then(|turn| turn.appended.as_ref()) {
-            return Some(Some(appended) == content && is_answer);
+            return Some(Some(appended) == content && is_answer && is_of_same);
         }
         let index = self.records.iter().position(|record| record.seq == *turn)?;
-        let is_same = Some(&self.records[index].content) == content && !is_answer;
+        let is_same = Some(&self.records[index].content) == content && !is_answer && is_of_same;
         Some(self.unreadable.contains_key(&index) || is_same)
     }
 
@@ -334,7 +355,13 @@ impl Truth {
             Seen::Told { .. } => {}
             Seen::Started { turn, request, .. } => {
                 let own = request.messages.last().ok_or("an agent is asked nothing")?;
-                let asked = self.records.iter().position(|record| record.seq == *turn);
+                let question = self.paths.question_of(*turn);
+                let asked = self.records.iter().position(|record| Some(record.seq) == question);
+                if self.unreadable.is_empty() {
+                    let told = request.messages.iter();
+                    let told: Vec<_> = told.map(|told| (told.id.clone(), told.content.clone())).collect();
+                    self.check_told(*turn, &told)?;
+                }
                 let is_own = |index: usize| {
                     self.records[index].content == own.content && !self.unreadable.contains_key(&index)
                 };
@@ -439,6 +466,7 @@ impl Truth {
 
     fn commit(&mut self, commit: &Commit) -> Check {
         let access = self.access();
+        self.staying = self.staying(commit);
         for write in &commit.0 {
             match write {
                 Write::Append(record) => {
@@ -481,13 +509,24 @@ impl Truth {
                 | Write::SetFile { .. }
                 | Write::ForgetFiles(_)
                 | Write::Deleted
+                | Write::ForgetAuthor(_)
                 | Write::ForgetDeletion => {}
             }
             if self.is_compared {
                 self.mix(format!("{write:?}").as_bytes());
             }
         }
-        Ok(())
+        if let Some(staying) = self.staying.take() {
+            let new = self.records.last().map(|last| last.turn).max(self.turns.keys().next_back().copied());
+            let left = self
+                .turns
+                .iter()
+                .find(|(turn, it)| it.is_open() && !staying.contains(turn) && Some(**turn) != new);
+            if let Some((turn, _)) = left {
+                return Err(format!("turn {turn} has left the path, and is not ended"));
+            }
+        }
+        self.check_path(commit)
     }
 
     fn begin_anew(&mut self) {
@@ -507,12 +546,31 @@ impl Truth {
         };
     }
 
+    /// All that has happened was as long ago as before.
+    pub fn set_back(&mut self, ms: u64) {
+        self.punctual_since = self.punctual_since.saturating_sub(ms);
+        for turn in self.turns.values_mut() {
+            turn.calls.set_back(ms);
+            turn.said_at.iter_mut().for_each(|(at, _)| *at = at.saturating_sub(ms));
+        }
+    }
+
     fn append(&mut self, record: &Record) -> Check {
         if self.records.last().is_some_and(|last| last.seq >= record.seq) {
             return Err(format!("sequence number {} is not after the last one", record.seq));
         }
+        if self.id_prefix.is_empty() {
+            let prefix = record.message_id.trim_end_matches(|letter| letter != '_');
+            self.id_prefix.push_str(prefix);
+        }
+        self.go_on(record)?;
+        self.stats.branches += u64::from(record.branch().is_some());
+        if let Some(begun) = record.begun() {
+            let is_regenerate = matches!(record.kind, RecordKind::Regenerate { .. });
+            self.begun_of.insert(record.seq, (is_regenerate, begun.clone()));
+        }
         match &record.kind {
-            RecordKind::Question { .. } | RecordKind::Append { .. }
+            RecordKind::Question { .. } | RecordKind::Append { .. } | RecordKind::Regenerate { .. }
                 if self.is_deleted(&record.request_id) =>
             {
                 return Err(format!("message {} of a deleted session is taken again", record.request_id));
@@ -523,6 +581,19 @@ impl Truth {
                     return Err(format!("{} is accepted twice", record.request_id));
                 }
                 self.turns.insert(record.seq, turn);
+            }
+            RecordKind::Regenerate { started, question, .. } => {
+                let user = self.turns.get(question).ok_or("another answer to nothing")?.user.clone();
+                if self.by_request.insert(record.request_id.clone(), record.seq).is_some() {
+                    return Err(format!("{} is accepted twice", record.request_id));
+                }
+                self.turns.insert(record.seq, Turn { user, is_started: *started, ..Turn::default() });
+                self.events += 1;
+                return Ok(());
+            }
+            RecordKind::Select(_) => {
+                self.events += 1;
+                return Ok(());
             }
             RecordKind::Append { .. } => {
                 let appended = Some(record.content.clone());
@@ -646,8 +717,15 @@ impl Truth {
             }
         }
         self.stats.superseded += u64::from(reason.is_some());
-        if reason.is_some() && !has_open {
-            return Err(format!("{} is superseded and does not wait", record.request_id));
+        let leaves = self.staying.as_ref().is_some_and(|staying| !staying.contains(&record.turn));
+        if leaves && (status != Status::Cancelled || reason.is_none()) {
+            return Err(format!("{} leaves the path, and is {status:?}", record.request_id));
+        }
+        if reason.is_some() && !has_open && !leaves {
+            return Err(format!("{} is superseded, does not wait and is on the path", record.request_id));
+        }
+        if reason.is_some() && self.staying.is_some() && !leaves {
+            return Err(format!("{} is superseded by a version behind it", record.request_id));
         }
         // What nobody has decided is denied.
         let denied = approval(false, reason.as_deref(), None);
@@ -696,6 +774,7 @@ impl Truth {
             "user_message" => {
                 let message = &frame.json()["message"];
                 self.check_message(text_of(message, "id"), message)?;
+                self.check_lineage(message)?;
             }
             "final" | "cancelled" | "error" if cursor.is_some() => {
                 self.check_end(frame.json())?;
@@ -708,12 +787,24 @@ impl Truth {
                 self.stats.refusals += 1;
                 self.stats.forbidden += u64::from(json["error"]["code"] == "FORBIDDEN");
                 self.stats.limited += u64::from(json["error"]["code"] == "RATE_LIMITED");
+                self.stats.conflicts += u64::from(json["error"]["code"] == "CONFLICT");
                 let is_named = json.get("requestId").or(json.get("frame")).is_some_and(Value::is_string);
                 if !is_named || !json["refused"].is_string() {
                     return Err(format!("nothing says which frame is refused by {json}"));
                 }
             }
-            "snapshot" | "connected" => self.check_in_flight(&frame.json()["inFlight"])?,
+            "branch" => {
+                for message in frame.json()["messages"].as_array().into_iter().flatten() {
+                    self.check_message(text_of(message, "id"), message)?;
+                    self.check_lineage(message)?;
+                }
+            }
+            "snapshot" | "connected" => {
+                for message in frame.json()["messages"].as_array().into_iter().flatten() {
+                    self.check_lineage(message)?;
+                }
+                self.check_in_flight(&frame.json()["inFlight"])?;
+            }
             "token" | "block" | "block_start" | "block_delta" if to.is_none() => {
                 let is_result = || frame.json()["block"]["type"] == "tool_result";
                 let waits =
@@ -770,6 +861,10 @@ impl Truth {
             return Ok(());
         }
         let last = view.messages.last().map(|id| self.index_of(id)).transpose()?;
+        // It may hold none of the messages up to the one that a branch began behind.
+        if last.is_none() && self.paths.has_branched {
+            return Ok(());
+        }
         // That an open block was dropped is told by what comes next, and so not by every frame.
         let holds = |pieces: &[Piece]| pieces.iter().any(|piece| !matches!(piece, Piece::Open(..)));
         let answers = view.answers.iter().filter(|(_, pieces)| holds(pieces));
@@ -822,9 +917,17 @@ fn is_end(frame: &Value, record: &Record) -> bool {
         && text_of(frame, "requestId") == record.request_id
 }
 
+/// Of a place, and of what changes: see `check_lineage`.
+const LEFT_OUT: [&str; 3] = ["cursor", "parentId", "versions"];
+
 /// Whether two messages are the same, whatever place they were sent at.
 fn is_same(one: &Value, other: &Value) -> bool {
-    let fields = |message: &Value| message.as_object().map_or(0, serde_json::Map::len);
-    let is_in_other = |(name, value): (&String, &Value)| name == "cursor" || other.get(name) == Some(value);
+    let fields = |message: &Value| {
+        let named = message.as_object().into_iter().flatten();
+        named.filter(|(name, _)| !LEFT_OUT.contains(&name.as_str())).count()
+    };
+    let is_in_other = |(name, value): (&String, &Value)| {
+        LEFT_OUT.contains(&name.as_str()) || other.get(name) == Some(value)
+    };
     fields(one) == fields(other) && one.as_object().is_some_and(|one| one.iter().all(is_in_other))
 }

@@ -27,6 +27,9 @@ pub struct View {
     pub answers: BTreeMap<String, Vec<Piece>>,
     /// The frame that last said what the session is.
     pub session: Option<Frame>,
+    /// What it held before it was told something again, until that is whole: a client that is cut off in between goes on
+    /// from there.
+    before: Option<Box<View>>,
     /// Calls that were decided, as it has seen.
     decided: BTreeSet<(String, String)>,
 }
@@ -34,6 +37,15 @@ pub struct View {
 impl View {
     pub fn fold(&mut self, frame: &Frame, truth: &mut Truth) -> Check {
         let Head { kind, cursor, request_id, .. } = frame.head();
+        let is_held = |cursor: &String| self.cursor.as_deref().map(seq_of) == Some(seq_of(cursor));
+        let is_again = changes_messages(kind) && cursor.as_ref().is_some_and(is_held);
+        // What was told again was broken off.
+        if cursor.as_ref().is_some_and(|cursor| !is_held(cursor)) {
+            self.cut_off();
+        }
+        if is_again && self.before.is_none() {
+            self.before = Some(Box::new(self.clone()));
+        }
         match kind.as_str() {
             "user_message" => self.append(text_of(&frame.json()["message"], "id"), truth).map(drop)?,
             "token" | "block" | "block_start" | "block_delta" | "waiting" | "tool_decided" => {
@@ -41,6 +53,7 @@ impl View {
                 self.check_answer(request_id, truth)?;
             }
             "final" | "cancelled" | "error" if cursor.is_some() => self.end(frame.json(), truth)?,
+            "branch" => self.branch(frame.json(), truth)?,
             "session" | "connected" => self.session = Some(frame.clone()),
             "snapshot" => self.replace(frame, truth)?,
             "error" | "queued" | "session_synced" | "check" | "pong" | "data" => {}
@@ -57,7 +70,54 @@ impl View {
             if kind != "connected" {
                 self.life = truth.life;
             }
+            if changes_messages(kind) && cursor != "-" && !self.is_on_path(truth, cursor) {
+                // What is told again is taken away again, or made whole.
+                return if is_again { Ok(()) } else { Err(self.astray(truth, cursor)) };
+            }
+            if changes_messages(kind) {
+                self.before = None;
+            }
             truth.check_place(cursor, self)?;
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is missing of what it is told again.
+    pub fn is_whole(&self) -> bool {
+        self.before.is_none()
+    }
+
+    /// Its connection is lost.
+    pub fn cut_off(&mut self) {
+        if let Some(before) = self.before.take() {
+            *self = *before;
+        }
+    }
+
+    /// Whether it holds the newest messages of the path at its place, and no others.
+    fn is_on_path(&self, truth: &Truth, cursor: &str) -> bool {
+        let path = truth.path_at(seq_of(cursor));
+        let mut newest = path.iter().rev().zip(self.messages.iter().rev());
+        self.messages.len() <= path.len() && newest.all(|(one, other)| one == other)
+    }
+
+    fn astray(&self, truth: &Truth, cursor: &str) -> String {
+        let path = truth.path_at(seq_of(cursor));
+        format!("at {cursor} it holds\n    {:?}\nwhere the path is\n    {path:?}", self.messages)
+    }
+
+    /// What follows a message is now another thing.
+    fn branch(&mut self, frame: &Value, truth: &Truth) -> Check {
+        let after = frame["after"].as_str();
+        let place = self.messages.iter().position(|held| Some(held.as_str()) == after);
+        self.messages.truncate(place.map_or(0, |place| place + 1));
+        for message in frame["messages"].as_array().ok_or("a branch without messages")? {
+            let id = text_of(message, "id");
+            truth.check_message(id, message)?;
+            if self.messages.iter().any(|held| held == id) {
+                return Err(format!("{id} comes twice"));
+            }
+            self.messages.push(id.to_owned());
         }
         Ok(())
     }
@@ -65,21 +125,13 @@ impl View {
     /// Whether it was new.
     fn append(&mut self, id: &str, truth: &Truth) -> Check<bool> {
         let index = truth.index_of(id)?;
-        if self.messages.iter().any(|held| held == id) {
-            return Ok(false);
-        }
-        let next = match (self.messages.first(), self.messages.last()) {
-            (Some(first), Some(last)) => {
-                // Older than all it holds: a client that asks that far back pages by HTTP.
-                if index < truth.index_of(first)? {
-                    return Ok(false);
-                }
-                truth.index_of(last)? + 1
-            }
-            _ => 0,
+        // Older than all it holds: a client that asks that far back pages by HTTP.
+        let is_older = match self.messages.first() {
+            Some(first) => index < truth.index_of(first)?,
+            None => false,
         };
-        if index != next {
-            return Err(format!("it was sent message {index} of the log where it lacks message {next}"));
+        if is_older || self.messages.iter().any(|held| held == id) {
+            return Ok(false);
         }
         self.messages.push(id.to_owned());
         Ok(true)
@@ -87,10 +139,11 @@ impl View {
 
     fn answer(&mut self, request_id: &str, truth: &Truth) -> Check<&mut Vec<Piece>> {
         let (user, end) = truth.messages_of(request_id)?;
-        // A snapshot has the newest messages alone; the question may be older than them.
+        // A snapshot has the newest messages alone; the question may be older than them. And after a branch there may be
+        // none.
         let is_before = match self.messages.first() {
             Some(first) => truth.index_of(user)? < truth.index_of(first)?,
-            None => false,
+            None => true,
         };
         if !is_before && !self.messages.iter().any(|id| id == user) {
             return Err(format!("text of {request_id} before its user_message"));
@@ -138,6 +191,11 @@ impl View {
             return Ok(());
         }
         let held = self.answers.remove(request_id);
+        // What is told again may have left the path, and been dropped with it.
+        let is_again = self.cursor.as_deref().map(seq_of) == frame["cursor"].as_str().map(seq_of);
+        if is_again && held.is_none() {
+            return Ok(());
+        }
         if truth.turn_of(request_id).is_some_and(Turn::is_appended) {
             return held.map_or(Ok(()), |held| Err(format!("{request_id} is shown in parts: {held:?}")));
         }
@@ -153,7 +211,8 @@ impl View {
             let id = text_of(message, "id");
             truth.check_message(id, message)?;
             if self.messages.is_empty() {
-                if !frame["hasMore"].as_bool().unwrap_or_default() && truth.index_of(id)? != 0 {
+                let path = truth.path_at(seq_of(text_of(frame, "cursor")));
+                if !frame["hasMore"].as_bool().unwrap_or_default() && path.first() != Some(&id) {
                     return Err("a snapshot lacks messages and says it has all".into());
                 }
                 self.messages.push(id.to_owned());
@@ -247,6 +306,16 @@ pub fn check_end(mut held: Vec<Piece>, end: &Value) -> Check {
 fn index_of(frame: &Value) -> Check<usize> {
     let index = frame["index"].as_u64().and_then(|index| usize::try_from(index).ok());
     index.ok_or_else(|| format!("{frame} without an index"))
+}
+
+/// The place in the log that a cursor names.
+fn seq_of(cursor: &str) -> u64 {
+    let seq = cursor.split('.').nth(1).and_then(|seq| u64::from_str_radix(seq, 16).ok());
+    seq.unwrap_or_default()
+}
+
+fn changes_messages(kind: &str) -> bool {
+    ["user_message", "final", "cancelled", "error", "branch", "snapshot"].contains(&kind)
 }
 
 pub fn kind(frame: &Value) -> &str {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bobbin::agent::{AgentEvent, Failed, Finished};
 use bobbin::protocol::limits::{GUARD_MS, QUEUED_TURNS_MAX};
 use bobbin::protocol::{Access, Block, CloseCode, ErrorBody, ErrorCode, Json, Read, SessionUpdate};
-use bobbin::thread::{Config, Delivered, Input, PeerId, Request, Thread, TurnId};
+use bobbin::thread::{Config, Delivered, Found, Input, PeerId, Request, Thread, TurnId};
 use serde_json::{Value, json};
 
 use super::Check;
@@ -19,7 +19,7 @@ use super::pieces::Piece;
 use super::plan::Plan;
 use super::steps::{Does, IndexDoes, Spoils, Step};
 use super::truth::{Truth, Turn};
-use crate::support::{Host, Index, Seen, Spoilt, Sudden};
+use crate::support::{Databases, Host, Seen, Spoilt, Sudden};
 
 pub struct World {
     pub host: Host,
@@ -28,7 +28,9 @@ pub struct World {
     pub truth: Truth,
     /// Programs that posted, and follow the turn.
     pub followers: BTreeMap<PeerId, Follower>,
-    pub index: Index,
+    pub databases: Databases,
+    /// D1 was lost, and the thread may not know.
+    pub has_lost_d1: bool,
     /// Every message that was ever sent.
     pub said: Vec<Value>,
     /// Every answer that was ever posted.
@@ -60,6 +62,8 @@ impl World {
     pub fn new(plan: &Plan, with_trace: bool) -> Self {
         let unlimited = Config::default();
         let config = Config {
+            databases: plan.databases,
+            retention_ms: plan.retention_ms,
             concurrent_turns: plan.concurrent_turns,
             agent_first_token_timeout_ms: plan.first_token_timeout_ms,
             agent_idle_timeout_ms: plan.idle_timeout_ms,
@@ -88,7 +92,8 @@ impl World {
             uplinks: BTreeMap::new(),
             truth: Truth::new(with_trace),
             followers: BTreeMap::new(),
-            index: Index::default(),
+            databases: Databases::default(),
+            has_lost_d1: false,
             said: Vec::new(),
             appended: Vec::new(),
             words: 0,
@@ -138,6 +143,25 @@ impl World {
                     frame
                 });
                 self.send(client, frame);
+                Ok(())
+            }
+            Step::Edit { client, nth, saw } => {
+                let of = self.turn_named(nth).map(|of| json!(of));
+                self.say_more(client, nth, saw, of);
+                Ok(())
+            }
+            Step::SayAfter { client, nth, saw } => {
+                self.say_more(client, nth, saw, None);
+                Ok(())
+            }
+            Step::Regenerate { client, nth } => {
+                self.regenerate(client, nth);
+                Ok(())
+            }
+            Step::Select { client, nth } => {
+                let id = nth_of(&self.truth.records, nth).map(|record| record.message_id.clone());
+                let id = id.filter(|_| !nth.is_multiple_of(13)).unwrap_or("msg_1_1".into());
+                self.send(client, Some(json!({ "type": "select", "messageId": id })));
                 Ok(())
             }
             Step::Cancel { client, what } => {
@@ -199,12 +223,7 @@ impl World {
                 self.truth.punctual_since = self.host.now;
                 self.fire_due(false)
             }
-            Step::Back { ms } => {
-                self.truth.punctual_since = self.truth.punctual_since.max(self.host.now);
-                self.host.now -= ms;
-                self.back_ms += ms;
-                Ok(())
-            }
+            Step::Back { ms } => self.set_back(ms),
             Step::Timers { count } => {
                 for _ in 0..count.min(self.host.timers.len()) {
                     self.host.fire_timer();
@@ -451,17 +470,39 @@ impl World {
         }
         let nth = nth % self.host.deliveries.len();
         let Some((delivery, is_waited_for)) = self.host.deliveries.remove(nth) else { return Ok(()) };
-        if matches!(does, IndexDoes::Take | IndexDoes::TakeAndSayNo | IndexDoes::TakeSilently) {
-            self.index.apply(&delivery);
-        }
         match does {
-            IndexDoes::Take if is_waited_for => {
-                self.host.pump(Input::Delivered(Delivered::from(&delivery)));
+            IndexDoes::BeLost => self.databases.lose(),
+            IndexDoes::BeRestored => self.databases.restore(),
+            _ => {}
+        }
+        self.has_lost_d1 |= matches!(does, IndexDoes::BeLost | IndexDoes::BeRestored);
+        let is_taken = !matches!(does, IndexDoes::Refuse | IndexDoes::Lose);
+        let found = if is_taken { self.databases.apply(&delivery) } else { Found::default() };
+        match does {
+            IndexDoes::Take | IndexDoes::BeLost | IndexDoes::BeRestored if is_waited_for => {
+                self.host.pump(Input::Delivered(Delivered::new(&delivery, found)));
             }
             IndexDoes::Refuse | IndexDoes::TakeAndSayNo if is_waited_for => {
                 self.host.pump(Input::DeliveryFailed);
             }
             _ => {}
+        }
+        self.observe()
+    }
+
+    /// The thread sees the clock before and after, so that it knows how far it was set back.
+    fn set_back(&mut self, ms: u64) -> Check {
+        let is_awake = self.host.thread().is_some();
+        if is_awake {
+            self.host.pump(Input::Deadline);
+            self.observe()?;
+        }
+        self.host.now -= ms;
+        self.back_ms += ms;
+        self.truth.set_back(ms);
+        self.allowances.set_back(ms);
+        if is_awake {
+            self.host.pump(Input::Deadline);
         }
         self.observe()
     }
@@ -585,8 +626,8 @@ impl World {
         if queued > QUEUED_TURNS_MAX {
             return Err(format!("{queued} turns wait"));
         }
-        let owes = self.index.messages.len() + self.truth.parked.len() < self.truth.records.len();
-        if (is_busy || owes) && host.alarm.is_none() && !self.truth.has_lost_turn() {
+        let owes = self.databases.held().messages.len() + self.truth.parked.len() < self.truth.records.len();
+        if (is_busy || (owes && !self.has_lost_d1)) && host.alarm.is_none() && !self.truth.has_lost_turn() {
             return Err("something is unfinished and no alarm is set".into());
         }
         if is_busy && host.alarm.is_some_and(|at| at > latest) {

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use bobbin::protocol::{Content, Millis, Read, to_json};
 use bobbin::thread::rows::Found;
 use bobbin::thread::store::{
-    Begun, Checkpoint, Commit, Deletion, Journal, Mark, Page, Record, RecordKind, Records, StoreError, Stored,
-    Write, digests,
+    Begun, Checkpoint, Commit, Deletion, Journal, Mark, Page, Record, RecordKind, Records, StoreError,
+    Stored, Write, digests,
 };
 use bobbin::thread::{File, FileState, Kept, Path, Start};
 
@@ -104,11 +104,25 @@ impl MemoryStore {
                     self.files.retain(|id, _| !ids.contains(id));
                 }
                 Write::Park { seq } => self.parked.push(*seq),
-                Write::Delete { at } => {
+                Write::ForgetAuthor(author) => {
+                    for record in self.records.values_mut() {
+                        match &mut record.kind {
+                            RecordKind::Question { author: by, .. }
+                            | RecordKind::Append { author: by, .. } => {
+                                by.take_if(|by| by == author);
+                            }
+                            RecordKind::Decision(Some(decision)) => {
+                                decision.by.take_if(|by| by == author);
+                            }
+                            _ => {}
+                        }
+                    }
+                }
+                Write::Delete { at, owed } => {
                     let (rows_written, failing_reads) = (self.rows_written, self.failing_reads.clone());
                     let used = self.records.values().rev().filter(|record| begins(record));
                     let noted = digests(used.map(|record| record.request_id.as_str()), &self.noted);
-                    let deletion = Some(Deletion { at: *at, is_owed: true });
+                    let deletion = Some(Deletion { at: *at, owed: owed.clone() });
                     let mut files = std::mem::take(&mut self.files);
                     for file in files.values_mut().filter(|file| file.state != FileState::Gone) {
                         file.due = if file.state == FileState::Coming { file.due } else { Some(0) };
@@ -124,7 +138,8 @@ impl MemoryStore {
                     };
                 }
                 Write::Deleted => {
-                    self.deletion = self.deletion.map(|deletion| Deletion { is_owed: false, ..deletion });
+                    self.deletion =
+                        self.deletion.take().map(|deletion| Deletion { owed: vec![], ..deletion });
                 }
                 Write::ForgetDeletion => {
                     self.deletion = None;
@@ -147,7 +162,7 @@ impl MemoryStore {
     }
 
     pub fn owes_deletion(&self) -> bool {
-        self.deletion.is_some_and(|deletion| deletion.is_owed)
+        self.deletion.as_ref().is_some_and(|deletion| !deletion.owed.is_empty())
     }
 
     pub fn journal_of(&self, turn: u64) -> Option<&Journal> {
@@ -265,13 +280,7 @@ impl Records for MemoryStore {
         Ok(self.page(after.filter(|record| record.is_message()), count_max, bytes_max))
     }
 
-    fn before(
-        &self,
-        path: &Path,
-        seq: u64,
-        count_max: usize,
-        bytes_max: usize,
-    ) -> Result<Page, StoreError> {
+    fn before(&self, path: &Path, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError> {
         self.read()?;
         let before = self.records.range(..seq).rev().map(|(_, record)| record);
         let before = before.filter(|record| record.is_message() && path.contains(record.seq));
@@ -295,8 +304,8 @@ impl Records for MemoryStore {
 
     fn begun_before(&self, seq: u64) -> Result<Option<Record>, StoreError> {
         self.read()?;
-        let before = self.records.range(..seq).map(|(_, record)| record);
-        Ok(before.filter(|record| begins(record)).next_back().map(|record| self.as_read(record)))
+        let mut before = self.records.range(..seq).map(|(_, record)| record);
+        Ok(before.rfind(|record| begins(record)).map(|record| self.as_read(record)))
     }
 
     fn begun(&self, turns: &[u64]) -> Result<Vec<(u64, Begun)>, StoreError> {

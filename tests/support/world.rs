@@ -273,7 +273,7 @@ impl Platform for World {
     fn load(&mut self) -> Result<Loaded, Broken> {
         let stored = self.store.load(super::host::SESSION_ID)?;
         self.seen.push(Seen::Woken { spoilt: self.store.spoilt.clone() });
-        Ok(Loaded { stored, deletion: self.store.deletion, files: self.store.kept_files() })
+        Ok(Loaded { stored, deletion: self.store.deletion.clone(), files: self.store.kept_files() })
     }
 
     fn records(&self) -> &dyn Records {

@@ -1,7 +1,7 @@
 use bobbin::agent::AgentEvent;
 use bobbin::protocol::limits::{
-    COALESCE_BYTES_MAX, COALESCE_MS_MAX, COALESCE_MS_MIN, COALESCE_TIMER_PART, ENDING_MS, JOURNAL_BYTES_MAX,
-    SILENT_IDLES_MAX,
+    COALESCE_BYTES_MAX, COALESCE_MEASURED_MS_MAX, COALESCE_MEASURED_SOCKETS, COALESCE_MS_MAX,
+    COALESCE_MS_MIN, COALESCE_TIMER_PART, ENDING_MS, JOURNAL_BYTES_MAX, SILENT_IDLES_MAX,
 };
 use bobbin::thread::Config;
 use serde_json::json;
@@ -43,6 +43,50 @@ fn text_for_many_sockets_is_gathered_longer() {
     h.expect_nothing("ann");
     h.wait(1);
     h.expect("ann", &[json!({ "type": "token", "token": "b" })]);
+}
+
+#[test]
+fn text_for_a_crowd_is_gathered_for_as_long_as_its_last_frame_took() {
+    let mut h = watched_by(COALESCE_MEASURED_SOCKETS);
+    h.text("r1", "a");
+    h.frames("ann");
+    let sent_at = h.host.now;
+    assert_eq!(h.deadline(), Some(sent_at), "the clock is looked at once the frame is out");
+    h.host.now += 100;
+    h.text("r1", "b");
+    h.expect_nothing("ann");
+    h.host.fire_timer();
+    for piece in ["c", "d"] {
+        h.wait(49);
+        h.text("r1", piece);
+    }
+    h.expect_nothing("ann");
+    h.wait(2);
+    h.expect("ann", &[json!({ "type": "token", "token": "bcd" })]);
+    h.text("r1", "e");
+    h.finish("r1");
+    h.expect("ann", &[json!({ "type": "token", "token": "e" }), json!({ "type": "final" })]);
+}
+
+#[test]
+fn a_clock_that_is_set_keeps_no_text_from_a_crowd() {
+    for seconds in [30_i64, -3600] {
+        let mut h = watched_by(COALESCE_MEASURED_SOCKETS);
+        h.text("r1", "a");
+        h.frames("ann");
+        h.host.now = h.host.now.saturating_add_signed(seconds * 1000);
+        h.host.fire_timer();
+        h.wait(COALESCE_MEASURED_MS_MAX);
+        h.text("r1", "b");
+        h.expect("ann", &[json!({ "type": "token", "token": "b" })]);
+    }
+}
+
+#[test]
+fn a_thread_without_a_crowd_does_not_look_at_the_clock() {
+    let mut h = watched_by(COALESCE_MEASURED_SOCKETS - 2);
+    h.text("r1", "a");
+    assert!(h.deadline() > Some(h.host.now));
 }
 
 #[test]
@@ -253,8 +297,12 @@ const LONGEST_WAIT_MS_MIN: u64 = COALESCE_MS_MIN + COALESCE_MS_MIN / COALESCE_TI
 const LONGEST_WAIT_MS_MAX: u64 = COALESCE_MS_MAX + COALESCE_MS_MAX / COALESCE_TIMER_PART;
 
 fn watched_by_100() -> Harness {
+    watched_by(100)
+}
+
+fn watched_by(watchers: usize) -> Harness {
     let mut h = running();
-    for watcher in 0..100 {
+    for watcher in 0..watchers {
         h.greet(&format!("watcher {watcher}"));
     }
     h

@@ -82,7 +82,8 @@ fn another_answer_follows_the_same_question() {
     h.talk("ann", "r2", "two", "second");
     h.frames("ann");
     h.regenerate("ann", "r3", "r1");
-    let branch = h.expect("ann", &[json!({ "type": "branch", "requestId": "r3", "after": q1, "messages": [] })]);
+    let branch =
+        h.expect("ann", &[json!({ "type": "branch", "requestId": "r3", "after": q1, "messages": [] })]);
     assert_eq!(asked(&mut h), ["one"]);
     h.answer("r3", "better");
     let answer_id = branch[0]["answerId"].as_str().unwrap().to_owned();
@@ -394,7 +395,10 @@ fn who_was_cut_off_between_the_branch_and_the_message_lacks_the_message_alone() 
     h.resume("bob", branch["cursor"].as_str().unwrap());
     h.expect(
         "bob",
-        &[json!({ "type": "connected", "resumed": true }), json!({ "type": "user_message", "requestId": "r2" })],
+        &[
+            json!({ "type": "connected", "resumed": true }),
+            json!({ "type": "user_message", "requestId": "r2" }),
+        ],
     );
 }
 
@@ -415,7 +419,10 @@ fn more_than_a_frame_holds_is_a_snapshot() {
     h.resume("bob", &cursor);
     h.expect(
         "bob",
-        &[json!({ "type": "connected", "resumed": false }), json!({ "type": "snapshot", "reason": "branch" })],
+        &[
+            json!({ "type": "connected", "resumed": false }),
+            json!({ "type": "snapshot", "reason": "branch" }),
+        ],
     );
     assert_eq!(h.session()["messageCount"], 54);
 }
@@ -511,7 +518,8 @@ fn asked(h: &mut Harness) -> Vec<String> {
 
 impl Harness {
     pub fn edit(&mut self, name: &str, request_id: &str, replaces: &str, text: &str) {
-        let frame = json!({ "type": "message", "requestId": request_id, "content": text, "replaces": replaces });
+        let frame =
+            json!({ "type": "message", "requestId": request_id, "content": text, "replaces": replaces });
         self.send(name, &frame);
     }
 

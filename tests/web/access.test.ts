@@ -52,8 +52,9 @@ for (const [look, options] of Object.entries(looks)) {
     await tab.sees("The answer failed.");
     await isAccessible(tab, "failed");
 
-    for (const action of ["Rename", "Diagnostics", "Delete"] as const) {
+    for (const action of ["Share", "Keys", "Diagnostics", "Delete"]) {
       await tab.choose(action);
+      await tab.page.getByRole("dialog").waitFor();
       if (action === "Diagnostics") await tab.sees("All is well.");
       await isAccessible(tab, action);
       await tab.page.keyboard.press("Escape");
@@ -101,10 +102,17 @@ test("everything is reached by keyboard, and the focus comes back from where it 
   await tab.page.keyboard.press("Enter");
   await tab.page.keyboard.press("Tab");
   await tab.page.keyboard.press("Enter");
-  await tab.page.getByRole("dialog", { name: "Rename session" }).waitFor();
-  assert.equal(await focused(), "title");
+  await tab.page.getByRole("search", { name: "Find in this session" }).waitFor();
+  assert.equal(await focused(), "Words in this session");
   await tab.page.keyboard.press("Escape");
-  await tab.page.getByRole("dialog").waitFor({ state: "detached" });
+  assert.equal(await focused(), "message");
+  await tab.button("Session actions").focus();
+  await tab.page.keyboard.press("Enter");
+  await tab.page.keyboard.press("ArrowDown");
+  await tab.page.keyboard.press("ArrowDown");
+  await tab.page.keyboard.press("Enter");
+  await until(focused, (name) => name === "Title");
+  await tab.page.keyboard.press("Escape");
   assert.equal(await focused(), "Session actions");
 
   await tab.button("Skip to the message").focus();

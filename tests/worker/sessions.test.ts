@@ -274,6 +274,23 @@ test("pages of the origins in ALLOWED_ORIGINS may read, and others may not", asy
   assert.deepEqual([refused.status, refused.headers.get("access-control-allow-origin")], [404, "https://app.example"]);
 });
 
+test("rows of another class in the same database are in no list and no search here, and outlive a deletion", async () => {
+  const { id } = await spoken("a word that both say");
+  await indexedMessages(bobbin, id, 2);
+  const copy = (table: string, of: string, columns: string) =>
+    bobbin.d1(`INSERT INTO ${table} (${of}, ${columns}) SELECT 'OTHER/' || ${of}, ${columns} FROM ${table} WHERE ${of} = ?`, id);
+  await copy("sessions", "id", "title, first_message_preview, message_count, total_tokens, permission_mode, owner, created_at, last_message_at, seq, epoch, words, state, owner_key");
+  await copy("messages", "session_id", "id, request_id, role, status, content, words, created_at, seq");
+  for (const query of ["", "&order=recent", "&state=idle", "&q=both"]) {
+    const found = (await listed(200, query)).filter((it) => it.includes(id));
+    assert.deepEqual(found, [id], query);
+  }
+  await http.delete(id);
+  assert.deepEqual(await bobbin.d1("SELECT id FROM sessions WHERE id LIKE ?", `%${id}`), [{ id: `OTHER/${id}` }]);
+  assert.equal((await bobbin.d1("SELECT id FROM messages WHERE session_id = ?", `OTHER/${id}`)).length, 2);
+  assert.ok(!(await listed(200)).some((it) => it.includes(id)));
+});
+
 /** A session with one answered message. */
 async function spoken(content: string): Promise<{ id: string; client: Client; session: Json }> {
   const id = freshId();

@@ -143,6 +143,7 @@ export interface TurnEnded {
   code?: string;
   latencyMs: number;
   tokensUsed: number;
+  model?: string;
 }
 
 /** A turn that waits for people, as `onWaiting` is told. */
