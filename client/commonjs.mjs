@@ -12,7 +12,7 @@ for (const name of readdirSync(dist).filter((name) => name.endsWith(".d.ts"))) {
   writeFileSync(new URL(name.replace(/\.d\.ts$/, ".d.cts"), dist), types.replace(RELATIVE, "$1$2.cjs$1"));
 }
 
-for (const [name, module] of [["index", "bobbin-client"], ["react", "bobbin-client/react"]]) {
+for (const [name, module] of [["index", "bobbin-client"], ["react", "bobbin-client/react"], ["ai_sdk", "bobbin-client/ai-sdk"]]) {
   const words = `${module} is an ES module, which this version of Node cannot require. Use Node 20.19, 22.12 or later, or: await import("${module}")`;
   const code = `try {
   module.exports = require("./${name}.js");

@@ -200,10 +200,10 @@ fn frame_of(action: &str) -> (Value, &'static str) {
 fn rows_of_action(action: Action) -> &'static [&'static str] {
     match action {
         Action::Read => &["read"],
-        Action::Messages => &["history"],
+        Action::Messages | Action::UiMessages => &["history"],
         Action::Post => &["send", "append"],
-        Action::Events => &["follow"],
-        Action::Cancel => &["cancel"],
+        Action::Events | Action::Chat | Action::Resume | Action::Run | Action::ReadRun => &["follow"],
+        Action::Cancel | Action::Stop => &["cancel"],
         Action::Decide => &["answer a call", "give a result"],
         Action::Update => &["rename", "permission mode"],
         Action::Delete => &["delete"],

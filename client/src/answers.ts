@@ -1,45 +1,30 @@
 // Answers to the calls of a turn that waits for people: approvals, and the results of tools that run here.
 import { type ThreadError, fatal } from "./error.ts";
 import { isSame } from "./json.ts";
+import { createOwed } from "./owed.ts";
 import type { Block, ClientFrame, Message } from "./protocol.ts";
 import { type Transcript, answerOf } from "./transcript.ts";
-import { type Deferred, deferred } from "./turn.ts";
 
 type AnswerFrame = Extract<ClientFrame, { type: "tool_decision" | "tool_output" }>;
-type Owed = Deferred<void> & { frame: AnswerFrame };
-
-/**
- * Answers that are on their way. They have no acknowledgement of their own: one has arrived when the thread shows the
- * call as it says. All may be sent again, since the same answer does nothing a second time.
- */
+/** Answers that are on their way. All may be sent again, since the same answer does nothing a second time. */
 export function createAnswers(send: (frame: ClientFrame) => boolean) {
-  let owed: Owed[] = [];
-
-  function end(isOver: (one: Owed) => boolean, how: (one: Owed) => void): void {
-    const over = owed.filter(isOver);
-    owed = owed.filter((one) => !over.includes(one));
-    over.forEach(how);
-  }
-
+  const owed = createOwed<{ frame: AnswerFrame }>();
   return {
-    isOwing: () => owed.length > 0,
-    push: () => owed.forEach(({ frame }) => send(frame)),
-    async add(frame: AnswerFrame): Promise<void> {
-      const one = { ...deferred<void>(), frame };
-      owed.push(one);
+    isOwing: owed.isOwing,
+    push: () => owed.all().forEach(({ frame }) => send(frame)),
+    add(frame: AnswerFrame): Promise<void> {
       send(frame);
-      return one.promise;
+      return owed.add({ frame });
     },
     /** Looks in what is shown for what was said here. */
     settle(transcript: Transcript): void {
-      end(({ frame }) => isShown(blocksOf(transcript, frame.requestId), frame), (one) => one.resolve());
+      owed.end(({ frame }) => isShown(blocksOf(transcript, frame.requestId), frame));
     },
     refuse(refused: { requestId?: string; toolUseId?: string }, error: ThreadError): void {
-      const isMeant = ({ frame }: Owed) => frame.requestId === refused.requestId && frame.toolUseId === (refused.toolUseId ?? frame.toolUseId);
-      end(isMeant, (one) => one.reject(error));
+      owed.end(({ frame }) => frame.requestId === refused.requestId && frame.toolUseId === (refused.toolUseId ?? frame.toolUseId), error);
     },
     fail(error: ThreadError): void {
-      end(() => true, (one) => one.reject(error));
+      owed.end(() => true, error);
     },
   };
 }

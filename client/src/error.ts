@@ -1,7 +1,7 @@
 import type { ErrorCode } from "./protocol.ts";
 
 /** The contract's codes, and the client's own: the thread was closed or failed, or no answer came. */
-export type ThreadErrorCode = ErrorCode | "CONFLICT" | "CLOSED" | "UNREACHABLE";
+export type ThreadErrorCode = ErrorCode | "CLOSED" | "UNREACHABLE";
 
 /** An error that trying again does not mend. */
 export const fatal = (code: ThreadErrorCode, message: string) => new ThreadError({ code, message, retryable: false });

@@ -1,9 +1,9 @@
 // Files beside messages: up to the worker before the message that names them, and back with the caller's credential.
-import { backoffMs } from "./backoff.ts";
-import { type Environment, environmentOf } from "./environment.ts";
-import { ThreadError, fatal } from "./error.ts";
+import { environmentOf } from "./environment.ts";
+import { fatal } from "./error.ts";
 import { createApi, errorOf, wordsOf } from "./http.ts";
 import type { Block } from "./protocol.ts";
+import { type TransferOptions, persist, pick } from "./retry.ts";
 import { type Thread, type ThreadOptions, threadOptions } from "./thread.ts";
 import { type FileBytes, sending } from "./transfer.ts";
 
@@ -11,8 +11,6 @@ import { type FileBytes, sending } from "./transfer.ts";
 export const FILE_BYTES_MAX = 25 * 1024 * 1024;
 /** Bytes of a `data:` URL in a `file` block. */
 export const DATA_URL_BYTES_MAX = 128 * 1024;
-/** What may pass is tried again so often, if `retries` does not say otherwise. */
-const RETRIES = 8;
 /** Bytes that become text at once: as arguments of a call, more would be too many. */
 const TEXT_BYTES = 8192;
 /** Only to such an address of the worker goes the credential. */
@@ -31,14 +29,6 @@ export type FileOptions = {
   name?: string | undefined;
   /** By default a `Blob`'s own, else `application/octet-stream`. */
   mediaType?: string | undefined;
-};
-
-export type TransferOptions = {
-  signal?: AbortSignal | undefined;
-  /** How often a lost connection, or a server that refuses for now, is tried again. Default: 8; `Infinity` is allowed. */
-  retries?: number | undefined;
-  /** Called with why an attempt failed, before the wait for the next one. */
-  onWait?: ((error: ThreadError) => void) | undefined;
 };
 
 export type UploadOptions = FileOptions & TransferOptions & { onProgress?: ((progress: UploadProgress) => void) | undefined };
@@ -129,9 +119,6 @@ function described(file: FileBytes, { name, mediaType }: FileOptions) {
   return { blob, name: name ?? (blob as { name?: string }).name, mediaType: mediaType || blob.type || "application/octet-stream" };
 }
 
-/** Under `exactOptionalPropertyTypes`, absent is not undefined. */
-const pick = ({ signal }: TransferOptions) => (signal ? { signal } : {});
-
 /** A file may have been moved since it was chosen, or be a folder: an upload would fail like a lost connection. */
 async function checkReadable(blob: Blob, name: string | undefined): Promise<void> {
   try {
@@ -139,38 +126,6 @@ async function checkReadable(blob: Blob, name: string | undefined): Promise<void
   } catch {
     throw fatal("INVALID_MESSAGE", `${theFile(name)} cannot be read. A folder cannot be sent; a file that was changed or moved has to be chosen again.`);
   }
-}
-
-/** Tries again what may pass. A wait is cut short when the device is online again. */
-async function persist<T>(environment: Environment, options: TransferOptions, attempt: () => Promise<T>): Promise<T> {
-  const { signal, retries = RETRIES, onWait } = options;
-  for (let failures = 0; ; failures += 1) {
-    try {
-      signal?.throwIfAborted();
-      return await attempt();
-    } catch (cause) {
-      signal?.throwIfAborted();
-      const lost = () => new ThreadError({ code: "UNREACHABLE", message: `The connection was lost: ${wordsOf(cause)}`, retryable: true });
-      const error = cause instanceof ThreadError ? cause : lost();
-      if (!error.retryable || failures >= retries) throw error;
-      onWait?.(error);
-      await pause(environment, backoffMs(failures, environment.random, error.code === "RATE_LIMITED"), signal);
-    }
-  }
-}
-
-function pause({ timers, page }: Environment, ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    const end = () => {
-      timers.clearTimeout(timer);
-      unlisten();
-      signal?.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = timers.setTimeout(end, ms);
-    const unlisten = page.listen((event) => event === "online" && end());
-    signal?.addEventListener("abort", end);
-  });
 }
 
 /** RFC 2397. */

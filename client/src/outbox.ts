@@ -2,6 +2,7 @@
 import type { ThreadStorage } from "./environment.ts";
 import { base64Url } from "./http.ts";
 import { type Outgoing, fromFrame } from "./outgoing.ts";
+import type { ErrorBody } from "./protocol.ts";
 import type { TurnState } from "./transcript.ts";
 
 /** As a storage has it. What was taken back before it was sent has no frame any more. */
@@ -37,6 +38,11 @@ export type Outbox = {
   remove(entry: Entry): void;
 };
 
+/** A refusal of a frame. Servers of before say less: neither which type nor, of some, which frame. */
+export type Refusal = { refused?: string; requestId?: string; toolUseId?: string; frame?: string; error: ErrorBody };
+
+/** A refusal names the message's requestId up to this length. */
+const REFUSED_ID_CHARS = 256;
 /** Before messages had a subject they were kept under another name. They are nobody's, and left alone. */
 const PREFIX = "bobbin:owed:";
 /** For so long it is known that a message was taken back: a tab that holds it may sleep. */
@@ -52,8 +58,8 @@ export function undelivered(storage: ThreadStorage, subject = ""): string[] {
 }
 
 export function entryOf(message: Outgoing, stored?: Stored): Entry {
-  const { requestId, content } = message;
-  const turn: TurnState = { requestId, state: "sending", content, text: "", blocks: [], isStored: !!stored };
+  const { requestId, content, replaces, of } = message;
+  const turn: TurnState = { requestId, state: "sending", content, replaces, of, text: "", blocks: [], isStored: !!stored };
   return { at: 0, ...stored, ...message, turn, refusals: 0 };
 }
 
@@ -153,6 +159,12 @@ export function createOutbox(sessionId: string, storage: ThreadStorage | undefin
       attempt(() => storage?.removeItem(prefix() + entry.requestId));
     },
   };
+}
+
+/** A requestId comes back cut to 256 characters, a frame to 64; of old servers neither, or only what they took for one. */
+export function isMeant(entry: Entry, { requestId, frame = "" }: Refusal): boolean {
+  if (requestId === undefined) return entry.frame.startsWith(frame);
+  return entry.requestId === requestId || (requestId.length >= REFUSED_ID_CHARS && entry.requestId.startsWith(requestId));
 }
 
 function keysOf(storage: ThreadStorage, prefix: string): string[] {

@@ -5,21 +5,38 @@ import { type Content, JSON_DEPTH_MAX, MESSAGE_BYTES_MAX, REQUEST_ID_CHARS_MAX }
 
 export type Outgoing = {
   readonly requestId: string;
-  /** As the server keeps it. */
-  readonly content: Content;
+  /** As the server keeps it; null where a question is asked once more. */
+  readonly content: Content | null;
+  /** The turn whose message this is a new version of. */
+  readonly replaces?: string | undefined;
+  /** The turn whose question is asked once more. */
+  readonly of?: string | undefined;
   /** The exact bytes: only the identical frame is the same message to the server. */
   readonly frame: string;
 };
 
+/** What begins a turn. */
+export type Beginning = {
+  requestId: string;
+  content?: Content;
+  metadata?: object | undefined;
+  after?: string | undefined;
+  replaces?: string;
+  of?: string;
+};
+
 /** Throws a `ThreadError` that says what is wrong with the message. */
-export function outgoing(requestId: string, content: Content, metadata: object | undefined): Outgoing {
-  // Without TypeScript it may be anything.
-  if (!requestId?.match?.(/^[ -~]+$/) || requestId.length > REQUEST_ID_CHARS_MAX) {
-    throw invalid(`A requestId has 1 to ${REQUEST_ID_CHARS_MAX} printable ASCII characters.`);
+export function outgoing(beginning: Beginning): Outgoing {
+  for (const name of ["requestId", "replaces", "of"] as const) {
+    // Without TypeScript it may be anything.
+    const id = beginning[name];
+    if (name in beginning && (!id?.match?.(/^[ -~]+$/) || id.length > REQUEST_ID_CHARS_MAX)) {
+      throw invalid(`A requestId has 1 to ${REQUEST_ID_CHARS_MAX} printable ASCII characters.`);
+    }
   }
   let frame;
   try {
-    frame = toJson({ type: "message", requestId, content, ...(metadata && { metadata }) });
+    frame = toJson({ type: "of" in beginning ? "regenerate" : "message", ...beginning });
   } catch (cause) {
     throw invalid(`The message is no JSON: ${wordsOf(cause)}`);
   }
@@ -35,9 +52,9 @@ export function outgoing(requestId: string, content: Content, metadata: object |
 
 /** The message of a frame that `outgoing` wrote, now or in another version. Throws where there is none. */
 export function fromFrame(frame: string): Outgoing {
-  const { requestId, content } = JSON.parse(frame) as Outgoing;
-  if (!content?.length) throw invalid("The message is empty; give a string or an array of blocks.");
-  return { requestId, content, frame };
+  const { requestId, content, replaces, of } = JSON.parse(frame) as Outgoing;
+  if (!content?.length && of === undefined) throw invalid("The message is empty; give a string or an array of blocks.");
+  return { requestId, content: content ?? null, replaces, of, frame };
 }
 
 /** As JSON, with U+FFFD for each half of a surrogate pair, as the server reads it. */

@@ -1,6 +1,8 @@
 "use client";
-import { useCallback, useEffect, useMemo, useReducer, useRef, useSyncExternalStore } from "react";
+import { useCallback, useEffect, useMemo, useReducer, useRef, useState, useSyncExternalStore } from "react";
 import { environmentOf } from "./environment.ts";
+import type { ThreadError } from "./error.ts";
+import type { Versions } from "./protocol.ts";
 import { subjectOf } from "./subject.ts";
 import { type SessionList, type SessionListOptions, type SessionListSnapshot, createSessionList } from "./sessions.ts";
 import { type Thread, type ThreadOptions, type ThreadSnapshot, blank, createThread, renewToken } from "./thread.ts";
@@ -84,6 +86,37 @@ export function useTurn(thread: Thread, requestId: string): TurnState | undefine
     thread,
     useCallback((snapshot) => snapshot.turns.find((turn) => turn.requestId === requestId), [requestId]),
   );
+}
+
+export type MessageVersions = {
+  /** Which version this is, from 0, the oldest first. */
+  readonly index: number;
+  readonly count: number;
+  /** Shows the version before this one, to everybody; null if there is none. */
+  readonly previous: (() => void) | null;
+  readonly next: (() => void) | null;
+  /** Whether one of the two was asked for and is not shown yet. */
+  readonly isSelecting: boolean;
+  /** Why the one that was asked for last is not shown. */
+  readonly error: ThreadError | null;
+};
+
+/** The versions of a message, or of the answer of a turn, and the way to those beside it. */
+export function useVersions(thread: Thread, { versions }: { readonly versions?: Versions | undefined }): MessageVersions {
+  const { index = 0, count = 1, previous, next } = versions ?? {};
+  const selecting = useThreadState(thread, (snapshot) => snapshot.selecting);
+  const [error, setError] = useState<ThreadError | null>(null);
+  return useMemo(() => {
+    const to = (messageId: string | undefined) => {
+      if (messageId === undefined) return null;
+      return () => {
+        setError(null);
+        thread.select(messageId).catch(setError);
+      };
+    };
+    const isSelecting = selecting !== null && (selecting === previous || selecting === next);
+    return { index, count, previous: to(previous), next: to(next), isSelecting, error };
+  }, [thread, index, count, previous, next, selecting, error]);
 }
 
 /**

@@ -1,11 +1,14 @@
 import { createAnswers, decision } from "./answers.ts";
 import { backoffMs } from "./backoff.ts";
-import { type ConnectionInfo, IDLE, type Lost, type ThreadStatus, createConnection } from "./connection.ts";
-import { type EnvironmentOptions, type ServerOptions, type ThreadStorage, type Token, environmentOf, freshId } from "./environment.ts";
+import { type ConnectionInfo, IDLE, type Lost, createConnection } from "./connection.ts";
+import { type Token, environmentOf, freshId } from "./environment.ts";
 import { ThreadError, fatal } from "./error.ts";
+import { fork } from "./fork.ts";
 import { base64Url, createApi, errorOf } from "./http.ts";
-import { type Entry, createOutbox, entryOf } from "./outbox.ts";
-import { outgoing } from "./outgoing.ts";
+import { isSame } from "./json.ts";
+import { type Entry, type Refusal, createOutbox, entryOf, isMeant } from "./outbox.ts";
+import { type Beginning, outgoing } from "./outgoing.ts";
+import { lacksVersions, lastSeen } from "./paths.ts";
 import {
   CLOSE_FORBIDDEN,
   CLOSE_POLICY_VIOLATION,
@@ -13,15 +16,17 @@ import {
   CLOSE_TOO_MANY,
   CLOSE_UNAUTHENTICATED,
   type Content,
-  type ErrorBody,
   type Message,
   type ServerFrame,
-  type Session,
 } from "./protocol.ts";
-import { type SessionChange, createSessionUpdates } from "./session.ts";
+import { createSessionUpdates } from "./session.ts";
 import { subjectOf } from "./subject.ts";
-import { EMPTY, type Transcript, type TurnState, answerOf, apply, has, messageOf, prepend } from "./transcript.ts";
+import type { SendOptions, Thread, ThreadOptions, ThreadSnapshot, TransientData } from "./thread_types.ts";
+import { EMPTY, type Transcript, answerOf, apply, has, messageOf, prepend } from "./transcript.ts";
 import { type Turn, type TurnHandle, createTurn } from "./turn.ts";
+import { createSelections } from "./versions.ts";
+
+export type * from "./thread_types.ts";
 
 /** Something sent is sent again if nothing came of it for this long; the wait doubles. */
 const REPEAT_MS = 10_000;
@@ -31,84 +36,9 @@ const REFUSALS_MAX = 8;
 /** Outside of a page nobody sees that there is no connection: what is awaited is given up after this. */
 const CONNECT_TIMEOUT_MS = 60_000;
 const REFUSAL_WINDOW_FACTOR = 1 / 4;
-/** A refusal names the message's requestId up to this length. */
-const REFUSED_ID_CHARS = 256;
-
-export type ThreadOptions = ServerOptions &
-  EnvironmentOptions & {
-    /** Which session; a fresh one by default. */
-    sessionId?: string | undefined;
-    /** Where unacknowledged messages outlive the page, for example `localStorage`. */
-    storage?: ThreadStorage | undefined;
-    /** Whose messages they are: nobody else is shown them, or sends them. Default: the token's subject. */
-    subject?: string | undefined;
-    /** Whether to connect at once. Default: true. */
-    connect?: boolean | undefined;
-    /**
-     * What is awaited rejects with `UNREACHABLE` when there was no connection for so long, and a message that has not
-     * left is taken back. Default: 60,000, and `Infinity` in a page, where it waits and is seen to wait.
-     */
-    connectTimeoutMs?: number | undefined;
-  };
-
-export type SendOptions = {
-  /** Your own name for the turn, unique in its thread for ever: the same one again sends nothing twice. */
-  requestId?: string;
-  metadata?: Record<string, unknown>;
-  /** Cancels the turn when it aborts; a message that has not left by then is never sent. The result is `cancelled`. */
-  signal?: AbortSignal | undefined;
-};
-
-/** What is known of a thread. What did not change stays the same object. */
-export type ThreadSnapshot = {
-  readonly sessionId: string;
-  readonly status: ThreadStatus;
-  /** The reason for the status, in words for a person. */
-  readonly reason: string;
-  readonly connection: ConnectionInfo;
-  /** Null until the first message or change. */
-  readonly session: Session | null;
-  /** Messages that the server has, in its order. */
-  readonly messages: readonly Message[];
-  /** Turns that are not over, first the ones that the server has. */
-  readonly turns: readonly TurnState[];
-  /** Whether `loadEarlier` has more to load. */
-  readonly hasEarlier: boolean;
-  /** False until the server was heard of for the first time. */
-  readonly isLoaded: boolean;
-};
-
-export type Thread = {
-  readonly sessionId: string;
-  send(content: Content, options?: SendOptions): Turn;
-  /** Cancels one turn, or all. What is over or unknown is left alone. */
-  cancel(requestId?: string): void;
-  /** Resolves when the server has the change, rejects if it refused it. */
-  updateSession(change: SessionChange): Promise<void>;
-  /**
-   * Says whether a call that waits for it may be carried out, and why. Resolves when the thread shows it, rejects if
-   * somebody else has said otherwise before, or the turn is over.
-   */
-  decide(requestId: string, toolUseId: string, approved: boolean, reason?: string): Promise<void>;
-  /** Gives the result of a tool that runs at the client: any JSON. Resolves and rejects like `decide`. */
-  provide(requestId: string, toolUseId: string, result: unknown, isError?: boolean): Promise<void>;
-  /** Loads the page of messages before the first; resolves with whether there are more. */
-  loadEarlier(): Promise<boolean>;
-  getSnapshot(): ThreadSnapshot;
-  /** Calls back after every change, until the returned function is called. */
-  subscribe(listener: () => void): () => void;
-  /** Connects after `close`, `failed` or `connect: false`; while waiting, tries again at once. */
-  open(): void;
-  /** Leaves the thread. Turns go on at the server; what was not acknowledged is kept in the storage. */
-  close(): void;
-  /** Closes this thread and opens another, by default a fresh one, with the same options. */
-  switchTo(sessionId?: string): Thread;
-};
 
 /** A turn that was sent from here, and all that sends it again. */
 type OwnTurn = { handle: TurnHandle; entry: Entry };
-/** A refusal of a frame. Servers of before say less: neither which type nor, of some, which frame. */
-type Refusal = { refused?: string; requestId?: string; toolUseId?: string; frame?: string; error: ErrorBody };
 
 const optionsOf = new WeakMap<Thread, ThreadOptions>();
 
@@ -127,7 +57,7 @@ export function renewToken(thread: Thread, token: Token | undefined): void {
 }
 
 /** What is known where nothing is, as on a server. */
-export const blank = (sessionId: string): ThreadSnapshot => ({ ...shownOf(EMPTY), ...connectionOf(IDLE), sessionId });
+export const blank = (sessionId: string): ThreadSnapshot => ({ ...shownOf(EMPTY), ...connectionOf(IDLE), sessionId, selecting: null });
 
 const shownOf = ({ cursor: _, ...held }: Transcript) => held;
 const connectionOf = (connection: ConnectionInfo) => ({ status: connection.status, reason: connection.reason, connection });
@@ -142,6 +72,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
   const path = `/sessions/${encodeURIComponent(sessionId)}`;
   const outbox = createOutbox(sessionId, options.storage);
   const listeners = new Set<() => void>();
+  const dataListeners = new Set<(data: TransientData) => void>();
   const own = new Map<string, OwnTurn>();
   /** Turns that are to be cancelled as soon as the server can be told. */
   const cancels = new Set<string>();
@@ -168,6 +99,9 @@ export function createThread(options: ThreadOptions = {}): Thread {
     () => (transcript.isLoaded ? (transcript.session ?? FRESH) : undefined),
   );
   const answers = createAnswers((frame) => connection.send(frame));
+  const selections = createSelections((frame) => connection.send(frame));
+  const asked = [updates, answers, selections];
+  const isAsking = () => asked.some((one) => one.isOwing());
   let snapshot = view();
   // A function is asked when there is something to ask it for.
   if (typeof options.token !== "function" || options.subject !== undefined) claim(options.token as string | undefined);
@@ -176,7 +110,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
     const held = shownOf(transcript);
     const waiting = outbox.entries().flatMap(({ turn, isCancelled }) => (isCancelled ? [] : [turn]));
     const turns = waiting.length > 0 ? [...held.turns, ...waiting] : held.turns;
-    return { ...held, ...connectionOf(info), sessionId, turns };
+    return { ...held, ...connectionOf(info), sessionId, turns, selecting: selections.latest() };
   }
 
   function publish(): void {
@@ -227,15 +161,27 @@ export function createThread(options: ThreadOptions = {}): Thread {
 
   function onFrame(frame: ServerFrame): void {
     if (frame.type === "pong" || frame.type === "check") return;
-    transcript = apply(transcript, frame);
+    if (frame.type === "data") return void [...dataListeners].forEach((listener) => listener(frame));
+    const before = transcript;
+    transcript = apply(before, frame);
     if (frame.type === "connected") updates.connected(frame);
     if (frame.type === "session") updates.settle(frame.session);
     if (frame.type === "error" && !("cursor" in frame)) refuse(frame);
-    if (frame.type === "user_message") acknowledge(frame.requestId);
+    if (frame.type === "user_message" || frame.type === "branch") acknowledge(frame.requestId);
     if (frame.type === "snapshot") compare();
+    if (isInDoubt(before, frame)) connection.send({ type: "session_sync" });
     answers.settle(transcript);
+    selections.settle(frame, transcript);
     if ("requestId" in frame && frame.requestId !== undefined) show(frame.requestId, frame);
     publish();
+  }
+
+  /** Whether a frame tells less than is to be shown. */
+  function isInDoubt(before: Transcript, frame: ServerFrame): boolean {
+    // What stays is before the messages that are loaded here.
+    if (frame.type === "branch") return frame.requestId !== undefined && transcript.messages.length === 0;
+    const ended = "response" in frame ? before.turns.find(({ requestId }) => requestId === frame.requestId) : undefined;
+    return ended !== undefined && lacksVersions(before, ended);
   }
 
   /** Takes over from a snapshot what became of our messages. */
@@ -249,10 +195,10 @@ export function createThread(options: ThreadOptions = {}): Thread {
     for (const requestId of cancels) if (!isOpen(requestId)) cancels.delete(requestId);
   }
 
-  function acknowledge(requestId: string): void {
-    const entry = outbox.find(requestId);
+  function acknowledge(requestId: string | undefined): void {
+    const entry = requestId && outbox.find(requestId);
     if (!entry) return;
-    if (entry.isCancelled) cancels.add(requestId);
+    if (entry.isCancelled) cancels.add(entry.requestId);
     outbox.remove(entry);
     repeats = 0;
     pushMessage();
@@ -262,7 +208,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
     const { refused = "message", requestId } = refusal;
     const isNamed = (requestId ?? refusal.frame) !== undefined;
     const isUpdate = refused === "session_update" || (!isNamed && updates.isOwing());
-    const isMessage = !isUpdate && ["message", "unknown"].includes(refused);
+    const isMessage = !isUpdate && ["message", "regenerate", "unknown"].includes(refused);
     const entry = isMessage ? outbox.entries().find((entry) => isMeant(entry, refusal)) : undefined;
     const error = new ThreadError(refusal.error);
     // One that names nothing may mean something else: the message is tried again before it is given up.
@@ -273,6 +219,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
     }
     if (isUpdate) return updates.fail(error);
     if (refused === "tool_decision" || refused === "tool_output") return answers.refuse(refusal, error);
+    if (refused === "select") return selections.refuse(refusal.frame ?? "", error);
     if (requestId !== undefined) cancels.delete(requestId);
     if (!entry) return;
     outbox.remove(entry);
@@ -285,7 +232,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
     const turn = transcript.turns.find((turn) => turn.requestId === requestId);
     if (turn) return own.get(requestId)?.handle.show(turn.text);
     const end = frame && "response" in frame ? frame : undefined;
-    const answer = end ? messageOf(end) : answerOf(transcript, requestId);
+    const answer = answerOf(transcript, requestId) ?? (end && messageOf(end, {}));
     if (answer) settle(requestId, (handle) => handle.end(answer, end?.response.metadata ?? null));
   }
 
@@ -306,7 +253,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
 
   /** To be called when there is a connection or none, and when something is awaited or nothing is. */
   function giveUpInTime(): void {
-    const isAwaiting = own.size > 0 || updates.isOwing() || answers.isOwing();
+    const isAwaiting = own.size > 0 || isAsking();
     if (isAwaiting && info.status !== "ready" && connectTimeoutMs < Infinity) {
       giveUpTimer ??= timers.setTimeout(giveUp, connectTimeoutMs);
     } else {
@@ -318,20 +265,21 @@ export function createThread(options: ThreadOptions = {}): Thread {
   function failAll(error: ThreadError): void {
     timers.clearTimeout(repeatTimer);
     for (const requestId of [...own.keys()]) settle(requestId, (handle) => handle.fail(error));
-    updates.fail(error);
-    answers.fail(error);
+    for (const one of asked) one.fail(error);
   }
 
   // What goes out. Everything may be sent again: the server takes it once.
 
   const isOpen = (requestId: string) => transcript.turns.some((turn) => turn.requestId === requestId) || outbox.find(requestId) !== undefined;
-  const isOwing = () => outbox.entries().length > 0 || cancels.size > 0 || updates.isOwing() || answers.isOwing();
+  const isOwing = () => outbox.entries().length > 0 || cancels.size > 0 || isAsking();
 
   function pushAll(): void {
     updates.push();
+    // A message would end a turn that waits for them.
+    answers.push();
     pushMessage();
     for (const requestId of cancels) connection.send({ type: "cancel", requestId });
-    answers.push();
+    selections.push(transcript);
     if (isOwing()) repeatIn(Math.min(REPEAT_MS * 2 ** repeats, REPEAT_MS_MAX));
   }
 
@@ -357,8 +305,13 @@ export function createThread(options: ThreadOptions = {}): Thread {
     }, ms);
   }
 
-  function send(content: Content, { requestId = freshId(), metadata, signal }: SendOptions = {}): Turn {
-    const turn = own.get(requestId)?.handle.turn ?? begin(requestId, content, metadata, signal?.aborted);
+  function send(content: Content, options: SendOptions = {}, replaces?: { replaces: string }): Turn {
+    const { requestId = freshId(), metadata, after = lastSeen(transcript) } = options;
+    return ask({ requestId, content, ...(metadata && { metadata }), ...(after && { after }), ...replaces }, options.signal);
+  }
+
+  function ask(beginning: Beginning, signal: AbortSignal | undefined): Turn {
+    const turn = own.get(beginning.requestId)?.handle.turn ?? begin(beginning, signal?.aborted);
     if (signal) obey(signal, turn);
     return turn;
   }
@@ -371,13 +324,14 @@ export function createThread(options: ThreadOptions = {}): Thread {
     result.then(leave, ({ code }: ThreadError) => code === "CLOSED" || leave());
   }
 
-  function begin(requestId: string, content: Content, metadata: SendOptions["metadata"], isAborted?: boolean): Turn {
+  function begin(beginning: Beginning, isAborted?: boolean): Turn {
+    const { requestId } = beginning;
     const handle = createTurn(requestId, () => cancel(requestId));
     let entry: Entry;
     try {
       // A message would begin the deleted session anew.
       if (info.closeCode === CLOSE_SESSION_DELETED) throw closed(info.reason);
-      entry = outbox.find(requestId) ?? entryOf(outgoing(requestId, content, metadata));
+      entry = outbox.find(requestId) ?? entryOf(outgoing(beginning));
     } catch (error) {
       handle.fail(error as ThreadError);
       return handle.turn;
@@ -387,7 +341,10 @@ export function createThread(options: ThreadOptions = {}): Thread {
       return handle.turn;
     }
     own.set(requestId, { handle, entry });
-    outbox.add(entry);
+    const known = transcript.messages.find((message) => message.requestId === requestId && isSame(message.content, entry.content));
+    if (known) show(requestId);
+    // Sent again, it is answered with its end.
+    if (own.has(requestId) && !(known && isOpen(requestId))) outbox.add(entry);
     if (outbox.entries()[0] === entry && !entry.isSent) pushMessage();
     if (info.status === "reconnecting") connection.open();
     publish();
@@ -428,8 +385,19 @@ export function createThread(options: ThreadOptions = {}): Thread {
 
   const thread: Thread = {
     sessionId,
-    send,
+    send: (content, options) => send(content, options),
     cancel,
+    edit: (replaces, content, options) => send(content, options, { replaces }),
+    regenerate: (of, { requestId = freshId(), signal } = {}) => ask({ requestId, of }, signal),
+    select(messageId) {
+      const done = selections.add(messageId, transcript);
+      repeatIn(REPEAT_MS);
+      // Who does not wait for it is not to be told.
+      done.catch(() => {});
+      publish();
+      return done;
+    },
+    fork: (options) => fork(api, environment, path, options),
     updateSession(change) {
       const done = updates.add(change);
       giveUpInTime();
@@ -450,6 +418,11 @@ export function createThread(options: ThreadOptions = {}): Thread {
       const added = () => listener();
       listeners.add(added);
       return () => void listeners.delete(added);
+    },
+    onData(listener) {
+      const added = (data: TransientData) => listener(data);
+      dataListeners.add(added);
+      return () => void dataListeners.delete(added);
     },
     open: connection.open,
     close() {
@@ -479,9 +452,3 @@ const CLOSE_CODES: Record<number, number> = {
   410: CLOSE_SESSION_DELETED,
   429: CLOSE_TOO_MANY,
 };
-
-/** A requestId comes back cut to 256 characters, a frame to 64; of old servers neither, or only what they took for one. */
-function isMeant(entry: Entry, { requestId, frame = "" }: Refusal): boolean {
-  if (requestId === undefined) return entry.frame.startsWith(frame);
-  return entry.requestId === requestId || (requestId.length >= REFUSED_ID_CHARS && entry.requestId.startsWith(requestId));
-}

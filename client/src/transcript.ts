@@ -2,7 +2,8 @@
 //
 // **Invariant:** knows nothing of sockets, timers or sending. A value is never changed, so that what
 // did not change stays the same object.
-import type { Block, Content, ErrorBody, InFlight, Message, Response, ServerFrame, Session, Status } from "./protocol.ts";
+import { askedAgain, branched, lastSeen, parentOf } from "./paths.ts";
+import type { Block, Content, ErrorBody, InFlight, Message, Response, ServerFrame, Session, Status, Versions } from "./protocol.ts";
 
 /** A turn that is not over. */
 export type TurnState = {
@@ -13,6 +14,16 @@ export type TurnState = {
   readonly calls?: readonly string[];
   /** The user's message, while it is in no list of messages yet. */
   readonly content: Content | null;
+  /** Of one that is `sending`: the turn whose message it is a new version of. Until the server has it, nothing has changed. */
+  readonly replaces?: string | undefined;
+  /** Of one that is `sending`: the turn whose question it asks once more. */
+  readonly of?: string | undefined;
+  /** The id that the answer's message will have. */
+  readonly answerId?: string | undefined;
+  /** The id of the message that it answers. */
+  readonly parentId?: string | undefined;
+  /** Where there are several answers to it: which one this is. */
+  readonly versions?: Versions | undefined;
   /** The answer's text so far. */
   readonly text: string;
   /** The answer so far, its text included, in order. */
@@ -46,6 +57,8 @@ type EndFrame = Extract<ServerFrame, { response: Response }>;
 /** Events of turns that are over, and messages that are here already, change nothing but the cursor. */
 export function apply(transcript: Transcript, frame: ServerFrame): Transcript {
   const held = "cursor" in frame ? { ...transcript, cursor: frame.cursor } : transcript;
+  // An event moves the cursor. What is told again to its sender does not, and may be of a path that is left.
+  const isAgain = held.cursor === transcript.cursor;
   switch (frame.type) {
     case "connected":
       return { ...held, session: frame.session, isLoaded: held.isLoaded || frame.resumed };
@@ -54,12 +67,14 @@ export function apply(transcript: Transcript, frame: ServerFrame): Transcript {
         cursor: frame.cursor,
         session: frame.session,
         messages: frame.messages,
-        turns: frame.inFlight.map(turnOf),
+        turns: turnsOf(frame),
         hasEarlier: frame.hasMore,
         isLoaded: true,
       };
     case "user_message":
-      return accept(held, frame.message);
+      return isAgain && frame.message.parentId !== lastSeen(held) ? held : accept(held, frame);
+    case "branch":
+      return frame.requestId !== undefined && (isAgain || has(held, frame.requestId)) ? held : branched(held, frame);
     case "token":
       return change(held, frame.requestId, (turn) => withBlock(closed(turn), { type: "text", text: frame.token }));
     case "block":
@@ -79,7 +94,7 @@ export function apply(transcript: Transcript, frame: ServerFrame): Transcript {
     case "final":
     case "cancelled":
     case "error":
-      return "response" in frame ? end(held, frame) : held;
+      return "response" in frame ? end(held, frame, isAgain) : held;
     default:
       // Also frames of a newer server. The compiler asks about each new one here.
       frame satisfies { type: "session_synced" | "pong" | "check" | "data" };
@@ -108,18 +123,24 @@ export function textOf(content: Content): string {
   return content.map((block) => (block.type === "text" ? block.text : "")).join("");
 }
 
-function accept(transcript: Transcript, message: Message): Transcript {
+function accept(transcript: Transcript, { message, answerId }: Extract<ServerFrame, { type: "user_message" }>): Transcript {
   if (has(transcript, message.requestId)) return transcript;
-  const state = transcript.turns.length > 0 ? "queued" : "streaming";
-  const turn: TurnState = { requestId: message.requestId, state, content: null, text: "", blocks: [] };
-  return { ...append(transcript, message), turns: [...transcript.turns, turn] };
+  return begun(append(transcript, message), { requestId: message.requestId, answerId, parentId: message.id });
 }
 
-function end(transcript: Transcript, frame: EndFrame): Transcript {
-  const rest = transcript.turns.filter((turn) => turn.requestId !== frame.requestId);
-  const turns = rest.length === transcript.turns.length ? transcript.turns : started(rest);
+/** With a turn more, of which nothing has come yet. */
+export function begun(transcript: Transcript, turn: Omit<TurnState, "state" | "content" | "text" | "blocks">): Transcript {
+  const state = transcript.turns.length > 0 ? "queued" : "streaming";
+  return { ...transcript, turns: [...transcript.turns, { ...turn, state, content: null, text: "", blocks: [] }] };
+}
+
+function end(transcript: Transcript, frame: EndFrame, isAgain: boolean): Transcript {
+  const turn = transcript.turns.find(({ requestId }) => requestId === frame.requestId);
   const isKnown = transcript.messages.some((message) => message.id === frame.messageId);
-  return { ...(isKnown ? transcript : append(transcript, messageOf(frame))), turns };
+  // One of no turn is an answer that no message asked for.
+  const place = { parentId: parentOf(transcript, turn, frame.messageId), versions: turn?.versions };
+  const after = isKnown || (isAgain && !turn) ? transcript : append(transcript, messageOf(frame, place));
+  return turn ? { ...after, turns: started(transcript.turns.filter((other) => other !== turn)) } : after;
 }
 
 /** When a turn has ended, the next one runs, although no event says so. */
@@ -136,7 +157,7 @@ function append(transcript: Transcript, message: Message): Transcript {
 }
 
 /** The answer as an end carries it. */
-export function messageOf(frame: EndFrame): Message {
+export function messageOf(frame: EndFrame, { parentId, versions }: Pick<TurnState, "parentId" | "versions">): Message {
   const { cursor, requestId, messageId, createdAt, response } = frame;
   const message: Message = {
     id: messageId,
@@ -147,6 +168,8 @@ export function messageOf(frame: EndFrame): Message {
     createdAt,
     tokensUsed: response.metadata.tokensUsed,
     metadata: response.metadata,
+    ...(parentId && { parentId }),
+    ...(versions && { versions }),
     cursor,
   };
   return frame.type === "error" ? { ...message, error: frame.error as ErrorBody } : message;
@@ -158,9 +181,15 @@ function statusOf(frame: EndFrame): Status {
   return frame.error.code === "INTERRUPTED" ? "interrupted" : "failed";
 }
 
-function turnOf({ requestId, state, content, blocks, toolUseIds }: InFlight): TurnState {
+function turnsOf(snapshot: Extract<ServerFrame, { type: "snapshot" }>): TurnState[] {
+  const again = askedAgain(snapshot);
+  const parentOf = (requestId: string) => snapshot.messages.find((message) => message.requestId === requestId) ?? again.shift();
+  return snapshot.inFlight.map((turn) => turnOf(turn, parentOf(turn.requestId)?.id));
+}
+
+function turnOf({ requestId, answerId, state, content, blocks, toolUseIds }: InFlight, parentId: string | undefined): TurnState {
   const text: Block[] = content === "" ? [] : [{ type: "text", text: content }];
-  const turn: TurnState = { requestId, state, content: null, text: content, blocks: blocks.length > 0 ? blocks : text };
+  const turn: TurnState = { requestId, answerId, parentId, state, content: null, text: content, blocks: blocks.length > 0 ? blocks : text };
   return toolUseIds ? { ...turn, calls: toolUseIds } : turn;
 }
 

@@ -12,6 +12,7 @@ const TEMPLATES = {
   "workers-ai": "a model of Workers AI, without code",
   "ai-sdk": "tools by the AI SDK, one with an approval, and a page in React",
   react: "a page in React with a list of conversations; needs no key",
+  "assistant-ui": "a page of assistant-ui's parts; needs no key",
 };
 
 /** A worker is called by its name under `workers.dev`, so it has to be a name of a host. */
@@ -25,7 +26,7 @@ export const USAGE = `npm create bobbin@latest NAME -- --template TEMPLATE
 
 Makes the folder NAME with a small project in it. Templates:
 
-${Object.entries(TEMPLATES).map(([name, what]) => `  ${name.padEnd(12)} ${what}${name === DEFAULT_TEMPLATE ? " (the default)" : ""}`).join("\n")}`;
+${Object.entries(TEMPLATES).map(([name, what]) => `  ${name.padEnd(13)} ${what}${name === DEFAULT_TEMPLATE ? " (the default)" : ""}`).join("\n")}`;
 
 /** Something that a person can mend: its message is for them. */
 export class Refusal extends Error {}

@@ -1,5 +1,6 @@
 //! Which request is meant.
 
+use crate::dialect::Dialect;
 use crate::protocol::limits::SESSION_ID_CHARS_MAX;
 use crate::protocol::{ErrorBody, ErrorCode, cut, is_session_id};
 use crate::thread::Ask;
@@ -37,7 +38,11 @@ pub enum Guarded {
     Connect {
         /// The session's id.
         id: String,
+        /// The dialect that it speaks.
+        dialect: Dialect,
     },
+    /// A message of an AI SDK client, whose body names the session.
+    Chat,
     /// One session, by HTTP.
     Session {
         /// The session's id.
@@ -86,6 +91,18 @@ pub enum Action {
     Sweep,
     /// A subject's name is taken off its messages: for admins.
     Forget,
+    /// What an AI SDK client asks for.
+    Chat,
+    /// To go on with a turn, for an AI SDK client.
+    Resume,
+    /// Ends what runs or waits.
+    Stop,
+    /// Its messages, as an AI SDK client has them.
+    UiMessages,
+    /// A run of an AG-UI client.
+    Run,
+    /// A run that is there, or the messages, for an AG-UI client.
+    ReadRun,
 }
 
 impl Guarded {
@@ -101,11 +118,12 @@ impl Action {
     #[must_use]
     pub fn ask(self) -> Ask {
         match self {
-            Action::Read | Action::Messages => Ask::Read,
+            Action::Read | Action::Messages | Action::UiMessages => Ask::Read,
             Action::Post => Ask::Send,
-            Action::Events => Ask::Watch,
+            // What is asked beyond that, the request says.
+            Action::Events | Action::Chat | Action::Resume | Action::Run | Action::ReadRun => Ask::Watch,
             Action::Ticket => Ask::Ticket,
-            Action::Cancel => Ask::Cancel,
+            Action::Cancel | Action::Stop => Ask::Cancel,
             Action::Decide => Ask::Answer,
             Action::Update => Ask::Change,
             Action::Delete => Ask::Delete,
@@ -200,10 +218,21 @@ impl Route {
                 let deletes = choose(method, &[("GET", false), ("DELETE", true)])?;
                 Ok(Route::Guarded(Guarded::Subject { subject: decode(subject), deletes }))
             }
-            ["sessions", id, "websocket"] => connect(method, is_upgrade, Some(id)),
+            ["sessions", id, "ag-ui"] => {
+                of_session(id, choose(method, &[("GET", Action::ReadRun), ("POST", Action::Run)])?)
+            }
+            ["sessions", id, "ag-ui", "websocket"] => connect(method, is_upgrade, Some(id), Dialect::AgUi),
+            ["sessions", id, "websocket"] => connect(method, is_upgrade, Some(id), Dialect::Native),
             ["api", "chat", "ws"] => {
                 let id = query_value(url, "threadId").filter(|id| !id.is_empty());
-                connect(method, is_upgrade, id.as_deref())
+                connect(method, is_upgrade, id.as_deref(), Dialect::Native)
+            }
+            ["api", "chat"] => choose(method, &[("POST", true)]).map(|_| Route::Guarded(Guarded::Chat)),
+            ["api", "chat", id, "ws"] => connect(method, is_upgrade, Some(id), Dialect::AiSdk),
+            ["api", "chat", id, "stream"] => of_session(id, choose(method, &[("GET", Action::Resume)])?),
+            ["api", "chat", id, "stop"] => of_session(id, choose(method, &[("POST", Action::Stop)])?),
+            ["api", "chat", id, "messages"] => {
+                of_session(id, choose(method, &[("GET", Action::UiMessages)])?)
             }
             _ => Err(Refused::fatal(404, ErrorCode::NotFound, "there is nothing at this address")),
         }
@@ -240,7 +269,7 @@ fn of_session(id: &str, action: Action) -> Result<Route, Refused> {
     Ok(Route::Guarded(Guarded::Session { id: session_id(id)?, action }))
 }
 
-fn session_id(id: &str) -> Result<String, Refused> {
+pub(super) fn session_id(id: &str) -> Result<String, Refused> {
     if is_session_id(id) {
         return Ok(id.to_owned());
     }
@@ -249,9 +278,9 @@ fn session_id(id: &str) -> Result<String, Refused> {
 }
 
 /// What is wrong with the address comes before what is wrong with the way it is asked.
-fn connect(method: &str, is_upgrade: bool, id: Option<&str>) -> Result<Route, Refused> {
+fn connect(method: &str, is_upgrade: bool, id: Option<&str>, dialect: Dialect) -> Result<Route, Refused> {
     choose(method, &[("GET", true)])?;
-    let connect = |id| session_id(id).map(|id| Guarded::Connect { id });
+    let connect = |id| session_id(id).map(|id| Guarded::Connect { id, dialect });
     let route = id.map_or(Ok(Guarded::ConnectNowhere), connect)?;
     if is_upgrade && method == "GET" {
         return Ok(Route::Guarded(route));

@@ -4,6 +4,10 @@
 pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 /// A frame from a client above this closes its socket with 1009.
 pub const FRAME_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// A frame or a body from a client of another protocol, which sends the whole history each time.
+pub const STOCK_FRAME_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Requests of one such socket that wait or run beside each other; the next one is refused.
+pub const STOCK_REQUESTS_MAX: usize = 32;
 /// Text in one `token` frame, and messages in one `snapshot` beyond its newest.
 pub const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of a `data:` URL in a `file` block.

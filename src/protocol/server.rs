@@ -23,7 +23,7 @@ pub enum ServerFrame {
         /// The id that the answer's message will have.
         answer_id: String,
         /// The message as it is stored.
-        message: Message,
+        message: Box<Message>,
     },
     /// The current path is another one from here on.
     Branch {

@@ -27,10 +27,10 @@ use crate::pump::{Accepted, Broken, NEWER_FORMAT, Undone};
 use crate::thread::store::{Page, Record, Records, StoreError};
 use crate::thread::{Ask, Denied, Import, Input, PeerId, READ_TOO_MUCH, Request as Asked, Thread};
 
-use super::files;
 use super::shell::Shell;
 use super::store::Store;
 use super::tickets::Purpose;
+use super::{files, stock};
 
 /// How often and how long the answer to a deletion waits for D1; it does not depend on it.
 const DELETION_ATTEMPTS: usize = 2;
@@ -45,9 +45,10 @@ pub async fn serve(shell: &Rc<Shell>, request: &Request) -> Result<Response, JsV
 
 async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
     let action = match Route::of(&request.method(), &request.url(), is_upgrade(request))? {
-        Route::Guarded(Guarded::Connect { .. }) => {
-            return connect(shell, request, caller(shell, request, Some(Purpose::Socket))?);
+        Route::Guarded(Guarded::Connect { dialect, .. }) => {
+            return connect(shell, request, caller(shell, request, Some(Purpose::Socket))?, dialect);
         }
+        Route::Guarded(Guarded::Chat) => Action::Chat,
         Route::Guarded(Guarded::Session { action, .. }) => action,
         // The edge passes on nothing else; a program that is bound to the object may.
         _ => return Err(no_session()),
@@ -68,6 +69,25 @@ async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
             } else {
                 messages(shell, &request.url(), &identity)
             }
+        }
+        Action::Chat => stock::chat(shell, request, identity).await,
+        Action::Resume => stock::resume(shell, identity),
+        Action::Run => stock::run(shell, request, identity).await,
+        Action::ReadRun => read_run(shell, request, identity),
+        Action::Stop => {
+            shell.request(&identity, Asked::Stop)?;
+            Ok(json_response(202, "{}")?)
+        }
+        Action::UiMessages => {
+            check_read(shell, &identity)?;
+            let before = before(&request.url(), epoch(shell)?)?;
+            let (body, next) = stock::messages(shell, before)?;
+            count_read(shell, &identity, body.len());
+            let response = json_response(200, &body)?;
+            if let Some(next) = next {
+                response.headers().set("x-next-before", &next)?;
+            }
+            Ok(response)
         }
         Action::Update => update(shell, &identity, &fields(request, BODY_BYTES_MAX).await?),
         Action::Cancel => cancel(shell, &identity, &fields(request, BODY_BYTES_MAX).await?),
@@ -112,14 +132,8 @@ fn admit(shell: &Shell, identity: &Identity) -> Result<(), Refused> {
     }
 }
 
-fn join(
-    shell: &Shell,
-    peer: &PeerId,
-    identity: Identity,
-    dialect: Dialect,
-    cursor: Option<String>,
-) -> Result<(), Refused> {
-    let joined = shell.input(Input::Joined { peer: peer.clone(), identity, dialect, cursor });
+fn join(shell: &Shell, peer: &PeerId, input: Input) -> Result<(), Refused> {
+    let joined = shell.input(input);
     if joined.is_ok() && shell.has_joined(peer) {
         return Ok(());
     }
@@ -128,17 +142,32 @@ fn join(
     Err(Refused::retryable(503, ErrorCode::StorageError, why))
 }
 
-fn new_peer() -> PeerId {
+pub fn new_peer() -> PeerId {
     uuid::Uuid::new_v4().to_string().into()
 }
 
 /// A browser comes: its socket may sleep from here on.
-fn connect(shell: &Shell, request: &Request, identity: Identity) -> Answer {
+fn connect(shell: &Shell, request: &Request, identity: Identity, dialect: Dialect) -> Answer {
     admit(shell, &identity)?;
     let [client, server] = socket_pair()?;
     let peer = new_peer();
     shell.accept(&peer, server)?;
-    join(shell, &peer, identity, Dialect::Native, query_value(&request.url(), "cursor"))?;
+    let (url, id) = (request.url(), peer.clone());
+    let input = if dialect == Dialect::Native {
+        Input::Joined { peer: id, identity, dialect, cursor: query_value(&url, "cursor") }
+    } else {
+        let detaches = match dialect {
+            Dialect::AgUi => query_value(&url, "offset").is_some(),
+            _ => query_value(&url, "abort").is_some_and(|abort| abort == "detach"),
+        };
+        Input::Opened { peer: id, identity, dialect, detaches }
+    };
+    join(shell, &peer, input)?;
+    // Such a socket sends nothing: its address says all.
+    if let Some(offset) = query_value(&url, "offset").filter(|_| dialect == Dialect::AgUi) {
+        let run = query_value(&url, "runId").unwrap_or_default();
+        shell.ask(&peer, &run, dialect, stock::turn(&run, Some(&offset)));
+    }
     switch_protocols(request, &client)
 }
 
@@ -152,7 +181,8 @@ fn events(shell: &Shell, request: &Request, identity: Identity) -> Answer {
     let cursor = last.or_else(|| query_value(&request.url(), "cursor"));
     let peer = new_peer();
     let body = shell.workerd().open_stream(&peer)?;
-    join(shell, &peer, identity, Dialect::Events, cursor)?;
+    let dialect = Dialect::Events;
+    join(shell, &peer, Input::Joined { peer: peer.clone(), identity, dialect, cursor })?;
     Ok(event_response(Some(&body))?)
 }
 
@@ -175,7 +205,7 @@ async fn post(shell: &Shell, request: &Request, identity: Identity) -> Answer {
     Ok(json_response(202, &body)?)
 }
 
-fn event_response(body: Option<&ReadableStream>) -> Result<Response, JsValue> {
+pub fn event_response(body: Option<&ReadableStream>) -> Result<Response, JsValue> {
     let response = Response::new_with_opt_readable_stream(body)?;
     response.headers().set("content-type", "text/event-stream")?;
     Ok(response)
@@ -306,6 +336,28 @@ fn messages(shell: &Shell, url: &str, identity: &Identity) -> Answer {
     let (messages, next_before) = (to_json(&messages), place(next_before));
     let body = format!(r#"{{"messages":{messages},"nextBefore":{next_before}}}"#);
     count_read(shell, identity, body.len());
+    Ok(json_response(200, &body)?)
+}
+
+/// A run, or what a client loads a thread with.
+fn read_run(shell: &Shell, request: &Request, identity: Identity) -> Answer {
+    let url = request.url();
+    if let Some(run) = query_value(&url, "runId") {
+        let last = header(request, "last-event-id").filter(|id| !id.is_empty());
+        let offset = last.or_else(|| query_value(&url, "offset"));
+        return stock::follow(shell, identity, Dialect::AgUiEvents, stock::turn(&run, offset.as_deref()));
+    }
+    if query_value(&url, "threadId").is_none() {
+        return Err(bad_request("give runId and offset for a run, or threadId for the messages"));
+    }
+    if session(shell)?.is_none() {
+        return Ok(json_response(200, &crate::dialect::ag_ui::history::history(&[], None, None))?);
+    }
+    permit(shell, &identity, Ask::Read)?;
+    check_read(shell, &identity)?;
+    let epoch = epoch(shell)?;
+    let body = stock::hydrated(shell, limit(&url)?, before(&url, epoch)?)?;
+    count_read(shell, &identity, body.len());
     Ok(json_response(200, &body)?)
 }
 

@@ -157,6 +157,10 @@ impl Platform for Workerd {
         self.sockets.send_to_all(dialect, request_id, frame);
     }
 
+    fn drop_request(&mut self, peer: &PeerId) {
+        self.sockets.drop_request(peer);
+    }
+
     fn untaken(&self) -> Vec<(PeerId, u64)> {
         self.sockets.untaken()
     }

@@ -32,6 +32,7 @@ mod permission;
 mod place;
 pub mod rows;
 mod session;
+pub mod stock;
 pub mod store;
 mod stream;
 mod turn;
@@ -51,7 +52,7 @@ use crate::dialect::Dialect;
 use crate::protocol::limits;
 use crate::protocol::{
     ClientFrame, CloseCode, Cursor, ErrorBody, ErrorCode, FrameName, Identity, Json, Millis, PermissionMode,
-    Post, Received, ServerFrame, Session, SessionUpdate, ToolAnswer, Word, is_request_id,
+    Post, Received, ServerFrame, Session, SessionUpdate, StockRequest, ToolAnswer, Word, is_request_id,
 };
 
 use access::{Peer, Rates};
@@ -191,6 +192,35 @@ pub enum Input {
         /// Whether the connection stays, and is sent the events of this turn until it ends or waits.
         follows: bool,
     },
+    /// A stock client opened a socket. The thread attaches the socket or closes it.
+    Opened {
+        /// The new connection.
+        peer: PeerId,
+        /// Who the client is, and what its credential allows.
+        identity: Identity,
+        /// The dialect that the socket speaks.
+        dialect: Dialect,
+        /// Whether a request that is aborted leaves its turn running.
+        detaches: bool,
+    },
+    /// A stock client asks for a turn. A refusal goes to the connection, or it is closed.
+    Asked {
+        /// A new connection for this request; see [`stock::request_peer`].
+        peer: PeerId,
+        /// Who asks, and what its credential allows.
+        identity: Identity,
+        /// The dialect that it is answered in.
+        dialect: Dialect,
+        /// What is asked for.
+        request: Box<StockRequest>,
+    },
+    /// A stock client wants no more of a request.
+    Aborted {
+        /// The connection of the request.
+        peer: PeerId,
+    },
+    /// A program ends the turns that run or wait for people, by HTTP.
+    Stop,
     /// A frame, read in the socket's dialect.
     Frame {
         /// The connection that sent it.
@@ -394,6 +424,23 @@ pub enum Output {
         /// Why it is closed, in words for the client.
         reason: &'static str,
     },
+    /// A stock client holds what these frames say of the turn that it is to be sent.
+    Holds {
+        /// The connection.
+        peer: PeerId,
+        /// The dialect that it speaks.
+        dialect: Dialect,
+        /// All of the turn up to there.
+        frames: Vec<ServerFrame>,
+        /// How many pieces it was told behind that; `None` if it comes with another request, which is told where the turn
+        /// begins.
+        since: Option<u64>,
+    },
+    /// Send nothing more to a connection, and not that it has ended.
+    Drop {
+        /// The connection.
+        peer: PeerId,
+    },
     /// Wake the thread at that time, even if it crashes before; `None` takes the alarm back.
     SetAlarm(Option<Millis>),
     /// Give D1 what [`Thread::delivery`] returns.
@@ -431,6 +478,8 @@ pub struct Thread {
     /// The turn that began last on the current path, over or not: the next one's parent. And the id of its answer, if that
     /// does not follow from it.
     last_turn: Option<(TurnId, Option<String>)>,
+    /// The newest runs that are called otherwise than their turns, and those.
+    runs: Vec<(String, String)>,
     path: Path,
     /// The place of the last event that was sent to all; `None` if this thread has sent none yet.
     last_place: Option<Cursor>,
@@ -466,6 +515,7 @@ impl Thread {
             rates: Rates::default(),
             turns: LiteMap::new(),
             last_turn: None,
+            runs: Vec::new(),
             path: Path::default(),
             last_place: None,
             was_deleted: false,
@@ -502,6 +552,14 @@ impl Thread {
             Input::Posted { peer, identity, dialect, post, follows } => {
                 self.posted(now, records, peer, identity, dialect, *post, follows);
             }
+            Input::Opened { peer, identity, dialect, detaches } => {
+                self.open(now, peer, identity, dialect, detaches)
+            }
+            Input::Asked { peer, identity, dialect, request } => {
+                self.asked(now, records, peer, identity, dialect, *request);
+            }
+            Input::Aborted { peer } => self.aborted(now, &peer),
+            Input::Stop => self.stop(now),
             Input::Frame { peer, received } => self.frame(now, records, &peer, received),
             Input::Left { peer } => self.leave(&peer),
             Input::Broken { peer, code, reason } => self.dismiss(&peer, code, reason),
@@ -563,6 +621,25 @@ impl Thread {
     #[must_use]
     pub fn is_running(&self, turn: TurnId) -> bool {
         self.turns.get(&turn).is_some_and(|turn| turn.running().is_some())
+    }
+
+    /// The `requestId` of a turn that is not over.
+    #[must_use]
+    pub fn request_of(&self, turn: TurnId) -> Option<&str> {
+        self.turns.get(&turn).map(|turn| turn.request_id.as_str())
+    }
+
+    /// The `requestId` of the turn that runs, or is to.
+    #[must_use]
+    pub fn running_request(&self) -> Option<&str> {
+        let running = self.running().map(|(turn, _)| turn).next().or_else(|| self.queued().next())?;
+        self.request_of(running)
+    }
+
+    /// Who is at a connection.
+    #[must_use]
+    pub fn identity_of(&self, peer: &str) -> Option<&Identity> {
+        self.peers.get(peer).map(|peer| &peer.identity)
     }
 
     /// The number that names this life of the log. It changes when the session is deleted.

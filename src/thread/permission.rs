@@ -54,6 +54,8 @@ pub enum Request {
         /// The turn's `requestId`; `None` for all turns.
         request_id: Option<String>,
     },
+    /// The end of the turns that run or wait for people.
+    Stop,
     /// What is said to a call of a tool.
     Answer(ToolAnswer),
     /// The end of the session.
@@ -77,7 +79,7 @@ impl Request {
     pub fn ask(&self) -> Ask {
         match self {
             Request::Update(_) => Ask::Change,
-            Request::Cancel { .. } => Ask::Cancel,
+            Request::Cancel { .. } | Request::Stop => Ask::Cancel,
             Request::Answer(_) => Ask::Answer,
             Request::Delete => Ask::Delete,
             Request::Upload(_) => Ask::Upload,
@@ -91,6 +93,7 @@ impl Request {
         match self {
             Request::Update(update) => Input::Update(update),
             Request::Cancel { request_id } => Input::Cancel { request_id },
+            Request::Stop => Input::Stop,
             Request::Answer(answer) => Input::Answer { answer, by: by.subject.clone() },
             Request::Delete if !has_begun => Input::DeleteUploads { by: by.subject.clone() },
             Request::Delete => Input::Delete,

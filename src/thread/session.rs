@@ -148,7 +148,9 @@ impl Thread {
 
     /// Gives a socket what it must keep.
     pub(super) fn attach(&mut self, peer: PeerId) {
-        let Some(Peer { identity, draft, dialect, follows, account, .. }) = self.peers.get(&peer) else {
+        let Some(Peer { identity, draft, dialect, follows, account, detaches, run, .. }) =
+            self.peers.get(&peer)
+        else {
             return;
         };
         let attachment = Attachment {
@@ -159,6 +161,8 @@ impl Thread {
                 Follows::Turn(request_id) => Some(request_id.clone()),
                 Follows::Everything | Follows::Nothing => None,
             },
+            detaches: *detaches,
+            run: run.clone().filter(|run| !matches!(follows, Follows::Turn(turn) if turn == run)),
             reading: account.reading(&self.unread),
         };
         self.outputs.push_back(Output::Attach { peer, attachment });

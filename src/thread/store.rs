@@ -736,9 +736,16 @@ impl Record {
                 cursor,
                 request_id,
                 answer_id: self.answer_id(epoch),
-                message: self.message(epoch),
+                message: Box::new(self.message(epoch)),
             },
         }
+    }
+
+    /// The answer that a turn ended with.
+    #[must_use]
+    pub fn answer(&self) -> Answer {
+        let events = if let RecordKind::Answer { events, .. } = &self.kind { events.as_ref() } else { None };
+        Answer::from_content(&self.content, events)
     }
 
     /// The result that somebody gave.

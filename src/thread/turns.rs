@@ -3,7 +3,7 @@
 use crate::agent::{AgentMessage, AgentRequest, Call, Enclosed, Failed, Finished};
 use crate::protocol::limits::QUEUED_TURNS_MAX;
 use crate::protocol::{
-    Content, ErrorBody, ErrorCode, Json, Millis, ResponseMetadata, Role, ServerFrame, Status,
+    Content, ErrorBody, ErrorCode, Json, Millis, Post, ResponseMetadata, Role, ServerFrame, Status,
 };
 
 use super::access::Follows;
@@ -31,6 +31,14 @@ pub(super) struct Sent {
     pub(super) after: Option<String>,
     /// The id that a stock client gave the message.
     pub(super) client_id: Option<String>,
+}
+
+impl From<Post> for Sent {
+    fn from(post: Post) -> Self {
+        let Post { content, metadata, is_answer, after, replaces, regenerates, client_id, .. } = post;
+        let is_regenerate = regenerates.is_some();
+        Sent { content, metadata, is_answer, is_regenerate, of: regenerates.or(replaces), after, client_id }
+    }
 }
 
 /// How a turn comes to its end.
@@ -158,7 +166,7 @@ impl Thread {
         let Ok(end) = end else { return self.refuse(origin, &unreadable()) };
         match self.peers.get(origin.peer).map(|peer| &peer.follows) {
             Some(Follows::Nothing) => return,
-            Some(Follows::Turn(_)) => return self.show_turn(origin.peer, known, end.as_ref()),
+            Some(Follows::Turn(_)) => return self.show_turn(records, origin.peer, known, end.as_ref()),
             Some(Follows::Everything) | None => {}
         }
         let end = end.and_then(|end| end.frame(self.epoch, self.head()));

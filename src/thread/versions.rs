@@ -7,7 +7,7 @@ use crate::protocol::{
     Content, Cursor, ErrorBody, ErrorCode, Message, Millis, ServerFrame, SnapshotReason, Versions,
 };
 
-use super::access::{Follows, Peer};
+use super::access::Follows;
 use super::calls::SUPERSEDED;
 use super::path::{END, Path, Start, Tree, Way};
 use super::session::preview;
@@ -136,7 +136,11 @@ impl Thread {
     }
 
     /// The turn of a message, and whether it is the answer; `None` if there is no such message, nor such a turn.
-    fn turn_with(&self, records: &dyn Records, id: &str) -> Result<Option<(TurnId, bool)>, StoreError> {
+    pub(super) fn turn_with(
+        &self,
+        records: &dyn Records,
+        id: &str,
+    ) -> Result<Option<(TurnId, bool)>, StoreError> {
         let Some(place) = id.strip_prefix(message_id_prefix(self.epoch).as_str()) else { return Ok(None) };
         let Ok(seq) = u64::from_str_radix(place.trim_end_matches('r'), 16) else { return Ok(None) };
         if self.session.is_none() || seq > self.seq {
@@ -172,13 +176,10 @@ impl Thread {
             let message = "this message is not on the current path; select it first";
             return Err(ErrorBody::fatal(ErrorCode::Conflict, message));
         }
-        let question = if named.seq == turn { Ok(Some(named)) } else { self.one(records, turn) };
+        let question =
+            if named.seq == turn { Ok(Some(named)) } else { records.these(&[turn]).map(|mut it| it.pop()) };
         let question = question.map_err(unread)?.ok_or_else(unreadable)?;
         self.fork_at(records, question, sent.is_regenerate).map_err(unread)
-    }
-
-    fn one(&self, records: &dyn Records, seq: u64) -> Result<Option<Record>, StoreError> {
-        Ok(records.these(&[seq])?.pop())
     }
 
     fn fork_at(&self, records: &dyn Records, question: Record, is_answer: bool) -> Result<Fork, StoreError> {
@@ -188,14 +189,9 @@ impl Thread {
         let known_first = question.begun().and_then(|begun| begun.first);
         let first = (!is_answer).then(|| known_first.unwrap_or(question.turn));
         let start = Start { turn: END, parent, is_answer, first, old_id: None };
-        let count = self.count_up_to(records, &question)?;
+        let count = count_up_to(records, &question)?;
         let change = self.change(records, &tree.way_before(&start), count)?;
         Ok(Fork { change, beside: tree.beside(parent, is_answer), question, first, parent })
-    }
-
-    /// How many messages there are up to a turn's answer, once all turns are over.
-    fn count_up_to(&self, records: &dyn Records, begun: &Record) -> Result<u64, StoreError> {
-        begun.begun().and_then(|begun| begun.count).map_or_else(|| records.count(begun.turn), Ok)
     }
 
     fn change(&self, records: &dyn Records, way: &Way, count: u64) -> Result<Change, StoreError> {
@@ -289,11 +285,26 @@ impl Thread {
                 self.send_all(ServerFrame::Branch { cursor, request_id, answer_id, after, messages });
             }
             _ => {
-                let follows = |(_, peer): &(&PeerId, &Peer)| peer.follows == Follows::Everything;
-                let peers: Vec<PeerId> =
-                    self.peers.iter().filter(follows).map(|(id, _)| id.clone()).collect();
-                for peer in peers {
-                    self.bring_up_to_date(records, &peer, SnapshotReason::Branch);
+                let peers: Vec<(PeerId, Follows)> =
+                    self.peers.iter().map(|(id, peer)| (id.clone(), peer.follows.clone())).collect();
+                for (peer, follows) in peers {
+                    match (follows, &ids) {
+                        (Follows::Everything, _) => {
+                            self.bring_up_to_date(records, &peer, SnapshotReason::Branch);
+                        }
+                        // For who follows the new answer, it is where that begins.
+                        (Follows::Turn(turn), Some((request_id, answer_id))) if turn == *request_id => {
+                            let after = change.after.as_ref().map(|after| after.message_id.clone());
+                            let ids = (Some(request_id.clone()), Some(answer_id.clone()));
+                            let (cursor, (request_id, answer_id)) = (self.head(), ids);
+                            let messages = Vec::new();
+                            self.send_to(
+                                &peer,
+                                ServerFrame::Branch { cursor, request_id, answer_id, after, messages },
+                            );
+                        }
+                        _ => {}
+                    }
                 }
             }
         }
@@ -381,7 +392,7 @@ impl Thread {
             Err(error) => Err(error),
         };
         match chosen {
-            Ok(Some((change, last))) => self.choose(now, records, change, &last, id),
+            Ok(Some((change, last))) => self.choose(now, records, &change, &last, id),
             Ok(None) => match self.at_the_end(records) {
                 Ok(frame) => self.send_to(origin.peer, frame),
                 Err(StoreError(_)) => self.refuse(origin, &unreadable()),
@@ -404,20 +415,20 @@ impl Thread {
         }
         let begun = records.begun_before(tree.end(last))?;
         let begun = begun.ok_or_else(|| StoreError("the last turn of a path is missing".into()))?;
-        let count = self.count_up_to(records, &begun)?;
+        let count = count_up_to(records, &begun)?;
         Ok(Some((self.change(records, &tree.way(last), count)?, begun)))
     }
 
-    fn choose(&mut self, now: Millis, records: &dyn Records, change: Change, last: &Record, id: &str) {
+    fn choose(&mut self, now: Millis, records: &dyn Records, change: &Change, last: &Record, id: &str) {
         let first = match &change.after {
             Some(_) => None,
             None => records.events(change.path.beginning().saturating_sub(1), 1, 0).ok(),
         };
         let first = first.and_then(|page| page.records.into_iter().next());
-        let at = self.leave_path(now, &change);
+        let at = self.leave_path(now, change);
         self.count_path(change.count, first.map(|first| preview(&first.content.words())));
         let seq = self.next_seq();
-        let branch = self.go_to(&change, seq);
+        let branch = self.go_to(change, seq);
         self.last_turn = Some((last.turn, last.old_answer_id()));
         let record = Record {
             seq,
@@ -428,7 +439,7 @@ impl Thread {
             content: Content::default(),
             kind: RecordKind::Select(Some(branch)),
         };
-        self.show_path(records, &change, None);
+        self.show_path(records, change, None);
         self.commit_path(record, Vec::new());
         self.show_session();
         self.join_commits(at);
@@ -488,6 +499,11 @@ impl Thread {
         frames.insert(if is_on_path { 0 } else { frames.len() }, branch);
         Ok(frames)
     }
+}
+
+/// How many messages there are up to a turn's answer, once all turns are over.
+fn count_up_to(records: &dyn Records, begun: &Record) -> Result<u64, StoreError> {
+    begun.begun().and_then(|begun| begun.count).map_or_else(|| records.count(begun.turn), Ok)
 }
 
 /// What a message may have versions of: whatever follows the answer of this turn or, of an answer, the question that this

@@ -10,9 +10,9 @@ export function examplesOf(document: string, language: string): string[] {
   return [...text.matchAll(new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``, "g"))].map(([, code]) => code ?? "");
 }
 
-/** The only one of its kind. */
-export function exampleOf(document: string, language: string): string {
-  const [example, ...more] = examplesOf(document, language);
-  if (example === undefined || more.length > 0) throw new Error(`${document} is to have one example in ${language}`);
+/** The one of its kind that has these words in it. */
+export function exampleOf(document: string, language: string, words = ""): string {
+  const [example, ...more] = examplesOf(document, language).filter((code) => code.includes(words));
+  if (example === undefined || more.length > 0) throw new Error(`${document} is to have one example in ${language} with ${words}`);
   return example;
 }

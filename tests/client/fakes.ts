@@ -236,6 +236,15 @@ export const userMessage = (requestId: string, content: unknown = "hello", more:
   ...more,
 });
 
+/** A question and its place on a path: behind the answer to another, or at the beginning. */
+export const question = (requestId: string, parent: string | null, more: Record<string, unknown> = {}) => {
+  const { message, ...frame } = userMessage(requestId);
+  return { ...frame, answerId: `a-${requestId}`, message: { ...message, ...(parent !== null && { parentId: `a-${parent}` }), ...more } };
+};
+
+/** What follows a message is now these. */
+export const branch = (after: string | null, more: Record<string, unknown> = {}) => ({ type: "branch", cursor: place(), after, messages: [], ...more });
+
 export const token = (requestId: string, text: string) => ({ type: "token", cursor: place(), requestId, token: text });
 
 export const final = (requestId: string, content: string, more: Record<string, unknown> = {}) => ({

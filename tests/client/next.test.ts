@@ -40,7 +40,7 @@ test("the README's example for React builds with Next, and its server renders it
   const why = await install(folder, [await packed(folder), ...NEXT], true);
   if (why !== undefined) return context.skip(`Next is not there, as ${why}`);
   mkdirSync(join(folder, "app", "bare"), { recursive: true });
-  const files = { "layout.tsx": LAYOUT, "page.tsx": PAGE, "chat.tsx": exampleOf("client/README.md", "tsx"), "bare/page.tsx": BARE };
+  const files = { "layout.tsx": LAYOUT, "page.tsx": PAGE, "chat.tsx": exampleOf("client/README.md", "tsx", "function Chat("), "bare/page.tsx": BARE };
   for (const [name, code] of Object.entries(files)) writeFileSync(join(folder, "app", name), code);
   const env = { ...process.env, NEXT_TELEMETRY_DISABLED: "1", CI: "1" };
   const built = await execute(process.execPath, [join("node_modules", "next", "dist", "bin", "next"), "build"], { cwd: folder, env, timeout: BUILD_TIMEOUT_MS });

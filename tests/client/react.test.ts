@@ -3,8 +3,8 @@ import { test } from "node:test";
 import { type ReactElement, StrictMode, act, createElement as h } from "react";
 import { create, type ReactTestRenderer } from "react-test-renderer";
 import { type FileBlock, type Thread, type Token, createThread, textOf as textOfContent } from "bobbin-client";
-import { useFile, useSessions, useThread, useThreadState, useTurn } from "bobbin-client/react";
-import { type World, final, session, surroundings, token, userMessage } from "./fakes.ts";
+import { type MessageVersions, useFile, useSessions, useThread, useThreadState, useTurn, useVersions } from "bobbin-client/react";
+import { type World, branch, final, question, refusal, session, surroundings, token, userMessage } from "./fakes.ts";
 
 const LINGER_MS = 500;
 
@@ -214,6 +214,40 @@ test("a selector that makes a new object each time does not render for ever", as
   const { unmount } = await mount(h(Odd));
   await act(async () => void world.last.welcome());
   assert.ok(renders <= 3, `${renders} renders`);
+  await unmount();
+  await lingered();
+});
+
+test("the versions beside a message are a call away, and none is shown, or said to be, before the server shows it", async () => {
+  const world = surroundings();
+  let shown: MessageVersions | undefined;
+  let renders = 0;
+  function Message() {
+    const thread = useThread({ ...world.options, sessionId: "s1" });
+    const message = useThreadState(thread, ({ messages }) => messages[0]) ?? { id: "none", versions: undefined };
+    shown = useVersions(thread, message);
+    renders += 1;
+    return `${message.id} ${shown.index + 1}/${shown.count} ${shown.isSelecting} ${shown.error?.code ?? ""}`;
+  }
+  const { text, unmount } = await mount(h(Message));
+  await act(async () => world.last.welcome().push(question("r1", null)));
+  assert.equal(text(), "u-r1 1/1 false ");
+  assert.deepEqual([shown?.previous, shown?.next], [null, null]);
+  const second = question("r2", null, { versions: { index: 1, count: 2, previous: "u-r1" } });
+  await act(async () => world.last.push(final("r1", "1"), branch(null), second));
+  assert.equal(text(), "u-r2 2/2 false ");
+  await act(async () => shown?.previous?.());
+  assert.equal(text(), "u-r2 2/2 true ");
+  await act(async () => world.last.push({ ...refusal(undefined, "FORBIDDEN", false), refused: "select", frame: '{"type":"select"' }));
+  assert.equal(text(), "u-r2 2/2 false FORBIDDEN");
+  await act(async () => shown?.previous?.());
+  const first = question("r1", null, { versions: { index: 0, count: 2, next: "u-r2" } });
+  await act(async () => world.last.push(branch(null, { messages: [first.message] })));
+  assert.equal(text(), "u-r1 1/2 false ");
+  assert.equal(shown?.previous, null);
+  const before = renders;
+  await act(async () => world.last.push(question("r3", "r1"), token("r3", "more")));
+  assert.equal(renders, before, "what does not change a message's versions renders nothing again");
   await unmount();
   await lingered();
 });

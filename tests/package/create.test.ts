@@ -117,7 +117,7 @@ for (const [args, words] of [
   [["a".repeat(64)], /1 to 63 of the characters/],
   [["full"], /full is there already and is not empty/],
   [["full/file"], /file is a file: choose another name/],
-  [["fresh", "--template", "vue"], /^There is no template "vue": there are minimal, workers-ai, ai-sdk, react/],
+  [["fresh", "--template", "vue"], /^There is no template "vue": there are minimal, workers-ai, ai-sdk, react, assistant-ui/],
   [["fresh", "--template", "toString"], /^There is no template "toString"/],
   [["fresh", "--template", "../templates/minimal"], /^There is no template/],
   [["fresh", "minimal"], /^One name, not 2 \(fresh, minimal\)/],

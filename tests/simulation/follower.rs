@@ -30,10 +30,8 @@ impl Follower {
         }
         let is_appended = truth.turn_of(request_id).is_some_and(Turn::is_appended);
         match kind.as_str() {
-            "branch" if self.is_begun => return Err("its branch comes twice".into()),
-            "branch" => self.is_begun = true,
-            "user_message" if self.is_begun => return Err("its message comes twice".into()),
-            "user_message" => self.is_begun = true,
+            "user_message" | "branch" if self.is_begun => return Err("its beginning comes twice".into()),
+            "user_message" | "branch" => self.is_begun = true,
             "queued" | "data" => {}
             "error" if cursor.is_none() => self.is_over = true,
             _ if !self.is_begun && !is_appended => {

@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use bobbin::protocol::Content;
 use bobbin::thread::TurnId;
 use bobbin::thread::store::{Commit, Record, RecordKind, Write};
+use serde_json::{Value, json};
 
 use super::Check;
 use super::truth::Truth;
+use super::view::text_of;
 
 #[derive(Debug)]
 struct Node {
@@ -25,6 +27,7 @@ pub struct Paths {
     tails: Vec<(u64, Option<TurnId>)>,
     /// How many messages were shown where it went elsewhere; without measure, if they were too many for a frame.
     pub shown: usize,
+    pub has_branched: bool,
 }
 
 impl Paths {
@@ -78,9 +81,13 @@ impl Truth {
 
     /// The messages of the path as it is at a place of the log.
     pub fn path_at(&self, seq: u64) -> Vec<&str> {
-        let turns = self.paths.turns_to(self.paths.tail_at(seq));
+        let has_branched = self.paths.has_branched;
+        let tail = self.paths.tail_at(seq).filter(|_| has_branched);
+        let turns = self.paths.turns_to(tail);
         let questions = self.paths.questions_of(&turns);
-        let is_there = |record: &&Record| record.seq <= seq && Self::is_on(record, &turns, &questions);
+        let is_there = |record: &&Record| {
+            record.seq <= seq && (!has_branched || Self::is_on(record, &turns, &questions))
+        };
         self.records.iter().filter(is_there).map(|record| record.message_id.as_str()).collect()
     }
 
@@ -120,6 +127,7 @@ impl Truth {
     pub fn go_on(&mut self, record: &Record) -> Check {
         let (tail, seq) = (self.paths.tail(), record.seq);
         if let Some(branch) = record.branch() {
+            self.paths.has_branched = true;
             self.paths.shown += branch.messages.as_ref().map_or(1_000, Vec::len);
         }
         let named = |of: &Option<String>| match of {
@@ -187,15 +195,12 @@ impl Truth {
             Write::Append(record) if record.branch().is_some() => Some(record),
             _ => None,
         })?;
-        let tail = match &record.kind {
-            RecordKind::Select(_) => {
-                let (turn, is_answer) = self.turn_with(&record.message_id)?;
-                Some(self.paths.newest(turn, is_answer))
-            }
-            _ => {
-                let question = self.question_named(record.begun()?.of.as_ref()?)?;
-                self.paths.turns[&question].parent
-            }
+        let tail = if let RecordKind::Select(_) = record.kind {
+            let (turn, is_answer) = self.turn_with(&record.message_id)?;
+            Some(self.paths.newest(turn, is_answer))
+        } else {
+            let question = self.question_named(record.begun()?.of.as_ref()?)?;
+            self.paths.turns[&question].parent
         };
         Some(self.paths.turns_to(tail))
     }
@@ -208,6 +213,9 @@ impl Truth {
         }) else {
             return Ok(());
         };
+        if !self.paths.has_branched {
+            return if checkpoint.path.is_whole() { Ok(()) } else { Err("there are no versions".into()) };
+        }
         let turns = self.paths.turns_to(self.paths.tail());
         let questions = self.paths.questions_of(&turns);
         for record in &self.records {
@@ -223,6 +231,44 @@ impl Truth {
             return Err(format!("{counted} messages are counted, and not {count}"));
         }
         Ok(())
+    }
+
+    /// A message says what it follows, and which of its versions it is.
+    pub fn check_lineage(&self, message: &Value) -> Check {
+        if !self.paths.has_branched {
+            return Ok(());
+        }
+        let (turn, is_answer) = self.turn_with(text_of(message, "id")).ok_or("a message of no turn")?;
+        let answer_id = |turn: TurnId| format!("{}r", self.question_id(turn));
+        let (before, question) = (self.paths.turns[&turn].parent, self.paths.question_of(turn));
+        let parent = match question {
+            Some(question) if is_answer => Some(self.question_id(question)),
+            _ => before.map(answer_id),
+        };
+        let is_beside = |(id, node): &(&TurnId, &Node)| match question {
+            Some(_) if is_answer => node.question == question,
+            Some(_) => node.parent == before && node.question == Some(**id),
+            None => **id == turn,
+        };
+        let beside: Vec<TurnId> = self.paths.turns.iter().filter(is_beside).map(|(id, _)| *id).collect();
+        let index = beside.iter().position(|id| *id == turn).ok_or("no version of itself")?;
+        let id = |index: usize| {
+            let turn = *beside.get(index)?;
+            Some(if is_answer { answer_id(turn) } else { self.question_id(turn) })
+        };
+        let mut versions = json!({ "index": index, "count": beside.len() });
+        if let Some(previous) = index.checked_sub(1).and_then(id) {
+            versions["previous"] = json!(previous);
+        }
+        if let Some(next) = id(index + 1) {
+            versions["next"] = json!(next);
+        }
+        let versions = if beside.len() > 1 { versions } else { Value::Null };
+        let parent = parent.map_or(Value::Null, Value::from);
+        if message["parentId"] == parent && message["versions"] == versions {
+            return Ok(());
+        }
+        Err(format!("{message} follows {parent}, and of its versions it is {versions}"))
     }
 
     /// An agent is told the path before its question, and that: of the turns that are over, but for those that failed

@@ -144,7 +144,7 @@ fn vary(steps: &mut Vec<Step>, seed: u64, clients: usize) {
     if random.chance(50) {
         return;
     }
-    for _ in 0..1 + random.below(12) {
+    for _ in 0..=random.below(24) {
         let (client, nth) = (random.below(clients), random.below(64));
         let saw = match random.below(10) {
             0..5 => Saw::Last,

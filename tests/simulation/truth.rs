@@ -352,6 +352,7 @@ impl Truth {
                 self.sent(to.as_ref(), frame)?;
             }
             Seen::Streamed { reached, frame } => self.check_reached(host.now, reached, frame)?,
+            Seen::Told { .. } => {}
             Seen::Started { turn, request, .. } => {
                 let own = request.messages.last().ok_or("an agent is asked nothing")?;
                 let question = self.paths.question_of(*turn);
@@ -559,9 +560,11 @@ impl Truth {
             return Err(format!("sequence number {} is not after the last one", record.seq));
         }
         if self.id_prefix.is_empty() {
-            self.id_prefix = record.message_id.trim_end_matches(|letter| letter != '_').to_owned();
+            let prefix = record.message_id.trim_end_matches(|letter| letter != '_');
+            self.id_prefix.push_str(prefix);
         }
         self.go_on(record)?;
+        self.stats.branches += u64::from(record.branch().is_some());
         if let Some(begun) = record.begun() {
             let is_regenerate = matches!(record.kind, RecordKind::Regenerate { .. });
             self.begun_of.insert(record.seq, (is_regenerate, begun.clone()));
@@ -586,12 +589,10 @@ impl Truth {
                 }
                 self.turns.insert(record.seq, Turn { user, is_started: *started, ..Turn::default() });
                 self.events += 1;
-                self.stats.branches += 1;
                 return Ok(());
             }
             RecordKind::Select(_) => {
                 self.events += 1;
-                self.stats.branches += 1;
                 return Ok(());
             }
             RecordKind::Append { .. } => {
@@ -773,6 +774,7 @@ impl Truth {
             "user_message" => {
                 let message = &frame.json()["message"];
                 self.check_message(text_of(message, "id"), message)?;
+                self.check_lineage(message)?;
             }
             "final" | "cancelled" | "error" if cursor.is_some() => {
                 self.check_end(frame.json())?;
@@ -785,6 +787,7 @@ impl Truth {
                 self.stats.refusals += 1;
                 self.stats.forbidden += u64::from(json["error"]["code"] == "FORBIDDEN");
                 self.stats.limited += u64::from(json["error"]["code"] == "RATE_LIMITED");
+                self.stats.conflicts += u64::from(json["error"]["code"] == "CONFLICT");
                 let is_named = json.get("requestId").or(json.get("frame")).is_some_and(Value::is_string);
                 if !is_named || !json["refused"].is_string() {
                     return Err(format!("nothing says which frame is refused by {json}"));
@@ -793,9 +796,15 @@ impl Truth {
             "branch" => {
                 for message in frame.json()["messages"].as_array().into_iter().flatten() {
                     self.check_message(text_of(message, "id"), message)?;
+                    self.check_lineage(message)?;
                 }
             }
-            "snapshot" | "connected" => self.check_in_flight(&frame.json()["inFlight"])?,
+            "snapshot" | "connected" => {
+                for message in frame.json()["messages"].as_array().into_iter().flatten() {
+                    self.check_lineage(message)?;
+                }
+                self.check_in_flight(&frame.json()["inFlight"])?;
+            }
             "token" | "block" | "block_start" | "block_delta" if to.is_none() => {
                 let is_result = || frame.json()["block"]["type"] == "tool_result";
                 let waits =
@@ -852,6 +861,10 @@ impl Truth {
             return Ok(());
         }
         let last = view.messages.last().map(|id| self.index_of(id)).transpose()?;
+        // It may hold none of the messages up to the one that a branch began behind.
+        if last.is_none() && self.paths.has_branched {
+            return Ok(());
+        }
         // That an open block was dropped is told by what comes next, and so not by every frame.
         let holds = |pieces: &[Piece]| pieces.iter().any(|piece| !matches!(piece, Piece::Open(..)));
         let answers = view.answers.iter().filter(|(_, pieces)| holds(pieces));
@@ -904,7 +917,7 @@ fn is_end(frame: &Value, record: &Record) -> bool {
         && text_of(frame, "requestId") == record.request_id
 }
 
-/// What is looked at elsewhere, or changes.
+/// Of a place, and of what changes: see `check_lineage`.
 const LEFT_OUT: [&str; 3] = ["cursor", "parentId", "versions"];
 
 /// Whether two messages are the same, whatever place they were sent at.

@@ -39,6 +39,10 @@ impl View {
         let Head { kind, cursor, request_id, .. } = frame.head();
         let is_held = |cursor: &String| self.cursor.as_deref().map(seq_of) == Some(seq_of(cursor));
         let is_again = changes_messages(kind) && cursor.as_ref().is_some_and(is_held);
+        // What was told again was broken off.
+        if cursor.as_ref().is_some_and(|cursor| !is_held(cursor)) {
+            self.cut_off();
+        }
         if is_again && self.before.is_none() {
             self.before = Some(Box::new(self.clone()));
         }

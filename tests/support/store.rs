@@ -304,8 +304,8 @@ impl Records for MemoryStore {
 
     fn begun_before(&self, seq: u64) -> Result<Option<Record>, StoreError> {
         self.read()?;
-        let before = self.records.range(..seq).map(|(_, record)| record);
-        Ok(before.filter(|record| begins(record)).next_back().map(|record| self.as_read(record)))
+        let mut before = self.records.range(..seq).map(|(_, record)| record);
+        Ok(before.rfind(|record| begins(record)).map(|record| self.as_read(record)))
     }
 
     fn begun(&self, turns: &[u64]) -> Result<Vec<(u64, Begun)>, StoreError> {

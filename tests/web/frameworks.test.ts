@@ -36,7 +36,7 @@ let chat: Parameters<typeof createElement>[0];
 before(async () => {
   bobbin = await start();
   server = await serve({
-    "chat.tsx": exampleOf("client/README.md", "tsx"),
+    "chat.tsx": exampleOf("client/README.md", "tsx", "function Chat("),
     "chat.vue": exampleOf("docs/frameworks.md", "vue"),
     "chat.svelte": exampleOf("docs/frameworks.md", "svelte"),
     ...Object.fromEntries(Object.entries(MOUNTS).map(([name, code]) => [`${name}.js`, code])),

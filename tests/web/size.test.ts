@@ -7,9 +7,9 @@ import { gzipSync } from "node:zlib";
 const ASSETS = fileURLToPath(new URL("../../web/dist/assets/", import.meta.url));
 /**
  * What a first visit waits for. Colours for code come later; and, once the page stands, what files and the dialogs of a session need. 500 are
- * what the client has for others: for programs that nobody watches, for tokens that change as props, for pages that a server renders.
+ * what the client has for others: for programs that nobody watches, for tokens that change as props, for pages that a server renders; 1,600 are for versions.
  */
-const GZIPPED_BYTES_MAX = 122_500;
+const GZIPPED_BYTES_MAX = 124_000;
 
 test(`the page's script is at most ${GZIPPED_BYTES_MAX / 1000} KB gzipped`, (t) => {
   const names = readdirSync(ASSETS).filter((name) => name.startsWith("index-") && name.endsWith(".js"));

@@ -12,7 +12,7 @@ const root = fileURLToPath(new URL("../../..", import.meta.url));
 
 export type DevServer = { url: string; load(file: string): Promise<Record<string, unknown>>; close(): Promise<void> };
 
-export async function serve(files: Record<string, string>): Promise<DevServer> {
+export async function serve(files: Record<string, string>, packages: string[] = []): Promise<DevServer> {
   const folder = mkdtempSync(join(tmpdir(), "bobbin-dev-"));
   symlinkSync(join(root, "node_modules"), join(folder, "node_modules"), "junction");
   for (const [name, contents] of Object.entries(files)) writeFileSync(join(folder, name), contents);
@@ -25,7 +25,7 @@ export async function serve(files: Record<string, string>): Promise<DevServer> {
     // As Vue's plugin says them.
     define: { __VUE_OPTIONS_API__: "true", __VUE_PROD_DEVTOOLS__: "false", __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: "false" },
     // What is found later would load the page a second time.
-    optimizeDeps: { noDiscovery: true, include: ["react", "react-dom/client", "react/jsx-dev-runtime"] },
+    optimizeDeps: { noDiscovery: true, include: ["react", "react-dom/client", "react/jsx-dev-runtime", ...packages] },
     resolve: { dedupe: ["react", "vue", "svelte"] },
     server: { host: "127.0.0.1", port: 0, hmr: false, watch: null, fs: { strict: false } },
   });

@@ -1,49 +1,37 @@
-import { useThread, useThreadState } from "bobbin-client/react";
-import { useEffect } from "react";
-import { Blocks } from "./Blocks";
+import { useChat } from "@ai-sdk/react";
+import { useThreadState } from "bobbin-client/react";
+import { chat, thread } from "./chat";
+import { Parts } from "./Parts";
 
-export function Chat({ sessionId }: { sessionId: string }) {
-  const thread = useThread({ sessionId, storage: localStorage });
-  const { messages, turns, status, reason } = useThreadState(thread);
-
-  // The results of the tools that run here. Several tabs may give one: the first counts.
-  useEffect(() => {
-    for (const { requestId, blocks, calls = [] } of turns) {
-      for (const block of blocks) {
-        if (block.type === "tool_use" && block.name === "clock" && calls.includes(block.id)) thread.provide(requestId, block.id, String(new Date())).catch(() => {});
-      }
-    }
-  }, [thread, turns]);
+export function Chat() {
+  const { messages, status, error, sendMessage, stop, addToolApprovalResponse } = useChat({ chat });
+  const connection = useThreadState(thread, ({ status, reason }) => (status === "ready" ? "" : reason));
+  const isBusy = status === "submitted" || status === "streaming";
 
   return (
     <main>
-      {messages.map(({ id, role, content, error }) => (
+      {messages.map(({ id, role, parts }) => (
         <article key={id} className={role}>
-          <Blocks content={content} />
-          {error && <p role="alert">{error.message}</p>}
+          <Parts parts={parts} decide={(id, approved) => addToolApprovalResponse({ id, approved })} />
         </article>
       ))}
-      {turns.map(({ requestId, state, content, blocks, calls }) => (
-        <article key={requestId} className={state === "sending" ? "user" : "assistant"} aria-busy={state !== "waiting"}>
-          <Blocks content={content ?? [...blocks]} open={calls} decide={(id, approved) => thread.decide(requestId, id, approved).catch(() => {})} />
-        </article>
-      ))}
+      {error && <p role="alert">{error.message}</p>}
       <form
         action={(form) => {
           const text = String(form.get("text")).trim();
-          if (text) thread.send(text).result.catch(() => {});
+          if (text) void sendMessage({ text });
         }}
       >
         <input name="text" aria-label="Message" placeholder="Message" autoComplete="off" autoFocus />
-        {turns.length > 0 ? (
-          <button type="button" onClick={() => thread.cancel()}>
+        {isBusy ? (
+          <button key="stop" type="button" onClick={() => stop()}>
             Stop
           </button>
         ) : (
-          <button>Send</button>
+          <button key="send">Send</button>
         )}
       </form>
-      <footer role="status">{status === "ready" ? "" : reason}</footer>
+      <footer role="status">{connection}</footer>
     </main>
   );
 }
