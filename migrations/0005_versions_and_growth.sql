@@ -11,4 +11,26 @@ ALTER TABLE messages ADD COLUMN client_id TEXT; -- what a stock client calls it
 CREATE INDEX sessions_of_class_by_creation ON sessions (substr(id, 1, instr(id, '/')), created_at, id) WHERE instr(id, '/') > 0;
 CREATE INDEX sessions_of_class_by_use ON sessions (substr(id, 1, instr(id, '/')), last_message_at, id) WHERE instr(id, '/') > 0;
 
+-- What this database calls itself: a thread that meets another one delivers all of its session anew.
+CREATE TABLE bobbin_database (
+  id TEXT NOT NULL
+) STRICT;
+INSERT INTO bobbin_database (id) VALUES (lower(hex(randomblob(8))));
+
+-- People who are to be forgotten: a session of theirs that D1 had not heard of, and that began until then, is deleted
+-- once it is delivered.
+CREATE TABLE erasures (
+  owner TEXT PRIMARY KEY,
+  at INTEGER NOT NULL
+) STRICT;
+-- Who wrote in sessions of others.
+CREATE TABLE participants (
+  subject TEXT NOT NULL,
+  session_id TEXT NOT NULL,
+  PRIMARY KEY (subject, session_id)
+) STRICT, WITHOUT ROWID;
+INSERT INTO participants (subject, session_id)
+  SELECT DISTINCT author, session_id FROM messages CROSS JOIN sessions ON sessions.id = session_id
+  WHERE author IS NOT NULL AND author IS NOT owner;
+
 INSERT INTO bobbin_migrations (number) VALUES (5);

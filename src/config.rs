@@ -4,8 +4,11 @@
 use std::rc::Rc;
 
 use crate::agent::{self, Agent};
+use crate::protocol::limits;
 use crate::thread::Config;
 use crate::variables::{self, Source, ToolsName, Variables};
+
+const DAY_MS: u64 = 86_400_000;
 
 /// What the variables say.
 #[derive(Clone, Debug)]
@@ -31,6 +34,9 @@ fn thread(read: Variables) -> Result<Config, String> {
     // Read where it is needed; it must be valid for everybody.
     read.choice(&variables::SEARCH)?;
     Ok(Config {
+        databases: generations(read)?.last().copied().unwrap_or(1),
+        retention_ms: read.number(&variables::RETENTION_DAYS)?.saturating_mul(DAY_MS),
+        journal_ms: read.number(&variables::JOURNAL_MS)?,
         concurrent_turns: read.count(&variables::CONCURRENT_TURNS)?,
         waits_for_tools: read.choice(&variables::AGENT_TOOLS)? == ToolsName::Wait,
         agent_first_token_timeout_ms: read.number(&variables::AGENT_FIRST_TOKEN_TIMEOUT_MS)?,
@@ -44,6 +50,23 @@ fn thread(read: Variables) -> Result<Config, String> {
         sockets_max: read.count(&variables::SOCKETS_PER_THREAD)?,
         subject_sockets_max: read.count(&variables::SOCKETS_PER_SUBJECT)?,
         ..Config::default()
+    })
+}
+
+/// The numbers of databases of `DB_GENERATIONS`, at least one.
+///
+/// # Errors
+/// In words, what would be right.
+pub fn generations(read: Variables) -> Result<Vec<u64>, String> {
+    let Some(text) = read.text(&variables::DB_GENERATIONS) else { return Ok(vec![1]) };
+    let counts = text.split(',').map(|count| count.trim().parse().ok()).collect::<Option<Vec<u64>>>();
+    let is_right = |counts: &Vec<u64>| {
+        counts.is_sorted_by(|one, next| one < next)
+            && counts.iter().all(|count| (1..=limits::DATABASES_MAX as u64).contains(count))
+    };
+    counts.filter(is_right).ok_or_else(|| {
+        let max = limits::DATABASES_MAX;
+        format!("DB_GENERATIONS is numbers of databases from 1 to {max}, each greater than the one before, such as 1,4,16")
     })
 }
 

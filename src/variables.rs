@@ -196,6 +196,8 @@ variables! {
     AUTH_AUDIENCE: Text;
     /// Origins of pages that may connect and read, beside the worker's own, separated by commas.
     ALLOWED_ORIGINS: Text;
+    /// How often the text of an answer that streams is stored: what a crash may lose of it, against rows that are written.
+    JOURNAL_MS: Number = limits::JOURNAL_MS, 1..=5_000;
     /// Messages of one subject on one thread; of one connection where `AUTH=none`.
     MESSAGES_PER_MINUTE: Number = limits::MESSAGES_PER_MINUTE, 1..=1_000_000;
     /// Frames of one connection that are refused as invalid before it is closed.
@@ -206,8 +208,12 @@ variables! {
     SOCKETS_PER_SUBJECT: Number = limits::SUBJECT_SOCKETS_MAX as u64, 1..=limits::SOCKETS_MAX as u64;
     /// What the search looks at; see [the search](#the-search).
     SEARCH: Choice<SearchName>;
-    /// D1 database: the list of sessions and the search.
+    /// D1 database: the list of sessions and the search. More of them: `DB_1` to `DB_63`.
     DB: Binding;
+    /// How many D1 databases there were, in order, separated by commas, such as `1,4,16`: new sessions go to as many as the last number says; see [many databases](growth.md#many-databases).
+    DB_GENERATIONS: Text;
+    /// Days after its last use that a session is deleted; 0 keeps it. See [retention](growth.md#retention).
+    RETENTION_DAYS: Number = 0, 0..=36_500;
     /// R2 bucket: the files of sessions; without it, messages hold small `data:` URLs and addresses alone.
     FILES: Binding;
     /// Durable Object, of the class `SessionDO`: the threads.

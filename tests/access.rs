@@ -57,7 +57,7 @@ struct Cell<'a> {
 #[test]
 fn every_cell_of_the_tables_is_what_the_core_does() {
     let cells = cells();
-    assert_eq!(cells.len(), 432);
+    assert_eq!(cells.len(), 448);
     for cell in cells.iter().filter(|cell| cell.action != "list") {
         let outcome = if cell.by == "HTTP" { by_http(cell).to_owned() } else { by_socket(cell) };
         assert_eq!(outcome, cell.expected, "{cell:?}");
@@ -126,6 +126,7 @@ fn by_http(cell: &Cell) -> &'static str {
         "upload" => Action::Upload,
         "download" => Action::Fetch,
         "diagnostics" => Action::Diagnostics,
+        "administer" => Action::Reindex,
         other => panic!("{other}"),
     };
     assert!(rows_of_action(action).contains(&cell.action));
@@ -199,10 +200,10 @@ fn frame_of(action: &str) -> (Value, &'static str) {
 fn rows_of_action(action: Action) -> &'static [&'static str] {
     match action {
         Action::Read => &["read"],
-        Action::Messages => &["history"],
+        Action::Messages | Action::UiMessages => &["history"],
         Action::Post => &["send", "append"],
-        Action::Events => &["follow"],
-        Action::Cancel => &["cancel"],
+        Action::Events | Action::Chat | Action::Resume | Action::Run | Action::ReadRun => &["follow"],
+        Action::Cancel | Action::Stop => &["cancel"],
         Action::Decide => &["answer a call", "give a result"],
         Action::Update => &["rename", "permission mode"],
         Action::Delete => &["delete"],
@@ -210,6 +211,12 @@ fn rows_of_action(action: Action) -> &'static [&'static str] {
         Action::Diagnostics => &["diagnostics"],
         Action::Upload => &["upload"],
         Action::Fetch => &["download"],
+        Action::Export
+        | Action::Import
+        | Action::ImportFile
+        | Action::Reindex
+        | Action::Sweep
+        | Action::Forget => &["administer"],
     }
 }
 

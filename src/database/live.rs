@@ -6,10 +6,10 @@ use js_sys::Promise;
 use js_sys::futures::JsFuture;
 use wasm_bindgen::prelude::*;
 
-use crate::platform::d1::{database, statement, within};
-use crate::platform::{Env, describe, now, number, sleep};
+use crate::platform::d1::{self, database, statement, within};
+use crate::platform::{Env, Task, describe, now, number, sleep};
 use crate::protocol::Millis;
-use crate::protocol::limits::{DATABASE_AGE_MS, HEALTH_TIMEOUT_MS};
+use crate::protocol::limits::{DATABASE_AGE_MS, DATABASES_MAX, HEALTH_TIMEOUT_MS};
 
 use super::{COLUMNS, MIGRATION, is_lacking};
 
@@ -27,7 +27,7 @@ const STATE_BEFORE_NUMBERS: &str = "(SELECT count(*) AS migration, 0 AS columns 
 
 thread_local! {
     /// Until then the database counts as one that lacks the last migration.
-    static LACKING_UNTIL: Cell<Millis> = const { Cell::new(0) };
+    static LACKING_UNTIL: [Cell<Millis>; DATABASES_MAX] = const { [const { Cell::new(0) }; DATABASES_MAX] };
     static ASKED_AT: Cell<Millis> = const { Cell::new(0) };
     static HEALTH: RefCell<Option<String>> = const { RefCell::new(None) };
 }
@@ -35,11 +35,20 @@ thread_local! {
 /// The answer to statements for a database with this build's last migration or, if it lacks that, with the one
 /// before it; `statements` is given the migration's number. What is lacking is remembered for a while, so that a
 /// migration takes effect without a restart.
-pub async fn ask(statements: &dyn Fn(u64) -> Result<Promise, JsValue>) -> Result<JsValue, JsValue> {
-    if LACKING_UNTIL.get() <= now() {
+pub async fn ask(
+    place: u64,
+    statements: &dyn Fn(u64) -> Result<Promise, JsValue>,
+) -> Result<JsValue, JsValue> {
+    let lacking_until = |until: Option<Millis>| {
+        LACKING_UNTIL.with(|lacking| {
+            let lacking = usize::try_from(place).ok().and_then(|place| lacking.get(place));
+            lacking.map_or(0, |lacking| until.map_or(lacking.get(), |until| lacking.replace(until)))
+        })
+    };
+    if lacking_until(None) <= now() {
         match JsFuture::from(statements(MIGRATION)?).await {
             Err(thrown) if is_lacking(&describe(&thrown)) => {
-                LACKING_UNTIL.set(now().saturating_add(DATABASE_AGE_MS));
+                lacking_until(Some(now().saturating_add(DATABASE_AGE_MS)));
             }
             outcome => return outcome,
         }
@@ -60,22 +69,35 @@ pub async fn health(env: &Env) -> String {
     }
     // Before the answer is there, so that requests that come meanwhile do not ask too.
     ASKED_AT.set(now());
-    let unreachable = || format!(r#"{{"state":"unreachable","migration":null,"wanted":{MIGRATION}}}"#);
-    let health = look(env).await.ok().flatten().unwrap_or_else(unreachable);
+    let health = worst(env).await;
     HEALTH.set(Some(health.clone()));
     health
 }
 
-async fn look(env: &Env) -> Result<Option<String>, JsValue> {
-    match state(env, STATE).await {
-        Err(thrown) if is_lacking(&describe(&thrown)) => state(env, STATE_BEFORE_NUMBERS).await,
+/// Of several databases, what is said of the one that needs it most.
+async fn worst(env: &Env) -> String {
+    let unreachable = format!(r#"{{"state":"unreachable","migration":null,"wanted":{MIGRATION}}}"#);
+    let places = d1::all(env);
+    let clone: Env = JsValue::from(env).unchecked_into();
+    let look = move |place| -> Task<Result<JsValue, JsValue>> {
+        let env: Env = JsValue::from(&clone).unchecked_into();
+        Box::pin(async move { look(&env, place).await })
+    };
+    let answers = d1::of_all(&places, look).await.unwrap_or_default();
+    let names = places.iter().map(|place| JsValue::from(d1::name(*place))).collect();
+    d1::worst(&names, &answers, &unreachable).unwrap_or(unreachable)
+}
+
+async fn look(env: &Env, place: u64) -> Result<JsValue, JsValue> {
+    match state(env, place, STATE).await {
+        Err(thrown) if is_lacking(&describe(&thrown)) => state(env, place, STATE_BEFORE_NUMBERS).await,
         outcome => outcome,
     }
 }
 
-async fn state(env: &Env, source: &str) -> Result<Option<String>, JsValue> {
+async fn state(env: &Env, place: u64, source: &str) -> Result<JsValue, JsValue> {
     let query = [JSON, source].concat();
     let known = [number(MIGRATION), number(COLUMNS)];
-    let answer = statement(&database(env)?, &query, &known)?.first(Some("json"))?;
-    Ok(JsFuture::from(within(&answer, HEALTH_TIMEOUT_MS)).await?.as_string())
+    let answer = statement(&database(env, place)?, &query, &known)?.first(Some("json"))?;
+    JsFuture::from(within(&answer, HEALTH_TIMEOUT_MS)).await
 }

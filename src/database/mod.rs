@@ -41,17 +41,26 @@ pub const SESSION_JSON: &str = "json_remove(json_object('id', substr(id, instr(i
 /// Inserts or changes the session whose JSON is ?1. A delivery that comes late, or a second time, finds the row
 /// newer and leaves it. Owner and creation are fixed for a life of the session: their indices are left alone.
 ///
-/// The session's `id` is the row's: with what tells its class apart.
+/// The session's `id` is the row's: with what tells its class apart. A row that has the log up to less than ?6 is left.
 pub const WRITE_SESSION: &str = "INSERT INTO sessions (id, title, first_message_preview, message_count, \
      total_tokens, permission_mode, owner, created_at, last_message_at, state, metadata, model, owner_key, {path, }epoch, \
      seq, words) SELECT it ->> 'id', it ->> 'title', it ->> 'firstMessagePreview', it ->> 'messageCount', \
      it ->> 'totalTokens', it ->> 'permissionMode', it ->> 'owner', it ->> 'createdAt', it ->> 'lastMessageAt', \
-     it ->> 'state', it -> 'metadata', it ->> 'model', ?5, {?6, }?2, ?3, ?4 FROM (SELECT ?1 AS it, ?6) WHERE true \
+     it ->> 'state', it -> 'metadata', it ->> 'model', ?5, {?7, }?2, ?3, ?4 FROM (SELECT ?1 AS it, ?7) WHERE ?6 = 0 \
+     OR EXISTS (SELECT 1 FROM sessions WHERE id = it ->> 'id' AND epoch = ?2 AND seq >= ?6) \
      ON CONFLICT (id) DO UPDATE SET title = excluded.title, first_message_preview = excluded.first_message_preview, \
      message_count = excluded.message_count, total_tokens = excluded.total_tokens, \
      permission_mode = excluded.permission_mode, last_message_at = excluded.last_message_at, state = excluded.state, \
      metadata = excluded.metadata, model = excluded.model, owner_key = excluded.owner_key, {path = excluded.path, }seq = excluded.seq, \
      words = excluded.words WHERE excluded.seq > sessions.seq";
+
+/// What the session ?1 of the epoch ?2 and the owner ?3 has in the database, before it is given more.
+pub const LOOK: &str = "SELECT ?3 AS owner, (SELECT seq FROM sessions WHERE id = ?1 AND epoch = ?2) AS seq\
+     {, (SELECT id FROM bobbin_database) AS database, (SELECT at FROM erasures WHERE owner = ?3) AS erased}";
+
+/// Notes that ?1 has written in the session ?2, which is somebody else's.
+pub const NOTE_PARTICIPANT: &str =
+    "{INSERT INTO participants (subject, session_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING}";
 
 /// What stands for an owner before each of its words in the index: ten hexadecimal digits.
 /// Two owners may have the same; whose a hit is, is looked up.

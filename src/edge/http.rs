@@ -8,18 +8,19 @@ use worker_sys::{Context, DurableObjectNamespace};
 
 use crate::config::Settings;
 use crate::database;
+use crate::dialect::ai_sdk::request::chat_id;
 use crate::platform::http::{changeable, empty_response, header, json_response, read, socket_response};
-use crate::platform::{Env, Socket, binding, close_later, log_failure, socket_pair};
+use crate::platform::{Env, Socket, binding, close_later, d1, log_failure, socket_pair};
 use crate::protocol::json::Fields;
-use crate::protocol::limits::BODY_BYTES_MAX;
+use crate::protocol::limits::{BODY_BYTES_MAX, STOCK_FRAME_BYTES_MAX};
 use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Json, required, to_json};
 use crate::variables::{self, Name, SearchName, Variables};
 
 use super::auth::{self, Caller, Policy, may_read};
-use super::params::fields;
+use super::params::{bad_request, fields};
 use super::rate::is_too_many;
-use super::routes::{Guarded, Refused, Route, query_value};
-use super::{configured, sessions};
+use super::routes::{Action, Guarded, Refused, Route, query_value, session_id};
+use super::{configured, sessions, subjects};
 
 /// The outcome of a request: a response, or why it is refused.
 pub type Answer = Result<Response, Refused>;
@@ -56,18 +57,47 @@ pub async fn handle(
     context: &Context,
     given: &Given,
 ) -> Result<Response, JsValue> {
-    let response = respond(request, env, context, given).await.or_else(|refused| refusal(&refused))?;
+    let mut response = respond(request, env, context, given).await.or_else(|refused| refusal(&refused))?;
     // An upgrade has headers of its own.
     if response.status() == 101 {
         return Ok(response);
     }
+    if response.status() >= 400 && is_shown_as_text(&request.url()) {
+        response = plain(&response).await?;
+    }
     let origin = allowed_origin(request, env, given);
     let response = with_headers(&response, origin.as_deref())?;
+    // Stock clients bring whatever headers their application gives them.
+    let asked = header(request, "access-control-request-headers").filter(|_| origin.is_some());
+    if let Some(asked) = asked {
+        response.headers().set("access-control-allow-headers", &asked)?;
+    }
     // An application may know its users by a cookie, which a browser sends elsewhere only if it is told to.
     if origin.is_some() && given.claims.is_some() {
         response.headers().set("access-control-allow-credentials", "true")?;
     }
     Ok(response)
+}
+
+/// Whether an AI SDK client asks there: it shows people the body of a refusal as it is.
+fn is_shown_as_text(url: &str) -> bool {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    path.ends_with("/api/chat") || path.ends_with("/stream")
+}
+
+/// A refusal in words alone.
+async fn plain(response: &Response) -> Result<Response, JsValue> {
+    let message = error_of(response).await?.map(|error| error.message).unwrap_or_default();
+    let init: &web_sys::ResponseInit = response.unchecked_ref();
+    let plain = Response::new_with_opt_str_and_init(Some(&message), init)?;
+    plain.headers().set("content-type", "text/plain; charset=utf-8")?;
+    Ok(plain)
+}
+
+async fn error_of(response: &Response) -> Result<Option<ErrorBody>, JsValue> {
+    let body = read(response.body(), BODY_BYTES_MAX).await?;
+    let body = str::from_utf8(&body).ok().and_then(Json::parse);
+    Ok(body.and_then(|body| required::<ErrorBody>(&body, "error")))
 }
 
 /// The response to a request whose handling panicked.
@@ -88,7 +118,7 @@ async fn respond(request: &Request, env: &Env, context: &Context, given: &Given)
     if is_too_many(env, request, admitted.as_ref().ok()).await {
         admitted = Err(too_many());
     }
-    let caller = match admitted {
+    let mut caller = match admitted {
         Ok(caller) => caller,
         Err(refused)
             if route == Guarded::Configuration && refused.status == 401 && brings_nothing(request) =>
@@ -97,8 +127,23 @@ async fn respond(request: &Request, env: &Env, context: &Context, given: &Given)
         }
         Err(refused) => return turn_away(request, refused, context),
     };
+    if matches!(route, Guarded::ListAll | Guarded::Subject { .. }) && !caller.is_admin() {
+        let message = "only an admin may do this: a token with \"bobbin\":{\"admin\":true}";
+        return Err(Refused::fatal(403, ErrorCode::Forbidden, message));
+    }
+    let (mut route, mut inner) = (route, None);
+    if route == Guarded::Chat {
+        // What its sender may do depends on the session, which the body names.
+        let (id, request) = named(request).await?;
+        route = Guarded::Session { id, action: Action::Chat };
+        caller = admit(&request, env, &route, given).await?;
+        inner = Some(request);
+    }
+    let request = inner.as_ref().unwrap_or(request);
     match &route {
-        Guarded::ListSessions => {
+        Guarded::Chat => Err(Refused::fatal(404, ErrorCode::NotFound, "there is nothing at this address")),
+        Guarded::Subject { subject, deletes } => subjects::answer(env, subject, *deletes, context).await,
+        Guarded::ListSessions | Guarded::ListAll => {
             sessions::list(env, &request.url(), &caller, given.class.as_deref(), context).await
         }
         Guarded::Configuration => configured::answer(env, true),
@@ -110,11 +155,49 @@ async fn respond(request: &Request, env: &Env, context: &Context, given: &Given)
             let reason = "Missing threadId parameter";
             accept_and_close(request, CloseCode::PolicyViolation, reason, context)
         }
-        Guarded::Connect { id } | Guarded::Session { id, .. } => {
-            let response = JsFuture::from(pass_on(request, env, &caller, id, given)?).await?.unchecked_into();
+        Guarded::Connect { id, .. } | Guarded::Session { id, .. } => {
+            let response: Response =
+                JsFuture::from(pass_on(request, env, &caller, id, given)?).await?.unchecked_into();
+            if response.status() == 404 && matches!(route, Guarded::Session { action: Action::Reindex, .. }) {
+                // Rows of a session that is no more may have come back with a backup.
+                let row_id = sessions::row_prefix(env, given.class.as_deref())? + id;
+                JsFuture::from(d1::forget_rows(&d1::databases(env, &d1::all(env))?, &row_id)?).await?;
+            }
             settle(request, response, &route, context).await
         }
     }
+}
+
+/// The session that the body of an AI SDK client's message names, and the request with that body.
+async fn named(request: &Request) -> Result<(String, Request), Refused> {
+    check_json(request)?;
+    let body = read(request.body(), STOCK_FRAME_BYTES_MAX).await?;
+    if body.len() > STOCK_FRAME_BYTES_MAX {
+        return Err(too_large(STOCK_FRAME_BYTES_MAX));
+    }
+    let id = str::from_utf8(&body).ok().and_then(chat_id);
+    let id = id.ok_or_else(|| bad_request("the body is a JSON object, and its id is that of the chat"))?;
+    let init = web_sys::RequestInit::new();
+    init.set_method("POST");
+    init.set_headers(&request.headers());
+    init.set_body(&js_sys::Uint8Array::from(body.as_slice()));
+    let inner = Request::new_with_str_and_init(&request.url(), &init)?;
+    Ok((session_id(&id)?, inner))
+}
+
+/// A body of more bytes than that.
+#[must_use]
+pub fn too_large(bytes_max: usize) -> Refused {
+    Refused::fatal(413, ErrorCode::MessageTooLarge, &format!("the body has at most {bytes_max} bytes"))
+}
+
+/// A page of another origin may send anything else without asking first.
+pub fn check_json(request: &Request) -> Result<(), Refused> {
+    let content_type = header(request, "content-type").unwrap_or_default();
+    if content_type.trim_start().to_ascii_lowercase().starts_with("application/json") {
+        return Ok(());
+    }
+    Err(Refused::fatal(415, ErrorCode::InvalidMessage, "the body's content-type is application/json"))
 }
 
 /// Says that the worker runs, and what state the database is in. That state makes no difference to the status.
@@ -162,20 +245,15 @@ async fn settle(request: &Request, response: Response, route: &Guarded, context:
         429 if connects => CloseCode::TooMany,
         _ => return Ok(response),
     };
-    let body = read(response.body(), BODY_BYTES_MAX).await?;
-    let body = str::from_utf8(&body).ok().and_then(Json::parse);
-    let error = body.and_then(|body| required::<ErrorBody>(&body, "error"));
-    let reason = error.map(|error| error.message).unwrap_or_default();
+    let reason = error_of(&response).await?.map(|error| error.message).unwrap_or_default();
     accept_and_close(request, code, &reason, context)
 }
 
 /// Lets in a caller whose credential holds, if every variable of the worker is valid.
 async fn admit(request: &Request, env: &Env, route: &Guarded, given: &Given) -> Result<Caller, Refused> {
     let session_id = match route {
-        Guarded::Connect { id } | Guarded::Session { id, .. } => Some(id.as_str()),
-        Guarded::CreateSession | Guarded::ListSessions | Guarded::Configuration | Guarded::ConnectNowhere => {
-            None
-        }
+        Guarded::Connect { id, .. } | Guarded::Session { id, .. } => Some(id.as_str()),
+        _ => None,
     };
     let caller = match &given.claims {
         None => auth::admit(request, env, session_id, route.takes_ticket()).await?,
@@ -276,17 +354,12 @@ impl From<JsValue> for Refused {
 pub async fn read_fields(request: &Request, bytes_max: usize) -> Result<Option<Fields>, Refused> {
     let body = read(request.body(), bytes_max).await?;
     if body.len() > bytes_max {
-        let message = format!("the body has at most {bytes_max} bytes");
-        return Err(Refused::fatal(413, ErrorCode::MessageTooLarge, &message));
+        return Err(too_large(bytes_max));
     }
     if body.is_empty() {
         return Ok(None);
     }
-    let content_type = header(request, "content-type").unwrap_or_default();
-    if !content_type.trim_start().to_ascii_lowercase().starts_with("application/json") {
-        let message = "the body's content-type is application/json";
-        return Err(Refused::fatal(415, ErrorCode::InvalidMessage, message));
-    }
+    check_json(request)?;
     fields(&body).map(Some)
 }
 

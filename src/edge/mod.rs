@@ -14,11 +14,13 @@ mod http;
 mod rate;
 #[cfg(target_arch = "wasm32")]
 mod sessions;
+#[cfg(target_arch = "wasm32")]
+mod subjects;
 
 #[cfg(target_arch = "wasm32")]
 pub use http::{
-    Answer, Given, handle, is_of_titles, is_upgrade, read_fields, refusal, switch_protocols, unserved,
-    variable,
+    Answer, Given, check_json, handle, is_of_titles, is_upgrade, read_fields, refusal, switch_protocols,
+    too_large, unserved, variable,
 };
 pub use params::{
     Order, bad_before, bad_request, before_hit, before_session, fields, limit, order, place, query, state,

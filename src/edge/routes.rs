@@ -1,5 +1,6 @@
 //! Which request is meant.
 
+use crate::dialect::Dialect;
 use crate::protocol::limits::SESSION_ID_CHARS_MAX;
 use crate::protocol::{ErrorBody, ErrorCode, cut, is_session_id};
 use crate::thread::Ask;
@@ -20,6 +21,15 @@ pub enum Guarded {
     CreateSession,
     /// Lists sessions, or searches in them.
     ListSessions,
+    /// Lists all sessions, or all of one subject: for admins.
+    ListAll,
+    /// What there is of a subject, or its end: for admins.
+    Subject {
+        /// The subject.
+        subject: String,
+        /// Whether all of it is to be deleted.
+        deletes: bool,
+    },
     /// Tells what the worker offers; who brings no credential is told how to bring one.
     Configuration,
     /// The alias without its `threadId`: accepted, and closed with 1008.
@@ -28,7 +38,11 @@ pub enum Guarded {
     Connect {
         /// The session's id.
         id: String,
+        /// The dialect that it speaks.
+        dialect: Dialect,
     },
+    /// A message of an AI SDK client, whose body names the session.
+    Chat,
     /// One session, by HTTP.
     Session {
         /// The session's id.
@@ -65,6 +79,30 @@ pub enum Action {
     Upload,
     /// The bytes of a file.
     Fetch,
+    /// What an AI SDK client asks for.
+    Chat,
+    /// To go on with a turn, for an AI SDK client.
+    Resume,
+    /// Ends what runs or waits.
+    Stop,
+    /// Its messages, as an AI SDK client has them.
+    UiMessages,
+    /// A run of an AG-UI client.
+    Run,
+    /// A run that is there, or the messages, for an AG-UI client.
+    ReadRun,
+    /// All of it, as an import takes it: for admins.
+    Export,
+    /// It is brought in from elsewhere, or a part of it: for admins.
+    Import,
+    /// The bytes of a file of an import: for admins.
+    ImportFile,
+    /// D1 is given all of it anew: for admins.
+    Reindex,
+    /// Its object sets the alarm for its retention: for admins.
+    Sweep,
+    /// A subject's name is taken off its messages: for admins.
+    Forget,
 }
 
 impl Guarded {
@@ -80,17 +118,24 @@ impl Action {
     #[must_use]
     pub fn ask(self) -> Ask {
         match self {
-            Action::Read | Action::Messages => Ask::Read,
+            Action::Read | Action::Messages | Action::UiMessages => Ask::Read,
             Action::Post => Ask::Send,
-            Action::Events => Ask::Watch,
+            // What is asked beyond that, the request says.
+            Action::Events | Action::Chat | Action::Resume | Action::Run | Action::ReadRun => Ask::Watch,
             Action::Ticket => Ask::Ticket,
-            Action::Cancel => Ask::Cancel,
+            Action::Cancel | Action::Stop => Ask::Cancel,
             Action::Decide => Ask::Answer,
             Action::Update => Ask::Change,
             Action::Delete => Ask::Delete,
             Action::Diagnostics => Ask::Diagnose,
             Action::Upload => Ask::Upload,
             Action::Fetch => Ask::Fetch,
+            Action::Export
+            | Action::Import
+            | Action::ImportFile
+            | Action::Reindex
+            | Action::Sweep
+            | Action::Forget => Ask::Administer,
         }
     }
 }
@@ -153,10 +198,41 @@ impl Route {
             }
             ["sessions", id, "files"] => of_session(id, choose(method, &[("POST", Action::Upload)])?),
             ["sessions", id, "files", _file] => of_session(id, choose(method, &[("GET", Action::Fetch)])?),
-            ["sessions", id, "websocket"] => connect(method, is_upgrade, Some(id)),
+            ["admin", "sessions"] => {
+                choose(method, &[("GET", true)]).map(|_| Route::Guarded(Guarded::ListAll))
+            }
+            ["admin", "sessions", id] => {
+                of_session(id, choose(method, &[("GET", Action::Export), ("PUT", Action::Import)])?)
+            }
+            ["admin", "sessions", id, "files", _file] => {
+                of_session(id, choose(method, &[("PUT", Action::ImportFile)])?)
+            }
+            ["admin", "sessions", id, "reindex"] => {
+                of_session(id, choose(method, &[("POST", Action::Reindex)])?)
+            }
+            ["admin", "sessions", id, "sweep"] => of_session(id, choose(method, &[("POST", Action::Sweep)])?),
+            ["admin", "sessions", id, "forget"] => {
+                of_session(id, choose(method, &[("POST", Action::Forget)])?)
+            }
+            ["subjects", subject] => {
+                let deletes = choose(method, &[("GET", false), ("DELETE", true)])?;
+                Ok(Route::Guarded(Guarded::Subject { subject: decode(subject), deletes }))
+            }
+            ["sessions", id, "ag-ui"] => {
+                of_session(id, choose(method, &[("GET", Action::ReadRun), ("POST", Action::Run)])?)
+            }
+            ["sessions", id, "ag-ui", "websocket"] => connect(method, is_upgrade, Some(id), Dialect::AgUi),
+            ["sessions", id, "websocket"] => connect(method, is_upgrade, Some(id), Dialect::Native),
             ["api", "chat", "ws"] => {
                 let id = query_value(url, "threadId").filter(|id| !id.is_empty());
-                connect(method, is_upgrade, id.as_deref())
+                connect(method, is_upgrade, id.as_deref(), Dialect::Native)
+            }
+            ["api", "chat"] => choose(method, &[("POST", true)]).map(|_| Route::Guarded(Guarded::Chat)),
+            ["api", "chat", id, "ws"] => connect(method, is_upgrade, Some(id), Dialect::AiSdk),
+            ["api", "chat", id, "stream"] => of_session(id, choose(method, &[("GET", Action::Resume)])?),
+            ["api", "chat", id, "stop"] => of_session(id, choose(method, &[("POST", Action::Stop)])?),
+            ["api", "chat", id, "messages"] => {
+                of_session(id, choose(method, &[("GET", Action::UiMessages)])?)
             }
             _ => Err(Refused::fatal(404, ErrorCode::NotFound, "there is nothing at this address")),
         }
@@ -193,7 +269,7 @@ fn of_session(id: &str, action: Action) -> Result<Route, Refused> {
     Ok(Route::Guarded(Guarded::Session { id: session_id(id)?, action }))
 }
 
-fn session_id(id: &str) -> Result<String, Refused> {
+pub(super) fn session_id(id: &str) -> Result<String, Refused> {
     if is_session_id(id) {
         return Ok(id.to_owned());
     }
@@ -202,9 +278,9 @@ fn session_id(id: &str) -> Result<String, Refused> {
 }
 
 /// What is wrong with the address comes before what is wrong with the way it is asked.
-fn connect(method: &str, is_upgrade: bool, id: Option<&str>) -> Result<Route, Refused> {
+fn connect(method: &str, is_upgrade: bool, id: Option<&str>, dialect: Dialect) -> Result<Route, Refused> {
     choose(method, &[("GET", true)])?;
-    let connect = |id| session_id(id).map(|id| Guarded::Connect { id });
+    let connect = |id| session_id(id).map(|id| Guarded::Connect { id, dialect });
     let route = id.map_or(Ok(Guarded::ConnectNowhere), connect)?;
     if is_upgrade && method == "GET" {
         return Ok(Route::Guarded(route));

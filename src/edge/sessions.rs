@@ -1,5 +1,7 @@
 //! The list of sessions and the search in them: from D1 alone, no object is woken.
 
+use std::rc::Rc;
+
 use js_sys::Array;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::JsValue;
@@ -7,33 +9,48 @@ use worker_sys::Context;
 
 use crate::database::{self, Expressions, IS_CURRENT, MIGRATION, SESSION_JSON, owner_key, refill};
 use crate::platform::d1::{self, Row};
-use crate::platform::{Env, http::json_response, log_failure, normalized, number};
-use crate::protocol::limits::{LIST_TIMEOUT_MS, SEARCH_HITS_MAX};
+use crate::platform::{Env, Task, http::json_response, log_failure, normalized, number};
+use crate::protocol::limits::{LIST_PART_TIMEOUT_MS, LIST_TIMEOUT_MS, SEARCH_HITS_MAX};
 use crate::protocol::{ErrorCode, SessionState, cut, to_json};
+use crate::thread::places;
 
 use super::auth::Caller;
 use super::params::{Order, before_hit, before_session, limit, order, place, query, state};
-use super::routes::Refused;
+use super::routes::{Refused, query_value};
 use super::{Answer, is_of_titles};
 
 /// `class` is the name of the objects' binding, if it is not the usual one.
 pub async fn list(env: &Env, url: &str, caller: &Caller, class: Option<&str>, context: &Context) -> Answer {
-    let prefix = class.map_or(Ok(String::new()), |class| d1::row_prefix_of_class(env, class))?;
-    let scope = Scope::of(caller, prefix);
-    let Some(asked) = Asked::of(url, &scope, is_of_titles(env))? else { return page(&[], None, Some(true)) };
+    let mut scope = Scope::of(caller, row_prefix(env, class)?);
+    if caller.is_admin() {
+        scope.owner = query_value(url, "subject");
+    }
+    let places = scope.places(env);
+    let Some(asked) = Asked::of(url, scope, is_of_titles(env), places.len())? else {
+        return page(&[], None, Some(true));
+    };
     if !d1::is_bound(env) {
         let message = "this deployment keeps no list of sessions: it has no D1 database bound as DB";
         return Err(Refused::fatal(501, ErrorCode::NotConfigured, message));
     }
-    let rows = rows(env, &asked).await.and_then(d1::rows).map_err(|thrown| {
-        log_failure("d1_failed", &thrown);
+    let asked = Rc::new(asked);
+    let merged = d1::merged(&rows(env, &asked, &places).await?)?;
+    let [found, failed]: [Array; 2] = [merged.get(0), merged.get(1)].map(JsValue::unchecked_into);
+    failed.iter().for_each(|thrown| log_failure("d1_failed", &thrown));
+    // What one database of several does not tell at the moment concerns the sessions in it alone.
+    if failed.length() as usize >= places.len() {
         let message = "the list of sessions is not to be had at the moment; threads go on; try again";
-        Refused::retryable(503, ErrorCode::StorageError, message)
-    })?;
+        return Err(Refused::retryable(503, ErrorCode::StorageError, message));
+    }
     if asked.seen.is_some() {
         refill::begin(env, context)?;
     }
-    asked.page(&rows)
+    asked.page(&found, failed.length() == 0)
+}
+
+/// What the rows of a class begin with.
+pub fn row_prefix(env: &Env, class: Option<&str>) -> Result<String, JsValue> {
+    class.map_or(Ok(String::new()), |class| d1::row_prefix_of_class(env, class))
 }
 
 /// The sessions that a caller may see, of one class: all, or its own and those its credential names.
@@ -57,6 +74,14 @@ impl Scope {
             Caller::Ticket(_) => (Some(String::new()), Vec::new()),
         };
         Scope { owner, named, prefix }
+    }
+
+    /// The databases that have them.
+    fn places(&self, env: &Env) -> Vec<u64> {
+        match &self.owner {
+            Some(owner) if !self.names_some() => places(owner, &d1::generations(env)),
+            _ => d1::all(env),
+        }
     }
 
     fn names_some(&self) -> bool {
@@ -102,8 +127,8 @@ const SNIPPET: &str = "(SELECT replace(replace(trim(substr(text, 1, instr(text |
        substr(iif(message = 0, sessions.words, (SELECT words FROM messages WHERE n = message)), 1, 120)) AS text))";
 
 /// A question to D1, which each [`Row`] is an answer to.
-struct Asked<'a> {
-    scope: &'a Scope,
+struct Asked {
+    scope: Scope,
     bindings: Vec<JsValue>,
     limit: usize,
     order: Order,
@@ -113,11 +138,15 @@ struct Asked<'a> {
     state: &'static str,
     /// How many hits of a search were seen; `None` for a page of the list.
     seen: Option<u64>,
+    /// How many of the rows that all databases give stand before the page.
+    skipped: usize,
+    timeout_ms: u64,
 }
 
-impl<'a> Asked<'a> {
+impl Asked {
     /// `None` if it is for a query without a word in it.
-    fn of(url: &str, scope: &'a Scope, is_of_titles: bool) -> Result<Option<Self>, Refused> {
+    fn of(url: &str, scope: Scope, is_of_titles: bool, places: usize) -> Result<Option<Self>, Refused> {
+        let timeout_ms = if places > 1 { LIST_PART_TIMEOUT_MS } else { LIST_TIMEOUT_MS };
         let (limit, state, words) = (limit(url)?, state(url)?.map_or("", of_state), query(url)?);
         let order = order(url, words.is_some())?;
         let [owner, named] = scope.bindings();
@@ -126,23 +155,33 @@ impl<'a> Asked<'a> {
             let (at, id) = before_session(url, order)?.unwrap_or((1 << 53, String::new()));
             let id = scope.prefix.clone() + &id;
             let bindings = vec![owner, named, number(at), id.into(), rows];
-            return Ok(Some(Asked { scope, bindings, limit, order, is_of_titles, state, seen: None }));
+            return Ok(Some(Asked {
+                scope,
+                bindings,
+                limit,
+                order,
+                is_of_titles,
+                state,
+                seen: None,
+                skipped: 0,
+                timeout_ms,
+            }));
         };
         let Some(expressions) = Expressions::of(&normalized(&words)) else { return Ok(None) };
         let seen = before_hit(url)?;
         let key = scope.owner.as_ref().map(|owner| owner_key(Some(owner))).unwrap_or_default();
+        // Where the hits of a database stand among those of all is known only once all are there.
+        let skipped = if places > 1 { usize::try_from(seen).unwrap_or_default() } else { 0 };
+        let (rows, offset) = if places > 1 {
+            (number(seen.saturating_add(limit as u64).saturating_add(1)), number(0))
+        } else {
+            (rows, number(seen))
+        };
         let Expressions { words, older_words, places } = expressions;
-        let bindings = vec![
-            owner,
-            named,
-            words.into(),
-            rows,
-            number(seen),
-            older_words.into(),
-            key.into(),
-            places.into(),
-        ];
-        Ok(Some(Asked { scope, bindings, limit, order, is_of_titles, state, seen: Some(seen) }))
+        let bindings =
+            vec![owner, named, words.into(), rows, offset, older_words.into(), key.into(), places.into()];
+        let seen = Some(seen);
+        Ok(Some(Asked { scope, bindings, limit, order, is_of_titles, state, seen, skipped, timeout_ms }))
     }
 
     /// A session comes as clients see it, put together by SQLite: no row is taken apart only to be put together again.
@@ -173,7 +212,7 @@ impl<'a> Asked<'a> {
             scope.condition()
         };
         format!(
-            "SELECT {SESSION_JSON} AS json, '{mark}' || {time} || '.' || substr(id, instr(id, '/') + 1) AS place FROM sessions \
+            "SELECT {SESSION_JSON} AS json, 0 AS rank, {time} AS at, '{mark}' || {time} || '.' || substr(id, instr(id, '/') + 1) AS place FROM sessions \
              WHERE ({time}, id) < (?3, ?4) AND {condition} {state} ORDER BY {time} DESC, id DESC LIMIT ?5"
         )
     }
@@ -196,10 +235,10 @@ impl<'a> Asked<'a> {
         format!(
             "WITH hits (source, session, message, rank) AS ({hits}),
              best AS (SELECT session, message, min(rank) AS rank FROM hits GROUP BY session)
-             SELECT * FROM (SELECT json_patch({SESSION_JSON}, json_object('snippet', {SNIPPET})) AS json, {complete} AS complete
-               FROM best CROSS JOIN sessions ON sessions.n = session WHERE ?7 IS NOT NULL {state}
+             SELECT * FROM (SELECT json_patch({SESSION_JSON}, json_object('snippet', {SNIPPET})) AS json, {complete} AS complete,
+               best.rank AS rank, created_at AS at, id AS place FROM best CROSS JOIN sessions ON sessions.n = session WHERE ?7 IS NOT NULL {state}
                ORDER BY best.rank, created_at DESC, id DESC LIMIT ?4 OFFSET ?5)
-             UNION ALL SELECT '', {complete} WHERE NOT EXISTS
+             UNION ALL SELECT '', {complete}, 0, 0, '' WHERE NOT EXISTS
                (SELECT 1 FROM best CROSS JOIN sessions ON sessions.n = session WHERE true {state})"
         )
     }
@@ -296,26 +335,41 @@ fn hits(select: &str, order: &str) -> String {
     format!("SELECT * FROM (SELECT {select} ORDER BY {order} LIMIT {SEARCH_HITS_MAX})")
 }
 
-async fn rows(env: &Env, asked: &Asked<'_>) -> Result<JsValue, JsValue> {
-    let query = |migration| {
-        let query = d1::statement(&d1::database(env)?, &asked.query(migration), &asked.bindings)?;
-        Ok(d1::within(&query.all()?, LIST_TIMEOUT_MS))
+async fn rows(env: &Env, asked: &Rc<Asked>, places: &[u64]) -> Result<Array, JsValue> {
+    let (env, asked) = (JsValue::from(env), asked.clone());
+    let ask = move |place| -> Task<Result<JsValue, JsValue>> {
+        let (env, asked): (Env, _) = (env.clone().unchecked_into(), asked.clone());
+        Box::pin(async move {
+            let query = |migration| {
+                let query =
+                    d1::statement(&d1::database(&env, place)?, &asked.query(migration), &asked.bindings)?;
+                Ok(d1::within(&query.all()?, asked.timeout_ms))
+            };
+            database::ask(place, &query).await
+        })
     };
-    database::ask(&query).await
+    d1::of_all(places, ask).await
 }
 
-impl Asked<'_> {
-    fn page(&self, rows: &Array) -> Answer {
-        let has_more = rows.length() as usize > self.limit;
-        let found: Vec<Row> = rows.iter().take(self.limit).map(JsValue::unchecked_into).collect();
+impl Asked {
+    /// The page out of what the databases gave, each in its order. All of them were asked for as many rows as the page may
+    /// have, and one more.
+    fn page(&self, found: &Array, is_whole: bool) -> Answer {
+        let mut found: Vec<Row> = found.iter().map(JsValue::unchecked_into).collect();
+        let is_complete = is_whole && (self.seen.is_none() || found.iter().all(Row::is_complete));
+        found.retain(|row| !row.place().is_empty());
+        let end = self.skipped.saturating_add(self.limit);
+        let has_more = found.len() > end;
+        found.truncate(end);
         let next_before = match (found.last(), self.seen) {
             (Some(last), None) if has_more => Some(last.place()),
             (Some(_), Some(seen)) if has_more => Some(seen.saturating_add(self.limit as u64).to_string()),
             _ => None,
         };
-        let is_complete = self.seen.map(|_| found.first().is_none_or(Row::is_complete));
-        let sessions: Vec<String> = found.iter().map(Row::json).filter(|json| !json.is_empty()).collect();
-        page(&sessions, next_before.as_deref(), is_complete)
+        let sessions: Vec<String> = found.iter().skip(self.skipped).map(Row::json).collect();
+        // A list is complete unless it says that it is not.
+        let is_told = self.seen.is_some() || !is_complete;
+        page(&sessions, next_before.as_deref(), is_told.then_some(is_complete))
     }
 }
 

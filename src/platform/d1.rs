@@ -1,25 +1,14 @@
 //! The database that all objects share.
 
-use js_sys::{Array, Promise};
+use js_sys::futures::{JsFuture, future_to_promise};
+use js_sys::{Array, Promise, Reflect};
 use wasm_bindgen::prelude::*;
 use worker_sys::{D1Database, D1PreparedStatement, D1Result};
 
-use super::Env;
+use super::{Env, Task};
 use crate::variables;
 
-// Of several names for the same objects the usual one counts, else the first. A service has every property that it is
-// asked for, so a binding is known by its constructor.
-#[wasm_bindgen(inline_js = "
-export const row_prefix = (env, id) => {
-    const name = ['SESSION_DO', ...Object.keys(env)].find((name) => {
-        const objects = env[name];
-        if (objects?.constructor?.name !== 'DurableObjectNamespace') return false;
-        return (id.jurisdiction ? objects.jurisdiction(id.jurisdiction) : objects).idFromName(id.name).equals(id);
-    });
-    return name && name !== 'SESSION_DO' ? name + '/' : '';
-};
-export const row_prefix_of_class = (env, name) => row_prefix(env, env[name].idFromName('any'));
-")]
+#[wasm_bindgen(module = "/src/platform/d1.js")]
 extern "C" {
     /// What stands before a session's id in the rows of its class: the name of the binding that this object is found by,
     /// and a slash; nothing for the usual binding, and for a worker that does not bind its own class.
@@ -28,6 +17,33 @@ extern "C" {
     /// The same for all objects of a binding.
     #[wasm_bindgen(catch)]
     pub fn row_prefix_of_class(env: &Env, name: &str) -> Result<String, JsValue>;
+    #[wasm_bindgen(catch)]
+    fn ask_all(places: &Array, ask: &JsValue) -> Result<Promise, JsValue>;
+    /// The [`Row`]s of all answers in one order, and the errors among them.
+    #[wasm_bindgen(catch)]
+    pub fn merged(answers: &Array) -> Result<Array, JsValue>;
+    /// Of several databases, the health of the one that needs it most, as JSON.
+    #[wasm_bindgen(catch)]
+    pub fn worst(names: &Array, answers: &Array, unreachable: &str) -> Result<String, JsValue>;
+    /// Deletes the rows of a session that is no more.
+    #[wasm_bindgen(catch)]
+    pub fn forget_rows(databases: &Array, row_id: &str) -> Result<Promise, JsValue>;
+    /// What there is of a subject, as JSON: `own` are the databases of its sessions.
+    #[wasm_bindgen(catch)]
+    pub fn subject_held(own: &Array, all: &Array, subject: &str) -> Result<Promise, JsValue>;
+    /// Notes that all is to be deleted that the subject began until then.
+    #[wasm_bindgen(catch)]
+    pub fn subject_note(own: &Array, subject: &str, at: f64) -> Result<Promise, JsValue>;
+    /// Deletes it, and takes the subject's name off its messages in sessions of others.
+    #[wasm_bindgen(catch)]
+    pub fn subject_erase(
+        env: &Env,
+        own: &Array,
+        all: &Array,
+        subject: &str,
+        header: &str,
+        identity: &str,
+    ) -> Result<Promise, JsValue>;
 }
 
 #[wasm_bindgen]
@@ -40,6 +56,17 @@ extern "C" {
     /// Its column `place`.
     #[wasm_bindgen(method, getter)]
     pub fn place(this: &Row) -> String;
+    /// A row of what a database is asked beside a delivery.
+    pub type Look;
+    /// What the database calls itself.
+    #[wasm_bindgen(method, getter)]
+    pub fn database(this: &Look) -> Option<String>;
+    /// When the owner was to be forgotten.
+    #[wasm_bindgen(method, getter)]
+    pub fn erased(this: &Look) -> Option<f64>;
+    /// How much of the log the session's row has.
+    #[wasm_bindgen(method, getter)]
+    pub fn seq(this: &Look) -> Option<f64>;
     #[wasm_bindgen(method, getter, js_name = complete)]
     fn complete(this: &Row) -> f64;
 }
@@ -56,8 +83,49 @@ pub fn is_bound(env: &Env) -> bool {
     super::binding(env, variables::DB).is_ok_and(|database| !database.is_undefined())
 }
 
-pub fn database(env: &Env) -> Result<D1Database, JsValue> {
-    super::binding(env, variables::DB).map(JsValue::unchecked_into)
+/// A database by its number: 0 is bound as `DB`, the next as `DB_1`.
+pub fn database(env: &Env, place: u64) -> Result<D1Database, JsValue> {
+    let name = name(place);
+    let database = Reflect::get(env, &name.as_str().into())?;
+    if database.is_undefined() {
+        return Err(js_sys::Error::new(&(name + " is not bound")).into());
+    }
+    Ok(database.unchecked_into())
+}
+
+/// The numbers of all databases that sessions may be in; the first alone if `DB_GENERATIONS` is not valid.
+pub fn all(env: &Env) -> Vec<u64> {
+    let count = generations(env).last().copied().unwrap_or(1);
+    (0..count).collect()
+}
+
+/// The numbers of databases that there were.
+pub fn generations(env: &Env) -> Vec<u64> {
+    let source = |name: variables::Name| Reflect::get(env, &name.as_str().into()).ok()?.as_string();
+    crate::config::generations(variables::Variables(&source)).unwrap_or_default()
+}
+
+/// Some databases by their numbers.
+pub fn databases(env: &Env, places: &[u64]) -> Result<Array, JsValue> {
+    places.iter().map(|place| database(env, *place).map(JsValue::from)).collect()
+}
+
+/// How a database is bound.
+pub fn name(place: u64) -> String {
+    let db = variables::DB.name();
+    if place == 0 { db.into() } else { format!("{db}_{place}") }
+}
+
+/// What `ask` comes to for each of some databases, in their order: an answer, or an error.
+pub async fn of_all(
+    places: &[u64],
+    ask: impl Fn(u64) -> Task<Result<JsValue, JsValue>> + 'static,
+) -> Result<Array, JsValue> {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let ask: Closure<dyn FnMut(f64) -> Promise> =
+        Closure::new(move |place| future_to_promise(ask(place as u64)));
+    let places = places.iter().map(|place| super::number(*place)).collect();
+    Ok(JsFuture::from(ask_all(&places, ask.as_ref())?).await?.unchecked_into())
 }
 
 pub fn statement(

@@ -1,6 +1,6 @@
 //! The bucket that holds files.
 
-use js_sys::{Array, Promise};
+use js_sys::{Array, JsString, Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
 use web_sys::ReadableStream;
 
@@ -35,6 +35,11 @@ export const put = async (bucket, key, body, size, timeout_ms) => {
     } finally {
         clearTimeout(timer);
     }
+};
+export const put_bytes = (bucket, key, bytes) => bucket.put(key, bytes);
+export const decoded = async (base64) => {
+    const bytes = Uint8Array.fromBase64(base64);
+    return [bytes, new Uint8Array(await crypto.subtle.digest('SHA-256', bytes)).toHex()];
 };
 export const get = (bucket, key, offset, length) => bucket.get(key, { range: { offset, length } });
 
@@ -105,6 +110,11 @@ extern "C" {
     /// All of it, as text.
     #[wasm_bindgen(catch, js_name = whole)]
     pub fn whole(filled: &Filled) -> Result<Promise, JsValue>;
+    #[wasm_bindgen(js_name = put_bytes)]
+    fn put_all(bucket: &Bucket, key: &str, bytes: &Uint8Array) -> Promise;
+    /// The bytes of a base64 text, and their SHA-256 in hexadecimal digits.
+    #[wasm_bindgen(catch)]
+    pub fn decoded(base64: &JsString) -> Result<Promise, JsValue>;
     #[wasm_bindgen(js_name = get)]
     fn get_part(bucket: &Bucket, key: &str, offset: f64, length: f64) -> Promise;
 }
@@ -128,6 +138,11 @@ pub fn put(
     timeout_ms: u64,
 ) -> Result<Promise, JsValue> {
     Ok(put_stream(&bucket(env)?, key, body, size as f64, timeout_ms as f64))
+}
+
+/// Stores bytes.
+pub fn put_bytes(env: &Env, key: &str, bytes: &Uint8Array) -> Result<Promise, JsValue> {
+    Ok(put_all(&bucket(env)?, key, bytes))
 }
 
 /// A part of what is stored, as an [`Object`]; null if the bucket has nothing of that key.

@@ -4,7 +4,7 @@ use super::json::{Fields, Json};
 use super::limits::{
     REASON_CHARS_MAX, REQUEST_ID_CHARS_MAX, SESSION_ID_CHARS_MAX, SESSION_METADATA_BYTES_MAX, TITLE_CHARS_MAX,
 };
-use super::{Block, Content, ErrorBody, PermissionMode, Read, Session, Word, to_json};
+use super::{Block, Content, ErrorBody, PermissionMode, Progress, Read, Session, Word, to_json};
 
 /// A frame from a client, read and checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,6 +90,51 @@ pub struct ToolAnswer {
     pub tool_use_id: String,
     /// What is said to it.
     pub said: ToolSaid,
+}
+
+/// What a client of another protocol asks for. It is sent the one turn that comes of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StockRequest {
+    /// What its client calls the run, if its protocol has runs.
+    pub run: Option<String>,
+    /// What is said to calls of an earlier answer. This comes first.
+    pub answers: Option<CallAnswers>,
+    /// The turn that is to be sent.
+    pub wants: TurnWanted,
+}
+
+/// What a client says to calls of an answer; also what it has said before, or what others have.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallAnswers {
+    /// The id that the answer is shown under.
+    pub answer_id: String,
+    /// The calls, and what is said to each.
+    pub said: Vec<(String, ToolSaid)>,
+}
+
+/// A turn that a client is to be sent.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TurnWanted {
+    /// That of a message.
+    Message(Box<Post>),
+    /// That of a message; another answer to it, if the thread knows the message under another `requestId`.
+    Run(Box<Post>),
+    /// That of this `requestId`, from what its client holds and so many events behind that; from its beginning, if that is
+    /// not given.
+    Turn(String, Option<(Progress, u64)>),
+    /// That of a new version of a message. The post has the `requestId` of the first.
+    Version(Box<Post>),
+    /// Another answer to a message.
+    Again {
+        /// The message's id, as it is shown to the client.
+        message_id: String,
+        /// The `requestId` of the first version, if such a client sent it.
+        request_id: String,
+    },
+    /// The rest of the one whose calls are answered.
+    Rest,
+    /// The one that runs, else one that waits, else the last.
+    Last,
 }
 
 /// What is said to a call of a tool.

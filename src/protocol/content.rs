@@ -169,6 +169,13 @@ impl Content {
         }
     }
 
+    /// Whether it is nothing but results of calls.
+    #[must_use]
+    pub fn is_results(&self) -> bool {
+        let is_result = |block: &Block| matches!(block, Block::ToolResult { .. });
+        matches!(self, Content::Blocks(blocks) if blocks.iter().all(is_result))
+    }
+
     /// Whether it says nothing: its text is blank, and it has no block of another kind.
     #[must_use]
     pub fn is_blank(&self) -> bool {

@@ -14,6 +14,8 @@ words! {
         Editor = "editor",
         /// Begins the session, renames, changes the permission mode, deletes, asks for diagnostics.
         Owner = "owner",
+        /// Imports, and has what is kept elsewhere of the session made anew or deleted: in every session.
+        Admin = "admin",
     }
 }
 
@@ -36,7 +38,7 @@ impl Identity {
     /// The caller where everybody is let in, whoever it is.
     #[must_use]
     pub fn anyone() -> Self {
-        Identity { subject: None, granted: Some(Access::Owner), may_create: true, expires_at: None }
+        Identity { subject: None, granted: Some(Access::Admin), may_create: true, expires_at: None }
     }
 
     /// What the caller may do in a session, or in one that nobody has begun (`None`). If that is nothing, the
@@ -48,6 +50,12 @@ impl Identity {
             None => self.may_create && self.granted.is_none(),
         };
         self.granted.max(owns.then_some(Access::Owner))
+    }
+
+    /// Whether it may do everything in every session.
+    #[must_use]
+    pub fn is_admin(&self) -> bool {
+        self.granted == Some(Access::Admin)
     }
 
     /// Whether the credential no longer holds at `now`.

@@ -4,6 +4,10 @@
 pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 /// A frame from a client above this closes its socket with 1009.
 pub const FRAME_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// A frame or a body from a client of another protocol, which sends the whole history each time.
+pub const STOCK_FRAME_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Requests of one such socket that wait or run beside each other; the next one is refused.
+pub const STOCK_REQUESTS_MAX: usize = 32;
 /// Text in one `token` frame, and messages in one `snapshot` beyond its newest.
 pub const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of a `data:` URL in a `file` block.
@@ -156,6 +160,15 @@ pub const PAGE_MAX: usize = 200;
 pub const PAGE_DEFAULT: usize = 50;
 /// A list of sessions that D1 has not given by then is answered `STORAGE_ERROR`.
 pub const LIST_TIMEOUT_MS: u64 = 10_000;
+/// The body of an import: a part of a session as JSON Lines.
+pub const IMPORT_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// D1 databases of a deployment.
+pub const DATABASES_MAX: usize = 64;
+
+/// How long one of several databases may take to answer a list or a search, in milliseconds.
+pub const LIST_PART_TIMEOUT_MS: u64 = 3_000;
+
 /// How long an isolate remembers which migrations the D1 database lacks, and what `/health` says of it.
 pub const DATABASE_AGE_MS: u64 = 10_000;
 /// A database that has not answered `/health` by then is unreachable.

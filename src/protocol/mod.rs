@@ -17,13 +17,14 @@ pub(crate) mod objects;
 mod read;
 mod server;
 mod session;
+mod sha256;
 #[cfg(test)]
 mod typescript;
 pub(crate) mod words;
 
 pub use client::{
-    ClientFrame, FrameName, Post, Received, SessionUpdate, ToolAnswer, ToolSaid, is_request_id,
-    is_session_id, request_id_form,
+    CallAnswers, ClientFrame, FrameName, Post, Received, SessionUpdate, StockRequest, ToolAnswer, ToolSaid,
+    TurnWanted, is_request_id, is_session_id, request_id_form,
 };
 pub use content::{Approval, ApprovalState, Block, Content, ToolKind, ToolOutput, cut, is_blank, joined};
 pub use cursor::{Cursor, Progress};
@@ -36,6 +37,7 @@ pub use server::{
     Finish, InFlight, InFlightState, Response, ResponseMetadata, ServerFrame, SnapshotReason, Usage,
 };
 pub use session::{Message, MessageMetadata, PermissionMode, Role, Session, SessionState, Status, Versions};
+pub use sha256::sha256;
 pub use words::{Named, Word};
 
 /// The contract's version, told in `connected`.

@@ -13,23 +13,26 @@
 #![deny(missing_docs)]
 
 mod platform;
+mod stock;
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt::{self, Display};
 use std::rc::Rc;
 
 use crate::agent::{Agent, AgentEvent, Failed};
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, Telling, Told};
 use crate::protocol::{
-    CloseCode, Cursor, ErrorBody, ErrorCode, Identity, Millis, Named, Post, Received, ServerFrame,
+    CloseCode, Cursor, ErrorBody, ErrorCode, Identity, Millis, Post, Received, ServerFrame,
 };
-use crate::thread::store::StoreError;
+use crate::thread::store::{Commit, StoreError};
 use crate::thread::{
-    Ask, Audience, Blame, Cause, Config, Denied, File, Input, Output, PeerId, Request, Thread, TurnId,
-    Unserved, Woken,
+    Ask, Audience, Blame, Cause, Config, Denied, File, Import, Input, Output, PeerId, Request, Thread,
+    TurnId, Unimported, Unserved, Woken,
 };
 
 pub use platform::{Loaded, Log, Panicked, Platform};
+pub use stock::Pending;
 
 /// What clients are told of a thread whose store this version cannot read.
 pub const NEWER_FORMAT: &str =
@@ -50,6 +53,12 @@ pub struct Pump<P> {
     timers: Vec<Millis>,
     /// What a program posts and is to be answered.
     posting: Option<Posting>,
+    /// What stock clients were told of turns.
+    telling: Telling,
+    /// How many pieces of what comes next a client holds already.
+    skipping: u64,
+    /// Requests of stock clients whose files are being stored.
+    pending: Vec<PeerId>,
 }
 
 #[derive(Debug)]
@@ -124,6 +133,9 @@ impl<P: Platform> Pump<P> {
             handling: None,
             timers: Vec::new(),
             posting: None,
+            telling: Telling::default(),
+            skipping: 0,
+            pending: Vec::new(),
         }
     }
 
@@ -170,7 +182,12 @@ impl<P: Platform> Pump<P> {
             Request::Update(update) => thread.refuses_update(update, None),
             Request::Answer(answer) => thread.refuses_answer(answer),
             Request::Upload(_) => thread.refuses_upload(identity.subject.as_deref()),
-            Request::Cancel { .. } | Request::Delete => None,
+            Request::Cancel { .. }
+            | Request::Stop
+            | Request::Delete
+            | Request::DeliverAnew
+            | Request::Sweep
+            | Request::Forget { .. } => None,
         };
         let has_begun = thread.session().is_some();
         match refused {
@@ -226,6 +243,34 @@ impl<P: Platform> Pump<P> {
         let accepted = accepted.transpose().map_err(Broken::Store)?.flatten();
         let (answer_id, cursor) = accepted.ok_or_else(|| Undone::Refused(unknown()))?;
         Ok(Accepted { request_id, answer_id, cursor })
+    }
+
+    /// Brings a session in, or a part of it: how many records and files were not there yet. The thread starts anew from what
+    /// is stored then.
+    ///
+    /// # Errors
+    /// If the caller may not, if it does not fit what is there, or as [`Pump::input`].
+    pub fn import(&mut self, identity: &Identity, import: Import) -> Result<usize, Undone> {
+        let thread = self.thread()?;
+        thread.permits_request(identity, Ask::Administer).map_err(Undone::Denied)?;
+        let gone = || Broken::Store(StoreError("the thread is not awake".into()));
+        let thread = self.thread.as_deref().ok_or_else(gone)?;
+        let writes =
+            thread.import(self.platform.records(), import).map_err(|unimported| match unimported {
+                Unimported::Refused(error) => Undone::Refused(error),
+                Unimported::Unread(error) => Undone::Broken(Broken::Store(error)),
+            })?;
+        let count = writes.len().saturating_sub(1);
+        if !writes.is_empty() {
+            if let Err(error) = self.platform.apply(Commit(writes)) {
+                let broken = Broken::Store(error);
+                self.restart(&broken, &mut None)?;
+                return Err(broken.into());
+            }
+            self.forget_thread();
+            self.thread()?;
+        }
+        Ok(count)
     }
 
     /// The thread, woken if need be.
@@ -370,21 +415,21 @@ impl<P: Platform> Pump<P> {
             Output::Store(commit) => self.platform.apply(commit)?,
             Output::Send { to: Audience::One(peer, dialect), frame, is_asked } => {
                 self.note_refusal(&peer, &frame);
-                let text = dialect.encode(&frame);
-                self.platform.send(&peer, &text);
-                let bytes = text.len() as u64;
-                if self.thread.as_mut().is_some_and(|thread| thread.sent(&peer, bytes, is_asked)) {
-                    self.look();
-                }
+                self.send_to(&peer, dialect, &frame, is_asked);
             }
             Output::Send { to: Audience::All, frame, .. } => self.send_to_all(&frame),
-            Output::StartAgent { turn } => return Ok(self.call_agent(turn)),
+            Output::StartAgent { turn } => {
+                self.tell_start(turn);
+                return Ok(self.call_agent(turn));
+            }
             Output::AbortAgent { turn } => self.platform.abort_agent(turn),
             Output::Attach { peer, attachment } => self.platform.attach(&peer, attachment),
             Output::Close { peer, code, reason } => {
                 self.note_close(&peer, code, reason);
                 self.platform.close(&peer, code, reason);
             }
+            Output::Holds { peer, dialect, frames, since } => self.hold(&peer, dialect, &frames, since),
+            Output::Drop { peer } => self.platform.drop_request(&peer),
             Output::SetAlarm(at) => self.platform.set_alarm(at)?,
             Output::Deliver => return Ok(self.deliver()),
             Output::RemoveFiles => return Ok(self.remove_files()),
@@ -393,17 +438,39 @@ impl<P: Platform> Pump<P> {
         Ok(None)
     }
 
+    fn send_to(&mut self, peer: &PeerId, dialect: Dialect, frame: &ServerFrame, is_asked: bool) {
+        let told = match dialect.stock() {
+            None => vec![dialect.encode(frame)],
+            Some(stock) => self.told_to(stock, dialect, frame),
+        };
+        told.iter().for_each(|text| self.send_text(peer, dialect, text, is_asked));
+    }
+
+    fn send_text(&mut self, peer: &PeerId, dialect: Dialect, text: &str, is_asked: bool) {
+        self.platform.send(peer, text);
+        let bytes = (text.len() as u64).saturating_add(dialect.wrap_bytes());
+        if self.thread.as_mut().is_some_and(|thread| thread.sent(peer, bytes, is_asked)) {
+            self.look();
+        }
+    }
+
     /// Encodes once for each dialect in use, whatever the number of sockets.
     fn send_to_all(&mut self, frame: &ServerFrame) {
-        for dialect in Dialect::ALL {
-            if self.platform.is_spoken(*dialect) {
-                let text = dialect.encode(frame);
-                self.platform.send_to_all(*dialect, frame.request_id().map(String::as_str), &text);
-                let bytes = text.len() as u64;
-                if self.thread.as_mut().is_some_and(|thread| thread.sent_to_all(*dialect, bytes)) {
-                    self.look();
-                }
+        let request_id = frame.request_id().map(String::as_str);
+        for dialect in [Dialect::Native, Dialect::Events] {
+            if self.platform.is_spoken(dialect) {
+                self.give_all(dialect, request_id, &dialect.encode(frame));
             }
+        }
+        self.tell_all(frame);
+    }
+
+    /// Gives all of a dialect that are sent this turn, or everything, a text.
+    fn give_all(&mut self, dialect: Dialect, request_id: Option<&str>, text: &str) {
+        self.platform.send_to_all(dialect, request_id, text);
+        let bytes = (text.len() as u64).saturating_add(dialect.wrap_bytes());
+        if self.thread.as_mut().is_some_and(|thread| thread.sent_to_all(dialect, bytes)) {
+            self.look();
         }
     }
 
@@ -492,6 +559,7 @@ impl<P: Platform> Pump<P> {
 
     fn forget_thread(&mut self) {
         self.platform.abort_all_agents();
+        self.telling = Telling::default();
         self.thread = None;
         self.handling = None;
     }
@@ -505,6 +573,11 @@ impl<P: Platform> Pump<P> {
         self.platform.close_all(CloseCode::InternalError, reason);
         self.platform.log(Log::GaveUp);
     }
+}
+
+/// Pieces of a turn as a dialect sends them.
+fn framed(dialect: Dialect, told: &[Told]) -> Vec<String> {
+    told.iter().filter_map(|told| dialect.framed(told).map(Cow::into_owned)).collect()
 }
 
 /// What a connection that is closed with this code was refused for; `None` if nothing is wrong.

@@ -52,17 +52,22 @@ pub trait Platform {
     /// Gives a socket a text frame. A socket that cannot take it is reported later, as one that left.
     fn send(&mut self, to: &PeerId, frame: &str);
 
-    /// Whether a socket that is attached speaks this dialect.
+    /// Whether somebody who is attached is sent in this dialect what goes to all. A socket of a stock client is not: its
+    /// requests are.
     fn is_spoken(&self, dialect: Dialect) -> bool;
 
     /// Gives all sockets of a dialect that are attached a text frame. It is about the turn `request_id`: those whose
-    /// attachment says that they follow another one do not get it.
+    /// attachment says that they follow another one do not get it, nor do stock clients that follow none.
     fn send_to_all(&mut self, dialect: Dialect, request_id: Option<&str>, frame: &str);
+
+    /// Sends nothing more to a request of a stock client's socket, and not that it has ended.
+    fn drop_request(&mut self, peer: &PeerId);
 
     /// Bytes that each stream has not taken yet. Of a socket nothing tells.
     fn untaken(&self) -> Vec<(PeerId, u64)>;
 
-    /// Keeps the attachment with the socket, through hibernation. From then on the socket gets what is sent
+    /// Keeps the attachment with the socket, through hibernation. The peer of a request of a socket (see
+    /// [`crate::thread::stock::request_peer`]) is made by that, and is kept with its socket. From then on the socket gets what is sent
     /// to all.
     fn attach(&mut self, peer: &PeerId, attachment: Attachment);
 

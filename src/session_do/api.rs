@@ -13,21 +13,24 @@ use crate::edge::{
     Action, Answer, Guarded, Refused, Route, bad_before, bad_request, is_upgrade, limit, place, query_value,
     read_fields, refusal, switch_protocols,
 };
-use crate::platform::http::{empty_response, header, json_response, stream};
+use crate::platform::http::{empty_response, header, json_response, read, stream};
 use crate::platform::{elapsed, now, sleep, socket_pair};
 use crate::protocol::json::{Fields, Json};
-use crate::protocol::limits::{BODY_BYTES_MAX, MESSAGE_BYTES_MAX, PAGE_BYTES_MAX, PAGE_MAX};
+use crate::protocol::limits::{
+    BODY_BYTES_MAX, IMPORT_BYTES_MAX, MESSAGE_BYTES_MAX, PAGE_BYTES_MAX, PAGE_MAX,
+};
 use crate::protocol::{
     CloseCode, Cursor, ErrorCode, Identity, Read, Session, SessionUpdate, ToolAnswer, is_request_id,
     request_id_form, to_json,
 };
 use crate::pump::{Accepted, Broken, NEWER_FORMAT, Undone};
-use crate::thread::store::{Record, Records, StoreError};
-use crate::thread::{Ask, Denied, Input, PeerId, READ_TOO_MUCH, Request as Asked, Thread};
+use crate::thread::store::{Page, Record, Records, StoreError};
+use crate::thread::{Ask, Denied, Import, Input, PeerId, READ_TOO_MUCH, Request as Asked, Thread};
 
-use super::files;
 use super::shell::Shell;
+use super::store::Store;
 use super::tickets::Purpose;
+use super::{files, stock};
 
 /// How often and how long the answer to a deletion waits for D1; it does not depend on it.
 const DELETION_ATTEMPTS: usize = 2;
@@ -42,9 +45,10 @@ pub async fn serve(shell: &Rc<Shell>, request: &Request) -> Result<Response, JsV
 
 async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
     let action = match Route::of(&request.method(), &request.url(), is_upgrade(request))? {
-        Route::Guarded(Guarded::Connect { .. }) => {
-            return connect(shell, request, caller(shell, request, Some(Purpose::Socket))?);
+        Route::Guarded(Guarded::Connect { dialect, .. }) => {
+            return connect(shell, request, caller(shell, request, Some(Purpose::Socket))?, dialect);
         }
+        Route::Guarded(Guarded::Chat) => Action::Chat,
         Route::Guarded(Guarded::Session { action, .. }) => action,
         // The edge passes on nothing else; a program that is bound to the object may.
         _ => return Err(no_session()),
@@ -66,11 +70,42 @@ async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
                 messages(shell, &request.url(), &identity)
             }
         }
+        Action::Chat => stock::chat(shell, request, identity).await,
+        Action::Resume => stock::resume(shell, identity),
+        Action::Run => stock::run(shell, request, identity).await,
+        Action::ReadRun => read_run(shell, request, identity),
+        Action::Stop => {
+            shell.request(&identity, Asked::Stop)?;
+            Ok(json_response(202, "{}")?)
+        }
+        Action::UiMessages => {
+            check_read(shell, &identity)?;
+            let before = before(&request.url(), epoch(shell)?)?;
+            let (body, next) = stock::messages(shell, before)?;
+            count_read(shell, &identity, body.len());
+            let response = json_response(200, &body)?;
+            if let Some(next) = next {
+                response.headers().set("x-next-before", &next)?;
+            }
+            Ok(response)
+        }
         Action::Update => update(shell, &identity, &fields(request, BODY_BYTES_MAX).await?),
         Action::Cancel => cancel(shell, &identity, &fields(request, BODY_BYTES_MAX).await?),
         // A tool's result may be as large as by a frame.
         Action::Decide => decide(shell, &identity, &mut fields(request, MESSAGE_BYTES_MAX).await?),
         Action::Delete => delete(shell, &identity).await,
+        Action::Export => {
+            check_read(shell, &identity)?;
+            export(shell, identity)
+        }
+        Action::Import => import(shell, request, &identity).await,
+        Action::ImportFile => files::import(shell, request).await,
+        Action::Reindex => administer(shell, &identity, Asked::DeliverAnew),
+        Action::Sweep => administer(shell, &identity, Asked::Sweep),
+        Action::Forget => {
+            let author = query_value(&request.url(), "subject").unwrap_or_default();
+            administer(shell, &identity, Asked::Forget { author })
+        }
         Action::Upload => files::upload(shell, request, &identity).await,
         Action::Fetch => files::fetch(shell, request, &identity).await,
     }
@@ -97,14 +132,8 @@ fn admit(shell: &Shell, identity: &Identity) -> Result<(), Refused> {
     }
 }
 
-fn join(
-    shell: &Shell,
-    peer: &PeerId,
-    identity: Identity,
-    dialect: Dialect,
-    cursor: Option<String>,
-) -> Result<(), Refused> {
-    let joined = shell.input(Input::Joined { peer: peer.clone(), identity, dialect, cursor });
+fn join(shell: &Shell, peer: &PeerId, input: Input) -> Result<(), Refused> {
+    let joined = shell.input(input);
     if joined.is_ok() && shell.has_joined(peer) {
         return Ok(());
     }
@@ -113,17 +142,32 @@ fn join(
     Err(Refused::retryable(503, ErrorCode::StorageError, why))
 }
 
-fn new_peer() -> PeerId {
+pub fn new_peer() -> PeerId {
     uuid::Uuid::new_v4().to_string().into()
 }
 
 /// A browser comes: its socket may sleep from here on.
-fn connect(shell: &Shell, request: &Request, identity: Identity) -> Answer {
+fn connect(shell: &Shell, request: &Request, identity: Identity, dialect: Dialect) -> Answer {
     admit(shell, &identity)?;
     let [client, server] = socket_pair()?;
     let peer = new_peer();
     shell.accept(&peer, server)?;
-    join(shell, &peer, identity, Dialect::Native, query_value(&request.url(), "cursor"))?;
+    let (url, id) = (request.url(), peer.clone());
+    let input = if dialect == Dialect::Native {
+        Input::Joined { peer: id, identity, dialect, cursor: query_value(&url, "cursor") }
+    } else {
+        let detaches = match dialect {
+            Dialect::AgUi => query_value(&url, "offset").is_some(),
+            _ => query_value(&url, "abort").is_some_and(|abort| abort == "detach"),
+        };
+        Input::Opened { peer: id, identity, dialect, detaches }
+    };
+    join(shell, &peer, input)?;
+    // Such a socket sends nothing: its address says all.
+    if let Some(offset) = query_value(&url, "offset").filter(|_| dialect == Dialect::AgUi) {
+        let run = query_value(&url, "runId").unwrap_or_default();
+        shell.ask(&peer, &run, dialect, stock::turn(&run, Some(&offset)));
+    }
     switch_protocols(request, &client)
 }
 
@@ -137,7 +181,8 @@ fn events(shell: &Shell, request: &Request, identity: Identity) -> Answer {
     let cursor = last.or_else(|| query_value(&request.url(), "cursor"));
     let peer = new_peer();
     let body = shell.workerd().open_stream(&peer)?;
-    join(shell, &peer, identity, Dialect::Events, cursor)?;
+    let dialect = Dialect::Events;
+    join(shell, &peer, Input::Joined { peer: peer.clone(), identity, dialect, cursor })?;
     Ok(event_response(Some(&body))?)
 }
 
@@ -160,7 +205,7 @@ async fn post(shell: &Shell, request: &Request, identity: Identity) -> Answer {
     Ok(json_response(202, &body)?)
 }
 
-fn event_response(body: Option<&ReadableStream>) -> Result<Response, JsValue> {
+pub fn event_response(body: Option<&ReadableStream>) -> Result<Response, JsValue> {
     let response = Response::new_with_opt_readable_stream(body)?;
     response.headers().set("content-type", "text/event-stream")?;
     Ok(response)
@@ -228,6 +273,25 @@ fn decide(shell: &Shell, identity: &Identity, fields: &mut Fields) -> Answer {
     Ok(json_response(202, "{}")?)
 }
 
+async fn import(shell: &Shell, request: &Request, identity: &Identity) -> Answer {
+    let body = read(request.body(), IMPORT_BYTES_MAX).await?;
+    if body.len() > IMPORT_BYTES_MAX {
+        let message =
+            format!("the body has at most {IMPORT_BYTES_MAX} bytes; bring a larger session in parts");
+        return Err(Refused::fatal(413, ErrorCode::MessageTooLarge, &message));
+    }
+    let text = str::from_utf8(&body).map_err(|_| bad_request("the body is not UTF-8"))?;
+    let import = Import::read(text, &shell.runtime.session_id).map_err(|why| bad_request(&why))?;
+    let written = shell.import(identity, import)?;
+    Ok(json_response(200, &format!(r#"{{"written":{written}}}"#))?)
+}
+
+fn administer(shell: &Shell, identity: &Identity, request: Asked) -> Answer {
+    session(shell)?.ok_or_else(no_session)?;
+    shell.request(identity, request)?;
+    Ok(json_response(202, "{}")?)
+}
+
 async fn delete(shell: &Shell, identity: &Identity) -> Answer {
     let deliveries = &shell.runtime.deliveries;
     let mut delivery = deliveries.next();
@@ -275,6 +339,28 @@ fn messages(shell: &Shell, url: &str, identity: &Identity) -> Answer {
     Ok(json_response(200, &body)?)
 }
 
+/// A run, or what a client loads a thread with.
+fn read_run(shell: &Shell, request: &Request, identity: Identity) -> Answer {
+    let url = request.url();
+    if let Some(run) = query_value(&url, "runId") {
+        let last = header(request, "last-event-id").filter(|id| !id.is_empty());
+        let offset = last.or_else(|| query_value(&url, "offset"));
+        return stock::follow(shell, identity, Dialect::AgUiEvents, stock::turn(&run, offset.as_deref()));
+    }
+    if query_value(&url, "threadId").is_none() {
+        return Err(bad_request("give runId and offset for a run, or threadId for the messages"));
+    }
+    if session(shell)?.is_none() {
+        return Ok(json_response(200, &crate::dialect::ag_ui::history::history(&[], None, None))?);
+    }
+    permit(shell, &identity, Ask::Read)?;
+    check_read(shell, &identity)?;
+    let epoch = epoch(shell)?;
+    let body = stock::hydrated(shell, limit(&url)?, before(&url, epoch)?)?;
+    count_read(shell, &identity, body.len());
+    Ok(json_response(200, &body)?)
+}
+
 /// The sequence number that `before` names; after all there are, if it is not given.
 fn before(url: &str, epoch: u64) -> Result<u64, Refused> {
     let Some(text) = query_value(url, "before") else { return Ok(1 << 53) };
@@ -284,8 +370,60 @@ fn before(url: &str, epoch: u64) -> Result<u64, Refused> {
         .ok_or_else(bad_before)
 }
 
-/// The whole history, a page at a time: what is in memory does not grow with it.
+/// All that an import needs, as it is now.
+fn export(shell: &Rc<Shell>, identity: Identity) -> Answer {
+    let shown = session(shell)?.ok_or_else(no_session)?;
+    let kept = shell.thread(Thread::kept)?.ok_or_else(no_session)?;
+    let (session, open, path) = (to_json(&shown), to_json(&kept.open), to_json(&kept.path));
+    let mut first = format!(
+        r#"{{"session":{session},"thread":{{"epoch":{},"seq":{},"open":{open},"path":{path}}}}}"#,
+        kept.epoch, kept.seq
+    );
+    first.push('\n');
+    for file in shell.store().files_as_json().map_err(unreadable)? {
+        first.extend(["{\"file\":", &file, "}\n"]);
+    }
+    pages(shell, identity, first, |records, seq| records.events(seq, PAGE_MAX, PAGE_BYTES_MAX), exported)
+}
+
+/// Each record with what is shown of it, if it is a message.
+fn exported(thread: &Thread, store: &Store, page: &[Record]) -> Result<Vec<u8>, StoreError> {
+    let messages: Vec<Record> = page.iter().filter(|record| record.is_message()).cloned().collect();
+    let shown = json_lines(thread, store, &messages)?;
+    let mut shown = shown.split(|byte| *byte == b'\n');
+    let seqs: Vec<u64> = page.iter().map(|record| record.seq).collect();
+    let mut lines = Vec::new();
+    for (record, row) in page.iter().zip(store.rows_as_json(&seqs)?) {
+        lines.push(b'{');
+        if record.is_message() {
+            lines.extend_from_slice(b"\"message\":");
+            lines.extend_from_slice(shown.next().unwrap_or_default());
+            lines.push(b',');
+        }
+        lines.extend_from_slice(b"\"record\":");
+        lines.extend(row.into_bytes());
+        lines.extend_from_slice(b"}\n");
+    }
+    Ok(lines)
+}
+
+/// The whole history.
 fn lines(shell: &Rc<Shell>, identity: Identity) -> Answer {
+    let page = |records: &Store, seq| records.after(seq, PAGE_MAX, PAGE_BYTES_MAX);
+    pages(shell, identity, String::new(), page, json_lines)
+}
+
+/// Some records as lines.
+type Lines = fn(&Thread, &Store, &[Record]) -> Result<Vec<u8>, StoreError>;
+
+/// JSON Lines, a page at a time: what is in memory does not grow with them.
+fn pages(
+    shell: &Rc<Shell>,
+    identity: Identity,
+    mut first: String,
+    next: fn(&Store, u64) -> Result<Page, StoreError>,
+    lines: Lines,
+) -> Answer {
     let epoch = epoch(shell)?;
     let (shell, mut after) = (Rc::downgrade(shell), Some(0));
     let body = stream(move || {
@@ -295,10 +433,15 @@ fn lines(shell: &Rc<Shell>, identity: Identity) -> Answer {
         if shell.thread(Thread::epoch).map_err(|broken| broken.to_string())? != epoch {
             return Ok(None);
         }
-        let page = shell.store().after(seq, PAGE_MAX, PAGE_BYTES_MAX).map_err(|StoreError(why)| why)?;
+        let page = next(&shell.store(), seq).map_err(|StoreError(why)| why)?;
         after = page.records.last().filter(|_| page.more).map(|last| last.seq);
-        let lines = shell.read(|thread, records| json_lines(thread, records, &page.records));
-        let lines = lines.map_err(|broken| broken.to_string())?;
+        let mut text = std::mem::take(&mut first).into_bytes();
+        text.extend(
+            shell
+                .read(|thread, store| lines(thread, store, &page.records))
+                .map_err(|broken| broken.to_string())?,
+        );
+        let lines = text;
         count_read(&shell, &identity, lines.len());
         Ok((!lines.is_empty()).then_some(lines))
     })?;
@@ -308,7 +451,7 @@ fn lines(shell: &Rc<Shell>, identity: Identity) -> Answer {
 }
 
 /// Messages of all versions, each with whether it is on the current path.
-fn json_lines(thread: &Thread, records: &dyn Records, page: &[Record]) -> Result<Vec<u8>, StoreError> {
+fn json_lines(thread: &Thread, records: &Store, page: &[Record]) -> Result<Vec<u8>, StoreError> {
     let mut lines = Vec::new();
     for (message, record) in thread.messages(records, page)?.iter().zip(page) {
         let mut line = to_json(message).into_bytes();

@@ -15,6 +15,7 @@ use crate::protocol::limits::{FILE_BYTES_MAX, FILE_UPLOAD_MS};
 use crate::protocol::{
     ErrorCode, Identity, Wanted, disposition, file_path, media_type, safe_name, to_json, wanted,
 };
+use crate::thread::store::Records;
 use crate::thread::{File, FileState, Input, Request as Asked};
 
 use super::logs;
@@ -114,6 +115,30 @@ pub async fn upload(shell: &Rc<Shell>, request: &Request, identity: &Identity) -
     stored_or_not(shell, &file, stored)
 }
 
+/// Takes the bytes of a file that an import has named.
+pub async fn import(shell: &Rc<Shell>, request: &Request) -> Answer {
+    let url = request.url();
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    let file = shell.store().file(path.rsplit('/').next().unwrap_or_default());
+    let file = file.ok().flatten().filter(|file| file.state == FileState::Here).ok_or_else(|| {
+        Refused::fatal(404, ErrorCode::NotFound, "the session has no such file; import the session first")
+    })?;
+    if announced_size(request)? != file.size {
+        return Err(bad_request(&format!(
+            "the file has {} bytes, and content-length says otherwise",
+            file.size
+        )));
+    }
+    settled(store(shell, request, &file)).await.map_err(|thrown| not_whole(&thrown))?;
+    Ok(json_response(201, &shown(&shell.runtime.session_id, &file))?)
+}
+
+fn not_whole(thrown: &JsValue) -> Refused {
+    log_failure("upload_failed", thrown);
+    let message = "the file did not come whole, or the bucket did not take it; upload it again";
+    Refused::retryable(503, ErrorCode::StorageError, message)
+}
+
 fn store(shell: &Shell, request: &Request, file: &File) -> Result<Promise, JsValue> {
     let body = request.body().ok_or(JsValue::UNDEFINED)?;
     r2::put(&shell.runtime.env, &key(&shell.runtime.session_id, &file.id), &body, file.size, FILE_UPLOAD_MS)
@@ -122,11 +147,7 @@ fn store(shell: &Shell, request: &Request, file: &File) -> Result<Promise, JsVal
 fn stored_or_not(shell: &Shell, file: &File, stored: Result<JsValue, JsValue>) -> Answer {
     let id = file.id.clone();
     shell.input(if stored.is_ok() { Input::Uploaded { id } } else { Input::FileLost { id } })?;
-    if let Err(thrown) = stored {
-        log_failure("upload_failed", &thrown);
-        let message = "the file did not come whole, or the bucket did not take it; upload it again";
-        return Err(Refused::retryable(503, ErrorCode::StorageError, message));
-    }
+    stored.map_err(|thrown| not_whole(&thrown))?;
     if !shell.thread(|thread| thread.has_uploaded(&file.id))? {
         let message = "the session was deleted while the file came; upload it again to begin anew";
         return Err(Refused::fatal(404, ErrorCode::NotFound, message));

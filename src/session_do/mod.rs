@@ -15,6 +15,7 @@ mod own;
 mod schema;
 mod shell;
 mod sockets;
+mod stock;
 mod store;
 mod tickets;
 mod upstream;

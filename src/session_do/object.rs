@@ -12,7 +12,7 @@ use worker_sys::{DurableObjectState, WebSocketRequestResponsePair};
 
 use crate::agent::own::OwnCode;
 use crate::config::Settings;
-use crate::protocol::limits::FRAME_BYTES_MAX;
+use crate::protocol::limits::{FRAME_BYTES_MAX, STOCK_FRAME_BYTES_MAX};
 use crate::protocol::{CloseCode, Json};
 use crate::thread::{Input, PeerId};
 use crate::variables::Variables;
@@ -25,7 +25,8 @@ use crate::platform::{Env, Socket, guard, promise};
 
 /// A close's reason is fixed text, so it cannot take the limit from here.
 const TOO_BIG: &str = "a frame has at most 2097152 bytes";
-const _: () = assert!(FRAME_BYTES_MAX == 2_097_152);
+const STOCK_TOO_BIG: &str = "a frame has at most 8388608 bytes";
+const _: () = assert!(FRAME_BYTES_MAX == 2_097_152 && STOCK_FRAME_BYTES_MAX == 8_388_608);
 
 thread_local! {
     /// The variables are those of the isolate. What an agent learns of its endpoint is so for all threads.
@@ -126,10 +127,13 @@ impl SessionDO {
             );
         };
         // A text has at least as many bytes as UTF-16 units: what is far too long is not even copied.
-        let is_short = frame.length() as usize <= FRAME_BYTES_MAX;
-        let text = is_short.then(|| String::from(frame)).filter(|text| text.len() <= FRAME_BYTES_MAX);
+        let is_stock = dialect.stock().is_some();
+        let (bytes_max, too_big) =
+            if is_stock { (STOCK_FRAME_BYTES_MAX, STOCK_TOO_BIG) } else { (FRAME_BYTES_MAX, TOO_BIG) };
+        let is_short = frame.length() as usize <= bytes_max;
+        let text = is_short.then(|| String::from(frame)).filter(|text| text.len() <= bytes_max);
         let Some(text) = text else {
-            return self.close(&peer, CloseCode::MessageTooBig, TOO_BIG);
+            return self.close(&peer, CloseCode::MessageTooBig, too_big);
         };
         self.shell.frame(peer, dialect, &text);
     }

@@ -18,7 +18,8 @@ pub struct Table {
 /// One row: the thread as of its last checkpoint, and the format of all tables.
 ///
 /// `path` names the stretches of the log that are on the current path, once not all of it is: `[[from, to], …, [from]]`,
-/// each to before its second number.
+/// each to before its second number. `place` is the number of the D1 database that has the session, 0 or null for the
+/// first, and `database` what that calls itself.
 pub const THREAD: Table = Table {
     name: "bobbin_thread",
     columns: &[
@@ -31,6 +32,8 @@ pub const THREAD: Table = Table {
         ("open", "TEXT NOT NULL DEFAULT '[]'"),
         ("session", "TEXT NOT NULL DEFAULT '{}'"),
         ("path", "TEXT"),
+        ("place", "INTEGER"),
+        ("database", "TEXT"),
     ],
 };
 
@@ -78,8 +81,8 @@ pub const JOURNAL: Table = Table {
     ],
 };
 
-/// One row after a deletion: when it was, whether D1 has yet to learn of it, and `requests`, digests of the ids that
-/// were used. No row is a deletion that is owed.
+/// One row after a deletion: when it was, whether D1 has yet to learn of it, the numbers of the databases that have, as
+/// JSON (null for the first alone), and `requests`, digests of the ids that were used. No row is a deletion that is owed.
 pub const DELETED: Table = Table {
     name: "bobbin_deleted",
     columns: &[
@@ -87,6 +90,7 @@ pub const DELETED: Table = Table {
         ("at", "INTEGER NOT NULL DEFAULT 0"),
         ("owed", "INTEGER NOT NULL DEFAULT 1"),
         ("requests", "TEXT"),
+        ("places", "TEXT"),
     ],
 };
 

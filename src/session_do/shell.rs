@@ -8,16 +8,17 @@ use worker_sys::DurableObjectState;
 
 use crate::agent::{Agent, Unconfigured};
 use crate::config::Settings;
-use crate::dialect::Dialect;
+use crate::dialect::{Asked, Dialect};
 use crate::platform::{self, Env, Guarded, Socket, Task, guard, must, promise};
-use crate::protocol::{CloseCode, Identity, Post};
-use crate::pump::{Accepted, Broken, Platform, Pump, Undone};
-use crate::thread::store::{Records, StoreError};
-use crate::thread::{Config, File, Input, PeerId, Request, Thread, TurnId};
+use crate::protocol::{CloseCode, Identity, Post, StockRequest};
+use crate::pump::{Accepted, Broken, Pending, Platform, Pump, Undone};
+use crate::thread::store::StoreError;
+use crate::thread::{Config, File, Import, Input, PeerId, Request, Thread, TurnId};
 
 use super::notify::Notify;
 use super::own::Own;
 use super::sockets::Sockets;
+use super::stock;
 use super::store::Store;
 use super::tickets::Tickets;
 use super::workerd::Workerd;
@@ -107,6 +108,14 @@ impl Shell {
         self.pump.borrow_mut().request(identity, request)
     }
 
+    /// Brings a session in; see [`Pump::import`].
+    ///
+    /// # Errors
+    /// If it was not taken.
+    pub fn import(&self, identity: &Identity, import: Import) -> Result<usize, Undone> {
+        self.pump.borrow_mut().import(identity, import)
+    }
+
     /// The file that a program asks for by HTTP, if that caller may have it.
     ///
     /// # Errors
@@ -129,6 +138,30 @@ impl Shell {
         self.pump.borrow_mut().post(peer, identity, post, follows)
     }
 
+    /// Has a peer be sent the turn that it asks for.
+    ///
+    /// # Errors
+    /// If it may not, or if it is refused.
+    pub fn follow(
+        &self,
+        peer: PeerId,
+        identity: Identity,
+        dialect: Dialect,
+        request: StockRequest,
+    ) -> Result<(), Undone> {
+        self.pump.borrow_mut().follow(peer, identity, dialect, request)
+    }
+
+    /// Has a request of a socket be sent the turn that it asks for.
+    pub fn ask(&self, socket: &PeerId, request: &str, dialect: Dialect, asked: StockRequest) {
+        self.pump.borrow_mut().ask(socket, request, dialect, asked);
+    }
+
+    /// Whether somebody has begun the session.
+    pub fn has_begun(&self) -> bool {
+        self.pump.borrow_mut().has_begun()
+    }
+
     /// A client's connection has ended.
     pub fn left(&self, peer: &PeerId) {
         self.workerd().sockets.remove(peer);
@@ -137,7 +170,27 @@ impl Shell {
 
     /// Hands the thread a client's frame. If it cannot be carried out, its sender is told.
     pub fn frame(&self, peer: PeerId, dialect: Dialect, text: &str) {
-        let _ = self.pump.borrow_mut().frame(peer, dialect, text);
+        if dialect.stock().is_none() {
+            let _ = self.pump.borrow_mut().frame(peer, dialect, text);
+            return;
+        }
+        let pending = self.pump.borrow_mut().stock_frame(&peer, dialect, text);
+        if let Ok(Some(pending)) = pending {
+            self.store_first(peer, dialect, text, pending);
+        }
+    }
+
+    /// Stores the files that stand in a frame, and takes it then. A request that is aborted meanwhile is not taken.
+    fn store_first(&self, socket: PeerId, dialect: Dialect, text: &str, pending: Pending) {
+        let Pending { request, asked: Asked { request: mut asked, uploads }, identity } = pending;
+        let base64 = stock::taken(text, &uploads);
+        let inlet = self.inlet.clone();
+        self.spawn(async move {
+            let Some(shell) = inlet.0.upgrade() else { return };
+            let stored = stock::store(&shell, &identity, &mut asked, &uploads, base64).await;
+            let asked = stored.map(|()| asked).map_err(|refused| refused.error.message);
+            shell.pump.borrow_mut().stored(&socket, &request, dialect, asked);
+        });
     }
 
     /// A look at the thread, which is woken for it if need be.
@@ -149,10 +202,7 @@ impl Shell {
     }
 
     /// Looks at the thread and at what is stored of it.
-    pub fn read<T>(
-        &self,
-        look: impl FnOnce(&Thread, &dyn Records) -> Result<T, StoreError>,
-    ) -> Result<T, Broken> {
+    pub fn read<T>(&self, look: impl FnOnce(&Thread, &Store) -> Result<T, StoreError>) -> Result<T, Broken> {
         self.pump.borrow_mut().thread()?;
         let pump = self.pump.borrow();
         let asleep = || StoreError("the thread is not awake".into());

@@ -1,14 +1,17 @@
 //! The thread's open sockets, by connection.
 
 use litemap::LiteMap;
+use std::cell::Cell;
 use std::rc::Rc;
 
 use js_sys::{JsString, Uint8Array};
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
-use crate::dialect::{Dialect, events};
+use crate::dialect::{Dialect, Stock, ag_ui, ai_sdk, events};
+use crate::protocol::json::Fields;
 use crate::protocol::{CloseCode, Json, required, to_json};
+use crate::thread::stock::{request_peer, socket_of};
 use crate::thread::{Attachment, PeerId};
 
 use crate::platform::Socket;
@@ -26,7 +29,7 @@ pub struct Sockets {
     draining: Vec<(EventStream, u64)>,
 }
 
-struct Open {
+pub struct Open {
     line: Line,
     /// Set once the thread knows of it. Until then, what goes to all of them is not for this one.
     dialect: Option<Dialect>,
@@ -35,6 +38,14 @@ struct Open {
 enum Line {
     Socket(Socket),
     Stream(EventStream, Option<Box<Attachment>>),
+    /// One request of a stock client's socket.
+    Request {
+        socket: Socket,
+        dialect: Dialect,
+        request: String,
+        follows: Option<String>,
+        sequence: Cell<u64>,
+    },
 }
 
 /// What hibernation leaves of a socket, as JSON.
@@ -42,6 +53,9 @@ enum Line {
 struct Attached {
     id: String,
     attachment: Attachment,
+    /// The requests of a stock client's socket, and the turns that they are sent.
+    #[serde(skip_serializing_if = "has_none")]
+    requests: Json,
 }
 
 impl Sockets {
@@ -51,13 +65,19 @@ impl Sockets {
         let mut lost = Vec::new();
         let mut open = LiteMap::new();
         for socket in sockets {
-            match attached(&socket) {
-                Some(attached) => drop(open.insert(
-                    Rc::from(attached.id),
-                    Open { line: Line::Socket(socket), dialect: Some(attached.attachment.dialect) },
-                )),
-                None => lost.push(socket),
+            let Some(Attached { id, attachment, requests }) = attached(&socket) else {
+                lost.push(socket);
+                continue;
+            };
+            let dialect = Some(attachment.dialect);
+            for (request, follows) in requests.as_object().into_iter().flatten() {
+                let (request, follows) = (request.clone(), follows.as_str().map(str::to_owned));
+                let peer = request_peer(&id, &request);
+                let (socket, dialect, sequence) = (socket.clone(), attachment.dialect, Cell::new(0));
+                let line = Line::Request { socket, dialect, request, follows, sequence };
+                open.insert(peer, Open { line, dialect: Some(dialect) });
             }
+            open.insert(Rc::from(id), Open { line: Line::Socket(socket), dialect });
         }
         (Sockets { open, draining: Vec::new() }, lost)
     }
@@ -82,7 +102,7 @@ impl Sockets {
     fn streams(&self) -> impl Iterator<Item = (&PeerId, &EventStream)> {
         self.open.iter().filter_map(|(peer, open)| match &open.line {
             Line::Stream(stream, _) => Some((peer, stream)),
-            Line::Socket(_) => None,
+            Line::Socket(_) | Line::Request { .. } => None,
         })
     }
 
@@ -128,64 +148,123 @@ impl Sockets {
 
     /// Whose socket it is, and how its client is spoken to.
     pub fn peer(socket: &Socket) -> Option<(PeerId, Dialect)> {
-        attached(socket).map(|Attached { id, attachment }| (Rc::from(id), attachment.dialect))
+        attached(socket).map(|Attached { id, attachment, .. }| (Rc::from(id), attachment.dialect))
     }
 
+    /// Forgets it, and its requests.
     pub fn remove(&mut self, peer: &PeerId) {
         self.open.remove(peer);
+        self.open.retain(|id, _| socket_of(id).is_none_or(|(socket, _)| socket != &**peer));
+    }
+
+    /// Sends nothing more to a request.
+    pub fn drop_request(&mut self, peer: &PeerId) -> Option<Open> {
+        let dropped = self.open.remove(peer)?;
+        if let Some((socket, _)) = socket_of(peer) {
+            self.keep(socket, None);
+        }
+        Some(dropped)
     }
 
     pub fn is_spoken(&self, dialect: Dialect) -> bool {
-        self.open.values().any(|open| open.dialect == Some(dialect))
+        self.open.values().any(|open| open.is_sent(dialect, None))
     }
 
     /// One string for all of them. A socket that takes no more is told of by the runtime.
     pub fn send_to_all(&self, dialect: Dialect, request_id: Option<&str>, frame: &str) {
+        let text = frame;
         let frame = if dialect.is_stream() { Encoded::of_stream(frame) } else { Encoded::of_socket(frame) };
-        for open in self.open.values().filter(|open| open.dialect == Some(dialect)) {
-            if open.line.follows().is_none_or(|turn| Some(turn) == request_id) {
-                open.line.send(&frame);
+        for open in self.open.values().filter(|open| open.is_sent(dialect, Some(request_id))) {
+            match open.line.renamed(dialect, text) {
+                Some(own) => open.line.send_text(&own),
+                None => open.line.send(&frame),
             }
         }
     }
 
     pub fn send_to(&self, peer: &PeerId, frame: &str) {
         if let Some(open) = self.open.get(peer) {
-            open.line.send(&match open.line {
-                Line::Socket(_) => Encoded::of_socket(frame),
-                Line::Stream(..) => Encoded::of_stream(frame),
-            });
+            let own = open.dialect.and_then(|dialect| open.line.renamed(dialect, frame));
+            open.line.send_text(own.as_deref().unwrap_or(frame));
         }
     }
 
     pub fn attach(&mut self, peer: &PeerId, attachment: Attachment) {
         let dialect = attachment.dialect;
+        if let Some((socket, request)) = socket_of(peer) {
+            return self.attach_request(peer, socket, request, attachment);
+        }
         let Some(open) = self.open.get_mut(peer) else { return };
         let is_kept = match &mut open.line {
-            Line::Socket(socket) => {
-                let attached = Attached { id: peer.to_string(), attachment };
-                socket.serialize_attachment(&JsValue::from(to_json(&attached))).is_ok()
-            }
+            Line::Socket(_) => self.keep(peer, Some(attachment)),
+            Line::Request { .. } => false,
             Line::Stream(_, kept) => {
                 *kept = Some(Box::new(attachment));
                 true
             }
         };
-        open.dialect = is_kept.then_some(dialect);
+        if let Some(open) = self.open.get_mut(peer) {
+            open.dialect = is_kept.then_some(dialect);
+        }
+    }
+
+    /// A request is sent what goes to its turn, from here on.
+    fn attach_request(&mut self, peer: &PeerId, socket: &str, request: &str, attachment: Attachment) {
+        let Attachment { dialect, follows: turn, .. } = attachment;
+        match self.open.get_mut(peer).map(|open| &mut open.line) {
+            Some(Line::Request { follows, .. }) => *follows = turn,
+            _ => {
+                let Some(Line::Socket(socket)) = self.open.get(socket).map(|open| &open.line) else { return };
+                let (socket, request, sequence) = (socket.clone(), request.to_owned(), Cell::new(0));
+                let line = Line::Request { socket, dialect, request, follows: turn, sequence };
+                self.open.insert(peer.clone(), Open { line, dialect: Some(dialect) });
+            }
+        }
+        self.keep(socket, None);
+    }
+
+    /// Keeps with a socket what hibernation leaves of it: its attachment, the one that it has if there is no other, and
+    /// its requests.
+    fn keep(&self, id: &str, attachment: Option<Attachment>) -> bool {
+        let Some(Line::Socket(socket)) = self.open.get(id).map(|open| &open.line) else { return false };
+        let kept = || attached(socket).map(|attached| attached.attachment);
+        let Some(attachment) = attachment.or_else(kept) else { return false };
+        let its = |(peer, open): (&PeerId, &Open)| match &open.line {
+            Line::Request { request, follows, .. } if socket_of(peer).is_some_and(|(of, _)| of == id) => {
+                Some((request.clone(), follows.clone().map_or(Json::Null, Json::String)))
+            }
+            _ => None,
+        };
+        let requests = Json::Object(self.open.iter().filter_map(its).collect());
+        let attached = Attached { id: id.to_owned(), attachment, requests };
+        socket.serialize_attachment(&JsValue::from(to_json(&attached))).is_ok()
     }
 
     /// Takes it out of those that are sent to. A stream is closed by that; a socket is still to be.
     pub fn close(&mut self, peer: &PeerId, code: CloseCode, reason: &str) -> Option<Socket> {
-        let stream = match self.open.remove(peer)?.line {
-            Line::Socket(socket) => return Some(socket),
+        let open =
+            if socket_of(peer).is_some() { self.drop_request(peer)? } else { self.open.remove(peer)? };
+        let dialect = open.dialect.unwrap_or_default();
+        let stream = match open.line {
+            Line::Socket(socket) => {
+                self.remove(peer);
+                return Some(socket);
+            }
+            Line::Request { socket, request, .. } => {
+                if let Some(last) = dialect.request_closed(&request, code, reason) {
+                    let _ = socket.send(&JsString::from(last.as_str()));
+                }
+                return None;
+            }
             Line::Stream(stream, _) => stream,
         };
-        // It was closed for what it has not taken.
-        if code == CloseCode::TooMany && stream.untaken() > 0 {
+        // It was closed for what it has not taken; or a stock client lost what it was sent, and is to come again.
+        let is_lost = code == CloseCode::InternalError && dialect.stock().is_some();
+        if is_lost || code == CloseCode::TooMany && stream.untaken() > 0 {
             stream.cut(reason);
             return None;
         }
-        if let Some(last) = Dialect::Events.closed(code, reason) {
+        if let Some(last) = dialect.closed(code, reason) {
             stream.write(&Uint8Array::from(last.as_bytes()));
         }
         self.drain(stream);
@@ -199,9 +278,24 @@ impl Sockets {
 }
 
 impl Open {
+    /// Whether it is sent what goes to all of a dialect: about this turn, if one is given.
+    fn is_sent(&self, dialect: Dialect, turn: Option<Option<&str>>) -> bool {
+        if self.dialect != Some(dialect) {
+            return false;
+        }
+        match (self.line.follows(), turn) {
+            (None, _) => dialect.stock().is_none(),
+            (Some(follows), Some(turn)) => turn == Some(follows),
+            (Some(_), None) => true,
+        }
+    }
+
     fn attachment(&self) -> Option<Attachment> {
         match &self.line {
             Line::Socket(socket) => Some(attached(socket)?.attachment),
+            Line::Request { socket, follows, .. } => {
+                Some(Attachment { follows: follows.clone(), ..attached(socket)?.attachment })
+            }
             Line::Stream(_, attachment) => attachment.as_deref().cloned(),
         }
     }
@@ -228,20 +322,57 @@ impl Line {
         match self {
             Line::Socket(_) => None,
             Line::Stream(_, attachment) => attachment.as_ref()?.follows.as_deref(),
+            Line::Request { follows, .. } => follows.as_deref(),
         }
+    }
+
+    /// What begins or ends a run, under the name that its client gave it, if that is another than the turn's.
+    fn renamed(&self, dialect: Dialect, text: &str) -> Option<String> {
+        dialect.stock().filter(|stock| *stock == Stock::AgUi)?;
+        let run = match self {
+            Line::Socket(_) => None,
+            Line::Stream(_, attachment) => attachment.as_ref()?.run.as_deref(),
+            Line::Request { request, .. } => Some(request.as_str()),
+        }?;
+        let follows = self.follows().filter(|turn| *turn != run)?;
+        ag_ui::renamed(text, follows, run)
+    }
+
+    fn send_text(&self, text: &str) {
+        self.send(&match self {
+            Line::Socket(_) | Line::Request { .. } => Encoded::of_socket(text),
+            Line::Stream(..) => Encoded::of_stream(text),
+        });
     }
 
     fn send(&self, frame: &Encoded) {
         match (self, frame) {
             (Line::Socket(socket), Encoded::Text(text)) => drop(socket.send(text)),
             (Line::Stream(stream, _), Encoded::Bytes(bytes)) => stream.write(bytes),
+            (Line::Request { socket, dialect: Dialect::AgUi, .. }, Encoded::Text(text)) => {
+                drop(socket.send(text))
+            }
+            (Line::Request { socket, request, sequence, .. }, Encoded::Text(chunk)) => {
+                let number = sequence.replace(sequence.get().saturating_add(1));
+                let frame =
+                    JsString::from(ai_sdk::before_chunk(request, number)).concat(chunk).concat(&"}".into());
+                let _ = socket.send(&frame);
+            }
             _ => {}
         }
     }
 }
 
+fn has_none(requests: &Json) -> bool {
+    requests.as_object().is_none_or(Fields::is_empty)
+}
+
 fn attached(socket: &Socket) -> Option<Attached> {
     let json = socket.deserialize_attachment().ok()?.as_string()?;
     let value = Json::parse(&json)?;
-    Some(Attached { id: required(&value, "id")?, attachment: required(&value, "attachment")? })
+    Some(Attached {
+        id: required(&value, "id")?,
+        attachment: required(&value, "attachment")?,
+        requests: value.get("requests").cloned().unwrap_or(Json::Null),
+    })
 }

@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::*;
 
 use crate::platform::{self, Sql, SqlCursor, Storage, describe, number};
 use crate::protocol::limits::DELETED_REQUESTS_MAX;
-use crate::protocol::{Millis, to_json};
+use crate::protocol::{Json, Millis, to_json};
 use crate::pump::{Broken, Loaded};
 use crate::thread::rows::{ANSWER, APPEND, Found, QUESTION, REGENERATE, Row, SELECT, WAITING};
 use crate::thread::store::{
@@ -104,9 +104,12 @@ impl Store {
     }
 
     fn deletion(&self) -> Result<Deletion, StoreError> {
-        let rows = self.rows("SELECT at, owed FROM bobbin_deleted", vec![])?;
+        let rows = self.rows("SELECT * FROM bobbin_deleted", vec![])?;
         let number = |column| rows.first().and_then(|row| row.integer(column));
-        Ok(Deletion { at: number("at").unwrap_or_default(), is_owed: number("owed") != Some(0) })
+        let places = rows.first().and_then(|row| Json::parse(&row.text("places")?));
+        let places = places.and_then(|places| places.as_array()?.iter().map(Json::as_u64).collect());
+        let owed = if number("owed") == Some(0) { Vec::new() } else { places.unwrap_or_else(|| vec![0]) };
+        Ok(Deletion { at: number("at").unwrap_or_default(), owed })
     }
 
     /// Before anything is changed: what a newer major number means is not known here.
@@ -175,7 +178,9 @@ impl Store {
                 self.run(FROM_FIRST_FORMAT, vec![])?;
             }
             let catalog = if is_of_first_format { &self.catalog()? } else { catalog };
-            for table in TABLES.into_iter().chain([&FILES]).filter(|table| catalog.has(table.name, &[])) {
+            for table in
+                TABLES.into_iter().chain([&FILES, &DELETED]).filter(|table| catalog.has(table.name, &[]))
+            {
                 self.run(&table.add_missing(|column| catalog.has(table.name, &[column])), vec![])?;
             }
             if is_of_first_format {
@@ -202,6 +207,31 @@ impl Store {
         }
         let query = "SELECT message_id FROM bobbin_records WHERE parked = 1 ORDER BY seq LIMIT 100";
         Ok(self.rows(query, vec![])?.iter().filter_map(|row| row.text("message_id")).collect())
+    }
+
+    /// Records with these sequence numbers as JSON, oldest first, each without a message's content.
+    pub fn rows_as_json(&self, seqs: &[u64]) -> Result<Vec<String>, StoreError> {
+        let is_kept = |column: &&(&'static str, &str)| !["content", "parked"].contains(&column.0);
+        let columns: Vec<String> =
+            RECORDS.columns.iter().filter(is_kept).map(|(name, _)| format!("'{name}', {name}")).collect();
+        let query = format!(
+            "SELECT json_patch('{{}}', json_object({}, 'content', iif({}, NULL, content))) AS json FROM bobbin_records \
+             WHERE {THESE} ORDER BY seq",
+            columns.join(", "),
+            messages()
+        );
+        let rows = self.rows(&query, vec![to_json(&seqs).into()])?;
+        Ok(rows.iter().filter_map(|row| row.text("json")).collect())
+    }
+
+    /// The files that messages name, as JSON.
+    pub fn files_as_json(&self) -> Result<Vec<String>, StoreError> {
+        if !self.has_files.get() {
+            return Ok(Vec::new());
+        }
+        let query = "SELECT json_object('id', id, 'name', name, 'media_type', media_type, 'size', size, 'state', state) AS json \
+                     FROM bobbin_files WHERE due IS NULL AND state = 'here'";
+        Ok(self.rows(query, vec![])?.iter().filter_map(|row| row.text("json")).collect())
     }
 
     /// All of it or nothing.
@@ -251,21 +281,26 @@ impl Store {
                 self.run("UPDATE bobbin_files SET state = ?, due = ? WHERE id = ?", bindings)
             }
             Write::ForgetFiles(ids) => self.forget_files(&ids),
-            Write::Delete { at } => self.delete(at),
+            Write::ForgetAuthor(author) => self.forget_author(&author),
+            Write::Delete { at, owed } => self.delete(at, &owed),
             Write::Deleted => self.upsert(DELETED.name, &[("id", number(1)), ("owed", number(0))]),
             Write::ForgetDeletion => self.run("DROP TABLE bobbin_deleted", vec![]),
-            Write::Checkpoint(Checkpoint { epoch, seq, delivered, open, session, path }) => self.upsert(
-                THREAD.name,
-                &[
-                    ("id", number(1)),
-                    ("epoch", number(epoch)),
-                    ("seq", number(seq)),
-                    ("delivered", number(delivered)),
-                    ("open", to_json(&open).into()),
-                    ("session", to_json(&session).into()),
-                    ("path", optional(Some(to_json(&path)).filter(|_| !path.is_whole()).as_deref())),
-                ],
-            ),
+            Write::Checkpoint(Checkpoint { epoch, seq, delivered, open, session, path, place, database }) => {
+                self.upsert(
+                    THREAD.name,
+                    &[
+                        ("id", number(1)),
+                        ("epoch", number(epoch)),
+                        ("seq", number(seq)),
+                        ("delivered", number(delivered)),
+                        ("open", to_json(&open).into()),
+                        ("session", to_json(&session).into()),
+                        ("path", optional(Some(to_json(&path)).filter(|_| !path.is_whole()).as_deref())),
+                        ("place", number(place)),
+                        ("database", optional(database.as_deref())),
+                    ],
+                )
+            }
         }
     }
 
@@ -301,7 +336,19 @@ impl Store {
         Ok(())
     }
 
-    fn delete(&self, at: Millis) -> Result<(), StoreError> {
+    fn forget_author(&self, author: &str) -> Result<(), StoreError> {
+        let forget = |statement: &str| self.run(statement, vec![author.into()]);
+        forget("UPDATE bobbin_records SET author = NULL WHERE author = ?")?;
+        forget(
+            "UPDATE bobbin_records SET data = json_remove(data, '$.by') WHERE kind = 'decision' AND json_valid(data) AND data ->> 'by' = ?",
+        )?;
+        if self.has_files.get() {
+            forget("UPDATE bobbin_files SET uploader = NULL WHERE uploader = ?")?;
+        }
+        Ok(())
+    }
+
+    fn delete(&self, at: Millis, owed: &[u64]) -> Result<(), StoreError> {
         let note = self.note()?;
         let is_moved = self.catalog()?.has(MOVED.0, &[MOVED.1]);
         let tables = TABLES.iter().map(|table| table.name).chain(is_moved.then_some(MOVED.0));
@@ -314,7 +361,13 @@ impl Store {
             let gone = "UPDATE bobbin_files SET due = iif(state = 'coming', due, 0), state = 'gone' WHERE state <> 'gone'";
             self.run(gone, vec![])?;
         }
-        let columns = [("id", number(1)), ("at", number(at)), ("owed", number(1)), ("requests", note.into())];
+        let columns = [
+            ("id", number(1)),
+            ("at", number(at)),
+            ("owed", number(1)),
+            ("requests", note.into()),
+            ("places", to_json(&owed).into()),
+        ];
         self.upsert(DELETED.name, &columns)
     }
 
@@ -656,7 +709,7 @@ impl Catalog {
             let columns: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
             self.has(table.name, &[]) && !self.has(table.name, &columns)
         };
-        TABLES.iter().chain([&&FILES]).any(lacks)
+        TABLES.iter().chain([&&FILES, &&DELETED]).any(lacks)
     }
 }
 

@@ -157,6 +157,10 @@ impl Platform for Workerd {
         self.sockets.send_to_all(dialect, request_id, frame);
     }
 
+    fn drop_request(&mut self, peer: &PeerId) {
+        self.sockets.drop_request(peer);
+    }
+
     fn untaken(&self) -> Vec<(PeerId, u64)> {
         self.sockets.untaken()
     }
@@ -195,7 +199,7 @@ impl Platform for Workerd {
         self.spawn(async move {
             let outcome = index::deliver(&runtime.env, &runtime.row_id, &delivery).await;
             inlet.input(match outcome {
-                Ok(()) => Input::Delivered(Delivered::from(&delivery)),
+                Ok(found) => Input::Delivered(Delivered::new(&delivery, found)),
                 Err(error) => {
                     logs::delivery_failed(&runtime.session_id, &error);
                     Input::DeliveryFailed

@@ -9,6 +9,7 @@ use super::attachment::{Attachment, Draft};
 use super::clock::set_back;
 use super::events::Event;
 use super::permission::{Ask, Denied};
+use super::stock::socket_of;
 use super::unread::{Account, Unread};
 use super::{Origin, Output, PeerId, Thread};
 use crate::dialect::Dialect;
@@ -38,6 +39,10 @@ pub(super) struct Peer {
     pub(super) dialect: Dialect,
     pub(super) follows: Follows,
     pub(super) account: Account,
+    /// Whether a request of its that is aborted leaves its turn running; of AG-UI, whether it is there for one run.
+    pub(super) detaches: bool,
+    /// What the client calls the run that it is sent.
+    pub(super) run: Option<String>,
     invalid_frames: u64,
 }
 
@@ -68,10 +73,11 @@ struct Rate(LiteMap<String, Used>);
 
 impl Peer {
     pub(super) fn new(attachment: Attachment, unread: &Unread) -> Self {
-        let Attachment { identity, draft, dialect, follows, reading } = attachment;
-        let follows = follows.map_or(Follows::Everything, Follows::Turn);
+        let Attachment { identity, draft, dialect, follows, detaches, run, reading } = attachment;
+        let others = if dialect.stock().is_some() { Follows::Nothing } else { Follows::Everything };
+        let follows = follows.map_or(others, Follows::Turn);
         let account = Account::new(reading, dialect, unread);
-        Peer { identity, draft, dialect, follows, account, invalid_frames: 0 }
+        Peer { identity, draft, dialect, follows, account, detaches, run, invalid_frames: 0 }
     }
 }
 
@@ -208,8 +214,12 @@ impl Thread {
     pub(super) fn dismiss(&mut self, id: &PeerId, code: CloseCode, reason: &'static str) {
         let Some(peer) = self.peers.remove(id) else { return };
         // What a stream has not taken is dropped with it.
-        if !peer.dialect.is_stream() {
+        if !peer.dialect.is_stream() && socket_of(id).is_none() {
             self.owes_on(id.clone(), &peer.account);
+        }
+        let requests: Vec<PeerId> = self.requests_of(id).collect();
+        for request in requests {
+            self.peers.remove(&request);
         }
         self.log(Event::Disconnected { connection_id: id.clone() });
         self.outputs.push_back(Output::Close { peer: id.clone(), code, reason });
@@ -268,5 +278,6 @@ impl Used {
 
 /// Whose allowance is used: the subject's, shared by all its connections, or else that of the connection.
 fn payer(peer: &PeerId, identity: &Identity) -> String {
-    identity.subject.clone().unwrap_or_else(|| peer.to_string())
+    let socket = socket_of(peer).map_or(&**peer, |(socket, _)| socket);
+    identity.subject.clone().unwrap_or_else(|| socket.to_owned())
 }

@@ -277,6 +277,24 @@ impl Answer {
         Answer { events, ..head }
     }
 
+    /// The part of the answer that a client holds.
+    #[must_use]
+    pub fn at(&self, held: Progress) -> Answer {
+        let text = self.text.get(..held.bytes).unwrap_or(&self.text).to_owned();
+        let (blocks, later): (Vec<PlacedBlock>, Vec<PlacedBlock>) =
+            self.blocks.iter().cloned().partition(|placed| placed.first <= held.blocks);
+        let mut at = Answer::new(text, blocks, None);
+        at.events = held.blocks;
+        let next = later.iter().min_by_key(|placed| placed.first).map(|placed| &placed.block);
+        let open = self.open().filter(|_| next.is_none());
+        let thought = next.and_then(|block| Some((block, block.as_thinking()?)));
+        if let (Some(bytes), Some((block, grown))) = (held.open, open.or(thought)) {
+            at.begin(block.clone());
+            at.grow(grown.get(..bytes).unwrap_or(grown));
+        }
+        at
+    }
+
     /// The part of the answer with so many bytes of text, and of the block that is open.
     #[must_use]
     pub fn sent(&self, bytes: usize, open_bytes: usize) -> Answer {

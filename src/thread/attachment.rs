@@ -20,6 +20,13 @@ pub struct Attachment {
     /// The one turn whose events it is sent, until that ends or waits; `None` for everything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub follows: Option<String>,
+    /// Of a stock client's socket, whether a request that is aborted leaves its turn running; of AG-UI, whether it is there
+    /// for one run and ends with it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub detaches: bool,
+    /// What the client calls the run that it is sent, if that is not the turn's `requestId`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// What the socket was sent, and how far it has read.
     pub reading: Reading,
 }
@@ -49,6 +56,8 @@ impl Read for Attachment {
             draft: optional(value, "draft")?,
             dialect: optional(value, "dialect")?.unwrap_or_default(),
             follows: optional(value, "follows")?,
+            detaches: required(value, "detaches")?,
+            run: optional(value, "run")?,
             reading: optional(value, "reading")?.unwrap_or_default(),
         })
     }

@@ -102,6 +102,8 @@ pub enum Event {
         /// The code of the error that the sender was told.
         code: Word<ErrorCode>,
     },
+    /// D1 had lost what it had of the session: it is given that again.
+    DeliveredAnew,
     /// D1 keeps refusing one record while it takes others. The record is kept, and not delivered again.
     Parked {
         /// The `requestId` of the record's turn.

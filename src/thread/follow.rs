@@ -1,14 +1,11 @@
 //! Programs that post by HTTP, and that may stay to be sent the events of the one turn that they began.
 
 use crate::dialect::Dialect;
-use crate::protocol::{ClientFrame, CloseCode, Cursor, FrameName, Identity, Millis, Post, ServerFrame};
+use crate::protocol::{ClientFrame, CloseCode, Cursor, FrameName, Identity, Millis, Post};
 
 use super::access::{EXPIRED, Follows, Peer};
 use super::attachment::Attachment;
-use super::log::{CatchUp, sent};
-use super::store::{Record, RecordKind, Records, StoreError};
-use super::turn::Turn;
-use super::turns::Sent;
+use super::store::{Record, Records, StoreError};
 use super::{Origin, Output, PeerId, Thread};
 
 impl Thread {
@@ -28,9 +25,10 @@ impl Thread {
             self.outputs.push_back(Output::Close { peer, code: CloseCode::Unauthenticated, reason: EXPIRED });
             return;
         }
-        let Post { request_id, content, metadata, is_answer, after, replaces, regenerates, client_id } = post;
+        let request_id = post.request_id.clone();
         let (draft, reading) = (self.draft_of(identity.subject.as_deref()).cloned(), self.new_reading());
-        let attachment = Attachment { identity, draft, dialect, follows: None, reading };
+        let attachment =
+            Attachment { identity, draft, dialect, follows: None, detaches: false, run: None, reading };
         let followed = if follows { Follows::Turn(request_id.clone()) } else { Follows::Nothing };
         let mut poster = Peer::new(attachment, &self.unread);
         poster.follows = followed;
@@ -45,22 +43,12 @@ impl Thread {
             self.attach(peer.clone());
         }
         let origin = Origin { peer: &peer, name: &name };
-        let is_regenerate = regenerates.is_some();
-        let sent = Sent {
-            content,
-            metadata,
-            is_answer,
-            is_regenerate,
-            of: regenerates.or(replaces),
-            after,
-            client_id,
-        };
         // Whatever is posted counts as a message.
         let frame = ClientFrame::Regenerate { request_id, of: String::new() };
         if self.admits(now, origin, &frame)
             && let ClientFrame::Regenerate { request_id, .. } = frame
         {
-            self.message(now, records, origin, &request_id, sent, None);
+            self.message(now, records, origin, &request_id, post.into(), None);
         }
         if !follows {
             self.leave(&peer);
@@ -78,8 +66,7 @@ impl Thread {
         let followers = self.peers.iter().filter(|(_, peer)| follows(peer));
         let followers: Vec<PeerId> = followers.map(|(id, _)| id.clone()).collect();
         for peer in followers {
-            self.peers.remove(&peer);
-            self.outputs.push_back(Output::Close { peer, code: CloseCode::Normal, reason: "" });
+            self.unfollow_peer(&peer, CloseCode::Normal);
         }
     }
 
@@ -91,32 +78,7 @@ impl Thread {
         begun: &Record,
         end: Option<&Record>,
     ) {
-        let (epoch, id) = (self.epoch, begun.seq);
-        let mut shown = CatchUp::at(Cursor::at(epoch, id));
-        let beside = self.beside(records, std::iter::once(begun)).unwrap_or_default();
-        shown.frames.extend(self.event_of(&beside, begun, Cursor::at(epoch, id)));
-        if matches!(begun.kind, RecordKind::Regenerate { .. }) {
-            shown.frames.extend(begun.branch_frame(epoch, Cursor::at(epoch, id), Vec::new()));
-        }
-        shown.frames.extend(self.queued_frame(id, &begun.request_id));
-        let turn = self.turns.get(&id);
-        if let Some(answer) = turn.and_then(sent) {
-            let _ = shown.answer(id, &begun.request_id, &answer);
-        }
-        let waits = turn.and_then(Turn::waiting).filter(|waiting| waiting.answered_at.is_none());
-        let waits = waits.map(|waiting| ServerFrame::Waiting {
-            cursor: self.head(),
-            request_id: begun.request_id.clone(),
-            tool_use_ids: waiting.answer.open_calls(&waiting.round.client_calls),
-        });
-        let is_over = end.is_some() || waits.is_some();
-        shown.frames.extend(waits);
-        let _ = end.and_then(|end| shown.record(end, &|cursor| end.frame(epoch, cursor)));
-        self.send_asked(peer, shown.frames);
-        if is_over {
-            self.peers.remove(peer);
-            self.outputs.push_back(Output::Close { peer: peer.clone(), code: CloseCode::Normal, reason: "" });
-        }
+        self.show_from(records, peer, Vec::new(), begun, None, end);
     }
 
     /// What was accepted under a `requestId`: the id of its answer, and the place after it. `None` if nothing was.

@@ -29,7 +29,8 @@ impl Thread {
         }
         let draft = self.draft_of(identity.subject.as_deref()).cloned();
         let reading = self.new_reading();
-        let attachment = Attachment { identity, draft, dialect, follows: None, reading };
+        let attachment =
+            Attachment { identity, draft, dialect, follows: None, detaches: false, run: None, reading };
         self.peers.insert(peer.clone(), Peer::new(attachment, &self.unread));
         let (resumed, from, mut frames) = match self.missed(records, &peer, cursor) {
             Ok(Missed::Events(from, events)) => (true, from, events),
@@ -72,6 +73,10 @@ impl Thread {
 
     pub(super) fn leave(&mut self, peer: &PeerId) {
         self.freed(peer);
+        let requests: Vec<PeerId> = self.requests_of(peer).collect();
+        for request in requests {
+            self.peers.remove(&request);
+        }
         if self.peers.remove(peer).is_some_and(|peer| peer.follows == Follows::Everything) {
             self.log(Event::Disconnected { connection_id: peer.clone() });
         }

@@ -23,13 +23,16 @@ mod enclosed;
 mod events;
 mod files;
 mod follow;
+mod import;
 mod join;
 mod log;
 mod outbox;
 mod path;
 mod permission;
+mod place;
 pub mod rows;
 mod session;
+pub mod stock;
 pub mod store;
 mod stream;
 mod turn;
@@ -49,7 +52,7 @@ use crate::dialect::Dialect;
 use crate::protocol::limits;
 use crate::protocol::{
     ClientFrame, CloseCode, Cursor, ErrorBody, ErrorCode, FrameName, Identity, Json, Millis, PermissionMode,
-    Post, Received, ServerFrame, Session, SessionUpdate, ToolAnswer, Word, is_request_id,
+    Post, Received, ServerFrame, Session, SessionUpdate, StockRequest, ToolAnswer, Word, is_request_id,
 };
 
 use access::{Peer, Rates};
@@ -66,9 +69,11 @@ pub use answer::{Answer, Missing, Piece};
 pub use attachment::Attachment;
 pub use events::{Counters, Event, OutboxState, Report};
 pub use files::{File, FileState, Kept, Unserved};
-pub use outbox::{Delivered, Delivery, SessionContent};
+pub use import::{Import, Unimported};
+pub use outbox::{Delivered, Delivery, Found, SessionContent};
 pub use path::{Path, Start};
 pub use permission::{Ask, Denied, Request};
+pub use place::{place, places};
 pub use store::message_id_prefix;
 pub use unread::Reading;
 
@@ -84,8 +89,14 @@ pub type TurnId = u64;
 pub struct Config {
     /// Whether there is a D1 database to deliver to.
     pub delivers: bool,
+    /// Milliseconds after its last use that a session is deleted; 0 if it is kept.
+    pub retention_ms: u64,
+    /// How many D1 databases there are for new sessions, 1 to 64.
+    pub databases: u64,
     /// Whether there is a bucket for files.
     pub keeps_files: bool,
+    /// Milliseconds between two writes of the text of a running answer.
+    pub journal_ms: u64,
     /// Turns that run at once, 1 to 16.
     pub concurrent_turns: usize,
     /// Whether a turn waits for the results of its calls where its agent does not say whose they are to give.
@@ -127,7 +138,10 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             delivers: true,
+            retention_ms: 0,
+            databases: 1,
             keeps_files: true,
+            journal_ms: limits::JOURNAL_MS,
             concurrent_turns: 1,
             waits_for_tools: false,
             agent_first_token_timeout_ms: limits::AGENT_FIRST_TOKEN_TIMEOUT_MS,
@@ -178,6 +192,35 @@ pub enum Input {
         /// Whether the connection stays, and is sent the events of this turn until it ends or waits.
         follows: bool,
     },
+    /// A stock client opened a socket. The thread attaches the socket or closes it.
+    Opened {
+        /// The new connection.
+        peer: PeerId,
+        /// Who the client is, and what its credential allows.
+        identity: Identity,
+        /// The dialect that the socket speaks.
+        dialect: Dialect,
+        /// Whether a request that is aborted leaves its turn running.
+        detaches: bool,
+    },
+    /// A stock client asks for a turn. A refusal goes to the connection, or it is closed.
+    Asked {
+        /// A new connection for this request; see [`stock::request_peer`].
+        peer: PeerId,
+        /// Who asks, and what its credential allows.
+        identity: Identity,
+        /// The dialect that it is answered in.
+        dialect: Dialect,
+        /// What is asked for.
+        request: Box<StockRequest>,
+    },
+    /// A stock client wants no more of a request.
+    Aborted {
+        /// The connection of the request.
+        peer: PeerId,
+    },
+    /// A program ends the turns that run or wait for people, by HTTP.
+    Stop,
     /// A frame, read in the socket's dialect.
     Frame {
         /// The connection that sent it.
@@ -228,6 +271,15 @@ pub enum Input {
     Delivered(Delivered),
     /// D1 did not take a delivery, or the delivery could not be made.
     DeliveryFailed,
+    /// All that D1 has of the session is to be delivered anew.
+    DeliverAnew,
+    /// The alarm for the session's retention is to be set, if it is not.
+    Sweep,
+    /// A subject's name is to be taken off its messages.
+    Forget {
+        /// The subject.
+        author: String,
+    },
     /// A program changes the title or the permission mode, by HTTP.
     Update(SessionUpdate),
     /// A program cancels turns, by HTTP.
@@ -372,6 +424,23 @@ pub enum Output {
         /// Why it is closed, in words for the client.
         reason: &'static str,
     },
+    /// A stock client holds what these frames say of the turn that it is to be sent.
+    Holds {
+        /// The connection.
+        peer: PeerId,
+        /// The dialect that it speaks.
+        dialect: Dialect,
+        /// All of the turn up to there.
+        frames: Vec<ServerFrame>,
+        /// How many pieces it was told behind that; `None` if it comes with another request, which is told where the turn
+        /// begins.
+        since: Option<u64>,
+    },
+    /// Send nothing more to a connection, and not that it has ended.
+    Drop {
+        /// The connection.
+        peer: PeerId,
+    },
     /// Wake the thread at that time, even if it crashes before; `None` takes the alarm back.
     SetAlarm(Option<Millis>),
     /// Give D1 what [`Thread::delivery`] returns.
@@ -409,6 +478,8 @@ pub struct Thread {
     /// The turn that began last on the current path, over or not: the next one's parent. And the id of its answer, if that
     /// does not follow from it.
     last_turn: Option<(TurnId, Option<String>)>,
+    /// The newest runs that are called otherwise than their turns, and those.
+    runs: Vec<(String, String)>,
     path: Path,
     /// The place of the last event that was sent to all; `None` if this thread has sent none yet.
     last_place: Option<Cursor>,
@@ -419,6 +490,8 @@ pub struct Thread {
     outbox: Outbox,
     files: Files,
     alarm: Option<Millis>,
+    /// Whether the alarm is there for the session's retention alone.
+    is_retention_alarm: bool,
     outputs: VecDeque<Output>,
     random: u64,
     /// When the last input came.
@@ -442,6 +515,7 @@ impl Thread {
             rates: Rates::default(),
             turns: LiteMap::new(),
             last_turn: None,
+            runs: Vec::new(),
             path: Path::default(),
             last_place: None,
             was_deleted: false,
@@ -450,6 +524,7 @@ impl Thread {
             outbox: Outbox::default(),
             files: Files::default(),
             alarm: None,
+            is_retention_alarm: false,
             outputs: VecDeque::new(),
             random: 0,
             now: 0,
@@ -463,6 +538,11 @@ impl Thread {
         // This comes first: a client whose credential has expired is sent nothing more, not even a refusal.
         self.dismiss_expired(now);
         let begins_nothing = matches!(input, Input::Woken(_) | Input::Alarm);
+        // After a failure, the alarm may be one that was to be set and is not.
+        let sweeps = match &input {
+            Input::Woken(woken) => !matches!(woken.cause, Cause::Start),
+            input => matches!(input, Input::Alarm | Input::Sweep),
+        };
         let had_waited = self.turns.values().any(|turn| turn.waiting().is_some());
         match input {
             Input::Woken(woken) => self.wake(now, records, *woken),
@@ -472,6 +552,14 @@ impl Thread {
             Input::Posted { peer, identity, dialect, post, follows } => {
                 self.posted(now, records, peer, identity, dialect, *post, follows);
             }
+            Input::Opened { peer, identity, dialect, detaches } => {
+                self.open(now, peer, identity, dialect, detaches)
+            }
+            Input::Asked { peer, identity, dialect, request } => {
+                self.asked(now, records, peer, identity, dialect, *request);
+            }
+            Input::Aborted { peer } => self.aborted(now, &peer),
+            Input::Stop => self.stop(now),
             Input::Frame { peer, received } => self.frame(now, records, &peer, received),
             Input::Left { peer } => self.leave(&peer),
             Input::Broken { peer, code, reason } => self.dismiss(&peer, code, reason),
@@ -479,13 +567,17 @@ impl Thread {
             Input::Answered { turn, answered } => self.answered(now, turn, &answered),
             Input::Unasked { turn } => self.give_up_asking(now, turn),
             Input::Deadline => self.crowd.served(now),
+            Input::Sweep => {}
             Input::Alarm => {
                 self.alarm = None;
                 self.time_out_delivery(now);
                 self.time_out_removal(now);
+                self.retire(now);
             }
-            Input::Delivered(delivered) => self.delivered(delivered),
+            Input::Delivered(delivered) => self.delivered(now, &delivered),
             Input::DeliveryFailed => self.delivery_failed(now, records),
+            Input::DeliverAnew => self.deliver_anew(),
+            Input::Forget { author } => self.store(vec![Write::ForgetAuthor(author)]),
             Input::Update(update) => self.update_session(now, update),
             Input::Answer { answer, by } => self.take_answer(now, None, by, answer),
             Input::Cancel { request_id } => self.cancel(now, None, request_id.as_deref()),
@@ -505,7 +597,7 @@ impl Thread {
         self.start_turns(now, records);
         self.deliver(now);
         self.remove_files(now);
-        self.guard(now, begins_nothing, had_waited);
+        self.guard(now, begins_nothing, had_waited, sweeps);
     }
 
     /// Takes the next output to carry out; `None` if there are no more.
@@ -529,6 +621,25 @@ impl Thread {
     #[must_use]
     pub fn is_running(&self, turn: TurnId) -> bool {
         self.turns.get(&turn).is_some_and(|turn| turn.running().is_some())
+    }
+
+    /// The `requestId` of a turn that is not over.
+    #[must_use]
+    pub fn request_of(&self, turn: TurnId) -> Option<&str> {
+        self.turns.get(&turn).map(|turn| turn.request_id.as_str())
+    }
+
+    /// The `requestId` of the turn that runs, or is to.
+    #[must_use]
+    pub fn running_request(&self) -> Option<&str> {
+        let running = self.running().map(|(turn, _)| turn).next().or_else(|| self.queued().next())?;
+        self.request_of(running)
+    }
+
+    /// Who is at a connection.
+    #[must_use]
+    pub fn identity_of(&self, peer: &str) -> Option<&Identity> {
+        self.peers.get(peer).map(|peer| &peer.identity)
     }
 
     /// The number that names this life of the log. It changes when the session is deleted.

@@ -13,6 +13,7 @@ use crate::protocol::{Millis, Session};
 use super::clock::set_back;
 use super::events::{Event, OutboxState};
 use super::path::Path;
+use super::place::place;
 use super::store::{Record, Records, StoreError, Write};
 use super::{Output, Thread};
 
@@ -24,7 +25,16 @@ pub(super) struct Outbox {
     pub(super) saved: u64,
     /// What the checkpoint says of `delivered`.
     pub(super) saved_delivered: u64,
-    pub(super) is_deletion_owed: bool,
+    /// The databases that have yet to delete an earlier life of the session.
+    pub(super) owed: Vec<u64>,
+    /// The database that has the session.
+    pub(super) place: u64,
+    /// What it calls itself, once that is known.
+    pub(super) database: Option<String>,
+    /// The log up to here is in it for certain; `None` if its row may be missing.
+    confirmed: Option<u64>,
+    /// Whether all of the log is delivered anew, to a database that may have an earlier life of it.
+    is_anew: bool,
     in_flight: Option<Step>,
     sent_at: Millis,
     failures: u32,
@@ -59,8 +69,13 @@ enum Suspect {
 pub struct Delivery {
     /// The epoch of the log when the delivery was made. A deletion begins another log.
     pub epoch: u64,
+    /// The database that it is for: 0 for the first.
+    pub place: u64,
     /// Whether D1 must first delete what it has of this session.
     pub deletes: bool,
+    /// The session's row must have the log up to here already. One that does not has lost something, and is not
+    /// changed: so the loss stays to be seen until all of it is delivered anew.
+    pub expected: u64,
     /// `None` if all there is to say is the deletion.
     pub content: Option<SessionContent>,
     /// D1 has the log up to here when it has taken this.
@@ -80,17 +95,42 @@ pub struct SessionContent {
     pub records: Vec<Record>,
 }
 
-/// What D1 took.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What D1 took, and what it had before.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivered {
     epoch: u64,
+    place: u64,
     deletes: bool,
+    has_content: bool,
     seq: u64,
+    found: Found,
 }
 
+/// What a delivery found in D1.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// What the database calls itself; `None` if it does not say so.
+    pub database: Option<String>,
+    /// How much of the log the session's row had; `None` if there was no row.
+    pub seq: Option<u64>,
+    /// All that the session's owner began until then, in Unix milliseconds, is to be deleted; `None` if nothing is.
+    pub erased_at: Option<Millis>,
+}
+
+impl Delivered {
+    /// What came of a delivery.
+    #[must_use]
+    pub fn new(delivery: &Delivery, found: Found) -> Self {
+        let Delivery { epoch, place, deletes, expected: _, content, seq } = delivery;
+        let has_content = content.is_some();
+        Delivered { epoch: *epoch, place: *place, deletes: *deletes, has_content, seq: *seq, found }
+    }
+}
+
+/// Of a database that had what it was given before.
 impl From<&Delivery> for Delivered {
     fn from(delivery: &Delivery) -> Self {
-        Delivered { epoch: delivery.epoch, deletes: delivery.deletes, seq: delivery.seq }
+        Delivered::new(delivery, Found { seq: Some(delivery.expected), ..Found::default() })
     }
 }
 
@@ -100,22 +140,43 @@ impl Outbox {
         set_back(&mut self.retry_at, by);
     }
 
-    pub(super) fn from_store(delivered: u64, saved: u64) -> Self {
-        Outbox { delivered, saved, saved_delivered: delivered, ..Outbox::default() }
+    pub(super) fn from_store(delivered: u64, saved: u64, place: u64, database: Option<String>) -> Self {
+        let confirmed = Some(delivered);
+        Outbox {
+            delivered,
+            saved,
+            saved_delivered: delivered,
+            place,
+            database,
+            confirmed,
+            ..Outbox::default()
+        }
     }
 
-    /// The log ended at `seq`.
-    pub(super) fn session_deleted(&mut self, seq: u64) {
-        let Outbox { in_flight, sent_at, .. } = *self;
+    /// The log ended at `seq`. Returns the databases that have yet to learn of it.
+    pub(super) fn session_deleted(&mut self, seq: u64) -> Vec<u64> {
+        let Outbox { in_flight, sent_at, place, .. } = *self;
+        let mut owed = std::mem::take(&mut self.owed);
+        if !owed.contains(&place) {
+            owed.push(place);
+        }
         *self = Outbox {
             delivered: seq,
             saved: seq,
             saved_delivered: seq,
-            is_deletion_owed: true,
+            owed: owed.clone(),
             in_flight,
             sent_at,
             ..Outbox::default()
         };
+        owed
+    }
+
+    /// D1 is to be given all of the log anew.
+    fn rewind(&mut self) {
+        self.delivered = 0;
+        self.confirmed = None;
+        self.is_anew = true;
     }
 
     fn timed_out_at(&self) -> Millis {
@@ -138,15 +199,25 @@ impl Thread {
     /// # Errors
     /// If the store could not be read.
     pub fn delivery(&self, records: &dyn Records) -> Result<Delivery, StoreError> {
-        let (epoch, deletes) = (self.epoch, self.outbox.is_deletion_owed);
-        let Some(session) = self.shown_session() else {
-            return Ok(Delivery { epoch, deletes, content: None, seq: self.outbox.delivered });
-        };
         let (delivered, path) = (self.outbox.delivered, self.path.clone());
+        let owed = self.outbox.owed.first().copied();
+        let delivery = Delivery {
+            epoch: self.epoch,
+            place: owed.unwrap_or(self.outbox.place),
+            deletes: owed.is_some() || self.outbox.is_anew,
+            expected: self.outbox.confirmed.unwrap_or_default(),
+            content: None,
+            seq: delivered,
+        };
+        // What another database is to delete has nothing to do with the session as it is.
+        let Some(session) = self.shown_session().filter(|_| delivery.place == self.outbox.place) else {
+            return Ok(delivery);
+        };
+        let epoch = self.epoch;
         let page = match self.outbox.in_flight {
             Some(Step::Probe) => {
                 let content = SessionContent { epoch, session, path, records: Vec::new() };
-                return Ok(Delivery { epoch, deletes, content: Some(content), seq: delivered });
+                return Ok(Delivery { content: Some(content), ..delivery });
             }
             Some(Step::Alone) => records.after(delivered, 1, 0)?,
             Some(Step::Batch) | None => {
@@ -156,7 +227,7 @@ impl Thread {
         let last = page.records.last().map_or(self.seq, |record| record.seq);
         let seq = if page.more { last } else { self.seq };
         let content = SessionContent { epoch, session, path, records: page.records };
-        Ok(Delivery { epoch, deletes, content: Some(content), seq })
+        Ok(Delivery { content: Some(content), seq, ..delivery })
     }
 
     /// What diagnostics show of the outbox.
@@ -171,18 +242,47 @@ impl Thread {
     /// Whether D1 still holds a session that was deleted.
     #[must_use]
     pub fn owes_deletion(&self) -> bool {
-        self.config.delivers && self.outbox.is_deletion_owed
+        self.config.delivers && !self.outbox.owed.is_empty()
     }
 
-    pub(super) fn delivered(&mut self, delivery: Delivered) {
+    /// A new session goes to the database of its owner.
+    pub(super) fn settle_down(&mut self) {
+        if let Some(session) = &self.session {
+            self.outbox.place = self.place_of(session);
+        }
+    }
+
+    pub(super) fn place_of(&self, session: &Session) -> u64 {
+        place(session.owner.as_ref().unwrap_or(&self.session_id), self.config.databases)
+    }
+
+    /// All that D1 has of the session is to be delivered anew.
+    pub(super) fn deliver_anew(&mut self) {
+        if self.session.is_some() {
+            self.outbox.rewind();
+        }
+    }
+
+    pub(super) fn delivered(&mut self, now: Millis, delivery: &Delivered) {
         let Some(step) = self.outbox.in_flight.take() else { return };
         // What D1 took of an earlier log says nothing of this one, nor of the deletion between the two.
         if delivery.epoch == self.epoch {
-            self.outbox.delivered = self.outbox.delivered.max(delivery.seq);
-            if delivery.deletes && self.outbox.is_deletion_owed {
-                self.outbox.is_deletion_owed = false;
-                self.store(vec![Write::Deleted]);
+            if delivery.has_content {
+                self.learn(delivery);
             }
+            if delivery.deletes && !self.outbox.owed.is_empty() {
+                self.outbox.owed.retain(|place| *place != delivery.place);
+                if self.outbox.owed.is_empty() {
+                    self.store(vec![Write::Deleted]);
+                }
+            }
+        }
+        let is_erased = |session: &Session| Some(session.created_at) <= delivery.found.erased_at;
+        if delivery.has_content
+            && delivery.epoch == self.epoch
+            && self.session.as_ref().is_some_and(is_erased)
+        {
+            return self.delete(now);
         }
         self.outbox.retry_at = 0;
         match step {
@@ -195,6 +295,24 @@ impl Thread {
                 self.outbox.suspect = None;
                 self.outbox.doubts = 0;
             }
+        }
+    }
+
+    /// D1 has what it was given, unless it had lost what it was given before: it is another database, or an earlier
+    /// state of the same.
+    fn learn(&mut self, delivery: &Delivered) {
+        let Found { database, seq, erased_at: _ } = &delivery.found;
+        let had = seq.unwrap_or_default();
+        let outbox = &mut self.outbox;
+        let is_other = database.is_some() && outbox.database.is_some() && *database != outbox.database;
+        outbox.database = database.clone().or(outbox.database.take());
+        if is_other || outbox.confirmed.is_some_and(|confirmed| had < confirmed) {
+            outbox.rewind();
+            self.log(Event::DeliveredAnew);
+        } else {
+            outbox.delivered = outbox.delivered.max(delivery.seq);
+            outbox.confirmed = Some(delivery.seq.max(had));
+            outbox.is_anew &= !delivery.deletes;
         }
     }
 
@@ -245,6 +363,7 @@ impl Thread {
         let Ok(page) = records.after(self.outbox.delivered, 1, 0) else { return };
         let Some(record) = page.records.first() else { return };
         self.outbox.delivered = record.seq;
+        self.outbox.confirmed = None;
         self.outbox.failures = 0;
         self.outbox.retry_at = 0;
         self.store(vec![Write::Park { seq: record.seq }]);
@@ -286,7 +405,7 @@ impl Thread {
 
     fn owes(&self) -> bool {
         let is_behind = self.session.is_some() && self.outbox.delivered < self.seq;
-        self.config.delivers && (self.outbox.is_deletion_owed || is_behind)
+        self.config.delivers && (!self.outbox.owed.is_empty() || is_behind)
     }
 
     /// Writes a checkpoint when a thread comes to rest, or when waking would have much to count in.

@@ -31,6 +31,8 @@ pub enum Ask {
     Change,
     /// The end of the session.
     Delete,
+    /// To have what is kept of the session looked after.
+    Administer,
 }
 
 /// Why something may not be done.
@@ -52,12 +54,23 @@ pub enum Request {
         /// The turn's `requestId`; `None` for all turns.
         request_id: Option<String>,
     },
+    /// The end of the turns that run or wait for people.
+    Stop,
     /// What is said to a call of a tool.
     Answer(ToolAnswer),
     /// The end of the session.
     Delete,
     /// A file whose bytes are about to come.
     Upload(File),
+    /// A delivery of all of it to D1.
+    DeliverAnew,
+    /// The alarm for its retention.
+    Sweep,
+    /// That a subject's name is taken off its messages.
+    Forget {
+        /// The subject.
+        author: String,
+    },
 }
 
 impl Request {
@@ -66,10 +79,11 @@ impl Request {
     pub fn ask(&self) -> Ask {
         match self {
             Request::Update(_) => Ask::Change,
-            Request::Cancel { .. } => Ask::Cancel,
+            Request::Cancel { .. } | Request::Stop => Ask::Cancel,
             Request::Answer(_) => Ask::Answer,
             Request::Delete => Ask::Delete,
             Request::Upload(_) => Ask::Upload,
+            Request::DeliverAnew | Request::Sweep | Request::Forget { .. } => Ask::Administer,
         }
     }
 
@@ -79,9 +93,13 @@ impl Request {
         match self {
             Request::Update(update) => Input::Update(update),
             Request::Cancel { request_id } => Input::Cancel { request_id },
+            Request::Stop => Input::Stop,
             Request::Answer(answer) => Input::Answer { answer, by: by.subject.clone() },
             Request::Delete if !has_begun => Input::DeleteUploads { by: by.subject.clone() },
             Request::Delete => Input::Delete,
+            Request::DeliverAnew => Input::DeliverAnew,
+            Request::Sweep => Input::Sweep,
+            Request::Forget { author } => Input::Forget { author },
             Request::Upload(file) => Input::Upload(File { uploader: by.subject.clone(), ..file }),
         }
     }
@@ -109,11 +127,13 @@ impl Ask {
             Ask::Send | Ask::Upload if !has_begun => Access::Owner,
             Ask::Send | Ask::Upload | Ask::Cancel | Ask::Answer => Access::Editor,
             Ask::Append | Ask::Change | Ask::Delete | Ask::Diagnose => Access::Owner,
+            Ask::Administer => Access::Admin,
         }
     }
 
     fn refusal(self, access: Access) -> &'static str {
         match (self, access) {
+            (Ask::Administer, _) => "only an admin may do this: a token with \"bobbin\":{\"admin\":true}",
             (Ask::Append | Ask::Change | Ask::Delete | Ask::Diagnose, _) => {
                 "only the session's owner may do this"
             }
@@ -148,7 +168,13 @@ impl Thread {
     pub fn permits_request(&self, identity: &Identity, ask: Ask) -> Result<(), Denied> {
         let is_there = match ask {
             // Somebody's upload may be there before anybody has begun the session.
-            Ask::Watch | Ask::Ticket | Ask::Send | Ask::Append | Ask::Upload | Ask::Fetch => true,
+            Ask::Watch
+            | Ask::Ticket
+            | Ask::Send
+            | Ask::Append
+            | Ask::Upload
+            | Ask::Fetch
+            | Ask::Administer => true,
             Ask::Diagnose => self.session.is_some() || identity.granted.is_some(),
             Ask::Delete if self.has_uploads_of(identity.subject.as_deref()) => true,
             Ask::Read | Ask::Cancel | Ask::Answer | Ask::Change | Ask::Delete => self.session.is_some(),

@@ -203,6 +203,9 @@ impl Checkpoint {
             open: faults.json(row, "open"),
             session: faults.json(row, "session").unwrap_or_else(|| unnamed_session(row, session_id)),
             path: row.text("path").and_then(|_| faults.json(row, "path")).unwrap_or_default(),
+            // Rows of builds that knew one database have neither.
+            place: row.integer("place").unwrap_or_default(),
+            database: row.text("database"),
         };
         Some(Found { value: checkpoint, fault: faults.0 })
     }

@@ -28,6 +28,7 @@ impl Thread {
             first_message_preview: preview(&content.words()),
             ..self.drafted_session(now, draft.as_ref())
         });
+        self.settle_down();
         self.checkpoint().map(Write::Create).into_iter().collect()
     }
 
@@ -122,17 +123,34 @@ impl Thread {
         self.path = super::Path::default();
         self.last_place = None;
         self.epoch = self.next_epoch();
-        self.outbox.session_deleted(self.seq);
+        let owed = self.outbox.session_deleted(self.seq);
         self.files.session_deleted(now);
         self.was_deleted = true;
-        self.store(vec![Write::Delete { at: now }]);
+        self.store(vec![Write::Delete { at: now, owed }]);
         self.log(Event::SessionDeleted);
         self.dismiss_all(|_| true, CloseCode::SessionDeleted, "the session was deleted");
     }
 
+    /// When nobody will have used the session for so long that it is to go; `None` if it is kept.
+    pub(super) fn retires_at(&self) -> Option<Millis> {
+        let used_at = self.session.as_ref()?.last_message_at;
+        // Of a session that cannot be read it is not known when that was.
+        (self.config.retention_ms > 0 && used_at > 0)
+            .then(|| used_at.saturating_add(self.config.retention_ms))
+    }
+
+    /// Deletes the session if it is time, and it does nothing but wait for people.
+    pub(super) fn retire(&mut self, now: Millis) {
+        if self.rests() && self.retires_at().is_some_and(|at| at <= now) {
+            self.delete(now);
+        }
+    }
+
     /// Gives a socket what it must keep.
     pub(super) fn attach(&mut self, peer: PeerId) {
-        let Some(Peer { identity, draft, dialect, follows, account, .. }) = self.peers.get(&peer) else {
+        let Some(Peer { identity, draft, dialect, follows, account, detaches, run, .. }) =
+            self.peers.get(&peer)
+        else {
             return;
         };
         let attachment = Attachment {
@@ -143,6 +161,8 @@ impl Thread {
                 Follows::Turn(request_id) => Some(request_id.clone()),
                 Follows::Everything | Follows::Nothing => None,
             },
+            detaches: *detaches,
+            run: run.clone().filter(|run| !matches!(follows, Follows::Turn(turn) if turn == run)),
             reading: account.reading(&self.unread),
         };
         self.outputs.push_back(Output::Attach { peer, attachment });
@@ -189,15 +209,23 @@ impl Thread {
     }
 
     pub(super) fn checkpoint(&mut self) -> Option<Checkpoint> {
-        let session = self.session.clone()?;
         self.outbox.saved = self.seq;
         self.outbox.saved_delivered = self.outbox.delivered;
+        self.kept()
+    }
+
+    /// The thread as a checkpoint says it.
+    #[must_use]
+    pub fn kept(&self) -> Option<Checkpoint> {
+        let session = self.session.clone()?;
         Some(Checkpoint {
             epoch: self.epoch,
             seq: self.seq,
             delivered: self.outbox.delivered,
             open: Some(self.turns.keys().copied().collect()),
             session,
+            place: self.outbox.place,
+            database: self.outbox.database.clone(),
             path: self.path.clone(),
         })
     }

@@ -55,12 +55,16 @@ pub enum Write {
     },
     /// The bucket has none of these files any more: removes their rows.
     ForgetFiles(Vec<String>),
+    /// Takes a subject's name off messages, decisions and files.
+    ForgetAuthor(String),
     /// Deletes all of the session, and notes the deletion: when it was, that D1 has yet to learn of it, and the
     /// [`digests`] of the ids that were used. Rows of files stay, as gone: of those that have come their bytes are to
     /// be deleted now.
     Delete {
         /// The time of the deletion, in Unix milliseconds.
         at: Millis,
+        /// The databases that have yet to learn of this one and of those before it.
+        owed: Vec<u64>,
     },
     /// D1 has learnt of the deletion.
     Deleted,
@@ -69,12 +73,12 @@ pub enum Write {
 }
 
 /// The note of a deletion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deletion {
     /// When the session was deleted, in Unix milliseconds.
     pub at: Millis,
-    /// Whether D1 has yet to learn of it.
-    pub is_owed: bool,
+    /// The databases that have yet to learn of it.
+    pub owed: Vec<u64>,
 }
 
 /// One stored event of the log: a message, or what becomes of a turn while its agent waits for people.
@@ -418,6 +422,10 @@ pub struct Checkpoint {
     pub open: Option<Vec<u64>>,
     /// The session as of `seq`.
     pub session: Session,
+    /// The D1 database that has the session: 0 for the first.
+    pub place: u64,
+    /// What that database calls itself; `None` if it has not said so yet.
+    pub database: Option<String>,
     /// The current path.
     pub path: Path,
 }
@@ -497,10 +505,13 @@ pub trait Records {
 /// 64 bits of it (FNV-1a), as 16 hexadecimal digits.
 #[must_use]
 pub fn digest(request_id: &str) -> String {
-    let hash = request_id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("{hash:016x}")
+    format!("{:016x}", hash(request_id))
+}
+
+/// FNV-1a, 64 bits.
+pub(super) fn hash(text: &str) -> u64 {
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// The digests that a deletion notes, each with a space behind it: of the newest `requestId` first, then of what
@@ -728,6 +739,13 @@ impl Record {
                 message: Box::new(self.message(epoch)),
             },
         }
+    }
+
+    /// The answer that a turn ended with.
+    #[must_use]
+    pub fn answer(&self) -> Answer {
+        let events = if let RecordKind::Answer { events, .. } = &self.kind { events.as_ref() } else { None };
+        Answer::from_content(&self.content, events)
     }
 
     /// The result that somebody gave.

@@ -265,7 +265,7 @@ impl Thread {
             let config = self.config;
             let Some(running) = self.running_mut(turn) else { continue };
             let is_silent = running.timeout_at(&config) <= now;
-            if is_due(running.journal_due_at(), now) {
+            if is_due(running.journal_due_at(config.journal_ms), now) {
                 let journal = running.journal(turn);
                 self.store(vec![Write::Journal(journal)]);
             }
@@ -320,7 +320,7 @@ impl Thread {
             let ending = running.ending.as_ref().map(|(at, _)| *at);
             [
                 running.frame_due_at(coalesce_ms).map(|at| at.max(rests_until)),
-                running.journal_due_at(),
+                running.journal_due_at(self.config.journal_ms),
                 delivery_due_at,
                 ending,
                 running.call_at().filter(|at| *at < Millis::MAX),
@@ -336,8 +336,12 @@ impl Thread {
     /// commit that begins it, and until after the one that ends it. What begins nothing has the alarm that the
     /// thread before it set, or that goes off again if this one crashes: a later one replaces it at the end.
     ///
+    /// A thread at rest has the one for its session's retention, in place of none: it is set where another one would be taken
+    /// back, and where `sweeps` says that there may be none. One that was set before the session was used again stays, and
+    /// is set anew when it goes off.
+    ///
     /// A turn that waited had none. Where it ends, or goes on, other turns may be left to begin if a commit fails.
-    pub(super) fn guard(&mut self, now: Millis, begins_nothing: bool, had_waited: bool) {
+    pub(super) fn guard(&mut self, now: Millis, begins_nothing: bool, had_waited: bool, sweeps: bool) {
         let is_append = |write: &Write| matches!(write, Write::Append(_));
         let appends =
             |output: &Output| matches!(output, Output::Store(commit) if commit.0.iter().any(is_append));
@@ -345,14 +349,17 @@ impl Thread {
         let turns = (!self.rests() || is_unsafe).then(|| now.saturating_add(GUARD_MS));
         let wanted =
             [turns, self.outbox_alarm(), self.files_alarm(), self.next_expiry()].into_iter().flatten().min();
+        let is_kept = wanted.is_some();
+        let wanted = wanted.or(self.retires_at().filter(|_| sweeps || self.alarm.is_some()));
         match (self.alarm, wanted) {
             (None, None) => {}
             // An alarm that comes too early costs less than a write that moves it.
-            (Some(at), Some(wanted)) if at <= wanted => {}
+            (Some(at), Some(wanted)) if at <= wanted && (is_kept || self.is_retention_alarm) => {}
             _ => {
                 self.alarm = wanted;
+                self.is_retention_alarm = !is_kept;
                 let set = Output::SetAlarm(wanted);
-                let is_first = wanted.is_some() && !(begins_nothing && self.rests());
+                let is_first = is_kept && !(begins_nothing && self.rests());
                 if is_first { self.outputs.push_front(set) } else { self.outputs.push_back(set) }
             }
         }

@@ -2,8 +2,7 @@
 
 use crate::protocol::json::OtherFields;
 use crate::protocol::limits::{
-    COALESCE_BYTES_MAX, JOURNAL_BYTES_MAX, JOURNAL_MS, MESSAGE_METADATA_BYTES_MAX, SILENT_IDLES_MAX,
-    WORD_BYTES_MAX,
+    COALESCE_BYTES_MAX, JOURNAL_BYTES_MAX, MESSAGE_METADATA_BYTES_MAX, SILENT_IDLES_MAX, WORD_BYTES_MAX,
 };
 use crate::protocol::{Block, Json, Millis, Progress, ResponseMetadata, Usage, Word, to_json};
 
@@ -325,10 +324,10 @@ impl Running {
     }
 
     /// When what is not stored yet goes into the journal.
-    pub(crate) fn journal_due_at(&self) -> Option<Millis> {
+    pub(crate) fn journal_due_at(&self, journal_ms: u64) -> Option<Millis> {
         match self.unstored_since {
             Some(_) if self.unstored_bytes >= JOURNAL_BYTES_MAX => Some(0),
-            Some(since) => Some(since.saturating_add(JOURNAL_MS)),
+            Some(since) => Some(since.saturating_add(journal_ms)),
             None => None,
         }
     }

@@ -3,7 +3,7 @@
 use crate::agent::{AgentMessage, AgentRequest, Call, Enclosed, Failed, Finished};
 use crate::protocol::limits::QUEUED_TURNS_MAX;
 use crate::protocol::{
-    Content, ErrorBody, ErrorCode, Json, Millis, ResponseMetadata, Role, ServerFrame, Status,
+    Content, ErrorBody, ErrorCode, Json, Millis, Post, ResponseMetadata, Role, ServerFrame, Status,
 };
 
 use super::access::Follows;
@@ -31,6 +31,14 @@ pub(super) struct Sent {
     pub(super) after: Option<String>,
     /// The id that a stock client gave the message.
     pub(super) client_id: Option<String>,
+}
+
+impl From<Post> for Sent {
+    fn from(post: Post) -> Self {
+        let Post { content, metadata, is_answer, after, replaces, regenerates, client_id, .. } = post;
+        let is_regenerate = regenerates.is_some();
+        Sent { content, metadata, is_answer, is_regenerate, of: regenerates.or(replaces), after, client_id }
+    }
 }
 
 /// How a turn comes to its end.

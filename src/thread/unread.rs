@@ -12,7 +12,9 @@ use crate::dialect::Dialect;
 use crate::protocol::limits::LEAVING_MS;
 use crate::protocol::{CloseCode, Json, Millis, Named, Read, ServerFrame, required};
 
+use super::access::Follows;
 use super::clock::set_back;
+use super::stock::socket_of;
 use super::{Config, PeerId, Thread, mixed};
 
 const UNREAD: &str = "what this socket was sent was not read; connect again with the last cursor";
@@ -81,6 +83,11 @@ impl Account {
         let sent = unread.to_all_of(self.dialect).saturating_sub(self.joined_at);
         let sent = self.reading.sent.saturating_add(sent);
         Reading { sent, ..self.reading }
+    }
+
+    /// Counts what a request of the socket was sent.
+    pub(super) fn add(&mut self, bytes: u64) {
+        self.reading.sent = self.reading.sent.saturating_add(bytes);
     }
 
     /// How much it may be sent until it has to be looked at.
@@ -170,6 +177,16 @@ impl Thread {
         account.reading(&self.unread).owed() > self.config.socket_owed_bytes_max / 2
     }
 
+    /// What was sent in all.
+    pub(super) fn sent_of(&self, account: &Account) -> u64 {
+        account.reading(&self.unread).sent
+    }
+
+    /// Whether a socket owes more than any may.
+    pub(super) fn owes_too_much(&self, account: &Account) -> bool {
+        account.reading(&self.unread).owed() > self.config.socket_owed_bytes_max
+    }
+
     /// A socket's end was reported: what it owed is freed.
     pub(super) fn freed(&mut self, peer: &PeerId) {
         self.unread.leaving.remove(peer);
@@ -216,7 +233,8 @@ impl Thread {
             let account = &mut peer.account;
             let reading = account.reading(&self.unread);
             let is_asked = reading.sent.saturating_sub(reading.asked) >= interval;
-            if peer.dialect.is_stream() {
+            // Stock clients know no checks.
+            if peer.dialect.is_stream() || peer.dialect.stock().is_some() {
                 (account.reading.asked, account.saved) = (reading.sent, reading.sent);
                 continue;
             }
@@ -255,16 +273,21 @@ impl Thread {
         for (id, peer) in self.peers.iter() {
             let reading = peer.account.reading(&self.unread);
             all = all.saturating_add(reading.owed());
+            let socket = socket_of(id).map_or_else(|| id.clone(), |(socket, _)| socket.into());
+            // A stock client's socket is let go between two requests, unless all owe too much together.
+            let is_spared = socket != *id || peer.follows == Follows::Nothing;
             if reading.owed() > unhurried {
-                debtors.push((reading.owed(), id.clone()));
+                debtors.push((reading.owed(), socket, is_spared));
             }
         }
         let mut excess = all.saturating_sub(self.config.owed_bytes_max);
-        while let Some((owed, peer)) = debtors.iter().max().cloned() {
-            if owed <= self.config.socket_owed_bytes_max && excess == 0 {
-                break;
+        loop {
+            if excess == 0 {
+                debtors
+                    .retain(|(owed, _, is_spared)| !is_spared && *owed > self.config.socket_owed_bytes_max);
             }
-            debtors.retain(|(_, debtor)| *debtor != peer);
+            let Some((owed, peer, _)) = debtors.iter().max().cloned() else { break };
+            debtors.retain(|(_, debtor, _)| *debtor != peer);
             self.dismiss(&peer, CloseCode::TooMany, UNREAD);
             excess = excess.saturating_sub(owed);
         }

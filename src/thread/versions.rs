@@ -7,7 +7,7 @@ use crate::protocol::{
     Content, Cursor, ErrorBody, ErrorCode, Message, Millis, ServerFrame, SnapshotReason, Versions,
 };
 
-use super::access::{Follows, Peer};
+use super::access::Follows;
 use super::calls::SUPERSEDED;
 use super::path::{END, Path, Start, Tree, Way};
 use super::session::preview;
@@ -136,7 +136,11 @@ impl Thread {
     }
 
     /// The turn of a message, and whether it is the answer; `None` if there is no such message, nor such a turn.
-    fn turn_with(&self, records: &dyn Records, id: &str) -> Result<Option<(TurnId, bool)>, StoreError> {
+    pub(super) fn turn_with(
+        &self,
+        records: &dyn Records,
+        id: &str,
+    ) -> Result<Option<(TurnId, bool)>, StoreError> {
         let Some(place) = id.strip_prefix(message_id_prefix(self.epoch).as_str()) else { return Ok(None) };
         let Ok(seq) = u64::from_str_radix(place.trim_end_matches('r'), 16) else { return Ok(None) };
         if self.session.is_none() || seq > self.seq {
@@ -281,11 +285,26 @@ impl Thread {
                 self.send_all(ServerFrame::Branch { cursor, request_id, answer_id, after, messages });
             }
             _ => {
-                let follows = |(_, peer): &(&PeerId, &Peer)| peer.follows == Follows::Everything;
-                let peers: Vec<PeerId> =
-                    self.peers.iter().filter(follows).map(|(id, _)| id.clone()).collect();
-                for peer in peers {
-                    self.bring_up_to_date(records, &peer, SnapshotReason::Branch);
+                let peers: Vec<(PeerId, Follows)> =
+                    self.peers.iter().map(|(id, peer)| (id.clone(), peer.follows.clone())).collect();
+                for (peer, follows) in peers {
+                    match (follows, &ids) {
+                        (Follows::Everything, _) => {
+                            self.bring_up_to_date(records, &peer, SnapshotReason::Branch);
+                        }
+                        // For who follows the new answer, it is where that begins.
+                        (Follows::Turn(turn), Some((request_id, answer_id))) if turn == *request_id => {
+                            let after = change.after.as_ref().map(|after| after.message_id.clone());
+                            let ids = (Some(request_id.clone()), Some(answer_id.clone()));
+                            let (cursor, (request_id, answer_id)) = (self.head(), ids);
+                            let messages = Vec::new();
+                            self.send_to(
+                                &peer,
+                                ServerFrame::Branch { cursor, request_id, answer_id, after, messages },
+                            );
+                        }
+                        _ => {}
+                    }
                 }
             }
         }

@@ -145,6 +145,14 @@ impl Thread {
         self.answered_call(answer).err()
     }
 
+    /// Whether what somebody says to a call is new.
+    ///
+    /// # Errors
+    /// Why it cannot be taken.
+    pub(super) fn takes_answer(&self, answer: &ToolAnswer) -> Result<bool, ErrorBody> {
+        self.answered_call(answer).map(|turn| turn.is_some())
+    }
+
     /// The turn that takes it; `None` if the same was said before.
     fn answered_call(&self, answer: &ToolAnswer) -> Result<Option<TurnId>, ErrorBody> {
         let ToolAnswer { request_id, tool_use_id, said } = answer;

@@ -2,7 +2,7 @@
 
 use crate::agent::Failed;
 use crate::protocol::limits::DELETION_KEPT_MS;
-use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Millis, SnapshotReason};
+use crate::protocol::{ErrorBody, ErrorCode, Millis, SnapshotReason};
 
 use super::access::{Follows, Peer};
 use super::files::Files;
@@ -10,7 +10,7 @@ use super::outbox::Outbox;
 use super::store::{Deletion, Journal, Mark, MarkKind, Record, Records, Stored, Write};
 use super::turn::{Running, Turn, TurnState, Waiting};
 use super::turns::Outcome;
-use super::{Blame, Cause, Origin, Thread, TurnId, Woken};
+use super::{Blame, Cause, Origin, PeerId, Thread, TurnId, Woken};
 
 /// 40 random bits tell one life of a log from another.
 const EPOCH_BITS: u32 = 40;
@@ -36,12 +36,12 @@ impl Thread {
         // Time has passed, and a session that cannot be read whole may have lost its owner.
         self.dismiss_expired(now);
         self.dismiss_strangers();
-        // What they hold of their turns may not be stored. Posted again, a turn is shown from its beginning.
-        let follows = |peer: &Peer| peer.follows != Follows::Everything;
-        self.dismiss_all(follows, CloseCode::InternalError, "the thread was started again; post this again");
+        // What they hold of their turns may not be stored. Asked for again, a turn is shown from its beginning.
+        self.cut_off(records);
         // Sockets that outlived the thread may hold text that is not stored, or lack an event that is.
         if !self.is_settled() {
-            let peers: Vec<_> = self.peers.keys().cloned().collect();
+            let sent_all = |(_, peer): &(&PeerId, &Peer)| peer.follows == Follows::Everything;
+            let peers: Vec<_> = self.peers.iter().filter(sent_all).map(|(id, _)| id.clone()).collect();
             for peer in peers {
                 self.bring_up_to_date(records, &peer, SnapshotReason::Reset);
             }
@@ -69,7 +69,8 @@ impl Thread {
         self.epoch = checkpoint.epoch;
         self.seq = checkpoint.seq;
         self.session = Some(checkpoint.session);
-        self.outbox = Outbox::from_store(checkpoint.delivered, checkpoint.seq);
+        self.outbox =
+            Outbox::from_store(checkpoint.delivered, checkpoint.seq, checkpoint.place, checkpoint.database);
         let mut journals = journals;
         for mark in open.into_iter().chain(since) {
             if mark.seq > self.seq {
@@ -102,9 +103,9 @@ impl Thread {
     }
 
     /// It is forgotten when it is old, unless D1 has yet to learn of it.
-    fn remember(&mut self, now: Millis, Deletion { at, is_owed }: Deletion) {
-        self.outbox.is_deletion_owed = is_owed;
-        self.was_deleted = is_owed || now.saturating_sub(at) < DELETION_KEPT_MS;
+    fn remember(&mut self, now: Millis, Deletion { at, owed }: Deletion) {
+        self.was_deleted = !owed.is_empty() || now.saturating_sub(at) < DELETION_KEPT_MS;
+        self.outbox.owed = owed;
         if !self.was_deleted {
             self.store(vec![Write::ForgetDeletion]);
         }
@@ -122,7 +123,7 @@ impl Thread {
 
     /// Whether nothing was going on, so that every client had been sent everything, or told of the deletion.
     fn is_settled(&self) -> bool {
-        self.rests() && self.outbox.delivered >= self.seq && !self.outbox.is_deletion_owed
+        self.rests() && self.outbox.delivered >= self.seq && self.outbox.owed.is_empty()
     }
 }
 

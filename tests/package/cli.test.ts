@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { createHmac } from "node:crypto";
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { start } from "../worker/harness.ts";
@@ -34,7 +34,7 @@ test("help names every command, and every command has help", () => {
   const { status, stdout } = bobbin(scratch, ["--help"]);
   assert.equal(status, 0);
   assert.equal(bobbin(scratch, []).stdout, stdout);
-  for (const command of [["migrations", "copy"], ["token"], ["migrations"]]) {
+  for (const command of [["migrations", "copy"], ["migrations", "apply"], ["token"], ["export"], ["import"], ["reindex"], ["sweep"], ["migrations"]]) {
     assert.match(stdout, new RegExp(`  ${command.join(" ")}`));
     const help = bobbin(scratch, [...command, "--help"]);
     assert.deepEqual([help.status, help.stderr], [0, ""]);
@@ -45,7 +45,9 @@ test("help names every command, and every command has help", () => {
 test("what it does not know it refuses, and shows what there is", () => {
   for (const [args, words] of [
     [["migrate"], /There is no command "migrate"/],
-    [["migrations", "apply"], /There is no command "migrations apply"/],
+    [["migrations", "undo"], /There is no command "migrations undo"/],
+    [["export", "--to", "x"], /--url https:/],
+    [["sweep", "--url", "nowhere"], /--url https:/],
     [["tokens"], /There is no command "tokens"/],
     [["token", "--subject", "ada"], /Unknown option '--subject'[\s\S]*--sub NAME/],
     [["migrations", "copy", "here"], /here[\s\S]*--to FOLDER/],
@@ -171,4 +173,25 @@ test("a worker with that secret lets the token in, with its role, and no other",
   assert.equal(await post(tokenOf("--sub", "bob", "--session", "of-ada", "--role", "editor"), "of-ada"), 202);
   assert.equal(await post(tokenOf("--sub", "bob", "--session", "of-ada", "--role", "viewer"), "of-ada"), 403);
   assert.equal(await post(bobbin(scratch, ["token"], { AUTH_JWT_SECRET: `${SECRET}!`, AUTH_AUDIENCE: "chat" }).stdout.trim(), "of-ada"), 401);
+});
+
+test("the migrations are applied to every database that is Bobbin's, by one command", { timeout: 120_000 }, () => {
+  const folder = emptyFolder();
+  const database = (binding: string, name: string) => `[[d1_databases]]\nbinding = "${binding}"\ndatabase_name = "${name}"\ndatabase_id = "${name}"\nmigrations_dir = "db"\n`;
+  writeFileSync(join(folder, "wrangler.toml"), `name = "chat"\ncompatibility_date = "2026-10-01"\n${database("OTHER", "own")}${database("DB", "one")}${database("DB_1", "two")}`);
+  writeFileSync(join(folder, "package.json"), "{}");
+  mkdirSync(join(folder, "node_modules"));
+  symlinkSync(join(root, "node_modules", "wrangler"), join(folder, "node_modules", "wrangler"));
+  assert.equal(bobbin(folder, ["migrations", "copy", "--to", "db"]).status, 0);
+  const applied = bobbin(folder, ["migrations", "apply"]);
+  assert.equal(applied.status, 0, applied.stdout + applied.stderr);
+  assert.deepEqual([...applied.stdout.matchAll(/^== (\w+)/gm)].map(([, name]) => name), ["DB", "DB_1"]);
+  const again = bobbin(folder, ["migrations", "apply"]);
+  assert.equal(again.stdout.match(/No migrations to apply/g)?.length, 2, again.stdout);
+});
+
+test("a token of an admin says so", () => {
+  const { status, stdout } = bobbin(scratch, ["token", "--admin", "--sub", "ops"], { AUTH_JWT_SECRET: SECRET });
+  assert.equal(status, 0);
+  assert.deepEqual(claimsOf(stdout.trim())["bobbin"], { admin: true });
 });

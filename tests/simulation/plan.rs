@@ -9,6 +9,9 @@ use crate::support::Random;
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub seed: u64,
+    pub databases: u64,
+    /// Milliseconds, far beyond the run; 0 for none.
+    pub retention_ms: u64,
     pub concurrent_turns: usize,
     pub first_token_timeout_ms: u64,
     pub idle_timeout_ms: u64,
@@ -33,6 +36,7 @@ pub struct Plan {
     pub steps: Vec<Step>,
 }
 
+const RETENTION_MS: u64 = 30 * 86_400_000;
 const STEPS_MIN: usize = 20;
 const STEPS_MAX: usize = 140;
 const HOUR_MS: u64 = 3_600_000;
@@ -74,6 +78,8 @@ impl Plan {
         let is_checked = random.chance(15) && !is_limited;
         Plan {
             seed,
+            databases: random.between(1, 3),
+            retention_ms: if random.chance(40) { RETENTION_MS } else { 0 },
             concurrent_turns,
             first_token_timeout_ms,
             idle_timeout_ms,
@@ -104,6 +110,8 @@ impl Plan {
         }
         Plan {
             seed: 0,
+            databases: 2,
+            retention_ms: RETENTION_MS,
             concurrent_turns,
             first_token_timeout_ms: 5_000,
             idle_timeout_ms: 2_000,
@@ -303,11 +311,13 @@ fn remedy(random: &mut Random) -> Remedy {
 }
 
 fn index_does(random: &mut Random) -> IndexDoes {
-    match random.below(10) {
-        0..4 => IndexDoes::Take,
-        4..6 => IndexDoes::Refuse,
-        6..8 => IndexDoes::TakeAndSayNo,
-        8 => IndexDoes::TakeSilently,
+    match random.below(22) {
+        0..8 => IndexDoes::Take,
+        8..12 => IndexDoes::Refuse,
+        12..16 => IndexDoes::TakeAndSayNo,
+        16..18 => IndexDoes::TakeSilently,
+        18 => IndexDoes::BeLost,
+        19 => IndexDoes::BeRestored,
         _ => IndexDoes::Lose,
     }
 }

@@ -1,8 +1,8 @@
 //! After the last step: nothing fails any more, and everything must come to its end.
 
-use bobbin::protocol::{Block, Identity, Json, Message, ToolAnswer, ToolSaid};
+use bobbin::protocol::{Block, Identity, Json, Message, Millis, SessionUpdate, ToolAnswer, ToolSaid};
 use bobbin::thread::store::Record;
-use bobbin::thread::{Request, Thread, TurnId};
+use bobbin::thread::{Delivered, Input, Request, Thread, TurnId};
 
 use super::Check;
 use super::client::Client;
@@ -42,7 +42,8 @@ impl World {
             self.exchange()?;
             if (0..self.clients.len()).all(|id| self.is_settled(id)) {
                 self.check_views()?;
-                return self.check_sleep();
+                self.check_sleep()?;
+                return self.check_retention();
             }
             if self.is_limited {
                 self.advance(61_000, true, 0)?;
@@ -71,12 +72,36 @@ impl World {
             while !self.host.deliveries.is_empty() {
                 self.deliver(0, IndexDoes::Take)?;
             }
-            let Some(next) = [self.host.timer(), self.host.alarm].into_iter().flatten().min() else {
+            let next = [self.host.timer(), self.near_alarm()].into_iter().flatten().min();
+            if next.is_none() && std::mem::take(&mut self.has_lost_d1) {
+                self.rebuild()?;
+                continue;
+            }
+            let Some(next) = next else {
                 return self.check_rest();
             };
             self.advance(next.saturating_sub(self.host.now), true, 0)?;
         }
         Err("the thread never comes to rest".into())
+    }
+
+    /// D1 gets back what it has lost: at the next delivery, or because somebody asks for it.
+    fn rebuild(&mut self) -> Check {
+        self.note(|| "  D1 is rebuilt".into());
+        if self.truth.records.is_empty() {
+            // Of a session that is no more, whoever asks finds nothing, and deletes what there is.
+            self.databases.lose();
+        } else if self.host.now.is_multiple_of(2) {
+            let update = SessionUpdate { title: Some(Some("renamed".into())), ..SessionUpdate::default() };
+            self.truth.actor = Some(Person::ANYONE);
+            let renamed = self.host.request(&Identity::anyone(), Request::Update(update));
+            renamed.map_err(|denied| format!("nobody may rename: {denied:?}"))?;
+        } else {
+            self.host.pump(Input::DeliverAnew);
+        }
+        self.observe()?;
+        self.truth.actor = None;
+        Ok(())
     }
 
     /// Somebody answers every call that is open.
@@ -154,8 +179,9 @@ impl World {
             return Ok(());
         }
         let kept = &self.truth.records;
+        let d1 = self.databases.held();
         for (index, record) in kept.iter().enumerate() {
-            let indexed = self.index.messages.get(&record.message_id);
+            let indexed = d1.messages.get(&record.message_id);
             let is_it = |(_, message): &(u64, Message)| {
                 self.truth.versions(index).any(|version| *message == version.message(0))
             };
@@ -163,11 +189,11 @@ impl World {
                 return Err(format!("D1 lacks {record:?}"));
             }
         }
-        if let Some(id) = self.index.messages.keys().find(|id| self.truth.index_of(id).is_err()) {
+        if let Some(id) = d1.messages.keys().find(|id| self.truth.index_of(id).is_err()) {
             return Err(format!("D1 has {id}, and the thread has not"));
         }
         let tokens = kept.iter().filter_map(|record| record.message(0).tokens_used).sum::<u64>();
-        match &self.index.session {
+        match &d1.session {
             None if kept.is_empty() => Ok(()),
             Some(_) if self.truth.is_session_torn => Ok(()),
             Some((_, _, session))
@@ -183,19 +209,20 @@ impl World {
     /// D1 knows which messages are on the path.
     fn check_indexed_path(&self) -> Check {
         let path = self.truth.path();
+        let indexed = self.databases.held().path;
         let is_wrong = |record: &&Record| {
-            let is_indexed = self.index.path.as_ref().is_some_and(|path| path.contains(record.seq));
+            let is_indexed = indexed.as_ref().is_some_and(|path| path.contains(record.seq));
             is_indexed != path.contains(&record.message_id.as_str())
         };
         match self.truth.records.iter().find(is_wrong) {
             None => Ok(()),
-            Some(record) => Err(format!("D1 has {:?} where {record:?}", self.index.path)),
+            Some(record) => Err(format!("D1 has {indexed:?} where {record:?}")),
         }
     }
 
     fn check_views(&self) -> Check {
         let session = self.host.thread().and_then(Thread::shown_session);
-        if let (Some(session), Some((_, _, indexed))) = (&session, &self.index.session)
+        if let (Some(session), Some((_, _, indexed))) = (&session, &self.databases.held().session)
             && session != indexed
             && !self.truth.is_session_torn
         {
@@ -222,6 +249,47 @@ impl World {
                     view.session
                 ));
             }
+        }
+        Ok(())
+    }
+
+    /// The alarm, unless it is that of retention.
+    fn near_alarm(&self) -> Option<Millis> {
+        let retention_ms = self.host.config.retention_ms;
+        self.host.alarm.filter(|at| retention_ms == 0 || *at < self.host.now + retention_ms / 2)
+    }
+
+    /// What nobody uses any more is gone in time, without anybody who asks for it, and leaves no alarm.
+    fn check_retention(&mut self) -> Check {
+        let Some(checkpoint) = self.host.store.checkpoint.clone() else { return Ok(()) };
+        if self.host.config.retention_ms == 0 || self.truth.is_session_torn {
+            return Ok(());
+        }
+        let messages = self.host.store.records.values().filter(|record| record.is_message());
+        let used = messages.map(|record| record.created_at).max();
+        let due = used.unwrap_or(checkpoint.session.last_message_at) + self.host.config.retention_ms;
+        for _ in 0..ROUNDS_MAX {
+            while let Some((delivery, _)) = self.host.deliveries.pop_front() {
+                let found = self.databases.apply(&delivery);
+                self.host.pump(Input::Delivered(Delivered::new(&delivery, found)));
+            }
+            let Some(next) = [self.host.timer(), self.host.alarm].into_iter().flatten().min() else { break };
+            if self.host.store.checkpoint.is_some() && next > due {
+                return Err(format!("it is to go at {due}, and the alarm is set for {next}"));
+            }
+            self.host.now = self.host.now.max(next);
+            if self.host.timer().is_some_and(|at| at <= next) {
+                self.host.fire_timer();
+            } else {
+                self.host.pump(Input::Alarm);
+            }
+            if self.host.now < due && self.host.store.checkpoint.is_none() {
+                return Err(format!("it is to go at {due}, and is gone at {}", self.host.now));
+            }
+        }
+        let held = self.databases.held();
+        if self.host.store.checkpoint.is_some() || held.session.is_some() || !held.messages.is_empty() {
+            return Err(format!("nobody uses it since long ago, and it is not gone: {held:?}"));
         }
         Ok(())
     }

@@ -252,6 +252,10 @@ pub enum IndexDoes {
     TakeSilently,
     /// Nothing is written and nobody ever hears of it.
     Lose,
+    /// It takes the delivery, and has lost everything before.
+    BeLost,
+    /// It takes the delivery, and was restored to an earlier state before.
+    BeRestored,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -352,6 +352,7 @@ impl Truth {
                 self.sent(to.as_ref(), frame)?;
             }
             Seen::Streamed { reached, frame } => self.check_reached(host.now, reached, frame)?,
+            Seen::Told { .. } => {}
             Seen::Started { turn, request, .. } => {
                 let own = request.messages.last().ok_or("an agent is asked nothing")?;
                 let question = self.paths.question_of(*turn);
@@ -508,6 +509,7 @@ impl Truth {
                 | Write::SetFile { .. }
                 | Write::ForgetFiles(_)
                 | Write::Deleted
+                | Write::ForgetAuthor(_)
                 | Write::ForgetDeletion => {}
             }
             if self.is_compared {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bobbin::agent::{AgentEvent, Failed, Finished};
 use bobbin::protocol::limits::{GUARD_MS, QUEUED_TURNS_MAX};
 use bobbin::protocol::{Access, Block, CloseCode, ErrorBody, ErrorCode, Json, Read, SessionUpdate};
-use bobbin::thread::{Config, Delivered, Input, PeerId, Request, Thread, TurnId};
+use bobbin::thread::{Config, Delivered, Found, Input, PeerId, Request, Thread, TurnId};
 use serde_json::{Value, json};
 
 use super::Check;
@@ -19,7 +19,7 @@ use super::pieces::Piece;
 use super::plan::Plan;
 use super::steps::{Does, IndexDoes, Spoils, Step};
 use super::truth::{Truth, Turn};
-use crate::support::{Host, Index, Seen, Spoilt, Sudden};
+use crate::support::{Databases, Host, Seen, Spoilt, Sudden};
 
 pub struct World {
     pub host: Host,
@@ -28,7 +28,9 @@ pub struct World {
     pub truth: Truth,
     /// Programs that posted, and follow the turn.
     pub followers: BTreeMap<PeerId, Follower>,
-    pub index: Index,
+    pub databases: Databases,
+    /// D1 was lost, and the thread may not know.
+    pub has_lost_d1: bool,
     /// Every message that was ever sent.
     pub said: Vec<Value>,
     /// Every answer that was ever posted.
@@ -60,6 +62,8 @@ impl World {
     pub fn new(plan: &Plan, with_trace: bool) -> Self {
         let unlimited = Config::default();
         let config = Config {
+            databases: plan.databases,
+            retention_ms: plan.retention_ms,
             concurrent_turns: plan.concurrent_turns,
             agent_first_token_timeout_ms: plan.first_token_timeout_ms,
             agent_idle_timeout_ms: plan.idle_timeout_ms,
@@ -88,7 +92,8 @@ impl World {
             uplinks: BTreeMap::new(),
             truth: Truth::new(with_trace),
             followers: BTreeMap::new(),
-            index: Index::default(),
+            databases: Databases::default(),
+            has_lost_d1: false,
             said: Vec::new(),
             appended: Vec::new(),
             words: 0,
@@ -465,12 +470,17 @@ impl World {
         }
         let nth = nth % self.host.deliveries.len();
         let Some((delivery, is_waited_for)) = self.host.deliveries.remove(nth) else { return Ok(()) };
-        if matches!(does, IndexDoes::Take | IndexDoes::TakeAndSayNo | IndexDoes::TakeSilently) {
-            self.index.apply(&delivery);
-        }
         match does {
-            IndexDoes::Take if is_waited_for => {
-                self.host.pump(Input::Delivered(Delivered::from(&delivery)));
+            IndexDoes::BeLost => self.databases.lose(),
+            IndexDoes::BeRestored => self.databases.restore(),
+            _ => {}
+        }
+        self.has_lost_d1 |= matches!(does, IndexDoes::BeLost | IndexDoes::BeRestored);
+        let is_taken = !matches!(does, IndexDoes::Refuse | IndexDoes::Lose);
+        let found = if is_taken { self.databases.apply(&delivery) } else { Found::default() };
+        match does {
+            IndexDoes::Take | IndexDoes::BeLost | IndexDoes::BeRestored if is_waited_for => {
+                self.host.pump(Input::Delivered(Delivered::new(&delivery, found)));
             }
             IndexDoes::Refuse | IndexDoes::TakeAndSayNo if is_waited_for => {
                 self.host.pump(Input::DeliveryFailed);
@@ -616,8 +626,8 @@ impl World {
         if queued > QUEUED_TURNS_MAX {
             return Err(format!("{queued} turns wait"));
         }
-        let owes = self.index.messages.len() + self.truth.parked.len() < self.truth.records.len();
-        if (is_busy || owes) && host.alarm.is_none() && !self.truth.has_lost_turn() {
+        let owes = self.databases.held().messages.len() + self.truth.parked.len() < self.truth.records.len();
+        if (is_busy || (owes && !self.has_lost_d1)) && host.alarm.is_none() && !self.truth.has_lost_turn() {
             return Err("something is unfinished and no alarm is set".into());
         }
         if is_busy && host.alarm.is_some_and(|at| at > latest) {

@@ -3,25 +3,67 @@
 use std::collections::BTreeMap;
 
 use bobbin::protocol::{Message, Session};
-use bobbin::thread::{Delivery, Path, message_id_prefix};
+use bobbin::thread::{Delivery, Found, Path, message_id_prefix};
+
+/// All databases, by their numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Databases(pub BTreeMap<u64, Index>);
 
 #[derive(Clone, Debug, Default)]
 pub struct Index {
+    /// How often it was lost.
+    pub lives: u64,
     pub session: Option<(u64, u64, Session)>,
     pub path: Option<Path>,
     pub messages: BTreeMap<String, (u64, Message)>,
+    backup: Option<Box<Index>>,
+}
+
+impl Databases {
+    pub fn apply(&mut self, delivery: &Delivery) -> Found {
+        self.0.entry(delivery.place).or_default().apply(delivery)
+    }
+
+    /// Each is a new one, with nothing in it.
+    pub fn lose(&mut self) {
+        for index in self.0.values_mut() {
+            *index = Index { lives: index.lives + 1, ..Index::default() };
+        }
+    }
+
+    /// Each is as it was when this was asked for the last time.
+    pub fn restore(&mut self) {
+        for index in self.0.values_mut() {
+            let empty = Index { lives: index.lives, ..Index::default() };
+            let before = index.backup.take().map_or(empty, |backup| *backup);
+            *index = Index { backup: Some(Box::new(Index { backup: None, ..index.clone() })), ..before };
+        }
+    }
+
+    /// The one that has the session, or what there is of it.
+    pub fn held(&self) -> Index {
+        let holds = |index: &&Index| index.session.is_some() || !index.messages.is_empty();
+        let mut held = self.0.values().filter(holds);
+        let first = held.next().cloned().unwrap_or_default();
+        held.fold(first, |mut all, index| {
+            all.messages.extend(index.messages.clone());
+            all
+        })
+    }
 }
 
 impl Index {
-    pub fn apply(&mut self, delivery: &Delivery) {
+    fn apply(&mut self, delivery: &Delivery) -> Found {
         if delivery.deletes {
             let spared = message_id_prefix(delivery.epoch);
-            self.session.take_if(|(epoch, _, _)| *epoch != delivery.epoch);
             self.messages.retain(|id, _| id.starts_with(&spared));
         }
-        let Some(content) = &delivery.content else { return };
-        let is_newer = |(epoch, seq, _): &(u64, u64, Session)| delivery.seq > *seq || content.epoch != *epoch;
-        if self.session.as_ref().is_none_or(is_newer) {
+        self.session.take_if(|(epoch, _, _)| *epoch != delivery.epoch);
+        let seq = self.session.as_ref().map(|(_, seq, _)| *seq);
+        let found = Found { database: Some(self.lives.to_string()), seq, erased_at: None };
+        let Some(content) = &delivery.content else { return found };
+        let is_newer = seq.is_none_or(|seq| delivery.seq > seq);
+        if is_newer && seq.unwrap_or_default() >= delivery.expected {
             self.path = Some(content.path.clone());
             self.session = Some((content.epoch, delivery.seq, content.session.clone()));
         }
@@ -29,5 +71,6 @@ impl Index {
             let message = record.message(0);
             self.messages.entry(message.id.clone()).or_insert((record.seq, message));
         }
+        found
     }
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use bobbin::agent::{Agent, AgentEvent};
 use bobbin::dialect::Dialect;
-use bobbin::protocol::{CloseCode, Identity, Millis, Post};
+use bobbin::protocol::{CloseCode, Identity, Millis, Post, StockRequest};
 use bobbin::pump::{Accepted, Pump, Undone};
 use bobbin::thread::{Config, Denied, Input, PeerId, Request, Thread, TurnId};
 
@@ -153,10 +153,52 @@ impl Host {
         answer
     }
 
+    /// A stock client's upgrade; whether it was let in.
+    pub fn open(&mut self, dialect: Dialect, peer: &PeerId, identity: Identity, detaches: bool) -> bool {
+        self.run(|pump| pump.thread().map(drop));
+        let refused = match self.thread() {
+            Some(thread) => thread.refuses(self.now, &identity).map(|(code, _)| code),
+            None => Some(CloseCode::InternalError),
+        };
+        if refused.is_some() {
+            self.links.insert(peer.clone(), Link { close: refused, ..Link::default() });
+            return false;
+        }
+        self.links.insert(peer.clone(), Link { is_open: true, ..Link::default() });
+        self.pump(Input::Opened { peer: peer.clone(), identity, dialect, detaches });
+        self.links.get(peer).is_some_and(|link| link.is_open && link.attachment.is_some())
+    }
+
+    /// A stock client asks for a turn by HTTP; `None` if the object died over it.
+    pub fn follow(
+        &mut self,
+        dialect: Dialect,
+        peer: &PeerId,
+        identity: Identity,
+        request: StockRequest,
+    ) -> Option<Result<(), Undone>> {
+        self.links.insert(peer.clone(), Link { is_open: true, ..Link::default() });
+        let mut answer = None;
+        self.run(|pump| {
+            let outcome = pump.follow(peer.clone(), identity, dialect, request);
+            answer.insert(outcome).as_ref().map(drop).map_err(drop)
+        });
+        if !matches!(answer, Some(Ok(()))) {
+            self.links.remove(peer);
+        }
+        answer
+    }
+
     pub fn receive(&mut self, peer: &PeerId, text: &str) {
         match self.links.get(peer) {
             Some(link) if link.is_open && link.attachment.is_some() => {
-                self.run(|pump| pump.frame(peer.clone(), Dialect::Native, text));
+                let dialect =
+                    link.attachment.as_ref().map(|attachment| attachment.dialect).unwrap_or_default();
+                if dialect.stock().is_some() {
+                    self.run(|pump| pump.stock_frame(peer, dialect, text).map(drop));
+                } else {
+                    self.run(|pump| pump.frame(peer.clone(), dialect, text));
+                }
             }
             Some(link) if link.is_open => self.end_link(peer, CloseCode::InternalError),
             _ => {}

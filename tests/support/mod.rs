@@ -13,7 +13,7 @@ mod scripted;
 mod store;
 mod world;
 
-pub use d1::Index;
+pub use d1::{Databases, Index};
 pub use frame::{Frame, Head};
 pub use host::Host;
 pub use random::Random;

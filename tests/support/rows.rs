@@ -95,14 +95,17 @@ impl From<&Record> for Columns {
 
 impl From<&Checkpoint> for Columns {
     fn from(checkpoint: &Checkpoint) -> Self {
-        Columns(vec![
+        let mut columns = vec![
             ("epoch", Value::Integer(checkpoint.epoch)),
             ("seq", Value::Integer(checkpoint.seq)),
             ("delivered", Value::Integer(checkpoint.delivered)),
             ("open", Value::Text(to_json(&checkpoint.open))),
             ("session", Value::Text(to_json(&checkpoint.session))),
             ("path", Value::Text(to_json(&checkpoint.path))),
-        ])
+            ("place", Value::Integer(checkpoint.place)),
+        ];
+        columns.extend(checkpoint.database.clone().map(|name| ("database", Value::Text(name))));
+        Columns(columns)
     }
 }
 

@@ -104,11 +104,25 @@ impl MemoryStore {
                     self.files.retain(|id, _| !ids.contains(id));
                 }
                 Write::Park { seq } => self.parked.push(*seq),
-                Write::Delete { at } => {
+                Write::ForgetAuthor(author) => {
+                    for record in self.records.values_mut() {
+                        match &mut record.kind {
+                            RecordKind::Question { author: by, .. }
+                            | RecordKind::Append { author: by, .. } => {
+                                by.take_if(|by| by == author);
+                            }
+                            RecordKind::Decision(Some(decision)) => {
+                                decision.by.take_if(|by| by == author);
+                            }
+                            _ => {}
+                        }
+                    }
+                }
+                Write::Delete { at, owed } => {
                     let (rows_written, failing_reads) = (self.rows_written, self.failing_reads.clone());
                     let used = self.records.values().rev().filter(|record| begins(record));
                     let noted = digests(used.map(|record| record.request_id.as_str()), &self.noted);
-                    let deletion = Some(Deletion { at: *at, is_owed: true });
+                    let deletion = Some(Deletion { at: *at, owed: owed.clone() });
                     let mut files = std::mem::take(&mut self.files);
                     for file in files.values_mut().filter(|file| file.state != FileState::Gone) {
                         file.due = if file.state == FileState::Coming { file.due } else { Some(0) };
@@ -124,7 +138,8 @@ impl MemoryStore {
                     };
                 }
                 Write::Deleted => {
-                    self.deletion = self.deletion.map(|deletion| Deletion { is_owed: false, ..deletion });
+                    self.deletion =
+                        self.deletion.take().map(|deletion| Deletion { owed: vec![], ..deletion });
                 }
                 Write::ForgetDeletion => {
                     self.deletion = None;
@@ -147,7 +162,7 @@ impl MemoryStore {
     }
 
     pub fn owes_deletion(&self) -> bool {
-        self.deletion.is_some_and(|deletion| deletion.is_owed)
+        self.deletion.as_ref().is_some_and(|deletion| !deletion.owed.is_empty())
     }
 
     pub fn journal_of(&self, turn: u64) -> Option<&Journal> {

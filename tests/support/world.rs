@@ -5,9 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
 use bobbin::agent::{AgentRequest, Call, Enclosed};
-use bobbin::dialect::Dialect;
+use bobbin::dialect::{Dialect, ai_sdk};
 use bobbin::protocol::{CloseCode, Millis};
 use bobbin::pump::{Broken, Loaded, Log, Panicked, Platform};
+use bobbin::thread::stock::socket_of;
 use bobbin::thread::store::{Commit, Records, StoreError, Write};
 use bobbin::thread::{Attachment, Delivery, Event, PeerId, TurnId};
 
@@ -21,13 +22,21 @@ pub struct Link {
     pub close: Option<CloseCode>,
     /// Frames under way to the client.
     pub down: VecDeque<Frame>,
+    /// What a stock client was sent, in its protocol's words: of a socket, that of its requests too.
+    pub told: Vec<String>,
+    /// How many chunks a request of a socket was sent.
+    pub sequence: u64,
 }
 
 impl Link {
     /// Whether it follows that turn, if it follows one alone.
     fn is_shown(&self, turn: Option<&str>) -> bool {
         let follows = self.attachment.as_ref().and_then(|attachment| attachment.follows.as_deref());
-        follows.is_none_or(|follows| turn == Some(follows))
+        follows.map_or(!self.is_stock(), |follows| turn == Some(follows))
+    }
+
+    fn is_stock(&self) -> bool {
+        self.attachment.as_ref().is_some_and(|attachment| attachment.dialect.stock().is_some())
     }
 
     pub fn is_stream(&self) -> bool {
@@ -61,6 +70,11 @@ pub enum Seen {
     Streamed {
         reached: Vec<PeerId>,
         frame: Frame,
+    },
+    /// A stock client was told this.
+    Told {
+        to: PeerId,
+        text: String,
     },
     Started {
         turn: TurnId,
@@ -144,6 +158,13 @@ impl World {
 
     fn deliver_frame(&mut self, to: Result<&PeerId, (Dialect, Option<&str>)>, text: &str) {
         self.trip();
+        let is_stock = match to {
+            Ok(peer) => self.links.get(peer).is_some_and(Link::is_stock),
+            Err((dialect, _)) => dialect.stock().is_some(),
+        };
+        if is_stock {
+            return self.tell(to, text);
+        }
         let is_event = text.starts_with("id: ") || text.starts_with("data: ");
         let frame = if is_event { Frame::of_stream(text) } else { Frame::new(text) };
         let is_meant = |(peer, link): &(&PeerId, &mut Link)| {
@@ -159,6 +180,35 @@ impl World {
             Err((dialect, _)) if dialect.is_stream() => Seen::Streamed { reached, frame },
             to => Seen::Sent { to: to.ok().cloned(), reached, frame },
         });
+    }
+
+    /// Gives stock clients a text. One request of a socket has its name and the chunk's number around it.
+    fn tell(&mut self, to: Result<&PeerId, (Dialect, Option<&str>)>, text: &str) {
+        let is_meant = |(peer, link): &(&PeerId, &Link)| {
+            let is_for_all = |(dialect, turn)| link.speaks(dialect) && link.is_shown(turn);
+            link.is_open && to.map_or_else(is_for_all, |to| to == *peer)
+        };
+        let meant: Vec<PeerId> = self.links.iter().filter(is_meant).map(|(peer, _)| peer.clone()).collect();
+        for peer in meant {
+            let Some(link) = self.links.get_mut(&peer) else { continue };
+            let framed = match socket_of(&peer) {
+                Some((_, request)) => {
+                    let before = ai_sdk::before_chunk(request, link.sequence);
+                    link.sequence += 1;
+                    [&before, text, "}"].concat()
+                }
+                None => text.to_owned(),
+            };
+            self.put(&peer, framed);
+        }
+    }
+
+    fn put(&mut self, peer: &PeerId, text: String) {
+        let socket = socket_of(peer).map_or_else(|| peer.clone(), |(socket, _)| socket.into());
+        if let Some(link) = self.links.get_mut(&socket).filter(|link| link.is_open) {
+            link.told.push(text.clone());
+            self.seen.push(Seen::Told { to: peer.clone(), text });
+        }
     }
 
     /// Ends everything at the output that a fault names.
@@ -196,6 +246,13 @@ impl World {
     }
 
     pub(super) fn end_link(&mut self, peer: &PeerId, code: CloseCode) {
+        let requests: Vec<PeerId> = self
+            .links
+            .keys()
+            .filter(|id| socket_of(id).is_some_and(|(of, _)| of == &**peer))
+            .cloned()
+            .collect();
+        requests.iter().for_each(|request| drop(self.links.remove(request)));
         if let Some(link) = self.links.get_mut(peer).filter(|link| link.is_open) {
             link.is_open = false;
             link.close = Some(code);
@@ -216,7 +273,7 @@ impl Platform for World {
     fn load(&mut self) -> Result<Loaded, Broken> {
         let stored = self.store.load(super::host::SESSION_ID)?;
         self.seen.push(Seen::Woken { spoilt: self.store.spoilt.clone() });
-        Ok(Loaded { stored, deletion: self.store.deletion, files: self.store.kept_files() })
+        Ok(Loaded { stored, deletion: self.store.deletion.clone(), files: self.store.kept_files() })
     }
 
     fn records(&self) -> &dyn Records {
@@ -270,11 +327,21 @@ impl Platform for World {
 
     /// What is said in the contract's own dialect is watched, also where nobody listens.
     fn is_spoken(&self, dialect: Dialect) -> bool {
-        dialect == Dialect::Native || self.links.values().any(|link| link.is_open && link.speaks(dialect))
+        let is_spoken = |link: &Link| {
+            let follows = link.attachment.as_ref().is_some_and(|attachment| attachment.follows.is_some());
+            link.is_open && link.speaks(dialect) && (follows || !link.is_stock())
+        };
+        dialect == Dialect::Native || self.links.values().any(is_spoken)
     }
 
     fn send_to_all(&mut self, dialect: Dialect, request_id: Option<&str>, text: &str) {
         self.deliver_frame(Err((dialect, request_id)), text);
+    }
+
+    fn drop_request(&mut self, peer: &PeerId) {
+        if socket_of(peer).is_some() {
+            self.links.remove(peer);
+        }
     }
 
     fn untaken(&self) -> Vec<(PeerId, u64)> {
@@ -285,13 +352,29 @@ impl Platform for World {
 
     fn attach(&mut self, peer: &PeerId, attachment: Attachment) {
         self.trip();
+        if let Some((socket, _)) = socket_of(peer)
+            && self.links.get(socket).is_some_and(|link| link.is_open)
+            && !self.links.contains_key(peer)
+        {
+            self.links.insert(peer.clone(), Link { is_open: true, ..Link::default() });
+        }
         if let Some(link) = self.links.get_mut(peer) {
             link.attachment = Some(attachment);
         }
     }
 
-    fn close(&mut self, peer: &PeerId, code: CloseCode, _: &str) {
+    fn close(&mut self, peer: &PeerId, code: CloseCode, reason: &str) {
         self.trip();
+        if let Some((_, request)) = socket_of(peer) {
+            if self.links.remove(peer).is_some() {
+                self.put(peer, ai_sdk::closed(request, code, reason));
+            }
+            return;
+        }
+        let dialect = self.links.get(peer).and_then(|link| Some(link.attachment.as_ref()?.dialect));
+        if let Some(last) = dialect.filter(|it| it.stock().is_some()).and_then(|it| it.closed(code, reason)) {
+            self.put(peer, last);
+        }
         self.end_link(peer, code);
     }
 

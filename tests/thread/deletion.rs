@@ -151,7 +151,7 @@ fn what_is_left_of_a_deletion_sets_no_alarm_and_the_first_wake_after_90_days_dro
     h.host.evict();
     h.host.now += day;
     h.greet("ann");
-    assert_eq!((h.host.store.deletion, h.host.store.noted.as_str()), (None, ""));
+    assert_eq!((h.host.store.deletion.clone(), h.host.store.noted.as_str()), (None, ""));
     h.say("ann", "r1", "one");
     h.expect("ann", &[json!({ "type": "user_message", "requestId": "r1" })]);
 }

@@ -15,7 +15,7 @@ const files = new Map<string, string>();
 
 for (const kind of KINDS) {
   const cells = cellsOf(kind);
-  assert.equal(cells.length, 108, `${kind}: a table of twenty-seven actions and four roles`);
+  assert.equal(cells.length, 112, `${kind}: a table of twenty-eight actions and four roles`);
   for (const cell of cells) {
     const { action, by, role, expected } = cell;
     test(`${kind}, role ${role}: ${action} by ${by} is answered ${expected}`, async () => {
@@ -100,6 +100,7 @@ async function byHttp(cell: Cell, id: string): Promise<string> {
     delete: ["", { method: "DELETE", headers }, 204],
     ticket: ["/ticket", { method: "POST", headers }, 201],
     diagnostics: ["/diagnostics", { headers }, 200],
+    administer: [`/../../admin/sessions/${id}/reindex`, { method: "POST", headers }, 202],
     upload: ["/files?name=a.txt", { method: "POST", headers: { ...headers, "content-type": "text/plain" }, body: "words" }, 201],
     download: [(files.get(id) ?? `/sessions/${id}/files/none`).replace(`/sessions/${id}`, ""), { headers }, 200],
   };

@@ -34,6 +34,11 @@ export type Options = {
   entry?: Entry;
   /** Another worker in place of the build. */
   app?: App;
+  /** How many D1 databases are bound, if it is not one; by `without`, not those. */
+  databases?: number;
+  without?: string[];
+  /** Another one gives each database another place: it is empty. */
+  lives?: number;
 };
 
 /** A worker that was bundled into `dist` beside its wrangler.toml. */
@@ -114,8 +119,8 @@ export class Bobbin {
   }
 
   /** Stops the runtime if it runs, and starts it on the same port and the same storage. */
-  async restart(vars: Record<string, string> = {}): Promise<void> {
-    this.#options = { ...this.#options, vars: { ...this.#options.vars, ...vars } };
+  async restart(vars: Record<string, string> = {}, more: Options = {}): Promise<void> {
+    this.#options = { ...this.#options, ...more, vars: { ...this.#options.vars, ...vars } };
     await this.#stop();
     const before = new Set(runtimePids());
     this.#miniflare = new Miniflare(this.#miniflareOptions());
@@ -162,16 +167,22 @@ export class Bobbin {
     return rows.map((row) => String(row["name"])).filter((name) => !/^(_cf_|__miniflare|sqlite_)/.test(name));
   }
 
-  async d1(statement: string, ...values: unknown[]): Promise<Row[]> {
-    const database = await this.#runtime().getD1Database("DB");
+  d1(statement: string, ...values: unknown[]): Promise<Row[]> {
+    return this.d1Of("DB", statement, ...values);
+  }
+
+  async d1Of(name: string, statement: string, ...values: unknown[]): Promise<Row[]> {
+    const database = await this.#runtime().getD1Database(name);
     const { results } = await database.prepare(statement).bind(...values).all<Row>();
     return results;
   }
 
   async migrate(): Promise<void> {
     const folder = join(root, "migrations");
-    for (const name of readdirSync(folder).sort()) {
-      for (const statement of splitSql(readFileSync(join(folder, name), "utf8"))) await this.d1(statement);
+    for (const database of databaseNames(this.#options)) {
+      for (const name of readdirSync(folder).sort()) {
+        for (const statement of splitSql(readFileSync(join(folder, name), "utf8"))) await this.d1Of(database, statement);
+      }
     }
   }
 
@@ -212,6 +223,7 @@ export class Bobbin {
       rootPath: modulesRoot,
       modulesRoot,
       modules: app ? appModules(app) : entry ? [entry, ...buildModules()] : buildModules(),
+      ...(app ? {} : { d1Databases: Object.fromEntries(databaseNames(this.#options).map((name) => [name, { id: `${name}${this.#options.lives ?? ""}` }])) }),
       compatibilityFlags: entry ? ["experimental", "unsafe_module"] : (ofApp.compatibilityFlags ?? []),
       bindings: { ...(app ? ofApp.bindings : {}), AUTH: "none", ECHO_DELAY_MS: "1", ...vars },
       serviceBindings: {
@@ -229,6 +241,9 @@ export class Bobbin {
     } as Parameters<typeof convertV4MiniflareOptions>[0]);
   }
 }
+
+const databaseNames = ({ databases = 1, without = [] }: Options): string[] =>
+  Array.from({ length: databases }, (_, place) => (place === 0 ? "DB" : `DB_${place}`)).filter((name) => !without.includes(name));
 
 const crashEntry: Entry = {
   type: "ESModule",

@@ -115,6 +115,22 @@ const calls: Call[] = [
   ["GET", "/sessions/{id}/websocket", "/sessions/no%20id/websocket", 400],
   ["GET", "/api/chat/ws", "/api/chat/ws", 426],
   ["GET", "/api/chat/ws", "/api/chat/ws?threadId=no%20id", 400],
+  ["GET", "/admin/sessions", "/admin/sessions", 200],
+  ["GET", "/admin/sessions", "/admin/sessions?subject=nobody", 200],
+  ["GET", "/admin/sessions", "/admin/sessions?limit=0", 400],
+  ["GET", "/admin/sessions", "/admin/sessions?ticket=none", 401],
+  ["GET", "/admin/sessions/{id}", `/admin/sessions/${id}`, 200],
+  ["GET", "/admin/sessions/{id}", `/admin/sessions/${nobody}`, 404],
+  ["PUT", "/admin/sessions/{id}", `/admin/sessions/${nobody}`, 400, { body: "{}" }],
+  ["PUT", "/admin/sessions/{id}", `/admin/sessions/${nobody}?ticket=none`, 401, { body: "{}" }],
+  ["PUT", "/admin/sessions/{id}/files/{file}", `/admin/sessions/${id}/files/none`, 404, { body: "x" }],
+  ["POST", "/admin/sessions/{id}/reindex", `/admin/sessions/${id}/reindex`, 202],
+  ["POST", "/admin/sessions/{id}/reindex", `/admin/sessions/${nobody}/reindex`, 404],
+  ["POST", "/admin/sessions/{id}/sweep", `/admin/sessions/${id}/sweep`, 202],
+  ["POST", "/admin/sessions/{id}/forget", `/admin/sessions/${id}/forget?subject=nobody`, 202],
+  ["GET", "/subjects/{subject}", "/subjects/nobody", 200],
+  ["GET", "/subjects/{subject}", "/subjects/nobody?ticket=none", 401],
+  ["DELETE", "/subjects/{subject}", "/subjects/nobody", 202],
   ["DELETE", "/sessions/{id}", `/sessions/${id}`, 204],
   ["POST", "/sessions/{id}/messages", `/sessions/${id}/messages`, 410, { body: '{"requestId":"p1","role":"assistant","content":"By the way."}' }],
 ];
@@ -178,7 +194,7 @@ function routed(): string[] {
   const table = source.slice(source.indexOf("match segments.as_slice()"), source.indexOf("there is nothing at this address"));
   return table.split(/\n {12}(?=\[)/).slice(1).flatMap((arm) => {
     const [pattern = "", action = ""] = arm.split(/=>(.*)/s);
-    const path = [...pattern.matchAll(/"(\w+)"|\b_?(id|file)\b/g)].map(([, name, given]) => `/${name ?? `{${given}}`}`).join("");
+    const path = [...pattern.matchAll(/"(\w+)"|\b_?(id|file|subject)\b/g)].map(([, name, given]) => `/${name ?? `{${given}}`}`).join("");
     const methods = [...action.matchAll(/\("([A-Z]+)", /g)].map(([, method]) => method);
     return [...methods, ...(action.includes("connect(") ? ["GET"] : [])].map((method) => `${method} ${path}`);
   }).sort();

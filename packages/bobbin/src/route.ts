@@ -8,6 +8,8 @@ export interface Caller {
   role?: "viewer" | "editor" | "owner";
   /** Ids of the sessions that the role holds in; `*`, as without this, stands for all. Only an owner begins one of them. */
   sessions?: string[];
+  /** Whether the caller may do everything in every session, and call `/admin/…` and `/subjects/…`. */
+  admin?: boolean;
   /** When this stops to hold. */
   expiresAt?: Date | number;
 }
@@ -19,7 +21,7 @@ export interface Options {
   binding?: string;
 }
 
-const PATHS = /^\/(sessions|api\/chat|config|health)(\/|$)/;
+const PATHS = /^\/(sessions|api\/chat|config|health|admin|subjects)(\/|$)/;
 
 /** The answer to a request of Bobbin's clients; `null` for any other. */
 export async function routeThreadRequest(request: Request, env: object, ctx: unknown, options: Options = {}): Promise<Response | null> {
@@ -34,7 +36,7 @@ export async function routeThreadRequest(request: Request, env: object, ctx: unk
 
 function claimsOf(caller: Caller | null | undefined): object | null {
   if (caller === null || caller === undefined) return null;
-  const { subject, role, sessions, expiresAt } = caller;
+  const { subject, role, sessions, admin, expiresAt } = caller;
   if (typeof subject !== "string" || subject === "") throw new TypeError("authorize returned nobody's name: subject is a string, or return null");
   if (sessions !== undefined && role === undefined) throw new TypeError("authorize returned sessions without a role, which would give nothing");
   const exp = Math.floor(Number(expiresAt) / 1000);
@@ -42,7 +44,7 @@ function claimsOf(caller: Caller | null | undefined): object | null {
   return {
     sub: subject,
     ...(expiresAt !== undefined && { exp }),
-    ...(role !== undefined && { bobbin: { sessions: sessions ?? ["*"], role } }),
+    ...((role !== undefined || admin === true) && { bobbin: { ...(role !== undefined && { sessions: sessions ?? ["*"], role }), ...(admin === true && { admin }) } }),
   };
 }
 

@@ -30,6 +30,14 @@ pub enum Caller {
     Ticket(String),
 }
 
+impl Caller {
+    /// Whether it may do everything in every session.
+    #[must_use]
+    pub fn is_admin(&self) -> bool {
+        matches!(self, Caller::Known { identity, .. } if identity.is_admin())
+    }
+}
+
 /// Finds out who is calling, or why the caller is refused.
 pub async fn admit(
     request: &Request,

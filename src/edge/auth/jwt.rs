@@ -165,6 +165,7 @@ impl Claims {
         let named = self.sessions();
         let is_named = |id: &str| named.iter().any(|named| named == "*" || named == id);
         let granted = session_id.filter(|id| is_named(id)).and_then(|_| self.role());
+        let granted = granted.max(self.is_admin().then_some(Access::Admin));
         Identity {
             subject: self.subject().map(str::to_owned),
             granted,
@@ -177,6 +178,9 @@ impl Claims {
     /// The sessions that it gives a role in, `*` for all.
     #[must_use]
     pub fn sessions(&self) -> Vec<String> {
+        if self.is_admin() {
+            return vec!["*".into()];
+        }
         if self.role().is_none() {
             return Vec::new();
         }
@@ -191,7 +195,12 @@ impl Claims {
     }
 
     fn role(&self) -> Option<Access> {
-        Access::read(self.0.get("bobbin")?.get("role")?)
+        // That it is an admin's, a token says in a word of its own.
+        Access::read(self.0.get("bobbin")?.get("role")?).filter(|role| *role != Access::Admin)
+    }
+
+    fn is_admin(&self) -> bool {
+        self.0.get("bobbin").and_then(|bobbin| bobbin.get("admin")) == Some(&Json::Bool(true))
     }
 
     fn names_audience(&self, audience: &str) -> bool {

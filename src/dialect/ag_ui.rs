@@ -1,0 +1,48 @@
+//! AG-UI, as `HttpAgent` and TanStack AI speak it: events of runs, as Server-Sent Events or as the frames of a
+//! WebSocket. A run is one turn, or the rest of one.
+
+pub mod events;
+pub mod history;
+pub mod input;
+
+use crate::protocol::{CloseCode, to_json};
+
+/// A run that failed before it began, or that nothing more comes of.
+#[must_use]
+pub fn error(reason: &str) -> String {
+    format!(r#"{{"type":"RUN_ERROR","message":{}}}"#, to_json(&reason))
+}
+
+/// An event as a frame of a socket.
+#[must_use]
+pub fn frame(at: Option<&str>, event: &str) -> String {
+    match at {
+        Some(at) => ["{\"id\":\"", at, "\",\"chunk\":", event, "}"].concat(),
+        None => event.to_owned(),
+    }
+}
+
+/// An event of a stream.
+#[must_use]
+pub fn event(at: Option<&str>, event: &str) -> String {
+    match at {
+        Some(at) => ["id: ", at, "\ndata: ", event, "\n\n"].concat(),
+        None => ["data: ", event, "\n\n"].concat(),
+    }
+}
+
+/// What a run is told that ends in another way than by its last event.
+#[must_use]
+pub fn closed(code: CloseCode, reason: &str) -> Option<String> {
+    (code != CloseCode::Normal).then(|| error(reason))
+}
+
+/// A text that begins or ends a run, under the name that its client gave the run.
+#[must_use]
+pub fn renamed(text: &str, turn: &str, run: &str) -> Option<String> {
+    let is_about_run = text.as_bytes().windows(12).take(200).any(|part| part == br#""type":"RUN_"#);
+    let named = |id: &str| [r#""runId":"#, &to_json(&id)].concat();
+    let (old, new) = (named(turn), named(run));
+    let (before, behind) = crate::protocol::cut(text, &old).filter(|_| is_about_run)?;
+    Some([before, &new, behind].concat())
+}

@@ -1,0 +1,349 @@
+//! One turn as events. Each has a place: how much of the answer its client then holds, as a cursor says it, and how many
+//! events it has had since. So a run goes on exactly where a client was cut off.
+
+use crate::agent::event::{set, single, text, word};
+use crate::dialect::Told;
+use crate::protocol::{
+    ApprovalState, Block, Content, Cursor, Json, Progress, ResponseMetadata, ServerFrame, ToolOutput, to_json,
+};
+
+/// What was told of a turn.
+#[derive(Debug, Default)]
+pub struct Events {
+    session_id: String,
+    run_id: String,
+    answer_id: String,
+    /// What clients hold, and how many events they were told since.
+    held: Progress,
+    since: u64,
+    open: Option<Open>,
+    /// Whether the block that grows is a thought.
+    is_thinking: bool,
+    blocks: usize,
+    /// The calls whose results a client is to give.
+    clients: Vec<Json>,
+    out: Vec<(String, bool)>,
+}
+
+#[derive(Debug)]
+enum Open {
+    Text,
+    /// Its id, and how many bytes of it were told.
+    Thinking(String, usize),
+}
+
+/// A place of a run, as its client hands it back.
+#[must_use]
+pub fn place(text: &str) -> Option<(Progress, u64)> {
+    let (held, since) = text.split_once('.')?;
+    let mut numbers = held.split('-').map(|number| number.parse().ok());
+    let (bytes, blocks) = (numbers.next()??, numbers.next()??);
+    let open = match numbers.next() {
+        None => None,
+        Some(open) => Some(usize::try_from(open?).ok()?),
+    };
+    let bytes: u64 = bytes;
+    let held = Progress { turn: 0, bytes: usize::try_from(bytes).ok()?, blocks, open };
+    Some((held, since.parse().ok()?))
+}
+
+impl Events {
+    /// For a turn of this session.
+    #[must_use]
+    pub fn new(session_id: &str) -> Self {
+        Events { session_id: session_id.to_owned(), ..Events::default() }
+    }
+
+    /// What comes of a frame about the turn.
+    pub fn tell(&mut self, frame: &ServerFrame) -> Vec<Told> {
+        let mut after = self.held;
+        match frame {
+            ServerFrame::UserMessage { request_id, answer_id, message, .. } => {
+                self.question(request_id, answer_id, &message.content);
+                after = self.held;
+            }
+            ServerFrame::Branch { request_id: Some(request_id), answer_id: Some(answer_id), .. } => {
+                self.question(request_id, answer_id, &Content::default());
+                after = self.held;
+            }
+            ServerFrame::Queued { position, .. } => {
+                self.custom("queued", single("position", Json::Number(position.to_string())), false);
+            }
+            ServerFrame::Token { token, .. } => {
+                self.text(token);
+                after.bytes = after.bytes.saturating_add(token.len());
+            }
+            ServerFrame::BlockStart { block, .. } => {
+                // A call is told once it is whole.
+                self.is_thinking = text(block, "type") == "thinking";
+                after.open = Some(0);
+            }
+            ServerFrame::BlockDelta { index, delta, .. } => {
+                if self.is_thinking {
+                    self.think(*index, delta);
+                }
+                after.open = Some(after.open.unwrap_or_default().saturating_add(delta.len()));
+            }
+            ServerFrame::Block { index, block, .. } => {
+                self.block(*index, block);
+                after = Progress { blocks: after.blocks.saturating_add(1), open: None, ..after };
+            }
+            ServerFrame::Data { name, data, .. } => self.custom(name, data.clone(), false),
+            ServerFrame::ToolDecided { tool_use_id, approved, .. } => {
+                self.decided(tool_use_id, *approved);
+                after.blocks = after.blocks.saturating_add(1);
+            }
+            ServerFrame::Waiting { .. } => {
+                for call in std::mem::take(&mut self.clients) {
+                    self.custom("tool-input-available", call, true);
+                }
+                self.finish("");
+            }
+            ServerFrame::Final { response, .. } => self.finish(&usage(&response.metadata)),
+            ServerFrame::Cancelled { .. } => self.finish(r#","outcome":{"type":"cancelled"}"#),
+            ServerFrame::Failed { error, .. } => {
+                self.close();
+                let (message, code) = (to_json(&error.message), to_json(&error.code));
+                self.say(format!(r#"{{"type":"RUN_ERROR","message":{message},"code":{code}}}"#));
+            }
+            _ => {}
+        }
+        let turn = self.held.turn;
+        let named =
+            frame.cursor().and_then(|cursor: &Cursor| cursor.progress.iter().find(|it| it.turn == turn));
+        self.placed(named.copied().unwrap_or(after))
+    }
+
+    /// How many events its clients were told since the place that they hold.
+    #[must_use]
+    pub fn since(&self) -> u64 {
+        self.since
+    }
+
+    /// A run goes on with the turn.
+    pub fn again(&mut self) -> Vec<Told> {
+        self.started();
+        self.placed(self.held)
+    }
+
+    /// Gives each event its place. The last one of a frame brings its clients to what they hold then.
+    fn placed(&mut self, after: Progress) -> Vec<Told> {
+        let moves = after != self.held;
+        let last = self.out.iter().rposition(|(_, is_placed)| *is_placed);
+        let mut told = Vec::new();
+        for (index, (json, is_placed)) in std::mem::take(&mut self.out).into_iter().enumerate() {
+            if moves && Some(index) == last {
+                (self.held, self.since) = (after, 0);
+            } else if is_placed {
+                self.since = self.since.saturating_add(1);
+            }
+            let at = is_placed.then(|| self.place());
+            told.push(Told { json, at, of: None });
+        }
+        if moves && last.is_none() {
+            (self.held, self.since) = (after, 0);
+        }
+        told
+    }
+
+    fn place(&self) -> String {
+        let Progress { bytes, blocks, open, .. } = self.held;
+        let open = open.map(|open| format!("-{open}")).unwrap_or_default();
+        format!("{bytes}-{blocks}{open}.{}", self.since)
+    }
+
+    fn say(&mut self, json: String) {
+        self.out.push((json, true));
+    }
+
+    /// An event of this type, with an id and whatever follows it.
+    fn event(&mut self, kind: &str, name: &str, id: &str, more: &str) {
+        self.say(format!(r#"{{"type":"{kind}","{name}":{}{more}}}"#, to_json(&id)));
+    }
+
+    fn custom(&mut self, name: &str, value: Json, is_placed: bool) {
+        let json = format!(r#"{{"type":"CUSTOM","name":{},"value":{}}}"#, to_json(&name), to_json(&value));
+        self.out.push((json, is_placed));
+    }
+
+    fn question(&mut self, request_id: &str, answer_id: &str, content: &Content) {
+        match content {
+            Content::Blocks(blocks) if content.is_results() && !self.answer_id.is_empty() => {
+                for block in blocks {
+                    self.block(usize::MAX, block);
+                }
+                self.held = Progress { turn: turn_of(answer_id), ..Progress::default() };
+            }
+            _ => {
+                let held = Progress { turn: turn_of(answer_id), ..Progress::default() };
+                let (session_id, run_id) = (std::mem::take(&mut self.session_id), request_id.to_owned());
+                *self =
+                    Events { session_id, run_id, answer_id: answer_id.to_owned(), held, ..Events::default() };
+                self.started();
+            }
+        }
+    }
+
+    fn started(&mut self) {
+        self.run("RUN_STARTED", "");
+    }
+
+    fn run(&mut self, kind: &str, more: &str) {
+        let (thread, run) = (to_json(&self.session_id), to_json(&self.run_id));
+        self.say(format!(r#"{{"type":"{kind}","threadId":{thread},"runId":{run}{more}}}"#));
+    }
+
+    fn finish(&mut self, more: &str) {
+        self.close();
+        self.run("RUN_FINISHED", more);
+    }
+
+    fn close(&mut self) {
+        match self.open.take() {
+            None => {}
+            Some(Open::Text) => self.event("TEXT_MESSAGE_END", "messageId", &self.answer_id.clone(), ""),
+            Some(Open::Thinking(id, _)) => {
+                self.event("REASONING_MESSAGE_END", "messageId", &id, "");
+                self.event("REASONING_END", "messageId", &id, "");
+            }
+        }
+    }
+
+    fn text(&mut self, token: &str) {
+        let id = self.answer_id.clone();
+        if !matches!(self.open, Some(Open::Text)) {
+            self.close();
+            self.open = Some(Open::Text);
+            self.event("TEXT_MESSAGE_START", "messageId", &id, r#","role":"assistant""#);
+        }
+        self.event("TEXT_MESSAGE_CONTENT", "messageId", &id, &delta(token));
+    }
+
+    fn think(&mut self, index: usize, more: &str) {
+        if more.is_empty() {
+            return;
+        }
+        let id = format!("{}-t{index}", self.answer_id);
+        if !matches!(&self.open, Some(Open::Thinking(open, _)) if *open == id) {
+            self.close();
+            self.event("REASONING_START", "messageId", &id, "");
+            self.event("REASONING_MESSAGE_START", "messageId", &id, r#","role":"reasoning""#);
+            self.open = Some(Open::Thinking(id.clone(), 0));
+        }
+        if let Some(Open::Thinking(_, told)) = &mut self.open {
+            *told = told.saturating_add(more.len());
+        }
+        self.event("REASONING_MESSAGE_CONTENT", "messageId", &id, &delta(more));
+    }
+
+    fn block(&mut self, index: usize, block: &Block) {
+        let is_new = index >= self.blocks;
+        if is_new && index < usize::MAX {
+            self.blocks = index.saturating_add(1);
+        }
+        match block {
+            Block::Thinking { text, .. } => {
+                let told = if let Some(Open::Thinking(_, told)) = &self.open { *told } else { 0 };
+                self.think(index, text.get(told..).unwrap_or_default());
+                self.close();
+            }
+            Block::ToolUse { id, name, input, output, approval, .. } => {
+                let input = to_json(input);
+                if is_new {
+                    self.close();
+                    let name = format!(
+                        r#","toolCallName":{},"parentMessageId":{}"#,
+                        to_json(name),
+                        to_json(&self.answer_id)
+                    );
+                    self.event("TOOL_CALL_START", "toolCallId", id, &name);
+                    self.event("TOOL_CALL_ARGS", "toolCallId", id, &delta(&input));
+                    self.event("TOOL_CALL_END", "toolCallId", id, "");
+                    if output.as_ref().is_some_and(|output| *output == ToolOutput::Client) {
+                        self.clients.push(call(block));
+                    }
+                }
+                match approval.as_ref().map(|approval| approval.state == ApprovalState::Requested) {
+                    Some(true) => {
+                        let mut asked = single("id", word(approval_id(block)));
+                        set(&mut asked, "needsApproval", Json::Bool(true));
+                        let mut value = call(block);
+                        set(&mut value, "approval", asked);
+                        self.custom("approval-requested", value, true);
+                    }
+                    Some(false) if !is_new => {
+                        let is_approved = approval
+                            .as_ref()
+                            .is_some_and(|approval| approval.state == ApprovalState::Approved);
+                        self.decided(id, is_approved);
+                    }
+                    _ => {}
+                }
+            }
+            Block::ToolResult { tool_use_id, content, .. } => {
+                self.close();
+                self.clients.retain(|call| text(call, "toolCallId") != tool_use_id);
+                let content = content.as_str().map_or_else(|| to_json(content), str::to_owned);
+                let more = format!(
+                    r#","messageId":{},"role":"tool","content":{}"#,
+                    to_json(&format!("{}-{tool_use_id}", self.answer_id)),
+                    to_json(&content)
+                );
+                self.event("TOOL_CALL_RESULT", "toolCallId", tool_use_id, &more);
+            }
+            Block::Data { name, data, .. } => {
+                self.close();
+                self.custom(name, data.clone(), true);
+            }
+            other => {
+                self.close();
+                let value = Json::parse(&to_json(other)).unwrap_or(Json::Null);
+                let name = text(&value, "type").to_owned();
+                self.custom(&name, value, true);
+            }
+        }
+    }
+
+    fn decided(&mut self, id: &str, is_approved: bool) {
+        let mut value = single("toolCallId", word(id));
+        set(&mut value, "approved", Json::Bool(is_approved));
+        self.custom("approval-decided", value, true);
+    }
+}
+
+fn delta(more: &str) -> String {
+    [r#","delta":"#, &to_json(&more)].concat()
+}
+
+fn call(block: &Block) -> Json {
+    let Block::ToolUse { id, name, input, .. } = block else { return Json::Null };
+    let mut call = single("toolCallId", word(id));
+    set(&mut call, "toolName", word(name));
+    set(&mut call, "input", input.clone());
+    call
+}
+
+pub(super) fn approval_id(call: &Block) -> &str {
+    crate::dialect::ai_sdk::message::approval_id(call)
+}
+
+/// The turn of an answer, by its id.
+fn turn_of(answer_id: &str) -> u64 {
+    let turn = answer_id.rsplit('_').next().unwrap_or_default().trim_end_matches('r');
+    u64::from_str_radix(turn, 16).unwrap_or_default()
+}
+
+fn usage(metadata: &ResponseMetadata) -> String {
+    let reason = metadata.finish.as_ref().map_or("stop", |finish| finish.as_str());
+    // Of calls it would say that another run follows.
+    let reason = if reason == "tool-calls" { "stop" } else { reason };
+    let told = format!(r#","metadata":{{"tanstack":{{"finishReason":{}}}}}"#, to_json(&reason));
+    let Some(usage) = &metadata.usage else { return told };
+    let (input, output) = (usage.input_tokens, usage.output_tokens);
+    let model =
+        metadata.model.as_ref().map(|model| [r#","model":"#, &to_json(model)].concat()).unwrap_or_default();
+    let total = input.saturating_add(output);
+    format!(
+        r#"{told},"usage":[{{"inputTokens":{input},"outputTokens":{output},"totalTokens":{total}{model}}}]"#
+    )
+}

@@ -1,0 +1,255 @@
+//! What the AI SDK's transports send. They send the whole history each time: of that the last message is read, and of
+//! the answer before it what was said to its calls. The rest is passed over where it stands.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::protocol::json::{Json, Parsed, Reader};
+use crate::protocol::limits::{
+    BLOCKS_MAX, DATA_URL_BYTES_MAX, MESSAGE_BYTES_MAX, MESSAGE_METADATA_BYTES_MAX,
+};
+use crate::protocol::{
+    Block, CallAnswers, Content, Post, Read, StockRequest, ToolSaid, TurnWanted, cut, is_request_id,
+    media_type, to_json,
+};
+
+use super::message::USER_PREFIX;
+use crate::dialect::scan::{Object, items, place_of};
+use crate::dialect::{Asked, Incoming, Upload};
+
+/// Characters of an id that is kept as it is.
+const ID_CHARS_MAX: usize = 120;
+
+/// The last two items of an array.
+fn last_items(text: &str) -> Option<(Option<&str>, &str)> {
+    let (mut before, mut last) = (None, None);
+    let read: Parsed<()> = Reader::read(text, |reader| {
+        reader.array(&mut |reader| {
+            before = last.replace(reader.raw()?);
+            Ok(())
+        })
+    });
+    read.ok().and_then(|()| Some((before, last?)))
+}
+
+/// The answer of that id.
+fn answer_named<'a>(messages: &'a str, id: &str) -> Option<Object<'a>> {
+    let is_it = |message: &Object<'_>| {
+        message.text("id").as_deref() == Some(id) && message.text("role").as_deref() == Some("assistant")
+    };
+    items(messages)?.into_iter().rev().filter_map(Object::read).find(is_it)
+}
+
+/// The chat that a request is about.
+#[must_use]
+pub fn chat_id(body: &str) -> Option<String> {
+    Object::read(body)?.text("id").map(Cow::into_owned)
+}
+
+/// Reads a frame; `None` if it is not one of this protocol.
+#[must_use]
+pub fn frame<'a>(text: &'a str, object: &Object<'a>) -> Option<Incoming<'a>> {
+    let kind = object.text("type")?;
+    let request = object.text("requestId").filter(|id| is_request_id(id))?;
+    if kind == "abort" {
+        return Some(Incoming::Abort(request));
+    }
+    let chat = Some(object.text("id")?);
+    let last = || StockRequest { run: None, answers: None, wants: TurnWanted::Last };
+    let ask = match &*kind {
+        "resume" => Ok(Asked { request: last(), uploads: Vec::new() }),
+        "send" => asked(text, object),
+        _ => return None,
+    };
+    Some(Incoming::Ask { request, chat, ask })
+}
+
+/// Reads the body of `POST /api/chat`.
+///
+/// # Errors
+/// In words: what was wrong and what would be right.
+pub fn body(text: &str) -> Result<Asked, String> {
+    let object = Object::read(text).ok_or("the body is not a JSON object")?;
+    asked(text, &object)
+}
+
+fn asked(text: &str, object: &Object<'_>) -> Result<Asked, String> {
+    let messages = object.raw("messages").ok_or("messages is missing; send the chat's messages")?;
+    let (before, last) = last_items(messages).ok_or("messages is not an array with a message in it")?;
+    let last = Object::read(last).ok_or("the last message is not an object")?;
+    let message_id = object.text("messageId");
+    // Calls of an answer may be answered that others have come after.
+    let is_other = message_id.is_some() && last.text("id") != message_id;
+    let named = is_other.then(|| answer_named(messages, message_id.as_deref()?)).flatten();
+    let last = named.unwrap_or(last);
+    let role = last.text("role");
+    match object.text("trigger").as_deref() {
+        None | Some("submit-message") => {}
+        Some("regenerate-message") => {
+            let id = last.text("id").filter(|_| role.as_deref() == Some("user"));
+            let id = id.ok_or("an answer is made again with the user's message as the last")?;
+            let wants = TurnWanted::Again { request_id: request_id(&id), message_id: id.into_owned() };
+            return Ok(Asked {
+                request: StockRequest { run: None, answers: None, wants },
+                uploads: Vec::new(),
+            });
+        }
+        Some(_) => return Err("trigger is submit-message or regenerate-message".into()),
+    }
+    match role.as_deref() {
+        Some("assistant") => {
+            let answers = answers(&last).filter(|answers| !answers.said.is_empty());
+            let answers = answers.ok_or(
+                "the last message is an answer in which no call was answered; send a user's message",
+            )?;
+            let request = StockRequest { run: None, answers: Some(answers), wants: TurnWanted::Rest };
+            Ok(Asked { request, uploads: Vec::new() })
+        }
+        Some("user") => {
+            let answer =
+                before.and_then(Object::read).filter(|it| it.text("role").as_deref() == Some("assistant"));
+            let answers = answer.as_ref().and_then(answers).filter(|answers| !answers.said.is_empty());
+            let (post, uploads) = post(text, &last)?;
+            let (post, is_version) = (Box::new(post), message_id.is_some());
+            let wants = if is_version { TurnWanted::Version(post) } else { TurnWanted::Message(post) };
+            Ok(Asked { request: StockRequest { run: None, answers, wants }, uploads })
+        }
+        _ => Err("the last message's role is user or assistant".into()),
+    }
+}
+
+fn post(text: &str, message: &Object<'_>) -> Result<(Post, Vec<Upload>), String> {
+    let id = message.text("id").ok_or("the message has no id")?;
+    let parts = message.raw("parts").and_then(items).ok_or("the message's parts are not an array")?;
+    if parts.len() > BLOCKS_MAX {
+        return Err(format!("the message has {} parts; at most {BLOCKS_MAX} are allowed", parts.len()));
+    }
+    let (mut blocks, mut uploads) = (Vec::new(), Vec::new());
+    for part in parts {
+        let object = Object::read(part).ok_or("a part is not an object")?;
+        let (block, base64) = block(text, part, &object)?;
+        uploads.extend(base64.map(|base64| Upload { place: blocks.len(), base64 }));
+        blocks.push(block);
+    }
+    let content = content_of(blocks)?;
+    let post = Post {
+        request_id: request_id(&id),
+        content,
+        metadata: metadata(message)?,
+        client_id: Some(id.into_owned()),
+        ..Post::default()
+    };
+    Ok((post, uploads))
+}
+
+/// A message of these blocks: a string where it is only text.
+///
+/// # Errors
+/// In words: it says nothing, or too much.
+pub fn content_of(blocks: Vec<Block>) -> Result<Content, String> {
+    if blocks.iter().all(|block| block.as_text().is_some_and(str::is_empty)) {
+        return Err("the message is empty; say something".into());
+    }
+    let is_text = blocks.iter().all(|block| block.as_text().is_some());
+    let content = if is_text {
+        Content::Text(blocks.iter().filter_map(Block::as_text).collect())
+    } else {
+        Content::Blocks(blocks)
+    };
+    let bytes = to_json(&content).len();
+    if bytes > MESSAGE_BYTES_MAX {
+        return Err(format!("the message has {bytes} bytes; at most {MESSAGE_BYTES_MAX} are allowed"));
+    }
+    Ok(content)
+}
+
+fn metadata(message: &Object<'_>) -> Result<Option<Json>, String> {
+    match message.raw("metadata") {
+        None | Some("null") => Ok(None),
+        Some(raw) if raw.len() > MESSAGE_METADATA_BYTES_MAX => Err(format!(
+            "the message's metadata has {} bytes of JSON; at most {MESSAGE_METADATA_BYTES_MAX} are allowed",
+            raw.len()
+        )),
+        Some(raw) => {
+            let metadata = Json::parse(raw).filter(|json| json.as_object().is_some());
+            metadata.map(Some).ok_or_else(|| "the message's metadata is not an object".into())
+        }
+    }
+}
+
+/// A message's id, as the `requestId` of its turn.
+#[must_use]
+pub fn request_id(id: &str) -> String {
+    let fits = id.len() <= ID_CHARS_MAX && is_request_id(id);
+    if fits { [USER_PREFIX, id].concat() } else { crate::protocol::sha256(id.as_bytes()) }
+}
+
+/// A part as a block, and where its bytes stand if they are too many for it.
+fn block(text: &str, part: &str, object: &Object<'_>) -> Result<(Block, Option<Range<usize>>), String> {
+    let kind = object.text("type").ok_or("a part has no type")?;
+    let owned = |name: &str| object.text(name).map(Cow::into_owned);
+    let block = match &*kind {
+        "text" => Block::Text { text: owned("text").ok_or("a text part has no text")? },
+        "file" => {
+            let url = object.text("url").ok_or("a file part has no url")?;
+            let is_at = ["https:", "data:", "/sessions/"].iter().any(|form| url.starts_with(form));
+            if !is_at {
+                return Err(
+                    "a file's url is an https: address, a data: URL or the path of an uploaded file".into()
+                );
+            }
+            let media_type = media_type(&object.text("mediaType").unwrap_or_default())
+                .ok_or("a file part's mediaType is no media type, such as image/png")?;
+            let base64 = if url.len() > DATA_URL_BYTES_MAX { Some(base64_in(text, &url)?) } else { None };
+            let url = if base64.is_some() { String::new() } else { url.into_owned() };
+            return Ok((Block::File { media_type, url, name: owned("filename"), size: None }, base64));
+        }
+        kind => match kind.strip_prefix("data-") {
+            Some(name) => {
+                let data = object.json("data").ok_or("a data part has no data")?;
+                Block::Data { name: name.to_owned(), data, id: owned("id") }
+            }
+            None => {
+                let data = Json::parse(part).ok_or("a part is not JSON")?;
+                Block::Data { name: kind.to_owned(), data, id: None }
+            }
+        },
+    };
+    Ok((block, None))
+}
+
+/// Where in the text a `data:` URL has its bytes.
+fn base64_in(text: &str, url: &Cow<'_, str>) -> Result<Range<usize>, String> {
+    let Cow::Borrowed(url) = url else {
+        return Err("a file's data: URL is written with escapes; write it without".into());
+    };
+    let (_, base64) = cut(url, ";base64,")
+        .ok_or_else(|| format!("a file's data: URL of over {DATA_URL_BYTES_MAX} bytes is in base64"))?;
+    Ok(place_of(base64, text))
+}
+
+/// What an answer's parts say to its calls.
+fn answers(message: &Object<'_>) -> Option<CallAnswers> {
+    let mut said = Vec::new();
+    for part in items(message.raw("parts")?)? {
+        let Some(part) = Object::read(part) else { continue };
+        let (Some(call), Some(state)) = (part.text("toolCallId"), part.text("state")) else { continue };
+        let call = call.into_owned();
+        if let Some(approval) = part.raw("approval").and_then(Object::read)
+            && let Some(approved) = approval.json("approved").as_ref().and_then(bool::read)
+        {
+            let reason = approval.text("reason").map(Cow::into_owned);
+            said.push((call.clone(), ToolSaid::Decision { approved, reason }));
+        }
+        let output = match &*state {
+            "output-available" => Some((part.json("output").unwrap_or(Json::Null), false)),
+            "output-error" => Some((part.json("errorText").unwrap_or(Json::Null), true)),
+            _ => None,
+        };
+        said.extend(output.map(|(output, is_error)| {
+            let result = Block::tool_result(call.as_str(), output, is_error);
+            (call, ToolSaid::Output(Box::new(result)))
+        }));
+    }
+    Some(CallAnswers { answer_id: message.text("id")?.into_owned(), said })
+}

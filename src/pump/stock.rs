@@ -1,0 +1,225 @@
+//! Stock clients: what they ask for, and what they are told of the turns that they are sent.
+
+use crate::dialect::{Asked, Dialect, Incoming, Stock, Told};
+use crate::protocol::{CloseCode, ErrorBody, Identity, ServerFrame, StockRequest, TurnWanted};
+use crate::thread::stock::request_peer;
+use crate::thread::{Ask, Input, PeerId, TurnId};
+
+use super::{Broken, Platform, Posting, Pump, Undone, closed, framed, unknown};
+
+const NOT_READ: &str = "a frame is JSON: send, resume or abort, each with its requestId";
+const NO_RUN: &str = "there is no such run in this session, or no such place in it";
+const OTHER_CHAT: &str = "this socket is of another chat; open one for each chat, with its id in the address";
+
+/// A frame of a stock client's socket, as far as the pump has yet to deal with it.
+#[derive(Debug)]
+pub struct Pending {
+    /// The request's id.
+    pub request: String,
+    /// Who asks.
+    pub identity: Identity,
+    /// What is asked, with files that are to be stored before.
+    pub asked: Asked,
+}
+
+impl<P: Platform> Pump<P> {
+    /// Takes a frame of a stock client's socket. What needs files to be stored before is returned, and to be given to
+    /// [`Pump::stored`] once they are.
+    ///
+    /// # Errors
+    /// As [`Pump::input`].
+    pub fn stock_frame(
+        &mut self,
+        socket: &PeerId,
+        dialect: Dialect,
+        text: &str,
+    ) -> Result<Option<Pending>, Broken> {
+        let mut frame = None;
+        let _ = P::guard(&mut || frame = dialect.stock().and_then(|stock| stock.parse(text)));
+        match frame {
+            None => {
+                let (peer, code) = (socket.clone(), CloseCode::PolicyViolation);
+                self.input(Input::Broken { peer, code, reason: NOT_READ })?;
+            }
+            Some(Incoming::Nothing) => {}
+            Some(Incoming::Abort(request)) => {
+                let peer = request_peer(socket, &request);
+                self.pending.retain(|pending| *pending != peer);
+                self.input(Input::Aborted { peer })?;
+            }
+            Some(Incoming::Ask { request, chat, ask }) => {
+                let is_here = chat.is_none_or(|chat| *chat == *self.session_id);
+                match if is_here { ask } else { Err(OTHER_CHAT.into()) } {
+                    Err(why) => self.deny(socket, &request, dialect, &why),
+                    Ok(asked) => {
+                        let identity = self.thread()?.identity_of(socket).cloned();
+                        if let Some(identity) = identity.filter(|_| !asked.uploads.is_empty()) {
+                            self.pending.push(request_peer(socket, &request));
+                            return Ok(Some(Pending { request: request.into_owned(), identity, asked }));
+                        }
+                        self.ask(socket, &request, dialect, asked.request);
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The files of a request are stored, or could not be.
+    pub fn stored(
+        &mut self,
+        socket: &PeerId,
+        request: &str,
+        dialect: Dialect,
+        asked: Result<StockRequest, String>,
+    ) {
+        let peer = request_peer(socket, request);
+        let Some(place) = self.pending.iter().position(|pending| *pending == peer) else { return };
+        self.pending.swap_remove(place);
+        match asked {
+            Ok(asked) => self.ask(socket, request, dialect, asked),
+            Err(why) => self.deny(socket, request, dialect, &why),
+        }
+    }
+
+    /// Has a request of a socket be sent the turn that it asks for. If it cannot be, it is told so.
+    pub fn ask(&mut self, socket: &PeerId, request: &str, dialect: Dialect, asked: StockRequest) {
+        let identity = self.thread().ok().and_then(|thread| thread.identity_of(socket).cloned());
+        let Some(identity) = identity else { return };
+        if asked.wants == TurnWanted::Last
+            && self.thread().is_ok_and(|thread| thread.permits(&identity, Ask::Watch).is_ok())
+        {
+            let has_begun = self.has_begun();
+            if let Some(note) = dialect.noted(request, has_begun) {
+                self.platform.send(socket, &note);
+            }
+            if !has_begun {
+                return;
+            }
+        }
+        if let Err(undone) = self.follow(request_peer(socket, request), identity, dialect, asked) {
+            let why = match undone {
+                Undone::Denied(crate::thread::Denied::Forbidden(why)) => why.to_owned(),
+                Undone::Denied(crate::thread::Denied::NoSession) => "this session is not yours".into(),
+                Undone::Refused(error) => error.message,
+                Undone::Broken(_) => "the thread failed on this request; try again".into(),
+            };
+            self.deny(socket, request, dialect, &why);
+        }
+    }
+
+    /// Whether there is a session, and so a turn to be shown.
+    pub fn has_begun(&mut self) -> bool {
+        self.thread().is_ok_and(|thread| thread.session().is_some())
+    }
+
+    fn deny(&mut self, socket: &PeerId, request: &str, dialect: Dialect, why: &str) {
+        self.platform.drop_request(&request_peer(socket, request));
+        if self.thread().is_ok_and(|thread| thread.is_for_one_run(socket)) {
+            let (peer, code) = (socket.clone(), CloseCode::PolicyViolation);
+            let _ = self.input(Input::Broken { peer, code, reason: NO_RUN });
+            return;
+        }
+        if let Some(text) = dialect.request_closed(request, CloseCode::PolicyViolation, why) {
+            self.platform.send(socket, &text);
+        }
+    }
+
+    /// Has a peer be sent the turn that it asks for.
+    ///
+    /// # Errors
+    /// If the caller may not, if it is refused, or as [`Pump::input`].
+    pub fn follow(
+        &mut self,
+        peer: PeerId,
+        identity: Identity,
+        dialect: Dialect,
+        request: StockRequest,
+    ) -> Result<(), Undone> {
+        let now = self.platform.now();
+        let thread = self.thread()?;
+        let ask = match request.wants {
+            TurnWanted::Message(_)
+            | TurnWanted::Run(_)
+            | TurnWanted::Version(_)
+            | TurnWanted::Again { .. } => Ask::Send,
+            TurnWanted::Rest => Ask::Answer,
+            TurnWanted::Last | TurnWanted::Turn(..) => Ask::Watch,
+        };
+        thread.permits_request(&identity, ask).map_err(Undone::Denied)?;
+        if let Some((code, reason)) = thread.refuses(now, &identity) {
+            return Err(Undone::Refused(closed(code, reason).unwrap_or_else(unknown)));
+        }
+        self.posting = Some(Posting { peer: peer.clone(), refused: None });
+        let request = Box::new(request);
+        let outcome = self.input(Input::Asked { peer, identity, dialect, request });
+        let refused: Option<ErrorBody> = self.posting.take().and_then(|posting| posting.refused);
+        outcome?;
+        refused.map_or(Ok(()), |error| Err(Undone::Refused(error)))
+    }
+
+    /// What a client holds is not sent: what follows begins behind it.
+    pub(super) fn hold(
+        &mut self,
+        peer: &PeerId,
+        dialect: Dialect,
+        frames: &[ServerFrame],
+        since: Option<u64>,
+    ) {
+        let Some(stock) = dialect.stock() else { return };
+        for frame in frames {
+            self.telling.tell(&self.session_id, stock, frame, false);
+        }
+        let Some(request_id) = frames.first().and_then(|frame| frame.request_id()) else { return };
+        match since {
+            Some(since) => self.skipping = since.saturating_sub(self.telling.since(stock, request_id)),
+            None => {
+                let told = self.telling.again(stock, request_id);
+                for text in framed(dialect, &told) {
+                    self.send_text(peer, dialect, &text, true);
+                }
+            }
+        }
+    }
+
+    /// A frame as a client is told it, but for what it holds already.
+    pub(super) fn told_to(&mut self, stock: Stock, dialect: Dialect, frame: &ServerFrame) -> Vec<String> {
+        let mut told = self.telling.tell(&self.session_id, stock, frame, false);
+        told.retain(|told| {
+            let is_held = told.at.is_some() && self.skipping > 0;
+            self.skipping = self.skipping.saturating_sub(u64::from(is_held));
+            !is_held
+        });
+        framed(dialect, &told)
+    }
+
+    pub(super) fn tell_all(&mut self, frame: &ServerFrame) {
+        let request_id = frame.request_id().map(String::as_str);
+        for stock in Stock::ALL {
+            if stock.dialects().iter().any(|dialect| self.platform.is_spoken(*dialect)) {
+                let told = self.telling.tell(&self.session_id, stock, frame, true);
+                self.give(stock, request_id, &told);
+            }
+        }
+    }
+
+    /// Tells those who are sent a turn that its agent is called.
+    pub(super) fn tell_start(&mut self, turn: TurnId) {
+        let request_id = self.thread.as_deref().and_then(|thread| thread.request_of(turn)).map(str::to_owned);
+        let Some(request_id) = request_id else { return };
+        for stock in Stock::ALL {
+            let told = self.telling.started(stock, &request_id);
+            self.give(stock, Some(&request_id), &told);
+        }
+    }
+
+    fn give(&mut self, stock: Stock, request_id: Option<&str>, told: &[Told]) {
+        for dialect in stock.dialects() {
+            if self.platform.is_spoken(dialect) {
+                for text in framed(dialect, told) {
+                    self.give_all(dialect, request_id, &text);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+// Stop, resume, second tabs and queues of the real AI SDK, by both of its transports.
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import type { UIMessage } from "ai";
+import { eventually } from "../worker/client.ts";
+import { freshId, start } from "../worker/harness.ts";
+import { type Call, Upstream } from "../worker/upstream.ts";
+import { type Sockets, type TestChat, history, ofVersion6, overHttp, overSocket, textOf } from "./support/chat.ts";
+
+const upstream = await Upstream.start();
+after(upstream.close);
+const bobbin = await start({ vars: upstream.vars });
+after(bobbin.close);
+const { url } = bobbin;
+const transports = { HTTP: overHttp, WebSocket: overSocket };
+
+/** A chat in the middle of an answer that has said "begun ". */
+async function running(chat: TestChat, text = "question"): Promise<{ sent: Promise<void>; call: Call }> {
+  const sent = chat.sendMessage({ text });
+  const call = await upstream.next();
+  call.text("begun ");
+  await chat.untilText("begun ");
+  return { sent, call };
+}
+
+const finish = (call: Call, text = "and done"): void => call.text(text).finish().done();
+const texts = (messages: UIMessage[]): string[] => messages.map(textOf);
+const post = (path: string) => bobbin.fetch(path, { method: "POST" });
+
+test("by WebSocket, stop closes the model's call and keeps what came", async () => {
+  const id = freshId();
+  const chat = overSocket(url, id);
+  const { sent, call } = await running(chat);
+  await chat.stop();
+  await sent;
+  await call.aborted;
+  assert.equal(chat.status, "ready");
+  const stored = await eventually(async () => (await history(url, id)).length === 2 && history(url, id), "the cancelled answer");
+  assert.equal(textOf(stored[1]), "begun ");
+  assert.equal((stored[1]?.metadata as { status: string }).status, "cancelled");
+  await turn(chat, "next", "goes on");
+});
+
+test("where the address says abort=detach, stop leaves the turn running, and the route ends it", async () => {
+  const id = freshId();
+  const chat = overSocket(url, id, {}, { query: "?abort=detach" });
+  const { sent, call } = await running(chat);
+  await chat.stop();
+  await sent;
+  const resumed = chat.resumeStream();
+  call.text("more ");
+  await chat.untilText("begun more ");
+  assert.equal(call.abortedAt, undefined);
+  assert.equal((await post(`/api/chat/${id}/stop`)).status, 202);
+  await resumed;
+  await call.aborted;
+  assert.equal(chat.status, "ready");
+  assert.equal(chat.text, "begun more ");
+});
+
+test("by HTTP, stop closes the response alone, and the route for it ends the turn", async () => {
+  const id = freshId();
+  const chat = overHttp(url, id);
+  const { sent, call } = await running(chat);
+  await chat.stop();
+  await sent;
+  const tab = overHttp(url, id, { messages: (await history(url, id)) });
+  const resumed = tab.resumeStream();
+  call.text("more ");
+  await tab.untilText("begun more ");
+  assert.equal((await post(`/api/chat/${id}/stop`)).status, 202);
+  await call.aborted;
+  await resumed;
+  assert.equal(tab.status, "ready");
+  assert.deepEqual(tab.errors, []);
+});
+
+for (const [name, open] of Object.entries(transports)) {
+  test(`by ${name}, a stop from another tab ends the stream without an error`, async () => {
+    const id = freshId();
+    const chat = open(url, id);
+    const { sent, call } = await running(chat);
+    assert.equal((await post(`/api/chat/${id}/stop`)).status, 202);
+    await sent;
+    await call.aborted;
+    assert.deepEqual([chat.status, chat.errors, chat.text], ["ready", [], "begun "]);
+    assert.deepEqual(chat.finished.map(({ isAbort, isError }) => [isAbort, isError]), [[false, false]]);
+    assert.equal((chat.messages.at(-1)?.metadata as { status: string }).status, "cancelled");
+  });
+
+  test(`by ${name}, a second tab joins in the middle and both see the rest`, async () => {
+    const id = freshId();
+    const chat = open(url, id);
+    const { sent, call } = await running(chat);
+    const tab = open(url, id, { messages: await history(url, id) });
+    assert.deepEqual(texts(tab.messages), ["question"]);
+    const resumed = tab.resumeStream();
+    await tab.untilText("begun ");
+    finish(call);
+    await Promise.all([sent, resumed]);
+    assert.deepEqual(texts(tab.messages), ["question", "begun and done"]);
+    assert.deepEqual(tab.messages.map((it) => it.id), chat.messages.map((it) => it.id));
+    assert.deepEqual(tab.messages.at(-1), chat.messages.at(-1));
+  });
+
+  test(`by ${name}, a turn that ended meanwhile is replayed, and twice changes nothing`, async () => {
+    const id = freshId();
+    const chat = open(url, id);
+    await turn(chat, "question", "the whole answer");
+    const tab = open(url, id, { messages: [...(await history(url, id)).slice(0, 1)] });
+    for (let again = 0; again < 2; again += 1) {
+      await tab.resumeStream();
+      assert.deepEqual(texts(tab.messages), ["question", "the whole answer"]);
+    }
+    assert.equal(tab.finished.at(-1)?.finishReason, "stop");
+    assert.deepEqual(tab.messages.at(-1), chat.messages.at(-1));
+  });
+
+  test(`by ${name}, where nobody has said anything there is nothing to resume`, async () => {
+    const tab = open(url, freshId());
+    await tab.resumeStream();
+    assert.deepEqual([tab.status, tab.messages, tab.errors], ["ready", [], []]);
+  });
+
+  test(`by ${name}, a message that is sent while a turn runs is answered after it`, async () => {
+    const id = freshId();
+    const [chat, other] = [open(url, id), open(url, id)];
+    const { sent, call } = await running(chat, "first");
+    const second = other.sendMessage({ text: "second" });
+    await eventually(async () => (await history(url, id)).length === 2, "the second question");
+    assert.equal(other.status, "submitted");
+    finish(call);
+    await sent;
+    const next = await upstream.next();
+    assert.deepEqual(next.body.messages.map((it: { content: string }) => it.content), ["first", "begun and done", "second"]);
+    finish(next, "the second answer");
+    await second;
+    assert.deepEqual([other.status, other.text, other.errors], ["ready", "the second answer", []]);
+    // As the tab has them: each at the place where it came.
+    assert.deepEqual(texts(await history(url, id)), ["first", "second", "begun and done", "the second answer"]);
+  });
+
+  test(`by ${name}, a turn that fails is an error, and none after a reload`, async () => {
+    const id = freshId();
+    const chat = open(url, id);
+    const { sent, call } = await running(chat);
+    call.error("the model is out of order").end();
+    await sent;
+    assert.equal(chat.status, "error");
+    assert.match(chat.errors[0]?.message ?? "", /out of order/);
+    assert.equal(chat.text, "begun ");
+    const tab = open(url, id, { messages: await history(url, id) });
+    await tab.resumeStream();
+    assert.deepEqual([tab.status, tab.text, tab.errors, tab.finished.at(-1)?.finishReason], ["ready", "begun ", [], "error"]);
+    assert.equal((tab.messages.at(-1)?.metadata as { status: string }).status, "failed");
+    await turn(tab, "again", "it works");
+  });
+}
+
+test("a socket that is cut in the middle is an error that says so, and resuming brings the whole answer", async () => {
+  const id = freshId();
+  const sockets: Sockets = [];
+  const chat = overSocket(url, id, {}, { sockets });
+  const { sent, call } = await running(chat);
+  sockets[0]?.terminate();
+  await sent;
+  assert.deepEqual(chat.finished.map(({ isDisconnect, isError }) => [isDisconnect, isError]), [[true, true]]);
+  call.text("while away, ");
+  const resumed = chat.resumeStream();
+  await chat.untilText("begun while away, ");
+  finish(call);
+  await resumed;
+  assert.deepEqual(texts(chat.messages), ["question", "begun while away, and done"]);
+  assert.equal(chat.status, "ready");
+  assert.equal(sockets.length, 2);
+});
+
+test("several turns and a resume go over one socket, which is told nothing else", async () => {
+  const id = freshId();
+  const sockets: Sockets = [];
+  const chat = overSocket(url, id, {}, { sockets });
+  const frames: { type: string; requestId: string; sequence?: number }[] = [];
+  const first = chat.sendMessage({ text: "one" });
+  await eventually(async () => sockets[0], "a socket");
+  sockets[0]?.on("message", (data) => frames.push(JSON.parse(String(data))));
+  finish(await upstream.next());
+  await first;
+  // A native client changes the session and speaks meanwhile: none of its frames come here.
+  const native = await bobbin.join(id);
+  native.send({ type: "session_update", title: "A title" });
+  native.say("n1", "by the contract");
+  finish(await upstream.next(), "native");
+  await native.next((frame) => frame.type === "final");
+  await turn(chat, "two", "second");
+  await chat.resumeStream();
+  assert.equal(sockets.length, 1);
+  assert.deepEqual([...new Set(frames.map(({ type }) => type))].sort(), ["chunk", "end", "start"]);
+  const numbers = Object.values(Object.groupBy(frames.filter(({ type }) => type === "chunk"), (frame) => frame.requestId));
+  assert.equal(numbers.length, 3);
+  for (const frames of numbers) assert.deepEqual(frames?.map(({ sequence }) => sequence), frames?.map((_, index) => index));
+  assert.deepEqual(texts(await history(url, id)), ["one", "and done", "by the contract", "native", "two", "second"]);
+});
+
+test("the same message again is the same turn", async () => {
+  const id = freshId();
+  const body = JSON.stringify({ id, trigger: "submit-message", messages: [{ id: "u1", role: "user", parts: [{ type: "text", text: "once" }] }] });
+  const send = (text = body) => bobbin.fetch("/api/chat", { method: "POST", headers: { "content-type": "application/json" }, body: text });
+  const first = await send();
+  const call = await upstream.next();
+  const again = await send();
+  finish(call);
+  const streams = await Promise.all([first.text(), again.text()]);
+  for (const stream of streams) assert.match(stream, /"messageId".*and done.*"finish".*\[DONE\]\n\n$/s);
+  assert.equal((await (await send()).text()).includes("and done"), true);
+  assert.equal(upstream.calls.filter((it) => it.body.messages.at(-1).content === "once").length, 1);
+  const other = await send(body.replace("once", "another"));
+  assert.equal(other.status, 409);
+  assert.match(await other.text(), /^this requestId was used for another message/);
+});
+
+test("version 6 resumes by HTTP", async () => {
+  const id = freshId();
+  const chat = overHttp(url, id);
+  const { sent, call } = await running(chat);
+  const tab = ofVersion6(url, id, await history(url, id));
+  const resumed = tab.resumeStream();
+  finish(call);
+  await Promise.all([sent, resumed]);
+  assert.deepEqual(tab.errors, []);
+  assert.deepEqual(texts(tab.messages), ["question", "begun and done"]);
+});
+
+async function turn(chat: TestChat, question: string, answer: string): Promise<void> {
+  const sent = chat.sendMessage({ text: question });
+  finish(await upstream.next(), answer);
+  await sent;
+  assert.equal(chat.text, answer);
+}
