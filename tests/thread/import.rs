@@ -68,8 +68,12 @@ fn it_is_there_as_it_was_and_goes_on() {
     h.join("ann");
     let frames = h.frames("ann");
     let session = &frames[0]["session"];
-    assert_eq!((&session["id"], &session["owner"], &session["state"]), (&json!("s1"), &json!("ann"), &json!("idle")));
-    let ids: Vec<&Value> = frames[1]["messages"].as_array().unwrap().iter().map(|message| &message["id"]).collect();
+    assert_eq!(
+        (&session["id"], &session["owner"], &session["state"]),
+        (&json!("s1"), &json!("ann"), &json!("idle"))
+    );
+    let ids: Vec<&Value> =
+        frames[1]["messages"].as_array().unwrap().iter().map(|message| &message["id"]).collect();
     assert_eq!(ids, ["msg_abc_1", "msg_abc_1r", "msg_abc_5", "msg_abc_5r"]);
     assert_eq!(frames[1]["messages"][3]["parentId"], json!("msg_abc_5"));
     h.say("ann", "r3", "three");
@@ -79,12 +83,15 @@ fn it_is_there_as_it_was_and_goes_on() {
     assert_eq!(h.host.alarm, None);
     // The same message again is the one that was brought in.
     h.say("ann", "r1", "one");
-    h.expect("ann", &[
-        json!({ "type": "user_message", "requestId": "r3" }),
-        json!({ "type": "final", "requestId": "r3" }),
-        json!({ "type": "user_message", "requestId": "r1" }),
-        json!({ "type": "final", "requestId": "r1" }),
-    ]);
+    h.expect(
+        "ann",
+        &[
+            json!({ "type": "user_message", "requestId": "r3" }),
+            json!({ "type": "final", "requestId": "r3" }),
+            json!({ "type": "user_message", "requestId": "r1" }),
+            json!({ "type": "final", "requestId": "r1" }),
+        ],
+    );
 }
 
 #[test]
@@ -95,7 +102,8 @@ fn twice_is_once_and_parts_come_in_any_order() {
     h.deliver();
     assert_eq!(brought(&mut h, &all), 2);
     assert_eq!(brought(&mut h, &all), 0);
-    let deliveries: Vec<_> = h.host.deliveries.iter().map(|(it, _)| it.content.as_ref().unwrap().records.len()).collect();
+    let deliveries: Vec<_> =
+        h.host.deliveries.iter().map(|(it, _)| it.content.as_ref().unwrap().records.len()).collect();
     assert_eq!(deliveries, [4], "D1 is told of all of it, since it had been told that there was no more");
 }
 
