@@ -21,6 +21,18 @@ export default defineConfig({
       enforce: "pre",
       load: (id) => (id === "\0vite/preload-helper.js" ? "export const __vitePreload = (load) => load();" : undefined),
     },
+    {
+      // Behind the page's shape, which else would be seen no sooner than the styles have come. Scripts wait for them there, too.
+      name: "styles-last",
+      transformIndexHtml: {
+        order: "post",
+        handler(html) {
+          const styles = html.match(/\s*<link rel="stylesheet"[^>]*>/g) ?? [];
+          const bare = styles.reduce((rest, style) => rest.replace(style, ""), html);
+          return bare.replace("</body>", `${styles.join("").replace(/^\n/, "  ")}\n  </body>`);
+        },
+      },
+    },
   ],
   worker: { format: "es" },
   build: {

@@ -103,6 +103,16 @@ export async function fetchFile(of: Thread | ThreadOptions, file: FileBlock | st
   });
 }
 
+/** All messages of a session, one a line as JSON, oldest first: what `GET …/messages` gives as JSON Lines. */
+export async function exportMessages(of: Thread | ThreadOptions, options: TransferOptions = {}): Promise<Blob> {
+  const { server, path } = placeOf(of);
+  return await persist(environmentOf(server), options, async () => {
+    const response = await createApi(server).fetch(`${path}/messages`, { ...pick(options), accept: "application/x-ndjson" });
+    if (!response.ok) throw await errorOf(response);
+    return await response.blob();
+  });
+}
+
 /** What the worker offers, and how to be let in. */
 export async function fetchConfig(of: Thread | ThreadOptions, options: TransferOptions = {}): Promise<ServerConfig> {
   const server = "getSnapshot" in of ? threadOptions(of) : of;

@@ -1,7 +1,7 @@
 import type { ServerOptions, Token } from "./environment.ts";
 import { ThreadError } from "./error.ts";
 
-export type Request = { method?: string; body?: object; signal?: AbortSignal };
+export type Request = { method?: string; body?: object; signal?: AbortSignal; accept?: string };
 
 /** The worker's HTTP interface for one caller. Every failure is a `ThreadError`. */
 export type Api = {
@@ -22,8 +22,8 @@ export function createApi(options: ServerOptions): Api {
   // Of hooks it is another one when a component was rendered with another.
   const canRefresh = () => typeof options.token === "function";
 
-  async function ask(path: string, { method = "GET", body, signal }: Request): Promise<Response> {
-    const headers = new Headers();
+  async function ask(path: string, { method = "GET", body, signal, accept }: Request): Promise<Response> {
+    const headers = new Headers(accept ? { accept } : undefined);
     const credential = await tokenOf(options.token);
     if (credential !== undefined) headers.set("authorization", `Bearer ${credential}`);
     if (body) headers.set("content-type", "application/json");

@@ -11,6 +11,7 @@ export {
   type ServerConfig,
   type UploadOptions,
   type UploadProgress,
+  exportMessages,
   fetchConfig,
   fetchFile,
   inlineFile,

@@ -370,11 +370,11 @@ export function createThread(options: ThreadOptions = {}): Thread {
     return done;
   }
 
-  async function loadPage(): Promise<boolean> {
+  async function loadPage(limit?: number): Promise<boolean> {
     const first = transcript.messages[0];
     if (!first || !transcript.hasEarlier) return false;
     const before = encodeURIComponent(first.cursor);
-    const page = await api.json<{ messages: Message[]; nextBefore: string | null }>(`${path}/messages?before=${before}`);
+    const page = await api.json<{ messages: Message[]; nextBefore: string | null }>(`${path}/messages?before=${before}${limit ? `&limit=${limit}` : ""}`);
     // A snapshot that came meanwhile has put other messages in place.
     if (transcript.messages[0] === first) {
       transcript = prepend(transcript, page.messages, page.nextBefore !== null);
@@ -408,8 +408,8 @@ export function createThread(options: ThreadOptions = {}): Thread {
     decide: (...decided) => answered(() => decision(...decided)),
     provide: (requestId, toolUseId, content, isError) =>
       answered(() => ({ type: "tool_output", requestId, toolUseId, content, ...(isError && { isError }) })),
-    loadEarlier() {
-      loading ??= loadPage().finally(() => (loading = undefined));
+    loadEarlier(limit) {
+      loading ??= loadPage(limit).finally(() => (loading = undefined));
       return loading;
     },
     getSnapshot: () => snapshot,

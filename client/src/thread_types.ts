@@ -89,8 +89,8 @@ export type Thread = {
   decide(requestId: string, toolUseId: string, approved: boolean, reason?: string): Promise<void>;
   /** Gives the result of a tool that runs at the client: any JSON. Resolves and rejects like `decide`. */
   provide(requestId: string, toolUseId: string, result: unknown, isError?: boolean): Promise<void>;
-  /** Loads the page of messages before the first; resolves with whether there are more. */
-  loadEarlier(): Promise<boolean>;
+  /** Loads the page of messages before the first, of up to `limit` (at most 200, default 50); resolves with whether there are more. */
+  loadEarlier(limit?: number): Promise<boolean>;
   getSnapshot(): ThreadSnapshot;
   /** Calls back after every change, until the returned function is called. */
   subscribe(listener: () => void): () => void;

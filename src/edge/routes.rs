@@ -75,22 +75,12 @@ pub enum Action {
     Ticket,
     /// What its object is doing, for operators.
     Diagnostics,
+    /// Begins another session as this one.
+    Fork,
     /// Takes a file for messages to come.
     Upload,
     /// The bytes of a file.
     Fetch,
-    /// All of it, as an import takes it: for admins.
-    Export,
-    /// It is brought in from elsewhere, or a part of it: for admins.
-    Import,
-    /// The bytes of a file of an import: for admins.
-    ImportFile,
-    /// D1 is given all of it anew: for admins.
-    Reindex,
-    /// Its object sets the alarm for its retention: for admins.
-    Sweep,
-    /// A subject's name is taken off its messages: for admins.
-    Forget,
     /// What an AI SDK client asks for.
     Chat,
     /// To go on with a turn, for an AI SDK client.
@@ -103,6 +93,18 @@ pub enum Action {
     Run,
     /// A run that is there, or the messages, for an AG-UI client.
     ReadRun,
+    /// All of it, as an import takes it: for admins.
+    Export,
+    /// It is brought in from elsewhere, or a part of it: for admins.
+    Import,
+    /// The bytes of a file of an import: for admins.
+    ImportFile,
+    /// D1 is given all of it anew: for admins.
+    Reindex,
+    /// Its object sets the alarm for its retention: for admins.
+    Sweep,
+    /// A subject's name is taken off its messages: for admins.
+    Forget,
 }
 
 impl Guarded {
@@ -118,7 +120,7 @@ impl Action {
     #[must_use]
     pub fn ask(self) -> Ask {
         match self {
-            Action::Read | Action::Messages | Action::UiMessages => Ask::Read,
+            Action::Read | Action::Messages | Action::UiMessages | Action::Fork => Ask::Read,
             Action::Post => Ask::Send,
             // What is asked beyond that, the request says.
             Action::Events | Action::Chat | Action::Resume | Action::Run | Action::ReadRun => Ask::Watch,
@@ -196,6 +198,7 @@ impl Route {
             ["sessions", id, "diagnostics"] => {
                 of_session(id, choose(method, &[("GET", Action::Diagnostics)])?)
             }
+            ["sessions", id, "fork"] => of_session(id, choose(method, &[("POST", Action::Fork)])?),
             ["sessions", id, "files"] => of_session(id, choose(method, &[("POST", Action::Upload)])?),
             ["sessions", id, "files", _file] => of_session(id, choose(method, &[("GET", Action::Fetch)])?),
             ["admin", "sessions"] => {

@@ -8,6 +8,7 @@ import {
   type Thread,
   type ThreadOptions,
   createThread,
+  exportMessages,
   fetchConfig,
   fetchFile,
   inlineFile,
@@ -27,6 +28,14 @@ after(async () => {
   for (const thread of threads) thread.close();
   network.close();
   await bobbin.close();
+});
+
+test("all messages are exported, one a line", async () => {
+  const thread = open();
+  for (const text of ["one", "two"]) await thread.send(text).result;
+  const lines = (await (await exportMessages(thread)).text()).trim().split("\n").map((line) => JSON.parse(line) as { role: string; content: string });
+  assert.deepEqual(lines.map(({ role, content }) => `${role} ${content}`), ["user one", "assistant one", "user two", "assistant two"]);
+  await assert.rejects(exportMessages({ url: bobbin.url, sessionId: freshId() }), { code: "NOT_FOUND" });
 });
 
 test("a file goes up, along with a message, and comes down as it was", async () => {

@@ -132,6 +132,8 @@ test("earlier messages are loaded page by page, once at a time, and not over a n
   assert.deepEqual(await Promise.all([thread.loadEarlier(), thread.loadEarlier()]), [true, true]);
   assert.deepEqual(world.requests.map(({ url }) => url), ["https://bobbin.test/sessions/s1/messages?before=e.3"]);
   assert.deepEqual(shape(thread).messages, ["user r2", "user r3"]);
+  assert.equal(await thread.loadEarlier(200), true);
+  assert.equal(world.requests.at(-1)?.url, "https://bobbin.test/sessions/s1/messages?before=e.2&limit=200");
   const late = thread.loadEarlier();
   socket.push(snapshot({ messages: [numbered(9)], hasMore: false }));
   assert.equal(await late, false);

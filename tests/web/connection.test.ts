@@ -119,7 +119,7 @@ test("what was left undelivered in another session is shown, and delivered witho
   await tab.sessions.getByRole("link", { name: /left behind.*Not delivered yet/ }).waitFor();
   line.mend();
   await until(() => bobbin.d1("SELECT id FROM sessions WHERE id = ?", sessionId), (rows) => rows.length === 1);
-  await tab.sessions.getByRole("link", { name: "left behind now" }).waitFor();
+  await tab.sessions.getByRole("link", { name: /left behind.*now/ }).waitFor();
   await until(() => tab.page.getByText("Not delivered yet").count(), (count) => count === 0);
   assert.notEqual(tab.sessionId, sessionId);
   await visitor.leave(CUT);

@@ -76,7 +76,7 @@ test("a session that was left a moment ago is closed with the token that is forg
   const socketsOf = (sessionId: string) => tab.page.evaluate<number>(`sockets.filter(({ url, readyState }) => url.includes("${sessionId}") && readyState === WebSocket.OPEN).length`);
   const { sessionId } = tab;
   await tab.sessions.getByRole("button", { name: "New session" }).click();
-  await tab.sees("Nothing has been said here yet");
+  await tab.sees("What shall we talk about?");
   assert.equal(await socketsOf(sessionId), 1);
   await tab.button("Forget the token").click();
   await tab.sees("This deployment asks for a token");
@@ -206,11 +206,13 @@ test("a message of before the reload that the server does not take is given back
   await owner.say("to be read by others");
   await owner.isDone();
   const guest = await visitor.open(new URL(`/s/${owner.sessionId}`, line.url));
-  await signIn(guest, "vic-4", { bobbin: { sessions: ["*"], role: "viewer" } });
+  await signIn(guest, "vic-4", { bobbin: { sessions: ["*"], role: "editor" } });
   line.cutSockets();
   await guest.sees("Reconnecting");
   await guest.say("may I?");
   await guest.sees("Not delivered yet");
+  // Meanwhile the right to write is taken away.
+  await guest.page.evaluate(`sessionStorage.setItem("bobbin:token", "${tokenOf("vic-4", { bobbin: { sessions: ["*"], role: "viewer" } })}")`);
   await guest.page.reload();
   await guest.sees("Not delivered yet");
   line.mend();

@@ -40,7 +40,7 @@ for (const [name, text] of Object.entries(HEAVY)) {
     await answered(tab, "And now?", "All is well.");
     await tab.choose("Delete");
     await tab.page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
-    await tab.sees("Nothing has been said here yet");
+    await tab.sees("What shall we talk about?");
     await until(() => tab.sessions.getByRole("link", { name: title }).count(), (count) => count === 0);
     await visitor.leave();
   });
@@ -97,28 +97,113 @@ test("an address ends where its sentence goes on", async () => {
   await visitor.leave();
 });
 
-test("footnotes and words in brackets before a colon are shown; the names of addresses are used", async () => {
+test("footnotes are shown, and reached from where they are named; words in brackets before a colon are shown", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
-  const text = "It boils at 100 C[^1].\n\n[Warning]: irreversible\n\nSee [this page][one].\n\n[^1]: Wikipedia\n[^2]: https://example.com/note\n[one]: https://example.com/one \"One\"\n[two]: https://example.com/two";
+  const text = "It boils at 100 C[^1].\n\n[Warning]: irreversible\n\nSee [this page][one], and what `[^a]` or [^a] means.\n\n[^1]: Wikipedia, as of\ntoday\n[^2]: https://example.com/note\n[one]: https://example.com/one \"One\"\n[two]: https://example.com/two";
   await answered(tab, "Footnotes", text);
   const shown = await tab.answer.locator(".markdown").innerText();
-  for (const part of ["100 C[^1].", "[Warning]: irreversible", "[^1]: Wikipedia", "[^2]: https://example.com/note", "[two]: https://example.com/two"]) {
+  for (const part of ["100 C1.", "[Warning]: irreversible", "1 Wikipedia, as of today", "2 https://example.com/note", "[two]: https://example.com/two", "or [^a] means"]) {
     assert.ok(shown.includes(part), `${part} in ${shown}`);
   }
   assert.ok(!shown.includes("[one]"), shown);
-  assert.deepEqual(await hrefs(tab), ["https://example.com/one", "https://example.com/note", "https://example.com/two"]);
+  assert.deepEqual(await hrefs(tab), ["#1", "https://example.com/one", "https://example.com/note", "https://example.com/two"]);
+  await tab.answer.locator("sup a").click();
+  assert.match(String(await tab.page.evaluate("document.activeElement.textContent")), /^1 Wikipedia/);
   await visitor.leave();
 });
 
-test("formulas are shown as they were written", async () => {
+test("formulas are printed as mathematics, and what is none stands as it was written", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   const formulas = ["\\(x_1 * y_2 * z_3\\)", "\\[ a*b*c \\]", "$$ \\{a\\} *b* $$", "$a_{1} * b_{2}$", "\\[\nx = 1\n- y\n= z\n\\]"];
-  await answered(tab, "Formulas", formulas.map((formula) => (formula.includes("\n") ? formula : `So ${formula} holds.`)).join("\n\n"));
-  const shown = (await tab.answer.locator(".markdown").textContent()) ?? "";
-  for (const formula of formulas) assert.ok(shown.includes(formula), `${formula} in ${shown}`);
-  assert.equal(await tab.answer.locator("em, h3, h4, li").count(), 0);
+  const broken = "\\(\\frac{a\\)";
+  await answered(tab, "Formulas", [...formulas, broken].map((formula) => (formula.includes("\n") ? formula : `So ${formula} holds, for $5 and $6.`)).join("\n\n"));
+  const answer = tab.answer.locator(".markdown");
+  await until(() => answer.locator("math").count(), (count) => count === formulas.length);
+  assert.equal(await answer.locator('math[display="block"]').count(), 3);
+  assert.ok((await answer.locator("math msub").count()) >= 5);
+  await answer.locator(".formula", { hasText: broken }).waitFor();
+  assert.ok((await answer.innerText()).includes("for $5 and $6."));
+  assert.equal(await answer.locator("em, h3, h4, li").count(), 0);
+  await visitor.leave();
+});
+
+test("a formula cannot reach out of itself, nor keep the page busy", async () => {
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(bobbin.url);
+  const bad = [
+    "\\(\\href{javascript:alert(1)}{x}\\)",
+    "\\(\\style{position:fixed;inset:0}{x}\\)",
+    "\\(\\rule{9999em}{9999em}\\)",
+    "\\(\\def\\a{\\a\\a}\\a\\)",
+    `\\(${"\\sqrt{".repeat(280)}x${"}".repeat(280)}\\)`,
+    `\\(${"x+".repeat(990)}\\)`,
+  ];
+  await answered(tab, "Bad formulas", [...bad, "\\(e = mc^2\\)"].join("\n\n"));
+  await tab.answer.locator("math", { hasText: "mc" }).waitFor();
+  assert.equal(await tab.answer.locator("math a, math [href], [style*=position]").count(), 0);
+  assert.equal(await tab.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"), false);
+  await answered(tab, "And now?", "All is well.");
+  await visitor.leave();
+});
+
+test("of HTML, what models write for want of Markdown is shown as such, and all else as it was written", async () => {
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(bobbin.url);
+  const text = "H<sub>2</sub>O and E = mc<sup>2</sup>, press <kbd>Ctrl</kbd>.\n\n<details>\n<summary>The *proof*</summary>\n\n- one\n- two\n\n</details>\n\n<b onclick=x>bold</b> and <sub>alone";
+  await answered(tab, "HTML", text);
+  const answer = tab.answer.locator(".markdown");
+  assert.deepEqual(await answer.locator("sub, sup, kbd").allInnerTexts(), ["2", "2", "Ctrl"]);
+  const details = answer.locator("details");
+  assert.equal(await details.locator("li").first().isVisible(), false);
+  await details.locator("summary em").click();
+  assert.deepEqual(await details.locator("li").allInnerTexts(), ["one", "two"]);
+  assert.ok((await answer.innerText()).includes("<b onclick=x>bold</b> and <sub>alone"));
+  await visitor.leave();
+});
+
+test("long code shows its first 60 lines, and the rest when it is asked for; what is copied is all of it", async () => {
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(bobbin.url);
+  const code = Array.from({ length: 3000 }, (_, index) => `const line${index} = "${"x".repeat(20)}"; // ${index}`).join("\n");
+  await answered(tab, "Code", `\`\`\`js\n${code}\n\`\`\``);
+  const shown = async () => (await tab.answer.locator("pre").innerText()).trimEnd().split("\n").length;
+  await tab.answer.locator(".hljs-keyword").first().waitFor();
+  assert.equal(await shown(), 60);
+  await tab.button("Copy the code").click();
+  assert.equal(String(await tab.page.evaluate("navigator.clipboard.readText()")).length, code.length);
+  await tab.button("Show all 3000 lines").click();
+  assert.match((await tab.answer.locator("pre").textContent()) ?? "", /line2999/);
+  await until(() => tab.answer.locator("pre .hljs-comment", { hasText: "// 2999" }).count(), (count) => count === 1);
+  await tab.button("Show fewer lines").click();
+  assert.equal(await shown(), 60);
+  await visitor.leave();
+});
+
+test("what is marked is shown so while it still comes, without its marks", async () => {
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(bobbin.url);
+  await answered(tab, "First", "One word.");
+  await tab.page.evaluate(`
+    window.seen = new Set();
+    new MutationObserver(() => { for (const it of document.querySelectorAll(".exchange:last-child .markdown")) window.seen.add(it.innerText); })
+      .observe(document.body, { childList: true, subtree: true, characterData: true });
+  `);
+  await tab.say("Second");
+  const call = await upstream.next();
+  const pieces = ["Some **bold", " words** and `co", "de`, [a li", "nk](https://exam", "ple.com/a). 这是**重", "点**吗\n\n| a |", " b |\n|-", "--|---|\n| 1 |", " 2 |\n"];
+  for (const piece of pieces) {
+    call.text(piece);
+    await tab.page.waitForTimeout(60);
+  }
+  call.finish().done();
+  await tab.isDone();
+  const seen = (await tab.page.evaluate("[...window.seen]")) as string[];
+  assert.ok(seen.some((text) => text.endsWith("bold")), JSON.stringify(seen));
+  for (const text of seen.slice(1)) assert.doesNotMatch(text, /\*\*|`|\]\(|\|/, JSON.stringify(seen));
+  assert.deepEqual(await hrefs(tab), ["https://example.com/a"]);
+  assert.equal(await tab.answer.locator("td").count(), 2);
   await visitor.leave();
 });
 

@@ -56,7 +56,7 @@ test("a session that is deleted in one tab is seen to be gone in another", async
   await one.choose("Delete");
   await one.sees(/will be gone for everybody/);
   await one.page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
-  await one.sees("Nothing has been said here yet");
+  await one.sees("What shall we talk about?");
   assert.equal(await one.page.evaluate("document.activeElement.id"), "message");
   await other.sees("This session was deleted");
   for (const tab of [one, other]) {

@@ -22,7 +22,7 @@ test("a call that waits is asked about in every tab, and the first answer counts
   await tab.say("Write to Ann.");
   askToSend(await upstream.next());
   await tab.answer.getByText("May this be carried out?").waitFor();
-  await tab.answer.getByText("ann@example.com").waitFor();
+  await tab.answer.locator("pre").getByText("ann@example.com").waitFor();
   const other = await visitor.open(tab.page.url());
   await other.answer.getByRole("button", { name: "Approve" }).waitFor();
   await tab.answer.getByRole("button", { name: "Approve" }).press("Enter");

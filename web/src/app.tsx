@@ -4,6 +4,8 @@ import { Chat } from "./chat/chat.tsx";
 import { MESSAGE_FIELD } from "./chat/focus.ts";
 import { Notice } from "./chat/notices.tsx";
 import { useSubject } from "./credential.ts";
+import { Keys } from "./keys/keys.tsx";
+import { t } from "./language.ts";
 import { openNewSession, useRoute } from "./router.ts";
 import { useLiveSessions } from "./sessions/live_sessions.ts";
 import { Sidebar } from "./sessions/sidebar.tsx";
@@ -26,7 +28,7 @@ function Page() {
     async (id: string) => {
       await remove(id);
       openNewSession();
-      announce("The session was deleted. This is a new one.");
+      announce(t.deletedHere);
     },
     [remove],
   );
@@ -34,9 +36,9 @@ function Page() {
   return (
     <div className={isMenuOpen ? "app menu-open" : "app"}>
       <button type="button" className="skip" onClick={() => document.getElementById(MESSAGE_FIELD)?.focus()}>
-        Skip to the message
+        {t.skip}
       </button>
-      <Boundary instead={failed("The list of sessions")}>
+      <Boundary instead={failed(t.listOfSessions)}>
         <Sidebar list={list} current={sessionId} onDone={closeMenu} />
       </Boundary>
       {isMenuOpen && <div className="backdrop" onClick={closeMenu} />}
@@ -49,19 +51,20 @@ function Page() {
           <NoSuchAddress />
         </main>
       )}
+      <Keys onSearch={openMenu} />
       <Announcer />
     </div>
   );
 }
 
-const failedChat = (error: Error) => <main className="chat">{failed("This session")(error)}</main>;
+const failedChat = (error: Error) => <main className="chat">{failed(t.session)(error)}</main>;
 
 function NoSuchAddress() {
   return (
-    <Notice title="This is no session’s address">
-      <p>A session’s name has 1 to 128 letters, digits, hyphens or underscores.</p>
+    <Notice title={t.noAddress}>
+      <p>{t.whatAnAddressIs}</p>
       <button type="button" className="primary" onClick={openNewSession}>
-        New session
+        {t.newSession}
       </button>
     </Notice>
   );

@@ -1,12 +1,27 @@
 // The token of a deployment that asks for one. It leaves with the tab.
 import { exactJson, subjectOf, undelivered } from "bobbin-client";
-import { isOpen, openNewSession } from "./router.ts";
+import { rightsIn } from "./rights.ts";
+import { isOpen, openNewSession, sessionNow } from "./router.ts";
 import { outboxStorage, perTab } from "./storage.ts";
 import { createStore, useStore } from "./store.ts";
 
 const KEY = "bobbin:token";
 
 export const credential = createStore(perTab.get(KEY));
+takeFromLink();
+
+/**
+ * A link may bring a token along, behind the `#`, which no server is told. It is taken if all it does is to let somebody read the
+ * session that the link names, and nobody's own token is given up for it: a link makes nobody write in a stranger's name.
+ */
+function takeFromLink(): void {
+  const given = location.hash.match(/^#token=([\w-]+\.[\w-]+\.[\w-]*)$/)?.[1];
+  if (given === undefined) return;
+  history.replaceState(null, "", location.pathname);
+  if (credential.get() !== null || !rightsIn(given)?.onlyReads(sessionNow())) return;
+  perTab.set(KEY, given);
+  credential.set(given);
+}
 
 /** Whose page this is: the token's subject; empty without a token. */
 export const subject = (): string => subjectOf(credential.get() ?? undefined);

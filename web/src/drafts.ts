@@ -4,6 +4,7 @@ import { useSyncExternalStore } from "react";
 import { textOf } from "./chat/exchanges.ts";
 import { subject, useSubject } from "./credential.ts";
 import { type Attachment, attachmentsOf, giveFilesBack, setAttachments } from "./files/attachments.ts";
+import { t } from "./language.ts";
 import { isUnused, openNewSession, settle } from "./router.ts";
 import { local } from "./storage.ts";
 
@@ -53,7 +54,7 @@ export function moveDraft(from: string, unsent: readonly Content[]): void {
 /** A file that is up belongs to its session. */
 function elsewhere({ block, ...rest }: Attachment): Attachment {
   if (block && !block.url.startsWith("/")) return { ...rest, block };
-  return { ...rest, error: "It belongs to the session before: attach it to this one anew." };
+  return { ...rest, error: t.otherSession };
 }
 
 /** A file goes up to a session that has an address, where the draft with it is found again. */

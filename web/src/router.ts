@@ -8,7 +8,12 @@ export type Route = { sessionId: string; isValid: boolean };
 /** The session of the address `/`. Every page has one of its own, so that two tabs do not write in the same. */
 let unused = crypto.randomUUID() as string;
 const route = createStore(read());
-addEventListener("popstate", () => route.set(read()));
+/** Whether the address was opened before, and somebody has come back to it: by the browser's buttons, or by loading the page again. */
+let isBack = (performance.getEntriesByType("navigation")[0] as PerformanceNavigationTiming | undefined)?.type !== "navigate";
+addEventListener("popstate", () => {
+  isBack = true;
+  route.set(read());
+});
 
 export const useRoute = (): Route => useStore(route);
 
@@ -17,7 +22,11 @@ export const pathOf = (sessionId: string): string => `/s/${encodeURIComponent(se
 /** Nothing was said in it, and it has no address yet. */
 export const isUnused = (sessionId: string): boolean => sessionId === unused;
 
-export const isOpen = (sessionId: string): boolean => route.get().sessionId === sessionId;
+export const sessionNow = (): string => route.get().sessionId;
+
+export const isOpen = (sessionId: string): boolean => sessionNow() === sessionId;
+
+export const cameBack = (): boolean => isBack;
 
 export function openSession(sessionId: string): void {
   go(pathOf(sessionId));
@@ -26,7 +35,7 @@ export function openSession(sessionId: string): void {
 /** Nothing is asked of the server; a new session that was not used is used. */
 export function openNewSession(): string {
   go("/");
-  return route.get().sessionId;
+  return sessionNow();
 }
 
 /** The new session was used: from now on it has an address, and the next new one is another. */
@@ -36,6 +45,7 @@ export function settle(sessionId: string): void {
 }
 
 function go(path: string, isReplacing = false): void {
+  isBack = false;
   if (isReplacing) history.replaceState(null, "", path);
   else if (path !== location.pathname) history.pushState(null, "", path);
   route.set(read());

@@ -39,6 +39,14 @@ function slice(): void {
   if (isPlanned) afterFrame(slice);
 }
 
+/** Resolves when no work is left, and what was drawn is painted. */
+export function whenIdle(): Promise<void> {
+  return new Promise((resolve) => {
+    const look = () => (jobs.length === 0 && !isPlanned ? resolve() : afterFrame(look));
+    afterFrame(look);
+  });
+}
+
 /** What was drawn is laid out and painted first. A hidden page has no frames. */
 function afterFrame(then: () => void): void {
   if (document.hidden) setTimeout(then);

@@ -125,9 +125,9 @@ export class Tab {
     await this.field.press("Enter");
   }
 
-  async choose(action: "Rename" | "Diagnostics" | "Delete"): Promise<void> {
+  async choose(action: string): Promise<void> {
     await this.button("Session actions").click();
-    await this.page.locator("#actions").getByRole("button", { name: action }).click();
+    await this.page.locator("#actions").getByRole("button", { name: action, exact: true }).click();
   }
 
   async sees(text: string | RegExp): Promise<void> {

@@ -3,6 +3,7 @@ import { useThreadState } from "bobbin-client/react";
 import { type FormEvent, useState } from "react";
 import { announce } from "../announce.ts";
 import { subject } from "../credential.ts";
+import { t } from "../language.ts";
 
 export type Call = Extract<Block, { type: "tool_use" }>;
 type Props = { thread: Thread; requestId: string; call: Call };
@@ -28,7 +29,7 @@ export function Asking({ thread, requestId, call }: Props) {
 
   const props = { thread, requestId, call, say, isSent };
   return (
-    <div className="asking" role="group" aria-label={`Your answer to ${call.title ?? call.name}`}>
+    <div className="asking" role="group" aria-label={t.yourAnswerTo(call.title ?? call.name)}>
       {call.approval?.state === "requested" ? <Approval {...props} /> : <Result {...props} />}
       {error && <p role="alert">{error}</p>}
     </div>
@@ -45,41 +46,41 @@ function Approval({ thread, requestId, call, say, isSent }: Answering) {
 
   function deny(event: FormEvent): void {
     event.preventDefault();
-    void say(() => decide(false, reason?.trim() || undefined), "Denied.");
+    void say(() => decide(false, reason?.trim() || undefined), t.denied);
   }
 
   if (reason !== null) {
     return (
       <form onSubmit={deny}>
         <label>
-          Why not? <input autoFocus dir="auto" maxLength={REASON_CHARS_MAX} value={reason} onChange={(event) => setReason(event.target.value)} />
+          {t.whyNot} <input autoFocus dir="auto" maxLength={REASON_CHARS_MAX} value={reason} onChange={(event) => setReason(event.target.value)} />
         </label>
         <button className="small" disabled={isSent}>
-          Deny
+          {t.deny}
         </button>
         <button type="button" className="small" onClick={() => setReason(null)}>
-          Back
+          {t.back}
         </button>
       </form>
     );
   }
   return (
     <>
-      <p>May this be carried out?</p>
-      <button type="button" className="small" disabled={isSent} onClick={() => void say(() => decide(true), "Approved.")}>
-        Approve
+      <p>{t.mayIt}</p>
+      <button type="button" className="small" disabled={isSent} onClick={() => void say(() => decide(true), t.approved)}>
+        {t.approve}
       </button>
       <button type="button" className="small" disabled={isSent} onClick={() => setReason("")}>
-        Deny
+        {t.deny}
       </button>
       {isOwner && (
         <button
           type="button"
           className="small"
           disabled={isSent}
-          onClick={() => void say(() => thread.updateSession({ permissionMode: mode }), "Approved, and not asked any more in this session.")}
+          onClick={() => void say(() => thread.updateSession({ permissionMode: mode }), t.alwaysSaid)}
         >
-          Always in this session
+          {t.always}
         </button>
       )}
     </>
@@ -92,16 +93,16 @@ function Result({ thread, requestId, call, say, isSent }: Answering) {
 
   function provide(event: FormEvent): void {
     event.preventDefault();
-    void say(() => thread.provide(requestId, call.id, text), "Sent.");
+    void say(() => thread.provide(requestId, call.id, text), t.sent);
   }
 
   return (
     <form onSubmit={provide}>
       <label>
-        Result <input dir="auto" required value={text} onChange={(event) => setText(event.target.value)} />
+        {t.result} <input dir="auto" required value={text} onChange={(event) => setText(event.target.value)} />
       </label>
       <button className="small" disabled={isSent}>
-        Send
+        {t.send}
       </button>
     </form>
   );

@@ -1,15 +1,26 @@
-import { CLOSE_SESSION_DELETED, type Session } from "bobbin-client";
+import { CLOSE_SESSION_DELETED, type Session, type Thread } from "bobbin-client";
 import { useThreadState } from "bobbin-client/react";
 import { memo, useEffect } from "react";
+import { credential, subject } from "../credential.ts";
+import { useDraft } from "../drafts.ts";
+import { useAttachments } from "../files/attachments.ts";
+import { t } from "../language.ts";
+import { loadRest } from "../later.ts";
+import { rightsIn } from "../rights.ts";
+import { see } from "../sessions/marks.ts";
+import { useStore } from "../store.ts";
 import { Boundary, Contained, failed } from "../ui/boundary.tsx";
 import { Composer } from "./composer.tsx";
 import { ConnectionBanner } from "./connection.tsx";
+import { useRefusals } from "./deliver.ts";
 import { Empty } from "./empty.tsx";
 import { Header } from "./header.tsx";
 import { GONE, Gone } from "./notices.tsx";
 import { useOwnThread } from "./own_thread.ts";
 import { StreamLog } from "./stream_log.tsx";
+import { watchTimes } from "./times.ts";
 import { Transcript } from "./transcript.tsx";
+import { MayWrite } from "./versions.tsx";
 
 type Props = {
   sessionId: string;
@@ -32,6 +43,15 @@ export const Chat = memo(function Chat({ sessionId, onMenu, onSession, onGone, o
   const isLoaded = useThreadState(thread, ({ isLoaded }) => isLoaded);
   const isGone = status === "failed" && closeCode !== null && GONE.includes(closeCode);
 
+  const token = useStore(credential);
+  // Of one's own session, no token takes anything away.
+  const isReader = token !== null && !!rightsIn(token)?.onlyReads(sessionId) && session?.owner !== subject();
+
+  useEffect(() => watchTimes(thread), [thread]);
+  useSeen(session);
+  useEffect(() => {
+    if (status === "ready" || status === "failed") loadRest();
+  }, [status]);
   useEffect(() => {
     if (session && session.messageCount > 0) onSession(session);
   }, [session, onSession]);
@@ -47,13 +67,40 @@ export const Chat = memo(function Chat({ sessionId, onMenu, onSession, onGone, o
         <Gone thread={thread} closeCode={closeCode} reason={reason} />
       ) : (
         <>
-          <Boundary instead={failed("The conversation")}>{isEmpty ? <Empty isLoaded={isLoaded} /> : <Transcript thread={thread} />}</Boundary>
+          <Boundary instead={failed(t.theConversation)}>
+            <MayWrite value={!isReader}>{isEmpty ? <Empty thread={thread} isLoaded={isLoaded} /> : <Transcript thread={thread} />}</MayWrite>
+          </Boundary>
           <Contained text="">
             <StreamLog thread={thread} />
           </Contained>
-          <Composer thread={thread} />
+          {isReader ? <OnlyReading thread={thread} /> : <Composer thread={thread} />}
         </>
       )}
     </main>
   );
 });
+
+/** Who may read and no more; what they have written before is still theirs to take. */
+function OnlyReading({ thread }: { thread: Thread }) {
+  const { sessionId } = thread;
+  const draft = useDraft(sessionId);
+  const files = useAttachments(sessionId);
+  const isRefused = useRefusals().has(sessionId);
+  return (
+    <>
+      <p className="only-reading">{t.onlyReading}</p>
+      {(draft !== "" || files.length > 0 || isRefused) && <Composer thread={thread} />}
+    </>
+  );
+}
+
+/** What a person has before their eyes is not unread. */
+function useSeen(session: Session | null): void {
+  useEffect(() => {
+    if (!session) return;
+    const look = () => document.visibilityState === "visible" && see(session.id, session.lastMessageAt);
+    look();
+    document.addEventListener("visibilitychange", look);
+    return () => document.removeEventListener("visibilitychange", look);
+  }, [session]);
+}

@@ -6,12 +6,17 @@ import { setDraft, useDraft } from "../drafts.ts";
 import { isUnderWay, setAttachments, useAttachments } from "../files/attachments.ts";
 import { isHovered, takeFiles } from "../files/incoming.ts";
 import { Attachments, attach } from "../files/lazy.tsx";
+import { areOn } from "../keys/are_on.ts";
+import { t } from "../language.ts";
 import { settle } from "../router.ts";
 import { useStore } from "../store.ts";
 import { Icon } from "../ui/icon.tsx";
 import { send as sendMessage, stop as stopAnswer, useRefusals } from "./deliver.ts";
 import { MESSAGE_FIELD, focusMessage, hasTouchKeyboard } from "./focus.ts";
+import { ModelSelect } from "./model.tsx";
 import { PermissionModeSelect } from "./permission_mode.tsx";
+import { isOwn } from "./question.tsx";
+import { editing } from "./versions.tsx";
 
 /** Takes words whatever the connection does: what was typed is kept here, what was sent by the thread. */
 export function Composer({ thread }: { thread: Thread }) {
@@ -24,7 +29,7 @@ export function Composer({ thread }: { thread: Thread }) {
   const files = useAttachments(sessionId);
   const isOver = useStore(isHovered);
   const picker = useRef<HTMLInputElement>(null);
-  const lack = files.some(isUnderWay) ? WAITS : files.some(({ error }) => error !== undefined) ? FAILED : "";
+  const lack = files.some(isUnderWay) ? t.waitsForFiles : files.some(({ error }) => error !== undefined) ? t.filesFailed : "";
   const isEmpty = text.trim() === "" && files.length === 0;
 
   useEffect(focusMessage, []);
@@ -60,6 +65,11 @@ export function Composer({ thread }: { thread: Thread }) {
     if (isSending) {
       event.preventDefault();
       send();
+    } else if (event.key === "ArrowUp" && isEmpty && !event.altKey && !event.shiftKey && !event.ctrlKey && !event.metaKey && areOn.get()) {
+      const last = thread.getSnapshot().messages.findLast((message) => message.role === "user" && isOwn(message));
+      if (!last) return;
+      event.preventDefault();
+      editing.set(last.id);
     } else if (event.key === "Escape" && isRunning) {
       event.preventDefault();
       stop();
@@ -67,7 +77,7 @@ export function Composer({ thread }: { thread: Thread }) {
   }
 
   return (
-    <form className="composer" onSubmit={send} aria-label="New message">
+    <form className="composer" onSubmit={send} aria-label={t.newMessage}>
       {refusal && (
         <p className="refusal" role="alert">
           {refusal}
@@ -77,32 +87,33 @@ export function Composer({ thread }: { thread: Thread }) {
       {lack && <p className="hint">{lack}</p>}
       <div className={isOver ? "composer-box over" : "composer-box"}>
         <label className="visually-hidden" htmlFor={MESSAGE_FIELD}>
-          Message
+          {t.message}
         </label>
         <textarea
           id={MESSAGE_FIELD}
           ref={field}
           rows={1}
           value={text}
-          placeholder="Write a message"
+          placeholder={t.writeMessage}
           dir="auto"
           onChange={(event) => setDraft(sessionId, event.target.value)}
           onKeyDown={onKeyDown}
         />
         <div className="composer-bar">
-          <button type="button" className="quiet" onClick={() => picker.current?.click()} aria-label="Attach files">
+          <button type="button" className="quiet" onClick={() => picker.current?.click()} aria-label={t.attachFiles}>
             <Icon name="attach" />
           </button>
           <input type="file" ref={picker} multiple hidden onChange={pick} />
+          <ModelSelect thread={thread} />
           <PermissionModeSelect thread={thread} />
           <span className="spacer" />
           {isRunning && (
             <button type="button" className="stop" onClick={stop}>
               <Icon name="stop" />
-              Stop
+              {t.stop}
             </button>
           )}
-          <button type="submit" className="send" disabled={isEmpty || lack !== ""} aria-label={isReady ? "Send" : "Send when connected"}>
+          <button type="submit" className="send" disabled={isEmpty || lack !== ""} aria-label={isReady ? t.send : t.sendLater}>
             <Icon name="send" />
           </button>
         </div>
@@ -110,9 +121,6 @@ export function Composer({ thread }: { thread: Thread }) {
     </form>
   );
 }
-
-const WAITS = "The message can be sent as soon as its files are up.";
-const FAILED = "The message can be sent once what could not be attached is removed, or has been tried again.";
 
 /** A field as high as its text, up to the limit that the style sheet sets; it does the rest where it can. */
 function useGrowing(text: string) {

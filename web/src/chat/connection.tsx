@@ -1,23 +1,15 @@
-import type { ConnectionInfo, Thread, ThreadStatus, TurnState } from "bobbin-client";
+import type { ConnectionInfo, Thread, TurnState } from "bobbin-client";
 import { useThreadState } from "bobbin-client/react";
 import { useEffect, useState } from "react";
+import { t } from "../language.ts";
 import { focusMessage } from "./focus.ts";
-
-const NAMES: Record<ThreadStatus, string> = {
-  idle: "Not connected",
-  connecting: "Connecting",
-  ready: "Connected",
-  reconnecting: "Reconnecting",
-  offline: "Offline",
-  failed: "Disconnected",
-};
 
 export function ConnectionDot({ thread }: { thread: Thread }) {
   const status = useThreadState(thread, ({ status }) => status);
   return (
-    <span className={`connection ${status}`} title={NAMES[status]}>
+    <span className={`connection ${status}`} title={t.statuses[status]}>
       <span className="dot" aria-hidden="true" />
-      <span className="connection-name">{NAMES[status]}</span>
+      <span className="connection-name">{t.statuses[status]}</span>
     </span>
   );
 }
@@ -37,12 +29,12 @@ export function ConnectionBanner({ thread }: { thread: Thread }) {
       {isTroubled && (
         <div className={`banner ${status}`}>
           <p>
-            {reason} {(status === "failed" ? FAILED : WAITING)[owed]}
+            {reason} {(status === "failed" ? t.owedWhenFailed : t.owed)[owed]}
             {status === "reconnecting" && <Countdown retryAt={retryAt} />}
           </p>
           {canHurry(connection) && (
             <button type="button" className="small" onClick={hurry}>
-              {status === "failed" ? "Connect again" : "Try now"}
+              {status === "failed" ? t.connectAgain : t.tryNow}
             </button>
           )}
         </div>
@@ -51,19 +43,8 @@ export function ConnectionBanner({ thread }: { thread: Thread }) {
   );
 }
 
-type Owed = "nothing" | "stored" | "in memory";
-
 /** What is kept is said to be kept, and nothing else. */
-const WAITING: Record<Owed, string> = {
-  nothing: "What you send is delivered once the connection is back. ",
-  stored: "Your message is kept, and delivered once the connection is back. ",
-  "in memory": "Your message is delivered once the connection is back. This browser has no room to keep it: leave the page open until then. ",
-};
-const FAILED: Record<Owed, string> = {
-  nothing: "",
-  stored: "Your message is kept. ",
-  "in memory": "Your message is only on this page: this browser has no room to keep it. ",
-};
+type Owed = keyof typeof t.owed;
 
 function owedOf(turns: readonly TurnState[]): Owed {
   const sending = turns.filter(({ state }) => state === "sending");
@@ -81,5 +62,5 @@ function Countdown({ retryAt }: { retryAt: number | null }) {
     return () => clearInterval(timer);
   }, []);
   const seconds = retryAt === null ? 0 : Math.ceil((retryAt - now) / 1000);
-  return <span aria-hidden="true">{seconds > 0 ? `Trying again in ${seconds} s.` : "Trying now."}</span>;
+  return <span aria-hidden="true">{seconds > 0 ? t.tryingIn(seconds) : t.tryingNow}</span>;
 }

@@ -1,4 +1,5 @@
 import { useState } from "react";
+import { t } from "../language.ts";
 import { Dialog } from "../ui/dialog.tsx";
 
 type Props = { title: string; onDelete: () => Promise<void>; onClose: () => void };
@@ -16,17 +17,17 @@ export function DeleteDialog({ title, onDelete, onClose }: Props) {
   }
 
   return (
-    <Dialog title="Delete this session?" onClose={onClose}>
+    <Dialog title={t.deleteTitle} onClose={onClose}>
       <p>
-        “<bdi>{title}</bdi>” and all its messages will be gone for everybody, on every device. This cannot be undone.
+        “<bdi>{title}</bdi>” {t.deleteMeans}
       </p>
-      {state.error && <p role="alert">It could not be deleted: {state.error}</p>}
+      {state.error && <p role="alert">{t.couldNotDelete(state.error)}</p>}
       <div className="dialog-actions">
         <button type="button" onClick={onClose} data-first>
-          Keep it
+          {t.keepIt}
         </button>
         <button type="button" className="primary danger" onClick={remove} disabled={state.isDeleting}>
-          {state.isDeleting ? "Deleting" : "Delete"}
+          {state.isDeleting ? t.deleting : t.delete}
         </button>
       </div>
     </Dialog>

@@ -1,7 +1,9 @@
 // Messages on their way: what is not taken comes back to whoever wrote it.
-import type { Content, Thread, Turn, TurnState } from "bobbin-client";
+import type { Content, Thread, ThreadError, Turn, TurnState } from "bobbin-client";
 import { credential, subject } from "../credential.ts";
 import { giveBack } from "../drafts.ts";
+import { t } from "../language.ts";
+import { asSentence } from "../sentence.ts";
 import { perTab } from "../storage.ts";
 import { createStore, useStore } from "../store.ts";
 import { watchEnd } from "./ends.ts";
@@ -20,9 +22,23 @@ credential.subscribe(() => refusals.set(new Map()));
 export const useRefusals = (): ReadonlyMap<string, string> => useStore(refusals);
 
 /** Sends a message. */
-export function send(thread: Thread, content: Content): void {
+export const send = (thread: Thread, content: Content): void => sent(thread, thread.send(content), content);
+
+/** Sends a new version of a message. */
+export const edit = (thread: Thread, requestId: string, content: Content): void => sent(thread, thread.edit(requestId, content), content);
+
+/** Has a question answered once more. */
+export function regenerate(thread: Thread, requestId: string): void {
   setRefusal(thread.sessionId, undefined);
-  const turn = thread.send(content);
+  const turn = thread.regenerate(requestId);
+  watchEnd(turn);
+  turn.result.catch((error: ThreadError) => {
+    if (error.code !== "CLOSED") setRefusal(thread.sessionId, t.notRegenerated(asSentence(error.message)));
+  });
+}
+
+function sent(thread: Thread, turn: Turn, content: Content): void {
+  setRefusal(thread.sessionId, undefined);
   const sent = [...sentHere(), turn.requestId].slice(-SENT_MAX);
   perTab.set(SENT_KEY, JSON.stringify(sent));
   watch(thread, turn, content, subject());
@@ -40,7 +56,7 @@ function watch(thread: Thread, turn: Turn, content: Content, whose: string): voi
   turn.result.catch((error: unknown) => {
     if (whose !== subject() || takenBack.has(turn.requestId) || isKept(thread, turn.requestId)) return;
     giveBack(thread.sessionId, [content]);
-    setRefusal(thread.sessionId, `The message was not taken: ${error instanceof Error ? error.message : String(error)}`);
+    setRefusal(thread.sessionId, t.notTaken(error instanceof Error ? error.message : String(error)));
   });
 }
 

@@ -1,6 +1,7 @@
 import { type DiagnosticsReport, type Thread, diagnose } from "bobbin-client";
 import { useEffect, useState } from "react";
 import { announce } from "../announce.ts";
+import { t } from "../language.ts";
 import { CopyButton } from "../ui/copy_button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { Icon } from "../ui/icon.tsx";
@@ -23,8 +24,8 @@ export function DiagnosticsDialog({ thread, onClose }: { thread: Thread; onClose
   }, [thread, round]);
 
   return (
-    <Dialog title="Diagnostics" onClose={onClose}>
-      <p>{report ? verdictOf(report) : "Checking the way to the server, step by step."}</p>
+    <Dialog title={t.diagnostics} onClose={onClose}>
+      <p>{report ? verdictOf(report) : t.checking}</p>
       {report && (
         <>
           <ul className="checks">
@@ -32,7 +33,7 @@ export function DiagnosticsDialog({ thread, onClose }: { thread: Thread; onClose
               <li key={name} className={ok ? "ok" : "bad"}>
                 <Icon name={ok ? "check" : "close"} />
                 <span>
-                  <strong>{name}</strong> {ok ? "" : "failed: "}
+                  <strong>{name}</strong> {ok ? "" : t.checkFailed}
                   {detail}
                 </span>
                 <span className="faint">{ms} ms</span>
@@ -40,17 +41,17 @@ export function DiagnosticsDialog({ thread, onClose }: { thread: Thread; onClose
             ))}
           </ul>
           <details className="report">
-            <summary>The whole report</summary>
+            <summary>{t.wholeReport}</summary>
             <pre tabIndex={0}>{String(report)}</pre>
           </details>
-          <p className="faint">The report holds no token and nothing that was said.</p>
+          <p className="faint">{t.reportHolds}</p>
         </>
       )}
       <div className="dialog-actions">
         <button type="button" onClick={() => setRound(round + 1)} disabled={!report}>
-          Check again
+          {t.checkAgain}
         </button>
-        {report && <CopyButton text={String(report)} what="the report" label="Copy the report" />}
+        {report && <CopyButton text={String(report)} what={t.theReport} label={t.copyReport} />}
       </div>
     </Dialog>
   );
@@ -58,5 +59,5 @@ export function DiagnosticsDialog({ thread, onClose }: { thread: Thread; onClose
 
 function verdictOf({ checks }: DiagnosticsReport): string {
   const failed = checks.filter(({ ok }) => !ok).map(({ name }) => name);
-  return failed.length === 0 ? "All is well." : `Something is wrong: ${failed.join(", ")}.`;
+  return failed.length === 0 ? t.allWell : t.somethingWrong(failed.join(", "));
 }

@@ -1,18 +1,43 @@
+import type { Thread } from "bobbin-client";
+import { setDraft } from "../drafts.ts";
+import { t } from "../language.ts";
 import { Logo } from "../ui/icon.tsx";
+import { MESSAGE_FIELD } from "./focus.ts";
 
-/** A thread in which nobody has written. */
-export function Empty({ isLoaded }: { isLoaded: boolean }) {
+/** A thread in which nobody has written: what can be done, and something to begin with. */
+export function Empty({ thread, isLoaded }: { thread: Thread; isLoaded: boolean }) {
+  function take(text: string): void {
+    setDraft(thread.sessionId, text);
+    document.getElementById(MESSAGE_FIELD)?.focus();
+  }
+  if (!isLoaded) return <Skeleton />;
   return (
     <div className="empty">
-      {isLoaded ? (
-        <>
-          <Logo />
-          <h2>Nothing has been said here yet</h2>
-          <p>Write the first message below. The session is stored from then on, and the answer streams to every tab and device that has it open.</p>
-        </>
-      ) : (
-        <p className="loading">Opening the session</p>
-      )}
+      <Logo />
+      <h2>{t.empty}</h2>
+      <p>{t.emptyHint}</p>
+      <ul className="suggestions" aria-label={t.suggestionsLabel}>
+        {t.suggestions.map(({ title, text }) => (
+          <li key={title}>
+            <button type="button" onClick={() => take(text)}>
+              <strong>{title}</strong>
+              <span>{text}</span>
+            </button>
+          </li>
+        ))}
+      </ul>
+      <p>{t.emptyCan}</p>
     </div>
   );
 }
+
+/** The shape of a conversation, until it is there. */
+const Skeleton = () => (
+  <div className="skeleton" role="status">
+    <span className="visually-hidden">{t.opening}</span>
+    <i className="asked" />
+    <i />
+    <i />
+    <i className="short" />
+  </div>
+);

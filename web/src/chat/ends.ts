@@ -17,13 +17,6 @@ export function watchEnd({ requestId, result }: Turn): void {
 /** What a complete answer lacks: the model stopped at its limit, a filter stopped it, it said nothing, or who knows. */
 export type Lack = "cut" | "filtered" | "empty" | "odd";
 
-export const LACKS: Record<Lack, string> = {
-  cut: "The answer was cut off: the model reached its limit.",
-  filtered: "The answer was ended by a content filter.",
-  empty: "The answer is empty.",
-  odd: "The model ended the answer for a reason of its own.",
-};
-
 /** Each provider has words of its own for the end; `finish` is the server's for all. */
 export function lackOf({ content, status, requestId, metadata }: Message & { metadata?: { finish?: unknown } }): Lack | undefined {
   if (status !== "complete") return undefined;

@@ -1,33 +1,57 @@
-import type { Content, Message } from "bobbin-client";
+import type { Content, Message, TurnState } from "bobbin-client";
 import { type Lack, lackOf } from "./ends.ts";
 
 /** A question and its answer, as they are shown: beside each other, even if others were asked between the two. */
 export type Exchange = {
+  /** The turn that asked; of an answer that no message asked for, its own. */
   requestId: string;
   question: Message | undefined;
   answer: Message | undefined;
-  isRunning: boolean;
+  /** The turn that answers, while it is not over. */
+  running: string | undefined;
   /** What the answer lacks although it is complete. */
   lack: Lack | undefined;
   /** Whether it ended without an answer and nothing was answered since, or with one that lacks something, as the last. */
   canRetry: boolean;
 };
 
-export function exchangesOf(messages: readonly Message[], running: readonly string[]): Exchange[] {
+/** What is told of a turn that is not over: its name, the message that it answers, and the turn whose question it asks once more. */
+export type Running = readonly [requestId: string, parentId: string | undefined, of: string | undefined];
+
+export const runningOf = (turns: readonly TurnState[]) => turns.flatMap(({ requestId, parentId, of }) => [requestId, parentId, of]);
+
+export const inThrees = (flat: readonly (string | undefined)[]): Running[] =>
+  Array.from({ length: flat.length / 3 }, (_, index) => flat.slice(3 * index, 3 * index + 3) as unknown as Running);
+
+export function exchangesOf(messages: readonly Message[], running: readonly Running[]): Exchange[] {
   const exchanges = new Map<string, Exchange>();
-  const of = (requestId: string): Exchange => {
-    const known = exchanges.get(requestId) ?? { requestId, question: undefined, answer: undefined, isRunning: false, lack: undefined, canRetry: false };
+  /** By the question's id. */
+  const asked = new Map<string, string>();
+  /** By the turn's. */
+  const turns = new Map<string, string>();
+  const at = (requestId: string): Exchange => {
+    const known = exchanges.get(requestId) ?? { requestId, question: undefined, answer: undefined, running: undefined, lack: undefined, canRetry: false };
     exchanges.set(requestId, known);
     return known;
   };
-  for (const message of messages) of(message.requestId)[message.role === "user" ? "question" : "answer"] = message;
-  for (const requestId of running) of(requestId).isRunning = true;
-  const list = [...exchanges.values()];
+  const ofQuestion = (parentId: string | undefined, requestId: string) => (parentId && asked.get(parentId)) || requestId;
+  for (const message of messages) {
+    const { id, requestId, role, parentId } = message;
+    const key = role === "user" ? requestId : ofQuestion(parentId, requestId);
+    if (role === "user") asked.set(id, requestId);
+    turns.set(requestId, key);
+    at(key)[role === "user" ? "question" : "answer"] = message;
+  }
+  for (const [requestId, parentId, of] of running) at((of && turns.get(of)) || ofQuestion(parentId, requestId)).running = requestId;
+  return withEnds([...exchanges.values()]);
+}
+
+function withEnds(list: Exchange[]): Exchange[] {
   for (const exchange of list) exchange.lack = exchange.answer && lackOf(exchange.answer);
   const lastComplete = list.findLastIndex(({ answer, lack }) => answer?.status === "complete" && !lack);
   for (const exchange of list.slice(lastComplete + 1)) {
     const isOpen = exchange.lack === undefined || exchange === list.at(-1);
-    exchange.canRetry = exchange.question !== undefined && exchange.answer !== undefined && !exchange.isRunning && isOpen;
+    exchange.canRetry = exchange.question !== undefined && exchange.answer !== undefined && exchange.running === undefined && isOpen;
   }
   return list;
 }

@@ -4,10 +4,10 @@ import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "react
 const NEAR_PX = 48;
 
 /**
- * Stays at the end while a person is there, and where they are while they are not. `last` names what
- * runs: a new one is what the person has just sent, or will want to see.
+ * Stays at the end while a person is there, and where they are while they are not. `sent` names what
+ * the person has just sent: they want to see it.
  */
-export function useFollow(last: string | undefined) {
+export function useFollow(sent: string | undefined) {
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
   const isFollowing = useRef(true);
@@ -19,6 +19,11 @@ export function useFollow(last: string | undefined) {
     setAway(false);
     const box = scroller.current;
     if (box) box.scrollTop = box.scrollHeight;
+  }, []);
+
+  /** Somebody wants to see another place. */
+  const leave = useCallback(() => {
+    isFollowing.current = false;
   }, []);
 
   useEffect(() => {
@@ -47,8 +52,8 @@ export function useFollow(last: string | undefined) {
   }, []);
 
   useLayoutEffect(() => {
-    if (last !== undefined) toEnd();
-  }, [last, toEnd]);
+    if (sent !== undefined) toEnd();
+  }, [sent, toEnd]);
 
-  return { scroller, content, isAway, toEnd };
+  return { scroller, content, isAway, toEnd, leave };
 }

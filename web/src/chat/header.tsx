@@ -1,17 +1,23 @@
 import type { Session, Thread } from "bobbin-client";
 import { useThreadState } from "bobbin-client/react";
 import { Suspense, lazy, useEffect, useRef, useState } from "react";
+import { announce } from "../announce.ts";
+import { find } from "../find/finding.ts";
+import { showKeys } from "../keys/keys.tsx";
+import { t } from "../language.ts";
 import { loadLater } from "../later.ts";
+import { wordsOf } from "../sentence.ts";
 import { Boundary, failed } from "../ui/boundary.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { Icon } from "../ui/icon.tsx";
+import { Menu, type MenuItem } from "../ui/menu.tsx";
 import { ConnectionDot } from "./connection.tsx";
+import { Rename } from "./rename.tsx";
 import type { DialogName } from "./session_dialog.tsx";
 
 const SessionDialog = lazy(async () => ({ default: (await loadLater()).SessionDialog }));
-const DIALOGS: Record<DialogName, string> = { rename: "Rename", diagnostics: "Diagnostics", delete: "Delete" };
 
-export const titleOf = (session: Session | null): string => session?.title || session?.firstMessagePreview || "New session";
+export const titleOf = (session: Session | null): string => session?.title || session?.firstMessagePreview || t.newSession;
 
 type Props = { thread: Thread; onMenu: () => void; onDelete: (sessionId: string) => Promise<void> };
 
@@ -19,22 +25,51 @@ export function Header({ thread, onMenu, onDelete }: Props) {
   const title = useThreadState(thread, ({ session }) => titleOf(session));
   const isStored = useThreadState(thread, ({ session }) => session !== null && session.messageCount > 0);
   const [dialog, setDialog] = useState<DialogName | null>(null);
+  const [isRenaming, setRenaming] = useState(false);
+  const actions = useRef<HTMLButtonElement>(null);
   const close = () => setDialog(null);
   useEffect(() => {
     document.title = `${title} · Bobbin`;
   }, [title]);
+
+  /** The first two come with a message; so does what is done with many. */
+  const items: MenuItem[] = [
+    ...(isStored
+      ? [
+          { label: t.find, act: () => find(thread.sessionId) },
+          { label: t.rename, act: () => setRenaming(true) },
+          { label: t.exportMarkdown, act: () => void later(({ exportSession }) => exportSession(thread, "md"), t.exportFailed) },
+          { label: t.exportLines, act: () => void later(({ exportSession }) => exportSession(thread, "jsonl"), t.exportFailed) },
+          { label: t.print, act: () => void later(({ printSession }) => printSession(thread), t.exportFailed) },
+          { label: t.share, act: () => setDialog("share") },
+        ]
+      : []),
+    { label: t.keys, act: showKeys },
+    { label: t.diagnostics, act: () => setDialog("diagnostics") },
+    ...(isStored ? [{ label: t.delete, act: () => setDialog("delete"), isDanger: true }] : []),
+  ];
+
   return (
     <header className="chat-header">
-      <button type="button" className="quiet menu-button" aria-label="Sessions" onClick={onMenu}>
+      <button type="button" className="quiet menu-button" aria-label={t.sessions} onClick={onMenu}>
         <Icon name="menu" />
       </button>
-      <h1 tabIndex={-1} dir="auto">
+      <h1 tabIndex={-1} dir="auto" className={isRenaming ? "visually-hidden" : undefined} onDoubleClick={isStored ? () => setRenaming(true) : undefined}>
         {title}
       </h1>
+      {isRenaming && (
+        <Rename
+          thread={thread}
+          onDone={() => {
+            setRenaming(false);
+            actions.current?.focus();
+          }}
+        />
+      )}
       <ConnectionDot thread={thread} />
-      <Actions isStored={isStored} onChoose={setDialog} />
+      <Menu id="actions" label={t.actions} button={actions} items={items} />
       {dialog && (
-        <Boundary instead={(error) => <Dialog title={DIALOGS[dialog]} onClose={close}>{failed("This dialog")(error)}</Dialog>}>
+        <Boundary instead={(error) => <Dialog title={t[dialog]} onClose={close}>{failed(t.thisDialog)(error)}</Dialog>}>
           <Suspense>
             <SessionDialog name={dialog} thread={thread} title={title} onDelete={() => onDelete(thread.sessionId)} onClose={close} />
           </Suspense>
@@ -44,31 +79,12 @@ export function Header({ thread, onMenu, onDelete }: Props) {
   );
 }
 
-/** There is nothing to rename or to delete before the first message. */
-function Actions({ isStored, onChoose }: { isStored: boolean; onChoose: (dialog: DialogName) => void }) {
-  const popover = useRef<HTMLDivElement>(null);
-  const offered = Object.entries(DIALOGS).filter(([name]) => isStored || name === "diagnostics");
-  return (
-    <>
-      <button type="button" className="quiet" aria-label="Session actions" popoverTarget="actions">
-        <Icon name="more" />
-      </button>
-      <div id="actions" className="menu" popover="auto" ref={popover}>
-        {offered.map(([name, label]) => (
-          <button
-            key={name}
-            type="button"
-            className={name === "delete" ? "danger" : undefined}
-            onClick={() => {
-              // Before the dialog opens, so that the focus comes back to the button.
-              popover.current?.hidePopover();
-              onChoose(name as DialogName);
-            }}
-          >
-            {label}
-          </button>
-        ))}
-      </div>
-    </>
-  );
+type Later = Awaited<ReturnType<typeof loadLater>>;
+
+async function later(act: (parts: Later) => Promise<void>, failed: (why: string) => string): Promise<void> {
+  try {
+    await act(await loadLater());
+  } catch (error) {
+    announce(failed(wordsOf(error)));
+  }
 }

@@ -1,5 +1,6 @@
 import { CLOSE_FORBIDDEN, CLOSE_SESSION_DELETED, CLOSE_UNAUTHENTICATED, type Thread } from "bobbin-client";
 import { useEffect, useRef } from "react";
+import { t } from "../language.ts";
 import { CredentialForm } from "../ui/credential_form.tsx";
 import { moveDraft } from "../drafts.ts";
 import { takeBack } from "./deliver.ts";
@@ -11,10 +12,10 @@ export function Gone({ thread, closeCode, reason }: { thread: Thread; closeCode:
   if (closeCode === CLOSE_UNAUTHENTICATED) return <CredentialForm reason={reason} />;
   const isDeleted = closeCode === CLOSE_SESSION_DELETED;
   return (
-    <Notice title={isDeleted ? "This session was deleted" : "This session is not yours to open"}>
-      <p>{isDeleted ? "It was deleted here or on another device, with all its messages." : reason}</p>
+    <Notice title={isDeleted ? t.deleted : t.notYours}>
+      <p>{isDeleted ? t.deletedBy : reason}</p>
       <button type="button" className="primary" onClick={() => startAnew(thread)}>
-        New session
+        {t.newSession}
       </button>
     </Notice>
   );

@@ -1,40 +1,58 @@
 import type { PermissionMode, Thread } from "bobbin-client";
 import { useThreadState } from "bobbin-client/react";
-import { useState } from "react";
+import { Suspense, lazy, useState } from "react";
 import { announce } from "../announce.ts";
+import { mayAsk, useConfig } from "../config.ts";
+import { t } from "../language.ts";
+import { loadLater } from "../later.ts";
+import { untilLoaded } from "../until_loaded.ts";
 
-const NAMES: Record<PermissionMode, string> = {
-  default: "Ask before acting",
-  acceptEdits: "Accept edits",
-  plan: "Plan only",
-  bypassPermissions: "Never ask",
-};
+const NeverAskDialog = lazy(async () => ({ default: (await untilLoaded(loadLater)).NeverAskDialog }));
+const MODES: readonly PermissionMode[] = ["default", "acceptEdits", "plan", "bypassPermissions"];
 
-/** What the agent may do without asking. */
+/** What the agent may do without asking. It is offered where the agent can ask; whoever never wants to be asked is asked once more. */
 export function PermissionModeSelect({ thread }: { thread: Thread }) {
+  const config = useConfig();
   const known = useThreadState(thread, ({ session }) => session?.permissionMode ?? "default");
   const [chosen, setChosen] = useState<PermissionMode | null>(null);
+  const [isAsked, setAsked] = useState(false);
+  if (known === "default" && !(config && mayAsk(config))) return null;
 
-  async function choose(mode: PermissionMode): Promise<void> {
+  async function set(mode: PermissionMode): Promise<void> {
     setChosen(mode);
     try {
       await thread.updateSession({ permissionMode: mode });
     } catch {
-      announce("The permission mode could not be changed.");
+      announce(t.modeFailed);
     }
     setChosen(null);
   }
 
+  function choose(mode: PermissionMode): void {
+    if (mode === "bypassPermissions" && known !== mode) setAsked(true);
+    else void set(mode);
+  }
+
   return (
     <label className="mode">
-      <span className="visually-hidden">Permission mode</span>
-      <select value={chosen ?? known} onChange={(event) => void choose(event.target.value as PermissionMode)}>
-        {Object.entries(NAMES).map(([mode, name]) => (
+      <span className="visually-hidden">{t.mode}</span>
+      <select value={chosen ?? known} onChange={(event) => choose(event.target.value as PermissionMode)}>
+        {MODES.map((mode) => (
           <option key={mode} value={mode}>
-            {name}
+            {t.modes[mode]}
           </option>
         ))}
       </select>
+      {isAsked && (
+        <Suspense>
+          <NeverAskDialog
+            onEnd={(isMeant) => {
+              setAsked(false);
+              if (isMeant) void set("bypassPermissions");
+            }}
+          />
+        </Suspense>
+      )}
     </label>
   );
 }

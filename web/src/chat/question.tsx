@@ -1,14 +1,27 @@
 import type { Message, Thread } from "bobbin-client";
-import { memo } from "react";
+import { memo, useContext } from "react";
+import { subject } from "../credential.ts";
 import { filesOf } from "../files/attachments.ts";
 import { FilePart } from "../files/lazy.tsx";
+import { t } from "../language.ts";
+import { useStore } from "../store.ts";
+import { CopyButton } from "../ui/copy_button.tsx";
+import { Icon } from "../ui/icon.tsx";
 import { PlainText } from "../ui/plain_text.tsx";
 import { takeBack } from "./deliver.ts";
+import { Edit } from "./edit.tsx";
 import { textOf } from "./exchanges.ts";
 import { focusMessage } from "./focus.ts";
 import { useFrameTurn } from "./frame_turn.ts";
+import { MayWrite, VersionArrows, editing } from "./versions.tsx";
 
-type Props = { thread: Thread; requestId: string; message: Message | undefined; isRunning: boolean };
+type Props = {
+  thread: Thread;
+  /** Of the turn that is not over, or of the question. */
+  requestId: string;
+  message: Message | undefined;
+  isRunning: boolean;
+};
 
 /** What the person said, from the moment it was sent. */
 export const Question = memo(function Question({ thread, requestId, message, isRunning }: Props) {
@@ -18,27 +31,49 @@ export const Question = memo(function Question({ thread, requestId, message, isR
     takeBack(thread, requestId);
     focusMessage();
   }
+  const mayWrite = useContext(MayWrite);
+  const isEdited = useStore(editing) === message?.id && message !== undefined;
   if (content === undefined || content === null) return null;
   const text = textOf(content);
   return (
-    <article className="question">
-      <h2 className="visually-hidden">You</h2>
-      {text !== "" && (
-        <div className="said" dir="auto">
-          <PlainText text={text} />
-        </div>
+    <article className="question" tabIndex={-1} data-message={message?.id}>
+      <h2 className="visually-hidden">{t.you}</h2>
+      {isEdited ? (
+        <Edit thread={thread} message={message} />
+      ) : (
+        text !== "" && (
+          <div className="said" dir="auto">
+            <PlainText text={text} />
+          </div>
+        )
       )}
       {filesOf(content).map((block) => (
         <FilePart key={block.url} thread={thread} block={block} />
       ))}
-      {(turn?.state === "sending" || turn?.state === "queued") && (
+      {turn?.state === "sending" || turn?.state === "queued" ? (
         <p className="pending">
-          {turn.state === "sending" ? "Not delivered yet" : "Waits for the answer before"}
+          {turn.state === "sending" ? t.notDelivered : t.waitsInLine}
           <button type="button" className="link" onClick={takeItBack}>
-            Take back
+            {t.takeBack}
           </button>
         </p>
+      ) : (
+        !isEdited && (
+          <div className="question-actions">
+            {text !== "" && <CopyButton text={text} what={t.yourMessage} />}
+            {message && mayWrite && isOwn(message) && (
+              <button type="button" className="quiet small" aria-label={t.editYours} onClick={() => editing.set(message.id)}>
+                <Icon name="edit" />
+                {t.edit}
+              </button>
+            )}
+            {message && <VersionArrows thread={thread} message={message} />}
+          </div>
+        )
       )}
     </article>
   );
 });
+
+/** Where nobody is asked who they are, all are one. */
+export const isOwn = ({ author }: Message): boolean => author === undefined || author === subject();

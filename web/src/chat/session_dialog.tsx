@@ -1,17 +1,17 @@
 import type { Thread } from "bobbin-client";
 import { DeleteDialog } from "./delete_dialog.tsx";
 import { DiagnosticsDialog } from "./diagnostics_dialog.tsx";
-import { RenameDialog } from "./rename_dialog.tsx";
+import { ShareDialog } from "./share_dialog.tsx";
 
-export type DialogName = "rename" | "diagnostics" | "delete";
+export type DialogName = "share" | "diagnostics" | "delete";
 
 type Props = { name: DialogName; thread: Thread; title: string; onDelete: () => Promise<void>; onClose: () => void };
 
 /** What is done with a session as a whole. */
 export function SessionDialog({ name, thread, title, onDelete, onClose }: Props) {
   switch (name) {
-    case "rename":
-      return <RenameDialog thread={thread} onClose={onClose} />;
+    case "share":
+      return <ShareDialog thread={thread} onClose={onClose} />;
     case "diagnostics":
       return <DiagnosticsDialog thread={thread} onClose={onClose} />;
     case "delete":

@@ -3,7 +3,8 @@ import { useThreadState } from "bobbin-client/react";
 import { useEffect, useRef, useState } from "react";
 import { announce } from "../announce.ts";
 import { filesOf, nameOfFile } from "../files/attachments.ts";
-import { LACKS, lackOf } from "./ends.ts";
+import { t } from "../language.ts";
+import { lackOf } from "./ends.ts";
 import { textOf } from "./exchanges.ts";
 
 /** A screen reader is told whole sentences, and not more often than this. */
@@ -45,29 +46,22 @@ export function StreamLog({ thread }: { thread: Thread }) {
       const answer = thread.getSnapshot().messages.findLast((message) => message.requestId === running && message.role === "assistant");
       if (!answer) return;
       say(textOf(answer.content).slice(said));
-      for (const block of filesOf(answer.content)) say(`File: ${nameOfFile(block)}.`);
+      for (const block of filesOf(answer.content)) say(t.fileNamed(nameOfFile(block)));
       const lack = lackOf(answer);
-      say(lack ? LACKS[lack] : ENDS[answer.status]);
+      say(lack ? t.lacks[lack] : t.ends[answer.status]);
     };
   }, [thread, running]);
 
   const asking = useThreadState(thread, ({ turns }) => turns.find(({ state }) => state === "waiting")?.requestId);
   useEffect(() => {
-    if (asking !== undefined) announce("The agent waits for your answer.");
+    if (asking !== undefined) announce(t.waitsForYou);
   }, [asking]);
 
   return (
-    <div className="visually-hidden" role="log" aria-live="polite" aria-label="Answer as it arrives">
+    <div className="visually-hidden" role="log" aria-live="polite" aria-label={t.answerArriving}>
       {lines.map(({ id, text }) => (
         <p key={id}>{text}</p>
       ))}
     </div>
   );
 }
-
-const ENDS = {
-  complete: "End of the answer.",
-  cancelled: "The answer was stopped.",
-  interrupted: "The answer was interrupted.",
-  failed: "The answer failed.",
-};

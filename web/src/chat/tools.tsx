@@ -1,19 +1,27 @@
 import type { Block } from "bobbin-client";
 import { type ReactNode, memo, useMemo } from "react";
+import { t } from "../language.ts";
+import { Markdown } from "../markdown/lazy.tsx";
+import { isPrinting } from "../printing.ts";
+import { useStore } from "../store.ts";
 import { Icon, type IconName } from "../ui/icon.tsx";
-import { Markdown } from "../markdown/markdown.tsx";
 import { PlainText } from "../ui/plain_text.tsx";
 import type { Call } from "./approval.tsx";
+import { Elapsed, tookOf } from "./elapsed.tsx";
+import type { Span } from "./times.ts";
 
 /** Longer data is shown as it came: indented, it can be a hundred times as long. */
 const INDENTED_CHARS_MAX = 20_000;
+const PREVIEW_CHARS = 120;
 
 export type ToolResult = Extract<Block, { type: "tool_result" }>;
 
-/** A thought is seen while it is thought, and folded away once it is whole. */
-export function Thinking({ text, isOpen }: { text: string; isOpen: boolean }) {
+/** A thought is seen while it is thought, and folded away once it is whole, with the time that it took. */
+export function Thinking({ text, isOpen, span }: { text: string; isOpen: boolean; span: Span | undefined }) {
+  const took = tookOf(span);
+  const title = isOpen ? t.thinking : took ? t.thoughtFor(took) : t.thought;
   return (
-    <Fold key={String(isOpen)} icon="thought" title="Thinking" className="thinking" isOpen={isOpen}>
+    <Fold key={String(isOpen)} icon="thought" title={title} note={isOpen && <Elapsed span={span} />} className="thinking" isOpen={isOpen}>
       <Markdown text={text} isStreaming={isOpen} />
     </Fold>
   );
@@ -31,43 +39,81 @@ export function Reference({ url, text }: { url: string | undefined; text: string
 type ToolProps = {
   name: string;
   input?: unknown;
+  /** While the input still comes: as much of its JSON as there is. */
+  open?: string | undefined;
   result?: ToolResult | undefined;
   isRunning: boolean;
-  note?: string;
+  span?: Span | undefined;
   /** Of a call: what was said about carrying it out. */
   approval?: Call["approval"];
   /** Where the call waits for somebody: the means to answer it. */
   asking?: ReactNode;
 };
 
-export function Tool({ name, input, result, isRunning, note, approval, asking }: ToolProps) {
-  const state = result ? (result.isError ? "failed" : "done") : isRunning ? "running" : "called";
-  const said = approval && approval.state !== "requested" ? [approval.state, approval.by && `by ${approval.by}`, approval.reason].filter(Boolean).join(" · ") : null;
-  const shown = asking ? "waits for you" : said && !result ? said : state;
+export function Tool({ name, input, open, result, isRunning, span, approval, asking }: ToolProps) {
+  const state = result ? (result.isError ? "failed" : "done") : open !== undefined ? "writing" : isRunning ? "running" : "called";
+  const said = approval && approval.state !== "requested" ? [t.approvalStates[approval.state], approval.by && t.by(approval.by), approval.reason].filter(Boolean).join(" · ") : null;
+  const shown = asking ? t.toolStates.asking : said && !result ? said : t.toolStates[state];
+  const took = tookOf(span);
+  const note = (
+    <>
+      {shown}
+      {result && took && ` · ${took}`}
+      {state === "running" && !asking && !said && <Elapsed span={span} />}
+    </>
+  );
   return (
-    <Fold icon="tool" title={name} note={note ?? shown} isOpen={!!asking} className={`tool ${state}`}>
-      {input !== undefined && <Data title="Input" value={input} />}
+    <Fold icon="tool" title={name} note={note} preview={previewOf(open ?? input)} isOpen={!!asking} className={`tool ${state}`}>
+      {open !== undefined ? <Live title={t.input} text={open} /> : input !== undefined && <Data title={t.input} value={input} />}
       {said && <p className="said-of-call" dir="auto">{said}</p>}
       {asking}
-      {result && <Data title={result.isError ? "Error" : "Result"} value={result.content} />}
+      {result && <Data title={result.isError ? t.error : t.result} value={result.output ?? result.content} />}
     </Fold>
   );
 }
 
-type FoldProps = { icon: IconName; title: string; note?: string; className: string; isOpen?: boolean; children: ReactNode };
+/** Data that an application shows in its own way. */
+export const Own = ({ name, data }: { name: string; data: unknown }) => (
+  <Fold icon="tool" title={name} className="tool">
+    <Data title={t.input} value={data} />
+  </Fold>
+);
 
-function Fold({ icon, title, note, className, isOpen = false, children }: FoldProps) {
+/** The beginning of what is whole, the end of what comes: a line of it is seen while it is folded. */
+function previewOf(input: unknown): string | undefined {
+  if (typeof input === "string") return input.slice(-PREVIEW_CHARS);
+  const text = input === undefined ? "" : JSON.stringify(input);
+  return text === "{}" || text === "" ? undefined : text.slice(0, PREVIEW_CHARS);
+}
+
+type FoldProps = { icon: IconName; title: string; note?: ReactNode; preview?: string | undefined; className: string; isOpen?: boolean; children: ReactNode };
+
+function Fold({ icon, title, note, preview, className, isOpen = false, children }: FoldProps) {
+  const isPrinted = useStore(isPrinting);
   return (
-    <details className={`fold ${className}`} open={isOpen}>
+    <details className={`fold ${className}`} open={isOpen || isPrinted}>
       <summary>
         <Icon name={icon} />
         <span className="fold-title" dir="auto">{title}</span>
         {note && <span className="fold-note">{note}</span>}
+        {preview && <code className="fold-preview" dir="auto">{preview}</code>}
       </summary>
       <div className="fold-body">{children}</div>
     </details>
   );
 }
+
+/** The end of what grows: the whole of it comes when it is there. */
+const LIVE_CHARS = 2000;
+
+const Live = ({ title, text }: { title: string; text: string }) => (
+  <div className="data">
+    <p>{title}</p>
+    <pre tabIndex={0} dir="auto">
+      {text.length > LIVE_CHARS ? `… ${text.slice(-LIVE_CHARS)}` : text}
+    </pre>
+  </div>
+);
 
 const Data = memo(function Data({ title, value }: { title: string; value: unknown }) {
   const text = useMemo(() => (typeof value === "string" ? value : indented(value)), [value]);

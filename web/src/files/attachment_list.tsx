@@ -2,6 +2,7 @@ import type { Thread } from "bobbin-client";
 import { useEffect } from "react";
 import { announce } from "../announce.ts";
 import { focusMessage } from "../chat/focus.ts";
+import { t } from "../language.ts";
 import { Icon } from "../ui/icon.tsx";
 import { type Attachment, attachmentsOf, isUnderWay, setAttachments, useAttachments } from "./attachments.ts";
 import { Picture } from "./file_view.tsx";
@@ -22,7 +23,7 @@ export function AttachmentList({ thread }: { thread: Thread }) {
   }, [isBusy]);
   if (list.length === 0) return null;
   return (
-    <ul className="attachments" aria-label="Attached files">
+    <ul className="attachments" aria-label={t.attachedFiles}>
       {list.map((one) => (
         <Row key={one.id} thread={thread} one={one} />
       ))}
@@ -35,7 +36,7 @@ function Row({ thread, one }: { thread: Thread; one: Attachment }) {
   function remove(): void {
     const { sessionId } = thread;
     setAttachments(sessionId, attachmentsOf(sessionId).filter(({ id }) => id !== one.id));
-    announce(`${name} is not attached any more.`);
+    announce(t.notAttachedAnyMore(name));
     focusMessage();
   }
   return (
@@ -49,11 +50,11 @@ function Row({ thread, one }: { thread: Thread; one: Attachment }) {
         {block && <span className="faint">{sizeInWords(size)}</span>}
       </span>
       {error !== undefined && file && (
-        <button type="button" className="small" onClick={() => tryAgain(thread, one)} aria-label={`Try ${name} again`}>
+        <button type="button" className="small" onClick={() => tryAgain(thread, one)} aria-label={t.tryNameAgain(name)}>
           <Icon name="retry" />
         </button>
       )}
-      <button type="button" className="quiet" onClick={remove} aria-label={`${isUnderWay(one) ? "Cancel" : "Remove"} ${name}`}>
+      <button type="button" className="quiet" onClick={remove} aria-label={isUnderWay(one) ? t.cancelFile(name) : t.removeFile(name)}>
         <Icon name="close" />
       </button>
     </li>
@@ -65,8 +66,8 @@ function Progress({ one }: { one: Attachment }) {
   const { name, size, sent = 0, waits } = one;
   return (
     <>
-      <progress max={size || 1} value={sent} aria-label={`Upload of ${name}`} />
-      <span className="faint">{waits ? `Waits for a better connection. ${waits}` : `${sizeInWords(sent)} of ${sizeInWords(size)}`}</span>
+      <progress max={size || 1} value={sent} aria-label={t.uploadOf(name)} />
+      <span className="faint">{waits ? t.waitsForConnection(waits) : t.sizeOf(sizeInWords(sent), sizeInWords(size))}</span>
     </>
   );
 }

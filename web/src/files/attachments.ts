@@ -2,6 +2,7 @@
 import type { Content, FileBlock } from "bobbin-client";
 import { useSyncExternalStore } from "react";
 import { credential, subject, useSubject } from "../credential.ts";
+import { t } from "../language.ts";
 import { local, perTab } from "../storage.ts";
 
 export type Attachment = {
@@ -124,9 +125,9 @@ function restore(name: string): readonly Attachment[] {
   written.set(key, text);
   const up = read<{ block: FileBlock; at: number }>(text).map(({ block, at }) => {
     const isGone = block.url.startsWith("/") && at < Date.now() - KEPT_MS;
-    return isGone ? lost(block.name ?? "", "It was not sent within a day, and is not kept any more: attach it again.") : attachmentOf(block, at);
+    return isGone ? lost(block.name ?? "", t.notKept) : attachmentOf(block, at);
   });
-  const cut = read<string>(perTab.get(key)).map((name) => lost(name, "It was not up yet when the page was closed: attach it again."));
+  const cut = read<string>(perTab.get(key)).map((name) => lost(name, t.notUp));
   return up.length + cut.length > 0 ? [...up, ...cut] : NONE;
 }
 

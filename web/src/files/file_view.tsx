@@ -1,16 +1,16 @@
 import { type FileBlock, type Thread, fetchFile } from "bobbin-client";
 import { useFile } from "bobbin-client/react";
 import { useEffect, useRef, useState } from "react";
+import { t } from "../language.ts";
 import { Icon } from "../ui/icon.tsx";
 import { asSentence, wordsOf } from "../sentence.ts";
 import { nameOfFile, ownFile } from "./attachments.ts";
 import { isPicture } from "./lazy.tsx";
+import { save } from "./save.ts";
 import { sizeInWords } from "./size.ts";
 
 /** A picture is loaded when it is nearly in view. */
 const NEAR = "400px";
-/** A browser has begun to save what was clicked after this. */
-const SAVING_MS = 60_000;
 
 type Props = { thread: Thread; block: FileBlock };
 
@@ -47,7 +47,7 @@ export function Picture({ thread, block }: Props) {
   const loaded = useFile(thread, block, isNear && !own);
   const url = useObjectUrl(own) ?? loaded.url;
   const [isBroken, setBroken] = useState(false);
-  const error = isBroken ? "This picture cannot be shown." : loaded.error && `The picture could not be loaded: ${asSentence(loaded.error.message)}`;
+  const error = isBroken ? t.pictureBroken : loaded.error && t.pictureFailed(asSentence(loaded.error.message));
   return (
     <span className="picture-place" ref={place}>
       {error ? <span className="faint">{error}</span> : url && <img src={url} alt={nameOfFile(block)} onError={() => setBroken(true)} />}
@@ -65,24 +65,16 @@ function Download({ thread, block, onError }: Props & { onError: (error: string)
     try {
       save(ownFile(block.url) ?? (await fetchFile(thread, block)), block.name ?? "file");
     } catch (error) {
-      onError(`It could not be downloaded: ${asSentence(wordsOf(error))}`);
+      onError(t.downloadFailed(asSentence(wordsOf(error))));
     }
     setLoading(false);
   }
 
   return (
-    <button type="button" className="link" onClick={download} aria-disabled={isLoading} aria-label={`Download ${nameOfFile(block)}`}>
-      {isLoading ? "Loading" : "Download"}
+    <button type="button" className="link" onClick={download} aria-disabled={isLoading} aria-label={t.downloadFile(nameOfFile(block))}>
+      {isLoading ? t.loading : t.download}
     </button>
   );
-}
-
-function save(blob: Blob, name: string): void {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), SAVING_MS);
 }
 
 function useObjectUrl(blob: Blob | undefined): string | null {

@@ -2,6 +2,7 @@
 import type { FileBlock, Thread } from "bobbin-client";
 import { Suspense, lazy } from "react";
 import { settleDraft } from "../drafts.ts";
+import { t } from "../language.ts";
 import { loadLater } from "../later.ts";
 import { createStore, useStore } from "../store.ts";
 import { nameOfFile } from "./attachments.ts";
@@ -20,7 +21,7 @@ export async function attach(thread: Thread, files: readonly File[]): Promise<vo
     settleDraft(thread.sessionId);
     upload(thread, files);
   } catch {
-    refusal.set("The file was not attached: a part of this page could not be loaded. Try again when there is a connection, or load the page again.");
+    refusal.set(t.notAttached);
   }
 }
 

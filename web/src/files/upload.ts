@@ -1,6 +1,7 @@
 // Files on their way up. Nothing of a file is lost by a bad connection, and nothing of it is attached twice.
 import { DATA_URL_BYTES_MAX, type FileBlock, FILE_BYTES_MAX, MESSAGE_BYTES_MAX, type Thread, ThreadError, type UploadProgress, fetchConfig, inlineFile, uploadFile } from "bobbin-client";
 import { announce } from "../announce.ts";
+import { t } from "../language.ts";
 import { type Attachment, attachmentsOf, changeAttachment, isUnderWay, running, setAttachments } from "./attachments.ts";
 import { asSentence, wordsOf } from "../sentence.ts";
 import { sizeInWords } from "./size.ts";
@@ -20,13 +21,13 @@ export function upload(thread: Thread, files: readonly File[]): void {
   const before = attachmentsOf(sessionId);
   const added = files.map((file, index): Attachment => {
     const is = { id: crypto.randomUUID(), name: file.name, size: file.size };
-    if (before.length + index >= FILES_MAX) return { ...is, error: `A message takes ${FILES_MAX} files: send this one with the next.` };
-    if (file.size > FILE_BYTES_MAX) return { ...is, error: `It has ${sizeInWords(file.size)}; at most ${sizeInWords(FILE_BYTES_MAX)} can be sent.` };
-    if (file.size === 0) return { ...is, error: "It is empty: there is nothing to send." };
+    if (before.length + index >= FILES_MAX) return { ...is, error: t.tooManyFiles(FILES_MAX) };
+    if (file.size > FILE_BYTES_MAX) return { ...is, error: t.tooLarge(sizeInWords(file.size), sizeInWords(FILE_BYTES_MAX)) };
+    if (file.size === 0) return { ...is, error: t.emptyFile };
     return { ...is, file, sent: 0 };
   });
   setAttachments(sessionId, [...before, ...added]);
-  announce(added.length === 1 ? `Attaching ${added[0]?.name}.` : `Attaching ${added.length} files.`);
+  announce(added.length === 1 ? t.attaching(added[0]?.name ?? "") : t.attachingSeveral(added.length));
   for (const one of added) if (isUnderWay(one)) begin(thread, one);
   tellEnd(thread);
 }
@@ -94,14 +95,12 @@ async function up(thread: Thread, { file, name }: Attachment, signal: AbortSigna
 async function inside({ sessionId }: Thread, bytes: Blob, name: string): Promise<FileBlock> {
   const block = await inlineFile(bytes, { name }).catch((error: unknown) => {
     if (!(error instanceof ThreadError) || error.code !== "MESSAGE_TOO_LARGE") throw error;
-    throw new Error(`It has ${sizeInWords(bytes.size)}. This deployment keeps no files, so that only up to ${INSIDE} can be sent. Its operator can change that: an R2 bucket has to be bound as FILES.`);
+    throw new Error(t.tooLargeInside(sizeInWords(bytes.size), sizeInWords((DATA_URL_BYTES_MAX / 4) * 3)));
   });
   const others = attachmentsOf(sessionId).reduce((sum, { block }) => sum + (block?.url.length ?? 0), 0);
   if (others + block.url.length <= MESSAGE_BYTES_MAX - TEXT_BYTES) return block;
-  throw new Error("Together the files are too large for one message, as this deployment keeps none. Send this one with the next message.");
+  throw new Error(t.tooLargeTogether);
 }
-
-const INSIDE = sizeInWords((DATA_URL_BYTES_MAX / 4) * 3);
 
 /** Says once how it went, when nothing is under way any more. */
 function tellEnd({ sessionId }: Thread): void {
@@ -109,5 +108,5 @@ function tellEnd({ sessionId }: Thread): void {
   if (list.length === 0 || list.some(isUnderWay)) return;
   const up = list.filter(({ block }) => block);
   const failed = list.length - up.length;
-  announce([up.length === 1 ? `${up[0]?.name} is attached.` : `${up.length} files are attached.`, failed > 0 ? `${failed} could not be.` : ""].join(" ").trim());
+  announce([up.length === 1 ? t.isAttached(up[0]?.name ?? "") : t.areAttached(up.length), failed > 0 ? t.couldNotBe(failed) : ""].join(" ").trim());
 }

@@ -1,7 +1,9 @@
 import type { ReactNode } from "react";
 import { CodeBlock } from "./code.tsx";
+import { Formula } from "./formula.tsx";
 import { directionOf } from "./direction.ts";
 import type { Child, Node } from "./parser.ts";
+import { t } from "../language.ts";
 import { words } from "./words.tsx";
 
 type Place = {
@@ -35,9 +37,19 @@ function Block({ node, isOpen, isContinued }: Place & { node: Node }): ReactNode
     case "hr":
       return <hr />;
     case "formula_lines":
+      return <Formula source={token.content} isBlock />;
+    case "details_open":
       return (
-        <p className="formula" dir="ltr">
-          {token.content}
+        <details className="disclosure" dir={directionOf(children)}>
+          {blocks(children, { isOpen })}
+        </details>
+      );
+    case "summary_open":
+      return <summary>{children.length > 0 ? words(children) : t.details}</summary>;
+    case "note_open":
+      return (
+        <p className="note" dir="auto" data-note={token.content.toLowerCase()} tabIndex={-1}>
+          <sup>{token.content}</sup> {words(children)}
         </p>
       );
     default:
@@ -68,11 +80,11 @@ function list({ token, children }: Node, { isOpen, isContinued }: Place): ReactN
   );
 }
 
-const Box = ({ isDone }: { isDone: boolean }) => <input type="checkbox" checked={isDone} disabled aria-label={isDone ? "Done" : "To do"} />;
+const Box = ({ isDone }: { isDone: boolean }) => <input type="checkbox" checked={isDone} disabled aria-label={isDone ? t.done : t.toDo} />;
 
 function table(parts: readonly Child[]): ReactNode {
   return (
-    <div className="wide" dir={directionOf(parts)} role="region" aria-label="Table" tabIndex={0}>
+    <div className="wide" dir={directionOf(parts)} role="region" aria-label={t.table} tabIndex={0}>
       <table>{(parts as readonly Node[]).map(part)}</table>
     </div>
   );

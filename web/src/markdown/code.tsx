@@ -1,6 +1,9 @@
 import { type ReactNode, memo, useEffect, useMemo, useState } from "react";
 import { flushSync } from "react-dom";
+import { t } from "../language.ts";
+import { isPrinting } from "../printing.ts";
 import { inSlices } from "../slices.ts";
+import { useStore } from "../store.ts";
 import { CopyButton } from "../ui/copy_button.tsx";
 import { PlainText, lineOf, piecesOf } from "../ui/plain_text.tsx";
 import type { Run } from "./highlight.ts";
@@ -9,22 +12,42 @@ import { highlighted } from "./highlighter.ts";
 /** A piece with more colours is shown plain. */
 const RUNS_MAX = 2000;
 
+/** Of longer code, so many lines are shown until the rest is asked for. */
+const LINES_SHOWN = 60;
+
 type Props = { code: string; language: string; isOpen?: boolean };
 
 export const CodeBlock = memo(function CodeBlock({ code, language, isOpen = false }: Props) {
   const runs = useRuns(isOpen ? "" : code, language);
+  const [isUnfolded, setUnfolded] = useState(false);
+  const isPrinted = useStore(isPrinting);
+  const { shown, lines } = useMemo(() => foldOf(code), [code]);
+  const isWhole = shown.length === code.length || isUnfolded || isPrinted;
+  const text = isWhole ? code : shown;
   return (
     <figure className="code" dir="ltr">
       <figcaption>
         <span>{language || "text"}</span>
-        <CopyButton text={code} what="the code" />
+        <CopyButton text={code} what={t.code} />
       </figcaption>
       <pre tabIndex={0}>
-        <code>{runs ? <Coloured code={code} runs={runs} /> : <PlainText text={code} />}</code>
+        <code>{runs ? <Coloured code={text} runs={runs} /> : <PlainText text={text} />}</code>
       </pre>
+      {shown.length < code.length && (
+        <button type="button" className="unfold quiet" aria-expanded={isWhole} onClick={() => setUnfolded(!isUnfolded)}>
+          {isWhole ? t.fewerLines : t.allLines(lines)}
+        </button>
+      )}
     </figure>
   );
 });
+
+/** The beginning of long code, which does not change while the code grows. */
+function foldOf(code: string): { shown: string; lines: number } {
+  let [at, lines, end] = [0, 1, code.length];
+  for (at = code.indexOf("\n"); at >= 0; at = code.indexOf("\n", at + 1), lines += 1) if (lines === LINES_SHOWN) end = at;
+  return { shown: code.slice(0, end), lines };
+}
 
 /** Colours come later and are never waited for. */
 function useRuns(code: string, language: string): readonly Run[] | undefined {

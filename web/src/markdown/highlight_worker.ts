@@ -1,6 +1,6 @@
+import { answerBeside } from "./beside.ts";
 import { highlight } from "./highlight.ts";
 
 export type Request = { code: string; language: string };
 
-onmessage = ({ data: { code, language } }: MessageEvent<Request>) => postMessage(highlight(code, language));
-postMessage("ready");
+answerBeside(({ code, language }: Request) => highlight(code, language));

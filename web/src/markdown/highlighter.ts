@@ -1,46 +1,34 @@
-// Colours for code. The grammars take minutes for some texts: they run beside the page, and for a limited time.
+// Colours for code, a slice of it after the other.
+import { beside } from "./beside.ts";
 import type { Run } from "./highlight.ts";
 import type { Request } from "./highlight_worker.ts";
 
 /** Longer code is shown plain. */
-const CHARS_MAX = 30_000;
-/** Code that takes longer is shown plain. */
-const TIME_MS = 1000;
+const CHARS_MAX = 200_000;
+/** A slice ends with the last line, best an empty one, within so many characters. What goes on over its end may be coloured amiss. */
+const SLICE_CHARS = 20_000;
 
-let worker: Promise<Worker> | undefined;
-let last: Promise<unknown> = Promise.resolve();
+const ask = beside<Request, readonly Run[]>(() => new Worker(new URL("./highlight_worker.ts", import.meta.url), { type: "module" }));
 
-/** Undefined for code that is shown plain. */
-export function highlighted(request: Request): Promise<readonly Run[] | undefined> {
-  if (request.code.length > CHARS_MAX) return Promise.resolve(undefined);
-  const result = last.then(() => ask(request)).catch(() => undefined);
-  last = result;
-  return result;
+/** Undefined for code that is shown plain. A slice that takes too long is plain, and so is what follows it. */
+export async function highlighted({ code, language }: Request): Promise<readonly Run[] | undefined> {
+  if (code.length > CHARS_MAX) return undefined;
+  const runs: Run[] = [];
+  for (let from = 0, to: number; from < code.length; from = to) {
+    to = endOfSlice(code, from);
+    const found = await ask({ code: code.slice(from, to), language });
+    if (!found) return from === 0 ? undefined : [...runs, ["", code.slice(from)]];
+    runs.push(...found);
+  }
+  return runs;
 }
 
-async function ask(request: Request): Promise<readonly Run[] | undefined> {
-  worker ??= begin();
-  const asked = await worker;
-  asked.postMessage(request);
-  const answer = await Promise.race([next(asked), timeout()]);
-  if (answer !== "late") return answer as readonly Run[] | undefined;
-  asked.terminate();
-  worker = undefined;
-  return undefined;
+function endOfSlice(code: string, from: number): number {
+  const to = from + SLICE_CHARS;
+  if (to >= code.length) return code.length;
+  for (const end of ["\n\n", "\n"]) {
+    const at = code.lastIndexOf(end, to);
+    if (at > from + SLICE_CHARS / 2) return at + end.length;
+  }
+  return to;
 }
-
-async function begin(): Promise<Worker> {
-  const begun = new Worker(new URL("./highlight_worker.ts", import.meta.url), { type: "module" });
-  await next(begun);
-  return begun;
-}
-
-/** The next thing that a worker says. */
-function next(worker: Worker): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    worker.onmessage = ({ data }) => resolve(data);
-    worker.onerror = reject;
-  });
-}
-
-const timeout = (): Promise<"late"> => new Promise((resolve) => setTimeout(() => resolve("late"), TIME_MS));

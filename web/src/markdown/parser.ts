@@ -1,16 +1,20 @@
 // Markdown as trees, of a bounded size and depth.
 //
-// markdown-it, since each of its rules takes linear time, and since blocks are read apart from the words in them:
-// marked and Lezer take quadratic time for emphasis or links.
+// markdown-it, since each of its rules takes linear time, and since blocks are read apart from the words in them: marked, Lezer and
+// Incremark take quadratic time for emphasis or links, or fall over what is deep. Of the libraries that are made for streams,
+// streaming-markdown reads `snake_case_name` as emphasis, and Streamdown (remark) has four times the size; what completes a text
+// that still comes there, Remend, is used here, too (`mending.ts`). docs/page.md has the figures.
 import MarkdownIt, { type Token } from "markdown-it";
 import cjkFriendly from "markdown-it-cjk-friendly";
 import { charsCost, runsOf } from "../layout_cost.ts";
 import { type Names, definition } from "./definitions.ts";
 import { type Piece, withLinks } from "./links.ts";
-import { address, formula, formulaLines, lineBreak } from "./rules.ts";
+import { address, details, formula, formulaLines, inlineTag, lineBreak, noteReference } from "./rules.ts";
 
 /** What one block may weigh, in tokens: a page draws it at once. */
 export const WEIGHT_MAX = 4000;
+/** A formula is drawn with all that is in it. */
+const FORMULA_WEIGHT = 8;
 /** A block of code is drawn with its head and its buttons. */
 const CODE_WEIGHT = 20;
 /** Of a longer one, only what is in view is laid out. */
@@ -36,9 +40,12 @@ export class TooMuch extends Error {}
 export const md = new MarkdownIt({ maxNesting: DEPTH_MAX + 10 }).use(cjkFriendly);
 md.block.ruler.at("reference", definition, { alt: ["paragraph"] });
 md.block.ruler.before("table", "formula", formulaLines, { alt: ["paragraph", "list", "blockquote"] });
+md.block.ruler.before("table", "details", details, { alt: ["paragraph", "blockquote"] });
 md.inline.ruler.before("escape", "formula", formula);
+md.inline.ruler.before("link", "note", noteReference);
 md.inline.ruler.at("linkify", address);
 md.inline.ruler.at("html_inline", lineBreak);
+md.inline.ruler.after("html_inline", "tag", inlineTag);
 let tokensMax = WEIGHT_MAX;
 md.block.State = class extends md.block.State {
   override push(type: string, tag: string, nesting: -1 | 0 | 1): Token {
@@ -67,19 +74,22 @@ export function blocksOf(text: string, names: Names, max: number): { tokens: Tok
 }
 
 /**
- * Reads the words of blocks, and makes a tree of both. Yields after each bit of work how much it was, in
- * tokens.
+ * Reads the words of blocks, and makes a tree of both. The last words, where more is to come, are mended before. Yields after each
+ * bit of work how much it was, in tokens.
  */
-export function* treeOf(tokens: readonly Token[], names: Names): Generator<number, Tree> {
+export function* treeOf(tokens: readonly Token[], names: Names, mend?: (words: string) => string): Generator<number, Tree> {
   let weight = tokens.reduce((sum, { type }) => sum + (CODE.includes(type) ? CODE_WEIGHT : 1), 0);
   yield weight;
+  const last = mend && tokens.findLastIndex(({ type }) => type === "inline");
   for (const [index, token] of tokens.entries()) {
     if (CODE.includes(token.type)) yield Math.min(runsOf(token.content) + charsCost(token.content.length), CODE_COST_MAX);
     if (token.type !== "inline") continue;
     markTask(tokens, index);
+    if (mend && index === last) token.content = mend(token.content);
     const runs = runsOf(token.content);
     token.children = runs > RUNS_MAX ? asWritten(token.content) : wordsOf(token.content, names);
-    const more = token.children.length + Math.min(runs, RUNS_MAX);
+    const formulas = token.children.filter(({ type }) => type === "formula").length;
+    const more = token.children.length + formulas * FORMULA_WEIGHT + Math.min(runs, RUNS_MAX);
     weight += more;
     if (weight > WEIGHT_MAX) return { nodes: null, weight: 1 };
     yield more + charsCost(token.content.length);

@@ -2,6 +2,7 @@
 import type { Token } from "markdown-it";
 import { charsWithin } from "../layout_cost.ts";
 import { NO_NAMES, type Names } from "./definitions.ts";
+import { mended, withTable } from "./mending.ts";
 import { CODE, type Node, WEIGHT_MAX, blocksOf, treeOf } from "./parser.ts";
 
 /** What costs so much to lay out is read at once, and a list that is longer is cut at an item. */
@@ -82,7 +83,8 @@ export class Reading {
   *#unit(text: string, { from, to, tokens }: Block, isOpen: boolean): Generator<number, Unit> {
     const isContinued = this.#list !== undefined && tokens !== null && this.#list.kind === kindOf(tokens);
     if (isContinued) tokens?.[0]?.attrSet("start", this.#list?.next ?? 1);
-    const { nodes, weight } = yield* treeOf(tokens ?? [], this.names);
+    const isLast = isOpen && to >= text.length;
+    const { nodes, weight } = yield* treeOf(tokens ?? [], this.names, isLast ? mended : undefined);
     return { from, text: text.slice(from, to), nodes: tokens && nodes, weight, isOpen, isContinued };
   }
 
@@ -128,7 +130,7 @@ export class Reading {
   /** What stands behind the blocks of which the end is seen. */
   #rest(text: string): Block[] {
     if (this.at >= text.length) return [];
-    const { blocks, isCut } = this.#blocks(text.slice(this.at), WEIGHT_MAX);
+    const { blocks, isCut } = this.#blocks(withTable(text.slice(this.at)), WEIGHT_MAX);
     return this.#isPlain || isCut ? [{ from: this.at, to: text.length, tokens: null }] : blocks;
   }
 

@@ -1,5 +1,6 @@
 // What models write beside Markdown, and what its rules would spoil.
 import type { StateBlock, StateInline } from "markdown-it";
+import type { Names } from "./definitions.ts";
 import { addressEnd } from "./links.ts";
 
 const FORMULA_CHARS_MAX = 2000;
@@ -30,7 +31,92 @@ export function lineBreak(state: StateInline, isAsked: boolean): boolean {
 
 const CLOSERS: Record<string, string> = { "\\(": "\\)", "\\[": "\\]", $$: "$$" };
 
-/** A formula is shown as it was written; its delimiters are no escaped brackets, even if one of them is missing. */
+/** Elements of HTML in a text that models write, since Markdown has no marks for them. */
+const INLINE_TAG = /<(sub|sup|kbd|mark|small|u|ins)>/iy;
+/** The end of one is looked for so far. */
+const TAG_CHARS_MAX = 500;
+
+/** `H<sub>2</sub>O`. One without its end is shown as it was written, as all other HTML is. */
+export function inlineTag(state: StateInline, isAsked: boolean): boolean {
+  const { src, pos, posMax } = state;
+  if (src.charAt(pos) !== "<") return false;
+  INLINE_TAG.lastIndex = pos;
+  const [opener, name] = INLINE_TAG.exec(src) ?? [];
+  if (opener === undefined || name === undefined) return false;
+  const [tag, from] = [name.toLowerCase(), pos + opener.length];
+  const found = src.slice(from, Math.min(posMax, from + TAG_CHARS_MAX)).toLowerCase().indexOf(`</${tag}>`);
+  if (found < 0) return false;
+  const to = from + found;
+  if (!isAsked) {
+    state.push("tag_open", tag, 1);
+    state.pos = from;
+    state.posMax = to;
+    state.md.inline.tokenize(state);
+    state.posMax = posMax;
+    state.push("tag_close", tag, -1);
+  }
+  state.pos = to + tag.length + 3;
+  return true;
+}
+
+const DETAILS = /^<details(?:\s+open)?\s*>(.*)$/i;
+const SUMMARY = /^<summary>(.*?)<\/summary>(.*)$/i;
+const DETAILS_END = /^<\/details>\s*$/i;
+
+/** `<details>` on a line of its own, with a `<summary>` on the same or the next one, up to the line `</details>`. */
+export function details(state: StateBlock, first: number, end: number, isAsked: boolean): boolean {
+  if ((state.sCount[first] ?? 0) - state.blkIndent >= 4 || state.src.charCodeAt((state.bMarks[first] ?? 0) + (state.tShift[first] ?? 0)) !== 0x3c) return false;
+  const rest = DETAILS.exec(lineOf(state, first))?.[1]?.trim();
+  if (rest === undefined || (rest !== "" && !SUMMARY.test(rest))) return false;
+  if (isAsked) return true;
+  let line = first + 1;
+  const summary = SUMMARY.exec(rest || (line < end ? lineOf(state, line) : ""));
+  if (summary && rest === "") line += 1;
+  const last = endOfDetails(state, line, end);
+  const { lineMax, parentType } = state;
+  state.push("details_open", "details", 1).map = [first, last];
+  state.push("summary_open", "summary", 1);
+  const words = state.push("inline", "", 0);
+  words.content = summary?.[1]?.trim() ?? "";
+  words.children = [];
+  state.push("summary_close", "summary", -1);
+  state.lineMax = last;
+  state.md.block.tokenize(state, line, last);
+  state.lineMax = lineMax;
+  state.parentType = parentType;
+  state.push("details_close", "details", -1);
+  state.line = Math.min(last + 1, end);
+  return true;
+}
+
+function endOfDetails(state: StateBlock, from: number, end: number): number {
+  let depth = 1;
+  for (let line = from; line < end; line += 1) {
+    const text = lineOf(state, line);
+    if (DETAILS.test(text)) depth += 1;
+    else if (DETAILS_END.test(text)) depth -= 1;
+    if (depth === 0) return line;
+  }
+  return end;
+}
+
+/** `[^1]`, where the text has a note of this name. In a text that still comes, a number is taken for one. */
+export function noteReference(state: StateInline, isAsked: boolean): boolean {
+  const { src, pos, posMax } = state;
+  if (!src.startsWith("[^", pos)) return false;
+  NOTE.lastIndex = pos;
+  const [written, name] = NOTE.exec(src) ?? [];
+  if (written === undefined || name === undefined || pos + written.length > posMax) return false;
+  const { notes } = state.env as Names;
+  if (notes ? !notes.has(name.toLowerCase()) : !/^\d+$/.test(name)) return false;
+  if (!isAsked) state.push("note", "", 0).content = name;
+  state.pos = pos + written.length;
+  return true;
+}
+
+const NOTE = /\[\^([^\s[\]^]{1,40})\](?!\()/y;
+
+/** A formula's delimiters are no escaped brackets, even if one of them is missing. */
 export function formula(state: StateInline, isAsked: boolean): boolean {
   const { src, pos, posMax } = state;
   const char = src.charAt(pos);

@@ -1,5 +1,7 @@
-import { Fragment, type ReactNode } from "react";
+import { Fragment, type MouseEvent, type ReactNode } from "react";
+import { t } from "../language.ts";
 import { PlainText, characterStart } from "../ui/plain_text.tsx";
+import { Formula } from "./formula.tsx";
 import type { Child, Node } from "./parser.ts";
 
 const SAFE_LINK = /^(https?:|mailto:)/i;
@@ -41,18 +43,26 @@ function marked(child: Exclude<Child, string>): ReactNode {
     case "code_inline":
       return <code dir="auto">{breakable(token.content)}</code>;
     case "formula":
+      return <Formula source={token.content} isBlock={/^(\$\$|\\\[)/.test(token.content)} />;
+    case "note":
       return (
-        <span className="formula" dir="ltr">
-          {breakable(token.content)}
-        </span>
+        <sup>
+          <a href={`#${token.content}`} className="note-reference" onClick={toNote}>
+            {token.content}
+          </a>
+        </sup>
       );
+    case "tag_open": {
+      const Name = token.tag as "sub";
+      return <Name>{words(children)}</Name>;
+    }
     case "hardbreak":
       return <br />;
     case "link_open":
       return link(hrefOf(child, "href"), words(children));
     // Loading it would tell a stranger that the answer was read.
     case "image":
-      return link(hrefOf(child, "src"), `Image: ${token.content || hrefOf(child, "src")}`);
+      return link(hrefOf(child, "src"), t.imageOf(token.content || hrefOf(child, "src")));
     default:
       return (
         <span className="as-written">
@@ -71,4 +81,14 @@ function link(href: string, children: ReactNode): ReactNode {
       {children}
     </a>
   );
+}
+
+/** Shows the note of the same answer. */
+function toNote(event: MouseEvent<HTMLAnchorElement>): void {
+  event.preventDefault();
+  const name = event.currentTarget.textContent?.toLowerCase();
+  const notes = event.currentTarget.closest(".markdown")?.querySelectorAll<HTMLElement>("[data-note]");
+  const note = [...(notes ?? [])].find((note) => note.dataset["note"] === name);
+  note?.scrollIntoView({ block: "nearest" });
+  note?.focus();
 }

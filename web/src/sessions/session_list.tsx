@@ -1,42 +1,88 @@
 import type { ListedSession } from "bobbin-client";
 import { type MouseEvent, memo, useEffect, useState } from "react";
+import { find } from "../find/finding.ts";
+import { t } from "../language.ts";
 import { openSession, pathOf } from "../router.ts";
+import { useStore } from "../store.ts";
 import { Contained } from "../ui/boundary.tsx";
+import { type Mark, marks, marksOf } from "./marks.ts";
 import { when } from "./when.ts";
 
 const MINUTE_MS = 60_000;
 
-type Props = { sessions: readonly ListedSession[]; current: string; onOpen: () => void };
+type Props = {
+  sessions: readonly ListedSession[];
+  current: string;
+  /** What was searched for: a hit opens at its place. */
+  query: string;
+  onOpen: () => void;
+  /** The sessions that are chosen, while some are to be deleted. */
+  chosen: ReadonlySet<string> | null;
+  onChoose: (sessionId: string) => void;
+};
 
-export function SessionList({ sessions, current, onOpen }: Props) {
+export function SessionList({ sessions, current, query, onOpen, chosen, onChoose }: Props) {
   const now = useNow();
+  useStore(marks);
+  const marked = marksOf(sessions, current);
   return (
     <ul className="sessions">
       {sessions.map((session) => (
         <Contained key={session.id} text={session.title || session.firstMessagePreview}>
-          <Row session={session} isCurrent={session.id === current} now={now} onOpen={onOpen} />
+          <Row
+            session={session}
+            mark={marked.get(session.id)}
+            isCurrent={session.id === current}
+            query={query}
+            now={now}
+            onOpen={onOpen}
+            isChosen={chosen ? chosen.has(session.id) : null}
+            onChoose={onChoose}
+          />
         </Contained>
       ))}
     </ul>
   );
 }
 
-type RowProps = { session: ListedSession; isCurrent: boolean; now: number; onOpen: () => void };
+type RowProps = Omit<Props, "sessions" | "current" | "chosen"> & {
+  session: ListedSession;
+  mark: Mark | undefined;
+  isCurrent: boolean;
+  now: number;
+  isChosen: boolean | null;
+};
 
-const Row = memo(function Row({ session, isCurrent, now, onOpen }: RowProps) {
+const Row = memo(function Row({ session, mark, isCurrent, query, now, onOpen, isChosen, onChoose }: RowProps) {
+  const title = session.title || session.firstMessagePreview || t.untitled;
+
   function open(event: MouseEvent): void {
     if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
     event.preventDefault();
     openSession(session.id);
+    if (query !== "" && session.snippet) find(session.id, query);
     onOpen();
   }
+
+  const link = (
+    <a href={pathOf(session.id)} aria-current={isCurrent ? "page" : undefined} className={mark} onClick={open}>
+      <span className="session-title" dir="auto">{title}</span>
+      {mark === "running" || mark === "waiting" ? (
+        <span className="mark">{t.marks[mark]}</span>
+      ) : (
+        <span className="mark">
+          {mark && <span className="new">{mark === "finished" ? t.marks.finished : <span className="visually-hidden">{t.marks.unread}</span>}</span>}
+          <time dateTime={new Date(session.lastMessageAt).toISOString()}>{when(session.lastMessageAt, now)}</time>
+        </span>
+      )}
+      {session.snippet && <span className="snippet" dir="auto">{session.snippet}</span>}
+    </a>
+  );
+  if (isChosen === null) return <li>{link}</li>;
   return (
-    <li>
-      <a href={pathOf(session.id)} aria-current={isCurrent ? "page" : undefined} onClick={open}>
-        <span className="session-title" dir="auto">{session.title || session.firstMessagePreview || "Untitled"}</span>
-        <time dateTime={new Date(session.lastMessageAt).toISOString()}>{session.state && session.state !== "idle" ? session.state : when(session.lastMessageAt, now)}</time>
-        {session.snippet && <span className="snippet" dir="auto">{session.snippet}</span>}
-      </a>
+    <li className="choosing">
+      <input type="checkbox" checked={isChosen} aria-label={t.selectSession(title)} onChange={() => onChoose(session.id)} />
+      {link}
     </li>
   );
 });

@@ -1,4 +1,8 @@
+import { Suspense, lazy, useState } from "react";
 import { credential, setCredential } from "../credential.ts";
+import { t } from "../language.ts";
+import { loadLater } from "../later.ts";
+import { untilLoaded } from "../until_loaded.ts";
 import { openNewSession } from "../router.ts";
 import { useStore } from "../store.ts";
 import { THEMES, type Theme, setTheme, theme } from "../theme.ts";
@@ -7,39 +11,54 @@ import type { LiveSessions } from "./live_sessions.ts";
 import { SessionList } from "./session_list.tsx";
 import { Undelivered } from "./undelivered.tsx";
 
+const DeleteSeveralDialog = lazy(async () => ({ default: (await untilLoaded(loadLater)).DeleteSeveralDialog }));
+const NONE: ReadonlySet<string> = new Set();
+
 type Props = { list: LiveSessions; current: string; onDone: () => void };
 
 export function Sidebar({ list, current, onDone }: Props) {
+  const [chosen, setChosen] = useState<ReadonlySet<string> | null>(null);
   function startNew(): void {
     openNewSession();
     onDone();
   }
+  function choose(sessionId: string): void {
+    setChosen((before) => {
+      const next = new Set(before);
+      if (!next.delete(sessionId)) next.add(sessionId);
+      return next;
+    });
+  }
   return (
-    <nav className="sidebar" id="sessions" aria-label="Sessions">
+    <nav className="sidebar" id="sessions" aria-label={t.sessions}>
       <div className="brand">
         <Logo />
         <span>Bobbin</span>
-        <button type="button" className="quiet close-menu" aria-label="Close the list of sessions" onClick={onDone}>
+        <button type="button" className="quiet close-menu" aria-label={t.closeList} onClick={onDone}>
           <Icon name="close" />
         </button>
       </div>
       <button type="button" className="new-session" onClick={startNew}>
         <Icon name="plus" />
-        New session
+        {t.newSession}
       </button>
       <input
+        id="search"
         className="search"
         type="search"
         dir="auto"
-        aria-label="Search sessions"
-        placeholder="Search"
+        aria-label={t.searchSessions}
+        placeholder={t.search}
         maxLength={200}
         value={list.query}
         onChange={(event) => list.search(event.target.value)}
       />
+      {list.sessions.length > 0 && <Choosing list={list} current={current} chosen={chosen} onChosen={setChosen} />}
       <div className="sidebar-list">
         <Undelivered current={current} onSession={list.know} onOpen={onDone} />
-        {list.error?.code !== "UNAUTHENTICATED" && <SessionList sessions={list.sessions} current={current} onOpen={onDone} />}
+        {list.error?.code !== "UNAUTHENTICATED" && (
+          <SessionList sessions={list.sessions} current={current} query={list.query.trim()} onOpen={onDone} chosen={chosen} onChoose={choose} />
+        )}
         <ListState list={list} />
       </div>
       <Settings />
@@ -47,26 +66,71 @@ export function Sidebar({ list, current, onDone }: Props) {
   );
 }
 
-function ListState({ list }: { list: LiveSessions }) {
-  const { sessions, query, isLoading, error, hasMore, isComplete } = list;
-  if (error?.code === "UNAUTHENTICATED") return <p className="list-state">Sessions are shown once a token is given.</p>;
-  if (error) {
+type ChoosingProps = { list: LiveSessions; current: string; chosen: ReadonlySet<string> | null; onChosen: (chosen: ReadonlySet<string> | null) => void };
+
+/** Chooses sessions to be deleted together. */
+function Choosing({ list, current, chosen, onChosen }: ChoosingProps) {
+  const [isAsked, setAsked] = useState(false);
+  if (!chosen) {
     return (
-      <div className="list-state" role="status">
-        <p>The list could not be loaded. {error.message}</p>
-        <button type="button" className="small" onClick={() => void list.refresh()}>
-          Try again
+      <div className="choose">
+        <button type="button" className="quiet small" onClick={() => onChosen(NONE)}>
+          {t.select}
         </button>
       </div>
     );
   }
-  const left = !isComplete && <p className="list-state">Of very many hits, the newest were looked at. More words find older ones.</p>;
+  const ids = list.sessions.map(({ id }) => id).filter((id) => chosen.has(id));
+  const isAll = ids.length === list.sessions.length;
+  return (
+    <div className="choose">
+      <button type="button" className="quiet small" onClick={() => onChosen(isAll ? NONE : new Set(list.sessions.map(({ id }) => id)))}>
+        {isAll ? t.selectNone : t.selectAll}
+      </button>
+      <button type="button" className="small danger" disabled={ids.length === 0} onClick={() => setAsked(true)}>
+        {t.deleteCount(ids.length)}
+      </button>
+      <button type="button" className="quiet small" onClick={() => onChosen(null)}>
+        {t.selectDone}
+      </button>
+      {isAsked && (
+        <Suspense>
+          <DeleteSeveralDialog
+            ids={ids}
+            onDelete={list.remove}
+            onClose={(isDone) => {
+              setAsked(false);
+              if (!isDone) return;
+              onChosen(null);
+              if (ids.includes(current)) openNewSession();
+            }}
+          />
+        </Suspense>
+      )}
+    </div>
+  );
+}
+
+function ListState({ list }: { list: LiveSessions }) {
+  const { sessions, query, isLoading, error, hasMore, isComplete } = list;
+  if (error?.code === "UNAUTHENTICATED") return <p className="list-state">{t.needsToken}</p>;
+  if (error) {
+    return (
+      <div className="list-state" role="status">
+        <p>{t.listFailed(error.message)}</p>
+        <button type="button" className="small" onClick={() => void list.refresh()}>
+          {t.tryAgain}
+        </button>
+      </div>
+    );
+  }
+  const left = !isComplete && <p className="list-state">{t.partOfHits}</p>;
   if (hasMore) {
     return (
       <>
         {left}
         <button type="button" className="small more" onClick={() => void list.loadMore()} disabled={isLoading}>
-          {isLoading ? "Loading" : "Show more"}
+          {isLoading ? t.loading : t.showMore}
         </button>
       </>
     );
@@ -75,12 +139,10 @@ function ListState({ list }: { list: LiveSessions }) {
   const words = query.trim();
   return (
     <p className="list-state" role="status">
-      {isLoading ? "Loading" : words === "" ? "No sessions yet. The first message makes one." : <>Nothing found for “<bdi>{words}</bdi>”.</>}
+      {isLoading ? t.loading : words === "" ? t.noSessions : t.nothingFound(words)}
     </p>
   );
 }
-
-const THEME_NAMES: Record<Theme, string> = { system: "System", light: "Light", dark: "Dark" };
 
 function Settings() {
   const chosen = useStore(theme);
@@ -88,18 +150,18 @@ function Settings() {
   return (
     <div className="settings">
       <label>
-        Theme
+        {t.theme}
         <select value={chosen} onChange={(event) => setTheme(event.target.value as Theme)}>
           {THEMES.map((name) => (
             <option key={name} value={name}>
-              {THEME_NAMES[name]}
+              {t.themes[name]}
             </option>
           ))}
         </select>
       </label>
       {token !== null && (
         <button type="button" className="link" onClick={() => setCredential(null)}>
-          Forget the token
+          {t.forgetToken}
         </button>
       )}
     </div>

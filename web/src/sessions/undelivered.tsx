@@ -8,6 +8,7 @@ import { useOwnThread } from "../chat/own_thread.ts";
 import { subject } from "../credential.ts";
 import { draftOf } from "../drafts.ts";
 import { attachmentsOf, filesOf, nameOfFile, sessionsWithFiles } from "../files/attachments.ts";
+import { t } from "../language.ts";
 import { openSession, pathOf } from "../router.ts";
 import { outboxStorage } from "../storage.ts";
 
@@ -42,10 +43,10 @@ export function Undelivered({ current, onSession, onOpen }: Props) {
         <Row key={sessionId} sessionId={sessionId} onSession={onSession} onOpen={onOpen} />
       ))}
       {unsent.map((sessionId) => (
-        <Item key={sessionId} sessionId={sessionId} text={draftOf(sessionId) || attachmentsOf(sessionId).map(({ name }) => name).join(", ")} state="Not sent yet" onOpen={onOpen} />
+        <Item key={sessionId} sessionId={sessionId} text={draftOf(sessionId) || attachmentsOf(sessionId).map(({ name }) => name).join(", ")} state={t.notSent} onOpen={onOpen} />
       ))}
       {givenBack.map((sessionId) => (
-        <Item key={sessionId} sessionId={sessionId} text={draftOf(sessionId)} state="Not taken" onOpen={onOpen} />
+        <Item key={sessionId} sessionId={sessionId} text={draftOf(sessionId)} state={t.refused} onOpen={onOpen} />
       ))}
     </ul>
   );
@@ -59,7 +60,7 @@ function Row({ sessionId, onSession, onOpen }: Omit<Props, "current"> & { sessio
   useEffect(() => {
     if (session && session.messageCount > 0) onSession(session);
   }, [session, onSession]);
-  return content ? <Item sessionId={sessionId} text={textOf(content) || filesOf(content).map(nameOfFile).join(", ")} state="Not delivered yet" onOpen={onOpen} /> : null;
+  return content ? <Item sessionId={sessionId} text={textOf(content) || filesOf(content).map(nameOfFile).join(", ")} state={t.notDelivered} onOpen={onOpen} /> : null;
 }
 
 type ItemProps = { sessionId: string; text: string; state: string; onOpen: () => void };

@@ -1,16 +1,25 @@
+import { locale, t } from "../language.ts";
+
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 const WEEK = 7 * DAY;
 
-const day = new Intl.DateTimeFormat(undefined, { weekday: "short" });
-const date = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
-
 /** A time in the past, short. */
 export function when(at: number, now: number): string {
   const ago = now - at;
-  if (ago < MINUTE) return "now";
-  if (ago < HOUR) return `${Math.floor(ago / MINUTE)} min`;
-  if (ago < DAY) return `${Math.floor(ago / HOUR)} h`;
-  return (ago < WEEK ? day : date).format(at);
+  if (ago < MINUTE) return t.now;
+  if (ago < HOUR) return t.minutes(Math.floor(ago / MINUTE));
+  if (ago < DAY) return t.hours(Math.floor(ago / HOUR));
+  return formats()[ago < WEEK ? 0 : new Date(at).getFullYear() === new Date(now).getFullYear() ? 1 : 2].format(at);
 }
+
+let made: readonly [Intl.DateTimeFormat, Intl.DateTimeFormat, Intl.DateTimeFormat] | undefined;
+
+/** Made once the language is known. */
+const formats = () =>
+  (made ??= [
+    new Intl.DateTimeFormat(locale, { weekday: "short" }),
+    new Intl.DateTimeFormat(locale, { day: "numeric", month: "short" }),
+    new Intl.DateTimeFormat(locale, { year: "numeric", month: "short" }),
+  ]);

@@ -1,4 +1,5 @@
 import { Component, type ReactNode } from "react";
+import { t } from "../language.ts";
 import { PlainText } from "./plain_text.tsx";
 
 type Props = { children: ReactNode; instead: (error: Error) => ReactNode };
@@ -29,11 +30,11 @@ export function Contained({ text, children }: { text: string; children: ReactNod
 /** What is shown when the page itself fails, or one of its great parts. */
 export const failed = (what: string) => (error: Error) => (
   <div className="notice" role="alert">
-    <h2>{what} could not be shown</h2>
-    <p>Loading the page again brings back your messages and what you typed, as far as this browser could keep them.</p>
+    <h2>{t.couldNotBeShown(what)}</h2>
+    <p>{t.loadAgainBrings}</p>
     <p className="faint">{error.message}</p>
     <button type="button" className="primary" onClick={() => location.reload()}>
-      Load the page again
+      {t.loadAgain}
     </button>
   </div>
 );

@@ -1,11 +1,12 @@
 import { useEffect, useState } from "react";
 import { announce } from "../announce.ts";
+import { t } from "../language.ts";
 import { Icon } from "./icon.tsx";
 
 const SHOWN_MS = 2000;
 
-/** Absent where pages may not write to the clipboard. */
-export function CopyButton({ text, what, label = "Copy" }: { text: string; what: string; label?: string }) {
+/** Absent where pages may not write to the clipboard. `text` may be put together when it is asked for. */
+export function CopyButton({ text, what, label = t.copy }: { text: string | (() => string); what: string; label?: string }) {
   const [isCopied, setCopied] = useState(false);
   useEffect(() => {
     if (!isCopied) return;
@@ -15,19 +16,19 @@ export function CopyButton({ text, what, label = "Copy" }: { text: string; what:
 
   async function copy(): Promise<void> {
     try {
-      await navigator.clipboard.writeText(text);
+      await navigator.clipboard.writeText(typeof text === "string" ? text : text());
       setCopied(true);
-      announce(`Copied ${what}.`);
+      announce(`${t.copiedWhat(what)}.`);
     } catch {
-      announce(`The browser did not allow copying ${what}.`);
+      announce(t.couldNotCopy(what));
     }
   }
 
   if (!("clipboard" in navigator)) return null;
   return (
-    <button type="button" className="quiet small" onClick={copy} aria-label={`${isCopied ? "Copied" : "Copy"} ${what}`}>
+    <button type="button" className="quiet small" onClick={copy} aria-label={isCopied ? t.copiedWhat(what) : t.copyWhat(what)}>
       <Icon name={isCopied ? "check" : "copy"} />
-      {isCopied ? "Copied" : label}
+      {isCopied ? t.copied : label}
     </button>
   );
 }

@@ -1,5 +1,6 @@
 import { type FormEvent, useState } from "react";
 import { credential, setCredential } from "../credential.ts";
+import { t } from "../language.ts";
 import { useStore } from "../store.ts";
 
 /** For deployments that let in only those who show a token. */
@@ -14,9 +15,9 @@ export function CredentialForm({ reason }: { reason: string }) {
 
   return (
     <form className="notice" onSubmit={give}>
-      <h2>This deployment asks for a token</h2>
-      {wasRefused && <p role="alert">The token you gave was not accepted: {reason}.</p>}
-      <label htmlFor="token">Token</label>
+      <h2>{t.asksForToken}</h2>
+      {wasRefused && <p role="alert">{t.notAccepted(reason)}</p>}
+      <label htmlFor="token">{t.token}</label>
       <textarea
         id="token"
         rows={4}
@@ -27,10 +28,10 @@ export function CredentialForm({ reason }: { reason: string }) {
         aria-describedby="token-hint"
       />
       <p id="token-hint" className="faint">
-        Paste the JSON Web Token you were given. It is kept in this tab only and forgotten when you close it.
+        {t.tokenHint}
       </p>
       <button type="submit" className="primary" disabled={token.trim() === ""}>
-        Use this token
+        {t.useToken}
       </button>
     </form>
   );

@@ -1,4 +1,5 @@
 import { type ReactNode, useId, useLayoutEffect, useRef } from "react";
+import { t } from "../language.ts";
 import { Icon } from "./icon.tsx";
 
 type Props = { title: string; onClose: () => void; children: ReactNode };
@@ -26,7 +27,7 @@ export function Dialog({ title, onClose, children }: Props) {
       <div className="dialog-body">
         <header>
           <h2 id={titleId}>{title}</h2>
-          <button type="button" className="quiet" aria-label="Close" onClick={onClose}>
+          <button type="button" className="quiet" aria-label={t.close} onClick={onClose}>
             <Icon name="close" />
           </button>
         </header>

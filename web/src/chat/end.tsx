@@ -1,0 +1,115 @@
+// What stands under an answer: how it ended, what can be done with it, and its figures.
+import type { Message, MessageMetadata, ResponseMetadata, Thread } from "bobbin-client";
+import { type ReactNode, useContext, useId, useState } from "react";
+import { atTime, inNumbers, inSeconds, t } from "../language.ts";
+import { asSentence } from "../sentence.ts";
+import { CopyButton } from "../ui/copy_button.tsx";
+import { Icon } from "../ui/icon.tsx";
+import type { Lack } from "./ends.ts";
+import { textOf } from "./exchanges.ts";
+import { MayWrite, VersionArrows, forkFrom } from "./versions.tsx";
+
+export type EndProps = {
+  /** What it lacks although it is complete. */
+  lack: Lack | undefined;
+  /** Undefined unless the question may be asked again. */
+  onRetry: (() => void) | undefined;
+  onGoOn: () => void;
+  /** Undefined where there is no question. */
+  onRegenerate: (() => void) | undefined;
+};
+
+export function End({ thread, message, lack, onRetry, onGoOn, onRegenerate }: EndProps & { thread: Thread; message: Message }) {
+  const [isDetailed, setDetailed] = useState(false);
+  const mayWrite = useContext(MayWrite);
+  const figures = useId();
+  const text = textOf(message.content);
+  return (
+    <footer className={`end ${lack ? "interrupted" : message.status}`}>
+      {lack ? <p>{t.lacks[lack]}</p> : <Outcome message={message} />}
+      <div className="end-actions">
+        <VersionArrows thread={thread} message={message} />
+        {mayWrite && onRetry && lack === "cut" && (
+          <button type="button" className="small" onClick={onGoOn}>
+            {t.goOn}
+          </button>
+        )}
+        {mayWrite && onRetry && (
+          <button type="button" className="small" onClick={onRetry}>
+            <Icon name="retry" />
+            {t.tryAgain}
+          </button>
+        )}
+        {text !== "" && <CopyButton text={text} what={t.theAnswer} />}
+        {mayWrite && !onRetry && onRegenerate && (
+          <button type="button" className="quiet small" onClick={onRegenerate}>
+            <Icon name="retry" />
+            {t.regenerate}
+          </button>
+        )}
+        {mayWrite && (
+          <button type="button" className="quiet small" onClick={() => void forkFrom(thread, message.id)}>
+            <Icon name="fork" />
+            {t.fork}
+          </button>
+        )}
+        <button type="button" className="quiet small" aria-expanded={isDetailed} aria-controls={figures} onClick={() => setDetailed(!isDetailed)}>
+          <Icon name="info" />
+          {t.figures}
+        </button>
+      </div>
+      {isDetailed && (
+        <dl id={figures} className="figures">
+          {rowsOf(message).map(([name, value]) => (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd>{value}</dd>
+            </div>
+          ))}
+        </dl>
+      )}
+    </footer>
+  );
+}
+
+/** What is known of it. */
+function rowsOf({ createdAt, metadata, tokensUsed }: Message): [string, string][] {
+  const known = of(metadata);
+  const { figuresOf } = t;
+  const rows: [string, string | undefined][] = [
+    [figuresOf.time, atTime(createdAt)],
+    [figuresOf.model, known.model],
+    [figuresOf.latency, known.latencyMs ? inSeconds(known.latencyMs) : undefined],
+    [figuresOf.tokens, known.usage ? inTokens(known.usage) : tokensUsed ? inNumbers(tokensUsed) : undefined],
+    [figuresOf.finish, known.finishReason ?? known.finish],
+    [figuresOf.omitted, known.omittedMessages ? t.omitted(inNumbers(known.omittedMessages)) : undefined],
+  ];
+  return rows.filter((row): row is [string, string] => row[1] !== undefined);
+}
+
+/** An answer's is that of its end; where a program has appended it, the program's own. */
+const of = (metadata: MessageMetadata | undefined): Partial<ResponseMetadata> => (metadata ?? {}) as Partial<ResponseMetadata>;
+
+function inTokens({ inputTokens, outputTokens, reasoningTokens, cachedTokens }: NonNullable<ResponseMetadata["usage"]>): string {
+  const parts = [t.tokensIn(inNumbers(inputTokens), inNumbers(outputTokens))];
+  if (reasoningTokens) parts.push(t.tokensThought(inNumbers(reasoningTokens)));
+  if (cachedTokens) parts.push(t.tokensCached(inNumbers(cachedTokens)));
+  return parts.join(", ");
+}
+
+function Outcome({ message: { status, error } }: { message: Message }): ReactNode {
+  switch (status) {
+    case "complete":
+      return null;
+    case "cancelled":
+      return <p>{t.stopped}</p>;
+    case "interrupted":
+      return <p>{t.interrupted}</p>;
+    case "failed":
+      return (
+        <p>
+          <strong>{t.failed}</strong> {error ? asSentence(error.message) : ""}
+        </p>
+      );
+  }
+}

@@ -1,0 +1,75 @@
+// The way between the versions of a message, and what makes new ones.
+import type { Message, Thread, Versions } from "bobbin-client";
+import { useVersions } from "bobbin-client/react";
+import { createContext, useEffect, useRef } from "react";
+import { announce } from "../announce.ts";
+import { t } from "../language.ts";
+import { openSession } from "../router.ts";
+import { asSentence, wordsOf } from "../sentence.ts";
+import { createStore } from "../store.ts";
+import { Icon } from "../ui/icon.tsx";
+
+/** Whether this person may say anything here. */
+export const MayWrite = createContext(true);
+
+/** The message that is being written anew. */
+export const editing = createStore<string | null>(null);
+
+/** The arrow that was pressed, which is another element in the version that it leads to. */
+let pressed: { id: string | undefined; arrow: "previous" | "next" } | undefined;
+
+/** Arrows to the versions beside this one; nothing where it is the only one. */
+export function VersionArrows({ thread, message }: { thread: Thread; message: Message }) {
+  return message.versions && message.versions.count > 1 ? <Arrows thread={thread} id={message.id} versions={message.versions} /> : null;
+}
+
+function Arrows({ thread, id, versions }: { thread: Thread; id: string; versions: Versions }) {
+  const { index, count, previous, next, isSelecting, error } = useVersions(thread, { versions });
+  const group = useRef<HTMLSpanElement>(null);
+  useEffect(() => {
+    if (pressed?.id !== id) return;
+    const arrows = [...(group.current?.querySelectorAll("button") ?? [])];
+    const wanted = arrows[pressed.arrow === "previous" ? 0 : 1];
+    (wanted?.disabled ? arrows.find(({ disabled }) => !disabled) : wanted)?.focus();
+    pressed = undefined;
+    announce(t.version(index + 1, count));
+  }, [id, index, count]);
+  useEffect(() => {
+    if (error) announce(t.notSelected(asSentence(error.message)));
+  }, [error]);
+
+  const arrow = (name: "previous" | "next", go: (() => void) | null) => (
+    <button
+      type="button"
+      className="quiet small"
+      aria-label={name === "previous" ? t.previousVersion : t.nextVersion}
+      disabled={!go || isSelecting}
+      onClick={() => {
+        pressed = { id: versions[name], arrow: name };
+        go?.();
+      }}
+    >
+      <Icon name={name === "previous" ? "left" : "right"} />
+    </button>
+  );
+  return (
+    <span className="versions" role="group" aria-label={t.versions} ref={group}>
+      {arrow("previous", previous)}
+      <span aria-label={t.version(index + 1, count)} role="img">
+        {index + 1}/{count}
+      </span>
+      {arrow("next", next)}
+    </span>
+  );
+}
+
+/** Goes on from there in a session of one's own. */
+export async function forkFrom(thread: Thread, messageId: string): Promise<void> {
+  try {
+    const id = await thread.fork({ messageId });
+    openSession(id);
+    announce(t.forked);
+  } catch (error) {
+    announce(t.notForked(asSentence(wordsOf(error))));
+  }
+}

@@ -1,0 +1,11 @@
+/** A browser has begun to save what was clicked after this. */
+const SAVING_MS = 60_000;
+
+/** Gives a file to the person, as a download. */
+export function save(blob: Blob, name: string): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), SAVING_MS);
+}

@@ -1,0 +1,38 @@
+// The language of the page's own words: the first of the browser's that there is a table for, else English.
+import { type Words, en } from "./words/en.ts";
+
+const TABLES: Record<string, () => Promise<Words>> = { de: async () => (await import("./words/de.ts")).de };
+
+/** The page's words. Set before anything is drawn, and not changed after. */
+export let t: Words = en;
+
+/** For dates and numbers: the browser's own for the language that is spoken. */
+export let locale = "en";
+
+export async function chooseLanguage(wanted: readonly string[] = navigator.languages): Promise<void> {
+  const chosen = wanted.find((name) => languageOf(name) === "en" || languageOf(name) in TABLES) ?? "en";
+  try {
+    t = (await TABLES[languageOf(chosen)]?.()) ?? en;
+    locale = chosen;
+  } catch {
+    // Without its table, the page speaks English.
+  }
+  document.documentElement.lang = languageOf(locale);
+}
+
+const languageOf = (name: string): string => name.toLowerCase().split("-")[0] ?? "";
+
+/** A number as it is written there. */
+export const inNumbers = (value: number): string => new Intl.NumberFormat(locale).format(value);
+
+/** A moment, to the minute. */
+export const atTime = (at: number): string => new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" }).format(at);
+
+/** How long something took, to a tenth below ten seconds. */
+export function inSeconds(ms: number): string {
+  const seconds = ms / 1000;
+  if (seconds >= 60) return `${unit(Math.floor(seconds / 60), "minute")} ${unit(Math.floor(seconds % 60), "second")}`;
+  return unit(seconds < 10 ? Math.round(seconds * 10) / 10 : Math.round(seconds), "second");
+}
+
+const unit = (value: number, name: "minute" | "second") => new Intl.NumberFormat(locale, { style: "unit", unit: name }).format(value);
