@@ -1,19 +1,24 @@
 //! Routes as the runtime's requests and responses.
 
-use js_sys::Reflect;
 use js_sys::futures::JsFuture;
+use js_sys::{JsString, Promise, Reflect};
 use wasm_bindgen::prelude::*;
-use web_sys::{Request, Response};
-use worker_sys::{Context, DurableObjectNamespace};
+use web_sys::{ReadableStream, Request, RequestInit, Response};
+use worker_sys::{Context, DurableObject, DurableObjectNamespace};
 
 use crate::config::Settings;
 use crate::database;
+use crate::dialect::Dialect;
+use crate::dialect::ag_ui::framed;
 use crate::dialect::ai_sdk::request::chat_id;
 use crate::platform::http::{changeable, empty_response, header, json_response, read, socket_response};
-use crate::platform::{Env, Socket, binding, close_later, d1, log_failure, socket_pair};
+use crate::platform::{
+    BodyChunk, BodyReader, Env, Guarded as Survivor, Socket, binding, close_later, d1, log_failure, promise,
+    socket_pair,
+};
 use crate::protocol::json::Fields;
-use crate::protocol::limits::{BODY_BYTES_MAX, STOCK_FRAME_BYTES_MAX};
-use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Json, required, to_json};
+use crate::protocol::limits::{BODY_BYTES_MAX, FORK_PAGE_BYTES_MAX, STOCK_FRAME_BYTES_MAX};
+use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Json, is_session_id, optional, required, to_json};
 use crate::variables::{self, Name, SearchName, Variables};
 
 use super::auth::{self, Caller, Policy, may_read};
@@ -155,6 +160,12 @@ async fn respond(request: &Request, env: &Env, context: &Context, given: &Given)
             let reason = "Missing threadId parameter";
             accept_and_close(request, CloseCode::PolicyViolation, reason, context)
         }
+        Guarded::Session { id, action: Action::Fork } => fork(request, env, &caller, id, given).await,
+        Guarded::Connect { id, dialect: Dialect::AgUi }
+            if query_value(&request.url(), "offset").is_some() =>
+        {
+            join_run(request, env, &caller, id, given, context).await
+        }
         Guarded::Connect { id, .. } | Guarded::Session { id, .. } => {
             let response: Response =
                 JsFuture::from(pass_on(request, env, &caller, id, given)?).await?.unchecked_into();
@@ -226,12 +237,148 @@ fn pass_on(
     };
     // A header's value is ASCII.
     headers.set(name, &String::from(js_sys::encode_uri_component(&value)))?;
+    object(env, id, given)?.fetch_with_request(&inner)
+}
+
+fn object(env: &Env, id: &str, given: &Given) -> Result<DurableObject, JsValue> {
     let objects = match &given.class {
         None => binding(env, variables::SESSION_DO)?,
         Some(class) => Reflect::get(env, &class.into())?,
     };
     let objects: DurableObjectNamespace = objects.unchecked_into();
-    objects.get_by_name(id)?.fetch_with_request(&inner)
+    objects.get_by_name(id)
+}
+
+/// Takes pages from the one session to the other, until that has all of them. Whoever is broken off asks again: what is
+/// there already is not taken again.
+async fn fork(request: &Request, env: &Env, caller: &Caller, from: &str, given: &Given) -> Answer {
+    let body = read_fields(request, BODY_BYTES_MAX).await?.unwrap_or_default();
+    let asked = Json::Object(body);
+    let text = |name: &str| {
+        optional::<String>(&asked, name).ok_or_else(|| bad_request(&[name, " is not a string"].concat()))
+    };
+    let (to, message_id) =
+        (text("id")?.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()), text("messageId")?);
+    if !is_session_id(&to) {
+        return Err(bad_request("id has 1 to 128 of A-Z a-z 0-9 _ -"));
+    }
+    if to == from {
+        let message = "a session is no fork of itself; choose another id, or leave it out";
+        return Err(Refused::fatal(409, ErrorCode::Conflict, message));
+    }
+    let beginner = match &given.claims {
+        None => auth::admit(request, env, Some(&to), false).await?,
+        Some(claims) => auth::admit_as(request, env, Some(&to), false, claims)?,
+    };
+    let named = [r#"{"from":"#, &to_json(&from), r#","messageId":"#, &to_json(&message_id)].concat();
+    let (mut before, mut through, mut page) = (Json::Null, message_id, String::new());
+    loop {
+        let given_to = [named.as_str(), &page, "}"].concat();
+        let taken = match ask(env, &beginner, (&to, "in"), &given_to, given).await? {
+            Ok(taken) => taken,
+            Err(refused) => return Ok(refused),
+        };
+        let Some(lowest) = taken.get("before") else {
+            return Ok(json_response(201, &format!(r#"{{"id":"{to}"}}"#))?);
+        };
+        if page.is_empty() {
+            before = lowest.clone();
+        }
+        let wanted =
+            format!(r#"{{"messageId":{},"before":{},"to":"{to}"}}"#, to_json(&through), to_json(&before));
+        let mut copied = match ask(env, caller, (from, "out"), &wanted, given).await? {
+            Ok(copied) => copied,
+            Err(refused) => return Ok(refused),
+        };
+        if let Json::Object(fields) = &mut copied {
+            through = fields.remove("through").and_then(|id| id.as_str().map(str::to_owned));
+            before = fields.get("before").cloned().unwrap_or(Json::Null);
+        }
+        // The fields of an object, without its braces.
+        page = to_json(&copied).replacen('{', ",", 1);
+        page.pop();
+    }
+}
+
+/// What one of the two answers, or its refusal.
+async fn ask(
+    env: &Env,
+    caller: &Caller,
+    (id, side): (&str, &str),
+    body: &str,
+    given: &Given,
+) -> Result<Result<Json, Response>, Refused> {
+    let Caller::Known { identity, .. } = caller else {
+        return Err(Refused::fatal(401, ErrorCode::Unauthenticated, "a ticket does not fork a session"));
+    };
+    let init = RequestInit::new();
+    init.set_method("POST");
+    init.set_body(&body.into());
+    let inner = Request::new_with_str_and_init(&["https://bobbin/sessions/", id, "/fork"].concat(), &init)?;
+    let headers = inner.headers();
+    headers.set("content-type", "application/json")?;
+    headers.set(auth::FORK_HEADER, side)?;
+    headers.set(auth::IDENTITY_HEADER, &String::from(js_sys::encode_uri_component(&to_json(identity))))?;
+    let response = JsFuture::from(object(env, id, given)?.fetch_with_request(&inner)?).await?;
+    let response: Response = response.unchecked_into();
+    if !response.ok() {
+        return Ok(Err(response));
+    }
+    let body = read(response.body(), FORK_PAGE_BYTES_MAX).await?;
+    let body = str::from_utf8(&body).ok().and_then(Json::parse).ok_or(JsValue::UNDEFINED)?;
+    Ok(Ok(body))
+}
+
+/// A socket that is sent one run and closed with it. It is fed here: one that its client never sends anything on would take
+/// the object seconds to close.
+async fn join_run(
+    request: &Request,
+    env: &Env,
+    caller: &Caller,
+    id: &str,
+    given: &Given,
+    context: &Context,
+) -> Answer {
+    let url = request.url().replacen("/ag-ui/websocket", "/ag-ui", 1);
+    let events = pass_on(&Request::new_with_str(&url)?, env, caller, id, given)?;
+    let events: Response = JsFuture::from(events).await?.unchecked_into();
+    let Some(body) = events.body().filter(|_| events.status() == 200) else {
+        let code = close_code(events.status()).unwrap_or(CloseCode::PolicyViolation);
+        let reason = error_of(&events).await?.map(|error| error.message).unwrap_or_default();
+        return accept_and_close(request, code, &reason, context);
+    };
+    let [client, server] = socket_pair()?;
+    server.accept()?;
+    let feeding = async move {
+        let code = match feed(&server, &body).await {
+            Ok(()) => CloseCode::Normal,
+            Err(_) => CloseCode::InternalError,
+        };
+        let _ = server.close(code as u16, "");
+        Ok(JsValue::UNDEFINED)
+    };
+    context.wait_until(&promise(Survivor::new(Box::pin(feeding), Box::new(Err))))?;
+    switch_protocols(request, &client)
+}
+
+/// Gives a socket the events of a stream, until that ends or the client has left.
+async fn feed(socket: &Socket, events: &ReadableStream) -> Result<(), JsValue> {
+    let reader: BodyReader = events.get_reader().unchecked_into();
+    let mut bytes = Vec::new();
+    loop {
+        let chunk: BodyChunk =
+            JsFuture::from(reader.read().unchecked_into::<Promise>()).await?.unchecked_into();
+        let Some(chunk) = chunk.value() else { return Ok(()) };
+        bytes.extend(chunk);
+        while let Some(end) = bytes.windows(2).position(|pair| pair == b"\n\n") {
+            let rest = bytes.split_off(end.saturating_add(2));
+            let event = std::mem::replace(&mut bytes, rest);
+            if socket.send(&JsString::from(framed(str::from_utf8(&event).unwrap_or_default()))).is_err() {
+                let _ = reader.cancel();
+                return Ok(());
+            }
+        }
+    }
 }
 
 /// The object's answer. A page cannot read the status of an upgrade that was refused, but it can read a close code.
@@ -239,14 +386,19 @@ fn pass_on(
 /// Said here and not by the object: a client that does not answer the close would keep it awake.
 async fn settle(request: &Request, response: Response, route: &Guarded, context: &Context) -> Answer {
     let connects = matches!(route, Guarded::Connect { .. });
-    let code = match response.status() {
-        401 if connects => CloseCode::Unauthenticated,
-        403 if connects => CloseCode::Forbidden,
-        429 if connects => CloseCode::TooMany,
-        _ => return Ok(response),
-    };
+    let Some(code) = close_code(response.status()).filter(|_| connects) else { return Ok(response) };
     let reason = error_of(&response).await?.map(|error| error.message).unwrap_or_default();
     accept_and_close(request, code, &reason, context)
+}
+
+/// What a socket is closed with in place of a status.
+fn close_code(status: u16) -> Option<CloseCode> {
+    match status {
+        401 => Some(CloseCode::Unauthenticated),
+        403 => Some(CloseCode::Forbidden),
+        429 => Some(CloseCode::TooMany),
+        _ => None,
+    }
 }
 
 /// Lets in a caller whose credential holds, if every variable of the worker is valid.

@@ -311,6 +311,15 @@ impl<P: Platform> Pump<P> {
         }
     }
 
+    /// Wakes the thread once more: its store has become another one.
+    ///
+    /// # Errors
+    /// As [`Pump::input`].
+    pub fn wake_anew(&mut self) -> Result<(), Broken> {
+        self.forget_thread();
+        self.input(Input::Deadline)
+    }
+
     /// The platform that the pump runs on.
     pub fn platform(&self) -> &P {
         &self.platform
@@ -443,7 +452,9 @@ impl<P: Platform> Pump<P> {
             None => vec![dialect.encode(frame)],
             Some(stock) => self.told_to(stock, dialect, frame),
         };
-        told.iter().for_each(|text| self.send_text(peer, dialect, text, is_asked));
+        for text in &told {
+            self.send_text(peer, dialect, text, is_asked);
+        }
     }
 
     fn send_text(&mut self, peer: &PeerId, dialect: Dialect, text: &str, is_asked: bool) {

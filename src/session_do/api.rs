@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::{ReadableStream, Request, Response};
 
 use crate::dialect::{Dialect, native};
-use crate::edge::auth::{IDENTITY_HEADER, NO_TICKET, TICKET_HEADER};
+use crate::edge::auth::{FORK_HEADER, IDENTITY_HEADER, NO_TICKET, TICKET_HEADER};
 use crate::edge::{
     Action, Answer, Guarded, Refused, Route, bad_before, bad_request, is_upgrade, limit, place, query_value,
     read_fields, refusal, switch_protocols,
@@ -17,7 +17,7 @@ use crate::platform::http::{empty_response, header, json_response, read, stream}
 use crate::platform::{elapsed, now, sleep, socket_pair};
 use crate::protocol::json::{Fields, Json};
 use crate::protocol::limits::{
-    BODY_BYTES_MAX, IMPORT_BYTES_MAX, MESSAGE_BYTES_MAX, PAGE_BYTES_MAX, PAGE_MAX,
+    BODY_BYTES_MAX, FORK_PAGE_BYTES_MAX, IMPORT_BYTES_MAX, MESSAGE_BYTES_MAX, PAGE_BYTES_MAX, PAGE_MAX,
 };
 use crate::protocol::{
     CloseCode, Cursor, ErrorCode, Identity, Read, Session, SessionUpdate, ToolAnswer, is_request_id,
@@ -30,7 +30,7 @@ use crate::thread::{Ask, Denied, Import, Input, PeerId, READ_TOO_MUCH, Request a
 use super::shell::Shell;
 use super::store::Store;
 use super::tickets::Purpose;
-use super::{files, stock};
+use super::{files, forks, stock};
 
 /// How often and how long the answer to a deletion waits for D1; it does not depend on it.
 const DELETION_ATTEMPTS: usize = 2;
@@ -53,7 +53,16 @@ async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
         // The edge passes on nothing else; a program that is bound to the object may.
         _ => return Err(no_session()),
     };
-    let purpose = (action == Action::Events).then_some(Purpose::Events);
+    if action == Action::Fork && header(request, FORK_HEADER).as_deref() == Some("in") {
+        let identity = caller(shell, request, None)?;
+        return forks::take(shell, &identity, &fields(request, FORK_PAGE_BYTES_MAX).await?).await;
+    }
+    let purpose = match action {
+        Action::Events => Some(Purpose::Events),
+        // By way of a socket that is there for a run.
+        Action::ReadRun => Some(Purpose::Socket),
+        _ => None,
+    };
     let identity = caller(shell, request, purpose)?;
     permit(shell, &identity, action.ask())?;
     match action {
@@ -106,6 +115,10 @@ async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
             let author = query_value(&request.url(), "subject").unwrap_or_default();
             administer(shell, &identity, Asked::Forget { author })
         }
+        Action::Fork => {
+            check_read(shell, &identity)?;
+            forks::give(shell, &identity, &fields(request, BODY_BYTES_MAX).await?)
+        }
         Action::Upload => files::upload(shell, request, &identity).await,
         Action::Fetch => files::fetch(shell, request, &identity).await,
     }
@@ -156,18 +169,10 @@ fn connect(shell: &Shell, request: &Request, identity: Identity, dialect: Dialec
     let input = if dialect == Dialect::Native {
         Input::Joined { peer: id, identity, dialect, cursor: query_value(&url, "cursor") }
     } else {
-        let detaches = match dialect {
-            Dialect::AgUi => query_value(&url, "offset").is_some(),
-            _ => query_value(&url, "abort").is_some_and(|abort| abort == "detach"),
-        };
+        let detaches = query_value(&url, "abort").is_some_and(|abort| abort == "detach");
         Input::Opened { peer: id, identity, dialect, detaches }
     };
     join(shell, &peer, input)?;
-    // Such a socket sends nothing: its address says all.
-    if let Some(offset) = query_value(&url, "offset").filter(|_| dialect == Dialect::AgUi) {
-        let run = query_value(&url, "runId").unwrap_or_default();
-        shell.ask(&peer, &run, dialect, stock::turn(&run, Some(&offset)));
-    }
     switch_protocols(request, &client)
 }
 
@@ -318,7 +323,7 @@ fn check_read(shell: &Shell, identity: &Identity) -> Result<(), Refused> {
 }
 
 /// Counts what somebody is sent. Without a subject each request has an allowance of its own, and stays within it.
-fn count_read(shell: &Shell, identity: &Identity, bytes: usize) {
+pub(super) fn count_read(shell: &Shell, identity: &Identity, bytes: usize) {
     if let Some(subject) = identity.subject.clone() {
         let _ = shell.input(Input::Read { subject, bytes: bytes as u64 });
     }

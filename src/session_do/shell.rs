@@ -152,11 +152,6 @@ impl Shell {
         self.pump.borrow_mut().follow(peer, identity, dialect, request)
     }
 
-    /// Has a request of a socket be sent the turn that it asks for.
-    pub fn ask(&self, socket: &PeerId, request: &str, dialect: Dialect, asked: StockRequest) {
-        self.pump.borrow_mut().ask(socket, request, dialect, asked);
-    }
-
     /// Whether somebody has begun the session.
     pub fn has_begun(&self) -> bool {
         self.pump.borrow_mut().has_begun()
@@ -199,6 +194,14 @@ impl Shell {
     /// If it could not be woken.
     pub fn thread<T>(&self, look: impl FnOnce(&Thread) -> T) -> Result<T, Broken> {
         self.pump.borrow_mut().thread().map(look)
+    }
+
+    /// Wakes the thread once more: its store is another one.
+    ///
+    /// # Errors
+    /// If it could not be woken.
+    pub fn wake_anew(&self) -> Result<(), Broken> {
+        self.pump.borrow_mut().wake_anew()
     }
 
     /// Looks at the thread and at what is stored of it.

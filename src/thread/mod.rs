@@ -23,6 +23,7 @@ mod enclosed;
 mod events;
 mod files;
 mod follow;
+mod fork;
 mod import;
 mod join;
 mod log;
@@ -69,6 +70,7 @@ pub use answer::{Answer, Missing, Piece};
 pub use attachment::Attachment;
 pub use events::{Counters, Event, OutboxState, Report};
 pub use files::{File, FileState, Kept, Unserved};
+pub use fork::{Copied, Copying, Origin as ForkOrigin};
 pub use import::{Import, Unimported};
 pub use outbox::{Delivered, Delivery, Found, SessionContent};
 pub use path::{Path, Start};
@@ -553,7 +555,7 @@ impl Thread {
                 self.posted(now, records, peer, identity, dialect, *post, follows);
             }
             Input::Opened { peer, identity, dialect, detaches } => {
-                self.open(now, peer, identity, dialect, detaches)
+                self.open(now, peer, identity, dialect, detaches);
             }
             Input::Asked { peer, identity, dialect, request } => {
                 self.asked(now, records, peer, identity, dialect, *request);

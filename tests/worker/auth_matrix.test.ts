@@ -98,6 +98,7 @@ async function byHttp(cell: Cell, id: string): Promise<string> {
     rename: ["", patch({ title: "A title" }), 200],
     "permission mode": ["", patch({ permissionMode: "plan" }), 200],
     delete: ["", { method: "DELETE", headers }, 204],
+    fork: ["/fork", post({}), 201],
     ticket: ["/ticket", { method: "POST", headers }, 201],
     diagnostics: ["/diagnostics", { headers }, 200],
     administer: [`/../../admin/sessions/${id}/reindex`, { method: "POST", headers }, 202],
