@@ -59,7 +59,6 @@ async function measured(bobbin: Bobbin, messages: number, shape: Shape): Promise
 
 /** Ids and parents as a thread gives them. */
 async function linked(bobbin: Bobbin, id: string): Promise<void> {
-  await bobbin.evict(id);
   await bobbin.change(id, `UPDATE bobbin_records SET parent = iif(kind = 'question' AND seq > 4, seq - 4, NULL),
     message_id = printf('msg_%x_%x', (SELECT epoch FROM bobbin_thread), turn) || iif(kind = 'answer', 'r', '')`);
   await bobbin.restart();

@@ -28,6 +28,8 @@ mod files;
 mod files_walk;
 #[path = "thread/follow.rs"]
 mod follow;
+#[path = "thread/fork.rs"]
+mod fork;
 #[path = "thread/harness.rs"]
 mod harness;
 #[path = "thread/import.rs"]

@@ -77,7 +77,12 @@ impl Thread {
             let message = format!("a fork has at most {FORK_MESSAGES_MAX} messages; fork at an earlier one");
             return Err(ErrorBody::fatal(ErrorCode::MessageTooLarge, message));
         }
-        self.page_copied(records, &path, before, (through, to)).map_err(unread)
+        let page = self.page_copied(records, &path, before, (through, to)).map_err(unread)?;
+        if page.messages.is_empty() && page.before.is_none() && before >= END {
+            let message = "no turn of that path is over yet, and what is not over is not copied";
+            return Err(ErrorBody::fatal(ErrorCode::Conflict, message));
+        }
+        Ok(page)
     }
 
     /// What this thread, which nobody has begun, begins with if it is a copy for this owner.
