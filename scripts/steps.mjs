@@ -47,6 +47,7 @@ const steps = {
   },
   templates: () => inChromium([...NODE_TEST, ...testFiles("tests/templates")]),
   web: () => inChromium([...NODE_TEST, ...testFiles("tests/web")]),
+  figures: () => inChromium(["--disable-warning=ExperimentalWarning", "tests/web/figures.ts"]),
   screenshots: () => inChromium(["--disable-warning=ExperimentalWarning", "tests/web/screenshots.ts"]),
 };
 

@@ -57,7 +57,7 @@ struct Cell<'a> {
 #[test]
 fn every_cell_of_the_tables_is_what_the_core_does() {
     let cells = cells();
-    assert_eq!(cells.len(), 448);
+    assert_eq!(cells.len(), 464);
     for cell in cells.iter().filter(|cell| cell.action != "list") {
         let outcome = if cell.by == "HTTP" { by_http(cell).to_owned() } else { by_socket(cell) };
         assert_eq!(outcome, cell.expected, "{cell:?}");
@@ -122,6 +122,7 @@ fn by_http(cell: &Cell) -> &'static str {
         "answer a call" | "give a result" => Action::Decide,
         "rename" | "permission mode" => Action::Update,
         "delete" => Action::Delete,
+        "fork" => Action::Fork,
         "ticket" => Action::Ticket,
         "upload" => Action::Upload,
         "download" => Action::Fetch,
@@ -143,6 +144,8 @@ fn by_http(cell: &Cell) -> &'static str {
     // What is posted is known only once its body is read.
     let ask = if cell.action == "append" { Ask::Append } else { action.ask() };
     match host.thread().unwrap().permits_request(&identity(cell), ask) {
+        // The new session is one that no token names.
+        Ok(()) if action == Action::Fork && !identity(cell).may_create => "403",
         Ok(()) => "yes",
         Err(Denied::Forbidden(_)) => "403",
         Err(Denied::NoSession) => "404",
@@ -207,6 +210,7 @@ fn rows_of_action(action: Action) -> &'static [&'static str] {
         Action::Decide => &["answer a call", "give a result"],
         Action::Update => &["rename", "permission mode"],
         Action::Delete => &["delete"],
+        Action::Fork => &["fork"],
         Action::Ticket => &["ticket"],
         Action::Diagnostics => &["diagnostics"],
         Action::Upload => &["upload"],

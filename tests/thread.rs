@@ -30,6 +30,8 @@ mod files_walk;
 mod follow;
 #[path = "thread/harness.rs"]
 mod harness;
+#[path = "thread/import.rs"]
+mod import;
 #[path = "thread/kept.rs"]
 mod kept;
 #[path = "thread/limits.rs"]

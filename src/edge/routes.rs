@@ -75,6 +75,8 @@ pub enum Action {
     Ticket,
     /// What its object is doing, for operators.
     Diagnostics,
+    /// Begins another session as this one.
+    Fork,
     /// Takes a file for messages to come.
     Upload,
     /// The bytes of a file.
@@ -118,7 +120,7 @@ impl Action {
     #[must_use]
     pub fn ask(self) -> Ask {
         match self {
-            Action::Read | Action::Messages | Action::UiMessages => Ask::Read,
+            Action::Read | Action::Messages | Action::UiMessages | Action::Fork => Ask::Read,
             Action::Post => Ask::Send,
             // What is asked beyond that, the request says.
             Action::Events | Action::Chat | Action::Resume | Action::Run | Action::ReadRun => Ask::Watch,
@@ -196,6 +198,7 @@ impl Route {
             ["sessions", id, "diagnostics"] => {
                 of_session(id, choose(method, &[("GET", Action::Diagnostics)])?)
             }
+            ["sessions", id, "fork"] => of_session(id, choose(method, &[("POST", Action::Fork)])?),
             ["sessions", id, "files"] => of_session(id, choose(method, &[("POST", Action::Upload)])?),
             ["sessions", id, "files", _file] => of_session(id, choose(method, &[("GET", Action::Fetch)])?),
             ["admin", "sessions"] => {

@@ -156,6 +156,10 @@ pub const DELIVERY_DOUBTS_MAX: u32 = 3;
 
 /// Sessions or messages in one page of HTTP.
 pub const PAGE_MAX: usize = 200;
+/// A page of a fork, on its way to it.
+pub const FORK_PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Messages of a fork.
+pub const FORK_MESSAGES_MAX: u64 = 10_000;
 /// Sessions or messages in one page of HTTP, if `limit` does not say otherwise.
 pub const PAGE_DEFAULT: usize = 50;
 /// A list of sessions that D1 has not given by then is answered `STORAGE_ERROR`.

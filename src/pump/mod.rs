@@ -311,6 +311,15 @@ impl<P: Platform> Pump<P> {
         }
     }
 
+    /// Wakes the thread once more: its store has become another one.
+    ///
+    /// # Errors
+    /// As [`Pump::input`].
+    pub fn wake_anew(&mut self) -> Result<(), Broken> {
+        self.forget_thread();
+        self.input(Input::Deadline)
+    }
+
     /// The platform that the pump runs on.
     pub fn platform(&self) -> &P {
         &self.platform

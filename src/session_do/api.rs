@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::{ReadableStream, Request, Response};
 
 use crate::dialect::{Dialect, native};
-use crate::edge::auth::{IDENTITY_HEADER, NO_TICKET, TICKET_HEADER};
+use crate::edge::auth::{FORK_HEADER, IDENTITY_HEADER, NO_TICKET, TICKET_HEADER};
 use crate::edge::{
     Action, Answer, Guarded, Refused, Route, bad_before, bad_request, is_upgrade, limit, place, query_value,
     read_fields, refusal, switch_protocols,
@@ -17,7 +17,7 @@ use crate::platform::http::{empty_response, header, json_response, read, stream}
 use crate::platform::{elapsed, now, sleep, socket_pair};
 use crate::protocol::json::{Fields, Json};
 use crate::protocol::limits::{
-    BODY_BYTES_MAX, IMPORT_BYTES_MAX, MESSAGE_BYTES_MAX, PAGE_BYTES_MAX, PAGE_MAX,
+    BODY_BYTES_MAX, FORK_PAGE_BYTES_MAX, IMPORT_BYTES_MAX, MESSAGE_BYTES_MAX, PAGE_BYTES_MAX, PAGE_MAX,
 };
 use crate::protocol::{
     CloseCode, Cursor, ErrorCode, Identity, Read, Session, SessionUpdate, ToolAnswer, is_request_id,
@@ -30,7 +30,7 @@ use crate::thread::{Ask, Denied, Import, Input, PeerId, READ_TOO_MUCH, Request a
 use super::shell::Shell;
 use super::store::Store;
 use super::tickets::Purpose;
-use super::{files, stock};
+use super::{files, forks, stock};
 
 /// How often and how long the answer to a deletion waits for D1; it does not depend on it.
 const DELETION_ATTEMPTS: usize = 2;
@@ -53,6 +53,10 @@ async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
         // The edge passes on nothing else; a program that is bound to the object may.
         _ => return Err(no_session()),
     };
+    if action == Action::Fork && header(request, FORK_HEADER).as_deref() == Some("in") {
+        let identity = caller(shell, request, None)?;
+        return forks::take(shell, &identity, &fields(request, FORK_PAGE_BYTES_MAX).await?).await;
+    }
     let purpose = match action {
         Action::Events => Some(Purpose::Events),
         // By way of a socket that is there for a run.
@@ -99,6 +103,10 @@ async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
         // A tool's result may be as large as by a frame.
         Action::Decide => decide(shell, &identity, &mut fields(request, MESSAGE_BYTES_MAX).await?),
         Action::Delete => delete(shell, &identity).await,
+        Action::Fork => {
+            check_read(shell, &identity)?;
+            forks::give(shell, &identity, &fields(request, BODY_BYTES_MAX).await?)
+        }
         Action::Export => {
             check_read(shell, &identity)?;
             export(shell, identity)
@@ -315,7 +323,7 @@ fn check_read(shell: &Shell, identity: &Identity) -> Result<(), Refused> {
 }
 
 /// Counts what somebody is sent. Without a subject each request has an allowance of its own, and stays within it.
-fn count_read(shell: &Shell, identity: &Identity, bytes: usize) {
+pub(super) fn count_read(shell: &Shell, identity: &Identity, bytes: usize) {
     if let Some(subject) = identity.subject.clone() {
         let _ = shell.input(Input::Read { subject, bytes: bytes as u64 });
     }

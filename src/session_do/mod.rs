@@ -7,6 +7,7 @@ mod agents;
 mod analytics;
 mod api;
 mod files;
+mod forks;
 mod index;
 mod logs;
 mod notify;

@@ -19,7 +19,7 @@ pub struct Table {
 ///
 /// `path` names the stretches of the log that are on the current path, once not all of it is: `[[from, to], …, [from]]`,
 /// each to before its second number. `place` is the number of the D1 database that has the session, 0 or null for the
-/// first, and `database` what that calls itself.
+/// first, and `database` what that calls itself. `origin` says of a fork what it is a copy of.
 pub const THREAD: Table = Table {
     name: "bobbin_thread",
     columns: &[
@@ -34,6 +34,7 @@ pub const THREAD: Table = Table {
         ("path", "TEXT"),
         ("place", "INTEGER"),
         ("database", "TEXT"),
+        ("origin", "TEXT"),
     ],
 };
 
@@ -79,6 +80,13 @@ pub const JOURNAL: Table = Table {
         ("tokens_used", "INTEGER NOT NULL DEFAULT 0"),
         ("open", "TEXT"),
     ],
+};
+
+/// What is to become a fork, until all of it is here: in row 0 what it is a copy of, and when that began; in the others
+/// messages, by their places in the other log.
+pub const FORK: Table = Table {
+    name: "bobbin_fork",
+    columns: &[("n", "INTEGER PRIMARY KEY"), ("text", "TEXT NOT NULL"), ("at", "INTEGER")],
 };
 
 /// One row after a deletion: when it was, whether D1 has yet to learn of it, the numbers of the databases that have, as

@@ -196,6 +196,14 @@ impl Shell {
         self.pump.borrow_mut().thread().map(look)
     }
 
+    /// Wakes the thread once more: its store is another one.
+    ///
+    /// # Errors
+    /// If it could not be woken.
+    pub fn wake_anew(&self) -> Result<(), Broken> {
+        self.pump.borrow_mut().wake_anew()
+    }
+
     /// Looks at the thread and at what is stored of it.
     pub fn read<T>(&self, look: impl FnOnce(&Thread, &Store) -> Result<T, StoreError>) -> Result<T, Broken> {
         self.pump.borrow_mut().thread()?;

@@ -7,24 +7,32 @@ use js_sys::Array;
 use wasm_bindgen::prelude::*;
 
 use crate::platform::{self, Sql, SqlCursor, Storage, describe, number};
-use crate::protocol::limits::DELETED_REQUESTS_MAX;
-use crate::protocol::{Json, Millis, to_json};
+use crate::protocol::limits::{DELETED_REQUESTS_MAX, FILE_UNNAMED_MS};
+use crate::protocol::{Json, Millis, Read as _, to_json};
 use crate::pump::{Broken, Loaded};
 use crate::thread::rows::{ANSWER, APPEND, Found, QUESTION, REGENERATE, Row, SELECT, WAITING};
 use crate::thread::store::{
     Begun, Checkpoint, Commit, Deletion, Journal, Mark, Page, Record, RecordKind, Records, StoreError,
     Stored, Write, digests,
 };
-use crate::thread::{File, Kept, Path, Start};
+use crate::thread::{Copying, File, ForkOrigin as Origin, Kept, Path, Start, Thread};
 
 use super::logs;
 use super::schema::{
-    DELETED, DUE, FILES, FILL_FROM_FIRST_FORMAT, FILL_PARENTS, FIRST_FORMAT, FROM_FIRST_FORMAT, INDICES,
-    JOURNAL, MAJOR, MINOR, MOVED, RECORDS, ROUNDS, TABLES, THREAD,
+    DELETED, DUE, FILES, FILL_FROM_FIRST_FORMAT, FILL_PARENTS, FIRST_FORMAT, FORK, FROM_FIRST_FORMAT,
+    INDICES, JOURNAL, MAJOR, MINOR, MOVED, RECORDS, ROUNDS, TABLES, THREAD,
 };
 
-const TABLE_NAMES: [&str; 7] =
-    [THREAD.name, RECORDS.name, JOURNAL.name, DELETED.name, FILES.name, FIRST_FORMAT.0, FIRST_FORMAT_DELETED];
+const TABLE_NAMES: [&str; 8] = [
+    THREAD.name,
+    RECORDS.name,
+    JOURNAL.name,
+    DELETED.name,
+    FILES.name,
+    FORK.name,
+    FIRST_FORMAT.0,
+    FIRST_FORMAT_DELETED,
+];
 /// The first format's mark of a deletion that D1 has yet to learn of.
 const FIRST_FORMAT_DELETED: &str = "deleted";
 
@@ -86,7 +94,19 @@ impl Store {
         let deletion = if is_noted { Some(self.deletion()?) } else { None };
         let stored = if self.has_tables.get() { self.stored()? } else { None };
         self.has_files.set(catalog.has(FILES.name, &[]));
+        if catalog.has(FORK.name, &[]) {
+            self.forget_old_fork()?;
+        }
         Ok(Loaded { stored, deletion, files: self.kept_files()? })
+    }
+
+    /// What was never completed is dropped after a day, and where somebody has begun the session in another way.
+    fn forget_old_fork(&self) -> Result<(), StoreError> {
+        let begun = self.number("SELECT at FROM bobbin_fork WHERE n = 0")?.unwrap_or_default();
+        if self.has_tables.get() || begun.saturating_add(FILE_UNNAMED_MS) <= platform::now() {
+            self.run("DROP TABLE bobbin_fork", vec![])?;
+        }
+        Ok(())
     }
 
     /// The files that no message names.
@@ -455,6 +475,85 @@ impl Store {
             RecordKind::Decision(_) | RecordKind::Output(_) | RecordKind::Select(_) => {}
         }
         self.insert(RECORDS.name, &columns, "")
+    }
+
+    /// What the session is a copy of.
+    pub fn origin(&self) -> Result<Option<Origin>, StoreError> {
+        if !self.has_tables.get() {
+            return Ok(None);
+        }
+        let rows = self.rows("SELECT origin FROM bobbin_thread", vec![])?;
+        Ok(rows.first().and_then(|row| row.text("origin")).and_then(|origin| Origin::parse(&origin)))
+    }
+
+    /// The lowest place of what is here of a fork; `None` if it is not, or another one.
+    pub fn fork(&self, origin: &Origin) -> Result<Option<u64>, StoreError> {
+        if !self.catalog()?.has(FORK.name, &[]) {
+            return Ok(None);
+        }
+        let query = "SELECT min(n) AS n FROM bobbin_fork WHERE n > 0 AND \
+                     (SELECT text FROM bobbin_fork WHERE n = 0) = ?";
+        let rows = self.rows(query, vec![to_json(origin).into()])?;
+        Ok(rows.first().and_then(|row| row.integer("n")))
+    }
+
+    /// Keeps a page of a fork, in place of another one's.
+    pub fn keep_page(
+        &self,
+        origin: &Origin,
+        page: &[(u64, String)],
+        now: Millis,
+    ) -> Result<Option<u64>, StoreError> {
+        let text = to_json(origin);
+        self.transaction(|| {
+            self.run(&FORK.create(), vec![])?;
+            self.run(
+                "DELETE FROM bobbin_fork WHERE (SELECT text FROM bobbin_fork WHERE n = 0) <> ?",
+                vec![text.as_str().into()],
+            )?;
+            self.upsert(FORK.name, &[("n", number(0)), ("text", text.as_str().into()), ("at", number(now))])?;
+            page.iter().try_for_each(|(n, text)| {
+                self.upsert(FORK.name, &[("n", number(*n)), ("text", text.as_str().into())])
+            })
+        })?;
+        self.fork(origin)
+    }
+
+    /// Begins the session with all that is here of the fork.
+    pub fn begin_fork(
+        &self,
+        origin: &Origin,
+        thread: &Thread,
+        now: Millis,
+        title: Option<String>,
+    ) -> Result<(), StoreError> {
+        let begin = || -> Result<(), StoreError> {
+            let mut copying = Copying::new(self.session_id.clone(), thread.epoch(), now);
+            let tables: String = TABLES.iter().map(|table| table.create()).collect();
+            self.run(&[&tables, INDICES].concat(), vec![])?;
+            let mut after = 0;
+            loop {
+                let query = "SELECT n, text FROM bobbin_fork WHERE n > ? ORDER BY n LIMIT 20";
+                let rows = self.rows(query, vec![number(after)])?;
+                let Some(last) = rows.last() else { break };
+                after = last.integer("n").unwrap_or(u64::MAX >> 11);
+                for row in &rows {
+                    let message = row.text("text").and_then(|text| Json::parse(&text)).unwrap_or(Json::Null);
+                    copying.take(&message).iter().try_for_each(|record| self.append(record))?;
+                }
+            }
+            copying.finish().iter().try_for_each(|record| self.append(record))?;
+            self.write(Write::Checkpoint(thread.begun_as(&copying, origin.by.clone(), title.clone())))?;
+            self.run("UPDATE bobbin_thread SET origin = ?", vec![to_json(origin).into()])?;
+            if self.has_files.get() {
+                let named = "UPDATE bobbin_files SET due = NULL WHERE state = 'here' AND id IN (SELECT value FROM json_each(?))";
+                self.run(named, vec![to_json(&copying.files()).into()])?;
+            }
+            self.run("DROP TABLE bobbin_fork", vec![])
+        };
+        self.transaction(begin)?;
+        self.has_tables.set(true);
+        Ok(())
     }
 
     /// Writes a row by its first column, and leaves alone those of its columns that are not named.

@@ -194,7 +194,8 @@ impl Thread {
         Ok(Fork { change, beside: tree.beside(parent, is_answer), question, first, parent })
     }
 
-    fn change(&self, records: &dyn Records, way: &Way, count: u64) -> Result<Change, StoreError> {
+    /// The path that goes a way, as far back as that goes.
+    pub(super) fn path_of(&self, records: &dyn Records, way: &Way) -> Result<Path, StoreError> {
         let (whole, mut late) = (way.path(&[]), Vec::new());
         let known = if way.edges.is_empty() { Vec::new() } else { records.begun(&way.edges)? };
         for edge in &way.edges {
@@ -208,7 +209,11 @@ impl Thread {
                 late.extend(ends.filter(|(turn, _)| is_late(turn)).map(|(_, seq)| seq));
             }
         }
-        let path = way.path(&late);
+        Ok(way.path(&late))
+    }
+
+    fn change(&self, records: &dyn Records, way: &Way, count: u64) -> Result<Change, StoreError> {
+        let path = self.path_of(records, way)?;
         let differs = path.with_all_since(END.saturating_sub(1)).first_difference(&self.path);
         let after = records.before(&path, differs, 1, 0)?.records.pop();
         let mut new =
@@ -502,7 +507,7 @@ impl Thread {
 }
 
 /// How many messages there are up to a turn's answer, once all turns are over.
-fn count_up_to(records: &dyn Records, begun: &Record) -> Result<u64, StoreError> {
+pub(super) fn count_up_to(records: &dyn Records, begun: &Record) -> Result<u64, StoreError> {
     begun.begun().and_then(|begun| begun.count).map_or_else(|| records.count(begun.turn), Ok)
 }
 

@@ -102,8 +102,8 @@ impl World {
         }
         // Who may not is told so before anything is counted; and so is whoever has read too much to follow, or sent too
         // much to be heard.
-        let is_early =
-            ["NOT_FOUND", "FORBIDDEN", "UNAUTHENTICATED"].map(Some).contains(&fate.refused.as_deref());
+        let is_denied = matches!(&answer, Some(Err(Undone::Denied(_))));
+        let is_early = is_denied || fate.refused.as_deref() == Some("UNAUTHENTICATED");
         let is_uncounted = follows || frames != Room::Yes;
         self.allowances.is_certain &= !is_uncounted || fate.refused.as_deref() != Some("RATE_LIMITED");
         let outcome = if is_early && asked.expected.contains(&fate) {

@@ -15,7 +15,7 @@ const files = new Map<string, string>();
 
 for (const kind of KINDS) {
   const cells = cellsOf(kind);
-  assert.equal(cells.length, 112, `${kind}: a table of twenty-eight actions and four roles`);
+  assert.equal(cells.length, 116, `${kind}: a table of twenty-nine actions and four roles`);
   for (const cell of cells) {
     const { action, by, role, expected } = cell;
     test(`${kind}, role ${role}: ${action} by ${by} is answered ${expected}`, async () => {
@@ -98,6 +98,7 @@ async function byHttp(cell: Cell, id: string): Promise<string> {
     rename: ["", patch({ title: "A title" }), 200],
     "permission mode": ["", patch({ permissionMode: "plan" }), 200],
     delete: ["", { method: "DELETE", headers }, 204],
+    fork: ["/fork", post({}), 201],
     ticket: ["/ticket", { method: "POST", headers }, 201],
     diagnostics: ["/diagnostics", { headers }, 200],
     administer: [`/../../admin/sessions/${id}/reindex`, { method: "POST", headers }, 202],

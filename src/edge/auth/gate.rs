@@ -17,6 +17,9 @@ pub const IDENTITY_HEADER: &str = "x-bobbin-identity";
 /// The header that gives the object a ticket to redeem.
 pub const TICKET_HEADER: &str = "x-bobbin-ticket";
 
+/// The header that says on which side of a fork an object is.
+pub const FORK_HEADER: &str = "x-bobbin-fork";
+
 /// Who was let in.
 pub enum Caller {
     /// A caller whose credential has been checked, or anyone where `AUTH=none`.

@@ -13,7 +13,7 @@ mod gate;
 mod keys;
 
 #[cfg(target_arch = "wasm32")]
-pub use gate::{Caller, IDENTITY_HEADER, TICKET_HEADER, admit, admit_as};
+pub use gate::{Caller, FORK_HEADER, IDENTITY_HEADER, TICKET_HEADER, admit, admit_as};
 pub use jwt::{Algorithm, Claims, Token};
 pub use origin::{host, is_allowed, is_local, is_own_host, may_read};
 pub use policy::{Credential, NO_TICKET, Policy, SUBPROTOCOL, credential, may_redirect, ticket};

@@ -1,0 +1,163 @@
+//! A session that begins as another one, over HTTP. The edge asks the one for pages and hands them to the other.
+
+use std::rc::Rc;
+
+use js_sys::futures::JsFuture;
+use wasm_bindgen::JsCast;
+
+use crate::edge::{Answer, Refused, bad_request};
+use crate::platform::http::json_response;
+use crate::platform::{log_failure, now, r2};
+use crate::protocol::json::Fields;
+use crate::protocol::limits::{FILE_UNNAMED_MS, FILE_UPLOAD_MS, GUARD_MS};
+use crate::protocol::{ErrorCode, Identity, Json, Read, optional, required, to_json};
+use crate::pump::Platform as _;
+use crate::thread::store::{Records as _, StoreError};
+use crate::thread::{Ask, Copied, File, FileState, ForkOrigin, Input};
+
+use super::api::count_read;
+use super::files::key;
+use super::shell::Shell;
+
+/// A page of what is copied of this session.
+pub fn give(shell: &Shell, identity: &Identity, fields: &Fields) -> Answer {
+    let text = |name: &str| fields.get(name).and_then(Json::as_str);
+    let before = fields.get("before").and_then(Json::as_u64).unwrap_or(1 << 53);
+    let to = text("to").unwrap_or_default();
+    let copied = shell.read(|thread, records| Ok(thread.copied(records, text("messageId"), before, to)))?;
+    let Copied { through, messages, files, before } = copied.map_err(crate::pump::Undone::Refused)?;
+    let title = shell.thread(|thread| thread.session().and_then(|session| session.title.clone()))?;
+    let messages: Vec<String> =
+        messages.iter().map(|(seq, message)| format!("[{seq},{}]", to_json(message))).collect();
+    let files: Vec<String> = files.iter().map(file_json).collect();
+    let body = format!(
+        r#"{{"through":{},"title":{},"before":{},"messages":[{}],"files":[{}]}}"#,
+        to_json(&through),
+        to_json(&title),
+        to_json(&before),
+        messages.join(","),
+        files.join(",")
+    );
+    count_read(shell, identity, body.len());
+    Ok(json_response(200, &body)?)
+}
+
+fn file_json(file: &File) -> String {
+    let File { id, name, media_type, size, .. } = file;
+    format!(r#"[{},{},{},{size}]"#, to_json(id), to_json(name), to_json(media_type))
+}
+
+/// Takes a page, or asks how much is here. With the last one the session begins.
+pub async fn take(shell: &Rc<Shell>, identity: &Identity, fields: &Fields) -> Answer {
+    let body = Json::Object(fields.clone());
+    let from = required(&body, "from").ok_or_else(|| bad_request("from is missing"))?;
+    let message_id = optional(&body, "messageId").flatten();
+    let origin = ForkOrigin { from, message_id, by: identity.subject.clone() };
+    let page: Option<Vec<(u64, String)>> = fields.get("messages").and_then(Json::as_array).map(|messages| {
+        let pair = |pair: &Json| match pair.as_array()? {
+            [seq, message] => Some((seq.as_u64()?, to_json(message))),
+            _ => None,
+        };
+        messages.iter().filter_map(pair).collect()
+    });
+    if shell.thread(|thread| thread.session().is_some())? {
+        return known(shell, &origin);
+    }
+    if page.is_some() && shell.thread(|thread| thread.permits_request(identity, Ask::Send).is_err())? {
+        let message = "your credential begins no session, and a fork is one";
+        return Err(Refused::fatal(403, ErrorCode::Forbidden, message));
+    }
+    for file in fields.get("files").and_then(Json::as_array).into_iter().flatten() {
+        copy(shell, identity, &origin, file).await?;
+    }
+    // Somebody may have begun the session meanwhile.
+    if shell.thread(|thread| thread.session().is_some())? {
+        return known(shell, &origin);
+    }
+    let lowest = match &page {
+        None => shell.store().fork(&origin).map_err(unstored)?,
+        Some(page) => {
+            // What is never completed is dropped then.
+            if shell.thread(|thread| thread.report().alarm_at.is_none())? {
+                guard(shell, FILE_UNNAMED_MS)?;
+            }
+            shell.store().keep_page(&origin, page, now()).map_err(unstored)?
+        }
+    };
+    if page.is_none() || fields.get("before").is_some_and(|before| *before != Json::Null) {
+        return Ok(json_response(200, &format!(r#"{{"before":{}}}"#, to_json(&lowest)))?);
+    }
+    guard(shell, GUARD_MS)?;
+    let title = optional(&body, "title").flatten();
+    shell.read(|thread, store| store.begin_fork(&origin, thread, now(), title))?;
+    shell.wake_anew()?;
+    Ok(json_response(201, "{}")?)
+}
+
+/// The alarm stands before the commit: D1 learns of the fork, also if the object crashes right behind it.
+fn guard(shell: &Shell, wait_ms: u64) -> Result<(), Refused> {
+    shell.workerd().set_alarm(Some(now().saturating_add(wait_ms))).map_err(unstored)
+}
+
+/// The session has begun: as this fork, or as something else.
+fn known(shell: &Shell, origin: &ForkOrigin) -> Answer {
+    if shell.store().origin().map_err(unstored)?.as_ref() == Some(origin) {
+        return Ok(json_response(201, "{}")?);
+    }
+    let message = "there is another session of this id; choose a new one for the fork";
+    Err(Refused::fatal(409, ErrorCode::Conflict, message))
+}
+
+/// A file comes as an upload would, so that it is forgotten if the fork is never completed.
+async fn copy(
+    shell: &Rc<Shell>,
+    identity: &Identity,
+    origin: &ForkOrigin,
+    file: &Json,
+) -> Result<(), Refused> {
+    let Some([Json::String(id), Json::String(name), Json::String(media_type), size]) = file.as_array() else {
+        return Ok(());
+    };
+    let known = shell.read(|_, records| records.file(id))?;
+    if known.as_ref().is_some_and(|file| file.state == FileState::Here) {
+        return Ok(());
+    }
+    let file = File {
+        id: id.clone(),
+        name: name.clone(),
+        media_type: media_type.clone(),
+        size: u64::read(size).unwrap_or_default(),
+        uploader: identity.subject.clone(),
+        state: FileState::Coming,
+        due: None,
+    };
+    if known.is_none() {
+        shell.input(Input::Upload(file.clone()))?;
+    }
+    let env = &shell.runtime.env;
+    let copied = async {
+        let found = JsFuture::from(r2::get(env, &key(&origin.from, id), 0, file.size)?).await?;
+        if found.is_null() {
+            return Ok(false);
+        }
+        let body = found.unchecked_into::<r2::Object>().body();
+        let to = key(&shell.runtime.session_id, id);
+        JsFuture::from(r2::put(env, &to, &body, file.size, FILE_UPLOAD_MS)?).await.map(|_| true)
+    };
+    match copied.await {
+        Ok(true) => Ok(shell.input(Input::Uploaded { id: id.clone() })?),
+        // It is not to be had there either.
+        Ok(false) => Ok(shell.input(Input::FileLost { id: id.clone() })?),
+        Err(thrown) => {
+            log_failure("upload_failed", &thrown);
+            let message = "a file of the session could not be copied; fork it again under the same id";
+            Err(Refused::retryable(503, ErrorCode::StorageError, message))
+        }
+    }
+}
+
+fn unstored(StoreError(why): StoreError) -> Refused {
+    log_failure("fork_failed", &why.into());
+    let message = "the fork could not be stored; ask for it again under the same id";
+    Refused::retryable(503, ErrorCode::StorageError, message)
+}

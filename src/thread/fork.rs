@@ -1,0 +1,354 @@
+//! A session that begins as another one.
+//!
+//! The one tells what it has of a path, a page at a time and the newest first. The other keeps the pages until it has all
+//! of them, and then makes a log of its own of them in one commit: before that it does not exist.
+//!
+//! **Invariant:** asking again changes nothing. Pages are by the places of the first log, and a fork is known by what it
+//! is one of.
+
+use crate::protocol::json::OtherFields;
+use crate::protocol::limits::{FORK_MESSAGES_MAX, PAGE_BYTES_MAX, PAGE_MAX};
+use crate::protocol::objects::object;
+use crate::protocol::{
+    Block, Content, ErrorBody, ErrorCode, Json, Message, Millis, PermissionMode, Read, ResponseMetadata,
+    Session, Status, Word, file_of, file_path, optional, required,
+};
+
+use super::path::{END, Path, Start, Tree};
+use super::session::preview;
+use super::store::{Begun, Checkpoint, Record, RecordKind, Records, StoreError, answer_id, question_id};
+use super::versions::count_up_to;
+use super::{File, FileState, Thread, TurnId, unreadable};
+
+object! {
+    /// What is copied of which session, and for whom.
+    #[derive(Eq)]
+    pub struct Origin {
+        /// The session.
+        pub from: String = "from",
+        /// The last message, as it was asked for; `None` for the whole of the path that was current.
+        pub message_id: Option<String> = "messageId" unless "Option::is_none",
+        /// The subject that the fork is made for.
+        pub by: Option<String> = "by" unless "Option::is_none",
+    }
+}
+
+/// A page of what is copied.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Copied {
+    /// The last message of the path.
+    pub through: String,
+    /// Messages with their places, the newest first.
+    pub messages: Vec<(u64, Message)>,
+    /// The files that these name.
+    pub files: Vec<File>,
+    /// The place of the earliest that was looked at, if there are earlier ones.
+    pub before: Option<u64>,
+}
+
+impl Thread {
+    /// What is copied of the path up to a message, or of the current path, before a place.
+    ///
+    /// # Errors
+    /// What the caller is told.
+    pub fn copied(
+        &self,
+        records: &dyn Records,
+        message_id: Option<&str>,
+        before: u64,
+        to: &str,
+    ) -> Result<Copied, ErrorBody> {
+        let unread = |StoreError(_)| unreadable();
+        let newest = || records.before(self.path(), END, 1, 0).map(|page| page.records.into_iter().next());
+        let through = match message_id {
+            Some(id) => Some(id.to_owned()),
+            None => newest().map_err(unread)?.map(|newest| newest.message_id),
+        };
+        let place = match &through {
+            Some(id) => self.turn_with(records, id).map_err(unread)?,
+            None => None,
+        };
+        let (Some(through), Some((turn, is_answer))) = (through, place) else {
+            let message = "there is no message of this id in the session";
+            return Err(ErrorBody::fatal(ErrorCode::NotFound, message));
+        };
+        let (path, count) = self.path_through(records, turn, is_answer).map_err(unread)?;
+        if count > FORK_MESSAGES_MAX {
+            let message = format!("a fork has at most {FORK_MESSAGES_MAX} messages; fork at an earlier one");
+            return Err(ErrorBody::fatal(ErrorCode::MessageTooLarge, message));
+        }
+        self.page_copied(records, &path, before, (through, to)).map_err(unread)
+    }
+
+    /// What this thread, which nobody has begun, begins with if it is a copy for this owner.
+    #[must_use]
+    pub fn begun_as(&self, copying: &Copying, owner: Option<String>, title: Option<String>) -> Checkpoint {
+        let session = Session {
+            id: self.session_id.clone(),
+            title,
+            first_message_preview: copying.preview.clone().unwrap_or_default(),
+            message_count: copying.count,
+            total_tokens: copying.tokens,
+            permission_mode: PermissionMode::Default.into(),
+            created_at: copying.now,
+            last_message_at: copying.now,
+            owner,
+            model: None,
+            metadata: None,
+            state: None,
+            other: OtherFields::default(),
+        };
+        Checkpoint {
+            epoch: self.epoch,
+            seq: copying.seq,
+            delivered: 0,
+            open: Some(Vec::new()),
+            place: self.place_of(session.owner.as_ref()),
+            database: None,
+            session,
+            path: Path::default(),
+        }
+    }
+
+    /// The path up to a question or an answer, and how many messages it has at most.
+    fn path_through(
+        &self,
+        records: &dyn Records,
+        turn: TurnId,
+        is_answer: bool,
+    ) -> Result<(Path, u64), StoreError> {
+        let tree = Tree::new(records.starts(None)?);
+        let first = if is_answer { self.next_begun(records, turn)? } else { None };
+        let behind = Start { turn: END, parent: Some(turn), is_answer: !is_answer, first, old_id: None };
+        let begun = records.these(&[turn])?.pop();
+        let count = begun.map_or(Ok(0), |begun| count_up_to(records, &begun))?;
+        Ok((self.path_of(records, &tree.way_before(&behind))?, count))
+    }
+
+    /// The turn that began next, whatever path it is on.
+    fn next_begun(&self, records: &dyn Records, turn: TurnId) -> Result<Option<TurnId>, StoreError> {
+        let mut after = turn;
+        loop {
+            let page = records.events(after, PAGE_MAX, 0)?;
+            if let Some(begun) = page.records.iter().find(|record| record.begun().is_some()) {
+                return Ok(Some(begun.seq));
+            }
+            match page.records.last() {
+                Some(last) if page.more => after = last.seq,
+                _ => return Ok(None),
+            }
+        }
+    }
+
+    fn page_copied(
+        &self,
+        records: &dyn Records,
+        path: &Path,
+        before: u64,
+        (through, to): (String, &str),
+    ) -> Result<Copied, StoreError> {
+        let page = records.before(path, before, PAGE_MAX, PAGE_BYTES_MAX / 2)?;
+        let before = page.records.last().map(|last| last.seq).filter(|_| page.more);
+        let open: Vec<TurnId> = self.turns.iter().map(|(id, turn)| turn.question(*id)).collect();
+        let (mut messages, mut files) = (Vec::new(), Vec::new());
+        for record in page.records {
+            // Turns that are not over are left out.
+            if !record.is_end() && open.contains(&record.turn) {
+                continue;
+            }
+            let mut message = record.message(self.epoch);
+            if let Content::Blocks(blocks) = &mut message.content {
+                for block in blocks {
+                    self.copy_file(records, block, to, &mut files)?;
+                }
+            }
+            messages.push((record.seq, message));
+        }
+        Ok(Copied { through, messages, files, before })
+    }
+
+    /// A file of this session becomes one of the other.
+    fn copy_file(
+        &self,
+        records: &dyn Records,
+        block: &mut Block,
+        to: &str,
+        files: &mut Vec<File>,
+    ) -> Result<(), StoreError> {
+        let Block::File { url, .. } = block else { return Ok(()) };
+        let Some((_, id)) = file_of(url).filter(|(session_id, _)| *session_id == self.session_id) else {
+            return Ok(());
+        };
+        let file = records.file(id)?.filter(|file| file.state == FileState::Here);
+        files.extend(file.filter(|file| !files.iter().any(|other| other.id == file.id)));
+        *url = file_path(to, id);
+        Ok(())
+    }
+}
+
+/// Makes a log of copied messages.
+#[derive(Debug)]
+pub struct Copying {
+    session_id: String,
+    epoch: u64,
+    now: Millis,
+    seq: u64,
+    /// The turns of questions, by the ids that these had.
+    turns: Vec<(String, TurnId)>,
+    /// Turns that have no end yet, with their `requestId`s.
+    open: Vec<(TurnId, String)>,
+    last: Option<TurnId>,
+    /// How many messages there are, once each turn has its end.
+    count: u64,
+    tokens: u64,
+    preview: Option<String>,
+    files: Vec<String>,
+}
+
+impl Copying {
+    /// Of a session that is to have this id and this life of its log.
+    #[must_use]
+    pub fn new(session_id: String, epoch: u64, now: Millis) -> Self {
+        Copying {
+            session_id,
+            epoch,
+            now,
+            seq: 0,
+            turns: Vec::new(),
+            open: Vec::new(),
+            last: None,
+            count: 0,
+            tokens: 0,
+            preview: None,
+            files: Vec::new(),
+        }
+    }
+
+    /// The records of the next message, in the order of its log. None, if it cannot be read.
+    pub fn take(&mut self, message: &Json) -> Vec<Record> {
+        self.read(message).unwrap_or_default()
+    }
+
+    fn read(&mut self, message: &Json) -> Option<Vec<Record>> {
+        let text = |name: &str| required::<String>(message, name);
+        let content: Content = required(message, "content")?;
+        let (id, request_id, created_at) = (text("id")?, text("requestId")?, required(message, "createdAt")?);
+        let (parent_id, client_id): (Option<String>, _) =
+            (optional(message, "parentId")?, optional(message, "clientId")?);
+        let author = optional(message, "author")?;
+        self.note(&content);
+        let metadata: Option<Json> = optional(message, "metadata")?;
+        if text("role")? == "user" {
+            let kind = |parent, begun| RecordKind::Question {
+                parent,
+                author,
+                started: true,
+                answer_id: None,
+                metadata,
+                fault: optional(message, "error").flatten(),
+                begun: Begun { client_id, ..begun },
+            };
+            let record = self.begin(&request_id, created_at, content, 2, kind);
+            self.turns.push((id, record.turn));
+            self.open.push((record.turn, request_id));
+            return Some(vec![record]);
+        }
+        let is_parent = |(asked, _): &&(String, TurnId)| Some(asked) == parent_id.as_ref();
+        let asked = self.turns.iter().find(is_parent).map(|(_, turn)| *turn);
+        let (mut records, is_appended, before) = (Vec::new(), asked.is_none(), self.last);
+        let turn = asked.unwrap_or_else(|| {
+            let said = content.clone();
+            let kind =
+                |parent, begun| RecordKind::Append { parent, author, metadata: None, fault: None, begun };
+            let record = self.begin(&request_id, created_at, said, 1, kind);
+            records.push(record);
+            self.seq.saturating_sub(1)
+        });
+        let open = self.open.iter().position(|(open, _)| *open == turn).map(|at| self.open.remove(at));
+        let request_id = open.map_or(request_id, |(_, request_id)| request_id);
+        let metadata = metadata.as_ref().and_then(ResponseMetadata::read).unwrap_or_default();
+        let status = text("status").map_or(Status::Complete.into(), |status| Word::new(&status));
+        let error = optional(message, "error")?;
+        self.tokens = self.tokens.saturating_add(metadata.tokens_used);
+        let parent = before.filter(|_| is_appended);
+        let kind =
+            RecordKind::Answer { parent, status, error, metadata, events: None, reason: None, is_appended };
+        records.push(self.end(turn, request_id, created_at, content, kind));
+        Some(records)
+    }
+
+    fn note(&mut self, content: &Content) {
+        self.preview.get_or_insert_with(|| preview(&content.words()));
+        let Content::Blocks(blocks) = content else { return };
+        for block in blocks {
+            let Block::File { url, .. } = block else { continue };
+            if let Some((_, id)) = file_of(url).filter(|(session_id, _)| *session_id == self.session_id) {
+                self.files.push(id.to_owned());
+            }
+        }
+    }
+
+    /// Each record is followed by a place of its `session` event.
+    fn next_seq(&mut self) -> u64 {
+        let seq = self.seq.saturating_add(1);
+        self.seq = seq.saturating_add(1);
+        seq
+    }
+
+    fn begin(
+        &mut self,
+        request_id: &str,
+        created_at: Millis,
+        content: Content,
+        messages: u64,
+        kind: impl FnOnce(Option<TurnId>, Begun) -> RecordKind,
+    ) -> Record {
+        self.count = self.count.saturating_add(messages);
+        let open: Vec<TurnId> = self.open.iter().map(|(turn, _)| *turn).collect();
+        let begun = Begun {
+            count: Some(self.count),
+            open: Some(open).filter(|open| !open.is_empty()),
+            ..Begun::default()
+        };
+        let turn = self.next_seq();
+        let kind = kind(self.last.replace(turn), begun);
+        let message_id = question_id(self.epoch, turn);
+        Record { seq: turn, turn, message_id, request_id: request_id.into(), created_at, content, kind }
+    }
+
+    fn end(
+        &mut self,
+        turn: TurnId,
+        request_id: String,
+        created_at: Millis,
+        content: Content,
+        kind: RecordKind,
+    ) -> Record {
+        let message_id = answer_id(self.epoch, turn);
+        Record { seq: self.next_seq(), turn, message_id, request_id, created_at, content, kind }
+    }
+
+    /// The ends of turns of which only the question was copied: each turn has one.
+    pub fn finish(&mut self) -> Vec<Record> {
+        let open = std::mem::take(&mut self.open);
+        let end = |(turn, request_id)| {
+            let kind = RecordKind::Answer {
+                parent: None,
+                status: Status::Cancelled.into(),
+                error: None,
+                metadata: ResponseMetadata::default(),
+                events: None,
+                reason: None,
+                is_appended: false,
+            };
+            self.end(turn, request_id, self.now, Content::default(), kind)
+        };
+        open.into_iter().map(end).collect()
+    }
+
+    /// The files of the session that its messages name.
+    #[must_use]
+    pub fn files(&self) -> &[String] {
+        &self.files
+    }
+}
