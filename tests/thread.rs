@@ -56,6 +56,8 @@ mod rights;
 mod session;
 #[path = "thread/snapshot.rs"]
 mod snapshot;
+#[path = "thread/stock.rs"]
+mod stock;
 #[path = "thread/store.rs"]
 mod store;
 #[path = "thread/stream.rs"]

@@ -74,7 +74,7 @@ pub async fn handle(
     let response = with_headers(&response, origin.as_deref())?;
     // Stock clients bring whatever headers their application gives them.
     let asked = header(request, "access-control-request-headers").filter(|_| origin.is_some());
-    if let Some(asked) = asked {
+    if let Some(asked) = asked.filter(|_| is_for_stock(&request.url())) {
         response.headers().set("access-control-allow-headers", &asked)?;
     }
     // An application may know its users by a cookie, which a browser sends elsewhere only if it is told to.
@@ -82,6 +82,12 @@ pub async fn handle(
         response.headers().set("access-control-allow-credentials", "true")?;
     }
     Ok(response)
+}
+
+/// Whether the address is one for stock clients.
+fn is_for_stock(url: &str) -> bool {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    path.ends_with("/ag-ui") || crate::protocol::cut(path, "/api/chat").is_some()
 }
 
 /// Whether an AI SDK client asks there: it shows people the body of a refusal as it is.

@@ -103,6 +103,10 @@ async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
         // A tool's result may be as large as by a frame.
         Action::Decide => decide(shell, &identity, &mut fields(request, MESSAGE_BYTES_MAX).await?),
         Action::Delete => delete(shell, &identity).await,
+        Action::Fork => {
+            check_read(shell, &identity)?;
+            forks::give(shell, &identity, &fields(request, BODY_BYTES_MAX).await?)
+        }
         Action::Export => {
             check_read(shell, &identity)?;
             export(shell, identity)
@@ -114,10 +118,6 @@ async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
         Action::Forget => {
             let author = query_value(&request.url(), "subject").unwrap_or_default();
             administer(shell, &identity, Asked::Forget { author })
-        }
-        Action::Fork => {
-            check_read(shell, &identity)?;
-            forks::give(shell, &identity, &fields(request, BODY_BYTES_MAX).await?)
         }
         Action::Upload => files::upload(shell, request, &identity).await,
         Action::Fetch => files::fetch(shell, request, &identity).await,

@@ -15,7 +15,7 @@ use crate::thread::store::{
     Begun, Checkpoint, Commit, Deletion, Journal, Mark, Page, Record, RecordKind, Records, StoreError,
     Stored, Write, digests,
 };
-use crate::thread::{Copying, File, ForkOrigin as Origin, Kept, Path, Start};
+use crate::thread::{Copying, File, ForkOrigin as Origin, Kept, Path, Start, Thread};
 
 use super::logs;
 use super::schema::{
@@ -523,13 +523,12 @@ impl Store {
     pub fn begin_fork(
         &self,
         origin: &Origin,
-        epoch: u64,
-        place: u64,
+        thread: &Thread,
         now: Millis,
-        title: Option<String>,
+        title: Option<&str>,
     ) -> Result<(), StoreError> {
         let begin = || -> Result<(), StoreError> {
-            let mut import = Copying::new(self.session_id.clone(), epoch, now);
+            let mut copying = Copying::new(self.session_id.clone(), thread.epoch(), now);
             let tables: String = TABLES.iter().map(|table| table.create()).collect();
             self.run(&[&tables, INDICES].concat(), vec![])?;
             let mut after = 0;
@@ -540,27 +539,19 @@ impl Store {
                 after = last.integer("n").unwrap_or(u64::MAX >> 11);
                 for row in &rows {
                     let message = row.text("text").and_then(|text| Json::parse(&text)).unwrap_or(Json::Null);
-                    import.take(&message).iter().try_for_each(|record| self.append(record))?;
+                    copying.take(&message).iter().try_for_each(|record| self.append(record))?;
                 }
             }
-            import.finish().iter().try_for_each(|record| self.append(record))?;
-            let (session, seq) = import.session(origin.by.clone(), title.clone());
-            let (open, path) = (Some(Vec::new()), Path::default());
-            let database = None;
-            self.write(Write::Checkpoint(Checkpoint {
-                epoch,
-                seq,
-                delivered: 0,
-                open,
-                session,
-                place,
-                database,
-                path,
-            }))?;
+            copying.finish().iter().try_for_each(|record| self.append(record))?;
+            self.write(Write::Checkpoint(thread.begun_as(
+                &copying,
+                origin.by.clone(),
+                title.map(str::to_owned),
+            )))?;
             self.run("UPDATE bobbin_thread SET origin = ?", vec![to_json(origin).into()])?;
             if self.has_files.get() {
                 let named = "UPDATE bobbin_files SET due = NULL WHERE state = 'here' AND id IN (SELECT value FROM json_each(?))";
-                self.run(named, vec![to_json(&import.files()).into()])?;
+                self.run(named, vec![to_json(&copying.files()).into()])?;
             }
             self.run("DROP TABLE bobbin_fork", vec![])
         };

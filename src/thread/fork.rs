@@ -16,7 +16,7 @@ use crate::protocol::{
 
 use super::path::{END, Path, Start, Tree};
 use super::session::preview;
-use super::store::{Begun, Record, RecordKind, Records, StoreError, answer_id, question_id};
+use super::store::{Begun, Checkpoint, Record, RecordKind, Records, StoreError, answer_id, question_id};
 use super::versions::count_up_to;
 use super::{File, FileState, Thread, TurnId, unreadable};
 
@@ -80,6 +80,36 @@ impl Thread {
         self.page_copied(records, &path, before, (through, to)).map_err(unread)
     }
 
+    /// What this thread, which nobody has begun, begins with if it is a copy for this owner.
+    #[must_use]
+    pub fn begun_as(&self, copying: &Copying, owner: Option<String>, title: Option<String>) -> Checkpoint {
+        let session = Session {
+            id: self.session_id.clone(),
+            title,
+            first_message_preview: copying.preview.clone().unwrap_or_default(),
+            message_count: copying.count,
+            total_tokens: copying.tokens,
+            permission_mode: PermissionMode::Default.into(),
+            created_at: copying.now,
+            last_message_at: copying.now,
+            owner,
+            model: None,
+            metadata: None,
+            state: None,
+            other: OtherFields::default(),
+        };
+        Checkpoint {
+            epoch: self.epoch,
+            seq: copying.seq,
+            delivered: 0,
+            open: Some(Vec::new()),
+            place: self.place_of(session.owner.as_ref()),
+            database: None,
+            session,
+            path: Path::default(),
+        }
+    }
+
     /// The path up to a question or an answer, and how many messages it has at most.
     fn path_through(
         &self,
@@ -88,7 +118,7 @@ impl Thread {
         is_answer: bool,
     ) -> Result<(Path, u64), StoreError> {
         let tree = Tree::new(records.starts(None)?);
-        let first = if is_answer { self.next_begun(records, turn)? } else { None };
+        let first = if is_answer { Self::next_begun(records, turn)? } else { None };
         let behind = Start { turn: END, parent: Some(turn), is_answer: !is_answer, first, old_id: None };
         let begun = records.these(&[turn])?.pop();
         let count = begun.map_or(Ok(0), |begun| count_up_to(records, &begun))?;
@@ -96,7 +126,7 @@ impl Thread {
     }
 
     /// The turn that began next, whatever path it is on.
-    fn next_begun(&self, records: &dyn Records, turn: TurnId) -> Result<Option<TurnId>, StoreError> {
+    fn next_begun(records: &dyn Records, turn: TurnId) -> Result<Option<TurnId>, StoreError> {
         let mut after = turn;
         loop {
             let page = records.events(after, PAGE_MAX, 0)?;
@@ -314,27 +344,6 @@ impl Copying {
             self.end(turn, request_id, self.now, Content::default(), kind)
         };
         open.into_iter().map(end).collect()
-    }
-
-    /// The session, and the last place of its log.
-    #[must_use]
-    pub fn session(&self, owner: Option<String>, title: Option<String>) -> (Session, u64) {
-        let session = Session {
-            id: self.session_id.clone(),
-            title,
-            first_message_preview: self.preview.clone().unwrap_or_default(),
-            message_count: self.count,
-            total_tokens: self.tokens,
-            permission_mode: PermissionMode::Default.into(),
-            created_at: self.now,
-            last_message_at: self.now,
-            owner,
-            model: None,
-            metadata: None,
-            state: None,
-            other: OtherFields::default(),
-        };
-        (session, self.seq)
     }
 
     /// The files of the session that its messages name.

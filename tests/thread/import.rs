@@ -6,7 +6,7 @@ use bobbin::thread::{Denied, Import};
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, thread};
-use crate::support::Sudden;
+use crate::support::{Faults, Sudden};
 
 const EPOCH: u64 = 0xabc;
 
@@ -115,7 +115,7 @@ fn a_crash_in_the_middle_of_it_leaves_all_of_a_part_or_nothing() {
         h.host.faults.sudden = Some((outputs, Sudden::Crash { sockets_survive: true }));
         let outcome = h.host.import(&Identity::anyone(), import(&two_turns()).unwrap());
         assert!([0, 4].contains(&h.host.store.records.len()), "{outcome:?}");
-        h.host.faults = Default::default();
+        h.host.faults = Faults::default();
         brought(&mut h, &two_turns());
         assert_eq!(h.host.store.records.len(), 4);
     }
