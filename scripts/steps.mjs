@@ -35,6 +35,11 @@ const steps = {
   pack: () => run("node", ["scripts/pack.mjs"]),
   worker: () => run("node", [...NODE_TEST, ...testFiles("tests/worker")]),
   client: () => run("node", [...NODE_TEST, ...testFiles("tests/client")]),
+  // The clients of others as they are installed, on a page in a real browser where there is one.
+  stock: async () => {
+    const chromium = await installChromium();
+    await run("node", [...NODE_TEST, ...testFiles("tests/stock")], chromium ? { env: { ...childEnv, CHROME_PATH: chromium } } : {});
+  },
   // As users have them: from the packed packages, with their pages in a real browser where there is one.
   package: async () => {
     await run("wrangler", ["deploy", "--dry-run"]);
@@ -42,12 +47,13 @@ const steps = {
   },
   templates: () => inChromium([...NODE_TEST, ...testFiles("tests/templates")]),
   web: () => inChromium([...NODE_TEST, ...testFiles("tests/web")]),
+  figures: () => inChromium(["--disable-warning=ExperimentalWarning", "tests/web/figures.ts"]),
   screenshots: () => inChromium(["--disable-warning=ExperimentalWarning", "tests/web/screenshots.ts"]),
 };
 
 const groups = {
   lint: ["fmt", "clippy", "clippy-wasm", "types"],
-  test: ["fmt", "clippy", "clippy-wasm", "core", "simulate", "types", "build", "worker", "client", "web", "pack", "package", "templates"],
+  test: ["fmt", "clippy", "clippy-wasm", "core", "simulate", "types", "build", "worker", "client", "stock", "web", "pack", "package", "templates"],
 };
 
 await runMain(async () => {

@@ -32,6 +32,8 @@ mod follow;
 mod fork;
 #[path = "thread/harness.rs"]
 mod harness;
+#[path = "thread/import.rs"]
+mod import;
 #[path = "thread/kept.rs"]
 mod kept;
 #[path = "thread/limits.rs"]
@@ -56,6 +58,8 @@ mod rights;
 mod session;
 #[path = "thread/snapshot.rs"]
 mod snapshot;
+#[path = "thread/stock.rs"]
+mod stock;
 #[path = "thread/store.rs"]
 mod store;
 #[path = "thread/stream.rs"]

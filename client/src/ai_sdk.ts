@@ -84,7 +84,7 @@ export function createChatTransport<UI_MESSAGE extends UIMessage = UIMessage>(
   /** The message of the thread that a chat has under this id. */
   async function questionOf(thread: Thread, id: string, signal: AbortSignal | undefined): Promise<Message | undefined> {
     await loaded(thread, signal);
-    const isIt = (message: Message) => message.role === "user" && (own.sent.get(message.requestId)?.id ?? idOf(message)) === id;
+    const isIt = (message: Message) => message.role === "user" && [own.sent.get(message.requestId)?.id, idOf(message), message.id].includes(id);
     for (;;) {
       const { messages, hasEarlier } = thread.getSnapshot();
       const known = messages.find(isIt);

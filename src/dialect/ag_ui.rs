@@ -1,4 +1,4 @@
-//! AG-UI, as `HttpAgent` and TanStack AI speak it: events of runs, as Server-Sent Events or as the frames of a
+//! AG-UI, as `HttpAgent` and `TanStack AI` speak it: events of runs, as Server-Sent Events or as the frames of a
 //! WebSocket. A run is one turn, or the rest of one.
 
 pub mod events;
@@ -28,6 +28,17 @@ pub fn event(at: Option<&str>, event: &str) -> String {
     match at {
         Some(at) => ["id: ", at, "\ndata: ", event, "\n\n"].concat(),
         None => ["data: ", event, "\n\n"].concat(),
+    }
+}
+
+/// The event of a stream as a frame of a socket; what only keeps the stream open does the same there.
+#[must_use]
+pub fn framed(event: &str) -> String {
+    let lines = || event.split('\n');
+    let at = lines().find_map(|line| line.strip_prefix("id: "));
+    match lines().find_map(|line| line.strip_prefix("data: ")) {
+        Some(data) => frame(at, data),
+        None => String::from(r#"{"type":"ping"}"#),
     }
 }
 

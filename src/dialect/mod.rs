@@ -52,7 +52,7 @@ words! {
 pub enum Stock {
     /// The AI SDK's UI message stream.
     AiSdk,
-    /// AG-UI, which TanStack AI speaks as well.
+    /// AG-UI, which `TanStack AI` speaks as well.
     AgUi,
 }
 

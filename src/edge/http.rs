@@ -1,16 +1,21 @@
 //! Routes as the runtime's requests and responses.
 
-use js_sys::Reflect;
 use js_sys::futures::JsFuture;
+use js_sys::{JsString, Promise, Reflect};
 use wasm_bindgen::prelude::*;
-use web_sys::{Request, RequestInit, Response};
+use web_sys::{ReadableStream, Request, RequestInit, Response};
 use worker_sys::{Context, DurableObject, DurableObjectNamespace};
 
 use crate::config::Settings;
 use crate::database;
+use crate::dialect::Dialect;
+use crate::dialect::ag_ui::framed;
 use crate::dialect::ai_sdk::request::chat_id;
 use crate::platform::http::{changeable, empty_response, header, json_response, read, socket_response};
-use crate::platform::{Env, Socket, binding, close_later, d1, log_failure, socket_pair};
+use crate::platform::{
+    BodyChunk, BodyReader, Env, Guarded as Survivor, Socket, binding, close_later, d1, log_failure, promise,
+    socket_pair,
+};
 use crate::protocol::json::Fields;
 use crate::protocol::limits::{BODY_BYTES_MAX, FORK_PAGE_BYTES_MAX, STOCK_FRAME_BYTES_MAX};
 use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Json, is_session_id, optional, required, to_json};
@@ -69,7 +74,7 @@ pub async fn handle(
     let response = with_headers(&response, origin.as_deref())?;
     // Stock clients bring whatever headers their application gives them.
     let asked = header(request, "access-control-request-headers").filter(|_| origin.is_some());
-    if let Some(asked) = asked {
+    if let Some(asked) = asked.filter(|_| is_for_stock(&request.url())) {
         response.headers().set("access-control-allow-headers", &asked)?;
     }
     // An application may know its users by a cookie, which a browser sends elsewhere only if it is told to.
@@ -77,6 +82,12 @@ pub async fn handle(
         response.headers().set("access-control-allow-credentials", "true")?;
     }
     Ok(response)
+}
+
+/// Whether the address is one for stock clients.
+fn is_for_stock(url: &str) -> bool {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    path.ends_with("/ag-ui") || crate::protocol::cut(path, "/api/chat").is_some()
 }
 
 /// Whether an AI SDK client asks there: it shows people the body of a refusal as it is.
@@ -156,6 +167,11 @@ async fn respond(request: &Request, env: &Env, context: &Context, given: &Given)
             accept_and_close(request, CloseCode::PolicyViolation, reason, context)
         }
         Guarded::Session { id, action: Action::Fork } => fork(request, env, &caller, id, given).await,
+        Guarded::Connect { id, dialect: Dialect::AgUi }
+            if query_value(&request.url(), "offset").is_some() =>
+        {
+            join_run(request, env, &caller, id, given, context).await
+        }
         Guarded::Connect { id, .. } | Guarded::Session { id, .. } => {
             let response: Response =
                 JsFuture::from(pass_on(request, env, &caller, id, given)?).await?.unchecked_into();
@@ -319,19 +335,76 @@ async fn ask(
     Ok(Ok(body))
 }
 
+/// A socket that is sent one run and closed with it. It is fed here: one that its client never sends anything on would take
+/// the object seconds to close.
+async fn join_run(
+    request: &Request,
+    env: &Env,
+    caller: &Caller,
+    id: &str,
+    given: &Given,
+    context: &Context,
+) -> Answer {
+    let url = request.url().replacen("/ag-ui/websocket", "/ag-ui", 1);
+    let events = pass_on(&Request::new_with_str(&url)?, env, caller, id, given)?;
+    let events: Response = JsFuture::from(events).await?.unchecked_into();
+    let Some(body) = events.body().filter(|_| events.status() == 200) else {
+        let code = close_code(events.status()).unwrap_or(CloseCode::PolicyViolation);
+        let reason = error_of(&events).await?.map(|error| error.message).unwrap_or_default();
+        return accept_and_close(request, code, &reason, context);
+    };
+    let [client, server] = socket_pair()?;
+    server.accept()?;
+    let feeding = async move {
+        let code = match feed(&server, &body).await {
+            Ok(()) => CloseCode::Normal,
+            Err(_) => CloseCode::InternalError,
+        };
+        let _ = server.close(code as u16, "");
+        Ok(JsValue::UNDEFINED)
+    };
+    context.wait_until(&promise(Survivor::new(Box::pin(feeding), Box::new(Err))))?;
+    switch_protocols(request, &client)
+}
+
+/// Gives a socket the events of a stream, until that ends or the client has left.
+async fn feed(socket: &Socket, events: &ReadableStream) -> Result<(), JsValue> {
+    let reader: BodyReader = events.get_reader().unchecked_into();
+    let mut bytes = Vec::new();
+    loop {
+        let chunk: BodyChunk =
+            JsFuture::from(reader.read().unchecked_into::<Promise>()).await?.unchecked_into();
+        let Some(chunk) = chunk.value() else { return Ok(()) };
+        bytes.extend(chunk);
+        while let Some(end) = bytes.windows(2).position(|pair| pair == b"\n\n") {
+            let rest = bytes.split_off(end.saturating_add(2));
+            let event = std::mem::replace(&mut bytes, rest);
+            if socket.send(&JsString::from(framed(str::from_utf8(&event).unwrap_or_default()))).is_err() {
+                let _ = reader.cancel();
+                return Ok(());
+            }
+        }
+    }
+}
+
 /// The object's answer. A page cannot read the status of an upgrade that was refused, but it can read a close code.
 ///
 /// Said here and not by the object: a client that does not answer the close would keep it awake.
 async fn settle(request: &Request, response: Response, route: &Guarded, context: &Context) -> Answer {
     let connects = matches!(route, Guarded::Connect { .. });
-    let code = match response.status() {
-        401 if connects => CloseCode::Unauthenticated,
-        403 if connects => CloseCode::Forbidden,
-        429 if connects => CloseCode::TooMany,
-        _ => return Ok(response),
-    };
+    let Some(code) = close_code(response.status()).filter(|_| connects) else { return Ok(response) };
     let reason = error_of(&response).await?.map(|error| error.message).unwrap_or_default();
     accept_and_close(request, code, &reason, context)
+}
+
+/// What a socket is closed with in place of a status.
+fn close_code(status: u16) -> Option<CloseCode> {
+    match status {
+        401 => Some(CloseCode::Unauthenticated),
+        403 => Some(CloseCode::Forbidden),
+        429 => Some(CloseCode::TooMany),
+        _ => None,
+    }
 }
 
 /// Lets in a caller whose credential holds, if every variable of the worker is valid.

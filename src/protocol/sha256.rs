@@ -23,9 +23,12 @@ pub fn sha256(bytes: &[u8]) -> String {
         }
         state = mixed(state, words);
     }
-    state.iter().map(|word| format!("{word:08x}")).collect()
+    let bytes = state.iter().flat_map(|word| word.to_be_bytes());
+    let digits = bytes.flat_map(|byte| [byte >> 4, byte & 0xf]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
+#[allow(clippy::many_single_char_names)]
 fn mixed(state: [u32; 8], mut words: [u32; 64]) -> [u32; 8] {
     let word = |words: &[u32; 64], at: usize| words.get(at).copied().unwrap_or_default();
     for at in 16_usize..64 {

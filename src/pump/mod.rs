@@ -452,7 +452,9 @@ impl<P: Platform> Pump<P> {
             None => vec![dialect.encode(frame)],
             Some(stock) => self.told_to(stock, dialect, frame),
         };
-        told.iter().for_each(|text| self.send_text(peer, dialect, text, is_asked));
+        for text in &told {
+            self.send_text(peer, dialect, text, is_asked);
+        }
     }
 
     fn send_text(&mut self, peer: &PeerId, dialect: Dialect, text: &str, is_asked: bool) {

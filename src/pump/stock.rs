@@ -8,7 +8,6 @@ use crate::thread::{Ask, Input, PeerId, TurnId};
 use super::{Broken, Platform, Posting, Pump, Undone, closed, framed, unknown};
 
 const NOT_READ: &str = "a frame is JSON: send, resume or abort, each with its requestId";
-const NO_RUN: &str = "there is no such run in this session, or no such place in it";
 const OTHER_CHAT: &str = "this socket is of another chat; open one for each chat, with its id in the address";
 
 /// A frame of a stock client's socket, as far as the pump has yet to deal with it.
@@ -115,11 +114,6 @@ impl<P: Platform> Pump<P> {
 
     fn deny(&mut self, socket: &PeerId, request: &str, dialect: Dialect, why: &str) {
         self.platform.drop_request(&request_peer(socket, request));
-        if self.thread().is_ok_and(|thread| thread.is_for_one_run(socket)) {
-            let (peer, code) = (socket.clone(), CloseCode::PolicyViolation);
-            let _ = self.input(Input::Broken { peer, code, reason: NO_RUN });
-            return;
-        }
         if let Some(text) = dialect.request_closed(request, CloseCode::PolicyViolation, why) {
             self.platform.send(socket, &text);
         }
@@ -171,14 +165,13 @@ impl<P: Platform> Pump<P> {
             self.telling.tell(&self.session_id, stock, frame, false);
         }
         let Some(request_id) = frames.first().and_then(|frame| frame.request_id()) else { return };
-        match since {
-            Some(since) => self.skipping = since.saturating_sub(self.telling.since(stock, request_id)),
-            None => {
-                let told = self.telling.again(stock, request_id);
-                for text in framed(dialect, &told) {
-                    self.send_text(peer, dialect, &text, true);
-                }
-            }
+        if let Some(since) = since {
+            self.skipping = since.saturating_sub(self.telling.since(stock, request_id));
+            return;
+        }
+        let told = self.telling.again(stock, request_id);
+        for text in framed(dialect, &told) {
+            self.send_text(peer, dialect, &text, true);
         }
     }
 

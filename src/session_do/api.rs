@@ -57,7 +57,12 @@ async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
         let identity = caller(shell, request, None)?;
         return forks::take(shell, &identity, &fields(request, FORK_PAGE_BYTES_MAX).await?).await;
     }
-    let purpose = (action == Action::Events).then_some(Purpose::Events);
+    let purpose = match action {
+        Action::Events => Some(Purpose::Events),
+        // By way of a socket that is there for a run.
+        Action::ReadRun => Some(Purpose::Socket),
+        _ => None,
+    };
     let identity = caller(shell, request, purpose)?;
     permit(shell, &identity, action.ask())?;
     match action {
@@ -164,18 +169,10 @@ fn connect(shell: &Shell, request: &Request, identity: Identity, dialect: Dialec
     let input = if dialect == Dialect::Native {
         Input::Joined { peer: id, identity, dialect, cursor: query_value(&url, "cursor") }
     } else {
-        let detaches = match dialect {
-            Dialect::AgUi => query_value(&url, "offset").is_some(),
-            _ => query_value(&url, "abort").is_some_and(|abort| abort == "detach"),
-        };
+        let detaches = query_value(&url, "abort").is_some_and(|abort| abort == "detach");
         Input::Opened { peer: id, identity, dialect, detaches }
     };
     join(shell, &peer, input)?;
-    // Such a socket sends nothing: its address says all.
-    if let Some(offset) = query_value(&url, "offset").filter(|_| dialect == Dialect::AgUi) {
-        let run = query_value(&url, "runId").unwrap_or_default();
-        shell.ask(&peer, &run, dialect, stock::turn(&run, Some(&offset)));
-    }
     switch_protocols(request, &client)
 }
 

@@ -44,7 +44,7 @@ pub fn give(shell: &Shell, identity: &Identity, fields: &Fields) -> Answer {
 
 fn file_json(file: &File) -> String {
     let File { id, name, media_type, size, .. } = file;
-    format!(r#"[{},{},{},{size}]"#, to_json(id), to_json(name), to_json(media_type))
+    format!("[{},{},{},{size}]", to_json(id), to_json(name), to_json(media_type))
 }
 
 /// Takes a page, or asks how much is here. With the last one the session begins.
@@ -88,8 +88,8 @@ pub async fn take(shell: &Rc<Shell>, identity: &Identity, fields: &Fields) -> An
         return Ok(json_response(200, &format!(r#"{{"before":{}}}"#, to_json(&lowest)))?);
     }
     guard(shell, GUARD_MS)?;
-    let title = optional(&body, "title").flatten();
-    shell.read(|thread, store| store.begin_fork(&origin, thread, now(), title))?;
+    let title: Option<String> = optional(&body, "title").flatten();
+    shell.read(|thread, store| store.begin_fork(&origin, thread, now(), title.as_deref()))?;
     shell.wake_anew()?;
     Ok(json_response(201, "{}")?)
 }

@@ -32,9 +32,9 @@ pub const THREAD: Table = Table {
         ("open", "TEXT NOT NULL DEFAULT '[]'"),
         ("session", "TEXT NOT NULL DEFAULT '{}'"),
         ("path", "TEXT"),
-        ("origin", "TEXT"),
         ("place", "INTEGER"),
         ("database", "TEXT"),
+        ("origin", "TEXT"),
     ],
 };
 

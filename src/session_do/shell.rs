@@ -152,11 +152,6 @@ impl Shell {
         self.pump.borrow_mut().follow(peer, identity, dialect, request)
     }
 
-    /// Has a request of a socket be sent the turn that it asks for.
-    pub fn ask(&self, socket: &PeerId, request: &str, dialect: Dialect, asked: StockRequest) {
-        self.pump.borrow_mut().ask(socket, request, dialect, asked);
-    }
-
     /// Whether somebody has begun the session.
     pub fn has_begun(&self) -> bool {
         self.pump.borrow_mut().has_begun()

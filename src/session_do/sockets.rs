@@ -167,14 +167,14 @@ impl Sockets {
     }
 
     pub fn is_spoken(&self, dialect: Dialect) -> bool {
-        self.open.values().any(|open| open.is_sent(dialect, None))
+        self.open.values().any(|open| open.speaks(dialect))
     }
 
     /// One string for all of them. A socket that takes no more is told of by the runtime.
     pub fn send_to_all(&self, dialect: Dialect, request_id: Option<&str>, frame: &str) {
         let text = frame;
         let frame = if dialect.is_stream() { Encoded::of_stream(frame) } else { Encoded::of_socket(frame) };
-        for open in self.open.values().filter(|open| open.is_sent(dialect, Some(request_id))) {
+        for open in self.open.values().filter(|open| open.is_sent(dialect, request_id)) {
             match open.line.renamed(dialect, text) {
                 Some(own) => open.line.send_text(&own),
                 None => open.line.send(&frame),
@@ -211,14 +211,13 @@ impl Sockets {
     /// A request is sent what goes to its turn, from here on.
     fn attach_request(&mut self, peer: &PeerId, socket: &str, request: &str, attachment: Attachment) {
         let Attachment { dialect, follows: turn, .. } = attachment;
-        match self.open.get_mut(peer).map(|open| &mut open.line) {
-            Some(Line::Request { follows, .. }) => *follows = turn,
-            _ => {
-                let Some(Line::Socket(socket)) = self.open.get(socket).map(|open| &open.line) else { return };
-                let (socket, request, sequence) = (socket.clone(), request.to_owned(), Cell::new(0));
-                let line = Line::Request { socket, dialect, request, follows: turn, sequence };
-                self.open.insert(peer.clone(), Open { line, dialect: Some(dialect) });
-            }
+        if let Some(Line::Request { follows, .. }) = self.open.get_mut(peer).map(|open| &mut open.line) {
+            *follows = turn;
+        } else {
+            let Some(Line::Socket(socket)) = self.open.get(socket).map(|open| &open.line) else { return };
+            let (socket, request, sequence) = (socket.clone(), request.to_owned(), Cell::new(0));
+            let line = Line::Request { socket, dialect, request, follows: turn, sequence };
+            self.open.insert(peer.clone(), Open { line, dialect: Some(dialect) });
         }
         self.keep(socket, None);
     }
@@ -278,16 +277,14 @@ impl Sockets {
 }
 
 impl Open {
-    /// Whether it is sent what goes to all of a dialect: about this turn, if one is given.
-    fn is_sent(&self, dialect: Dialect, turn: Option<Option<&str>>) -> bool {
-        if self.dialect != Some(dialect) {
-            return false;
-        }
-        match (self.line.follows(), turn) {
-            (None, _) => dialect.stock().is_none(),
-            (Some(follows), Some(turn)) => turn == Some(follows),
-            (Some(_), None) => true,
-        }
+    /// Whether it is sent anything of what goes to all of a dialect.
+    fn speaks(&self, dialect: Dialect) -> bool {
+        self.dialect == Some(dialect) && (dialect.stock().is_none() || self.line.follows().is_some())
+    }
+
+    /// Whether it is sent what is about this turn, or about none.
+    fn is_sent(&self, dialect: Dialect, turn: Option<&str>) -> bool {
+        self.speaks(dialect) && self.line.follows().is_none_or(|follows| turn == Some(follows))
     }
 
     fn attachment(&self) -> Option<Attachment> {
@@ -350,7 +347,7 @@ impl Line {
             (Line::Socket(socket), Encoded::Text(text)) => drop(socket.send(text)),
             (Line::Stream(stream, _), Encoded::Bytes(bytes)) => stream.write(bytes),
             (Line::Request { socket, dialect: Dialect::AgUi, .. }, Encoded::Text(text)) => {
-                drop(socket.send(text))
+                drop(socket.send(text));
             }
             (Line::Request { socket, request, sequence, .. }, Encoded::Text(chunk)) => {
                 let number = sequence.replace(sequence.get().saturating_add(1));

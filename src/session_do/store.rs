@@ -525,7 +525,7 @@ impl Store {
         origin: &Origin,
         thread: &Thread,
         now: Millis,
-        title: Option<String>,
+        title: Option<&str>,
     ) -> Result<(), StoreError> {
         let begin = || -> Result<(), StoreError> {
             let mut copying = Copying::new(self.session_id.clone(), thread.epoch(), now);
@@ -543,7 +543,11 @@ impl Store {
                 }
             }
             copying.finish().iter().try_for_each(|record| self.append(record))?;
-            self.write(Write::Checkpoint(thread.begun_as(&copying, origin.by.clone(), title.clone())))?;
+            self.write(Write::Checkpoint(thread.begun_as(
+                &copying,
+                origin.by.clone(),
+                title.map(str::to_owned),
+            )))?;
             self.run("UPDATE bobbin_thread SET origin = ?", vec![to_json(origin).into()])?;
             if self.has_files.get() {
                 let named = "UPDATE bobbin_files SET due = NULL WHERE state = 'here' AND id IN (SELECT value FROM json_each(?))";

@@ -39,7 +39,7 @@ pub(super) struct Peer {
     pub(super) dialect: Dialect,
     pub(super) follows: Follows,
     pub(super) account: Account,
-    /// Whether a request of its that is aborted leaves its turn running; of AG-UI, whether it is there for one run.
+    /// Whether a request of its that is aborted leaves its turn running.
     pub(super) detaches: bool,
     /// What the client calls the run that it is sent.
     pub(super) run: Option<String>,

@@ -20,8 +20,7 @@ pub struct Attachment {
     /// The one turn whose events it is sent, until that ends or waits; `None` for everything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub follows: Option<String>,
-    /// Of a stock client's socket, whether a request that is aborted leaves its turn running; of AG-UI, whether it is there
-    /// for one run and ends with it.
+    /// Of a stock client's socket, whether a request that is aborted leaves its turn running.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub detaches: bool,
     /// What the client calls the run that it is sent, if that is not the turn's `requestId`.

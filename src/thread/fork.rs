@@ -108,7 +108,7 @@ impl Thread {
             seq: copying.seq,
             delivered: 0,
             open: Some(Vec::new()),
-            place: self.place_of(&session),
+            place: self.place_of(session.owner.as_ref()),
             database: None,
             session,
             path: Path::default(),
@@ -123,7 +123,7 @@ impl Thread {
         is_answer: bool,
     ) -> Result<(Path, u64), StoreError> {
         let tree = Tree::new(records.starts(None)?);
-        let first = if is_answer { self.next_begun(records, turn)? } else { None };
+        let first = if is_answer { Self::next_begun(records, turn)? } else { None };
         let behind = Start { turn: END, parent: Some(turn), is_answer: !is_answer, first, old_id: None };
         let begun = records.these(&[turn])?.pop();
         let count = begun.map_or(Ok(0), |begun| count_up_to(records, &begun))?;
@@ -131,7 +131,7 @@ impl Thread {
     }
 
     /// The turn that began next, whatever path it is on.
-    fn next_begun(&self, records: &dyn Records, turn: TurnId) -> Result<Option<TurnId>, StoreError> {
+    fn next_begun(records: &dyn Records, turn: TurnId) -> Result<Option<TurnId>, StoreError> {
         let mut after = turn;
         loop {
             let page = records.events(after, PAGE_MAX, 0)?;

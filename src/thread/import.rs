@@ -152,7 +152,7 @@ impl Thread {
                 seq,
                 delivered: 0,
                 open: Some(still_open),
-                place: self.place_of(&session),
+                place: self.place_of(session.owner.as_ref()),
                 database: None,
                 session,
                 path,

@@ -555,7 +555,7 @@ impl Thread {
                 self.posted(now, records, peer, identity, dialect, *post, follows);
             }
             Input::Opened { peer, identity, dialect, detaches } => {
-                self.open(now, peer, identity, dialect, detaches)
+                self.open(now, peer, identity, dialect, detaches);
             }
             Input::Asked { peer, identity, dialect, request } => {
                 self.asked(now, records, peer, identity, dialect, *request);

@@ -248,12 +248,14 @@ impl Thread {
     /// A new session goes to the database of its owner.
     pub(super) fn settle_down(&mut self) {
         if let Some(session) = &self.session {
-            self.outbox.place = self.place_of(session);
+            self.outbox.place = self.place_of(session.owner.as_ref());
         }
     }
 
-    pub(super) fn place_of(&self, session: &Session) -> u64 {
-        place(session.owner.as_ref().unwrap_or(&self.session_id), self.config.databases)
+    /// The database of this session, where it begins now and has that owner.
+    #[must_use]
+    pub fn place_of(&self, owner: Option<&String>) -> u64 {
+        place(owner.unwrap_or(&self.session_id), self.config.databases)
     }
 
     /// All that D1 has of the session is to be delivered anew.

@@ -113,7 +113,7 @@ impl Thread {
         let answered = answers.as_ref().map(|answers| self.answered_turn(records, answers));
         let Ok(answered) = answered.transpose() else { return self.refuse(origin, &unreadable()) };
         if let (Some(answers), Some(Some(turn))) = (&answers, answered)
-            && !self.say(now, origin, subject, turn, answers)
+            && !self.say(now, origin, subject.as_ref(), turn, answers)
         {
             return;
         }
@@ -123,7 +123,7 @@ impl Thread {
             (TurnWanted::Message(post), ..) => self.take_post(now, records, origin, *post, Vec::new()),
             (TurnWanted::Run(post), ..) => self.take_run(now, records, origin, *post),
             (TurnWanted::Turn(request_id, from), ..) => {
-                self.show_run(now, records, origin, &request_id, from)
+                self.show_run(now, records, origin, &request_id, from);
             }
             (TurnWanted::Version(post), ..) => {
                 let known = self.versions_of(
@@ -193,7 +193,7 @@ impl Thread {
         }
         let renamed = self.runs.iter().rev().find(|(name, _)| name == run).map(|(_, turn)| turn.as_str());
         let known = if self.session.is_some() { records.request(renamed.unwrap_or(run)) } else { Ok(None) };
-        let found = known.and_then(|known| known.map(|known| self.chain(records, known.turn)).transpose());
+        let found = known.and_then(|known| known.map(|known| Self::chain(records, known.turn)).transpose());
         let answer = |turn: TurnId| match self.turns.get(&turn) {
             Some(open) => Ok(sent(open)),
             None => Ok(records.end(turn)?.map(|end| end.answer())),
@@ -312,7 +312,7 @@ impl Thread {
                 let is_it = if answers.answer_id.is_empty() {
                     self.has_any_call(turn, &answers.said)
                 } else {
-                    let chain = self.chain(records, *id)?;
+                    let chain = Self::chain(records, *id)?;
                     chain.first().is_some_and(|head| head.answer_id(self.epoch) == answers.answer_id)
                 };
                 if is_it {
@@ -338,7 +338,7 @@ impl Thread {
         &mut self,
         now: Millis,
         origin: Origin<'_>,
-        by: Option<String>,
+        by: Option<&String>,
         id: TurnId,
         CallAnswers { said, .. }: &CallAnswers,
     ) -> bool {
@@ -356,7 +356,7 @@ impl Thread {
                     if !std::mem::replace(&mut is_admitted, true) && !self.admits(now, origin, &frame) {
                         return false;
                     }
-                    self.take_answer(now, Some(origin.peer), by.clone(), answer);
+                    self.take_answer(now, Some(origin.peer), by.cloned(), answer);
                 }
                 Err(error) if error.code == ErrorCode::MessageTooLarge => {
                     self.refuse(origin, &error);
@@ -400,7 +400,7 @@ impl Thread {
         answer_id: &str,
     ) -> Result<Option<(Vec<Record>, Record)>, StoreError> {
         let Some(last) = self.last_turn.as_ref().map(|(last, _)| *last) else { return Ok(None) };
-        let chain = self.chain(records, last)?;
+        let chain = Self::chain(records, last)?;
         let is_it =
             answer_id.is_empty() || chain.first().is_some_and(|head| head.answer_id(self.epoch) == answer_id);
         let is_complete = |end: &Record| matches!(&end.kind, RecordKind::Answer { status, .. } if *status == Status::Complete);
@@ -422,7 +422,7 @@ impl Thread {
             });
             // A turn that has not waited is being sent already, as far as it has come.
             let held = held.or_else(|| self.turns.get(&turn).and_then(sent)).unwrap_or_default();
-            let chain = self.chain(records, turn)?;
+            let chain = Self::chain(records, turn)?;
             Ok(Shown { chain, held: Some(held), since: None })
         });
         match shown {
@@ -446,7 +446,7 @@ impl Thread {
         let Some(turn) = open.or(self.last_turn.as_ref().map(|(last, _)| *last)) else {
             return self.unfollow_peer(origin.peer, CloseCode::Normal);
         };
-        match self.chain(records, turn) {
+        match Self::chain(records, turn) {
             Ok(chain) => self.show(records, origin, &Shown { chain, held: None, since: None }),
             Err(StoreError(_)) => self.refuse(origin, &unreadable()),
         }
@@ -504,7 +504,7 @@ impl Thread {
 
     /// The questions of the turns that are shown as one message with this one: results of calls go on with the answer
     /// before them.
-    fn chain(&self, records: &dyn Records, turn: TurnId) -> Result<Vec<Record>, StoreError> {
+    fn chain(records: &dyn Records, turn: TurnId) -> Result<Vec<Record>, StoreError> {
         let mut chain = Vec::new();
         let mut next = Some(turn);
         while let Some(turn) = next.take() {
@@ -562,18 +562,9 @@ impl Thread {
         let Some(base) = self.peers.get_mut(socket) else { return };
         base.account.add(sent);
         let (socket, account) = (PeerId::from(socket), base.account);
-        if self.is_for_one_run(&socket) {
-            return self.dismiss(&socket, CloseCode::Normal, "");
-        }
         if self.owes_too_much(&account) && self.requests_of(&socket).next().is_none() {
             self.dismiss(&socket, CloseCode::TooMany, LIFE_OVER);
         }
-    }
-
-    /// Whether a socket is there for one run.
-    #[must_use]
-    pub fn is_for_one_run(&self, socket: &PeerId) -> bool {
-        self.peers.get(socket).is_some_and(|peer| peer.detaches && peer.dialect == Dialect::AgUi)
     }
 
     pub(super) fn requests_of<'a>(&'a self, socket: &'a str) -> impl Iterator<Item = PeerId> + 'a {
@@ -598,7 +589,7 @@ impl Thread {
                 (Some(_), Some(turn)) => {
                     let name =
                         FrameName { kind: String::new(), request_id: None, tool_use_id: None, start: None };
-                    let chain = self.chain(records, turn).unwrap_or_default();
+                    let chain = Self::chain(records, turn).unwrap_or_default();
                     let shown = Shown { chain, held: None, since: None };
                     self.show(records, Origin { peer: &peer, name: &name }, &shown);
                 }

@@ -1,11 +1,11 @@
 // The AI SDK's own chats, of both versions, over the client's transport and the real worker.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { lastAssistantMessageIsCompleteWithApprovalResponses, lastAssistantMessageIsCompleteWithToolCalls, validateUIMessages } from "ai";
+import { type UIMessage, lastAssistantMessageIsCompleteWithApprovalResponses, lastAssistantMessageIsCompleteWithToolCalls, validateUIMessages } from "ai";
 import { within } from "../worker/client.ts";
 import { freshId, start } from "../worker/harness.ts";
 import { Upstream } from "../worker/upstream.ts";
-import { type Chat, type Tab, type TabOptions, bare, historyOf, isReady, kindsOf, openTab as openTabAt, outline, partsOf, plain, shows, soon, text } from "./chats.ts";
+import { type Chat, type Tab, type TabOptions, bare, historyOf, isReady, kindsOf, openTab as openTabAt, outline, partsOf, plain, shows, soon, text, withoutUserIds } from "./chats.ts";
 import { MemoryStorage } from "./fakes.ts";
 import { Network } from "./network.ts";
 import { until } from "./threads.ts";
@@ -76,6 +76,7 @@ test("all that an answer is made of arrives as the AI SDK has it, streamed and a
   const history = historyOf(thread);
   assert.deepEqual(await validateUIMessages({ messages: plain(history) }), plain(history));
   assert.deepEqual(bare(history.at(-1)), bare(chat.messages.at(-1)));
+  assert.deepEqual(withoutUserIds(history), await historyOfWorker(chat.id));
 });
 
 test("a second message is queued while the first is answered, and both answers are shown under their questions", async () => {
@@ -232,6 +233,7 @@ for (const version of [7, 6] as const) test(`AI SDK ${version}: an approval is a
     await isReady(chat);
     assert.deepEqual([chat.messages.length, errors], [2, []]);
   }
+  assert.deepEqual(withoutUserIds(historyOf(one.thread)), await historyOfWorker(one.chat.id));
   assert.deepEqual(plain(historyOf(one.thread).at(-1)), plain(one.chat.messages.at(-1)));
 });
 
@@ -300,6 +302,9 @@ for (const version of [7, 6] as const) {
       assert.deepEqual(errors, []);
     }
     assert.equal(one.thread.getSnapshot().messages[0]?.versions?.count, 3);
+    const later = openTab({ version, id: one.chat.id });
+    await shows(later.chat, ["user: eins", "assistant: Ein."]);
+    assert.deepEqual(withoutUserIds(later.chat.messages), await historyOfWorker(one.chat.id));
   });
 }
 
@@ -350,6 +355,8 @@ test("a large file is uploaded, or refused in words where nothing keeps files", 
   assert.deepEqual(errors, []);
   assert.equal((chat.messages[0]?.parts[0] as { url: string }).url, url, "this tab has it as it was sent");
 });
+
+const historyOfWorker = async (id: string) => withoutUserIds((await (await bobbin.fetch(`/api/chat/${id}/messages`)).json()) as UIMessage[]);
 
 /** Two tabs of a conversation of two turns. */
 async function conversed(version: 6 | 7, options: TabOptions = {}): Promise<[Tab, Tab]> {

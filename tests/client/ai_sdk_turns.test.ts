@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { Chat } from "@ai-sdk/react";
-import { lastAssistantMessageIsCompleteWithToolCalls, validateUIMessages } from "ai";
+import { type UIMessage, lastAssistantMessageIsCompleteWithToolCalls, validateUIMessages } from "ai";
 import { createChatTransport } from "bobbin-client/ai-sdk";
 import { freshId, start } from "../worker/harness.ts";
 import { Upstream } from "../worker/upstream.ts";
-import { historyOf, isReady, kindsOf, openTab, outline, partsOf, plain, shows, soon } from "./chats.ts";
+import { historyOf, isReady, kindsOf, openTab, outline, partsOf, plain, shows, soon, withoutUserIds } from "./chats.ts";
 import { until } from "./threads.ts";
 
 const upstream = await Upstream.start();
@@ -39,6 +39,8 @@ test("the result of a call that has ended its turn runs as a turn of its own, an
   assert.deepEqual(await validateUIMessages({ messages: history }), history);
   assert.deepEqual(history.map(({ id }) => id), other.chat.messages.map(({ id }) => id));
   assert.deepEqual(history.at(-1), plain(other.chat.messages.at(-1)));
+  const ofWorker = (await (await bobbin.fetch(`/api/chat/${one.chat.id}/messages`)).json()) as UIMessage[];
+  assert.deepEqual(withoutUserIds(history), withoutUserIds(ofWorker));
   // Resumed, it is whole as well.
   await other.chat.resumeStream();
   assert.deepEqual(kindsOf(other.chat), kinds);

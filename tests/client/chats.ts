@@ -65,3 +65,6 @@ export async function soon(isTrue: () => boolean, words: () => string): Promise<
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
+
+/** The worker's history for the AI SDK's own transports has the client's ids of messages that such a transport has sent. */
+export const withoutUserIds = (messages: readonly UIMessage[]): unknown[] => plain(messages).map(({ id, ...message }) => (message.role === "user" ? message : { id, ...message }));

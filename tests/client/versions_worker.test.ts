@@ -164,6 +164,29 @@ test("what is unknown is refused in words, and a choice of what is shown already
   assert.equal(one.getSnapshot().turns.length, 0);
 });
 
+test("a fork begins as what it was made of, up to a message, and goes on by itself; interrupted, it is made once", async (context) => {
+  const unlucky = await Network.to(bobbin.url);
+  context.after(() => unlucky.close());
+  const [one] = await tabs({ url: unlucky.url });
+  for (const said of ["one", "two"]) await one.send(said).result;
+  const [, , question] = one.getSnapshot().messages;
+  const [whole, part] = [await one.fork(), await one.fork({ messageId: one.getSnapshot().messages[1]?.id })];
+  // Its answer is lost, and it is asked for again.
+  unlucky.holdUp();
+  const sessionId = freshId();
+  const forked = one.fork({ sessionId, messageId: question?.id });
+  unlucky.letPass();
+  unlucky.cut();
+  assert.equal(await within(forked, DEADLINE_MS, "the fork"), sessionId);
+  assert.equal(await one.fork({ sessionId, messageId: question?.id }), sessionId);
+  await assert.rejects(one.fork({ sessionId }), { code: "CONFLICT" });
+  const forks = [whole, part, sessionId].map((sessionId) => open({ sessionId }));
+  for (const fork of forks) await until(fork, isReady);
+  assert.deepEqual(forks.map((fork) => fork.getSnapshot().messages.map(({ content }) => content)), [["one", "one", "two", "two"], ["one", "one"], ["one", "one", "two", ""]]);
+  assert.equal((await forks[1]?.send("and now").result)?.text, "and now");
+  assert.equal(one.getSnapshot().messages.length, 4);
+});
+
 const words = (count: number) => Array.from({ length: count }, (_, index) => `w${index}`).join(" ");
 
 function open(options: ThreadOptions = {}): Thread {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { before, test } from "node:test";
 import { install, plainEnv, root, run, scratchFolder } from "../templates/project.ts";
 
-const TEMPLATES = ["ai-sdk", "minimal", "react", "workers-ai"];
+const TEMPLATES = ["ai-sdk", "assistant-ui", "minimal", "react", "workers-ai"];
 const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
 const packed = (name: string) => join(root, "build", "packages", `${name}-${version}.tgz`);
 const scratch = scratchFolder();

@@ -101,6 +101,7 @@ for (const [name, open] of Object.entries(transports)) {
     const again = await goesOn("A pity.");
     assert.equal(again.body.messages.at(-1).parts.find((part: any) => part.toolCallId)?.errorText, "no signal");
     await chat.untilText("A pity.");
+    await chat.untilStatus("ready");
     assert.deepEqual(tools((await reloaded(open, id)).at(-1)), [["c1", "output-error", "no signal"]]);
   });
 

@@ -219,7 +219,7 @@ test("a socket that is there for a run ends with it, and one for no run is refus
   assert.equal(text, "begun and done");
   assert.equal(new Set(joined.all.map((frame) => frame["id"])).size, joined.all.length);
   const unknown = await bobbin.connectTo(`/sessions/${id}/ag-ui/websocket?offset=-1&runId=none`);
-  assert.deepEqual(await unknown.closed, { code: 1008, reason: "there is no such run in this session, or no such place in it" });
+  assert.deepEqual(await unknown.closed, { code: 1008, reason: "there is no such run in this session, or no such place in it; load the session again" });
   const odd = await bobbin.connectTo(`/sessions/${id}/ag-ui/websocket`);
   odd.send("{}");
   assert.equal((await odd.closed).code, 1008);

@@ -8,7 +8,7 @@ use bobbin::agent::{Agent, AgentEvent};
 use bobbin::dialect::Dialect;
 use bobbin::protocol::{CloseCode, Identity, Millis, Post, StockRequest};
 use bobbin::pump::{Accepted, Pump, Undone};
-use bobbin::thread::{Config, Denied, Input, PeerId, Request, Thread, TurnId};
+use bobbin::thread::{Config, Denied, Import, Input, PeerId, Request, Thread, TurnId};
 
 use super::scripted::Scripted;
 use super::world::{Link, Seen, Sudden, World};
@@ -129,6 +129,13 @@ impl Host {
             outcome => outcome,
         });
         permitted
+    }
+
+    /// Brings a session in; `None` if the object died over it.
+    pub fn import(&mut self, identity: &Identity, import: Import) -> Option<Result<usize, Undone>> {
+        let mut answer = None;
+        self.run(|pump| answer.insert(pump.import(identity, import)).as_ref().map(drop).map_err(drop));
+        answer
     }
 
     /// What a program posts by HTTP; `None` if the object died over it. One that follows keeps the stream.

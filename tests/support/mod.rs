@@ -11,6 +11,7 @@ mod random;
 mod rows;
 mod scripted;
 mod store;
+mod told;
 mod world;
 
 pub use d1::{Databases, Index};
@@ -18,4 +19,5 @@ pub use frame::{Frame, Head};
 pub use host::Host;
 pub use random::Random;
 pub use store::{MemoryStore, Spoilt};
+pub use told::{Run, UiSocket, UiStream};
 pub use world::{Faults, Link, Seen, Sudden, World};

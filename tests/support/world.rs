@@ -252,7 +252,9 @@ impl World {
             .filter(|id| socket_of(id).is_some_and(|(of, _)| of == &**peer))
             .cloned()
             .collect();
-        requests.iter().for_each(|request| drop(self.links.remove(request)));
+        for request in &requests {
+            self.links.remove(request);
+        }
         if let Some(link) = self.links.get_mut(peer).filter(|link| link.is_open) {
             link.is_open = false;
             link.close = Some(code);

@@ -8,7 +8,7 @@ import { Upstream } from "../worker/upstream.ts";
 import { type Tab, Visitor, until } from "./support/browser.ts";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const ANSWER = "# Head\n\nText with `code` and [a link](https://example.com/).\n\n- [x] done\n\n```rust\nfn main() { /* 1 */ let a = \"b\"; }\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n> quoted";
+const ANSWER = "# Head\n\nIt is \\(e = mc^2\\)[^1], H<sub>2</sub>O, <kbd>Ctrl</kbd>.\n\n$$\\frac{a}{b}$$\n\n<details>\n<summary>More</summary>\n\nof it\n\n</details>\n\n[^1]: A note.\n\nText with `code` and [a link](https://example.com/).\n\n- [x] done\n\n```rust\nfn main() { /* 1 */ let a = \"b\"; }\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n> quoted";
 
 let upstream: Upstream;
 let bobbin: Bobbin;
@@ -47,6 +47,24 @@ for (const [look, options] of Object.entries(looks)) {
     await tab.answer.locator(".hljs-keyword").first().waitFor();
     await isAccessible(tab, "complete");
 
+    await tab.button("Figures").click();
+    await tab.button("Edit your message").click();
+    await isAccessible(tab, "figures and edit");
+    await tab.page.keyboard.press("Escape");
+    await tab.choose("Find in this session");
+    await tab.page.locator(".find-bar input").fill("text");
+    await tab.page.locator(".find-count", { hasText: "1" }).waitFor();
+    await isAccessible(tab, "finding");
+    await tab.page.keyboard.press("Escape");
+    await tab.button("Regenerate").click();
+    (await upstream.next()).answer("Shorter.");
+    await tab.answer.getByText("Shorter.").waitFor();
+    await tab.answer.getByRole("group", { name: "Versions" }).waitFor();
+    await isAccessible(tab, "versions");
+    await tab.choose("Rename");
+    await isAccessible(tab, "renaming");
+    await tab.page.keyboard.press("Escape");
+
     await send(tab, "Fail");
     (await upstream.next()).status(400, "no");
     await tab.sees("The answer failed.");
@@ -64,6 +82,11 @@ for (const [look, options] of Object.entries(looks)) {
       await tab.button("Sessions").click();
       await tab.sessions.getByRole("link").first().waitFor();
       await isAccessible(tab, "menu");
+    }
+    if (await tab.sessions.isVisible()) {
+      await tab.button("Select").click();
+      await tab.sessions.getByRole("checkbox").first().check();
+      await isAccessible(tab, "selecting");
     }
     await visitor.leave();
   });

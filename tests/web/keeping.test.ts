@@ -36,6 +36,8 @@ test("the list marks what runs, what is finished, and what was not read yet, unt
   const tab = await visitor.open("about:blank");
   await tab.page.clock.install();
   await tab.page.goto(String(bobbin.url));
+  await tab.isConnected();
+  await tab.sees("No sessions yet.");
   await tab.say("runs on");
   const call = await upstream.next();
   call.text("Half. ");

@@ -19,6 +19,8 @@ const TIDES = `Twice a day the sea rises and falls, because the **moon** pulls h
 
 The height follows a sum of cosines, one for each pull:
 
+$$h(t) = \\sum_{i=1}^{n} a_i \\cos\\left(\\frac{2\\pi t}{T_i} + \\varphi_i\\right)$$
+
 \`\`\`python
 def height(t, parts):
     """Metres above the mean, t in hours."""
@@ -56,8 +58,17 @@ async function take(bobbin: Bobbin): Promise<void> {
   }, false);
   await tab.answer.getByText("The strongest part").waitFor();
   await save(tab, "streaming");
-  upstream.calls.at(-1)?.text(TIDES.slice(PAUSE)).finish().done();
+  upstream.calls.at(-1)?.text(TIDES.slice(PAUSE)).finish().usage(412, 187).done();
   await tab.isDone();
+  await tab.choose("Find in this session");
+  await tab.page.locator(".find-bar input").fill("far side");
+  await tab.page.locator(".find-count", { hasText: "of" }).waitFor();
+  await save(tab, "find");
+  await tab.page.keyboard.press("Escape");
+  await tab.button("Regenerate").click();
+  (await upstream.next()).text(TIDES).finish().usage(412, 187).done();
+  await tab.answer.getByRole("group", { name: "Versions" }).waitFor();
+  await tab.button("Figures").click();
   await tab.page.emulateMedia({ colorScheme: "dark" });
   await save(tab, "dark");
   await tab.page.emulateMedia({ colorScheme: "light" });

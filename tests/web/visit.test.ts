@@ -14,6 +14,7 @@ test("a first visit ends in a streamed answer, and stores nothing before its fir
   const tab = await visitor.open(bobbin.url);
   await tab.isConnected();
   await tab.sees("What shall we talk about?");
+  await tab.sees("No model is connected yet");
   assert.deepEqual(await bobbin.d1("SELECT id FROM sessions"), []);
   await tab.say(words(120));
   const partial = await until(() => tab.answer.innerText(), (text) => text.includes("word3"));

@@ -1,5 +1,7 @@
 // Several D1 databases: each session is in the one of its owner, and lists are merged exactly.
 import assert from "node:assert/strict";
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { after, test } from "node:test";
 import { endOf, eventually } from "./client.ts";
 import { type Bobbin, freshId } from "./harness.ts";
@@ -120,6 +122,9 @@ test(`of ${SESSIONS} sessions in four databases every page is the one that one d
     assert.deepEqual(got, wanted.slice(0, 4_000).map(({ id }) => id));
     t.diagnostic(`order=${order}: the slowest of 20 pages of 200 took ${Math.round(slowest)} ms`);
   }
+  const files = readdirSync(join(bobbin.dir, "d1"), { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".sqlite"));
+  const bytes = files.reduce((sum, name) => sum + statSync(join(bobbin.dir, "d1", name)).size, 0);
+  t.diagnostic(`a session without messages takes ${Math.round(bytes / SESSIONS)} bytes of D1`);
   const from = performance.now();
   // Asked are the first and the one that this owner's new sessions go to.
   assert.equal((await pages(as("many-7"), "")).ids.length, SESSIONS / 500);

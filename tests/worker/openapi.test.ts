@@ -40,7 +40,10 @@ test("every described status that refuses has the error body", () => {
   for (const [name, operation] of operations()) {
     for (const [status, response] of Object.entries<Json>(operation.responses)) {
       if (Number(status) < 400) continue;
-      const schema = resolved(response).content?.["application/json"]?.schema;
+      const { content } = resolved(response);
+      // A stock client shows people the body as it is.
+      if (content?.["text/plain; charset=utf-8"]) continue;
+      const schema = content?.["application/json"]?.schema;
       assert.deepEqual(schema, { $ref: "#/components/schemas/ErrorBody" }, `${name} ${status}`);
     }
   }
@@ -119,6 +122,23 @@ const calls: Call[] = [
   ["GET", "/sessions/{id}/diagnostics", `/sessions/${nobody}/diagnostics`, 200],
   ["GET", "/sessions/{id}/websocket", `/sessions/${id}/websocket`, 426],
   ["GET", "/sessions/{id}/websocket", "/sessions/no%20id/websocket", 400],
+  ["POST", "/api/chat", "/api/chat", 400, { body: "{}" }],
+  ["POST", "/api/chat", "/api/chat", 401, { body: "{}" }],
+  ["POST", "/api/chat", "/api/chat", 415, { body: "{}", headers: { "content-type": "text/html" } }],
+  ["GET", "/api/chat/{id}/stream", `/api/chat/${id}/stream`, 200],
+  ["GET", "/api/chat/{id}/stream", `/api/chat/${nobody}/stream`, 204],
+  ["GET", "/api/chat/{id}/messages", `/api/chat/${id}/messages`, 200],
+  ["GET", "/api/chat/{id}/messages", `/api/chat/${id}/messages?before=1`, 400],
+  ["GET", "/api/chat/{id}/messages", `/api/chat/${nobody}/messages`, 404],
+  ["POST", "/api/chat/{id}/stop", `/api/chat/${id}/stop`, 202],
+  ["POST", "/api/chat/{id}/stop", `/api/chat/${nobody}/stop`, 404],
+  ["GET", "/api/chat/{id}/ws", `/api/chat/${id}/ws`, 426],
+  ["POST", "/sessions/{id}/ag-ui", `/sessions/${id}/ag-ui`, 400, { body: "{}" }],
+  ["POST", "/sessions/{id}/ag-ui", `/sessions/${id}/ag-ui`, 415, { body: "{}", headers: { "content-type": "text/html" } }],
+  ["GET", "/sessions/{id}/ag-ui", `/sessions/${id}/ag-ui?threadId=${id}`, 200],
+  ["GET", "/sessions/{id}/ag-ui", `/sessions/${id}/ag-ui`, 400],
+  ["GET", "/sessions/{id}/ag-ui", `/sessions/${id}/ag-ui?runId=none`, 404],
+  ["GET", "/sessions/{id}/ag-ui/websocket", `/sessions/${id}/ag-ui/websocket`, 426],
   ["GET", "/api/chat/ws", "/api/chat/ws", 426],
   ["GET", "/api/chat/ws", "/api/chat/ws?threadId=no%20id", 400],
   ["GET", "/admin/sessions", "/admin/sessions", 200],
@@ -200,7 +220,7 @@ function routed(): string[] {
   const table = source.slice(source.indexOf("match segments.as_slice()"), source.indexOf("there is nothing at this address"));
   return table.split(/\n {12}(?=\[)/).slice(1).flatMap((arm) => {
     const [pattern = "", action = ""] = arm.split(/=>(.*)/s);
-    const path = [...pattern.matchAll(/"(\w+)"|\b_?(id|file|subject)\b/g)].map(([, name, given]) => `/${name ?? `{${given}}`}`).join("");
+    const path = [...pattern.matchAll(/"([\w-]+)"|\b_?(id|file|subject)\b/g)].map(([, name, given]) => `/${name ?? `{${given}}`}`).join("");
     const methods = [...action.matchAll(/\("([A-Z]+)", /g)].map(([, method]) => method);
     return [...methods, ...(action.includes("connect(") ? ["GET"] : [])].map((method) => `${method} ${path}`);
   }).sort();

@@ -32,7 +32,7 @@ export const atTime = (at: number): string => new Intl.DateTimeFormat(locale, { 
 export function inSeconds(ms: number): string {
   const seconds = ms / 1000;
   if (seconds >= 60) return `${unit(Math.floor(seconds / 60), "minute")} ${unit(Math.floor(seconds % 60), "second")}`;
-  return unit(seconds < 10 ? Math.round(seconds * 10) / 10 : Math.round(seconds), "second");
+  return unit(seconds < 10 ? Math.max(0.1, Math.round(seconds * 10) / 10) : Math.round(seconds), "second");
 }
 
 const unit = (value: number, name: "minute" | "second") => new Intl.NumberFormat(locale, { style: "unit", unit: name }).format(value);

@@ -67,7 +67,7 @@ impl Events {
                 after = self.held;
             }
             ServerFrame::Queued { position, .. } => {
-                self.custom("queued", single("position", Json::Number(position.to_string())), false);
+                self.custom("queued", &single("position", Json::Number(position.to_string())), false);
             }
             ServerFrame::Token { token, .. } => {
                 self.text(token);
@@ -88,14 +88,14 @@ impl Events {
                 self.block(*index, block);
                 after = Progress { blocks: after.blocks.saturating_add(1), open: None, ..after };
             }
-            ServerFrame::Data { name, data, .. } => self.custom(name, data.clone(), false),
+            ServerFrame::Data { name, data, .. } => self.custom(name, data, false),
             ServerFrame::ToolDecided { tool_use_id, approved, .. } => {
                 self.decided(tool_use_id, *approved);
                 after.blocks = after.blocks.saturating_add(1);
             }
             ServerFrame::Waiting { .. } => {
                 for call in std::mem::take(&mut self.clients) {
-                    self.custom("tool-input-available", call, true);
+                    self.custom("tool-input-available", &call, true);
                 }
                 self.finish("");
             }
@@ -161,8 +161,8 @@ impl Events {
         self.say(format!(r#"{{"type":"{kind}","{name}":{}{more}}}"#, to_json(&id)));
     }
 
-    fn custom(&mut self, name: &str, value: Json, is_placed: bool) {
-        let json = format!(r#"{{"type":"CUSTOM","name":{},"value":{}}}"#, to_json(&name), to_json(&value));
+    fn custom(&mut self, name: &str, value: &Json, is_placed: bool) {
+        let json = format!(r#"{{"type":"CUSTOM","name":{},"value":{}}}"#, to_json(&name), to_json(value));
         self.out.push((json, is_placed));
     }
 
@@ -269,7 +269,7 @@ impl Events {
                         set(&mut asked, "needsApproval", Json::Bool(true));
                         let mut value = call(block);
                         set(&mut value, "approval", asked);
-                        self.custom("approval-requested", value, true);
+                        self.custom("approval-requested", &value, true);
                     }
                     Some(false) if !is_new => {
                         let is_approved = approval
@@ -293,13 +293,13 @@ impl Events {
             }
             Block::Data { name, data, .. } => {
                 self.close();
-                self.custom(name, data.clone(), true);
+                self.custom(name, data, true);
             }
             other => {
                 self.close();
                 let value = Json::parse(&to_json(other)).unwrap_or(Json::Null);
                 let name = text(&value, "type").to_owned();
-                self.custom(&name, value, true);
+                self.custom(&name, &value, true);
             }
         }
     }
@@ -307,7 +307,7 @@ impl Events {
     fn decided(&mut self, id: &str, is_approved: bool) {
         let mut value = single("toolCallId", word(id));
         set(&mut value, "approved", Json::Bool(is_approved));
-        self.custom("approval-decided", value, true);
+        self.custom("approval-decided", &value, true);
     }
 }
 

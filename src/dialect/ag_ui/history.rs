@@ -1,4 +1,4 @@
-//! A thread's messages as TanStack AI loads them, with the ids that they are streamed with.
+//! A thread's messages as `TanStack AI` loads them, with the ids that they are streamed with.
 
 use crate::agent::event::{made, set, single, text, word};
 use crate::dialect::grouped;

@@ -47,7 +47,7 @@ impl Chunks {
         match frame {
             ServerFrame::UserMessage { answer_id, message, .. } => self.question(answer_id, &message.content),
             ServerFrame::Branch { answer_id: Some(answer_id), .. } => {
-                self.question(answer_id, &Content::default())
+                self.question(answer_id, &Content::default());
             }
             ServerFrame::Token { token, .. } => self.text(token),
             ServerFrame::BlockStart { block, .. } => self.start(block),

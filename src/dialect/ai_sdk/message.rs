@@ -118,7 +118,9 @@ impl Told {
         let id = group.first().map(|first| first.client_id.as_ref().unwrap_or(&first.id).clone());
         let id = id.unwrap_or_default();
         let mut told = Told { id, is_answer, metadata: None, parts: Vec::new(), is_new_step: is_answer };
-        group.iter().for_each(|message| told.add(message));
+        for message in group {
+            told.add(message);
+        }
         told
     }
 

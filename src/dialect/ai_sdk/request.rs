@@ -204,28 +204,28 @@ fn block(text: &str, part: &str, object: &Object<'_>) -> Result<(Block, Option<R
             let url = if base64.is_some() { String::new() } else { url.into_owned() };
             return Ok((Block::File { media_type, url, name: owned("filename"), size: None }, base64));
         }
-        kind => match kind.strip_prefix("data-") {
-            Some(name) => {
-                let data = object.json("data").ok_or("a data part has no data")?;
-                Block::Data { name: name.to_owned(), data, id: owned("id") }
-            }
-            None => {
-                let data = Json::parse(part).ok_or("a part is not JSON")?;
-                Block::Data { name: kind.to_owned(), data, id: None }
-            }
-        },
+        kind => {
+            let data = kind.strip_prefix("data-");
+            let json = if data.is_some() { object.json("data") } else { Json::parse(part) };
+            let json = json.ok_or("a data part has no data, or a part is not JSON")?;
+            let id = if data.is_some() { owned("id") } else { None };
+            Block::Data { name: data.unwrap_or(kind).to_owned(), data: json, id }
+        }
     };
     Ok((block, None))
 }
 
 /// Where in the text a `data:` URL has its bytes.
-fn base64_in(text: &str, url: &Cow<'_, str>) -> Result<Range<usize>, String> {
-    let Cow::Borrowed(url) = url else {
-        return Err("a file's data: URL is written with escapes; write it without".into());
-    };
+fn base64_in(text: &str, url: &str) -> Result<Range<usize>, String> {
     let (_, base64) = cut(url, ";base64,")
         .ok_or_else(|| format!("a file's data: URL of over {DATA_URL_BYTES_MAX} bytes is in base64"))?;
-    Ok(place_of(base64, text))
+    let place = place_of(base64, text);
+    // Its letters need no escapes: one that has some is a copy.
+    if text.get(place.clone()) == Some(base64) {
+        Ok(place)
+    } else {
+        Err("a file's data: URL is written with escapes; write it without".into())
+    }
 }
 
 /// What an answer's parts say to its calls.

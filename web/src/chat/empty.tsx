@@ -1,4 +1,5 @@
 import type { Thread } from "bobbin-client";
+import { useConfig } from "../config.ts";
 import { setDraft } from "../drafts.ts";
 import { t } from "../language.ts";
 import { Logo } from "../ui/icon.tsx";
@@ -6,6 +7,7 @@ import { MESSAGE_FIELD } from "./focus.ts";
 
 /** A thread in which nobody has written: what can be done, and something to begin with. */
 export function Empty({ thread, isLoaded }: { thread: Thread; isLoaded: boolean }) {
+  const isEcho = useConfig()?.agent === "echo";
   function take(text: string): void {
     setDraft(thread.sessionId, text);
     document.getElementById(MESSAGE_FIELD)?.focus();
@@ -16,6 +18,7 @@ export function Empty({ thread, isLoaded }: { thread: Thread; isLoaded: boolean 
       <Logo />
       <h2>{t.empty}</h2>
       <p>{t.emptyHint}</p>
+      {isEcho && <p className="echo">{t.emptyEcho}</p>}
       <ul className="suggestions" aria-label={t.suggestionsLabel}>
         {t.suggestions.map(({ title, text }) => (
           <li key={title}>

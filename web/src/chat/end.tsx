@@ -7,6 +7,7 @@ import { CopyButton } from "../ui/copy_button.tsx";
 import { Icon } from "../ui/icon.tsx";
 import type { Lack } from "./ends.ts";
 import { textOf } from "./exchanges.ts";
+import { Actions } from "./near.tsx";
 import { MayWrite, VersionArrows, forkFrom } from "./versions.tsx";
 
 export type EndProps = {
@@ -27,7 +28,7 @@ export function End({ thread, message, lack, onRetry, onGoOn, onRegenerate }: En
   return (
     <footer className={`end ${lack ? "interrupted" : message.status}`}>
       {lack ? <p>{t.lacks[lack]}</p> : <Outcome message={message} />}
-      <div className="end-actions">
+      <Actions className="end-actions">
         <VersionArrows thread={thread} message={message} />
         {mayWrite && onRetry && lack === "cut" && (
           <button type="button" className="small" onClick={onGoOn}>
@@ -57,7 +58,7 @@ export function End({ thread, message, lack, onRetry, onGoOn, onRegenerate }: En
           <Icon name="info" />
           {t.figures}
         </button>
-      </div>
+      </Actions>
       {isDetailed && (
         <dl id={figures} className="figures">
           {rowsOf(message).map(([name, value]) => (

@@ -13,6 +13,7 @@ import { Edit } from "./edit.tsx";
 import { textOf } from "./exchanges.ts";
 import { focusMessage } from "./focus.ts";
 import { useFrameTurn } from "./frame_turn.ts";
+import { Actions } from "./near.tsx";
 import { MayWrite, VersionArrows, editing } from "./versions.tsx";
 
 type Props = {
@@ -59,7 +60,7 @@ export const Question = memo(function Question({ thread, requestId, message, isR
         </p>
       ) : (
         !isEdited && (
-          <div className="question-actions">
+          <Actions className="question-actions">
             {text !== "" && <CopyButton text={text} what={t.yourMessage} />}
             {message && mayWrite && isOwn(message) && (
               <button type="button" className="quiet small" aria-label={t.editYours} onClick={() => editing.set(message.id)}>
@@ -68,7 +69,7 @@ export const Question = memo(function Question({ thread, requestId, message, isR
               </button>
             )}
             {message && <VersionArrows thread={thread} message={message} />}
-          </div>
+          </Actions>
         )
       )}
     </article>

@@ -16,6 +16,7 @@ import { type Exchange, exchangesOf, inThrees, runningOf, textOf } from "./excha
 import { focusMessage } from "./focus.ts";
 import { useFollow } from "./follow.ts";
 import { KeepPlace } from "./keep_place.tsx";
+import { NearBy, useNear } from "./near.tsx";
 import { usePlace } from "./places.ts";
 import { Question } from "./question.tsx";
 
@@ -89,6 +90,8 @@ function useFresh(messages: readonly { id: string }[], isAway: boolean): number 
 
 const Item = memo(function Item({ thread, requestId, question, answer, running, lack, canRetry }: Exchange & { thread: Thread }) {
   const isRunning = running !== undefined;
+  const place = useRef<HTMLLIElement>(null);
+  const isNear = useNear(place, isRunning);
   const again = useCallback(() => {
     if (question) regenerate(thread, question.requestId);
     focusMessage();
@@ -98,23 +101,25 @@ const Item = memo(function Item({ thread, requestId, question, answer, running, 
     focusMessage();
   }, [thread]);
   return (
-    <li className={isRunning ? "exchange running" : "exchange"} data-request={requestId}>
-      <Contained text={question ? textOf(question.content) : ""}>
-        <Question thread={thread} requestId={running ?? requestId} message={question} isRunning={isRunning} />
-      </Contained>
-      {(isRunning || answer) && (
-        <Contained text={answer ? textOf(answer.content) : ""}>
-          <Answer
-            thread={thread}
-            requestId={running ?? answer?.requestId ?? requestId}
-            message={answer}
-            lack={lack}
-            onRetry={canRetry ? again : undefined}
-            onGoOn={goOn}
-            onRegenerate={question && !isRunning ? again : undefined}
-          />
+    <li ref={place} className={isRunning ? "exchange running" : "exchange"} data-request={requestId}>
+      <NearBy value={isNear}>
+        <Contained text={question ? textOf(question.content) : ""}>
+          <Question thread={thread} requestId={running ?? requestId} message={question} isRunning={isRunning} />
         </Contained>
-      )}
+        {(isRunning || answer) && (
+          <Contained text={answer ? textOf(answer.content) : ""}>
+            <Answer
+              thread={thread}
+              requestId={running ?? answer?.requestId ?? requestId}
+              message={answer}
+              lack={lack}
+              onRetry={canRetry ? again : undefined}
+              onGoOn={goOn}
+              onRegenerate={question && !isRunning ? again : undefined}
+            />
+          </Contained>
+        )}
+      </NearBy>
     </li>
   );
 });

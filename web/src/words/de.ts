@@ -65,6 +65,7 @@ export const de: Words = {
 
   empty: "Worum soll es gehen?",
   emptyHint: "Die Antwort erscheint auf jedem Tab und Gerät, das dieses Gespräch offen hat, und geht weiter, während Sie weg sind.",
+  emptyEcho: "Noch ist kein Modell verbunden: Was Sie schreiben, kommt Wort für Wort zurück. Wer diese Installation betreibt, verbindet eines mit der Variablen AGENT.",
   emptyCan: "Dateien lassen sich einfügen oder hierher ziehen, alles Gesagte lässt sich durchsuchen, und ? zeigt die Tasten.",
   suggestions: [
     { title: "Etwas erklären", text: "Erkläre, wie Gezeiten entstehen, mit einer Tabelle der beteiligten Kräfte." },

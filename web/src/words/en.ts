@@ -68,6 +68,7 @@ export const en = {
   // An empty session
   empty: "What shall we talk about?",
   emptyHint: "The answer streams to every tab and device that has this session open, and goes on while you are away.",
+  emptyEcho: "No model is connected yet: what you write comes back, word by word. Whoever runs this deployment connects one by the variable AGENT.",
   emptyCan: "Attach files by pasting or dropping them, search all you have said, and press ? for the keys.",
   suggestions: [
     { title: "Explain something", text: "Explain how tides work, with a table of the forces that take part." },
