@@ -352,7 +352,6 @@ impl Truth {
                 self.sent(to.as_ref(), frame)?;
             }
             Seen::Streamed { reached, frame } => self.check_reached(host.now, reached, frame)?,
-            Seen::Told { .. } => {}
             Seen::Started { turn, request, .. } => {
                 let own = request.messages.last().ok_or("an agent is asked nothing")?;
                 let question = self.paths.question_of(*turn);
@@ -390,7 +389,7 @@ impl Truth {
             Seen::Closed { code, .. } => self.count_closed(*code),
             // It may have given up between an event and the next, which follows from it.
             Seen::GaveUp => self.place = None,
-            Seen::Aborted { .. } | Seen::Logged(_) | Seen::Removing(_) => {}
+            Seen::Aborted { .. } | Seen::Logged(_) | Seen::Removing(_) | Seen::Told { .. } => {}
         }
         Ok(())
     }
