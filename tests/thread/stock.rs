@@ -212,9 +212,9 @@ fn walk(seed: u64) {
                     // Cut somewhere, and asked for again from there.
                     let (peer, mut read) = readers.swap_remove(random.below(readers.len()));
                     let all = h.host.links[&peer].told.clone();
-                    let seen = random.below(all.len() + 1);
+                    let count = random.below(all.len() + 1);
                     all.iter()
-                        .take(seen)
+                        .take(count)
                         .for_each(|text| read.event(text).unwrap_or_else(|why| panic!("{seed}: {why}")));
                     h.host.disconnect(&peer);
                     let from =
