@@ -69,8 +69,13 @@ async function say(client: Client, requestId: string, content: string, more: obj
   await client.next(endOf(requestId));
 }
 
-const cursorAt = (cursor: string, seq: number): string => `${cursor.split(".")[0]}.${seq.toString(16)}`;
-const questionAt = (cursor: string, seq: number): string => `msg_${cursor.split(".")[0]}_${seq.toString(16)}`;
+function cursorAt(cursor: string, seq: number): string {
+  return `${cursor.split(".")[0]}.${seq.toString(16)}`;
+}
+
+function questionAt(cursor: string, seq: number): string {
+  return `msg_${cursor.split(".")[0]}_${seq.toString(16)}`;
+}
 
 async function read(bobbin: Bobbin, path: string): Promise<void> {
   const response = await bobbin.fetch(path);

@@ -243,17 +243,12 @@ impl Copying {
         let author = optional(message, "author")?;
         self.note(&content);
         let metadata: Option<Json> = optional(message, "metadata")?;
+        let begun = Begun { client_id, ..Begun::default() };
         if text("role")? == "user" {
-            let kind = |parent, begun| RecordKind::Question {
-                parent,
-                author,
-                started: true,
-                answer_id: None,
-                metadata,
-                fault: optional(message, "error").flatten(),
-                begun: Begun { client_id, ..begun },
-            };
-            let record = self.begin(&request_id, created_at, content, 2, kind);
+            let fault = optional(message, "error").flatten();
+            let (parent, started, answer_id) = (None, true, None);
+            let kind = RecordKind::Question { parent, author, started, answer_id, metadata, fault, begun };
+            let record = self.begin(&request_id, created_at, content, kind);
             self.turns.push((id, record.turn));
             self.open.push((record.turn, request_id));
             return Some(vec![record]);
@@ -262,11 +257,8 @@ impl Copying {
         let asked = self.turns.iter().find(is_parent).map(|(_, turn)| *turn);
         let (mut records, is_appended, before) = (Vec::new(), asked.is_none(), self.last);
         let turn = asked.unwrap_or_else(|| {
-            let said = content.clone();
-            let kind =
-                |parent, begun| RecordKind::Append { parent, author, metadata: None, fault: None, begun };
-            let record = self.begin(&request_id, created_at, said, 1, kind);
-            records.push(record);
+            let kind = RecordKind::Append { parent: None, author, metadata: None, fault: None, begun };
+            records.push(self.begin(&request_id, created_at, content.clone(), kind));
             self.seq.saturating_sub(1)
         });
         let open = self.open.iter().position(|(open, _)| *open == turn).map(|at| self.open.remove(at));
@@ -300,23 +292,25 @@ impl Copying {
         seq
     }
 
+    /// A turn that goes on from the one before it.
     fn begin(
         &mut self,
         request_id: &str,
         created_at: Millis,
         content: Content,
-        messages: u64,
-        kind: impl FnOnce(Option<TurnId>, Begun) -> RecordKind,
+        mut kind: RecordKind,
     ) -> Record {
-        self.count = self.count.saturating_add(messages);
-        let open: Vec<TurnId> = self.open.iter().map(|(turn, _)| *turn).collect();
-        let begun = Begun {
-            count: Some(self.count),
-            open: Some(open).filter(|open| !open.is_empty()),
-            ..Begun::default()
-        };
         let turn = self.next_seq();
-        let kind = kind(self.last.replace(turn), begun);
+        let before = self.last.replace(turn);
+        let messages = if matches!(kind, RecordKind::Append { .. }) { 1 } else { 2 };
+        self.count = self.count.saturating_add(messages);
+        if let RecordKind::Question { parent, begun, .. } | RecordKind::Append { parent, begun, .. } =
+            &mut kind
+        {
+            *parent = before;
+            begun.count = Some(self.count);
+            begun.open = Some(self.open.iter().map(|(turn, _)| *turn).collect());
+        }
         let message_id = question_id(self.epoch, turn);
         Record { seq: turn, turn, message_id, request_id: request_id.into(), created_at, content, kind }
     }
