@@ -61,8 +61,8 @@ const MUTANTS = [
   {
     name: "A socket that owes too much stays, as long as all together do not",
     file: "src/thread/unread.rs",
-    from: "if owed <= self.config.socket_owed_bytes_max && excess == 0 {",
-    to: "if excess == 0 {",
+    from: "!is_spared && *owed > self.config.socket_owed_bytes_max",
+    to: "!is_spared && *owed == u64::MAX",
   },
   {
     name: "The answer to a check counts for nothing",
@@ -109,8 +109,8 @@ const MUTANTS = [
   {
     name: "A later alarm replaces the one that guards a turn before the turn's end is stored",
     file: "src/thread/stream.rs",
-    from: "let is_first = wanted.is_some() && !(begins_nothing && self.rests());",
-    to: "let _ = begins_nothing; let is_first = wanted.is_some();",
+    from: "let is_first = is_kept && !(begins_nothing && self.rests());",
+    to: "let is_first = is_kept;",
   },
   {
     name: "A cancelled turn's agent works on",
@@ -174,7 +174,7 @@ const MUTANTS = [
   },
   {
     name: "Who posts a message again is shown its turn from the middle",
-    file: "src/thread/follow.rs",
+    file: "src/thread/stock.rs",
     from: "let mut shown = CatchUp::at(Cursor::at(epoch, id));",
     to: "let mut shown = CatchUp::at(self.head());",
   },

@@ -12,7 +12,8 @@ after(async () => {
 });
 
 const as = (sub: string) => bearer(tokenOf(sub));
-const OTHERS_MAX_MS = 2_000;
+/** What the other one is never kept waiting for: a flood that is served first would take all of its time, a minute. Far above that of a busy machine. */
+const OTHERS_MAX_MS = 10_000;
 
 test("a subject has one allowance for all of its connections, and another subject its own", async () => {
   const id = freshId();

@@ -92,7 +92,7 @@ for (const path of ["/sessions/some-thread/websocket", "/api/chat/ws?threadId=so
 }
 
 test("an unknown route is answered 404", async () => {
-  for (const path of ["/no-such-route", "/sessions/a/no-such-route", "/api/chat", "/sessions/a/b/c"]) {
+  for (const path of ["/no-such-route", "/sessions/a/no-such-route", "/api/chat/a/no-such-route", "/sessions/a/b/c"]) {
     const response = await bobbin.fetch(path);
     assert.equal(response.status, 404, path);
     assertError(await response.json(), "NOT_FOUND");

@@ -166,7 +166,7 @@ async function assertEverywhere(id: string, index: number, content: unknown): Pr
   const { messages } = await http.get(`/sessions/${id}/messages`);
   assert.deepEqual(messages[index].content, content, "page");
   const { body } = await http.ask("GET", `/sessions/${id}/messages`, undefined, { accept: "application/x-ndjson" });
-  assert.deepEqual(JSON.parse(body.split("\n")[index]), messages[index], "line");
+  assert.deepEqual(JSON.parse(body.split("\n")[index]), { ...messages[index], current: true }, "line");
   const client = await bobbin.connect(id);
   assert.deepEqual((await client.next("snapshot", DEADLINE_MS))["messages"][index], messages[index], "snapshot");
   const { messages: rows } = await indexedMessages(bobbin, id, messages.length);
