@@ -30,7 +30,7 @@ async function measured(bobbin: Bobbin, messages: number, shape: Shape): Promise
   await first.close();
   await bobbin.evict(id);
   await fillObject(bobbin, messages);
-  await linked(bobbin, id);
+  await linked(bobbin, id, messages);
   const client = await bobbin.join(id);
   for (let n = 0; n < VERSIONS && shape !== "none"; n += 1) {
     if (shape === "along the path") await say(client, `m${n}`, "more");
@@ -57,9 +57,11 @@ async function measured(bobbin: Bobbin, messages: number, shape: Shape): Promise
   return [...pages, join, select].map((ms) => `${ms.toFixed(1)} ms`).concat(String(written), `${edit.toFixed(1)} ms`);
 }
 
-/** Ids and parents as a thread gives them. */
-async function linked(bobbin: Bobbin, id: string): Promise<void> {
+/** Ids, parents and counts as a thread gives them; D1 is taken to have it all. */
+async function linked(bobbin: Bobbin, id: string, messages: number): Promise<void> {
+  await bobbin.d1("UPDATE sessions SET seq = ?1", messages * 2);
   await bobbin.change(id, `UPDATE bobbin_records SET parent = iif(kind = 'question' AND seq > 4, seq - 4, NULL),
+    data = iif(kind = 'question', json_object('count', (turn - 1) / 2 + 2), NULL),
     message_id = printf('msg_%x_%x', (SELECT epoch FROM bobbin_thread), turn) || iif(kind = 'answer', 'r', '')`);
   await bobbin.restart();
 }
