@@ -162,6 +162,18 @@ test("tickets work, for a socket without a cookie", async () => {
   assert.equal((await again.closed).code, 4401);
 });
 
+test("an admin may ask for every session, and delete a person's; nobody else may", async () => {
+  const { session } = await begin("hopper");
+  const listed = async (headers: Record<string, string>) => get("/admin/sessions", headers);
+  assert.equal((await listed(as("hopper"))).status, 403);
+  const admin = as("root", { admin: "1" });
+  const ids = async () => ((await (await listed(admin)).json()) as { sessions: { id: string }[] }).sessions.map(({ id }) => id);
+  await eventually(async () => (await ids()).includes(session), "the session in the admin's list");
+  assert.equal((await bobbin.fetch("/subjects/hopper", { method: "DELETE", headers: as("hopper") })).status, 403);
+  assert.equal((await bobbin.fetch("/subjects/hopper", { method: "DELETE", headers: admin })).status, 202);
+  await eventually(async () => (await get(`/sessions/${session}`, as("hopper"))).status === 404, "the deletion");
+});
+
 test("an authorize that fails lets nobody in", async () => {
   const { objects } = await counts();
   assert.equal((await get(`/sessions/${freshId()}`, as("broken"))).status, 500);

@@ -1,4 +1,4 @@
-// An application that knows its users by a cookie: `user=NAME`, with `&role=`, `&sessions=` and `&expires=` beside it.
+// An application that knows its users by a cookie: `user=NAME`, with `&role=`, `&sessions=`, `&expires=` and `&admin=` beside it.
 import { Thread, routeThreadRequest, type Answer, type Caller, type Turn } from "bobbin";
 
 interface Env {
@@ -30,6 +30,7 @@ function authorize(request: Request): Caller | null {
     ...(role && { role: role as "viewer" }),
     ...(sessions && { sessions: sessions.split(",") }),
     ...(expires && { expiresAt: Date.now() + Number(expires) }),
+    ...(cookie.has("admin") && { admin: true }),
   };
 }
 
