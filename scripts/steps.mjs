@@ -9,7 +9,8 @@ const NODE_TEST = [
   "--disable-warning=ExperimentalWarning",
   "--test",
   "--test-concurrency=1",
-  "--test-timeout=120000",
+  // Of a whole file, too, and some have hundreds of tests.
+  "--test-timeout=300000",
   "--test-reporter=spec",
 ];
 
