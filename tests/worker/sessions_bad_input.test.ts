@@ -46,7 +46,7 @@ test("HEAD is answered like GET, without the body", async () => {
 });
 
 test("an address that is none is refused", async () => {
-  for (const path of ["/session", "/sessions/", `/sessions/${id}/`, `/sessions/${id}/message`, `/sessions/${id}/messages/1`, "/health/", "/api/chat"]) {
+  for (const path of ["/session", "/sessions/", `/sessions/${id}/`, `/sessions/${id}/message`, `/sessions/${id}/messages/1`, "/health/", "/api/chat/a/b"]) {
     const answer = await http.ask("GET", path);
     assert.ok([400, 404].includes(answer.status), `${path} ${answer.status}`);
     assertRefused(answer, answer.status, answer.status === 404 ? "NOT_FOUND" : "INVALID_MESSAGE", path);
