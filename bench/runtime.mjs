@@ -75,7 +75,7 @@ export class Runtime {
   }
 
   #options() {
-    const { name, modules, modulesRoot, object, d1, vars } = this.#contestant;
+    const { name, modules, modulesRoot, object, d1, r2, vars } = this.#contestant;
     const worker = {
       name,
       rootPath: modulesRoot,
@@ -86,6 +86,7 @@ export class Runtime {
       bindings: { ...this.#vars, ...vars },
       ...(object && { durableObjects: { [object.binding]: { className: object.className, useSQLite: true } } }),
       ...(d1 && { d1Databases: { DB: "bench" } }),
+      ...(r2 && { r2Buckets: { FILES: "bench" } }),
     };
     return convertV4MiniflareOptions({
       host: "127.0.0.1",
