@@ -44,7 +44,8 @@ await runMain(async () => {
   } finally {
     rmSync(folder, { recursive: true, force: true });
     await runtime.close();
-    route.disconnect();
+    // It goes by itself if this process was told to stop.
+    if (route.connected) route.disconnect();
   }
 });
 

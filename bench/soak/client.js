@@ -146,7 +146,8 @@ class Client {
       case "snapshot":
         this.running = new Map(frame.inFlight.map(({ requestId, content }) => [requestId, textOf(content)]));
         this.ended = new Map();
-        for (const { role, requestId } of frame.messages) if (role === "assistant" && this.own.delete(requestId)) counters.ended.add(1);
+        // What is not running is over, or never arrived: another version may have taken its place.
+        for (const requestId of [...this.own.keys()]) if (!this.running.has(requestId) && this.own.delete(requestId)) counters.ended.add(1);
         return;
       case "user_message":
       case "branch":

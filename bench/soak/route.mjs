@@ -4,7 +4,12 @@ import { createServer } from "node:http";
 
 const everyMs = Number(process.argv[2]);
 
-const server = createServer(async (request, response) => {
+const server = createServer((request, response) => {
+  // A turn that is cancelled breaks its request off.
+  answer(request, response).catch(() => response.destroy());
+});
+
+async function answer(request, response) {
   const chunks = [];
   for await (const chunk of request) chunks.push(chunk);
   const { messages } = JSON.parse(Buffer.concat(chunks).toString());
@@ -34,7 +39,7 @@ const server = createServer(async (request, response) => {
     response.end("data: [DONE]\n\n");
   };
   say(0);
-});
+}
 
 server.listen(0, "127.0.0.1", () => process.send({ port: server.address().port }));
 process.on("disconnect", () => process.exit());
