@@ -249,6 +249,8 @@ impl Thread {
     pub(super) fn settle_down(&mut self) {
         if let Some(session) = &self.session {
             self.outbox.place = self.place_of(session.owner.as_ref());
+            // A backup may have brought back what was deleted of an earlier life.
+            self.outbox.is_anew |= self.was_deleted;
         }
     }
 
