@@ -114,7 +114,8 @@ fn the_database_of_an_earlier_life_deletes_it_before_the_next_is_told_of_the_new
     let first = deliver(&mut h, Found::default());
     assert_eq!((first.place, first.deletes, count(&first)), (0, true, 0));
     let second = deliver(&mut h, Found::default());
-    assert_eq!((second.place, second.deletes, count(&second)), (place("s1", 64), false, 1));
+    // A backup may have brought an earlier life back there, too.
+    assert_eq!((second.place, second.deletes, count(&second)), (place("s1", 64), true, 1));
     assert!(!h.host.store.owes_deletion());
 }
 
