@@ -33,8 +33,9 @@ pub(super) struct Outbox {
     pub(super) database: Option<String>,
     /// The log up to here is in it for certain; `None` if its row may be missing.
     confirmed: Option<u64>,
-    /// Whether all of the log is delivered anew, to a database that may have an earlier life of it.
-    is_anew: bool,
+    /// Whether the next delivery of content deletes first what the database has of earlier lives. A backup may have brought
+    /// them back since they were deleted there.
+    pub(super) clears: bool,
     in_flight: Option<Step>,
     sent_at: Millis,
     failures: u32,
@@ -165,6 +166,7 @@ impl Outbox {
             saved: seq,
             saved_delivered: seq,
             owed: owed.clone(),
+            clears: true,
             in_flight,
             sent_at,
             ..Outbox::default()
@@ -176,7 +178,7 @@ impl Outbox {
     fn rewind(&mut self) {
         self.delivered = 0;
         self.confirmed = None;
-        self.is_anew = true;
+        self.clears = true;
     }
 
     fn timed_out_at(&self) -> Millis {
@@ -204,7 +206,7 @@ impl Thread {
         let delivery = Delivery {
             epoch: self.epoch,
             place: owed.unwrap_or(self.outbox.place),
-            deletes: owed.is_some() || self.outbox.is_anew,
+            deletes: owed.is_some() || self.outbox.clears,
             expected: self.outbox.confirmed.unwrap_or_default(),
             content: None,
             seq: delivered,
@@ -249,8 +251,6 @@ impl Thread {
     pub(super) fn settle_down(&mut self) {
         if let Some(session) = &self.session {
             self.outbox.place = self.place_of(session.owner.as_ref());
-            // A backup may have brought back what was deleted of an earlier life.
-            self.outbox.is_anew |= self.was_deleted;
         }
     }
 
@@ -316,7 +316,7 @@ impl Thread {
         } else {
             outbox.delivered = outbox.delivered.max(delivery.seq);
             outbox.confirmed = Some(delivery.seq.max(had));
-            outbox.is_anew &= !delivery.deletes;
+            outbox.clears &= !delivery.deletes;
         }
     }
 

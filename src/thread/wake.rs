@@ -106,6 +106,7 @@ impl Thread {
     fn remember(&mut self, now: Millis, Deletion { at, owed }: Deletion) {
         self.was_deleted = !owed.is_empty() || now.saturating_sub(at) < DELETION_KEPT_MS;
         self.outbox.owed = owed;
+        self.outbox.clears |= self.was_deleted;
         if !self.was_deleted {
             self.store(vec![Write::ForgetDeletion]);
         }
