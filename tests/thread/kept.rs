@@ -120,6 +120,20 @@ fn the_database_of_an_earlier_life_deletes_it_before_the_next_is_told_of_the_new
 }
 
 #[test]
+fn what_a_backup_brought_back_of_an_earlier_life_is_deleted_also_after_a_crash() {
+    let mut h = rested(Config::default());
+    h.host.pump(Input::Delete);
+    assert!(deliver(&mut h, Found::default()).deletes);
+    h.greet("bob");
+    h.say("bob", "r2", "two");
+    h.host.crash(true);
+    h.host.deliveries.clear();
+    h.wait(20_000);
+    let first = deliver(&mut h, Found::default());
+    assert!(first.deletes && count(&first) > 0, "{first:?}");
+}
+
+#[test]
 fn what_nobody_uses_is_deleted_in_time_and_a_use_puts_it_off() {
     let mut h = rested(Config { retention_ms: 30 * DAY_MS, ..Config::default() });
     let first = h.host.alarm.expect("an alarm");
