@@ -127,7 +127,7 @@ test("a crash in the middle of a stream breaks it, and the turn that it broke of
   await chat.untilText("begun ");
   const resumed = http.resumeStream();
   await http.untilText("begun ");
-  await new Promise((resolve) => setTimeout(resolve, 700));
+  await eventually(async () => (await bobbin.sql(id, "SELECT text FROM bobbin_journal"))[0]?.["text"] === "begun ", "the journal");
   await bobbin.crash();
   await Promise.all([sent, resumed]);
   assert.deepEqual([chat.status, chat.finished.at(-1)?.isDisconnect, http.status], ["error", true, "error"]);
