@@ -179,12 +179,7 @@ test("several turns and a resume go over one socket, which is told nothing else"
   const id = freshId();
   const sockets: Sockets = [];
   const chat = overSocket(url, id, {}, { sockets });
-  const frames: { type: string; requestId: string; sequence?: number }[] = [];
-  const first = chat.sendMessage({ text: "one" });
-  await eventually(async () => sockets[0], "a socket");
-  sockets[0]?.on("message", (data) => frames.push(JSON.parse(String(data))));
-  finish(await upstream.next());
-  await first;
+  await turn(chat, "one", "first");
   // A native client changes the session and speaks meanwhile: none of its frames come here.
   const native = await bobbin.join(id);
   native.send({ type: "session_update", title: "A title" });
@@ -194,11 +189,12 @@ test("several turns and a resume go over one socket, which is told nothing else"
   await turn(chat, "two", "second");
   await chat.resumeStream();
   assert.equal(sockets.length, 1);
+  const frames = sockets[0]?.received ?? [];
   assert.deepEqual([...new Set(frames.map(({ type }) => type))].sort(), ["chunk", "end", "start"]);
   const numbers = Object.values(Object.groupBy(frames.filter(({ type }) => type === "chunk"), (frame) => frame.requestId));
   assert.equal(numbers.length, 3);
   for (const frames of numbers) assert.deepEqual(frames?.map(({ sequence }) => sequence), frames?.map((_, index) => index));
-  assert.deepEqual(texts(await history(url, id)), ["one", "and done", "by the contract", "native", "two", "second"]);
+  assert.deepEqual(texts(await history(url, id)), ["one", "first", "by the contract", "native", "two", "second"]);
 });
 
 test("the same message again is the same turn", async () => {

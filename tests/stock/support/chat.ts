@@ -105,16 +105,18 @@ export function overHttp(url: URL, id: string, options: Options = {}, transport:
   return new TestChat({ id, transport: new DefaultChatTransport({ api: new URL("/api/chat", url).href, ...transport }), ...options });
 }
 
-/** Every socket that a transport opened. */
-export type Sockets = WebSocket[];
+/** Every socket that a transport opened, with every frame that came over it. */
+export type Sockets = (WebSocket & { received: { type: string; requestId: string; sequence?: number }[] })[];
 
 /** By WebSocket. Frames are seen as they come and go. */
 export function overSocket(url: URL, id: string, options: Options = {}, { query = "", sockets = [] as Sockets, transport = {}, headers = {} } = {}): TestChat {
   const address = new URL(`/api/chat/${id}/ws${query}`, url);
   class Recorded extends WebSocket {
+    readonly received: Sockets[number]["received"] = [];
     constructor(target: string | URL, protocols?: string | string[]) {
       super(target, protocols, { headers });
       sockets.push(this);
+      this.on("message", (data) => this.received.push(JSON.parse(String(data))));
     }
   }
   const webSocket = Recorded as unknown as typeof globalThis.WebSocket;
