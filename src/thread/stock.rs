@@ -93,6 +93,7 @@ impl Thread {
             return;
         }
         let StockRequest { answers, wants, run } = request;
+        let known = run.clone().filter(|run| self.runs.iter().any(|(name, _)| name == run));
         let name = FrameName { kind: "message".into(), request_id: None, tool_use_id: None, start: None };
         let followed = match &wants {
             TurnWanted::Message(post) => Follows::Turn(post.request_id.clone()),
@@ -131,20 +132,31 @@ impl Thread {
                     &post.request_id,
                     post.client_id.as_deref().unwrap_or_default(),
                 );
-                let Ok((of, request_id)) = known else { return self.refuse(origin, &unreadable()) };
-                let replaces = Some(of.unwrap_or_else(|| post.request_id.clone()));
-                self.follow_post(now, records, origin, Post { request_id, replaces, ..*post }, Vec::new());
+                let Ok(known) = known else { return self.refuse(origin, &unreadable()) };
+                let post = match known {
+                    Some((replaces, request_id)) => Post { request_id, replaces: Some(replaces), ..*post },
+                    None => *post,
+                };
+                self.follow_post(now, records, origin, post, Vec::new());
             }
-            (TurnWanted::Again { message_id, request_id }, ..) => {
+            (TurnWanted::Again { message_id, request_id, post }, ..) => {
                 let known = self.versions_of(records, &request_id, &message_id);
-                let Ok((of, _)) = known else { return self.refuse(origin, &unreadable()) };
-                let regenerates = Some(of.unwrap_or(request_id));
-                let request_id = format!("r-{:016x}", self.next_random());
-                let post = Post { request_id, regenerates, ..Post::default() };
+                let Ok(known) = known else { return self.refuse(origin, &unreadable()) };
+                let post = match (known, post) {
+                    (None, Some(post)) => *post,
+                    (known, _) => Post {
+                        request_id: format!("r-{:016x}", self.next_random()),
+                        regenerates: Some(known.map_or(request_id, |(of, _)| of)),
+                        ..Post::default()
+                    },
+                };
                 self.follow_post(now, records, origin, post, Vec::new());
             }
             (TurnWanted::Rest, _, Some(turn)) => self.show_rest(records, origin, turn),
-            (TurnWanted::Rest, Some(answers), None) => self.answer_last(now, records, origin, answers),
+            (TurnWanted::Rest, Some(answers), None) => match known {
+                Some(run) => self.show_run(now, records, origin, &run, None),
+                None => self.answer_last(now, records, origin, answers),
+            },
             (TurnWanted::Rest | TurnWanted::Last, ..) => self.show_last(now, records, origin),
         }
     }
@@ -218,16 +230,20 @@ impl Thread {
         }
     }
 
-    /// Of the versions of a message, the one on the current path, and a name for one more.
+    /// Of the versions of a message, the one on the current path, else the first, and a name for one more; `None` if the
+    /// thread does not know the message.
     fn versions_of(
         &self,
         records: &dyn Records,
         first: &str,
         message_id: &str,
-    ) -> Result<(Option<String>, String), StoreError> {
+    ) -> Result<Option<(String, String)>, StoreError> {
         let (mut current, mut number, mut name) = (None, 1_u64, first.to_owned());
+        if self.session.is_none() {
+            return Ok(None);
+        }
         while let Some(known) = records.request(&name)? {
-            if self.path().contains(known.turn) {
+            if current.is_none() || self.path().contains(known.turn) {
                 current = Some(name);
             }
             number = number.saturating_add(1);
@@ -240,7 +256,7 @@ impl Thread {
             current = known.and_then(|mut known| known.pop()).map(|known| known.request_id);
             name = [first, ".2"].concat();
         }
-        Ok((current, name))
+        Ok(current.map(|current| (current, name)))
     }
 
     fn follow_post(
@@ -251,10 +267,7 @@ impl Thread {
         post: Post,
         held: Vec<ServerFrame>,
     ) {
-        if let Some(peer) = self.peers.get_mut(origin.peer) {
-            peer.follows = Follows::Turn(post.request_id.clone());
-        }
-        self.attach(origin.peer.clone());
+        self.follow_turn(origin.peer, post.request_id.clone());
         self.take_post(now, records, origin, post, held);
     }
 
@@ -310,7 +323,7 @@ impl Thread {
         for (id, turn) in self.turns.iter() {
             if turn.answer().is_some() {
                 let is_it = if answers.answer_id.is_empty() {
-                    self.has_any_call(turn, &answers.said)
+                    Self::has_any_call(turn, &answers.said)
                 } else {
                     let chain = Self::chain(records, *id)?;
                     chain.first().is_some_and(|head| head.answer_id(self.epoch) == answers.answer_id)
@@ -324,12 +337,9 @@ impl Thread {
     }
 
     /// Whether a turn has any of these calls.
-    fn has_any_call(&self, turn: &Turn, said: &[(String, ToolSaid)]) -> bool {
-        said.iter().any(|(tool_use_id, said)| {
-            let (request_id, tool_use_id) = (turn.request_id.clone(), tool_use_id.clone());
-            let answer = ToolAnswer { request_id, tool_use_id, said: said.clone() };
-            !matches!(self.takes_answer(&answer), Err(error) if error.code == ErrorCode::NotFound)
-        })
+    fn has_any_call(turn: &Turn, said: &[(String, ToolSaid)]) -> bool {
+        let answer = turn.answer();
+        said.iter().any(|(name, _)| answer.is_some_and(|answer| answer.call_named(name).is_some()))
     }
 
     /// Takes what is said to the calls that are open. The others were answered before, maybe by somebody else: the first
@@ -344,12 +354,10 @@ impl Thread {
     ) -> bool {
         let Some(request_id) = self.turns.get(&id).map(|turn| turn.request_id.clone()) else { return true };
         let mut is_admitted = false;
-        for (tool_use_id, said) in said {
-            let answer = ToolAnswer {
-                request_id: request_id.clone(),
-                tool_use_id: tool_use_id.clone(),
-                said: said.clone(),
-            };
+        for (name, said) in said {
+            let answer = self.turns.get(&id).and_then(Turn::answer);
+            let tool_use_id = answer.and_then(|answer| answer.call_named(name)).unwrap_or(name).to_owned();
+            let answer = ToolAnswer { request_id: request_id.clone(), tool_use_id, said: said.clone() };
             match self.takes_answer(&answer) {
                 Ok(true) => {
                     let frame = ClientFrame::Answer(answer.clone());
@@ -459,21 +467,28 @@ impl Thread {
         let (id, request_id) = (begun.turn, begun.request_id.clone());
         let end = if self.turns.contains_key(&id) { Ok(None) } else { records.end(id) };
         let Ok(end) = end else { return self.refuse(origin, &unreadable()) };
-        if let Some(peer) = self.peers.get_mut(origin.peer) {
+        self.follow_turn(origin.peer, request_id);
+        let before = shown.chain.split_last().map_or(&[][..], |(_, before)| before);
+        let Ok(mut frames) = self.frames_of(records, before, &begun.request_id) else {
+            return self.refuse(origin, &unreadable());
+        };
+        frames.extend(self.appended_frames(begun, end.as_ref()));
+        let held = shown.held.as_ref().map(|held| (held, shown.since));
+        self.show_from(records, origin.peer, frames, begun, held, end.as_ref());
+    }
+
+    /// A peer is sent this turn, which is known by the name of its run from now on.
+    fn follow_turn(&mut self, peer: &PeerId, request_id: String) {
+        if let Some(peer) = self.peers.get_mut(peer) {
             if let Some(run) = peer.run.as_ref().filter(|run| **run != request_id) {
+                self.runs.retain(|(name, _)| name != run);
                 self.runs.push((run.clone(), request_id.clone()));
                 let over = self.runs.len().saturating_sub(STOCK_REQUESTS_MAX);
                 self.runs.drain(..over);
             }
             peer.follows = Follows::Turn(request_id);
         }
-        self.attach(origin.peer.clone());
-        let before = shown.chain.split_last().map_or(&[][..], |(_, before)| before);
-        let Ok(frames) = self.frames_of(records, before, &begun.request_id) else {
-            return self.refuse(origin, &unreadable());
-        };
-        let held = shown.held.as_ref().map(|held| (held, shown.since));
-        self.show_from(records, origin.peer, frames, begun, held, end.as_ref());
+        self.attach(peer.clone());
     }
 
     /// What is told of turns that are over, under the name of the one that goes on with them.
@@ -500,6 +515,23 @@ impl Thread {
         let beside = self.beside(records, std::iter::once(begun)).unwrap_or_default();
         self.event_of(&beside, begun, cursor.clone())
             .or_else(|| begun.branch_frame(self.epoch, cursor, Vec::new()))
+    }
+
+    /// An answer that no turn asked for, but for its end: it is shown as one that is made again.
+    fn appended_frames(&self, begun: &Record, end: Option<&Record>) -> Vec<ServerFrame> {
+        let (true, Some(end)) = (matches!(begun.kind, RecordKind::Append { .. }), end) else {
+            return Vec::new();
+        };
+        let mut all = CatchUp::at(Cursor::at(self.epoch, begun.seq));
+        all.frames.push(ServerFrame::Branch {
+            cursor: Cursor::at(self.epoch, begun.seq),
+            request_id: Some(begun.request_id.clone()),
+            answer_id: Some(begun.answer_id(self.epoch)),
+            after: None,
+            messages: Vec::new(),
+        });
+        let _ = all.answer(begun.turn, &begun.request_id, &end.answer());
+        all.frames
     }
 
     /// The questions of the turns that are shown as one message with this one: results of calls go on with the answer
