@@ -13,12 +13,14 @@ use crate::dialect::ag_ui::framed;
 use crate::dialect::ai_sdk::request::chat_id;
 use crate::platform::http::{changeable, empty_response, header, json_response, read, socket_response};
 use crate::platform::{
-    BodyChunk, BodyReader, Env, Guarded as Survivor, Socket, binding, close_later, d1, log_failure, promise,
-    socket_pair,
+    BodyChunk, BodyReader, Env, Guarded as Survivor, Socket, binding, close_later, d1, log_failure, new_uuid,
+    promise, socket_pair,
 };
 use crate::protocol::json::Fields;
 use crate::protocol::limits::{BODY_BYTES_MAX, FORK_PAGE_BYTES_MAX, STOCK_FRAME_BYTES_MAX};
-use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Json, is_session_id, optional, required, to_json};
+use crate::protocol::{
+    CloseCode, ErrorBody, ErrorCode, Json, cut, is_session_id, optional, required, to_json,
+};
 use crate::variables::{self, Name, SearchName, Variables};
 
 use super::auth::{self, Caller, Policy, may_read};
@@ -159,7 +161,7 @@ async fn respond(request: &Request, env: &Env, context: &Context, given: &Given)
         }
         Guarded::Configuration => configured::answer(env, true),
         Guarded::CreateSession => {
-            let id = uuid::Uuid::new_v4();
+            let id = new_uuid();
             Ok(json_response(201, &format!(r#"{{"id":"{id}"}}"#))?)
         }
         Guarded::ConnectNowhere => {
@@ -263,8 +265,7 @@ async fn fork(request: &Request, env: &Env, caller: &Caller, from: &str, given: 
     let text = |name: &str| {
         optional::<String>(&asked, name).ok_or_else(|| bad_request(&[name, " is not a string"].concat()))
     };
-    let (to, message_id) =
-        (text("id")?.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()), text("messageId")?);
+    let (to, message_id) = (text("id")?.unwrap_or_else(new_uuid), text("messageId")?);
     if !is_session_id(&to) {
         return Err(bad_request("id has 1 to 128 of A-Z a-z 0-9 _ -"));
     }
@@ -301,8 +302,9 @@ async fn fork(request: &Request, env: &Env, caller: &Caller, from: &str, given: 
             before = fields.get("before").cloned().unwrap_or(Json::Null);
         }
         // The fields of an object, without its braces.
-        page = to_json(&copied).replacen('{', ",", 1);
-        page.pop();
+        let copied = to_json(&copied);
+        let fields = copied.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+        page = [",", fields.unwrap_or_default()].concat();
     }
 }
 
@@ -345,7 +347,9 @@ async fn join_run(
     given: &Given,
     context: &Context,
 ) -> Answer {
-    let url = request.url().replacen("/ag-ui/websocket", "/ag-ui", 1);
+    let url = request.url();
+    let (before, after) = cut(&url, "/ag-ui/websocket").unwrap_or((&url, ""));
+    let url = [before, "/ag-ui", after].concat();
     let events = pass_on(&Request::new_with_str(&url)?, env, caller, id, given)?;
     let events: Response = JsFuture::from(events).await?.unchecked_into();
     let Some(body) = events.body().filter(|_| events.status() == 200) else {
@@ -363,7 +367,7 @@ async fn join_run(
         let _ = server.close(code as u16, "");
         Ok(JsValue::UNDEFINED)
     };
-    context.wait_until(&promise(Survivor::new(Box::pin(feeding), Box::new(Err))))?;
+    context.wait_until(&promise(Box::pin(Survivor::new(Box::pin(feeding), Box::new(Err)))))?;
     switch_protocols(request, &client)
 }
 

@@ -2,7 +2,7 @@
 
 use crate::dialect::Dialect;
 use crate::protocol::limits::SESSION_ID_CHARS_MAX;
-use crate::protocol::{ErrorBody, ErrorCode, cut, is_session_id};
+use crate::protocol::{CollectVec, ErrorBody, ErrorCode, cut, is_session_id};
 use crate::thread::Ask;
 
 /// What a request asks for, by its method and address.
@@ -175,7 +175,7 @@ impl Route {
     pub fn of(method: &str, url: &str, is_upgrade: bool) -> Result<Route, Refused> {
         let (_, address) = cut(url, "://").unwrap_or_default();
         let path = address.split(['?', '#']).next().unwrap_or_default();
-        let segments: Vec<&str> = path.split('/').skip(1).collect();
+        let segments: Vec<&str> = path.split('/').skip(1).collect_vec();
         match segments.as_slice() {
             ["health"] => choose(method, &[("GET", true)]).map(|_| Route::Health),
             ["config"] => choose(method, &[("GET", true)]).map(|_| Route::Guarded(Guarded::Configuration)),
@@ -298,7 +298,7 @@ fn choose<T: Copy>(method: &str, served: &[(&str, T)]) -> Result<T, Refused> {
     let asked = if method == "HEAD" { "GET" } else { method };
     let found = served.iter().find(|(method, _)| *method == asked);
     found.map(|(_, what)| *what).ok_or_else(|| {
-        let methods: Vec<&str> = served.iter().map(|(method, _)| *method).collect();
+        let methods: Vec<&str> = served.iter().map(|(method, _)| *method).collect_vec();
         not_served(method, &methods)
     })
 }

@@ -57,8 +57,12 @@ pub type Item<'a, 'f> = dyn FnMut(&mut Reader<'a>) -> Parsed<()> + 'f;
 /// A value as JSON. Use it for everything that may hold a [`Json`]: another writer does not know its numbers.
 #[must_use]
 pub fn to_json(value: &impl Serialize) -> String {
+    text_of(&mut |bytes| write_json(bytes, value))
+}
+
+fn text_of(write: &mut dyn FnMut(&mut Vec<u8>)) -> String {
     let mut bytes = Vec::with_capacity(128);
-    write_json(&mut bytes, value);
+    write(&mut bytes);
     String::from_utf8(bytes).unwrap_or_default()
 }
 

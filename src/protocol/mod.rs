@@ -13,6 +13,7 @@ mod file;
 mod identity;
 pub mod json;
 pub mod limits;
+mod lists;
 pub(crate) mod objects;
 mod read;
 mod server;
@@ -32,6 +33,7 @@ pub use error::{CloseCode, ErrorBody, ErrorCode};
 pub use file::{Wanted, disposition, file_of, file_path, media_type, safe_name, wanted};
 pub use identity::{Access, Identity};
 pub use json::{Json, to_json};
+pub use lists::CollectVec;
 pub use read::{Read, optional, required};
 pub use server::{
     Finish, InFlight, InFlightState, Response, ResponseMetadata, ServerFrame, SnapshotReason, Usage,

@@ -14,14 +14,14 @@ use crate::edge::{
     read_fields, refusal, switch_protocols,
 };
 use crate::platform::http::{empty_response, header, json_response, read, stream};
-use crate::platform::{elapsed, now, sleep, socket_pair};
+use crate::platform::{elapsed, new_uuid, now, sleep, socket_pair};
 use crate::protocol::json::{Fields, Json};
 use crate::protocol::limits::{
     BODY_BYTES_MAX, FORK_PAGE_BYTES_MAX, IMPORT_BYTES_MAX, MESSAGE_BYTES_MAX, PAGE_BYTES_MAX, PAGE_MAX,
 };
 use crate::protocol::{
-    CloseCode, Cursor, ErrorCode, Identity, Read, Session, SessionUpdate, ToolAnswer, is_request_id,
-    request_id_form, to_json,
+    CloseCode, CollectVec, Cursor, ErrorCode, Identity, Read, Session, SessionUpdate, ToolAnswer,
+    is_request_id, request_id_form, to_json,
 };
 use crate::pump::{Accepted, Broken, NEWER_FORMAT, Undone};
 use crate::thread::store::{Page, Record, Records, StoreError};
@@ -156,7 +156,7 @@ fn join(shell: &Shell, peer: &PeerId, input: Input) -> Result<(), Refused> {
 }
 
 pub fn new_peer() -> PeerId {
-    uuid::Uuid::new_v4().to_string().into()
+    new_uuid().into()
 }
 
 /// A browser comes: its socket may sleep from here on.
@@ -194,7 +194,7 @@ fn events(shell: &Shell, request: &Request, identity: Identity) -> Answer {
 /// Takes a message, or an answer that no turn asked for. Who accepts events gets those of its turn.
 async fn post(shell: &Shell, request: &Request, identity: Identity) -> Answer {
     let mut fields = fields(request, MESSAGE_BYTES_MAX).await?;
-    let post = native::post(&mut fields, || uuid::Uuid::new_v4().to_string());
+    let post = native::post(&mut fields, new_uuid);
     let (post, peer) = (post.map_err(|message| bad_request(&message))?, new_peer());
     let body =
         if accepts(request, "text/event-stream") { Some(shell.workerd().open_stream(&peer)?) } else { None };
@@ -239,11 +239,11 @@ fn ticket(shell: &Rc<Shell>, identity: Identity, purpose: Purpose) -> Answer {
     };
     // Tickets are in memory alone, so the object stays awake for as long as any is good.
     let waiting = shell.clone();
-    shell.spawn(async move {
+    shell.spawn(Box::pin(async move {
         while waiting.tickets.are_waiting(now()) {
             sleep(TICKET_POLL_MS).await;
         }
-    });
+    }));
     Ok(json_response(201, &format!(r#"{{"ticket":"{ticket}","expiresAt":{expires_at}}}"#))?)
 }
 
@@ -393,10 +393,10 @@ fn export(shell: &Rc<Shell>, identity: Identity) -> Answer {
 
 /// Each record with what is shown of it, if it is a message.
 fn exported(thread: &Thread, store: &Store, page: &[Record]) -> Result<Vec<u8>, StoreError> {
-    let messages: Vec<Record> = page.iter().filter(|record| record.is_message()).cloned().collect();
+    let messages: Vec<Record> = page.iter().filter(|record| record.is_message()).cloned().collect_vec();
     let shown = json_lines(thread, store, &messages)?;
     let mut shown = shown.split(|byte| *byte == b'\n');
-    let seqs: Vec<u64> = page.iter().map(|record| record.seq).collect();
+    let seqs: Vec<u64> = page.iter().map(|record| record.seq).collect_vec();
     let mut lines = Vec::new();
     for (record, row) in page.iter().zip(store.rows_as_json(&seqs)?) {
         lines.push(b'{');

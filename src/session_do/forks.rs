@@ -10,7 +10,7 @@ use crate::platform::http::json_response;
 use crate::platform::{log_failure, now, r2};
 use crate::protocol::json::Fields;
 use crate::protocol::limits::{FILE_UNNAMED_MS, FILE_UPLOAD_MS, GUARD_MS};
-use crate::protocol::{ErrorCode, Identity, Json, Read, optional, required, to_json};
+use crate::protocol::{CollectVec, ErrorCode, Identity, Json, Read, optional, required, to_json};
 use crate::pump::Platform as _;
 use crate::thread::store::{Records as _, StoreError};
 use crate::thread::{Ask, Copied, File, FileState, ForkOrigin, Input};
@@ -28,8 +28,8 @@ pub fn give(shell: &Shell, identity: &Identity, fields: &Fields) -> Answer {
     let Copied { through, messages, files, before } = copied.map_err(crate::pump::Undone::Refused)?;
     let title = shell.thread(|thread| thread.session().and_then(|session| session.title.clone()))?;
     let messages: Vec<String> =
-        messages.iter().map(|(seq, message)| format!("[{seq},{}]", to_json(message))).collect();
-    let files: Vec<String> = files.iter().map(file_json).collect();
+        messages.iter().map(|(seq, message)| format!("[{seq},{}]", to_json(message))).collect_vec();
+    let files: Vec<String> = files.iter().map(file_json).collect_vec();
     let body = format!(
         r#"{{"through":{},"title":{},"before":{},"messages":[{}],"files":[{}]}}"#,
         to_json(&through),
@@ -58,7 +58,7 @@ pub async fn take(shell: &Rc<Shell>, identity: &Identity, fields: &Fields) -> An
             [seq, message] => Some((seq.as_u64()?, to_json(message))),
             _ => None,
         };
-        messages.iter().filter_map(pair).collect()
+        messages.iter().filter_map(pair).collect_vec()
     });
     if shell.thread(|thread| thread.session().is_some())? {
         return known(shell, &origin);

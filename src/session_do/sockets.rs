@@ -10,7 +10,7 @@ use wasm_bindgen::prelude::*;
 
 use crate::dialect::{Dialect, Stock, ag_ui, ai_sdk, events};
 use crate::protocol::json::Fields;
-use crate::protocol::{CloseCode, Json, required, to_json};
+use crate::protocol::{CloseCode, CollectVec, Json, required, to_json};
 use crate::thread::stock::{request_peer, socket_of};
 use crate::thread::{Attachment, PeerId};
 
@@ -84,7 +84,7 @@ impl Sockets {
 
     pub fn open(&self) -> Vec<(PeerId, Attachment)> {
         let read = |(peer, open): (&PeerId, &Open)| Some((peer.clone(), open.attachment()?));
-        self.open.iter().filter_map(read).collect()
+        self.open.iter().filter_map(read).collect_vec()
     }
 
     pub fn add(&mut self, peer: PeerId, socket: Socket) {
@@ -111,7 +111,7 @@ impl Sockets {
     }
 
     pub fn untaken(&self) -> Vec<(PeerId, u64)> {
-        self.streams().map(|(peer, stream)| (peer.clone(), stream.untaken())).collect()
+        self.streams().map(|(peer, stream)| (peer.clone(), stream.untaken())).collect_vec()
     }
 
     /// Keeps streams open through what closes silent connections, and cuts those that were given their end and whose
@@ -271,8 +271,8 @@ impl Sockets {
     }
 
     pub fn close_all(&mut self, code: CloseCode, reason: &str) -> Vec<Socket> {
-        let peers: Vec<_> = self.open.keys().cloned().collect();
-        peers.iter().filter_map(|peer| self.close(peer, code, reason)).collect()
+        let peers: Vec<_> = self.open.keys().cloned().collect_vec();
+        peers.iter().filter_map(|peer| self.close(peer, code, reason)).collect_vec()
     }
 }
 

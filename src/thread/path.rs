@@ -9,7 +9,7 @@
 use serde::ser::SerializeSeq as _;
 use serde::{Serialize, Serializer};
 
-use crate::protocol::{Json, Read};
+use crate::protocol::{CollectVec, Json, Read};
 
 /// A place behind all others; every JSON number up to it is exact.
 pub(super) const END: u64 = 1 << 53;
@@ -80,14 +80,14 @@ impl Path {
     /// With all that comes from this place on.
     #[must_use]
     pub fn with_all_since(&self, seq: u64) -> Path {
-        Path::of(self.0.iter().copied().chain([(seq, END)]).collect())
+        Path::of(self.0.iter().copied().chain([(seq, END)]).collect_vec())
     }
 
     /// The part at or behind a place.
     #[must_use]
     pub fn part_from(&self, seq: u64) -> Path {
         let part = self.0.iter().filter(|(_, to)| *to > seq);
-        Path(part.map(|(from, to)| (seq.max(*from), *to)).collect())
+        Path(part.map(|(from, to)| (seq.max(*from), *to)).collect_vec())
     }
 
     /// The first place that is on one of two paths and not on the other.
@@ -157,7 +157,7 @@ impl Way {
     /// With the places behind the edges that are on the path too.
     pub(super) fn path(&self, late: &[u64]) -> Path {
         let late = late.iter().map(|seq| (*seq, seq.saturating_add(1)));
-        Path::of(self.stretches.iter().copied().chain(late).collect())
+        Path::of(self.stretches.iter().copied().chain(late).collect_vec())
     }
 }
 
@@ -209,7 +209,7 @@ impl Tree {
     pub(super) fn newest(&self, mut turn: u64, mut is_answer: bool) -> u64 {
         // In the order in which a path comes to them.
         let fork = |start: &Start| (start.parent.unwrap_or_default(), !start.is_answer, start.turn);
-        let mut forks: Vec<_> = self.0.iter().map(fork).collect();
+        let mut forks: Vec<_> = self.0.iter().map(fork).collect_vec();
         forks.sort_unstable();
         loop {
             let next = forks.partition_point(|(at, is_message, _)| (*at, *is_message) < (turn, is_answer));
@@ -225,7 +225,7 @@ impl Tree {
     /// Those with which versions of one message begin beside the first.
     pub(super) fn beside(&self, parent: Option<u64>, is_answer: bool) -> Vec<Start> {
         let is_it = |start: &&Start| start.parent == parent && start.is_answer == is_answer;
-        self.0.iter().filter(is_it).cloned().collect()
+        self.0.iter().filter(is_it).cloned().collect_vec()
     }
 
     /// Whether two turns are of one segment.

@@ -3,7 +3,8 @@
 use crate::agent::{AgentMessage, AgentRequest, Call, Enclosed, Failed, Finished};
 use crate::protocol::limits::QUEUED_TURNS_MAX;
 use crate::protocol::{
-    Content, ErrorBody, ErrorCode, Json, Millis, Post, ResponseMetadata, Role, ServerFrame, Status,
+    CollectVec, Content, ErrorBody, ErrorCode, Json, Millis, Post, ResponseMetadata, Role, ServerFrame,
+    Status,
 };
 
 use super::access::Follows;
@@ -332,7 +333,7 @@ impl Thread {
     pub(super) fn cancel(&mut self, now: Millis, by: Option<&PeerId>, request_id: Option<&str>) {
         let is_meant = |turn: &Turn| request_id.is_none_or(|id| turn.request_id == id);
         let meant: Vec<TurnId> =
-            self.turns.iter().filter(|(_, turn)| is_meant(turn)).map(|(id, _)| *id).collect();
+            self.turns.iter().filter(|(_, turn)| is_meant(turn)).map(|(id, _)| *id).collect_vec();
         for turn in meant {
             let Some(Turn { request_id, state, .. }) = self.turns.get(&turn) else { continue };
             let (request_id, is_running) = (request_id.clone(), matches!(state, TurnState::Running(_)));
