@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::protocol::json::{Fields, Json, Malformed, Parsed, Reader, write_json};
+use crate::protocol::json::{Fields, Json, Malformed, Parsed, Reader};
 use crate::protocol::limits::{
     BLOCKS_MAX, DATA_URL_BYTES_MAX, JSON_DEPTH_MAX, MESSAGE_BYTES_MAX, MESSAGE_METADATA_BYTES_MAX,
     REFUSED_FRAME_CHARS_MAX, REFUSED_NAME_CHARS_MAX,
@@ -47,16 +47,16 @@ fn text_frame(
             frame.extend_from_slice(part.as_bytes());
         }
     };
-    add(&mut frame, &["{\"type\":\"", kind, "\",\"cursor\":\""]);
+    add(&mut frame, &["{\"type\":\"", kind, "\",\"cursor\":"]);
     cursor.write(&mut frame);
-    add(&mut frame, &["\",\"requestId\":"]);
-    write_json(&mut frame, request_id);
+    add(&mut frame, &[",\"requestId\":"]);
+    request_id.write(&mut frame);
     if let Some(index) = index {
         add(&mut frame, &[",\"index\":"]);
-        write_json(&mut frame, &index);
+        index.write(&mut frame);
     }
     add(&mut frame, &[",\"", name, "\":"]);
-    write_json(&mut frame, text);
+    text.write(&mut frame);
     frame.push(b'}');
     String::from_utf8(frame).unwrap_or_default()
 }

@@ -3,9 +3,7 @@
 //! A version of Bobbin can meet words that a newer one stored. [`Word`] keeps such a word and shows it
 //! unchanged, so nothing that is stored is ever lost to an older build.
 
-use serde::{Serialize, Serializer};
-
-use super::{Json, Read};
+use super::{Json, Read, Write};
 
 /// An enum whose values are written as strings.
 pub trait Named: Copy + PartialEq + 'static {
@@ -96,9 +94,9 @@ impl<T: Named> PartialEq<T> for Word<T> {
     }
 }
 
-impl<T: Named> Serialize for Word<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
+impl<T: Named> Write for Word<T> {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.as_str().write(out);
     }
 }
 
@@ -112,9 +110,9 @@ impl<T: Named> Read for Word<T> {
 macro_rules! words {
     ($(#[$meta:meta])* pub enum $name:ident { $($(#[$doc:meta])* $value:ident = $word:literal,)+ }) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, ::serde::Serialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[cfg_attr(test, derive(ts_rs::TS))]
-        pub enum $name { $($(#[$doc])* #[serde(rename = $word)] $value,)+ }
+        pub enum $name { $($(#[$doc])* #[cfg_attr(test, ts(rename = $word))] $value,)+ }
 
         impl $crate::protocol::Named for $name {
             const ALL: &'static [Self] = &[$($name::$value,)+];
@@ -130,6 +128,12 @@ macro_rules! words {
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 $crate::protocol::Named::as_str(self)
+            }
+        }
+
+        impl $crate::protocol::Write for $name {
+            fn write(&self, out: &mut Vec<u8>) {
+                self.as_str().write(out);
             }
         }
 

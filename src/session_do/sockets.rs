@@ -5,7 +5,6 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use js_sys::{JsString, Uint8Array};
-use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
 use crate::dialect::{Dialect, Stock, ag_ui, ai_sdk, events};
@@ -48,14 +47,16 @@ enum Line {
     },
 }
 
-/// What hibernation leaves of a socket, as JSON.
-#[derive(Serialize)]
-struct Attached {
-    id: String,
-    attachment: Attachment,
-    /// The requests of a stock client's socket, and the turns that they are sent.
-    #[serde(skip_serializing_if = "has_none")]
-    requests: Json,
+object! {
+    /// What hibernation leaves of a socket.
+    pub struct Attached {
+        /// Its id.
+        pub id: String = "id",
+        /// What the thread keeps with it.
+        pub attachment: Attachment = "attachment",
+        /// The requests of a stock client's socket, and the turns that they are sent.
+        pub requests: Option<Json> = "requests" optional,
+    }
 }
 
 impl Sockets {
@@ -70,7 +71,7 @@ impl Sockets {
                 continue;
             };
             let dialect = Some(attachment.dialect);
-            for (request, follows) in requests.as_object().into_iter().flatten() {
+            for (request, follows) in requests.as_ref().and_then(Json::as_object).into_iter().flatten() {
                 let (request, follows) = (request.clone(), follows.as_str().map(str::to_owned));
                 let peer = request_peer(&id, &request);
                 let (socket, dialect, sequence) = (socket.clone(), attachment.dialect, Cell::new(0));
@@ -234,7 +235,8 @@ impl Sockets {
             }
             _ => None,
         };
-        let requests = Json::Object(self.open.iter().filter_map(its).collect());
+        let requests: Fields = self.open.iter().filter_map(its).collect();
+        let requests = (!requests.is_empty()).then_some(Json::Object(requests));
         let attached = Attached { id: id.to_owned(), attachment, requests };
         socket.serialize_attachment(&JsValue::from(to_json(&attached))).is_ok()
     }
@@ -360,16 +362,6 @@ impl Line {
     }
 }
 
-fn has_none(requests: &Json) -> bool {
-    requests.as_object().is_none_or(Fields::is_empty)
-}
-
 fn attached(socket: &Socket) -> Option<Attached> {
-    let json = socket.deserialize_attachment().ok()?.as_string()?;
-    let value = Json::parse(&json)?;
-    Some(Attached {
-        id: required(&value, "id")?,
-        attachment: required(&value, "attachment")?,
-        requests: value.get("requests").cloned().unwrap_or(Json::Null),
-    })
+    Attached::parse(&socket.deserialize_attachment().ok()?.as_string()?)
 }

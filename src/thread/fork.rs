@@ -27,9 +27,9 @@ object! {
         /// The session.
         pub from: String = "from",
         /// The last message, as it was asked for; `None` for the whole of the path that was current.
-        pub message_id: Option<String> = "messageId" unless "Option::is_none",
+        pub message_id: Option<String> = "messageId" optional,
         /// The subject that the fork is made for.
-        pub by: Option<String> = "by" unless "Option::is_none",
+        pub by: Option<String> = "by" optional,
     }
 }
 

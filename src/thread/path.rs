@@ -6,10 +6,7 @@
 //!
 //! **Invariant:** nothing is ever rewritten. A path names places, and a place holds the same for ever.
 
-use serde::ser::SerializeSeq as _;
-use serde::{Serialize, Serializer};
-
-use crate::protocol::{CollectVec, Json, Read};
+use crate::protocol::{CollectVec, Json, Read, Write};
 
 /// A place behind all others; every JSON number up to it is exact.
 pub(super) const END: u64 = 1 << 53;
@@ -103,17 +100,10 @@ impl Path {
 }
 
 /// `[[from, to], …]`; of the last stretch, which has no end, `[from]`.
-impl Serialize for Path {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut all = serializer.serialize_seq(Some(self.0.len()))?;
-        for (from, to) in &self.0 {
-            if *to == END {
-                all.serialize_element(&[*from].as_slice())
-            } else {
-                all.serialize_element(&[*from, *to].as_slice())
-            }?;
-        }
-        all.end()
+impl Write for Path {
+    fn write(&self, out: &mut Vec<u8>) {
+        let stretch = |(from, to): &(u64, u64)| if *to == END { vec![*from] } else { vec![*from, *to] };
+        self.0.iter().map(stretch).collect_vec().write(out);
     }
 }
 
