@@ -7,6 +7,7 @@ use crate::protocol::limits::{
     BLOCKS_MAX, DATA_URL_BYTES_MAX, JSON_DEPTH_MAX, MESSAGE_BYTES_MAX, MESSAGE_METADATA_BYTES_MAX,
     REFUSED_FRAME_CHARS_MAX, REFUSED_NAME_CHARS_MAX,
 };
+use crate::protocol::write::{begin, end, field, optional_field};
 use crate::protocol::{
     Block, ClientFrame, Content, Cursor, ErrorBody, ErrorCode, FrameName, Post, Read, Received, ServerFrame,
     SessionUpdate, ToolAnswer, is_request_id, request_id_form, to_json,
@@ -42,22 +43,13 @@ fn text_frame(
     (name, text): (&str, &str),
 ) -> String {
     let mut frame = Vec::with_capacity(text.len().saturating_add(TEXT_OVERHEAD_BYTES));
-    let add = |frame: &mut Vec<u8>, parts: &[&str]| {
-        for part in parts {
-            frame.extend_from_slice(part.as_bytes());
-        }
-    };
-    add(&mut frame, &["{\"type\":\"", kind, "\",\"cursor\":"]);
-    cursor.write(&mut frame);
-    add(&mut frame, &[",\"requestId\":"]);
-    request_id.write(&mut frame);
-    if let Some(index) = index {
-        add(&mut frame, &[",\"index\":"]);
-        index.write(&mut frame);
-    }
-    add(&mut frame, &[",\"", name, "\":"]);
-    text.write(&mut frame);
-    frame.push(b'}');
+    begin(&mut frame);
+    field(&mut frame, "type", kind);
+    field(&mut frame, "cursor", cursor);
+    field(&mut frame, "requestId", request_id);
+    optional_field(&mut frame, "index", &index);
+    field(&mut frame, name, text);
+    end(&mut frame);
     String::from_utf8(frame).unwrap_or_default()
 }
 

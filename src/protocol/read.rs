@@ -82,6 +82,15 @@ impl<T: Read> Read for Vec<T> {
     }
 }
 
+impl Read for (u64, u64) {
+    fn read(value: &Json) -> Option<Self> {
+        match value.as_array()? {
+            [one, other] => Some((one.as_u64()?, other.as_u64()?)),
+            _ => None,
+        }
+    }
+}
+
 impl Read for Content {
     fn read(value: &Json) -> Option<Self> {
         match value {
@@ -106,7 +115,7 @@ mod tests {
         SessionState, to_json,
     };
 
-    fn comes_back<T: Read + serde::Serialize + PartialEq + std::fmt::Debug>(written: &T) {
+    fn comes_back<T: Read + Write + PartialEq + std::fmt::Debug>(written: &T) {
         let json = to_json(written);
         assert_eq!(T::parse(&json).as_ref(), Some(written), "{json}");
     }

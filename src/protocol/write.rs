@@ -1,5 +1,6 @@
 //! Values as JSON text. What can be written cannot fail.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::Json;
@@ -66,29 +67,24 @@ fn comma(out: &mut Vec<u8>) {
     }
 }
 
-fn list<T: Write>(out: &mut Vec<u8>, items: impl Iterator<Item = T>) {
-    out.push(b'[');
-    for item in items {
-        comma(out);
-        item.write(out);
-    }
-    out.push(b']');
-}
-
 impl Write for str {
     fn write(&self, out: &mut Vec<u8>) {
-        out.push(b'"');
-        let mut rest = self.as_bytes();
-        while let Some(place) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)) {
-            let (plain, special) = rest.split_at(place);
-            let Some((byte, behind)) = special.split_first() else { break };
-            out.extend_from_slice(plain);
-            escape(out, *byte);
-            rest = behind;
-        }
-        out.extend_from_slice(rest);
-        out.push(b'"');
+        write_text(out, self);
     }
+}
+
+fn write_text(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    let mut rest = text.as_bytes();
+    while let Some(place) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)) {
+        let (plain, special) = rest.split_at(place);
+        let Some((byte, behind)) = special.split_first() else { break };
+        out.extend_from_slice(plain);
+        escape(out, *byte);
+        rest = behind;
+    }
+    out.extend_from_slice(rest);
+    out.push(b'"');
 }
 
 fn escape(out: &mut Vec<u8>, byte: u8) {
@@ -129,18 +125,22 @@ const DIGITS_MAX: usize = 20;
 
 impl Write for u64 {
     fn write(&self, out: &mut Vec<u8>) {
-        let (mut digits, mut rest) = ([b'0'; DIGITS_MAX], *self);
-        let mut from = DIGITS_MAX;
-        for (place, digit) in digits.iter_mut().enumerate().rev() {
-            *digit = b'0'.wrapping_add((rest % 10) as u8);
-            rest /= 10;
-            from = place;
-            if rest == 0 {
-                break;
-            }
-        }
-        out.extend_from_slice(digits.get(from..).unwrap_or_default());
+        write_number(out, *self);
     }
+}
+
+fn write_number(out: &mut Vec<u8>, number: u64) {
+    let (mut digits, mut rest) = ([b'0'; DIGITS_MAX], number);
+    let mut from = DIGITS_MAX;
+    for (place, digit) in digits.iter_mut().enumerate().rev() {
+        *digit = b'0'.wrapping_add((rest % 10) as u8);
+        rest /= 10;
+        from = place;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(from..).unwrap_or_default());
 }
 
 impl Write for usize {
@@ -156,6 +156,12 @@ impl Write for u32 {
 }
 
 impl<T: Write + ?Sized> Write for &T {
+    fn write(&self, out: &mut Vec<u8>) {
+        (**self).write(out);
+    }
+}
+
+impl Write for Cow<'_, str> {
     fn write(&self, out: &mut Vec<u8>) {
         (**self).write(out);
     }
@@ -189,7 +195,12 @@ impl<T: Write> Write for Option<T> {
 
 impl<T: Write> Write for [T] {
     fn write(&self, out: &mut Vec<u8>) {
-        list(out, self.iter());
+        out.push(b'[');
+        for item in self {
+            comma(out);
+            item.write(out);
+        }
+        out.push(b']');
     }
 }
 

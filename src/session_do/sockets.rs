@@ -9,7 +9,8 @@ use wasm_bindgen::prelude::*;
 
 use crate::dialect::{Dialect, Stock, ag_ui, ai_sdk, events};
 use crate::protocol::json::Fields;
-use crate::protocol::{CloseCode, CollectVec, Json, required, to_json};
+use crate::protocol::objects::object;
+use crate::protocol::{CloseCode, CollectVec, Json, Read as _, to_json};
 use crate::thread::stock::{request_peer, socket_of};
 use crate::thread::{Attachment, PeerId};
 

@@ -8,7 +8,8 @@ use litemap::LiteMap;
 
 use crate::dialect::Dialect;
 use crate::protocol::limits::LEAVING_MS;
-use crate::protocol::{CloseCode, Json, Millis, Named, Read, ServerFrame, required};
+use crate::protocol::objects::object;
+use crate::protocol::{CloseCode, Millis, Named, ServerFrame};
 
 use super::access::Follows;
 use super::clock::set_back;
