@@ -20,13 +20,13 @@ use super::routes::{Refused, query_value};
 use super::{Answer, is_of_titles};
 
 /// `class` is the name of the objects' binding, if it is not the usual one.
-pub async fn list(env: &Env, url: &str, caller: &Caller, class: Option<&str>, context: &Context) -> Answer {
+pub async fn list(env: &Env, url: String, caller: &Caller, class: Option<&str>, context: &Context) -> Answer {
     let mut scope = Scope::of(caller, row_prefix(env, class)?);
     if caller.is_admin() {
-        scope.owner = query_value(url, "subject");
+        scope.owner = query_value(&url, "subject");
     }
     let places = scope.places(env);
-    let Some(asked) = Asked::of(url, scope, is_of_titles(env), places.len())? else {
+    let Some(asked) = Asked::of(&url, scope, is_of_titles(env), places.len())? else {
         return page(&[], None, Some(true));
     };
     if !d1::is_bound(env) {

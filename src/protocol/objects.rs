@@ -68,10 +68,10 @@ macro_rules! tagged {
             $($(#[$field_meta:meta])* $field:ident: $type:ty = $key:literal $($optional:ident)?,)+
         })?,)+
     } $(or $other:ident)?) => {
-        $(#[$meta])*
         #[derive(Clone, Debug, PartialEq)]
         #[cfg_attr(test, derive(ts_rs::TS))]
         #[cfg_attr(test, ts(tag = $tag))]
+        $(#[$meta])*
         pub enum $name {
             $(
                 $(#[$doc])*

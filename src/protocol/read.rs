@@ -110,6 +110,7 @@ pub(crate) fn others(value: &Json, known: &[&str]) -> Option<OtherFields> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Write;
     use crate::protocol::{
         Block, ErrorBody, ErrorCode, Identity, Named, PermissionMode, ResponseMetadata, Session,
         SessionState, to_json,

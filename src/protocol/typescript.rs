@@ -13,6 +13,7 @@ use crate::dialect::native;
 use super::limits::{
     JSON_DEPTH_MAX, MESSAGE_BYTES_MAX, REQUEST_ID_CHARS_MAX, SESSION_ID_CHARS_MAX, TITLE_CHARS_MAX,
 };
+use super::objects::tagged;
 use super::{
     Approval, ApprovalState, Block, ClientFrame, CloseCode, Content, ErrorBody, ErrorCode, Finish, InFlight,
     InFlightState, Json, Message, MessageMetadata, PROTOCOL_VERSION, PermissionMode, Response,
@@ -33,14 +34,18 @@ tagged! {
             /// A non-empty string, or 1 to 256 blocks.
             content: Content = "content",
             /// The thread that it is meant for; refused if it is not the socket's.
-            thread_id: Option<String> = "threadId" optional,
+            #[ts(optional)]
+            thread_id: Option<String> = "threadId",
             /// What the agent is handed along with it, and what is shown with the message: an object of at most 16 KiB.
             #[ts(type = "Record<string, unknown>")]
-            metadata: Option<Json> = "metadata" optional,
+            #[ts(optional)]
+            metadata: Option<Json> = "metadata",
             /// What the writer saw last; refused with `CONFLICT` if that is not on the current path.
-            after: Option<String> = "after" optional,
+            #[ts(optional)]
+            after: Option<String> = "after",
             /// The turn whose message this is a new version of.
-            replaces: Option<String> = "replaces" optional,
+            #[ts(optional)]
+            replaces: Option<String> = "replaces",
         },
         /// Answers a question once more.
         Regenerate = "regenerate" {
@@ -57,7 +62,8 @@ tagged! {
         /// Cancels a turn.
         Cancel = "cancel" {
             /// The turn to cancel; without it, every turn of the thread.
-            request_id: Option<String> = "requestId" optional,
+            #[ts(optional)]
+            request_id: Option<String> = "requestId",
         },
         /// Decides whether a call may be carried out whose approval is requested.
         ToolDecision = "tool_decision" {
@@ -68,7 +74,8 @@ tagged! {
             /// Whether it may be carried out.
             approved: bool = "approved",
             /// Why, in at most 1,000 characters, for the model and for people.
-            reason: Option<String> = "reason" optional,
+            #[ts(optional)]
+            reason: Option<String> = "reason",
         },
         /// Gives the result of a call whose `output` is `client`.
         ToolOutput = "tool_output" {
@@ -81,26 +88,32 @@ tagged! {
             content: Json = "content",
             /// Whether the tool failed.
             #[ts(as = "Option<bool>")]
-            is_error: bool = "isError" optional,
+            #[ts(optional)]
+            is_error: bool = "isError",
         },
         /// Asks for whatever this client does not hold: for a client that lost its own state, or is in doubt.
         SessionSync = "session_sync" {
             /// The client's place. Without it, or if it is not the place of the last event, a `snapshot` comes.
-            cursor: Option<String> = "cursor" optional,
+            #[ts(optional)]
+            cursor: Option<String> = "cursor",
         },
         /// Changes the session.
         SessionUpdate = "session_update" {
             /// 1 to 200 characters; `null` takes the title away.
             #[ts(type = "string | null")]
-            title: Option<String> = "title" optional,
+            #[ts(optional)]
+            title: Option<String> = "title",
             /// What the agent may do without asking.
-            permission_mode: Option<PermissionMode> = "permissionMode" optional,
+            #[ts(optional)]
+            permission_mode: Option<PermissionMode> = "permissionMode",
             /// One of the models that the worker offers; `null` is its default.
             #[ts(type = "string | null")]
-            model: Option<String> = "model" optional,
+            #[ts(optional)]
+            model: Option<String> = "model",
             /// What to merge into the session's metadata, which has at most 4 KiB: `null` removes a name.
             #[ts(type = "Record<string, unknown>")]
-            metadata: Option<Json> = "metadata" optional,
+            #[ts(optional)]
+            metadata: Option<Json> = "metadata",
         },
         /// Answers a `check` of the server, with the same number.
         Check = "check" {

@@ -108,9 +108,9 @@ impl Body {
 }
 
 /// Takes a file. Its row is there before its first byte is, and until the bucket has none of it.
-pub async fn upload(shell: &Rc<Shell>, request: &Request, identity: &Identity) -> Answer {
+pub async fn upload(shell: &Rc<Shell>, request: &Request, identity: Identity) -> Answer {
     let file = announced(request)?;
-    shell.request(identity, Asked::Upload(file.clone()))?;
+    shell.request(&identity, Asked::Upload(file.clone()))?;
     let stored = settled(store(shell, request, &file)).await;
     stored_or_not(shell, &file, stored)
 }
@@ -196,8 +196,8 @@ struct Part {
 }
 
 /// Gives a file, or a part of it. To `HEAD` its row answers.
-pub async fn fetch(shell: &Rc<Shell>, request: &Request, identity: &Identity) -> Answer {
-    let file = asked(shell, request, identity)?;
+pub async fn fetch(shell: &Rc<Shell>, request: &Request, identity: Identity) -> Answer {
+    let file = asked(shell, request, &identity)?;
     let (offset, length, is_partial) = match wanted(header(request, "range").as_deref(), file.size) {
         Wanted::Whole => (0, file.size, false),
         Wanted::Part(offset, length) => (offset, length, true),

@@ -184,7 +184,7 @@ impl Shell {
         self.spawn(Box::pin(async move {
             let Some(shell) = inlet.0.upgrade() else { return };
             let stored = stock::store(&shell, &identity, &mut asked, &uploads, base64).await;
-            let asked = stored.map(|()| asked).map_err(|refused| refused.error.message);
+            let asked = stored.map(|()| asked).map_err(|refused| refused.error.message.clone());
             shell.pump.borrow_mut().stored(&socket, &request, dialect, asked);
         }));
     }

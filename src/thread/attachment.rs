@@ -37,6 +37,7 @@ object! {
         /// The model, if one was chosen.
         pub model: Option<String> = "model" optional,
         /// The application's own.
+        #[cfg_attr(test, ts(type = "unknown"))]
         pub metadata: Option<Json> = "metadata" optional,
         /// When it was last changed, in Unix milliseconds.
         pub set_at: Millis = "setAt",

@@ -69,8 +69,10 @@ tagged! {
             /// The turn's `requestId`.
             request_id: String = "requestId",
             /// How it ended.
+            #[cfg_attr(test, ts(as = "Status"))]
             status: Word<Status> = "status",
             /// The code of the error that it ended with; left out if there was none.
+            #[cfg_attr(test, ts(as = "Option<ErrorCode>"))]
             code: Option<Word<ErrorCode>> = "code" optional,
             /// Milliseconds from the acceptance of the message to the end.
             latency_ms: Millis = "latencyMs",
@@ -94,6 +96,7 @@ tagged! {
             /// The frame's `requestId`; left out if it has none that is valid.
             request_id: Option<String> = "requestId" optional,
             /// The code of the error that the sender was told.
+            #[cfg_attr(test, ts(as = "ErrorCode"))]
             code: Word<ErrorCode> = "code",
         },
         /// D1 had lost what it had of the session: it is given that again.

@@ -262,7 +262,7 @@ mod tests {
             bytes.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1 == 1)).collect_vec();
         bits.resize(bits.len().div_ceil(6) * 6, false);
         let value = |bits: &[bool]| bits.iter().fold(0, |value, bit| value * 2 + usize::from(*bit));
-        bits.chunks(6).map(|bits| char::from(LETTERS[value(bits)])).collect_vec()
+        bits.chunks(6).map(|bits| char::from(LETTERS[value(bits)])).collect()
     }
 
     fn token(header: &str, claims: &str) -> Result<Token, &'static str> {
