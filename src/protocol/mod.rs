@@ -15,7 +15,7 @@ pub mod json;
 pub mod limits;
 mod lists;
 pub(crate) mod objects;
-mod read;
+pub(crate) mod read;
 mod server;
 mod session;
 mod sha256;

@@ -48,14 +48,21 @@ macro_rules! object {
         }
 
         impl $crate::protocol::Read for $name {
-            fn read(value: &$crate::protocol::Json) -> Option<Self> {
+            fn blank() -> Self {
+                $name {
+                    $($field: $crate::protocol::Read::blank(),)+
+                    $($other: $crate::protocol::json::OtherFields::default(),)?
+                }
+            }
+
+            fn fill(&mut self, json: Option<&$crate::protocol::Json>) -> bool {
                 // Only a struct with others asks for them.
                 #[allow(dead_code)]
                 const KEYS: &[&str] = &[$($key),+];
-                Some($name {
-                    $($field: $crate::protocol::required(value, $key)?,)+
-                    $($other: $crate::protocol::read::others(value, KEYS)?,)?
-                })
+                let Some(json) = json else { return false };
+                $($crate::protocol::read::fill_field(&mut self.$field, json, $key) &&)+
+                $($crate::protocol::read::fill_others(&mut self.$other, json, KEYS) &&)?
+                true
             }
         }
     };
@@ -130,20 +137,31 @@ macro_rules! kinds {
         }
 
         impl $name {
-            fn known(kind: &str, value: &$crate::protocol::Json) -> Option<Self> {
+            fn fill_known(&mut self, kind: &str, json: &$crate::protocol::Json) -> bool {
                 match kind {
-                    $($word => Some($name::$kind {
-                        $($field: $crate::protocol::required::<$type>(value, $key)$(.filter($check))??,)+
-                    }),)+
-                    _ => None,
+                    $($word => {
+                        *self = $name::$kind { $($field: $crate::protocol::Read::blank()),+ };
+                        let $name::$kind { $($field),+ } = self else { return false };
+                        $($crate::protocol::read::fill_field($field, json, $key) $(&& $check($field))? &&)+
+                        true
+                    })+
+                    _ => false,
                 }
             }
         }
 
         impl $crate::protocol::Read for $name {
-            fn read(value: &$crate::protocol::Json) -> Option<Self> {
-                let kind = value.get("type")?.as_str()?;
-                Some(Self::known(kind, value).unwrap_or_else(|| $name::$other(value.clone())))
+            fn blank() -> Self {
+                $name::$other($crate::protocol::Json::Null)
+            }
+
+            fn fill(&mut self, json: Option<&$crate::protocol::Json>) -> bool {
+                let Some(json) = json else { return false };
+                let Some($crate::protocol::Json::String(kind)) = json.get("type") else { return false };
+                if !self.fill_known(kind, json) {
+                    *self = $name::$other(json.clone());
+                }
+                true
             }
         }
     };

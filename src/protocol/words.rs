@@ -101,8 +101,14 @@ impl<T: Named> Write for Word<T> {
 }
 
 impl<T: Named> Read for Word<T> {
-    fn read(value: &Json) -> Option<Self> {
-        value.as_str().map(Word::new)
+    fn blank() -> Self {
+        Word::Other(String::new())
+    }
+
+    fn fill(&mut self, json: Option<&Json>) -> bool {
+        let Some(Json::String(word)) = json else { return false };
+        *self = Word::new(word);
+        true
     }
 }
 
@@ -138,8 +144,15 @@ macro_rules! words {
         }
 
         impl $crate::protocol::Read for $name {
-            fn read(value: &$crate::protocol::Json) -> Option<Self> {
-                $crate::protocol::Named::named(value.as_str()?)
+            fn blank() -> Self {
+                const { <Self as $crate::protocol::Named>::ALL[0] }
+            }
+
+            fn fill(&mut self, json: Option<&$crate::protocol::Json>) -> bool {
+                let Some($crate::protocol::Json::String(word)) = json else { return false };
+                let known = $crate::protocol::Named::named(word);
+                *self = known.unwrap_or(*self);
+                known.is_some()
             }
         }
     };

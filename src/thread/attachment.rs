@@ -2,7 +2,8 @@
 
 use crate::dialect::Dialect;
 use crate::protocol::objects::{object, written};
-use crate::protocol::{Identity, Json, Millis, PermissionMode, Read, optional, required};
+use crate::protocol::read::{fill_field, fill_known};
+use crate::protocol::{Identity, Json, Millis, PermissionMode, Read};
 
 use super::unread::Reading;
 
@@ -45,15 +46,26 @@ object! {
 }
 
 impl Read for Attachment {
-    fn read(value: &Json) -> Option<Self> {
-        Some(Attachment {
-            identity: required(value, "identity")?,
-            draft: optional(value, "draft")?,
-            dialect: optional(value, "dialect")?.unwrap_or_default(),
-            follows: optional(value, "follows")?,
-            detaches: required(value, "detaches")?,
-            run: optional(value, "run")?,
-            reading: optional(value, "reading")?.unwrap_or_default(),
-        })
+    fn blank() -> Self {
+        Attachment {
+            identity: Identity::blank(),
+            draft: None,
+            dialect: Dialect::default(),
+            follows: None,
+            detaches: false,
+            run: None,
+            reading: Reading::default(),
+        }
+    }
+
+    fn fill(&mut self, json: Option<&Json>) -> bool {
+        let Some(json) = json else { return false };
+        fill_field(&mut self.identity, json, "identity")
+            && fill_field(&mut self.draft, json, "draft")
+            && fill_known(&mut self.dialect, json, "dialect")
+            && fill_field(&mut self.follows, json, "follows")
+            && fill_field(&mut self.detaches, json, "detaches")
+            && fill_field(&mut self.run, json, "run")
+            && fill_known(&mut self.reading, json, "reading")
     }
 }

@@ -108,10 +108,17 @@ impl Write for Path {
 }
 
 impl Read for Path {
-    fn read(value: &Json) -> Option<Self> {
-        let stretches = Vec::<Vec<u64>>::read(value)?;
-        let pair = |stretch: Vec<u64>| Some((*stretch.first()?, stretch.get(1).copied().unwrap_or(END)));
-        stretches.into_iter().map(pair).collect::<Option<_>>().map(Path)
+    fn blank() -> Self {
+        Path(Vec::new())
+    }
+
+    fn fill(&mut self, json: Option<&Json>) -> bool {
+        let Some(stretches) = json.and_then(Vec::<Vec<u64>>::read) else { return false };
+        for stretch in stretches {
+            let Some(from) = stretch.first() else { return false };
+            self.0.push((*from, stretch.get(1).copied().unwrap_or(END)));
+        }
+        true
     }
 }
 

@@ -1,7 +1,8 @@
 //! A running answer as it is stored, so that a crash loses little of what clients have seen.
 
 use crate::protocol::objects::{object, written};
-use crate::protocol::{Block, Json, Read, optional, required};
+use crate::protocol::read::{fill_field, fill_known};
+use crate::protocol::{Block, Json, Read};
 
 /// The running text of a turn. There are as many slots as turns may run at once; a slot whose turn
 /// is over is stale and free.
@@ -50,14 +51,16 @@ written! {
 }
 
 impl Read for PlacedBlock {
-    fn read(value: &Json) -> Option<Self> {
-        let at: u64 = required(value, "at")?;
-        Some(PlacedBlock {
-            at: usize::try_from(at).ok()?,
-            block: required(value, "block")?,
-            first: optional(value, "first")?.unwrap_or_default(),
-            last: optional(value, "last")?.unwrap_or_default(),
-        })
+    fn blank() -> Self {
+        PlacedBlock { at: 0, block: Block::blank(), first: 0, last: 0 }
+    }
+
+    fn fill(&mut self, json: Option<&Json>) -> bool {
+        let Some(json) = json else { return false };
+        fill_field(&mut self.at, json, "at")
+            && fill_field(&mut self.block, json, "block")
+            && fill_known(&mut self.first, json, "first")
+            && fill_known(&mut self.last, json, "last")
     }
 }
 
