@@ -1,7 +1,7 @@
 // Versions of a conversation in the real runtime: what sockets are told, what a page, the export, the list and the search show.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { type Client, type Frame, endOf } from "./client.ts";
+import { type Client, type Frame, endOf, eventually } from "./client.ts";
 import { freshId, start } from "./harness.ts";
 import { Http, type Json, assertRefused } from "./support/d1_http.ts";
 
@@ -179,9 +179,6 @@ async function exported(id: string): Promise<Json[]> {
 
 /** Until D1 has all of it. */
 async function delivered(id: string): Promise<void> {
-  for (;;) {
-    const { thread } = await http.get(`/sessions/${id}/diagnostics`);
-    if (thread.outbox.undeliveredEvents === 0) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  const isDelivered = async () => (await http.get(`/sessions/${id}/diagnostics`)).thread.outbox.undeliveredEvents === 0;
+  await eventually(isDelivered, "D1 to have all of it");
 }
