@@ -30,6 +30,8 @@ pub enum Guarded {
         /// Whether all of it is to be deleted.
         deletes: bool,
     },
+    /// Asks each part that the worker depends on: for admins.
+    Health,
     /// Tells what the worker offers; who brings no credential is told how to bring one.
     Configuration,
     /// The alias without its `threadId`: accepted, and closed with 1008.
@@ -177,7 +179,11 @@ impl Route {
         let path = address.split(['?', '#']).next().unwrap_or_default();
         let segments: Vec<&str> = path.split('/').skip(1).collect();
         match segments.as_slice() {
-            ["health"] => choose(method, &[("GET", true)]).map(|_| Route::Health),
+            ["health"] => {
+                let is_deep = query_value(url, "deep").is_some_and(|deep| deep == "1");
+                let route = if is_deep { Route::Guarded(Guarded::Health) } else { Route::Health };
+                choose(method, &[("GET", true)]).map(|_| route)
+            }
             ["config"] => choose(method, &[("GET", true)]).map(|_| Route::Guarded(Guarded::Configuration)),
             ["sessions"] => {
                 let lists = choose(method, &[("GET", true), ("POST", false)])?;

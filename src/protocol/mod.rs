@@ -18,6 +18,7 @@ mod read;
 mod server;
 mod session;
 mod sha256;
+mod trace;
 #[cfg(test)]
 mod typescript;
 pub(crate) mod words;
@@ -38,6 +39,7 @@ pub use server::{
 };
 pub use session::{Message, MessageMetadata, PermissionMode, Role, Session, SessionState, Status, Versions};
 pub use sha256::sha256;
+pub use trace::Trace;
 pub use words::{Named, Word};
 
 /// The contract's version, told in `connected`.

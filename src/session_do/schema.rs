@@ -5,9 +5,7 @@
 //! does not know, and both skip records of a kind that they do not know. A build refuses a higher major
 //! number. Bobbin's tables share the object with the application's own, so their names begin with `bobbin_`.
 
-/// The format that this build writes.
-pub const MAJOR: u64 = 2;
-pub const MINOR: u64 = 3;
+pub use crate::thread::store::{MAJOR, MINOR};
 
 /// A table and its columns, each with its declaration.
 pub struct Table {

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use crate::protocol::{ErrorCode, Millis, Status, Word};
+use crate::protocol::{ErrorCode, Millis, Status, Trace, Word};
 
 use super::turn::TurnState;
-use super::{Output, PeerId, Thread};
+use super::{Output, PeerId, Thread, TurnId};
 
 /// One line of the log that operators read.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -218,7 +218,16 @@ impl Thread {
     }
 
     pub(super) fn log(&mut self, event: Event) {
-        self.outputs.push_back(Output::Log(event));
+        self.log_in(None, event);
+    }
+
+    /// Of a turn that is not over.
+    pub(super) fn log_of(&mut self, turn: TurnId, event: Event) {
+        self.log_in(self.turns.get(&turn).and_then(|turn| turn.trace.clone()), event);
+    }
+
+    pub(super) fn log_in(&mut self, trace: Option<Trace>, event: Event) {
+        self.outputs.push_back(Output::Log(event, trace));
     }
 }
 

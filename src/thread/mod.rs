@@ -53,7 +53,8 @@ use crate::dialect::Dialect;
 use crate::protocol::limits;
 use crate::protocol::{
     ClientFrame, CloseCode, Cursor, ErrorBody, ErrorCode, FrameName, Identity, Json, Millis, PermissionMode,
-    Post, Received, ServerFrame, Session, SessionUpdate, StockRequest, ToolAnswer, Word, is_request_id,
+    Post, Received, ServerFrame, Session, SessionUpdate, StockRequest, ToolAnswer, Trace, Word,
+    is_request_id,
 };
 
 use access::{Peer, Rates};
@@ -449,8 +450,8 @@ pub enum Output {
     Deliver,
     /// Have the bucket delete what [`Thread::files_to_remove`] returns.
     RemoveFiles,
-    /// Write a line of the log that operators read.
-    Log(Event),
+    /// Write a line of the log that operators read, and where its turn stands in a trace.
+    Log(Event, Option<Trace>),
 }
 
 /// Who a frame is sent to.

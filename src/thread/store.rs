@@ -7,12 +7,17 @@ use crate::protocol::limits::{DELETED_REQUESTS_MAX, PAGE_BYTES_MAX, PAGE_MAX};
 use crate::protocol::objects::object;
 use crate::protocol::{
     Block, Content, Cursor, ErrorBody, ErrorCode, Finish, Json, Message, MessageMetadata, Millis, Progress,
-    Read, Response, ResponseMetadata, Role, ServerFrame, Session, Status, Word, optional, required,
+    Read, Response, ResponseMetadata, Role, ServerFrame, Session, Status, Trace, Word, optional, required,
 };
 
 use super::answer::Answer;
 use super::files::{File, FileState};
 use super::path::{Path, Start};
+
+/// The format that this build writes; a higher major number is not read.
+pub const MAJOR: u64 = 2;
+/// Within the major number, what was added last.
+pub const MINOR: u64 = 3;
 
 const DIGEST_CHARS: usize = 16;
 
@@ -204,6 +209,9 @@ object! {
         pub old_id: Option<String> = "oldId" unless "Option::is_none",
         /// Where it brought the path to another place, what clients were told.
         pub branch: Option<Branch> = "branch" unless "Option::is_none",
+        /// The trace that the request for it belongs to.
+        #[cfg_attr(test, ts(type = "string"))]
+        pub trace: Option<Trace> = "trace" unless "Option::is_none",
     }
 }
 

@@ -4,7 +4,7 @@ use crate::protocol::json::OtherFields;
 use crate::protocol::limits::{
     COALESCE_BYTES_MAX, JOURNAL_BYTES_MAX, MESSAGE_METADATA_BYTES_MAX, SILENT_IDLES_MAX, WORD_BYTES_MAX,
 };
-use crate::protocol::{Block, Json, Millis, Progress, ResponseMetadata, Usage, Word, to_json};
+use crate::protocol::{Block, Json, Millis, Progress, ResponseMetadata, Trace, Usage, Word, to_json};
 
 use super::Config;
 use super::answer::Answer;
@@ -37,6 +37,8 @@ pub(crate) struct Turn {
     /// What the parent of its end is: the turn that its question came with, if that is another one; of an answer that is
     /// there already, the turn before it.
     pub(crate) parent: Option<u64>,
+    /// Where it stands in a trace: once its agent is called, at that call.
+    pub(crate) trace: Option<Trace>,
     pub(crate) state: TurnState,
 }
 
@@ -112,6 +114,7 @@ impl Turn {
             waited_ms: 0,
             is_appended: false,
             parent: None,
+            trace: None,
             state: TurnState::Queued,
         }
     }

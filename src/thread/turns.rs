@@ -3,7 +3,7 @@
 use crate::agent::{AgentMessage, AgentRequest, Call, Enclosed, Failed, Finished};
 use crate::protocol::limits::QUEUED_TURNS_MAX;
 use crate::protocol::{
-    Content, ErrorBody, ErrorCode, Json, Millis, Post, ResponseMetadata, Role, ServerFrame, Status,
+    Content, ErrorBody, ErrorCode, Json, Millis, Post, ResponseMetadata, Role, ServerFrame, Status, Trace,
 };
 
 use super::access::Follows;
@@ -205,12 +205,17 @@ impl Thread {
         let mut writes = self.create_session(now, &sent.content, peer);
         writes.extend(self.name_files(files));
         let (parent, mut begun) = self.continued(&sent, fork.as_ref());
+        begun.trace = self.peers.get(peer).and_then(|peer| peer.identity.trace.clone());
+        let trace = begun.trace.clone();
         begun.branch = fork.as_ref().map(|fork| self.go_beside(records, fork, &sent));
         let turn = self.next_seq();
         self.last_turn = Some((turn, None));
         let queued = Turn::queued(request_id.to_owned(), now);
         let turns_parent = parent.filter(|_| is_answer || is_regenerate);
-        self.turns.insert(turn, Turn { is_appended: is_answer, parent: turns_parent, ..queued });
+        self.turns.insert(
+            turn,
+            Turn { is_appended: is_answer, parent: turns_parent, trace: trace.clone(), ..queued },
+        );
         let starts = self.has_place() && self.next_queued() == Some(turn);
         let Sent { content, metadata, .. } = sent;
         let record = Record {
@@ -242,7 +247,7 @@ impl Thread {
             // As if the session had been shown in between; but a crash finds both records or none.
             self.next_seq();
             self.show_appended(now, turn, Ok(Some(record)), writes);
-            return self.log(accepted);
+            return self.log_in(trace, accepted);
         }
         match fork {
             None => {
@@ -254,7 +259,7 @@ impl Thread {
         if let Some(at) = at {
             self.join_commits(at);
         }
-        self.log(accepted);
+        self.log_in(trace, accepted);
         match self.queued_frame(turn, request_id) {
             Some(frame) if !starts => self.send_to(peer, frame),
             _ => self.start(now, turn),
@@ -300,7 +305,7 @@ impl Thread {
             self.store(vec![Write::Start { seq: turn }]);
             if let Some(Turn { request_id, .. }) = self.turns.get(&turn) {
                 let request_id = request_id.clone();
-                self.log(Event::TurnStarted { request_id });
+                self.log_of(turn, Event::TurnStarted { request_id });
             }
             self.start(now, turn);
         }
@@ -341,7 +346,7 @@ impl Thread {
                 self.take_gathered(now, turn);
             }
             count(&mut self.counters.cancels);
-            self.log(Event::CancelRequested { connection_id: by.cloned(), request_id });
+            self.log_of(turn, Event::CancelRequested { connection_id: by.cloned(), request_id });
             self.end(now, turn, Outcome::Cancelled(None));
         }
     }
@@ -371,13 +376,13 @@ impl Thread {
         writes.push(Write::Append(record.clone()));
         self.append(writes, &record);
         self.unfollow(&record.request_id);
-        self.log_end(&record, first_content_ms);
+        self.log_end(&record, first_content_ms, turn.trace);
     }
 
-    fn log_end(&mut self, record: &Record, first_content_ms: Option<u64>) {
+    fn log_end(&mut self, record: &Record, first_content_ms: Option<u64>, trace: Option<Trace>) {
         let turns = count(&mut self.counters.turns);
         if let RecordKind::Answer { status, error, metadata, .. } = &record.kind {
-            self.log(Event::TurnEnded {
+            let ended = Event::TurnEnded {
                 request_id: record.request_id.clone(),
                 status: status.clone(),
                 code: error.as_ref().map(|error| error.code.clone()),
@@ -388,7 +393,8 @@ impl Thread {
                 sockets: self.peers.len(),
                 turns,
                 cancels: self.counters.cancels,
-            });
+            };
+            self.log_in(trace, ended);
         }
     }
 
@@ -450,7 +456,8 @@ impl Thread {
         records: &dyn Records,
         turn: TurnId,
     ) -> Result<Option<(Call, Enclosed)>, StoreError> {
-        let mut request = self.agent_request(records, turn)?;
+        let span = self.next_span(turn);
+        let mut request = AgentRequest { trace: span, ..self.agent_request(records, turn)? };
         let attempt = self.running_mut(turn).map(|running| running.attempt()).unwrap_or_default();
         let Some(omitted) = attempt.omitted(&request.messages) else { return Ok(None) };
         request.messages.drain(..omitted);
@@ -459,6 +466,13 @@ impl Thread {
             running.asked(&request, omitted);
         }
         Ok(Some((self.agent.call(&request, attempt), enclosed)))
+    }
+
+    /// Each call of an agent is a span of its own in the trace.
+    fn next_span(&mut self, turn: TurnId) -> Option<Trace> {
+        let trace = self.turns.get(&turn)?.trace.clone()?.child(self.next_random());
+        self.turns.get_mut(&turn)?.trace = Some(trace.clone());
+        Some(trace)
     }
 
     /// What to ask the agent of a running turn: the messages of the turns before it that are over, from a
@@ -508,6 +522,7 @@ impl Thread {
             round: running.and_then(Turn::running).map_or(1, |running| running.calls),
             session_title: self.session.as_ref().and_then(|session| session.title.clone()),
             session_metadata: self.session.as_ref().and_then(|session| session.metadata.clone()),
+            trace: None,
             messages,
             answer: running
                 .and_then(Turn::running)
