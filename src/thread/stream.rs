@@ -9,10 +9,10 @@ use crate::protocol::{Block, ErrorBody, ErrorCode, Json, Millis, ServerFrame};
 
 use super::answer::begun;
 use super::calls::shown;
+use super::ending::Outcome;
 use super::events::Event;
 use super::store::Write;
 use super::turn::{Running, Turn, TurnState};
-use super::turns::Outcome;
 use super::{Output, Thread, TurnId};
 
 const TOO_LONG: &str = "the answer is longer than a thread can hold; ask for it in parts";

@@ -9,13 +9,14 @@ use crate::protocol::{
 
 use super::access::Follows;
 use super::calls::SUPERSEDED;
+use super::ending::Outcome;
 use super::path::{END, Path, Start, Tree, Way};
 use super::session::preview;
 use super::store::{
     Begun, Branch, Commit, Record, RecordKind, Records, StoreError, Write, answer_id, message_id_prefix,
     question_id,
 };
-use super::turns::{Outcome, Sent};
+use super::turns::Sent;
 use super::{Origin, Output, PeerId, Thread, TurnId, unreadable};
 
 /// Another path, and what of it is new to clients.

@@ -9,10 +9,10 @@ use crate::protocol::{Block, Content, ErrorBody, ErrorCode, Millis, ServerFrame,
 
 use super::answer::{Answer, begun};
 use super::calls::{BY_MODE, Next, SUPERSEDED, no_call};
+use super::ending::Outcome;
 use super::events::Event;
 use super::store::{Decision, Given, Record, RecordKind, Round, Write, answer_id};
 use super::turn::{Running, Turn, TurnState, Waiting};
-use super::turns::Outcome;
 use super::{Origin, Output, PeerId, Thread, TurnId};
 
 impl Waiting {

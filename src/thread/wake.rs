@@ -5,11 +5,11 @@ use crate::protocol::limits::DELETION_KEPT_MS;
 use crate::protocol::{ErrorBody, ErrorCode, Millis, SnapshotReason};
 
 use super::access::{Follows, Peer};
+use super::ending::Outcome;
 use super::files::Files;
 use super::outbox::Outbox;
 use super::store::{Deletion, Journal, Mark, MarkKind, Record, Records, Stored, Write};
 use super::turn::{Running, Turn, TurnState, Waiting};
-use super::turns::Outcome;
 use super::{Blame, Cause, Origin, PeerId, Thread, TurnId, Woken};
 
 /// 40 random bits tell one life of a log from another.
