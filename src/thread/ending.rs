@@ -2,7 +2,7 @@
 //! of it.
 
 use crate::agent::{Failed, Finished};
-use crate::protocol::{Content, ErrorBody, Millis, ResponseMetadata, Status, Trace};
+use crate::protocol::{Content, ErrorBody, Millis, ResponseMetadata, Status};
 
 use super::answer::Answer;
 use super::events::{Event, count};
@@ -66,13 +66,14 @@ impl Thread {
         writes.push(Write::Append(record.clone()));
         self.append(writes, &record);
         self.unfollow(&record.request_id);
-        self.log_end(&record, first_content_ms, turn.trace);
+        self.log_end(&record, first_content_ms, turn);
     }
 
-    fn log_end(&mut self, record: &Record, first_content_ms: Option<u64>, trace: Option<Trace>) {
+    fn log_end(&mut self, record: &Record, first_content_ms: Option<u64>, turn: Turn) {
         let turns = count(&mut self.counters.turns);
         if let RecordKind::Answer { status, error, metadata, .. } = &record.kind {
             let ended = Event::TurnEnded {
+                connection_id: turn.accepted_by,
                 request_id: record.request_id.clone(),
                 status: status.clone(),
                 code: error.as_ref().map(|error| error.code.clone()),
@@ -84,7 +85,7 @@ impl Thread {
                 turns,
                 cancels: self.counters.cancels,
             };
-            self.log_in(trace, ended);
+            self.log_in(turn.trace, ended);
         }
     }
 

@@ -29,7 +29,7 @@ pub enum Event {
     SessionCreated,
     /// A session was deleted, with all that was said in it.
     SessionDeleted,
-    /// A message was accepted and stored.
+    /// A message was accepted and stored, and its turn is not over at once.
     TurnAccepted {
         /// The connection that sent the message.
         connection_id: PeerId,
@@ -68,6 +68,10 @@ pub enum Event {
     },
     /// A turn ended, in whatever way.
     TurnEnded {
+        /// The connection that sent the message; left out if a line before this one has named it, or nothing is known of
+        /// it any more.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        connection_id: Option<PeerId>,
         /// The turn's `requestId`.
         request_id: String,
         /// How it ended.

@@ -73,6 +73,7 @@ impl Thread {
         };
         let event = Event::AgentFailed { request_id: request_id.clone(), why: running.reason(&failed) };
         let again = running.try_again(now, &failed, &config);
+        self.tell_accepted(turn);
         self.log_of(turn, event);
         match again {
             None => self.end(now, turn, Outcome::Failed(failed)),
@@ -268,6 +269,7 @@ impl Thread {
             if is_due(running.journal_due_at(config.journal_ms), now) {
                 let journal = running.journal(turn);
                 self.store(vec![Write::Journal(journal)]);
+                self.tell_accepted(turn);
             }
             let Some(running) = self.running_mut(turn) else { continue };
             match running.ending.take_if(|(at, _)| is_silent || *at <= now) {

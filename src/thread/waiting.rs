@@ -99,6 +99,7 @@ impl Thread {
         }
         self.append(vec![Write::Append(record.clone())], &record);
         self.unfollow(&request_id);
+        self.tell_accepted(id);
         self.log_of(id, Event::Waiting { request_id, calls });
     }
 
