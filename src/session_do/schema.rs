@@ -7,9 +7,7 @@
 
 use crate::protocol::CollectVec;
 
-/// The format that this build writes.
-pub const MAJOR: u64 = 2;
-pub const MINOR: u64 = 3;
+pub use crate::thread::store::{MAJOR, MINOR};
 
 /// A table and its columns, each with its declaration.
 pub struct Table {

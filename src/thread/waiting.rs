@@ -101,7 +101,8 @@ impl Thread {
         }
         self.append(vec![Write::Append(record.clone())], &record);
         self.unfollow(&request_id);
-        self.log(Event::Waiting { request_id, calls });
+        self.tell_accepted(id);
+        self.log_of(id, Event::Waiting { request_id, calls });
     }
 
     /// Calls the agent of a turn once more. That it is called is committed before.
@@ -125,7 +126,7 @@ impl Thread {
             return;
         };
         let start = Write::Start { seq: waiting.record };
-        self.log(Event::TurnStarted { request_id });
+        self.log_of(id, Event::TurnStarted { request_id });
         self.call_on(now, id, *waiting, slot, Some(start));
     }
 
@@ -184,7 +185,8 @@ impl Thread {
     ) {
         if let Ok(Some(id)) = self.answered_call(&answer) {
             let ToolAnswer { request_id, tool_use_id, said } = answer;
-            self.log(Event::CallAnswered { connection_id: peer.cloned(), request_id, answer: word(&said) });
+            let event = Event::CallAnswered { connection_id: peer.cloned(), request_id, answer: word(&said) };
+            self.log_of(id, event);
             self.take(now, id, tool_use_id, said, by);
         }
     }

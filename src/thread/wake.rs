@@ -33,6 +33,14 @@ impl Thread {
         if let Some(deletion) = woken.deletion {
             self.remember(now, deletion);
         }
+        // Of a trace nothing else depends on them.
+        let open: Vec<TurnId> = self.turns.keys().copied().collect();
+        let begun = if open.is_empty() { Vec::new() } else { records.begun(&open).unwrap_or_default() };
+        for (turn, begun) in begun {
+            if let Some(turn) = self.turns.get_mut(&turn) {
+                turn.trace = begun.trace;
+            }
+        }
         // Time has passed, and a session that cannot be read whole may have lost its owner.
         self.dismiss_expired(now);
         self.dismiss_strangers();
@@ -71,6 +79,12 @@ impl Thread {
         self.session = Some(checkpoint.session);
         self.outbox =
             Outbox::from_store(checkpoint.delivered, checkpoint.seq, checkpoint.place, checkpoint.database);
+        if checkpoint.delivered < checkpoint.seq {
+            // At the latest: what was said first since then may be older than what was said last.
+            self.outbox.lacking_since = self.session.as_ref().map(|session| session.last_message_at);
+        } else {
+            self.outbox.lacking_since = since.first().map(|mark| mark.created_at);
+        }
         let mut journals = journals;
         for mark in open.into_iter().chain(since) {
             if mark.seq > self.seq {
@@ -105,6 +119,9 @@ impl Thread {
     /// It is forgotten when it is old, unless D1 has yet to learn of it.
     fn remember(&mut self, now: Millis, Deletion { at, owed }: Deletion) {
         self.was_deleted = !owed.is_empty() || now.saturating_sub(at) < DELETION_KEPT_MS;
+        if !owed.is_empty() {
+            self.outbox.lacking_since = Some(at);
+        }
         self.outbox.owed = owed;
         self.outbox.clears |= self.was_deleted;
         if !self.was_deleted {

@@ -172,6 +172,7 @@ impl Claims {
             // A claim that is not understood gives nothing and is no reason to give more.
             may_create: !self.0.contains_key("bobbin"),
             expires_at: self.seconds("exp").map(|at| at.saturating_add(LEEWAY_SECONDS).saturating_mul(1_000)),
+            trace: None,
         }
     }
 
