@@ -111,7 +111,9 @@ impl Thread {
         if let Some(turn) = self.turns.get_mut(&id) {
             turn.state = TurnState::Running(Box::new(running));
         }
-        self.store(start.into_iter().chain([journal]).collect_vec());
+        let mut writes: Vec<Write> = start.into_iter().collect();
+        writes.push(journal);
+        self.store(writes);
         self.outputs.push_back(Output::StartAgent { turn: id });
     }
 

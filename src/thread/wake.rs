@@ -130,13 +130,14 @@ impl Thread {
 
 /// A turn that was called several times may have several, in as many slots: an answer only grows.
 fn take_journal(journals: &mut Vec<Journal>, turn: TurnId) -> Option<Journal> {
-    let size = |journal: &Journal| {
+    let mut longest = None;
+    for (index, journal) in journals.iter().enumerate() {
         let events = journal.growing.as_ref().map_or(journal.blocks.len() as u64, |growing| growing.events);
-        (events, journal.text.len())
-    };
-    let own = journals.iter().enumerate().filter(|(_, journal)| journal.turn == turn);
-    let (index, _) = own.max_by_key(|(_, journal)| size(journal))?;
-    Some(journals.swap_remove(index))
+        if journal.turn == turn {
+            longest = longest.max(Some((events, journal.text.len(), index)));
+        }
+    }
+    longest.map(|(.., index)| journals.swap_remove(index))
 }
 
 fn open_turn(now: Millis, mark: &Mark, started: bool, journal: Option<Journal>, rounds: &[Record]) -> Turn {

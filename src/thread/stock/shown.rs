@@ -93,7 +93,8 @@ impl Thread {
             TurnState::Waiting(_) => 1,
             TurnState::Queued => 2,
         };
-        let open = self.turns.iter().min_by_key(|(_, turn)| rank(turn)).map(|(id, _)| *id);
+        let ranked = self.turns.iter().map(|(id, turn)| (rank(turn), *id));
+        let open = ranked.min().map(|(_, id)| id);
         let Some(turn) = open.or(self.last_turn.as_ref().map(|(last, _)| *last)) else {
             return self.unfollow_peer(origin.peer, CloseCode::Normal);
         };
