@@ -310,7 +310,7 @@ async fn fork(asked: &Asked<'_>, from: &str) -> Answer {
     let (mut before, mut through, mut page) = (Json::Null, message_id, String::new());
     loop {
         let given_to = [named.as_str(), &page, "}"].concat();
-        let taken = match ask(env, &beginner, (&to, "in"), &given_to, given).await? {
+        let taken = match answered(ask(env, &beginner, (&to, "in"), &given_to, given)?).await? {
             Ok(taken) => taken,
             Err(refused) => return Ok(refused),
         };
@@ -322,7 +322,7 @@ async fn fork(asked: &Asked<'_>, from: &str) -> Answer {
         }
         let wanted =
             format!(r#"{{"messageId":{},"before":{},"to":"{to}"}}"#, to_json(&through), to_json(&before));
-        let mut copied = match ask(env, caller, (from, "out"), &wanted, given).await? {
+        let mut copied = match answered(ask(env, caller, (from, "out"), &wanted, given)?).await? {
             Ok(copied) => copied,
             Err(refused) => return Ok(refused),
         };
@@ -337,14 +337,14 @@ async fn fork(asked: &Asked<'_>, from: &str) -> Answer {
     }
 }
 
-/// What one of the two answers, or its refusal.
-async fn ask(
+/// Asks one of the two.
+fn ask(
     env: &Env,
     caller: &Caller,
     (id, side): (&str, &str),
     body: &str,
     given: &Given,
-) -> Result<Result<Json, Response>, Refused> {
+) -> Result<Promise, Refused> {
     let Caller::Known { identity, .. } = caller else {
         return Err(Refused::fatal(401, ErrorCode::Unauthenticated, "a ticket does not fork a session"));
     };
@@ -356,8 +356,12 @@ async fn ask(
     headers.set("content-type", "application/json")?;
     headers.set(auth::FORK_HEADER, side)?;
     headers.set(auth::IDENTITY_HEADER, &String::from(js_sys::encode_uri_component(&to_json(identity))))?;
-    let response = JsFuture::from(object(env, id, given)?.fetch_with_request(&inner)?).await?;
-    let response: Response = response.unchecked_into();
+    Ok(object(env, id, given)?.fetch_with_request(&inner)?)
+}
+
+/// What it answers, or its refusal.
+async fn answered(asked: Promise) -> Result<Result<Json, Response>, Refused> {
+    let response: Response = JsFuture::from(asked).await?.unchecked_into();
     if !response.ok() {
         return Ok(Err(response));
     }

@@ -397,7 +397,7 @@ impl Thread {
             Ok(Some((turn, is_answer))) => self.way_through(records, turn, is_answer),
             Ok(None) => {
                 let message = "there is no message of this id in the thread";
-                return self.refuse(origin, &ErrorBody::fatal(ErrorCode::NotFound, message));
+                return self.refuse(origin, ErrorBody::fatal(ErrorCode::NotFound, message));
             }
             Err(error) => Err(error),
         };
@@ -405,9 +405,9 @@ impl Thread {
             Ok(Some((change, last))) => self.choose(now, records, &change, &last, id),
             Ok(None) => match self.at_the_end(records) {
                 Ok(frame) => self.send_to(origin.peer, frame),
-                Err(StoreError(_)) => self.refuse(origin, &unreadable()),
+                Err(StoreError(_)) => self.refuse(origin, unreadable()),
             },
-            Err(StoreError(_)) => self.refuse(origin, &unreadable()),
+            Err(StoreError(_)) => self.refuse(origin, unreadable()),
         }
     }
 

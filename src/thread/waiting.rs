@@ -170,7 +170,7 @@ impl Thread {
     /// By a frame.
     pub(super) fn answer_call(&mut self, now: Millis, origin: Origin<'_>, answer: ToolAnswer) {
         if let Some(error) = self.refuses_answer(&answer) {
-            return self.refuse(origin, &error);
+            return self.refuse(origin, error);
         }
         let by = self.peers.get(origin.peer).and_then(|peer| peer.identity.subject.clone());
         self.take_answer(now, Some(origin.peer), by, answer);

@@ -48,7 +48,7 @@ impl Thread {
         }
         if let Some((Blame { peer, name, error: invalid }, error)) = blamed(&woken.cause) {
             // A frame that no thread would take is not to be sent again.
-            self.refuse(Origin { peer, name }, invalid.as_ref().unwrap_or(&error));
+            self.refuse(Origin { peer, name }, invalid.clone().unwrap_or(error));
         }
         for turn in self.running_ids() {
             if let Some(running) = self.running_mut(turn) {
