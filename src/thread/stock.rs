@@ -116,15 +116,16 @@ impl Thread {
             (TurnWanted::Turn(request_id, from), ..) => {
                 self.show_run(now, records, origin, &request_id, from);
             }
-            (TurnWanted::Version(post), ..) => {
+            (TurnWanted::Version(mut post), ..) => {
                 let known = self.versions_of(
                     records,
                     &post.request_id,
                     post.client_id.as_deref().unwrap_or_default(),
                 );
                 let Ok((of, request_id)) = known else { return self.refuse(origin, unreadable()) };
-                let replaces = Some(of.unwrap_or_else(|| post.request_id.clone()));
-                self.follow_post(now, records, origin, Post { request_id, replaces, ..*post }, Vec::new());
+                post.replaces = Some(of.unwrap_or_else(|| post.request_id.clone()));
+                post.request_id = request_id;
+                self.follow_post(now, records, origin, *post, Vec::new());
             }
             (TurnWanted::Again { message_id, request_id }, ..) => {
                 let known = self.versions_of(records, &request_id, &message_id);
