@@ -314,7 +314,7 @@ async fn fork(asked: &Asked<'_>, from: &str) -> Answer {
     let (mut before, mut through, mut page) = (Json::Null, message_id, String::new());
     loop {
         let given_to = [named.as_str(), &page, "}"].concat();
-        let taken = match ask(env, &beginner, (&to, "in"), &given_to, given).await? {
+        let taken = match answered(ask(env, &beginner, (&to, "in"), &given_to, given)?).await? {
             Ok(taken) => taken,
             Err(refused) => return Ok(refused),
         };
@@ -326,7 +326,7 @@ async fn fork(asked: &Asked<'_>, from: &str) -> Answer {
         }
         let wanted =
             format!(r#"{{"messageId":{},"before":{},"to":"{to}"}}"#, to_json(&through), to_json(&before));
-        let mut copied = match ask(env, caller, (from, "out"), &wanted, given).await? {
+        let mut copied = match answered(ask(env, caller, (from, "out"), &wanted, given)?).await? {
             Ok(copied) => copied,
             Err(refused) => return Ok(refused),
         };
@@ -341,14 +341,14 @@ async fn fork(asked: &Asked<'_>, from: &str) -> Answer {
     }
 }
 
-/// What one of the two answers, or its refusal.
-async fn ask(
+/// Asks one of the two.
+fn ask(
     env: &Env,
     caller: &Caller,
     (id, side): (&str, &str),
     body: &str,
     given: &Given,
-) -> Result<Result<Json, Response>, Refused> {
+) -> Result<Promise, Refused> {
     let Caller::Known { identity, .. } = caller else {
         return Err(Refused::fatal(401, ErrorCode::Unauthenticated, "a ticket does not fork a session"));
     };
@@ -360,8 +360,12 @@ async fn ask(
     headers.set("content-type", "application/json")?;
     headers.set(auth::FORK_HEADER, side)?;
     headers.set(auth::IDENTITY_HEADER, &String::from(js_sys::encode_uri_component(&to_json(identity))))?;
-    let response = JsFuture::from(object(env, id, given)?.fetch_with_request(&inner)?).await?;
-    let response: Response = response.unchecked_into();
+    Ok(object(env, id, given)?.fetch_with_request(&inner)?)
+}
+
+/// What it answers, or its refusal.
+async fn answered(asked: Promise) -> Result<Result<Json, Response>, Refused> {
+    let response: Response = JsFuture::from(asked).await?.unchecked_into();
     if !response.ok() {
         return Ok(Err(response));
     }
@@ -503,9 +507,12 @@ fn allowed_origin(request: &Request, env: &Env, given: &Given) -> Option<String>
 fn with_headers(response: &Response, origin: Option<&str>) -> Result<Response, JsValue> {
     let response = changeable(response)?;
     let headers = response.headers();
-    let of_origin = origin.map(|origin| ("access-control-allow-origin", origin));
-    let for_origin = CORS_HEADERS.into_iter().filter(|_| origin.is_some());
-    for (name, value) in SECURITY_HEADERS.into_iter().chain(of_origin).chain(for_origin) {
+    let mut given = SECURITY_HEADERS.to_vec();
+    if let Some(origin) = origin {
+        given.push(("access-control-allow-origin", origin));
+        given.extend_from_slice(&CORS_HEADERS);
+    }
+    for (name, value) in given {
         // What is said of a file is stricter.
         if !headers.has(name)? {
             headers.set(name, value)?;

@@ -123,6 +123,8 @@ pub const DUE: &str =
 
 /// The tables of a thread that has begun.
 pub const TABLES: [&Table; 3] = [&THREAD, &RECORDS, &JOURNAL];
+/// Those, and the tables that are there as long as they have rows.
+pub const ALL_TABLES: [&Table; 5] = [&THREAD, &RECORDS, &JOURNAL, &FILES, &DELETED];
 
 /// From formats before 2.3: what messages follow, where that is not the turn before, nor an id that follows from it.
 pub const FILL_PARENTS: &str = "

@@ -159,7 +159,9 @@ impl Thread {
 
     /// Before the first byte is stored its file has a row, so that no byte is ever forgotten.
     pub(super) fn upload(&mut self, now: Millis, file: File) {
-        let file = File { state: FileState::Coming, due: Some(now.saturating_add(FILE_UNNAMED_MS)), ..file };
+        let mut file = file;
+        file.state = FileState::Coming;
+        file.due = Some(now.saturating_add(FILE_UNNAMED_MS));
         self.files.unnamed.push(file.clone());
         self.store(vec![Write::AddFile(file)]);
     }

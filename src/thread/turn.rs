@@ -319,14 +319,17 @@ impl Running {
 
     pub(crate) fn set_back(&mut self, by: Millis) {
         let Running { last_frame_at, unstored_since, agent_said_at, said_first_at, .. } = self;
-        let times = [last_frame_at, unstored_since, agent_said_at, said_first_at].into_iter().flatten();
-        let due = self.ending.iter_mut().map(|(at, _)| at).chain(self.again.iter_mut().map(|(at, _)| at));
-        let is_a_time = |at: &&mut Millis| **at < Millis::MAX;
-        times
-            .chain(due)
-            .chain([&mut self.started_at, &mut self.agent_heard_at])
-            .filter(is_a_time)
-            .for_each(|at| set_back(at, by));
+        let (ending, again) = (self.ending.as_mut().map(|(at, _)| at), self.again.as_mut().map(|(at, _)| at));
+        let (started, heard) = (Some(&mut self.started_at), Some(&mut self.agent_heard_at));
+        let [frame, unstored, said, first] =
+            [last_frame_at, unstored_since, agent_said_at, said_first_at].map(Option::as_mut);
+        for at in [ending, again, started, heard, frame, unstored, said, first] {
+            if let Some(at) = at
+                && *at < Millis::MAX
+            {
+                set_back(at, by);
+            }
+        }
     }
 
     /// When what is not stored yet goes into the journal.

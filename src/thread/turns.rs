@@ -59,7 +59,7 @@ impl Thread {
             let message =
                 "threadId names another thread than this socket's; leave it out or open a socket there";
             let error = ErrorBody::fatal(ErrorCode::ThreadMismatch, message);
-            return self.refuse(origin, &error);
+            return self.refuse(origin, error);
         }
         let place = self.place(records, request_id);
         if let Ok(Place::InLog(known)) = place {
@@ -72,7 +72,7 @@ impl Thread {
         });
         match checked {
             Ok((fork, named)) => self.accept(now, records, origin.peer, request_id, sent, fork, named),
-            Err(error) => self.refuse(origin, &error),
+            Err(error) => self.refuse(origin, error),
         }
     }
 
@@ -141,13 +141,13 @@ impl Thread {
         if !is_same && !known.is_unreadable() {
             let message = "this requestId was used for another message; give every message one of its own";
             let error = ErrorBody::fatal(ErrorCode::DuplicateRequest, message);
-            return self.refuse(origin, &error);
+            return self.refuse(origin, error);
         }
         if self.refuses_read(now, origin) {
             return;
         }
         let end = if self.turns.contains_key(&known.seq) { Ok(None) } else { records.end(known.seq) };
-        let Ok(end) = end else { return self.refuse(origin, &unreadable()) };
+        let Ok(end) = end else { return self.refuse(origin, unreadable()) };
         match self.peers.get(origin.peer).map(|peer| &peer.follows) {
             Some(Follows::Nothing) => return,
             Some(Follows::Turn(_)) => return self.show_turn(records, origin.peer, known, end.as_ref()),
@@ -156,7 +156,7 @@ impl Thread {
         let end = end.and_then(|end| end.frame(self.epoch, self.head()));
         match self.repeated(records, known, end) {
             Ok(frames) => self.send_asked(origin.peer, frames),
-            Err(StoreError(_)) => self.refuse(origin, &unreadable()),
+            Err(StoreError(_)) => self.refuse(origin, unreadable()),
         }
     }
 

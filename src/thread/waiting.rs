@@ -112,7 +112,9 @@ impl Thread {
         if let Some(turn) = self.turns.get_mut(&id) {
             turn.state = TurnState::Running(Box::new(running));
         }
-        self.store(start.into_iter().chain([journal]).collect_vec());
+        let mut writes: Vec<Write> = start.into_iter().collect();
+        writes.push(journal);
+        self.store(writes);
         self.outputs.push_back(Output::StartAgent { turn: id });
     }
 
@@ -169,7 +171,7 @@ impl Thread {
     /// By a frame.
     pub(super) fn answer_call(&mut self, now: Millis, origin: Origin<'_>, answer: ToolAnswer) {
         if let Some(error) = self.refuses_answer(&answer) {
-            return self.refuse(origin, &error);
+            return self.refuse(origin, error);
         }
         let by = self.peers.get(origin.peer).and_then(|peer| peer.identity.subject.clone());
         self.take_answer(now, Some(origin.peer), by, answer);

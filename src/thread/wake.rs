@@ -56,7 +56,7 @@ impl Thread {
         }
         if let Some((Blame { peer, name, error: invalid }, error)) = blamed(&woken.cause) {
             // A frame that no thread would take is not to be sent again.
-            self.refuse(Origin { peer, name }, invalid.as_ref().unwrap_or(&error));
+            self.refuse(Origin { peer, name }, invalid.clone().unwrap_or(error));
         }
         for turn in self.running_ids() {
             if let Some(running) = self.running_mut(turn) {
@@ -147,13 +147,14 @@ impl Thread {
 
 /// A turn that was called several times may have several, in as many slots: an answer only grows.
 fn take_journal(journals: &mut Vec<Journal>, turn: TurnId) -> Option<Journal> {
-    let size = |journal: &Journal| {
+    let mut longest = None;
+    for (index, journal) in journals.iter().enumerate() {
         let events = journal.growing.as_ref().map_or(journal.blocks.len() as u64, |growing| growing.events);
-        (events, journal.text.len())
-    };
-    let own = journals.iter().enumerate().filter(|(_, journal)| journal.turn == turn);
-    let (index, _) = own.max_by_key(|(_, journal)| size(journal))?;
-    Some(journals.swap_remove(index))
+        if journal.turn == turn {
+            longest = longest.max(Some((events, journal.text.len(), index)));
+        }
+    }
+    longest.map(|(.., index)| journals.swap_remove(index))
 }
 
 fn open_turn(now: Millis, mark: &Mark, started: bool, journal: Option<Journal>, rounds: &[Record]) -> Turn {

@@ -55,8 +55,12 @@ impl<'a> Asked<'a> {
     /// What was said, oldest first: of a turn whose agent is called again, its own answer so far comes last.
     #[must_use]
     pub fn said(&self) -> Vec<(Role, &'a Content)> {
-        let messages = self.request.messages.iter().map(|message| (message.role, &message.content));
-        messages.chain(self.request.answer.iter().map(|answer| (Role::Assistant, answer))).collect_vec()
+        let messages = self.request.messages.iter();
+        let mut said = messages.map(|message| (message.role, &message.content)).collect_vec();
+        if let Some(answer) = &self.request.answer {
+            said.push((Role::Assistant, answer));
+        }
+        said
     }
 }
 
@@ -86,7 +90,7 @@ impl Settings {
         let headers = object(read.secret(&variables::AGENT_HEADERS), are_headers, HEADERS)?;
         let mut secrets = Secrets::default();
         secrets.add(&api_key, false);
-        for (_, value) in headers.as_object().into_iter().flatten() {
+        for (_, value) in headers.fields() {
             secrets.add(value.as_str().unwrap_or_default(), true);
         }
         Ok(Rc::new(Settings {
@@ -149,7 +153,7 @@ impl Settings {
         if !self.api_key.is_empty() {
             add(name, &format!("{before}{}", self.api_key));
         }
-        for (name, value) in self.headers.as_object().into_iter().flatten() {
+        for (name, value) in self.headers.fields() {
             all.push((name.clone(), value.as_str().map(str::to_owned)));
         }
         Call::Http {
@@ -186,7 +190,7 @@ pub fn merged(body: &str, extra: &Json) -> String {
     let body = Json::parse(body);
     let mut all = String::new();
     for (fields, is_own) in [(body.as_ref(), true), (Some(extra), false)] {
-        for (name, value) in fields.and_then(Json::as_object).into_iter().flatten() {
+        for (name, value) in fields.unwrap_or(&Json::Null).fields() {
             if *value != Json::Null && !(is_own && extra.get(name).is_some()) {
                 all.push_str(if all.is_empty() { "{" } else { "," });
                 all.push_str(&to_json(name));

@@ -186,7 +186,7 @@ impl Claims {
             return Vec::new();
         }
         let named = self.0.get("bobbin").and_then(|bobbin| bobbin.get("sessions")).and_then(Json::as_array);
-        named.into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect_vec()
+        named.unwrap_or_default().iter().filter_map(Json::as_str).map(str::to_owned).collect_vec()
     }
 
     /// Whom the token is about (`sub`); `None` if it is missing or empty.
