@@ -13,8 +13,9 @@ mod file;
 mod identity;
 pub mod json;
 pub mod limits;
+mod lists;
 pub(crate) mod objects;
-mod read;
+pub(crate) mod read;
 mod server;
 mod session;
 mod sha256;
@@ -22,6 +23,7 @@ mod trace;
 #[cfg(test)]
 mod typescript;
 pub(crate) mod words;
+pub(crate) mod write;
 
 pub use client::{
     CallAnswers, ClientFrame, FrameName, Post, Received, SessionUpdate, StockRequest, ToolAnswer, ToolSaid,
@@ -32,7 +34,8 @@ pub use cursor::{Cursor, Progress};
 pub use error::{CloseCode, ErrorBody, ErrorCode};
 pub use file::{Wanted, disposition, file_of, file_path, media_type, safe_name, wanted};
 pub use identity::{Access, Identity};
-pub use json::{Json, to_json};
+pub use json::Json;
+pub use lists::CollectVec;
 pub use read::{Read, optional, required};
 pub use server::{
     Finish, InFlight, InFlightState, Response, ResponseMetadata, ServerFrame, SnapshotReason, Usage,
@@ -41,6 +44,7 @@ pub use session::{Message, MessageMetadata, PermissionMode, Role, Session, Sessi
 pub use sha256::sha256;
 pub use trace::Trace;
 pub use words::{Named, Word};
+pub use write::{Write, to_json};
 
 /// The contract's version, told in `connected`.
 pub const PROTOCOL_VERSION: u32 = 1;

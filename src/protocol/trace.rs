@@ -1,16 +1,13 @@
 //! Where something stands in a distributed trace: the [W3C's Trace Context](https://www.w3.org/TR/trace-context/).
 
-use serde::Serialize;
-
 use super::limits::TRACESTATE_BYTES_MAX;
-use super::{Json, Read};
+use super::{Json, Read, Write};
 
 /// Bytes of a `traceparent` of version 00: `00-<trace id>-<parent id>-<flags>`.
 const PARENT_BYTES: usize = 55;
 
 /// A `traceparent` of version 00 and, behind a space, the `tracestate` that came with it, if one did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trace(String);
 
 impl Trace {
@@ -62,12 +59,25 @@ impl Trace {
     }
 }
 
+impl Write for Trace {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.0.write(out);
+    }
+}
+
 impl Read for Trace {
-    fn read(value: &Json) -> Option<Self> {
-        let text = value.as_str()?;
+    fn blank() -> Self {
+        Trace(String::new())
+    }
+
+    fn fill(&mut self, json: Option<&Json>) -> bool {
+        let text = json.and_then(Json::as_str).unwrap_or_default();
         let (parent, state) =
             text.split_once(' ').map_or((text, None), |(parent, state)| (parent, Some(state)));
-        Trace::parse(parent, state)
+        let read = Trace::parse(parent, state);
+        let is_one = read.is_some();
+        *self = read.unwrap_or_else(Trace::blank);
+        is_one
     }
 }
 

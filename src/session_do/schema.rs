@@ -5,6 +5,8 @@
 //! does not know, and both skip records of a kind that they do not know. A build refuses a higher major
 //! number. Bobbin's tables share the object with the application's own, so their names begin with `bobbin_`.
 
+use crate::protocol::CollectVec;
+
 pub use crate::thread::store::{MAJOR, MINOR};
 
 /// A table and its columns, each with its declaration.
@@ -169,7 +171,7 @@ UPDATE bobbin_records SET
 impl Table {
     pub fn create(&self) -> String {
         let columns: Vec<String> =
-            self.columns.iter().map(|(name, declaration)| format!("{name} {declaration}")).collect();
+            self.columns.iter().map(|(name, declaration)| format!("{name} {declaration}")).collect_vec();
         format!("CREATE TABLE IF NOT EXISTS {} ({}) STRICT;", self.name, columns.join(", "))
     }
 
