@@ -27,7 +27,9 @@ use std::fmt::Debug;
 use std::rc::Rc;
 
 use crate::protocol::limits::AGENT_FILES_BYTES_MAX;
-use crate::protocol::{Block, Content, ErrorBody, Finish, Json, PermissionMode, Role, Usage, Word};
+use crate::protocol::{
+    Block, CollectVec, Content, ErrorBody, Finish, Json, PermissionMode, Role, Usage, Word,
+};
 use crate::variables::{self, AgentName, Variables};
 
 pub use attempt::{Attempt, Remedy};
@@ -231,7 +233,7 @@ pub fn models(read: Variables) -> Vec<String> {
     for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
         models.push(name.to_owned());
     }
-    if models.is_empty() { read.text(&variables::AGENT_MODEL).into_iter().collect() } else { models }
+    if models.is_empty() { read.text(&variables::AGENT_MODEL).into_iter().collect_vec() } else { models }
 }
 
 /// What an agent is asked to answer.

@@ -11,7 +11,7 @@ use super::{
     Agent, AgentEvent, AgentMessage, AgentRequest, Attempt, Call, Failed, Refusal, Remedy, Reply, ai_sdk,
     anthropic, models, openai, responses, workers_ai,
 };
-use crate::protocol::{ErrorBody, ErrorCode, Role, to_json};
+use crate::protocol::{CollectVec, ErrorBody, ErrorCode, Role, to_json};
 use crate::variables::{AgentName, Variables};
 
 /// The class's own code.
@@ -69,7 +69,7 @@ fn turn(request: &AgentRequest) -> String {
     add_field(&mut session, "metadata", &to_json(&request.session_metadata));
     session.push('}');
     add("session", &session);
-    let mut messages: Vec<String> = request.messages.iter().map(message).collect();
+    let mut messages: Vec<String> = request.messages.iter().map(message).collect_vec();
     let own = request.answer.clone().map(|content| AgentMessage {
         id: request.answer_id.clone(),
         role: Role::Assistant,

@@ -8,6 +8,7 @@
 //! [`MARK`] stands before each word. It splits what the tokenizer would not; in the index of each owner's words the
 //! owner's key takes its place.
 
+use crate::protocol::CollectVec;
 use crate::protocol::limits::{INDEXED_BYTES_MAX, QUERY_WORDS_MAX};
 
 /// Stands before each word of a text, and at its beginning: a text without it is one that an older build wrote.
@@ -78,9 +79,9 @@ impl Expressions {
     pub fn of(query: &str) -> Option<Self> {
         let is_word =
             |word: &&str| word.bytes().any(|letter| letter.is_ascii_alphanumeric() || !letter.is_ascii());
-        let words: Vec<&str> = query.split_whitespace().filter(is_word).take(QUERY_WORDS_MAX).collect();
+        let words: Vec<&str> = query.split_whitespace().filter(is_word).take(QUERY_WORDS_MAX).collect_vec();
         let each = |phrase: fn(&str) -> String, between| {
-            let phrases: Vec<String> = words.iter().map(|word| phrase(word)).collect();
+            let phrases: Vec<String> = words.iter().map(|word| phrase(word)).collect_vec();
             phrases.join(between)
         };
         (!words.is_empty()).then(|| Expressions {

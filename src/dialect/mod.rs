@@ -21,7 +21,7 @@ use litemap::LiteMap;
 
 use crate::protocol::words::words;
 use crate::protocol::{
-    Block, CloseCode, Content, FrameName, Message, Received, Role, ServerFrame, StockRequest,
+    Block, CloseCode, CollectVec, Content, FrameName, Message, Received, Role, ServerFrame, StockRequest,
 };
 
 use ag_ui::events::Events;
@@ -327,7 +327,7 @@ fn has_calls(group: &[&Message], results: &Message) -> bool {
         Content::Blocks(blocks) => blocks.clone(),
         Content::Text(_) => Vec::new(),
     };
-    let known: Vec<Block> = group.iter().flat_map(|message| blocks(message)).collect();
+    let known: Vec<Block> = group.iter().flat_map(|message| blocks(message)).collect_vec();
     group.iter().any(|message| message.role == Role::Assistant)
         && blocks(results).iter().all(|result| {
             let Block::ToolResult { tool_use_id, .. } = result else { return false };

@@ -11,7 +11,7 @@ use crate::database::{self, Expressions, IS_CURRENT, MIGRATION, SESSION_JSON, ow
 use crate::platform::d1::{self, Row};
 use crate::platform::{Env, Task, http::json_response, log_failure, normalized, number};
 use crate::protocol::limits::{LIST_PART_TIMEOUT_MS, LIST_TIMEOUT_MS, SEARCH_HITS_MAX};
-use crate::protocol::{ErrorCode, SessionState, cut, to_json};
+use crate::protocol::{CollectVec, ErrorCode, SessionState, cut, to_json};
 use crate::thread::places;
 
 use super::auth::Caller;
@@ -20,13 +20,13 @@ use super::routes::{Refused, query_value};
 use super::{Answer, is_of_titles};
 
 /// `class` is the name of the objects' binding, if it is not the usual one.
-pub async fn list(env: &Env, url: &str, caller: &Caller, class: Option<&str>, context: &Context) -> Answer {
+pub async fn list(env: &Env, url: String, caller: &Caller, class: Option<&str>, context: &Context) -> Answer {
     let mut scope = Scope::of(caller, row_prefix(env, class)?);
     if caller.is_admin() {
-        scope.owner = query_value(url, "subject");
+        scope.owner = query_value(&url, "subject");
     }
     let places = scope.places(env);
-    let Some(asked) = Asked::of(url, scope, is_of_titles(env), places.len())? else {
+    let Some(asked) = Asked::of(&url, scope, is_of_titles(env), places.len())? else {
         return page(&[], None, Some(true));
     };
     if !d1::is_bound(env) {
@@ -68,7 +68,7 @@ impl Scope {
         let (owner, named) = match caller {
             Caller::Known { sessions, .. } if sessions.iter().any(|id| id == "*") => (None, Vec::new()),
             Caller::Known { identity, sessions } => {
-                let named = sessions.iter().map(|id| prefix.clone() + id).collect();
+                let named = sessions.iter().map(|id| prefix.clone() + id).collect_vec();
                 (Some(identity.subject.clone().unwrap_or_default()), named)
             }
             Caller::Ticket(_) => (Some(String::new()), Vec::new()),
@@ -355,7 +355,7 @@ impl Asked {
     /// The page out of what the databases gave, each in its order. All of them were asked for as many rows as the page may
     /// have, and one more.
     fn page(&self, found: &Array, is_whole: bool) -> Answer {
-        let mut found: Vec<Row> = found.iter().map(JsValue::unchecked_into).collect();
+        let mut found: Vec<Row> = found.iter().map(JsValue::unchecked_into).collect_vec();
         let is_complete = is_whole && (self.seen.is_none() || found.iter().all(Row::is_complete));
         found.retain(|row| !row.place().is_empty());
         let end = self.skipped.saturating_add(self.limit);
@@ -366,7 +366,7 @@ impl Asked {
             (Some(_), Some(seen)) if has_more => Some(seen.saturating_add(self.limit as u64).to_string()),
             _ => None,
         };
-        let sessions: Vec<String> = found.iter().skip(self.skipped).map(Row::json).collect();
+        let sessions: Vec<String> = found.iter().skip(self.skipped).map(Row::json).collect_vec();
         // A list is complete unless it says that it is not.
         let is_told = self.seen.is_some() || !is_complete;
         page(&sessions, next_before.as_deref(), is_told.then_some(is_complete))

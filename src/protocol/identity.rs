@@ -24,13 +24,13 @@ object! {
     #[derive(Eq)]
     pub struct Identity {
         /// Whom the caller's token is about; `None` where everybody is let in.
-        pub subject: Option<String> = "subject" unless "Option::is_none",
+        pub subject: Option<String> = "subject" optional,
         /// The role that the credential gives in this session.
-        pub granted: Option<Access> = "granted" unless "Option::is_none",
+        pub granted: Option<Access> = "granted" optional,
         /// Whether it may begin a session that its credential does not name.
         pub may_create: bool = "mayCreate",
         /// From when on the credential no longer holds, in milliseconds since 1970; `None` if it never expires.
-        pub expires_at: Option<Millis> = "expiresAt" unless "Option::is_none",
+        pub expires_at: Option<Millis> = "expiresAt" optional,
     }
 }
 

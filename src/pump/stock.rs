@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::dialect::{Asked, Dialect, Incoming, Stock, Told};
-use crate::protocol::{CloseCode, ErrorBody, Identity, ServerFrame, StockRequest, TurnWanted};
+use crate::protocol::{CloseCode, CollectVec, ErrorBody, Identity, ServerFrame, StockRequest, TurnWanted};
 use crate::thread::stock::request_peer;
 use crate::thread::{Ask, Input, PeerId, TurnId};
 
@@ -222,5 +222,5 @@ impl<P: Platform> Pump<P> {
 
 /// Pieces of a turn as a dialect sends them.
 fn framed(dialect: Dialect, told: &[Told]) -> Vec<String> {
-    told.iter().filter_map(|told| dialect.framed(told).map(Cow::into_owned)).collect()
+    told.iter().filter_map(|told| dialect.framed(told).map(Cow::into_owned)).collect_vec()
 }

@@ -21,7 +21,7 @@ use super::api;
 use super::own::Own;
 use super::shell::Shell;
 use super::sockets::Sockets;
-use crate::platform::{Env, Socket, guard, promise};
+use crate::platform::{Env, Socket, guard};
 
 /// A close's reason is fixed text, so it cannot take the limit from here.
 const TOO_BIG: &str = "a frame has at most 2097152 bytes";
@@ -66,9 +66,7 @@ impl SessionDO {
 
     pub fn fetch(&self, request: web_sys::Request) -> Promise {
         let shell = self.shell.clone();
-        promise(
-            self.shell.guarded(Box::pin(async move { Ok(api::serve(&shell, &request).await?.into()) }), Err),
-        )
+        self.shell.promise(Box::pin(async move { Ok(api::serve(&shell, &request).await?.into()) }))
     }
 
     /// Sends data to all that are connected. It is not kept.

@@ -5,6 +5,8 @@
 //! does not know, and both skip records of a kind that they do not know. A build refuses a higher major
 //! number. Bobbin's tables share the object with the application's own, so their names begin with `bobbin_`.
 
+use crate::protocol::CollectVec;
+
 /// The format that this build writes.
 pub const MAJOR: u64 = 2;
 pub const MINOR: u64 = 3;
@@ -171,7 +173,7 @@ UPDATE bobbin_records SET
 impl Table {
     pub fn create(&self) -> String {
         let columns: Vec<String> =
-            self.columns.iter().map(|(name, declaration)| format!("{name} {declaration}")).collect();
+            self.columns.iter().map(|(name, declaration)| format!("{name} {declaration}")).collect_vec();
         format!("CREATE TABLE IF NOT EXISTS {} ({}) STRICT;", self.name, columns.join(", "))
     }
 

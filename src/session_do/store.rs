@@ -11,7 +11,7 @@ use wasm_bindgen::prelude::*;
 
 use crate::platform::{self, Sql, Storage, number};
 use crate::protocol::limits::DELETED_REQUESTS_MAX;
-use crate::protocol::{Millis, to_json};
+use crate::protocol::{CollectVec, Millis, to_json};
 use crate::thread::File;
 use crate::thread::store::{
     Begun, Checkpoint, Commit, Journal, Record, RecordKind, StoreError, Write, digests,
@@ -196,7 +196,7 @@ impl Store {
         self.run(&DELETED.create(), vec![])?;
         let texts = |query: &str| -> Result<Vec<String>, StoreError> {
             let first = |row: SqlRow| row.values.get(0).as_string();
-            Ok(self.rows(query, vec![])?.into_iter().filter_map(first).collect())
+            Ok(self.rows(query, vec![])?.into_iter().filter_map(first).collect_vec())
         };
         let used = format!(
             "SELECT request_id FROM bobbin_records WHERE seq = turn ORDER BY seq DESC LIMIT {DELETED_REQUESTS_MAX}"

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 
+use crate::platform::new_uuid;
 use crate::protocol::limits::{EVENTS_TICKET_MS, TICKET_MS, TICKETS_MAX};
 use crate::protocol::{Identity, Millis};
 
@@ -33,7 +34,7 @@ impl Tickets {
         if tickets.len() >= TICKETS_MAX {
             return None;
         }
-        let name = uuid::Uuid::new_v4().simple().to_string();
+        let name = new_uuid().replace('-', "");
         let expires_at = now.saturating_add(match purpose {
             Purpose::Socket => TICKET_MS,
             Purpose::Events => EVENTS_TICKET_MS,

@@ -3,7 +3,7 @@
 use litemap::LiteMap;
 
 use crate::protocol::limits::FRAMES_PER_MESSAGE;
-use crate::protocol::{ClientFrame, CloseCode, ErrorBody, ErrorCode, Identity, Millis};
+use crate::protocol::{ClientFrame, CloseCode, CollectVec, ErrorBody, ErrorCode, Identity, Millis};
 
 use super::attachment::{Attachment, Draft};
 use super::clock::set_back;
@@ -217,7 +217,7 @@ impl Thread {
         if !peer.dialect.is_stream() && socket_of(id).is_none() {
             self.owes_on(id.clone(), &peer.account);
         }
-        let requests: Vec<PeerId> = self.requests_of(id).collect();
+        let requests: Vec<PeerId> = self.requests_of(id).collect_vec();
         for request in requests {
             self.peers.remove(&request);
         }
@@ -232,7 +232,7 @@ impl Thread {
         reason: &'static str,
     ) {
         let meant: Vec<PeerId> =
-            self.peers.iter().filter(|(_, peer)| is_meant(peer)).map(|(id, _)| id.clone()).collect();
+            self.peers.iter().filter(|(_, peer)| is_meant(peer)).map(|(id, _)| id.clone()).collect_vec();
         for peer in meant {
             self.dismiss(&peer, code, reason);
         }

@@ -2,7 +2,7 @@
 //! of it.
 
 use crate::agent::{Failed, Finished};
-use crate::protocol::{Content, ErrorBody, Millis, ResponseMetadata, Status};
+use crate::protocol::{CollectVec, Content, ErrorBody, Millis, ResponseMetadata, Status};
 
 use super::answer::Answer;
 use super::events::{Event, count};
@@ -27,7 +27,7 @@ impl Thread {
     pub(super) fn cancel(&mut self, now: Millis, by: Option<&PeerId>, request_id: Option<&str>) {
         let is_meant = |turn: &Turn| request_id.is_none_or(|id| turn.request_id == id);
         let meant: Vec<TurnId> =
-            self.turns.iter().filter(|(_, turn)| is_meant(turn)).map(|(id, _)| *id).collect();
+            self.turns.iter().filter(|(_, turn)| is_meant(turn)).map(|(id, _)| *id).collect_vec();
         for turn in meant {
             let Some(Turn { request_id, state, .. }) = self.turns.get(&turn) else { continue };
             let (request_id, is_running) = (request_id.clone(), matches!(state, TurnState::Running(_)));

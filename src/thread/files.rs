@@ -6,7 +6,7 @@
 
 use crate::protocol::limits::{DELIVERY_TIMEOUT_MS, FILE_UNNAMED_MS, FILES_REMOVED_MAX, FILES_UNNAMED_MAX};
 use crate::protocol::words::words;
-use crate::protocol::{Block, Content, ErrorBody, ErrorCode, Identity, Millis, Named, file_of};
+use crate::protocol::{Block, CollectVec, Content, ErrorBody, ErrorCode, Identity, Millis, Named, file_of};
 
 use super::clock::set_back;
 use super::events::Event;
@@ -196,7 +196,7 @@ impl Thread {
     pub(super) fn delete_uploads(&mut self, now: Millis, subject: Option<&str>) {
         let is_theirs = |file: &&File| file.uploader.as_deref() == subject && file.state == FileState::Here;
         let theirs: Vec<String> =
-            self.files.unnamed.iter().filter(is_theirs).map(|file| file.id.clone()).collect();
+            self.files.unnamed.iter().filter(is_theirs).map(|file| file.id.clone()).collect_vec();
         for id in &theirs {
             self.lose_file(now, id);
         }
@@ -272,7 +272,7 @@ impl Thread {
             self.files.has_named = true;
             Write::SetFile { id, state: FileState::Here, due: None }
         };
-        named.into_iter().map(name).collect()
+        named.into_iter().map(name).collect_vec()
     }
 
     /// What [`Output::RemoveFiles`] is to have deleted.
@@ -290,7 +290,7 @@ impl Thread {
             return;
         }
         let over = self.files.unnamed.iter().filter(|file| file.state != FileState::Gone && is_due(file.due));
-        let over: Vec<String> = over.map(|file| file.id.clone()).collect();
+        let over: Vec<String> = over.map(|file| file.id.clone()).collect_vec();
         // In the store, too, before the bucket is asked: what is gone is named by no message any more.
         for id in &over {
             self.lose_file(now, id);

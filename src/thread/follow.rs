@@ -1,7 +1,7 @@
 //! Programs that post by HTTP, and that may stay to be sent the events of the one turn that they began.
 
 use crate::dialect::Dialect;
-use crate::protocol::{ClientFrame, CloseCode, Cursor, FrameName, Identity, Millis, Post};
+use crate::protocol::{ClientFrame, CloseCode, CollectVec, Cursor, FrameName, Identity, Millis, Post};
 
 use super::access::{EXPIRED, Follows, Peer};
 use super::attachment::Attachment;
@@ -64,7 +64,7 @@ impl Thread {
     pub(super) fn unfollow(&mut self, request_id: &str) {
         let follows = |peer: &Peer| matches!(&peer.follows, Follows::Turn(turn) if turn == request_id);
         let followers = self.peers.iter().filter(|(_, peer)| follows(peer));
-        let followers: Vec<PeerId> = followers.map(|(id, _)| id.clone()).collect();
+        let followers: Vec<PeerId> = followers.map(|(id, _)| id.clone()).collect_vec();
         for peer in followers {
             self.unfollow_peer(&peer, CloseCode::Normal);
         }

@@ -10,8 +10,8 @@ use crate::protocol::json::OtherFields;
 use crate::protocol::limits::{FORK_MESSAGES_MAX, PAGE_BYTES_MAX, PAGE_MAX};
 use crate::protocol::objects::object;
 use crate::protocol::{
-    Block, Content, ErrorBody, ErrorCode, Json, Message, Millis, PermissionMode, Read, ResponseMetadata,
-    Session, Status, Word, file_of, file_path, optional, required,
+    Block, CollectVec, Content, ErrorBody, ErrorCode, Json, Message, Millis, PermissionMode, Read,
+    ResponseMetadata, Session, Status, Word, file_of, file_path, optional, required,
 };
 
 use super::path::{END, Path, Start, Tree};
@@ -27,9 +27,9 @@ object! {
         /// The session.
         pub from: String = "from",
         /// The last message, as it was asked for; `None` for the whole of the path that was current.
-        pub message_id: Option<String> = "messageId" unless "Option::is_none",
+        pub message_id: Option<String> = "messageId" optional,
         /// The subject that the fork is made for.
-        pub by: Option<String> = "by" unless "Option::is_none",
+        pub by: Option<String> = "by" optional,
     }
 }
 
@@ -154,7 +154,7 @@ impl Thread {
     ) -> Result<Copied, StoreError> {
         let page = records.before(path, before, PAGE_MAX, PAGE_BYTES_MAX / 2)?;
         let before = page.records.last().map(|last| last.seq).filter(|_| page.more);
-        let open: Vec<TurnId> = self.turns.iter().map(|(id, turn)| turn.question(*id)).collect();
+        let open: Vec<TurnId> = self.turns.iter().map(|(id, turn)| turn.question(*id)).collect_vec();
         let (mut messages, mut files) = (Vec::new(), Vec::new());
         for record in page.records {
             // Turns that are not over are left out.
@@ -309,7 +309,7 @@ impl Copying {
         {
             *parent = before;
             begun.count = Some(self.count);
-            begun.open = Some(self.open.iter().map(|(turn, _)| *turn).collect());
+            begun.open = Some(self.open.iter().map(|(turn, _)| *turn).collect_vec());
         }
         let message_id = question_id(self.epoch, turn);
         Record { seq: turn, turn, message_id, request_id: request_id.into(), created_at, content, kind }
@@ -342,7 +342,7 @@ impl Copying {
             };
             self.end(turn, request_id, self.now, Content::default(), kind)
         };
-        open.into_iter().map(end).collect()
+        open.into_iter().map(end).collect_vec()
     }
 
     /// The files of the session that its messages name.

@@ -2,7 +2,7 @@
 //! ids, versions and cursors are what they were.
 
 use crate::protocol::json::Json;
-use crate::protocol::{ErrorBody, ErrorCode, Session, is_request_id, optional, required};
+use crate::protocol::{CollectVec, ErrorBody, ErrorCode, Session, is_request_id, optional, required};
 
 use super::path::Path;
 use super::rows::{Found, Row};
@@ -120,12 +120,12 @@ impl Thread {
             let message = "a turn of this session is not over; import when it rests";
             return refused(ErrorBody::retryable(ErrorCode::Busy, message));
         }
-        let seqs: Vec<u64> = brought.iter().map(|record| record.seq).collect();
+        let seqs: Vec<u64> = brought.iter().map(|record| record.seq).collect_vec();
         let there = if self.session.is_some() { records.these(&seqs) } else { Ok(Vec::new()) };
         let there = there.map_err(Unimported::Unread)?;
         let is_new = |record: &Record| !there.iter().any(|known| known.seq == record.seq);
         let mut writes: Vec<Write> = Vec::new();
-        let mut still_open: Vec<u64> = self.turns.keys().copied().collect();
+        let mut still_open: Vec<u64> = self.turns.keys().copied().collect_vec();
         for mut record in brought.into_iter().filter(is_new) {
             if record.seq == record.turn && open.contains(&record.turn) {
                 still_open.push(record.turn);

@@ -1,7 +1,9 @@
 //! Connections come, catch up and go.
 
 use crate::dialect::Dialect;
-use crate::protocol::{CloseCode, Cursor, Identity, Millis, PROTOCOL_VERSION, ServerFrame, SnapshotReason};
+use crate::protocol::{
+    CloseCode, CollectVec, Cursor, Identity, Millis, PROTOCOL_VERSION, ServerFrame, SnapshotReason,
+};
 
 use super::access::{Follows, Peer};
 use super::attachment::Attachment;
@@ -73,7 +75,7 @@ impl Thread {
 
     pub(super) fn leave(&mut self, peer: &PeerId) {
         self.freed(peer);
-        let requests: Vec<PeerId> = self.requests_of(peer).collect();
+        let requests: Vec<PeerId> = self.requests_of(peer).collect_vec();
         for request in requests {
             self.peers.remove(&request);
         }

@@ -8,7 +8,7 @@ use crate::protocol::limits::{
     DELIVERY_MESSAGES_MAX, DELIVERY_RETRY_MS_MAX, DELIVERY_RETRY_MS_MIN, DELIVERY_TIMEOUT_MS,
     UNSAVED_EVENTS_MAX,
 };
-use crate::protocol::{Millis, Session};
+use crate::protocol::{CollectVec, Millis, Session};
 
 use super::clock::set_back;
 use super::events::{Event, OutboxState};
@@ -421,7 +421,7 @@ impl Thread {
             return;
         }
         let checkpoint = self.checkpoint();
-        self.store(checkpoint.map(Write::Checkpoint).into_iter().collect());
+        self.store(checkpoint.map(Write::Checkpoint).into_iter().collect_vec());
     }
 }
 

@@ -3,8 +3,8 @@
 use crate::protocol::json::OtherFields;
 use crate::protocol::limits::PREVIEW_CHARS_MAX;
 use crate::protocol::{
-    CloseCode, Content, ErrorBody, ErrorCode, Millis, PermissionMode, ServerFrame, Session, SessionState,
-    SessionUpdate, joined,
+    CloseCode, CollectVec, Content, ErrorBody, ErrorCode, Millis, PermissionMode, ServerFrame, Session,
+    SessionState, SessionUpdate, joined,
 };
 
 use super::access::{Follows, Peer};
@@ -29,7 +29,7 @@ impl Thread {
             ..self.drafted_session(now, draft.as_ref())
         });
         self.settle_down();
-        self.checkpoint().map(Write::Create).into_iter().collect()
+        self.checkpoint().map(Write::Create).into_iter().collect_vec()
     }
 
     /// Counts a message. After a crash it is counted again from the record that is committed with it.
@@ -73,7 +73,7 @@ impl Thread {
         self.next_seq();
         self.session = Some(changed);
         let checkpoint = self.checkpoint();
-        self.store(checkpoint.map(Write::Checkpoint).into_iter().collect());
+        self.store(checkpoint.map(Write::Checkpoint).into_iter().collect_vec());
         self.show_session();
         self.decide_by_mode(now);
     }
@@ -222,7 +222,7 @@ impl Thread {
             epoch: self.epoch,
             seq: self.seq,
             delivered: self.outbox.delivered,
-            open: Some(self.turns.keys().copied().collect()),
+            open: Some(self.turns.keys().copied().collect_vec()),
             session,
             place: self.outbox.place,
             database: self.outbox.database.clone(),

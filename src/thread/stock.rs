@@ -8,7 +8,7 @@ mod shown;
 use crate::dialect::Dialect;
 use crate::protocol::limits::STOCK_REQUESTS_MAX;
 use crate::protocol::{
-    CloseCode, ErrorBody, ErrorCode, FrameName, Identity, Millis, Post, StockRequest, TurnWanted,
+    CloseCode, CollectVec, ErrorBody, ErrorCode, FrameName, Identity, Millis, Post, StockRequest, TurnWanted,
 };
 
 use shown::Shown;
@@ -157,7 +157,7 @@ impl Thread {
     pub(super) fn stop(&mut self, now: Millis) {
         let is_meant = |turn: &&Turn| !matches!(turn.state, TurnState::Queued);
         let meant: Vec<String> =
-            self.turns.values().filter(is_meant).map(|turn| turn.request_id.clone()).collect();
+            self.turns.values().filter(is_meant).map(|turn| turn.request_id.clone()).collect_vec();
         for request_id in meant {
             self.cancel(now, None, Some(&request_id));
         }

@@ -5,7 +5,7 @@ use crate::protocol::limits::{
     COALESCE_MEASURED_SOCKETS, COALESCE_MS_MAX, COALESCE_MS_MIN, COALESCE_SOCKETS_PER_MS,
     COALESCE_TIMER_PART, DATA_URL_BYTES_MAX, ENDING_MS, GUARD_MS, PAYLOAD_BYTES_MAX,
 };
-use crate::protocol::{Block, ErrorBody, ErrorCode, Json, Millis, ServerFrame};
+use crate::protocol::{Block, CollectVec, ErrorBody, ErrorCode, Json, Millis, ServerFrame};
 
 use super::answer::begun;
 use super::calls::shown;
@@ -370,7 +370,7 @@ impl Thread {
     }
 
     pub(super) fn running_ids(&self) -> Vec<TurnId> {
-        self.running().map(|(turn, _)| turn).collect()
+        self.running().map(|(turn, _)| turn).collect_vec()
     }
 
     pub(super) fn running_mut(&mut self, turn: TurnId) -> Option<&mut Running> {

@@ -4,7 +4,7 @@ use crate::protocol::limits::{
     CATCH_UP_BYTES_MAX, CATCH_UP_MESSAGES_MAX, PAYLOAD_BYTES_MAX, SNAPSHOT_MESSAGES_MAX,
 };
 use crate::protocol::{
-    Content, Cursor, ErrorBody, ErrorCode, Message, Millis, ServerFrame, SnapshotReason, Versions,
+    CollectVec, Content, Cursor, ErrorBody, ErrorCode, Message, Millis, ServerFrame, SnapshotReason, Versions,
 };
 
 use super::access::Follows;
@@ -55,7 +55,7 @@ impl Thread {
     /// If the store could not be read.
     pub fn messages(&self, records: &dyn Records, page: &[Record]) -> Result<Vec<Message>, StoreError> {
         let beside = self.beside(records, page.iter())?;
-        Ok(page.iter().map(|record| self.message_of(&beside, record)).collect())
+        Ok(page.iter().map(|record| self.message_of(&beside, record)).collect_vec())
     }
 
     /// Whether a record is one of the current path.
@@ -80,7 +80,7 @@ impl Thread {
             return Ok(Vec::new());
         }
         let parents: Vec<u64> =
-            page.filter_map(fork_of).map(|(parent, _)| parent.unwrap_or_default()).collect();
+            page.filter_map(fork_of).map(|(parent, _)| parent.unwrap_or_default()).collect_vec();
         records.starts(Some(&parents))
     }
 
@@ -92,7 +92,7 @@ impl Thread {
         let (parent, is_answer) = fork_of(record)?;
         let beside = || beside.iter().filter(|it| it.parent == parent && it.is_answer == is_answer);
         let first = if is_answer { parent } else { beside().next()?.first };
-        let all: Vec<u64> = first.into_iter().chain(beside().map(|start| start.turn)).collect();
+        let all: Vec<u64> = first.into_iter().chain(beside().map(|start| start.turn)).collect_vec();
         let index = all.iter().position(|turn| *turn == record.turn).filter(|_| all.len() > 1)?;
         let old_id = || beside().next()?.old_id.clone().filter(|_| is_answer);
         let id = |index: usize| {
@@ -204,7 +204,7 @@ impl Thread {
             // Of a turn that an older build stored, it is not known which ones were open then.
             let open = begun.map(|(_, begun)| begun.open.clone().unwrap_or_default());
             let is_late = |turn: &u64| whole.has_answer(*turn) && !self.turns.contains_key(turn);
-            let open = open.map(|open| open.into_iter().filter(is_late).collect::<Vec<_>>());
+            let open = open.map(|open| open.into_iter().filter(is_late).collect_vec());
             if open.as_ref().is_none_or(|open| !open.is_empty()) {
                 let ends = records.late(*edge, open.as_deref())?.into_iter();
                 late.extend(ends.filter(|(turn, _)| is_late(turn)).map(|(_, seq)| seq));
@@ -227,7 +227,7 @@ impl Thread {
     /// [`Thread::join_commits`].
     pub(super) fn leave_path(&mut self, now: Millis, change: &Change) -> usize {
         let leaves = |turn: &TurnId| !change.path.has_answer(*turn);
-        let leaving: Vec<TurnId> = self.turns.keys().copied().filter(leaves).collect();
+        let leaving: Vec<TurnId> = self.turns.keys().copied().filter(leaves).collect_vec();
         // What they have said goes out before any of them ends.
         for turn in &leaving {
             if self.is_running(*turn) {
@@ -273,7 +273,8 @@ impl Thread {
         self.path = change.path.with_all_since(seq);
         Branch {
             after: change.after.as_ref().map(|after| after.message_id.clone()),
-            messages: (!change.is_large).then(|| change.messages.iter().map(|record| record.seq).collect()),
+            messages: (!change.is_large)
+                .then(|| change.messages.iter().map(|record| record.seq).collect_vec()),
         }
     }
 
@@ -292,7 +293,7 @@ impl Thread {
             }
             _ => {
                 let peers: Vec<(PeerId, Follows)> =
-                    self.peers.iter().map(|(id, peer)| (id.clone(), peer.follows.clone())).collect();
+                    self.peers.iter().map(|(id, peer)| (id.clone(), peer.follows.clone())).collect_vec();
                 for (peer, follows) in peers {
                     match (follows, &ids) {
                         (Follows::Everything, _) => {
@@ -328,7 +329,7 @@ impl Thread {
 
     /// What a new turn goes on from, and how.
     pub(super) fn continued(&self, sent: &Sent, fork: Option<&Fork>) -> (Option<TurnId>, Begun) {
-        let open: Vec<TurnId> = self.turns.keys().copied().collect();
+        let open: Vec<TurnId> = self.turns.keys().copied().collect_vec();
         let count = self.session.as_ref().map_or(0, |session| session.message_count);
         let last = self.last_turn.as_ref().map(|(turn, _)| *turn);
         let (parent, begun) = match fork {
@@ -477,7 +478,7 @@ impl Thread {
     ) -> Result<Vec<ServerFrame>, StoreError> {
         let is_on_path = self.path.has_answer(known.turn);
         let beside = self.beside(records, std::iter::once(known))?;
-        let mut frames: Vec<_> = self.event_of(&beside, known, self.head()).into_iter().collect();
+        let mut frames: Vec<_> = self.event_of(&beside, known, self.head()).into_iter().collect_vec();
         frames.extend(self.queued_frame(known.turn, &known.request_id));
         frames.extend(end);
         let question = match known.kind {

@@ -5,7 +5,9 @@
 
 use crate::agent::{Failed, Finished};
 use crate::protocol::limits::ROUNDS_MAX;
-use crate::protocol::{Block, Content, ErrorBody, ErrorCode, Millis, ServerFrame, ToolAnswer, ToolSaid};
+use crate::protocol::{
+    Block, CollectVec, Content, ErrorBody, ErrorCode, Millis, ServerFrame, ToolAnswer, ToolSaid,
+};
 
 use super::answer::{Answer, begun};
 use super::calls::{BY_MODE, Next, SUPERSEDED, no_call};
@@ -109,7 +111,7 @@ impl Thread {
         if let Some(turn) = self.turns.get_mut(&id) {
             turn.state = TurnState::Running(Box::new(running));
         }
-        self.store(start.into_iter().chain([journal]).collect());
+        self.store(start.into_iter().chain([journal]).collect_vec());
         self.outputs.push_back(Output::StartAgent { turn: id });
     }
 
@@ -281,7 +283,7 @@ impl Thread {
     pub(super) fn make_way(&mut self, now: Millis, message: &Content, is_version: bool) {
         let results: Vec<&String> = match message {
             Content::Text(_) => Vec::new(),
-            Content::Blocks(blocks) => blocks.iter().filter_map(result_of).collect(),
+            Content::Blocks(blocks) => blocks.iter().filter_map(result_of).collect_vec(),
         };
         let mut ends = Vec::new();
         for (id, waiting) in self.waiting() {

@@ -2,7 +2,7 @@
 
 use crate::agent::Failed;
 use crate::protocol::limits::DELETION_KEPT_MS;
-use crate::protocol::{ErrorBody, ErrorCode, Millis, SnapshotReason};
+use crate::protocol::{CollectVec, ErrorBody, ErrorCode, Millis, SnapshotReason};
 
 use super::access::{Follows, Peer};
 use super::ending::Outcome;
@@ -41,7 +41,7 @@ impl Thread {
         // Sockets that outlived the thread may hold text that is not stored, or lack an event that is.
         if !self.is_settled() {
             let sent_all = |(_, peer): &(&PeerId, &Peer)| peer.follows == Follows::Everything;
-            let peers: Vec<_> = self.peers.iter().filter(sent_all).map(|(id, _)| id.clone()).collect();
+            let peers: Vec<_> = self.peers.iter().filter(sent_all).map(|(id, _)| id.clone()).collect_vec();
             for peer in peers {
                 self.bring_up_to_date(records, &peer, SnapshotReason::Reset);
             }
@@ -83,7 +83,7 @@ impl Thread {
                 MarkKind::Question { started } | MarkKind::Regenerate { started, .. } => {
                     let journal = take_journal(&mut journals, mark.turn);
                     let rounds: Vec<Record> =
-                        rounds.iter().filter(|record| record.turn == mark.turn).cloned().collect();
+                        rounds.iter().filter(|record| record.turn == mark.turn).cloned().collect_vec();
                     let mut turn = open_turn(now, &mark, started, journal, &rounds);
                     if let MarkKind::Regenerate { question, .. } = mark.kind {
                         turn.parent = Some(question);

@@ -1,7 +1,7 @@
 use bobbin::agent::{AgentEvent, Finished};
-use bobbin::protocol::Role;
+use bobbin::protocol::{Role, to_json};
 use bobbin::thread::Config;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{failed, finished, said, thought, thread, thread_of, tokens};
 use crate::support::Seen;
@@ -257,7 +257,7 @@ fn the_log_tells_of_a_turns_start_only_if_it_waited() {
 
 fn logged(seen: &Seen) -> Option<String> {
     let Seen::Logged(event) = seen else { return None };
-    let event = serde_json::to_value(event).unwrap();
+    let event = serde_json::from_str::<Value>(&to_json(event)).unwrap();
     Some(format!("{} {}", event["event"].as_str()?, event["requestId"].as_str()?))
 }
 

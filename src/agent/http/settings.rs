@@ -8,7 +8,7 @@ use super::endpoint::Kind;
 use crate::agent::redact::Secrets;
 use crate::agent::{AgentRequest, Attempt, Call, models};
 use crate::protocol::json::Fields;
-use crate::protocol::{Content, Json, Role, to_json};
+use crate::protocol::{CollectVec, Content, Json, Role, to_json};
 use crate::variables::{self, AgentName, Variables};
 
 const HEADERS: &str = "AGENT_HEADERS is a JSON object of headers and their values, each a text of ASCII characters or null, \
@@ -56,7 +56,7 @@ impl<'a> Asked<'a> {
     #[must_use]
     pub fn said(&self) -> Vec<(Role, &'a Content)> {
         let messages = self.request.messages.iter().map(|message| (message.role, &message.content));
-        messages.chain(self.request.answer.iter().map(|answer| (Role::Assistant, answer))).collect()
+        messages.chain(self.request.answer.iter().map(|answer| (Role::Assistant, answer))).collect_vec()
     }
 }
 

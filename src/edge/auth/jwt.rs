@@ -3,7 +3,7 @@
 
 use crate::protocol::json::Fields;
 use crate::protocol::limits::{SUBJECT_BYTES_MAX, TOKEN_BYTES_MAX};
-use crate::protocol::{Access, Identity, Json, Millis, Read};
+use crate::protocol::{Access, CollectVec, Identity, Json, Millis, Read};
 
 /// How far clocks may be apart.
 const LEEWAY_SECONDS: u64 = 30;
@@ -185,7 +185,7 @@ impl Claims {
             return Vec::new();
         }
         let named = self.0.get("bobbin").and_then(|bobbin| bobbin.get("sessions")).and_then(Json::as_array);
-        named.into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect()
+        named.into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect_vec()
     }
 
     /// Whom the token is about (`sub`); `None` if it is missing or empty.
@@ -259,7 +259,7 @@ mod tests {
     fn encode(bytes: &[u8]) -> String {
         const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         let mut bits: Vec<bool> =
-            bytes.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1 == 1)).collect();
+            bytes.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1 == 1)).collect_vec();
         bits.resize(bits.len().div_ceil(6) * 6, false);
         let value = |bits: &[bool]| bits.iter().fold(0, |value, bit| value * 2 + usize::from(*bit));
         bits.chunks(6).map(|bits| char::from(LETTERS[value(bits)])).collect()

@@ -4,7 +4,7 @@ use wasm_bindgen::prelude::*;
 
 use crate::platform::{self, number};
 use crate::protocol::limits::FILE_UNNAMED_MS;
-use crate::protocol::{Json, to_json};
+use crate::protocol::{CollectVec, Json, to_json};
 use crate::pump::{Broken, Loaded};
 use crate::session_do::schema::{
     DELETED, FILES, FILL_FROM_FIRST_FORMAT, FILL_PARENTS, FIRST_FORMAT, FORK, FROM_FIRST_FORMAT, INDICES,
@@ -62,7 +62,7 @@ impl Store {
         let unnamed =
             self.rows("SELECT * FROM bobbin_files WHERE due IS NOT NULL AND state <> 'gone'", vec![])?;
         Ok(Kept {
-            unnamed: unnamed.iter().filter_map(|row| File::read(row)).collect(),
+            unnamed: unnamed.iter().filter_map(|row| File::read(row)).collect_vec(),
             gone_due: self.gone_due()?,
             has_named: self.number("SELECT 1 FROM bobbin_files WHERE due IS NULL LIMIT 1")?.is_some(),
         })
@@ -102,7 +102,7 @@ impl Store {
         let open = to_json(&checkpoint.open);
         let marks = |condition: &str, binding: JsValue| -> Result<Vec<Mark>, StoreError> {
             let query = format!("{MARK} WHERE {} AND {condition} ORDER BY seq", known_kinds());
-            Ok(self.rows(&query, vec![binding])?.iter().map(|row| Mark::read(row)).collect())
+            Ok(self.rows(&query, vec![binding])?.iter().map(|row| Mark::read(row)).collect_vec())
         };
         let journals = self.rows("SELECT * FROM bobbin_journal", vec![])?;
         let journals = journals.iter().map(|row| {
@@ -112,7 +112,7 @@ impl Store {
         Ok(Some(Stored {
             open: marks("seq IN (SELECT value FROM json_each(?))", open.into())?,
             since: marks("seq > ?", number(checkpoint.seq))?,
-            journals: journals.collect(),
+            journals: journals.collect_vec(),
             last_seq: self.number("SELECT max(seq) FROM bobbin_records")?.unwrap_or_default(),
             last_turn: self.last_turn(&checkpoint.path)?,
             checkpoint,

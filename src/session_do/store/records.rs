@@ -3,7 +3,7 @@
 use wasm_bindgen::prelude::*;
 
 use crate::platform::number;
-use crate::protocol::{Millis, to_json};
+use crate::protocol::{CollectVec, Millis, to_json};
 use crate::session_do::schema::{RECORDS, ROUNDS};
 use crate::thread::rows::{ANSWER, APPEND, QUESTION, REGENERATE, Row, SELECT, WAITING};
 use crate::thread::store::{Begun, Page, Record, Records, StoreError};
@@ -27,7 +27,7 @@ impl Records for Store {
         let last = format!("SELECT max(seq) {rounds} AND kind = '{WAITING}'");
         let query = format!("SELECT * {rounds} AND seq >= ({last}) ORDER BY seq");
         let rows = self.rows(&query, vec![number(turn), number(until)])?;
-        Ok(rows.iter().map(|row| self.record(row)).collect())
+        Ok(rows.iter().map(|row| self.record(row)).collect_vec())
     }
 
     fn after(&self, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError> {
@@ -65,7 +65,7 @@ impl Records for Store {
             return Ok(Vec::new());
         }
         let query = format!("SELECT * FROM bobbin_records WHERE {THESE} ORDER BY seq");
-        Ok(self.rows(&query, vec![to_json(&seqs).into()])?.iter().map(|row| self.record(row)).collect())
+        Ok(self.rows(&query, vec![to_json(&seqs).into()])?.iter().map(|row| self.record(row)).collect_vec())
     }
 
     fn starts(&self, parents: Option<&[u64]>) -> Result<Vec<Start>, StoreError> {
@@ -76,7 +76,7 @@ impl Records for Store {
         );
         let parents = parents.map(|parents| to_json(&parents));
         let rows = self.rows(&query, vec![optional(parents.as_deref())])?;
-        Ok(rows.iter().map(|row| Start::read(row)).collect())
+        Ok(rows.iter().map(|row| Start::read(row)).collect_vec())
     }
 
     fn begun_before(&self, seq: u64) -> Result<Option<Record>, StoreError> {
@@ -86,7 +86,7 @@ impl Records for Store {
     fn begun(&self, turns: &[u64]) -> Result<Vec<(u64, Begun)>, StoreError> {
         let query = format!("SELECT seq, data FROM bobbin_records WHERE {THESE}");
         let rows = self.rows(&query, vec![to_json(&turns).into()])?;
-        Ok(rows.iter().map(|row| (row.integer("seq").unwrap_or_default(), Begun::of(row))).collect())
+        Ok(rows.iter().map(|row| (row.integer("seq").unwrap_or_default(), Begun::of(row))).collect_vec())
     }
 
     fn late(&self, seq: u64, turns: Option<&[u64]>) -> Result<Vec<(u64, u64)>, StoreError> {
@@ -100,7 +100,7 @@ impl Records for Store {
         let turns = turns.map(|turns| to_json(&turns));
         let rows = self.rows(&query, vec![number(seq), optional(turns.as_deref()), number(count as u64)])?;
         let pair = |row: &SqlRow| Some((row.integer("turn")?, row.integer("seq")?));
-        Ok(rows.iter().filter_map(pair).collect())
+        Ok(rows.iter().filter_map(pair).collect_vec())
     }
 
     fn count(&self, turn: u64) -> Result<u64, StoreError> {
@@ -133,7 +133,7 @@ impl Records for Store {
         }
         let query = "SELECT id FROM bobbin_files WHERE due <= ? AND state = 'gone' ORDER BY due LIMIT ?";
         let rows = self.rows(query, vec![number(now), number(count_max as u64)])?;
-        Ok(rows.iter().filter_map(|row| row.text("id")).collect())
+        Ok(rows.iter().filter_map(|row| row.text("id")).collect_vec())
     }
 
     fn gone_due(&self) -> Result<Option<Millis>, StoreError> {
@@ -169,7 +169,7 @@ impl Store {
             count = count.saturating_add(1);
         }
         let rows = self.rows(&format!("SELECT * {range}"), bindings(count))?;
-        let records = rows.iter().map(|row| self.record(row)).collect();
+        let records = rows.iter().map(|row| self.record(row)).collect_vec();
         Ok(Page { records, more: count < sizes.len() })
     }
 
@@ -187,14 +187,14 @@ impl Store {
             return Ok(Vec::new());
         }
         let query = "SELECT message_id FROM bobbin_records WHERE parked = 1 ORDER BY seq LIMIT 100";
-        Ok(self.rows(query, vec![])?.iter().filter_map(|row| row.text("message_id")).collect())
+        Ok(self.rows(query, vec![])?.iter().filter_map(|row| row.text("message_id")).collect_vec())
     }
 
     /// Records with these sequence numbers as JSON, oldest first, each without a message's content.
     pub fn rows_as_json(&self, seqs: &[u64]) -> Result<Vec<String>, StoreError> {
         let is_kept = |column: &&(&'static str, &str)| !["content", "parked"].contains(&column.0);
         let columns: Vec<String> =
-            RECORDS.columns.iter().filter(is_kept).map(|(name, _)| format!("'{name}', {name}")).collect();
+            RECORDS.columns.iter().filter(is_kept).map(|(name, _)| format!("'{name}', {name}")).collect_vec();
         let query = format!(
             "SELECT json_patch('{{}}', json_object({}, 'content', iif({}, NULL, content))) AS json FROM bobbin_records \
              WHERE {THESE} ORDER BY seq",
@@ -202,7 +202,7 @@ impl Store {
             messages()
         );
         let rows = self.rows(&query, vec![to_json(&seqs).into()])?;
-        Ok(rows.iter().filter_map(|row| row.text("json")).collect())
+        Ok(rows.iter().filter_map(|row| row.text("json")).collect_vec())
     }
 
     /// The files that messages name, as JSON.
@@ -212,7 +212,7 @@ impl Store {
         }
         let query = "SELECT json_object('id', id, 'name', name, 'media_type', media_type, 'size', size, 'state', state) AS json \
                      FROM bobbin_files WHERE due IS NULL AND state = 'here'";
-        Ok(self.rows(query, vec![])?.iter().filter_map(|row| row.text("json")).collect())
+        Ok(self.rows(query, vec![])?.iter().filter_map(|row| row.text("json")).collect_vec())
     }
 }
 

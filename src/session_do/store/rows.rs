@@ -6,7 +6,7 @@ use js_sys::Array;
 use wasm_bindgen::prelude::*;
 
 use crate::platform::{self, SqlCursor, describe};
-use crate::protocol::to_json;
+use crate::protocol::{CollectVec, to_json};
 use crate::session_do::logs;
 use crate::session_do::schema::{
     DELETED, FILES, FIRST_FORMAT, FORK, JOURNAL, RECORDS, TABLES, THREAD, Table,
@@ -38,7 +38,7 @@ impl Store {
     pub(super) fn upsert(&self, table: &str, columns: &[(&str, JsValue)]) -> Result<(), StoreError> {
         let Some(((key, _), others)) = columns.split_first() else { return Ok(()) };
         let updates: Vec<String> =
-            others.iter().map(|(name, _)| format!("{name} = excluded.{name}")).collect();
+            others.iter().map(|(name, _)| format!("{name} = excluded.{name}")).collect_vec();
         let on_conflict = format!(" ON CONFLICT ({key}) DO UPDATE SET {}", updates.join(", "));
         self.insert(table, columns, &on_conflict)
     }
@@ -49,10 +49,10 @@ impl Store {
         columns: &[(&str, JsValue)],
         on_conflict: &str,
     ) -> Result<(), StoreError> {
-        let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+        let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect_vec();
         let (names, places) = (names.join(", "), vec!["?"; columns.len()].join(", "));
         let query = format!("INSERT INTO {table} ({names}) VALUES ({places}){on_conflict}");
-        self.run(&query, columns.iter().map(|(_, value)| value.clone()).collect())
+        self.run(&query, columns.iter().map(|(_, value)| value.clone()).collect_vec())
     }
 
     pub(super) fn run(&self, query: &str, bindings: Vec<JsValue>) -> Result<(), StoreError> {
@@ -70,7 +70,7 @@ impl Store {
         let cursor = self.exec(query, bindings)?;
         let columns = Rc::new(cursor.column_names());
         let values = platform::rows(&cursor).map_err(failed)?;
-        Ok(values.into_iter().map(|values| SqlRow { columns: columns.clone(), values }).collect())
+        Ok(values.into_iter().map(|values| SqlRow { columns: columns.clone(), values }).collect_vec())
     }
 
     /// The first column of the first row.
@@ -89,7 +89,7 @@ impl Store {
                      WHERE tables.type = 'table' AND tables.name IN (SELECT value FROM json_each(?))";
         let rows = self.rows(query, vec![names.into()])?;
         let pair = |row: &SqlRow| Some((row.text("name")?, row.text("column_name")?));
-        Ok(Catalog(rows.iter().filter_map(pair).collect()))
+        Ok(Catalog(rows.iter().filter_map(pair).collect_vec()))
     }
 
     pub(super) fn record(&self, row: &SqlRow) -> Record {
@@ -122,7 +122,7 @@ impl Catalog {
     /// Whether one of the tables that are there lacks a column that this build writes.
     pub(super) fn lacks_something(&self) -> bool {
         let lacks = |table: &&Table| {
-            let columns: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
+            let columns: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect_vec();
             self.has(table.name, &[]) && !self.has(table.name, &columns)
         };
         TABLES.iter().chain([&&FILES, &&DELETED]).any(lacks)

@@ -2,8 +2,8 @@
 //! is meant has to be found.
 
 use crate::protocol::{
-    Block, CallAnswers, ClientFrame, Content, ErrorBody, ErrorCode, Millis, Post, Status, ToolAnswer,
-    ToolSaid,
+    Block, CallAnswers, ClientFrame, CollectVec, Content, ErrorBody, ErrorCode, Millis, Post, Status,
+    ToolAnswer, ToolSaid,
 };
 use crate::thread::store::{Record, RecordKind, Records, StoreError};
 use crate::thread::turn::Turn;
@@ -100,7 +100,7 @@ impl Thread {
             _ => None,
         });
         let request_id = ["t-", &end.message_id].concat();
-        let post = Post { request_id, content: Content::Blocks(results.collect()), ..Post::default() };
+        let post = Post { request_id, content: Content::Blocks(results.collect_vec()), ..Post::default() };
         let Ok(held) = self.frames_of(records, &chain, &post.request_id) else {
             return self.refuse(origin, &unreadable());
         };
@@ -137,5 +137,5 @@ fn unanswered(content: &Content) -> Vec<String> {
         Block::ToolUse { id, .. } => Some(id),
         _ => None,
     });
-    calls.filter(|id| !has_result(id)).cloned().collect()
+    calls.filter(|id| !has_result(id)).cloned().collect_vec()
 }

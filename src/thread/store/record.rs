@@ -114,25 +114,25 @@ object! {
     #[derive(Default, Eq)]
     pub struct Begun {
         /// How many messages its path has up to its answer, once all turns are over.
-        pub count: Option<u64> = "count" unless "Option::is_none",
+        pub count: Option<u64> = "count" optional,
         /// The turns that were not over when it began.
-        pub open: Option<Vec<u64>> = "open" unless "Option::is_none",
+        pub open: Option<Vec<u64>> = "open" optional,
         /// Whether a segment begins with it.
         #[cfg_attr(test, ts(as = "Option<bool>"))]
-        pub starts: bool = "starts" unless "is_not",
+        pub starts: bool = "starts" optional,
         /// Of a new version of a message, the turn that the first version came with.
-        pub first: Option<u64> = "first" unless "Option::is_none",
+        pub first: Option<u64> = "first" optional,
         /// The turn that its frame named: the one whose message it replaces, or whose question it answers.
-        pub of: Option<String> = "of" unless "Option::is_none",
+        pub of: Option<String> = "of" optional,
         /// What its writer saw last.
-        pub after: Option<String> = "after" unless "Option::is_none",
+        pub after: Option<String> = "after" optional,
         /// The id that a stock client gave the message.
-        pub client_id: Option<String> = "clientId" unless "Option::is_none",
+        pub client_id: Option<String> = "clientId" optional,
         /// The id of the answer that it goes on from, or that it is another version of, if that does not follow from its
         /// turn, as in threads of the first format.
-        pub old_id: Option<String> = "oldId" unless "Option::is_none",
+        pub old_id: Option<String> = "oldId" optional,
         /// Where it brought the path to another place, what clients were told.
-        pub branch: Option<Branch> = "branch" unless "Option::is_none",
+        pub branch: Option<Branch> = "branch" optional,
     }
 }
 
@@ -141,9 +141,9 @@ object! {
     #[derive(Eq)]
     pub struct Branch {
         /// The last message that stayed; `None` if none did.
-        pub after: Option<String> = "after" unless "Option::is_none",
+        pub after: Option<String> = "after" optional,
         /// The messages that follow it, by their sequence numbers; `None` if they are too many for a frame.
-        pub messages: Option<Vec<u64>> = "messages" unless "Option::is_none",
+        pub messages: Option<Vec<u64>> = "messages" optional,
     }
 }
 
@@ -153,7 +153,7 @@ object! {
     pub struct Round {
         /// The events of the answer's blocks; `None` if each is the one of its place.
         #[cfg_attr(test, ts(type = "unknown"))]
-        pub events: Option<BlockEvents> = "events" unless "Option::is_none",
+        pub events: Option<BlockEvents> = "events" optional,
         /// The calls that are a client's to answer though they are not marked so.
         pub client_calls: Vec<String> = "clientCalls",
         /// How often the agent was called.
@@ -172,9 +172,9 @@ object! {
         /// Whether it may be carried out.
         pub approved: bool = "approved",
         /// Why.
-        pub reason: Option<String> = "reason" unless "Option::is_none",
+        pub reason: Option<String> = "reason" optional,
         /// The subject that decided, or `mode`.
-        pub by: Option<String> = "by" unless "Option::is_none",
+        pub by: Option<String> = "by" optional,
         /// The bytes of text that the answer had.
         pub bytes: u64 = "bytes",
         /// The [`Progress::blocks`] of a client that has this event.
@@ -339,9 +339,4 @@ impl Record {
         let finish = told.or_else(|| metadata.finish_reason.as_deref().map(finish));
         (*status == Status::Failed || finish == Some(Finish::ContentFilter)) && self.content.is_blank()
     }
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)]
-fn is_not(flag: &bool) -> bool {
-    !flag
 }
