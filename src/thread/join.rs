@@ -16,6 +16,8 @@ use super::{Origin, Output, PeerId, Thread, unreadable};
 const NOWHERE: &str = "-";
 
 impl Thread {
+    /// Catches a socket up and lets it in, in one step: nothing can be sent to all in between, so the socket misses nothing and gets
+    /// nothing twice.
     pub(super) fn join(
         &mut self,
         now: Millis,
