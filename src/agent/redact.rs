@@ -177,7 +177,9 @@ fn escape(rest: &[u8]) -> Option<(Option<u8>, usize)> {
 fn digits(secret: &str, before: usize, width: u32) -> Vec<u8> {
     let (mut bits, mut count) = (0_u32, 0_u32);
     let mut digits = Vec::new();
-    for byte in [0, 0].into_iter().take(before).chain(secret.bytes()) {
+    let mut bytes = vec![0; before];
+    bytes.extend_from_slice(secret.as_bytes());
+    for byte in bytes {
         bits = (bits << 8) | u32::from(byte);
         count = count.saturating_add(8);
         while count >= width {

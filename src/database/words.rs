@@ -94,7 +94,8 @@ impl Expressions {
 
 fn place(word: &str) -> String {
     let whole = quoted(word, is_word_alone);
-    let (before, last) = whole.rfind(MARK).map_or(("", whole.as_str()), |at| whole.split_at(at));
+    let at_mark = whole.rfind(MARK).and_then(|at| whole.split_at_checked(at));
+    let (before, last) = at_mark.unwrap_or(("", &whole));
     let begun: String = last.chars().take(PREFIX_CHARS_MAX.saturating_add(1)).collect();
     // A beginning of one letter is in no index; a quotation mark that was doubled must not be cut in half.
     let is_known = begun.chars().count() > 2 && !begun.bytes().any(|byte| byte == b'"');

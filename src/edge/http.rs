@@ -30,7 +30,7 @@ use super::auth::{self, Caller, Policy, may_read};
 use super::params::{bad_request, fields};
 use super::rate::is_too_many;
 use super::routes::{Action, Guarded, Refused, Route, query_value, session_id};
-use super::{configured, sessions, subjects};
+use super::{configured, health, sessions, subjects};
 
 /// The outcome of a request: a response, or why it is refused.
 pub type Answer = Result<Response, Refused>;
@@ -50,7 +50,10 @@ const SECURITY_HEADERS: [(&str, &str); 6] = [
 /// Headers of answers that a page of another origin may read.
 const CORS_HEADERS: [(&str, &str); 3] = [
     ("access-control-allow-methods", "GET, POST, PATCH, DELETE"),
-    ("access-control-allow-headers", "authorization, content-type, last-event-id, range"),
+    (
+        "access-control-allow-headers",
+        "authorization, content-type, last-event-id, range, traceparent, tracestate",
+    ),
     ("access-control-max-age", "600"),
 ];
 
@@ -129,7 +132,7 @@ async fn respond(request: &Request, env: &Env, context: &Context, given: &Given)
         return Ok(empty_response(204)?);
     }
     let route = match Route::of(&method, &request.url(), is_upgrade(request))? {
-        Route::Health => return health(env).await,
+        Route::Health => return shallow(env).await,
         Route::Guarded(route) => route,
     };
     let mut admitted = admit(request, env, &route, given).await;
@@ -145,7 +148,7 @@ async fn respond(request: &Request, env: &Env, context: &Context, given: &Given)
         }
         Err(refused) => return turn_away(request, refused, context),
     };
-    if matches!(route, Guarded::ListAll | Guarded::Subject { .. }) && !caller.is_admin() {
+    if matches!(route, Guarded::Health | Guarded::ListAll | Guarded::Subject { .. }) && !caller.is_admin() {
         let message = "only an admin may do this: a token with \"bobbin\":{\"admin\":true}";
         return Err(Refused::fatal(403, ErrorCode::Forbidden, message));
     }
@@ -183,6 +186,7 @@ fn served<'a>(asked: &'a Asked<'a>) -> Result<Answering<'a>, Refused> {
         Guarded::ListSessions | Guarded::ListAll => {
             return Ok(Box::pin(sessions::list(env, request.url(), caller, given.class.as_deref(), context)));
         }
+        Guarded::Health => return Ok(Box::pin(health::deep(env))),
         Guarded::Configuration => configured::answer(env, true),
         Guarded::CreateSession => Ok(json_response(201, &format!(r#"{{"id":"{}"}}"#, new_uuid()))?),
         Guarded::ConnectNowhere => {
@@ -248,7 +252,7 @@ pub fn check_json(request: &Request) -> Result<(), Refused> {
 }
 
 /// Says that the worker runs, and what state the database is in. That state makes no difference to the status.
-async fn health(env: &Env) -> Answer {
+async fn shallow(env: &Env) -> Answer {
     let (version, database) = (env!("CARGO_PKG_VERSION"), database::health(env).await);
     let health = format!(r#"{{"status":"ok","version":"{version}","database":{database}}}"#);
     Ok(json_response(200, &health)?)
@@ -310,7 +314,7 @@ async fn fork(asked: &Asked<'_>, from: &str) -> Answer {
     let (mut before, mut through, mut page) = (Json::Null, message_id, String::new());
     loop {
         let given_to = [named.as_str(), &page, "}"].concat();
-        let taken = match ask(env, &beginner, (&to, "in"), &given_to, given).await? {
+        let taken = match answered(ask(env, &beginner, (&to, "in"), &given_to, given)?).await? {
             Ok(taken) => taken,
             Err(refused) => return Ok(refused),
         };
@@ -322,7 +326,7 @@ async fn fork(asked: &Asked<'_>, from: &str) -> Answer {
         }
         let wanted =
             format!(r#"{{"messageId":{},"before":{},"to":"{to}"}}"#, to_json(&through), to_json(&before));
-        let mut copied = match ask(env, caller, (from, "out"), &wanted, given).await? {
+        let mut copied = match answered(ask(env, caller, (from, "out"), &wanted, given)?).await? {
             Ok(copied) => copied,
             Err(refused) => return Ok(refused),
         };
@@ -337,14 +341,14 @@ async fn fork(asked: &Asked<'_>, from: &str) -> Answer {
     }
 }
 
-/// What one of the two answers, or its refusal.
-async fn ask(
+/// Asks one of the two.
+fn ask(
     env: &Env,
     caller: &Caller,
     (id, side): (&str, &str),
     body: &str,
     given: &Given,
-) -> Result<Result<Json, Response>, Refused> {
+) -> Result<Promise, Refused> {
     let Caller::Known { identity, .. } = caller else {
         return Err(Refused::fatal(401, ErrorCode::Unauthenticated, "a ticket does not fork a session"));
     };
@@ -356,8 +360,12 @@ async fn ask(
     headers.set("content-type", "application/json")?;
     headers.set(auth::FORK_HEADER, side)?;
     headers.set(auth::IDENTITY_HEADER, &String::from(js_sys::encode_uri_component(&to_json(identity))))?;
-    let response = JsFuture::from(object(env, id, given)?.fetch_with_request(&inner)?).await?;
-    let response: Response = response.unchecked_into();
+    Ok(object(env, id, given)?.fetch_with_request(&inner)?)
+}
+
+/// What it answers, or its refusal.
+async fn answered(asked: Promise) -> Result<Result<Json, Response>, Refused> {
+    let response: Response = JsFuture::from(asked).await?.unchecked_into();
     if !response.ok() {
         return Ok(Err(response));
     }
@@ -446,6 +454,8 @@ async fn admit(request: &Request, env: &Env, route: &Guarded, given: &Given) -> 
     };
     match Settings::read(&|name| variable(env, name)) {
         Ok(_) => Ok(caller),
+        // It says so itself.
+        Err(_) if *route == Guarded::Health => Ok(caller),
         Err(why) => Err(Refused::fatal(500, ErrorCode::Internal, &why)),
     }
 }
@@ -497,9 +507,12 @@ fn allowed_origin(request: &Request, env: &Env, given: &Given) -> Option<String>
 fn with_headers(response: &Response, origin: Option<&str>) -> Result<Response, JsValue> {
     let response = changeable(response)?;
     let headers = response.headers();
-    let of_origin = origin.map(|origin| ("access-control-allow-origin", origin));
-    let for_origin = CORS_HEADERS.into_iter().filter(|_| origin.is_some());
-    for (name, value) in SECURITY_HEADERS.into_iter().chain(of_origin).chain(for_origin) {
+    let mut given = SECURITY_HEADERS.to_vec();
+    if let Some(origin) = origin {
+        given.push(("access-control-allow-origin", origin));
+        given.extend_from_slice(&CORS_HEADERS);
+    }
+    for (name, value) in given {
         // What is said of a file is stricter.
         if !headers.has(name)? {
             headers.set(name, value)?;

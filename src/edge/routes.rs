@@ -32,6 +32,8 @@ pub enum Guarded {
         /// Whether all of it is to be deleted.
         deletes: bool,
     },
+    /// Asks each part that the worker depends on: for admins.
+    Health,
     /// Tells what the worker offers; who brings no credential is told how to bring one.
     Configuration,
     /// The alias without its `threadId`: accepted, and closed with 1008.
@@ -274,6 +276,7 @@ impl Route {
         let asked = if method == "HEAD" { "GET" } else { method };
         let found = served.iter().find(|(method, _)| *method == asked);
         let route = match found.ok_or_else(|| not_served(method, served))?.1 {
+            Served::Health if query_value(url, "deep").is_some_and(|deep| deep == "1") => Guarded::Health,
             Served::Health => return Ok(Route::Health),
             Served::Configuration => Guarded::Configuration,
             Served::ListSessions => Guarded::ListSessions,

@@ -29,6 +29,8 @@ pub enum Json {
 /// The fields of an object, sorted by name: the order that they were written in makes no difference.
 pub type Fields = LiteMap<String, Json>;
 
+static NO_FIELDS: Fields = Fields::new_vec();
+
 /// Fields of an object that this version does not know. They are kept, and written beside those that it knows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OtherFields(pub Fields);
@@ -68,6 +70,12 @@ impl Json {
     #[must_use]
     pub fn as_object(&self) -> Option<&Fields> {
         if let Json::Object(fields) = self { Some(fields) } else { None }
+    }
+
+    /// The fields; none if it is no object.
+    #[must_use]
+    pub fn fields(&self) -> &Fields {
+        self.as_object().unwrap_or(&NO_FIELDS)
     }
 
     /// The items, if it is an array.

@@ -169,7 +169,7 @@ impl Read for Content {
 
 /// Fills in the fields of an object that this version has no name for.
 pub(crate) fn fill_others(others: &mut OtherFields, json: &Json, known: &[&str]) -> bool {
-    for (name, value) in json.as_object().into_iter().flatten() {
+    for (name, value) in json.fields() {
         if !known.contains(&name.as_str()) {
             others.0.insert(name.clone(), value.clone());
         }
@@ -215,6 +215,7 @@ mod tests {
             granted,
             may_create: false,
             expires_at: Some(7),
+            trace: None,
         });
         for mode in PermissionMode::ALL {
             comes_back(&Session {

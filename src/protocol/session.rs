@@ -1,8 +1,8 @@
 //! What is stored of a thread, as clients see it.
 
-use super::objects::{object, written};
+use super::objects::object;
 use super::words::words;
-use super::{Content, ErrorBody, Json, Millis, ResponseMetadata, Word, Write};
+use super::{Content, ErrorBody, Json, Millis, Read, ResponseMetadata, Word, Write};
 
 words! {
     /// Whose message it is.
@@ -101,6 +101,18 @@ pub enum MessageMetadata {
     Answer(ResponseMetadata),
 }
 
+/// Whose it is, its message says: any is read as `Sent`.
+impl Read for MessageMetadata {
+    fn blank() -> Self {
+        MessageMetadata::Sent(Json::Null)
+    }
+
+    fn fill(&mut self, json: Option<&Json>) -> bool {
+        *self = MessageMetadata::Sent(json.cloned().unwrap_or(Json::Null));
+        json.is_some()
+    }
+}
+
 impl Write for MessageMetadata {
     fn write(&self, out: &mut Vec<u8>) {
         match self {
@@ -110,7 +122,7 @@ impl Write for MessageMetadata {
     }
 }
 
-written! {
+object! {
     /// Which of several versions a message is.
     #[derive(Eq)]
     pub struct Versions {
@@ -125,7 +137,7 @@ written! {
     }
 }
 
-written! {
+object! {
     /// A stored message, of a user or of the agent.
     pub struct Message {
         /// The message's own id.

@@ -7,9 +7,7 @@
 
 use crate::protocol::CollectVec;
 
-/// The format that this build writes.
-pub const MAJOR: u64 = 2;
-pub const MINOR: u64 = 3;
+pub use crate::thread::store::{MAJOR, MINOR};
 
 /// A table and its columns, each with its declaration.
 pub struct Table {
@@ -125,6 +123,8 @@ pub const DUE: &str =
 
 /// The tables of a thread that has begun.
 pub const TABLES: [&Table; 3] = [&THREAD, &RECORDS, &JOURNAL];
+/// Those, and the tables that are there as long as they have rows.
+pub const ALL_TABLES: [&Table; 5] = [&THREAD, &RECORDS, &JOURNAL, &FILES, &DELETED];
 
 /// Fills in for rows of formats before 2.3 which message each one follows, where that is not the turn before, or has an older id.
 pub const FILL_PARENTS: &str = "

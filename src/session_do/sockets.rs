@@ -72,7 +72,7 @@ impl Sockets {
                 continue;
             };
             let dialect = Some(attachment.dialect);
-            for (request, follows) in requests.as_ref().and_then(Json::as_object).into_iter().flatten() {
+            for (request, follows) in requests.as_ref().unwrap_or(&Json::Null).fields() {
                 let (request, follows) = (request.clone(), follows.as_str().map(str::to_owned));
                 let peer = request_peer(&id, &request);
                 let (socket, dialect, sequence) = (socket.clone(), attachment.dialect, Cell::new(0));
@@ -231,13 +231,14 @@ impl Sockets {
         let Some(Line::Socket(socket)) = self.open.get(id).map(|open| &open.line) else { return false };
         let kept = || attached(socket).map(|attached| attached.attachment);
         let Some(attachment) = attachment.or_else(kept) else { return false };
-        let its = |(peer, open): (&PeerId, &Open)| match &open.line {
-            Line::Request { request, follows, .. } if socket_of(peer).is_some_and(|(of, _)| of == id) => {
-                Some((request.clone(), follows.clone().map_or(Json::Null, Json::String)))
+        let mut requests = Fields::new_vec();
+        for (peer, open) in &self.open {
+            if let Line::Request { request, follows, .. } = &open.line
+                && socket_of(peer).is_some_and(|(of, _)| of == id)
+            {
+                requests.insert(request.clone(), follows.clone().map_or(Json::Null, Json::String));
             }
-            _ => None,
-        };
-        let requests: Fields = self.open.iter().filter_map(its).collect();
+        }
         let requests = (!requests.is_empty()).then_some(Json::Object(requests));
         let attached = Attached { id: id.to_owned(), attachment, requests };
         socket.serialize_attachment(&JsValue::from(to_json(&attached))).is_ok()

@@ -103,7 +103,7 @@ impl Thread {
             Err(Denied::Forbidden(message)) => message,
             Err(Denied::NoSession) => NOT_YOURS,
         };
-        self.refuse(origin, &ErrorBody::fatal(ErrorCode::Forbidden, message));
+        self.refuse(origin, ErrorBody::fatal(ErrorCode::Forbidden, message));
         false
     }
 
@@ -126,7 +126,7 @@ impl Thread {
 
     fn refuse_rate(&mut self, origin: Origin<'_>, per_minute: u64) -> bool {
         let message = format!("more than {per_minute} messages in a minute; wait a moment and send it again");
-        self.refuse(origin, &ErrorBody::retryable(ErrorCode::RateLimited, message));
+        self.refuse(origin, ErrorBody::retryable(ErrorCode::RateLimited, message));
         false
     }
 
@@ -188,7 +188,7 @@ impl Thread {
         } else {
             return false;
         };
-        self.refuse(origin, &ErrorBody::retryable(ErrorCode::RateLimited, why));
+        self.refuse(origin, ErrorBody::retryable(ErrorCode::RateLimited, why));
         true
     }
 

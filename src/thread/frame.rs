@@ -24,7 +24,7 @@ impl Thread {
         match received.frame {
             Ok(frame) => self.client_frame(now, records, origin, frame),
             Err(error) => {
-                self.refuse(origin, &error);
+                self.refuse(origin, error);
                 self.count_invalid(peer);
             }
         }
@@ -57,14 +57,15 @@ impl Thread {
         }
     }
 
-    pub(super) fn refuse(&mut self, origin: Origin<'_>, error: &ErrorBody) {
+    pub(super) fn refuse(&mut self, origin: Origin<'_>, error: ErrorBody) {
         let FrameName { kind, request_id, tool_use_id, start } = origin.name.clone();
+        let code = error.code.clone();
         let frame = ServerFrame::Refused {
             refused: kind,
             request_id: request_id.clone(),
             tool_use_id,
             frame: start,
-            error: error.clone(),
+            error,
         };
         self.send_to(origin.peer, frame);
         if self.posts(origin.peer) {
@@ -74,6 +75,6 @@ impl Thread {
         events::count(&mut self.counters.refusals);
         // The log must hold nothing that a user wrote, and a requestId that is not valid may be anything.
         let request_id = request_id.filter(|id| is_request_id(id));
-        self.log(Event::Refused { connection_id: origin.peer.clone(), request_id, code: error.code.clone() });
+        self.log(Event::Refused { connection_id: origin.peer.clone(), request_id, code });
     }
 }

@@ -62,9 +62,10 @@ impl Import {
             let line = Json::parse(line).ok_or_else(|| format!("line {number} is not JSON"))?;
             if let Some(file) = line.get("file") {
                 let row = Columns { fields: file, content: None };
-                let file =
+                let mut file =
                     File::read(&row).ok_or_else(|| format!("line {number}: the file cannot be read"))?;
-                import.files.push(File { due: None, ..file });
+                file.due = None;
+                import.files.push(file);
             } else {
                 import.records.push(record(&line).map_err(|why| format!("line {number}: {why}"))?);
             }
@@ -74,7 +75,9 @@ impl Import {
 
     fn head(head: &Json, session_id: &str) -> Option<Self> {
         let thread = head.get("thread")?;
-        let session = Session { id: session_id.into(), state: None, ..required(head, "session")? };
+        let mut session: Session = required(head, "session")?;
+        session.id = session_id.into();
+        session.state = None;
         Some(Import {
             epoch: required::<u64>(thread, "epoch").filter(|epoch| *epoch > 0)?,
             seq: required(thread, "seq")?,

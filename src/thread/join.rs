@@ -82,7 +82,7 @@ impl Thread {
             }
             match self.snapshot(records, origin.peer, SnapshotReason::Sync) {
                 Ok(frames) => self.send_asked(origin.peer, frames),
-                Err(StoreError(_)) => return self.refuse(origin, &unreadable()),
+                Err(StoreError(_)) => return self.refuse(origin, unreadable()),
             }
         }
         self.send_to(origin.peer, ServerFrame::SessionSynced { cursor: head });

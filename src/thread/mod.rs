@@ -205,6 +205,7 @@ impl Thread {
             Input::Sweep => {}
             Input::Alarm => {
                 self.alarm = None;
+                self.running_ids().into_iter().for_each(|turn| self.tell_accepted(turn));
                 self.time_out_delivery(now);
                 self.time_out_removal(now);
                 self.retire(now);

@@ -77,7 +77,9 @@ impl Path {
     /// With all that comes from this place on.
     #[must_use]
     pub fn with_all_since(&self, seq: u64) -> Path {
-        Path::of(self.0.iter().copied().chain([(seq, END)]).collect_vec())
+        let mut stretches = self.0.clone();
+        stretches.push((seq, END));
+        Path::of(stretches)
     }
 
     /// The part at or behind a place.
@@ -153,8 +155,11 @@ pub(super) struct Way {
 impl Way {
     /// With the places behind the edges that are on the path too.
     pub(super) fn path(&self, late: &[u64]) -> Path {
-        let late = late.iter().map(|seq| (*seq, seq.saturating_add(1)));
-        Path::of(self.stretches.iter().copied().chain(late).collect_vec())
+        let mut stretches = self.stretches.clone();
+        for seq in late {
+            stretches.push((*seq, seq.saturating_add(1)));
+        }
+        Path::of(stretches)
     }
 }
 

@@ -62,7 +62,7 @@ impl Thread {
 
     pub(super) fn change_session(&mut self, now: Millis, origin: Origin<'_>, update: SessionUpdate) {
         match self.refuses_update(&update, Some(origin.peer)) {
-            Some(error) => self.refuse(origin, &error),
+            Some(error) => self.refuse(origin, error),
             None if self.session.is_none() => self.update_draft(now, origin.peer, update),
             None => self.update_session(now, update),
         }

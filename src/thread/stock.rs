@@ -94,10 +94,10 @@ impl Thread {
             socket_of(&peer).is_some_and(|(socket, _)| self.requests_of(socket).count() > STOCK_REQUESTS_MAX);
         if is_full {
             let message = "too many requests of this socket wait; try again when one has ended";
-            return self.refuse(origin, &ErrorBody::retryable(ErrorCode::Busy, message));
+            return self.refuse(origin, ErrorBody::retryable(ErrorCode::Busy, message));
         }
         let answered = answers.as_ref().map(|answers| self.answered_turn(records, answers));
-        let Ok(answered) = answered.transpose() else { return self.refuse(origin, &unreadable()) };
+        let Ok(answered) = answered.transpose() else { return self.refuse(origin, unreadable()) };
         if let (Some(answers), Some(Some(turn))) = (&answers, answered)
             && !self.say(now, origin, subject.as_ref(), turn, answers)
         {
@@ -111,19 +111,20 @@ impl Thread {
             (TurnWanted::Turn(request_id, from), ..) => {
                 self.show_run(now, records, origin, &request_id, from);
             }
-            (TurnWanted::Version(post), ..) => {
+            (TurnWanted::Version(mut post), ..) => {
                 let known = self.versions_of(
                     records,
                     &post.request_id,
                     post.client_id.as_deref().unwrap_or_default(),
                 );
-                let Ok((of, request_id)) = known else { return self.refuse(origin, &unreadable()) };
-                let replaces = Some(of.unwrap_or_else(|| post.request_id.clone()));
-                self.follow_post(now, records, origin, Post { request_id, replaces, ..*post }, Vec::new());
+                let Ok((of, request_id)) = known else { return self.refuse(origin, unreadable()) };
+                post.replaces = Some(of.unwrap_or_else(|| post.request_id.clone()));
+                post.request_id = request_id;
+                self.follow_post(now, records, origin, *post, Vec::new());
             }
             (TurnWanted::Again { message_id, request_id }, ..) => {
                 let known = self.versions_of(records, &request_id, &message_id);
-                let Ok((of, _)) = known else { return self.refuse(origin, &unreadable()) };
+                let Ok((of, _)) = known else { return self.refuse(origin, unreadable()) };
                 let regenerates = Some(of.unwrap_or(request_id));
                 let request_id = format!("r-{:016x}", self.next_random());
                 let post = Post { request_id, regenerates, ..Post::default() };

@@ -18,6 +18,11 @@ pub use journal::{BlockEvents, Growing, Journal, PlacedBlock};
 pub use mark::{Mark, MarkKind};
 pub use record::{Begun, Branch, Decision, Given, Record, RecordKind, Round};
 
+/// The format that this build writes; a higher major number is not read.
+pub const MAJOR: u64 = 2;
+/// Within the major number, what was added last.
+pub const MINOR: u64 = 3;
+
 /// Writes that happen all or not at all.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Commit(pub Vec<Write>);

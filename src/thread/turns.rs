@@ -59,7 +59,7 @@ impl Thread {
             let message =
                 "threadId names another thread than this socket's; leave it out or open a socket there";
             let error = ErrorBody::fatal(ErrorCode::ThreadMismatch, message);
-            return self.refuse(origin, &error);
+            return self.refuse(origin, error);
         }
         let place = self.place(records, request_id);
         if let Ok(Place::InLog(known)) = place {
@@ -72,7 +72,7 @@ impl Thread {
         });
         match checked {
             Ok((fork, named)) => self.accept(now, records, origin.peer, request_id, sent, fork, named),
-            Err(error) => self.refuse(origin, &error),
+            Err(error) => self.refuse(origin, error),
         }
     }
 
@@ -141,13 +141,13 @@ impl Thread {
         if !is_same && !known.is_unreadable() {
             let message = "this requestId was used for another message; give every message one of its own";
             let error = ErrorBody::fatal(ErrorCode::DuplicateRequest, message);
-            return self.refuse(origin, &error);
+            return self.refuse(origin, error);
         }
         if self.refuses_read(now, origin) {
             return;
         }
         let end = if self.turns.contains_key(&known.seq) { Ok(None) } else { records.end(known.seq) };
-        let Ok(end) = end else { return self.refuse(origin, &unreadable()) };
+        let Ok(end) = end else { return self.refuse(origin, unreadable()) };
         match self.peers.get(origin.peer).map(|peer| &peer.follows) {
             Some(Follows::Nothing) => return,
             Some(Follows::Turn(_)) => return self.show_turn(records, origin.peer, known, end.as_ref()),
@@ -156,7 +156,7 @@ impl Thread {
         let end = end.and_then(|end| end.frame(self.epoch, self.head()));
         match self.repeated(records, known, end) {
             Ok(frames) => self.send_asked(origin.peer, frames),
-            Err(StoreError(_)) => self.refuse(origin, &unreadable()),
+            Err(StoreError(_)) => self.refuse(origin, unreadable()),
         }
     }
 
@@ -184,12 +184,15 @@ impl Thread {
         let mut writes = self.create_session(now, &sent.content, peer);
         writes.extend(self.name_files(files));
         let (parent, mut begun) = self.continued(&sent, fork.as_ref());
+        begun.trace = self.peers.get(peer).and_then(|peer| peer.identity.trace.clone());
+        let trace = begun.trace.clone();
         begun.branch = fork.as_ref().map(|fork| self.go_beside(records, fork, &sent));
         let turn = self.next_seq();
         self.last_turn = Some((turn, None));
         let queued = Turn::queued(request_id.to_owned(), now);
         let turns_parent = parent.filter(|_| is_answer || is_regenerate);
-        self.turns.insert(turn, Turn { is_appended: is_answer, parent: turns_parent, ..queued });
+        let (accepted_by, is_appended) = (Some(peer.clone()), is_answer);
+        self.turns.insert(turn, Turn { is_appended, parent: turns_parent, accepted_by, trace, ..queued });
         let starts = self.has_place() && self.next_queued() == Some(turn);
         let Sent { content, metadata, .. } = sent;
         let record = Record {
@@ -213,15 +216,11 @@ impl Thread {
             self.count_message(now, 0);
         }
         self.dismiss_strangers();
-        let waits = if starts { None } else { self.queue_position(turn) };
-        let (connection_id, queued) = (peer.clone(), waits.unwrap_or_default());
-        let accepted = Event::TurnAccepted { connection_id, request_id: request_id.to_owned(), queued };
         if is_answer && starts {
             writes.push(Write::Append(record.clone()));
             // As if the session had been shown in between; but a crash finds both records or none.
             self.next_seq();
-            self.show_appended(now, turn, Ok(Some(record)), writes);
-            return self.log(accepted);
+            return self.show_appended(now, turn, Ok(Some(record)), writes);
         }
         match fork {
             None => {
@@ -233,10 +232,22 @@ impl Thread {
         if let Some(at) = at {
             self.join_commits(at);
         }
-        self.log(accepted);
         match self.queued_frame(turn, request_id) {
-            Some(frame) if !starts => self.send_to(peer, frame),
+            Some(frame) if !starts => {
+                self.tell_accepted(turn);
+                self.send_to(peer, frame);
+            }
             _ => self.start(now, turn),
+        }
+    }
+
+    /// Writes the line that a turn was accepted. One that is over soon has it in that of its end.
+    pub(super) fn tell_accepted(&mut self, id: TurnId) {
+        let queued = self.queue_position(id).unwrap_or_default();
+        let Some(turn) = self.turns.get_mut(&id) else { return };
+        if let Some(connection_id) = turn.accepted_by.take() {
+            let request_id = turn.request_id.clone();
+            self.log_of(id, Event::TurnAccepted { connection_id, request_id, queued });
         }
     }
 

@@ -92,7 +92,8 @@ impl Thread {
         let (parent, is_answer) = fork_of(record)?;
         let beside = || beside.iter().filter(|it| it.parent == parent && it.is_answer == is_answer);
         let first = if is_answer { parent } else { beside().next()?.first };
-        let all: Vec<u64> = first.into_iter().chain(beside().map(|start| start.turn)).collect_vec();
+        let mut all: Vec<u64> = first.into_iter().collect();
+        all.extend(beside().map(|start| start.turn));
         let index = all.iter().position(|turn| *turn == record.turn).filter(|_| all.len() > 1)?;
         let old_id = || beside().next()?.old_id.clone().filter(|_| is_answer);
         let id = |index: usize| {
@@ -332,27 +333,29 @@ impl Thread {
         let open: Vec<TurnId> = self.turns.keys().copied().collect_vec();
         let count = self.session.as_ref().map_or(0, |session| session.message_count);
         let last = self.last_turn.as_ref().map(|(turn, _)| *turn);
-        let (parent, begun) = match fork {
+        let mut begun = Begun {
+            of: sent.of.clone(),
+            after: sent.after.clone(),
+            client_id: sent.client_id.clone(),
+            ..Begun::default()
+        };
+        let parent = match fork {
             None => {
                 let more = open.len().saturating_add(if sent.is_answer { 1 } else { 2 });
-                let begun = Begun {
-                    count: Some(count.saturating_add(more as u64)),
-                    starts: !self.path.is_whole() && last.is_none_or(|last| last < self.path.since()),
-                    old_id: self.last_turn.as_ref().and_then(|(_, old_id)| old_id.clone()),
-                    ..Begun::default()
-                };
-                (last, begun)
+                begun.count = Some(count.saturating_add(more as u64));
+                begun.starts = !self.path.is_whole() && last.is_none_or(|last| last < self.path.since());
+                begun.old_id = self.last_turn.as_ref().and_then(|(_, old_id)| old_id.clone());
+                last
             }
             Some(Fork { change, question, first, parent, .. }) => {
-                let (count, first, starts) = (Some(change.count), *first, true);
+                (begun.count, begun.first, begun.starts) = (Some(change.count), *first, true);
                 let before = question.begun().and_then(|begun| begun.old_id.clone());
-                let old_id = if first.is_some() { before } else { question.old_answer_id() };
-                (*parent, Begun { count, starts, first, old_id, ..Begun::default() })
+                begun.old_id = if first.is_some() { before } else { question.old_answer_id() };
+                *parent
             }
         };
-        let open = Some(open).filter(|open| !open.is_empty());
-        let Sent { of, after, client_id, .. } = sent.clone();
-        (parent, Begun { open, of, after, client_id, ..begun })
+        begun.open = Some(open).filter(|open| !open.is_empty());
+        (parent, begun)
     }
 
     /// Goes to where something new begins. Of a message, clients are told at once.
@@ -394,7 +397,7 @@ impl Thread {
             Ok(Some((turn, is_answer))) => self.way_through(records, turn, is_answer),
             Ok(None) => {
                 let message = "there is no message of this id in the thread";
-                return self.refuse(origin, &ErrorBody::fatal(ErrorCode::NotFound, message));
+                return self.refuse(origin, ErrorBody::fatal(ErrorCode::NotFound, message));
             }
             Err(error) => Err(error),
         };
@@ -402,9 +405,9 @@ impl Thread {
             Ok(Some((change, last))) => self.choose(now, records, &change, &last, id),
             Ok(None) => match self.at_the_end(records) {
                 Ok(frame) => self.send_to(origin.peer, frame),
-                Err(StoreError(_)) => self.refuse(origin, &unreadable()),
+                Err(StoreError(_)) => self.refuse(origin, unreadable()),
             },
-            Err(StoreError(_)) => self.refuse(origin, &unreadable()),
+            Err(StoreError(_)) => self.refuse(origin, unreadable()),
         }
     }
 

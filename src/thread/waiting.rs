@@ -102,7 +102,8 @@ impl Thread {
         }
         self.append(vec![Write::Append(record.clone())], &record);
         self.unfollow(&request_id);
-        self.log(Event::Waiting { request_id, calls });
+        self.tell_accepted(id);
+        self.log_of(id, Event::Waiting { request_id, calls });
     }
 
     /// Calls the agent of a turn once more. The commit comes first: after a crash in between, the turn is interrupted and its agent not
@@ -113,7 +114,9 @@ impl Thread {
         if let Some(turn) = self.turns.get_mut(&id) {
             turn.state = TurnState::Running(Box::new(running));
         }
-        self.store(start.into_iter().chain([journal]).collect_vec());
+        let mut writes: Vec<Write> = start.into_iter().collect();
+        writes.push(journal);
+        self.store(writes);
         self.outputs.push_back(Output::StartAgent { turn: id });
     }
 
@@ -127,7 +130,7 @@ impl Thread {
             return;
         };
         let start = Write::Start { seq: waiting.record };
-        self.log(Event::TurnStarted { request_id });
+        self.log_of(id, Event::TurnStarted { request_id });
         self.call_on(now, id, *waiting, slot, Some(start));
     }
 
@@ -170,7 +173,7 @@ impl Thread {
     /// By a frame.
     pub(super) fn answer_call(&mut self, now: Millis, origin: Origin<'_>, answer: ToolAnswer) {
         if let Some(error) = self.refuses_answer(&answer) {
-            return self.refuse(origin, &error);
+            return self.refuse(origin, error);
         }
         let by = self.peers.get(origin.peer).and_then(|peer| peer.identity.subject.clone());
         self.take_answer(now, Some(origin.peer), by, answer);
@@ -186,7 +189,8 @@ impl Thread {
     ) {
         if let Ok(Some(id)) = self.answered_call(&answer) {
             let ToolAnswer { request_id, tool_use_id, said } = answer;
-            self.log(Event::CallAnswered { connection_id: peer.cloned(), request_id, answer: word(&said) });
+            let event = Event::CallAnswered { connection_id: peer.cloned(), request_id, answer: word(&said) };
+            self.log_of(id, event);
             self.take(now, id, tool_use_id, said, by);
         }
     }

@@ -33,6 +33,14 @@ impl Thread {
         if let Some(deletion) = woken.deletion {
             self.remember(now, deletion);
         }
+        // Of a trace nothing else depends on them.
+        let open: Vec<TurnId> = self.turns.keys().copied().collect();
+        let begun = if open.is_empty() { Vec::new() } else { records.begun(&open).unwrap_or_default() };
+        for (turn, begun) in begun {
+            if let Some(turn) = self.turns.get_mut(&turn) {
+                turn.trace = begun.trace;
+            }
+        }
         // Time has passed, and a session that cannot be read whole may have lost its owner.
         self.dismiss_expired(now);
         self.dismiss_strangers();
@@ -49,7 +57,7 @@ impl Thread {
         }
         if let Some((Blame { peer, name, error: invalid }, error)) = blamed(&woken.cause) {
             // A frame that no thread would take is not to be sent again.
-            self.refuse(Origin { peer, name }, invalid.as_ref().unwrap_or(&error));
+            self.refuse(Origin { peer, name }, invalid.clone().unwrap_or(error));
         }
         for turn in self.running_ids() {
             if let Some(running) = self.running_mut(turn) {
@@ -74,6 +82,12 @@ impl Thread {
         self.session = Some(checkpoint.session);
         self.outbox =
             Outbox::from_store(checkpoint.delivered, checkpoint.seq, checkpoint.place, checkpoint.database);
+        if checkpoint.delivered < checkpoint.seq {
+            // At the latest: what was said first since then may be older than what was said last.
+            self.outbox.lacking_since = self.session.as_ref().map(|session| session.last_message_at);
+        } else {
+            self.outbox.lacking_since = since.first().map(|mark| mark.created_at);
+        }
         let mut journals = journals;
         for mark in open.into_iter().chain(since) {
             if mark.seq > self.seq {
@@ -108,6 +122,9 @@ impl Thread {
     /// It is forgotten when it is old, unless D1 has yet to learn of it.
     fn remember(&mut self, now: Millis, Deletion { at, owed }: Deletion) {
         self.was_deleted = !owed.is_empty() || now.saturating_sub(at) < DELETION_KEPT_MS;
+        if !owed.is_empty() {
+            self.outbox.lacking_since = Some(at);
+        }
         self.outbox.owed = owed;
         self.outbox.clears |= self.was_deleted;
         if !self.was_deleted {
@@ -134,13 +151,14 @@ impl Thread {
 /// A turn whose agent was called several times may have journals in several slots. The largest is the newest, since an answer only
 /// grows.
 fn take_journal(journals: &mut Vec<Journal>, turn: TurnId) -> Option<Journal> {
-    let size = |journal: &Journal| {
+    let mut longest = None;
+    for (index, journal) in journals.iter().enumerate() {
         let events = journal.growing.as_ref().map_or(journal.blocks.len() as u64, |growing| growing.events);
-        (events, journal.text.len())
-    };
-    let own = journals.iter().enumerate().filter(|(_, journal)| journal.turn == turn);
-    let (index, _) = own.max_by_key(|(_, journal)| size(journal))?;
-    Some(journals.swap_remove(index))
+        if journal.turn == turn {
+            longest = longest.max(Some((events, journal.text.len(), index)));
+        }
+    }
+    longest.map(|(.., index)| journals.swap_remove(index))
 }
 
 /// A turn as it was before the thread woke: queued if its agent was never called, waiting if it had said so in a record, else running.

@@ -33,8 +33,10 @@ const APPROVAL: &str = "id<askedId,approved<isApproved,reason<approval.reason,\
 /// The JSON of all messages. One without parts is left out, as routes refuse it.
 pub(super) fn messages(request: &AgentRequest) -> String {
     let given = request.messages.iter().map(|said| (&said.id, said.role, &said.metadata, &said.content));
-    let answer = request.answer.iter().map(|answer| (&request.answer_id, Role::Assistant, &None, answer));
-    let messages: Vec<_> = given.chain(answer).collect_vec();
+    let mut messages = given.collect_vec();
+    if let Some(answer) = &request.answer {
+        messages.push((&request.answer_id, Role::Assistant, &None, answer));
+    }
     let mut blocks: Vec<_> = messages.iter().map(|(.., content)| blocks(content)).collect_vec();
     pair(&mut blocks);
     let mut told = Vec::new();

@@ -172,6 +172,7 @@ impl Claims {
             // A claim that is not understood gives nothing and is no reason to give more.
             may_create: !self.0.contains_key("bobbin"),
             expires_at: self.seconds("exp").map(|at| at.saturating_add(LEEWAY_SECONDS).saturating_mul(1_000)),
+            trace: None,
         }
     }
 
@@ -185,7 +186,7 @@ impl Claims {
             return Vec::new();
         }
         let named = self.0.get("bobbin").and_then(|bobbin| bobbin.get("sessions")).and_then(Json::as_array);
-        named.into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect_vec()
+        named.unwrap_or_default().iter().filter_map(Json::as_str).map(str::to_owned).collect_vec()
     }
 
     /// Whom the token is about (`sub`); `None` if it is missing or empty.

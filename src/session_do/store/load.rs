@@ -7,8 +7,8 @@ use crate::protocol::limits::FILE_UNNAMED_MS;
 use crate::protocol::{CollectVec, Json, to_json};
 use crate::pump::{Broken, Loaded};
 use crate::session_do::schema::{
-    DELETED, FILES, FILL_FROM_FIRST_FORMAT, FILL_PARENTS, FIRST_FORMAT, FORK, FROM_FIRST_FORMAT, INDICES,
-    JOURNAL, MAJOR, MINOR, RECORDS, TABLES, THREAD,
+    ALL_TABLES, DELETED, FILES, FILL_FROM_FIRST_FORMAT, FILL_PARENTS, FIRST_FORMAT, FORK, FROM_FIRST_FORMAT,
+    INDICES, JOURNAL, MAJOR, MINOR, RECORDS, THREAD,
 };
 use crate::thread::rows::Row;
 use crate::thread::store::{Checkpoint, Deletion, Journal, Mark, Records, StoreError, Stored};
@@ -147,10 +147,10 @@ impl Store {
                 self.run(FROM_FIRST_FORMAT, vec![])?;
             }
             let catalog = if is_of_first_format { &self.catalog()? } else { catalog };
-            for table in
-                TABLES.into_iter().chain([&FILES, &DELETED]).filter(|table| catalog.has(table.name, &[]))
-            {
-                self.run(&table.add_missing(|column| catalog.has(table.name, &[column])), vec![])?;
+            for table in ALL_TABLES {
+                if catalog.has(table.name, &[]) {
+                    self.run(&table.add_missing(|column| catalog.has(table.name, &[column])), vec![])?;
+                }
             }
             if is_of_first_format {
                 self.run(FILL_FROM_FIRST_FORMAT, vec![])?;

@@ -9,7 +9,7 @@ use crate::platform::{self, SqlCursor, describe};
 use crate::protocol::{CollectVec, to_json};
 use crate::session_do::logs;
 use crate::session_do::schema::{
-    DELETED, FILES, FIRST_FORMAT, FORK, JOURNAL, RECORDS, TABLES, THREAD, Table,
+    ALL_TABLES, DELETED, FILES, FIRST_FORMAT, FORK, JOURNAL, RECORDS, THREAD, Table,
 };
 use crate::thread::rows::{Found, Row};
 use crate::thread::store::{Record, StoreError};
@@ -126,7 +126,7 @@ impl Catalog {
             let columns: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect_vec();
             self.has(table.name, &[]) && !self.has(table.name, &columns)
         };
-        TABLES.iter().chain([&&FILES, &&DELETED]).any(lacks)
+        ALL_TABLES.iter().any(lacks)
     }
 }
 

@@ -68,7 +68,7 @@ impl Thread {
                     self.take_answer(now, Some(origin.peer), by.cloned(), answer);
                 }
                 Err(error) if error.code == ErrorCode::MessageTooLarge => {
-                    self.refuse(origin, &error);
+                    self.refuse(origin, error);
                     return false;
                 }
                 _ => {}
@@ -90,9 +90,9 @@ impl Thread {
             Ok(Some(found)) => found,
             Ok(None) => {
                 let message = "this answer is over, and waits for nothing; load the chat again";
-                return self.refuse(origin, &ErrorBody::fatal(ErrorCode::NotFound, message));
+                return self.refuse(origin, ErrorBody::fatal(ErrorCode::NotFound, message));
             }
-            Err(StoreError(_)) => return self.refuse(origin, &unreadable()),
+            Err(StoreError(_)) => return self.refuse(origin, unreadable()),
         };
         let open = unanswered(&end.content);
         let results = answers.said.into_iter().filter_map(|(id, said)| match said {
@@ -102,7 +102,7 @@ impl Thread {
         let request_id = ["t-", &end.message_id].concat();
         let post = Post { request_id, content: Content::Blocks(results.collect_vec()), ..Post::default() };
         let Ok(held) = self.frames_of(records, &chain, &post.request_id) else {
-            return self.refuse(origin, &unreadable());
+            return self.refuse(origin, unreadable());
         };
         self.follow_post(now, records, origin, post, held);
     }

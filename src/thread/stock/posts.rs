@@ -21,7 +21,7 @@ impl Thread {
                 let post = Post { request_id: post.request_id, regenerates: of, ..Post::default() };
                 self.follow_post(now, records, origin, post, Vec::new());
             }
-            Err(StoreError(_)) => self.refuse(origin, &unreadable()),
+            Err(StoreError(_)) => self.refuse(origin, unreadable()),
         }
     }
 

@@ -56,9 +56,9 @@ impl Thread {
             Ok(None) => {
                 let message =
                     "there is no such run in this session, or no such place in it; load the session again";
-                self.refuse(origin, &ErrorBody::fatal(ErrorCode::NotFound, message));
+                self.refuse(origin, ErrorBody::fatal(ErrorCode::NotFound, message));
             }
-            Err(StoreError(_)) => self.refuse(origin, &unreadable()),
+            Err(StoreError(_)) => self.refuse(origin, unreadable()),
         }
     }
 
@@ -78,7 +78,7 @@ impl Thread {
         });
         match shown {
             Ok(shown) => self.show(records, origin, &shown),
-            Err(StoreError(_)) => self.refuse(origin, &unreadable()),
+            Err(StoreError(_)) => self.refuse(origin, unreadable()),
         }
     }
 
@@ -93,13 +93,14 @@ impl Thread {
             TurnState::Waiting(_) => 1,
             TurnState::Queued => 2,
         };
-        let open = self.turns.iter().min_by_key(|(_, turn)| rank(turn)).map(|(id, _)| *id);
+        let ranked = self.turns.iter().map(|(id, turn)| (rank(turn), *id));
+        let open = ranked.min().map(|(_, id)| id);
         let Some(turn) = open.or(self.last_turn.as_ref().map(|(last, _)| *last)) else {
             return self.unfollow_peer(origin.peer, CloseCode::Normal);
         };
         match Self::chain(records, turn) {
             Ok(chain) => self.show(records, origin, &Shown { chain, held: None, since: None }),
-            Err(StoreError(_)) => self.refuse(origin, &unreadable()),
+            Err(StoreError(_)) => self.refuse(origin, unreadable()),
         }
     }
 
@@ -109,7 +110,7 @@ impl Thread {
         };
         let (id, request_id) = (begun.turn, begun.request_id.clone());
         let end = if self.turns.contains_key(&id) { Ok(None) } else { records.end(id) };
-        let Ok(end) = end else { return self.refuse(origin, &unreadable()) };
+        let Ok(end) = end else { return self.refuse(origin, unreadable()) };
         if let Some(peer) = self.peers.get_mut(origin.peer) {
             if let Some(run) = peer.run.as_ref().filter(|run| **run != request_id) {
                 self.runs.push((run.clone(), request_id.clone()));
@@ -121,7 +122,7 @@ impl Thread {
         self.attach(origin.peer.clone());
         let before = shown.chain.split_last().map_or(&[][..], |(_, before)| before);
         let Ok(frames) = self.frames_of(records, before, &begun.request_id) else {
-            return self.refuse(origin, &unreadable());
+            return self.refuse(origin, unreadable());
         };
         let held = shown.held.as_ref().map(|held| (held, shown.since));
         self.show_from(records, origin.peer, frames, begun, held, end.as_ref());

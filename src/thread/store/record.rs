@@ -3,7 +3,8 @@
 use crate::agent::http::finish;
 use crate::protocol::objects::object;
 use crate::protocol::{
-    Block, Content, ErrorBody, ErrorCode, Finish, Json, Millis, Progress, ResponseMetadata, Status, Word,
+    Block, Content, ErrorBody, ErrorCode, Finish, Json, Millis, Progress, ResponseMetadata, Status, Trace,
+    Word,
 };
 
 use super::ids::answer_id;
@@ -133,6 +134,9 @@ object! {
         pub old_id: Option<String> = "oldId" optional,
         /// Where it brought the path to another place, what clients were told.
         pub branch: Option<Branch> = "branch" optional,
+        /// The trace that the request for it belongs to.
+        #[cfg_attr(test, ts(type = "string"))]
+        pub trace: Option<Trace> = "trace" optional,
     }
 }
 
