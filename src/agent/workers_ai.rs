@@ -43,7 +43,7 @@ pub static KIND: Kind = Kind {
 #[derive(Debug)]
 pub struct WorkersAi {
     settings: Rc<Settings>,
-    /// Of each call, as JSON.
+    /// The options of each call, as JSON.
     options: String,
 }
 

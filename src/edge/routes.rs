@@ -10,9 +10,9 @@ use crate::thread::Ask;
 /// What a request asks for, by its method and address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// For everybody.
+    /// It is served to everybody.
     Health,
-    /// For callers who are let in.
+    /// It is served to callers who are let in.
     Guarded(Guarded),
 }
 
@@ -176,13 +176,13 @@ impl Refused {
         Refused(Box::new(Reason { status, error, allow: None }))
     }
 
-    /// For what would be refused again.
+    /// A refusal that would come again.
     #[must_use]
     pub fn fatal(status: u16, code: ErrorCode, message: &str) -> Self {
         Refused::new(status, ErrorBody::fatal(code, message))
     }
 
-    /// For what may be served when it is asked again.
+    /// A refusal after which the same request may succeed.
     #[must_use]
     pub fn retryable(status: u16, code: ErrorCode, message: &str) -> Self {
         Refused::new(status, ErrorBody::retryable(code, message))

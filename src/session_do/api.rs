@@ -250,7 +250,7 @@ pub fn event_response(body: Option<&ReadableStream>) -> Result<Response, JsValue
     Ok(response)
 }
 
-/// Whom the edge let in; it alone can say so.
+/// The caller whom the edge let in. Only the edge can set this header, since it removes the one of a client.
 fn caller(shell: &Shell, request: &Request, purpose: Option<Purpose>) -> Result<Identity, Refused> {
     let header = |name: &str| js_sys::decode_uri_component(&header(request, name)?).ok().map(String::from);
     let known = header(IDENTITY_HEADER).and_then(|identity| Identity::parse(&identity));

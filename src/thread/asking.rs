@@ -9,8 +9,8 @@ use super::turn::Turn;
 use super::{Config, Thread, TurnId};
 
 impl Thread {
-    /// The call to make for a running turn, and what belongs into it. `None` if there is no other way to ask: then [`Input::Unasked`] must
-    /// follow.
+    /// The call to make for a running turn, and the files that belong into it. `None` if there is no other way to ask: then
+    /// [`Input::Unasked`](super::Input::Unasked) must follow.
     ///
     /// # Errors
     /// If the store could not be read.

@@ -46,7 +46,8 @@ impl Thread {
         self.end_with(now, id, outcome, Vec::new());
     }
 
-    /// With other writes that belong to the same commit.
+    /// Ends a turn with other writes in the same commit. The text that was gathered goes out first, so that clients hold all of the
+    /// answer before they hear of its end.
     pub(super) fn end_with(&mut self, now: Millis, id: TurnId, outcome: Outcome, mut writes: Vec<Write>) {
         self.keep_thought(now, id);
         if let Some(running) = self.running_mut(id) {
@@ -89,6 +90,7 @@ impl Thread {
         }
     }
 
+    /// The turn's answer as it is stored. Waiting for people does not count towards its latency.
     fn end_record(&mut self, now: Millis, id: TurnId, turn: &Turn, outcome: Outcome) -> Record {
         let mut metadata = match &turn.state {
             TurnState::Queued => ResponseMetadata::default(),

@@ -130,7 +130,7 @@ impl Delivered {
     }
 }
 
-/// Of a database that had what it was given before.
+/// A delivery to a database that had everything that it was given before.
 impl From<&Delivery> for Delivered {
     fn from(delivery: &Delivery) -> Self {
         Delivered::new(delivery, Found { seq: Some(delivery.expected), ..Found::default() })
@@ -177,7 +177,8 @@ impl Outbox {
         owed
     }
 
-    /// D1 is to be given all of the log anew.
+    /// D1 is to be given all of the log anew. It also deletes what it has of the session, since rows that a backup brought back may
+    /// be of messages that the log does not have.
     fn rewind(&mut self) {
         self.delivered = 0;
         self.confirmed = None;
@@ -188,6 +189,8 @@ impl Outbox {
         self.sent_at.saturating_add(DELIVERY_TIMEOUT_MS)
     }
 
+    /// After failures, smaller steps find out whether D1 or one record is at fault. Only a record that is refused while D1 takes
+    /// something else may be parked.
     fn next_step(&self) -> Step {
         match self.suspect {
             Some(Suspect::Failed) => Step::Probe,

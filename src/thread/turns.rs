@@ -132,7 +132,7 @@ impl Thread {
         known: &Record,
         sent: &Sent,
     ) {
-        // Of a message that cannot be read any more, nothing says that this is another one.
+        // A stored message that cannot be read may be this one: it counts as the same, so that it is not answered twice.
         let is_same = known.content == sent.content
             && known.sent_metadata() == sent.metadata.as_ref()
             && known.is_appended() == sent.is_answer

@@ -73,6 +73,7 @@ impl Thread {
         }
     }
 
+    /// Stores the answer so far as a record of its own: the turn then needs no journal, timer or alarm while it waits, however long.
     fn pause(&mut self, now: Millis, id: TurnId, finished: Finished, next: Next) {
         let Some(turn) = self.turns.get_mut(&id) else { return };
         let (request_id, waited_ms) = (turn.request_id.clone(), turn.waited_ms);
@@ -105,7 +106,8 @@ impl Thread {
         self.log_of(id, Event::Waiting { request_id, calls });
     }
 
-    /// Calls the agent of a turn once more. That it is called is committed before.
+    /// Calls the agent of a turn once more. The commit comes first: after a crash in between, the turn is interrupted and its agent not
+    /// called twice.
     fn call_on(&mut self, now: Millis, id: TurnId, waiting: Waiting, slot: usize, start: Option<Write>) {
         let mut running = Running::again(waiting, slot, now, self.agent.reply());
         let journal = Write::Journal(running.journal(id));

@@ -48,7 +48,7 @@ pub fn place(text: &str) -> Option<(Progress, u64)> {
 }
 
 impl Events {
-    /// For a turn of this session.
+    /// The events of a turn of this session, none told yet.
     #[must_use]
     pub fn new(session_id: &str) -> Self {
         Events { session_id: session_id.to_owned(), ..Events::default() }
@@ -336,7 +336,7 @@ fn turn_of(answer_id: &str) -> u64 {
 
 fn usage(metadata: &ResponseMetadata) -> String {
     let reason = metadata.finish.as_ref().map_or("stop", |finish| finish.as_str());
-    // Of calls it would say that another run follows.
+    // `tool-calls` would tell the client that another run follows.
     let reason = if reason == "tool-calls" { "stop" } else { reason };
     let told = format!(r#","metadata":{{"tanstack":{{"finishReason":{}}}}}"#, to_json(&reason));
     let Some(usage) = &metadata.usage else { return told };

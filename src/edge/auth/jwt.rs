@@ -110,7 +110,7 @@ impl Token {
 }
 
 impl Claims {
-    /// Of somebody whose credential was checked elsewhere; `None` if they name nobody.
+    /// Claims of somebody whose credential was checked elsewhere; `None` if they name nobody.
     #[must_use]
     pub fn parse(json: &str) -> Option<Self> {
         let Json::Object(fields) = Json::parse(json)? else { return None };
@@ -196,7 +196,7 @@ impl Claims {
     }
 
     fn role(&self) -> Option<Access> {
-        // That it is an admin's, a token says in a word of its own.
+        // `admin` is no role: a token has to say it in a field of its own, so that a role set by mistake grants less.
         Access::read(self.0.get("bobbin")?.get("role")?).filter(|role| *role != Access::Admin)
     }
 

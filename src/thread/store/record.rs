@@ -121,7 +121,7 @@ object! {
         /// Whether a segment begins with it.
         #[cfg_attr(test, ts(as = "Option<bool>"))]
         pub starts: bool = "starts" optional,
-        /// Of a new version of a message, the turn that the first version came with.
+        /// The turn of the first version, if it is a new version of a message.
         pub first: Option<u64> = "first" optional,
         /// The turn that its frame named: the one whose message it replaces, or whose question it answers.
         pub of: Option<String> = "of" optional,
@@ -162,7 +162,7 @@ object! {
         pub client_calls: Vec<String> = "clientCalls",
         /// How often the agent was called.
         pub calls: u64 = "calls",
-        /// For how long the turn had waited before.
+        /// How long the turn had waited before: waiting does not count as its latency.
         pub waited_ms: u64 = "waitedMs",
     }
 }
@@ -211,7 +211,7 @@ impl Record {
         }
     }
 
-    /// Of a record with which a turn begins, how it continues the conversation.
+    /// How the record continues the conversation; `None` if no turn begins with it.
     #[must_use]
     pub fn begun(&self) -> Option<&Begun> {
         match &self.kind {
