@@ -6,7 +6,7 @@ use crate::protocol::limits::{
     CATCH_UP_BYTES_MAX, CATCH_UP_MESSAGES_MAX, PAYLOAD_BYTES_MAX, SNAPSHOT_MESSAGES_MAX,
 };
 use crate::protocol::{
-    Cursor, InFlight, InFlightState, Message, Progress, ServerFrame, Session, SnapshotReason,
+    CollectVec, Cursor, InFlight, InFlightState, Message, Progress, ServerFrame, Session, SnapshotReason,
 };
 
 use super::answer::{Answer, Missing, Piece, begun};
@@ -124,7 +124,7 @@ impl Thread {
         messages.reverse();
         let bytes_max = self.head_bytes_max(&page.records);
         let heads: Vec<(TurnId, &Turn, Answer)> =
-            self.turns.iter().map(|(id, turn)| (*id, turn, turn_head(turn, bytes_max))).collect();
+            self.turns.iter().map(|(id, turn)| (*id, turn, turn_head(turn, bytes_max))).collect_vec();
         let (mut at, mut unnamed) = (self.head(), LiteMap::new());
         for (id, turn, head) in &heads {
             let held = head.held(*id);
@@ -142,7 +142,7 @@ impl Thread {
             in_flight: heads
                 .iter()
                 .map(|(id, turn, head)| in_flight(answer_id(self.epoch, *id), turn, head))
-                .collect(),
+                .collect_vec(),
             session: self.visible_session(peer),
             cursor: at.clone(),
         };
@@ -170,7 +170,7 @@ impl Thread {
             answer_id: answer_id(self.epoch, *id),
             state: turn.state_name(),
         });
-        states.collect()
+        states.collect_vec()
     }
 }
 
@@ -181,7 +181,7 @@ impl CatchUp {
 
     /// Where the path changed.
     fn branch(&mut self, record: &Record, messages: &[Message]) {
-        // Of a message that is written anew, it stands before that.
+        // The branch of a new version of a message goes before that message, since the message belongs to the new path.
         let is_before = matches!(record.kind, RecordKind::Question { .. });
         let seq = record.seq.saturating_sub(u64::from(is_before));
         if self.at.seq < seq {

@@ -26,11 +26,13 @@ export class Call {
     this.body = body === "" ? undefined : JSON.parse(body);
     this.#response = response;
     this.aborted = new Promise((resolve) => {
-      response.once("close", () => {
+      const closed = () => {
         if (response.writableEnded || this.#truncated) return;
         this.abortedAt = Date.now();
         resolve(this.abortedAt);
-      });
+      };
+      if (response.closed) closed();
+      else response.once("close", closed);
     });
   }
 
@@ -201,7 +203,12 @@ export class Upstream {
 
   async #accept(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk as Buffer);
+    try {
+      for await (const chunk of request) chunks.push(chunk as Buffer);
+    } catch {
+      // Who asked went away in the middle of asking.
+      return;
+    }
     const call = new Call(request, Buffer.concat(chunks).toString(), response);
     this.calls.push(call);
     this.#wake.resolve();
