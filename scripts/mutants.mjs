@@ -109,8 +109,14 @@ const MUTANTS = [
   {
     name: "A later alarm replaces the one that guards a turn before the turn's end is stored",
     file: "src/thread/stream.rs",
-    from: "let is_first = is_kept && !(begins_nothing && self.rests());",
-    to: "let is_first = is_kept;",
+    from: "let is_first = is_kept && !is_later && !(begins_nothing && self.rests());",
+    to: "let is_first = is_kept && !is_later;",
+  },
+  {
+    name: "The alarm for the next try of what failed replaces the one that guards a turn before the turn's end is stored",
+    file: "src/thread/stream.rs",
+    from: "let is_first = is_kept && !is_later && !(begins_nothing && self.rests());",
+    to: "let is_first = is_kept && !(begins_nothing && self.rests());",
   },
   {
     name: "A cancelled turn's agent works on",

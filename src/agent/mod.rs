@@ -28,7 +28,7 @@ use std::rc::Rc;
 
 use crate::protocol::limits::AGENT_FILES_BYTES_MAX;
 use crate::protocol::{
-    Block, CollectVec, Content, ErrorBody, Finish, Json, PermissionMode, Role, Usage, Word,
+    Block, CollectVec, Content, ErrorBody, Finish, Json, PermissionMode, Role, Trace, Usage, Word,
 };
 use crate::variables::{self, AgentName, Variables};
 
@@ -257,6 +257,8 @@ pub struct AgentRequest {
     pub session_title: Option<String>,
     /// What the application keeps with the session: an object.
     pub session_metadata: Option<Json>,
+    /// Where the call stands in a trace, if the turn is part of one.
+    pub trace: Option<Trace>,
     /// The finished messages before the user's own, oldest first, and that one last.
     pub messages: Vec<AgentMessage>,
     /// The turn's own answer so far, if the agent is called again for it.

@@ -16,7 +16,7 @@ pub const MARK: char = '\u{1f}';
 /// Stands before each word that is there for the search alone. A snippet ends before it.
 pub const HIDDEN: char = '\u{1e}';
 
-/// Of a text that begins with no word: a mark that is not taken for that of what follows.
+/// Marks the beginning of a text that begins with no word. The space keeps the mark apart from the first word.
 const BEGINNING: &str = "\u{1f} ";
 
 /// Letters of a name that is taken apart, and of a part of it.
@@ -74,7 +74,7 @@ pub struct Expressions {
 }
 
 impl Expressions {
-    /// Of a query in Unicode's form NFKC; `None` if there is no word in it.
+    /// The expressions for a query in Unicode's form NFKC; `None` if it holds no word.
     #[must_use]
     pub fn of(query: &str) -> Option<Self> {
         let is_word =

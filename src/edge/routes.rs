@@ -10,9 +10,9 @@ use crate::thread::Ask;
 /// What a request asks for, by its method and address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// For everybody.
+    /// It is served to everybody.
     Health,
-    /// For callers who are let in.
+    /// It is served to callers who are let in.
     Guarded(Guarded),
 }
 
@@ -32,6 +32,8 @@ pub enum Guarded {
         /// Whether all of it is to be deleted.
         deletes: bool,
     },
+    /// Asks each part that the worker depends on: for admins.
+    Health,
     /// Tells what the worker offers; who brings no credential is told how to bring one.
     Configuration,
     /// The alias without its `threadId`: accepted, and closed with 1008.
@@ -174,13 +176,13 @@ impl Refused {
         Refused(Box::new(Reason { status, error, allow: None }))
     }
 
-    /// For what would be refused again.
+    /// A refusal that would come again.
     #[must_use]
     pub fn fatal(status: u16, code: ErrorCode, message: &str) -> Self {
         Refused::new(status, ErrorBody::fatal(code, message))
     }
 
-    /// For what may be served when it is asked again.
+    /// A refusal after which the same request may succeed.
     #[must_use]
     pub fn retryable(status: u16, code: ErrorCode, message: &str) -> Self {
         Refused::new(status, ErrorBody::retryable(code, message))
@@ -274,6 +276,7 @@ impl Route {
         let asked = if method == "HEAD" { "GET" } else { method };
         let found = served.iter().find(|(method, _)| *method == asked);
         let route = match found.ok_or_else(|| not_served(method, served))?.1 {
+            Served::Health if query_value(url, "deep").is_some_and(|deep| deep == "1") => Guarded::Health,
             Served::Health => return Ok(Route::Health),
             Served::Configuration => Guarded::Configuration,
             Served::ListSessions => Guarded::ListSessions,

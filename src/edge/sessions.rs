@@ -88,7 +88,7 @@ impl Scope {
         !self.named.is_empty()
     }
 
-    /// Of the first two bindings.
+    /// Who may see a session, as a condition on the first two bindings.
     fn condition(&self) -> String {
         let who = match (&self.owner, self.names_some()) {
             (None, _) => "(?1 IS NULL AND ?2 IS NULL)",
@@ -201,7 +201,7 @@ impl Asked {
             Order::Created => "created_at",
             Order::Recent => "last_message_at",
         };
-        // Of those it owns no more are looked at.
+        // An index gives one page of the owned sessions, so the database sorts no more than that and the named ones.
         let condition = if scope.names_some() {
             let of_class = scope.of_class();
             format!(
@@ -321,7 +321,8 @@ impl Asked {
     }
 }
 
-/// A condition for sessions of this state. What is not idle is told by the words of the index that holds it alone.
+/// A condition for sessions of this state. The second half of the last two repeats the condition of the partial index, without
+/// which SQLite would not use it.
 fn of_state(state: SessionState) -> &'static str {
     match state {
         SessionState::Idle => "AND coalesce(state, 'idle') = 'idle'",
@@ -330,7 +331,7 @@ fn of_state(state: SessionState) -> &'static str {
     }
 }
 
-/// Of the hits that a statement selects, in this order, as many as are looked at.
+/// The first hits of a statement in this order. The limit bounds the work of a search for a frequent word.
 fn hits(select: &str, order: &str) -> String {
     format!("SELECT * FROM (SELECT {select} ORDER BY {order} LIMIT {SEARCH_HITS_MAX})")
 }

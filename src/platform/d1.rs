@@ -23,7 +23,7 @@ extern "C" {
     /// The [`Row`]s of all answers in one order, and the errors among them.
     #[wasm_bindgen(catch)]
     pub fn merged(answers: &Array) -> Result<Array, JsValue>;
-    /// Of several databases, the health of the one that needs it most, as JSON.
+    /// The health of the database in the worst state, as JSON.
     #[wasm_bindgen(catch)]
     pub fn worst(names: &Array, answers: &Array, unreachable: &str) -> Result<String, JsValue>;
     /// Deletes the rows of a session that is no more.

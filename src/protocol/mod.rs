@@ -19,6 +19,7 @@ pub(crate) mod read;
 mod server;
 mod session;
 mod sha256;
+mod trace;
 #[cfg(test)]
 mod typescript;
 pub(crate) mod words;
@@ -41,6 +42,7 @@ pub use server::{
 };
 pub use session::{Message, MessageMetadata, PermissionMode, Role, Session, SessionState, Status, Versions};
 pub use sha256::sha256;
+pub use trace::Trace;
 pub use words::{Named, Word};
 pub use write::{Write, to_json};
 

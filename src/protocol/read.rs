@@ -215,6 +215,7 @@ mod tests {
             granted,
             may_create: false,
             expires_at: Some(7),
+            trace: None,
         });
         for mode in PermissionMode::ALL {
             comes_back(&Session {

@@ -377,7 +377,7 @@ object! {
 }
 
 impl Usage {
-    /// Of two calls for one answer.
+    /// The usage of two calls for one answer.
     #[must_use]
     pub fn sum(one: Option<Self>, other: Option<Self>) -> Option<Self> {
         let (Some(one), Some(other)) = (one, other) else { return one.or(other) };

@@ -145,7 +145,8 @@ macro_rules! words {
 
         impl $crate::protocol::Read for $name {
             fn blank() -> Self {
-                const { <Self as $crate::protocol::Named>::ALL[0] }
+                let [first, ..] = [$($name::$value),+];
+                first
             }
 
             fn fill(&mut self, json: Option<&$crate::protocol::Json>) -> bool {

@@ -33,7 +33,7 @@ impl<P: Platform> Pump<P> {
             Output::SetAlarm(at) => self.platform.set_alarm(at)?,
             Output::Deliver => return Ok(self.deliver()),
             Output::RemoveFiles => return Ok(self.remove_files()),
-            Output::Log(event) => self.platform.log(Log::Event(&event)),
+            Output::Log(event, trace) => self.platform.log(Log::Event(&event, trace.as_ref())),
         }
         Ok(None)
     }

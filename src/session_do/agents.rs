@@ -97,6 +97,7 @@ impl Answers {
     }
 }
 
+/// Makes a call and hands on what it brings. A call that stays without an answer needs no limit here: the thread's deadlines end it.
 async fn run(
     runtime: &Runtime,
     answers: &Answers,

@@ -21,7 +21,7 @@ use crate::protocol::limits::{
     BODY_BYTES_MAX, IMPORT_BYTES_MAX, MESSAGE_BYTES_MAX, PAGE_BYTES_MAX, PAGE_MAX,
 };
 use crate::protocol::{
-    CloseCode, CollectVec, Cursor, ErrorCode, Identity, Read, Session, SessionUpdate, ToolAnswer,
+    CloseCode, CollectVec, Cursor, ErrorCode, Identity, Read, Session, SessionUpdate, ToolAnswer, Trace,
     is_request_id, request_id_form, to_json,
 };
 use crate::pump::{Accepted, Broken, NEWER_FORMAT, Undone};
@@ -250,12 +250,18 @@ pub fn event_response(body: Option<&ReadableStream>) -> Result<Response, JsValue
     Ok(response)
 }
 
-/// Whom the edge let in; it alone can say so.
+/// The caller whom the edge let in. Only the edge can set this header, since it removes the one of a client.
 fn caller(shell: &Shell, request: &Request, purpose: Option<Purpose>) -> Result<Identity, Refused> {
     let header = |name: &str| js_sys::decode_uri_component(&header(request, name)?).ok().map(String::from);
     let known = header(IDENTITY_HEADER).and_then(|identity| Identity::parse(&identity));
     let redeemed = || shell.tickets.redeem(now(), &header(TICKET_HEADER)?, purpose?);
-    known.or_else(redeemed).ok_or_else(|| Refused::fatal(401, ErrorCode::Unauthenticated, NO_TICKET))
+    let identity =
+        known.or_else(redeemed).ok_or_else(|| Refused::fatal(401, ErrorCode::Unauthenticated, NO_TICKET))?;
+    Ok(Identity { trace: trace(request), ..identity })
+}
+
+fn trace(request: &Request) -> Option<Trace> {
+    Trace::parse(&header(request, "traceparent")?, header(request, "tracestate").as_deref())
 }
 
 fn purpose_of(fields: &Fields) -> Result<Purpose, Refused> {

@@ -148,7 +148,7 @@ impl Sockets {
         }
     }
 
-    /// Whose socket it is, and how its client is spoken to.
+    /// The connection of a socket, and the dialect that its client speaks.
     pub fn peer(socket: &Socket) -> Option<(PeerId, Dialect)> {
         attached(socket).map(|Attached { id, attachment, .. }| (Rc::from(id), attachment.dialect))
     }
@@ -210,7 +210,8 @@ impl Sockets {
         }
     }
 
-    /// A request is sent what goes to its turn, from here on.
+    /// From here on the request is sent what goes to its turn. Its socket keeps that through hibernation, because a queued turn may wait
+    /// that long.
     fn attach_request(&mut self, peer: &PeerId, socket: &str, request: &str, attachment: Attachment) {
         let Attachment { dialect, follows: turn, .. } = attachment;
         if let Some(Line::Request { follows, .. }) = self.open.get_mut(peer).map(|open| &mut open.line) {

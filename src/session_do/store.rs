@@ -54,7 +54,8 @@ impl Store {
         self.sql.database_size() as usize
     }
 
-    /// All of it or nothing.
+    /// All of it or nothing. The journal's row is one statement and commits by itself, which is cheaper: it is written more often
+    /// than anything else.
     pub fn apply(&self, commit: Commit) -> Result<(), StoreError> {
         let Commit(writes) = commit;
         if let [Write::Journal(_)] = writes.as_slice() {
@@ -156,6 +157,7 @@ impl Store {
         Ok(())
     }
 
+    /// A decision has its subject within its JSON. Rows of it that cannot be read stay as they are.
     fn forget_author(&self, author: &str) -> Result<(), StoreError> {
         let forget = |statement: &str| self.run(statement, vec![author.into()]);
         forget("UPDATE bobbin_records SET author = NULL WHERE author = ?")?;
@@ -168,6 +170,8 @@ impl Store {
         Ok(())
     }
 
+    /// Drops the tables instead of their rows: a deletion costs the same for a thread of any length, and a session that begins anew
+    /// creates them as at first.
     fn delete(&self, at: Millis, owed: &[u64]) -> Result<(), StoreError> {
         let note = self.note()?;
         let is_moved = self.catalog()?.has(MOVED.0, &[MOVED.1]);
@@ -177,7 +181,7 @@ impl Store {
         }
         self.has_tables.set(false);
         if self.has_files.get() {
-            // Of those that are gone already, some may still be coming.
+            // Uploads that are gone already keep their time: their bytes may still be arriving, and are deleted after that.
             let gone = "UPDATE bobbin_files SET due = iif(state = 'coming', due, 0), state = 'gone' WHERE state <> 'gone'";
             self.run(gone, vec![])?;
         }

@@ -47,7 +47,7 @@ impl Tickets {
         self.0.borrow().iter().any(|ticket| ticket.expires_at > now)
     }
 
-    /// Whose it is. That of a socket is good no more.
+    /// Who the ticket is for. A ticket for a socket is used up by this, so that one that was seen in an address is worth nothing.
     pub fn redeem(&self, now: Millis, name: &str, purpose: Purpose) -> Option<Identity> {
         let mut tickets = self.0.borrow_mut();
         let is_it = |ticket: &Ticket| ticket.name == name && ticket.purpose == purpose;

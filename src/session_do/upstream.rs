@@ -103,6 +103,7 @@ fn redirected(response: &Response, url: &str) -> Result<String, Refusal> {
     }
 }
 
+/// Redirects are not followed by the runtime: it would send the key to another origin.
 fn http_request(
     runtime: &Runtime,
     url: &str,

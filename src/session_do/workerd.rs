@@ -220,12 +220,12 @@ impl Platform for Workerd {
     fn log(&mut self, line: Log<'_>) {
         let Runtime { session_id, env, own, .. } = &*self.runtime;
         logs::write(session_id, line);
-        if let Log::Event(event @ Event::TurnEnded { .. }) = line {
+        if let Log::Event(event @ Event::TurnEnded { .. }, _) = line {
             let rows = self.store.rows_written();
             let since = rows.saturating_sub(std::mem::replace(&mut self.rows_before, rows));
             analytics::write(env, session_id, own.is_some(), event, since);
         }
-        if let (Some(own), Log::Event(event)) = (self.runtime.own.clone(), line) {
+        if let (Some(own), Log::Event(event, _)) = (self.runtime.own.clone(), line) {
             let event = to_json(event);
             // Later: what it asks of the thread in turn must find it at rest.
             self.spawn(Box::pin(async move { own.tell(&event) }));

@@ -1,7 +1,7 @@
 //! What an agent is asked: which messages of the thread go into the call of a turn.
 
 use crate::agent::{AgentMessage, AgentRequest, Call, Enclosed};
-use crate::protocol::Role;
+use crate::protocol::{Role, Trace};
 
 use super::path::END;
 use super::store::{Record, Records, StoreError, answer_id};
@@ -9,8 +9,8 @@ use super::turn::Turn;
 use super::{Config, Thread, TurnId};
 
 impl Thread {
-    /// The call to make for a running turn, and what belongs into it. `None` if there is no other way to ask: then [`Input::Unasked`] must
-    /// follow.
+    /// The call to make for a running turn, and the files that belong into it. `None` if there is no other way to ask: then
+    /// [`Input::Unasked`](super::Input::Unasked) must follow.
     ///
     /// # Errors
     /// If the store could not be read.
@@ -19,7 +19,8 @@ impl Thread {
         records: &dyn Records,
         turn: TurnId,
     ) -> Result<Option<(Call, Enclosed)>, StoreError> {
-        let mut request = self.agent_request(records, turn)?;
+        let span = self.next_span(turn);
+        let mut request = AgentRequest { trace: span, ..self.agent_request(records, turn)? };
         let attempt = self.running_mut(turn).map(|running| running.attempt()).unwrap_or_default();
         let Some(omitted) = attempt.omitted(&request.messages) else { return Ok(None) };
         request.messages.drain(..omitted);
@@ -28,6 +29,13 @@ impl Thread {
             running.asked(&request, omitted);
         }
         Ok(Some((self.agent.call(&request, attempt), enclosed)))
+    }
+
+    /// Each call of an agent is a span of its own in the trace.
+    fn next_span(&mut self, turn: TurnId) -> Option<Trace> {
+        let trace = self.turns.get(&turn)?.trace.clone()?.child(self.next_random());
+        self.turns.get_mut(&turn)?.trace = Some(trace.clone());
+        Some(trace)
     }
 
     /// What to ask the agent of a running turn: the messages of the turns before it that are over, from a
@@ -77,6 +85,7 @@ impl Thread {
             round: running.and_then(Turn::running).map_or(1, |running| running.calls),
             session_title: self.session.as_ref().and_then(|session| session.title.clone()),
             session_metadata: self.session.as_ref().and_then(|session| session.metadata.clone()),
+            trace: None,
             messages,
             answer: running
                 .and_then(Turn::running)

@@ -36,7 +36,7 @@ impl Thread {
                 self.take_gathered(now, turn);
             }
             count(&mut self.counters.cancels);
-            self.log(Event::CancelRequested { connection_id: by.cloned(), request_id });
+            self.log_of(turn, Event::CancelRequested { connection_id: by.cloned(), request_id });
             self.end(now, turn, Outcome::Cancelled(None));
         }
     }
@@ -46,7 +46,8 @@ impl Thread {
         self.end_with(now, id, outcome, Vec::new());
     }
 
-    /// With other writes that belong to the same commit.
+    /// Ends a turn with other writes in the same commit. The text that was gathered goes out first, so that clients hold all of the
+    /// answer before they hear of its end.
     pub(super) fn end_with(&mut self, now: Millis, id: TurnId, outcome: Outcome, mut writes: Vec<Write>) {
         self.keep_thought(now, id);
         if let Some(running) = self.running_mut(id) {
@@ -66,13 +67,14 @@ impl Thread {
         writes.push(Write::Append(record.clone()));
         self.append(writes, &record);
         self.unfollow(&record.request_id);
-        self.log_end(&record, first_content_ms);
+        self.log_end(&record, first_content_ms, turn);
     }
 
-    fn log_end(&mut self, record: &Record, first_content_ms: Option<u64>) {
+    fn log_end(&mut self, record: &Record, first_content_ms: Option<u64>, turn: Turn) {
         let turns = count(&mut self.counters.turns);
         if let RecordKind::Answer { status, error, metadata, .. } = &record.kind {
-            self.log(Event::TurnEnded {
+            let ended = Event::TurnEnded {
+                connection_id: turn.accepted_by,
                 request_id: record.request_id.clone(),
                 status: status.clone(),
                 code: error.as_ref().map(|error| error.code.clone()),
@@ -83,10 +85,12 @@ impl Thread {
                 sockets: self.peers.len(),
                 turns,
                 cancels: self.counters.cancels,
-            });
+            };
+            self.log_in(turn.trace, ended);
         }
     }
 
+    /// The turn's answer as it is stored. Waiting for people does not count towards its latency.
     fn end_record(&mut self, now: Millis, id: TurnId, turn: &Turn, outcome: Outcome) -> Record {
         let mut metadata = match &turn.state {
             TurnState::Queued => ResponseMetadata::default(),

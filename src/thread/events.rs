@@ -1,10 +1,10 @@
 //! What an operator is told of a thread: never what was said in it.
 
 use crate::protocol::objects::{tagged, written};
-use crate::protocol::{ErrorCode, Millis, Status, Word};
+use crate::protocol::{ErrorCode, Millis, Status, Trace, Word};
 
 use super::turn::TurnState;
-use super::{Output, PeerId, Thread};
+use super::{Output, PeerId, Thread, TurnId};
 
 tagged! {
     /// One line of the log that operators read.
@@ -27,7 +27,7 @@ tagged! {
         SessionCreated = "session_created",
         /// A session was deleted, with all that was said in it.
         SessionDeleted = "session_deleted",
-        /// A message was accepted and stored.
+        /// A message was accepted and stored, and its turn is not over at once.
         TurnAccepted = "turn_accepted" {
             /// The connection that sent the message.
             connection_id: PeerId = "connectionId",
@@ -66,6 +66,9 @@ tagged! {
         },
         /// A turn ended, in whatever way.
         TurnEnded = "turn_ended" {
+            /// The connection that sent the message; left out if a line before this one has named it, or nothing is known
+            /// of it any more.
+            connection_id: Option<PeerId> = "connectionId" optional,
             /// The turn's `requestId`.
             request_id: String = "requestId",
             /// How it ended.
@@ -218,7 +221,16 @@ impl Thread {
     }
 
     pub(super) fn log(&mut self, event: Event) {
-        self.outputs.push_back(Output::Log(event));
+        self.log_in(None, event);
+    }
+
+    /// Of a turn that is not over.
+    pub(super) fn log_of(&mut self, turn: TurnId, event: Event) {
+        self.log_in(self.turns.get(&turn).and_then(|turn| turn.trace.clone()), event);
+    }
+
+    pub(super) fn log_in(&mut self, trace: Option<Trace>, event: Event) {
+        self.outputs.push_back(Output::Log(event, trace));
     }
 }
 

@@ -129,6 +129,10 @@ impl Files {
         self.has_named = false;
     }
 
+    pub(super) fn has_failed(&self) -> bool {
+        self.failures > 0
+    }
+
     /// When the bucket is to be asked to delete some.
     fn due_at(&self) -> Option<Millis> {
         let unnamed = self.unnamed.iter().filter(|file| file.state != FileState::Gone);
@@ -319,7 +323,8 @@ impl Thread {
     pub(super) fn files_not_removed(&mut self, now: Millis) {
         if self.files.asked_at.take().is_some() {
             self.files.failures = self.files.failures.saturating_add(1);
-            let retry_in_ms = retry_in_ms(self.files.failures, self.next_random());
+            let waited_ms = self.files.gone_due.map_or(0, |due| now.saturating_sub(due));
+            let retry_in_ms = retry_in_ms(self.files.failures, waited_ms, self.next_random());
             self.files.retry_at = now.saturating_add(retry_in_ms);
             self.log(Event::FilesNotRemoved { failures: self.files.failures, retry_in_ms });
         }

@@ -182,7 +182,7 @@ impl CatchUp {
 
     /// Where the path changed.
     fn branch(&mut self, record: &Record, messages: Vec<Message>) {
-        // Of a message that is written anew, it stands before that.
+        // The branch of a new version of a message goes before that message, since the message belongs to the new path.
         let is_before = matches!(record.kind, RecordKind::Question { .. });
         let seq = record.seq.saturating_sub(u64::from(is_before));
         if self.at.seq < seq {

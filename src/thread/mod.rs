@@ -112,7 +112,8 @@ pub struct Thread {
     /// The turn that began last on the current path, over or not: the next one's parent. And the id of its answer, if that
     /// does not follow from it.
     last_turn: Option<(TurnId, Option<String>)>,
-    /// The newest runs that are called otherwise than their turns, and those.
+    /// The newest runs whose ids differ from their turns' `requestId`s, each with that `requestId`. It is not stored: after
+    /// hibernation a client asks by the `requestId`.
     runs: Vec<(String, String)>,
     path: Path,
     /// The place of the last event that was sent to all; `None` if this thread has sent none yet.
@@ -169,7 +170,7 @@ impl Thread {
     /// Takes one input. `records` reads the store as it is after the last output that was carried out.
     pub fn handle(&mut self, now: Millis, records: &dyn Records, input: Input) {
         self.see_clock(now);
-        // This comes first: a client whose credential has expired is sent nothing more, not even a refusal.
+        // First of all, since a client whose credential has expired is sent nothing more, not even a refusal.
         self.dismiss_expired(now);
         let begins_nothing = matches!(input, Input::Woken(_) | Input::Alarm);
         // After a failure, the alarm may be one that was to be set and is not.
@@ -204,6 +205,7 @@ impl Thread {
             Input::Sweep => {}
             Input::Alarm => {
                 self.alarm = None;
+                self.running_ids().into_iter().for_each(|turn| self.tell_accepted(turn));
                 self.time_out_delivery(now);
                 self.time_out_removal(now);
                 self.retire(now);
@@ -227,6 +229,7 @@ impl Thread {
             Input::FilesRemoved { ids } => self.files_removed(now, records, ids),
             Input::FilesNotRemoved => self.files_not_removed(now),
         }
+        // The order matters: turns that end make room for others, their ends are delivered, and the alarm covers all that is left.
         self.meet_deadlines(now);
         self.start_turns(now, records);
         self.deliver(now);

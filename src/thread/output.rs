@@ -2,7 +2,7 @@
 //! promises.
 
 use crate::dialect::Dialect;
-use crate::protocol::{CloseCode, Millis, ServerFrame};
+use crate::protocol::{CloseCode, Millis, ServerFrame, Trace};
 
 use super::attachment::Attachment;
 use super::events::Event;
@@ -74,8 +74,8 @@ pub enum Output {
     Deliver,
     /// Have the bucket delete what [`Thread::files_to_remove`] returns.
     RemoveFiles,
-    /// Write a line of the log that operators read.
-    Log(Event),
+    /// Write a line of the log that operators read, and where its turn stands in a trace.
+    Log(Event, Option<Trace>),
 }
 
 /// Who a frame is sent to.

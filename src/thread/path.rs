@@ -24,7 +24,7 @@ impl Default for Path {
 }
 
 impl Path {
-    /// Of stretches in any order, which do not overlap but for places that stand in one alone.
+    /// The path of these stretches, in any order. Only stretches of a single place may overlap others.
     fn of(mut stretches: Vec<(u64, u64)>) -> Self {
         stretches.sort_unstable();
         let mut path: Vec<(u64, u64)> = Vec::new();

@@ -41,7 +41,7 @@ impl Thread {
             self.store(vec![Write::Start { seq: turn }]);
             if let Some(Turn { request_id, .. }) = self.turns.get(&turn) {
                 let request_id = request_id.clone();
-                self.log(Event::TurnStarted { request_id });
+                self.log_of(turn, Event::TurnStarted { request_id });
             }
             self.start(now, turn);
         }

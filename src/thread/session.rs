@@ -134,7 +134,7 @@ impl Thread {
     /// When nobody will have used the session for so long that it is to go; `None` if it is kept.
     pub(super) fn retires_at(&self) -> Option<Millis> {
         let used_at = self.session.as_ref()?.last_message_at;
-        // Of a session that cannot be read it is not known when that was.
+        // A time of 0 stands for a session that could not be read. It is kept, because nobody knows when it was used.
         (self.config.retention_ms > 0 && used_at > 0)
             .then(|| used_at.saturating_add(self.config.retention_ms))
     }

@@ -14,7 +14,6 @@ use crate::protocol::{
 use shown::Shown;
 
 use super::access::{EXPIRED, Follows, Peer};
-use super::attachment::Attachment;
 use super::permission::Ask;
 use super::store::Records;
 use super::turn::{Turn, TurnState};
@@ -61,11 +60,7 @@ impl Thread {
         follows: Follows,
         detaches: bool,
     ) {
-        let (draft, reading) = (self.draft_of(identity.subject.as_deref()).cloned(), self.new_reading());
-        let attachment = Attachment { identity, draft, dialect, follows: None, detaches, run: None, reading };
-        let mut admitted = Peer::new(attachment, &self.unread);
-        admitted.follows = follows;
-        self.peers.insert(peer.clone(), admitted);
+        self.enter(peer.clone(), identity, dialect, follows, detaches);
         self.attach(peer);
     }
 

@@ -18,6 +18,11 @@ pub use journal::{BlockEvents, Growing, Journal, PlacedBlock};
 pub use mark::{Mark, MarkKind};
 pub use record::{Begun, Branch, Decision, Given, Record, RecordKind, Round};
 
+/// The format that this build writes; a higher major number is not read.
+pub const MAJOR: u64 = 2;
+/// Within the major number, what was added last.
+pub const MINOR: u64 = 3;
+
 /// Writes that happen all or not at all.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Commit(pub Vec<Write>);
@@ -120,7 +125,7 @@ pub struct Stored {
     /// The turn that began last on the current path, and the id of its answer if that does not follow from it; `None` if
     /// there is none.
     pub last_turn: Option<(u64, Option<String>)>,
-    /// Of the turns that are not over, the [`Records::rounds`]; see [`Stored::complete`].
+    /// The [`Records::rounds`] of the turns that are not over; see [`Stored::complete`].
     pub rounds: Vec<Record>,
 }
 
@@ -154,7 +159,7 @@ pub trait Records {
     fn starts(&self, parents: Option<&[u64]>) -> Result<Vec<Start>, StoreError>;
     /// The record of the last turn that began before `seq`.
     fn begun_before(&self, seq: u64) -> Result<Option<Record>, StoreError>;
-    /// Of these turns, how they began.
+    /// How these turns began.
     fn begun(&self, turns: &[u64]) -> Result<Vec<(u64, Begun)>, StoreError>;
     /// The turns that ended behind `seq` though they had begun before, with the places of their ends: of these turns, or
     /// of all.

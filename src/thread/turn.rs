@@ -4,12 +4,12 @@ use crate::protocol::json::OtherFields;
 use crate::protocol::limits::{
     COALESCE_BYTES_MAX, JOURNAL_BYTES_MAX, MESSAGE_METADATA_BYTES_MAX, SILENT_IDLES_MAX, WORD_BYTES_MAX,
 };
-use crate::protocol::{Block, Json, Millis, Progress, ResponseMetadata, Usage, Word, to_json};
+use crate::protocol::{Block, Json, Millis, Progress, ResponseMetadata, Trace, Usage, Word, to_json};
 
-use super::Config;
 use super::answer::Answer;
 use super::clock::set_back;
 use super::store::{Journal, Round};
+use super::{Config, PeerId};
 use crate::agent::{self, AgentEvent, AgentRequest, Answered, Attempt, Failed, Finished, Reply};
 
 /// A turn that is not over.
@@ -37,6 +37,10 @@ pub(crate) struct Turn {
     /// What the parent of its end is: the turn that its question came with, if that is another one; of an answer that is
     /// there already, the turn before it.
     pub(crate) parent: Option<u64>,
+    /// The connection that sent its message, until a line of the log has named it.
+    pub(crate) accepted_by: Option<PeerId>,
+    /// Where it stands in a trace: once its agent is called, at that call.
+    pub(crate) trace: Option<Trace>,
     pub(crate) state: TurnState,
 }
 
@@ -112,6 +116,8 @@ impl Turn {
             waited_ms: 0,
             is_appended: false,
             parent: None,
+            accepted_by: None,
+            trace: None,
             state: TurnState::Queued,
         }
     }

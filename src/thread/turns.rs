@@ -132,7 +132,7 @@ impl Thread {
         known: &Record,
         sent: &Sent,
     ) {
-        // Of a message that cannot be read any more, nothing says that this is another one.
+        // A stored message that cannot be read may be this one: it counts as the same, so that it is not answered twice.
         let is_same = known.content == sent.content
             && known.sent_metadata() == sent.metadata.as_ref()
             && known.is_appended() == sent.is_answer
@@ -184,12 +184,15 @@ impl Thread {
         let mut writes = self.create_session(now, &sent.content, peer);
         writes.extend(self.name_files(files));
         let (parent, mut begun) = self.continued(&sent, fork.as_ref());
+        begun.trace = self.peers.get(peer).and_then(|peer| peer.identity.trace.clone());
+        let trace = begun.trace.clone();
         begun.branch = fork.as_ref().map(|fork| self.go_beside(records, fork, &sent));
         let turn = self.next_seq();
         self.last_turn = Some((turn, None));
         let queued = Turn::queued(request_id.to_owned(), now);
         let turns_parent = parent.filter(|_| is_answer || is_regenerate);
-        self.turns.insert(turn, Turn { is_appended: is_answer, parent: turns_parent, ..queued });
+        let (accepted_by, is_appended) = (Some(peer.clone()), is_answer);
+        self.turns.insert(turn, Turn { is_appended, parent: turns_parent, accepted_by, trace, ..queued });
         let starts = self.has_place() && self.next_queued() == Some(turn);
         let Sent { content, metadata, .. } = sent;
         let record = Record {
@@ -213,15 +216,11 @@ impl Thread {
             self.count_message(now, 0);
         }
         self.dismiss_strangers();
-        let waits = if starts { None } else { self.queue_position(turn) };
-        let (connection_id, queued) = (peer.clone(), waits.unwrap_or_default());
-        let accepted = Event::TurnAccepted { connection_id, request_id: request_id.to_owned(), queued };
         if is_answer && starts {
             writes.push(Write::Append(record.clone()));
             // As if the session had been shown in between; but a crash finds both records or none.
             self.next_seq();
-            self.show_appended(now, turn, Ok(Some(record)), writes);
-            return self.log(accepted);
+            return self.show_appended(now, turn, Ok(Some(record)), writes);
         }
         match fork {
             None => {
@@ -233,10 +232,22 @@ impl Thread {
         if let Some(at) = at {
             self.join_commits(at);
         }
-        self.log(accepted);
         match self.queued_frame(turn, request_id) {
-            Some(frame) if !starts => self.send_to(peer, frame),
+            Some(frame) if !starts => {
+                self.tell_accepted(turn);
+                self.send_to(peer, frame);
+            }
             _ => self.start(now, turn),
+        }
+    }
+
+    /// Writes the line that a turn was accepted. One that is over soon has it in that of its end.
+    pub(super) fn tell_accepted(&mut self, id: TurnId) {
+        let queued = self.queue_position(id).unwrap_or_default();
+        let Some(turn) = self.turns.get_mut(&id) else { return };
+        if let Some(connection_id) = turn.accepted_by.take() {
+            let request_id = turn.request_id.clone();
+            self.log_of(id, Event::TurnAccepted { connection_id, request_id, queued });
         }
     }
 

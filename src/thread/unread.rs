@@ -114,7 +114,7 @@ impl Reading {
 }
 
 impl Thread {
-    /// Of a socket that was sent nothing.
+    /// The account of a socket that was sent nothing yet.
     pub(super) fn new_reading(&mut self) -> Reading {
         Reading { seed: self.next_random(), ..Reading::default() }
     }

@@ -39,7 +39,7 @@ pub(super) struct Fork {
     pub(super) question: Record,
     /// The versions beside the first one, but for this.
     pub(super) beside: Vec<Start>,
-    /// Of a message, the turn that its first version came with.
+    /// The turn of the message's first version; `None` for another answer.
     first: Option<TurnId>,
     /// What it follows: a turn or, of another answer, the question.
     parent: Option<TurnId>,
@@ -202,7 +202,7 @@ impl Thread {
         let known = if way.edges.is_empty() { Vec::new() } else { records.begun(&way.edges)? };
         for edge in &way.edges {
             let begun = known.iter().find(|(turn, begun)| turn == edge && begun.count.is_some());
-            // Of a turn that an older build stored, it is not known which ones were open then.
+            // Older builds did not store which turns were open: then every late end is looked at.
             let open = begun.map(|(_, begun)| begun.open.clone().unwrap_or_default());
             let is_late = |turn: &u64| whole.has_answer(*turn) && !self.turns.contains_key(turn);
             let open = open.map(|open| open.into_iter().filter(is_late).collect_vec());
@@ -300,7 +300,7 @@ impl Thread {
                         (Follows::Everything, _) => {
                             self.bring_up_to_date(records, &peer, SnapshotReason::Branch);
                         }
-                        // For who follows the new answer, it is where that begins.
+                        // Whoever follows the new answer needs no snapshot: its stream begins with this branch.
                         (Follows::Turn(turn), Some((request_id, answer_id))) if turn == *request_id => {
                             let after = change.after.as_ref().map(|after| after.message_id.clone());
                             let ids = (Some(request_id.clone()), Some(answer_id.clone()));

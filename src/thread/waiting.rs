@@ -73,6 +73,7 @@ impl Thread {
         }
     }
 
+    /// Stores the answer so far as a record of its own: the turn then needs no journal, timer or alarm while it waits, however long.
     fn pause(&mut self, now: Millis, id: TurnId, finished: Finished, next: Next) {
         let Some(turn) = self.turns.get_mut(&id) else { return };
         let (request_id, waited_ms) = (turn.request_id.clone(), turn.waited_ms);
@@ -101,10 +102,12 @@ impl Thread {
         }
         self.append(vec![Write::Append(record.clone())], &record);
         self.unfollow(&request_id);
-        self.log(Event::Waiting { request_id, calls });
+        self.tell_accepted(id);
+        self.log_of(id, Event::Waiting { request_id, calls });
     }
 
-    /// Calls the agent of a turn once more. That it is called is committed before.
+    /// Calls the agent of a turn once more. The commit comes first: after a crash in between, the turn is interrupted and its agent not
+    /// called twice.
     fn call_on(&mut self, now: Millis, id: TurnId, waiting: Waiting, slot: usize, start: Option<Write>) {
         let mut running = Running::again(waiting, slot, now, self.agent.reply());
         let journal = Write::Journal(running.journal(id));
@@ -127,7 +130,7 @@ impl Thread {
             return;
         };
         let start = Write::Start { seq: waiting.record };
-        self.log(Event::TurnStarted { request_id });
+        self.log_of(id, Event::TurnStarted { request_id });
         self.call_on(now, id, *waiting, slot, Some(start));
     }
 
@@ -186,7 +189,8 @@ impl Thread {
     ) {
         if let Ok(Some(id)) = self.answered_call(&answer) {
             let ToolAnswer { request_id, tool_use_id, said } = answer;
-            self.log(Event::CallAnswered { connection_id: peer.cloned(), request_id, answer: word(&said) });
+            let event = Event::CallAnswered { connection_id: peer.cloned(), request_id, answer: word(&said) };
+            self.log_of(id, event);
             self.take(now, id, tool_use_id, said, by);
         }
     }

@@ -20,7 +20,7 @@ impl Thread {
         self.random = woken.seed;
         self.epoch = self.next_epoch();
         for (peer, mut attachment) in woken.peers {
-            // An older build saved none.
+            // An older build saved no seed with its sockets.
             if attachment.reading.seed == 0 {
                 attachment.reading = self.new_reading();
             }
@@ -33,10 +33,19 @@ impl Thread {
         if let Some(deletion) = woken.deletion {
             self.remember(now, deletion);
         }
+        // Of a trace nothing else depends on them.
+        let open: Vec<TurnId> = self.turns.keys().copied().collect();
+        let begun = if open.is_empty() { Vec::new() } else { records.begun(&open).unwrap_or_default() };
+        for (turn, begun) in begun {
+            if let Some(turn) = self.turns.get_mut(&turn) {
+                turn.trace = begun.trace;
+            }
+        }
         // Time has passed, and a session that cannot be read whole may have lost its owner.
         self.dismiss_expired(now);
         self.dismiss_strangers();
-        // What they hold of their turns may not be stored. Asked for again, a turn is shown from its beginning.
+        // Requests of stock clients may hold text that is not stored, and their protocols cannot take it back. They are cut off: asked
+        // for again, a turn is shown from its beginning.
         self.cut_off(records);
         // Sockets that outlived the thread may hold text that is not stored, or lack an event that is.
         if !self.is_settled() {
@@ -56,7 +65,7 @@ impl Thread {
             }
             self.end(now, turn, broken_off(&woken.cause));
         }
-        // The mode may have been changed right before.
+        // A crash may have come between a change of the permission mode and its decisions.
         self.decide_by_mode(now);
     }
 
@@ -64,6 +73,8 @@ impl Thread {
         (self.next_random() >> (u64::BITS - EPOCH_BITS)).max(1)
     }
 
+    /// Derives the open turns and counters from the checkpoint and the marks after it, so that a turn costs no write of its own for
+    /// them.
     fn restore(&mut self, now: Millis, stored: Stored) {
         let Stored { checkpoint, open, since, journals, last_seq, last_turn, rounds } = stored;
         self.epoch = checkpoint.epoch;
@@ -71,6 +82,12 @@ impl Thread {
         self.session = Some(checkpoint.session);
         self.outbox =
             Outbox::from_store(checkpoint.delivered, checkpoint.seq, checkpoint.place, checkpoint.database);
+        if checkpoint.delivered < checkpoint.seq {
+            // At the latest: what was said first since then may be older than what was said last.
+            self.outbox.lacking_since = self.session.as_ref().map(|session| session.last_message_at);
+        } else {
+            self.outbox.lacking_since = since.first().map(|mark| mark.created_at);
+        }
         let mut journals = journals;
         for mark in open.into_iter().chain(since) {
             if mark.seq > self.seq {
@@ -105,6 +122,9 @@ impl Thread {
     /// It is forgotten when it is old, unless D1 has yet to learn of it.
     fn remember(&mut self, now: Millis, Deletion { at, owed }: Deletion) {
         self.was_deleted = !owed.is_empty() || now.saturating_sub(at) < DELETION_KEPT_MS;
+        if !owed.is_empty() {
+            self.outbox.lacking_since = Some(at);
+        }
         self.outbox.owed = owed;
         self.outbox.clears |= self.was_deleted;
         if !self.was_deleted {
@@ -128,7 +148,8 @@ impl Thread {
     }
 }
 
-/// A turn that was called several times may have several, in as many slots: an answer only grows.
+/// A turn whose agent was called several times may have journals in several slots. The largest is the newest, since an answer only
+/// grows.
 fn take_journal(journals: &mut Vec<Journal>, turn: TurnId) -> Option<Journal> {
     let mut longest = None;
     for (index, journal) in journals.iter().enumerate() {
@@ -140,6 +161,8 @@ fn take_journal(journals: &mut Vec<Journal>, turn: TurnId) -> Option<Journal> {
     longest.map(|(.., index)| journals.swap_remove(index))
 }
 
+/// A turn as it was before the thread woke: queued if its agent was never called, waiting if it had said so in a record, else running.
+/// Turns that ran end as interrupted, once sockets have been told what was stored of them.
 fn open_turn(now: Millis, mark: &Mark, started: bool, journal: Option<Journal>, rounds: &[Record]) -> Turn {
     let mut turn = Turn::queued(mark.request_id.clone(), mark.created_at);
     let running = |journal: Option<Journal>| match journal {

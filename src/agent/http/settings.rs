@@ -8,7 +8,7 @@ use super::endpoint::Kind;
 use crate::agent::redact::Secrets;
 use crate::agent::{AgentRequest, Attempt, Call, models};
 use crate::protocol::json::Fields;
-use crate::protocol::{CollectVec, Content, Json, Role, to_json};
+use crate::protocol::{CollectVec, Content, Json, Role, Trace, to_json};
 use crate::variables::{self, AgentName, Variables};
 
 const HEADERS: &str = "AGENT_HEADERS is a JSON object of headers and their values, each a text of ASCII characters or null, \
@@ -146,6 +146,9 @@ impl Settings {
         for (name, value) in headers(request).iter().chain(self.kind.headers) {
             add(name, value);
         }
+        for (name, value) in trace_headers(request) {
+            add(name, value);
+        }
         let (name, before) = self.kind.key;
         if !self.api_key.is_empty() {
             add(name, &format!("{before}{}", self.api_key));
@@ -219,6 +222,12 @@ pub fn headers(request: &AgentRequest) -> [(&'static str, &str); 2] {
         ("x-bobbin-request-id", &request.request_id),
         ("x-bobbin-permission-mode", request.permission_mode.as_str()),
     ]
+}
+
+/// Where the call stands in a trace.
+pub fn trace_headers(request: &AgentRequest) -> impl Iterator<Item = (&'static str, &str)> {
+    let headers = request.trace.iter().flat_map(Trace::headers);
+    headers.filter_map(|(name, value)| Some((name, value?)))
 }
 
 /// What the application's own service is told beside that, and nobody else: who wrote the message, and what the

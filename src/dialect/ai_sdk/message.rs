@@ -78,7 +78,7 @@ pub(super) fn output(result: &Block) -> Json {
     match content {
         Json::String(_) if *is_error => content.clone(),
         content if *is_error => word(&to_json(content)),
-        // Of null, its text alone is kept.
+        // A result of `null` is stored as the text alone.
         Json::String(text) if output.is_none() && text == "null" => Json::Null,
         content => output.as_ref().unwrap_or(content).clone(),
     }

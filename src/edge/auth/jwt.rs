@@ -110,7 +110,7 @@ impl Token {
 }
 
 impl Claims {
-    /// Of somebody whose credential was checked elsewhere; `None` if they name nobody.
+    /// Claims of somebody whose credential was checked elsewhere; `None` if they name nobody.
     #[must_use]
     pub fn parse(json: &str) -> Option<Self> {
         let Json::Object(fields) = Json::parse(json)? else { return None };
@@ -172,6 +172,7 @@ impl Claims {
             // A claim that is not understood gives nothing and is no reason to give more.
             may_create: !self.0.contains_key("bobbin"),
             expires_at: self.seconds("exp").map(|at| at.saturating_add(LEEWAY_SECONDS).saturating_mul(1_000)),
+            trace: None,
         }
     }
 
@@ -195,7 +196,7 @@ impl Claims {
     }
 
     fn role(&self) -> Option<Access> {
-        // That it is an admin's, a token says in a word of its own.
+        // `admin` is no role: a token has to say it in a field of its own, so that a role set by mistake grants less.
         Access::read(self.0.get("bobbin")?.get("role")?).filter(|role| *role != Access::Admin)
     }
 

@@ -52,7 +52,8 @@ impl Store {
         self.fork(origin)
     }
 
-    /// Begins the session with all that is here of the fork.
+    /// Begins the session with all that is here of the fork. Pages are read and written a few at a time, since 10,000 messages may
+    /// be more than an isolate's memory, but in one transaction: a crash leaves all of it or none.
     pub fn begin_fork(
         &self,
         origin: &Origin,

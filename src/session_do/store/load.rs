@@ -68,6 +68,8 @@ impl Store {
         })
     }
 
+    /// A list of databases that cannot be read counts as the first one: a deletion that is told twice does no harm, and one that is
+    /// forgotten leaves the session in the list.
     fn deletion(&self) -> Result<Deletion, StoreError> {
         let rows = self.rows("SELECT * FROM bobbin_deleted", vec![])?;
         let number = |column| rows.first().and_then(|row| row.integer(column));
@@ -92,6 +94,8 @@ impl Store {
         }
     }
 
+    /// The checkpoint and the marks of what came after it. Contents are not read here: waking takes as long in a long thread as in a
+    /// short one.
     fn stored(&self) -> Result<Option<Stored>, Broken> {
         let threads = self.rows("SELECT * FROM bobbin_thread", vec![])?;
         let Some(row) = threads.first() else { return Ok(None) };

@@ -157,7 +157,7 @@ impl Store {
         }
         let range = format!("FROM bobbin_records WHERE {place} LIMIT ?");
         let bindings = |count: usize| vec![number(seq), number(count as u64)];
-        // Of a text that fills pages of its own, its length in bytes is known without reading those.
+        // SQLite knows the length in bytes of a long text without reading the pages that hold it.
         let sizes = format!("SELECT octet_length(content) AS bytes {range}");
         let sizes = self.rows(&sizes, bindings(count_max.saturating_add(1)))?;
         let (mut count, mut bytes) = (0_usize, 0_u64);
@@ -216,7 +216,7 @@ impl Store {
     }
 }
 
-/// A newer version may have written records of other kinds: they are passed over.
+/// A newer version may have written records of other kinds. They are passed over, so that this build goes on with its thread.
 pub(super) fn known_kinds() -> String {
     format!("({} OR {ROUNDS} OR kind IN ('{APPEND}', '{REGENERATE}', '{SELECT}'))", messages())
 }

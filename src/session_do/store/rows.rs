@@ -16,6 +16,7 @@ use crate::thread::store::{Record, StoreError};
 
 use super::Store;
 
+/// The tables that a thread may have. Others in the object's database are the application's.
 const TABLE_NAMES: [&str; 8] = [
     THREAD.name,
     RECORDS.name,

@@ -38,7 +38,7 @@ impl Thread {
         Ok(page.records.iter().find(is_it).map(|record| record.request_id.clone()))
     }
 
-    /// Of the versions of a message, the one on the current path, and a name for one more.
+    /// The version of a message that is on the current path, and a `requestId` for one more.
     pub(super) fn versions_of(
         &self,
         records: &dyn Records,

@@ -70,7 +70,7 @@ object! {
     pub struct BlockEvents {
         /// How many there were.
         pub count: u64 = "count",
-        /// Of each block that is not text, the event that it came with, and the one that it took its form with.
+        /// For each block that is not text: the event with which it began, and the one that gave it its present form.
         pub of_blocks: Vec<(u64, u64)> = "ofBlocks",
         /// How many of them were stored when a crash broke the answer off; `None` if none did, or no block was open.
         pub broken_at: Option<u64> = "brokenAt" optional,

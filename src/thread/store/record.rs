@@ -3,7 +3,8 @@
 use crate::agent::http::finish;
 use crate::protocol::objects::object;
 use crate::protocol::{
-    Block, Content, ErrorBody, ErrorCode, Finish, Json, Millis, Progress, ResponseMetadata, Status, Word,
+    Block, Content, ErrorBody, ErrorCode, Finish, Json, Millis, Progress, ResponseMetadata, Status, Trace,
+    Word,
 };
 
 use super::ids::answer_id;
@@ -120,7 +121,7 @@ object! {
         /// Whether a segment begins with it.
         #[cfg_attr(test, ts(as = "Option<bool>"))]
         pub starts: bool = "starts" optional,
-        /// Of a new version of a message, the turn that the first version came with.
+        /// The turn of the first version, if it is a new version of a message.
         pub first: Option<u64> = "first" optional,
         /// The turn that its frame named: the one whose message it replaces, or whose question it answers.
         pub of: Option<String> = "of" optional,
@@ -133,6 +134,9 @@ object! {
         pub old_id: Option<String> = "oldId" optional,
         /// Where it brought the path to another place, what clients were told.
         pub branch: Option<Branch> = "branch" optional,
+        /// The trace that the request for it belongs to.
+        #[cfg_attr(test, ts(type = "string"))]
+        pub trace: Option<Trace> = "trace" optional,
     }
 }
 
@@ -158,7 +162,7 @@ object! {
         pub client_calls: Vec<String> = "clientCalls",
         /// How often the agent was called.
         pub calls: u64 = "calls",
-        /// For how long the turn had waited before.
+        /// How long the turn had waited before: waiting does not count as its latency.
         pub waited_ms: u64 = "waitedMs",
     }
 }
@@ -207,7 +211,7 @@ impl Record {
         }
     }
 
-    /// Of a record with which a turn begins, how it continues the conversation.
+    /// How the record continues the conversation; `None` if no turn begins with it.
     #[must_use]
     pub fn begun(&self) -> Option<&Begun> {
         match &self.kind {
