@@ -554,7 +554,7 @@ fn show(event: &AgentEvent) -> Value {
             "tokensUsed": finished.tokens_used,
             "model": finished.model,
             "finishReason": finished.finish_reason,
-            "finish": finished.finish.map(|finish| finish.as_str()),
+            "finish": finished.finish.map(bobbin::protocol::Finish::as_str),
             "usage": finished.usage.map(|usage| serde_json::from_str::<Value>(&to_json(&usage)).unwrap()),
         }}),
         AgentEvent::Failed(failed) => json!({"failed": {

@@ -144,8 +144,11 @@ macro_rules! words {
         }
 
         impl $crate::protocol::Read for $name {
+            // It is evaluated by the compiler, so an enum without words does not build.
+            #[allow(clippy::indexing_slicing)]
             fn blank() -> Self {
-                const { <Self as $crate::protocol::Named>::ALL[0] }
+                let [first, ..] = [$($name::$value),+];
+                first
             }
 
             fn fill(&mut self, json: Option<&$crate::protocol::Json>) -> bool {
