@@ -7,6 +7,7 @@ import { after, test } from "node:test";
 import { build } from "esbuild";
 import type { Page } from "playwright-core";
 import { openTab, skip } from "../templates/browser.ts";
+import { eventually } from "../worker/client.ts";
 import { freshId, start } from "../worker/harness.ts";
 import { Upstream } from "../worker/upstream.ts";
 import { history } from "./support/chat.ts";
@@ -94,9 +95,27 @@ for (const by of ["HTTP", "WebSocket"]) {
   });
 }
 
-function address(id: string, by: string): URL {
+for (const isOutside of [false, true]) {
+  test(`by WebSocket, a chat that is made ${isOutside ? "outside of its component goes on without it" : "by its component stops with it"}`, { skip }, async () => {
+    const id = freshId();
+    const page = await openTab(address(id, "WebSocket", isOutside));
+    const call = await ask(page, "long");
+    call.events(...say("begun "));
+    await shows(page, "begun");
+    await page.getByRole("button", { name: "Leave" }).click();
+    if (!isOutside) await call.aborted;
+    else call.events({ type: "text-delta", id: "t", delta: "and done" }, { type: "text-end", id: "t" }, { type: "finish", finishReason: "stop" }).done();
+    const answer = async () => ((await history(bobbin.url, id)).at(-1)?.parts.at(-1) as { text?: string } | undefined)?.text;
+    await eventually(async () => (await answer()) === (isOutside ? "begun and done" : "begun "), "the answer");
+    await page.getByRole("button", { name: "Return" }).click();
+    if (isOutside) assert.deepEqual(await texts(page), ["long", "begun and done"]);
+    await page.close();
+  });
+}
+
+function address(id: string, by: string, isOutside = false): URL {
   const url = new URL(site?.url ?? "");
-  url.search = String(new URLSearchParams({ id, by }));
+  url.search = String(new URLSearchParams({ id, by, ...(isOutside && { outside: "" }) }));
   return url;
 }
 
@@ -113,7 +132,7 @@ async function serve() {
     if (asked.pathname !== "/") return response.writeHead(204).end();
     const id = asked.searchParams.get("id") ?? "";
     const messages = await history(bobbin.url, id).catch(() => []);
-    const data = JSON.stringify({ worker: bobbin.url.origin, id, by: asked.searchParams.get("by"), messages });
+    const data = JSON.stringify({ worker: bobbin.url.origin, id, by: asked.searchParams.get("by"), isOutside: asked.searchParams.has("outside"), messages });
     response.writeHead(200, { "content-type": "text/html" });
     response.end(`<!doctype html><meta charset="utf-8"><body><script>test = ${data.replaceAll("<", "\\u003c")}</script><script type="module" src="/page.js"></script>`);
   });

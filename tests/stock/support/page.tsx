@@ -1,25 +1,24 @@
 // A page as an application has it: useChat and nothing of Bobbin's.
-import { useChat } from "@ai-sdk/react";
+import { Chat, useChat } from "@ai-sdk/react";
 import { DefaultChatTransport, type UIMessage, WebSocketChatTransport, lastAssistantMessageIsCompleteWithApprovalResponses } from "ai";
 import { useState } from "react";
 import { createRoot } from "react-dom/client";
 
-const { worker, id, by, messages } = (globalThis as unknown as { test: { worker: string; id: string; by: string; messages: UIMessage[] } }).test;
+type Test = { worker: string; id: string; by: string; isOutside: boolean; messages: UIMessage[] };
+const { worker, id, by, isOutside, messages } = (globalThis as unknown as { test: Test }).test;
 
 const transport =
   by === "WebSocket"
     ? new WebSocketChatTransport({ url: `${worker}/api/chat/${id}/ws` })
     : new DefaultChatTransport({ api: `${worker}/api/chat` });
 
+const init = { id, messages, transport, sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithApprovalResponses };
+/** Made outside of the component, it outlives that. */
+const outside = isOutside ? new Chat<UIMessage>(init) : undefined;
+
 function Page() {
   const [text, setText] = useState("");
-  const { messages: shown, status, error, sendMessage, stop, regenerate, addToolApprovalResponse } = useChat({
-    id,
-    messages,
-    transport,
-    resume: messages.length > 0,
-    sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithApprovalResponses,
-  });
+  const { messages: shown, status, error, sendMessage, stop, regenerate, addToolApprovalResponse } = useChat({ ...(outside ? { chat: outside } : init), resume: messages.length > 0 });
   return (
     <main>
       {shown.map((message) => (
@@ -47,4 +46,14 @@ function Page() {
   );
 }
 
-createRoot(document.body.appendChild(document.createElement("div"))).render(<Page />);
+function Site() {
+  const [isShown, setIsShown] = useState(true);
+  return (
+    <>
+      {isShown && <Page />}
+      <button onClick={() => setIsShown(!isShown)}>{isShown ? "Leave" : "Return"}</button>
+    </>
+  );
+}
+
+createRoot(document.body.appendChild(document.createElement("div"))).render(<Site />);
