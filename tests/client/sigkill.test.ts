@@ -9,7 +9,7 @@ import { type Call, Upstream } from "../worker/upstream.ts";
 import { faster } from "./network.ts";
 import { transcript, until, withoutPlaces } from "./threads.ts";
 
-const KILLS = Number(process.env["BOBBIN_KILLS"] ?? 8);
+const KILLS = Number(process.env["BOBBIN_KILLS"] ?? 6);
 /** Then all come to rest and are compared, and others begin. */
 const KILLS_OF_A_CHAPTER = 10;
 const [SESSIONS, CLIENTS_EACH, OWN_TURNS_MAX] = [4, 2, 3];
