@@ -202,17 +202,24 @@ export class Upstream {
   };
 
   async #accept(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const chunks: Buffer[] = [];
-    try {
-      for await (const chunk of request) chunks.push(chunk as Buffer);
-    } catch {
-      // Who asked went away in the middle of asking.
-      return;
-    }
-    const call = new Call(request, Buffer.concat(chunks).toString(), response);
+    const body = await bodyOf(request);
+    if (body === undefined) return;
+    const call = new Call(request, body, response);
     this.calls.push(call);
     this.#wake.resolve();
     this.#wake = Promise.withResolvers<void>();
     await this.respond?.(call);
   }
+}
+
+/** Nothing if who asks was killed before all of it had come. */
+async function bodyOf(request: IncomingMessage): Promise<string | undefined> {
+  const chunks: Buffer[] = [];
+  try {
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ECONNRESET") return undefined;
+    throw error;
+  }
+  return Buffer.concat(chunks).toString();
 }
