@@ -202,6 +202,8 @@ export class Upstream {
   };
 
   async #accept(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // Whoever only looks whether it is there is no caller.
+    if (request.method === "HEAD") return void response.writeHead(405).end();
     const chunks: Buffer[] = [];
     try {
       for await (const chunk of request) chunks.push(chunk as Buffer);
