@@ -202,6 +202,8 @@ export class Upstream {
   };
 
   async #accept(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // Whoever only looks whether it is there is no caller.
+    if (request.method === "HEAD") return void response.writeHead(405).end();
     const body = await bodyOf(request);
     if (body === undefined) return;
     const call = new Call(request, body, response);
