@@ -70,7 +70,7 @@ fn turn(request: &AgentRequest) -> String {
     session.push('}');
     add("session", &session);
     for (name, value) in trace_headers(request) {
-        add(name, &to_json(&value));
+        add(name, &to_json(value));
     }
     let mut messages: Vec<String> = request.messages.iter().map(message).collect_vec();
     let own = request.answer.clone().map(|content| AgentMessage {

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use js_sys::futures::JsFuture;
 use js_sys::{JsString, Promise, Reflect};
 use wasm_bindgen::prelude::*;
-use web_sys::{ReadableStream, Request, RequestInit, Response};
+use web_sys::{ReadableStream, Request, Response};
 use worker_sys::{Context, DurableObject, DurableObjectNamespace};
 
 use crate::config::Settings;
@@ -20,17 +20,15 @@ use crate::platform::{
     promise, socket_pair,
 };
 use crate::protocol::json::Fields;
-use crate::protocol::limits::{BODY_BYTES_MAX, FORK_PAGE_BYTES_MAX, STOCK_FRAME_BYTES_MAX};
-use crate::protocol::{
-    CloseCode, ErrorBody, ErrorCode, Json, cut, is_session_id, optional, required, to_json,
-};
+use crate::protocol::limits::{BODY_BYTES_MAX, STOCK_FRAME_BYTES_MAX};
+use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Json, cut, required, to_json};
 use crate::variables::{self, Name, SearchName, Variables};
 
 use super::auth::{self, Caller, Policy, may_read};
 use super::params::{bad_request, fields};
 use super::rate::is_too_many;
 use super::routes::{Action, Guarded, Refused, Route, query_value, session_id};
-use super::{configured, health, sessions, subjects};
+use super::{configured, forks, health, sessions, subjects};
 
 /// The outcome of a request: a response, or why it is refused.
 pub type Answer = Result<Response, Refused>;
@@ -166,13 +164,13 @@ async fn respond(request: &Request, env: &Env, context: &Context, given: &Given)
 }
 
 /// A request of somebody who is let in.
-struct Asked<'a> {
-    request: &'a Request,
-    env: &'a Env,
-    context: &'a Context,
-    given: &'a Given,
-    caller: Caller,
-    route: Guarded,
+pub(super) struct Asked<'a> {
+    pub request: &'a Request,
+    pub env: &'a Env,
+    pub context: &'a Context,
+    pub given: &'a Given,
+    pub caller: Caller,
+    pub route: Guarded,
 }
 
 /// What serves it. What need not wait for anything is done at once.
@@ -193,7 +191,7 @@ fn served<'a>(asked: &'a Asked<'a>) -> Result<Answering<'a>, Refused> {
             let reason = "Missing threadId parameter";
             accept_and_close(request, CloseCode::PolicyViolation, reason, context)
         }
-        Guarded::Session { id, action: Action::Fork } => return Ok(Box::pin(fork(asked, id))),
+        Guarded::Session { id, action: Action::Fork } => return Ok(Box::pin(forks::fork(asked, id))),
         Guarded::Connect { id, dialect: Dialect::AgUi }
             if query_value(&request.url(), "offset").is_some() =>
         {
@@ -280,98 +278,13 @@ fn pass_on(
     object(env, id, given)?.fetch_with_request(&inner)
 }
 
-fn object(env: &Env, id: &str, given: &Given) -> Result<DurableObject, JsValue> {
+pub(super) fn object(env: &Env, id: &str, given: &Given) -> Result<DurableObject, JsValue> {
     let objects = match &given.class {
         None => binding(env, variables::SESSION_DO)?,
         Some(class) => Reflect::get(env, &class.into())?,
     };
     let objects: DurableObjectNamespace = objects.unchecked_into();
     objects.get_by_name(id)
-}
-
-/// Takes pages from the one session to the other, until that has all of them. Whoever is broken off asks again: what is
-/// there already is not taken again.
-async fn fork(asked: &Asked<'_>, from: &str) -> Answer {
-    let Asked { request, env, given, caller, .. } = asked;
-    let body = read_fields(request, BODY_BYTES_MAX).await?.unwrap_or_default();
-    let asked = Json::Object(body);
-    let text = |name: &str| {
-        optional::<String>(&asked, name).ok_or_else(|| bad_request(&[name, " is not a string"].concat()))
-    };
-    let (to, message_id) = (text("id")?.unwrap_or_else(new_uuid), text("messageId")?);
-    if !is_session_id(&to) {
-        return Err(bad_request("id has 1 to 128 of A-Z a-z 0-9 _ -"));
-    }
-    if to == from {
-        let message = "a session is no fork of itself; choose another id, or leave it out";
-        return Err(Refused::fatal(409, ErrorCode::Conflict, message));
-    }
-    let beginner = match &given.claims {
-        None => auth::admit(request, env, Some(&to), false).await?,
-        Some(claims) => auth::admit_as(request, env, Some(&to), false, claims)?,
-    };
-    let named = [r#"{"from":"#, &to_json(&from), r#","messageId":"#, &to_json(&message_id)].concat();
-    let (mut before, mut through, mut page) = (Json::Null, message_id, String::new());
-    loop {
-        let given_to = [named.as_str(), &page, "}"].concat();
-        let taken = match answered(ask(env, &beginner, (&to, "in"), &given_to, given)?).await? {
-            Ok(taken) => taken,
-            Err(refused) => return Ok(refused),
-        };
-        let Some(lowest) = taken.get("before") else {
-            return Ok(json_response(201, &format!(r#"{{"id":"{to}"}}"#))?);
-        };
-        if page.is_empty() {
-            before = lowest.clone();
-        }
-        let wanted =
-            format!(r#"{{"messageId":{},"before":{},"to":"{to}"}}"#, to_json(&through), to_json(&before));
-        let mut copied = match answered(ask(env, caller, (from, "out"), &wanted, given)?).await? {
-            Ok(copied) => copied,
-            Err(refused) => return Ok(refused),
-        };
-        if let Json::Object(fields) = &mut copied {
-            through = fields.remove("through").and_then(|id| id.as_str().map(str::to_owned));
-            before = fields.get("before").cloned().unwrap_or(Json::Null);
-        }
-        // The fields of an object, without its braces.
-        let copied = to_json(&copied);
-        let fields = copied.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-        page = [",", fields.unwrap_or_default()].concat();
-    }
-}
-
-/// Asks one of the two.
-fn ask(
-    env: &Env,
-    caller: &Caller,
-    (id, side): (&str, &str),
-    body: &str,
-    given: &Given,
-) -> Result<Promise, Refused> {
-    let Caller::Known { identity, .. } = caller else {
-        return Err(Refused::fatal(401, ErrorCode::Unauthenticated, "a ticket does not fork a session"));
-    };
-    let init = RequestInit::new();
-    init.set_method("POST");
-    init.set_body(&body.into());
-    let inner = Request::new_with_str_and_init(&["https://bobbin/sessions/", id, "/fork"].concat(), &init)?;
-    let headers = inner.headers();
-    headers.set("content-type", "application/json")?;
-    headers.set(auth::FORK_HEADER, side)?;
-    headers.set(auth::IDENTITY_HEADER, &String::from(js_sys::encode_uri_component(&to_json(identity))))?;
-    Ok(object(env, id, given)?.fetch_with_request(&inner)?)
-}
-
-/// What it answers, or its refusal.
-async fn answered(asked: Promise) -> Result<Result<Json, Response>, Refused> {
-    let response: Response = JsFuture::from(asked).await?.unchecked_into();
-    if !response.ok() {
-        return Ok(Err(response));
-    }
-    let body = read(response.body(), FORK_PAGE_BYTES_MAX).await?;
-    let body = str::from_utf8(&body).ok().and_then(Json::parse).ok_or(JsValue::UNDEFINED)?;
-    Ok(Ok(body))
 }
 
 /// A socket that is sent one run and closed with it. It is fed here: one that its client never sends anything on would take

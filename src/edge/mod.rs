@@ -9,6 +9,8 @@ mod routes;
 #[cfg(target_arch = "wasm32")]
 mod configured;
 #[cfg(target_arch = "wasm32")]
+mod forks;
+#[cfg(target_arch = "wasm32")]
 mod health;
 #[cfg(target_arch = "wasm32")]
 mod http;

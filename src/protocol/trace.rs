@@ -59,6 +59,12 @@ impl Trace {
     }
 }
 
+impl Write for Trace {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.0.write(out);
+    }
+}
+
 impl Read for Trace {
     fn blank() -> Self {
         Trace(String::new())
@@ -68,16 +74,10 @@ impl Read for Trace {
         let text = json.and_then(Json::as_str).unwrap_or_default();
         let (parent, state) =
             text.split_once(' ').map_or((text, None), |(parent, state)| (parent, Some(state)));
-        let found = Trace::parse(parent, state);
-        let is_found = found.is_some();
-        *self = found.unwrap_or_else(Self::blank);
-        is_found
-    }
-}
-
-impl Write for Trace {
-    fn write(&self, out: &mut Vec<u8>) {
-        self.0.write(out);
+        let read = Trace::parse(parent, state);
+        let is_one = read.is_some();
+        *self = read.unwrap_or_else(Trace::blank);
+        is_one
     }
 }
 

@@ -147,7 +147,8 @@ macro_rules! words {
             // It is evaluated by the compiler, so an enum without words does not build.
             #[allow(clippy::indexing_slicing)]
             fn blank() -> Self {
-                const { <Self as $crate::protocol::Named>::ALL[0] }
+                let [first, ..] = [$($name::$value),+];
+                first
             }
 
             fn fill(&mut self, json: Option<&$crate::protocol::Json>) -> bool {

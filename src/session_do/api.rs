@@ -14,24 +14,21 @@ use crate::edge::{
     Action, Answer, Answering, Guarded, Refused, Route, bad_before, bad_request, is_upgrade, limit, place,
     query_value, read_fields, refusal, switch_protocols,
 };
-use crate::platform::http::{empty_response, header, json_response, read, stream};
+use crate::platform::http::{empty_response, header, json_response, read};
 use crate::platform::{elapsed, new_uuid, now, sleep, socket_pair};
 use crate::protocol::json::{Fields, Json};
-use crate::protocol::limits::{
-    BODY_BYTES_MAX, IMPORT_BYTES_MAX, MESSAGE_BYTES_MAX, PAGE_BYTES_MAX, PAGE_MAX,
-};
+use crate::protocol::limits::{BODY_BYTES_MAX, IMPORT_BYTES_MAX, MESSAGE_BYTES_MAX, PAGE_BYTES_MAX};
 use crate::protocol::{
-    CloseCode, CollectVec, Cursor, ErrorCode, Identity, Read, Session, SessionUpdate, ToolAnswer, Trace,
-    is_request_id, request_id_form, to_json,
+    CloseCode, Cursor, ErrorCode, Identity, Read, Session, SessionUpdate, ToolAnswer, Trace, is_request_id,
+    request_id_form, to_json,
 };
 use crate::pump::{Accepted, Broken, NEWER_FORMAT, Undone};
-use crate::thread::store::{Page, Record, Records, StoreError};
+use crate::thread::store::{Records, StoreError};
 use crate::thread::{Ask, Denied, Import, Input, PeerId, READ_TOO_MUCH, Request as Asked, Thread};
 
 use super::shell::Shell;
-use super::store::Store;
 use super::tickets::Purpose;
-use super::{files, forks, stock};
+use super::{files, forks, lines, stock};
 
 /// How often and how long the answer to a deletion waits for D1; it does not depend on it.
 const DELETION_ATTEMPTS: usize = 2;
@@ -112,13 +109,13 @@ fn task<'a>(shell: &'a Rc<Shell>, request: &'a Request) -> Result<Answering<'a>,
         Action::Events => events(shell, request, identity),
         Action::Diagnostics => diagnostics(shell),
         Action::Read => shown(shell),
-        Action::Messages if accepts(request, "application/x-ndjson") => lines(shell, identity),
+        Action::Messages if accepts(request, "application/x-ndjson") => lines::lines(shell, identity),
         Action::Messages => messages(shell, &request.url(), &identity),
         Action::Resume => stock::resume(shell, identity),
         Action::ReadRun => read_run(shell, request, identity),
         Action::Stop => accepted(shell, &identity, Asked::Stop),
         Action::UiMessages => ui_messages(shell, &request.url(), &identity),
-        Action::Export => export(shell, identity),
+        Action::Export => lines::export(shell, identity),
         Action::Reindex => administer(shell, &identity, Asked::DeliverAnew),
         Action::Sweep => administer(shell, &identity, Asked::Sweep),
         Action::Forget => {
@@ -287,7 +284,7 @@ fn ticket(shell: &Rc<Shell>, identity: Identity, purpose: Purpose) -> Answer {
     Ok(json_response(201, &format!(r#"{{"ticket":"{ticket}","expiresAt":{expires_at}}}"#))?)
 }
 
-fn session(shell: &Shell) -> Result<Option<Session>, Refused> {
+pub(super) fn session(shell: &Shell) -> Result<Option<Session>, Refused> {
     Ok(shell.thread(Thread::shown_session)?)
 }
 
@@ -351,7 +348,7 @@ async fn delete(shell: &Shell, identity: Identity) -> Answer {
 }
 
 /// Whether somebody may be sent messages.
-fn check_read(shell: &Shell, identity: &Identity) -> Result<(), Refused> {
+pub(super) fn check_read(shell: &Shell, identity: &Identity) -> Result<(), Refused> {
     let Some(subject) = &identity.subject else { return Ok(()) };
     if shell.thread(|thread| thread.has_read_too_much(now(), subject))? {
         return Err(Refused::retryable(429, ErrorCode::RateLimited, READ_TOO_MUCH));
@@ -413,102 +410,6 @@ fn before(url: &str, epoch: u64) -> Result<u64, Refused> {
         .ok_or_else(bad_before)
 }
 
-/// All that an import needs, as it is now.
-fn export(shell: &Rc<Shell>, identity: Identity) -> Answer {
-    check_read(shell, &identity)?;
-    let shown = session(shell)?.ok_or_else(no_session)?;
-    let kept = shell.thread(Thread::kept)?.ok_or_else(no_session)?;
-    let (session, open, path) = (to_json(&shown), to_json(&kept.open), to_json(&kept.path));
-    let mut first = format!(
-        r#"{{"session":{session},"thread":{{"epoch":{},"seq":{},"open":{open},"path":{path}}}}}"#,
-        kept.epoch, kept.seq
-    );
-    first.push('\n');
-    for file in shell.store().files_as_json().map_err(unreadable)? {
-        first.extend(["{\"file\":", &file, "}\n"]);
-    }
-    pages(shell, identity, first, |records, seq| records.events(seq, PAGE_MAX, PAGE_BYTES_MAX), exported)
-}
-
-/// Each record with what is shown of it, if it is a message.
-fn exported(thread: &Thread, store: &Store, page: &[Record]) -> Result<Vec<u8>, StoreError> {
-    let messages: Vec<Record> = page.iter().filter(|record| record.is_message()).cloned().collect_vec();
-    let shown = json_lines(thread, store, &messages)?;
-    let mut shown = shown.split(|byte| *byte == b'\n');
-    let seqs: Vec<u64> = page.iter().map(|record| record.seq).collect_vec();
-    let mut lines = Vec::new();
-    for (record, row) in page.iter().zip(store.rows_as_json(&seqs)?) {
-        lines.push(b'{');
-        if record.is_message() {
-            lines.extend_from_slice(b"\"message\":");
-            lines.extend_from_slice(shown.next().unwrap_or_default());
-            lines.push(b',');
-        }
-        lines.extend_from_slice(b"\"record\":");
-        lines.extend(row.into_bytes());
-        lines.extend_from_slice(b"}\n");
-    }
-    Ok(lines)
-}
-
-/// The whole history.
-fn lines(shell: &Rc<Shell>, identity: Identity) -> Answer {
-    check_read(shell, &identity)?;
-    let page = |records: &Store, seq| records.after(seq, PAGE_MAX, PAGE_BYTES_MAX);
-    pages(shell, identity, String::new(), page, json_lines)
-}
-
-/// Some records as lines.
-type Lines = fn(&Thread, &Store, &[Record]) -> Result<Vec<u8>, StoreError>;
-
-/// JSON Lines, a page at a time: what is in memory does not grow with them.
-fn pages(
-    shell: &Rc<Shell>,
-    identity: Identity,
-    mut first: String,
-    next: fn(&Store, u64) -> Result<Page, StoreError>,
-    lines: Lines,
-) -> Answer {
-    let epoch = epoch(shell)?;
-    let (shell, mut after) = (Rc::downgrade(shell), Some(0));
-    let body = stream(move || {
-        let Some(seq) = after else { return Ok(None) };
-        let shell = shell.upgrade().ok_or("the object is gone")?;
-        // Who reads slowly is not to read what begins under this name once the session is gone.
-        if shell.thread(Thread::epoch).map_err(|broken| broken.to_string())? != epoch {
-            return Ok(None);
-        }
-        let page = next(&shell.store(), seq).map_err(|StoreError(why)| why)?;
-        after = page.records.last().filter(|_| page.more).map(|last| last.seq);
-        let mut text = std::mem::take(&mut first).into_bytes();
-        text.extend(
-            shell
-                .read(|thread, store| lines(thread, store, &page.records))
-                .map_err(|broken| broken.to_string())?,
-        );
-        let lines = text;
-        count_read(&shell, &identity, lines.len());
-        Ok((!lines.is_empty()).then_some(lines))
-    })?;
-    let response = Response::new_with_opt_readable_stream(Some(&body))?;
-    response.headers().set("content-type", "application/x-ndjson")?;
-    Ok(response)
-}
-
-/// Messages of all versions, each with whether it is on the current path.
-fn json_lines(thread: &Thread, records: &Store, page: &[Record]) -> Result<Vec<u8>, StoreError> {
-    let mut lines = Vec::new();
-    for (message, record) in thread.messages(records, page)?.iter().zip(page) {
-        let mut line = to_json(message).into_bytes();
-        line.pop();
-        let current =
-            if thread.is_current(record) { ",\"current\":true}\n" } else { ",\"current\":false}\n" };
-        line.extend_from_slice(current.as_bytes());
-        lines.extend(line);
-    }
-    Ok(lines)
-}
-
 fn accepts(request: &Request, kind: &str) -> bool {
     let accept = header(request, "accept").unwrap_or_default();
     let is_it =
@@ -527,7 +428,7 @@ fn diagnostics(shell: &Shell) -> Answer {
     Ok(json_response(200, &report)?)
 }
 
-fn epoch(shell: &Shell) -> Result<u64, Refused> {
+pub(super) fn epoch(shell: &Shell) -> Result<u64, Refused> {
     Ok(shell.thread(Thread::epoch)?)
 }
 
@@ -579,7 +480,7 @@ fn status(code: ErrorCode) -> u16 {
     }
 }
 
-fn no_session() -> Refused {
+pub(super) fn no_session() -> Refused {
     Refused::fatal(
         404,
         ErrorCode::NotFound,
@@ -587,6 +488,6 @@ fn no_session() -> Refused {
     )
 }
 
-fn unreadable(_: StoreError) -> Refused {
+pub(super) fn unreadable(_: StoreError) -> Refused {
     Refused::retryable(503, ErrorCode::StorageError, "the thread's store could not be read; try again")
 }

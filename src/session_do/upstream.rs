@@ -53,11 +53,12 @@ pub async fn ask(
         sent.service_headers.clear();
     }
     let sent = &sent;
-    let unreachable = Refusal::Unreachable { is_service: service.is_some() };
     for _ in 0..=REDIRECTS_MAX {
         let asked = http_request(runtime, &url, sent, signal);
         let answer = async { JsFuture::from(send(service.as_ref(), &asked?)?).await?.dyn_into::<Response>() };
-        let response = answer.await.map_err(|thrown| refused(unreachable.clone(), &describe(&thrown)))?;
+        let response = answer.await.map_err(|thrown| {
+            refused(Refusal::Unreachable { is_service: service.is_some() }, &describe(&thrown))
+        })?;
         if response.ok() {
             return Ok(http::body(&response).map(|body| body.get_reader().unchecked_into()));
         }

@@ -333,6 +333,11 @@ impl Answer {
         others.saturating_add(block_json_bytes(block)) <= ANSWER_BYTES_MAX
     }
 
+    /// Whether nothing of it has come.
+    pub(super) fn is_empty(&self) -> bool {
+        self.text.is_empty() && self.blocks.is_empty() && self.open.is_none() && self.events == 0
+    }
+
     fn has_blocks(&self) -> bool {
         !self.blocks.is_empty() || self.open.is_some()
     }

@@ -66,8 +66,8 @@ tagged! {
         },
         /// A turn ended, in whatever way.
         TurnEnded = "turn_ended" {
-            /// The connection that sent the message; left out if a line before this one has named it, or nothing is known of
-            /// it any more.
+            /// The connection that sent the message; left out if a line before this one has named it, or nothing is known
+            /// of it any more.
             connection_id: Option<PeerId> = "connectionId" optional,
             /// The turn's `requestId`.
             request_id: String = "requestId",

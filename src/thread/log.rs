@@ -41,20 +41,21 @@ impl Thread {
         }
         let page = records.events(from.seq, CATCH_UP_MESSAGES_MAX, CATCH_UP_BYTES_MAX)?;
         let branches = if page.more { None } else { self.branches(records, &page.records)? };
-        let Some(branches) = branches else {
+        let Some(mut branches) = branches else {
             let is_elsewhere = from.seq < self.path.since() && !from.is_start();
             return Ok(if is_elsewhere { Err(SnapshotReason::Branch) } else { unknown });
         };
         if !self.holds(from, &page.records) {
             return Ok(unknown);
         }
-        let at = Cursor { epoch: self.epoch, ..from.clone() };
+        let mut at = from.clone();
+        at.epoch = self.epoch;
         let Some(unnamed) = self.unnamed(records, from, &page.records)? else { return Ok(unknown) };
         let beside = self.beside(records, page.records.iter())?;
         let mut catch_up = CatchUp { at, unnamed, frames: Vec::new() };
         let complete = page.records.iter().try_for_each(|record| {
-            if let Some((_, messages)) = branches.iter().find(|(seq, _)| *seq == record.seq) {
-                catch_up.branch(record, messages);
+            if let Some((_, messages)) = branches.iter_mut().find(|(seq, _)| *seq == record.seq) {
+                catch_up.branch(record, std::mem::take(messages));
             }
             let event = |cursor| self.event_of(&beside, record, cursor);
             catch_up.record(record, &event)
@@ -180,13 +181,13 @@ impl CatchUp {
     }
 
     /// Where the path changed.
-    fn branch(&mut self, record: &Record, messages: &[Message]) {
+    fn branch(&mut self, record: &Record, messages: Vec<Message>) {
         // The branch of a new version of a message goes before that message, since the message belongs to the new path.
         let is_before = matches!(record.kind, RecordKind::Question { .. });
         let seq = record.seq.saturating_sub(u64::from(is_before));
         if self.at.seq < seq {
             self.at.seq = seq;
-            self.frames.extend(record.branch_frame(self.at.epoch, self.at.clone(), messages.to_vec()));
+            self.frames.extend(record.branch_frame(self.at.epoch, self.at.clone(), messages));
         }
     }
 

@@ -182,7 +182,7 @@ impl Turn {
         };
         let Waiting { answer, metadata, .. } = *waiting;
         // Without a journal that can be read, what it waited with is what is left.
-        let answer = if running.answer == Answer::default() { answer } else { running.answer };
+        let answer = if running.answer.is_empty() { answer } else { running.answer };
         let tokens_used = running.tokens_used.saturating_sub(metadata.tokens_used);
         let (slot, sent_open_bytes) = (running.slot, running.sent_open_bytes);
         let with = Running::with(answer, slot, now, None);
