@@ -66,7 +66,7 @@ fn body(asked: &Asked) -> String {
 #[derive(Debug, Default)]
 struct Messages {
     parts: Parts,
-    /// Of the thinking that is open.
+    /// The signature of the thinking that is open.
     signature: String,
     inputs: [u64; INPUTS.len()],
 }

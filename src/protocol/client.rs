@@ -115,14 +115,14 @@ pub struct CallAnswers {
 /// A turn that a client is to be sent.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TurnWanted {
-    /// That of a message.
+    /// The turn of a message.
     Message(Box<Post>),
-    /// That of a message; another answer to it, if the thread knows the message under another `requestId`.
+    /// The turn of a message, or another answer to it if the thread knows the message under another `requestId`.
     Run(Box<Post>),
-    /// That of this `requestId`, from what its client holds and so many events behind that; from its beginning, if that is
-    /// not given.
+    /// The turn with this `requestId`. It is shown from its beginning, or from what its client holds and so many events behind
+    /// that.
     Turn(String, Option<(Progress, u64)>),
-    /// That of a new version of a message. The post has the `requestId` of the first.
+    /// The turn of a new version of a message. The post has the `requestId` of the first version.
     Version(Box<Post>),
     /// Another answer to a message.
     Again {

@@ -1,11 +1,14 @@
 //! Stock clients: what they ask for, and what they are told of the turns that they are sent.
 
+use std::borrow::Cow;
+
 use crate::dialect::{Asked, Dialect, Incoming, Stock, Told};
-use crate::protocol::{CloseCode, ErrorBody, Identity, ServerFrame, StockRequest, TurnWanted};
+use crate::protocol::{CloseCode, CollectVec, ErrorBody, Identity, ServerFrame, StockRequest, TurnWanted};
 use crate::thread::stock::request_peer;
 use crate::thread::{Ask, Input, PeerId, TurnId};
 
-use super::{Broken, Platform, Posting, Pump, Undone, closed, framed, unknown};
+use super::requests::{Posting, Undone, closed, unknown};
+use super::{Broken, Platform, Pump};
 
 const NOT_READ: &str = "a frame is JSON: send, resume or abort, each with its requestId";
 const OTHER_CHAT: &str = "this socket is of another chat; open one for each chat, with its id in the address";
@@ -215,4 +218,9 @@ impl<P: Platform> Pump<P> {
             }
         }
     }
+}
+
+/// Pieces of a turn as a dialect sends them.
+fn framed(dialect: Dialect, told: &[Told]) -> Vec<String> {
+    told.iter().filter_map(|told| dialect.framed(told).map(Cow::into_owned)).collect_vec()
 }

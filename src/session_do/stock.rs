@@ -17,7 +17,7 @@ use crate::platform::http::{empty_response, header, read};
 use crate::platform::{log_failure, r2};
 use crate::protocol::limits::{FILE_BYTES_MAX, PAGE_BYTES_MAX, PAGE_MAX, STOCK_FRAME_BYTES_MAX};
 use crate::protocol::{
-    Block, Content, ErrorCode, Identity, Progress, StockRequest, TurnWanted, file_path, safe_name,
+    Block, CollectVec, Content, ErrorCode, Identity, Progress, StockRequest, TurnWanted, file_path, safe_name,
 };
 use crate::pump::Undone;
 use crate::thread::store::Records;
@@ -116,7 +116,7 @@ pub fn messages(shell: &Shell, before: u64) -> Result<(String, Option<String>), 
 
 /// The files of a request, each as a string of its own.
 pub fn taken(text: &str, uploads: &[Upload]) -> Vec<JsString> {
-    uploads.iter().map(|upload| text.get(upload.base64.clone()).unwrap_or_default().into()).collect()
+    uploads.iter().map(|upload| text.get(upload.base64.clone()).unwrap_or_default().into()).collect_vec()
 }
 
 /// Stores the files of a message, which then names them.

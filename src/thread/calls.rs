@@ -4,8 +4,8 @@
 //! and is not there.
 
 use crate::protocol::{
-    Approval, ApprovalState, Block, ErrorBody, ErrorCode, PermissionMode, ToolKind, ToolOutput, ToolSaid,
-    Word,
+    Approval, ApprovalState, Block, CollectVec, ErrorBody, ErrorCode, PermissionMode, ToolKind, ToolOutput,
+    ToolSaid, Word,
 };
 
 use super::answer::{Answer, block_json_bytes};
@@ -29,7 +29,7 @@ impl Answer {
     #[must_use]
     pub fn open_calls(&self, clients: &[String]) -> Vec<String> {
         let ids = self.calls().filter(|(place, _)| self.is_open(*place, clients));
-        ids.map(|(_, id)| id.to_owned()).collect()
+        ids.map(|(_, id)| id.to_owned()).collect_vec()
     }
 
     pub(super) fn has_open_call(&self, clients: &[String]) -> bool {
@@ -140,7 +140,7 @@ impl Answer {
             let Block::ToolUse { id, .. } = &placed.block else { return None };
             Some((id.clone(), approved))
         });
-        requested.collect()
+        requested.collect_vec()
     }
 
     fn calls(&self) -> impl Iterator<Item = (usize, &str)> {

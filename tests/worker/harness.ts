@@ -39,6 +39,8 @@ export type Options = {
   /** How many D1 databases are bound, if it is not one; by `without`, not those. */
   databases?: number;
   without?: string[];
+  /** Requests that the platform's limit takes in ten seconds, if not as many as in wrangler.toml. */
+  rateLimit?: number;
   /** Another one gives each database another place: it is empty. */
   lives?: number;
 };
@@ -213,11 +215,11 @@ export class Bobbin {
   }
 
   #miniflareOptions() {
-    const { vars, agentService, models, modelsAreNear = false, crashable } = this.#options;
+    const { vars, agentService, models, modelsAreNear = false, crashable, rateLimit } = this.#options;
     const entry = this.#options.entry ?? (crashable ? crashEntry : models ? modelsEntry(models, modelsAreNear) : undefined);
     const { app, checkout = root } = this.#options;
     const { workerOptions } = workerOptionsOf(join(app?.folder ?? root, "wrangler.toml"));
-    const ofApp = workerOptions as { compatibilityFlags?: string[]; bindings?: object; serviceBindings?: object };
+    const ofApp = workerOptions as { compatibilityFlags?: string[]; bindings?: object; serviceBindings?: object; ratelimits?: Record<string, object> };
     const modulesRoot = app ? join(app.folder, "dist") : checkout;
     const bobbin = {
       ...workerOptions,
@@ -227,6 +229,7 @@ export class Bobbin {
       modules: app ? appModules(app) : entry ? [entry, ...buildModules(checkout)] : buildModules(checkout),
       ...(app ? {} : { d1Databases: Object.fromEntries(databaseNames(this.#options).map((name) => [name, { id: `${name}${this.#options.lives ?? ""}` }])) }),
       compatibilityFlags: entry ? ["experimental", "unsafe_module"] : (ofApp.compatibilityFlags ?? []),
+      ...(rateLimit === undefined ? {} : { ratelimits: { RATE_LIMIT: { ...ofApp.ratelimits?.["RATE_LIMIT"], simple: { limit: rateLimit, period: 10 } } } }),
       bindings: { ...(app ? ofApp.bindings : {}), AUTH: "none", ECHO_DELAY_MS: "1", ...vars },
       serviceBindings: {
         ...(app ? ofApp.serviceBindings : {}),

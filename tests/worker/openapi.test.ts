@@ -44,7 +44,10 @@ test("every described status that refuses has the error body", () => {
       // A stock client shows people the body as it is.
       if (content?.["text/plain; charset=utf-8"]) continue;
       const schema = content?.["application/json"]?.schema;
-      assert.deepEqual(schema, { $ref: "#/components/schemas/ErrorBody" }, `${name} ${status}`);
+      // What fails of the worker is told beside it.
+      const body = schema.$ref === "#/components/schemas/Health" ? "Health" : "ErrorBody";
+      assert.deepEqual(schema, { $ref: `#/components/schemas/${body}` }, `${name} ${status}`);
+      assert.deepEqual(api.components.schemas[body].properties.error, { $ref: "#/components/schemas/Error" });
     }
   }
 });
@@ -55,6 +58,8 @@ type Call = [method: string, path: string, concrete: string, status: number, mor
 
 const calls: Call[] = [
   ["GET", "/health", "/health", 200],
+  ["GET", "/health", "/health?deep=1", 200],
+  ["GET", "/health", "/health?deep=1", 401],
   ["GET", "/config", "/config", 200],
   ["GET", "/config", "/config?ticket=none", 401],
   ["POST", "/sessions", "/sessions", 201],

@@ -26,11 +26,13 @@ export class Call {
     this.body = body === "" ? undefined : JSON.parse(body);
     this.#response = response;
     this.aborted = new Promise((resolve) => {
-      response.once("close", () => {
+      const closed = () => {
         if (response.writableEnded || this.#truncated) return;
         this.abortedAt = Date.now();
         resolve(this.abortedAt);
-      });
+      };
+      if (response.closed) closed();
+      else response.once("close", closed);
     });
   }
 
@@ -200,24 +202,17 @@ export class Upstream {
   };
 
   async #accept(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const body = await bodyOf(request);
-    if (body === undefined) return;
-    const call = new Call(request, body, response);
+    const chunks: Buffer[] = [];
+    try {
+      for await (const chunk of request) chunks.push(chunk as Buffer);
+    } catch {
+      // Who asked went away in the middle of asking.
+      return;
+    }
+    const call = new Call(request, Buffer.concat(chunks).toString(), response);
     this.calls.push(call);
     this.#wake.resolve();
     this.#wake = Promise.withResolvers<void>();
     await this.respond?.(call);
   }
-}
-
-/** Nothing if who asks was killed before all of it had come. */
-async function bodyOf(request: IncomingMessage): Promise<string | undefined> {
-  const chunks: Buffer[] = [];
-  try {
-    for await (const chunk of request) chunks.push(chunk as Buffer);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ECONNRESET") return undefined;
-    throw error;
-  }
-  return Buffer.concat(chunks).toString();
 }

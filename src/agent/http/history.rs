@@ -24,7 +24,7 @@ const NAME_CHARS_MAX: usize = 64;
 pub(crate) struct Pairs<'a> {
     /// The assistants' calls that were not told yet, in order.
     calls: IntoIter<Call<'a>>,
-    /// Of each result that is still to come, whether it was told with its call.
+    /// For each result that is still to come: whether it was told together with its call.
     is_told: IntoIter<bool>,
 }
 

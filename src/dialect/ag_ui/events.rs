@@ -2,7 +2,7 @@
 //! events it has had since. So a run goes on exactly where a client was cut off.
 
 use crate::agent::event::{set, single, text, word};
-use crate::dialect::Told;
+use crate::dialect::{Teller, Told};
 use crate::protocol::{
     ApprovalState, Block, Content, Cursor, Json, Progress, ResponseMetadata, ServerFrame, ToolOutput, to_json,
 };
@@ -48,14 +48,15 @@ pub fn place(text: &str) -> Option<(Progress, u64)> {
 }
 
 impl Events {
-    /// For a turn of this session.
+    /// The events of a turn of this session, none told yet.
     #[must_use]
     pub fn new(session_id: &str) -> Self {
         Events { session_id: session_id.to_owned(), ..Events::default() }
     }
+}
 
-    /// What comes of a frame about the turn.
-    pub fn tell(&mut self, frame: &ServerFrame) -> Vec<Told> {
+impl Teller for Events {
+    fn tell(&mut self, frame: &ServerFrame, _: bool) -> Vec<Told> {
         let mut after = self.held;
         match frame {
             ServerFrame::UserMessage { request_id, answer_id, message, .. } => {
@@ -114,18 +115,18 @@ impl Events {
         self.placed(named.copied().unwrap_or(after))
     }
 
-    /// How many events its clients were told since the place that they hold.
-    #[must_use]
-    pub fn since(&self) -> u64 {
+    fn since(&self) -> u64 {
         self.since
     }
 
-    /// A run goes on with the turn.
-    pub fn again(&mut self) -> Vec<Told> {
-        self.started();
+    /// Another run goes on with the turn there.
+    fn again(&mut self) -> Vec<Told> {
+        self.run_started();
         self.placed(self.held)
     }
+}
 
+impl Events {
     /// Gives each event its place. The last one of a frame brings its clients to what they hold then.
     fn placed(&mut self, after: Progress) -> Vec<Told> {
         let moves = after != self.held;
@@ -179,12 +180,12 @@ impl Events {
                 let (session_id, run_id) = (std::mem::take(&mut self.session_id), request_id.to_owned());
                 *self =
                     Events { session_id, run_id, answer_id: answer_id.to_owned(), held, ..Events::default() };
-                self.started();
+                self.run_started();
             }
         }
     }
 
-    fn started(&mut self) {
+    fn run_started(&mut self) {
         self.run("RUN_STARTED", "");
     }
 
@@ -335,7 +336,7 @@ fn turn_of(answer_id: &str) -> u64 {
 
 fn usage(metadata: &ResponseMetadata) -> String {
     let reason = metadata.finish.as_ref().map_or("stop", |finish| finish.as_str());
-    // Of calls it would say that another run follows.
+    // `tool-calls` would tell the client that another run follows.
     let reason = if reason == "tool-calls" { "stop" } else { reason };
     let told = format!(r#","metadata":{{"tanstack":{{"finishReason":{}}}}}"#, to_json(&reason));
     let Some(usage) = &metadata.usage else { return told };
