@@ -14,7 +14,7 @@ use super::http::{Asked, Draft, Fold, Kind};
 use super::parts::Parts;
 use super::piece::Piece;
 use crate::agent::http::Usage;
-use crate::agent::http::history::add_field;
+use crate::agent::http::history::{add_field, declared};
 use crate::protocol::{Block, Json, is_blank, to_json};
 use crate::variables::{self, AgentName, ApiVersion, Variables};
 
@@ -58,6 +58,11 @@ fn body(asked: &Asked) -> String {
         add_field(&mut body, "system", &to_json(&prompt));
     }
     add_field(&mut body, "messages", &history::messages(asked));
+    let tool = |name: &String| format!(r#"{{"name":"{name}","input_schema":{{"type":"object"}}}}"#);
+    let tools: Vec<String> = declared(asked).iter().map(tool).collect();
+    if !tools.is_empty() {
+        add_field(&mut body, "tools", &format!("[{}]", tools.join(",")));
+    }
     body.push('}');
     body
 }

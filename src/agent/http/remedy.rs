@@ -17,6 +17,8 @@ const NOT_PLAIN: [&str; 9] = [
     "shouldmatchpattern",
     "missingfieldcontent",
 ];
+/// How Bedrock, Claude and `LiteLLM` refuse calls of tools that are not declared.
+const UNDECLARED: [&str; 3] = ["toolconfigfieldmustbe", "mustdefinetools", "toolcallingwithouttools"];
 /// What was given along with calls is left out where it is refused, and not where it is missing.
 const GIVEN: [&str; 3] = ["reasoningcontent", "reasoningdetails", "extracontent"];
 const MISSING: [&str; 3] = ["missing", "mustbe", "required"];
@@ -80,6 +82,8 @@ pub(crate) fn of(status: u64, words: &str) -> Remedy {
     let says = |words_of: &[&str]| words_of.iter().any(|said| is_within(said, &words));
     if says(&NOT_PLAIN) || says(&GIVEN) && !says(&MISSING) {
         Remedy::Plain
+    } else if says(&UNDECLARED) {
+        Remedy::Tools
     } else if status == TOO_LARGE
         || (says(&TOO_LONG) || says(&OF_HISTORY) && says(&EXCEEDED) && !says(&OF_ANSWER))
             && (status != RATE_LIMITED && !says(&THROTTLED) || says(&ALONE_TOO_LARGE))
