@@ -34,7 +34,7 @@ pub static KIND: Kind = Kind {
     fold: || Box::new(Messages::default()),
 };
 
-/// The same in its second version, which takes the key as others do.
+/// The second version of the API. It takes the key in the header that other endpoints use.
 pub static SECOND: Kind =
     Kind { key: ("authorization", "Bearer "), headers: &[("anthropic-version", "2026-10-21")], ..KIND };
 
@@ -49,7 +49,7 @@ pub fn kind(read: Variables) -> Result<&'static Kind, String> {
     })
 }
 
-/// There are no sampling parameters: newer versions refuse them, whatever they say.
+/// There are no sampling parameters, because newer models refuse them with any value.
 fn body(asked: &Asked) -> String {
     let mut body = String::from("{\"stream\":true");
     add_field(&mut body, "max_tokens", MAX_TOKENS);

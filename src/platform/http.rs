@@ -47,7 +47,7 @@ impl EventStream {
         Ok((both.get(0).unchecked_into(), EventStream(both.get(1).unchecked_into())))
     }
 
-    /// A stream that takes no more has been left, which is told by itself.
+    /// A failure needs no word here: a stream that takes no more has been left by its reader, and the platform tells that by itself.
     pub fn write(&self, bytes: &Uint8Array) {
         let _ = self.0.enqueue_with_chunk(bytes);
     }

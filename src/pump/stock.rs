@@ -16,7 +16,7 @@ const NO_RUN: &str =
 const NO_SESSION: &str = "there is no session of this id; one is created by its first message";
 const OTHER_CHAT: &str = "this socket is of another chat; open one for each chat, with its id in the address";
 
-/// A frame of a stock client's socket, as far as the pump has yet to deal with it.
+/// A request of a stock client's socket that waits until its files are stored.
 #[derive(Debug)]
 pub struct Pending {
     /// The request's id.
@@ -182,7 +182,7 @@ impl<P: Platform> Pump<P> {
         }
     }
 
-    /// A frame as a client is told it, but for what it holds already.
+    /// A frame as a client is told it, without the pieces that it holds already.
     pub(super) fn told_to(&mut self, stock: Stock, dialect: Dialect, frame: &ServerFrame) -> Vec<String> {
         let mut told = self.telling.tell(&self.session_id, stock, frame, false);
         told.retain(|told| {

@@ -10,7 +10,7 @@ use crate::variables::AgentName;
 
 /// Stands for a user's message that says nothing, where there has to be one.
 const NOTHING_SAID: &str = "(empty message)";
-/// The same where it brought results alone, which are told with their calls.
+/// Stands for a user's message that held only results. These are told together with their calls.
 const RESULTS_ABOVE: &str = "(the result is above)";
 /// Stands for a tool's result that says nothing.
 const NO_OUTPUT: &str = "(no output)";

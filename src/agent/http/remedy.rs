@@ -51,7 +51,7 @@ const TOO_LONG: [&str; 22] = [
 const OF_HISTORY: [&str; 6] = ["token", "prompt", "input", "history", "text", "上下文"];
 const EXCEEDED: [&str; 5] = ["exceed", "toolarge", "toomany", "limitis", "超"];
 const OF_ANSWER: [&str; 4] = ["maxtokens", "maxcompletion", "maxoutput", "deadline"];
-/// What only a limit in time says, which passes.
+/// Words of limits in time. These pass, so a shorter history is no remedy for them.
 const THROTTLED: [&str; 6] =
     ["throttl", "ratelimit", "perminute", "toomanyrequests", "tooktoolong", "takingtoolong"];
 /// What a request is told that is over such a limit all alone.

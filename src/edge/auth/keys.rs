@@ -27,7 +27,7 @@ type Key = Fields;
 struct KeySet {
     url: String,
     keys: Vec<Key>,
-    /// Why there is none, or no newer one.
+    /// What callers are told while no key fits: why there is no key set, or no newer one.
     failure: &'static str,
     fetched_at: Millis,
     asked_at: Millis,
