@@ -8,6 +8,8 @@ const { BASE, SOCKETS, THREADS, SECONDS, THINK_S } = __ENV;
 const [SECOND_MS, OPEN] = [1000, 1];
 /** Before its end nothing new is begun, so that all can end. */
 const QUIET_S = 60;
+/** Hundreds are cancelled at once then: so long their ends may take to arrive. */
+const ENDING_S = 60;
 const MINUTES = Math.ceil(Number(SECONDS) / 60);
 
 const counters = Object.fromEntries(["sent", "ended", "cut", "joined", "cancelled", "decided", "uploaded", "edited", "regenerated", "refused", "different", "doubled", "stuck", "closed"].map((name) => [name, new Counter(name)]));
@@ -207,7 +209,7 @@ class Client {
       }
       this.isCut = true;
       this.socket.close();
-    }, 10 * SECOND_MS);
+    }, ENDING_S * SECOND_MS);
   }
 }
 
