@@ -457,7 +457,7 @@ const MUTANTS = [
   {
     name: "A catch-up leaves branches out",
     file: "src/thread/log.rs",
-    from: "                catch_up.branch(record, messages);\n",
+    from: "                catch_up.branch(record, std::mem::take(messages));\n",
     to: "                let _ = messages;\n",
   },
   {

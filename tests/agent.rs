@@ -596,7 +596,14 @@ fn thought(text: &str) -> [AgentEvent; 3] {
 }
 
 fn body_of(model: &str, system_prompt: Option<&str>, request: &AgentRequest, is_plain: bool) -> String {
-    openai::request_body(&Asked { agent: AgentName::OpenAi, model, system_prompt, request, is_plain })
+    openai::request_body(&Asked {
+        agent: AgentName::OpenAi,
+        model,
+        system_prompt,
+        request,
+        is_plain,
+        declares_tools: false,
+    })
 }
 
 fn user(text: &str) -> AgentMessage {

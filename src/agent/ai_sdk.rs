@@ -367,7 +367,7 @@ fn called(json: &Json, input: Json) -> Block {
     block
 }
 
-/// What is kept for this kind, which no other one is to take for its own.
+/// Marks what is kept for this kind of agent, so that another kind does not take it for its own.
 fn marked(mut data: Json) -> Json {
     set(&mut data, "agent", word(KIND.name.as_str()));
     data

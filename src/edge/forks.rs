@@ -95,7 +95,7 @@ async fn answered(asked: Promise) -> Result<Result<Json, Response>, Refused> {
     if !response.ok() {
         return Ok(Err(response));
     }
-    let body = read(response.body(), FORK_PAGE_BYTES_MAX).await?;
+    let body = read(response.body(), &response.headers(), FORK_PAGE_BYTES_MAX).await?;
     let body = str::from_utf8(&body).ok().and_then(Json::parse).ok_or(JsValue::UNDEFINED)?;
     Ok(Ok(body))
 }

@@ -95,7 +95,7 @@ pub async fn handle(
 /// Whether the address is one for stock clients.
 fn is_for_stock(url: &str) -> bool {
     let path = url.split(['?', '#']).next().unwrap_or_default();
-    path.ends_with("/ag-ui") || crate::protocol::cut(path, "/api/chat").is_some()
+    ["/ag-ui", "/api/chat"].iter().any(|part| crate::protocol::cut(path, part).is_some())
 }
 
 /// Whether an AI SDK client asks there: it shows people the body of a refusal as it is.
@@ -114,7 +114,7 @@ async fn plain(response: &Response) -> Result<Response, JsValue> {
 }
 
 async fn error_of(response: &Response) -> Result<Option<ErrorBody>, JsValue> {
-    let body = read(response.body(), BODY_BYTES_MAX).await?;
+    let body = read(response.body(), &response.headers(), BODY_BYTES_MAX).await?;
     let body = str::from_utf8(&body).ok().and_then(Json::parse);
     Ok(body.and_then(|body| required::<ErrorBody>(&body, "error")))
 }
@@ -220,7 +220,7 @@ async fn of_object(asked: &Asked<'_>, id: &str) -> Answer {
 /// The session that the body of an AI SDK client's message names, and the request with that body.
 async fn named(request: &Request) -> Result<(String, Request), Refused> {
     check_json(request)?;
-    let body = read(request.body(), STOCK_FRAME_BYTES_MAX).await?;
+    let body = read(request.body(), &request.headers(), STOCK_FRAME_BYTES_MAX).await?;
     if body.len() > STOCK_FRAME_BYTES_MAX {
         return Err(too_large(STOCK_FRAME_BYTES_MAX));
     }
@@ -399,12 +399,16 @@ fn accept_and_close(request: &Request, code: CloseCode, reason: &str, context: &
     switch_protocols(request, &client)
 }
 
-/// The response that opens a WebSocket. It echoes the subprotocol `bobbin.v1` if the client offered it.
+/// The response that opens a WebSocket. It echoes the subprotocol `bobbin.v1` if the client offered it. Stock clients
+/// offer what their application names, and go away if none of it is echoed.
 pub fn switch_protocols(request: &Request, client: &Socket) -> Answer {
     let response = socket_response(client)?;
     let offered = header(request, "sec-websocket-protocol").unwrap_or_default();
-    if offered.split(',').any(|protocol| protocol.trim() == auth::SUBPROTOCOL) {
-        response.headers().set("sec-websocket-protocol", auth::SUBPROTOCOL)?;
+    let is_stock = is_for_stock(&request.url());
+    let mut names = offered.split(',').map(str::trim);
+    let first = names.clone().next().filter(|name| is_stock && !name.is_empty());
+    if let Some(name) = names.find(|name| *name == auth::SUBPROTOCOL).or(first) {
+        response.headers().set("sec-websocket-protocol", name)?;
     }
     Ok(response)
 }
@@ -463,7 +467,7 @@ impl From<JsValue> for Refused {
 /// A JSON object as the body, of at most `bytes_max`; what is larger is not read to its end. `None` if
 /// there is no body.
 pub async fn read_fields(request: &Request, bytes_max: usize) -> Result<Option<Fields>, Refused> {
-    let body = read(request.body(), bytes_max).await?;
+    let body = read(request.body(), &request.headers(), bytes_max).await?;
     if body.len() > bytes_max {
         return Err(too_large(bytes_max));
     }

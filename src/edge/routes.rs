@@ -146,7 +146,8 @@ impl Action {
     }
 }
 
-/// A request that is not served. It is a box, since whatever may refuse hands it on, and seldom does.
+/// A request that is not served. It is boxed because nearly every function of the edge may return it, and few requests are refused:
+/// a small error keeps the others cheap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused(Box<Reason>);
 

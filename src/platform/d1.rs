@@ -137,8 +137,8 @@ pub fn statement(
     database.prepare(query)?.bind(bindings.iter().collect())
 }
 
-/// A query's answer, or `undefined` if there is none within this time. A query that is given up goes on, and
-/// nobody hears of it.
+/// A query's answer, or `undefined` if there is none within this time. A query cannot be cancelled: one that is given up goes on,
+/// and its answer is dropped.
 pub fn within(answer: &Promise, wait_ms: u64) -> Promise {
     Promise::race(&Array::of2(answer, &super::elapsed(wait_ms)))
 }

@@ -122,7 +122,8 @@ pub enum TurnWanted {
     /// The turn with this `requestId`. It is shown from its beginning, or from what its client holds and so many events behind
     /// that.
     Turn(String, Option<(Progress, u64)>),
-    /// The turn of a new version of a message. The post has the `requestId` of the first version.
+    /// The turn of a new version of a message. The post has the `requestId` of the first version. A message that the thread
+    /// does not know is taken as a new one: it was refused, or lost on its way.
     Version(Box<Post>),
     /// Another answer to a message.
     Again {
@@ -130,6 +131,8 @@ pub enum TurnWanted {
         message_id: String,
         /// The `requestId` of the first version, if such a client sent it.
         request_id: String,
+        /// The message itself, if it can be read. It is taken if the thread does not know it.
+        post: Option<Box<Post>>,
     },
     /// The rest of the one whose calls are answered.
     Rest,

@@ -156,6 +156,7 @@ fn ui_messages(shell: &Shell, url: &str, identity: &Identity) -> Answer {
     let response = json_response(200, &body)?;
     if let Some(next) = next {
         response.headers().set("x-next-before", &next)?;
+        response.headers().set("access-control-expose-headers", "x-next-before")?;
     }
     Ok(response)
 }
@@ -314,7 +315,7 @@ fn decide(shell: &Shell, identity: &Identity, fields: &mut Fields) -> Answer {
 }
 
 async fn import(shell: &Shell, request: &Request, identity: Identity) -> Answer {
-    let body = read(request.body(), IMPORT_BYTES_MAX).await?;
+    let body = read(request.body(), &request.headers(), IMPORT_BYTES_MAX).await?;
     if body.len() > IMPORT_BYTES_MAX {
         let message =
             format!("the body has at most {IMPORT_BYTES_MAX} bytes; bring a larger session in parts");

@@ -185,7 +185,8 @@ fn send(service: Option<&Service>, request: &Request) -> Result<Promise, JsValue
 async fn http_failure(response: &Response) -> Refusal {
     let retry_after = response.headers().get("retry-after").ok().flatten();
     let retry_after = retry_after.and_then(|after| platform::seconds_until(&after));
-    let mut body = read(http::body(response), ERROR_BODY_BYTES_MAX).await.unwrap_or_default();
+    let mut body =
+        read(http::body(response), &response.headers(), ERROR_BODY_BYTES_MAX).await.unwrap_or_default();
     body.truncate(ERROR_BODY_BYTES_MAX);
     Refusal::Status { status: response.status(), retry_after, body }
 }

@@ -12,13 +12,13 @@ written! {
     pub struct Attachment {
         /// Who the client is, and what its credential allows.
         pub identity: Identity = "identity",
-        /// Before the first message nothing is stored, so the sockets keep what was set.
+        /// What its subject has set of a session that has not begun. Nothing is stored before the first message, so the sockets keep it.
         pub draft: Option<Draft> = "draft" optional,
         /// The dialect that the socket speaks.
         pub dialect: Dialect = "dialect",
         /// The one turn whose events it is sent, until that ends or waits; `None` for everything.
         pub follows: Option<String> = "follows" optional,
-        /// Of a stock client's socket, whether a request that is aborted leaves its turn running.
+        /// Whether an aborted request leaves its turn running, on a stock client's socket.
         #[cfg_attr(test, ts(as = "Option<bool>"))]
         pub detaches: bool = "detaches" optional,
         /// What the client calls the run that it is sent, if that is not the turn's `requestId`.

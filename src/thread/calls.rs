@@ -8,6 +8,8 @@ use crate::protocol::{
     ToolSaid, Word,
 };
 
+use crate::dialect::ai_sdk::message::approval_id;
+
 use super::answer::{Answer, block_json_bytes};
 
 /// Who decided, where the permission mode did.
@@ -50,6 +52,15 @@ impl Answer {
         } else {
             Next::End
         }
+    }
+
+    /// The call that a client of another protocol names: by its id, or by that of its approval.
+    pub(super) fn call_named(&self, name: &str) -> Option<&str> {
+        let is_asked = |place: usize| match self.blocks.get(place).map(|placed| &placed.block) {
+            Some(call) => approval_id(call) == name,
+            None => false,
+        };
+        self.calls().filter(|(place, id)| *id == name || is_asked(*place)).last().map(|(_, id)| id)
     }
 
     /// Why nobody can say this to a call; otherwise whether it is new.

@@ -59,11 +59,11 @@ pub enum Output {
         dialect: Dialect,
         /// All of the turn up to there.
         frames: Vec<ServerFrame>,
-        /// How many pieces it was told behind that; `None` if it comes with another request, which is told where the turn
-        /// begins.
+        /// How many pieces the client was told after these. `None` if it comes with another request: then it is told the beginning of
+        /// the message once more.
         since: Option<u64>,
     },
-    /// Send nothing more to a connection, and not that it has ended.
+    /// Send nothing more to a connection, not even that it has ended: its client has gone, or said that it wants no more.
     Drop {
         /// The connection.
         peer: PeerId,

@@ -1,8 +1,8 @@
 //! Which of several versions of a conversation is the current one.
 //!
-//! The log is one after another, whatever version was current. A *segment* is a stretch of it in which the path only
-//! grew: it begins with the turn that brought the path elsewhere. So a path is a few stretches of the log, however many
-//! messages these have.
+//! All versions stand in one log, in the order in which they were written. A *segment* is a stretch of the log in which the path only
+//! grew. It begins with a turn that brought the path elsewhere. So a path is a few stretches of the log, and needs no list of its
+//! messages.
 //!
 //! **Invariant:** nothing is ever rewritten. A path names places, and a place holds the same for ever.
 
@@ -101,7 +101,7 @@ impl Path {
     }
 }
 
-/// `[[from, to], …]`; of the last stretch, which has no end, `[from]`.
+/// Written as `[[from, to], …]`. The last stretch has no end, and is written as `[from]`.
 impl Write for Path {
     fn write(&self, out: &mut Vec<u8>) {
         let stretch = |(from, to): &(u64, u64)| if *to == END { vec![*from] } else { vec![*from, *to] };
@@ -133,7 +133,7 @@ pub struct Start {
     pub parent: Option<u64>,
     /// Whether it is another answer to the question that `parent` came with.
     pub is_answer: bool,
-    /// Of a new version of a message, the turn that the first version came with.
+    /// The turn of the first version, if it is a new version of a message.
     pub first: Option<u64>,
     /// The id of the answer that this is another version of, if that does not follow from its turn.
     pub old_id: Option<String>,

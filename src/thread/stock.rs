@@ -79,6 +79,7 @@ impl Thread {
             return;
         }
         let StockRequest { answers, wants, run } = request;
+        let known = run.clone().filter(|run| self.runs.iter().any(|(name, _)| name == run));
         let name = FrameName { kind: "message".into(), request_id: None, tool_use_id: None, start: None };
         let followed = match &wants {
             TurnWanted::Message(post) => Follows::Turn(post.request_id.clone()),
@@ -117,21 +118,31 @@ impl Thread {
                     &post.request_id,
                     post.client_id.as_deref().unwrap_or_default(),
                 );
-                let Ok((of, request_id)) = known else { return self.refuse(origin, unreadable()) };
-                post.replaces = Some(of.unwrap_or_else(|| post.request_id.clone()));
-                post.request_id = request_id;
+                let Ok(known) = known else { return self.refuse(origin, unreadable()) };
+                if let Some((replaces, request_id)) = known {
+                    post.replaces = Some(replaces);
+                    post.request_id = request_id;
+                }
                 self.follow_post(now, records, origin, *post, Vec::new());
             }
-            (TurnWanted::Again { message_id, request_id }, ..) => {
+            (TurnWanted::Again { message_id, request_id, post }, ..) => {
                 let known = self.versions_of(records, &request_id, &message_id);
-                let Ok((of, _)) = known else { return self.refuse(origin, unreadable()) };
-                let regenerates = Some(of.unwrap_or(request_id));
-                let request_id = format!("r-{:016x}", self.next_random());
-                let post = Post { request_id, regenerates, ..Post::default() };
+                let Ok(known) = known else { return self.refuse(origin, unreadable()) };
+                let post = match (known, post) {
+                    (None, Some(post)) => *post,
+                    (known, _) => Post {
+                        request_id: format!("r-{:016x}", self.next_random()),
+                        regenerates: Some(known.map_or(request_id, |(of, _)| of)),
+                        ..Post::default()
+                    },
+                };
                 self.follow_post(now, records, origin, post, Vec::new());
             }
             (TurnWanted::Rest, _, Some(turn)) => self.show_rest(records, origin, turn),
-            (TurnWanted::Rest, Some(answers), None) => self.answer_last(now, records, origin, answers),
+            (TurnWanted::Rest, Some(answers), None) => match known {
+                Some(run) => self.show_run(now, records, origin, &run, None),
+                None => self.answer_last(now, records, origin, answers),
+            },
             (TurnWanted::Rest | TurnWanted::Last, ..) => self.show_last(now, records, origin),
         }
     }

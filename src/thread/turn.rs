@@ -104,7 +104,7 @@ pub(crate) struct Running {
     pub(crate) omitted: usize,
     /// The files that the bucket does not have, though it should.
     pub(crate) missing: Vec<String>,
-    /// What was said before the answer, which must not appear in a log.
+    /// What was said before the answer. It is kept to take it out of an endpoint's error before that is logged.
     own_words: String,
 }
 
@@ -491,7 +491,7 @@ impl Running {
     }
 }
 
-/// A word of an endpoint, as far as it is one.
+/// A word of an endpoint, such as why it stopped. It is cut, because it is stored with every answer and an endpoint may send anything.
 fn word(mut word: String) -> String {
     word.truncate(word.floor_char_boundary(WORD_BYTES_MAX));
     word

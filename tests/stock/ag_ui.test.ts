@@ -165,7 +165,10 @@ test("a tool at the client, and an approval, are answered by tool messages", asy
   done(call, "tool-calls");
   await sent;
   const custom = agent.events.filter((event) => event.type === EventType.CUSTOM).map((event) => [(event as any).name, (event as any).value]);
-  assert.deepEqual(custom, [["approval-requested", { approval: { id: "a2", needsApproval: true }, input: { x: 1 }, toolCallId: "c2", toolName: "remove" }]]);
+  assert.deepEqual(custom, [
+    ["approval-requested", { approval: { id: "a2", needsApproval: true }, input: { x: 1 }, toolCallId: "c2", toolName: "remove" }],
+    ["tool-input-available", { input: {}, toolCallId: "c1", toolName: "locate" }],
+  ]);
   agent.addMessage({ id: "t1", role: "tool", toolCallId: "c1", content: '{"lat":1}' });
   agent.addMessage({ id: "t2", role: "tool", toolCallId: "c2", content: '{"approved":false,"message":"User denied this action"}' });
   const next = agent.go({ runId: "the-second-run" });
@@ -195,9 +198,11 @@ test("wherever a run is cut, it goes on exactly there", async () => {
     { type: "data-note", id: "n", data: 1 }, { type: "data-note", id: "n", data: 2 },
     ...say(" four"),
   ];
+  // Each comes by itself, so that a run can be cut behind it. Beginnings and ends of text show only with what follows.
   for (const piece of pieces) {
+    const before = agent.events.length;
     call.events(piece);
-    await new Promise((resolve) => setTimeout(resolve, 15));
+    if (!/-(start|end)$/.test(piece.type)) await eventually(async () => agent.events.length > before, `an event for ${piece.type}`);
   }
   done(call);
   await sent;

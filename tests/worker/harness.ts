@@ -7,7 +7,7 @@ import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { unstable_getMiniflareWorkerOptions as workerOptionsOf, unstable_splitSqlQuery as splitSql } from "wrangler";
-import { Client, type ConnectOptions } from "./client.ts";
+import { Client, type ConnectOptions, eventually } from "./client.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const WORKER = "bobbin";
@@ -34,6 +34,8 @@ export type Options = {
   entry?: Entry;
   /** Another worker in place of the build. */
   app?: App;
+  /** Root of another checkout, whose build runs in place of this one's. */
+  checkout?: string;
   /** How many D1 databases are bound, if it is not one; by `without`, not those. */
   databases?: number;
   without?: string[];
@@ -79,6 +81,13 @@ export class Bobbin {
   get url(): URL {
     if (!this.#url) throw new Error("not started");
     return this.#url;
+  }
+
+  /** Lines of the log with all of these words, once there are so many. The log comes by a pipe of its own, later than what sockets are told. */
+  async logged(words: readonly string[], count = 1): Promise<string[]> {
+    const lines = () => this.logs.map(({ message }) => message).filter((line) => words.every((word) => line.includes(word)));
+    await eventually(async () => lines().length >= count, `${count} lines of the log with ${words.join(" and ")}`);
+    return lines();
   }
 
   fetch(path: string, init?: RequestInit): Promise<Response> {
@@ -215,16 +224,16 @@ export class Bobbin {
   #miniflareOptions() {
     const { vars, agentService, models, modelsAreNear = false, crashable, rateLimit } = this.#options;
     const entry = this.#options.entry ?? (crashable ? crashEntry : models ? modelsEntry(models, modelsAreNear) : undefined);
-    const { app } = this.#options;
+    const { app, checkout = root } = this.#options;
     const { workerOptions } = workerOptionsOf(join(app?.folder ?? root, "wrangler.toml"));
     const ofApp = workerOptions as { compatibilityFlags?: string[]; bindings?: object; serviceBindings?: object; ratelimits?: Record<string, object> };
-    const modulesRoot = app ? join(app.folder, "dist") : root;
+    const modulesRoot = app ? join(app.folder, "dist") : checkout;
     const bobbin = {
       ...workerOptions,
       name: WORKER,
       rootPath: modulesRoot,
       modulesRoot,
-      modules: app ? appModules(app) : entry ? [entry, ...buildModules()] : buildModules(),
+      modules: app ? appModules(app) : entry ? [entry, ...buildModules(checkout)] : buildModules(checkout),
       ...(app ? {} : { d1Databases: Object.fromEntries(databaseNames(this.#options).map((name) => [name, { id: `${name}${this.#options.lives ?? ""}` }])) }),
       compatibilityFlags: entry ? ["experimental", "unsafe_module"] : (ofApp.compatibilityFlags ?? []),
       ...(rateLimit === undefined ? {} : { ratelimits: { RATE_LIMIT: { ...ofApp.ratelimits?.["RATE_LIMIT"], simple: { limit: rateLimit, period: 10 } } } }),
@@ -289,9 +298,9 @@ const modelsEntry = (origin: string, isNear: boolean): Entry => ({
     });`,
 });
 
-function buildModules() {
+function buildModules(checkout: string) {
   const path = "build/index.js";
-  if (!existsSync(join(root, path))) throw new Error("there is no build: run `npm run build`");
+  if (!existsSync(join(checkout, path))) throw new Error("there is no build: run `npm run build`");
   return [
     { type: "ESModule", path },
     { type: "CompiledWasm", path: "build/index_bg.wasm" },

@@ -8,7 +8,7 @@ import { endOf } from "./client.ts";
 import { Bobbin, type Entry, freshId, start } from "./harness.ts";
 import { bearer, shared, startClosed, tokenOf } from "./support/auth.ts";
 import { applyMigration, migrations } from "./support/d1_fill.ts";
-import { noBucketEntry } from "./support/r2_faults.ts";
+import { entryWithout } from "./support/without.ts";
 
 type Check = { status: string; name: string; ms: number; message: string };
 type Health = { status: string; checks: Check[]; error?: { code: string; message: string; retryable: boolean } };
@@ -192,6 +192,6 @@ test("an agent's address that is away or answers for one that is, and settings t
 
 /** Without a database and without a bucket. */
 const startBare = (): Promise<Bobbin> => {
-  const worker = new Bobbin({ without: ["DB"], entry: noBucketEntry });
+  const worker = new Bobbin({ without: ["DB"], entry: entryWithout("FILES") });
   return worker.restart().then(() => worker);
 };

@@ -219,15 +219,15 @@ function operations(): [string, Json][] {
   );
 }
 
-/** The same, as the worker's source has them: each arm of its one `match`. */
+/** The same, as the worker's source has them: the table of addresses, each with its methods. */
 function routed(): string[] {
   const source = read("src/edge/routes.rs");
-  const table = source.slice(source.indexOf("match segments.as_slice()"), source.indexOf("there is nothing at this address"));
-  return table.split(/\n {12}(?=\[)/).slice(1).flatMap((arm) => {
-    const [pattern = "", action = ""] = arm.split(/=>(.*)/s);
-    const path = [...pattern.matchAll(/"([\w-]+)"|\b_?(id|file|subject)\b/g)].map(([, name, given]) => `/${name ?? `{${given}}`}`).join("");
-    const methods = [...action.matchAll(/\("([A-Z]+)", /g)].map(([, method]) => method);
-    return [...methods, ...(action.includes("connect(") ? ["GET"] : [])].map((method) => `${method} ${path}`);
+  const [table = ""] = source.slice(source.indexOf("const ADDRESSES")).split("\n];");
+  const addresses = [...table.matchAll(/\(\s*"([^"]+)",\s*&\[([^\]]*)\]/g)];
+  const names: Record<string, string> = { files: "{file}", subjects: "{subject}" };
+  return addresses.flatMap(([, address = "", served = ""]) => {
+    const path = address.split("/").map((segment, at, all) => (segment === "*" ? (names[all[at - 1] ?? ""] ?? "{id}") : segment)).join("/");
+    return [...served.matchAll(/\("([A-Z]+)", /g)].map(([, method]) => `${method} /${path}`);
   }).sort();
 }
 

@@ -202,17 +202,25 @@ export class Upstream {
   };
 
   async #accept(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const chunks: Buffer[] = [];
-    try {
-      for await (const chunk of request) chunks.push(chunk as Buffer);
-    } catch {
-      // Who asked went away in the middle of asking.
-      return;
-    }
-    const call = new Call(request, Buffer.concat(chunks).toString(), response);
+    // Whoever only looks whether it is there is no caller.
+    if (request.method === "HEAD") return void response.writeHead(405).end();
+    const body = await bodyOf(request);
+    if (body === undefined) return;
+    const call = new Call(request, body, response);
     this.calls.push(call);
     this.#wake.resolve();
     this.#wake = Promise.withResolvers<void>();
     await this.respond?.(call);
   }
+}
+
+/** Nothing if who asks went away in the middle of asking. */
+async function bodyOf(request: IncomingMessage): Promise<string | undefined> {
+  const chunks: Buffer[] = [];
+  try {
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+  } catch {
+    return undefined;
+  }
+  return Buffer.concat(chunks).toString();
 }

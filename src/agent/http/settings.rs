@@ -34,6 +34,8 @@ pub struct Settings {
     /// The endpoint has refused what is not of the oldest standard, and nothing else since: a call each turn is
     /// saved.
     pub is_plain: Cell<bool>,
+    /// It has refused calls of tools that were not declared.
+    declares_tools: Cell<bool>,
 }
 
 /// What an endpoint is asked.
@@ -49,6 +51,8 @@ pub struct Asked<'a> {
     pub request: &'a AgentRequest,
     /// Only the fields of the oldest standard may be in the request.
     pub is_plain: bool,
+    /// The tools whose calls the history has are declared.
+    pub declares_tools: bool,
 }
 
 impl<'a> Asked<'a> {
@@ -103,6 +107,7 @@ impl Settings {
             headers,
             secrets,
             is_plain: Cell::default(),
+            declares_tools: Cell::default(),
         }))
     }
 
@@ -128,12 +133,14 @@ impl Settings {
     /// The body of a request, with the operator's own fields.
     pub fn body(&self, request: &AgentRequest, attempt: Attempt) -> String {
         self.is_plain.set(self.is_plain.get() || attempt.is_plain);
+        self.declares_tools.set(self.declares_tools.get() || attempt.declares_tools);
         let asked = Asked {
             agent: self.kind.name,
             model: self.model(request),
             system_prompt: self.system_prompt.as_deref(),
             request,
             is_plain: self.is_plain.get(),
+            declares_tools: self.declares_tools.get(),
         };
         let body = (self.kind.body)(&asked);
         if self.extra_body == Json::Null { body } else { merged(&body, &self.extra_body) }

@@ -4,7 +4,7 @@
 use crate::agent::event::{set, single, text, word};
 use crate::dialect::{Teller, Told};
 use crate::protocol::{
-    ApprovalState, Block, Content, Cursor, Json, Progress, ResponseMetadata, ServerFrame, ToolOutput, to_json,
+    ApprovalState, Block, Content, Cursor, Json, Progress, ResponseMetadata, ServerFrame, to_json,
 };
 
 /// What was told of a turn.
@@ -20,8 +20,8 @@ pub struct Events {
     /// Whether the block that grows is a thought.
     is_thinking: bool,
     blocks: usize,
-    /// The calls whose results a client is to give.
-    clients: Vec<Json>,
+    /// The calls that have no result and whose approval is not asked for.
+    calls: Vec<Json>,
     out: Vec<(String, bool)>,
 }
 
@@ -94,9 +94,11 @@ impl Teller for Events {
                 self.decided(tool_use_id, *approved);
                 after.blocks = after.blocks.saturating_add(1);
             }
-            ServerFrame::Waiting { .. } => {
-                for call in std::mem::take(&mut self.clients) {
-                    self.custom("tool-input-available", &call, true);
+            ServerFrame::Waiting { tool_use_ids, .. } => {
+                for call in std::mem::take(&mut self.calls) {
+                    if tool_use_ids.iter().any(|id| text(&call, "toolCallId") == id) {
+                        self.custom("tool-input-available", &call, true);
+                    }
                 }
                 self.finish("");
             }
@@ -248,7 +250,7 @@ impl Events {
                 self.think(index, text.get(told..).unwrap_or_default());
                 self.close();
             }
-            Block::ToolUse { id, name, input, output, approval, .. } => {
+            Block::ToolUse { id, name, input, approval, .. } => {
                 let input = to_json(input);
                 if is_new {
                     self.close();
@@ -260,9 +262,12 @@ impl Events {
                     self.event("TOOL_CALL_START", "toolCallId", id, &name);
                     self.event("TOOL_CALL_ARGS", "toolCallId", id, &delta(&input));
                     self.event("TOOL_CALL_END", "toolCallId", id, "");
-                    if output.as_ref().is_some_and(|output| *output == ToolOutput::Client) {
-                        self.clients.push(call(block));
-                    }
+                }
+                let is_requested =
+                    approval.as_ref().is_some_and(|approval| approval.state == ApprovalState::Requested);
+                self.calls.retain(|call| text(call, "toolCallId") != id);
+                if !is_requested {
+                    self.calls.push(call(block));
                 }
                 match approval.as_ref().map(|approval| approval.state == ApprovalState::Requested) {
                     Some(true) => {
@@ -283,7 +288,7 @@ impl Events {
             }
             Block::ToolResult { tool_use_id, content, .. } => {
                 self.close();
-                self.clients.retain(|call| text(call, "toolCallId") != tool_use_id);
+                self.calls.retain(|call| text(call, "toolCallId") != tool_use_id);
                 let content = content.as_str().map_or_else(|| to_json(content), str::to_owned);
                 let more = format!(
                     r#","messageId":{},"role":"tool","content":{}"#,

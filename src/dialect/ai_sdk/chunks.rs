@@ -137,7 +137,14 @@ impl Chunks {
                     self.block(usize::MAX, block);
                 }
             }
-            _ => *self = Chunks { message_id: answer_id.to_owned(), ..Chunks::default() },
+            _ => {
+                // Those who are sent the turn already have its `start`.
+                let has_begun = self.is_begun && self.message_id == answer_id;
+                *self = Chunks { message_id: answer_id.to_owned(), ..Chunks::default() };
+                if has_begun {
+                    self.begin();
+                }
+            }
         }
     }
 

@@ -66,7 +66,7 @@ pub(super) fn prepared(block: &Block) -> Json {
 
 /// The id under which the approval of a call is asked for: the agent's own, else the call's.
 #[must_use]
-pub(in crate::dialect) fn approval_id(call: &Block) -> &str {
+pub fn approval_id(call: &Block) -> &str {
     let Block::ToolUse { id, provider_data, .. } = call else { return "" };
     provider_data.as_ref().and_then(|data| data.get("approvalId")).and_then(Json::as_str).unwrap_or(id)
 }

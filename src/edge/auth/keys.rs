@@ -27,7 +27,7 @@ type Key = Fields;
 struct KeySet {
     url: String,
     keys: Vec<Key>,
-    /// Why there is none, or no newer one.
+    /// What callers are told while no key fits: why there is no key set, or no newer one.
     failure: &'static str,
     fetched_at: Millis,
     asked_at: Millis,
@@ -237,7 +237,7 @@ async fn keys_of(response: &Response) -> Result<Vec<Key>, Unfetched> {
     if !response.ok() {
         return Err(Unfetched(NO_KEYS));
     }
-    let body = http::read(http::body(response), JWKS_BYTES_MAX).await?;
+    let body = http::read(http::body(response), &response.headers(), JWKS_BYTES_MAX).await?;
     if body.len() > JWKS_BYTES_MAX {
         return Err(Unfetched("the key set at AUTH_JWKS_URL has more than 1 MiB"));
     }

@@ -19,7 +19,7 @@ impl Thread {
         for (id, turn) in self.turns.iter() {
             if turn.answer().is_some() {
                 let is_it = if answers.answer_id.is_empty() {
-                    self.has_any_call(turn, &answers.said)
+                    Self::has_any_call(turn, &answers.said)
                 } else {
                     let chain = Self::chain(records, *id)?;
                     chain.first().is_some_and(|head| head.answer_id(self.epoch) == answers.answer_id)
@@ -33,12 +33,9 @@ impl Thread {
     }
 
     /// Whether a turn has any of these calls.
-    fn has_any_call(&self, turn: &Turn, said: &[(String, ToolSaid)]) -> bool {
-        said.iter().any(|(tool_use_id, said)| {
-            let (request_id, tool_use_id) = (turn.request_id.clone(), tool_use_id.clone());
-            let answer = ToolAnswer { request_id, tool_use_id, said: said.clone() };
-            !matches!(self.takes_answer(&answer), Err(error) if error.code == ErrorCode::NotFound)
-        })
+    fn has_any_call(turn: &Turn, said: &[(String, ToolSaid)]) -> bool {
+        let answer = turn.answer();
+        said.iter().any(|(name, _)| answer.is_some_and(|answer| answer.call_named(name).is_some()))
     }
 
     /// Takes what is said to the calls that are open. The others were answered before, maybe by somebody else: the first
@@ -53,12 +50,10 @@ impl Thread {
     ) -> bool {
         let Some(request_id) = self.turns.get(&id).map(|turn| turn.request_id.clone()) else { return true };
         let mut is_admitted = false;
-        for (tool_use_id, said) in said {
-            let answer = ToolAnswer {
-                request_id: request_id.clone(),
-                tool_use_id: tool_use_id.clone(),
-                said: said.clone(),
-            };
+        for (name, said) in said {
+            let answer = self.turns.get(&id).and_then(Turn::answer);
+            let tool_use_id = answer.and_then(|answer| answer.call_named(name)).unwrap_or(name).to_owned();
+            let answer = ToolAnswer { request_id: request_id.clone(), tool_use_id, said: said.clone() };
             match self.takes_answer(&answer) {
                 Ok(true) => {
                     let frame = ClientFrame::Answer(answer.clone());

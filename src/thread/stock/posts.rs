@@ -3,7 +3,6 @@
 
 use crate::protocol::limits::{PAYLOAD_BYTES_MAX, SNAPSHOT_MESSAGES_MAX};
 use crate::protocol::{ClientFrame, Millis, Post, ServerFrame};
-use crate::thread::access::Follows;
 use crate::thread::store::{Record, Records, StoreError};
 use crate::thread::turns::Sent;
 use crate::thread::{Audience, Origin, Output, Thread, unreadable};
@@ -38,16 +37,20 @@ impl Thread {
         Ok(page.records.iter().find(is_it).map(|record| record.request_id.clone()))
     }
 
-    /// The version of a message that is on the current path, and a `requestId` for one more.
+    /// The version of a message that is on the current path, or else its first, and a `requestId` for one more. `None` if
+    /// the thread does not know the message.
     pub(super) fn versions_of(
         &self,
         records: &dyn Records,
         first: &str,
         message_id: &str,
-    ) -> Result<(Option<String>, String), StoreError> {
+    ) -> Result<Option<(String, String)>, StoreError> {
+        if self.session.is_none() {
+            return Ok(None);
+        }
         let (mut current, mut number, mut name) = (None, 1_u64, first.to_owned());
         while let Some(known) = records.request(&name)? {
-            if self.path().contains(known.turn) {
+            if current.is_none() || self.path().contains(known.turn) {
                 current = Some(name);
             }
             number = number.saturating_add(1);
@@ -60,7 +63,7 @@ impl Thread {
             current = known.and_then(|mut known| known.pop()).map(|known| known.request_id);
             name = [first, ".2"].concat();
         }
-        Ok((current, name))
+        Ok(current.map(|current| (current, name)))
     }
 
     pub(super) fn follow_post(
@@ -71,10 +74,7 @@ impl Thread {
         post: Post,
         held: Vec<ServerFrame>,
     ) {
-        if let Some(peer) = self.peers.get_mut(origin.peer) {
-            peer.follows = Follows::Turn(post.request_id.clone());
-        }
-        self.attach(origin.peer.clone());
+        self.follow_turn(origin.peer, post.request_id.clone());
         self.take_post(now, records, origin, post, held);
     }
 

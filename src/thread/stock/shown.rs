@@ -111,21 +111,28 @@ impl Thread {
         let (id, request_id) = (begun.turn, begun.request_id.clone());
         let end = if self.turns.contains_key(&id) { Ok(None) } else { records.end(id) };
         let Ok(end) = end else { return self.refuse(origin, unreadable()) };
-        if let Some(peer) = self.peers.get_mut(origin.peer) {
+        self.follow_turn(origin.peer, request_id);
+        let before = shown.chain.split_last().map_or(&[][..], |(_, before)| before);
+        let Ok(mut frames) = self.frames_of(records, before, &begun.request_id) else {
+            return self.refuse(origin, unreadable());
+        };
+        frames.extend(self.appended_frames(begun, end.as_ref()));
+        let held = shown.held.as_ref().map(|held| (held, shown.since));
+        self.show_from(records, origin.peer, frames, begun, held, end.as_ref());
+    }
+
+    /// A peer is sent this turn. From now on the turn is known by the name of the peer's run, too.
+    pub(super) fn follow_turn(&mut self, peer: &PeerId, request_id: String) {
+        if let Some(peer) = self.peers.get_mut(peer) {
             if let Some(run) = peer.run.as_ref().filter(|run| **run != request_id) {
+                self.runs.retain(|(name, _)| name != run);
                 self.runs.push((run.clone(), request_id.clone()));
                 let over = self.runs.len().saturating_sub(STOCK_REQUESTS_MAX);
                 self.runs.drain(..over);
             }
             peer.follows = Follows::Turn(request_id);
         }
-        self.attach(origin.peer.clone());
-        let before = shown.chain.split_last().map_or(&[][..], |(_, before)| before);
-        let Ok(frames) = self.frames_of(records, before, &begun.request_id) else {
-            return self.refuse(origin, unreadable());
-        };
-        let held = shown.held.as_ref().map(|held| (held, shown.since));
-        self.show_from(records, origin.peer, frames, begun, held, end.as_ref());
+        self.attach(peer.clone());
     }
 
     /// Shows what there is of a turn, behind `frames`, to a client that holds so much of it.
@@ -195,6 +202,23 @@ impl Thread {
         let beside = self.beside(records, std::iter::once(begun)).unwrap_or_default();
         self.event_of(&beside, begun, cursor.clone())
             .or_else(|| begun.branch_frame(self.epoch, cursor, Vec::new()))
+    }
+
+    /// An answer that no turn asked for, without its end. It is shown like one that is made again.
+    fn appended_frames(&self, begun: &Record, end: Option<&Record>) -> Vec<ServerFrame> {
+        let (true, Some(end)) = (matches!(begun.kind, RecordKind::Append { .. }), end) else {
+            return Vec::new();
+        };
+        let mut all = CatchUp::at(Cursor::at(self.epoch, begun.seq));
+        all.frames.push(ServerFrame::Branch {
+            cursor: Cursor::at(self.epoch, begun.seq),
+            request_id: Some(begun.request_id.clone()),
+            answer_id: Some(begun.answer_id(self.epoch)),
+            after: None,
+            messages: Vec::new(),
+        });
+        let _ = all.answer(begun.turn, &begun.request_id, &end.answer());
+        all.frames
     }
 
     /// The questions of the turns that are shown as one message with this one: results of calls go on with the answer
