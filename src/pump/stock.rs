@@ -1,5 +1,6 @@
 //! Stock clients: what they ask for, and what they are told of the turns that they are sent.
 
+use crate::dialect::ag_ui::events::BEFORE_THAT;
 use crate::dialect::{Asked, Dialect, Incoming, Stock, Told};
 use crate::protocol::{CloseCode, ErrorBody, Identity, ServerFrame, StockRequest, TurnWanted};
 use crate::thread::stock::request_peer;
@@ -85,8 +86,9 @@ impl<P: Platform> Pump<P> {
     pub fn ask(&mut self, socket: &PeerId, request: &str, dialect: Dialect, asked: StockRequest) {
         let identity = self.thread().ok().and_then(|thread| thread.identity_of(socket).cloned());
         let Some(identity) = identity else { return };
+        let now = self.platform.now();
         if asked.wants == TurnWanted::Last
-            && self.thread().is_ok_and(|thread| thread.permits(&identity, Ask::Watch).is_ok())
+            && self.thread().is_ok_and(|thread| thread.refuses(now, &identity).is_none())
         {
             let has_begun = self.has_begun();
             if let Some(note) = dialect.noted(request, has_begun) {
@@ -165,13 +167,17 @@ impl<P: Platform> Pump<P> {
             self.telling.tell(&self.session_id, stock, frame, false);
         }
         let Some(request_id) = frames.first().and_then(|frame| frame.request_id()) else { return };
-        if let Some(since) = since {
-            self.skipping = since.saturating_sub(self.telling.since(stock, request_id));
-            return;
-        }
+        let again = match since {
+            None => 0,
+            Some(BEFORE_THAT) => 1,
+            Some(since) => {
+                self.skipping = since.saturating_sub(self.telling.since(stock, request_id));
+                return;
+            }
+        };
         let told = self.telling.again(stock, request_id);
-        for text in framed(dialect, &told) {
-            self.send_text(peer, dialect, &text, true);
+        for text in framed(dialect, &told).iter().skip(again) {
+            self.send_text(peer, dialect, text, true);
         }
     }
 

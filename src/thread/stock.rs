@@ -153,6 +153,7 @@ impl Thread {
     fn take_run(&mut self, now: Millis, records: &dyn Records, origin: Origin<'_>, post: Post) {
         let known = records.request(&post.request_id).and_then(|own| match (own, &post.client_id) {
             (None, Some(id)) => self.message_with(records, id),
+            (Some(Record { kind: RecordKind::Regenerate { begun, .. }, .. }), _) => Ok(begun.of),
             _ => Ok(None),
         });
         match known {
@@ -193,6 +194,9 @@ impl Thread {
         }
         let renamed = self.runs.iter().rev().find(|(name, _)| name == run).map(|(_, turn)| turn.as_str());
         let known = if self.session.is_some() { records.request(renamed.unwrap_or(run)) } else { Ok(None) };
+        // An answer that nobody asked for is shown once it has its place.
+        let waits = |known: &Record| self.turns.get(&known.turn).is_some_and(|turn| turn.is_appended);
+        let known = known.map(|known| known.filter(|known| !waits(known)));
         let found = known.and_then(|known| known.map(|known| Self::chain(records, known.turn)).transpose());
         let answer = |turn: TurnId| match self.turns.get(&turn) {
             Some(open) => Ok(sent(open)),
@@ -442,7 +446,9 @@ impl Thread {
             TurnState::Waiting(_) => 1,
             TurnState::Queued => 2,
         };
-        let open = self.turns.iter().min_by_key(|(_, turn)| rank(turn)).map(|(id, _)| *id);
+        // An answer that nobody asked for is shown once it has its place.
+        let open = self.turns.iter().filter(|(_, turn)| !turn.is_appended);
+        let open = open.min_by_key(|(_, turn)| rank(turn)).map(|(id, _)| *id);
         let Some(turn) = open.or(self.last_turn.as_ref().map(|(last, _)| *last)) else {
             return self.unfollow_peer(origin.peer, CloseCode::Normal);
         };
@@ -469,7 +475,10 @@ impl Thread {
         }
         self.attach(origin.peer.clone());
         let before = shown.chain.split_last().map_or(&[][..], |(_, before)| before);
-        let Ok(frames) = self.frames_of(records, before, &begun.request_id) else {
+        let is_appended = matches!(begun.kind, RecordKind::Append { .. });
+        // Nothing begins it, and its end alone is an event.
+        let told = if is_appended { &shown.chain[..] } else { before };
+        let Ok(frames) = self.frames_of(records, told, &begun.request_id) else {
             return self.refuse(origin, &unreadable());
         };
         let held = shown.held.as_ref().map(|held| (held, shown.since));
@@ -485,8 +494,12 @@ impl Thread {
     ) -> Result<Vec<ServerFrame>, StoreError> {
         let mut all = CatchUp::at(self.head());
         for begun in turns {
-            all.frames
-                .extend(self.begun_frame(records, &Record { request_id: name.to_owned(), ..begun.clone() }));
+            let begun = &Record { request_id: name.to_owned(), ..begun.clone() };
+            all.frames.extend(self.begun_frame(records, begun).or_else(|| {
+                let (request_id, answer_id) = (Some(name.to_owned()), Some(begun.answer_id(self.epoch)));
+                let cursor = Cursor::at(self.epoch, begun.seq);
+                Some(ServerFrame::Branch { cursor, request_id, answer_id, after: None, messages: Vec::new() })
+            }));
             if let Some(end) = records.end(begun.turn)? {
                 let _ = all.answer(begun.turn, name, &end.answer());
             }
@@ -576,24 +589,29 @@ impl Thread {
     pub(super) fn cut_off(&mut self, records: &dyn Records) {
         let mut kept = Vec::new();
         for (id, peer) in self.peers.iter() {
-            let Follows::Turn(request_id) = &peer.follows else { continue };
+            let request_id = match &peer.follows {
+                Follows::Turn(request_id) => request_id.as_str(),
+                // It was lost while it was looked at what it asks for.
+                Follows::Nothing if socket_of(id).is_some() => "",
+                _ => continue,
+            };
             let queued = self
                 .turns
                 .iter()
-                .find(|(_, turn)| turn.request_id == *request_id && matches!(turn.state, TurnState::Queued));
+                .find(|(_, turn)| turn.request_id == request_id && matches!(turn.state, TurnState::Queued));
             kept.push((id.clone(), queued.map(|(turn, _)| *turn)));
         }
         let reason = "the thread was started again; connect again";
         for (peer, queued) in kept {
-            match (socket_of(&peer), queued) {
-                (Some(_), Some(turn)) => {
-                    let name =
-                        FrameName { kind: String::new(), request_id: None, tool_use_id: None, start: None };
-                    let chain = Self::chain(records, turn).unwrap_or_default();
-                    let shown = Shown { chain, held: None, since: None };
-                    self.show(records, Origin { peer: &peer, name: &name }, &shown);
+            let chain = queued.and_then(|turn| Self::chain(records, turn).ok()).unwrap_or_default();
+            match (socket_of(&peer), chain.as_slice()) {
+                // It was told how the turn begins, and nothing else.
+                (Some(_), [begun]) => {
+                    let frames = self.begun_frame(records, begun).into_iter().collect();
+                    let dialect = self.peers.get(&peer).map(|peer| peer.dialect).unwrap_or_default();
+                    self.outputs.push_back(Output::Holds { peer, dialect, frames, since: Some(0) });
                 }
-                (Some((socket, _)), None) => self.dismiss(&socket.into(), CloseCode::InternalError, reason),
+                (Some((socket, _)), _) => self.dismiss(&socket.into(), CloseCode::InternalError, reason),
                 (None, _) => self.dismiss(
                     &peer,
                     CloseCode::InternalError,

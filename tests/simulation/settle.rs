@@ -300,7 +300,8 @@ impl World {
         self.host.store.spoilt.clear();
         self.host.evict();
         self.host.fire_timer();
-        let said = self.host.seen.iter().find(|seen| !matches!(seen, Seen::Woken { .. }));
+        let is_said = |seen: &&Seen| !matches!(seen, Seen::Woken { .. } | Seen::Follows { .. });
+        let said = self.host.seen.iter().find(is_said);
         match said {
             Some(seen) => Err(format!("woken from rest, the thread comes out with {seen:?}")),
             None => Ok(()),

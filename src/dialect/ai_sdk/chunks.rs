@@ -108,10 +108,36 @@ impl Chunks {
         std::mem::take(&mut self.out)
     }
 
-    /// What stands before the rest of the message, for a client that holds its beginning.
+    /// What stands before the rest of the message, for a client that holds its beginning. A part that grows is open for
+    /// those who follow the turn already, and so it begins anew.
     pub fn again(&mut self) -> Vec<Told> {
         self.is_begun = false;
-        self.started()
+        self.begin();
+        match self.open.take() {
+            None => {}
+            Some(Open::Text) => self.open_text(),
+            Some(Open::Thinking(told)) => self.open_thought(told),
+            Some(Open::Call(call, input)) => {
+                self.open_call(call);
+                self.grow(&input);
+            }
+        }
+        std::mem::take(&mut self.out)
+    }
+
+    fn open_text(&mut self) {
+        self.open = Some(Open::Text);
+        self.say(r#"{"type":"text-start","id":"t"}"#);
+    }
+
+    fn open_thought(&mut self, told: usize) {
+        self.open = Some(Open::Thinking(told));
+        self.say(r#"{"type":"reasoning-start","id":"r"}"#);
+    }
+
+    fn open_call(&mut self, call: Json) {
+        self.push(&made(&["type=tool-input-start,", CALL].concat(), &call));
+        self.open = Some(Open::Call(call, String::new()));
     }
 
     fn push(&mut self, chunk: &Json) {
@@ -185,8 +211,7 @@ impl Chunks {
     fn text(&mut self, token: &str) {
         if !matches!(self.open, Some(Open::Text)) {
             self.step();
-            self.open = Some(Open::Text);
-            self.say(r#"{"type":"text-start","id":"t"}"#);
+            self.open_text();
         }
         self.say([r#"{"type":"text-delta","id":"t","delta":"#, &to_json(&token), "}"].concat());
     }
@@ -194,11 +219,9 @@ impl Chunks {
     fn start(&mut self, block: &Json) {
         self.step();
         if text(block, "type") == "thinking" {
-            self.open = Some(Open::Thinking(0));
-            self.say(r#"{"type":"reasoning-start","id":"r"}"#);
+            self.open_thought(0);
         } else {
-            self.push(&made(&["type=tool-input-start,", CALL].concat(), block));
-            self.open = Some(Open::Call(block.clone(), String::new()));
+            self.open_call(block.clone());
         }
     }
 
