@@ -298,7 +298,7 @@ impl Telling {
             self.0.insert(key.clone(), teller);
         }
         let told = self.0.get_mut(&key).map(|teller| teller.tell(frame, is_live)).unwrap_or_default();
-        if ends(frame) {
+        if frame.ends() {
             self.0.remove(&key);
         }
         told
@@ -358,15 +358,4 @@ fn has_calls(group: &[&Message], results: &Message) -> bool {
             let Block::ToolResult { tool_use_id, .. } = result else { return false };
             known.iter().any(|block| matches!(block, Block::ToolUse { id, .. } if id == tool_use_id))
         })
-}
-
-/// Whether nothing follows of the turn, or nothing that those who are sent it now are sent.
-fn ends(frame: &ServerFrame) -> bool {
-    matches!(
-        frame,
-        ServerFrame::Waiting { .. }
-            | ServerFrame::Final { .. }
-            | ServerFrame::Cancelled { .. }
-            | ServerFrame::Failed { .. }
-    )
 }

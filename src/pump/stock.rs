@@ -184,11 +184,14 @@ impl<P: Platform> Pump<P> {
     /// A frame as a client is told it, but for what it holds already.
     pub(super) fn told_to(&mut self, stock: Stock, dialect: Dialect, frame: &ServerFrame) -> Vec<String> {
         let mut told = self.telling.tell(&self.session_id, stock, frame, false);
+        // A crash may have lost what its client holds. However much that is, it is told the end.
+        let end = if frame.ends() { told.pop() } else { None };
         told.retain(|told| {
             let is_held = told.at.is_some() && self.skipping > 0;
             self.skipping = self.skipping.saturating_sub(u64::from(is_held));
             !is_held
         });
+        told.extend(end);
         framed(dialect, &told)
     }
 

@@ -143,7 +143,7 @@ impl Thread {
                 let post = Post { request_id, regenerates, ..Post::default() };
                 self.follow_post(now, records, origin, post, Vec::new());
             }
-            (TurnWanted::Rest, _, Some(turn)) => self.show_rest(records, origin, turn),
+            (TurnWanted::Rest, Some(answers), Some(turn)) => self.show_rest(records, origin, turn, &answers.known),
             (TurnWanted::Rest, Some(answers), None) => self.answer_last(now, records, origin, answers),
             (TurnWanted::Rest | TurnWanted::Last, ..) => self.show_last(now, records, origin),
         }
@@ -415,15 +415,9 @@ impl Thread {
         Ok((!unanswered(&end.content).is_empty()).then_some((chain, end)))
     }
 
-    /// Shows a turn that waits, or goes on, from where its calls were answered.
-    fn show_rest(&mut self, records: &dyn Records, origin: Origin<'_>, turn: TurnId) {
-        let shown = records.rounds(turn, u64::MAX >> 1).and_then(|rounds| {
-            let held = rounds.first().and_then(|waited| match &waited.kind {
-                RecordKind::Waiting { round: Some(round), .. } => {
-                    Some(Answer::from_content(&waited.content, round.events.as_ref()))
-                }
-                _ => None,
-            });
+    /// Shows a turn that waits, or goes on, to a client that knows these calls of it.
+    fn show_rest(&mut self, records: &dyn Records, origin: Origin<'_>, turn: TurnId, known: &[String]) {
+        let shown = self.told_with(records, turn, known).and_then(|held| {
             // A turn that has not waited is being sent already, as far as it has come.
             let held = held.or_else(|| self.turns.get(&turn).and_then(sent)).unwrap_or_default();
             let chain = Self::chain(records, turn)?;
@@ -433,6 +427,27 @@ impl Thread {
             Ok(shown) => self.show(records, origin, &shown),
             Err(StoreError(_)) => self.refuse(origin, &unreadable()),
         }
+    }
+
+    /// What a client was told of a turn when it last was told to wait: it knows all calls of that, and of what came later
+    /// not all. `None` if the turn has not waited.
+    fn told_with(
+        &self,
+        records: &dyn Records,
+        turn: TurnId,
+        known: &[String],
+    ) -> Result<Option<Answer>, StoreError> {
+        let (mut until, mut last) = (u64::MAX >> 1, None);
+        while let Some(waited) = records.rounds(turn, until)?.into_iter().next() {
+            until = waited.seq.saturating_sub(1);
+            let RecordKind::Waiting { round: Some(round), .. } = &waited.kind else { continue };
+            let told = Answer::from_content(&waited.content, round.events.as_ref());
+            if told.open_calls(&round.client_calls).iter().any(|call| known.contains(call)) {
+                return Ok(Some(told));
+            }
+            last = last.or(Some(told));
+        }
+        Ok(last)
     }
 
     /// Shows the turn that runs, else one that waits, else one that is to run, else the last.

@@ -396,7 +396,7 @@ impl World {
         }
         let (name, mut run) = tab.cut.swap_remove(nth % tab.cut.len());
         // From the beginning, or from where it was cut.
-        let last = run.last.take().filter(|_| !nth.is_multiple_of(4));
+        let last = run.last.clone().filter(|_| !nth.is_multiple_of(4));
         let from = last.as_deref().map(|last| ag_ui::events::place(last).ok_or("no place"));
         let from = from.transpose()?;
         let before = from.map(|_| {
@@ -483,7 +483,11 @@ impl World {
             }
             Stock::AgUi => {
                 said.retain(|said| !said.is_null());
-                json!({ "threadId": session, "runId": format!("run{id}-{count}"), "messages": said })
+                let calls = parts.iter().filter(|part| part.get("call").is_some());
+                let calls: Vec<Value> = calls.map(|part| json!({ "id": part["call"], "type": "function" })).collect();
+                let mut messages = vec![json!({ "role": "assistant", "id": "a", "toolCalls": calls })];
+                messages.extend(said.iter().cloned());
+                json!({ "threadId": session, "runId": format!("run{id}-{count}"), "messages": messages })
             }
         };
         let says = |said: &Value| said.get("output").or(said.get("approval")).is_some_and(|it| it.get("id").is_none() || it.get("approved").is_some());
@@ -562,7 +566,10 @@ impl World {
     /// It was told the end.
     fn end_stream(&mut self, id: usize, stream: Stream) -> Check {
         let turn = self.turn_of_stream(&stream);
-        let Stream { reader, dialect, .. } = stream;
+        let is_broken_off = stream.follows.as_ref().is_some_and(|turn| self.truth.is_broken_off(turn));
+        let Stream { reader, dialect, before, .. } = stream;
+        // It may hold more than what is kept, and was told why.
+        let may_hold_more = is_broken_off && before.last.is_some();
         let outcome = match &reader {
             Reader::Ui(stream) => match (stream.ended.as_deref(), stream.last.as_deref()) {
                 (Some("error"), _) => return Ok(()),
@@ -586,7 +593,9 @@ impl World {
         let shown = self.truth.shown_as(turn, dialect.stock().unwrap_or(Stock::AiSdk));
         if !self.truth.is_open(turn) || shown.waits {
             self.check_outcome(&shown, outcome, dialect)?;
-            self.check_parts(&shown, reader.parts(), dialect)?;
+            if !may_hold_more {
+                self.check_parts(&shown, reader.parts(), dialect)?;
+            }
             self.truth.stats.shown += 1;
         } else if outcome != "error" && outcome != "RUN_ERROR" {
             return Err(format!("it is told the end of turn {turn}, which goes on: {outcome}"));
@@ -602,7 +611,7 @@ impl World {
         if shown.status.is_none_or(|status| status == Status::Complete) && has_open(&parts) {
             tab.waiting.push((name, parts.clone()));
         }
-        if shown.status.is_some() && !shown.is_torn {
+        if shown.status.is_some() && !shown.is_torn && !may_hold_more {
             tab.whole.insert(turn, (self.truth.life, plain(&parts, dialect, shown.is_astray)));
         }
         Ok(())

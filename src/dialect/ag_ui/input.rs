@@ -58,7 +58,11 @@ fn asked(text: &str, object: &Object<'_>) -> Result<Asked, String> {
     }
     said.reverse();
     said.extend(resumed(object));
-    let answers = CallAnswers { answer_id: String::new(), said };
+    let mut known: Vec<String> = said.iter().map(|(call, _)| call.clone()).collect();
+    let calls = last.as_ref().and_then(|(_, message)| message.raw("toolCalls")).and_then(items);
+    let calls = calls.into_iter().flatten().filter_map(|call| Object::read(call)?.text("id"));
+    known.extend(calls.map(Cow::into_owned));
+    let answers = CallAnswers { answer_id: String::new(), said, known };
     match last {
         Some((role, message)) if role == "user" && answers.said.is_empty() => {
             let (post, uploads) = post(text, request_id(&run), &message)?;

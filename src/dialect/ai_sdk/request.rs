@@ -230,11 +230,12 @@ fn base64_in(text: &str, url: &str) -> Result<Range<usize>, String> {
 
 /// What an answer's parts say to its calls.
 fn answers(message: &Object<'_>) -> Option<CallAnswers> {
-    let mut said = Vec::new();
+    let (mut said, mut known) = (Vec::new(), Vec::new());
     for part in items(message.raw("parts")?)? {
         let Some(part) = Object::read(part) else { continue };
         let (Some(call), Some(state)) = (part.text("toolCallId"), part.text("state")) else { continue };
         let call = call.into_owned();
+        known.push(call.clone());
         if let Some(approval) = part.raw("approval").and_then(Object::read)
             && let Some(approved) = approval.json("approved").as_ref().and_then(bool::read)
         {
@@ -251,5 +252,5 @@ fn answers(message: &Object<'_>) -> Option<CallAnswers> {
             (call, ToolSaid::Output(Box::new(result)))
         }));
     }
-    Some(CallAnswers { answer_id: message.text("id")?.into_owned(), said })
+    Some(CallAnswers { answer_id: message.text("id")?.into_owned(), said, known })
 }
