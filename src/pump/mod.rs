@@ -25,6 +25,7 @@ use crate::dialect::{Dialect, Telling, Told};
 use crate::protocol::{
     CloseCode, Cursor, ErrorBody, ErrorCode, Identity, Millis, Post, Received, ServerFrame,
 };
+use crate::thread::stock::socket_of;
 use crate::thread::store::{Commit, StoreError};
 use crate::thread::{
     Ask, Audience, Blame, Cause, Config, Denied, File, Import, Input, Output, PeerId, Request, Thread,
@@ -480,7 +481,7 @@ impl<P: Platform> Pump<P> {
     fn give_all(&mut self, dialect: Dialect, request_id: Option<&str>, text: &str) {
         self.platform.send_to_all(dialect, request_id, text);
         let bytes = (text.len() as u64).saturating_add(dialect.wrap_bytes());
-        if self.thread.as_mut().is_some_and(|thread| thread.sent_to_all(dialect, bytes)) {
+        if self.thread.as_mut().is_some_and(|thread| thread.sent_to_all(dialect, request_id, bytes)) {
             self.look();
         }
     }
@@ -500,9 +501,11 @@ impl<P: Platform> Pump<P> {
         }
     }
 
+    /// A request of a socket is told by its end itself.
     fn note_close(&mut self, peer: &PeerId, code: CloseCode, reason: &str) {
         if let Some(posting) = &mut self.posting
             && posting.peer == *peer
+            && socket_of(peer).is_none()
         {
             posting.refused = posting.refused.take().or(closed(code, reason));
         }

@@ -12,7 +12,7 @@ use crate::dialect::Dialect;
 use crate::protocol::limits::LEAVING_MS;
 use crate::protocol::{CloseCode, Json, Millis, Named, Read, ServerFrame, required};
 
-use super::access::Follows;
+use super::access::{Follows, Peer};
 use super::clock::set_back;
 use super::stock::socket_of;
 use super::{Config, PeerId, Thread, mixed};
@@ -145,9 +145,16 @@ impl Thread {
         room == 0
     }
 
-    /// Counts the bytes of a frame that was sent to all of a dialect. Returns whether [`Thread::look`] is to follow.
+    /// Counts the bytes of a frame that was sent to all of a dialect; of stock clients, to those that are sent this turn.
+    /// Returns whether [`Thread::look`] is to follow.
     #[must_use]
-    pub fn sent_to_all(&mut self, dialect: Dialect, bytes: u64) -> bool {
+    pub fn sent_to_all(&mut self, dialect: Dialect, request_id: Option<&str>, bytes: u64) -> bool {
+        if dialect.stock().is_some() {
+            let is_sent = |peer: &Peer| matches!(&peer.follows, Follows::Turn(turn) if request_id == Some(turn));
+            let sent = self.peers.iter().filter(|(_, peer)| peer.dialect == dialect && is_sent(peer));
+            let sent: Vec<PeerId> = sent.map(|(id, _)| id.clone()).collect();
+            return sent.iter().fold(false, |looks, peer| self.sent(peer, bytes, false) || looks);
+        }
         if let Some(sent) = self.unread.to_all.get_mut(dialect as usize) {
             *sent = sent.saturating_add(bytes);
         }
