@@ -620,11 +620,12 @@ impl Thread {
         for (peer, queued) in kept {
             let chain = queued.and_then(|turn| Self::chain(records, turn).ok()).unwrap_or_default();
             match (socket_of(&peer), chain.as_slice()) {
-                // It was told how the turn begins, and nothing else.
-                (Some(_), [begun]) => {
-                    let frames = self.begun_frame(records, begun).into_iter().collect();
-                    let dialect = self.peers.get(&peer).map(|peer| peer.dialect).unwrap_or_default();
-                    self.outputs.push_back(Output::Holds { peer, dialect, frames, since: Some(0) });
+                // It may have been told how the turn begins, and nothing else. Twice does no harm.
+                (Some(_), [_]) => {
+                    let name =
+                        FrameName { kind: String::new(), request_id: None, tool_use_id: None, start: None };
+                    let shown = Shown { chain, held: None, since: None };
+                    self.show(records, Origin { peer: &peer, name: &name }, &shown);
                 }
                 (Some((socket, _)), _) => self.dismiss(&socket.into(), CloseCode::InternalError, reason),
                 (None, _) => self.dismiss(
