@@ -58,6 +58,7 @@ pub enum Stock {
 
 /// What a frame of a stock client's socket asks for.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // There is one at a time.
 pub enum Incoming<'a> {
     /// To be sent a turn.
     Ask {

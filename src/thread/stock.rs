@@ -143,7 +143,9 @@ impl Thread {
                 let post = Post { request_id, regenerates, ..Post::default() };
                 self.follow_post(now, records, origin, post, Vec::new());
             }
-            (TurnWanted::Rest, Some(answers), Some(turn)) => self.show_rest(records, origin, turn, &answers.known),
+            (TurnWanted::Rest, Some(answers), Some(turn)) => {
+                self.show_rest(records, origin, turn, &answers.known);
+            }
             (TurnWanted::Rest, Some(answers), None) => self.answer_last(now, records, origin, answers),
             (TurnWanted::Rest | TurnWanted::Last, ..) => self.show_last(now, records, origin),
         }
@@ -417,7 +419,7 @@ impl Thread {
 
     /// Shows a turn that waits, or goes on, to a client that knows these calls of it.
     fn show_rest(&mut self, records: &dyn Records, origin: Origin<'_>, turn: TurnId, known: &[String]) {
-        let shown = self.told_with(records, turn, known).and_then(|held| {
+        let shown = Self::told_with(records, turn, known).and_then(|held| {
             // A turn that has not waited is being sent already, as far as it has come.
             let held = held.or_else(|| self.turns.get(&turn).and_then(sent)).unwrap_or_default();
             let chain = Self::chain(records, turn)?;
@@ -432,7 +434,6 @@ impl Thread {
     /// What a client was told of a turn when it last was told to wait: it knows all calls of that, and of what came later
     /// not all. `None` if the turn has not waited.
     fn told_with(
-        &self,
         records: &dyn Records,
         turn: TurnId,
         known: &[String],

@@ -150,10 +150,15 @@ impl Thread {
     #[must_use]
     pub fn sent_to_all(&mut self, dialect: Dialect, request_id: Option<&str>, bytes: u64) -> bool {
         if dialect.stock().is_some() {
-            let is_sent = |peer: &Peer| matches!(&peer.follows, Follows::Turn(turn) if request_id == Some(turn));
+            let is_sent =
+                |peer: &Peer| matches!(&peer.follows, Follows::Turn(turn) if request_id == Some(turn));
             let sent = self.peers.iter().filter(|(_, peer)| peer.dialect == dialect && is_sent(peer));
             let sent: Vec<PeerId> = sent.map(|(id, _)| id.clone()).collect();
-            return sent.iter().fold(false, |looks, peer| self.sent(peer, bytes, false) || looks);
+            let mut looks = false;
+            for peer in sent {
+                looks |= self.sent(&peer, bytes, false);
+            }
+            return looks;
         }
         if let Some(sent) = self.unread.to_all.get_mut(dialect as usize) {
             *sent = sent.saturating_add(bytes);

@@ -99,7 +99,10 @@ impl Truth {
         let chain = self.chain(turn);
         let (last, before) = chain.split_last().expect("the turn");
         let texts = |pieces: &[Piece]| -> String {
-            pieces.iter().filter_map(|piece| if let Piece::Text(text) = piece { Some(text.as_str()) } else { None }).collect()
+            pieces
+                .iter()
+                .filter_map(|piece| if let Piece::Text(text) = piece { Some(text.as_str()) } else { None })
+                .collect()
         };
         let before: String = before.iter().map(|turn| texts(&self.pieces(*turn).0)).collect();
         before + &self.turns.get(last).map(|turn| texts(&turn.said)).unwrap_or_default()
@@ -109,7 +112,12 @@ impl Truth {
     fn is_unsure(&self, turn: TurnId) -> bool {
         let question = self.paths.question_of(turn);
         let is_its = |record: &Record| record.turn == turn || Some(record.seq) == question;
-        self.has_lost(turn) || self.records.iter().enumerate().any(|(index, it)| is_its(it) && self.versions(index).count() > 1)
+        self.has_lost(turn)
+            || self
+                .records
+                .iter()
+                .enumerate()
+                .any(|(index, it)| is_its(it) && self.versions(index).count() > 1)
     }
 }
 
@@ -215,7 +223,8 @@ pub fn plain(parts: &[Value], dialect: Dialect, without_thoughts: bool) -> Vec<V
             continue;
         }
         // Of a decision, the sixth version is told only what follows from it.
-        let is_open = ["approval-requested", "approval-responded"].iter().any(|state| part["state"] == *state);
+        let is_open =
+            ["approval-requested", "approval-responded"].iter().any(|state| part["state"] == *state);
         if dialect == Dialect::AiSdkEvents && is_open {
             part["state"] = json!("input-available");
         }

@@ -20,7 +20,9 @@ use crate::support::{Run, Seen, UiStream};
 /// What a tab does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TabDoes {
-    Open { token_ms: Option<u64> },
+    Open {
+        token_ms: Option<u64>,
+    },
     /// Its connections are lost, after it has read some of what is under way.
     Cut,
     Send,
@@ -173,7 +175,11 @@ impl World {
             TabDoes::Cut => self.cut_tab(id, nth),
             TabDoes::Send => {
                 let number = self.tabs[id].count;
-                let name = if nth.is_multiple_of(9) { format!("ü{id}m{number}") } else { format!("t{id}m{number}") };
+                let name = if nth.is_multiple_of(9) {
+                    format!("ü{id}m{number}")
+                } else {
+                    format!("t{id}m{number}")
+                };
                 let body = self.message(id, &name, &format!("say {nth}"), None);
                 self.send_body(id, body, Vec::new())
             }
@@ -250,7 +256,8 @@ impl World {
         let stale = json!({ "id": "stale", "role": "user", "parts": [{ "type": "text", "text": "forged" }], "content": "forged" });
         let mut body = match tab.stock {
             Stock::AiSdk => {
-                let message = json!({ "id": name, "role": "user", "parts": [{ "type": "text", "text": text }] });
+                let message =
+                    json!({ "id": name, "role": "user", "parts": [{ "type": "text", "text": text }] });
                 json!({ "id": session, "trigger": "submit-message", "messages": [stale, message] })
             }
             Stock::AgUi => {
@@ -487,13 +494,18 @@ impl World {
             Stock::AgUi => {
                 said.retain(|said| !said.is_null());
                 let calls = parts.iter().filter(|part| part.get("call").is_some());
-                let calls: Vec<Value> = calls.map(|part| json!({ "id": part["call"], "type": "function" })).collect();
+                let calls: Vec<Value> =
+                    calls.map(|part| json!({ "id": part["call"], "type": "function" })).collect();
                 let mut messages = vec![json!({ "role": "assistant", "id": "a", "toolCalls": calls })];
                 messages.extend(said.iter().cloned());
                 json!({ "threadId": session, "runId": format!("run{id}-{count}"), "messages": messages })
             }
         };
-        let says = |said: &Value| said.get("output").or(said.get("approval")).is_some_and(|it| it.get("id").is_none() || it.get("approved").is_some());
+        let says = |said: &Value| {
+            said.get("output")
+                .or(said.get("approval"))
+                .is_some_and(|it| it.get("id").is_none() || it.get("approved").is_some())
+        };
         let is_empty = match tab.stock {
             Stock::AiSdk => !said.iter().any(says),
             Stock::AgUi => said.is_empty(),
@@ -517,7 +529,9 @@ impl World {
     }
 
     fn told(&mut self, to: &PeerId, text: &str) -> Check {
-        let is_its = |tab: &Tab| tab.socket.as_ref() == Some(to) || tab.streams.iter().any(|stream| stream.peer == *to);
+        let is_its = |tab: &Tab| {
+            tab.socket.as_ref() == Some(to) || tab.streams.iter().any(|stream| stream.peer == *to)
+        };
         let Some(id) = self.tabs.iter().position(is_its) else {
             // It has all that it asked for, and the object died before it could say that this is all.
             let is_broken_off = text.contains("RUN_ERROR") || text.contains(r#""type":"error""#);
@@ -602,7 +616,11 @@ impl World {
         };
         let Some(turn) = turn else {
             let is_refused = outcome == "RUN_ERROR" || outcome == "error";
-            return if is_refused { Ok(()) } else { Err(format!("it ends with {outcome}, and follows no turn")) };
+            return if is_refused {
+                Ok(())
+            } else {
+                Err(format!("it ends with {outcome}, and follows no turn"))
+            };
         };
         let shown = self.truth.shown_as(turn, dialect.stock().unwrap_or(Stock::AiSdk));
         if !self.truth.is_open(turn) || shown.waits {
@@ -638,7 +656,8 @@ impl World {
             (Some(Status::Complete), Some(Stock::AiSdk)) => outcome == "stop",
             (Some(Status::Cancelled), Some(Stock::AiSdk)) => outcome == "abort",
             (Some(Status::Interrupted), Some(Stock::AiSdk)) => {
-                outcome == "error" || outcome == if dialect == Dialect::AiSdk { "interrupted" } else { "other" }
+                outcome == "error"
+                    || outcome == if dialect == Dialect::AiSdk { "interrupted" } else { "other" }
             }
             (Some(Status::Failed), Some(Stock::AiSdk)) => outcome == "error",
             (None | Some(Status::Complete | Status::Cancelled), _) => outcome == "RUN_FINISHED",
@@ -699,9 +718,9 @@ impl World {
                 return Err(format!("{peer} is told nothing of {turn:?}"));
             }
         }
-        if let Some((peer, _)) = self.host.links.iter().find(|(peer, link)| {
-            peer.starts_with(['t', 'h']) && !link.down.is_empty()
-        }) {
+        if let Some((peer, _)) =
+            self.host.links.iter().find(|(peer, link)| peer.starts_with(['t', 'h']) && !link.down.is_empty())
+        {
             return Err(format!("{peer} is sent what is not of its protocol"));
         }
         Ok(())
@@ -751,6 +770,8 @@ fn answered(stock: Stock, part: &mut Value, is_own: bool, nth: usize) -> Value {
 fn has_open(parts: &[Value]) -> bool {
     let open = ["input-available", "approval-requested", "approval-responded"];
     parts.iter().any(|part| {
-        part.get("call").is_some() && part.get("output").is_none() && part["state"].as_str().is_none_or(|state| open.contains(&state))
+        part.get("call").is_some()
+            && part.get("output").is_none()
+            && part["state"].as_str().is_none_or(|state| open.contains(&state))
     })
 }

@@ -204,8 +204,7 @@ impl UiStream {
             "tool-input-delta" if self.open.contains(&open) => Ok(()),
             "tool-input-available" | "tool-input-error" => {
                 self.open.remove(&open);
-                let state =
-                    if kind == "tool-input-error" { "not-finished" } else { "input-available" };
+                let state = if kind == "tool-input-error" { "not-finished" } else { "input-available" };
                 let part = json!({ "call": id, "input": chunk["input"], "state": state });
                 match known {
                     Some(known) => *known = part,

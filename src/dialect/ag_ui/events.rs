@@ -204,6 +204,8 @@ impl Events {
                     self.block(usize::MAX, block);
                 }
                 self.held = Progress { turn: turn_of(answer_id), ..Progress::default() };
+                // Those of the turn are counted by themselves.
+                self.blocks = 0;
             }
             _ => {
                 let held = Progress { turn: turn_of(answer_id), ..Progress::default() };

@@ -162,6 +162,8 @@ impl Chunks {
                 for block in blocks {
                     self.block(usize::MAX, block);
                 }
+                // Those of the turn are counted by themselves.
+                self.blocks = 0;
             }
             _ => *self = Chunks { message_id: answer_id.to_owned(), ..Chunks::default() },
         }
