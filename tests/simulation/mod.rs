@@ -23,6 +23,7 @@ mod settle;
 mod shrink;
 mod steps;
 mod tabs;
+mod telling;
 mod traffic;
 mod truth;
 mod view;

@@ -212,11 +212,11 @@ pub fn plain(parts: &[Value], dialect: Dialect, without_thoughts: bool) -> Vec<V
             fields.remove("asked");
             fields.remove("of");
         }
-        if let Some(text) = part["text"].as_str() {
-            if let Some(Value::String(before)) = plain.last_mut().and_then(|last| last.get_mut("text")) {
-                before.push_str(text);
-                continue;
-            }
+        if let Some(text) = part["text"].as_str()
+            && let Some(Value::String(before)) = plain.last_mut().and_then(|last| last.get_mut("text"))
+        {
+            before.push_str(text);
+            continue;
         }
         let is_thought = part.get("thought").is_some();
         if part["text"] == "" || part["thought"] == "" || is_thought && without_thoughts {

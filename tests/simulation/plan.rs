@@ -179,7 +179,7 @@ fn tabs(steps: &mut Vec<Step>, seed: u64, people: &[Person]) -> Vec<(Person, Sto
     if random.chance(66) {
         return Vec::new();
     }
-    let is_open = people.iter().any(|person| *person == Person::ANYONE);
+    let is_open = people.contains(&Person::ANYONE);
     let count = 1 + random.below(3);
     let person = |random: &mut Random| match random.below(3) {
         _ if is_open => Person::ANYONE,

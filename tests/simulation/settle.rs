@@ -42,6 +42,7 @@ impl World {
             self.exchange()?;
             if (0..self.clients.len()).all(|id| self.is_settled(id)) {
                 self.check_views()?;
+                self.check_history()?;
                 self.check_sleep()?;
                 return self.check_retention();
             }

@@ -1,21 +1,19 @@
 //! Clients of other protocols: what they send, and what must come of it. Each of their requests is told of one turn, from
 //! its beginning to its end or until it waits, or that it is broken off; and nothing of the contract's own.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use bobbin::dialect::{Asked, Dialect, Stock, ag_ui, ai_sdk};
-use bobbin::protocol::{Access, CloseCode, Millis, Status, StockRequest, TurnWanted};
+use bobbin::protocol::{Access, Millis, StockRequest, TurnWanted};
 use bobbin::thread::stock::{request_peer, socket_of};
 use bobbin::thread::{Input, PeerId, Request, TurnId};
 use serde_json::{Value, json};
 
 use super::Check;
-use super::parts::{Shown, plain, words};
 use super::people::{Begun, Person};
 use super::truth::Turn;
 use super::world::{World, nth_of};
-use crate::support::{Run, Seen, UiStream};
+use crate::support::{Run, UiStream};
 
 /// What a tab does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,47 +41,45 @@ pub struct Tab {
     pub stock: Stock,
     /// Its transport: a socket, or HTTP alone.
     has_sockets: bool,
-    socket: Option<PeerId>,
-    expires_at: Option<Millis>,
-    streams: Vec<Stream>,
+    pub socket: Option<PeerId>,
+    pub expires_at: Option<Millis>,
+    pub streams: Vec<Stream>,
     /// Runs that were cut off, and what it holds of them.
     cut: Vec<(String, Run)>,
     /// What it has sent: bodies of requests.
     sent: Vec<Value>,
     /// Messages that wait for it, as it holds them.
-    waiting: Vec<(String, Vec<Value>)>,
-    /// Answers that it was told to the end, by the turns that they end with.
-    whole: BTreeMap<TurnId, (usize, Vec<Value>)>,
+    pub waiting: Vec<(String, Vec<Value>)>,
     count: usize,
 }
 
 #[derive(Debug)]
-struct Stream {
-    peer: PeerId,
-    dialect: Dialect,
-    reader: Reader,
+pub struct Stream {
+    pub peer: PeerId,
+    pub dialect: Dialect,
+    pub reader: Reader,
     /// The `requestId` of the turn that it is told of.
-    follows: Option<String>,
+    pub follows: Option<String>,
     /// What it was told, for who is cut off in between.
-    told: Vec<String>,
-    before: Run,
+    pub told: Vec<String>,
+    pub before: Run,
 }
 
 #[derive(Debug)]
-enum Reader {
+pub enum Reader {
     Ui(Box<UiStream>),
     Run(Box<Run>),
 }
 
 impl Reader {
-    fn parts(&self) -> &[Value] {
+    pub fn parts(&self) -> &[Value] {
         match self {
             Reader::Ui(stream) => &stream.parts,
             Reader::Run(run) => &run.parts,
         }
     }
 
-    fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         match self {
             Reader::Ui(stream) => stream.ended.is_some(),
             Reader::Run(run) => run.ended.is_some(),
@@ -92,11 +88,11 @@ impl Reader {
 }
 
 impl Stream {
-    fn is_of(&self, socket: &str) -> bool {
+    pub fn is_of(&self, socket: &str) -> bool {
         socket_of(&self.peer).is_some_and(|(of, _)| of == socket)
     }
 
-    fn read(&mut self, text: &str) -> Check {
+    pub fn read(&mut self, text: &str) -> Check {
         match (&mut self.reader, self.dialect) {
             (Reader::Ui(stream), Dialect::AiSdk) => {
                 stream.frame(&serde_json::from_str(text).map_err(|error| format!("{error}: {text}"))?)
@@ -120,7 +116,6 @@ impl Tab {
             cut: Vec::new(),
             sent: Vec::new(),
             waiting: Vec::new(),
-            whole: BTreeMap::new(),
             count: 0,
         }
     }
@@ -136,7 +131,7 @@ impl Tab {
         (self.stock == Stock::AiSdk || !is_busy).then_some(socket)
     }
 
-    fn lose(&mut self, is_lost: impl Fn(&Stream) -> bool, had: Option<usize>) {
+    pub fn lose(&mut self, is_lost: impl Fn(&Stream) -> bool, had: Option<usize>) {
         for stream in std::mem::take(&mut self.streams) {
             if !is_lost(&stream) {
                 self.streams.push(stream);
@@ -380,7 +375,7 @@ impl World {
         if is_closed { self.open_tab(id, None) } else { Ok(()) }
     }
 
-    fn resume_tab(&mut self, id: usize, nth: usize) -> Check {
+    pub fn resume_tab(&mut self, id: usize, nth: usize) -> Check {
         if self.tabs[id].stock == Stock::AiSdk {
             self.open_if_closed(id)?;
         }
@@ -415,7 +410,7 @@ impl World {
         self.ask_by_http(id, request, Vec::new(), before)
     }
 
-    fn turn_of_stream(&self, stream: &Stream) -> Option<TurnId> {
+    pub fn turn_of_stream(&self, stream: &Stream) -> Option<TurnId> {
         stream.follows.as_ref().and_then(|turn| self.truth.turn_id(turn))
     }
 
@@ -512,219 +507,6 @@ impl World {
         };
         if is_empty { Ok(()) } else { self.send_body(id, body, parts) }
     }
-
-    /// What was told to tabs, and what became of their connections.
-    pub fn tell(&mut self, seen: &Seen) -> Check {
-        match seen {
-            Seen::Follows { peer, turn } => {
-                let streams = self.tabs.iter_mut().flat_map(|tab| &mut tab.streams);
-                let its = streams.filter(|stream| stream.peer == *peer);
-                its.for_each(|stream| stream.follows = Some(turn.clone()));
-                Ok(())
-            }
-            Seen::Told { to, text } => self.told(to, text).map_err(|why| format!("{to}: {why}")),
-            Seen::Closed { peer, code } => self.closed(peer, *code),
-            _ => Ok(()),
-        }
-    }
-
-    fn told(&mut self, to: &PeerId, text: &str) -> Check {
-        let is_its = |tab: &Tab| {
-            tab.socket.as_ref() == Some(to) || tab.streams.iter().any(|stream| stream.peer == *to)
-        };
-        let Some(id) = self.tabs.iter().position(is_its) else {
-            // It has all that it asked for, and the object died before it could say that this is all.
-            let is_broken_off = text.contains("RUN_ERROR") || text.contains(r#""type":"error""#);
-            if to.starts_with('h') && is_broken_off {
-                return Ok(());
-            }
-            return Err(format!("nobody is there who is told {text}"));
-        };
-        let tab = &mut self.tabs[id];
-        let request = || {
-            let frame: Value = serde_json::from_str(text).ok()?;
-            Some(request_peer(to, frame["requestId"].as_str()?))
-        };
-        let named = if tab.socket.as_ref() != Some(to) {
-            Some(Rc::clone(to))
-        } else if tab.stock == Stock::AiSdk {
-            request()
-        } else {
-            tab.streams.iter().find(|stream| stream.is_of(to)).map(|stream| Rc::clone(&stream.peer))
-        };
-        let place = tab.streams.iter().position(|stream| Some(&stream.peer) == named.as_ref());
-        let Some(place) = place else {
-            // Whatever failed behind its end, its client does not look at.
-            let is_error = text.contains("RUN_ERROR") || text.starts_with(r#"{"type":"error""#);
-            let is_ignored = is_error && self.is_faulty;
-            let wrong = || Err(format!("it has asked for nothing, and is told {text}"));
-            return if is_ignored { Ok(()) } else { wrong() };
-        };
-        let stream = &mut tab.streams[place];
-        stream.read(text)?;
-        if stream.dialect.stock() == Some(Stock::AgUi) {
-            stream.told.push(text.to_owned());
-        }
-        let is_expired = tab.expires_at.is_some_and(|at| at <= self.host.now);
-        let may_see = tab.person.access(&self.truth.begun).is_some() && !is_expired;
-        if !may_see && !stream.reader.is_over() {
-            return Err(format!("it may not see the session, and is told {text}"));
-        }
-        self.truth.stats.told += 1;
-        self.check_told_so_far(id, place)?;
-        if self.tabs[id].streams[place].reader.is_over() {
-            let stream = self.tabs[id].streams.swap_remove(place);
-            return self.end_stream(id, stream);
-        }
-        Ok(())
-    }
-
-    /// What it holds is a beginning of what was said.
-    fn check_told_so_far(&self, id: usize, place: usize) -> Check {
-        let stream = &self.tabs[id].streams[place];
-        let held = words(stream.reader.parts());
-        let Some(turn) = self.turn_of_stream(stream).filter(|_| !held.is_empty()) else { return Ok(()) };
-        let said = self.truth.words_of(turn);
-        if said.starts_with(&held) {
-            return Ok(());
-        }
-        Err(format!("it holds {held:?} of turn {turn}\n  where {said:?} was said"))
-    }
-
-    /// It was told the end.
-    fn end_stream(&mut self, id: usize, stream: Stream) -> Check {
-        let turn = self.turn_of_stream(&stream);
-        let is_broken_off = stream.follows.as_ref().is_some_and(|turn| self.truth.is_broken_off(turn));
-        let Stream { reader, dialect, before, .. } = stream;
-        // It may hold more than what is kept, and was told why.
-        let may_hold_more = is_broken_off && before.last.is_some();
-        let outcome = match &reader {
-            Reader::Ui(stream) => match (stream.ended.as_deref(), stream.last.as_deref()) {
-                (Some("error"), _) => return Ok(()),
-                (Some("no-active"), _) if self.truth.begun == Begun::No => return Ok(()),
-                (Some("no-active"), _) => return Err("it is told that there is nothing".into()),
-                // As its turn failed, or it was broken off.
-                (_, Some("error")) if self.is_faulty => return Ok(()),
-                (_, Some("error")) => "error",
-                (_, Some("abort")) => "abort",
-                (_, Some(_)) => stream.finish.as_deref().unwrap_or("none"),
-                (_, None) => return Err(format!("its stream ends without an end: {stream:?}")),
-            },
-            // It was refused, or broken off.
-            Reader::Run(run) if run.ended.as_deref() == Some("RUN_ERROR") && !run.has_failed => return Ok(()),
-            Reader::Run(run) => run.ended.as_deref().unwrap_or_default(),
-        };
-        let Some(turn) = turn else {
-            let is_refused = outcome == "RUN_ERROR" || outcome == "error";
-            return if is_refused {
-                Ok(())
-            } else {
-                Err(format!("it ends with {outcome}, and follows no turn"))
-            };
-        };
-        let shown = self.truth.shown_as(turn, dialect.stock().unwrap_or(Stock::AiSdk));
-        if !self.truth.is_open(turn) || shown.waits {
-            self.check_outcome(&shown, outcome, dialect)?;
-            if !may_hold_more {
-                self.check_parts(&shown, reader.parts(), dialect)?;
-            }
-            self.truth.stats.shown += 1;
-        } else if outcome != "error" && outcome != "RUN_ERROR" {
-            return Err(format!("it is told the end of turn {turn}, which goes on: {outcome}"));
-        } else {
-            return Ok(());
-        }
-        let name = match &reader {
-            Reader::Ui(stream) => stream.message_id.clone().unwrap_or_default(),
-            Reader::Run(_) => String::new(),
-        };
-        let tab = &mut self.tabs[id];
-        let parts = reader.parts().to_vec();
-        if shown.status.is_none_or(|status| status == Status::Complete) && has_open(&parts) {
-            tab.waiting.push((name, parts.clone()));
-        }
-        if shown.status.is_some() && !shown.is_torn && !may_hold_more {
-            tab.whole.insert(turn, (self.truth.life, plain(&parts, dialect, shown.is_astray)));
-        }
-        Ok(())
-    }
-
-    fn check_outcome(&self, shown: &Shown, outcome: &str, dialect: Dialect) -> Check {
-        let is_right = match (shown.status, dialect.stock()) {
-            _ if shown.is_torn => true,
-            (None, Some(Stock::AiSdk)) => outcome == "tool-calls",
-            (Some(Status::Complete), Some(Stock::AiSdk)) => outcome == "stop",
-            (Some(Status::Cancelled), Some(Stock::AiSdk)) => outcome == "abort",
-            (Some(Status::Interrupted), Some(Stock::AiSdk)) => {
-                outcome == "error"
-                    || outcome == if dialect == Dialect::AiSdk { "interrupted" } else { "other" }
-            }
-            (Some(Status::Failed), Some(Stock::AiSdk)) => outcome == "error",
-            (None | Some(Status::Complete | Status::Cancelled), _) => outcome == "RUN_FINISHED",
-            (Some(_), _) => outcome == "RUN_ERROR",
-        };
-        if is_right { Ok(()) } else { Err(format!("it ends with {outcome} where it is {shown:?}")) }
-    }
-
-    fn check_parts(&self, shown: &Shown, held: &[Value], dialect: Dialect) -> Check {
-        let held = plain(held, dialect, shown.is_astray);
-        let wanted = plain(&shown.parts, dialect, shown.is_astray);
-        if held == wanted || shown.is_torn {
-            return Ok(());
-        }
-        Err(format!("it holds\n    {}\n  and is to hold\n    {}", json!(held), json!(wanted)))
-    }
-
-    fn closed(&mut self, peer: &PeerId, code: CloseCode) -> Check {
-        let Some(tab) = self.tabs.iter_mut().find(|tab| {
-            tab.socket.as_ref() == Some(peer) || tab.streams.iter().any(|stream| stream.peer == *peer)
-        }) else {
-            return Ok(());
-        };
-        if tab.socket.as_ref() == Some(peer) {
-            tab.socket = None;
-            tab.lose(|stream| stream.is_of(peer), None);
-            return Ok(());
-        }
-        let is_told = code != CloseCode::Normal;
-        tab.lose(|stream| stream.peer == *peer, None);
-        if is_told { Ok(()) } else { Err(format!("{peer} is closed in the middle, as if that were its end")) }
-    }
-
-    /// Connections that died with the object are lost, and their clients know.
-    pub fn lose_dead_tabs(&mut self) {
-        let links = &self.host.links;
-        let is_open = |peer: &PeerId| links.get(peer).is_some_and(|link| link.is_open);
-        for tab in &mut self.tabs {
-            if tab.socket.as_ref().is_some_and(|socket| !is_open(socket)) {
-                let socket = tab.socket.take().expect("a socket");
-                tab.lose(|stream| stream.is_of(&socket), None);
-            }
-            tab.lose(|stream| socket_of(&stream.peer).is_none() && !is_open(&stream.peer), None);
-        }
-    }
-
-    /// Nobody waits for what never comes.
-    pub fn check_tabs(&self) -> Check {
-        let Some(_) = self.host.thread() else { return Ok(()) };
-        for stream in self.tabs.iter().flat_map(|tab| &tab.streams) {
-            let link = self.host.links.get(&stream.peer).filter(|link| link.is_open);
-            let peer = &stream.peer;
-            if link.is_none() {
-                return Err(format!("{peer} is told nothing more, and not that it is over"));
-            }
-            let turn = self.turn_of_stream(stream).and_then(|turn| self.truth.turns.get(&turn));
-            if !turn.is_some_and(|turn| turn.is_open() && !turn.waits()) {
-                return Err(format!("{peer} is told nothing of {turn:?}"));
-            }
-        }
-        if let Some((peer, _)) =
-            self.host.links.iter().find(|(peer, link)| peer.starts_with(['t', 'h']) && !link.down.is_empty())
-        {
-            return Err(format!("{peer} is sent what is not of its protocol"));
-        }
-        Ok(())
-    }
 }
 
 /// A part as its client has it once it has said something to its call, and what it sends of that.
@@ -764,14 +546,4 @@ fn answered(stock: Stock, part: &mut Value, is_own: bool, nth: usize) -> Value {
         }
     }
     said
-}
-
-/// Whether a client has something to say to its calls.
-fn has_open(parts: &[Value]) -> bool {
-    let open = ["input-available", "approval-requested", "approval-responded"];
-    parts.iter().any(|part| {
-        part.get("call").is_some()
-            && part.get("output").is_none()
-            && part["state"].as_str().is_none_or(|state| open.contains(&state))
-    })
 }
