@@ -3,6 +3,7 @@
 use bobbin::agent::AgentEvent;
 use bobbin::dialect::Dialect;
 use bobbin::protocol::{Block, CloseCode, Content, Identity, Post, Read, StockRequest, TurnWanted};
+use bobbin::thread::store::Records;
 use bobbin::thread::{Config, Input, PeerId};
 use serde_json::{Value, json};
 
@@ -284,6 +285,21 @@ fn calls_of_an_answer_to_results_are_told_beside_those_of_the_answer_before() {
     }
     let calls: Vec<&str> = whole.parts.iter().filter_map(|part| part["call"].as_str()).collect();
     assert_eq!(calls, ["c1", "c2"]);
+}
+
+#[test]
+fn a_call_that_waits_for_a_client_stands_in_the_history_without_an_output() {
+    let mut h = thread();
+    let ui = socket(&mut h, "ui");
+    send(&mut h, &ui, "R1", "m1", "hello");
+    h.agent("u-m1", vec![call("c1"), finished()]);
+    let thread = h.host.thread().unwrap();
+    let page = h.host.store.before(thread.path(), u64::MAX >> 1, 10, 10_000).unwrap();
+    let shown = bobbin::dialect::ai_sdk::message::history(&thread.with_waiting(&page.records));
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let part = &shown[1]["parts"][1];
+    assert_eq!((&part["toolCallId"], &part["state"]), (&json!("c1"), &json!("input-available")));
+    assert_eq!(part.get("output"), None);
 }
 
 #[test]
