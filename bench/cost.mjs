@@ -33,7 +33,7 @@ function bobbin({ seconds, journal, search }) {
     rows: 3 + Math.max(1, Math.floor((seconds * 1000) / journal)) + 2 + guards,
     databaseRows: search === "none" ? 0 : 3 + ofMessages + (deliveries - 1) * 4,
     objectRequests: 0.05 + guards,
-    logLines: 2,
+    logLines: seconds * 1000 > journal ? 2 : 1,
     connectionLines: 2,
     objectKilobytes: 45,
     databaseKilobytes: { messages: 91, titles: 2, none: 0 }[search],

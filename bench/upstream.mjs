@@ -33,6 +33,8 @@ const server = createServer(async (request, response) => {
   process.send({ id: plan.id, writtenAt, isOver: true });
 });
 
+// A connection that is used again in the moment in which it is closed for idleness would be a fault that is none of the worker's.
+server.keepAliveTimeout = 0;
 server.listen(0, "127.0.0.1", () => process.send({ port: server.address().port }));
 process.on("disconnect", () => process.exit());
 

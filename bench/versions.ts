@@ -2,8 +2,9 @@
 // `node bench/versions.ts`, after `npm run build`. The times are those of whole requests on loopback.
 import { type Bobbin, freshId, start } from "../tests/worker/harness.ts";
 import { type Client, endOf } from "../tests/worker/client.ts";
-import { fillObject } from "../tests/worker/support/d1_fill.ts";
-import { Http } from "../tests/worker/support/d1_http.ts";
+import { fillObject, linked } from "../tests/worker/support/d1_fill.ts";
+import { Http, delivered } from "../tests/worker/support/d1_http.ts";
+import { probeEntry, seen } from "../tests/worker/support/probe.ts";
 
 const VERSIONS = 1_000;
 const ROUNDS = 40;
@@ -12,9 +13,9 @@ type Shape = "none" | "of the last" | "along the path";
 const shapes: [messages: number, shape: Shape][] = [
   [10, "none"], [10, "of the last"], [10, "along the path"], [100_000, "none"], [100_000, "of the last"], [100_000, "along the path"],
 ];
-console.log("| messages | versions | newest page | oldest page | join | select at the root | rows of the object | edit at the root |\n|---|---|---|---|---|---|---|---|");
+console.log("| messages | versions | newest page | oldest page | join | select at the root | its rows in the object | in D1 | edit at the root |\n|---|---|---|---|---|---|---|---|---|");
 for (const [messages, shape] of shapes) {
-  const bobbin = await start({ vars: { ECHO_DELAY_MS: "0", MESSAGES_PER_MINUTE: "1000000", READ_BYTES_PER_MINUTE: "1000000000" } });
+  const bobbin = await start({ entry: probeEntry, vars: { ECHO_DELAY_MS: "0", MESSAGES_PER_MINUTE: "1000000", READ_BYTES_PER_MINUTE: "1000000000" } });
   try {
     const figures = await measured(bobbin, messages, shape);
     console.log(`| ${messages.toLocaleString("en")} | ${shape === "none" ? "none" : `1,000 ${shape}`} | ${figures.join(" | ")} |`);
@@ -48,22 +49,16 @@ async function measured(bobbin: Bobbin, messages: number, shape: Shape): Promise
   });
   const edit = await timed(() => say(client, "edit", "edited", { replaces: "r0" }));
   const root = questionAt(newest[0].cursor, 1);
-  const before = await rows(bobbin, id);
+  await delivered(bobbin, id);
+  const before = await seen(bobbin, id);
   const select = await timed(async () => {
     client.send({ type: "select", messageId: root });
     await client.next((frame) => frame.type === "branch" || frame.type === "snapshot");
   });
-  const written = (await rows(bobbin, id)) - before;
-  return [...pages, join, select].map((ms) => `${ms.toFixed(1)} ms`).concat(String(written), `${edit.toFixed(1)} ms`);
-}
-
-/** Ids, parents and counts as a thread gives them; D1 is taken to have it all. */
-async function linked(bobbin: Bobbin, id: string, messages: number): Promise<void> {
-  await bobbin.d1("UPDATE sessions SET seq = ?1", messages * 2);
-  await bobbin.change(id, `UPDATE bobbin_records SET parent = iif(kind = 'question' AND seq > 4, seq - 4, NULL),
-    data = iif(kind = 'question', json_object('count', (turn - 1) / 2 + 2), NULL),
-    message_id = printf('msg_%x_%x', (SELECT epoch FROM bobbin_thread), turn) || iif(kind = 'answer', 'r', '')`);
-  await bobbin.restart();
+  await delivered(bobbin, id);
+  const after = await seen(bobbin, id);
+  const written = [after.rowsWritten - before.rowsWritten, after.rowsWrittenInD1 - before.rowsWrittenInD1];
+  return [...pages, join, select].map((ms) => `${ms.toFixed(1)} ms`).concat(written.map(String), `${edit.toFixed(1)} ms`);
 }
 
 async function say(client: Client, requestId: string, content: string, more: object = {}): Promise<void> {
@@ -83,10 +78,6 @@ async function read(bobbin: Bobbin, path: string): Promise<void> {
   const response = await bobbin.fetch(path);
   if (!response.ok) throw new Error(await response.text());
   await response.text();
-}
-
-async function rows(bobbin: Bobbin, id: string): Promise<number> {
-  return (await new Http(bobbin).get(`/sessions/${id}/diagnostics`)).storage.rowsWritten;
 }
 
 async function timed(work: () => Promise<void>): Promise<number> {

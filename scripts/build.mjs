@@ -9,17 +9,17 @@ import { installRust, installWasmBindgen } from "./setup.mjs";
 const SCRIPTS = ["build", "hot", "lines", "link", "order", "wasm"].map((name) => `scripts/${name}.mjs`);
 const INPUTS = ["src", "Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "package-lock.json", ...SCRIPTS];
 const TARGET = "wasm32-unknown-unknown";
-// The standard library is built for size, too, and nothing prints a value for debugging, nor where a panic was: its trace says
-// that, by the map. The pinned stable compiler takes the flags for that only if it is told to.
+// The standard library is built for size, too. Nothing prints values for debugging or the place of a panic: the trace and the
+// map say where it was. The pinned stable compiler takes these flags only with RUSTC_BOOTSTRAP.
 const CARGO_ARGS = ["rustc", "--locked", "--lib", "--release", "--target", TARGET, "-Zbuild-std=std,panic_abort", "-Ztrim-paths"];
-// For all that is linked into the worker, once it is one. No token takes longer for these, nor for those below (measured).
+// Flags for the whole worker, when it is linked. Measured: no token takes longer with these, or with those below.
 const WHOLE = [
-  // What is called in an error alone stays a call.
+  // Code that only errors reach is not inlined.
   "-Cllvm-args=-inlinecold-threshold=0",
-  // No loop is written out, and nothing is computed in several places so that one need not. No loop is made to count in steps
-  // of its own, or to keep in a local what stands in memory.
+  // These passes are off because they enlarge the code: unrolling, copies of computations on several paths, extra loop counters,
+  // and locals that hold what stands in memory.
   ...["-unroll-threshold=0", "-unroll-partial-threshold=0", "-enable-pre=false", "-enable-load-pre=false", "-disable-lsr", "-disable-licm-promotion"].map((arg) => `-Cllvm-args=${arg}`),
-  // For size, where `hot.mjs` does not say otherwise.
+  // Everything is compiled for size, unless `hot.mjs` says otherwise.
   "-Cllvm-args=-force-attribute=minsize",
 ];
 // What is marked `#[inline]`, such as most of the standard library, is inlined no more than the rest: five times more would be
@@ -32,7 +32,7 @@ const CARGO_ENV = {
   RUSTC_BOOTSTRAP: "1",
   CARGO_UNSTABLE_BUILD_STD_FEATURES: "optimize_for_size",
   CARGO_PROFILE_RELEASE_TRIM_PATHS: "all",
-  // For the map of traces, which is not shipped.
+  // Lines are for the map of traces, which is not shipped.
   CARGO_PROFILE_RELEASE_DEBUG: "line-tables-only",
   CARGO_PROFILE_RELEASE_STRIP: "none",
   RUSTFLAGS: ["-Cpanic=abort", "-Zfmt-debug=none", "-Zlocation-detail=none", "-Cdwarf-version=5", ...BEFORE_LLVM, ...INLINING.map((arg) => `-Cllvm-args=${arg}`)].join(" "),
@@ -60,7 +60,7 @@ async function buildWorker() {
   writeFileSync(stamp, hash);
 }
 
-/** Twice: what the compiler calls the functions that are hot is known once they have been compiled. */
+/** Compiles twice: the compiler's names of the hot functions are known only after the first time. */
 async function compile() {
   const compiled = inRoot("target", TARGET, "release", "bobbin.wasm");
   const cargo = (args) => run("cargo", [...CARGO_ARGS, "--", ...WHOLE, ...args], { env: { ...childEnv, ...CARGO_ENV } });

@@ -1,4 +1,4 @@
-// Finds the browser that the page is tested in, and fetches it where that takes no more than asking.
+// Finds the browser in which the page is tested, and installs it by apt-get where that needs no questions.
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 import { output, run, say } from "./lib.mjs";
@@ -10,7 +10,7 @@ const PLACES = [
   "C:\\Program Files\\Google\\Chrome\\Application\\chrome.exe",
 ];
 
-/** The path of a Chromium, or undefined, and then it was said how to get one. */
+/** The path of a Chromium. If there is none, it prints how to get one and returns undefined. */
 export async function installChromium() {
   const found = findChromium() ?? (await fromDebian());
   if (!found) {

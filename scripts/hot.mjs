@@ -1,8 +1,8 @@
-// What is compiled for speed: the functions that run for every token, for every socket or for every frame. All else of the
-// crate is compiled for size, since it is loaded with every start and seldom run.
+// Names the functions that are compiled for speed: they run for every token, socket or frame. The rest of the crate is
+// compiled for size, because it is loaded with every start and seldom runs.
 import { functionsOf } from "./wasm.mjs";
 
-/** Modules of the crate; where words stand behind one, only what is named so in it. */
+/** Modules of the crate. If words follow a module, only its functions and types of these names are meant. */
 const HOT = [
   "agent::http::stream push event text",
   "agent::openai::chunk",
@@ -10,8 +10,9 @@ const HOT = [
   "agent::openai::text",
   "agent::sse",
   "dialect::native text_frame",
-  "protocol::cursor write set of",
-  "protocol::json Reader write_json",
+  "protocol::cursor write_bare write_hex set of",
+  "protocol::json Reader",
+  "protocol::write write_text write_number key comma",
   "pump feed drain",
   "session_do::agents read",
   "session_do::sockets send",
@@ -22,7 +23,7 @@ const HOT = [
 ].map((line) => line.split(" "));
 
 const CRATE = "6bobbin";
-// In what the compiler calls a thing, a word stands behind its length, and behind `_` if it could be read as part of that.
+// In the compiler's mangled names each word follows its length, with a `_` between them if the word begins like a number.
 const WORD_LENGTH = /(\d+)_?/y;
 
 /** The compiler's names of all functions that are hot, out of a wasm that holds them. */

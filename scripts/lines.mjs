@@ -1,5 +1,5 @@
-// Which line of Rust each piece of the code was made from: DWARF's table of lines as a source map, which `wasm-opt` can
-// keep true while it changes the code. https://dwarfstd.org/doc/DWARF5.pdf, section 6.2
+// Converts DWARF's table of lines, which says from which line of Rust each piece of code was made, into a source map:
+// `wasm-opt` keeps that correct while it changes the code. https://dwarfstd.org/doc/DWARF5.pdf, section 6.2
 import { posix } from "node:path";
 import { encode } from "@jridgewell/sourcemap-codec";
 import { Failure } from "./lib.mjs";
@@ -8,7 +8,7 @@ import { Reader, codeOffsetOf, customSection } from "./wasm.mjs";
 const DWARF_VERSION = 5;
 const OPCODE = { copy: 1, advancePc: 2, advanceLine: 3, setFile: 4, setColumn: 5, addConstantToPc: 8, addFixedToPc: 9, setIsa: 12 };
 const EXTENDED = { endSequence: 1, setAddress: 2 };
-// Of std, or of a registry: what follows names the crate. A registry's crates name each other's folders from its root.
+// The root of std, or of a registry; the crate's name follows it. Crates of a registry name each other's folders from there, too.
 const ROOT_OF_CRATES = /^.*(?:\/rustc\/[0-9a-f]+\/library|-[0-9a-f]{16})\//;
 const CONTENT = { path: 1, folder: 2 };
 
@@ -91,7 +91,7 @@ function headerOf(reader, texts) {
   return { files, minInstruction, lineBase, lineRange, opcodeBase };
 }
 
-/** A list whose entries say themselves how they are written. */
+/** A list whose entries are preceded by their own format. */
 function entriesOf(reader, texts) {
   const formats = Array.from({ length: reader.u8() }, () => [reader.unsigned(), reader.unsigned()]);
   return Array.from({ length: reader.unsigned() }, () => Object.fromEntries(formats.map(([content, form]) => [content, valueOf(reader, form, texts)])));

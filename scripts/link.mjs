@@ -1,5 +1,5 @@
-// Joins the script and the wasm that wasm-bindgen made, so that they know each other by short names and neither keeps
-// what the other has no use for.
+// Joins the script and the wasm that wasm-bindgen made: gives their imports and exports short names, and removes whatever the
+// other one does not use.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseSync } from "vite";
@@ -8,18 +8,18 @@ import { sourceMapOf } from "./lines.mjs";
 import { alikeInOrder } from "./order.mjs";
 import { withExports, withFunctionNames, withoutSections } from "./wasm.mjs";
 
-/** What the wasm may use beyond WebAssembly 1.0: what the compiler uses unasked, and every engine since 2022 knows. */
+/** The features that the wasm may use beyond WebAssembly 1.0. The compiler uses them by default, and every engine since 2022 has them. */
 export const FEATURES = ["bulk-memory", "multivalue", "nontrapping-float-to-int", "reference-types", "sign-ext"];
 export const FEATURE_ARGS = ["--mvp-features", ...FEATURES.map((name) => `--enable-${name}`)];
-// The stack lies at the bottom of the memory and grows down, so no value is ever at an address below 1,024. A function that
-// is called once stays one of its own: within its caller, less of it is like something else.
+// The stack lies at the bottom of the memory and grows down, so no value is ever at an address below 1,024. Functions that
+// are called once are not inlined: on its own, such a function has more in common with others and compresses better.
 const ASSUMPTIONS = ["--low-memory-unused", "--one-caller-inline-max-function-size=0"];
-// Loops and blocks are made anew from the flow of control: like flow then has like form.
+// Loops and blocks are made anew from the control flow, so that similar flow gets the same form and compresses better.
 const PASSES = ["-Oz", "--flatten", "--rereloop", "-Oz", "-Oz"];
-// Another round finds some more. The order is that of what `withOrder` puts before each name.
+// A second round finds some more. Functions are sorted by what `withOrder` puts before their names.
 const ORDER_PASSES = ["-Oz", "--reorder-functions-by-name", "--minify-imports-and-exports-and-modules"];
 const ORDER_DIGITS = 6;
-// What the minification calls the one module that is imported.
+// The minification's name for the one imported module.
 const SHORT_MODULE = "a";
 // Nobody frees an object by hand.
 const UNUSED_ARGS = ["--define:Symbol.dispose=undefined"];
@@ -34,7 +34,7 @@ export async function link(parts, build) {
   prune(join(parts, "bindings_bg.wasm"), pruned, seam);
   const names = await optimise(pruned, traceable);
   const renamedScript = renamed(readFileSync(script, "utf8"), seam, names);
-  // All that stands behind the code in a file of its own: the code's places stay what they are in the map.
+  // Everything behind the code is removed into another file, so that the places in the map stay correct.
   const wasm = withoutSections(readFileSync(traceable), () => true);
   checkAgreement(renamedScript, wasm);
   writeFileSync(script, renamedScript);
@@ -56,7 +56,7 @@ export function checkAgreement(script, wasm) {
   if (wrong.size > 0) throw new Failure(`Script and wasm do not fit together:\n  ${[...wrong].join("\n  ")}`);
 }
 
-/** What the wasm says of its own features would widen the list of those that are allowed: it goes. */
+/** Removes the wasm's own list of features, which would widen the list of those that are allowed. */
 function prune(from, to, { used }) {
   const compiled = readFileSync(from);
   const pruned = withExports(withoutSections(compiled, (name) => name !== "name"), new Set(used.map(({ name }) => name)));
@@ -98,7 +98,7 @@ function renamed(script, { moduleKey, given, used }, { imports, exports }) {
   ];
   let [text, at] = ["", 0];
   for (const edit of edits.sort((a, b) => a.start - b.start)) {
-    // In an import that goes as a whole.
+    // It lies within an import that was removed as a whole.
     if (edit.start < at) continue;
     text += script.slice(at, edit.start) + edit.text;
     at = edit.end;

@@ -109,12 +109,18 @@ const MUTANTS = [
   {
     name: "A later alarm replaces the one that guards a turn before the turn's end is stored",
     file: "src/thread/stream.rs",
-    from: "let is_first = is_kept && !(begins_nothing && self.rests());",
-    to: "let is_first = is_kept;",
+    from: "let is_first = is_kept && !is_later && !(begins_nothing && self.rests());",
+    to: "let is_first = is_kept && !is_later;",
+  },
+  {
+    name: "The alarm for the next try of what failed replaces the one that guards a turn before the turn's end is stored",
+    file: "src/thread/stream.rs",
+    from: "let is_first = is_kept && !is_later && !(begins_nothing && self.rests());",
+    to: "let is_first = is_kept && !(begins_nothing && self.rests());",
   },
   {
     name: "A cancelled turn's agent works on",
-    file: "src/thread/turns.rs",
+    file: "src/thread/ending.rs",
     from: "                self.outputs.push_back(Output::AbortAgent { turn });\n                self.take_gathered(now, turn);",
     to: "                self.take_gathered(now, turn);",
   },
@@ -162,25 +168,25 @@ const MUTANTS = [
   },
   {
     name: "The last queued turn starts first",
-    file: "src/thread/turns.rs",
+    file: "src/thread/queue.rs",
     from: "self.queued().find(may_start)",
     to: "self.queued().filter(may_start).last()",
   },
   {
     name: "A turn that waits holds up an answer that nobody asked for",
-    file: "src/thread/turns.rs",
+    file: "src/thread/queue.rs",
     from: "!is_held || self.turns.get(id).is_some_and(|turn| turn.is_appended)",
     to: "!is_held && self.turns.contains_key(id)",
   },
   {
     name: "Who posts a message again is shown its turn from the middle",
-    file: "src/thread/stock.rs",
+    file: "src/thread/stock/shown.rs",
     from: "let mut shown = CatchUp::at(Cursor::at(epoch, id));",
     to: "let mut shown = CatchUp::at(self.head());",
   },
   {
     name: "Who follows a turn is not let go of at its end",
-    file: "src/thread/turns.rs",
+    file: "src/thread/ending.rs",
     from: "        self.unfollow(&record.request_id);\n        self.log_end",
     to: "        self.log_end",
   },
@@ -198,7 +204,7 @@ const MUTANTS = [
   },
   {
     name: "Queued turns run past one that waits",
-    file: "src/thread/turns.rs",
+    file: "src/thread/queue.rs",
     from: "let is_held = self.config.concurrent_turns == 1 && self.waiting().next().is_some();",
     to: "let is_held = false;",
   },
@@ -282,7 +288,7 @@ const MUTANTS = [
   },
   {
     name: "Whoever may read a session may rename it by HTTP",
-    file: "src/pump/mod.rs",
+    file: "src/pump/requests.rs",
     from: "permits_request(identity, request.ask())",
     to: "permits_request(identity, crate::thread::Ask::Read)",
   },
@@ -390,7 +396,7 @@ const MUTANTS = [
   },
   {
     name: "An agent is asked nothing where the message cannot be read",
-    file: "src/thread/turns.rs",
+    file: "src/thread/asking.rs",
     from: "own.filter(|own| !own.is_unreadable())",
     to: "own",
   },
@@ -438,7 +444,7 @@ const MUTANTS = [
   },
   {
     name: "The agent is told every version",
-    file: "src/thread/turns.rs",
+    file: "src/thread/asking.rs",
     from: "records.before(&self.path, END, agent_messages, agent_bytes)?",
     to: "records.before(&super::Path::default(), END, agent_messages, agent_bytes)?",
   },

@@ -14,7 +14,7 @@ await runMain(async () => {
     if (help) return say(inWordsOfHere(USAGE));
     const from = process.env.INIT_CWD ?? process.cwd();
     const project = { target: besideClone(target, from), template, templates: inRoot("templates"), from };
-    // Packing may build first, which takes minutes: what cannot be is said before.
+    // Packing may build first, which takes minutes, so bad arguments are refused before.
     checkProject(project);
     await packAll();
     const folder = createProject(project);
@@ -25,7 +25,7 @@ await runMain(async () => {
   }
 });
 
-/** A bare name, said in this clone, would make a project within it, whose packages the project would then see. */
+/** A bare name would make the project within this clone, where it would find the clone's packages. So it goes beside it. */
 function besideClone(target, from) {
   const isBare = target === basename(target) && resolve(from) === resolve(root);
   return isBare ? inRoot("..", target) : target;

@@ -59,7 +59,7 @@ async function pack(folder) {
   await run("npm", ["pack", folder, "--pack-destination", out, "--ignore-scripts", "--silent"], { stdio: ["ignore", "ignore", "inherit"] });
 }
 
-/** What a try of a template left behind in this clone is no part of it. */
+/** Leaves out files that a try of a template left behind in this clone. */
 function copyFresh(from, to) {
   rmSync(to, { recursive: true, force: true });
   cpSync(from, to, { recursive: true, filter: (path) => !/[/\\](node_modules|dist|\.wrangler|\.dev\.vars)$/.test(path) });

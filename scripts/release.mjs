@@ -1,13 +1,13 @@
 // A release of the npm packages, whose version the changelog says:
 //   node scripts/release.mjs version                writes it into every manifest
 //   node scripts/release.mjs publish [--dry-run]    checks, packs and publishes; a dry run publishes nothing
-// Packages say by their provenance which commit they were built of, which npm can only attest where a build service runs this.
-// From elsewhere: --no-provenance.
+// A package's provenance says from which commit it was built. npm attests it only if a build service runs this; elsewhere
+// publish with --no-provenance.
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { Failure, inRoot, output, run, runMain, say } from "./lib.mjs";
 
-/** In this order: whoever makes a project by the last one installs the others. */
+/** Published in this order, because a project made by the last one installs the others. */
 const PACKAGES = ["bobbin", "bobbin-client", "create-bobbin"];
 const MANIFESTS = ["package.json", "client/package.json", "packages/bobbin/package.json", "packages/create-bobbin/package.json"];
 const NOTES = ["build", "release-notes.md"];
@@ -100,7 +100,7 @@ function places() {
   return [...own, ...templates.filter(({ found }) => found !== undefined), ...locked, ...cargo];
 }
 
-/** As text: what people have laid out in these files stays. */
+/** Edits the text and not the JSON, so that the files keep their layout. */
 function placeOf(file, what, pattern) {
   const read = () => readFileSync(inRoot(file), "utf8");
   return { file, what, found: pattern.exec(read())?.[2], write: (version) => writeFileSync(inRoot(file), read().replace(pattern, `$1${version}`)) };
@@ -115,7 +115,7 @@ function missingRepository() {
 async function publish(name, version, { dryRun, provenance }) {
   const args = ["publish", `build/packages/${name}-${version}.tgz`, "--access", "public", ...(provenance ? ["--provenance"] : [])];
   if (dryRun) return say(`Would run: npm ${args.join(" ")}`);
-  // So that a release which broke off in the middle can be gone on with.
+  // A release that broke off in the middle can be continued.
   if ((await output("npm", ["view", `${name}@${version}`, "version"]))?.trim() === version) return say(`${name} ${version} is published already`);
   await run("npm", args);
 }

@@ -78,7 +78,7 @@ export async function installWasmBindgen() {
   const executable = join(home, "bin", process.platform === "win32" ? "wasm-bindgen.exe" : "wasm-bindgen");
   if (existsSync(executable)) return executable;
   say(`Building wasm-bindgen ${version} into ${home} (once on this machine, a minute)`);
-  // Not optimised: it takes 2 s longer on each build, but is built with two fifths of the work.
+  // It is built without optimisation: each build of the worker takes 2 s longer, but building the tool costs two fifths.
   const args = ["wasm-bindgen-cli", "--version", version, "--root", home, "--bin", "wasm-bindgen", "--debug", "--quiet"];
   await run("cargo", ["install", ...args], { env: { ...childEnv, CARGO_PROFILE_DEV_DEBUG: "0" } });
   return executable;

@@ -4,12 +4,12 @@ import { installChromium } from "./chromium.mjs";
 import { Failure, childEnv, inRoot, run, runMain, say } from "./lib.mjs";
 import { setUp } from "./setup.mjs";
 
-// One file at a time: each has runtimes of its own, and their deadlines are for a machine that is not swamped.
+// Files run one at a time: each starts runtimes of its own, and together they would miss their deadlines.
 const NODE_TEST = [
   "--disable-warning=ExperimentalWarning",
   "--test",
   "--test-concurrency=1",
-  // Of a whole file, too, and some have hundreds of tests.
+  // The limit is for a whole file, too, and some files have hundreds of tests.
   "--test-timeout=300000",
   "--test-reporter=spec",
 ];
@@ -19,12 +19,12 @@ const steps = {
   clippy: () => run("cargo", ["clippy", "--locked", "--all-targets", "--", "-D", "warnings"]),
   "clippy-wasm": () => run("cargo", ["clippy", "--locked", "--target", "wasm32-unknown-unknown", "--", "-D", "warnings"]),
   core: () => run("cargo", ["test", "--locked"]),
-  // Optimised: that many take half a minute so, and six minutes as tests are built.
+  // Optimised, so many seeds take half a minute; built as tests are, they would take six.
   simulate: async () => {
     await run("node", ["scripts/mutants.mjs", "--check"]);
     await run("cargo", ["run", "--locked", "--profile", "simulate", "--example", "simulate", "--", "--seeds", "50000"]);
   },
-  // The client is built first: its tests take it as its users do.
+  // The client is built first, because its tests import it as its users do.
   types: async () => {
     await run("tsc", ["--project", "client"]);
     await run("node", ["client/commonjs.mjs"]);

@@ -1,5 +1,5 @@
 // Puts the names and lines of Rust into what the worker logged: `npm run --silent trace < log.txt`. The map is the one
-// that the build left in build/trace, or stands in the folder that is named.
+// in build/trace, or in the folder that is named.
 import { existsSync, readFileSync } from "node:fs";
 import { SourceMap } from "node:module";
 import { join, resolve } from "node:path";

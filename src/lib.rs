@@ -44,6 +44,6 @@ mod entry {
             Ok(crate::edge::handle(&request, &env, &context, &given).await?.into())
         };
         let on_panic = |thrown| Ok(crate::edge::unserved(thrown)?.into());
-        promise(Guarded::new(Box::pin(task), Box::new(on_panic)))
+        promise(Box::pin(Guarded::new(Box::pin(task), Box::new(on_panic))))
     }
 }

@@ -12,7 +12,7 @@ use js_sys::{Array, Function, JsString, Promise, Reflect};
 use wasm_bindgen::prelude::*;
 use worker_sys::{DurableObjectState, WebSocketPair};
 
-use crate::protocol::{CloseCode, to_json};
+use crate::protocol::{CloseCode, CollectVec, to_json};
 use crate::variables::Binding;
 
 #[wasm_bindgen(inline_js = "export const call = (work) => work();")]
@@ -132,6 +132,12 @@ extern "C" {
 
     #[wasm_bindgen(js_namespace = Date, js_name = now)]
     fn date_now() -> f64;
+
+    #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues)]
+    fn fill_with_random(bytes: &mut [u8]);
+    /// A UUID of version 4.
+    #[wasm_bindgen(js_namespace = crypto, js_name = randomUUID)]
+    pub fn new_uuid() -> String;
 }
 
 /// Both ends of a new socket: the client's, and the server's.
@@ -164,6 +170,14 @@ pub fn now() -> crate::protocol::Millis {
     date_now() as u64
 }
 
+/// A number that nobody can guess.
+#[must_use]
+pub fn random() -> u64 {
+    let mut bytes = [0; 8];
+    fill_with_random(&mut bytes);
+    u64::from_le_bytes(bytes)
+}
+
 /// The seconds of a text that is a number of them, or the date when they are over.
 #[must_use]
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
@@ -190,7 +204,7 @@ pub fn transaction(storage: &Storage, mut write: impl FnMut() -> Result<(), JsVa
 /// All rows of a cursor. There is no way to read a part of them: a cursor that is not read to its end
 /// stays open, and its table cannot be dropped.
 pub fn rows(cursor: &SqlCursor) -> Result<Vec<Array>, JsValue> {
-    Ok(cursor.raw().to_array()?.iter().map(JsValue::unchecked_into).collect())
+    Ok(cursor.raw().to_array()?.iter().map(JsValue::unchecked_into).collect_vec())
 }
 
 /// A reason has at most 123 bytes (RFC 6455, section 5.5).
@@ -205,7 +219,7 @@ pub fn close_later(socket: Socket, code: CloseCode, reason: String) -> Promise {
         let _ = socket.close(code as u16, reason);
         Ok(JsValue::UNDEFINED)
     };
-    promise(Guarded::new(Box::pin(close), Box::new(Err)))
+    promise(Box::pin(Guarded::new(Box::pin(close), Box::new(Err))))
 }
 
 pub type Task<T> = Pin<Box<dyn Future<Output = T>>>;
@@ -255,7 +269,7 @@ impl<T> Future for Guarded<T> {
 }
 
 /// A promise of what a task comes to.
-pub fn promise(task: Guarded<Result<JsValue, JsValue>>) -> Promise {
+pub fn promise(task: Task<Result<JsValue, JsValue>>) -> Promise {
     future_to_promise(task)
 }
 

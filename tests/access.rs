@@ -231,7 +231,13 @@ fn host(kind: Kind) -> Host {
         Kind::Shared | Kind::Foreign => "somebody",
         Kind::New => return host,
     };
-    let plain = Identity { subject: Some(owner.into()), granted: None, may_create: true, expires_at: None };
+    let plain = Identity {
+        subject: Some(owner.into()),
+        granted: None,
+        may_create: true,
+        expires_at: None,
+        trace: None,
+    };
     let peer = join(&mut host, "first", plain);
     let file = File {
         id: FILE.into(),
@@ -288,6 +294,7 @@ fn a_named_editor_or_viewer_leaves_nothing_in_a_session_that_nobody_has_begun() 
             granted,
             may_create: granted.is_none(),
             expires_at: None,
+            trace: None,
         };
         let peer = join(&mut host, "named", named("named", Some(granted)));
         drain(&mut host, &peer);

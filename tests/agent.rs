@@ -554,11 +554,11 @@ fn show(event: &AgentEvent) -> Value {
             "tokensUsed": finished.tokens_used,
             "model": finished.model,
             "finishReason": finished.finish_reason,
-            "finish": finished.finish,
-            "usage": finished.usage,
+            "finish": finished.finish.map(bobbin::protocol::Finish::as_str),
+            "usage": finished.usage.map(|usage| serde_json::from_str::<Value>(&to_json(&usage)).unwrap()),
         }}),
         AgentEvent::Failed(failed) => json!({"failed": {
-            "code": failed.error.code,
+            "code": failed.error.code.as_str(),
             "retryable": failed.error.retryable,
             "tokensUsed": failed.tokens_used,
             "says": failed.error.message,
@@ -596,7 +596,14 @@ fn thought(text: &str) -> [AgentEvent; 3] {
 }
 
 fn body_of(model: &str, system_prompt: Option<&str>, request: &AgentRequest, is_plain: bool) -> String {
-    openai::request_body(&Asked { agent: AgentName::OpenAi, model, system_prompt, request, is_plain })
+    openai::request_body(&Asked {
+        agent: AgentName::OpenAi,
+        model,
+        system_prompt,
+        request,
+        is_plain,
+        declares_tools: false,
+    })
 }
 
 fn user(text: &str) -> AgentMessage {

@@ -40,6 +40,8 @@ mod kept;
 mod limits;
 #[path = "thread/live.rs"]
 mod live;
+#[path = "thread/outage.rs"]
+mod outage;
 #[path = "thread/outbox.rs"]
 mod outbox;
 #[path = "thread/pages.rs"]

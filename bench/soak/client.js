@@ -36,6 +36,7 @@ class Client {
     this.session = `soak-${__VU % Number(THREADS)}`;
     this.count = 0;
     this.cursor = null;
+    this.isNew = false;
     this.running = new Map();
     this.ended = new Map();
     this.own = new Map();
@@ -48,6 +49,10 @@ class Client {
 
   connect() {
     const at = Date.now();
+    if (this.isNew) {
+      // Who has no cursor holds nothing: cut off before the snapshot, it is sent everything from the beginning.
+      [this.cursor, this.isNew, this.running, this.ended] = [null, false, new Map(), new Map()];
+    }
     const socket = new WebSocket(`${BASE.replace("http", "ws")}/sessions/${this.session}/websocket${this.cursor ? `?cursor=${this.cursor}` : ""}`);
     this.socket = socket;
     this.isCut = false;
@@ -86,7 +91,7 @@ class Client {
     if (chance < 0.77 && this.lastOwn) return this.edit();
     if (chance < 0.82 && this.lastOwn) return this.regenerate();
     if (chance < 0.95) return this.cut();
-    this.cursor = null;
+    this.isNew = true;
     counters.joined.add(1);
     this.cut();
   }

@@ -41,5 +41,7 @@ async function answer(request, response) {
   say(0);
 }
 
+// A connection that is used again in the moment in which it is closed for idleness would be a fault that is none of the worker's.
+server.keepAliveTimeout = 0;
 server.listen(0, "127.0.0.1", () => process.send({ port: server.address().port }));
 process.on("disconnect", () => process.exit());

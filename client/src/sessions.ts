@@ -57,6 +57,8 @@ export function createSessionList(options: SessionListOptions = {}): SessionList
   let snapshot: SessionListSnapshot = { sessions: [], query: "", isLoading: false, hasMore: false, isComplete: true, error: null };
   let nextBefore: string | null = null;
   let running: AbortController | undefined;
+  /** What became known since the load under way began, which its answer may lack; of a deleted session `null`. */
+  let meanwhile = new Map<string, Session | null>();
   let typing: ReturnType<typeof setTimeout> | undefined;
 
   function change(to: Partial<SessionListSnapshot>): void {
@@ -80,6 +82,7 @@ export function createSessionList(options: SessionListOptions = {}): SessionList
   async function load(count: number, before: string | null, sessions: () => readonly ListedSession[]): Promise<void> {
     running?.abort();
     const own = (running = new AbortController());
+    meanwhile = new Map();
     change({ isLoading: true });
     try {
       const added: ListedSession[] = [];
@@ -93,7 +96,8 @@ export function createSessionList(options: SessionListOptions = {}): SessionList
         before = page.nextBefore;
       } while (before !== null && count > 0);
       nextBefore = before;
-      place([...sessions(), ...added], { hasMore: nextBefore !== null, isComplete: page.complete ?? true, isLoading: false, error: null });
+      const known = [...meanwhile].reduce(merge, [...sessions(), ...added]);
+      place(known, { hasMore: nextBefore !== null, isComplete: page.complete ?? true, isLoading: false, error: null });
     } catch (cause) {
       if (own === running) change({ isLoading: false, error: errorOf(cause) });
     }
@@ -108,12 +112,20 @@ export function createSessionList(options: SessionListOptions = {}): SessionList
     change({ ...to, sessions: each });
   }
 
-  function put(session: Session): void {
-    const { sessions, query } = snapshot;
-    const isListed = sessions.some(({ id }) => id === session.id);
-    if (isListed) place(sessions.map((old) => (old.id === session.id ? { ...old, ...session } : old)));
-    else if (session.messageCount > 0 && query === "" && (!state || session.state === state)) place([session, ...sessions]);
+  function merge(sessions: readonly ListedSession[], [id, session]: [string, Session | null]): ListedSession[] {
+    const isListed = sessions.some((old) => old.id === id);
+    if (!session) return sessions.filter((old) => old.id !== id);
+    if (isListed) return sessions.map((old) => (old.id === id ? { ...old, ...session } : old));
+    const isWanted = session.messageCount > 0 && snapshot.query === "" && (!state || session.state === state);
+    return isWanted ? [session, ...sessions] : [...sessions];
   }
+
+  function know(id: string, session: Session | null): void {
+    meanwhile.set(id, session);
+    place(merge(snapshot.sessions, [id, session]));
+  }
+
+  const put = (session: Session) => know(session.id, session);
 
   return {
     getSnapshot: () => snapshot,
@@ -140,7 +152,7 @@ export function createSessionList(options: SessionListOptions = {}): SessionList
       await api.json(pathOf(sessionId), { method: "DELETE" }).catch((error: ThreadError) => {
         if (error.code !== "NOT_FOUND") throw error;
       });
-      change({ sessions: snapshot.sessions.filter(({ id }) => id !== sessionId) });
+      know(sessionId, null);
     },
     close() {
       clearTimeout(typing);

@@ -13,7 +13,7 @@ use super::http::history::add_field;
 use super::http::{Asked, DONE, Draft, Fold, Kind};
 use super::parts::Parts;
 use crate::protocol::json::{Fields, Reader};
-use crate::protocol::{Approval, ApprovalState, Block, Json, Read, Word, to_json};
+use crate::protocol::{Approval, ApprovalState, Block, CollectVec, Json, Read, Word, to_json};
 use crate::variables::AgentName;
 
 /// The name of data that shows what a tool has given so far. Its id is the call's.
@@ -342,7 +342,7 @@ impl UiStream {
     /// Calls that neither the route nor a provider has answered are for whoever is connected.
     fn client_calls(&self) -> Vec<String> {
         let open = self.calls.iter().filter(|call| !call.is_answered && !call.at_provider);
-        open.map(|call| call.id.clone()).collect()
+        open.map(|call| call.id.clone()).collect_vec()
     }
 }
 
@@ -367,7 +367,7 @@ fn called(json: &Json, input: Json) -> Block {
     block
 }
 
-/// What is kept for this kind, which no other one is to take for its own.
+/// Marks what is kept for this kind of agent, so that another kind does not take it for its own.
 fn marked(mut data: Json) -> Json {
     set(&mut data, "agent", word(KIND.name.as_str()));
     data

@@ -14,7 +14,7 @@ use super::http::{Asked, Draft, Fold, Kind};
 use super::parts::Parts;
 use super::piece::Piece;
 use crate::agent::http::Usage;
-use crate::agent::http::history::add_field;
+use crate::agent::http::history::{add_field, declared};
 use crate::protocol::{Block, Json, is_blank, to_json};
 use crate::variables::{self, AgentName, ApiVersion, Variables};
 
@@ -34,7 +34,7 @@ pub static KIND: Kind = Kind {
     fold: || Box::new(Messages::default()),
 };
 
-/// The same in its second version, which takes the key as others do.
+/// The second version of the API. It takes the key in the header that other endpoints use.
 pub static SECOND: Kind =
     Kind { key: ("authorization", "Bearer "), headers: &[("anthropic-version", "2026-10-21")], ..KIND };
 
@@ -49,7 +49,7 @@ pub fn kind(read: Variables) -> Result<&'static Kind, String> {
     })
 }
 
-/// There are no sampling parameters: newer versions refuse them, whatever they say.
+/// There are no sampling parameters, because newer models refuse them with any value.
 fn body(asked: &Asked) -> String {
     let mut body = String::from("{\"stream\":true");
     add_field(&mut body, "max_tokens", MAX_TOKENS);
@@ -58,6 +58,11 @@ fn body(asked: &Asked) -> String {
         add_field(&mut body, "system", &to_json(&prompt));
     }
     add_field(&mut body, "messages", &history::messages(asked));
+    let tool = |name: &String| format!(r#"{{"name":"{name}","input_schema":{{"type":"object"}}}}"#);
+    let tools: Vec<String> = declared(asked).iter().map(tool).collect();
+    if !tools.is_empty() {
+        add_field(&mut body, "tools", &format!("[{}]", tools.join(",")));
+    }
     body.push('}');
     body
 }
@@ -66,7 +71,7 @@ fn body(asked: &Asked) -> String {
 #[derive(Debug, Default)]
 struct Messages {
     parts: Parts,
-    /// Of the thinking that is open.
+    /// The signature of the thinking that is open.
     signature: String,
     inputs: [u64; INPUTS.len()],
 }

@@ -13,6 +13,8 @@ pub enum Remedy {
     None,
     /// A request with only the fields of the oldest standard.
     Plain,
+    /// The tools whose calls the history has, declared.
+    Tools,
     /// A shorter history.
     Shorter,
     /// The same request at a later time.
@@ -28,6 +30,8 @@ pub struct Attempt {
     /// Leaves out fields that not every endpoint knows, and names calls as the strictest want it. The endpoint may
     /// then report no usage.
     pub is_plain: bool,
+    /// Declares the tools whose calls the history has.
+    pub declares_tools: bool,
     /// How often the history is halved.
     pub halvings: u32,
     /// Calls before this one that failed in a way that may pass.
@@ -40,13 +44,14 @@ impl Attempt {
     pub fn next(self, remedy: Remedy, retries_max: u64) -> Option<(Self, u64)> {
         match remedy {
             Remedy::Plain if !self.is_plain => Some((Attempt { is_plain: true, ..self }, 0)),
+            Remedy::Tools if !self.declares_tools => Some((Attempt { declares_tools: true, ..self }, 0)),
             Remedy::Shorter => Some((Attempt { halvings: self.halvings.saturating_add(1), ..self }, 0)),
             Remedy::Later { after_ms } if self.retries < retries_max => {
                 let wait_ms = after_ms.unwrap_or(RETRY_MS_MIN << self.retries);
                 let retries = self.retries.saturating_add(1);
                 (wait_ms <= RETRY_AFTER_MS_MAX).then_some((Attempt { retries, ..self }, wait_ms))
             }
-            Remedy::None | Remedy::Plain | Remedy::Later { .. } => None,
+            Remedy::None | Remedy::Plain | Remedy::Tools | Remedy::Later { .. } => None,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::{Agent, AgentEvent, AgentRequest, Attempt, Call, Failed, Finished, Refusal, Reply};
-use crate::protocol::{Content, Finish};
+use crate::protocol::{CollectVec, Content, Finish};
 use crate::variables::{self, Variables};
 
 /// Says the user's own words back.
@@ -31,7 +31,7 @@ impl Echo {
 
 impl Agent for Echo {
     fn call(&self, request: &AgentRequest, _: Attempt) -> Call {
-        let pieces = pieces(&answer(request)).map(str::to_owned).collect();
+        let pieces = pieces(&answer(request)).map(str::to_owned).collect_vec();
         Call::Pieces { pieces, delay_ms: self.delay_ms }
     }
 

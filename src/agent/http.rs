@@ -31,7 +31,7 @@ pub use quote::QUOTE_CHARS_MAX;
 pub(crate) use quote::is_within;
 pub(crate) use remedy::of as remedy_of;
 pub(crate) use reported::is_error;
-pub use settings::{Asked, Settings, address, headers, merged};
+pub use settings::{Asked, Settings, address, headers, merged, trace_headers};
 pub use stream::{DONE, Fold, Stream};
 pub use usage::Usage;
 pub(crate) use usage::count;

@@ -27,7 +27,9 @@ use std::fmt::Debug;
 use std::rc::Rc;
 
 use crate::protocol::limits::AGENT_FILES_BYTES_MAX;
-use crate::protocol::{Block, Content, ErrorBody, Finish, Json, PermissionMode, Role, Usage, Word};
+use crate::protocol::{
+    Block, CollectVec, Content, ErrorBody, Finish, Json, PermissionMode, Role, Trace, Usage, Word,
+};
 use crate::variables::{self, AgentName, Variables};
 
 pub use attempt::{Attempt, Remedy};
@@ -231,7 +233,7 @@ pub fn models(read: Variables) -> Vec<String> {
     for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
         models.push(name.to_owned());
     }
-    if models.is_empty() { read.text(&variables::AGENT_MODEL).into_iter().collect() } else { models }
+    if models.is_empty() { read.text(&variables::AGENT_MODEL).into_iter().collect_vec() } else { models }
 }
 
 /// What an agent is asked to answer.
@@ -255,6 +257,8 @@ pub struct AgentRequest {
     pub session_title: Option<String>,
     /// What the application keeps with the session: an object.
     pub session_metadata: Option<Json>,
+    /// Where the call stands in a trace, if the turn is part of one.
+    pub trace: Option<Trace>,
     /// The finished messages before the user's own, oldest first, and that one last.
     pub messages: Vec<AgentMessage>,
     /// The turn's own answer so far, if the agent is called again for it.

@@ -6,12 +6,12 @@
 use std::rc::Rc;
 
 use super::http::history::add_field;
-use super::http::{Kind, Stream, no_bucket_failure};
+use super::http::{Kind, Stream, no_bucket_failure, trace_headers};
 use super::{
     Agent, AgentEvent, AgentMessage, AgentRequest, Attempt, Call, Failed, Refusal, Remedy, Reply, ai_sdk,
     anthropic, models, openai, responses, workers_ai,
 };
-use crate::protocol::{ErrorBody, ErrorCode, Role, to_json};
+use crate::protocol::{CollectVec, ErrorBody, ErrorCode, Role, to_json};
 use crate::variables::{AgentName, Variables};
 
 /// The class's own code.
@@ -69,7 +69,10 @@ fn turn(request: &AgentRequest) -> String {
     add_field(&mut session, "metadata", &to_json(&request.session_metadata));
     session.push('}');
     add("session", &session);
-    let mut messages: Vec<String> = request.messages.iter().map(message).collect();
+    for (name, value) in trace_headers(request) {
+        add(name, &to_json(value));
+    }
+    let mut messages: Vec<String> = request.messages.iter().map(message).collect_vec();
     let own = request.answer.clone().map(|content| AgentMessage {
         id: request.answer_id.clone(),
         role: Role::Assistant,

@@ -4,6 +4,8 @@
 //! Both are compared by their letters and digits alone, in lower case: escapes of all kinds are undone, and whatever
 //! stands between letters is left out. [`PART_CHARS`] in a row that are also in the secret are not told.
 
+use crate::protocol::CollectVec;
+
 const REDACTED: &str = "[redacted]";
 /// So many letters and digits in a row are taken for the secret: half of one that has fewer than twice as many, but
 /// at least [`PART_CHARS_MIN`], and all of one that has fewer than these.
@@ -44,7 +46,7 @@ impl Secrets {
             return;
         }
         let enough = if chars < PART_CHARS { chars } else { (chars / 2).clamp(PART_CHARS_MIN, PART_CHARS) };
-        self.spellings.push((letters.iter().rev().copied().collect(), enough));
+        self.spellings.push((letters.iter().rev().copied().collect_vec(), enough));
         self.spellings.push((letters, enough));
         for (before, width) in [(0, HEX), (0, BASE64), (1, BASE64), (2, BASE64)] {
             let letters = digits(secret, before, width);
@@ -96,7 +98,7 @@ fn hash(letters: impl Iterator<Item = u8>) -> usize {
 }
 
 fn folded(text: &str, is_any_script: bool) -> Vec<u8> {
-    letters(text, is_any_script).iter().map(|letter| letter.byte).collect()
+    letters(text, is_any_script).iter().map(|letter| letter.byte).collect_vec()
 }
 
 /// The letters and digits of ASCII, in any spelling, and perhaps the bytes of all other characters.
@@ -175,7 +177,9 @@ fn escape(rest: &[u8]) -> Option<(Option<u8>, usize)> {
 fn digits(secret: &str, before: usize, width: u32) -> Vec<u8> {
     let (mut bits, mut count) = (0_u32, 0_u32);
     let mut digits = Vec::new();
-    for byte in [0, 0].into_iter().take(before).chain(secret.bytes()) {
+    let mut bytes = vec![0; before];
+    bytes.extend_from_slice(secret.as_bytes());
+    for byte in bytes {
         bits = (bits << 8) | u32::from(byte);
         count = count.saturating_add(8);
         while count >= width {
@@ -192,7 +196,7 @@ fn digits(secret: &str, before: usize, width: u32) -> Vec<u8> {
         }
     }
     let of_others = before.saturating_add(usize::from(before > 0));
-    digits.into_iter().skip(of_others).filter(|digit| *digit > 0).collect()
+    digits.into_iter().skip(of_others).filter(|digit| *digit > 0).collect_vec()
 }
 
 /// Marks the part of a spelling wherever it stands.

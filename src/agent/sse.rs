@@ -11,6 +11,7 @@
 //!
 //! [event stream interpretation]: https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
 
+use crate::protocol::CollectVec;
 use std::mem;
 
 /// Bytes of one line, and of one event's data. More is [`TooLong`].
@@ -141,7 +142,7 @@ impl Parser {
             }
             self.keep(value)?;
         } else if self.stray.is_empty() && !is_field(line) {
-            self.stray = line.iter().copied().take(STRAY_BYTES_MAX).collect();
+            self.stray = line.iter().copied().take(STRAY_BYTES_MAX).collect_vec();
         }
         Ok(())
     }

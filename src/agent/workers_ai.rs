@@ -8,7 +8,7 @@
 use std::rc::Rc;
 
 use super::http::history::add_field;
-use super::http::{Asked, Kind, Settings, reply};
+use super::http::{Asked, Kind, Settings, reply, trace_headers};
 use super::openai::{self, Completion};
 use super::{Agent, AgentRequest, Attempt, Call, Reply};
 use crate::protocol::to_json;
@@ -43,7 +43,7 @@ pub static KIND: Kind = Kind {
 #[derive(Debug)]
 pub struct WorkersAi {
     settings: Rc<Settings>,
-    /// Of each call, as JSON.
+    /// The options of each call, as JSON.
     options: String,
 }
 
@@ -63,7 +63,7 @@ impl Agent for WorkersAi {
         Call::WorkersAi {
             model: self.settings.model(request).to_owned(),
             input: self.settings.body(request, attempt),
-            options: self.options.clone(),
+            options: options(&self.options, request),
         }
     }
 
@@ -74,6 +74,18 @@ impl Agent for WorkersAi {
     fn models(&self) -> &[String] {
         self.settings.models()
     }
+}
+
+/// The options of one call.
+fn options(all: &str, request: &AgentRequest) -> String {
+    let headers: Vec<String> =
+        trace_headers(request).map(|(name, value)| ["\"", name, "\":", &to_json(&value)].concat()).collect();
+    if headers.is_empty() {
+        return all.to_owned();
+    }
+    // An object, to which another field is added.
+    let (open, comma) = (all.strip_suffix('}').unwrap_or_default(), if all.len() > 2 { "," } else { "" });
+    [open, comma, "\"extraHeaders\":{", &headers.join(","), "}}"].concat()
 }
 
 fn body(asked: &Asked) -> String {

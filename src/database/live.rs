@@ -15,7 +15,7 @@ use super::{COLUMNS, MIGRATION, is_lacking};
 
 const HEALTH_POLL_MS: u64 = 20;
 
-/// Of a database's state, with the last migration ?1 that this build knows, and the number ?2 of columns.
+/// A database's state as JSON. ?1 is the last migration that this build knows, ?2 the number of columns that it knows.
 const JSON: &str = "SELECT json_object('state', CASE WHEN migration < ?1 THEN 'older' \
      WHEN migration > ?1 OR columns > ?2 THEN 'newer' ELSE 'current' END, \
      'migration', migration, 'wanted', CAST(?1 AS INTEGER)) AS json FROM ";
@@ -74,7 +74,7 @@ pub async fn health(env: &Env) -> String {
     health
 }
 
-/// Of several databases, what is said of the one that needs it most.
+/// The health of the database in the worst state, because an operator has to act on that one.
 async fn worst(env: &Env) -> String {
     let unreachable = format!(r#"{{"state":"unreachable","migration":null,"wanted":{MIGRATION}}}"#);
     let places = d1::all(env);

@@ -4,12 +4,12 @@
 use std::cell::Cell;
 
 use js_sys::Array;
-use js_sys::futures::{JsFuture, future_to_promise};
+use js_sys::futures::JsFuture;
 use wasm_bindgen::prelude::*;
 use worker_sys::Context;
 
 use crate::platform::d1;
-use crate::platform::{Env, describe, log_failure, normalized, now};
+use crate::platform::{Env, describe, log_failure, normalized, now, promise};
 use crate::protocol::Millis;
 use crate::protocol::limits::{DATABASE_AGE_MS, REFILL_MS, REFILL_PAUSE_MS};
 
@@ -52,7 +52,7 @@ pub fn begin(env: &Env, context: &Context) -> Result<(), JsValue> {
     }
     PAUSED_UNTIL.set(now().saturating_add(REFILL_PAUSE_MS));
     let env: Env = JsValue::from(env).unchecked_into();
-    context.wait_until(&future_to_promise(async move {
+    context.wait_until(&promise(Box::pin(async move {
         // A database that lacks the migration has none of its indices, and nothing is changed there.
         match run(&env).await {
             Ok(true) => PAUSED_UNTIL.set(0),
@@ -63,7 +63,7 @@ pub fn begin(env: &Env, context: &Context) -> Result<(), JsValue> {
             Err(thrown) => log_failure("d1_failed", &thrown),
         }
         Ok(JsValue::UNDEFINED)
-    }))
+    })))
 }
 
 /// Whether there is more to do.

@@ -8,6 +8,7 @@
 //! [`MARK`] stands before each word. It splits what the tokenizer would not; in the index of each owner's words the
 //! owner's key takes its place.
 
+use crate::protocol::CollectVec;
 use crate::protocol::limits::{INDEXED_BYTES_MAX, QUERY_WORDS_MAX};
 
 /// Stands before each word of a text, and at its beginning: a text without it is one that an older build wrote.
@@ -15,7 +16,7 @@ pub const MARK: char = '\u{1f}';
 /// Stands before each word that is there for the search alone. A snippet ends before it.
 pub const HIDDEN: char = '\u{1e}';
 
-/// Of a text that begins with no word: a mark that is not taken for that of what follows.
+/// Marks the beginning of a text that begins with no word. The space keeps the mark apart from the first word.
 const BEGINNING: &str = "\u{1f} ";
 
 /// Letters of a name that is taken apart, and of a part of it.
@@ -73,14 +74,14 @@ pub struct Expressions {
 }
 
 impl Expressions {
-    /// Of a query in Unicode's form NFKC; `None` if there is no word in it.
+    /// The expressions for a query in Unicode's form NFKC; `None` if it holds no word.
     #[must_use]
     pub fn of(query: &str) -> Option<Self> {
         let is_word =
             |word: &&str| word.bytes().any(|letter| letter.is_ascii_alphanumeric() || !letter.is_ascii());
-        let words: Vec<&str> = query.split_whitespace().filter(is_word).take(QUERY_WORDS_MAX).collect();
+        let words: Vec<&str> = query.split_whitespace().filter(is_word).take(QUERY_WORDS_MAX).collect_vec();
         let each = |phrase: fn(&str) -> String, between| {
-            let phrases: Vec<String> = words.iter().map(|word| phrase(word)).collect();
+            let phrases: Vec<String> = words.iter().map(|word| phrase(word)).collect_vec();
             phrases.join(between)
         };
         (!words.is_empty()).then(|| Expressions {
@@ -93,7 +94,8 @@ impl Expressions {
 
 fn place(word: &str) -> String {
     let whole = quoted(word, is_word_alone);
-    let (before, last) = whole.rfind(MARK).map_or(("", whole.as_str()), |at| whole.split_at(at));
+    let at_mark = whole.rfind(MARK).and_then(|at| whole.split_at_checked(at));
+    let (before, last) = at_mark.unwrap_or(("", &whole));
     let begun: String = last.chars().take(PREFIX_CHARS_MAX.saturating_add(1)).collect();
     // A beginning of one letter is in no index; a quotation mark that was doubled must not be cut in half.
     let is_known = begun.chars().count() > 2 && !begun.bytes().any(|byte| byte == b'"');

@@ -21,7 +21,7 @@ use litemap::LiteMap;
 
 use crate::protocol::words::words;
 use crate::protocol::{
-    Block, CloseCode, Content, FrameName, Message, Received, Role, ServerFrame, StockRequest,
+    Block, CloseCode, CollectVec, Content, FrameName, Message, Received, Role, ServerFrame, StockRequest,
 };
 
 use ag_ui::events::Events;
@@ -235,47 +235,22 @@ impl Dialect {
     }
 }
 
-/// What stock clients were told of one turn.
+/// What stock clients were told of one turn, in one protocol.
 trait Teller: std::fmt::Debug {
+    /// What comes of a frame about the turn. `is_live` is false where it is shown again.
     fn tell(&mut self, frame: &ServerFrame, is_live: bool) -> Vec<Told>;
-    fn started(&mut self) -> Vec<Told>;
-    fn again(&mut self) -> Vec<Told>;
-    fn since(&self) -> u64;
-}
 
-impl Teller for Chunks {
-    fn tell(&mut self, frame: &ServerFrame, is_live: bool) -> Vec<Told> {
-        Chunks::tell(self, frame, is_live)
-    }
-
-    fn started(&mut self) -> Vec<Told> {
-        Chunks::started(self)
-    }
-
-    fn again(&mut self) -> Vec<Told> {
-        Chunks::again(self)
-    }
-
-    fn since(&self) -> u64 {
-        0
-    }
-}
-
-impl Teller for Events {
-    fn tell(&mut self, frame: &ServerFrame, _: bool) -> Vec<Told> {
-        Events::tell(self, frame)
-    }
-
+    /// The turn's agent is called.
     fn started(&mut self) -> Vec<Told> {
         Vec::new()
     }
 
-    fn again(&mut self) -> Vec<Told> {
-        Events::again(self)
-    }
+    /// A client that holds a part of the turn is about to be sent the rest.
+    fn again(&mut self) -> Vec<Told>;
 
+    /// How many pieces were told since the place that clients hold; 0 in a protocol that has no places.
     fn since(&self) -> u64 {
-        Events::since(self)
+        0
     }
 }
 
@@ -353,7 +328,7 @@ fn has_calls(group: &[&Message], results: &Message) -> bool {
         Content::Blocks(blocks) => blocks.clone(),
         Content::Text(_) => Vec::new(),
     };
-    let known: Vec<Block> = group.iter().flat_map(|message| blocks(message)).collect();
+    let known: Vec<Block> = group.iter().flat_map(|message| blocks(message)).collect_vec();
     group.iter().any(|message| message.role == Role::Assistant)
         && blocks(results).iter().all(|result| {
             let Block::ToolResult { tool_use_id, .. } = result else { return false };

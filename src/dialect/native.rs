@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
-use crate::protocol::json::{Fields, Json, Malformed, Parsed, Reader, write_json};
+use crate::protocol::json::{Fields, Json, Malformed, Parsed, Reader};
 use crate::protocol::limits::{
     BLOCKS_MAX, DATA_URL_BYTES_MAX, JSON_DEPTH_MAX, MESSAGE_BYTES_MAX, MESSAGE_METADATA_BYTES_MAX,
     REFUSED_FRAME_CHARS_MAX, REFUSED_NAME_CHARS_MAX,
 };
+use crate::protocol::write::{begin, end, field, optional_field};
 use crate::protocol::{
     Block, ClientFrame, Content, Cursor, ErrorBody, ErrorCode, FrameName, Post, Read, Received, ServerFrame,
     SessionUpdate, ToolAnswer, is_request_id, request_id_form, to_json,
@@ -42,22 +43,13 @@ fn text_frame(
     (name, text): (&str, &str),
 ) -> String {
     let mut frame = Vec::with_capacity(text.len().saturating_add(TEXT_OVERHEAD_BYTES));
-    let add = |frame: &mut Vec<u8>, parts: &[&str]| {
-        for part in parts {
-            frame.extend_from_slice(part.as_bytes());
-        }
-    };
-    add(&mut frame, &["{\"type\":\"", kind, "\",\"cursor\":\""]);
-    cursor.write(&mut frame);
-    add(&mut frame, &["\",\"requestId\":"]);
-    write_json(&mut frame, request_id);
-    if let Some(index) = index {
-        add(&mut frame, &[",\"index\":"]);
-        write_json(&mut frame, &index);
-    }
-    add(&mut frame, &[",\"", name, "\":"]);
-    write_json(&mut frame, text);
-    frame.push(b'}');
+    begin(&mut frame);
+    field(&mut frame, "type", kind);
+    field(&mut frame, "cursor", cursor);
+    field(&mut frame, "requestId", request_id);
+    optional_field(&mut frame, "index", &index);
+    field(&mut frame, name, text);
+    end(&mut frame);
     String::from_utf8(frame).unwrap_or_default()
 }
 

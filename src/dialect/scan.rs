@@ -1,31 +1,71 @@
 //! Texts that are read where they stand: what nobody asks for is passed over, and nothing is copied that need not be.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::protocol::json::{Json, Reader};
 
+/// The fields that somebody asks for. Others are passed over, so what is kept of an object has an end.
+const NAMES: [&str; 30] = [
+    "approval",
+    "approved",
+    "content",
+    "data",
+    "error",
+    "errorText",
+    "filename",
+    "id",
+    "interruptId",
+    "mediaType",
+    "messageId",
+    "messages",
+    "metadata",
+    "mimeType",
+    "output",
+    "parts",
+    "payload",
+    "reason",
+    "requestId",
+    "resume",
+    "role",
+    "runId",
+    "source",
+    "state",
+    "text",
+    "toolCallId",
+    "trigger",
+    "type",
+    "url",
+    "value",
+];
+
 /// An object whose values are not read yet.
-pub struct Object<'a>(Vec<(Cow<'a, str>, &'a str)>);
+pub struct Object<'a>(Vec<(&'static str, &'a str)>);
 
 impl<'a> Object<'a> {
     /// Reads an object; `None` if it is none.
     #[must_use]
     pub fn read(text: &'a str) -> Option<Self> {
-        let mut fields = Vec::new();
+        let mut fields = Object(Vec::new());
         let read = Reader::read(text, |reader| {
             reader.object(&mut |reader, name| {
-                fields.push((name, reader.raw()?));
+                let raw = reader.raw()?;
+                if let Some(name) = NAMES.into_iter().find(|known| *known == name) {
+                    fields.0.retain(|(known, _)| *known != name);
+                    fields.0.push((name, raw));
+                }
                 Ok(())
             })
         });
-        read.ok().map(|()| Object(fields))
+        read.ok().map(|()| fields)
     }
 
     /// A field's value as it is written.
     #[must_use]
     pub fn raw(&self, name: &str) -> Option<&'a str> {
-        self.0.iter().rev().find(|(known, _)| known == name).map(|(_, raw)| *raw)
+        debug_assert!(NAMES.contains(&name), "{name} is passed over");
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, raw)| *raw)
     }
 
     /// A field's text, if it is a string.
@@ -41,17 +81,29 @@ impl<'a> Object<'a> {
     }
 }
 
-/// The items of an array as they are written; `None` if it is none.
+/// The last items of an array as they are written, at most so many, and how many there are; `None` if it is none.
 #[must_use]
-pub fn items(text: &str) -> Option<Vec<&str>> {
-    let mut items = Vec::new();
+pub fn last_items(text: &str, max: usize) -> Option<(VecDeque<&str>, usize)> {
+    let (mut items, mut count) = (VecDeque::new(), 0_usize);
+    each(text, &mut |item| {
+        count = count.saturating_add(1);
+        if items.len() == max {
+            items.pop_front();
+        }
+        items.push_back(item);
+    })?;
+    Some((items, count))
+}
+
+/// Hands over the items of an array as they are written, one after the other; `None` if it is none.
+pub fn each<'a>(text: &'a str, item: &mut dyn FnMut(&'a str)) -> Option<()> {
     let read = Reader::read(text, |reader| {
         reader.array(&mut |reader| {
-            items.push(reader.raw()?);
+            item(reader.raw()?);
             Ok(())
         })
     });
-    read.ok().map(|()| items)
+    read.ok()
 }
 
 /// Where a part of a text stands in it.

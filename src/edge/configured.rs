@@ -8,7 +8,7 @@ use crate::protocol::limits::{
     BLOCKS_MAX, BODY_BYTES_MAX, DATA_URL_BYTES_MAX, FILE_BYTES_MAX, MESSAGE_BYTES_MAX, PAGE_MAX,
     QUERY_CHARS_MAX, QUERY_WORDS_MAX, QUEUED_TURNS_MAX, REQUEST_ID_CHARS_MAX, TITLE_CHARS_MAX,
 };
-use crate::protocol::{Named, PermissionMode, to_json};
+use crate::protocol::{CollectVec, Named, PermissionMode, to_json};
 use crate::variables::{
     self, AGENT_SERVICE, ANALYTICS, AuthName, DB, FILES, RATE_LIMIT, SESSION_DO, Variables,
 };
@@ -51,8 +51,7 @@ fn rest(env: &Env, variables: Variables) -> String {
     let mut bound = BINDINGS.iter().map(variables::Binding::name).filter(is_bound);
     let limits = LIMITS.map(|(name, value)| format!("\"{name}\":{value}")).join(",");
     // All lists of one type, which is written by one piece of code.
-    let names =
-        |names: &mut dyn Iterator<Item = &str>| to_json(&names.map(str::to_owned).collect::<Vec<_>>());
+    let names = |names: &mut dyn Iterator<Item = &str>| to_json(&names.map(str::to_owned).collect_vec());
     let (agent, search) = (variables.choice(&variables::AGENT), variables.choice(&variables::SEARCH));
     [
         r#","version":""#,

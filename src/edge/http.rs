@@ -1,9 +1,12 @@
 //! Routes as the runtime's requests and responses.
 
+use std::future::ready;
+use std::pin::Pin;
+
 use js_sys::futures::JsFuture;
 use js_sys::{JsString, Promise, Reflect};
 use wasm_bindgen::prelude::*;
-use web_sys::{ReadableStream, Request, RequestInit, Response};
+use web_sys::{ReadableStream, Request, Response};
 use worker_sys::{Context, DurableObject, DurableObjectNamespace};
 
 use crate::config::Settings;
@@ -13,22 +16,24 @@ use crate::dialect::ag_ui::framed;
 use crate::dialect::ai_sdk::request::chat_id;
 use crate::platform::http::{changeable, empty_response, header, json_response, read, socket_response};
 use crate::platform::{
-    BodyChunk, BodyReader, Env, Guarded as Survivor, Socket, binding, close_later, d1, log_failure, promise,
-    socket_pair,
+    BodyChunk, BodyReader, Env, Guarded as Survivor, Socket, binding, close_later, d1, log_failure, new_uuid,
+    promise, socket_pair,
 };
 use crate::protocol::json::Fields;
-use crate::protocol::limits::{BODY_BYTES_MAX, FORK_PAGE_BYTES_MAX, STOCK_FRAME_BYTES_MAX};
-use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Json, is_session_id, optional, required, to_json};
+use crate::protocol::limits::{BODY_BYTES_MAX, STOCK_FRAME_BYTES_MAX};
+use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Json, cut, required, to_json};
 use crate::variables::{self, Name, SearchName, Variables};
 
 use super::auth::{self, Caller, Policy, may_read};
 use super::params::{bad_request, fields};
 use super::rate::is_too_many;
 use super::routes::{Action, Guarded, Refused, Route, query_value, session_id};
-use super::{configured, sessions, subjects};
+use super::{configured, forks, health, sessions, subjects};
 
 /// The outcome of a request: a response, or why it is refused.
 pub type Answer = Result<Response, Refused>;
+/// What comes to one.
+pub type Answering<'a> = Pin<Box<dyn Future<Output = Answer> + 'a>>;
 
 /// Headers of every answer that is no upgrade. Nothing here is a page.
 const SECURITY_HEADERS: [(&str, &str); 6] = [
@@ -43,7 +48,10 @@ const SECURITY_HEADERS: [(&str, &str); 6] = [
 /// Headers of answers that a page of another origin may read.
 const CORS_HEADERS: [(&str, &str); 3] = [
     ("access-control-allow-methods", "GET, POST, PATCH, DELETE"),
-    ("access-control-allow-headers", "authorization, content-type, last-event-id, range"),
+    (
+        "access-control-allow-headers",
+        "authorization, content-type, last-event-id, range, traceparent, tracestate",
+    ),
     ("access-control-max-age", "600"),
 ];
 
@@ -87,7 +95,7 @@ pub async fn handle(
 /// Whether the address is one for stock clients.
 fn is_for_stock(url: &str) -> bool {
     let path = url.split(['?', '#']).next().unwrap_or_default();
-    path.ends_with("/ag-ui") || crate::protocol::cut(path, "/api/chat").is_some()
+    ["/ag-ui", "/api/chat"].iter().any(|part| crate::protocol::cut(path, part).is_some())
 }
 
 /// Whether an AI SDK client asks there: it shows people the body of a refusal as it is.
@@ -106,7 +114,7 @@ async fn plain(response: &Response) -> Result<Response, JsValue> {
 }
 
 async fn error_of(response: &Response) -> Result<Option<ErrorBody>, JsValue> {
-    let body = read(response.body(), BODY_BYTES_MAX).await?;
+    let body = read(response.body(), &response.headers(), BODY_BYTES_MAX).await?;
     let body = str::from_utf8(&body).ok().and_then(Json::parse);
     Ok(body.and_then(|body| required::<ErrorBody>(&body, "error")))
 }
@@ -122,7 +130,7 @@ async fn respond(request: &Request, env: &Env, context: &Context, given: &Given)
         return Ok(empty_response(204)?);
     }
     let route = match Route::of(&method, &request.url(), is_upgrade(request))? {
-        Route::Health => return health(env).await,
+        Route::Health => return shallow(env).await,
         Route::Guarded(route) => route,
     };
     let mut admitted = admit(request, env, &route, given).await;
@@ -138,7 +146,7 @@ async fn respond(request: &Request, env: &Env, context: &Context, given: &Given)
         }
         Err(refused) => return turn_away(request, refused, context),
     };
-    if matches!(route, Guarded::ListAll | Guarded::Subject { .. }) && !caller.is_admin() {
+    if matches!(route, Guarded::Health | Guarded::ListAll | Guarded::Subject { .. }) && !caller.is_admin() {
         let message = "only an admin may do this: a token with \"bobbin\":{\"admin\":true}";
         return Err(Refused::fatal(403, ErrorCode::Forbidden, message));
     }
@@ -151,44 +159,68 @@ async fn respond(request: &Request, env: &Env, context: &Context, given: &Given)
         inner = Some(request);
     }
     let request = inner.as_ref().unwrap_or(request);
-    match &route {
+    let asked = Asked { request, env, context, given, caller, route };
+    served(&asked)?.await
+}
+
+/// A request of somebody who is let in.
+pub(super) struct Asked<'a> {
+    pub request: &'a Request,
+    pub env: &'a Env,
+    pub context: &'a Context,
+    pub given: &'a Given,
+    pub caller: Caller,
+    pub route: Guarded,
+}
+
+/// What serves it. What need not wait for anything is done at once.
+fn served<'a>(asked: &'a Asked<'a>) -> Result<Answering<'a>, Refused> {
+    let Asked { request, env, context, given, caller, route } = asked;
+    let answer = match route {
         Guarded::Chat => Err(Refused::fatal(404, ErrorCode::NotFound, "there is nothing at this address")),
-        Guarded::Subject { subject, deletes } => subjects::answer(env, subject, *deletes, context).await,
+        Guarded::Subject { subject, deletes } => {
+            return Ok(Box::pin(subjects::answer(env, subject, *deletes, context)));
+        }
         Guarded::ListSessions | Guarded::ListAll => {
-            sessions::list(env, &request.url(), &caller, given.class.as_deref(), context).await
+            return Ok(Box::pin(sessions::list(env, request.url(), caller, given.class.as_deref(), context)));
         }
+        Guarded::Health => return Ok(Box::pin(health::deep(env))),
         Guarded::Configuration => configured::answer(env, true),
-        Guarded::CreateSession => {
-            let id = uuid::Uuid::new_v4();
-            Ok(json_response(201, &format!(r#"{{"id":"{id}"}}"#))?)
-        }
+        Guarded::CreateSession => Ok(json_response(201, &format!(r#"{{"id":"{}"}}"#, new_uuid()))?),
         Guarded::ConnectNowhere => {
             let reason = "Missing threadId parameter";
             accept_and_close(request, CloseCode::PolicyViolation, reason, context)
         }
-        Guarded::Session { id, action: Action::Fork } => fork(request, env, &caller, id, given).await,
+        Guarded::Session { id, action: Action::Fork } => return Ok(Box::pin(forks::fork(asked, id))),
         Guarded::Connect { id, dialect: Dialect::AgUi }
             if query_value(&request.url(), "offset").is_some() =>
         {
-            join_run(request, env, &caller, id, given, context).await
+            return Ok(Box::pin(join_run(asked, id)));
         }
         Guarded::Connect { id, .. } | Guarded::Session { id, .. } => {
-            let response: Response =
-                JsFuture::from(pass_on(request, env, &caller, id, given)?).await?.unchecked_into();
-            if response.status() == 404 && matches!(route, Guarded::Session { action: Action::Reindex, .. }) {
-                // Rows of a session that is no more may have come back with a backup.
-                let row_id = sessions::row_prefix(env, given.class.as_deref())? + id;
-                JsFuture::from(d1::forget_rows(&d1::databases(env, &d1::all(env))?, &row_id)?).await?;
-            }
-            settle(request, response, &route, context).await
+            return Ok(Box::pin(of_object(asked, id)));
         }
+    };
+    Ok(Box::pin(ready(answer)))
+}
+
+/// What the session's object answers.
+async fn of_object(asked: &Asked<'_>, id: &str) -> Answer {
+    let Asked { request, env, context, given, caller, route } = asked;
+    let response = JsFuture::from(pass_on(request, env, caller, id, given)?).await?;
+    let response: Response = response.unchecked_into();
+    if response.status() == 404 && matches!(route, Guarded::Session { action: Action::Reindex, .. }) {
+        // Rows of a session that is no more may have come back with a backup.
+        let row_id = sessions::row_prefix(env, given.class.as_deref())? + id;
+        JsFuture::from(d1::forget_rows(&d1::databases(env, &d1::all(env))?, &row_id)?).await?;
     }
+    settle(request, response, route, context).await
 }
 
 /// The session that the body of an AI SDK client's message names, and the request with that body.
 async fn named(request: &Request) -> Result<(String, Request), Refused> {
     check_json(request)?;
-    let body = read(request.body(), STOCK_FRAME_BYTES_MAX).await?;
+    let body = read(request.body(), &request.headers(), STOCK_FRAME_BYTES_MAX).await?;
     if body.len() > STOCK_FRAME_BYTES_MAX {
         return Err(too_large(STOCK_FRAME_BYTES_MAX));
     }
@@ -218,7 +250,7 @@ pub fn check_json(request: &Request) -> Result<(), Refused> {
 }
 
 /// Says that the worker runs, and what state the database is in. That state makes no difference to the status.
-async fn health(env: &Env) -> Answer {
+async fn shallow(env: &Env) -> Answer {
     let (version, database) = (env!("CARGO_PKG_VERSION"), database::health(env).await);
     let health = format!(r#"{{"status":"ok","version":"{version}","database":{database}}}"#);
     Ok(json_response(200, &health)?)
@@ -246,7 +278,7 @@ fn pass_on(
     object(env, id, given)?.fetch_with_request(&inner)
 }
 
-fn object(env: &Env, id: &str, given: &Given) -> Result<DurableObject, JsValue> {
+pub(super) fn object(env: &Env, id: &str, given: &Given) -> Result<DurableObject, JsValue> {
     let objects = match &given.class {
         None => binding(env, variables::SESSION_DO)?,
         Some(class) => Reflect::get(env, &class.into())?,
@@ -255,97 +287,13 @@ fn object(env: &Env, id: &str, given: &Given) -> Result<DurableObject, JsValue> 
     objects.get_by_name(id)
 }
 
-/// Takes pages from the one session to the other, until that has all of them. Whoever is broken off asks again: what is
-/// there already is not taken again.
-async fn fork(request: &Request, env: &Env, caller: &Caller, from: &str, given: &Given) -> Answer {
-    let body = read_fields(request, BODY_BYTES_MAX).await?.unwrap_or_default();
-    let asked = Json::Object(body);
-    let text = |name: &str| {
-        optional::<String>(&asked, name).ok_or_else(|| bad_request(&[name, " is not a string"].concat()))
-    };
-    let (to, message_id) =
-        (text("id")?.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()), text("messageId")?);
-    if !is_session_id(&to) {
-        return Err(bad_request("id has 1 to 128 of A-Z a-z 0-9 _ -"));
-    }
-    if to == from {
-        let message = "a session is no fork of itself; choose another id, or leave it out";
-        return Err(Refused::fatal(409, ErrorCode::Conflict, message));
-    }
-    let beginner = match &given.claims {
-        None => auth::admit(request, env, Some(&to), false).await?,
-        Some(claims) => auth::admit_as(request, env, Some(&to), false, claims)?,
-    };
-    let named = [r#"{"from":"#, &to_json(&from), r#","messageId":"#, &to_json(&message_id)].concat();
-    let (mut before, mut through, mut page) = (Json::Null, message_id, String::new());
-    loop {
-        let given_to = [named.as_str(), &page, "}"].concat();
-        let taken = match ask(env, &beginner, (&to, "in"), &given_to, given).await? {
-            Ok(taken) => taken,
-            Err(refused) => return Ok(refused),
-        };
-        let Some(lowest) = taken.get("before") else {
-            return Ok(json_response(201, &format!(r#"{{"id":"{to}"}}"#))?);
-        };
-        if page.is_empty() {
-            before = lowest.clone();
-        }
-        let wanted =
-            format!(r#"{{"messageId":{},"before":{},"to":"{to}"}}"#, to_json(&through), to_json(&before));
-        let mut copied = match ask(env, caller, (from, "out"), &wanted, given).await? {
-            Ok(copied) => copied,
-            Err(refused) => return Ok(refused),
-        };
-        if let Json::Object(fields) = &mut copied {
-            through = fields.remove("through").and_then(|id| id.as_str().map(str::to_owned));
-            before = fields.get("before").cloned().unwrap_or(Json::Null);
-        }
-        // The fields of an object, without its braces.
-        page = to_json(&copied).replacen('{', ",", 1);
-        page.pop();
-    }
-}
-
-/// What one of the two answers, or its refusal.
-async fn ask(
-    env: &Env,
-    caller: &Caller,
-    (id, side): (&str, &str),
-    body: &str,
-    given: &Given,
-) -> Result<Result<Json, Response>, Refused> {
-    let Caller::Known { identity, .. } = caller else {
-        return Err(Refused::fatal(401, ErrorCode::Unauthenticated, "a ticket does not fork a session"));
-    };
-    let init = RequestInit::new();
-    init.set_method("POST");
-    init.set_body(&body.into());
-    let inner = Request::new_with_str_and_init(&["https://bobbin/sessions/", id, "/fork"].concat(), &init)?;
-    let headers = inner.headers();
-    headers.set("content-type", "application/json")?;
-    headers.set(auth::FORK_HEADER, side)?;
-    headers.set(auth::IDENTITY_HEADER, &String::from(js_sys::encode_uri_component(&to_json(identity))))?;
-    let response = JsFuture::from(object(env, id, given)?.fetch_with_request(&inner)?).await?;
-    let response: Response = response.unchecked_into();
-    if !response.ok() {
-        return Ok(Err(response));
-    }
-    let body = read(response.body(), FORK_PAGE_BYTES_MAX).await?;
-    let body = str::from_utf8(&body).ok().and_then(Json::parse).ok_or(JsValue::UNDEFINED)?;
-    Ok(Ok(body))
-}
-
 /// A socket that is sent one run and closed with it. It is fed here: one that its client never sends anything on would take
 /// the object seconds to close.
-async fn join_run(
-    request: &Request,
-    env: &Env,
-    caller: &Caller,
-    id: &str,
-    given: &Given,
-    context: &Context,
-) -> Answer {
-    let url = request.url().replacen("/ag-ui/websocket", "/ag-ui", 1);
+async fn join_run(asked: &Asked<'_>, id: &str) -> Answer {
+    let Asked { request, env, context, given, caller, .. } = asked;
+    let url = request.url();
+    let (before, after) = cut(&url, "/ag-ui/websocket").unwrap_or((&url, ""));
+    let url = [before, "/ag-ui", after].concat();
     let events = pass_on(&Request::new_with_str(&url)?, env, caller, id, given)?;
     let events: Response = JsFuture::from(events).await?.unchecked_into();
     let Some(body) = events.body().filter(|_| events.status() == 200) else {
@@ -363,7 +311,7 @@ async fn join_run(
         let _ = server.close(code as u16, "");
         Ok(JsValue::UNDEFINED)
     };
-    context.wait_until(&promise(Survivor::new(Box::pin(feeding), Box::new(Err))))?;
+    context.wait_until(&promise(Box::pin(Survivor::new(Box::pin(feeding), Box::new(Err)))))?;
     switch_protocols(request, &client)
 }
 
@@ -419,6 +367,8 @@ async fn admit(request: &Request, env: &Env, route: &Guarded, given: &Given) -> 
     };
     match Settings::read(&|name| variable(env, name)) {
         Ok(_) => Ok(caller),
+        // It says so itself.
+        Err(_) if *route == Guarded::Health => Ok(caller),
         Err(why) => Err(Refused::fatal(500, ErrorCode::Internal, &why)),
     }
 }
@@ -449,12 +399,16 @@ fn accept_and_close(request: &Request, code: CloseCode, reason: &str, context: &
     switch_protocols(request, &client)
 }
 
-/// The response that opens a WebSocket. It echoes the subprotocol `bobbin.v1` if the client offered it.
+/// The response that opens a WebSocket. It echoes the subprotocol `bobbin.v1` if the client offered it. Stock clients
+/// offer what their application names, and go away if none of it is echoed.
 pub fn switch_protocols(request: &Request, client: &Socket) -> Answer {
     let response = socket_response(client)?;
     let offered = header(request, "sec-websocket-protocol").unwrap_or_default();
-    if offered.split(',').any(|protocol| protocol.trim() == auth::SUBPROTOCOL) {
-        response.headers().set("sec-websocket-protocol", auth::SUBPROTOCOL)?;
+    let is_stock = is_for_stock(&request.url());
+    let mut names = offered.split(',').map(str::trim);
+    let first = names.clone().next().filter(|name| is_stock && !name.is_empty());
+    if let Some(name) = names.find(|name| *name == auth::SUBPROTOCOL).or(first) {
+        response.headers().set("sec-websocket-protocol", name)?;
     }
     Ok(response)
 }
@@ -470,9 +424,12 @@ fn allowed_origin(request: &Request, env: &Env, given: &Given) -> Option<String>
 fn with_headers(response: &Response, origin: Option<&str>) -> Result<Response, JsValue> {
     let response = changeable(response)?;
     let headers = response.headers();
-    let of_origin = origin.map(|origin| ("access-control-allow-origin", origin));
-    let for_origin = CORS_HEADERS.into_iter().filter(|_| origin.is_some());
-    for (name, value) in SECURITY_HEADERS.into_iter().chain(of_origin).chain(for_origin) {
+    let mut given = SECURITY_HEADERS.to_vec();
+    if let Some(origin) = origin {
+        given.push(("access-control-allow-origin", origin));
+        given.extend_from_slice(&CORS_HEADERS);
+    }
+    for (name, value) in given {
         // What is said of a file is stricter.
         if !headers.has(name)? {
             headers.set(name, value)?;
@@ -510,7 +467,7 @@ impl From<JsValue> for Refused {
 /// A JSON object as the body, of at most `bytes_max`; what is larger is not read to its end. `None` if
 /// there is no body.
 pub async fn read_fields(request: &Request, bytes_max: usize) -> Result<Option<Fields>, Refused> {
-    let body = read(request.body(), bytes_max).await?;
+    let body = read(request.body(), &request.headers(), bytes_max).await?;
     if body.len() > bytes_max {
         return Err(too_large(bytes_max));
     }

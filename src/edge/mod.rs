@@ -9,6 +9,10 @@ mod routes;
 #[cfg(target_arch = "wasm32")]
 mod configured;
 #[cfg(target_arch = "wasm32")]
+mod forks;
+#[cfg(target_arch = "wasm32")]
+mod health;
+#[cfg(target_arch = "wasm32")]
 mod http;
 #[cfg(target_arch = "wasm32")]
 mod rate;
@@ -19,8 +23,8 @@ mod subjects;
 
 #[cfg(target_arch = "wasm32")]
 pub use http::{
-    Answer, Given, check_json, handle, is_of_titles, is_upgrade, read_fields, refusal, switch_protocols,
-    too_large, unserved, variable,
+    Answer, Answering, Given, check_json, handle, is_of_titles, is_upgrade, read_fields, refusal,
+    switch_protocols, too_large, unserved, variable,
 };
 pub use params::{
     Order, bad_before, bad_request, before_hit, before_session, fields, limit, order, place, query, state,

@@ -1,16 +1,18 @@
 //! Which request is meant.
 
+use std::ops::Deref;
+
 use crate::dialect::Dialect;
 use crate::protocol::limits::SESSION_ID_CHARS_MAX;
-use crate::protocol::{ErrorBody, ErrorCode, cut, is_session_id};
+use crate::protocol::{CollectVec, ErrorBody, ErrorCode, cut, is_session_id};
 use crate::thread::Ask;
 
 /// What a request asks for, by its method and address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// For everybody.
+    /// It is served to everybody.
     Health,
-    /// For callers who are let in.
+    /// It is served to callers who are let in.
     Guarded(Guarded),
 }
 
@@ -30,6 +32,8 @@ pub enum Guarded {
         /// Whether all of it is to be deleted.
         deletes: bool,
     },
+    /// Asks each part that the worker depends on: for admins.
+    Health,
     /// Tells what the worker offers; who brings no credential is told how to bring one.
     Configuration,
     /// The alias without its `threadId`: accepted, and closed with 1008.
@@ -142,9 +146,14 @@ impl Action {
     }
 }
 
-/// A request that is not served, as HTTP says it.
+/// A request that is not served. It is boxed because nearly every function of the edge may return it, and few requests are refused:
+/// a small error keeps the others cheap.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct Refused(Box<Reason>);
+
+/// Why a request is not served, as HTTP says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
     /// The HTTP status.
     pub status: u16,
     /// The error in the response's body.
@@ -153,19 +162,101 @@ pub struct Refused {
     pub allow: Option<String>,
 }
 
-impl Refused {
-    /// For what would be refused again.
-    #[must_use]
-    pub fn fatal(status: u16, code: ErrorCode, message: &str) -> Self {
-        Refused { status, error: ErrorBody::fatal(code, message), allow: None }
-    }
+impl Deref for Refused {
+    type Target = Reason;
 
-    /// For what may be served when it is asked again.
-    #[must_use]
-    pub fn retryable(status: u16, code: ErrorCode, message: &str) -> Self {
-        Refused { status, error: ErrorBody::retryable(code, message), allow: None }
+    fn deref(&self) -> &Reason {
+        &self.0
     }
 }
+
+impl Refused {
+    /// With an error that says whether to ask again.
+    #[must_use]
+    pub fn new(status: u16, error: ErrorBody) -> Self {
+        Refused(Box::new(Reason { status, error, allow: None }))
+    }
+
+    /// A refusal that would come again.
+    #[must_use]
+    pub fn fatal(status: u16, code: ErrorCode, message: &str) -> Self {
+        Refused::new(status, ErrorBody::fatal(code, message))
+    }
+
+    /// A refusal after which the same request may succeed.
+    #[must_use]
+    pub fn retryable(status: u16, code: ErrorCode, message: &str) -> Self {
+        Refused::new(status, ErrorBody::retryable(code, message))
+    }
+}
+
+/// What is served at an address to a method.
+#[derive(Clone, Copy)]
+enum Served {
+    Health,
+    Configuration,
+    ListSessions,
+    CreateSession,
+    ListAll,
+    Subject { deletes: bool },
+    Chat,
+    Alias,
+    Connect(Dialect),
+    Session(Action),
+}
+
+/// Every address, and what it serves to which method. An asterisk stands for any one segment; the first names the
+/// session, or the subject.
+const ADDRESSES: &[(&str, &[(&str, Served)])] = &[
+    ("health", &[("GET", Served::Health)]),
+    ("config", &[("GET", Served::Configuration)]),
+    ("sessions", &[("GET", Served::ListSessions), ("POST", Served::CreateSession)]),
+    (
+        "sessions/*",
+        &[
+            ("GET", Served::Session(Action::Read)),
+            ("PATCH", Served::Session(Action::Update)),
+            ("DELETE", Served::Session(Action::Delete)),
+        ],
+    ),
+    (
+        "sessions/*/messages",
+        &[("GET", Served::Session(Action::Messages)), ("POST", Served::Session(Action::Post))],
+    ),
+    ("sessions/*/events", &[("GET", Served::Session(Action::Events))]),
+    ("sessions/*/cancel", &[("POST", Served::Session(Action::Cancel))]),
+    ("sessions/*/decisions", &[("POST", Served::Session(Action::Decide))]),
+    ("sessions/*/ticket", &[("POST", Served::Session(Action::Ticket))]),
+    ("sessions/*/diagnostics", &[("GET", Served::Session(Action::Diagnostics))]),
+    ("sessions/*/fork", &[("POST", Served::Session(Action::Fork))]),
+    ("sessions/*/files", &[("POST", Served::Session(Action::Upload))]),
+    ("sessions/*/files/*", &[("GET", Served::Session(Action::Fetch))]),
+    ("sessions/*/websocket", &[("GET", Served::Connect(Dialect::Native))]),
+    (
+        "sessions/*/ag-ui",
+        &[("GET", Served::Session(Action::ReadRun)), ("POST", Served::Session(Action::Run))],
+    ),
+    ("sessions/*/ag-ui/websocket", &[("GET", Served::Connect(Dialect::AgUi))]),
+    ("api/chat", &[("POST", Served::Chat)]),
+    ("api/chat/ws", &[("GET", Served::Alias)]),
+    ("api/chat/*/ws", &[("GET", Served::Connect(Dialect::AiSdk))]),
+    ("api/chat/*/stream", &[("GET", Served::Session(Action::Resume))]),
+    ("api/chat/*/stop", &[("POST", Served::Session(Action::Stop))]),
+    ("api/chat/*/messages", &[("GET", Served::Session(Action::UiMessages))]),
+    (
+        "subjects/*",
+        &[("GET", Served::Subject { deletes: false }), ("DELETE", Served::Subject { deletes: true })],
+    ),
+    ("admin/sessions", &[("GET", Served::ListAll)]),
+    (
+        "admin/sessions/*",
+        &[("GET", Served::Session(Action::Export)), ("PUT", Served::Session(Action::Import))],
+    ),
+    ("admin/sessions/*/files/*", &[("PUT", Served::Session(Action::ImportFile))]),
+    ("admin/sessions/*/reindex", &[("POST", Served::Session(Action::Reindex))]),
+    ("admin/sessions/*/sweep", &[("POST", Served::Session(Action::Sweep))]),
+    ("admin/sessions/*/forget", &[("POST", Served::Session(Action::Forget))]),
+];
 
 impl Route {
     /// Finds out what a request asks for.
@@ -175,71 +266,53 @@ impl Route {
     pub fn of(method: &str, url: &str, is_upgrade: bool) -> Result<Route, Refused> {
         let (_, address) = cut(url, "://").unwrap_or_default();
         let path = address.split(['?', '#']).next().unwrap_or_default();
-        let segments: Vec<&str> = path.split('/').skip(1).collect();
-        match segments.as_slice() {
-            ["health"] => choose(method, &[("GET", true)]).map(|_| Route::Health),
-            ["config"] => choose(method, &[("GET", true)]).map(|_| Route::Guarded(Guarded::Configuration)),
-            ["sessions"] => {
-                let lists = choose(method, &[("GET", true), ("POST", false)])?;
-                let route = if lists { Guarded::ListSessions } else { Guarded::CreateSession };
-                Ok(Route::Guarded(route))
-            }
-            ["sessions", id] => {
-                let actions = [("GET", Action::Read), ("PATCH", Action::Update), ("DELETE", Action::Delete)];
-                of_session(id, choose(method, &actions)?)
-            }
-            ["sessions", id, "messages"] => {
-                of_session(id, choose(method, &[("GET", Action::Messages), ("POST", Action::Post)])?)
-            }
-            ["sessions", id, "events"] => of_session(id, choose(method, &[("GET", Action::Events)])?),
-            ["sessions", id, "cancel"] => of_session(id, choose(method, &[("POST", Action::Cancel)])?),
-            ["sessions", id, "decisions"] => of_session(id, choose(method, &[("POST", Action::Decide)])?),
-            ["sessions", id, "ticket"] => of_session(id, choose(method, &[("POST", Action::Ticket)])?),
-            ["sessions", id, "diagnostics"] => {
-                of_session(id, choose(method, &[("GET", Action::Diagnostics)])?)
-            }
-            ["sessions", id, "fork"] => of_session(id, choose(method, &[("POST", Action::Fork)])?),
-            ["sessions", id, "files"] => of_session(id, choose(method, &[("POST", Action::Upload)])?),
-            ["sessions", id, "files", _file] => of_session(id, choose(method, &[("GET", Action::Fetch)])?),
-            ["admin", "sessions"] => {
-                choose(method, &[("GET", true)]).map(|_| Route::Guarded(Guarded::ListAll))
-            }
-            ["admin", "sessions", id] => {
-                of_session(id, choose(method, &[("GET", Action::Export), ("PUT", Action::Import)])?)
-            }
-            ["admin", "sessions", id, "files", _file] => {
-                of_session(id, choose(method, &[("PUT", Action::ImportFile)])?)
-            }
-            ["admin", "sessions", id, "reindex"] => {
-                of_session(id, choose(method, &[("POST", Action::Reindex)])?)
-            }
-            ["admin", "sessions", id, "sweep"] => of_session(id, choose(method, &[("POST", Action::Sweep)])?),
-            ["admin", "sessions", id, "forget"] => {
-                of_session(id, choose(method, &[("POST", Action::Forget)])?)
-            }
-            ["subjects", subject] => {
-                let deletes = choose(method, &[("GET", false), ("DELETE", true)])?;
-                Ok(Route::Guarded(Guarded::Subject { subject: decode(subject), deletes }))
-            }
-            ["sessions", id, "ag-ui"] => {
-                of_session(id, choose(method, &[("GET", Action::ReadRun), ("POST", Action::Run)])?)
-            }
-            ["sessions", id, "ag-ui", "websocket"] => connect(method, is_upgrade, Some(id), Dialect::AgUi),
-            ["sessions", id, "websocket"] => connect(method, is_upgrade, Some(id), Dialect::Native),
-            ["api", "chat", "ws"] => {
-                let id = query_value(url, "threadId").filter(|id| !id.is_empty());
-                connect(method, is_upgrade, id.as_deref(), Dialect::Native)
-            }
-            ["api", "chat"] => choose(method, &[("POST", true)]).map(|_| Route::Guarded(Guarded::Chat)),
-            ["api", "chat", id, "ws"] => connect(method, is_upgrade, Some(id), Dialect::AiSdk),
-            ["api", "chat", id, "stream"] => of_session(id, choose(method, &[("GET", Action::Resume)])?),
-            ["api", "chat", id, "stop"] => of_session(id, choose(method, &[("POST", Action::Stop)])?),
-            ["api", "chat", id, "messages"] => {
-                of_session(id, choose(method, &[("GET", Action::UiMessages)])?)
-            }
-            _ => Err(Refused::fatal(404, ErrorCode::NotFound, "there is nothing at this address")),
+        let (_, path) = path.split_once('/').unwrap_or_default();
+        let at =
+            |(pattern, served): &(&str, &'static [(&str, Served)])| Some((named(pattern, path)?, *served));
+        let (name, served) = ADDRESSES
+            .iter()
+            .find_map(at)
+            .ok_or_else(|| Refused::fatal(404, ErrorCode::NotFound, "there is nothing at this address"))?;
+        // The runtime leaves out the body of an answer to HEAD.
+        let asked = if method == "HEAD" { "GET" } else { method };
+        let found = served.iter().find(|(method, _)| *method == asked);
+        let route = match found.ok_or_else(|| not_served(method, served))?.1 {
+            Served::Health if query_value(url, "deep").is_some_and(|deep| deep == "1") => Guarded::Health,
+            Served::Health => return Ok(Route::Health),
+            Served::Configuration => Guarded::Configuration,
+            Served::ListSessions => Guarded::ListSessions,
+            Served::CreateSession => Guarded::CreateSession,
+            Served::ListAll => Guarded::ListAll,
+            Served::Subject { deletes } => Guarded::Subject { subject: decode(name), deletes },
+            Served::Chat => Guarded::Chat,
+            Served::Session(action) => Guarded::Session { id: session_id(name)?, action },
+            Served::Connect(dialect) => Guarded::Connect { id: session_id(name)?, dialect },
+            Served::Alias => match query_value(url, "threadId").filter(|id| !id.is_empty()) {
+                Some(id) => Guarded::Connect { id: session_id(&id)?, dialect: Dialect::Native },
+                None => Guarded::ConnectNowhere,
+            },
+        };
+        // What is wrong with the address comes before what is wrong with the way it is asked.
+        let connects = matches!(route, Guarded::Connect { .. } | Guarded::ConnectNowhere);
+        if connects && !(is_upgrade && method == "GET") {
+            let message = "this address speaks WebSocket; connect with a WebSocket client";
+            return Err(Refused::fatal(426, ErrorCode::InvalidMessage, message));
+        }
+        Ok(Route::Guarded(route))
+    }
+}
+
+/// What the first asterisk of a pattern stands for in a path; `None` if the path is another one.
+fn named<'a>(pattern: &str, path: &'a str) -> Option<&'a str> {
+    let (mut wanted, mut name) = (pattern.split('/'), None);
+    for segment in path.split('/') {
+        match wanted.next()? {
+            "*" => name = name.or(Some(segment)),
+            other if other == segment => {}
+            _ => return None,
         }
     }
+    wanted.next().is_none().then_some(name.unwrap_or_default())
 }
 
 /// The first value of a query's parameter, percent-decoded.
@@ -268,10 +341,6 @@ fn hex_pair(digits: [u8; 2]) -> Option<u8> {
     u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()
 }
 
-fn of_session(id: &str, action: Action) -> Result<Route, Refused> {
-    Ok(Route::Guarded(Guarded::Session { id: session_id(id)?, action }))
-}
-
 pub(super) fn session_id(id: &str) -> Result<String, Refused> {
     if is_session_id(id) {
         return Ok(id.to_owned());
@@ -280,31 +349,10 @@ pub(super) fn session_id(id: &str) -> Result<String, Refused> {
     Err(Refused::fatal(400, ErrorCode::InvalidMessage, &message))
 }
 
-/// What is wrong with the address comes before what is wrong with the way it is asked.
-fn connect(method: &str, is_upgrade: bool, id: Option<&str>, dialect: Dialect) -> Result<Route, Refused> {
-    choose(method, &[("GET", true)])?;
-    let connect = |id| session_id(id).map(|id| Guarded::Connect { id, dialect });
-    let route = id.map_or(Ok(Guarded::ConnectNowhere), connect)?;
-    if is_upgrade && method == "GET" {
-        return Ok(Route::Guarded(route));
-    }
-    let message = "this address speaks WebSocket; connect with a WebSocket client";
-    Err(Refused::fatal(426, ErrorCode::InvalidMessage, message))
-}
-
-/// What is served to this method.
-fn choose<T: Copy>(method: &str, served: &[(&str, T)]) -> Result<T, Refused> {
-    // The runtime leaves out the body of an answer to HEAD.
-    let asked = if method == "HEAD" { "GET" } else { method };
-    let found = served.iter().find(|(method, _)| *method == asked);
-    found.map(|(_, what)| *what).ok_or_else(|| {
-        let methods: Vec<&str> = served.iter().map(|(method, _)| *method).collect();
-        not_served(method, &methods)
-    })
-}
-
-fn not_served(method: &str, served: &[&str]) -> Refused {
-    let allow = served.join(", ");
+fn not_served(method: &str, served: &[(&str, Served)]) -> Refused {
+    let methods: Vec<&str> = served.iter().map(|(method, _)| *method).collect_vec();
+    let allow = methods.join(", ");
     let message = format!("this address takes {allow} and not {method}");
-    Refused { allow: Some(allow), ..Refused::fatal(405, ErrorCode::InvalidMessage, &message) }
+    let error = ErrorBody::fatal(ErrorCode::InvalidMessage, message);
+    Refused(Box::new(Reason { status: 405, error, allow: Some(allow) }))
 }

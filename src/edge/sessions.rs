@@ -11,7 +11,7 @@ use crate::database::{self, Expressions, IS_CURRENT, MIGRATION, SESSION_JSON, ow
 use crate::platform::d1::{self, Row};
 use crate::platform::{Env, Task, http::json_response, log_failure, normalized, number};
 use crate::protocol::limits::{LIST_PART_TIMEOUT_MS, LIST_TIMEOUT_MS, SEARCH_HITS_MAX};
-use crate::protocol::{ErrorCode, SessionState, cut, to_json};
+use crate::protocol::{CollectVec, ErrorCode, SessionState, cut, to_json};
 use crate::thread::places;
 
 use super::auth::Caller;
@@ -20,13 +20,13 @@ use super::routes::{Refused, query_value};
 use super::{Answer, is_of_titles};
 
 /// `class` is the name of the objects' binding, if it is not the usual one.
-pub async fn list(env: &Env, url: &str, caller: &Caller, class: Option<&str>, context: &Context) -> Answer {
+pub async fn list(env: &Env, url: String, caller: &Caller, class: Option<&str>, context: &Context) -> Answer {
     let mut scope = Scope::of(caller, row_prefix(env, class)?);
     if caller.is_admin() {
-        scope.owner = query_value(url, "subject");
+        scope.owner = query_value(&url, "subject");
     }
     let places = scope.places(env);
-    let Some(asked) = Asked::of(url, scope, is_of_titles(env), places.len())? else {
+    let Some(asked) = Asked::of(&url, scope, is_of_titles(env), places.len())? else {
         return page(&[], None, Some(true));
     };
     if !d1::is_bound(env) {
@@ -68,7 +68,7 @@ impl Scope {
         let (owner, named) = match caller {
             Caller::Known { sessions, .. } if sessions.iter().any(|id| id == "*") => (None, Vec::new()),
             Caller::Known { identity, sessions } => {
-                let named = sessions.iter().map(|id| prefix.clone() + id).collect();
+                let named = sessions.iter().map(|id| prefix.clone() + id).collect_vec();
                 (Some(identity.subject.clone().unwrap_or_default()), named)
             }
             Caller::Ticket(_) => (Some(String::new()), Vec::new()),
@@ -88,7 +88,7 @@ impl Scope {
         !self.named.is_empty()
     }
 
-    /// Of the first two bindings.
+    /// Who may see a session, as a condition on the first two bindings.
     fn condition(&self) -> String {
         let who = match (&self.owner, self.names_some()) {
             (None, _) => "(?1 IS NULL AND ?2 IS NULL)",
@@ -201,7 +201,7 @@ impl Asked {
             Order::Created => "created_at",
             Order::Recent => "last_message_at",
         };
-        // Of those it owns no more are looked at.
+        // An index gives one page of the owned sessions, so the database sorts no more than that and the named ones.
         let condition = if scope.names_some() {
             let of_class = scope.of_class();
             format!(
@@ -321,7 +321,8 @@ impl Asked {
     }
 }
 
-/// A condition for sessions of this state. What is not idle is told by the words of the index that holds it alone.
+/// A condition for sessions of this state. The second half of the last two repeats the condition of the partial index, without
+/// which SQLite would not use it.
 fn of_state(state: SessionState) -> &'static str {
     match state {
         SessionState::Idle => "AND coalesce(state, 'idle') = 'idle'",
@@ -330,7 +331,7 @@ fn of_state(state: SessionState) -> &'static str {
     }
 }
 
-/// Of the hits that a statement selects, in this order, as many as are looked at.
+/// The first hits of a statement in this order. The limit bounds the work of a search for a frequent word.
 fn hits(select: &str, order: &str) -> String {
     format!("SELECT * FROM (SELECT {select} ORDER BY {order} LIMIT {SEARCH_HITS_MAX})")
 }
@@ -355,7 +356,7 @@ impl Asked {
     /// The page out of what the databases gave, each in its order. All of them were asked for as many rows as the page may
     /// have, and one more.
     fn page(&self, found: &Array, is_whole: bool) -> Answer {
-        let mut found: Vec<Row> = found.iter().map(JsValue::unchecked_into).collect();
+        let mut found: Vec<Row> = found.iter().map(JsValue::unchecked_into).collect_vec();
         let is_complete = is_whole && (self.seen.is_none() || found.iter().all(Row::is_complete));
         found.retain(|row| !row.place().is_empty());
         let end = self.skipped.saturating_add(self.limit);
@@ -366,7 +367,7 @@ impl Asked {
             (Some(_), Some(seen)) if has_more => Some(seen.saturating_add(self.limit as u64).to_string()),
             _ => None,
         };
-        let sessions: Vec<String> = found.iter().skip(self.skipped).map(Row::json).collect();
+        let sessions: Vec<String> = found.iter().skip(self.skipped).map(Row::json).collect_vec();
         // A list is complete unless it says that it is not.
         let is_told = self.seen.is_some() || !is_complete;
         page(&sessions, next_before.as_deref(), is_told.then_some(is_complete))

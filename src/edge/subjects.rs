@@ -1,12 +1,12 @@
 //! What there is of a person, and its end: of sessions of its own, and in those of others.
 
 use js_sys::Promise;
-use js_sys::futures::{JsFuture, future_to_promise};
+use js_sys::futures::JsFuture;
 use wasm_bindgen::prelude::*;
 use worker_sys::Context;
 
 use crate::platform::http::json_response;
-use crate::platform::{Env, d1, log_failure, now};
+use crate::platform::{Env, d1, log_failure, now, promise};
 use crate::protocol::{ErrorCode, Identity, to_json};
 use crate::thread::places;
 
@@ -46,10 +46,10 @@ async fn look(env: &Env, subject: &str, deletes: bool, context: &Context) -> Res
 
 /// What was not done is done when it is asked for again.
 fn logged(work: Promise) -> Promise {
-    future_to_promise(async move {
+    promise(Box::pin(async move {
         if let Err(thrown) = JsFuture::from(work).await {
             log_failure("erasure_broken_off", &thrown);
         }
         Ok(JsValue::UNDEFINED)
-    })
+    }))
 }

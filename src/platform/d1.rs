@@ -1,11 +1,12 @@
 //! The database that all objects share.
 
-use js_sys::futures::{JsFuture, future_to_promise};
+use js_sys::futures::JsFuture;
 use js_sys::{Array, Promise, Reflect};
 use wasm_bindgen::prelude::*;
 use worker_sys::{D1Database, D1PreparedStatement, D1Result};
 
 use super::{Env, Task};
+use crate::protocol::CollectVec;
 use crate::variables;
 
 #[wasm_bindgen(module = "/src/platform/d1.js")]
@@ -22,7 +23,7 @@ extern "C" {
     /// The [`Row`]s of all answers in one order, and the errors among them.
     #[wasm_bindgen(catch)]
     pub fn merged(answers: &Array) -> Result<Array, JsValue>;
-    /// Of several databases, the health of the one that needs it most, as JSON.
+    /// The health of the database in the worst state, as JSON.
     #[wasm_bindgen(catch)]
     pub fn worst(names: &Array, answers: &Array, unreachable: &str) -> Result<String, JsValue>;
     /// Deletes the rows of a session that is no more.
@@ -96,7 +97,7 @@ pub fn database(env: &Env, place: u64) -> Result<D1Database, JsValue> {
 /// The numbers of all databases that sessions may be in; the first alone if `DB_GENERATIONS` is not valid.
 pub fn all(env: &Env) -> Vec<u64> {
     let count = generations(env).last().copied().unwrap_or(1);
-    (0..count).collect()
+    (0..count).collect_vec()
 }
 
 /// The numbers of databases that there were.
@@ -123,7 +124,7 @@ pub async fn of_all(
 ) -> Result<Array, JsValue> {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let ask: Closure<dyn FnMut(f64) -> Promise> =
-        Closure::new(move |place| future_to_promise(ask(place as u64)));
+        Closure::new(move |place| super::promise(ask(place as u64)));
     let places = places.iter().map(|place| super::number(*place)).collect();
     Ok(JsFuture::from(ask_all(&places, ask.as_ref())?).await?.unchecked_into())
 }
@@ -136,8 +137,8 @@ pub fn statement(
     database.prepare(query)?.bind(bindings.iter().collect())
 }
 
-/// A query's answer, or `undefined` if there is none within this time. A query that is given up goes on, and
-/// nobody hears of it.
+/// A query's answer, or `undefined` if there is none within this time. A query cannot be cancelled: one that is given up goes on,
+/// and its answer is dropped.
 pub fn within(answer: &Promise, wait_ms: u64) -> Promise {
     Promise::race(&Array::of2(answer, &super::elapsed(wait_ms)))
 }

@@ -4,7 +4,8 @@ use js_sys::futures::JsFuture;
 use js_sys::{Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use web_sys::{
-    QueuingStrategy, ReadableStream, ReadableStreamDefaultController, Request, Response, ResponseInit,
+    Headers, QueuingStrategy, ReadableStream, ReadableStreamDefaultController, Request, Response,
+    ResponseInit,
 };
 
 use super::{BodyChunk, BodyReader, Socket, describe, guard};
@@ -46,7 +47,7 @@ impl EventStream {
         Ok((both.get(0).unchecked_into(), EventStream(both.get(1).unchecked_into())))
     }
 
-    /// A stream that takes no more has been left, which is told by itself.
+    /// A failure needs no word here: a stream that takes no more has been left by its reader, and the platform tells that by itself.
     pub fn write(&self, bytes: &Uint8Array) {
         let _ = self.0.enqueue_with_chunk(bytes);
     }
@@ -139,16 +140,28 @@ pub fn body(response: &Response) -> Option<ReadableStream> {
     Some(body.unchecked_ref::<Packed>().pipe_through(&DecompressionStream::new("deflate")))
 }
 
-/// A body's bytes. Of a longer one at least `bytes_max` and one more, and the rest is not read.
-pub async fn read(body: Option<ReadableStream>, bytes_max: usize) -> Result<Vec<u8>, JsValue> {
+/// A body's bytes. Of a longer one at least `bytes_max` and one more, and the rest is not read. Where its length is known,
+/// its memory is taken once, as what grows needs twice as much.
+pub async fn read(
+    body: Option<ReadableStream>,
+    headers: &Headers,
+    bytes_max: usize,
+) -> Result<Vec<u8>, JsValue> {
     let mut bytes = Vec::new();
     let Some(body) = body else { return Ok(bytes) };
+    let length = headers.get("content-length").ok().flatten().and_then(|length| length.parse().ok());
+    let length = length.unwrap_or(0_usize).min(bytes_max);
     let reader: BodyReader = body.get_reader().unchecked_into();
     while bytes.len() <= bytes_max {
         let read: Promise = reader.read().unchecked_into();
         let chunk: BodyChunk = JsFuture::from(read).await?.unchecked_into();
         let Some(chunk) = chunk.value() else { return Ok(bytes) };
-        bytes.extend(chunk);
+        if bytes.is_empty() {
+            bytes = chunk;
+            bytes.reserve_exact(length.saturating_sub(bytes.len()));
+        } else {
+            bytes.extend_from_slice(&chunk);
+        }
     }
     let _ = reader.cancel();
     Ok(bytes)

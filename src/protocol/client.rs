@@ -117,14 +117,15 @@ pub struct CallAnswers {
 /// A turn that a client is to be sent.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TurnWanted {
-    /// That of a message.
+    /// The turn of a message.
     Message(Box<Post>),
-    /// That of a message; another answer to it, if the thread knows the message under another `requestId`.
+    /// The turn of a message, or another answer to it if the thread knows the message under another `requestId`.
     Run(Box<Post>),
-    /// That of this `requestId`, from what its client holds and so many events behind that; from its beginning, if that is
-    /// not given.
+    /// The turn with this `requestId`. It is shown from its beginning, or from what its client holds and so many events behind
+    /// that.
     Turn(String, Option<(Progress, u64)>),
-    /// That of a new version of a message. The post has the `requestId` of the first.
+    /// The turn of a new version of a message. The post has the `requestId` of the first version. A message that the thread
+    /// does not know is taken as a new one: it was refused, or lost on its way.
     Version(Box<Post>),
     /// Another answer to a message.
     Again {
@@ -132,6 +133,8 @@ pub enum TurnWanted {
         message_id: String,
         /// The `requestId` of the first version, if such a client sent it.
         request_id: String,
+        /// The message itself, if it can be read. It is taken if the thread does not know it.
+        post: Option<Box<Post>>,
     },
     /// The rest of the one whose calls are answered.
     Rest,

@@ -1,15 +1,13 @@
 //! What a message consists of.
 
-use serde::Serialize;
-
 use super::objects::{kinds, object};
 use super::words::words;
-use super::{Json, Word, to_json};
+use super::{Json, Word, Write, to_json};
 
 /// A message's content: a string where it is only text, else blocks.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(test, derive(ts_rs::TS))]
-#[serde(untagged)]
+#[cfg_attr(test, ts(untagged))]
 pub enum Content {
     /// Text alone.
     Text(String),
@@ -31,7 +29,7 @@ kinds! {
             text: String = "text",
             /// What the agent needs to be handed back with it, such as a signature. Opaque.
             #[cfg_attr(test, ts(type = "unknown"))]
-            provider_data: Option<Json> = "providerData" unless "Option::is_none",
+            provider_data: Option<Json> = "providerData" optional,
         },
         /// A model calls a tool.
         ToolUse = "tool_use" {
@@ -43,18 +41,18 @@ kinds! {
             #[cfg_attr(test, ts(type = "unknown"))]
             input: Json = "input",
             /// The tool's name for people.
-            title: Option<String> = "title" unless "Option::is_none",
+            title: Option<String> = "title" optional,
             /// What the tool does, by which a permission mode decides; `execute` if it is missing.
             #[cfg_attr(test, ts(as = "Option<ToolKind>"))]
-            kind: Option<Word<ToolKind>> = "kind" unless "Option::is_none",
+            kind: Option<Word<ToolKind>> = "kind" optional,
             /// Who gives the tool's result, if not the agent.
             #[cfg_attr(test, ts(as = "Option<ToolOutput>"))]
-            output: Option<Word<ToolOutput>> = "output" unless "Option::is_none",
+            output: Option<Word<ToolOutput>> = "output" optional,
             /// Whether the call may be carried out, if somebody is to say.
-            approval: Option<Approval> = "approval" unless "Option::is_none",
+            approval: Option<Approval> = "approval" optional,
             /// What the agent needs to be handed back with it. Opaque.
             #[cfg_attr(test, ts(type = "unknown"))]
-            provider_data: Option<Json> = "providerData" unless "Option::is_none",
+            provider_data: Option<Json> = "providerData" optional,
         },
         /// What a tool gave back.
         ToolResult = "tool_result" {
@@ -62,12 +60,12 @@ kinds! {
             tool_use_id: String = "toolUseId",
             /// The result.
             #[cfg_attr(test, ts(type = "string | unknown[]"))]
-            content: Json = "content" if is_said,
+            content: Json = "content" [is_said],
             /// Whether the tool failed.
             is_error: bool = "isError",
             /// A result that is neither a text nor a list, as it was; `content` is then its JSON text.
             #[cfg_attr(test, ts(type = "unknown"))]
-            output: Option<Json> = "output" unless "Option::is_none",
+            output: Option<Json> = "output" optional,
         },
         /// A file: an image, a document or any other.
         File = "file" {
@@ -77,18 +75,18 @@ kinds! {
             /// `/sessions/{id}/files/{file}` at the worker.
             url: String = "url",
             /// The file's name.
-            name: Option<String> = "name" unless "Option::is_none",
+            name: Option<String> = "name" optional,
             /// Its size in bytes.
-            size: Option<u64> = "size" unless "Option::is_none",
+            size: Option<u64> = "size" optional,
         },
         /// What an answer is based on.
         Source = "source" {
             /// The source's address.
-            url: Option<String> = "url" unless "Option::is_none",
+            url: Option<String> = "url" optional,
             /// The source's title.
-            title: Option<String> = "title" unless "Option::is_none",
+            title: Option<String> = "title" optional,
             /// The media type of a document.
-            media_type: Option<String> = "mediaType" unless "Option::is_none",
+            media_type: Option<String> = "mediaType" optional,
         },
         /// Anything that an application shows in a way of its own.
         Data = "data" {
@@ -98,7 +96,7 @@ kinds! {
             #[cfg_attr(test, ts(type = "unknown"))]
             data: Json = "data",
             /// A later block of the answer with the same name and id takes this one's place.
-            id: Option<String> = "id" unless "Option::is_none",
+            id: Option<String> = "id" optional,
         },
     } or Other
 }
@@ -142,13 +140,22 @@ object! {
         #[cfg_attr(test, ts(as = "ApprovalState"))]
         pub state: Word<ApprovalState> = "state",
         /// Why, in the words of whoever said it.
-        pub reason: Option<String> = "reason" unless "Option::is_none",
+        pub reason: Option<String> = "reason" optional,
         /// The subject that said it, or `mode` if the permission mode did.
-        pub by: Option<String> = "by" unless "Option::is_none",
+        pub by: Option<String> = "by" optional,
     }
 }
 
 /// Whether a tool's result has a form that models take.
+impl Write for Content {
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Content::Text(text) => text.write(out),
+            Content::Blocks(blocks) => blocks.write(out),
+        }
+    }
+}
+
 fn is_said(content: &Json) -> bool {
     matches!(content, Json::String(_) | Json::Array(_))
 }

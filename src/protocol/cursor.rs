@@ -2,8 +2,7 @@
 
 use std::fmt::{self, Display};
 
-use serde::{Serialize, Serializer};
-
+use super::Write;
 use super::limits::{CONCURRENT_TURNS_MAX, CURSOR_CHARS_MAX, QUEUED_TURNS_MAX};
 
 /// Turns that may run or wait at once.
@@ -97,19 +96,21 @@ impl Cursor {
 impl Display for Cursor {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = Vec::new();
-        self.write(&mut text);
+        self.write_bare(&mut text);
         out.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 
-impl Serialize for Cursor {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.to_string())
+impl Write for Cursor {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.push(b'"');
+        self.write_bare(out);
+        out.push(b'"');
     }
 }
 
 impl Cursor {
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+    fn write_bare(&self, out: &mut Vec<u8>) {
         write_hex(out, self.epoch);
         if self.is_start() {
             return;

@@ -22,7 +22,7 @@ pub fn file_of(url: &str) -> Option<(&str, &str)> {
     (is_session_id(session_id) && is_session_id(file_id)).then_some((session_id, file_id))
 }
 
-/// A media type without its parameters, in small letters; `None` if it is none.
+/// A media type in lower case, without its parameters; `None` if the text is no media type.
 #[must_use]
 pub fn media_type(header: &str) -> Option<String> {
     let whole = header.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -32,8 +32,8 @@ pub fn media_type(header: &str) -> Option<String> {
     (whole.len() <= MEDIA_TYPE_BYTES_MAX && is_word(kind) && is_word(of_kind)).then_some(whole)
 }
 
-/// A name that is safe wherever it is shown or saved: no folders, nothing that controls a line or its direction, and
-/// no more than [`FILE_NAME_BYTES_MAX`] bytes, of which the ending is kept.
+/// A name that is safe wherever it is shown or saved. It has no folders and no characters that control a line or its direction. It
+/// is cut to [`FILE_NAME_BYTES_MAX`] bytes in front of its ending, which tells people and programs what the file is.
 #[must_use]
 pub fn safe_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use super::objects::object;
 use super::words::words;
-use super::{Millis, Session};
+use super::{Millis, Session, Trace};
 
 words! {
     /// What somebody may do in a session; each may do what those before it may.
@@ -24,13 +24,16 @@ object! {
     #[derive(Eq)]
     pub struct Identity {
         /// Whom the caller's token is about; `None` where everybody is let in.
-        pub subject: Option<String> = "subject" unless "Option::is_none",
+        pub subject: Option<String> = "subject" optional,
         /// The role that the credential gives in this session.
-        pub granted: Option<Access> = "granted" unless "Option::is_none",
+        pub granted: Option<Access> = "granted" optional,
         /// Whether it may begin a session that its credential does not name.
         pub may_create: bool = "mayCreate",
         /// From when on the credential no longer holds, in milliseconds since 1970; `None` if it never expires.
-        pub expires_at: Option<Millis> = "expiresAt" unless "Option::is_none",
+        pub expires_at: Option<Millis> = "expiresAt" optional,
+        /// The trace that its request belongs to.
+        #[cfg_attr(test, ts(type = "string"))]
+        pub trace: Option<Trace> = "trace" optional,
     }
 }
 
@@ -38,7 +41,13 @@ impl Identity {
     /// The caller where everybody is let in, whoever it is.
     #[must_use]
     pub fn anyone() -> Self {
-        Identity { subject: None, granted: Some(Access::Admin), may_create: true, expires_at: None }
+        Identity {
+            subject: None,
+            granted: Some(Access::Admin),
+            may_create: true,
+            expires_at: None,
+            trace: None,
+        }
     }
 
     /// What the caller may do in a session, or in one that nobody has begun (`None`). If that is nothing, the

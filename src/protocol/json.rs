@@ -4,11 +4,8 @@
 //! digit, and the tables that floating point needs stay out of the worker.
 
 use std::borrow::Cow;
-use std::io;
 
 use litemap::LiteMap;
-use serde::{Serialize, Serializer};
-use serde_json::ser::Formatter;
 
 use super::limits::JSON_DEPTH_MAX;
 
@@ -32,6 +29,8 @@ pub enum Json {
 /// The fields of an object, sorted by name: the order that they were written in makes no difference.
 pub type Fields = LiteMap<String, Json>;
 
+static NO_FIELDS: Fields = Fields::new_vec();
+
 /// Fields of an object that this version does not know. They are kept, and written beside those that it knows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OtherFields(pub Fields);
@@ -54,48 +53,6 @@ pub type Field<'a, 'f> = dyn FnMut(&mut Reader<'a>, Cow<'a, str>) -> Parsed<()> 
 /// Reads a value.
 pub type Item<'a, 'f> = dyn FnMut(&mut Reader<'a>) -> Parsed<()> + 'f;
 
-/// A value as JSON. Use it for everything that may hold a [`Json`]: another writer does not know its numbers.
-#[must_use]
-pub fn to_json(value: &impl Serialize) -> String {
-    let mut bytes = Vec::with_capacity(128);
-    write_json(&mut bytes, value);
-    String::from_utf8(bytes).unwrap_or_default()
-}
-
-pub(crate) fn write_json<T: Serialize + ?Sized>(bytes: &mut Vec<u8>, value: &T) {
-    let mut serializer = serde_json::Serializer::with_formatter(bytes, Verbatim);
-    // What is written here has string keys, and a `Vec` takes everything: there is nothing to fail.
-    let _ = value.serialize(&mut serializer);
-}
-
-/// No byte string is ever written as an array, so that is the way in for what is JSON already.
-struct Verbatim;
-
-impl Formatter for Verbatim {
-    fn write_byte_array<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: &[u8]) -> io::Result<()> {
-        writer.write_all(value)
-    }
-}
-
-impl Serialize for OtherFields {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter())
-    }
-}
-
-impl Serialize for Json {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Json::Null => serializer.serialize_unit(),
-            Json::Bool(value) => serializer.serialize_bool(*value),
-            Json::Number(text) => serializer.serialize_bytes(text.as_bytes()),
-            Json::String(text) => serializer.serialize_str(text),
-            Json::Array(items) => serializer.collect_seq(items),
-            Json::Object(fields) => serializer.collect_map(fields.iter()),
-        }
-    }
-}
-
 impl Json {
     /// Reads a text; `None` if it is not one whole JSON value, or deeper than `JSON_DEPTH_MAX`.
     #[must_use]
@@ -113,6 +70,12 @@ impl Json {
     #[must_use]
     pub fn as_object(&self) -> Option<&Fields> {
         if let Json::Object(fields) = self { Some(fields) } else { None }
+    }
+
+    /// The fields; none if it is no object.
+    #[must_use]
+    pub fn fields(&self) -> &Fields {
+        self.as_object().unwrap_or(&NO_FIELDS)
     }
 
     /// The items, if it is an array.

@@ -177,6 +177,8 @@ pub const LIST_PART_TIMEOUT_MS: u64 = 3_000;
 pub const DATABASE_AGE_MS: u64 = 10_000;
 /// A database that has not answered `/health` by then is unreachable.
 pub const HEALTH_TIMEOUT_MS: u64 = 1_000;
+/// A database, a bucket or an agent that has not answered `/health?deep=1` by then is failing.
+pub const DEEP_HEALTH_TIMEOUT_MS: u64 = 5_000;
 /// Bytes of messages in one page of HTTP, beyond its first.
 pub const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of an HTTP request's body.
@@ -239,3 +241,5 @@ pub const LEAVING_MS: u64 = 30_000;
 pub const INVALID_FRAMES_MAX: u64 = 256;
 /// Sockets of one subject on one thread.
 pub const SUBJECT_SOCKETS_MAX: usize = 256;
+/// Bytes of a `tracestate`: what the standard asks for at least.
+pub const TRACESTATE_BYTES_MAX: usize = 512;

@@ -13,14 +13,17 @@ mod file;
 mod identity;
 pub mod json;
 pub mod limits;
+mod lists;
 pub(crate) mod objects;
-mod read;
+pub(crate) mod read;
 mod server;
 mod session;
 mod sha256;
+mod trace;
 #[cfg(test)]
 mod typescript;
 pub(crate) mod words;
+pub(crate) mod write;
 
 pub use client::{
     CallAnswers, ClientFrame, FrameName, Post, Received, SessionUpdate, StockRequest, ToolAnswer, ToolSaid,
@@ -31,14 +34,17 @@ pub use cursor::{Cursor, Progress};
 pub use error::{CloseCode, ErrorBody, ErrorCode};
 pub use file::{Wanted, disposition, file_of, file_path, media_type, safe_name, wanted};
 pub use identity::{Access, Identity};
-pub use json::{Json, to_json};
+pub use json::Json;
+pub use lists::CollectVec;
 pub use read::{Read, optional, required};
 pub use server::{
     Finish, InFlight, InFlightState, Response, ResponseMetadata, ServerFrame, SnapshotReason, Usage,
 };
 pub use session::{Message, MessageMetadata, PermissionMode, Role, Session, SessionState, Status, Versions};
 pub use sha256::sha256;
+pub use trace::Trace;
 pub use words::{Named, Word};
+pub use write::{Write, to_json};
 
 /// The contract's version, told in `connected`.
 pub const PROTOCOL_VERSION: u32 = 1;

@@ -1,95 +1,179 @@
 //! Structs and enums that are written and read as JSON objects, each field named once.
 //!
-//! What these macros define is written by what serde derives, and read by hand: what serde derives for reading
-//! takes ten times the code, and a worker is loaded whole.
+//! A field that is `optional` is left out if it has no value, or is a flag that is not set.
 
-/// Defines a struct that is a JSON object. After a field stands its name and, if the field may be left out, after
-/// `unless` the test for that.
-macro_rules! object {
+/// Defines a struct that is written as a JSON object. After a field stands its name.
+macro_rules! written {
     ($(#[$meta:meta])* pub struct $name:ident {
-        $($(#[$doc:meta])* pub $field:ident: $type:ty = $key:literal $(unless $skip:literal)?,)+
+        $($(#[$doc:meta])* pub $field:ident: $type:ty = $key:literal $($optional:ident)?,)+
     } $(and others in $other:ident)?) => {
         $(#[$meta])*
-        #[derive(Clone, Debug, PartialEq, ::serde::Serialize)]
+        #[derive(Clone, Debug, PartialEq)]
         #[cfg_attr(test, derive(ts_rs::TS))]
         pub struct $name {
             $(
                 $(#[$doc])*
-                #[serde(rename = $key)]
-                $(#[serde(skip_serializing_if = $skip)] #[cfg_attr(test, ts(optional))])?
+                #[cfg_attr(test, ts(rename = $key))]
+                $(#[cfg_attr(test, ts($optional))])?
                 pub $field: $type,
             )+
             $(
                 /// Fields that this version has no name for.
-                #[serde(flatten)]
                 #[cfg_attr(test, ts(skip))]
                 pub $other: $crate::protocol::json::OtherFields,
             )?
         }
 
-        impl $crate::protocol::Read for $name {
-            fn read(value: &$crate::protocol::Json) -> Option<Self> {
-                // Only a struct with others asks for them.
-                #[allow(dead_code)]
-                const KEYS: &[&str] = &[$($key),+];
-                Some($name {
-                    $($field: $crate::protocol::required(value, $key)?,)+
-                    $($other: $crate::protocol::read::others(value, KEYS)?,)?
-                })
+        impl $crate::protocol::Write for $name {
+            fn write(&self, out: &mut Vec<u8>) {
+                $crate::protocol::write::begin(out);
+                $($crate::protocol::objects::write_field!(out, $key, &self.$field $(, $optional)?);)+
+                $($crate::protocol::write::fields(out, &self.$other.0);)?
+                $crate::protocol::write::end(out);
             }
         }
     };
 }
 
-/// Defines an enum that is a JSON object with a `type`, which stands after a value's name. An object of another
-/// type or form is the last value. After a field may stand a check that it must pass, and the test for leaving it out.
-macro_rules! kinds {
-    ($(#[$meta:meta])* pub enum $name:ident {
-        $($(#[$doc:meta])* $kind:ident = $word:literal {
-            $($(#[$field_meta:meta])* $field:ident: $type:ty = $key:literal $(if $check:ident)? $(unless $skip:literal)?,)+
-        },)+
-    } or $other:ident) => {
-        $(#[$meta])*
-        #[derive(Clone, Debug, PartialEq, ::serde::Serialize)]
+/// Defines a struct that is written as a JSON object and read out of one.
+macro_rules! object {
+    ($(#[$meta:meta])* pub struct $name:ident {
+        $($(#[$doc:meta])* pub $field:ident: $type:ty = $key:literal $($optional:ident)?,)+
+    } $(and others in $other:ident)?) => {
+        $crate::protocol::objects::written! {
+            $(#[$meta])*
+            pub struct $name {
+                $($(#[$doc])* pub $field: $type = $key $($optional)?,)+
+            } $(and others in $other)?
+        }
+
+        impl $crate::protocol::Read for $name {
+            fn blank() -> Self {
+                $name {
+                    $($field: $crate::protocol::Read::blank(),)+
+                    $($other: $crate::protocol::json::OtherFields::default(),)?
+                }
+            }
+
+            fn fill(&mut self, json: Option<&$crate::protocol::Json>) -> bool {
+                // Only a struct with others asks for them.
+                #[allow(dead_code)]
+                const KEYS: &[&str] = &[$($key),+];
+                let Some(json) = json else { return false };
+                $($crate::protocol::read::fill_field(&mut self.$field, json, $key) &&)+
+                $($crate::protocol::read::fill_others(&mut self.$other, json, KEYS) &&)?
+                true
+            }
+        }
+    };
+}
+
+/// Defines an enum that is written as a JSON object with a tag, which stands after a value's name.
+macro_rules! tagged {
+    ($(#[$meta:meta])* pub enum $name:ident by $tag:literal {
+        $($(#[$doc:meta])* $kind:ident = $word:literal $({
+            $($(#[$field_meta:meta])* $field:ident: $type:ty = $key:literal $($optional:ident)?,)+
+        })?,)+
+    } $(or $other:ident)?) => {
+        #[derive(Clone, Debug, PartialEq)]
         #[cfg_attr(test, derive(ts_rs::TS))]
-        #[serde(tag = "type")]
+        #[cfg_attr(test, ts(tag = $tag))]
+        $(#[$meta])*
         pub enum $name {
             $(
                 $(#[$doc])*
-                #[serde(rename = $word)]
-                $kind {
+                #[cfg_attr(test, ts(rename = $word))]
+                $kind $({
                     $(
                         $(#[$field_meta])*
-                        #[serde(rename = $key)]
-                        $(#[serde(skip_serializing_if = $skip)] #[cfg_attr(test, ts(optional))])?
+                        #[cfg_attr(test, ts(rename = $key))]
+                        $(#[cfg_attr(test, ts($optional))])?
                         $field: $type,
                     )+
-                },
+                })?,
             )+
-            /// An object of a type or form that this version does not know.
-            #[serde(untagged)]
-            #[cfg_attr(test, ts(skip))]
-            $other($crate::protocol::Json),
+            $(
+                /// An object of a type or form that this version does not know.
+                #[cfg_attr(test, ts(skip))]
+                $other($crate::protocol::Json),
+            )?
+        }
+
+        impl $crate::protocol::Write for $name {
+            fn write(&self, out: &mut Vec<u8>) {
+                let word = match self {
+                    $($name::$kind $({ $($field: _),+ })? => $word,)+
+                    $($name::$other(json) => return json.write(out),)?
+                };
+                $crate::protocol::write::begin(out);
+                $crate::protocol::write::field(out, $tag, word);
+                match self {
+                    $($name::$kind $({ $($field),+ })? => {
+                        $($($crate::protocol::objects::write_field!(out, $key, $field $(, $optional)?);)+)?
+                    })+
+                    $($name::$other(_) => {})?
+                }
+                $crate::protocol::write::end(out);
+            }
+        }
+    };
+}
+
+/// Defines an enum that is a JSON object with a `type`, and is read out of one. An object of another type or form is the
+/// last value. After a field may stand, in brackets, a check that it must pass.
+macro_rules! kinds {
+    ($(#[$meta:meta])* pub enum $name:ident {
+        $($(#[$doc:meta])* $kind:ident = $word:literal {
+            $($(#[$field_meta:meta])* $field:ident: $type:ty = $key:literal $([$check:ident])? $($optional:ident)?,)+
+        },)+
+    } or $other:ident) => {
+        $crate::protocol::objects::tagged! {
+            $(#[$meta])*
+            pub enum $name by "type" {
+                $($(#[$doc])* $kind = $word {
+                    $($(#[$field_meta])* $field: $type = $key $($optional)?,)+
+                },)+
+            } or $other
         }
 
         impl $name {
-            fn known(kind: &str, value: &$crate::protocol::Json) -> Option<Self> {
+            fn fill_known(&mut self, kind: &str, json: &$crate::protocol::Json) -> bool {
                 match kind {
-                    $($word => Some($name::$kind {
-                        $($field: $crate::protocol::required::<$type>(value, $key)$(.filter($check))??,)+
-                    }),)+
-                    _ => None,
+                    $($word => {
+                        *self = $name::$kind { $($field: $crate::protocol::Read::blank()),+ };
+                        let $name::$kind { $($field),+ } = self else { return false };
+                        $($crate::protocol::read::fill_field($field, json, $key) $(&& $check($field))? &&)+
+                        true
+                    })+
+                    _ => false,
                 }
             }
         }
 
         impl $crate::protocol::Read for $name {
-            fn read(value: &$crate::protocol::Json) -> Option<Self> {
-                let kind = value.get("type")?.as_str()?;
-                Some(Self::known(kind, value).unwrap_or_else(|| $name::$other(value.clone())))
+            fn blank() -> Self {
+                $name::$other($crate::protocol::Json::Null)
+            }
+
+            fn fill(&mut self, json: Option<&$crate::protocol::Json>) -> bool {
+                let Some(json) = json else { return false };
+                let Some($crate::protocol::Json::String(kind)) = json.get("type") else { return false };
+                if !self.fill_known(kind, json) {
+                    *self = $name::$other(json.clone());
+                }
+                true
             }
         }
     };
 }
 
-pub(crate) use {kinds, object};
+macro_rules! write_field {
+    ($out:ident, $key:literal, $value:expr) => {
+        $crate::protocol::write::field($out, $key, $value)
+    };
+    ($out:ident, $key:literal, $value:expr, optional) => {
+        $crate::protocol::write::optional_field($out, $key, $value)
+    };
+}
+
+pub(crate) use {kinds, object, tagged, write_field, written};

@@ -3,15 +3,19 @@
 use super::json::OtherFields;
 use super::{Content, Json};
 
-/// A type that can be read out of JSON. `None` stands for JSON that it could not have been written as.
+/// A type that can be read out of JSON. Values are filled in where they stand: each move of one would be code.
 pub trait Read: Sized {
-    /// The value that a JSON value stands for.
-    fn read(value: &Json) -> Option<Self>;
+    /// A value to be filled.
+    fn blank() -> Self;
 
-    /// The value of a field that is not there; `None` if the field is required.
+    /// Becomes the value that JSON stands for; `None` is that of a field that is not there. Whether it could have been
+    /// written as that: if not, what it has become says nothing.
+    fn fill(&mut self, json: Option<&Json>) -> bool;
+
+    /// The value that a JSON value stands for. `None` stands for JSON that it could not have been written as.
     #[must_use]
-    fn missing() -> Option<Self> {
-        None
+    fn read(json: &Json) -> Option<Self> {
+        filled(Some(json))
     }
 
     /// The value that a JSON text stands for.
@@ -21,92 +25,168 @@ pub trait Read: Sized {
     }
 }
 
+fn filled<T: Read>(json: Option<&Json>) -> Option<T> {
+    let mut value = T::blank();
+    value.fill(json).then_some(value)
+}
+
 /// A field. It must be there, unless its type has a value for a missing one.
 #[must_use]
-pub fn required<T: Read>(value: &Json, name: &str) -> Option<T> {
-    value.get(name).map_or_else(T::missing, T::read)
+pub fn required<T: Read>(json: &Json, name: &str) -> Option<T> {
+    filled(json.get(name))
 }
 
 /// A field that may be missing or null.
 #[must_use]
-pub fn optional<T: Read>(value: &Json, name: &str) -> Option<Option<T>> {
-    required(value, name)
+pub fn optional<T: Read>(json: &Json, name: &str) -> Option<Option<T>> {
+    required(json, name)
+}
+
+/// Fills in a field, as [`required`] reads it.
+pub(crate) fn fill_field<T: Read>(field: &mut T, json: &Json, name: &str) -> bool {
+    field.fill(json.get(name))
+}
+
+/// The same for one that stays as it is if it is missing or null.
+pub(crate) fn fill_known<T: Read>(field: &mut T, json: &Json, name: &str) -> bool {
+    match json.get(name) {
+        None | Some(Json::Null) => true,
+        known => field.fill(known),
+    }
+}
+
+/// Takes what there is.
+fn put<T>(place: &mut T, found: Option<T>) -> bool {
+    let is_found = found.is_some();
+    if let Some(value) = found {
+        *place = value;
+    }
+    is_found
 }
 
 impl<T: Read> Read for Option<T> {
-    fn read(value: &Json) -> Option<Self> {
-        if *value == Json::Null { Some(None) } else { T::read(value).map(Some) }
+    fn blank() -> Self {
+        None
     }
 
-    fn missing() -> Option<Self> {
-        Some(None)
+    fn fill(&mut self, json: Option<&Json>) -> bool {
+        matches!(json, None | Some(Json::Null)) || self.insert(T::blank()).fill(json)
     }
 }
 
 impl Read for String {
-    fn read(value: &Json) -> Option<Self> {
-        value.as_str().map(str::to_owned)
+    fn blank() -> Self {
+        String::new()
+    }
+
+    fn fill(&mut self, json: Option<&Json>) -> bool {
+        put(self, json.and_then(Json::as_str).map(str::to_owned))
     }
 }
 
 impl Read for u64 {
-    fn read(value: &Json) -> Option<Self> {
-        value.as_u64()
+    fn blank() -> Self {
+        0
+    }
+
+    fn fill(&mut self, json: Option<&Json>) -> bool {
+        put(self, json.and_then(Json::as_u64))
+    }
+}
+
+impl Read for usize {
+    fn blank() -> Self {
+        0
+    }
+
+    fn fill(&mut self, json: Option<&Json>) -> bool {
+        put(self, json.and_then(Json::as_u64).and_then(|number| number.try_into().ok()))
     }
 }
 
 /// A flag that is missing or null is not set.
 impl Read for bool {
-    fn read(value: &Json) -> Option<Self> {
-        if *value == Json::Null { Some(false) } else { value.as_bool() }
+    fn blank() -> Self {
+        false
     }
 
-    fn missing() -> Option<Self> {
-        Some(false)
+    fn fill(&mut self, json: Option<&Json>) -> bool {
+        matches!(json, None | Some(Json::Null)) || put(self, json.and_then(Json::as_bool))
     }
 }
 
 impl Read for Json {
-    fn read(value: &Json) -> Option<Self> {
-        Some(value.clone())
+    fn blank() -> Self {
+        Json::Null
+    }
+
+    fn fill(&mut self, json: Option<&Json>) -> bool {
+        put(self, json.cloned())
     }
 }
 
 impl<T: Read> Read for Vec<T> {
-    fn read(value: &Json) -> Option<Self> {
-        let mut items = Vec::new();
-        for item in value.as_array()? {
-            items.push(T::read(item)?);
+    fn blank() -> Self {
+        Vec::new()
+    }
+
+    fn fill(&mut self, json: Option<&Json>) -> bool {
+        let Some(items) = json.and_then(Json::as_array) else { return false };
+        for item in items {
+            let Some(item) = T::read(item) else { return false };
+            self.push(item);
         }
-        Some(items)
+        true
+    }
+}
+
+impl Read for (u64, u64) {
+    fn blank() -> Self {
+        (0, 0)
+    }
+
+    fn fill(&mut self, json: Option<&Json>) -> bool {
+        let Some([one, other]) = json.and_then(Json::as_array) else { return false };
+        self.0.fill(Some(one)) && self.1.fill(Some(other))
     }
 }
 
 impl Read for Content {
-    fn read(value: &Json) -> Option<Self> {
-        match value {
-            Json::String(text) => Some(Content::Text(text.clone())),
-            blocks => Vec::read(blocks).map(Content::Blocks),
-        }
+    fn blank() -> Self {
+        Content::default()
+    }
+
+    fn fill(&mut self, json: Option<&Json>) -> bool {
+        put(
+            self,
+            json.and_then(|json| match json {
+                Json::String(text) => Some(Content::Text(text.clone())),
+                blocks => Vec::read(blocks).map(Content::Blocks),
+            }),
+        )
     }
 }
 
-/// The fields of an object that this version has no name for.
-pub(crate) fn others(value: &Json, known: &[&str]) -> Option<OtherFields> {
-    let is_other = |(name, _): &(&String, &Json)| !known.contains(&name.as_str());
-    let fields = value.as_object()?.iter().filter(is_other);
-    Some(OtherFields(fields.map(|(name, value)| (name.clone(), value.clone())).collect()))
+/// Fills in the fields of an object that this version has no name for.
+pub(crate) fn fill_others(others: &mut OtherFields, json: &Json, known: &[&str]) -> bool {
+    for (name, value) in json.fields() {
+        if !known.contains(&name.as_str()) {
+            others.0.insert(name.clone(), value.clone());
+        }
+    }
+    json.as_object().is_some()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Write;
     use crate::protocol::{
         Block, ErrorBody, ErrorCode, Identity, Named, PermissionMode, ResponseMetadata, Session,
         SessionState, to_json,
     };
 
-    fn comes_back<T: Read + serde::Serialize + PartialEq + std::fmt::Debug>(written: &T) {
+    fn comes_back<T: Read + Write + PartialEq + std::fmt::Debug>(written: &T) {
         let json = to_json(written);
         assert_eq!(T::parse(&json).as_ref(), Some(written), "{json}");
     }
@@ -135,6 +215,7 @@ mod tests {
             granted,
             may_create: false,
             expires_at: Some(7),
+            trace: None,
         });
         for mode in PermissionMode::ALL {
             comes_back(&Session {

@@ -1,281 +1,256 @@
 //! What clients are told, as values. A dialect turns them into bytes.
 
-use serde::Serialize;
-
-use super::objects::object;
+use super::objects::{object, tagged, written};
 use super::words::words;
 use super::{Block, Cursor, ErrorBody, Json, Message, Millis, Session, Word};
 
-/// A frame from the server. `user_message`, `branch`, `token`, `block_start`, `block_delta`, `block`, `waiting`, `tool_decided`, `final`,
-/// `cancelled`, `error` with a `cursor` and `session` are log events: every connection gets the same ones in the same order. An `error` without a `cursor`
-/// says that a frame of this client was refused.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
-#[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
-pub enum ServerFrame {
-    /// A user's message was accepted and is stored. For its sender this is the acknowledgement.
-    UserMessage {
-        /// The client's place once it has this frame. Keep it, and hand it back on connecting.
-        #[cfg_attr(test, ts(as = "String"))]
-        cursor: Cursor,
-        /// The turn's id, as its client chose it.
-        request_id: String,
-        /// The id that the answer's message will have.
-        answer_id: String,
-        /// The message as it is stored.
-        message: Box<Message>,
-    },
-    /// The current path is another one from here on.
-    Branch {
-        /// The client's place once it has this frame. Keep it, and hand it back on connecting.
-        #[cfg_attr(test, ts(as = "String"))]
-        cursor: Cursor,
-        /// Of a `regenerate`: the turn's id, as its client chose it.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        #[cfg_attr(test, ts(optional))]
-        request_id: Option<String>,
-        /// Of a `regenerate`: the id that the answer's message will have.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        #[cfg_attr(test, ts(optional))]
-        answer_id: Option<String>,
-        /// The last message that stays; `null` if none does.
-        after: Option<String>,
-        /// What follows it now, oldest first.
-        messages: Vec<Message>,
-    },
-    /// More text of a running answer. Append it to what came before.
-    Token {
-        /// The client's place once it has this frame. Keep it, and hand it back on connecting.
-        #[cfg_attr(test, ts(as = "String"))]
-        cursor: Cursor,
-        /// The turn's id, as its client chose it.
-        request_id: String,
-        /// The text; it may be several of the model's tokens.
-        token: String,
-    },
-    /// A finished block of a running answer that is not text.
-    Block {
-        /// The client's place once it has this frame. Keep it, and hand it back on connecting.
-        #[cfg_attr(test, ts(as = "String"))]
-        cursor: Cursor,
-        /// The turn's id, as its client chose it.
-        request_id: String,
-        /// The block's place among the answer's blocks that are not text, from 0. A block that is there already is
-        /// replaced.
-        index: usize,
-        /// The block.
-        block: Block,
-    },
-    /// A block of a running answer begins to grow. Its `block` with the same `index` will be the whole of it. One that
-    /// is followed by text or by another block before it was whole is dropped.
-    BlockStart {
-        /// The client's place once it has this frame. Keep it, and hand it back on connecting.
-        #[cfg_attr(test, ts(as = "String"))]
-        cursor: Cursor,
-        /// The turn's id, as its client chose it.
-        request_id: String,
-        /// The block's place among the answer's blocks that are not text, from 0.
-        index: usize,
-        /// The block without what grows: a `thinking` without `text`, or a `tool_use` without `input`.
-        #[cfg_attr(
-            test,
-            ts(
-                type = "Omit<Extract<Block, { type: \"thinking\" }>, \"text\"> | Omit<Extract<Block, { type: \"tool_use\" }>, \"input\">"
-            )
-        )]
-        block: Json,
-    },
-    /// More of the block that was begun.
-    BlockDelta {
-        /// The client's place once it has this frame. Keep it, and hand it back on connecting.
-        #[cfg_attr(test, ts(as = "String"))]
-        cursor: Cursor,
-        /// The turn's id, as its client chose it.
-        request_id: String,
-        /// The block's place among the answer's blocks that are not text, from 0.
-        index: usize,
-        /// More of the thinking's `text`, or of the JSON of the call's `input`.
-        delta: String,
-    },
-    /// Data for whoever is connected. It is no log event: it is not kept, and is not sent again.
-    Data {
-        /// The turn whose agent sent it.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        #[cfg_attr(test, ts(optional))]
-        request_id: Option<String>,
-        /// What kind of data it is, in the application's words.
-        name: String,
-        /// Any JSON.
-        #[cfg_attr(test, ts(type = "unknown"))]
-        data: Json,
-        /// Later data with the same name and id takes this one's place.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        #[cfg_attr(test, ts(optional))]
-        id: Option<String>,
-    },
-    /// The turn is over: the answer is complete.
-    Final {
-        /// The client's place once it has this frame. Keep it, and hand it back on connecting.
-        #[cfg_attr(test, ts(as = "String"))]
-        cursor: Cursor,
-        /// The turn's id, as its client chose it.
-        request_id: String,
-        /// The id of the answer's message.
-        message_id: String,
-        /// When the turn ended, in milliseconds since 1970.
-        created_at: Millis,
-        /// The whole answer.
-        response: Response,
-    },
-    /// The turn is over: it was cancelled.
-    Cancelled {
-        /// The client's place once it has this frame. Keep it, and hand it back on connecting.
-        #[cfg_attr(test, ts(as = "String"))]
-        cursor: Cursor,
-        /// The turn's id, as its client chose it.
-        request_id: String,
-        /// The id of the answer's message.
-        message_id: String,
-        /// When the turn ended, in milliseconds since 1970.
-        created_at: Millis,
-        /// The partial answer, as it is stored.
-        response: Response,
-        /// Why, if nobody cancelled it: `superseded` by another message.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        #[cfg_attr(test, ts(optional))]
-        reason: Option<String>,
-    },
-    /// The turn waits for people: its agent goes on once no call is open any more.
-    Waiting {
-        /// The client's place once it has this frame. Keep it, and hand it back on connecting.
-        #[cfg_attr(test, ts(as = "String"))]
-        cursor: Cursor,
-        /// The turn's id, as its client chose it.
-        request_id: String,
-        /// The calls that are open: an approval is asked for, or a client is to give the result.
-        tool_use_ids: Vec<String>,
-    },
-    /// Somebody decided whether a call may be carried out, or the permission mode did.
-    ToolDecided {
-        /// The client's place once it has this frame. Keep it, and hand it back on connecting.
-        #[cfg_attr(test, ts(as = "String"))]
-        cursor: Cursor,
-        /// The turn's id, as its client chose it.
-        request_id: String,
-        /// The call.
-        tool_use_id: String,
-        /// Whether it may.
-        approved: bool,
-        /// Why, in the words of whoever decided.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        #[cfg_attr(test, ts(optional))]
-        reason: Option<String>,
-        /// The subject that decided, or `mode`; not there where `AUTH=none`.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        #[cfg_attr(test, ts(optional))]
-        by: Option<String>,
-    },
-    /// The turn is over: it failed. Unlike a refusal, this `error` has a `cursor`.
-    #[serde(rename = "error")]
-    Failed {
-        /// The client's place once it has this frame. Keep it, and hand it back on connecting.
-        #[cfg_attr(test, ts(as = "String"))]
-        cursor: Cursor,
-        /// The turn's id, as its client chose it.
-        request_id: String,
-        /// Why the turn failed. The frame has a `cursor`, unlike a refusal.
-        error: ErrorBody,
-        /// The id of the answer's message.
-        message_id: String,
-        /// When the turn ended, in milliseconds since 1970.
-        created_at: Millis,
-        /// The partial answer, as it is stored.
-        response: Response,
-    },
-    /// The session was created or changed. It also changes whenever a message is counted.
-    Session {
-        /// The client's place once it has this frame. Keep it, and hand it back on connecting.
-        #[cfg_attr(test, ts(as = "String"))]
-        cursor: Cursor,
-        /// The whole session after the change.
-        session: Session,
-    },
-    /// The first frame on every connection.
-    Connected {
-        /// The version of the contract that the server speaks.
-        protocol: u32,
-        /// The server's name for this connection, as its logs show it.
-        connection_id: String,
-        /// The session that this connection belongs to.
-        session_id: String,
-        /// `not-created` until the first message creates the session, then `created`.
-        #[cfg_attr(test, ts(type = "\"not-created\" | \"created\""))]
-        status: &'static str,
-        /// The session; `null` until it is created.
-        session: Option<Session>,
-        /// Whether the cursor was known. If so, the missed events follow; if not, a `snapshot`.
-        resumed: bool,
-        /// The place to hand back if the connection breaks before another cursor comes; the client's own if `resumed`.
-        cursor: String,
-        /// The turns that wait or run at the moment.
-        in_flight: Vec<InFlightState>,
-    },
-    /// The newest messages and the running answers. It replaces everything the client holds.
-    Snapshot {
-        /// Why it was sent.
-        reason: SnapshotReason,
-        /// The newest messages, oldest first: at most 50 and 256 KiB, but at least one if there is any.
-        messages: Vec<Message>,
-        /// Whether there are older messages; read them by HTTP.
-        has_more: bool,
-        /// The turns that wait or run, each with its answer so far.
-        in_flight: Vec<InFlight>,
-        /// The session; `null` until it is created.
-        session: Option<Session>,
-        /// The client's place once it has this frame. Keep it, and hand it back on connecting.
-        #[cfg_attr(test, ts(as = "String"))]
-        cursor: Cursor,
-    },
-    /// The end of the answer to a `session_sync`.
-    SessionSynced {
-        /// The client's place once it has this frame. Keep it, and hand it back on connecting.
-        #[cfg_attr(test, ts(as = "String"))]
-        cursor: Cursor,
-    },
-    /// The turn waits for others to end.
-    Queued {
-        /// The turn's id, as its client chose it.
-        request_id: String,
-        /// Its place in the queue; 1 is next.
-        position: usize,
-    },
-    /// A frame of this client was refused. Unlike a failed turn, this `error` has no `cursor`; the socket stays open.
-    #[serde(rename = "error")]
-    Refused {
-        /// The refused frame's `type`, at most 256 characters; `unknown` if it has none that is a string.
-        refused: String,
-        /// The refused frame's `requestId`, if it has one that is a string; at most 256 characters.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        #[cfg_attr(test, ts(optional))]
-        request_id: Option<String>,
-        /// The refused frame's `toolUseId`, if it has one that is a string; at most 256 characters.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        #[cfg_attr(test, ts(optional))]
-        tool_use_id: Option<String>,
-        /// How the refused frame begins (64 characters), if it has no such `requestId` or is not JSON.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        #[cfg_attr(test, ts(optional))]
-        frame: Option<String>,
-        /// Why the frame was refused.
-        error: ErrorBody,
-    },
-    /// Asks the client to show that it reads. It answers with the same frame.
-    Check {
-        /// The number of the check.
-        n: u64,
-    },
-    /// The answer to a `ping`.
-    Pong,
+tagged! {
+    /// A frame from the server. `user_message`, `branch`, `token`, `block_start`, `block_delta`, `block`, `waiting`, `tool_decided`, `final`,
+    /// `cancelled`, `error` with a `cursor` and `session` are log events: every connection gets the same ones in the same order. An `error` without a `cursor`
+    /// says that a frame of this client was refused.
+    pub enum ServerFrame by "type" {
+        /// A user's message was accepted and is stored. For its sender this is the acknowledgement.
+        UserMessage = "user_message" {
+            /// The client's place once it has this frame. Keep it, and hand it back on connecting.
+            #[cfg_attr(test, ts(as = "String"))]
+            cursor: Cursor = "cursor",
+            /// The turn's id, as its client chose it.
+            request_id: String = "requestId",
+            /// The id that the answer's message will have.
+            answer_id: String = "answerId",
+            /// The message as it is stored.
+            message: Box<Message> = "message",
+        },
+        /// The current path is another one from here on.
+        Branch = "branch" {
+            /// The client's place once it has this frame. Keep it, and hand it back on connecting.
+            #[cfg_attr(test, ts(as = "String"))]
+            cursor: Cursor = "cursor",
+            /// Of a `regenerate`: the turn's id, as its client chose it.
+            request_id: Option<String> = "requestId" optional,
+            /// Of a `regenerate`: the id that the answer's message will have.
+            answer_id: Option<String> = "answerId" optional,
+            /// The last message that stays; `null` if none does.
+            after: Option<String> = "after",
+            /// What follows it now, oldest first.
+            messages: Vec<Message> = "messages",
+        },
+        /// More text of a running answer. Append it to what came before.
+        Token = "token" {
+            /// The client's place once it has this frame. Keep it, and hand it back on connecting.
+            #[cfg_attr(test, ts(as = "String"))]
+            cursor: Cursor = "cursor",
+            /// The turn's id, as its client chose it.
+            request_id: String = "requestId",
+            /// The text; it may be several of the model's tokens.
+            token: String = "token",
+        },
+        /// A finished block of a running answer that is not text.
+        Block = "block" {
+            /// The client's place once it has this frame. Keep it, and hand it back on connecting.
+            #[cfg_attr(test, ts(as = "String"))]
+            cursor: Cursor = "cursor",
+            /// The turn's id, as its client chose it.
+            request_id: String = "requestId",
+            /// The block's place among the answer's blocks that are not text, from 0. A block that is there already is
+            /// replaced.
+            index: usize = "index",
+            /// The block.
+            block: Block = "block",
+        },
+        /// A block of a running answer begins to grow. Its `block` with the same `index` will be the whole of it. One that
+        /// is followed by text or by another block before it was whole is dropped.
+        BlockStart = "block_start" {
+            /// The client's place once it has this frame. Keep it, and hand it back on connecting.
+            #[cfg_attr(test, ts(as = "String"))]
+            cursor: Cursor = "cursor",
+            /// The turn's id, as its client chose it.
+            request_id: String = "requestId",
+            /// The block's place among the answer's blocks that are not text, from 0.
+            index: usize = "index",
+            /// The block without what grows: a `thinking` without `text`, or a `tool_use` without `input`.
+            #[cfg_attr(
+                test,
+                ts(
+                    type = "Omit<Extract<Block, { type: \"thinking\" }>, \"text\"> | Omit<Extract<Block, { type: \"tool_use\" }>, \"input\">"
+                )
+            )]
+            block: Json = "block",
+        },
+        /// More of the block that was begun.
+        BlockDelta = "block_delta" {
+            /// The client's place once it has this frame. Keep it, and hand it back on connecting.
+            #[cfg_attr(test, ts(as = "String"))]
+            cursor: Cursor = "cursor",
+            /// The turn's id, as its client chose it.
+            request_id: String = "requestId",
+            /// The block's place among the answer's blocks that are not text, from 0.
+            index: usize = "index",
+            /// More of the thinking's `text`, or of the JSON of the call's `input`.
+            delta: String = "delta",
+        },
+        /// Data for whoever is connected. It is no log event: it is not kept, and is not sent again.
+        Data = "data" {
+            /// The turn whose agent sent it.
+            request_id: Option<String> = "requestId" optional,
+            /// What kind of data it is, in the application's words.
+            name: String = "name",
+            /// Any JSON.
+            #[cfg_attr(test, ts(type = "unknown"))]
+            data: Json = "data",
+            /// Later data with the same name and id takes this one's place.
+            id: Option<String> = "id" optional,
+        },
+        /// The turn is over: the answer is complete.
+        Final = "final" {
+            /// The client's place once it has this frame. Keep it, and hand it back on connecting.
+            #[cfg_attr(test, ts(as = "String"))]
+            cursor: Cursor = "cursor",
+            /// The turn's id, as its client chose it.
+            request_id: String = "requestId",
+            /// The id of the answer's message.
+            message_id: String = "messageId",
+            /// When the turn ended, in milliseconds since 1970.
+            created_at: Millis = "createdAt",
+            /// The whole answer.
+            response: Response = "response",
+        },
+        /// The turn is over: it was cancelled.
+        Cancelled = "cancelled" {
+            /// The client's place once it has this frame. Keep it, and hand it back on connecting.
+            #[cfg_attr(test, ts(as = "String"))]
+            cursor: Cursor = "cursor",
+            /// The turn's id, as its client chose it.
+            request_id: String = "requestId",
+            /// The id of the answer's message.
+            message_id: String = "messageId",
+            /// When the turn ended, in milliseconds since 1970.
+            created_at: Millis = "createdAt",
+            /// The partial answer, as it is stored.
+            response: Response = "response",
+            /// Why, if nobody cancelled it: `superseded` by another message.
+            reason: Option<String> = "reason" optional,
+        },
+        /// The turn waits for people: its agent goes on once no call is open any more.
+        Waiting = "waiting" {
+            /// The client's place once it has this frame. Keep it, and hand it back on connecting.
+            #[cfg_attr(test, ts(as = "String"))]
+            cursor: Cursor = "cursor",
+            /// The turn's id, as its client chose it.
+            request_id: String = "requestId",
+            /// The calls that are open: an approval is asked for, or a client is to give the result.
+            tool_use_ids: Vec<String> = "toolUseIds",
+        },
+        /// Somebody decided whether a call may be carried out, or the permission mode did.
+        ToolDecided = "tool_decided" {
+            /// The client's place once it has this frame. Keep it, and hand it back on connecting.
+            #[cfg_attr(test, ts(as = "String"))]
+            cursor: Cursor = "cursor",
+            /// The turn's id, as its client chose it.
+            request_id: String = "requestId",
+            /// The call.
+            tool_use_id: String = "toolUseId",
+            /// Whether it may.
+            approved: bool = "approved",
+            /// Why, in the words of whoever decided.
+            reason: Option<String> = "reason" optional,
+            /// The subject that decided, or `mode`; not there where `AUTH=none`.
+            by: Option<String> = "by" optional,
+        },
+        /// The turn is over: it failed. Unlike a refusal, this `error` has a `cursor`.
+        Failed = "error" {
+            /// The client's place once it has this frame. Keep it, and hand it back on connecting.
+            #[cfg_attr(test, ts(as = "String"))]
+            cursor: Cursor = "cursor",
+            /// The turn's id, as its client chose it.
+            request_id: String = "requestId",
+            /// Why the turn failed. The frame has a `cursor`, unlike a refusal.
+            error: ErrorBody = "error",
+            /// The id of the answer's message.
+            message_id: String = "messageId",
+            /// When the turn ended, in milliseconds since 1970.
+            created_at: Millis = "createdAt",
+            /// The partial answer, as it is stored.
+            response: Response = "response",
+        },
+        /// The session was created or changed. It also changes whenever a message is counted.
+        Session = "session" {
+            /// The client's place once it has this frame. Keep it, and hand it back on connecting.
+            #[cfg_attr(test, ts(as = "String"))]
+            cursor: Cursor = "cursor",
+            /// The whole session after the change.
+            session: Session = "session",
+        },
+        /// The first frame on every connection.
+        Connected = "connected" {
+            /// The version of the contract that the server speaks.
+            protocol: u32 = "protocol",
+            /// The server's name for this connection, as its logs show it.
+            connection_id: String = "connectionId",
+            /// The session that this connection belongs to.
+            session_id: String = "sessionId",
+            /// `not-created` until the first message creates the session, then `created`.
+            #[cfg_attr(test, ts(type = "\"not-created\" | \"created\""))]
+            status: &'static str = "status",
+            /// The session; `null` until it is created.
+            session: Option<Session> = "session",
+            /// Whether the cursor was known. If so, the missed events follow; if not, a `snapshot`.
+            resumed: bool = "resumed",
+            /// The place to hand back if the connection breaks before another cursor comes; the client's own if `resumed`.
+            cursor: String = "cursor",
+            /// The turns that wait or run at the moment.
+            in_flight: Vec<InFlightState> = "inFlight",
+        },
+        /// The newest messages and the running answers. It replaces everything the client holds.
+        Snapshot = "snapshot" {
+            /// Why it was sent.
+            reason: SnapshotReason = "reason",
+            /// The newest messages, oldest first: at most 50 and 256 KiB, but at least one if there is any.
+            messages: Vec<Message> = "messages",
+            /// Whether there are older messages; read them by HTTP.
+            has_more: bool = "hasMore",
+            /// The turns that wait or run, each with its answer so far.
+            in_flight: Vec<InFlight> = "inFlight",
+            /// The session; `null` until it is created.
+            session: Option<Session> = "session",
+            /// The client's place once it has this frame. Keep it, and hand it back on connecting.
+            #[cfg_attr(test, ts(as = "String"))]
+            cursor: Cursor = "cursor",
+        },
+        /// The end of the answer to a `session_sync`.
+        SessionSynced = "session_synced" {
+            /// The client's place once it has this frame. Keep it, and hand it back on connecting.
+            #[cfg_attr(test, ts(as = "String"))]
+            cursor: Cursor = "cursor",
+        },
+        /// The turn waits for others to end.
+        Queued = "queued" {
+            /// The turn's id, as its client chose it.
+            request_id: String = "requestId",
+            /// Its place in the queue; 1 is next.
+            position: usize = "position",
+        },
+        /// A frame of this client was refused. Unlike a failed turn, this `error` has no `cursor`; the socket stays open.
+        Refused = "error" {
+            /// The refused frame's `type`, at most 256 characters; `unknown` if it has none that is a string.
+            refused: String = "refused",
+            /// The refused frame's `requestId`, if it has one that is a string; at most 256 characters.
+            request_id: Option<String> = "requestId" optional,
+            /// The refused frame's `toolUseId`, if it has one that is a string; at most 256 characters.
+            tool_use_id: Option<String> = "toolUseId" optional,
+            /// How the refused frame begins (64 characters), if it has no such `requestId` or is not JSON.
+            frame: Option<String> = "frame" optional,
+            /// Why the frame was refused.
+            error: ErrorBody = "error",
+        },
+        /// Asks the client to show that it reads. It answers with the same frame.
+        Check = "check" {
+            /// The number of the check.
+            n: u64 = "n",
+        },
+        /// The answer to a `ping`.
+        Pong = "pong",
+    }
 }
 
 impl ServerFrame {
@@ -348,18 +323,16 @@ impl ServerFrame {
     }
 }
 
-/// An answer at the end of its turn.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
-pub struct Response {
-    /// The whole text.
-    pub content: String,
-    /// All of the answer in order, text included; only if it has more than text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, ts(optional))]
-    pub blocks: Option<Vec<Block>>,
-    /// Tokens, time and model.
-    pub metadata: ResponseMetadata,
+written! {
+    /// An answer at the end of its turn.
+    pub struct Response {
+        /// The whole text.
+        pub content: String = "content",
+        /// All of the answer in order, text included; only if it has more than text.
+        pub blocks: Option<Vec<Block>> = "blocks" optional,
+        /// Tokens, time and model.
+        pub metadata: ResponseMetadata = "metadata",
+    }
 }
 
 object! {
@@ -371,16 +344,16 @@ object! {
         /// Milliseconds from the message's acceptance to the end of the turn.
         pub latency_ms: u64 = "latencyMs",
         /// The model that answered, as it named itself.
-        pub model: Option<String> = "model" unless "Option::is_none",
+        pub model: Option<String> = "model" optional,
         /// Why the model stopped, in its own words.
-        pub finish_reason: Option<String> = "finishReason" unless "Option::is_none",
+        pub finish_reason: Option<String> = "finishReason" optional,
         /// The same in the contract's word. People should be told of each but `stop` and `tool-calls`.
         #[cfg_attr(test, ts(as = "Option<Finish>"))]
-        pub finish: Option<Word<Finish>> = "finish" unless "Option::is_none",
+        pub finish: Option<Word<Finish>> = "finish" optional,
         /// The tokens in parts, where the model reports them.
-        pub usage: Option<Usage> = "usage" unless "Option::is_none",
+        pub usage: Option<Usage> = "usage" optional,
         /// How many of the oldest messages the model was not told, because the whole history was too long for it.
-        pub omitted_messages: Option<u64> = "omittedMessages" unless "Option::is_none",
+        pub omitted_messages: Option<u64> = "omittedMessages" optional,
     } and others in other
 }
 
@@ -409,14 +382,14 @@ object! {
         /// Tokens of the answer, those of its thinking included.
         pub output_tokens: u64 = "outputTokens",
         /// Tokens of its thinking.
-        pub reasoning_tokens: Option<u64> = "reasoningTokens" unless "Option::is_none",
+        pub reasoning_tokens: Option<u64> = "reasoningTokens" optional,
         /// Tokens that were read from a cache.
-        pub cached_tokens: Option<u64> = "cachedTokens" unless "Option::is_none",
+        pub cached_tokens: Option<u64> = "cachedTokens" optional,
     }
 }
 
 impl Usage {
-    /// Of two calls for one answer.
+    /// The usage of two calls for one answer.
     #[must_use]
     pub fn sum(one: Option<Self>, other: Option<Self>) -> Option<Self> {
         let (Some(one), Some(other)) = (one, other) else { return one.or(other) };
@@ -433,53 +406,48 @@ impl Usage {
     }
 }
 
-/// Why a snapshot was sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
-#[serde(rename_all = "lowercase")]
-pub enum SnapshotReason {
-    /// The client gave no cursor.
-    Joined,
-    /// Its cursor is not known to this log, or too far behind.
-    Reset,
-    /// It sent a `session_sync`, and its cursor was not the place of the last event.
-    Sync,
-    /// The current path is another one, by more than fits into a `branch`.
-    Branch,
+words! {
+    /// Why a snapshot was sent.
+    pub enum SnapshotReason {
+        /// The client gave no cursor.
+        Joined = "joined",
+        /// Its cursor is not known to this log, or too far behind.
+        Reset = "reset",
+        /// It sent a `session_sync`, and its cursor was not the place of the last event.
+        Sync = "sync",
+        /// The current path is another one, by more than fits into a `branch`.
+        Branch = "branch",
+    }
 }
 
-/// A turn that waits or runs.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
-#[serde(rename_all = "camelCase")]
-pub struct InFlightState {
-    /// The turn's id, as its client chose it.
-    pub request_id: String,
-    /// The id that the answer's message will have.
-    pub answer_id: String,
-    /// Whether it waits for its place (`queued`), runs (`streaming`) or waits for people (`waiting`).
-    #[cfg_attr(test, ts(type = "\"queued\" | \"streaming\" | \"waiting\""))]
-    pub state: &'static str,
+written! {
+    /// A turn that waits or runs.
+    pub struct InFlightState {
+        /// The turn's id, as its client chose it.
+        pub request_id: String = "requestId",
+        /// The id that the answer's message will have.
+        pub answer_id: String = "answerId",
+        /// Whether it waits for its place (`queued`), runs (`streaming`) or waits for people (`waiting`).
+        #[cfg_attr(test, ts(type = "\"queued\" | \"streaming\" | \"waiting\""))]
+        pub state: &'static str = "state",
+    }
 }
 
-/// A turn that waits or runs, with its answer so far.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
-#[serde(rename_all = "camelCase")]
-pub struct InFlight {
-    /// The turn's id, as its client chose it.
-    pub request_id: String,
-    /// The id that the answer's message will have.
-    pub answer_id: String,
-    /// Whether it waits for its place (`queued`), runs (`streaming`) or waits for people (`waiting`).
-    #[cfg_attr(test, ts(type = "\"queued\" | \"streaming\" | \"waiting\""))]
-    pub state: &'static str,
-    /// The answer's text so far, up to 256 KiB; what is more follows in `token` frames.
-    pub content: String,
-    /// All of the answer so far in order, if it has more than text; otherwise empty.
-    pub blocks: Vec<Block>,
-    /// Of a turn that is `waiting`, the calls that are open.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, ts(optional))]
-    pub tool_use_ids: Option<Vec<String>>,
+written! {
+    /// A turn that waits or runs, with its answer so far.
+    pub struct InFlight {
+        /// The turn's id, as its client chose it.
+        pub request_id: String = "requestId",
+        /// The id that the answer's message will have.
+        pub answer_id: String = "answerId",
+        /// Whether it waits for its place (`queued`), runs (`streaming`) or waits for people (`waiting`).
+        #[cfg_attr(test, ts(type = "\"queued\" | \"streaming\" | \"waiting\""))]
+        pub state: &'static str = "state",
+        /// The answer's text so far, up to 256 KiB; what is more follows in `token` frames.
+        pub content: String = "content",
+        /// All of the answer so far in order, if it has more than text; otherwise empty.
+        pub blocks: Vec<Block> = "blocks",
+        /// Of a turn that is `waiting`, the calls that are open.
+        pub tool_use_ids: Option<Vec<String>> = "toolUseIds" optional,
+    }
 }

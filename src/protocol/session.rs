@@ -1,10 +1,8 @@
 //! What is stored of a thread, as clients see it.
 
-use serde::Serialize;
-
 use super::objects::object;
 use super::words::words;
-use super::{Content, ErrorBody, Json, Millis, ResponseMetadata, Word};
+use super::{Content, ErrorBody, Json, Millis, Read, ResponseMetadata, Word, Write};
 
 words! {
     /// Whose message it is.
@@ -79,22 +77,22 @@ object! {
         /// When the newest message was stored, in milliseconds since 1970.
         pub last_message_at: Millis = "lastMessageAt",
         /// The subject of the token that began it; not there where `AUTH=none`.
-        pub owner: Option<String> = "owner" unless "Option::is_none",
+        pub owner: Option<String> = "owner" optional,
         /// The model that was chosen, of those that the worker offers; not there if none was.
-        pub model: Option<String> = "model" unless "Option::is_none",
+        pub model: Option<String> = "model" optional,
         /// What the application keeps with the session: an object of at most 4 KiB.
         #[cfg_attr(test, ts(type = "Record<string, unknown>"))]
-        pub metadata: Option<Json> = "metadata" unless "Option::is_none",
+        pub metadata: Option<Json> = "metadata" optional,
         /// What its turns do. It is told of them and never stored with the thread; servers of version 1 do not tell it.
         #[cfg_attr(test, ts(as = "Option<SessionState>"))]
-        pub state: Option<Word<SessionState>> = "state" unless "Option::is_none",
+        pub state: Option<Word<SessionState>> = "state" optional,
     } and others in other
 }
 
 /// What goes along with a message.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(test, derive(ts_rs::TS))]
-#[serde(untagged)]
+#[cfg_attr(test, ts(untagged))]
 pub enum MessageMetadata {
     /// What a user's client sent along: an object.
     #[cfg_attr(test, ts(type = "Record<string, unknown>"))]
@@ -103,70 +101,73 @@ pub enum MessageMetadata {
     Answer(ResponseMetadata),
 }
 
-/// Which of several versions a message is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
-pub struct Versions {
-    /// Its place among them, from 0, the oldest first.
-    pub index: usize,
-    /// How many there are.
-    pub count: usize,
-    /// The id of the version before it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, ts(optional))]
-    pub previous: Option<String>,
-    /// The id of the version after it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, ts(optional))]
-    pub next: Option<String>,
+/// Whose it is, its message says: any is read as `Sent`.
+impl Read for MessageMetadata {
+    fn blank() -> Self {
+        MessageMetadata::Sent(Json::Null)
+    }
+
+    fn fill(&mut self, json: Option<&Json>) -> bool {
+        *self = MessageMetadata::Sent(json.cloned().unwrap_or(Json::Null));
+        json.is_some()
+    }
 }
 
-/// A stored message, of a user or of the agent.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
-#[serde(rename_all = "camelCase")]
-pub struct Message {
-    /// The message's own id.
-    pub id: String,
-    /// The turn that it belongs to, by the id that its client chose.
-    pub request_id: String,
-    /// Whose message it is.
-    pub role: Role,
-    /// What it says.
-    pub content: Content,
-    /// How it came to its end.
-    #[cfg_attr(test, ts(as = "Status"))]
-    pub status: Word<Status>,
-    /// When it was stored, in milliseconds since 1970.
-    pub created_at: Millis,
-    /// The tokens that its turn used; only on answers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, ts(optional))]
-    pub tokens_used: Option<u64>,
-    /// Why the answer failed or was interrupted, or why the stored message cannot be read.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, ts(optional))]
-    pub error: Option<ErrorBody>,
-    /// The subject of the token that its sender came with; only on users' messages, and not where `AUTH=none`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, ts(optional))]
-    pub author: Option<String>,
-    /// Of a user's message what was sent along with it, of an answer the `metadata` of its end.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, ts(optional))]
-    pub metadata: Option<MessageMetadata>,
-    /// The id of the message before it on its path; not there on the first.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, ts(optional))]
-    pub parent_id: Option<String>,
-    /// The id that a stock client gave it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, ts(optional))]
-    pub client_id: Option<String>,
-    /// Which of its versions it is, where there are several.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, ts(optional))]
-    pub versions: Option<Versions>,
-    /// The message's place in the thread's log.
-    pub cursor: String,
+impl Write for MessageMetadata {
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            MessageMetadata::Sent(json) => json.write(out),
+            MessageMetadata::Answer(metadata) => metadata.write(out),
+        }
+    }
+}
+
+object! {
+    /// Which of several versions a message is.
+    #[derive(Eq)]
+    pub struct Versions {
+        /// Its place among them, from 0, the oldest first.
+        pub index: usize = "index",
+        /// How many there are.
+        pub count: usize = "count",
+        /// The id of the version before it.
+        pub previous: Option<String> = "previous" optional,
+        /// The id of the version after it.
+        pub next: Option<String> = "next" optional,
+    }
+}
+
+object! {
+    /// A stored message, of a user or of the agent.
+    pub struct Message {
+        /// The message's own id.
+        pub id: String = "id",
+        /// The turn that it belongs to, by the id that its client chose.
+        pub request_id: String = "requestId",
+        /// Whose message it is.
+        pub role: Role = "role",
+        /// What it says.
+        pub content: Content = "content",
+        /// How it came to its end.
+        #[cfg_attr(test, ts(as = "Status"))]
+        pub status: Word<Status> = "status",
+        /// When it was stored, in milliseconds since 1970.
+        pub created_at: Millis = "createdAt",
+        /// The tokens that its turn used; only on answers.
+        pub tokens_used: Option<u64> = "tokensUsed" optional,
+        /// Why the answer failed or was interrupted, or why the stored message cannot be read.
+        pub error: Option<ErrorBody> = "error" optional,
+        /// The subject of the token that its sender came with; only on users' messages, and not where `AUTH=none`.
+        pub author: Option<String> = "author" optional,
+        /// Of a user's message what was sent along with it, of an answer the `metadata` of its end.
+        pub metadata: Option<MessageMetadata> = "metadata" optional,
+        /// The id of the message before it on its path; not there on the first.
+        pub parent_id: Option<String> = "parentId" optional,
+        /// The id that a stock client gave it.
+        pub client_id: Option<String> = "clientId" optional,
+        /// Which of its versions it is, where there are several.
+        pub versions: Option<Versions> = "versions" optional,
+        /// The message's place in the thread's log.
+        pub cursor: String = "cursor",
+    }
 }

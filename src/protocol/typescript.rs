@@ -5,7 +5,6 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use serde::Serialize;
 use serde_json::Value;
 use ts_rs::{Config, TS};
 
@@ -14,6 +13,7 @@ use crate::dialect::native;
 use super::limits::{
     JSON_DEPTH_MAX, MESSAGE_BYTES_MAX, REQUEST_ID_CHARS_MAX, SESSION_ID_CHARS_MAX, TITLE_CHARS_MAX,
 };
+use super::objects::tagged;
 use super::{
     Approval, ApprovalState, Block, ClientFrame, CloseCode, Content, ErrorBody, ErrorCode, Finish, InFlight,
     InFlightState, Json, Message, MessageMetadata, PROTOCOL_VERSION, PermissionMode, Response,
@@ -23,101 +23,106 @@ use super::{
 
 const FILE: &str = "client/src/protocol.ts";
 
-/// A frame to the server. Unknown fields are ignored.
-#[derive(Serialize, TS)]
-#[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
-#[ts(rename = "ClientFrame")]
-enum Frame {
-    /// Starts a turn.
-    Message {
-        /// Names the turn: 1 to 128 printable ASCII characters, unique in the thread for ever. A UUID does.
-        request_id: String,
-        /// A non-empty string, or 1 to 256 blocks.
-        content: Content,
-        /// The thread that it is meant for; refused if it is not the socket's.
-        #[ts(optional)]
-        thread_id: Option<String>,
-        /// What the agent is handed along with it, and what is shown with the message: an object of at most 16 KiB.
-        #[ts(optional, type = "Record<string, unknown>")]
-        metadata: Option<Json>,
-        /// What the writer saw last; refused with `CONFLICT` if that is not on the current path.
-        #[ts(optional)]
-        after: Option<String>,
-        /// The turn whose message this is a new version of.
-        #[ts(optional)]
-        replaces: Option<String>,
-    },
-    /// Answers a question once more.
-    Regenerate {
-        /// Names the turn, as of a message.
-        request_id: String,
-        /// The turn whose question is to be answered once more.
-        of: String,
-    },
-    /// Makes the path through a message the current one and, after it, the newest of several versions.
-    Select {
-        /// The message.
-        message_id: String,
-    },
-    /// Cancels a turn.
-    Cancel {
-        /// The turn to cancel; without it, every turn of the thread.
-        #[ts(optional)]
-        request_id: Option<String>,
-    },
-    /// Decides whether a call may be carried out whose approval is requested.
-    ToolDecision {
-        /// The turn whose answer has the call.
-        request_id: String,
-        /// The call.
-        tool_use_id: String,
-        /// Whether it may be carried out.
-        approved: bool,
-        /// Why, in at most 1,000 characters, for the model and for people.
-        #[ts(optional)]
-        reason: Option<String>,
-    },
-    /// Gives the result of a call whose `output` is `client`.
-    ToolOutput {
-        /// The turn whose answer has the call.
-        request_id: String,
-        /// The call.
-        tool_use_id: String,
-        /// The result: any JSON.
-        #[ts(type = "unknown")]
-        content: Json,
-        /// Whether the tool failed.
-        #[ts(optional, as = "Option<bool>")]
-        is_error: bool,
-    },
-    /// Asks for whatever this client does not hold: for a client that lost its own state, or is in doubt.
-    SessionSync {
-        /// The client's place. Without it, or if it is not the place of the last event, a `snapshot` comes.
-        #[ts(optional)]
-        cursor: Option<String>,
-    },
-    /// Changes the session.
-    SessionUpdate {
-        /// 1 to 200 characters; `null` takes the title away.
-        #[ts(optional, type = "string | null")]
-        title: Option<String>,
-        /// What the agent may do without asking.
-        #[ts(optional)]
-        permission_mode: Option<PermissionMode>,
-        /// One of the models that the worker offers; `null` is its default.
-        #[ts(optional, type = "string | null")]
-        model: Option<String>,
-        /// What to merge into the session's metadata, which has at most 4 KiB: `null` removes a name.
-        #[ts(optional, type = "Record<string, unknown>")]
-        metadata: Option<Json>,
-    },
-    /// Answers a `check` of the server, with the same number.
-    Check {
-        /// The number of the check.
-        n: u64,
-    },
-    /// Asks for a `pong`.
-    Ping,
+tagged! {
+    /// A frame to the server. Unknown fields are ignored.
+    #[ts(rename = "ClientFrame")]
+    pub enum Frame by "type" {
+        /// Starts a turn.
+        Message = "message" {
+            /// Names the turn: 1 to 128 printable ASCII characters, unique in the thread for ever. A UUID does.
+            request_id: String = "requestId",
+            /// A non-empty string, or 1 to 256 blocks.
+            content: Content = "content",
+            /// The thread that it is meant for; refused if it is not the socket's.
+            #[ts(optional)]
+            thread_id: Option<String> = "threadId",
+            /// What the agent is handed along with it, and what is shown with the message: an object of at most 16 KiB.
+            #[ts(type = "Record<string, unknown>")]
+            #[ts(optional)]
+            metadata: Option<Json> = "metadata",
+            /// What the writer saw last; refused with `CONFLICT` if that is not on the current path.
+            #[ts(optional)]
+            after: Option<String> = "after",
+            /// The turn whose message this is a new version of.
+            #[ts(optional)]
+            replaces: Option<String> = "replaces",
+        },
+        /// Answers a question once more.
+        Regenerate = "regenerate" {
+            /// Names the turn, as of a message.
+            request_id: String = "requestId",
+            /// The turn whose question is to be answered once more.
+            of: String = "of",
+        },
+        /// Makes the path through a message the current one and, after it, the newest of several versions.
+        Select = "select" {
+            /// The message.
+            message_id: String = "messageId",
+        },
+        /// Cancels a turn.
+        Cancel = "cancel" {
+            /// The turn to cancel; without it, every turn of the thread.
+            #[ts(optional)]
+            request_id: Option<String> = "requestId",
+        },
+        /// Decides whether a call may be carried out whose approval is requested.
+        ToolDecision = "tool_decision" {
+            /// The turn whose answer has the call.
+            request_id: String = "requestId",
+            /// The call.
+            tool_use_id: String = "toolUseId",
+            /// Whether it may be carried out.
+            approved: bool = "approved",
+            /// Why, in at most 1,000 characters, for the model and for people.
+            #[ts(optional)]
+            reason: Option<String> = "reason",
+        },
+        /// Gives the result of a call whose `output` is `client`.
+        ToolOutput = "tool_output" {
+            /// The turn whose answer has the call.
+            request_id: String = "requestId",
+            /// The call.
+            tool_use_id: String = "toolUseId",
+            /// The result: any JSON.
+            #[ts(type = "unknown")]
+            content: Json = "content",
+            /// Whether the tool failed.
+            #[ts(as = "Option<bool>")]
+            #[ts(optional)]
+            is_error: bool = "isError",
+        },
+        /// Asks for whatever this client does not hold: for a client that lost its own state, or is in doubt.
+        SessionSync = "session_sync" {
+            /// The client's place. Without it, or if it is not the place of the last event, a `snapshot` comes.
+            #[ts(optional)]
+            cursor: Option<String> = "cursor",
+        },
+        /// Changes the session.
+        SessionUpdate = "session_update" {
+            /// 1 to 200 characters; `null` takes the title away.
+            #[ts(type = "string | null")]
+            #[ts(optional)]
+            title: Option<String> = "title",
+            /// What the agent may do without asking.
+            #[ts(optional)]
+            permission_mode: Option<PermissionMode> = "permissionMode",
+            /// One of the models that the worker offers; `null` is its default.
+            #[ts(type = "string | null")]
+            #[ts(optional)]
+            model: Option<String> = "model",
+            /// What to merge into the session's metadata, which has at most 4 KiB: `null` removes a name.
+            #[ts(type = "Record<string, unknown>")]
+            #[ts(optional)]
+            metadata: Option<Json> = "metadata",
+        },
+        /// Answers a `check` of the server, with the same number.
+        Check = "check" {
+            /// The number of the check.
+            n: u64 = "n",
+        },
+        /// Asks for a `pong`.
+        Ping = "ping",
+    }
 }
 
 #[test]

@@ -3,9 +3,7 @@
 //! A version of Bobbin can meet words that a newer one stored. [`Word`] keeps such a word and shows it
 //! unchanged, so nothing that is stored is ever lost to an older build.
 
-use serde::{Serialize, Serializer};
-
-use super::{Json, Read};
+use super::{Json, Read, Write};
 
 /// An enum whose values are written as strings.
 pub trait Named: Copy + PartialEq + 'static {
@@ -96,15 +94,21 @@ impl<T: Named> PartialEq<T> for Word<T> {
     }
 }
 
-impl<T: Named> Serialize for Word<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
+impl<T: Named> Write for Word<T> {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.as_str().write(out);
     }
 }
 
 impl<T: Named> Read for Word<T> {
-    fn read(value: &Json) -> Option<Self> {
-        value.as_str().map(Word::new)
+    fn blank() -> Self {
+        Word::Other(String::new())
+    }
+
+    fn fill(&mut self, json: Option<&Json>) -> bool {
+        let Some(Json::String(word)) = json else { return false };
+        *self = Word::new(word);
+        true
     }
 }
 
@@ -112,9 +116,9 @@ impl<T: Named> Read for Word<T> {
 macro_rules! words {
     ($(#[$meta:meta])* pub enum $name:ident { $($(#[$doc:meta])* $value:ident = $word:literal,)+ }) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, ::serde::Serialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[cfg_attr(test, derive(ts_rs::TS))]
-        pub enum $name { $($(#[$doc])* #[serde(rename = $word)] $value,)+ }
+        pub enum $name { $($(#[$doc])* #[cfg_attr(test, ts(rename = $word))] $value,)+ }
 
         impl $crate::protocol::Named for $name {
             const ALL: &'static [Self] = &[$($name::$value,)+];
@@ -133,9 +137,25 @@ macro_rules! words {
             }
         }
 
+        impl $crate::protocol::Write for $name {
+            fn write(&self, out: &mut Vec<u8>) {
+                self.as_str().write(out);
+            }
+        }
+
         impl $crate::protocol::Read for $name {
-            fn read(value: &$crate::protocol::Json) -> Option<Self> {
-                $crate::protocol::Named::named(value.as_str()?)
+            // It is evaluated by the compiler, so an enum without words does not build.
+            #[allow(clippy::indexing_slicing)]
+            fn blank() -> Self {
+                let [first, ..] = [$($name::$value),+];
+                first
+            }
+
+            fn fill(&mut self, json: Option<&$crate::protocol::Json>) -> bool {
+                let Some($crate::protocol::Json::String(word)) = json else { return false };
+                let known = $crate::protocol::Named::named(word);
+                *self = known.unwrap_or(*self);
+                known.is_some()
             }
         }
     };

@@ -12,28 +12,26 @@
 
 #![deny(missing_docs)]
 
+mod outputs;
 mod platform;
+mod requests;
 mod stock;
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt::{self, Display};
 use std::rc::Rc;
 
-use crate::agent::{Agent, AgentEvent, Failed};
-use crate::dialect::{Dialect, Telling, Told};
-use crate::protocol::{
-    CloseCode, Cursor, ErrorBody, ErrorCode, Identity, Millis, Post, Received, ServerFrame,
-};
-use crate::thread::stock::socket_of;
-use crate::thread::store::{Commit, StoreError};
-use crate::thread::{
-    Ask, Audience, Blame, Cause, Config, Denied, File, Import, Input, Output, PeerId, Request, Thread,
-    TurnId, Unimported, Unserved, Woken,
-};
+use crate::agent::Agent;
+use crate::dialect::{Dialect, Telling};
+use crate::protocol::{CloseCode, ErrorBody, ErrorCode, Millis, Received};
+use crate::thread::store::StoreError;
+use crate::thread::{Blame, Cause, Config, Input, PeerId, Thread, Woken};
 
 pub use platform::{Loaded, Log, Panicked, Platform};
+pub use requests::{Accepted, Undone};
 pub use stock::Pending;
+
+use requests::Posting;
 
 /// What clients are told of a thread whose store this version cannot read.
 pub const NEWER_FORMAT: &str =
@@ -62,23 +60,6 @@ pub struct Pump<P> {
     pending: Vec<PeerId>,
 }
 
-#[derive(Debug)]
-struct Posting {
-    peer: PeerId,
-    refused: Option<ErrorBody>,
-}
-
-/// What a program posted and was accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Accepted {
-    /// The turn's id.
-    pub request_id: String,
-    /// The id that its answer has or will have.
-    pub answer_id: String,
-    /// The place after what was posted: whoever follows the thread from there is sent all that comes of it.
-    pub cursor: Cursor,
-}
-
 /// Why an input was not carried out to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Broken {
@@ -88,23 +69,6 @@ pub enum Broken {
     NewerFormat(String),
     /// The thread panicked.
     Panic,
-}
-
-/// Why a request was not carried out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Undone {
-    /// The caller may not ask for it.
-    Denied(Denied),
-    /// What it asks for cannot be.
-    Refused(ErrorBody),
-    /// It failed.
-    Broken(Broken),
-}
-
-impl From<Broken> for Undone {
-    fn from(broken: Broken) -> Self {
-        Undone::Broken(broken)
-    }
 }
 
 impl From<StoreError> for Broken {
@@ -170,108 +134,6 @@ impl<P: Platform> Pump<P> {
             Received { frame: Err(error), name: dialect.unread(text) }
         });
         self.input(Input::Frame { peer, received })
-    }
-
-    /// Hands the thread what a program asks for by HTTP, if that caller may ask for it.
-    ///
-    /// # Errors
-    /// If it may not, or as [`Pump::input`].
-    pub fn request(&mut self, identity: &Identity, request: Request) -> Result<(), Undone> {
-        let thread = self.thread()?;
-        thread.permits_request(identity, request.ask()).map_err(Undone::Denied)?;
-        let refused = match &request {
-            Request::Update(update) => thread.refuses_update(update, None),
-            Request::Answer(answer) => thread.refuses_answer(answer),
-            Request::Upload(_) => thread.refuses_upload(identity.subject.as_deref()),
-            Request::Cancel { .. }
-            | Request::Stop
-            | Request::Delete
-            | Request::DeliverAnew
-            | Request::Sweep
-            | Request::Forget { .. } => None,
-        };
-        let has_begun = thread.session().is_some();
-        match refused {
-            Some(error) => Err(Undone::Refused(error)),
-            None => Ok(self.input(request.input(identity, has_begun))?),
-        }
-    }
-
-    /// The file that a program asks for by HTTP, if that caller may have it.
-    ///
-    /// # Errors
-    /// If it is not there, or not for that caller; or as [`Pump::thread`].
-    pub fn file(&mut self, by: &Identity, id: &str) -> Result<File, Undone> {
-        self.thread()?;
-        let (now, records) = (self.platform.now(), self.platform.records());
-        let gone = || Broken::Store(StoreError("the thread is not awake".into()));
-        let thread = self.thread.as_deref().ok_or_else(gone)?;
-        thread.file(now, records, by, id).map_err(|unserved| match unserved {
-            Unserved::Denied(denied) => Undone::Denied(denied),
-            Unserved::Refused(error) => Undone::Refused(error),
-        })
-    }
-
-    /// Hands the thread what a program posts by HTTP. If it `follows`, `peer` is a stream that the platform has, and that
-    /// is sent the events of this turn until it ends or waits.
-    ///
-    /// # Errors
-    /// If the caller may not, if it is refused, or as [`Pump::input`].
-    pub fn post(
-        &mut self,
-        peer: PeerId,
-        identity: Identity,
-        post: Post,
-        follows: bool,
-    ) -> Result<Accepted, Undone> {
-        let (now, request_id) = (self.platform.now(), post.request_id.clone());
-        let thread = self.thread()?;
-        let ask = if post.is_answer { Ask::Append } else { Ask::Send };
-        thread.permits_request(&identity, ask).map_err(Undone::Denied)?;
-        if follows && let Some((code, reason)) = thread.refuses(now, &identity) {
-            return Err(Undone::Refused(closed(code, reason).unwrap_or_else(unknown)));
-        }
-        self.posting = Some(Posting { peer: peer.clone(), refused: None });
-        let (dialect, post) = (Dialect::Events, Box::new(post));
-        let outcome = self.input(Input::Posted { peer, identity, dialect, post, follows });
-        let refused = self.posting.take().and_then(|posting| posting.refused);
-        outcome?;
-        if let Some(error) = refused {
-            return Err(Undone::Refused(error));
-        }
-        let thread = self.thread.as_deref();
-        let accepted = thread.map(|thread| thread.accepted(self.platform.records(), &request_id));
-        let accepted = accepted.transpose().map_err(Broken::Store)?.flatten();
-        let (answer_id, cursor) = accepted.ok_or_else(|| Undone::Refused(unknown()))?;
-        Ok(Accepted { request_id, answer_id, cursor })
-    }
-
-    /// Brings a session in, or a part of it: how many records and files were not there yet. The thread starts anew from what
-    /// is stored then.
-    ///
-    /// # Errors
-    /// If the caller may not, if it does not fit what is there, or as [`Pump::input`].
-    pub fn import(&mut self, identity: &Identity, import: Import) -> Result<usize, Undone> {
-        let thread = self.thread()?;
-        thread.permits_request(identity, Ask::Administer).map_err(Undone::Denied)?;
-        let gone = || Broken::Store(StoreError("the thread is not awake".into()));
-        let thread = self.thread.as_deref().ok_or_else(gone)?;
-        let writes =
-            thread.import(self.platform.records(), import).map_err(|unimported| match unimported {
-                Unimported::Refused(error) => Undone::Refused(error),
-                Unimported::Unread(error) => Undone::Broken(Broken::Store(error)),
-            })?;
-        let count = writes.len().saturating_sub(1);
-        if !writes.is_empty() {
-            if let Err(error) = self.platform.apply(Commit(writes)) {
-                let broken = Broken::Store(error);
-                self.restart(&broken, &mut None)?;
-                return Err(broken.into());
-            }
-            self.forget_thread();
-            self.thread()?;
-        }
-        Ok(count)
     }
 
     /// The thread, woken if need be.
@@ -419,143 +281,6 @@ impl<P: Platform> Pump<P> {
         self.thread = Some(thread);
     }
 
-    /// Carries out one output. Returns the input that it brings about at once, if any.
-    fn carry_out(&mut self, output: Output) -> Result<Option<Input>, StoreError> {
-        match output {
-            Output::Store(commit) => self.platform.apply(commit)?,
-            Output::Send { to: Audience::One(peer, dialect), frame, is_asked } => {
-                self.note_refusal(&peer, &frame);
-                self.send_to(&peer, dialect, &frame, is_asked);
-            }
-            Output::Send { to: Audience::All, frame, .. } => self.send_to_all(&frame),
-            Output::StartAgent { turn } => {
-                self.tell_start(turn);
-                return Ok(self.call_agent(turn));
-            }
-            Output::AbortAgent { turn } => self.platform.abort_agent(turn),
-            Output::Attach { peer, attachment } => self.platform.attach(&peer, attachment),
-            Output::Close { peer, code, reason } => {
-                self.note_close(&peer, code, reason);
-                self.platform.close(&peer, code, reason);
-            }
-            Output::Holds { peer, dialect, frames, since } => self.hold(&peer, dialect, &frames, since),
-            Output::Drop { peer } => self.platform.drop_request(&peer),
-            Output::SetAlarm(at) => self.platform.set_alarm(at)?,
-            Output::Deliver => return Ok(self.deliver()),
-            Output::RemoveFiles => return Ok(self.remove_files()),
-            Output::Log(event) => self.platform.log(Log::Event(&event)),
-        }
-        Ok(None)
-    }
-
-    fn send_to(&mut self, peer: &PeerId, dialect: Dialect, frame: &ServerFrame, is_asked: bool) {
-        let told = match dialect.stock() {
-            None => vec![dialect.encode(frame)],
-            Some(stock) => self.told_to(stock, dialect, frame),
-        };
-        for text in &told {
-            self.send_text(peer, dialect, text, is_asked);
-        }
-    }
-
-    fn send_text(&mut self, peer: &PeerId, dialect: Dialect, text: &str, is_asked: bool) {
-        self.platform.send(peer, text);
-        let bytes = (text.len() as u64).saturating_add(dialect.wrap_bytes());
-        if self.thread.as_mut().is_some_and(|thread| thread.sent(peer, bytes, is_asked)) {
-            self.look();
-        }
-    }
-
-    /// Encodes once for each dialect in use, whatever the number of sockets.
-    fn send_to_all(&mut self, frame: &ServerFrame) {
-        let request_id = frame.request_id().map(String::as_str);
-        for dialect in [Dialect::Native, Dialect::Events] {
-            if self.platform.is_spoken(dialect) {
-                self.give_all(dialect, request_id, &dialect.encode(frame));
-            }
-        }
-        self.tell_all(frame);
-    }
-
-    /// Gives all of a dialect that are sent this turn, or everything, a text.
-    fn give_all(&mut self, dialect: Dialect, request_id: Option<&str>, text: &str) {
-        self.platform.send_to_all(dialect, request_id, text);
-        let bytes = (text.len() as u64).saturating_add(dialect.wrap_bytes());
-        if self.thread.as_mut().is_some_and(|thread| thread.sent_to_all(dialect, request_id, bytes)) {
-            self.look();
-        }
-    }
-
-    fn look(&mut self) {
-        if let Some(thread) = &mut self.thread {
-            thread.look(&self.platform.untaken());
-        }
-    }
-
-    /// What is posted is answered at once: a refusal is kept for that, as there may be nowhere to send it.
-    fn note_refusal(&mut self, to: &PeerId, frame: &ServerFrame) {
-        if let (Some(posting), ServerFrame::Refused { error, .. }) = (&mut self.posting, frame)
-            && posting.peer == *to
-        {
-            posting.refused = Some(error.clone());
-        }
-    }
-
-    /// A request of a socket is told by its end itself.
-    fn note_close(&mut self, peer: &PeerId, code: CloseCode, reason: &str) {
-        if let Some(posting) = &mut self.posting
-            && posting.peer == *peer
-            && socket_of(peer).is_none()
-        {
-            posting.refused = posting.refused.take().or(closed(code, reason));
-        }
-    }
-
-    fn call_agent(&mut self, turn: TurnId) -> Option<Input> {
-        match self.thread.as_mut()?.call(self.platform.records(), turn) {
-            Ok(Some((call, enclosed))) => {
-                self.platform.call_agent(turn, call, enclosed);
-                None
-            }
-            Ok(None) => Some(Input::Unasked { turn }),
-            Err(StoreError(why)) => {
-                self.platform.log(Log::StoreFailed(&why));
-                let message =
-                    "the thread's history could not be read; send the message again under a new requestId";
-                let error = ErrorBody::retryable(ErrorCode::StorageError, message);
-                let events = vec![AgentEvent::Failed(Failed::new(error))];
-                Some(Input::Agent { turn, events, tokens_used: 0 })
-            }
-        }
-    }
-
-    fn deliver(&mut self) -> Option<Input> {
-        match self.thread.as_ref()?.delivery(self.platform.records()) {
-            Ok(delivery) => {
-                self.platform.deliver(delivery);
-                None
-            }
-            Err(StoreError(why)) => {
-                self.platform.log(Log::StoreFailed(&why));
-                Some(Input::DeliveryFailed)
-            }
-        }
-    }
-
-    fn remove_files(&mut self) -> Option<Input> {
-        match self.thread.as_ref()?.files_to_remove(self.platform.records()) {
-            Ok(ids) if ids.is_empty() => Some(Input::FilesRemoved { ids }),
-            Ok(ids) => {
-                self.platform.remove_files(ids);
-                None
-            }
-            Err(StoreError(why)) => {
-                self.platform.log(Log::StoreFailed(&why));
-                Some(Input::FilesNotRemoved)
-            }
-        }
-    }
-
     /// A timer that fires early finds nothing due, which costs less than moving it each time.
     fn arm_timer(&mut self) {
         let Some(deadline) = self.thread.as_ref().and_then(|thread| thread.poll_deadline()) else {
@@ -587,27 +312,4 @@ impl<P: Platform> Pump<P> {
         self.platform.close_all(CloseCode::InternalError, reason);
         self.platform.log(Log::GaveUp);
     }
-}
-
-/// Pieces of a turn as a dialect sends them.
-fn framed(dialect: Dialect, told: &[Told]) -> Vec<String> {
-    told.iter().filter_map(|told| dialect.framed(told).map(Cow::into_owned)).collect()
-}
-
-/// What a connection that is closed with this code was refused for; `None` if nothing is wrong.
-fn closed(code: CloseCode, reason: &str) -> Option<ErrorBody> {
-    let code = match code {
-        CloseCode::Normal => return None,
-        CloseCode::Unauthenticated => ErrorCode::Unauthenticated,
-        CloseCode::TooMany => return Some(ErrorBody::retryable(ErrorCode::RateLimited, reason)),
-        CloseCode::SessionDeleted => ErrorCode::NotFound,
-        CloseCode::InternalError => return Some(ErrorBody::retryable(ErrorCode::StorageError, reason)),
-        _ => ErrorCode::Forbidden,
-    };
-    Some(ErrorBody::fatal(code, reason))
-}
-
-fn unknown() -> ErrorBody {
-    let message = "it is not known what became of this; send it again under its requestId";
-    ErrorBody::retryable(ErrorCode::Internal, message)
 }

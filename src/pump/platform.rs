@@ -3,7 +3,7 @@
 use super::Broken;
 use crate::agent::{Call, Enclosed};
 use crate::dialect::Dialect;
-use crate::protocol::{CloseCode, Millis};
+use crate::protocol::{CloseCode, Millis, Trace};
 use crate::thread::store::{Commit, Deletion, Records, StoreError, Stored};
 use crate::thread::{Attachment, Delivery, Event, Kept, PeerId, TurnId};
 
@@ -123,7 +123,7 @@ pub struct Panicked;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Log<'a> {
     /// Something happened in the thread.
-    Event(&'a Event),
+    Event(&'a Event, Option<&'a Trace>),
     /// The store refused a read or a write, for this reason.
     StoreFailed(&'a str),
     /// The thread panicked and is started again from its store.

@@ -1,17 +1,23 @@
 //! Stock clients: what they ask for, and what they are told of the turns that they are sent.
 
+use std::borrow::Cow;
+
 use crate::dialect::ag_ui::events::BEFORE_THAT;
 use crate::dialect::{Asked, Dialect, Incoming, Stock, Told};
-use crate::protocol::{CloseCode, ErrorBody, Identity, ServerFrame, StockRequest, TurnWanted};
+use crate::protocol::{CloseCode, CollectVec, ErrorBody, Identity, ServerFrame, StockRequest, TurnWanted};
 use crate::thread::stock::request_peer;
 use crate::thread::{Ask, Input, PeerId, TurnId};
 
-use super::{Broken, Platform, Posting, Pump, Undone, closed, framed, unknown};
+use super::requests::{Posting, Undone, closed, unknown};
+use super::{Broken, Platform, Pump};
 
 const NOT_READ: &str = "a frame is JSON: send, resume or abort, each with its requestId";
+const NO_RUN: &str =
+    "a frame is JSON: the input of a run, with its runId and messages, or abort, with its runId";
+const NO_SESSION: &str = "there is no session of this id; one is created by its first message";
 const OTHER_CHAT: &str = "this socket is of another chat; open one for each chat, with its id in the address";
 
-/// A frame of a stock client's socket, as far as the pump has yet to deal with it.
+/// A request of a stock client's socket that waits until its files are stored.
 #[derive(Debug)]
 pub struct Pending {
     /// The request's id.
@@ -39,7 +45,8 @@ impl<P: Platform> Pump<P> {
         match frame {
             None => {
                 let (peer, code) = (socket.clone(), CloseCode::PolicyViolation);
-                self.input(Input::Broken { peer, code, reason: NOT_READ })?;
+                let reason = if dialect == Dialect::AgUi { NO_RUN } else { NOT_READ };
+                self.input(Input::Broken { peer, code, reason })?;
             }
             Some(Incoming::Nothing) => {}
             Some(Incoming::Abort(request)) => {
@@ -101,7 +108,7 @@ impl<P: Platform> Pump<P> {
         if let Err(undone) = self.follow(request_peer(socket, request), identity, dialect, asked) {
             let why = match undone {
                 Undone::Denied(crate::thread::Denied::Forbidden(why)) => why.to_owned(),
-                Undone::Denied(crate::thread::Denied::NoSession) => "this session is not yours".into(),
+                Undone::Denied(crate::thread::Denied::NoSession) => NO_SESSION.into(),
                 Undone::Refused(error) => error.message,
                 Undone::Broken(_) => "the thread failed on this request; try again".into(),
             };
@@ -181,7 +188,7 @@ impl<P: Platform> Pump<P> {
         }
     }
 
-    /// A frame as a client is told it, but for what it holds already.
+    /// A frame as a client is told it, without the pieces that it holds already.
     pub(super) fn told_to(&mut self, stock: Stock, dialect: Dialect, frame: &ServerFrame) -> Vec<String> {
         let mut told = self.telling.tell(&self.session_id, stock, frame, false);
         // A crash may have lost what its client holds. However much that is, it is told the end.
@@ -224,4 +231,9 @@ impl<P: Platform> Pump<P> {
             }
         }
     }
+}
+
+/// Pieces of a turn as a dialect sends them.
+fn framed(dialect: Dialect, told: &[Told]) -> Vec<String> {
+    told.iter().filter_map(|told| dialect.framed(told).map(Cow::into_owned)).collect_vec()
 }

@@ -97,14 +97,28 @@ impl Answers {
     }
 }
 
+/// Makes a call and hands on what it brings. A call that stays without an answer needs no limit here: the thread's deadlines end it.
 async fn run(
     runtime: &Runtime,
     answers: &Answers,
-    call: Call,
+    mut call: Call,
     enclosed: Enclosed,
     signal: Option<AbortSignal>,
 ) {
-    match call {
+    let text = match &mut call {
+        Call::Http { body: text, .. } | Call::Own { turn: text } | Call::WorkersAi { input: text, .. } => {
+            std::mem::take(text)
+        }
+        Call::Pieces { .. } => String::new(),
+    };
+    let body = match files::with(runtime, text, enclosed).await {
+        Ok(body) => body,
+        Err(refusal) => {
+            answers.deliver(Answered::Refused(refusal));
+            return;
+        }
+    };
+    let answer = match call {
         Call::Pieces { pieces, delay_ms } => {
             for (place, piece) in pieces.into_iter().enumerate() {
                 if place > 0 && delay_ms > 0 {
@@ -112,36 +126,23 @@ async fn run(
                 }
                 answers.deliver(Answered::Bytes(piece.into_bytes()));
             }
-            answers.deliver(Answered::End);
+            Ok(None)
         }
-        Call::Http { url, headers, service_headers, body } => {
-            let asked = async {
-                let body = files::with(runtime, body, enclosed).await?;
-                let sent = upstream::Sent { headers, service_headers, body };
-                upstream::ask(runtime, url, sent, signal.as_ref()).await
-            };
-            let body = asked.await.map(|body| Some(body?.get_reader().unchecked_into()));
-            read(answers, body).await;
+        Call::Http { url, headers, service_headers, .. } => {
+            let sent = upstream::Sent { headers, service_headers, body };
+            upstream::ask(runtime, url, sent, signal.as_ref()).await
         }
-        Call::Own { turn } => {
+        Call::Own { .. } => match (body.value(), signal) {
+            (Ok(turn), Some(signal)) => return own::call(runtime, answers, &turn, &signal).await,
+            (Ok(_), None) => return,
+            (Err(_), _) => Err(Refusal::NoBucket),
+        },
+        Call::WorkersAi { model, options, .. } => {
             let Some(signal) = signal else { return };
-            match files::with(runtime, turn, enclosed).await {
-                Ok(body) => match body.value() {
-                    Ok(turn) => own::call(runtime, answers, &turn, &signal).await,
-                    Err(_) => drop(answers.deliver(Answered::Refused(Refusal::NoBucket))),
-                },
-                Err(refusal) => drop(answers.deliver(Answered::Refused(refusal))),
-            }
+            upstream::ask_model(runtime, &model, body, &options, &signal).await
         }
-        Call::WorkersAi { model, input, options } => {
-            let Some(signal) = signal else { return };
-            let asked = async {
-                let input = files::with(runtime, input, enclosed).await?.whole().await?;
-                upstream::ask_model(runtime, &model, &input, &options, &signal).await
-            };
-            read(answers, asked.await.map(Some)).await;
-        }
-    }
+    };
+    read(answers, answer).await;
 }
 
 /// Hands on the body of an answer to its end.

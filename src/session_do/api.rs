@@ -1,5 +1,6 @@
 //! The session over HTTP.
 
+use std::future::ready;
 use std::rc::Rc;
 
 use js_sys::futures::JsFuture;
@@ -10,27 +11,24 @@ use web_sys::{ReadableStream, Request, Response};
 use crate::dialect::{Dialect, native};
 use crate::edge::auth::{FORK_HEADER, IDENTITY_HEADER, NO_TICKET, TICKET_HEADER};
 use crate::edge::{
-    Action, Answer, Guarded, Refused, Route, bad_before, bad_request, is_upgrade, limit, place, query_value,
-    read_fields, refusal, switch_protocols,
+    Action, Answer, Answering, Guarded, Refused, Route, bad_before, bad_request, is_upgrade, limit, place,
+    query_value, read_fields, refusal, switch_protocols,
 };
-use crate::platform::http::{empty_response, header, json_response, read, stream};
-use crate::platform::{elapsed, now, sleep, socket_pair};
+use crate::platform::http::{empty_response, header, json_response, read};
+use crate::platform::{elapsed, new_uuid, now, sleep, socket_pair};
 use crate::protocol::json::{Fields, Json};
-use crate::protocol::limits::{
-    BODY_BYTES_MAX, FORK_PAGE_BYTES_MAX, IMPORT_BYTES_MAX, MESSAGE_BYTES_MAX, PAGE_BYTES_MAX, PAGE_MAX,
-};
+use crate::protocol::limits::{BODY_BYTES_MAX, IMPORT_BYTES_MAX, MESSAGE_BYTES_MAX, PAGE_BYTES_MAX};
 use crate::protocol::{
-    CloseCode, Cursor, ErrorCode, Identity, Read, Session, SessionUpdate, ToolAnswer, is_request_id,
+    CloseCode, Cursor, ErrorCode, Identity, Read, Session, SessionUpdate, ToolAnswer, Trace, is_request_id,
     request_id_form, to_json,
 };
 use crate::pump::{Accepted, Broken, NEWER_FORMAT, Undone};
-use crate::thread::store::{Page, Record, Records, StoreError};
+use crate::thread::store::{Records, StoreError};
 use crate::thread::{Ask, Denied, Import, Input, PeerId, READ_TOO_MUCH, Request as Asked, Thread};
 
 use super::shell::Shell;
-use super::store::Store;
 use super::tickets::Purpose;
-use super::{files, forks, stock};
+use super::{files, forks, lines, stock};
 
 /// How often and how long the answer to a deletion waits for D1; it does not depend on it.
 const DELETION_ATTEMPTS: usize = 2;
@@ -40,13 +38,19 @@ const DELETION_WAIT_MS: u64 = 2_000;
 const TICKET_POLL_MS: u64 = 1_000;
 
 pub async fn serve(shell: &Rc<Shell>, request: &Request) -> Result<Response, JsValue> {
-    answer(shell, request).await.or_else(|refused| refusal(&refused))
+    let answer = match task(shell, request) {
+        Ok(task) => task.await,
+        Err(refused) => Err(refused),
+    };
+    answer.or_else(|refused| refusal(&refused))
 }
 
-async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
+/// What answers a request. What need not wait for anything is done at once.
+fn task<'a>(shell: &'a Rc<Shell>, request: &'a Request) -> Result<Answering<'a>, Refused> {
     let action = match Route::of(&request.method(), &request.url(), is_upgrade(request))? {
         Route::Guarded(Guarded::Connect { dialect, .. }) => {
-            return connect(shell, request, caller(shell, request, Some(Purpose::Socket))?, dialect);
+            let identity = caller(shell, request, Some(Purpose::Socket))?;
+            return Ok(Box::pin(ready(connect(shell, request, identity, dialect))));
         }
         Route::Guarded(Guarded::Chat) => Action::Chat,
         Route::Guarded(Guarded::Session { action, .. }) => action,
@@ -55,7 +59,7 @@ async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
     };
     if action == Action::Fork && header(request, FORK_HEADER).as_deref() == Some("in") {
         let identity = caller(shell, request, None)?;
-        return forks::take(shell, &identity, &fields(request, FORK_PAGE_BYTES_MAX).await?).await;
+        return Ok(Box::pin(forks::take(shell, request, identity)));
     }
     let purpose = match action {
         Action::Events => Some(Purpose::Events),
@@ -65,67 +69,96 @@ async fn answer(shell: &Rc<Shell>, request: &Request) -> Answer {
     };
     let identity = caller(shell, request, purpose)?;
     permit(shell, &identity, action.ask())?;
-    match action {
-        Action::Post => post(shell, request, identity).await,
-        Action::Events => events(shell, request, identity),
-        Action::Ticket => ticket(shell, identity, purpose_of(&fields(request, BODY_BYTES_MAX).await?)?),
-        Action::Diagnostics => diagnostics(shell),
-        Action::Read => Ok(json_response(200, &to_json(&session(shell)?.ok_or_else(no_session)?))?),
-        Action::Messages => {
-            check_read(shell, &identity)?;
-            if accepts(request, "application/x-ndjson") {
-                lines(shell, identity)
-            } else {
-                messages(shell, &request.url(), &identity)
-            }
+    let with_fields = |bytes_max, answer: WithFields<'a>| -> Answering<'a> {
+        Box::pin(with_fields(request, bytes_max, answer))
+    };
+    let answer = match action {
+        Action::Post => {
+            let post = move |fields: &mut Fields| post(shell, request, identity, fields);
+            return Ok(with_fields(MESSAGE_BYTES_MAX, Box::new(post)));
         }
-        Action::Chat => stock::chat(shell, request, identity).await,
-        Action::Resume => stock::resume(shell, identity),
-        Action::Run => stock::run(shell, request, identity).await,
-        Action::ReadRun => read_run(shell, request, identity),
-        Action::Stop => {
-            shell.request(&identity, Asked::Stop)?;
-            Ok(json_response(202, "{}")?)
+        Action::Ticket => {
+            let ticket = move |fields: &mut Fields| ticket(shell, identity, purpose_of(fields)?);
+            return Ok(with_fields(BODY_BYTES_MAX, Box::new(ticket)));
         }
-        Action::UiMessages => {
-            check_read(shell, &identity)?;
-            let before = before(&request.url(), epoch(shell)?)?;
-            let (body, next) = stock::messages(shell, before)?;
-            count_read(shell, &identity, body.len());
-            let response = json_response(200, &body)?;
-            if let Some(next) = next {
-                response.headers().set("x-next-before", &next)?;
-            }
-            Ok(response)
+        Action::Update => {
+            let update = move |fields: &mut Fields| update(shell, &identity, fields);
+            return Ok(with_fields(BODY_BYTES_MAX, Box::new(update)));
         }
-        Action::Update => update(shell, &identity, &fields(request, BODY_BYTES_MAX).await?),
-        Action::Cancel => cancel(shell, &identity, &fields(request, BODY_BYTES_MAX).await?),
+        Action::Cancel => {
+            let cancel = move |fields: &mut Fields| cancel(shell, &identity, fields);
+            return Ok(with_fields(BODY_BYTES_MAX, Box::new(cancel)));
+        }
         // A tool's result may be as large as by a frame.
-        Action::Decide => decide(shell, &identity, &mut fields(request, MESSAGE_BYTES_MAX).await?),
-        Action::Delete => delete(shell, &identity).await,
+        Action::Decide => {
+            let decide = move |fields: &mut Fields| decide(shell, &identity, fields);
+            return Ok(with_fields(MESSAGE_BYTES_MAX, Box::new(decide)));
+        }
         Action::Fork => {
             check_read(shell, &identity)?;
-            forks::give(shell, &identity, &fields(request, BODY_BYTES_MAX).await?)
+            let give = move |fields: &mut Fields| forks::give(shell, &identity, fields);
+            return Ok(with_fields(BODY_BYTES_MAX, Box::new(give)));
         }
-        Action::Export => {
-            check_read(shell, &identity)?;
-            export(shell, identity)
-        }
-        Action::Import => import(shell, request, &identity).await,
-        Action::ImportFile => files::import(shell, request).await,
+        Action::Chat => return Ok(Box::pin(stock::chat(shell, request, identity))),
+        Action::Run => return Ok(Box::pin(stock::run(shell, request, identity))),
+        Action::Delete => return Ok(Box::pin(delete(shell, identity))),
+        Action::Import => return Ok(Box::pin(import(shell, request, identity))),
+        Action::ImportFile => return Ok(Box::pin(files::import(shell, request))),
+        Action::Upload => return Ok(Box::pin(files::upload(shell, request, identity))),
+        Action::Fetch => return Ok(Box::pin(files::fetch(shell, request, identity))),
+        Action::Events => events(shell, request, identity),
+        Action::Diagnostics => diagnostics(shell),
+        Action::Read => shown(shell),
+        Action::Messages if accepts(request, "application/x-ndjson") => lines::lines(shell, identity),
+        Action::Messages => messages(shell, &request.url(), &identity),
+        Action::Resume => stock::resume(shell, identity),
+        Action::ReadRun => read_run(shell, request, identity),
+        Action::Stop => accepted(shell, &identity, Asked::Stop),
+        Action::UiMessages => ui_messages(shell, &request.url(), &identity),
+        Action::Export => lines::export(shell, identity),
         Action::Reindex => administer(shell, &identity, Asked::DeliverAnew),
         Action::Sweep => administer(shell, &identity, Asked::Sweep),
         Action::Forget => {
             let author = query_value(&request.url(), "subject").unwrap_or_default();
             administer(shell, &identity, Asked::Forget { author })
         }
-        Action::Upload => files::upload(shell, request, &identity).await,
-        Action::Fetch => files::fetch(shell, request, &identity).await,
-    }
+    };
+    Ok(Box::pin(ready(answer)))
 }
 
-async fn fields(request: &Request, bytes_max: usize) -> Result<Fields, Refused> {
+type WithFields<'a> = Box<dyn FnOnce(&mut Fields) -> Answer + 'a>;
+
+/// Answers with the fields of the body.
+async fn with_fields(request: &Request, bytes_max: usize, answer: WithFields<'_>) -> Answer {
+    answer(&mut fields(request, bytes_max).await?)
+}
+
+pub(super) async fn fields(request: &Request, bytes_max: usize) -> Result<Fields, Refused> {
     Ok(read_fields(request, bytes_max).await?.unwrap_or_default())
+}
+
+/// What the session is by now.
+fn shown(shell: &Shell) -> Answer {
+    Ok(json_response(200, &to_json(&session(shell)?.ok_or_else(no_session)?))?)
+}
+
+/// Has the thread do what is asked of it, which nobody waits for.
+fn accepted(shell: &Shell, identity: &Identity, request: Asked) -> Answer {
+    shell.request(identity, request)?;
+    Ok(json_response(202, "{}")?)
+}
+
+/// Messages as an AI SDK client has them.
+fn ui_messages(shell: &Shell, url: &str, identity: &Identity) -> Answer {
+    check_read(shell, identity)?;
+    let (body, next) = stock::messages(shell, before(url, epoch(shell)?)?)?;
+    count_read(shell, identity, body.len());
+    let response = json_response(200, &body)?;
+    if let Some(next) = next {
+        response.headers().set("x-next-before", &next)?;
+        response.headers().set("access-control-expose-headers", "x-next-before")?;
+    }
+    Ok(response)
 }
 
 /// Whether somebody may do this. Somebody else's session is told from none by nothing.
@@ -156,7 +189,7 @@ fn join(shell: &Shell, peer: &PeerId, input: Input) -> Result<(), Refused> {
 }
 
 pub fn new_peer() -> PeerId {
-    uuid::Uuid::new_v4().to_string().into()
+    new_uuid().into()
 }
 
 /// A browser comes: its socket may sleep from here on.
@@ -192,9 +225,8 @@ fn events(shell: &Shell, request: &Request, identity: Identity) -> Answer {
 }
 
 /// Takes a message, or an answer that no turn asked for. Who accepts events gets those of its turn.
-async fn post(shell: &Shell, request: &Request, identity: Identity) -> Answer {
-    let mut fields = fields(request, MESSAGE_BYTES_MAX).await?;
-    let post = native::post(&mut fields, || uuid::Uuid::new_v4().to_string());
+fn post(shell: &Shell, request: &Request, identity: Identity, fields: &mut Fields) -> Answer {
+    let post = native::post(fields, new_uuid);
     let (post, peer) = (post.map_err(|message| bad_request(&message))?, new_peer());
     let body =
         if accepts(request, "text/event-stream") { Some(shell.workerd().open_stream(&peer)?) } else { None };
@@ -216,12 +248,18 @@ pub fn event_response(body: Option<&ReadableStream>) -> Result<Response, JsValue
     Ok(response)
 }
 
-/// Whom the edge let in; it alone can say so.
+/// The caller whom the edge let in. Only the edge can set this header, since it removes the one of a client.
 fn caller(shell: &Shell, request: &Request, purpose: Option<Purpose>) -> Result<Identity, Refused> {
     let header = |name: &str| js_sys::decode_uri_component(&header(request, name)?).ok().map(String::from);
     let known = header(IDENTITY_HEADER).and_then(|identity| Identity::parse(&identity));
     let redeemed = || shell.tickets.redeem(now(), &header(TICKET_HEADER)?, purpose?);
-    known.or_else(redeemed).ok_or_else(|| Refused::fatal(401, ErrorCode::Unauthenticated, NO_TICKET))
+    let identity =
+        known.or_else(redeemed).ok_or_else(|| Refused::fatal(401, ErrorCode::Unauthenticated, NO_TICKET))?;
+    Ok(Identity { trace: trace(request), ..identity })
+}
+
+fn trace(request: &Request) -> Option<Trace> {
+    Trace::parse(&header(request, "traceparent")?, header(request, "tracestate").as_deref())
 }
 
 fn purpose_of(fields: &Fields) -> Result<Purpose, Refused> {
@@ -239,22 +277,22 @@ fn ticket(shell: &Rc<Shell>, identity: Identity, purpose: Purpose) -> Answer {
     };
     // Tickets are in memory alone, so the object stays awake for as long as any is good.
     let waiting = shell.clone();
-    shell.spawn(async move {
+    shell.spawn(Box::pin(async move {
         while waiting.tickets.are_waiting(now()) {
             sleep(TICKET_POLL_MS).await;
         }
-    });
+    }));
     Ok(json_response(201, &format!(r#"{{"ticket":"{ticket}","expiresAt":{expires_at}}}"#))?)
 }
 
-fn session(shell: &Shell) -> Result<Option<Session>, Refused> {
+pub(super) fn session(shell: &Shell) -> Result<Option<Session>, Refused> {
     Ok(shell.thread(Thread::shown_session)?)
 }
 
 fn update(shell: &Shell, identity: &Identity, fields: &Fields) -> Answer {
     let update = SessionUpdate::from_fields(fields).map_err(|message| bad_request(&message))?;
     shell.request(identity, Asked::Update(update))?;
-    Ok(json_response(200, &to_json(&session(shell)?.ok_or_else(no_session)?))?)
+    shown(shell)
 }
 
 fn cancel(shell: &Shell, identity: &Identity, fields: &Fields) -> Answer {
@@ -266,20 +304,18 @@ fn cancel(shell: &Shell, identity: &Identity, fields: &Fields) -> Answer {
         }
         Some(_) => return Err(bad_request("requestId is not a string")),
     };
-    shell.request(identity, Asked::Cancel { request_id })?;
-    Ok(json_response(202, "{}")?)
+    accepted(shell, identity, Asked::Cancel { request_id })
 }
 
 /// A body with `content` gives a result, any other decides.
 fn decide(shell: &Shell, identity: &Identity, fields: &mut Fields) -> Answer {
     let is_output = fields.contains_key("content");
     let answer = ToolAnswer::from_fields(fields, is_output).map_err(|message| bad_request(&message))?;
-    shell.request(identity, Asked::Answer(answer))?;
-    Ok(json_response(202, "{}")?)
+    accepted(shell, identity, Asked::Answer(answer))
 }
 
-async fn import(shell: &Shell, request: &Request, identity: &Identity) -> Answer {
-    let body = read(request.body(), IMPORT_BYTES_MAX).await?;
+async fn import(shell: &Shell, request: &Request, identity: Identity) -> Answer {
+    let body = read(request.body(), &request.headers(), IMPORT_BYTES_MAX).await?;
     if body.len() > IMPORT_BYTES_MAX {
         let message =
             format!("the body has at most {IMPORT_BYTES_MAX} bytes; bring a larger session in parts");
@@ -287,20 +323,19 @@ async fn import(shell: &Shell, request: &Request, identity: &Identity) -> Answer
     }
     let text = str::from_utf8(&body).map_err(|_| bad_request("the body is not UTF-8"))?;
     let import = Import::read(text, &shell.runtime.session_id).map_err(|why| bad_request(&why))?;
-    let written = shell.import(identity, import)?;
+    let written = shell.import(&identity, import)?;
     Ok(json_response(200, &format!(r#"{{"written":{written}}}"#))?)
 }
 
 fn administer(shell: &Shell, identity: &Identity, request: Asked) -> Answer {
     session(shell)?.ok_or_else(no_session)?;
-    shell.request(identity, request)?;
-    Ok(json_response(202, "{}")?)
+    accepted(shell, identity, request)
 }
 
-async fn delete(shell: &Shell, identity: &Identity) -> Answer {
+async fn delete(shell: &Shell, identity: Identity) -> Answer {
     let deliveries = &shell.runtime.deliveries;
     let mut delivery = deliveries.next();
-    shell.request(identity, Asked::Delete)?;
+    shell.request(&identity, Asked::Delete)?;
     // D1 is told at once; if it does not answer, the object goes on telling it.
     let patience = elapsed(DELETION_WAIT_MS);
     for _ in 0..DELETION_ATTEMPTS {
@@ -314,7 +349,7 @@ async fn delete(shell: &Shell, identity: &Identity) -> Answer {
 }
 
 /// Whether somebody may be sent messages.
-fn check_read(shell: &Shell, identity: &Identity) -> Result<(), Refused> {
+pub(super) fn check_read(shell: &Shell, identity: &Identity) -> Result<(), Refused> {
     let Some(subject) = &identity.subject else { return Ok(()) };
     if shell.thread(|thread| thread.has_read_too_much(now(), subject))? {
         return Err(Refused::retryable(429, ErrorCode::RateLimited, READ_TOO_MUCH));
@@ -330,6 +365,7 @@ pub(super) fn count_read(shell: &Shell, identity: &Identity, bytes: usize) {
 }
 
 fn messages(shell: &Shell, url: &str, identity: &Identity) -> Answer {
+    check_read(shell, identity)?;
     let epoch = epoch(shell)?;
     let (limit, before) = (limit(url)?, before(url, epoch)?);
     let (mut messages, more) = shell.read(|thread, records| {
@@ -375,100 +411,6 @@ fn before(url: &str, epoch: u64) -> Result<u64, Refused> {
         .ok_or_else(bad_before)
 }
 
-/// All that an import needs, as it is now.
-fn export(shell: &Rc<Shell>, identity: Identity) -> Answer {
-    let shown = session(shell)?.ok_or_else(no_session)?;
-    let kept = shell.thread(Thread::kept)?.ok_or_else(no_session)?;
-    let (session, open, path) = (to_json(&shown), to_json(&kept.open), to_json(&kept.path));
-    let mut first = format!(
-        r#"{{"session":{session},"thread":{{"epoch":{},"seq":{},"open":{open},"path":{path}}}}}"#,
-        kept.epoch, kept.seq
-    );
-    first.push('\n');
-    for file in shell.store().files_as_json().map_err(unreadable)? {
-        first.extend(["{\"file\":", &file, "}\n"]);
-    }
-    pages(shell, identity, first, |records, seq| records.events(seq, PAGE_MAX, PAGE_BYTES_MAX), exported)
-}
-
-/// Each record with what is shown of it, if it is a message.
-fn exported(thread: &Thread, store: &Store, page: &[Record]) -> Result<Vec<u8>, StoreError> {
-    let messages: Vec<Record> = page.iter().filter(|record| record.is_message()).cloned().collect();
-    let shown = json_lines(thread, store, &messages)?;
-    let mut shown = shown.split(|byte| *byte == b'\n');
-    let seqs: Vec<u64> = page.iter().map(|record| record.seq).collect();
-    let mut lines = Vec::new();
-    for (record, row) in page.iter().zip(store.rows_as_json(&seqs)?) {
-        lines.push(b'{');
-        if record.is_message() {
-            lines.extend_from_slice(b"\"message\":");
-            lines.extend_from_slice(shown.next().unwrap_or_default());
-            lines.push(b',');
-        }
-        lines.extend_from_slice(b"\"record\":");
-        lines.extend(row.into_bytes());
-        lines.extend_from_slice(b"}\n");
-    }
-    Ok(lines)
-}
-
-/// The whole history.
-fn lines(shell: &Rc<Shell>, identity: Identity) -> Answer {
-    let page = |records: &Store, seq| records.after(seq, PAGE_MAX, PAGE_BYTES_MAX);
-    pages(shell, identity, String::new(), page, json_lines)
-}
-
-/// Some records as lines.
-type Lines = fn(&Thread, &Store, &[Record]) -> Result<Vec<u8>, StoreError>;
-
-/// JSON Lines, a page at a time: what is in memory does not grow with them.
-fn pages(
-    shell: &Rc<Shell>,
-    identity: Identity,
-    mut first: String,
-    next: fn(&Store, u64) -> Result<Page, StoreError>,
-    lines: Lines,
-) -> Answer {
-    let epoch = epoch(shell)?;
-    let (shell, mut after) = (Rc::downgrade(shell), Some(0));
-    let body = stream(move || {
-        let Some(seq) = after else { return Ok(None) };
-        let shell = shell.upgrade().ok_or("the object is gone")?;
-        // Who reads slowly is not to read what begins under this name once the session is gone.
-        if shell.thread(Thread::epoch).map_err(|broken| broken.to_string())? != epoch {
-            return Ok(None);
-        }
-        let page = next(&shell.store(), seq).map_err(|StoreError(why)| why)?;
-        after = page.records.last().filter(|_| page.more).map(|last| last.seq);
-        let mut text = std::mem::take(&mut first).into_bytes();
-        text.extend(
-            shell
-                .read(|thread, store| lines(thread, store, &page.records))
-                .map_err(|broken| broken.to_string())?,
-        );
-        let lines = text;
-        count_read(&shell, &identity, lines.len());
-        Ok((!lines.is_empty()).then_some(lines))
-    })?;
-    let response = Response::new_with_opt_readable_stream(Some(&body))?;
-    response.headers().set("content-type", "application/x-ndjson")?;
-    Ok(response)
-}
-
-/// Messages of all versions, each with whether it is on the current path.
-fn json_lines(thread: &Thread, records: &Store, page: &[Record]) -> Result<Vec<u8>, StoreError> {
-    let mut lines = Vec::new();
-    for (message, record) in thread.messages(records, page)?.iter().zip(page) {
-        let mut line = to_json(message).into_bytes();
-        line.pop();
-        let current =
-            if thread.is_current(record) { ",\"current\":true}\n" } else { ",\"current\":false}\n" };
-        line.extend_from_slice(current.as_bytes());
-        lines.extend(line);
-    }
-    Ok(lines)
-}
-
 fn accepts(request: &Request, kind: &str) -> bool {
     let accept = header(request, "accept").unwrap_or_default();
     let is_it =
@@ -487,7 +429,7 @@ fn diagnostics(shell: &Shell) -> Answer {
     Ok(json_response(200, &report)?)
 }
 
-fn epoch(shell: &Shell) -> Result<u64, Refused> {
+pub(super) fn epoch(shell: &Shell) -> Result<u64, Refused> {
     Ok(shell.thread(Thread::epoch)?)
 }
 
@@ -515,7 +457,7 @@ impl From<Undone> for Refused {
             Undone::Denied(Denied::Forbidden(why)) => Refused::fatal(403, ErrorCode::Forbidden, why),
             Undone::Refused(error) => {
                 let status = error.code.known().map_or(400, status);
-                Refused { status, error, allow: None }
+                Refused::new(status, error)
             }
             Undone::Broken(broken) => broken.into(),
         }
@@ -539,7 +481,7 @@ fn status(code: ErrorCode) -> u16 {
     }
 }
 
-fn no_session() -> Refused {
+pub(super) fn no_session() -> Refused {
     Refused::fatal(
         404,
         ErrorCode::NotFound,
@@ -547,6 +489,6 @@ fn no_session() -> Refused {
     )
 }
 
-fn unreadable(_: StoreError) -> Refused {
+pub(super) fn unreadable(_: StoreError) -> Refused {
     Refused::retryable(503, ErrorCode::StorageError, "the thread's store could not be read; try again")
 }

@@ -10,10 +10,10 @@ use web_sys::{ReadableStream, Request, Response, ResponseInit};
 use crate::agent::{Enclosed, Form, Refusal};
 use crate::edge::{Answer, Refused, bad_request, query_value, refusal};
 use crate::platform::http::{header, json_response};
-use crate::platform::{describe, log_failure, r2};
+use crate::platform::{describe, log_failure, new_uuid, r2};
 use crate::protocol::limits::{FILE_BYTES_MAX, FILE_UPLOAD_MS};
 use crate::protocol::{
-    ErrorCode, Identity, Wanted, disposition, file_path, media_type, safe_name, to_json, wanted,
+    CollectVec, ErrorCode, Identity, Wanted, disposition, file_path, media_type, safe_name, to_json, wanted,
 };
 use crate::thread::store::Records;
 use crate::thread::{File, FileState, Input, Request as Asked};
@@ -64,7 +64,7 @@ fn found(enclosed: &Enclosed, answer: Result<JsValue, JsValue>) -> Result<Body, 
     let numbered = enclosed.files.iter().zip(0_u32..);
     let is_missing = |number: u32| missing.includes(&number.into(), 0);
     let ids = numbered.filter(|(_, number)| is_missing(*number)).map(|((id, _), _)| id.clone());
-    Err(Refusal::NoFiles(ids.collect()))
+    Err(Refusal::NoFiles(ids.collect_vec()))
 }
 
 /// Has the bucket delete files. Whether it did.
@@ -108,9 +108,9 @@ impl Body {
 }
 
 /// Takes a file. Its row is there before its first byte is, and until the bucket has none of it.
-pub async fn upload(shell: &Rc<Shell>, request: &Request, identity: &Identity) -> Answer {
+pub async fn upload(shell: &Rc<Shell>, request: &Request, identity: Identity) -> Answer {
     let file = announced(request)?;
-    shell.request(identity, Asked::Upload(file.clone()))?;
+    shell.request(&identity, Asked::Upload(file.clone()))?;
     let stored = settled(store(shell, request, &file)).await;
     stored_or_not(shell, &file, stored)
 }
@@ -162,7 +162,7 @@ fn announced(request: &Request) -> Result<File, Refused> {
     let media_type = media_type(&kind)
         .ok_or_else(|| bad_request("content-type is the file's media type, such as image/png"))?;
     let name = safe_name(&query_value(&request.url(), "name").unwrap_or_default());
-    let id = uuid::Uuid::new_v4().to_string();
+    let id = new_uuid();
     Ok(File { id, name, media_type, size, uploader: None, state: FileState::Coming, due: None })
 }
 
@@ -196,8 +196,8 @@ struct Part {
 }
 
 /// Gives a file, or a part of it. To `HEAD` its row answers.
-pub async fn fetch(shell: &Rc<Shell>, request: &Request, identity: &Identity) -> Answer {
-    let file = asked(shell, request, identity)?;
+pub async fn fetch(shell: &Rc<Shell>, request: &Request, identity: Identity) -> Answer {
+    let file = asked(shell, request, &identity)?;
     let (offset, length, is_partial) = match wanted(header(request, "range").as_deref(), file.size) {
         Wanted::Whole => (0, file.size, false),
         Wanted::Part(offset, length) => (offset, length, true),

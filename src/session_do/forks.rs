@@ -4,18 +4,19 @@ use std::rc::Rc;
 
 use js_sys::futures::JsFuture;
 use wasm_bindgen::JsCast;
+use web_sys::Request;
 
 use crate::edge::{Answer, Refused, bad_request};
 use crate::platform::http::json_response;
 use crate::platform::{log_failure, now, r2};
 use crate::protocol::json::Fields;
-use crate::protocol::limits::{FILE_UNNAMED_MS, FILE_UPLOAD_MS, GUARD_MS};
-use crate::protocol::{ErrorCode, Identity, Json, Read, optional, required, to_json};
+use crate::protocol::limits::{FILE_UNNAMED_MS, FILE_UPLOAD_MS, FORK_PAGE_BYTES_MAX, GUARD_MS};
+use crate::protocol::{CollectVec, ErrorCode, Identity, Json, Read, optional, required, to_json};
 use crate::pump::Platform as _;
 use crate::thread::store::{Records as _, StoreError};
 use crate::thread::{Ask, Copied, File, FileState, ForkOrigin, Input};
 
-use super::api::count_read;
+use super::api::{count_read, fields};
 use super::files::key;
 use super::shell::Shell;
 
@@ -28,8 +29,8 @@ pub fn give(shell: &Shell, identity: &Identity, fields: &Fields) -> Answer {
     let Copied { through, messages, files, before } = copied.map_err(crate::pump::Undone::Refused)?;
     let title = shell.thread(|thread| thread.session().and_then(|session| session.title.clone()))?;
     let messages: Vec<String> =
-        messages.iter().map(|(seq, message)| format!("[{seq},{}]", to_json(message))).collect();
-    let files: Vec<String> = files.iter().map(file_json).collect();
+        messages.iter().map(|(seq, message)| format!("[{seq},{}]", to_json(message))).collect_vec();
+    let files: Vec<String> = files.iter().map(file_json).collect_vec();
     let body = format!(
         r#"{{"through":{},"title":{},"before":{},"messages":[{}],"files":[{}]}}"#,
         to_json(&through),
@@ -48,50 +49,63 @@ fn file_json(file: &File) -> String {
 }
 
 /// Takes a page, or asks how much is here. With the last one the session begins.
-pub async fn take(shell: &Rc<Shell>, identity: &Identity, fields: &Fields) -> Answer {
-    let body = Json::Object(fields.clone());
+pub async fn take(shell: &Rc<Shell>, request: &Request, identity: Identity) -> Answer {
+    let body = Json::Object(fields(request, FORK_PAGE_BYTES_MAX).await?);
     let from = required(&body, "from").ok_or_else(|| bad_request("from is missing"))?;
     let message_id = optional(&body, "messageId").flatten();
     let origin = ForkOrigin { from, message_id, by: identity.subject.clone() };
-    let page: Option<Vec<(u64, String)>> = fields.get("messages").and_then(Json::as_array).map(|messages| {
-        let pair = |pair: &Json| match pair.as_array()? {
-            [seq, message] => Some((seq.as_u64()?, to_json(message))),
-            _ => None,
-        };
-        messages.iter().filter_map(pair).collect()
-    });
     if shell.thread(|thread| thread.session().is_some())? {
         return known(shell, &origin);
     }
-    if page.is_some() && shell.thread(|thread| thread.permits_request(identity, Ask::Send).is_err())? {
+    if list(&body, "messages").is_some()
+        && shell.thread(|thread| thread.permits_request(&identity, Ask::Send).is_err())?
+    {
         let message = "your credential begins no session, and a fork is one";
         return Err(Refused::fatal(403, ErrorCode::Forbidden, message));
     }
-    for file in fields.get("files").and_then(Json::as_array).into_iter().flatten() {
-        copy(shell, identity, &origin, file).await?;
+    for file in list(&body, "files").unwrap_or_default() {
+        copy(shell, &identity, &origin, file).await?;
     }
+    keep(shell, &origin, &body)
+}
+
+fn list<'a>(body: &'a Json, name: &str) -> Option<&'a [Json]> {
+    body.get(name)?.as_array()
+}
+
+/// Keeps a page whose files are there.
+fn keep(shell: &Shell, origin: &ForkOrigin, body: &Json) -> Answer {
     // Somebody may have begun the session meanwhile.
     if shell.thread(|thread| thread.session().is_some())? {
-        return known(shell, &origin);
+        return known(shell, origin);
     }
-    let lowest = match &page {
-        None => shell.store().fork(&origin).map_err(unstored)?,
-        Some(page) => {
-            // What is never completed is dropped then.
-            if shell.thread(|thread| thread.report().alarm_at.is_none())? {
-                guard(shell, FILE_UNNAMED_MS)?;
-            }
-            shell.store().keep_page(&origin, page, now()).map_err(unstored)?
-        }
+    let Some(messages) = list(body, "messages") else {
+        return lowest(shell.store().fork(origin).map_err(unstored)?);
     };
-    if page.is_none() || fields.get("before").is_some_and(|before| *before != Json::Null) {
-        return Ok(json_response(200, &format!(r#"{{"before":{}}}"#, to_json(&lowest)))?);
+    let mut page = Vec::new();
+    for message in messages {
+        if let Some([Json::Number(seq), message]) = message.as_array() {
+            page.push((seq.parse().unwrap_or_default(), to_json(message)));
+        }
+    }
+    // What is never completed is dropped then.
+    if shell.thread(|thread| thread.report().alarm_at.is_none())? {
+        guard(shell, FILE_UNNAMED_MS)?;
+    }
+    let kept = shell.store().keep_page(origin, &page, now()).map_err(unstored)?;
+    if body.get("before").is_some_and(|before| *before != Json::Null) {
+        return lowest(kept);
     }
     guard(shell, GUARD_MS)?;
-    let title: Option<String> = optional(&body, "title").flatten();
-    shell.read(|thread, store| store.begin_fork(&origin, thread, now(), title.as_deref()))?;
+    let title: Option<String> = optional(body, "title").flatten();
+    shell.read(|thread, store| store.begin_fork(origin, thread, now(), title.as_deref()))?;
     shell.wake_anew()?;
     Ok(json_response(201, "{}")?)
+}
+
+/// Says which is the earliest message that is here.
+fn lowest(seq: Option<u64>) -> Answer {
+    Ok(json_response(200, &format!(r#"{{"before":{}}}"#, to_json(&seq)))?)
 }
 
 /// The alarm stands before the commit: D1 learns of the fork, also if the object crashes right behind it.

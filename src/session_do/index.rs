@@ -8,7 +8,7 @@ use crate::database::{
     self, LOOK, NOTE_PARTICIPANT, WRITE_MESSAGE, WRITE_SESSION, fitting, owner_key, searchable,
 };
 use crate::edge::is_of_titles;
-use crate::protocol::{Session, to_json};
+use crate::protocol::{CollectVec, Session, to_json};
 use crate::thread::store::Record;
 use crate::thread::{Delivery, Found, message_id_prefix};
 
@@ -65,7 +65,7 @@ fn batch(env: &Env, row_id: &str, delivery: &Delivery, migration: u64) -> Result
         let path = if content.path.is_whole() { JsValue::NULL } else { text(&to_json(&content.path)) };
         let bindings = [text(&to_json(session)), epoch, seq, words, key, number(delivery.expected), path];
         add(&fitting(WRITE_SESSION, migration), &bindings)?;
-        let mut authors: Vec<&str> = content.records.iter().filter_map(Record::author).collect();
+        let mut authors: Vec<&str> = content.records.iter().filter_map(Record::author).collect_vec();
         authors.dedup();
         for author in authors.into_iter().filter(|author| Some(*author) != owner) {
             let note = fitting(NOTE_PARTICIPANT, migration);

@@ -1,20 +1,20 @@
 //! One JSON line per event, for the platform's log. Never what was said.
 
 use crate::platform::{log, log_error};
-use crate::protocol::to_json;
+use crate::protocol::{Trace, to_json};
 use crate::pump::Log;
 use crate::thread::Event;
 
 pub fn write(session_id: &str, line: Log<'_>) {
     match line {
-        Log::Event(happened) => event(session_id, happened),
+        Log::Event(happened, trace) => event(session_id, happened, trace),
         Log::StoreFailed(why) => error(session_id, "store_failed", why),
         Log::Panicked => error(session_id, "panicked", "the thread was started anew from its store"),
         Log::GaveUp => error(session_id, "gave_up", "the thread could not be started from its store"),
     }
 }
 
-fn event(session_id: &str, event: &Event) {
+fn event(session_id: &str, event: &Event, trace: Option<&Trace>) {
     let level = match event {
         Event::DeliveryFailed { .. }
         | Event::FilesNotRemoved { .. }
@@ -24,8 +24,13 @@ fn event(session_id: &str, event: &Event) {
         _ => "info",
     };
     // An id needs no escapes, and what is known of an event is an object of its own.
+    let in_trace = trace.map(|trace| {
+        let (trace, span) = trace.ids();
+        format!("\"traceId\":\"{trace}\",\"spanId\":\"{span}\",")
+    });
+    let in_trace = in_trace.unwrap_or_default();
     if let Some(event) = to_json(event).strip_prefix('{') {
-        log(&format!("{{\"level\":\"{level}\",\"sessionId\":\"{session_id}\",{event}"));
+        log(&format!("{{\"level\":\"{level}\",\"sessionId\":\"{session_id}\",{in_trace}{event}"));
     }
 }
 

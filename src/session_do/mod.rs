@@ -9,6 +9,7 @@ mod api;
 mod files;
 mod forks;
 mod index;
+mod lines;
 mod logs;
 mod notify;
 mod object;

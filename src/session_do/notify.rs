@@ -1,4 +1,4 @@
-//! Waiting for something to have happened.
+//! Lets tasks wait until something has happened, without polling.
 
 use std::cell::RefCell;
 

@@ -21,7 +21,7 @@ use super::api;
 use super::own::Own;
 use super::shell::Shell;
 use super::sockets::Sockets;
-use crate::platform::{Env, Socket, guard, promise};
+use crate::platform::{Env, Socket, guard};
 
 /// A close's reason is fixed text, so it cannot take the limit from here.
 const TOO_BIG: &str = "a frame has at most 2097152 bytes";
@@ -46,7 +46,7 @@ impl SessionDO {
     #[wasm_bindgen(constructor)]
     pub fn new(state: DurableObjectState, env: Env, own: Option<Own>) -> Result<Self, JsValue> {
         guard(|| {
-            // Answered by the runtime while the object sleeps.
+            // The runtime answers these pings itself, without waking the object.
             if let Ok(pair) = WebSocketRequestResponsePair::new(r#"{"type":"ping"}"#, r#"{"type":"pong"}"#) {
                 state.set_websocket_auto_response(&pair)?;
             }
@@ -66,9 +66,7 @@ impl SessionDO {
 
     pub fn fetch(&self, request: web_sys::Request) -> Promise {
         let shell = self.shell.clone();
-        promise(
-            self.shell.guarded(Box::pin(async move { Ok(api::serve(&shell, &request).await?.into()) }), Err),
-        )
+        self.shell.promise(Box::pin(async move { Ok(api::serve(&shell, &request).await?.into()) }))
     }
 
     /// Sends data to all that are connected. It is not kept.
@@ -126,7 +124,7 @@ impl SessionDO {
                 "frames are JSON in text frames, not binary",
             );
         };
-        // A text has at least as many bytes as UTF-16 units: what is far too long is not even copied.
+        // A text has at least as many bytes as UTF-16 units, so a text that is too long by these need not be copied into wasm.
         let is_stock = dialect.stock().is_some();
         let (bytes_max, too_big) =
             if is_stock { (STOCK_FRAME_BYTES_MAX, STOCK_TOO_BIG) } else { (FRAME_BYTES_MAX, TOO_BIG) };

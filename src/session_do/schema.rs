@@ -5,9 +5,9 @@
 //! does not know, and both skip records of a kind that they do not know. A build refuses a higher major
 //! number. Bobbin's tables share the object with the application's own, so their names begin with `bobbin_`.
 
-/// The format that this build writes.
-pub const MAJOR: u64 = 2;
-pub const MINOR: u64 = 3;
+use crate::protocol::CollectVec;
+
+pub use crate::thread::store::{MAJOR, MINOR};
 
 /// A table and its columns, each with its declaration.
 pub struct Table {
@@ -117,14 +117,16 @@ pub const FILES: Table = Table {
         ("due", "INTEGER"),
     ],
 };
-/// Of files that are to go: there are few of them at any time.
+/// It holds only files that are to be deleted, so it stays small in a session of many files.
 pub const DUE: &str =
     "CREATE INDEX IF NOT EXISTS bobbin_files_due ON bobbin_files (due) WHERE due IS NOT NULL;";
 
 /// The tables of a thread that has begun.
 pub const TABLES: [&Table; 3] = [&THREAD, &RECORDS, &JOURNAL];
+/// Those, and the tables that are there as long as they have rows.
+pub const ALL_TABLES: [&Table; 5] = [&THREAD, &RECORDS, &JOURNAL, &FILES, &DELETED];
 
-/// From formats before 2.3: what messages follow, where that is not the turn before, nor an id that follows from it.
+/// Fills in for rows of formats before 2.3 which message each one follows, where that is not the turn before, or has an older id.
 pub const FILL_PARENTS: &str = "
 UPDATE bobbin_records SET parent = (SELECT earlier.parent FROM bobbin_records AS earlier WHERE earlier.seq = bobbin_records.turn)
   WHERE kind = 'answer' AND parent IS NULL AND instr(data, '\"appended\"') > 0;
@@ -136,7 +138,8 @@ UPDATE bobbin_records SET data = json_object('oldId', (SELECT earlier.answer_id 
 /// The kinds of records that tell what became of a turn while it waited.
 pub const ROUNDS: &str = "kind IN ('waiting', 'decision', 'output')";
 
-/// Of messages that begin a turn the `request_id` is indexed: their answers are near.
+/// Only records that begin a turn are in the index by `request_id`. An answer stands near its question in the log and is found from
+/// there, so it costs no row of an index.
 pub const INDICES: &str = "
 CREATE UNIQUE INDEX IF NOT EXISTS bobbin_by_request ON bobbin_records (request_id) WHERE seq = turn;
 CREATE INDEX IF NOT EXISTS bobbin_rounds ON bobbin_records (turn, seq) WHERE kind IN ('waiting', 'decision', 'output');
@@ -171,7 +174,7 @@ UPDATE bobbin_records SET
 impl Table {
     pub fn create(&self) -> String {
         let columns: Vec<String> =
-            self.columns.iter().map(|(name, declaration)| format!("{name} {declaration}")).collect();
+            self.columns.iter().map(|(name, declaration)| format!("{name} {declaration}")).collect_vec();
         format!("CREATE TABLE IF NOT EXISTS {} ({}) STRICT;", self.name, columns.join(", "))
     }
 

@@ -10,10 +10,11 @@ use crate::agent::{Agent, Unconfigured};
 use crate::config::Settings;
 use crate::dialect::{Asked, Dialect};
 use crate::platform::{self, Env, Guarded, Socket, Task, guard, must, promise};
-use crate::protocol::{CloseCode, Identity, Post, StockRequest};
+use crate::protocol::{CloseCode, CollectVec, Identity, Post, StockRequest};
 use crate::pump::{Accepted, Broken, Pending, Platform, Pump, Undone};
 use crate::thread::store::StoreError;
 use crate::thread::{Config, File, Import, Input, PeerId, Request, Thread, TurnId};
+use js_sys::Promise;
 
 use super::notify::Notify;
 use super::own::Own;
@@ -67,7 +68,7 @@ impl Shell {
                 || tags.iter().any(|tag| tag == TAG)
                 || Sockets::peer(socket.unchecked_ref()).is_some()
         };
-        let sockets = sockets.into_iter().filter(is_own).map(JsCast::unchecked_into).collect();
+        let sockets = sockets.into_iter().filter(is_own).map(JsCast::unchecked_into).collect_vec();
         let id = state.id()?;
         let session_id = id.name().unwrap_or_default();
         let row_id = platform::d1::row_prefix(&env, &id)? + &session_id;
@@ -180,12 +181,12 @@ impl Shell {
         let Pending { request, asked: Asked { request: mut asked, uploads }, identity } = pending;
         let base64 = stock::taken(text, &uploads);
         let inlet = self.inlet.clone();
-        self.spawn(async move {
+        self.spawn(Box::pin(async move {
             let Some(shell) = inlet.0.upgrade() else { return };
             let stored = stock::store(&shell, &identity, &mut asked, &uploads, base64).await;
-            let asked = stored.map(|()| asked).map_err(|refused| refused.error.message);
+            let asked = stored.map(|()| asked).map_err(|refused| refused.error.message.clone());
             shell.pump.borrow_mut().stored(&socket, &request, dialect, asked);
-        });
+        }));
     }
 
     /// A look at the thread, which is woken for it if need be.
@@ -255,13 +256,13 @@ impl Shell {
     }
 
     /// A task of the object, whose panic starts the thread again from its store.
-    pub fn guarded<T: 'static>(&self, task: Task<T>, outcome: fn(JsValue) -> T) -> Guarded<T> {
+    pub fn promise(&self, task: Task<Result<JsValue, JsValue>>) -> Promise {
         let inlet = self.inlet.clone();
         let on_panic = move |thrown| {
             inlet.with(Shell::panicked);
-            outcome(thrown)
+            Err(thrown)
         };
-        Guarded::new(task, Box::new(on_panic))
+        promise(Box::pin(Guarded::new(task, Box::new(on_panic))))
     }
 
     pub fn timer_fired(&self) {
@@ -270,7 +271,7 @@ impl Shell {
     }
 
     /// Keeps the object awake until the task is done.
-    pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+    pub fn spawn(&self, task: Task<()>) {
         self.runtime.spawn(&self.inlet, task);
     }
 
@@ -299,7 +300,7 @@ impl Inlet {
 
 impl Runtime {
     /// Keeps the object awake until the task is done.
-    pub fn spawn(&self, inlet: &Inlet, task: impl Future<Output = ()> + 'static) {
+    pub fn spawn(&self, inlet: &Inlet, task: Task<()>) {
         let inlet = inlet.clone();
         let task = async move {
             task.await;
@@ -309,7 +310,7 @@ impl Runtime {
             inlet.with(Shell::panicked);
             Ok(JsValue::UNDEFINED)
         };
-        must(self.state.wait_until(&promise(Guarded::new(Box::pin(task), Box::new(on_panic)))));
+        must(self.state.wait_until(&promise(Box::pin(Guarded::new(Box::pin(task), Box::new(on_panic))))));
     }
 
     /// Whatever else fails, a socket that is let go is closed: a client that hears nothing would wait.

@@ -5,12 +5,12 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use js_sys::{JsString, Uint8Array};
-use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
 use crate::dialect::{Dialect, Stock, ag_ui, ai_sdk, events};
 use crate::protocol::json::Fields;
-use crate::protocol::{CloseCode, Json, required, to_json};
+use crate::protocol::objects::object;
+use crate::protocol::{CloseCode, CollectVec, Json, Read as _, to_json};
 use crate::thread::stock::{request_peer, socket_of};
 use crate::thread::{Attachment, PeerId};
 
@@ -48,14 +48,16 @@ enum Line {
     },
 }
 
-/// What hibernation leaves of a socket, as JSON.
-#[derive(Serialize)]
-struct Attached {
-    id: String,
-    attachment: Attachment,
-    /// The requests of a stock client's socket, and the turns that they are sent.
-    #[serde(skip_serializing_if = "has_none")]
-    requests: Json,
+object! {
+    /// What hibernation leaves of a socket.
+    pub struct Attached {
+        /// Its id.
+        pub id: String = "id",
+        /// What the thread keeps with it.
+        pub attachment: Attachment = "attachment",
+        /// The requests of a stock client's socket, and the turns that they are sent.
+        pub requests: Option<Json> = "requests" optional,
+    }
 }
 
 impl Sockets {
@@ -70,7 +72,7 @@ impl Sockets {
                 continue;
             };
             let dialect = Some(attachment.dialect);
-            for (request, follows) in requests.as_object().into_iter().flatten() {
+            for (request, follows) in requests.as_ref().unwrap_or(&Json::Null).fields() {
                 let (request, follows) = (request.clone(), follows.as_str().map(str::to_owned));
                 let peer = request_peer(&id, &request);
                 let (socket, dialect, sequence) = (socket.clone(), attachment.dialect, Cell::new(0));
@@ -84,7 +86,7 @@ impl Sockets {
 
     pub fn open(&self) -> Vec<(PeerId, Attachment)> {
         let read = |(peer, open): (&PeerId, &Open)| Some((peer.clone(), open.attachment()?));
-        self.open.iter().filter_map(read).collect()
+        self.open.iter().filter_map(read).collect_vec()
     }
 
     pub fn add(&mut self, peer: PeerId, socket: Socket) {
@@ -111,7 +113,7 @@ impl Sockets {
     }
 
     pub fn untaken(&self) -> Vec<(PeerId, u64)> {
-        self.streams().map(|(peer, stream)| (peer.clone(), stream.untaken())).collect()
+        self.streams().map(|(peer, stream)| (peer.clone(), stream.untaken())).collect_vec()
     }
 
     /// Keeps streams open through what closes silent connections, and cuts those that were given their end and whose
@@ -146,7 +148,7 @@ impl Sockets {
         }
     }
 
-    /// Whose socket it is, and how its client is spoken to.
+    /// The connection of a socket, and the dialect that its client speaks.
     pub fn peer(socket: &Socket) -> Option<(PeerId, Dialect)> {
         attached(socket).map(|Attached { id, attachment, .. }| (Rc::from(id), attachment.dialect))
     }
@@ -208,7 +210,8 @@ impl Sockets {
         }
     }
 
-    /// A request is sent what goes to its turn, from here on.
+    /// From here on the request is sent what goes to its turn. Its socket keeps that through hibernation, because a queued turn may wait
+    /// that long.
     fn attach_request(&mut self, peer: &PeerId, socket: &str, request: &str, attachment: Attachment) {
         let Attachment { dialect, follows: turn, .. } = attachment;
         if let Some(Line::Request { follows, .. }) = self.open.get_mut(peer).map(|open| &mut open.line) {
@@ -228,13 +231,15 @@ impl Sockets {
         let Some(Line::Socket(socket)) = self.open.get(id).map(|open| &open.line) else { return false };
         let kept = || attached(socket).map(|attached| attached.attachment);
         let Some(attachment) = attachment.or_else(kept) else { return false };
-        let its = |(peer, open): (&PeerId, &Open)| match &open.line {
-            Line::Request { request, follows, .. } if socket_of(peer).is_some_and(|(of, _)| of == id) => {
-                Some((request.clone(), follows.clone().map_or(Json::Null, Json::String)))
+        let mut requests = Fields::new_vec();
+        for (peer, open) in &self.open {
+            if let Line::Request { request, follows, .. } = &open.line
+                && socket_of(peer).is_some_and(|(of, _)| of == id)
+            {
+                requests.insert(request.clone(), follows.clone().map_or(Json::Null, Json::String));
             }
-            _ => None,
-        };
-        let requests = Json::Object(self.open.iter().filter_map(its).collect());
+        }
+        let requests = (!requests.is_empty()).then_some(Json::Object(requests));
         let attached = Attached { id: id.to_owned(), attachment, requests };
         socket.serialize_attachment(&JsValue::from(to_json(&attached))).is_ok()
     }
@@ -271,8 +276,8 @@ impl Sockets {
     }
 
     pub fn close_all(&mut self, code: CloseCode, reason: &str) -> Vec<Socket> {
-        let peers: Vec<_> = self.open.keys().cloned().collect();
-        peers.iter().filter_map(|peer| self.close(peer, code, reason)).collect()
+        let peers: Vec<_> = self.open.keys().cloned().collect_vec();
+        peers.iter().filter_map(|peer| self.close(peer, code, reason)).collect_vec()
     }
 }
 
@@ -360,16 +365,6 @@ impl Line {
     }
 }
 
-fn has_none(requests: &Json) -> bool {
-    requests.as_object().is_none_or(Fields::is_empty)
-}
-
 fn attached(socket: &Socket) -> Option<Attached> {
-    let json = socket.deserialize_attachment().ok()?.as_string()?;
-    let value = Json::parse(&json)?;
-    Some(Attached {
-        id: required(&value, "id")?,
-        attachment: required(&value, "attachment")?,
-        requests: value.get("requests").cloned().unwrap_or(Json::Null),
-    })
+    Attached::parse(&socket.deserialize_attachment().ok()?.as_string()?)
 }

@@ -17,7 +17,7 @@ use crate::platform::http::{empty_response, header, read};
 use crate::platform::{log_failure, r2};
 use crate::protocol::limits::{FILE_BYTES_MAX, PAGE_BYTES_MAX, PAGE_MAX, STOCK_FRAME_BYTES_MAX};
 use crate::protocol::{
-    Block, Content, ErrorCode, Identity, Progress, StockRequest, TurnWanted, file_path, safe_name,
+    Block, CollectVec, Content, ErrorCode, Identity, Progress, StockRequest, TurnWanted, file_path, safe_name,
 };
 use crate::pump::Undone;
 use crate::thread::store::Records;
@@ -29,7 +29,7 @@ use super::shell::Shell;
 
 /// Takes what an AI SDK client sends, and answers with the chunks of the turn that comes of it.
 pub async fn chat(shell: &Rc<Shell>, request: &Request, identity: Identity) -> Answer {
-    let bytes = read(request.body(), STOCK_FRAME_BYTES_MAX).await?;
+    let bytes = read(request.body(), &request.headers(), STOCK_FRAME_BYTES_MAX).await?;
     let text = str::from_utf8(&bytes).map_err(|_| bad_request("the body is not UTF-8"))?;
     let Asked { mut request, uploads } = body(text).map_err(|why| bad_request(&why))?;
     let base64 = taken(text, &uploads);
@@ -41,7 +41,7 @@ pub async fn chat(shell: &Rc<Shell>, request: &Request, identity: Identity) -> A
 /// Takes a run of an AG-UI client. One that was cut off goes on where it was.
 pub async fn run(shell: &Rc<Shell>, request: &Request, identity: Identity) -> Answer {
     check_json(request)?;
-    let bytes = read(request.body(), STOCK_FRAME_BYTES_MAX).await?;
+    let bytes = read(request.body(), &request.headers(), STOCK_FRAME_BYTES_MAX).await?;
     if bytes.len() > STOCK_FRAME_BYTES_MAX {
         return Err(too_large(STOCK_FRAME_BYTES_MAX));
     }
@@ -58,7 +58,7 @@ pub async fn run(shell: &Rc<Shell>, request: &Request, identity: Identity) -> An
 
 /// The turn of a run, from an offset on.
 pub fn turn(run: &str, offset: Option<&str>) -> StockRequest {
-    let from = offset.filter(|offset| *offset != "-1");
+    let from = offset.filter(|offset| !["", "-1"].contains(offset));
     // What is no place is none of any run.
     let from = from
         .map(|offset| place(offset).unwrap_or((Progress { bytes: usize::MAX, ..Progress::default() }, 0)));
@@ -116,7 +116,7 @@ pub fn messages(shell: &Shell, before: u64) -> Result<(String, Option<String>), 
 
 /// The files of a request, each as a string of its own.
 pub fn taken(text: &str, uploads: &[Upload]) -> Vec<JsString> {
-    uploads.iter().map(|upload| text.get(upload.base64.clone()).unwrap_or_default().into()).collect()
+    uploads.iter().map(|upload| text.get(upload.base64.clone()).unwrap_or_default().into()).collect_vec()
 }
 
 /// Stores the files of a message, which then names them.
@@ -127,7 +127,10 @@ pub async fn store(
     uploads: &[Upload],
     base64: Vec<JsString>,
 ) -> Result<(), Refused> {
-    let (TurnWanted::Message(post) | TurnWanted::Run(post) | TurnWanted::Version(post)) = &mut request.wants
+    let (TurnWanted::Message(post)
+    | TurnWanted::Run(post)
+    | TurnWanted::Version(post)
+    | TurnWanted::Again { post: Some(post), .. }) = &mut request.wants
     else {
         return Ok(());
     };

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 
+use crate::platform::new_uuid;
 use crate::protocol::limits::{EVENTS_TICKET_MS, TICKET_MS, TICKETS_MAX};
 use crate::protocol::{Identity, Millis};
 
@@ -33,7 +34,7 @@ impl Tickets {
         if tickets.len() >= TICKETS_MAX {
             return None;
         }
-        let name = uuid::Uuid::new_v4().simple().to_string();
+        let name = new_uuid().replace('-', "");
         let expires_at = now.saturating_add(match purpose {
             Purpose::Socket => TICKET_MS,
             Purpose::Events => EVENTS_TICKET_MS,
@@ -46,7 +47,7 @@ impl Tickets {
         self.0.borrow().iter().any(|ticket| ticket.expires_at > now)
     }
 
-    /// Whose it is. That of a socket is good no more.
+    /// Who the ticket is for. A ticket for a socket is used up by this, so that one that was seen in an address is worth nothing.
     pub fn redeem(&self, now: Millis, name: &str, purpose: Purpose) -> Option<Identity> {
         let mut tickets = self.0.borrow_mut();
         let is_it = |ticket: &Ticket| ticket.name == name && ticket.purpose == purpose;

@@ -3,7 +3,7 @@
 use js_sys::futures::JsFuture;
 use js_sys::{Function, Promise, Reflect};
 use wasm_bindgen::prelude::*;
-use web_sys::{AbortSignal, Headers, ReadableStream, Request, RequestInit, RequestRedirect, Response, Url};
+use web_sys::{AbortSignal, Headers, Request, RequestInit, RequestRedirect, Response, Url};
 
 use crate::agent::Refusal;
 use crate::agent::redact::Secrets;
@@ -31,13 +31,13 @@ pub struct Sent {
     pub body: Body,
 }
 
-/// The body of the endpoint's answer, which is a success.
+/// A reader of the endpoint's answer, which is a success; none if it has no body.
 pub async fn ask(
     runtime: &Runtime,
     mut url: String,
     mut sent: Sent,
     signal: Option<&AbortSignal>,
-) -> Result<Option<ReadableStream>, Refusal> {
+) -> Result<Option<BodyReader>, Refusal> {
     let refused = |refusal: Refusal, why: &str| {
         // What is thrown may repeat a header.
         let mut secrets = Secrets::default();
@@ -53,13 +53,14 @@ pub async fn ask(
         sent.service_headers.clear();
     }
     let sent = &sent;
-    let unreachable = Refusal::Unreachable { is_service: service.is_some() };
     for _ in 0..=REDIRECTS_MAX {
         let asked = http_request(runtime, &url, sent, signal);
         let answer = async { JsFuture::from(send(service.as_ref(), &asked?)?).await?.dyn_into::<Response>() };
-        let response = answer.await.map_err(|thrown| refused(unreachable.clone(), &describe(&thrown)))?;
+        let response = answer.await.map_err(|thrown| {
+            refused(Refusal::Unreachable { is_service: service.is_some() }, &describe(&thrown))
+        })?;
         if response.ok() {
-            return Ok(http::body(&response));
+            return Ok(http::body(&response).map(|body| body.get_reader().unchecked_into()));
         }
         if !(300..400).contains(&response.status()) {
             return Err(http_failure(&response).await);
@@ -73,13 +74,14 @@ pub async fn ask(
 pub async fn ask_model(
     runtime: &Runtime,
     model: &str,
-    input: &str,
+    input: Body,
     options: &str,
     signal: &AbortSignal,
-) -> Result<BodyReader, Refusal> {
+) -> Result<Option<BodyReader>, Refusal> {
+    let input = input.whole().await?;
     let bound = binding(&runtime.env, variables::AI).unwrap_or_default();
-    match JsFuture::from(platform::ask_model(&bound, model, input, options, signal)).await {
-        Ok(reader) => Ok(reader.unchecked_into()),
+    match JsFuture::from(platform::ask_model(&bound, model, &input, options, signal)).await {
+        Ok(reader) => Ok(Some(reader.unchecked_into())),
         Err(thrown) => Err(thrown.as_string().map_or(Refusal::NoModels, Refusal::Thrown)),
     }
 }
@@ -101,6 +103,7 @@ fn redirected(response: &Response, url: &str) -> Result<String, Refusal> {
     }
 }
 
+/// Redirects are not followed by the runtime: it would send the key to another origin.
 fn http_request(
     runtime: &Runtime,
     url: &str,
@@ -182,7 +185,8 @@ fn send(service: Option<&Service>, request: &Request) -> Result<Promise, JsValue
 async fn http_failure(response: &Response) -> Refusal {
     let retry_after = response.headers().get("retry-after").ok().flatten();
     let retry_after = retry_after.and_then(|after| platform::seconds_until(&after));
-    let mut body = read(http::body(response), ERROR_BODY_BYTES_MAX).await.unwrap_or_default();
+    let mut body =
+        read(http::body(response), &response.headers(), ERROR_BODY_BYTES_MAX).await.unwrap_or_default();
     body.truncate(ERROR_BODY_BYTES_MAX);
     Refusal::Status { status: response.status(), retry_after, body }
 }

@@ -8,7 +8,7 @@ use web_sys::ReadableStream;
 use crate::agent::{Call, Enclosed};
 use crate::dialect::Dialect;
 use crate::platform::http::EventStream;
-use crate::platform::{self, Socket, Storage};
+use crate::platform::{self, Socket, Storage, Task};
 use crate::protocol::limits::COMMENT_MS;
 use crate::protocol::{CloseCode, Millis, to_json};
 use crate::pump::{Broken, Loaded, Log, Panicked, Platform};
@@ -96,7 +96,7 @@ impl Workerd {
         platform::set_timeout(self.on_beat.as_ref().unchecked_ref(), COMMENT_MS as f64);
     }
 
-    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+    fn spawn(&self, task: Task<()>) {
         self.runtime.spawn(&self.inlet, task);
     }
 }
@@ -107,7 +107,7 @@ impl Platform for Workerd {
     }
 
     fn seed(&mut self) -> Result<u64, StoreError> {
-        getrandom::u64().map_err(|error| StoreError(error.to_string()))
+        Ok(platform::random())
     }
 
     fn load(&mut self) -> Result<Loaded, Broken> {
@@ -183,7 +183,7 @@ impl Platform for Workerd {
 
     fn call_agent(&mut self, turn: TurnId, call: Call, enclosed: Enclosed) {
         let task = self.agents.start(turn, call, enclosed);
-        self.spawn(task);
+        self.spawn(Box::pin(task));
     }
 
     fn abort_agent(&mut self, turn: TurnId) {
@@ -196,7 +196,7 @@ impl Platform for Workerd {
 
     fn deliver(&mut self, delivery: Delivery) {
         let (runtime, inlet) = (self.runtime.clone(), self.inlet.clone());
-        self.spawn(async move {
+        self.spawn(Box::pin(async move {
             let outcome = index::deliver(&runtime.env, &runtime.row_id, &delivery).await;
             inlet.input(match outcome {
                 Ok(found) => Input::Delivered(Delivered::new(&delivery, found)),
@@ -206,29 +206,29 @@ impl Platform for Workerd {
                 }
             });
             runtime.deliveries.notify();
-        });
+        }));
     }
 
     fn remove_files(&mut self, ids: Vec<String>) {
         let (runtime, inlet) = (self.runtime.clone(), self.inlet.clone());
-        self.spawn(async move {
+        self.spawn(Box::pin(async move {
             let removed = files::removed(&runtime, &ids).await;
             inlet.input(if removed { Input::FilesRemoved { ids } } else { Input::FilesNotRemoved });
-        });
+        }));
     }
 
     fn log(&mut self, line: Log<'_>) {
         let Runtime { session_id, env, own, .. } = &*self.runtime;
         logs::write(session_id, line);
-        if let Log::Event(event @ Event::TurnEnded { .. }) = line {
+        if let Log::Event(event @ Event::TurnEnded { .. }, _) = line {
             let rows = self.store.rows_written();
             let since = rows.saturating_sub(std::mem::replace(&mut self.rows_before, rows));
             analytics::write(env, session_id, own.is_some(), event, since);
         }
-        if let (Some(own), Log::Event(event)) = (self.runtime.own.clone(), line) {
+        if let (Some(own), Log::Event(event, _)) = (self.runtime.own.clone(), line) {
             let event = to_json(event);
             // Later: what it asks of the thread in turn must find it at rest.
-            self.spawn(async move { own.tell(&event) });
+            self.spawn(Box::pin(async move { own.tell(&event) }));
         }
     }
 

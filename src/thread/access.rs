@@ -3,7 +3,7 @@
 use litemap::LiteMap;
 
 use crate::protocol::limits::FRAMES_PER_MESSAGE;
-use crate::protocol::{ClientFrame, CloseCode, ErrorBody, ErrorCode, Identity, Millis};
+use crate::protocol::{ClientFrame, CloseCode, CollectVec, ErrorBody, ErrorCode, Identity, Millis};
 
 use super::attachment::{Attachment, Draft};
 use super::clock::set_back;
@@ -103,7 +103,7 @@ impl Thread {
             Err(Denied::Forbidden(message)) => message,
             Err(Denied::NoSession) => NOT_YOURS,
         };
-        self.refuse(origin, &ErrorBody::fatal(ErrorCode::Forbidden, message));
+        self.refuse(origin, ErrorBody::fatal(ErrorCode::Forbidden, message));
         false
     }
 
@@ -126,7 +126,7 @@ impl Thread {
 
     fn refuse_rate(&mut self, origin: Origin<'_>, per_minute: u64) -> bool {
         let message = format!("more than {per_minute} messages in a minute; wait a moment and send it again");
-        self.refuse(origin, &ErrorBody::retryable(ErrorCode::RateLimited, message));
+        self.refuse(origin, ErrorBody::retryable(ErrorCode::RateLimited, message));
         false
     }
 
@@ -188,7 +188,7 @@ impl Thread {
         } else {
             return false;
         };
-        self.refuse(origin, &ErrorBody::retryable(ErrorCode::RateLimited, why));
+        self.refuse(origin, ErrorBody::retryable(ErrorCode::RateLimited, why));
         true
     }
 
@@ -217,7 +217,7 @@ impl Thread {
         if !peer.dialect.is_stream() && socket_of(id).is_none() {
             self.owes_on(id.clone(), &peer.account);
         }
-        let requests: Vec<PeerId> = self.requests_of(id).collect();
+        let requests: Vec<PeerId> = self.requests_of(id).collect_vec();
         for request in requests {
             self.peers.remove(&request);
         }
@@ -232,7 +232,7 @@ impl Thread {
         reason: &'static str,
     ) {
         let meant: Vec<PeerId> =
-            self.peers.iter().filter(|(_, peer)| is_meant(peer)).map(|(id, _)| id.clone()).collect();
+            self.peers.iter().filter(|(_, peer)| is_meant(peer)).map(|(id, _)| id.clone()).collect_vec();
         for peer in meant {
             self.dismiss(&peer, code, reason);
         }

@@ -1,7 +1,7 @@
 //! An answer: its text, the other blocks at their places in it, and the block that still grows.
 
 use crate::protocol::limits::ANSWER_BYTES_MAX;
-use crate::protocol::{Block, Content, Json, Progress, to_json};
+use crate::protocol::{Block, CollectVec, Content, Json, Progress, to_json};
 
 use super::store::{BlockEvents, Growing, PlacedBlock};
 
@@ -126,7 +126,7 @@ impl Answer {
         let of_blocks = self.blocks.iter().map(|placed| (placed.first, placed.last));
         (self.events != self.blocks.len() as u64).then(|| BlockEvents {
             count: self.events,
-            of_blocks: of_blocks.collect(),
+            of_blocks: of_blocks.collect_vec(),
             broken_at: self.broken_at,
         })
     }
@@ -272,7 +272,7 @@ impl Answer {
         }
         let left_out = self.blocks.iter().find(|placed| placed.at > end);
         let events = left_out.map_or(self.events, |placed| placed.first.saturating_sub(1));
-        let blocks = self.blocks.iter().filter(|placed| placed.at <= end).cloned().collect();
+        let blocks = self.blocks.iter().filter(|placed| placed.at <= end).cloned().collect_vec();
         let head = Answer::new(self.text.get(..end).unwrap_or_default().to_owned(), blocks, None);
         Answer { events, ..head }
     }
@@ -331,6 +331,11 @@ impl Answer {
     pub fn fits(&self, block: &Block) -> bool {
         let others = self.json_bytes(false).saturating_sub(self.open_json_bytes);
         others.saturating_add(block_json_bytes(block)) <= ANSWER_BYTES_MAX
+    }
+
+    /// Whether nothing of it has come.
+    pub(super) fn is_empty(&self) -> bool {
+        self.text.is_empty() && self.blocks.is_empty() && self.open.is_none() && self.events == 0
     }
 
     fn has_blocks(&self) -> bool {

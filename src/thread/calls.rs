@@ -4,9 +4,11 @@
 //! and is not there.
 
 use crate::protocol::{
-    Approval, ApprovalState, Block, ErrorBody, ErrorCode, PermissionMode, ToolKind, ToolOutput, ToolSaid,
-    Word,
+    Approval, ApprovalState, Block, CollectVec, ErrorBody, ErrorCode, PermissionMode, ToolKind, ToolOutput,
+    ToolSaid, Word,
 };
+
+use crate::dialect::ai_sdk::message::approval_id;
 
 use super::answer::{Answer, block_json_bytes};
 
@@ -29,7 +31,7 @@ impl Answer {
     #[must_use]
     pub fn open_calls(&self, clients: &[String]) -> Vec<String> {
         let ids = self.calls().filter(|(place, _)| self.is_open(*place, clients));
-        ids.map(|(_, id)| id.to_owned()).collect()
+        ids.map(|(_, id)| id.to_owned()).collect_vec()
     }
 
     pub(super) fn has_open_call(&self, clients: &[String]) -> bool {
@@ -50,6 +52,15 @@ impl Answer {
         } else {
             Next::End
         }
+    }
+
+    /// The call that a client of another protocol names: by its id, or by that of its approval.
+    pub(super) fn call_named(&self, name: &str) -> Option<&str> {
+        let is_asked = |place: usize| match self.blocks.get(place).map(|placed| &placed.block) {
+            Some(call) => approval_id(call) == name,
+            None => false,
+        };
+        self.calls().filter(|(place, id)| *id == name || is_asked(*place)).last().map(|(_, id)| id)
     }
 
     /// Why nobody can say this to a call; otherwise whether it is new.
@@ -140,7 +151,7 @@ impl Answer {
             let Block::ToolUse { id, .. } = &placed.block else { return None };
             Some((id.clone(), approved))
         });
-        requested.collect()
+        requested.collect_vec()
     }
 
     fn calls(&self) -> impl Iterator<Item = (usize, &str)> {

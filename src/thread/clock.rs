@@ -28,7 +28,7 @@ impl Thread {
         self.files.set_back(by);
         self.rates.set_back(by);
         self.unread.set_back(by);
-        // It is set anew where it is needed.
+        // The alarm may be set for a time that is far away now. It is set anew at the end of this input, if it is needed.
         self.alarm = None;
     }
 }

@@ -14,7 +14,7 @@ use super::{Thread, TurnId};
 
 /// Images that models take.
 const IMAGES: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"];
-/// What is text though its type does not begin so.
+/// Types of text that do not begin with `text/`.
 const TEXTS: [&str; 6] = ["json", "xml", "yaml", "javascript", "toml", "sql"];
 
 impl Thread {

@@ -1,195 +1,198 @@
 //! What an operator is told of a thread: never what was said in it.
 
-use serde::Serialize;
-
-use crate::protocol::{ErrorCode, Millis, Status, Word};
+use crate::protocol::objects::{tagged, written};
+use crate::protocol::{ErrorCode, Millis, Status, Trace, Word};
 
 use super::turn::TurnState;
-use super::{Output, PeerId, Thread};
+use super::{Output, PeerId, Thread, TurnId};
 
-/// One line of the log that operators read.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "event", rename_all = "snake_case", rename_all_fields = "camelCase")]
-pub enum Event {
-    /// A socket was attached.
-    Connected {
-        /// The new connection.
-        connection_id: PeerId,
-        /// Whether its cursor was known, so that it was sent only what it had missed.
-        resumed: bool,
-        /// Connects with a cursor since the thread woke, this one included.
-        reconnects: u64,
-    },
-    /// A socket left, or the thread closed it.
-    Disconnected {
-        /// The connection that ended.
-        connection_id: PeerId,
-    },
-    /// The first message of a session was accepted and stored.
-    SessionCreated,
-    /// A session was deleted, with all that was said in it.
-    SessionDeleted,
-    /// A message was accepted and stored.
-    TurnAccepted {
-        /// The connection that sent the message.
-        connection_id: PeerId,
-        /// The message's `requestId`, which names the turn.
-        request_id: String,
-        /// The turn's place among those that wait, 1 for the next one; 0 if it starts at once.
-        queued: usize,
-    },
-    /// A turn that had to wait starts, or goes on.
-    TurnStarted {
-        /// The turn's `requestId`.
-        request_id: String,
-    },
-    /// A turn waits for people.
-    Waiting {
-        /// The turn's `requestId`.
-        request_id: String,
-        /// How many of its calls are open.
-        calls: usize,
-    },
-    /// A call was answered.
-    CallAnswered {
-        /// The connection that did it; `None` for a program, by HTTP, and for the permission mode.
-        connection_id: Option<PeerId>,
-        /// The turn's `requestId`.
-        request_id: String,
-        /// `approved`, `denied` or `output`.
-        answer: &'static str,
-    },
-    /// Somebody cancelled a turn that was waiting or running.
-    CancelRequested {
-        /// The connection that cancelled it; `None` for a program, by HTTP.
-        connection_id: Option<PeerId>,
-        /// The turn's `requestId`.
-        request_id: String,
-    },
-    /// A turn ended, in whatever way.
-    TurnEnded {
-        /// The turn's `requestId`.
-        request_id: String,
-        /// How it ended.
-        status: Word<Status>,
-        /// The code of the error that it ended with; left out if there was none.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        code: Option<Word<ErrorCode>>,
-        /// Milliseconds from the acceptance of the message to the end.
-        latency_ms: Millis,
-        /// Milliseconds from the acceptance of the message to the first of its answer; left out if nothing was said.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        first_content_ms: Option<u64>,
-        /// Tokens of prompt and answer as the model reported them, else the pieces of text that it sent.
-        tokens_used: u64,
-        /// The model that answered, as it named itself; left out if it did not.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        model: Option<String>,
-        /// Sockets and streams that were attached at the end.
-        sockets: usize,
-        /// Turns that ended since the thread woke, this one included.
-        turns: u64,
-        /// Turns that were cancelled since the thread woke.
-        cancels: u64,
-    },
-    /// A frame was refused.
-    Refused {
-        /// The connection that sent the frame.
-        connection_id: PeerId,
-        /// The frame's `requestId`; left out if it has none that is valid.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        request_id: Option<String>,
-        /// The code of the error that the sender was told.
-        code: Word<ErrorCode>,
-    },
-    /// D1 had lost what it had of the session: it is given that again.
-    DeliveredAnew,
-    /// D1 keeps refusing one record while it takes others. The record is kept, and not delivered again.
-    Parked {
-        /// The `requestId` of the record's turn.
-        request_id: String,
-        /// The id of the record's message.
-        message_id: String,
-    },
-    /// A call of an agent failed, whether or not another one follows. `why` holds neither a secret nor what
-    /// was said.
-    AgentFailed {
-        /// The turn's `requestId`.
-        request_id: String,
-        /// The reason, in words.
-        why: String,
-    },
-    /// An answer is complete, but for events of its agent that could not be read, or not to their end.
-    AgentUnread {
-        /// The turn's `requestId`.
-        request_id: String,
-        /// How many there were.
-        events: u64,
-    },
-    /// A delivery to D1 failed, or was not answered in time.
-    DeliveryFailed {
-        /// Deliveries that failed in a row.
-        failures: u32,
-        /// Milliseconds until the next one is tried.
-        retry_in_ms: Millis,
-    },
-    /// The bucket has not deleted files that are gone, or has not answered in time.
-    FilesNotRemoved {
-        /// How often in a row.
-        failures: u32,
-        /// Milliseconds until it is tried again.
-        retry_in_ms: Millis,
-    },
+tagged! {
+    /// One line of the log that operators read.
+    pub enum Event by "event" {
+        /// A socket was attached.
+        Connected = "connected" {
+            /// The new connection.
+            connection_id: PeerId = "connectionId",
+            /// Whether its cursor was known, so that it was sent only what it had missed.
+            resumed: bool = "resumed",
+            /// Connects with a cursor since the thread woke, this one included.
+            reconnects: u64 = "reconnects",
+        },
+        /// A socket left, or the thread closed it.
+        Disconnected = "disconnected" {
+            /// The connection that ended.
+            connection_id: PeerId = "connectionId",
+        },
+        /// The first message of a session was accepted and stored.
+        SessionCreated = "session_created",
+        /// A session was deleted, with all that was said in it.
+        SessionDeleted = "session_deleted",
+        /// A message was accepted and stored, and its turn is not over at once.
+        TurnAccepted = "turn_accepted" {
+            /// The connection that sent the message.
+            connection_id: PeerId = "connectionId",
+            /// The message's `requestId`, which names the turn.
+            request_id: String = "requestId",
+            /// The turn's place among those that wait, 1 for the next one; 0 if it starts at once.
+            queued: usize = "queued",
+        },
+        /// A turn that had to wait starts, or goes on.
+        TurnStarted = "turn_started" {
+            /// The turn's `requestId`.
+            request_id: String = "requestId",
+        },
+        /// A turn waits for people.
+        Waiting = "waiting" {
+            /// The turn's `requestId`.
+            request_id: String = "requestId",
+            /// How many of its calls are open.
+            calls: usize = "calls",
+        },
+        /// A call was answered.
+        CallAnswered = "call_answered" {
+            /// The connection that did it; `None` for a program, by HTTP, and for the permission mode.
+            connection_id: Option<PeerId> = "connectionId",
+            /// The turn's `requestId`.
+            request_id: String = "requestId",
+            /// `approved`, `denied` or `output`.
+            answer: &'static str = "answer",
+        },
+        /// Somebody cancelled a turn that was waiting or running.
+        CancelRequested = "cancel_requested" {
+            /// The connection that cancelled it; `None` for a program, by HTTP.
+            connection_id: Option<PeerId> = "connectionId",
+            /// The turn's `requestId`.
+            request_id: String = "requestId",
+        },
+        /// A turn ended, in whatever way.
+        TurnEnded = "turn_ended" {
+            /// The connection that sent the message; left out if a line before this one has named it, or nothing is known
+            /// of it any more.
+            connection_id: Option<PeerId> = "connectionId" optional,
+            /// The turn's `requestId`.
+            request_id: String = "requestId",
+            /// How it ended.
+            #[cfg_attr(test, ts(as = "Status"))]
+            status: Word<Status> = "status",
+            /// The code of the error that it ended with; left out if there was none.
+            #[cfg_attr(test, ts(as = "Option<ErrorCode>"))]
+            code: Option<Word<ErrorCode>> = "code" optional,
+            /// Milliseconds from the acceptance of the message to the end.
+            latency_ms: Millis = "latencyMs",
+            /// Milliseconds from the acceptance of the message to the first of its answer; left out if nothing was said.
+            first_content_ms: Option<u64> = "firstContentMs" optional,
+            /// Tokens of prompt and answer as the model reported them, else the pieces of text that it sent.
+            tokens_used: u64 = "tokensUsed",
+            /// The model that answered, as it named itself; left out if it did not.
+            model: Option<String> = "model" optional,
+            /// Sockets and streams that were attached at the end.
+            sockets: usize = "sockets",
+            /// Turns that ended since the thread woke, this one included.
+            turns: u64 = "turns",
+            /// Turns that were cancelled since the thread woke.
+            cancels: u64 = "cancels",
+        },
+        /// A frame was refused.
+        Refused = "refused" {
+            /// The connection that sent the frame.
+            connection_id: PeerId = "connectionId",
+            /// The frame's `requestId`; left out if it has none that is valid.
+            request_id: Option<String> = "requestId" optional,
+            /// The code of the error that the sender was told.
+            #[cfg_attr(test, ts(as = "ErrorCode"))]
+            code: Word<ErrorCode> = "code",
+        },
+        /// D1 had lost what it had of the session: it is given that again.
+        DeliveredAnew = "delivered_anew",
+        /// D1 keeps refusing one record while it takes others. The record is kept, and not delivered again.
+        Parked = "parked" {
+            /// The `requestId` of the record's turn.
+            request_id: String = "requestId",
+            /// The id of the record's message.
+            message_id: String = "messageId",
+        },
+        /// A call of an agent failed, whether or not another one follows. `why` holds neither a secret nor what
+        /// was said.
+        AgentFailed = "agent_failed" {
+            /// The turn's `requestId`.
+            request_id: String = "requestId",
+            /// The reason, in words.
+            why: String = "why",
+        },
+        /// An answer is complete, but for events of its agent that could not be read, or not to their end.
+        AgentUnread = "agent_unread" {
+            /// The turn's `requestId`.
+            request_id: String = "requestId",
+            /// How many there were.
+            events: u64 = "events",
+        },
+        /// A delivery to D1 failed, or was not answered in time.
+        DeliveryFailed = "delivery_failed" {
+            /// Deliveries that failed in a row.
+            failures: u32 = "failures",
+            /// Milliseconds until the next one is tried.
+            retry_in_ms: Millis = "retryInMs",
+        },
+        /// The bucket has not deleted files that are gone, or has not answered in time.
+        FilesNotRemoved = "files_not_removed" {
+            /// How often in a row.
+            failures: u32 = "failures",
+            /// Milliseconds until it is tried again.
+            retry_in_ms: Millis = "retryInMs",
+        },
+    }
 }
 
-/// What was counted since the thread woke.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Counters {
-    /// Sockets that were attached.
-    pub connects: u64,
-    /// Connects with a cursor.
-    pub reconnects: u64,
-    /// Turns that ended.
-    pub turns: u64,
-    /// Turns that were cancelled.
-    pub cancels: u64,
-    /// Frames that were refused.
-    pub refusals: u64,
-}
-
-/// The state of the outbox, for diagnostics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct OutboxState {
-    /// Log events that D1 does not have.
-    pub undelivered_events: u64,
-    /// Deliveries that failed in a row.
-    pub failures: u32,
-    /// When a delivery is tried again, in Unix milliseconds; `None` if the last one did not fail.
-    pub retry_at: Option<Millis>,
-}
-
-/// The state of a thread, for diagnostics.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Report {
-    /// The cursor of a client that was sent everything so far.
-    pub cursor: String,
-    /// How many sockets are attached.
-    pub sockets: usize,
-    /// The `requestId`s of the turns that run.
-    pub running: Vec<String>,
-    /// The `requestId`s of the turns that wait for people.
-    pub waiting: Vec<String>,
-    /// The `requestId`s of the turns that wait for their place, the next one first.
-    pub queued: Vec<String>,
-    /// What D1 has yet to learn.
-    pub outbox: OutboxState,
-    /// When the alarm goes off, in Unix milliseconds; `None` if none is set.
-    pub alarm_at: Option<Millis>,
+written! {
     /// What was counted since the thread woke.
-    pub counters: Counters,
+    #[derive(Copy, Default, Eq)]
+    pub struct Counters {
+        /// Sockets that were attached.
+        pub connects: u64 = "connects",
+        /// Connects with a cursor.
+        pub reconnects: u64 = "reconnects",
+        /// Turns that ended.
+        pub turns: u64 = "turns",
+        /// Turns that were cancelled.
+        pub cancels: u64 = "cancels",
+        /// Frames that were refused.
+        pub refusals: u64 = "refusals",
+    }
+}
+
+written! {
+    /// The state of the outbox, for diagnostics.
+    #[derive(Copy, Eq)]
+    pub struct OutboxState {
+        /// Log events that D1 does not have.
+        pub undelivered_events: u64 = "undeliveredEvents",
+        /// Deliveries that failed in a row.
+        pub failures: u32 = "failures",
+        /// When a delivery is tried again, in Unix milliseconds; `None` if the last one did not fail.
+        pub retry_at: Option<Millis> = "retryAt",
+    }
+}
+
+written! {
+    /// The state of a thread, for diagnostics.
+    pub struct Report {
+        /// The cursor of a client that was sent everything so far.
+        pub cursor: String = "cursor",
+        /// How many sockets are attached.
+        pub sockets: usize = "sockets",
+        /// The `requestId`s of the turns that run.
+        pub running: Vec<String> = "running",
+        /// The `requestId`s of the turns that wait for people.
+        pub waiting: Vec<String> = "waiting",
+        /// The `requestId`s of the turns that wait for their place, the next one first.
+        pub queued: Vec<String> = "queued",
+        /// What D1 has yet to learn.
+        pub outbox: OutboxState = "outbox",
+        /// When the alarm goes off, in Unix milliseconds; `None` if none is set.
+        pub alarm_at: Option<Millis> = "alarmAt",
+        /// What was counted since the thread woke.
+        pub counters: Counters = "counters",
+    }
 }
 
 impl Thread {
@@ -218,7 +221,16 @@ impl Thread {
     }
 
     pub(super) fn log(&mut self, event: Event) {
-        self.outputs.push_back(Output::Log(event));
+        self.log_in(None, event);
+    }
+
+    /// Of a turn that is not over.
+    pub(super) fn log_of(&mut self, turn: TurnId, event: Event) {
+        self.log_in(self.turns.get(&turn).and_then(|turn| turn.trace.clone()), event);
+    }
+
+    pub(super) fn log_in(&mut self, trace: Option<Trace>, event: Event) {
+        self.outputs.push_back(Output::Log(event, trace));
     }
 }
 

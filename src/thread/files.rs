@@ -6,7 +6,7 @@
 
 use crate::protocol::limits::{DELIVERY_TIMEOUT_MS, FILE_UNNAMED_MS, FILES_REMOVED_MAX, FILES_UNNAMED_MAX};
 use crate::protocol::words::words;
-use crate::protocol::{Block, Content, ErrorBody, ErrorCode, Identity, Millis, Named, file_of};
+use crate::protocol::{Block, CollectVec, Content, ErrorBody, ErrorCode, Identity, Millis, Named, file_of};
 
 use super::clock::set_back;
 use super::events::Event;
@@ -129,6 +129,10 @@ impl Files {
         self.has_named = false;
     }
 
+    pub(super) fn has_failed(&self) -> bool {
+        self.failures > 0
+    }
+
     /// When the bucket is to be asked to delete some.
     fn due_at(&self) -> Option<Millis> {
         let unnamed = self.unnamed.iter().filter(|file| file.state != FileState::Gone);
@@ -155,7 +159,9 @@ impl Thread {
 
     /// Before the first byte is stored its file has a row, so that no byte is ever forgotten.
     pub(super) fn upload(&mut self, now: Millis, file: File) {
-        let file = File { state: FileState::Coming, due: Some(now.saturating_add(FILE_UNNAMED_MS)), ..file };
+        let mut file = file;
+        file.state = FileState::Coming;
+        file.due = Some(now.saturating_add(FILE_UNNAMED_MS));
         self.files.unnamed.push(file.clone());
         self.store(vec![Write::AddFile(file)]);
     }
@@ -196,7 +202,7 @@ impl Thread {
     pub(super) fn delete_uploads(&mut self, now: Millis, subject: Option<&str>) {
         let is_theirs = |file: &&File| file.uploader.as_deref() == subject && file.state == FileState::Here;
         let theirs: Vec<String> =
-            self.files.unnamed.iter().filter(is_theirs).map(|file| file.id.clone()).collect();
+            self.files.unnamed.iter().filter(is_theirs).map(|file| file.id.clone()).collect_vec();
         for id in &theirs {
             self.lose_file(now, id);
         }
@@ -272,7 +278,7 @@ impl Thread {
             self.files.has_named = true;
             Write::SetFile { id, state: FileState::Here, due: None }
         };
-        named.into_iter().map(name).collect()
+        named.into_iter().map(name).collect_vec()
     }
 
     /// What [`Output::RemoveFiles`] is to have deleted.
@@ -290,7 +296,7 @@ impl Thread {
             return;
         }
         let over = self.files.unnamed.iter().filter(|file| file.state != FileState::Gone && is_due(file.due));
-        let over: Vec<String> = over.map(|file| file.id.clone()).collect();
+        let over: Vec<String> = over.map(|file| file.id.clone()).collect_vec();
         // In the store, too, before the bucket is asked: what is gone is named by no message any more.
         for id in &over {
             self.lose_file(now, id);
@@ -317,7 +323,8 @@ impl Thread {
     pub(super) fn files_not_removed(&mut self, now: Millis) {
         if self.files.asked_at.take().is_some() {
             self.files.failures = self.files.failures.saturating_add(1);
-            let retry_in_ms = retry_in_ms(self.files.failures, self.next_random());
+            let waited_ms = self.files.gone_due.map_or(0, |due| now.saturating_sub(due));
+            let retry_in_ms = retry_in_ms(self.files.failures, waited_ms, self.next_random());
             self.files.retry_at = now.saturating_add(retry_in_ms);
             self.log(Event::FilesNotRemoved { failures: self.files.failures, retry_in_ms });
         }

@@ -1,10 +1,9 @@
 //! Programs that post by HTTP, and that may stay to be sent the events of the one turn that they began.
 
 use crate::dialect::Dialect;
-use crate::protocol::{ClientFrame, CloseCode, Cursor, FrameName, Identity, Millis, Post};
+use crate::protocol::{ClientFrame, CloseCode, CollectVec, Cursor, FrameName, Identity, Millis, Post};
 
 use super::access::{EXPIRED, Follows, Peer};
-use super::attachment::Attachment;
 use super::store::{Record, Records, StoreError};
 use super::{Origin, Output, PeerId, Thread};
 
@@ -26,13 +25,8 @@ impl Thread {
             return;
         }
         let request_id = post.request_id.clone();
-        let (draft, reading) = (self.draft_of(identity.subject.as_deref()).cloned(), self.new_reading());
-        let attachment =
-            Attachment { identity, draft, dialect, follows: None, detaches: false, run: None, reading };
         let followed = if follows { Follows::Turn(request_id.clone()) } else { Follows::Nothing };
-        let mut poster = Peer::new(attachment, &self.unread);
-        poster.follows = followed;
-        self.peers.insert(peer.clone(), poster);
+        self.enter(peer.clone(), identity, dialect, followed, false);
         let name = FrameName {
             kind: "message".into(),
             request_id: Some(request_id.clone()),
@@ -64,7 +58,7 @@ impl Thread {
     pub(super) fn unfollow(&mut self, request_id: &str) {
         let follows = |peer: &Peer| matches!(&peer.follows, Follows::Turn(turn) if turn == request_id);
         let followers = self.peers.iter().filter(|(_, peer)| follows(peer));
-        let followers: Vec<PeerId> = followers.map(|(id, _)| id.clone()).collect();
+        let followers: Vec<PeerId> = followers.map(|(id, _)| id.clone()).collect_vec();
         for peer in followers {
             self.unfollow_peer(&peer, CloseCode::Normal);
         }

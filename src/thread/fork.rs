@@ -10,8 +10,8 @@ use crate::protocol::json::OtherFields;
 use crate::protocol::limits::{FORK_MESSAGES_MAX, PAGE_BYTES_MAX, PAGE_MAX};
 use crate::protocol::objects::object;
 use crate::protocol::{
-    Block, Content, ErrorBody, ErrorCode, Json, Message, Millis, PermissionMode, Read, ResponseMetadata,
-    Session, Status, Word, file_of, file_path, optional, required,
+    Block, CollectVec, Content, ErrorBody, ErrorCode, Json, Message, MessageMetadata, Millis, PermissionMode,
+    Read, ResponseMetadata, Role, Session, Status, file_of, file_path,
 };
 
 use super::path::{END, Path, Start, Tree};
@@ -27,9 +27,9 @@ object! {
         /// The session.
         pub from: String = "from",
         /// The last message, as it was asked for; `None` for the whole of the path that was current.
-        pub message_id: Option<String> = "messageId" unless "Option::is_none",
+        pub message_id: Option<String> = "messageId" optional,
         /// The subject that the fork is made for.
-        pub by: Option<String> = "by" unless "Option::is_none",
+        pub by: Option<String> = "by" optional,
     }
 }
 
@@ -154,7 +154,7 @@ impl Thread {
     ) -> Result<Copied, StoreError> {
         let page = records.before(path, before, PAGE_MAX, PAGE_BYTES_MAX / 2)?;
         let before = page.records.last().map(|last| last.seq).filter(|_| page.more);
-        let open: Vec<TurnId> = self.turns.iter().map(|(id, turn)| turn.question(*id)).collect();
+        let open: Vec<TurnId> = self.turns.iter().map(|(id, turn)| turn.question(*id)).collect_vec();
         let (mut messages, mut files) = (Vec::new(), Vec::new());
         for record in page.records {
             // Turns that are not over are left out.
@@ -231,27 +231,26 @@ impl Copying {
 
     /// The records of the next message, in the order of its log. None, if it cannot be read.
     pub fn take(&mut self, message: &Json) -> Vec<Record> {
-        self.read(message).unwrap_or_default()
+        Message::read(message).map_or_else(Vec::new, |message| self.copy(message))
     }
 
-    fn read(&mut self, message: &Json) -> Option<Vec<Record>> {
-        let text = |name: &str| required::<String>(message, name);
-        let content: Content = required(message, "content")?;
-        let (id, request_id, created_at) = (text("id")?, text("requestId")?, required(message, "createdAt")?);
-        let (parent_id, client_id): (Option<String>, _) =
-            (optional(message, "parentId")?, optional(message, "clientId")?);
-        let author = optional(message, "author")?;
+    fn copy(&mut self, message: Message) -> Vec<Record> {
+        let Message { id, request_id, role, content, status, created_at, error, author, .. } = message;
+        let Message { metadata, parent_id, client_id, .. } = message;
         self.note(&content);
-        let metadata: Option<Json> = optional(message, "metadata")?;
+        let metadata = match metadata {
+            Some(MessageMetadata::Sent(metadata)) => Some(metadata),
+            Some(MessageMetadata::Answer(_)) | None => None,
+        };
         let begun = Begun { client_id, ..Begun::default() };
-        if text("role")? == "user" {
-            let fault = optional(message, "error").flatten();
+        if role == Role::User {
             let (parent, started, answer_id) = (None, true, None);
-            let kind = RecordKind::Question { parent, author, started, answer_id, metadata, fault, begun };
+            let kind =
+                RecordKind::Question { parent, author, started, answer_id, metadata, fault: error, begun };
             let record = self.begin(&request_id, created_at, content, kind);
             self.turns.push((id, record.turn));
             self.open.push((record.turn, request_id));
-            return Some(vec![record]);
+            return vec![record];
         }
         let is_parent = |(asked, _): &&(String, TurnId)| Some(asked) == parent_id.as_ref();
         let asked = self.turns.iter().find(is_parent).map(|(_, turn)| *turn);
@@ -264,14 +263,12 @@ impl Copying {
         let open = self.open.iter().position(|(open, _)| *open == turn).map(|at| self.open.remove(at));
         let request_id = open.map_or(request_id, |(_, request_id)| request_id);
         let metadata = metadata.as_ref().and_then(ResponseMetadata::read).unwrap_or_default();
-        let status = text("status").map_or(Status::Complete.into(), |status| Word::new(&status));
-        let error = optional(message, "error")?;
         self.tokens = self.tokens.saturating_add(metadata.tokens_used);
         let parent = before.filter(|_| is_appended);
         let kind =
             RecordKind::Answer { parent, status, error, metadata, events: None, reason: None, is_appended };
         records.push(self.end(turn, request_id, created_at, content, kind));
-        Some(records)
+        records
     }
 
     fn note(&mut self, content: &Content) {
@@ -309,7 +306,7 @@ impl Copying {
         {
             *parent = before;
             begun.count = Some(self.count);
-            begun.open = Some(self.open.iter().map(|(turn, _)| *turn).collect());
+            begun.open = Some(self.open.iter().map(|(turn, _)| *turn).collect_vec());
         }
         let message_id = question_id(self.epoch, turn);
         Record { seq: turn, turn, message_id, request_id: request_id.into(), created_at, content, kind }
@@ -342,7 +339,7 @@ impl Copying {
             };
             self.end(turn, request_id, self.now, Content::default(), kind)
         };
-        open.into_iter().map(end).collect()
+        open.into_iter().map(end).collect_vec()
     }
 
     /// The files of the session that its messages name.

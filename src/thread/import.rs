@@ -2,7 +2,7 @@
 //! ids, versions and cursors are what they were.
 
 use crate::protocol::json::Json;
-use crate::protocol::{ErrorBody, ErrorCode, Session, is_request_id, optional, required};
+use crate::protocol::{CollectVec, ErrorBody, ErrorCode, Session, is_request_id, optional, required};
 
 use super::path::Path;
 use super::rows::{Found, Row};
@@ -62,9 +62,10 @@ impl Import {
             let line = Json::parse(line).ok_or_else(|| format!("line {number} is not JSON"))?;
             if let Some(file) = line.get("file") {
                 let row = Columns { fields: file, content: None };
-                let file =
+                let mut file =
                     File::read(&row).ok_or_else(|| format!("line {number}: the file cannot be read"))?;
-                import.files.push(File { due: None, ..file });
+                file.due = None;
+                import.files.push(file);
             } else {
                 import.records.push(record(&line).map_err(|why| format!("line {number}: {why}"))?);
             }
@@ -74,7 +75,9 @@ impl Import {
 
     fn head(head: &Json, session_id: &str) -> Option<Self> {
         let thread = head.get("thread")?;
-        let session = Session { id: session_id.into(), state: None, ..required(head, "session")? };
+        let mut session: Session = required(head, "session")?;
+        session.id = session_id.into();
+        session.state = None;
         Some(Import {
             epoch: required::<u64>(thread, "epoch").filter(|epoch| *epoch > 0)?,
             seq: required(thread, "seq")?,
@@ -120,12 +123,12 @@ impl Thread {
             let message = "a turn of this session is not over; import when it rests";
             return refused(ErrorBody::retryable(ErrorCode::Busy, message));
         }
-        let seqs: Vec<u64> = brought.iter().map(|record| record.seq).collect();
+        let seqs: Vec<u64> = brought.iter().map(|record| record.seq).collect_vec();
         let there = if self.session.is_some() { records.these(&seqs) } else { Ok(Vec::new()) };
         let there = there.map_err(Unimported::Unread)?;
         let is_new = |record: &Record| !there.iter().any(|known| known.seq == record.seq);
         let mut writes: Vec<Write> = Vec::new();
-        let mut still_open: Vec<u64> = self.turns.keys().copied().collect();
+        let mut still_open: Vec<u64> = self.turns.keys().copied().collect_vec();
         for mut record in brought.into_iter().filter(is_new) {
             if record.seq == record.turn && open.contains(&record.turn) {
                 still_open.push(record.turn);

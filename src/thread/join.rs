@@ -1,7 +1,9 @@
 //! Connections come, catch up and go.
 
 use crate::dialect::Dialect;
-use crate::protocol::{CloseCode, Cursor, Identity, Millis, PROTOCOL_VERSION, ServerFrame, SnapshotReason};
+use crate::protocol::{
+    CloseCode, CollectVec, Cursor, Identity, Millis, PROTOCOL_VERSION, ServerFrame, SnapshotReason,
+};
 
 use super::access::{Follows, Peer};
 use super::attachment::Attachment;
@@ -14,6 +16,8 @@ use super::{Origin, Output, PeerId, Thread, unreadable};
 const NOWHERE: &str = "-";
 
 impl Thread {
+    /// Catches a socket up and lets it in, in one step: nothing can be sent to all in between, so the socket misses nothing and gets
+    /// nothing twice.
     pub(super) fn join(
         &mut self,
         now: Millis,
@@ -27,11 +31,7 @@ impl Thread {
             self.outputs.push_back(Output::Close { peer, code, reason });
             return;
         }
-        let draft = self.draft_of(identity.subject.as_deref()).cloned();
-        let reading = self.new_reading();
-        let attachment =
-            Attachment { identity, draft, dialect, follows: None, detaches: false, run: None, reading };
-        self.peers.insert(peer.clone(), Peer::new(attachment, &self.unread));
+        self.enter(peer.clone(), identity, dialect, Follows::Everything, false);
         let (resumed, from, mut frames) = match self.missed(records, &peer, cursor) {
             Ok(Missed::Events(from, events)) => (true, from, events),
             Ok(Missed::Snapshot(frames)) if cursor.is_some() => (false, NOWHERE.to_owned(), frames),
@@ -47,6 +47,23 @@ impl Thread {
         let reconnects = self.counters.reconnects;
         self.log(Event::Connected { connection_id: peer.clone(), resumed, reconnects });
         self.attach(peer);
+    }
+
+    /// Counts a connection among those of the thread. From its own subject's it takes over what was set of a session
+    /// that has not begun: it is kept nowhere else.
+    pub(super) fn enter(
+        &mut self,
+        peer: PeerId,
+        identity: Identity,
+        dialect: Dialect,
+        follows: Follows,
+        detaches: bool,
+    ) {
+        let (draft, reading) = (self.draft_of(identity.subject.as_deref()).cloned(), self.new_reading());
+        let attachment = Attachment { identity, draft, dialect, follows: None, detaches, run: None, reading };
+        let mut entering = Peer::new(attachment, &self.unread);
+        entering.follows = follows;
+        self.peers.insert(peer, entering);
     }
 
     /// Frames still in flight to the socket are unknown here, so events after its cursor might come twice. A
@@ -65,7 +82,7 @@ impl Thread {
             }
             match self.snapshot(records, origin.peer, SnapshotReason::Sync) {
                 Ok(frames) => self.send_asked(origin.peer, frames),
-                Err(StoreError(_)) => return self.refuse(origin, &unreadable()),
+                Err(StoreError(_)) => return self.refuse(origin, unreadable()),
             }
         }
         self.send_to(origin.peer, ServerFrame::SessionSynced { cursor: head });
@@ -73,7 +90,7 @@ impl Thread {
 
     pub(super) fn leave(&mut self, peer: &PeerId) {
         self.freed(peer);
-        let requests: Vec<PeerId> = self.requests_of(peer).collect();
+        let requests: Vec<PeerId> = self.requests_of(peer).collect_vec();
         for request in requests {
             self.peers.remove(&request);
         }

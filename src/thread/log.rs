@@ -6,7 +6,7 @@ use crate::protocol::limits::{
     CATCH_UP_BYTES_MAX, CATCH_UP_MESSAGES_MAX, PAYLOAD_BYTES_MAX, SNAPSHOT_MESSAGES_MAX,
 };
 use crate::protocol::{
-    Cursor, InFlight, InFlightState, Message, Progress, ServerFrame, Session, SnapshotReason,
+    CollectVec, Cursor, InFlight, InFlightState, Message, Progress, ServerFrame, Session, SnapshotReason,
 };
 
 use super::answer::{Answer, Missing, Piece, begun};
@@ -41,20 +41,21 @@ impl Thread {
         }
         let page = records.events(from.seq, CATCH_UP_MESSAGES_MAX, CATCH_UP_BYTES_MAX)?;
         let branches = if page.more { None } else { self.branches(records, &page.records)? };
-        let Some(branches) = branches else {
+        let Some(mut branches) = branches else {
             let is_elsewhere = from.seq < self.path.since() && !from.is_start();
             return Ok(if is_elsewhere { Err(SnapshotReason::Branch) } else { unknown });
         };
         if !self.holds(from, &page.records) {
             return Ok(unknown);
         }
-        let at = Cursor { epoch: self.epoch, ..from.clone() };
+        let mut at = from.clone();
+        at.epoch = self.epoch;
         let Some(unnamed) = self.unnamed(records, from, &page.records)? else { return Ok(unknown) };
         let beside = self.beside(records, page.records.iter())?;
         let mut catch_up = CatchUp { at, unnamed, frames: Vec::new() };
         let complete = page.records.iter().try_for_each(|record| {
-            if let Some((_, messages)) = branches.iter().find(|(seq, _)| *seq == record.seq) {
-                catch_up.branch(record, messages);
+            if let Some((_, messages)) = branches.iter_mut().find(|(seq, _)| *seq == record.seq) {
+                catch_up.branch(record, std::mem::take(messages));
             }
             let event = |cursor| self.event_of(&beside, record, cursor);
             catch_up.record(record, &event)
@@ -124,7 +125,7 @@ impl Thread {
         messages.reverse();
         let bytes_max = self.head_bytes_max(&page.records);
         let heads: Vec<(TurnId, &Turn, Answer)> =
-            self.turns.iter().map(|(id, turn)| (*id, turn, turn_head(turn, bytes_max))).collect();
+            self.turns.iter().map(|(id, turn)| (*id, turn, turn_head(turn, bytes_max))).collect_vec();
         let (mut at, mut unnamed) = (self.head(), LiteMap::new());
         for (id, turn, head) in &heads {
             let held = head.held(*id);
@@ -142,7 +143,7 @@ impl Thread {
             in_flight: heads
                 .iter()
                 .map(|(id, turn, head)| in_flight(answer_id(self.epoch, *id), turn, head))
-                .collect(),
+                .collect_vec(),
             session: self.visible_session(peer),
             cursor: at.clone(),
         };
@@ -170,7 +171,7 @@ impl Thread {
             answer_id: answer_id(self.epoch, *id),
             state: turn.state_name(),
         });
-        states.collect()
+        states.collect_vec()
     }
 }
 
@@ -180,13 +181,13 @@ impl CatchUp {
     }
 
     /// Where the path changed.
-    fn branch(&mut self, record: &Record, messages: &[Message]) {
-        // Of a message that is written anew, it stands before that.
+    fn branch(&mut self, record: &Record, messages: Vec<Message>) {
+        // The branch of a new version of a message goes before that message, since the message belongs to the new path.
         let is_before = matches!(record.kind, RecordKind::Question { .. });
         let seq = record.seq.saturating_sub(u64::from(is_before));
         if self.at.seq < seq {
             self.at.seq = seq;
-            self.frames.extend(record.branch_frame(self.at.epoch, self.at.clone(), messages.to_vec()));
+            self.frames.extend(record.branch_frame(self.at.epoch, self.at.clone(), messages));
         }
     }
 

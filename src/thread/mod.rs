@@ -15,22 +15,29 @@
 
 mod access;
 mod answer;
+mod asking;
 mod attachment;
 mod calls;
 mod clock;
+mod config;
 mod crowd;
 mod enclosed;
+mod ending;
 mod events;
 mod files;
 mod follow;
 mod fork;
+mod frame;
 mod import;
+mod input;
 mod join;
 mod log;
 mod outbox;
+mod output;
 mod path;
 mod permission;
 mod place;
+mod queue;
 pub mod rows;
 mod session;
 pub mod stock;
@@ -48,31 +55,32 @@ use std::rc::Rc;
 
 use litemap::LiteMap;
 
-use crate::agent::{Agent, AgentEvent, Answered};
-use crate::dialect::Dialect;
+use crate::agent::Agent;
 use crate::protocol::limits;
 use crate::protocol::{
-    ClientFrame, CloseCode, Cursor, ErrorBody, ErrorCode, FrameName, Identity, Json, Millis, PermissionMode,
-    Post, Received, ServerFrame, Session, SessionUpdate, StockRequest, ToolAnswer, Word, is_request_id,
+    Cursor, ErrorBody, ErrorCode, Identity, Millis, PermissionMode, ServerFrame, Session, Word,
 };
 
 use access::{Peer, Rates};
 use crowd::Crowd;
 use files::Files;
+use frame::Origin;
 use outbox::Outbox;
-use store::{Commit, Deletion, Records, Stored, Write};
+use store::{Records, Write};
 use turn::Turn;
-use turns::Sent;
 use unread::Unread;
 
 pub use access::READ_TOO_MUCH;
 pub use answer::{Answer, Missing, Piece};
 pub use attachment::Attachment;
+pub use config::Config;
 pub use events::{Counters, Event, OutboxState, Report};
 pub use files::{File, FileState, Kept, Unserved};
 pub use fork::{Copied, Copying, Origin as ForkOrigin};
 pub use import::{Import, Unimported};
+pub use input::{Blame, Cause, Input, Woken};
 pub use outbox::{Delivered, Delivery, Found, SessionContent};
+pub use output::{Audience, Output};
 pub use path::{Path, Start};
 pub use permission::{Ask, Denied, Request};
 pub use place::{place, places};
@@ -85,382 +93,6 @@ pub type PeerId = Rc<str>;
 /// Names a turn inside its thread: the sequence number of the user's message that began it. What an agent
 /// delivers for a turn that is over is ignored.
 pub type TurnId = u64;
-
-/// The limits and timeouts of a thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// Whether there is a D1 database to deliver to.
-    pub delivers: bool,
-    /// Milliseconds after its last use that a session is deleted; 0 if it is kept.
-    pub retention_ms: u64,
-    /// How many D1 databases there are for new sessions, 1 to 64.
-    pub databases: u64,
-    /// Whether there is a bucket for files.
-    pub keeps_files: bool,
-    /// Milliseconds between two writes of the text of a running answer.
-    pub journal_ms: u64,
-    /// Turns that run at once, 1 to 16.
-    pub concurrent_turns: usize,
-    /// Whether a turn waits for the results of its calls where its agent does not say whose they are to give.
-    pub waits_for_tools: bool,
-    /// Milliseconds that an agent may take to begin its answer.
-    pub agent_first_token_timeout_ms: u64,
-    /// Milliseconds that an agent may be silent within its answer.
-    pub agent_idle_timeout_ms: u64,
-    /// Milliseconds that the whole answer may take.
-    pub agent_turn_timeout_ms: u64,
-    /// How often an agent is called again after failures that may pass.
-    pub agent_retries: u64,
-    /// Messages that an agent is given, the user's own included.
-    pub agent_messages: usize,
-    /// Bytes of messages that an agent is given, beside the user's own.
-    pub agent_bytes: usize,
-    /// Messages that one subject may send in a minute. Here and below, a connection without a subject is counted
-    /// by itself.
-    pub messages_per_minute: u64,
-    /// Frames of any kind that one subject may always send in a minute, even if it may send few messages.
-    pub frames_per_minute_min: u64,
-    /// Bytes of the thread that one subject may ask for in a minute.
-    pub read_bytes_per_minute: u64,
-    /// Invalid frames that one connection may send; one more closes it with 1008.
-    pub invalid_frames_max: u64,
-    /// Sockets that may be open on the thread at once; one more is closed with 4429.
-    pub sockets_max: usize,
-    /// Sockets that one subject may have open on the thread at once; one more is closed with 4429.
-    pub subject_sockets_max: usize,
-    /// Bytes that a socket is sent between two checks.
-    pub check_bytes: u64,
-    /// Bytes that a socket may owe: what it was sent since the last check that it answered.
-    pub socket_owed_bytes_max: u64,
-    /// Bytes that the sockets of the thread may owe together.
-    pub owed_bytes_max: u64,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Config {
-            delivers: true,
-            retention_ms: 0,
-            databases: 1,
-            keeps_files: true,
-            journal_ms: limits::JOURNAL_MS,
-            concurrent_turns: 1,
-            waits_for_tools: false,
-            agent_first_token_timeout_ms: limits::AGENT_FIRST_TOKEN_TIMEOUT_MS,
-            agent_idle_timeout_ms: limits::AGENT_IDLE_TIMEOUT_MS,
-            agent_turn_timeout_ms: limits::AGENT_TURN_TIMEOUT_MS,
-            agent_retries: limits::AGENT_RETRIES,
-            agent_messages: limits::AGENT_MESSAGES,
-            agent_bytes: limits::AGENT_BYTES,
-            messages_per_minute: limits::MESSAGES_PER_MINUTE,
-            frames_per_minute_min: limits::FRAMES_PER_MINUTE_MIN,
-            read_bytes_per_minute: limits::READ_BYTES_PER_MINUTE,
-            invalid_frames_max: limits::INVALID_FRAMES_MAX,
-            sockets_max: limits::SOCKETS_MAX,
-            subject_sockets_max: limits::SUBJECT_SOCKETS_MAX,
-            check_bytes: limits::CHECK_BYTES,
-            socket_owed_bytes_max: limits::SOCKET_OWED_BYTES_MAX,
-            owed_bytes_max: limits::OWED_BYTES_MAX,
-        }
-    }
-}
-
-/// Something that happened, and that the thread has to react to.
-#[derive(Debug)]
-pub enum Input {
-    /// The first input of every thread, whatever it wakes from.
-    Woken(Box<Woken>),
-    /// A client opened a socket. The thread attaches the socket or closes it.
-    Joined {
-        /// The new connection.
-        peer: PeerId,
-        /// Who the client is, and what its credential allows.
-        identity: Identity,
-        /// The dialect that the socket speaks.
-        dialect: Dialect,
-        /// The cursor that the client resumes from; `None` if it gave none.
-        cursor: Option<String>,
-    },
-    /// A program posts a message or an answer by HTTP. A refusal goes to the connection, or it is closed.
-    Posted {
-        /// A new connection for this request.
-        peer: PeerId,
-        /// Who asks, and what its credential allows.
-        identity: Identity,
-        /// The dialect that it is answered in.
-        dialect: Dialect,
-        /// What is posted.
-        post: Box<Post>,
-        /// Whether the connection stays, and is sent the events of this turn until it ends or waits.
-        follows: bool,
-    },
-    /// A stock client opened a socket. The thread attaches the socket or closes it.
-    Opened {
-        /// The new connection.
-        peer: PeerId,
-        /// Who the client is, and what its credential allows.
-        identity: Identity,
-        /// The dialect that the socket speaks.
-        dialect: Dialect,
-        /// Whether a request that is aborted leaves its turn running.
-        detaches: bool,
-    },
-    /// A stock client asks for a turn. A refusal goes to the connection, or it is closed.
-    Asked {
-        /// A new connection for this request; see [`stock::request_peer`].
-        peer: PeerId,
-        /// Who asks, and what its credential allows.
-        identity: Identity,
-        /// The dialect that it is answered in.
-        dialect: Dialect,
-        /// What is asked for.
-        request: Box<StockRequest>,
-    },
-    /// A stock client wants no more of a request.
-    Aborted {
-        /// The connection of the request.
-        peer: PeerId,
-    },
-    /// A program ends the turns that run or wait for people, by HTTP.
-    Stop,
-    /// A frame, read in the socket's dialect.
-    Frame {
-        /// The connection that sent it.
-        peer: PeerId,
-        /// The frame, or why it could not be read.
-        received: Received,
-    },
-    /// A socket has ended: it was closed or lost, by whichever side.
-    Left {
-        /// The connection that ended.
-        peer: PeerId,
-    },
-    /// A socket brought what is no frame at all.
-    Broken {
-        /// The connection.
-        peer: PeerId,
-        /// The code that the socket is closed with.
-        code: CloseCode,
-        /// Why, in words for the client.
-        reason: &'static str,
-    },
-    /// An agent delivered something for a turn.
-    Agent {
-        /// The turn that is answered.
-        turn: TurnId,
-        /// What the agent delivered, in order; empty if what was read completed no event.
-        events: Vec<AgentEvent>,
-        /// Tokens of this answer that were counted so far.
-        tokens_used: u64,
-    },
-    /// The call of a turn brought bytes, its end or a refusal.
-    Answered {
-        /// The turn that the call was made for.
-        turn: TurnId,
-        /// What came back.
-        answered: Answered,
-    },
-    /// [`Thread::call`] returned no call for a turn: there is no other way to ask its agent.
-    Unasked {
-        /// The turn that could not be asked again.
-        turn: TurnId,
-    },
-    /// The time that [`Thread::poll_deadline`] gave has come.
-    Deadline,
-    /// The alarm that [`Output::SetAlarm`] set went off.
-    Alarm,
-    /// D1 took a delivery.
-    Delivered(Delivered),
-    /// D1 did not take a delivery, or the delivery could not be made.
-    DeliveryFailed,
-    /// All that D1 has of the session is to be delivered anew.
-    DeliverAnew,
-    /// The alarm for the session's retention is to be set, if it is not.
-    Sweep,
-    /// A subject's name is to be taken off its messages.
-    Forget {
-        /// The subject.
-        author: String,
-    },
-    /// A program changes the title or the permission mode, by HTTP.
-    Update(SessionUpdate),
-    /// A program cancels turns, by HTTP.
-    Cancel {
-        /// The turn's `requestId`; `None` cancels every turn.
-        request_id: Option<String>,
-    },
-    /// A program answers a call of a tool, by HTTP.
-    Answer {
-        /// What is said to which call.
-        answer: ToolAnswer,
-        /// The subject that says so.
-        by: Option<String>,
-    },
-    /// A subject was sent messages of the thread by HTTP.
-    Read {
-        /// The subject whose allowance the bytes are taken from.
-        subject: String,
-        /// How many bytes were sent.
-        bytes: u64,
-    },
-    /// The application sends data to all that are connected. It is not kept.
-    Broadcast {
-        /// What kind of data it is, in its words.
-        name: String,
-        /// The data.
-        data: Json,
-    },
-    /// A program deletes the session, by HTTP.
-    Delete,
-    /// A program deletes what a subject has uploaded to a session that nobody has begun.
-    DeleteUploads {
-        /// The subject; `None` where everybody is let in.
-        by: Option<String>,
-    },
-    /// Bytes of a file are about to come, by HTTP.
-    Upload(File),
-    /// All bytes of an upload are in the bucket.
-    Uploaded {
-        /// The file's id.
-        id: String,
-    },
-    /// An upload broke off.
-    FileLost {
-        /// The file's id.
-        id: String,
-    },
-    /// The bucket has none of these files any more.
-    FilesRemoved {
-        /// Their ids; none, if none were left to delete.
-        ids: Vec<String>,
-    },
-    /// The bucket did not delete files.
-    FilesNotRemoved,
-}
-
-/// What a thread starts from: its store and its open sockets.
-#[derive(Debug)]
-pub struct Woken {
-    /// `None` before the first message.
-    pub stored: Option<Stored>,
-    /// The deletion of the session that had this name before, if there was one.
-    pub deletion: Option<Deletion>,
-    /// The files that no message names.
-    pub files: Kept,
-    /// The sockets that are open and attached, with their attachments.
-    pub peers: Vec<(PeerId, Attachment)>,
-    /// A random number that nobody can guess, from which the thread makes its own.
-    pub seed: u64,
-    /// Why the thread wakes.
-    pub cause: Cause,
-}
-
-/// Why a thread wakes.
-#[derive(Debug)]
-pub enum Cause {
-    /// First start, hibernation, eviction, crash.
-    Start,
-    /// The store failed the thread before this one, which was handling that frame, if any.
-    StoreFailed(Option<Blame>),
-    /// The thread before this one panicked, while it was handling that frame, if any.
-    Panicked(Option<Blame>),
-}
-
-/// The frame that a thread was handling when it failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Blame {
-    /// The connection that sent it.
-    pub peer: PeerId,
-    /// Its `type`, and its `requestId` or its first characters, which a refusal repeats.
-    pub name: FrameName,
-    /// Why the frame is invalid, if it is. Its sender is then told this, and not that the thread failed.
-    pub error: Option<ErrorBody>,
-}
-
-/// Where a frame came from: a refusal needs no more than this.
-#[derive(Clone, Copy)]
-struct Origin<'a> {
-    peer: &'a PeerId,
-    name: &'a FrameName,
-}
-
-/// Something that the thread wants done.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Output {
-    /// Commit these writes, all or none.
-    Store(Commit),
-    /// Send a frame to one socket or to all.
-    Send {
-        /// Who gets the frame.
-        to: Audience,
-        /// The frame, to be encoded in the dialects of those who get it.
-        frame: Box<ServerFrame>,
-        /// Whether the client asked for it. [`Thread::sent`] or [`Thread::sent_to_all`] must be told how many bytes
-        /// it has.
-        is_asked: bool,
-    },
-    /// Make the call that [`Thread::call`] returns.
-    StartAgent {
-        /// The turn to be answered.
-        turn: TurnId,
-    },
-    /// Close the call of a turn: nothing more of it is wanted.
-    AbortAgent {
-        /// The turn that the call was made for.
-        turn: TurnId,
-    },
-    /// Keep an attachment with a socket, through hibernation. From then on the socket gets what is sent to
-    /// all.
-    Attach {
-        /// The connection of the socket.
-        peer: PeerId,
-        /// What is kept.
-        attachment: Attachment,
-    },
-    /// Close a socket.
-    Close {
-        /// The connection of the socket.
-        peer: PeerId,
-        /// The WebSocket close code.
-        code: CloseCode,
-        /// Why it is closed, in words for the client.
-        reason: &'static str,
-    },
-    /// A stock client holds what these frames say of the turn that it is to be sent.
-    Holds {
-        /// The connection.
-        peer: PeerId,
-        /// The dialect that it speaks.
-        dialect: Dialect,
-        /// All of the turn up to there.
-        frames: Vec<ServerFrame>,
-        /// How many pieces it was told behind that; `None` if it comes with another request, which is told where the turn
-        /// begins.
-        since: Option<u64>,
-    },
-    /// Send nothing more to a connection, and not that it has ended.
-    Drop {
-        /// The connection.
-        peer: PeerId,
-    },
-    /// Wake the thread at that time, even if it crashes before; `None` takes the alarm back.
-    SetAlarm(Option<Millis>),
-    /// Give D1 what [`Thread::delivery`] returns.
-    Deliver,
-    /// Have the bucket delete what [`Thread::files_to_remove`] returns.
-    RemoveFiles,
-    /// Write a line of the log that operators read.
-    Log(Event),
-}
-
-/// Who a frame is sent to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Audience {
-    /// Every socket that is attached; of those that follow one turn, where the frame is about that one.
-    All,
-    /// One socket, and the dialect that it speaks.
-    One(PeerId, Dialect),
-}
 
 /// One conversation: its session, its sockets and the turns that are not over.
 #[derive(Debug)]
@@ -480,7 +112,8 @@ pub struct Thread {
     /// The turn that began last on the current path, over or not: the next one's parent. And the id of its answer, if that
     /// does not follow from it.
     last_turn: Option<(TurnId, Option<String>)>,
-    /// The newest runs that are called otherwise than their turns, and those.
+    /// The newest runs whose ids differ from their turns' `requestId`s, each with that `requestId`. It is not stored: after
+    /// hibernation a client asks by the `requestId`.
     runs: Vec<(String, String)>,
     path: Path,
     /// The place of the last event that was sent to all; `None` if this thread has sent none yet.
@@ -537,7 +170,7 @@ impl Thread {
     /// Takes one input. `records` reads the store as it is after the last output that was carried out.
     pub fn handle(&mut self, now: Millis, records: &dyn Records, input: Input) {
         self.see_clock(now);
-        // This comes first: a client whose credential has expired is sent nothing more, not even a refusal.
+        // First of all, since a client whose credential has expired is sent nothing more, not even a refusal.
         self.dismiss_expired(now);
         let begins_nothing = matches!(input, Input::Woken(_) | Input::Alarm);
         // After a failure, the alarm may be one that was to be set and is not.
@@ -572,6 +205,7 @@ impl Thread {
             Input::Sweep => {}
             Input::Alarm => {
                 self.alarm = None;
+                self.running_ids().into_iter().for_each(|turn| self.tell_accepted(turn));
                 self.time_out_delivery(now);
                 self.time_out_removal(now);
                 self.retire(now);
@@ -595,6 +229,7 @@ impl Thread {
             Input::FilesRemoved { ids } => self.files_removed(now, records, ids),
             Input::FilesNotRemoved => self.files_not_removed(now),
         }
+        // The order matters: turns that end make room for others, their ends are delivered, and the alarm covers all that is left.
         self.meet_deadlines(now);
         self.start_turns(now, records);
         self.deliver(now);
@@ -654,100 +289,6 @@ impl Thread {
     #[must_use]
     pub fn peers(&self) -> usize {
         self.peers.len()
-    }
-
-    fn frame(&mut self, now: Millis, records: &dyn Records, peer: &PeerId, received: Received) {
-        if !self.peers.contains_key(peer) {
-            return;
-        }
-        let origin = Origin { peer, name: &received.name };
-        match received.frame {
-            Ok(frame) => self.client_frame(now, records, origin, frame),
-            Err(error) => {
-                self.refuse(origin, &error);
-                self.count_invalid(peer);
-            }
-        }
-    }
-
-    fn client_frame(&mut self, now: Millis, records: &dyn Records, origin: Origin<'_>, frame: ClientFrame) {
-        let peer = origin.peer;
-        // How many come is up to this side: they use up nothing.
-        if matches!(frame, ClientFrame::Check { n } if self.checked(peer, n)) {
-            return;
-        }
-        if !self.admits(now, origin, &frame) {
-            return;
-        }
-        match frame {
-            ClientFrame::Message { request_id, content, thread_id, metadata, after, replaces } => {
-                let sent = Sent { content, metadata, after, of: replaces, ..Sent::default() };
-                self.message(now, records, origin, &request_id, sent, thread_id.as_deref());
-            }
-            ClientFrame::Regenerate { request_id, of } => {
-                self.regenerate(now, records, origin, &request_id, of);
-            }
-            ClientFrame::Select { message_id } => self.select(now, records, origin, &message_id),
-            ClientFrame::Cancel { request_id } => self.cancel(now, Some(peer), request_id.as_deref()),
-            ClientFrame::Answer(answer) => self.answer_call(now, origin, answer),
-            ClientFrame::SessionSync { cursor } => self.sync(now, records, origin, cursor.as_deref()),
-            ClientFrame::SessionUpdate(update) => self.change_session(now, origin, update),
-            ClientFrame::Check { .. } => {}
-            ClientFrame::Ping => self.send_to(peer, ServerFrame::Pong),
-        }
-    }
-
-    fn refuse(&mut self, origin: Origin<'_>, error: &ErrorBody) {
-        let FrameName { kind, request_id, tool_use_id, start } = origin.name.clone();
-        let frame = ServerFrame::Refused {
-            refused: kind,
-            request_id: request_id.clone(),
-            tool_use_id,
-            frame: start,
-            error: error.clone(),
-        };
-        self.send_to(origin.peer, frame);
-        if self.posts(origin.peer) {
-            // It has sent all that it ever sends.
-            self.peers.remove(origin.peer);
-        }
-        events::count(&mut self.counters.refusals);
-        // The log must hold nothing that a user wrote, and a requestId that is not valid may be anything.
-        let request_id = request_id.filter(|id| is_request_id(id));
-        self.log(Event::Refused { connection_id: origin.peer.clone(), request_id, code: error.code.clone() });
-    }
-
-    fn store(&mut self, writes: Vec<Write>) {
-        self.outputs.push_back(Output::Store(Commit(writes)));
-    }
-
-    fn send_all(&mut self, frame: ServerFrame) {
-        self.send(Audience::All, frame, false);
-    }
-
-    fn send_to(&mut self, peer: &PeerId, frame: ServerFrame) {
-        self.send(self.audience(peer), frame, false);
-    }
-
-    /// Sends what a client asked for. The bytes are taken from its subject's allowance.
-    fn send_asked(&mut self, peer: &PeerId, frames: Vec<ServerFrame>) {
-        for frame in frames {
-            self.send(self.audience(peer), frame, true);
-        }
-    }
-
-    fn send(&mut self, to: Audience, frame: ServerFrame, is_asked: bool) {
-        if to == Audience::All
-            && let Some(cursor) = frame.cursor()
-        {
-            self.last_place = Some(cursor.clone());
-        }
-        self.outputs.push_back(Output::Send { to, frame: Box::new(frame), is_asked });
-    }
-
-    fn audience(&self, peer: &PeerId) -> Audience {
-        let dialect = self.peers.get(peer).map(|peer| peer.dialect).unwrap_or_default();
-        Audience::One(peer.clone(), dialect)
     }
 
     fn permission_mode(&self) -> Word<PermissionMode> {

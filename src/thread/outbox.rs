@@ -8,7 +8,7 @@ use crate::protocol::limits::{
     DELIVERY_MESSAGES_MAX, DELIVERY_RETRY_MS_MAX, DELIVERY_RETRY_MS_MIN, DELIVERY_TIMEOUT_MS,
     UNSAVED_EVENTS_MAX,
 };
-use crate::protocol::{Millis, Session};
+use crate::protocol::{CollectVec, Millis, Session};
 
 use super::clock::set_back;
 use super::events::{Event, OutboxState};
@@ -40,6 +40,8 @@ pub(super) struct Outbox {
     sent_at: Millis,
     failures: u32,
     retry_at: Millis,
+    /// Since when a database has lacked something, if the thread woke to that: how often it was tried before is forgotten.
+    pub(super) lacking_since: Option<Millis>,
     /// The record that failed alone, and whether D1 took something else since.
     suspect: Option<Suspect>,
     /// How often it failed right after D1 had taken something else.
@@ -128,7 +130,7 @@ impl Delivered {
     }
 }
 
-/// Of a database that had what it was given before.
+/// A delivery to a database that had everything that it was given before.
 impl From<&Delivery> for Delivered {
     fn from(delivery: &Delivery) -> Self {
         Delivered::new(delivery, Found { seq: Some(delivery.expected), ..Found::default() })
@@ -139,6 +141,7 @@ impl Outbox {
     pub(super) fn set_back(&mut self, by: Millis) {
         set_back(&mut self.sent_at, by);
         set_back(&mut self.retry_at, by);
+        self.lacking_since.iter_mut().for_each(|at| set_back(at, by));
     }
 
     pub(super) fn from_store(delivered: u64, saved: u64, place: u64, database: Option<String>) -> Self {
@@ -174,7 +177,8 @@ impl Outbox {
         owed
     }
 
-    /// D1 is to be given all of the log anew.
+    /// D1 is to be given all of the log anew. It also deletes what it has of the session, since rows that a backup brought back may
+    /// be of messages that the log does not have.
     fn rewind(&mut self) {
         self.delivered = 0;
         self.confirmed = None;
@@ -185,6 +189,8 @@ impl Outbox {
         self.sent_at.saturating_add(DELIVERY_TIMEOUT_MS)
     }
 
+    /// After failures, smaller steps find out whether D1 or one record is at fault. Only a record that is refused while D1 takes
+    /// something else may be parked.
     fn next_step(&self) -> Step {
         match self.suspect {
             Some(Suspect::Failed) => Step::Probe,
@@ -289,6 +295,7 @@ impl Thread {
             return self.delete(now);
         }
         self.outbox.retry_at = 0;
+        self.outbox.lacking_since = None;
         match step {
             Step::Probe => {
                 self.outbox.failures = 1;
@@ -347,7 +354,8 @@ impl Thread {
     }
 
     fn back_off(&mut self, now: Millis) {
-        let retry_in_ms = retry_in_ms(self.outbox.failures, self.next_random());
+        let lacking_ms = self.outbox.lacking_since.map_or(0, |since| now.saturating_sub(since));
+        let retry_in_ms = retry_in_ms(self.outbox.failures, lacking_ms, self.next_random());
         self.outbox.retry_at = now.saturating_add(retry_in_ms);
         self.log(Event::DeliveryFailed { failures: self.outbox.failures, retry_in_ms });
     }
@@ -399,6 +407,11 @@ impl Thread {
         timed_out_at.filter(|_| self.owes()).or(due_at)
     }
 
+    /// Whether a thread at rest waits to try again what has failed.
+    pub(super) fn tries_again(&self) -> bool {
+        self.rests() && (self.outbox.failures > 0 || self.files.has_failed())
+    }
+
     /// A later message's answer may follow soon. That a person is asked is told at once.
     fn answer_awaited_until(&self) -> Option<Millis> {
         let is_later = self.session.as_ref().is_some_and(|session| session.message_count > 1);
@@ -421,15 +434,16 @@ impl Thread {
             return;
         }
         let checkpoint = self.checkpoint();
-        self.store(checkpoint.map(Write::Checkpoint).into_iter().collect());
+        self.store(checkpoint.map(Write::Checkpoint).into_iter().collect_vec());
     }
 }
 
-/// How long to wait after so many failures in a row. Half of it is jitter, so that threads that failed together do not
-/// come back together.
-pub(super) fn retry_in_ms(failures: u32, random: u64) -> u64 {
+/// How long to wait after so many failures in a row. A thread that hibernates in between forgets how many there were: then
+/// it is as long as what is to be done has waited already, which doubles as well. Half of it is jitter, so that threads
+/// that failed together do not come back together.
+pub(super) fn retry_in_ms(failures: u32, waited_ms: u64, random: u64) -> u64 {
     let doublings = failures.saturating_sub(1).min(16);
-    let wait = DELIVERY_RETRY_MS_MIN.saturating_mul(1 << doublings).min(DELIVERY_RETRY_MS_MAX);
+    let wait = DELIVERY_RETRY_MS_MIN.saturating_mul(1 << doublings).max(waited_ms).min(DELIVERY_RETRY_MS_MAX);
     let jitter = random.checked_rem(wait / 2).unwrap_or_default();
     (wait / 2).saturating_add(jitter)
 }

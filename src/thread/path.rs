@@ -1,15 +1,12 @@
 //! Which of several versions of a conversation is the current one.
 //!
-//! The log is one after another, whatever version was current. A *segment* is a stretch of it in which the path only
-//! grew: it begins with the turn that brought the path elsewhere. So a path is a few stretches of the log, however many
-//! messages these have.
+//! All versions stand in one log, in the order in which they were written. A *segment* is a stretch of the log in which the path only
+//! grew. It begins with a turn that brought the path elsewhere. So a path is a few stretches of the log, and needs no list of its
+//! messages.
 //!
 //! **Invariant:** nothing is ever rewritten. A path names places, and a place holds the same for ever.
 
-use serde::ser::SerializeSeq as _;
-use serde::{Serialize, Serializer};
-
-use crate::protocol::{Json, Read};
+use crate::protocol::{CollectVec, Json, Read, Write};
 
 /// A place behind all others; every JSON number up to it is exact.
 pub(super) const END: u64 = 1 << 53;
@@ -27,7 +24,7 @@ impl Default for Path {
 }
 
 impl Path {
-    /// Of stretches in any order, which do not overlap but for places that stand in one alone.
+    /// The path of these stretches, in any order. Only stretches of a single place may overlap others.
     fn of(mut stretches: Vec<(u64, u64)>) -> Self {
         stretches.sort_unstable();
         let mut path: Vec<(u64, u64)> = Vec::new();
@@ -80,14 +77,16 @@ impl Path {
     /// With all that comes from this place on.
     #[must_use]
     pub fn with_all_since(&self, seq: u64) -> Path {
-        Path::of(self.0.iter().copied().chain([(seq, END)]).collect())
+        let mut stretches = self.0.clone();
+        stretches.push((seq, END));
+        Path::of(stretches)
     }
 
     /// The part at or behind a place.
     #[must_use]
     pub fn part_from(&self, seq: u64) -> Path {
         let part = self.0.iter().filter(|(_, to)| *to > seq);
-        Path(part.map(|(from, to)| (seq.max(*from), *to)).collect())
+        Path(part.map(|(from, to)| (seq.max(*from), *to)).collect_vec())
     }
 
     /// The first place that is on one of two paths and not on the other.
@@ -102,26 +101,26 @@ impl Path {
     }
 }
 
-/// `[[from, to], …]`; of the last stretch, which has no end, `[from]`.
-impl Serialize for Path {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut all = serializer.serialize_seq(Some(self.0.len()))?;
-        for (from, to) in &self.0 {
-            if *to == END {
-                all.serialize_element(&[*from].as_slice())
-            } else {
-                all.serialize_element(&[*from, *to].as_slice())
-            }?;
-        }
-        all.end()
+/// Written as `[[from, to], …]`. The last stretch has no end, and is written as `[from]`.
+impl Write for Path {
+    fn write(&self, out: &mut Vec<u8>) {
+        let stretch = |(from, to): &(u64, u64)| if *to == END { vec![*from] } else { vec![*from, *to] };
+        self.0.iter().map(stretch).collect_vec().write(out);
     }
 }
 
 impl Read for Path {
-    fn read(value: &Json) -> Option<Self> {
-        let stretches = Vec::<Vec<u64>>::read(value)?;
-        let pair = |stretch: Vec<u64>| Some((*stretch.first()?, stretch.get(1).copied().unwrap_or(END)));
-        stretches.into_iter().map(pair).collect::<Option<_>>().map(Path)
+    fn blank() -> Self {
+        Path(Vec::new())
+    }
+
+    fn fill(&mut self, json: Option<&Json>) -> bool {
+        let Some(stretches) = json.and_then(Vec::<Vec<u64>>::read) else { return false };
+        for stretch in stretches {
+            let Some(from) = stretch.first() else { return false };
+            self.0.push((*from, stretch.get(1).copied().unwrap_or(END)));
+        }
+        true
     }
 }
 
@@ -134,7 +133,7 @@ pub struct Start {
     pub parent: Option<u64>,
     /// Whether it is another answer to the question that `parent` came with.
     pub is_answer: bool,
-    /// Of a new version of a message, the turn that the first version came with.
+    /// The turn of the first version, if it is a new version of a message.
     pub first: Option<u64>,
     /// The id of the answer that this is another version of, if that does not follow from its turn.
     pub old_id: Option<String>,
@@ -156,8 +155,11 @@ pub(super) struct Way {
 impl Way {
     /// With the places behind the edges that are on the path too.
     pub(super) fn path(&self, late: &[u64]) -> Path {
-        let late = late.iter().map(|seq| (*seq, seq.saturating_add(1)));
-        Path::of(self.stretches.iter().copied().chain(late).collect())
+        let mut stretches = self.stretches.clone();
+        for seq in late {
+            stretches.push((*seq, seq.saturating_add(1)));
+        }
+        Path::of(stretches)
     }
 }
 
@@ -209,7 +211,7 @@ impl Tree {
     pub(super) fn newest(&self, mut turn: u64, mut is_answer: bool) -> u64 {
         // In the order in which a path comes to them.
         let fork = |start: &Start| (start.parent.unwrap_or_default(), !start.is_answer, start.turn);
-        let mut forks: Vec<_> = self.0.iter().map(fork).collect();
+        let mut forks: Vec<_> = self.0.iter().map(fork).collect_vec();
         forks.sort_unstable();
         loop {
             let next = forks.partition_point(|(at, is_message, _)| (*at, *is_message) < (turn, is_answer));
@@ -225,7 +227,7 @@ impl Tree {
     /// Those with which versions of one message begin beside the first.
     pub(super) fn beside(&self, parent: Option<u64>, is_answer: bool) -> Vec<Start> {
         let is_it = |start: &&Start| start.parent == parent && start.is_answer == is_answer;
-        self.0.iter().filter(is_it).cloned().collect()
+        self.0.iter().filter(is_it).cloned().collect_vec()
     }
 
     /// Whether two turns are of one segment.

@@ -66,7 +66,7 @@ pub enum Request {
     DeliverAnew,
     /// The alarm for its retention.
     Sweep,
-    /// That a subject's name is taken off its messages.
+    /// To take a subject's name off its messages.
     Forget {
         /// The subject.
         author: String,

@@ -3,8 +3,8 @@
 use crate::protocol::json::OtherFields;
 use crate::protocol::limits::PREVIEW_CHARS_MAX;
 use crate::protocol::{
-    CloseCode, Content, ErrorBody, ErrorCode, Millis, PermissionMode, ServerFrame, Session, SessionState,
-    SessionUpdate, joined,
+    CloseCode, CollectVec, Content, ErrorBody, ErrorCode, Millis, PermissionMode, ServerFrame, Session,
+    SessionState, SessionUpdate, joined,
 };
 
 use super::access::{Follows, Peer};
@@ -29,7 +29,7 @@ impl Thread {
             ..self.drafted_session(now, draft.as_ref())
         });
         self.settle_down();
-        self.checkpoint().map(Write::Create).into_iter().collect()
+        self.checkpoint().map(Write::Create).into_iter().collect_vec()
     }
 
     /// Counts a message. After a crash it is counted again from the record that is committed with it.
@@ -62,7 +62,7 @@ impl Thread {
 
     pub(super) fn change_session(&mut self, now: Millis, origin: Origin<'_>, update: SessionUpdate) {
         match self.refuses_update(&update, Some(origin.peer)) {
-            Some(error) => self.refuse(origin, &error),
+            Some(error) => self.refuse(origin, error),
             None if self.session.is_none() => self.update_draft(now, origin.peer, update),
             None => self.update_session(now, update),
         }
@@ -73,7 +73,7 @@ impl Thread {
         self.next_seq();
         self.session = Some(changed);
         let checkpoint = self.checkpoint();
-        self.store(checkpoint.map(Write::Checkpoint).into_iter().collect());
+        self.store(checkpoint.map(Write::Checkpoint).into_iter().collect_vec());
         self.show_session();
         self.decide_by_mode(now);
     }
@@ -134,7 +134,7 @@ impl Thread {
     /// When nobody will have used the session for so long that it is to go; `None` if it is kept.
     pub(super) fn retires_at(&self) -> Option<Millis> {
         let used_at = self.session.as_ref()?.last_message_at;
-        // Of a session that cannot be read it is not known when that was.
+        // A time of 0 stands for a session that could not be read. It is kept, because nobody knows when it was used.
         (self.config.retention_ms > 0 && used_at > 0)
             .then(|| used_at.saturating_add(self.config.retention_ms))
     }
@@ -222,7 +222,7 @@ impl Thread {
             epoch: self.epoch,
             seq: self.seq,
             delivered: self.outbox.delivered,
-            open: Some(self.turns.keys().copied().collect()),
+            open: Some(self.turns.keys().copied().collect_vec()),
             session,
             place: self.outbox.place,
             database: self.outbox.database.clone(),

@@ -5,14 +5,14 @@ use crate::protocol::limits::{
     COALESCE_MEASURED_SOCKETS, COALESCE_MS_MAX, COALESCE_MS_MIN, COALESCE_SOCKETS_PER_MS,
     COALESCE_TIMER_PART, DATA_URL_BYTES_MAX, ENDING_MS, GUARD_MS, PAYLOAD_BYTES_MAX,
 };
-use crate::protocol::{Block, ErrorBody, ErrorCode, Json, Millis, ServerFrame};
+use crate::protocol::{Block, CollectVec, ErrorBody, ErrorCode, Json, Millis, ServerFrame};
 
 use super::answer::begun;
 use super::calls::shown;
+use super::ending::Outcome;
 use super::events::Event;
 use super::store::Write;
 use super::turn::{Running, Turn, TurnState};
-use super::turns::Outcome;
 use super::{Output, Thread, TurnId};
 
 const TOO_LONG: &str = "the answer is longer than a thread can hold; ask for it in parts";
@@ -59,7 +59,7 @@ impl Thread {
         if let Some(request_id) = self.turns.get(&turn).map(|turn| turn.request_id.clone())
             && finished.unread > 0
         {
-            self.log(Event::AgentUnread { request_id, events: finished.unread });
+            self.log_of(turn, Event::AgentUnread { request_id, events: finished.unread });
         }
         self.finish(now, turn, finished);
     }
@@ -73,7 +73,8 @@ impl Thread {
         };
         let event = Event::AgentFailed { request_id: request_id.clone(), why: running.reason(&failed) };
         let again = running.try_again(now, &failed, &config);
-        self.log(event);
+        self.tell_accepted(turn);
+        self.log_of(turn, event);
         match again {
             None => self.end(now, turn, Outcome::Failed(failed)),
             Some(at) => {
@@ -268,6 +269,7 @@ impl Thread {
             if is_due(running.journal_due_at(config.journal_ms), now) {
                 let journal = running.journal(turn);
                 self.store(vec![Write::Journal(journal)]);
+                self.tell_accepted(turn);
             }
             let Some(running) = self.running_mut(turn) else { continue };
             match running.ending.take_if(|(at, _)| is_silent || *at <= now) {
@@ -353,13 +355,17 @@ impl Thread {
         let wanted = wanted.or(self.retires_at().filter(|_| sweeps || self.alarm.is_some()));
         match (self.alarm, wanted) {
             (None, None) => {}
-            // An alarm that comes too early costs less than a write that moves it.
-            (Some(at), Some(wanted)) if at <= wanted && (is_kept || self.is_retention_alarm) => {}
+            // An alarm that comes too early costs less than a write that moves it. But a thread that hibernates has forgotten by
+            // then that what it is to try again is not due yet.
+            (Some(at), Some(wanted))
+                if (at == wanted || at < wanted && !self.tries_again())
+                    && (is_kept || self.is_retention_alarm) => {}
             _ => {
-                self.alarm = wanted;
+                let previous = std::mem::replace(&mut self.alarm, wanted);
                 self.is_retention_alarm = !is_kept;
                 let set = Output::SetAlarm(wanted);
-                let is_first = is_kept && !(begins_nothing && self.rests());
+                let is_later = previous.is_some_and(|at| wanted.is_some_and(|wanted| at < wanted));
+                let is_first = is_kept && !is_later && !(begins_nothing && self.rests());
                 if is_first { self.outputs.push_front(set) } else { self.outputs.push_back(set) }
             }
         }
@@ -370,7 +376,7 @@ impl Thread {
     }
 
     pub(super) fn running_ids(&self) -> Vec<TurnId> {
-        self.running().map(|(turn, _)| turn).collect()
+        self.running().map(|(turn, _)| turn).collect_vec()
     }
 
     pub(super) fn running_mut(&mut self, turn: TurnId) -> Option<&mut Running> {

@@ -4,12 +4,12 @@ use crate::protocol::json::OtherFields;
 use crate::protocol::limits::{
     COALESCE_BYTES_MAX, JOURNAL_BYTES_MAX, MESSAGE_METADATA_BYTES_MAX, SILENT_IDLES_MAX, WORD_BYTES_MAX,
 };
-use crate::protocol::{Block, Json, Millis, Progress, ResponseMetadata, Usage, Word, to_json};
+use crate::protocol::{Block, Json, Millis, Progress, ResponseMetadata, Trace, Usage, Word, to_json};
 
-use super::Config;
 use super::answer::Answer;
 use super::clock::set_back;
 use super::store::{Journal, Round};
+use super::{Config, PeerId};
 use crate::agent::{self, AgentEvent, AgentRequest, Answered, Attempt, Failed, Finished, Reply};
 
 /// A turn that is not over.
@@ -37,6 +37,10 @@ pub(crate) struct Turn {
     /// What the parent of its end is: the turn that its question came with, if that is another one; of an answer that is
     /// there already, the turn before it.
     pub(crate) parent: Option<u64>,
+    /// The connection that sent its message, until a line of the log has named it.
+    pub(crate) accepted_by: Option<PeerId>,
+    /// Where it stands in a trace: once its agent is called, at that call.
+    pub(crate) trace: Option<Trace>,
     pub(crate) state: TurnState,
 }
 
@@ -100,7 +104,7 @@ pub(crate) struct Running {
     pub(crate) omitted: usize,
     /// The files that the bucket does not have, though it should.
     pub(crate) missing: Vec<String>,
-    /// What was said before the answer, which must not appear in a log.
+    /// What was said before the answer. It is kept to take it out of an endpoint's error before that is logged.
     own_words: String,
 }
 
@@ -112,6 +116,8 @@ impl Turn {
             waited_ms: 0,
             is_appended: false,
             parent: None,
+            accepted_by: None,
+            trace: None,
             state: TurnState::Queued,
         }
     }
@@ -176,7 +182,7 @@ impl Turn {
         };
         let Waiting { answer, metadata, .. } = *waiting;
         // Without a journal that can be read, what it waited with is what is left.
-        let answer = if running.answer == Answer::default() { answer } else { running.answer };
+        let answer = if running.answer.is_empty() { answer } else { running.answer };
         let tokens_used = running.tokens_used.saturating_sub(metadata.tokens_used);
         let (slot, sent_open_bytes) = (running.slot, running.sent_open_bytes);
         let with = Running::with(answer, slot, now, None);
@@ -313,14 +319,17 @@ impl Running {
 
     pub(crate) fn set_back(&mut self, by: Millis) {
         let Running { last_frame_at, unstored_since, agent_said_at, said_first_at, .. } = self;
-        let times = [last_frame_at, unstored_since, agent_said_at, said_first_at].into_iter().flatten();
-        let due = self.ending.iter_mut().map(|(at, _)| at).chain(self.again.iter_mut().map(|(at, _)| at));
-        let is_a_time = |at: &&mut Millis| **at < Millis::MAX;
-        times
-            .chain(due)
-            .chain([&mut self.started_at, &mut self.agent_heard_at])
-            .filter(is_a_time)
-            .for_each(|at| set_back(at, by));
+        let (ending, again) = (self.ending.as_mut().map(|(at, _)| at), self.again.as_mut().map(|(at, _)| at));
+        let (started, heard) = (Some(&mut self.started_at), Some(&mut self.agent_heard_at));
+        let [frame, unstored, said, first] =
+            [last_frame_at, unstored_since, agent_said_at, said_first_at].map(Option::as_mut);
+        for at in [ending, again, started, heard, frame, unstored, said, first] {
+            if let Some(at) = at
+                && *at < Millis::MAX
+            {
+                set_back(at, by);
+            }
+        }
     }
 
     /// When what is not stored yet goes into the journal.
@@ -482,7 +491,7 @@ impl Running {
     }
 }
 
-/// A word of an endpoint, as far as it is one.
+/// A word of an endpoint, such as why it stopped. It is cut, because it is stored with every answer and an endpoint may send anything.
 fn word(mut word: String) -> String {
     word.truncate(word.floor_char_boundary(WORD_BYTES_MAX));
     word

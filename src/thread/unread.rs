@@ -4,13 +4,12 @@
 //! asked from time to time to show how far it has read: it is sent a `check`, and answers with the same frame. What
 //! a socket was sent since the last check that it answered, it owes. A thread bounds what is owed.
 
-use serde::Serialize;
-
 use litemap::LiteMap;
 
 use crate::dialect::Dialect;
 use crate::protocol::limits::LEAVING_MS;
-use crate::protocol::{CloseCode, Json, Millis, Named, Read, ServerFrame, required};
+use crate::protocol::objects::object;
+use crate::protocol::{CloseCode, Millis, Named, ServerFrame};
 
 use super::access::{Follows, Peer};
 use super::clock::set_back;
@@ -27,17 +26,19 @@ const SAVES_PER_CHECK: u64 = 8;
 /// Numbers that every client can read are below 2^53.
 const CHECK_BITS: u32 = 53;
 
-/// How far a socket has read, in bytes of frames. It is kept through hibernation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Reading {
-    /// What its checks are derived from. Nobody can guess it.
-    pub seed: u64,
-    /// What it was sent.
-    pub sent: u64,
-    /// What it was sent before the last check.
-    pub asked: u64,
-    /// What it was sent before the last check that it answered.
-    pub read: u64,
+object! {
+    /// How far a socket has read, in bytes of frames. It is kept through hibernation.
+    #[derive(Copy, Default, Eq)]
+    pub struct Reading {
+        /// What its checks are derived from. Nobody can guess it.
+        pub seed: u64 = "seed",
+        /// What it was sent.
+        pub sent: u64 = "sent",
+        /// What it was sent before the last check.
+        pub asked: u64 = "asked",
+        /// What it was sent before the last check that it answered.
+        pub read: u64 = "read",
+    }
 }
 
 /// What a socket was sent, and how far it has read.
@@ -60,17 +61,6 @@ pub(super) struct Unread {
     look_at: u64,
     /// What closed sockets owe, and when they were closed: it is freed when the runtime reports their end.
     leaving: LiteMap<PeerId, (u64, Millis)>,
-}
-
-impl Read for Reading {
-    fn read(value: &Json) -> Option<Self> {
-        Some(Reading {
-            seed: required(value, "seed")?,
-            sent: required(value, "sent")?,
-            asked: required(value, "asked")?,
-            read: required(value, "read")?,
-        })
-    }
 }
 
 impl Account {
@@ -124,7 +114,7 @@ impl Reading {
 }
 
 impl Thread {
-    /// Of a socket that was sent nothing.
+    /// The account of a socket that was sent nothing yet.
     pub(super) fn new_reading(&mut self) -> Reading {
         Reading { seed: self.next_random(), ..Reading::default() }
     }

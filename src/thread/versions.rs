@@ -4,18 +4,19 @@ use crate::protocol::limits::{
     CATCH_UP_BYTES_MAX, CATCH_UP_MESSAGES_MAX, PAYLOAD_BYTES_MAX, SNAPSHOT_MESSAGES_MAX,
 };
 use crate::protocol::{
-    Content, Cursor, ErrorBody, ErrorCode, Message, Millis, ServerFrame, SnapshotReason, Versions,
+    CollectVec, Content, Cursor, ErrorBody, ErrorCode, Message, Millis, ServerFrame, SnapshotReason, Versions,
 };
 
 use super::access::Follows;
 use super::calls::SUPERSEDED;
+use super::ending::Outcome;
 use super::path::{END, Path, Start, Tree, Way};
 use super::session::preview;
 use super::store::{
     Begun, Branch, Commit, Record, RecordKind, Records, StoreError, Write, answer_id, message_id_prefix,
     question_id,
 };
-use super::turns::{Outcome, Sent};
+use super::turns::Sent;
 use super::{Origin, Output, PeerId, Thread, TurnId, unreadable};
 
 /// Another path, and what of it is new to clients.
@@ -38,7 +39,7 @@ pub(super) struct Fork {
     pub(super) question: Record,
     /// The versions beside the first one, but for this.
     pub(super) beside: Vec<Start>,
-    /// Of a message, the turn that its first version came with.
+    /// The turn of the message's first version; `None` for another answer.
     first: Option<TurnId>,
     /// What it follows: a turn or, of another answer, the question.
     parent: Option<TurnId>,
@@ -54,7 +55,7 @@ impl Thread {
     /// If the store could not be read.
     pub fn messages(&self, records: &dyn Records, page: &[Record]) -> Result<Vec<Message>, StoreError> {
         let beside = self.beside(records, page.iter())?;
-        Ok(page.iter().map(|record| self.message_of(&beside, record)).collect())
+        Ok(page.iter().map(|record| self.message_of(&beside, record)).collect_vec())
     }
 
     /// Whether a record is one of the current path.
@@ -79,7 +80,7 @@ impl Thread {
             return Ok(Vec::new());
         }
         let parents: Vec<u64> =
-            page.filter_map(fork_of).map(|(parent, _)| parent.unwrap_or_default()).collect();
+            page.filter_map(fork_of).map(|(parent, _)| parent.unwrap_or_default()).collect_vec();
         records.starts(Some(&parents))
     }
 
@@ -91,7 +92,8 @@ impl Thread {
         let (parent, is_answer) = fork_of(record)?;
         let beside = || beside.iter().filter(|it| it.parent == parent && it.is_answer == is_answer);
         let first = if is_answer { parent } else { beside().next()?.first };
-        let all: Vec<u64> = first.into_iter().chain(beside().map(|start| start.turn)).collect();
+        let mut all: Vec<u64> = first.into_iter().collect();
+        all.extend(beside().map(|start| start.turn));
         let index = all.iter().position(|turn| *turn == record.turn).filter(|_| all.len() > 1)?;
         let old_id = || beside().next()?.old_id.clone().filter(|_| is_answer);
         let id = |index: usize| {
@@ -200,10 +202,10 @@ impl Thread {
         let known = if way.edges.is_empty() { Vec::new() } else { records.begun(&way.edges)? };
         for edge in &way.edges {
             let begun = known.iter().find(|(turn, begun)| turn == edge && begun.count.is_some());
-            // Of a turn that an older build stored, it is not known which ones were open then.
+            // Older builds did not store which turns were open: then every late end is looked at.
             let open = begun.map(|(_, begun)| begun.open.clone().unwrap_or_default());
             let is_late = |turn: &u64| whole.has_answer(*turn) && !self.turns.contains_key(turn);
-            let open = open.map(|open| open.into_iter().filter(is_late).collect::<Vec<_>>());
+            let open = open.map(|open| open.into_iter().filter(is_late).collect_vec());
             if open.as_ref().is_none_or(|open| !open.is_empty()) {
                 let ends = records.late(*edge, open.as_deref())?.into_iter();
                 late.extend(ends.filter(|(turn, _)| is_late(turn)).map(|(_, seq)| seq));
@@ -226,7 +228,7 @@ impl Thread {
     /// [`Thread::join_commits`].
     pub(super) fn leave_path(&mut self, now: Millis, change: &Change) -> usize {
         let leaves = |turn: &TurnId| !change.path.has_answer(*turn);
-        let leaving: Vec<TurnId> = self.turns.keys().copied().filter(leaves).collect();
+        let leaving: Vec<TurnId> = self.turns.keys().copied().filter(leaves).collect_vec();
         // What they have said goes out before any of them ends.
         for turn in &leaving {
             if self.is_running(*turn) {
@@ -272,7 +274,8 @@ impl Thread {
         self.path = change.path.with_all_since(seq);
         Branch {
             after: change.after.as_ref().map(|after| after.message_id.clone()),
-            messages: (!change.is_large).then(|| change.messages.iter().map(|record| record.seq).collect()),
+            messages: (!change.is_large)
+                .then(|| change.messages.iter().map(|record| record.seq).collect_vec()),
         }
     }
 
@@ -291,13 +294,13 @@ impl Thread {
             }
             _ => {
                 let peers: Vec<(PeerId, Follows)> =
-                    self.peers.iter().map(|(id, peer)| (id.clone(), peer.follows.clone())).collect();
+                    self.peers.iter().map(|(id, peer)| (id.clone(), peer.follows.clone())).collect_vec();
                 for (peer, follows) in peers {
                     match (follows, &ids) {
                         (Follows::Everything, _) => {
                             self.bring_up_to_date(records, &peer, SnapshotReason::Branch);
                         }
-                        // For who follows the new answer, it is where that begins.
+                        // Whoever follows the new answer needs no snapshot: its stream begins with this branch.
                         (Follows::Turn(turn), Some((request_id, answer_id))) if turn == *request_id => {
                             let after = change.after.as_ref().map(|after| after.message_id.clone());
                             let ids = (Some(request_id.clone()), Some(answer_id.clone()));
@@ -327,30 +330,32 @@ impl Thread {
 
     /// What a new turn goes on from, and how.
     pub(super) fn continued(&self, sent: &Sent, fork: Option<&Fork>) -> (Option<TurnId>, Begun) {
-        let open: Vec<TurnId> = self.turns.keys().copied().collect();
+        let open: Vec<TurnId> = self.turns.keys().copied().collect_vec();
         let count = self.session.as_ref().map_or(0, |session| session.message_count);
         let last = self.last_turn.as_ref().map(|(turn, _)| *turn);
-        let (parent, begun) = match fork {
+        let mut begun = Begun {
+            of: sent.of.clone(),
+            after: sent.after.clone(),
+            client_id: sent.client_id.clone(),
+            ..Begun::default()
+        };
+        let parent = match fork {
             None => {
                 let more = open.len().saturating_add(if sent.is_answer { 1 } else { 2 });
-                let begun = Begun {
-                    count: Some(count.saturating_add(more as u64)),
-                    starts: !self.path.is_whole() && last.is_none_or(|last| last < self.path.since()),
-                    old_id: self.last_turn.as_ref().and_then(|(_, old_id)| old_id.clone()),
-                    ..Begun::default()
-                };
-                (last, begun)
+                begun.count = Some(count.saturating_add(more as u64));
+                begun.starts = !self.path.is_whole() && last.is_none_or(|last| last < self.path.since());
+                begun.old_id = self.last_turn.as_ref().and_then(|(_, old_id)| old_id.clone());
+                last
             }
             Some(Fork { change, question, first, parent, .. }) => {
-                let (count, first, starts) = (Some(change.count), *first, true);
+                (begun.count, begun.first, begun.starts) = (Some(change.count), *first, true);
                 let before = question.begun().and_then(|begun| begun.old_id.clone());
-                let old_id = if first.is_some() { before } else { question.old_answer_id() };
-                (*parent, Begun { count, starts, first, old_id, ..Begun::default() })
+                begun.old_id = if first.is_some() { before } else { question.old_answer_id() };
+                *parent
             }
         };
-        let open = Some(open).filter(|open| !open.is_empty());
-        let Sent { of, after, client_id, .. } = sent.clone();
-        (parent, Begun { open, of, after, client_id, ..begun })
+        begun.open = Some(open).filter(|open| !open.is_empty());
+        (parent, begun)
     }
 
     /// Goes to where something new begins. Of a message, clients are told at once.
@@ -392,7 +397,7 @@ impl Thread {
             Ok(Some((turn, is_answer))) => self.way_through(records, turn, is_answer),
             Ok(None) => {
                 let message = "there is no message of this id in the thread";
-                return self.refuse(origin, &ErrorBody::fatal(ErrorCode::NotFound, message));
+                return self.refuse(origin, ErrorBody::fatal(ErrorCode::NotFound, message));
             }
             Err(error) => Err(error),
         };
@@ -400,9 +405,9 @@ impl Thread {
             Ok(Some((change, last))) => self.choose(now, records, &change, &last, id),
             Ok(None) => match self.at_the_end(records) {
                 Ok(frame) => self.send_to(origin.peer, frame),
-                Err(StoreError(_)) => self.refuse(origin, &unreadable()),
+                Err(StoreError(_)) => self.refuse(origin, unreadable()),
             },
-            Err(StoreError(_)) => self.refuse(origin, &unreadable()),
+            Err(StoreError(_)) => self.refuse(origin, unreadable()),
         }
     }
 
@@ -476,7 +481,7 @@ impl Thread {
     ) -> Result<Vec<ServerFrame>, StoreError> {
         let is_on_path = self.path.has_answer(known.turn);
         let beside = self.beside(records, std::iter::once(known))?;
-        let mut frames: Vec<_> = self.event_of(&beside, known, self.head()).into_iter().collect();
+        let mut frames: Vec<_> = self.event_of(&beside, known, self.head()).into_iter().collect_vec();
         frames.extend(self.queued_frame(known.turn, &known.request_id));
         frames.extend(end);
         let question = match known.kind {

@@ -5,14 +5,16 @@
 
 use crate::agent::{Failed, Finished};
 use crate::protocol::limits::ROUNDS_MAX;
-use crate::protocol::{Block, Content, ErrorBody, ErrorCode, Millis, ServerFrame, ToolAnswer, ToolSaid};
+use crate::protocol::{
+    Block, CollectVec, Content, ErrorBody, ErrorCode, Millis, ServerFrame, ToolAnswer, ToolSaid,
+};
 
 use super::answer::{Answer, begun};
 use super::calls::{BY_MODE, Next, SUPERSEDED, no_call};
+use super::ending::Outcome;
 use super::events::Event;
 use super::store::{Decision, Given, Record, RecordKind, Round, Write, answer_id};
 use super::turn::{Running, Turn, TurnState, Waiting};
-use super::turns::Outcome;
 use super::{Origin, Output, PeerId, Thread, TurnId};
 
 impl Waiting {
@@ -71,6 +73,7 @@ impl Thread {
         }
     }
 
+    /// Stores the answer so far as a record of its own: the turn then needs no journal, timer or alarm while it waits, however long.
     fn pause(&mut self, now: Millis, id: TurnId, finished: Finished, next: Next) {
         let Some(turn) = self.turns.get_mut(&id) else { return };
         let (request_id, waited_ms) = (turn.request_id.clone(), turn.waited_ms);
@@ -99,17 +102,21 @@ impl Thread {
         }
         self.append(vec![Write::Append(record.clone())], &record);
         self.unfollow(&request_id);
-        self.log(Event::Waiting { request_id, calls });
+        self.tell_accepted(id);
+        self.log_of(id, Event::Waiting { request_id, calls });
     }
 
-    /// Calls the agent of a turn once more. That it is called is committed before.
+    /// Calls the agent of a turn once more. The commit comes first: after a crash in between, the turn is interrupted and its agent not
+    /// called twice.
     fn call_on(&mut self, now: Millis, id: TurnId, waiting: Waiting, slot: usize, start: Option<Write>) {
         let mut running = Running::again(waiting, slot, now, self.agent.reply());
         let journal = Write::Journal(running.journal(id));
         if let Some(turn) = self.turns.get_mut(&id) {
             turn.state = TurnState::Running(Box::new(running));
         }
-        self.store(start.into_iter().chain([journal]).collect());
+        let mut writes: Vec<Write> = start.into_iter().collect();
+        writes.push(journal);
+        self.store(writes);
         self.outputs.push_back(Output::StartAgent { turn: id });
     }
 
@@ -123,7 +130,7 @@ impl Thread {
             return;
         };
         let start = Write::Start { seq: waiting.record };
-        self.log(Event::TurnStarted { request_id });
+        self.log_of(id, Event::TurnStarted { request_id });
         self.call_on(now, id, *waiting, slot, Some(start));
     }
 
@@ -166,7 +173,7 @@ impl Thread {
     /// By a frame.
     pub(super) fn answer_call(&mut self, now: Millis, origin: Origin<'_>, answer: ToolAnswer) {
         if let Some(error) = self.refuses_answer(&answer) {
-            return self.refuse(origin, &error);
+            return self.refuse(origin, error);
         }
         let by = self.peers.get(origin.peer).and_then(|peer| peer.identity.subject.clone());
         self.take_answer(now, Some(origin.peer), by, answer);
@@ -182,7 +189,8 @@ impl Thread {
     ) {
         if let Ok(Some(id)) = self.answered_call(&answer) {
             let ToolAnswer { request_id, tool_use_id, said } = answer;
-            self.log(Event::CallAnswered { connection_id: peer.cloned(), request_id, answer: word(&said) });
+            let event = Event::CallAnswered { connection_id: peer.cloned(), request_id, answer: word(&said) };
+            self.log_of(id, event);
             self.take(now, id, tool_use_id, said, by);
         }
     }
@@ -281,7 +289,7 @@ impl Thread {
     pub(super) fn make_way(&mut self, now: Millis, message: &Content, is_version: bool) {
         let results: Vec<&String> = match message {
             Content::Text(_) => Vec::new(),
-            Content::Blocks(blocks) => blocks.iter().filter_map(result_of).collect(),
+            Content::Blocks(blocks) => blocks.iter().filter_map(result_of).collect_vec(),
         };
         let mut ends = Vec::new();
         for (id, waiting) in self.waiting() {

@@ -2,14 +2,14 @@
 
 use crate::agent::Failed;
 use crate::protocol::limits::DELETION_KEPT_MS;
-use crate::protocol::{ErrorBody, ErrorCode, Millis, SnapshotReason};
+use crate::protocol::{CollectVec, ErrorBody, ErrorCode, Millis, SnapshotReason};
 
 use super::access::{Follows, Peer};
+use super::ending::Outcome;
 use super::files::Files;
 use super::outbox::Outbox;
 use super::store::{Deletion, Journal, Mark, MarkKind, Record, Records, Stored, Write};
 use super::turn::{Running, Turn, TurnState, Waiting};
-use super::turns::Outcome;
 use super::{Blame, Cause, Origin, PeerId, Thread, TurnId, Woken};
 
 /// 40 random bits tell one life of a log from another.
@@ -20,7 +20,7 @@ impl Thread {
         self.random = woken.seed;
         self.epoch = self.next_epoch();
         for (peer, mut attachment) in woken.peers {
-            // An older build saved none.
+            // An older build saved no seed with its sockets.
             if attachment.reading.seed == 0 {
                 attachment.reading = self.new_reading();
             }
@@ -33,22 +33,31 @@ impl Thread {
         if let Some(deletion) = woken.deletion {
             self.remember(now, deletion);
         }
+        // Of a trace nothing else depends on them.
+        let open: Vec<TurnId> = self.turns.keys().copied().collect();
+        let begun = if open.is_empty() { Vec::new() } else { records.begun(&open).unwrap_or_default() };
+        for (turn, begun) in begun {
+            if let Some(turn) = self.turns.get_mut(&turn) {
+                turn.trace = begun.trace;
+            }
+        }
         // Time has passed, and a session that cannot be read whole may have lost its owner.
         self.dismiss_expired(now);
         self.dismiss_strangers();
-        // What they hold of their turns may not be stored. Asked for again, a turn is shown from its beginning.
+        // Requests of stock clients may hold text that is not stored, and their protocols cannot take it back. They are cut off: asked
+        // for again, a turn is shown from its beginning.
         self.cut_off(records);
         // Sockets that outlived the thread may hold text that is not stored, or lack an event that is.
         if !self.is_settled() {
             let sent_all = |(_, peer): &(&PeerId, &Peer)| peer.follows == Follows::Everything;
-            let peers: Vec<_> = self.peers.iter().filter(sent_all).map(|(id, _)| id.clone()).collect();
+            let peers: Vec<_> = self.peers.iter().filter(sent_all).map(|(id, _)| id.clone()).collect_vec();
             for peer in peers {
                 self.bring_up_to_date(records, &peer, SnapshotReason::Reset);
             }
         }
         if let Some((Blame { peer, name, error: invalid }, error)) = blamed(&woken.cause) {
             // A frame that no thread would take is not to be sent again.
-            self.refuse(Origin { peer, name }, invalid.as_ref().unwrap_or(&error));
+            self.refuse(Origin { peer, name }, invalid.clone().unwrap_or(error));
         }
         for turn in self.running_ids() {
             if let Some(running) = self.running_mut(turn) {
@@ -56,7 +65,7 @@ impl Thread {
             }
             self.end(now, turn, broken_off(&woken.cause));
         }
-        // The mode may have been changed right before.
+        // A crash may have come between a change of the permission mode and its decisions.
         self.decide_by_mode(now);
     }
 
@@ -64,6 +73,8 @@ impl Thread {
         (self.next_random() >> (u64::BITS - EPOCH_BITS)).max(1)
     }
 
+    /// Derives the open turns and counters from the checkpoint and the marks after it, so that a turn costs no write of its own for
+    /// them.
     fn restore(&mut self, now: Millis, stored: Stored) {
         let Stored { checkpoint, open, since, journals, last_seq, last_turn, rounds } = stored;
         self.epoch = checkpoint.epoch;
@@ -71,6 +82,12 @@ impl Thread {
         self.session = Some(checkpoint.session);
         self.outbox =
             Outbox::from_store(checkpoint.delivered, checkpoint.seq, checkpoint.place, checkpoint.database);
+        if checkpoint.delivered < checkpoint.seq {
+            // At the latest: what was said first since then may be older than what was said last.
+            self.outbox.lacking_since = self.session.as_ref().map(|session| session.last_message_at);
+        } else {
+            self.outbox.lacking_since = since.first().map(|mark| mark.created_at);
+        }
         let mut journals = journals;
         for mark in open.into_iter().chain(since) {
             if mark.seq > self.seq {
@@ -83,7 +100,7 @@ impl Thread {
                 MarkKind::Question { started } | MarkKind::Regenerate { started, .. } => {
                     let journal = take_journal(&mut journals, mark.turn);
                     let rounds: Vec<Record> =
-                        rounds.iter().filter(|record| record.turn == mark.turn).cloned().collect();
+                        rounds.iter().filter(|record| record.turn == mark.turn).cloned().collect_vec();
                     let mut turn = open_turn(now, &mark, started, journal, &rounds);
                     if let MarkKind::Regenerate { question, .. } = mark.kind {
                         turn.parent = Some(question);
@@ -105,6 +122,9 @@ impl Thread {
     /// It is forgotten when it is old, unless D1 has yet to learn of it.
     fn remember(&mut self, now: Millis, Deletion { at, owed }: Deletion) {
         self.was_deleted = !owed.is_empty() || now.saturating_sub(at) < DELETION_KEPT_MS;
+        if !owed.is_empty() {
+            self.outbox.lacking_since = Some(at);
+        }
         self.outbox.owed = owed;
         self.outbox.clears |= self.was_deleted;
         if !self.was_deleted {
@@ -128,17 +148,21 @@ impl Thread {
     }
 }
 
-/// A turn that was called several times may have several, in as many slots: an answer only grows.
+/// A turn whose agent was called several times may have journals in several slots. The largest is the newest, since an answer only
+/// grows.
 fn take_journal(journals: &mut Vec<Journal>, turn: TurnId) -> Option<Journal> {
-    let size = |journal: &Journal| {
+    let mut longest = None;
+    for (index, journal) in journals.iter().enumerate() {
         let events = journal.growing.as_ref().map_or(journal.blocks.len() as u64, |growing| growing.events);
-        (events, journal.text.len())
-    };
-    let own = journals.iter().enumerate().filter(|(_, journal)| journal.turn == turn);
-    let (index, _) = own.max_by_key(|(_, journal)| size(journal))?;
-    Some(journals.swap_remove(index))
+        if journal.turn == turn {
+            longest = longest.max(Some((events, journal.text.len(), index)));
+        }
+    }
+    longest.map(|(.., index)| journals.swap_remove(index))
 }
 
+/// A turn as it was before the thread woke: queued if its agent was never called, waiting if it had said so in a record, else running.
+/// Turns that ran end as interrupted, once sockets have been told what was stored of them.
 fn open_turn(now: Millis, mark: &Mark, started: bool, journal: Option<Journal>, rounds: &[Record]) -> Turn {
     let mut turn = Turn::queued(mark.request_id.clone(), mark.created_at);
     let running = |journal: Option<Journal>| match journal {

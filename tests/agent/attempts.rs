@@ -82,6 +82,18 @@ fn what_would_help_is_read_from_the_endpoints_words() {
         (400, "max_tokens is too large: 99999. At most 16384 completion tokens", Remedy::None),
         (400, r#"{"error":{"message":"string too long. Expected a maximum length 40"}}"#, Remedy::Plain),
         (
+            400,
+            "The toolConfig field must be defined when using toolUse and toolResult content blocks.",
+            Remedy::Tools,
+        ),
+        (400, "Requests which include `tool_use` or `tool_result` blocks must define tools", Remedy::Tools),
+        (
+            400,
+            "litellm.UnsupportedParamsError: Bedrock doesn't support tool calling without `tools=` param specified.",
+            Remedy::Tools,
+        ),
+        (400, "tools: this model has no tools", Remedy::None),
+        (
             422,
             r#"{"detail":[{"loc":["body","max_tokens"],"msg":"Field required","input":{"stream_options":{}}}]}"#,
             Remedy::None,

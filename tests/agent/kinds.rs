@@ -173,7 +173,7 @@ fn show(event: &AgentEvent) -> Value {
             "clientCalls": finished.client_calls,
         }))}),
         AgentEvent::Failed(failed) => json!({"failed": {
-            "code": failed.error.code,
+            "code": failed.error.code.as_str(),
             "retryable": failed.error.retryable,
             "tokensUsed": failed.tokens_used,
             "remedy": format!("{:?}", failed.remedy),

@@ -1,6 +1,9 @@
 use std::rc::Rc;
 
-use bobbin::agent::{Agent, AgentEvent, AgentMessage, AgentRequest, Attempt, Call, configured, http, openai};
+use bobbin::agent::http::Asked;
+use bobbin::agent::{
+    Agent, AgentEvent, AgentMessage, AgentRequest, Attempt, Call, Remedy, anthropic, configured, http, openai,
+};
 use bobbin::protocol::{Approval, ApprovalState, Block, Content, Role};
 use bobbin::variables::{Name, Variables};
 use proptest::prelude::*;
@@ -350,6 +353,38 @@ fn what_a_provider_wants_back_goes_back_with_its_calls_and_to_no_other_model() {
         let told = messages_of(None, vec![user("Go"), blocks(Role::Assistant, answer)]);
         assert_eq!(told[1], json!({"role": "assistant", "tool_calls": [told_call("a")]}));
     }
+}
+
+#[test]
+fn the_tools_whose_calls_are_told_are_declared_where_an_endpoint_wants_that() {
+    let calls = vec![call("a", &json!({})), call("b", &json!({}))];
+    let history = vec![user("Go"), blocks(Role::Assistant, calls), user("And?")];
+    let tools = |kind: &http::Kind, messages: Vec<AgentMessage>, declares_tools: bool| -> Value {
+        let (agent, request) = (kind.name, request(messages));
+        let asked = Asked {
+            agent,
+            model: "m",
+            system_prompt: None,
+            request: &request,
+            is_plain: false,
+            declares_tools,
+        };
+        serde_json::from_str::<Value>(&(kind.body)(&asked)).unwrap()["tools"].take()
+    };
+    let function = json!({"name": "f", "parameters": {"type": "object", "properties": {}}});
+    assert_eq!(
+        tools(&openai::KIND, history.clone(), true),
+        json!([{"type": "function", "function": function}])
+    );
+    let claudes = json!([{"name": "f", "input_schema": {"type": "object"}}]);
+    assert_eq!(tools(&anthropic::KIND, history.clone(), true), claudes);
+    for kind in [&openai::KIND, &anthropic::KIND] {
+        assert_eq!(tools(kind, history.clone(), false), Value::Null);
+        assert_eq!(tools(kind, vec![user("Go")], true), Value::Null);
+    }
+    let (attempt, wait_ms) = Attempt::default().next(Remedy::Tools, 0).unwrap();
+    assert_eq!((attempt.declares_tools, attempt.is_plain, wait_ms), (true, false, 0));
+    assert_eq!(attempt.next(Remedy::Tools, 0), None);
 }
 
 #[test]

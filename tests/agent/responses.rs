@@ -116,6 +116,13 @@ fn a_plain_request_asks_for_no_encrypted_reasoning() {
 
 fn body(system_prompt: Option<&str>, messages: Vec<AgentMessage>, is_plain: bool) -> Value {
     let request = request(messages);
-    let asked = Asked { agent: AgentName::Responses, model: "m", system_prompt, request: &request, is_plain };
+    let asked = Asked {
+        agent: AgentName::Responses,
+        model: "m",
+        system_prompt,
+        request: &request,
+        is_plain,
+        declares_tools: false,
+    };
     serde_json::from_str(&responses::request_body(&asked)).unwrap()
 }

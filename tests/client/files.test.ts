@@ -16,7 +16,7 @@ import {
 } from "bobbin-client";
 import { within } from "../worker/client.ts";
 import { freshId, start } from "../worker/harness.ts";
-import { withoutBucket } from "../web/support/files.ts";
+import { entryWithout } from "../worker/support/without.ts";
 import { Network, faster } from "./network.ts";
 
 const DEADLINE_MS = 20_000;
@@ -130,7 +130,7 @@ test("what is too large is refused in words before anything is sent", async () =
 });
 
 test("without a bucket an upload says what is not configured, and a small file goes within the message", async (context) => {
-  const bare = await start({ entry: withoutBucket });
+  const bare = await start({ entry: entryWithout("FILES") });
   context.after(bare.close);
   const thread = open({ url: bare.url });
   assert.equal((await fetchConfig(thread)).bound?.includes("FILES"), false);

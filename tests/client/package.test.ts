@@ -21,7 +21,7 @@ const LICENCES = ["LICENSE-APACHE", "LICENSE-MIT"];
  * 350 for blocks that grow, and for a session's model and metadata; 800 to answer calls that wait, once and across connections;
  * 325 for programs that nobody watches: what is awaited is given up in time with the reason (155), a signal takes a message back (110),
  * and where there is no WebSocket it is said what to give (60); 1,600 for versions: to fork once over a line that fails
- * (375), to choose a path (250), to fold branches (575), to send edits and regenerates once, and to say below what a message was written (400); 15 for pages of history of another size, and for their form as lines. 75 of the hooks' are for a token that changes, and for a page that shows at
+ * (375), to choose a path (250), to fold branches (575), to send edits and regenerates once, and to say below what a message was written (400); 15 for pages of history of another size, and for their form as lines. Of the list 60 are for what changes while it is loaded. 75 of the hooks' are for a token that changes, and for a page that shows at
  * first what its server has rendered.
  */
 const BUDGETS = [
@@ -31,7 +31,7 @@ const BUDGETS = [
   ["uploadFile, fetchFile, inlineFile, fetchConfig", "bobbin-client", 3_000],
   ["exportMessages", "bobbin-client", 1_700],
   ["useThread, useThreadState", "bobbin-client/react", 10_990],
-  ["useThread, useThreadState, useTurn, useSessions", "bobbin-client/react", 11_940],
+  ["useThread, useThreadState, useTurn, useSessions", "bobbin-client/react", 12_000],
   ["useFile", "bobbin-client/react", 2_300],
   // With all of a thread, and of uploads.
   ["createChatTransport", "bobbin-client/ai-sdk", 17_100],

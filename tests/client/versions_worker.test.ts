@@ -5,7 +5,8 @@ import { type Message, type Thread, type ThreadOptions, type Turn, createThread 
 import { within } from "../worker/client.ts";
 import { freshId, start } from "../worker/harness.ts";
 import { MemoryStorage } from "./fakes.ts";
-import { Network, seeded } from "./network.ts";
+import { Network } from "./network.ts";
+import { seeded } from "../worker/support/random.ts";
 import { isReady, transcript, until, withoutPlaces } from "./threads.ts";
 
 const DEADLINE_MS = 60_000;

@@ -5,7 +5,8 @@ import { type Message, type Thread, type ThreadOptions, type Turn, createSession
 import { eventually, within } from "../worker/client.ts";
 import { type Bobbin, freshId, start } from "../worker/harness.ts";
 import { MemoryStorage } from "./fakes.ts";
-import { Network, faster, seeded } from "./network.ts";
+import { Network, faster } from "./network.ts";
+import { seeded } from "../worker/support/random.ts";
 import { isReady, transcript, until, withoutPlaces } from "./threads.ts";
 
 const DEADLINE_MS = 20_000;

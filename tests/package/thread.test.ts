@@ -60,6 +60,17 @@ test("hooks are called in order, each with what it needs", async () => {
   assert.equal(later.filter((what) => what === "title").length, 1);
 });
 
+test("the class is told where its turn stands in the trace of the request", async () => {
+  const session = freshId();
+  const trace = "0af7651916cd43dd8448eb211c80319c";
+  const client = await bobbin.join(session, { headers: { traceparent: `00-${trace}-b7ad6b7169203331-01`, tracestate: "vendor=1" } });
+  client.say("r1", "hello");
+  await client.next(endOf("r1"));
+  const [turn] = await named(session, "beforeTurn");
+  assert.match(turn.traceparent, new RegExp(`^00-${trace}-(?!b7ad6b7169203331)[0-9a-f]{16}-01$`));
+  assert.equal(turn.tracestate, "vendor=1");
+});
+
 test("what a hook calls at once reaches who is connected", async () => {
   const { tab } = await said("hello");
   await tab.client.settled();

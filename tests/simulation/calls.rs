@@ -12,7 +12,8 @@ pub struct Calls {
     started_at: Millis,
     was_made: bool,
     retries: u64,
-    is_plain: bool,
+    /// What was tried that is worth one call.
+    tried: Vec<Remedy>,
     is_shortened: bool,
     heard_at: Millis,
     /// When a part of the answer came last.
@@ -67,8 +68,8 @@ impl Calls {
     fn fail(&mut self, now: Millis, remedy: Remedy, config: &Config) {
         let wait_ms = match remedy {
             _ if self.said_at.is_some() => return,
-            Remedy::Plain if !self.is_plain => {
-                self.is_plain = true;
+            Remedy::Plain | Remedy::Tools if !self.tried.contains(&remedy) => {
+                self.tried.push(remedy);
                 0
             }
             Remedy::Shorter => {
@@ -84,7 +85,7 @@ impl Calls {
                 self.retries += 1;
                 wait_ms
             }
-            Remedy::None | Remedy::Plain | Remedy::Later { .. } => return,
+            Remedy::None | Remedy::Plain | Remedy::Tools | Remedy::Later { .. } => return,
         };
         self.again = Some(Again { at: now + wait_ms, may_be_given_up: self.is_shortened });
     }

@@ -60,7 +60,7 @@ impl Person {
             Role::Named(access) => (Some(access), false),
             Role::NamedElsewhere => (None, false),
         };
-        Identity { subject: Some(self.subject.to_owned()), granted, may_create, expires_at }
+        Identity { subject: Some(self.subject.to_owned()), granted, may_create, expires_at, trace: None }
     }
 
     pub fn access(&self, begun: &Begun) -> Option<Access> {

@@ -1,6 +1,6 @@
 //! An answer in pieces: text, and the blocks between.
 
-use bobbin::protocol::{Block, Content, to_json};
+use bobbin::protocol::{Block, Content, Write, to_json};
 use serde_json::{Value, json};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -167,6 +167,6 @@ pub fn weight(pieces: &[Piece]) -> usize {
     pieces.iter().map(weight).sum()
 }
 
-pub fn json_of<T: serde::Serialize>(value: &T) -> Value {
+pub fn json_of<T: Write>(value: &T) -> Value {
     serde_json::from_str(&to_json(value)).expect("it is JSON")
 }

@@ -346,11 +346,12 @@ fn does(random: &mut Random) -> Does {
 }
 
 fn remedy(random: &mut Random) -> Remedy {
-    match random.below(8) {
+    match random.below(9) {
         0..4 => Remedy::Later { after_ms: None },
         4 => Remedy::Later { after_ms: Some(random.between(0, 40_000)) },
         5 => Remedy::Plain,
         6 => Remedy::Shorter,
+        7 => Remedy::Tools,
         _ => Remedy::None,
     }
 }

@@ -7,7 +7,7 @@ use bobbin::thread::{Delivered, Input, Request, Thread, TurnId};
 use super::Check;
 use super::client::Client;
 use super::people::Person;
-use super::pieces::Piece;
+use super::pieces::{Piece, json_of};
 use super::steps::{Does, IndexDoes, With};
 use super::truth::Turn;
 use super::world::World;
@@ -242,8 +242,7 @@ impl World {
                 return Err(format!("client {id} ends with {view:?}"));
             }
             if let Some(session) = &session
-                && view.session.as_ref().map(|frame| &frame.json()["session"])
-                    != serde_json::to_value(session).ok().as_ref()
+                && view.session.as_ref().map(|frame| &frame.json()["session"]) != Some(&json_of(session))
             {
                 return Err(format!(
                     "client {id} ends with the session {:?}\n  and not {session:?}",

@@ -165,7 +165,10 @@ test("a tool at the client, and an approval, are answered by tool messages", asy
   done(call, "tool-calls");
   await sent;
   const custom = agent.events.filter((event) => event.type === EventType.CUSTOM).map((event) => [(event as any).name, (event as any).value]);
-  assert.deepEqual(custom, [["approval-requested", { approval: { id: "a2", needsApproval: true }, input: { x: 1 }, toolCallId: "c2", toolName: "remove" }]]);
+  assert.deepEqual(custom, [
+    ["approval-requested", { approval: { id: "a2", needsApproval: true }, input: { x: 1 }, toolCallId: "c2", toolName: "remove" }],
+    ["tool-input-available", { input: {}, toolCallId: "c1", toolName: "locate" }],
+  ]);
   agent.addMessage({ id: "t1", role: "tool", toolCallId: "c1", content: '{"lat":1}' });
   agent.addMessage({ id: "t2", role: "tool", toolCallId: "c2", content: '{"approved":false,"message":"User denied this action"}' });
   const next = agent.go({ runId: "the-second-run" });

@@ -157,6 +157,15 @@ for (const by of ["SSE", "WebSocket"]) {
   });
 }
 
+async function goesOn(seen: Seen): Promise<void> {
+  const next = seen.client.sendMessage("next");
+  const second = await upstream.next();
+  begin(second, "goes on");
+  done(second);
+  await next;
+  assert.equal(seen.text, "goes on");
+}
+
 test("by WebSocket, stop ends the turn at the model", async () => {
   const id = freshId();
   const seen = new Seen(id, "WebSocket");
@@ -167,12 +176,7 @@ test("by WebSocket, stop ends the turn at the model", async () => {
   seen.client.stop();
   await sent.catch(() => {});
   await call.aborted;
-  const next = seen.client.sendMessage("next");
-  const second = await upstream.next();
-  begin(second, "goes on");
-  done(second);
-  await next;
-  assert.equal(seen.text, "goes on");
+  await goesOn(seen);
 });
 
 test("by WebSocket, a cut is resumed by the client exactly there, without a call of its application", async () => {
@@ -194,12 +198,7 @@ test("by WebSocket, a cut is resumed by the client exactly there, without a call
   const deltas = seen.chunks.filter((chunk) => chunk.type === "TEXT_MESSAGE_CONTENT").map((chunk) => (chunk as unknown as { delta: string }).delta);
   assert.equal(deltas.join(""), "begun while away, and done");
   // Another run opens a socket for its conversation again.
-  const next = seen.client.sendMessage("next");
-  const second = await upstream.next();
-  begin(second, "goes on");
-  done(second);
-  await next;
-  assert.equal(seen.text, "goes on");
+  await goesOn(seen);
 });
 
 test("a socket that is there for a run ends with it, and one for no run is refused", async () => {

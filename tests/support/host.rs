@@ -103,16 +103,9 @@ impl Host {
         identity: Identity,
         cursor: Option<String>,
     ) -> bool {
-        self.run(|pump| pump.thread().map(drop));
-        let refused = match self.thread() {
-            Some(thread) => thread.refuses(self.now, &identity).map(|(code, _)| code),
-            None => Some(CloseCode::InternalError),
-        };
-        if refused.is_some() {
-            self.links.insert(peer.clone(), Link { close: refused, ..Link::default() });
+        if !self.link(peer, &identity) {
             return false;
         }
-        self.links.insert(peer.clone(), Link { is_open: true, ..Link::default() });
         self.pump(Input::Joined { peer: peer.clone(), identity, dialect, cursor });
         let has_joined = self.links.get(peer).is_some_and(|link| link.is_open && link.attachment.is_some());
         if !has_joined {
@@ -163,18 +156,23 @@ impl Host {
         answer
     }
 
-    /// A stock client's upgrade; whether it was let in.
-    pub fn open(&mut self, dialect: Dialect, peer: &PeerId, identity: Identity, detaches: bool) -> bool {
+    /// Opens a socket, or closes it as the shell does before its thread has it; whether it is open.
+    fn link(&mut self, peer: &PeerId, identity: &Identity) -> bool {
         self.run(|pump| pump.thread().map(drop));
         let refused = match self.thread() {
-            Some(thread) => thread.refuses(self.now, &identity).map(|(code, _)| code),
+            Some(thread) => thread.refuses(self.now, identity).map(|(code, _)| code),
             None => Some(CloseCode::InternalError),
         };
-        if refused.is_some() {
-            self.links.insert(peer.clone(), Link { close: refused, ..Link::default() });
+        let is_open = refused.is_none();
+        self.links.insert(peer.clone(), Link { close: refused, is_open, ..Link::default() });
+        is_open
+    }
+
+    /// A stock client's upgrade; whether it was let in.
+    pub fn open(&mut self, dialect: Dialect, peer: &PeerId, identity: Identity, detaches: bool) -> bool {
+        if !self.link(peer, &identity) {
             return false;
         }
-        self.links.insert(peer.clone(), Link { is_open: true, ..Link::default() });
         self.pump(Input::Opened { peer: peer.clone(), identity, dialect, detaches });
         self.links.get(peer).is_some_and(|link| link.is_open && link.attachment.is_some())
     }

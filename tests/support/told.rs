@@ -130,7 +130,9 @@ impl UiStream {
         }
         let key = |of: &str| format!("{of} {id}");
         match kind {
-            "start" => self.message_id = Some(text(chunk, "messageId").to_owned()),
+            "start" if self.message_id.is_none() => {
+                self.message_id = Some(text(chunk, "messageId").to_owned());
+            }
             "text-start" if self.open.insert(key("text")) => self.parts.push(json!({ "text": "" })),
             "reasoning-start" if self.open.insert(key("reasoning")) => {
                 self.parts.push(json!({ "thought": "" }));

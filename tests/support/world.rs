@@ -437,7 +437,7 @@ impl Platform for World {
 
     fn log(&mut self, line: Log<'_>) {
         match line {
-            Log::Event(event) => {
+            Log::Event(event, _) => {
                 self.trip();
                 self.seen.push(Seen::Logged(event.clone()));
             }

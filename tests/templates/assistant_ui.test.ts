@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import type { Page } from "playwright-core";
+import { eventually } from "../worker/client.ts";
 import { answered, openTab, say, skip } from "./browser.ts";
 import { Served, makeProject, run, takeTurn, tokensOf } from "./project.ts";
 
@@ -63,8 +64,7 @@ test("an answer can be asked for once more, and stands in the place of the first
     const { messages } = (await (await fetch(new URL("/sessions/again/messages", served.url))).json()) as { messages: { versions?: object }[] };
     return messages.at(-1)?.versions;
   };
-  while (!(await versions())) await new Promise((resolve) => setTimeout(resolve, 50));
-  assert.partialDeepStrictEqual(await versions(), { index: 1, count: 2 });
+  assert.partialDeepStrictEqual(await eventually(versions, "the second version"), { index: 1, count: 2 });
   await answered(one, "You said: hello");
   for (const page of [one, other]) assert.equal(await articles(page), 2);
 });

@@ -151,8 +151,13 @@ fn join(host: &mut Host, subject: &str) -> PeerId {
     let peer: PeerId = format!("{subject} {}", host.random.next()).into();
     host.links.insert(peer.clone(), Link { is_open: true, ..Link::default() });
     let granted = (subject != "owner").then_some(bobbin::protocol::Access::Viewer);
-    let identity =
-        Identity { subject: Some(subject.into()), granted, may_create: granted.is_none(), expires_at: None };
+    let identity = Identity {
+        subject: Some(subject.into()),
+        granted,
+        may_create: granted.is_none(),
+        expires_at: None,
+        trace: None,
+    };
     host.pump(Input::Joined { peer: peer.clone(), identity, dialect: Dialect::Native, cursor: None });
     peer
 }

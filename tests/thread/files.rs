@@ -410,11 +410,17 @@ fn begun() -> Harness {
 }
 
 fn token(subject: &str) -> Identity {
-    Identity { subject: Some(subject.into()), granted: None, may_create: true, expires_at: None }
+    Identity { subject: Some(subject.into()), granted: None, may_create: true, expires_at: None, trace: None }
 }
 
 fn named(subject: &str, access: Access) -> Identity {
-    Identity { subject: Some(subject.into()), granted: Some(access), may_create: false, expires_at: None }
+    Identity {
+        subject: Some(subject.into()),
+        granted: Some(access),
+        may_create: false,
+        expires_at: None,
+        trace: None,
+    }
 }
 
 fn path(id: &str) -> String {

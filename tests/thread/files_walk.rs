@@ -280,5 +280,5 @@ impl Walk {
 }
 
 fn token(subject: &str) -> Identity {
-    Identity { subject: Some(subject.into()), granted: None, may_create: true, expires_at: None }
+    Identity { subject: Some(subject.into()), granted: None, may_create: true, expires_at: None, trace: None }
 }

@@ -245,7 +245,13 @@ fn a_thread_that_panics_lets_followers_go_and_starts_readers_over() {
 #[test]
 fn posts_count_as_messages_of_their_subject_and_a_refused_one_leaves_nothing_behind() {
     let mut h = thread_with(Config { messages_per_minute: 3, ..Config::default() });
-    let ann = || Identity { subject: Some("ann".into()), granted: None, may_create: true, expires_at: None };
+    let ann = || Identity {
+        subject: Some("ann".into()),
+        granted: None,
+        may_create: true,
+        expires_at: None,
+        trace: None,
+    };
     h.join_with_token("ann", None);
     h.say("ann", "r1", "one");
     for id in ["p1", "p2"] {
@@ -264,7 +270,13 @@ fn posts_count_as_messages_of_their_subject_and_a_refused_one_leaves_nothing_beh
 fn frames_count_too_and_a_program_that_posts_without_end_is_told_to_wait() {
     let mut h =
         thread_with(Config { messages_per_minute: 1_000, frames_per_minute_min: 1, ..Config::default() });
-    let ann = || Identity { subject: Some("ann".into()), granted: None, may_create: true, expires_at: None };
+    let ann = || Identity {
+        subject: Some("ann".into()),
+        granted: None,
+        may_create: true,
+        expires_at: None,
+        trace: None,
+    };
     let codes: Vec<_> = (0..20_000).map(|_| h.post_as("prog", ann(), message("p1"), false)).collect();
     let limited = codes.into_iter().filter(|outcome| matches!(outcome, Some(Err(Undone::Refused(error))) if error.code == ErrorCode::RateLimited)).count();
     assert!(limited > 0);
@@ -274,8 +286,13 @@ fn frames_count_too_and_a_program_that_posts_without_end_is_told_to_wait() {
 #[test]
 fn a_credential_that_expires_ends_what_it_follows_and_posts_nothing_more() {
     let mut h = thread();
-    let ann =
-        |expires_at| Identity { subject: Some("ann".into()), granted: None, may_create: true, expires_at };
+    let ann = |expires_at| Identity {
+        subject: Some("ann".into()),
+        granted: None,
+        may_create: true,
+        expires_at,
+        trace: None,
+    };
     let soon = Some(h.host.now + 1_000);
     taken(h.post_as("prog", ann(soon), message("r1"), true));
     h.follow_as("reader", ann(soon), None);

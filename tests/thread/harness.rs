@@ -57,7 +57,13 @@ impl Harness {
     pub fn join_with_token(&mut self, name: &str, expires_at: Option<u64>) {
         self.join_as(
             name,
-            Identity { subject: Some(name.to_owned()), granted: None, may_create: true, expires_at },
+            Identity {
+                subject: Some(name.to_owned()),
+                granted: None,
+                may_create: true,
+                expires_at,
+                trace: None,
+            },
         );
     }
 
@@ -66,7 +72,7 @@ impl Harness {
         let granted = Some(Access::Viewer);
         self.join_as(
             name,
-            Identity { subject: Some(name.to_owned()), granted, may_create: false, expires_at },
+            Identity { subject: Some(name.to_owned()), granted, may_create: false, expires_at, trace: None },
         );
     }
 
@@ -162,19 +168,26 @@ impl Harness {
     /// Virtual time, with timers and alarms exactly when they are due.
     pub fn wait(&mut self, ms: u64) {
         let until = self.host.now + ms;
-        while let Some(at) = self.next_at().filter(|at| *at <= until) {
-            self.host.now = self.host.now.max(at);
-            if self.host.timer().is_some_and(|at| at <= self.host.now) {
-                self.host.fire_timer();
-            }
-            if self.host.alarm.is_some_and(|at| at <= self.host.now) {
-                self.host.pump(Input::Alarm);
-            }
+        while self.next_at().is_some_and(|at| at <= until) {
+            self.step();
         }
         self.host.now = until;
     }
 
-    fn next_at(&self) -> Option<u64> {
+    /// The time goes on to the next timer or alarm, if there is one.
+    pub fn step(&mut self) {
+        let Some(at) = self.next_at() else { return };
+        self.host.now = self.host.now.max(at);
+        if self.host.timer().is_some_and(|at| at <= self.host.now) {
+            self.host.fire_timer();
+        }
+        if self.host.alarm.is_some_and(|at| at <= self.host.now) {
+            self.host.pump(Input::Alarm);
+        }
+    }
+
+    /// When the next timer fires, or the alarm goes off.
+    pub fn next_at(&self) -> Option<u64> {
         [self.host.timer(), self.host.alarm].into_iter().flatten().min()
     }
 

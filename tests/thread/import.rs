@@ -167,7 +167,13 @@ fn another_session_of_this_id_and_a_turn_that_runs_are_left_alone() {
 #[test]
 fn nobody_but_an_admin_may_do_it() {
     let mut h = thread();
-    let ann = Identity { subject: Some("ann".into()), granted: None, may_create: true, expires_at: None };
+    let ann = Identity {
+        subject: Some("ann".into()),
+        granted: None,
+        may_create: true,
+        expires_at: None,
+        trace: None,
+    };
     let outcome = h.host.import(&ann, import(&two_turns()).unwrap());
     assert!(matches!(outcome, Some(Err(Undone::Denied(Denied::Forbidden(_))))), "{outcome:?}");
     assert_eq!(h.host.store.rows_written, 0);

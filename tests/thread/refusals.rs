@@ -296,8 +296,13 @@ fn is_like(frame: &Value, pattern: &Value) -> bool {
 fn join(host: &mut Host, name: &str, granted: Access) -> PeerId {
     let peer: PeerId = name.into();
     host.links.insert(peer.clone(), Link { is_open: true, ..Link::default() });
-    let identity =
-        Identity { subject: Some(name.into()), granted: Some(granted), may_create: false, expires_at: None };
+    let identity = Identity {
+        subject: Some(name.into()),
+        granted: Some(granted),
+        may_create: false,
+        expires_at: None,
+        trace: None,
+    };
     host.pump(Input::Joined { peer: peer.clone(), identity, dialect: Dialect::Native, cursor: None });
     peer
 }

@@ -401,3 +401,66 @@ fn what_a_program_posts_is_followed_by_stock_clients_too() {
     h.agent("r1", vec![said("answer"), finished()]);
     assert_eq!(run(&h, &agent).text, "answer");
 }
+
+#[test]
+fn an_answer_that_no_turn_asked_for_is_shown_to_who_asks_for_the_last() {
+    let mut h = thread();
+    let ui = socket(&mut h, "ui");
+    send(&mut h, &ui, "R1", "m1", "hello");
+    h.agent("u-m1", vec![said("answer"), finished()]);
+    let post = Post {
+        request_id: "a1".into(),
+        content: bobbin::protocol::Content::Text("by the way".into()),
+        is_answer: true,
+        ..Post::default()
+    };
+    let answer_id = h.post("app", post, false).unwrap().unwrap().answer_id;
+    resume(&mut h, &ui, "R2");
+    let late = follow(&mut h, Dialect::AiSdkEvents, "late", wants(TurnWanted::Last));
+    let mut events = UiStream::default();
+    h.host.links[&late].told.iter().for_each(|text| events.event(text).unwrap());
+    let read = told(&h, &ui);
+    for stream in [&read.0["R2"], &events] {
+        assert_eq!((stream.text.as_str(), stream.ended.as_deref()), ("by the way", Some("end")));
+        assert_eq!(stream.message_id.as_ref(), Some(&answer_id));
+    }
+    assert_eq!(read.0["R1"].text, "answer");
+}
+
+#[test]
+fn what_never_arrived_is_taken_when_it_is_asked_for_again_or_written_anew() {
+    let mut h = thread();
+    let ui = socket(&mut h, "ui");
+    let again = |request: &str, id: &str, more: serde_json::Value| {
+        let message = json!({ "id": id, "role": "user", "parts": [{ "type": "text", "text": id }] });
+        let mut frame = json!({ "type": "send", "requestId": request, "id": "s1", "messages": [message] });
+        more.as_object().unwrap().iter().for_each(|(name, value)| frame[name] = value.clone());
+        frame.to_string()
+    };
+    h.host.receive(&ui, &again("R1", "m1", json!({ "trigger": "regenerate-message" })));
+    h.agent("u-m1", vec![said("one"), finished()]);
+    h.host.receive(&ui, &again("R2", "m2", json!({ "trigger": "submit-message", "messageId": "m2" })));
+    h.agent("u-m2", vec![said("two"), finished()]);
+    // What is known is made again, under another name.
+    h.host.receive(&ui, &again("R3", "m2", json!({ "trigger": "submit-message", "messageId": "m2" })));
+    h.agent("u-m2.2", vec![said("three"), finished()]);
+    let read = told(&h, &ui);
+    let texts: Vec<&str> = read.0.values().map(|stream| stream.text.as_str()).collect();
+    assert_eq!(texts, ["one", "two", "three"]);
+    assert!(read.0.values().all(|stream| stream.ended.as_deref() == Some("end")));
+}
+
+#[test]
+fn a_client_that_comes_before_the_first_word_sees_the_message_begin_once() {
+    let mut h = thread();
+    let ui = socket(&mut h, "ui");
+    send(&mut h, &ui, "R1", "m1", "hello");
+    resume(&mut h, &ui, "R2");
+    let late = follow(&mut h, Dialect::AiSdkEvents, "late", wants(TurnWanted::Last));
+    // It begins at once for those who come later, too.
+    assert!(h.host.links[&late].told.concat().contains(r#""type":"start""#));
+    h.agent("u-m1", vec![said("answer"), finished()]);
+    // A second `start` would be told here as an error.
+    let read = told(&h, &ui);
+    assert_eq!((read.0["R1"].text.as_str(), read.0["R2"].text.as_str()), ("answer", "answer"));
+}

@@ -1,7 +1,8 @@
 use bobbin::agent::{AgentEvent, Finished};
-use bobbin::protocol::Role;
-use bobbin::thread::Config;
-use serde_json::json;
+use bobbin::protocol::limits::{GUARD_MS, JOURNAL_MS};
+use bobbin::protocol::{Role, to_json};
+use bobbin::thread::{Config, Event};
+use serde_json::{Value, json};
 
 use crate::harness::{failed, finished, said, thought, thread, thread_of, tokens};
 use crate::support::Seen;
@@ -252,12 +253,51 @@ fn the_log_tells_of_a_turns_start_only_if_it_waited() {
     h.say("ann", "r2", "two");
     h.finish("r1");
     let events: Vec<String> = h.seen().iter().filter_map(logged).collect();
-    assert_eq!(events, ["turn_accepted r1", "turn_accepted r2", "turn_ended r1", "turn_started r2"]);
+    assert_eq!(events, ["turn_accepted r2", "turn_ended r1", "turn_started r2"]);
+}
+
+#[test]
+fn a_turn_that_is_over_soon_is_one_line_of_the_log_which_names_its_connection() {
+    let mut h = thread();
+    h.greet("ann");
+    h.seen();
+    h.say("ann", "r1", "one");
+    h.agent("r1", vec![said("x"), finished()]);
+    let seen = h.seen();
+    assert_eq!(seen.iter().filter_map(logged).collect::<Vec<_>>(), ["turn_ended r1"]);
+    let ends_of = |seen: &Seen| match seen {
+        Seen::Logged(Event::TurnEnded { connection_id, .. }) => connection_id.clone(),
+        _ => None,
+    };
+    assert_eq!(seen.iter().find_map(ends_of).as_deref(), Some("ann-1"));
+}
+
+#[test]
+fn a_turn_that_takes_longer_is_told_of_while_it_runs_also_if_its_agent_is_silent() {
+    for is_silent in [false, true] {
+        let mut h = thread();
+        h.greet("ann");
+        h.seen();
+        h.say("ann", "r1", "one");
+        if !is_silent {
+            h.text("r1", "x");
+        }
+        h.wait(if is_silent { GUARD_MS } else { JOURNAL_MS });
+        let accepted: Vec<String> = h.seen().iter().filter_map(logged).collect();
+        assert_eq!(accepted, ["turn_accepted r1"]);
+        h.wait(5 * GUARD_MS);
+        h.finish("r1");
+        let seen = h.seen();
+        assert_eq!(seen.iter().filter_map(logged).collect::<Vec<_>>(), ["turn_ended r1"]);
+        let names =
+            |seen: &Seen| matches!(seen, Seen::Logged(Event::TurnEnded { connection_id: Some(_), .. }));
+        assert!(!seen.iter().any(names));
+    }
 }
 
 fn logged(seen: &Seen) -> Option<String> {
     let Seen::Logged(event) = seen else { return None };
-    let event = serde_json::to_value(event).unwrap();
+    let event = serde_json::from_str::<Value>(&to_json(event)).unwrap();
     Some(format!("{} {}", event["event"].as_str()?, event["requestId"].as_str()?))
 }
 

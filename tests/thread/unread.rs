@@ -274,7 +274,13 @@ fn check(frame: &Value) -> Option<u64> {
 }
 
 fn viewer() -> Identity {
-    Identity { subject: Some("v".into()), granted: Some(Access::Viewer), may_create: false, expires_at: None }
+    Identity {
+        subject: Some("v".into()),
+        granted: Some(Access::Viewer),
+        may_create: false,
+        expires_at: None,
+        trace: None,
+    }
 }
 
 struct Told {

@@ -1,5 +1,6 @@
 //! A message is written anew, a question answered once more, a version chosen.
 
+use bobbin::protocol::to_json;
 use bobbin::thread::Config;
 use serde_json::{Value, json};
 
@@ -572,7 +573,7 @@ impl Harness {
 
     pub fn session(&self) -> Value {
         let session = self.host.thread().and_then(bobbin::thread::Thread::shown_session);
-        serde_json::to_value(session.expect("a session")).unwrap()
+        serde_json::from_str(&to_json(&session.expect("a session"))).unwrap()
     }
 
     #[track_caller]

@@ -478,7 +478,8 @@ fn a_viewer_decides_nothing_and_who_decides_is_named() {
     h.send("eve", &output("c2", &json!(1)));
     h.expect("eve", &[refused("FORBIDDEN"), refused("FORBIDDEN")]);
     let granted = Some(Access::Editor);
-    let bob = Identity { subject: Some("bob".into()), granted, may_create: false, expires_at: None };
+    let bob =
+        Identity { subject: Some("bob".into()), granted, may_create: false, expires_at: None, trace: None };
     h.join_as("bob", bob);
     h.frames("bob");
     let mut frame = decision("c1", false);
@@ -505,6 +506,7 @@ fn who_comes_by_http_may_do_the_same_and_is_told_the_same() {
         granted,
         may_create: false,
         expires_at: None,
+        trace: None,
     };
     let eve = identity("eve", Some(Access::Viewer));
     assert!(matches!(h.host.request(&eve, approve.clone()), Err(Denied::Forbidden(_))));

@@ -1,25 +1,13 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import type { BrowserContextOptions } from "playwright-core";
-import { type Bobbin, start } from "../worker/harness.ts";
-import { Upstream } from "../worker/upstream.ts";
 import { type Tab, Visitor, until } from "./support/browser.ts";
+import { bobbin, upstream } from "./support/model.ts";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const ANSWER = "# Head\n\nIt is \\(e = mc^2\\)[^1], H<sub>2</sub>O, <kbd>Ctrl</kbd>.\n\n$$\\frac{a}{b}$$\n\n<details>\n<summary>More</summary>\n\nof it\n\n</details>\n\n[^1]: A note.\n\nText with `code` and [a link](https://example.com/).\n\n- [x] done\n\n```rust\nfn main() { /* 1 */ let a = \"b\"; }\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n> quoted";
-
-let upstream: Upstream;
-let bobbin: Bobbin;
-before(async () => {
-  upstream = await Upstream.start();
-  bobbin = await start({ vars: upstream.vars });
-});
-after(async () => {
-  await bobbin.close();
-  upstream.close();
-});
 
 const looks: Record<string, BrowserContextOptions> = {
   "in the light": { colorScheme: "light" },

@@ -1,19 +1,7 @@
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { type Bobbin, start } from "../worker/harness.ts";
-import { Upstream } from "../worker/upstream.ts";
+import { test } from "node:test";
 import { Visitor, until } from "./support/browser.ts";
-
-let upstream: Upstream;
-let bobbin: Bobbin;
-before(async () => {
-  upstream = await Upstream.start();
-  bobbin = await start({ vars: upstream.vars });
-});
-after(async () => {
-  await bobbin.close();
-  upstream.close();
-});
+import { bobbin, upstream } from "./support/model.ts";
 
 test("thinking and tools are folded blocks that open", async () => {
   const visitor = await Visitor.arrive();

@@ -1,20 +1,8 @@
 // Changing one's mind: edit, regenerate, the way between versions, try again, fork.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { type Bobbin, start } from "../worker/harness.ts";
-import { Upstream } from "../worker/upstream.ts";
+import { test } from "node:test";
 import { type Tab, Visitor, until } from "./support/browser.ts";
-
-let upstream: Upstream;
-let bobbin: Bobbin;
-before(async () => {
-  upstream = await Upstream.start();
-  bobbin = await start({ vars: upstream.vars });
-});
-after(async () => {
-  await bobbin.close();
-  upstream.close();
-});
+import { bobbin, upstream } from "./support/model.ts";
 
 const said = (tab: Tab) => tab.page.locator(".said").allInnerTexts();
 const shown = async (tab: Tab, questions: readonly string[], answers: readonly string[]) => {

@@ -1,21 +1,9 @@
 // Input methods for Japanese, Chinese and Korean: Enter and Escape belong to the composition while there is one.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import type { BrowserContextOptions, CDPSession } from "playwright-core";
-import { type Bobbin, start } from "../worker/harness.ts";
-import { Upstream } from "../worker/upstream.ts";
 import { type Tab, Visitor } from "./support/browser.ts";
-
-let upstream: Upstream;
-let bobbin: Bobbin;
-before(async () => {
-  upstream = await Upstream.start();
-  bobbin = await start({ vars: upstream.vars });
-});
-after(async () => {
-  await bobbin.close();
-  upstream.close();
-});
+import { bobbin, upstream } from "./support/model.ts";
 
 test("Enter that chooses a word, or that ends a composition in Safari, sends nothing", async () => {
   const { visitor, tab, input } = await arrive();

@@ -4,11 +4,12 @@ import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { type Bobbin, start } from "../worker/harness.ts";
 import { type Tab, Visitor, until } from "./support/browser.ts";
-import { PICTURE, attached, drop, filesOf, paste, pick, picturesOf, withoutBucket } from "./support/files.ts";
+import { PICTURE, attached, drop, filesOf, paste, pick, picturesOf } from "./support/files.ts";
+import { entryWithout } from "../worker/support/without.ts";
 
 let bobbin: Bobbin;
 before(async () => {
-  bobbin = await start({ entry: withoutBucket });
+  bobbin = await start({ entry: entryWithout("FILES") });
 });
 after(() => bobbin.close());
 

@@ -101,16 +101,17 @@ test("Back leads to the place where one was, and so does loading the page again"
   const tab = await visitor.open(new URL(`/s/${sessionId}`, bobbin.url));
   await tab.isDone();
   await tab.page.mouse.move(700, 400);
-  for (let times = 0; times < 4; times += 1) {
-    await tab.page.mouse.wheel(0, -4000);
-    await tab.page.waitForTimeout(100);
-  }
   const seen = () =>
     tab.page.evaluate(`(() => {
       const top = document.querySelector(".scroller")?.getBoundingClientRect().top;
       const first = [...document.querySelectorAll(".exchange")].find((item) => item.getBoundingClientRect().bottom > top);
       return [first?.dataset.request, Math.round(first?.getBoundingClientRect().top - top)].join(" ");
     })()`) as Promise<string>;
+  for (let times = 0; times < 4; times += 1) {
+    const before = await seen();
+    await tab.page.mouse.wheel(0, -4000);
+    await until(seen, (now) => now !== before);
+  }
   let place = await seen();
   await until(seen, (now) => [now === place, (place = now)][0] as boolean);
   assert.notEqual(place.split(" ")[0], "turn-79");

@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { type Bobbin, freshId, start } from "../worker/harness.ts";
 import { type Tab, Visitor, until, words } from "./support/browser.ts";
+import { longestTasks } from "./support/tasks.ts";
 
 const TURNS = 500;
-/** A task of this length is seen as a stutter (W3C, Long Tasks). */
-const LONG_TASK_MS = 50;
+/** Of a processor's time: what else the machine does counts little. */
+const TASK_MS_MAX = 100;
 
 let bobbin: Bobbin;
 before(async () => {
@@ -36,23 +37,22 @@ test("a thread of 1,000 messages is read from its end to its beginning, and stay
   await visitor.leave();
 });
 
-test("a fast stream of a long answer does not stutter, and follows to the end", async () => {
+test("a fast stream of a long answer does not stutter, and follows to the end", async (t) => {
   await bobbin.restart({ ECHO_DELAY_MS: "1" });
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.isConnected();
   const paragraphs = Array.from({ length: 60 }, (_, index) => `## Part ${index}\n\n${words(60)} **bold** \`code\`\n\n- a\n- b`);
   await tab.field.fill(paragraphs.join("\n\n"));
-  await tab.page.evaluate(`
-    window.longTasks = [];
-    new PerformanceObserver((list) => window.longTasks.push(...list.getEntries().map(({ duration }) => duration))).observe({ type: "longtask" });
-  `);
-  await tab.field.press("Enter");
-  await tab.isDone();
+  const [longest = Infinity] = await longestTasks(tab.page, [
+    async () => {
+      await tab.field.press("Enter");
+      await tab.isDone(120_000);
+    },
+  ]);
   assert.ok((await fromEnd(tab)) < 2, "it followed");
-  const long = (await tab.page.evaluate("window.longTasks")) as number[];
-  const blocked = long.reduce((sum, duration) => sum + duration - LONG_TASK_MS, 0);
-  assert.ok(blocked < 500, `the page was blocked for ${Math.round(blocked)} ms: ${long.map(Math.round)}`);
+  t.diagnostic(`the longest task took ${Math.round(longest)} ms of the processor`);
+  assert.ok(longest > 0 && longest < TASK_MS_MAX, `a task took ${Math.round(longest)} ms`);
   await visitor.leave();
 });
 

@@ -1,19 +1,7 @@
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { type Bobbin, start } from "../worker/harness.ts";
-import { Upstream } from "../worker/upstream.ts";
+import { test } from "node:test";
 import { type Tab, Visitor, until } from "./support/browser.ts";
-
-let upstream: Upstream;
-let bobbin: Bobbin;
-before(async () => {
-  upstream = await Upstream.start();
-  bobbin = await start({ vars: upstream.vars });
-});
-after(async () => {
-  await bobbin.close();
-  upstream.close();
-});
+import { bobbin, upstream } from "./support/model.ts";
 
 const HEAVY = {
   "2,000 quotes within each other": ">".repeat(2000),
@@ -192,10 +180,15 @@ test("what is marked is shown so while it still comes, without its marks", async
   `);
   await tab.say("Second");
   const call = await upstream.next();
-  const pieces = ["Some **bold", " words** and `co", "de`, [a li", "nk](https://exam", "ple.com/a). 这是**重", "点**吗\n\n| a |", " b |\n|-", "--|---|\n| 1 |", " 2 |\n"];
-  for (const piece of pieces) {
+  // Each piece, and what the page shows before the next one comes; of the others nothing is to be seen yet.
+  const pieces = [
+    ["Some **bold", "Some bold"], [" words** and `co", "and co"], ["de`, [a li", "code,"], ["nk](https://exam"], ["ple.com/a). 这是**重", "这是重"],
+    ["点**吗\n\n| a |", "重点吗"], [" b |\n|-"], ["--|---|\n| 1 |", "1"], [" 2 |\n", "2"],
+  ] as const;
+  for (const [piece, shown] of pieces) {
     call.text(piece);
-    await tab.page.waitForTimeout(60);
+    if (shown) await until(() => tab.answer.locator(".markdown").innerText(), (text) => text.includes(shown));
+    else await painted(tab);
   }
   call.finish().done();
   await tab.isDone();
@@ -230,7 +223,7 @@ test("a list that begins under a line is never taken for a heading while it stre
   for (const [piece, seen] of [["Here are the options:", "options:"], ["\n-", "options:"], [" the first", "the first"], ["\n-", "the first"], [" the second", "the second"]] as const) {
     call.text(piece);
     await answer.getByText(seen).waitFor();
-    await tab.page.waitForTimeout(50);
+    await painted(tab);
   }
   call.finish().done();
   await tab.isDone();
@@ -238,6 +231,9 @@ test("a list that begins under a line is never taken for a heading while it stre
   assert.equal(await tab.page.evaluate("window.headings"), 0);
   await visitor.leave();
 });
+
+/** What has come is drawn in one of the next frames. */
+const painted = (tab: Tab) => tab.page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))");
 
 async function answered(tab: Tab, question: string, answer: string): Promise<void> {
   const before = await tab.answers.locator(".end").count();

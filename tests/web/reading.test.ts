@@ -4,13 +4,14 @@ import { test } from "node:test";
 import { namesIn } from "../../web/src/markdown/definitions.ts";
 import { type Child, WEIGHT_MAX, md } from "../../web/src/markdown/parser.ts";
 import { Reading } from "../../web/src/markdown/reading.ts";
-import { adversarial, mixed, randomOf } from "./support/adversarial.ts";
+import { adversarial, mixed } from "./support/adversarial.ts";
+import { seeded } from "../worker/support/random.ts";
 
 const SEED = Number(process.env["SEED"] ?? 1);
 
 test("a text that grows piece by piece is read like one that was there at once", () => {
   for (let seed = SEED; seed < SEED + 300; seed += 1) {
-    const random = randomOf(seed);
+    const random = seeded(seed);
     const text = mixed(seed, 200 + random() * 30_000).replaceAll("\0", "\ufffd");
     const grown = new Reading();
     for (let length = 0; length < text.length; length += Math.ceil(random() ** 4 * 5000)) run(grown.read(text.slice(0, length), false));

@@ -1,21 +1,9 @@
 // What people write and send: in which direction it reads, and what is no text.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import type { Locator } from "playwright-core";
-import { type Bobbin, start } from "../worker/harness.ts";
-import { Upstream } from "../worker/upstream.ts";
 import { Visitor } from "./support/browser.ts";
-
-let upstream: Upstream;
-let bobbin: Bobbin;
-before(async () => {
-  upstream = await Upstream.start();
-  bobbin = await start({ vars: upstream.vars });
-});
-after(async () => {
-  await bobbin.close();
-  upstream.close();
-});
+import { bobbin, upstream } from "./support/model.ts";
 
 test("Arabic and Hebrew read from the right, each block by its own text, wherever people's words stand", async () => {
   const visitor = await Visitor.arrive();

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createPublicKey, generateKeyPairSync } from "node:crypto";
 import { after, afterEach, test } from "node:test";
+import { eventually } from "./client.ts";
 import type { Bobbin } from "./harness.ts";
 import { bearer, claimsOf, hmac, SECRET, signedBy, signerOf, startClosed, tokenOf, unsigned, type Claims, type Signer } from "./support/auth.ts";
 import { issuerOf, type Issuer } from "./support/auth_issuer.ts";
@@ -114,7 +115,7 @@ test("a hundred who come at once to a cold worker make it ask once, and all are 
   const gate = Promise.withResolvers<void>();
   issuer.gate = gate.promise;
   const statuses = Promise.all(Array.from({ length: 100 }, () => statusOf(signedBy(rsa, claims()))));
-  await until(() => issuer.asked > 0);
+  await eventually(async () => issuer.asked > 0, "the issuer to be asked");
   gate.resolve();
   assert.deepEqual(new Set(await statuses), new Set([200]));
   assert.equal(issuer.asked, 1);
@@ -132,7 +133,7 @@ test("without a key set nobody is let in, it is not asked at every request, and 
   assert.ok(issuer.asked <= 2, `asked ${issuer.asked} times`);
   await assert.rejects(bobbin.connect("a", bearer(signedBy(rsa, claims()))), /503/);
   issuer.answer = undefined;
-  await until(async () => (await statusOf(signedBy(rsa, claims()))) === 200);
+  await eventually(async () => (await statusOf(signedBy(rsa, claims()))) === 200, "the token to be taken");
 });
 
 for (const body of ["", "not JSON", "{}", '{"keys":7}', "[]", "[".repeat(10_000)]) {
@@ -215,12 +216,4 @@ async function closed(keys: object[], vars: Record<string, string> = {}): Promis
   open.push(bobbin, issuer);
   const statusOf = async (token: string): Promise<number> => (await bobbin.fetch("/sessions", bearer(token))).status;
   return { bobbin, issuer, statusOf };
-}
-
-async function until(is: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 10_000;
-  while (!(await is())) {
-    assert.ok(Date.now() < deadline, "too late");
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { request } from "node:http";
 import { after, test } from "node:test";
-import { within, type Client, type Frame } from "./client.ts";
+import { eventually, within, type Client, type Frame } from "./client.ts";
 import { freshId } from "./harness.ts";
 import { ORIGIN, bearer, seconds, shared, startClosed, tokenOf } from "./support/auth.ts";
 
@@ -118,6 +118,7 @@ test("a request that holds its body back until the session is somebody else's ch
   const slow = request(new URL(`/sessions/${id}`, bobbin.url), { method: "PATCH", headers: { ...ann.headers, ...json } });
   slow.write('{"title":');
   slow.flushHeaders();
+  const answered = once(slow, "response");
   // Answered after the request above has reached the object.
   assert.equal((await bobbin.fetch(`/sessions/${id}`, ann)).status, 200);
   assert.equal((await bobbin.fetch(`/sessions/${id}`, { method: "DELETE", ...ann })).status, 204);
@@ -125,7 +126,7 @@ test("a request that holds its body back until the session is somebody else's ch
   owner.say("r1", "mine now");
   await owner.next("final");
   slow.end('"taken over"}');
-  const [response] = await once(slow, "response");
+  const [response] = await answered;
   response.resume();
   assert.equal(response.statusCode, 404);
   const session = (await (await bobbin.fetch(`/sessions/${id}`, bob)).json()) as { title: string | null };
@@ -177,7 +178,7 @@ test("the list holds one's own sessions and those that the token gives a role in
     const { sessions } = (await response.json()) as { sessions: { id: string }[] };
     return [mine, theirs].map((id) => sessions.some((session) => session.id === id));
   };
-  await within(waitFor(async () => (await bobbin.d1("SELECT id FROM sessions WHERE id IN (?, ?)", mine, theirs)).length === 2), 10_000, "rows in D1");
+  await eventually(async () => (await bobbin.d1("SELECT id FROM sessions WHERE id IN (?, ?)", mine, theirs)).length === 2, "rows in D1");
   assert.deepEqual(await listed({}), [true, false]);
   assert.deepEqual(await listed(shared("viewer", theirs)), [true, true]);
   assert.deepEqual(await listed(shared("viewer", "*")), [true, true]);
@@ -199,8 +200,4 @@ async function answer(id: string, path: string, init: RequestInit, token: string
   const response = await bobbin.fetch(`/sessions/${id}${path}`, { ...init, headers });
   const kept = [...response.headers].filter(([name]) => name !== "date");
   return { status: response.status, headers: JSON.stringify(kept), body: await response.text() };
-}
-
-async function waitFor(is: () => Promise<boolean>): Promise<void> {
-  while (!(await is())) await new Promise((resolve) => setTimeout(resolve, 20));
 }

@@ -2,9 +2,10 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { endOf, eventually } from "./client.ts";
-import { type Entry, freshId, start } from "./harness.ts";
+import { freshId, start } from "./harness.ts";
 import { bearer, shared, startClosed, tokenOf } from "./support/auth.ts";
 import { Http, type Json, assertRefused } from "./support/d1_http.ts";
+import { entryWithout } from "./support/without.ts";
 
 const AUTH = { mode: "jwt", ways: ["bearer", "subprotocol", "ticket"] };
 
@@ -75,28 +76,8 @@ test("a search of titles alone finds no message, and D1 has none; history comes 
   assert.deepEqual([status, body.error.message], [500, "SEARCH is messages or titles"]);
 });
 
-// The build with an environment that lacks the database.
-const entry: Entry = {
-  type: "ESModule",
-  path: "no_database.js",
-  contents: `
-    import Worker, { SessionDO as Real } from "./build/index.js";
-    export * from "./build/index.js";
-    const without = (env) => new Proxy(env, { get: (target, name) => (name === "DB" ? undefined : target[name]) });
-    export class SessionDO extends Real {
-      constructor(state, env) {
-        super(state, without(env));
-      }
-    }
-    export default class extends Worker {
-      constructor(ctx, env) {
-        super(ctx, without(env));
-      }
-    }`,
-};
-
 test("without D1 threads go on, nothing is owed, and list and search say that they are not configured", async () => {
-  const bobbin = await start({ entry, vars: { ECHO_DELAY_MS: "0" } });
+  const bobbin = await start({ entry: entryWithout("DB"), vars: { ECHO_DELAY_MS: "0" } });
   after(bobbin.close);
   const http = new Http(bobbin);
   const id = freshId();

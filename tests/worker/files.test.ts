@@ -7,7 +7,8 @@ import { bearer, shared, startClosed, tokenOf } from "./support/auth.ts";
 import { type Json, assertRefused } from "./support/d1_http.ts";
 import { type Sent, FILE_BYTES_MAX, Files, block, pattern, text } from "./support/files.ts";
 import { residentBytes } from "./support/memory.ts";
-import { faultEntry, noBucketEntry, removeObject, setFault, stored } from "./support/r2_faults.ts";
+import { faultEntry, removeObject, setFault, stored } from "./support/r2_faults.ts";
+import { entryWithout } from "./support/without.ts";
 
 const DAY_MS = 24 * 3_600_000;
 
@@ -325,7 +326,7 @@ test("a file whose bytes somebody took out of the bucket is answered 404, and go
 });
 
 test("without a bucket small data: URLs work, and the rest says what to bind", async () => {
-  const bare = await startClosed({ ECHO_DELAY_MS: "0" }, { entry: noBucketEntry });
+  const bare = await startClosed({ ECHO_DELAY_MS: "0" }, { entry: entryWithout("FILES") });
   after(bare.close);
   const there = new Files(bare);
   const id = freshId();

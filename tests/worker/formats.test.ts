@@ -109,7 +109,7 @@ test("the format of this build has its stored database, with the tables and colu
   await bobbin.fetch(`/sessions/${id}/files`, { method: "POST", body: "waves" });
   const [format] = await bobbin.sql(id, "SELECT major || '.' || minor AS name FROM bobbin_thread");
   const file = join(FORMATS, `${format?.["name"]}.sqlite`);
-  const advice = "raise MINOR in src/session_do/schema.rs with the columns, and run `node tests/formats/make.ts` for the new format";
+  const advice = "raise MINOR in src/thread/store.rs with the columns of src/session_do/schema.rs, and run `node tests/formats/make.ts` for the new format";
   assert.ok(existsSync(file), `${file} is missing: ${advice}`);
   const made = await bobbin.sql(id, COLUMNS);
   assert.ok(made.length > 20, JSON.stringify(made));

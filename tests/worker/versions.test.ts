@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { type Client, type Frame, endOf } from "./client.ts";
 import { freshId, start } from "./harness.ts";
-import { Http, type Json, assertRefused } from "./support/d1_http.ts";
+import { Http, type Json, assertRefused, delivered } from "./support/d1_http.ts";
 
 const bobbin = await start({ vars: { ECHO_DELAY_MS: "0", MESSAGES_PER_MINUTE: "100000" }, crashable: true });
 after(bobbin.close);
@@ -124,11 +124,11 @@ test("a select writes few rows, however much it shows and leaves", async () => {
   const { id, client, ids } = await conversed(Array.from({ length: 100 }, (_, n) => `say ${n}`));
   client.say("edit", "anew", { replaces: "r0" });
   await client.next(endOf("edit"));
-  await delivered(id);
+  await delivered(bobbin, id);
   const before = await http.get(`/sessions/${id}/diagnostics`);
   client.send({ type: "select", messageId: ids[0] });
   await client.next("snapshot");
-  await delivered(id);
+  await delivered(bobbin, id);
   const rows = (await http.get(`/sessions/${id}/diagnostics`)).storage.rowsWritten - before.storage.rowsWritten;
   assert.ok(rows < 10, `${rows} rows`);
 });
@@ -157,7 +157,7 @@ async function shows(id: string, client: Client, said: string[]): Promise<void> 
   const snapshot: Frame = await newcomer.next("snapshot");
   assert.deepEqual(snapshot["messages"], page);
   await newcomer.close();
-  await delivered(id);
+  await delivered(bobbin, id);
   const session = await http.get(`/sessions/${id}`);
   assert.deepEqual([session.messageCount, session.firstMessagePreview], [said.length, said[0]]);
   const listed = (await http.get("/sessions?limit=200")).sessions.find((one: Json) => one["id"] === id);
@@ -175,13 +175,4 @@ async function finds(id: string, words: Record<string, boolean>): Promise<void> 
 async function exported(id: string): Promise<Json[]> {
   const response = await bobbin.fetch(`/sessions/${id}/messages`, { headers: { accept: "application/x-ndjson" } });
   return (await response.text()).trim().split("\n").map((line) => JSON.parse(line));
-}
-
-/** Until D1 has all of it. */
-async function delivered(id: string): Promise<void> {
-  for (;;) {
-    const { thread } = await http.get(`/sessions/${id}/diagnostics`);
-    if (thread.outbox.undeliveredEvents === 0) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }

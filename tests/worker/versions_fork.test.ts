@@ -1,7 +1,7 @@
 // A session begins as another one: whole, once, with its files, for whoever may read the one and begin the other.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { endOf } from "./client.ts";
+import { endOf, eventually } from "./client.ts";
 import { freshId } from "./harness.ts";
 import { bearer, shared, startClosed, tokenOf } from "./support/auth.ts";
 import { type Json, assertRefused } from "./support/d1_http.ts";
@@ -182,9 +182,6 @@ async function lengthen(id: string, turns: number): Promise<void> {
 
 /** Until the list has it. */
 async function listed(id: string, messageCount: number): Promise<void> {
-  for (;;) {
-    const { sessions } = await get("/sessions?limit=200");
-    if (sessions.some((session: Json) => session.id === id && session.messageCount === messageCount)) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  const isListed = async () => (await get("/sessions?limit=200")).sessions.some((session: Json) => session.id === id && session.messageCount === messageCount);
+  await eventually(isListed, `${id} in the list`);
 }

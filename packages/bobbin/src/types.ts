@@ -99,6 +99,9 @@ export interface Turn {
   signal: AbortSignal;
   /** 1, and one more each time that the turn goes on after people have answered its calls. */
   round: number;
+  /** Where this call stands in a trace, if its message came with one: for requests of your own (W3C Trace Context). */
+  traceparent?: string;
+  tracestate?: string;
 }
 
 /** A part of an answer. Every part of the AI SDK's `fullStream` and of its UI message stream is one, too. */

@@ -6,7 +6,7 @@
 use crate::agent::AgentRequest;
 use crate::agent::event::{is_set, made, set, single, text, word};
 use crate::agent::http::history::file_note;
-use crate::protocol::{ApprovalState, Block, Content, Json, Read, Role, to_json};
+use crate::protocol::{ApprovalState, Block, CollectVec, Content, Json, Read, Role, to_json};
 
 /// Told of a call that has no result. Whether its tool ran, nobody knows.
 const NO_RESULT: &str = "(no result was recorded)";
@@ -33,9 +33,11 @@ const APPROVAL: &str = "id<askedId,approved<isApproved,reason<approval.reason,\
 /// The JSON of all messages. One without parts is left out, as routes refuse it.
 pub(super) fn messages(request: &AgentRequest) -> String {
     let given = request.messages.iter().map(|said| (&said.id, said.role, &said.metadata, &said.content));
-    let answer = request.answer.iter().map(|answer| (&request.answer_id, Role::Assistant, &None, answer));
-    let messages: Vec<_> = given.chain(answer).collect();
-    let mut blocks: Vec<_> = messages.iter().map(|(.., content)| blocks(content)).collect();
+    let mut messages = given.collect_vec();
+    if let Some(answer) = &request.answer {
+        messages.push((&request.answer_id, Role::Assistant, &None, answer));
+    }
+    let mut blocks: Vec<_> = messages.iter().map(|(.., content)| blocks(content)).collect_vec();
     pair(&mut blocks);
     let mut told = Vec::new();
     for (at, ((id, role, metadata, _), blocks)) in messages.into_iter().zip(blocks).enumerate() {
@@ -58,7 +60,7 @@ fn blocks(content: &Content) -> Vec<Json> {
     match content {
         Content::Text(text) => vec![said(text)],
         Content::Blocks(blocks) => {
-            blocks.iter().map(|block| Json::parse(&to_json(block)).unwrap_or(Json::Null)).collect()
+            blocks.iter().map(|block| Json::parse(&to_json(block)).unwrap_or(Json::Null)).collect_vec()
         }
     }
 }

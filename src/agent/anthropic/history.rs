@@ -12,7 +12,7 @@ use crate::agent::http::Asked;
 use crate::agent::http::history::{
     Call, Pairs, Shown, arguments, file_note, given, nothing_said, plain_name, shown,
 };
-use crate::protocol::{Block, Content, Json, Role, is_blank, to_json};
+use crate::protocol::{Block, CollectVec, Content, Json, Role, is_blank, to_json};
 
 /// The type of a call of a tool at an MCP server.
 const MCP: &str = "mcp_tool_use";
@@ -50,7 +50,7 @@ pub(super) fn messages(asked: &Asked) -> String {
         set(&mut message, "content", Json::Array(blocks));
         message
     };
-    to_json(&Json::Array(turns.into_iter().map(message).collect()))
+    to_json(&Json::Array(turns.into_iter().map(message).collect_vec()))
 }
 
 impl<'a> History<'a> {

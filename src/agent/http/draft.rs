@@ -135,7 +135,8 @@ impl Draft {
         self.announce(&more);
     }
 
-    /// What has to be handed back with the thinking that is open, which is a thought then even without a text.
+    /// What has to be handed back with the open thinking. With it, the thinking is kept even if it has no text, because the endpoint may
+    /// refuse a history without it.
     pub fn signature(&mut self) -> &mut Option<Json> {
         &mut self.thought.data
     }
@@ -152,7 +153,7 @@ impl Draft {
         }
     }
 
-    /// Takes back thinking that is none.
+    /// Takes back a text that was taken for thinking and is not.
     pub fn take_thought(&mut self) -> String {
         let thought = &mut self.thought;
         (thought.is_begun, thought.is_uncertain) = (false, false);
@@ -225,8 +226,8 @@ impl Draft {
         }
     }
 
-    /// Adds what the answer is based on, which is told at the answer's end, once: an address, an object with an address,
-    /// or OpenAI's annotation.
+    /// Adds a source of the answer: an address, an object with an address, or OpenAI's annotation. Sources are told once, at the
+    /// answer's end, since endpoints may repeat them.
     pub fn source(&mut self, source: &Json) {
         let source = source.get("url_citation").unwrap_or(source);
         let text = |name: &str| source.get(name).and_then(Json::as_str).map(str::to_owned);
@@ -265,7 +266,7 @@ impl Draft {
         is_over
     }
 
-    /// Keeps the first words that are of no answer: they may say why no more comes.
+    /// Keeps the first words that belong to no answer, because they may say why the answer ends.
     pub fn odd(&mut self, words: &str) {
         self.odd.get_or_insert_with(|| quote(words));
     }
@@ -360,7 +361,7 @@ impl Draft {
         self.break_off(if is_other { failure::not_an_answer(&odd) } else { failure::ended_early(&odd) });
     }
 
-    /// Takes what the body says outside of events, which counts if there was none.
+    /// Takes what the body says outside of events. It counts only if there was no event.
     pub(super) fn read_as(&mut self, words: &str) {
         if !self.is_heard && !is_blank(words) {
             self.odd(words);

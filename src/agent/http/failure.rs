@@ -44,7 +44,7 @@ pub fn http_failure(status: u16, retry_after: Option<u64>, body: &str) -> Failed
     failed(ErrorBody { code: ErrorCode::AgentError.into(), message, retryable: passes(status.into()) })
 }
 
-/// What was said, which is not to stand in a log.
+/// What was said in the conversation. A log must not hold it, so it is taken out of an endpoint's words.
 #[must_use]
 pub fn own_words(request: &AgentRequest) -> String {
     let mut all = String::new();
@@ -200,8 +200,8 @@ fn failed(error: ErrorBody) -> Failed {
     Failed::new(error)
 }
 
-/// A body worth quoting that reports no error in a way that is known. Of markup that is its text, which begins with
-/// its title.
+/// What to quote of a body that reports no error in a known way. Of markup it is the text: it begins with the title, which often
+/// names the error.
 pub(super) fn plain(text: &str) -> Cow<'_, str> {
     let text = text.trim();
     if !text.starts_with('<') {

@@ -4,12 +4,13 @@
 use std::borrow::Cow;
 use std::vec::IntoIter;
 
+use crate::agent::http::Asked;
 use crate::protocol::{Approval, ApprovalState, Block, Content, Json, Role, is_blank, to_json};
 use crate::variables::AgentName;
 
 /// Stands for a user's message that says nothing, where there has to be one.
 const NOTHING_SAID: &str = "(empty message)";
-/// The same where it brought results alone, which are told with their calls.
+/// Stands for a user's message that held only results. These are told together with their calls.
 const RESULTS_ABOVE: &str = "(the result is above)";
 /// Stands for a tool's result that says nothing.
 const NO_OUTPUT: &str = "(no output)";
@@ -24,7 +25,7 @@ const NAME_CHARS_MAX: usize = 64;
 pub(crate) struct Pairs<'a> {
     /// The assistants' calls that were not told yet, in order.
     calls: IntoIter<Call<'a>>,
-    /// Of each result that is still to come, whether it was told with its call.
+    /// For each result that is still to come: whether it was told together with its call.
     is_told: IntoIter<bool>,
 }
 
@@ -159,6 +160,21 @@ pub(crate) fn plain_name(name: &str) -> String {
         plain.push(if is_plain { char } else { '_' });
     }
     if plain.is_empty() { String::from("unnamed") } else { plain }
+}
+
+/// The names of the tools that a request is to declare: those whose calls its history has.
+pub(crate) fn declared(asked: &Asked) -> Vec<String> {
+    let mut names = Vec::new();
+    for (role, content) in asked.said().into_iter().filter(|_| asked.declares_tools) {
+        for block in blocks(content) {
+            if let (Role::Assistant, Block::ToolUse { name, .. }) = (role, block) {
+                names.push(plain_name(name));
+            }
+        }
+    }
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// A call's input as an object's JSON. One that is no object, as one that was cut is not, becomes a field of one.

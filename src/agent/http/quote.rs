@@ -93,7 +93,7 @@ fn is_marked(part: &str) -> bool {
     KEY_BEGINNINGS.iter().any(|beginning| part.starts_with(beginning))
 }
 
-/// A file's path; an address, whose slashes stand in pairs, is none.
+/// Whether it is the path of a file. Addresses begin with two slashes and are none.
 fn is_path(run: &str) -> bool {
     run.strip_prefix('/').is_some_and(|rest| !rest.starts_with('/') && rest.bytes().any(|byte| byte == b'/'))
 }

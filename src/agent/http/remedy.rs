@@ -17,6 +17,8 @@ const NOT_PLAIN: [&str; 9] = [
     "shouldmatchpattern",
     "missingfieldcontent",
 ];
+/// How Bedrock, Claude and `LiteLLM` refuse calls of tools that are not declared.
+const UNDECLARED: [&str; 3] = ["toolconfigfieldmustbe", "mustdefinetools", "toolcallingwithouttools"];
 /// What was given along with calls is left out where it is refused, and not where it is missing.
 const GIVEN: [&str; 3] = ["reasoningcontent", "reasoningdetails", "extracontent"];
 const MISSING: [&str; 3] = ["missing", "mustbe", "required"];
@@ -49,7 +51,7 @@ const TOO_LONG: [&str; 22] = [
 const OF_HISTORY: [&str; 6] = ["token", "prompt", "input", "history", "text", "上下文"];
 const EXCEEDED: [&str; 5] = ["exceed", "toolarge", "toomany", "limitis", "超"];
 const OF_ANSWER: [&str; 4] = ["maxtokens", "maxcompletion", "maxoutput", "deadline"];
-/// What only a limit in time says, which passes.
+/// Words of limits in time. These pass, so a shorter history is no remedy for them.
 const THROTTLED: [&str; 6] =
     ["throttl", "ratelimit", "perminute", "toomanyrequests", "tooktoolong", "takingtoolong"];
 /// What a request is told that is over such a limit all alone.
@@ -80,6 +82,8 @@ pub(crate) fn of(status: u64, words: &str) -> Remedy {
     let says = |words_of: &[&str]| words_of.iter().any(|said| is_within(said, &words));
     if says(&NOT_PLAIN) || says(&GIVEN) && !says(&MISSING) {
         Remedy::Plain
+    } else if says(&UNDECLARED) {
+        Remedy::Tools
     } else if status == TOO_LARGE
         || (says(&TOO_LONG) || says(&OF_HISTORY) && says(&EXCEEDED) && !says(&OF_ANSWER))
             && (status != RATE_LIMITED && !says(&THROTTLED) || says(&ALONE_TOO_LARGE))

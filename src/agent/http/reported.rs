@@ -2,7 +2,7 @@
 
 use super::quote::{is_within, letters, quote, with_words};
 use crate::protocol::json::Reader;
-use crate::protocol::{ErrorBody, ErrorCode, Json, is_blank, joined, to_json};
+use crate::protocol::{CollectVec, ErrorBody, ErrorCode, Json, is_blank, joined, to_json};
 
 /// What an endpoint says that does not take the worker's key.
 pub(super) const REFUSED: &str = "the model endpoint refused the worker's credential: check AGENT_API_KEY";
@@ -146,7 +146,7 @@ fn words(value: &Json) -> Option<String> {
     match value {
         Json::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
         Json::Array(items) => {
-            let all: Vec<String> = items.iter().filter_map(words).collect();
+            let all: Vec<String> = items.iter().filter_map(words).collect_vec();
             Some(joined(all.iter().map(String::as_str), ' ')).filter(|all| !all.is_empty())
         }
         Json::Object(_) => {

@@ -8,7 +8,7 @@ use super::endpoint::Kind;
 use crate::agent::redact::Secrets;
 use crate::agent::{AgentRequest, Attempt, Call, models};
 use crate::protocol::json::Fields;
-use crate::protocol::{Content, Json, Role, to_json};
+use crate::protocol::{CollectVec, Content, Json, Role, Trace, to_json};
 use crate::variables::{self, AgentName, Variables};
 
 const HEADERS: &str = "AGENT_HEADERS is a JSON object of headers and their values, each a text of ASCII characters or null, \
@@ -34,6 +34,8 @@ pub struct Settings {
     /// The endpoint has refused what is not of the oldest standard, and nothing else since: a call each turn is
     /// saved.
     pub is_plain: Cell<bool>,
+    /// It has refused calls of tools that were not declared.
+    declares_tools: Cell<bool>,
 }
 
 /// What an endpoint is asked.
@@ -49,14 +51,20 @@ pub struct Asked<'a> {
     pub request: &'a AgentRequest,
     /// Only the fields of the oldest standard may be in the request.
     pub is_plain: bool,
+    /// The tools whose calls the history has are declared.
+    pub declares_tools: bool,
 }
 
 impl<'a> Asked<'a> {
     /// What was said, oldest first: of a turn whose agent is called again, its own answer so far comes last.
     #[must_use]
     pub fn said(&self) -> Vec<(Role, &'a Content)> {
-        let messages = self.request.messages.iter().map(|message| (message.role, &message.content));
-        messages.chain(self.request.answer.iter().map(|answer| (Role::Assistant, answer))).collect()
+        let messages = self.request.messages.iter();
+        let mut said = messages.map(|message| (message.role, &message.content)).collect_vec();
+        if let Some(answer) = &self.request.answer {
+            said.push((Role::Assistant, answer));
+        }
+        said
     }
 }
 
@@ -86,7 +94,7 @@ impl Settings {
         let headers = object(read.secret(&variables::AGENT_HEADERS), are_headers, HEADERS)?;
         let mut secrets = Secrets::default();
         secrets.add(&api_key, false);
-        for (_, value) in headers.as_object().into_iter().flatten() {
+        for (_, value) in headers.fields() {
             secrets.add(value.as_str().unwrap_or_default(), true);
         }
         Ok(Rc::new(Settings {
@@ -99,6 +107,7 @@ impl Settings {
             headers,
             secrets,
             is_plain: Cell::default(),
+            declares_tools: Cell::default(),
         }))
     }
 
@@ -124,12 +133,14 @@ impl Settings {
     /// The body of a request, with the operator's own fields.
     pub fn body(&self, request: &AgentRequest, attempt: Attempt) -> String {
         self.is_plain.set(self.is_plain.get() || attempt.is_plain);
+        self.declares_tools.set(self.declares_tools.get() || attempt.declares_tools);
         let asked = Asked {
             agent: self.kind.name,
             model: self.model(request),
             system_prompt: self.system_prompt.as_deref(),
             request,
             is_plain: self.is_plain.get(),
+            declares_tools: self.declares_tools.get(),
         };
         let body = (self.kind.body)(&asked);
         if self.extra_body == Json::Null { body } else { merged(&body, &self.extra_body) }
@@ -142,11 +153,14 @@ impl Settings {
         for (name, value) in headers(request).iter().chain(self.kind.headers) {
             add(name, value);
         }
+        for (name, value) in trace_headers(request) {
+            add(name, value);
+        }
         let (name, before) = self.kind.key;
         if !self.api_key.is_empty() {
             add(name, &format!("{before}{}", self.api_key));
         }
-        for (name, value) in self.headers.as_object().into_iter().flatten() {
+        for (name, value) in self.headers.fields() {
             all.push((name.clone(), value.as_str().map(str::to_owned)));
         }
         Call::Http {
@@ -183,7 +197,7 @@ pub fn merged(body: &str, extra: &Json) -> String {
     let body = Json::parse(body);
     let mut all = String::new();
     for (fields, is_own) in [(body.as_ref(), true), (Some(extra), false)] {
-        for (name, value) in fields.and_then(Json::as_object).into_iter().flatten() {
+        for (name, value) in fields.unwrap_or(&Json::Null).fields() {
             if *value != Json::Null && !(is_own && extra.get(name).is_some()) {
                 all.push_str(if all.is_empty() { "{" } else { "," });
                 all.push_str(&to_json(name));
@@ -215,6 +229,12 @@ pub fn headers(request: &AgentRequest) -> [(&'static str, &str); 2] {
         ("x-bobbin-request-id", &request.request_id),
         ("x-bobbin-permission-mode", request.permission_mode.as_str()),
     ]
+}
+
+/// Where the call stands in a trace.
+pub fn trace_headers(request: &AgentRequest) -> impl Iterator<Item = (&'static str, &str)> {
+    let headers = request.trace.iter().flat_map(Trace::headers);
+    headers.filter_map(|(name, value)| Some((name, value?)))
 }
 
 /// What the application's own service is told beside that, and nobody else: who wrote the message, and what the

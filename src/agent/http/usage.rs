@@ -95,8 +95,8 @@ pub(crate) fn count(reader: &mut Reader, into: &mut Option<u64>) -> Parsed<()> {
 /// The largest number that is exact in JavaScript.
 const COUNT_MAX: u64 = (1 << 53) - 1;
 
-/// A number without its fraction. None if it is none, negative, over [`COUNT_MAX`], or written with an
-/// exponent, as only what is no count is.
+/// A number without its fraction. `None` if the text is no number, negative, over [`COUNT_MAX`], or has an exponent: no server
+/// writes a count so.
 fn whole(number: &str) -> Option<u64> {
     let number = number.trim();
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));

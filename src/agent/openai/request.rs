@@ -3,6 +3,7 @@
 use super::Form;
 use super::history::{history, listed};
 use crate::agent::http::Asked;
+use crate::agent::http::history::declared;
 use crate::protocol::{is_blank, to_json};
 
 /// The JSON body of a streamed completion that reports its usage unless it is plain. Without
@@ -10,11 +11,21 @@ use crate::protocol::{is_blank, to_json};
 #[must_use]
 pub fn request_body(asked: &Asked) -> String {
     format!(
-        r#"{{"model":{},"messages":{},"stream":true{}}}"#,
+        r#"{{"model":{},"messages":{},"stream":true{}{}}}"#,
         to_json(&asked.model),
         messages(asked),
         if asked.is_plain { "" } else { r#","stream_options":{"include_usage":true}"# },
+        tools(asked),
     )
+}
+
+fn tools(asked: &Asked) -> String {
+    let tool = |name: &String| {
+        let parameters = r#""parameters":{"type":"object","properties":{}}"#;
+        format!(r#"{{"type":"function","function":{{"name":"{name}",{parameters}}}}}"#)
+    };
+    let tools: Vec<String> = declared(asked).iter().map(tool).collect();
+    if tools.is_empty() { String::new() } else { format!(r#","tools":[{}]"#, tools.join(",")) }
 }
 
 /// The messages of such a request, as a JSON array.

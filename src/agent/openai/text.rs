@@ -6,9 +6,9 @@ use crate::agent::piece::Piece;
 /// What stands between `<` and `>`, in upper or lower case and perhaps with attributes: `Seed` has `seed:think`.
 /// Magistral has `[THINK]`.
 const NAMES: [&str; 5] = ["think", "thinking", "thought", "reasoning", "seed:think"];
-/// Of an answer that begins with more white space, it is told before any tag.
+/// White space before a tag is held back up to this size. Beyond it, it is taken for a part of the answer.
 const SPACE_BYTES_MAX: usize = 64;
-/// A longer tag is none.
+/// A tag that is longer than this is taken for text.
 const TAG_BYTES_MAX: usize = 128;
 /// So many backticks fence code off; what fewer of them begin ends with its line.
 const FENCE_TICKS: usize = 3;

@@ -5,8 +5,8 @@ use crate::agent::openai::Form;
 use crate::agent::openai::history::{history, listed};
 use crate::protocol::{is_blank, to_json};
 
-/// The JSON body of a streamed response that the endpoint does not keep. A plain one has no reasoning of earlier
-/// answers and asks for none, which models without reasoning refuse.
+/// The JSON body of a streamed response that the endpoint does not keep. A plain request has no reasoning of earlier
+/// answers and asks for none, because models without reasoning refuse both.
 #[must_use]
 pub fn request_body(asked: &Asked) -> String {
     let instructions = asked.system_prompt.filter(|prompt| !is_blank(prompt));

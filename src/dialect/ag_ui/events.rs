@@ -2,9 +2,9 @@
 //! events it has had since. So a run goes on exactly where a client was cut off.
 
 use crate::agent::event::{set, single, text, word};
-use crate::dialect::Told;
+use crate::dialect::{Teller, Told};
 use crate::protocol::{
-    ApprovalState, Block, Content, Cursor, Json, Progress, ResponseMetadata, ServerFrame, ToolOutput, to_json,
+    ApprovalState, Block, Content, Cursor, Json, Progress, ResponseMetadata, ServerFrame, to_json,
 };
 
 /// What was told of a turn.
@@ -20,8 +20,8 @@ pub struct Events {
     /// Whether the block that grows is a thought.
     is_thinking: bool,
     blocks: usize,
-    /// The calls whose results a client is to give.
-    clients: Vec<Json>,
+    /// The calls that have no result and whose approval is not asked for.
+    calls: Vec<Json>,
     out: Vec<(String, bool)>,
 }
 
@@ -54,14 +54,15 @@ pub fn place(text: &str) -> Option<(Progress, u64)> {
 }
 
 impl Events {
-    /// For a turn of this session.
+    /// The events of a turn of this session, none told yet.
     #[must_use]
     pub fn new(session_id: &str) -> Self {
         Events { session_id: session_id.to_owned(), ..Events::default() }
     }
+}
 
-    /// What comes of a frame about the turn.
-    pub fn tell(&mut self, frame: &ServerFrame) -> Vec<Told> {
+impl Teller for Events {
+    fn tell(&mut self, frame: &ServerFrame, _: bool) -> Vec<Told> {
         let mut after = self.held;
         match frame {
             ServerFrame::UserMessage { request_id, answer_id, message, .. } => {
@@ -99,9 +100,11 @@ impl Events {
                 self.decided(tool_use_id, *approved);
                 after.blocks = after.blocks.saturating_add(1);
             }
-            ServerFrame::Waiting { .. } => {
-                for call in std::mem::take(&mut self.clients) {
-                    self.custom("tool-input-available", &call, true);
+            ServerFrame::Waiting { tool_use_ids, .. } => {
+                for call in std::mem::take(&mut self.calls) {
+                    if tool_use_ids.iter().any(|id| text(&call, "toolCallId") == id) {
+                        self.custom("tool-input-available", &call, true);
+                    }
                 }
                 self.finish("");
             }
@@ -120,16 +123,14 @@ impl Events {
         self.placed(named.copied().unwrap_or(after))
     }
 
-    /// How many events its clients were told since the place that they hold.
-    #[must_use]
-    pub fn since(&self) -> u64 {
+    fn since(&self) -> u64 {
         self.since
     }
 
-    /// A run goes on with the turn. What grows is open for those who follow the turn already, and so it begins anew. For
-    /// them nothing of this counts: a client that was cut off within it is told the rest of it, by [`BEFORE_THAT`].
-    pub fn again(&mut self) -> Vec<Told> {
-        self.started();
+    /// Another run goes on with the turn there. What grows is open for those who follow the turn already, and so it begins
+    /// anew. For them nothing of this counts: a client that was cut off within it is told the rest of it.
+    fn again(&mut self) -> Vec<Told> {
+        self.run_started();
         match &self.open {
             None => {}
             Some(Open::Text) => self.open_text(),
@@ -147,7 +148,9 @@ impl Events {
         }
         told
     }
+}
 
+impl Events {
     fn open_text(&mut self) {
         self.event("TEXT_MESSAGE_START", "messageId", &self.answer_id.clone(), r#","role":"assistant""#);
     }
@@ -212,12 +215,12 @@ impl Events {
                 let (session_id, run_id) = (std::mem::take(&mut self.session_id), request_id.to_owned());
                 *self =
                     Events { session_id, run_id, answer_id: answer_id.to_owned(), held, ..Events::default() };
-                self.started();
+                self.run_started();
             }
         }
     }
 
-    fn started(&mut self) {
+    fn run_started(&mut self) {
         self.run("RUN_STARTED", "");
     }
 
@@ -279,7 +282,7 @@ impl Events {
                 self.think(index, text.get(told..).unwrap_or_default());
                 self.close();
             }
-            Block::ToolUse { id, name, input, output, approval, .. } => {
+            Block::ToolUse { id, name, input, approval, .. } => {
                 let input = to_json(input);
                 if is_new {
                     self.close();
@@ -291,9 +294,12 @@ impl Events {
                     self.event("TOOL_CALL_START", "toolCallId", id, &name);
                     self.event("TOOL_CALL_ARGS", "toolCallId", id, &delta(&input));
                     self.event("TOOL_CALL_END", "toolCallId", id, "");
-                    if output.as_ref().is_some_and(|output| *output == ToolOutput::Client) {
-                        self.clients.push(call(block));
-                    }
+                }
+                let is_requested =
+                    approval.as_ref().is_some_and(|approval| approval.state == ApprovalState::Requested);
+                self.calls.retain(|call| text(call, "toolCallId") != id);
+                if !is_requested {
+                    self.calls.push(call(block));
                 }
                 match approval.as_ref().map(|approval| approval.state == ApprovalState::Requested) {
                     Some(true) => {
@@ -314,7 +320,7 @@ impl Events {
             }
             Block::ToolResult { tool_use_id, content, .. } => {
                 self.close();
-                self.clients.retain(|call| text(call, "toolCallId") != tool_use_id);
+                self.calls.retain(|call| text(call, "toolCallId") != tool_use_id);
                 let content = content.as_str().map_or_else(|| to_json(content), str::to_owned);
                 let more = format!(
                     r#","messageId":{},"role":"tool","content":{}"#,
@@ -367,7 +373,7 @@ fn turn_of(answer_id: &str) -> u64 {
 
 fn usage(metadata: &ResponseMetadata) -> String {
     let reason = metadata.finish.as_ref().map_or("stop", |finish| finish.as_str());
-    // Of calls it would say that another run follows.
+    // `tool-calls` would tell the client that another run follows.
     let reason = if reason == "tool-calls" { "stop" } else { reason };
     let told = format!(r#","metadata":{{"tanstack":{{"finishReason":{}}}}}"#, to_json(&reason));
     let Some(usage) = &metadata.usage else { return told };

@@ -2,7 +2,7 @@
 
 use crate::agent::event::{made, set, single, text, word};
 use crate::dialect::grouped;
-use crate::protocol::{ApprovalState, Block, Content, Json, Message, Millis, Role, to_json};
+use crate::protocol::{ApprovalState, Block, CollectVec, Content, Json, Message, Millis, Role, to_json};
 
 use super::events::approval_id;
 
@@ -17,7 +17,7 @@ const SECONDS_OF_DAY: u64 = 86_400;
 /// The answer to a client that loads a thread: its messages, the run that it is to join, and the place before them.
 #[must_use]
 pub fn history(messages: &[Message], run: Option<&str>, before: Option<&str>) -> String {
-    let messages: Vec<String> = grouped(messages).iter().map(|group| message(group)).collect();
+    let messages: Vec<String> = grouped(messages).iter().map(|group| message(group)).collect_vec();
     let run = run.map_or("null".into(), |run| format!(r#"{{"runId":{}}}"#, to_json(&run)));
     let page = match before {
         None => r#"{"truncated":false}"#.into(),

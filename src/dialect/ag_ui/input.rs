@@ -3,13 +3,18 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::dialect::ai_sdk::request::content_of;
-use crate::dialect::scan::{Object, items, place_of};
+use crate::dialect::ai_sdk::request::{check_length, content_of, parts, takes};
+use crate::dialect::scan::{Object, last_items, place_of};
 use crate::dialect::{Asked, Incoming, Upload};
-use crate::protocol::limits::{BLOCKS_MAX, DATA_URL_BYTES_MAX};
+use crate::protocol::limits::{ANSWER_BYTES_MAX, BLOCKS_MAX, DATA_URL_BYTES_MAX};
 use crate::protocol::{
-    Block, CallAnswers, Json, Post, StockRequest, ToolSaid, TurnWanted, is_request_id, media_type, sha256,
+    Block, CallAnswers, CollectVec, Json, Post, StockRequest, ToolSaid, TurnWanted, is_request_id,
+    media_type, sha256,
 };
+
+/// Messages at the end that are looked at: the results of all calls that an answer can have, what stands between, and a
+/// question.
+const MESSAGES_READ: usize = 2 * BLOCKS_MAX;
 
 /// Reads a frame; `None` if it is not one of this protocol.
 #[must_use]
@@ -42,62 +47,53 @@ pub fn request_id(run: &str) -> String {
 }
 
 fn asked(text: &str, object: &Object<'_>) -> Result<Asked, String> {
-    let messages = object.raw("messages").and_then(items).ok_or("messages is missing, or is not an array")?;
+    let messages = object.raw("messages").and_then(|messages| last_items(messages, MESSAGES_READ));
+    let (messages, _) = messages.ok_or("messages is missing, or is not an array")?;
     let run = object.text("runId").unwrap_or_default().into_owned();
-    let mut said = Vec::new();
-    let mut last = None;
-    for message in messages.iter().rev() {
+    let (mut said, mut room) = (Vec::new(), ANSWER_BYTES_MAX);
+    let mut question = None;
+    for message in messages.into_iter().rev() {
         let message = Object::read(message).ok_or("a message is not an object")?;
-        let role = message.text("role").unwrap_or_default();
-        if role == "tool" {
-            said.extend(answer(&message));
-        } else if role != "reasoning" && role != "activity" {
-            last = Some((role, message));
-            break;
+        match &*message.text("role").unwrap_or_default() {
+            "tool" if takes(&mut room, message.raw("content").unwrap_or_default())? => {
+                answer(&message, &mut said);
+            }
+            "reasoning" | "activity" => {}
+            "user" if question.is_none() && said.is_empty() => question = Some(message),
+            _ => break,
         }
     }
     said.reverse();
     said.extend(resumed(object));
-    let mut known: Vec<String> = said.iter().map(|(call, _)| call.clone()).collect();
-    let calls = last.as_ref().and_then(|(_, message)| message.raw("toolCalls")).and_then(items);
-    let calls = calls.into_iter().flatten().filter_map(|call| Object::read(call)?.text("id"));
-    known.extend(calls.map(Cow::into_owned));
-    let answers = CallAnswers { answer_id: String::new(), said, known };
-    match last {
-        Some((role, message)) if role == "user" && answers.said.is_empty() => {
+    let known = said.iter().map(|(call, _)| call.clone()).collect_vec();
+    let answers = (!said.is_empty()).then(|| CallAnswers { answer_id: String::new(), said, known });
+    let (wants, uploads) = match question {
+        Some(message) => {
             let (post, uploads) = post(text, request_id(&run), &message)?;
-            let wants = TurnWanted::Run(Box::new(post));
-            Ok(Asked { request: StockRequest { run: Some(run.clone()), answers: None, wants }, uploads })
+            (TurnWanted::Run(Box::new(post)), uploads)
         }
-        _ if !answers.said.is_empty() => {
-            let request =
-                StockRequest { run: Some(run.clone()), answers: Some(answers), wants: TurnWanted::Rest };
-            Ok(Asked { request, uploads: Vec::new() })
-        }
-        _ => Err("the last message is a user's, or tool messages give the results of calls".into()),
-    }
+        None if answers.is_some() => (TurnWanted::Rest, Vec::new()),
+        None => return Err("the last message is a user's, or tool messages give the results of calls".into()),
+    };
+    Ok(Asked { request: StockRequest { run: Some(run), answers, wants }, uploads })
 }
 
 fn post(text: &str, request_id: String, message: &Object<'_>) -> Result<(Post, Vec<Upload>), String> {
     let id = message.text("id").ok_or("the message has no id")?;
     let (mut blocks, mut uploads) = (Vec::new(), Vec::new());
-    match (message.text("content"), message.raw("content").and_then(items)) {
-        (Some(said), _) => blocks.push(Block::Text { text: said.into_owned() }),
-        (None, Some(parts)) => {
-            if parts.len() > BLOCKS_MAX {
-                return Err(format!(
-                    "the message has {} parts; at most {BLOCKS_MAX} are allowed",
-                    parts.len()
-                ));
-            }
-            for part in parts {
-                let object = Object::read(part).ok_or("a part is not an object")?;
-                let (block, base64) = block(text, &object)?;
-                uploads.extend(base64.map(|base64| Upload { place: blocks.len(), base64 }));
-                blocks.push(block);
-            }
+    let content = message.raw("content").unwrap_or_default();
+    if content.starts_with('"') {
+        check_length(content, true)?;
+        blocks.extend(message.text("content").map(|said| Block::Text { text: said.into_owned() }));
+    } else if content.starts_with('[') {
+        for part in parts(content)? {
+            let object = Object::read(part).ok_or("a part is not an object")?;
+            let (block, base64) = block(text, part, &object)?;
+            uploads.extend(base64.map(|base64| Upload { place: blocks.len(), base64 }));
+            blocks.push(block);
         }
-        (None, None) => return Err("the message's content is neither a string nor an array".into()),
+    } else {
+        return Err("the message's content is neither a string nor an array".into());
     }
     let post = Post {
         request_id,
@@ -108,8 +104,9 @@ fn post(text: &str, request_id: String, message: &Object<'_>) -> Result<(Post, V
     Ok((post, uploads))
 }
 
-fn block(text: &str, part: &Object<'_>) -> Result<(Block, Option<Range<usize>>), String> {
+fn block(text: &str, raw: &str, part: &Object<'_>) -> Result<(Block, Option<Range<usize>>), String> {
     if part.text("type").as_deref() == Some("text") {
+        check_length(raw, true)?;
         let text = part.text("text").ok_or("a text part has no text")?;
         return Ok((Block::Text { text: text.into_owned() }, None));
     }
@@ -136,28 +133,33 @@ fn block(text: &str, part: &Object<'_>) -> Result<(Block, Option<Range<usize>>),
     Ok((Block::File { media_type, url, name, size: None }, base64))
 }
 
-/// The result of a call, or what was said to its approval.
-fn answer(message: &Object<'_>) -> Option<(String, ToolSaid)> {
-    let call = message.text("toolCallId")?.into_owned();
-    let content = message.text("content")?;
+/// The result of a call, or what was said to its approval, newest first. Only the call tells which of the two it is: a
+/// result that looks like a decision is one too, and the thread takes what fits.
+fn answer(message: &Object<'_>, said: &mut Vec<(String, ToolSaid)>) {
+    let (Some(call), Some(content)) = (message.text("toolCallId"), message.text("content")) else { return };
+    let call = call.into_owned();
     let is_error = message.text("error").is_some();
     let json = Json::parse(&content);
-    if let Some(json) = &json
-        && let Some(approved) = json.get("approved").and_then(Json::as_bool)
-        && (json.get("message").is_some() || json.get("pendingExecution").is_some())
+    let field = |name: &str| json.as_ref().and_then(|json| json.get(name));
+    let is_pending = field("pendingExecution").is_some();
+    if let Some(approved) = field("approved").and_then(Json::as_bool)
+        && (is_pending || field("message").is_some())
     {
-        return Some((call, ToolSaid::Decision { approved, reason: None }));
+        said.push((call.clone(), ToolSaid::Decision { approved, reason: None }));
     }
-    let output = json.filter(|json| matches!(json, Json::Object(_) | Json::Array(_)));
-    let output = output.unwrap_or_else(|| Json::String(content.into_owned()));
-    let result = Block::tool_result(call.as_str(), output, is_error);
-    Some((call, ToolSaid::Output(Box::new(result))))
+    if !is_pending {
+        let output = json.filter(|json| matches!(json, Json::Object(_) | Json::Array(_)));
+        let output = output.unwrap_or_else(|| Json::String(content.into_owned()));
+        let result = Block::tool_result(call.as_str(), output, is_error);
+        said.push((call, ToolSaid::Output(Box::new(result))));
+    }
 }
 
 /// What was said to interrupts, which are named as the approvals are.
 fn resumed(object: &Object<'_>) -> Vec<(String, ToolSaid)> {
     let mut said = Vec::new();
-    for entry in object.raw("resume").and_then(items).unwrap_or_default() {
+    let (entries, _) = object.raw("resume").and_then(|all| last_items(all, BLOCKS_MAX)).unwrap_or_default();
+    for entry in entries {
         let Some(entry) = Object::read(entry) else { continue };
         let payload = entry.raw("payload").and_then(Object::read);
         let approved = payload.and_then(|payload| payload.json("approved")).and_then(|it| it.as_bool());

@@ -7,7 +7,7 @@ use crate::protocol::{
 };
 
 use super::message::{approval_id, metadata, prepared, template};
-use crate::dialect::{Told, Version};
+use crate::dialect::{Teller, Told, Version};
 
 const CALL: &str = "toolCallId<id,toolName<name,dynamic?<providerData.dynamic,title";
 /// Told of a call that its turn's end left open.
@@ -41,9 +41,8 @@ enum Open {
     Call(Json, String),
 }
 
-impl Chunks {
-    /// What comes of a frame about the turn. `is_live` is false where it is shown again.
-    pub fn tell(&mut self, frame: &ServerFrame, is_live: bool) -> Vec<Told> {
+impl Teller for Chunks {
+    fn tell(&mut self, frame: &ServerFrame, is_live: bool) -> Vec<Told> {
         match frame {
             ServerFrame::UserMessage { answer_id, message, .. } => self.question(answer_id, &message.content),
             ServerFrame::Branch { answer_id: Some(answer_id), .. } => {
@@ -102,15 +101,14 @@ impl Chunks {
         std::mem::take(&mut self.out)
     }
 
-    /// The turn's agent is called.
-    pub fn started(&mut self) -> Vec<Told> {
+    fn started(&mut self) -> Vec<Told> {
         self.begin();
         std::mem::take(&mut self.out)
     }
 
-    /// What stands before the rest of the message, for a client that holds its beginning. A part that grows is open for
-    /// those who follow the turn already, and so it begins anew.
-    pub fn again(&mut self) -> Vec<Told> {
+    /// The rest is a message of its own there, with a beginning of its own. A part that grows is open for those who follow
+    /// the turn already, and so it begins anew.
+    fn again(&mut self) -> Vec<Told> {
         self.is_begun = false;
         self.begin();
         match self.open.take() {
@@ -124,7 +122,9 @@ impl Chunks {
         }
         std::mem::take(&mut self.out)
     }
+}
 
+impl Chunks {
     fn open_text(&mut self) {
         self.open = Some(Open::Text);
         self.say(r#"{"type":"text-start","id":"t"}"#);
@@ -165,7 +165,14 @@ impl Chunks {
                 // Those of the turn are counted by themselves.
                 self.blocks = 0;
             }
-            _ => *self = Chunks { message_id: answer_id.to_owned(), ..Chunks::default() },
+            _ => {
+                // Those who are sent the turn already have its `start`.
+                let has_begun = self.is_begun && self.message_id == answer_id;
+                *self = Chunks { message_id: answer_id.to_owned(), ..Chunks::default() };
+                if has_begun {
+                    self.begin();
+                }
+            }
         }
     }
 

@@ -3,8 +3,8 @@
 use crate::agent::event::{made, set, single, text, word};
 use crate::dialect::grouped;
 use crate::protocol::{
-    ApprovalState, Block, Content, Json, Message, MessageMetadata, Millis, ResponseMetadata, Role, Status,
-    to_json,
+    ApprovalState, Block, CollectVec, Content, Json, Message, MessageMetadata, Millis, ResponseMetadata,
+    Role, Status, to_json,
 };
 
 /// Blocks, and what is their part. Of those that are no text and no call it is their chunk as well.
@@ -70,7 +70,7 @@ pub(super) fn prepared(block: &Block) -> Json {
 
 /// The id under which the approval of a call is asked for: the agent's own, else the call's.
 #[must_use]
-pub(in crate::dialect) fn approval_id(call: &Block) -> &str {
+pub fn approval_id(call: &Block) -> &str {
     let Block::ToolUse { id, provider_data, .. } = call else { return "" };
     provider_data.as_ref().and_then(|data| data.get("approvalId")).and_then(Json::as_str).unwrap_or(id)
 }
@@ -82,7 +82,7 @@ pub(super) fn output(result: &Block) -> Json {
     match content {
         Json::String(_) if *is_error => content.clone(),
         content if *is_error => word(&to_json(content)),
-        // Of null, its text alone is kept.
+        // A result of `null` is stored as the text alone.
         Json::String(text) if output.is_none() && text == "null" => Json::Null,
         content => output.as_ref().unwrap_or(content).clone(),
     }
@@ -103,7 +103,7 @@ pub(super) fn metadata(created_at: Millis, status: &str, metadata: &ResponseMeta
 /// results alone is a part of the answer before it, with the answer that follows.
 #[must_use]
 pub fn history(messages: &[Message]) -> String {
-    let told: Vec<String> = grouped(messages).iter().map(|group| Told::of(group).json()).collect();
+    let told: Vec<String> = grouped(messages).iter().map(|group| Told::of(group).json()).collect_vec();
     ["[", &told.join(","), "]"].concat()
 }
 

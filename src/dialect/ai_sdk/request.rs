@@ -2,11 +2,12 @@
 //! the answer before it what was said to its calls. The rest is passed over where it stands.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::ops::Range;
 
-use crate::protocol::json::{Json, Parsed, Reader};
+use crate::protocol::json::Json;
 use crate::protocol::limits::{
-    BLOCKS_MAX, DATA_URL_BYTES_MAX, MESSAGE_BYTES_MAX, MESSAGE_METADATA_BYTES_MAX,
+    ANSWER_BYTES_MAX, BLOCKS_MAX, DATA_URL_BYTES_MAX, MESSAGE_BYTES_MAX, MESSAGE_METADATA_BYTES_MAX,
 };
 use crate::protocol::{
     Block, CallAnswers, Content, Post, Read, StockRequest, ToolSaid, TurnWanted, cut, is_request_id,
@@ -14,30 +15,23 @@ use crate::protocol::{
 };
 
 use super::message::USER_PREFIX;
-use crate::dialect::scan::{Object, items, place_of};
+use crate::dialect::scan::{Object, each, last_items, place_of};
 use crate::dialect::{Asked, Incoming, Upload};
 
+const BAD_REQUEST_ID: &str = "a requestId has 1 to 128 printable ASCII characters";
 /// Characters of an id that is kept as it is.
 const ID_CHARS_MAX: usize = 120;
 
-/// The last two items of an array.
-fn last_items(text: &str) -> Option<(Option<&str>, &str)> {
-    let (mut before, mut last) = (None, None);
-    let read: Parsed<()> = Reader::read(text, |reader| {
-        reader.array(&mut |reader| {
-            before = last.replace(reader.raw()?);
-            Ok(())
-        })
-    });
-    read.ok().and_then(|()| Some((before, last?)))
-}
-
-/// The answer of that id.
+/// The answer that is shown under this id.
 fn answer_named<'a>(messages: &'a str, id: &str) -> Option<Object<'a>> {
-    let is_it = |message: &Object<'_>| {
-        message.text("id").as_deref() == Some(id) && message.text("role").as_deref() == Some("assistant")
-    };
-    items(messages)?.into_iter().rev().filter_map(Object::read).find(is_it)
+    let mut named = None;
+    each(messages, &mut |message| {
+        let is_it = |message: &Object<'_>| {
+            message.text("id").as_deref() == Some(id) && message.text("role").as_deref() == Some("assistant")
+        };
+        named = Object::read(message).filter(is_it).or(named.take());
+    })?;
+    named
 }
 
 /// The chat that a request is about.
@@ -50,13 +44,14 @@ pub fn chat_id(body: &str) -> Option<String> {
 #[must_use]
 pub fn frame<'a>(text: &'a str, object: &Object<'a>) -> Option<Incoming<'a>> {
     let kind = object.text("type")?;
-    let request = object.text("requestId").filter(|id| is_request_id(id))?;
+    let request = object.text("requestId").filter(|id| !id.is_empty())?;
     if kind == "abort" {
         return Some(Incoming::Abort(request));
     }
     let chat = Some(object.text("id")?);
     let last = || StockRequest { run: None, answers: None, wants: TurnWanted::Last };
     let ask = match &*kind {
+        "resume" | "send" if !is_request_id(&request) => Err(BAD_REQUEST_ID.into()),
         "resume" => Ok(Asked { request: last(), uploads: Vec::new() }),
         "send" => asked(text, object),
         _ => return None,
@@ -75,7 +70,9 @@ pub fn body(text: &str) -> Result<Asked, String> {
 
 fn asked(text: &str, object: &Object<'_>) -> Result<Asked, String> {
     let messages = object.raw("messages").ok_or("messages is missing; send the chat's messages")?;
-    let (before, last) = last_items(messages).ok_or("messages is not an array with a message in it")?;
+    let (mut messages_read, _) = last_items(messages, 2).unwrap_or_default();
+    let last = messages_read.pop_back().ok_or("messages is not an array with a message in it")?;
+    let before = messages_read.pop_back();
     let last = Object::read(last).ok_or("the last message is not an object")?;
     let message_id = object.text("messageId");
     // Calls of an answer may be answered that others have come after.
@@ -88,17 +85,21 @@ fn asked(text: &str, object: &Object<'_>) -> Result<Asked, String> {
         Some("regenerate-message") => {
             let id = last.text("id").filter(|_| role.as_deref() == Some("user"));
             let id = id.ok_or("an answer is made again with the user's message as the last")?;
-            let wants = TurnWanted::Again { request_id: request_id(&id), message_id: id.into_owned() };
-            return Ok(Asked {
-                request: StockRequest { run: None, answers: None, wants },
-                uploads: Vec::new(),
-            });
+            // The thread may know a message that could not be sent this way.
+            let (post, uploads) = post(text, &last).ok().unzip();
+            let wants = TurnWanted::Again {
+                request_id: request_id(&id),
+                message_id: id.into_owned(),
+                post: post.map(Box::new),
+            };
+            let request = StockRequest { run: None, answers: None, wants };
+            return Ok(Asked { request, uploads: uploads.unwrap_or_default() });
         }
         Some(_) => return Err("trigger is submit-message or regenerate-message".into()),
     }
     match role.as_deref() {
         Some("assistant") => {
-            let answers = answers(&last).filter(|answers| !answers.said.is_empty());
+            let answers = answers(&last)?.filter(|answers| !answers.said.is_empty());
             let answers = answers.ok_or(
                 "the last message is an answer in which no call was answered; send a user's message",
             )?;
@@ -108,7 +109,8 @@ fn asked(text: &str, object: &Object<'_>) -> Result<Asked, String> {
         Some("user") => {
             let answer =
                 before.and_then(Object::read).filter(|it| it.text("role").as_deref() == Some("assistant"));
-            let answers = answer.as_ref().and_then(answers).filter(|answers| !answers.said.is_empty());
+            let answers = answer.as_ref().map(answers).transpose()?.flatten();
+            let answers = answers.filter(|answers| !answers.said.is_empty());
             let (post, uploads) = post(text, &last)?;
             let (post, is_version) = (Box::new(post), message_id.is_some());
             let wants = if is_version { TurnWanted::Version(post) } else { TurnWanted::Message(post) };
@@ -120,10 +122,7 @@ fn asked(text: &str, object: &Object<'_>) -> Result<Asked, String> {
 
 fn post(text: &str, message: &Object<'_>) -> Result<(Post, Vec<Upload>), String> {
     let id = message.text("id").ok_or("the message has no id")?;
-    let parts = message.raw("parts").and_then(items).ok_or("the message's parts are not an array")?;
-    if parts.len() > BLOCKS_MAX {
-        return Err(format!("the message has {} parts; at most {BLOCKS_MAX} are allowed", parts.len()));
-    }
+    let parts = parts(message.raw("parts").ok_or("the message's parts are not an array")?)?;
     let (mut blocks, mut uploads) = (Vec::new(), Vec::new());
     for part in parts {
         let object = Object::read(part).ok_or("a part is not an object")?;
@@ -142,6 +141,28 @@ fn post(text: &str, message: &Object<'_>) -> Result<(Post, Vec<Upload>), String>
     Ok((post, uploads))
 }
 
+/// The parts of a message.
+pub(in crate::dialect) fn parts(text: &str) -> Result<VecDeque<&str>, String> {
+    let (parts, count) = last_items(text, BLOCKS_MAX).ok_or("the message's parts are not an array")?;
+    if count > BLOCKS_MAX {
+        return Err(format!("the message has {count} parts; at most {BLOCKS_MAX} are allowed"));
+    }
+    Ok(parts)
+}
+
+/// Refuses what is too long before it is copied. Of a text that is all escapes, a sixth is left.
+pub(in crate::dialect) fn check_length(raw: &str, is_text: bool) -> Result<(), String> {
+    let bytes_max = if is_text { MESSAGE_BYTES_MAX.saturating_mul(6) } else { MESSAGE_BYTES_MAX };
+    if raw.len() > bytes_max {
+        return Err(too_long(raw.len()));
+    }
+    Ok(())
+}
+
+fn too_long(bytes: usize) -> String {
+    format!("the message has {bytes} bytes; at most {MESSAGE_BYTES_MAX} are allowed")
+}
+
 /// A message of these blocks: a string where it is only text.
 ///
 /// # Errors
@@ -158,7 +179,7 @@ pub fn content_of(blocks: Vec<Block>) -> Result<Content, String> {
     };
     let bytes = to_json(&content).len();
     if bytes > MESSAGE_BYTES_MAX {
-        return Err(format!("the message has {bytes} bytes; at most {MESSAGE_BYTES_MAX} are allowed"));
+        return Err(too_long(bytes));
     }
     Ok(content)
 }
@@ -189,7 +210,10 @@ fn block(text: &str, part: &str, object: &Object<'_>) -> Result<(Block, Option<R
     let kind = object.text("type").ok_or("a part has no type")?;
     let owned = |name: &str| object.text(name).map(Cow::into_owned);
     let block = match &*kind {
-        "text" => Block::Text { text: owned("text").ok_or("a text part has no text")? },
+        "text" => {
+            check_length(part, true)?;
+            Block::Text { text: owned("text").ok_or("a text part has no text")? }
+        }
         "file" => {
             let url = object.text("url").ok_or("a file part has no url")?;
             let is_at = ["https:", "data:", "/sessions/"].iter().any(|form| url.starts_with(form));
@@ -205,6 +229,7 @@ fn block(text: &str, part: &str, object: &Object<'_>) -> Result<(Block, Option<R
             return Ok((Block::File { media_type, url, name: owned("filename"), size: None }, base64));
         }
         kind => {
+            check_length(part, false)?;
             let data = kind.strip_prefix("data-");
             let json = if data.is_some() { object.json("data") } else { Json::parse(part) };
             let json = json.ok_or("a data part has no data, or a part is not JSON")?;
@@ -228,29 +253,50 @@ fn base64_in(text: &str, url: &str) -> Result<Range<usize>, String> {
     }
 }
 
-/// What an answer's parts say to its calls.
-fn answers(message: &Object<'_>) -> Option<CallAnswers> {
-    let (mut said, mut known) = (Vec::new(), Vec::new());
-    for part in items(message.raw("parts")?)? {
-        let Some(part) = Object::read(part) else { continue };
+/// What an answer's parts say to its calls. As many are read as an answer can have: those that are open stand last.
+fn answers(message: &Object<'_>) -> Result<Option<CallAnswers>, String> {
+    let parts = message.raw("parts").and_then(|parts| last_items(parts, BLOCKS_MAX));
+    let (Some((parts, _)), Some(answer_id)) = (parts, message.text("id")) else { return Ok(None) };
+    let (mut said, mut known, mut room) = (Vec::new(), Vec::new(), ANSWER_BYTES_MAX);
+    for part in parts.into_iter().rev().filter_map(Object::read) {
         let (Some(call), Some(state)) = (part.text("toolCallId"), part.text("state")) else { continue };
-        let call = call.into_owned();
-        known.push(call.clone());
+        known.push(call.clone().into_owned());
+        let output = match &*state {
+            "output-available" => Some(("output", false)),
+            "output-error" => Some(("errorText", true)),
+            _ => None,
+        };
+        if let Some((name, is_error)) = output {
+            let raw = part.raw(name).unwrap_or("null");
+            if !takes(&mut room, raw)? {
+                break;
+            }
+            let result = Block::tool_result(&*call, Json::parse(raw).unwrap_or(Json::Null), is_error);
+            said.push((call.clone().into_owned(), ToolSaid::Output(Box::new(result))));
+        }
         if let Some(approval) = part.raw("approval").and_then(Object::read)
             && let Some(approved) = approval.json("approved").as_ref().and_then(bool::read)
         {
             let reason = approval.text("reason").map(Cow::into_owned);
-            said.push((call.clone(), ToolSaid::Decision { approved, reason }));
+            said.push((call.into_owned(), ToolSaid::Decision { approved, reason }));
         }
-        let output = match &*state {
-            "output-available" => Some((part.json("output").unwrap_or(Json::Null), false)),
-            "output-error" => Some((part.json("errorText").unwrap_or(Json::Null), true)),
-            _ => None,
-        };
-        said.extend(output.map(|(output, is_error)| {
-            let result = Block::tool_result(call.as_str(), output, is_error);
-            (call, ToolSaid::Output(Box::new(result)))
-        }));
     }
-    Some(CallAnswers { answer_id: message.text("id")?.into_owned(), said, known })
+    said.reverse();
+    Ok(Some(CallAnswers { answer_id: answer_id.into_owned(), said, known }))
+}
+
+/// Whether a result is read: an answer has no room for more.
+///
+/// # Errors
+/// In words, if it has no room for this one alone.
+pub(in crate::dialect) fn takes(room: &mut usize, raw: &str) -> Result<bool, String> {
+    if raw.len() > ANSWER_BYTES_MAX {
+        let bytes = raw.len();
+        return Err(format!(
+            "the result of a call has {bytes} bytes; at most {ANSWER_BYTES_MAX} are allowed"
+        ));
+    }
+    let left = room.checked_sub(raw.len());
+    *room = left.unwrap_or_default();
+    Ok(left.is_some())
 }

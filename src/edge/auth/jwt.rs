@@ -3,7 +3,7 @@
 
 use crate::protocol::json::Fields;
 use crate::protocol::limits::{SUBJECT_BYTES_MAX, TOKEN_BYTES_MAX};
-use crate::protocol::{Access, Identity, Json, Millis, Read};
+use crate::protocol::{Access, CollectVec, Identity, Json, Millis, Read};
 
 /// How far clocks may be apart.
 const LEEWAY_SECONDS: u64 = 30;
@@ -110,7 +110,7 @@ impl Token {
 }
 
 impl Claims {
-    /// Of somebody whose credential was checked elsewhere; `None` if they name nobody.
+    /// Claims of somebody whose credential was checked elsewhere; `None` if they name nobody.
     #[must_use]
     pub fn parse(json: &str) -> Option<Self> {
         let Json::Object(fields) = Json::parse(json)? else { return None };
@@ -172,6 +172,7 @@ impl Claims {
             // A claim that is not understood gives nothing and is no reason to give more.
             may_create: !self.0.contains_key("bobbin"),
             expires_at: self.seconds("exp").map(|at| at.saturating_add(LEEWAY_SECONDS).saturating_mul(1_000)),
+            trace: None,
         }
     }
 
@@ -185,7 +186,7 @@ impl Claims {
             return Vec::new();
         }
         let named = self.0.get("bobbin").and_then(|bobbin| bobbin.get("sessions")).and_then(Json::as_array);
-        named.into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect()
+        named.unwrap_or_default().iter().filter_map(Json::as_str).map(str::to_owned).collect_vec()
     }
 
     /// Whom the token is about (`sub`); `None` if it is missing or empty.
@@ -195,7 +196,7 @@ impl Claims {
     }
 
     fn role(&self) -> Option<Access> {
-        // That it is an admin's, a token says in a word of its own.
+        // `admin` is no role: a token has to say it in a field of its own, so that a role set by mistake grants less.
         Access::read(self.0.get("bobbin")?.get("role")?).filter(|role| *role != Access::Admin)
     }
 
@@ -259,7 +260,7 @@ mod tests {
     fn encode(bytes: &[u8]) -> String {
         const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         let mut bits: Vec<bool> =
-            bytes.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1 == 1)).collect();
+            bytes.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1 == 1)).collect_vec();
         bits.resize(bits.len().div_ceil(6) * 6, false);
         let value = |bits: &[bool]| bits.iter().fold(0, |value, bit| value * 2 + usize::from(*bit));
         bits.chunks(6).map(|bits| char::from(LETTERS[value(bits)])).collect()

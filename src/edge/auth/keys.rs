@@ -12,7 +12,7 @@ use crate::protocol::json::Fields;
 use crate::protocol::limits::{
     JWKS_AGE_MS_MAX, JWKS_BYTES_MAX, JWKS_REFRESH_MS_MIN, JWKS_RETRY_MS_MIN, JWKS_TIMEOUT_MS, REDIRECTS_MAX,
 };
-use crate::protocol::{Json, Millis, to_json};
+use crate::protocol::{CollectVec, Json, Millis, to_json};
 
 use super::jwt::{Algorithm, Token, decode};
 use super::{Policy, may_redirect};
@@ -27,7 +27,7 @@ type Key = Fields;
 struct KeySet {
     url: String,
     keys: Vec<Key>,
-    /// Why there is none, or no newer one.
+    /// What callers are told while no key fits: why there is no key set, or no newer one.
     failure: &'static str,
     fetched_at: Millis,
     asked_at: Millis,
@@ -237,14 +237,14 @@ async fn keys_of(response: &Response) -> Result<Vec<Key>, Unfetched> {
     if !response.ok() {
         return Err(Unfetched(NO_KEYS));
     }
-    let body = http::read(http::body(response), JWKS_BYTES_MAX).await?;
+    let body = http::read(http::body(response), &response.headers(), JWKS_BYTES_MAX).await?;
     if body.len() > JWKS_BYTES_MAX {
         return Err(Unfetched("the key set at AUTH_JWKS_URL has more than 1 MiB"));
     }
     let set = str::from_utf8(&body).ok().and_then(Json::parse);
     let keys = set.as_ref().and_then(|set| set.get("keys")?.as_array());
     let keys = keys.ok_or(Unfetched("what AUTH_JWKS_URL answers is no key set (RFC 7517)"))?;
-    Ok(keys.iter().filter_map(Json::as_object).cloned().collect())
+    Ok(keys.iter().filter_map(Json::as_object).cloned().collect_vec())
 }
 
 /// Whether it is an RSA key of fewer bits than signatures are taken of (RFC 7518, section 3.3).

@@ -1,4 +1,5 @@
 // Texts that cost a careless reader of Markdown much time or depth: every construct, repeated in every way.
+import { seeded } from "../../worker/support/random.ts";
 
 const CONSTRUCTS = [
   ">", "> ", "- ", "* ", "+ ", "1. ", "1) ", "- [ ] a\n", "- a\n", "- a\n\n", "1.\n", "\n-", "\n=", "\n* ", "- - - a\n", "> - ", "- > ", "> a\n", "> a\n>",
@@ -38,7 +39,7 @@ export type Case = { name: string; text: string };
 
 /** Every construct at least once, each in a shape and of a size that the seed chooses. */
 export function adversarial(seed: number, count: number, { charsMin = 1024, charsMax = 256 * 1024 } = {}): Case[] {
-  const random = randomOf(seed);
+  const random = seeded(seed);
   const shapes = Object.keys(SHAPES);
   return Array.from({ length: count }, (_, index) => {
     const piece = CONSTRUCTS[index % CONSTRUCTS.length] as string;
@@ -71,7 +72,7 @@ const LAID_OUT: Record<string, readonly string[]> = {
 
 /** Texts of 32 kB that cost much to lay out rather than to read, each in a paragraph and in the items of a list. */
 export function laidOut(seed: number, chars = 32_000): Case[] {
-  const random = randomOf(seed);
+  const random = seeded(seed);
   const han = Array.from({ length: chars }, (_, index) => String.fromCodePoint(0x4e00 + (index % 20_900))).join("");
   const texts = Object.entries(LAID_OUT).map(([name, parts]) => ({ name, text: series(chars, () => parts[Math.floor(random() * parts.length)] as string) }));
   return [...texts, { name: "Han, each another", text: han }].flatMap(({ name, text }) => [
@@ -83,22 +84,11 @@ export function laidOut(seed: number, chars = 32_000): Case[] {
 
 /** Constructs after each other, as a model might write them by mistake. */
 export function mixed(seed: number, chars: number): string {
-  const random = randomOf(seed);
+  const random = seeded(seed);
   let text = "";
   while (text.length < chars) {
     const piece = CONSTRUCTS[Math.floor(random() * CONSTRUCTS.length)] as string;
     text += piece.repeat(1 + Math.floor(random() * 3)) + (["", " ", "\n", "\n\n", "word ", "  "][Math.floor(random() * 6)] ?? "");
   }
   return text;
-}
-
-/** Numbers from 0 to 1 that a seed determines (mulberry32). */
-export function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

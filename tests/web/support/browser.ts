@@ -145,8 +145,8 @@ export class Tab {
   }
 
   /** Waits until the last turn is over, however it ended. */
-  async isDone(): Promise<void> {
-    await this.page.locator(".exchange:last-child .end").waitFor();
+  async isDone(timeout = DEADLINE_MS): Promise<void> {
+    await this.page.locator(".exchange:last-child .end").waitFor({ timeout });
   }
 }
 

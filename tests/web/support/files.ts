@@ -2,7 +2,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Entry } from "../../worker/harness.ts";
 import { type Tab, until } from "./browser.ts";
 
 const all = mkdtempSync(join(tmpdir(), "bobbin-files-"));
@@ -61,19 +60,3 @@ export async function attached(tab: Tab, names: readonly string[]): Promise<void
   await until(() => tab.page.locator(".attachments .file-name").allInnerTexts(), (all) => all.join() === names.join());
   await until(() => tab.page.locator(".attachments progress").count(), (count) => count === 0);
 }
-
-/** A deployment that has no bucket. */
-export const withoutBucket: Entry = {
-  type: "ESModule",
-  path: "without_bucket.js",
-  contents: `
-    import Worker, { SessionDO as Built } from "./build/index.js";
-    export * from "./build/index.js";
-    const without = ({ FILES, ...env }) => env;
-    export default class extends Worker {
-      constructor(ctx, env) { super(ctx, without(env)); }
-    }
-    export class SessionDO extends Built {
-      constructor(ctx, env) { super(ctx, without(env)); }
-    }`,
-};

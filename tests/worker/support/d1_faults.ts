@@ -6,7 +6,7 @@ const PATH = "/__d1";
 
 /**
  * What the objects' D1 does with each batch. `poison` refuses batches that hold a value with that word in it,
- * `hang` answers none, `late` applies it and then fails, `slow` takes a second.
+ * `hang` answers none, `late` applies it and then fails, `slow` takes it only when the fault ends.
  */
 export type Fault = "none" | "fail" | "late" | "hang" | "slow" | `poison:${string}`;
 
@@ -18,6 +18,7 @@ export const faultEntry: Entry = {
     import Worker, { SessionDO as Real } from "./build/index.js";
     export * from "./build/index.js";
     let fault;
+    let waiting = [];
     const batches = {};
     const never = new Promise(() => {});
     function faulty(database) {
@@ -46,7 +47,7 @@ export const faultEntry: Entry = {
       const [kind, word] = fault.split(":");
       if (kind === "fail") throw new Error("D1_ERROR: away");
       if (kind === "hang") return never;
-      if (kind === "slow") await new Promise((resolve) => setTimeout(resolve, 1000));
+      if (kind === "slow") await new Promise((resolve) => waiting.push(resolve));
       const isPoisoned = (statement) => values.get(statement)?.some((value) => String(value).includes(word));
       if (kind === "poison" && statements.some(isPoisoned)) throw new Error("D1_ERROR: string or blob too big");
       const results = await target.batch(statements);
@@ -64,6 +65,7 @@ export const faultEntry: Entry = {
         const { pathname, searchParams } = new URL(request.url);
         if (pathname !== "${PATH}") return super.fetch(request);
         fault = searchParams.get("fault") ?? fault;
+        if (fault !== "slow") waiting.splice(0).forEach((resolve) => resolve());
         return Response.json(batches);
       }
     }`,

@@ -15,6 +15,15 @@ export async function applyMigration(bobbin: Bobbin, name: string): Promise<void
   for (const statement of splitSql(readFileSync(join(folder, name), "utf8"))) await bobbin.d1(statement);
 }
 
+/** Gives the messages of `fillObject` ids, parents and counts as a thread gives them; D1 is taken to have it all. Restarts the runtime. */
+export async function linked(bobbin: Bobbin, id: string, messages: number): Promise<void> {
+  await bobbin.d1("UPDATE sessions SET seq = ?1", messages * 2);
+  await bobbin.change(id, `UPDATE bobbin_records SET parent = iif(kind = 'question' AND seq > 4, seq - 4, NULL),
+    data = iif(kind = 'question', json_object('count', (turn - 1) / 2 + 2), NULL),
+    message_id = printf('msg_%x_%x', (SELECT epoch FROM bobbin_thread), turn) || iif(kind = 'answer', 'r', '')`);
+  await bobbin.restart();
+}
+
 /**
  * Gives the only object of a runtime `count` messages in place of those it has: `text 0`, `text 1`, … of
  * about `bytes`, all known to D1. Restarts the runtime, whose file it writes.

@@ -73,6 +73,15 @@ export function assertRefused({ status, body, headers }: Answer, wanted: number,
   assert.match(body.error.message, /\w/);
 }
 
+/** Until D1 has all of a session. */
+export async function delivered(bobbin: Bobbin, id: string): Promise<void> {
+  const isDelivered = async () => {
+    const { thread } = await new Http(bobbin).get(`/sessions/${id}/diagnostics`);
+    return thread.outbox.undeliveredEvents === 0;
+  };
+  await eventually(isDelivered, `all of ${id} in D1`, DEADLINE_MS);
+}
+
 /** What D1 holds of a session, without what is for search alone. */
 export async function indexed(bobbin: Bobbin, id: string): Promise<{ session: Json; messages: Json[] }> {
   const [session] = await bobbin.d1("SELECT * FROM sessions WHERE id = ?", id);

@@ -27,6 +27,9 @@ export type Seen = {
   /** Rows that its SQL wrote, and its alarms set or taken back, which cost a row each. */
   rowsWritten: number;
   alarmsWritten: number;
+  /** Batches that D1 took, and the rows that it wrote for them, those of indices included. */
+  batches: number;
+  rowsWrittenInD1: number;
 };
 
 /** From now on, in place of the faults before. */
@@ -49,7 +52,7 @@ export const probeEntry: Entry = {
 
     const threads = new Map();
     const thread = (id) => {
-      if (!threads.has(id)) threads.set(id, { faults: [], failed: 0, woken: 0, cursors: [], alarmsWritten: 0 });
+      if (!threads.has(id)) threads.set(id, { faults: [], failed: 0, woken: 0, cursors: [], alarmsWritten: 0, batches: 0, rowsWrittenInD1: 0 });
       return threads.get(id);
     };
 
@@ -114,7 +117,13 @@ export const probeEntry: Entry = {
           deleteAlarm: alarm(() => storage.deleteAlarm()),
         }),
       });
-      const DB = wrapped(env.DB, { batch: failingLater(id, "d1", (statements) => env.DB.batch(statements)) });
+      const batch = async (statements) => {
+        const results = await env.DB.batch(statements);
+        thread(id).batches += 1;
+        thread(id).rowsWrittenInD1 += results.reduce((sum, { meta }) => sum + meta.rows_written, 0);
+        return results;
+      };
+      const DB = wrapped(env.DB, { batch: failingLater(id, "d1", batch) });
       return [state, new Proxy(env, { get: (_, name) => (name === "DB" ? DB : Reflect.get(env, name)) })];
     }
 

@@ -47,26 +47,6 @@ export const faultEntry: Entry = {
     }`,
 };
 
-/** The build with an environment that lacks the bucket. */
-export const noBucketEntry: Entry = {
-  type: "ESModule",
-  path: "no_bucket.js",
-  contents: `
-    import Worker, { SessionDO as Real } from "./build/index.js";
-    export * from "./build/index.js";
-    const without = (env) => new Proxy(env, { get: (target, name) => (name === "FILES" ? undefined : target[name]) });
-    export class SessionDO extends Real {
-      constructor(state, env) {
-        super(state, without(env));
-      }
-    }
-    export default class extends Worker {
-      constructor(ctx, env) {
-        super(ctx, without(env));
-      }
-    }`,
-};
-
 export async function setFault(bobbin: Bobbin, fault: Fault): Promise<void> {
   assert.equal((await bobbin.fetch(`${PATH}?fault=${fault}`)).status, 200);
 }

@@ -30,6 +30,12 @@ export class Random {
   }
 }
 
+/** The same numbers from 0 to below 1 for the same seed. */
+export function seeded(seed: number): () => number {
+  const random = new Random(seed);
+  return () => random.fraction();
+}
+
 /** The test's seed: a new one each time, or the one that failed, from `BOBBIN_SEED`. */
 export function seedOf(test: { diagnostic(message: string): void }): number {
   const seed = Number(process.env["BOBBIN_SEED"] ?? Math.floor(Math.random() * 2 ** 31));

@@ -2,8 +2,12 @@
 import { PublicError, type Answer, type Thread, type Turn } from "bobbin";
 
 const encoder = new TextEncoder();
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+/** Lets everything else run that is due. */
+const others = () => new Promise((resolve) => setTimeout(resolve));
+const never = new Promise<never>(() => {});
 export const happened: string[] = [];
+let held = 0;
+let strings = 0;
 
 function streamOf(values: unknown[]): ReadableStream<unknown> {
   return new ReadableStream({
@@ -14,9 +18,10 @@ function streamOf(values: unknown[]): ReadableStream<unknown> {
   });
 }
 
+/** Each value by itself, and not in one go with the next. */
 async function* one<T>(values: T[]): AsyncGenerator<T> {
   for (const value of values) {
-    await sleep(1);
+    await others();
     yield value;
   }
 }
@@ -85,7 +90,10 @@ const response = (name: string) => new Response(streamOf(pieces(events(name))) a
 const AI = { run: async (_model: string, _input: object, _options: { stream: boolean }) => streamOf(pieces(events("workers-ai"))) };
 
 export const forms: Record<string, (turn: Turn, thread: Thread) => Answer | Promise<Answer>> = {
-  string: () => TEXT,
+  string: () => {
+    strings += 1;
+    return TEXT;
+  },
   promised: async () => TEXT,
   nothing: () => undefined,
   null: () => null,
@@ -170,44 +178,43 @@ export const forms: Record<string, (turn: Turn, thread: Thread) => Answer | Prom
     // Time stands still while a worker computes: what is counted is work.
     let x = 0;
     for (let at = 0; at < 1e9; at += 1) x = (x + at) | 0;
+    held += 1;
     yield `after ${x === 1 ? "" : ""}`;
   },
-  slow: async function* () {
+  /** Half of it before another thread's agent has computed, and half behind that. */
+  "around-hold": async function* () {
+    const before = held;
     for (let at = 0; at < 40; at += 1) {
       yield `${at} `;
-      await sleep(25);
+      do await others();
+      while (at >= 20 && held === before);
     }
   },
-  "slow-parts": async function* () {
+  "parts-and-silence": async function* () {
     yield { type: "thinking", text: "A long thought" };
     yield "Text before. ";
     yield { type: "tool_use", id: "k1", name: "dig", input: { deep: 1 } };
-    await sleep(1200);
     yield { type: "tool_result", toolUseId: "k1", content: "found" };
-    for (let at = 0; at < 20; at += 1) {
-      yield `${at} `;
-      await sleep(100);
-    }
+    yield* one(Array.from({ length: 8 }, (_, at) => `${at} `));
+    await never;
   },
   listens: async function* ({ signal, requestId }) {
     signal.addEventListener("abort", () => happened.push(`abort ${requestId}`));
     try {
       for (let at = 0; ; at += 1) {
         yield `${at} `;
-        await sleep(20);
+        await others();
       }
     } finally {
       happened.push(`return ${requestId}`);
     }
   },
-  deaf: async function* ({ requestId }) {
+  /** Hears nothing of a cancel, and says more once another turn is under way. */
+  deaf: async function* () {
+    const before = strings;
     yield "begun ";
-    try {
-      await sleep(3000);
-      yield "more ";
-    } finally {
-      happened.push(`let go ${requestId}`);
-    }
+    while (strings === before) await others();
+    yield "more ";
   },
   "cancels-stream": ({ requestId }) =>
     new ReadableStream({

@@ -1,0 +1,123 @@
+//! Everything that a thread wants done. It leaves by one queue, so that a frame never overtakes the commit that it
+//! promises.
+
+use crate::dialect::Dialect;
+use crate::protocol::{CloseCode, Millis, ServerFrame, Trace};
+
+use super::attachment::Attachment;
+use super::events::Event;
+use super::store::{Commit, Write};
+use super::{PeerId, Thread, TurnId};
+
+/// Something that the thread wants done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Commit these writes, all or none.
+    Store(Commit),
+    /// Send a frame to one socket or to all.
+    Send {
+        /// Who gets the frame.
+        to: Audience,
+        /// The frame, to be encoded in the dialects of those who get it.
+        frame: Box<ServerFrame>,
+        /// Whether the client asked for it. [`Thread::sent`] or [`Thread::sent_to_all`] must be told how many bytes
+        /// it has.
+        is_asked: bool,
+    },
+    /// Make the call that [`Thread::call`] returns.
+    StartAgent {
+        /// The turn to be answered.
+        turn: TurnId,
+    },
+    /// Close the call of a turn: nothing more of it is wanted.
+    AbortAgent {
+        /// The turn that the call was made for.
+        turn: TurnId,
+    },
+    /// Keep an attachment with a socket, through hibernation. From then on the socket gets what is sent to
+    /// all.
+    Attach {
+        /// The connection of the socket.
+        peer: PeerId,
+        /// What is kept.
+        attachment: Attachment,
+    },
+    /// Close a socket.
+    Close {
+        /// The connection of the socket.
+        peer: PeerId,
+        /// The WebSocket close code.
+        code: CloseCode,
+        /// Why it is closed, in words for the client.
+        reason: &'static str,
+    },
+    /// A stock client holds what these frames say of the turn that it is to be sent.
+    Holds {
+        /// The connection.
+        peer: PeerId,
+        /// The dialect that it speaks.
+        dialect: Dialect,
+        /// All of the turn up to there.
+        frames: Vec<ServerFrame>,
+        /// How many pieces the client was told after these. `None` if it comes with another request: then it is told the beginning of
+        /// the message once more.
+        since: Option<u64>,
+    },
+    /// Send nothing more to a connection, not even that it has ended: its client has gone, or said that it wants no more.
+    Drop {
+        /// The connection.
+        peer: PeerId,
+    },
+    /// Wake the thread at that time, even if it crashes before; `None` takes the alarm back.
+    SetAlarm(Option<Millis>),
+    /// Give D1 what [`Thread::delivery`] returns.
+    Deliver,
+    /// Have the bucket delete what [`Thread::files_to_remove`] returns.
+    RemoveFiles,
+    /// Write a line of the log that operators read, and where its turn stands in a trace.
+    Log(Event, Option<Trace>),
+}
+
+/// Who a frame is sent to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Every socket that is attached; of those that follow one turn, where the frame is about that one.
+    All,
+    /// One socket, and the dialect that it speaks.
+    One(PeerId, Dialect),
+}
+
+impl Thread {
+    pub(super) fn store(&mut self, writes: Vec<Write>) {
+        self.outputs.push_back(Output::Store(Commit(writes)));
+    }
+
+    pub(super) fn send_all(&mut self, frame: ServerFrame) {
+        self.send(Audience::All, frame, false);
+    }
+
+    pub(super) fn send_to(&mut self, peer: &PeerId, frame: ServerFrame) {
+        self.send(self.audience(peer), frame, false);
+    }
+
+    /// Sends what a client asked for. The bytes are taken from its subject's allowance.
+    pub(super) fn send_asked(&mut self, peer: &PeerId, frames: Vec<ServerFrame>) {
+        for frame in frames {
+            self.send(self.audience(peer), frame, true);
+        }
+    }
+
+    fn send(&mut self, to: Audience, frame: ServerFrame, is_asked: bool) {
+        if to == Audience::All
+            && let Some(cursor) = frame.cursor()
+        {
+            self.last_place = Some(cursor.clone());
+        }
+        self.outputs.push_back(Output::Send { to, frame: Box::new(frame), is_asked });
+    }
+
+    pub(super) fn audience(&self, peer: &PeerId) -> Audience {
+        let dialect = self.peers.get(peer).map(|peer| peer.dialect).unwrap_or_default();
+        Audience::One(peer.clone(), dialect)
+    }
+}

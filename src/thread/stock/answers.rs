@@ -1,0 +1,136 @@
+//! What a stock client says to an agent's calls. Such clients send it with the whole conversation, so the turn that
+//! is meant has to be found.
+
+use crate::protocol::{
+    Block, CallAnswers, ClientFrame, CollectVec, Content, ErrorBody, ErrorCode, Millis, Post, Status,
+    ToolAnswer, ToolSaid,
+};
+use crate::thread::store::{Record, RecordKind, Records, StoreError};
+use crate::thread::turn::Turn;
+use crate::thread::{Origin, Thread, TurnId, unreadable};
+
+impl Thread {
+    /// The turn that is not over and that these calls are of.
+    pub(super) fn answered_turn(
+        &self,
+        records: &dyn Records,
+        answers: &CallAnswers,
+    ) -> Result<Option<TurnId>, StoreError> {
+        for (id, turn) in self.turns.iter() {
+            if turn.answer().is_some() {
+                let is_it = if answers.answer_id.is_empty() {
+                    Self::has_any_call(turn, &answers.said)
+                } else {
+                    let chain = Self::chain(records, *id)?;
+                    chain.first().is_some_and(|head| head.answer_id(self.epoch) == answers.answer_id)
+                };
+                if is_it {
+                    return Ok(Some(*id));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a turn has any of these calls.
+    fn has_any_call(turn: &Turn, said: &[(String, ToolSaid)]) -> bool {
+        let answer = turn.answer();
+        said.iter().any(|(name, _)| answer.is_some_and(|answer| answer.call_named(name).is_some()))
+    }
+
+    /// Takes what is said to the calls that are open. The others were answered before, maybe by somebody else: the first
+    /// answer counts. Returns whether its sender may say it.
+    pub(super) fn say(
+        &mut self,
+        now: Millis,
+        origin: Origin<'_>,
+        by: Option<&String>,
+        id: TurnId,
+        CallAnswers { said, .. }: &CallAnswers,
+    ) -> bool {
+        let Some(request_id) = self.turns.get(&id).map(|turn| turn.request_id.clone()) else { return true };
+        let mut is_admitted = false;
+        for (name, said) in said {
+            let answer = self.turns.get(&id).and_then(Turn::answer);
+            let tool_use_id = answer.and_then(|answer| answer.call_named(name)).unwrap_or(name).to_owned();
+            let answer = ToolAnswer { request_id: request_id.clone(), tool_use_id, said: said.clone() };
+            match self.takes_answer(&answer) {
+                Ok(true) => {
+                    let frame = ClientFrame::Answer(answer.clone());
+                    if !std::mem::replace(&mut is_admitted, true) && !self.admits(now, origin, &frame) {
+                        return false;
+                    }
+                    self.take_answer(now, Some(origin.peer), by.cloned(), answer);
+                }
+                Err(error) if error.code == ErrorCode::MessageTooLarge => {
+                    self.refuse(origin, error);
+                    return false;
+                }
+                _ => {}
+            }
+        }
+        true
+    }
+
+    /// Results for calls that the last turn ended with: they are a message, whose answer goes on with that turn's.
+    pub(super) fn answer_last(
+        &mut self,
+        now: Millis,
+        records: &dyn Records,
+        origin: Origin<'_>,
+        answers: CallAnswers,
+    ) {
+        let found = self.last_open(records, &answers.answer_id);
+        let (chain, end) = match found {
+            Ok(Some(found)) => found,
+            Ok(None) => {
+                let message = "this answer is over, and waits for nothing; load the chat again";
+                return self.refuse(origin, ErrorBody::fatal(ErrorCode::NotFound, message));
+            }
+            Err(StoreError(_)) => return self.refuse(origin, unreadable()),
+        };
+        let open = unanswered(&end.content);
+        let results = answers.said.into_iter().filter_map(|(id, said)| match said {
+            ToolSaid::Output(block) if open.contains(&id) => Some(*block),
+            _ => None,
+        });
+        let request_id = ["t-", &end.message_id].concat();
+        let post = Post { request_id, content: Content::Blocks(results.collect_vec()), ..Post::default() };
+        let Ok(held) = self.frames_of(records, &chain, &post.request_id) else {
+            return self.refuse(origin, unreadable());
+        };
+        self.follow_post(now, records, origin, post, held);
+    }
+
+    /// If the last turn is complete, is shown under this id and ended with calls that have no result: the questions of
+    /// its message, and its end.
+    fn last_open(
+        &self,
+        records: &dyn Records,
+        answer_id: &str,
+    ) -> Result<Option<(Vec<Record>, Record)>, StoreError> {
+        let Some(last) = self.last_turn.as_ref().map(|(last, _)| *last) else { return Ok(None) };
+        let chain = Self::chain(records, last)?;
+        let is_it =
+            answer_id.is_empty() || chain.first().is_some_and(|head| head.answer_id(self.epoch) == answer_id);
+        let is_complete = |end: &Record| matches!(&end.kind, RecordKind::Answer { status, .. } if *status == Status::Complete);
+        let Some(end) = records.end(last)?.filter(|end| is_it && is_complete(end)) else {
+            // It may have been answered so before: then the last turn is that answer's own.
+            return Ok(None);
+        };
+        Ok((!unanswered(&end.content).is_empty()).then_some((chain, end)))
+    }
+}
+
+/// The calls of an answer that have no result.
+fn unanswered(content: &Content) -> Vec<String> {
+    let Content::Blocks(blocks) = content else { return Vec::new() };
+    let has_result = |id: &String| {
+        blocks.iter().any(|it| matches!(it, Block::ToolResult { tool_use_id, .. } if tool_use_id == id))
+    };
+    let calls = blocks.iter().filter_map(|block| match block {
+        Block::ToolUse { id, .. } => Some(id),
+        _ => None,
+    });
+    calls.filter(|id| !has_result(id)).cloned().collect_vec()
+}
