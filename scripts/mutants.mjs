@@ -457,7 +457,7 @@ const MUTANTS = [
   {
     name: "A catch-up leaves branches out",
     file: "src/thread/log.rs",
-    from: "                catch_up.branch(record, messages);\n",
+    from: "                catch_up.branch(record, std::mem::take(messages));\n",
     to: "                let _ = messages;\n",
   },
   {
@@ -486,7 +486,7 @@ const MUTANTS = [
   },
   {
     name: "Whoever answers calls is taken to have been told all that came since",
-    file: "src/thread/stock.rs",
+    file: "src/thread/stock/shown.rs",
     from: "if told.open_calls(&round.client_calls).iter().any(|call| known.contains(call)) {",
     to: "if known.len() < usize::MAX {",
   },
@@ -504,7 +504,7 @@ const MUTANTS = [
   },
   {
     name: "Results of calls begin a message of their own",
-    file: "src/thread/stock.rs",
+    file: "src/thread/stock/shown.rs",
     from: "                next = *parent;",
     to: "                next = parent.filter(|_| false);",
   },

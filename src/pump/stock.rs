@@ -153,6 +153,8 @@ impl<P: Platform> Pump<P> {
         if let Some((code, reason)) = thread.refuses(now, &identity) {
             return Err(Undone::Refused(closed(code, reason).unwrap_or_else(unknown)));
         }
+        // What is left of an earlier one is none of this one's.
+        self.skipping = 0;
         self.posting = Some(Posting { peer: peer.clone(), refused: None });
         let request = Box::new(request);
         let outcome = self.input(Input::Asked { peer, identity, dialect, request });
