@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { type UIMessage, safeValidateUIMessages } from "ai";
 import { freshId, start } from "../worker/harness.ts";
-import { noBucketEntry } from "../worker/support/r2_faults.ts";
+import { entryWithout } from "../worker/support/without.ts";
 import { Upstream } from "../worker/upstream.ts";
 import { history, overHttp, overSocket } from "./support/chat.ts";
 
@@ -138,7 +138,7 @@ for (const [name, open] of Object.entries(transports)) {
 }
 
 test("without a bucket, a large file is refused in words and a small one is taken", async (t) => {
-  const worker = await start({ entry: noBucketEntry });
+  const worker = await start({ entry: entryWithout("FILES") });
   t.after(worker.close);
   const id = freshId();
   for (const open of [overHttp, overSocket]) {

@@ -69,7 +69,7 @@ test("an allowed page may read answers and send what clients send, and its brows
     assert.equal(response.headers.get("access-control-allow-origin"), ORIGIN);
     assert.equal(response.headers.get("access-control-allow-credentials"), null);
     assert.deepEqual(response.headers.get("access-control-allow-methods")?.split(", "), ["GET", "POST", "PATCH", "DELETE"]);
-    assert.deepEqual(response.headers.get("access-control-allow-headers")?.split(", "), ["authorization", "content-type", "last-event-id", "range"]);
+    assert.deepEqual(response.headers.get("access-control-allow-headers")?.split(", "), ["authorization", "content-type", "last-event-id", "range", "traceparent", "tracestate"]);
     assert.match(response.headers.get("vary") ?? "", /origin/i);
   }
   assert.equal((await preflight(bobbin, ORIGIN)).status, 204);

@@ -7,7 +7,7 @@ import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { unstable_getMiniflareWorkerOptions as workerOptionsOf, unstable_splitSqlQuery as splitSql } from "wrangler";
-import { Client, type ConnectOptions } from "./client.ts";
+import { Client, type ConnectOptions, eventually } from "./client.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const WORKER = "bobbin";
@@ -81,6 +81,13 @@ export class Bobbin {
   get url(): URL {
     if (!this.#url) throw new Error("not started");
     return this.#url;
+  }
+
+  /** Lines of the log with all of these words, once there are so many. The log comes by a pipe of its own, later than what sockets are told. */
+  async logged(words: readonly string[], count = 1): Promise<string[]> {
+    const lines = () => this.logs.map(({ message }) => message).filter((line) => words.every((word) => line.includes(word)));
+    await eventually(async () => lines().length >= count, `${count} lines of the log with ${words.join(" and ")}`);
+    return lines();
   }
 
   fetch(path: string, init?: RequestInit): Promise<Response> {

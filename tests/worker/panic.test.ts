@@ -34,7 +34,7 @@ test("a thread that panics on a message says so, ends the turn, and answers the 
       ["r2", "complete"],
     ],
   );
-  assert.equal(panicsLogged(id), 1);
+  assert.equal(await panicsLogged(id, 1), 1);
 });
 
 test("a thread that panics in the middle of an answer leaves every client with the same, interrupted transcript", async () => {
@@ -96,7 +96,7 @@ test(`${PANICS} panics of one thread leave its neighbours' streams without a gap
     assert.equal((await client.next(endOf("r1")))["response"].content, said);
     assert.equal(tokensOf(client), said);
   }
-  assert.equal(panicsLogged(id), PANICS);
+  assert.equal(await panicsLogged(id, PANICS), PANICS);
 });
 
 test("a thread that panics again while it starts anew lets its sockets go, and is well when they come back", async () => {
@@ -151,7 +151,7 @@ async function afterPanic(id: string, clients: Client[]): Promise<string[]> {
   (await upstream.next()).answer("better");
   await Promise.all(clients.map((client) => client.next(endOf("r2"))));
   await Promise.all(clients.map((client) => client.settled()));
-  assert.equal(panicsLogged(id), 1);
+  assert.equal(await panicsLogged(id, 1), 1);
   const log = await logOf(bobbin, id);
   for (const each of clients) assert.deepEqual(Fold.of(each.all).messages, log);
   return log.map((message) => message.status);
@@ -164,6 +164,4 @@ function tokensOf(client: Client): string {
     .join("");
 }
 
-function panicsLogged(id: string): number {
-  return bobbin.logs.filter(({ message }) => message.includes('"panicked"') && message.includes(id)).length;
-}
+const panicsLogged = async (id: string, count: number): Promise<number> => (await bobbin.logged(['"panicked"', id], count)).length;

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { deflateSync } from "node:zlib";
-import { type Client, endOf, eventually, within } from "./client.ts";
+import { type Client, endOf, within } from "./client.ts";
 import { freshId, start } from "./harness.ts";
 import { type Call, Upstream } from "./upstream.ts";
 
@@ -120,7 +120,7 @@ test("a model that is not well is called again before anything was said, and eac
   (await upstream.next()).status(429, "Slow down", { "retry-after": new Date(Date.now()).toUTCString() });
   (await upstream.next()).answer("fine");
   assert.equal((await client.next(endOf("r1")))["response"].content, "fine");
-  const failures = patient.logs.map(({ message }) => message).filter((line) => line.includes("agent_failed"));
+  const failures = await patient.logged(["agent_failed"], 2);
   assert.deepEqual(failures.map((line) => /503: Loading model/.test(line) || /Slow down/.test(line)), [true, true]);
   assert.ok(!patient.logs.some(({ message }) => message.includes("nobody else")), "what was said is in the log");
 
@@ -134,7 +134,7 @@ test("a model that is not well is called again before anything was said, and eac
 
   client.say("r4", "hello");
   (await upstream.next()).status(503, "busy", { "retry-after": "20" });
-  await eventually(async () => patient.logs.some(({ message }) => message.includes("busy")), "the refusal in the log");
+  await patient.logged(["busy"]);
   client.cancel("r4");
   assert.equal((await client.next(endOf("r4"))).type, "cancelled");
   client.say("r5", "hello");
@@ -192,8 +192,7 @@ test("a model that nobody answers for is called again", async (t) => {
   const client = await patient.join(freshId());
   client.say("r1", "hello");
   assert.match((await client.next(endOf("r1")))["error"].message, /could not be reached/);
-  const calls = patient.logs.filter(({ message }) => message.includes("agent_failed"));
-  assert.equal(calls.length, 2);
+  assert.equal((await patient.logged(["agent_failed"], 2)).length, 2);
 });
 
 test("tools whose calls a history has are declared where an endpoint refuses them undeclared", async (t) => {

@@ -213,3 +213,14 @@ export class Upstream {
     await this.respond?.(call);
   }
 }
+
+/** Nothing if who asks went away in the middle of asking. */
+async function bodyOf(request: IncomingMessage): Promise<string | undefined> {
+  const chunks: Buffer[] = [];
+  try {
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+  } catch {
+    return undefined;
+  }
+  return Buffer.concat(chunks).toString();
+}
