@@ -466,6 +466,54 @@ const MUTANTS = [
     from: "(self.outbox.delivered, self.path.clone())",
     to: "(self.outbox.delivered, Path::default())",
   },
+  {
+    name: "A part that grows does not begin anew for who goes on with an answer",
+    file: "src/dialect/ai_sdk/chunks.rs",
+    from: "            Some(Open::Text) => self.open_text(),",
+    to: "            Some(Open::Text) => self.open = Some(Open::Text),",
+  },
+  {
+    name: "A run that is cut off goes on one event too late",
+    file: "src/pump/stock.rs",
+    from: "self.skipping = since.saturating_sub(self.telling.since(stock, request_id));",
+    to: "self.skipping = since.saturating_add(1).saturating_sub(self.telling.since(stock, request_id));",
+  },
+  {
+    name: "Who holds more of a run than a crash has left is not told its end",
+    file: "src/pump/stock.rs",
+    from: "let end = if frame.ends() { told.pop() } else { None };",
+    to: "let end = None;",
+  },
+  {
+    name: "Whoever answers calls is taken to have been told all that came since",
+    file: "src/thread/stock/shown.rs",
+    from: "if told.open_calls(&round.client_calls).iter().any(|call| known.contains(call)) {",
+    to: "if known.len() < usize::MAX {",
+  },
+  {
+    name: "A request that was being sent a turn is forgotten with the object",
+    file: "src/thread/stock.rs",
+    from: "(Some((socket, _)), _) => self.dismiss(&socket.into(), CloseCode::InternalError, reason),",
+    to: "(Some(_), _) => {}",
+  },
+  {
+    name: "A request that is aborted leaves its turn running",
+    file: "src/thread/stock.rs",
+    from: "if !detaches && self.permits",
+    to: "if detaches && self.permits",
+  },
+  {
+    name: "Results of calls begin a message of their own",
+    file: "src/thread/stock/shown.rs",
+    from: "                next = *parent;",
+    to: "                next = parent.filter(|_| false);",
+  },
+  {
+    name: "A socket owes what the others of its dialect are sent",
+    file: "src/thread/unread.rs",
+    from: "        if dialect.stock().is_some() {\n            let is_sent",
+    to: "        if dialect.stock().is_some() && bytes == 0 {\n            let is_sent",
+  },
 ];
 
 const args = process.argv.slice(2);

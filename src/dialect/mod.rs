@@ -58,6 +58,7 @@ pub enum Stock {
 
 /// What a frame of a stock client's socket asks for.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // There is one at a time.
 pub enum Incoming<'a> {
     /// To be sent a turn.
     Ask {
@@ -273,7 +274,7 @@ impl Telling {
             self.0.insert(key.clone(), teller);
         }
         let told = self.0.get_mut(&key).map(|teller| teller.tell(frame, is_live)).unwrap_or_default();
-        if ends(frame) {
+        if frame.ends() {
             self.0.remove(&key);
         }
         told
@@ -333,15 +334,4 @@ fn has_calls(group: &[&Message], results: &Message) -> bool {
             let Block::ToolResult { tool_use_id, .. } = result else { return false };
             known.iter().any(|block| matches!(block, Block::ToolUse { id, .. } if id == tool_use_id))
         })
-}
-
-/// Whether nothing follows of the turn, or nothing that those who are sent it now are sent.
-fn ends(frame: &ServerFrame) -> bool {
-    matches!(
-        frame,
-        ServerFrame::Waiting { .. }
-            | ServerFrame::Final { .. }
-            | ServerFrame::Cancelled { .. }
-            | ServerFrame::Failed { .. }
-    )
 }

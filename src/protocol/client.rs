@@ -110,6 +110,8 @@ pub struct CallAnswers {
     pub answer_id: String,
     /// The calls, and what is said to each.
     pub said: Vec<(String, ToolSaid)>,
+    /// The calls that the client knows, whether it says anything to them or not: so far it was told.
+    pub known: Vec<String>,
 }
 
 /// A turn that a client is to be sent.

@@ -309,6 +309,18 @@ impl ServerFrame {
             | ServerFrame::Pong => None,
         }
     }
+
+    /// Whether nothing follows of the turn, or nothing that those who are sent it now are sent.
+    #[must_use]
+    pub fn ends(&self) -> bool {
+        matches!(
+            self,
+            ServerFrame::Waiting { .. }
+                | ServerFrame::Final { .. }
+                | ServerFrame::Cancelled { .. }
+                | ServerFrame::Failed { .. }
+        )
+    }
 }
 
 written! {

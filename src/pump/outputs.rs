@@ -71,7 +71,7 @@ impl<P: Platform> Pump<P> {
     pub(super) fn give_all(&mut self, dialect: Dialect, request_id: Option<&str>, text: &str) {
         self.platform.send_to_all(dialect, request_id, text);
         let bytes = (text.len() as u64).saturating_add(dialect.wrap_bytes());
-        if self.thread.as_mut().is_some_and(|thread| thread.sent_to_all(dialect, bytes)) {
+        if self.thread.as_mut().is_some_and(|thread| thread.sent_to_all(dialect, request_id, bytes)) {
             self.look();
         }
     }

@@ -3,6 +3,7 @@
 
 use crate::dialect::Dialect;
 use crate::protocol::{CloseCode, Cursor, ErrorBody, ErrorCode, Identity, Post, ServerFrame};
+use crate::thread::stock::socket_of;
 use crate::thread::store::{Commit, StoreError};
 use crate::thread::{Ask, Denied, File, Import, Input, PeerId, Request, Unimported, Unserved};
 
@@ -157,6 +158,8 @@ impl<P: Platform> Pump<P> {
     pub(super) fn note_close(&mut self, peer: &PeerId, code: CloseCode, reason: &str) {
         if let Some(posting) = &mut self.posting
             && posting.peer == *peer
+            // A request of a socket is told so there.
+            && socket_of(peer).is_none()
         {
             posting.refused = posting.refused.take().or(closed(code, reason));
         }

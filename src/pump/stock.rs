@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::dialect::ag_ui::events::BEFORE_THAT;
 use crate::dialect::{Asked, Dialect, Incoming, Stock, Told};
 use crate::protocol::{CloseCode, CollectVec, ErrorBody, Identity, ServerFrame, StockRequest, TurnWanted};
 use crate::thread::stock::request_peer;
@@ -92,8 +93,9 @@ impl<P: Platform> Pump<P> {
     pub fn ask(&mut self, socket: &PeerId, request: &str, dialect: Dialect, asked: StockRequest) {
         let identity = self.thread().ok().and_then(|thread| thread.identity_of(socket).cloned());
         let Some(identity) = identity else { return };
+        let now = self.platform.now();
         if asked.wants == TurnWanted::Last
-            && self.thread().is_ok_and(|thread| thread.permits(&identity, Ask::Watch).is_ok())
+            && self.thread().is_ok_and(|thread| thread.refuses(now, &identity).is_none())
         {
             let has_begun = self.has_begun();
             if let Some(note) = dialect.noted(request, has_begun) {
@@ -151,6 +153,8 @@ impl<P: Platform> Pump<P> {
         if let Some((code, reason)) = thread.refuses(now, &identity) {
             return Err(Undone::Refused(closed(code, reason).unwrap_or_else(unknown)));
         }
+        // What is left of an earlier one is none of this one's.
+        self.skipping = 0;
         self.posting = Some(Posting { peer: peer.clone(), refused: None });
         let request = Box::new(request);
         let outcome = self.input(Input::Asked { peer, identity, dialect, request });
@@ -172,24 +176,31 @@ impl<P: Platform> Pump<P> {
             self.telling.tell(&self.session_id, stock, frame, false);
         }
         let Some(request_id) = frames.first().and_then(|frame| frame.request_id()) else { return };
-        if let Some(since) = since {
-            self.skipping = since.saturating_sub(self.telling.since(stock, request_id));
-            return;
-        }
+        let again = match since {
+            None => 0,
+            Some(BEFORE_THAT) => 1,
+            Some(since) => {
+                self.skipping = since.saturating_sub(self.telling.since(stock, request_id));
+                return;
+            }
+        };
         let told = self.telling.again(stock, request_id);
-        for text in framed(dialect, &told) {
-            self.send_text(peer, dialect, &text, true);
+        for text in framed(dialect, &told).iter().skip(again) {
+            self.send_text(peer, dialect, text, true);
         }
     }
 
     /// A frame as a client is told it, without the pieces that it holds already.
     pub(super) fn told_to(&mut self, stock: Stock, dialect: Dialect, frame: &ServerFrame) -> Vec<String> {
         let mut told = self.telling.tell(&self.session_id, stock, frame, false);
+        // A crash may have lost what its client holds. However much that is, it is told the end.
+        let end = if frame.ends() { told.pop() } else { None };
         told.retain(|told| {
             let is_held = told.at.is_some() && self.skipping > 0;
             self.skipping = self.skipping.saturating_sub(u64::from(is_held));
             !is_held
         });
+        told.extend(end);
         framed(dialect, &told)
     }
 

@@ -138,7 +138,9 @@ impl Thread {
                 };
                 self.follow_post(now, records, origin, post, Vec::new());
             }
-            (TurnWanted::Rest, _, Some(turn)) => self.show_rest(records, origin, turn),
+            (TurnWanted::Rest, Some(answers), Some(turn)) => {
+                self.show_rest(records, origin, turn, &answers.known);
+            }
             (TurnWanted::Rest, Some(answers), None) => match known {
                 Some(run) => self.show_run(now, records, origin, &run, None),
                 None => self.answer_last(now, records, origin, answers),
@@ -199,24 +201,30 @@ impl Thread {
     pub(super) fn cut_off(&mut self, records: &dyn Records) {
         let mut kept = Vec::new();
         for (id, peer) in self.peers.iter() {
-            let Follows::Turn(request_id) = &peer.follows else { continue };
+            let request_id = match &peer.follows {
+                Follows::Turn(request_id) => request_id.as_str(),
+                // It was lost while it was looked at what it asks for.
+                Follows::Nothing if socket_of(id).is_some() => "",
+                _ => continue,
+            };
             let queued = self
                 .turns
                 .iter()
-                .find(|(_, turn)| turn.request_id == *request_id && matches!(turn.state, TurnState::Queued));
+                .find(|(_, turn)| turn.request_id == request_id && matches!(turn.state, TurnState::Queued));
             kept.push((id.clone(), queued.map(|(turn, _)| *turn)));
         }
         let reason = "the thread was started again; connect again";
         for (peer, queued) in kept {
-            match (socket_of(&peer), queued) {
-                (Some(_), Some(turn)) => {
+            let chain = queued.and_then(|turn| Self::chain(records, turn).ok()).unwrap_or_default();
+            match (socket_of(&peer), chain.as_slice()) {
+                // It may have been told how the turn begins, and nothing else. Twice does no harm.
+                (Some(_), [_]) => {
                     let name =
                         FrameName { kind: String::new(), request_id: None, tool_use_id: None, start: None };
-                    let chain = Self::chain(records, turn).unwrap_or_default();
                     let shown = Shown { chain, held: None, since: None };
                     self.show(records, Origin { peer: &peer, name: &name }, &shown);
                 }
-                (Some((socket, _)), None) => self.dismiss(&socket.into(), CloseCode::InternalError, reason),
+                (Some((socket, _)), _) => self.dismiss(&socket.into(), CloseCode::InternalError, reason),
                 (None, _) => self.dismiss(
                     &peer,
                     CloseCode::InternalError,

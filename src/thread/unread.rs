@@ -11,7 +11,7 @@ use crate::protocol::limits::LEAVING_MS;
 use crate::protocol::objects::object;
 use crate::protocol::{CloseCode, Millis, Named, ServerFrame};
 
-use super::access::Follows;
+use super::access::{Follows, Peer};
 use super::clock::set_back;
 use super::stock::socket_of;
 use super::{Config, PeerId, Thread, mixed};
@@ -135,9 +135,21 @@ impl Thread {
         room == 0
     }
 
-    /// Counts the bytes of a frame that was sent to all of a dialect. Returns whether [`Thread::look`] is to follow.
+    /// Counts the bytes of a frame that was sent to all of a dialect; of stock clients, to those that are sent this turn.
+    /// Returns whether [`Thread::look`] is to follow.
     #[must_use]
-    pub fn sent_to_all(&mut self, dialect: Dialect, bytes: u64) -> bool {
+    pub fn sent_to_all(&mut self, dialect: Dialect, request_id: Option<&str>, bytes: u64) -> bool {
+        if dialect.stock().is_some() {
+            let is_sent =
+                |peer: &Peer| matches!(&peer.follows, Follows::Turn(turn) if request_id == Some(turn));
+            let sent = self.peers.iter().filter(|(_, peer)| peer.dialect == dialect && is_sent(peer));
+            let sent: Vec<PeerId> = sent.map(|(id, _)| id.clone()).collect();
+            let mut looks = false;
+            for peer in sent {
+                looks |= self.sent(&peer, bytes, false);
+            }
+            return looks;
+        }
         if let Some(sent) = self.unread.to_all.get_mut(dialect as usize) {
             *sent = sent.saturating_add(bytes);
         }

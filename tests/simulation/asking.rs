@@ -170,3 +170,13 @@ pub fn give(pieces: &mut Vec<Piece>, block: Value) {
     let place = pieces.len() - usize::from(matches!(pieces.last(), Some(Piece::Open(..))));
     pieces.insert(place, Piece::Block(block));
 }
+
+/// How a stock client shows a call without a result.
+pub fn verdict_of(approval: &Value) -> &'static str {
+    match approval["state"].as_str() {
+        None => "input-available",
+        Some("requested") => "approval-requested",
+        Some("denied") => "output-denied",
+        Some(_) => "approval-responded",
+    }
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bobbin::protocol::CloseCode;
+use bobbin::thread::stock::socket_of;
 use bobbin::thread::{Config, PeerId};
 use serde_json::Value;
 
@@ -13,6 +14,8 @@ use crate::support::{Frame, Seen};
 #[derive(Debug, Default)]
 pub struct Debts {
     of: BTreeMap<PeerId, Debt>,
+    /// Of stock clients.
+    of_stock: BTreeMap<PeerId, Debt>,
     /// The object has slept: what it had not yet saved of each socket, it has forgotten.
     sleeps: u64,
     /// A failure leaves open what was saved.
@@ -41,9 +44,14 @@ impl Debts {
                     self.send(peer, frame);
                 }
             }
+            // A stock client's socket is asked nothing.
+            Seen::Told { to, text } => {
+                let socket = socket_of(to).map_or_else(|| to.clone(), |(socket, _)| socket.into());
+                self.of_stock.entry(socket).or_default().sent += text.len() as u64;
+            }
             Seen::Woken { .. } => self.sleeps += 1,
             Seen::Closed { peer, code } => {
-                let debt = self.of.remove(peer).unwrap_or_default();
+                let debt = self.of.remove(peer).or_else(|| self.of_stock.remove(peer)).unwrap_or_default();
                 // What one socket of many may owe for the sake of the others.
                 let share = (self.config.owed_bytes_max / 4 / 16).min(self.config.check_bytes);
                 if *code == CloseCode::TooMany && !self.is_uncertain && debt.owed() < 4 * share {

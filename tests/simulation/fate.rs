@@ -57,6 +57,12 @@ pub struct Course {
     pub has_restarted: bool,
 }
 
+impl Start {
+    pub fn is_awake(self) -> bool {
+        self.was_awake
+    }
+}
+
 impl Fate {
     pub fn done() -> Self {
         Fate { is_done: true, ..Fate::default() }

@@ -12,6 +12,7 @@ mod client;
 mod debts;
 mod fate;
 mod follower;
+mod parts;
 mod paths;
 mod people;
 mod pieces;
@@ -21,6 +22,8 @@ mod rights;
 mod settle;
 mod shrink;
 mod steps;
+mod tabs;
+mod telling;
 mod traffic;
 mod truth;
 mod view;
@@ -92,6 +95,9 @@ stats! {
     superseded: "Turns that ended as another message came.",
     branches: "Ways that the path went.",
     conflicts: "Frames about what is not on the path.",
+    asked: "Requests of stock clients.",
+    told: "Pieces of turns that these were told.",
+    shown: "Of their requests, those that were told a turn to its end.",
     unreadable: "Wakes from a store of which a part cannot be read.",
 }
 

@@ -58,6 +58,11 @@ impl Paths {
         self.turns.get(&turn)?.question
     }
 
+    /// The turn that a turn's question follows.
+    pub fn parent_of(&self, turn: TurnId) -> Option<TurnId> {
+        self.turns.get(&turn)?.parent
+    }
+
     /// The newest path through a question, or an answer.
     pub fn newest(&self, turn: TurnId, is_answer: bool) -> TurnId {
         if !is_answer {

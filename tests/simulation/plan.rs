@@ -1,9 +1,11 @@
 //! How a seed chooses what happens.
 
 use bobbin::agent::Remedy;
+use bobbin::dialect::Stock;
 
 use super::people::Person;
 use super::steps::{Does, How, IndexDoes, Saw, Spoils, Step, What, With};
+use super::tabs::TabDoes;
 use crate::support::Random;
 
 #[derive(Clone, Debug)]
@@ -31,6 +33,8 @@ pub struct Plan {
     pub mute: usize,
     /// Which clients speak HTTP alone, likewise.
     pub by_http: usize,
+    /// Clients of other protocols, and whether they have sockets.
+    pub tabs: Vec<(Person, Stock, bool)>,
     /// Whether objects crash, stores fail and D1 fails.
     pub is_faulty: bool,
     pub steps: Vec<Step>,
@@ -66,6 +70,7 @@ impl Plan {
             steps.push(step);
         }
         vary(&mut steps, seed, people.len());
+        let tabs = tabs(&mut steps, seed, &people);
         let mut limit =
             |percent, from, to| (is_limited && random.chance(percent)).then(|| random.between(from, to));
         let (messages_per_minute, frames_per_minute_min) = (limit(60, 1, 12), limit(60, 5, 40));
@@ -94,6 +99,7 @@ impl Plan {
             check_bytes: is_checked.then(|| random.between(500, 4_000)),
             mute: random.below(16),
             by_http: if random.chance(40) { random.below(16) } else { 0 },
+            tabs,
             is_faulty,
             steps,
         }
@@ -126,6 +132,7 @@ impl Plan {
             check_bytes: None,
             mute: 0,
             by_http: 0,
+            tabs: Vec::new(),
             is_faulty: true,
             steps,
         }
@@ -163,6 +170,44 @@ fn vary(steps: &mut Vec<Step>, seed: u64, clients: usize) {
         if random.chance(70) {
             steps.insert(at + 1, Step::Up { nth });
         }
+    }
+}
+
+/// In a third of the runs there are clients of other protocols too.
+fn tabs(steps: &mut Vec<Step>, seed: u64, people: &[Person]) -> Vec<(Person, Stock, bool)> {
+    let mut random = Random::new(seed.rotate_left(32) ^ 0x7ab5);
+    if random.chance(66) {
+        return Vec::new();
+    }
+    let is_open = people.contains(&Person::ANYONE);
+    let count = 1 + random.below(3);
+    let person = |random: &mut Random| match random.below(3) {
+        _ if is_open => Person::ANYONE,
+        0 => Person::choose(random),
+        _ => people[random.below(people.len())],
+    };
+    let stock = |random: &mut Random| if random.chance(60) { Stock::AiSdk } else { Stock::AgUi };
+    let tabs = (0..count).map(|_| (person(&mut random), stock(&mut random), random.chance(60))).collect();
+    for _ in 0..6 + random.below(30) {
+        let (tab, nth) = (random.below(count), random.below(64));
+        let at = 1 + random.below(steps.len());
+        steps.insert(at, Step::Tab { tab, nth, does: tab_does(&mut random) });
+    }
+    tabs
+}
+
+fn tab_does(random: &mut Random) -> TabDoes {
+    match random.below(40) {
+        0..5 => TabDoes::Open { token_ms: token_ms(random) },
+        5..8 => TabDoes::Cut,
+        8..17 => TabDoes::Send,
+        17..19 => TabDoes::Again,
+        19..21 => TabDoes::Edit,
+        21..23 => TabDoes::Regenerate,
+        23..31 => TabDoes::Resume,
+        31..33 => TabDoes::Abort,
+        33 => TabDoes::Stop,
+        _ => TabDoes::Answer,
     }
 }
 

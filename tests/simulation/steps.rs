@@ -2,6 +2,8 @@
 
 use bobbin::agent::Remedy;
 
+use super::tabs::TabDoes;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     Connect {
@@ -152,6 +154,12 @@ pub enum Step {
     Index {
         nth: usize,
         does: IndexDoes,
+    },
+    /// A client of another protocol.
+    Tab {
+        tab: usize,
+        nth: usize,
+        does: TabDoes,
     },
 }
 

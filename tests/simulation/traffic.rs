@@ -160,7 +160,7 @@ impl World {
     }
 
     /// The calls of turns that are not over, each with its turn's `requestId`.
-    fn open_turns_calls(&self) -> Vec<(String, Value)> {
+    pub fn open_turns_calls(&self) -> Vec<(String, Value)> {
         let mut calls = Vec::new();
         for (id, turn) in self.truth.turns.iter().filter(|(_, turn)| turn.is_open()) {
             let request_id = self.host.store.records.get(id).map(|record| record.request_id.clone());

@@ -56,6 +56,8 @@ pub struct Turn {
     is_broken_off: bool,
     /// Of an answer that nobody asked for, what it says.
     appended: Option<Content>,
+    /// A thought was dropped, or became another one than it had grown to.
+    pub is_astray: bool,
 }
 
 #[derive(Debug, Default)]
@@ -143,8 +145,9 @@ impl Turn {
                 let mut block = json_of(block);
                 shown(&mut block, mode, config.waits_for_tools);
                 match self.said.last() {
-                    Some(Piece::Open(open, _)) if open["type"] == block["type"] => {
+                    Some(Piece::Open(open, grown)) if open["type"] == block["type"] => {
                         // What the block says counts, whatever it had grown to.
+                        self.is_astray |= !text_of(&block, "text").starts_with(grown.as_str());
                         self.dropped.push(self.said.clone());
                         drop_open(&mut self.said);
                     }
@@ -229,6 +232,7 @@ impl Turn {
     fn drop_open(&mut self) {
         let before = self.said.clone();
         if drop_open(&mut self.said).is_some() {
+            self.is_astray = true;
             self.dropped(before);
         }
     }
@@ -389,7 +393,11 @@ impl Truth {
             Seen::Closed { code, .. } => self.count_closed(*code),
             // It may have given up between an event and the next, which follows from it.
             Seen::GaveUp => self.place = None,
-            Seen::Aborted { .. } | Seen::Logged(_) | Seen::Removing(_) | Seen::Told { .. } => {}
+            Seen::Aborted { .. }
+            | Seen::Logged(_)
+            | Seen::Removing(_)
+            | Seen::Told { .. }
+            | Seen::Follows { .. } => {}
         }
         Ok(())
     }
@@ -444,6 +452,11 @@ impl Truth {
 
     pub fn is_torn(&self, request_id: &str) -> bool {
         self.turn_of(request_id).is_some_and(|turn| turn.is_torn)
+    }
+
+    /// A part of what is stored of a turn, or of what it waits with, cannot be read any more.
+    pub fn has_lost(&self, turn: TurnId) -> bool {
+        self.turns.get(&turn).is_some_and(|turn| turn.is_torn || turn.is_lost)
     }
 
     /// A thread at rest has no alarm. If a turn that waits turns out to be unreadable when it wakes, and it dies right

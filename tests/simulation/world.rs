@@ -18,6 +18,7 @@ use super::people::Person;
 use super::pieces::Piece;
 use super::plan::Plan;
 use super::steps::{Does, IndexDoes, Spoils, Step};
+use super::tabs::Tab;
 use super::truth::{Truth, Turn};
 use crate::support::{Databases, Host, Seen, Spoilt, Sudden};
 
@@ -28,6 +29,8 @@ pub struct World {
     pub truth: Truth,
     /// Programs that posted, and follow the turn.
     pub followers: BTreeMap<PeerId, Follower>,
+    /// Clients of other protocols.
+    pub tabs: Vec<Tab>,
     pub databases: Databases,
     /// D1 was lost, and the thread may not know.
     pub has_lost_d1: bool,
@@ -92,6 +95,7 @@ impl World {
             uplinks: BTreeMap::new(),
             truth: Truth::new(with_trace),
             followers: BTreeMap::new(),
+            tabs: plan.tabs.iter().map(|tab| Tab::new(*tab)).collect(),
             databases: Databases::default(),
             has_lost_d1: false,
             said: Vec::new(),
@@ -263,6 +267,7 @@ impl World {
                 Ok(())
             }
             Step::Index { nth, does } => self.deliver(nth, does),
+            Step::Tab { tab, nth, does } => self.tab(tab, nth, does),
         }
     }
 
@@ -321,7 +326,7 @@ impl World {
         let agents: Vec<TurnId> = self.host.agents.iter().copied().collect();
         let Some(turn) = nth_of(&agents, nth).copied() else { return Ok(()) };
         let open = match self.truth.turns.get(&turn).and_then(|turn| turn.said.last()) {
-            Some(Piece::Open(block, grown)) => Some((block["type"] == "tool_use", grown.clone())),
+            Some(Piece::Open(block, grown)) => Some((block["id"].as_str().map(str::to_owned), grown.clone())),
             _ => None,
         };
         let unmarked = match (does, self.truth.turns.get(&turn)) {
@@ -344,11 +349,11 @@ impl World {
         set.or_else(thread).unwrap_or_default()
     }
 
-    /// `open` is the block that is open: whether it is a call, and what it has grown to.
+    /// `open` is the block that is open: its id, if it is a call, and what it has grown to.
     fn events(
         &mut self,
         does: Does,
-        open: Option<(bool, String)>,
+        open: Option<(Option<String>, String)>,
         client_calls: Vec<String>,
     ) -> Vec<AgentEvent> {
         let mut text = || {
@@ -410,13 +415,12 @@ impl World {
                 vec![grow(format!(" g{} é", self.words))]
             }
             Does::Close => match open {
-                Some((true, grown)) => {
+                Some((Some(id), grown)) => {
                     let input = Json::parse(&format!("{grown}\"}}")).expect("it is JSON");
-                    // Its id is that of the call that was begun; which one that is makes no difference here.
                     self.words += 1;
-                    vec![AgentEvent::Block(Block::tool_use(format!("c{}", self.words), "f", input))]
+                    vec![AgentEvent::Block(Block::tool_use(id, "f", input))]
                 }
-                Some((false, grown)) => vec![AgentEvent::Block(Block::thinking(format!("{grown}.")))],
+                Some((None, grown)) => vec![AgentEvent::Block(Block::thinking(format!("{grown}.")))],
                 None => Vec::new(),
             },
             Does::Drop => vec![AgentEvent::Drop],
@@ -522,11 +526,13 @@ impl World {
             let life = self.truth.life;
             self.truth.observe(&self.host, &seen)?;
             self.follow(&seen)?;
+            self.tell(&seen)?;
             self.debts.as_mut().map_or(Ok(()), |debts| debts.observe(&seen))?;
             if self.truth.life > life {
                 self.forget_frames();
             }
         }
+        self.lose_dead_tabs();
         Ok(())
     }
 
@@ -643,6 +649,7 @@ impl World {
             return Err("rows were written before the first message".into());
         }
         self.debts.as_ref().map_or(Ok(()), Debts::check)?;
+        self.check_tabs()?;
         self.truth.check_journals(host.now)
     }
 

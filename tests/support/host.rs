@@ -8,6 +8,7 @@ use bobbin::agent::{Agent, AgentEvent};
 use bobbin::dialect::Dialect;
 use bobbin::protocol::{CloseCode, Identity, Millis, Post, StockRequest};
 use bobbin::pump::{Accepted, Pump, Undone};
+use bobbin::thread::stock::socket_of;
 use bobbin::thread::{Config, Denied, Import, Input, PeerId, Request, Thread, TurnId};
 
 use super::scripted::Scripted;
@@ -79,6 +80,8 @@ impl Host {
             Ok(outcome) => outcome.is_ok(),
             Err(thrown) => match thrown.downcast_ref() {
                 Some(Sudden::Crash { sockets_survive }) => self.crash(*sockets_survive),
+                // Outside of the thread there is nothing to start again but the object.
+                Some(Sudden::Panic) => self.crash(true),
                 _ => resume_unwind(thrown),
             },
         }
@@ -213,6 +216,7 @@ impl Host {
     /// The runtime says that a client is gone.
     pub fn disconnect(&mut self, peer: &PeerId) {
         let was_known = self.links.remove(peer).is_some_and(|link| link.attachment.is_some());
+        self.links.retain(|id, _| socket_of(id).is_none_or(|(socket, _)| socket != &**peer));
         if was_known {
             self.pump(Input::Left { peer: peer.clone() });
         }
@@ -285,6 +289,8 @@ impl Host {
     /// Streams end with the object.
     fn end_object(&mut self) {
         self.links.values_mut().filter(|link| link.is_stream()).for_each(|link| link.is_open = false);
+        // What a socket's requests were sent is not kept with it.
+        self.links.values_mut().for_each(|link| link.sequence = 0);
         self.timers.clear();
         let world = self.pump.take().map(Pump::into_platform);
         self.pump =

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
 use bobbin::agent::{AgentRequest, Call, Enclosed};
-use bobbin::dialect::{Dialect, ai_sdk};
+use bobbin::dialect::{Dialect, Stock, ag_ui, ai_sdk};
 use bobbin::protocol::{CloseCode, Millis};
 use bobbin::pump::{Broken, Loaded, Log, Panicked, Platform};
 use bobbin::thread::stock::socket_of;
@@ -46,6 +46,15 @@ impl Link {
     fn speaks(&self, dialect: Dialect) -> bool {
         self.attachment.as_ref().is_some_and(|attachment| attachment.dialect == dialect)
     }
+
+    /// What its client calls the turn that it is sent, if that is a run of another name; and how the turn is called.
+    fn renames(&self, peer: &PeerId) -> Option<(String, String)> {
+        let attachment = self.attachment.as_ref()?;
+        attachment.dialect.stock().filter(|stock| *stock == Stock::AgUi)?;
+        let of_socket = socket_of(peer).map(|(_, request)| request.to_owned());
+        let (run, turn) = (of_socket.or_else(|| attachment.run.clone())?, attachment.follows.clone()?);
+        (run != turn).then_some((run, turn))
+    }
 }
 
 /// What was carried out, in order.
@@ -75,6 +84,11 @@ pub enum Seen {
     Told {
         to: PeerId,
         text: String,
+    },
+    /// From here on a stock client is sent this turn, by its `requestId`.
+    Follows {
+        peer: PeerId,
+        turn: String,
     },
     Started {
         turn: TurnId,
@@ -191,13 +205,14 @@ impl World {
         let meant: Vec<PeerId> = self.links.iter().filter(is_meant).map(|(peer, _)| peer.clone()).collect();
         for peer in meant {
             let Some(link) = self.links.get_mut(&peer) else { continue };
+            let renamed = link.renames(&peer).and_then(|(run, turn)| ag_ui::renamed(text, &turn, &run));
             let framed = match socket_of(&peer) {
-                Some((_, request)) => {
+                Some((_, request)) if link.speaks(Dialect::AiSdk) => {
                     let before = ai_sdk::before_chunk(request, link.sequence);
                     link.sequence += 1;
                     [&before, text, "}"].concat()
                 }
-                None => text.to_owned(),
+                _ => renamed.unwrap_or_else(|| text.to_owned()),
             };
             self.put(&peer, framed);
         }
@@ -361,6 +376,9 @@ impl Platform for World {
             self.links.insert(peer.clone(), Link { is_open: true, ..Link::default() });
         }
         if let Some(link) = self.links.get_mut(peer) {
+            if let Some(turn) = attachment.follows.clone().filter(|_| attachment.dialect.stock().is_some()) {
+                self.seen.push(Seen::Follows { peer: peer.clone(), turn });
+            }
             link.attachment = Some(attachment);
         }
     }
@@ -368,8 +386,9 @@ impl Platform for World {
     fn close(&mut self, peer: &PeerId, code: CloseCode, reason: &str) {
         self.trip();
         if let Some((_, request)) = socket_of(peer) {
-            if self.links.remove(peer).is_some() {
-                self.put(peer, ai_sdk::closed(request, code, reason));
+            let dialect = self.links.remove(peer).and_then(|link| Some(link.attachment?.dialect));
+            if let Some(last) = dialect.and_then(|dialect| dialect.request_closed(request, code, reason)) {
+                self.put(peer, last);
             }
             return;
         }

@@ -1,12 +1,14 @@
 //! Clients of other protocols on a thread, beside those of the contract.
 
+use bobbin::agent::AgentEvent;
 use bobbin::dialect::Dialect;
-use bobbin::protocol::{CloseCode, Identity, Post, StockRequest, TurnWanted};
-use bobbin::thread::{Config, PeerId};
-use serde_json::json;
+use bobbin::protocol::{Block, CloseCode, Content, Identity, Post, Read, StockRequest, TurnWanted};
+use bobbin::thread::store::Records;
+use bobbin::thread::{Config, Input, PeerId};
+use serde_json::{Value, json};
 
 use crate::harness::{Harness, finished, said, thread, thread_with};
-use crate::support::{Random, Run, Seen, UiSocket, UiStream};
+use crate::support::{Run, Seen, Sudden, UiSocket, UiStream};
 
 fn socket(h: &mut Harness, name: &str) -> PeerId {
     let peer: PeerId = name.into();
@@ -175,111 +177,215 @@ fn an_id_that_does_not_fit_is_told_from_others_by_its_digest() {
     assert_eq!(h.host.thread().unwrap().report().running, [bobbin::protocol::sha256("größe".as_bytes())]);
 }
 
+fn post(request_id: &str, text: &str, is_answer: bool) -> Post {
+    Post { request_id: request_id.into(), content: Content::Text(text.into()), is_answer, ..Post::default() }
+}
+
+fn run_input(run: &str, id: &str) -> String {
+    let message = json!({ "id": id, "role": "user", "content": "hello" });
+    json!({ "threadId": "s1", "runId": run, "messages": [message] }).to_string()
+}
+
+fn ask_run(h: &mut Harness, name: &str, run: &str, id: &str) -> PeerId {
+    let (_, asked) = bobbin::dialect::ag_ui::input::body(&run_input(run, id)).unwrap();
+    follow(h, Dialect::AgUiEvents, name, asked.request)
+}
+
+fn call(id: &str) -> AgentEvent {
+    let call = json!({ "type": "tool_use", "id": id, "name": "f", "input": {}, "output": "client" });
+    AgentEvent::Block(Block::parse(&call.to_string()).unwrap())
+}
+
+/// The results that a client gives to calls of an answer.
+fn give(h: &mut Harness, peer: &PeerId, request: &str, answer_id: &str, calls: &[&str]) {
+    let part = |id: &&str| json!({ "type": "tool-f", "toolCallId": id, "state": "output-available", "input": {}, "output": 1 });
+    let parts: Vec<Value> = calls.iter().map(part).collect();
+    let message = json!({ "id": answer_id, "role": "assistant", "parts": parts });
+    let frame = json!({ "type": "send", "requestId": request, "id": "s1", "trigger": "submit-message",
+                        "messageId": answer_id, "messages": [message] });
+    h.host.receive(peer, &frame.to_string());
+}
+
 #[test]
-fn however_peers_of_three_dialects_come_and_go_each_ends_with_the_answer() {
-    for seed in 0..300 {
-        walk(seed);
-    }
-}
-
-/// Turns one after another, with readers that come, are cut and come again.
-fn walk(seed: u64) {
-    let mut random = Random::new(seed);
+fn a_run_that_answers_a_message_again_is_known_by_its_name() {
     let mut h = thread();
-    h.greet("ann");
-    let mut ui = socket(&mut h, "ui0");
-    for turn in 0..3 {
-        let id = if random.chance(50) {
-            let id = format!("m{turn}");
-            send(&mut h, &ui, &format!("S{turn}"), &id, "question");
-            format!("u-{id}")
-        } else {
-            h.say("ann", &format!("r{turn}"), "question");
-            format!("r{turn}")
-        };
-        let mut readers: Vec<(PeerId, Run)> = Vec::new();
-        for step in 0..random.below(14) {
-            let name = format!("p{turn}-{step}");
-            match random.below(8) {
-                0 => resume(&mut h, &ui, &name),
-                1 => drop(follow(&mut h, Dialect::AiSdkEvents, &name, wants(TurnWanted::Last))),
-                2 => {
-                    let peer =
-                        follow(&mut h, Dialect::AgUiEvents, &name, wants(TurnWanted::Turn(id.clone(), None)));
-                    readers.push((peer, Run::default()));
-                }
-                3 if !readers.is_empty() => {
-                    // Cut somewhere, and asked for again from there.
-                    let (peer, mut read) = readers.swap_remove(random.below(readers.len()));
-                    let all = h.host.links[&peer].told.clone();
-                    let had = random.below(all.len() + 1);
-                    all.iter()
-                        .take(had)
-                        .for_each(|text| read.event(text).unwrap_or_else(|why| panic!("{seed}: {why}")));
-                    h.host.disconnect(&peer);
-                    let from =
-                        read.last.as_deref().map(|at| bobbin::dialect::ag_ui::events::place(at).unwrap());
-                    read.cut();
-                    let peer =
-                        follow(&mut h, Dialect::AgUiEvents, &name, wants(TurnWanted::Turn(id.clone(), from)));
-                    readers.push((peer, read));
-                }
-                4 => {
-                    check(seed, &h, &ui);
-                    h.host.disconnect(&ui);
-                    ui = socket(&mut h, &format!("ui{turn}-{step}"));
-                }
-                5 => {
-                    let thought = bobbin::protocol::Block::thinking("let me think");
-                    let mut events =
-                        vec![bobbin::agent::AgentEvent::Begin(bobbin::protocol::Block::thinking(""))];
-                    events.push(bobbin::agent::AgentEvent::Grow("let me ".into()));
-                    if random.chance(70) {
-                        events.push(bobbin::agent::AgentEvent::Block(thought));
-                    }
-                    h.agent(&id, events);
-                }
-                6 => {
-                    let call = format!("c{turn}-{step}");
-                    let call = bobbin::protocol::Block::tool_use(call, "f", bobbin::protocol::Json::Null);
-                    h.agent(&id, vec![bobbin::agent::AgentEvent::Block(call)]);
-                }
-                _ => h.text(&id, &format!("w{step} ")),
-            }
-            h.wait(random.between(0, 40));
-        }
-        h.agent(&id, vec![said("end"), finished()]);
-        let end = h.frames("ann").into_iter().rfind(|frame| frame["type"] == "final").unwrap();
-        let answer = end["response"]["content"].as_str().unwrap().to_owned();
-        for (peer, mut read) in readers {
-            h.host.links[&peer]
-                .told
-                .iter()
-                .for_each(|text| read.event(text).unwrap_or_else(|why| panic!("{seed}: {why}")));
-            assert_eq!(
-                (read.text.as_str(), read.ended.as_deref()),
-                (answer.as_str(), Some("RUN_FINISHED")),
-                "{seed}"
-            );
-        }
-        for (request, stream) in check(seed, &h, &ui).0 {
-            if request == format!("S{turn}") || request.starts_with(&format!("p{turn}-")) {
-                assert_eq!(
-                    (stream.text.as_str(), stream.ended.as_deref()),
-                    (answer.as_str(), Some("end")),
-                    "{seed} {request}"
-                );
-            }
-        }
-    }
+    ask_run(&mut h, "first", "run1", "m1");
+    h.agent("run1", vec![said("one"), finished()]);
+    ask_run(&mut h, "again", "run2", "m1");
+    h.agent("run2", vec![said("two"), finished()]);
+    h.started();
+    let repeated = ask_run(&mut h, "repeated", "run2", "m1");
+    assert!(h.started().is_empty());
+    assert_eq!(run(&h, &repeated).text, "two");
 }
 
-fn check(seed: u64, h: &Harness, ui: &PeerId) -> UiSocket {
-    let mut read = UiSocket::default();
-    for text in &h.host.links[ui].told {
-        read.read(text).unwrap_or_else(|why| panic!("{seed}: {why}"));
+#[test]
+fn an_answer_that_nobody_asked_for_is_shown_like_any_other() {
+    let mut h = thread();
+    h.post("app", post("r1", "by the way", true), false).unwrap().unwrap();
+    let ui = socket(&mut h, "ui");
+    resume(&mut h, &ui, "R");
+    let read = told(&h, &ui);
+    let stream = &read.0["R"];
+    assert_eq!((stream.text.as_str(), stream.finish.as_deref()), ("by the way", Some("stop")));
+    let agent = follow(&mut h, Dialect::AgUiEvents, "ag", wants(TurnWanted::Turn("r1".into(), None)));
+    assert_eq!(run(&h, &agent).text, "by the way");
+}
+
+#[test]
+fn text_that_goes_on_behind_calls_that_were_answered_begins_anew_for_who_answered() {
+    let mut h = thread();
+    let ui = socket(&mut h, "ui");
+    send(&mut h, &ui, "R1", "m1", "hello");
+    h.agent("u-m1", vec![call("c1"), said("before "), finished()]);
+    let answer_id = told(&h, &ui).0["R1"].message_id.clone().unwrap();
+    give(&mut h, &ui, "R2", &answer_id, &["c1"]);
+    h.agent("u-m1", vec![said("after"), finished()]);
+    let frames = &h.host.links[&ui].told;
+    let frames = frames.iter().filter(|frame| frame.contains(r#""requestId":"R2""#));
+    let mut rest = UiStream::going_on(vec![json!({ "call": "c1" })]);
+    frames.for_each(|frame| rest.frame(&serde_json::from_str(frame).unwrap()).unwrap());
+    assert_eq!((rest.text.as_str(), rest.finish.as_deref()), ("after", Some("stop")));
+}
+
+#[test]
+fn who_answers_calls_that_others_have_answered_is_sent_all_that_came_since() {
+    let mut h = thread();
+    let (one, late) = (socket(&mut h, "one"), socket(&mut h, "late"));
+    send(&mut h, &one, "R1", "m1", "hello");
+    h.agent("u-m1", vec![said("first"), call("c1"), finished()]);
+    let answer_id = told(&h, &one).0["R1"].message_id.clone().unwrap();
+    give(&mut h, &one, "R2", &answer_id, &["c1"]);
+    h.agent("u-m1", vec![said("second"), call("c2"), finished()]);
+    give(&mut h, &late, "R3", &answer_id, &["c1"]);
+    let mut rest = UiStream::going_on(vec![json!({ "call": "c1" })]);
+    for frame in &h.host.links[&late].told {
+        rest.frame(&serde_json::from_str(frame).unwrap()).unwrap();
     }
-    read
+    assert_eq!((rest.text.as_str(), rest.finish.as_deref()), ("second", Some("tool-calls")));
+    assert!(rest.parts.iter().any(|part| part["call"] == "c2"));
+}
+
+#[test]
+fn calls_of_an_answer_to_results_are_told_beside_those_of_the_answer_before() {
+    let mut h = thread();
+    let ui = socket(&mut h, "ui");
+    send(&mut h, &ui, "R1", "m1", "hello");
+    let unmarked = AgentEvent::Block(Block::tool_use("c1", "f", bobbin::protocol::Json::Null));
+    h.agent("u-m1", vec![unmarked, finished()]);
+    let answer_id = told(&h, &ui).0["R1"].message_id.clone().unwrap();
+    give(&mut h, &ui, "R2", &answer_id, &["c1"]);
+    let request_id = format!("t-{answer_id}");
+    h.agent(&request_id, vec![call("c2"), finished()]);
+    resume(&mut h, &ui, "R3");
+    let resumed = &h.host.links[&ui].told;
+    let mut whole = UiStream::default();
+    for frame in resumed.iter().filter(|frame| frame.contains(r#""requestId":"R3""#)) {
+        whole.frame(&serde_json::from_str(frame).unwrap()).unwrap();
+    }
+    let calls: Vec<&str> = whole.parts.iter().filter_map(|part| part["call"].as_str()).collect();
+    assert_eq!(calls, ["c1", "c2"]);
+}
+
+#[test]
+fn a_call_that_waits_for_a_client_stands_in_the_history_without_an_output() {
+    let mut h = thread();
+    let ui = socket(&mut h, "ui");
+    send(&mut h, &ui, "R1", "m1", "hello");
+    h.agent("u-m1", vec![call("c1"), finished()]);
+    let thread = h.host.thread().unwrap();
+    let page = h.host.store.before(thread.path(), u64::MAX >> 1, 10, 10_000).unwrap();
+    let shown = bobbin::dialect::ai_sdk::message::history(&thread.with_waiting(&page.records));
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let part = &shown[1]["parts"][1];
+    assert_eq!((&part["toolCallId"], &part["state"]), (&json!("c1"), &json!("input-available")));
+    assert_eq!(part.get("output"), None);
+}
+
+#[test]
+fn a_socket_owes_nothing_of_what_others_are_sent() {
+    let config = Config { socket_owed_bytes_max: 40_000, owed_bytes_max: 1_000_000, ..Config::default() };
+    let mut h = thread_with(config);
+    let ui = socket(&mut h, "ui");
+    let idle = socket(&mut h, "idle");
+    send(&mut h, &ui, "R1", "m1", "much");
+    for _ in 0..20 {
+        h.text("u-m1", &"x".repeat(3_000));
+        h.wait(50);
+    }
+    h.finish("u-m1");
+    send(&mut h, &idle, "R2", "m2", "little");
+    h.agent("u-m2", vec![said("one"), finished()]);
+    assert!(h.host.links[&idle].is_open);
+}
+
+#[test]
+fn who_has_expired_is_not_told_whether_a_turn_is_there() {
+    let mut h = thread();
+    h.post("app", post("r1", "hi", false), false).unwrap().unwrap();
+    let ui: PeerId = "ui".into();
+    let identity = Identity { expires_at: Some(h.host.now + 100), ..Identity::anyone() };
+    assert!(h.host.open(Dialect::AiSdk, &ui, identity, false));
+    h.host.now += 200;
+    resume(&mut h, &ui, "R");
+    assert!(h.host.links[&ui].told.iter().all(|frame| frame.contains(r#""type":"error""#)));
+}
+
+#[test]
+fn a_run_that_holds_more_than_a_crash_has_left_is_told_its_end() {
+    let mut h = thread();
+    let first = ask_run(&mut h, "first", "run1", "m1");
+    h.agent("run1", vec![AgentEvent::Block(Block::thinking("hm"))]);
+    let mut read = run(&h, &first);
+    let places: Vec<&str> = h.host.links[&first]
+        .told
+        .iter()
+        .filter_map(|event| event.strip_prefix("id: ")?.split('\n').next())
+        .collect();
+    // All of the thought, but for the event that says that it is over.
+    let place = bobbin::dialect::ag_ui::events::place(places[places.len() - 2]).unwrap();
+    h.host.crash(false);
+    h.host.pump(Input::Alarm);
+    read.cut();
+    let again =
+        follow(&mut h, Dialect::AgUiEvents, "again", wants(TurnWanted::Turn("run1".into(), Some(place))));
+    for event in &h.host.links[&again].told {
+        let mut rest = Run::default();
+        let _ = rest.event(event);
+        assert_eq!(rest.ended.as_deref(), Some("RUN_ERROR"), "{event}");
+    }
+    assert_eq!(h.host.links[&again].told.len(), 1);
+}
+
+#[test]
+fn a_request_that_is_closed_is_told_so_once() {
+    let config = Config { messages_per_minute: 0, frames_per_minute_min: 1, ..Config::default() };
+    let mut h = thread_with(config);
+    let ui = socket(&mut h, "ui");
+    send(&mut h, &ui, "R1", "m1", "one");
+    send(&mut h, &ui, "R2", "m2", "two");
+    let of_second = h.host.links[&ui].told.iter().filter(|frame| frame.contains(r#""requestId":"R2""#));
+    assert_eq!(of_second.count(), 1);
+}
+
+#[test]
+fn a_request_that_died_with_the_object_before_it_was_looked_at_is_closed_with_its_socket() {
+    let mut has_any = false;
+    for after in 0..12 {
+        let mut h = thread();
+        let ag: PeerId = "ag".into();
+        assert!(h.host.open(Dialect::AgUi, &ag, Identity::anyone(), false));
+        h.host.faults.sudden = Some((after, Sudden::Crash { sockets_survive: true }));
+        h.host.receive(&ag, &run_input("run1", "m1"));
+        h.host.faults.sudden = None;
+        let is_known = h.host.links.contains_key(&bobbin::thread::stock::request_peer("ag", "run1"));
+        h.host.pump(Input::Deadline);
+        let is_closed = h.host.links[&ag].close == Some(CloseCode::InternalError);
+        let is_begun = h.host.thread().unwrap().session().is_some() && !is_known;
+        assert!(!is_known || is_closed || is_begun || h.host.agents.len() == 1, "{after}");
+        has_any |= is_closed;
+    }
+    assert!(has_any);
 }
 
 #[test]

@@ -32,6 +32,10 @@ enum Open {
     Thinking(String, usize),
 }
 
+/// In place of how many events a client has had since what it holds: those with which its run goes on are still to come,
+/// but for the first.
+pub const BEFORE_THAT: u64 = u64::MAX;
+
 /// A place of a run, as its client hands it back.
 #[must_use]
 pub fn place(text: &str) -> Option<(Progress, u64)> {
@@ -44,7 +48,9 @@ pub fn place(text: &str) -> Option<(Progress, u64)> {
     };
     let bytes: u64 = bytes;
     let held = Progress { turn: 0, bytes: usize::try_from(bytes).ok()?, blocks, open };
-    Some((held, since.parse().ok()?))
+    // As a run goes on, its first events come before its place.
+    let since = if since.bytes().all(|sign| sign == b'+') { BEFORE_THAT } else { since.parse().ok()? };
+    Some((held, since))
 }
 
 impl Events {
@@ -121,14 +127,39 @@ impl Teller for Events {
         self.since
     }
 
-    /// Another run goes on with the turn there.
+    /// Another run goes on with the turn there. What grows is open for those who follow the turn already, and so it begins
+    /// anew. For them nothing of this counts: a client that was cut off within it is told the rest of it.
     fn again(&mut self) -> Vec<Told> {
         self.run_started();
-        self.placed(self.held)
+        match &self.open {
+            None => {}
+            Some(Open::Text) => self.open_text(),
+            Some(Open::Thinking(id, _)) => self.open_thought(&id.clone()),
+        }
+        let (place, mut before) = (self.place(), String::new());
+        let mut told: Vec<Told> = Vec::new();
+        for (json, _) in std::mem::take(&mut self.out) {
+            before.push('+');
+            let at = place.split_once('.').map(|(held, _)| [held, ".", &before].concat());
+            told.push(Told { json, at, of: None });
+        }
+        if let Some(last) = told.last_mut() {
+            last.at = Some(place);
+        }
+        told
     }
 }
 
 impl Events {
+    fn open_text(&mut self) {
+        self.event("TEXT_MESSAGE_START", "messageId", &self.answer_id.clone(), r#","role":"assistant""#);
+    }
+
+    fn open_thought(&mut self, id: &str) {
+        self.event("REASONING_START", "messageId", id, "");
+        self.event("REASONING_MESSAGE_START", "messageId", id, r#","role":"reasoning""#);
+    }
+
     /// Gives each event its place. The last one of a frame brings its clients to what they hold then.
     fn placed(&mut self, after: Progress) -> Vec<Told> {
         let moves = after != self.held;
@@ -176,6 +207,8 @@ impl Events {
                     self.block(usize::MAX, block);
                 }
                 self.held = Progress { turn: turn_of(answer_id), ..Progress::default() };
+                // Those of the turn are counted by themselves.
+                self.blocks = 0;
             }
             _ => {
                 let held = Progress { turn: turn_of(answer_id), ..Progress::default() };
@@ -217,7 +250,7 @@ impl Events {
         if !matches!(self.open, Some(Open::Text)) {
             self.close();
             self.open = Some(Open::Text);
-            self.event("TEXT_MESSAGE_START", "messageId", &id, r#","role":"assistant""#);
+            self.open_text();
         }
         self.event("TEXT_MESSAGE_CONTENT", "messageId", &id, &delta(token));
     }
@@ -229,8 +262,7 @@ impl Events {
         let id = format!("{}-t{index}", self.answer_id);
         if !matches!(&self.open, Some(Open::Thinking(open, _)) if *open == id) {
             self.close();
-            self.event("REASONING_START", "messageId", &id, "");
-            self.event("REASONING_MESSAGE_START", "messageId", &id, r#","role":"reasoning""#);
+            self.open_thought(&id);
             self.open = Some(Open::Thinking(id.clone(), 0));
         }
         if let Some(Open::Thinking(_, told)) = &mut self.open {

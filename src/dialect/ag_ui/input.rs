@@ -8,7 +8,8 @@ use crate::dialect::scan::{Object, last_items, place_of};
 use crate::dialect::{Asked, Incoming, Upload};
 use crate::protocol::limits::{ANSWER_BYTES_MAX, BLOCKS_MAX, DATA_URL_BYTES_MAX};
 use crate::protocol::{
-    Block, CallAnswers, Json, Post, StockRequest, ToolSaid, TurnWanted, is_request_id, media_type, sha256,
+    Block, CallAnswers, CollectVec, Json, Post, StockRequest, ToolSaid, TurnWanted, is_request_id,
+    media_type, sha256,
 };
 
 /// Messages at the end that are looked at: the results of all calls that an answer can have, what stands between, and a
@@ -64,7 +65,8 @@ fn asked(text: &str, object: &Object<'_>) -> Result<Asked, String> {
     }
     said.reverse();
     said.extend(resumed(object));
-    let answers = (!said.is_empty()).then(|| CallAnswers { answer_id: String::new(), said });
+    let known = said.iter().map(|(call, _)| call.clone()).collect_vec();
+    let answers = (!said.is_empty()).then(|| CallAnswers { answer_id: String::new(), said, known });
     let (wants, uploads) = match question {
         Some(message) => {
             let (post, uploads) = post(text, request_id(&run), &message)?;

@@ -106,14 +106,40 @@ impl Teller for Chunks {
         std::mem::take(&mut self.out)
     }
 
-    /// The rest is a message of its own there, with a beginning of its own.
+    /// The rest is a message of its own there, with a beginning of its own. A part that grows is open for those who follow
+    /// the turn already, and so it begins anew.
     fn again(&mut self) -> Vec<Told> {
         self.is_begun = false;
-        self.started()
+        self.begin();
+        match self.open.take() {
+            None => {}
+            Some(Open::Text) => self.open_text(),
+            Some(Open::Thinking(told)) => self.open_thought(told),
+            Some(Open::Call(call, input)) => {
+                self.open_call(call);
+                self.grow(&input);
+            }
+        }
+        std::mem::take(&mut self.out)
     }
 }
 
 impl Chunks {
+    fn open_text(&mut self) {
+        self.open = Some(Open::Text);
+        self.say(r#"{"type":"text-start","id":"t"}"#);
+    }
+
+    fn open_thought(&mut self, told: usize) {
+        self.open = Some(Open::Thinking(told));
+        self.say(r#"{"type":"reasoning-start","id":"r"}"#);
+    }
+
+    fn open_call(&mut self, call: Json) {
+        self.push(&made(&["type=tool-input-start,", CALL].concat(), &call));
+        self.open = Some(Open::Call(call, String::new()));
+    }
+
     fn push(&mut self, chunk: &Json) {
         self.say(to_json(chunk));
     }
@@ -136,6 +162,8 @@ impl Chunks {
                 for block in blocks {
                     self.block(usize::MAX, block);
                 }
+                // Those of the turn are counted by themselves.
+                self.blocks = 0;
             }
             _ => {
                 // Those who are sent the turn already have its `start`.
@@ -192,8 +220,7 @@ impl Chunks {
     fn text(&mut self, token: &str) {
         if !matches!(self.open, Some(Open::Text)) {
             self.step();
-            self.open = Some(Open::Text);
-            self.say(r#"{"type":"text-start","id":"t"}"#);
+            self.open_text();
         }
         self.say([r#"{"type":"text-delta","id":"t","delta":"#, &to_json(&token), "}"].concat());
     }
@@ -201,11 +228,9 @@ impl Chunks {
     fn start(&mut self, block: &Json) {
         self.step();
         if text(block, "type") == "thinking" {
-            self.open = Some(Open::Thinking(0));
-            self.say(r#"{"type":"reasoning-start","id":"r"}"#);
+            self.open_thought(0);
         } else {
-            self.push(&made(&["type=tool-input-start,", CALL].concat(), block));
-            self.open = Some(Open::Call(block.clone(), String::new()));
+            self.open_call(block.clone());
         }
     }
 

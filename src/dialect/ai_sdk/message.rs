@@ -37,6 +37,10 @@ pub(super) fn prepared(block: &Block) -> Json {
     let named = |before: &str, name: &str| word(&[before, name].concat());
     match block {
         Block::ToolUse { name, provider_data, .. } => {
+            // Here that says whose the call is, and there what came of it.
+            if let Json::Object(fields) = &mut json {
+                fields.remove("output");
+            }
             let is_dynamic =
                 provider_data.as_ref().and_then(|data| data.get("dynamic")) == Some(&Json::Bool(true));
             if is_dynamic {

@@ -257,9 +257,10 @@ fn base64_in(text: &str, url: &str) -> Result<Range<usize>, String> {
 fn answers(message: &Object<'_>) -> Result<Option<CallAnswers>, String> {
     let parts = message.raw("parts").and_then(|parts| last_items(parts, BLOCKS_MAX));
     let (Some((parts, _)), Some(answer_id)) = (parts, message.text("id")) else { return Ok(None) };
-    let (mut said, mut room) = (Vec::new(), ANSWER_BYTES_MAX);
+    let (mut said, mut known, mut room) = (Vec::new(), Vec::new(), ANSWER_BYTES_MAX);
     for part in parts.into_iter().rev().filter_map(Object::read) {
         let (Some(call), Some(state)) = (part.text("toolCallId"), part.text("state")) else { continue };
+        known.push(call.clone().into_owned());
         let output = match &*state {
             "output-available" => Some(("output", false)),
             "output-error" => Some(("errorText", true)),
@@ -281,7 +282,7 @@ fn answers(message: &Object<'_>) -> Result<Option<CallAnswers>, String> {
         }
     }
     said.reverse();
-    Ok(Some(CallAnswers { answer_id: answer_id.into_owned(), said }))
+    Ok(Some(CallAnswers { answer_id: answer_id.into_owned(), said, known }))
 }
 
 /// Whether a result is read: an answer has no room for more.

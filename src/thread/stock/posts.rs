@@ -3,7 +3,7 @@
 
 use crate::protocol::limits::{PAYLOAD_BYTES_MAX, SNAPSHOT_MESSAGES_MAX};
 use crate::protocol::{ClientFrame, Millis, Post, ServerFrame};
-use crate::thread::store::{Record, Records, StoreError};
+use crate::thread::store::{Record, RecordKind, Records, StoreError};
 use crate::thread::turns::Sent;
 use crate::thread::{Audience, Origin, Output, Thread, unreadable};
 
@@ -12,6 +12,7 @@ impl Thread {
     pub(super) fn take_run(&mut self, now: Millis, records: &dyn Records, origin: Origin<'_>, post: Post) {
         let known = records.request(&post.request_id).and_then(|own| match (own, &post.client_id) {
             (None, Some(id)) => self.message_with(records, id),
+            (Some(Record { kind: RecordKind::Regenerate { begun, .. }, .. }), _) => Ok(begun.of),
             _ => Ok(None),
         });
         match known {

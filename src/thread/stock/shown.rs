@@ -37,6 +37,9 @@ impl Thread {
         }
         let renamed = self.runs.iter().rev().find(|(name, _)| name == run).map(|(_, turn)| turn.as_str());
         let known = if self.session.is_some() { records.request(renamed.unwrap_or(run)) } else { Ok(None) };
+        // An answer that nobody asked for is shown once it has its place.
+        let waits = |known: &Record| self.turns.get(&known.turn).is_some_and(|turn| turn.is_appended);
+        let known = known.map(|known| known.filter(|known| !waits(known)));
         let found = known.and_then(|known| known.map(|known| Self::chain(records, known.turn)).transpose());
         let answer = |turn: TurnId| match self.turns.get(&turn) {
             Some(open) => Ok(sent(open)),
@@ -62,15 +65,15 @@ impl Thread {
         }
     }
 
-    /// Shows a turn that waits, or goes on, from where its calls were answered.
-    pub(super) fn show_rest(&mut self, records: &dyn Records, origin: Origin<'_>, turn: TurnId) {
-        let shown = records.rounds(turn, u64::MAX >> 1).and_then(|rounds| {
-            let held = rounds.first().and_then(|waited| match &waited.kind {
-                RecordKind::Waiting { round: Some(round), .. } => {
-                    Some(Answer::from_content(&waited.content, round.events.as_ref()))
-                }
-                _ => None,
-            });
+    /// Shows a turn that waits, or goes on, to a client that knows these calls of it.
+    pub(super) fn show_rest(
+        &mut self,
+        records: &dyn Records,
+        origin: Origin<'_>,
+        turn: TurnId,
+        known: &[String],
+    ) {
+        let shown = Self::told_with(records, turn, known).and_then(|held| {
             // A turn that has not waited is being sent already, as far as it has come.
             let held = held.or_else(|| self.turns.get(&turn).and_then(sent)).unwrap_or_default();
             let chain = Self::chain(records, turn)?;
@@ -80,6 +83,26 @@ impl Thread {
             Ok(shown) => self.show(records, origin, &shown),
             Err(StoreError(_)) => self.refuse(origin, unreadable()),
         }
+    }
+
+    /// What a client was told of a turn when it last was told to wait: it knows calls that were open then. `None` if the
+    /// turn has not waited.
+    fn told_with(
+        records: &dyn Records,
+        turn: TurnId,
+        known: &[String],
+    ) -> Result<Option<Answer>, StoreError> {
+        let (mut until, mut last) = (u64::MAX >> 1, None);
+        while let Some(waited) = records.rounds(turn, until)?.into_iter().next() {
+            until = waited.seq.saturating_sub(1);
+            let RecordKind::Waiting { round: Some(round), .. } = &waited.kind else { continue };
+            let told = Answer::from_content(&waited.content, round.events.as_ref());
+            if told.open_calls(&round.client_calls).iter().any(|call| known.contains(call)) {
+                return Ok(Some(told));
+            }
+            last = last.or(Some(told));
+        }
+        Ok(last)
     }
 
     /// Shows the turn that runs, else one that waits, else one that is to run, else the last.
@@ -93,7 +116,9 @@ impl Thread {
             TurnState::Waiting(_) => 1,
             TurnState::Queued => 2,
         };
-        let ranked = self.turns.iter().map(|(id, turn)| (rank(turn), *id));
+        // An answer that nobody asked for is shown once it has its place.
+        let ranked = self.turns.iter().filter(|(_, turn)| !turn.is_appended);
+        let ranked = ranked.map(|(id, turn)| (rank(turn), *id));
         let open = ranked.min().map(|(_, id)| id);
         let Some(turn) = open.or(self.last_turn.as_ref().map(|(last, _)| *last)) else {
             return self.unfollow_peer(origin.peer, CloseCode::Normal);
