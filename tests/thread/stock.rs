@@ -8,7 +8,7 @@ use bobbin::thread::{Config, Input, PeerId};
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, finished, said, thread, thread_with};
-use crate::support::{Run, Seen, Sudden, UiSocket, UiStream};
+use crate::support::{Random, Run, Seen, Sudden, UiSocket, UiStream};
 
 fn socket(h: &mut Harness, name: &str) -> PeerId {
     let peer: PeerId = name.into();
@@ -175,6 +175,113 @@ fn an_id_that_does_not_fit_is_told_from_others_by_its_digest() {
     let ui = socket(&mut h, "ui");
     send(&mut h, &ui, "R1", "größe", "hello");
     assert_eq!(h.host.thread().unwrap().report().running, [bobbin::protocol::sha256("größe".as_bytes())]);
+}
+
+#[test]
+fn however_peers_of_three_dialects_come_and_go_each_ends_with_the_answer() {
+    for seed in 0..300 {
+        walk(seed);
+    }
+}
+
+/// Turns one after another, with readers that come, are cut and come again.
+fn walk(seed: u64) {
+    let mut random = Random::new(seed);
+    let mut h = thread();
+    h.greet("ann");
+    let mut ui = socket(&mut h, "ui0");
+    for turn in 0..3 {
+        let id = if random.chance(50) {
+            let id = format!("m{turn}");
+            send(&mut h, &ui, &format!("S{turn}"), &id, "question");
+            format!("u-{id}")
+        } else {
+            h.say("ann", &format!("r{turn}"), "question");
+            format!("r{turn}")
+        };
+        let mut readers: Vec<(PeerId, Run)> = Vec::new();
+        for step in 0..random.below(14) {
+            let name = format!("p{turn}-{step}");
+            match random.below(8) {
+                0 => resume(&mut h, &ui, &name),
+                1 => drop(follow(&mut h, Dialect::AiSdkEvents, &name, wants(TurnWanted::Last))),
+                2 => {
+                    let peer =
+                        follow(&mut h, Dialect::AgUiEvents, &name, wants(TurnWanted::Turn(id.clone(), None)));
+                    readers.push((peer, Run::default()));
+                }
+                3 if !readers.is_empty() => {
+                    // Cut somewhere, and asked for again from there.
+                    let (peer, mut read) = readers.swap_remove(random.below(readers.len()));
+                    let all = h.host.links[&peer].told.clone();
+                    let had = random.below(all.len() + 1);
+                    all.iter()
+                        .take(had)
+                        .for_each(|text| read.event(text).unwrap_or_else(|why| panic!("{seed}: {why}")));
+                    h.host.disconnect(&peer);
+                    let from =
+                        read.last.as_deref().map(|at| bobbin::dialect::ag_ui::events::place(at).unwrap());
+                    read.cut();
+                    let peer =
+                        follow(&mut h, Dialect::AgUiEvents, &name, wants(TurnWanted::Turn(id.clone(), from)));
+                    readers.push((peer, read));
+                }
+                4 => {
+                    check(seed, &h, &ui);
+                    h.host.disconnect(&ui);
+                    ui = socket(&mut h, &format!("ui{turn}-{step}"));
+                }
+                5 => {
+                    let thought = bobbin::protocol::Block::thinking("let me think");
+                    let mut events =
+                        vec![bobbin::agent::AgentEvent::Begin(bobbin::protocol::Block::thinking(""))];
+                    events.push(bobbin::agent::AgentEvent::Grow("let me ".into()));
+                    if random.chance(70) {
+                        events.push(bobbin::agent::AgentEvent::Block(thought));
+                    }
+                    h.agent(&id, events);
+                }
+                6 => {
+                    let call = format!("c{turn}-{step}");
+                    let call = bobbin::protocol::Block::tool_use(call, "f", bobbin::protocol::Json::Null);
+                    h.agent(&id, vec![bobbin::agent::AgentEvent::Block(call)]);
+                }
+                _ => h.text(&id, &format!("w{step} ")),
+            }
+            h.wait(random.between(0, 40));
+        }
+        h.agent(&id, vec![said("end"), finished()]);
+        let end = h.frames("ann").into_iter().rfind(|frame| frame["type"] == "final").unwrap();
+        let answer = end["response"]["content"].as_str().unwrap().to_owned();
+        for (peer, mut read) in readers {
+            h.host.links[&peer]
+                .told
+                .iter()
+                .for_each(|text| read.event(text).unwrap_or_else(|why| panic!("{seed}: {why}")));
+            assert_eq!(
+                (read.text.as_str(), read.ended.as_deref()),
+                (answer.as_str(), Some("RUN_FINISHED")),
+                "{seed}"
+            );
+        }
+        for (request, stream) in check(seed, &h, &ui).0 {
+            if request == format!("S{turn}") || request.starts_with(&format!("p{turn}-")) {
+                assert_eq!(
+                    (stream.text.as_str(), stream.ended.as_deref()),
+                    (answer.as_str(), Some("end")),
+                    "{seed} {request}"
+                );
+            }
+        }
+    }
+}
+
+fn check(seed: u64, h: &Harness, ui: &PeerId) -> UiSocket {
+    let mut read = UiSocket::default();
+    for text in &h.host.links[ui].told {
+        read.read(text).unwrap_or_else(|why| panic!("{seed}: {why}"));
+    }
+    read
 }
 
 fn post(request_id: &str, text: &str, is_answer: bool) -> Post {
