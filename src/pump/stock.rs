@@ -211,13 +211,9 @@ impl<P: Platform> Pump<P> {
         told.retain(|told| {
             let left = if waits { self.skipping / WAITED } else { self.skipping % WAITED };
             let is_held = told.at.is_some() && left > 0;
-            self.skipping -= if !is_held {
-                0
-            } else if waits {
-                WAITED
-            } else {
-                1
-            };
+            if is_held {
+                self.skipping = self.skipping.saturating_sub(if waits { WAITED } else { 1 });
+            }
             !is_held
         });
         told.extend(end);

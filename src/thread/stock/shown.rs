@@ -62,7 +62,7 @@ impl Thread {
             let (open, held) = (held.open, answer.at(held));
             // Of a thought that was dropped, nothing tells how much of its beginning the client was told.
             let is_there = is_there && (open != Some(0) || held.open().is_some());
-            Ok(is_there.then(|| Shown { chain, held: Some((nth, held)), since: Some(since) }))
+            Ok(is_there.then_some(Shown { chain, held: Some((nth, held)), since: Some(since) }))
         });
         match shown {
             Ok(Some(shown)) => self.show(records, origin, &shown),
