@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::dialect::ag_ui::events::BEFORE_THAT;
+use crate::dialect::ag_ui::events::{BEFORE_THAT, OVER};
 use crate::dialect::{Asked, Dialect, Incoming, Stock, Told};
 use crate::protocol::{CloseCode, CollectVec, ErrorBody, Identity, ServerFrame, StockRequest, TurnWanted};
 use crate::thread::stock::request_peer;
@@ -179,6 +179,10 @@ impl<P: Platform> Pump<P> {
         let again = match since {
             None => 0,
             Some(BEFORE_THAT) => 1,
+            Some(OVER) => {
+                self.skipping = OVER;
+                return;
+            }
             Some(since) => {
                 self.skipping = since.saturating_sub(self.telling.since(stock, request_id));
                 return;
@@ -193,11 +197,12 @@ impl<P: Platform> Pump<P> {
     /// A frame as a client is told it, without the pieces that it holds already.
     pub(super) fn told_to(&mut self, stock: Stock, dialect: Dialect, frame: &ServerFrame) -> Vec<String> {
         let mut told = self.telling.tell(&self.session_id, stock, frame, false);
+        let holds_all = self.skipping == OVER;
         // A crash may have lost what its client holds. However much that is, it is told the end.
-        let end = if frame.ends() { told.pop() } else { None };
+        let end = if frame.ends() && !holds_all { told.pop() } else { None };
         told.retain(|told| {
-            let is_held = told.at.is_some() && self.skipping > 0;
-            self.skipping = self.skipping.saturating_sub(u64::from(is_held));
+            let is_held = told.at.is_some() && !told.is_transient && self.skipping > 0;
+            self.skipping = self.skipping.saturating_sub(u64::from(is_held && !holds_all));
             !is_held
         });
         told.extend(end);

@@ -22,6 +22,9 @@ pub struct Events {
     blocks: usize,
     /// The calls that have no result and whose approval is not asked for.
     calls: Vec<Json>,
+    /// How many transient events there were: each needs a place of its own, as a client drops what has that of another one,
+    /// and cannot resume a run of which an event had none.
+    transient: u64,
     out: Vec<(String, bool)>,
 }
 
@@ -36,9 +39,20 @@ enum Open {
 /// but for the first.
 pub const BEFORE_THAT: u64 = u64::MAX;
 
+/// The same for a client that has had the end of the run. A number would not say so: after a crash, what a client has had may be
+/// as many events as the run came to have, without its end.
+pub const OVER: u64 = u64::MAX - 1;
+
+/// How the place of the end says that.
+const END: &str = "end";
+
+/// Parts the place of what a client holds from the number of a transient event.
+const TRANSIENT: char = '~';
+
 /// A place of a run, as its client hands it back.
 #[must_use]
 pub fn place(text: &str) -> Option<(Progress, u64)> {
+    let (text, _) = text.split_once(TRANSIENT).unwrap_or((text, ""));
     let (held, since) = text.split_once('.')?;
     let mut numbers = held.split('-').map(|number| number.parse().ok());
     let (bytes, blocks) = (numbers.next()??, numbers.next()??);
@@ -49,7 +63,11 @@ pub fn place(text: &str) -> Option<(Progress, u64)> {
     let bytes: u64 = bytes;
     let held = Progress { turn: 0, bytes: usize::try_from(bytes).ok()?, blocks, open };
     // As a run goes on, its first events come before its place.
-    let since = if since.bytes().all(|sign| sign == b'+') { BEFORE_THAT } else { since.parse().ok()? };
+    let since = match since {
+        END => OVER,
+        since if since.bytes().all(|sign| sign == b'+') => BEFORE_THAT,
+        since => since.parse().ok()?,
+    };
     Some((held, since))
 }
 
@@ -120,7 +138,12 @@ impl Teller for Events {
         let turn = self.held.turn;
         let named =
             frame.cursor().and_then(|cursor: &Cursor| cursor.progress.iter().find(|it| it.turn == turn));
-        self.placed(named.copied().unwrap_or(after))
+        let mut told = self.placed(named.copied().unwrap_or(after));
+        if let Some(last) = told.last_mut().filter(|_| frame.ends()) {
+            let place = last.at.take().unwrap_or_default();
+            last.at = place.split_once('.').map(|(held, _)| [held, ".", END].concat());
+        }
+        told
     }
 
     fn since(&self) -> u64 {
@@ -141,7 +164,7 @@ impl Teller for Events {
         for (json, _) in std::mem::take(&mut self.out) {
             before.push('+');
             let at = place.split_once('.').map(|(held, _)| [held, ".", &before].concat());
-            told.push(Told { json, at, of: None });
+            told.push(Told { json, at, is_transient: false, of: None });
         }
         if let Some(last) = told.last_mut() {
             last.at = Some(place);
@@ -163,16 +186,20 @@ impl Events {
     /// Gives each event its place. The last one of a frame brings its clients to what they hold then.
     fn placed(&mut self, after: Progress) -> Vec<Told> {
         let moves = after != self.held;
-        let last = self.out.iter().rposition(|(_, is_placed)| *is_placed);
+        let last = self.out.iter().rposition(|(_, is_held)| *is_held);
         let mut told = Vec::new();
-        for (index, (json, is_placed)) in std::mem::take(&mut self.out).into_iter().enumerate() {
+        for (index, (json, is_held)) in std::mem::take(&mut self.out).into_iter().enumerate() {
             if moves && Some(index) == last {
                 (self.held, self.since) = (after, 0);
-            } else if is_placed {
+            } else if is_held {
                 self.since = self.since.saturating_add(1);
             }
-            let at = is_placed.then(|| self.place());
-            told.push(Told { json, at, of: None });
+            let mut at = self.place();
+            if !is_held {
+                self.transient = self.transient.saturating_add(1);
+                at = format!("{at}{TRANSIENT}{}", self.transient);
+            }
+            told.push(Told { json, at: Some(at), is_transient: !is_held, of: None });
         }
         if moves && last.is_none() {
             (self.held, self.since) = (after, 0);
@@ -195,9 +222,9 @@ impl Events {
         self.say(format!(r#"{{"type":"{kind}","{name}":{}{more}}}"#, to_json(&id)));
     }
 
-    fn custom(&mut self, name: &str, value: &Json, is_placed: bool) {
+    fn custom(&mut self, name: &str, value: &Json, is_held: bool) {
         let json = format!(r#"{{"type":"CUSTOM","name":{},"value":{}}}"#, to_json(&name), to_json(value));
-        self.out.push((json, is_placed));
+        self.out.push((json, is_held));
     }
 
     fn question(&mut self, request_id: &str, answer_id: &str, content: &Content) {
