@@ -302,22 +302,27 @@ impl Telling {
     }
 }
 
-/// Messages that are shown as one: those of results alone, and the answers to them, go with the answer before.
+/// Messages that are shown as one: those of results alone, and the answers to them, go with the answer before. Other
+/// turns may end in between.
 #[must_use]
 pub fn grouped(messages: &[Message]) -> Vec<Vec<&Message>> {
     let mut groups = Vec::<Vec<&Message>>::new();
-    let mut is_continued = false;
     for message in messages {
-        let is_answer = message.role == Role::Assistant;
-        let goes_on = if is_answer {
-            std::mem::take(&mut is_continued)
+        let is_parent = |it: &&Message| message.parent_id.as_ref() == Some(&it.id);
+        let place = if message.role == Role::Assistant {
+            let is_question = |it: &&Message| {
+                it.role == Role::User && (is_parent(it) || it.request_id == message.request_id)
+            };
+            groups.iter().rposition(|group| group.len() > 1 && group.last().is_some_and(is_question))
+        } else if message.content.is_results() {
+            let place = groups.iter().rposition(|group| group.iter().any(is_parent));
+            let place = place.or(groups.len().checked_sub(1));
+            place.filter(|place| groups.get(*place).is_some_and(|group| has_calls(group, message)))
         } else {
-            is_continued =
-                message.content.is_results() && groups.last().is_some_and(|last| has_calls(last, message));
-            is_continued
+            None
         };
-        match groups.last_mut().filter(|_| goes_on) {
-            Some(last) => last.push(message),
+        match place.and_then(|place| groups.get_mut(place)) {
+            Some(group) => group.push(message),
             None => groups.push(vec![message]),
         }
     }

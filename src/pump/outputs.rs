@@ -28,7 +28,9 @@ impl<P: Platform> Pump<P> {
                 self.note_close(&peer, code, reason);
                 self.platform.close(&peer, code, reason);
             }
-            Output::Holds { peer, dialect, frames, since } => self.hold(&peer, dialect, &frames, since),
+            Output::Holds { peer, dialect, frames, since, waits } => {
+                self.hold(&peer, dialect, &frames, since, waits);
+            }
             Output::Drop { peer } => self.platform.drop_request(&peer),
             Output::SetAlarm(at) => self.platform.set_alarm(at)?,
             Output::Deliver => return Ok(self.deliver()),

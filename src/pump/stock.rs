@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::dialect::ag_ui::events::{BEFORE_THAT, OVER};
+use crate::dialect::ag_ui::events::{BEFORE_THAT, OVER, WAITED};
 use crate::dialect::{Asked, Dialect, Incoming, Stock, Told};
 use crate::protocol::{CloseCode, CollectVec, ErrorBody, Identity, ServerFrame, StockRequest, TurnWanted};
 use crate::thread::stock::request_peer;
@@ -170,10 +170,12 @@ impl<P: Platform> Pump<P> {
         dialect: Dialect,
         frames: &[ServerFrame],
         since: Option<u64>,
+        waits: bool,
     ) {
         let Some(stock) = dialect.stock() else { return };
+        let mut told = Vec::new();
         for frame in frames {
-            self.telling.tell(&self.session_id, stock, frame, false);
+            told.extend(self.telling.tell(&self.session_id, stock, frame, false));
         }
         let Some(request_id) = frames.first().and_then(|frame| frame.request_id()) else { return };
         let again = match since {
@@ -183,8 +185,18 @@ impl<P: Platform> Pump<P> {
                 self.skipping = OVER;
                 return;
             }
+            // It was told that the run waits, and so that what was open is closed.
+            Some(since) if since >= WAITED && !waits => 1,
             Some(since) => {
-                self.skipping = since.saturating_sub(self.telling.since(stock, request_id));
+                let all = self.telling.since(stock, request_id);
+                self.skipping = since.saturating_sub(all);
+                // It was cut off between results of calls with which the turn begins.
+                told.retain(|told| told.at.is_some() && !told.is_transient);
+                let left = all.saturating_sub(since);
+                let had = told.len().saturating_sub(usize::try_from(left).unwrap_or(usize::MAX));
+                for text in framed(dialect, told.get(had..).unwrap_or_default()) {
+                    self.send_text(peer, dialect, &text, true);
+                }
                 return;
             }
         };
@@ -200,9 +212,12 @@ impl<P: Platform> Pump<P> {
         let holds_all = self.skipping == OVER;
         // A crash may have lost what its client holds. However much that is, it is told the end.
         let end = if frame.ends() && !holds_all { told.pop() } else { None };
+        let waits = matches!(frame, ServerFrame::Waiting { .. });
         told.retain(|told| {
-            let is_held = told.at.is_some() && !told.is_transient && self.skipping > 0;
-            self.skipping = self.skipping.saturating_sub(u64::from(is_held && !holds_all));
+            let counts = if waits { WAITED } else { 1 };
+            let left = if waits { self.skipping / WAITED } else { self.skipping % WAITED };
+            let is_held = told.at.is_some() && !told.is_transient && left > 0;
+            self.skipping = self.skipping.saturating_sub(if is_held && !holds_all { counts } else { 0 });
             !is_held
         });
         told.extend(end);

@@ -19,6 +19,8 @@ pub struct Answer {
     text_json_bytes: usize,
     pub(super) blocks_json_bytes: usize,
     open_json_bytes: usize,
+    /// The block that was open last and is not to be finished, and the [`Progress`] of a client that holds what was before.
+    dropped: Option<(Progress, Block, String)>,
 }
 
 /// More events than the blocks of an answer can be between two writes of its journal.
@@ -285,12 +287,21 @@ impl Answer {
             self.blocks.iter().cloned().partition(|placed| placed.first <= held.blocks);
         let mut at = Answer::new(text, blocks, None);
         at.events = held.blocks;
-        let next = later.iter().min_by_key(|placed| placed.first).map(|placed| &placed.block);
-        let open = self.open().filter(|_| next.is_none());
+        let next = held.blocks.saturating_add(1);
+        let next = later.iter().find(|placed| placed.first == next).map(|placed| &placed.block);
+        let open = self.open().filter(|_| held.blocks == self.events);
         let thought = next.and_then(|block| Some((block, block.as_thinking()?)));
-        if let (Some(bytes), Some((block, grown))) = (held.open, open.or(thought)) {
-            at.begin(block.clone());
-            at.grow(grown.get(..bytes).unwrap_or(grown));
+        match (held.open, open.or(thought)) {
+            (Some(bytes), Some((block, grown))) => {
+                at.begin(block.clone());
+                at.grow(grown.get(..bytes).unwrap_or(grown));
+            }
+            // It was a thought that was dropped: what it said is not told again, only that it ends.
+            (Some(1..), None) => {
+                at.begin(Block::thinking(""));
+                at.grow(" ");
+            }
+            _ => {}
         }
         at
     }
@@ -302,6 +313,19 @@ impl Answer {
         if sent.text.len() == self.text.len() {
             let grown = |grown: &str| grown.get(..open_bytes).unwrap_or(grown).to_owned();
             sent.open = self.open().map(|(block, all)| (block.clone(), grown(all)));
+        }
+        sent
+    }
+
+    /// As [`Answer::sent`]. A block that was dropped is open for stock clients until they are sent what comes next.
+    #[must_use]
+    pub fn shown(&self, bytes: usize, open_bytes: usize) -> Answer {
+        let mut sent = self.sent(bytes, open_bytes);
+        if let (None, Some((before, block, all))) = (self.open(), &self.dropped)
+            && (bytes, self.events) == (before.bytes, before.blocks.saturating_add(1))
+        {
+            let all = all.get(..open_bytes).unwrap_or(all).to_owned();
+            (sent.open, sent.events) = (Some((block.clone(), all)), before.blocks);
         }
         sent
     }
@@ -405,7 +429,9 @@ impl Answer {
 
     /// The open block is not to be finished. A later block that is begun is another one.
     pub fn drop_open(&mut self) {
-        if self.open.is_some() {
+        if let Some((block, grown)) = self.open.take() {
+            let before = Progress { turn: 0, bytes: self.text.len(), blocks: self.events, open: None };
+            self.dropped = Some((before, block, grown));
             self.end();
             self.events = self.events.saturating_add(1);
         }

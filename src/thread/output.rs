@@ -62,6 +62,8 @@ pub enum Output {
         /// How many pieces the client was told after these. `None` if it comes with another request: then it is told the beginning of
         /// the message once more.
         since: Option<u64>,
+        /// Whether the turn waits there still.
+        waits: bool,
     },
     /// Send nothing more to a connection, not even that it has ended: its client has gone, or said that it wants no more.
     Drop {

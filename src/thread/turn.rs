@@ -480,6 +480,11 @@ impl Running {
         self.answer.sent(self.sent_bytes, self.sent_open_bytes.unwrap_or_default())
     }
 
+    /// The part of the answer that stock clients were sent.
+    pub(crate) fn shown(&self) -> Answer {
+        self.answer.shown(self.sent_bytes, self.sent_open_bytes.unwrap_or_default())
+    }
+
     /// How much of the answer clients were sent, as it stands in a cursor.
     pub(crate) fn progress(&self, turn: u64) -> Progress {
         Progress {

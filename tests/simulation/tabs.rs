@@ -401,8 +401,6 @@ impl World {
         let last = run.last.clone().filter(|_| !nth.is_multiple_of(4));
         let from = last.as_deref().map(|last| ag_ui::events::place(last).ok_or("no place"));
         let from = from.transpose()?;
-        // Of a block that was open and dropped since, a place within it is not found again exactly.
-        let from = from.filter(|(held, _)| held.open.is_none());
         let before = from.map(|_| {
             run.cut();
             run

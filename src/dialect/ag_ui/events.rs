@@ -16,6 +16,8 @@ pub struct Events {
     /// What clients hold, and how many events they were told since.
     held: Progress,
     since: u64,
+    /// Which of the turns it is that are one message.
+    nth: u64,
     open: Option<Open>,
     /// Whether the block that grows is a thought.
     is_thinking: bool,
@@ -49,10 +51,14 @@ const END: &str = "end";
 /// Parts the place of what a client holds from the number of a transient event.
 const TRANSIENT: char = '~';
 
-/// A place of a run, as its client hands it back.
+/// What an event counts that says that the run waits. It is told only for as long as it is true, so it is counted apart.
+pub const WAITED: u64 = 1 << 32;
+
+/// A place of a run, as its client hands it back. Its turn is counted from the first of its message.
 #[must_use]
 pub fn place(text: &str) -> Option<(Progress, u64)> {
     let (text, _) = text.split_once(TRANSIENT).unwrap_or((text, ""));
+    let (turn, text) = text.split_once(':').unwrap_or(("0", text));
     let (held, since) = text.split_once('.')?;
     let mut numbers = held.split('-').map(|number| number.parse().ok());
     let (bytes, blocks) = (numbers.next()??, numbers.next()??);
@@ -61,7 +67,7 @@ pub fn place(text: &str) -> Option<(Progress, u64)> {
         Some(open) => Some(usize::try_from(open?).ok()?),
     };
     let bytes: u64 = bytes;
-    let held = Progress { turn: 0, bytes: usize::try_from(bytes).ok()?, blocks, open };
+    let held = Progress { turn: turn.parse().ok()?, bytes: usize::try_from(bytes).ok()?, blocks, open };
     // As a run goes on, its first events come before its place.
     let since = match since {
         END => OVER,
@@ -81,7 +87,7 @@ impl Events {
 
 impl Teller for Events {
     fn tell(&mut self, frame: &ServerFrame, _: bool) -> Vec<Told> {
-        let mut after = self.held;
+        let (mut after, mut counts) = (self.held, 1);
         match frame {
             ServerFrame::UserMessage { request_id, answer_id, message, .. } => {
                 self.question(request_id, answer_id, &message.content);
@@ -125,6 +131,7 @@ impl Teller for Events {
                     }
                 }
                 self.finish("");
+                counts = WAITED;
             }
             ServerFrame::Final { response, .. } => self.finish(&usage(&response.metadata)),
             ServerFrame::Cancelled { .. } => self.finish(r#","outcome":{"type":"cancelled"}"#),
@@ -138,7 +145,10 @@ impl Teller for Events {
         let turn = self.held.turn;
         let named =
             frame.cursor().and_then(|cursor: &Cursor| cursor.progress.iter().find(|it| it.turn == turn));
-        let mut told = self.placed(named.copied().unwrap_or(after));
+        let mut after = named.copied().unwrap_or(after);
+        // Of a call that grows, its clients hold nothing.
+        after.open = after.open.filter(|_| self.is_thinking);
+        let mut told = self.placed(after, counts);
         if let Some(last) = told.last_mut().filter(|_| frame.ends()) {
             let place = last.at.take().unwrap_or_default();
             last.at = place.split_once('.').map(|(held, _)| [held, ".", END].concat());
@@ -184,7 +194,7 @@ impl Events {
     }
 
     /// Gives each event its place. The last one of a frame brings its clients to what they hold then.
-    fn placed(&mut self, after: Progress) -> Vec<Told> {
+    fn placed(&mut self, after: Progress, counts: u64) -> Vec<Told> {
         let moves = after != self.held;
         let last = self.out.iter().rposition(|(_, is_held)| *is_held);
         let mut told = Vec::new();
@@ -192,7 +202,7 @@ impl Events {
             if moves && Some(index) == last {
                 (self.held, self.since) = (after, 0);
             } else if is_held {
-                self.since = self.since.saturating_add(1);
+                self.since = self.since.saturating_add(counts);
             }
             let mut at = self.place();
             if !is_held {
@@ -210,7 +220,8 @@ impl Events {
     fn place(&self) -> String {
         let Progress { bytes, blocks, open, .. } = self.held;
         let open = open.map(|open| format!("-{open}")).unwrap_or_default();
-        format!("{bytes}-{blocks}{open}.{}", self.since)
+        let turn = if self.nth > 0 { format!("{}:", self.nth) } else { String::new() };
+        format!("{turn}{bytes}-{blocks}{open}.{}", self.since)
     }
 
     fn say(&mut self, json: String) {
@@ -234,6 +245,7 @@ impl Events {
                     self.block(usize::MAX, block);
                 }
                 self.held = Progress { turn: turn_of(answer_id), ..Progress::default() };
+                (self.nth, self.since) = (self.nth.saturating_add(1), 0);
                 // Those of the turn are counted by themselves.
                 self.blocks = 0;
             }

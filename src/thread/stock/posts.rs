@@ -93,7 +93,7 @@ impl Thread {
             return;
         }
         if let (false, Audience::One(peer, dialect)) = (held.is_empty(), self.audience(origin.peer)) {
-            self.outputs.push_back(Output::Holds { peer, dialect, frames: held, since: None });
+            self.outputs.push_back(Output::Holds { peer, dialect, frames: held, since: None, waits: false });
         }
         let request_id = post.request_id.clone();
         self.message(now, records, origin, &request_id, Sent::from(post), None);

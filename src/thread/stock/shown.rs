@@ -6,19 +6,24 @@ use crate::protocol::{
 };
 use crate::thread::access::Follows;
 use crate::thread::answer::Answer;
-use crate::thread::log::{CatchUp, sent};
+use crate::thread::log::{self, CatchUp};
 use crate::thread::store::{Record, RecordKind, Records, StoreError, answer_id};
-use crate::thread::turn::{Turn, TurnState};
+use crate::thread::turn::{Running, Turn, TurnState};
 use crate::thread::{Audience, Origin, Output, PeerId, Thread, TurnId, unreadable};
 
 /// The turn that somebody asks for, and how much of it the client holds.
 pub(super) struct Shown {
     /// The message that it is shown as begins with the turn of the first.
     pub(super) chain: Vec<Record>,
-    /// What the client holds of the last; `None` if it is to be sent the whole message.
-    pub(super) held: Option<Answer>,
+    /// What the client holds of one of them, and of which; `None` if it is to be sent the whole message.
+    pub(super) held: Option<(usize, Answer)>,
     /// How many pieces it was told behind that.
     pub(super) since: Option<u64>,
+}
+
+/// The part of a turn's answer that stock clients were sent.
+fn sent(turn: &Turn) -> Option<Answer> {
+    turn.running().map(Running::shown).or_else(|| log::sent(turn))
 }
 
 impl Thread {
@@ -47,12 +52,17 @@ impl Thread {
         };
         let shown = found.and_then(|chain| {
             let Some(chain) = chain else { return Ok(None) };
-            let (Some((held, since)), Some(turn)) = (from, chain.last().map(|begun| begun.turn)) else {
+            let Some((held, since)) = from else {
                 return Ok(Some(Shown { chain, held: None, since: None }));
             };
+            let nth = usize::try_from(held.turn).unwrap_or(usize::MAX);
+            let Some(turn) = chain.get(nth).map(|begun| begun.turn) else { return Ok(None) };
             let (held, answer) = (Progress { turn, ..held }, answer(turn)?.unwrap_or_default());
-            let held = answer.rest(held).is_some().then(|| answer.at(held));
-            Ok(held.map(|held| Shown { chain, held: Some(held), since: Some(since) }))
+            let is_there = answer.rest(held).is_some();
+            let (open, held) = (held.open, answer.at(held));
+            // Of a thought that was dropped, nothing tells how much of its beginning the client was told.
+            let is_there = is_there && (open != Some(0) || held.open().is_some());
+            Ok(is_there.then_some(Shown { chain, held: Some((nth, held)), since: Some(since) }))
         });
         match shown {
             Ok(Some(shown)) => self.show(records, origin, &shown),
@@ -77,7 +87,8 @@ impl Thread {
             // A turn that has not waited is being sent already, as far as it has come.
             let held = held.or_else(|| self.turns.get(&turn).and_then(sent)).unwrap_or_default();
             let chain = Self::chain(records, turn)?;
-            Ok(Shown { chain, held: Some(held), since: None })
+            let held = Some((chain.len().saturating_sub(1), held));
+            Ok(Shown { chain, held, since: None })
         });
         match shown {
             Ok(shown) => self.show(records, origin, &shown),
@@ -137,13 +148,49 @@ impl Thread {
         let end = if self.turns.contains_key(&id) { Ok(None) } else { records.end(id) };
         let Ok(end) = end else { return self.refuse(origin, unreadable()) };
         self.follow_turn(origin.peer, request_id);
-        let before = shown.chain.split_last().map_or(&[][..], |(_, before)| before);
-        let Ok(mut frames) = self.frames_of(records, before, &begun.request_id) else {
-            return self.refuse(origin, unreadable());
+        let last = shown.chain.len().saturating_sub(1);
+        let (before, held) = match &shown.held {
+            Some((nth, held)) if *nth < last => {
+                (self.frames_behind(records, origin.peer, shown, *nth, held), None)
+            }
+            held => {
+                let before = shown.chain.get(..last).unwrap_or_default();
+                (self.frames_of(records, before, &begun.request_id), held.as_ref().map(|(_, held)| held))
+            }
         };
+        let Ok(mut frames) = before else { return self.refuse(origin, unreadable()) };
         frames.extend(self.appended_frames(begun, end.as_ref()));
-        let held = shown.held.as_ref().map(|held| (held, shown.since));
+        let held = held.map(|held| (held, shown.since));
         self.show_from(records, origin.peer, frames, begun, held, end.as_ref());
+    }
+
+    /// What comes before the last turn of a message, for who holds so much of an earlier one.
+    fn frames_behind(
+        &mut self,
+        records: &dyn Records,
+        peer: &PeerId,
+        shown: &Shown,
+        nth: usize,
+        held: &Answer,
+    ) -> Result<Vec<ServerFrame>, StoreError> {
+        let ([before @ .., part], [behind @ .., last]) = shown.chain.split_at(nth.saturating_add(1)) else {
+            return Ok(Vec::new());
+        };
+        let name = &last.request_id;
+        let mut all = CatchUp::at(self.head());
+        all.frames = self.frames_of(records, before, name)?;
+        all.frames.extend(self.begun_frame(records, &Record { request_id: name.clone(), ..part.clone() }));
+        let _ = all.answer(part.turn, name, held);
+        let frames = std::mem::take(&mut all.frames);
+        if let Some(end) = records.end(part.turn)? {
+            let _ = all.answer(part.turn, name, &end.answer());
+        }
+        all.frames.extend(self.frames_of(records, behind, name)?);
+        if let Audience::One(peer, dialect) = self.audience(peer) {
+            let since = shown.since;
+            self.outputs.push_back(Output::Holds { peer, dialect, frames, since, waits: false });
+        }
+        Ok(all.frames)
     }
 
     /// A peer is sent this turn. From now on the turn is known by the name of the peer's run, too.
@@ -175,10 +222,10 @@ impl Thread {
         shown.frames = frames;
         shown.frames.extend(self.begun_frame(records, begun));
         shown.frames.extend(self.queued_frame(id, &begun.request_id));
-        if let (Some((held, since)), Audience::One(peer, dialect)) = (held, self.audience(peer)) {
+        let mut before = None;
+        if let Some((held, since)) = held {
             let _ = shown.answer(id, &begun.request_id, held);
-            let frames = std::mem::take(&mut shown.frames);
-            self.outputs.push_back(Output::Holds { peer, dialect, frames, since });
+            before = Some((std::mem::take(&mut shown.frames), since));
         }
         let turn = self.turns.get(&id);
         if let Some(answer) = turn.and_then(sent) {
@@ -190,9 +237,19 @@ impl Thread {
             request_id: begun.request_id.clone(),
             tool_use_ids: waiting.answer.open_calls(&waiting.round.client_calls),
         });
+        if let (Some((frames, since)), Audience::One(peer, dialect)) = (before, self.audience(peer)) {
+            let waits = waits.is_some() && shown.frames.is_empty();
+            self.outputs.push_back(Output::Holds { peer, dialect, frames, since, waits });
+        }
         let is_over = end.is_some() || waits.is_some();
         shown.frames.extend(waits);
-        let _ = end.and_then(|end| shown.record(end, &|cursor| end.frame(epoch, cursor)));
+        if let Some(end) = end
+            && shown.record(end, &|cursor| end.frame(epoch, cursor)).is_none()
+        {
+            // It may hold more than a crash has left.
+            let _ = shown.answer(id, &begun.request_id, &end.answer());
+            shown.frames.extend(end.frame(epoch, self.head()));
+        }
         self.send_asked(peer, shown.frames);
         if is_over {
             self.unfollow_peer(peer, CloseCode::Normal);
