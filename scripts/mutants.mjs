@@ -475,8 +475,8 @@ const MUTANTS = [
   {
     name: "A run that is cut off goes on one event too late",
     file: "src/pump/stock.rs",
-    from: "self.skipping = since.saturating_sub(self.telling.since(stock, request_id));",
-    to: "self.skipping = since.saturating_add(1).saturating_sub(self.telling.since(stock, request_id));",
+    from: "self.skipping = since.saturating_sub(all);",
+    to: "self.skipping = since.saturating_add(1).saturating_sub(all);",
   },
   {
     name: "Who holds more of a run than a crash has left is not told its end",

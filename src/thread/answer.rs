@@ -287,8 +287,10 @@ impl Answer {
             self.blocks.iter().cloned().partition(|placed| placed.first <= held.blocks);
         let mut at = Answer::new(text, blocks, None);
         at.events = held.blocks;
-        let next = held.blocks.saturating_add(1);
-        let next = later.iter().find(|placed| placed.first == next).map(|placed| &placed.block);
+        // One with an event in between is another block, unless a crash broke the answer off there.
+        let is_next =
+            |placed: &&PlacedBlock| placed.first == held.blocks.saturating_add(1) || self.broken_at.is_some();
+        let next = later.iter().min_by_key(|placed| placed.first).filter(is_next).map(|placed| &placed.block);
         let open = self.open().filter(|_| held.blocks == self.events);
         let thought = next.and_then(|block| Some((block, block.as_thinking()?)));
         match (held.open, open.or(thought)) {

@@ -464,10 +464,10 @@ impl World {
 
     /// What it holds waits for it: it says something to the calls that are open there.
     fn answer_as_tab(&mut self, id: usize, nth: usize) -> Check {
-        // An application knows which tools are its own.
-        let calls = self.open_turns_calls();
-        let own = calls.into_iter().filter(|(_, call)| call["output"] == "client");
-        let own: Vec<Value> = own.map(|(_, call)| call["id"].clone()).collect();
+        // An application knows which tools are its own, and which are the agent's.
+        let calls = self.open_turns_calls().into_iter();
+        let calls: Vec<(Value, bool)> =
+            calls.map(|(_, call)| (call["id"].clone(), call["output"] == "client")).collect();
         let tab = &mut self.tabs[id];
         if tab.waiting.is_empty() {
             return Ok(());
@@ -477,7 +477,7 @@ impl World {
         let (message, mut parts) = tab.waiting.swap_remove(nth % tab.waiting.len());
         let mut said = Vec::new();
         for (place, part) in parts.iter_mut().filter(|part| part.get("call").is_some()).enumerate() {
-            let is_own = own.contains(&part["call"]);
+            let is_own = calls.iter().find(|(call, _)| *call == part["call"]).map(|(_, is_own)| *is_own);
             said.push(answered(tab.stock, part, is_own, nth + place));
         }
         let session = &self.host.session_id;
@@ -510,7 +510,7 @@ impl World {
 }
 
 /// A part as its client has it once it has said something to its call, and what it sends of that.
-fn answered(stock: Stock, part: &mut Value, is_own: bool, nth: usize) -> Value {
+fn answered(stock: Stock, part: &mut Value, is_own: Option<bool>, nth: usize) -> Value {
     let (call, state) = (part["call"].clone(), part["state"].as_str().unwrap_or_default().to_owned());
     let output = [json!("9"), json!({ "a": [1] }), json!(null), json!([{ "x": 1 }])][nth % 4].clone();
     if stock == Stock::AgUi {
@@ -531,7 +531,8 @@ fn answered(stock: Stock, part: &mut Value, is_own: bool, nth: usize) -> Value {
             part["state"] = said["state"].clone();
             said["approval"] = json!({ "id": call, "approved": !nth.is_multiple_of(3) });
         }
-        "approval-responded" if !is_own => {}
+        "approval-responded" if is_own != Some(true) => {}
+        "input-available" if is_own == Some(false) => {}
         "input-available" | "approval-responded" => {
             let is_error = nth.is_multiple_of(3);
             let output = if is_error { json!("it broke") } else { output };

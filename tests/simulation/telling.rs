@@ -109,8 +109,8 @@ impl World {
                 (Some("error"), _) => return Ok(()),
                 (Some("no-active"), _) if self.truth.begun == Begun::No => return Ok(()),
                 (Some("no-active"), _) => return Err("it is told that there is nothing".into()),
-                // As its turn failed, or it was broken off.
-                (_, Some("error")) if self.is_faulty => return Ok(()),
+                // As its turn failed, it was broken off, or it asked too often.
+                (_, Some("error")) if self.is_faulty || self.is_limited => return Ok(()),
                 (_, Some("error")) => "error",
                 (_, Some("abort")) => "abort",
                 (_, Some(_)) => stream.finish.as_deref().unwrap_or("none"),

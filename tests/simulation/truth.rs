@@ -688,6 +688,8 @@ impl Truth {
                 turn.dropped.push(turn.said.clone());
             }
             turn.answered.push(block.clone());
+            // A thought that grows is told once more behind it.
+            turn.is_astray |= matches!(turn.said.last(), Some(Piece::Open(..)));
             give(&mut turn.said, block);
             actor.map(str::to_owned)
         };

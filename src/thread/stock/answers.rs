@@ -80,8 +80,7 @@ impl Thread {
         origin: Origin<'_>,
         answers: CallAnswers,
     ) {
-        let found = self.last_open(records, &answers.answer_id);
-        let (chain, end) = match found {
+        let (chain, end, results) = match self.last_open(records, answers) {
             Ok(Some(found)) => found,
             Ok(None) => {
                 let message = "this answer is over, and waits for nothing; load the chat again";
@@ -89,13 +88,8 @@ impl Thread {
             }
             Err(StoreError(_)) => return self.refuse(origin, unreadable()),
         };
-        let open = unanswered(&end.content);
-        let results = answers.said.into_iter().filter_map(|(id, said)| match said {
-            ToolSaid::Output(block) if open.contains(&id) => Some(*block),
-            _ => None,
-        });
         let request_id = ["t-", &end.message_id].concat();
-        let post = Post { request_id, content: Content::Blocks(results.collect_vec()), ..Post::default() };
+        let post = Post { request_id, content: Content::Blocks(results), ..Post::default() };
         let Ok(held) = self.frames_of(records, &chain, &post.request_id) else {
             return self.refuse(origin, unreadable());
         };
@@ -103,12 +97,12 @@ impl Thread {
     }
 
     /// If the last turn is complete, is shown under this id and ended with calls that have no result: the questions of
-    /// its message, and its end.
+    /// its message, its end, and the results that are given to these calls.
     fn last_open(
         &self,
         records: &dyn Records,
-        answer_id: &str,
-    ) -> Result<Option<(Vec<Record>, Record)>, StoreError> {
+        CallAnswers { answer_id, said, .. }: CallAnswers,
+    ) -> Result<Option<(Vec<Record>, Record, Vec<Block>)>, StoreError> {
         let Some(last) = self.last_turn.as_ref().map(|(last, _)| *last) else { return Ok(None) };
         let chain = Self::chain(records, last)?;
         let is_it =
@@ -118,7 +112,14 @@ impl Thread {
             // It may have been answered so before: then the last turn is that answer's own.
             return Ok(None);
         };
-        Ok((!unanswered(&end.content).is_empty()).then_some((chain, end)))
+        let open = unanswered(&end.content);
+        let results = said.into_iter().filter_map(|(id, said)| match said {
+            ToolSaid::Output(block) if open.contains(&id) => Some(*block),
+            _ => None,
+        });
+        let results = results.collect_vec();
+        // A decision alone comes too late: whoever was asked has decided.
+        Ok((!results.is_empty()).then_some((chain, end, results)))
     }
 }
 
