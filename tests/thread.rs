@@ -62,6 +62,8 @@ mod session;
 mod snapshot;
 #[path = "thread/stock.rs"]
 mod stock;
+#[path = "thread/stock_order.rs"]
+mod stock_order;
 #[path = "thread/store.rs"]
 mod store;
 #[path = "thread/stream.rs"]

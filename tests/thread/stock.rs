@@ -10,19 +10,19 @@ use serde_json::{Value, json};
 use crate::harness::{Harness, finished, said, thread, thread_with};
 use crate::support::{Random, Run, Seen, Sudden, UiSocket, UiStream};
 
-fn socket(h: &mut Harness, name: &str) -> PeerId {
+pub fn socket(h: &mut Harness, name: &str) -> PeerId {
     let peer: PeerId = name.into();
     assert!(h.host.open(Dialect::AiSdk, &peer, Identity::anyone(), false));
     peer
 }
 
-fn send(h: &mut Harness, peer: &PeerId, request: &str, id: &str, text: &str) {
+pub fn send(h: &mut Harness, peer: &PeerId, request: &str, id: &str, text: &str) {
     let message = json!({ "id": id, "role": "user", "parts": [{ "type": "text", "text": text }] });
     let frame = json!({ "type": "send", "requestId": request, "id": "s1", "trigger": "submit-message", "messages": [message] });
     h.host.receive(peer, &frame.to_string());
 }
 
-fn resume(h: &mut Harness, peer: &PeerId, request: &str) {
+pub fn resume(h: &mut Harness, peer: &PeerId, request: &str) {
     h.host.receive(peer, &json!({ "type": "resume", "requestId": request, "id": "s1" }).to_string());
 }
 
@@ -30,7 +30,7 @@ fn abort(h: &mut Harness, peer: &PeerId, request: &str) {
     h.host.receive(peer, &json!({ "type": "abort", "requestId": request }).to_string());
 }
 
-fn told(h: &Harness, peer: &PeerId) -> UiSocket {
+pub fn told(h: &Harness, peer: &PeerId) -> UiSocket {
     let mut read = UiSocket::default();
     for text in &h.host.links[peer].told {
         read.read(text).unwrap();
@@ -38,7 +38,7 @@ fn told(h: &Harness, peer: &PeerId) -> UiSocket {
     read
 }
 
-fn run(h: &Harness, peer: &PeerId) -> Run {
+pub fn run(h: &Harness, peer: &PeerId) -> Run {
     let mut read = Run::default();
     for text in &h.host.links[peer].told {
         read.event(text).unwrap();
@@ -46,11 +46,11 @@ fn run(h: &Harness, peer: &PeerId) -> Run {
     read
 }
 
-fn wants(wants: TurnWanted) -> StockRequest {
+pub fn wants(wants: TurnWanted) -> StockRequest {
     StockRequest { run: None, answers: None, wants }
 }
 
-fn follow(h: &mut Harness, dialect: Dialect, name: &str, request: StockRequest) -> PeerId {
+pub fn follow(h: &mut Harness, dialect: Dialect, name: &str, request: StockRequest) -> PeerId {
     let peer: PeerId = name.into();
     h.host.follow(dialect, &peer, Identity::anyone(), request).unwrap().unwrap();
     peer
@@ -293,18 +293,18 @@ fn run_input(run: &str, id: &str) -> String {
     json!({ "threadId": "s1", "runId": run, "messages": [message] }).to_string()
 }
 
-fn ask_run(h: &mut Harness, name: &str, run: &str, id: &str) -> PeerId {
+pub fn ask_run(h: &mut Harness, name: &str, run: &str, id: &str) -> PeerId {
     let (_, asked) = bobbin::dialect::ag_ui::input::body(&run_input(run, id)).unwrap();
     follow(h, Dialect::AgUiEvents, name, asked.request)
 }
 
-fn call(id: &str) -> AgentEvent {
+pub fn call(id: &str) -> AgentEvent {
     let call = json!({ "type": "tool_use", "id": id, "name": "f", "input": {}, "output": "client" });
     AgentEvent::Block(Block::parse(&call.to_string()).unwrap())
 }
 
 /// The results that a client gives to calls of an answer.
-fn give(h: &mut Harness, peer: &PeerId, request: &str, answer_id: &str, calls: &[&str]) {
+pub fn give(h: &mut Harness, peer: &PeerId, request: &str, answer_id: &str, calls: &[&str]) {
     let part = |id: &&str| json!({ "type": "tool-f", "toolCallId": id, "state": "output-available", "input": {}, "output": 1 });
     let parts: Vec<Value> = calls.iter().map(part).collect();
     let message = json!({ "id": answer_id, "role": "assistant", "parts": parts });

@@ -125,6 +125,7 @@ impl Teller for Events {
                 after.blocks = after.blocks.saturating_add(1);
             }
             ServerFrame::Waiting { tool_use_ids, .. } => {
+                self.close();
                 for call in std::mem::take(&mut self.calls) {
                     if tool_use_ids.iter().any(|id| text(&call, "toolCallId") == id) {
                         self.custom("tool-input-available", &call, true);

@@ -80,7 +80,7 @@ impl Thread {
         origin: Origin<'_>,
         answers: CallAnswers,
     ) {
-        let (chain, end, results) = match self.last_open(records, answers) {
+        let (chain, post) = match self.last_open(records, answers) {
             Ok(Some(found)) => found,
             Ok(None) => {
                 let message = "this answer is over, and waits for nothing; load the chat again";
@@ -88,8 +88,6 @@ impl Thread {
             }
             Err(StoreError(_)) => return self.refuse(origin, unreadable()),
         };
-        let request_id = ["t-", &end.message_id].concat();
-        let post = Post { request_id, content: Content::Blocks(results), ..Post::default() };
         let Ok(held) = self.frames_of(records, &chain, &post.request_id) else {
             return self.refuse(origin, unreadable());
         };
@@ -97,12 +95,12 @@ impl Thread {
     }
 
     /// If the last turn is complete, is shown under this id and ended with calls that have no result: the questions of
-    /// its message, its end, and the results that are given to these calls.
+    /// its message, and one of the results that are given to these calls.
     fn last_open(
         &self,
         records: &dyn Records,
         CallAnswers { answer_id, said, .. }: CallAnswers,
-    ) -> Result<Option<(Vec<Record>, Record, Vec<Block>)>, StoreError> {
+    ) -> Result<Option<(Vec<Record>, Post)>, StoreError> {
         let Some(last) = self.last_turn.as_ref().map(|(last, _)| *last) else { return Ok(None) };
         let chain = Self::chain(records, last)?;
         let is_it =
@@ -119,7 +117,10 @@ impl Thread {
         });
         let results = results.collect_vec();
         // A decision alone comes too late: whoever was asked has decided.
-        Ok((!results.is_empty()).then_some((chain, end, results)))
+        let is_any = !results.is_empty();
+        let request_id = ["t-", &end.message_id].concat();
+        let post = Post { request_id, content: Content::Blocks(results), ..Post::default() };
+        Ok(is_any.then_some((chain, post)))
     }
 }
 

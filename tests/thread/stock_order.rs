@@ -1,0 +1,152 @@
+//! Stock clients that are cut off or come in between: what they are told goes on exactly, and changes nothing for others.
+
+use bobbin::agent::AgentEvent;
+use bobbin::dialect::Dialect;
+use bobbin::protocol::{Block, StockRequest, TurnWanted};
+use bobbin::thread::PeerId;
+use bobbin::thread::store::Records;
+use serde_json::{Value, json};
+
+use crate::harness::{Harness, finished, said, thread, thread_of};
+use crate::stock::{ask_run, call, follow, give, resume, run, send, socket, told, wants};
+use crate::support::Run;
+
+/// What a run says to who is cut off after each of its events in turn, and goes on from there.
+fn run_from_each_place(h: &mut Harness, run: &str, first: &PeerId) -> Vec<Run> {
+    let told = h.host.links[first].told.clone();
+    let resumed = |had: usize| {
+        let mut read = Run::default();
+        told[..had].iter().for_each(|event| read.event(event).unwrap());
+        let place = bobbin::dialect::ag_ui::events::place(read.last.as_deref().unwrap()).unwrap();
+        read.cut();
+        let wants =
+            StockRequest { run: Some(run.into()), ..wants(TurnWanted::Turn(run.into(), Some(place))) };
+        let peer = follow(h, Dialect::AgUiEvents, &format!("{run}-{had}"), wants);
+        for event in &h.host.links[&peer].told {
+            read.event(event).unwrap_or_else(|why| panic!("behind {had} events {why}"));
+        }
+        read
+    };
+    (1..told.len()).map(resumed).collect()
+}
+
+fn answer_as_run(h: &mut Harness, name: &str, run: &str, calls: &[&str]) -> PeerId {
+    let named: Vec<Value> = calls.iter().map(|id| json!({ "id": id, "type": "function" })).collect();
+    let mut messages = vec![json!({ "role": "assistant", "id": "a", "toolCalls": named })];
+    let result = |id: &&str| json!({ "role": "tool", "id": "x", "toolCallId": id, "content": "9" });
+    messages.extend(calls.iter().map(result));
+    let body = json!({ "threadId": "s1", "runId": run, "messages": messages }).to_string();
+    let (_, asked) = bobbin::dialect::ag_ui::input::body(&body).unwrap();
+    follow(h, Dialect::AgUiEvents, name, asked.request)
+}
+
+#[test]
+fn a_run_that_was_cut_off_as_it_waited_goes_on_with_the_results() {
+    let mut h = thread();
+    let first = ask_run(&mut h, "first", "run1", "m1");
+    h.agent("run1", vec![said("before "), call("c1"), call("c2"), said("then "), finished()]);
+    answer_as_run(&mut h, "answers", "run2", &["c1", "c2"]);
+    h.agent("run1", vec![said("after"), finished()]);
+    for read in run_from_each_place(&mut h, "run1", &first) {
+        let outputs = read.parts.iter().filter(|part| part["output"] == "9").count();
+        assert_eq!((read.text.as_str(), outputs), ("before then after", 2), "{:?}", read.parts);
+    }
+}
+
+#[test]
+fn each_event_of_a_run_that_answers_the_calls_of_another_has_a_place_of_its_own() {
+    let unmarked = |id: &str| AgentEvent::Block(Block::tool_use(id, "f", bobbin::protocol::Json::Null));
+    let mut h = thread();
+    ask_run(&mut h, "first", "run1", "m1");
+    h.agent("run1", vec![said("one "), unmarked("c1"), unmarked("c2"), finished()]);
+    let second = answer_as_run(&mut h, "second", "run2", &["c1", "c2"]);
+    let request_id =
+        format!("t-{}", h.host.store.records.values().rfind(|it| it.is_end()).unwrap().message_id);
+    h.agent(&request_id, vec![unmarked("c3"), said("two"), finished()]);
+    let whole = run(&h, &second);
+    for read in run_from_each_place(&mut h, "run2", &second) {
+        assert_eq!(read.parts, whole.parts);
+    }
+    // From its beginning, which shows the answer before as well.
+    let wanted = StockRequest { run: Some("run2".into()), ..wants(TurnWanted::Turn("run2".into(), None)) };
+    let all = follow(&mut h, Dialect::AgUiEvents, "all", wanted);
+    let shown = run(&h, &all);
+    for read in run_from_each_place(&mut h, "run2", &all) {
+        assert_eq!(read.parts, shown.parts);
+    }
+}
+
+#[test]
+fn an_answer_stands_in_the_history_with_its_own_question_whichever_ends_first() {
+    let mut h = thread_of(2);
+    let ui = socket(&mut h, "ui");
+    send(&mut h, &ui, "R1", "m1", "one");
+    h.agent("u-m1", vec![call("c1"), finished()]);
+    let first = told(&h, &ui).0["R1"].message_id.clone().unwrap();
+    send(&mut h, &ui, "R2", "m2", "two");
+    let unmarked = AgentEvent::Block(Block::tool_use("c2", "f", bobbin::protocol::Json::Null));
+    h.agent("u-m2", vec![unmarked, finished()]);
+    let second = told(&h, &ui).0["R2"].message_id.clone().unwrap();
+    give(&mut h, &ui, "R3", &second, &["c2"]);
+    give(&mut h, &ui, "R4", &first, &["c1"]);
+    h.agent("u-m1", vec![said("first"), finished()]);
+    h.agent(&format!("t-{second}"), vec![said("second"), finished()]);
+    let thread = h.host.thread().unwrap();
+    let page = h.host.store.before(thread.path(), u64::MAX >> 1, 10, 10_000).unwrap();
+    let shown = bobbin::dialect::ai_sdk::message::history(&thread.with_waiting(&page.records));
+    let shown: Vec<Value> = serde_json::from_str(&shown).unwrap();
+    let text_of = |id: &str| {
+        let message = shown.iter().find(|message| message["id"] == id).unwrap();
+        message["parts"].as_array().unwrap().last().unwrap()["text"].clone()
+    };
+    assert_eq!((text_of(&first), text_of(&second)), (json!("first"), json!("second")));
+}
+
+#[test]
+fn a_decision_on_a_call_that_is_over_is_refused_and_asks_nothing_of_the_agent() {
+    let mut h = thread();
+    let ui = socket(&mut h, "ui");
+    send(&mut h, &ui, "R1", "m1", "hello");
+    h.agent(
+        "u-m1",
+        vec![AgentEvent::Block(Block::tool_use("c1", "f", bobbin::protocol::Json::Null)), finished()],
+    );
+    let answer_id = told(&h, &ui).0["R1"].message_id.clone().unwrap();
+    h.started();
+    let part = json!({ "type": "tool-f", "toolCallId": "c1", "state": "approval-responded", "input": {}, "approval": { "id": "c1", "approved": true } });
+    let message = json!({ "id": answer_id, "role": "assistant", "parts": [part] });
+    let frame = json!({ "type": "send", "requestId": "R2", "id": "s1", "trigger": "submit-message", "messageId": answer_id, "messages": [message] });
+    h.host.receive(&ui, &frame.to_string());
+    assert_eq!(told(&h, &ui).0["R2"].ended.as_deref(), Some("error"));
+    assert!(h.started().is_empty());
+}
+
+#[test]
+fn who_comes_when_a_call_was_just_dropped_changes_nothing_for_the_others() {
+    let mut h = thread();
+    let ui = socket(&mut h, "ui");
+    send(&mut h, &ui, "R1", "m1", "hello");
+    h.text("u-m1", "one ");
+    h.agent("u-m1", vec![AgentEvent::Begin(Block::tool_use("c1", "f", bobbin::protocol::Json::Null))]);
+    h.agent("u-m1", vec![AgentEvent::Drop]);
+    resume(&mut h, &ui, "R2");
+    h.agent("u-m1", vec![said("two"), finished()]);
+    for (_, stream) in told(&h, &ui).0 {
+        assert_eq!((stream.text.as_str(), stream.ended.as_deref()), ("one two", Some("end")));
+    }
+}
+
+#[test]
+fn a_run_that_was_cut_off_in_a_thought_that_was_dropped_is_told_that_it_ends() {
+    let mut h = thread();
+    let first = ask_run(&mut h, "first", "run1", "m1");
+    h.agent("run1", vec![AgentEvent::Begin(Block::thinking("")), AgentEvent::Grow("hm".into())]);
+    let mut read = run(&h, &first);
+    let place = bobbin::dialect::ag_ui::events::place(read.last.as_deref().unwrap()).unwrap();
+    h.agent("run1", vec![AgentEvent::Drop, said("answer"), finished()]);
+    read.cut();
+    let again =
+        follow(&mut h, Dialect::AgUiEvents, "again", wants(TurnWanted::Turn("run1".into(), Some(place))));
+    h.host.links[&again].told.iter().for_each(|event| read.event(event).unwrap());
+    assert_eq!((read.text.as_str(), read.ended.as_deref()), ("answer", Some("RUN_FINISHED")));
+}
