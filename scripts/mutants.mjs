@@ -481,7 +481,7 @@ const MUTANTS = [
   {
     name: "Who holds more of a run than a crash has left is not told its end",
     file: "src/pump/stock.rs",
-    from: "let end = if frame.ends() { told.pop() } else { None };",
+    from: "let end = if frame.ends() && !holds_all { told.pop() } else { None };",
     to: "let end = None;",
   },
   {

@@ -139,6 +139,8 @@ pub struct Told {
     pub json: String,
     /// Its place in the turn, in protocols that have places.
     pub at: Option<String>,
+    /// Whether it is told once, to whoever is there: it is not part of what a client holds.
+    pub is_transient: bool,
     /// The version that it is for, if it is not for all.
     pub of: Option<Version>,
 }

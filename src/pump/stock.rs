@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::dialect::ag_ui::events::{BEFORE_THAT, WAITED};
+use crate::dialect::ag_ui::events::{BEFORE_THAT, OVER, WAITED};
 use crate::dialect::{Asked, Dialect, Incoming, Stock, Told};
 use crate::protocol::{CloseCode, CollectVec, ErrorBody, Identity, ServerFrame, StockRequest, TurnWanted};
 use crate::thread::stock::request_peer;
@@ -181,13 +181,17 @@ impl<P: Platform> Pump<P> {
         let again = match since {
             None => 0,
             Some(BEFORE_THAT) => 1,
+            Some(OVER) => {
+                self.skipping = OVER;
+                return;
+            }
             // It was told that the run waits, and so that what was open is closed.
             Some(since) if since >= WAITED && !waits => 1,
             Some(since) => {
                 let all = self.telling.since(stock, request_id);
                 self.skipping = since.saturating_sub(all);
                 // It was cut off between results of calls with which the turn begins.
-                told.retain(|told| told.at.is_some());
+                told.retain(|told| told.at.is_some() && !told.is_transient);
                 let left = all.saturating_sub(since);
                 let had = told.len().saturating_sub(usize::try_from(left).unwrap_or(usize::MAX));
                 for text in framed(dialect, told.get(had..).unwrap_or_default()) {
@@ -205,15 +209,15 @@ impl<P: Platform> Pump<P> {
     /// A frame as a client is told it, without the pieces that it holds already.
     pub(super) fn told_to(&mut self, stock: Stock, dialect: Dialect, frame: &ServerFrame) -> Vec<String> {
         let mut told = self.telling.tell(&self.session_id, stock, frame, false);
+        let holds_all = self.skipping == OVER;
         // A crash may have lost what its client holds. However much that is, it is told the end.
-        let end = if frame.ends() { told.pop() } else { None };
+        let end = if frame.ends() && !holds_all { told.pop() } else { None };
         let waits = matches!(frame, ServerFrame::Waiting { .. });
         told.retain(|told| {
+            let counts = if waits { WAITED } else { 1 };
             let left = if waits { self.skipping / WAITED } else { self.skipping % WAITED };
-            let is_held = told.at.is_some() && left > 0;
-            if is_held {
-                self.skipping = self.skipping.saturating_sub(if waits { WAITED } else { 1 });
-            }
+            let is_held = told.at.is_some() && !told.is_transient && left > 0;
+            self.skipping = self.skipping.saturating_sub(if is_held && !holds_all { counts } else { 0 });
             !is_held
         });
         told.extend(end);

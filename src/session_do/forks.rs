@@ -12,9 +12,9 @@ use crate::platform::{log_failure, now, r2};
 use crate::protocol::json::Fields;
 use crate::protocol::limits::{FILE_UNNAMED_MS, FILE_UPLOAD_MS, FORK_PAGE_BYTES_MAX, GUARD_MS};
 use crate::protocol::{CollectVec, ErrorCode, Identity, Json, Read, optional, required, to_json};
-use crate::pump::Platform as _;
+use crate::pump::{Log, Platform as _};
 use crate::thread::store::{Records as _, StoreError};
-use crate::thread::{Ask, Copied, File, FileState, ForkOrigin, Input};
+use crate::thread::{Ask, Copied, Event, File, FileState, ForkOrigin, Input};
 
 use super::api::{count_read, fields};
 use super::files::key;
@@ -100,6 +100,7 @@ fn keep(shell: &Shell, origin: &ForkOrigin, body: &Json) -> Answer {
     let title: Option<String> = optional(body, "title").flatten();
     shell.read(|thread, store| store.begin_fork(origin, thread, now(), title.as_deref()))?;
     shell.wake_anew()?;
+    shell.workerd().log(Log::Event(&Event::SessionCreated, None));
     Ok(json_response(201, "{}")?)
 }
 

@@ -201,6 +201,37 @@ test("by WebSocket, a cut is resumed by the client exactly there, without a call
   await goesOn(seen);
 });
 
+test("by WebSocket, a run that waited for its place, and was told what is told once, is resumed after a cut", async () => {
+  const id = freshId();
+  const native = await bobbin.join(id);
+  native.say("n1", "first");
+  const first = await upstream.next();
+  const seen = new Seen(id, "WebSocket");
+  const sent = seen.client.sendMessage("question");
+  const customs = () => seen.chunks.filter((chunk) => chunk.type === "CUSTOM").map((chunk) => (chunk as unknown as { name: string }).name);
+  await eventually(async () => customs().includes("queued"), "the run's place in the queue");
+  opened.at(-1)?.terminate();
+  done(first, "answered");
+  const call = await upstream.next();
+  const note = { type: "data-note", data: { n: 1 }, transient: true };
+  begin(call, "begun ");
+  await seen.untilText("begun ");
+  const runId = seen.chunks.find((chunk) => chunk.type === "RUN_STARTED")?.runId ?? "";
+  const joined = await bobbin.connectTo(`/sessions/${id}/ag-ui/websocket?offset=-1&runId=${runId}`);
+  await joined.next((frame) => frame["chunk"]?.type === "TEXT_MESSAGE_CONTENT");
+  call.events(note, note);
+  await eventually(async () => customs().filter((name) => name === "note").length === 2, "both notes");
+  opened.at(-1)?.terminate();
+  call.events(delta("while away, "));
+  await seen.untilText("begun while away, ");
+  done(call, "and done");
+  await sent;
+  assert.deepEqual([seen.text, seen.client.getStatus(), seen.client.getError()], ["begun while away, and done", "ready", undefined]);
+  assert.equal((await joined.closed).code, 1000);
+  const places = joined.all.map((frame) => frame["id"]);
+  assert.deepEqual([joined.all.filter((frame) => frame["chunk"]?.type === "CUSTOM").length, places.includes(undefined), new Set(places).size], [2, false, places.length]);
+});
+
 test("a socket that is there for a run ends with it, and one for no run is refused", async () => {
   const id = freshId();
   const seen = new Seen(id, "SSE");

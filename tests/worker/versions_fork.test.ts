@@ -55,6 +55,7 @@ test("the same fork again is the same fork, and another one of that id is a conf
   assert.equal(await files.say(id, "ann", "later"), undefined);
   assert.equal(await forked(id, { id: to }), to);
   assert.equal((await history(to)).length, 2);
+  assert.equal((await bobbin.logged([to, '"session_created"'])).length, 1);
   const other = await conversed(["two"]);
   assertRefused(await fork(other.id, { id: to }), 409, "CONFLICT");
   assertRefused(await fork(id, { id: other.id }), 409, "CONFLICT");

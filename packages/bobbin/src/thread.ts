@@ -56,7 +56,7 @@ export abstract class Thread<Env = unknown> extends DurableObject<Env> {
 
   /** Called before each call of `onTurn`. It may refuse by throwing a {@link PublicError}. */
   beforeTurn?(turn: Turn): void | Promise<void>;
-  /** The session's first message was accepted. */
+  /** The session began: with its first message, or as a fork of another one. An import is no beginning. */
   onSessionCreated?(): void | Promise<void>;
   /** A turn ended, in whatever way. */
   onTurnEnded?(turn: TurnEnded): void | Promise<void>;

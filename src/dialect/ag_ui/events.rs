@@ -24,6 +24,9 @@ pub struct Events {
     blocks: usize,
     /// The calls that have no result and whose approval is not asked for.
     calls: Vec<Json>,
+    /// How many transient events there were: each needs a place of its own, as a client drops what has that of another one,
+    /// and cannot resume a run of which an event had none.
+    transient: u64,
     out: Vec<(String, bool)>,
 }
 
@@ -38,12 +41,23 @@ enum Open {
 /// but for the first.
 pub const BEFORE_THAT: u64 = u64::MAX;
 
+/// The same for a client that has had the end of the run. A number would not say so: after a crash, what a client has had may be
+/// as many events as the run came to have, without its end.
+pub const OVER: u64 = u64::MAX - 1;
+
+/// How the place of the end says that.
+const END: &str = "end";
+
+/// Parts the place of what a client holds from the number of a transient event.
+const TRANSIENT: char = '~';
+
 /// What an event counts that says that the run waits. It is told only for as long as it is true, so it is counted apart.
 pub const WAITED: u64 = 1 << 32;
 
 /// A place of a run, as its client hands it back. Its turn is counted from the first of its message.
 #[must_use]
 pub fn place(text: &str) -> Option<(Progress, u64)> {
+    let (text, _) = text.split_once(TRANSIENT).unwrap_or((text, ""));
     let (turn, text) = text.split_once(':').unwrap_or(("0", text));
     let (held, since) = text.split_once('.')?;
     let mut numbers = held.split('-').map(|number| number.parse().ok());
@@ -55,7 +69,11 @@ pub fn place(text: &str) -> Option<(Progress, u64)> {
     let bytes: u64 = bytes;
     let held = Progress { turn: turn.parse().ok()?, bytes: usize::try_from(bytes).ok()?, blocks, open };
     // As a run goes on, its first events come before its place.
-    let since = if since.bytes().all(|sign| sign == b'+') { BEFORE_THAT } else { since.parse().ok()? };
+    let since = match since {
+        END => OVER,
+        since if since.bytes().all(|sign| sign == b'+') => BEFORE_THAT,
+        since => since.parse().ok()?,
+    };
     Some((held, since))
 }
 
@@ -131,7 +149,12 @@ impl Teller for Events {
         let mut after = named.copied().unwrap_or(after);
         // Of a call that grows, its clients hold nothing.
         after.open = after.open.filter(|_| self.is_thinking);
-        self.placed(after, counts)
+        let mut told = self.placed(after, counts);
+        if let Some(last) = told.last_mut().filter(|_| frame.ends()) {
+            let place = last.at.take().unwrap_or_default();
+            last.at = place.split_once('.').map(|(held, _)| [held, ".", END].concat());
+        }
+        told
     }
 
     fn since(&self) -> u64 {
@@ -152,7 +175,7 @@ impl Teller for Events {
         for (json, _) in std::mem::take(&mut self.out) {
             before.push('+');
             let at = place.split_once('.').map(|(held, _)| [held, ".", &before].concat());
-            told.push(Told { json, at, of: None });
+            told.push(Told { json, at, is_transient: false, of: None });
         }
         if let Some(last) = told.last_mut() {
             last.at = Some(place);
@@ -174,16 +197,20 @@ impl Events {
     /// Gives each event its place. The last one of a frame brings its clients to what they hold then.
     fn placed(&mut self, after: Progress, counts: u64) -> Vec<Told> {
         let moves = after != self.held;
-        let last = self.out.iter().rposition(|(_, is_placed)| *is_placed);
+        let last = self.out.iter().rposition(|(_, is_held)| *is_held);
         let mut told = Vec::new();
-        for (index, (json, is_placed)) in std::mem::take(&mut self.out).into_iter().enumerate() {
+        for (index, (json, is_held)) in std::mem::take(&mut self.out).into_iter().enumerate() {
             if moves && Some(index) == last {
                 (self.held, self.since) = (after, 0);
-            } else if is_placed {
+            } else if is_held {
                 self.since = self.since.saturating_add(counts);
             }
-            let at = is_placed.then(|| self.place());
-            told.push(Told { json, at, of: None });
+            let mut at = self.place();
+            if !is_held {
+                self.transient = self.transient.saturating_add(1);
+                at = format!("{at}{TRANSIENT}{}", self.transient);
+            }
+            told.push(Told { json, at: Some(at), is_transient: !is_held, of: None });
         }
         if moves && last.is_none() {
             (self.held, self.since) = (after, 0);
@@ -207,9 +234,9 @@ impl Events {
         self.say(format!(r#"{{"type":"{kind}","{name}":{}{more}}}"#, to_json(&id)));
     }
 
-    fn custom(&mut self, name: &str, value: &Json, is_placed: bool) {
+    fn custom(&mut self, name: &str, value: &Json, is_held: bool) {
         let json = format!(r#"{{"type":"CUSTOM","name":{},"value":{}}}"#, to_json(&name), to_json(value));
-        self.out.push((json, is_placed));
+        self.out.push((json, is_held));
     }
 
     fn question(&mut self, request_id: &str, answer_id: &str, content: &Content) {
