@@ -137,10 +137,9 @@ pub enum Version {
 pub struct Told {
     /// The piece, as JSON.
     pub json: String,
-    /// Its place in the turn, in protocols that have places.
+    /// Its place in the turn, in protocols that have places. What is told once, to whoever is there, has none: it is not part
+    /// of what a client holds.
     pub at: Option<String>,
-    /// Whether it is told once, to whoever is there: it is not part of what a client holds.
-    pub is_transient: bool,
     /// The version that it is for, if it is not for all.
     pub of: Option<Version>,
 }

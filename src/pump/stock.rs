@@ -191,7 +191,7 @@ impl<P: Platform> Pump<P> {
                 let all = self.telling.since(stock, request_id);
                 self.skipping = since.saturating_sub(all);
                 // It was cut off between results of calls with which the turn begins.
-                told.retain(|told| told.at.is_some() && !told.is_transient);
+                told.retain(|told| told.at.is_some());
                 let left = all.saturating_sub(since);
                 let had = told.len().saturating_sub(usize::try_from(left).unwrap_or(usize::MAX));
                 for text in framed(dialect, told.get(had..).unwrap_or_default()) {
@@ -216,7 +216,7 @@ impl<P: Platform> Pump<P> {
         told.retain(|told| {
             let counts = if waits { WAITED } else { 1 };
             let left = if waits { self.skipping / WAITED } else { self.skipping % WAITED };
-            let is_held = told.at.is_some() && !told.is_transient && left > 0;
+            let is_held = told.at.is_some() && left > 0;
             self.skipping = self.skipping.saturating_sub(if is_held && !holds_all { counts } else { 0 });
             !is_held
         });

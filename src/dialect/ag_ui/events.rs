@@ -24,9 +24,6 @@ pub struct Events {
     blocks: usize,
     /// The calls that have no result and whose approval is not asked for.
     calls: Vec<Json>,
-    /// How many transient events there were: each needs a place of its own, as a client drops what has that of another one,
-    /// and cannot resume a run of which an event had none.
-    transient: u64,
     out: Vec<(String, bool)>,
 }
 
@@ -48,16 +45,12 @@ pub const OVER: u64 = u64::MAX - 1;
 /// How the place of the end says that.
 const END: &str = "end";
 
-/// Parts the place of what a client holds from the number of a transient event.
-const TRANSIENT: char = '~';
-
 /// What an event counts that says that the run waits. It is told only for as long as it is true, so it is counted apart.
 pub const WAITED: u64 = 1 << 32;
 
 /// A place of a run, as its client hands it back. Its turn is counted from the first of its message.
 #[must_use]
 pub fn place(text: &str) -> Option<(Progress, u64)> {
-    let (text, _) = text.split_once(TRANSIENT).unwrap_or((text, ""));
     let (turn, text) = text.split_once(':').unwrap_or(("0", text));
     let (held, since) = text.split_once('.')?;
     let mut numbers = held.split('-').map(|number| number.parse().ok());
@@ -175,7 +168,7 @@ impl Teller for Events {
         for (json, _) in std::mem::take(&mut self.out) {
             before.push('+');
             let at = place.split_once('.').map(|(held, _)| [held, ".", &before].concat());
-            told.push(Told { json, at, is_transient: false, of: None });
+            told.push(Told { json, at, of: None });
         }
         if let Some(last) = told.last_mut() {
             last.at = Some(place);
@@ -205,12 +198,8 @@ impl Events {
             } else if is_held {
                 self.since = self.since.saturating_add(counts);
             }
-            let mut at = self.place();
-            if !is_held {
-                self.transient = self.transient.saturating_add(1);
-                at = format!("{at}{TRANSIENT}{}", self.transient);
-            }
-            told.push(Told { json, at: Some(at), is_transient: !is_held, of: None });
+            let at = is_held.then(|| self.place());
+            told.push(Told { json, at, of: None });
         }
         if moves && last.is_none() {
             (self.held, self.since) = (after, 0);

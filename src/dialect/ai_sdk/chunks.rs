@@ -145,7 +145,7 @@ impl Chunks {
     }
 
     fn say(&mut self, json: impl Into<String>) {
-        self.out.push(Told { json: json.into(), at: None, is_transient: false, of: None });
+        self.out.push(Told { json: json.into(), at: None, of: None });
     }
 
     /// What was said last is for this version alone: the other one fails on kinds and words that it does not know.
