@@ -193,6 +193,17 @@ fn tabs(steps: &mut Vec<Step>, seed: u64, people: &[Person]) -> Vec<(Person, Sto
         let at = 1 + random.below(steps.len());
         steps.insert(at, Step::Tab { tab, nth, does: tab_does(&mut random) });
     }
+    // An answer that ends with a call of nobody's, to which a client then gives the result.
+    if random.chance(20) {
+        let tab = random.below(count);
+        let as_tab = |does| Step::Tab { tab, nth: 1, does };
+        let agent = |does| Step::Agent { nth: 0, does };
+        let agents = [Does::Begin { is_call: true }, Does::Close, Does::Finish].map(agent);
+        steps.push(as_tab(TabDoes::Send));
+        steps.extend(agents);
+        steps.push(as_tab(TabDoes::Resume));
+        steps.push(as_tab(TabDoes::Answer));
+    }
     tabs
 }
 
