@@ -216,7 +216,7 @@ impl<P: Platform> Pump<P> {
         told.retain(|told| {
             let counts = if waits { WAITED } else { 1 };
             let left = if waits { self.skipping / WAITED } else { self.skipping % WAITED };
-            let is_held = told.at.is_some() && left > 0;
+            let is_held = holds_all || told.at.is_some() && left > 0;
             self.skipping = self.skipping.saturating_sub(if is_held && !holds_all { counts } else { 0 });
             !is_held
         });

@@ -233,10 +233,11 @@ impl World {
         self.observe()
     }
 
-    /// How a message is called that stands in the history.
+    /// How a message is called that stands in the history. Results of calls are shown there as a part of the answer that
+    /// they go on with.
     fn question_shown(&self, nth: usize) -> Option<String> {
         let questions = self.truth.records.iter().filter(|record| !record.is_end());
-        let questions: Vec<_> = questions.collect();
+        let questions: Vec<_> = questions.filter(|record| self.truth.chain(record.turn).len() == 1).collect();
         let record = nth_of(&questions, nth)?;
         let client_id = record.begun().and_then(|begun| begun.client_id.clone());
         Some(client_id.unwrap_or_else(|| record.message_id.clone()))

@@ -2,7 +2,7 @@
 
 use bobbin::agent::AgentEvent;
 use bobbin::dialect::Dialect;
-use bobbin::protocol::{Block, StockRequest, TurnWanted};
+use bobbin::protocol::{Block, Read, StockRequest, TurnWanted};
 use bobbin::thread::PeerId;
 use bobbin::thread::store::Records;
 use serde_json::{Value, json};
@@ -149,4 +149,29 @@ fn a_run_that_was_cut_off_in_a_thought_that_was_dropped_is_told_that_it_ends() {
         follow(&mut h, Dialect::AgUiEvents, "again", wants(TurnWanted::Turn("run1".into(), Some(place))));
     h.host.links[&again].told.iter().for_each(|event| read.event(event).unwrap());
     assert_eq!((read.text.as_str(), read.ended.as_deref()), ("answer", Some("RUN_FINISHED")));
+}
+
+#[test]
+fn a_run_that_was_cut_off_before_a_call_was_decided_goes_on_with_all_that_came_behind_the_call() {
+    let asked = json!({ "type": "tool_use", "id": "c1", "name": "f", "input": {}, "approval": { "state": "requested" } });
+    let decision =
+        json!({ "type": "tool_decision", "requestId": "run1", "toolUseId": "c1", "approved": true });
+    let mut h = thread();
+    h.greet("ann");
+    let first = ask_run(&mut h, "first", "run1", "m1");
+    h.agent("run1", vec![AgentEvent::Block(Block::parse(&asked.to_string()).unwrap()), said("one ")]);
+    h.send("ann", &decision);
+    h.agent("run1", vec![said("two"), AgentEvent::Block(Block::thinking("hm")), finished()]);
+    // It is called again with what was decided.
+    h.agent("run1", vec![said(" three"), finished()]);
+    let says = |told: &[String], what: &str| told.iter().any(|event| event.contains(what));
+    for (nth, read) in run_from_each_place(&mut h, "run1", &first).iter().enumerate() {
+        assert_eq!((read.text.as_str(), read.ended.as_deref()), ("one two three", Some("RUN_FINISHED")));
+        let (had, more) =
+            (&h.host.links[&first].told[..=nth], &h.host.links[format!("run1-{}", nth + 1).as_str()].told);
+        if says(had, "approval-requested") {
+            let decided = "approval-decided";
+            assert!(says(had, decided) || says(more, decided), "behind {} events: {more:?}", nth + 1);
+        }
+    }
 }

@@ -374,7 +374,8 @@ impl Events {
     fn decided(&mut self, id: &str, is_approved: bool) {
         let mut value = single("toolCallId", word(id));
         set(&mut value, "approved", Json::Bool(is_approved));
-        self.custom("approval-decided", &value, true);
+        // It may come before events that its client has had already, and so has no place among them. Twice does no harm.
+        self.custom("approval-decided", &value, false);
     }
 }
 
