@@ -129,6 +129,9 @@ for (const [name, open] of Object.entries(transports)) {
     const second = other.sendMessage({ text: "second" });
     await eventually(async () => (await history(url, id)).length === 2, "the second question");
     assert.equal(other.status, "submitted");
+    // A page that is opened now waits for the turn with it.
+    const tab = open(url, id, { messages: await history(url, id) });
+    const resumed = tab.resumeStream();
     finish(call);
     await sent;
     const next = await upstream.next();
@@ -136,6 +139,8 @@ for (const [name, open] of Object.entries(transports)) {
     finish(next, "the second answer");
     await second;
     assert.deepEqual([other.status, other.text, other.errors], ["ready", "the second answer", []]);
+    await resumed;
+    assert.deepEqual([tab.status, tab.text, tab.errors, tab.messages.length], ["ready", "the second answer", [], 3]);
     // As the tab has them: each at the place where it came.
     assert.deepEqual(texts(await history(url, id)), ["first", "second", "begun and done", "the second answer"]);
   });
