@@ -38,14 +38,15 @@ enum Open {
 /// but for the first.
 pub const BEFORE_THAT: u64 = u64::MAX;
 
-/// The same for a client that has had the end of the run. A number would not say so: after a crash, what a client has had may be
-/// as many events as the run came to have, without its end.
+/// In place of that number for a client that has had the end of the run. The number alone cannot tell: after a crash, a client may
+/// have had as many events as the run has now, and not its end.
 pub const OVER: u64 = u64::MAX - 1;
 
 /// How the place of the end says that.
 const END: &str = "end";
 
-/// What an event counts that says that the run waits. It is told only for as long as it is true, so it is counted apart.
+/// By how much the event that says "this run waits" raises the count, in place of 1. It is told only while that is true, so it
+/// must be told apart from the others in the same number.
 pub const WAITED: u64 = 1 << 32;
 
 /// A place of a run, as its client hands it back. Its turn is counted from the first of its message.
