@@ -38,6 +38,12 @@ test("and none of 40 as it streams", (t) => {
   return areQuick(t, cases, (text) => call(tab.page, "stream", [text, 30]));
 });
 
+test("a text that is said to be whole while it is read is shown as such", async () => {
+  await call(tab.page, "finish", [`${"- *a* `b`\n".repeat(1000)}\n\`\`\`js\nconst one = 1;\n\`\`\``]);
+  assert.equal(await tab.page.locator("li").count(), 1000);
+  await tab.page.locator(".hljs-keyword").waitFor();
+});
+
 test("the page has told of no error", () => visitor.leave());
 
 type Context = { diagnostic(message: string): void };
@@ -59,5 +65,5 @@ async function areQuick(t: Context, cases: readonly Case[], draw: (text: string)
 
 type Tools = Record<string, (...args: unknown[]) => Promise<string>>;
 
-const call = (page: Page, name: "draw" | "stream", args: unknown[]): Promise<unknown> =>
+const call = (page: Page, name: "draw" | "finish" | "stream", args: unknown[]): Promise<unknown> =>
   page.evaluate(([name, args]) => (globalThis as unknown as Tools)[name]?.(...args), [name, args] as const);

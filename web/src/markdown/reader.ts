@@ -16,8 +16,9 @@ export class Reader {
   readonly #show: (shown: Shown) => void;
   #reading = new Reading();
   #steps: Generator<number, void> | undefined;
-  #text = "";
-  #wanted = { text: "", isWhole: false };
+  /** What is read, or was at last. */
+  #read = { text: "", isWhole: false };
+  #wanted = this.#read;
   #withdraw: (() => void) | undefined;
 
   constructor(show: (shown: Shown) => void) {
@@ -43,7 +44,7 @@ export class Reader {
         if (!done) weight += value;
         else if (this.#isRead()) return { weight, isDone: true };
       }
-      this.#show({ text: this.#text, sections: this.#reading.sections, upTo: this.#reading.upTo });
+      this.#show({ text: this.#read.text, sections: this.#reading.sections, upTo: this.#reading.upTo });
       return { weight, isDone: false };
     } catch (error) {
       // The text is there as it was written.
@@ -56,9 +57,10 @@ export class Reader {
   /** Whether what was read to its end is what is wanted by now. */
   #isRead(): boolean {
     this.#steps = undefined;
-    if (this.#text !== this.#wanted.text) return false;
+    const { text, isWhole } = this.#read;
+    if (text !== this.#wanted.text || isWhole !== this.#wanted.isWhole) return false;
     this.#withdraw = undefined;
-    this.#show({ text: this.#text, sections: this.#reading.sections, upTo: this.#text.length });
+    this.#show({ text, sections: this.#reading.sections, upTo: text.length });
     return true;
   }
 
@@ -66,8 +68,8 @@ export class Reader {
     const { text, isWhole } = this.#wanted;
     const names = isWhole ? namesIn(text, md) : NO_NAMES;
     // A name that is given at the end changes what stands before it.
-    if (names !== NO_NAMES || !text.startsWith(this.#text)) this.#reading = new Reading(names);
-    this.#text = text;
+    if (names !== NO_NAMES || !text.startsWith(this.#read.text)) this.#reading = new Reading(names);
+    this.#read = this.#wanted;
     return this.#reading.read(text, isWhole);
   }
 }

@@ -1,4 +1,6 @@
-// `draw(text)` resolves when all of it is drawn; `stream(text)` draws it as it grows.
+// `draw(text)` resolves when all of it is drawn; `stream(text)` draws it as it grows;
+// `finish(text)` says that it is whole when the first slice of it was read.
+import { flushSync } from "react-dom";
 import { createRoot } from "react-dom/client";
 import { Markdown } from "../../../../web/src/markdown/markdown.tsx";
 import "../../../../web/src/styles/base.css";
@@ -24,6 +26,14 @@ async function stream(text: string, pieces: number): Promise<string> {
   return settled();
 }
 
+async function finish(text: string): Promise<string> {
+  count += 1;
+  flushSync(() => root.render(<Markdown key={count} text={text} isStreaming />));
+  await Promise.resolve();
+  flushSync(() => root.render(<Markdown key={count} text={text} />));
+  return settled();
+}
+
 async function settled(): Promise<string> {
   for (let before = -1; before !== app.innerHTML.length; ) {
     before = app.innerHTML.length;
@@ -35,4 +45,4 @@ async function settled(): Promise<string> {
 
 const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
 
-Object.assign(window, { draw, stream });
+Object.assign(window, { draw, finish, stream });
