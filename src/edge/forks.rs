@@ -37,29 +37,32 @@ pub async fn fork(asked: &Asked<'_>, from: &str) -> Answer {
         Some(claims) => auth::admit_as(request, env, Some(&to), false, claims)?,
     };
     let named = [r#"{"from":"#, &to_json(&from), r#","messageId":"#, &to_json(&message_id)].concat();
-    let (mut before, mut through, mut page) = (Json::Null, message_id, String::new());
+    let (mut before, mut extent, mut page) = (Json::Null, Json::Null, String::new());
     loop {
         let given_to = [named.as_str(), &page, "}"].concat();
         let taken = match answered(ask(env, &beginner, (&to, "in"), &given_to, given)?).await? {
             Ok(taken) => taken,
             Err(refused) => return Ok(refused),
         };
-        let Some(lowest) = taken.get("before") else {
+        let (Some(here), Some(lowest)) = (taken.get("extent"), taken.get("before")) else {
             return Ok(json_response(201, &format!(r#"{{"id":"{to}"}}"#))?);
         };
-        if page.is_empty() {
-            before = lowest.clone();
+        // It was begun before, or is being made twice at once: it goes on from what is there.
+        if page.is_empty() || *here != extent {
+            (extent, before) = (here.clone(), lowest.clone());
         }
-        let wanted =
-            format!(r#"{{"messageId":{},"before":{},"to":"{to}"}}"#, to_json(&through), to_json(&before));
-        let mut copied = match answered(ask(env, caller, (from, "out"), &wanted, given)?).await? {
+        let wanted = format!(
+            r#"{{"messageId":{},"extent":{},"before":{},"to":"{to}"}}"#,
+            to_json(&message_id),
+            to_json(&extent),
+            to_json(&before)
+        );
+        let copied = match answered(ask(env, caller, (from, "out"), &wanted, given)?).await? {
             Ok(copied) => copied,
             Err(refused) => return Ok(refused),
         };
-        if let Json::Object(fields) = &mut copied {
-            through = fields.remove("through").and_then(|id| id.as_str().map(str::to_owned));
-            before = fields.get("before").cloned().unwrap_or(Json::Null);
-        }
+        extent = copied.get("extent").cloned().unwrap_or(Json::Null);
+        before = copied.get("before").cloned().unwrap_or(Json::Null);
         // The fields of an object, without its braces.
         let copied = to_json(&copied);
         let fields = copied.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));

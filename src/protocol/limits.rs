@@ -158,6 +158,8 @@ pub const DELIVERY_DOUBTS_MAX: u32 = 3;
 pub const PAGE_MAX: usize = 200;
 /// A page of a fork, on its way to it.
 pub const FORK_PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// A fork that is not complete by then is begun anew: long before the files are due that were copied for it.
+pub const FORK_MS: u64 = 6 * 3_600_000;
 /// Messages of a fork.
 pub const FORK_MESSAGES_MAX: u64 = 10_000;
 /// Sessions or messages in one page of HTTP, if `limit` does not say otherwise.

@@ -14,7 +14,9 @@ use crate::protocol::limits::{FILE_UNNAMED_MS, FILE_UPLOAD_MS, FORK_PAGE_BYTES_M
 use crate::protocol::{CollectVec, ErrorCode, Identity, Json, Read, optional, required, to_json};
 use crate::pump::{Log, Platform as _};
 use crate::thread::store::{Records as _, StoreError};
-use crate::thread::{Ask, Copied, Event, File, FileState, ForkOrigin, Input};
+use crate::thread::{
+    Ask, Copied, Event, File, FileState, ForkExtent, ForkOrigin, ForkUnderway, Input, Taking, Wanted,
+};
 
 use super::api::{count_read, fields};
 use super::files::key;
@@ -22,18 +24,23 @@ use super::shell::Shell;
 
 /// A page of what is copied of this session.
 pub fn give(shell: &Shell, identity: &Identity, fields: &Fields) -> Answer {
-    let text = |name: &str| fields.get(name).and_then(Json::as_str);
-    let before = fields.get("before").and_then(Json::as_u64).unwrap_or(1 << 53);
-    let to = text("to").unwrap_or_default();
-    let copied = shell.read(|thread, records| Ok(thread.copied(records, text("messageId"), before, to)))?;
-    let Copied { through, messages, files, before } = copied.map_err(crate::pump::Undone::Refused)?;
+    let text = |name: &str| fields.get(name).and_then(Json::as_str).map(str::to_owned);
+    let wanted = Wanted {
+        message_id: text("messageId"),
+        extent: fields.get("extent").and_then(ForkExtent::read),
+        before: fields.get("before").and_then(Json::as_u64),
+        to: text("to").unwrap_or_default(),
+    };
+    let copied = shell.read(|thread, records| Ok(thread.copied(records, &wanted)))?;
+    let Copied { extent, messages, files, before } = copied.map_err(crate::pump::Undone::Refused)?;
     let title = shell.thread(|thread| thread.session().and_then(|session| session.title.clone()))?;
     let messages: Vec<String> =
         messages.iter().map(|(seq, message)| format!("[{seq},{}]", to_json(message))).collect_vec();
     let files: Vec<String> = files.iter().map(file_json).collect_vec();
     let body = format!(
-        r#"{{"through":{},"title":{},"before":{},"messages":[{}],"files":[{}]}}"#,
-        to_json(&through),
+        r#"{{"extent":{},"first":{},"title":{},"before":{},"messages":[{}],"files":[{}]}}"#,
+        to_json(&extent),
+        wanted.before.is_none(),
         to_json(&title),
         to_json(&before),
         messages.join(","),
@@ -80,8 +87,18 @@ fn keep(shell: &Shell, origin: &ForkOrigin, body: &Json) -> Answer {
         return known(shell, origin);
     }
     let Some(messages) = list(body, "messages") else {
-        return lowest(shell.store().fork(origin).map_err(unstored)?);
+        return here(shell, origin);
     };
+    let extent =
+        body.get("extent").and_then(ForkExtent::read).ok_or_else(|| bad_request("extent is missing"))?;
+    let fork = ForkUnderway { of: origin.clone(), extent, since: now() };
+    let is_first = body.get("first").and_then(bool::read).unwrap_or_default();
+    let taking = fork.taking(shell.store().fork().map_err(unstored)?.as_ref(), is_first);
+    match taking {
+        Taking::Joins | Taking::Begins => {}
+        Taking::Yields => return here(shell, origin),
+        Taking::Misses => return in_use(),
+    }
     let mut page = Vec::new();
     for message in messages {
         if let Some([Json::Number(seq), message]) = message.as_array() {
@@ -92,21 +109,29 @@ fn keep(shell: &Shell, origin: &ForkOrigin, body: &Json) -> Answer {
     if shell.thread(|thread| thread.report().alarm_at.is_none())? {
         guard(shell, FILE_UNNAMED_MS)?;
     }
-    let kept = shell.store().keep_page(origin, &page, now()).map_err(unstored)?;
+    shell.store().keep_page(&fork, taking == Taking::Begins, &page).map_err(unstored)?;
     if body.get("before").is_some_and(|before| *before != Json::Null) {
-        return lowest(kept);
+        return here(shell, origin);
     }
     guard(shell, GUARD_MS)?;
     let title: Option<String> = optional(body, "title").flatten();
-    shell.read(|thread, store| store.begin_fork(origin, thread, now(), title.as_deref()))?;
+    let begun = shell.read(|thread, store| store.begin_fork(origin, thread, now(), title.as_deref()));
+    // Also after a failure: what is stored is what counts.
     shell.wake_anew()?;
+    begun?;
     shell.workerd().log(Log::Event(&Event::SessionCreated, None));
     Ok(json_response(201, "{}")?)
 }
 
-/// Says which is the earliest message that is here.
-fn lowest(seq: Option<u64>) -> Answer {
-    Ok(json_response(200, &format!(r#"{{"before":{}}}"#, to_json(&seq)))?)
+/// Says how far the fork goes, and which is the earliest message that is here.
+fn here(shell: &Shell, origin: &ForkOrigin) -> Answer {
+    let fork = shell.store().fork().map_err(unstored)?.filter(|fork| fork.is_of(origin, now()));
+    let before = match fork {
+        Some(_) => shell.store().lowest_of_fork().map_err(unstored)?,
+        None => None,
+    };
+    let extent = fork.map(|fork| fork.extent);
+    Ok(json_response(200, &format!(r#"{{"extent":{},"before":{}}}"#, to_json(&extent), to_json(&before)))?)
 }
 
 /// The alarm stands before the commit: D1 learns of the fork, also if the object crashes right behind it.
@@ -119,6 +144,10 @@ fn known(shell: &Shell, origin: &ForkOrigin) -> Answer {
     if shell.store().origin().map_err(unstored)?.as_ref() == Some(origin) {
         return Ok(json_response(201, "{}")?);
     }
+    in_use()
+}
+
+fn in_use() -> Answer {
     let message = "there is another session of this id; choose a new one for the fork";
     Err(Refused::fatal(409, ErrorCode::Conflict, message))
 }
@@ -134,8 +163,14 @@ async fn copy(
         return Ok(());
     };
     let known = shell.read(|_, records| records.file(id))?;
-    if known.as_ref().is_some_and(|file| file.state == FileState::Here) {
-        return Ok(());
+    if let Some(file) = &known {
+        if !file.outlasts_fork(now()) {
+            shell.input(Input::FileLost { id: id.clone() })?;
+            return Err(uncopied());
+        }
+        if file.state == FileState::Here {
+            return Ok(());
+        }
     }
     let file = File {
         id: id.clone(),
@@ -165,10 +200,15 @@ async fn copy(
         Ok(false) => Ok(shell.input(Input::FileLost { id: id.clone() })?),
         Err(thrown) => {
             log_failure("upload_failed", &thrown);
-            let message = "a file of the session could not be copied; fork it again under the same id";
-            Err(Refused::retryable(503, ErrorCode::StorageError, message))
+            Err(uncopied())
         }
     }
+}
+
+/// What was copied long ago, for a fork that was never completed, goes first.
+fn uncopied() -> Refused {
+    let message = "a file of the session could not be copied; fork it again under the same id";
+    Refused::retryable(503, ErrorCode::StorageError, message)
 }
 
 fn unstored(StoreError(why): StoreError) -> Refused {

@@ -4,7 +4,9 @@
 //! has confirmed that it has none: so no crash leaves bytes that nobody knows of. A file is named once a message shows
 //! it. Until then it is its uploader's alone, and goes after a day.
 
-use crate::protocol::limits::{DELIVERY_TIMEOUT_MS, FILE_UNNAMED_MS, FILES_REMOVED_MAX, FILES_UNNAMED_MAX};
+use crate::protocol::limits::{
+    DELIVERY_TIMEOUT_MS, FILE_UNNAMED_MS, FILES_REMOVED_MAX, FILES_UNNAMED_MAX, FORK_MS,
+};
 use crate::protocol::words::words;
 use crate::protocol::{Block, CollectVec, Content, ErrorBody, ErrorCode, Identity, Millis, Named, file_of};
 
@@ -91,6 +93,13 @@ impl File {
         self.state == FileState::Here && self.due.is_none_or(|due| due > now)
     }
 
+    /// Whether it is there, or may still come, for as long as it takes to complete a fork that names it.
+    #[must_use]
+    pub fn outlasts_fork(&self, now: Millis) -> bool {
+        let until = now.saturating_add(2 * FORK_MS);
+        self.state != FileState::Gone && self.due.is_none_or(|due| due > until)
+    }
+
     /// Whether somebody who may read the session may have this file of it.
     fn is_for(&self, now: Millis, subject: Option<&str>) -> bool {
         self.is_here(now) && (self.due.is_none() || self.uploader.as_deref() == subject)
@@ -166,10 +175,16 @@ impl Thread {
         self.store(vec![Write::AddFile(file)]);
     }
 
-    /// All bytes of an upload are in the bucket. If the session was deleted meanwhile, they are not wanted.
-    pub(super) fn uploaded(&mut self, now: Millis, id: &str) {
+    /// All bytes of an upload are in the bucket. If the session was deleted meanwhile, they are not wanted. Of a fork that is
+    /// made twice at once they may come twice, also once a message names the file.
+    pub(super) fn uploaded(&mut self, now: Millis, records: &dyn Records, id: &str) {
         let Some(file) = self.files.find(id).filter(|file| file.state == FileState::Coming) else {
-            return self.lose_file(now, id);
+            let is_here = records.file(id).map(|file| file.is_some_and(|file| file.state == FileState::Here));
+            // What cannot be read now is deleted when it is due, if it is to go.
+            if is_here == Ok(false) {
+                self.lose_file(now, id);
+            }
+            return;
         };
         file.state = FileState::Here;
         let write = Write::SetFile { id: id.to_owned(), state: file.state, due: file.due };

@@ -7,7 +7,7 @@
 //! is one of.
 
 use crate::protocol::json::OtherFields;
-use crate::protocol::limits::{FORK_MESSAGES_MAX, PAGE_BYTES_MAX, PAGE_MAX};
+use crate::protocol::limits::{FORK_MESSAGES_MAX, FORK_MS, PAGE_BYTES_MAX, PAGE_MAX};
 use crate::protocol::objects::object;
 use crate::protocol::{
     Block, CollectVec, Content, ErrorBody, ErrorCode, Json, Message, MessageMetadata, Millis, PermissionMode,
@@ -33,11 +33,80 @@ object! {
     }
 }
 
+object! {
+    /// How far a fork goes. Its first page says so, and all others keep to it: what happens meanwhile is not in it by half.
+    #[derive(Eq)]
+    pub struct Extent {
+        /// The last message of the path.
+        pub through: String = "through",
+        /// The last place of the log. A turn that ended behind it was not over.
+        pub seq: u64 = "seq",
+    }
+}
+
+object! {
+    /// A fork of which all pages are not here yet.
+    #[derive(Eq)]
+    pub struct Underway {
+        /// What it is one of.
+        pub of: Origin = "of",
+        /// How far it goes.
+        pub extent: Extent = "extent",
+        /// When its first page came.
+        pub since: Millis = "since",
+    }
+}
+
+/// What becomes of a page that comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taking {
+    /// It joins those that are here.
+    Joins,
+    /// It is the first, in place of what may be here of another fork.
+    Begins,
+    /// The fork was begun twice at once, and goes on from the pages that were here first.
+    Yields,
+    /// Another fork has taken the place of this one's earlier pages.
+    Misses,
+}
+
+impl Underway {
+    /// Whether its pages belong to this fork, which may be completed with them.
+    #[must_use]
+    pub fn is_of(&self, origin: &Origin, now: Millis) -> bool {
+        self.of == *origin && now < self.since.saturating_add(FORK_MS)
+    }
+
+    /// What becomes of a page of this fork where these are the pages that are here.
+    #[must_use]
+    pub fn taking(&self, here: Option<&Underway>, is_first: bool) -> Taking {
+        match here.filter(|here| here.is_of(&self.of, self.since)) {
+            Some(here) if here.extent == self.extent => Taking::Joins,
+            Some(_) => Taking::Yields,
+            None if is_first => Taking::Begins,
+            None => Taking::Misses,
+        }
+    }
+}
+
+/// Which page of what is copied somebody asks for.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// The last message, as it was asked for.
+    pub message_id: Option<String>,
+    /// What the first page said, unless this is the first.
+    pub extent: Option<Extent>,
+    /// The place before which the page ends; `None` for the first.
+    pub before: Option<u64>,
+    /// The session that the copy is for.
+    pub to: String,
+}
+
 /// A page of what is copied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Copied {
-    /// The last message of the path.
-    pub through: String,
+    /// How far the fork goes.
+    pub extent: Extent,
     /// Messages with their places, the newest first.
     pub messages: Vec<(u64, Message)>,
     /// The files that these name.
@@ -47,28 +116,18 @@ pub struct Copied {
 }
 
 impl Thread {
-    /// What is copied of the path up to a message, or of the current path, before a place.
+    /// A page of what is copied: of the path up to a message, or of the current path.
     ///
     /// # Errors
     /// What the caller is told.
-    pub fn copied(
-        &self,
-        records: &dyn Records,
-        message_id: Option<&str>,
-        before: u64,
-        to: &str,
-    ) -> Result<Copied, ErrorBody> {
+    pub fn copied(&self, records: &dyn Records, wanted: &Wanted) -> Result<Copied, ErrorBody> {
         let unread = |StoreError(_)| unreadable();
-        let newest = || records.before(self.path(), END, 1, 0).map(|page| page.records.into_iter().next());
-        let through = match message_id {
-            Some(id) => Some(id.to_owned()),
-            None => newest().map_err(unread)?.map(|newest| newest.message_id),
-        };
-        let place = match &through {
-            Some(id) => self.turn_with(records, id).map_err(unread)?,
+        let extent = wanted.extent.clone().or_else(|| self.extent(wanted.message_id.as_deref()));
+        let place = match &extent {
+            Some(extent) => self.turn_with(records, &extent.through).map_err(unread)?,
             None => None,
         };
-        let (Some(through), Some((turn, is_answer))) = (through, place) else {
+        let (Some(extent), Some((turn, is_answer))) = (extent, place) else {
             let message = "there is no message of this id in the session";
             return Err(ErrorBody::fatal(ErrorCode::NotFound, message));
         };
@@ -77,12 +136,30 @@ impl Thread {
             let message = format!("a fork has at most {FORK_MESSAGES_MAX} messages; fork at an earlier one");
             return Err(ErrorBody::fatal(ErrorCode::MessageTooLarge, message));
         }
-        let page = self.page_copied(records, &path, before, (through, to)).map_err(unread)?;
-        if page.messages.is_empty() && page.before.is_none() && before >= END {
+        let mut page = Copied { extent, messages: Vec::new(), files: Vec::new(), before: wanted.before };
+        loop {
+            self.copy_page(records, &path, &wanted.to, &mut page).map_err(unread)?;
+            // Of what is not over there are few messages.
+            if !page.messages.is_empty() || page.before.is_none() {
+                break;
+            }
+        }
+        if page.messages.is_empty() && wanted.before.is_none() {
             let message = "no turn of that path is over yet, and what is not over is not copied";
             return Err(ErrorBody::fatal(ErrorCode::Conflict, message));
         }
         Ok(page)
+    }
+
+    /// How far a fork goes that is made now. `None`, if there is no message.
+    fn extent(&self, message_id: Option<&str>) -> Option<Extent> {
+        let newest = || {
+            self.last_turn
+                .as_ref()
+                .map(|(turn, old_id)| old_id.clone().unwrap_or_else(|| answer_id(self.epoch, *turn)))
+        };
+        let through = message_id.map(str::to_owned).or_else(newest);
+        through.map(|through| Extent { through, seq: self.seq })
     }
 
     /// What this thread, which nobody has begun, begins with if it is a copy for this owner.
@@ -145,31 +222,54 @@ impl Thread {
         }
     }
 
-    fn page_copied(
+    /// The messages before those of the page.
+    fn copy_page(
         &self,
         records: &dyn Records,
         path: &Path,
-        before: u64,
-        (through, to): (String, &str),
-    ) -> Result<Copied, StoreError> {
-        let page = records.before(path, before, PAGE_MAX, PAGE_BYTES_MAX / 2)?;
-        let before = page.records.last().map(|last| last.seq).filter(|_| page.more);
-        let open: Vec<TurnId> = self.turns.iter().map(|(id, turn)| turn.question(*id)).collect_vec();
-        let (mut messages, mut files) = (Vec::new(), Vec::new());
-        for record in page.records {
-            // Turns that are not over are left out.
+        to: &str,
+        page: &mut Copied,
+    ) -> Result<(), StoreError> {
+        let seq = page.extent.seq;
+        let before = page.before.unwrap_or(END).min(seq.saturating_add(1));
+        let read = records.before(path, before, PAGE_MAX, PAGE_BYTES_MAX / 2)?;
+        page.before = read.records.last().map(|last| last.seq).filter(|_| read.more);
+        let open = self.questions_open(records, path, seq)?;
+        for record in read.records {
             if !record.is_end() && open.contains(&record.turn) {
                 continue;
             }
             let mut message = record.message(self.epoch);
             if let Content::Blocks(blocks) = &mut message.content {
                 for block in blocks {
-                    self.copy_file(records, block, to, &mut files)?;
+                    self.copy_file(records, block, to, &mut page.files)?;
                 }
             }
-            messages.push((record.seq, message));
+            page.messages.push((record.seq, message));
         }
-        Ok(Copied { through, messages, files, before })
+        Ok(())
+    }
+
+    /// The questions of turns that were not over at a place: they are left out. Who copies an answer that is over has its
+    /// question too, whatever other answer to it is being made.
+    fn questions_open(
+        &self,
+        records: &dyn Records,
+        path: &Path,
+        seq: u64,
+    ) -> Result<Vec<TurnId>, StoreError> {
+        let ended: Vec<TurnId> = records
+            .late(seq, None)?
+            .into_iter()
+            .filter_map(|(turn, _)| (turn <= seq).then_some(turn))
+            .collect_vec();
+        let mut open: Vec<(TurnId, TurnId)> =
+            self.turns.iter().map(|(id, turn)| (*id, turn.question(*id))).collect_vec();
+        for begun in records.these(&ended)? {
+            open.extend(begun.question().map(|question| (begun.turn, question)));
+        }
+        open.retain(|(turn, question)| turn == question || path.has_answer(*turn));
+        Ok(open.into_iter().map(|(_, question)| question).collect_vec())
     }
 
     /// A file of this session becomes one of the other.

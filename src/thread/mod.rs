@@ -76,7 +76,9 @@ pub use attachment::Attachment;
 pub use config::Config;
 pub use events::{Counters, Event, OutboxState, Report};
 pub use files::{File, FileState, Kept, Unserved};
-pub use fork::{Copied, Copying, Origin as ForkOrigin};
+pub use fork::{
+    Copied, Copying, Extent as ForkExtent, Origin as ForkOrigin, Taking, Underway as ForkUnderway, Wanted,
+};
 pub use import::{Import, Unimported};
 pub use input::{Blame, Cause, Input, Woken};
 pub use outbox::{Delivered, Delivery, Found, SessionContent};
@@ -224,7 +226,7 @@ impl Thread {
             Input::Delete => self.delete(now),
             Input::DeleteUploads { by } => self.delete_uploads(now, by.as_deref()),
             Input::Upload(file) => self.upload(now, file),
-            Input::Uploaded { id } => self.uploaded(now, &id),
+            Input::Uploaded { id } => self.uploaded(now, records, &id),
             Input::FileLost { id } => self.lose_file(now, &id),
             Input::FilesRemoved { ids } => self.files_removed(now, records, ids),
             Input::FilesNotRemoved => self.files_not_removed(now),

@@ -229,6 +229,11 @@ impl World {
         let open = || self.truth.turns.range(..leaves).map(|(_, turn)| turn).filter(|turn| turn.is_open());
         let is_full = open().filter(|turn| !turn.runs()).count() >= QUEUED_TURNS_MAX;
         let busy = Fate::refused("BUSY");
+        let person = self.truth.people.get(&asked.peer).map(|known| known.person);
+        let subject = person.and_then(|person| person.subject());
+        if !is_full && !self.may_name(subject, content_of(&asked.text).as_ref()) {
+            return vec![Fate::refused("NOT_FOUND")];
+        }
         match (is_full, asked.start.was_awake) {
             (false, _) => vec![Fate::done()],
             (true, true) => vec![busy],

@@ -12,6 +12,7 @@ mod client;
 mod debts;
 mod fate;
 mod follower;
+mod forks;
 mod parts;
 mod paths;
 mod people;
@@ -98,6 +99,8 @@ stats! {
     asked: "Requests of stock clients.",
     told: "Pieces of turns that these were told.",
     shown: "Of their requests, those that were told a turn to its end.",
+    forks: "Requests for forks.",
+    forked: "Sessions that began as forks.",
     unreadable: "Wakes from a store of which a part cannot be read.",
 }
 

@@ -170,3 +170,17 @@ pub fn weight(pieces: &[Piece]) -> usize {
 pub fn json_of<T: Write>(value: &T) -> Value {
     serde_json::from_str(&to_json(value)).expect("it is JSON")
 }
+
+/// An agent is given the bytes of files, and not their addresses; what they are called and how large they are comes with them.
+pub fn without_urls(content: &Content) -> Content {
+    let mut content = content.clone();
+    if let Content::Blocks(blocks) = &mut content {
+        for block in blocks {
+            if let Block::File { url, name, size, .. } = block {
+                url.clear();
+                (*name, *size) = (None, None);
+            }
+        }
+    }
+    content
+}

@@ -3,6 +3,7 @@
 use bobbin::agent::Remedy;
 use bobbin::dialect::Stock;
 
+use super::forks::ForkDoes;
 use super::people::Person;
 use super::steps::{Does, How, IndexDoes, Saw, Spoils, Step, What, With};
 use super::tabs::TabDoes;
@@ -35,6 +36,8 @@ pub struct Plan {
     pub by_http: usize,
     /// Clients of other protocols, and whether they have sockets.
     pub tabs: Vec<(Person, Stock, bool)>,
+    /// How many sessions are to begin as this one.
+    pub forks: usize,
     /// Whether objects crash, stores fail and D1 fails.
     pub is_faulty: bool,
     pub steps: Vec<Step>,
@@ -71,6 +74,7 @@ impl Plan {
         }
         vary(&mut steps, seed, people.len());
         let tabs = tabs(&mut steps, seed, &people);
+        let forks = forks(&mut steps, seed, people.len(), is_faulty);
         let mut limit =
             |percent, from, to| (is_limited && random.chance(percent)).then(|| random.between(from, to));
         let (messages_per_minute, frames_per_minute_min) = (limit(60, 1, 12), limit(60, 5, 40));
@@ -100,6 +104,7 @@ impl Plan {
             mute: random.below(16),
             by_http: if random.chance(40) { random.below(16) } else { 0 },
             tabs,
+            forks,
             is_faulty,
             steps,
         }
@@ -133,6 +138,7 @@ impl Plan {
             mute: 0,
             by_http: 0,
             tabs: Vec::new(),
+            forks: 0,
             is_faulty: true,
             steps,
         }
@@ -205,6 +211,41 @@ fn tabs(steps: &mut Vec<Step>, seed: u64, people: &[Person]) -> Vec<(Person, Sto
         steps.push(as_tab(TabDoes::Answer));
     }
     tabs
+}
+
+/// In a quarter of the runs sessions begin as this one, and some messages name files.
+fn forks(steps: &mut Vec<Step>, seed: u64, clients: usize, is_faulty: bool) -> usize {
+    let mut random = Random::new(seed.rotate_left(16) ^ 0xf0_2c);
+    if random.chance(75) {
+        return 0;
+    }
+    for _ in 0..random.below(5) {
+        let at = 1 + random.below(steps.len());
+        let nth = random.below(64);
+        steps.insert(at, Step::SayFile { client: random.below(clients), nth });
+        steps.insert(at + 1, Step::Up { nth });
+    }
+    let count = 1 + random.below(2);
+    let mut at = 1 + random.below(steps.len());
+    for _ in 0..8 + random.below(40) {
+        let does = fork_does(&mut random, clients, is_faulty);
+        let step = Step::Fork { fork: random.below(count), nth: random.below(64), does };
+        steps.insert(at, step);
+        // Most pages follow one another closely; some things happen between them.
+        let far = if random.chance(10) { random.below(40) } else { random.below(4) };
+        at = (at + 1 + far).min(steps.len());
+    }
+    count
+}
+
+fn fork_does(random: &mut Random, clients: usize, is_faulty: bool) -> ForkDoes {
+    match random.below(if is_faulty { 30 } else { 25 }) {
+        0..4 => ForkDoes::Ask { client: random.below(clients) },
+        4..24 => ForkDoes::Hop { page_max: 1 + random.below(6) },
+        24 => ForkDoes::Evict,
+        25..28 => ForkDoes::Crash { after_outputs: small(random) },
+        _ => ForkDoes::FailWrite { after: small(random), applied: random.chance(50) },
+    }
 }
 
 fn tab_does(random: &mut Random) -> TabDoes {

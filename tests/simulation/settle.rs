@@ -44,6 +44,7 @@ impl World {
             if (0..self.clients.len()).all(|id| self.is_settled(id)) {
                 self.check_views()?;
                 self.check_history()?;
+                self.settle_forks()?;
                 self.check_sleep()?;
                 return self.check_retention();
             }
@@ -85,6 +86,7 @@ impl World {
             while !self.host.deliveries.is_empty() {
                 self.deliver(0, IndexDoes::Take)?;
             }
+            self.remove_files()?;
             let next = [self.host.timer(), self.near_alarm()].into_iter().flatten().min();
             if next.is_none() && std::mem::take(&mut self.has_lost_d1) {
                 self.rebuild()?;
@@ -284,6 +286,10 @@ impl World {
             while let Some((delivery, _)) = self.host.deliveries.pop_front() {
                 let found = self.databases.apply(&delivery);
                 self.host.pump(Input::Delivered(Delivered::new(&delivery, found)));
+            }
+            while let Some((ids, _)) = self.host.removals.pop_front() {
+                self.host.bucket.retain(|id| !ids.contains(id));
+                self.host.pump(Input::FilesRemoved { ids });
             }
             let Some(next) = [self.host.timer(), self.host.alarm].into_iter().flatten().min() else { break };
             if self.host.store.checkpoint.is_some() && next > due {

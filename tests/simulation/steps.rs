@@ -2,6 +2,7 @@
 
 use bobbin::agent::Remedy;
 
+use super::forks::ForkDoes;
 use super::tabs::TabDoes;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,6 +155,17 @@ pub enum Step {
     Index {
         nth: usize,
         does: IndexDoes,
+    },
+    /// Somebody uploads a file, and names it.
+    SayFile {
+        client: usize,
+        nth: usize,
+    },
+    /// A session that is to begin as this one.
+    Fork {
+        fork: usize,
+        nth: usize,
+        does: ForkDoes,
     },
     /// A client of another protocol.
     Tab {

@@ -14,7 +14,7 @@ use super::paths::Paths;
 use super::people::{Begun, Person};
 use super::pieces::{
     Piece, append_block, append_text, block_count, close, drop_open, is_kept, is_prefix, json_of,
-    pieces_of_content, text_bytes, text_only, weight,
+    pieces_of_content, text_bytes, text_only, weight, without_urls,
 };
 use super::rights::Known;
 use super::view::{View, kind, text_of};
@@ -366,7 +366,8 @@ impl Truth {
                     self.check_told(*turn, &told)?;
                 }
                 let is_own = |index: usize| {
-                    self.records[index].content == own.content && !self.unreadable.contains_key(&index)
+                    without_urls(&self.records[index].content) == without_urls(&own.content)
+                        && !self.unreadable.contains_key(&index)
                 };
                 if !asked.is_some_and(is_own) {
                     return Err(format!("the agent of turn {turn} is asked something else"));

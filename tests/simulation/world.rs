@@ -14,6 +14,7 @@ use super::asking::unmarked;
 use super::client::{Awaits, Client};
 use super::debts::Debts;
 use super::follower::Follower;
+use super::forks::Fork;
 use super::people::Person;
 use super::pieces::Piece;
 use super::plan::Plan;
@@ -31,6 +32,8 @@ pub struct World {
     pub followers: BTreeMap<PeerId, Follower>,
     /// Clients of other protocols.
     pub tabs: Vec<Tab>,
+    /// Sessions that are to begin as this one.
+    pub forks: Vec<Fork>,
     pub databases: Databases,
     /// D1 was lost, and the thread may not know.
     pub has_lost_d1: bool,
@@ -89,8 +92,10 @@ impl World {
             Client::new(*person, is_set(plan.mute, id), is_set(plan.by_http, id))
         };
         let clients = plan.people.iter().enumerate().map(client);
+        let host = Host::new(config, plan.seed);
         World {
-            host: Host::new(config, plan.seed),
+            forks: (0..plan.forks).map(|nth| Fork::new(nth, &host)).collect(),
+            host,
             clients: clients.collect(),
             uplinks: BTreeMap::new(),
             truth: Truth::new(with_trace),
@@ -267,6 +272,8 @@ impl World {
                 Ok(())
             }
             Step::Index { nth, does } => self.deliver(nth, does),
+            Step::SayFile { client, nth } => self.say_file(client, nth),
+            Step::Fork { fork, nth, does } => self.fork(fork, nth, does),
             Step::Tab { tab, nth, does } => self.tab(tab, nth, does),
         }
     }

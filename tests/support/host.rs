@@ -50,9 +50,15 @@ impl Host {
 
     /// What comes back of calls is read as this agent reads it.
     pub fn with_agent(config: Config, seed: u64, reader: Option<Rc<dyn Agent>>) -> Self {
+        Host::of(SESSION_ID, config, seed, reader)
+    }
+
+    /// The object of another session.
+    pub fn of(session_id: &str, config: Config, seed: u64, reader: Option<Rc<dyn Agent>>) -> Self {
         let agent = Rc::new(Scripted::new(reader));
-        let session_id = String::from(SESSION_ID);
-        let pump = Pump::new(session_id.clone(), config, agent.clone(), World::new(agent.clone(), seed));
+        let session_id = String::from(session_id);
+        let world = World::new(session_id.clone(), agent.clone(), seed);
+        let pump = Pump::new(session_id.clone(), config, agent.clone(), world);
         Host { pump: Some(pump), agent, session_id, config }
     }
 
@@ -74,7 +80,7 @@ impl Host {
         is_done
     }
 
-    fn run<E>(&mut self, work: impl FnOnce(&mut Pump<World>) -> Result<(), E>) -> bool {
+    pub(super) fn run<E>(&mut self, work: impl FnOnce(&mut Pump<World>) -> Result<(), E>) -> bool {
         let pump = self.pump.as_mut().expect("a pump");
         match catch_unwind(AssertUnwindSafe(|| work(pump))) {
             Ok(outcome) => outcome.is_ok(),

@@ -5,6 +5,7 @@
 #![allow(dead_code, unused_imports)]
 
 mod d1;
+mod fork;
 mod frame;
 mod host;
 mod random;
@@ -15,6 +16,7 @@ mod told;
 mod world;
 
 pub use d1::{Databases, Index};
+pub use fork::{Copying, Hop, Page, forked};
 pub use frame::{Frame, Head};
 pub use host::Host;
 pub use random::Random;

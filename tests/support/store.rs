@@ -9,7 +9,7 @@ use bobbin::thread::store::{
     Begun, Checkpoint, Commit, Deletion, Journal, Mark, Page, Record, RecordKind, Records, StoreError,
     Stored, Write, digests,
 };
-use bobbin::thread::{File, FileState, Kept, Path, Start};
+use bobbin::thread::{File, FileState, ForkOrigin, ForkUnderway, Kept, Path, Start};
 
 use super::rows::Columns;
 
@@ -42,6 +42,12 @@ pub struct MemoryStore {
     pub failing_reads: Cell<u32>,
     /// Until its row is written again.
     pub spoilt: Vec<Spoilt>,
+    /// A fork that is not complete, and its messages as JSON by their places.
+    pub fork: Option<(ForkUnderway, BTreeMap<u64, String>)>,
+    /// What it is a fork of.
+    pub origin: Option<ForkOrigin>,
+    /// Records in a page, at most; as if they were large.
+    pub page_max: Cell<Option<usize>>,
 }
 
 impl MemoryStore {
@@ -213,6 +219,7 @@ impl MemoryStore {
         count_max: usize,
         bytes_max: usize,
     ) -> Page {
+        let count_max = self.page_max.get().map_or(count_max, |most| most.min(count_max));
         let mut page = Page::default();
         let mut bytes = 0;
         for record in records {

@@ -132,6 +132,7 @@ pub struct Faults {
 
 /// The platform, as the simulation has it.
 pub struct World {
+    pub(super) session_id: String,
     pub now: Millis,
     pub store: MemoryStore,
     pub links: BTreeMap<PeerId, Link>,
@@ -152,8 +153,9 @@ pub struct World {
 }
 
 impl World {
-    pub(super) fn new(agent: Rc<Scripted>, seed: u64) -> Self {
+    pub(super) fn new(session_id: String, agent: Rc<Scripted>, seed: u64) -> Self {
         World {
+            session_id,
             agent,
             now: 1_700_000_000_000,
             store: MemoryStore::default(),
@@ -288,7 +290,7 @@ impl Platform for World {
     }
 
     fn load(&mut self) -> Result<Loaded, Broken> {
-        let stored = self.store.load(super::host::SESSION_ID)?;
+        let stored = self.store.load(&self.session_id)?;
         self.seen.push(Seen::Woken { spoilt: self.store.spoilt.clone() });
         Ok(Loaded { stored, deletion: self.store.deletion.clone(), files: self.store.kept_files() })
     }

@@ -5,7 +5,7 @@ use crate::protocol::{Json, Millis, Read as _, to_json};
 use crate::session_do::schema::{FORK, INDICES, TABLES};
 use crate::thread::rows::Row;
 use crate::thread::store::{StoreError, Write};
-use crate::thread::{Copying, ForkOrigin as Origin, Thread};
+use crate::thread::{Copying, ForkOrigin as Origin, ForkUnderway as Underway, Thread};
 
 use super::Store;
 
@@ -19,37 +19,33 @@ impl Store {
         Ok(rows.first().and_then(|row| row.text("origin")).and_then(|origin| Origin::parse(&origin)))
     }
 
-    /// The lowest place of what is here of a fork; `None` if it is not, or another one.
-    pub fn fork(&self, origin: &Origin) -> Result<Option<u64>, StoreError> {
+    /// The fork of which pages are here.
+    pub fn fork(&self) -> Result<Option<Underway>, StoreError> {
         if !self.catalog()?.has(FORK.name, &[]) {
             return Ok(None);
         }
-        let query = "SELECT min(n) AS n FROM bobbin_fork WHERE n > 0 AND \
-                     (SELECT text FROM bobbin_fork WHERE n = 0) = ?";
-        let rows = self.rows(query, vec![to_json(origin).into()])?;
-        Ok(rows.first().and_then(|row| row.integer("n")))
+        let rows = self.rows("SELECT text FROM bobbin_fork WHERE n = 0", vec![])?;
+        Ok(rows.first().and_then(|row| row.text("text")).and_then(|text| Underway::parse(&text)))
     }
 
-    /// Keeps a page of a fork, in place of another one's.
-    pub fn keep_page(
-        &self,
-        origin: &Origin,
-        page: &[(u64, String)],
-        now: Millis,
-    ) -> Result<Option<u64>, StoreError> {
-        let text = to_json(origin);
+    /// The lowest place of the pages that are here.
+    pub fn lowest_of_fork(&self) -> Result<Option<u64>, StoreError> {
+        self.number("SELECT min(n) FROM bobbin_fork WHERE n > 0")
+    }
+
+    /// Keeps a page of a fork, beside those that are here or in their place.
+    pub fn keep_page(&self, fork: &Underway, begins: bool, page: &[(u64, String)]) -> Result<(), StoreError> {
         self.transaction(|| {
             self.run(&FORK.create(), vec![])?;
-            self.run(
-                "DELETE FROM bobbin_fork WHERE (SELECT text FROM bobbin_fork WHERE n = 0) <> ?",
-                vec![text.as_str().into()],
-            )?;
-            self.upsert(FORK.name, &[("n", number(0)), ("text", text.as_str().into()), ("at", number(now))])?;
+            if begins {
+                self.run("DELETE FROM bobbin_fork", vec![])?;
+                let (head, at) = (to_json(fork), number(fork.since));
+                self.upsert(FORK.name, &[("n", number(0)), ("text", head.as_str().into()), ("at", at)])?;
+            }
             page.iter().try_for_each(|(n, text)| {
                 self.upsert(FORK.name, &[("n", number(*n)), ("text", text.as_str().into())])
             })
-        })?;
-        self.fork(origin)
+        })
     }
 
     /// Begins the session with all that is here of the fork. Pages are read and written a few at a time, since 10,000 messages may
