@@ -109,7 +109,7 @@ impl Token {
 }
 
 impl Claims {
-    /// Parses the claims of a caller that was checked elsewhere; `None` if they are not an object.
+    /// Parses the claims of a caller that was checked elsewhere; `None` if they name no subject.
     #[must_use]
     pub fn parse(json: &str) -> Option<Self> {
         let Json::Object(fields) = Json::parse(json)? else { return None };
