@@ -64,7 +64,7 @@ export function bill(of, { seconds, kept, turns }) {
 }
 
 const CHOICES = [
-  ["as it is by default", {}],
+  ["defaults", {}],
   ["`JOURNAL_MS=2000`", { journal: 2_000 }],
   ["`JOURNAL_MS=5000`", { journal: 5_000 }],
   ["`SEARCH=titles`", { search: "titles" }],
