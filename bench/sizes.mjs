@@ -1,4 +1,4 @@
-// What each part of the worker is of its size: `node bench/sizes.mjs`, after `npm run build`. `--files` has a row for each
+// Prints the size of each part of the worker: `node bench/sizes.mjs`, after `npm run build`. `--files` has a row for each
 // file of source in place of each part. A function counts for the file that most of its code was made from; what was made
 // from the standard library alone, for the file that its types are named in. Gzipped is the part's share by its bytes.
 import { readFileSync } from "node:fs";
@@ -27,10 +27,10 @@ const PARTS = [
   ["calls that people answer", "thread/calls", "thread/waiting"],
   ["admin: import, subjects, several databases", "thread/import", "thread/place", "edge/subjects", "protocol/sha256"],
   ["list, search and delivery to D1", "edge/sessions", "database", "platform/d1", "session_do/index", "thread/outbox"],
-  ["who is let in", "edge/auth", "edge/rate", "protocol/identity", "thread/access", "thread/permission", "session_do/tickets"],
+  ["authentication and permissions", "edge/auth", "edge/rate", "protocol/identity", "thread/access", "thread/permission", "session_do/tickets"],
   ["sockets that do not read", "thread/unread", "thread/crowd"],
   ["the thread's turns and log", "thread", "pump"],
-  ["what is stored in the object", "session_do/store", "session_do/schema"],
+  ["storage in the object", "session_do/store", "session_do/schema"],
   ["HTTP: edge and object", "edge", "session_do/api", "lib"],
   ["the object's events, sockets and tasks", "session_do"],
   ["configuration", "config", "variables"],
