@@ -1,5 +1,5 @@
-// What the list and the search cost with many sessions: fills D1, asks the built worker, prints a table and the plans.
-// `node bench/lists.ts [sessions] [messages of each] [--databases 4] [--plans]`, after `npm run build`.
+// The cost of the list and the search with many sessions: fills D1, queries the built worker, prints a table and the
+// query plans. `node bench/lists.ts [sessions] [messages of each] [--databases 4] [--plans]`, after `npm run build`.
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
@@ -20,7 +20,9 @@ const VOCABULARY = 30_000;
 const random = new Random(7);
 const vocabulary = Array.from({ length: VOCABULARY }, (_, n) => spelt(n));
 
-/** Sessions that are used in turn, each owner's twenty; each message has a word that all have, and one of its own. */
+/**
+ * Sessions that are used in rotation, twenty for each owner; each message has a word that all have, and one of its own.
+ */
 async function fill(bobbin: Bobbin): Promise<void> {
   await bobbin.kill();
   const folder = join(bobbin.dir, "d1");
@@ -77,7 +79,7 @@ class Filler {
   }
 }
 
-/** An owner whose sessions are where the worker looks for them: `fill` does not know which file is which database. */
+/** An owner whose sessions are in the database that the worker reads: `fill` does not know which file belongs to which binding. */
 async function ownerThatIsFound(bobbin: Bobbin): Promise<{ number: number; token: string }> {
   for (let number = 0; number < OWNERS; number += 1) {
     const token = tokenOf(`owner${number}`);
@@ -135,12 +137,12 @@ async function measure(bobbin: Bobbin): Promise<void> {
   if (options.plans) console.log(`\n${plans.join("\n\n")}`);
 }
 
-/** As the worker marks words of letters and spaces. */
+/** In the form in which the worker indexes words of letters and spaces. */
 function marked(text: string): string {
   return text.replace(/\b\w/g, "\u001f$&");
 }
 
-/** The commonest words are a good part of a text, and most are rare. */
+/** As in real text, the commonest words make up much of a text, and most words are rare. */
 function word(): string {
   return vocabulary[Math.floor(VOCABULARY ** random.fraction()) - 1] ?? "the";
 }

@@ -13,7 +13,7 @@ const WRITES = [["rows", "rows of SQL"], ["alarms", "alarm writes"], ["statement
 const FIRST = [["sentMs", "ms to the first token, p50"], ["sentP99Ms", "ms to the first token, p99"], ["toModelMs", "of it until the model is asked"], ["toClientsMs", "of it from the model's first token on"]];
 const BURST = [["cpuMs", "CPU ms"], ["wallMs", "wall ms"], ["frames", "frames"], ["bytes", "bytes"]];
 
-/** What each scenario is told by, in its unit. */
+/** The figures that represent each scenario, with their units. */
 const METRICS = {
   1: [["cpuMs", "CPU ms"], ["frames", "frames"], ["bytes", "bytes"], ["firstMs", "first token ms"], ["delayP50Ms", "delay p50 ms"], ["delayP99Ms", "delay p99 ms"]],
   2: [["cpuMs", "CPU ms"], ["wallMs", "wall ms"], ["frames", "frames"], ["bytes", "bytes"], ["delayP50Ms", "delay p50 ms"], ["delayP99Ms", "delay p99 ms"]],
@@ -35,7 +35,7 @@ const METRICS = {
   11: [["cpuMs", "CPU ms"], ["tokensPerS", "tokens/s"], ["delayP50Ms", "delay p50 ms"], ["delayP99Ms", "delay p99 ms"]],
 };
 
-/** What was set out to be reached by Bobbin, or by `who`: at most `atMost` times another contestant's, or a number of one's own. */
+/** The goals of Bobbin, or of `who`: at most `atMost` times another contestant's figure, or a number of one's own. */
 const TARGETS = [
   { id: "1", metric: "cpuMs", to: "floor", atMost: 1.15 },
   { id: "1", metric: "cpuMs", to: "aichat", atMost: 0.25 },
@@ -109,7 +109,7 @@ function targets(samples) {
   return ["| scenario | Bobbin's | at most | measured | |", "|---|---|---|---|---|", ...rows].join("\n");
 }
 
-/** A ratio is the median of each round's own. */
+/** A ratio is the median of each round's own ratio. */
 function measure(samples, { id, who = "bobbin", metric, to, of = metric }) {
   const own = samples[id]?.[who];
   if (!own || own[0][metric] === undefined) return undefined;

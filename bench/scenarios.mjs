@@ -7,19 +7,19 @@ import { counted, everybody } from "./contestants.mjs";
 import { Client, freshId, settledCpuMs, within } from "./load.mjs";
 import { Runtime } from "./runtime.mjs";
 
-/** Sockets of a thread that look into their frames; the others count them. */
+/** How many sockets of a thread parse their frames; the others count them. */
 const READERS_MAX = 5;
-/** Contestants that answer a message of which the model is asked. */
+/** Contestants that ask a model for each answer. */
 const WRITERS = ["bobbin", "aichat", "durable", "floor"];
-/** Contestants with an agent in the worker itself, beside Bobbin with one that it asks by HTTP. */
+/** Contestants whose agent runs in the worker, beside Bobbin with an agent that it calls by HTTP. */
 const AGENTS = ["own", "own_ai_sdk", "bobbin", "own_aichat"];
 const FIRST_TURNS = 30;
-/** What is delivered after a turn is done by then. */
+/** Deliveries after a turn take less than this. */
 const TURN_PAUSE_MS = 100;
-/** What a counted contestant tells of its writes. */
+/** The figures that a counted contestant reports about its writes. */
 const COUNTED = ["rows", "alarms", "statements", "d1", "d1Rows"];
 
-/** Scenarios on a runtime that goes on from round to round. */
+/** Scenarios on a runtime that keeps running from round to round. */
 export const turns = [
   turn("1", "one socket, 400 tokens 20 ms apart", { tokens: 400, everyMs: 20 }),
   turn("2", "one socket, 1,000 tokens in a burst, 5 times", { tokens: 1000, repeat: 5 }),
@@ -99,7 +99,7 @@ async function measureTurns(runtime, contestant, model, { sockets = 1, threads =
   };
 }
 
-/** What is between a message and the first token of its answer: until the model is asked, and from its first token on. */
+/** Splits the time from a message to the first token of its answer: until the model is asked, and from its first token on. */
 function firstTokens(sockets) {
   return async (runtime, contestant, model) => {
     const clients = await room(runtime, contestant, model, sockets);
@@ -123,7 +123,7 @@ function firstTokens(sockets) {
   };
 }
 
-/** The same tokens as text, and as thinking that one of text follows. */
+/** The same tokens as text and as thinking. */
 async function thinking(runtime, contestant, model) {
   const one = { tokens: 400, everyMs: 20 };
   const text = await measureTurns(runtime, contestant, model, one);
@@ -254,7 +254,7 @@ async function memory(_runtime, contestant, model, { isQuick }) {
     }
     await settledCpuMs(runtime);
     const idle = runtime.rssKb() - before;
-    // After 10 s an idle object is put to sleep.
+    // After 10 s an idle object is evicted.
     await pause(isQuick ? 12_000 : 20_000);
     const asleep = runtime.rssKb() - before;
     first.close();

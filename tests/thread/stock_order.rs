@@ -175,3 +175,58 @@ fn a_run_that_was_cut_off_before_a_call_was_decided_goes_on_with_all_that_came_b
         }
     }
 }
+
+/// The body of a run whose history is the parts of an answer, each with the calls that it names and the results behind it.
+fn run_behind(run: &str, parts: &[(&[&str], &[&str])]) -> StockRequest {
+    let mut messages = vec![json!({ "role": "user", "id": "m1", "content": "hello" })];
+    for (calls, results) in parts {
+        let named: Vec<Value> = calls.iter().map(|id| json!({ "id": id, "type": "function" })).collect();
+        messages.push(json!({ "role": "assistant", "id": "a", "toolCalls": named }));
+        let result = |id: &&str| json!({ "role": "tool", "id": "x", "toolCallId": id, "content": "9" });
+        messages.extend(results.iter().map(result));
+    }
+    let body = json!({ "threadId": "s1", "runId": run, "messages": messages }).to_string();
+    bobbin::dialect::ag_ui::input::body(&body).unwrap().1.request
+}
+
+#[test]
+fn who_answers_a_call_again_that_was_answered_before_is_told_only_what_its_history_lacks() {
+    let mut h = thread();
+    ask_run(&mut h, "first", "run1", "m1");
+    h.agent("run1", vec![call("c1"), finished()]);
+    follow(&mut h, Dialect::AgUiEvents, "second", run_behind("run2", &[(&["c1"], &["c1"])]));
+    h.agent("run1", vec![said("one"), call("c2"), finished()]);
+    let histories: [&[(&[&str], &[&str])]; 2] = [
+        &[(&["c1", "c2"], &["c1"])],
+        // As `HttpAgent` has it, where the result came in between.
+        &[(&["c1"], &["c1"]), (&["c2"], &["c1"])],
+    ];
+    for (nth, history) in histories.into_iter().enumerate() {
+        let name = format!("again{nth}");
+        let again = follow(&mut h, Dialect::AgUiEvents, &name, run_behind(&name, history));
+        let read = run(&h, &again);
+        assert_eq!((&*read.parts, read.ended.as_deref()), (&[][..], Some("RUN_FINISHED")), "{history:?}");
+    }
+    let behind = follow(&mut h, Dialect::AgUiEvents, "behind", run_behind("behind", &[(&["c1"], &["c1"])]));
+    assert_eq!(run(&h, &behind).text, "one");
+}
+
+#[test]
+fn results_of_calls_behind_which_a_turn_has_gone_on_and_ended_are_refused() {
+    let unmarked = |id: &str| AgentEvent::Block(Block::tool_use(id, "f", bobbin::protocol::Json::Null));
+    let mut h = thread();
+    ask_run(&mut h, "first", "run1", "m1");
+    h.agent("run1", vec![unmarked("c0"), call("c1"), finished()]);
+    follow(&mut h, Dialect::AgUiEvents, "second", run_behind("run2", &[(&["c0", "c1"], &["c1"])]));
+    h.agent("run1", vec![said("one"), unmarked("c2"), finished()]);
+    h.started();
+    // It was told to wait, and nothing of what followed.
+    let peer: PeerId = "late".into();
+    let late = run_behind("late", &[(&["c0", "c1"], &["c0"])]);
+    let outcome = h.host.follow(Dialect::AgUiEvents, &peer, bobbin::protocol::Identity::anyone(), late);
+    assert!(matches!(outcome, Some(Err(_))), "{outcome:?}");
+    assert!(h.started().is_empty());
+    let all = run_behind("all", &[(&["c0", "c1"], &["c1"]), (&["c2"], &["c2"])]);
+    follow(&mut h, Dialect::AgUiEvents, "all", all);
+    assert_eq!(h.started().len(), 1);
+}

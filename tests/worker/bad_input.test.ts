@@ -63,7 +63,7 @@ const refused: Case[] = [
 ];
 
 for (const { name, frame, code = "INVALID_MESSAGE" } of refused) {
-  test(`${name} is refused with ${code} under its name, and the next good frame works`, async () => {
+  test(`${name} is refused with ${code} and its own request id, and the next valid frame works`, async () => {
     const client = await bobbin.join(freshId());
     client.send(frame as object);
     const error = await client.next();
@@ -77,7 +77,7 @@ for (const { name, frame, code = "INVALID_MESSAGE" } of refused) {
   });
 }
 
-/** What a refusal calls a frame: its type, its requestId and, without one, its beginning. */
+/** How a refusal identifies a frame: its type, its requestId and, without one, its beginning. */
 function nameOf(frame: unknown): unknown[] {
   const text = typeof frame === "string" ? frame : JSON.stringify(frame);
   const { type, requestId } = (typeof frame === "object" && !Array.isArray(frame) ? frame : {}) as Record<string, unknown>;
@@ -85,7 +85,7 @@ function nameOf(frame: unknown): unknown[] {
   return typeof requestId === "string" ? [refused, requestId.slice(0, 256), undefined] : [refused, undefined, text.slice(0, 64)];
 }
 
-test("half of a surrogate pair is replaced by U+FFFD wherever it stands, and the frame is taken", async () => {
+test("an unpaired surrogate is replaced by U+FFFD wherever it stands, and the frame is accepted", async () => {
   const client = await bobbin.join(freshId());
   client.say("r1", "half \ud83d", { metadata: { "\udc00": "\ud83d" } });
   assert.equal((await client.next("final"))["response"].content, "half \ufffd");
@@ -107,7 +107,7 @@ test("a refused first message creates nothing", async () => {
   assert.deepEqual(await bobbin.tables(id), []);
 });
 
-test("a message exactly at the limit is taken", async () => {
+test("a message exactly at the limit is accepted", async () => {
   const client = await bobbin.join(freshId());
   const empty = JSON.stringify(message({ content: "" })).length;
   client.send(message({ content: "x".repeat(MESSAGE_BYTES_MAX - empty) }));
@@ -121,7 +121,7 @@ test("unknown fields are ignored", async () => {
   assert.equal((await client.next("final"))["response"].content, "x");
 });
 
-test("this thread's own threadId is taken", async () => {
+test("the thread's own threadId in a frame is accepted", async () => {
   const id = freshId();
   const client = await bobbin.join(id);
   client.send(message({ threadId: id }));

@@ -108,7 +108,10 @@ impl Thread {
             until = waited.seq.saturating_sub(1);
             let RecordKind::Waiting { round: Some(round), .. } = &waited.kind else { continue };
             let told = Answer::from_content(&waited.content, round.events.as_ref());
-            if told.open_calls(&round.client_calls).iter().any(|call| known.contains(call)) {
+            let open = told.open_calls(&round.client_calls);
+            let is_open =
+                |name: &String| told.call_named(name).is_some_and(|call| open.iter().any(|it| it == call));
+            if known.iter().any(is_open) {
                 return Ok(Some(told));
             }
             last = last.or(Some(told));
