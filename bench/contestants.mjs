@@ -116,6 +116,7 @@ const inWorker = { ...bobbin, object: { binding: "CHAT", className: "Chat" }, va
 Object.assign(contestants, {
   own: { ...inWorker, name: "own", title: "Bobbin, a generator in the worker", asksNoModel: true },
   own_ai_sdk: { ...inWorker, name: "own_ai_sdk", title: "Bobbin, `streamText` in the worker", asksNoModel: true },
+  stream_text: { ...contestants.floor, name: "stream_text", title: "`streamText` alone", asksNoModel: true },
   own_aichat: { ...aichat, name: "own_aichat", title: "AIChatAgent, `streamText` in the worker", asksNoModel: true },
 });
 
@@ -124,7 +125,7 @@ const before = process.env.BENCH_BEFORE;
 if (before) contestants.before = { ...contestants.bobbin, name: "before", title: "before", modulesRoot: before };
 export const everybody = ["bobbin", ...(before ? ["before"] : []), "aichat", "party", "floor"];
 /** The columns of a table, of those that were measured. */
-export const columns = ["own", "own_ai_sdk", ...everybody, "durable", "own_aichat"];
+export const columns = ["own", "own_ai_sdk", ...everybody, "durable", "stream_text", "own_aichat"];
 
 function relay(name, title, object, path) {
   return {
@@ -155,7 +156,7 @@ const nodeModules = {
 /** Bundles and minifies those that are JavaScript. */
 export async function buildContestants() {
   mkdirSync(built, { recursive: true });
-  for (const name of ["aichat", "party", "floor", "durable", "empty", "own", "own_ai_sdk", "own_aichat"]) {
+  for (const name of ["aichat", "party", "floor", "durable", "empty", "own", "own_ai_sdk", "own_aichat", "stream_text"]) {
     const outfile = join(built, `${name}.js`);
     await build({
       entryPoints: [join(here, "contestants", `${name}.js`)],

@@ -12,7 +12,7 @@ const READERS_MAX = 5;
 /** Contestants that ask a model for each answer. */
 const WRITERS = ["bobbin", "aichat", "durable", "floor"];
 /** Contestants whose agent runs in the worker, beside Bobbin with an agent that it calls by HTTP. */
-const AGENTS = ["own", "own_ai_sdk", "bobbin", "own_aichat"];
+const AGENTS = ["own", "own_ai_sdk", "bobbin", "stream_text", "own_aichat"];
 const FIRST_TURNS = 30;
 /** Deliveries after a turn take less than this. */
 const TURN_PAUSE_MS = 100;
