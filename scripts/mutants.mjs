@@ -475,13 +475,19 @@ const MUTANTS = [
   {
     name: "A run that is cut off goes on one event too late",
     file: "src/pump/stock.rs",
-    from: "self.skipping = since.saturating_sub(all);",
-    to: "self.skipping = since.saturating_add(1).saturating_sub(all);",
+    from: "let lasting = had.lasting.saturating_sub(all.lasting);",
+    to: "let lasting = had.lasting.saturating_add(1).saturating_sub(all.lasting);",
+  },
+  {
+    name: "A run that goes on behind a wait does so at a place that its client has had",
+    file: "src/dialect/ag_ui/events.rs",
+    from: "let at = Some(self.place(Since::GoingOn(count)));",
+    to: "let at = Some(self.place(if count == 1 { Since::GoingOn(1) } else { Since::Told(self.since) }));",
   },
   {
     name: "Who holds more of a run than a crash has left is not told its end",
     file: "src/pump/stock.rs",
-    from: "let end = if frame.ends() && !holds_all { told.pop() } else { None };",
+    from: "let end = if frame.ends() && self.skipping != Skipping::All { told.pop() } else { None };",
     to: "let end = None;",
   },
   {

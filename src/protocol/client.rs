@@ -4,7 +4,7 @@ use super::json::{Fields, Json};
 use super::limits::{
     REASON_CHARS_MAX, REQUEST_ID_CHARS_MAX, SESSION_ID_CHARS_MAX, SESSION_METADATA_BYTES_MAX, TITLE_CHARS_MAX,
 };
-use super::{Block, Content, ErrorBody, PermissionMode, Progress, Read, Session, Word, to_json};
+use super::{Block, Content, ErrorBody, PermissionMode, Progress, Read, Session, Since, Word, to_json};
 
 /// A frame from a client, read and checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,9 +121,9 @@ pub enum TurnWanted {
     Message(Box<Post>),
     /// The turn of a message, or another answer to it if the thread knows the message under another `requestId`.
     Run(Box<Post>),
-    /// The turn with this `requestId`. It is shown from its beginning, or from what its client holds and so many events behind
+    /// The turn with this `requestId`. It is shown from its beginning, or from what its client holds and was told behind
     /// that.
-    Turn(String, Option<(Progress, u64)>),
+    Turn(String, Option<(Progress, Since)>),
     /// The turn of a new version of a message. The post has the `requestId` of the first version. A message that the thread
     /// does not know is taken as a new one: it was refused, or lost on its way.
     Version(Box<Post>),

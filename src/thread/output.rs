@@ -2,7 +2,7 @@
 //! promises.
 
 use crate::dialect::Dialect;
-use crate::protocol::{CloseCode, Millis, ServerFrame, Trace};
+use crate::protocol::{CloseCode, Millis, ServerFrame, Since, Trace};
 
 use super::attachment::Attachment;
 use super::events::Event;
@@ -59,9 +59,8 @@ pub enum Output {
         dialect: Dialect,
         /// All of the turn up to there.
         frames: Vec<ServerFrame>,
-        /// How many pieces the client was told after these. `None` if it comes with another request: then it is told the beginning of
-        /// the message once more.
-        since: Option<u64>,
+        /// What the client was told after these.
+        since: Since,
         /// Whether the turn waits there still.
         waits: bool,
     },
