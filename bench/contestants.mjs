@@ -1,4 +1,4 @@
-// Who is measured: how each is built, spoken to and understood.
+// The contestants: how each is built, addressed and understood.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { builtinModules } from "node:module";
 import { dirname, join } from "node:path";
@@ -6,18 +6,18 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { root } from "./runtime.mjs";
 
-/** Of a message in a history that was not written by conversing. */
+/** The timestamp of a message in a history that was filled in directly. */
 const FILLED_CHARS = 100;
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const built = join(here, "dist");
 
 /**
- * What a contestant has to say for itself:
- * - `address` that the worker answers by itself, `/health` if it is not said;
+ * What a contestant has to provide:
+ * - `address` that the worker answers by itself, by default `/health`;
  * - `path` of a thread's socket, with the place where a client left it, if there is one;
  * - `say`: the frame that starts a turn;
- * - `read`: what a frame brings, `{ text, isOver, isJoined, cursor, reply }`, each if it does.
+ * - `read`: the content of a frame, `{ text, isOver, isJoined, cursor, reply }`, each where it applies.
  */
 export const contestants = {
   bobbin: {
@@ -30,7 +30,7 @@ export const contestants = {
     ],
     object: { binding: "SESSION_DO", className: "SessionDO" },
     d1: true,
-    // Answered 404 by the worker alone: `/health` asks D1, which runs in the same process here.
+    // The worker itself answers it with 404: `/health` queries D1, which runs in the same process here.
     address: "/nothing",
     migrations: join(root, "migrations"),
     vars: { AUTH: "none", AGENT: "openai", SOCKETS_PER_SUBJECT: "4096", MESSAGES_PER_MINUTE: "100000" },
@@ -47,7 +47,7 @@ export const contestants = {
     },
     isOver: (raw) => raw.startsWith('{"type":"final"'),
     fill: (database, count) =>
-      // As a thread numbers them: each message is followed by its session event.
+      // Numbered as a thread does it: each message is followed by its session event.
       database.exec(`
         DELETE FROM bobbin_records;
         WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < ${count})
@@ -85,7 +85,7 @@ export const contestants = {
           return {};
       }
     },
-    // Its client asks for the history by HTTP.
+    // Its client loads the history over HTTP.
     async history(runtime, thread) {
       const response = await fetch(new URL(`/agents/chat/${thread}/get-messages`, runtime.url));
       if (!response.ok) throw new Error(`get-messages: ${response.status}`);
@@ -121,12 +121,12 @@ function relay(name, title, object, path) {
     say: (_id, content) => JSON.stringify({ content }),
     read: ({ type, token }) => (type === "token" ? { text: token } : { isOver: type === "done" }),
     isOver: (raw) => raw === '{"type":"done"}',
-    // Nothing is said when one joins.
+    // No frame is sent to a client that joins.
     isSilent: true,
   };
 }
 
-/** CommonJS packages `require` what the runtime only lets one import. */
+/** CommonJS packages `require` modules that the runtime only lets one import. */
 const nodeModules = {
   name: "node-modules",
   setup({ onResolve, onLoad }) {
@@ -162,7 +162,7 @@ export async function buildContestants() {
   }
 }
 
-/** The same contestant, whose object tells at `/__counts?thread=` what it wrote. Its CPU is not to be measured. */
+/** The same contestant, whose object reports its writes at `/__counts?thread=`. Its CPU must not be measured. */
 export function counted(contestant) {
   const [main, ...others] = contestant.modules;
   const path = "counted.js";

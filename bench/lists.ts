@@ -1,5 +1,5 @@
-// What the list and the search cost with many sessions: fills D1, asks the built worker, prints a table and the plans.
-// `node bench/lists.ts [sessions] [messages of each] [--plans]`, after `npm run build`.
+// The cost of the list and the search with many sessions: fills D1, queries the built worker, prints a table and the
+// query plans. `node bench/lists.ts [sessions] [messages of each] [--plans]`, after `npm run build`.
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -25,7 +25,9 @@ try {
   await bobbin.close();
 }
 
-/** Sessions that are used in turn, each owner's twenty; each message has a word that all have, and one of its own. */
+/**
+ * Sessions that are used in rotation, twenty for each owner; each message has a word that all have, and one of its own.
+ */
 async function fill(bobbin: Bobbin): Promise<void> {
   await bobbin.kill();
   const folder = join(bobbin.dir, "d1");
@@ -109,12 +111,12 @@ async function measure(): Promise<void> {
   if (process.argv.includes("--plans")) console.log(`\n${plans.join("\n\n")}`);
 }
 
-/** As the worker marks words of letters and spaces. */
+/** In the form in which the worker indexes words of letters and spaces. */
 function marked(text: string): string {
   return text.replace(/\b\w/g, "\u001f$&");
 }
 
-/** The commonest words are a good part of a text, and most are rare. */
+/** As in real text, the commonest words make up much of a text, and most words are rare. */
 function word(): string {
   return vocabulary[Math.floor(VOCABULARY ** random.fraction()) - 1] ?? "the";
 }

@@ -10,7 +10,7 @@ const END = "<!-- bench: end -->";
 
 const WRITES = [["rows", "rows of SQL"], ["alarms", "alarm writes"], ["statements", "SQL statements"], ["d1", "D1 round trips"], ["d1Rows", "rows of D1"]];
 
-/** What each scenario is told by, in its unit. */
+/** The figure that represents each scenario, with its unit. */
 const METRICS = {
   1: [["cpuMs", "CPU ms"], ["frames", "frames"], ["bytes", "bytes"], ["firstMs", "first token ms"], ["delayP50Ms", "delay p50 ms"], ["delayP99Ms", "delay p99 ms"]],
   2: [["cpuMs", "CPU ms"], ["wallMs", "wall ms"], ["frames", "frames"], ["bytes", "bytes"], ["delayP50Ms", "delay p50 ms"], ["delayP99Ms", "delay p99 ms"]],
@@ -27,7 +27,7 @@ const METRICS = {
   11: [["cpuMs", "CPU ms"], ["tokensPerS", "tokens/s"], ["delayP50Ms", "delay p50 ms"], ["delayP99Ms", "delay p99 ms"]],
 };
 
-/** What was set out to be reached: at most `atMost` times another contestant's, or a number of one's own. */
+/** The goals: at most `atMost` times another contestant's figure, or a number of one's own. */
 const TARGETS = [
   { id: "1", metric: "cpuMs", to: "floor", atMost: 1.15 },
   { id: "1", metric: "cpuMs", to: "aichat", atMost: 0.25 },
@@ -91,7 +91,7 @@ function targets(samples) {
   return ["| scenario | Bobbin's | at most | measured | |", "|---|---|---|---|---|", ...rows].join("\n");
 }
 
-/** A ratio is the median of each round's own. */
+/** A ratio is the median of each round's own ratio. */
 function measure(samples, { id, metric, to, of = metric }) {
   const own = samples[id]?.bobbin;
   if (!own || own[0][metric] === undefined) return undefined;

@@ -58,7 +58,7 @@ const about = {
   cpu: cpus()[0].model,
   cores: cpus().length,
 };
-// A part that is measured anew takes the place of that part alone.
+// A part that is measured again replaces only that part.
 const path = `${root}/bench/results.json`;
 const earlier = only && existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).samples : {};
 const titles = [...turns, ...others].map(({ id, title }) => ({ id, title }));
@@ -69,7 +69,7 @@ else {
   report(measured);
 }
 
-/** Every contestant once, and each round another one first. */
+/** Every contestant once, and each round starts with another one. */
 async function sampleAll(scenario, round) {
   const names = contestantsOf(scenario);
   const rotated = names.map((_, index) => names[(index + round) % names.length]);

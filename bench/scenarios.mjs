@@ -7,12 +7,12 @@ import { counted, everybody } from "./contestants.mjs";
 import { Client, freshId, settledCpuMs, within } from "./load.mjs";
 import { Runtime } from "./runtime.mjs";
 
-/** Sockets of a thread that look into their frames; the others count them. */
+/** How many sockets of a thread parse their frames; the others count them. */
 const READERS_MAX = 5;
-/** What a counted contestant tells of its writes. */
+/** The figures that a counted contestant reports about its writes. */
 const COUNTED = ["rows", "alarms", "statements", "d1", "d1Rows"];
 
-/** Scenarios on a runtime that goes on from round to round. */
+/** Scenarios on a runtime that keeps running from round to round. */
 export const turns = [
   turn("1", "one socket, 400 tokens 20 ms apart", { tokens: 400, everyMs: 20 }),
   turn("2", "one socket, 1,000 tokens in a burst, 5 times", { tokens: 1000, repeat: 5 }),
@@ -203,7 +203,7 @@ async function memory(_runtime, contestant, model, { isQuick }) {
     }
     await settledCpuMs(runtime);
     const idle = runtime.rssKb() - before;
-    // After 10 s an idle object is put to sleep.
+    // After 10 s an idle object is evicted.
     await pause(isQuick ? 12_000 : 20_000);
     const asleep = runtime.rssKb() - before;
     first.close();

@@ -1,5 +1,5 @@
-// The model: an OpenAI-compatible server in a process of its own. The last message's text is its plan, as JSON:
-// {"id", "steps": [{"tokens", "everyMs"}, {"waitMs"}, …]}. It tells its parent when it wrote each token.
+// The model: an OpenAI-compatible server in a process of its own. The last message's text is its plan, as JSON: {"id",
+// "steps": [{"tokens", "everyMs"}, {"waitMs"}, …]}. It tells its parent when it wrote each token.
 import { createServer } from "node:http";
 import { now } from "./clock.mjs";
 import { tokenAt } from "./tokens.mjs";
@@ -19,7 +19,7 @@ const server = createServer(async (request, response) => {
     if (waitMs) await until(now() + waitMs);
     const start = now();
     for (let index = 0; index < tokens && !isGone; index += 1) {
-      // On an absolute schedule: a late token makes no later one later.
+      // On an absolute schedule: a late token does not delay later ones.
       if (everyMs) await until(start + index * everyMs);
       response.write(event({ content: tokenAt(writtenAt.length) }));
       writtenAt.push(now());
@@ -33,7 +33,8 @@ const server = createServer(async (request, response) => {
   process.send({ id: plan.id, writtenAt, isOver: true });
 });
 
-// A connection that is used again in the moment in which it is closed for idleness would be a fault that is none of the worker's.
+// A connection that is reused in the moment in which it is closed for idleness would cause a failure that is not the
+// worker's.
 server.keepAliveTimeout = 0;
 server.listen(0, "127.0.0.1", () => process.send({ port: server.address().port }));
 process.on("disconnect", () => process.exit());
@@ -42,7 +43,7 @@ function planOf(content) {
   return JSON.parse(typeof content === "string" ? content : content.map((part) => part.text ?? "").join(""));
 }
 
-// As OpenAI writes it, with all that a client skips.
+// As OpenAI writes it, with all the fields that a client skips.
 const HEAD = `data: {"id":"chatcmpl-C0ffee0123456789abcdefghijkl","object":"chat.completion.chunk","created":1790000000,"model":"bench-model","service_tier":"default","system_fingerprint":"fp_0123456789"`;
 
 function event(delta, finishReason = null) {

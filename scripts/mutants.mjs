@@ -546,7 +546,7 @@ function tryAll() {
   }
 }
 
-/** Whether a seed catches it. */
+/** Returns whether a seed catches it. */
 function tryOut(tree, { name, file, from, to }) {
   const path = join(tree, file);
   const source = readFileSync(path, "utf8");
