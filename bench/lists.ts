@@ -100,7 +100,7 @@ async function measure(bobbin: Bobbin): Promise<void> {
     ["list, a page far down", all, `before=${deep}`],
     ["list by last use", all, "order=recent"],
     ["list by last use, a page far down", all, `order=recent&before=u${1.7e12 + each * sessions + Math.floor(sessions / 2)}.s1`],
-    ["list, what runs", all, "order=recent&state=running"],
+    ["list of running sessions", all, "order=recent&state=running"],
     ["list by last use, one owner", owner, "order=recent"],
   ];
   const searches: [string, string][] = [
