@@ -49,7 +49,7 @@ const wrong: Record<string, [unknown, SendOptions, RegExp]> = {
   "a requestId with a line end": ["hello", { requestId: "r1\n" }, /requestId has 1 to 128/],
   "a result that is nested 140 deep": [[{ type: "tool_result", toolUseId: "t", content: nested(140), isError: false }], {}, /nested deeper than 127/],
   "metadata that is nested 127 deep": ["hello", { metadata: { deep: nested(126) } }, /nested deeper than 127/],
-  "what is nested without an end": [[{ type: "tool_use", id: "t", name: "n", input: nested(100_000) }], {}, /the message/i],
+  "content that is nested without end": [[{ type: "tool_use", id: "t", name: "n", input: nested(100_000) }], {}, /the message/i],
   "a circle": ["hello", { metadata: circle }, /no JSON/],
   "a BigInt": ["hello", { metadata: { big: 1n } }, /no JSON/],
   "nothing at all": [undefined, {}, /empty/],
@@ -84,10 +84,10 @@ test("messages just within the limits are accepted", async () => {
 
 const named: Record<string, (frame: string) => Record<string, unknown>> = {
   "its requestId": () => ({ refused: "message", requestId: "r1" }),
-  "its requestId alone, as servers of before do": () => ({ requestId: "r1" }),
+  "only its requestId, as older servers do": () => ({ requestId: "r1" }),
   "the beginning of its frame": (frame) => ({ refused: "message", frame: frame.slice(0, 64) }),
   "the beginning of its frame and no type": (frame) => ({ refused: "unknown", frame: frame.slice(0, 64) }),
-  "the beginning of its frame alone": (frame) => ({ frame: frame.slice(0, 64) }),
+  "only the beginning of its frame": (frame) => ({ frame: frame.slice(0, 64) }),
 };
 
 for (const [how, nameOf] of Object.entries(named)) {

@@ -11,7 +11,7 @@ const people: Record<string, [token: string | undefined, same: string | undefine
   "a token's subject": [ADA, tokenOf("ada", { exp: 2, jti: "refreshed" }), BOB],
   "a subject that is not ASCII": [tokenOf("ädä 🙂"), tokenOf("ädä 🙂", { exp: 2 }), tokenOf("ada")],
   "a subject with a colon": [tokenOf("a:s1"), tokenOf("a:s1", { exp: 2 }), tokenOf("a")],
-  "a token that is no JSON Web Token": ["opaque-1", "opaque-1", "opaque-2"],
+  "a token that is not a JSON Web Token": ["opaque-1", "opaque-1", "opaque-2"],
   "a JSON Web Token without a subject": [tokenOf(undefined), tokenOf(undefined), tokenOf(undefined, { exp: 2 })],
   "nobody": [undefined, undefined, ADA],
 };

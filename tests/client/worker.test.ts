@@ -107,8 +107,8 @@ test("text that the server corrects is shown as stored, and messages at the limi
 for (const [what, frame] of Object.entries({
   "a requestId that is not ASCII": { requestId: "naïve-1", content: "hello" },
   "a requestId of 300 characters": { requestId: "r".repeat(300), content: "hello" },
-  "what is nested too deep": { requestId: "r1", content: "hello", metadata: JSON.parse(`${'{"a":'.repeat(140)}1${"}".repeat(140)}`) as unknown },
-  "a block of no kind": { requestId: "r1", content: [{ type: "nothing" }] },
+  "metadata that is nested too deep": { requestId: "r1", content: "hello", metadata: JSON.parse(`${'{"a":'.repeat(140)}1${"}".repeat(140)}`) as unknown },
+  "a block of an unknown type": { requestId: "r1", content: [{ type: "nothing" }] },
 })) {
   test(`${what}, stored by another version of the client, is refused by the server, and the next message is sent`, async () => {
     const storage = new MemoryStorage();

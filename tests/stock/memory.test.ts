@@ -71,8 +71,8 @@ const chats: Record<string, (id: string) => string> = {
   "a text that is too long": (id) => chat(id, `[${JSON.stringify(user("x".repeat(BYTES)))}]`),
   "a text of escapes": (id) => chat(id, `[{"id":"m","role":"user","parts":[{"type":"text","text":"${"\\u00e4".repeat(BYTES / 6)}"}]}]`),
   "metadata": (id) => chat(id, `[{"id":"m","role":"user","metadata":[${fill("0", BYTES)}],"parts":[{"type":"text","text":"hi"}]}]`),
-  "fields that nobody knows": (id) => chat(id, `[{${fill('"a":0', BYTES)},"id":"m","role":"user","parts":[{"type":"text","text":"hi"}]}]`),
-  "a field again and again": (id) => chat(id, `[{${fill('"id":"m"', BYTES)},"role":"user","parts":[{"type":"text","text":"hi"}]}]`),
+  "unknown fields": (id) => chat(id, `[{${fill('"a":0', BYTES)},"id":"m","role":"user","parts":[{"type":"text","text":"hi"}]}]`),
+  "a field that is repeated": (id) => chat(id, `[{${fill('"id":"m"', BYTES)},"role":"user","parts":[{"type":"text","text":"hi"}]}]`),
   "the result of one call": (id) => chat(id, `[{"id":"a","role":"assistant","parts":[${tool(`[${fill("0", BYTES)}]`)}]}]`),
   "the results of many calls": (id) => chat(id, `[{"id":"a","role":"assistant","parts":[${fill(tool(`"${"x".repeat(60_000)}"`), BYTES)}]},${JSON.stringify(user("hi"))}]`),
 };
@@ -84,7 +84,7 @@ const runs: Record<string, () => string> = {
   "a text that is too long": () => run(`[{"id":"m","role":"user","content":"${"x".repeat(BYTES)}"}]`),
   "the result of one call": () => run(`[{"role":"tool","id":"t","toolCallId":"c","content":"[${fill("0", BYTES)}]"}]`),
   "the results of many calls": () => run(`[${fill(`{"role":"tool","id":"t","toolCallId":"c","content":"${"x".repeat(60_000)}"}`, BYTES)}]`),
-  "what was said to interrupts": () => run(JSON.stringify([asked]), `,"resume":[${fill("{}", BYTES)}]`),
+  "a list of answers to interrupts": () => run(JSON.stringify([asked]), `,"resume":[${fill("{}", BYTES)}]`),
 };
 
 for (const [what, text] of Object.entries(chats)) {

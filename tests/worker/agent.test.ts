@@ -233,7 +233,7 @@ test("only the beginning of a model's endless error is read, then the connection
   const { client, call } = await asked("hello");
   call.opened(500).raw(`{"error":{"message":"${"x".repeat(64 * 1024)}`);
   await assertFailed(client, "AGENT_ERROR", true, "");
-  await within(call.aborted, 1000, "the end of the call");
+  await within(call.aborted, 5000, "the end of the call");
 });
 
 test("an agent that is not configured names the missing variable", async (t) => {
@@ -258,7 +258,7 @@ test("a bound AGENT_SERVICE is called instead of the network", async (t) => {
   await client.next("token");
   client.cancel("r2");
   assert.equal((await client.next(endOf("r2"))).type, "cancelled");
-  await within(second.aborted, 1000, "the service call's end");
+  await within(second.aborted, 5000, "the service call's end");
 });
 
 function refusal(status: number, retryable: boolean): Failure {

@@ -161,7 +161,7 @@ test("a cancel closes the request to a route", async () => {
   await client.next("token");
   client.cancel("r1");
   assert.equal((await client.next(endOf("r1"))).type, "cancelled");
-  await within(call.aborted, 1000, "the end of the request");
+  await within(call.aborted, 5000, "the end of the request");
 });
 
 test("a route behind a service binding is called through the binding", async (t) => {

@@ -65,7 +65,7 @@ test("a cancel closes the call", async () => {
   await client.next("token");
   client.cancel("r1");
   assert.equal((await client.next(endOf("r1"))).type, "cancelled");
-  await within(call.aborted, 1000, "the end of the call");
+  await within(call.aborted, 5000, "the end of the call");
 });
 
 test("an overloaded model is called again if it has said nothing yet, and not afterwards", async () => {

@@ -164,7 +164,7 @@ test("with a secret and a key set both are accepted, each for its own algorithms
 
 for (const [what, status, headers, body, words] of [
   ["redirects to http on another machine", 302, { location: "http://issuer.example/keys" }, "", /AUTH_JWKS_URL redirects to an address that does not begin with https:\/\//],
-  ["redirects to something that is no address of the web", 307, { location: "data:application/json,{}" }, "", /does not begin with https:\/\//],
+  ["redirects to something that is not a web address", 307, { location: "data:application/json,{}" }, "", /does not begin with https:\/\//],
   ["redirects without end", 301, { location: "/.well-known/jwks.json" }, "", /redirects too often/],
   ["has more than 1 MiB", 200, {}, JSON.stringify({ keys: [], padding: "x".repeat(1024 * 1024) }), /more than 1 MiB/],
   ["is no key set", 200, {}, "<html>", /no key set/],

@@ -14,7 +14,7 @@ const HS256 = { alg: "HS256", typ: "JWT" };
 const claims = (more: object = {}): object => claimsOf("ann", { aud, ...more });
 const bad: Record<string, string> = {
   "no token at all": "",
-  "a token that is no JSON Web Token": "sesame",
+  "a token that is not a JSON Web Token": "sesame",
   "two parts": unsigned(HS256, claims()),
   "four parts": `${good()}.more`,
   "the algorithm none without a signature": `${unsigned({ alg: "none" }, claims())}.`,
@@ -36,12 +36,12 @@ const bad: Record<string, string> = {
   "no audience": tokenOf("ann"),
   "a list of other audiences": tokenOf("ann", { aud: ["bobbin2", "bobbi"] }),
   "a token that expired a minute ago": tokenOf("ann", { aud, exp: seconds(-60) }),
-  "an expiry that is no number": tokenOf("ann", { aud, exp: "never" }),
+  "an expiry that is not a number": tokenOf("ann", { aud, exp: "never" }),
   "an expiry before the epoch": tokenOf("ann", { aud, exp: -1 }),
   "an expiry beyond all numbers": tokenOf("ann", { aud, exp: 1e300 }),
   "no expiry": tokenOf("ann", { aud, exp: undefined }),
   "a token that is not valid for a minute yet": tokenOf("ann", { aud, nbf: seconds(60) }),
-  "a beginning that is no time": tokenOf("ann", { aud, nbf: "now" }),
+  "a beginning that is not a time": tokenOf("ann", { aud, nbf: "now" }),
   "no subject": tokenOf("ann", { aud, sub: undefined }),
   "an empty subject": tokenOf("", { aud }),
   "a subject that is a number": tokenOf("ann", { aud, sub: 7 }),

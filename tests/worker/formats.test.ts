@@ -185,7 +185,7 @@ test("a missing column is added, and only the values it had are lost", async () 
 });
 
 for (const [what, change] of [
-  ["content that is no JSON", "content = 'half a'"],
+  ["content that is not JSON", "content = 'half a'"],
   ["content of another kind", "content = '{}'"],
   ["no status", "status = NULL"],
 ] as const) {

@@ -16,7 +16,7 @@ test("an answer whose end was announced is complete after 2 s, even if its body 
   call.text("hi").finish().usage(5, 3);
   const final = await client.next(endOf("r1"));
   assert.deepEqual([final.type, final["response"].metadata.tokensUsed], ["final", 8]);
-  await within(call.aborted, 1000, "the call's end");
+  await within(call.aborted, 5000, "the call's end");
 });
 
 const spelledKeys = {
