@@ -9,13 +9,19 @@ export default [
   {
     name: "A run that is cut off continues one event too late",
     file: "src/pump/stock.rs",
-    from: "self.skipping = since.saturating_sub(all);",
-    to: "self.skipping = since.saturating_add(1).saturating_sub(all);",
+    from: "let lasting = had.lasting.saturating_sub(all.lasting);",
+    to: "let lasting = had.lasting.saturating_add(1).saturating_sub(all.lasting);",
+  },
+  {
+    name: "A run that continues after a wait does so at an offset that its client has",
+    file: "src/dialect/ag_ui/events.rs",
+    from: "let at = Some(self.place(Since::GoingOn(count)));",
+    to: "let at = Some(self.place(if count == 1 { Since::GoingOn(1) } else { Since::Told(self.since) }));",
   },
   {
     name: "A client that holds more of a run than a crash left is not sent its end",
     file: "src/pump/stock.rs",
-    from: "let end = if frame.ends() && !holds_all { told.pop() } else { None };",
+    from: "let end = if frame.ends() && self.skipping != Skipping::All { told.pop() } else { None };",
     to: "let end = None;",
   },
   {

@@ -4,7 +4,7 @@ use super::json::{Fields, Json};
 use super::limits::{
     REASON_CHARS_MAX, REQUEST_ID_CHARS_MAX, SESSION_ID_CHARS_MAX, SESSION_METADATA_BYTES_MAX, TITLE_CHARS_MAX,
 };
-use super::{Block, Content, ErrorBody, PermissionMode, Progress, Read, Session, Word, to_json};
+use super::{Block, Content, ErrorBody, PermissionMode, Progress, Read, Session, Since, Word, to_json};
 
 /// A frame from a client, parsed and checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,9 +122,9 @@ pub enum TurnWanted {
     /// The turn of a message, or another answer to it if the thread has the message under another
     /// `requestId`.
     Run(Box<Post>),
-    /// The turn with this `requestId`. It is shown from its beginning, or from the client's progress and this
-    /// many events after it.
-    Turn(String, Option<(Progress, u64)>),
+    /// The turn with this `requestId`. It is shown from its beginning, or from the client's progress and what
+    /// the client was told after it.
+    Turn(String, Option<(Progress, Since)>),
     /// The turn of a new version of a message. The post has the `requestId` of the first version. If the
     /// thread does not know the message, because it was refused or lost on its way, it is taken as a new one.
     Version(Box<Post>),

@@ -38,6 +38,27 @@ pub struct Progress {
     pub open: Option<usize>,
 }
 
+/// What a stock client was told behind the part of a turn that it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// So many pieces of the turn.
+    Told(Pieces),
+    /// So many of the pieces with which another request goes on with the turn there.
+    GoingOn(usize),
+    /// All that there is, the end included. A number of pieces cannot say that: after a crash, a client may have had as
+    /// many as the turn has now, and not its end.
+    Over,
+}
+
+/// A number of pieces of a turn. Those that say that the turn waits are told only while it does, and so are counted apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pieces {
+    /// Those that are told to everybody who is sent the turn.
+    pub lasting: u64,
+    /// Those that say that the turn waits.
+    pub waiting: u64,
+}
+
 impl Cursor {
     /// The cursor before the first event of any thread.
     pub const START: Cursor = Cursor { epoch: 0, seq: 0, progress: Vec::new() };

@@ -30,7 +30,7 @@ pub use client::{
     TurnWanted, is_request_id, is_session_id, request_id_form,
 };
 pub use content::{Approval, ApprovalState, Block, Content, ToolKind, ToolOutput, cut, is_blank, joined};
-pub use cursor::{Cursor, Progress};
+pub use cursor::{Cursor, Pieces, Progress, Since};
 pub use error::{CloseCode, ErrorBody, ErrorCode};
 pub use file::{Wanted, disposition, file_of, file_path, media_type, safe_name, wanted};
 pub use identity::{Access, Identity};

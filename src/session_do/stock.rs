@@ -7,8 +7,7 @@ use js_sys::{Array, JsString, Uint8Array};
 use wasm_bindgen::JsCast;
 use web_sys::{Request, Response};
 
-use crate::dialect::ag_ui::events::place;
-use crate::dialect::ag_ui::{self, input};
+use crate::dialect::ag_ui::{self, input, place};
 use crate::dialect::ai_sdk::message::history;
 use crate::dialect::ai_sdk::request::body;
 use crate::dialect::{Asked, Dialect, Upload};
@@ -17,7 +16,8 @@ use crate::platform::http::{empty_response, header, read};
 use crate::platform::{log_failure, r2};
 use crate::protocol::limits::{FILE_BYTES_MAX, PAGE_BYTES_MAX, PAGE_MAX, STOCK_FRAME_BYTES_MAX};
 use crate::protocol::{
-    Block, CollectVec, Content, ErrorCode, Identity, Progress, StockRequest, TurnWanted, file_path, safe_name,
+    Block, CollectVec, Content, ErrorCode, Identity, Progress, Since, StockRequest, TurnWanted, file_path,
+    safe_name,
 };
 use crate::pump::Undone;
 use crate::thread::store::Records;
@@ -60,8 +60,8 @@ pub async fn run(shell: &Rc<Shell>, request: &Request, identity: Identity) -> An
 pub fn turn(run: &str, offset: Option<&str>) -> StockRequest {
     let from = offset.filter(|offset| !["", "-1"].contains(offset));
     // A text that is not an offset is an unknown one.
-    let from = from
-        .map(|offset| place(offset).unwrap_or((Progress { bytes: usize::MAX, ..Progress::default() }, 0)));
+    let nowhere = || (Progress { bytes: usize::MAX, ..Progress::default() }, Since::Over);
+    let from = from.map(|offset| place::read(offset).unwrap_or_else(nowhere));
     let wants = TurnWanted::Turn(input::request_id(run), from);
     StockRequest { run: Some(run.to_owned()), answers: None, wants }
 }

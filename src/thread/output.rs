@@ -2,7 +2,7 @@
 //! commit that it depends on.
 
 use crate::dialect::Dialect;
-use crate::protocol::{CloseCode, Millis, ServerFrame, Trace};
+use crate::protocol::{CloseCode, Millis, ServerFrame, Since, Trace};
 
 use super::attachment::Attachment;
 use super::events::Event;
@@ -59,9 +59,8 @@ pub enum Output {
         dialect: Dialect,
         /// All frames of the turn up to that place.
         frames: Vec<ServerFrame>,
-        /// How many pieces the client was told after these. `None` if it reconnects with another request:
-        /// then it is told the beginning of the message again.
-        since: Option<u64>,
+        /// What the client was told after these.
+        since: Since,
         /// Whether the turn still waits at that place.
         waits: bool,
     },

@@ -17,8 +17,7 @@ fn run_from_each_place(h: &mut Harness, run: &str, first: &PeerId) -> Vec<Run> {
     let resumed = |had: usize| {
         let mut read = Run::default();
         told[..had].iter().for_each(|event| read.event(event).unwrap());
-        let place = bobbin::dialect::ag_ui::events::place(read.last.as_deref().unwrap()).unwrap();
-        read.cut();
+        let place = bobbin::dialect::ag_ui::place::read(read.last.as_deref().unwrap()).unwrap();
         let wants =
             StockRequest { run: Some(run.into()), ..wants(TurnWanted::Turn(run.into(), Some(place))) };
         let peer = follow(h, Dialect::AgUiEvents, &format!("{run}-{had}"), wants);
@@ -142,9 +141,8 @@ fn a_run_that_was_cut_off_in_a_thought_that_was_dropped_is_told_that_it_ends() {
     let first = ask_run(&mut h, "first", "run1", "m1");
     h.agent("run1", vec![AgentEvent::Begin(Block::thinking("")), AgentEvent::Grow("hm".into())]);
     let mut read = run(&h, &first);
-    let place = bobbin::dialect::ag_ui::events::place(read.last.as_deref().unwrap()).unwrap();
+    let place = bobbin::dialect::ag_ui::place::read(read.last.as_deref().unwrap()).unwrap();
     h.agent("run1", vec![AgentEvent::Drop, said("answer"), finished()]);
-    read.cut();
     let again =
         follow(&mut h, Dialect::AgUiEvents, "again", wants(TurnWanted::Turn("run1".into(), Some(place))));
     h.host.links[&again].told.iter().for_each(|event| read.event(event).unwrap());
