@@ -1,17 +1,18 @@
-// Begins a project with the packages of this clone: `npm run new -- NAME --template T`. Once they are published, `npm create bobbin` does the same.
+// Begins a project with the packages of this clone: `npm run new -- NAME --template T`. Once they are published, `npm
+// create bobbin` does the same.
 import { copyFileSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { Refusal, USAGE, checkProject, createProject, nextSteps, readArguments } from "../packages/create-bobbin/create.mjs";
 import { Failure, inRoot, root, run, runMain, say } from "./lib.mjs";
 import { setUp } from "./setup.mjs";
 
-/** In the project, so that it does not need this clone any more. */
+/** Inside the project, so that it no longer needs this clone. */
 const VENDOR = "packages";
 
 await runMain(async () => {
   try {
     const { help, target, template } = readArguments(process.argv.slice(2));
-    if (help) return say(inWordsOfHere(USAGE));
+    if (help) return say(forThisClone(USAGE));
     const from = process.env.INIT_CWD ?? process.cwd();
     const project = { target: besideClone(target, from), template, templates: inRoot("templates"), from };
     // Packing may build first, which takes minutes, so bad arguments are refused before.
@@ -21,11 +22,14 @@ await runMain(async () => {
     vendor(folder);
     say(nextSteps(folder, template, from));
   } catch (error) {
-    throw error instanceof Refusal ? new Failure(inWordsOfHere(error.message)) : error;
+    throw error instanceof Refusal ? new Failure(forThisClone(error.message)) : error;
   }
 });
 
-/** A bare name would make the project within this clone, where it would find the clone's packages. So it goes beside it. */
+/**
+ * A bare name would put the project inside this clone, where it would find the clone's packages. So it is created
+ * beside the clone.
+ */
 function besideClone(target, from) {
   const isBare = target === basename(target) && resolve(from) === resolve(root);
   return isBare ? inRoot("..", target) : target;
@@ -51,6 +55,6 @@ function vendor(folder) {
   writeFileSync(file, `${JSON.stringify(manifest, null, 2)}\n`);
 }
 
-function inWordsOfHere(words) {
+function forThisClone(words) {
   return words.replaceAll("npm create bobbin@latest", "npm run new --").replace(/(new -- \S+) -- --template/g, "$1 --template");
 }

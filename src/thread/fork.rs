@@ -1,10 +1,10 @@
-//! A session that begins as another one.
+//! A fork: a session that begins as a copy of another one.
 //!
-//! The one tells what it has of a path, a page at a time and the newest first. The other keeps the pages until it has all
-//! of them, and then makes a log of its own of them in one commit: before that it does not exist.
+//! The source hands out its path page by page, newest first. The copy keeps the pages until it has all of
+//! them, and then writes a log of its own in one commit; before that it does not exist.
 //!
-//! **Invariant:** asking again changes nothing. Pages are by the places of the first log, and a fork is known by what it
-//! is one of.
+//! **Invariant:** asking again changes nothing. Pages are numbered by the source's log, and a fork is
+//! identified by its [`Origin`].
 
 use crate::protocol::json::OtherFields;
 use crate::protocol::limits::{FORK_MESSAGES_MAX, FORK_MS, PAGE_BYTES_MAX, PAGE_MAX};
@@ -21,63 +21,64 @@ use super::versions::count_up_to;
 use super::{File, FileState, Thread, TurnId, unreadable};
 
 object! {
-    /// What is copied of which session, and for whom.
+    /// The source of a copy, and its new owner.
     #[derive(Eq)]
     pub struct Origin {
-        /// The session.
+        /// The session that is copied.
         pub from: String = "from",
-        /// The last message, as it was asked for; `None` for the whole of the path that was current.
+        /// The last message to copy, as requested; `None` for the whole current path.
         pub message_id: Option<String> = "messageId" optional,
-        /// The subject that the fork is made for.
+        /// The subject that the copy is made for.
         pub by: Option<String> = "by" optional,
     }
 }
 
 object! {
-    /// How far a fork goes. Its first page says so, and all others keep to it: what happens meanwhile is not in it by half.
+    /// Which part of the source a fork copies. It is fixed by the first page, so that later changes of the source
+    /// are not copied in part.
     #[derive(Eq)]
     pub struct Extent {
         /// The last message of the path.
         pub through: String = "through",
-        /// The last place of the log. A turn that ended behind it was not over.
+        /// The last sequence number of the log. A turn that ended later counts as not over.
         pub seq: u64 = "seq",
     }
 }
 
 object! {
-    /// A fork of which all pages are not here yet.
+    /// A fork that is not complete yet.
     #[derive(Eq)]
     pub struct Underway {
-        /// What it is one of.
+        /// What is copied.
         pub of: Origin = "of",
-        /// How far it goes.
+        /// Which part of it is copied.
         pub extent: Extent = "extent",
         /// When its first page came.
         pub since: Millis = "since",
     }
 }
 
-/// What becomes of a page that comes.
+/// What happens to a page that arrives at the copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taking {
-    /// It joins those that are here.
+    /// It is added to the pages that are here.
     Joins,
-    /// It is the first, in place of what may be here of another fork.
+    /// It is the fork's first page and replaces the pages of any other fork.
     Begins,
-    /// The fork was begun twice at once, and goes on from the pages that were here first.
+    /// It is dropped: another request for the same fork was first, and the fork goes on from its pages.
     Yields,
-    /// Another fork has taken the place of this one's earlier pages.
+    /// It is refused: another fork has replaced this one's earlier pages.
     Misses,
 }
 
 impl Underway {
-    /// Whether its pages belong to this fork, which may be completed with them.
+    /// Returns whether a fork of this origin may still be completed with these pages.
     #[must_use]
     pub fn is_of(&self, origin: &Origin, now: Millis) -> bool {
         self.of == *origin && now < self.since.saturating_add(FORK_MS)
     }
 
-    /// What becomes of a page of this fork where these are the pages that are here.
+    /// Returns what happens to a page of this fork, given the incomplete fork that is here.
     #[must_use]
     pub fn taking(&self, here: Option<&Underway>, is_first: bool) -> Taking {
         match here.filter(|here| here.is_of(&self.of, self.since)) {
@@ -89,37 +90,37 @@ impl Underway {
     }
 }
 
-/// Which page of what is copied somebody asks for.
+/// The page that the copy asks the source for.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
-    /// The last message, as it was asked for.
+    /// The last message, as it was requested.
     pub message_id: Option<String>,
-    /// What the first page said, unless this is the first.
+    /// The extent from the first page; `None` for the first page.
     pub extent: Option<Extent>,
-    /// The place before which the page ends; `None` for the first.
+    /// The sequence number before which the page ends; `None` for the first page.
     pub before: Option<u64>,
-    /// The session that the copy is for.
+    /// The id of the copy.
     pub to: String,
 }
 
 /// A page of what is copied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Copied {
-    /// How far the fork goes.
+    /// Which part of the source is copied.
     pub extent: Extent,
-    /// Messages with their places, the newest first.
+    /// Messages with their sequence numbers, newest first.
     pub messages: Vec<(u64, Message)>,
-    /// The files that these name.
+    /// The files that these messages name.
     pub files: Vec<File>,
-    /// The place of the earliest that was looked at, if there are earlier ones.
+    /// The earliest sequence number that was looked at, if there are earlier ones.
     pub before: Option<u64>,
 }
 
 impl Thread {
-    /// A page of what is copied: of the path up to a message, or of the current path.
+    /// Returns a page of the path up to a message, or of the current path.
     ///
     /// # Errors
-    /// What the caller is told.
+    /// The error that the caller is told.
     pub fn copied(&self, records: &dyn Records, wanted: &Wanted) -> Result<Copied, ErrorBody> {
         let unread = |StoreError(_)| unreadable();
         let extent = wanted.extent.clone().or_else(|| self.extent(wanted.message_id.as_deref()));
@@ -139,7 +140,7 @@ impl Thread {
         let mut page = Copied { extent, messages: Vec::new(), files: Vec::new(), before: wanted.before };
         loop {
             self.copy_page(records, &path, &wanted.to, &mut page).map_err(unread)?;
-            // Of what is not over there are few messages.
+            // Few messages are left out, so this loop is short.
             if !page.messages.is_empty() || page.before.is_none() {
                 break;
             }
@@ -151,7 +152,7 @@ impl Thread {
         Ok(page)
     }
 
-    /// How far a fork goes that is made now. `None`, if there is no message.
+    /// Returns the extent of a fork that begins now; `None` if there is no message.
     fn extent(&self, message_id: Option<&str>) -> Option<Extent> {
         let newest = || {
             self.last_turn
@@ -162,7 +163,7 @@ impl Thread {
         through.map(|through| Extent { through, seq: self.seq })
     }
 
-    /// What this thread, which nobody has begun, begins with if it is a copy for this owner.
+    /// Returns the first checkpoint of this thread as a copy for this owner.
     #[must_use]
     pub fn begun_as(&self, copying: &Copying, owner: Option<String>, title: Option<String>) -> Checkpoint {
         let session = Session {
@@ -192,7 +193,7 @@ impl Thread {
         }
     }
 
-    /// The path up to a question or an answer, and how many messages it has at most.
+    /// Returns the path up to a question or an answer, and the most messages that it can have.
     fn path_through(
         &self,
         records: &dyn Records,
@@ -207,7 +208,7 @@ impl Thread {
         Ok((self.path_of(records, &tree.way_before(&behind))?, count))
     }
 
-    /// The turn that began next, whatever path it is on.
+    /// Returns the turn that began next, on any path.
     fn next_begun(records: &dyn Records, turn: TurnId) -> Result<Option<TurnId>, StoreError> {
         let mut after = turn;
         loop {
@@ -222,7 +223,7 @@ impl Thread {
         }
     }
 
-    /// The messages before those of the page.
+    /// Adds the messages before those of the page.
     fn copy_page(
         &self,
         records: &dyn Records,
@@ -250,8 +251,8 @@ impl Thread {
         Ok(())
     }
 
-    /// The questions of turns that were not over at a place: they are left out. Who copies an answer that is over has its
-    /// question too, whatever other answer to it is being made.
+    /// Returns the questions that are left out, since their turns were not over at a sequence number. A question
+    /// stays if the path has an answer to it that was over, even while another answer to it is being made.
     fn questions_open(
         &self,
         records: &dyn Records,
@@ -272,7 +273,7 @@ impl Thread {
         Ok(open.into_iter().map(|(_, question)| question).collect_vec())
     }
 
-    /// A file of this session becomes one of the other.
+    /// Copies a file of this session for the other one.
     fn copy_file(
         &self,
         records: &dyn Records,
@@ -291,19 +292,19 @@ impl Thread {
     }
 }
 
-/// Makes a log of copied messages.
+/// Builds a log from copied messages.
 #[derive(Debug)]
 pub struct Copying {
     session_id: String,
     epoch: u64,
     now: Millis,
     seq: u64,
-    /// The turns of questions, by the ids that these had.
+    /// The new turns of the questions, by the questions' former ids.
     turns: Vec<(String, TurnId)>,
-    /// Turns that have no end yet, with their `requestId`s.
+    /// Turns without an end so far, with their `requestId`s.
     open: Vec<(TurnId, String)>,
     last: Option<TurnId>,
-    /// How many messages there are, once each turn has its end.
+    /// How many messages there are once each turn has its end.
     count: u64,
     tokens: u64,
     preview: Option<String>,
@@ -311,7 +312,7 @@ pub struct Copying {
 }
 
 impl Copying {
-    /// Of a session that is to have this id and this life of its log.
+    /// Begins the log of a session with this id and epoch.
     #[must_use]
     pub fn new(session_id: String, epoch: u64, now: Millis) -> Self {
         Copying {
@@ -329,7 +330,7 @@ impl Copying {
         }
     }
 
-    /// The records of the next message, in the order of its log. None, if it cannot be read.
+    /// Returns the records of the next message, in log order; none if the message cannot be read.
     pub fn take(&mut self, message: &Json) -> Vec<Record> {
         Message::read(message).map_or_else(Vec::new, |message| self.copy(message))
     }
@@ -382,14 +383,14 @@ impl Copying {
         }
     }
 
-    /// Each record is followed by a place of its `session` event.
+    /// Returns the next sequence number, and leaves room for the `session` event that follows each record.
     fn next_seq(&mut self) -> u64 {
         let seq = self.seq.saturating_add(1);
         self.seq = seq.saturating_add(1);
         seq
     }
 
-    /// A turn that goes on from the one before it.
+    /// Begins a turn that follows the one before it.
     fn begin(
         &mut self,
         request_id: &str,
@@ -424,7 +425,7 @@ impl Copying {
         Record { seq: self.next_seq(), turn, message_id, request_id, created_at, content, kind }
     }
 
-    /// The ends of turns of which only the question was copied: each turn has one.
+    /// Returns ends for the turns of which only the question was copied, since each turn must have one.
     pub fn finish(&mut self) -> Vec<Record> {
         let open = std::mem::take(&mut self.open);
         let end = |(turn, request_id)| {
@@ -442,7 +443,7 @@ impl Copying {
         open.into_iter().map(end).collect_vec()
     }
 
-    /// The files of the session that its messages name.
+    /// Returns the files of the session that its messages name.
     #[must_use]
     pub fn files(&self) -> &[String] {
         &self.files

@@ -1,4 +1,4 @@
-//! A session begins as another one.
+//! A session that begins as a copy of another one.
 
 use bobbin::protocol::{ErrorCode, Identity};
 use serde_json::json;
@@ -42,7 +42,7 @@ fn said(h: &mut Harness) -> Vec<(String, String, String)> {
 }
 
 #[test]
-fn it_holds_what_the_path_holds_in_the_same_order_and_goes_on() {
+fn a_fork_has_the_messages_of_the_path_in_order_and_goes_on() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -67,7 +67,7 @@ fn it_holds_what_the_path_holds_in_the_same_order_and_goes_on() {
 }
 
 #[test]
-fn it_ends_with_the_message_that_was_asked_for() {
+fn a_fork_ends_with_the_requested_message() {
     let mut h = thread();
     h.greet("ann");
     let (_, a1) = h.talk("ann", "r1", "one", "first");
@@ -80,7 +80,7 @@ fn it_ends_with_the_message_that_was_asked_for() {
     assert_eq!(last, ("assistant".into(), String::new(), "cancelled".into()));
     assert_eq!(with_question.session()["messageCount"], 4);
     assert_eq!(with_question.session()["state"], "idle");
-    // What runs or waits is left out, and nothing is no session.
+    // A turn that runs or waits is left out, and a copy without messages is no session.
     let running = h.host.store.records[&h.turn("r3")].message_id.clone();
     let mut nothing = Host::of("s2", h.host.config, 9, None);
     let refused = forked(&mut h.host, &mut nothing, Some(&running));
@@ -88,7 +88,7 @@ fn it_ends_with_the_message_that_was_asked_for() {
 }
 
 #[test]
-fn what_nobody_asked_for_is_copied_too() {
+fn appended_answers_are_copied_too() {
     let mut h = thread();
     h.greet("ann");
     h.talk("ann", "r1", "one", "first");

@@ -12,10 +12,10 @@ import { longestTasks } from "./support/tasks.ts";
 const ASSETS = fileURLToPath(new URL("../../web/dist/assets/", import.meta.url));
 const ROUNDS = 5;
 const MESSAGES = 5000;
-/** 400 kbit/s, as a phone at the edge of a cell has it. */
+/** 400 kbit/s, as a phone has at the edge of a cell. */
 const SLOW = { offline: false, latency: 20, downloadThroughput: 50_000, uploadThroughput: 50_000 };
 
-/** Notes when the page says that it is connected. */
+/** Records when the page says that it is connected. */
 const WATCH = `new MutationObserver(() => {
   if (document.querySelector(".connection.ready")) window.connectedAt ??= performance.now();
 }).observe(document, { childList: true, subtree: true, attributes: true });`;
@@ -29,7 +29,7 @@ try {
   await closeBrowser();
 }
 
-/** From the address to `connected`, and to the first thing to be seen. */
+/** The time from the navigation to `connected`, and to the first content. */
 async function connecting(): Promise<void> {
   const bobbin = await start();
   for (const [name, line] of [["this machine", undefined], ["400 kbit/s, processor ÷ 4", SLOW]] as const) {
@@ -99,7 +99,7 @@ async function paced(count: number, say: (index: number) => void): Promise<void>
   }
 }
 
-/** What a thread of 5,000 messages takes once all of it was read. */
+/** The cost of a thread of 5,000 messages once all of it was read. */
 async function many(): Promise<void> {
   const bobbin = await start({ vars: { ECHO_DELAY_MS: "0", REQUESTS_PER_MINUTE: "100000" } });
   const sessionId = freshId();

@@ -1,4 +1,4 @@
-//! A fork, kept page by page until all of it is here: then the session begins with it, in one commit.
+//! Keeps a fork page by page until all of it is here. Then the session begins with it, in one commit.
 
 use crate::platform::number;
 use crate::protocol::{Json, Millis, Read as _, to_json};
@@ -10,7 +10,7 @@ use crate::thread::{Copying, ForkOrigin as Origin, ForkUnderway as Underway, Thr
 use super::Store;
 
 impl Store {
-    /// What the session is a copy of.
+    /// Returns the source of this copy.
     pub fn origin(&self) -> Result<Option<Origin>, StoreError> {
         if !self.has_tables.get() {
             return Ok(None);
@@ -19,7 +19,7 @@ impl Store {
         Ok(rows.first().and_then(|row| row.text("origin")).and_then(|origin| Origin::parse(&origin)))
     }
 
-    /// The fork of which pages are here.
+    /// Returns the incomplete fork whose pages are here.
     pub fn fork(&self) -> Result<Option<Underway>, StoreError> {
         if !self.catalog()?.has(FORK.name, &[]) {
             return Ok(None);
@@ -28,12 +28,12 @@ impl Store {
         Ok(rows.first().and_then(|row| row.text("text")).and_then(|text| Underway::parse(&text)))
     }
 
-    /// The lowest place of the pages that are here.
+    /// Returns the lowest sequence number of the pages that are here.
     pub fn lowest_of_fork(&self) -> Result<Option<u64>, StoreError> {
         self.number("SELECT min(n) FROM bobbin_fork WHERE n > 0")
     }
 
-    /// Keeps a page of a fork, beside those that are here or in their place.
+    /// Keeps a page of a fork. If the fork begins with it, all other pages are dropped.
     pub fn keep_page(&self, fork: &Underway, begins: bool, page: &[(u64, String)]) -> Result<(), StoreError> {
         self.transaction(|| {
             self.run(&FORK.create(), vec![])?;
@@ -48,8 +48,9 @@ impl Store {
         })
     }
 
-    /// Begins the session with all that is here of the fork. Pages are read and written a few at a time, since 10,000 messages may
-    /// be more than an isolate's memory, but in one transaction: a crash leaves all of it or none.
+    /// Begins the session from a fork's pages. They are read and written a few at a time, since 10,000
+    /// messages may exceed an isolate's memory. It is one transaction, so a crash leaves all of it or
+    /// nothing.
     pub fn begin_fork(
         &self,
         origin: &Origin,

@@ -30,7 +30,7 @@ type Props = {
   onDelete: (sessionId: string) => Promise<void>;
 };
 
-/** One thread, open while this is mounted. Mounted anew for each session. */
+/** One thread, open while this is mounted. Each session gets a new mount. */
 export const Chat = memo(function Chat({ sessionId, onMenu, onSession, onGone, onDelete }: Props) {
   const thread = useOwnThread(sessionId);
   const session = useThreadState(thread, ({ session }) => session);
@@ -44,7 +44,7 @@ export const Chat = memo(function Chat({ sessionId, onMenu, onSession, onGone, o
   const isGone = status === "failed" && closeCode !== null && GONE.includes(closeCode);
 
   const token = useStore(credential);
-  // Of one's own session, no token takes anything away.
+  // No token restricts the user's own sessions.
   const isReader = token !== null && !!rightsIn(token)?.onlyReads(sessionId) && session?.owner !== subject();
 
   useEffect(() => watchTimes(thread), [thread]);
@@ -80,7 +80,7 @@ export const Chat = memo(function Chat({ sessionId, onMenu, onSession, onGone, o
   );
 });
 
-/** Who may read and no more; what they have written before is still theirs to take. */
+/** A person who may only read can still take back messages written earlier. */
 function OnlyReading({ thread }: { thread: Thread }) {
   const { sessionId } = thread;
   const draft = useDraft(sessionId);
@@ -94,7 +94,7 @@ function OnlyReading({ thread }: { thread: Thread }) {
   );
 }
 
-/** What a person has before their eyes is not unread. */
+/** A message that a person has on the screen is not unread. */
 function useSeen(session: Session | null): void {
   useEffect(() => {
     if (!session) return;

@@ -4,7 +4,7 @@ import { announce } from "../announce.ts";
 import { t } from "../language.ts";
 import { wordsOf } from "../sentence.ts";
 
-/** The title, where it stands, as a field. Without a title, the session goes by its first message. */
+/** The title as an editable field in its place. A session without a title is named after its first message. */
 export function Rename({ thread, onDone }: { thread: Thread; onDone: () => void }) {
   const { session } = thread.getSnapshot();
   const [title, setTitle] = useState(session?.title ?? "");
