@@ -152,7 +152,7 @@ export default [
   },
   {
     name: "A growing block is not journalled on schedule",
-    file: "src/thread/turn.rs",
+    file: "src/thread/running.rs",
     from: "        self.answer.grow(more);\n        self.changed(more.len(), now);",
     to: "        self.answer.grow(more);",
   },

@@ -38,6 +38,8 @@ mod permission;
 mod place;
 mod queue;
 pub mod rows;
+mod running;
+mod select;
 mod session;
 pub mod stock;
 pub mod store;

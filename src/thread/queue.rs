@@ -7,8 +7,9 @@ use crate::protocol::{Millis, ServerFrame};
 use super::answer::Answer;
 use super::ending::Outcome;
 use super::events::Event;
+use super::running::Running;
 use super::store::{Record, Records, StoreError, Write};
-use super::turn::{Running, Turn, TurnState};
+use super::turn::{Turn, TurnState};
 use super::{Output, Thread, TurnId, unreadable};
 
 impl Thread {

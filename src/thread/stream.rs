@@ -11,8 +11,9 @@ use super::answer::begun;
 use super::calls::shown;
 use super::ending::Outcome;
 use super::events::Event;
+use super::running::Running;
 use super::store::Write;
-use super::turn::{Running, Turn, TurnState};
+use super::turn::{Turn, TurnState};
 use super::{Output, Thread, TurnId};
 
 const TOO_LONG: &str = "the answer is longer than a thread can hold; ask for it in parts";

@@ -13,8 +13,9 @@ use super::answer::{Answer, begun};
 use super::calls::{BY_MODE, Next, SUPERSEDED, no_call};
 use super::ending::Outcome;
 use super::events::Event;
+use super::running::Running;
 use super::store::{Decision, Given, Record, RecordKind, Round, Write, answer_id};
-use super::turn::{Running, Turn, TurnState, Waiting};
+use super::turn::{Turn, TurnState, Waiting};
 use super::{Origin, Output, PeerId, Thread, TurnId};
 
 impl Waiting {

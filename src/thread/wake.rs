@@ -8,8 +8,9 @@ use super::access::{Follows, Peer};
 use super::ending::Outcome;
 use super::files::Files;
 use super::outbox::Outbox;
+use super::running::Running;
 use super::store::{Deletion, Journal, Mark, MarkKind, Record, Records, Stored, Write};
-use super::turn::{Running, Turn, TurnState, Waiting};
+use super::turn::{Turn, TurnState, Waiting};
 use super::{Blame, Cause, Origin, PeerId, Thread, TurnId, Woken};
 
 /// The number of random bits that tell one life of a log from another.
