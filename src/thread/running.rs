@@ -149,7 +149,7 @@ impl Running {
     }
 
     /// Has the open block sent again from its beginning, because another one came in between.
-    pub(crate) fn shown_anew(&mut self, is_begun: bool) {
+    pub(crate) fn restart_open_block(&mut self, is_begun: bool) {
         self.sent_open_bytes = is_begun.then_some(0);
     }
 

@@ -148,7 +148,7 @@ impl Thread {
     /// Returns whether nothing was going on, so that every client had been sent everything, or been told of
     /// the deletion.
     fn is_settled(&self) -> bool {
-        self.rests() && self.outbox.delivered >= self.seq && self.outbox.owed.is_empty()
+        self.is_at_rest() && self.outbox.delivered >= self.seq && self.outbox.owed.is_empty()
     }
 }
 
