@@ -1,5 +1,5 @@
 // The contestants: how each is built, addressed and understood.
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { builtinModules } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -39,6 +39,7 @@ export const contestants = {
     read(frame) {
       const { type, cursor } = frame;
       if (type === "token") return { text: frame.token, cursor };
+      if (type === "block_delta") return { text: frame.delta, cursor };
       if (type === "final" || (type === "error" && cursor)) return { isOver: true, failure: frame.error, cursor };
       if (type === "snapshot") {
         return { isJoined: true, text: frame.inFlight.map(({ content }) => content).join(""), cursor, messages: frame.messages.length };
@@ -104,13 +105,27 @@ export const contestants = {
   },
   party: relay("party", "PartyServer", { binding: "Relay", className: "Relay" }, (thread) => `/parties/relay/${thread}`),
   floor: relay("floor", "floor", { binding: "OBJECT", className: "Relay" }, (thread) => `/${thread}`),
+  durable: relay("durable", "floor with one write", { binding: "OBJECT", className: "Relay" }, (thread) => `/${thread}`),
   empty: { name: "empty", title: "nothing" },
 };
+
+// The same two with an agent in the worker itself, which streams the plan in the message and calls no model.
+const { bobbin, aichat } = contestants;
+const { AGENT: _, ...varsInWorker } = bobbin.vars;
+const inWorker = { ...bobbin, object: { binding: "CHAT", className: "Chat" }, vars: varsInWorker };
+Object.assign(contestants, {
+  own: { ...inWorker, name: "own", title: "Bobbin, a generator in the worker", asksNoModel: true },
+  own_ai_sdk: { ...inWorker, name: "own_ai_sdk", title: "Bobbin, `streamText` in the worker", asksNoModel: true },
+  stream_text: { ...contestants.floor, name: "stream_text", title: "`streamText` alone", asksNoModel: true },
+  own_aichat: { ...aichat, name: "own_aichat", title: "AIChatAgent, `streamText` in the worker", asksNoModel: true },
+});
 
 // Another build of Bobbin, such as the one before a change, in the same run.
 const before = process.env.BENCH_BEFORE;
 if (before) contestants.before = { ...contestants.bobbin, name: "before", title: "before", modulesRoot: before };
 export const everybody = ["bobbin", ...(before ? ["before"] : []), "aichat", "party", "floor"];
+/** The columns of a table, of those that were measured. */
+export const columns = ["own", "own_ai_sdk", ...everybody, "durable", "stream_text", "own_aichat"];
 
 function relay(name, title, object, path) {
   return {
@@ -141,7 +156,7 @@ const nodeModules = {
 /** Bundles and minifies those that are JavaScript. */
 export async function buildContestants() {
   mkdirSync(built, { recursive: true });
-  for (const name of ["aichat", "party", "floor", "empty"]) {
+  for (const name of ["aichat", "party", "floor", "durable", "empty", "own", "own_ai_sdk", "own_aichat", "stream_text"]) {
     const outfile = join(built, `${name}.js`);
     await build({
       entryPoints: [join(here, "contestants", `${name}.js`)],
@@ -154,11 +169,16 @@ export async function buildContestants() {
       target: "es2024",
       conditions: ["workerd", "worker", "browser"],
       external: ["cloudflare:*", "node:*"],
+      // The wasm is a module beside the script.
+      loader: { ".wasm": "copy" },
+      assetNames: "[name]",
       plugins: [nodeModules],
       define: { "process.env.NODE_ENV": '"production"' },
       logLevel: "error",
     });
-    Object.assign(contestants[name], { modulesRoot: built, modules: [{ type: "ESModule", path: `${name}.js` }] });
+    const modules = [{ type: "ESModule", path: `${name}.js` }];
+    if (readFileSync(outfile, "utf8").includes("./bobbin.wasm")) modules.push({ type: "CompiledWasm", path: "bobbin.wasm" });
+    Object.assign(contestants[name], { modulesRoot: built, modules });
   }
 }
 

@@ -29,9 +29,14 @@ export class Model {
 
   /** The times at which the model wrote each token of a plan, once there are as many. */
   async wrote(id, tokens) {
+    return (await this.answered(id, tokens)).writtenAt;
+  }
+
+  /** The same, with the time at which the model was asked: `{ askedAt, writtenAt }`. */
+  async answered(id, tokens) {
     for (;;) {
       const told = this.#told.get(id);
-      if (told && told.writtenAt.length >= tokens) return told.writtenAt;
+      if (told && told.writtenAt.length >= tokens) return told;
       await within(this.#wake.promise, `${tokens} tokens of ${id}`);
     }
   }

@@ -83,7 +83,7 @@ async function sampleAll(scenario, round) {
       continue;
     }
     ((samples[scenario.id] ??= {})[name] ??= []).push({ round, load, commit, ...sample });
-    const numbers = Object.entries(sample).map(([key, value]) => `${key} ${Math.round(value * 100) / 100}`);
+    const numbers = Object.entries(sample).filter(([, value]) => value !== undefined).map(([key, value]) => `${key} ${Math.round(value * 100) / 100}`);
     console.error(`${scenario.id} round ${round + 1} ${name}: ${numbers.join(", ")}`);
   }
 }

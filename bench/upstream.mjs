@@ -1,10 +1,12 @@
 // The model: an OpenAI-compatible server in a process of its own. The last message's text is its plan, as JSON: {"id",
-// "steps": [{"tokens", "everyMs"}, {"waitMs"}, …]}. It tells its parent when it wrote each token.
+// "steps": [{"tokens", "everyMs", "thinking"}, {"waitMs"}, …]}. It tells its parent when it was asked and when it wrote
+// each token.
 import { createServer } from "node:http";
 import { now } from "./clock.mjs";
 import { tokenAt } from "./tokens.mjs";
 
 const server = createServer(async (request, response) => {
+  const askedAt = now();
   const chunks = [];
   for await (const chunk of request) chunks.push(chunk);
   const { messages } = JSON.parse(Buffer.concat(chunks).toString());
@@ -15,22 +17,22 @@ const server = createServer(async (request, response) => {
   response.writeHead(200, { "content-type": "text/event-stream" });
 
   const writtenAt = [];
-  for (const { tokens = 0, everyMs = 0, waitMs = 0 } of plan.steps) {
+  for (const { tokens = 0, everyMs = 0, waitMs = 0, thinking = false } of plan.steps) {
     if (waitMs) await until(now() + waitMs);
     const start = now();
     for (let index = 0; index < tokens && !isGone; index += 1) {
       // On an absolute schedule: a late token does not delay later ones.
       if (everyMs) await until(start + index * everyMs);
-      response.write(event({ content: tokenAt(writtenAt.length) }));
+      response.write(event({ [thinking ? "reasoning_content" : "content"]: tokenAt(writtenAt.length) }));
       writtenAt.push(now());
     }
-    process.send({ id: plan.id, writtenAt, isOver: false });
+    process.send({ id: plan.id, askedAt, writtenAt, isOver: false });
   }
   if (isGone) return;
   response.write(event({}, "stop"));
   response.write(usage(writtenAt.length));
   response.end("data: [DONE]\n\n");
-  process.send({ id: plan.id, writtenAt, isOver: true });
+  process.send({ id: plan.id, askedAt, writtenAt, isOver: true });
 });
 
 // A connection that is reused in the moment in which it is closed for idleness would cause a failure that is not the
