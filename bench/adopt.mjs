@@ -1,4 +1,5 @@
-// What it takes to begin: Bobbin's template `ai-sdk` and AIChatAgent, a chat with the same two tools, one after the other.
+// The effort of beginning: Bobbin's template `ai-sdk` and AIChatAgent, a chat with the same two tools, one after the
+// other.
 //   node bench/adopt.mjs [--rounds 3]     writes the table into docs/performance.md; with --dry it only prints it
 import { spawn, spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -32,7 +33,7 @@ await runMain(async () => {
 async function measureAll(rounds, modelUrl) {
   const measured = { bobbin: [], aichat: [] };
   for (let round = 0; round < rounds; round += 1) {
-    // Each round begins with another one.
+    // The rounds alternate which one is measured first.
     const names = round % 2 === 0 ? Object.keys(projects) : Object.keys(projects).reverse();
     for (const name of names) measured[name].push(await measure(projects[name], modelUrl));
     say(`Round ${round + 1}: ${JSON.stringify(Object.fromEntries(names.map((name) => [name, measured[name].at(-1)])))}`);
@@ -40,7 +41,7 @@ async function measureAll(rounds, modelUrl) {
   return tableOf(measured);
 }
 
-/** The server alone: the page and its packages are the same work in either. */
+/** Only the server: the page and its packages are the same work in both. */
 function makeOfTemplate(folder) {
   cpSync(inRoot("templates", "ai-sdk"), folder, { recursive: true });
   const { dependencies } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
@@ -67,7 +68,9 @@ async function measure({ make, contestant }, modelUrl) {
   }
 }
 
-/** `wrangler dev` is started, and a message is sent as soon as it listens, until the first words of an answer are there. */
+/**
+ * Starts `wrangler dev`, sends a message as soon as it listens, and stops the clock at the first words of an answer.
+ */
 async function firstAnswer(folder, contestant, modelUrl) {
   const args = ["dev", "--port", "0", "--inspector-port", "0", "--var", `MODEL_URL:${modelUrl}`, "--var", "AUTH:none"];
   const child = spawn(join(folder, "node_modules", ".bin", "wrangler"), args, { cwd: folder, env: { ...childEnv, CI: "true" }, detached: true, stdio: ["ignore", "pipe", "pipe"] });
@@ -117,7 +120,7 @@ function within(promise, what) {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
-/** Says one thing to whatever it is asked. */
+/** A model that gives the same answer to every request. */
 async function startModel() {
   const server = createServer((request, response) => {
     request.resume().on("end", () => {
@@ -134,7 +137,10 @@ function lines(folder, file) {
   return readFileSync(join(folder, file), "utf8").split("\n").filter((line) => line.trim() !== "" && !/^\s*(\/\/|#)/.test(line)).length;
 }
 
-/** As the template deploys: `vite build` bundles, and wrangler tells the size of what it would upload. The plugin is no part of what is compared before. */
+/**
+ * As the template deploys: `vite build` bundles, and wrangler reports the size of the upload. The plugin is not part of
+ * the figures above.
+ */
 async function gzipped(folder) {
   const { devDependencies } = JSON.parse(readFileSync(inRoot("templates", "ai-sdk", "package.json"), "utf8"));
   const plugin = ["vite", "@cloudflare/vite-plugin"].map((name) => `${name}@${devDependencies[name]}`);

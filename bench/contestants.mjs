@@ -1,23 +1,23 @@
-// Who is measured: how each is built, spoken to and understood.
-import { mkdirSync, writeFileSync } from "node:fs";
+// The contestants: how each is built, addressed and understood.
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { builtinModules } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { root } from "./runtime.mjs";
 
-/** Of a message in a history that was not written by conversing. */
+/** The timestamp of a message in a history that was filled in directly. */
 const FILLED_CHARS = 100;
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const built = join(here, "dist");
 
 /**
- * What a contestant has to say for itself:
- * - `address` that the worker answers by itself, `/health` if it is not said;
+ * What a contestant has to provide:
+ * - `address` that the worker answers by itself, by default `/health`;
  * - `path` of a thread's socket, with the place where a client left it, if there is one;
  * - `say`: the frame that starts a turn;
- * - `read`: what a frame brings, `{ text, isOver, isJoined, cursor, reply }`, each if it does.
+ * - `read`: the content of a frame, `{ text, isOver, isJoined, cursor, reply }`, each where it applies.
  */
 export const contestants = {
   bobbin: {
@@ -30,7 +30,7 @@ export const contestants = {
     ],
     object: { binding: "SESSION_DO", className: "SessionDO" },
     d1: true,
-    // Answered 404 by the worker alone: `/health` asks D1, which runs in the same process here.
+    // The worker itself answers it with 404: `/health` queries D1, which runs in the same process here.
     address: "/nothing",
     migrations: join(root, "migrations"),
     vars: { AUTH: "none", AGENT: "openai", SOCKETS_PER_SUBJECT: "4096", MESSAGES_PER_MINUTE: "100000" },
@@ -39,6 +39,7 @@ export const contestants = {
     read(frame) {
       const { type, cursor } = frame;
       if (type === "token") return { text: frame.token, cursor };
+      if (type === "block_delta") return { text: frame.delta, cursor };
       if (type === "final" || (type === "error" && cursor)) return { isOver: true, failure: frame.error, cursor };
       if (type === "snapshot") {
         return { isJoined: true, text: frame.inFlight.map(({ content }) => content).join(""), cursor, messages: frame.messages.length };
@@ -47,7 +48,7 @@ export const contestants = {
     },
     isOver: (raw) => raw.startsWith('{"type":"final"'),
     fill: (database, count) =>
-      // As a thread numbers them: each message is followed by its session event.
+      // Numbered as a thread does it: each message is followed by its session event.
       database.exec(`
         DELETE FROM bobbin_records;
         WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < ${count})
@@ -85,7 +86,7 @@ export const contestants = {
           return {};
       }
     },
-    // Its client asks for the history by HTTP.
+    // Its client loads the history over HTTP.
     async history(runtime, thread) {
       const response = await fetch(new URL(`/agents/chat/${thread}/get-messages`, runtime.url));
       if (!response.ok) throw new Error(`get-messages: ${response.status}`);
@@ -104,13 +105,27 @@ export const contestants = {
   },
   party: relay("party", "PartyServer", { binding: "Relay", className: "Relay" }, (thread) => `/parties/relay/${thread}`),
   floor: relay("floor", "floor", { binding: "OBJECT", className: "Relay" }, (thread) => `/${thread}`),
+  durable: relay("durable", "floor with one write", { binding: "OBJECT", className: "Relay" }, (thread) => `/${thread}`),
   empty: { name: "empty", title: "nothing" },
 };
+
+// The same two with an agent in the worker itself, which streams the plan in the message and calls no model.
+const { bobbin, aichat } = contestants;
+const { AGENT: _, ...varsInWorker } = bobbin.vars;
+const inWorker = { ...bobbin, object: { binding: "CHAT", className: "Chat" }, vars: varsInWorker };
+Object.assign(contestants, {
+  own: { ...inWorker, name: "own", title: "Bobbin, a generator in the worker", asksNoModel: true },
+  own_ai_sdk: { ...inWorker, name: "own_ai_sdk", title: "Bobbin, `streamText` in the worker", asksNoModel: true },
+  stream_text: { ...contestants.floor, name: "stream_text", title: "`streamText` alone", asksNoModel: true },
+  own_aichat: { ...aichat, name: "own_aichat", title: "AIChatAgent, `streamText` in the worker", asksNoModel: true },
+});
 
 // Another build of Bobbin, such as the one before a change, in the same run.
 const before = process.env.BENCH_BEFORE;
 if (before) contestants.before = { ...contestants.bobbin, name: "before", title: "before", modulesRoot: before };
 export const everybody = ["bobbin", ...(before ? ["before"] : []), "aichat", "party", "floor"];
+/** The columns of a table, of those that were measured. */
+export const columns = ["own", "own_ai_sdk", ...everybody, "durable", "stream_text", "own_aichat"];
 
 function relay(name, title, object, path) {
   return {
@@ -121,12 +136,12 @@ function relay(name, title, object, path) {
     say: (_id, content) => JSON.stringify({ content }),
     read: ({ type, token }) => (type === "token" ? { text: token } : { isOver: type === "done" }),
     isOver: (raw) => raw === '{"type":"done"}',
-    // Nothing is said when one joins.
+    // No frame is sent to a client that joins.
     isSilent: true,
   };
 }
 
-/** CommonJS packages `require` what the runtime only lets one import. */
+/** CommonJS packages `require` modules that the runtime only lets one import. */
 const nodeModules = {
   name: "node-modules",
   setup({ onResolve, onLoad }) {
@@ -141,7 +156,7 @@ const nodeModules = {
 /** Bundles and minifies those that are JavaScript. */
 export async function buildContestants() {
   mkdirSync(built, { recursive: true });
-  for (const name of ["aichat", "party", "floor", "empty"]) {
+  for (const name of ["aichat", "party", "floor", "durable", "empty", "own", "own_ai_sdk", "own_aichat", "stream_text"]) {
     const outfile = join(built, `${name}.js`);
     await build({
       entryPoints: [join(here, "contestants", `${name}.js`)],
@@ -154,15 +169,20 @@ export async function buildContestants() {
       target: "es2024",
       conditions: ["workerd", "worker", "browser"],
       external: ["cloudflare:*", "node:*"],
+      // The wasm is a module beside the script.
+      loader: { ".wasm": "copy" },
+      assetNames: "[name]",
       plugins: [nodeModules],
       define: { "process.env.NODE_ENV": '"production"' },
       logLevel: "error",
     });
-    Object.assign(contestants[name], { modulesRoot: built, modules: [{ type: "ESModule", path: `${name}.js` }] });
+    const modules = [{ type: "ESModule", path: `${name}.js` }];
+    if (readFileSync(outfile, "utf8").includes("./bobbin.wasm")) modules.push({ type: "CompiledWasm", path: "bobbin.wasm" });
+    Object.assign(contestants[name], { modulesRoot: built, modules });
   }
 }
 
-/** The same contestant, whose object tells at `/__counts?thread=` what it wrote. Its CPU is not to be measured. */
+/** The same contestant, whose object reports its writes at `/__counts?thread=`. Its CPU must not be measured. */
 export function counted(contestant) {
   const [main, ...others] = contestant.modules;
   const path = "counted.js";

@@ -1,4 +1,5 @@
-// What a product costs a month, by the counts of docs/operations.md and the platform's list prices: `node bench/cost.mjs --help`.
+// The monthly cost of a product, by the counts in docs/operations.md and the platform's list prices: `node
+// bench/cost.mjs --help`.
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 
@@ -6,7 +7,7 @@ const HELP = `node bench/cost.mjs [--seconds 8] [--journal 490] [--search messag
 
 The bill of a month, in dollars, of so many turns a day: of --seconds each, 10 to a session of 20 messages of 900 bytes, 2 connections to a session, sessions kept for --kept days.`;
 
-/** In dollars; what the paid plan of $5 includes stands beside it. Read on 2026-11-21. */
+/** In dollars; the amounts included in the paid plan of $5 stand beside them. Read on 2026-11-21. */
 const PRICES = {
   requests: { each: 0.3e-6, included: 10e6 },
   objectRequests: { each: 0.15e-6, included: 1e6 },
@@ -24,7 +25,7 @@ const CONNECTIONS_OF_SESSION = 2;
 const GUARD_SECONDS = 8;
 const OBJECT_GB = 0.128;
 
-/** Of a turn, and of a session of ten as it is stored. */
+/** Of a turn, and of a stored session of ten turns. */
 function bobbin({ seconds, journal, search }) {
   const guards = Math.floor((seconds - 0.001) / GUARD_SECONDS);
   const deliveries = seconds > 10 ? 2 : 1;
@@ -40,7 +41,7 @@ function bobbin({ seconds, journal, search }) {
   };
 }
 
-/** As measured at turns of 8 s; its rows grow with the text. */
+/** As measured at turns of 8 s; the rows grow with the text. */
 function aiChatAgent({ seconds }) {
   return { rows: Math.round((73 * seconds) / 8), databaseRows: 0, objectRequests: 0.05, logLines: 0, connectionLines: 0, objectKilobytes: 291, databaseKilobytes: 0 };
 }
@@ -64,7 +65,7 @@ export function bill(of, { seconds, kept, turns }) {
 }
 
 const CHOICES = [
-  ["as it is by default", {}],
+  ["defaults", {}],
   ["`JOURNAL_MS=2000`", { journal: 2_000 }],
   ["`JOURNAL_MS=5000`", { journal: 5_000 }],
   ["`SEARCH=titles`", { search: "titles" }],
@@ -73,7 +74,7 @@ const CHOICES = [
   ["`JOURNAL_MS=2000`, `SEARCH=titles`, `RETENTION_DAYS=90`", { journal: 2_000, search: "titles", kept: 90 }],
 ];
 
-/** The table of docs/operations.md. */
+/** The table in docs/operations.md. */
 export function table({ seconds = 8, journal = 490, search = "messages", kept = 365, turns = [1_000, 100_000, 10_000_000] } = {}) {
   const dollars = (amount) => `$${Math.round(amount).toLocaleString("en-US")}`;
   const row = (name, of, given) => `| ${[name, ...turns.map((count) => dollars(bill(of, { ...given, turns: count })))].join(" | ")} |`;

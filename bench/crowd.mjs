@@ -1,4 +1,5 @@
-// Many sockets on one thread: how many frames an answer of 200 words, made in a second, is for each of them, and when the last has its end.
+// Many sockets on one thread: how many frames each gets for an answer of 200 words, produced in a second, and when the
+// last one has its end.
 //   node bench/crowd.mjs [sockets ...]     by default 250 1000 4096
 import WebSocket from "ws";
 import { runMain, say } from "../scripts/lib.mjs";
@@ -39,7 +40,10 @@ async function measure(url, sockets) {
   return { tokenFrames: tokens[Math.floor(tokens.length / 2)], firstEndS: seconds(Math.min(...ends)), lastEndS: seconds(Math.max(...ends)) };
 }
 
-/** Resolves once the socket is connected. It looks for the frame's type alone: what reads is not to be what is measured. */
+/**
+ * Resolves once the socket is connected. It looks only at the frame's type, so that the measurement is not dominated by
+ * its readers.
+ */
 function join(url) {
   const socket = new WebSocket(new URL("/sessions/crowd/websocket", url.replace("http:", "ws:")), { perMessageDeflate: false });
   const over = Promise.withResolvers();

@@ -1,4 +1,5 @@
-// What a token costs a reader of each dialect: an answer of 400 words, 5 ms apart, to many readers of one thread.
+// The cost of a token for each reader of each dialect: an answer of 400 words, 5 ms apart, to many readers of one
+// thread.
 //   node bench/dialects.mjs [readers] [rounds]     by default 100 3
 import WebSocket from "ws";
 import { runMain, say } from "../scripts/lib.mjs";
@@ -13,7 +14,9 @@ const AT_ONCE = 50;
 const { bobbin } = contestants;
 const echo = { ...bobbin, vars: { ...bobbin.vars, AGENT: "echo", ECHO_DELAY_MS: String(WORD_MS) } };
 
-/** How each is opened; it comes to `{ over, close }`, and `over` to the frames and bytes that it was sent. */
+/**
+ * How each dialect is opened; resolves to `{ over, close }`, and `over` to the number of frames and bytes that arrived.
+ */
 const dialects = {
   native: (url, thread) => socket(`${url}sessions/${thread}/websocket`, undefined, '{"type":"final"'),
   events: (url, thread) => stream(`${url}sessions/${thread}/events`, '"type":"final"'),
@@ -30,7 +33,7 @@ await runMain(async () => {
     for (let round = 0; round <= rounds; round += 1) {
       for (const [name, open] of Object.entries(dialects)) {
         const sample = await measure(runtime, `${name}-${round}`, open, readers);
-        // The first one warms up.
+        // The first round warms up.
         if (round > 0) results[name].push(sample);
       }
     }
@@ -39,7 +42,7 @@ await runMain(async () => {
   }
   const median = (name, of) => results[name].map((it) => it[of]).sort((a, b) => a - b)[Math.floor(rounds / 2)];
   for (const name of Object.keys(dialects)) {
-    // Who comes later is sent the same text in fewer frames.
+    // A reader that joins later is sent the same text in fewer frames.
     const perFrame = (of) => median(of, "cpuMs") / median(of, "frames");
     const timesNative = Number((perFrame(name) / perFrame("native")).toFixed(2));
     say(JSON.stringify({ name, readers, cpuMs: Math.round(median(name, "cpuMs")), frames: median(name, "frames"), bytes: median(name, "bytes"), timesNative }));
@@ -53,7 +56,7 @@ async function measure(runtime, thread, open, readers) {
   writer.on("message", (data) => String(data).startsWith('{"type":"check"') && writer.send(String(data)));
   writer.send(JSON.stringify({ type: "message", requestId: "first", content: "hi" }));
   await new Promise((resolve) => writer.on("message", (data) => String(data).startsWith('{"type":"final"') && resolve()));
-  // Native readers are there before; the others can only ask for a turn that runs.
+  // Native readers join before the turn; the others can only ask for a turn that runs.
   const before = await settledCpuMs(runtime);
   writer.send(JSON.stringify({ type: "message", requestId: "bench", content: "word ".repeat(WORDS).trim() }));
   await new Promise((resolve) => writer.on("message", (data) => String(data).startsWith('{"type":"token"') && resolve()));

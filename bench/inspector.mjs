@@ -1,9 +1,10 @@
-// What is in the memory of a runtime's process: its own isolates and those that stand for D1, R2 and the door, by the inspector of each.
+// The memory of a runtime's process, by the inspector of each isolate: its own isolates and those that stand for D1, R2
+// and the front door.
 import WebSocket from "ws";
 
 const MB = 1024 * 1024;
 
-/** The same contestant, whose worker tells at `/__memory` how large its wasm's memory is. */
+/** The same contestant, whose worker reports the size of its wasm memory at `/__memory`. */
 export function withWasmMemory(contestant) {
   const [main, ...others] = contestant.modules;
   const entry = `import "./memories.js"; import worker from "./${main.path}"; export * from "./${main.path}";
@@ -28,7 +29,7 @@ export async function wasmMb(runtime) {
   return (await (await fetch(new URL("/__memory", runtime.url))).json()) / MB;
 }
 
-/** In words, in MB. It collects the garbage of all isolates before, if that is asked for. */
+/** As text, in MB. On request it first collects the garbage of all isolates. */
 export async function memoryOf(runtime, isCollected = false) {
   const heaps = await heapsOf(runtime.inspector, isCollected);
   const wasm = await wasmMb(runtime);
@@ -40,7 +41,7 @@ export async function memoryOf(runtime, isCollected = false) {
   return `process ${shown(anonymous)}; heap ${shown(sum(own, "used"))} of ${shown(sum(own, "total"))}; wasm ${shown(wasm)}; heaps of Miniflare's workers ${shown(sum(others, "used"))} of ${shown(sum(others, "total"))}; the rest ${shown(left)}`;
 }
 
-/** MB of each isolate's heap, in use and in all. */
+/** MB of each isolate's heap, in use and in total. */
 async function heapsOf(inspector, isCollected) {
   const targets = await (await fetch(new URL("/json", inspector))).json();
   const heaps = {};

@@ -1,4 +1,4 @@
-// Clients and a model: who speaks, who listens, what arrives and when.
+// Clients and a model: who sends, who receives, what arrives and when.
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import WebSocket from "ws";
@@ -6,7 +6,7 @@ import { now, pause } from "./clock.mjs";
 import { TOKEN_CHARS } from "./tokens.mjs";
 
 const DEADLINE_MS = 120_000;
-/** Of 100 ms, what a process at rest may use. */
+/** The CPU time that a process at rest may use in 100 ms. */
 const QUIET_CPU_MS = 1;
 
 /** The model's process. */
@@ -27,11 +27,16 @@ export class Model {
     return model;
   }
 
-  /** When the model wrote each token of a plan, once there are as many. */
+  /** The times at which the model wrote each token of a plan, once there are as many. */
   async wrote(id, tokens) {
+    return (await this.answered(id, tokens)).writtenAt;
+  }
+
+  /** The same, with the time at which the model was asked: `{ askedAt, writtenAt }`. */
+  async answered(id, tokens) {
     for (;;) {
       const told = this.#told.get(id);
-      if (told && told.writtenAt.length >= tokens) return told.writtenAt;
+      if (told && told.writtenAt.length >= tokens) return told;
       await within(this.#wake.promise, `${tokens} tokens of ${id}`);
     }
   }
@@ -45,7 +50,7 @@ export class Client {
   frames = 0;
   bytes = 0;
   chars = 0;
-  /** When each token came; of clients that read. */
+  /** The time at which each token arrived; only for clients that read. */
   arrivedAt = [];
   messages = 0;
   cursor;
@@ -56,7 +61,7 @@ export class Client {
   #over = Promise.withResolvers();
   #wanted;
 
-  /** A client that does not read only counts, and sees the turn's end. */
+  /** A client that does not read only counts frames, and sees the turn's end. */
   static async connect(runtime, contestant, thread, { reads = true, cursor, tokens = 0 } = {}) {
     const client = new Client();
     const url = new URL(contestant.path(thread, cursor), runtime.url);
@@ -83,7 +88,7 @@ export class Client {
     return within(this.#over.promise, "the turn's end");
   }
 
-  /** Until the text is as long as so many tokens. */
+  /** Resolves when the text is as long as this many tokens. */
   tokens(count) {
     if (this.chars >= count * TOKEN_CHARS) return Promise.resolve();
     this.#wanted = { tokens: count, done: Promise.withResolvers() };
@@ -109,7 +114,7 @@ export class Client {
     this.frames += 1;
     this.bytes += data.length;
     const raw = this.#reads || data.length < 100_000 ? String(data) : "";
-    // As Bobbin's clients do.
+    // Checks are answered as Bobbin's clients do.
     if (raw.startsWith('{"type":"check"')) return this.send(raw);
     if (!this.#reads) {
       this.#joined.resolve();
@@ -140,7 +145,9 @@ export class Client {
 let ids = 0;
 export const freshId = (name) => `${name}-${process.pid}-${(ids += 1)}`;
 
-/** The CPU of a process at rest: the last writes and deliveries are part of a turn. */
+/**
+ * Waits until the process is at rest, because the last writes and deliveries are part of a turn. Returns its CPU time.
+ */
 export async function settledCpuMs(runtime) {
   let last = runtime.cpuMs();
   for (let quiet = 0; quiet < 4; ) {

@@ -1,6 +1,8 @@
-// Where the memory of the runtime's process goes under steady traffic, and whether it is used again: V8's heaps, the wasm's memory, and what is left, which is the runtime's own.
+// Where the memory of the runtime's process goes under steady traffic, and whether it is reused: V8's heaps, the wasm
+// memory, and the rest, which is the runtime's own.
 //   node bench/memory.mjs [--who bobbin,floor] [--traffic turns,sockets,threads] [--count 20000] [--without d1]
-// `turns`: sockets that stay say one thing after another. `sockets`: sockets come and go, and say nothing. `threads`: each turn is the first of its thread.
+// `turns`: sockets that stay send one message after another. `sockets`: sockets connect and leave, and send nothing.
+// `threads`: each turn is the first of its thread.
 import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { runMain, say } from "../scripts/lib.mjs";
@@ -12,7 +14,7 @@ import { Runtime } from "./runtime.mjs";
 
 const [AT_ONCE, THREADS, SAMPLES] = [20, 20, 8];
 const PLAN = [{ tokens: 20 }];
-/** After ten seconds an idle object goes. */
+/** After ten seconds an idle object is evicted. */
 const REST_MS = 15_000;
 
 const { values } = parseArgs({

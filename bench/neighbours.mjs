@@ -1,4 +1,5 @@
-// Of those that docs/compare.md sets beside Bobbin and no scenario measures: what each installs, and what they ask of their stores for one answer.
+// The products that docs/compare.md compares with Bobbin and no scenario measures: what each installs, and the requests
+// that each makes to its store for one answer.
 //   node bench/neighbours.mjs
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -14,7 +15,7 @@ const neighbours = [
   { title: "AI SDK with resumable-stream", dependencies: { ...AI_7, "resumable-stream": "2.2.13", redis: "6.3.1" }, counts: "redis.mjs" },
   {
     title: "AI SDK with Durable Streams",
-    // Its adapter knows no later one.
+    // Its adapter supports no later version.
     dependencies: { ...AI_6, "@durable-streams/aisdk-transport": "0.0.7" },
     devDependencies: { "@durable-streams/server": "0.3.7" },
     counts: "streams.mjs",

@@ -2,10 +2,13 @@
 import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 
-/** What each of those compared uses, and would be there without any of them. */
+/** Packages that each of the compared applications uses, and that would be there without any of them. */
 export const SHARED = ["ai", "@ai-sdk/openai-compatible", "zod"];
 
-/** What is installed for the worker, without the tools to develop it; and of that, what `ai` and its provider do not bring. */
+/**
+ * The packages installed for the worker, without its development tools; and of those, the ones that `ai` and its
+ * provider do not bring.
+ */
 export function packages(folder) {
   const { dependencies } = manifestOf(folder);
   const all = needed(folder, Object.keys(dependencies));
@@ -18,7 +21,7 @@ function manifestOf(folder) {
   return JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
 }
 
-/** The folders of packages and of all that they need. A peer that is optional is none that they need. */
+/** The folders of packages and of all their dependencies. An optional peer is not a dependency. */
 function needed(folder, names) {
   const found = new Set();
   const visit = (from, name) => {

@@ -1,6 +1,6 @@
 // From samples to a table, ratios and pictures.
 import { readFileSync, writeFileSync } from "node:fs";
-import { contestants, everybody, save } from "./contestants.mjs";
+import { columns, contestants, everybody, save } from "./contestants.mjs";
 import { root } from "./runtime.mjs";
 import { median } from "./scenarios.mjs";
 import { bars } from "./svg.mjs";
@@ -10,7 +10,10 @@ const END = "<!-- bench: end -->";
 
 const WRITES = [["rows", "rows of SQL"], ["alarms", "alarm writes"], ["statements", "SQL statements"], ["d1", "D1 round trips"], ["d1Rows", "rows of D1"]];
 
-/** What each scenario is told by, in its unit. */
+const FIRST = [["sentMs", "ms to the first token, p50"], ["sentP99Ms", "ms to the first token, p99"], ["toModelMs", "of it until the model is asked"], ["toClientsMs", "of it from the model's first token on"]];
+const BURST = [["cpuMs", "CPU ms"], ["wallMs", "wall ms"], ["frames", "frames"], ["bytes", "bytes"]];
+
+/** The figures that represent each scenario, with their units. */
 const METRICS = {
   1: [["cpuMs", "CPU ms"], ["frames", "frames"], ["bytes", "bytes"], ["firstMs", "first token ms"], ["delayP50Ms", "delay p50 ms"], ["delayP99Ms", "delay p99 ms"]],
   2: [["cpuMs", "CPU ms"], ["wallMs", "wall ms"], ["frames", "frames"], ["bytes", "bytes"], ["delayP50Ms", "delay p50 ms"], ["delayP99Ms", "delay p99 ms"]],
@@ -24,10 +27,15 @@ const METRICS = {
   13: WRITES,
   14: WRITES,
   12: [["cpuMs", "CPU ms"]],
+  15: FIRST,
+  16: FIRST,
+  17: [["text_cpuMs", "CPU ms of text"], ["thinking_cpuMs", "CPU ms of thinking"], ["text_bytes", "bytes of text"], ["thinking_bytes", "bytes of thinking"], ["text_delayP50Ms", "delay p50 ms of text"], ["thinking_delayP50Ms", "delay p50 ms of thinking"]],
+  18: BURST,
+  19: BURST,
   11: [["cpuMs", "CPU ms"], ["tokensPerS", "tokens/s"], ["delayP50Ms", "delay p50 ms"], ["delayP99Ms", "delay p99 ms"]],
 };
 
-/** What was set out to be reached: at most `atMost` times another contestant's, or a number of one's own. */
+/** The goals of Bobbin, or of `who`: at most `atMost` times another contestant's figure, or a number of one's own. */
 const TARGETS = [
   { id: "1", metric: "cpuMs", to: "floor", atMost: 1.15 },
   { id: "1", metric: "cpuMs", to: "aichat", atMost: 0.25 },
@@ -52,6 +60,16 @@ const TARGETS = [
   { id: "9", metric: "answerMs", to: "aichat", atMost: 1 },
   { id: "10", metric: "rows", atMost: 20 },
   { id: "10", metric: "d1", atMost: 2 },
+  { id: "15", metric: "sentMs", to: "durable", atMost: 1.3 },
+  { id: "16", metric: "sentMs", to: "durable", atMost: 1.3 },
+  { id: "17", metric: "thinking_bytes", to: "bobbin", of: "text_bytes", atMost: 2.2 },
+  { id: "17", metric: "thinking_cpuMs", to: "bobbin", of: "text_cpuMs", atMost: 1.3 },
+  ...["own", "own_ai_sdk"].flatMap((who) => [
+    { id: "18", who, metric: "cpuMs", to: "own_aichat", atMost: 0.25 },
+    { id: "19", who, metric: "cpuMs", to: "own_aichat", atMost: 0.1 },
+    { id: "18", who, metric: "cpuMs", to: "bobbin", atMost: 1.5 },
+    { id: "19", who, metric: "cpuMs", to: "bobbin", atMost: 1.5 },
+  ]),
   { id: "11", metric: "cpuMs", to: "aichat", atMost: 1 },
   { id: "11", metric: "cpuMs", to: "party", atMost: 1 },
   { id: "11", metric: "delayP99Ms", to: "aichat", atMost: 1 },
@@ -83,17 +101,17 @@ function machine({ date, cpu, cores, note }, samples) {
 
 function targets(samples) {
   const lines = TARGETS.map((target) => ({ ...target, measured: measure(samples, target) })).filter(({ measured }) => measured !== undefined);
-  const rows = lines.map(({ id, metric, to, of, atMost, measured }) => {
-    const unit = unitOf(id, metric);
+  const rows = lines.map(({ id, who, metric, to, of, atMost, measured }) => {
+    const unit = who ? `${contestants[who].title}: ${unitOf(id, metric)}` : unitOf(id, metric);
     const what = to ? `${unit} ÷ ${contestants[to].title}'s${of ? ` ${unitOf(id, of)}` : ""}` : unit;
     return `| ${id} | ${what} | ${number(atMost)} | ${number(measured)} | ${measured <= atMost ? "met" : "**missed**"} |`;
   });
   return ["| scenario | Bobbin's | at most | measured | |", "|---|---|---|---|---|", ...rows].join("\n");
 }
 
-/** A ratio is the median of each round's own. */
-function measure(samples, { id, metric, to, of = metric }) {
-  const own = samples[id]?.bobbin;
+/** A ratio is the median of each round's own ratio. */
+function measure(samples, { id, who = "bobbin", metric, to, of = metric }) {
+  const own = samples[id]?.[who];
   if (!own || own[0][metric] === undefined) return undefined;
   if (!to) return median(own.map((sample) => sample[metric]));
   const other = samples[id][to];
@@ -106,17 +124,16 @@ function measure(samples, { id, metric, to, of = metric }) {
 }
 
 function table({ id, title }, byName) {
-  const names = everybody.filter((name) => byName[name]);
+  const names = columns.filter((name) => byName[name]);
   const metrics = METRICS[id].filter(([metric]) => names.some((name) => byName[name][0][metric] !== undefined));
   const head = `| | ${names.map((name) => contestants[name].title).join(" | ")} |${names.slice(1).map((name) => ` ÷ ${contestants[name].title} |`).join("")}`;
   const rows = metrics.map(([metric, unit]) => {
     const cells = names.map((name) => spread(byName[name].map((sample) => sample[metric])));
-    const ratios = names.slice(1).map((to) => measure({ [id]: byName }, { id, metric, to }));
+    const ratios = names.slice(1).map((to) => measure({ [id]: byName }, { id, who: names[0], metric, to }));
     return `| ${unit} | ${cells.join(" | ")} | ${ratios.map((ratio) => (ratio === undefined ? "" : number(ratio))).join(" | ")} |`;
   });
-  const columns = 1 + names.length + names.length - 1;
   const rounds = byName[names[0]].length;
-  return [`### ${id}. ${title[0].toUpperCase()}${title.slice(1)} (${rounds} ${rounds === 1 ? "round" : "rounds"})`, "", head, `|${"---|".repeat(columns)}`, ...rows].join("\n");
+  return [`### ${id}. ${title[0].toUpperCase()}${title.slice(1)} (${rounds} ${rounds === 1 ? "round" : "rounds"})`, "", head, `|${"---|".repeat(2 * names.length)}`, ...rows].join("\n");
 }
 
 function spread(values) {

@@ -58,7 +58,7 @@ const about = {
   cpu: cpus()[0].model,
   cores: cpus().length,
 };
-// A part that is measured anew takes the place of that part alone.
+// A part that is measured again replaces only that part.
 const path = `${root}/bench/results.json`;
 const earlier = only && existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).samples : {};
 const titles = [...turns, ...others].map(({ id, title }) => ({ id, title }));
@@ -69,7 +69,7 @@ else {
   report(measured);
 }
 
-/** Every contestant once, and each round another one first. */
+/** Every contestant once, and each round starts with another one. */
 async function sampleAll(scenario, round) {
   const names = contestantsOf(scenario);
   const rotated = names.map((_, index) => names[(index + round) % names.length]);
@@ -83,7 +83,7 @@ async function sampleAll(scenario, round) {
       continue;
     }
     ((samples[scenario.id] ??= {})[name] ??= []).push({ round, load, commit, ...sample });
-    const numbers = Object.entries(sample).map(([key, value]) => `${key} ${Math.round(value * 100) / 100}`);
+    const numbers = Object.entries(sample).filter(([, value]) => value !== undefined).map(([key, value]) => `${key} ${Math.round(value * 100) / 100}`);
     console.error(`${scenario.id} round ${round + 1} ${name}: ${numbers.join(", ")}`);
   }
 }

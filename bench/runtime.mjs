@@ -1,4 +1,4 @@
-// A contestant under workerd, and what its process costs.
+// A contestant under workerd, and the cost of its process.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -48,7 +48,7 @@ export class Runtime {
     rmSync(this.#dir, { recursive: true, force: true });
   }
 
-  /** CPU of the whole process since its start, user and system. */
+  /** CPU time of the whole process since its start, user and system. */
   cpuMs() {
     const tasks = `/proc/${this.#pid}/task`;
     const ns = readdirSync(tasks).map((task) => Number(readFileSync(`${tasks}/${task}/schedstat`, "utf8").split(" ")[0]));
@@ -64,7 +64,7 @@ export class Runtime {
     return Number(readFileSync(`/proc/${this.#pid}/status`, "utf8").match(/RssAnon:\s+(\d+)/)[1]);
   }
 
-  /** Opens the file of the only object there is. The runtime has to be stopped. */
+  /** Opens the file of the only object. The runtime has to be stopped. */
   database() {
     const folder = join(this.#dir, "do", `${this.#contestant.name}-${this.#contestant.object.className}`);
     const [file] = readdirSync(folder).filter((name) => /^[0-9a-f]{64}\.sqlite$/.test(name));

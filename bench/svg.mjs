@@ -1,4 +1,4 @@
-// Bars, drawn by hand. Readable on light and on dark.
+// Bars, drawn by hand. Readable on a light and on a dark background.
 import { median } from "./scenarios.mjs";
 
 const WIDTH = 760;
@@ -8,7 +8,7 @@ const BAR = 16;
 const GAP = 4;
 const COLOURS = { Bobbin: "#2f7ed8", AIChatAgent: "#e8833a", PartyServer: "#8a8f98", floor: "#4aa564" };
 
-/** Groups of bars, each group on a scale of its own; a line across a bar goes from the least to the most. */
+/** Groups of bars, each group with its own scale; a line across a bar goes from the minimum to the maximum. */
 export function bars(title, groups, number) {
   const parts = [];
   let y = 34;

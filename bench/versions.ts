@@ -1,5 +1,5 @@
-// What versions cost: pages, joins and choices in threads of 10 and of 100,000 messages, without versions and with 1,000.
-// `node bench/versions.ts`, after `npm run build`. The times are those of whole requests on loopback.
+// The cost of versions: pages, joins and choices in threads of 10 and of 100,000 messages, without versions and with
+// 1,000. `node bench/versions.ts`, after `npm run build`. The times are those of whole requests on loopback.
 import { type Bobbin, freshId, start } from "../tests/worker/harness.ts";
 import { type Client, endOf } from "../tests/worker/client.ts";
 import { fillObject, linked } from "../tests/worker/support/d1_fill.ts";

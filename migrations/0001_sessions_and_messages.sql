@@ -1,4 +1,4 @@
--- What D1 knows of a thread: enough to list, search and read it without waking its object.
+-- The data about a thread in D1: enough to list, search and read it without waking its object.
 
 CREATE TABLE sessions (
   n INTEGER PRIMARY KEY,

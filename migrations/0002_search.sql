@@ -1,5 +1,5 @@
--- Full-text search over titles and messages. The indices hold no text of their own: it stands in `words`.
--- Beside letters and digits, words hold marks, without which many scripts cannot be read, and emoji.
+-- Full-text search in titles and messages. The indices keep no text of their own: it is in `words`. Besides
+-- letters and digits, words contain marks, without which many scripts cannot be read, and emoji.
 
 CREATE VIRTUAL TABLE session_search USING fts5 (
   words, content = 'sessions', content_rowid = 'n', tokenize = "unicode61 remove_diacritics 2 categories 'L* N* Co So M*'",

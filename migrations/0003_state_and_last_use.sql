@@ -1,5 +1,6 @@
--- More of a session: what its turns do, and what an application keeps with it. The list by last use.
--- From here on each migration ends by recording its number, so that a build can tell a newer database.
+-- More data about a session: the state of its turns, and the application's metadata. Also the list by last
+-- use. From here on each migration ends by recording its number, so that a build can recognise a newer
+-- database.
 
 ALTER TABLE sessions ADD COLUMN state TEXT; -- idle, running or waiting, as of the last delivery
 ALTER TABLE sessions ADD COLUMN metadata TEXT; -- JSON: an object

@@ -1,6 +1,6 @@
--- A search that costs what its owner has written. In `words`, a build that knows this migration puts char(31) before
--- each word and at the beginning; this index holds them with the owner's key in its place, so that each owner has
--- words of its own. Titles have negative rowids. It keeps no text.
+-- A search that costs only as much as its owner has written. In `words`, a build that knows this migration
+-- puts char(31) before each word and at the beginning. This index replaces it by the owner's key, so that
+-- each owner has words of their own. Titles have negative rowids. The index keeps no text.
 
 ALTER TABLE sessions ADD COLUMN owner_key TEXT; -- letters and digits that stand for the owner
 ALTER TABLE messages ADD COLUMN metadata TEXT; -- JSON: what was sent along, or the figures of an answer
@@ -9,11 +9,11 @@ CREATE VIRTUAL TABLE owned_search USING fts5 (
   words, content = '', contentless_delete = 1, tokenize = "unicode61 remove_diacritics 2 categories 'L* N* Co So M*'"
 );
 
--- What older builds wrote, and still write while they run beside this one: it is written anew, bit by bit.
+-- Texts of older builds, which may still run beside this one. They are indexed again little by little.
 CREATE INDEX sessions_in_older_form ON sessions (n) WHERE substr(words, 1, 1) <> char(31);
 CREATE INDEX messages_in_older_form ON messages (n) WHERE substr(words, 1, 1) <> char(31);
 
--- Sessions that do something: few, however many there are.
+-- Sessions with open turns: these are few, however many sessions there are.
 CREATE INDEX sessions_by_state ON sessions (state, last_message_at, id) WHERE state <> 'idle';
 
 CREATE TRIGGER owned_session_insert AFTER INSERT ON sessions WHEN substr(new.words, 1, 1) = char(31) BEGIN

@@ -2,7 +2,7 @@
 // compiled for size, because it is loaded with every start and seldom runs.
 import { functionsOf } from "./wasm.mjs";
 
-/** Modules of the crate. If words follow a module, only its functions and types of these names are meant. */
+/** Modules of the crate. If names follow a module, only its functions and types with these names are meant. */
 const HOT = [
   "agent::http::stream push event text",
   "agent::openai::chunk",
@@ -23,10 +23,11 @@ const HOT = [
 ].map((line) => line.split(" "));
 
 const CRATE = "6bobbin";
-// In the compiler's mangled names each word follows its length, with a `_` between them if the word begins like a number.
+// In the compiler's mangled names each word follows its length, with a `_` between them if the word begins with a
+// digit.
 const WORD_LENGTH = /(\d+)_?/y;
 
-/** The compiler's names of all functions that are hot, out of a wasm that holds them. */
+/** The compiler's names of all hot functions, read from a wasm that contains them. */
 export function hotFunctions(wasm) {
   return [...functionsOf(wasm).values()].map(({ name }) => name).filter((name) => name !== undefined && isHot(name));
 }

@@ -1,4 +1,4 @@
-// Knows nothing of node_modules and runs on Node 20: it is what installs everything else.
+// Knows nothing of node_modules and runs on Node 20, because it installs everything else.
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
@@ -26,7 +26,7 @@ export function say(line) {
   console.error(line);
 }
 
-/** Runs `main` and turns what it throws into one line and a failing exit. */
+/** Runs `main` and turns an error into one line and a failing exit. */
 export async function runMain(main) {
   try {
     await main();
@@ -36,14 +36,17 @@ export async function runMain(main) {
   }
 }
 
-/** Runs a command to its end with this terminal; a signal to us goes on to it, and ends us after it. */
+/**
+ * Runs a command to its end with this terminal; a signal to this process is passed on to it, and ends this process
+ * after it.
+ */
 export async function run(command, args, options = {}) {
   const { code, signal, stopped } = await finish(start(command, args, { stdio: "inherit", ...options }));
   if (stopped) process.exit(130);
   if (code !== 0) throw new Failure(`${command} ${args.join(" ")} failed (${signal ?? `exit ${code}`})`);
 }
 
-/** What a command printed, or undefined if it failed or does not exist. */
+/** The command's output, or undefined if it failed or does not exist. */
 export async function output(command, args, options = {}) {
   const child = start(command, args, { stdio: ["ignore", "pipe", "ignore"], ...options });
   const chunks = [];
@@ -64,7 +67,7 @@ function finish(child) {
   };
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"];
   for (const signal of signals) process.on(signal, forward);
-  // npm hands a signal to the shell between it and us, which dies of it without telling us.
+  // npm sends a signal to the shell between it and this process, and the shell dies without passing it on.
   const parent = process.ppid;
   const orphaned = setInterval(() => process.ppid !== parent && forward("SIGTERM"), 500);
   return new Promise((resolve) => {
@@ -76,7 +79,7 @@ function finish(child) {
   });
 }
 
-/** One hash over files, folders (deeply) and strings of a build's input. */
+/** One hash over files, folders (recursively) and strings of a build's input. */
 export function hashOf(paths, strings = []) {
   const hash = createHash("sha256");
   for (const file of paths.flatMap((path) => filesIn(inRoot(path)))) {

@@ -1,5 +1,5 @@
-// Converts DWARF's table of lines, which says from which line of Rust each piece of code was made, into a source map:
-// `wasm-opt` keeps that correct while it changes the code. https://dwarfstd.org/doc/DWARF5.pdf, section 6.2
+// Converts DWARF's line table, which says from which line of Rust each piece of code was made, into a source map:
+// `wasm-opt` keeps a source map correct while it changes the code. https://dwarfstd.org/doc/DWARF5.pdf, section 6.2
 import { posix } from "node:path";
 import { encode } from "@jridgewell/sourcemap-codec";
 import { Failure } from "./lib.mjs";
@@ -8,11 +8,12 @@ import { Reader, codeOffsetOf, customSection } from "./wasm.mjs";
 const DWARF_VERSION = 5;
 const OPCODE = { copy: 1, advancePc: 2, advanceLine: 3, setFile: 4, setColumn: 5, addConstantToPc: 8, addFixedToPc: 9, setIsa: 12 };
 const EXTENDED = { endSequence: 1, setAddress: 2 };
-// The root of std, or of a registry; the crate's name follows it. Crates of a registry name each other's folders from there, too.
+// The root of std, or of a registry; the crate's name follows it. Crates of a registry also name each other's folders
+// from there.
 const ROOT_OF_CRATES = /^.*(?:\/rustc\/[0-9a-f]+\/library|-[0-9a-f]{16})\//;
 const CONTENT = { path: 1, folder: 2 };
 
-/** A source map of `wasm`, which holds the section `.debug_line`, for `stripped`: the same code in another file. */
+/** A source map for `stripped`, from `wasm`: both have the same code, but only `wasm` has the section `.debug_line`. */
 export function sourceMapOf(wasm, stripped) {
   const table = customSection(wasm, ".debug_line");
   if (!table) throw new Failure("The compiled wasm has no table of lines: is the profile built with `debug = \"line-tables-only\"`?");
@@ -26,7 +27,7 @@ export function sourceMapOf(wasm, stripped) {
   return JSON.stringify({ version: 3, sources: [...sources.keys()], names: [], mappings: encode([segments]) });
 }
 
-/** Sorted by address; a row without a file is the end of what the row before it says. */
+/** Sorted by address; a row without a file ends the range of the row before it. */
 function rowsOf(table, texts) {
   const rows = [];
   const reader = new Reader(table);
@@ -45,7 +46,7 @@ function rowsOfUnit(reader, texts) {
   const emit = () => sequence.push({ address, file: files[file], line });
   const step = (special) => (address += minInstruction * Math.floor((special - opcodeBase) / lineRange));
   const end = () => {
-    // Code that the linker dropped keeps a sequence that begins nowhere.
+    // The sequence of code that the linker dropped stays in the table, with an address of 0.
     if (sequence[0]?.address > 0) rows.push(...sequence, { address });
     sequence = [];
     [address, file, line] = [0, 1, 1];
@@ -84,7 +85,7 @@ function headerOf(reader, texts) {
   const folders = entriesOf(reader, texts).map((entry) => entry[CONTENT.path]);
   const inFolder = (path, folder) => (path.startsWith("/") ? path : `${folder}/${path}`);
   const files = entriesOf(reader, texts).map((entry) => {
-    // The first folder is the one that the compiler ran in, and the others may be relative to it.
+    // The first folder is the one in which the compiler ran, and the others may be relative to it.
     const folder = inFolder(folders[entry[CONTENT.folder]], folders[0]);
     return posix.normalize(inFolder(entry[CONTENT.path], folder)).replace(ROOT_OF_CRATES, "");
   });

@@ -1,5 +1,5 @@
-// Joins the script and the wasm that wasm-bindgen made: gives their imports and exports short names, and removes whatever the
-// other one does not use.
+// Joins the script and the wasm that wasm-bindgen made: gives their imports and exports short names, and removes those
+// that the other one does not use.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseSync } from "vite";
@@ -11,12 +11,13 @@ import { withExports, withFunctionNames, withoutSections } from "./wasm.mjs";
 /** The features that the wasm may use beyond WebAssembly 1.0. The compiler uses them by default, and every engine since 2022 has them. */
 export const FEATURES = ["bulk-memory", "multivalue", "nontrapping-float-to-int", "reference-types", "sign-ext"];
 export const FEATURE_ARGS = ["--mvp-features", ...FEATURES.map((name) => `--enable-${name}`)];
-// The stack lies at the bottom of the memory and grows down, so no value is ever at an address below 1,024. Functions that
-// are called once are not inlined: on its own, such a function has more in common with others and compresses better.
+// The stack is at the bottom of the memory and grows down, so no value is ever at an address below 1,024. Functions
+// that are called once are not inlined: on its own, such a function has more in common with others and compresses
+// better.
 const ASSUMPTIONS = ["--low-memory-unused", "--one-caller-inline-max-function-size=0"];
-// Loops and blocks are made anew from the control flow, so that similar flow gets the same form and compresses better.
+// Loops and blocks are rebuilt from the control flow, so that similar flow gets the same form and compresses better.
 const PASSES = ["-Oz", "--flatten", "--rereloop", "-Oz", "-Oz"];
-// A second round finds some more. Functions are sorted by what `withOrder` puts before their names.
+// A second round finds some more. Functions are sorted by the prefix that `withOrder` adds to their names.
 const ORDER_PASSES = ["-Oz", "--reorder-functions-by-name", "--minify-imports-and-exports-and-modules"];
 const ORDER_DIGITS = 6;
 // The minification's name for the one imported module.
@@ -25,7 +26,10 @@ const SHORT_MODULE = "a";
 const UNUSED_ARGS = ["--define:Symbol.dispose=undefined"];
 const ESBUILD_ARGS = ["--bundle", "--format=esm", "--external:cloudflare:*", "--external:*.wasm", "--log-level=warning", ...UNUSED_ARGS];
 
-/** From what stands in `parts` to `index.js`, `index_bg.wasm` and the map of the latter in `trace`, all three in `build`. */
+/**
+ * From the files in `parts` to `index.js`, `index_bg.wasm` and the source map of the latter in `trace`, all three in
+ * `build`.
+ */
 export async function link(parts, build) {
   const [script, pruned] = [join(parts, "script.js"), join(parts, "pruned.wasm")];
   const traceable = join(build, "trace", "index_bg.wasm");
@@ -34,7 +38,7 @@ export async function link(parts, build) {
   prune(join(parts, "bindings_bg.wasm"), pruned, seam);
   const names = await optimise(pruned, traceable);
   const renamedScript = renamed(readFileSync(script, "utf8"), seam, names);
-  // Everything behind the code is removed into another file, so that the places in the map stay correct.
+  // Everything after the code is removed into another file, so that the addresses in the source map stay correct.
   const wasm = withoutSections(readFileSync(traceable), () => true);
   checkAgreement(renamedScript, wasm);
   writeFileSync(script, renamedScript);
@@ -75,7 +79,7 @@ async function optimise(from, to) {
   return { imports: new Map(imports.map(([, ...names]) => names)), exports: new Map(exports) };
 }
 
-/** The last pass prints what it renamed. */
+/** The last pass prints the renamed names. */
 async function wasmOpt(from, to, passes) {
   const maps = ["--input-source-map", `${from}.map`, "--output-source-map", `${to}.map`];
   const printed = await output(bin("wasm-opt"), [from, "-o", to, "-g", ...ASSUMPTIONS, ...passes, ...FEATURE_ARGS, ...maps], { stdio: ["ignore", "pipe", "inherit"] });
@@ -106,7 +110,7 @@ function renamed(script, { moduleKey, given, used }, { imports, exports }) {
   return text + script.slice(at);
 }
 
-/** Where a script of wasm-bindgen touches its wasm: the imports that it gives, and each use of an export. */
+/** The places where a script of wasm-bindgen touches its wasm: the imports that it gives, and each use of an export. */
 function seamOf(script) {
   const nodes = [...nodesIn(parseSync("script.js", script).program)];
   const assigned = nodes.find(({ type, right }) => type === "AssignmentExpression" && right.property?.name === "exports");

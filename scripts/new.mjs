@@ -1,11 +1,12 @@
-// Begins a project with the packages of this clone: `npm run new -- NAME --template T`. Once they are published, `npm create bobbin` does the same.
+// Begins a project with the packages of this clone: `npm run new -- NAME --template T`. Once they are published, `npm
+// create bobbin` does the same.
 import { copyFileSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { Refusal, USAGE, checkProject, createProject, nextSteps, readArguments } from "../packages/create-bobbin/create.mjs";
 import { Failure, inRoot, root, run, runMain, say } from "./lib.mjs";
 import { setUp } from "./setup.mjs";
 
-/** In the project, so that it does not need this clone any more. */
+/** Inside the project, so that it no longer needs this clone. */
 const VENDOR = "packages";
 
 await runMain(async () => {
@@ -25,7 +26,10 @@ await runMain(async () => {
   }
 });
 
-/** A bare name would make the project within this clone, where it would find the clone's packages. So it goes beside it. */
+/**
+ * A bare name would put the project inside this clone, where it would find the clone's packages. So it is created
+ * beside the clone.
+ */
 function besideClone(target, from) {
   const isBare = target === basename(target) && resolve(from) === resolve(root);
   return isBare ? inRoot("..", target) : target;

@@ -1,19 +1,22 @@
-// Puts similar functions beside each other: gzip finds repetitions at most 32 KiB back, and the code is longer than that.
+// Puts similar functions beside each other: gzip finds repetitions at most 32 KiB back, and the code is longer than
+// that.
 import { functionsOf } from "./wasm.mjs";
 
 const WINDOW_BYTES = 1 << 15;
 const PIECE_BYTES = 6;
-// A weight between what is most in common (0) and what shares most of its own bytes (1).
+// A weight between "has most in common" (0) and "shares most of its own bytes" (1).
 const SIZE_POWER = 0.7;
 
-/** Indices of the module's own functions, each followed by the one that has most in common with what stands before it. */
+/**
+ * Indices of the module's own functions, each followed by the one that has most in common with the functions before it.
+ */
 export function alikeInOrder(wasm) {
   const functions = [...functionsOf(wasm)].map(([index, { start, end }]) => ({ index, bytes: end - start, pieces: piecesOf(wasm.subarray(start, end)) }));
   const holders = new Map(functions.flatMap(({ pieces }) => [...pieces]).map((piece) => [piece, []]));
   for (const each of functions) for (const piece of each.pieces) holders.get(piece).push(each);
   // Pieces that many functions have are near in any order, so rare pieces count more.
   const worth = new Map([...holders].map(([piece, { length }]) => [piece, 1 / Math.sqrt(length)]));
-  // The worth of the pieces that a function shares with the window.
+  // The weight of the pieces that a function shares with the window.
   const common = new Map(functions.map((each) => [each, 0]));
   const inWindow = new Map();
   const count = (pieces, step) => {

@@ -1,8 +1,8 @@
-// A release of the npm packages, whose version the changelog says:
+// A release of the npm packages, with the version that the changelog names:
 //   node scripts/release.mjs version                writes it into every manifest
 //   node scripts/release.mjs publish [--dry-run]    checks, packs and publishes; a dry run publishes nothing
-// A package's provenance says from which commit it was built. npm attests it only if a build service runs this; elsewhere
-// publish with --no-provenance.
+// A package's provenance says from which commit it was built. npm attests it only if a build service runs this;
+// elsewhere publish with --no-provenance.
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { Failure, inRoot, output, run, runMain, say } from "./lib.mjs";
@@ -37,7 +37,7 @@ function readArguments() {
   throw new Failure("Say `node scripts/release.mjs version`, or `publish` with --dry-run, --no-provenance or neither");
 }
 
-/** The newest version of a changelog, and what stands under it. */
+/** The newest version of a changelog, and its text. */
 function releaseOf(changelog) {
   const sections = changelog.split(/^## /m).slice(1);
   const [first = "", ...released] = sections;
@@ -50,7 +50,7 @@ function releaseOf(changelog) {
   return { version, notes: `${notes.trim()}\n` };
 }
 
-/** A dry run goes on where only the last steps are to be done yet, and says which. */
+/** A dry run continues if only the last steps are still to be done, and says which. */
 async function check(version, { dryRun, provenance }) {
   await checkTree();
   checkVersions(version);
@@ -85,7 +85,7 @@ function writeVersion(version) {
   }
 }
 
-/** Every place in which the version stands. */
+/** Every place that contains the version. */
 function places() {
   const own = MANIFESTS.map((file) => placeOf(file, "version", /(^  "version": ")([^"]*)/m));
   const templates = readdirSync(inRoot("templates")).flatMap((name) =>

@@ -1,4 +1,4 @@
-// Brings a machine that has Node, npm and rustup to where everything builds. Silent when there is nothing to do.
+// Sets up a machine that has Node, npm and rustup so that everything builds. Silent when there is nothing to do.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Failure, cacheDir, childEnv, hashOf, inRoot, output, readIfThere, run, say } from "./lib.mjs";
@@ -7,7 +7,7 @@ const NODE_MAJOR_MIN = 20;
 
 export async function setUp() {
   checkNode();
-  // Both mostly wait for the network.
+  // Both mostly wait for the network, so they run at once.
   await Promise.all([installPackages(), installRust()]);
 }
 
@@ -34,7 +34,7 @@ async function installPackages() {
   const hash = hashOf(["package.json", "package-lock.json"]);
   if (readIfThere(stamp) === hash) return;
   say("Installing the npm packages of package-lock.json (under a minute)");
-  // Nothing here needs an install script, so none gets to run.
+  // Nothing here needs an install script, so none is allowed to run.
   await run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
   writeFileSync(stamp, hash);
 }
@@ -71,14 +71,15 @@ function wasmBindgenVersion() {
   return version;
 }
 
-/** Returns where `wasm-bindgen` is. */
+/** Returns the path of `wasm-bindgen`. */
 export async function installWasmBindgen() {
   const version = wasmBindgenVersion();
   const home = join(cacheDir, `wasm-bindgen-${version}`);
   const executable = join(home, "bin", process.platform === "win32" ? "wasm-bindgen.exe" : "wasm-bindgen");
   if (existsSync(executable)) return executable;
   say(`Building wasm-bindgen ${version} into ${home} (once on this machine, a minute)`);
-  // It is built without optimisation: each build of the worker takes 2 s longer, but building the tool costs two fifths.
+  // It is built without optimisation: each build of the worker takes 2 s longer, but building the tool takes only two
+  // fifths of the time.
   const args = ["wasm-bindgen-cli", "--version", version, "--root", home, "--bin", "wasm-bindgen", "--debug", "--quiet"];
   await run("cargo", ["install", ...args], { env: { ...childEnv, CARGO_PROFILE_DEV_DEBUG: "0" } });
   return executable;

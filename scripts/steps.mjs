@@ -9,7 +9,7 @@ const NODE_TEST = [
   "--disable-warning=ExperimentalWarning",
   "--test",
   "--test-concurrency=1",
-  // The limit is for a whole file, too, and some files have hundreds of tests.
+  // The limit also applies to a whole file, and some files have hundreds of tests.
   "--test-timeout=300000",
   "--test-reporter=spec",
 ];
@@ -19,7 +19,7 @@ const steps = {
   clippy: () => run("cargo", ["clippy", "--locked", "--all-targets", "--", "-D", "warnings"]),
   "clippy-wasm": () => run("cargo", ["clippy", "--locked", "--target", "wasm32-unknown-unknown", "--", "-D", "warnings"]),
   core: () => run("cargo", ["test", "--locked"]),
-  // Optimised, so many seeds take half a minute; built as tests are, they would take six.
+  // Optimised, so many seeds take half a minute; in a test build they would take six.
   simulate: async () => {
     await run("node", ["scripts/mutants.mjs", "--check"]);
     await run("cargo", ["run", "--locked", "--profile", "simulate", "--example", "simulate", "--", "--seeds", "50000"]);
@@ -36,7 +36,7 @@ const steps = {
   pack: () => run("node", ["scripts/pack.mjs"]),
   worker: () => run("node", [...NODE_TEST, ...testFiles("tests/worker")]),
   client: () => run("node", [...NODE_TEST, ...testFiles("tests/client")]),
-  // The clients of others as they are installed, on a page in a real browser where there is one.
+  // Other projects' clients as they are installed, on a page in a real browser where there is one.
   stock: async () => {
     const chromium = await installChromium();
     await run("node", [...NODE_TEST, ...testFiles("tests/stock")], chromium ? { env: { ...childEnv, CHROME_PATH: chromium } } : {});

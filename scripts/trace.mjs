@@ -1,5 +1,5 @@
-// Puts the names and lines of Rust into what the worker logged: `npm run --silent trace < log.txt`. The map is the one
-// in build/trace, or in the folder that is named.
+// Puts the names and lines of Rust into the worker's log: `npm run --silent trace < log.txt`. The source map is the one
+// in build/trace, or in the named folder.
 import { existsSync, readFileSync } from "node:fs";
 import { SourceMap } from "node:module";
 import { join, resolve } from "node:path";
@@ -9,7 +9,7 @@ import { functionsOf } from "./wasm.mjs";
 
 // As in `at wasm://wasm/00163f46:wasm-function[941]:0x50e43`.
 const FRAME = /(?:wasm:\/\/[^\s()]*:)?wasm-function\[(\d+)\]:0x([0-9a-f]+)/g;
-// Which build of a crate a name is from. Leading zeros are left out.
+// The hash that says from which build of a crate a name is. Leading zeros are left out.
 const CRATE_HASH = /\[[0-9a-f]{8,16}\]|::h[0-9a-f]{16}$/g;
 
 await runMain(async () => {

@@ -1,7 +1,7 @@
 // A wasm module as a list of its sections (https://webassembly.github.io/spec/core/binary/modules.html).
 const HEADER_BYTES = 8;
 const SECTION = { custom: 0, export: 7, code: 10 };
-// In the section of names.
+// Ids in the section of names.
 const FUNCTION_NAMES = 1;
 
 /** Reads numbers and names one after the other, as wasm and DWARF both write them. */
@@ -47,7 +47,7 @@ export class Reader {
     return this.bytes.subarray(this.#advance(length), this.at);
   }
 
-  /** A text behind its length. */
+  /** A text that follows its length. */
   text() {
     return this.take(this.unsigned()).toString();
   }
@@ -89,10 +89,10 @@ export function sectionsOf(wasm) {
   return sections;
 }
 
-/** Where the code begins in the file: addresses in DWARF count from here. */
+/** The offset at which the code begins in the file: addresses in DWARF count from here. */
 export const codeOffsetOf = (wasm) => sectionsOf(wasm).find(({ id }) => id === SECTION.code).offset;
 
-/** What a custom section holds behind its name, or undefined if there is none of that name. */
+/** The content of a custom section after its name, or undefined if there is none of that name. */
 export function customSection(wasm, name) {
   const section = sectionsOf(wasm).find((section) => section.name === name);
   if (!section) return undefined;
@@ -107,7 +107,7 @@ export function withoutSections(wasm, drops) {
   return moduleOf(wasm, kept);
 }
 
-/** The module with those of its exports alone whose name is in `names`. */
+/** The module with only those exports whose name is in `names`. */
 export function withExports(wasm, names) {
   const sections = sectionsOf(wasm).map((section) => {
     if (section.id !== SECTION.export) return section;
@@ -117,7 +117,7 @@ export function withExports(wasm, names) {
   return moduleOf(wasm, sections);
 }
 
-/** Of each function that is not imported, by its index: its name, and where its code begins and ends in the file. */
+/** For each function that is not imported, by its index: its name, and where its code begins and ends in the file. */
 export function functionsOf(wasm) {
   const names = functionNames(wasm);
   const imported = WebAssembly.Module.imports(new WebAssembly.Module(wasm)).filter(({ kind }) => kind === "function").length;
@@ -139,7 +139,7 @@ function functionNames(wasm) {
   return new Map(Array.from({ length: reader.unsigned() }, () => [reader.unsigned(), reader.text()]));
 }
 
-/** The module with other names of its functions, in place of all that its section of names says. */
+/** The module with other names of its functions, in place of everything in its section of names. */
 export function withFunctionNames(wasm, rename) {
   const names = [...functionNames(wasm)].map(([index, name]) => Buffer.concat([leb128(index), text(rename(name, index))]));
   const list = Buffer.concat([leb128(names.length), ...names]);

@@ -1,5 +1,5 @@
-//! What the worker's variables say, read once per object. What is not set has its default; what is not valid
-//! is refused at the edge with words.
+//! The configuration in the worker's variables, read once per object. A variable that is not set has its
+//! default; one that is not valid is refused at the edge with an explanation.
 
 use std::rc::Rc;
 
@@ -10,12 +10,12 @@ use crate::variables::{self, Source, ToolsName, Variables};
 
 const DAY_MS: u64 = 86_400_000;
 
-/// What the variables say.
+/// The settings in the worker's variables.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Produces the answers.
+    /// The agent, which produces the answers.
     pub agent: Rc<dyn Agent>,
-    /// How threads behave: limits, timeouts and retries.
+    /// The limits, timeouts and retries of threads.
     pub thread: Config,
 }
 
@@ -23,7 +23,7 @@ impl Settings {
     /// Reads the settings from the worker's variables.
     ///
     /// # Errors
-    /// In words: which variable is wrong, and what would be right.
+    /// A sentence that names the wrong variable and says what would be right.
     pub fn read(source: Source) -> Result<Self, String> {
         let variables = Variables(source);
         Ok(Settings { agent: agent::configured(variables)?, thread: thread(variables)? })
@@ -31,7 +31,7 @@ impl Settings {
 }
 
 fn thread(read: Variables) -> Result<Config, String> {
-    // Read where it is needed; it must be valid for everybody.
+    // Its value is read where it is needed; here it is only checked.
     read.choice(&variables::SEARCH)?;
     Ok(Config {
         databases: generations(read)?.last().copied().unwrap_or(1),
@@ -53,10 +53,10 @@ fn thread(read: Variables) -> Result<Config, String> {
     })
 }
 
-/// The numbers of databases of `DB_GENERATIONS`, at least one.
+/// Returns the numbers of databases in `DB_GENERATIONS`, at least one.
 ///
 /// # Errors
-/// In words, what would be right.
+/// A sentence that says what would be right.
 pub fn generations(read: Variables) -> Result<Vec<u64>, String> {
     let Some(text) = read.text(&variables::DB_GENERATIONS) else { return Ok(vec![1]) };
     let counts = text.split(',').map(|count| count.trim().parse().ok()).collect::<Option<Vec<u64>>>();
@@ -70,7 +70,7 @@ pub fn generations(read: Variables) -> Result<Vec<u64>, String> {
     })
 }
 
-/// The origins of `ALLOWED_ORIGINS`, separated by commas or spaces.
+/// Returns the origins in `ALLOWED_ORIGINS`, separated by commas or spaces.
 pub fn origins(allowed: &str) -> impl Iterator<Item = &str> {
     allowed.split([',', ' ']).map(str::trim).filter(|origin| !origin.is_empty())
 }

@@ -29,8 +29,9 @@ mod entry {
         console_error_panic_hook::set_once();
     }
 
-    /// `given` says who calls, as the claims of a token would, where an application finds that out itself: `null` for
-    /// nobody who may. `class` is the binding of the objects, if it is not the usual one.
+    /// `given` identifies the caller if an application does that itself: claims like those of a token, or
+    /// `null` for a caller that is not let in. `class` is the binding of the objects, if it is not the
+    /// default.
     #[wasm_bindgen]
     pub fn fetch(
         request: web_sys::Request,

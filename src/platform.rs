@@ -1,4 +1,4 @@
-//! What the runtime offers, as far as it is used here.
+//! The parts of the runtime that are used here.
 
 pub mod d1;
 pub mod http;
@@ -21,8 +21,8 @@ extern "C" {
     fn call(work: &mut dyn FnMut()) -> Result<(), JsValue>;
 }
 
-// The binding takes no signal: its stream is cancelled instead. A model that does not stream gives a value. What is
-// thrown is a text, or nothing if there is no such binding.
+// The binding takes no signal, so its stream is cancelled instead. A model that does not stream returns a
+// value. An exception is thrown as a text, or as nothing if there is no such binding.
 #[wasm_bindgen(inline_js = "
 export const ask_model = async (ai, model, input, options, signal) => {
     if (!ai?.run) throw null;
@@ -69,15 +69,15 @@ extern "C" {
     #[wasm_bindgen(method, js_name = then)]
     pub fn then2(this: &BodyRead, on_chunk: &JsValue, on_failed: &JsValue);
     pub type BodyChunk;
-    /// Absent at the end.
+    /// `undefined` at the end.
     #[wasm_bindgen(method, getter)]
     pub fn value(this: &BodyChunk) -> Option<Vec<u8>>;
 
-    /// A socket that takes a string which is in JavaScript already: `web_sys` would copy it out of
-    /// wasm for every socket anew.
+    /// A socket that takes a JavaScript string. `web_sys` would copy the string out of wasm again for every
+    /// socket.
     #[derive(Clone)]
     pub type Socket;
-    /// Takes it over here and now; it never sleeps.
+    /// Accepts it without hibernation.
     #[wasm_bindgen(method, catch)]
     pub fn accept(this: &Socket) -> Result<(), JsValue>;
     #[wasm_bindgen(method, catch, js_name = send)]
@@ -91,7 +91,7 @@ extern "C" {
 
     #[derive(Clone)]
     pub type Storage;
-    /// Runs `callback` at once; what it wrote is undone if it throws.
+    /// Runs `callback` at once, and undoes its writes if it throws.
     #[wasm_bindgen(method, catch, js_name = transactionSync)]
     fn transaction_sync(
         this: &Storage,
@@ -135,42 +135,42 @@ extern "C" {
 
     #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues)]
     fn fill_with_random(bytes: &mut [u8]);
-    /// A UUID of version 4.
+    /// Returns a UUID of version 4.
     #[wasm_bindgen(js_namespace = crypto, js_name = randomUUID)]
     pub fn new_uuid() -> String;
 }
 
-/// Both ends of a new socket: the client's, and the server's.
+/// Returns both ends of a new socket: the client's, and the server's.
 pub fn socket_pair() -> Result<[Socket; 2], JsValue> {
     let mut pair = WebSocketPair::new()?;
     Ok([pair.client()?, pair.server()?].map(JsCast::unchecked_into))
 }
 
-/// What an object has stored.
+/// Returns an object's storage.
 pub fn storage(state: &DurableObjectState) -> Result<Storage, JsValue> {
     Ok(state.storage()?.unchecked_into())
 }
 
-/// Something of the platform, by its name in the worker's environment; `undefined` if it is not bound.
+/// Returns a binding by its name in the worker's environment; `undefined` if nothing is bound.
 pub fn binding(env: &Env, binding: Binding) -> Result<JsValue, JsValue> {
     Reflect::get(env, &binding.name().into())
 }
 
-/// A text in Unicode's form NFKC: full-width letters are narrow, half-width kana are kana, letters and their marks are
-/// one. The runtime's own tables, which cost the worker nothing.
+/// Returns a text in Unicode's form NFKC: full-width letters become narrow, half-width kana become full kana,
+/// letters and their marks become one. The runtime's own tables add nothing to the wasm.
 #[must_use]
 pub fn normalized(text: &str) -> String {
     if text.is_ascii() { text.to_owned() } else { JsString::from(text).normalize("NFKC").into() }
 }
 
-/// The time. It stands still while code runs without waiting for anything.
+/// Returns the time. It stands still while code runs without waiting for anything.
 #[must_use]
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 pub fn now() -> crate::protocol::Millis {
     date_now() as u64
 }
 
-/// A number that nobody can guess.
+/// Returns a number that nobody can guess.
 #[must_use]
 pub fn random() -> u64 {
     let mut bytes = [0; 8];
@@ -178,7 +178,7 @@ pub fn random() -> u64 {
     u64::from_le_bytes(bytes)
 }
 
-/// The seconds of a text that is a number of them, or the date when they are over.
+/// Parses a number of seconds, or a date, for which it returns the seconds until then.
 #[must_use]
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 pub fn seconds_until(text: &str) -> Option<u64> {
@@ -189,29 +189,29 @@ pub fn seconds_until(text: &str) -> Option<u64> {
     (!seconds.is_nan()).then(|| seconds.ceil() as u64)
 }
 
-/// A JavaScript number; exact up to 2^53, which times, counts and epochs stay below.
+/// Returns a JavaScript number. It is exact up to 2^53, and times, counts and epochs stay below.
 #[must_use]
 #[allow(clippy::cast_precision_loss)]
 pub fn number(value: u64) -> JsValue {
     JsValue::from_f64(value as f64)
 }
 
-/// Runs `write` so that all of it is stored or nothing.
+/// Runs `write` so that everything it writes is stored, or nothing.
 pub fn transaction(storage: &Storage, mut write: impl FnMut() -> Result<(), JsValue>) -> Result<(), JsValue> {
     storage.transaction_sync(&mut write)
 }
 
-/// All rows of a cursor. There is no way to read a part of them: a cursor that is not read to its end
-/// stays open, and its table cannot be dropped.
+/// Returns all rows of a cursor. They cannot be read partially: a cursor that is not read to its end stays
+/// open, and then its table cannot be dropped.
 pub fn rows(cursor: &SqlCursor) -> Result<Vec<Array>, JsValue> {
     Ok(cursor.raw().to_array()?.iter().map(JsValue::unchecked_into).collect_vec())
 }
 
-/// A reason has at most 123 bytes (RFC 6455, section 5.5).
+/// The maximum length of a close reason (RFC 6455, section 5.5).
 const REASON_BYTES_MAX: usize = 123;
 
-/// Closes a socket from an event of its own: a close before the 101 has gone out leaves the client
-/// waiting. To be waited for.
+/// Closes a socket in a later event, because a close before the 101 has gone out leaves the client waiting.
+/// The caller must wait for the promise.
 pub fn close_later(socket: Socket, code: CloseCode, reason: String) -> Promise {
     let close = async move {
         sleep(0).await;
@@ -224,18 +224,18 @@ pub fn close_later(socket: Socket, code: CloseCode, reason: String) -> Promise {
 
 pub type Task<T> = Pin<Box<dyn Future<Output = T>>>;
 
-/// Runs `work`, and comes back from its panic as well.
+/// Runs `work`, and returns even if it panics.
 ///
-/// A panic is a trap, which ends at the nearest JavaScript: here. What was under way stays as it is and
-/// releases nothing, so whatever `work` may have left half done is not to be used again. The stack
-/// pointer is set right by the caller's return.
+/// A panic is a trap, which ends at the nearest JavaScript frame, which is here. No destructors run, so
+/// anything that `work` may have left half done must not be used again. The stack pointer is restored when
+/// the caller returns.
 pub fn guard<T>(work: impl FnOnce() -> T) -> Result<T, JsValue> {
     let (mut work, mut done) = (Some(work), None);
     call(&mut || done = work.take().map(|work| work()))?;
     done.ok_or(JsValue::UNDEFINED)
 }
 
-/// A task that survives its own panic, and then comes to what `on_panic` says.
+/// A task that survives its own panic, and then has the result of `on_panic`.
 pub struct Guarded<T> {
     task: Option<Task<T>>,
     on_panic: Option<OnPanic<T>>,
@@ -254,7 +254,7 @@ impl<T> Future for Guarded<T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<T> {
         let Some(mut task) = self.task.take() else { return Poll::Pending };
-        // What panics is left where it was: its task is in no state to be dropped.
+        // A task that panics is leaked, because it is in no state to be dropped.
         match guard(move || (task.as_mut().poll(context), task)) {
             Ok((Poll::Pending, task)) => {
                 self.task = Some(task);
@@ -268,15 +268,16 @@ impl<T> Future for Guarded<T> {
     }
 }
 
-/// A promise of what a task comes to.
+/// Returns a promise of a task's result.
 pub fn promise(task: Task<Result<JsValue, JsValue>>) -> Promise {
     future_to_promise(task)
 }
 
-/// What came of something that the platform never refuses, where nobody could be told. If it does, the thread starts anew.
+/// Unwraps the result of a call that the platform never refuses, where nobody could be told. If it does
+/// refuse, the thread is woken again.
 ///
 /// # Panics
-/// If it was refused.
+/// If the call was refused.
 #[track_caller]
 #[allow(clippy::panic)]
 pub fn must<T>(outcome: Result<T, JsValue>) -> T {
@@ -286,20 +287,20 @@ pub fn must<T>(outcome: Result<T, JsValue>) -> T {
     }
 }
 
-/// A line of the log about what the platform threw.
+/// Logs an exception that the platform threw.
 pub fn log_failure(event: &str, thrown: &JsValue) {
     let why = to_json(&describe(thrown));
     log_error(&format!(r#"{{"level":"error","event":"{event}","why":{why}}}"#));
 }
 
-/// What a thrown value says of itself.
+/// Describes an exception.
 #[must_use]
 pub fn describe(thrown: &JsValue) -> String {
     let message = thrown.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message()));
     message.or_else(|| thrown.as_string()).unwrap_or_else(|| "something that is no error was thrown".into())
 }
 
-/// Comes to nothing, after that time.
+/// Returns a promise that is resolved after this time.
 pub fn elapsed(wait_ms: u64) -> Promise {
     let fire = |resolve: Function, _reject: Function| {
         #[allow(clippy::cast_precision_loss)]
@@ -308,7 +309,7 @@ pub fn elapsed(wait_ms: u64) -> Promise {
     Promise::new(&mut { fire })
 }
 
-/// A promise and what resolves it.
+/// Returns a promise, and the function that resolves it.
 pub fn signal() -> (Promise, Function) {
     let signal = Promise::with_resolvers();
     (signal.promise(), signal.resolve().unchecked_into())

@@ -3,7 +3,7 @@ import { defineConfig } from "vite";
 
 const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 
-/** Comments and the space between elements are not for who waits on a slow line. */
+/** Removes comments and the space between elements, which cost time on a slow line. */
 const withoutSpace = (html: string) => html.replace(/<!--[\s\S]*?-->/g, "").replace(/>\s+</g, "><").trim();
 
 export default defineConfig({
@@ -12,20 +12,23 @@ export default defineConfig({
     alias: [
       { find: /^bobbin-client$/, replacement: here("../client/src/index.ts") },
       { find: /^bobbin-client\/react$/, replacement: here("../client/src/react.ts") },
-      // Half of markdown-it's weight: names of characters that the browser knows, and a search for addresses that is off.
+      // These are half of markdown-it's weight: names of characters that the browser knows, and a search for addresses
+      // that is off.
       { find: /^entities$/, replacement: here("src/markdown/entities.ts") },
       { find: /^linkify-it$/, replacement: here("src/markdown/no_linkify.ts") },
     ],
   },
   plugins: [
     {
-      // What is loaded later is one script with nothing beside it: vite's own way to load has 600 bytes for what may be.
+      // The code loaded later is one script without dependencies: Vite's own loader would add 600 bytes for cases that
+      // do not occur.
       name: "bare-imports",
       enforce: "pre",
       load: (id) => (id === "\0vite/preload-helper.js" ? "export const __vitePreload = (load) => load();" : undefined),
     },
     {
-      // Behind the page's shape, which else would be seen no sooner than the styles have come. Scripts wait for them there, too.
+      // Moves the styles after the page's placeholder, which would otherwise be shown no sooner than they have loaded.
+      // Scripts still wait for styles at that place.
       name: "styles-last",
       transformIndexHtml: {
         order: "post",

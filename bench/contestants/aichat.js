@@ -1,4 +1,4 @@
-// AIChatAgent as its documentation shows it, with the model that the others have.
+// AIChatAgent as its documentation shows it, with the same model as the others.
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { AIChatAgent } from "@cloudflare/ai-chat";
 import { routeAgentRequest } from "agents";

@@ -1,2 +1,2 @@
-// Nothing: what starting the runtime itself takes.
+// An empty worker: the cost of starting the runtime itself.
 export default { fetch: () => new Response("ok") };

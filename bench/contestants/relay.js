@@ -1,4 +1,4 @@
-// What both hand-written contestants do with a model's answer: each piece of text is a frame.
+// Both hand-written contestants relay a model's answer in the same way: each piece of text is a frame.
 export async function* pieces(env, content) {
   const response = await fetch(`${env.AGENT_BASE_URL}/chat/completions`, {
     method: "POST",

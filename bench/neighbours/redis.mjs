@@ -1,7 +1,7 @@
-// What resumable-stream asks of Redis, counted at its interface for stores of one's own.
+// The requests that resumable-stream makes to Redis, counted at its interface for custom stores.
 import { createResumableStreamContext } from "resumable-stream/generic";
 
-/** Of 400 tokens, as the AI SDK sends them. */
+/** An answer of 400 tokens, as the AI SDK sends them. */
 const CHUNKS = 406;
 
 const values = new Map();
@@ -66,7 +66,7 @@ async function read(stream) {
   return bytes;
 }
 
-/** The callbacks that are due have run. */
+/** Waits until the pending callbacks have run. */
 async function settled() {
   for (let turn = 0; turn < 5000; turn += 1) await new Promise(setImmediate);
 }

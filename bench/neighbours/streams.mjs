@@ -1,4 +1,4 @@
-// How many requests the AI SDK's adapter of Durable Streams writes an answer with, by how far away the server is.
+// How many requests the AI SDK's adapter of Durable Streams makes to write an answer, by the latency to the server.
 import { createServer, request } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import { toDurableStreamResponse } from "@durable-streams/aisdk-transport";

@@ -1,4 +1,5 @@
-// What each client of `bench/soak.mjs` does, as k6 runs it: it folds what it is sent, and compares each end with what it had folded.
+// The behaviour of each client in `bench/soak.mjs`, as k6 runs it: it folds its frames, and compares each end with the
+// folded state.
 import http from "k6/http";
 import { Counter, Trend } from "k6/metrics";
 import { setTimeout } from "k6/timers";
@@ -6,9 +7,9 @@ import { WebSocket } from "k6/experimental/websockets";
 
 const { BASE, SOCKETS, THREADS, SECONDS, THINK_S } = __ENV;
 const [SECOND_MS, OPEN] = [1000, 1];
-/** Before its end nothing new is begun, so that all can end. */
+/** Nothing new is started this long before the end, so that every turn can end. */
 const QUIET_S = 60;
-/** Hundreds are cancelled at once then: so long their ends may take to arrive. */
+/** Hundreds of turns are cancelled at once then: their ends may take this long to arrive. */
 const ENDING_S = 60;
 const MINUTES = Math.ceil(Number(SECONDS) / 60);
 
@@ -21,13 +22,13 @@ const perMinute = (name) => Array.from({ length: MINUTES }, (_, minute) => [`${n
 export const options = {
   scenarios: { clients: { executor: "per-vu-iterations", vus: Number(SOCKETS), iterations: 1, maxDuration: `${Number(SECONDS) + 120}s` } },
   summaryTrendStats: ["med", "p(99)", "max", "count"],
-  // Each of these makes k6 keep the minute's figures apart; all of them hold.
+  // Each of these makes k6 keep the minute's figures apart; all of them always hold.
   thresholds: Object.fromEntries([...perMinute("join_ms"), ...perMinute("first_ms")]),
 };
 
 export default function () {
   const endsAt = Date.now() + Number(SECONDS) * SECOND_MS;
-  // Not all at once: a second for every 100 of them.
+  // Clients do not start all at once: a second for every 100 of them.
   setTimeout(() => new Client(endsAt).connect(), (__VU / 100) * SECOND_MS);
 }
 
@@ -52,7 +53,7 @@ class Client {
   connect() {
     const at = Date.now();
     if (this.isNew) {
-      // Who has no cursor holds nothing: cut off before the snapshot, it is sent everything from the beginning.
+      // A client without a cursor holds nothing: cut off before the snapshot, it is sent everything from the beginning.
       [this.cursor, this.isNew, this.running, this.ended] = [null, false, new Map(), new Map()];
     }
     const socket = new WebSocket(`${BASE.replace("http", "ws")}/sessions/${this.session}/websocket${this.cursor ? `?cursor=${this.cursor}` : ""}`);
@@ -153,7 +154,7 @@ class Client {
       case "snapshot":
         this.running = new Map(frame.inFlight.map(({ requestId, content }) => [requestId, textOf(content)]));
         this.ended = new Map();
-        // What is not running is over, or never arrived: another version may have taken its place.
+        // A turn that is not running is over, or never arrived: another version may have taken its place.
         for (const requestId of [...this.own.keys()]) if (!this.running.has(requestId) && this.own.delete(requestId)) counters.ended.add(1);
         return;
       case "user_message":
@@ -178,7 +179,7 @@ class Client {
     }
   }
 
-  /** Any of them may: the first one counts. */
+  /** Any client may decide: the first decision counts. */
   decide({ requestId, toolUseIds }) {
     if (this.socket.readyState !== OPEN || Math.random() < 0.5) return;
     for (const toolUseId of toolUseIds) {
@@ -200,7 +201,7 @@ class Client {
   }
 
   stop() {
-    // What waits for somebody is cancelled; the rest has had time.
+    // Turns that wait for somebody are cancelled; the others have had time.
     for (const requestId of this.own.keys()) this.send({ type: "cancel", requestId });
     setTimeout(() => {
       if (this.own.size > 0) {

@@ -1,11 +1,12 @@
-// The model: a route that answers with the AI SDK's UI message stream, in a process of its own. The user's last text is its plan: `words 20`, or `ask 10`
-// for as many words and then a call that somebody has to approve. Once that is answered, it says the rest.
+// The model: a route that answers with the AI SDK's UI message stream, in a process of its own. The user's last text is
+// its plan: `words 20`, or `ask 10` for as many words and then a call that somebody has to approve. Once that is
+// answered, it sends the rest.
 import { createServer } from "node:http";
 
 const everyMs = Number(process.argv[2]);
 
 const server = createServer((request, response) => {
-  // A turn that is cancelled breaks its request off.
+  // A turn that is cancelled aborts its request.
   answer(request, response).catch(() => response.destroy());
 });
 
@@ -41,7 +42,8 @@ async function answer(request, response) {
   say(0);
 }
 
-// A connection that is used again in the moment in which it is closed for idleness would be a fault that is none of the worker's.
+// A connection that is reused in the moment in which it is closed for idleness would cause a failure that is not the
+// worker's.
 server.keepAliveTimeout = 0;
 server.listen(0, "127.0.0.1", () => process.send({ port: server.address().port }));
 process.on("disconnect", () => process.exit());

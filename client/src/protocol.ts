@@ -31,22 +31,22 @@ export const CLOSE_SESSION_DELETED = 4410;
 export const CLOSE_TOO_MANY = 4429;
 
 /**
- * Whose message it is.
+ * The author of a message.
  */
 export type Role = "user" | "assistant";
 
 /**
- * How a message came to its end. A user's message is complete.
+ * How a message ended. A user's message is complete.
  */
 export type Status = "complete" | "cancelled" | "interrupted" | "failed";
 
 /**
- * What the agent may do without asking. Bobbin keeps it and hands it to the agent.
+ * What the agent may do without asking. Bobbin stores it and passes it to the agent.
  */
 export type PermissionMode = "default" | "acceptEdits" | "plan" | "bypassPermissions";
 
 /**
- * What the turns of a thread do.
+ * What the turns of a thread are doing.
  */
 export type SessionState = "idle" | "running" | "waiting";
 
@@ -56,12 +56,12 @@ export type SessionState = "idle" | "running" | "waiting";
 export type ErrorCode = "INVALID_MESSAGE" | "MESSAGE_TOO_LARGE" | "THREAD_MISMATCH" | "DUPLICATE_REQUEST" | "ALREADY_ANSWERED" | "CONFLICT" | "DELETED" | "RATE_LIMITED" | "BUSY" | "UNAUTHENTICATED" | "FORBIDDEN" | "NOT_FOUND" | "AGENT_ERROR" | "AGENT_TIMEOUT" | "INTERRUPTED" | "STORAGE_ERROR" | "NOT_CONFIGURED" | "INTERNAL";
 
 /**
- * An error as it goes over the wire. The message says what was wrong and what would be right,
- * and never carries a secret, a stack or a path.
+ * An error on the wire. The message says what was wrong and what would be right, and never contains a
+ * secret, a stack or a path.
  */
 export type ErrorBody = { 
 /**
- * What went wrong, for programs.
+ * The error, for programs.
  */
 code: ErrorCode, 
 /**
@@ -69,7 +69,7 @@ code: ErrorCode,
  */
 message: string, 
 /**
- * Whether the same request may work later.
+ * Whether the same request may succeed later.
  */
 retryable: boolean, };
 
@@ -84,7 +84,7 @@ export type ToolKind = "read" | "edit" | "execute";
 export type ToolOutput = "client";
 
 /**
- * What was said about a call that must not be carried out unasked.
+ * The state of a call's approval.
  */
 export type ApprovalState = "requested" | "approved" | "denied";
 
@@ -93,15 +93,15 @@ export type ApprovalState = "requested" | "approved" | "denied";
  */
 export type Approval = { 
 /**
- * What was said.
+ * The state.
  */
 state: ApprovalState, 
 /**
- * Why, in the words of whoever said it.
+ * The reason that was given.
  */
 reason?: string, 
 /**
- * The subject that said it, or `mode` if the permission mode did.
+ * The subject that decided, or `mode` if the permission mode did.
  */
 by?: string, };
 
@@ -118,7 +118,7 @@ text: string, } | { "type": "thinking",
  */
 text: string, 
 /**
- * What the agent needs to be handed back with it, such as a signature. Opaque.
+ * Data that the agent needs handed back with it, such as a signature. Opaque.
  */
 providerData?: unknown, } | { "type": "tool_use", 
 /**
@@ -130,7 +130,7 @@ id: string,
  */
 name: string, 
 /**
- * What the tool is given: any JSON.
+ * The tool's input: any JSON.
  */
 input: unknown, 
 /**
@@ -138,23 +138,23 @@ input: unknown,
  */
 title?: string, 
 /**
- * What the tool does, by which a permission mode decides; `execute` if it is missing.
+ * What the tool does, which a permission mode uses to decide; `execute` if it is missing.
  */
 kind?: ToolKind, 
 /**
- * Who gives the tool's result, if not the agent.
+ * Who gives the tool's result, if it is not the agent.
  */
 output?: ToolOutput, 
 /**
- * Whether the call may be carried out, if somebody is to say.
+ * Whether the call may be carried out, if that has to be decided.
  */
 approval?: Approval, 
 /**
- * What the agent needs to be handed back with it. Opaque.
+ * Data that the agent needs handed back with it. Opaque.
  */
 providerData?: unknown, } | { "type": "tool_result", 
 /**
- * The id of the call that this is the result of.
+ * The id of the call with this result.
  */
 toolUseId: string, 
 /**
@@ -166,7 +166,7 @@ content: string | unknown[],
  */
 isError: boolean, 
 /**
- * A result that is neither a text nor a list, as it was; `content` is then its JSON text.
+ * The original result if it is neither a text nor a list; `content` is then its JSON text.
  */
 output?: unknown, } | { "type": "file", 
 /**
@@ -174,8 +174,8 @@ output?: unknown, } | { "type": "file",
  */
 mediaType: string, 
 /**
- * Where its bytes are: an `https:` address, a `data:` URL of at most 128 KiB, or the path
- * `/sessions/{id}/files/{file}` at the worker.
+ * The address of its bytes: an `https:` address, a `data:` URL of at most 128 KiB, or the path
+ * `/sessions/{id}/files/{file}` on the worker.
  */
 url: string, 
 /**
@@ -199,7 +199,7 @@ title?: string,
  */
 mediaType?: string, } | { "type": "data", 
 /**
- * What kind of data it is, in the application's words.
+ * The application's name for this kind of data.
  */
 name: string, 
 /**
@@ -207,26 +207,26 @@ name: string,
  */
 data: unknown, 
 /**
- * A later block of the answer with the same name and id takes this one's place.
+ * A later block of the answer with the same name and id replaces this one.
  */
 id?: string, };
 
 /**
- * A message's content: a string where it is only text, else blocks.
+ * A message's content: a string if it is only text, otherwise blocks.
  */
 export type Content = string | Array<Block>;
 
 /**
- * What goes along with a message.
+ * Metadata of a message.
  */
 export type MessageMetadata = Record<string, unknown> | ResponseMetadata;
 
 /**
- * Which of several versions a message is.
+ * A message's place among several versions.
  */
 export type Versions = { 
 /**
- * Its place among them, from 0, the oldest first.
+ * Its index among them, from 0, oldest first.
  */
 index: number, 
 /**
@@ -251,19 +251,19 @@ export type Message = {
  */
 id: string, 
 /**
- * The turn that it belongs to, by the id that its client chose.
+ * The id of its turn, as the client chose it.
  */
 requestId: string, 
 /**
- * Whose message it is.
+ * The author.
  */
 role: Role, 
 /**
- * What it says.
+ * The content.
  */
 content: Content, 
 /**
- * How it came to its end.
+ * How it ended.
  */
 status: Status, 
 /**
@@ -279,15 +279,15 @@ tokensUsed?: number,
  */
 error?: ErrorBody, 
 /**
- * The subject of the token that its sender came with; only on users' messages, and not where `AUTH=none`.
+ * The subject of the sender's token; only on users' messages, and left out where `AUTH=none`.
  */
 author?: string, 
 /**
- * Of a user's message what was sent along with it, of an answer the `metadata` of its end.
+ * For a user's message, the application's metadata; for an answer, the `metadata` of its end.
  */
 metadata?: MessageMetadata, 
 /**
- * The id of the message before it on its path; not there on the first.
+ * The id of the message before it on its path; left out on the first.
  */
 parentId?: string, 
 /**
@@ -295,11 +295,11 @@ parentId?: string,
  */
 clientId?: string, 
 /**
- * Which of its versions it is, where there are several.
+ * Its place among its versions, if there are several.
  */
 versions?: Versions, 
 /**
- * The message's place in the thread's log.
+ * The cursor of the message in the thread's log.
  */
 cursor: string, };
 
@@ -340,19 +340,20 @@ createdAt: number,
  */
 lastMessageAt: number, 
 /**
- * The subject of the token that began it; not there where `AUTH=none`.
+ * The subject of the token that began it; left out where `AUTH=none`.
  */
 owner?: string, 
 /**
- * The model that was chosen, of those that the worker offers; not there if none was.
+ * The model that was chosen among those on offer; left out if none was.
  */
 model?: string, 
 /**
- * What the application keeps with the session: an object of at most 4 KiB.
+ * The application's metadata of the session: an object of at most 4 KiB.
  */
 metadata?: Record<string, unknown>, 
 /**
- * What its turns do. It is told of them and never stored with the thread; servers of version 1 do not tell it.
+ * The state of its turns. It is derived and never stored with the thread; servers of version 1 leave
+ * it out.
  */
 state?: SessionState, };
 
@@ -366,15 +367,15 @@ export type Finish = "stop" | "length" | "content-filter" | "tool-calls" | "othe
  */
 export type Usage = { 
 /**
- * Tokens of what it was asked, those read from a cache included.
+ * Tokens of the request, including those that were read from a cache.
  */
 inputTokens: number, 
 /**
- * Tokens of the answer, those of its thinking included.
+ * Tokens of the answer, including its thinking.
  */
 outputTokens: number, 
 /**
- * Tokens of its thinking.
+ * Tokens of the thinking.
  */
 reasoningTokens?: number, 
 /**
@@ -383,11 +384,12 @@ reasoningTokens?: number,
 cachedTokens?: number, };
 
 /**
- * How an answer came about.
+ * Metadata of an answer.
  */
 export type ResponseMetadata = { 
 /**
- * Tokens of prompt and answer as the model reported them; otherwise the pieces of text that it sent.
+ * Tokens of prompt and answer as the model reported them; otherwise the number of text pieces that
+ * it sent.
  */
 tokensUsed: number, 
 /**
@@ -403,20 +405,21 @@ model?: string,
  */
 finishReason?: string, 
 /**
- * The same in the contract's word. People should be told of each but `stop` and `tool-calls`.
+ * The same in the contract's word. Tell people of each except `stop` and `tool-calls`.
  */
 finish?: Finish, 
 /**
- * The tokens in parts, where the model reports them.
+ * The tokens in parts, if the model reports them.
  */
 usage?: Usage, 
 /**
- * How many of the oldest messages the model was not told, because the whole history was too long for it.
+ * How many of the oldest messages were left out of the request, because the whole history was too
+ * long for the model.
  */
 omittedMessages?: number, };
 
 /**
- * An answer at the end of its turn.
+ * The answer of a turn that has ended.
  */
 export type Response = { 
 /**
@@ -424,7 +427,7 @@ export type Response = {
  */
 content: string, 
 /**
- * All of the answer in order, text included; only if it has more than text.
+ * The whole answer in order, including the text; only if it has more than text.
  */
 blocks?: Array<Block>, 
 /**
@@ -438,7 +441,7 @@ metadata: ResponseMetadata, };
 export type SnapshotReason = "joined" | "reset" | "sync" | "branch";
 
 /**
- * A turn that waits or runs.
+ * A turn that is queued, runs or waits.
  */
 export type InFlightState = { 
 /**
@@ -450,12 +453,12 @@ requestId: string,
  */
 answerId: string, 
 /**
- * Whether it waits for its place (`queued`), runs (`streaming`) or waits for people (`waiting`).
+ * Whether it is in the queue (`queued`), runs (`streaming`) or waits for people (`waiting`).
  */
 state: "queued" | "streaming" | "waiting", };
 
 /**
- * A turn that waits or runs, with its answer so far.
+ * A turn that is queued, runs or waits, with its answer so far.
  */
 export type InFlight = { 
 /**
@@ -467,26 +470,27 @@ requestId: string,
  */
 answerId: string, 
 /**
- * Whether it waits for its place (`queued`), runs (`streaming`) or waits for people (`waiting`).
+ * Whether it is in the queue (`queued`), runs (`streaming`) or waits for people (`waiting`).
  */
 state: "queued" | "streaming" | "waiting", 
 /**
- * The answer's text so far, up to 256 KiB; what is more follows in `token` frames.
+ * The answer's text so far, up to 256 KiB; the rest follows in `token` frames.
  */
 content: string, 
 /**
- * All of the answer so far in order, if it has more than text; otherwise empty.
+ * The whole answer so far in order, if it has more than text; otherwise empty.
  */
 blocks: Array<Block>, 
 /**
- * Of a turn that is `waiting`, the calls that are open.
+ * If the turn is `waiting`, the open calls.
  */
 toolUseIds?: Array<string>, };
 
 /**
- * A frame from the server. `user_message`, `branch`, `token`, `block_start`, `block_delta`, `block`, `waiting`, `tool_decided`, `final`,
- * `cancelled`, `error` with a `cursor` and `session` are log events: every connection gets the same ones in the same order. An `error` without a `cursor`
- * says that a frame of this client was refused.
+ * A frame from the server. `user_message`, `branch`, `token`, `block_start`, `block_delta`, `block`,
+ * `waiting`, `tool_decided`, `final`, `cancelled`, `error` with a `cursor` and `session` are log events:
+ * every connection gets the same ones in the same order. An `error` without a `cursor` says that a frame
+ * of this client was refused.
  */
 export type ServerFrame = { "type": "user_message", 
 /**
@@ -510,11 +514,11 @@ message: Message, } | { "type": "branch",
  */
 cursor: string, 
 /**
- * Of a `regenerate`: the turn's id, as its client chose it.
+ * After a `regenerate`: the turn's id, as its client chose it.
  */
 requestId?: string, 
 /**
- * Of a `regenerate`: the id that the answer's message will have.
+ * After a `regenerate`: the id that the answer's message will have.
  */
 answerId?: string, 
 /**
@@ -522,7 +526,7 @@ answerId?: string,
  */
 after: string | null, 
 /**
- * What follows it now, oldest first.
+ * The messages that follow it now, oldest first.
  */
 messages: Array<Message>, } | { "type": "token", 
 /**
@@ -546,8 +550,8 @@ cursor: string,
  */
 requestId: string, 
 /**
- * The block's place among the answer's blocks that are not text, from 0. A block that is there already is
- * replaced.
+ * The block's index among the answer's blocks that are not text, from 0. If there is a block
+ * with this index already, it is replaced.
  */
 index: number, 
 /**
@@ -563,11 +567,12 @@ cursor: string,
  */
 requestId: string, 
 /**
- * The block's place among the answer's blocks that are not text, from 0.
+ * The block's index among the answer's blocks that are not text, from 0.
  */
 index: number, 
 /**
- * The block without what grows: a `thinking` without `text`, or a `tool_use` without `input`.
+ * The block without the field that grows: a `thinking` without `text`, or a `tool_use` without
+ * `input`.
  */
 block: Omit<Extract<Block, { type: "thinking" }>, "text"> | Omit<Extract<Block, { type: "tool_use" }>, "input">, } | { "type": "block_delta", 
 /**
@@ -579,7 +584,7 @@ cursor: string,
  */
 requestId: string, 
 /**
- * The block's place among the answer's blocks that are not text, from 0.
+ * The block's index among the answer's blocks that are not text, from 0.
  */
 index: number, 
 /**
@@ -591,7 +596,7 @@ delta: string, } | { "type": "data",
  */
 requestId?: string, 
 /**
- * What kind of data it is, in the application's words.
+ * The application's name for this kind of data.
  */
 name: string, 
 /**
@@ -599,7 +604,7 @@ name: string,
  */
 data: unknown, 
 /**
- * Later data with the same name and id takes this one's place.
+ * Later data with the same name and id replaces this.
  */
 id?: string, } | { "type": "final", 
 /**
@@ -643,7 +648,7 @@ createdAt: number,
  */
 response: Response, 
 /**
- * Why, if nobody cancelled it: `superseded` by another message.
+ * The reason, if nobody cancelled it: `superseded` by another message.
  */
 reason?: string, } | { "type": "waiting", 
 /**
@@ -655,7 +660,7 @@ cursor: string,
  */
 requestId: string, 
 /**
- * The calls that are open: an approval is asked for, or a client is to give the result.
+ * The open calls: each needs an approval, or its result from a client.
  */
 toolUseIds: Array<string>, } | { "type": "tool_decided", 
 /**
@@ -671,15 +676,15 @@ requestId: string,
  */
 toolUseId: string, 
 /**
- * Whether it may.
+ * Whether it may be carried out.
  */
 approved: boolean, 
 /**
- * Why, in the words of whoever decided.
+ * The reason that was given.
  */
 reason?: string, 
 /**
- * The subject that decided, or `mode`; not there where `AUTH=none`.
+ * The subject that decided, or `mode`; left out where `AUTH=none`.
  */
 by?: string, } | { "type": "error", 
 /**
@@ -739,7 +744,8 @@ session: Session | null,
  */
 resumed: boolean, 
 /**
- * The place to hand back if the connection breaks before another cursor comes; the client's own if `resumed`.
+ * The cursor to hand back if the connection breaks before another one comes; the client's own if
+ * `resumed`.
  */
 cursor: string, 
 /**
@@ -812,7 +818,8 @@ n: number, } | { "type": "pong" };
  */
 export type ClientFrame = { "type": "message", 
 /**
- * Names the turn: 1 to 128 printable ASCII characters, unique in the thread for ever. A UUID does.
+ * Names the turn: 1 to 128 printable ASCII characters, unique in the thread forever. A UUID will
+ * do.
  */
 requestId: string, 
 /**
@@ -820,15 +827,17 @@ requestId: string,
  */
 content: Content, 
 /**
- * The thread that it is meant for; refused if it is not the socket's.
+ * The thread that the frame is for; it is refused if that is not the socket's.
  */
 threadId?: string, 
 /**
- * What the agent is handed along with it, and what is shown with the message: an object of at most 16 KiB.
+ * The application's metadata: an object of at most 16 KiB. The agent is given it, and it is
+ * shown with the message.
  */
 metadata?: Record<string, unknown>, 
 /**
- * What the writer saw last; refused with `CONFLICT` if that is not on the current path.
+ * The last message that the writer had seen; refused with `CONFLICT` if it is not on the current
+ * path.
  */
 after?: string, 
 /**
@@ -836,11 +845,11 @@ after?: string,
  */
 replaces?: string, } | { "type": "regenerate", 
 /**
- * Names the turn, as of a message.
+ * Names the turn, as for a message.
  */
 requestId: string, 
 /**
- * The turn whose question is to be answered once more.
+ * The turn whose question is to be answered again.
  */
 of: string, } | { "type": "select", 
 /**
@@ -848,11 +857,11 @@ of: string, } | { "type": "select",
  */
 messageId: string, } | { "type": "cancel", 
 /**
- * The turn to cancel; without it, every turn of the thread.
+ * The turn to cancel; without it, all turns of the thread.
  */
 requestId?: string, } | { "type": "tool_decision", 
 /**
- * The turn whose answer has the call.
+ * The turn with the call in its answer.
  */
 requestId: string, 
 /**
@@ -864,11 +873,11 @@ toolUseId: string,
  */
 approved: boolean, 
 /**
- * Why, in at most 1,000 characters, for the model and for people.
+ * The reason, in at most 1,000 characters, for the model and for people.
  */
 reason?: string, } | { "type": "tool_output", 
 /**
- * The turn whose answer has the call.
+ * The turn with the call in its answer.
  */
 requestId: string, 
 /**
@@ -884,11 +893,12 @@ content: unknown,
  */
 isError?: boolean, } | { "type": "session_sync", 
 /**
- * The client's place. Without it, or if it is not the place of the last event, a `snapshot` comes.
+ * The client's cursor. Without it, or if it is not the one after the last event, a `snapshot`
+ * comes.
  */
 cursor?: string, } | { "type": "session_update", 
 /**
- * 1 to 200 characters; `null` takes the title away.
+ * 1 to 200 characters; `null` removes the title.
  */
 title?: string | null, 
 /**
@@ -896,11 +906,11 @@ title?: string | null,
  */
 permissionMode?: PermissionMode, 
 /**
- * One of the models that the worker offers; `null` is its default.
+ * One of the models on offer; `null` is the default.
  */
 model?: string | null, 
 /**
- * What to merge into the session's metadata, which has at most 4 KiB: `null` removes a name.
+ * Fields to merge into the session's metadata, which has at most 4 KiB: `null` removes one.
  */
 metadata?: Record<string, unknown>, } | { "type": "check", 
 /**

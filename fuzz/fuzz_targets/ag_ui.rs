@@ -6,7 +6,7 @@
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
-use bobbin::dialect::ag_ui::{events, input};
+use bobbin::dialect::ag_ui::{input, place};
 use bobbin::dialect::{Dialect, Stock};
 use bobbin::protocol::{Identity, StockRequest, TurnWanted};
 use bobbin::thread::{Config, PeerId};
@@ -25,7 +25,7 @@ fuzz_target!(|text: &str| {
         let _ = Stock::AgUi.parse(part);
         if let Ok((run, asked)) = input::body(part) {
             assert!(asked.uploads.iter().all(|upload| part.get(upload.base64.clone()).is_some()));
-            let wants = TurnWanted::Turn(input::request_id(&run), events::place(part));
+            let wants = TurnWanted::Turn(input::request_id(&run), place::read(part));
             let peer: PeerId = format!("p{nth}").into();
             let request = StockRequest { run: Some(run), answers: None, wants };
             if let Some(Ok(())) = host.follow(Dialect::AgUiEvents, &peer, Identity::anyone(), request) {

@@ -1,7 +1,8 @@
-//! A route that answers with the AI SDK's [UI message stream], as `streamText(…).toUIMessageStreamResponse()` does.
+//! A route that answers with the AI SDK's [UI message stream], as `streamText(…).toUIMessageStreamResponse()`
+//! does.
 //!
-//! The route may run tools, so it is asked once and no more. What it has said cannot be unsaid: `reset-step` takes
-//! back only what is not whole.
+//! The route may run tools, so it is called only once and never retried. Anything it has said stays said:
+//! `reset-step` takes back only blocks that are not complete.
 //!
 //! [UI message stream]: https://ai-sdk.dev/docs/ai-sdk-ui/stream-protocol
 
@@ -16,14 +17,14 @@ use crate::protocol::json::{Fields, Reader};
 use crate::protocol::{Approval, ApprovalState, Block, CollectVec, Json, Read, Word, to_json};
 use crate::variables::AgentName;
 
-/// The name of data that shows what a tool has given so far. Its id is the call's.
+/// The name of data that shows a tool's preliminary output. Its id is the call's.
 const PRELIMINARY: &str = "preliminary-output";
-/// What a call keeps as `providerData`, by the names that it has in the stream.
+/// Fields of a call that are kept as `providerData`, by their names in the stream.
 const KEPT: &str = "dynamic?,providerExecuted?,providerMetadata,toolMetadata";
-/// What the same keeps of a request for an approval, by the names that a message's part has for it.
+/// Fields of an approval request that are kept the same way, by their names in a message's part.
 const KEPT_OF_APPROVAL: &str =
     "signature,descriptor<approvalDescriptor,inputSchemaInput,requestReason<reason,isAutomatic?";
-/// Chunks that are a block of their own, and what is one.
+/// Chunks that are a whole block, with the template of the block.
 const BLOCKS: [(&str, &str); 6] = [
     ("source-url", "type=source,url,title"),
     ("source-document", "type=source,title,mediaType"),
@@ -44,7 +45,7 @@ pub static KIND: Kind = Kind {
     fold: || Box::new(UiStream::default()),
 };
 
-/// What `DefaultChatTransport` sends, and beside it what a route may need.
+/// Returns the request body that `DefaultChatTransport` sends, with further fields that a route may need.
 fn body(asked: &Asked) -> String {
     let request = asked.request;
     let mut body = String::from("{\"trigger\":\"submit-message\"");
@@ -69,21 +70,21 @@ fn body(asked: &Asked) -> String {
     body
 }
 
-/// One answer, chunk by chunk.
+/// Reads one answer, chunk by chunk.
 #[derive(Debug, Default)]
 struct UiStream {
     parts: Parts,
     calls: Vec<Call>,
-    /// What is to be handed back with a thinking, by its id.
+    /// Provider data of thoughts, by the id of the thought.
     thoughts: Vec<(String, Json)>,
     /// How many calls there were when the step began.
     calls_before_step: usize,
-    /// Whether text was the last that came, and whether other text begins.
+    /// Whether the last part was text, and whether a new text begins.
     was_text: bool,
     is_next_text: bool,
 }
 
-/// A call whose input is whole.
+/// A call with complete input.
 #[derive(Debug)]
 struct Call {
     id: String,
@@ -91,9 +92,9 @@ struct Call {
     /// Whether it has a result, or needs none.
     is_answered: bool,
     at_provider: bool,
-    /// A result that may not be the last.
+    /// A result that may not be final.
     preliminary: Option<Json>,
-    /// The result that was told last.
+    /// The result that was delivered last.
     told: Option<Json>,
 }
 
@@ -137,7 +138,7 @@ impl Fold for UiStream {
 }
 
 impl UiStream {
-    /// Takes a chunk and returns whether it brought something of the answer.
+    /// Takes a chunk and returns whether it brought a part of the answer.
     fn content(&mut self, kind: &str, event: &Event, was_text: bool, answer: &mut Draft) -> bool {
         let json = &event.json;
         let (call_id, error) = (text(json, "toolCallId"), word(text(json, "errorText")));
@@ -147,7 +148,7 @@ impl UiStream {
                 return false;
             }
             "text-delta" => {
-                // Two texts in a row are two paragraphs.
+                // Two texts in a row become two paragraphs.
                 if std::mem::take(&mut self.is_next_text) && was_text {
                     answer.say("\n\n");
                 }
@@ -174,7 +175,7 @@ impl UiStream {
             "tool-output-error" => {
                 self.result(call_id, error, true, answer);
             }
-            // The application's own code may say a whole block of the contract's.
+            // An application's own code may send a whole block of the contract's.
             "block" => match json.get("block").and_then(Block::read) {
                 Some(Block::ToolResult { tool_use_id, content, is_error, .. }) => {
                     self.result(&tool_use_id, content, is_error, answer);
@@ -220,7 +221,7 @@ impl UiStream {
         true
     }
 
-    /// Takes what is said of the answer and its steps.
+    /// Takes a chunk about the answer or its steps.
     fn about(&mut self, kind: &str, json: &Json, answer: &mut Draft) {
         if let Some(metadata) = json.get("messageMetadata") {
             describe(metadata, answer);
@@ -230,7 +231,7 @@ impl UiStream {
             "reset-step" => {
                 answer.end_thinking();
                 self.parts.drop_calls(answer);
-                // Nobody is to carry out what the route takes back.
+                // Nobody may carry out calls that the route takes back.
                 for call in self.calls.iter_mut().skip(self.calls_before_step) {
                     call.is_answered = true;
                 }
@@ -252,7 +253,7 @@ impl UiStream {
 
     fn reason(&mut self, kind: &str, event: &Event, answer: &mut Draft) {
         let id = text(&event.json, "id");
-        // A thinking and a call may have the same id.
+        // A thought and a call may have the same id.
         let key = format!("thinking {id}");
         if let Some(data) = event.json.get("providerMetadata") {
             self.thoughts.retain(|(of, _)| of != id);
@@ -282,7 +283,7 @@ impl UiStream {
         });
     }
 
-    /// A call that says itself whose its result is to give.
+    /// Adds a call that says itself who has to give its result.
     fn marked_call(&mut self, block: Block, answer: &mut Draft) {
         let Block::ToolUse { id, output, approval, .. } = &block else { return };
         let is_answered = output.is_some() || approval.is_some();
@@ -291,7 +292,8 @@ impl UiStream {
         self.calls.push(Call { id, block, is_answered, at_provider: true, preliminary: None, told: None });
     }
 
-    /// Version 6 tells an input that is not valid, and the same again as its tool's failure.
+    /// Adds a result. Version 6 reports an invalid input first, and then again as its tool's failure, which
+    /// is ignored.
     fn result(&mut self, id: &str, output: Json, is_error: bool, answer: &mut Draft) {
         let mut is_told = false;
         for call in self.calls.iter_mut().filter(|call| call.id == id) {
@@ -304,7 +306,7 @@ impl UiStream {
         answer.block(Block::tool_result(id, output, is_error));
     }
 
-    /// What may be followed by more is shown and not kept.
+    /// Shows a preliminary result, which is not kept because more may follow.
     fn preliminary(&mut self, id: &str, output: Json, answer: &mut Draft) {
         let data = AgentEvent::Data {
             name: String::from(PRELIMINARY),
@@ -317,7 +319,7 @@ impl UiStream {
         }
     }
 
-    /// Notes of a call, by its id or by that of its approval, whether it may be carried out, and says it again.
+    /// Notes the approval of a call, found by its own id or its approval's, and delivers the call again.
     fn approve(&mut self, json: &Json, state: ApprovalState, answer: &mut Draft) {
         let (call_id, approval_id) = (text(json, "toolCallId"), json.get("approvalId"));
         let is_it = |call: &&mut Call| {
@@ -326,7 +328,7 @@ impl UiStream {
             call.id == call_id || call_id.is_empty() && asked.is_some() && asked == approval_id
         };
         let Some(call) = self.calls.iter_mut().find(is_it) else { return };
-        // A call that waits for a person runs no tool, and one that is denied never will.
+        // A call that waits for a person runs no tool yet, and a denied one never will.
         call.is_answered = state != ApprovalState::Approved;
         if let Block::ToolUse { approval, provider_data, .. } = &mut call.block {
             if state == ApprovalState::Requested {
@@ -339,14 +341,14 @@ impl UiStream {
         answer.again(call.block.clone());
     }
 
-    /// Calls that neither the route nor a provider has answered are for whoever is connected.
+    /// Returns the calls that neither the route nor a provider has answered, which are for the clients.
     fn client_calls(&self) -> Vec<String> {
         let open = self.calls.iter().filter(|call| !call.is_answered && !call.at_provider);
         open.map(|call| call.id.clone()).collect_vec()
     }
 }
 
-/// The protocol has no place for figures. Routes tell them with the message.
+/// Takes usage figures. The protocol has no field for them, so routes send them with the message.
 fn describe(metadata: &Json, answer: &mut Draft) {
     for figures in [Some(metadata), metadata.get("usage")].into_iter().flatten() {
         let _ = Reader::read(&to_json(figures), |reader| answer.usage.read(reader));
@@ -355,7 +357,7 @@ fn describe(metadata: &Json, answer: &mut Draft) {
     merge(answer.metadata.get_or_insert(Json::Null), metadata);
 }
 
-/// The call that a chunk tells of.
+/// Returns the call that a chunk describes.
 fn called(json: &Json, input: Json) -> Block {
     let kept = made(KEPT, json);
     let mut block = Block::tool_use(text(json, "toolCallId"), text(json, "toolName"), input);
@@ -367,13 +369,13 @@ fn called(json: &Json, input: Json) -> Block {
     block
 }
 
-/// Marks what is kept for this kind of agent, so that another kind does not take it for its own.
+/// Marks data as kept for this kind of agent, so that another kind does not use it.
 fn marked(mut data: Json) -> Json {
     set(&mut data, "agent", word(KIND.name.as_str()));
     data
 }
 
-/// Puts the fields of one object into another, deep within, too.
+/// Merges the fields of one object into another, recursively.
 fn merge(into: &mut Json, from: &Json) {
     let Json::Object(more) = from else { return from.clone_into(into) };
     if into.as_object().is_none() {

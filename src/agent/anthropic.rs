@@ -1,7 +1,7 @@
 //! The [Messages] API as Anthropic defined it: requests with `stream`, and events of one answer.
 //!
-//! A call of a tool that runs at the provider, such as a search of the web, is a `tool_use` with its result. Its
-//! block's own type is kept as `providerData`, by which it is handed back as what it was.
+//! A tool call that runs at the provider, such as a web search, is a `tool_use` with its result. Its block's
+//! own type is kept as `providerData`, so that it can be handed back in its original form.
 //!
 //! [Messages]: https://platform.claude.com/docs/en/api/messages
 
@@ -18,9 +18,9 @@ use crate::agent::http::history::{add_field, declared};
 use crate::protocol::{Block, Json, is_blank, to_json};
 use crate::variables::{self, AgentName, ApiVersion, Variables};
 
-/// The API wants to be told. Every model that is offered today takes as many.
+/// The API requires a limit. Every model that is offered today accepts this one.
 const MAX_TOKENS: &str = "32000";
-/// What counts as input, where an answer is begun and where its figures change.
+/// Fields that count as input, in the event that begins an answer and in later updates.
 const INPUTS: [&str; 3] = ["input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"];
 
 /// The kind of agent that `AGENT=anthropic` names, in the API's first version.
@@ -38,10 +38,10 @@ pub static KIND: Kind = Kind {
 pub static SECOND: Kind =
     Kind { key: ("authorization", "Bearer "), headers: &[("anthropic-version", "2026-10-21")], ..KIND };
 
-/// The kind in the version that the variables name.
+/// Returns the kind for the API version that the variables name.
 ///
 /// # Errors
-/// In words: what would be right.
+/// A sentence that says what would be right.
 pub fn kind(read: Variables) -> Result<&'static Kind, String> {
     Ok(match read.choice(&variables::AGENT_API_VERSION)? {
         ApiVersion::First => &KIND,
@@ -49,7 +49,7 @@ pub fn kind(read: Variables) -> Result<&'static Kind, String> {
     })
 }
 
-/// There are no sampling parameters, because newer models refuse them with any value.
+/// Returns the request body. It has no sampling parameters, because newer models refuse them with any value.
 fn body(asked: &Asked) -> String {
     let mut body = String::from("{\"stream\":true");
     add_field(&mut body, "max_tokens", MAX_TOKENS);
@@ -67,11 +67,11 @@ fn body(asked: &Asked) -> String {
     body
 }
 
-/// One answer, block by block.
+/// Reads one answer, block by block.
 #[derive(Debug, Default)]
 struct Messages {
     parts: Parts,
-    /// The signature of the thinking that is open.
+    /// The signature of the open thought.
     signature: String,
     inputs: [u64; INPUTS.len()],
 }
@@ -92,7 +92,7 @@ impl Fold for Messages {
                 answer.model = given(message, "model");
                 self.count(message, answer);
             }
-            // What stands there in place of a stream.
+            // A server that ignores `stream` answers with a whole message.
             ("message", _) => self.whole(json, answer),
             ("content_block_start", Some(block)) => self.begin(&index, block, answer),
             ("content_block_delta", _) => self.grow(&index, &event, answer),
@@ -188,7 +188,7 @@ impl Messages {
         self.parts.end_call(index, answer);
     }
 
-    /// Figures are those of the whole answer, and may be missing or null where they have not changed.
+    /// Takes usage figures. They are those of the whole answer, and may be missing or null if unchanged.
     fn count(&mut self, json: &Json, answer: &mut Draft) {
         let Some(usage) = json.get("usage") else { return };
         for (name, count) in INPUTS.iter().zip(&mut self.inputs) {
@@ -204,7 +204,7 @@ impl Messages {
     }
 }
 
-/// What is to be handed back with a block, marked as this kind's.
+/// Marks data to be handed back with a block as this kind's.
 fn wanted(mut data: Json) -> Json {
     set(&mut data, "agent", word(KIND.name.as_str()));
     data

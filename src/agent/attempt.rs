@@ -1,11 +1,11 @@
-//! Ways of asking. An agent that refuses a question before it has said anything is asked again in another way,
-//! if one may help.
+//! Ways of asking an agent. If an agent refuses a request before it has said anything, it may be asked again
+//! in another way.
 
 use super::AgentMessage;
 use crate::protocol::Role;
 use crate::protocol::limits::{RETRY_AFTER_MS_MAX, RETRY_MS_MIN};
 
-/// What must be different so that another call may succeed.
+/// The change that may make another call succeed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Remedy {
     /// Nothing helps.
@@ -27,19 +27,19 @@ pub enum Remedy {
 /// One way of asking.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attempt {
-    /// Leaves out fields that not every endpoint knows, and names calls as the strictest want it. The endpoint may
-    /// then report no usage.
+    /// Leaves out fields that not every endpoint knows, and gives calls ids that the strictest accepts. The
+    /// endpoint may then report no usage.
     pub is_plain: bool,
     /// Declares the tools whose calls the history has.
     pub declares_tools: bool,
     /// How often the history is halved.
     pub halvings: u32,
-    /// Calls before this one that failed in a way that may pass.
+    /// How many earlier calls failed in a transient way.
     retries: u64,
 }
 
 impl Attempt {
-    /// The next way of asking, and how many milliseconds to wait before it; `None` if there is no better one.
+    /// Returns the next way of asking, and the milliseconds to wait before it; `None` if there is none.
     #[must_use]
     pub fn next(self, remedy: Remedy, retries_max: u64) -> Option<(Self, u64)> {
         match remedy {
@@ -55,8 +55,8 @@ impl Attempt {
         }
     }
 
-    /// How many of the oldest messages are left out. A history is halved down to the user's own message, and
-    /// begins with a user's message each time. `None` if it cannot be halved so often.
+    /// Returns how many of the oldest messages to leave out; `None` if the history cannot be halved so often.
+    /// Each half begins with a user's message, and the last keeps only the user's own.
     #[must_use]
     pub fn omitted(self, messages: &[AgentMessage]) -> Option<usize> {
         let own = messages.len().checked_sub(1)?;

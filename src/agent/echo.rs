@@ -1,4 +1,4 @@
-//! The agent that says the user's own words back, so that everything runs with no key and no network.
+//! The agent that repeats the user's own words, so that everything runs without a key and a network.
 
 use std::rc::Rc;
 
@@ -6,7 +6,7 @@ use super::{Agent, AgentEvent, AgentRequest, Attempt, Call, Failed, Finished, Re
 use crate::protocol::{CollectVec, Content, Finish};
 use crate::variables::{self, Variables};
 
-/// Says the user's own words back.
+/// Repeats the user's own words.
 #[derive(Clone, Copy, Debug)]
 pub struct Echo {
     /// Milliseconds between two words.
@@ -20,10 +20,10 @@ struct Echoing {
 }
 
 impl Echo {
-    /// An echo with the delay that the variables name.
+    /// Returns an echo with the delay that the variables name.
     ///
     /// # Errors
-    /// The text says which variable is wrong, and what would be right.
+    /// A sentence that names the wrong variable and says what would be right.
     pub fn configured(read: Variables) -> Result<Rc<dyn Agent>, String> {
         Ok(Rc::new(Echo { delay_ms: read.number(&variables::ECHO_DELAY_MS)? }))
     }
@@ -63,14 +63,14 @@ impl Reply for Echoing {
     }
 }
 
-/// What is said back: the text of the user's own message. Its other blocks are not echoed.
+/// Returns the text of the user's own message. Its other blocks are not echoed.
 #[must_use]
 pub fn answer(request: &AgentRequest) -> String {
     request.messages.last().map(|message| &message.content).map(Content::text).unwrap_or_default()
 }
 
-/// The text word by word, each with the white space after it; the first one with that before it, too.
-/// Put together, the pieces are the text.
+/// Splits a text into words, each with the white space after it, and the first one also with that before it.
+/// Joined together, the pieces are the text.
 pub fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -80,7 +80,7 @@ pub fn pieces(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The figures of an answer of so many pieces.
+/// Returns the end of an answer of this many pieces.
 #[must_use]
 pub fn finished(pieces: u64) -> Finished {
     Finished {
@@ -92,7 +92,7 @@ pub fn finished(pieces: u64) -> Finished {
     }
 }
 
-/// Where the second word begins.
+/// Returns where the second word begins.
 fn piece_end(text: &str) -> usize {
     let mut chars = text.char_indices().skip_while(|(_, c)| c.is_whitespace());
     chars

@@ -1,4 +1,4 @@
-//! JSON of other protocols: events that bring a piece of something, and objects that are made of others by a template.
+//! JSON of other protocols: reads events that bring a piece of something, and converts objects by templates.
 
 use super::piece::Piece;
 use crate::protocol::Json;
@@ -6,13 +6,13 @@ use crate::protocol::json::{Fields, Parsed, Reader};
 
 /// Fields whose string is a piece.
 const PIECES: [&str; 2] = ["delta", "inputTextDelta"];
-/// The same within an object that is called `delta`.
+/// The same for fields within an object called `delta`.
 const PIECES_WITHIN: [&str; 3] = ["text", "thinking", "partial_json"];
 
-/// An event: an object, and the piece of a text or of JSON that it brings.
+/// An event: an object, and the piece of text or JSON that it brings.
 #[derive(Debug)]
 pub struct Event<'a> {
-    /// All of it but the piece.
+    /// The event without the piece.
     pub json: Json,
     /// The piece, which may begin or end within a character.
     pub piece: Piece<'a>,
@@ -22,7 +22,7 @@ impl Event<'_> {
     /// Reads the data of an event.
     ///
     /// # Errors
-    /// If it is no JSON object.
+    /// If it is not a JSON object.
     pub fn read(data: &str) -> Parsed<Event<'_>> {
         let mut piece = Piece::default();
         let json = Reader::read_foreign(data, |reader| object(reader, &PIECES, &mut piece))?;
@@ -47,27 +47,28 @@ fn object<'a>(reader: &mut Reader<'a>, pieces: &[&str], piece: &mut Piece<'a>) -
     Ok(Json::Object(fields.into_iter().collect::<Fields>()))
 }
 
-/// The text of a field; empty if there is none.
+/// Returns the text of a field; empty if there is none.
 #[must_use]
 pub fn text<'a>(json: &'a Json, name: &str) -> &'a str {
     json.get(name).and_then(Json::as_str).unwrap_or_default()
 }
 
-/// The text of a field, if there is one.
+/// Returns the text of a field, if there is one.
 #[must_use]
 pub fn given(json: &Json, name: &str) -> Option<String> {
     json.get(name).and_then(Json::as_str).map(str::to_owned)
 }
 
-/// Whether a flag is set.
+/// Returns whether a flag is set.
 #[must_use]
 pub fn is_set(json: &Json, name: &str) -> bool {
     json.get(name) == Some(&Json::Bool(true))
 }
 
-/// Makes an object of another one by a template, whose fields stand between commas: `name=word`, or the value of a
-/// place as `name<place`, or as `name` alone if both are called the same. `a.b` is a place within another, and one that
-/// is not there makes no field. After `name?` only a flag that is set does.
+/// Makes an object from another one by a template, a list of fields between commas: `name=word` is a
+/// constant, `name<path` the value at a path, and `name` alone a field of the same name. `a.b` is a path into
+/// nested objects; if nothing is there, the field is left out. After `name?` it is kept only if it is a flag
+/// that is set.
 #[must_use]
 pub fn made(template: &str, of: &Json) -> Json {
     let mut fields = Vec::new();
@@ -94,7 +95,7 @@ pub fn set(object: &mut Json, name: &str, value: Json) {
     }
 }
 
-/// An object of one field.
+/// Returns an object with one field.
 #[must_use]
 pub fn single(name: &str, value: Json) -> Json {
     let mut object = Json::Object(Fields::new());
@@ -102,7 +103,7 @@ pub fn single(name: &str, value: Json) -> Json {
     object
 }
 
-/// A text as a value.
+/// Returns a text as a value.
 #[must_use]
 pub fn word(text: &str) -> Json {
     Json::String(text.to_owned())

@@ -1,11 +1,12 @@
-//! What all agents have in common that are an endpoint: asked by one request, and answered by a body that is a
+//! Everything that endpoints have in common: an agent that is called by one request, and answers with a
 //! stream of events.
 //!
-//! A kind of endpoint is a [`Kind`]: its path, the header of its key, the body of its request, and a [`Fold`], which
-//! makes an answer of the events. Settings, refusals, secrets and the order of an answer's blocks are the same for all.
+//! A kind of endpoint is a [`Kind`]: its path, the header of its key, the body of its request, and a
+//! [`Fold`], which turns events into an answer. All kinds share the settings, the handling of refusals and
+//! secrets, and the order of an answer's blocks.
 //!
-//! **Invariant:** knows nothing about HTTP clients or time. What it quotes of an endpoint's error is one line,
-//! short, and holds nothing that looks like a credential.
+//! **Invariant:** this module knows nothing about HTTP clients or time. A quote of an endpoint's error is one
+//! short line without anything that looks like a credential.
 
 mod draft;
 mod endpoint;

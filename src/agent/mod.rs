@@ -1,9 +1,10 @@
-//! Agents: what is asked of a model, and what its bytes mean.
+//! Agents: build requests for models, and read their responses.
 //!
-//! Each kind of agent is a file: an [`Agent`], which says what to send where, and a [`Reply`], which reads
-//! what comes back. [`configured`] finds the kind that the variables name.
+//! Each kind of agent is a file with an [`Agent`], which builds the request, and a [`Reply`], which reads the
+//! response. [`configured`] finds the kind that the variables name.
 //!
-//! **Invariant:** knows nothing about turns, sockets or HTTP clients. Bytes come in, [`AgentEvent`]s come out.
+//! **Invariant:** this module knows nothing about turns, sockets or HTTP clients. It takes bytes and returns
+//! [`AgentEvent`]s.
 
 #![deny(missing_docs)]
 
@@ -38,77 +39,78 @@ pub use unconfigured::Unconfigured;
 
 /// A kind of agent, with its settings.
 pub trait Agent: Debug {
-    /// What to do to have a turn answered, asked in this way.
+    /// Returns the call to make for a turn, in this way of asking.
     fn call(&self, request: &AgentRequest, attempt: Attempt) -> Call;
 
-    /// A reader for what comes back of one call.
+    /// Returns a reader for the response to one call.
     fn reply(&self) -> Box<dyn Reply>;
 
-    /// Whether it says of its calls which of them people are to answer. Of any other, all may be a client's.
+    /// Returns whether it marks the calls that people have to answer. With any other agent, all calls may be
+    /// a client's.
     fn marks_calls(&self) -> bool {
         false
     }
 
-    /// Bytes of the largest image that it takes.
+    /// Returns the size in bytes of the largest image that it accepts.
     fn image_bytes_max(&self) -> u64 {
         AGENT_FILES_BYTES_MAX
     }
 
-    /// The models that a session may choose from; the first is the default. None, if there is no choice.
+    /// Returns the models that a session may choose from, the default first; empty if there is no choice.
     fn models(&self) -> &[String] {
         &[]
     }
 }
 
-/// Reads what comes back of one call.
+/// Reads the response to one call.
 ///
-/// Exactly one [`AgentEvent::Finished`] or [`AgentEvent::Failed`] comes out, as the last event, at the latest
-/// from one of [`Reply::finish`], [`Reply::refuse`] and [`Reply::fail`]. What is given to it later is ignored.
+/// It returns exactly one [`AgentEvent::Finished`] or [`AgentEvent::Failed`], as the last event and at the
+/// latest from [`Reply::finish`], [`Reply::refuse`] or [`Reply::fail`]. Later input is ignored.
 pub trait Reply: Debug {
-    /// Takes what was asked, before anything comes back.
+    /// Takes the request, before any response.
     fn asked(&mut self, _request: &AgentRequest) {}
 
     /// Takes the next bytes of a successful answer's body, cut anywhere.
     fn push(&mut self, bytes: &[u8]) -> Vec<AgentEvent>;
 
-    /// Takes a part of the answer that is a value already, as JSON.
+    /// Takes a part of the answer that is a JSON value already.
     fn part(&mut self, _part: &str) -> Vec<AgentEvent> {
         Vec::new()
     }
 
-    /// Takes the news that what follows is the body of an answer of this kind.
+    /// Notes that the body of an answer of this kind follows.
     fn reads(&mut self, _kind: AgentName) {}
 
-    /// Takes the end of the body, also one that a broken connection brought about.
+    /// Takes the end of the body, including one caused by a broken connection.
     fn finish(&mut self) -> Vec<AgentEvent>;
 
-    /// Takes the news that there is no successful answer.
+    /// Notes that there is no successful answer.
     fn refuse(&mut self, refusal: &Refusal) -> Vec<AgentEvent>;
 
-    /// Takes an end that lies outside the answer, such as a timeout or a cancel: what was gathered is
-    /// delivered, then the failure. An answer that only lacks the end of its body is finished instead.
+    /// Takes an end for a reason outside the answer, such as a timeout or a cancel. Returns the gathered
+    /// events, then the failure. An answer that lacks only the end of its body is finished instead.
     fn fail(&mut self, failed: Failed) -> Vec<AgentEvent>;
 
-    /// What the model reported so far, else the pieces of text.
+    /// Returns the tokens that the model has reported, or else the number of text pieces.
     fn tokens_used(&self) -> u64;
 
-    /// Whether a call that the agent runs itself has no result yet: until then its silence is not the model's.
+    /// Returns whether a call that the agent runs itself has no result yet. Until then it may be silent.
     fn is_running_tool(&self) -> bool {
         false
     }
 }
 
-/// What to do to have a turn answered.
+/// The way to call an agent for a turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// A `POST`. The body of its answer is the reply's.
+    /// A `POST`. The body of the response is passed to the reply.
     Http {
         /// The whole address.
         url: String,
-        /// The headers beside those that every call has, or in their place, the last of a name; one without a
-        /// value is left out.
+        /// Headers that are added to those of every call, or replace them. The last of a name counts; one
+        /// without a value removes the header.
         headers: Vec<(String, Option<String>)>,
-        /// Headers beside these, if the application's own service is called: they are for nobody else.
+        /// Further headers for the application's own service, and for nobody else.
         service_headers: Vec<(&'static str, String)>,
         /// The request's body, as JSON.
         body: String,
@@ -117,35 +119,35 @@ pub enum Call {
     WorkersAi {
         /// The model's name.
         model: String,
-        /// What it is given, as JSON.
+        /// The input, as JSON.
         input: String,
         /// The options of the call, as JSON.
         options: String,
     },
-    /// A call of the code of the thread's own class.
+    /// A call of the thread's own class.
     Own {
-        /// What it is told, as JSON.
+        /// The turn, as JSON.
         turn: String,
     },
-    /// The pieces are the answer's body, one after the other.
+    /// Pieces that form the body of the answer.
     Pieces {
-        /// The pieces; each is given to the reply by itself.
+        /// The pieces; each is passed to the reply separately.
         pieces: Vec<String>,
         /// Milliseconds between two of them.
         delay_ms: u64,
     },
 }
 
-/// Files whose bytes belong into a call's text, at the places that are kept for them.
+/// Files whose bytes belong in a call's text, in place of their placeholders.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Enclosed {
-    /// A place is this mark, the number of its file and a full stop. Nobody can guess the mark.
+    /// The mark, which nobody can guess. A placeholder is this mark, the number of its file and a full stop.
     pub mark: String,
-    /// The files' ids, and the form that each has at its place.
+    /// The files' ids, each with the form of its bytes.
     pub files: Vec<(String, Form)>,
 }
 
-/// How a file's bytes stand in a call's text.
+/// The form of a file's bytes in a call's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// In base64.
@@ -154,14 +156,14 @@ pub enum Form {
     Text,
 }
 
-/// What comes back of a call.
+/// A response to a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answered {
-    /// What one read of a successful answer's body brought.
+    /// The result of one read of a successful answer's body.
     Bytes(Vec<u8>),
-    /// A part of the answer that is a value already, as JSON.
+    /// A part of the answer that is a JSON value already.
     Part(String),
-    /// What follows is the body of an answer of this kind.
+    /// The body of an answer of this kind follows.
     Reads(AgentName),
     /// The end of the body.
     End,
@@ -172,7 +174,7 @@ pub enum Answered {
 /// Why a call has no successful answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// An HTTP status that is no success.
+    /// An HTTP status that is not a success.
     Status {
         /// The status, 400 or above.
         status: u16,
@@ -181,38 +183,38 @@ pub enum Refusal {
         /// As much of the body as was read.
         body: Vec<u8>,
     },
-    /// A redirect that is not followed.
+    /// A redirect that was refused.
     Redirect {
         /// The status, 300 to 399.
         status: u16,
-        /// The origin that it leads to, if that is another one.
+        /// The origin of its target, if that is another one.
         to: Option<String>,
     },
     /// There were too many redirects, one after the other.
     Redirects,
-    /// The network, or the service in its place, gave no answer.
+    /// The network, or the service in its place, did not answer.
     Unreachable {
         /// Whether a service binding was asked.
         is_service: bool,
     },
-    /// What is bound as the service cannot be called.
+    /// The service binding cannot be called.
     NoService,
     /// The bucket does not have these files, which the call encloses.
     NoFiles(Vec<String>),
-    /// The bucket did not give what the call encloses.
+    /// The bucket did not give the files that the call encloses.
     NoBucket,
     /// The binding `AI` is missing, or cannot run a model.
     NoModels,
     /// The binding threw, with these words.
     Thrown(String),
-    /// The code of the thread's own class threw. The words are for whoever asked, if they are meant to be.
+    /// The thread's own class threw. The words are for the user, if they are meant to be.
     Own(Option<String>),
 }
 
-/// The agent that the variables name. A new kind is one file, and one line here.
+/// Returns the agent that the variables name. A new kind takes one file, and one line here.
 ///
 /// # Errors
-/// The text says which variable is wrong, and what would be right.
+/// A sentence that names the wrong variable and says what would be right.
 pub fn configured(read: Variables) -> Result<Rc<dyn Agent>, String> {
     match read.choice(&variables::AGENT)? {
         AgentName::Echo => echo::Echo::configured(read),
@@ -225,7 +227,7 @@ pub fn configured(read: Variables) -> Result<Rc<dyn Agent>, String> {
     }
 }
 
-/// The models that sessions may choose from, the default one first; none if no model is named.
+/// Returns the models that sessions may choose from, the default first; empty if no model is named.
 #[must_use]
 pub fn models(read: Variables) -> Vec<String> {
     let names = read.text(&variables::AGENT_MODELS).unwrap_or_default();
@@ -236,7 +238,7 @@ pub fn models(read: Variables) -> Vec<String> {
     if models.is_empty() { read.text(&variables::AGENT_MODEL).into_iter().collect_vec() } else { models }
 }
 
-/// What an agent is asked to answer.
+/// A request to an agent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AgentRequest {
     /// The session's id.
@@ -247,25 +249,25 @@ pub struct AgentRequest {
     pub answer_id: String,
     /// The session's permission mode when the agent is asked.
     pub permission_mode: Word<PermissionMode>,
-    /// The model that the session chose, of those offered; `None` is the first of them.
+    /// The model that the session chose among those on offer; `None` is the first of them.
     pub model: Option<String>,
     /// The subject that wrote the message; `None` where everybody is let in.
     pub subject: Option<String>,
-    /// How often an agent is called for this answer, this time included.
+    /// How often the agent has been called for this answer, including this call.
     pub round: u64,
     /// The session's title, if it has one.
     pub session_title: Option<String>,
-    /// What the application keeps with the session: an object.
+    /// The application's metadata of the session: an object.
     pub session_metadata: Option<Json>,
-    /// Where the call stands in a trace, if the turn is part of one.
+    /// The call's place in a trace, if the turn is part of one.
     pub trace: Option<Trace>,
-    /// The finished messages before the user's own, oldest first, and that one last.
+    /// The finished messages, oldest first, and the user's own message last.
     pub messages: Vec<AgentMessage>,
     /// The turn's own answer so far, if the agent is called again for it.
     pub answer: Option<Content>,
 }
 
-/// One message of the conversation, as an agent is given it.
+/// A message of the conversation in an agent's request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AgentMessage {
     /// The message's id.
@@ -274,37 +276,37 @@ pub struct AgentMessage {
     pub role: Role,
     /// The message's text, or its blocks.
     pub content: Content,
-    /// What was sent along with a user's message: an object.
+    /// The application's metadata of a user's message: an object.
     pub metadata: Option<Json>,
 }
 
-/// What an agent delivers. After [`AgentEvent::Finished`] or [`AgentEvent::Failed`] nothing follows.
+/// An event that an agent delivers. [`AgentEvent::Finished`] or [`AgentEvent::Failed`] is the last one.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AgentEvent {
     /// More text of the answer.
     Text(String),
-    /// A block begins to grow, without what grows: the text of a thought, or the input of a call. It stays open
-    /// until the next [`AgentEvent::Block`], which is the whole of it; no text and no other block comes before.
+    /// A block begins to grow: a thought or a call, without the text or the input that grows. It stays open
+    /// until the next [`AgentEvent::Block`], which completes it; no text and no other block comes before.
     Begin(Block),
-    /// More of the block that is open: of the thought, or of the JSON of the call's input.
+    /// Growth of the open block: text of a thought, or JSON of a call's input.
     Grow(String),
-    /// A finished block that is not text. If a block is open, this is the whole of it.
+    /// A finished block that is not text. It completes the open block, if there is one.
     Block(Block),
-    /// The block that is open will not be finished, as its call was cut off.
+    /// The open block will not be finished, because its call was cut off.
     Drop,
-    /// Data for whoever is connected, which is not kept.
+    /// Data for all clients that are connected. It is not kept.
     Data {
-        /// What kind of data it is, in the application's words.
+        /// The application's name for this kind of data.
         name: String,
         /// Any JSON.
         data: Json,
-        /// Names it among data of the same name.
+        /// The id, which tells it from data of the same name.
         id: Option<String>,
     },
     /// More of the answer came, but nothing of it can be shown yet.
     Gathering,
-    /// The model said that its answer has ended, but what delivers it is still open. If no other event
-    /// comes for [`ENDING_MS`], the answer is finished, with what is gathered.
+    /// The model said that its answer has ended, but the response is still open. If no other event comes for
+    /// [`ENDING_MS`], the answer is finished as it is.
     ///
     /// [`ENDING_MS`]: crate::protocol::limits::ENDING_MS
     Ending(Finished),
@@ -314,41 +316,41 @@ pub enum AgentEvent {
     Failed(Failed),
 }
 
-/// A complete answer's figures.
+/// The end of a complete answer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Finished {
-    /// As the model reports it, prompt and answer together; else the pieces of text it sent.
+    /// Tokens of prompt and answer as the model reports them, or else the number of text pieces.
     pub tokens_used: u64,
     /// The same in parts, if the model reports them.
     pub usage: Option<Usage>,
     /// The model that answered, as the endpoint names it.
     pub model: Option<String>,
-    /// The ids of calls that are neither the agent's nor a provider's to answer, and have no result: they are for
-    /// whoever is connected. Only a kind that can tell names any.
+    /// The ids of calls without a result that neither the agent nor a provider will answer, so the clients
+    /// have to. Only kinds of agents that can tell name any.
     pub client_calls: Vec<String>,
     /// Why the model stopped, in the endpoint's word, such as `stop` or `length`.
     pub finish_reason: Option<String>,
     /// The same in the contract's word.
     pub finish: Option<Finish>,
-    /// What the agent's application tells of the answer: an object.
+    /// The application's metadata of the answer: an object.
     pub metadata: Option<Json>,
-    /// Events of the answer that could not be read, or not to their end.
+    /// How many events of the answer could not be read, or broke off.
     pub unread: u64,
 }
 
-/// An answer that broke off; what came before it is kept.
+/// The failure of an answer; the part before it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed {
-    /// What clients are told.
+    /// The error that clients are told.
     pub error: ErrorBody,
     /// As in [`Finished`], up to the failure.
     pub tokens_used: u64,
-    /// What may help, if nothing was said before it.
+    /// The remedy that may help, if nothing was said before.
     pub remedy: Remedy,
 }
 
 impl Failed {
-    /// A failure against which nothing helps, before anything was counted.
+    /// Returns a failure that nothing helps against, before any tokens were counted.
     #[must_use]
     pub fn new(error: ErrorBody) -> Self {
         Failed { error, tokens_used: 0, remedy: Remedy::None }

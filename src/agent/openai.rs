@@ -1,8 +1,8 @@
-//! The chat completions API as OpenAI defined it and as vLLM, Ollama, llama.cpp, `OpenRouter`, `DeepSeek`
-//! and Azure speak it: request bodies from history, events from the chunks of the answer.
+//! The chat completions API as OpenAI defined it and as vLLM, Ollama, llama.cpp, `OpenRouter`, `DeepSeek` and
+//! Azure speak it: builds request bodies from the history, and reads events from the chunks of the answer.
 //!
-//! The field names are those of OpenAI's [chunk object]. Where servers differ from it, the more lenient
-//! reading is taken, and the difference is named beside the code that bears it.
+//! The field names are those of OpenAI's [chunk object]. Where servers differ, the code reads both leniently,
+//! and a comment there names the difference.
 //!
 //! [chunk object]: https://platform.openai.com/docs/api-reference/chat-streaming
 
@@ -34,7 +34,7 @@ pub static KIND: Kind = Kind {
     fold: || Box::new(Completion::default()),
 };
 
-/// A reader for one answer, before its first byte.
+/// Returns a reader for one answer, before its first byte.
 #[must_use]
 pub fn completion() -> Stream {
     Stream::new(&KIND)

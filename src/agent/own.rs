@@ -1,7 +1,7 @@
-//! The application's own code, in the same worker: what its class gives for a turn comes back as values, or as the body
-//! of a response of any kind that is read here.
+//! The application's own code in the same worker. Its class returns values for a turn, or the body of a
+//! response of any kind that is read here.
 //!
-//! It may run tools, so it is asked once and no more.
+//! It may run tools, so it is called only once and never retried.
 
 use std::rc::Rc;
 
@@ -20,12 +20,12 @@ pub struct OwnCode {
     models: Vec<String>,
 }
 
-/// One answer of it.
+/// One of its answers.
 #[derive(Debug)]
 struct Answer(Stream);
 
 impl OwnCode {
-    /// With the models that the variables offer.
+    /// Returns the agent, with the models that the variables offer.
     #[must_use]
     pub fn configured(read: Variables) -> Rc<dyn Agent> {
         Rc::new(OwnCode { models: models(read) })
@@ -50,7 +50,7 @@ impl Agent for OwnCode {
     }
 }
 
-/// What the code is told of a turn, as JSON.
+/// Returns the turn as JSON for the code.
 fn turn(request: &AgentRequest) -> String {
     let mut turn = String::from("{\"round\":");
     turn.push_str(&to_json(&request.round));
@@ -96,7 +96,7 @@ fn message(message: &AgentMessage) -> String {
     json
 }
 
-/// The kind whose body is read.
+/// Returns the kind that reads the body.
 fn kind(name: AgentName) -> &'static Kind {
     match name {
         AgentName::OpenAi => &openai::KIND,
@@ -128,7 +128,7 @@ impl Reply for Answer {
         let message = match refusal {
             Refusal::Own(Some(public)) => public,
             Refusal::Own(None) => "the agent failed; the worker's log says why",
-            // It was not called yet.
+            // The code was not called yet.
             Refusal::NoFiles(_) | Refusal::NoBucket => {
                 return self.fail(Failed { remedy: Remedy::Later { after_ms: None }, ..no_bucket_failure() });
             }

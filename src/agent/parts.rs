@@ -1,26 +1,26 @@
-//! Puts in order what an agent says at once.
+//! Puts the parts of an answer in order.
 //!
-//! A provider may send several blocks side by side, each piece under the key of its block. A [`Draft`] has one open
-//! block at a time, and one order: this tells it which.
+//! A provider may send several blocks in parallel, each piece under the key of its block. A [`Draft`] has one
+//! open block at a time, and one order. This module chooses which block that is.
 //!
-//! **Invariant:** nothing that came is lost but the input of a call that is broken off. Text keeps its order, and
-//! so does each block.
+//! **Invariant:** only the input of a call that breaks off is lost. Text keeps its order, and so does each
+//! block.
 
 use super::http::Draft;
 use super::piece::Piece;
 use crate::protocol::json::Fields;
 use crate::protocol::{Block, Json, is_blank};
 
-/// The parts of one answer that are not whole.
+/// The incomplete parts of one answer.
 #[derive(Debug, Default)]
 pub struct Parts {
     /// Half a character at the end of the text.
     half: Piece<'static>,
     /// The key of the latest thinking.
     thinking: String,
-    /// All calls that began, in order.
+    /// All calls, in the order in which they began.
     calls: Vec<Growing>,
-    /// Bytes of the inputs of those that are not whole.
+    /// How many bytes the incomplete inputs have.
     bytes: usize,
 }
 
@@ -28,14 +28,14 @@ pub struct Parts {
 #[derive(Debug)]
 struct Growing {
     key: String,
-    /// Without its input; none once it is whole.
+    /// The call without its input; `None` once it is complete.
     block: Option<Block>,
     input: String,
     half: Piece<'static>,
 }
 
 impl Parts {
-    /// More text of the answer.
+    /// Adds text to the answer.
     pub fn text(&mut self, piece: &Piece, answer: &mut Draft) {
         let text = joined(&mut self.half, piece);
         if !text.is_empty() {
@@ -44,7 +44,7 @@ impl Parts {
         }
     }
 
-    /// More of the thinking of that key, which begins with its first piece.
+    /// Adds to the thought with this key, which begins with its first piece.
     pub fn thinking(&mut self, key: &str, piece: &Piece, answer: &mut Draft) {
         if self.thinking != key {
             answer.end_thinking();
@@ -53,8 +53,8 @@ impl Parts {
         answer.think(piece, true);
     }
 
-    /// The end of the thinking of that key, and what its provider wants back with it. Where something else has
-    /// closed it before, that stands alone.
+    /// Ends the thought with this key, with the data to be handed back. If something else has closed the
+    /// thought already, the data is kept alone.
     pub fn end_thinking(&mut self, key: &str, data: Option<Json>, answer: &mut Draft) {
         if self.thinking == key {
             self.thinking.clear();
@@ -69,7 +69,7 @@ impl Parts {
         answer.end_thinking();
     }
 
-    /// The call of that key begins: a block without its input.
+    /// Begins the call with this key: a block without its input.
     pub fn call(&mut self, key: &str, block: Block, answer: &mut Draft) {
         if let Block::ToolUse { id, name, .. } = &block {
             answer.begin_call(self.calls.len(), id, name);
@@ -79,7 +79,7 @@ impl Parts {
         answer.over_limit(self.bytes, self.calls.len());
     }
 
-    /// More of the JSON of that call's input.
+    /// Adds JSON to that call's input.
     pub fn input(&mut self, key: &str, piece: &Piece, answer: &mut Draft) {
         let Some(at) = self.growing(key) else { return };
         let Some(call) = self.calls.get_mut(at) else { return };
@@ -91,14 +91,14 @@ impl Parts {
         answer.over_limit(self.bytes, 0);
     }
 
-    /// The end of the call of that key: it is as whole as its pieces are.
+    /// Ends the call with this key, with the input so far.
     pub fn end_call(&mut self, key: &str, answer: &mut Draft) {
         if let Some(at) = self.growing(key) {
             self.end(at, None, answer);
         }
     }
 
-    /// A whole call, which may have grown under that key before.
+    /// Takes a complete call, which may have grown under that key before.
     pub fn whole_call(&mut self, key: &str, block: Block, answer: &mut Draft) {
         match self.growing(key) {
             Some(at) => self.end(at, Some(block), answer),
@@ -113,7 +113,7 @@ impl Parts {
         }
     }
 
-    /// Drops the calls that are not whole.
+    /// Drops the incomplete calls.
     pub fn drop_calls(&mut self, answer: &mut Draft) {
         for call in &mut self.calls {
             call.block = None;
@@ -139,13 +139,13 @@ impl Parts {
     }
 }
 
-/// The text of a piece, behind the half of a character that the one before it ended with.
+/// Returns the text of a piece, preceded by the half character that the previous piece ended with.
 fn joined(half: &mut Piece<'static>, piece: &Piece) -> String {
     half.push(piece);
     half.take()
 }
 
-/// What the pieces of a call's input stand for. What is not JSON is kept as the text that it is.
+/// Parses a call's input. If it is not JSON it is kept as text.
 fn input_of(json: &str) -> Json {
     match Json::parse(json) {
         Some(Json::Null) => Json::Object(Fields::new()),

@@ -1,29 +1,29 @@
-//! Text that comes in pieces, which JavaScript cuts between UTF-16 code units: a character outside the
-//! Basic Multilingual Plane may come as two halves, neither of which is a character.
+//! Text in pieces that JavaScript cut between UTF-16 code units: a character outside the Basic Multilingual
+//! Plane may arrive in two halves, neither of which is a character.
 
 use std::borrow::Cow;
 
 use crate::protocol::json::{Parsed, Reader};
 
-/// As in `\ud83d`.
+/// The length of an escape such as `\ud83d`.
 const ESCAPE_BYTES: usize = 6;
 
-/// One of several strings that together are a text, or all of them that have come so far.
+/// One of several strings that together form a text, or all of them that have come so far.
 #[derive(Debug, Default)]
 pub struct Piece<'a> {
-    /// The second half of a character that began in the piece before.
+    /// The second half of a character that began in the previous piece.
     low: Option<u16>,
     text: Cow<'a, str>,
-    /// The first half of a character that ends in the piece after.
+    /// The first half of a character that ends in the next piece.
     high: Option<u16>,
 }
 
 impl<'a> Piece<'a> {
-    /// Reads a JSON string. Half of a character at its beginning or end is kept, to be joined with its other
+    /// Reads a JSON string. Half a character at its beginning or end is kept, to be joined with its other
     /// half.
     pub fn read(reader: &mut Reader<'a>) -> Parsed<Self> {
         let (text, written) = reader.string_as_written()?;
-        // Only what is escaped can be half a character.
+        // Only escapes can be half a character.
         Ok(if matches!(text, Cow::Owned(_)) { Piece::new(text, written) } else { Piece::from(text) })
     }
 
@@ -41,37 +41,37 @@ impl<'a> Piece<'a> {
         Piece { low, text, high }
     }
 
-    /// Whether it holds neither text nor half of a character.
+    /// Returns whether it has neither text nor half a character.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.low.is_none() && self.text.is_empty() && self.high.is_none()
     }
 
-    /// The text; `None` if half of a character stands at one of its ends.
+    /// Returns the text; `None` if there is half a character at one of its ends.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         (self.low.is_none() && self.high.is_none()).then_some(&*self.text)
     }
 
-    /// Whether this text begins with the other one.
+    /// Returns whether this text begins with the other one.
     #[must_use]
     pub fn begins_with(&self, other: &Piece) -> bool {
         self.low == other.low && other.high.is_none() && self.text.starts_with(&*other.text)
     }
 
-    /// Whether it begins as a JSON object does.
+    /// Returns whether it begins like a JSON object.
     #[must_use]
     pub fn starts_object(&self) -> bool {
         self.text.trim_ascii_start().starts_with('{')
     }
 
-    /// Bytes in UTF-8, without the halves.
+    /// Returns its length in UTF-8 bytes, without the halves.
     #[must_use]
     pub fn len(&self) -> usize {
         self.text.len()
     }
 
-    /// Adds the next piece; halves that meet become the character.
+    /// Appends the next piece; two halves that meet become the character.
     pub fn push(&mut self, next: &Piece) {
         if next.is_empty() {
             return;
@@ -85,8 +85,8 @@ impl<'a> Piece<'a> {
         self.high = next.high;
     }
 
-    /// Takes out what no later piece can change: all but a half at the end. A half that is alone becomes
-    /// U+FFFD.
+    /// Takes out everything that no later piece can change: all but a half at the end. A half without its
+    /// other half becomes U+FFFD.
     pub fn take(&mut self) -> String {
         let mut text = std::mem::take(&mut self.text).into_owned();
         if self.low.take().is_some() {
@@ -95,7 +95,7 @@ impl<'a> Piece<'a> {
         text
     }
 
-    /// Takes out all of it, as no other piece follows.
+    /// Takes out everything, because no other piece follows.
     pub fn take_all(&mut self) -> String {
         self.end_character(None);
         self.take()
@@ -117,7 +117,7 @@ impl<'a> From<Cow<'a, str>> for Piece<'a> {
     }
 }
 
-/// The code unit whose escape begins at that byte, if there is one.
+/// Returns the code unit of the escape that begins at this byte, if there is one.
 fn escape_at(written: &str, at: usize) -> Option<u16> {
     let digits = written.get(at..)?.get(..ESCAPE_BYTES)?.strip_prefix("\\u")?;
     u16::from_str_radix(digits, 16).ok()

@@ -1,19 +1,19 @@
-//! What an endpoint repeats of a secret that it was given is not passed on, however it spells it; nor does a log
-//! hold what was said in a conversation.
+//! Redaction: a secret that an endpoint repeats is not passed on, however it is spelled, and conversation
+//! text is not logged.
 //!
-//! Both are compared by their letters and digits alone, in lower case: escapes of all kinds are undone, and whatever
-//! stands between letters is left out. [`PART_CHARS`] in a row that are also in the secret are not told.
+//! Only letters and digits are compared, in lower case: escapes of all kinds are decoded, and everything
+//! between letters is skipped. A run of [`PART_CHARS`] that also occurs in the secret is removed.
 
 use crate::protocol::CollectVec;
 
 const REDACTED: &str = "[redacted]";
-/// So many letters and digits in a row are taken for the secret: half of one that has fewer than twice as many, but
-/// at least [`PART_CHARS_MIN`], and all of one that has fewer than these.
+/// The length of a run of letters and digits that counts as the secret. For a secret of less than twice that
+/// length it is half of it, but at least [`PART_CHARS_MIN`], or all of it if it is even shorter.
 const PART_CHARS: usize = 8;
 const PART_CHARS_MIN: usize = 6;
-/// One of fewer letters and digits is in every text.
+/// A secret with fewer letters and digits would be found in every text.
 const SPELLED_CHARS_MIN: usize = 4;
-/// Bits of a digit.
+/// Bits of a hexadecimal digit.
 const HEX: u32 = 4;
 const BASE64: u32 = 6;
 const HASHES: usize = 4096;
@@ -24,13 +24,13 @@ pub struct Secrets {
     spellings: Vec<Spelling>,
 }
 
-/// The letters of a secret, and how many of them in a row are too many.
+/// The letters of a secret, and the length of a run that is too long.
 type Spelling = (Vec<u8>, usize);
 
-/// What is escaped and no letter of ASCII.
+/// An escape that is not an ASCII letter.
 const NO_LETTER: Option<u8> = Some(0);
 
-/// A letter or digit of a text, in lower case, and where it stands there.
+/// A letter or digit of a text, in lower case, and its place there.
 struct Letter {
     byte: u8,
     start: usize,
@@ -38,7 +38,7 @@ struct Letter {
 }
 
 impl Secrets {
-    /// Adds a secret. One of an operator's headers may be no secret at all, and then is short.
+    /// Adds a secret. The value of an operator's header may be no secret at all; then it is short.
     pub fn add(&mut self, secret: &str, is_header: bool) {
         let letters = folded(secret, false);
         let chars = letters.len();
@@ -55,15 +55,16 @@ impl Secrets {
         }
     }
 
-    /// The text without anything that could be one of them: as it is, in pieces, with anything between its letters
-    /// and digits, reversed, in another case, percent-encoded, as character references or escapes, in base64, or in hexadecimal digits.
+    /// Returns the text without anything that could be a secret: as it is, in pieces, with anything between
+    /// its letters and digits, reversed, in another case, percent-encoded, as character references or
+    /// escapes, in base64, or in hexadecimal digits.
     #[must_use]
     pub fn hidden(&self, text: &str) -> String {
         without(text, &self.spellings, false)
     }
 }
 
-/// The text without what is also in `said`, in any script.
+/// Returns the text without anything that also occurs in `said`, in any script.
 #[must_use]
 pub fn without_words(text: &str, said: &str) -> String {
     let said = folded(said, true);
@@ -92,7 +93,7 @@ fn without(text: &str, spellings: &[Spelling], is_any_script: bool) -> String {
     redacted(text, &letters, &is_secret)
 }
 
-/// Most of what is compared does not even begin alike, and a conversation is long.
+/// Hashes letters. Most comparisons differ from the start, and a conversation is long.
 fn hash(letters: impl Iterator<Item = u8>) -> usize {
     letters.fold(0, |hash: usize, letter| hash.wrapping_mul(37).wrapping_add(letter.into())) % HASHES
 }
@@ -101,7 +102,7 @@ fn folded(text: &str, is_any_script: bool) -> Vec<u8> {
     letters(text, is_any_script).iter().map(|letter| letter.byte).collect_vec()
 }
 
-/// The letters and digits of ASCII, in any spelling, and perhaps the bytes of all other characters.
+/// Returns the ASCII letters and digits, in any spelling, and optionally the bytes of all other characters.
 fn letters(text: &str, is_any_script: bool) -> Vec<Letter> {
     let (mut letters, mut start) = (Vec::new(), 0_usize);
     while let Some(rest) = text.get(start..).filter(|rest| !rest.is_empty()) {
@@ -122,8 +123,8 @@ fn letters(text: &str, is_any_script: bool) -> Vec<Letter> {
     letters
 }
 
-/// What `%41`, `\x41`, `\u0041`, `\u{41}`, `\101`, `&#65;` or `&#x41;` stands for, and the length of that. Where `%`
-/// and `&` are encoded themselves, that is undone too; any other reference is no letter.
+/// Decodes `%41`, `\x41`, `\u0041`, `\u{41}`, `\101`, `&#65;` or `&#x41;`, and returns its length too. An
+/// encoded `%` or `&` is decoded as well; any other reference is not a letter.
 fn escape(rest: &[u8]) -> Option<(Option<u8>, usize)> {
     let mark = *rest.first()?;
     let (again, mut radix, mut digits_max): (&[u8], _, _) = match mark {
@@ -172,8 +173,8 @@ fn escape(rest: &[u8]) -> Option<(Option<u8>, usize)> {
     }
 }
 
-/// The letters and digits of a text in base64 or in hexadecimal digits, by the bits of each, that the secret alone
-/// decides, if so many bytes stand before it.
+/// Returns the letters and digits of a secret in base64 or in hexadecimal digits (`width` is the bits of
+/// each), if `before` bytes precede it. Only those that the secret alone determines are included.
 fn digits(secret: &str, before: usize, width: u32) -> Vec<u8> {
     let (mut bits, mut count) = (0_u32, 0_u32);
     let mut digits = Vec::new();
@@ -184,9 +185,9 @@ fn digits(secret: &str, before: usize, width: u32) -> Vec<u8> {
         count = count.saturating_add(8);
         while count >= width {
             count = count.saturating_sub(width);
-            // Lower and upper case are one; two of the 64 are no letters.
+            // Case is ignored; two of the 64 digits are not letters.
             let digit = u8::try_from((bits >> count) & !(u32::MAX << width)).unwrap_or_default();
-            // Hexadecimal ones begin with the figures, which are behind the letters here.
+            // In hexadecimal the figures come first, but here they come after the letters.
             let digit = if width == HEX { digit.saturating_add(52) % 62 } else { digit };
             digits.push(match digit {
                 0..52 => b'a'.saturating_add(digit % 26),
@@ -199,7 +200,7 @@ fn digits(secret: &str, before: usize, width: u32) -> Vec<u8> {
     digits.into_iter().skip(of_others).filter(|digit| *digit > 0).collect_vec()
 }
 
-/// Marks the part of a spelling wherever it stands.
+/// Marks the part of a spelling wherever it occurs.
 fn mark(letters: &[Letter], part: &[u8], is_secret: &mut [bool]) {
     for (from, window) in letters.windows(part.len()).enumerate() {
         if window.iter().zip(part).all(|(letter, byte)| letter.byte == *byte) {

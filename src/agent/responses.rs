@@ -1,6 +1,6 @@
-//! OpenAI's Responses API: request bodies from history, events from the events of the stream.
+//! OpenAI's Responses API: builds request bodies from the history, and reads the events of the stream.
 //!
-//! The names are those of OpenAI's [streaming events]. Nothing is kept at the endpoint (`store` is false), so
+//! The names are those of OpenAI's [streaming events]. The endpoint stores nothing (`store` is false), so
 //! reasoning comes encrypted and is handed back.
 //!
 //! [streaming events]: https://platform.openai.com/docs/api-reference/responses-streaming
@@ -25,7 +25,7 @@ pub static KIND: Kind = Kind {
     fold: || Box::new(Events::default()),
 };
 
-/// A reader for one answer, before its first byte.
+/// Returns a reader for one answer, before its first byte.
 #[must_use]
 pub fn reader() -> Stream {
     Stream::new(&KIND)

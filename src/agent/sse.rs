@@ -1,52 +1,52 @@
-//! A push parser for Server-Sent Events: bytes in any cut come in, the `data` of events comes out.
+//! A push parser for Server-Sent Events: it takes bytes, cut anywhere, and emits the `data` of events.
 //!
-//! It follows the [event stream interpretation] of the HTML standard, with some differences. An event
-//! that the end of the body cuts off before its blank line is delivered by [`Parser::finish`], because
-//! model servers leave out the last newlines; one JSON object after another is one event after another, also
-//! without a blank line; a line or an event has an upper size; and errors are data also where they stand in
-//! another field, or in none.
+//! It follows the [event stream interpretation] of the HTML standard, with some differences. If the body ends
+//! before an event's blank line, [`Parser::finish`] delivers the event, because model servers leave out the
+//! last newlines. Consecutive JSON objects are separate events even without a blank line. Lines and events
+//! have a maximum size. Errors count as data even in another field, or in none.
 //!
-//! **Invariant:** knows nothing about what the data means. Every byte is looked at once: a line that lies
-//! whole in one push is read where it lies, and only what a push leaves unfinished is copied.
+//! **Invariant:** it knows nothing about the meaning of the data. Every byte is read once: a line within one
+//! push is read in place, and only the unfinished end of a push is copied.
 //!
-//! [event stream interpretation]: https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
+//! [event stream interpretation]:
+//! https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
 
 use crate::protocol::CollectVec;
 use std::mem;
 
-/// Bytes of one line, and of one event's data. More is [`TooLong`].
+/// The maximum size of one line, and of one event's data. More is [`TooLong`].
 pub const EVENT_BYTES_MAX: usize = 1024 * 1024;
 
 const STRAY_BYTES_MAX: usize = 512;
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// A line or an event was over [`EVENT_BYTES_MAX`]. The parser that says so has stopped.
+/// A line or an event was over [`EVENT_BYTES_MAX`]. The parser has stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLong;
 
-/// Reads one event stream. It keeps what a push leaves unfinished until the next one.
+/// Reads one event stream. It keeps the unfinished end of a push until the next one.
 #[derive(Debug, Default)]
 pub struct Parser {
-    /// The beginning of a line whose end has not come.
+    /// The beginning of an unfinished line.
     line: Vec<u8>,
-    /// The data lines, joined with line feeds, of an event whose blank line has not come.
+    /// The data lines, joined with line feeds, of an unfinished event.
     data: Option<Vec<u8>>,
-    /// The last byte was a carriage return: a line feed right after it belongs to it.
+    /// Whether the last byte was a carriage return: a line feed right after it belongs to it.
     after_carriage_return: bool,
     past_first_line: bool,
     stopped: bool,
-    /// The beginning of the first line that is no field and no comment.
+    /// The beginning of the first line that is neither a field nor a comment.
     stray: Vec<u8>,
 }
 
 impl Parser {
-    /// The beginning of the first line that is not of an event stream.
+    /// Returns the beginning of the first line that is not part of an event stream.
     #[must_use]
     pub fn stray(&self) -> &[u8] {
         &self.stray
     }
 
-    /// Takes the body's next bytes and calls `on_data` for each event they complete.
+    /// Takes the body's next bytes and calls `on_data` for each event that they complete.
     ///
     /// # Errors
     /// [`TooLong`], then and at every later call. Events before the long one have been delivered.
@@ -62,7 +62,7 @@ impl Parser {
     /// Takes the end of the body and delivers the event that lacks its line ends.
     ///
     /// # Errors
-    /// [`TooLong`], if a push has said so or if the last line makes its event too long.
+    /// [`TooLong`], if a push has returned it or the last line makes its event too long.
     pub fn finish(&mut self, on_data: &mut dyn FnMut(&str)) -> Result<(), TooLong> {
         if self.stopped {
             return Err(TooLong);
@@ -79,7 +79,7 @@ impl Parser {
 
     fn read(&mut self, bytes: &[u8], on_data: &mut dyn FnMut(&str)) -> Result<(), TooLong> {
         let mut rest = bytes;
-        // The event's data so far if it is a single line of this push: the usual event is never copied.
+        // The event's data so far, if it is a single line of this push: so the usual event is never copied.
         let mut fresh = None;
         loop {
             if self.after_carriage_return && !rest.is_empty() {
@@ -112,8 +112,8 @@ impl Parser {
         fresh.map_or(Ok(()), |value| self.keep(value))
     }
 
-    /// `fresh` takes the line's data if it may be left where it lies: the caller keeps `line` alive
-    /// until the event ends or [`Parser::keep`] copies it.
+    /// Takes a line. `fresh` is set to its data if it need not be copied: the caller keeps `line` alive until
+    /// the event ends or [`Parser::keep`] copies it.
     fn end_line<'a>(
         &mut self,
         line: &'a [u8],
@@ -128,7 +128,8 @@ impl Parser {
         if line.is_empty() {
             self.end_event(fresh, on_data);
         } else if let Some(value) = data_value(line) {
-            // Some servers leave out the blank lines. Within JSON, nothing of the kind stands behind an object's end.
+            // Some servers leave out the blank lines. A value that begins like JSON after a complete object
+            // cannot belong to that object.
             let is_next = matches!(value.first(), Some(b'{' | b'['));
             if is_next && fresh.or(self.data.as_deref()).is_some_and(|data| data.ends_with(b"}")) {
                 self.end_event(fresh, on_data);
@@ -168,7 +169,7 @@ impl Parser {
     }
 }
 
-/// A line, the byte that ended it, and what follows.
+/// Returns a line, the byte that ended it, and the rest.
 fn split_line(bytes: &[u8]) -> Option<(&[u8], u8, &[u8])> {
     let at = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r'))?;
     let (line, rest) = bytes.split_at_checked(at)?;
@@ -176,8 +177,8 @@ fn split_line(bytes: &[u8]) -> Option<(&[u8], u8, &[u8])> {
     Some((line, *end, tail))
 }
 
-/// The value of a `data` field; `None` for comments and every other field. llama.cpp has had a field
-/// `error`, and a proxy may put the JSON of an error between the events as it is.
+/// Returns the value of a `data` field; `None` for comments and every other field. llama.cpp has had a field
+/// `error`, and a proxy may insert an error's bare JSON between the events.
 fn data_value(line: &[u8]) -> Option<&[u8]> {
     if line.starts_with(b"{") {
         return Some(line);
@@ -190,7 +191,7 @@ fn data_value(line: &[u8]) -> Option<&[u8]> {
     Some(value.strip_prefix(b" ").unwrap_or(value))
 }
 
-/// Whether it is a comment, a field without data or the beginning of one.
+/// Returns whether it is a comment, a field without data or the beginning of one.
 fn is_field(line: &[u8]) -> bool {
     let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
     ["data", "event", "id", "retry"].iter().any(|field| field.as_bytes().starts_with(name))

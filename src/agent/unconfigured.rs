@@ -1,4 +1,4 @@
-//! Stands in for an agent whose settings are wrong: every turn is told what to set.
+//! Replaces an agent whose settings are wrong: every turn fails and says what to set.
 
 use super::{Agent, AgentEvent, AgentRequest, Attempt, Call, Failed, Refusal, Reply};
 use crate::protocol::{ErrorBody, ErrorCode};
@@ -6,7 +6,7 @@ use crate::protocol::{ErrorBody, ErrorCode};
 /// An agent that fails every turn with the reason why it is not configured.
 #[derive(Clone, Debug)]
 pub struct Unconfigured {
-    /// Which variable is wrong, and what would be right, in words.
+    /// A sentence that names the wrong variable and says what would be right.
     pub why: String,
 }
 

@@ -1,7 +1,8 @@
-//! Cloudflare's [Workers AI], called by the binding `AI`. No secret and no network of ours is needed.
+//! Cloudflare's [Workers AI], called by the binding `AI`. It needs no secret and no network access of the
+//! worker's.
 //!
-//! Older models answer in a form of their own, with `response` for the text; newer ones, and those of other vendors,
-//! with chunks as OpenAI's: one reader takes both.
+//! Older models answer in a format of their own, with the text in `response`; newer ones, and those of other
+//! vendors, use chunks like OpenAI's. One reader takes both.
 //!
 //! [Workers AI]: https://developers.cloudflare.com/workers-ai/
 
@@ -14,10 +15,10 @@ use super::{Agent, AgentRequest, Attempt, Call, Reply};
 use crate::protocol::to_json;
 use crate::variables::{self, AgentName, Variables};
 
-/// Older models end their answers after 256 tokens if they are not told.
+/// Older models end their answers after 256 tokens by default.
 const MAX_TOKENS: &str = "4096";
-/// What the numbers of the binding's errors would be as an HTTP status. Those that are not here and below 6000 are
-/// of a request that is wrong, and all others may pass.
+/// The HTTP statuses that the numbers of the binding's errors stand for. Other numbers below 6000 mean a
+/// wrong request, and all others are transient.
 const STATUSES: [(u16, &[u64]); 7] = [
     (400, &[3003, 3039]),
     (403, &[3023, 3041, 5016, 5018]),
@@ -49,7 +50,7 @@ pub struct WorkersAi {
 
 impl WorkersAi {
     /// # Errors
-    /// In words: which variable is wrong, and what would be right.
+    /// A sentence that names the wrong variable and says what would be right.
     pub fn configured(read: Variables) -> Result<Rc<dyn Agent>, String> {
         let gateway = read.text(&variables::AGENT_AI_GATEWAY);
         let gateway = gateway.map(|id| ["{\"gateway\":{\"id\":", &to_json(&id), "}}"].concat());
@@ -76,14 +77,14 @@ impl Agent for WorkersAi {
     }
 }
 
-/// The options of one call.
+/// Returns the options of one call.
 fn options(all: &str, request: &AgentRequest) -> String {
     let headers: Vec<String> =
         trace_headers(request).map(|(name, value)| ["\"", name, "\":", &to_json(&value)].concat()).collect();
     if headers.is_empty() {
         return all.to_owned();
     }
-    // An object, to which another field is added.
+    // Adds another field to an object.
     let (open, comma) = (all.strip_suffix('}').unwrap_or_default(), if all.len() > 2 { "," } else { "" });
     [open, comma, "\"extraHeaders\":{", &headers.join(","), "}}"].concat()
 }
@@ -96,7 +97,7 @@ fn body(asked: &Asked) -> String {
     body
 }
 
-/// The HTTP status that an error of the binding stands for, by the number that its words begin with.
+/// Returns the HTTP status for an error of the binding, by the number that its words begin with.
 #[must_use]
 pub fn status(words: &str) -> u16 {
     let number = words.split(':').next().and_then(|number| number.trim().parse().ok()).unwrap_or(0_u64);

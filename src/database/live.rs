@@ -1,4 +1,4 @@
-//! What D1 answers.
+//! Queries to D1.
 
 use std::cell::{Cell, RefCell};
 
@@ -15,7 +15,8 @@ use super::{COLUMNS, MIGRATION, is_lacking};
 
 const HEALTH_POLL_MS: u64 = 20;
 
-/// A database's state as JSON. ?1 is the last migration that this build knows, ?2 the number of columns that it knows.
+/// Selects a database's state as JSON. ?1 is the last migration that this build knows, ?2 the number of
+/// columns that it knows.
 const JSON: &str = "SELECT json_object('state', CASE WHEN migration < ?1 THEN 'older' \
      WHEN migration > ?1 OR columns > ?2 THEN 'newer' ELSE 'current' END, \
      'migration', migration, 'wanted', CAST(?1 AS INTEGER)) AS json FROM ";
@@ -26,14 +27,14 @@ const STATE_BEFORE_NUMBERS: &str = "(SELECT count(*) AS migration, 0 AS columns 
      WHERE type = 'table' AND name IN ('sessions', 'session_search'))";
 
 thread_local! {
-    /// Until then the database counts as one that lacks the last migration.
+    /// Until this time the database counts as lacking the last migration.
     static LACKING_UNTIL: [Cell<Millis>; DATABASES_MAX] = const { [const { Cell::new(0) }; DATABASES_MAX] };
     static ASKED_AT: Cell<Millis> = const { Cell::new(0) };
     static HEALTH: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// The answer to statements for a database with this build's last migration or, if it lacks that, with the one
-/// before it; `statements` is given the migration's number. What is lacking is remembered for a while, so that a
+/// Runs statements on a database that has this build's last migration or, if it lacks that, the one before;
+/// `statements` is given the migration's number. The result is remembered for a while only, so that a
 /// migration takes effect without a restart.
 pub async fn ask(
     place: u64,
@@ -56,25 +57,27 @@ pub async fn ask(
     JsFuture::from(statements(MIGRATION.saturating_sub(1))?).await
 }
 
-/// The database as JSON. Each isolate asks it once in a while, however many requests come.
+/// Returns the database's state as JSON. Each isolate asks for it only once in a while, however many requests
+/// come.
 pub async fn health(env: &Env) -> String {
     loop {
         let is_within = |wait_ms| ASKED_AT.get().saturating_add(wait_ms) > now();
         match HEALTH.with_borrow(Clone::clone) {
             Some(health) if is_within(DATABASE_AGE_MS) => return health,
-            // Another request asks for the first time. If it is broken off, its answer never comes.
+            // Another request is asking for the first time. If that request is aborted, its answer never
+            // comes.
             None if is_within(HEALTH_TIMEOUT_MS) => sleep(HEALTH_POLL_MS).await,
             _ => break,
         }
     }
-    // Before the answer is there, so that requests that come meanwhile do not ask too.
+    // Noted before the answer comes, so that requests in the meantime do not ask too.
     ASKED_AT.set(now());
     let health = worst(env).await;
     HEALTH.set(Some(health.clone()));
     health
 }
 
-/// The health of the database in the worst state, because an operator has to act on that one.
+/// Returns the state of the database in the worst state, because that is the one an operator has to act on.
 async fn worst(env: &Env) -> String {
     let unreachable = format!(r#"{{"state":"unreachable","migration":null,"wanted":{MIGRATION}}}"#);
     let places = d1::all(env);

@@ -1,8 +1,9 @@
 //! The D1 database, as this build and others know it.
 //!
-//! **Invariant:** migrations only ever add: tables, indices, and columns that may be null or have a default. So a
-//! build goes on with a database that newer builds have brought forward. It also goes on with one that lacks this
-//! build's last migration: its statements leave out the columns of that migration until the database has them.
+//! **Invariant:** migrations only ever add tables, indices, and columns that may be null or have a default.
+//! So a build works with a database that newer builds have migrated. It also works with one that lacks this
+//! build's last migration: its statements leave out the columns of that migration until the database has
+//! them.
 
 #![deny(missing_docs)]
 
@@ -19,18 +20,19 @@ mod words;
 pub use live::{ask, health};
 pub use words::{Expressions, HIDDEN, MARK, searchable};
 
-/// The last migration that this build knows: the number that its file's name begins with. The one before it is
-/// supported, too.
+/// The last migration that this build knows, which is the number that its file's name begins with. The one
+/// before it is supported too.
 pub const MIGRATION: u64 = 5;
 
 const OWNER_KEY_CHARS: usize = 10;
 
-/// How many columns `sessions` and `messages` have together, with the last migration. More are a newer one's.
+/// How many columns `sessions` and `messages` have together after the last migration. If there are more, they
+/// come from a newer one.
 pub const COLUMNS: u64 = 34;
 
-// In what follows, `{…}` stands around what a database without the last migration does not have; see `fitting`.
+// In the statements below, `{…}` encloses parts that need the last migration; see `fitting`.
 
-/// A session's row as the JSON that clients see. A path of `json_remove` that leads nowhere removes nothing.
+/// A session's row as the JSON that clients see. `json_remove` ignores paths that do not exist.
 pub const SESSION_JSON: &str = "json_remove(json_object('id', substr(id, instr(id, '/') + 1), 'title', title, \
      'firstMessagePreview', first_message_preview, 'messageCount', message_count, 'totalTokens', total_tokens, \
      'permissionMode', permission_mode, 'createdAt', created_at, 'lastMessageAt', last_message_at, \
@@ -38,10 +40,11 @@ pub const SESSION_JSON: &str = "json_remove(json_object('id', substr(id, instr(i
      iif(metadata IS NULL, '$.metadata', '$.-'), iif(model IS NULL, '$.model', '$.-'), \
      iif(owner IS NULL, '$.owner', '$.-'))";
 
-/// Inserts or changes the session whose JSON is ?1. A delivery that comes late, or a second time, finds the row
-/// newer and leaves it. Owner and creation are fixed for a life of the session: their indices are left alone.
+/// Inserts or updates the session in the JSON ?1. A delivery that comes late or twice finds a newer row and
+/// leaves it. Owner and creation never change during a life of the session, so their indices need no update.
 ///
-/// The session's `id` is the row's: with what tells its class apart. A row that has the log up to less than ?6 is left.
+/// The session's `id` is the row's, including the prefix of its class. A row that has the log up to less than
+/// ?6 is left.
 pub const WRITE_SESSION: &str = "INSERT INTO sessions (id, title, first_message_preview, message_count, \
      total_tokens, permission_mode, owner, created_at, last_message_at, state, metadata, model, owner_key, {path, }epoch, \
      seq, words) SELECT it ->> 'id', it ->> 'title', it ->> 'firstMessagePreview', it ->> 'messageCount', \
@@ -54,16 +57,16 @@ pub const WRITE_SESSION: &str = "INSERT INTO sessions (id, title, first_message_
      metadata = excluded.metadata, model = excluded.model, owner_key = excluded.owner_key, {path = excluded.path, }seq = excluded.seq, \
      words = excluded.words WHERE excluded.seq > sessions.seq";
 
-/// What the session ?1 of the epoch ?2 and the owner ?3 has in the database, before it is given more.
+/// Selects what the database has of the session ?1 with the epoch ?2 and the owner ?3, before a delivery.
 pub const LOOK: &str = "SELECT ?3 AS owner, (SELECT seq FROM sessions WHERE id = ?1 AND epoch = ?2) AS seq\
      {, (SELECT id FROM bobbin_database) AS database, (SELECT at FROM erasures WHERE owner = ?3) AS erased}";
 
-/// Notes that ?1 has written in the session ?2, which is somebody else's.
+/// Notes that the subject ?1 has written in the session ?2 of somebody else.
 pub const NOTE_PARTICIPANT: &str =
     "{INSERT INTO participants (subject, session_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING}";
 
-/// What stands for an owner before each of its words in the index: ten hexadecimal digits.
-/// Two owners may have the same; whose a hit is, is looked up.
+/// Returns the prefix of an owner's words in the index: ten hexadecimal digits. Two owners may have the same,
+/// so the owner of each hit is checked too.
 #[must_use]
 pub fn owner_key(owner: Option<&str>) -> String {
     let mut key = digest(owner.unwrap_or_default());
@@ -71,18 +74,19 @@ pub fn owner_key(owner: Option<&str>) -> String {
     key
 }
 
-/// Whether a message is on its session's current path.
+/// Selects messages on the session's current path.
 pub const IS_CURRENT: &str = "AND (sessions.path IS NULL OR EXISTS (SELECT 1 FROM json_each(sessions.path) \
      WHERE messages.seq >= value ->> 0 AND messages.seq < coalesce(value ->> 1, 1 << 53)))";
 
-/// Inserts the message whose JSON is ?1.
+/// Inserts the message in the JSON ?1.
 pub const WRITE_MESSAGE: &str = "INSERT INTO messages (id, request_id, role, status, content, created_at, \
      tokens_used, error, author, metadata, {parent_id, client_id, }session_id, seq, words) \
      SELECT it ->> 'id', it ->> 'requestId', it ->> 'role', it ->> 'status', it -> 'content', it ->> 'createdAt', \
      it ->> 'tokensUsed', it -> 'error', it ->> 'author', it -> 'metadata', {it ->> 'parentId', it ->> 'clientId', }?2, ?3, ?4 \
      FROM (SELECT ?1 AS it) WHERE true ON CONFLICT (session_id, seq) DO NOTHING";
 
-/// A statement for a database that has `migration`: this build's last one or the one before it.
+/// Returns a statement for a database with the migration `migration`: this build's last one or the one before
+/// it.
 #[must_use]
 pub fn fitting(statement: &str, migration: u64) -> String {
     let mut is_everywhere = false;
@@ -93,7 +97,7 @@ pub fn fitting(statement: &str, migration: u64) -> String {
     parts.collect()
 }
 
-/// Whether a statement failed because the database lacks something that the statement names. In SQLite's words:
+/// Returns whether a statement failed because the database lacks something that it names. In SQLite's words:
 /// "no such column", "no such table", "has no column named".
 #[must_use]
 pub fn is_lacking(error: &str) -> bool {
@@ -109,7 +113,7 @@ mod tests {
         SessionState, Status, Versions, to_json,
     };
 
-    /// The number and the statements of each migration, in order.
+    /// Returns the number and the statements of each migration, in order.
     fn migrations() -> Vec<(u64, String)> {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
         let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
@@ -159,7 +163,7 @@ mod tests {
         for field in fields(&to_json(&a_session())) {
             assert!(WRITE_SESSION.contains(&field) && SESSION_JSON.contains(&field), "{field}");
         }
-        // The cursor is the object's business, and so is which of its versions a message is.
+        // The cursor and the versions of a message are known only to the object.
         let is_kept = |field: &&String| !["'cursor'", "'versions'"].contains(&field.as_str());
         for field in fields(&to_json(&a_message())).iter().filter(is_kept) {
             assert!(WRITE_MESSAGE.contains(field), "{field}");

@@ -1,5 +1,5 @@
-//! Texts that older builds indexed are indexed anew, bit by bit, while somebody searches. Until then they are found as
-//! those builds found them.
+//! Indexes the texts of older builds again, little by little, whenever somebody searches. Until then they are
+//! found in the way of those builds.
 
 use std::cell::Cell;
 
@@ -22,7 +22,7 @@ const OLDER: &str = "SELECT n, words, owner, is_session FROM (
      SELECT n, words, NULL, 0, sum(length(words)) OVER (ORDER BY n DESC) - length(words)
      FROM (SELECT * FROM messages INDEXED BY messages_in_older_form WHERE substr(words, 1, 1) <> char(31) ORDER BY n DESC LIMIT 200))
      WHERE before < 400000";
-/// Each if nobody else has changed it meanwhile.
+/// Updates a text unless somebody else has changed it meanwhile.
 const WRITE_SESSION: &str = "UPDATE sessions SET words = ?2, owner_key = ?4 WHERE n = ?1 AND words = ?3";
 const WRITE_MESSAGE: &str = "UPDATE messages SET words = ?2 WHERE n = ?1 AND words = ?3 AND ?4 IS NOT NULL";
 
@@ -41,11 +41,11 @@ extern "C" {
 }
 
 thread_local! {
-    /// Until then nobody looks for such texts: somebody is at it, or there were none.
+    /// Nobody looks for such texts before this time: somebody is working on them, or there were none.
     static PAUSED_UNTIL: Cell<Millis> = const { Cell::new(0) };
 }
 
-/// Goes on with it behind an answer.
+/// Continues this work after a response.
 pub fn begin(env: &Env, context: &Context) -> Result<(), JsValue> {
     if PAUSED_UNTIL.get() > now() {
         return Ok(());
@@ -53,7 +53,7 @@ pub fn begin(env: &Env, context: &Context) -> Result<(), JsValue> {
     PAUSED_UNTIL.set(now().saturating_add(REFILL_PAUSE_MS));
     let env: Env = JsValue::from(env).unchecked_into();
     context.wait_until(&promise(Box::pin(async move {
-        // A database that lacks the migration has none of its indices, and nothing is changed there.
+        // A database without the migration lacks its indices, so nothing is changed there.
         match run(&env).await {
             Ok(true) => PAUSED_UNTIL.set(0),
             Ok(false) => {}
@@ -66,12 +66,12 @@ pub fn begin(env: &Env, context: &Context) -> Result<(), JsValue> {
     })))
 }
 
-/// Whether there is more to do.
+/// Indexes some texts. Returns whether there are more.
 async fn run(env: &Env) -> Result<bool, JsValue> {
     let ends_at = now().saturating_add(REFILL_MS);
     let mut first = String::new();
     while now() < ends_at {
-        // Those that came later hold no texts of such builds.
+        // Only the first database is old enough to have texts of such builds.
         let database = d1::database(env, 0)?;
         let found = d1::rows(JsFuture::from(d1::statement(&database, OLDER, &[])?.all()?).await?)?;
         let writes = Array::new();
@@ -89,7 +89,7 @@ async fn run(env: &Env) -> Result<bool, JsValue> {
                 d1::statement(&database, write, &[row.n(), words.into(), before.into(), key.into()])?;
             writes.push(&statement);
         }
-        // What could not be written would come first again, for ever.
+        // A text that could not be written would come first again, forever.
         let is_stuck = newest == first;
         first = newest;
         if is_stuck || writes.length() == 0 {

@@ -1,35 +1,36 @@
-//! Words: what is indexed of a text, and what a query asks for.
+//! Words: how texts are indexed, and how queries are read.
 //!
-//! SQLite's tokenizer splits at what is no letter, and finds a word by its beginning. So each character of a script in
-//! which a word may stand within another, or that writes no spaces between words, is a word of its own, and a query's
-//! run of them a phrase. Emoji are words too. Of a name such as `getUserName`, the parts after the first stand once
-//! more behind the text.
+//! SQLite's tokenizer splits texts at characters that are not letters, and finds words by their beginnings.
+//! Some scripts write no spaces between words, or have words inside others. There each character becomes a
+//! word of its own, and a run of them in a query becomes a phrase. Emoji are words too. The later parts of a
+//! name such as `getUserName` are added once more after the text.
 //!
-//! [`MARK`] stands before each word. It splits what the tokenizer would not; in the index of each owner's words the
-//! owner's key takes its place.
+//! [`MARK`] comes before each word. It splits words that the tokenizer would not; in the index of each
+//! owner's words it is replaced by the owner's key.
 
 use crate::protocol::CollectVec;
 use crate::protocol::limits::{INDEXED_BYTES_MAX, QUERY_WORDS_MAX};
 
-/// Stands before each word of a text, and at its beginning: a text without it is one that an older build wrote.
+/// Comes before each word of a text, and at its beginning. A text without it was written by an older build.
 pub const MARK: char = '\u{1f}';
-/// Stands before each word that is there for the search alone. A snippet ends before it.
+/// Comes before each word that is added only for the search. A snippet ends before it.
 pub const HIDDEN: char = '\u{1e}';
 
-/// Marks the beginning of a text that begins with no word. The space keeps the mark apart from the first word.
+/// Marks the beginning of a text that does not begin with a word. The space keeps the mark apart from the
+/// first word.
 const BEGINNING: &str = "\u{1f} ";
 
-/// Letters of a name that is taken apart, and of a part of it.
+/// The maximum length of a name that is split, and of each part.
 const NAME_BYTES_MAX: usize = 64;
 const PART_BYTES_MAX: usize = 24;
-/// Bytes of all such parts of a text.
+/// The maximum length of all such parts of a text.
 const PARTS_BYTES_MAX: usize = 16 * 1024;
 
-/// The index of SQLite knows beginnings of words up to so many letters.
+/// SQLite's index knows beginnings of words up to this many letters.
 const PREFIX_CHARS_MAX: usize = 3;
 
-/// A text as it is indexed, once it is in Unicode's form NFKC. Without marks it reads as before, but for the vowel
-/// points that Arabic and Hebrew are read without.
+/// Returns a text, in Unicode's form NFKC, as it is indexed. Without marks it reads as before, except for the
+/// vowel points of Arabic and Hebrew, which are left out.
 #[must_use]
 pub fn searchable(text: &str) -> String {
     let mut words = marked(text, INDEXED_BYTES_MAX, is_word_alone);
@@ -45,7 +46,7 @@ pub fn searchable(text: &str) -> String {
     words
 }
 
-/// What of a name begins with each of its capitals, but the first.
+/// Adds the rest of a name from each of its capitals on, except the first.
 fn push_later_parts(words: &mut String, name: &str) {
     let mut before = b'A';
     for (at, letter) in name.bytes().enumerate() {
@@ -60,21 +61,21 @@ fn push_later_parts(words: &mut String, name: &str) {
     }
 }
 
-/// What a query asks for, in FTS5's language. Nothing in the query is taken for syntax.
+/// A query in FTS5's language. Nothing in the query is taken for syntax.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expressions {
-    /// Every word must be found, and each may be only the beginning of a longer one. The strings stand one after
-    /// another without AND, so that the tokenizer leaves out those that it finds no word in.
+    /// Every word must be found, and each may be only the beginning of a longer one. The strings follow each
+    /// other without AND, so that the tokenizer ignores those in which it finds no word.
     pub words: String,
-    /// The same of texts that older builds wrote.
+    /// The same for texts of older builds.
     pub older_words: String,
-    /// Finds the place in a text that has the words: each whole, or by its first letters, which the index knows. A
-    /// longer beginning would have it look through all words that begin so, for every text anew.
+    /// Finds the place of the words in a text: each whole, or by the first letters that the index knows. With
+    /// a longer beginning, SQLite would go through all words that begin that way, again for every text.
     pub places: String,
 }
 
 impl Expressions {
-    /// The expressions for a query in Unicode's form NFKC; `None` if it holds no word.
+    /// Returns the expressions for a query in Unicode's form NFKC; `None` if it has no word.
     #[must_use]
     pub fn of(query: &str) -> Option<Self> {
         let is_word =
@@ -97,17 +98,18 @@ fn place(word: &str) -> String {
     let at_mark = whole.rfind(MARK).and_then(|at| whole.split_at_checked(at));
     let (before, last) = at_mark.unwrap_or(("", &whole));
     let begun: String = last.chars().take(PREFIX_CHARS_MAX.saturating_add(1)).collect();
-    // A beginning of one letter is in no index; a quotation mark that was doubled must not be cut in half.
+    // A beginning of one letter is not in the index, and a quotation mark that was doubled must not be cut in
+    // half.
     let is_known = begun.chars().count() > 2 && !begun.bytes().any(|byte| byte == b'"');
     if is_known { format!("\"{whole}\" OR \"{before}{begun}\"*") } else { format!("\"{whole}\"") }
 }
 
 fn quoted(word: &str, is_alone: fn(char) -> bool) -> String {
-    // A quotation mark inside a string is doubled (SQLite, FTS5 query syntax); NUL would end it.
+    // A quotation mark inside a string is doubled (SQLite, FTS5 query syntax); NUL would end the string.
     marked(word, INDEXED_BYTES_MAX, is_alone).replace('"', "\"\"").replace('\0', " ")
 }
 
-/// A text with a mark before each of its words, up to this length.
+/// Puts a mark before each word of a text, up to this length.
 fn marked(text: &str, bytes_max: usize, is_alone: fn(char) -> bool) -> String {
     let mut words = String::with_capacity(text.len());
     let mut before = None;
@@ -127,8 +129,8 @@ fn marked(text: &str, bytes_max: usize, is_alone: fn(char) -> bool) -> String {
     words
 }
 
-/// Whether it is a letter, digit or mark of a script that writes spaces between words. What is one and is not known
-/// here is taken for the end of a word, in the text and in the query alike.
+/// Returns whether it is a letter, digit or mark of a script that writes spaces between words. One that is
+/// missing here counts as the end of a word, both in texts and in queries.
 fn is_letter(letter: char) -> bool {
     letter.is_ascii_alphanumeric()
         || matches!(letter, 'ª' | 'µ' | 'º' | 'À'..='\u{58f}' | '\u{5d0}'..='\u{60b}' | '\u{620}'..='\u{669}'
@@ -138,7 +140,7 @@ fn is_letter(letter: char) -> bool {
         || is_word_alone(letter)
 }
 
-/// Whether it was when [`MARK`] was not yet put before words.
+/// Returns the same for texts from before [`MARK`] was put before words.
 fn was_word_alone(letter: char) -> bool {
     is_word_alone(letter) && !is_hangul(letter)
 }
@@ -156,8 +158,9 @@ fn is_word_alone(letter: char) -> bool {
         | '\u{20000}'..='\u{3ffff}')
 }
 
-/// Whether the tokenizer splits there, though letters stand on both sides in Unicode: punctuation, signs of currencies
-/// and of mathematics. Such a mark before a word would be taken for the word in the index of each owner's.
+/// Returns whether the tokenizer splits there although Unicode counts it as a letter: punctuation, currency
+/// signs and mathematical signs. In the index of each owner's words, a mark before such a character would be
+/// taken for a word itself.
 fn is_separator(letter: char) -> bool {
     matches!(letter,
         '×' | '÷' | '\u{2c2}'..='\u{2c5}' | '\u{2d2}'..='\u{2df}' | '\u{2e5}'..='\u{2eb}' | '\u{2ed}' | '\u{2ef}'..='\u{2ff}'
@@ -176,7 +179,7 @@ fn is_hangul(letter: char) -> bool {
     matches!(letter, '\u{1100}'..='\u{11ff}' | '\u{3130}'..='\u{318f}' | '\u{ac00}'..='\u{d7ff}')
 }
 
-/// Says how the character before it looks.
+/// Returns whether it only changes the appearance of the character before it.
 fn is_variation(letter: char) -> bool {
     matches!(letter, '\u{fe00}'..='\u{fe0f}')
 }

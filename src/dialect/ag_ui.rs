@@ -4,6 +4,7 @@
 pub mod events;
 pub mod history;
 pub mod input;
+pub mod place;
 
 use crate::protocol::{CloseCode, to_json};
 

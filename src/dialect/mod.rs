@@ -21,7 +21,8 @@ use litemap::LiteMap;
 
 use crate::protocol::words::words;
 use crate::protocol::{
-    Block, CloseCode, CollectVec, Content, FrameName, Message, Received, Role, ServerFrame, StockRequest,
+    Block, CloseCode, CollectVec, Content, FrameName, Message, Pieces, Received, Role, ServerFrame,
+    StockRequest,
 };
 
 use ag_ui::events::Events;
@@ -249,9 +250,9 @@ trait Teller: std::fmt::Debug {
     /// A client that holds a part of the turn is about to be sent the rest.
     fn again(&mut self) -> Vec<Told>;
 
-    /// How many pieces were told since the place that clients hold; 0 in a protocol that has no places.
-    fn since(&self) -> u64 {
-        0
+    /// What was told since the place that clients hold; nothing in a protocol that has no places.
+    fn since(&self) -> Pieces {
+        Pieces::default()
     }
 }
 
@@ -291,9 +292,9 @@ impl Telling {
         self.of(stock, request_id).map(Teller::again).unwrap_or_default()
     }
 
-    /// How many pieces were told since the place that clients hold.
-    pub fn since(&mut self, stock: Stock, request_id: &str) -> u64 {
-        self.of(stock, request_id).map_or(0, |teller| teller.since())
+    /// What was told since the place that clients hold.
+    pub fn since(&mut self, stock: Stock, request_id: &str) -> Pieces {
+        self.of(stock, request_id).map(|teller| teller.since()).unwrap_or_default()
     }
 
     fn of(&mut self, stock: Stock, request_id: &str) -> Option<&mut (dyn Teller + 'static)> {

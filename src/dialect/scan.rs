@@ -7,7 +7,7 @@ use std::ops::Range;
 use crate::protocol::json::{Json, Reader};
 
 /// The fields that somebody asks for. Others are passed over, so what is kept of an object has an end.
-const NAMES: [&str; 30] = [
+const NAMES: [&str; 31] = [
     "approval",
     "approved",
     "content",
@@ -34,6 +34,7 @@ const NAMES: [&str; 30] = [
     "state",
     "text",
     "toolCallId",
+    "toolCalls",
     "trigger",
     "type",
     "url",

@@ -1,4 +1,4 @@
-//! What clients may know of the worker's configuration.
+//! Tells clients about the worker's configuration.
 
 use js_sys::Reflect;
 
@@ -16,7 +16,7 @@ use crate::variables::{
 use super::Answer;
 use super::http::variable;
 
-/// What may be bound, in the order in which it is told.
+/// The bindings that are reported, in this order.
 const BINDINGS: [variables::Binding; 6] = [SESSION_DO, DB, FILES, AGENT_SERVICE, RATE_LIMIT, ANALYTICS];
 #[allow(clippy::cast_possible_truncation)]
 const LIMITS: [(&str, usize); 11] = [
@@ -33,11 +33,11 @@ const LIMITS: [(&str, usize); 11] = [
     ("queryWords", QUERY_WORDS_MAX),
 ];
 
-/// For everybody: how to authenticate. For who is let in, the rest too.
+/// Tells everybody how to authenticate, and callers that are let in the rest too.
 pub fn answer(env: &Env, is_let_in: bool) -> Answer {
     let source = |name| variable(env, name);
     let variables = Variables(&source);
-    // Where `AUTH` is not valid the deployment is closed, as it is without a key.
+    // If `AUTH` is not valid, the deployment is closed, just as it is without a key.
     let ways = match variables.choice(&variables::AUTH).unwrap_or_default() {
         AuthName::Jwt => r#"{"mode":"jwt","ways":["bearer","subprotocol","ticket"]}"#,
         AuthName::None => r#"{"mode":"none","ways":[]}"#,
@@ -50,7 +50,7 @@ fn rest(env: &Env, variables: Variables) -> String {
     let is_bound = |name: &&str| Reflect::get(env, &(*name).into()).is_ok_and(|it| !it.is_undefined());
     let mut bound = BINDINGS.iter().map(variables::Binding::name).filter(is_bound);
     let limits = LIMITS.map(|(name, value)| format!("\"{name}\":{value}")).join(",");
-    // All lists of one type, which is written by one piece of code.
+    // All lists have the same type, so that one piece of code writes them.
     let names = |names: &mut dyn Iterator<Item = &str>| to_json(&names.map(str::to_owned).collect_vec());
     let (agent, search) = (variables.choice(&variables::AGENT), variables.choice(&variables::SEARCH));
     [

@@ -1,4 +1,4 @@
-//! A fork: pages go from the object of one session to that of another.
+//! Forks: copies pages from the object of one session to that of another.
 
 use js_sys::Promise;
 use js_sys::futures::JsFuture;
@@ -15,8 +15,8 @@ use super::http::{Answer, Asked, Given, object, read_fields};
 use super::params::bad_request;
 use super::routes::Refused;
 
-/// Takes pages from the one session to the other, until that has all of them. Whoever is broken off asks again: what is
-/// there already is not taken again.
+/// Copies pages from one session to the other until it has all of them. A client that is cut off asks again,
+/// and pages that are there already are not copied again.
 pub async fn fork(asked: &Asked<'_>, from: &str) -> Answer {
     let Asked { request, env, given, caller, .. } = asked;
     let body = read_fields(request, BODY_BYTES_MAX).await?.unwrap_or_default();
@@ -67,7 +67,7 @@ pub async fn fork(asked: &Asked<'_>, from: &str) -> Answer {
     }
 }
 
-/// Asks one of the two.
+/// Sends a request to one of the two objects.
 fn ask(
     env: &Env,
     caller: &Caller,
@@ -89,7 +89,7 @@ fn ask(
     Ok(object(env, id, given)?.fetch_with_request(&inner)?)
 }
 
-/// What it answers, or its refusal.
+/// Returns the object's response, or its refusal.
 async fn answered(asked: Promise) -> Result<Result<Json, Response>, Refused> {
     let response: Response = JsFuture::from(asked).await?.unchecked_into();
     if !response.ok() {

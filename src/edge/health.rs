@@ -1,4 +1,4 @@
-//! Asks each part that the worker depends on. None is paid for an answer, and nothing is written.
+//! Checks each part that the worker depends on. Nothing is written and no model is paid for.
 
 use js_sys::Promise;
 use js_sys::futures::JsFuture;
@@ -21,7 +21,7 @@ extern "C" {
     fn asked(env: &Env, told: &str) -> Result<Promise, JsValue>;
 }
 
-/// All parts, the databases first: 503 if one fails.
+/// Checks all parts, the databases first: 503 if one fails.
 pub async fn deep(env: &Env) -> Answer {
     let (version, databases, agent) = (env!("CARGO_PKG_VERSION"), d1::all(env).len(), agent(env));
     let before = MIGRATION.saturating_sub(1);
@@ -31,7 +31,7 @@ pub async fn deep(env: &Env) -> Answer {
     Ok(JsFuture::from(asked(env, &told)?).await?.unchecked_into())
 }
 
-/// How it is, and why: or what is to be asked of it. As JSON.
+/// Returns the agent's state with the reason, or the request that checks it, as JSON.
 fn agent(env: &Env) -> String {
     let (is, it) = match Settings::read(&|name| variable(env, name)) {
         Err(why) => ("failing", why),

@@ -1,4 +1,4 @@
-//! Routes as the runtime's requests and responses.
+//! Handles requests of the runtime: routes each and returns its response.
 
 use std::future::ready;
 use std::pin::Pin;
@@ -32,10 +32,10 @@ use super::{configured, forks, health, sessions, subjects};
 
 /// The outcome of a request: a response, or why it is refused.
 pub type Answer = Result<Response, Refused>;
-/// What comes to one.
+/// The future of an answer.
 pub type Answering<'a> = Pin<Box<dyn Future<Output = Answer> + 'a>>;
 
-/// Headers of every answer that is no upgrade. Nothing here is a page.
+/// Headers of every response except upgrades. No response is a page.
 const SECURITY_HEADERS: [(&str, &str); 6] = [
     ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
     ("x-content-type-options", "nosniff"),
@@ -45,7 +45,7 @@ const SECURITY_HEADERS: [(&str, &str); 6] = [
     ("cache-control", "no-store"),
 ];
 
-/// Headers of answers that a page of another origin may read.
+/// Headers of responses that pages of other origins may read.
 const CORS_HEADERS: [(&str, &str); 3] = [
     ("access-control-allow-methods", "GET, POST, PATCH, DELETE"),
     (
@@ -55,15 +55,15 @@ const CORS_HEADERS: [(&str, &str); 3] = [
     ("access-control-max-age", "600"),
 ];
 
-/// What an application says of a request that it hands on.
+/// What an application says about a request that it hands on.
 pub struct Given {
-    /// Who calls, as the claims of a token would say it, in JSON; `None` if the request's own credential says so.
+    /// The caller, as claims of a token in JSON; `None` if the request's own credential identifies it.
     pub claims: Option<String>,
-    /// The name of the objects' binding, if it is not the usual one.
+    /// The name of the objects' binding, if it is not the default.
     pub class: Option<String>,
 }
 
-/// One request in, one response out.
+/// Handles a request.
 pub async fn handle(
     request: &Request,
     env: &Env,
@@ -80,31 +80,32 @@ pub async fn handle(
     }
     let origin = allowed_origin(request, env, given);
     let response = with_headers(&response, origin.as_deref())?;
-    // Stock clients bring whatever headers their application gives them.
+    // Stock clients send whatever headers their application sets.
     let asked = header(request, "access-control-request-headers").filter(|_| origin.is_some());
     if let Some(asked) = asked.filter(|_| is_for_stock(&request.url())) {
         response.headers().set("access-control-allow-headers", &asked)?;
     }
-    // An application may know its users by a cookie, which a browser sends elsewhere only if it is told to.
+    // An application may identify its users by a cookie, which browsers send to other origins only if this
+    // allows it.
     if origin.is_some() && given.claims.is_some() {
         response.headers().set("access-control-allow-credentials", "true")?;
     }
     Ok(response)
 }
 
-/// Whether the address is one for stock clients.
+/// Returns whether the address is one for stock clients.
 fn is_for_stock(url: &str) -> bool {
     let path = url.split(['?', '#']).next().unwrap_or_default();
     ["/ag-ui", "/api/chat"].iter().any(|part| crate::protocol::cut(path, part).is_some())
 }
 
-/// Whether an AI SDK client asks there: it shows people the body of a refusal as it is.
+/// Returns whether the address is for AI SDK clients, which show people the body of a refusal as it is.
 fn is_shown_as_text(url: &str) -> bool {
     let path = url.split(['?', '#']).next().unwrap_or_default();
     path.ends_with("/api/chat") || path.ends_with("/stream")
 }
 
-/// A refusal in words alone.
+/// Returns a refusal as plain text.
 async fn plain(response: &Response) -> Result<Response, JsValue> {
     let message = error_of(response).await?.map(|error| error.message).unwrap_or_default();
     let init: &web_sys::ResponseInit = response.unchecked_ref();
@@ -119,7 +120,7 @@ async fn error_of(response: &Response) -> Result<Option<ErrorBody>, JsValue> {
     Ok(body.and_then(|body| required::<ErrorBody>(&body, "error")))
 }
 
-/// The response to a request whose handling panicked.
+/// Returns the response to a request whose handling panicked.
 pub fn unserved(thrown: JsValue) -> Result<Response, JsValue> {
     with_headers(&refusal(&Refused::from(thrown))?, None)
 }
@@ -152,7 +153,7 @@ async fn respond(request: &Request, env: &Env, context: &Context, given: &Given)
     }
     let (mut route, mut inner) = (route, None);
     if route == Guarded::Chat {
-        // What its sender may do depends on the session, which the body names.
+        // The sender's rights depend on the session, which the body names.
         let (id, request) = named(request).await?;
         route = Guarded::Session { id, action: Action::Chat };
         caller = admit(&request, env, &route, given).await?;
@@ -163,7 +164,7 @@ async fn respond(request: &Request, env: &Env, context: &Context, given: &Given)
     served(&asked)?.await
 }
 
-/// A request of somebody who is let in.
+/// A request of a caller that was let in.
 pub(super) struct Asked<'a> {
     pub request: &'a Request,
     pub env: &'a Env,
@@ -173,7 +174,7 @@ pub(super) struct Asked<'a> {
     pub route: Guarded,
 }
 
-/// What serves it. What need not wait for anything is done at once.
+/// Returns the task that serves a request. Work that waits for nothing is done at once.
 fn served<'a>(asked: &'a Asked<'a>) -> Result<Answering<'a>, Refused> {
     let Asked { request, env, context, given, caller, route } = asked;
     let answer = match route {
@@ -204,20 +205,20 @@ fn served<'a>(asked: &'a Asked<'a>) -> Result<Answering<'a>, Refused> {
     Ok(Box::pin(ready(answer)))
 }
 
-/// What the session's object answers.
+/// Returns the response of the session's object.
 async fn of_object(asked: &Asked<'_>, id: &str) -> Answer {
     let Asked { request, env, context, given, caller, route } = asked;
     let response = JsFuture::from(pass_on(request, env, caller, id, given)?).await?;
     let response: Response = response.unchecked_into();
     if response.status() == 404 && matches!(route, Guarded::Session { action: Action::Reindex, .. }) {
-        // Rows of a session that is no more may have come back with a backup.
+        // A backup may have restored rows of a session that was deleted.
         let row_id = sessions::row_prefix(env, given.class.as_deref())? + id;
         JsFuture::from(d1::forget_rows(&d1::databases(env, &d1::all(env))?, &row_id)?).await?;
     }
     settle(request, response, route, context).await
 }
 
-/// The session that the body of an AI SDK client's message names, and the request with that body.
+/// Returns the session that the body of an AI SDK client's request names, and the request with that body.
 async fn named(request: &Request) -> Result<(String, Request), Refused> {
     check_json(request)?;
     let body = read(request.body(), &request.headers(), STOCK_FRAME_BYTES_MAX).await?;
@@ -234,13 +235,13 @@ async fn named(request: &Request) -> Result<(String, Request), Refused> {
     Ok((session_id(&id)?, inner))
 }
 
-/// A body of more bytes than that.
+/// Returns the refusal of a body with more bytes than this.
 #[must_use]
 pub fn too_large(bytes_max: usize) -> Refused {
     Refused::fatal(413, ErrorCode::MessageTooLarge, &format!("the body has at most {bytes_max} bytes"))
 }
 
-/// A page of another origin may send anything else without asking first.
+/// Refuses other media types, because a page of another origin may send those without a preflight.
 pub fn check_json(request: &Request) -> Result<(), Refused> {
     let content_type = header(request, "content-type").unwrap_or_default();
     if content_type.trim_start().to_ascii_lowercase().starts_with("application/json") {
@@ -249,14 +250,14 @@ pub fn check_json(request: &Request) -> Result<(), Refused> {
     Err(Refused::fatal(415, ErrorCode::InvalidMessage, "the body's content-type is application/json"))
 }
 
-/// Says that the worker runs, and what state the database is in. That state makes no difference to the status.
+/// Answers that the worker runs, and in which state the database is. The database does not affect the status.
 async fn shallow(env: &Env) -> Answer {
     let (version, database) = (env!("CARGO_PKG_VERSION"), database::health(env).await);
     let health = format!(r#"{{"status":"ok","version":"{version}","database":{database}}}"#);
     Ok(json_response(200, &health)?)
 }
 
-/// Passes a request on to the session's object, and says who is calling.
+/// Passes a request on to the session's object, with the caller's identity.
 fn pass_on(
     request: &Request,
     env: &Env,
@@ -264,7 +265,7 @@ fn pass_on(
     id: &str,
     given: &Given,
 ) -> Result<js_sys::Promise, JsValue> {
-    // A request from outside may not be changed; a copy of it may.
+    // Only a copy of an incoming request can be changed.
     let inner = Request::new_with_request(request)?;
     let headers = inner.headers();
     headers.delete(auth::IDENTITY_HEADER)?;
@@ -273,7 +274,7 @@ fn pass_on(
         Caller::Known { identity, .. } => (auth::IDENTITY_HEADER, to_json(identity)),
         Caller::Ticket(ticket) => (auth::TICKET_HEADER, ticket.clone()),
     };
-    // A header's value is ASCII.
+    // Header values must be ASCII.
     headers.set(name, &String::from(js_sys::encode_uri_component(&value)))?;
     object(env, id, given)?.fetch_with_request(&inner)
 }
@@ -287,8 +288,8 @@ pub(super) fn object(env: &Env, id: &str, given: &Given) -> Result<DurableObject
     objects.get_by_name(id)
 }
 
-/// A socket that is sent one run and closed with it. It is fed here: one that its client never sends anything on would take
-/// the object seconds to close.
+/// Opens a socket that is sent one run and then closed. The events are passed on here, because a socket on
+/// which the client never sends anything would take the object seconds to close.
 async fn join_run(asked: &Asked<'_>, id: &str) -> Answer {
     let Asked { request, env, context, given, caller, .. } = asked;
     let url = request.url();
@@ -315,7 +316,7 @@ async fn join_run(asked: &Asked<'_>, id: &str) -> Answer {
     switch_protocols(request, &client)
 }
 
-/// Gives a socket the events of a stream, until that ends or the client has left.
+/// Sends the events of a stream to a socket, until the stream ends or the client leaves.
 async fn feed(socket: &Socket, events: &ReadableStream) -> Result<(), JsValue> {
     let reader: BodyReader = events.get_reader().unchecked_into();
     let mut bytes = Vec::new();
@@ -335,9 +336,11 @@ async fn feed(socket: &Socket, events: &ReadableStream) -> Result<(), JsValue> {
     }
 }
 
-/// The object's answer. A page cannot read the status of an upgrade that was refused, but it can read a close code.
+/// Adapts the object's response for upgrades. A page cannot read the status of a refused upgrade, but it can
+/// read a close code.
 ///
-/// Said here and not by the object: a client that does not answer the close would keep it awake.
+/// The close is sent here and not by the object, because a client that never answers it would keep the object
+/// awake.
 async fn settle(request: &Request, response: Response, route: &Guarded, context: &Context) -> Answer {
     let connects = matches!(route, Guarded::Connect { .. });
     let Some(code) = close_code(response.status()).filter(|_| connects) else { return Ok(response) };
@@ -345,7 +348,7 @@ async fn settle(request: &Request, response: Response, route: &Guarded, context:
     accept_and_close(request, code, &reason, context)
 }
 
-/// What a socket is closed with in place of a status.
+/// Returns the close code that stands for a status.
 fn close_code(status: u16) -> Option<CloseCode> {
     match status {
         401 => Some(CloseCode::Unauthenticated),
@@ -355,7 +358,7 @@ fn close_code(status: u16) -> Option<CloseCode> {
     }
 }
 
-/// Lets in a caller whose credential holds, if every variable of the worker is valid.
+/// Lets in a caller with a valid credential, provided that every variable of the worker is valid.
 async fn admit(request: &Request, env: &Env, route: &Guarded, given: &Given) -> Result<Caller, Refused> {
     let session_id = match route {
         Guarded::Connect { id, .. } | Guarded::Session { id, .. } => Some(id.as_str()),
@@ -367,13 +370,13 @@ async fn admit(request: &Request, env: &Env, route: &Guarded, given: &Given) -> 
     };
     match Settings::read(&|name| variable(env, name)) {
         Ok(_) => Ok(caller),
-        // It says so itself.
+        // The health check reports invalid variables itself.
         Err(_) if *route == Guarded::Health => Ok(caller),
         Err(why) => Err(Refused::fatal(500, ErrorCode::Internal, &why)),
     }
 }
 
-/// Whether it was refused for want of a credential, and not for a bad one.
+/// Returns whether a request has no credential at all, as opposed to a bad one.
 fn brings_nothing(request: &Request) -> bool {
     let ways = ["authorization", "sec-websocket-protocol"];
     ways.iter().all(|name| header(request, name).is_none()) && query_value(&request.url(), "ticket").is_none()
@@ -391,7 +394,7 @@ fn turn_away(request: &Request, refused: Refused, context: &Context) -> Answer {
     accept_and_close(request, code, &refused.error.message, context)
 }
 
-/// A socket that is accepted only to be told why it may not stay.
+/// Accepts a socket only to close it with the reason of the refusal.
 fn accept_and_close(request: &Request, code: CloseCode, reason: &str, context: &Context) -> Answer {
     let [client, server] = socket_pair()?;
     server.accept()?;
@@ -399,8 +402,8 @@ fn accept_and_close(request: &Request, code: CloseCode, reason: &str, context: &
     switch_protocols(request, &client)
 }
 
-/// The response that opens a WebSocket. It echoes the subprotocol `bobbin.v1` if the client offered it. Stock clients
-/// offer what their application names, and go away if none of it is echoed.
+/// Returns the response that opens a WebSocket. It echoes the subprotocol `bobbin.v1` if the client offered
+/// it. Stock clients offer protocols that their application names, and disconnect if none of them is echoed.
 pub fn switch_protocols(request: &Request, client: &Socket) -> Answer {
     let response = socket_response(client)?;
     let offered = header(request, "sec-websocket-protocol").unwrap_or_default();
@@ -413,10 +416,10 @@ pub fn switch_protocols(request: &Request, client: &Socket) -> Answer {
     Ok(response)
 }
 
-/// The request's origin, if pages from there may read the answer. Exact match.
+/// Returns the request's origin if pages from there may read the response: an exact match.
 fn allowed_origin(request: &Request, env: &Env, given: &Given) -> Option<String> {
     let origin = header(request, "origin")?;
-    // What an application goes by instead is its own.
+    // If the application identifies callers itself, the worker is not open.
     let is_open = given.claims.is_none() && Policy::read(&|name| variable(env, name)) == Ok(Policy::Open);
     may_read(&origin, configured_origins(env).as_deref(), is_open).then_some(origin)
 }
@@ -430,7 +433,7 @@ fn with_headers(response: &Response, origin: Option<&str>) -> Result<Response, J
         given.extend_from_slice(&CORS_HEADERS);
     }
     for (name, value) in given {
-        // What is said of a file is stricter.
+        // Responses with files set a stricter policy themselves.
         if !headers.has(name)? {
             headers.set(name, value)?;
         }
@@ -439,7 +442,7 @@ fn with_headers(response: &Response, origin: Option<&str>) -> Result<Response, J
     Ok(response)
 }
 
-/// A refusal as a response; one with status 429 says to try again after 10 s.
+/// Returns a refusal as a response. With status 429 it asks to retry after 10 s.
 pub fn refusal(refused: &Refused) -> Result<Response, JsValue> {
     let error = to_json(&refused.error);
     let response = json_response(refused.status, &format!(r#"{{"error":{error}}}"#))?;
@@ -457,15 +460,15 @@ fn too_many() -> Refused {
 }
 
 impl From<JsValue> for Refused {
-    /// What the platform throws is for the log and not for the caller.
+    /// The thrown value is for the log and not for the caller.
     fn from(thrown: JsValue) -> Self {
         log_failure("request_failed", &thrown);
         Refused::retryable(500, ErrorCode::Internal, "the request could not be served; try again")
     }
 }
 
-/// A JSON object as the body, of at most `bytes_max`; what is larger is not read to its end. `None` if
-/// there is no body.
+/// Reads a JSON object from the body; `None` if there is no body. A body of more than `bytes_max` is not read
+/// to its end.
 pub async fn read_fields(request: &Request, bytes_max: usize) -> Result<Option<Fields>, Refused> {
     let body = read(request.body(), &request.headers(), bytes_max).await?;
     if body.len() > bytes_max {
@@ -478,25 +481,25 @@ pub async fn read_fields(request: &Request, bytes_max: usize) -> Result<Option<F
     fields(&body).map(Some)
 }
 
-/// A variable or secret of the worker.
+/// Returns a variable or secret of the worker.
 #[must_use]
 pub fn variable(env: &Env, name: Name) -> Option<String> {
     Reflect::get(env, &name.as_str().into()).ok()?.as_string()
 }
 
-/// Whether the search looks at titles alone, by `SEARCH`.
+/// Returns whether the search covers only titles, by `SEARCH`.
 #[must_use]
 pub fn is_of_titles(env: &Env) -> bool {
     let search = Variables(&|name| variable(env, name)).choice(&variables::SEARCH);
     search.is_ok_and(|search| search == SearchName::Titles)
 }
 
-/// The origins of pages that may ask, as they are configured.
+/// Returns the configured origins of pages that may connect.
 pub fn configured_origins(env: &Env) -> Option<String> {
     Variables(&|name| variable(env, name)).text(&variables::ALLOWED_ORIGINS)
 }
 
-/// Whether a request asks to open a WebSocket.
+/// Returns whether a request asks to open a WebSocket.
 #[must_use]
 pub fn is_upgrade(request: &Request) -> bool {
     header(request, "upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"))

@@ -1,4 +1,4 @@
-//! A request's parameters and body, checked.
+//! Checks a request's parameters and body.
 
 use crate::protocol::json::{Fields, Json, Malformed, Reader};
 use crate::protocol::limits::{JSON_DEPTH_MAX, PAGE_DEFAULT, PAGE_MAX, QUERY_CHARS_MAX};
@@ -6,10 +6,10 @@ use crate::protocol::{ErrorCode, Named, SessionState, is_session_id};
 
 use super::routes::{Refused, query_value};
 
-/// `limit`: 1 to 200, 50 if it is not given.
+/// Reads `limit`: 1 to 200, or 50 if it is not given.
 ///
 /// # Errors
-/// 400 with what would be right.
+/// 400 with the allowed values.
 pub fn limit(url: &str) -> Result<usize, Refused> {
     match query_value(url, "limit") {
         None => Ok(PAGE_DEFAULT),
@@ -21,10 +21,10 @@ pub fn limit(url: &str) -> Result<usize, Refused> {
     }
 }
 
-/// `q`: up to 200 characters; an empty one is none.
+/// Reads `q`: up to 200 characters; an empty one counts as none.
 ///
 /// # Errors
-/// 400 with what would be right.
+/// 400 with the allowed values.
 pub fn query(url: &str) -> Result<Option<String>, Refused> {
     let query = query_value(url, "q");
     match query {
@@ -36,17 +36,18 @@ pub fn query(url: &str) -> Result<Option<String>, Refused> {
     }
 }
 
-/// What a list of sessions is ordered by, the newest first.
+/// The order of a list of sessions, newest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// When they were created.
+    /// By creation.
     Created,
-    /// When they were last used.
+    /// By last use.
     Recent,
 }
 
 impl Order {
-    /// How a place in such a list begins: one of another order is no place in it.
+    /// Returns the prefix of a cursor in such a list, so that a cursor of one order is not valid in the
+    /// other.
     #[must_use]
     pub fn mark(self) -> &'static str {
         match self {
@@ -56,10 +57,10 @@ impl Order {
     }
 }
 
-/// `order`: `created`, as without it, or `recent`. What is searched for has an order of its own.
+/// Reads `order`: `recent`, or `created`, which is the default. Searches have an order of their own.
 ///
 /// # Errors
-/// 400 with what would be right.
+/// 400 with the allowed values.
 pub fn order(url: &str, searches: bool) -> Result<Order, Refused> {
     match query_value(url, "order").as_deref() {
         Some(_) if searches => Err(bad_request("a search has the best hits first: leave out order or q")),
@@ -69,20 +70,20 @@ pub fn order(url: &str, searches: bool) -> Result<Order, Refused> {
     }
 }
 
-/// `state`: `None` for all.
+/// Reads `state`; `None` means all.
 ///
 /// # Errors
-/// 400 with what would be right.
+/// 400 with the allowed values.
 pub fn state(url: &str) -> Result<Option<SessionState>, Refused> {
     let Some(word) = query_value(url, "state") else { return Ok(None) };
     let state = SessionState::named(&word);
     state.map(Some).ok_or_else(|| bad_request(&format!("state is {}", SessionState::listed())))
 }
 
-/// A place in a list of sessions: the time of the last one that was seen, and its id.
+/// Reads a cursor in a list of sessions: the time of the last one that was seen, and its id.
 ///
 /// # Errors
-/// 400 with what would be right.
+/// 400 with the allowed values.
 pub fn before_session(url: &str, order: Order) -> Result<Option<(u64, String)>, Refused> {
     let Some(text) = query_value(url, "before") else { return Ok(None) };
     let text = text.strip_prefix(order.mark()).unwrap_or_default();
@@ -90,27 +91,28 @@ pub fn before_session(url: &str, order: Order) -> Result<Option<(u64, String)>, 
     place.filter(|(_, id)| is_session_id(id)).map(Some).ok_or_else(bad_before)
 }
 
-/// A place in a list as JSON. No place has a letter that needs an escape.
+/// Returns a list's cursor as JSON. None of its characters needs an escape.
 #[must_use]
 pub fn place(next_before: Option<&str>) -> String {
     next_before.map_or("null".into(), |place| format!("\"{place}\""))
 }
 
-/// How many hits of a search were seen.
+/// Reads how many hits of a search were seen.
 ///
 /// # Errors
-/// 400 with what would be right.
+/// 400 with the allowed values.
 pub fn before_hit(url: &str) -> Result<u64, Refused> {
     let Some(text) = query_value(url, "before") else { return Ok(0) };
     text.parse().ok().filter(|seen| *seen <= 1_000_000).ok_or_else(bad_before)
 }
 
-/// A body's fields.
+/// Parses the fields of a body.
 ///
 /// # Errors
-/// 400 with what would be right.
+/// 400 with the expected form.
 pub fn fields(body: &[u8]) -> Result<Fields, Refused> {
-    // As text, as all other JSON comes: of bytes there would be a second parser.
+    // Converted to text first, because all other JSON is text: parsing bytes would add a second parser to the
+    // wasm.
     let text = str::from_utf8(body).map_err(|_| bad_request("the body is not UTF-8"))?;
     match Reader::read(text, Reader::value) {
         Ok(Json::Object(fields)) => Ok(fields),
@@ -124,13 +126,13 @@ pub fn fields(body: &[u8]) -> Result<Fields, Refused> {
     }
 }
 
-/// 400 with `INVALID_MESSAGE`, for a request that is not of the contract's form.
+/// Returns a 400 with `INVALID_MESSAGE`, for a request that is not in the contract's form.
 #[must_use]
 pub fn bad_request(message: &str) -> Refused {
     Refused::fatal(400, ErrorCode::InvalidMessage, message)
 }
 
-/// 400, for a `before` that no page of this list has given out.
+/// Returns a 400 for a `before` that no page of this list has given out.
 #[must_use]
 pub fn bad_before() -> Refused {
     bad_request("before is no place in this list; take nextBefore of the page before")

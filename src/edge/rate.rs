@@ -1,4 +1,5 @@
-//! How often somebody may come, by the platform's rate-limiting binding; without one, as often as they like.
+//! Limits how often a caller may come, by the platform's rate-limiting binding; without one there is no
+//! limit.
 
 use js_sys::futures::JsFuture;
 use js_sys::{Object, Promise, Reflect};
@@ -19,7 +20,7 @@ extern "C" {
     fn limit(this: &RateLimit, options: &Object) -> Result<Promise, JsValue>;
 }
 
-/// Whether this is one request too many. If the platform cannot tell, it is not.
+/// Returns whether this is one request too many. If the platform fails to tell, it is not.
 pub async fn is_too_many(env: &Env, request: &Request, caller: Option<&Caller>) -> bool {
     let subject = match caller {
         Some(Caller::Known { identity, .. }) => identity.subject.as_deref(),
@@ -43,8 +44,8 @@ async fn is_limited(env: &Env, who: &str) -> Result<bool, JsValue> {
     Ok(Reflect::get(&outcome, &"success".into())?.is_falsy())
 }
 
-/// Whom an address stands for. A whole IPv6 network (/64) counts as one customer: the first four groups of the
-/// address, or what stands before zeros that are left out. This machine's own addresses stand for nobody.
+/// Returns the network of an address, or `None` for this machine's own. A whole IPv6 network (/64) counts as
+/// one customer: the first four groups of the address, or those before zeros that are left out.
 fn network(address: &str) -> Option<String> {
     if address == "::1" || address.starts_with("127.") {
         return None;

@@ -1,4 +1,4 @@
-//! Which request is meant.
+//! Finds the route of a request.
 
 use std::ops::Deref;
 
@@ -10,13 +10,13 @@ use crate::thread::Ask;
 /// What a request asks for, by its method and address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// It is served to everybody.
+    /// Health, served to everybody.
     Health,
-    /// It is served to callers who are let in.
+    /// A route for callers that are let in.
     Guarded(Guarded),
 }
 
-/// What is served only to callers who are let in.
+/// The routes for callers that are let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Guarded {
     /// Gives out an id for a new session; nothing is stored.
@@ -25,94 +25,94 @@ pub enum Guarded {
     ListSessions,
     /// Lists all sessions, or all of one subject: for admins.
     ListAll,
-    /// What there is of a subject, or its end: for admins.
+    /// Tells how much data there is of a subject, or deletes it: for admins.
     Subject {
         /// The subject.
         subject: String,
-        /// Whether all of it is to be deleted.
+        /// Whether to delete it.
         deletes: bool,
     },
-    /// Asks each part that the worker depends on: for admins.
+    /// Checks each part that the worker depends on: for admins.
     Health,
-    /// Tells what the worker offers; who brings no credential is told how to bring one.
+    /// Tells what the worker offers; a caller without a credential is told how to bring one.
     Configuration,
-    /// The alias without its `threadId`: accepted, and closed with 1008.
+    /// The alias without its `threadId`: accepted, then closed with 1008.
     ConnectNowhere,
-    /// A socket of a session.
+    /// Opens a socket of a session.
     Connect {
         /// The session's id.
         id: String,
-        /// The dialect that it speaks.
+        /// The dialect of the socket.
         dialect: Dialect,
     },
-    /// A message of an AI SDK client, whose body names the session.
+    /// Takes a message of an AI SDK client, whose body names the session.
     Chat,
-    /// One session, by HTTP.
+    /// Serves one session.
     Session {
         /// The session's id.
         id: String,
-        /// What is asked of it.
+        /// The action.
         action: Action,
     },
 }
 
-/// What is asked of one session by HTTP.
+/// An action on one session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Its record.
+    /// Gets its record.
     Read,
     /// Changes its title or permission mode.
     Update,
     /// Deletes it with its messages.
     Delete,
-    /// A page of its messages.
+    /// Gets a page of its messages.
     Messages,
     /// Posts a message, or an answer that no turn asked for.
     Post,
-    /// What happens, as Server-Sent Events.
+    /// Streams its events, as Server-Sent Events.
     Events,
     /// Cancels its turns.
     Cancel,
     /// Answers a call of a tool.
     Decide,
-    /// A ticket to open one socket with.
+    /// Gets a ticket to open one socket with.
     Ticket,
-    /// What its object is doing, for operators.
+    /// Gets the state of its object, for operators.
     Diagnostics,
-    /// Begins another session as this one.
+    /// Begins another session as a copy of this one.
     Fork,
-    /// Takes a file for messages to come.
+    /// Takes a file for later messages.
     Upload,
-    /// The bytes of a file.
+    /// Gets the bytes of a file.
     Fetch,
-    /// What an AI SDK client asks for.
+    /// Takes a request of an AI SDK client.
     Chat,
-    /// To go on with a turn, for an AI SDK client.
+    /// Resumes a turn, for an AI SDK client.
     Resume,
-    /// Ends what runs or waits.
+    /// Cancels the turns that run or wait.
     Stop,
-    /// Its messages, as an AI SDK client has them.
+    /// Gets its messages in the form of AI SDK clients.
     UiMessages,
-    /// A run of an AG-UI client.
+    /// Starts a run of an AG-UI client.
     Run,
-    /// A run that is there, or the messages, for an AG-UI client.
+    /// Gets an existing run, or the messages, for an AG-UI client.
     ReadRun,
-    /// All of it, as an import takes it: for admins.
+    /// Exports all of it: for admins.
     Export,
-    /// It is brought in from elsewhere, or a part of it: for admins.
+    /// Imports it, or a part of it: for admins.
     Import,
-    /// The bytes of a file of an import: for admins.
+    /// Takes the bytes of a file of an import: for admins.
     ImportFile,
-    /// D1 is given all of it anew: for admins.
+    /// Delivers all of it to D1 again: for admins.
     Reindex,
-    /// Its object sets the alarm for its retention: for admins.
+    /// Sets the alarm for its retention: for admins.
     Sweep,
-    /// A subject's name is taken off its messages: for admins.
+    /// Takes a subject's name off its messages: for admins.
     Forget,
 }
 
 impl Guarded {
-    /// Whether a ticket is taken as a credential: browsers cannot send headers there.
+    /// Returns whether a ticket is accepted as a credential, because browsers cannot send headers there.
     #[must_use]
     pub fn takes_ticket(&self) -> bool {
         matches!(self, Guarded::Connect { .. } | Guarded::Session { action: Action::Events, .. })
@@ -120,13 +120,13 @@ impl Guarded {
 }
 
 impl Action {
-    /// What it asks of the thread.
+    /// Returns the permission that it needs.
     #[must_use]
     pub fn ask(self) -> Ask {
         match self {
             Action::Read | Action::Messages | Action::UiMessages | Action::Fork => Ask::Read,
             Action::Post => Ask::Send,
-            // What is asked beyond that, the request says.
+            // The request itself says what else it needs.
             Action::Events | Action::Chat | Action::Resume | Action::Run | Action::ReadRun => Ask::Watch,
             Action::Ticket => Ask::Ticket,
             Action::Cancel | Action::Stop => Ask::Cancel,
@@ -146,19 +146,19 @@ impl Action {
     }
 }
 
-/// A request that is not served. It is boxed because nearly every function of the edge may return it, and few requests are refused:
-/// a small error keeps the others cheap.
+/// A refusal of a request. It is boxed because nearly every function of the edge may return it and few
+/// requests are refused: a small error keeps the others cheap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused(Box<Reason>);
 
-/// Why a request is not served, as HTTP says it.
+/// The reason of a refusal, in terms of HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason {
     /// The HTTP status.
     pub status: u16,
     /// The error in the response's body.
     pub error: ErrorBody,
-    /// The methods of the resource, where it was the method that was wrong.
+    /// The methods of the resource, if the method was wrong.
     pub allow: Option<String>,
 }
 
@@ -171,26 +171,26 @@ impl Deref for Refused {
 }
 
 impl Refused {
-    /// With an error that says whether to ask again.
+    /// Returns a refusal with an error that says whether to retry.
     #[must_use]
     pub fn new(status: u16, error: ErrorBody) -> Self {
         Refused(Box::new(Reason { status, error, allow: None }))
     }
 
-    /// A refusal that would come again.
+    /// Returns a refusal for which a retry is of no use.
     #[must_use]
     pub fn fatal(status: u16, code: ErrorCode, message: &str) -> Self {
         Refused::new(status, ErrorBody::fatal(code, message))
     }
 
-    /// A refusal after which the same request may succeed.
+    /// Returns a refusal after which the same request may succeed.
     #[must_use]
     pub fn retryable(status: u16, code: ErrorCode, message: &str) -> Self {
         Refused::new(status, ErrorBody::retryable(code, message))
     }
 }
 
-/// What is served at an address to a method.
+/// The route that an address serves for a method.
 #[derive(Clone, Copy)]
 enum Served {
     Health,
@@ -205,8 +205,8 @@ enum Served {
     Session(Action),
 }
 
-/// Every address, and what it serves to which method. An asterisk stands for any one segment; the first names the
-/// session, or the subject.
+/// Every address, with the routes that it serves by method. An asterisk stands for any one segment; the first
+/// is the session's id, or the subject.
 const ADDRESSES: &[(&str, &[(&str, Served)])] = &[
     ("health", &[("GET", Served::Health)]),
     ("config", &[("GET", Served::Configuration)]),
@@ -259,7 +259,7 @@ const ADDRESSES: &[(&str, &[(&str, Served)])] = &[
 ];
 
 impl Route {
-    /// Finds out what a request asks for.
+    /// Finds the route of a request.
     ///
     /// # Errors
     /// 400, 404, 405 or 426, with what was wrong and what would be right.
@@ -273,7 +273,7 @@ impl Route {
             .iter()
             .find_map(at)
             .ok_or_else(|| Refused::fatal(404, ErrorCode::NotFound, "there is nothing at this address"))?;
-        // The runtime leaves out the body of an answer to HEAD.
+        // The runtime removes the body from a response to HEAD.
         let asked = if method == "HEAD" { "GET" } else { method };
         let found = served.iter().find(|(method, _)| *method == asked);
         let route = match found.ok_or_else(|| not_served(method, served))?.1 {
@@ -292,7 +292,7 @@ impl Route {
                 None => Guarded::ConnectNowhere,
             },
         };
-        // What is wrong with the address comes before what is wrong with the way it is asked.
+        // A fault in the address is reported before one in the method.
         let connects = matches!(route, Guarded::Connect { .. } | Guarded::ConnectNowhere);
         if connects && !(is_upgrade && method == "GET") {
             let message = "this address speaks WebSocket; connect with a WebSocket client";
@@ -302,7 +302,7 @@ impl Route {
     }
 }
 
-/// What the first asterisk of a pattern stands for in a path; `None` if the path is another one.
+/// Returns the segment at the first asterisk of a pattern; `None` if the path does not match.
 fn named<'a>(pattern: &str, path: &'a str) -> Option<&'a str> {
     let (mut wanted, mut name) = (pattern.split('/'), None);
     for segment in path.split('/') {
@@ -315,7 +315,7 @@ fn named<'a>(pattern: &str, path: &'a str) -> Option<&'a str> {
     wanted.next().is_none().then_some(name.unwrap_or_default())
 }
 
-/// The first value of a query's parameter, percent-decoded.
+/// Returns the first value of a query parameter, percent-decoded.
 #[must_use]
 pub fn query_value(url: &str, name: &str) -> Option<String> {
     let (_, query) = url.split_once('?')?;

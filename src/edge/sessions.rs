@@ -1,4 +1,4 @@
-//! The list of sessions and the search in them: from D1 alone, no object is woken.
+//! The list of sessions and the search in them. Both use only D1, so no object is woken.
 
 use std::rc::Rc;
 
@@ -19,7 +19,7 @@ use super::params::{Order, before_hit, before_session, limit, order, place, quer
 use super::routes::{Refused, query_value};
 use super::{Answer, is_of_titles};
 
-/// `class` is the name of the objects' binding, if it is not the usual one.
+/// Answers with a page. `class` is the name of the objects' binding, if it is not the default.
 pub async fn list(env: &Env, url: String, caller: &Caller, class: Option<&str>, context: &Context) -> Answer {
     let mut scope = Scope::of(caller, row_prefix(env, class)?);
     if caller.is_admin() {
@@ -37,7 +37,7 @@ pub async fn list(env: &Env, url: String, caller: &Caller, class: Option<&str>, 
     let merged = d1::merged(&rows(env, &asked, &places).await?)?;
     let [found, failed]: [Array; 2] = [merged.get(0), merged.get(1)].map(JsValue::unchecked_into);
     failed.iter().for_each(|thrown| log_failure("d1_failed", &thrown));
-    // What one database of several does not tell at the moment concerns the sessions in it alone.
+    // If one of several databases fails, only its own sessions are missing.
     if failed.length() as usize >= places.len() {
         let message = "the list of sessions is not to be had at the moment; threads go on; try again";
         return Err(Refused::retryable(503, ErrorCode::StorageError, message));
@@ -48,18 +48,18 @@ pub async fn list(env: &Env, url: String, caller: &Caller, class: Option<&str>, 
     asked.page(&found, failed.length() == 0)
 }
 
-/// What the rows of a class begin with.
+/// Returns the beginning of the row ids of a class.
 pub fn row_prefix(env: &Env, class: Option<&str>) -> Result<String, JsValue> {
     class.map_or(Ok(String::new()), |class| d1::row_prefix_of_class(env, class))
 }
 
-/// The sessions that a caller may see, of one class: all, or its own and those its credential names.
+/// The sessions of one class that a caller may see: all, or its own and those that its credential names.
 struct Scope {
     /// `None` for all.
     owner: Option<String>,
-    /// Ids of rows.
+    /// Row ids.
     named: Vec<String>,
-    /// What the rows' ids begin with.
+    /// The beginning of the row ids.
     prefix: String,
 }
 
@@ -76,7 +76,7 @@ impl Scope {
         Scope { owner, named, prefix }
     }
 
-    /// The databases that have them.
+    /// Returns the databases that may have them.
     fn places(&self, env: &Env) -> Vec<u64> {
         match &self.owner {
             Some(owner) if !self.names_some() => places(owner, &d1::generations(env)),
@@ -88,7 +88,7 @@ impl Scope {
         !self.named.is_empty()
     }
 
-    /// Who may see a session, as a condition on the first two bindings.
+    /// Returns the sessions that the caller may see, as a condition on the first two bindings.
     fn condition(&self) -> String {
         let who = match (&self.owner, self.names_some()) {
             (None, _) => "(?1 IS NULL AND ?2 IS NULL)",
@@ -98,8 +98,8 @@ impl Scope {
         [who, &self.of_class()].concat()
     }
 
-    /// A condition for sessions of the class, in the words of the index that holds those of such classes alone. An
-    /// owner's sessions are found by the owner's index.
+    /// Returns a condition for sessions of the class. It repeats the condition of the partial index that
+    /// holds only sessions of such classes. An owner's sessions are found by the owner's index.
     fn of_class(&self) -> String {
         if self.prefix.is_empty() {
             return " AND instr(sessions.id, '/') = 0".into();
@@ -116,8 +116,8 @@ impl Scope {
     }
 }
 
-/// What of a hit's text is shown: around the words, without marks, also those
-/// of older builds. Where the words are not found again, as in a text that is being written anew, its beginning.
+/// The snippet of a hit's text: around the words, without marks, including those of older builds. If the
+/// words are not found, as in a text that is being rewritten, it is the beginning.
 const SNIPPET: &str = "(SELECT replace(replace(trim(substr(text, 1, instr(text || char(30), char(30)) - 1), char(31) || ' '), char(31), ''), char(8203), '')
      FROM (SELECT coalesce(CASE message
        WHEN 0 THEN (SELECT snippet(session_search, 0, '', '', '…', 16) FROM session_search
@@ -126,25 +126,25 @@ const SNIPPET: &str = "(SELECT replace(replace(trim(substr(text, 1, instr(text |
          WHERE message_search MATCH ?8 AND rowid = message) END,
        substr(iif(message = 0, sessions.words, (SELECT words FROM messages WHERE n = message)), 1, 120)) AS text))";
 
-/// A question to D1, which each [`Row`] is an answer to.
+/// A query to D1; each [`Row`] is an answer to it.
 struct Asked {
     scope: Scope,
     bindings: Vec<JsValue>,
     limit: usize,
     order: Order,
-    /// Whether a search looks at titles alone.
+    /// Whether a search covers only titles.
     is_of_titles: bool,
-    /// As a part of a statement: of which state the sessions are.
+    /// A part of a statement that selects a state of sessions.
     state: &'static str,
     /// How many hits of a search were seen; `None` for a page of the list.
     seen: Option<u64>,
-    /// How many of the rows that all databases give stand before the page.
+    /// How many rows of all databases together come before the page.
     skipped: usize,
     timeout_ms: u64,
 }
 
 impl Asked {
-    /// `None` if it is for a query without a word in it.
+    /// Reads a query; `None` if it has no word to search for.
     fn of(url: &str, scope: Scope, is_of_titles: bool, places: usize) -> Result<Option<Self>, Refused> {
         let timeout_ms = if places > 1 { LIST_PART_TIMEOUT_MS } else { LIST_TIMEOUT_MS };
         let (limit, state, words) = (limit(url)?, state(url)?.map_or("", of_state), query(url)?);
@@ -170,7 +170,8 @@ impl Asked {
         let Some(expressions) = Expressions::of(&normalized(&words)) else { return Ok(None) };
         let seen = before_hit(url)?;
         let key = scope.owner.as_ref().map(|owner| owner_key(Some(owner))).unwrap_or_default();
-        // Where the hits of a database stand among those of all is known only once all are there.
+        // The overall rank of a database's hit is known only once all hits are there, so none can be skipped
+        // in SQL.
         let skipped = if places > 1 { usize::try_from(seen).unwrap_or_default() } else { 0 };
         let (rows, offset) = if places > 1 {
             (number(seen.saturating_add(limit as u64).saturating_add(1)), number(0))
@@ -184,7 +185,8 @@ impl Asked {
         Ok(Some(Asked { scope, bindings, limit, order, is_of_titles, state, seen, skipped, timeout_ms }))
     }
 
-    /// A session comes as clients see it, put together by SQLite: no row is taken apart only to be put together again.
+    /// Returns the statement. SQLite itself builds the JSON of each session, so no row is parsed only to be
+    /// written again.
     fn query(&self, migration: u64) -> String {
         match self.seen {
             None => self.newest(),
@@ -192,8 +194,9 @@ impl Asked {
         }
     }
 
-    /// The newest sessions first. By creation a page stays what it is while messages arrive. By last use, what is used
-    /// meanwhile goes before all pages that are yet to come: none comes twice, and what was not used is on its page.
+    /// Lists the newest sessions first. By creation, a page stays the same while messages arrive. By last
+    /// use, a session that is used meanwhile moves before all later pages: so none comes twice, and each
+    /// unused one is on its page.
     fn newest(&self) -> String {
         let Asked { scope, state, .. } = self;
         let mark = self.order.mark();
@@ -201,7 +204,8 @@ impl Asked {
             Order::Created => "created_at",
             Order::Recent => "last_message_at",
         };
-        // An index gives one page of the owned sessions, so the database sorts no more than that and the named ones.
+        // An index gives one page of the owned sessions, so the database sorts no more than these and the
+        // named ones.
         let condition = if scope.names_some() {
             let of_class = scope.of_class();
             format!(
@@ -217,12 +221,12 @@ impl Asked {
         )
     }
 
-    /// The best hit of each session, best first, of the newest hits. A title says more of a session than one of its
-    /// messages. What the caller may not see takes no place among the hits. Where no session of the state is among
-    /// them, a row without one says whether some were left out.
+    /// Returns the best hit of each session, best first, among the newest hits. A title counts more than a
+    /// message. Sessions that the caller may not see take no place among the hits. If no session of the state
+    /// is among them, a row without a session says whether some were left out.
     fn best(&self, migration: u64) -> String {
         let Asked { state, .. } = self;
-        // Those in messages and those in titles stand in turn.
+        // Hits in messages alternate with hits in titles.
         let mut hits = self.hits(migration);
         let mut is_of_title = true;
         hits.retain(|_| {
@@ -243,7 +247,8 @@ impl Asked {
         )
     }
 
-    /// Hits in messages and in titles, by the index of all words or by that of each owner's.
+    /// Returns statements for hits in messages and in titles, using the index of all words or that of each
+    /// owner's words.
     fn hits(&self, migration: u64) -> Vec<String> {
         let condition = self.scope.condition();
         let current = if migration < MIGRATION { "" } else { IS_CURRENT };
@@ -273,7 +278,7 @@ impl Asked {
                 ),
             ]
         };
-        // Nothing is looked up in the index if there is no text in the older form.
+        // Without texts in the older form, nothing is looked up in their index.
         let older = of_all(
             "b",
             "?6",
@@ -321,8 +326,8 @@ impl Asked {
     }
 }
 
-/// A condition for sessions of this state. The second half of the last two repeats the condition of the partial index, without
-/// which SQLite would not use it.
+/// Returns a condition for sessions of this state. The second half of the last two repeats the condition of
+/// the partial index; otherwise SQLite would not use it.
 fn of_state(state: SessionState) -> &'static str {
     match state {
         SessionState::Idle => "AND coalesce(state, 'idle') = 'idle'",
@@ -331,7 +336,8 @@ fn of_state(state: SessionState) -> &'static str {
     }
 }
 
-/// The first hits of a statement in this order. The limit bounds the work of a search for a frequent word.
+/// Returns the first hits of a statement in this order. The limit bounds the work of a search for a frequent
+/// word.
 fn hits(select: &str, order: &str) -> String {
     format!("SELECT * FROM (SELECT {select} ORDER BY {order} LIMIT {SEARCH_HITS_MAX})")
 }
@@ -353,8 +359,8 @@ async fn rows(env: &Env, asked: &Rc<Asked>, places: &[u64]) -> Result<Array, JsV
 }
 
 impl Asked {
-    /// The page out of what the databases gave, each in its order. All of them were asked for as many rows as the page may
-    /// have, and one more.
+    /// Merges the results of the databases, each of which is in order, into a page. Each was asked for one
+    /// row more than the page may have.
     fn page(&self, found: &Array, is_whole: bool) -> Answer {
         let mut found: Vec<Row> = found.iter().map(JsValue::unchecked_into).collect_vec();
         let is_complete = is_whole && (self.seen.is_none() || found.iter().all(Row::is_complete));
@@ -374,7 +380,8 @@ impl Asked {
     }
 }
 
-/// A page of sessions, where the next page begins, and of a search whether all hits were looked at.
+/// Returns a page of sessions as JSON, with the cursor of the next page and, for a search, whether all hits
+/// were looked at.
 fn page(sessions: &[String], next_before: Option<&str>, is_complete: Option<bool>) -> Answer {
     let next_before = place(next_before);
     let complete = is_complete.map(|is_so| format!(r#","complete":{is_so}"#)).unwrap_or_default();

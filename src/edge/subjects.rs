@@ -1,4 +1,4 @@
-//! What there is of a person, and its end: of sessions of its own, and in those of others.
+//! The data of a subject, and its deletion: in its own sessions, and in those of others.
 
 use js_sys::Promise;
 use js_sys::futures::JsFuture;
@@ -14,7 +14,7 @@ use super::Answer;
 use super::auth::IDENTITY_HEADER;
 use super::routes::Refused;
 
-/// Tells what there is of the subject, and before that begins to delete it.
+/// Tells how much data there is of a subject, after it has begun to delete it if asked to.
 pub async fn answer(env: &Env, subject: &str, deletes: bool, context: &Context) -> Answer {
     if !d1::is_bound(env) {
         let message =
@@ -36,7 +36,7 @@ async fn look(env: &Env, subject: &str, deletes: bool, context: &Context) -> Res
     if deletes {
         #[allow(clippy::cast_precision_loss)]
         JsFuture::from(d1::subject_note(&own, subject, now() as f64)?).await?;
-        // Header values are ASCII.
+        // Header values must be ASCII.
         let identity = String::from(js_sys::encode_uri_component(&to_json(&Identity::anyone())));
         let erased = d1::subject_erase(env, &own, &all, subject, IDENTITY_HEADER, &identity)?;
         context.wait_until(&logged(erased))?;
@@ -44,7 +44,7 @@ async fn look(env: &Env, subject: &str, deletes: bool, context: &Context) -> Res
     JsFuture::from(d1::subject_held(&own, &all, subject)?).await
 }
 
-/// What was not done is done when it is asked for again.
+/// Logs a failure. Whatever was not done is done at the next request.
 fn logged(work: Promise) -> Promise {
     promise(Box::pin(async move {
         if let Err(thrown) = JsFuture::from(work).await {

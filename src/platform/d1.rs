@@ -11,31 +11,31 @@ use crate::variables;
 
 #[wasm_bindgen(module = "/src/platform/d1.js")]
 extern "C" {
-    /// What stands before a session's id in the rows of its class: the name of the binding that this object is found by,
-    /// and a slash; nothing for the usual binding, and for a worker that does not bind its own class.
+    /// Returns the prefix of a session's id in the rows of its class: the name of the binding of this object,
+    /// and a slash. It is empty for the default binding, and for a worker that does not bind its own class.
     #[wasm_bindgen(catch)]
     pub fn row_prefix(env: &Env, id: &JsValue) -> Result<String, JsValue>;
-    /// The same for all objects of a binding.
+    /// Returns the same for all objects of a binding.
     #[wasm_bindgen(catch)]
     pub fn row_prefix_of_class(env: &Env, name: &str) -> Result<String, JsValue>;
     #[wasm_bindgen(catch)]
     fn ask_all(places: &Array, ask: &JsValue) -> Result<Promise, JsValue>;
-    /// The [`Row`]s of all answers in one order, and the errors among them.
+    /// Returns the [`Row`]s of all answers in one order, with the errors among them.
     #[wasm_bindgen(catch)]
     pub fn merged(answers: &Array) -> Result<Array, JsValue>;
-    /// The health of the database in the worst state, as JSON.
+    /// Returns the state of the database in the worst state, as JSON.
     #[wasm_bindgen(catch)]
     pub fn worst(names: &Array, answers: &Array, unreachable: &str) -> Result<String, JsValue>;
-    /// Deletes the rows of a session that is no more.
+    /// Deletes the rows of a session that was deleted.
     #[wasm_bindgen(catch)]
     pub fn forget_rows(databases: &Array, row_id: &str) -> Result<Promise, JsValue>;
-    /// What there is of a subject, as JSON: `own` are the databases of its sessions.
+    /// Returns how much there is of a subject, as JSON; `own` are the databases of its sessions.
     #[wasm_bindgen(catch)]
     pub fn subject_held(own: &Array, all: &Array, subject: &str) -> Result<Promise, JsValue>;
-    /// Notes that all is to be deleted that the subject began until then.
+    /// Notes that everything that the subject began before this time has to be deleted.
     #[wasm_bindgen(catch)]
     pub fn subject_note(own: &Array, subject: &str, at: f64) -> Result<Promise, JsValue>;
-    /// Deletes it, and takes the subject's name off its messages in sessions of others.
+    /// Deletes the subject's sessions, and takes its name off its messages in sessions of others.
     #[wasm_bindgen(catch)]
     pub fn subject_erase(
         env: &Env,
@@ -51,15 +51,15 @@ extern "C" {
 extern "C" {
     /// A row that a query found.
     pub type Row;
-    /// Its column `json`.
+    /// The column `json`.
     #[wasm_bindgen(method, getter)]
     pub fn json(this: &Row) -> String;
-    /// Its column `place`.
+    /// The column `place`.
     #[wasm_bindgen(method, getter)]
     pub fn place(this: &Row) -> String;
-    /// A row of what a database is asked beside a delivery.
+    /// A row of the query that goes along with a delivery.
     pub type Look;
-    /// What the database calls itself.
+    /// The database's own id.
     #[wasm_bindgen(method, getter)]
     pub fn database(this: &Look) -> Option<String>;
     /// When the owner was to be forgotten.
@@ -73,18 +73,18 @@ extern "C" {
 }
 
 impl Row {
-    /// Its column `complete`.
+    /// The column `complete`.
     pub fn is_complete(&self) -> bool {
         self.complete() > 0.0
     }
 }
 
-/// Whether this deployment has the database.
+/// Returns whether this deployment has the database.
 pub fn is_bound(env: &Env) -> bool {
     super::binding(env, variables::DB).is_ok_and(|database| !database.is_undefined())
 }
 
-/// A database by its number: 0 is bound as `DB`, the next as `DB_1`.
+/// Returns a database by its number: 0 is bound as `DB`, the next as `DB_1`.
 pub fn database(env: &Env, place: u64) -> Result<D1Database, JsValue> {
     let name = name(place);
     let database = Reflect::get(env, &name.as_str().into())?;
@@ -94,30 +94,31 @@ pub fn database(env: &Env, place: u64) -> Result<D1Database, JsValue> {
     Ok(database.unchecked_into())
 }
 
-/// The numbers of all databases that sessions may be in; the first alone if `DB_GENERATIONS` is not valid.
+/// Returns the numbers of all databases that sessions may be in; only the first if `DB_GENERATIONS` is not
+/// valid.
 pub fn all(env: &Env) -> Vec<u64> {
     let count = generations(env).last().copied().unwrap_or(1);
     (0..count).collect_vec()
 }
 
-/// The numbers of databases that there were.
+/// Returns the numbers of databases that there have been.
 pub fn generations(env: &Env) -> Vec<u64> {
     let source = |name: variables::Name| Reflect::get(env, &name.as_str().into()).ok()?.as_string();
     crate::config::generations(variables::Variables(&source)).unwrap_or_default()
 }
 
-/// Some databases by their numbers.
+/// Returns databases by their numbers.
 pub fn databases(env: &Env, places: &[u64]) -> Result<Array, JsValue> {
     places.iter().map(|place| database(env, *place).map(JsValue::from)).collect()
 }
 
-/// How a database is bound.
+/// Returns the name of a database's binding.
 pub fn name(place: u64) -> String {
     let db = variables::DB.name();
     if place == 0 { db.into() } else { format!("{db}_{place}") }
 }
 
-/// What `ask` comes to for each of some databases, in their order: an answer, or an error.
+/// Returns the result of `ask` for each of some databases, in their order: an answer, or an error.
 pub async fn of_all(
     places: &[u64],
     ask: impl Fn(u64) -> Task<Result<JsValue, JsValue>> + 'static,
@@ -137,13 +138,13 @@ pub fn statement(
     database.prepare(query)?.bind(bindings.iter().collect())
 }
 
-/// A query's answer, or `undefined` if there is none within this time. A query cannot be cancelled: one that is given up goes on,
-/// and its answer is dropped.
+/// Returns a query's answer, or `undefined` if there is none within this time. A query cannot be cancelled,
+/// so it goes on and its answer is dropped.
 pub fn within(answer: &Promise, wait_ms: u64) -> Promise {
     Promise::race(&Array::of2(answer, &super::elapsed(wait_ms)))
 }
 
-/// The [`Row`]s of what D1 answered in time.
+/// Returns the [`Row`]s of D1's answer, or an error if it did not come in time.
 pub fn rows(answer: JsValue) -> Result<Array, JsValue> {
     if answer.is_undefined() {
         return Err(js_sys::Error::new("D1 does not answer").into());

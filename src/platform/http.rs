@@ -21,7 +21,7 @@ extern "C" {
     fn pipe_through(this: &Packed, through: &DecompressionStream) -> ReadableStream;
 }
 
-// Its queue is measured in bytes: below zero, `desiredSize` is what was not taken yet.
+// The queue is measured in bytes: if `desiredSize` is negative, that many bytes were not taken yet.
 #[wasm_bindgen(inline_js = "
 export const open_stream = (name, gone) => {
     let controller;
@@ -36,35 +36,36 @@ extern "C" {
     fn open_stream(name: &str, gone: &JsValue) -> Result<js_sys::Array, JsValue>;
 }
 
-/// The body of a response that is written as things happen. It has no end until it is given one.
+/// The body of a response that is written as things happen. It stays open until it is closed.
 #[derive(Clone)]
 pub struct EventStream(ReadableStreamDefaultController);
 
 impl EventStream {
-    /// The stream and its writer. `gone` is called with `name` once its reader has left.
+    /// Opens a stream and its writer. `gone` is called with `name` once the reader has left.
     pub fn open(name: &str, gone: &JsValue) -> Result<(ReadableStream, Self), JsValue> {
         let both = open_stream(name, gone)?;
         Ok((both.get(0).unchecked_into(), EventStream(both.get(1).unchecked_into())))
     }
 
-    /// A failure needs no word here: a stream that takes no more has been left by its reader, and the platform tells that by itself.
+    /// Failures are ignored: if a stream takes no more, its reader has left, and the platform reports that
+    /// itself.
     pub fn write(&self, bytes: &Uint8Array) {
         let _ = self.0.enqueue_with_chunk(bytes);
     }
 
-    /// Bytes that were written and not taken.
+    /// Returns how many bytes were written and not taken yet.
     #[must_use]
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     pub fn untaken(&self) -> u64 {
         self.0.desired_size().map_or(0, |size| (-size).max(0.0) as u64)
     }
 
-    /// Ends it once all is taken.
+    /// Ends the stream once everything is taken.
     pub fn close(&self) {
         let _ = self.0.close();
     }
 
-    /// Ends it here and now, and drops what was not taken.
+    /// Ends the stream at once, and drops whatever was not taken.
     pub fn cut(&self, why: &str) {
         self.0.error_with_e(&js_sys::Error::new(why));
     }
@@ -79,7 +80,7 @@ pub fn empty_response(status: u16) -> Result<Response, JsValue> {
     respond(status, None)
 }
 
-/// With a body that is JSON already.
+/// Returns a response with a JSON body.
 pub fn json_response(status: u16, body: &str) -> Result<Response, JsValue> {
     let response = respond(status, Some(body))?;
     response.headers().set("content-type", "application/json")?;
@@ -99,13 +100,13 @@ pub fn socket_response(client: &Socket) -> Result<Response, JsValue> {
     Response::new_with_opt_str_and_init(None, &init)
 }
 
-/// The same response with headers that may be changed.
+/// Returns the same response with headers that may be changed.
 pub fn changeable(response: &Response) -> Result<Response, JsValue> {
     let (body, init) = (response.body(), response.unchecked_ref::<ResponseInit>());
     Response::new_with_opt_readable_stream_and_init(body.as_ref(), init)
 }
 
-/// A body whose pieces are made as they are asked for. `next` gives none at the end.
+/// Returns a body whose pieces are made on demand. `next` returns none at the end.
 pub fn stream(
     mut next: impl FnMut() -> Result<Option<Vec<u8>>, String> + 'static,
 ) -> Result<ReadableStream, JsValue> {
@@ -124,13 +125,13 @@ pub fn stream(
     let pull: Closure<dyn FnMut(JsValue)> = Closure::new(pull);
     let source = Object::new();
     Reflect::set(&source, &"pull".into(), &pull.into_js_value())?;
-    // Nothing is made ahead of being asked for.
+    // Nothing is made before it is asked for.
     let strategy = QueuingStrategy::new();
     strategy.set_high_water_mark(0.0);
     ReadableStream::new_with_underlying_source_and_strategy(&source, &strategy)
 }
 
-/// A response's body, unpacked. The runtime undoes every other encoding itself.
+/// Returns a response's body, decompressed. The runtime decodes every other encoding itself.
 pub fn body(response: &Response) -> Option<ReadableStream> {
     let body = response.body()?;
     let encoding = response.headers().get("content-encoding").ok().flatten();
@@ -140,8 +141,9 @@ pub fn body(response: &Response) -> Option<ReadableStream> {
     Some(body.unchecked_ref::<Packed>().pipe_through(&DecompressionStream::new("deflate")))
 }
 
-/// A body's bytes. Of a longer one at least `bytes_max` and one more, and the rest is not read. Where its length is known,
-/// its memory is taken once, as what grows needs twice as much.
+/// Reads a body. If it is longer than `bytes_max`, it returns at least one byte more than that, and the rest
+/// is not read. If the length is known, memory is allocated once, because a growing buffer needs twice as
+/// much.
 pub async fn read(
     body: Option<ReadableStream>,
     headers: &Headers,

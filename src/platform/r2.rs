@@ -13,22 +13,22 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     fn delete(this: &Bucket, keys: &Array) -> Result<Promise, JsValue>;
 
-    /// A text with files at their places, whose bytes are not read yet.
+    /// A text with files in place of their placeholders, whose bytes are not read yet.
     pub type Filled;
 
-    /// What the bucket has of a key.
+    /// An object in the bucket.
     pub type Object;
     #[wasm_bindgen(method, getter)]
     pub fn body(this: &Object) -> ReadableStream;
 }
 
-// The bucket takes streams of a known length alone. One that brings another number of bytes than was said breaks off,
-// and so does one that takes too long: then the bucket keeps nothing.
+// The bucket accepts only streams of a known length. A stream of another length breaks off, and so does one
+// that takes too long; then the bucket keeps nothing.
 #[wasm_bindgen(inline_js = "
 export const put = async (bucket, key, body, size, timeout_ms) => {
     const { readable, writable } = new FixedLengthStream(size);
     const late = new AbortController();
-    // A timer that is left would keep the object awake.
+    // A timer that is not cleared would keep the object awake.
     const timer = setTimeout(() => late.abort(), timeout_ms);
     try {
         await Promise.all([bucket.put(key, readable), body.pipeTo(writable, { signal: late.signal })]);
@@ -43,8 +43,8 @@ export const decoded = async (base64) => {
 };
 export const get = (bucket, key, offset, length) => bucket.get(key, { range: { offset, length } });
 
-// The pieces of a text with files at their places: texts, and of each file its key and its size. Or the numbers of the
-// files that the bucket does not have.
+// Returns the pieces of a text with files in it: texts, and the key and size of each file. If the bucket
+// lacks files, it returns their numbers instead.
 export const fill = async (bucket, text, mark, keys, are_texts) => {
     const [pieces, missing] = [[], []];
     for (const part of text.split(mark)) {
@@ -68,7 +68,7 @@ export const fill = async (bucket, text, mark, keys, are_texts) => {
 
 const encoder = new TextEncoder();
 
-// In base64, a piece at a time: three bytes are four letters.
+// Encodes base64 piece by piece: three bytes are four letters.
 const encode = async (body, write) => {
     let rest = [];
     for await (const chunk of body) {
@@ -82,7 +82,7 @@ const encode = async (body, write) => {
     await write(Uint8Array.from(rest).toBase64());
 };
 
-// Endpoints want to know the length. No more than a piece of a file is ever in memory.
+// Endpoints want to know the length. Only a piece of a file is in memory at any time.
 export const stream = ({ bucket, pieces }) => {
     const length = (piece) => piece.size === undefined ? encoder.encode(piece).length : Math.ceil(piece.size / 3) * 4;
     const { readable, writable } = new FixedLengthStream(pieces.reduce((sum, piece) => sum + length(piece), 0));
@@ -107,19 +107,19 @@ extern "C" {
     fn fill_places(bucket: &Bucket, text: &str, mark: &str, keys: &Array, are_texts: &Array) -> Promise;
     #[wasm_bindgen(catch, js_name = stream)]
     pub fn stream(filled: &Filled) -> Result<ReadableStream, JsValue>;
-    /// All of it, as text.
+    /// Returns the whole as text.
     #[wasm_bindgen(catch, js_name = whole)]
     pub fn whole(filled: &Filled) -> Result<Promise, JsValue>;
     #[wasm_bindgen(js_name = put_bytes)]
     fn put_all(bucket: &Bucket, key: &str, bytes: &Uint8Array) -> Promise;
-    /// The bytes of a base64 text, and their SHA-256 in hexadecimal digits.
+    /// Returns the bytes of a base64 text, and their SHA-256 in hexadecimal digits.
     #[wasm_bindgen(catch)]
     pub fn decoded(base64: &JsString) -> Result<Promise, JsValue>;
     #[wasm_bindgen(js_name = get)]
     fn get_part(bucket: &Bucket, key: &str, offset: f64, length: f64) -> Promise;
 }
 
-/// Whether this deployment has the bucket.
+/// Returns whether this deployment has the bucket.
 pub fn is_bound(env: &Env) -> bool {
     super::binding(env, variables::FILES).is_ok_and(|bucket| !bucket.is_undefined())
 }
@@ -128,7 +128,7 @@ fn bucket(env: &Env) -> Result<Bucket, JsValue> {
     super::binding(env, variables::FILES).map(JsValue::unchecked_into)
 }
 
-/// Stores all of a body, or nothing of it. No more than a piece of it is ever in memory.
+/// Stores a whole body, or nothing of it. Only a piece of it is in memory at any time.
 #[allow(clippy::cast_precision_loss)]
 pub fn put(
     env: &Env,
@@ -145,19 +145,19 @@ pub fn put_bytes(env: &Env, key: &str, bytes: &Uint8Array) -> Result<Promise, Js
     Ok(put_all(&bucket(env)?, key, bytes))
 }
 
-/// A part of what is stored, as an [`Object`]; null if the bucket has nothing of that key.
+/// Returns a range of an object, as an [`Object`]; null if the bucket has nothing with this key.
 #[allow(clippy::cast_precision_loss)]
 pub fn get(env: &Env, key: &str, offset: u64, length: u64) -> Result<Promise, JsValue> {
     Ok(get_part(&bucket(env)?, key, offset as f64, length as f64))
 }
 
-/// Deletes what there is of these keys.
+/// Deletes the objects with these keys.
 pub fn delete(env: &Env, keys: &Array) -> Result<Promise, JsValue> {
     bucket(env)?.delete(keys)
 }
 
-/// A text with files at the places that the mark keeps for them, as [`Filled`]: by their number, each has a key, and is text or
-/// not. Or an array of the numbers of the files that the bucket does not have.
+/// Returns a text with files in place of their placeholders, as [`Filled`]. `keys` and `are_texts` have an
+/// entry for each file, by its number. If the bucket lacks files, returns an array of their numbers instead.
 pub fn fill(env: &Env, text: &str, mark: &str, keys: &Array, are_texts: &Array) -> Result<Promise, JsValue> {
     Ok(fill_places(&bucket(env)?, text, mark, keys, are_texts))
 }

@@ -1,34 +1,34 @@
-//! What clients ask for, as values. A dialect reads them out of bytes.
+//! Frames and requests from clients, as values. A dialect reads them from bytes.
 
 use super::json::{Fields, Json};
 use super::limits::{
     REASON_CHARS_MAX, REQUEST_ID_CHARS_MAX, SESSION_ID_CHARS_MAX, SESSION_METADATA_BYTES_MAX, TITLE_CHARS_MAX,
 };
-use super::{Block, Content, ErrorBody, PermissionMode, Progress, Read, Session, Word, to_json};
+use super::{Block, Content, ErrorBody, PermissionMode, Progress, Read, Session, Since, Word, to_json};
 
-/// A frame from a client, read and checked.
+/// A frame from a client, parsed and checked.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ClientFrame {
     /// Starts a turn.
     Message {
-        /// The turn's id, unique in its thread for ever.
+        /// The turn's id, unique in its thread forever.
         request_id: String,
-        /// What the user says.
+        /// The user's message.
         content: Content,
-        /// The thread that it is meant for; refused if it is not the socket's.
+        /// The thread that the frame is for; it is refused if that is not the socket's.
         thread_id: Option<String>,
-        /// What the application sends along: an object of at most 16 KiB.
+        /// The application's metadata: an object of at most 16 KiB.
         metadata: Option<Json>,
-        /// What the writer saw last; refused if that is not on the current path.
+        /// The last message that the writer had seen; the frame is refused if it is not on the current path.
         after: Option<String>,
         /// The turn whose message this is a new version of.
         replaces: Option<String>,
     },
-    /// Starts a turn that answers a question once more.
+    /// Starts a turn that answers a question again.
     Regenerate {
-        /// The turn's id, unique in its thread for ever.
+        /// The turn's id, unique in its thread forever.
         request_id: String,
-        /// The turn whose question it is.
+        /// The turn that asked the question.
         of: String,
     },
     /// Makes the path through a message the current one.
@@ -36,16 +36,16 @@ pub enum ClientFrame {
         /// The message's id.
         message_id: String,
     },
-    /// Stops a turn.
+    /// Cancels a turn.
     Cancel {
-        /// The turn to stop; `None` stops every turn of the thread.
+        /// The turn to cancel; `None` cancels every turn of the thread.
         request_id: Option<String>,
     },
     /// Answers a call of a tool.
     Answer(ToolAnswer),
-    /// Asks for whatever the client does not hold.
+    /// Asks for everything that the client lacks.
     SessionSync {
-        /// The client's place. At the last event nothing is sent; anywhere else, a snapshot.
+        /// The client's cursor. If it is the one after the last event, nothing is sent; otherwise a snapshot.
         cursor: Option<String>,
     },
     /// Changes the session.
@@ -59,58 +59,58 @@ pub enum ClientFrame {
     Ping,
 }
 
-/// What a program posts to a thread by HTTP: a user's message, an answer that no turn asked for, or that a question be
-/// answered once more.
+/// A program's post to a thread by HTTP: a user's message, an appended answer, or a request to answer a
+/// question again.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Post {
-    /// The turn's id, unique in its thread for ever.
+    /// The turn's id, unique in its thread forever.
     pub request_id: String,
-    /// What is said.
+    /// The message or the answer.
     pub content: Content,
-    /// What the application sends along: an object of at most 16 KiB.
+    /// The application's metadata: an object of at most 16 KiB.
     pub metadata: Option<Json>,
     /// Whether it is an answer.
     pub is_answer: bool,
-    /// What the writer saw last; refused if that is not on the current path.
+    /// The last message that the writer had seen; the post is refused if it is not on the current path.
     pub after: Option<String>,
     /// The turn whose message this is a new version of.
     pub replaces: Option<String>,
-    /// The turn whose question is to be answered once more. Nothing is said then.
+    /// The turn whose question is to be answered again. Then there is no content.
     pub regenerates: Option<String>,
     /// The id that a stock client gave the message.
     pub client_id: Option<String>,
 }
 
-/// What somebody says to a call of a tool, by frame or by HTTP.
+/// An answer to a call of a tool, by frame or by HTTP.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ToolAnswer {
-    /// The turn whose answer has the call.
+    /// The turn with the call in its answer.
     pub request_id: String,
     /// The call.
     pub tool_use_id: String,
-    /// What is said to it.
+    /// The answer.
     pub said: ToolSaid,
 }
 
-/// What a client of another protocol asks for. It is sent the one turn that comes of it.
+/// A request of a client of another protocol. The client is sent the one turn that results.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StockRequest {
-    /// What its client calls the run, if its protocol has runs.
+    /// The client's name for the run, if its protocol has runs.
     pub run: Option<String>,
-    /// What is said to calls of an earlier answer. This comes first.
+    /// Answers to calls of an earlier answer, which are handled first.
     pub answers: Option<CallAnswers>,
-    /// The turn that is to be sent.
+    /// The turn to send.
     pub wants: TurnWanted,
 }
 
-/// What a client says to calls of an answer; also what it has said before, or what others have.
+/// Answers to the calls of an answer, including those that this client or others have given before.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CallAnswers {
-    /// The id that the answer is shown under.
+    /// The answer's id, as clients see it.
     pub answer_id: String,
-    /// The calls, and what is said to each.
+    /// The calls, each with its answer.
     pub said: Vec<(String, ToolSaid)>,
-    /// The calls that the client knows, whether it says anything to them or not: so far it was told.
+    /// The calls that the client knows, whether it answers them or not. They show how much it has been told.
     pub known: Vec<String>,
 }
 
@@ -119,60 +119,61 @@ pub struct CallAnswers {
 pub enum TurnWanted {
     /// The turn of a message.
     Message(Box<Post>),
-    /// The turn of a message, or another answer to it if the thread knows the message under another `requestId`.
+    /// The turn of a message, or another answer to it if the thread has the message under another
+    /// `requestId`.
     Run(Box<Post>),
-    /// The turn with this `requestId`. It is shown from its beginning, or from what its client holds and so many events behind
-    /// that.
-    Turn(String, Option<(Progress, u64)>),
-    /// The turn of a new version of a message. The post has the `requestId` of the first version. A message that the thread
-    /// does not know is taken as a new one: it was refused, or lost on its way.
+    /// The turn with this `requestId`. It is shown from its beginning, or from the client's progress and what
+    /// the client was told after it.
+    Turn(String, Option<(Progress, Since)>),
+    /// The turn of a new version of a message. The post has the `requestId` of the first version. If the
+    /// thread does not know the message, because it was refused or lost on its way, it is taken as a new one.
     Version(Box<Post>),
     /// Another answer to a message.
     Again {
-        /// The message's id, as it is shown to the client.
+        /// The message's id, as the client sees it.
         message_id: String,
         /// The `requestId` of the first version, if such a client sent it.
         request_id: String,
-        /// The message itself, if it can be read. It is taken if the thread does not know it.
+        /// The message itself, if it can be read. It is used if the thread does not know it.
         post: Option<Box<Post>>,
     },
-    /// The rest of the one whose calls are answered.
+    /// The rest of the turn whose calls are answered.
     Rest,
-    /// The one that runs, else one that waits, else the last.
+    /// The running turn, otherwise a waiting one, otherwise the last.
     Last,
 }
 
-/// What is said to a call of a tool.
+/// The content of an answer to a call.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ToolSaid {
-    /// Whether it may be carried out.
+    /// A decision whether the call may be carried out.
     Decision {
         /// Whether it may.
         approved: bool,
-        /// Why, in words for the model and for people.
+        /// The reason, for the model and for people.
         reason: Option<String>,
     },
-    /// What came of it: a `tool_result`.
+    /// The call's result: a `tool_result`.
     Output(Box<Block>),
 }
 
 /// The outcome of reading a client's frame.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Received {
-    /// What it says, or why it is refused.
+    /// The frame, or why it is refused.
     pub frame: Result<ClientFrame, ErrorBody>,
-    /// How a refusal of it would name it.
+    /// The name that a refusal would give it.
     pub name: FrameName,
 }
 
-/// What tells a client which of its frames a refusal is about.
+/// Tells a client which of its frames a refusal is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FrameName {
     /// The frame's type, at most 256 characters; `unknown` if it cannot be read.
     pub kind: String,
-    /// The frame's `requestId`, even if that is what is wrong with the frame; at most 256 characters.
+    /// The frame's `requestId`, even if it is invalid; at most 256 characters.
     pub request_id: Option<String>,
-    /// The frame's `toolUseId`, if it is one that has any; at most 256 characters.
+    /// The frame's `toolUseId`, if it is a kind of frame that has one; at most 256 characters.
     pub tool_use_id: Option<String>,
     /// The frame's first 64 characters, if there is no `requestId` or the frame is not JSON.
     pub start: Option<String>,
@@ -181,7 +182,7 @@ pub struct FrameName {
 /// A change of the session, by frame or by HTTP.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SessionUpdate {
-    /// The title to set; `Some(None)` takes it away, `None` leaves it as it is.
+    /// The title to set; `Some(None)` removes it, `None` leaves it as it is.
     pub title: Option<Option<String>>,
     /// The mode to set; `None` leaves it as it is.
     pub permission_mode: Option<PermissionMode>,
@@ -191,30 +192,30 @@ pub struct SessionUpdate {
     pub metadata: Option<Fields>,
 }
 
-/// Whether this is a valid session id: 1 to 128 of `A-Z a-z 0-9 _ -`.
+/// Returns whether this is a valid session id: 1 to 128 of `A-Z a-z 0-9 _ -`.
 #[must_use]
 pub fn is_session_id(id: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     (1..=SESSION_ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(allowed)
 }
 
-/// Whether this is a valid request id: 1 to 128 printable ASCII characters.
+/// Returns whether this is a valid request id: 1 to 128 printable ASCII characters.
 #[must_use]
 pub fn is_request_id(id: &str) -> bool {
     (1..=REQUEST_ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
 
-/// What a valid request id is, in words.
+/// Describes a valid request id in words.
 #[must_use]
 pub fn request_id_form() -> String {
     format!("requestId has 1 to {REQUEST_ID_CHARS_MAX} printable ASCII characters")
 }
 
 impl ToolAnswer {
-    /// Reads the answer out of a frame's or a body's fields: `is_output` says which kind it is.
+    /// Reads the answer from the fields of a frame or a body; `is_output` says which kind it is.
     ///
     /// # Errors
-    /// In words: what was wrong and what would be right.
+    /// A sentence that says what was wrong and what would be right.
     pub fn from_fields(fields: &mut Fields, is_output: bool) -> Result<Self, String> {
         let text = |name: &str| match fields.get(name) {
             Some(Json::String(text)) => Ok(text.clone()),
@@ -251,10 +252,10 @@ fn reason(value: Option<&Json>) -> Result<Option<String>, String> {
 }
 
 impl SessionUpdate {
-    /// Reads the change out of a frame's or a body's fields.
+    /// Reads the change from the fields of a frame or a body.
     ///
     /// # Errors
-    /// In words: what was wrong and what would be right.
+    /// A sentence that says what was wrong and what would be right.
     pub fn from_fields(fields: &Fields) -> Result<Self, String> {
         let update = SessionUpdate {
             title: fields.get("title").map(title).transpose()?,
@@ -268,10 +269,10 @@ impl SessionUpdate {
         Ok(update)
     }
 
-    /// A session with this change.
+    /// Returns a session with this change.
     ///
     /// # Errors
-    /// In words, if the metadata becomes too large.
+    /// A sentence, if the metadata becomes too large.
     pub fn applied(self, mut session: Session) -> Result<Session, String> {
         session.title = self.title.unwrap_or(session.title);
         session.permission_mode = self.permission_mode.map_or(session.permission_mode, Word::Known);

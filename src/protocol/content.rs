@@ -1,15 +1,15 @@
-//! What a message consists of.
+//! The content of a message.
 
 use super::objects::{kinds, object};
 use super::words::words;
 use super::{Json, Word, Write, to_json};
 
-/// A message's content: a string where it is only text, else blocks.
+/// A message's content: a string if it is only text, otherwise blocks.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[cfg_attr(test, ts(untagged))]
 pub enum Content {
-    /// Text alone.
+    /// Only text.
     Text(String),
     /// Blocks, in order.
     Blocks(Vec<Block>),
@@ -23,11 +23,11 @@ kinds! {
             /// The text.
             text: String = "text",
         },
-        /// What a model thought before it answered.
+        /// A model's thoughts before it answered.
         Thinking = "thinking" {
             /// The thoughts.
             text: String = "text",
-            /// What the agent needs to be handed back with it, such as a signature. Opaque.
+            /// Data that the agent needs handed back with it, such as a signature. Opaque.
             #[cfg_attr(test, ts(type = "unknown"))]
             provider_data: Option<Json> = "providerData" optional,
         },
@@ -37,33 +37,33 @@ kinds! {
             id: String = "id",
             /// The tool's name.
             name: String = "name",
-            /// What the tool is given: any JSON.
+            /// The tool's input: any JSON.
             #[cfg_attr(test, ts(type = "unknown"))]
             input: Json = "input",
             /// The tool's name for people.
             title: Option<String> = "title" optional,
-            /// What the tool does, by which a permission mode decides; `execute` if it is missing.
+            /// What the tool does, which a permission mode uses to decide; `execute` if it is missing.
             #[cfg_attr(test, ts(as = "Option<ToolKind>"))]
             kind: Option<Word<ToolKind>> = "kind" optional,
-            /// Who gives the tool's result, if not the agent.
+            /// Who gives the tool's result, if it is not the agent.
             #[cfg_attr(test, ts(as = "Option<ToolOutput>"))]
             output: Option<Word<ToolOutput>> = "output" optional,
-            /// Whether the call may be carried out, if somebody is to say.
+            /// Whether the call may be carried out, if that has to be decided.
             approval: Option<Approval> = "approval" optional,
-            /// What the agent needs to be handed back with it. Opaque.
+            /// Data that the agent needs handed back with it. Opaque.
             #[cfg_attr(test, ts(type = "unknown"))]
             provider_data: Option<Json> = "providerData" optional,
         },
-        /// What a tool gave back.
+        /// The result of a call.
         ToolResult = "tool_result" {
-            /// The id of the call that this is the result of.
+            /// The id of the call with this result.
             tool_use_id: String = "toolUseId",
             /// The result.
             #[cfg_attr(test, ts(type = "string | unknown[]"))]
             content: Json = "content" [is_said],
             /// Whether the tool failed.
             is_error: bool = "isError",
-            /// A result that is neither a text nor a list, as it was; `content` is then its JSON text.
+            /// The original result if it is neither a text nor a list; `content` is then its JSON text.
             #[cfg_attr(test, ts(type = "unknown"))]
             output: Option<Json> = "output" optional,
         },
@@ -71,15 +71,15 @@ kinds! {
         File = "file" {
             /// The media type, such as `image/png`.
             media_type: String = "mediaType",
-            /// Where its bytes are: an `https:` address, a `data:` URL of at most 128 KiB, or the path
-            /// `/sessions/{id}/files/{file}` at the worker.
+            /// The address of its bytes: an `https:` address, a `data:` URL of at most 128 KiB, or the path
+            /// `/sessions/{id}/files/{file}` on the worker.
             url: String = "url",
             /// The file's name.
             name: Option<String> = "name" optional,
             /// Its size in bytes.
             size: Option<u64> = "size" optional,
         },
-        /// What an answer is based on.
+        /// A source of an answer.
         Source = "source" {
             /// The source's address.
             url: Option<String> = "url" optional,
@@ -88,14 +88,14 @@ kinds! {
             /// The media type of a document.
             media_type: Option<String> = "mediaType" optional,
         },
-        /// Anything that an application shows in a way of its own.
+        /// Anything that an application shows in its own way.
         Data = "data" {
-            /// What kind of data it is, in the application's words.
+            /// The application's name for this kind of data.
             name: String = "name",
             /// Any JSON.
             #[cfg_attr(test, ts(type = "unknown"))]
             data: Json = "data",
-            /// A later block of the answer with the same name and id takes this one's place.
+            /// A later block of the answer with the same name and id replaces this one.
             id: Option<String> = "id" optional,
         },
     } or Other
@@ -104,9 +104,9 @@ kinds! {
 words! {
     /// What a tool does.
     pub enum ToolKind {
-        /// It looks something up and changes nothing.
+        /// It only reads.
         Read = "read",
-        /// It changes what can be changed back.
+        /// It makes changes that can be undone.
         Edit = "edit",
         /// It does anything else.
         Execute = "execute",
@@ -122,9 +122,9 @@ words! {
 }
 
 words! {
-    /// What was said about a call that must not be carried out unasked.
+    /// The state of a call's approval.
     pub enum ApprovalState {
-        /// Nothing yet.
+        /// Not decided yet.
         Requested = "requested",
         /// It may be carried out.
         Approved = "approved",
@@ -136,17 +136,17 @@ words! {
 object! {
     /// Whether a call may be carried out.
     pub struct Approval {
-        /// What was said.
+        /// The state.
         #[cfg_attr(test, ts(as = "ApprovalState"))]
         pub state: Word<ApprovalState> = "state",
-        /// Why, in the words of whoever said it.
+        /// The reason that was given.
         pub reason: Option<String> = "reason" optional,
-        /// The subject that said it, or `mode` if the permission mode did.
+        /// The subject that decided, or `mode` if the permission mode did.
         pub by: Option<String> = "by" optional,
     }
 }
 
-/// Whether a tool's result has a form that models take.
+/// Checks that a tool's result has a form that models accept.
 impl Write for Content {
     fn write(&self, out: &mut Vec<u8>) {
         match self {
@@ -167,7 +167,7 @@ impl Default for Content {
 }
 
 impl Content {
-    /// The text alone, blocks of other kinds left out.
+    /// Returns the text, without blocks of other kinds.
     #[must_use]
     pub fn text(&self) -> String {
         match self {
@@ -176,14 +176,14 @@ impl Content {
         }
     }
 
-    /// Whether it is nothing but results of calls.
+    /// Returns whether it consists only of results of calls.
     #[must_use]
     pub fn is_results(&self) -> bool {
         let is_result = |block: &Block| matches!(block, Block::ToolResult { .. });
         matches!(self, Content::Blocks(blocks) if blocks.iter().all(is_result))
     }
 
-    /// Whether it says nothing: its text is blank, and it has no block of another kind.
+    /// Returns whether it is empty: its text is blank, and it has no block of another kind.
     #[must_use]
     pub fn is_blank(&self) -> bool {
         match self {
@@ -192,7 +192,7 @@ impl Content {
         }
     }
 
-    /// The text with a line break between blocks, so that no word runs across two of them.
+    /// Returns the text with a line break between blocks, so that no word runs across two of them.
     #[must_use]
     pub fn words(&self) -> String {
         match self {
@@ -202,14 +202,15 @@ impl Content {
     }
 }
 
-/// Whether a text has nothing that anybody could read: it is empty, or has only white space, control characters
-/// and characters that show nothing.
+/// Returns whether a text has nothing that anybody could read: it is empty, or has only white space, control
+/// characters and invisible characters.
 #[must_use]
 pub fn is_blank(text: &str) -> bool {
     text.chars().all(|char| char.is_whitespace() || char.is_control() || shows_nothing(char))
 }
 
-/// Unicode's `Default_Ignorable_Code_Point`, and what is drawn as a blank or stands for something that is not there.
+/// Returns whether a character is invisible: Unicode's `Default_Ignorable_Code_Point`, and those that are
+/// drawn blank or as placeholders.
 fn shows_nothing(char: char) -> bool {
     matches!(char,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
@@ -218,8 +219,8 @@ fn shows_nothing(char: char) -> bool {
         | '\u{fffc}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// What stands before and behind the first `mark` of a text. What the standard library has for it, and for `contains` of a text or
-/// a character, is for texts of any length, and is 3 kB of code.
+/// Splits a text at the first `mark`. The standard library's functions for that, and for `contains`, are made
+/// for texts of any length and would add 3 kB to the wasm.
 #[must_use]
 pub fn cut<'a>(text: &'a str, mark: &str) -> Option<(&'a str, &'a str)> {
     let is_mark = |bytes: &[u8]| bytes == mark.as_bytes();
@@ -227,7 +228,7 @@ pub fn cut<'a>(text: &'a str, mark: &str) -> Option<(&'a str, &'a str)> {
     Some((text.get(..before)?, text.get(before.checked_add(mark.len())?..)?))
 }
 
-/// Texts in a row, with a separator between them.
+/// Joins texts with a separator between them.
 #[must_use]
 pub fn joined<'a>(texts: impl Iterator<Item = &'a str>, separator: char) -> String {
     let mut joined = String::new();
@@ -241,7 +242,7 @@ pub fn joined<'a>(texts: impl Iterator<Item = &'a str>, separator: char) -> Stri
 }
 
 impl Block {
-    /// The text of a text block; `None` for any other block.
+    /// Returns the text of a text block; `None` for any other block.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match self {
@@ -250,7 +251,7 @@ impl Block {
         }
     }
 
-    /// The text of a thinking block; `None` for any other block.
+    /// Returns the text of a thinking block; `None` for any other block.
     #[must_use]
     pub fn as_thinking(&self) -> Option<&str> {
         match self {
@@ -259,13 +260,13 @@ impl Block {
         }
     }
 
-    /// A model's thoughts.
+    /// Returns a block with a model's thoughts.
     #[must_use]
     pub fn thinking(text: impl Into<String>) -> Self {
         Block::Thinking { text: text.into(), provider_data: None }
     }
 
-    /// A call of a tool that the agent runs, or that is nobody's to run.
+    /// Returns a call of a tool without a kind, an approval or a client to answer it.
     #[must_use]
     pub fn tool_use(id: impl Into<String>, name: impl Into<String>, input: Json) -> Self {
         Block::ToolUse {
@@ -280,8 +281,8 @@ impl Block {
         }
     }
 
-    /// A tool's result: a text or a list as it is, any other value beside its JSON text; of `null` that text alone, since a
-    /// field that is null is one that is missing.
+    /// Returns a tool's result. A text or a list is kept as it is; any other value is kept beside its JSON
+    /// text. Of `null` only that text is kept, since a field that is null counts as missing.
     #[must_use]
     pub fn tool_result(tool_use_id: impl Into<String>, result: Json, is_error: bool) -> Self {
         let (content, output) = match result {

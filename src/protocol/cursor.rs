@@ -1,25 +1,26 @@
-//! A client's place in a thread's event log.
+//! A cursor: a client's place in a thread's event log.
 
 use std::fmt::{self, Display};
 
 use super::Write;
 use super::limits::{CONCURRENT_TURNS_MAX, CURSOR_CHARS_MAX, QUEUED_TURNS_MAX};
 
-/// Turns that may run or wait at once.
+/// The number of turns that may run or wait at once.
 const TURNS_MAX: usize = CONCURRENT_TURNS_MAX + QUEUED_TURNS_MAX;
 
-/// Everything a client holds, in numbers: the log up to `seq`, and of each turn that was running
-/// there, how much of its answer.
+/// Describes everything that a client holds: the log up to `seq`, and how much of the answer of each turn
+/// that was running there.
 ///
-/// Opaque to clients. As text: `0` before the first message, else hexadecimal numbers,
-/// `epoch.seq` and for each running turn `.turn-bytes-blocks`, with `-open` behind it while a block is open.
+/// Clients treat it as opaque. Its text is `0` before the first message. Otherwise it consists of hexadecimal
+/// numbers: `epoch.seq` and, for each running turn, `.turn-bytes-blocks`, followed by `-open` while a block
+/// is open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// Names one life of the log. A session that was deleted and begun anew has another one.
+    /// Names one life of the log. A session that was deleted and begun again has another epoch.
     pub epoch: u64,
     /// The sequence number of the last event that the client holds.
     pub seq: u64,
-    /// What the client holds of each turn that was running, in the order of the turns.
+    /// The client's progress in each turn that was running, in the order of the turns.
     pub progress: Vec<Progress>,
 }
 
@@ -28,26 +29,47 @@ pub struct Cursor {
 pub struct Progress {
     /// The turn, by the sequence number of its user's message.
     pub turn: u64,
-    /// Bytes of the answer's text, all its text blocks in a row, in UTF-8.
+    /// Bytes of the answer's text, all text blocks together, in UTF-8.
     pub bytes: usize,
-    /// Events of finished blocks that are not text: each block is one, and so is each that took another's place or
-    /// was dropped.
+    /// The number of events of finished blocks other than text: each block counts, and so does each
+    /// replacement or drop.
     pub blocks: u64,
     /// Bytes of the block that still grows; `None` if the client does not know of one.
     pub open: Option<usize>,
 }
 
+/// What a stock client was told behind the part of a turn that it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// So many pieces of the turn.
+    Told(Pieces),
+    /// So many of the pieces with which another request goes on with the turn there.
+    GoingOn(usize),
+    /// All that there is, the end included. A number of pieces cannot say that: after a crash, a client may have had as
+    /// many as the turn has now, and not its end.
+    Over,
+}
+
+/// A number of pieces of a turn. Those that say that the turn waits are told only while it does, and so are counted apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pieces {
+    /// Those that are told to everybody who is sent the turn.
+    pub lasting: u64,
+    /// Those that say that the turn waits.
+    pub waiting: u64,
+}
+
 impl Cursor {
-    /// The place before the first event of any thread.
+    /// The cursor before the first event of any thread.
     pub const START: Cursor = Cursor { epoch: 0, seq: 0, progress: Vec::new() };
 
-    /// A place where no turn was running.
+    /// Returns a cursor at a place where no turn was running.
     #[must_use]
     pub fn at(epoch: u64, seq: u64) -> Self {
         Cursor { epoch, seq, progress: Vec::new() }
     }
 
-    /// Reads a cursor's text; `None` if no thread can have handed it out.
+    /// Parses a cursor; `None` if no thread can have handed it out.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if text == "0" {
@@ -65,20 +87,20 @@ impl Cursor {
         (epoch != 0 && cursor.progress.len() <= TURNS_MAX).then_some(cursor)
     }
 
-    /// Whether this is the place before the first message of a thread.
+    /// Returns whether this is the cursor before the first message of a thread.
     #[must_use]
     pub fn is_start(&self) -> bool {
         self.epoch == 0
     }
 
-    /// How much of a turn's answer the client holds: nothing, if the cursor does not name the turn.
+    /// Returns the client's progress in a turn; it holds nothing if the cursor does not name the turn.
     #[must_use]
     pub fn of(&self, turn: u64) -> Progress {
         let named = self.progress.iter().copied().find(|progress| progress.turn == turn);
         named.unwrap_or(Progress { turn, ..Progress::default() })
     }
 
-    /// Replaces a turn's progress. The turns stay in order, so that a place has only one spelling.
+    /// Replaces a turn's progress. The turns stay in order, so that equal places have equal cursors.
     pub fn set(&mut self, progress: Progress) {
         self.forget(progress.turn);
         if progress.bytes > 0 || progress.blocks > 0 || progress.open.is_some() {
@@ -87,7 +109,7 @@ impl Cursor {
         }
     }
 
-    /// Drops a turn that is over: its end stands in the log.
+    /// Removes a turn that is over, because its end is in the log.
     pub fn forget(&mut self, turn: u64) {
         self.progress.retain(|progress| progress.turn != turn);
     }

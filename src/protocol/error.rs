@@ -7,7 +7,7 @@ use super::words::words;
 words! {
     /// Why something was refused or failed, as clients see it in frames and HTTP bodies.
     pub enum ErrorCode {
-        /// The frame or request does not have the form that the contract asks for.
+        /// The frame or request does not have the form that the contract requires.
         InvalidMessage = "INVALID_MESSAGE",
         /// The frame or the body of the request is too large.
         MessageTooLarge = "MESSAGE_TOO_LARGE",
@@ -17,9 +17,9 @@ words! {
         DuplicateRequest = "DUPLICATE_REQUEST",
         /// A call of a tool was answered before, in another way.
         AlreadyAnswered = "ALREADY_ANSWERED",
-        /// It is about what is not on the current path, or an id that is in use otherwise.
+        /// It refers to something that is not on the current path, or uses an id that is used otherwise.
         Conflict = "CONFLICT",
-        /// The message was sent to the session before that was deleted.
+        /// The message was sent before its session was deleted.
         Deleted = "DELETED",
         /// Too many messages, requests, tickets or bytes in too short a time.
         RateLimited = "RATE_LIMITED",
@@ -47,27 +47,27 @@ words! {
 }
 
 object! {
-    /// An error as it goes over the wire. The message says what was wrong and what would be right,
-    /// and never carries a secret, a stack or a path.
+    /// An error on the wire. The message says what was wrong and what would be right, and never contains a
+    /// secret, a stack or a path.
     #[derive(Eq)]
     pub struct ErrorBody {
-        /// What went wrong, for programs.
+        /// The error, for programs.
         #[cfg_attr(test, ts(as = "ErrorCode"))]
         pub code: Word<ErrorCode> = "code",
         /// For people, in English.
         pub message: String = "message",
-        /// Whether the same request may work later.
+        /// Whether the same request may succeed later.
         pub retryable: bool = "retryable",
     }
 }
 
 impl ErrorBody {
-    /// An error that the same request would meet again.
+    /// Returns an error that the same request would meet again.
     pub fn fatal(code: ErrorCode, message: impl Into<String>) -> Self {
         ErrorBody { code: code.into(), message: message.into(), retryable: false }
     }
 
-    /// An error that may be gone when the request is made again.
+    /// Returns an error that may be gone when the request is made again.
     pub fn retryable(code: ErrorCode, message: impl Into<String>) -> Self {
         ErrorBody { code: code.into(), message: message.into(), retryable: true }
     }
@@ -95,7 +95,7 @@ close_codes! {
         Normal = 1000,
         /// The client sent a binary frame.
         UnsupportedData = 1003,
-        /// Against the rules; the reason says which.
+        /// The client broke the rules; the reason says which.
         PolicyViolation = 1008,
         /// The client sent a frame above 2 MiB.
         MessageTooBig = 1009,

@@ -1,4 +1,4 @@
-//! Files: how they are named, typed and asked for.
+//! Files: their names, their types and requests for them.
 
 use std::fmt::Write as _;
 
@@ -6,23 +6,23 @@ use super::client::is_session_id;
 use super::content::cut;
 use super::limits::{FILE_NAME_BYTES_MAX, MEDIA_TYPE_BYTES_MAX};
 
-/// What a file is called that came without a name.
+/// The name of a file that came without one.
 const UNNAMED: &str = "file";
 
-/// The address of a file, as a path at the worker.
+/// Returns the address of a file, as a path on the worker.
 #[must_use]
 pub fn file_path(session_id: &str, file_id: &str) -> String {
     format!("/sessions/{session_id}/files/{file_id}")
 }
 
-/// The session and the file that a path names; `None` if it is no such path.
+/// Returns the session and the file that a path names; `None` if it is not such a path.
 #[must_use]
 pub fn file_of(url: &str) -> Option<(&str, &str)> {
     let (session_id, file_id) = cut(url.strip_prefix("/sessions/")?, "/files/")?;
     (is_session_id(session_id) && is_session_id(file_id)).then_some((session_id, file_id))
 }
 
-/// A media type in lower case, without its parameters; `None` if the text is no media type.
+/// Returns a media type in lower case, without its parameters; `None` if the text is not a media type.
 #[must_use]
 pub fn media_type(header: &str) -> Option<String> {
     let whole = header.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -32,8 +32,9 @@ pub fn media_type(header: &str) -> Option<String> {
     (whole.len() <= MEDIA_TYPE_BYTES_MAX && is_word(kind) && is_word(of_kind)).then_some(whole)
 }
 
-/// A name that is safe wherever it is shown or saved. It has no folders and no characters that control a line or its direction. It
-/// is cut to [`FILE_NAME_BYTES_MAX`] bytes in front of its ending, which tells people and programs what the file is.
+/// Makes a name safe wherever it is shown or saved. The result has no folders and no characters that control
+/// a line or its direction. It is cut to [`FILE_NAME_BYTES_MAX`] bytes before its ending, which tells people
+/// and programs the type of the file.
 #[must_use]
 pub fn safe_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
@@ -42,7 +43,7 @@ pub fn safe_name(name: &str) -> String {
             || matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
     };
     let plain: String = last.chars().filter(|char| !is_harmful(*char)).collect();
-    // A name that begins with dots is hidden, or names a folder.
+    // A name that begins with dots would be hidden, or would name a folder.
     let plain = plain.trim_matches(|char: char| char.is_whitespace() || char == '.');
     if plain.is_empty() { UNNAMED.to_owned() } else { shortened(plain) }
 }
@@ -57,15 +58,15 @@ fn shortened(name: &str) -> String {
     [name.get(..end).unwrap_or_default(), ending].concat()
 }
 
-/// Whether a browser may show it in place of saving it: images, sound and PDF. An SVG is a document that can hold
-/// scripts.
+/// Returns whether a browser may show it instead of saving it: images, sound and PDF. SVG is left out because
+/// it can contain scripts.
 fn is_shown(media_type: &str) -> bool {
     media_type == "application/pdf"
         || media_type.starts_with("audio/")
         || (media_type.starts_with("image/") && !media_type.starts_with("image/svg"))
 }
 
-/// The `Content-Disposition` of a file: shown or saved, and under which name (RFC 6266).
+/// Returns the `Content-Disposition` of a file: shown or saved, and under which name (RFC 6266).
 #[must_use]
 pub fn disposition(media_type: &str, name: &str) -> String {
     let mut header =
@@ -80,18 +81,19 @@ pub fn disposition(media_type: &str, name: &str) -> String {
     header
 }
 
-/// What of a file is asked for.
+/// The requested part of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
     /// All of it.
     Whole,
-    /// A part: its first byte, and how many.
+    /// A range: its first byte and its length.
     Part(u64, u64),
-    /// A part that it does not have.
+    /// A range outside the file.
     Beyond,
 }
 
-/// Reads a `Range` header. One that is malformed, or asks for several parts, asks for the whole (RFC 9110, section 14.2).
+/// Parses a `Range` header. A malformed one, or one for several ranges, requests the whole file (RFC 9110,
+/// section 14.2).
 #[must_use]
 pub fn wanted(range: Option<&str>, size: u64) -> Wanted {
     let asked = range.and_then(|range| range.trim().strip_prefix("bytes=")?.split_once('-'));

@@ -1,35 +1,35 @@
-//! Who a connection or request is, and what it may do.
+//! The identity of a connection or request, and its rights.
 
 use super::objects::object;
 use super::words::words;
 use super::{Millis, Session, Trace};
 
 words! {
-    /// What somebody may do in a session; each may do what those before it may.
+    /// A role in a session; each includes the ones before it.
     #[derive(PartialOrd, Ord)]
     pub enum Access {
-        /// Reads.
+        /// May read.
         Viewer = "viewer",
-        /// Sends messages and cancels, in a session that somebody has begun.
+        /// May send messages and cancel, in a session that somebody has begun.
         Editor = "editor",
-        /// Begins the session, renames, changes the permission mode, deletes, asks for diagnostics.
+        /// May begin the session, rename it, change the permission mode, delete it and ask for diagnostics.
         Owner = "owner",
-        /// Imports, and has what is kept elsewhere of the session made anew or deleted: in every session.
+        /// May import, and have the session's data elsewhere rebuilt or deleted: in every session.
         Admin = "admin",
     }
 }
 
 object! {
-    /// What the edge found out about a caller. Fixed when a socket is opened, and kept with it.
+    /// A caller's identity as the edge found it. It is fixed when a socket is opened, and kept with it.
     #[derive(Eq)]
     pub struct Identity {
-        /// Whom the caller's token is about; `None` where everybody is let in.
+        /// The subject of the caller's token; `None` where everybody is let in.
         pub subject: Option<String> = "subject" optional,
         /// The role that the credential gives in this session.
         pub granted: Option<Access> = "granted" optional,
         /// Whether it may begin a session that its credential does not name.
         pub may_create: bool = "mayCreate",
-        /// From when on the credential no longer holds, in milliseconds since 1970; `None` if it never expires.
+        /// When the credential expires, in milliseconds since 1970; `None` if it never does.
         pub expires_at: Option<Millis> = "expiresAt" optional,
         /// The trace that its request belongs to.
         #[cfg_attr(test, ts(type = "string"))]
@@ -38,7 +38,7 @@ object! {
 }
 
 impl Identity {
-    /// The caller where everybody is let in, whoever it is.
+    /// Returns the identity of every caller where everybody is let in.
     #[must_use]
     pub fn anyone() -> Self {
         Identity {
@@ -50,8 +50,8 @@ impl Identity {
         }
     }
 
-    /// What the caller may do in a session, or in one that nobody has begun (`None`). If that is nothing, the
-    /// session is to look as if it did not exist.
+    /// Returns the caller's access to a session, or to one that nobody has begun (`None`). If it has none,
+    /// the session must look as if it did not exist.
     #[must_use]
     pub fn access(&self, session: Option<&Session>) -> Option<Access> {
         let owns = match session {
@@ -61,13 +61,13 @@ impl Identity {
         self.granted.max(owns.then_some(Access::Owner))
     }
 
-    /// Whether it may do everything in every session.
+    /// Returns whether it may do everything in every session.
     #[must_use]
     pub fn is_admin(&self) -> bool {
         self.granted == Some(Access::Admin)
     }
 
-    /// Whether the credential no longer holds at `now`.
+    /// Returns whether the credential has expired at `now`.
     #[must_use]
     pub fn has_expired(&self, now: Millis) -> bool {
         self.expires_at.is_some_and(|at| at <= now)

@@ -1,7 +1,7 @@
 //! JSON (RFC 8259): one value, one reader and one writer for all of it.
 //!
-//! A number is kept as the text it was written as: what is read and written again is the same to its last
-//! digit, and the tables that floating point needs stay out of the worker.
+//! A number is kept as its text: so it is written again exactly as it was read, and the tables for floating
+//! point stay out of the wasm.
 
 use std::borrow::Cow;
 
@@ -9,14 +9,14 @@ use litemap::LiteMap;
 
 use super::limits::JSON_DEPTH_MAX;
 
-/// Any JSON value. Of fields with the same name, the last one counts.
+/// Any JSON value. If fields have the same name, the last one counts.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Json {
     /// `null`.
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// As it was written.
+    /// A number, as it was written.
     Number(String),
     /// A string, its escapes resolved.
     String(String),
@@ -26,87 +26,87 @@ pub enum Json {
     Object(Fields),
 }
 
-/// The fields of an object, sorted by name: the order that they were written in makes no difference.
+/// The fields of an object, sorted by name, since their original order has no meaning.
 pub type Fields = LiteMap<String, Json>;
 
 static NO_FIELDS: Fields = Fields::new_vec();
 
-/// Fields of an object that this version does not know. They are kept, and written beside those that it knows.
+/// Fields of an object that this version does not know. They are kept, and written beside the known ones.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OtherFields(pub Fields);
 
-/// Why a text is not JSON, or not of the kind that was asked for.
+/// Why a text is not JSON, or not the expected kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
     /// It ends too early; more text might make it right.
     Cut,
     /// It has more than `JSON_DEPTH_MAX` arrays and objects within each other.
     Deep,
-    /// It is not JSON, or not of the kind that was asked for.
+    /// It is not JSON, or not the expected kind.
     Wrong,
 }
 
 /// The outcome of reading.
 pub type Parsed<T> = Result<T, Malformed>;
-/// Reads the value of the field of that name.
+/// Reads the value of the field with this name.
 pub type Field<'a, 'f> = dyn FnMut(&mut Reader<'a>, Cow<'a, str>) -> Parsed<()> + 'f;
 /// Reads a value.
 pub type Item<'a, 'f> = dyn FnMut(&mut Reader<'a>) -> Parsed<()> + 'f;
 
 impl Json {
-    /// Reads a text; `None` if it is not one whole JSON value, or deeper than `JSON_DEPTH_MAX`.
+    /// Parses a text; `None` if it is not one whole JSON value, or is nested deeper than `JSON_DEPTH_MAX`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Reader::read(text, Reader::value).ok()
     }
 
-    /// A field of an object.
+    /// Returns a field of an object.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Json> {
         self.as_object()?.get(name)
     }
 
-    /// The fields, if it is an object.
+    /// Returns the fields, if it is an object.
     #[must_use]
     pub fn as_object(&self) -> Option<&Fields> {
         if let Json::Object(fields) = self { Some(fields) } else { None }
     }
 
-    /// The fields; none if it is no object.
+    /// Returns the fields; none if it is not an object.
     #[must_use]
     pub fn fields(&self) -> &Fields {
         self.as_object().unwrap_or(&NO_FIELDS)
     }
 
-    /// The items, if it is an array.
+    /// Returns the items, if it is an array.
     #[must_use]
     pub fn as_array(&self) -> Option<&[Json]> {
         if let Json::Array(items) = self { Some(items) } else { None }
     }
 
-    /// The text, if it is a string.
+    /// Returns the text, if it is a string.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         if let Json::String(text) = self { Some(text) } else { None }
     }
 
-    /// The value, if it is `true` or `false`.
+    /// Returns the value, if it is `true` or `false`.
     #[must_use]
     pub fn as_bool(&self) -> Option<bool> {
         if let Json::Bool(value) = self { Some(*value) } else { None }
     }
 
-    /// The number, if it is whole, not negative and below 2^64.
+    /// Returns the number, if it is an integer, not negative and below 2^64.
     #[must_use]
     pub fn as_u64(&self) -> Option<u64> {
         if let Json::Number(text) = self { text.parse().ok() } else { None }
     }
 }
 
-/// Takes the place of a code unit that cannot be read: U+FFFD.
+/// Replaces a code unit that cannot be read: U+FFFD.
 const NO_UNIT: u16 = 0xfffd;
 
-/// Reads JSON from its beginning to its end, and copies only what has to be copied.
+/// Reads JSON from its beginning to its end, and copies only where it must.
 pub struct Reader<'a> {
     text: &'a str,
     at: usize,
@@ -120,19 +120,19 @@ impl<'a> Reader<'a> {
         Reader { text, at: 0, depth: 0, is_foreign: false }.whole(value)
     }
 
-    /// The same for a text from somebody else's server: its strings may hold control characters, and escapes that
-    /// JSON does not have or that are not whole.
+    /// The same for a text from another server: its strings may contain control characters, and escapes that
+    /// are unknown or incomplete.
     pub fn read_foreign<T>(text: &'a str, value: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         Reader { text, at: 0, depth: 0, is_foreign: true }.whole(value)
     }
 
     fn whole<T>(mut self, value: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         let value = value(&mut self)?;
-        // Nothing but the end is to follow.
+        // Nothing may follow but the end.
         if self.peek() == Err(Malformed::Cut) { Ok(value) } else { Err(Malformed::Wrong) }
     }
 
-    /// The first byte of what comes next, behind white space.
+    /// Returns the next byte after white space.
     pub fn peek(&mut self) -> Parsed<u8> {
         loop {
             match self.text.as_bytes().get(self.at) {
@@ -143,7 +143,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Has `field` read each field.
+    /// Calls `field` for each field.
     pub fn object(&mut self, field: &mut Field<'a, '_>) -> Parsed<()> {
         self.list(b'{', b'}', &mut |reader| {
             let name = reader.string()?;
@@ -152,12 +152,13 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Has `item` read each item.
+    /// Calls `item` for each item.
     pub fn array(&mut self, item: &mut Item<'a, '_>) -> Parsed<()> {
         self.list(b'[', b']', item)
     }
 
-    /// A string. Half a character (a surrogate without the other) becomes U+FFFD, since no UTF-8 can hold it.
+    /// Reads a string. Half a character (a surrogate without the other) becomes U+FFFD, since UTF-8 cannot
+    /// hold it.
     pub fn string(&mut self) -> Parsed<Cow<'a, str>> {
         self.expect(b'"')?;
         let mut text = Cow::Borrowed(self.run());
@@ -172,14 +173,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A string, and its text as it was written, in which half a character can still be told from U+FFFD.
+    /// Reads a string. Also returns its text as it was written, in which half a character still differs from
+    /// U+FFFD.
     pub fn string_as_written(&mut self) -> Parsed<(Cow<'a, str>, &'a str)> {
         self.peek()?;
         let from = self.at;
         self.string().map(|text| (text, self.since(from)))
     }
 
-    /// The text of a number.
+    /// Returns the text of a number.
     pub fn number(&mut self) -> Parsed<&'a str> {
         self.peek()?;
         let from = self.at;
@@ -197,21 +199,20 @@ impl<'a> Reader<'a> {
         Ok(self.since(from))
     }
 
-    /// One of `null`, `true` and `false`.
+    /// Reads one of `null`, `true` and `false`.
     pub fn word(&mut self, word: &str) -> Parsed<()> {
         self.peek()?;
         word.bytes().try_for_each(|byte| self.exactly(byte))
     }
 
-    /// Whatever comes next, as it is written.
+    /// Returns the next value as it is written.
     pub fn raw(&mut self) -> Parsed<&'a str> {
         self.peek()?;
         let from = self.at;
         self.skip().map(|()| self.since(from))
     }
 
-    /// Passes over a value that nobody reads. It only has to end: it may be nested to any depth, and hold words
-    /// such as `NaN`.
+    /// Skips a value. It only has to end: it may be nested to any depth, and contain words such as `NaN`.
     pub fn skip(&mut self) -> Parsed<()> {
         let mut depth = 0_usize;
         loop {
@@ -257,7 +258,7 @@ impl<'a> Reader<'a> {
         self.at = self.at.saturating_add(length);
     }
 
-    /// Any value, with everything in it.
+    /// Reads any value, with everything in it.
     pub fn value(&mut self) -> Parsed<Json> {
         Ok(match self.peek()? {
             b'{' => {
@@ -301,7 +302,7 @@ impl<'a> Reader<'a> {
         self.expect(close)
     }
 
-    /// What follows a backslash.
+    /// Reads the part of an escape after the backslash.
     fn escaped(&mut self) -> Parsed<char> {
         Ok(match self.next()? {
             b'b' => '\u{8}',
@@ -320,8 +321,8 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// What stands outside the Basic Multilingual Plane is written as two code units. One of them alone
-    /// stands for no character, and no text can hold it: U+FFFD takes its place.
+    /// Reads the digits of an escape. A character outside the Basic Multilingual Plane is written as two code
+    /// units. One of them alone is not a character, and becomes U+FFFD.
     fn code_point(&mut self) -> Parsed<char> {
         let high = self.code_unit()?;
         let behind = self.at;
@@ -359,7 +360,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// The part of a string up to the next escape or its end.
+    /// Returns the part of a string up to the next escape or its end.
     fn run(&mut self) -> &'a str {
         let from = self.at;
         self.skip_while(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f));

@@ -1,7 +1,7 @@
 //! The wire contract: frames, codes and sizes.
 //!
-//! **Invariant:** knows nothing about threads, sockets or storage. A value of a type of this module
-//! keeps to the contract; what does not is refused where it enters, in a dialect.
+//! **Invariant:** this module knows nothing about threads, sockets or storage. A value of its types always
+//! follows the contract; anything else is refused by the dialect that reads it.
 
 #![deny(missing_docs)]
 
@@ -30,7 +30,7 @@ pub use client::{
     TurnWanted, is_request_id, is_session_id, request_id_form,
 };
 pub use content::{Approval, ApprovalState, Block, Content, ToolKind, ToolOutput, cut, is_blank, joined};
-pub use cursor::{Cursor, Progress};
+pub use cursor::{Cursor, Pieces, Progress, Since};
 pub use error::{CloseCode, ErrorBody, ErrorCode};
 pub use file::{Wanted, disposition, file_of, file_path, media_type, safe_name, wanted};
 pub use identity::{Access, Identity};
@@ -46,7 +46,7 @@ pub use trace::Trace;
 pub use words::{Named, Word};
 pub use write::{Write, to_json};
 
-/// The contract's version, told in `connected`.
+/// The contract's version, as sent in `connected`.
 pub const PROTOCOL_VERSION: u32 = 1;
 
 /// Unix time in milliseconds.

@@ -1,8 +1,8 @@
-//! Structs and enums that are written and read as JSON objects, each field named once.
+//! Defines structs and enums that are written and read as JSON objects, with each field named once.
 //!
 //! A field that is `optional` is left out if it has no value, or is a flag that is not set.
 
-/// Defines a struct that is written as a JSON object. After a field stands its name.
+/// Defines a struct that is written as a JSON object. Each field is followed by its name.
 macro_rules! written {
     ($(#[$meta:meta])* pub struct $name:ident {
         $($(#[$doc:meta])* pub $field:ident: $type:ty = $key:literal $($optional:ident)?,)+
@@ -18,7 +18,7 @@ macro_rules! written {
                 pub $field: $type,
             )+
             $(
-                /// Fields that this version has no name for.
+                /// Fields that this version does not know.
                 #[cfg_attr(test, ts(skip))]
                 pub $other: $crate::protocol::json::OtherFields,
             )?
@@ -35,7 +35,7 @@ macro_rules! written {
     };
 }
 
-/// Defines a struct that is written as a JSON object and read out of one.
+/// Defines a struct that is written as a JSON object and read from one.
 macro_rules! object {
     ($(#[$meta:meta])* pub struct $name:ident {
         $($(#[$doc:meta])* pub $field:ident: $type:ty = $key:literal $($optional:ident)?,)+
@@ -56,7 +56,7 @@ macro_rules! object {
             }
 
             fn fill(&mut self, json: Option<&$crate::protocol::Json>) -> bool {
-                // Only a struct with others asks for them.
+                // Used only if the struct keeps unknown fields.
                 #[allow(dead_code)]
                 const KEYS: &[&str] = &[$($key),+];
                 let Some(json) = json else { return false };
@@ -68,7 +68,7 @@ macro_rules! object {
     };
 }
 
-/// Defines an enum that is written as a JSON object with a tag, which stands after a value's name.
+/// Defines an enum that is written as a JSON object with a tag. Each variant is followed by its tag's value.
 macro_rules! tagged {
     ($(#[$meta:meta])* pub enum $name:ident by $tag:literal {
         $($(#[$doc:meta])* $kind:ident = $word:literal $({
@@ -119,8 +119,8 @@ macro_rules! tagged {
     };
 }
 
-/// Defines an enum that is a JSON object with a `type`, and is read out of one. An object of another type or form is the
-/// last value. After a field may stand, in brackets, a check that it must pass.
+/// Defines an enum that is written as a JSON object with a `type`, and is read from one. An object of another
+/// type or form becomes the last variant. A field may be followed by a check, in brackets, that it must pass.
 macro_rules! kinds {
     ($(#[$meta:meta])* pub enum $name:ident {
         $($(#[$doc:meta])* $kind:ident = $word:literal {

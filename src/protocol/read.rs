@@ -1,24 +1,24 @@
-//! Values that come back as JSON.
+//! Values that are read from JSON.
 
 use super::json::OtherFields;
 use super::{Content, Json};
 
-/// A type that can be read out of JSON. Values are filled in where they stand: each move of one would be code.
+/// A type that can be read from JSON. Values are filled in place, because moving them would add code.
 pub trait Read: Sized {
-    /// A value to be filled.
+    /// Returns a value to be filled.
     fn blank() -> Self;
 
-    /// Becomes the value that JSON stands for; `None` is that of a field that is not there. Whether it could have been
-    /// written as that: if not, what it has become says nothing.
+    /// Sets this value from JSON, where `None` stands for a field that is missing. Returns whether the JSON
+    /// fits the type; if not, the value is meaningless.
     fn fill(&mut self, json: Option<&Json>) -> bool;
 
-    /// The value that a JSON value stands for. `None` stands for JSON that it could not have been written as.
+    /// Reads a value from JSON. Returns `None` if the JSON does not fit the type.
     #[must_use]
     fn read(json: &Json) -> Option<Self> {
         filled(Some(json))
     }
 
-    /// The value that a JSON text stands for.
+    /// Reads a value from a JSON text.
     #[must_use]
     fn parse(json: &str) -> Option<Self> {
         Self::read(&Json::parse(json)?)
@@ -30,24 +30,24 @@ fn filled<T: Read>(json: Option<&Json>) -> Option<T> {
     value.fill(json).then_some(value)
 }
 
-/// A field. It must be there, unless its type has a value for a missing one.
+/// Reads a field. It must be there, unless its type has a value for a missing one.
 #[must_use]
 pub fn required<T: Read>(json: &Json, name: &str) -> Option<T> {
     filled(json.get(name))
 }
 
-/// A field that may be missing or null.
+/// Reads a field that may be missing or null.
 #[must_use]
 pub fn optional<T: Read>(json: &Json, name: &str) -> Option<Option<T>> {
     required(json, name)
 }
 
-/// Fills in a field, as [`required`] reads it.
+/// Fills in a field, like [`required`].
 pub(crate) fn fill_field<T: Read>(field: &mut T, json: &Json, name: &str) -> bool {
     field.fill(json.get(name))
 }
 
-/// The same for one that stays as it is if it is missing or null.
+/// The same for a field that keeps its value if it is missing or null.
 pub(crate) fn fill_known<T: Read>(field: &mut T, json: &Json, name: &str) -> bool {
     match json.get(name) {
         None | Some(Json::Null) => true,
@@ -55,7 +55,7 @@ pub(crate) fn fill_known<T: Read>(field: &mut T, json: &Json, name: &str) -> boo
     }
 }
 
-/// Takes what there is.
+/// Stores a value if there is one. Returns whether there was.
 fn put<T>(place: &mut T, found: Option<T>) -> bool {
     let is_found = found.is_some();
     if let Some(value) = found {
@@ -104,7 +104,7 @@ impl Read for usize {
     }
 }
 
-/// A flag that is missing or null is not set.
+/// A missing flag, or one that is null, is not set.
 impl Read for bool {
     fn blank() -> Self {
         false
@@ -167,7 +167,7 @@ impl Read for Content {
     }
 }
 
-/// Fills in the fields of an object that this version has no name for.
+/// Fills in the fields of an object that this version does not know.
 pub(crate) fn fill_others(others: &mut OtherFields, json: &Json, known: &[&str]) -> bool {
     for (name, value) in json.fields() {
         if !known.contains(&name.as_str()) {

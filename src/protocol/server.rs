@@ -1,13 +1,14 @@
-//! What clients are told, as values. A dialect turns them into bytes.
+//! Frames to clients, as values. A dialect turns them into bytes.
 
 use super::objects::{object, tagged, written};
 use super::words::words;
 use super::{Block, Cursor, ErrorBody, Json, Message, Millis, Session, Word};
 
 tagged! {
-    /// A frame from the server. `user_message`, `branch`, `token`, `block_start`, `block_delta`, `block`, `waiting`, `tool_decided`, `final`,
-    /// `cancelled`, `error` with a `cursor` and `session` are log events: every connection gets the same ones in the same order. An `error` without a `cursor`
-    /// says that a frame of this client was refused.
+    /// A frame from the server. `user_message`, `branch`, `token`, `block_start`, `block_delta`, `block`,
+    /// `waiting`, `tool_decided`, `final`, `cancelled`, `error` with a `cursor` and `session` are log events:
+    /// every connection gets the same ones in the same order. An `error` without a `cursor` says that a frame
+    /// of this client was refused.
     pub enum ServerFrame by "type" {
         /// A user's message was accepted and is stored. For its sender this is the acknowledgement.
         UserMessage = "user_message" {
@@ -21,21 +22,21 @@ tagged! {
             /// The message as it is stored.
             message: Box<Message> = "message",
         },
-        /// The current path is another one from here on.
+        /// From here on, another path is the current one.
         Branch = "branch" {
             /// The client's place once it has this frame. Keep it, and hand it back on connecting.
             #[cfg_attr(test, ts(as = "String"))]
             cursor: Cursor = "cursor",
-            /// Of a `regenerate`: the turn's id, as its client chose it.
+            /// After a `regenerate`: the turn's id, as its client chose it.
             request_id: Option<String> = "requestId" optional,
-            /// Of a `regenerate`: the id that the answer's message will have.
+            /// After a `regenerate`: the id that the answer's message will have.
             answer_id: Option<String> = "answerId" optional,
             /// The last message that stays; `null` if none does.
             after: Option<String> = "after",
-            /// What follows it now, oldest first.
+            /// The messages that follow it now, oldest first.
             messages: Vec<Message> = "messages",
         },
-        /// More text of a running answer. Append it to what came before.
+        /// More text of a running answer. Append it to the text before.
         Token = "token" {
             /// The client's place once it has this frame. Keep it, and hand it back on connecting.
             #[cfg_attr(test, ts(as = "String"))]
@@ -52,23 +53,24 @@ tagged! {
             cursor: Cursor = "cursor",
             /// The turn's id, as its client chose it.
             request_id: String = "requestId",
-            /// The block's place among the answer's blocks that are not text, from 0. A block that is there already is
-            /// replaced.
+            /// The block's index among the answer's blocks that are not text, from 0. If there is a block
+            /// with this index already, it is replaced.
             index: usize = "index",
             /// The block.
             block: Block = "block",
         },
-        /// A block of a running answer begins to grow. Its `block` with the same `index` will be the whole of it. One that
-        /// is followed by text or by another block before it was whole is dropped.
+        /// A block of a running answer begins to grow. The `block` with the same `index` will contain all of
+        /// it. If text or another block comes before that, this block is dropped.
         BlockStart = "block_start" {
             /// The client's place once it has this frame. Keep it, and hand it back on connecting.
             #[cfg_attr(test, ts(as = "String"))]
             cursor: Cursor = "cursor",
             /// The turn's id, as its client chose it.
             request_id: String = "requestId",
-            /// The block's place among the answer's blocks that are not text, from 0.
+            /// The block's index among the answer's blocks that are not text, from 0.
             index: usize = "index",
-            /// The block without what grows: a `thinking` without `text`, or a `tool_use` without `input`.
+            /// The block without the field that grows: a `thinking` without `text`, or a `tool_use` without
+            /// `input`.
             #[cfg_attr(
                 test,
                 ts(
@@ -77,28 +79,28 @@ tagged! {
             )]
             block: Json = "block",
         },
-        /// More of the block that was begun.
+        /// More of the block that began.
         BlockDelta = "block_delta" {
             /// The client's place once it has this frame. Keep it, and hand it back on connecting.
             #[cfg_attr(test, ts(as = "String"))]
             cursor: Cursor = "cursor",
             /// The turn's id, as its client chose it.
             request_id: String = "requestId",
-            /// The block's place among the answer's blocks that are not text, from 0.
+            /// The block's index among the answer's blocks that are not text, from 0.
             index: usize = "index",
             /// More of the thinking's `text`, or of the JSON of the call's `input`.
             delta: String = "delta",
         },
-        /// Data for whoever is connected. It is no log event: it is not kept, and is not sent again.
+        /// Data for everybody who is connected. It is not a log event: it is not kept or sent again.
         Data = "data" {
             /// The turn whose agent sent it.
             request_id: Option<String> = "requestId" optional,
-            /// What kind of data it is, in the application's words.
+            /// The application's name for this kind of data.
             name: String = "name",
             /// Any JSON.
             #[cfg_attr(test, ts(type = "unknown"))]
             data: Json = "data",
-            /// Later data with the same name and id takes this one's place.
+            /// Later data with the same name and id replaces this.
             id: Option<String> = "id" optional,
         },
         /// The turn is over: the answer is complete.
@@ -128,17 +130,17 @@ tagged! {
             created_at: Millis = "createdAt",
             /// The partial answer, as it is stored.
             response: Response = "response",
-            /// Why, if nobody cancelled it: `superseded` by another message.
+            /// The reason, if nobody cancelled it: `superseded` by another message.
             reason: Option<String> = "reason" optional,
         },
-        /// The turn waits for people: its agent goes on once no call is open any more.
+        /// The turn waits for people. Its agent goes on once no call is open any more.
         Waiting = "waiting" {
             /// The client's place once it has this frame. Keep it, and hand it back on connecting.
             #[cfg_attr(test, ts(as = "String"))]
             cursor: Cursor = "cursor",
             /// The turn's id, as its client chose it.
             request_id: String = "requestId",
-            /// The calls that are open: an approval is asked for, or a client is to give the result.
+            /// The open calls: each needs an approval, or its result from a client.
             tool_use_ids: Vec<String> = "toolUseIds",
         },
         /// Somebody decided whether a call may be carried out, or the permission mode did.
@@ -150,11 +152,11 @@ tagged! {
             request_id: String = "requestId",
             /// The call.
             tool_use_id: String = "toolUseId",
-            /// Whether it may.
+            /// Whether it may be carried out.
             approved: bool = "approved",
-            /// Why, in the words of whoever decided.
+            /// The reason that was given.
             reason: Option<String> = "reason" optional,
-            /// The subject that decided, or `mode`; not there where `AUTH=none`.
+            /// The subject that decided, or `mode`; left out where `AUTH=none`.
             by: Option<String> = "by" optional,
         },
         /// The turn is over: it failed. Unlike a refusal, this `error` has a `cursor`.
@@ -173,7 +175,7 @@ tagged! {
             /// The partial answer, as it is stored.
             response: Response = "response",
         },
-        /// The session was created or changed. It also changes whenever a message is counted.
+        /// The session was created or changed. Each message that is counted changes it too.
         Session = "session" {
             /// The client's place once it has this frame. Keep it, and hand it back on connecting.
             #[cfg_attr(test, ts(as = "String"))]
@@ -196,7 +198,8 @@ tagged! {
             session: Option<Session> = "session",
             /// Whether the cursor was known. If so, the missed events follow; if not, a `snapshot`.
             resumed: bool = "resumed",
-            /// The place to hand back if the connection breaks before another cursor comes; the client's own if `resumed`.
+            /// The cursor to hand back if the connection breaks before another one comes; the client's own if
+            /// `resumed`.
             cursor: String = "cursor",
             /// The turns that wait or run at the moment.
             in_flight: Vec<InFlightState> = "inFlight",
@@ -217,7 +220,7 @@ tagged! {
             #[cfg_attr(test, ts(as = "String"))]
             cursor: Cursor = "cursor",
         },
-        /// The end of the answer to a `session_sync`.
+        /// The end of the response to a `session_sync`.
         SessionSynced = "session_synced" {
             /// The client's place once it has this frame. Keep it, and hand it back on connecting.
             #[cfg_attr(test, ts(as = "String"))]
@@ -254,7 +257,7 @@ tagged! {
 }
 
 impl ServerFrame {
-    /// The place that a log event leaves its receivers at.
+    /// Returns the cursor that clients have after a log event.
     #[must_use]
     pub fn cursor(&self) -> Option<&Cursor> {
         match self {
@@ -283,7 +286,7 @@ impl ServerFrame {
 }
 
 impl ServerFrame {
-    /// The turn that the frame is about.
+    /// Returns the turn that the frame is about.
     #[must_use]
     pub fn request_id(&self) -> Option<&String> {
         match self {
@@ -310,7 +313,7 @@ impl ServerFrame {
         }
     }
 
-    /// Whether nothing follows of the turn, or nothing that those who are sent it now are sent.
+    /// Returns whether this is the turn's last frame, at least for those that follow it now.
     #[must_use]
     pub fn ends(&self) -> bool {
         matches!(
@@ -324,11 +327,11 @@ impl ServerFrame {
 }
 
 written! {
-    /// An answer at the end of its turn.
+    /// The answer of a turn that has ended.
     pub struct Response {
         /// The whole text.
         pub content: String = "content",
-        /// All of the answer in order, text included; only if it has more than text.
+        /// The whole answer in order, including the text; only if it has more than text.
         pub blocks: Option<Vec<Block>> = "blocks" optional,
         /// Tokens, time and model.
         pub metadata: ResponseMetadata = "metadata",
@@ -336,10 +339,11 @@ written! {
 }
 
 object! {
-    /// How an answer came about.
+    /// Metadata of an answer.
     #[derive(Default)]
     pub struct ResponseMetadata {
-        /// Tokens of prompt and answer as the model reported them; otherwise the pieces of text that it sent.
+        /// Tokens of prompt and answer as the model reported them; otherwise the number of text pieces that
+        /// it sent.
         pub tokens_used: u64 = "tokensUsed",
         /// Milliseconds from the message's acceptance to the end of the turn.
         pub latency_ms: u64 = "latencyMs",
@@ -347,12 +351,13 @@ object! {
         pub model: Option<String> = "model" optional,
         /// Why the model stopped, in its own words.
         pub finish_reason: Option<String> = "finishReason" optional,
-        /// The same in the contract's word. People should be told of each but `stop` and `tool-calls`.
+        /// The same in the contract's word. Tell people of each except `stop` and `tool-calls`.
         #[cfg_attr(test, ts(as = "Option<Finish>"))]
         pub finish: Option<Word<Finish>> = "finish" optional,
-        /// The tokens in parts, where the model reports them.
+        /// The tokens in parts, if the model reports them.
         pub usage: Option<Usage> = "usage" optional,
-        /// How many of the oldest messages the model was not told, because the whole history was too long for it.
+        /// How many of the oldest messages were left out of the request, because the whole history was too
+        /// long for the model.
         pub omitted_messages: Option<u64> = "omittedMessages" optional,
     } and others in other
 }
@@ -360,13 +365,13 @@ object! {
 words! {
     /// Why a model stopped.
     pub enum Finish {
-        /// It had said all.
+        /// The answer was complete.
         Stop = "stop",
-        /// Its answer became too long.
+        /// The answer became too long.
         Length = "length",
-        /// What it said, or was asked, was filtered.
+        /// The answer or the request was filtered.
         ContentFilter = "content-filter",
-        /// It waits for the results of its calls.
+        /// The model waits for the results of its calls.
         ToolCalls = "tool-calls",
         /// Anything else.
         Other = "other",
@@ -377,11 +382,11 @@ object! {
     /// Tokens, as the model counted them.
     #[derive(Copy, Default, Eq)]
     pub struct Usage {
-        /// Tokens of what it was asked, those read from a cache included.
+        /// Tokens of the request, including those that were read from a cache.
         pub input_tokens: u64 = "inputTokens",
-        /// Tokens of the answer, those of its thinking included.
+        /// Tokens of the answer, including its thinking.
         pub output_tokens: u64 = "outputTokens",
-        /// Tokens of its thinking.
+        /// Tokens of the thinking.
         pub reasoning_tokens: Option<u64> = "reasoningTokens" optional,
         /// Tokens that were read from a cache.
         pub cached_tokens: Option<u64> = "cachedTokens" optional,
@@ -389,7 +394,7 @@ object! {
 }
 
 impl Usage {
-    /// The usage of two calls for one answer.
+    /// Adds the usage of two calls for one answer.
     #[must_use]
     pub fn sum(one: Option<Self>, other: Option<Self>) -> Option<Self> {
         let (Some(one), Some(other)) = (one, other) else { return one.or(other) };
@@ -413,41 +418,41 @@ words! {
         Joined = "joined",
         /// Its cursor is not known to this log, or too far behind.
         Reset = "reset",
-        /// It sent a `session_sync`, and its cursor was not the place of the last event.
+        /// It sent a `session_sync`, and its cursor was not the one after the last event.
         Sync = "sync",
-        /// The current path is another one, by more than fits into a `branch`.
+        /// The current path changed by more than fits into a `branch`.
         Branch = "branch",
     }
 }
 
 written! {
-    /// A turn that waits or runs.
+    /// A turn that is queued, runs or waits.
     pub struct InFlightState {
         /// The turn's id, as its client chose it.
         pub request_id: String = "requestId",
         /// The id that the answer's message will have.
         pub answer_id: String = "answerId",
-        /// Whether it waits for its place (`queued`), runs (`streaming`) or waits for people (`waiting`).
+        /// Whether it is in the queue (`queued`), runs (`streaming`) or waits for people (`waiting`).
         #[cfg_attr(test, ts(type = "\"queued\" | \"streaming\" | \"waiting\""))]
         pub state: &'static str = "state",
     }
 }
 
 written! {
-    /// A turn that waits or runs, with its answer so far.
+    /// A turn that is queued, runs or waits, with its answer so far.
     pub struct InFlight {
         /// The turn's id, as its client chose it.
         pub request_id: String = "requestId",
         /// The id that the answer's message will have.
         pub answer_id: String = "answerId",
-        /// Whether it waits for its place (`queued`), runs (`streaming`) or waits for people (`waiting`).
+        /// Whether it is in the queue (`queued`), runs (`streaming`) or waits for people (`waiting`).
         #[cfg_attr(test, ts(type = "\"queued\" | \"streaming\" | \"waiting\""))]
         pub state: &'static str = "state",
-        /// The answer's text so far, up to 256 KiB; what is more follows in `token` frames.
+        /// The answer's text so far, up to 256 KiB; the rest follows in `token` frames.
         pub content: String = "content",
-        /// All of the answer so far in order, if it has more than text; otherwise empty.
+        /// The whole answer so far in order, if it has more than text; otherwise empty.
         pub blocks: Vec<Block> = "blocks",
-        /// Of a turn that is `waiting`, the calls that are open.
+        /// If the turn is `waiting`, the open calls.
         pub tool_use_ids: Option<Vec<String>> = "toolUseIds" optional,
     }
 }

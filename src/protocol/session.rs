@@ -1,21 +1,21 @@
-//! What is stored of a thread, as clients see it.
+//! The stored session and its messages, as clients see them.
 
 use super::objects::object;
 use super::words::words;
 use super::{Content, ErrorBody, Json, Millis, Read, ResponseMetadata, Word, Write};
 
 words! {
-    /// Whose message it is.
+    /// The author of a message.
     pub enum Role {
-        /// A user's.
+        /// A user.
         User = "user",
-        /// The agent's.
+        /// The agent.
         Assistant = "assistant",
     }
 }
 
 words! {
-    /// How a message came to its end. A user's message is complete.
+    /// How a message ended. A user's message is complete.
     pub enum Status {
         /// The agent said all of it.
         Complete = "complete",
@@ -29,7 +29,7 @@ words! {
 }
 
 words! {
-    /// What the agent may do without asking. Bobbin keeps it and hands it to the agent.
+    /// What the agent may do without asking. Bobbin stores it and passes it to the agent.
     #[derive(Default)]
     pub enum PermissionMode {
         /// It asks.
@@ -37,7 +37,7 @@ words! {
         Default = "default",
         /// It may read and edit.
         AcceptEdits = "acceptEdits",
-        /// It may read and do nothing else.
+        /// It may only read.
         Plan = "plan",
         /// It may do everything.
         BypassPermissions = "bypassPermissions",
@@ -45,11 +45,11 @@ words! {
 }
 
 words! {
-    /// What the turns of a thread do.
+    /// What the turns of a thread are doing.
     pub enum SessionState {
-        /// There is none.
+        /// There are none.
         Idle = "idle",
-        /// One runs, or waits for its place in the queue.
+        /// One runs, or is queued.
         Running = "running",
         /// One waits for a person.
         Waiting = "waiting",
@@ -76,32 +76,33 @@ object! {
         pub created_at: Millis = "createdAt",
         /// When the newest message was stored, in milliseconds since 1970.
         pub last_message_at: Millis = "lastMessageAt",
-        /// The subject of the token that began it; not there where `AUTH=none`.
+        /// The subject of the token that began it; left out where `AUTH=none`.
         pub owner: Option<String> = "owner" optional,
-        /// The model that was chosen, of those that the worker offers; not there if none was.
+        /// The model that was chosen among those on offer; left out if none was.
         pub model: Option<String> = "model" optional,
-        /// What the application keeps with the session: an object of at most 4 KiB.
+        /// The application's metadata of the session: an object of at most 4 KiB.
         #[cfg_attr(test, ts(type = "Record<string, unknown>"))]
         pub metadata: Option<Json> = "metadata" optional,
-        /// What its turns do. It is told of them and never stored with the thread; servers of version 1 do not tell it.
+        /// The state of its turns. It is derived and never stored with the thread; servers of version 1 leave
+        /// it out.
         #[cfg_attr(test, ts(as = "Option<SessionState>"))]
         pub state: Option<Word<SessionState>> = "state" optional,
     } and others in other
 }
 
-/// What goes along with a message.
+/// Metadata of a message.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[cfg_attr(test, ts(untagged))]
 pub enum MessageMetadata {
-    /// What a user's client sent along: an object.
+    /// The application's metadata of a user's message: an object.
     #[cfg_attr(test, ts(type = "Record<string, unknown>"))]
     Sent(Json),
-    /// How an answer came about.
+    /// The metadata of an answer.
     Answer(ResponseMetadata),
 }
 
-/// Whose it is, its message says: any is read as `Sent`.
+/// The message's role tells which of the two it is, so any is read as `Sent`.
 impl Read for MessageMetadata {
     fn blank() -> Self {
         MessageMetadata::Sent(Json::Null)
@@ -123,10 +124,10 @@ impl Write for MessageMetadata {
 }
 
 object! {
-    /// Which of several versions a message is.
+    /// A message's place among several versions.
     #[derive(Eq)]
     pub struct Versions {
-        /// Its place among them, from 0, the oldest first.
+        /// Its index among them, from 0, oldest first.
         pub index: usize = "index",
         /// How many there are.
         pub count: usize = "count",
@@ -142,13 +143,13 @@ object! {
     pub struct Message {
         /// The message's own id.
         pub id: String = "id",
-        /// The turn that it belongs to, by the id that its client chose.
+        /// The id of its turn, as the client chose it.
         pub request_id: String = "requestId",
-        /// Whose message it is.
+        /// The author.
         pub role: Role = "role",
-        /// What it says.
+        /// The content.
         pub content: Content = "content",
-        /// How it came to its end.
+        /// How it ended.
         #[cfg_attr(test, ts(as = "Status"))]
         pub status: Word<Status> = "status",
         /// When it was stored, in milliseconds since 1970.
@@ -157,17 +158,17 @@ object! {
         pub tokens_used: Option<u64> = "tokensUsed" optional,
         /// Why the answer failed or was interrupted, or why the stored message cannot be read.
         pub error: Option<ErrorBody> = "error" optional,
-        /// The subject of the token that its sender came with; only on users' messages, and not where `AUTH=none`.
+        /// The subject of the sender's token; only on users' messages, and left out where `AUTH=none`.
         pub author: Option<String> = "author" optional,
-        /// Of a user's message what was sent along with it, of an answer the `metadata` of its end.
+        /// For a user's message, the application's metadata; for an answer, the `metadata` of its end.
         pub metadata: Option<MessageMetadata> = "metadata" optional,
-        /// The id of the message before it on its path; not there on the first.
+        /// The id of the message before it on its path; left out on the first.
         pub parent_id: Option<String> = "parentId" optional,
         /// The id that a stock client gave it.
         pub client_id: Option<String> = "clientId" optional,
-        /// Which of its versions it is, where there are several.
+        /// Its place among its versions, if there are several.
         pub versions: Option<Versions> = "versions" optional,
-        /// The message's place in the thread's log.
+        /// The cursor of the message in the thread's log.
         pub cursor: String = "cursor",
     }
 }

@@ -1,4 +1,4 @@
-//! Where something stands in a distributed trace: the [W3C's Trace Context](https://www.w3.org/TR/trace-context/).
+//! A place in a distributed trace: the [W3C's Trace Context](https://www.w3.org/TR/trace-context/).
 
 use super::limits::TRACESTATE_BYTES_MAX;
 use super::{Json, Read, Write};
@@ -6,13 +6,13 @@ use super::{Json, Read, Write};
 /// Bytes of a `traceparent` of version 00: `00-<trace id>-<parent id>-<flags>`.
 const PARENT_BYTES: usize = 55;
 
-/// A `traceparent` of version 00 and, behind a space, the `tracestate` that came with it, if one did.
+/// A `traceparent` of version 00, followed by a space and its `tracestate` if there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trace(String);
 
 impl Trace {
-    /// What two headers say. A `traceparent` that is none is nothing; a later version counts as far as version 00 goes. A
-    /// `tracestate` is cut to whole entries.
+    /// Parses the two headers; `None` for an invalid `traceparent`. Of a later version, the part that version
+    /// 00 has is used. The `tracestate` is cut to whole entries.
     #[must_use]
     pub fn parse(parent: &str, state: Option<&str>) -> Option<Self> {
         let parent = parent.trim_matches([' ', '\t']);
@@ -26,7 +26,7 @@ impl Trace {
         if version == "ff" || !is_whole || !is_named(id) || !is_named(span) {
             return None;
         }
-        // The flags of the standard: sampled, and a random trace id. Others are to be 0.
+        // The flags of the standard: sampled, and a random trace id. Others must be 0.
         let flags = u8::from_str_radix(flags, 16).ok()? & 3;
         let flags = char::from(b'0'.saturating_add(flags));
         let mut text: String = ["00-", id, "-", span, "-0"].concat();
@@ -38,21 +38,21 @@ impl Trace {
         Some(Trace(text))
     }
 
-    /// The same trace under a span of this number.
+    /// Returns the same trace with this number as its span.
     #[must_use]
     pub fn child(&self, span: u64) -> Self {
         let (before, after) = (self.0.get(..36).unwrap_or_default(), self.0.get(52..).unwrap_or_default());
         Trace(format!("{before}{:016x}{after}", span.max(1)))
     }
 
-    /// The two headers, by their names.
+    /// Returns the two headers with their names.
     #[must_use]
     pub fn headers(&self) -> [(&'static str, Option<&str>); 2] {
         let parent = self.0.get(..PARENT_BYTES);
         [("traceparent", parent), ("tracestate", self.0.get(PARENT_BYTES.saturating_add(1)..))]
     }
 
-    /// The id of the trace, and that of the span.
+    /// Returns the ids of the trace and of the span.
     #[must_use]
     pub fn ids(&self) -> (&str, &str) {
         (self.0.get(3..35).unwrap_or_default(), self.0.get(36..52).unwrap_or_default())
@@ -85,14 +85,14 @@ fn is_hex(field: &str, digits: usize) -> bool {
     field.len() == digits && field.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// As many whole entries as there is room for. What no header can hold is nothing.
+/// Returns as many whole entries as fit; `None` if a header cannot hold the text.
 fn bounded(state: &str) -> Option<&str> {
     let state = state.trim();
     if !state.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return None;
     }
     let cut = match state.get(..TRACESTATE_BYTES_MAX) {
-        // The comma behind the last entry that fits whole may be the first byte that is left out.
+        // The comma after the last entry that fits may be the first byte that is cut off.
         Some(_) if state.len() > TRACESTATE_BYTES_MAX => {
             let with_comma = state.get(..=TRACESTATE_BYTES_MAX)?;
             with_comma.get(..with_comma.rfind(',')?)?

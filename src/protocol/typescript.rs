@@ -1,6 +1,6 @@
-//! The client's types, written out of these: `client/src/protocol.ts`.
+//! Generates the client's types from the types here: `client/src/protocol.ts`.
 //!
-//! After a change of the protocol, `UPDATE=1 cargo test protocol_ts` writes the file anew.
+//! After a change of the protocol, `UPDATE=1 cargo test protocol_ts` writes the file again.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -29,57 +29,61 @@ tagged! {
     pub enum Frame by "type" {
         /// Starts a turn.
         Message = "message" {
-            /// Names the turn: 1 to 128 printable ASCII characters, unique in the thread for ever. A UUID does.
+            /// Names the turn: 1 to 128 printable ASCII characters, unique in the thread forever. A UUID will
+            /// do.
             request_id: String = "requestId",
             /// A non-empty string, or 1 to 256 blocks.
             content: Content = "content",
-            /// The thread that it is meant for; refused if it is not the socket's.
+            /// The thread that the frame is for; it is refused if that is not the socket's.
             #[ts(optional)]
             thread_id: Option<String> = "threadId",
-            /// What the agent is handed along with it, and what is shown with the message: an object of at most 16 KiB.
+            /// The application's metadata: an object of at most 16 KiB. The agent is given it, and it is
+            /// shown with the message.
             #[ts(type = "Record<string, unknown>")]
             #[ts(optional)]
             metadata: Option<Json> = "metadata",
-            /// What the writer saw last; refused with `CONFLICT` if that is not on the current path.
+            /// The last message that the writer had seen; refused with `CONFLICT` if it is not on the current
+            /// path.
             #[ts(optional)]
             after: Option<String> = "after",
             /// The turn whose message this is a new version of.
             #[ts(optional)]
             replaces: Option<String> = "replaces",
         },
-        /// Answers a question once more.
+        /// Answers a question again.
         Regenerate = "regenerate" {
-            /// Names the turn, as of a message.
+            /// Names the turn, as for a message.
             request_id: String = "requestId",
-            /// The turn whose question is to be answered once more.
+            /// The turn whose question is to be answered again.
             of: String = "of",
         },
-        /// Makes the path through a message the current one and, after it, the newest of several versions.
+        /// Makes the path through a message the current one. After the message, it follows the newest version
+        /// at each fork.
         Select = "select" {
             /// The message.
             message_id: String = "messageId",
         },
         /// Cancels a turn.
         Cancel = "cancel" {
-            /// The turn to cancel; without it, every turn of the thread.
+            /// The turn to cancel; without it, all turns of the thread.
             #[ts(optional)]
             request_id: Option<String> = "requestId",
         },
         /// Decides whether a call may be carried out whose approval is requested.
         ToolDecision = "tool_decision" {
-            /// The turn whose answer has the call.
+            /// The turn with the call in its answer.
             request_id: String = "requestId",
             /// The call.
             tool_use_id: String = "toolUseId",
             /// Whether it may be carried out.
             approved: bool = "approved",
-            /// Why, in at most 1,000 characters, for the model and for people.
+            /// The reason, in at most 1,000 characters, for the model and for people.
             #[ts(optional)]
             reason: Option<String> = "reason",
         },
         /// Gives the result of a call whose `output` is `client`.
         ToolOutput = "tool_output" {
-            /// The turn whose answer has the call.
+            /// The turn with the call in its answer.
             request_id: String = "requestId",
             /// The call.
             tool_use_id: String = "toolUseId",
@@ -91,26 +95,27 @@ tagged! {
             #[ts(optional)]
             is_error: bool = "isError",
         },
-        /// Asks for whatever this client does not hold: for a client that lost its own state, or is in doubt.
+        /// Asks for everything this client lacks: for a client that lost its own state, or is in doubt.
         SessionSync = "session_sync" {
-            /// The client's place. Without it, or if it is not the place of the last event, a `snapshot` comes.
+            /// The client's cursor. Without it, or if it is not the one after the last event, a `snapshot`
+            /// comes.
             #[ts(optional)]
             cursor: Option<String> = "cursor",
         },
         /// Changes the session.
         SessionUpdate = "session_update" {
-            /// 1 to 200 characters; `null` takes the title away.
+            /// 1 to 200 characters; `null` removes the title.
             #[ts(type = "string | null")]
             #[ts(optional)]
             title: Option<String> = "title",
             /// What the agent may do without asking.
             #[ts(optional)]
             permission_mode: Option<PermissionMode> = "permissionMode",
-            /// One of the models that the worker offers; `null` is its default.
+            /// One of the models on offer; `null` is the default.
             #[ts(type = "string | null")]
             #[ts(optional)]
             model: Option<String> = "model",
-            /// What to merge into the session's metadata, which has at most 4 KiB: `null` removes a name.
+            /// Fields to merge into the session's metadata, which has at most 4 KiB: `null` removes one.
             #[ts(type = "Record<string, unknown>")]
             #[ts(optional)]
             metadata: Option<Json> = "metadata",
@@ -150,7 +155,7 @@ fn every_frame_that_the_client_types_describe_is_read_as_what_it_says() {
     }
 }
 
-/// Each kind of frame, with each of its fields given and left out.
+/// Returns each kind of frame, with each of its fields given and left out.
 fn samples() -> Vec<ClientFrame> {
     let (request_id, text) = (|| "r1".to_owned(), Content::Text("hello".into()));
     let mode = Some(PermissionMode::Plan);
@@ -197,7 +202,7 @@ fn answer(said: ToolSaid) -> ClientFrame {
     ClientFrame::Answer(ToolAnswer { request_id: "r1".into(), tool_use_id: "t1".into(), said })
 }
 
-/// The frame as the client's types describe it.
+/// Returns the frame as the client's types describe it.
 fn described(frame: &ClientFrame) -> Frame {
     match frame.clone() {
         ClientFrame::Message { request_id, content, thread_id, metadata, after, replaces } => {
@@ -232,7 +237,7 @@ fn described(frame: &ClientFrame) -> Frame {
     }
 }
 
-/// A field that is null is one that is left out, but for the title, which null takes away.
+/// A field that is null counts as left out, except the title, which null removes.
 fn without_nulls(frame: &Frame) -> Value {
     let mut json: Value = serde_json::from_str(&to_json(frame)).unwrap();
     if let (Some(fields), false) = (json.as_object_mut(), matches!(frame, Frame::SessionUpdate { .. })) {
@@ -317,7 +322,7 @@ fn declare<T: TS>(config: &Config) -> String {
     format!("\n{}export {}\n", T::docs().unwrap_or_default(), T::decl(config))
 }
 
-/// One by one, so that a bundler takes those that are used.
+/// Exported one by one, so that a bundler keeps only those that are used.
 fn constants() -> Vec<(String, String)> {
     macro_rules! named {
         ($($name:ident),+) => { [$((stringify!($name).to_owned(), $name.to_string())),+] };
@@ -338,7 +343,7 @@ fn close_codes() -> impl Iterator<Item = (String, String)> {
     CloseCode::ALL.iter().map(move |code| (name(code), (*code as u16).to_string()))
 }
 
-/// `SessionDeleted` as `_SESSION_DELETED`.
+/// Returns `SessionDeleted` as `_SESSION_DELETED`.
 fn screaming(name: &str) -> String {
     let separated =
         name.chars().flat_map(|char| char.is_uppercase().then_some('_').into_iter().chain([char]));

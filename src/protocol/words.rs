@@ -1,7 +1,7 @@
 //! Words of the contract: enums whose values are written as strings.
 //!
-//! A version of Bobbin can meet words that a newer one stored. [`Word`] keeps such a word and shows it
-//! unchanged, so nothing that is stored is ever lost to an older build.
+//! A version of Bobbin can meet words that a newer one stored. [`Word`] keeps such a word unchanged, so an
+//! older build loses nothing that is stored.
 
 use super::{Json, Read, Write};
 
@@ -9,26 +9,26 @@ use super::{Json, Read, Write};
 pub trait Named: Copy + PartialEq + 'static {
     /// Every value.
     const ALL: &'static [Self];
-    /// How each is written, in the same order.
+    /// The words, in the same order.
     const WORDS: &'static [&'static str];
 
-    /// How the value is written.
+    /// Returns the word of the value.
     fn as_str(self) -> &'static str;
 
-    /// All the words, for people: `a, b or c`.
+    /// Lists all words for people: `a, b or c`.
     #[must_use]
     fn listed() -> String {
         listed(Self::WORDS)
     }
 
-    /// The value that is written so.
+    /// Returns the value of a word.
     #[must_use]
     fn named(name: &str) -> Option<Self> {
         Self::ALL.get(place(Self::WORDS, name)?).copied()
     }
 }
 
-/// One function for all enums: each would else bring its own.
+/// One function for all enums, so that each does not add its own code.
 #[inline(never)]
 fn place(words: &[&str], word: &str) -> Option<usize> {
     words.iter().position(|known| *known == word)
@@ -51,7 +51,7 @@ pub enum Word<T> {
 }
 
 impl<T: Named> Word<T> {
-    /// How it is written.
+    /// Returns the word.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -60,13 +60,13 @@ impl<T: Named> Word<T> {
         }
     }
 
-    /// Takes any word.
+    /// Accepts any word.
     #[must_use]
     pub fn new(name: &str) -> Self {
         T::named(name).map_or_else(|| Word::Other(name.to_owned()), Word::Known)
     }
 
-    /// The value, if this version knows it.
+    /// Returns the value, if this version knows it.
     #[must_use]
     pub fn known(&self) -> Option<T> {
         match self {
@@ -112,7 +112,7 @@ impl<T: Named> Read for Word<T> {
     }
 }
 
-/// Defines an enum with the words that its values are written as, each named once.
+/// Defines an enum together with the words for its values.
 macro_rules! words {
     ($(#[$meta:meta])* pub enum $name:ident { $($(#[$doc:meta])* $value:ident = $word:literal,)+ }) => {
         $(#[$meta])*
@@ -130,7 +130,7 @@ macro_rules! words {
         }
 
         impl $name {
-            /// How the value is written.
+            /// Returns the word of the value.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 $crate::protocol::Named::as_str(self)
@@ -144,7 +144,7 @@ macro_rules! words {
         }
 
         impl $crate::protocol::Read for $name {
-            // It is evaluated by the compiler, so an enum without words does not build.
+            // The compiler evaluates it, so an enum without words does not build.
             #[allow(clippy::indexing_slicing)]
             fn blank() -> Self {
                 let [first, ..] = [$($name::$value),+];

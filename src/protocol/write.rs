@@ -1,4 +1,4 @@
-//! Values as JSON text. What can be written cannot fail.
+//! Values as JSON text. Writing cannot fail.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -11,13 +11,13 @@ pub trait Write {
     /// Appends the value's text.
     fn write(&self, out: &mut Vec<u8>);
 
-    /// Whether a field with this value may as well not be there.
+    /// Returns whether a field with this value may be left out.
     fn is_nothing(&self) -> bool {
         false
     }
 }
 
-/// A value as JSON.
+/// Returns a value as JSON.
 #[must_use]
 pub fn to_json<T: Write + ?Sized>(value: &T) -> String {
     text_of(&mut |out| value.write(out))
@@ -29,18 +29,18 @@ fn text_of(write: &mut dyn FnMut(&mut Vec<u8>)) -> String {
     String::from_utf8(text).unwrap_or_default()
 }
 
-/// Begins an object, whose fields follow.
+/// Begins an object; its fields follow.
 pub(crate) fn begin(out: &mut Vec<u8>) {
     out.push(b'{');
 }
 
-/// A field of the object that was begun last.
+/// Writes a field of the object that was begun last.
 pub(crate) fn field<T: Write + ?Sized>(out: &mut Vec<u8>, name: &str, value: &T) {
     key(out, name);
     value.write(out);
 }
 
-/// A field that is left out if it has no value, or is a flag that is not set.
+/// Writes a field, unless it has no value or is a flag that is not set.
 pub(crate) fn optional_field<T: Write>(out: &mut Vec<u8>, name: &str, value: &T) {
     if !value.is_nothing() {
         field(out, name, value);
@@ -52,7 +52,7 @@ pub(crate) fn end(out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-/// The name of a field, of letters alone.
+/// Writes the name of a field, which consists only of letters.
 fn key(out: &mut Vec<u8>, name: &str) {
     comma(out);
     out.push(b'"');
@@ -60,7 +60,7 @@ fn key(out: &mut Vec<u8>, name: &str) {
     out.extend_from_slice(b"\":");
 }
 
-/// No value ends with a brace or bracket that opens.
+/// Writes a comma, except after an opening brace or bracket, with which no value ends.
 fn comma(out: &mut Vec<u8>) {
     if !matches!(out.last(), Some(b'{' | b'[')) {
         out.push(b',');
@@ -179,7 +179,7 @@ impl<T: Write + ?Sized> Write for Rc<T> {
     }
 }
 
-/// `null` for none.
+/// `None` is written as `null`.
 impl<T: Write> Write for Option<T> {
     fn write(&self, out: &mut Vec<u8>) {
         match self {
@@ -210,7 +210,7 @@ impl<T: Write> Write for Vec<T> {
     }
 }
 
-/// A pair is a list of two.
+/// A pair is written as a list of two.
 impl Write for (u64, u64) {
     fn write(&self, out: &mut Vec<u8>) {
         [self.0, self.1].write(out);
@@ -225,7 +225,7 @@ impl Write for Fields {
     }
 }
 
-/// Fields beside those that a type has names for.
+/// Writes the fields that a type has no names for.
 pub(crate) fn fields(out: &mut Vec<u8>, fields: &Fields) {
     for (name, value) in fields.iter() {
         comma(out);

@@ -32,6 +32,7 @@ pub use requests::{Accepted, Undone};
 pub use stock::Pending;
 
 use requests::Posting;
+use stock::Skipping;
 
 /// What clients are told of a thread whose store this version cannot read.
 pub const NEWER_FORMAT: &str =
@@ -54,8 +55,8 @@ pub struct Pump<P> {
     posting: Option<Posting>,
     /// What stock clients were told of turns.
     telling: Telling,
-    /// How many pieces of what comes next a client holds already.
-    skipping: u64,
+    /// What a client holds already of the pieces that come next.
+    skipping: Skipping,
     /// Requests of stock clients whose files are being stored.
     pending: Vec<PeerId>,
 }
@@ -99,7 +100,7 @@ impl<P: Platform> Pump<P> {
             timers: Vec::new(),
             posting: None,
             telling: Telling::default(),
-            skipping: 0,
+            skipping: Skipping::default(),
             pending: Vec::new(),
         }
     }

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::dialect::ag_ui::events::{BEFORE_THAT, OVER, WAITED};
 use crate::dialect::{Asked, Dialect, Incoming, Stock, Told};
-use crate::protocol::{CloseCode, CollectVec, ErrorBody, Identity, ServerFrame, StockRequest, TurnWanted};
+use crate::protocol::{
+    CloseCode, CollectVec, ErrorBody, Identity, Pieces, ServerFrame, Since, StockRequest, TurnWanted,
+};
 use crate::thread::stock::request_peer;
 use crate::thread::{Ask, Input, PeerId, TurnId};
 
@@ -26,6 +27,30 @@ pub struct Pending {
     pub identity: Identity,
     /// What is asked, with files that are to be stored before.
     pub asked: Asked,
+}
+
+/// What a client holds already of the pieces that come next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Skipping {
+    Pieces(Pieces),
+    All,
+}
+
+impl Default for Skipping {
+    fn default() -> Self {
+        Skipping::Pieces(Pieces::default())
+    }
+}
+
+impl Skipping {
+    /// Whether the client holds this piece, which is then counted. `waits` is true if it says that the turn waits.
+    fn takes(&mut self, told: &Told, waits: bool) -> bool {
+        let Skipping::Pieces(pieces) = self else { return true };
+        let left = if waits { &mut pieces.waiting } else { &mut pieces.lasting };
+        let is_held = told.at.is_some() && *left > 0;
+        *left = left.saturating_sub(u64::from(is_held));
+        is_held
+    }
 }
 
 impl<P: Platform> Pump<P> {
@@ -154,7 +179,7 @@ impl<P: Platform> Pump<P> {
             return Err(Undone::Refused(closed(code, reason).unwrap_or_else(unknown)));
         }
         // What is left of an earlier one is none of this one's.
-        self.skipping = 0;
+        self.skipping = Skipping::default();
         self.posting = Some(Posting { peer: peer.clone(), refused: None });
         let request = Box::new(request);
         let outcome = self.input(Input::Asked { peer, identity, dialect, request });
@@ -169,7 +194,7 @@ impl<P: Platform> Pump<P> {
         peer: &PeerId,
         dialect: Dialect,
         frames: &[ServerFrame],
-        since: Option<u64>,
+        since: Since,
         waits: bool,
     ) {
         let Some(stock) = dialect.stock() else { return };
@@ -178,48 +203,45 @@ impl<P: Platform> Pump<P> {
             told.extend(self.telling.tell(&self.session_id, stock, frame, false));
         }
         let Some(request_id) = frames.first().and_then(|frame| frame.request_id()) else { return };
-        let again = match since {
-            None => 0,
-            Some(BEFORE_THAT) => 1,
-            Some(OVER) => {
-                self.skipping = OVER;
+        let left = match since {
+            Since::Over => {
+                self.skipping = Skipping::All;
                 return;
             }
-            // It was told that the run waits, and so that what was open is closed.
-            Some(since) if since >= WAITED && !waits => 1,
-            Some(since) => {
-                let all = self.telling.since(stock, request_id);
-                self.skipping = since.saturating_sub(all);
-                // It was cut off between results of calls with which the turn begins.
-                told.retain(|told| told.at.is_some());
-                let left = all.saturating_sub(since);
-                let had = told.len().saturating_sub(usize::try_from(left).unwrap_or(usize::MAX));
-                for text in framed(dialect, told.get(had..).unwrap_or_default()) {
-                    self.send_text(peer, dialect, &text, true);
-                }
-                return;
-            }
+            Since::GoingOn(had) => self.going_on(stock, request_id, had),
+            // It was told that the run waits, and so that what was open is closed. That the run has begun it knows.
+            Since::Told(had) if had.waiting > 0 && !waits => self.going_on(stock, request_id, 1),
+            Since::Told(had) => self.behind(stock, request_id, told, had),
         };
-        let told = self.telling.again(stock, request_id);
-        for text in framed(dialect, &told).iter().skip(again) {
-            self.send_text(peer, dialect, text, true);
+        for text in framed(dialect, &left) {
+            self.send_text(peer, dialect, &text, true);
         }
+    }
+
+    /// The pieces with which another request goes on with a turn, without the first ones, which its client has had.
+    fn going_on(&mut self, stock: Stock, request_id: &str, had: usize) -> Vec<Told> {
+        self.telling.again(stock, request_id).into_iter().skip(had).collect_vec()
+    }
+
+    /// Of the pieces that were told up to what a client holds, those that it lacks; or if it has had more, that is to be
+    /// skipped.
+    fn behind(&mut self, stock: Stock, request_id: &str, mut told: Vec<Told>, had: Pieces) -> Vec<Told> {
+        let all = self.telling.since(stock, request_id);
+        let lasting = had.lasting.saturating_sub(all.lasting);
+        self.skipping = Skipping::Pieces(Pieces { lasting, waiting: had.waiting });
+        // It was cut off between results of calls with which the turn begins.
+        told.retain(|told| told.at.is_some());
+        let left = usize::try_from(all.lasting.saturating_sub(had.lasting)).unwrap_or(usize::MAX);
+        told.split_off(told.len().saturating_sub(left))
     }
 
     /// A frame as a client is told it, without the pieces that it holds already.
     pub(super) fn told_to(&mut self, stock: Stock, dialect: Dialect, frame: &ServerFrame) -> Vec<String> {
         let mut told = self.telling.tell(&self.session_id, stock, frame, false);
-        let holds_all = self.skipping == OVER;
         // A crash may have lost what its client holds. However much that is, it is told the end.
-        let end = if frame.ends() && !holds_all { told.pop() } else { None };
+        let end = if frame.ends() && self.skipping != Skipping::All { told.pop() } else { None };
         let waits = matches!(frame, ServerFrame::Waiting { .. });
-        told.retain(|told| {
-            let counts = if waits { WAITED } else { 1 };
-            let left = if waits { self.skipping / WAITED } else { self.skipping % WAITED };
-            let is_held = holds_all || told.at.is_some() && left > 0;
-            self.skipping = self.skipping.saturating_sub(if is_held && !holds_all { counts } else { 0 });
-            !is_held
-        });
+        told.retain(|told| !self.skipping.takes(told, waits));
         told.extend(end);
         framed(dialect, &told)
     }

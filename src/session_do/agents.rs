@@ -1,4 +1,4 @@
-//! Makes the calls of turns, and hands on what comes back: one runner for every kind of agent.
+//! Makes the calls of turns and passes on the responses: one runner for every kind of agent.
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
@@ -23,7 +23,7 @@ pub struct Agents {
     runtime: Rc<Runtime>,
     inlet: Inlet,
     calls: Vec<Running>,
-    /// How many calls were made: each has its number, as a turn may make several.
+    /// The number of calls so far. Each call has its own number, since a turn may make several.
     made: u64,
 }
 
@@ -39,7 +39,7 @@ impl Agents {
         Agents { runtime, inlet, calls: Vec::new(), made: 0 }
     }
 
-    /// A task to wait for; it ends early when the turn is aborted.
+    /// Returns the task that makes a call. The task ends early when the turn is aborted.
     pub fn start(&mut self, turn: TurnId, call: Call, enclosed: Enclosed) -> Task<()> {
         let controller = AbortController::new().ok();
         let signal = controller.as_ref().map(AbortController::signal);
@@ -52,7 +52,7 @@ impl Agents {
             run(&runtime, &answers, call, enclosed, signal).await;
             answers.inlet.with(|shell| drop(shell.workerd().agents.end(|call| call.number == number)));
         });
-        // The signal is looked at first: a call that was aborted does nothing any more.
+        // The signal is polled first, so that an aborted call does nothing more.
         Box::pin(async move { drop(select(JsFuture::from(is_ended), run).await) })
     }
 
@@ -69,7 +69,7 @@ impl Agents {
         }
     }
 
-    /// A task that is done is ended too: a promise that nobody keeps would stay in memory.
+    /// A task that is done is removed too, because its promise would otherwise stay in memory.
     fn end(&mut self, is_it: impl Fn(&Running) -> bool) -> Option<AbortController> {
         let place = self.calls.iter().position(is_it)?;
         let Running { end_task, call, .. } = self.calls.swap_remove(place);
@@ -78,7 +78,7 @@ impl Agents {
     }
 }
 
-/// Where what comes back of one call goes.
+/// Receives the responses to one call.
 #[derive(Clone)]
 pub struct Answers {
     inlet: Inlet,
@@ -86,7 +86,7 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// Whether more is wanted.
+    /// Passes on a response. Returns whether more is wanted.
     pub fn deliver(&self, answered: Answered) -> bool {
         let (turn, mut is_wanted) = (self.turn, false);
         self.inlet.with(|shell| {
@@ -97,7 +97,8 @@ impl Answers {
     }
 }
 
-/// Makes a call and hands on what it brings. A call that stays without an answer needs no limit here: the thread's deadlines end it.
+/// Makes a call and passes on the response. An unanswered call needs no timeout here, because the thread's
+/// deadlines end it.
 async fn run(
     runtime: &Runtime,
     answers: &Answers,
@@ -145,7 +146,7 @@ async fn run(
     read(answers, answer).await;
 }
 
-/// Hands on the body of an answer to its end.
+/// Passes on the body of a response to its end.
 async fn read(answers: &Answers, body: Result<Option<BodyReader>, Refusal>) {
     let outcome = match body {
         Ok(Some(body)) => {
@@ -162,17 +163,17 @@ async fn read(answers: &Answers, body: Result<Option<BodyReader>, Refusal>) {
 
 /// A body that is read to its end.
 ///
-/// A model sends each token for itself, so reads are what an answer costs. A future for each of them
-/// would cost two closures and a microtask more; this one function serves all of them.
+/// A model sends each token separately, so most of an answer's cost is its reads. A future for each read
+/// would cost two closures and one more microtask; this one function serves all reads.
 struct Reading {
     reader: BodyReader,
-    /// Takes what a read brought, or the end, and says whether it was enough.
+    /// Takes the result of a read, or the end, and returns whether it was enough.
     take: RefCell<Take>,
     on_settled: Closure<dyn FnMut(JsValue)>,
     over: Function,
-    /// Gone once nobody waits any more.
+    /// Dropped once nobody waits any more.
     awaited: Weak<()>,
-    /// A read that is going on keeps the function that it will call.
+    /// Keeps itself alive during a read, which will call its function.
     me: RefCell<Option<Rc<Reading>>>,
 }
 
@@ -186,7 +187,7 @@ impl Reading {
             let me = me.clone();
             let on_settled = move |chunk: JsValue| {
                 if let Some(reading) = me.upgrade() {
-                    // A body that breaks off is one that ended early: an error has no value.
+                    // A body that breaks off counts as ended early: an error has no value.
                     let is_chunk = chunk.is_object();
                     let chunk = is_chunk.then(|| chunk.unchecked_into::<BodyChunk>().value());
                     reading.settled(chunk.flatten());

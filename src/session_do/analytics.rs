@@ -1,4 +1,4 @@
-//! A data point for each turn that ended, for the operator's graphs. Never what was said.
+//! Writes a data point for each turn that ended, for the operator's graphs. It contains no conversation text.
 
 use wasm_bindgen::prelude::*;
 
@@ -7,7 +7,7 @@ use crate::protocol::to_json;
 use crate::thread::Event;
 use crate::variables::{self, AgentName, Variables};
 
-/// The platform keeps no longer index.
+/// The platform accepts no longer index.
 const INDEX_BYTES_MAX: usize = 96;
 
 #[wasm_bindgen]
@@ -17,10 +17,11 @@ extern "C" {
     fn write(this: &Dataset, point: &JsValue) -> Result<JsValue, JsValue>;
 }
 
-/// Writes how a turn ended, where a dataset is bound. `rows` is how many the object has written since the turn before it ended.
+/// Writes how a turn ended, if a dataset is bound. `rows` is how many rows the object has written since the
+/// previous turn ended.
 ///
-/// The columns, which docs/operations.md names: blobs are status, code, agent and model; doubles are milliseconds to the first content (-1 where nothing was said)
-/// and to the end, tokens, sockets and rows.
+/// docs/operations.md names the columns. Blobs: status, code, agent and model. Doubles: milliseconds to the
+/// first content (-1 if there was none), milliseconds to the end, tokens, sockets and rows.
 pub fn write(env: &Env, session_id: &str, is_own: bool, event: &Event, rows: usize) {
     let Event::TurnEnded { status, code, model, first_content_ms, latency_ms, tokens_used, sockets, .. } =
         event

@@ -1,4 +1,4 @@
-//! The session over HTTP.
+//! The HTTP API of a session.
 
 use std::future::ready;
 use std::rc::Rc;
@@ -30,11 +30,11 @@ use super::shell::Shell;
 use super::tickets::Purpose;
 use super::{files, forks, lines, stock};
 
-/// How often and how long the answer to a deletion waits for D1; it does not depend on it.
+/// How often and how long the answer to a deletion waits for D1. The deletion itself does not depend on it.
 const DELETION_ATTEMPTS: usize = 2;
 const DELETION_WAIT_MS: u64 = 2_000;
 
-/// How often it is looked whether all tickets are used.
+/// How often to check whether all tickets are used.
 const TICKET_POLL_MS: u64 = 1_000;
 
 pub async fn serve(shell: &Rc<Shell>, request: &Request) -> Result<Response, JsValue> {
@@ -45,7 +45,7 @@ pub async fn serve(shell: &Rc<Shell>, request: &Request) -> Result<Response, JsV
     answer.or_else(|refused| refusal(&refused))
 }
 
-/// What answers a request. What need not wait for anything is done at once.
+/// Returns the task that answers a request. Work that waits for nothing is done at once.
 fn task<'a>(shell: &'a Rc<Shell>, request: &'a Request) -> Result<Answering<'a>, Refused> {
     let action = match Route::of(&request.method(), &request.url(), is_upgrade(request))? {
         Route::Guarded(Guarded::Connect { dialect, .. }) => {
@@ -54,7 +54,7 @@ fn task<'a>(shell: &'a Rc<Shell>, request: &'a Request) -> Result<Answering<'a>,
         }
         Route::Guarded(Guarded::Chat) => Action::Chat,
         Route::Guarded(Guarded::Session { action, .. }) => action,
-        // The edge passes on nothing else; a program that is bound to the object may.
+        // The edge passes on nothing else, but a program that is bound to the object may.
         _ => return Err(no_session()),
     };
     if action == Action::Fork && header(request, FORK_HEADER).as_deref() == Some("in") {
@@ -63,7 +63,7 @@ fn task<'a>(shell: &'a Rc<Shell>, request: &'a Request) -> Result<Answering<'a>,
     }
     let purpose = match action {
         Action::Events => Some(Purpose::Events),
-        // By way of a socket that is there for a run.
+        // AG-UI clients redeem their ticket for a socket that lasts for one run.
         Action::ReadRun => Some(Purpose::Socket),
         _ => None,
     };
@@ -89,7 +89,7 @@ fn task<'a>(shell: &'a Rc<Shell>, request: &'a Request) -> Result<Answering<'a>,
             let cancel = move |fields: &mut Fields| cancel(shell, &identity, fields);
             return Ok(with_fields(BODY_BYTES_MAX, Box::new(cancel)));
         }
-        // A tool's result may be as large as by a frame.
+        // A tool's result may be as large here as in a frame.
         Action::Decide => {
             let decide = move |fields: &mut Fields| decide(shell, &identity, fields);
             return Ok(with_fields(MESSAGE_BYTES_MAX, Box::new(decide)));
@@ -128,7 +128,7 @@ fn task<'a>(shell: &'a Rc<Shell>, request: &'a Request) -> Result<Answering<'a>,
 
 type WithFields<'a> = Box<dyn FnOnce(&mut Fields) -> Answer + 'a>;
 
-/// Answers with the fields of the body.
+/// Answers a request with the fields of its body.
 async fn with_fields(request: &Request, bytes_max: usize, answer: WithFields<'_>) -> Answer {
     answer(&mut fields(request, bytes_max).await?)
 }
@@ -137,18 +137,18 @@ pub(super) async fn fields(request: &Request, bytes_max: usize) -> Result<Fields
     Ok(read_fields(request, bytes_max).await?.unwrap_or_default())
 }
 
-/// What the session is by now.
+/// Answers with the session as it is now.
 fn shown(shell: &Shell) -> Answer {
     Ok(json_response(200, &to_json(&session(shell)?.ok_or_else(no_session)?))?)
 }
 
-/// Has the thread do what is asked of it, which nobody waits for.
+/// Has the thread carry out a request, without waiting for an effect.
 fn accepted(shell: &Shell, identity: &Identity, request: Asked) -> Answer {
     shell.request(identity, request)?;
     Ok(json_response(202, "{}")?)
 }
 
-/// Messages as an AI SDK client has them.
+/// Answers with messages in the form of AI SDK clients.
 fn ui_messages(shell: &Shell, url: &str, identity: &Identity) -> Answer {
     check_read(shell, identity)?;
     let (body, next) = stock::messages(shell, before(url, epoch(shell)?)?)?;
@@ -161,12 +161,12 @@ fn ui_messages(shell: &Shell, url: &str, identity: &Identity) -> Answer {
     Ok(response)
 }
 
-/// Whether somebody may do this. Somebody else's session is told from none by nothing.
+/// Checks that a caller may do this. A session that is not theirs looks as if there were none.
 fn permit(shell: &Shell, identity: &Identity, ask: Ask) -> Result<(), Refused> {
     Ok(shell.thread(|thread| thread.permits_request(identity, ask))?.map_err(Undone::Denied)?)
 }
 
-/// Somebody comes to be shown what happens.
+/// Checks that a caller may watch.
 fn admit(shell: &Shell, identity: &Identity) -> Result<(), Refused> {
     match shell.thread(|thread| thread.refuses(now(), identity))? {
         Some((CloseCode::TooMany, reason)) => Err(Refused::retryable(429, ErrorCode::RateLimited, reason)),
@@ -192,7 +192,7 @@ pub fn new_peer() -> PeerId {
     new_uuid().into()
 }
 
-/// A browser comes: its socket may sleep from here on.
+/// Connects a browser. Its socket may hibernate from here on.
 fn connect(shell: &Shell, request: &Request, identity: Identity, dialect: Dialect) -> Answer {
     admit(shell, &identity)?;
     let [client, server] = socket_pair()?;
@@ -209,7 +209,7 @@ fn connect(shell: &Shell, request: &Request, identity: Identity, dialect: Dialec
     switch_protocols(request, &client)
 }
 
-/// What a socket would be sent, as Server-Sent Events.
+/// Answers with the frames that a socket would be sent, as Server-Sent Events.
 fn events(shell: &Shell, request: &Request, identity: Identity) -> Answer {
     admit(shell, &identity)?;
     if request.method() == "HEAD" {
@@ -224,7 +224,8 @@ fn events(shell: &Shell, request: &Request, identity: Identity) -> Answer {
     Ok(event_response(Some(&body))?)
 }
 
-/// Takes a message, or an answer that no turn asked for. Who accepts events gets those of its turn.
+/// Takes a message, or an answer that no turn asked for. A caller that accepts events is sent those of its
+/// turn.
 fn post(shell: &Shell, request: &Request, identity: Identity, fields: &mut Fields) -> Answer {
     let post = native::post(fields, new_uuid);
     let (post, peer) = (post.map_err(|message| bad_request(&message))?, new_peer());
@@ -248,7 +249,8 @@ pub fn event_response(body: Option<&ReadableStream>) -> Result<Response, JsValue
     Ok(response)
 }
 
-/// The caller whom the edge let in. Only the edge can set this header, since it removes the one of a client.
+/// Returns the caller, as the edge identified it. Only the edge can set this header, because it removes a
+/// client's own.
 fn caller(shell: &Shell, request: &Request, purpose: Option<Purpose>) -> Result<Identity, Refused> {
     let header = |name: &str| js_sys::decode_uri_component(&header(request, name)?).ok().map(String::from);
     let known = header(IDENTITY_HEADER).and_then(|identity| Identity::parse(&identity));
@@ -275,7 +277,7 @@ fn ticket(shell: &Rc<Shell>, identity: Identity, purpose: Purpose) -> Answer {
         let message = "too many tickets wait to be used; try again in half a minute";
         return Err(Refused::retryable(429, ErrorCode::RateLimited, message));
     };
-    // Tickets are in memory alone, so the object stays awake for as long as any is good.
+    // Tickets are only in memory, so the object stays awake while any is valid.
     let waiting = shell.clone();
     shell.spawn(Box::pin(async move {
         while waiting.tickets.are_waiting(now()) {
@@ -307,7 +309,7 @@ fn cancel(shell: &Shell, identity: &Identity, fields: &Fields) -> Answer {
     accepted(shell, identity, Asked::Cancel { request_id })
 }
 
-/// A body with `content` gives a result, any other decides.
+/// Answers a call: a body with `content` gives its result, any other a decision.
 fn decide(shell: &Shell, identity: &Identity, fields: &mut Fields) -> Answer {
     let is_output = fields.contains_key("content");
     let answer = ToolAnswer::from_fields(fields, is_output).map_err(|message| bad_request(&message))?;
@@ -336,7 +338,7 @@ async fn delete(shell: &Shell, identity: Identity) -> Answer {
     let deliveries = &shell.runtime.deliveries;
     let mut delivery = deliveries.next();
     shell.request(&identity, Asked::Delete)?;
-    // D1 is told at once; if it does not answer, the object goes on telling it.
+    // D1 is told at once. If it does not answer, the object retries later.
     let patience = elapsed(DELETION_WAIT_MS);
     for _ in 0..DELETION_ATTEMPTS {
         if !shell.thread(Thread::owes_deletion)? {
@@ -348,7 +350,7 @@ async fn delete(shell: &Shell, identity: Identity) -> Answer {
     Ok(empty_response(204)?)
 }
 
-/// Whether somebody may be sent messages.
+/// Checks that a caller may be sent messages.
 pub(super) fn check_read(shell: &Shell, identity: &Identity) -> Result<(), Refused> {
     let Some(subject) = &identity.subject else { return Ok(()) };
     if shell.thread(|thread| thread.has_read_too_much(now(), subject))? {
@@ -357,7 +359,8 @@ pub(super) fn check_read(shell: &Shell, identity: &Identity) -> Result<(), Refus
     Ok(())
 }
 
-/// Counts what somebody is sent. Without a subject each request has an allowance of its own, and stays within it.
+/// Counts bytes that a caller is sent. Without a subject each request has an allowance of its own, and stays
+/// within it.
 pub(super) fn count_read(shell: &Shell, identity: &Identity, bytes: usize) {
     if let Some(subject) = identity.subject.clone() {
         let _ = shell.input(Input::Read { subject, bytes: bytes as u64 });
@@ -380,7 +383,7 @@ fn messages(shell: &Shell, url: &str, identity: &Identity) -> Answer {
     Ok(json_response(200, &body)?)
 }
 
-/// A run, or what a client loads a thread with.
+/// Answers with a run, or with the messages for a client that loads a thread.
 fn read_run(shell: &Shell, request: &Request, identity: Identity) -> Answer {
     let url = request.url();
     if let Some(run) = query_value(&url, "runId") {
@@ -402,7 +405,7 @@ fn read_run(shell: &Shell, request: &Request, identity: Identity) -> Answer {
     Ok(json_response(200, &body)?)
 }
 
-/// The sequence number that `before` names; after all there are, if it is not given.
+/// Returns the sequence number that `before` names; without it, one after all others.
 fn before(url: &str, epoch: u64) -> Result<u64, Refused> {
     let Some(text) = query_value(url, "before") else { return Ok(1 << 53) };
     Cursor::parse(&text)
@@ -434,7 +437,7 @@ pub(super) fn epoch(shell: &Shell) -> Result<u64, Refused> {
 }
 
 impl From<Broken> for Refused {
-    /// The pump has logged why.
+    /// The pump has logged the reason.
     fn from(broken: Broken) -> Self {
         match broken {
             Broken::Store(_) => {
@@ -464,7 +467,7 @@ impl From<Undone> for Refused {
     }
 }
 
-/// The HTTP status of a request that the thread refused with this code.
+/// Returns the HTTP status for a request that the thread refused with this code.
 fn status(code: ErrorCode) -> u16 {
     match code {
         ErrorCode::Unauthenticated => 401,

@@ -1,4 +1,4 @@
-//! Files over HTTP: their bytes on the way to the bucket and from it. The thread says whose they are.
+//! Files over HTTP: moves their bytes to and from the bucket. The thread decides who may have them.
 
 use std::rc::Rc;
 
@@ -21,13 +21,13 @@ use crate::thread::{File, FileState, Input, Request as Asked};
 use super::logs;
 use super::shell::{Runtime, Shell};
 
-/// A file is no page of this origin: nothing of it runs, and it loads nothing.
+/// A file is not a page of this origin: it must not run code or load anything.
 const POLICY: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
 
-/// The media type of a file whose upload says none.
+/// The media type of a file whose upload names none.
 const OCTETS: &str = "application/octet-stream";
 
-/// Where the bytes of a file are in the bucket.
+/// Returns the key of a file's bytes in the bucket.
 pub fn key(session_id: &str, file_id: &str) -> String {
     [session_id, "/", file_id].concat()
 }
@@ -38,7 +38,8 @@ pub enum Body {
     Filled(r2::Filled),
 }
 
-/// Finds what a call encloses. Texts are read; of anything else the bytes are read once they are sent.
+/// Gets the files that a call encloses. Texts are read here; the bytes of all others are streamed when the
+/// call is sent.
 pub async fn with(runtime: &Runtime, text: String, enclosed: Enclosed) -> Result<Body, Refusal> {
     if enclosed.files.is_empty() {
         return Ok(Body::Text(text));
@@ -57,7 +58,7 @@ fn fill(runtime: &Runtime, text: &str, enclosed: &Enclosed) -> Result<Promise, J
     r2::fill(&runtime.env, text, &enclosed.mark, &keys, &are_texts)
 }
 
-/// What the bucket answered: an array has the numbers of the files that it does not have.
+/// Handles the bucket's answer: an array lists the numbers of the files that the bucket lacks.
 fn found(enclosed: &Enclosed, answer: Result<JsValue, JsValue>) -> Result<Body, Refusal> {
     let filled = answer.map_err(|thrown| no_bucket(&thrown))?;
     let Some(missing) = filled.dyn_ref::<Array>() else { return Ok(Body::Filled(filled.unchecked_into())) };
@@ -67,7 +68,7 @@ fn found(enclosed: &Enclosed, answer: Result<JsValue, JsValue>) -> Result<Body, 
     Err(Refusal::NoFiles(ids.collect_vec()))
 }
 
-/// Has the bucket delete files. Whether it did.
+/// Has the bucket delete files. Returns whether it did.
 pub async fn removed(runtime: &Runtime, ids: &[String]) -> bool {
     let keys = ids.iter().map(|id| JsValue::from(key(&runtime.session_id, id))).collect();
     let outcome = settled(r2::delete(&runtime.env, &keys)).await;
@@ -77,7 +78,8 @@ pub async fn removed(runtime: &Runtime, ids: &[String]) -> bool {
     outcome.is_ok()
 }
 
-/// What a promise comes to. One future for all of them: each kind would bring its own code.
+/// Waits for a promise. All promises share this one future, because each type of future would add code to the
+/// wasm.
 async fn settled(promise: Result<Promise, JsValue>) -> Result<JsValue, JsValue> {
     JsFuture::from(promise?).await
 }
@@ -88,7 +90,7 @@ fn no_bucket(thrown: &JsValue) -> Refusal {
 }
 
 impl Body {
-    /// As a request takes it. It can be taken several times.
+    /// Returns the body in the form that a request takes. It can be taken several times.
     pub fn value(&self) -> Result<JsValue, JsValue> {
         match self {
             Body::Text(text) => Ok(text.as_str().into()),
@@ -96,7 +98,7 @@ impl Body {
         }
     }
 
-    /// All of it, as text.
+    /// Returns the whole body as text.
     pub async fn whole(self) -> Result<String, Refusal> {
         let filled = match self {
             Body::Text(text) => return Ok(text),
@@ -107,7 +109,7 @@ impl Body {
     }
 }
 
-/// Takes a file. Its row is there before its first byte is, and until the bucket has none of it.
+/// Takes a file. Its row exists before its first byte is stored, and until the bucket has deleted all of it.
 pub async fn upload(shell: &Rc<Shell>, request: &Request, identity: Identity) -> Answer {
     let file = announced(request)?;
     shell.request(&identity, Asked::Upload(file.clone()))?;
@@ -155,7 +157,7 @@ fn stored_or_not(shell: &Shell, file: &File, stored: Result<JsValue, JsValue>) -
     Ok(json_response(201, &shown(&shell.runtime.session_id, file))?)
 }
 
-/// What the request says of the file that it brings.
+/// Returns the file that the request's headers describe.
 fn announced(request: &Request) -> Result<File, Refused> {
     let size = announced_size(request)?;
     let kind = header(request, "content-type").unwrap_or_else(|| OCTETS.into());
@@ -182,20 +184,20 @@ fn announced_size(request: &Request) -> Result<u64, Refused> {
     }
 }
 
-/// The file as an upload is answered: the fields of its block.
+/// Returns the file as the response to an upload: the fields of its block.
 fn shown(session_id: &str, file: &File) -> String {
     let (url, media_type) = (to_json(&file_path(session_id, &file.id)), to_json(&file.media_type));
     format!(r#"{{"url":{url},"mediaType":{media_type},"name":{},"size":{}}}"#, to_json(&file.name), file.size)
 }
 
-/// A part of a file: its first byte, and how many; and whether it is less than the whole.
+/// A range of a file: its first byte, its length, and whether it is less than the whole.
 struct Part {
     offset: u64,
     length: u64,
     is_partial: bool,
 }
 
-/// Gives a file, or a part of it. To `HEAD` its row answers.
+/// Answers with a file or a range of it. A `HEAD` is answered from its row alone.
 pub async fn fetch(shell: &Rc<Shell>, request: &Request, identity: Identity) -> Answer {
     let file = asked(shell, request, &identity)?;
     let (offset, length, is_partial) = match wanted(header(request, "range").as_deref(), file.size) {

@@ -1,4 +1,4 @@
-//! A session that begins as another one, over HTTP. The edge asks the one for pages and hands them to the other.
+//! Forks over HTTP. The edge asks the source for pages and hands them to the copy.
 
 use std::rc::Rc;
 
@@ -20,7 +20,7 @@ use super::api::{count_read, fields};
 use super::files::key;
 use super::shell::Shell;
 
-/// A page of what is copied of this session.
+/// Answers with a page of this session for a copy.
 pub fn give(shell: &Shell, identity: &Identity, fields: &Fields) -> Answer {
     let text = |name: &str| fields.get(name).and_then(Json::as_str);
     let before = fields.get("before").and_then(Json::as_u64).unwrap_or(1 << 53);
@@ -48,7 +48,7 @@ fn file_json(file: &File) -> String {
     format!("[{},{},{},{size}]", to_json(id), to_json(name), to_json(media_type))
 }
 
-/// Takes a page, or asks how much is here. With the last one the session begins.
+/// Takes a page, or tells which are here already. With the last page the session begins.
 pub async fn take(shell: &Rc<Shell>, request: &Request, identity: Identity) -> Answer {
     let body = Json::Object(fields(request, FORK_PAGE_BYTES_MAX).await?);
     let from = required(&body, "from").ok_or_else(|| bad_request("from is missing"))?;
@@ -73,9 +73,9 @@ fn list<'a>(body: &'a Json, name: &str) -> Option<&'a [Json]> {
     body.get(name)?.as_array()
 }
 
-/// Keeps a page whose files are there.
+/// Keeps a page once its files are copied.
 fn keep(shell: &Shell, origin: &ForkOrigin, body: &Json) -> Answer {
-    // Somebody may have begun the session meanwhile.
+    // Somebody may have begun the session in the meantime.
     if shell.thread(|thread| thread.session().is_some())? {
         return known(shell, origin);
     }
@@ -88,7 +88,7 @@ fn keep(shell: &Shell, origin: &ForkOrigin, body: &Json) -> Answer {
             page.push((seq.parse().unwrap_or_default(), to_json(message)));
         }
     }
-    // What is never completed is dropped then.
+    // The alarm drops a fork that is never completed.
     if shell.thread(|thread| thread.report().alarm_at.is_none())? {
         guard(shell, FILE_UNNAMED_MS)?;
     }
@@ -104,17 +104,17 @@ fn keep(shell: &Shell, origin: &ForkOrigin, body: &Json) -> Answer {
     Ok(json_response(201, "{}")?)
 }
 
-/// Says which is the earliest message that is here.
+/// Answers with the lowest sequence number that is here.
 fn lowest(seq: Option<u64>) -> Answer {
     Ok(json_response(200, &format!(r#"{{"before":{}}}"#, to_json(&seq)))?)
 }
 
-/// The alarm stands before the commit: D1 learns of the fork, also if the object crashes right behind it.
+/// Sets an alarm before the commit, so that D1 learns of the fork even if the object crashes right after it.
 fn guard(shell: &Shell, wait_ms: u64) -> Result<(), Refused> {
     shell.workerd().set_alarm(Some(now().saturating_add(wait_ms))).map_err(unstored)
 }
 
-/// The session has begun: as this fork, or as something else.
+/// Answers for a session that has begun, as this fork or otherwise.
 fn known(shell: &Shell, origin: &ForkOrigin) -> Answer {
     if shell.store().origin().map_err(unstored)?.as_ref() == Some(origin) {
         return Ok(json_response(201, "{}")?);
@@ -123,7 +123,7 @@ fn known(shell: &Shell, origin: &ForkOrigin) -> Answer {
     Err(Refused::fatal(409, ErrorCode::Conflict, message))
 }
 
-/// A file comes as an upload would, so that it is forgotten if the fork is never completed.
+/// Copies a file as if it were uploaded, so that it is deleted if the fork is never completed.
 async fn copy(
     shell: &Rc<Shell>,
     identity: &Identity,
@@ -161,7 +161,7 @@ async fn copy(
     };
     match copied.await {
         Ok(true) => Ok(shell.input(Input::Uploaded { id: id.clone() })?),
-        // It is not to be had there either.
+        // The source does not have it either.
         Ok(false) => Ok(shell.input(Input::FileLost { id: id.clone() })?),
         Err(thrown) => {
             log_failure("upload_failed", &thrown);

@@ -1,4 +1,4 @@
-//! Delivery to D1. Every statement may be given again and changes nothing then.
+//! Delivery to D1. Every statement is idempotent.
 
 use js_sys::{Array, Promise};
 use wasm_bindgen::prelude::*;
@@ -15,11 +15,11 @@ use crate::thread::{Delivery, Found, message_id_prefix};
 use crate::platform::d1::{self, database, statement};
 use crate::platform::{Env, describe, normalized, number};
 
-/// A deletion that comes late spares the life of the session that began after it.
+/// A deletion that comes late must not touch the life of the session that began after it.
 const DELETE_SESSION: &str = "DELETE FROM sessions WHERE id = ? AND epoch <> ?";
 const DELETE_MESSAGES: &str = "DELETE FROM messages WHERE session_id = ? AND instr(id, ?) <> 1";
 
-/// One round trip, all of it or nothing.
+/// Delivers a batch in one round trip, all or nothing.
 pub async fn deliver(env: &Env, row_id: &str, delivery: &Delivery) -> Result<Found, String> {
     let results = database::ask(delivery.place, &|migration| batch(env, row_id, delivery, migration)).await;
     let results = Array::from(&results.map_err(|thrown| describe(&thrown))?);
@@ -73,7 +73,7 @@ fn batch(env: &Env, row_id: &str, delivery: &Delivery, migration: u64) -> Result
                 add(&note, &[text(author), text(row_id)])?;
             }
         }
-        // History comes from the object in any case.
+        // D1 needs no messages then: the history always comes from the object.
         let records = if is_of_titles(env) { &[] } else { content.records.as_slice() };
         for record in records {
             let message = record.message(content.epoch);
@@ -85,7 +85,7 @@ fn batch(env: &Env, row_id: &str, delivery: &Delivery, migration: u64) -> Result
     database.batch(statements)
 }
 
-/// What the session is called.
+/// Returns the title, or else the preview.
 fn title_or_preview(session: &Session) -> &str {
     session.title.as_deref().unwrap_or(&session.first_message_preview)
 }

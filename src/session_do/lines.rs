@@ -1,4 +1,4 @@
-//! A session as JSON Lines: its whole history, and all that an import needs.
+//! A session as JSON Lines: its whole history, or everything that an import needs.
 
 use std::rc::Rc;
 
@@ -15,7 +15,7 @@ use super::api::{check_read, count_read, epoch, no_session, session, unreadable}
 use super::shell::Shell;
 use super::store::Store;
 
-/// All that an import needs, as it is now.
+/// Answers with everything that an import needs.
 pub fn export(shell: &Rc<Shell>, identity: Identity) -> Answer {
     check_read(shell, &identity)?;
     let shown = session(shell)?.ok_or_else(no_session)?;
@@ -32,7 +32,7 @@ pub fn export(shell: &Rc<Shell>, identity: Identity) -> Answer {
     pages(shell, identity, first, |records, seq| records.events(seq, PAGE_MAX, PAGE_BYTES_MAX), exported)
 }
 
-/// Each record with what is shown of it, if it is a message.
+/// Returns each record and, if it is a message, the message as it is shown.
 fn exported(thread: &Thread, store: &Store, page: &[Record]) -> Result<Vec<u8>, StoreError> {
     let messages: Vec<Record> = page.iter().filter(|record| record.is_message()).cloned().collect_vec();
     let shown = json_lines(thread, store, &messages)?;
@@ -53,17 +53,17 @@ fn exported(thread: &Thread, store: &Store, page: &[Record]) -> Result<Vec<u8>, 
     Ok(lines)
 }
 
-/// The whole history.
+/// Answers with the whole history.
 pub fn lines(shell: &Rc<Shell>, identity: Identity) -> Answer {
     check_read(shell, &identity)?;
     let page = |records: &Store, seq| records.after(seq, PAGE_MAX, PAGE_BYTES_MAX);
     pages(shell, identity, String::new(), page, json_lines)
 }
 
-/// Some records as lines.
+/// Turns some records into lines.
 type Lines = fn(&Thread, &Store, &[Record]) -> Result<Vec<u8>, StoreError>;
 
-/// JSON Lines, a page at a time: what is in memory does not grow with them.
+/// Streams JSON Lines page by page, so that memory use does not grow with their number.
 fn pages(
     shell: &Rc<Shell>,
     identity: Identity,
@@ -76,7 +76,7 @@ fn pages(
     let body = stream(move || {
         let Some(seq) = after else { return Ok(None) };
         let shell = shell.upgrade().ok_or("the object is gone")?;
-        // Who reads slowly is not to read what begins under this name once the session is gone.
+        // If the session was deleted, a slow reader must not get messages of the next one with this name.
         if shell.thread(Thread::epoch).map_err(|broken| broken.to_string())? != epoch {
             return Ok(None);
         }
@@ -97,7 +97,7 @@ fn pages(
     Ok(response)
 }
 
-/// Messages of all versions, each with whether it is on the current path.
+/// Returns the messages of all versions, each marked with whether it is on the current path.
 fn json_lines(thread: &Thread, records: &Store, page: &[Record]) -> Result<Vec<u8>, StoreError> {
     let mut lines = Vec::new();
     for (message, record) in thread.messages(records, page)?.iter().zip(page) {

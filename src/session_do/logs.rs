@@ -1,4 +1,4 @@
-//! One JSON line per event, for the platform's log. Never what was said.
+//! Writes one JSON line per event to the platform's log. It contains no conversation text.
 
 use crate::platform::{log, log_error};
 use crate::protocol::{Trace, to_json};
@@ -23,7 +23,7 @@ fn event(session_id: &str, event: &Event, trace: Option<&Trace>) {
         | Event::AgentUnread { .. } => "warn",
         _ => "info",
     };
-    // An id needs no escapes, and what is known of an event is an object of its own.
+    // An id needs no escapes, and the event's fields go into an object of their own.
     let in_trace = trace.map(|trace| {
         let (trace, span) = trace.ids();
         format!("\"traceId\":\"{trace}\",\"spanId\":\"{span}\",")

@@ -1,7 +1,7 @@
 //! The Durable Object: a [`Thread`](crate::thread::Thread) and the platform it runs on.
 //!
-//! **Invariant:** decides nothing about turns, order or cursors. It carries out what the thread puts
-//! out, in order, and tells it what came of it.
+//! **Invariant:** this module decides nothing about turns, order or cursors. It carries out the thread's
+//! outputs in order, and tells the thread the results.
 
 mod agents;
 mod analytics;

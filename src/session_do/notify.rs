@@ -10,7 +10,7 @@ use crate::platform::signal;
 pub struct Notify(RefCell<Vec<Function>>);
 
 impl Notify {
-    /// Done at the next [`Notify::notify`].
+    /// Returns a promise that the next [`Notify::notify`] fulfils.
     pub fn next(&self) -> Promise {
         let (promise, resolve) = signal();
         self.0.borrow_mut().push(resolve);

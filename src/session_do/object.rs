@@ -1,7 +1,7 @@
 //! The runtime's callbacks.
 //!
-//! Exported by hand: the `worker` crate's macro makes a promise of every callback, and most of these
-//! have nothing to wait for.
+//! They are exported by hand: the `worker` crate's macro returns a promise from every callback, and most of
+//! these have nothing to wait for.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -23,13 +23,14 @@ use super::shell::Shell;
 use super::sockets::Sockets;
 use crate::platform::{Env, Socket, guard};
 
-/// A close's reason is fixed text, so it cannot take the limit from here.
+/// A close reason is a constant text, so the limit is repeated here.
 const TOO_BIG: &str = "a frame has at most 2097152 bytes";
 const STOCK_TOO_BIG: &str = "a frame has at most 8388608 bytes";
 const _: () = assert!(FRAME_BYTES_MAX == 2_097_152 && STOCK_FRAME_BYTES_MAX == 8_388_608);
 
 thread_local! {
-    /// The variables are those of the isolate. What an agent learns of its endpoint is so for all threads.
+    /// The settings depend only on the isolate's variables, so all objects of an isolate share them, and with
+    /// them whatever an agent learns of its endpoint.
     static SETTINGS: OnceCell<Result<Settings, String>> = const { OnceCell::new() };
 }
 
@@ -42,7 +43,7 @@ pub struct SessionDO {
 #[wasm_bindgen]
 impl SessionDO {
     /// # Errors
-    /// If it could not be made: the runtime then makes another.
+    /// If the object could not be made: the runtime then makes another.
     #[wasm_bindgen(constructor)]
     pub fn new(state: DurableObjectState, env: Env, own: Option<Own>) -> Result<Self, JsValue> {
         guard(|| {
@@ -69,10 +70,10 @@ impl SessionDO {
         self.shell.promise(Box::pin(async move { Ok(api::serve(&shell, &request).await?.into()) }))
     }
 
-    /// Sends data to all that are connected. It is not kept.
+    /// Sends data to everybody who is connected. It is not kept.
     ///
     /// # Errors
-    /// If `data` is no JSON.
+    /// If `data` is not JSON.
     pub fn broadcast(&self, name: String, data: &str) -> Result<(), JsValue> {
         let data = Json::parse(data).ok_or_else(|| js_sys::Error::new("the data is no JSON"))?;
         self.shell.enter(|| drop(self.shell.input(Input::Broadcast { name, data })));
@@ -88,7 +89,7 @@ impl SessionDO {
     #[allow(clippy::needless_pass_by_value)]
     pub fn closed(&self, socket: Socket, code: u16, reason: String) {
         self.shell.enter(|| self.left(&socket));
-        // The handshake is complete only when both sides have said so.
+        // The closing handshake is complete only once both sides have sent a close.
         if socket.close(answerable(code), &reason).is_err() {
             let _ = socket.close(CloseCode::Normal as u16, "");
         }
@@ -124,7 +125,8 @@ impl SessionDO {
                 "frames are JSON in text frames, not binary",
             );
         };
-        // A text has at least as many bytes as UTF-16 units, so a text that is too long by these need not be copied into wasm.
+        // UTF-8 takes at least one byte for each UTF-16 unit, so a text that is too long in units need not be
+        // copied into wasm.
         let is_stock = dialect.stock().is_some();
         let (bytes_max, too_big) =
             if is_stock { (STOCK_FRAME_BYTES_MAX, STOCK_TOO_BIG) } else { (FRAME_BYTES_MAX, TOO_BIG) };
@@ -144,12 +146,13 @@ impl SessionDO {
 
     fn close(&self, peer: &PeerId, code: CloseCode, reason: &'static str) {
         let _ = self.shell.input(Input::Broken { peer: peer.clone(), code, reason });
-        // Also if the thread does not know of it.
+        // The socket is closed even if the thread does not know it.
         self.shell.close(peer, code, reason);
     }
 }
 
-/// What a client's close is answered with: its own code, if that may be sent (RFC 6455, section 7.4).
+/// Returns the code for the answer to a client's close: the client's own, if it may be sent (RFC 6455,
+/// section 7.4).
 fn answerable(code: u16) -> u16 {
     match code {
         1000..=1003 | 1007..=1014 | 3000..=4999 => code,

@@ -1,4 +1,4 @@
-//! The class of an application that has a thread: its code is called for each turn, and told of what happens.
+//! An application's class that has a thread: calls its code for each turn, and tells it of events.
 
 use js_sys::futures::JsFuture;
 use js_sys::{Promise, Uint8Array};
@@ -15,19 +15,19 @@ use super::shell::Runtime;
 
 #[wasm_bindgen]
 extern "C" {
-    /// What the package's class gives its thread.
+    /// The interface of the package's class to its thread.
     #[derive(Clone)]
     pub type Own;
-    /// Calls the application's code for a turn, told as JSON: a text, or a stream of one that files go along in. Each call of `take` hands on something that it gave. It never
-    /// rejects.
+    /// Calls the application's code for a turn, which is passed as JSON: as a string, or as a stream if files
+    /// are enclosed. `take` is called with each value that the code yields. The promise is never rejected.
     #[wasm_bindgen(method, catch)]
     fn call(this: &Own, turn: &JsValue, take: &JsValue, signal: &AbortSignal) -> Result<Promise, JsValue>;
-    /// Tells of an event of the log, as JSON.
+    /// Tells of a log event, as JSON.
     #[wasm_bindgen(method, catch)]
     fn happened(this: &Own, event: &str) -> Result<(), JsValue>;
 }
 
-/// What the application's code gave: kinds as the package numbers them.
+/// Converts a value of the application's code, whose kind is numbered as in the package.
 fn answered(kind: u8, value: &JsValue) -> Option<Answered> {
     Some(match kind {
         0 => Answered::Part(value.as_string()?),
@@ -38,7 +38,7 @@ fn answered(kind: u8, value: &JsValue) -> Option<Answered> {
     })
 }
 
-/// Calls the application's code, and hands on what it gives until that is over.
+/// Calls the application's code, and passes on its values until it ends.
 pub async fn call(runtime: &Runtime, answers: &Answers, turn: &JsValue, signal: &AbortSignal) {
     let Some(own) = &runtime.own else {
         answers.deliver(Answered::Refused(Refusal::NoService));
@@ -59,7 +59,7 @@ pub async fn call(runtime: &Runtime, answers: &Answers, turn: &JsValue, signal: 
 }
 
 impl Own {
-    /// Its hooks answer for themselves.
+    /// The application's hooks handle their own errors.
     pub fn tell(&self, event: &str) {
         if let Err(thrown) = self.happened(event) {
             log_failure("hook_failed", &thrown);

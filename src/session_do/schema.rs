@@ -1,9 +1,9 @@
-//! The object's tables: their format, and the steps to it from older ones.
+//! The object's tables: their format, and the migrations from older formats.
 //!
-//! A format has a major and a minor number. Within a major number, tables and columns are only ever added,
-//! so that older and newer builds of it work on the same object in turn: neither touches columns that it
-//! does not know, and both skip records of a kind that they do not know. A build refuses a higher major
-//! number. Bobbin's tables share the object with the application's own, so their names begin with `bobbin_`.
+//! A format has a major and a minor number. Within a major number, tables and columns are only ever added, so
+//! older and newer builds can take turns on the same object: neither touches columns that it does not know,
+//! and both skip records of unknown kinds. A build refuses a higher major number. Bobbin's tables share the
+//! object with the application's own, so their names begin with `bobbin_`.
 
 use crate::protocol::CollectVec;
 
@@ -15,11 +15,11 @@ pub struct Table {
     pub columns: &'static [(&'static str, &'static str)],
 }
 
-/// One row: the thread as of its last checkpoint, and the format of all tables.
+/// One row: the thread at its last checkpoint, and the format of all tables.
 ///
-/// `path` names the stretches of the log that are on the current path, once not all of it is: `[[from, to], …, [from]]`,
-/// each to before its second number. `place` is the number of the D1 database that has the session, 0 or null for the
-/// first, and `database` what that calls itself. `origin` says of a fork what it is a copy of.
+/// `path` lists the stretches of the log on the current path, if that is not the whole log: `[[from, to], …,
+/// [from]]`, each without its `to`. `place` is the number of the D1 database that has the session, 0 or null
+/// for the first, and `database` is that database's own id. `origin` is set for a fork and names its source.
 pub const THREAD: Table = Table {
     name: "bobbin_thread",
     columns: &[
@@ -38,13 +38,13 @@ pub const THREAD: Table = Table {
     ],
 };
 
-/// One row a record. A record with which a turn begins has its own `seq` as `turn`.
+/// One row per record. A record that begins a turn has its own `seq` as `turn`.
 ///
-/// `kind` is `question`, `answer`, `waiting`, `decision`, `output`, `append`, `regenerate` or `select`. `started` says
-/// whether the agent was called for the turn that the record begins, or that waited under it. `parent` is the turn before
-/// a turn on its path; of another answer, and of its `regenerate`, the turn that its question came with. `segment` is the
-/// record's own `seq` where a segment begins with it: then `parent` is 0 for none. `answer_id` is the answer's id where it
-/// does not follow from the turn.
+/// `kind` is `question`, `answer`, `waiting`, `decision`, `output`, `append`, `regenerate` or `select`.
+/// `started` says whether the agent was called for the turn that begins with the record, or that waited under
+/// it. `parent` is the turn before a turn on its path; for another answer and its `regenerate`, it is the
+/// turn that asked the question. `segment` is the record's own `seq` if it begins a segment; then `parent` is
+/// 0 for none. `answer_id` is the answer's id if it cannot be derived from the turn.
 pub const RECORDS: Table = Table {
     name: "bobbin_records",
     columns: &[
@@ -69,7 +69,7 @@ pub const RECORDS: Table = Table {
     ],
 };
 
-/// One row for each answer that runs; `open` is for a block that still grows.
+/// One row per running answer; `open` is for a block that still grows.
 pub const JOURNAL: Table = Table {
     name: "bobbin_journal",
     columns: &[
@@ -82,15 +82,16 @@ pub const JOURNAL: Table = Table {
     ],
 };
 
-/// What is to become a fork, until all of it is here: in row 0 what it is a copy of, and when that began; in the others
-/// messages, by their places in the other log.
+/// A fork until all of it is here. Row 0 has its source and when it began; the other rows have messages, by
+/// their sequence numbers in the source's log.
 pub const FORK: Table = Table {
     name: "bobbin_fork",
     columns: &[("n", "INTEGER PRIMARY KEY"), ("text", "TEXT NOT NULL"), ("at", "INTEGER")],
 };
 
-/// One row after a deletion: when it was, whether D1 has yet to learn of it, the numbers of the databases that have, as
-/// JSON (null for the first alone), and `requests`, digests of the ids that were used. No row is a deletion that is owed.
+/// One row after a deletion: its time; whether D1 has yet to learn of it; the numbers of the databases that
+/// have yet to, as JSON (null for only the first); and `requests`, the digests of the ids that were used.
+/// Without a row no deletion is owed.
 pub const DELETED: Table = Table {
     name: "bobbin_deleted",
     columns: &[
@@ -102,9 +103,9 @@ pub const DELETED: Table = Table {
     ],
 };
 
-/// One row a file, from before its first byte is stored until the bucket has none of it; the table is there as long as
-/// there are rows. `state` is `coming`, `here` or `gone`, and `due` when its bytes are to be deleted: null once a message
-/// names it.
+/// One row per file, from before its first byte is stored until the bucket has deleted it. The table exists
+/// as long as it has rows. `state` is `coming`, `here` or `gone`, and `due` is when its bytes are to be
+/// deleted: null once a message names it.
 pub const FILES: Table = Table {
     name: "bobbin_files",
     columns: &[
@@ -117,16 +118,17 @@ pub const FILES: Table = Table {
         ("due", "INTEGER"),
     ],
 };
-/// It holds only files that are to be deleted, so it stays small in a session of many files.
+/// It indexes only files that are to be deleted, so it stays small in a session with many files.
 pub const DUE: &str =
     "CREATE INDEX IF NOT EXISTS bobbin_files_due ON bobbin_files (due) WHERE due IS NOT NULL;";
 
 /// The tables of a thread that has begun.
 pub const TABLES: [&Table; 3] = [&THREAD, &RECORDS, &JOURNAL];
-/// Those, and the tables that are there as long as they have rows.
+/// The same, and the tables that exist as long as they have rows.
 pub const ALL_TABLES: [&Table; 5] = [&THREAD, &RECORDS, &JOURNAL, &FILES, &DELETED];
 
-/// Fills in for rows of formats before 2.3 which message each one follows, where that is not the turn before, or has an older id.
+/// Fills in, for rows of formats before 2.3, the parent of a message where it is not the turn before, or has
+/// an older id.
 pub const FILL_PARENTS: &str = "
 UPDATE bobbin_records SET parent = (SELECT earlier.parent FROM bobbin_records AS earlier WHERE earlier.seq = bobbin_records.turn)
   WHERE kind = 'answer' AND parent IS NULL AND instr(data, '\"appended\"') > 0;
@@ -135,24 +137,24 @@ UPDATE bobbin_records SET data = json_object('oldId', (SELECT earlier.answer_id 
   WHERE kind = 'question' AND data IS NULL AND EXISTS (SELECT 1 FROM bobbin_records AS earlier
     WHERE earlier.seq = bobbin_records.parent AND earlier.answer_id IS NOT NULL);";
 
-/// The kinds of records that tell what became of a turn while it waited.
+/// The kinds of records that a turn writes while it waits.
 pub const ROUNDS: &str = "kind IN ('waiting', 'decision', 'output')";
 
-/// Only records that begin a turn are in the index by `request_id`. An answer stands near its question in the log and is found from
-/// there, so it costs no row of an index.
+/// The index by `request_id` holds only records that begin a turn. An answer is found from its question,
+/// which is near it in the log, so it needs no row of an index.
 pub const INDICES: &str = "
 CREATE UNIQUE INDEX IF NOT EXISTS bobbin_by_request ON bobbin_records (request_id) WHERE seq = turn;
 CREATE INDEX IF NOT EXISTS bobbin_rounds ON bobbin_records (turn, seq) WHERE kind IN ('waiting', 'decision', 'output');
 CREATE INDEX IF NOT EXISTS bobbin_versions ON bobbin_records (parent, seq) WHERE segment > 0;
 CREATE INDEX IF NOT EXISTS bobbin_parked ON bobbin_records (seq) WHERE parked = 1;";
 
-/// The columns by which the first format's tables are told from an application's own of the same name.
+/// The columns that tell the first format's table from an application's own table of the same name.
 pub const FIRST_FORMAT: (&str, [&str; 4]) = ("thread", ["epoch", "delivered", "open", "session"]);
-/// What the step from the first format leaves: a build of that format finds no column that it knows in
-/// `thread`, and refuses the thread in place of beginning a second log beside the first.
+/// What the migration from the first format leaves in place of `thread`. A build of that format finds no
+/// column that it knows, and so refuses the thread instead of beginning a second log.
 pub const MOVED: (&str, &str) = ("thread", "moved_to_bobbin_thread");
 
-/// From the first format: `messages` keeps its rows under another name.
+/// Migrates from the first format: `messages` keeps its rows under another name.
 pub const FROM_FIRST_FORMAT: &str = "
 DROP INDEX IF EXISTS messages_by_request;
 DROP INDEX IF EXISTS messages_parked;
@@ -162,7 +164,8 @@ ALTER TABLE journal RENAME TO bobbin_journal;
 ALTER TABLE thread RENAME TO bobbin_thread;
 CREATE TABLE thread (moved_to_bobbin_thread INTEGER);";
 
-/// Once the tables have their new columns: kinds, parents, and the ids that answers got at their end.
+/// Runs once the tables have their new columns: fills in kinds, parents, and the ids that answers got at
+/// their end.
 pub const FILL_FROM_FIRST_FORMAT: &str = "
 UPDATE bobbin_records SET
   kind = CASE kind WHEN 'user' THEN 'question' ELSE 'answer' END,
@@ -178,7 +181,7 @@ impl Table {
         format!("CREATE TABLE IF NOT EXISTS {} ({}) STRICT;", self.name, columns.join(", "))
     }
 
-    /// Adds the columns that are not there: `has` says which are.
+    /// Returns statements that add missing columns; `has` tells which exist.
     pub fn add_missing(&self, has: impl Fn(&str) -> bool) -> String {
         let missing = self.columns.iter().filter(|(name, _)| !has(name));
         let add = |(name, declaration): &(&str, &str)| {

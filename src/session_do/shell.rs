@@ -1,4 +1,4 @@
-//! The object in the runtime: its ways in, and the tasks that run in it.
+//! The object in the runtime: its entry points, and the tasks that run in it.
 
 use std::cell::{Ref, RefCell, RefMut};
 use std::rc::{Rc, Weak};
@@ -24,24 +24,25 @@ use super::store::Store;
 use super::tickets::Tickets;
 use super::workerd::Workerd;
 
-/// What the runtime gave the object. It stays the same for as long as the object lives.
+/// Everything the runtime gave the object. It does not change while the object lives.
 pub struct Runtime {
     state: DurableObjectState,
     pub env: Env,
     pub session_id: String,
-    /// What D1 knows the session by: see [`platform::d1::row_prefix`].
+    /// The session's id in D1: see [`platform::d1::row_prefix`].
     pub row_id: String,
-    /// The class of an application that has this thread, if there is one.
+    /// The application's class that has this thread, if there is one.
     pub own: Option<Own>,
-    /// Told of each delivery to D1 that came back.
+    /// Notified whenever a delivery to D1 has ended.
     pub deliveries: Notify,
 }
 
-/// A way into the object for a task of it. The task may outlive the object; nothing happens then.
+/// An entry point into the object for one of its tasks. The task may outlive the object; then calls do
+/// nothing.
 #[derive(Clone)]
 pub struct Inlet(Weak<Shell>);
 
-/// What the runtime keeps with each socket of a thread.
+/// The tag that the runtime keeps with each socket of a thread.
 pub const TAG: &str = "bobbin";
 
 pub struct Shell {
@@ -53,7 +54,7 @@ pub struct Shell {
 
 impl Shell {
     /// # Errors
-    /// If the platform refuses an object what is its own.
+    /// If the platform refuses the object access to its own storage.
     pub fn new(
         state: DurableObjectState,
         env: Env,
@@ -61,7 +62,7 @@ impl Shell {
         own: Option<Own>,
     ) -> Result<Rc<Self>, JsValue> {
         let (storage, sockets) = (platform::storage(&state)?, state.get_websockets()?);
-        // Those of the application itself are left alone.
+        // The application's own sockets are left alone.
         let is_own = |socket: &web_sys::WebSocket| {
             let tags = state.get_tags(socket).unwrap_or_default();
             own.is_none()
@@ -72,7 +73,8 @@ impl Shell {
         let id = state.id()?;
         let session_id = id.name().unwrap_or_default();
         let row_id = platform::d1::row_prefix(&env, &id)? + &session_id;
-        // A setting that is not valid is refused at the edge. An open thread goes on without it.
+        // A setting that is not valid is refused at the edge. A thread that is already open goes on with the
+        // defaults.
         let (config, agent) = match settings {
             Ok(Settings { agent, thread }) => (thread, agent),
             Err(why) => (Config::default(), Rc::new(Unconfigured { why }) as Rc<dyn Agent>),
@@ -93,7 +95,7 @@ impl Shell {
         }))
     }
 
-    /// Hands the thread an input, which wakes it if need be.
+    /// Passes an input to the thread, which wakes it if necessary.
     ///
     /// # Errors
     /// If it was not carried out; see [`Pump::input`].
@@ -101,31 +103,31 @@ impl Shell {
         self.pump.borrow_mut().input(input)
     }
 
-    /// Hands the thread what a program asks for by HTTP, if that caller may ask for it.
+    /// Passes a program's HTTP request to the thread, if the caller is allowed to make it.
     ///
     /// # Errors
-    /// If it may not, or if it was not carried out.
+    /// If it is not allowed, or was not carried out.
     pub fn request(&self, identity: &Identity, request: Request) -> Result<(), Undone> {
         self.pump.borrow_mut().request(identity, request)
     }
 
-    /// Brings a session in; see [`Pump::import`].
+    /// Imports a session; see [`Pump::import`].
     ///
     /// # Errors
-    /// If it was not taken.
+    /// If it was refused.
     pub fn import(&self, identity: &Identity, import: Import) -> Result<usize, Undone> {
         self.pump.borrow_mut().import(identity, import)
     }
 
-    /// The file that a program asks for by HTTP, if that caller may have it.
+    /// Returns a file for a program's HTTP request, if the caller may have it.
     ///
     /// # Errors
-    /// If it is not there, or not for that caller.
+    /// If there is no such file for the caller.
     pub fn file(&self, by: &Identity, id: &str) -> Result<File, Undone> {
         self.pump.borrow_mut().file(by, id)
     }
 
-    /// Hands the thread what a program posts; see [`Pump::post`].
+    /// Passes a program's post to the thread; see [`Pump::post`].
     ///
     /// # Errors
     /// If it was not accepted.
@@ -139,10 +141,10 @@ impl Shell {
         self.pump.borrow_mut().post(peer, identity, post, follows)
     }
 
-    /// Has a peer be sent the turn that it asks for.
+    /// Has a peer follow the turn that it asks for.
     ///
     /// # Errors
-    /// If it may not, or if it is refused.
+    /// If that is not allowed, or is refused.
     pub fn follow(
         &self,
         peer: PeerId,
@@ -153,18 +155,18 @@ impl Shell {
         self.pump.borrow_mut().follow(peer, identity, dialect, request)
     }
 
-    /// Whether somebody has begun the session.
+    /// Returns whether somebody has begun the session.
     pub fn has_begun(&self) -> bool {
         self.pump.borrow_mut().has_begun()
     }
 
-    /// A client's connection has ended.
+    /// Handles the end of a client's connection.
     pub fn left(&self, peer: &PeerId) {
         self.workerd().sockets.remove(peer);
         let _ = self.input(Input::Left { peer: peer.clone() });
     }
 
-    /// Hands the thread a client's frame. If it cannot be carried out, its sender is told.
+    /// Passes a client's frame to the thread. If it cannot be carried out, its sender is told.
     pub fn frame(&self, peer: PeerId, dialect: Dialect, text: &str) {
         if dialect.stock().is_none() {
             let _ = self.pump.borrow_mut().frame(peer, dialect, text);
@@ -176,7 +178,8 @@ impl Shell {
         }
     }
 
-    /// Stores the files that stand in a frame, and takes it then. A request that is aborted meanwhile is not taken.
+    /// Stores the files inside a frame before the frame is passed on. If the request is aborted meanwhile,
+    /// the frame is dropped.
     fn store_first(&self, socket: PeerId, dialect: Dialect, text: &str, pending: Pending) {
         let Pending { request, asked: Asked { request: mut asked, uploads }, identity } = pending;
         let base64 = stock::taken(text, &uploads);
@@ -189,23 +192,23 @@ impl Shell {
         }));
     }
 
-    /// A look at the thread, which is woken for it if need be.
+    /// Runs a function on the thread, which is woken if necessary.
     ///
     /// # Errors
-    /// If it could not be woken.
+    /// If the thread could not be woken.
     pub fn thread<T>(&self, look: impl FnOnce(&Thread) -> T) -> Result<T, Broken> {
         self.pump.borrow_mut().thread().map(look)
     }
 
-    /// Wakes the thread once more: its store is another one.
+    /// Wakes the thread again, because its store was replaced.
     ///
     /// # Errors
-    /// If it could not be woken.
+    /// If the thread could not be woken.
     pub fn wake_anew(&self) -> Result<(), Broken> {
         self.pump.borrow_mut().wake_anew()
     }
 
-    /// Looks at the thread and at what is stored of it.
+    /// Runs a function on the thread and its store.
     pub fn read<T>(&self, look: impl FnOnce(&Thread, &Store) -> Result<T, StoreError>) -> Result<T, Broken> {
         self.pump.borrow_mut().thread()?;
         let pump = self.pump.borrow();
@@ -218,12 +221,12 @@ impl Shell {
         self.pump.borrow().awake().is_some()
     }
 
-    /// Whether anything that comes back of a turn's call is still wanted.
+    /// Returns whether a turn is running, so that responses to its call are still wanted.
     pub fn is_running(&self, turn: TurnId) -> bool {
         self.pump.borrow().awake().is_some_and(|thread| thread.is_running(turn))
     }
 
-    /// The thread's store, for reads.
+    /// Returns the thread's store, for reads.
     pub fn store(&self) -> Ref<'_, Store> {
         Ref::map(self.pump.borrow(), |pump| &pump.platform().store)
     }
@@ -232,9 +235,9 @@ impl Shell {
         RefMut::map(self.pump.borrow_mut(), Pump::platform_mut)
     }
 
-    /// Takes a socket over from the edge; it may sleep from then on.
+    /// Accepts a socket from the edge. It may hibernate from then on.
     pub fn accept(&self, peer: &PeerId, socket: Socket) -> Result<(), JsValue> {
-        // An application may have sockets of its own.
+        // The tag tells it from sockets of the application's own.
         self.runtime.state.accept_websocket_with_tags(socket.unchecked_ref(), vec![TAG.into()])?;
         self.workerd().sockets.add(peer.clone(), socket);
         Ok(())
@@ -248,14 +251,14 @@ impl Shell {
         self.workerd().close(peer, code, reason);
     }
 
-    /// A way into the object from an event of the runtime. A panic starts the thread again from its store.
+    /// Runs an event handler of the runtime. If it panics, the thread is woken again from its store.
     pub fn enter(&self, work: impl FnOnce()) {
         if guard(work).is_err() {
             self.panicked();
         }
     }
 
-    /// A task of the object, whose panic starts the thread again from its store.
+    /// Runs a task of the object as a promise. If it panics, the thread is woken again from its store.
     pub fn promise(&self, task: Task<Result<JsValue, JsValue>>) -> Promise {
         let inlet = self.inlet.clone();
         let on_panic = move |thrown| {
@@ -276,8 +279,8 @@ impl Shell {
     }
 
     fn panicked(&self) {
-        // A pump that is borrowed still was left by a panic in the middle of its own work: its object is lost,
-        // and the runtime makes another one.
+        // A pump that is still borrowed was left by a panic in its own work. Then the object is lost, and the
+        // runtime makes another one.
         if let Ok(mut pump) = self.pump.try_borrow_mut() {
             pump.panicked();
         }
@@ -285,14 +288,14 @@ impl Shell {
 }
 
 impl Inlet {
-    /// Does nothing once the object is gone.
+    /// Does nothing if the object is gone.
     pub fn with(&self, work: impl FnOnce(&Shell)) {
         if let Some(shell) = self.0.upgrade() {
             work(&shell);
         }
     }
 
-    /// Hands the thread an input. If it cannot be carried out, the pump has logged why and has recovered.
+    /// Passes an input to the thread. If it cannot be carried out, the pump has logged why and has recovered.
     pub fn input(&self, input: Input) {
         self.with(|shell| drop(shell.input(input)));
     }
@@ -313,7 +316,7 @@ impl Runtime {
         must(self.state.wait_until(&promise(Box::pin(Guarded::new(Box::pin(task), Box::new(on_panic))))));
     }
 
-    /// Whatever else fails, a socket that is let go is closed: a client that hears nothing would wait.
+    /// A socket is closed whatever else fails, because its client would otherwise wait forever.
     pub fn close_socket(&self, socket: &Socket, code: CloseCode, reason: &str) {
         let closed = platform::close_later(socket.clone(), code, reason.to_owned());
         if self.state.wait_until(&closed).is_err() {

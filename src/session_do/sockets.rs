@@ -17,21 +17,21 @@ use crate::thread::{Attachment, PeerId};
 use crate::platform::Socket;
 use crate::platform::http::EventStream;
 
-/// What closed streams may have that their readers have still to take. Beyond it those that have most are cut.
+/// How many bytes closed streams may still hold for slow readers. Beyond it the largest are cut off.
 const DRAINING_BYTES_MAX: u64 = 16 << 20;
 
 const HUNG: &str = "what was sent is not read";
 
-/// Sockets, and streams of events. A stream lives as long as the object does.
+/// Sockets, and streams of events. A stream lives only as long as the object.
 pub struct Sockets {
     open: LiteMap<PeerId, Open>,
-    /// Streams that were given their end, and what was untaken of each when it was last looked.
+    /// Streams that are ending, and how much of each was untaken at the last check.
     draining: Vec<(EventStream, u64)>,
 }
 
 pub struct Open {
     line: Line,
-    /// Set once the thread knows of it. Until then, what goes to all of them is not for this one.
+    /// Set once the thread knows of the socket. Until then it is not sent frames that go to all.
     dialect: Option<Dialect>,
 }
 
@@ -49,20 +49,20 @@ enum Line {
 }
 
 object! {
-    /// What hibernation leaves of a socket.
+    /// The state of a socket that hibernation keeps.
     pub struct Attached {
-        /// Its id.
+        /// The connection's id.
         pub id: String = "id",
-        /// What the thread keeps with it.
+        /// The thread's attachment to it.
         pub attachment: Attachment = "attachment",
-        /// The requests of a stock client's socket, and the turns that they are sent.
+        /// The requests of a stock client's socket, and the turns that they follow.
         pub requests: Option<Json> = "requests" optional,
     }
 }
 
 impl Sockets {
-    /// Those that outlived the object that accepted them; and those that were lost before they were told
-    /// that they are connected.
+    /// Returns the sockets that outlived the previous object, and those that it accepted but never told that
+    /// they are connected.
     pub fn new(sockets: Vec<Socket>) -> (Self, Vec<Socket>) {
         let mut lost = Vec::new();
         let mut open = LiteMap::new();
@@ -116,7 +116,7 @@ impl Sockets {
         self.streams().map(|(peer, stream)| (peer.clone(), stream.untaken())).collect_vec()
     }
 
-    /// Keeps streams open through what closes silent connections, and cuts those that were given their end and whose
+    /// Sends a keep-alive to streams, so that no proxy closes them as idle. Cuts off ending streams whose
     /// reader has taken nothing since the last time.
     pub fn beat(&mut self) {
         let comment = Uint8Array::from(events::COMMENT.as_bytes());
@@ -132,7 +132,7 @@ impl Sockets {
         });
     }
 
-    /// Ends a stream once its reader has all that it was sent.
+    /// Ends a stream once its reader has taken everything.
     fn drain(&mut self, stream: EventStream) {
         stream.close();
         self.draining.retain(|(stream, _)| stream.untaken() > 0);
@@ -148,12 +148,12 @@ impl Sockets {
         }
     }
 
-    /// The connection of a socket, and the dialect that its client speaks.
+    /// Returns a socket's connection, and the dialect that its client speaks.
     pub fn peer(socket: &Socket) -> Option<(PeerId, Dialect)> {
         attached(socket).map(|Attached { id, attachment, .. }| (Rc::from(id), attachment.dialect))
     }
 
-    /// Forgets it, and its requests.
+    /// Removes a connection and its requests.
     pub fn remove(&mut self, peer: &PeerId) {
         self.open.remove(peer);
         self.open.retain(|id, _| socket_of(id).is_none_or(|(socket, _)| socket != &**peer));
@@ -172,7 +172,7 @@ impl Sockets {
         self.open.values().any(|open| open.speaks(dialect))
     }
 
-    /// One string for all of them. A socket that takes no more is told of by the runtime.
+    /// Sends one shared string to all. The runtime reports sockets that take no more.
     pub fn send_to_all(&self, dialect: Dialect, request_id: Option<&str>, frame: &str) {
         let text = frame;
         let frame = if dialect.is_stream() { Encoded::of_stream(frame) } else { Encoded::of_socket(frame) };
@@ -210,8 +210,8 @@ impl Sockets {
         }
     }
 
-    /// From here on the request is sent what goes to its turn. Its socket keeps that through hibernation, because a queued turn may wait
-    /// that long.
+    /// Attaches a request to its turn's frames. Its socket keeps this through hibernation, because a queued
+    /// turn may wait that long.
     fn attach_request(&mut self, peer: &PeerId, socket: &str, request: &str, attachment: Attachment) {
         let Attachment { dialect, follows: turn, .. } = attachment;
         if let Some(Line::Request { follows, .. }) = self.open.get_mut(peer).map(|open| &mut open.line) {
@@ -225,8 +225,8 @@ impl Sockets {
         self.keep(socket, None);
     }
 
-    /// Keeps with a socket what hibernation leaves of it: its attachment, the one that it has if there is no other, and
-    /// its requests.
+    /// Saves a socket's state for hibernation: its requests and the given attachment, or else its present
+    /// one.
     fn keep(&self, id: &str, attachment: Option<Attachment>) -> bool {
         let Some(Line::Socket(socket)) = self.open.get(id).map(|open| &open.line) else { return false };
         let kept = || attached(socket).map(|attached| attached.attachment);
@@ -244,7 +244,7 @@ impl Sockets {
         socket.serialize_attachment(&JsValue::from(to_json(&attached))).is_ok()
     }
 
-    /// Takes it out of those that are sent to. A stream is closed by that; a socket is still to be.
+    /// Removes a connection. Streams are closed by that; a socket is returned for the caller to close.
     pub fn close(&mut self, peer: &PeerId, code: CloseCode, reason: &str) -> Option<Socket> {
         let open =
             if socket_of(peer).is_some() { self.drop_request(peer)? } else { self.open.remove(peer)? };
@@ -262,7 +262,8 @@ impl Sockets {
             }
             Line::Stream(stream, _) => stream,
         };
-        // It was closed for what it has not taken; or a stock client lost what it was sent, and is to come again.
+        // It was closed because it did not read, or a stock client lost frames: either way it should come
+        // again.
         let is_lost = code == CloseCode::InternalError && dialect.stock().is_some();
         if is_lost || code == CloseCode::TooMany && stream.untaken() > 0 {
             stream.cut(reason);
@@ -282,12 +283,12 @@ impl Sockets {
 }
 
 impl Open {
-    /// Whether it is sent anything of what goes to all of a dialect.
+    /// Returns whether it is sent frames that go to all of a dialect.
     fn speaks(&self, dialect: Dialect) -> bool {
         self.dialect == Some(dialect) && (dialect.stock().is_none() || self.line.follows().is_some())
     }
 
-    /// Whether it is sent what is about this turn, or about none.
+    /// Returns whether it is sent a frame that is about this turn, or about none.
     fn is_sent(&self, dialect: Dialect, turn: Option<&str>) -> bool {
         self.speaks(dialect) && self.line.follows().is_none_or(|follows| turn == Some(follows))
     }
@@ -303,7 +304,7 @@ impl Open {
     }
 }
 
-/// A frame in JavaScript's memory: one for all that it goes to.
+/// A frame in JavaScript's memory, shared by all its receivers.
 enum Encoded {
     Text(JsString),
     Bytes(Uint8Array),
@@ -328,7 +329,8 @@ impl Line {
         }
     }
 
-    /// What begins or ends a run, under the name that its client gave it, if that is another than the turn's.
+    /// Returns a frame that begins or ends a run with the client's own name for the run, if that is not the
+    /// turn's.
     fn renamed(&self, dialect: Dialect, text: &str) -> Option<String> {
         dialect.stock().filter(|stock| *stock == Stock::AgUi)?;
         let run = match self {

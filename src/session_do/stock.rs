@@ -1,4 +1,4 @@
-//! Stock clients over HTTP, and the files that stand in what they send.
+//! Stock clients over HTTP, and the files inside their messages.
 
 use std::rc::Rc;
 
@@ -7,8 +7,7 @@ use js_sys::{Array, JsString, Uint8Array};
 use wasm_bindgen::JsCast;
 use web_sys::{Request, Response};
 
-use crate::dialect::ag_ui::events::place;
-use crate::dialect::ag_ui::{self, input};
+use crate::dialect::ag_ui::{self, input, place};
 use crate::dialect::ai_sdk::message::history;
 use crate::dialect::ai_sdk::request::body;
 use crate::dialect::{Asked, Dialect, Upload};
@@ -17,7 +16,8 @@ use crate::platform::http::{empty_response, header, read};
 use crate::platform::{log_failure, r2};
 use crate::protocol::limits::{FILE_BYTES_MAX, PAGE_BYTES_MAX, PAGE_MAX, STOCK_FRAME_BYTES_MAX};
 use crate::protocol::{
-    Block, CollectVec, Content, ErrorCode, Identity, Progress, StockRequest, TurnWanted, file_path, safe_name,
+    Block, CollectVec, Content, ErrorCode, Identity, Progress, Since, StockRequest, TurnWanted, file_path,
+    safe_name,
 };
 use crate::pump::Undone;
 use crate::thread::store::Records;
@@ -27,7 +27,7 @@ use super::api::{event_response, new_peer};
 use super::files::key;
 use super::shell::Shell;
 
-/// Takes what an AI SDK client sends, and answers with the chunks of the turn that comes of it.
+/// Takes a request of an AI SDK client, and answers with the chunks of the turn that it starts.
 pub async fn chat(shell: &Rc<Shell>, request: &Request, identity: Identity) -> Answer {
     let bytes = read(request.body(), &request.headers(), STOCK_FRAME_BYTES_MAX).await?;
     let text = str::from_utf8(&bytes).map_err(|_| bad_request("the body is not UTF-8"))?;
@@ -38,7 +38,7 @@ pub async fn chat(shell: &Rc<Shell>, request: &Request, identity: Identity) -> A
     follow(shell, identity, Dialect::AiSdkEvents, request)
 }
 
-/// Takes a run of an AG-UI client. One that was cut off goes on where it was.
+/// Takes a run of an AG-UI client. A client that was cut off continues where it was.
 pub async fn run(shell: &Rc<Shell>, request: &Request, identity: Identity) -> Answer {
     check_json(request)?;
     let bytes = read(request.body(), &request.headers(), STOCK_FRAME_BYTES_MAX).await?;
@@ -56,17 +56,17 @@ pub async fn run(shell: &Rc<Shell>, request: &Request, identity: Identity) -> An
     follow(shell, identity, Dialect::AgUiEvents, asked)
 }
 
-/// The turn of a run, from an offset on.
+/// Returns the request for the turn of a run, from an offset on.
 pub fn turn(run: &str, offset: Option<&str>) -> StockRequest {
     let from = offset.filter(|offset| !["", "-1"].contains(offset));
-    // What is no place is none of any run.
-    let from = from
-        .map(|offset| place(offset).unwrap_or((Progress { bytes: usize::MAX, ..Progress::default() }, 0)));
+    // A text that is not an offset is an unknown one.
+    let nowhere = || (Progress { bytes: usize::MAX, ..Progress::default() }, Since::Over);
+    let from = from.map(|offset| place::read(offset).unwrap_or_else(nowhere));
     let wants = TurnWanted::Turn(input::request_id(run), from);
     StockRequest { run: Some(run.to_owned()), answers: None, wants }
 }
 
-/// What an AG-UI client loads a thread with.
+/// Returns the messages for an AG-UI client that loads a thread.
 pub fn hydrated(shell: &Shell, limit: usize, before: u64) -> Result<String, Refused> {
     let (messages, more, run) = shell.read(|thread, records| {
         let page = records.before(thread.path(), before, limit, PAGE_BYTES_MAX)?;
@@ -76,7 +76,7 @@ pub fn hydrated(shell: &Shell, limit: usize, before: u64) -> Result<String, Refu
     Ok(ag_ui::history::history(&messages, run.as_deref(), next))
 }
 
-/// Shows the turn that runs, or the last; nothing, if there is none.
+/// Shows the running turn, or the last one; nothing if there is none.
 pub fn resume(shell: &Shell, identity: Identity) -> Answer {
     if !shell.has_begun() {
         return Ok(empty_response(204)?);
@@ -104,7 +104,8 @@ pub fn follow(shell: &Shell, identity: Identity, dialect: Dialect, request: Stoc
     Ok(response)
 }
 
-/// The newest messages before a place, oldest first, and the place before them if there are more.
+/// Returns the newest messages before a sequence number, oldest first, and where the next page begins if
+/// there are more.
 pub fn messages(shell: &Shell, before: u64) -> Result<(String, Option<String>), Refused> {
     let (messages, more) = shell.read(|thread, records| {
         let page = records.before(thread.path(), before, PAGE_MAX, PAGE_BYTES_MAX)?;
@@ -114,12 +115,12 @@ pub fn messages(shell: &Shell, before: u64) -> Result<(String, Option<String>), 
     Ok((history(&messages), next))
 }
 
-/// The files of a request, each as a string of its own.
+/// Returns the files of a request, each as a separate string.
 pub fn taken(text: &str, uploads: &[Upload]) -> Vec<JsString> {
     uploads.iter().map(|upload| text.get(upload.base64.clone()).unwrap_or_default().into()).collect_vec()
 }
 
-/// Stores the files of a message, which then names them.
+/// Stores the files of a message and replaces them by references.
 pub async fn store(
     shell: &Rc<Shell>,
     identity: &Identity,
@@ -148,7 +149,7 @@ pub async fn store(
             let message = format!("a file has {length} bytes; at most {FILE_BYTES_MAX} are allowed");
             return Err(Refused::fatal(413, ErrorCode::MessageTooLarge, &message));
         }
-        // The same message again names the same file.
+        // A message that is sent again gets the same file id.
         let (id, session_id) = (decoded.get(1).as_string().unwrap_or_default(), &shell.runtime.session_id);
         let (name, media_type) = (safe_name(name.as_deref().unwrap_or_default()), media_type.clone());
         (*url, *size) = (file_path(session_id, &id), Some(length));

@@ -1,4 +1,4 @@
-//! The thread's commits and reads as SQL on the object's own database.
+//! The thread's commits and reads, as SQL on the object's own database.
 
 mod forks;
 mod load;
@@ -28,7 +28,7 @@ pub struct Store {
     has_tables: Cell<bool>,
     has_files: Cell<bool>,
     rows_written: Cell<usize>,
-    /// Rows that could not be read and were logged, by table and key: each is logged once.
+    /// Unreadable rows that were logged, by table and key, so that each is logged once.
     logged: RefCell<Vec<(&'static str, u64)>>,
 }
 
@@ -54,8 +54,8 @@ impl Store {
         self.sql.database_size() as usize
     }
 
-    /// All of it or nothing. The journal's row is one statement and commits by itself, which is cheaper: it is written more often
-    /// than anything else.
+    /// Applies a commit, all or nothing. A journal write is a single statement and commits by itself, which
+    /// is cheaper; it is the most frequent write.
     pub fn apply(&self, commit: Commit) -> Result<(), StoreError> {
         let Commit(writes) = commit;
         if let [Write::Journal(_)] = writes.as_slice() {
@@ -143,7 +143,8 @@ impl Store {
         self.insert(FILES.name, &columns, "")
     }
 
-    /// With the last row the table goes: a session without files is as it was before the first.
+    /// The table is dropped with its last row, so that a session without files is as it was before the first
+    /// one.
     fn forget_files(&self, ids: &[String]) -> Result<(), StoreError> {
         if !self.has_files.get() {
             return Ok(());
@@ -157,7 +158,7 @@ impl Store {
         Ok(())
     }
 
-    /// A decision has its subject within its JSON. Rows of it that cannot be read stay as they are.
+    /// In a decision the subject is inside its JSON. Rows with unreadable JSON stay as they are.
     fn forget_author(&self, author: &str) -> Result<(), StoreError> {
         let forget = |statement: &str| self.run(statement, vec![author.into()]);
         forget("UPDATE bobbin_records SET author = NULL WHERE author = ?")?;
@@ -170,8 +171,8 @@ impl Store {
         Ok(())
     }
 
-    /// Drops the tables instead of their rows: a deletion costs the same for a thread of any length, and a session that begins anew
-    /// creates them as at first.
+    /// Drops the tables instead of deleting their rows: so a deletion costs the same for a thread of any
+    /// length, and a session that begins again creates them as at first.
     fn delete(&self, at: Millis, owed: &[u64]) -> Result<(), StoreError> {
         let note = self.note()?;
         let is_moved = self.catalog()?.has(MOVED.0, &[MOVED.1]);
@@ -181,7 +182,8 @@ impl Store {
         }
         self.has_tables.set(false);
         if self.has_files.get() {
-            // Uploads that are gone already keep their time: their bytes may still be arriving, and are deleted after that.
+            // Uploads that are already gone keep their time: their bytes may still be arriving, and are
+            // deleted after that.
             let gone = "UPDATE bobbin_files SET due = iif(state = 'coming', due, 0), state = 'gone' WHERE state <> 'gone'";
             self.run(gone, vec![])?;
         }
@@ -195,7 +197,7 @@ impl Store {
         self.upsert(DELETED.name, &columns)
     }
 
-    /// The digests of the ids that were used in this life of the session, and of those noted already.
+    /// Returns the digests of the ids that were used in this life of the session, and of those noted before.
     fn note(&self) -> Result<String, StoreError> {
         self.run(&DELETED.create(), vec![])?;
         let texts = |query: &str| -> Result<Vec<String>, StoreError> {
@@ -209,7 +211,7 @@ impl Store {
         Ok(digests(used.iter().map(String::as_str), &earlier.concat()))
     }
 
-    /// Each field is named, so that the compiler asks about a new one.
+    /// Every field is named here, so that the compiler complains if a new one is forgotten.
     fn append(&self, record: &Record) -> Result<(), StoreError> {
         let Record { seq, turn, message_id, request_id, created_at, content, kind } = record;
         let mut columns = vec![

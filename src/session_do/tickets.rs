@@ -1,5 +1,5 @@
-//! Credentials that stand in an address: for one upgrade each, or for streams of events. They live as long as the object is kept awake for them, and are
-//! gone with it: who loses one asks for another.
+//! Tickets: credentials inside an address, each for one upgrade or for streams of events. They exist only in
+//! memory, for which the object is kept awake; a client that loses one asks for another.
 
 use std::cell::RefCell;
 
@@ -10,12 +10,12 @@ use crate::protocol::{Identity, Millis};
 #[derive(Default)]
 pub struct Tickets(RefCell<Vec<Ticket>>);
 
-/// What a ticket is good for.
+/// The purpose of a ticket.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// One socket.
     Socket,
-    /// Any number of streams of events: a browser connects again with the same address.
+    /// Any number of streams of events, because a browser reconnects with the same address.
     Events,
 }
 
@@ -27,7 +27,7 @@ struct Ticket {
 }
 
 impl Tickets {
-    /// The ticket and when it expires; `None` if too many wait.
+    /// Returns a ticket and its expiry; `None` if too many are unused.
     pub fn issue(&self, now: Millis, identity: Identity, purpose: Purpose) -> Option<(String, Millis)> {
         let mut tickets = self.0.borrow_mut();
         tickets.retain(|ticket| ticket.expires_at > now);
@@ -47,7 +47,8 @@ impl Tickets {
         self.0.borrow().iter().any(|ticket| ticket.expires_at > now)
     }
 
-    /// Who the ticket is for. A ticket for a socket is used up by this, so that one that was seen in an address is worth nothing.
+    /// Returns the identity that a ticket stands for. A ticket for a socket is used up by this, so an address
+    /// that somebody saw is worth nothing.
     pub fn redeem(&self, now: Millis, name: &str, purpose: Purpose) -> Option<Identity> {
         let mut tickets = self.0.borrow_mut();
         let is_it = |ticket: &Ticket| ticket.name == name && ticket.purpose == purpose;

@@ -1,4 +1,4 @@
-//! The call of a model's endpoint: by the service binding, if there is one, else by the network.
+//! The call of a model's endpoint: over the service binding if there is one, otherwise over the network.
 
 use js_sys::futures::JsFuture;
 use js_sys::{Function, Promise, Reflect};
@@ -19,19 +19,19 @@ thread_local! {
     static IS_WARNED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
-/// Bytes read of an upstream's error body.
+/// How many bytes of an endpoint's error body are read.
 const ERROR_BODY_BYTES_MAX: usize = 16 * 1024;
-/// Some hosts refuse a request that names no client.
+/// Some hosts refuse a request without a user agent.
 const USER_AGENT: &str = concat!("bobbin/", env!("CARGO_PKG_VERSION"));
 
-/// What is sent to the endpoint.
+/// A request to the endpoint.
 pub struct Sent {
     pub headers: Vec<(String, Option<String>)>,
     pub service_headers: Vec<(&'static str, String)>,
     pub body: Body,
 }
 
-/// A reader of the endpoint's answer, which is a success; none if it has no body.
+/// Calls the endpoint. Returns a reader of a successful response; `None` if that has no body.
 pub async fn ask(
     runtime: &Runtime,
     mut url: String,
@@ -39,7 +39,7 @@ pub async fn ask(
     signal: Option<&AbortSignal>,
 ) -> Result<Option<BodyReader>, Refusal> {
     let refused = |refusal: Refusal, why: &str| {
-        // What is thrown may repeat a header.
+        // Exceptions may repeat a header, so secrets are removed from them.
         let mut secrets = Secrets::default();
         sent.headers
             .iter()
@@ -70,7 +70,7 @@ pub async fn ask(
     Err(Refusal::Redirects)
 }
 
-/// A reader of the answer of a model of the binding `AI`; `input` and `options` are JSON.
+/// Calls a model of the binding `AI`, with `input` and `options` as JSON. Returns a reader of the response.
 pub async fn ask_model(
     runtime: &Runtime,
     model: &str,
@@ -86,8 +86,8 @@ pub async fn ask_model(
     }
 }
 
-/// Where a redirect leads. A conversation goes to no other origin than the one that was set, and a
-/// redirect that makes a `GET` of its request leads nowhere.
+/// Returns the target of a redirect. The conversation is sent to no other origin than the configured one, and
+/// a redirect that would turn the request into a `GET` is refused.
 fn redirected(response: &Response, url: &str) -> Result<String, Refusal> {
     if let Some(body) = response.body() {
         let _ = body.cancel();
@@ -103,7 +103,7 @@ fn redirected(response: &Response, url: &str) -> Result<String, Refusal> {
     }
 }
 
-/// Redirects are not followed by the runtime: it would send the key to another origin.
+/// The runtime must not follow redirects, because it would send the key to another origin.
 fn http_request(
     runtime: &Runtime,
     url: &str,
@@ -133,18 +133,18 @@ fn http_request(
     Request::new_with_str_and_init(url, &init)
 }
 
-/// What is bound as `AGENT_SERVICE`: a service, an entrypoint out of `ctx.exports` (whose type is
-/// "function"), or any object that can fetch.
+/// The binding `AGENT_SERVICE`: a service, an entrypoint of `ctx.exports` (whose type is "function"), or any
+/// object with a `fetch`.
 struct Service {
     bound: JsValue,
     fetch: Function,
 }
 
 impl Service {
-    /// `None` if nothing is bound.
+    /// Returns the service; `None` if nothing is bound.
     ///
     /// # Errors
-    /// If what is bound cannot be called: the network is no substitute for it.
+    /// If the binding cannot be called. The network would not be a substitute for it.
     fn of(runtime: &Runtime) -> Result<Option<Service>, String> {
         let bound = binding(&runtime.env, variables::AGENT_SERVICE).map_err(|thrown| describe(&thrown))?;
         if bound.is_null() || bound.is_undefined() || bound.as_string().is_some_and(|text| text.is_empty()) {
@@ -161,8 +161,8 @@ impl Service {
     }
 }
 
-/// Warns once where an entrypoint of this worker would not learn that its caller has gone. Of another worker's flags
-/// nothing is known here.
+/// Warns once if an entrypoint of this worker cannot notice that its caller has gone. The flags of other
+/// workers are not known here.
 fn warn_without_signal(runtime: &Runtime, bound: &JsValue) {
     let name = Reflect::get(bound, &"constructor".into()).and_then(|of| Reflect::get(&of, &"name".into()));
     let is_ours = name.ok().and_then(|name| name.as_string()).is_some_and(|name| name != "Object");

@@ -32,9 +32,9 @@ pub struct Workerd {
     on_stream_left: Closure<dyn FnMut(String)>,
     on_beat: Closure<dyn FnMut()>,
     is_beating: bool,
-    /// Rows that were written until a turn ended last.
+    /// How many rows had been written when the last turn ended.
     rows_before: usize,
-    /// The timers that are armed, the earliest last.
+    /// The armed timers, the earliest last.
     timers: Vec<JsValue>,
 }
 
@@ -67,12 +67,12 @@ impl Workerd {
         }
     }
 
-    /// The earliest timer has fired.
+    /// Removes the earliest timer, which has fired.
     pub fn timer_fired(&mut self) {
         self.timers.pop();
     }
 
-    /// Opens a stream of events. What is sent to this peer is written to it.
+    /// Opens a stream of events. Everything that this peer is sent is written to it.
     pub fn open_stream(&mut self, peer: &PeerId) -> Result<ReadableStream, JsValue> {
         let (body, stream) = EventStream::open(peer, self.on_stream_left.as_ref())?;
         self.sockets.add_stream(peer.clone(), stream);
@@ -227,7 +227,7 @@ impl Platform for Workerd {
         }
         if let (Some(own), Log::Event(event, _)) = (self.runtime.own.clone(), line) {
             let event = to_json(event);
-            // Later: what it asks of the thread in turn must find it at rest.
+            // The hook runs later: it may ask something of the thread, which must be idle then.
             self.spawn(Box::pin(async move { own.tell(&event) }));
         }
     }

@@ -1,4 +1,4 @@
-//! Who may do what, and how often.
+//! Access to a thread: what a caller may do, and how often.
 
 use litemap::LiteMap;
 
@@ -18,14 +18,14 @@ const NOT_YOURS: &str = "this session is not yours";
 pub(super) const EXPIRED: &str = "the credential has expired; connect again with a fresh one";
 const UNREAD_YET: &str =
     "you have yet to read much of what you were sent; read it, answer its checks and ask again";
-/// What a client is told that has asked for too many bytes of a thread in a minute.
+/// The text that a client gets once it has read too many bytes of a thread within a minute.
 pub const READ_TOO_MUCH: &str = "too many bytes of this session in a minute; wait a moment and ask again";
 
-/// Which events a connection is sent.
+/// The events that a connection is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Follows {
     Everything,
-    /// Those of one turn, by its `requestId`.
+    /// The events of one turn, by its `requestId`.
     Turn(String),
     Nothing,
 }
@@ -34,19 +34,19 @@ pub(super) enum Follows {
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
     pub(super) identity: Identity,
-    /// What its subject has set of a session that nobody has begun.
+    /// Settings that its subject chose for a session that nobody has begun.
     pub(super) draft: Option<Draft>,
     pub(super) dialect: Dialect,
     pub(super) follows: Follows,
     pub(super) account: Account,
-    /// Whether a request of its that is aborted leaves its turn running.
+    /// Whether its turn goes on when its request is aborted.
     pub(super) detaches: bool,
-    /// What the client calls the run that it is sent.
+    /// The client's name for the run that it is sent.
     pub(super) run: Option<String>,
     invalid_frames: u64,
 }
 
-/// What somebody has used of an allowance: a bucket that drains evenly, a full one within a minute.
+/// How much of an allowance is used up: a leaky bucket, which a minute empties when it is full.
 #[derive(Clone, Copy, Debug)]
 struct Used {
     thousandths: u64,
@@ -82,7 +82,7 @@ impl Peer {
 }
 
 impl Thread {
-    /// Whether a frame may be handled; if not, its sender is told.
+    /// Returns whether a frame may be handled. If not, its sender is told why.
     pub(super) fn admits(&mut self, now: Millis, origin: Origin<'_>, frame: &ClientFrame) -> bool {
         let peer = origin.peer;
         let Some(Peer { identity, .. }) = self.peers.get(peer) else { return false };
@@ -107,9 +107,8 @@ impl Thread {
         false
     }
 
-    /// Whether it is counted as a message: it starts a turn or goes on with one, is sent on to all, or is answered by a
-    /// snapshot.
-    /// A cancel is always heard.
+    /// Returns whether a frame counts against the allowance of messages: it starts or continues a turn, is
+    /// sent on to all, or is answered by a snapshot. A cancel never counts, so it is always heard.
     fn is_costly(&self, frame: &ClientFrame) -> bool {
         match frame {
             ClientFrame::Message { .. }
@@ -155,7 +154,7 @@ impl Thread {
         self.peers.values().filter_map(|peer| peer.identity.expires_at).min()
     }
 
-    /// Why somebody may not connect.
+    /// Returns why a caller may not connect.
     #[must_use]
     pub fn refuses(&self, now: Millis, identity: &Identity) -> Option<(CloseCode, &'static str)> {
         if identity.has_expired(now) {
@@ -171,14 +170,14 @@ impl Thread {
         has_read_too_much.then_some((CloseCode::TooMany, READ_TOO_MUCH))
     }
 
-    /// Whether somebody has been sent as much of the thread as may be asked for in a minute.
+    /// Returns whether a caller has used up its allowance of bytes to read.
     #[must_use]
     pub fn has_read_too_much(&self, now: Millis, who: &str) -> bool {
         !self.rates.read_bytes.has_room(now, who, self.config.read_bytes_per_minute, 1)
     }
 
-    /// Whether a frame that asks for more of the thread is refused: its sender has had too much, or has yet to read
-    /// much of it.
+    /// Returns whether a request for more of the thread is refused, because its sender has used up its
+    /// allowance or has too many bytes still to read.
     pub(super) fn refuses_read(&mut self, now: Millis, origin: Origin<'_>) -> bool {
         let Some(Peer { identity, account, .. }) = self.peers.get(origin.peer) else { return true };
         let why = if self.has_read_too_much(now, &payer(origin.peer, identity)) {
@@ -203,7 +202,7 @@ impl Thread {
         self.rates.read_bytes.count(now, who, self.config.read_bytes_per_minute, bytes);
     }
 
-    /// Whether one more socket fits.
+    /// Returns whether one more socket fits.
     fn has_room(&self, identity: &Identity) -> bool {
         let is_same = |peer: &&Peer| identity.subject.is_some() && peer.identity.subject == identity.subject;
         self.peers.len() < self.config.sockets_max
@@ -213,7 +212,7 @@ impl Thread {
     /// Closes a socket, if it is open.
     pub(super) fn dismiss(&mut self, id: &PeerId, code: CloseCode, reason: &'static str) {
         let Some(peer) = self.peers.remove(id) else { return };
-        // What a stream has not taken is dropped with it.
+        // Whatever a stream has not taken yet is dropped with it.
         if !peer.dialect.is_stream() && socket_of(id).is_none() {
             self.owes_on(id.clone(), &peer.account);
         }
@@ -240,7 +239,7 @@ impl Thread {
 }
 
 impl Rate {
-    /// Takes one out of somebody's allowance, if there is one left.
+    /// Takes one unit from an allowance, if one is left.
     fn take(&mut self, now: Millis, who: &str, per_minute: u64) -> bool {
         let has_room = self.has_room(now, who, per_minute, 1);
         if has_room {
@@ -254,12 +253,11 @@ impl Rate {
         used.saturating_add(wanted.saturating_mul(1_000)) <= per_minute.saturating_mul(1_000)
     }
 
-    /// Counts what was taken, also beyond the allowance, but never so much that a minute would not be enough to
-    /// get back into it.
+    /// Counts usage even beyond the allowance, but caps it so that one minute is always enough to recover.
     fn count(&mut self, now: Millis, who: &str, per_minute: u64, taken: u64) {
         let used = self.0.get(who).map(|used| used.left_at(now, per_minute));
         if used.is_none() {
-            // Whoever has used nothing need not be remembered.
+            // An empty bucket is the same as none.
             self.0.retain(|_, used| used.left_at(now, per_minute) > 0);
         }
         let used = used.unwrap_or_default().saturating_add(taken.saturating_mul(1_000));
@@ -270,13 +268,14 @@ impl Rate {
 
 impl Used {
     fn left_at(self, now: Millis, per_minute: u64) -> u64 {
-        // A minute has 60,000 ms, and what is counted 1,000 thousandths.
+        // A minute has 60,000 ms, and usage is counted in thousandths.
         let drained = now.saturating_sub(self.counted_at).saturating_mul(per_minute) / 60;
         self.thousandths.saturating_sub(drained)
     }
 }
 
-/// Whose allowance is used: the subject's, shared by all its connections, or else that of the connection.
+/// Returns the key of the allowance that pays: all connections of a subject share one, and a connection
+/// without a subject has its own.
 fn payer(peer: &PeerId, identity: &Identity) -> String {
     let socket = socket_of(peer).map_or(&**peer, |(socket, _)| socket);
     identity.subject.clone().unwrap_or_else(|| socket.to_owned())

@@ -11,28 +11,28 @@ pub struct Answer {
     text: String,
     pub(super) blocks: Vec<PlacedBlock>,
     open: Option<(Block, String)>,
-    /// How many events its blocks have been: each block that was finished, took another's place, was decided upon or
-    /// dropped.
+    /// The number of block events so far: a block was finished, replaced, decided on or dropped.
     pub(super) events: u64,
-    /// How many of them were stored when a crash broke the answer off; `None` if none did, or no block was open.
+    /// The number of events that were stored when a crash broke the answer off; `None` if there was no crash,
+    /// or no block was open.
     broken_at: Option<u64>,
     text_json_bytes: usize,
     pub(super) blocks_json_bytes: usize,
     open_json_bytes: usize,
-    /// The block that was open last and is not to be finished, and the [`Progress`] of a client that holds what was before.
+    /// The open block that was dropped last, and the [`Progress`] of a client that holds everything before
+    /// it.
     dropped: Option<(Progress, Block, String)>,
 }
 
-/// More events than the blocks of an answer can be between two writes of its journal.
+/// More events than an answer can have between two writes of its journal.
 const LOST_EVENTS: u64 = 1 << 32;
 
-/// One part of what a client lacks that holds only the beginning of an answer, and the client's
-/// [`Progress::blocks`] once it has it.
+/// One missing part of an answer, and the client's [`Progress::blocks`] once it has received it.
 #[derive(Debug, PartialEq)]
 pub struct Missing<'a> {
-    /// What is missing.
+    /// The part.
     pub piece: Piece<'a>,
-    /// How many events of blocks the client then has.
+    /// The number of block events that the client has then.
     pub blocks: u64,
 }
 
@@ -48,24 +48,24 @@ pub enum Piece<'a> {
         /// The block.
         block: &'a Block,
     },
-    /// A block that still grows begins.
+    /// The beginning of a block that still grows.
     Begin {
         /// Its place among the answer's blocks that are not text.
         index: usize,
-        /// The block without what grows.
+        /// The block without the field that grows.
         block: &'a Block,
     },
     /// More of the block that still grows.
     Grow {
         /// Its place among the answer's blocks that are not text.
         index: usize,
-        /// What the client lacks of it.
+        /// The text that the client lacks.
         delta: &'a str,
     },
 }
 
 impl Answer {
-    /// An answer as it is stored while it runs.
+    /// Restores an answer from what is stored while it runs.
     #[must_use]
     pub fn new(text: String, blocks: Vec<PlacedBlock>, growing: Option<Growing>) -> Self {
         let Growing { block, grown, events } =
@@ -88,8 +88,8 @@ impl Answer {
         answer
     }
 
-    /// An answer with this content. Its text blocks become the text, and the others get their places in it.
-    /// `events` is what [`Answer::events`] was.
+    /// Returns an answer with this content. Text blocks become its text, and each other block keeps its place
+    /// in it. `events` must be the earlier result of [`Answer::events`].
     #[must_use]
     pub fn from_content(content: &Content, events: Option<&BlockEvents>) -> Self {
         let mut answer = Answer::default();
@@ -113,7 +113,7 @@ impl Answer {
         answer
     }
 
-    /// What is stored of it while it runs.
+    /// Returns the parts to store while the answer runs.
     #[must_use]
     pub fn stored(&self) -> (String, Vec<PlacedBlock>, Option<Growing>) {
         let (block, grown) = self.open.clone().unzip();
@@ -122,7 +122,8 @@ impl Answer {
         (self.text.clone(), self.blocks.clone(), (!is_plain).then_some(growing))
     }
 
-    /// The events of its blocks; `None` if each block is the one of its place.
+    /// Returns the events of its blocks; `None` if they follow from the blocks alone, because event and block
+    /// numbers agree.
     #[must_use]
     pub fn events(&self) -> Option<BlockEvents> {
         let of_blocks = self.blocks.iter().map(|placed| (placed.first, placed.last));
@@ -133,8 +134,9 @@ impl Answer {
         })
     }
 
-    /// A crash broke it off. What becomes of its open block is an event whose number was not given before: a client
-    /// that was sent events which the crash lost would count as up to date.
+    /// Notes that a crash broke the answer off. Clients may have been sent events that the crash lost. So the
+    /// next event gets a number that no lost event can have had; otherwise such a client would seem up to
+    /// date.
     pub fn break_off(&mut self) {
         if self.open.is_some() {
             self.broken_at = Some(self.events);
@@ -142,42 +144,42 @@ impl Answer {
         }
     }
 
-    /// Whether a client that holds so many events was sent some that a crash lost.
+    /// Returns whether a client that holds this many events was sent some that a crash lost.
     fn has_lost(&self, held: Progress) -> bool {
         self.broken_at.is_some_and(|at| (1..=LOST_EVENTS).contains(&held.blocks.saturating_sub(at)))
     }
 
-    /// The text, without the other blocks.
+    /// Returns the text, without the other blocks.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The block that still grows, without what grows, and that.
+    /// Returns the open block without the field that grows, and that field's text so far.
     #[must_use]
     pub fn open(&self) -> Option<(&Block, &str)> {
         self.open.as_ref().map(|(block, grown)| (block, grown.as_str()))
     }
 
-    /// How many finished blocks it has that are not text. The next one has this index.
+    /// Returns how many finished blocks other than text there are, which is also the index of the next one.
     #[must_use]
     pub fn block_count(&self) -> usize {
         self.blocks.len()
     }
 
-    /// The [`Progress::blocks`] of a client that holds them all.
+    /// Returns the [`Progress::blocks`] of a client that holds all block events.
     #[must_use]
     pub fn block_events(&self) -> u64 {
         self.events
     }
 
-    /// A string where there is only text, else all finished blocks in order, text among them.
+    /// Returns a string if there is only text, otherwise all finished blocks in order, text among them.
     #[must_use]
     pub fn content(&self) -> Content {
         self.blocks().map_or_else(|| Content::Text(self.text.clone()), Content::Blocks)
     }
 
-    /// All finished blocks in order, text among them; `None` if there is only text.
+    /// Returns all finished blocks in order, text among them; `None` if there is only text.
     #[must_use]
     pub fn blocks(&self) -> Option<Vec<Block>> {
         if self.blocks.is_empty() {
@@ -199,8 +201,8 @@ impl Answer {
         Some(all)
     }
 
-    /// What comes after `held`, in order; `None` if no client of this answer can hold that. Each part that a client
-    /// takes brings it forward, so one that is cut off at every frame comes to the end as well.
+    /// Returns everything after `held`, in order; `None` if no client of this answer can hold `held`. Each
+    /// part moves the client forward, so even one that is cut off after every frame gets to the end.
     #[must_use]
     pub fn rest(&self, held: Progress) -> Option<Vec<Missing<'_>>> {
         if held.blocks > self.events || self.has_lost(held) || !self.is_beginning(held) {
@@ -208,7 +210,7 @@ impl Answer {
         }
         let mut left: Vec<(u64, usize, &PlacedBlock)> = Vec::new();
         for (index, placed) in self.blocks.iter().enumerate() {
-            // A block that is new to the client comes as it is now, and once.
+            // A block that is new to the client is sent once, in its present form.
             let event = if placed.first > held.blocks { placed.first } else { placed.last };
             if event > held.blocks {
                 left.push((event, index, placed));
@@ -217,7 +219,8 @@ impl Answer {
         left.sort_unstable_by_key(|(event, ..)| *event);
         let (mut missing, mut at) = (Vec::new(), held.bytes);
         for (nth, (_, index, placed)) in left.iter().enumerate() {
-            // What lies between two of them was dropped, or has been sent as it is now.
+            // Events between two parts were dropped, or are covered by a block that is sent in its present
+            // form.
             let before =
                 |nth: usize| left.get(nth).map_or(self.events, |(event, ..)| event.saturating_sub(1));
             if placed.first > held.blocks {
@@ -249,14 +252,15 @@ impl Answer {
         Some(missing)
     }
 
-    /// Whether a client of this answer can hold that much of its text and its finished blocks.
+    /// Returns whether `held` is a possible beginning of this answer's text and finished blocks.
     fn is_beginning(&self, held: Progress) -> bool {
         self.blocks.iter().all(|placed| {
             if placed.first <= held.blocks { placed.at <= held.bytes } else { placed.at >= held.bytes }
         })
     }
 
-    /// Whether a client may hold more of a block that is open for it than this answer has, which broke off in a crash.
+    /// Returns whether a client may hold more of an open block than this answer has, because a crash broke it
+    /// off.
     #[must_use]
     pub fn may_lack(&self, held: Progress) -> bool {
         let Some(bytes) = held.open else { return false };
@@ -265,7 +269,8 @@ impl Answer {
         thought.is_none_or(|thought| thought.get(..bytes).is_none())
     }
 
-    /// The answer's beginning, with at most `bytes_max` bytes of text and no open block, as a client may hold it.
+    /// Returns the answer's beginning, as a client may hold it: at most `bytes_max` bytes of text and no open
+    /// block.
     #[must_use]
     pub fn head(&self, bytes_max: usize) -> Answer {
         let end = self.text.floor_char_boundary(bytes_max);
@@ -279,7 +284,7 @@ impl Answer {
         Answer { events, ..head }
     }
 
-    /// The part of the answer that a client holds.
+    /// Returns the part of the answer that a client holds.
     #[must_use]
     pub fn at(&self, held: Progress) -> Answer {
         let text = self.text.get(..held.bytes).unwrap_or(&self.text).to_owned();
@@ -287,7 +292,7 @@ impl Answer {
             self.blocks.iter().cloned().partition(|placed| placed.first <= held.blocks);
         let mut at = Answer::new(text, blocks, None);
         at.events = held.blocks;
-        // One with an event in between is another block, unless a crash broke the answer off there.
+        // If an event lies in between, it is another block, unless a crash broke the answer off there.
         let is_next =
             |placed: &&PlacedBlock| placed.first == held.blocks.saturating_add(1) || self.broken_at.is_some();
         let next = later.iter().min_by_key(|placed| placed.first).filter(is_next).map(|placed| &placed.block);
@@ -298,7 +303,7 @@ impl Answer {
                 at.begin(block.clone());
                 at.grow(grown.get(..bytes).unwrap_or(grown));
             }
-            // It was a thought that was dropped: what it said is not told again, only that it ends.
+            // A thought was dropped. The client is told only that it ends, and not its text once more.
             (Some(1..), None) => {
                 at.begin(Block::thinking(""));
                 at.grow(" ");
@@ -308,7 +313,7 @@ impl Answer {
         at
     }
 
-    /// The part of the answer with so many bytes of text, and of the block that is open.
+    /// Returns the part of the answer up to this many bytes of its text and of its open block.
     #[must_use]
     pub fn sent(&self, bytes: usize, open_bytes: usize) -> Answer {
         let mut sent = self.head(bytes);
@@ -319,7 +324,8 @@ impl Answer {
         sent
     }
 
-    /// As [`Answer::sent`]. A block that was dropped is open for stock clients until they are sent what comes next.
+    /// Like [`Answer::sent`], but a dropped block stays open, as it does for stock clients until they are
+    /// sent the next part.
     #[must_use]
     pub fn shown(&self, bytes: usize, open_bytes: usize) -> Answer {
         let mut sent = self.sent(bytes, open_bytes);
@@ -332,34 +338,35 @@ impl Answer {
         sent
     }
 
-    /// The progress of a client that holds this answer's text and finished blocks.
+    /// Returns the progress of a client that holds this answer's text and finished blocks.
     #[must_use]
     pub fn held(&self, turn: u64) -> Progress {
         Progress { turn, bytes: self.text.len(), blocks: self.block_events(), open: None }
     }
 
-    /// As much of a text as fits in, so that the frame of the answer's end is not too large for clients.
+    /// Returns as much of a text as fits, so that the frame with the whole answer stays within the clients'
+    /// limit.
     #[must_use]
     pub fn fitting<'a>(&self, text: &'a str) -> &'a str {
         let room = ANSWER_BYTES_MAX.saturating_sub(self.json_bytes(!self.has_blocks()));
-        // An end names its text a second time if it has blocks.
+        // The frame at the end holds the text twice if there are blocks.
         fitting(text, if self.has_blocks() { room / 2 } else { room })
     }
 
-    /// As much of what the open block grows by as fits in.
+    /// Returns as much of the open block's growth as fits.
     #[must_use]
     pub fn fitting_growth<'a>(&self, more: &'a str) -> &'a str {
         fitting(more, ANSWER_BYTES_MAX.saturating_sub(self.json_bytes(false)))
     }
 
-    /// Whether a block fits in, so that the answer stays within [`ANSWER_BYTES_MAX`].
+    /// Returns whether the answer stays within [`ANSWER_BYTES_MAX`] with this block.
     #[must_use]
     pub fn fits(&self, block: &Block) -> bool {
         let others = self.json_bytes(false).saturating_sub(self.open_json_bytes);
         others.saturating_add(block_json_bytes(block)) <= ANSWER_BYTES_MAX
     }
 
-    /// Whether nothing of it has come.
+    /// Returns whether it has no text, no block and no open block.
     pub(super) fn is_empty(&self) -> bool {
         self.text.is_empty() && self.blocks.is_empty() && self.open.is_none() && self.events == 0
     }
@@ -374,14 +381,15 @@ impl Answer {
         self.text_json_bytes.saturating_add(in_blocks).saturating_add(blocks)
     }
 
-    /// Takes more text.
+    /// Appends text.
     pub fn push_text(&mut self, text: &str) {
         self.text.push_str(text);
         self.text_json_bytes = self.text_json_bytes.saturating_add(json_bytes(text));
     }
 
-    /// Takes a finished block, which is the whole of the open one if there is one. Data with the name and the id of
-    /// an earlier block takes its place, and so does a call that is now to be approved. Returns the block's index.
+    /// Adds a finished block, which replaces the open one if there is one. Data with the name and the id of
+    /// an earlier block replaces that block, and so does a call that now asks for an approval. Returns the
+    /// block's index.
     pub fn push_block(&mut self, block: Block) -> usize {
         self.end();
         let replaced =
@@ -398,13 +406,13 @@ impl Answer {
         self.blocks.len().saturating_sub(1)
     }
 
-    /// Whether a block fits in beside the one that is open.
+    /// Returns whether a block of this size fits beside the open one.
     #[must_use]
     pub fn has_room(&self, bytes: usize) -> bool {
         self.json_bytes(false).saturating_add(bytes) <= ANSWER_BYTES_MAX
     }
 
-    /// Adds a finished block before the one that is open, if there is one.
+    /// Adds a finished block before the open one, if there is one.
     pub(super) fn place(&mut self, block: Block) {
         self.blocks_json_bytes = self.blocks_json_bytes.saturating_add(block_json_bytes(&block));
         self.events = self.events.saturating_add(1);
@@ -412,24 +420,24 @@ impl Answer {
         self.blocks.push(PlacedBlock { at: self.text.len(), block, first, last });
     }
 
-    /// Takes the beginning of a block that grows.
+    /// Opens a block that grows.
     pub fn begin(&mut self, block: Block) {
         self.open_json_bytes = block_json_bytes(&block);
         self.open = Some((block, String::new()));
     }
 
-    /// Takes more of the block that is open.
+    /// Appends to the open block.
     pub fn grow(&mut self, more: &str) {
         if let Some((block, grown)) = &mut self.open {
             grown.push_str(more);
-            // A call's input is JSON as it is.
+            // The input of a call is JSON already, so it needs no escaping.
             let is_text = block.as_thinking().is_some();
             let bytes = if is_text { json_bytes(more) } else { more.len() };
             self.open_json_bytes = self.open_json_bytes.saturating_add(bytes);
         }
     }
 
-    /// The open block is not to be finished. A later block that is begun is another one.
+    /// Drops the open block, which will never be finished. A block that is begun later is another one.
     pub fn drop_open(&mut self) {
         if let Some((block, grown)) = self.open.take() {
             let before = Progress { turn: 0, bytes: self.text.len(), blocks: self.events, open: None };
@@ -439,7 +447,7 @@ impl Answer {
         }
     }
 
-    /// The thought that is open, as far as it came.
+    /// Returns the open thought as far as it came.
     #[must_use]
     pub fn thought(&self) -> Option<Block> {
         match self.open()? {
@@ -450,14 +458,14 @@ impl Answer {
         }
     }
 
-    /// Leaves out the block that is open at the answer's end: half of a call's input is of no use to anybody.
+    /// Removes the block that is open at the answer's end: half of a call's input is of no use to anybody.
     pub fn end(&mut self) {
         self.open = None;
         self.open_json_bytes = 0;
     }
 }
 
-/// A block without the field that grows, as clients are told of its beginning.
+/// Returns a block without the field that grows, as clients are told of its beginning.
 #[must_use]
 pub fn begun(block: &Block) -> Json {
     let mut json = Json::parse(&to_json(block)).unwrap_or(Json::Null);
@@ -474,7 +482,7 @@ fn is_replaced(earlier: &Block, later: &Block) -> bool {
         (Block::Data { name, id: Some(id), .. }, Block::Data { name: other_name, id: Some(other), .. }) => {
             name == other_name && id == other
         }
-        // An agent may ask for an approval once it has told of the call.
+        // An agent may announce a call first and ask for its approval later.
         (Block::ToolUse { id, approval: None, .. }, Block::ToolUse { id: other, approval: Some(_), .. }) => {
             id == other
         }
@@ -482,7 +490,7 @@ fn is_replaced(earlier: &Block, later: &Block) -> bool {
     }
 }
 
-/// As much of a text as fits into so many bytes of a JSON string.
+/// Returns as much of a text as fits into this many bytes of a JSON string.
 fn fitting(text: &str, room: usize) -> &str {
     if text.len().saturating_mul(JSON_BYTES_PER_BYTE_MAX) <= room {
         return text;
@@ -496,10 +504,10 @@ fn fitting(text: &str, room: usize) -> &str {
     text.get(..end).unwrap_or_default()
 }
 
-/// A control character becomes `\u0001`.
+/// A control character takes six bytes, as in `\u0001`.
 const JSON_BYTES_PER_BYTE_MAX: usize = 6;
 
-/// How many bytes a text takes inside a JSON string.
+/// Returns how many bytes a text takes inside a JSON string.
 fn json_bytes(text: &str) -> usize {
     let escape_bytes = |byte: u8| match byte {
         b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,

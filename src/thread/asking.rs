@@ -1,4 +1,4 @@
-//! What an agent is asked: which messages of the thread go into the call of a turn.
+//! Selects the messages of the thread that go into the call of a turn's agent.
 
 use crate::agent::{AgentMessage, AgentRequest, Call, Enclosed};
 use crate::protocol::{Role, Trace};
@@ -9,8 +9,8 @@ use super::turn::Turn;
 use super::{Config, Thread, TurnId};
 
 impl Thread {
-    /// The call to make for a running turn, and the files that belong into it. `None` if there is no other way to ask: then
-    /// [`Input::Unasked`](super::Input::Unasked) must follow.
+    /// Returns the call to make for a running turn, and the files that belong in it. Returns `None` if all
+    /// ways to ask are used up; then [`Input::Unasked`](super::Input::Unasked) must follow.
     ///
     /// # Errors
     /// If the store could not be read.
@@ -31,16 +31,17 @@ impl Thread {
         Ok(Some((self.agent.call(&request, attempt), enclosed)))
     }
 
-    /// Each call of an agent is a span of its own in the trace.
+    /// Returns a new span: each call of an agent is one of its own in the trace.
     fn next_span(&mut self, turn: TurnId) -> Option<Trace> {
         let trace = self.turns.get(&turn)?.trace.clone()?.child(self.next_random());
         self.turns.get_mut(&turn)?.trace = Some(trace.clone());
         Some(trace)
     }
 
-    /// What to ask the agent of a running turn: the messages of the turns before it that are over, from a
-    /// user's on, and its own. A turn that failed before its agent said anything is left out: what made it
-    /// fail may be its question. So is a turn whose question cannot be read.
+    /// Builds the request for the agent of a running turn: the messages of the finished turns before it,
+    /// starting with a user's message, and its own. It leaves out a turn that failed before its agent said
+    /// anything, because its question may be the cause. It also leaves out a turn whose question cannot be
+    /// read.
     fn agent_request(&self, records: &dyn Records, turn: TurnId) -> Result<AgentRequest, StoreError> {
         let Config { agent_messages, agent_bytes, .. } = self.config;
         let running = self.turns.get(&turn);
@@ -68,7 +69,8 @@ impl Thread {
                 continue;
             }
             if record.is_bare_failure() {
-                // Its question stands right before it, unless that is older than what was read.
+                // The question stands right before its answer, unless it is older than the page that was
+                // read.
                 messages.pop_if(|last| last.role == Role::User);
             } else if !(messages.is_empty() && record.is_end()) {
                 messages.push(agent_message(record));

@@ -1,4 +1,4 @@
-//! What is kept with a socket.
+//! The state that is kept with a socket.
 
 use crate::dialect::Dialect;
 use crate::protocol::objects::{object, written};
@@ -8,39 +8,41 @@ use crate::protocol::{Identity, Json, Millis, PermissionMode, Read};
 use super::unread::Reading;
 
 written! {
-    /// What is kept with a socket through hibernation.
+    /// The state that is kept with a socket through hibernation.
     pub struct Attachment {
         /// Who the client is, and what its credential allows.
         pub identity: Identity = "identity",
-        /// What its subject has set of a session that has not begun. Nothing is stored before the first message, so the sockets keep it.
+        /// Settings that its subject chose for a session that has not begun. Nothing is stored before the
+        /// first message, so the sockets keep them.
         pub draft: Option<Draft> = "draft" optional,
         /// The dialect that the socket speaks.
         pub dialect: Dialect = "dialect",
-        /// The one turn whose events it is sent, until that ends or waits; `None` for everything.
+        /// The one turn whose events the socket is sent, until that turn ends or waits; `None` for
+        /// everything.
         pub follows: Option<String> = "follows" optional,
-        /// Whether an aborted request leaves its turn running, on a stock client's socket.
+        /// Whether a stock client's turn goes on when its request is aborted.
         #[cfg_attr(test, ts(as = "Option<bool>"))]
         pub detaches: bool = "detaches" optional,
-        /// What the client calls the run that it is sent, if that is not the turn's `requestId`.
+        /// The client's name for the run that it is sent, if that is not the turn's `requestId`.
         pub run: Option<String> = "run" optional,
-        /// What the socket was sent, and how far it has read.
+        /// How much the socket was sent, and how far it has read.
         pub reading: Reading = "reading",
     }
 }
 
 object! {
-    /// What was set of a session that is not yet created.
+    /// Settings of a session that is not yet created.
     pub struct Draft {
         /// The title, if one was set.
         pub title: Option<String> = "title",
-        /// The permission mode, as it was set or by default.
+        /// The permission mode, chosen or by default.
         pub permission_mode: PermissionMode = "permissionMode",
         /// The model, if one was chosen.
         pub model: Option<String> = "model" optional,
-        /// The application's own.
+        /// The application's own data.
         #[cfg_attr(test, ts(type = "unknown"))]
         pub metadata: Option<Json> = "metadata" optional,
-        /// When it was last changed, in Unix milliseconds.
+        /// When the draft was last changed, in Unix milliseconds.
         pub set_at: Millis = "setAt",
     }
 }

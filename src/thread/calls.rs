@@ -1,7 +1,7 @@
-//! The calls of an answer: which of them people are to answer, and what they said.
+//! Tool calls of an answer that people have to answer, and the answers they gave.
 //!
-//! A call is *open* while its approval is requested, or while its result is for the client to give, is not denied
-//! and is not there.
+//! A call is *open* while its approval is pending. It is also open while its result must come from the
+//! client, has not come, and the call is not denied.
 
 use crate::protocol::{
     Approval, ApprovalState, Block, CollectVec, ErrorBody, ErrorCode, PermissionMode, ToolKind, ToolOutput,
@@ -12,22 +12,23 @@ use crate::dialect::ai_sdk::message::approval_id;
 
 use super::answer::{Answer, block_json_bytes};
 
-/// Who decided, where the permission mode did.
+/// Stands for the person who decided, when the permission mode did.
 pub(super) const BY_MODE: &str = "mode";
-/// Why a turn was cancelled, and its calls denied, when another message took its place.
+/// The reason on a cancelled turn, and on its denied calls, when another message took its place.
 pub(super) const SUPERSEDED: &str = "superseded";
 
-/// What is to become of a turn whose agent is done.
+/// The next step of a turn whose agent is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     End,
     Wait,
-    /// Its agent is called again at once.
+    /// The agent is called again at once.
     Call,
 }
 
 impl Answer {
-    /// The ids of the calls that are open. `clients` are a client's although they are not marked so.
+    /// Returns the ids of the open calls. `clients` are calls that a client has to answer although they are
+    /// not marked so.
     #[must_use]
     pub fn open_calls(&self, clients: &[String]) -> Vec<String> {
         let ids = self.calls().filter(|(place, _)| self.is_open(*place, clients));
@@ -38,7 +39,8 @@ impl Answer {
         self.calls().any(|(place, _)| self.is_open(place, clients))
     }
 
-    /// What follows once the agent is done that has said everything from the block `from` on.
+    /// Returns the next step once the agent is done, if everything from block `from` on came from its last
+    /// call.
     pub(super) fn next(&self, from: usize, clients: &[String]) -> Next {
         if self.has_open_call(clients) {
             return Next::Wait;
@@ -54,7 +56,7 @@ impl Answer {
         }
     }
 
-    /// The call that a client of another protocol names: by its id, or by that of its approval.
+    /// Returns the call that a client of another protocol names, by the id of the call or of its approval.
     pub(super) fn call_named(&self, name: &str) -> Option<&str> {
         let is_asked = |place: usize| match self.blocks.get(place).map(|placed| &placed.block) {
             Some(call) => approval_id(call) == name,
@@ -63,10 +65,10 @@ impl Answer {
         self.calls().filter(|(place, id)| *id == name || is_asked(*place)).last().map(|(_, id)| id)
     }
 
-    /// Why nobody can say this to a call; otherwise whether it is new.
+    /// Returns whether this answer to a call is new; `false` if the same was given before.
     ///
     /// # Errors
-    /// In words.
+    /// If the call cannot take the answer.
     pub(super) fn takes(&self, id: &str, said: &ToolSaid, clients: &[String]) -> Result<bool, ErrorBody> {
         let invalid = |message: &str| Err(ErrorBody::fatal(ErrorCode::InvalidMessage, message));
         let Some((place, _)) = self.calls().filter(|(_, call)| *call == id).last() else {
@@ -108,7 +110,7 @@ impl Answer {
         }
     }
 
-    /// Sets the approval of the calls of this id that ask for one. For whoever held the answer it is one change.
+    /// Sets the approval of all calls with this id that ask for one. Clients count it as one event.
     pub(super) fn decide(&mut self, id: &str, approved: bool, reason: Option<&str>, by: Option<&str>) {
         let is_it = |call: &str| call == id;
         self.events = self.events.saturating_add(1);
@@ -116,7 +118,8 @@ impl Answer {
         self.approve(is_it, decided(approved), reason, by, event);
     }
 
-    /// At a turn's end: what nobody has approved is denied. Its end shows that, and no event before it.
+    /// Denies at a turn's end every call that nobody approved. Clients see this in the turn's end and get no
+    /// event for it.
     pub(super) fn deny(&mut self, reason: Option<&str>) {
         self.approve(|_| true, ApprovalState::Denied, reason, None, None);
     }
@@ -144,7 +147,7 @@ impl Answer {
         }
     }
 
-    /// The calls that ask for an approval, and what this mode says to it.
+    /// Returns the calls that ask for an approval and that this mode decides, each with its decision.
     pub(super) fn decided_by(&self, mode: &Word<PermissionMode>) -> Vec<(String, bool)> {
         let requested = self.blocks.iter().filter_map(|placed| {
             let approved = verdict(&placed.block, mode)?;
@@ -184,7 +187,8 @@ impl Answer {
         }
     }
 
-    /// The result of a call stands behind it: an id may come again.
+    /// Returns the result of the call at this place. Only results after it count, since an id may be used
+    /// again.
     fn result(&self, place: usize) -> Option<&Block> {
         let (before, after) = self.blocks.split_at_checked(place.saturating_add(1))?;
         let Block::ToolUse { id, .. } = &before.last()?.block else { return None };
@@ -194,7 +198,7 @@ impl Answer {
     }
 }
 
-/// The call as it goes out: marked as the client's, if `is_clients`, and decided, if the mode decides it.
+/// Returns the call as clients see it: marked as theirs if `is_clients`, and decided if the mode decides it.
 pub(super) fn shown(mut block: Block, is_clients: bool, mode: &Word<PermissionMode>) -> Block {
     let verdict = verdict(&block, mode);
     if let Block::ToolUse { output, approval, .. } = &mut block {
@@ -209,7 +213,7 @@ pub(super) fn shown(mut block: Block, is_clients: bool, mode: &Word<PermissionMo
     block
 }
 
-/// What a mode says to a call that asks for approval; `None` if a person is to say.
+/// Returns the mode's decision on a call that asks for approval; `None` if a person has to decide.
 fn verdict(block: &Block, mode: &Word<PermissionMode>) -> Option<bool> {
     let Block::ToolUse { kind, approval, .. } = block else { return None };
     if !is_requested(approval.as_ref()) {
@@ -232,7 +236,7 @@ fn decided(approved: bool) -> ApprovalState {
     if approved { ApprovalState::Approved } else { ApprovalState::Denied }
 }
 
-/// There is no such call, or its turn is over.
+/// Returns the error for a call that does not exist, or whose turn is over.
 pub(super) fn no_call() -> ErrorBody {
     ErrorBody::fatal(ErrorCode::NotFound, "there is no such call in a turn that is not over")
 }

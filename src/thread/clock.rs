@@ -1,7 +1,8 @@
-//! A clock that is set back while a thread is awake.
+//! Handles a clock that is set back while a thread is awake.
 //!
-//! A time that has passed is kept as the time of the clock when it was. If the clock is set back, all of these move with it, or
-//! nothing would be due until the clock has caught up. A clock that is set forward is taken for time that has passed.
+//! The thread keeps times that were read from the clock. If the clock is set back, all of them move back with
+//! it; otherwise nothing would be due until the clock caught up. A clock that is set forward is treated as
+//! time that has passed.
 
 use crate::protocol::Millis;
 
@@ -28,7 +29,8 @@ impl Thread {
         self.files.set_back(by);
         self.rates.set_back(by);
         self.unread.set_back(by);
-        // The alarm may be set for a time that is far away now. It is set anew at the end of this input, if it is needed.
+        // The alarm may now be set for a time that is far away. It is set anew at the end of this input if it
+        // is needed.
         self.alarm = None;
     }
 }

@@ -1,4 +1,4 @@
-//! A thread's limits and timeouts, which it is given and does not look up: so tests run it with any.
+//! A thread's limits and timeouts. They are passed in, so tests can run a thread with any values.
 
 use crate::protocol::limits;
 
@@ -7,7 +7,7 @@ use crate::protocol::limits;
 pub struct Config {
     /// Whether there is a D1 database to deliver to.
     pub delivers: bool,
-    /// Milliseconds after its last use that a session is deleted; 0 if it is kept.
+    /// Milliseconds from its last use until a session is deleted; 0 keeps it.
     pub retention_ms: u64,
     /// How many D1 databases there are for new sessions, 1 to 64.
     pub databases: u64,
@@ -15,26 +15,26 @@ pub struct Config {
     pub keeps_files: bool,
     /// Milliseconds between two writes of the text of a running answer.
     pub journal_ms: u64,
-    /// Turns that run at once, 1 to 16.
+    /// How many turns may run at once, 1 to 16.
     pub concurrent_turns: usize,
-    /// Whether a turn waits for the results of its calls where its agent does not say whose they are to give.
+    /// Whether a turn waits for the results of its calls if its agent does not say who has to give them.
     pub waits_for_tools: bool,
     /// Milliseconds that an agent may take to begin its answer.
     pub agent_first_token_timeout_ms: u64,
     /// Milliseconds that an agent may be silent within its answer.
     pub agent_idle_timeout_ms: u64,
-    /// Milliseconds that the whole answer may take.
+    /// Milliseconds that a whole answer may take.
     pub agent_turn_timeout_ms: u64,
-    /// How often an agent is called again after failures that may pass.
+    /// How often an agent is called again after transient failures.
     pub agent_retries: u64,
     /// Messages that an agent is given, the user's own included.
     pub agent_messages: usize,
-    /// Bytes of messages that an agent is given, beside the user's own.
+    /// Bytes of messages that an agent is given, not counting the user's own.
     pub agent_bytes: usize,
     /// Messages that one subject may send in a minute. Here and below, a connection without a subject is counted
     /// by itself.
     pub messages_per_minute: u64,
-    /// Frames of any kind that one subject may always send in a minute, even if it may send few messages.
+    /// Frames of any kind that one subject may send in a minute even if it may send few messages.
     pub frames_per_minute_min: u64,
     /// Bytes of the thread that one subject may ask for in a minute.
     pub read_bytes_per_minute: u64,
@@ -46,7 +46,7 @@ pub struct Config {
     pub subject_sockets_max: usize,
     /// Bytes that a socket is sent between two checks.
     pub check_bytes: u64,
-    /// Bytes that a socket may owe: what it was sent since the last check that it answered.
+    /// Bytes that a socket may owe: those it was sent since the last check that it answered.
     pub socket_owed_bytes_max: u64,
     /// Bytes that the sockets of the thread may owe together.
     pub owed_bytes_max: u64,

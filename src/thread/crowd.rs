@@ -1,17 +1,17 @@
-//! How long it takes to give a frame to all sockets of a thread that has many.
+//! Measures how long it takes to send a frame to all sockets of a thread that has many.
 //!
-//! The clock stands still while code runs, and what was sent leaves once it has run. So the time is taken by a timer that is due
-//! at once: it fires when the frames are out.
+//! The runtime's clock stands still while code runs, and frames leave only afterwards. So the time is taken
+//! by a timer that is due at once: it fires when the frames are out.
 
 use crate::protocol::Millis;
 use crate::protocol::limits::COALESCE_MEASURED_MS_MAX;
 
 use super::clock::set_back;
 
-/// What is known of the last frame of text that went to all of them.
+/// The measurement of the last frame of text that went to all sockets.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Crowd {
-    /// When it was sent, as long as the timer has not fired.
+    /// When the frame was sent; set until the timer fires.
     serving_since: Option<Millis>,
     took: Millis,
     served_at: Millis,
@@ -29,12 +29,13 @@ impl Crowd {
         }
     }
 
-    /// When to look at the clock.
+    /// Returns when the timer is due.
     pub fn deadline(&self) -> Option<Millis> {
         self.serving_since
     }
 
-    /// No more text is sent before this: everything else gets as much time as the last frame took.
+    /// Returns the time before which no more text is sent, so that everything else gets as long as the last
+    /// frame took.
     pub fn rests_until(&self) -> Millis {
         if self.serving_since.is_some() { Millis::MAX } else { self.served_at.saturating_add(self.took) }
     }

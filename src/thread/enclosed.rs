@@ -1,7 +1,8 @@
-//! Files that go along with a call of an agent.
+//! Files that are sent along with a call of an agent.
 //!
-//! A model cannot reach the addresses of files, and their bytes are too large to pass through here. So a place is kept
-//! for each in the call's text, by a mark that nobody can guess, and whoever makes the call puts the bytes there.
+//! A model cannot reach the addresses of files, and their bytes are too large to pass through the thread. So
+//! the call's text gets a placeholder for each file, which nobody can guess, and the code that makes the call
+//! puts the bytes in its place.
 
 use crate::agent::{AgentRequest, Enclosed, Form};
 use crate::protocol::limits::{AGENT_FILES_BYTES_MAX, AGENT_TEXT_BYTES_MAX};
@@ -12,14 +13,14 @@ use super::store::{Records, StoreError};
 use super::turn::Turn;
 use super::{Thread, TurnId};
 
-/// Images that models take.
+/// Image types that models accept.
 const IMAGES: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"];
-/// Types of text that do not begin with `text/`.
+/// Parts of the names of text types that do not begin with `text/`.
 const TEXTS: [&str; 6] = ["json", "xml", "yaml", "javascript", "toml", "sql"];
 
 impl Thread {
-    /// Keeps places for the session's files in what an agent is to be asked: for the newest first, as far as there is
-    /// room for their bytes. A file that has none is named by the agent's own words.
+    /// Puts placeholders for the session's files into an agent's request, for the newest files first and as
+    /// long as their bytes fit. A file without a placeholder is only named.
     ///
     /// # Errors
     /// If the store could not be read.
@@ -52,7 +53,8 @@ impl Thread {
         Ok(enclosed)
     }
 
-    /// The file that a block shows, if it is one of the session's, a message names it and the bucket has it.
+    /// Returns the file that a block shows, if it belongs to the session, a message names it and the bucket
+    /// has it.
     fn file_shown(
         &self,
         records: &dyn Records,
@@ -70,7 +72,7 @@ impl Thread {
         Ok(records.file(id)?.filter(is_named))
     }
 
-    /// How a model is shown such a file, if it can be.
+    /// Returns the form in which a model can be shown a file, if there is one.
     fn form(&self, file: &File) -> Option<Form> {
         let (kind, of_kind) = file.media_type.split_once('/')?;
         let is_text = kind == "text" || TEXTS.iter().any(|text| of_kind.ends_with(text));
@@ -84,7 +86,8 @@ impl Thread {
     }
 }
 
-/// The block with a place for the file's bytes. What is said of it is what its upload said.
+/// Returns the block with a placeholder for the file's bytes. Its name and type come from the upload, not
+/// from the message.
 fn placed(file: File, form: Form, place: &str) -> Block {
     let File { name, media_type, size, .. } = file;
     match form {

@@ -1,5 +1,5 @@
-//! A turn's end. There is one way to end, whatever the cause, so that every turn has exactly one end and one record
-//! of it.
+//! The end of a turn. All causes share one way to end, so every turn has exactly one end and one record of
+//! it.
 
 use crate::agent::{Failed, Finished};
 use crate::protocol::{CollectVec, Content, ErrorBody, Millis, ResponseMetadata, Status};
@@ -14,16 +14,16 @@ use super::{Output, PeerId, Thread, TurnId};
 #[derive(Debug)]
 pub(super) enum Outcome {
     Finished(Finished),
-    /// A message answers the calls that it waited for.
+    /// A message answers the calls that the turn waited for.
     Answered,
-    /// Why, if nobody asked for it.
+    /// The turn was cancelled, with the reason if nobody asked for it.
     Cancelled(Option<&'static str>),
     Interrupted(ErrorBody),
     Failed(Failed),
 }
 
 impl Thread {
-    /// Cancels one turn, or all. What is over or unknown is left alone.
+    /// Cancels one turn, or all. A turn that is over or unknown is ignored.
     pub(super) fn cancel(&mut self, now: Millis, by: Option<&PeerId>, request_id: Option<&str>) {
         let is_meant = |turn: &Turn| request_id.is_none_or(|id| turn.request_id == id);
         let meant: Vec<TurnId> =
@@ -41,13 +41,13 @@ impl Thread {
         }
     }
 
-    /// The one way in which a turn ends. A turn that is over already is left alone.
+    /// Ends a turn; every end goes through here. A turn that is over already is ignored.
     pub(super) fn end(&mut self, now: Millis, id: TurnId, outcome: Outcome) {
         self.end_with(now, id, outcome, Vec::new());
     }
 
-    /// Ends a turn with other writes in the same commit. The text that was gathered goes out first, so that clients hold all of the
-    /// answer before they hear of its end.
+    /// Ends a turn with other writes in the same commit. The gathered text goes out first, so that clients
+    /// hold the whole answer before they hear of its end.
     pub(super) fn end_with(&mut self, now: Millis, id: TurnId, outcome: Outcome, mut writes: Vec<Write>) {
         self.keep_thought(now, id);
         if let Some(running) = self.running_mut(id) {
@@ -90,7 +90,8 @@ impl Thread {
         }
     }
 
-    /// The turn's answer as it is stored. Waiting for people does not count towards its latency.
+    /// Returns the record of the turn's answer. Time spent waiting for people does not count towards its
+    /// latency.
     fn end_record(&mut self, now: Millis, id: TurnId, turn: &Turn, outcome: Outcome) -> Record {
         let mut metadata = match &turn.state {
             TurnState::Queued => ResponseMetadata::default(),

@@ -1,4 +1,4 @@
-//! What an operator is told of a thread: never what was said in it.
+//! The events that operators are told of a thread. They never contain what was said in it.
 
 use crate::protocol::objects::{tagged, written};
 use crate::protocol::{ErrorCode, Millis, Status, Trace, Word};
@@ -13,7 +13,7 @@ tagged! {
         Connected = "connected" {
             /// The new connection.
             connection_id: PeerId = "connectionId",
-            /// Whether its cursor was known, so that it was sent only what it had missed.
+            /// Whether its cursor was known, so that it was sent only the events it had missed.
             resumed: bool = "resumed",
             /// Connects with a cursor since the thread woke, this one included.
             reconnects: u64 = "reconnects",
@@ -27,16 +27,16 @@ tagged! {
         SessionCreated = "session_created",
         /// A session was deleted, with all that was said in it.
         SessionDeleted = "session_deleted",
-        /// A message was accepted and stored, and its turn is not over at once.
+        /// A message was accepted and stored, and its turn did not end at once.
         TurnAccepted = "turn_accepted" {
             /// The connection that sent the message.
             connection_id: PeerId = "connectionId",
             /// The message's `requestId`, which names the turn.
             request_id: String = "requestId",
-            /// The turn's place among those that wait, 1 for the next one; 0 if it starts at once.
+            /// The turn's place in the queue, 1 for the next one; 0 if it starts at once.
             queued: usize = "queued",
         },
-        /// A turn that had to wait starts, or goes on.
+        /// A queued turn starts, or a turn that waited for people goes on.
         TurnStarted = "turn_started" {
             /// The turn's `requestId`.
             request_id: String = "requestId",
@@ -48,16 +48,16 @@ tagged! {
             /// How many of its calls are open.
             calls: usize = "calls",
         },
-        /// A call was answered.
+        /// A tool call was answered.
         CallAnswered = "call_answered" {
-            /// The connection that did it; `None` for a program, by HTTP, and for the permission mode.
+            /// The connection that answered; `None` for a program, by HTTP, and for the permission mode.
             connection_id: Option<PeerId> = "connectionId",
             /// The turn's `requestId`.
             request_id: String = "requestId",
             /// `approved`, `denied` or `output`.
             answer: &'static str = "answer",
         },
-        /// Somebody cancelled a turn that was waiting or running.
+        /// Somebody cancelled a turn that was queued, waiting or running.
         CancelRequested = "cancel_requested" {
             /// The connection that cancelled it; `None` for a program, by HTTP.
             connection_id: Option<PeerId> = "connectionId",
@@ -66,8 +66,8 @@ tagged! {
         },
         /// A turn ended, in whatever way.
         TurnEnded = "turn_ended" {
-            /// The connection that sent the message; left out if a line before this one has named it, or nothing is known
-            /// of it any more.
+            /// The connection that sent the message; left out if an earlier line named it, or if it is not
+            /// known any more.
             connection_id: Option<PeerId> = "connectionId" optional,
             /// The turn's `requestId`.
             request_id: String = "requestId",
@@ -79,9 +79,11 @@ tagged! {
             code: Option<Word<ErrorCode>> = "code" optional,
             /// Milliseconds from the acceptance of the message to the end.
             latency_ms: Millis = "latencyMs",
-            /// Milliseconds from the acceptance of the message to the first of its answer; left out if nothing was said.
+            /// Milliseconds from the acceptance of the message to the first part of its answer; left out if
+            /// there was none.
             first_content_ms: Option<u64> = "firstContentMs" optional,
-            /// Tokens of prompt and answer as the model reported them, else the pieces of text that it sent.
+            /// Tokens of prompt and answer as the model reported them, or else the number of text pieces that
+            /// it sent.
             tokens_used: u64 = "tokensUsed",
             /// The model that answered, as it named itself; left out if it did not.
             model: Option<String> = "model" optional,
@@ -96,13 +98,13 @@ tagged! {
         Refused = "refused" {
             /// The connection that sent the frame.
             connection_id: PeerId = "connectionId",
-            /// The frame's `requestId`; left out if it has none that is valid.
+            /// The frame's `requestId`; left out if it has no valid one.
             request_id: Option<String> = "requestId" optional,
             /// The code of the error that the sender was told.
             #[cfg_attr(test, ts(as = "ErrorCode"))]
             code: Word<ErrorCode> = "code",
         },
-        /// D1 had lost what it had of the session: it is given that again.
+        /// D1 had lost records of the session, so the whole session is delivered again.
         DeliveredAnew = "delivered_anew",
         /// D1 keeps refusing one record while it takes others. The record is kept, and not delivered again.
         Parked = "parked" {
@@ -111,19 +113,19 @@ tagged! {
             /// The id of the record's message.
             message_id: String = "messageId",
         },
-        /// A call of an agent failed, whether or not another one follows. `why` holds neither a secret nor what
-        /// was said.
+        /// A call of an agent failed, whether or not it is tried again. `why` contains neither secrets nor
+        /// conversation text.
         AgentFailed = "agent_failed" {
             /// The turn's `requestId`.
             request_id: String = "requestId",
             /// The reason, in words.
             why: String = "why",
         },
-        /// An answer is complete, but for events of its agent that could not be read, or not to their end.
+        /// An answer is complete, except for agent events that could not be read or broke off.
         AgentUnread = "agent_unread" {
             /// The turn's `requestId`.
             request_id: String = "requestId",
-            /// How many there were.
+            /// How many events those are.
             events: u64 = "events",
         },
         /// A delivery to D1 failed, or was not answered in time.
@@ -133,18 +135,18 @@ tagged! {
             /// Milliseconds until the next one is tried.
             retry_in_ms: Millis = "retryInMs",
         },
-        /// The bucket has not deleted files that are gone, or has not answered in time.
+        /// The bucket failed to delete files, or did not answer in time.
         FilesNotRemoved = "files_not_removed" {
-            /// How often in a row.
+            /// Failures in a row.
             failures: u32 = "failures",
-            /// Milliseconds until it is tried again.
+            /// Milliseconds until the next attempt.
             retry_in_ms: Millis = "retryInMs",
         },
     }
 }
 
 written! {
-    /// What was counted since the thread woke.
+    /// Counters since the thread woke.
     #[derive(Copy, Default, Eq)]
     pub struct Counters {
         /// Sockets that were attached.
@@ -184,19 +186,19 @@ written! {
         pub running: Vec<String> = "running",
         /// The `requestId`s of the turns that wait for people.
         pub waiting: Vec<String> = "waiting",
-        /// The `requestId`s of the turns that wait for their place, the next one first.
+        /// The `requestId`s of the queued turns, the next one first.
         pub queued: Vec<String> = "queued",
-        /// What D1 has yet to learn.
+        /// The state of the outbox.
         pub outbox: OutboxState = "outbox",
         /// When the alarm goes off, in Unix milliseconds; `None` if none is set.
         pub alarm_at: Option<Millis> = "alarmAt",
-        /// What was counted since the thread woke.
+        /// Counters since the thread woke.
         pub counters: Counters = "counters",
     }
 }
 
 impl Thread {
-    /// What diagnostics show of the thread.
+    /// Returns the state that diagnostics show of the thread.
     #[must_use]
     pub fn report(&self) -> Report {
         let (mut running, mut waiting, mut queued) = (Vec::new(), Vec::new(), Vec::new());
@@ -224,7 +226,7 @@ impl Thread {
         self.log_in(None, event);
     }
 
-    /// Of a turn that is not over.
+    /// Logs an event of a turn that is not over.
     pub(super) fn log_of(&mut self, turn: TurnId, event: Event) {
         self.log_in(self.turns.get(&turn).and_then(|turn| turn.trace.clone()), event);
     }

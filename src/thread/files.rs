@@ -1,8 +1,9 @@
-//! Files: which there are, who may have them, and which are to go.
+//! Files of a session: which exist, who may have them, and which are to be deleted.
 //!
-//! Bytes are in the bucket, and each file has a row. The row is there before the first byte is, and until the bucket
-//! has confirmed that it has none: so no crash leaves bytes that nobody knows of. A file is named once a message shows
-//! it. Until then it is its uploader's alone, and goes after a day.
+//! The bytes are in the bucket, and each file has a row. The row exists before the first byte is stored and
+//! until the bucket has confirmed that all bytes are deleted, so no crash leaves bytes that nobody knows of.
+//! A file is named once a message shows it. Until then only its uploader may have it, and it is deleted after
+//! a day.
 
 use crate::protocol::limits::{DELIVERY_TIMEOUT_MS, FILE_UNNAMED_MS, FILES_REMOVED_MAX, FILES_UNNAMED_MAX};
 use crate::protocol::words::words;
@@ -17,13 +18,13 @@ use super::store::{Records, StoreError, Write};
 use super::{Output, Thread, unreadable};
 
 words! {
-    /// How far a file is.
+    /// The state of a file.
     pub enum FileState {
         /// Its bytes are on their way, or never came.
         Coming = "coming",
         /// All of its bytes are there.
         Here = "here",
-        /// Its bytes are to be deleted. It never comes back.
+        /// Its bytes are to be deleted. The file never comes back.
         Gone = "gone",
     }
 }
@@ -31,49 +32,50 @@ words! {
 /// A file, as its row holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
-    /// Nobody can guess it, and it is used once.
+    /// The id, which nobody can guess and which is used once.
     pub id: String,
-    /// What it is called: [safe](crate::protocol::safe_name).
+    /// The name, which is [safe](crate::protocol::safe_name).
     pub name: String,
-    /// What its uploader says that it is.
+    /// The media type that its uploader gave.
     pub media_type: String,
     /// Its size in bytes.
     pub size: u64,
     /// The subject that uploaded it; `None` where everybody is let in.
     pub uploader: Option<String>,
-    /// How far it is.
+    /// The state.
     pub state: FileState,
     /// When its bytes are to be deleted, in Unix milliseconds; `None` once a message names it.
     pub due: Option<Millis>,
 }
 
-/// The files that a thread wakes with, beside those that messages name.
+/// The files that a thread wakes with, except those that messages name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
-    /// Those that no message names, and that are not gone.
+    /// Files that no message names and that are not gone.
     pub unnamed: Vec<File>,
-    /// When the first of those that are gone is to be deleted.
+    /// When the first of the gone files is to be deleted.
     pub gone_due: Option<Millis>,
-    /// Whether a message names one.
+    /// Whether a message names any file.
     pub has_named: bool,
 }
 
-/// What is known of the thread's files.
+/// The state of the thread's files.
 #[derive(Debug, Default)]
 pub(super) struct Files {
-    /// Those that no message names, until the bucket has deleted them; but not those of a session that was deleted.
+    /// Files that no message names, until the bucket has deleted them. Those of a deleted session are not
+    /// among them.
     unnamed: Vec<File>,
     gone_due: Option<Millis>,
     has_named: bool,
-    /// When the bucket was asked to delete some, if it has not answered.
+    /// When the bucket was asked to delete files; `None` if no such request is under way.
     asked_at: Option<Millis>,
-    /// How often it failed to, in a row, and when it is asked again.
+    /// How often it failed in a row, and when it is asked again.
     failures: u32,
     retry_at: Millis,
 }
 
 impl File {
-    /// Reads a file's row. A file whose row cannot be read is no file.
+    /// Reads a file's row; `None` if it cannot be read.
     #[must_use]
     pub fn read(row: &dyn Row) -> Option<Self> {
         Some(File {
@@ -91,7 +93,7 @@ impl File {
         self.state == FileState::Here && self.due.is_none_or(|due| due > now)
     }
 
-    /// Whether somebody who may read the session may have this file of it.
+    /// Returns whether somebody who may read the session may have this file of it.
     fn is_for(&self, now: Millis, subject: Option<&str>) -> bool {
         self.is_here(now) && (self.due.is_none() || self.uploader.as_deref() == subject)
     }
@@ -116,7 +118,7 @@ impl Files {
         self.gone_due = Some(self.gone_due.map_or(at, |due| due.min(at)));
     }
 
-    /// All of them are gone. Those that are coming stay until they have come, at the latest until they would be due.
+    /// Marks all files as gone. Uploads under way stay until they are complete, or until they would be due.
     pub(super) fn session_deleted(&mut self, now: Millis) {
         let is_coming = |file: &&File| file.state == FileState::Coming;
         let coming = self.unnamed.iter().filter(is_coming).filter_map(|file| file.due).min();
@@ -133,7 +135,7 @@ impl Files {
         self.failures > 0
     }
 
-    /// When the bucket is to be asked to delete some.
+    /// Returns when the bucket is to be asked to delete files.
     fn due_at(&self) -> Option<Millis> {
         let unnamed = self.unnamed.iter().filter(|file| file.state != FileState::Gone);
         let due = unnamed.filter_map(|file| file.due).chain(self.gone_due).min()?;
@@ -142,7 +144,7 @@ impl Files {
 }
 
 impl Thread {
-    /// Why an upload is not taken; `None` if it is.
+    /// Returns why an upload is refused; `None` if it is accepted.
     #[must_use]
     pub fn refuses_upload(&self, uploader: Option<&str>) -> Option<ErrorBody> {
         if !self.config.keeps_files {
@@ -157,7 +159,7 @@ impl Thread {
         is_full.then(|| ErrorBody::retryable(ErrorCode::RateLimited, message))
     }
 
-    /// Before the first byte is stored its file has a row, so that no byte is ever forgotten.
+    /// Adds the file's row before the first byte is stored, so that no byte is ever forgotten.
     pub(super) fn upload(&mut self, now: Millis, file: File) {
         let mut file = file;
         file.state = FileState::Coming;
@@ -166,7 +168,8 @@ impl Thread {
         self.store(vec![Write::AddFile(file)]);
     }
 
-    /// All bytes of an upload are in the bucket. If the session was deleted meanwhile, they are not wanted.
+    /// Notes that all bytes of an upload are in the bucket. If the session was deleted meanwhile, they are
+    /// deleted.
     pub(super) fn uploaded(&mut self, now: Millis, id: &str) {
         let Some(file) = self.files.find(id).filter(|file| file.state == FileState::Coming) else {
             return self.lose_file(now, id);
@@ -176,7 +179,7 @@ impl Thread {
         self.store(vec![write]);
     }
 
-    /// Nobody gets the file from now on. Its bytes, if there are any, are deleted.
+    /// Makes a file unavailable. Its bytes, if there are any, are deleted.
     pub(super) fn lose_file(&mut self, now: Millis, id: &str) {
         let state = FileState::Gone;
         if let Some(file) = self.files.find(id) {
@@ -186,19 +189,20 @@ impl Thread {
         self.store(vec![Write::SetFile { id: id.to_owned(), state, due: Some(now) }]);
     }
 
-    /// Whether an upload has come, and may be named.
+    /// Returns whether an upload is complete, so that a message may name it.
     #[must_use]
     pub fn has_uploaded(&self, id: &str) -> bool {
         self.files.unnamed.iter().any(|file| file.id == id && file.state == FileState::Here)
     }
 
-    /// Whether somebody has uploaded something that no message names.
+    /// Returns whether a subject has uploaded files that no message names.
     pub(super) fn has_uploads_of(&self, subject: Option<&str>) -> bool {
         let is_theirs = |file: &File| file.uploader.as_deref() == subject && file.state == FileState::Here;
         self.files.unnamed.iter().any(is_theirs)
     }
 
-    /// Where nobody has begun the session, its deletion is that of one's own uploads.
+    /// Deletes a subject's own uploads, which is all that deleting a session means before anybody has begun
+    /// it.
     pub(super) fn delete_uploads(&mut self, now: Millis, subject: Option<&str>) {
         let is_theirs = |file: &&File| file.uploader.as_deref() == subject && file.state == FileState::Here;
         let theirs: Vec<String> =
@@ -208,10 +212,11 @@ impl Thread {
         }
     }
 
-    /// The file that somebody asks for.
+    /// Returns a file for somebody who asks for it.
     ///
     /// # Errors
-    /// If it is not there, or not for them: nothing tells the two apart. Or if the store could not be read.
+    /// If the file does not exist, or is not for them: the two look the same. Or if the store could not be
+    /// read.
     pub fn file(
         &self,
         now: Millis,
@@ -231,10 +236,10 @@ impl Thread {
         }
     }
 
-    /// The files that a message is to name: those of its blocks that none has named before.
+    /// Returns the files that a message names for the first time.
     ///
     /// # Errors
-    /// If it may not name one of them.
+    /// If the message may not name one of them.
     pub(super) fn named_files(
         &self,
         now: Millis,
@@ -271,7 +276,7 @@ impl Thread {
         }
     }
 
-    /// From the commit of these writes on, the files are the session's.
+    /// Returns the writes that make the files the session's own.
     pub(super) fn name_files(&mut self, named: Vec<String>) -> Vec<Write> {
         let name = |id: String| {
             self.files.unnamed.retain(|file| file.id != id);
@@ -281,7 +286,7 @@ impl Thread {
         named.into_iter().map(name).collect_vec()
     }
 
-    /// What [`Output::RemoveFiles`] is to have deleted.
+    /// Returns the files that [`Output::RemoveFiles`] has to delete.
     ///
     /// # Errors
     /// If the store could not be read.
@@ -289,7 +294,7 @@ impl Thread {
         records.gone_files(self.now, FILES_REMOVED_MAX)
     }
 
-    /// Takes leave of files that nobody has named in time, and has the bytes deleted of those that are gone.
+    /// Gives up files that nobody has named in time, and asks the bucket to delete the bytes of gone files.
     pub(super) fn remove_files(&mut self, now: Millis) {
         let is_due = |due: Option<Millis>| due.is_some_and(|at| at <= now);
         if !self.config.keeps_files || self.files.asked_at.is_some() || !is_due(self.files.due_at()) {
@@ -297,7 +302,8 @@ impl Thread {
         }
         let over = self.files.unnamed.iter().filter(|file| file.state != FileState::Gone && is_due(file.due));
         let over: Vec<String> = over.map(|file| file.id.clone()).collect_vec();
-        // In the store, too, before the bucket is asked: what is gone is named by no message any more.
+        // The store learns of it before the bucket is asked, so that no message can name a file whose bytes
+        // are deleted.
         for id in &over {
             self.lose_file(now, id);
         }
@@ -305,7 +311,8 @@ impl Thread {
         self.outputs.push_back(Output::RemoveFiles);
     }
 
-    /// The bucket has none of these any more. None at all says that nothing was left to delete.
+    /// Notes that the bucket has deleted these files. An empty list means that there was nothing left to
+    /// delete.
     pub(super) fn files_removed(&mut self, now: Millis, records: &dyn Records, ids: Vec<String>) {
         self.files.asked_at = None;
         self.files.failures = 0;
@@ -316,7 +323,7 @@ impl Thread {
         }
         self.files.unnamed.retain(|file| !ids.contains(&file.id));
         self.store(vec![Write::ForgetFiles(ids)]);
-        // There may be more.
+        // There may be more of them.
         self.files.gone_due = Some(now);
     }
 
@@ -330,7 +337,7 @@ impl Thread {
         }
     }
 
-    /// The bucket has not answered in time.
+    /// Gives up on a request that the bucket has not answered in time.
     pub(super) fn time_out_removal(&mut self, now: Millis) {
         if self.files.asked_at.is_some_and(|at| at.saturating_add(DELIVERY_TIMEOUT_MS) <= now) {
             self.files_not_removed(now);
@@ -343,12 +350,12 @@ impl Thread {
     }
 }
 
-/// Why somebody does not get a file.
+/// Why somebody is not given a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unserved {
     /// They may not read the session.
     Denied(Denied),
-    /// It is not there, or cannot be read.
+    /// The file does not exist, or cannot be read.
     Refused(ErrorBody),
 }
 

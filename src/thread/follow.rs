@@ -1,4 +1,4 @@
-//! Programs that post by HTTP, and that may stay to be sent the events of the one turn that they began.
+//! Programs that post by HTTP, and that may stay connected for the events of the turn that they began.
 
 use crate::dialect::Dialect;
 use crate::protocol::{ClientFrame, CloseCode, CollectVec, Cursor, FrameName, Identity, Millis, Post};
@@ -8,7 +8,7 @@ use super::store::{Record, Records, StoreError};
 use super::{Origin, Output, PeerId, Thread};
 
 impl Thread {
-    /// Takes what a program posts, as if by a socket of its own.
+    /// Takes a program's post as if it came by a socket of its own.
     #[allow(clippy::too_many_arguments)]
     pub(super) fn posted(
         &mut self,
@@ -37,7 +37,7 @@ impl Thread {
             self.attach(peer.clone());
         }
         let origin = Origin { peer: &peer, name: &name };
-        // Whatever is posted counts as a message.
+        // Any post counts as a message, so one kind of frame stands for all.
         let frame = ClientFrame::Regenerate { request_id, of: String::new() };
         if self.admits(now, origin, &frame)
             && let ClientFrame::Regenerate { request_id, .. } = frame
@@ -49,12 +49,12 @@ impl Thread {
         }
     }
 
-    /// Whether it is a program that posts, and no client.
+    /// Returns whether a connection belongs to a program that posts, and not to a client.
     pub(super) fn posts(&self, peer: &PeerId) -> bool {
         self.peers.get(peer).is_some_and(|peer| peer.follows != Follows::Everything)
     }
 
-    /// A turn has ended or waits: who follows it has got what it asked for.
+    /// Detaches the followers of a turn that has ended or waits: they have got all they asked for.
     pub(super) fn unfollow(&mut self, request_id: &str) {
         let follows = |peer: &Peer| matches!(&peer.follows, Follows::Turn(turn) if turn == request_id);
         let followers = self.peers.iter().filter(|(_, peer)| follows(peer));
@@ -64,7 +64,7 @@ impl Thread {
         }
     }
 
-    /// Sends what there is of a turn that was posted before.
+    /// Sends the present state of a turn that was posted before.
     pub(super) fn show_turn(
         &mut self,
         records: &dyn Records,
@@ -75,7 +75,8 @@ impl Thread {
         self.show_from(records, peer, Vec::new(), begun, None, end);
     }
 
-    /// What was accepted under a `requestId`: the id of its answer, and the place after it. `None` if nothing was.
+    /// Returns the answer's id for a `requestId` that was accepted before, and the cursor after it; `None` if
+    /// it was not.
     ///
     /// # Errors
     /// If the store could not be read.

@@ -1,10 +1,10 @@
-//! A session that begins as another one.
+//! A fork: a session that begins as a copy of another one.
 //!
-//! The one tells what it has of a path, a page at a time and the newest first. The other keeps the pages until it has all
-//! of them, and then makes a log of its own of them in one commit: before that it does not exist.
+//! The source hands out its path page by page, newest first. The copy keeps the pages until it has all of
+//! them, and then writes a log of its own in one commit; before that it does not exist.
 //!
-//! **Invariant:** asking again changes nothing. Pages are by the places of the first log, and a fork is known by what it
-//! is one of.
+//! **Invariant:** asking again changes nothing. Pages are numbered by the source's log, and a fork is
+//! identified by its [`Origin`].
 
 use crate::protocol::json::OtherFields;
 use crate::protocol::limits::{FORK_MESSAGES_MAX, PAGE_BYTES_MAX, PAGE_MAX};
@@ -21,36 +21,36 @@ use super::versions::count_up_to;
 use super::{File, FileState, Thread, TurnId, unreadable};
 
 object! {
-    /// What is copied of which session, and for whom.
+    /// The source of a copy, and its new owner.
     #[derive(Eq)]
     pub struct Origin {
-        /// The session.
+        /// The session that is copied.
         pub from: String = "from",
-        /// The last message, as it was asked for; `None` for the whole of the path that was current.
+        /// The last message to copy, as requested; `None` for the whole current path.
         pub message_id: Option<String> = "messageId" optional,
-        /// The subject that the fork is made for.
+        /// The subject that the copy is made for.
         pub by: Option<String> = "by" optional,
     }
 }
 
-/// A page of what is copied.
+/// A page of a copy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Copied {
     /// The last message of the path.
     pub through: String,
-    /// Messages with their places, the newest first.
+    /// Messages with their sequence numbers, newest first.
     pub messages: Vec<(u64, Message)>,
-    /// The files that these name.
+    /// The files that these messages name.
     pub files: Vec<File>,
-    /// The place of the earliest that was looked at, if there are earlier ones.
+    /// The earliest sequence number that was looked at, if there are earlier ones.
     pub before: Option<u64>,
 }
 
 impl Thread {
-    /// What is copied of the path up to a message, or of the current path, before a place.
+    /// Returns a page of the path up to a message, or of the current path, before a sequence number.
     ///
     /// # Errors
-    /// What the caller is told.
+    /// The error that the caller is told.
     pub fn copied(
         &self,
         records: &dyn Records,
@@ -85,7 +85,7 @@ impl Thread {
         Ok(page)
     }
 
-    /// What this thread, which nobody has begun, begins with if it is a copy for this owner.
+    /// Returns the first checkpoint of this thread as a copy for this owner.
     #[must_use]
     pub fn begun_as(&self, copying: &Copying, owner: Option<String>, title: Option<String>) -> Checkpoint {
         let session = Session {
@@ -115,7 +115,7 @@ impl Thread {
         }
     }
 
-    /// The path up to a question or an answer, and how many messages it has at most.
+    /// Returns the path up to a question or an answer, and the most messages that it can have.
     fn path_through(
         &self,
         records: &dyn Records,
@@ -130,7 +130,7 @@ impl Thread {
         Ok((self.path_of(records, &tree.way_before(&behind))?, count))
     }
 
-    /// The turn that began next, whatever path it is on.
+    /// Returns the turn that began next, on any path.
     fn next_begun(records: &dyn Records, turn: TurnId) -> Result<Option<TurnId>, StoreError> {
         let mut after = turn;
         loop {
@@ -172,7 +172,7 @@ impl Thread {
         Ok(Copied { through, messages, files, before })
     }
 
-    /// A file of this session becomes one of the other.
+    /// Copies a file of this session for the other one.
     fn copy_file(
         &self,
         records: &dyn Records,
@@ -191,19 +191,19 @@ impl Thread {
     }
 }
 
-/// Makes a log of copied messages.
+/// Builds a log from copied messages.
 #[derive(Debug)]
 pub struct Copying {
     session_id: String,
     epoch: u64,
     now: Millis,
     seq: u64,
-    /// The turns of questions, by the ids that these had.
+    /// The new turns of the questions, by the questions' former ids.
     turns: Vec<(String, TurnId)>,
-    /// Turns that have no end yet, with their `requestId`s.
+    /// Turns without an end so far, with their `requestId`s.
     open: Vec<(TurnId, String)>,
     last: Option<TurnId>,
-    /// How many messages there are, once each turn has its end.
+    /// How many messages there are once each turn has its end.
     count: u64,
     tokens: u64,
     preview: Option<String>,
@@ -211,7 +211,7 @@ pub struct Copying {
 }
 
 impl Copying {
-    /// Of a session that is to have this id and this life of its log.
+    /// Begins the log of a session with this id and epoch.
     #[must_use]
     pub fn new(session_id: String, epoch: u64, now: Millis) -> Self {
         Copying {
@@ -229,7 +229,7 @@ impl Copying {
         }
     }
 
-    /// The records of the next message, in the order of its log. None, if it cannot be read.
+    /// Returns the records of the next message, in log order; none if the message cannot be read.
     pub fn take(&mut self, message: &Json) -> Vec<Record> {
         Message::read(message).map_or_else(Vec::new, |message| self.copy(message))
     }
@@ -282,14 +282,14 @@ impl Copying {
         }
     }
 
-    /// Each record is followed by a place of its `session` event.
+    /// Returns the next sequence number, and leaves room for the `session` event that follows each record.
     fn next_seq(&mut self) -> u64 {
         let seq = self.seq.saturating_add(1);
         self.seq = seq.saturating_add(1);
         seq
     }
 
-    /// A turn that goes on from the one before it.
+    /// Begins a turn that follows the one before it.
     fn begin(
         &mut self,
         request_id: &str,
@@ -324,7 +324,7 @@ impl Copying {
         Record { seq: self.next_seq(), turn, message_id, request_id, created_at, content, kind }
     }
 
-    /// The ends of turns of which only the question was copied: each turn has one.
+    /// Returns ends for the turns of which only the question was copied, since each turn must have one.
     pub fn finish(&mut self) -> Vec<Record> {
         let open = std::mem::take(&mut self.open);
         let end = |(turn, request_id)| {
@@ -342,7 +342,7 @@ impl Copying {
         open.into_iter().map(end).collect_vec()
     }
 
-    /// The files of the session that its messages name.
+    /// Returns the files of the session that its messages name.
     #[must_use]
     pub fn files(&self) -> &[String] {
         &self.files

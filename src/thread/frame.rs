@@ -1,5 +1,5 @@
-//! A client's frame: who may send it, which part of the thread it is handed to, and what is said of one that is
-//! refused.
+//! Handling of a client's frame: checks who may send it, hands it to the right part of the thread, and
+//! answers a refusal.
 
 use crate::protocol::{ClientFrame, ErrorBody, FrameName, Millis, Received, ServerFrame, is_request_id};
 
@@ -8,7 +8,7 @@ use super::store::Records;
 use super::turns::Sent;
 use super::{PeerId, Thread};
 
-/// Where a frame came from: a refusal needs no more than this.
+/// The sender of a frame, with all that a refusal needs.
 #[derive(Clone, Copy)]
 pub(super) struct Origin<'a> {
     pub(super) peer: &'a PeerId,
@@ -32,7 +32,7 @@ impl Thread {
 
     fn client_frame(&mut self, now: Millis, records: &dyn Records, origin: Origin<'_>, frame: ClientFrame) {
         let peer = origin.peer;
-        // How many come is up to this side: they use up nothing.
+        // The server decides how many checks there are, so answering them uses up no allowance.
         if matches!(frame, ClientFrame::Check { n } if self.checked(peer, n)) {
             return;
         }
@@ -69,11 +69,11 @@ impl Thread {
         };
         self.send_to(origin.peer, frame);
         if self.posts(origin.peer) {
-            // It has sent all that it ever sends.
+            // A program sends only one frame.
             self.peers.remove(origin.peer);
         }
         events::count(&mut self.counters.refusals);
-        // The log must hold nothing that a user wrote, and a requestId that is not valid may be anything.
+        // The log must not contain anything that a user wrote, and an invalid `requestId` may be anything.
         let request_id = request_id.filter(|id| is_request_id(id));
         self.log(Event::Refused { connection_id: origin.peer.clone(), request_id, code });
     }

@@ -1,5 +1,5 @@
-//! A session that is brought in from elsewhere, as its log was there: under the same epoch and the same places, so that
-//! ids, versions and cursors are what they were.
+//! Import of a session from elsewhere. It keeps the epoch and sequence numbers of its log, so ids, versions
+//! and cursors stay the same.
 
 use crate::protocol::json::Json;
 use crate::protocol::{CollectVec, ErrorBody, ErrorCode, Session, is_request_id, optional, required};
@@ -21,16 +21,16 @@ pub struct Import {
     files: Vec<File>,
 }
 
-/// Why it is not taken.
+/// Why an import is refused.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Unimported {
     /// The store could not be read.
     Unread(StoreError),
-    /// It does not fit what is there.
+    /// It conflicts with the session that is here.
     Refused(ErrorBody),
 }
 
-/// An object whose fields are columns. The content of a message stands in the message.
+/// An object whose fields are columns. The content of a message is nested in its message.
 struct Columns<'a> {
     fields: &'a Json,
     content: Option<String>,
@@ -48,10 +48,10 @@ impl Row for Columns<'_> {
 }
 
 impl Import {
-    /// Reads JSON Lines: the session with its thread first, then records and files.
+    /// Reads JSON Lines: first the session with its thread, then records and files.
     ///
     /// # Errors
-    /// In words, what is wrong with which line.
+    /// A sentence that names the line and its fault.
     pub fn read(text: &str, session_id: &str) -> Result<Self, String> {
         let mut lines = text.lines().filter(|line| !line.trim().is_empty()).zip(1_u64..);
         let head = lines.next().and_then(|(line, _)| Json::parse(line));
@@ -108,10 +108,10 @@ fn record(line: &Json) -> Result<Record, String> {
 }
 
 impl Thread {
-    /// What brings in the part of an import that is not there yet: nothing, if all is.
+    /// Returns the writes for the part of an import that is not here yet; none if all of it is.
     ///
     /// # Errors
-    /// If there is another session of this id, if a turn runs, or if the store cannot be read.
+    /// If another session has this id, if a turn runs, or if the store cannot be read.
     pub fn import(&self, records: &dyn Records, import: Import) -> Result<Vec<Write>, Unimported> {
         let refused = |error| Err(Unimported::Refused(error));
         let Import { epoch, seq, open, path, session, records: brought, files } = import;
@@ -132,7 +132,7 @@ impl Thread {
         for mut record in brought.into_iter().filter(is_new) {
             if record.seq == record.turn && open.contains(&record.turn) {
                 still_open.push(record.turn);
-                // Nobody here has asked its agent: it ends as one that was broken off.
+                // Nobody here has called its agent, so the turn ends as interrupted.
                 if let RecordKind::Question { started, .. } | RecordKind::Regenerate { started, .. } =
                     &mut record.kind
                 {
@@ -148,7 +148,8 @@ impl Thread {
         }
         let first = match self.kept() {
             Some(_) if writes.is_empty() => return Ok(writes),
-            // D1 may have been told of all that there was.
+            // Imported records may stand before the place up to which D1 has the log, so all of it is
+            // delivered again.
             Some(kept) => Write::Checkpoint(Checkpoint { open: Some(still_open), delivered: 0, ..kept }),
             None => Write::Create(Checkpoint {
                 epoch,

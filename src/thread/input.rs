@@ -1,4 +1,4 @@
-//! Everything that can happen to a thread, as values: a test can make any of it happen at any time.
+//! Everything that can happen to a thread, as values, so that a test can make any of it happen at any time.
 
 use crate::agent::{AgentEvent, Answered};
 use crate::dialect::Dialect;
@@ -15,7 +15,7 @@ use super::{PeerId, TurnId};
 /// Something that happened, and that the thread has to react to.
 #[derive(Debug)]
 pub enum Input {
-    /// The first input of every thread, whatever it wakes from.
+    /// The first input of every thread, whatever the reason for waking.
     Woken(Box<Woken>),
     /// A client opened a socket. The thread attaches the socket or closes it.
     Joined {
@@ -28,7 +28,7 @@ pub enum Input {
         /// The cursor that the client resumes from; `None` if it gave none.
         cursor: Option<String>,
     },
-    /// A program posts a message or an answer by HTTP. A refusal goes to the connection, or it is closed.
+    /// A program posts a message or an answer by HTTP. If it is refused, the connection is told so or closed.
     Posted {
         /// A new connection for this request.
         peer: PeerId,
@@ -36,9 +36,9 @@ pub enum Input {
         identity: Identity,
         /// The dialect that it is answered in.
         dialect: Dialect,
-        /// What is posted.
+        /// The message or the answer.
         post: Box<Post>,
-        /// Whether the connection stays, and is sent the events of this turn until it ends or waits.
+        /// Whether the connection stays open for the events of this turn until it ends or waits.
         follows: bool,
     },
     /// A stock client opened a socket. The thread attaches the socket or closes it.
@@ -49,10 +49,10 @@ pub enum Input {
         identity: Identity,
         /// The dialect that the socket speaks.
         dialect: Dialect,
-        /// Whether a request that is aborted leaves its turn running.
+        /// Whether the turn goes on when its request is aborted.
         detaches: bool,
     },
-    /// A stock client asks for a turn. A refusal goes to the connection, or it is closed.
+    /// A stock client asks for a turn. If it is refused, the connection is told so or closed.
     Asked {
         /// A new connection for this request; see [`stock::request_peer`].
         peer: PeerId,
@@ -60,10 +60,10 @@ pub enum Input {
         identity: Identity,
         /// The dialect that it is answered in.
         dialect: Dialect,
-        /// What is asked for.
+        /// The request.
         request: Box<StockRequest>,
     },
-    /// A stock client wants no more of a request.
+    /// A stock client aborted a request.
     Aborted {
         /// The connection of the request.
         peer: PeerId,
@@ -77,12 +77,12 @@ pub enum Input {
         /// The frame, or why it could not be read.
         received: Received,
     },
-    /// A socket has ended: it was closed or lost, by whichever side.
+    /// A socket has ended: it was closed or lost, on either side.
     Left {
         /// The connection that ended.
         peer: PeerId,
     },
-    /// A socket brought what is no frame at all.
+    /// A socket brought something that is not a frame.
     Broken {
         /// The connection.
         peer: PeerId,
@@ -95,7 +95,7 @@ pub enum Input {
     Agent {
         /// The turn that is answered.
         turn: TurnId,
-        /// What the agent delivered, in order; empty if what was read completed no event.
+        /// The delivery in order; empty if the bytes that were read completed no event.
         events: Vec<AgentEvent>,
         /// Tokens of this answer that were counted so far.
         tokens_used: u64,
@@ -104,10 +104,10 @@ pub enum Input {
     Answered {
         /// The turn that the call was made for.
         turn: TurnId,
-        /// What came back.
+        /// The bytes, the end or the refusal.
         answered: Answered,
     },
-    /// [`Thread::call`] returned no call for a turn: there is no other way to ask its agent.
+    /// [`Thread::call`] returned no call for a turn, because all ways to ask its agent are used up.
     Unasked {
         /// The turn that could not be asked again.
         turn: TurnId,
@@ -120,11 +120,11 @@ pub enum Input {
     Delivered(Delivered),
     /// D1 did not take a delivery, or the delivery could not be made.
     DeliveryFailed,
-    /// All that D1 has of the session is to be delivered anew.
+    /// Everything that D1 has of the session has to be delivered again.
     DeliverAnew,
-    /// The alarm for the session's retention is to be set, if it is not.
+    /// The alarm for the session's retention has to be set, if it is not.
     Sweep,
-    /// A subject's name is to be taken off its messages.
+    /// A subject's name has to be taken off its messages.
     Forget {
         /// The subject.
         author: String,
@@ -138,9 +138,9 @@ pub enum Input {
     },
     /// A program answers a call of a tool, by HTTP.
     Answer {
-        /// What is said to which call.
+        /// The answer, with the call that it is for.
         answer: ToolAnswer,
-        /// The subject that says so.
+        /// The subject that answers.
         by: Option<String>,
     },
     /// A subject was sent messages of the thread by HTTP.
@@ -150,16 +150,16 @@ pub enum Input {
         /// How many bytes were sent.
         bytes: u64,
     },
-    /// The application sends data to all that are connected. It is not kept.
+    /// The application sends data to everybody who is connected. It is not kept.
     Broadcast {
-        /// What kind of data it is, in its words.
+        /// The application's name for this kind of data.
         name: String,
         /// The data.
         data: Json,
     },
     /// A program deletes the session, by HTTP.
     Delete,
-    /// A program deletes what a subject has uploaded to a session that nobody has begun.
+    /// A program deletes a subject's uploads to a session that nobody has begun.
     DeleteUploads {
         /// The subject; `None` where everybody is let in.
         by: Option<String>,
@@ -176,16 +176,16 @@ pub enum Input {
         /// The file's id.
         id: String,
     },
-    /// The bucket has none of these files any more.
+    /// The bucket has deleted these files.
     FilesRemoved {
-        /// Their ids; none, if none were left to delete.
+        /// Their ids; empty if there was nothing left to delete.
         ids: Vec<String>,
     },
-    /// The bucket did not delete files.
+    /// The bucket failed to delete files.
     FilesNotRemoved,
 }
 
-/// What a thread starts from: its store and its open sockets.
+/// Everything a thread starts from: its store and its open sockets.
 #[derive(Debug)]
 pub struct Woken {
     /// `None` before the first message.
@@ -196,7 +196,7 @@ pub struct Woken {
     pub files: Kept,
     /// The sockets that are open and attached, with their attachments.
     pub peers: Vec<(PeerId, Attachment)>,
-    /// A random number that nobody can guess, from which the thread makes its own.
+    /// A random number that nobody can guess; the thread derives its own random numbers from it.
     pub seed: u64,
     /// Why the thread wakes.
     pub cause: Cause,
@@ -207,9 +207,9 @@ pub struct Woken {
 pub enum Cause {
     /// First start, hibernation, eviction, crash.
     Start,
-    /// The store failed the thread before this one, which was handling that frame, if any.
+    /// The store failed while the previous thread was handling that frame, if any.
     StoreFailed(Option<Blame>),
-    /// The thread before this one panicked, while it was handling that frame, if any.
+    /// The previous thread panicked while it was handling that frame, if any.
     Panicked(Option<Blame>),
 }
 
@@ -218,7 +218,7 @@ pub enum Cause {
 pub struct Blame {
     /// The connection that sent it.
     pub peer: PeerId,
-    /// Its `type`, and its `requestId` or its first characters, which a refusal repeats.
+    /// Its `type`, and its `requestId` or its first characters, which are repeated in the refusal.
     pub name: FrameName,
     /// Why the frame is invalid, if it is. Its sender is then told this, and not that the thread failed.
     pub error: Option<ErrorBody>,

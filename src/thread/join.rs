@@ -1,4 +1,4 @@
-//! Connections come, catch up and go.
+//! Connections: how they join, catch up and leave.
 
 use crate::dialect::Dialect;
 use crate::protocol::{
@@ -11,13 +11,13 @@ use super::events::{Event, count};
 use super::store::{Records, StoreError};
 use super::{Origin, Output, PeerId, Thread, unreadable};
 
-/// What a `connected` frame names to a client that is about to be sent a snapshot: no log knows this
-/// place, so a client that is cut off between the two is sent a snapshot again.
+/// The cursor in a `connected` frame to a client that is about to be sent a snapshot. No log knows this
+/// place, so a client that is cut off before the snapshot is sent one when it comes back.
 const NOWHERE: &str = "-";
 
 impl Thread {
-    /// Catches a socket up and lets it in, in one step: nothing can be sent to all in between, so the socket misses nothing and gets
-    /// nothing twice.
+    /// Catches a socket up and attaches it in one step. Nothing can be sent to all in between, so the socket
+    /// misses nothing and gets nothing twice.
     pub(super) fn join(
         &mut self,
         now: Millis,
@@ -49,8 +49,8 @@ impl Thread {
         self.attach(peer);
     }
 
-    /// Counts a connection among those of the thread. From its own subject's it takes over what was set of a session
-    /// that has not begun: it is kept nowhere else.
+    /// Adds a connection to those of the thread. It takes over its subject's settings for a session that has
+    /// not begun, since they are kept nowhere but with sockets.
     pub(super) fn enter(
         &mut self,
         peer: PeerId,
@@ -66,8 +66,8 @@ impl Thread {
         self.peers.insert(peer, entering);
     }
 
-    /// Frames still in flight to the socket are unknown here, so events after its cursor might come twice. A
-    /// snapshot replaces whatever arrives before it.
+    /// Sends a snapshot. The thread does not know which frames are still in flight to the socket, so events
+    /// after its cursor could reach it twice; a snapshot replaces whatever arrives before it.
     pub(super) fn sync(
         &mut self,
         now: Millis,
@@ -151,7 +151,7 @@ impl Thread {
 }
 
 enum Missed {
-    /// The place where they begin, and the events.
+    /// The cursor before the first event, and the events.
     Events(String, Vec<ServerFrame>),
     Snapshot(Vec<ServerFrame>),
 }

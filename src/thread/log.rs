@@ -1,4 +1,4 @@
-//! The event log: what a client at a given place lacks.
+//! The event log: which events a client at a given cursor lacks.
 
 use litemap::LiteMap;
 
@@ -15,17 +15,17 @@ use super::stream::parts;
 use super::turn::{Turn, TurnState};
 use super::{PeerId, Thread, TurnId};
 
-/// Log events for one client, and the place that each leaves it at.
+/// Log events for one client, and the cursor after each of them.
 pub(super) struct CatchUp {
     at: Cursor,
-    /// What it holds of turns that have waited and that its place does not name.
+    /// The client's progress in turns that have waited and that its cursor does not name.
     unnamed: LiteMap<TurnId, Progress>,
     pub(super) frames: Vec<ServerFrame>,
 }
 
 impl Thread {
-    /// The events after `from`, a turn's missing text in one piece. If no client of this log can be there, or only one
-    /// that is too far behind, the reason of the snapshot that it is sent instead.
+    /// Returns the events after `from`, with the missing text of each turn in one piece. If no client of this
+    /// log can have this cursor, or it is too far behind, returns the reason for a snapshot.
     pub(super) fn catch_up(
         &self,
         records: &dyn Records,
@@ -70,8 +70,8 @@ impl Thread {
         Ok(complete.map(|()| catch_up.frames).ok_or(SnapshotReason::Reset))
     }
 
-    /// What a client holds of turns that had waited at its place, where that does not name them: as much as its last event
-    /// of the turn says. `None` if that cannot be read.
+    /// Returns the client's progress in turns that had waited at its cursor but are not named there, as given
+    /// by the last event of each turn. Returns `None` if that event cannot be read.
     fn unnamed(
         &self,
         records: &dyn Records,
@@ -97,7 +97,7 @@ impl Thread {
         Ok(Some(unnamed))
     }
 
-    /// Whether the turns of which a cursor holds a part were running at its place.
+    /// Returns whether all turns that a cursor names were running at that place of the log.
     fn holds(&self, from: &Cursor, after: &[Record]) -> bool {
         from.progress.iter().all(|held| {
             let ended_later = || after.iter().any(|record| record.is_end() && record.turn == held.turn);
@@ -106,8 +106,8 @@ impl Thread {
         })
     }
 
-    /// The newest messages and the running answers; what does not fit into the snapshot of the
-    /// answers follows in `token` and `block` frames, and the blocks that still grow after it.
+    /// Builds a snapshot with the newest messages and the running answers. Parts of the answers that do not
+    /// fit follow in `token` and `block` frames, and then the blocks that still grow.
     pub(super) fn snapshot(
         &self,
         records: &dyn Records,
@@ -129,7 +129,8 @@ impl Thread {
         let (mut at, mut unnamed) = (self.head(), LiteMap::new());
         for (id, turn, head) in &heads {
             let held = head.held(*id);
-            // An answer that waits stands in the log: who holds all of it need not say so.
+            // A waiting answer is in the log, so the cursor of a client that holds all of it need not name
+            // it.
             if turn.waiting().is_some_and(|waiting| waiting.answer.held(*id) == held) {
                 unnamed.insert(*id, held);
             } else {
@@ -156,8 +157,8 @@ impl Thread {
         Ok(catch_up.frames)
     }
 
-    /// How much of each running answer stands in a snapshot beside these messages, so that all of it
-    /// stays within what clients accept.
+    /// Returns how much of each running answer goes into a snapshot beside these messages, so that the whole
+    /// stays within the clients' limit.
     fn head_bytes_max(&self, messages: &[Record]) -> usize {
         let is_large = messages.iter().any(|record| record.content.text().len() > PAYLOAD_BYTES_MAX / 2);
         let shared = if is_large { 0 } else { PAYLOAD_BYTES_MAX };
@@ -180,7 +181,7 @@ impl CatchUp {
         CatchUp { at, unnamed: LiteMap::new(), frames: Vec::new() }
     }
 
-    /// Where the path changed.
+    /// Adds the `branch` event of a record that changed the path.
     fn branch(&mut self, record: &Record, messages: Vec<Message>) {
         // The branch of a new version of a message goes before that message, since the message belongs to the new path.
         let is_before = matches!(record.kind, RecordKind::Question { .. });
@@ -198,7 +199,7 @@ impl CatchUp {
     ) -> Option<()> {
         let (turn, held) = (record.turn, self.held(record.turn));
         match &record.kind {
-            // The end of an appended answer shows all of it.
+            // An appended answer is shown whole by its end.
             RecordKind::Question { .. } | RecordKind::Answer { is_appended: true, .. } => {}
             RecordKind::Append { .. } | RecordKind::Regenerate { .. } | RecordKind::Select(_) => {
                 self.at.seq = record.seq;
@@ -221,7 +222,8 @@ impl CatchUp {
             RecordKind::Decision(_) | RecordKind::Output(_) => {
                 let after = record.held()?;
                 if held.bytes != after.bytes || held.blocks.saturating_add(1) != after.blocks {
-                    // What it lacks is not in this record: the next one that has the answer brings all.
+                    // The missing part is not in this record. The next record that has the answer brings all
+                    // of it.
                     self.at.set(held);
                     self.at.seq = record.seq;
                     return Some(());
@@ -241,7 +243,7 @@ impl CatchUp {
         named.or_else(unnamed).unwrap_or(Progress { turn, ..Progress::default() })
     }
 
-    /// Names a turn only if it was named before.
+    /// Notes the progress in a turn, but only if the cursor names that turn already.
     fn hold(&mut self, held: Progress) {
         if self.at.progress.iter().any(|named| named.turn == held.turn) {
             self.at.set(held);
@@ -250,13 +252,13 @@ impl CatchUp {
         }
     }
 
-    /// What is missing of an answer.
+    /// Adds the missing part of an answer.
     pub(super) fn answer(&mut self, turn: TurnId, request_id: &str, answer: &Answer) -> Option<()> {
         for Missing { piece, blocks } in answer.rest(self.held(turn))? {
             match piece {
                 Piece::Text(text) => {
                     for part in parts(text) {
-                        // With text behind it, a block that was never finished is dropped.
+                        // If text follows, a block that was never finished was dropped.
                         let bytes = |held: Progress| held.bytes.saturating_add(part.len());
                         self.advance(turn, |held| Progress {
                             bytes: bytes(held),
@@ -308,7 +310,7 @@ fn turn_head(turn: &Turn, bytes_max: usize) -> Answer {
     turn.answer().map(|answer| answer.head(bytes_max.min(sent_bytes))).unwrap_or_default()
 }
 
-/// The part of a turn's answer that clients were sent.
+/// Returns the part of a turn's answer that clients were sent.
 pub(super) fn sent(turn: &Turn) -> Option<Answer> {
     match &turn.state {
         TurnState::Queued => None,

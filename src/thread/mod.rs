@@ -1,15 +1,14 @@
-//! The core: what a thread is and how it reacts.
+//! The core: the state of a thread, and how it reacts to inputs.
 //!
-//! A [`Thread`] is a state machine without input or output of its own. Whoever drives it calls
-//! [`Thread::handle`] with the time and one [`Input`], then takes outputs from
-//! [`Thread::poll_output`] until there are none and carries each out before the next, and calls
-//! [`Thread::handle`] with [`Input::Deadline`] once [`Thread::poll_deadline`] has passed.
+//! A [`Thread`] is a state machine that does no input or output itself. Its driver calls [`Thread::handle`]
+//! with the time and one [`Input`]. Then it takes outputs from [`Thread::poll_output`] until there are none,
+//! and carries out each before it takes the next. Once [`Thread::poll_deadline`] has passed, it calls
+//! [`Thread::handle`] with [`Input::Deadline`].
 //!
-//! **Invariant:** outputs are carried out in order, and all of them before the next input. A failed
-//! [`Output::Store`] ends that: the outputs after it are dropped, and a new thread is woken from what
-//! the store holds.
+//! **Invariant:** outputs are carried out in order, and all of them before the next input. If an
+//! [`Output::Store`] fails, the outputs after it are dropped, and a new thread is woken from the store.
 //!
-//! **Invariant:** knows nothing about sockets, SQL, HTTP, clocks or randomness.
+//! **Invariant:** this module knows nothing about sockets, SQL, HTTP, clocks or randomness.
 
 #![deny(missing_docs)]
 
@@ -87,11 +86,11 @@ pub use place::{place, places};
 pub use store::message_id_prefix;
 pub use unread::Reading;
 
-/// One connection, by its `connectionId`.
+/// A connection, named by its `connectionId`.
 pub type PeerId = Rc<str>;
 
-/// Names a turn inside its thread: the sequence number of the user's message that began it. What an agent
-/// delivers for a turn that is over is ignored.
+/// Names a turn inside its thread: the sequence number of the user's message that began it. A delivery for a
+/// turn that is over is ignored.
 pub type TurnId = u64;
 
 /// One conversation: its session, its sockets and the turns that are not over.
@@ -100,7 +99,8 @@ pub struct Thread {
     config: Config,
     agent: Rc<dyn Agent>,
     session_id: String,
-    /// Names this life of the log; chosen before the first message, kept from then on.
+    /// Names this life of the log. It is chosen before the first message and kept until the session is
+    /// deleted.
     epoch: u64,
     /// The last event's sequence number.
     seq: u64,
@@ -109,14 +109,14 @@ pub struct Thread {
     peers: LiteMap<PeerId, Peer>,
     rates: Rates,
     turns: LiteMap<TurnId, Turn>,
-    /// The turn that began last on the current path, over or not: the next one's parent. And the id of its answer, if that
-    /// does not follow from it.
+    /// The turn that began last on the current path, over or not, which is the parent of the next one; and
+    /// the id of its answer if that cannot be derived from the turn.
     last_turn: Option<(TurnId, Option<String>)>,
-    /// The newest runs whose ids differ from their turns' `requestId`s, each with that `requestId`. It is not stored: after
-    /// hibernation a client asks by the `requestId`.
+    /// The newest runs with ids other than their turns' `requestId`s, each with that `requestId`. They are
+    /// not stored: after hibernation a client has to ask by `requestId`.
     runs: Vec<(String, String)>,
     path: Path,
-    /// The place of the last event that was sent to all; `None` if this thread has sent none yet.
+    /// The cursor after the last event that was sent to all; `None` if this thread has sent none yet.
     last_place: Option<Cursor>,
     /// Whether the store has the note of a deletion.
     was_deleted: bool,
@@ -125,7 +125,7 @@ pub struct Thread {
     outbox: Outbox,
     files: Files,
     alarm: Option<Millis>,
-    /// Whether the alarm is there for the session's retention alone.
+    /// Whether the alarm is set for the session's retention alone.
     is_retention_alarm: bool,
     outputs: VecDeque<Output>,
     random: u64,
@@ -135,7 +135,7 @@ pub struct Thread {
 }
 
 impl Thread {
-    /// A thread that is still to be woken: its first input must be [`Input::Woken`].
+    /// Returns a thread that is not awake yet: its first input must be [`Input::Woken`].
     #[must_use]
     pub fn new(session_id: String, config: Config, agent: Rc<dyn Agent>) -> Self {
         let concurrent_turns = config.concurrent_turns.clamp(1, limits::CONCURRENT_TURNS_MAX);
@@ -167,13 +167,14 @@ impl Thread {
         }
     }
 
-    /// Takes one input. `records` reads the store as it is after the last output that was carried out.
+    /// Handles one input. `records` reads the store as it is after the last output that was carried out.
     pub fn handle(&mut self, now: Millis, records: &dyn Records, input: Input) {
         self.see_clock(now);
-        // First of all, since a client whose credential has expired is sent nothing more, not even a refusal.
+        // This comes first, since a client whose credential has expired must not be sent anything more, not
+        // even a refusal.
         self.dismiss_expired(now);
         let begins_nothing = matches!(input, Input::Woken(_) | Input::Alarm);
-        // After a failure, the alarm may be one that was to be set and is not.
+        // After a failure, the alarm that this thread counts on may never have been set.
         let sweeps = match &input {
             Input::Woken(woken) => !matches!(woken.cause, Cause::Start),
             input => matches!(input, Input::Alarm | Input::Sweep),
@@ -229,7 +230,8 @@ impl Thread {
             Input::FilesRemoved { ids } => self.files_removed(now, records, ids),
             Input::FilesNotRemoved => self.files_not_removed(now),
         }
-        // The order matters: turns that end make room for others, their ends are delivered, and the alarm covers all that is left.
+        // The order matters: first turns end and make room, then others start, then the ends are delivered,
+        // and the alarm covers whatever is left.
         self.meet_deadlines(now);
         self.start_turns(now, records);
         self.deliver(now);
@@ -237,55 +239,55 @@ impl Thread {
         self.guard(now, begins_nothing, had_waited, sweeps);
     }
 
-    /// Takes the next output to carry out; `None` if there are no more.
+    /// Returns the next output to carry out; `None` if there are no more.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// When [`Input::Deadline`] is due, in Unix milliseconds; `None` if nothing waits for a time.
+    /// Returns when [`Input::Deadline`] is due, in Unix milliseconds; `None` if the thread waits for no time.
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Millis> {
         self.deadlines().min()
     }
 
-    /// The session; `None` before the first message and after a deletion.
+    /// Returns the session; `None` before the first message and after a deletion.
     #[must_use]
     pub fn session(&self) -> Option<&Session> {
         self.session.as_ref()
     }
 
-    /// Whether a turn is running, so that what its call brings is still wanted.
+    /// Returns whether a turn is running, so that its call is still wanted.
     #[must_use]
     pub fn is_running(&self, turn: TurnId) -> bool {
         self.turns.get(&turn).is_some_and(|turn| turn.running().is_some())
     }
 
-    /// The `requestId` of a turn that is not over.
+    /// Returns the `requestId` of a turn that is not over.
     #[must_use]
     pub fn request_of(&self, turn: TurnId) -> Option<&str> {
         self.turns.get(&turn).map(|turn| turn.request_id.as_str())
     }
 
-    /// The `requestId` of the turn that runs, or is to.
+    /// Returns the `requestId` of the turn that runs or will run next.
     #[must_use]
     pub fn running_request(&self) -> Option<&str> {
         let running = self.running().map(|(turn, _)| turn).next().or_else(|| self.queued().next())?;
         self.request_of(running)
     }
 
-    /// Who is at a connection.
+    /// Returns the identity behind a connection.
     #[must_use]
     pub fn identity_of(&self, peer: &str) -> Option<&Identity> {
         self.peers.get(peer).map(|peer| &peer.identity)
     }
 
-    /// The number that names this life of the log. It changes when the session is deleted.
+    /// Returns the number that names this life of the log. It changes when the session is deleted.
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.epoch
     }
 
-    /// How many sockets are attached.
+    /// Returns how many sockets are attached.
     #[must_use]
     pub fn peers(&self) -> usize {
         self.peers.len()
@@ -296,13 +298,13 @@ impl Thread {
         mode.unwrap_or(PermissionMode::Default.into())
     }
 
-    /// The cursor of a client that was sent everything so far.
+    /// Returns the cursor of a client that was sent everything so far.
     fn head(&self) -> Cursor {
         self.cursor_at(self.seq)
     }
 
-    /// Whether a cursor is the place of the last event that was sent to all. What is known of answers may have changed
-    /// since without an event, as where an agent goes on, or drops a block.
+    /// Returns whether a cursor is the one after the last event that was sent to all. Answers may have
+    /// changed since then without an event, for example when an agent goes on or a block is dropped.
     fn is_last_place(&self, cursor: &str) -> bool {
         let is_it = |place: &Cursor| place.to_string() == cursor;
         self.last_place.as_ref().is_some_and(is_it) || is_it(&self.head())
@@ -324,21 +326,21 @@ impl Thread {
         self.seq
     }
 
-    /// A number that is hard to guess without the seed (splitmix64).
+    /// Returns a number that is hard to guess without the seed (splitmix64).
     fn next_random(&mut self) -> u64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mixed(self.random)
     }
 }
 
-/// Every bit of the number changes half of these (splitmix64).
+/// Mixes a number so that each of its bits changes half of the result's bits (splitmix64).
 fn mixed(number: u64) -> u64 {
     let mixed = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ (mixed >> 31)
 }
 
-/// The store could not be read: the frame at hand is refused, and nothing has changed.
+/// Returns the error for a store that could not be read. The frame is refused and nothing has changed.
 fn unreadable() -> ErrorBody {
     ErrorBody::retryable(ErrorCode::StorageError, "the thread's store could not be read; try again")
 }

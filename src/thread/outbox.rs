@@ -1,7 +1,7 @@
-//! What D1 has yet to learn.
+//! The outbox: the part of the log that D1 has yet to learn.
 //!
-//! The outbox is no queue of its own: it is the log after `delivered`, and the deletion of the log
-//! before it, if there was one. Nothing a client is promised waits for it.
+//! It is not a queue of its own but the log after `delivered`, preceded by the deletion of the earlier log,
+//! if there was one. Clients never wait for it.
 
 use crate::protocol::limits::{
     DELIVERY_BYTES_MAX, DELIVERY_DELAY_MS, DELIVERY_DOUBTS_MAX, DELIVERY_FAILURES_BATCHED_MAX,
@@ -19,41 +19,42 @@ use super::{Output, Thread};
 
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    /// D1 has the log up to here.
+    /// D1 has the log up to this sequence number.
     pub(super) delivered: u64,
-    /// The checkpoint holds the log up to here.
+    /// The checkpoint holds the log up to this sequence number.
     pub(super) saved: u64,
-    /// What the checkpoint says of `delivered`.
+    /// The value of `delivered` in the checkpoint.
     pub(super) saved_delivered: u64,
-    /// The databases that have yet to delete an earlier life of the session.
+    /// The databases that still have to delete an earlier life of the session.
     pub(super) owed: Vec<u64>,
     /// The database that has the session.
     pub(super) place: u64,
-    /// What it calls itself, once that is known.
+    /// The database's own id, once it is known.
     pub(super) database: Option<String>,
-    /// The log up to here is in it for certain; `None` if its row may be missing.
+    /// The sequence number up to which this database certainly has the log; `None` if its row may be missing.
     confirmed: Option<u64>,
-    /// Whether the next delivery of content deletes first what the database has of earlier lives. A backup may have brought
-    /// them back since they were deleted there.
+    /// Whether the next delivery of content first deletes whatever the database has of earlier lives: a
+    /// backup may have restored it.
     pub(super) clears: bool,
     in_flight: Option<Step>,
     sent_at: Millis,
     failures: u32,
     retry_at: Millis,
-    /// Since when a database has lacked something, if the thread woke to that: how often it was tried before is forgotten.
+    /// Since when a database has lacked something, if it did when the thread woke. The number of earlier
+    /// attempts is forgotten.
     pub(super) lacking_since: Option<Millis>,
-    /// The record that failed alone, and whether D1 took something else since.
+    /// The record that failed alone, and whether D1 took anything else since.
     suspect: Option<Suspect>,
     /// How often it failed right after D1 had taken something else.
     doubts: u32,
 }
 
-/// What one delivery tries.
+/// The content of one delivery attempt.
 ///
-/// While deliveries succeed they are batches. When they go on failing, either D1 is away or a record is
-/// one that D1 will never take. To tell the two apart, the oldest record is tried alone and, if that
-/// fails, the session without any record. A record that fails alone, right after D1 took the session, three
-/// times in a row is parked.
+/// While deliveries succeed they are batches. If they keep failing, either D1 is down or it will never accept
+/// a certain record. To tell these apart, the oldest record is tried alone and, if that fails, the session
+/// without any record. A record is parked once it has failed alone three times in a row, each time right
+/// after D1 took the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Batch,
@@ -67,21 +68,21 @@ enum Suspect {
     FailedThoughD1Answers,
 }
 
-/// What D1 is given in one batch: the session as it is, and records that D1 may lack.
+/// A batch for D1: the session as it is now, and records that D1 may lack.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delivery {
     /// The epoch of the log when the delivery was made. A deletion begins another log.
     pub epoch: u64,
-    /// The database that it is for: 0 for the first.
+    /// The database that the delivery goes to: 0 for the first.
     pub place: u64,
     /// Whether D1 must first delete what it has of this session.
     pub deletes: bool,
-    /// The session's row must have the log up to here already. One that does not has lost something, and is not
-    /// changed: so the loss stays to be seen until all of it is delivered anew.
+    /// The session's row must already have the log up to here. A row that does not has lost something and is
+    /// left unchanged, so that the loss stays visible until everything is delivered again.
     pub expected: u64,
-    /// `None` if all there is to say is the deletion.
+    /// `None` if the delivery is only a deletion.
     pub content: Option<SessionContent>,
-    /// D1 has the log up to here when it has taken this.
+    /// D1 has the log up to here once it has taken the delivery.
     pub seq: u64,
 }
 
@@ -98,7 +99,7 @@ pub struct SessionContent {
     pub records: Vec<Record>,
 }
 
-/// What D1 took, and what it had before.
+/// The result of a delivery that D1 took.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivered {
     epoch: u64,
@@ -109,19 +110,20 @@ pub struct Delivered {
     found: Found,
 }
 
-/// What a delivery found in D1.
+/// The state of D1 that a delivery found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// What the database calls itself; `None` if it does not say so.
+    /// The database's own id; `None` if it has none.
     pub database: Option<String>,
     /// How much of the log the session's row had; `None` if there was no row.
     pub seq: Option<u64>,
-    /// All that the session's owner began until then, in Unix milliseconds, is to be deleted; `None` if nothing is.
+    /// Everything that the session's owner began before this time, in Unix milliseconds, has to be deleted;
+    /// `None` if nothing has.
     pub erased_at: Option<Millis>,
 }
 
 impl Delivered {
-    /// What came of a delivery.
+    /// Returns the result of a delivery.
     #[must_use]
     pub fn new(delivery: &Delivery, found: Found) -> Self {
         let Delivery { epoch, place, deletes, expected: _, content, seq } = delivery;
@@ -130,7 +132,7 @@ impl Delivered {
     }
 }
 
-/// A delivery to a database that had everything that it was given before.
+/// For a database that still had everything that it was given before.
 impl From<&Delivery> for Delivered {
     fn from(delivery: &Delivery) -> Self {
         Delivered::new(delivery, Found { seq: Some(delivery.expected), ..Found::default() })
@@ -157,7 +159,7 @@ impl Outbox {
         }
     }
 
-    /// The log ended at `seq`. Returns the databases that have yet to learn of it.
+    /// Notes that the log ended at `seq`. Returns the databases that have yet to learn of it.
     pub(super) fn session_deleted(&mut self, seq: u64) -> Vec<u64> {
         let Outbox { in_flight, sent_at, place, .. } = *self;
         let mut owed = std::mem::take(&mut self.owed);
@@ -177,8 +179,8 @@ impl Outbox {
         owed
     }
 
-    /// D1 is to be given all of the log anew. It also deletes what it has of the session, since rows that a backup brought back may
-    /// be of messages that the log does not have.
+    /// Starts delivering the whole log again. The delivery also deletes whatever D1 has of the session, since
+    /// a backup may have restored rows of messages that the log does not have.
     fn rewind(&mut self) {
         self.delivered = 0;
         self.confirmed = None;
@@ -189,8 +191,8 @@ impl Outbox {
         self.sent_at.saturating_add(DELIVERY_TIMEOUT_MS)
     }
 
-    /// After failures, smaller steps find out whether D1 or one record is at fault. Only a record that is refused while D1 takes
-    /// something else may be parked.
+    /// Returns the next thing to try. After failures, smaller deliveries find out whether D1 or one record is
+    /// at fault. A record is parked only if it is refused while D1 takes something else.
     fn next_step(&self) -> Step {
         match self.suspect {
             Some(Suspect::Failed) => Step::Probe,
@@ -202,7 +204,7 @@ impl Outbox {
 }
 
 impl Thread {
-    /// What [`Output::Deliver`] is to give to D1.
+    /// Returns the delivery for [`Output::Deliver`].
     ///
     /// # Errors
     /// If the store could not be read.
@@ -217,7 +219,7 @@ impl Thread {
             content: None,
             seq: delivered,
         };
-        // What another database is to delete has nothing to do with the session as it is.
+        // A deletion in another database has nothing to do with the session as it is now.
         let Some(session) = self.shown_session().filter(|_| delivery.place == self.outbox.place) else {
             return Ok(delivery);
         };
@@ -238,7 +240,7 @@ impl Thread {
         Ok(Delivery { content: Some(content), seq, ..delivery })
     }
 
-    /// What diagnostics show of the outbox.
+    /// Returns the outbox's state for diagnostics.
     #[must_use]
     pub fn outbox(&self) -> OutboxState {
         let undelivered_events =
@@ -247,26 +249,26 @@ impl Thread {
         OutboxState { undelivered_events, failures: self.outbox.failures, retry_at }
     }
 
-    /// Whether D1 still holds a session that was deleted.
+    /// Returns whether D1 still holds a session that was deleted.
     #[must_use]
     pub fn owes_deletion(&self) -> bool {
         self.config.delivers && !self.outbox.owed.is_empty()
     }
 
-    /// A new session goes to the database of its owner.
+    /// Assigns a new session to the database of its owner.
     pub(super) fn settle_down(&mut self) {
         if let Some(session) = &self.session {
             self.outbox.place = self.place_of(session.owner.as_ref());
         }
     }
 
-    /// The database of this session, where it begins now and has that owner.
+    /// Returns the database for this session if it begins now and has this owner.
     #[must_use]
     pub fn place_of(&self, owner: Option<&String>) -> u64 {
         place(owner.unwrap_or(&self.session_id), self.config.databases)
     }
 
-    /// All that D1 has of the session is to be delivered anew.
+    /// Has everything that D1 has of the session delivered again.
     pub(super) fn deliver_anew(&mut self) {
         if self.session.is_some() {
             self.outbox.rewind();
@@ -275,7 +277,8 @@ impl Thread {
 
     pub(super) fn delivered(&mut self, now: Millis, delivery: &Delivered) {
         let Some(step) = self.outbox.in_flight.take() else { return };
-        // What D1 took of an earlier log says nothing of this one, nor of the deletion between the two.
+        // If D1 took a delivery of an earlier log, that says nothing about this one, nor about the deletion
+        // in between.
         if delivery.epoch == self.epoch {
             if delivery.has_content {
                 self.learn(delivery);
@@ -309,8 +312,8 @@ impl Thread {
         }
     }
 
-    /// D1 has what it was given, unless it had lost what it was given before: it is another database, or an earlier
-    /// state of the same.
+    /// Notes that D1 has the delivery, unless it had lost earlier ones: it is another database, or was
+    /// restored to an earlier state.
     fn learn(&mut self, delivery: &Delivered) {
         let Found { database, seq, erased_at: _ } = &delivery.found;
         let had = seq.unwrap_or_default();
@@ -334,7 +337,7 @@ impl Thread {
         match (step, self.outbox.suspect) {
             (Step::Alone, Some(Suspect::FailedThoughD1Answers)) => self.doubt(records),
             (Step::Alone, _) => self.outbox.suspect = Some(Suspect::Failed),
-            // D1 is away: the record is not to blame.
+            // D1 is down, so the record is not to blame.
             (Step::Probe, _) => {
                 self.outbox.suspect = None;
                 self.outbox.doubts = 0;
@@ -343,7 +346,7 @@ impl Thread {
         }
     }
 
-    /// A delivery that was never answered: D1 is away, and no record is to blame.
+    /// Gives up on a delivery that was never answered. D1 is down, so no record is to blame.
     pub(super) fn time_out_delivery(&mut self, now: Millis) {
         if self.outbox.in_flight.is_some() && self.outbox.timed_out_at() <= now {
             self.outbox.in_flight = None;
@@ -360,7 +363,7 @@ impl Thread {
         self.log(Event::DeliveryFailed { failures: self.outbox.failures, retry_in_ms });
     }
 
-    /// Counts a failure of the suspect while D1 answers. One may be chance; after several the record is parked.
+    /// Counts a failure of the suspect while D1 works. One may be chance; after several the record is parked.
     fn doubt(&mut self, records: &dyn Records) {
         self.outbox.doubts = self.outbox.doubts.saturating_add(1);
         self.outbox.suspect = Some(Suspect::Failed);
@@ -394,7 +397,7 @@ impl Thread {
         }
     }
 
-    /// When the next delivery is to begin; `None` while one is under way.
+    /// Returns when the next delivery is to begin; `None` while one is under way.
     pub(super) fn delivery_due_at(&self) -> Option<Millis> {
         let waits_until = || self.answer_awaited_until().unwrap_or_default();
         (self.owes() && self.outbox.in_flight.is_none()).then(|| self.outbox.retry_at.max(waits_until()))
@@ -402,17 +405,19 @@ impl Thread {
 
     pub(super) fn outbox_alarm(&self) -> Option<Millis> {
         let timed_out_at = self.outbox.in_flight.and(Some(self.outbox.timed_out_at()));
-        // A turn has an alarm of its own, and keeps the object awake for its timers.
+        // A running turn needs no alarm from the outbox: it has its own, and keeps the object awake for
+        // timers.
         let due_at = if self.rests() { self.delivery_due_at() } else { None };
         timed_out_at.filter(|_| self.owes()).or(due_at)
     }
 
-    /// Whether a thread at rest waits to try again what has failed.
+    /// Returns whether a thread at rest is waiting to retry something that failed.
     pub(super) fn tries_again(&self) -> bool {
         self.rests() && (self.outbox.failures > 0 || self.files.has_failed())
     }
 
-    /// A later message's answer may follow soon. That a person is asked is told at once.
+    /// Returns until when a delivery waits for the answer of a later message, which may follow soon. A
+    /// question to a person is delivered at once.
     fn answer_awaited_until(&self) -> Option<Millis> {
         let is_later = self.session.as_ref().is_some_and(|session| session.message_count > 1);
         let oldest = self.turns.values().map(|turn| turn.accepted_at).min()?;
@@ -425,7 +430,7 @@ impl Thread {
         self.config.delivers && (!self.outbox.owed.is_empty() || is_behind)
     }
 
-    /// Writes a checkpoint when a thread comes to rest, or when waking would have much to count in.
+    /// Writes a checkpoint when a thread comes to rest, or when waking would have to read many records.
     fn save_progress(&mut self) {
         let rests = self.rests() && !self.owes();
         let unsaved = self.seq.saturating_sub(self.outbox.saved);
@@ -438,9 +443,9 @@ impl Thread {
     }
 }
 
-/// How long to wait after so many failures in a row. A thread that hibernates in between forgets how many there were: then
-/// it is as long as what is to be done has waited already, which doubles as well. Half of it is jitter, so that threads
-/// that failed together do not come back together.
+/// Returns the backoff after this many failures in a row. Hibernation forgets the number of failures; then
+/// the backoff equals the time that the work has waited already, which doubles as well. Half of it is jitter,
+/// so that threads that failed together do not retry together.
 pub(super) fn retry_in_ms(failures: u32, waited_ms: u64, random: u64) -> u64 {
     let doublings = failures.saturating_sub(1).min(16);
     let wait = DELIVERY_RETRY_MS_MIN.saturating_mul(1 << doublings).max(waited_ms).min(DELIVERY_RETRY_MS_MAX);

@@ -1,8 +1,8 @@
-//! Everything that a thread wants done. It leaves by one queue, so that a frame never overtakes the commit that it
-//! promises.
+//! Everything that a thread wants done. All of it leaves through one queue, so a frame never overtakes the
+//! commit that it depends on.
 
 use crate::dialect::Dialect;
-use crate::protocol::{CloseCode, Millis, ServerFrame, Trace};
+use crate::protocol::{CloseCode, Millis, ServerFrame, Since, Trace};
 
 use super::attachment::Attachment;
 use super::events::Event;
@@ -16,12 +16,12 @@ pub enum Output {
     Store(Commit),
     /// Send a frame to one socket or to all.
     Send {
-        /// Who gets the frame.
+        /// The receivers of the frame.
         to: Audience,
-        /// The frame, to be encoded in the dialects of those who get it.
+        /// The frame, to be encoded in the dialect of each receiver.
         frame: Box<ServerFrame>,
-        /// Whether the client asked for it. [`Thread::sent`] or [`Thread::sent_to_all`] must be told how many bytes
-        /// it has.
+        /// Whether the client asked for it. [`Thread::sent`] or [`Thread::sent_to_all`] must be told its size
+        /// in bytes.
         is_asked: bool,
     },
     /// Make the call that [`Thread::call`] returns.
@@ -29,17 +29,17 @@ pub enum Output {
         /// The turn to be answered.
         turn: TurnId,
     },
-    /// Close the call of a turn: nothing more of it is wanted.
+    /// Close the call of a turn, because its result is no longer wanted.
     AbortAgent {
         /// The turn that the call was made for.
         turn: TurnId,
     },
-    /// Keep an attachment with a socket, through hibernation. From then on the socket gets what is sent to
-    /// all.
+    /// Keep an attachment with a socket through hibernation. From then on the socket is sent everything that
+    /// goes to all.
     Attach {
         /// The connection of the socket.
         peer: PeerId,
-        /// What is kept.
+        /// The attachment.
         attachment: Attachment,
     },
     /// Close a socket.
@@ -51,39 +51,39 @@ pub enum Output {
         /// Why it is closed, in words for the client.
         reason: &'static str,
     },
-    /// A stock client holds what these frames say of the turn that it is to be sent.
+    /// Note the part of its turn that a stock client already holds, given as frames.
     Holds {
         /// The connection.
         peer: PeerId,
         /// The dialect that it speaks.
         dialect: Dialect,
-        /// All of the turn up to there.
+        /// All frames of the turn up to that place.
         frames: Vec<ServerFrame>,
-        /// How many pieces the client was told after these. `None` if it comes with another request: then it is told the beginning of
-        /// the message once more.
-        since: Option<u64>,
-        /// Whether the turn waits there still.
+        /// What the client was told after these.
+        since: Since,
+        /// Whether the turn still waits at that place.
         waits: bool,
     },
-    /// Send nothing more to a connection, not even that it has ended: its client has gone, or said that it wants no more.
+    /// Send nothing more to a connection, not even that it has ended: its client has gone, or said that it
+    /// wants no more.
     Drop {
         /// The connection.
         peer: PeerId,
     },
-    /// Wake the thread at that time, even if it crashes before; `None` takes the alarm back.
+    /// Wake the thread at that time, even if it crashes before; `None` cancels the alarm.
     SetAlarm(Option<Millis>),
     /// Give D1 what [`Thread::delivery`] returns.
     Deliver,
-    /// Have the bucket delete what [`Thread::files_to_remove`] returns.
+    /// Have the bucket delete the files that [`Thread::files_to_remove`] returns.
     RemoveFiles,
-    /// Write a line of the log that operators read, and where its turn stands in a trace.
+    /// Write a log line for operators, with its turn's place in a trace.
     Log(Event, Option<Trace>),
 }
 
-/// Who a frame is sent to.
+/// The receivers of a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Audience {
-    /// Every socket that is attached; of those that follow one turn, where the frame is about that one.
+    /// Every attached socket. Sockets that follow one turn get the frame only if it is about that turn.
     All,
     /// One socket, and the dialect that it speaks.
     One(PeerId, Dialect),
@@ -102,7 +102,7 @@ impl Thread {
         self.send(self.audience(peer), frame, false);
     }
 
-    /// Sends what a client asked for. The bytes are taken from its subject's allowance.
+    /// Sends frames that a client asked for. Their bytes are taken from its subject's allowance.
     pub(super) fn send_asked(&mut self, peer: &PeerId, frames: Vec<ServerFrame>) {
         for frame in frames {
             self.send(self.audience(peer), frame, true);

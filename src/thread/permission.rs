@@ -1,41 +1,41 @@
-//! Who may do what: one table for frames and for requests by HTTP.
+//! Permissions: one table for frames and HTTP requests.
 
 use crate::protocol::{Access, ClientFrame, Identity, SessionUpdate, ToolAnswer};
 
 use super::{File, Input, Thread};
 
-/// Something that is asked of a thread.
+/// An action that a caller asks a thread for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
-    /// To be shown what happens: a connection, a `session_sync`.
+    /// To watch: a connection, or a `session_sync`.
     Watch,
-    /// A credential for one connection.
+    /// To get a credential for one connection.
     Ticket,
-    /// The session, or its history.
+    /// To read the session or its history.
     Read,
-    /// The diagnostics of the thread.
+    /// To read the diagnostics of the thread.
     Diagnose,
-    /// A message.
+    /// To send a message.
     Send,
-    /// An answer that no turn asked for.
+    /// To append an answer that no turn asked for.
     Append,
-    /// A file for messages to come.
+    /// To upload a file for later messages.
     Upload,
-    /// The bytes of a file.
+    /// To get the bytes of a file.
     Fetch,
-    /// The end of turns.
+    /// To cancel turns.
     Cancel,
     /// To answer a call of a tool.
     Answer,
-    /// Another title or permission mode.
+    /// To change the title or the permission mode.
     Change,
-    /// The end of the session.
+    /// To delete the session.
     Delete,
-    /// To have what is kept of the session looked after.
+    /// To maintain the session's stored data.
     Administer,
 }
 
-/// Why something may not be done.
+/// Why an action is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denied {
     /// There is no session, or the caller must not learn that there is one.
@@ -44,29 +44,29 @@ pub enum Denied {
     Forbidden(&'static str),
 }
 
-/// What a program asks of a thread by HTTP.
+/// A request that a program makes of a thread by HTTP.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
-    /// Another title or permission mode.
+    /// Change the title or the permission mode.
     Update(SessionUpdate),
-    /// The end of one turn, or of all.
+    /// Cancel one turn, or all.
     Cancel {
         /// The turn's `requestId`; `None` for all turns.
         request_id: Option<String>,
     },
-    /// The end of the turns that run or wait for people.
+    /// Cancel the turns that run or wait for people.
     Stop,
-    /// What is said to a call of a tool.
+    /// Answer a call of a tool.
     Answer(ToolAnswer),
-    /// The end of the session.
+    /// Delete the session.
     Delete,
-    /// A file whose bytes are about to come.
+    /// Announce a file whose bytes are about to come.
     Upload(File),
-    /// A delivery of all of it to D1.
+    /// Deliver the whole session to D1 again.
     DeliverAnew,
-    /// The alarm for its retention.
+    /// Set the alarm for its retention.
     Sweep,
-    /// To take a subject's name off its messages.
+    /// Take a subject's name off its messages.
     Forget {
         /// The subject.
         author: String,
@@ -74,7 +74,7 @@ pub enum Request {
 }
 
 impl Request {
-    /// What it asks for.
+    /// Returns the permission that the request needs.
     #[must_use]
     pub fn ask(&self) -> Ask {
         match self {
@@ -87,7 +87,8 @@ impl Request {
         }
     }
 
-    /// What the thread is handed, if it comes from this caller, and somebody has begun the session or not.
+    /// Returns the thread's input for this request, given the caller and whether somebody has begun the
+    /// session.
     #[must_use]
     pub fn input(self, by: &Identity, has_begun: bool) -> Input {
         match self {
@@ -106,7 +107,7 @@ impl Request {
 }
 
 impl Ask {
-    /// What a frame asks for.
+    /// Returns the permission that a frame needs.
     #[must_use]
     pub fn of(frame: &ClientFrame) -> Self {
         match frame {
@@ -120,7 +121,7 @@ impl Ask {
         }
     }
 
-    /// The access that it needs. Whoever writes the first message owns the session from then on.
+    /// Returns the access that it needs. The writer of the first message owns the session from then on.
     fn takes(self, has_begun: bool) -> Access {
         match self {
             Ask::Watch | Ask::Ticket | Ask::Read | Ask::Fetch => Access::Viewer,
@@ -146,7 +147,7 @@ impl Ask {
 }
 
 impl Thread {
-    /// Whether somebody may do this by a frame.
+    /// Checks whether a caller may do this by a frame.
     ///
     /// # Errors
     /// The reason why not.
@@ -160,14 +161,14 @@ impl Thread {
         }
     }
 
-    /// Whether somebody may do this by HTTP. A session that nobody has begun can only be joined or begun; a caller whose
-    /// credential names it can have its diagnostics, too.
+    /// Checks whether a caller may do this by HTTP. A session that nobody has begun can only be joined or
+    /// begun, and a caller whose credential names it can also read its diagnostics.
     ///
     /// # Errors
     /// The reason why not.
     pub fn permits_request(&self, identity: &Identity, ask: Ask) -> Result<(), Denied> {
         let is_there = match ask {
-            // Somebody's upload may be there before anybody has begun the session.
+            // Uploads are possible before anybody has begun the session.
             Ask::Watch
             | Ask::Ticket
             | Ask::Send

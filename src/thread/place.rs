@@ -1,20 +1,20 @@
-//! Which of several databases a session is in.
+//! Chooses the database of a session.
 
 use super::mixed;
 use super::store::hash;
 
-/// The database of an owner, or of a session that nobody owns, among the first `count`: 0 is the first.
+/// Returns the database, among the first `count`, for an owner or for a session without one; 0 is the first.
 ///
-/// Each database has a weight for each key, and the heaviest has it (rendezvous hashing). So a database that is added
-/// takes some keys from all others, and moves none between them.
+/// Each database has a weight for each key, and the heaviest gets it (rendezvous hashing). So a new database
+/// takes some keys from each of the others, and no key moves between the old ones.
 #[must_use]
 pub fn place(key: &str, count: u64) -> u64 {
     let key = hash(key);
     (0..count).max_by_key(|place| mixed(key ^ mixed(place.saturating_add(1)))).unwrap_or_default()
 }
 
-/// All databases that sessions of an owner may be in: `generations` are the numbers of databases that there were when
-/// sessions began.
+/// Returns all databases that sessions of an owner may be in. `generations` lists the numbers of databases
+/// that there have been.
 #[must_use]
 pub fn places(owner: &str, generations: &[u64]) -> Vec<u64> {
     let mut places = Vec::new();

@@ -1,5 +1,5 @@
-//! Which turn runs next. The rule is here once, for turns that are sent, that wait for people, and that a crash
-//! interrupted.
+//! Chooses the turn to run next. The rule is here once, for turns that are sent, that wait for people, and
+//! that a crash interrupted.
 
 use crate::agent::{Failed, Finished};
 use crate::protocol::{Millis, ServerFrame};
@@ -25,7 +25,7 @@ impl Thread {
         self.outputs.push_back(Output::StartAgent { turn });
     }
 
-    /// Turns that waited for people come before those that wait for their place.
+    /// Starts turns while there is room. Turns that waited for people come before queued ones.
     pub(super) fn start_turns(&mut self, now: Millis, records: &dyn Records) {
         while self.has_place() {
             if let Some(turn) = self.next_to_go_on() {
@@ -47,7 +47,7 @@ impl Thread {
         }
     }
 
-    /// Shows an answer that no turn asked for: its turn ends as it begins.
+    /// Shows an answer that no turn asked for. Its turn ends as it begins.
     pub(super) fn show_appended(
         &mut self,
         now: Millis,
@@ -73,15 +73,17 @@ impl Thread {
         self.turns.iter().filter(|(_, turn)| matches!(turn.state, TurnState::Queued)).map(|(id, _)| *id)
     }
 
-    /// Where one turn runs at a time, queued ones wait for what a person is asked.
+    /// Returns the queued turn to start next. If only one turn may run at a time, queued ones also wait while
+    /// a person is asked.
     pub(super) fn next_queued(&self) -> Option<TurnId> {
         let is_held = self.config.concurrent_turns == 1 && self.waiting().next().is_some();
-        // An answer that no turn asked for disturbs nobody there.
+        // An appended answer starts no agent, so it need not wait.
         let may_start = |id: &TurnId| !is_held || self.turns.get(id).is_some_and(|turn| turn.is_appended);
         self.queued().find(may_start)
     }
 
-    /// Whether no turn runs and none is to start: a thread that rests needs no alarm and no timer.
+    /// Returns whether no turn runs and none is about to start. A thread at rest needs no alarm and no timer
+    /// for turns.
     pub(super) fn rests(&self) -> bool {
         let starts = || self.next_to_go_on().or_else(|| self.next_queued());
         self.running().next().is_none() && starts().is_none()

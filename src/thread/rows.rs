@@ -1,7 +1,7 @@
-//! Stored rows as values, and what is made of a row that cannot be read.
+//! Stored rows as values, including rows that cannot be read.
 //!
-//! **Invariant:** every row becomes a value. A field that cannot be read costs that field; content that
-//! cannot be read leaves a failed message in its place. Each [`Found`] says what was wrong.
+//! **Invariant:** every row becomes a value. If a field cannot be read, only that field is lost; if content
+//! cannot be read, a failed message takes its place. Each [`Found`] says what was wrong.
 
 use crate::protocol::json::{Fields, OtherFields};
 use crate::protocol::{
@@ -14,25 +14,25 @@ use super::store::{
     Begun, BlockEvents, Checkpoint, Journal, Mark, MarkKind, PlacedBlock, Record, RecordKind,
 };
 
-/// The kinds of record that this version writes and reads, as they stand in a column.
+/// The kinds of record that this version writes and reads, as they are named in a column.
 pub const QUESTION: &str = "question";
 /// See [`QUESTION`].
 pub const ANSWER: &str = "answer";
-/// A turn that answers a question once more, and a choice of the path: no messages.
+/// A turn that answers a question again. It has no message of its own.
 pub const REGENERATE: &str = "regenerate";
-/// See [`REGENERATE`].
+/// A choice of the path. It has no message.
 pub const SELECT: &str = "select";
-/// What waits for its place: no message yet.
+/// An answer that no turn asked for and that is queued. It is no message yet.
 pub const APPEND: &str = "append";
-/// Those of turns that wait: no messages.
+/// An answer whose turn waits for people. This kind and the two below are no messages.
 pub const WAITING: &str = "waiting";
-/// See [`WAITING`].
+/// A decision on a call, while its turn waits.
 pub const DECISION: &str = "decision";
-/// See [`WAITING`].
+/// The result of a call, while its turn waits.
 pub const OUTPUT: &str = "output";
 
 impl RecordKind {
-    /// How it stands in a column.
+    /// Returns the kind's name in a column.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -47,7 +47,7 @@ impl RecordKind {
         }
     }
 
-    /// What has no column of its own, as JSON.
+    /// Returns the fields without a column of their own, as JSON.
     #[must_use]
     pub fn data(&self) -> Option<String> {
         match self {
@@ -84,18 +84,18 @@ fn ended(events: Option<&BlockEvents>, reason: Option<&str>, is_appended: bool) 
 
 /// A row, by the names of its columns. A column that is missing, null or of another type is `None`.
 pub trait Row {
-    /// A whole number that is not negative.
+    /// Returns an integer that is not negative.
     fn integer(&self, column: &str) -> Option<u64>;
-    /// A text.
+    /// Returns a text.
     fn text(&self, column: &str) -> Option<String>;
 }
 
-/// What a row holds, and the first thing in it that could not be read.
+/// The content of a row, and the first fault in it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found<T> {
-    /// As much as could be read.
+    /// As much of the content as could be read.
     pub value: T,
-    /// In words, for the log: it names the column and nothing that was said.
+    /// A description for the log, which names the column and contains no conversation text.
     pub fault: Option<String>,
 }
 
@@ -173,8 +173,8 @@ impl Mark {
 }
 
 impl Journal {
-    /// Reads a running answer's row. Blocks that cannot be read are left out, with what a cursor within them needs; the
-    /// text stays.
+    /// Reads a running answer's row. Blocks that cannot be read are left out, together with the numbers of
+    /// their events; the text stays.
     #[must_use]
     pub fn read(row: &dyn Row) -> Found<Self> {
         let mut faults = Faults(None);
@@ -192,7 +192,8 @@ impl Journal {
 }
 
 impl Checkpoint {
-    /// Reads the thread's own row. `None` if the log's name cannot be read: without it nothing can.
+    /// Reads the thread's own row. Returns `None` if the epoch cannot be read, since everything else depends
+    /// on it.
     #[must_use]
     pub fn read(row: &dyn Row, session_id: &str) -> Option<Found<Self>> {
         let mut faults = Faults(None);
@@ -203,7 +204,7 @@ impl Checkpoint {
             open: faults.json(row, "open"),
             session: faults.json(row, "session").unwrap_or_else(|| unnamed_session(row, session_id)),
             path: row.text("path").and_then(|_| faults.json(row, "path")).unwrap_or_default(),
-            // Rows of builds that knew one database have neither.
+            // Rows of older builds, which used only one database, have neither.
             place: row.integer("place").unwrap_or_default(),
             database: row.text("database"),
         };
@@ -211,7 +212,7 @@ impl Checkpoint {
     }
 }
 
-/// What is left of a session whose fields cannot all be read. Nobody owns it unless its owner is legible.
+/// Returns the legible part of a session with an illegible field. Nobody owns it unless its owner is legible.
 fn unnamed_session(row: &dyn Row, id: &str) -> Session {
     let stored = row.text("session").and_then(|text| Json::parse(&text));
     let text = |name: &str| Some(stored.as_ref()?.get(name)?.as_str()?.to_owned());
@@ -235,7 +236,7 @@ fn unnamed_session(row: &dyn Row, id: &str) -> Session {
     }
 }
 
-/// With which a segment begins has 0 for none.
+/// The first turn stores 0 for no parent.
 fn parent(row: &dyn Row) -> Option<u64> {
     row.integer("parent").filter(|parent| *parent > 0)
 }
@@ -245,7 +246,7 @@ fn begun(row: &dyn Row) -> Begun {
 }
 
 impl Begun {
-    /// Reads it out of the row of a turn's beginning.
+    /// Reads it from the row of the record that begins a turn.
     #[must_use]
     pub fn of(row: &dyn Row) -> Self {
         begun(row)
@@ -253,7 +254,7 @@ impl Begun {
 }
 
 impl Start {
-    /// Reads the row of a turn with which a segment begins.
+    /// Reads the row of a turn that begins a segment.
     #[must_use]
     pub fn read(row: &dyn Row) -> Self {
         let Begun { first, old_id, .. } = begun(row);
@@ -298,7 +299,7 @@ fn unreadable_message() -> ErrorBody {
     ErrorBody::fatal(ErrorCode::StorageError, "this message is stored in a form that cannot be read")
 }
 
-/// The first thing that could not be read.
+/// The first fault that was found.
 struct Faults(Option<String>);
 
 impl Faults {
@@ -323,7 +324,7 @@ impl Faults {
     }
 }
 
-/// One function for all that is read out of it.
+/// Parses JSON; a single function for all types keeps the wasm small.
 fn value(row: &dyn Row, column: &str) -> Option<Json> {
     Json::parse(&row.text(column)?)
 }

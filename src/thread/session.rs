@@ -1,4 +1,4 @@
-//! The session: what is kept of a thread beside its messages.
+//! The session: the data that a thread keeps beside its messages.
 
 use crate::protocol::json::OtherFields;
 use crate::protocol::limits::PREVIEW_CHARS_MAX;
@@ -14,7 +14,7 @@ use super::store::{Checkpoint, Write};
 use super::{Origin, Output, PeerId, Thread};
 
 impl Thread {
-    /// Creates the session when its first message comes, and returns the writes for that. Later there are none.
+    /// Creates the session with its first message and returns the writes for that; later returns none.
     pub(super) fn create_session(&mut self, now: Millis, content: &Content, peer: &PeerId) -> Vec<Write> {
         if self.session.is_some() {
             return Vec::new();
@@ -32,7 +32,7 @@ impl Thread {
         self.checkpoint().map(Write::Create).into_iter().collect_vec()
     }
 
-    /// Counts a message. After a crash it is counted again from the record that is committed with it.
+    /// Counts a message. After a crash it is counted again from its record, which is in the same commit.
     pub(super) fn count_message(&mut self, now: Millis, tokens_used: u64) {
         if let Some(session) = &mut self.session {
             session.message_count = session.message_count.saturating_add(1);
@@ -41,7 +41,7 @@ impl Thread {
         }
     }
 
-    /// Why a change of the session cannot be made, whoever asks for it; `None` if it can.
+    /// Returns why a change of the session is refused, whoever asks for it; `None` if it is allowed.
     #[must_use]
     pub fn refuses_update(&self, update: &SessionUpdate, by: Option<&PeerId>) -> Option<ErrorBody> {
         let offered = self.agent.models();
@@ -78,7 +78,8 @@ impl Thread {
         self.decide_by_mode(now);
     }
 
-    /// Only for the subject that set it: somebody else may begin the session, and must find nothing set.
+    /// Settings apply only to the subject that chose them: if somebody else begins the session, it must start
+    /// with the defaults.
     fn update_draft(&mut self, now: Millis, by: &PeerId, update: SessionUpdate) {
         let Some(Peer { identity, draft, .. }) = self.peers.get(by).cloned() else { return };
         let Ok(changed) = update.applied(self.drafted_session(now, draft.as_ref())) else { return };
@@ -104,13 +105,13 @@ impl Thread {
         }
     }
 
-    /// What somebody has set of the session, on whichever of its connections.
+    /// Returns the settings that a subject chose for the session, on any of its connections.
     pub(super) fn draft_of(&self, subject: Option<&str>) -> Option<&Draft> {
         let is_theirs = |peer: &&Peer| peer.identity.subject.as_deref() == subject;
         self.peers.values().find(is_theirs)?.draft.as_ref()
     }
 
-    /// Ends this life of the log. The next message begins another, under an epoch of its own.
+    /// Ends this life of the log. The next message begins another one with a new epoch.
     pub(super) fn delete(&mut self, now: Millis) {
         if self.session.take().is_none() {
             return;
@@ -131,22 +132,23 @@ impl Thread {
         self.dismiss_all(|_| true, CloseCode::SessionDeleted, "the session was deleted");
     }
 
-    /// When nobody will have used the session for so long that it is to go; `None` if it is kept.
+    /// Returns when the session will have been unused for its retention time; `None` if it is kept.
     pub(super) fn retires_at(&self) -> Option<Millis> {
         let used_at = self.session.as_ref()?.last_message_at;
-        // A time of 0 stands for a session that could not be read. It is kept, because nobody knows when it was used.
+        // A time of 0 belongs to a session that could not be read. It is kept, because nobody knows when it
+        // was used.
         (self.config.retention_ms > 0 && used_at > 0)
             .then(|| used_at.saturating_add(self.config.retention_ms))
     }
 
-    /// Deletes the session if it is time, and it does nothing but wait for people.
+    /// Deletes the session if its retention is over and it does nothing but wait for people.
     pub(super) fn retire(&mut self, now: Millis) {
         if self.rests() && self.retires_at().is_some_and(|at| at <= now) {
             self.delete(now);
         }
     }
 
-    /// Gives a socket what it must keep.
+    /// Attaches a socket, with the state it must keep.
     pub(super) fn attach(&mut self, peer: PeerId) {
         let Some(Peer { identity, draft, dialect, follows, account, detaches, run, .. }) =
             self.peers.get(&peer)
@@ -168,14 +170,16 @@ impl Thread {
         self.outputs.push_back(Output::Attach { peer, attachment });
     }
 
-    /// The session as clients see it, with what its turns do; `None` before the first message and after a deletion.
+    /// Returns the session as clients see it, with the state of its turns; `None` before the first message
+    /// and after a deletion.
     #[must_use]
     pub fn shown_session(&self) -> Option<Session> {
         Some(Session { state: Some(self.state().into()), ..self.session.clone()? })
     }
 
-    /// What the turns do. It changes only with a message, with a turn's end, and when a turn begins to wait or has waited:
-    /// each is a record, and so brings a `session` event and a delivery of its own.
+    /// Returns the state of the turns. It changes only with a message, at a turn's end, and when a turn
+    /// begins to wait or stops waiting. Each of these is a record, so each change brings a `session` event
+    /// and a delivery.
     fn state(&self) -> SessionState {
         if self.waiting().next().is_some() {
             return SessionState::Waiting;
@@ -183,7 +187,8 @@ impl Thread {
         if self.turns.is_empty() { SessionState::Idle } else { SessionState::Running }
     }
 
-    /// The same for one client: before the first message, what its subject has set of it, if anything.
+    /// Returns the session as one client sees it: before the first message, the settings that its subject
+    /// chose, if any.
     pub(super) fn visible_session(&self, peer: &PeerId) -> Option<Session> {
         self.shown_session().or_else(|| {
             let draft = self.peers.get(peer)?.draft.as_ref()?;
@@ -214,7 +219,7 @@ impl Thread {
         self.kept()
     }
 
-    /// The thread as a checkpoint says it.
+    /// Returns the thread as a checkpoint.
     #[must_use]
     pub fn kept(&self) -> Option<Checkpoint> {
         let session = self.session.clone()?;
@@ -249,8 +254,8 @@ fn blank_session(id: String, created_at: Millis) -> Session {
     }
 }
 
-/// The beginning of a text on one line, cut at a word's end where there is one, else between two characters
-/// as readers see them.
+/// Returns the beginning of a text on one line, cut at the end of a word if possible, or else between two
+/// characters as readers see them.
 pub(super) fn preview(text: &str) -> String {
     let line = joined(text.split_whitespace(), ' ');
     let Some((end, next)) = line.char_indices().nth(PREVIEW_CHARS_MAX) else { return line };
@@ -260,8 +265,9 @@ pub(super) fn preview(text: &str) -> String {
     format!("{}…", line.get(..cut).unwrap_or(head))
 }
 
-/// The last place up to `end` that is not within a character as readers see it: a letter with its marks,
-/// an emoji of several code points, a flag. `end` itself, if marks are piled up without measure.
+/// Returns the last position up to `end` that is not inside a character as readers see it, such as a letter
+/// with marks, an emoji of several code points, or a flag. Returns `end` itself if an absurd number of marks
+/// is piled up.
 fn character_end(line: &str, end: usize) -> usize {
     let is_within = |at: usize| {
         let Some((before, after)) = line.split_at_checked(at) else { return true };
@@ -278,11 +284,11 @@ fn character_end(line: &str, end: usize) -> usize {
 
 const JOINER: char = '\u{200d}';
 
-/// Whether it is part of the character before it. By the ranges of Unicode's marks, as they are or near
-/// enough: the standard library's tables, which know them all, are 3 kB of the worker.
+/// Returns whether a code point belongs to the character before it. The ranges approximate Unicode's marks;
+/// the standard library's exact tables would add 3 kB to the worker.
 fn is_attached(letter: char) -> bool {
     match letter {
-        // The scripts of India have their marks at the same places, 128 code points apart.
+        // The scripts of India have their marks at the same offsets in blocks of 128 code points.
         '\u{900}'..='\u{dff}' => {
             matches!(u32::from(letter) & 0x7f, 0..=0x03 | 0x3c | 0x3e..=0x57 | 0x62 | 0x63)
         }

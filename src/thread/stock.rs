@@ -221,7 +221,7 @@ impl Thread {
                 (Some(_), [_]) => {
                     let name =
                         FrameName { kind: String::new(), request_id: None, tool_use_id: None, start: None };
-                    let shown = Shown { chain, held: None, since: None };
+                    let shown = Shown { chain, held: None };
                     self.show(records, Origin { peer: &peer, name: &name }, &shown);
                 }
                 (Some((socket, _)), _) => self.dismiss(&socket.into(), CloseCode::InternalError, reason),

@@ -1,4 +1,4 @@
-//! The running text: when it goes out, when it is stored, how long an agent may be silent.
+//! The running text: when it is sent, when it is stored, and how long an agent may be silent.
 
 use crate::agent::{AgentEvent, Answered, Failed, Finished, Refusal};
 use crate::protocol::limits::{
@@ -18,10 +18,11 @@ use super::{Output, Thread, TurnId};
 const TOO_LONG: &str = "the answer is longer than a thread can hold; ask for it in parts";
 
 impl Thread {
-    /// Takes what the call of a turn brought.
+    /// Handles the result of a turn's call.
     pub(super) fn answered(&mut self, now: Millis, turn: TurnId, answered: &Answered) {
         let Some(running) = self.running_mut(turn) else { return };
-        // The agent is asked without it. Its row stays: another bucket may be bound by mistake.
+        // The agent is asked again without the file. Its row stays, because the wrong bucket may be bound by
+        // mistake.
         if let Answered::Refused(Refusal::NoFiles(ids)) = answered {
             running.missing.extend_from_slice(ids);
             return self.call_again(turn);
@@ -64,7 +65,8 @@ impl Thread {
         self.finish(now, turn, finished);
     }
 
-    /// An agent that failed before it said anything is asked again, if something may help.
+    /// Handles the failure of an agent. If it has not said anything yet and there is something left to try,
+    /// it is asked again.
     fn failed(&mut self, now: Millis, turn: TurnId, failed: Failed) {
         let config = self.config;
         let Some(Turn { request_id, state: TurnState::Running(running), .. }) = self.turns.get_mut(&turn)
@@ -94,14 +96,14 @@ impl Thread {
         }
     }
 
-    /// Ends a turn whose agent cannot be asked in another way, with the failure of its last call.
+    /// Ends a turn whose agent cannot be asked in any other way, with the failure of its last call.
     pub(super) fn give_up_asking(&mut self, now: Millis, turn: TurnId) {
         if let Some(failed) = self.running_mut(turn).and_then(Running::take_failure) {
             self.end(now, turn, Outcome::Failed(failed));
         }
     }
 
-    /// Takes a part of the answer.
+    /// Adds a part of the answer.
     fn said(&mut self, now: Millis, turn: TurnId, event: AgentEvent) {
         match event {
             AgentEvent::Text(text) => self.text(now, turn, &text),
@@ -149,12 +151,12 @@ impl Thread {
         }
     }
 
-    /// Takes a finished block. Of an open one, it is the whole.
+    /// Adds a finished block, which replaces the open one if it is the same.
     fn block(&mut self, now: Millis, turn: TurnId, block: Block) {
         let block = self.as_shown(block);
         let Some(running) = self.running_mut(turn) else { return };
         match running.answer.open() {
-            // What it grew by is in the block itself.
+            // The block itself contains all that the open one grew by.
             Some((open, _)) if std::mem::discriminant(open) == std::mem::discriminant(&block) => {}
             Some(_) => self.close(now, turn),
             None => self.flush(now, turn),
@@ -184,7 +186,8 @@ impl Thread {
         }
     }
 
-    /// Closes a block that is open where the answer goes on without it: a thought is kept, half a call is not.
+    /// Closes the open block because the answer goes on without it: a thought is kept, half a call is
+    /// dropped.
     fn close(&mut self, now: Millis, turn: TurnId) {
         self.keep_thought(now, turn);
         self.drop_open(turn);
@@ -217,7 +220,7 @@ impl Thread {
         self.abort(now, turn, Outcome::Failed(Failed::new(error)));
     }
 
-    /// Sends the text that a turn has gathered, and what its open block has grown by.
+    /// Sends the text that a turn has gathered, and the growth of its open block.
     pub(super) fn flush(&mut self, now: Millis, turn: TurnId) {
         let mut cursor = self.head();
         let mut sent = cursor.of(turn);
@@ -261,7 +264,8 @@ impl Thread {
         }
         let coalesce_ms = self.coalesce_timer_ms();
         for turn in self.running_ids() {
-            // In this order: what is sent behind a write is held by the runtime until that is confirmed.
+            // Text is sent before it is stored, because the runtime holds back whatever is sent after a write
+            // until the write is confirmed.
             self.flush_due(now, turn, coalesce_ms);
             let config = self.config;
             let Some(running) = self.running_mut(turn) else { continue };
@@ -305,7 +309,7 @@ impl Thread {
         self.end(now, turn, outcome);
     }
 
-    /// Shows what the reply of a turn that is to end had gathered.
+    /// Takes over the rest that the reply of an ending turn had gathered.
     pub(super) fn take_gathered(&mut self, now: Millis, turn: TurnId) {
         let error = ErrorBody::fatal(ErrorCode::AgentError, "cancelled");
         let Some(running) = self.running_mut(turn) else { return };
@@ -334,15 +338,17 @@ impl Thread {
         of_turns.chain(self.crowd.deadline())
     }
 
-    /// While anything is unfinished an alarm is set, so that a crash does not leave it so: before the
-    /// commit that begins it, and until after the one that ends it. What begins nothing has the alarm that the
-    /// thread before it set, or that goes off again if this one crashes: a later one replaces it at the end.
+    /// Keeps an alarm set while anything is unfinished, so that a crash does not leave it unfinished. The
+    /// alarm is set before the commit that begins the work and stays until after the one that ends it. An
+    /// input that begins nothing can rely on the alarm of the thread before it, which goes off again if this
+    /// thread crashes; so a later alarm is set only after its other outputs.
     ///
-    /// A thread at rest has the one for its session's retention, in place of none: it is set where another one would be taken
-    /// back, and where `sweeps` says that there may be none. One that was set before the session was used again stays, and
-    /// is set anew when it goes off.
+    /// A thread at rest has only the alarm for its session's retention. It is set where another alarm would
+    /// be cancelled, and where `sweeps` says that there may be none. One that is too early, because the
+    /// session was used again, stays until it goes off.
     ///
-    /// A turn that waited had none. Where it ends, or goes on, other turns may be left to begin if a commit fails.
+    /// A turn that waited has no alarm. When it ends or goes on, a failed commit could leave other turns that
+    /// should have started, so an alarm is set.
     pub(super) fn guard(&mut self, now: Millis, begins_nothing: bool, had_waited: bool, sweeps: bool) {
         let is_append = |write: &Write| matches!(write, Write::Append(_));
         let appends =
@@ -355,8 +361,9 @@ impl Thread {
         let wanted = wanted.or(self.retires_at().filter(|_| sweeps || self.alarm.is_some()));
         match (self.alarm, wanted) {
             (None, None) => {}
-            // An alarm that comes too early costs less than a write that moves it. But a thread that hibernates has forgotten by
-            // then that what it is to try again is not due yet.
+            // An alarm that is too early costs less than a write that moves it. A retry is the exception:
+            // after hibernation the thread would not remember that it is not due yet, and would try too
+            // early.
             (Some(at), Some(wanted))
                 if (at == wanted || at < wanted && !self.tries_again())
                     && (is_kept || self.is_retention_alarm) => {}
@@ -384,7 +391,7 @@ impl Thread {
     }
 }
 
-/// Why an agent's block cannot be taken.
+/// Returns why an agent's block cannot be accepted.
 fn faulty(block: &Block) -> Option<&'static str> {
     let Block::File { url, .. } = block else { return None };
     let is_too_large = url.starts_with("data:") && url.len() > DATA_URL_BYTES_MAX;
@@ -395,7 +402,7 @@ fn is_due(at: Option<Millis>, now: Millis) -> bool {
     at.is_some_and(|at| at <= now)
 }
 
-/// A text in parts that each fit into one frame.
+/// Splits a text into parts that each fit into one frame.
 pub(super) fn parts(text: &str) -> impl Iterator<Item = &str> {
     let mut left = text;
     std::iter::from_fn(move || {

@@ -21,25 +21,25 @@ use crate::agent::{self, AgentEvent, AgentRequest, Answered, Attempt, Failed, Fi
 ///    │            open              ▼   │ all are answered,             │
 ///    │                             Waiting  concurrency allows          │
 ///    └──────────────────────────────┴───────────────────────────────────┘
-///       cancel, or a message that takes its place (a crash leaves it as it is)
+///       cancel, or a message that takes its place (a crash changes nothing)
 /// ```
 ///
-/// A turn that is over is no value at all: its end stands in the log, and what its agent still
-/// delivers finds no turn.
+/// There is no value for a turn that is over: its end is in the log, and anything that its agent still
+/// delivers is ignored.
 #[derive(Debug)]
 pub(crate) struct Turn {
     pub(crate) request_id: String,
     pub(crate) accepted_at: Millis,
-    /// For how long it has waited for people.
+    /// How long it has waited for people.
     pub(crate) waited_ms: u64,
-    /// Whether its answer is there already and no agent is called for it.
+    /// Whether its answer was appended: it is there already and no agent is called for it.
     pub(crate) is_appended: bool,
-    /// What the parent of its end is: the turn that its question came with, if that is another one; of an answer that is
-    /// there already, the turn before it.
+    /// The parent in the record of its end: the turn that asked its question, if that is another one; for an
+    /// appended answer, the turn before it.
     pub(crate) parent: Option<u64>,
-    /// The connection that sent its message, until a line of the log has named it.
+    /// The connection that sent its message, until a log line has named it.
     pub(crate) accepted_by: Option<PeerId>,
-    /// Where it stands in a trace: once its agent is called, at that call.
+    /// Its place in a trace: the span of its agent's call once there is one.
     pub(crate) trace: Option<Trace>,
     pub(crate) state: TurnState,
 }
@@ -54,57 +54,58 @@ pub(crate) enum TurnState {
 /// An answer whose agent is done until people have answered its calls.
 #[derive(Debug)]
 pub(crate) struct Waiting {
-    /// The record that it waits under.
+    /// The sequence number of the record that it waits under.
     pub(crate) record: u64,
     pub(crate) since: Millis,
-    /// When the last call that was open was answered; `None` as long as one is.
+    /// When the last open call was answered; `None` while any is open.
     pub(crate) answered_at: Option<Millis>,
     pub(crate) answer: Answer,
     pub(crate) metadata: ResponseMetadata,
     pub(crate) round: Round,
 }
 
-/// An answer in the making: what came, how much of it clients were sent, how much is stored.
+/// An answer in the making: the content so far, how much of it clients were sent, and how much is stored.
 #[derive(Debug)]
 pub(crate) struct Running {
     /// The row of the journal that it is written to.
     pub(crate) slot: usize,
     pub(crate) answer: Answer,
-    /// Tokens of this call, without those of the calls before.
+    /// Tokens of this call, not counting earlier calls.
     pub(crate) tokens_used: u64,
-    /// What the calls before cost.
+    /// Metadata of the earlier calls, such as their tokens.
     pub(crate) before: ResponseMetadata,
     /// How often the agent was called.
     pub(crate) calls: u64,
-    /// The first block of this call.
+    /// The index of this call's first block.
     pub(crate) from: usize,
-    /// Bytes of the answer's text that went out in frames.
+    /// Bytes of the answer's text that were sent.
     pub(crate) sent_bytes: usize,
-    /// Bytes of the block that is open that went out in frames; `None` before its `block_start` did.
+    /// Bytes of the open block that were sent; `None` before its `block_start` was.
     sent_open_bytes: Option<usize>,
     last_frame_at: Option<Millis>,
     unstored_bytes: usize,
     unstored_since: Option<Millis>,
     started_at: Millis,
-    /// When the agent last sent anything, even if it was no part of the answer.
+    /// When the agent last sent anything, even if it was not a part of the answer.
     pub(crate) agent_heard_at: Millis,
     /// When the agent last sent a part of the answer; `None` before the first.
     pub(crate) agent_said_at: Option<Millis>,
-    /// When something of the answer that can be shown came first.
+    /// When the first part of the answer that clients can see came.
     pub(crate) said_first_at: Option<Millis>,
     /// When the answer counts as finished, unless more of it comes before.
     pub(crate) ending: Option<(Millis, Box<Finished>)>,
-    /// Reads what the agent's call brings. `None` if the call ended with the object that made it.
+    /// Reads the response to the agent's call. `None` if the call ended with the object that made it.
     reply: Option<Box<dyn Reply>>,
-    /// How the agent is asked.
+    /// The way in which the agent is asked.
     attempt: Attempt,
-    /// When the agent is asked again, and why the call before failed.
+    /// When the agent is asked again, and why the last call failed.
     again: Option<(Millis, Failed)>,
-    /// How many of the oldest messages the agent was not given.
+    /// How many of the oldest messages were left out of the request.
     pub(crate) omitted: usize,
-    /// The files that the bucket does not have, though it should.
+    /// The files that the bucket lacks, though it should have them.
     pub(crate) missing: Vec<String>,
-    /// What was said before the answer. It is kept to take it out of an endpoint's error before that is logged.
+    /// The text of the conversation before the answer. It is kept so that it can be removed from an
+    /// endpoint's error before that is logged.
     own_words: String,
 }
 
@@ -122,8 +123,8 @@ impl Turn {
         }
     }
 
-    /// The turn that its question came with: itself, unless it answers that of another one once more. Of an answer that is
-    /// there already, itself.
+    /// Returns the turn that asked its question: itself, unless it answers the question of another one again.
+    /// An appended answer counts as its own question.
     pub(crate) fn question(&self, id: u64) -> u64 {
         self.parent.filter(|_| !self.is_appended).unwrap_or(id)
     }
@@ -135,7 +136,7 @@ impl Turn {
         }
     }
 
-    /// The answer so far.
+    /// Returns the answer so far.
     pub(crate) fn answer(&self) -> Option<&Answer> {
         match &self.state {
             TurnState::Queued => None,
@@ -152,7 +153,7 @@ impl Turn {
         }
     }
 
-    /// For how long it has waited for people, by then.
+    /// Returns how long it has waited for people at this time.
     pub(crate) fn waited_by(&self, now: Millis) -> u64 {
         let waits = self
             .waiting()
@@ -174,14 +175,14 @@ impl Turn {
         }
     }
 
-    /// Its agent was called again after it had waited, and brought this so far.
+    /// Restores a turn whose agent was called again after it had waited, with the answer so far.
     pub(crate) fn called_again(&mut self, now: Millis, running: Running) {
         self.waited_ms = self.waited_by(now);
         let TurnState::Waiting(waiting) = std::mem::replace(&mut self.state, TurnState::Queued) else {
             return;
         };
         let Waiting { answer, metadata, .. } = *waiting;
-        // Without a journal that can be read, what it waited with is what is left.
+        // If the journal cannot be read, the answer from before that call is all there is.
         let answer = if running.answer.is_empty() { answer } else { running.answer };
         let tokens_used = running.tokens_used.saturating_sub(metadata.tokens_used);
         let (slot, sent_open_bytes) = (running.slot, running.sent_open_bytes);
@@ -227,7 +228,7 @@ impl Running {
         }
     }
 
-    /// The answer as the store has it; clients may have been sent more.
+    /// Restores an answer from the store; clients may have been sent more of it.
     pub(crate) fn from_journal(journal: Journal, now: Millis) -> Self {
         let answer = Answer::new(journal.text, journal.blocks, journal.growing);
         Running {
@@ -237,25 +238,25 @@ impl Running {
         }
     }
 
-    /// With an answer that is whole, and that clients are to be sent with its end.
+    /// Returns a whole answer, which clients are sent together with its end.
     pub(crate) fn told(answer: Answer, now: Millis) -> Self {
         Running::with(answer, 0, now, None)
     }
 
-    /// With an answer that clients hold.
+    /// Returns an answer that clients hold already.
     fn with(answer: Answer, slot: usize, now: Millis, reply: Option<Box<dyn Reply>>) -> Self {
         let (sent_bytes, from) = (answer.text().len(), answer.block_count());
         Running { answer, from, sent_bytes, ..Running::new(slot, now, reply) }
     }
 
-    /// The next call for an answer that has waited.
+    /// Returns the next call for an answer that has waited.
     pub(crate) fn again(waiting: Waiting, slot: usize, now: Millis, reply: Box<dyn Reply>) -> Self {
         let Waiting { answer, metadata, round, .. } = waiting;
         let calls = round.calls.saturating_add(1);
         Running { before: metadata, calls, ..Running::with(answer, slot, now, Some(reply)) }
     }
 
-    /// What the answer cost and how it came about, if its last call came to this end.
+    /// Returns the metadata of the answer, if its last call ends this way.
     pub(crate) fn metadata(&self, finished: Finished) -> ResponseMetadata {
         let before = &self.before;
         let omitted = Some(self.omitted as u64).filter(|omitted| *omitted > 0);
@@ -276,20 +277,20 @@ impl Running {
         self.changed(text.len(), now);
     }
 
-    /// Takes a finished block. Returns its place among the blocks that are not text.
+    /// Adds a finished block. Returns its index among the blocks that are not text.
     pub(crate) fn push_block(&mut self, block: Block, now: Millis) -> usize {
         self.changed(0, now);
         self.answer.push_block(block)
     }
 
-    /// Takes the beginning of a block that grows.
+    /// Opens a block that grows.
     pub(crate) fn begin(&mut self, block: Block, now: Millis) {
         self.answer.begin(block);
         self.sent_open_bytes = Some(0);
         self.changed(0, now);
     }
 
-    /// What is open is shown anew: another block took its place.
+    /// Has the open block sent again from its beginning, because another one came in between.
     pub(crate) fn shown_anew(&mut self, is_begun: bool) {
         self.sent_open_bytes = is_begun.then_some(0);
     }
@@ -305,7 +306,7 @@ impl Running {
         self.said_first_at.get_or_insert(now);
     }
 
-    /// When what was gathered goes out. The first of an answer goes out at once.
+    /// Returns when the gathered text is to be sent. The first part of an answer is sent at once.
     pub(crate) fn frame_due_at(&self, coalesce_ms: u64) -> Option<Millis> {
         let text = self.answer.text().len().saturating_sub(self.sent_bytes);
         let grown = self.answer.open().map_or(0, |(_, grown)| grown.len());
@@ -332,7 +333,7 @@ impl Running {
         }
     }
 
-    /// When what is not stored yet goes into the journal.
+    /// Returns when text that is not stored yet is to be written to the journal.
     pub(crate) fn journal_due_at(&self, journal_ms: u64) -> Option<Millis> {
         match self.unstored_since {
             Some(_) if self.unstored_bytes >= JOURNAL_BYTES_MAX => Some(0),
@@ -341,7 +342,7 @@ impl Running {
         }
     }
 
-    /// Reads what the agent's call brought. Returns its events, and the tokens counted so far.
+    /// Reads the response to the agent's call. Returns its events, and the tokens counted so far.
     pub(crate) fn read(&mut self, answered: &Answered) -> (Vec<AgentEvent>, u64) {
         let Some(reply) = &mut self.reply else { return (Vec::new(), self.tokens_used) };
         let events = match answered {
@@ -357,7 +358,7 @@ impl Running {
         (events, reply.tokens_used())
     }
 
-    /// Notes what the agent is asked, and how many of the oldest messages are left out.
+    /// Notes the request to the agent, and how many of the oldest messages it leaves out.
     pub(crate) fn asked(&mut self, request: &AgentRequest, omitted: usize) {
         self.own_words = agent::own_words(request);
         if let Some(reply) = &mut self.reply {
@@ -370,13 +371,14 @@ impl Running {
         self.attempt
     }
 
-    /// Describes a failure for the log, without what was said.
+    /// Describes a failure for the log, without conversation text.
     pub(crate) fn reason(&self, failed: &Failed) -> String {
         agent::reason(failed, &self.own_words, &self.answer.content())
     }
 
-    /// When the agent is asked again, if it said nothing yet and something may help. If the turn would time out
-    /// before then, it fails now, so that clients are told the agent's error and not a timeout.
+    /// Returns when the agent is asked again, if it has said nothing yet and there is something left to try.
+    /// If the turn would time out before then, it fails now, so that clients are told the agent's error and
+    /// not a timeout.
     pub(crate) fn try_again(&mut self, now: Millis, failed: &Failed, config: &Config) -> Option<Millis> {
         if self.agent_said_at.is_some() {
             return None;
@@ -398,7 +400,8 @@ impl Running {
 
     pub(crate) fn begin_call(&mut self, reply: Box<dyn Reply>) {
         self.reply = Some(reply);
-        // The last failure is kept until an answer comes: it counts if there is no other way to ask.
+        // The last failure is kept until an answer comes, because it is reported if no other way to ask is
+        // left.
         if let Some((at, _)) = &mut self.again {
             *at = Millis::MAX;
         }
@@ -408,7 +411,7 @@ impl Running {
         self.again.take().map(|(_, failed)| failed)
     }
 
-    /// Ends the answer for a reason outside of it, such as a timeout. Returns what was gathered, then the
+    /// Ends the answer for a reason outside of it, such as a timeout. Returns the gathered events, then the
     /// failure.
     pub(crate) fn fail(&mut self, failed: Failed) -> Vec<AgentEvent> {
         match &mut self.reply {
@@ -417,9 +420,9 @@ impl Running {
         }
     }
 
-    /// When the agent times out, unless it sends something before.
+    /// Returns when the agent times out, unless it sends something before.
     pub(crate) fn timeout_at(&self, config: &Config) -> Millis {
-        // A tool may take its time.
+        // While a tool runs, a silent agent is not idle.
         if self.reply.as_ref().is_some_and(|reply| reply.is_running_tool()) {
             return self.over_at(config);
         }
@@ -433,7 +436,7 @@ impl Running {
         dead_at.min(since.saturating_add(silent_ms)).min(self.over_at(config))
     }
 
-    /// The failure of an agent that has timed out.
+    /// Returns the failure of an agent that has timed out.
     pub(crate) fn timeout(&self, now: Millis, config: &Config) -> Failed {
         if self.over_at(config) <= now {
             return agent::turn_timeout_failure(config.agent_turn_timeout_ms);
@@ -445,7 +448,7 @@ impl Running {
         self.started_at.saturating_add(config.agent_turn_timeout_ms)
     }
 
-    /// Takes the text that has not been sent yet.
+    /// Returns the text that has not been sent yet, and marks it as sent.
     pub(crate) fn take_unsent(&mut self, now: Millis) -> &str {
         let text = self.answer.text();
         let unsent = text.get(self.sent_bytes..).unwrap_or_default();
@@ -456,7 +459,7 @@ impl Running {
         unsent
     }
 
-    /// Takes what the block that is open has grown by since it was sent.
+    /// Returns the growth of the open block that has not been sent yet, and marks it as sent.
     pub(crate) fn take_unsent_growth(&mut self, now: Millis) -> &str {
         let Some((_, grown)) = self.answer.open() else { return "" };
         let unsent = grown.get(self.sent_open_bytes.unwrap_or_default()..).unwrap_or_default();
@@ -475,17 +478,17 @@ impl Running {
         Journal { slot: self.slot, turn, text, blocks, growing, tokens_used }
     }
 
-    /// The part of the answer that clients were sent.
+    /// Returns the part of the answer that clients were sent.
     pub(crate) fn sent(&self) -> Answer {
         self.answer.sent(self.sent_bytes, self.sent_open_bytes.unwrap_or_default())
     }
 
-    /// The part of the answer that stock clients were sent.
+    /// Returns the part of the answer that stock clients were sent.
     pub(crate) fn shown(&self) -> Answer {
         self.answer.shown(self.sent_bytes, self.sent_open_bytes.unwrap_or_default())
     }
 
-    /// How much of the answer clients were sent, as it stands in a cursor.
+    /// Returns how much of the answer clients were sent, as a cursor names it.
     pub(crate) fn progress(&self, turn: u64) -> Progress {
         Progress {
             turn,
@@ -496,14 +499,15 @@ impl Running {
     }
 }
 
-/// A word of an endpoint, such as why it stopped. It is cut, because it is stored with every answer and an endpoint may send anything.
+/// Shortens a word of an endpoint, such as why it stopped, because it is stored with every answer and an
+/// endpoint may send anything.
 fn word(mut word: String) -> String {
     word.truncate(word.floor_char_boundary(WORD_BYTES_MAX));
     word
 }
 
-/// What an application tells of an answer, without the names that are the contract's. What is too large is left out, as
-/// it would go out with every snapshot.
+/// Returns the application's metadata of an answer without fields that the contract defines. Data that is too
+/// large is left out, because it would be part of every snapshot.
 fn application_metadata(metadata: Json) -> Option<OtherFields> {
     let is_small = to_json(&metadata).len() <= MESSAGE_METADATA_BYTES_MAX;
     let Json::Object(mut fields) = metadata else { return None };

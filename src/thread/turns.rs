@@ -1,5 +1,5 @@
-//! A message is accepted, or refused: from there on its turn is in the log, and outlives whatever happens to the
-//! thread.
+//! Accepts messages or refuses them. From then on the turn is in the log, and survives whatever happens to
+//! the thread.
 
 use crate::protocol::limits::QUEUED_TURNS_MAX;
 use crate::protocol::{Content, ErrorBody, ErrorCode, Json, Millis, Post};
@@ -11,19 +11,19 @@ use super::turn::Turn;
 use super::versions::Fork;
 use super::{Origin, PeerId, Thread, TurnId, unreadable};
 
-/// What a user sends.
+/// A message as a user sends it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sent {
     pub(super) content: Content,
-    /// What the application sends along: an object.
+    /// The application's metadata: an object.
     pub(super) metadata: Option<Json>,
-    /// Whether it is an answer, and no message to answer.
+    /// Whether it is an appended answer, and not a message to answer.
     pub(super) is_answer: bool,
-    /// Whether a question is to be answered once more, and nothing is said.
+    /// Whether a question is to be answered again, without a new message.
     pub(super) is_regenerate: bool,
-    /// The turn whose message it replaces, or whose question is meant.
+    /// The turn whose message it replaces, or whose question it answers again.
     pub(super) of: Option<String>,
-    /// What the writer saw last.
+    /// The last message that the writer had seen.
     pub(super) after: Option<String>,
     /// The id that a stock client gave the message.
     pub(super) client_id: Option<String>,
@@ -37,11 +37,11 @@ impl From<Post> for Sent {
     }
 }
 
-/// Where a `requestId` was used.
+/// The place where a `requestId` was used.
 enum Place {
     Nowhere,
     InLog(Box<Record>),
-    /// In a session of this name that was deleted.
+    /// In a deleted session of this name.
     Deleted,
 }
 
@@ -76,7 +76,7 @@ impl Thread {
         }
     }
 
-    /// Where something new takes the conversation, if that is not on from its end.
+    /// Checks a new message. Returns its fork, if it does not continue the conversation at its end.
     fn check(&self, records: &dyn Records, place: &Place, sent: &Sent) -> Result<Option<Fork>, ErrorBody> {
         if let Some(after) = &sent.after
             && !self.is_on_path(records, after).map_err(|StoreError(_)| unreadable())?
@@ -91,7 +91,7 @@ impl Thread {
             return Err(ErrorBody::fatal(ErrorCode::Deleted, message));
         }
         let fork = sent.of.as_ref().map(|of| self.fork(records, sent, of)).transpose()?;
-        // What it takes the place of does not wait any more.
+        // Turns that the message replaces will not be waiting any more.
         let leaves = fork.as_ref().map_or(TurnId::MAX, |fork| fork.question.turn);
         let stays = |(id, turn): &(&TurnId, &Turn)| **id < leaves && turn.running().is_none();
         if self.turns.iter().filter(stays).count() >= QUEUED_TURNS_MAX {
@@ -122,8 +122,8 @@ impl Thread {
         Ok(if is_noted { Place::Deleted } else { Place::Nowhere })
     }
 
-    /// The same message again starts nothing. Its sender has the rest of the log, so what is sent
-    /// again stands at the head and not at its old place.
+    /// Answers a message that was sent before, without starting anything. Its sender has the rest of the log,
+    /// so the repeated frames carry the present cursor and not their original ones.
     fn repeat(
         &mut self,
         now: Millis,
@@ -132,7 +132,7 @@ impl Thread {
         known: &Record,
         sent: &Sent,
     ) {
-        // A stored message that cannot be read may be this one: it counts as the same, so that it is not answered twice.
+        // A stored message that cannot be read counts as the same, so that it is not answered twice.
         let is_same = known.content == sent.content
             && known.sent_metadata() == sent.metadata.as_ref()
             && known.is_appended() == sent.is_answer
@@ -218,7 +218,8 @@ impl Thread {
         self.dismiss_strangers();
         if is_answer && starts {
             writes.push(Write::Append(record.clone()));
-            // As if the session had been shown in between; but a crash finds both records or none.
+            // As if the session had been shown in between. But both records are in one commit, so a crash
+            // finds both or neither.
             self.next_seq();
             return self.show_appended(now, turn, Ok(Some(record)), writes);
         }
@@ -241,7 +242,7 @@ impl Thread {
         }
     }
 
-    /// Writes the line that a turn was accepted. One that is over soon has it in that of its end.
+    /// Logs that a turn was accepted. A turn that ends soon has this in the line of its end.
     pub(super) fn tell_accepted(&mut self, id: TurnId) {
         let queued = self.queue_position(id).unwrap_or_default();
         let Some(turn) = self.turns.get_mut(&id) else { return };
@@ -251,14 +252,14 @@ impl Thread {
         }
     }
 
-    /// Commits a record, then shows it and what it changed of the session.
+    /// Commits a record, then shows it and the session that it changed.
     pub(super) fn append(&mut self, writes: Vec<Write>, record: &Record) {
         let creates = writes.iter().any(|write| matches!(write, Write::Create(_)));
         self.store(writes);
         if let Some(frame) = record.frame(self.epoch, self.cursor_at(record.seq)) {
             self.send_all(frame);
         }
-        // An application's hook hears of it: not before it is so.
+        // This comes after the commit, because an application's hook may hear of it.
         if creates {
             self.log(Event::SessionCreated);
         }

@@ -1,8 +1,9 @@
-//! Sockets that do not read.
+//! Backpressure: handles sockets that do not read.
 //!
-//! What a socket does not read stays in the runtime's memory, and nothing tells how much that is. So a client is
-//! asked from time to time to show how far it has read: it is sent a `check`, and answers with the same frame. What
-//! a socket was sent since the last check that it answered, it owes. A thread bounds what is owed.
+//! Frames that a socket has not read stay in the runtime's memory, and the runtime does not tell how much
+//! that is. So each client is sent a `check` from time to time, and answers with the same frame to show how
+//! far it has read. A socket *owes* the bytes that it was sent since the last check that it answered. A
+//! thread limits how much is owed.
 
 use litemap::LiteMap;
 
@@ -17,49 +18,52 @@ use super::stock::socket_of;
 use super::{Config, PeerId, Thread, mixed};
 
 const UNREAD: &str = "what this socket was sent was not read; connect again with the last cursor";
-/// A check answers for whole steps: so many of them are at most owed. Which one it was is found by trying them.
+/// A socket owes at most this many steps. A check says only that a step was reached; trying all of them tells
+/// which one.
 const STEPS_OWED_MAX: u64 = 1_024;
-/// So many checks may be on their way to a socket that reads.
+/// How many checks may be unanswered on a socket that reads.
 const CHECKS_OWED: u64 = 4;
-/// How often it is saved with a socket how much it was sent, between two checks.
+/// How often between two checks the bytes sent are saved in a socket's attachment.
 const SAVES_PER_CHECK: u64 = 8;
-/// Numbers that every client can read are below 2^53.
+/// Every client can read integers below 2^53 exactly.
 const CHECK_BITS: u32 = 53;
 
 object! {
     /// How far a socket has read, in bytes of frames. It is kept through hibernation.
     #[derive(Copy, Default, Eq)]
     pub struct Reading {
-        /// What its checks are derived from. Nobody can guess it.
+        /// The secret seed of its checks, which nobody can guess.
         pub seed: u64 = "seed",
-        /// What it was sent.
+        /// Bytes that it was sent.
         pub sent: u64 = "sent",
-        /// What it was sent before the last check.
+        /// Bytes that it was sent before the last check.
         pub asked: u64 = "asked",
-        /// What it was sent before the last check that it answered.
+        /// Bytes that it was sent before the last check that it answered.
         pub read: u64 = "read",
     }
 }
 
-/// What a socket was sent, and how far it has read.
+/// How many bytes a socket was sent, and how far it has read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Account {
     reading: Reading,
     dialect: Dialect,
-    /// What had gone to all of its dialect when the socket joined.
+    /// Bytes that had been sent to all of its dialect when the socket joined.
     joined_at: u64,
-    /// What its attachment says that it was sent.
+    /// Bytes sent, as its attachment has them.
     saved: u64,
 }
 
-/// What all sockets of a thread owe.
+/// The bytes that all sockets of a thread owe.
 #[derive(Debug, Default)]
 pub(super) struct Unread {
-    /// Bytes that went to all of a dialect.
+    /// Bytes that were sent to all of a dialect.
     to_all: [u64; Dialect::ALL.len()],
-    /// Once so many have in all dialects, somebody may have to be asked, or closed.
+    /// Once this many bytes were sent to all of any dialect, some socket may have to be sent a check, or
+    /// closed.
     look_at: u64,
-    /// What closed sockets owe, and when they were closed: it is freed when the runtime reports their end.
+    /// The bytes that closed sockets owe, and when they were closed. Their memory is freed when the runtime
+    /// reports their end.
     leaving: LiteMap<PeerId, (u64, Millis)>,
 }
 
@@ -68,19 +72,19 @@ impl Account {
         Account { reading, dialect, joined_at: unread.to_all_of(dialect), saved: reading.sent }
     }
 
-    /// With everything that the socket was sent so far.
+    /// Returns the reading, including everything that the socket was sent so far.
     pub(super) fn reading(&self, unread: &Unread) -> Reading {
         let sent = unread.to_all_of(self.dialect).saturating_sub(self.joined_at);
         let sent = self.reading.sent.saturating_add(sent);
         Reading { sent, ..self.reading }
     }
 
-    /// Counts what a request of the socket was sent.
+    /// Counts bytes that the socket was sent at its own request.
     pub(super) fn add(&mut self, bytes: u64) {
         self.reading.sent = self.reading.sent.saturating_add(bytes);
     }
 
-    /// How much it may be sent until it has to be looked at.
+    /// Returns how many more bytes it may be sent before it has to be looked at.
     fn room(&self, unread: &Unread, interval: u64, save_bytes: u64) -> u64 {
         let Reading { sent, asked, .. } = self.reading(unread);
         let (ask_at, save_at) = (asked.saturating_add(interval), self.saved.saturating_add(save_bytes));
@@ -107,20 +111,21 @@ impl Reading {
         self.sent.saturating_sub(self.read)
     }
 
-    /// The number of the check that stands behind `read` bytes: it tells nobody those of the others.
+    /// Returns the number of the check after `read` bytes. It does not help to guess the number of any other
+    /// check.
     fn check(&self, read: u64) -> u64 {
         mixed(self.seed ^ mixed(read)) >> (u64::BITS - CHECK_BITS)
     }
 }
 
 impl Thread {
-    /// The account of a socket that was sent nothing yet.
+    /// Returns the reading of a socket that was sent nothing yet.
     pub(super) fn new_reading(&mut self) -> Reading {
         Reading { seed: self.next_random(), ..Reading::default() }
     }
 
-    /// Counts the bytes of a frame that was sent to one client, and charges them if it had asked for the frame.
-    /// Returns whether [`Thread::look`] is to follow.
+    /// Counts the bytes of a frame that was sent to one client, and charges them if it had asked for the
+    /// frame. Returns whether [`Thread::look`] must follow.
     #[must_use]
     pub fn sent(&mut self, to: &PeerId, bytes: u64, is_asked: bool) -> bool {
         if is_asked {
@@ -130,13 +135,13 @@ impl Thread {
         let Some(account) = self.peers.get_mut(to).map(|peer| &mut peer.account) else { return false };
         account.reading.sent = account.reading.sent.saturating_add(bytes);
         let room = account.room(&self.unread, interval, save_bytes);
-        // What goes to all may come before that.
+        // Frames to all may use up the room even earlier.
         self.unread.look_at = self.unread.look_at.min(self.unread.to_all().saturating_add(room));
         room == 0
     }
 
-    /// Counts the bytes of a frame that was sent to all of a dialect; of stock clients, to those that are sent this turn.
-    /// Returns whether [`Thread::look`] is to follow.
+    /// Counts the bytes of a frame that was sent to all of a dialect; among stock clients, only to those that
+    /// follow this turn. Returns whether [`Thread::look`] must follow.
     #[must_use]
     pub fn sent_to_all(&mut self, dialect: Dialect, request_id: Option<&str>, bytes: u64) -> bool {
         if dialect.stock().is_some() {
@@ -156,7 +161,8 @@ impl Thread {
         self.unread.to_all() >= self.unread.look_at
     }
 
-    /// A client answers a check; false if it was sent no such number, which then says nothing, or has answered it.
+    /// Handles a client's answer to a check. Returns false if it was sent no such number, or has answered it
+    /// already; then the answer means nothing.
     pub(super) fn checked(&mut self, from: &PeerId, number: u64) -> bool {
         let step = self.step();
         let Some(reading) = self.peers.get_mut(from).map(|peer| &mut peer.account.reading) else {
@@ -174,27 +180,27 @@ impl Thread {
         is_answer
     }
 
-    /// Whether a socket that asked for more might have to be closed for it.
+    /// Returns whether a socket that asks for more would risk being closed for it.
     pub(super) fn owes_much(&self, account: &Account) -> bool {
         account.reading(&self.unread).owed() > self.config.socket_owed_bytes_max / 2
     }
 
-    /// What was sent in all.
+    /// Returns how many bytes a socket was sent.
     pub(super) fn sent_of(&self, account: &Account) -> u64 {
         account.reading(&self.unread).sent
     }
 
-    /// Whether a socket owes more than any may.
+    /// Returns whether a socket owes more than any socket may.
     pub(super) fn owes_too_much(&self, account: &Account) -> bool {
         account.reading(&self.unread).owed() > self.config.socket_owed_bytes_max
     }
 
-    /// A socket's end was reported: what it owed is freed.
+    /// Notes that a socket's end was reported, which frees the bytes that it owed.
     pub(super) fn freed(&mut self, peer: &PeerId) {
         self.unread.leaving.remove(peer);
     }
 
-    /// A socket is being closed: what it owes takes up memory until its end is reported.
+    /// Notes that a socket is being closed. The bytes that it owes take up memory until its end is reported.
     pub(super) fn owes_on(&mut self, id: PeerId, account: &Account) {
         let owed = account.reading(&self.unread).owed();
         if owed >= self.save_bytes() {
@@ -202,8 +208,8 @@ impl Thread {
         }
     }
 
-    /// Bytes that a socket is sent between two checks. Many sockets are asked more often: what those that read owe
-    /// must stay far below what all may owe together.
+    /// Returns how many bytes a socket is sent between two checks. If there are many sockets they are checked
+    /// more often, because the bytes owed by those that do read must stay far below the limit for all.
     fn interval(&self) -> u64 {
         let Config { check_bytes, owed_bytes_max, .. } = self.config;
         let share =
@@ -211,7 +217,8 @@ impl Thread {
         share.clamp(self.step().min(check_bytes), check_bytes)
     }
 
-    /// Bytes that a socket is sent before it is saved how much that was: a thread that sleeps forgets no more.
+    /// Returns how many bytes a socket is sent before its attachment is saved. A thread that hibernates
+    /// forgets no more than that.
     fn save_bytes(&self) -> u64 {
         self.interval().min(self.config.check_bytes / SAVES_PER_CHECK)
     }
@@ -220,8 +227,9 @@ impl Thread {
         (self.config.socket_owed_bytes_max / STEPS_OWED_MAX).max(1)
     }
 
-    /// Asks those that have been sent enough, saves what they were sent, and closes those that owe too much. `untaken`
-    /// is what streams have not taken, in bytes: they are not asked, and nothing is saved with them.
+    /// Sends checks to sockets that have been sent enough, saves their attachments, and closes those that owe
+    /// too much. `untaken` says how many bytes each stream has not taken yet: streams are sent no checks, and
+    /// nothing is saved for them.
     pub fn look(&mut self, untaken: &[(PeerId, u64)]) {
         for (id, bytes) in untaken {
             if let Some(peer) = self.peers.get_mut(id) {
@@ -235,7 +243,7 @@ impl Thread {
             let account = &mut peer.account;
             let reading = account.reading(&self.unread);
             let is_asked = reading.sent.saturating_sub(reading.asked) >= interval;
-            // Stock clients know no checks.
+            // Stock clients do not know checks.
             if peer.dialect.is_stream() || peer.dialect.stock().is_some() {
                 (account.reading.asked, account.saved) = (reading.sent, reading.sent);
                 continue;
@@ -264,9 +272,9 @@ impl Thread {
         self.unread.look_at = self.unread.to_all().saturating_add(room.min(share).max(1));
     }
 
-    /// Closes each socket that owes too much and, while all together do, those that owe most. A socket that reads may
-    /// just have been sent much: whoever owes no more than a few checks stays, and of those there is room for all.
-    /// Returns what is owed together.
+    /// Closes each socket that owes too much and, while all together owe too much, those that owe most. A
+    /// socket that reads may just have been sent much. So a socket that owes no more than a few checks stays,
+    /// and there is always room for all of those. Returns how much all owe together.
     fn close_debtors(&mut self) -> u64 {
         let (now, unhurried) = (self.now, self.interval().saturating_mul(CHECKS_OWED));
         self.unread.leaving.retain(|_, (_, since)| now.saturating_sub(*since) < LEAVING_MS);
@@ -276,7 +284,7 @@ impl Thread {
             let reading = peer.account.reading(&self.unread);
             all = all.saturating_add(reading.owed());
             let socket = socket_of(id).map_or_else(|| id.clone(), |(socket, _)| socket.into());
-            // A stock client's socket is let go between two requests, unless all owe too much together.
+            // A stock client's socket may owe much between two requests, unless all together owe too much.
             let is_spared = socket != *id || peer.follows == Follows::Nothing;
             if reading.owed() > unhurried {
                 debtors.push((reading.owed(), socket, is_spared));

@@ -1,4 +1,4 @@
-//! Versions of the conversation: a message is written anew, a question answered once more, a path chosen.
+//! Versions of the conversation: a message is rewritten, a question is answered again, or a path is chosen.
 
 use crate::protocol::limits::{
     CATCH_UP_BYTES_MAX, CATCH_UP_MESSAGES_MAX, PAYLOAD_BYTES_MAX, SNAPSHOT_MESSAGES_MAX,
@@ -19,37 +19,37 @@ use super::store::{
 use super::turns::Sent;
 use super::{Origin, Output, PeerId, Thread, TurnId, unreadable};
 
-/// Another path, and what of it is new to clients.
+/// A change to another path, and the messages of it that are new to clients.
 pub(super) struct Change {
-    /// As far as it goes back.
+    /// The new path, up to the place where it continues.
     path: Path,
     /// The last message that stays.
     after: Option<Record>,
     messages: Vec<Record>,
-    /// Whether that is too much for a frame.
+    /// Whether the messages are too many for a frame.
     is_large: bool,
-    /// How many messages there are up to its end, once all turns are over.
+    /// How many messages the path has up to its end, once all turns are over.
     pub(super) count: u64,
 }
 
-/// A message that is written anew, or a question that is answered once more.
+/// A fork: a message that is rewritten, or a question that is answered again.
 pub(super) struct Fork {
     pub(super) change: Change,
     /// The record of the question.
     pub(super) question: Record,
-    /// The versions beside the first one, but for this.
+    /// The other versions, except the first one and this one.
     pub(super) beside: Vec<Start>,
     /// The turn of the message's first version; `None` for another answer.
     first: Option<TurnId>,
-    /// What it follows: a turn or, of another answer, the question.
+    /// The turn that it follows; for another answer, the question's turn.
     parent: Option<TurnId>,
 }
 
-/// Messages of a branch, by the sequence number of its record.
+/// The messages of branches, by the sequence number of the branch's record.
 pub(super) type Branches = Vec<(u64, Vec<Message>)>;
 
 impl Thread {
-    /// Messages as clients see them.
+    /// Returns messages as clients see them.
     ///
     /// # Errors
     /// If the store could not be read.
@@ -58,19 +58,19 @@ impl Thread {
         Ok(page.iter().map(|record| self.message_of(&beside, record)).collect_vec())
     }
 
-    /// Whether a record is one of the current path.
+    /// Returns whether a record is on the current path.
     #[must_use]
     pub fn is_current(&self, record: &Record) -> bool {
         self.path.contains(record.seq)
     }
 
-    /// The current path.
+    /// Returns the current path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The other versions of messages.
+    /// Returns the other versions of messages.
     pub(super) fn beside<'a>(
         &self,
         records: &dyn Records,
@@ -107,7 +107,8 @@ impl Thread {
         Some(Versions { index, count: all.len(), previous, next })
     }
 
-    /// The event of a record, if it is one and no `branch`, with the versions of its message.
+    /// Returns the event of a record, with the versions of its message; `None` if it has none or is a
+    /// `branch`.
     pub(super) fn event_of(&self, beside: &[Start], record: &Record, cursor: Cursor) -> Option<ServerFrame> {
         let mut frame = record.frame(self.epoch, cursor);
         if let Some(ServerFrame::UserMessage { message, .. }) = &mut frame {
@@ -116,7 +117,7 @@ impl Thread {
         frame
     }
 
-    /// The messages of the branches among some events; `None` if they are too many to be sent again.
+    /// Returns the messages of the branches among some events; `None` if they are too many to be sent again.
     pub(super) fn branches(
         &self,
         records: &dyn Records,
@@ -137,7 +138,8 @@ impl Thread {
         Ok(Some(branches))
     }
 
-    /// The turn of a message, and whether it is the answer; `None` if there is no such message, nor such a turn.
+    /// Returns the turn of a message, and whether the message is its answer; `None` if there is no such
+    /// message.
     pub(super) fn turn_with(
         &self,
         records: &dyn Records,
@@ -156,17 +158,17 @@ impl Thread {
         }))
     }
 
-    /// Whether a message is on the current path, or will be.
+    /// Returns whether a message is on the current path, or will be.
     pub(super) fn is_on_path(&self, records: &dyn Records, id: &str) -> Result<bool, StoreError> {
         Ok(self.turn_with(records, id)?.is_some_and(|(turn, is_answer)| {
             if is_answer { self.path.has_answer(turn) } else { self.path.contains(turn) }
         }))
     }
 
-    /// The question of a turn, and where the conversation goes on beside it.
+    /// Returns the question of a turn, and the fork that continues beside it.
     ///
     /// # Errors
-    /// What the client is told.
+    /// The error that the client is told.
     pub(super) fn fork(&self, records: &dyn Records, sent: &Sent, of: &str) -> Result<Fork, ErrorBody> {
         let unread = |StoreError(_)| unreadable();
         let named = if self.session.is_some() { records.request(of).map_err(unread)? } else { None };
@@ -196,13 +198,13 @@ impl Thread {
         Ok(Fork { change, beside: tree.beside(parent, is_answer), question, first, parent })
     }
 
-    /// The path that goes a way, as far back as that goes.
+    /// Turns a way into a path, by adding answers that ended after its edges.
     pub(super) fn path_of(&self, records: &dyn Records, way: &Way) -> Result<Path, StoreError> {
         let (whole, mut late) = (way.path(&[]), Vec::new());
         let known = if way.edges.is_empty() { Vec::new() } else { records.begun(&way.edges)? };
         for edge in &way.edges {
             let begun = known.iter().find(|(turn, begun)| turn == edge && begun.count.is_some());
-            // Older builds did not store which turns were open: then every late end is looked at.
+            // Older builds did not store which turns were open, so all turns that ended late are considered.
             let open = begun.map(|(_, begun)| begun.open.clone().unwrap_or_default());
             let is_late = |turn: &u64| whole.has_answer(*turn) && !self.turns.contains_key(turn);
             let open = open.map(|open| open.into_iter().filter(is_late).collect_vec());
@@ -224,12 +226,12 @@ impl Thread {
         Ok(Change { path, after, messages: new.records, is_large: new.more, count })
     }
 
-    /// Ends the turns whose question or answer leaves the path. Returns the place of the outputs that are to be
-    /// [`Thread::join_commits`].
+    /// Ends the turns whose question or answer is no longer on the path. Returns the index of the outputs to
+    /// pass to [`Thread::join_commits`].
     pub(super) fn leave_path(&mut self, now: Millis, change: &Change) -> usize {
         let leaves = |turn: &TurnId| !change.path.has_answer(*turn);
         let leaving: Vec<TurnId> = self.turns.keys().copied().filter(leaves).collect_vec();
-        // What they have said goes out before any of them ends.
+        // Their gathered text goes out before any of them ends.
         for turn in &leaving {
             if self.is_running(*turn) {
                 self.outputs.push_back(Output::AbortAgent { turn: *turn });
@@ -245,7 +247,8 @@ impl Thread {
         at
     }
 
-    /// Makes one commit of those among the last outputs, which stands before what they promise.
+    /// Merges the commits among the outputs from `at` on into one, and puts it before all frames that depend
+    /// on it.
     pub(super) fn join_commits(&mut self, at: usize) {
         let (mut writes, mut others) = (Vec::new(), Vec::new());
         for output in self.outputs.split_off(at.min(self.outputs.len())) {
@@ -258,7 +261,7 @@ impl Thread {
         self.outputs.extend(others);
     }
 
-    /// Counts the messages of another path.
+    /// Sets the number of messages to that of another path.
     pub(super) fn count_path(&mut self, count: u64, preview: Option<String>) {
         let open = self.turns.len() as u64;
         if let Some(session) = &mut self.session {
@@ -269,7 +272,7 @@ impl Thread {
         }
     }
 
-    /// Goes to another path, of which the record at `seq` and all that comes after it are a part.
+    /// Switches to another path, which includes the record at `seq` and everything after it.
     pub(super) fn go_to(&mut self, change: &Change, seq: u64) -> Branch {
         self.path = change.path.with_all_since(seq);
         Branch {
@@ -279,7 +282,7 @@ impl Thread {
         }
     }
 
-    /// Shows all clients where the path has gone, with the `requestId` and the answer's id of another answer.
+    /// Shows the new path to all clients, with the `requestId` and the answer's id if it is another answer.
     pub(super) fn show_path(
         &mut self,
         records: &dyn Records,
@@ -300,7 +303,8 @@ impl Thread {
                         (Follows::Everything, _) => {
                             self.bring_up_to_date(records, &peer, SnapshotReason::Branch);
                         }
-                        // Whoever follows the new answer needs no snapshot: its stream begins with this branch.
+                        // A client that follows the new answer needs no snapshot, because its stream begins
+                        // with this branch.
                         (Follows::Turn(turn), Some((request_id, answer_id))) if turn == *request_id => {
                             let after = change.after.as_ref().map(|after| after.message_id.clone());
                             let ids = (Some(request_id.clone()), Some(answer_id.clone()));
@@ -328,7 +332,7 @@ impl Thread {
         }
     }
 
-    /// What a new turn goes on from, and how.
+    /// Returns the parent of a new turn, and how the turn continues the conversation.
     pub(super) fn continued(&self, sent: &Sent, fork: Option<&Fork>) -> (Option<TurnId>, Begun) {
         let open: Vec<TurnId> = self.turns.keys().copied().collect_vec();
         let count = self.session.as_ref().map_or(0, |session| session.message_count);
@@ -358,13 +362,13 @@ impl Thread {
         (parent, begun)
     }
 
-    /// Goes to where something new begins. Of a message, clients are told at once.
+    /// Switches to the place where a new version begins. If it is a message, clients are told at once.
     pub(super) fn go_beside(&mut self, records: &dyn Records, fork: &Fork, sent: &Sent) -> Branch {
         let change = &fork.change;
         let own = if sent.is_regenerate { 1 } else { 2 };
         let is_first = change.after.is_none() && !sent.is_regenerate;
         self.count_path(change.count.saturating_sub(own), is_first.then(|| preview(&sent.content.words())));
-        // Before a message the `branch` has a place of its own.
+        // Before a message, the `branch` has a sequence number of its own.
         let branch = self.go_to(change, self.seq.saturating_add(own));
         if !sent.is_regenerate {
             self.next_seq();
@@ -411,7 +415,8 @@ impl Thread {
         }
     }
 
-    /// The newest path through a message, with the record of its last turn; `None` if it is the current one.
+    /// Returns the newest path through a message, with the record of its last turn; `None` if that is the
+    /// current path.
     fn way_through(
         &self,
         records: &dyn Records,
@@ -455,7 +460,7 @@ impl Thread {
         self.join_commits(at);
     }
 
-    /// Commits a record with which the path changes, and counts the `session` event that is to follow it.
+    /// Commits a record that changes the path, and counts the `session` event that follows it.
     pub(super) fn commit_path(&mut self, record: Record, mut writes: Vec<Write>) {
         self.seq = record.seq.saturating_add(1);
         writes.push(Write::Append(record));
@@ -463,7 +468,7 @@ impl Thread {
         self.store(writes);
     }
 
-    /// A `branch` after which all is as it was.
+    /// Returns a `branch` that changes nothing.
     fn at_the_end(&self, records: &dyn Records) -> Result<ServerFrame, StoreError> {
         let newest = records.before(&self.path, END, 1, 0)?.records.pop();
         let after = newest.map(|newest| newest.message_id);
@@ -471,8 +476,8 @@ impl Thread {
         Ok(ServerFrame::Branch { cursor, request_id: None, answer_id: None, after, messages })
     }
 
-    /// What the sender of something is sent that was accepted before. A `branch` that it comes with takes away what is not
-    /// on the path, and nothing else.
+    /// Returns the frames for a client that sends something again. If there is a `branch` among them, it
+    /// removes messages that are not on the path, and nothing else.
     pub(super) fn repeated(
         &self,
         records: &dyn Records,
@@ -502,7 +507,7 @@ impl Thread {
                 *after = Some(question_id(self.epoch, question));
                 *messages = self.messages(records, &behind.records)?;
                 messages.reverse();
-                // Its end follows.
+                // The answer itself is left out, because the turn's end follows.
                 messages.pop_if(|last| last.request_id == known.request_id);
             }
         }
@@ -511,13 +516,13 @@ impl Thread {
     }
 }
 
-/// How many messages there are up to a turn's answer, once all turns are over.
+/// Returns how many messages there are up to a turn's answer, once all turns are over.
 pub(super) fn count_up_to(records: &dyn Records, begun: &Record) -> Result<u64, StoreError> {
     begun.begun().and_then(|begun| begun.count).map_or_else(|| records.count(begun.turn), Ok)
 }
 
-/// What a message may have versions of: whatever follows the answer of this turn or, of an answer, the question that this
-/// turn came with.
+/// Returns the place at which this message has versions: the turn before it or, for an answer, the turn that
+/// asked the question; and whether it is an answer.
 fn fork_of(record: &Record) -> Option<(Option<u64>, bool)> {
     match &record.kind {
         RecordKind::Question { parent, .. } => Some((*parent, false)),

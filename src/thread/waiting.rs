@@ -1,7 +1,7 @@
-//! A turn waits for people: it begins to, they answer its calls, its agent is called again.
+//! Turns that wait for people: a turn begins to wait, people answer its calls, and its agent is called again.
 //!
-//! What people say is a record of its own. What the turn needs beside that stands in the record that it waits under,
-//! so it outlives everything that the thread does not.
+//! Each answer of a person is a record of its own. Whatever else the turn needs is in the record that it
+//! waits under, so it survives everything that the thread does not.
 
 use crate::agent::{Failed, Finished};
 use crate::protocol::limits::ROUNDS_MAX;
@@ -18,7 +18,8 @@ use super::turn::{Running, Turn, TurnState, Waiting};
 use super::{Origin, Output, PeerId, Thread, TurnId};
 
 impl Waiting {
-    /// What a turn waited under last, with what was said since; and whether its agent was called again.
+    /// Restores a waiting turn from its last waiting record and the answers to its calls since then. Also
+    /// returns whether its agent was called again.
     pub(super) fn from_records(records: &[Record]) -> Option<(Self, bool)> {
         let (record, said) = records.split_first()?;
         let RecordKind::Waiting { started, metadata, round } = &record.kind else { return None };
@@ -44,7 +45,7 @@ impl Waiting {
         Some((waiting, *started))
     }
 
-    /// Looks whether all is answered by now.
+    /// Notes the time once no call is open.
     fn look(&mut self, now: Millis) {
         if self.answered_at.is_none() && !self.answer.has_open_call(&self.round.client_calls) {
             self.answered_at = Some(now);
@@ -53,7 +54,8 @@ impl Waiting {
 }
 
 impl Thread {
-    /// An agent is done. If people are to answer its calls, or have, its turn is not over.
+    /// Handles the end of an agent's call. If people have to answer its calls, or have done so, the turn is
+    /// not over.
     pub(super) fn finish(&mut self, now: Millis, id: TurnId, finished: Finished) {
         self.keep_thought(now, id);
         let Some(running) = self.running_mut(id) else { return };
@@ -73,7 +75,8 @@ impl Thread {
         }
     }
 
-    /// Stores the answer so far as a record of its own: the turn then needs no journal, timer or alarm while it waits, however long.
+    /// Stores the answer so far as a record of its own. While the turn waits, however long, it then needs no
+    /// journal, timer or alarm.
     fn pause(&mut self, now: Millis, id: TurnId, finished: Finished, next: Next) {
         let Some(turn) = self.turns.get_mut(&id) else { return };
         let (request_id, waited_ms) = (turn.request_id.clone(), turn.waited_ms);
@@ -106,8 +109,8 @@ impl Thread {
         self.log_of(id, Event::Waiting { request_id, calls });
     }
 
-    /// Calls the agent of a turn once more. The commit comes first: after a crash in between, the turn is interrupted and its agent not
-    /// called twice.
+    /// Calls the agent of a turn once more. The commit comes first: after a crash in between, the turn is
+    /// interrupted and its agent is not called twice.
     fn call_on(&mut self, now: Millis, id: TurnId, waiting: Waiting, slot: usize, start: Option<Write>) {
         let mut running = Running::again(waiting, slot, now, self.agent.reply());
         let journal = Write::Journal(running.journal(id));
@@ -120,7 +123,7 @@ impl Thread {
         self.outputs.push_back(Output::StartAgent { turn: id });
     }
 
-    /// A turn whose calls are all answered goes on.
+    /// Continues a turn whose calls are all answered.
     pub(super) fn go_on(&mut self, now: Millis, id: TurnId) {
         let slot = self.free_slot();
         let Some(turn) = self.turns.get_mut(&id) else { return };
@@ -134,33 +137,33 @@ impl Thread {
         self.call_on(now, id, *waiting, slot, Some(start));
     }
 
-    /// Of the turns whose calls are all answered, the one to go on first.
+    /// Returns the turn to continue next, among those whose calls are all answered.
     pub(super) fn next_to_go_on(&self) -> Option<TurnId> {
         let is_ready = |turn: &Turn| turn.waiting().is_some_and(|waiting| waiting.answered_at.is_some());
         self.turns.iter().find(|(_, turn)| is_ready(turn)).map(|(id, _)| *id)
     }
 
-    /// The turns that wait for people.
+    /// Returns the turns that wait for people.
     pub(super) fn waiting(&self) -> impl Iterator<Item = (TurnId, &Waiting)> {
         let waits = |turn: &&Waiting| turn.answered_at.is_none();
         self.turns.iter().filter_map(move |(id, turn)| Some((*id, turn.waiting().filter(waits)?)))
     }
 
-    /// Why what somebody says to a call cannot be taken; `None` if it can, or was said before.
+    /// Returns why an answer to a call is refused; `None` if it is accepted, or was given before.
     #[must_use]
     pub fn refuses_answer(&self, answer: &ToolAnswer) -> Option<ErrorBody> {
         self.answered_call(answer).err()
     }
 
-    /// Whether what somebody says to a call is new.
+    /// Returns whether an answer to a call is new.
     ///
     /// # Errors
-    /// Why it cannot be taken.
+    /// The reason why it is refused.
     pub(super) fn takes_answer(&self, answer: &ToolAnswer) -> Result<bool, ErrorBody> {
         self.answered_call(answer).map(|turn| turn.is_some())
     }
 
-    /// The turn that takes it; `None` if the same was said before.
+    /// Returns the turn that the answer is for; `None` if the same answer was given before.
     fn answered_call(&self, answer: &ToolAnswer) -> Result<Option<TurnId>, ErrorBody> {
         let ToolAnswer { request_id, tool_use_id, said } = answer;
         let found = self.turns.iter().find(|(_, turn)| turn.request_id == *request_id);
@@ -170,7 +173,7 @@ impl Thread {
         Ok(so_far.takes(tool_use_id, said, clients)?.then_some(*id))
     }
 
-    /// By a frame.
+    /// Handles an answer that came as a frame.
     pub(super) fn answer_call(&mut self, now: Millis, origin: Origin<'_>, answer: ToolAnswer) {
         if let Some(error) = self.refuses_answer(&answer) {
             return self.refuse(origin, error);
@@ -179,7 +182,7 @@ impl Thread {
         self.take_answer(now, Some(origin.peer), by, answer);
     }
 
-    /// The first answer counts; the same one again does nothing.
+    /// Takes an answer to a call. The first one counts; repeating it does nothing.
     pub(super) fn take_answer(
         &mut self,
         now: Millis,
@@ -195,7 +198,7 @@ impl Thread {
         }
     }
 
-    /// Decides what the permission mode decides.
+    /// Decides the calls that the permission mode decides.
     pub(super) fn decide_by_mode(&mut self, now: Millis) {
         let mode = self.permission_mode();
         let mut decided = Vec::new();
@@ -240,7 +243,7 @@ impl Thread {
                 if shows_anew {
                     running.shown_anew(false);
                 }
-                // The call is never lost while what was said to it is kept.
+                // Both are in one commit, so that an answer is never kept without its call.
                 writes.push(Write::Journal(running.journal(id)));
             }
             TurnState::Waiting(waiting) => waiting.look(now),
@@ -254,7 +257,7 @@ impl Thread {
         }
     }
 
-    /// Shows the block that is open from its beginning, as another one came in between.
+    /// Sends the open block again from its beginning, because another one came in between.
     fn show_open(&mut self, now: Millis, id: TurnId, request_id: String) {
         let Some(running) = self.running_mut(id) else { return };
         let Some((block, _)) = running.answer.open() else { return };
@@ -284,8 +287,9 @@ impl Thread {
         }
     }
 
-    /// Ends the turns that wait and whose calls a new message answers: they are complete. If one turn runs at a time, also
-    /// those that it takes the place of: a version of a message that had one behind them already takes none.
+    /// Ends waiting turns to make way for a new message. If the message answers a turn's calls, that turn is
+    /// complete. If only one turn may run at a time, the message also takes the place of the other waiting
+    /// turns; but a version of a message replaces those after it already, so it takes no others.
     pub(super) fn make_way(&mut self, now: Millis, message: &Content, is_version: bool) {
         let results: Vec<&String> = match message {
             Content::Text(_) => Vec::new(),

@@ -1,4 +1,4 @@
-//! The one way to wake: first start, hibernation, eviction, crash, a failed write, a panic.
+//! Waking: one way for first start, hibernation, eviction, crash, a failed write and a panic.
 
 use crate::agent::Failed;
 use crate::protocol::limits::DELETION_KEPT_MS;
@@ -12,7 +12,7 @@ use super::store::{Deletion, Journal, Mark, MarkKind, Record, Records, Stored, W
 use super::turn::{Running, Turn, TurnState, Waiting};
 use super::{Blame, Cause, Origin, PeerId, Thread, TurnId, Woken};
 
-/// 40 random bits tell one life of a log from another.
+/// The number of random bits that tell one life of a log from another.
 const EPOCH_BITS: u32 = 40;
 
 impl Thread {
@@ -20,7 +20,7 @@ impl Thread {
         self.random = woken.seed;
         self.epoch = self.next_epoch();
         for (peer, mut attachment) in woken.peers {
-            // An older build saved no seed with its sockets.
+            // Older builds saved no seed with their sockets.
             if attachment.reading.seed == 0 {
                 attachment.reading = self.new_reading();
             }
@@ -33,7 +33,7 @@ impl Thread {
         if let Some(deletion) = woken.deletion {
             self.remember(now, deletion);
         }
-        // Of a trace nothing else depends on them.
+        // If these cannot be read, only traces are lost.
         let open: Vec<TurnId> = self.turns.keys().copied().collect();
         let begun = if open.is_empty() { Vec::new() } else { records.begun(&open).unwrap_or_default() };
         for (turn, begun) in begun {
@@ -41,13 +41,14 @@ impl Thread {
                 turn.trace = begun.trace;
             }
         }
-        // Time has passed, and a session that cannot be read whole may have lost its owner.
+        // Credentials may have expired meanwhile, and a session that could not be read completely may have
+        // lost its owner.
         self.dismiss_expired(now);
         self.dismiss_strangers();
-        // Requests of stock clients may hold text that is not stored, and their protocols cannot take it back. They are cut off: asked
-        // for again, a turn is shown from its beginning.
+        // Stock clients may hold text that is not stored, and their protocols cannot take it back. So their
+        // requests are cut off; when they ask again, the turn is shown from its beginning.
         self.cut_off(records);
-        // Sockets that outlived the thread may hold text that is not stored, or lack an event that is.
+        // Sockets that outlived the thread may hold text that is not stored, or lack a stored event.
         if !self.is_settled() {
             let sent_all = |(_, peer): &(&PeerId, &Peer)| peer.follows == Follows::Everything;
             let peers: Vec<_> = self.peers.iter().filter(sent_all).map(|(id, _)| id.clone()).collect_vec();
@@ -56,7 +57,7 @@ impl Thread {
             }
         }
         if let Some((Blame { peer, name, error: invalid }, error)) = blamed(&woken.cause) {
-            // A frame that no thread would take is not to be sent again.
+            // If the frame is invalid, its sender is told so and need not send it again.
             self.refuse(Origin { peer, name }, invalid.clone().unwrap_or(error));
         }
         for turn in self.running_ids() {
@@ -65,7 +66,8 @@ impl Thread {
             }
             self.end(now, turn, broken_off(&woken.cause));
         }
-        // A crash may have come between a change of the permission mode and its decisions.
+        // A crash may have come between a change of the permission mode and the decisions that follow from
+        // it.
         self.decide_by_mode(now);
     }
 
@@ -73,8 +75,8 @@ impl Thread {
         (self.next_random() >> (u64::BITS - EPOCH_BITS)).max(1)
     }
 
-    /// Derives the open turns and counters from the checkpoint and the marks after it, so that a turn costs no write of its own for
-    /// them.
+    /// Derives the open turns and counters from the checkpoint and the marks after it, so that a turn need
+    /// not write them.
     fn restore(&mut self, now: Millis, stored: Stored) {
         let Stored { checkpoint, open, since, journals, last_seq, last_turn, rounds } = stored;
         self.epoch = checkpoint.epoch;
@@ -83,7 +85,7 @@ impl Thread {
         self.outbox =
             Outbox::from_store(checkpoint.delivered, checkpoint.seq, checkpoint.place, checkpoint.database);
         if checkpoint.delivered < checkpoint.seq {
-            // At the latest: what was said first since then may be older than what was said last.
+            // This is the latest it can be: the oldest undelivered message may be older than the last one.
             self.outbox.lacking_since = self.session.as_ref().map(|session| session.last_message_at);
         } else {
             self.outbox.lacking_since = since.first().map(|mark| mark.created_at);
@@ -119,7 +121,7 @@ impl Thread {
         self.path = checkpoint.path;
     }
 
-    /// It is forgotten when it is old, unless D1 has yet to learn of it.
+    /// Remembers a deletion. A note that is old is removed, unless D1 has yet to learn of it.
     fn remember(&mut self, now: Millis, Deletion { at, owed }: Deletion) {
         self.was_deleted = !owed.is_empty() || now.saturating_sub(at) < DELETION_KEPT_MS;
         if !owed.is_empty() {
@@ -132,7 +134,7 @@ impl Thread {
         }
     }
 
-    /// A record after the checkpoint, and the `session` event that followed it.
+    /// Counts in a record after the checkpoint, and the `session` event that followed it.
     fn count_in(&mut self, mark: &Mark) {
         self.seq = mark.seq.saturating_add(1);
         match mark.kind {
@@ -142,14 +144,15 @@ impl Thread {
         }
     }
 
-    /// Whether nothing was going on, so that every client had been sent everything, or told of the deletion.
+    /// Returns whether nothing was going on, so that every client had been sent everything, or been told of
+    /// the deletion.
     fn is_settled(&self) -> bool {
         self.rests() && self.outbox.delivered >= self.seq && self.outbox.owed.is_empty()
     }
 }
 
-/// A turn whose agent was called several times may have journals in several slots. The largest is the newest, since an answer only
-/// grows.
+/// Takes the journal of a turn. A turn whose agent was called several times may have journals in several
+/// slots; the largest is the newest, since an answer only grows.
 fn take_journal(journals: &mut Vec<Journal>, turn: TurnId) -> Option<Journal> {
     let mut longest = None;
     for (index, journal) in journals.iter().enumerate() {
@@ -161,8 +164,9 @@ fn take_journal(journals: &mut Vec<Journal>, turn: TurnId) -> Option<Journal> {
     longest.map(|(.., index)| journals.swap_remove(index))
 }
 
-/// A turn as it was before the thread woke: queued if its agent was never called, waiting if it had said so in a record, else running.
-/// Turns that ran end as interrupted, once sockets have been told what was stored of them.
+/// Returns a turn as it was before the thread woke: queued if its agent was never called, waiting if its last
+/// record says so, and otherwise running. Running turns end as interrupted once sockets have been told how
+/// much of them is stored.
 fn open_turn(now: Millis, mark: &Mark, started: bool, journal: Option<Journal>, rounds: &[Record]) -> Turn {
     let mut turn = Turn::queued(mark.request_id.clone(), mark.created_at);
     let running = |journal: Option<Journal>| match journal {

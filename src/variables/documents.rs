@@ -1,6 +1,7 @@
-//! What is written from the table of variables: the list that `npm start` reads, and a table of the manual.
+//! Generates documents from the table of variables: the list that `npm start` reads, and a table of the
+//! manual.
 //!
-//! After a change of the table, `UPDATE=1 cargo test variables` writes both anew.
+//! After a change of the table, `UPDATE=1 cargo test variables` writes both again.
 
 use std::fmt::Write as _;
 use std::fs::read_to_string;
@@ -12,7 +13,7 @@ use super::{Binding, Choice, Named, Number, Secret, Text, table};
 
 const SCRIPT: &str = "scripts/variables.json";
 const MANUAL: &str = "docs/operations.md";
-/// The lines of the manual between which the table stands.
+/// The lines of the manual that enclose the table.
 const MARKS: [&str; 2] =
     ["<!-- written by `UPDATE=1 cargo test variables` -->\n", "<!-- as far as here -->\n"];
 
@@ -23,7 +24,7 @@ pub struct Row {
     pub values: Values,
 }
 
-/// What a variable holds.
+/// The values that a variable can have.
 pub enum Values {
     Text,
     Secret,
@@ -80,7 +81,8 @@ fn what_is_written_from_the_table_of_variables_is_up_to_date() {
     assert_written(MANUAL, &format!("{before}{from}\n{}\n{to}{after}", manual_table()));
 }
 
-/// What is read with a [`super::Name`] is in the table, as only that makes one. This is about all else.
+/// Anything read by a [`super::Name`] is in the table, since only the table makes one. This test is about
+/// everything else.
 #[test]
 fn nothing_is_read_of_the_environment_that_is_not_in_the_table() {
     for read in sources().iter().flat_map(|source| source.split("env, &\"").skip(1)) {
@@ -150,7 +152,7 @@ fn manual_table() -> String {
     lines
 }
 
-/// `60000` as `60,000`.
+/// Returns `60000` as `60,000`.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let groups: Vec<&str> =

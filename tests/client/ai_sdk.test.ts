@@ -41,7 +41,7 @@ for (const version of [7, 6] as const) {
   });
 }
 
-test("all that an answer is made of arrives as the AI SDK has it, streamed and as history", async () => {
+test("all parts of an answer arrive in the AI SDK's form, streamed and as history", async () => {
   const { chat, thread, data } = openTab({ follows: false });
   const sent = chat.sendMessage({ text: "everything" });
   const call = await upstream.next();
@@ -91,7 +91,7 @@ test("a second message is queued while the first is answered, and both answers a
   assert.equal(chat.status, "ready");
 });
 
-test("a cut in the middle is no event of the chat: its stream goes on where it was", async () => {
+test("a cut in mid-stream is invisible to the chat: its stream continues where it was", async () => {
   const network = await Network.to(bobbin.url);
   const { chat, ends, errors } = openTab({ url: network.url });
   const sent = chat.sendMessage({ text: "long" });
@@ -109,7 +109,7 @@ test("a cut in the middle is no event of the chat: its stream goes on where it w
   network.close();
 });
 
-test("a message that was sent without a connection is sent once there is one, once, and by the next page if need be", async () => {
+test("a message sent without a connection is sent once when there is one, by the next page if need be", async () => {
   const id = freshId();
   const storage = new MemoryStorage();
   const before = openTab({ id, storage, url: "http://127.0.0.1:9" });
@@ -123,7 +123,7 @@ test("a message that was sent without a connection is sent once there is one, on
   assert.equal(storage.length, 0);
 });
 
-for (const version of [7, 6] as const) test(`AI SDK ${version}: a second tab loads the history, follows what is streamed live, and what the other says next`, async () => {
+for (const version of [7, 6] as const) test(`AI SDK ${version}: a second tab loads the history, follows the live stream, and shows the other tab's next message`, async () => {
   const one = openTab({ version });
   const sent = one.chat.sendMessage({ text: "one" });
   const call = await upstream.next();
@@ -136,7 +136,7 @@ for (const version of [7, 6] as const) test(`AI SDK ${version}: a second tab loa
   await sent;
   await shows(other.chat, ["user: one", "assistant: first last"]);
   await isReady(other.chat);
-  // Now the other way round.
+  // Now with the tabs swapped.
   void other.chat.sendMessage({ text: "two" });
   const next = await upstream.next();
   next.events({ type: "start" }, { type: "text-start", id: "t" }, { type: "text-delta", id: "t", delta: "live" });
@@ -147,7 +147,7 @@ for (const version of [7, 6] as const) test(`AI SDK ${version}: a second tab loa
 });
 
 for (const stopper of ["the tab that asked", "another tab"] as const) {
-  test(`${stopper} stops the answer: the model is told, and what had come stays`, async () => {
+  test(`${stopper} stops the answer: the model is told, and the text so far stays`, async () => {
     const asking = openTab();
     void asking.chat.sendMessage({ text: "everything" });
     const call = await upstream.next();
@@ -164,7 +164,7 @@ for (const stopper of ["the tab that asked", "another tab"] as const) {
   });
 }
 
-test("a chat that only detaches leaves its turn running, and finds it again", async () => {
+test("a chat that only detaches leaves its turn running, and can resume it", async () => {
   const { chat } = openTab({ follows: false, options: { onAbort: "detach" } });
   void chat.sendMessage({ text: "go on" });
   const call = await upstream.next();
@@ -178,7 +178,7 @@ test("a chat that only detaches leaves its turn running, and finds it again", as
   assert.deepEqual(outline(chat), ["user: go on", "assistant: still here"]);
 });
 
-test("an answer that fails is an error in words, here and not again after a reload", async () => {
+test("an answer that fails is an error with a message, here and not again after a reload", async () => {
   const { chat, errors, ends } = openTab();
   const sent = chat.sendMessage({ text: "fail" });
   (await upstream.next()).events(...text("half"), { type: "error", errorText: "the model is tired" }).done();
@@ -193,7 +193,7 @@ test("an answer that fails is an error in words, here and not again after a relo
   assert.deepEqual([later.chat.status, later.errors, later.ends.at(-1)?.finishReason], ["ready", [], "error"]);
 });
 
-test("a message that the server does not take stays where it was written, with the reason", async () => {
+test("a message that the server refuses stays where it was written, with the reason", async () => {
   const { chat, errors } = openTab();
   await chat.sendMessage({ parts: [{ type: "file", mediaType: "image/png", url: "ftp://a.example/x" }] });
   assert.equal(chat.status, "error");
@@ -201,7 +201,7 @@ test("a message that the server does not take stays where it was written, with t
   assert.equal(chat.messages.length, 1);
 });
 
-test("an answer that ended while nobody looked is there on resume, and so is nothing", async () => {
+test("an answer that ended while nobody was connected is there on resume, and resuming an empty thread does nothing", async () => {
   const { chat, thread } = openTab({ follows: false });
   await chat.resumeStream();
   assert.deepEqual([chat.status, chat.messages], ["ready", []]);
@@ -212,7 +212,7 @@ test("an answer that ended while nobody looked is there on resume, and so is not
   assert.deepEqual(outline(chat), ["assistant: done"]);
 });
 
-for (const version of [7, 6] as const) test(`AI SDK ${version}: an approval is asked for in every tab, and whoever decides, the answer goes on in both`, async () => {
+for (const version of [7, 6] as const) test(`AI SDK ${version}: an approval is requested in every tab, and the answer continues in both after a decision in either`, async () => {
   const automatic = { version, init: { sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithApprovalResponses } };
   const one = openTab(automatic);
   const other = openTab({ id: one.chat.id, ...automatic });
@@ -237,7 +237,7 @@ for (const version of [7, 6] as const) test(`AI SDK ${version}: an approval is a
   assert.deepEqual(plain(historyOf(one.thread).at(-1)), plain(one.chat.messages.at(-1)));
 });
 
-test("what is denied is not done, and is shown as denied", async () => {
+test("a denied call is not carried out, and is shown as denied", async () => {
   const { chat } = openTab({ init: { sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithApprovalResponses } });
   void chat.sendMessage({ text: "book" });
   const asked = [{ type: "tool-input-available", toolCallId: "c1", toolName: "book", input: {} }, { type: "tool-approval-request", approvalId: "ap1", toolCallId: "c1" }];
@@ -250,7 +250,7 @@ test("what is denied is not done, and is shown as denied", async () => {
   await soon(() => JSON.stringify(kindsOf(chat)) === '["step-start","tool-book output-denied","step-start","text"]', () => JSON.stringify(kindsOf(chat)));
 });
 
-test("a tool at the client gives its result, by itself or with the next message, and the answer goes on under the same id", async () => {
+test("a client tool gives its result, by itself or with the next message, and the answer continues under the same id", async () => {
   const chats: Chat[] = [];
   const init = {
     sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithToolCalls,
@@ -270,11 +270,11 @@ test("a tool at the client gives its result, by itself or with the next message,
 });
 
 for (const version of [7, 6] as const) {
-  test(`AI SDK ${version}: an answer is asked for once more, a message is written anew, and every tab shows the path that is current`, async () => {
+  test(`AI SDK ${version}: an answer is regenerated, a message is edited, and every tab shows the current path`, async () => {
     const [one, other] = await conversed(version);
     const regenerated = one.chat.regenerate();
     const call = await upstream.next();
-    assert.deepEqual(call.body.messages.map(({ role }: { role: string }) => role), ["user", "assistant", "user"], "the question is told once");
+    assert.deepEqual(call.body.messages.map(({ role }: { role: string }) => role), ["user", "assistant", "user"], "the question is sent once");
     call.events(...text("2, again"), { type: "finish" }).done();
     await regenerated;
     for (const { chat } of [one, other]) await shows(chat, ["user: one", "assistant: 1", "user: two", "assistant: 2, again"]);
@@ -287,8 +287,8 @@ for (const version of [7, 6] as const) {
     next.events(...text("I"), { type: "finish" }).done();
     await edited;
     for (const { chat } of [one, other]) await shows(chat, ["user: uno", "assistant: I"]);
-    assert.equal(one.chat.messages[0]?.id, first, "the tab that wrote it goes on with its own id");
-    // The edited one can be written anew again, and its answer asked for once more, from the other tab.
+    assert.equal(one.chat.messages[0]?.id, first, "the tab that wrote it keeps its own id");
+    // The edited message can be edited again and its answer regenerated from the other tab.
     const again = other.chat.sendMessage({ text: "eins", messageId: other.chat.messages[0]?.id ?? "" });
     (await upstream.next()).events(...text("Eins"), { type: "finish" }).done();
     await again;
@@ -308,7 +308,7 @@ for (const version of [7, 6] as const) {
   });
 }
 
-test("an answer that failed is tried again, and the question stands once", async () => {
+test("a failed answer is retried, and the question appears once", async () => {
   const { chat } = openTab();
   const sent = chat.sendMessage({ text: "fail" });
   (await upstream.next()).events({ type: "error", errorText: "tired" }).done();
@@ -323,7 +323,7 @@ test("an answer that failed is tried again, and the question stands once", async
   assert.equal(chat.status, "ready");
 });
 
-test("what is written below what another tab has left meanwhile stays in its chat, with the reason", async () => {
+test("a message written on a path that another tab has left meanwhile stays in its chat, with the reason", async () => {
   const network = await Network.to(bobbin.url);
   const id = freshId();
   const [one, other] = await conversed(7, { id, url: network.url });
@@ -344,7 +344,7 @@ test("what is written below what another tab has left meanwhile stays in its cha
   network.close();
 });
 
-test("a large file is uploaded, or refused in words where nothing keeps files", async () => {
+test("a large file is uploaded, or refused with a message where no bucket is bound", async () => {
   const { chat, errors } = openTab();
   const url = `data:image/png;base64,${"A".repeat(200_000)}`;
   const sent = chat.sendMessage({ files: [{ type: "file", mediaType: "image/png", filename: "a.png", url }], text: "look" });

@@ -1,4 +1,4 @@
-// Chats of the AI SDK over turns that end in other ways: with calls left open, by a crash, or in a session that is gone.
+// AI SDK chats whose turns end in other ways: with open calls, by a crash, or in a deleted session.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { Chat } from "@ai-sdk/react";
@@ -16,7 +16,7 @@ after(async () => {
   await bobbin.close();
 });
 
-test("the result of a call that has ended its turn runs as a turn of its own, and both are one message, in every tab", async () => {
+test("the result of a call whose turn has ended runs as a turn of its own, and every tab shows both as one message", async () => {
   const one = openTab({ url: bobbin.url, init: { sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithToolCalls } });
   const other = openTab({ url: bobbin.url, id: one.chat.id });
   const sent = one.chat.sendMessage({ text: "how late?" });
@@ -41,12 +41,12 @@ test("the result of a call that has ended its turn runs as a turn of its own, an
   assert.deepEqual(history.at(-1), plain(other.chat.messages.at(-1)));
   const ofWorker = (await (await bobbin.fetch(`/api/chat/${one.chat.id}/messages`)).json()) as UIMessage[];
   assert.deepEqual(withoutUserIds(history), withoutUserIds(ofWorker));
-  // Resumed, it is whole as well.
+  // After a resume it is complete as well.
   await other.chat.resumeStream();
   assert.deepEqual(kindsOf(other.chat), kinds);
 });
 
-test("an answer that a crash broke off is an error that may be tried again, and what is kept of it stays", async () => {
+test("an answer that a crash broke off is an error that may be retried, and its stored text stays", async () => {
   const { chat, thread, errors } = openTab({ url: bobbin.url });
   void chat.sendMessage({ text: "long" });
   (await upstream.next()).text("half of it ");
@@ -55,7 +55,7 @@ test("an answer that a crash broke off is an error that may be tried again, and 
   await until(thread, ({ messages }) => messages.at(-1)?.status === "interrupted");
   await soon(() => chat.status === "error", () => chat.status);
   assert.equal(errors.length, 1);
-  // What was not stored yet is lost, and is not shown any more.
+  // Text that was not stored yet is lost, and is no longer shown.
   const kept = thread.getSnapshot().messages.at(-1)?.content;
   await shows(chat, ["user: long", `assistant: ${String(kept)}`]);
   const again = chat.regenerate();

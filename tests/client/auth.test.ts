@@ -1,4 +1,4 @@
-// A worker that asks for tokens.
+// A worker that requires tokens.
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { after, test } from "node:test";
@@ -15,7 +15,7 @@ const SHORTLY_MS = 3_000;
 const bobbin = await start({ vars: { AUTH: "jwt", AUTH_JWT_SECRET: SECRET } });
 after(bobbin.close);
 
-test("a token lets its bearer chat, list, change and diagnose", async (context) => {
+test("a subject with a token can chat, list, change and diagnose", async (context) => {
   const thread = open({ token: tokenOf("ada") });
   context.after(() => thread.close());
   assert.equal((await thread.send("hello").result).text, "hello");
@@ -57,13 +57,13 @@ test("somebody else's session is not shown, and the thread says why", async (con
   assert.deepEqual(stranger.getSnapshot().messages, []);
 });
 
-test("a program that is no page brings its token in the same way", async (context) => {
+test("a program outside a browser sends its token in the same way", async (context) => {
   const thread = open({ token: tokenOf("ada"), webSocket: undefined });
   context.after(() => thread.close());
   await until(thread, isReady, SHORTLY_MS);
 });
 
-/** A page's socket says where the page is from. */
+/** A page's socket sends its Origin. */
 class PageSocket extends WebSocket {
   constructor(url: string, protocols: string[] = []) {
     super(url, protocols, { origin: bobbin.url.origin });

@@ -54,10 +54,10 @@ export function historyOf(thread: Thread): UIMessage[] {
 
 export const plain = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T;
 
-/** Without what a streamed part keeps of its stream. */
+/** Without the fields that a streamed part keeps about its stream. */
 export const bare = (message: UIMessage | undefined): unknown => ({ ...message, parts: plain(message?.parts ?? []).map(({ id, ...part }: { type: string; id?: string }) => (part.type === "reasoning" ? part : { ...part, ...(id && { id }) })) });
 
-/** A chat says nothing of its own accord. */
+/** A chat sends nothing by itself. */
 export async function soon(isTrue: () => boolean, words: () => string): Promise<void> {
   const deadline = Date.now() + DEADLINE_MS;
   while (!isTrue()) {
@@ -66,5 +66,7 @@ export async function soon(isTrue: () => boolean, words: () => string): Promise<
   }
 }
 
-/** The worker's history for the AI SDK's own transports has the client's ids of messages that such a transport has sent. */
+/**
+ * In the worker's history for the AI SDK's own transports, messages that such a transport sent have the client's ids.
+ */
 export const withoutUserIds = (messages: readonly UIMessage[]): unknown[] => plain(messages).map(({ id, ...message }) => (message.role === "user" ? message : { id, ...message }));

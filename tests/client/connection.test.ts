@@ -21,7 +21,7 @@ test("a thread connects, is ready after its snapshot, and says so", async () => 
   assert.equal(thread.getSnapshot().connection.connectionId, "c1");
 });
 
-test("each connection says something once it is connected: a socket that never did learns late that it is closed", async () => {
+test("each connection sends a frame once it is connected, because the runtime reports the close of a silent socket late", async () => {
   const world = surroundings();
   createThread(world.options);
   await settled();
@@ -51,10 +51,10 @@ test("a restart of the server brings 1,000 clients back over at least 5 seconds"
   }
   const perSecond = [0, 1, 2, 3, 4, 5].map((second) => backAt.filter((at) => Math.floor(at / 1_000) === second).length);
   assert.ok(Math.max(...backAt) - Math.min(...backAt) >= 5_000, `spread over ${Math.max(...backAt) - Math.min(...backAt)} ms`);
-  assert.ok(Math.max(...perSecond) < 250, `so many come in each second: ${perSecond}`);
+  assert.ok(Math.max(...perSecond) < 250, `this many reconnect in each second: ${perSecond}`);
 });
 
-test("waits double up to a limit, and a connection that held starts them anew", async () => {
+test("waits double up to a limit, and start anew after a connection that lasted", async () => {
   const world = surroundings();
   const thread = createThread({ ...world.options, random: () => 0.999_999 });
   const waits: number[] = [];
@@ -75,7 +75,7 @@ test("waits double up to a limit, and a connection that held starts them anew", 
   assert.equal(thread.getSnapshot().connection.failures, 1);
 });
 
-test("a server that accepts and closes at once is not asked ever faster", async () => {
+test("a server that accepts and closes at once is not called ever faster", async () => {
   const world = surroundings();
   const thread = createThread(world.options);
   for (let loss = 0; loss < 4; loss += 1) {
@@ -133,7 +133,7 @@ test("close code 4429 and HTTP 429 keep away for longer", async () => {
   assert.ok((thread.getSnapshot().connection.retryAt ?? 0) - world.clock.now() >= 15_000);
 });
 
-test("a token goes along as a subprotocol, and without one there is none", async () => {
+test("a token is sent as a subprotocol, and without a token there is none", async () => {
   const world = surroundings();
   createThread({ ...world.options, token: "a.token+/é" });
   await settled();
@@ -143,7 +143,7 @@ test("a token goes along as a subprotocol, and without one there is none", async
   assert.deepEqual(world.last.protocols, []);
 });
 
-test("an expired token is fetched anew once, at once; a second refusal is final", async () => {
+test("an expired token is replaced once, at once; a second refusal is final", async () => {
   const world = surroundings();
   let tokens = 0;
   const thread = createThread({ ...world.options, token: async () => `token-${(tokens += 1)}` });
@@ -160,7 +160,7 @@ test("an expired token is fetched anew once, at once; a second refusal is final"
   assert.deepEqual([thread.getSnapshot().status, thread.getSnapshot().reason], ["failed", "expired"]);
 });
 
-test("a token that expires after a while is fetched anew every time", async () => {
+test("a token that expires after a while is replaced every time", async () => {
   const world = surroundings();
   const thread = createThread({ ...world.options, token: () => "t" });
   await settled();
@@ -187,7 +187,7 @@ test("a fixed token that is refused is final", async () => {
   assert.equal(world.sockets.length, 1);
 });
 
-test("an upgrade that HTTP refuses with 401 or 403 is final, with the server's words", async () => {
+test("an upgrade that HTTP refuses with 401 or 403 is final, with the server's message", async () => {
   for (const [status, code] of [[401, 4401], [403, 4403]] as const) {
     const world = surroundings();
     world.respond = () => Response.json({ error: { code: "FORBIDDEN", message: "not for you", retryable: false } }, { status });
@@ -201,7 +201,7 @@ test("an upgrade that HTTP refuses with 401 or 403 is final, with the server's w
   }
 });
 
-test("a token that cannot be fetched is tried for again", async () => {
+test("a token function that fails is called again", async () => {
   const world = surroundings();
   let works = false;
   const thread = createThread({
@@ -228,7 +228,7 @@ test("a connection that never says connected is replaced", async () => {
   assert.equal(world.sockets[0]?.closedWith, 1000);
 });
 
-test("an upgrade without an answer is asked about by HTTP, but not for ever", async () => {
+test("an unanswered upgrade is checked over HTTP, but not forever", async () => {
   const world = surroundings();
   const thread = createThread({ ...world.options, token: "t" });
   await world.clock.pass(9_999);
@@ -247,7 +247,7 @@ test("a request that hangs does not hold up the next attempt", async () => {
   assert.equal(world.sockets.length, 2);
 });
 
-test("a socket that tells of a refusal by an error alone is as good as closed", async () => {
+test("a socket that reports a refusal only by an error counts as closed", async () => {
   const world = surroundings();
   const thread = createThread(world.options);
   await settled();
@@ -258,7 +258,7 @@ test("a socket that tells of a refusal by an error alone is as good as closed", 
   assert.equal(world.sockets.length, 2);
 });
 
-test("a silent connection is seen within 20 seconds, by a probe that reaches the thread while something is awaited", async () => {
+test("a silent connection is noticed within 20 seconds, by a probe that reaches the thread while something is awaited", async () => {
   const world = surroundings();
   const thread = createThread(world.options);
   await settled();
@@ -286,7 +286,7 @@ test("an idle thread is probed without being woken, and an answer keeps the conn
   assert.equal(thread.getSnapshot().status, "reconnecting");
 });
 
-test("a slow line is given more time with every attempt", async () => {
+test("a slow connection is given more time with every attempt", async () => {
   const world = surroundings();
   createThread(world.options);
   const lifetimes: number[] = [];
@@ -300,7 +300,7 @@ test("a slow line is given more time with every attempt", async () => {
   assert.deepEqual(lifetimes, [10_000, 20_000, 40_000, 80_000]);
 });
 
-test("offline is said to be so, and online tries at once", async () => {
+test("the state says offline, and going online tries at once", async () => {
   const world = surroundings();
   const thread = createThread(world.options);
   await settled();
@@ -313,7 +313,7 @@ test("offline is said to be so, and online tries at once", async () => {
   assert.equal(world.sockets.length, 2);
 });
 
-test("a connection that still answers outlasts what the device says", async () => {
+test("a connection that still answers is kept although the device says it is offline", async () => {
   const world = surroundings();
   const thread = createThread(world.options);
   await settled();
@@ -337,7 +337,7 @@ test("a page that becomes visible probes its connection, or cuts the wait short"
   assert.equal(world.sockets.length, 2);
 });
 
-test("whatever asks for it, attempts are a second apart", async () => {
+test("attempts are at least a second apart, whatever causes them", async () => {
   const world = surroundings();
   const thread = createThread(world.options);
   for (let tick = 0; tick < 100; tick += 1) {
@@ -376,7 +376,7 @@ test("close leaves no socket, no timer and no listener, whatever was going on", 
   }
 });
 
-test("a closed thread hears nothing of its old socket, and can be opened again where it was", async () => {
+test("a closed thread ignores its old socket, and can be opened again where it was", async () => {
   const world = surroundings();
   const thread = createThread(world.options);
   await settled();
@@ -393,7 +393,7 @@ test("a closed thread hears nothing of its old socket, and can be opened again w
   assert.equal(thread.getSnapshot().status, "ready");
 });
 
-test("a frame that is no JSON, or of a type to come, changes nothing", async () => {
+test("a frame that is not JSON or of an unknown type changes nothing", async () => {
   const world = surroundings();
   const thread = createThread(world.options);
   await settled();
@@ -404,7 +404,7 @@ test("a frame that is no JSON, or of a type to come, changes nothing", async () 
   assert.equal(thread.getSnapshot().status, "ready");
 });
 
-test("without a WebSocket in sight the thread fails, and says so", async () => {
+test("without a WebSocket implementation the thread fails, and says so", async () => {
   const world = surroundings();
   const thread = createThread({
     ...world.options,

@@ -1,4 +1,4 @@
-// The package as it is published, installed where nothing else is.
+// The published package, installed where nothing else is.
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -10,7 +10,7 @@ import { copyPackages, emptyFolder, execute, install, packed } from "./installed
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const require = createRequire(import.meta.url);
-/** What it takes its types from. */
+/** The packages from which the types for the AI SDK come. */
 const AI_SDK = ["@ai-sdk/gateway", "@ai-sdk/mcp", "@ai-sdk/provider", "@ai-sdk/provider-utils", "@ai-sdk/react", "ai"];
 const { path: folder, remove } = emptyFolder();
 after(remove);
@@ -22,7 +22,7 @@ before(async () => {
   copyPackages(folder, ["react", "@types/react", "csstype", "@types/node", "undici-types", ...AI_SDK]);
 });
 
-/** The oldest TypeScript that has to do comes along with what checks the types, the newest is our own. */
+/** The oldest supported TypeScript is installed with the type checker; the newest is our own. */
 const COMPILERS = [
   ["5.6", join(dirname(require.resolve("typescript/package.json", { paths: [dirname(realOf("@arethetypeswrong/core"))] })), "bin", "tsc")],
   ["7.0", join(root, "node_modules", "typescript", "bin", "tsc")],
@@ -43,14 +43,14 @@ for (const [version, compiler] of COMPILERS) {
         "required.cts": name === "bundler" ? REQUIRED : `${REQUIRED}import required = require("bobbin-client");\nexport const open: typeof createThread = required.createThread;\n`,
       });
       assert.equal((await tsc(compiler, [...STRICT, "--types", "node", ...resolution, ...files])).output, "");
-      // The AI SDK's own types do not hold under all of this.
+      // The AI SDK's own types do not compile under all of these settings.
       const chats = write(Object.fromEntries(examplesOf("client/README.md", "tsx").filter(isOfAiSdk).map((code, index) => [`chat${index}.tsx`, code])));
       assert.equal((await tsc(compiler, [...STRICT, "--skipLibCheck", "--types", "node", ...resolution, ...chats])).output, "");
     });
   }
 }
 
-test("a type that is used wrongly is found, so the types are there", async () => {
+test("a wrong use of a type is an error, so the types are there", async () => {
   const files = write({ "wrong.mts": WRONG, "wrong.cts": WRONG });
   for (const [, compiler] of COMPILERS) {
     const { output } = await tsc(compiler, [...STRICT, "--types", "node", "--module", "node16", "--moduleResolution", "node16", ...files]);
@@ -60,8 +60,8 @@ test("a type that is used wrongly is found, so the types are there", async () =>
   }
 });
 
-test("nothing is wrong with the types of the package, nor with the package", async () => {
-  // Stricter than its profile `esm-only`: what `require` finds is looked at as well.
+test("the package and its types have no problems", async () => {
+  // Stricter than its profile `esm-only`: the types for `require` are checked as well.
   for (const profile of ["node16", "esm-only"]) {
     const { stdout } = await execute(bin("attw"), [tarball, "--profile", profile, "--format", "json"]);
     const { problems, analysis } = JSON.parse(stdout) as { problems?: Record<string, unknown[]>; analysis: { entrypoints: object } };
@@ -73,7 +73,7 @@ test("nothing is wrong with the types of the package, nor with the package", asy
   assert.match(stdout, /All good/);
 });
 
-test("the tarball says where it is from, what it needs and under which licence it is", () => {
+test("the tarball names its repository, its dependencies and its licence", () => {
   const manifest = JSON.parse(installedFile("package.json")) as Record<string, { url: string; directory: string; node: string }>;
   assert.match(manifest["repository"]?.url ?? "", /^git\+https:\/\/.*\.git$/);
   assert.equal(manifest["repository"]?.directory, "client");
@@ -81,11 +81,11 @@ test("the tarball says where it is from, what it needs and under which licence i
   for (const name of ["LICENSE-APACHE", "LICENSE-MIT", "README.md"]) assert.ok(installedFile(name).length > 500, name);
 });
 
-test("what is for React begins with \"use client\"", () => {
+test('the React entry begins with "use client"', () => {
   for (const name of ["dist/react.js", "dist/react.cjs"]) assert.match(installedFile(name), /^"use client";\n/, name);
 });
 
-test("require gives the same module as import, and where Node cannot do that it says what would do", async () => {
+test("require gives the same module as import, and where Node cannot do that the error says what to do", async () => {
   const same = `import("bobbin-client").then((imported) => console.log(require("bobbin-client").ThreadError === imported.ThreadError, typeof require("bobbin-client/react").useThread))`;
   assert.equal((await run(["-e", same])).output, "true function\n");
   for (const name of ["bobbin-client", "bobbin-client/react", "bobbin-client/ai-sdk"]) {
@@ -125,7 +125,7 @@ function write(files: Record<string, string>): string[] {
 
 const tsc = (compiler: string, args: readonly string[]) => run([compiler, ...args]);
 
-/** All that Node printed, however it ended. */
+/** Everything that Node printed, however it ended. */
 async function run(args: readonly string[]): Promise<{ output: string }> {
   const ended = execute(process.execPath, args, { cwd: folder, env: { ...process.env, NODE_OPTIONS: "--disable-warning=ExperimentalWarning" } });
   return ended.then(

@@ -1,11 +1,11 @@
-// The surroundings of a client, played by hand: nothing happens but what a test lets happen.
+// A client's surroundings, controlled by hand: nothing happens unless a test makes it happen.
 import type { Page, ServerFrame, ThreadOptions, ThreadStorage, Timers, WebSocketLike } from "bobbin-client";
 
 const PING = '{"type":"ping"}';
 
 type Timer = { at: number; callback: () => void };
 
-/** Time that passes when it is told to. */
+/** A clock that only moves when it is told to. */
 export class Clock implements Timers {
   #now = 1_000_000;
   #timers = new Set<Timer>();
@@ -24,7 +24,7 @@ export class Clock implements Timers {
     return this.#timers.size;
   }
 
-  /** Passes the time, one timer after the other, and lets promises settle after each. */
+  /** Moves the clock, one timer after the other, and lets promises settle after each. */
   async pass(ms: number): Promise<void> {
     const end = this.#now + ms;
     for (;;) {
@@ -40,7 +40,7 @@ export class Clock implements Timers {
   }
 }
 
-/** All promises that can settle without time passing have. */
+/** Waits until all promises have settled that can settle without the clock. */
 export const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 type Listener = (event: { data?: string; code?: number; reason?: string }) => void;
@@ -49,7 +49,7 @@ type Listener = (event: { data?: string; code?: number; reason?: string }) => vo
 export class FakeSocket implements WebSocketLike {
   readonly url: URL;
   readonly protocols: string[];
-  /** All but the ping that follows `connected`. */
+  /** All frames but the ping that follows `connected`. */
   readonly sent: string[] = [];
   hasGreeted = false;
   /** How the client closed it. */
@@ -86,14 +86,14 @@ export class FakeSocket implements WebSocketLike {
     for (const frame of frames) this.#emit("message", { data: JSON.stringify(frame) });
   }
 
-  /** Opens, and greets as a thread that nobody has written in. */
+  /** Opens the connection, and greets as a thread without messages. */
   welcome(): this {
     this.#emit("open", {});
     this.push(connected({ resumed: false }), snapshot());
     return this;
   }
 
-  /** Opens, and goes on where the client was. */
+  /** Opens the connection, and continues at the client's cursor. */
   resume(more: Record<string, unknown> = {}): this {
     this.#emit("open", {});
     this.push(connected({ resumed: true, cursor: this.url.searchParams.get("cursor"), ...more }));
@@ -104,7 +104,7 @@ export class FakeSocket implements WebSocketLike {
     this.#emit("open", {});
   }
 
-  /** Closes from the server's side; 1006 is a connection that broke. */
+  /** Closes from the server's side; 1006 is a broken connection. */
   drop(code = 1006, reason = ""): void {
     this.#emit("error", {});
     this.#emit("close", { code, reason });
@@ -125,13 +125,13 @@ export type World = {
   sockets: FakeSocket[];
   requests: { url: string; authorization: string | null }[];
   page: FakePage;
-  /** What HTTP answers. */
+  /** The answers of HTTP. */
   respond(request: { url: string }): Response;
   readonly last: FakeSocket;
   options: ThreadOptions;
 };
 
-/** A network and all else a thread is made with. */
+/** A network and everything else that a thread is made with. */
 export function surroundings(): World {
   const clock = new Clock();
   const sockets: FakeSocket[] = [];
@@ -236,13 +236,13 @@ export const userMessage = (requestId: string, content: unknown = "hello", more:
   ...more,
 });
 
-/** A question and its place on a path: behind the answer to another, or at the beginning. */
+/** A question and its place on a path: after the answer to another, or at the beginning. */
 export const question = (requestId: string, parent: string | null, more: Record<string, unknown> = {}) => {
   const { message, ...frame } = userMessage(requestId);
   return { ...frame, answerId: `a-${requestId}`, message: { ...message, ...(parent !== null && { parentId: `a-${parent}` }), ...more } };
 };
 
-/** What follows a message is now these. */
+/** Replaces everything that follows a message. */
 export const branch = (after: string | null, more: Record<string, unknown> = {}) => ({ type: "branch", cursor: place(), after, messages: [], ...more });
 
 export const token = (requestId: string, text: string) => ({ type: "token", cursor: place(), requestId, token: text });

@@ -1,4 +1,4 @@
-// Files up to the real worker and down again, over a network that fails.
+// Files uploaded to the real worker and downloaded again, over a network that fails.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import {
@@ -38,7 +38,7 @@ test("all messages are exported, one a line", async () => {
   await assert.rejects(exportMessages({ url: bobbin.url, sessionId: freshId() }), { code: "NOT_FOUND" });
 });
 
-test("a file goes up, along with a message, and comes down as it was", async () => {
+test("a file is uploaded, sent with a message, and downloaded unchanged", async () => {
   const thread = open();
   const bytes = pattern(300_000);
   const progress: number[] = [];
@@ -54,7 +54,7 @@ test("a file goes up, along with a message, and comes down as it was", async () 
   }
 });
 
-test("bytes take the name and the type that they are given", async () => {
+test("bytes get the given name and type", async () => {
   const options = { url: bobbin.url, sessionId: freshId() };
   const given = await uploadFile(options, pattern(10), { name: "ten.bin", mediaType: "application/x-ten" });
   assert.deepEqual([given.name, given.mediaType, given.size], ["ten.bin", "application/x-ten", 10]);
@@ -62,7 +62,7 @@ test("bytes take the name and the type that they are given", async () => {
   assert.deepEqual([bare.mediaType, bare.size], ["application/octet-stream", 10]);
 });
 
-test("an upload that is cut off is made again", async () => {
+test("an upload that is cut off is repeated", async () => {
   const thread = open();
   const waits: string[] = [];
   const onWait = ({ code }: { code: string }) => {
@@ -78,7 +78,7 @@ test("an upload that is cut off is made again", async () => {
   assert.deepEqual(new Uint8Array(await (await fetchFile(thread, block)).arrayBuffer()), pattern(3_000_000));
 });
 
-test("an upload whose answer is lost is made again, and its message has the file once", async () => {
+test("an upload whose answer is lost is repeated, and its message has the file once", async () => {
   const thread = open();
   let calls = 0;
   const losing: typeof fetch = async (...request) => {
@@ -92,7 +92,7 @@ test("an upload whose answer is lost is made again, and its message has the file
   assert.deepEqual(thread.getSnapshot().messages[0]?.content, [block]);
 });
 
-test("a download that is cut off is made again, and is whole", async (context) => {
+test("a download that is cut off is repeated, and is complete", async (context) => {
   const thread = open();
   const bytes = pattern(2_000_000);
   const block = await uploadFile(thread, bytes);
@@ -105,7 +105,7 @@ test("a download that is cut off is made again, and is whole", async (context) =
   assert.deepEqual(new Uint8Array(await blob.arrayBuffer()), bytes);
 });
 
-test("what is tried again has an end, and an abort ends it at once with its reason", async () => {
+test("retries end at some point, and an abort ends them at once with its reason", async () => {
   const nowhere = { url: "http://127.0.0.1:9", sessionId: freshId(), timers: faster(1_000) };
   let waits = 0;
   await assert.rejects(uploadFile(nowhere, pattern(1), { retries: 2, onWait: () => (waits += 1) }), { name: "ThreadError", code: "UNREACHABLE", retryable: true });
@@ -117,7 +117,7 @@ test("what is tried again has an end, and an abort ends it at once with its reas
   await assert.rejects(fetchFile(nowhere, "/sessions/s/files/f", { signal: AbortSignal.abort(reason) }), reason);
 });
 
-test("what is too large is refused in words before anything is sent", async () => {
+test("a file that is too large is refused with a message before any byte is sent", async () => {
   const asked: unknown[] = [];
   const options = { url: bobbin.url, sessionId: freshId(), fetch: recording(asked) };
   await assert.rejects(uploadFile(options, new Blob([new Uint8Array(FILE_BYTES_MAX + 1)]), { name: "film.mp4" }), {
@@ -129,7 +129,7 @@ test("what is too large is refused in words before anything is sent", async () =
   assert.equal((await uploadFile(open(), new Blob([new Uint8Array(FILE_BYTES_MAX)]))).size, FILE_BYTES_MAX);
 });
 
-test("without a bucket an upload says what is not configured, and a small file goes within the message", async (context) => {
+test("without a bucket an upload names the missing setting, and a small file is sent within the message", async (context) => {
   const bare = await start({ entry: entryWithout("FILES") });
   context.after(bare.close);
   const thread = open({ url: bare.url });
@@ -145,7 +145,7 @@ test("without a bucket an upload says what is not configured, and a small file g
   await assert.rejects(inlineFile(pattern(largest + 1)), { code: "MESSAGE_TOO_LARGE" });
 });
 
-test("the credential goes to the worker's files, after a refusal anew, and to nothing else", async () => {
+test("the credential is sent to the worker's files, renewed after a refusal, and sent to nobody else", async () => {
   const asked: { url: string; authorization: string | null }[] = [];
   const options = { url: "https://worker.example", sessionId: "s", token: () => `token-${asked.length}`, fetch: recording(asked, [401, 200]) };
   assert.equal(await (await fetchFile(options, "/sessions/s/files/f")).text(), "bytes");
@@ -166,13 +166,13 @@ for (const [url, text, type] of [
   ["data:text/html;charset=utf-8,%C3%A9", "é", "text/html"],
   ["data:text/plain;base64,w6k=", "é", "text/plain"],
 ] as const) {
-  test(`${url} is read without asking anybody`, async () => {
+  test(`${url} is read without a request`, async () => {
     const blob = await fetchFile({ url: "https://worker.example", fetch: recording([], []) }, url);
     assert.deepEqual([await blob.text(), blob.type], [text, type]);
   });
 }
 
-test("a data: URL that is none is refused in words", async () => {
+test("an invalid data: URL is refused with a message", async () => {
   for (const url of ["data:text/plain", "data:;base64,%%%", "data:,%E0%A4%A"]) {
     const file: FileBlock = { type: "file", mediaType: "text/plain", url };
     await assert.rejects(fetchFile({ url: "https://worker.example" }, file), { code: "INVALID_MESSAGE", message: /cannot be read/ }, url);
@@ -185,7 +185,7 @@ function open(options: ThreadOptions = {}): Thread {
   return thread;
 }
 
-/** A `fetch` that notes what it is asked, and answers with these statuses, then with 200. */
+/** A `fetch` that records its requests, and answers with these statuses, then with 200. */
 function recording(asked: unknown[], statuses: number[] = []): typeof fetch {
   return async (url, init) => {
     asked.push({ url: String(url), authorization: new Headers(init?.headers).get("authorization") });
@@ -193,7 +193,7 @@ function recording(asked: unknown[], statuses: number[] = []): typeof fetch {
   };
 }
 
-/** Bytes that no two places of a file have in common for long. */
+/** Bytes in which no longer sequence occurs twice. */
 function pattern(size: number): Uint8Array<ArrayBuffer> {
   return Uint8Array.from({ length: size }, (_, at) => Math.imul(at, 2_654_435_761) >>> 24);
 }

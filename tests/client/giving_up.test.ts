@@ -1,4 +1,4 @@
-// What a program gives up: by a signal, or because there is no connection.
+// When a program gives up: by a signal, or because there is no connection.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { once } from "node:events";
@@ -12,7 +12,7 @@ import { MemoryStorage, final, session, settled, surroundings, token, userMessag
 const CONNECT_TIMEOUT_MS = 60_000;
 const CANCELLED = { status: "cancelled", text: "", message: null, metadata: null };
 
-test("a message whose signal aborts before it left is never sent, also after a reload", async () => {
+test("a message whose signal aborts before it was sent is never sent, also after a reload", async () => {
   const world = surroundings();
   const storage = new MemoryStorage();
   const thread = createThread({ ...world.options, storage });
@@ -28,7 +28,7 @@ test("a message whose signal aborts before it left is never sent, also after a r
   assert.deepEqual(createThread({ ...world.options, storage }).getSnapshot().turns, []);
 });
 
-test("a signal that has aborted already sends nothing at all", async () => {
+test("a signal that has already aborted sends nothing at all", async () => {
   const world = surroundings();
   const thread = createThread(world.options);
   await settled();
@@ -39,7 +39,7 @@ test("a signal that has aborted already sends nothing at all", async () => {
   for await (const piece of turn) assert.fail(piece);
 });
 
-test("a message that has left is cancelled by its signal, and its result tells how the turn ended", async () => {
+test("a message that was sent is cancelled by its signal, and its result says how the turn ended", async () => {
   const world = surroundings();
   const thread = createThread(world.options);
   await settled();
@@ -54,7 +54,7 @@ test("a message that has left is cancelled by its signal, and its result tells h
   assert.deepEqual([status, text], ["cancelled", "Hel"]);
 });
 
-test("a signal that aborts once the turn is over says nothing, and holds nothing of it", async () => {
+test("a signal that aborts after the turn sends nothing, and is not kept listening", async () => {
   const world = surroundings();
   const thread = createThread(world.options);
   await settled();
@@ -82,7 +82,7 @@ test("a message that a closed thread keeps is taken back by its signal", async (
   assert.deepEqual(thread.getSnapshot().turns, []);
 });
 
-test("without a connection for a minute, iterating a turn throws the reason, and the message is never sent", async () => {
+test("after a minute without a connection iterating a turn throws the reason, and the message is never sent", async () => {
   const world = surroundings();
   delete world.options.connectTimeoutMs;
   const thread = createThread(world.options);
@@ -101,7 +101,7 @@ test("without a connection for a minute, iterating a turn throws the reason, and
   assert.deepEqual(world.last.messages(), []);
 });
 
-test("a change and a decision are given up likewise", async () => {
+test("a change and a decision are given up in the same way", async () => {
   const world = surroundings();
   const thread = createThread({ ...world.options, connectTimeoutMs: 5_000 });
   const outcomes = Promise.allSettled([thread.updateSession({ title: "t" }), thread.decide("r1", "c1", true)]);
@@ -109,7 +109,7 @@ test("a change and a decision are given up likewise", async () => {
   for (const outcome of await outcomes) assert.match(String((outcome as PromiseRejectedResult).reason), /no connection for 5 s/);
 });
 
-test("a turn whose connection is lost and does not come back throws, and one whose connection comes back goes on", async () => {
+test("a turn throws if its connection is lost and does not come back, and continues if it comes back", async () => {
   const world = surroundings();
   const thread = createThread({ ...world.options, connectTimeoutMs: 5_000 });
   const heard = listen(thread.send("hello", { requestId: "r1" }));
@@ -123,7 +123,7 @@ test("a turn whose connection is lost and does not come back throws, and one who
   world.last.drop();
   await world.clock.pass(5_000);
   assert.match(String(heard[2]), /UNREACHABLE|no connection/);
-  // It went on at the server: the same again gives it.
+  // The turn continued on the server: the same call gives it.
   const again = thread.send("hello", { requestId: "r1" });
   await world.clock.pass(1_000);
   world.last.resume({ session: session() }).push(userMessage("r1"), final("r1", "Hello"));
@@ -145,7 +145,7 @@ test("with a connection nothing is given up, however long the answer takes", asy
   assert.equal(world.clock.pending, 0);
 });
 
-test("in a page nothing is given up: what waits is seen there", async (context) => {
+test("in a page nothing is given up, because people see what waits", async (context) => {
   const world = surroundings();
   delete world.options.connectTimeoutMs;
   const navigator = Object.getOwnPropertyDescriptor(globalThis, "navigator") as PropertyDescriptor;
@@ -158,7 +158,7 @@ test("in a page nothing is given up: what waits is seen there", async (context) 
   assert.equal(thread.getSnapshot().turns.length, 1);
 });
 
-/** What answers nothing, or what is not there. */
+/** Servers that answer nothing, or that do not exist. */
 const NOWHERE = [
   ["a server that is not there", async () => {
     const server = createServer().listen(0, "127.0.0.1");
@@ -199,7 +199,7 @@ for (const [name, listen] of NOWHERE) {
   });
 }
 
-/** What an iteration gives, its error included. */
+/** Everything that an iteration yields, including its error. */
 function listen(turn: AsyncIterable<string>): unknown[] {
   const heard: unknown[] = [];
   void (async () => {
@@ -212,7 +212,7 @@ function listen(turn: AsyncIterable<string>): unknown[] {
   return heard;
 }
 
-/** A signal that knows how many listen. */
+/** A signal that counts its listeners. */
 function watched() {
   const controller = new AbortController();
   const { signal } = controller;

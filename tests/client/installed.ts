@@ -1,4 +1,4 @@
-// Packages beside those of the repository, in folders outside of it, as users have them.
+// Packages installed as users have them, in folders outside of the repository.
 import { execFile } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -18,18 +18,18 @@ export function emptyFolder(): { path: string; remove(): void } {
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
 }
 
-/** The client as it is published, as a file in that folder. */
+/** The published client, as a file in that folder. */
 export async function packed(folder: string): Promise<string> {
   const { stdout } = await execute("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", folder], { cwd: join(root, "client") });
   const [{ filename }] = JSON.parse(stdout) as [{ filename: string }];
   return join(folder, filename);
 }
 
-/** Installs in that folder. Without `isOnline`, from files alone. Gives why, if the registry cannot be reached. */
+/** Installs in that folder. Without `isOnline` it uses files only. Returns why, if the registry cannot be reached. */
 export async function install(folder: string, packages: string[], isOnline = false): Promise<string | undefined> {
   writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true, type: "module" }));
   const quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"];
-  // Whoever has no network is not to wait for it.
+  // A developer without a network should not have to wait for it.
   const network = isOnline ? ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=2000"] : ["--offline"];
   const args = ["install", ...quiet, ...network, ...packages];
   try {

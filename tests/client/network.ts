@@ -11,9 +11,9 @@ export class Network {
   readonly #target: URL;
   #isHeldUp = false;
   #url: URL;
-  /** How long everything takes, each way. */
+  /** The delay in each direction. */
   delayMs = 0;
-  /** Asked for each connection: after so many bytes for the client it is cut. */
+  /** Called for each connection: it is cut after so many bytes for the client. */
   cutAfterBytes: () => number = () => Number.POSITIVE_INFINITY;
   connections = 0;
 
@@ -46,17 +46,17 @@ export class Network {
     }
   }
 
-  /** Takes what is sent and passes nothing on, in either direction; the connections stay open. */
+  /** Accepts bytes and passes nothing on, in either direction; the connections stay open. */
   holdUp(): void {
     this.#isHeldUp = true;
   }
 
-  /** What was held up is lost. */
+  /** The bytes that were held up are lost. */
   letPass(): void {
     this.#isHeldUp = false;
   }
 
-  /** Tells every client that nothing more will come, and still takes what they send. */
+  /** Half-closes every connection towards its client, and still accepts the client's bytes. */
   halfClose(): void {
     for (const { client } of this.#lines) client.end();
   }
@@ -95,7 +95,7 @@ export class Network {
   }
 }
 
-/** Time that passes faster for a client than for the worker. */
+/** A clock that runs faster for the client than for the worker. */
 export function faster(times: number): Timers {
   return {
     setTimeout: (callback, ms) => setTimeout(callback, ms / times),

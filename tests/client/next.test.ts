@@ -1,4 +1,4 @@
-// The README's example for React in an application of Next, as its users build it.
+// The README's example for React in a Next application, built as users build it.
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,13 +14,13 @@ export default function Layout({ children }: { children: ReactNode }) {
   return <html lang="en"><body>{children}</body></html>;
 }
 `;
-/** Rendered on the server; what it shows is not. */
+/** Rendered on the server; the components in it are not. */
 const PAGE = `import { Chat } from "./chat";
 export default function Page() {
   return <Chat sessionId="demo" url="http://localhost:8787" />;
 }
 `;
-/** A server may have a thread, and no hooks: that `"use client"` is missing is said in Next's words. */
+/** A server may create a thread but use no hooks: Next's error says that `"use client"` is missing. */
 const BARE = `import { createThread } from "bobbin-client";
 import { useThread } from "bobbin-client/react";
 export default function Page() {

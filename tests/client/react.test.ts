@@ -9,7 +9,7 @@ import { type World, branch, final, question, refusal, session, surroundings, to
 const LINGER_MS = 500;
 
 Object.assign(globalThis, { IS_REACT_ACT_ENVIRONMENT: true });
-// react-test-renderer says that it is deprecated; it is small, and knows all that is tested here.
+// react-test-renderer is deprecated; it is small, and supports everything that is tested here.
 const { error } = console;
 console.error = (...words: unknown[]) => String(words[0]).includes("deprecated") || error(...words);
 
@@ -22,7 +22,7 @@ test("under StrictMode a mount opens one socket, and an unmount closes it", asyn
   assert.deepEqual([world.last.closedWith, world.clock.pending, world.page.listeners.size], [1000, 0, 0]);
 });
 
-test("a fast remount finds the thread as it was", async () => {
+test("a fast remount keeps the thread as it was", async () => {
   const world = surroundings();
   const first = await mount(h(Status, { of: () => world }));
   await act(async () => void world.last.welcome());
@@ -46,7 +46,7 @@ test("components that name one thread share one socket", async () => {
   assert.equal(world.last.closedWith, 1000);
 });
 
-test("another sessionId leaves the one thread for the other", async () => {
+test("another sessionId closes one thread and opens the other", async () => {
   const [one, other] = [surroundings(), surroundings()];
   other.options.sessionId = "s2";
   const { update, text, unmount } = await mount(h(Status, { of: () => one }));
@@ -60,7 +60,7 @@ test("another sessionId leaves the one thread for the other", async () => {
   await lingered();
 });
 
-test("another person does not take over the thread of the one before", async () => {
+test("another person does not get the previous person's thread", async () => {
   const worlds = ["ada", "bob"].map((subject) => {
     const world = surroundings();
     world.options.token = `.${Buffer.from(JSON.stringify({ sub: subject })).toString("base64url")}.`;
@@ -77,7 +77,7 @@ test("another person does not take over the thread of the one before", async () 
   assert.equal(ada.last.closedWith, 1000);
 });
 
-test("another token of the same person is used from the next connection on, and connects nothing by itself", async () => {
+test("another token of the same person is used from the next connection on, and opens none by itself", async () => {
   const world = surroundings();
   const bearer = (socket: { protocols: string[] }) => Buffer.from(socket.protocols[1]?.split(".")[2] ?? "", "base64url").toString();
   const { update, unmount } = await mount(h(Status, { of: () => world, token: tokenOf("ann", 0) }));
@@ -94,7 +94,7 @@ test("another token of the same person is used from the next connection on, and 
   await lingered();
 });
 
-test("a thread whose token was refused connects once with the next, and a token that is refused again ends it again", async () => {
+test("a thread whose token was refused connects once with the next token, and another refusal ends it again", async () => {
   const world = surroundings();
   const { update, text, unmount } = await mount(h(Status, { of: () => world, token: tokenOf("ann", 0) }));
   const refuse = () => act(async () => (world.last.open(), world.last.drop(4401, "expired")));
@@ -113,7 +113,7 @@ test("a thread whose token was refused connects once with the next, and a token 
   await lingered();
 });
 
-test("a function for the token that is another one on every render makes no storm of connections when it is refused", async () => {
+test("a token function that changes on every render causes no storm of connections when its token is refused", async () => {
   const world = surroundings();
   function Chat() {
     const thread = useThread({ ...world.options, sessionId: "storm", token: () => "bad" });
@@ -128,7 +128,7 @@ test("a function for the token that is another one on every render makes no stor
   await lingered();
 });
 
-test("a list goes by the token of the last render: one that was refused is loaded again, and another person's begins anew", async () => {
+test("a list uses the token of the last render: after a refusal it is loaded again, and another person's list starts empty", async () => {
   const world = surroundings();
   const good = new Set([tokenOf("ann", 1), tokenOf("bob", 0)]);
   world.respond = () => {
@@ -145,13 +145,13 @@ test("a list goes by the token of the last render: one that was refused is loade
   await update(h(Sessions, { token: tokenOf("ann", 1) }));
   assert.equal(text(), "anns");
   await update(h(Sessions, { token: tokenOf("ann", 2) }));
-  assert.equal(world.requests.length, 2, "what is loaded is not loaded again");
+  assert.equal(world.requests.length, 2, "a loaded list is not loaded again");
   await update(h(Sessions, { token: tokenOf("bob", 0) }));
   assert.equal(text(), "bobs");
   await unmount();
 });
 
-test("an answer that no message asked for, and the files of messages, are shown by the hooks", async () => {
+test("the hooks show an answer without a message, and the files of messages", async () => {
   const world = surroundings();
   const file = { type: "file", mediaType: "image/png", url: "/sessions/s1/files/f.png", name: "f.png" };
   function Chat() {
@@ -170,7 +170,7 @@ test("an answer that no message asked for, and the files of messages, are shown 
   await lingered();
 });
 
-test("a token renders what shows its turn, and nothing else", async () => {
+test("a token renders only the components that show its turn", async () => {
   const world = surroundings();
   const renders: Record<string, number> = {};
   const count = (name: string) => (renders[name] = (renders[name] ?? 0) + 1);
@@ -203,7 +203,7 @@ test("a token renders what shows its turn, and nothing else", async () => {
   await lingered();
 });
 
-test("a selector that makes a new object each time does not render for ever", async () => {
+test("a selector that returns a new object each time does not render forever", async () => {
   const world = surroundings();
   let renders = 0;
   function Odd() {
@@ -218,7 +218,7 @@ test("a selector that makes a new object each time does not render for ever", as
   await lingered();
 });
 
-test("the versions beside a message are a call away, and none is shown, or said to be, before the server shows it", async () => {
+test("the versions of a message are one call away, and none is shown or announced before the server shows it", async () => {
   const world = surroundings();
   let shown: MessageVersions | undefined;
   let renders = 0;
@@ -247,12 +247,12 @@ test("the versions beside a message are a call away, and none is shown, or said 
   assert.equal(shown?.previous, null);
   const before = renders;
   await act(async () => world.last.push(question("r3", "r1"), token("r3", "more")));
-  assert.equal(renders, before, "what does not change a message's versions renders nothing again");
+  assert.equal(renders, before, "a change that leaves a message's versions alone renders nothing again");
   await unmount();
   await lingered();
 });
 
-test("a server renders an idle thread and an empty list, and opens nothing", async () => {
+test("a server renders an idle thread and an empty list, and opens no connection", async () => {
   const { renderToString } = await import("react-dom/server");
   const world = surroundings();
   function Sessions() {
@@ -263,7 +263,7 @@ test("a server renders an idle thread and an empty list, and opens nothing", asy
   assert.deepEqual([world.sockets.length, world.clock.pending, world.requests.length], [0, 0, 0]);
 });
 
-test("a list of sessions loads when mounted, searches and pages, and keeps what it has when it fails", { timeout: 10_000 }, async () => {
+test("a list of sessions loads when mounted, searches and pages, and keeps its sessions when a load fails", { timeout: 10_000 }, async () => {
   const world = surroundings();
   const page = (ids: string[], nextBefore: string | null) => Response.json({ sessions: ids.map((id) => session({ id })), nextBefore });
   world.respond = () => page(["c", "b"], "b");
@@ -295,9 +295,9 @@ test("a list of sessions loads when mounted, searches and pages, and keeps what 
   await unmount();
 });
 
-test("a list by last use asks for that, shows on top what is used, and stays loaded as far as it was", { timeout: 10_000 }, async () => {
+test("a list by last use requests that order, moves used sessions to the top, and keeps its loaded length", { timeout: 10_000 }, async () => {
   const world = surroundings();
-  // A server with 444 sessions, s0 used last of all.
+  // A server with 444 sessions, of which s0 was used last.
   world.respond = ({ url }) => {
     const query = new URL(url).searchParams;
     const [from, limit] = [Number(query.get("before") ?? 0), Number(query.get("limit"))];
@@ -322,11 +322,11 @@ test("a list by last use asks for that, shows on top what is used, and stays loa
   await act(async () => list?.put(session({ id: "s443", lastMessageAt: 2000, state: "idle" }) as never));
   assert.equal(text(), "444 from s443");
   await act(async () => list?.put(session({ id: "new", lastMessageAt: 3000, state: "running" }) as never));
-  assert.equal(text(), "444 from s443", "it is in another state than the list is of");
+  assert.equal(text(), "444 from s443", "it is in a different state from the list's filter");
   await unmount();
 });
 
-test("a search that left something out says so", { timeout: 10_000 }, async () => {
+test("a search that left hits out says so", { timeout: 10_000 }, async () => {
   const world = surroundings();
   world.respond = ({ url }) => Response.json({ sessions: [session({ id: "a" })], nextBefore: null, ...(url.includes("q=") && { complete: false }) });
   let list: ReturnType<typeof useSessions> | undefined;
@@ -343,8 +343,8 @@ test("a search that left something out says so", { timeout: 10_000 }, async () =
   await unmount();
 });
 
-/** The world comes as a function, as React looks into all that props hold. */
-test("a file's bytes are loaded while they are wanted, and their address is given up with the component", async (context) => {
+/** The world is passed as a function because React inspects everything in props. */
+test("a file's bytes are loaded while they are needed, and their object URL is revoked with the component", async (context) => {
   const given = new Set<string>();
   const { createObjectURL, revokeObjectURL } = URL;
   context.mock.method(URL, "createObjectURL", (blob: Blob) => {

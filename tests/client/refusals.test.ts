@@ -1,4 +1,4 @@
-// No message that cannot be taken holds up another, or is lost without a word.
+// A message that cannot be accepted never holds up another, and is never lost silently.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Content, type SendOptions, type Thread, type ThreadOptions, createThread, undelivered } from "bobbin-client";
@@ -13,7 +13,7 @@ const halves: Record<string, [Content, SendOptions, unknown]> = {
 };
 
 for (const [where, [content, options, shown]] of Object.entries(halves)) {
-  test(`half an emoji ${where} is replaced as the server does it, so that what is shown is what is stored`, async () => {
+  test(`an unpaired surrogate ${where} is replaced as the server does it, so that the shown text is the stored text`, async () => {
     const { world, thread } = await joined();
     thread.send(content, { ...options, requestId: "r1" });
     thread.send("after", { requestId: "r2" });
@@ -26,7 +26,7 @@ for (const [where, [content, options, shown]] of Object.entries(halves)) {
   });
 }
 
-test("text that only looks like an escape stays as it is", async () => {
+test("text that only looks like an escape stays unchanged", async () => {
   const { world, thread } = await joined();
   const text = String.raw`\ud83d \\ud83d " \u0000` + "\u0001\n";
   thread.send(text);
@@ -49,7 +49,7 @@ const wrong: Record<string, [unknown, SendOptions, RegExp]> = {
   "a requestId with a line end": ["hello", { requestId: "r1\n" }, /requestId has 1 to 128/],
   "a result that is nested 140 deep": [[{ type: "tool_result", toolUseId: "t", content: nested(140), isError: false }], {}, /nested deeper than 127/],
   "metadata that is nested 127 deep": ["hello", { metadata: { deep: nested(126) } }, /nested deeper than 127/],
-  "what is nested without an end": [[{ type: "tool_use", id: "t", name: "n", input: nested(100_000) }], {}, /the message/i],
+  "content that is nested without end": [[{ type: "tool_use", id: "t", name: "n", input: nested(100_000) }], {}, /the message/i],
   "a circle": ["hello", { metadata: circle }, /no JSON/],
   "a BigInt": ["hello", { metadata: { big: 1n } }, /no JSON/],
   "nothing at all": [undefined, {}, /empty/],
@@ -61,7 +61,7 @@ const wrong: Record<string, [unknown, SendOptions, RegExp]> = {
 };
 
 for (const [what, [content, options, words]] of Object.entries(wrong)) {
-  test(`${what} is refused at once, in words, and holds up nothing, also after a reload`, async () => {
+  test(`${what} is refused at once with a message, and holds up nothing, also after a reload`, async () => {
     const storage = new MemoryStorage();
     const { world, thread } = await joined({ storage });
     const refused = thread.send(content as Content, options);
@@ -73,7 +73,7 @@ for (const [what, [content, options, words]] of Object.entries(wrong)) {
   });
 }
 
-test("what is just within the limits is taken", async () => {
+test("messages just within the limits are accepted", async () => {
   const { world, thread } = await joined();
   for (const requestId of [" ", "~".repeat(128)]) {
     thread.send("hello", { requestId, metadata: { deep: nested(125) } });
@@ -84,14 +84,14 @@ test("what is just within the limits is taken", async () => {
 
 const named: Record<string, (frame: string) => Record<string, unknown>> = {
   "its requestId": () => ({ refused: "message", requestId: "r1" }),
-  "its requestId alone, as servers of before do": () => ({ requestId: "r1" }),
+  "only its requestId, as older servers do": () => ({ requestId: "r1" }),
   "the beginning of its frame": (frame) => ({ refused: "message", frame: frame.slice(0, 64) }),
   "the beginning of its frame and no type": (frame) => ({ refused: "unknown", frame: frame.slice(0, 64) }),
-  "the beginning of its frame alone": (frame) => ({ frame: frame.slice(0, 64) }),
+  "only the beginning of its frame": (frame) => ({ frame: frame.slice(0, 64) }),
 };
 
 for (const [how, nameOf] of Object.entries(named)) {
-  test(`a refusal that gives ${how} settles that message, and the next one goes`, async () => {
+  test(`a refusal that gives ${how} settles that message, and the next one is sent`, async () => {
     const storage = new MemoryStorage();
     const { world, thread } = await joined({ storage });
     const turn = thread.send("hello", { requestId: "r1" });
@@ -100,14 +100,14 @@ for (const [how, nameOf] of Object.entries(named)) {
     world.last.push(refused);
     await assert.rejects(turn.result, { code: "INVALID_MESSAGE" });
     assert.deepEqual(world.last.messages(), ["r1", "r2"]);
-    // Sent twice, it is refused twice.
+    // A message sent twice is refused twice.
     world.last.push(refused);
     assert.deepEqual(ids(thread), ["r2"]);
     assert.deepEqual(ids(createThread({ ...world.options, storage, connect: false })), ["r2"]);
   });
 }
 
-test("a refusal that gives a cut requestId settles the message that it begins", async () => {
+test("a refusal that gives the beginning of a requestId settles the message with that beginning", async () => {
   const storage = new MemoryStorage();
   plant(storage, { type: "message", requestId: "r".repeat(300), content: "from a client with longer ids" });
   plant(storage, { type: "message", requestId: "r2", content: "after" });
@@ -129,7 +129,7 @@ test("a refusal of another frame leaves the message alone", async () => {
   assert.deepEqual(ids(thread), ["r1"]);
 });
 
-test("a refusal that names nothing costs a good message nothing", async () => {
+test("a refusal that names no message does not harm a valid one", async () => {
   const { world, thread } = await joined();
   const turn = thread.send("hello", { requestId: "r1" });
   for (let times = 0; times < 3; times += 1) world.last.push(refusal(undefined, "INVALID_MESSAGE", false));
@@ -137,7 +137,7 @@ test("a refusal that names nothing costs a good message nothing", async () => {
   assert.equal((await turn.result).text, "hi");
 });
 
-test("a message that is refused without a name again and again is given up, and the next one goes", async () => {
+test("a message that is refused again and again without being named is given up, and the next one is sent", async () => {
   const { world, thread } = await joined();
   const turn = thread.send("hello", { requestId: "r1" });
   thread.send("after", { requestId: "r2" });
@@ -149,7 +149,7 @@ test("a message that is refused without a name again and again is given up, and 
   assert.deepEqual(world.last.messages(), [...Array(9).fill("r1"), "r2"]);
 });
 
-test("what is refused for now after other things were is offered as often as any message", async () => {
+test("a message that is temporarily refused after other refusals is sent again as often as any other", async () => {
   const { world, thread } = await joined();
   world.last.push(userMessage("r0"));
   thread.cancel("r0");
@@ -161,7 +161,7 @@ test("what is refused for now after other things were is offered as often as any
   assert.equal((await turn.result).text, "hi");
 });
 
-test("a message of before the reload that is refused can be watched, goes, and holds up nothing", async () => {
+test("a message from before the reload that is refused can be watched, is removed, and holds up nothing", async () => {
   const storage = new MemoryStorage();
   const before = await joined({ storage });
   before.thread.send("hello", { requestId: "r1" }).result.catch(() => {});
@@ -177,7 +177,7 @@ test("a message of before the reload that is refused can be watched, goes, and h
   assert.deepEqual(ids(thread), ["r2"]);
 });
 
-test("a change of the session that is no JSON rejects, and holds up nothing", async () => {
+test("a change of the session that is not JSON rejects, and holds up nothing", async () => {
   const { world, thread } = await joined();
   await assert.rejects(thread.updateSession({ title: 1n as never }), TypeError);
   thread.send("after", { requestId: "r1" });
@@ -185,7 +185,7 @@ test("a change of the session that is no JSON rejects, and holds up nothing", as
   assert.deepEqual(world.last.messages(), ["r1", "r1"]);
 });
 
-test("what was sent and is taken back is out of sight at once, and cancelled once there is a connection", async () => {
+test("a sent message that is taken back disappears at once, and is cancelled once there is a connection", async () => {
   const storage = new MemoryStorage();
   const { world, thread } = await joined({ storage });
   const turn = thread.send("hello", { requestId: "r1" });
@@ -203,7 +203,7 @@ test("what was sent and is taken back is out of sight at once, and cancelled onc
   assert.deepEqual(undelivered(storage), []);
 });
 
-test("what never left and is taken back after a reload never leaves", async () => {
+test("an unsent message that is taken back after a reload is never sent", async () => {
   const storage = new MemoryStorage();
   const before = surroundings();
   createThread({ ...before.options, storage, connect: false }).send("hello", { requestId: "r1" });
@@ -217,7 +217,7 @@ test("what never left and is taken back after a reload never leaves", async () =
   assert.deepEqual(ids(createThread({ ...world.options, storage, connect: false })), ["r2"]);
 });
 
-test("what one tab takes back, no other tab sends", async () => {
+test("a message that one tab takes back is sent by no other tab", async () => {
   const storage = new MemoryStorage();
   const [one, other] = [surroundings(), surroundings()];
   const first = createThread({ ...one.options, storage });
@@ -233,7 +233,7 @@ test("what one tab takes back, no other tab sends", async () => {
   assert.deepEqual(ids(second), ["r2"]);
 });
 
-test("what one tab has sent, another tab cancels rather than forgets", async () => {
+test("a message that one tab has sent is cancelled by another tab, not just forgotten", async () => {
   const storage = new MemoryStorage();
   const [one, other] = [surroundings(), surroundings()];
   const first = createThread({ ...one.options, storage });
@@ -246,7 +246,7 @@ test("what one tab has sent, another tab cancels rather than forgets", async () 
   assert.deepEqual(other.last.frames.map(({ type }) => type), ["message", "cancel"]);
 });
 
-test("that a message was taken back is forgotten after a week", async (context) => {
+test("the record that a message was taken back is removed after a week", async (context) => {
   const storage = new MemoryStorage();
   const { options } = surroundings();
   createThread({ ...options, storage, connect: false }).send("hello").cancel();
@@ -270,7 +270,7 @@ test("a message says whether it outlives the page", async () => {
   }
 });
 
-test("a title settles however its ends are trimmed", async () => {
+test("a title settles whatever white space is trimmed from its ends", async () => {
   const { world, thread } = await joined();
   const kept = { "\ufeffx": "\ufeffx", "x\u0085": "x", "\u00a0\u2003 x\t\u3000": "x", "half \ud83d": `half ${REPLACED}` };
   for (const [title, stored] of Object.entries(kept)) {
@@ -282,7 +282,7 @@ test("a title settles however its ends are trimmed", async () => {
   }
 });
 
-test("a change settles though the server ignores one of its fields, as one that does not know it does", async () => {
+test("a change settles even if an older server ignores one of its fields", async () => {
   const { world, thread } = await joined();
   world.last.push({ type: "session", cursor: "1", session: session({ title: "as it was" }) });
   const change = thread.updateSession({ title: "Sea", colour: "blue", model: null } as never);
@@ -291,10 +291,10 @@ test("a change settles though the server ignores one of its fields, as one that 
   void change.then(() => (isSettled = true));
   world.last.push({ type: "session", cursor: "2", session: session({ title: "as it was", messageCount: 4 }) });
   await settled();
-  assert.equal(isSettled, false, "the server has not taken it yet");
+  assert.equal(isSettled, false, "the server has not accepted it yet");
   world.last.push({ type: "session", cursor: "3", session: session({ title: "Sea" }) });
   await change;
-  // One that the server knows is waited for beside it.
+  // A field that the server knows is awaited beside it.
   const known = thread.updateSession({ title: "Lake", permissionMode: "plan", colour: "red" } as never);
   void known.then(() => (isSettled = true));
   isSettled = false;
@@ -322,7 +322,7 @@ test("an older title that is sent again does not overwrite a newer one", async (
   await again;
 });
 
-test("a title that arrived without the server's word for it is not sent again", async () => {
+test("a title that arrived without an acknowledgement is not sent again", async () => {
   const { world, thread } = await joined();
   const renamed = thread.updateSession({ title: "Sea" });
   world.last.drop();
@@ -361,7 +361,7 @@ function nested(depth: number): unknown[] {
 }
 
 let planted = 0;
-/** Stores a message as another version of the client may have. */
+/** Stores a message as another version of the client may have done. */
 function plant(storage: MemoryStorage, frame: { requestId: string } & Record<string, unknown>): void {
   const stored = { at: (planted += 1), frame: JSON.stringify(frame), isSent: true, isCancelled: false };
   storage.setItem(`bobbin:owed::s1:${frame.requestId}`, JSON.stringify(stored));

@@ -9,7 +9,7 @@ import { isReady, transcript, until } from "./threads.ts";
 
 const DEADLINE_MS = 30_000;
 const TIMES_FASTER = 20;
-// The answer is stored every half second: by then, some of it is.
+// The answer is stored every half second, so some of it is stored by then.
 const STORED_CHARS = 1_000;
 const CONTENT = Array.from({ length: 400 }, (_, index) => `word${index}`).join(" ");
 
@@ -25,7 +25,7 @@ const deaths = {
 };
 
 for (const [death, die] of Object.entries(deaths)) {
-  test(`when ${death} in mid-stream, the turn ends as interrupted, what is queued is answered, and every client has the same transcript`, async (context) => {
+  test(`when ${death} in mid-stream, the turn ends as interrupted, queued messages are answered, and every client has the same transcript`, async (context) => {
     const one = open();
     const other = open(one.sessionId);
     context.after(() => [one, other].forEach((thread) => thread.close()));

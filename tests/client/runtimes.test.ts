@@ -1,4 +1,4 @@
-// The client where there is no Node.
+// The client outside Node.
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { test } from "node:test";

@@ -24,7 +24,7 @@ test("messages written offline go out in order, each after the one before was ac
   assert.deepEqual(thread.getSnapshot().turns.map(({ state }) => state), ["streaming", "queued", "queued"]);
 });
 
-test("a message without an answer is repeated byte for byte, on the same connection and on the next", async () => {
+test("an unanswered message is repeated byte for byte, on the same connection and on the next", async () => {
   const world = surroundings();
   const thread = createThread(world.options);
   await settled();
@@ -45,7 +45,7 @@ test("a message without an answer is repeated byte for byte, on the same connect
   assert.deepEqual(world.last.messages(), ["r1"]);
 });
 
-test("a snapshot that has the message acknowledges it", async () => {
+test("a snapshot that contains the message acknowledges it", async () => {
   const world = surroundings();
   const thread = createThread(world.options);
   const turn = thread.send("hello", { requestId: "r1" });
@@ -58,7 +58,7 @@ test("a snapshot that has the message acknowledges it", async () => {
   assert.equal((await turn.result).text, "Hello");
 });
 
-test("a message outlives a reload if there is a storage, and is forgotten once acknowledged", async () => {
+test("a message survives a reload if there is a storage, and is removed once acknowledged", async () => {
   const storage = new MemoryStorage();
   const before = surroundings();
   const thread = createThread({ ...before.options, storage });
@@ -88,7 +88,7 @@ test("two tabs with one storage do not overwrite each other's messages, nor anot
   assert.deepEqual(reloaded.getSnapshot().turns.map(({ requestId }) => requestId), ["r1", "r2"]);
 });
 
-test("a storage that is full, forbidden or holds nonsense costs nothing but the reload", async () => {
+test("a storage that is full, forbidden or contains invalid data only loses messages at a reload", async () => {
   const world = surroundings();
   const forbid = () => {
     throw new Error("quota");
@@ -109,7 +109,7 @@ test("a storage that is full, forbidden or holds nonsense costs nothing but the 
   assert.deepEqual(kept.map(({ requestId }) => requestId), ["r2"]);
 });
 
-test("the session's deletion takes its unsent messages along", async () => {
+test("the session's deletion removes its unsent messages", async () => {
   const storage = new MemoryStorage();
   const world = surroundings();
   const thread = createThread({ ...world.options, storage });
@@ -151,7 +151,7 @@ test("a failed turn is a result, with its error on the message", async () => {
   assert.deepEqual(await collect(turn), ["par"]);
 });
 
-test("a message that is refused for good rejects its turn and lets the next one go", async () => {
+test("a message that is refused permanently rejects its turn, and the next one is sent", async () => {
   const world = surroundings();
   const thread = createThread(world.options);
   await settled();
@@ -165,7 +165,7 @@ test("a message that is refused for good rejects its turn and lets the next one 
   assert.deepEqual(thread.getSnapshot().turns.map(({ requestId }) => requestId), ["r2"]);
 });
 
-test("a message that is refused for now is offered 8 more times, further and further apart, then rejects", async () => {
+test("a message that is refused temporarily is sent 8 more times, at growing intervals, then rejects", async () => {
   const world = surroundings();
   const thread = createThread(world.options);
   await settled();
@@ -182,7 +182,7 @@ test("a message that is refused for now is offered 8 more times, further and fur
   assert.ok((offeredAt[8] ?? 0) - (offeredAt[0] ?? 0) > 15_000);
 });
 
-test("what the server would refuse in any case does not cost the connection", async () => {
+test("a message that every server would refuse does not cost the connection", async () => {
   const world = surroundings();
   const thread = createThread(world.options);
   await settled();
@@ -205,7 +205,7 @@ test("the same requestId again is the same turn", async () => {
   assert.deepEqual(world.last.messages(), ["r1"]);
 });
 
-test("a message that never left is cancelled without the server", async () => {
+test("an unsent message is cancelled without the server", async () => {
   const world = surroundings();
   const storage = new MemoryStorage();
   const thread = createThread({ ...world.options, storage });
@@ -236,7 +236,7 @@ test("a cancel that could not be sent is sent on the next connection, after its 
   assert.deepEqual(world.last.frames.filter(({ type }) => type === "cancel").length, 1);
 });
 
-test("cancel without a requestId is for every turn", async () => {
+test("cancel without a requestId cancels every turn", async () => {
   const world = surroundings();
   const thread = createThread(world.options);
   await settled();
@@ -249,7 +249,7 @@ test("cancel without a requestId is for every turn", async () => {
   assert.deepEqual(world.last.frames, [{ type: "cancel", requestId: "r1" }, { type: "cancel", requestId: "r2" }]);
 });
 
-test("a cancel that was refused for now is repeated until the turn is over", async () => {
+test("a cancel that was refused temporarily is repeated until the turn is over", async () => {
   const world = surroundings();
   const thread = createThread(world.options);
   await settled();
@@ -281,7 +281,7 @@ test("a turn that ended long before the snapshot still gets its result", async (
   assert.deepEqual(thread.getSnapshot().turns, []);
 });
 
-test("close rejects what is awaited, and opening again sends what was not acknowledged", async () => {
+test("close rejects all pending promises, and opening again sends unacknowledged messages", async () => {
   const world = surroundings();
   const thread = createThread(world.options);
   await settled();
@@ -295,7 +295,7 @@ test("close rejects what is awaited, and opening again sends what was not acknow
   assert.deepEqual(world.last.messages(), ["r1"]);
 });
 
-test("a change of the session is sent until the session says so", async () => {
+test("a change of the session is sent until the session shows it", async () => {
   const world = surroundings();
   const thread = createThread(world.options);
   const renamed = thread.updateSession({ title: " Sea " });
@@ -328,7 +328,7 @@ test("a change that the server refuses rejects, and is not repeated", async () =
   assert.equal(world.last.frames.length, 1);
 });
 
-test("what was set before the first message is set again when the server has lost it with its sockets", async () => {
+test("settings from before the first message are sent again when the server has lost them with its sockets", async () => {
   const world = surroundings();
   const thread = createThread(world.options);
   await settled();

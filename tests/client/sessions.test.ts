@@ -1,4 +1,4 @@
-// The list of sessions while a load of it is under way: its answers are the worker's own, given late.
+// The list of sessions during a load: the answers are the worker's own, given late.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { type SessionListOptions, createSessionList, createThread } from "bobbin-client";
@@ -10,7 +10,7 @@ const bobbin = await start({ vars: { ECHO_DELAY_MS: "0" } });
 after(bobbin.close);
 
 for (const order of ["created", "recent"] as const) {
-  test(`a session that begins while the list is loaded stays in it (${order})`, async (context) => {
+  test(`a session that begins while the list is loading stays in it (${order})`, async (context) => {
     const { list, load, answer } = slowList(context, { order });
     const loading = load();
     await answer.isThere;
@@ -22,7 +22,7 @@ for (const order of ["created", "recent"] as const) {
   });
 }
 
-test("a session that is renamed while the list is loaded keeps its new name", async (context) => {
+test("a session that is renamed while the list is loading keeps its new name", async (context) => {
   const session = await begin(context);
   await listed(session.id);
   const { list, load, answer } = slowList(context);
@@ -34,7 +34,7 @@ test("a session that is renamed while the list is loaded keeps its new name", as
   assert.equal(list.getSnapshot().sessions.find(({ id }) => id === session.id)?.title, "A new name");
 });
 
-test("a session that is deleted while the list is loaded stays away", async (context) => {
+test("a session that is deleted while the list is loading stays away", async (context) => {
   const session = await begin(context);
   await listed(session.id);
   const { list, load, answer } = slowList(context);
@@ -46,7 +46,7 @@ test("a session that is deleted while the list is loaded stays away", async (con
   assert.equal(list.getSnapshot().sessions.some(({ id }) => id === session.id), false);
 });
 
-test("a session that somebody else deleted is gone with the next load", async (context) => {
+test("a session that somebody else deleted disappears with the next load", async (context) => {
   const session = await begin(context);
   await listed(session.id);
   const list = createSessionList({ url: bobbin.url });
@@ -61,7 +61,7 @@ test("a session that somebody else deleted is gone with the next load", async (c
 
 type Context = { after(end: () => void): void };
 
-/** A list whose answers are there, and are given when the test says so. */
+/** A list whose answers are given when the test says so. */
 function slowList(context: Context, options: SessionListOptions = {}) {
   const came = Promise.withResolvers<void>();
   const given = Promise.withResolvers<void>();

@@ -1,4 +1,5 @@
-// The server is killed at random moments of deliveries, uploads, decisions and branches: `BOBBIN_KILLS=200 node --test tests/client/sigkill.test.ts` for as many of them.
+// The server is killed at random moments of deliveries, uploads, decisions and branches: `BOBBIN_KILLS=200 node --test
+// tests/client/sigkill.test.ts` for as many of them.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { type FileBlock, type Thread, ThreadError, type Turn, type TurnResult, createThread, fetchFile, uploadFile } from "bobbin-client";
@@ -10,13 +11,13 @@ import { faster } from "./network.ts";
 import { transcript, until, withoutPlaces } from "./threads.ts";
 
 const KILLS = Number(process.env["BOBBIN_KILLS"] ?? 6);
-/** Then all come to rest and are compared, and others begin. */
+/** After that many kills all clients come to rest and are compared, and new ones begin. */
 const KILLS_OF_A_CHAPTER = 10;
 const [SESSIONS, CLIENTS_EACH, OWN_TURNS_MAX] = [4, 2, 3];
 const LIFE_MS_MAX = 1_200;
 const TIMES_FASTER = 10;
 const DEADLINE_MS = 60_000;
-/** What somebody may be told who acts on what others change meanwhile. */
+/** Errors that a client may get when others change the thread at the same time. */
 const REFUSED = ["CONFLICT", "BUSY", "INVALID_MESSAGE", "ALREADY_ANSWERED", "NOT_WAITING"];
 
 const upstream = await Upstream.start();
@@ -25,7 +26,7 @@ const vars = { AGENT: "ai-sdk", AGENT_RETRIES: "0", AGENT_BASE_URL: upstream.bas
 const bobbin = await start({ vars });
 after(bobbin.close);
 
-test(`a server killed at ${KILLS} moments loses, doubles and holds up nothing, asks no model twice, and leaves all clients with the log`, { timeout: 60_000 + KILLS * 15_000 }, async (t) => {
+test(`a server killed at ${KILLS} moments loses, doubles and holds up nothing, calls no model twice, and leaves all clients with the log`, { timeout: 60_000 + KILLS * 15_000 }, async (t) => {
   const random = new Random(seedOf(t));
   upstream.respond = (call) => answer(call, random);
   const tally: Record<string, number> = {};
@@ -50,7 +51,7 @@ test(`a server killed at ${KILLS} moments loses, doubles and holds up nothing, a
   t.diagnostic(JSON.stringify(tally, Object.keys(tally).sort()));
 });
 
-/** Somebody with a client of Bobbin's, who does one thing after another and decides whatever is asked. */
+/** A person with a Bobbin client who does one thing after another and decides every call. */
 class Person {
   readonly id: string;
   readonly turns: Turn[] = [];
@@ -74,7 +75,7 @@ class Person {
     return this.#thread;
   }
 
-  /** What is under way of all that it does. */
+  /** Its operations that are still running. */
   doing(): string[] {
     return [...new Set(this.#under.values())];
   }
@@ -102,7 +103,7 @@ class Person {
     this.#thread.close();
   }
 
-  /** How each of its turns ended. None is stuck, and what was refused is refused for what others did. */
+  /** How each of its turns ended. None is stuck, and refusals are due to other clients' actions. */
   async outcomes(): Promise<string[]> {
     const outcomes = await within(Promise.all(this.turns.map(outcomeOf)), DEADLINE_MS, `the ends of ${[...this.#under.keys()].map((turn) => (turn as Turn).requestId)} in ${this.id}`);
     return outcomes.map((outcome) => (outcome instanceof ThreadError ? `refused with ${outcome.code}` : outcome.status));
@@ -147,7 +148,7 @@ class Person {
     await pause(this.#random.between(0, 400));
     const deciding = this.#thread.decide(requestId, call, this.#random.chance(0.7));
     this.#during(deciding, "a decision", deciding);
-    // The turn may be over by now, or the other one was first.
+    // The turn may be over by now, or another decision was first.
     await deciding.catch((error: unknown) => assert.ok(error instanceof ThreadError, String(error)));
   }
 }
@@ -161,7 +162,7 @@ async function isDelivering(people: Person[]): Promise<boolean> {
   return false;
 }
 
-/** What the object, D1, R2 and everybody's client hold of a thread is the same, and each turn is there once. */
+/** The object, D1, R2 and every client hold the same of a thread, and each turn is there once. */
 async function assertWhole(people: Person[]): Promise<void> {
   const [{ id }] = people as [Person];
   await eventually(() => isAtRest(id), `${id} at rest`, DEADLINE_MS);
@@ -177,7 +178,7 @@ async function assertWhole(people: Person[]): Promise<void> {
   assertPaidOnce(id);
   const inD1 = await bobbin.d1("SELECT id FROM messages WHERE session_id = ? ORDER BY seq", id);
   const shown = withoutPlaces(people[0]?.thread.getSnapshot().messages ?? []).map((message) => message.id);
-  assert.deepEqual(shown.filter((message) => !inD1.some((row) => row["id"] === message)), [], "D1 lacks what is shown");
+  assert.deepEqual(shown.filter((message) => !inD1.some((row) => row["id"] === message)), [], "D1 lacks messages that are shown");
   for (const { uploaded, thread } of people) for (const { file, text } of uploaded) assert.equal(await (await fetchFile(thread, file)).text(), text);
 }
 
@@ -188,32 +189,35 @@ async function isAtRest(id: string): Promise<boolean> {
   return thread.running.length === 0 && thread.queued.length === 0 && thread.outbox.undeliveredEvents === 0;
 }
 
-/** A turn that was refused, or taken back before it left, is not in the log. Any other has one end there, the one that its client was told. */
+/**
+ * A turn that was refused, or taken back before it was sent, is not in the log. Any other has one end there, the one
+ * that its client got.
+ */
 function assertOnce(log: Row[], requestId: string, outcome: TurnResult | ThreadError): void {
   const [questions, answers] = ["question", "answer"].map((kind) => log.filter((row) => row["kind"] === kind && row["request_id"] === requestId)) as [Row[], Row[]];
   assert.ok(questions.length <= 1, `${requestId} was accepted twice`);
   if (outcome instanceof ThreadError) {
     assert.ok(REFUSED.includes(outcome.code), `${requestId}: ${outcome.code} ${outcome.message}`);
-    assert.deepEqual([questions, answers], [[], []], `${requestId} was refused with ${outcome.code}, and kept`);
+    assert.deepEqual([questions, answers], [[], []], `${requestId} was refused with ${outcome.code}, but kept`);
     return;
   }
   if (outcome.message === null) return;
   assert.deepEqual(answers.map((row) => [row["message_id"], row["status"]]), [[outcome.message.id, outcome.status]], `the end of ${requestId}`);
 }
 
-/** A model is asked once for a turn, and once more for each answer of a person. */
+/** A model is called once for a turn, and once more for each decision of a person. */
 function assertPaidOnce(id: string): void {
   const asked = upstream.calls.filter(({ headers }) => headers["x-bobbin-session-id"] === id);
   const keys = asked.map(({ headers, body }) => JSON.stringify([headers["x-bobbin-request-id"], partsIfContinued(body.messages)]));
   const twice = keys.filter((key, index) => keys.indexOf(key) !== index);
-  assert.deepEqual(twice, [], "a model was asked twice for the same");
+  assert.deepEqual(twice, [], "a model was called twice for the same turn");
 }
 
 const partsIfContinued = (messages: any[]): unknown => (messages.at(-1).role === "assistant" ? messages.at(-1).parts : null);
 
 const outcomeOf = (turn: Turn): Promise<TurnResult | ThreadError> => turn.result.catch((error: ThreadError) => error);
 
-/** The user's last text is the plan: so many words, and perhaps a call then that somebody has to approve. */
+/** The user's last text is the script: so many words, and perhaps a call then that somebody has to approve. */
 async function answer(call: Call, random: Random): Promise<void> {
   const { messages } = call.body;
   const isContinued = messages.at(-1).role === "assistant";

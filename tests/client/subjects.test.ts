@@ -1,4 +1,4 @@
-// Several people at one browser, one after the other: to each their own.
+// Several people use one browser, one after the other: each sees only their own data.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type ThreadOptions, type Token, createThread, subjectOf, undelivered } from "bobbin-client";
@@ -6,18 +6,18 @@ import { MemoryStorage, settled, surroundings, token as tokenFrame, userMessage 
 
 const [ADA, BOB] = [tokenOf("ada"), tokenOf("bob")];
 
-/** Everybody that a client can tell apart. */
+/** All kinds of people that a client can tell apart. */
 const people: Record<string, [token: string | undefined, same: string | undefined, other: string | undefined]> = {
   "a token's subject": [ADA, tokenOf("ada", { exp: 2, jti: "refreshed" }), BOB],
   "a subject that is not ASCII": [tokenOf("ädä 🙂"), tokenOf("ädä 🙂", { exp: 2 }), tokenOf("ada")],
   "a subject with a colon": [tokenOf("a:s1"), tokenOf("a:s1", { exp: 2 }), tokenOf("a")],
-  "a token that is no JSON Web Token": ["opaque-1", "opaque-1", "opaque-2"],
+  "a token that is not a JSON Web Token": ["opaque-1", "opaque-1", "opaque-2"],
   "a JSON Web Token without a subject": [tokenOf(undefined), tokenOf(undefined), tokenOf(undefined, { exp: 2 })],
   "nobody": [undefined, undefined, ADA],
 };
 
 for (const [who, [token, same, other]] of Object.entries(people)) {
-  test(`${who}: what was not delivered is found again by the same, and neither shown to nor sent by another`, async () => {
+  test(`${who}: undelivered messages are found again by the same person, and neither shown to nor sent by another`, async () => {
     const storage = new MemoryStorage();
     write(storage, token, "r1");
     const [world, later] = [surroundings(), surroundings()];
@@ -44,7 +44,7 @@ test("a storage holds no credential", () => {
   assert.doesNotMatch(stored.join(), /opaque|eyJ/);
 });
 
-test("what was stored before messages had a subject is nobody's", async () => {
+test("messages stored before there were subjects belong to nobody", async () => {
   const storage = new MemoryStorage();
   const frame = JSON.stringify({ type: "message", requestId: "r1", content: "whose?" });
   storage.setItem("bobbin:outbox:s1:r1", JSON.stringify({ at: 1, frame }));
@@ -58,7 +58,7 @@ test("what was stored before messages had a subject is nobody's", async () => {
 });
 
 for (const kept of ["a storage", "no storage"]) {
-  test(`a token that changes its subject while the thread is open shows and sends nothing of the one before, who finds it again (${kept})`, async () => {
+  test(`a token that changes its subject while the thread is open shows and sends nothing of the previous subject, who finds it again (${kept})`, async () => {
     const storage = kept === "a storage" ? new MemoryStorage() : undefined;
     let token: string | undefined = ADA;
     const world = surroundings();
@@ -95,7 +95,7 @@ for (const kept of ["a storage", "no storage"]) {
   });
 }
 
-test("a token that is refreshed for the same subject keeps all that is awaited", async () => {
+test("a token that is refreshed for the same subject keeps everything pending", async () => {
   const storage = new MemoryStorage();
   let expiry = 1;
   const world = surroundings();
@@ -112,7 +112,7 @@ test("a token that is refreshed for the same subject keeps all that is awaited",
   assert.deepEqual(idsOf(thread), ["r1"]);
 });
 
-test("a token that comes late speaks for the connection that asked for it, and for no other", async () => {
+test("a token that arrives late counts for the connection that requested it, and for no other", async () => {
   const storage = new MemoryStorage();
   write(storage, ADA, "ada-1");
   const waiting: ((token: string) => void)[] = [];
@@ -130,7 +130,7 @@ test("a token that comes late speaks for the connection that asked for it, and f
   assert.deepEqual([idsOf(thread), world.last.messages()], [[], []]);
 });
 
-test("what is written before the token is known is the token's subject's", async () => {
+test("a message written before the token is known belongs to the token's subject", async () => {
   const storage = new MemoryStorage();
   let give = (_: string) => {};
   const world = surroundings();
@@ -146,7 +146,7 @@ test("what is written before the token is known is the token's subject's", async
   assert.deepEqual(world.last.messages(), ["r1"]);
 });
 
-test("an application that knows its people otherwise names them", async () => {
+test("an application that identifies people in another way names the subject itself", async () => {
   const storage = new MemoryStorage();
   const { options } = surroundings();
   createThread({ ...options, storage, connect: false, subject: "ada" }).send("hello", { requestId: "r1" });
@@ -163,7 +163,7 @@ function write(storage: MemoryStorage, token: Token | undefined, requestId: stri
 
 const idsOf = (thread: ReturnType<typeof createThread>) => thread.getSnapshot().turns.map(({ requestId }) => requestId);
 
-/** Of the right form; only a server looks at the signature. */
+/** A well-formed token; only a server checks the signature. */
 function tokenOf(sub: unknown, more: Record<string, unknown> = {}): string {
   const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
   return `${part({ alg: "none" })}.${part({ ...more, sub })}.c2lnbmF0dXJl`;

@@ -1,10 +1,10 @@
-// What tests ask of threads.
+// Queries that tests make of threads.
 import type { Message, Thread, ThreadSnapshot } from "bobbin-client";
 import { within } from "../worker/client.ts";
 
 const DEADLINE_MS = 30_000;
 
-/** Waits for a change that makes it true. */
+/** Waits for a change that makes the condition true. */
 export async function until(thread: Thread, isTrue: (snapshot: ThreadSnapshot) => boolean, deadlineMs = DEADLINE_MS): Promise<void> {
   let unsubscribe = () => {};
   const reached = new Promise<void>((resolve) => {

@@ -11,7 +11,7 @@ test("events fold into messages and turns, in the log's order", async () => {
   assert.deepEqual(shape(thread), { messages: ["user r1", "user r2", "assistant r1"], turns: ["r2 streaming "] });
 });
 
-test("text and other blocks stand in the order in which they came", async () => {
+test("text and other blocks stand in the order in which they arrived", async () => {
   const { thread, socket } = await joined();
   const thinking = { type: "thinking", text: "hm" };
   const use = { type: "tool_use", id: "t1", name: "look", input: {} };
@@ -22,7 +22,7 @@ test("text and other blocks stand in the order in which they came", async () => 
   assert.deepEqual(turn?.blocks, [thinking, { type: "text", text: "ab" }, use, { type: "text", text: "ab" }]);
 });
 
-test("numbers that JavaScript has not are what was written, where that is asked for", async () => {
+test("numbers that JavaScript cannot represent keep their digits, if that is asked for", async () => {
   const world = surroundings();
   const thread = createThread({ ...world.options, parseJson: exactJson });
   await settled();
@@ -46,7 +46,7 @@ test("numbers that JavaScript has not are what was written, where that is asked 
   assert.deepEqual(inputs(), [JSON.stringify(input)]);
 });
 
-test("an event of a turn that is over changes nothing", async () => {
+test("an event of a finished turn changes nothing", async () => {
   const { thread, socket } = await joined();
   const events = [userMessage("r1"), token("r1", "Hello"), final("r1", "Hello")];
   socket.push(...events);
@@ -56,7 +56,7 @@ test("an event of a turn that is over changes nothing", async () => {
   assert.deepEqual(thread.getSnapshot().turns, turns);
 });
 
-test("an answer that no message asked for stands where it came, and leaves the turns as they are", async () => {
+test("an answer without a message stands where it arrived, and leaves the turns unchanged", async () => {
   const { thread, socket } = await joined();
   socket.push(final("a1", "Welcome."));
   assert.deepEqual(shape(thread), { messages: ["assistant a1"], turns: [] });
@@ -65,7 +65,7 @@ test("an answer that no message asked for stands where it came, and leaves the t
   const { messages } = thread.getSnapshot();
   socket.push(final("a2", "By the way."));
   assert.equal(thread.getSnapshot().messages, messages);
-  // One that is queued is among what a snapshot names, until it shows.
+  // A queued one is among the turns of a snapshot until it is shown.
   const queued = { requestId: "a3", answerId: "msg-a3", state: "queued", content: "", blocks: [] } as const;
   socket.push(snapshot({ inFlight: [queued] }));
   assert.deepEqual(shape(thread), { messages: [], turns: ["a3 queued "] });
@@ -73,7 +73,7 @@ test("an answer that no message asked for stands where it came, and leaves the t
   assert.deepEqual(shape(thread), { messages: ["assistant a3"], turns: [] });
 });
 
-test("a snapshot replaces everything, and events go on from it", async () => {
+test("a snapshot replaces everything, and events continue from it", async () => {
   const { thread, socket } = await joined();
   socket.push(userMessage("r1"), token("r1", "held but not logged"));
   const blocks = [{ type: "thinking", text: "hm" }, { type: "text", text: "from the log" }];
@@ -97,7 +97,7 @@ test("the last cursor is handed back, whichever frame brought it", async () => {
   assert.equal(world.last.url.searchParams.get("cursor"), "session place");
 });
 
-test("a client that was cut off before its snapshot asks with the cursor of connected", async () => {
+test("a client that was cut off before its snapshot reconnects with the cursor of connected", async () => {
   const { socket, world } = await joined();
   socket.push(userMessage("r1"));
   socket.drop();
@@ -109,7 +109,7 @@ test("a client that was cut off before its snapshot asks with the cursor of conn
   assert.equal(world.last.url.searchParams.get("cursor"), "-");
 });
 
-test("what did not change stays the same object", async () => {
+test("unchanged objects keep their identity", async () => {
   const { thread, socket } = await joined();
   socket.push(userMessage("r1"), userMessage("r2"), token("r1", "a"));
   const before = thread.getSnapshot();
@@ -124,7 +124,7 @@ test("what did not change stays the same object", async () => {
   assert.equal(thread.getSnapshot(), after);
 });
 
-test("earlier messages are loaded page by page, once at a time, and not over a newer snapshot", async () => {
+test("earlier messages are loaded page by page, one load at a time, and not over a newer snapshot", async () => {
   const { thread, socket, world } = await joined();
   const numbered = (id: number) => ({ ...userMessage(`r${id}`).message, cursor: `e.${id}` });
   socket.push(snapshot({ messages: [numbered(3)], hasMore: true }));
@@ -154,7 +154,7 @@ test("history that cannot be loaded rejects with the reason, and can be tried ag
   assert.equal(await thread.loadEarlier(), false);
 });
 
-test("a listener hears every change until it leaves, also when it was added twice", async () => {
+test("a listener gets every change until it leaves, even if it was added twice", async () => {
   const { thread, socket } = await joined();
   let calls = 0;
   const listener = () => void (calls += 1);

@@ -1,4 +1,4 @@
-// Another version of a message, another answer, another path: what the client sends, and what it shows of it when.
+// Versions of a message, other answers and other paths: what the client sends, and what it shows when.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Thread, type ThreadOptions, createThread, undelivered } from "bobbin-client";
@@ -6,7 +6,7 @@ import { MemoryStorage, type World, branch, final, question, refusal, settled, s
 
 const CANCELLED = { type: "cancelled", reason: "superseded" };
 
-test("every message says what its writer has seen last, a running answer included", async () => {
+test("every message says what its writer saw last, including a running answer", async () => {
   const { world, thread } = await joined();
   thread.send("one", { requestId: "r1" });
   world.last.push(question("r1", null));
@@ -20,7 +20,7 @@ test("every message says what its writer has seen last, a running answer include
   assert.deepEqual(world.last.frames.map(({ after }) => after), [undefined, "a-r1", "a-r2", "u-r1", undefined]);
 });
 
-test("an edit is shown beside what it replaces until the server has it, and then in its place", async () => {
+test("an edit is shown beside the message that it replaces until the server has it, and then in its place", async () => {
   const { world, thread } = await joined();
   world.last.push(question("r1", null), final("r1", "1"), question("r2", "r1"), token("r2", "half"));
   const turn = thread.edit("r1", "in other words", { requestId: "r3", metadata: { from: "menu" } });
@@ -39,7 +39,7 @@ test("an edit is shown beside what it replaces until the server has it, and then
   assert.equal((await turn.result).text, "3");
 });
 
-test("another answer stands in the place of the first once the server has begun it, and knows that it is the second", async () => {
+test("another answer takes the place of the first once the server has begun it, and knows that it is the second", async () => {
   const { world, thread } = await joined();
   world.last.push(question("r1", null), final("r1", "1"), question("r2", "r1"), final("r2", "2"));
   const turn = thread.regenerate("r1", { requestId: "r3" });
@@ -62,7 +62,7 @@ for (const [how, end] of Object.entries({
   interrupted: { type: "error", error: { code: "INTERRUPTED", message: "crashed", retryable: true } },
   cancelled: { type: "cancelled" },
 })) {
-  test(`an answer that was ${how} is tried again without asking the question twice`, async () => {
+  test(`an answer that was ${how} is retried without sending the question twice`, async () => {
     const { world, thread } = await joined();
     world.last.push(question("r1", null), final("r1", "ha", end));
     const [, answer] = thread.getSnapshot().messages;
@@ -74,7 +74,7 @@ for (const [how, end] of Object.entries({
   });
 }
 
-test("a message that was written below what is gone is given back with CONFLICT, and the next one goes", async () => {
+test("a message written below a message that is gone is given back with CONFLICT, and the next one is sent", async () => {
   const storage = new MemoryStorage();
   const { world, thread } = await joined({ storage });
   world.last.push(question("r1", null), final("r1", "1"));
@@ -92,7 +92,7 @@ for (const [what, begin] of Object.entries({
   "an edit": (thread: Thread) => thread.edit("r1", "again", { requestId: "r2" }),
   "a regenerate": (thread: Thread) => thread.regenerate("r1", { requestId: "r2" }),
 })) {
-  test(`${what} that was not acknowledged is sent again as it was: after a cut, after a reload and by another tab`, async () => {
+  test(`${what} that was not acknowledged is sent again unchanged: after a cut, after a reload and by another tab`, async () => {
     const storage = new MemoryStorage();
     const { world, thread } = await joined({ storage });
     world.last.push(question("r1", null), final("r1", "1"));
@@ -112,7 +112,7 @@ for (const [what, begin] of Object.entries({
   });
 }
 
-test("what never left is taken back, an edit and a regenerate too, by any tab", async () => {
+test("an unsent message, edit or regenerate can be taken back by any tab", async () => {
   const storage = new MemoryStorage();
   const world = surroundings();
   const thread = createThread({ ...world.options, storage, connect: false });
@@ -126,7 +126,7 @@ test("what never left is taken back, an edit and a regenerate too, by any tab", 
   for (const { result } of turns) assert.equal((await result).status, "cancelled");
 });
 
-test("a regenerate that was begun while its sender was away is found in what was missed, once", async () => {
+test("a regenerate that began while its sender was away is found once in the missed events", async () => {
   const { world, thread } = await joined();
   world.last.push(question("r1", null), final("r1", "1"));
   const turn = thread.regenerate("r1", { requestId: "r2" });
@@ -137,7 +137,7 @@ test("a regenerate that was begun while its sender was away is found in what was
   world.last.resume().push(...missed);
   const before = thread.getSnapshot();
   assert.deepEqual([path(thread), before.turns.map(({ requestId }) => requestId)], [["u-r1", "u-r3", "a-r2"], ["r3"]]);
-  // The frame that was sent again is answered at the log's end.
+  // The repeated frame is answered at the log's end.
   const { cursor } = missed.at(-1) as { cursor: string };
   world.last.push({ ...begun, cursor }, final("r2", "another", { cursor }));
   assert.equal(thread.getSnapshot().messages, before.messages);
@@ -168,7 +168,7 @@ for (const what of ["a message", "a regenerate"]) {
   });
 }
 
-test("of turns that run at once, an answer that ended late stands behind what follows it, and stays without that", async () => {
+test("with concurrent turns, an answer that ended late stands after the messages that follow it, and stays without them", async () => {
   const { world, thread } = await joined();
   world.last.push(question("r1", null), question("r2", "r1"), final("r2", "2"), final("r1", "1"));
   assert.deepEqual(path(thread), ["u-r1", "u-r2", "a-r2", "a-r1"]);
@@ -177,7 +177,7 @@ test("of turns that run at once, an answer that ended late stands behind what fo
   assert.deepEqual(thread.getSnapshot().turns.map(({ requestId }) => requestId), ["r3"]);
 });
 
-test("the path that was chosen is shown when the server says so, and until then it is said which was asked for", async () => {
+test("a chosen path is shown when the server confirms it, and until then the pending choice is visible", async () => {
   const { world, thread } = await joined();
   world.last.push(question("r1", null), final("r1", "1"), branch(null), question("r2", null, { versions: { index: 1, count: 2, previous: "u-r1" } }), final("r2", "2"));
   const selected = thread.select("u-r1");
@@ -187,7 +187,7 @@ test("the path that was chosen is shown when the server says so, and until then 
   world.last.push(branch(null, { messages }));
   await selected;
   assert.deepEqual([path(thread), thread.getSnapshot().selecting], [["u-r1", "a-r1"], null]);
-  // Chosen elsewhere.
+  // Chosen in another tab.
   world.last.push(snapshot({ reason: "branch", messages: [question("r2", null).message] }));
   assert.deepEqual(path(thread), ["u-r2"]);
 });
@@ -215,7 +215,7 @@ test("a path that is chosen without a connection is chosen when there is one, un
   assert.equal(thread.getSnapshot().selecting, null);
 });
 
-test("a path of messages that are not loaded is here when the server has taken it, and not before", async () => {
+test("a path of messages that are not loaded is shown when the server has accepted it, and not before", async () => {
   const { world, thread } = await joined();
   world.last.push(snapshot({ messages: [question("r9", "r8").message], hasMore: true }));
   world.last.drop();
@@ -228,7 +228,7 @@ test("a path of messages that are not loaded is here when the server has taken i
   assert.equal(thread.getSnapshot().selecting, null);
 });
 
-test("a path that is refused rejects with why, and leaves the others and all messages alone", async () => {
+test("a path that is refused rejects with the reason, and leaves the others and all messages unchanged", async () => {
   const { world, thread } = await joined();
   world.last.push(question("r1", null), final("r1", "1"));
   const [wrong, right] = [thread.select("nothing"), thread.select("u-r0")];
@@ -244,7 +244,7 @@ test("a path that is refused rejects with why, and leaves the others and all mes
   await assert.rejects(waiting, { code: "CLOSED" });
 });
 
-test("a branch behind messages that are not loaded is asked for whole", async () => {
+test("a branch after messages that are not loaded is requested whole", async () => {
   const { world, thread } = await joined();
   world.last.push(snapshot({ messages: [question("r9", "r8").message], hasMore: true }), branch("u-r1", { requestId: "r10", answerId: "a-r10" }));
   assert.deepEqual(world.last.frames, [{ type: "session_sync" }]);
@@ -254,7 +254,7 @@ test("a branch behind messages that are not loaded is asked for whole", async ()
   assert.deepEqual([path(thread), thread.getSnapshot().turns.map(({ text }) => text)], [["u-r1"], ["10"]]);
 });
 
-test("an answer beside others knows which is before it, and where nothing tells, it is asked for", async () => {
+test("another answer knows which one precedes it, and asks the server if nothing tells", async () => {
   const { world, thread } = await joined();
   const shown = (versions: object) => [question("r1", null).message, answer("r1", "r1", { versions })];
   const again = (requestId: string) => [branch("u-r1", { requestId, answerId: `a-${requestId}` }), final(requestId, "another")];
@@ -269,7 +269,7 @@ test("an answer beside others knows which is before it, and where nothing tells,
   assert.deepEqual(world.last.frames, [{ type: "session_sync" }]);
 });
 
-test("who comes while another answer is made knows what it answers, and is told which one it is", async () => {
+test("a client that joins while another answer is made knows its question, and is told which answer it is", async () => {
   const { world, thread } = await joined();
   const inFlight = ["r3", "r4", "a5"].map((requestId) => ({ requestId, answerId: `a-${requestId}`, state: "queued", content: "", blocks: [] }));
   const messages = [question("r1", null).message, answer("r1", "r1"), question("r2", "r1").message, { ...question("r4", "r3").message }];
@@ -283,7 +283,7 @@ test("who comes while another answer is made knows what it answers, and is told 
   assert.equal(world.last.sent.length, 1);
 });
 
-test("an answer that no message asked for stays and leaves with what it followed", async () => {
+test("an answer without a message stays and leaves with the message before it", async () => {
   const { world, thread } = await joined();
   world.last.push(question("r1", null), { type: "waiting", cursor: "w", requestId: "r1", toolUseIds: ["t"] });
   world.last.push(final("x1", "a reminder"), question("r2", "x2"), final("r1", "1"), final("x2", "another"));
@@ -292,7 +292,7 @@ test("an answer that no message asked for stays and leaves with what it followed
   assert.deepEqual(path(thread), ["u-r1", "a-x1", "a-r1"]);
 });
 
-test("a server that knows nothing of versions refuses them in words, and everything else goes on", async () => {
+test("an older server without versions refuses them with a message, and everything else works", async () => {
   const { world, thread } = await joined();
   world.last.push(old("r1"), final("r1", "1"));
   const again = thread.regenerate("r1", { requestId: "r2" });
@@ -309,7 +309,7 @@ test("a server that knows nothing of versions refuses them in words, and everyth
   assert.deepEqual(path(thread), ["u-r1", "a-r1", "u-r3", "a-r3"]);
 });
 
-test("ids that nothing can have are refused at once, and nothing is sent in their place", async () => {
+test("impossible ids are refused at once, and nothing is sent in their place", async () => {
   const { world, thread } = await joined();
   for (const id of [undefined, null, 5, "", "naïve"]) {
     await assert.rejects(thread.edit(id as never, "again").result, { code: "INVALID_MESSAGE" });
@@ -319,7 +319,7 @@ test("ids that nothing can have are refused at once, and nothing is sent in thei
   assert.deepEqual(world.last.sent, []);
 });
 
-test("a message that stands there already is not sent under the same requestId again, as what was seen last is another thing by now", async () => {
+test("a message that already exists is not sent again under the same requestId, because the last seen message has changed", async () => {
   const { world, thread } = await joined();
   world.last.push(question("r1", null, { content: "hello" }), token("r1", "1"));
   const running = thread.send("hello", { requestId: "r1" });
@@ -328,10 +328,10 @@ test("a message that stands there already is not sent under the same requestId a
   assert.equal((await thread.send("hello", { requestId: "r1" }).result).text, "1");
   assert.deepEqual(world.last.sent, []);
   thread.send("other words", { requestId: "r1" });
-  assert.deepEqual(world.last.messages(), ["r1"], "it is for the server to refuse");
+  assert.deepEqual(world.last.messages(), ["r1"], "the server refuses it");
 });
 
-test("a fork that is interrupted is made again under the same id", async () => {
+test("a fork that is interrupted is repeated under the same id", async () => {
   const { world, thread } = await joined();
   const bodies: Record<string, unknown>[] = [];
   const answers = [() => Promise.reject(new Error("cut")), () => json({ error: { code: "STORAGE_ERROR", message: "later", retryable: true } }, 503)];
@@ -355,7 +355,7 @@ const answer = (requestId: string, to: string, more: object = {}) => ({ ...quest
 
 const json = async (body: object, status: number) => Response.json(body, { status });
 
-/** As a server of before says it: it knows no path. */
+/** As an older server says it: it knows no path. */
 function old(requestId: string): Record<string, unknown> {
   const { answerId: _, ...frame } = question(requestId, null);
   return frame;

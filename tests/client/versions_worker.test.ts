@@ -10,7 +10,7 @@ import { seeded } from "../worker/support/random.ts";
 import { isReady, transcript, until, withoutPlaces } from "./threads.ts";
 
 const DEADLINE_MS = 60_000;
-/** What agents know of the conversation is what they are asked, so an answer says which one it is. */
+/** An agent knows only the question it is given, so each answer says which one it is. */
 const bobbin = await start({ vars: { ECHO_DELAY_MS: "5", MESSAGES_PER_MINUTE: "100000" } });
 const network = await Network.to(bobbin.url);
 const threads: Thread[] = [];
@@ -20,7 +20,7 @@ after(async () => {
   await bobbin.close();
 });
 
-test("an edit of the first message leaves the rest with the old one, and the arrows lead back and forth, in both tabs", async () => {
+test("after an edit of the first message the other messages stay with the old version, and the arrows switch between both, in both tabs", async () => {
   const [one, other] = await tabs();
   for (const said of ["one", "two"]) await one.send(said).result;
   const [first] = one.getSnapshot().messages;
@@ -35,7 +35,7 @@ test("an edit of the first message leaves the rest with the old one, and the arr
   await agree(one, other, ["one, again", "one, again"]);
 });
 
-test("an answer that is asked for once more, while it runs, when it is over and after a cancel, is one of several, in both tabs and in the history", async () => {
+test("an answer that is regenerated while it runs, after its end and after a cancel is one of several, in both tabs and in the history", async () => {
   const [one, other] = await tabs();
   const first = one.send(words(200));
   await until(other, ({ turns }) => (turns[0]?.text.length ?? 0) > 20);
@@ -53,13 +53,13 @@ test("an answer that is asked for once more, while it runs, when it is over and 
   await until(other, ({ messages }) => messages.at(-1)?.status === "cancelled");
   await agree(one, other);
   assert.deepEqual(one.getSnapshot().messages.at(-1)?.versions, { index: 0, count: 3, next: await ids[1] });
-  // Beside the oldest, where nothing here tells which one is the newest.
+  // Beside the oldest, because the client cannot tell which one is the newest.
   await one.regenerate(first.requestId).result;
   await until(one, ({ messages }) => messages.at(-1)?.versions?.previous !== undefined);
   await agree(one, other);
 });
 
-test("of two tabs that edit the same message at once, one is given its text back, and both show the other's", async () => {
+test("when two tabs edit the same message at once, one gets its text back, and both show the other's", async () => {
   const [one, other] = await tabs();
   const asked = one.send("hello");
   await asked.result;
@@ -72,7 +72,7 @@ test("of two tabs that edit the same message at once, one is given its text back
   await agree(one, other, [taken[0] ?? "", taken[0] ?? ""]);
 });
 
-test("what is written below a path that another tab leaves meanwhile is given back", async () => {
+test("a message written below a path that another tab leaves meanwhile is given back", async () => {
   const [one, other] = await tabs({ url: network.url });
   const [first, second] = [one.send("one"), one.send("two")];
   await Promise.all([first.result, second.result]);
@@ -86,7 +86,7 @@ test("what is written below a path that another tab leaves meanwhile is given ba
   await agree(one, other, ["one, again", "one, again"]);
 });
 
-test("a regenerate and an edit that were on their way at a reload are sent by the new page, and begun once", async () => {
+test("a regenerate and an edit that were on their way at a reload are sent by the new page, and begin once", async () => {
   const sessionId = freshId();
   const storage = new MemoryStorage();
   const [asking] = await tabs({ sessionId });
@@ -112,7 +112,7 @@ test("a regenerate and an edit that were on their way at a reload are sent by th
 });
 
 for (const seed of [1, 2, 3]) {
-  test(`cut at random moments, edits and regenerates happen once, and everybody comes to the same path (seed ${seed})`, async (context) => {
+  test(`cut at random moments, edits and regenerates happen once, and all clients end on the same path (seed ${seed})`, async (context) => {
     const random = seeded(seed);
     const sessionId = freshId();
     const unlucky = await Network.to(bobbin.url);
@@ -139,7 +139,7 @@ for (const seed of [1, 2, 3]) {
   });
 }
 
-test("a long path is chosen from its root, and comes as a snapshot whose earlier pages can be loaded", async () => {
+test("a long path is chosen from its root, and arrives as a snapshot whose earlier pages can be loaded", async () => {
   const [one, other] = await tabs();
   const said = Array.from({ length: 30 }, (_, n) => one.send(`say ${n}`));
   await Promise.all(said.map(({ result }) => result));
@@ -154,7 +154,7 @@ test("a long path is chosen from its root, and comes as a snapshot whose earlier
   assert.deepEqual(one.getSnapshot().messages[0]?.versions?.index, 0);
 });
 
-test("what is unknown is refused in words, and a choice of what is shown already settles", async () => {
+test("an unknown id is refused with a message, and choosing the current path settles", async () => {
   const [one] = await tabs();
   const { message } = await one.send("hello").result;
   await one.select(message?.id ?? "");
@@ -165,14 +165,14 @@ test("what is unknown is refused in words, and a choice of what is shown already
   assert.equal(one.getSnapshot().turns.length, 0);
 });
 
-test("a fork begins as what it was made of, up to a message, and goes on by itself; interrupted, it is made once", async (context) => {
+test("a fork begins as a copy of its source up to a message, and is independent; interrupted, it is made once", async (context) => {
   const unlucky = await Network.to(bobbin.url);
   context.after(() => unlucky.close());
   const [one] = await tabs({ url: unlucky.url });
   for (const said of ["one", "two"]) await one.send(said).result;
   const [, , question] = one.getSnapshot().messages;
   const [whole, part] = [await one.fork(), await one.fork({ messageId: one.getSnapshot().messages[1]?.id })];
-  // Its answer is lost, and it is asked for again.
+  // Its answer is lost, and it is requested again.
   unlucky.holdUp();
   const sessionId = freshId();
   const forked = one.fork({ sessionId, messageId: question?.id });
@@ -203,7 +203,7 @@ async function tabs(options: ThreadOptions = {}): Promise<[Thread, Thread]> {
   return both;
 }
 
-/** Both show the same, that is what the server has stored, and nothing runs. */
+/** Both show the same messages, which the server has stored, and nothing runs. */
 async function agree(one: Thread, other: Thread, said?: string[]): Promise<void> {
   const stored = async () => {
     const response = await bobbin.fetch(`/sessions/${one.sessionId}/messages?limit=200`);

@@ -18,7 +18,7 @@ async function waiting(block: object = call()) {
 
 const sent = (socket: { sent: string[] }, type: string) => socket.sent.map((frame) => JSON.parse(frame)).filter((frame) => frame.type === type);
 
-test("a turn that waits says which calls are open, and a decision settles when the thread shows it", async () => {
+test("a waiting turn says which calls are open, and a decision settles when the thread shows it", async () => {
   const { thread, socket } = await waiting();
   const [turn] = thread.getSnapshot().turns;
   assert.deepEqual([turn?.state, turn?.calls], ["waiting", ["c1"]]);
@@ -28,7 +28,7 @@ test("a turn that waits says which calls are open, and a decision settles when t
   await done;
 });
 
-test("a decision that was cut off is made again on the next connection, and once is enough", async () => {
+test("a decision that was cut off is sent again on the next connection, and counts once", async () => {
   const { world, thread, socket } = await waiting();
   const done = thread.decide("r1", "c1", true);
   socket.drop();
@@ -41,7 +41,7 @@ test("a decision that was cut off is made again on the next connection, and once
   assert.equal(sent(next, "tool_decision").length, 1);
 });
 
-test("a decision that somebody else has made otherwise rejects", async () => {
+test("a decision rejects if somebody else has decided differently", async () => {
   const { thread, socket } = await waiting();
   const done = thread.decide("r1", "c1", true);
   socket.push(decided(false));

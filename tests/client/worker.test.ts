@@ -12,7 +12,7 @@ import { isReady, transcript, until, withoutPlaces } from "./threads.ts";
 const DEADLINE_MS = 20_000;
 const TIMES_FASTER = 20;
 
-/** So that no connection is found silent and asked whether it lives. */
+/** So that no connection counts as silent and is probed. */
 const NEVER = { setTimeout: () => undefined, clearTimeout: () => {}, now: Date.now };
 
 const bobbin = await start({ vars: { ECHO_DELAY_MS: "5" } });
@@ -24,7 +24,7 @@ after(async () => {
   await bobbin.close();
 });
 
-test("a message is answered, and the next on the same connection too", async () => {
+test("a message is answered, and so is the next on the same connection", async () => {
   const thread = open();
   for (const content of ["one two three", "four five six"]) {
     const turn = thread.send(content);
@@ -34,7 +34,7 @@ test("a message is answered, and the next on the same connection too", async () 
   assert.deepEqual(outline(thread), ["user one two three", "assistant one two three", "user four five six", "assistant four five six"]);
 });
 
-test("a thread that nobody writes in stores nothing", async () => {
+test("a thread without messages stores nothing", async () => {
   const thread = open();
   await until(thread, isReady);
   await thread.updateSession({ permissionMode: "plan" });
@@ -65,7 +65,7 @@ for (const seed of [1, 2, 3]) {
   });
 }
 
-test("after a reload in mid-stream the page has the answer so far, and the rest comes", async () => {
+test("after a reload in mid-stream the page has the answer so far, and the rest follows", async () => {
   const sessionId = freshId();
   const storage = new MemoryStorage();
   const content = words(200);
@@ -95,7 +95,7 @@ test("a message that was on its way at a reload is sent by the new page, and ans
   assert.equal(storage.length, 0);
 });
 
-test("what the server takes only mended is shown as it keeps it, and what lies at the limit is taken", async () => {
+test("text that the server corrects is shown as stored, and messages at the limit are accepted", async () => {
   const thread = open();
   const deep = (depth: number): unknown[] => (depth === 1 ? [] : [deep(depth - 1)]);
   await thread.send("half \ud83d", { metadata: { "\udc00": "\ud83d" } }).result;
@@ -107,10 +107,10 @@ test("what the server takes only mended is shown as it keeps it, and what lies a
 for (const [what, frame] of Object.entries({
   "a requestId that is not ASCII": { requestId: "naïve-1", content: "hello" },
   "a requestId of 300 characters": { requestId: "r".repeat(300), content: "hello" },
-  "what is nested too deep": { requestId: "r1", content: "hello", metadata: JSON.parse(`${'{"a":'.repeat(140)}1${"}".repeat(140)}`) as unknown },
-  "a block of no kind": { requestId: "r1", content: [{ type: "nothing" }] },
+  "metadata that is nested too deep": { requestId: "r1", content: "hello", metadata: JSON.parse(`${'{"a":'.repeat(140)}1${"}".repeat(140)}`) as unknown },
+  "a block of an unknown type": { requestId: "r1", content: [{ type: "nothing" }] },
 })) {
-  test(`${what}, stored by another version of the client, is refused by the server and lets the next one go`, async () => {
+  test(`${what}, stored by another version of the client, is refused by the server, and the next message is sent`, async () => {
     const storage = new MemoryStorage();
     const sessionId = freshId();
     const stored = { at: 1, frame: JSON.stringify({ type: "message", ...frame }), isSent: false, isCancelled: false };
@@ -123,7 +123,7 @@ for (const [what, frame] of Object.entries({
   });
 }
 
-test("a silent connection is replaced within 20 seconds, and the turn goes on", async () => {
+test("a silent connection is replaced within 20 seconds, and the turn continues", async () => {
   const thread = open({ url: network.url });
   const timers = faster(TIMES_FASTER);
   const turn = thread.send(words(100));
@@ -136,7 +136,7 @@ test("a silent connection is replaced within 20 seconds, and the turn goes on", 
   assert.equal(await textOf(turn), words(100));
 });
 
-test("a half-closed connection is replaced, and the turn goes on", async () => {
+test("a half-closed connection is replaced, and the turn continues", async () => {
   const thread = open({ url: network.url });
   const turn = thread.send(words(100));
   await until(thread, ({ turns }) => (turns[0]?.text.length ?? 0) > 20);
@@ -250,7 +250,7 @@ test("titles settle as the server trims them", async () => {
   }
 });
 
-test("what one tab takes back is not sent by another", async () => {
+test("a message that one tab takes back is not sent by another", async () => {
   const storage = new MemoryStorage();
   network.holdUp();
   network.cut();
@@ -266,7 +266,7 @@ test("what one tab takes back is not sent by another", async () => {
   assert.deepEqual(outline(other), ["user after", "assistant after"]);
 });
 
-test("a deleted session is left for good, by every client", async () => {
+test("a deleted session is left permanently, by every client", async () => {
   const thread = open();
   await thread.send("hello").result;
   const list = createSessionList({ url: bobbin.url });
@@ -276,7 +276,7 @@ test("a deleted session is left for good, by every client", async () => {
   await list.remove(thread.sessionId);
 });
 
-test("a message that was answered, and whose session was deleted before its sender heard of either, is gone for good", async (context) => {
+test("a message that was answered and whose session was deleted before its sender learned of either is gone permanently", async (context) => {
   const cutOff = await Network.to(bobbin.url);
   context.after(() => cutOff.close());
   cutOff.holdUp();
@@ -299,7 +299,7 @@ test("a message that was answered, and whose session was deleted before its send
   assert.equal((await later.send("begin anew").result).text, "begin anew");
 });
 
-test("a client that only reads has said something before its session is deleted, so that it learns of it at once", async () => {
+test("a client that only reads has sent a frame before its session is deleted, so that it learns of it at once", async () => {
   const writer = open();
   await writer.send("hello").result;
   const events: string[] = [];
@@ -332,7 +332,7 @@ test("a change with a field that the server ignores settles", async () => {
   assert.equal(thread.getSnapshot().session?.title, "Greetings");
 });
 
-test("by last use, the session that was used last is on top, and says what its turns do", async () => {
+test("by last use, the most recently used session is on top, and shows the state of its turns", async () => {
   const [older, newer] = [open(), open()];
   await older.send("older").result;
   await newer.send("newer").result;
@@ -363,7 +363,7 @@ test("the list of sessions is searched, paged and renamed", async () => {
   list.close();
 });
 
-test("diagnostics say that all is well, for a thread and for options alone", async () => {
+test("diagnostics report that all is well, for a thread and for options alone", async () => {
   const thread = open();
   await thread.send("a secret").result;
   for (const target of [thread, { url: bobbin.url, sessionId: thread.sessionId, token: "hunter2" }]) {
@@ -375,7 +375,7 @@ test("diagnostics say that all is well, for a thread and for options alone", asy
   }
 });
 
-test("diagnostics of a server that is not there say so, step by step", async () => {
+test("diagnostics of a server that does not exist say so, step by step", async () => {
   const gone = await Network.to(bobbin.url);
   gone.close();
   const report = await diagnose({ url: gone.url, sessionId: "s1" });

@@ -1,4 +1,5 @@
-// Commands that speak to a deployment: export and import of all of it, of a person and of one's own; reindex and sweep.
+// Admin commands for a deployment: export and import of everything, of one person or of conversations from elsewhere;
+// reindex and sweep.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
@@ -64,7 +65,7 @@ after(to.close);
 const [plain, versions] = [freshId(), freshId()];
 let cursor = "";
 
-test("sessions are exported with versions and files, and what was not used since is not fetched again", async () => {
+test("sessions are exported with versions and files, and unused ones are not fetched again", async () => {
   const client = await open(from, versions);
   await say(client, "r1", "first");
   await say(client, "r2", "second");
@@ -91,7 +92,7 @@ test("sessions are exported with versions and files, and what was not used since
   assert.match(await done(from, "export", "--to", folder), /Sessions: 2 written before/);
 });
 
-test("an import brings ids, versions, times and files, cursors stay good, and twice is once", async () => {
+test("an import keeps ids, versions, times and files, cursors stay valid, and importing twice changes nothing", async () => {
   const folder = emptyFolder();
   await done(from, "export", "--to", folder);
   assert.match(await done(to, "import", folder), /Sessions: 2 brought in/);
@@ -107,7 +108,7 @@ test("an import brings ids, versions, times and files, cursors stay good, and tw
   assert.deepEqual([bytes.status, await bytes.text()], [200, "the words of a file"]);
   const resumed = await to.connect(versions, { headers: ann, cursor });
   assert.equal((await resumed.next("connected"))["resumed"], true);
-  // It goes on as the same conversation.
+  // It continues as the same conversation.
   await say(resumed, "r5", "on the other side");
   const last = (await lines(to, versions)).at(-2);
   assert.equal(last.parentId, (await lines(from, versions)).findLast(({ current, role }) => current && role === "assistant").id);
@@ -115,7 +116,7 @@ test("an import brings ids, versions, times and files, cursors stay good, and tw
   assert.match(await done(to, "import", folder), /Sessions: 2 there before/);
 });
 
-test("another session of that id is left as it is, and what is wrong with an import is said", async () => {
+test("an existing session of that id is left unchanged, and problems with an import are reported", async () => {
   const folder = emptyFolder();
   await done(from, "export", plain, "--to", folder);
   const third = await startClosed({ ECHO_DELAY_MS: "1" });
@@ -141,7 +142,7 @@ test("another session of that id is left as it is, and what is wrong with an imp
   assert.ok([403, 404].includes((await third.fetch(`/admin/sessions/${id}`, { method: "PUT", body: "{}", headers: ann })).status));
 });
 
-test("an answer that ran when it was exported ends as interrupted", async () => {
+test("an answer that was running when it was exported ends as interrupted", async () => {
   const slow = await startClosed({ ECHO_DELAY_MS: "400" });
   after(slow.close);
   const id = freshId();
@@ -157,7 +158,7 @@ test("an answer that ran when it was exported ends as interrupted", async () => 
   assert.equal((await lines(to, id)).length, 2);
 });
 
-test("a conversation of one's own is brought in once, and goes on", async () => {
+test("a conversation from another system is imported once, and continues", async () => {
   const file = join(scratch, "own.jsonl");
   const at = 1_700_000_000_000;
   const own = [
@@ -195,7 +196,7 @@ test("a conversation of one's own is brought in once, and goes on", async () => 
   assert.match(await done(to, "import", file), /1 there before/);
 });
 
-test("a person's export has its sessions, and what it wrote in those of others", async () => {
+test("a person's export has the person's sessions, and their messages in other people's sessions", async () => {
   const bobs = freshId();
   const bob = await open(to, bobs, "bob");
   await say(bob, "r1", "bob's own words");
@@ -209,7 +210,7 @@ test("a person's export has its sessions, and what it wrote in those of others",
   assert.deepEqual(elsewhere.map(({ message }) => message.content), ["ann's words at bob's"]);
 });
 
-test("a large session goes in parts, and D1 gets all of it", { timeout: 120_000 }, async () => {
+test("a large session is sent in parts, and D1 gets all of it", { timeout: 120_000 }, async () => {
   const file = join(scratch, "large.jsonl");
   const text = "word ".repeat(20_000);
   const own = [{ session: { id: "large-1", owner: "ann" } }, ...Array.from({ length: 120 }, (_, n) => ({ role: n % 2 ? "assistant" : "user", content: `${n} ${text}`, createdAt: 1_700_000_000_000 + n }))];
@@ -221,7 +222,7 @@ test("a large session goes in parts, and D1 gets all of it", { timeout: 120_000 
   await eventually(async () => (await held()).includes(120), "all of it in D1", 60_000);
 });
 
-test("reindex and sweep reach all that is listed, and those that are named", async () => {
+test("reindex and sweep reach all listed sessions, and those that are named", async () => {
   await from.d1("DELETE FROM messages");
   assert.match(await done(from, "reindex", "--all"), /Sessions: 2 delivered anew/);
   await eventually(async () => (await indexed(from, plain)).messages.length === 2 && (await indexed(from, versions)).messages.length === 7, "the messages in D1");

@@ -1,4 +1,5 @@
-// Whatever onTurn may return reaches native clients whole: a second tab, and one whose connection is cut at every third frame.
+// Everything that onTurn may return reaches native clients whole: a second tab, and one whose connection is cut at
+// every third frame.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { byRequest, endOf, eventually } from "../worker/client.ts";
@@ -17,7 +18,7 @@ after(async () => {
   consumer?.remove();
 });
 
-/** What the agent computes takes half a second or ten times that, as the machine has it. */
+/** The agent's computation takes half a second or ten times that, depending on the machine. */
 const COMPUTING_MS = 60_000;
 const TEXT = "Grüße, 世界 🐟!";
 
@@ -35,14 +36,14 @@ async function ask(content: string) {
 const logged = (session: string, event: string): Promise<string[]> => bobbin.logged([session, `"event":"${event}"`]);
 
 for (const form of ["string", "promised", "strings", "list", "bytes", "strings-stream", "bytes-stream", "body-ai-sdk", "body-openai", "body-responses", "body-anthropic", "body-workers-ai", "ai-run"]) {
-  test(`text comes whole out of: ${form}`, async () => {
+  test(`text arrives whole from: ${form}`, async () => {
     const { end } = await ask(`ask ${form}`);
     assert.equal(end.type, "final");
     assert.equal(end["response"].content, TEXT);
   });
 }
 
-test("nothing, null and a response without a body end a turn empty", async () => {
+test("nothing, null and a response without a body end a turn with an empty answer", async () => {
   for (const form of ["nothing", "null", "empty"]) {
     const { end } = await ask(`ask ${form}`);
     assert.equal(end.type, "final");
@@ -50,7 +51,7 @@ test("nothing, null and a response without a body end a turn empty", async () =>
   }
 });
 
-test("a response that says it is text is text, whatever it looks like", async () => {
+test("a response whose type is text is text, whatever it looks like", async () => {
   assert.equal((await ask("ask text")).end["response"].content, "data: is what this text is about");
 });
 
@@ -58,12 +59,12 @@ test("text, bytes and parts of both vocabularies may be mixed", async () => {
   assert.equal((await ask("ask mixed")).end["response"].content, "One two three four");
 });
 
-test("half a character at the end is shown as one that is missing", async () => {
+test("an incomplete character at the end is replaced by U+FFFD", async () => {
   assert.equal((await ask("ask half-a-character")).end["response"].content, "\ufffd");
 });
 
 for (const form of ["parts", "parts-stream"]) {
-  test(`every part arrives as it was said: ${form}`, async () => {
+  test(`every part arrives unchanged: ${form}`, async () => {
     const { end, frames } = await ask(`ask ${form}`);
     assert.equal(end.type, "final");
     assert.deepEqual(end["response"].blocks, [
@@ -86,7 +87,7 @@ for (const form of ["parts", "parts-stream"]) {
   });
 }
 
-test("what an agent throws is logged and not told, and what it said stays", async () => {
+test("an error that an agent throws is logged and not shown, and its text so far stays", async () => {
   for (const [form, content] of [["throws-before", ""], ["rejects-before", ""], ["throws-during", "Half of "], ["throws-nothing", ""], ["status-500", ""]] as const) {
     const { end, session } = await ask(`ask ${form}`);
     assert.equal(end.type, "error");
@@ -99,20 +100,20 @@ test("what an agent throws is logged and not told, and what it said stays", asyn
   assert.deepEqual(end["response"].blocks.at(-1), { type: "thinking", text: "a thought" });
 });
 
-test("what fails behind the end changes nothing of the answer", async () => {
+test("a failure after the end changes nothing in the answer", async () => {
   const { end, session } = await ask("ask throws-after");
   assert.deepEqual([end.type, end["response"].content], ["final", "Whole."]);
   assert.match((await logged(session, "agent_failed"))[0] ?? "", /hunter2/);
 });
 
-test("the words of a PublicError are told", async () => {
+test("the message of a PublicError is shown", async () => {
   const { end, session } = await ask("ask throws-public");
   assert.deepEqual([end.type, end["error"].message, end["response"].content], ["error", "you have no budget left", "Half. "]);
   await logged(session, "turn_ended");
   assert.deepEqual(bobbin.logs.filter(({ message }) => message.includes(session) && message.includes('"level":"error"')), []);
 });
 
-test("nonsense ends the turn, and the log says what it was", async () => {
+test("an unusable return value ends the turn, and the log names it", async () => {
   for (const [form, why] of [["nonsense", /yielded 1;/], ["nonsense-object", /an object with text;/], ["nonsense-returned", /an object with answer;/]] as const) {
     const { end, session } = await ask(`ask ${form}`);
     assert.deepEqual([end.type, end["error"].code], ["error", "AGENT_ERROR"]);
@@ -120,18 +121,18 @@ test("nonsense ends the turn, and the log says what it was", async () => {
   }
 });
 
-test("a part of a type that nobody knows is left out, and logged", async () => {
+test("a part of an unknown type is left out, and logged", async () => {
   const { end } = await ask("ask nonsense-type");
   assert.equal(end["response"].content, "ab");
   await bobbin.logged(['"part_unknown","type":"txt"']);
 });
 
-test("parts that lack what they need break neither the thread nor its clients", async () => {
+test("parts without their required fields break neither the thread nor its clients", async () => {
   const { end } = await ask("ask nonsense-parts");
   assert.deepEqual([end.type, end["response"].content], ["final", "ab"]);
 });
 
-test("an agent that never ends, or never begins, is timed out and let go of", async () => {
+test("an agent that never ends, or never begins, is timed out and dropped", async () => {
   for (const [form, content] of [["never-ends", "And then "], ["never-begins", ""]] as const) {
     const { end } = await ask(`ask ${form}`);
     assert.deepEqual([end.type, end["error"].code, end["response"].content], ["error", "AGENT_TIMEOUT", content]);
@@ -139,21 +140,21 @@ test("an agent that never ends, or never begins, is timed out and let go of", as
 });
 
 for (const form of ["many", "many-async"]) {
-  test(`10,000 parts at once all arrive, and the thread stays live: ${form}`, async (context) => {
+  test(`10,000 parts at once all arrive, and the thread stays responsive: ${form}`, async (context) => {
     const session = freshId();
     const tab = await Tab.open(bobbin, session);
     const other = await Tab.open(bobbin, session);
     tab.client.say("r1", `ask ${form}`);
     await other.client.next("token");
     const asked = performance.now();
-    // The object itself answers this one.
+    // The object itself answers this ping.
     other.client.send('{ "type": "ping" }');
     await other.client.next("pong");
     const pongMs = performance.now() - asked;
     const isOver = other.client.all.some(endOf("r1"));
     const end = await tab.follow("r1");
     const ms = performance.now() - asked;
-    assert.ok(!isOver, "the pong came only behind the end");
+    assert.ok(!isOver, "the pong came only after the end");
     assert.equal(end["response"].content, Array.from({ length: 10_000 }, (_, at) => `${at} `).join(""));
     await agreed(bobbin, session, tab, other);
     context.diagnostic(`10,000 parts in ${ms.toFixed(0)} ms, a ping in the middle of them in ${pongMs.toFixed(0)} ms`);
@@ -182,7 +183,7 @@ test("while an agent computes, other threads wait and lose nothing", async (cont
   context.diagnostic(`the agent computed for ${end["response"].metadata.latencyMs} ms`);
 });
 
-test("what people said is in the messages of the next round", async () => {
+test("people's decisions and results are in the messages of the next round", async () => {
   const session = freshId();
   const [tab, other] = [await Tab.open(bobbin, session), await Tab.open(bobbin, session)];
   tab.client.say("r1", "ask approval");
@@ -204,7 +205,7 @@ test("what people said is in the messages of the next round", async () => {
 
 const happened = async () => ((await (await bobbin.fetch("/prompts")).json()) as { happened: string[] }).happened;
 
-test("a cancel fires the signal and ends generators and streams; a deaf agent is let go of", async () => {
+test("a cancel fires the signal and ends generators and streams; an agent that ignores it is dropped", async () => {
   for (const [form, traces] of [
     ["ask listens", ["abort", "return"]],
     ["ask cancels-stream", ["stream cancelled"]],
@@ -220,7 +221,7 @@ test("a cancel fires the signal and ends generators and streams; a deaf agent is
     const end = await tab.client.next(endOf(requestId));
     assert.equal(end.type, "cancelled");
     for (const trace of traces) await eventually(async () => (await happened()).includes(`${trace} ${requestId}`), `${trace} of ${form}`);
-    // The thread is free for the next one at once.
+    // The thread is free for the next turn at once.
     tab.client.say("next", "ask string");
     const next = await tab.client.next(byRequest("next", "final"));
     assert.equal(next["response"].content, TEXT);

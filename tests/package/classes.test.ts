@@ -1,4 +1,4 @@
-// Two Thread classes in one worker, with one D1 database: a session's id is taken once in each.
+// Two Thread classes in one worker, with one D1 database: the same session id exists once in each.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { endOf, eventually } from "../worker/client.ts";
@@ -39,7 +39,7 @@ const ids = async (binding: string, query = "") => (await list(binding, query)).
 const messages = (row: string) => bobbin.d1("SELECT content FROM messages WHERE session_id = ? ORDER BY seq", row);
 const until = async (row: string, count: number) => eventually(async () => (await messages(row)).length >= count, `${count} messages of ${row}`);
 
-/** The same id in both classes, and D1 knows. */
+/** Creates the same id in both classes, and waits until D1 has both. */
 async function both(): Promise<string> {
   const session = freshId();
   for (const binding of CLASSES) await say(binding, session, `a word to ${binding.toLowerCase()} about ${session}`);
@@ -54,7 +54,7 @@ test("a session of the same id under two bindings is two rows, each with its own
   assert.deepEqual(await bobbin.d1("SELECT id FROM sessions WHERE id LIKE ? ORDER BY id", `%${session}`), CLASSES.map((binding) => ({ id: `${binding}/${session}` })));
 });
 
-test("lists, pages and state lists show the sessions of the binding asked, by their own ids", async () => {
+test("lists, pages and state lists show the sessions of the requested binding, by their own ids", async () => {
   const [alone] = [freshId(), await both()];
   await say("HELPER", alone, "only here");
   await until(`HELPER/${alone}`, 2);
@@ -76,7 +76,7 @@ test("lists, pages and state lists show the sessions of the binding asked, by th
   }
 });
 
-test("a search finds what is said in the binding asked", async () => {
+test("a search finds messages of the requested binding", async () => {
   const session = await both();
   for (const binding of CLASSES) {
     assert.deepEqual(await ids(binding, `&q=${session}`), [session]);
@@ -87,7 +87,7 @@ test("a search finds what is said in the binding asked", async () => {
   }
 });
 
-test("what is changed or deleted under one binding leaves the other alone", async () => {
+test("a change or deletion under one binding leaves the other alone", async () => {
   const session = await both();
   await ask("PATCH", `/sessions/${session}`, "HELPER", { title: "the helper's" });
   await eventually(async () => (await list("HELPER")).find(({ id }) => id === session)?.title === "the helper's", "the title in the list");

@@ -1,4 +1,4 @@
-// The command line of the package, as it is installed: `npx bobbin`.
+// The package's command line, as it is installed: `npx bobbin`.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { createHmac } from "node:crypto";
@@ -42,7 +42,7 @@ test("help names every command, and every command has help", () => {
   }
 });
 
-test("what it does not know it refuses, and shows what there is", () => {
+test("an unknown command or option is refused, and the known ones are shown", () => {
   for (const [args, words] of [
     [["migrate"], /There is no command "migrate"/],
     [["migrations", "undo"], /There is no command "migrations undo"/],
@@ -59,7 +59,7 @@ test("what it does not know it refuses, and shows what there is", () => {
   }
 });
 
-test("migrations are copied to where they are taken from, and again nothing changes", () => {
+test("migrations are copied to the folder from which they are applied, and a second run changes nothing", () => {
   const folder = emptyFolder();
   const first = bobbin(folder, ["migrations", "copy"]);
   assert.equal(first.status, 0);
@@ -85,7 +85,7 @@ for (const [config, text] of [
   });
 }
 
-test("of several folders, somebody has to name one", () => {
+test("with several folders, the user has to name one", () => {
   const folder = emptyFolder();
   writeFileSync(join(folder, "wrangler.toml"), 'migrations_dir = "a"\nmigrations_dir = "b"\n');
   const { status, stderr } = bobbin(folder, ["migrations", "copy"]);
@@ -95,7 +95,7 @@ test("of several folders, somebody has to name one", () => {
   assert.deepEqual(readdirSync(join(folder, "b")), MIGRATIONS);
 });
 
-test("a file of one's own is never written over, and the others are copied", () => {
+test("a user's own file is never overwritten, and the others are copied", () => {
   const folder = emptyFolder();
   mkdirSync(join(folder, "migrations"));
   const [taken = "", ...others] = MIGRATIONS;
@@ -109,7 +109,7 @@ test("a file of one's own is never written over, and the others are copied", () 
   for (const name of others) assert.match(stdout, new RegExp(`${name}: copied`));
 });
 
-test("a token has what was asked for, and nothing else is on the standard output", () => {
+test("a token has the requested claims, and nothing else is on the standard output", () => {
   const before = Math.floor(Date.now() / 1000);
   const args = ["token", "--sub", "ada", "--session", "a", "--session", "b", "--role", "editor", "--expires", "15m", "--audience", "here"];
   const { status, stdout, stderr } = bobbin(scratch, args, { AUTH_JWT_SECRET: SECRET });
@@ -137,7 +137,7 @@ test("the secret comes from the environment, else from .dev.vars, else from .env
   assert.equal(where({ AUTH_JWT_SECRET: SECRET }), "the environment");
 });
 
-test("what cannot be is refused in words", () => {
+test("impossible requests are refused with a message", () => {
   for (const [args, words] of [
     [["--role", "admin", "--session", "*"], /--role admin is no role: it is viewer, editor, owner/],
     [["--role", "viewer"], /--session and --role belong together/],
@@ -175,7 +175,7 @@ test("a worker with that secret lets the token in, with its role, and no other",
   assert.equal(await post(bobbin(scratch, ["token"], { AUTH_JWT_SECRET: `${SECRET}!`, AUTH_AUDIENCE: "chat" }).stdout.trim(), "of-ada"), 401);
 });
 
-test("the migrations are applied to every database that is Bobbin's, by one command", { timeout: 120_000 }, () => {
+test("one command applies the migrations to every database that is Bobbin's", { timeout: 120_000 }, () => {
   const folder = emptyFolder();
   const database = (binding: string, name: string) => `[[d1_databases]]\nbinding = "${binding}"\ndatabase_name = "${name}"\ndatabase_id = "${name}"\nmigrations_dir = "db"\n`;
   writeFileSync(join(folder, "wrangler.toml"), `name = "chat"\ncompatibility_date = "2026-10-01"\n${database("OTHER", "own")}${database("DB", "one")}${database("DB_1", "two")}`);
@@ -190,7 +190,7 @@ test("the migrations are applied to every database that is Bobbin's, by one comm
   assert.equal(again.stdout.match(/No migrations to apply/g)?.length, 2, again.stdout);
 });
 
-test("a token of an admin says so", () => {
+test("an admin's token says so", () => {
   const { status, stdout } = bobbin(scratch, ["token", "--admin", "--sub", "ops"], { AUTH_JWT_SECRET: SECRET });
   assert.equal(status, 0);
   assert.deepEqual(claimsOf(stdout.trim())["bobbin"], { admin: true });

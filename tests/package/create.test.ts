@@ -1,4 +1,5 @@
-// `npm create bobbin`, by the packed package, and `npm run new` from a clone: the same projects, and the same words for what cannot be.
+// `npm create bobbin` from the packed package, and `npm run new` from a clone: the same projects, and the same error
+// messages.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
@@ -32,7 +33,7 @@ function fromClone(...args: string[]) {
 
 const filesOf = (folder: string) => readdirSync(folder, { recursive: true }).map(String).sort();
 
-test("the packages have one version, and hold what they should and nothing else", () => {
+test("the packages have one version, and contain the expected files and nothing else", () => {
   assert.deepEqual(readdirSync(join(root, "build", "packages")).sort(), [".input-hash", ...["bobbin", "bobbin-client", "create-bobbin"].map((name) => `${name}-${version}.tgz`)].sort());
   const listed = run(scratch, "tar", "-tzf", packed("create-bobbin")).trim().split("\n").map((file) => file.replace("package/", ""));
   assert.deepEqual(listed.filter((file) => !file.startsWith("templates/")).sort(), ["LICENSE-APACHE", "LICENSE-MIT", "README.md", "create-bobbin.mjs", "create.mjs", "package.json"]);
@@ -43,7 +44,7 @@ test("the packages have one version, and hold what they should and nothing else"
 });
 
 for (const template of TEMPLATES) {
-  test(`${template}: both make the same project, but for where the packages come from`, () => {
+  test(`${template}: both make the same project, except for the origin of the packages`, () => {
     const name = `chat-of-${template}`;
     const { status, stdout } = create(name, "--template", template);
     assert.equal(status, 0);
@@ -62,7 +63,7 @@ for (const template of TEMPLATES) {
     const manifestOf = (folder: string) => JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { name: string; dependencies: Record<string, string> };
     assert.equal(manifestOf(made).name, name);
     for (const [each, wanted] of Object.entries(manifestOf(made).dependencies)) {
-      assert.match(wanted, /^\d+\.\d+\.\d+$/, `${each} is to be an exact version`);
+      assert.match(wanted, /^\d+\.\d+\.\d+$/, `${each} should be an exact version`);
       const there = manifestOf(cloned).dependencies[each];
       if (!each.startsWith("bobbin")) assert.equal(there, wanted);
       else assert.ok(there?.startsWith("file:") && existsSync(join(cloned, there.slice(5))), there);
@@ -70,14 +71,14 @@ for (const template of TEMPLATES) {
   });
 }
 
-test("a template with a secret begins with a file for it, which git does not take", () => {
+test("a template with a secret has a file for it from the start, which git ignores", () => {
   assert.equal(create("with-secret", "--template", "ai-sdk").status, 0);
   const folder = join(here, "with-secret");
   assert.equal(readFileSync(join(folder, ".dev.vars"), "utf8"), readFileSync(join(folder, ".dev.vars.example"), "utf8"));
   assert.match(readFileSync(join(folder, ".gitignore"), "utf8"), /^\.dev\.vars$/m);
 });
 
-test("a folder that is empty, or a new repository, is taken; the template ai-sdk is the default", () => {
+test("an empty folder and a new repository are accepted; the template ai-sdk is the default", () => {
   mkdirSync(join(here, "empty", ".git"), { recursive: true });
   assert.equal(create("empty").status, 0);
   assert.ok(existsSync(join(here, "empty", "src", "server.ts")));
@@ -94,7 +95,7 @@ test("the README of create-bobbin and the help name every template", () => {
   assert.match(fromClone("--help").stderr, /^npm run new -- NAME --template TEMPLATE\n/);
 });
 
-test("the README shows the template's thread as it is, names every template, and asks for no package that is not there yet", () => {
+test("the README shows the template's thread unchanged, names every template, and asks for no package that is not there yet", () => {
   const readme = readFileSync(join(root, "README.md"), "utf8");
   const server = readFileSync(join(root, "templates", "ai-sdk", "src", "server.ts"), "utf8");
   const [shown = ""] = /export class Chat [\s\S]*?\n}\n/.exec(server) ?? [];
@@ -123,7 +124,7 @@ for (const [args, words] of [
   [["fresh", "minimal"], /^One name, not 2 \(fresh, minimal\)/],
   [["fresh", "--tempalte", "minimal"], /^Unknown option '--tempalte'/],
 ] as const) {
-  test(`\`${args.join(" ").slice(0, 40)}\` is refused in words, and nothing is made`, () => {
+  test(`\`${args.join(" ").slice(0, 40)}\` is refused with a message, and nothing is created`, () => {
     mkdirSync(join(here, "full"), { recursive: true });
     writeFileSync(join(here, "full", "file"), "");
     for (const { status, stderr } of [create(...args), fromClone(...args)]) {

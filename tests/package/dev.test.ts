@@ -1,4 +1,5 @@
-// From the end of the install to an answer: under wrangler, under Vite with Cloudflare's plugin, and in vitest's Workers pool.
+// From the end of the install to an answer: under wrangler, under Vite with Cloudflare's plugin, and in vitest's
+// Workers pool.
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
@@ -49,7 +50,7 @@ test("vitest runs it in the Workers pool", async () => {
   assert.match(await consumer.run("vitest", "run"), /1 passed/);
 });
 
-/** The first piece of the answer to a message, as it comes. */
+/** The first piece of the answer to a message, as it arrives. */
 async function firstToken(port: number): Promise<string> {
   const response = await fetch(`http://127.0.0.1:${port}/sessions/${crypto.randomUUID()}/messages`, {
     method: "POST",
@@ -62,7 +63,10 @@ async function firstToken(port: number): Promise<string> {
   return frames.find(({ type }) => type === "token")?.token ?? text;
 }
 
-/** Runs a server of the repository's in the application's folder while `work` is done, and ends it with all that it started. */
+/**
+ * Runs one of the repository's servers in the application's folder during `work`, and ends it with all processes that
+ * it started.
+ */
 async function served([command = "", ...args]: string[], port: number, work: () => Promise<void>): Promise<void> {
   const child = spawn(command, args, { cwd: consumer.folder, env: childEnv, stdio: ["ignore", "pipe", "pipe"], detached: true });
   let output = "";

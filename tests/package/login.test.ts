@@ -1,4 +1,4 @@
-// `authorize` of an application that knows its users: who is let in, to what, and what a stranger is told.
+// `authorize` of an application that knows its users: who is let in, with which rights, and how a stranger is refused.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { endOf, eventually, type Client } from "../worker/client.ts";
@@ -9,7 +9,7 @@ let consumer: Consumer;
 let bobbin: Bobbin;
 before(async () => {
   consumer = await Consumer.install("login");
-  // The variable is for those that bring tokens: here it must make no difference.
+  // The variable is for clients that bring tokens: here it must make no difference.
   bobbin = await consumer.start({ vars: { AUTH: "jwt" } });
 });
 after(async () => {
@@ -31,7 +31,7 @@ async function begin(user: string): Promise<{ session: string; client: Client }>
   return { session, client };
 }
 
-test("who is known is let in, and the agent is told who it is", async () => {
+test("a known user is let in, and the agent is told who it is", async () => {
   const { session } = await begin("ada");
   const answer = await get(`/sessions/${session}`, as("ada"));
   assert.equal(answer.status, 200);
@@ -52,7 +52,7 @@ test("a stranger is told to log in, and wakes no object", async () => {
   assert.equal((await counts()).objects, objects);
 });
 
-test("authorize is asked once a request, and not for what everybody may ask", async () => {
+test("authorize is called once a request, and not for public requests", async () => {
   const before = (await counts()).asked;
   await get("/sessions", as("ada"));
   assert.equal((await counts()).asked, before + 1);
@@ -62,7 +62,7 @@ test("authorize is asked once a request, and not for what everybody may ask", as
   assert.equal((await counts()).asked, before + 1);
 });
 
-test("lists show one's own, and somebody else's session looks as if it did not exist", async () => {
+test("lists show one's own sessions, and somebody else's session looks as if it did not exist", async () => {
   const [hers, his] = [await begin("grace"), await begin("alan")];
   await eventually(async () => (await bobbin.d1("SELECT id FROM sessions WHERE id IN (?, ?)", `CHAT/${hers.session}`, `CHAT/${his.session}`)).length === 2, "both in D1");
   const list = async (user: string) => (((await (await get("/sessions", as(user))).json()) as { sessions: { id: string }[] }).sessions.map(({ id }) => id));
@@ -78,7 +78,7 @@ test("lists show one's own, and somebody else's session looks as if it did not e
   assert.equal((await socket.closed).code, 4403);
 });
 
-test("a role holds in the sessions that are named, and takes nothing from what is one's own", async () => {
+test("a role applies to the named sessions, and does not limit the user's own sessions", async () => {
   const { session } = await begin("ada");
   const viewer = as("bob", { role: "viewer", sessions: session });
   assert.equal((await get(`/sessions/${session}`, viewer)).status, 200);
@@ -93,7 +93,7 @@ test("a role holds in the sessions that are named, and takes nothing from what i
   assert.equal((await post(`/sessions/${session}`, as("root", { role: "owner" }), "DELETE")).status, 204);
 });
 
-test("who has expired is told to log in again, and wakes no object", async () => {
+test("a user whose access has expired is told to log in again, and wakes no object", async () => {
   const { objects } = await counts();
   const expired = as("ada", { expires: "-120000" });
   const answer = await get(`/sessions/${freshId()}`, expired);
@@ -105,7 +105,7 @@ test("who has expired is told to log in again, and wakes no object", async () =>
   assert.equal((await get("/sessions", as("ada", { expires: "60000" }))).status, 200);
 });
 
-test("pages of other origins are refused, whatever cookie their browser brings", async () => {
+test("pages of other origins are refused, whatever cookie their browser sends", async () => {
   const { session } = await begin("ada");
   for (const foreign of ["https://evil.example", "null"]) {
     const answer = await get("/sessions", { ...as("ada"), origin: foreign });
@@ -113,13 +113,13 @@ test("pages of other origins are refused, whatever cookie their browser brings",
     await assert.rejects(bobbin.connect(session, { headers: { ...as("ada"), origin: foreign } }), /403/);
   }
   assert.equal((await get("/sessions", { ...as("ada"), origin: origin() })).status, 200);
-  // In front of a worker that is not on this machine, a page of this machine is foreign, too.
+  // For a worker that is not on this machine, a page of this machine is foreign, too.
   const elsewhere = { ...as("ada"), host: "chat.example" };
   assert.equal((await asHost("http://localhost:3000", elsewhere)).status, 403);
   assert.equal((await asHost("http://chat.example", elsewhere)).status, 200);
 });
 
-test("a page that ALLOWED_ORIGINS names may ask with its cookie, and its browser is told so before", async () => {
+test("a page that ALLOWED_ORIGINS names may send its cookie, and the preflight tells its browser so", async () => {
   const page = "https://app.example";
   const other = await consumer.start({ vars: { ALLOWED_ORIGINS: page } });
   try {
@@ -138,7 +138,7 @@ test("a page that ALLOWED_ORIGINS names may ask with its cookie, and its browser
   }
 });
 
-/** fetch sets no Host of one's own. */
+/** fetch does not let a program set its Host. */
 async function asHost(from: string, headers: Record<string, string>): Promise<{ status: number }> {
   const { request } = await import("node:http");
   return new Promise((resolve, reject) => {
@@ -162,7 +162,7 @@ test("tickets work, for a socket without a cookie", async () => {
   assert.equal((await again.closed).code, 4401);
 });
 
-test("an admin may ask for every session, and delete a person's; nobody else may", async () => {
+test("an admin may read every session, and delete a person's; nobody else may", async () => {
   const { session } = await begin("hopper");
   const listed = async (headers: Record<string, string>) => get("/admin/sessions", headers);
   assert.equal((await listed(as("hopper"))).status, 403);
@@ -174,7 +174,7 @@ test("an admin may ask for every session, and delete a person's; nobody else may
   await eventually(async () => (await get(`/sessions/${session}`, as("hopper"))).status === 404, "the deletion");
 });
 
-test("an authorize that fails lets nobody in", async () => {
+test("an authorize that throws lets nobody in", async () => {
   const { objects } = await counts();
   assert.equal((await get(`/sessions/${freshId()}`, as("broken"))).status, 500);
   assert.equal((await counts()).objects, objects);

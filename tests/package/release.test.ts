@@ -41,7 +41,7 @@ test("all packages, templates and lock files have one version now", () => {
   assert.match(said, new RegExp(`Version ${version}\\.`));
 });
 
-test("the changelog's version goes into every manifest and lock file, and nothing else changes", () => {
+test("the changelog's version is written into every manifest and lock file, and nothing else changes", () => {
   const folder = clone(RELEASED);
   const before = release(folder, "publish", "--dry-run");
   assert.equal(before.status, 1);
@@ -58,7 +58,7 @@ test("the changelog's version goes into every manifest and lock file, and nothin
   for (const file of ["Cargo.toml", "Cargo.lock"]) assert.match(readFileSync(join(folder, file), "utf8"), /name = "bobbin"\nversion = "7\.8\.9"/);
 });
 
-test("a dry run says what would be published, in order and with provenance, and publishes nothing", () => {
+test("a dry run prints what would be published, in order and with provenance, and publishes nothing", () => {
   const folder = clone(RELEASED);
   release(folder, "version");
   commit(folder);
@@ -75,7 +75,7 @@ test("a dry run says what would be published, in order and with provenance, and 
   assert.doesNotMatch(without.said, /--provenance/);
 });
 
-test("what is not in a commit is not released", () => {
+test("uncommitted changes are not released", () => {
   const folder = clone(RELEASED);
   release(folder, "version");
   const { status, said } = release(folder, "publish", "--dry-run");
@@ -84,7 +84,7 @@ test("what is not in a commit is not released", () => {
   assert.doesNotMatch(said, /Would run/);
 });
 
-test("what is not tagged is not published, and neither is a package without a repository to attest", () => {
+test("an untagged commit is not published, and neither is a package without a repository to attest", () => {
   const folder = clone(RELEASED);
   release(folder, "version");
   commit(folder);
@@ -116,7 +116,7 @@ for (const [what, changelog, words] of [
   });
 }
 
-test("other words on the command line are refused", () => {
+test("unknown arguments on the command line are refused", () => {
   const folder = clone(RELEASED);
   for (const args of [[], ["publsh"], ["publish", "7.8.9"], ["publish", "--force"]]) assert.equal(release(folder, ...args).status, 1);
 });

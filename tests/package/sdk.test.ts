@@ -1,4 +1,5 @@
-// What streamText of the AI SDK, 6 and 7, returns: whole at the clients, and what people said whole at the model.
+// The results of streamText of the AI SDK, 6 and 7, reach clients whole, and people's decisions and results reach the
+// model whole.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { byRequest, endOf, type Frame } from "../worker/client.ts";
@@ -22,7 +23,7 @@ type Prompt = { role: string; content: any }[];
 
 const told = async () => (await (await bobbin.fetch("/prompts")).json()) as Record<string, Prompt[]> & { happened: string[] };
 
-/** Asks in two tabs and one that is cut again and again. The end, and the answer's blocks. */
+/** Sends the message in two tabs and in one that is cut again and again. Returns the end, and the answer's blocks. */
 async function ask(content: string) {
   const session = freshId();
   const [first, second, roamer] = [await Tab.open(bobbin, session), await Tab.open(bobbin, session), await Tab.open(bobbin, session)];
@@ -40,11 +41,12 @@ const USAGE = { inputTokens: 10, outputTokens: 5, reasoningTokens: 2, cachedToke
 
 for (const version of ["6", "7"]) {
   for (const form of ["result", "full", "ui", "response"]) {
-    // A stream for the AI SDK's own clients has what they are shown: no sources, no figures, and failures without their words.
+    // A stream for the AI SDK's own clients has only what they show: no sources, no usage figures, and failures without
+    // their messages.
     const isForClients = form === "ui" || form === "response";
     const say = (name: string) => ask(`sdk ${version} ${name} ${form}`);
 
-    test(`version ${version}, ${form}: text, with its figures`, async () => {
+    test(`version ${version}, ${form}: text, with its usage figures`, async () => {
       const { end, blocks } = await say("text");
       assert.deepEqual(blocks, [text("Hello from the model.")]);
       const { usage, model, finish, tokensUsed } = end["response"].metadata;
@@ -66,7 +68,7 @@ for (const version of ["6", "7"]) {
         { type: "tool_result", toolUseId: "c1", content: '{"city":"Oslo","degrees":7}', isError: false, output: { city: "Oslo", degrees: 7 } },
         text("It is 7 degrees."),
       ]);
-      // It is shown while it grows, and whole before its result.
+      // The input is shown while it grows, and whole before its result.
       const of = (frame: Frame) => `${frame.type} ${frame["block"]?.type ?? ""}`.trim();
       const shown = first.client.all.filter(({ index }) => index === 1 || index === 2).map(of);
       assert.deepEqual([...new Set(shown)].filter((name) => name !== "block_delta"), ["block_start tool_use", "block tool_use", "block tool_result"]);
@@ -112,7 +114,7 @@ for (const version of ["6", "7"]) {
       });
     }
 
-    test(`version ${version}, ${form}: a tool of the client`, async () => {
+    test(`version ${version}, ${form}: a client tool`, async () => {
       const session = freshId();
       const [tab, other] = [await Tab.open(bobbin, session), await Tab.open(bobbin, session)];
       const requestId = freshId();
@@ -135,7 +137,7 @@ for (const version of ["6", "7"]) {
     });
   }
 
-  test(`version ${version}: what a provider did is told to it again`, async () => {
+  test(`version ${version}: calls and results of the provider are sent back to it`, async () => {
     const { first } = await ask(`sdk ${version} at-provider`);
     const requestId = freshId();
     first.client.say(requestId, `sdk ${version} at-provider`);
@@ -146,7 +148,7 @@ for (const version of ["6", "7"]) {
     assert.deepEqual([call.type, call.providerExecuted, result.type, result.output], ["tool-call", true, "tool-result", { type: "json", value: { hits: 3 } }]);
   });
 
-  test(`version ${version}: of calls side by side each has its own answer`, async () => {
+  test(`version ${version}: of several calls in one step each gets its own answer`, async () => {
     const session = freshId();
     const tab = await Tab.open(bobbin, session);
     const requestId = freshId();
@@ -169,7 +171,7 @@ for (const version of ["6", "7"]) {
   });
 }
 
-/** What the model is given for another message of the same thread, by roles. */
+/** The model's prompt for another message of the same thread, by roles. */
 async function rolesOfNext(tab: Tab, content: string): Promise<string[] | undefined> {
   const requestId = freshId();
   tab.client.say(requestId, content);

@@ -1,4 +1,5 @@
-// AGENT_SERVICE and AI as a service binding, an entrypoint of the same worker, and a plain object: what is there is used, and a cancel reaches it.
+// AGENT_SERVICE and AI as a service binding, an entrypoint of the same worker, and a plain object: each is used, and a
+// cancel reaches it.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { endOf, eventually } from "../worker/client.ts";
@@ -33,7 +34,7 @@ async function ask(binding: string) {
 const happened = async () => (await (await bobbin.fetch("/happened")).json()) as { happened: string[]; asked: [string, unknown][] };
 const warnings = () => bobbin.logs.filter(({ message }) => message.includes('"request_signal_missing"'));
 
-test("each of them answers, and never the network", async () => {
+test("each kind of service answers, and the network is never used", async () => {
   for (const [binding, by] of Object.entries(KINDS)) {
     const end = await (await ask(binding)).next(endOf("r1"));
     assert.deepEqual([end.type, end["response"].content], ["final", `${by}: 1 2 3 `]);
@@ -44,7 +45,7 @@ test("each of them answers, and never the network", async () => {
   assert.deepEqual(warnings(), []);
 });
 
-test("a cancel reaches each of them", async () => {
+test("a cancel reaches each kind of service", async () => {
   await start({ ...VARS, AGENT_BASE_URL: "https://agent.invalid/endless" });
   for (const [binding, by] of Object.entries(KINDS)) {
     const before = (await happened()).happened.length;
@@ -56,7 +57,7 @@ test("a cancel reaches each of them", async () => {
   }
 });
 
-test("where the worker lacks the flag, the log says once that a cancel would not reach its entrypoints", async () => {
+test("without the compatibility flag, the log says once that a cancel would not reach the worker's own entrypoints", async () => {
   const withFlag = consumer.read("wrangler.toml");
   consumer.write("wrangler.toml", withFlag.replace(/^compatibility_flags.*$/m, ""));
   try {

@@ -1,4 +1,4 @@
-// What an application's own thread has said survives evictions and crashes of the runtime.
+// Answers of an application's own thread survive evictions and crashes of the runtime.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { endOf, eventually } from "../worker/client.ts";
@@ -22,7 +22,7 @@ async function crash(): Promise<void> {
   await bobbin.restart();
 }
 
-test("a crash while it streams keeps what had come, and the turn ends once", async () => {
+test("a crash in mid-stream keeps the text so far, and the turn ends once", async () => {
   const session = freshId();
   const [tab, other] = [await Tab.open(bobbin, session), await Tab.open(bobbin, session)];
   tab.client.say("r1", "ask parts-and-silence");
@@ -55,7 +55,7 @@ for (const form of ["ask approval", "sdk 6 approval-and-tool", "sdk 7 approval-a
     const { toolUseIds } = await tab.follow("r1");
     await tab.cut();
     await bobbin.evict(session);
-    // One answer before the crash, and one behind it.
+    // One answer before the crash, and one after it.
     const answer = (toolUseId: string) =>
       toolUseId === "a2" ? { type: "tool_output", requestId: "r1", toolUseId, content: "Oslo" } : { type: "tool_decision", requestId: "r1", toolUseId, approved: true };
     other.client.send(answer(toolUseIds[0]));
@@ -75,7 +75,7 @@ for (const form of ["ask approval", "sdk 6 approval-and-tool", "sdk 7 approval-a
   });
 }
 
-test("a thread of the application's is at rest between its turns, and goes on after an eviction", async () => {
+test("an application's thread is at rest between its turns, and continues after an eviction", async () => {
   const session = freshId();
   const tab = await Tab.open(bobbin, session);
   for (const requestId of ["r1", "r2", "r3"]) {

@@ -1,4 +1,4 @@
-// A thread of the application's own: its hooks, its methods, and what it has beside Bobbin's.
+// An application's own thread: its hooks, its methods, and its additions beside Bobbin's.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { byRequest, endOf, eventually, type Frame } from "../worker/client.ts";
@@ -38,7 +38,7 @@ async function said(content: string, session = freshId(), requestId = "r1") {
   return { tab, session, end };
 }
 
-test("hooks are called in order, each with what it needs", async () => {
+test("hooks are called in order, each with its arguments", async () => {
   const { session, tab } = await said("hello");
   await tab.client.next((frame) => frame.type === "session" && frame["session"].title !== null);
   const all = await notes(session);
@@ -60,7 +60,7 @@ test("hooks are called in order, each with what it needs", async () => {
   assert.equal(later.filter((what) => what === "title").length, 1);
 });
 
-test("the class is told where its turn stands in the trace of the request", async () => {
+test("the class is told the place of its turn in the request's trace", async () => {
   const session = freshId();
   const trace = "0af7651916cd43dd8448eb211c80319c";
   const client = await bobbin.join(session, { headers: { traceparent: `00-${trace}-b7ad6b7169203331-01`, tracestate: "vendor=1" } });
@@ -71,19 +71,19 @@ test("the class is told where its turn stands in the trace of the request", asyn
   assert.equal(turn.tracestate, "vendor=1");
 });
 
-test("what a hook calls at once reaches who is connected", async () => {
+test("a broadcast that a hook makes at once reaches connected clients", async () => {
   const { tab } = await said("hello");
   await tab.client.settled();
   const data = tab.client.all.filter(({ type }) => type === "data").map(({ name, data }) => [name, data]);
   assert.deepEqual(data, [["created", true], ["ended", "r1"]]);
 });
 
-test("beforeTurn refuses with words that are told", async () => {
+test("beforeTurn refuses with a message that the client is shown", async () => {
   const { end } = await said("forbidden");
   assert.deepEqual([end.type, end["error"].code, end["error"].message], ["error", "AGENT_ERROR", "this is not spoken of here"]);
 });
 
-test("onWaiting is told of a turn that waits, and onTurnEnded of its end alone", async () => {
+test("onWaiting is told of a turn that waits, and onTurnEnded only of its end", async () => {
   const { session, tab } = await said("wait");
   assert.deepEqual(await named(session, "onWaiting"), [{ requestId: "r1", calls: 1 }]);
   assert.deepEqual(await named(session, "onTurnEnded"), []);
@@ -108,7 +108,7 @@ test("onDelete is called once the session is gone", async () => {
   await bobbin.logged([`"${session}","event":"session_deleted"`]);
 });
 
-test("append and send are accepted within a turn, and take their place behind it", async () => {
+test("append and send are accepted during a turn, and take their place after it", async () => {
   for (const [word, note, role] of [["append", "appended", "assistant"], ["send", "sent", "user"]] as const) {
     const { session, tab } = await said(word);
     const [{ requestId, answerId, cursor }] = await eventually(async () => (await named(session, note)).length > 0 && named(session, note), note);
@@ -119,14 +119,14 @@ test("append and send are accepted within a turn, and take their place behind it
     assert.deepEqual(fold.ends("r1").map(({ content }) => content), ["the answer"]);
     const others = fold.messages.filter((message) => message.requestId === requestId).map(({ role, content }) => [role, content]);
     assert.deepEqual(others, role === "assistant" ? [[role, "by the way"]] : [[role, "a question of the server's"], ["assistant", "you said a question of the server's"]]);
-    // The answer in the making was not torn apart.
+    // The answer in progress was not split.
     const ends = tab.client.all.filter(({ type }) => type === "final").map((frame) => frame["requestId"]);
     assert.deepEqual(ends, ["r1", requestId]);
     tab.client.terminate();
   }
 });
 
-test("methods are called from the worker's other code: the same requestId says nothing twice", async () => {
+test("methods are called from the worker's other code: a repeated requestId sends nothing twice", async () => {
   const session = freshId();
   const first = await call(session, "send", "hello", { requestId: "s1", subject: "ada", metadata: { from: "cron" } });
   assert.deepEqual(await call(session, "send", "hello", { requestId: "s1", subject: "ada", metadata: { from: "cron" } }), { ...first });
@@ -141,7 +141,7 @@ test("methods are called from the worker's other code: the same requestId says n
   assert.deepEqual(await tab.client.next("data"), { type: "data", name: "news", data: { n: 1 } });
 });
 
-test("cancel ends a turn from within and from without", async () => {
+test("cancel ends a turn from inside and from outside the object", async () => {
   assert.equal((await said("cancel")).end.type, "cancelled");
   const session = freshId();
   const tab = await Tab.open(bobbin, session);
@@ -151,7 +151,7 @@ test("cancel ends a turn from within and from without", async () => {
   assert.equal((await tab.client.next(endOf("r1"))).type, "cancelled");
 });
 
-test("what is scheduled comes, also after an eviction and a crash with nobody there; what is taken back does not", async () => {
+test("a scheduled callback runs, also after an eviction and a crash with nobody connected; a cancelled one does not", async () => {
   const session = freshId();
   await said("hello", session);
   const at = Date.now() + 2500;
@@ -162,7 +162,7 @@ test("what is scheduled comes, also after an eviction and a crash with nobody th
   const id = await call(session, "schedule", at, "never");
   await call(session, "unschedule", id);
   await bobbin.evict(session);
-  // Later than everything: it takes nothing from what is earlier.
+  // It is due after everything else: it does not delay an earlier one.
   await call(session, "schedule", at + 3_600_000, "late");
   await bobbin.kill();
   await bobbin.restart();
@@ -170,14 +170,14 @@ test("what is scheduled comes, also after an eviction and a crash with nobody th
   assert.ok(Date.now() >= at);
   const came = await stored(session, "onSchedule");
   assert.deepEqual(came.slice(0, 3), [{ name: "remind", data: { of: "this" } }, { name: "second", data: null }, { name: "fails", data: null }]);
-  // What threw is tried again until it does not.
+  // A callback that threw is run again until it succeeds.
   assert.deepEqual(came.slice(3).map(({ name }) => name), ["fails", "fails"]);
   assert.equal((await stored(session, "alarm")).length, 1);
   const left = await bobbin.sql(session, "SELECT name FROM bobbin_schedule");
   assert.deepEqual(left.map(({ name }) => name), ["late"]);
 });
 
-test("an alarm of the application's takes nothing from the thread's: a turn that a crash ended is over within 10 s", async () => {
+test("an application's alarm does not delay the thread's: a turn that a crash ended is over within 10 s", async () => {
   const session = freshId();
   const tab = await Tab.open(bobbin, session);
   tab.client.say("r1", "slow");
@@ -185,14 +185,14 @@ test("an alarm of the application's takes nothing from the thread's: a turn that
   await call(session, "wakeMe", Date.now() + 3_600_000);
   await bobbin.kill();
   await bobbin.restart();
-  // The object is there, and the thread in it has not been woken.
+  // The object exists, and its thread has not been woken.
   await call(session, "schedule", Date.now() + 3_600_000, "late");
   const ends = () => bobbin.sql(session, "SELECT status FROM bobbin_records WHERE kind = 'answer'");
   await eventually(async () => (await ends()).length === 1, "the turn's end", 12_000);
   assert.deepEqual(await ends(), [{ status: "interrupted" }]);
 });
 
-test("sockets of the application's own are left alone, and hibernate beside Bobbin's", async () => {
+test("the application's own sockets are left alone, and hibernate beside Bobbin's", async () => {
   const session = freshId();
   const { tab } = await said("hello", session);
   const own = await bobbin.connectTo(`/own/${session}/own`);
@@ -210,7 +210,7 @@ test("sockets of the application's own are left alone, and hibernate beside Bobb
   await eventually(async () => (await notes(session)).some(({ what }) => what === "webSocketClose"), "webSocketClose");
 });
 
-test("a session's files come with their bytes, and what no model reads is told in words", async () => {
+test("a session's files are delivered with their bytes, and files that no model reads are described in text", async () => {
   const session = freshId();
   const upload = async (name: string, type: string, body: string) =>
     (await (await bobbin.fetch(`/sessions/${session}/files?name=${name}`, { method: "POST", headers: { "content-type": type }, body })).json()) as { url: string };
@@ -228,7 +228,7 @@ test("a session's files come with their bytes, and what no model reads is told i
   assert.match(content[3].text, /c\.txt[^]*a "quoted" text/);
 });
 
-test("two classes in one worker are two threads, whatever the session's id", async () => {
+test("two classes in one worker are two threads, even with the same session id", async () => {
   const session = freshId();
   const client = await bobbin.connectTo(`/sessions/${session}/websocket?class=HELPER`);
   client.say("r1", "hello");
@@ -237,7 +237,7 @@ test("two classes in one worker are two threads, whatever the session's id", asy
   assert.equal(client.all.filter(byRequest("r1", "final")).length, 1);
 });
 
-test("without DB and FILES the chat works, and what is missing is named", async () => {
+test("without DB and FILES the chat works, and the missing bindings are named", async () => {
   const bare = await Consumer.install("hooks");
   bare.write("wrangler.toml", bare.read("bare.toml"));
   const other = await bare.start({ hasDatabase: false });

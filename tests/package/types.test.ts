@@ -1,4 +1,5 @@
-// The package's types in an application: TypeScript 5.6 and the newest, under both ways to find modules; and what linters of packages say.
+// The package's types in an application: TypeScript 5.6 and the newest, under both kinds of module resolution; and the
+// results of package linters.
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -15,7 +16,7 @@ const compilers = { "5.6": () => join(consumer.folder, "node_modules", "typescri
 
 for (const [name, compiler] of Object.entries(compilers)) {
   for (const [module, moduleResolution] of [["esnext", "bundler"], ["node16", "node16"]] as const) {
-    // Types of the AI SDK itself fail under some of these: what they use of the package's is checked where they are used.
+    // The AI SDK's own types fail under some of these: their use of the package's types is checked where they are used.
     test(`TypeScript ${name}, moduleResolution ${moduleResolution}`, async () => {
       const config = JSON.parse(consumer.read("tsconfig.json")) as { compilerOptions: object };
       consumer.write("tsconfig.one.json", JSON.stringify({ ...config, compilerOptions: { ...config.compilerOptions, module, moduleResolution, skipLibCheck: true } }));
@@ -24,7 +25,7 @@ for (const [name, compiler] of Object.entries(compilers)) {
   }
 }
 
-test("the package's own declarations hold without skipLibCheck", async () => {
+test("the package's own declarations compile without skipLibCheck", async () => {
   consumer.write("own.ts", 'import { Thread } from "bobbin";\nimport { toModelMessages } from "bobbin/ai-sdk";\nimport { scripted } from "bobbin/testing";\nexport const all = [Thread, toModelMessages, scripted];\n');
   const config = JSON.parse(consumer.read("tsconfig.json")) as object;
   consumer.write("tsconfig.own.json", JSON.stringify({ ...config, files: ["own.ts"] }));
@@ -35,7 +36,7 @@ test("publint finds nothing", async () => {
   assert.match(await consumer.run("publint", "run", tarball(), "--strict"), /All good!/);
 });
 
-test("are the types wrong? No, for what is imported as a module", async () => {
+test('"are the types wrong" finds nothing for ES modules', async () => {
   const said = await consumer.run("attw", tarball(), "--profile", "esm-only", "--exclude-entrypoints", "bobbin.wasm", "openapi.json", "--no-emoji");
   for (const entry of ["bobbin", "bobbin/ai-sdk", "bobbin/testing"]) assert.match(said, new RegExp(`"${entry}"[^\\w]*OK \\(ESM\\)[^\\w]*OK `));
 });

@@ -397,15 +397,12 @@ impl World {
         if tab.cut.is_empty() {
             return Ok(());
         }
-        let (name, mut run) = tab.cut.swap_remove(nth % tab.cut.len());
+        let (name, run) = tab.cut.swap_remove(nth % tab.cut.len());
         // From the beginning, or from where it was cut.
         let last = run.last.clone().filter(|_| !nth.is_multiple_of(4));
-        let from = last.as_deref().map(|last| ag_ui::events::place(last).ok_or("no place"));
+        let from = last.as_deref().map(|last| ag_ui::place::read(last).ok_or("no place"));
         let from = from.transpose()?;
-        let before = from.map(|_| {
-            run.cut();
-            run
-        });
+        let before = from.map(|_| run);
         let wants = TurnWanted::Turn(ag_ui::input::request_id(&name), from);
         let request = StockRequest { run: Some(name), answers: None, wants };
         self.ask_by_http(id, request, Vec::new(), before)

@@ -1,4 +1,4 @@
-// The real HttpAgent of AG-UI against the build. It verifies every event that it is sent.
+// AG-UI's real HttpAgent against the build. It verifies every event that it receives.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { type BaseEvent, EventType, HttpAgent, type Message, verifyEvents } from "@ag-ui/client";
@@ -46,7 +46,7 @@ const say = (text: string) => [{ type: "text-start", id: "t" }, { type: "text-de
 const done = (call: Call, reason = "stop") => call.events({ type: "finish", finishReason: reason }).done();
 const shown = (messages: Message[]) => messages.map((message) => [message.role, (message as { content?: string }).content ?? ""]);
 
-test("a run streams thinking, a tool and text, in the order that AG-UI demands, and the next turn knows it", async () => {
+test("a run streams thinking, a tool and text in the order that AG-UI requires, and the next turn's agent is told of them", async () => {
   const id = freshId();
   const agent = new Agent(id);
   const sent = agent.ask("weather?");
@@ -82,7 +82,7 @@ test("a run streams thinking, a tool and text, in the order that AG-UI demands, 
   assert.deepEqual(agent.runErrors, []);
 });
 
-test("a run that fails says why, and one that is cancelled ends with that", async () => {
+test("a run that fails says why, and a cancelled run ends as cancelled", async () => {
   const id = freshId();
   const agent = new Agent(id);
   const sent = agent.ask("fail");
@@ -98,7 +98,7 @@ test("a run that fails says why, and one that is cancelled ends with that", asyn
   assert.deepEqual((other.events.at(-1) as unknown as { outcome: object }).outcome, { type: "cancelled" });
 });
 
-test("aborting closes the request alone, and another agent joins the run by its id", async () => {
+test("aborting closes only the request, and another agent joins the run by its id", async () => {
   const id = freshId();
   const agent = new Agent(id);
   const sent = agent.ask("long");
@@ -116,7 +116,7 @@ test("aborting closes the request alone, and another agent joins the run by its 
   assert.equal(events.at(-1)?.data["type"], "RUN_FINISHED");
 });
 
-test("a message that the thread knows is answered again, under the run's own id", async () => {
+test("a message that the thread already has is answered again, under the run's own id", async () => {
   const id = freshId();
   const agent = new Agent(id);
   const first = agent.ask("q", "m1");
@@ -135,7 +135,7 @@ test("a message that the thread knows is answered again, under the run's own id"
   assert.deepEqual((await history(url, id)).map((it) => (it.parts.at(-1) as { text: string }).text), ["q", "b"]);
 });
 
-test("the same run again is the same turn", async () => {
+test("sending the same run again is the same turn", async () => {
   const id = freshId();
   const body = { threadId: id, runId: "one", state: {}, messages: [{ id: "m", role: "user", content: "once" }], tools: [], context: [], forwardedProps: {} };
   const post = () => bobbin.fetch(`/sessions/${id}/ag-ui`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
@@ -152,7 +152,7 @@ test("the same run again is the same turn", async () => {
   assert.equal(upstream.calls.filter((it) => JSON.stringify(it.body).includes('"once"')).length, 1);
 });
 
-test("a tool at the client, and an approval, are answered by tool messages", async () => {
+test("a client tool and an approval are answered by tool messages", async () => {
   const id = freshId();
   const agent = new Agent(id);
   const sent = agent.ask("where?");
@@ -184,7 +184,7 @@ test("a tool at the client, and an approval, are answered by tool messages", asy
   assert.deepEqual(shown(agent.messages).at(-1)?.[1] === "Here." || shown(agent.messages).some(([, text]) => text === "Here."), true);
 });
 
-test("wherever a run is cut, it goes on exactly there", async () => {
+test("wherever a run is cut, it continues exactly there", async () => {
   const id = freshId();
   const agent = new Agent(id);
   const sent = agent.ask("all of it");
@@ -198,7 +198,8 @@ test("wherever a run is cut, it goes on exactly there", async () => {
     { type: "data-note", id: "n", data: 1 }, { type: "data-note", id: "n", data: 2 },
     ...say(" four"),
   ];
-  // Each comes by itself, so that a run can be cut behind it. Beginnings and ends of text show only with what follows.
+  // Each event arrives by itself, so that a run can be cut after it. Starts and ends of text are only visible with the
+  // next event.
   for (const piece of pieces) {
     const before = agent.events.length;
     call.events(piece);
@@ -214,7 +215,7 @@ test("wherever a run is cut, it goes on exactly there", async () => {
   assert.deepEqual(new Set(whole.map((it) => it.data["type"])), seen);
   for (const [index, { id: offset }] of whole.entries()) {
     const rest = await read(offset ?? "");
-    assert.deepEqual(folded([...whole.slice(0, index + 1), ...rest]), folded(whole), `cut behind event ${index}, at ${offset}`);
+    assert.deepEqual(folded([...whole.slice(0, index + 1), ...rest]), folded(whole), `cut after event ${index}, at ${offset}`);
   }
   const unknown = await bobbin.fetch(`/sessions/${id}/ag-ui?runId=none&offset=-1`);
   assert.deepEqual([unknown.status, ((await unknown.json()) as any).error.code], [404, "NOT_FOUND"]);
@@ -232,7 +233,7 @@ function eventsOf(stream: string): Event[] {
   });
 }
 
-/** Events with their texts put together, as a client comes to hold them. */
+/** Events with their texts joined, as a client ends up with them. */
 function folded(events: Event[]): object[] {
   const all: Record<string, any>[] = [];
   for (const { data } of events) {

@@ -1,4 +1,4 @@
-// The real AI SDK against the build: what its transports do with a worker that they know nothing of.
+// The real AI SDK against the build: its transports work with a worker that they know nothing of.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { type UIMessage, safeValidateUIMessages } from "ai";
@@ -13,7 +13,10 @@ after(bobbin.close);
 const { url } = bobbin;
 
 const transports = { HTTP: overHttp, WebSocket: overSocket };
-/** What a reload is to bring back. Parts that were sent have no state, and those that came may have an id of their stream. */
+/**
+ * The parts that a reload should bring back. Sent parts have no state, and received ones may have an id of their
+ * stream.
+ */
 const shape = (messages: UIMessage[]) =>
   messages.map(({ id, role, parts }) => ({
     id,

@@ -1,4 +1,4 @@
-// The AI SDK's frames and requests byte by byte: what is refused, who may ask, and what hibernation and crashes leave.
+// The AI SDK's frames and requests byte by byte: refusals, permissions, and the effects of hibernation and crashes.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { type Client, eventually } from "../worker/client.ts";
@@ -21,7 +21,7 @@ const send = (id: string, text: string, more = {}) => ({
 const socket = (id: string, query = "", options = {}) => bobbin.connectTo(`/api/chat/${id}/ws${query}`, options);
 const chunks = (client: Client, requestId: string) => client.all.filter((it) => it.type === "chunk" && it["requestId"] === requestId).map((it) => it["chunk"]);
 
-test("a socket is sent nothing before it asks, and a ping is passed over", async () => {
+test("a socket is sent nothing before it makes a request, and a ping is ignored", async () => {
   const id = freshId();
   const client = await socket(id);
   client.send("ping");
@@ -32,7 +32,7 @@ test("a socket is sent nothing before it asks, and a ping is passed over", async
   assert.equal(client.all.length, 1);
 });
 
-test("what is no frame of the protocol closes the socket with 1008", async () => {
+test("a frame that does not belong to the protocol closes the socket with 1008", async () => {
   for (const text of ["{", "[]", '"x"', '{"type":"send"}', '{"type":"other","requestId":"R","id":"x"}', '{"type":"send","requestId":7,"id":"x"}']) {
     const client = await socket(freshId());
     client.send(text);
@@ -44,7 +44,7 @@ test("what is no frame of the protocol closes the socket with 1008", async () =>
   assert.equal((await client.closed).code, 1003);
 });
 
-test("a frame of over 8 MiB closes the socket with 1009, and one below is taken", async () => {
+test("a frame of over 8 MiB closes the socket with 1009, and a smaller one is accepted", async () => {
   const id = freshId();
   const large = (bytes: number) => JSON.stringify(send(id, "hi", { body: { padding: "x".repeat(bytes) } }));
   const client = await socket(id);
@@ -58,7 +58,7 @@ test("a frame of over 8 MiB closes the socket with 1009, and one below is taken"
   assert.deepEqual([refused.status, await refused.text()], [413, "the body has at most 8388608 bytes"]);
 });
 
-test("what is wrong with a request is said to that request, and the socket stays", async () => {
+test("an invalid request gets an error of its own, and the socket stays open", async () => {
   const id = freshId();
   const client = await socket(id);
   const said = async (frame: { requestId: string }) => {
@@ -79,7 +79,7 @@ test("what is wrong with a request is said to that request, and the socket stays
   await client.next((it) => it.type === "end");
 });
 
-test("by HTTP, refusals are words for people", async () => {
+test("over HTTP, refusals are messages that people can read", async () => {
   const post = (body: string, type = "application/json") => bobbin.fetch("/api/chat", { method: "POST", headers: { "content-type": type }, body });
   const said = async (response: Response) => [response.status, response.headers.get("content-type"), await response.text()];
   const plain = "text/plain; charset=utf-8";
@@ -94,7 +94,7 @@ test("by HTTP, refusals are words for people", async () => {
   assert.equal((await bobbin.fetch(`/api/chat/${freshId()}/ws`)).status, 426);
 });
 
-test("a message that waits behind a turn that waits for a person outlives hibernation, and its socket is sent the answer", async (t) => {
+test("a message queued behind a turn that waits for a person survives hibernation, and its socket is sent the answer", async (t) => {
   const asking = await Upstream.start();
   t.after(asking.close);
   const worker = await start({ vars: { AGENT: "ai-sdk", AGENT_BASE_URL: asking.baseUrl } });
@@ -111,14 +111,14 @@ test("a message that waits behind a turn that waits for a person outlives hibern
   client.send({ type: "resume", requestId: "R1", id, headers: {}, body: {} });
   await client.next((it) => it.type === "end");
   await worker.evict(id);
-  // The message ends what waits, and its own turn runs: the socket is known again.
+  // The message ends the waiting turn, and its own turn runs: the object still knows the socket.
   client.send(send(id, "never mind"));
   (await asking.next()).events({ type: "text-start", id: "t" }, { type: "text-delta", id: "t", delta: "fine" }, { type: "text-end", id: "t" }, { type: "finish" }).done();
   const { requestId } = await client.next((it) => it.type === "end");
   assert.equal(chunks(client, requestId).find((it) => it.type === "text-delta").delta, "fine");
 });
 
-test("a crash in the middle of a stream breaks it, and the turn that it broke off is shown as interrupted", async () => {
+test("a crash in mid-stream breaks the stream, and its turn is shown as interrupted", async () => {
   const id = freshId();
   const [chat, http] = [overSocket(url, id), overHttp(url, id)];
   const sent = chat.sendMessage({ text: "long" });
@@ -141,7 +141,7 @@ test("a crash in the middle of a stream breaks it, and the turn that it broke of
   assert.deepEqual(stored?.metadata, chat.messages.at(-1)?.metadata);
 });
 
-test("an object that is rebuilt closes the sockets that it was sending a turn to with 1011", async () => {
+test("an object that restarts closes the sockets to which it was sending a turn with 1011", async () => {
   const id = freshId();
   const client = await socket(id);
   const idle = await socket(id);
@@ -154,7 +154,7 @@ test("an object that is rebuilt closes the sockets that it was sending a turn to
   idle.terminate();
 });
 
-test("credentials and roles hold as at the other addresses", async (t) => {
+test("credentials and roles are checked as at the other addresses", async (t) => {
   const worker = await startClosed(upstream.vars);
   t.after(worker.close);
   const id = freshId();
@@ -173,14 +173,14 @@ test("credentials and roles hold as at the other addresses", async (t) => {
   assert.equal(stranger.status, "error");
   await stranger.resumeStream();
   assert.equal(stranger.status, "error");
-  // A viewer sees the answer, and neither sends nor stops.
+  // A viewer sees the answer, and can neither send nor stop.
   const viewer = overHttp(worker.url, id, {}, as("vic", shared("viewer", id)));
   await viewer.resumeStream();
   assert.equal(viewer.text, "hello ann");
   await viewer.sendMessage({ text: "hi" });
   assert.equal(viewer.errors.at(-1)?.message, "you may read this session and not write to it");
   assert.equal((await worker.fetch(`/api/chat/${id}/stop`, { method: "POST", ...as("vic", shared("viewer", id)) })).status, 403);
-  // A ticket opens a socket, as its address is made anew for each.
+  // A ticket opens a socket, because the address is built anew for each.
   const headers = { origin: ORIGIN };
   const ticket = async (who: { headers: Record<string, string> }) =>
     ((await (await worker.fetch(`/sessions/${id}/ticket`, { method: "POST", ...who })).json()) as { ticket: string }).ticket;

@@ -19,7 +19,7 @@ const base64 = (bytes: number): string => Buffer.alloc(bytes, "abcdefg").toStrin
 const parts = (message: UIMessage | undefined) => message?.parts.map((part) => JSON.parse(JSON.stringify(part)));
 
 for (const [name, open] of Object.entries(transports)) {
-  test(`by ${name}, data, sources, files and metadata of the agent are parts of the message`, async () => {
+  test(`by ${name}, the agent's data, sources, files and metadata are parts of the message`, async () => {
     const id = freshId();
     const chat = open(url, id);
     const sent = chat.sendMessage({ text: "show" });
@@ -84,7 +84,7 @@ for (const [name, open] of Object.entries(transports)) {
     assert.deepEqual(parts(stored), message.parts.map((part) => (part.type === "text" ? { ...part, state: "done" } : part)));
   });
 
-  test(`by ${name}, a file of over 128 KiB is stored, and the same message again stores nothing more`, async () => {
+  test(`by ${name}, a file of over 128 KiB is stored, and sending the same message again stores nothing more`, async () => {
     const id = freshId();
     const bytes = 600 * KB;
     const chat = open(url, id);
@@ -105,7 +105,7 @@ for (const [name, open] of Object.entries(transports)) {
     assert.equal((await history(url, id)).length, 2);
   });
 
-  test(`by ${name}, a message that cannot be taken is an error in words`, async () => {
+  test(`by ${name}, a message that cannot be accepted is an error with a message`, async () => {
     const id = freshId();
     const words = async (message: object) => {
       const chat = open(url, id);
@@ -120,7 +120,7 @@ for (const [name, open] of Object.entries(transports)) {
     assert.deepEqual(await history(url, id).catch((error) => error.message.slice(0, 3)), "404");
   });
 
-  test(`by ${name}, a history of megabytes is passed over`, async () => {
+  test(`by ${name}, a history of several megabytes is accepted and ignored`, async () => {
     const id = freshId();
     const old = Array.from({ length: 2000 }, (_, index) => ({
       id: `old${index}`,
@@ -137,7 +137,7 @@ for (const [name, open] of Object.entries(transports)) {
   });
 }
 
-test("without a bucket, a large file is refused in words and a small one is taken", async (t) => {
+test("without a bucket, a large file is refused with a message and a small one is accepted", async (t) => {
   const worker = await start({ entry: entryWithout("FILES") });
   t.after(worker.close);
   const id = freshId();

@@ -1,4 +1,4 @@
-// Stop, resume, second tabs and queues of the real AI SDK, by both of its transports.
+// Stop, resume, second tabs and queues with the real AI SDK, by both of its transports.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import type { UIMessage } from "ai";
@@ -14,7 +14,7 @@ after(bobbin.close);
 const { url } = bobbin;
 const transports = { HTTP: overHttp, WebSocket: overSocket };
 
-/** A chat in the middle of an answer that has said "begun ". */
+/** A chat in the middle of an answer whose text so far is "begun ". */
 async function running(chat: TestChat, text = "question"): Promise<{ sent: Promise<void>; call: Call }> {
   const sent = chat.sendMessage({ text });
   const call = await upstream.next();
@@ -27,7 +27,7 @@ const finish = (call: Call, text = "and done"): void => call.text(text).finish()
 const texts = (messages: UIMessage[]): string[] => messages.map(textOf);
 const post = (path: string) => bobbin.fetch(path, { method: "POST" });
 
-test("by WebSocket, stop closes the model's call and keeps what came", async () => {
+test("by WebSocket, stop closes the call to the model and keeps the text so far", async () => {
   const id = freshId();
   const chat = overSocket(url, id);
   const { sent, call } = await running(chat);
@@ -41,7 +41,7 @@ test("by WebSocket, stop closes the model's call and keeps what came", async () 
   await turn(chat, "next", "goes on");
 });
 
-test("where the address says abort=detach, stop leaves the turn running, and the route ends it", async () => {
+test("with abort=detach in the address, stop leaves the turn running, and the cancel route ends it", async () => {
   const id = freshId();
   const chat = overSocket(url, id, {}, { query: "?abort=detach" });
   const { sent, call } = await running(chat);
@@ -58,7 +58,7 @@ test("where the address says abort=detach, stop leaves the turn running, and the
   assert.equal(chat.text, "begun more ");
 });
 
-test("by HTTP, stop closes the response alone, and the route for it ends the turn", async () => {
+test("over HTTP, stop closes only the response, and the cancel route ends the turn", async () => {
   const id = freshId();
   const chat = overHttp(url, id);
   const { sent, call } = await running(chat);
@@ -88,7 +88,7 @@ for (const [name, open] of Object.entries(transports)) {
     assert.equal((chat.messages.at(-1)?.metadata as { status: string }).status, "cancelled");
   });
 
-  test(`by ${name}, a second tab joins in the middle and both see the rest`, async () => {
+  test(`by ${name}, a second tab joins in mid-stream, and both show the rest`, async () => {
     const id = freshId();
     const chat = open(url, id);
     const { sent, call } = await running(chat);
@@ -103,7 +103,7 @@ for (const [name, open] of Object.entries(transports)) {
     assert.deepEqual(tab.messages.at(-1), chat.messages.at(-1));
   });
 
-  test(`by ${name}, a turn that ended meanwhile is replayed, and twice changes nothing`, async () => {
+  test(`by ${name}, a turn that ended meanwhile is replayed, and a second replay changes nothing`, async () => {
     const id = freshId();
     const chat = open(url, id);
     await turn(chat, "question", "the whole answer");
@@ -116,20 +116,20 @@ for (const [name, open] of Object.entries(transports)) {
     assert.deepEqual(tab.messages.at(-1), chat.messages.at(-1));
   });
 
-  test(`by ${name}, where nobody has said anything there is nothing to resume`, async () => {
+  test(`by ${name}, a thread without messages has nothing to resume`, async () => {
     const tab = open(url, freshId());
     await tab.resumeStream();
     assert.deepEqual([tab.status, tab.messages, tab.errors], ["ready", [], []]);
   });
 
-  test(`by ${name}, a message that is sent while a turn runs is answered after it`, async () => {
+  test(`by ${name}, a message sent while a turn runs is answered after it`, async () => {
     const id = freshId();
     const [chat, other] = [open(url, id), open(url, id)];
     const { sent, call } = await running(chat, "first");
     const second = other.sendMessage({ text: "second" });
     await eventually(async () => (await history(url, id)).length === 2, "the second question");
     assert.equal(other.status, "submitted");
-    // A page that is opened now waits for the turn with it.
+    // A page that is opened now also waits for the turn.
     const tab = open(url, id, { messages: await history(url, id) });
     const resumed = tab.resumeStream();
     finish(call);
@@ -141,11 +141,11 @@ for (const [name, open] of Object.entries(transports)) {
     assert.deepEqual([other.status, other.text, other.errors], ["ready", "the second answer", []]);
     await resumed;
     assert.deepEqual([tab.status, tab.text, tab.errors, tab.messages.length], ["ready", "the second answer", [], 3]);
-    // As the tab has them: each at the place where it came.
+    // In the tab's order: each message at the place where it arrived.
     assert.deepEqual(texts(await history(url, id)), ["first", "second", "begun and done", "the second answer"]);
   });
 
-  test(`by ${name}, a turn that fails is an error, and none after a reload`, async () => {
+  test(`by ${name}, a turn that fails is an error, and there is none after a reload`, async () => {
     const id = freshId();
     const chat = open(url, id);
     const { sent, call } = await running(chat);
@@ -162,7 +162,7 @@ for (const [name, open] of Object.entries(transports)) {
   });
 }
 
-test("a socket that is cut in the middle is an error that says so, and resuming brings the whole answer", async () => {
+test("a socket that is cut in mid-stream is an error that says so, and resuming brings the whole answer", async () => {
   const id = freshId();
   const sockets: Sockets = [];
   const chat = overSocket(url, id, {}, { sockets });
@@ -180,12 +180,12 @@ test("a socket that is cut in the middle is an error that says so, and resuming 
   assert.equal(sockets.length, 2);
 });
 
-test("several turns and a resume go over one socket, which is told nothing else", async () => {
+test("one socket carries several turns and a resume, and receives nothing else", async () => {
   const id = freshId();
   const sockets: Sockets = [];
   const chat = overSocket(url, id, {}, { sockets });
   await turn(chat, "one", "first");
-  // A native client changes the session and speaks meanwhile: none of its frames come here.
+  // Meanwhile a native client changes the session and sends a message: none of its frames arrive here.
   const native = await bobbin.join(id);
   native.send({ type: "session_update", title: "A title" });
   native.say("n1", "by the contract");
@@ -202,7 +202,7 @@ test("several turns and a resume go over one socket, which is told nothing else"
   assert.deepEqual(texts(await history(url, id)), ["one", "first", "by the contract", "native", "two", "second"]);
 });
 
-test("the same message again is the same turn", async () => {
+test("sending the same message again is the same turn", async () => {
   const id = freshId();
   const body = JSON.stringify({ id, trigger: "submit-message", messages: [{ id: "u1", role: "user", parts: [{ type: "text", text: "once" }] }] });
   const send = (text = body) => bobbin.fetch("/api/chat", { method: "POST", headers: { "content-type": "application/json" }, body: text });
@@ -219,7 +219,7 @@ test("the same message again is the same turn", async () => {
   assert.match(await other.text(), /^this requestId was used for another message/);
 });
 
-test("version 6 resumes by HTTP", async () => {
+test("version 6 resumes over HTTP", async () => {
   const id = freshId();
   const chat = overHttp(url, id);
   const { sent, call } = await running(chat);

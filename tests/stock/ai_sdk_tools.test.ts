@@ -1,4 +1,4 @@
-// Tools at the client and approvals, with the real AI SDK on both sides of the worker.
+// Client tools and approvals, with the real AI SDK on both sides of the worker.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import {
@@ -27,7 +27,7 @@ const tools = (message: UIMessage | undefined) =>
   (message?.parts ?? []).filter((part) => "toolCallId" in part).map((part: any) => [part.toolCallId, part.state, part.output ?? part.errorText ?? part.approval?.approved]);
 const types = (message: UIMessage | undefined) => message?.parts.map((part) => part.type);
 
-/** A chat whose agent has said this and waits. */
+/** A chat whose agent has sent these chunks and waits. */
 async function waiting(chat: TestChat, ...chunks: object[]): Promise<Call> {
   const sent = chat.sendMessage({ text: "where?" });
   const asked = await upstream.next();
@@ -45,7 +45,7 @@ async function goesOn(text: string): Promise<Call> {
   return again;
 }
 
-/** What a tab has that is opened now: loaded and resumed. */
+/** The state of a tab that is opened now: loaded and resumed. */
 async function reloaded(open: typeof overHttp, id: string): Promise<UIMessage[]> {
   const stored = await history(url, id);
   const { success, error } = (await safeValidateUIMessages({ messages: stored })) as { success: boolean; error?: Error };
@@ -57,7 +57,10 @@ async function reloaded(open: typeof overHttp, id: string): Promise<UIMessage[]>
   return stored;
 }
 
-/** Without what a stream names parts by. By HTTP, version 6 takes no chunk that tells how an approval was answered. */
+/**
+ * Without the ids by which a stream names parts. Over HTTP, version 6 accepts no chunk that says how an approval was
+ * answered.
+ */
 const plain = (messages: UIMessage[]) =>
   messages.map(({ id, role, parts }) => ({
     id,
@@ -70,7 +73,7 @@ const plain = (messages: UIMessage[]) =>
 
 for (const [name, open] of Object.entries(transports)) {
   for (const isAutomatic of [true, false]) {
-    test(`by ${name}, a tool at the client is given its result${isAutomatic ? " and the answer goes on by itself" : ""}`, async () => {
+    test(`by ${name}, a client tool is given its result${isAutomatic ? " and the answer goes on by itself" : ""}`, async () => {
       const id = freshId();
       const chat = open(url, id, isAutomatic ? { sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithToolCalls } : {});
       await waiting(chat, ...say("Let me see. "), call("c1"));
@@ -93,7 +96,7 @@ for (const [name, open] of Object.entries(transports)) {
     });
   }
 
-  test(`by ${name}, a result that is an error goes to the agent as one`, async () => {
+  test(`by ${name}, a result that is an error is sent to the agent as an error`, async () => {
     const id = freshId();
     const chat = open(url, id, { sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithToolCalls });
     await waiting(chat, call("c1"));
@@ -106,7 +109,7 @@ for (const [name, open] of Object.entries(transports)) {
   });
 
   for (const approved of [true, false]) {
-    test(`by ${name}, an approval that is ${approved ? "given" : "denied"} goes on with the answer`, async () => {
+    test(`by ${name}, the answer continues after an approval that is ${approved ? "given" : "denied"}`, async () => {
       const id = freshId();
       const chat = open(url, id, { sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithApprovalResponses });
       await waiting(chat, call("c1", "remove"), ask("c1"));
@@ -129,7 +132,7 @@ for (const [name, open] of Object.entries(transports)) {
     });
   }
 
-  test(`by ${name}, of two tabs that answer the first counts, and the other is shown the answer that goes on`, async () => {
+  test(`by ${name}, the first of two tabs that answer counts, and the other is shown how the answer continues`, async () => {
     const id = freshId();
     const chat = open(url, id);
     await waiting(chat, call("c1", "remove"), ask("c1"));
@@ -151,7 +154,7 @@ for (const [name, open] of Object.entries(transports)) {
     assert.equal(tab.messages.length, 2);
   });
 
-  test(`by ${name}, two calls wait until both are answered, by whichever tab`, async () => {
+  test(`by ${name}, two calls wait until both are answered, from either tab`, async () => {
     const id = freshId();
     const chat = open(url, id);
     await waiting(chat, call("c1"), call("c2"));
@@ -168,7 +171,7 @@ for (const [name, open] of Object.entries(transports)) {
     await reloaded(open, id);
   });
 
-  test(`by ${name}, an answer to a turn that is over is refused in words`, async () => {
+  test(`by ${name}, an answer to a finished turn is refused with a message`, async () => {
     const id = freshId();
     const chat = open(url, id);
     await waiting(chat, call("c1"));
@@ -182,7 +185,7 @@ for (const [name, open] of Object.entries(transports)) {
   });
 }
 
-test("a message that answers calls of the answer before it, answers them first", async () => {
+test("a message that carries answers to calls of the answer before it delivers them first", async () => {
   const id = freshId();
   const chat = overSocket(url, id);
   await waiting(chat, call("c1"));
@@ -196,7 +199,7 @@ test("a message that answers calls of the answer before it, answers them first",
   assert.deepEqual(texts, ["where?", "and now?", "step-start+tool-locate+step-start+Here it is.", "step-start+Now this."]);
 });
 
-test("what a copy of the history says beside that changes nothing", async () => {
+test("other changes in the client's copy of the history have no effect", async () => {
   const id = freshId();
   const chat = overHttp(url, id);
   const sent = chat.sendMessage({ text: "remember 7" });
@@ -215,7 +218,7 @@ test("what a copy of the history says beside that changes nothing", async () => 
   await next;
 });
 
-test("the results of calls that a turn ended with make one message with it", async (t) => {
+test("the results of calls with which a turn ended form one message with it", async (t) => {
   const openai = await Upstream.start();
   t.after(openai.close);
   const worker = await start({ vars: openai.vars });
@@ -238,7 +241,7 @@ test("the results of calls that a turn ended with make one message with it", asy
   const tab = overHttp(worker.url, id, { messages: stored });
   await tab.resumeStream();
   assert.deepEqual(plain(tab.messages), plain(stored));
-  // And a turn after that is told all of it.
+  // The turn after that is also told all of it.
   const next = chat.sendMessage({ text: "thanks" });
   const third = await openai.next();
   assert.deepEqual(third.body.messages.map((it: { role: string }) => it.role), ["user", "assistant", "tool", "assistant", "user"]);

@@ -15,7 +15,7 @@ const { url } = bobbin;
 const texts = (messages: UIMessage[]): string[] => messages.map(textOf);
 const ids = (messages: UIMessage[]): string[] => messages.map((it) => it.id);
 
-/** What comes of it is answered with this; returns what the model was told. */
+/** Runs the action and answers its call with this text; returns the messages that the model was sent. */
 async function answered(sent: Promise<void>, text: string): Promise<string[]> {
   const call = await upstream.next();
   call.text(text).finish().done();
@@ -23,7 +23,7 @@ async function answered(sent: Promise<void>, text: string): Promise<string[]> {
   return call.body.messages.map((it: { content: string }) => it.content);
 }
 
-/** The chat, a reload of it and a tab that resumes it are the same. */
+/** The chat, a reload of it and a tab that resumes it show the same. */
 async function isSame(chat: TestChat, id: string, expected: string[]): Promise<void> {
   assert.deepEqual([chat.status, chat.errors], ["ready", []]);
   assert.deepEqual(texts(chat.messages), expected);
@@ -35,7 +35,7 @@ async function isSame(chat: TestChat, id: string, expected: string[]): Promise<v
 }
 
 for (const [name, open] of Object.entries({ HTTP: overHttp, WebSocket: overSocket })) {
-  test(`by ${name}, an answer is made again, the last one and an earlier one`, async () => {
+  test(`by ${name}, the last answer and an earlier one are regenerated`, async () => {
     const id = freshId();
     const chat = open(url, id);
     await answered(chat.sendMessage({ text: "q1" }), "a1");
@@ -50,7 +50,7 @@ for (const [name, open] of Object.entries({ HTTP: overHttp, WebSocket: overSocke
     await isSame(chat, id, ["q1", "a1 again", "q3", "a3"]);
   });
 
-  test(`by ${name}, a message is written anew, several times, and keeps its id`, async () => {
+  test(`by ${name}, a message is edited several times and keeps its id`, async () => {
     const id = freshId();
     const chat = open(url, id);
     await answered(chat.sendMessage({ text: "q1" }), "a1");
@@ -66,7 +66,7 @@ for (const [name, open] of Object.entries({ HTTP: overHttp, WebSocket: overSocke
     await isSame(chat, id, ["q1 anew", "c1"]);
   });
 
-  test(`by ${name}, a failed answer is made again, and the question stands once`, async () => {
+  test(`by ${name}, a failed answer is regenerated, and the question appears once`, async () => {
     const id = freshId();
     const chat = open(url, id);
     const sent = chat.sendMessage({ text: "q" });
@@ -83,7 +83,7 @@ for (const [name, open] of Object.entries({ HTTP: overHttp, WebSocket: overSocke
   });
 }
 
-test("a message that a native client sent is answered again and written anew", async () => {
+test("a message from a native client is answered again and edited", async () => {
   const id = freshId();
   const native = await bobbin.join(id);
   native.say("r1", "native");
@@ -99,7 +99,7 @@ test("a message that a native client sent is answered again and written anew", a
   await isSame(chat, id, ["anew", "c"]);
 });
 
-test("what is made again or anew while it runs takes the place of what runs", async () => {
+test("a regenerate or an edit while a turn runs replaces that turn", async () => {
   const id = freshId();
   const [chat, tab] = [overSocket(url, id), overSocket(url, id)];
   const sent = chat.sendMessage({ text: "q" });

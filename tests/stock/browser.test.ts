@@ -31,7 +31,7 @@ async function ask(page: Page, text: string) {
 }
 
 for (const by of ["HTTP", "WebSocket"]) {
-  test(`by ${by}, a page sends, is reloaded in the middle, and a second tab sees the same`, { skip }, async () => {
+  test(`by ${by}, a page sends, is reloaded in mid-stream, and a second tab shows the same`, { skip }, async () => {
     const id = freshId();
     const page = await openTab(address(id, by));
     const call = await ask(page, "hello");
@@ -54,7 +54,7 @@ for (const by of ["HTTP", "WebSocket"]) {
     await Promise.all([page.close(), tab.close()]);
   });
 
-  test(`by ${by}, stop keeps what came, and the next message goes on`, { skip }, async () => {
+  test(`by ${by}, stop keeps the text so far, and the next message is answered`, { skip }, async () => {
     const id = freshId();
     const page = await openTab(address(id, by));
     const call = await ask(page, "long");
@@ -71,7 +71,7 @@ for (const by of ["HTTP", "WebSocket"]) {
     await page.close();
   });
 
-  test(`by ${by}, an approval is asked for after a reload too, and given`, { skip }, async () => {
+  test(`by ${by}, an approval is still requested after a reload, and given`, { skip }, async () => {
     const id = freshId();
     const page = await openTab(address(id, by));
     const call = await ask(page, "remove it");

@@ -1,4 +1,4 @@
-// The AI SDK's chats for Vue and Svelte, as their packages have them: the same protocol, another way of keeping state.
+// The AI SDK's chats for Vue and Svelte, from their packages: the same protocol with another way of keeping state.
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -34,7 +34,7 @@ for (const [name, make] of Object.entries(frameworks)) {
   const open = (id: string, messages: UIMessage[] = []) => make({ id, messages, transport: new DefaultChatTransport({ api: new URL("/api/chat", bobbin.url).href }) });
   const text = (chat: Chat) => textOf(chat.messages.at(-1));
 
-  test(`${name}: an answer streams, and history has the same ids`, async () => {
+  test(`${name}: an answer streams, and the history has the same ids`, async () => {
     const id = freshId();
     const chat = open(id);
     const sent = chat.sendMessage({ text: "hello" });
@@ -48,7 +48,7 @@ for (const [name, make] of Object.entries(frameworks)) {
     assert.deepEqual((await history(bobbin.url, id)).map((message) => message.id), chat.messages.map((message) => message.id));
   });
 
-  test(`${name}: a page that is opened again goes on with the answer in the middle`, async () => {
+  test(`${name}: a page that is opened again continues in the middle of the answer`, async () => {
     const id = freshId();
     const first = open(id);
     void first.sendMessage({ text: "hello" });
@@ -64,7 +64,7 @@ for (const [name, make] of Object.entries(frameworks)) {
     assert.deepEqual([second.status, text(second), second.messages.length], ["ready", "one two", 2]);
   });
 
-  test(`${name}: an answer is made again in the place of the one before`, async () => {
+  test(`${name}: a regenerated answer takes the place of the one before`, async () => {
     const id = freshId();
     const chat = open(id);
     for (const [ask, said] of [[() => chat.sendMessage({ text: "hello" }), "one"], [() => chat.regenerate(), "two"]] as const) {
@@ -77,7 +77,7 @@ for (const [name, make] of Object.entries(frameworks)) {
   });
 }
 
-/** Svelte's package is in runes, which its users' bundler compiles. */
+/** Svelte's package is written with runes, which its users' bundler compiles. */
 async function svelteChat(): Promise<new (init: ChatInit<UIMessage>) => Chat> {
   const runes: Plugin = {
     name: "runes",

@@ -1,4 +1,5 @@
-// What a large frame or body costs: the worker's own memory stays below twice of it, whatever stands in it.
+// The memory cost of a large frame or body: the worker's own memory grows by less than twice its size, whatever it
+// contains.
 import assert from "node:assert/strict";
 import { type TestContext, after, test } from "node:test";
 import { type Bobbin, type Entry, freshId, start } from "../worker/harness.ts";
@@ -7,7 +8,7 @@ import { Upstream } from "../worker/upstream.ts";
 const PATH = "/__memory";
 const MB = 1024 * 1024;
 
-/** Tells how much memory the worker's module has come to need; the runtime itself says it of nobody. */
+/** Reports how much memory the worker's module has allocated; the runtime itself does not report it. */
 const entry: Entry = {
   type: "ESModule",
   path: "memory.js",
@@ -51,7 +52,7 @@ const runSocket: Ask = async (bobbin, id, text) => {
   return JSON.stringify(frame);
 };
 
-/** Items of JSON that together have nearly so many bytes. */
+/** Items of JSON that together have nearly this many bytes. */
 const fill = (item: string, bytes: number) => Array.from({ length: Math.floor(bytes / (item.length + 1)) }, () => item).join(",");
 const user = (text: string) => ({ id: "m", role: "user", parts: [{ type: "text", text }] });
 const chat = (id: string, messages: string) => `{"type":"send","requestId":"R","id":"${id}","trigger":"submit-message","headers":{},"body":{},"messages":${messages}}`;
@@ -70,8 +71,8 @@ const chats: Record<string, (id: string) => string> = {
   "a text that is too long": (id) => chat(id, `[${JSON.stringify(user("x".repeat(BYTES)))}]`),
   "a text of escapes": (id) => chat(id, `[{"id":"m","role":"user","parts":[{"type":"text","text":"${"\\u00e4".repeat(BYTES / 6)}"}]}]`),
   "metadata": (id) => chat(id, `[{"id":"m","role":"user","metadata":[${fill("0", BYTES)}],"parts":[{"type":"text","text":"hi"}]}]`),
-  "fields that nobody knows": (id) => chat(id, `[{${fill('"a":0', BYTES)},"id":"m","role":"user","parts":[{"type":"text","text":"hi"}]}]`),
-  "a field again and again": (id) => chat(id, `[{${fill('"id":"m"', BYTES)},"role":"user","parts":[{"type":"text","text":"hi"}]}]`),
+  "unknown fields": (id) => chat(id, `[{${fill('"a":0', BYTES)},"id":"m","role":"user","parts":[{"type":"text","text":"hi"}]}]`),
+  "a field that is repeated": (id) => chat(id, `[{${fill('"id":"m"', BYTES)},"role":"user","parts":[{"type":"text","text":"hi"}]}]`),
   "the result of one call": (id) => chat(id, `[{"id":"a","role":"assistant","parts":[${tool(`[${fill("0", BYTES)}]`)}]}]`),
   "the results of many calls": (id) => chat(id, `[{"id":"a","role":"assistant","parts":[${fill(tool(`"${"x".repeat(60_000)}"`), BYTES)}]},${JSON.stringify(user("hi"))}]`),
 };
@@ -83,7 +84,7 @@ const runs: Record<string, () => string> = {
   "a text that is too long": () => run(`[{"id":"m","role":"user","content":"${"x".repeat(BYTES)}"}]`),
   "the result of one call": () => run(`[{"role":"tool","id":"t","toolCallId":"c","content":"[${fill("0", BYTES)}]"}]`),
   "the results of many calls": () => run(`[${fill(`{"role":"tool","id":"t","toolCallId":"c","content":"${"x".repeat(60_000)}"}`, BYTES)}]`),
-  "what was said to interrupts": () => run(JSON.stringify([asked]), `,"resume":[${fill("{}", BYTES)}]`),
+  "a list of answers to interrupts": () => run(JSON.stringify([asked]), `,"resume":[${fill("{}", BYTES)}]`),
 };
 
 for (const [what, text] of Object.entries(chats)) {
@@ -96,14 +97,14 @@ for (const [what, text] of Object.entries(runs)) {
   test(`by AG-UI's WebSocket, ${what} costs less than twice the frame`, (t) => costs(t, runSocket, text));
 }
 
-test("frames that come one after the other do not add up", (t) => costs(t, overSocket, chats["an old history"]!, 12));
+test("frames that arrive one after the other do not add up", (t) => costs(t, overSocket, chats["an old history"]!, 12));
 
-/** Memory is never given back: each is measured in a worker of its own. */
+/** Wasm memory never shrinks: each case is measured in a worker of its own. */
 async function costs(t: TestContext, ask: Ask, text: (id: string) => string, times = 1): Promise<void> {
   const bobbin = await start({ vars: upstream.vars, entry });
   t.after(bobbin.close);
   const memory = async () => (await (await bobbin.fetch(PATH)).json()) as number;
-  // What the first request of all needs is not the frame's.
+  // Memory that the very first request needs is not counted for the frame.
   const small = freshId();
   await overHttp(bobbin, small, JSON.stringify({ id: small, messages: [user("hi")] }));
   const before = await memory();
@@ -114,7 +115,7 @@ async function costs(t: TestContext, ask: Ask, text: (id: string) => string, tim
     const said = await ask(bobbin, id, frame);
     const grown = (await memory()) - before;
     t.diagnostic(`${(grown / frame.length).toFixed(2)} × the frame; ${said.slice(0, 120)}`);
-    // What stays of one may stand in the way of the next.
+    // Memory left over from one frame may not be usable for the next.
     assert.ok(grown < Math.min(time + 2, 3) * frame.length, `${grown} bytes for ${frame.length}`);
   }
 }

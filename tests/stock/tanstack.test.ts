@@ -51,7 +51,7 @@ class Seen {
   }
 }
 
-// The adapter takes the socket of its runtime.
+// The adapter uses its runtime's WebSocket.
 (globalThis as { WebSocket: unknown }).WebSocket = class extends WebSocket {
   constructor(target: string | URL, protocols?: string | string[]) {
     super(target, protocols ?? []);
@@ -61,7 +61,7 @@ class Seen {
 const opened: WebSocket[] = [];
 
 for (const by of ["SSE", "WebSocket"]) {
-  test(`by ${by}, turns stream and the next one goes on`, async () => {
+  test(`by ${by}, turns stream and the next message is answered`, async () => {
     const id = freshId();
     const seen = new Seen(id, by);
     for (const turn of ["one", "two"]) {
@@ -101,7 +101,7 @@ for (const by of ["SSE", "WebSocket"]) {
     assert.deepEqual((loaded.messages.at(-1)?.parts[1] as { output: unknown }).output, { c: 7 });
   });
 
-  test(`by ${by}, a page that loads a thread in the middle of a run joins it`, async () => {
+  test(`by ${by}, a page that loads a thread in the middle of a run joins the run`, async () => {
     const id = freshId();
     const seen = new Seen(id, by);
     const sent = seen.client.sendMessage("question");
@@ -136,7 +136,7 @@ for (const by of ["SSE", "WebSocket"]) {
     assert.deepEqual((await history(url, id)).map((it) => (it.parts.at(-1) as { text: string }).text), ["question", "second"]);
   });
 
-  test(`by ${by}, a run that fails is an error in words`, async () => {
+  test(`by ${by}, a run that fails is an error with a message`, async () => {
     const seen = new Seen(freshId(), by);
     const sent = seen.client.sendMessage("fail");
     (await upstream.next()).events({ type: "error", errorText: "out of order" }).done();
@@ -166,7 +166,7 @@ async function goesOn(seen: Seen): Promise<void> {
   assert.equal(seen.text, "goes on");
 }
 
-test("by WebSocket, stop ends the turn at the model", async () => {
+test("by WebSocket, stop ends the call to the model", async () => {
   const id = freshId();
   const seen = new Seen(id, "WebSocket");
   const sent = seen.client.sendMessage("long");
@@ -179,7 +179,7 @@ test("by WebSocket, stop ends the turn at the model", async () => {
   await goesOn(seen);
 });
 
-test("by WebSocket, a cut is resumed by the client exactly there, without a call of its application", async () => {
+test("by WebSocket, the client resumes exactly at the cut, without a call by its application", async () => {
   const id = freshId();
   const seen = new Seen(id, "WebSocket");
   const before = opened.length;
@@ -201,7 +201,7 @@ test("by WebSocket, a cut is resumed by the client exactly there, without a call
   await goesOn(seen);
 });
 
-test("by WebSocket, a run that waited for its place, and was told what is told once, is resumed after a cut", async () => {
+test("by WebSocket, a run that waited in the queue, and was sent the events that are sent once, is resumed after a cut", async () => {
   const id = freshId();
   const native = await bobbin.join(id);
   native.say("n1", "first");
@@ -226,7 +226,7 @@ test("by WebSocket, a run that waited for its place, and was told what is told o
   assert.deepEqual([seen.text, seen.client.getStatus(), seen.client.getError()], ["begun while away, and done", "ready", undefined]);
 });
 
-test("a socket that is there for a run ends with it, and one for no run is refused", async () => {
+test("a socket for a run ends with the run, and a socket for no run is refused", async () => {
   const id = freshId();
   const seen = new Seen(id, "SSE");
   const sent = seen.client.sendMessage("question");
@@ -249,7 +249,7 @@ test("a socket that is there for a run ends with it, and one for no run is refus
   assert.equal((await odd.closed).code, 1008);
 });
 
-test("by SSE, a body that is cut is asked for again from the last event, and the model is not", async () => {
+test("by SSE, a body that is cut is requested again from the last event, and the model is not called again", async () => {
   const id = freshId();
   const calls = upstream.calls.length;
   const real = globalThis.fetch;
@@ -292,7 +292,7 @@ test("by SSE, a body that is cut is asked for again from the last event, and the
   }
 });
 
-test("history comes by pages", async () => {
+test("history is loaded in pages", async () => {
   const id = freshId();
   const seen = new Seen(id, "SSE");
   for (const turn of ["one", "two"]) {

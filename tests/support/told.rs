@@ -348,9 +348,4 @@ impl Run {
             _ => {}
         }
     }
-
-    /// The same, of a run that goes on where this one was cut.
-    pub fn cut(&mut self) {
-        self.places.clear();
-    }
 }

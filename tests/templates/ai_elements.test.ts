@@ -1,5 +1,6 @@
-// AI Elements over the client's transport, as docs/clients.md has them, in a real browser. Their command line copies them from
-// where no package comes from, so the test takes them from a checkout of their repository, if AI_ELEMENTS names one.
+// AI Elements over the client's transport, as docs/clients.md describes it, in a real browser. Their command line
+// copies the components from a server that no package registry has, so the test takes them from a checkout of their
+// repository, if AI_ELEMENTS names one.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
@@ -12,7 +13,7 @@ import { Served, install, makeProject, plainEnv, root } from "./project.ts";
 const checkout = process.env["AI_ELEMENTS"];
 const skip = checkout === undefined ? "AI_ELEMENTS names no checkout of AI Elements" : noBrowser;
 const NAMES = ["code-block", "confirmation", "conversation", "message", "prompt-input", "shimmer", "tool"];
-/** What their components and those of shadcn/ui are made of. */
+/** Dependencies of their components and of those of shadcn/ui. */
 const PACKAGES = [
   "class-variance-authority@0.7.1", "clsx", "cmdk@1.1.1", "lucide-react@0.577.0", "motion@12", "nanoid@5", "radix-ui", "shiki@3.22.0", "streamdown@2",
   "tailwind-merge@3", "use-stick-to-bottom@1", "@radix-ui/react-use-controllable-state@1", "@streamdown/cjk@1", "@streamdown/code@1", "@streamdown/math@1", "@streamdown/mermaid@1",
@@ -38,7 +39,7 @@ before(async () => {
   await (await openTab("about:blank")).goto(served.url.href, { timeout: 120_000 });
 });
 
-test("an answer streams, a call asks in both tabs, and whoever allows it, both see what came of it", { skip }, async () => {
+test("an answer streams, a call asks for approval in both tabs, and whichever allows it, both show its result", { skip }, async () => {
   const one = await openTab(new URL("#reminders", served.url));
   const write = async (text: string) => {
     await one.getByLabel("Message").fill(text);
@@ -59,7 +60,7 @@ test("an answer streams, a call asks in both tabs, and whoever allows it, both s
   await one.getByText("Completed").waitFor();
 });
 
-test("a call that is denied says so, and Stop ends an answer", { skip }, async () => {
+test("a denied call says so, and Stop ends an answer", { skip }, async () => {
   const page = await openTab(new URL("#denied", served.url));
   const write = (text: string) => page.getByLabel("Message").fill(text).then(() => page.getByRole("button", { name: "Submit" }).click());
   await write("remind me");
@@ -77,7 +78,7 @@ test("the page's types are right", { skip }, () => {
   config.include = ["src/page"];
   writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));
   const { stdout } = spawnSync("npx", ["tsc"], { cwd: folder, env: plainEnv, encoding: "utf8" });
-  // The components' own are theirs.
+  // The components' own type errors are not the page's.
   assert.deepEqual(stdout.split("\n").filter((line) => line.startsWith("src/page")), []);
 });
 
@@ -86,7 +87,10 @@ function pageOf(): string {
   return blocksOf(join(root, "docs/clients.md")).find(({ section, language }) => section === "AI Elements" && language === "tsx")?.text ?? "";
 }
 
-/** In their repository the components are packages of a workspace; their command line names them as the application does. */
+/**
+ * In their repository the components are packages of a workspace; their command line rewrites the imports for the
+ * application.
+ */
 function rewrite(path: string): void {
   for (const name of readdirSync(path)) {
     const file = join(path, name);

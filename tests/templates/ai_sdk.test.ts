@@ -1,4 +1,4 @@
-// The template `ai-sdk`: its tools are called by a scripted model on loopback, and people answer in a real browser.
+// The template `ai-sdk`: a scripted model on loopback calls its tools, and people answer in a real browser.
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -28,7 +28,7 @@ test("the server has at most 20 lines, the configuration at most 12", () => {
   assert.ok(codeLines(join(folder, "wrangler.toml")) <= 12);
 });
 
-test("an answer streams: its first words are there before the model has said its last", async () => {
+test("an answer streams: its first words are shown before the model has sent its last", async () => {
   const [frames] = await Promise.all([
     takeTurn(served.url, "streams", "hello", ({ type }) => type === "token" && heard.resolve()),
     (async () => {
@@ -44,7 +44,7 @@ test("an answer streams: its first words are there before the model has said its
   assert.equal(frames.at(-1)?.type, "final");
 });
 
-test("a tool asks before it runs: one tab asks, another allows it, and the answer goes on in both", { skip }, async () => {
+test("a tool asks before it runs: one tab asks, another allows it, and the answer continues in both", { skip }, async () => {
   const one = await openTab(served.url);
   await say(one, "Book a table");
   (await model.next()).text("I will ask.").tool("call-1", "book", ['{"place":"Ida","time":"20:30"}']).finish("tool_calls").done();
@@ -62,7 +62,7 @@ test("a tool asks before it runs: one tab asks, another allows it, and the answe
   }
 });
 
-test("what is denied does not run, and the model is told", { skip }, async () => {
+test("a denied call does not run, and the model is told", { skip }, async () => {
   const page = await openTab(served.url);
   await say(page, "Book a table");
   (await model.next()).tool("call-2", "book", ['{"place":"Ida","time":"21:00"}']).finish("tool_calls").done();
@@ -75,7 +75,7 @@ test("what is denied does not run, and the model is told", { skip }, async () =>
   await page.getByText("was denied").waitFor();
 });
 
-test("the page gives the result of its own tool, unasked, and it is there after a reload", { skip }, async () => {
+test("the page gives its own tool's result without asking anybody, and it is still there after a reload", { skip }, async () => {
   const page = await openTab(served.url);
   await say(page, "How late is it?");
   (await model.next()).tool("call-3", "clock", ["{}"]).finish("tool_calls").done();
@@ -88,7 +88,7 @@ test("the page gives the result of its own tool, unasked, and it is there after 
   await page.getByText(/\d\d:\d\d:\d\d GMT/).waitFor();
 });
 
-test("Stop closes the call of the model, and what was said stays", { skip }, async () => {
+test("Stop closes the call to the model, and the text so far stays", { skip }, async () => {
   const page = await openTab(served.url);
   await say(page, "Tell me everything");
   const call = await model.next();
@@ -99,7 +99,7 @@ test("Stop closes the call of the model, and what was said stays", { skip }, asy
   await answered(page, "In the beginning");
 });
 
-test("its types are right, and it builds into what would be deployed, closed and with its page", () => {
+test("its types are right, and it builds into a deployment that lets nobody in and serves its page", () => {
   run(folder, "npm", "run", "check");
   run(folder, "npm", "run", "build");
   const shown = run(folder, "npx", "wrangler", "deploy", "--dry-run");
@@ -108,7 +108,7 @@ test("its types are right, and it builds into what would be deployed, closed and
   assert.doesNotMatch(shown, /AUTH|key-of-the-test/);
 });
 
-test("no secret is among what git would take", () => {
+test("git would add no secret", () => {
   run(folder, "git", "init", "--quiet");
   run(folder, "git", "add", "--all");
   const files = run(folder, "git", "ls-files").split("\n");

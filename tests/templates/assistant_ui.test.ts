@@ -31,7 +31,7 @@ test("a question is answered, in a second tab too, and is there after a reload",
   assert.equal(await articles(one), 4);
 });
 
-test("a call asks in every tab; whoever allows it, the answer goes on in both, and a reminder comes that no turn asked for", { skip }, async () => {
+test("a call asks in every tab; whichever allows it, the answer continues in both, and a reminder arrives that belongs to no turn", { skip }, async () => {
   const one = await openTab(new URL("#reminders", served.url));
   await say(one, "remind me to stretch");
   const other = await openTab(one.url());
@@ -53,7 +53,7 @@ test("Stop ends the answer in both tabs", { skip }, async () => {
   assert.doesNotMatch(await one.locator("article.assistant").innerText(), /word299/);
 });
 
-test("an answer can be asked for once more, and stands in the place of the first in both tabs", { skip }, async () => {
+test("an answer can be regenerated, and replaces the first in both tabs", { skip }, async () => {
   const one = await openTab(new URL("#again", served.url));
   await say(one, "hello");
   await answered(one, "You said: hello");
@@ -69,7 +69,7 @@ test("an answer can be asked for once more, and stands in the place of the first
   for (const page of [one, other]) assert.equal(await articles(page), 2);
 });
 
-test("its types are right, and it builds into what would be deployed, closed and with its page", () => {
+test("its types are right, and it builds into a deployment that lets nobody in and serves its page", () => {
   run(folder, "npm", "run", "check");
   run(folder, "npm", "run", "build");
   const shown = run(folder, "npx", "wrangler", "deploy", "--dry-run");

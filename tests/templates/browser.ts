@@ -1,4 +1,4 @@
-// A Chromium for a test file. Where there is none, its tests say that they were not run.
+// A Chromium for a test file. Without one its tests are reported as skipped.
 import assert from "node:assert/strict";
 import { after } from "node:test";
 import { type Browser, type Page, chromium } from "playwright-core";
@@ -6,7 +6,7 @@ import { type Browser, type Page, chromium } from "playwright-core";
 const DEADLINE_MS = 20_000;
 
 export const executablePath = process.env["CHROME_PATH"];
-/** For `test`: why it is skipped, if it is. */
+/** For `test`: the reason why it is skipped, if it is. */
 export const skip = executablePath ? false : "CHROME_PATH names no browser";
 
 let browser: Promise<Browser> | undefined;
@@ -18,7 +18,7 @@ after(async () => {
 
 let context: ReturnType<Browser["newContext"]> | undefined;
 
-/** A tab, whose errors fail the file. Tabs share what the browser keeps. */
+/** A tab, whose errors fail the file. Tabs share the browser's storage. */
 export async function openTab(url: URL | string): Promise<Page> {
   browser ??= chromium.launch({ ...(executablePath && { executablePath }), args: ["--no-sandbox", "--disable-gpu", "--no-first-run"] });
   context ??= browser.then((launched) => launched.newContext());

@@ -1,4 +1,5 @@
-// `docs/deploy.md`, as it stands there: what runs without an account is run, in order, in one project; of the rest, wrangler knows each command.
+// `docs/deploy.md`, unchanged: commands that need no account are run, in order, in one project; of the others wrangler
+// must know the command.
 import assert from "node:assert/strict";
 import { generateKeyPairSync, sign } from "node:crypto";
 import { appendFileSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -32,7 +33,7 @@ function shell(script: string, env: NodeJS.ProcessEnv = {}): string {
   return run(folder, "env", ...Object.entries(env).map(([name, value]) => `${name}=${value}`), "bash", "-euo", "pipefail", "-c", script);
 }
 
-/** What `wrangler.toml` says now; without `-c`, what was built last. */
+/** What `wrangler.toml` deploys now; without `-c`, the last build. */
 const serve = (...args: string[]) => Served.start(folder, "npx", "wrangler", "dev", ...args, "--port", "0", "--inspector-port", "0");
 const serveUnbuilt = () => serve("-c", "wrangler.toml");
 
@@ -48,7 +49,7 @@ function applyTo(file: string, text: string): void {
   appendFileSync(inProject(file), `\n${text}`);
 }
 
-/** A snippet for the page has to be right by its types. */
+/** A snippet for the page must compile. */
 function checkSnippets(section: string): void {
   const given = 'import { useThread } from "bobbin-client/react";\ndeclare const sessionId: string;\ndeclare const auth: { getAccessToken(): Promise<string> };\n';
   for (const text of of(section, "tsx")) {
@@ -58,13 +59,13 @@ function checkSnippets(section: string): void {
   rmSync(inProject("src/page/snippet.tsx"));
 }
 
-test("the project is made, checked and built", () => {
+test("the project is created, checked and built", () => {
   const [made, ...checks] = commands("The project");
   assert.equal(made, "npm run new -- my-chat --template ai-sdk\ncd ../my-chat\nnpm install");
   assert.match(checks.map((script) => shell(script)).join(""), /env\.CHAT/);
 });
 
-test("what is deployed first lets nobody in, and says so", async () => {
+test("the first deployment lets nobody in, and says so", async () => {
   assert.deepEqual(commands("The first deployment"), ["npx wrangler dev"]);
   const served = await serve();
   assert.match(served.output, /dist\/my_chat\/wrangler\.json/);
@@ -76,7 +77,7 @@ test("what is deployed first lets nobody in, and says so", async () => {
   await served.stop();
 });
 
-test("an identity provider: its tokens for this application, and no others", async (context) => {
+test("an identity provider: only its tokens for this application are accepted", async (context) => {
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const issuer = await issuerOf([{ ...publicKey.export({ format: "jwk" }), kid: "k1", alg: "ES256", use: "sig" }]);
   context.after(() => issuer.close());
@@ -97,7 +98,7 @@ test("an identity provider: its tokens for this application, and no others", asy
   checkSnippets("An identity provider");
 });
 
-test("one's own server: its token lets in, and so does that of `bobbin token`; the list and a copy of a thread are there", async () => {
+test("one's own server: its token and that of `bobbin token` are accepted; the list and a copy of a thread are there", async () => {
   for (const script of commands("Your own server signs")) shell(script);
   const [, secret = ""] = /AUTH_JWT_SECRET=(\S+)/.exec(readFileSync(inProject(".dev.vars"), "utf8")) ?? [];
   const [code = ""] = of("Your own server signs", "js", "token.mjs");
@@ -132,7 +133,7 @@ test("one's own server: its token lets in, and so does that of `bobbin token`; t
   checkSnippets("Your own server signs");
 });
 
-test("the same worker: whoever the application knows, and no page of another origin", async () => {
+test("the same worker: users whom the application knows are let in, and no page of another origin", async () => {
   const section = "The same worker knows";
   const [code = ""] = of(section, "ts", "src/server.ts");
   const server = kept.get("src/server.ts") ?? "";
@@ -158,7 +159,7 @@ test("`AUTH=jwt` in .dev.vars closes `npm run dev`, too", async () => {
   await served.stop();
 });
 
-test("a stage before, with a database and a domain: each would be deployed", () => {
+test("a staging environment, with a database and a domain: each could be deployed", () => {
   for (const section of ["The list of conversations", "A stage before", "A domain"]) for (const text of of(section, "toml", "wrangler.toml")) applyTo("wrangler.toml", text);
   const [script = ""] = commands("A stage before");
   const shown = shell(script);
@@ -174,12 +175,12 @@ test("the build service's steps run", () => {
   const steps = [...recipe.matchAll(/^ {6}- run: (.*)$/gm)].map(([, command]) => command ?? "");
   assert.equal(steps.length, 4);
   for (const text of of("The list of conversations", "toml", "wrangler.toml")) applyTo("wrangler.toml", text);
-  // Deploying was tried with the stage before.
+  // The deployment was tried with the staging environment.
   assert.equal(steps.pop(), "npm run deploy # account");
   for (const step of steps) shell(step.replace(" # account", "").replace("--remote", "--local"));
 });
 
-test("an upgrade takes the packages of a clone", () => {
+test("an upgrade uses the packages of a clone", () => {
   const [script = ""] = commands("Upgrade");
   shell(script, { CLONE: root });
   assert.deepEqual(readdirSync(inProject("packages")), readdirSync(join(root, "build", "packages")).filter((name) => name.startsWith("bobbin-")));
@@ -195,7 +196,7 @@ test("wrangler knows each command that needs an account, and its options", () =>
     const [, name = "", rest = ""] = /^npx (wrangler (?:(?:d1|secret|versions|deployments|migrations|time-travel) )*[\w-]+) ?(.*)$/.exec(command) ?? [];
     assert.ok(cli.includes(`"${name}"`), `${command} is no command of wrangler's`);
     names.add(name);
-    // Each help takes a second: those that every command has, or that were used above, need none.
+    // Each help takes a second: options that every command has, or that were used above, need none.
     const options = [...rest.matchAll(/ --[\w-]+/g)].map(([option]) => option).filter((option) => ![" --env", " --remote", " --json", " --command"].includes(option));
     if (options.length === 0) continue;
     const help = run(folder, "npx", ...name.split(" "), "--help");
@@ -213,7 +214,7 @@ test("every message in the table of symptoms is one that Bobbin has", () => {
   for (const row of rows) assert.ok(all.includes(row.slice(3, -3)), row);
 });
 
-test("nothing else in the document would have to be run", () => {
+test("the document has no other commands that would have to be run", () => {
   const known = ["sh", "toml", "ts", "tsx", "js", "yaml", "md"];
   assert.deepEqual(blocks.filter(({ language }) => !known.includes(language)), []);
   const run = ["The project", "The first deployment", "Your own server signs", "The same worker knows", "A token for development", "The list of conversations", "A stage before", "Upgrade", "A part of the threads first", "Backup"];

@@ -1,4 +1,4 @@
-// A document as a test reads it: its blocks of code, by the section that they stand in.
+// A document as a test reads it: its code blocks, by the section that contains them.
 import { readFileSync } from "node:fs";
 
 export type CodeBlock = { section: string; language: string; info: string; text: string };
@@ -21,7 +21,7 @@ export function blocksOf(file: string): CodeBlock[] {
 
 const ACCOUNT = /\s+# account$/;
 
-/** What of a shell's block runs without an account. */
+/** The commands of a shell block that run without an account. */
 export const offline = (text: string): string => text.split("\n").filter((line) => !ACCOUNT.test(line)).join("\n").trim();
 
 /** The commands that need one. */

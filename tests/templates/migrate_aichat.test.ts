@@ -1,4 +1,4 @@
-// From AIChatAgent: docs/migrate.md.
+// Migration from AIChatAgent: docs/migrate.md.
 import { before, test } from "node:test";
 import { skip } from "./browser.ts";
 import { ASSETS, prepare, serve, testTypes, visit, worker } from "./migration.ts";
@@ -13,7 +13,7 @@ before(() =>
 testTypes();
 
 for (const time of ["before", "after"]) {
-  test(`${time}: a question is answered while the model speaks, the model is told what was said, and a reload finds it`, { skip }, async () => {
+  test(`${time}: a question is answered while the model streams, the model is told the conversation, and a reload restores it`, { skip }, async () => {
     await visit(await serve(time), true);
   });
 }

@@ -1,4 +1,4 @@
-// From `useChat` with resumable-stream and Redis: docs/migrate.md.
+// Migration from `useChat` with resumable-stream and Redis: docs/migrate.md.
 import { readFileSync, writeFileSync } from "node:fs";
 import { type IncomingMessage, type ServerResponse, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -11,7 +11,7 @@ import { build } from "esbuild";
 import { skip } from "./browser.ts";
 import { ASSETS, folder, prepare, serve, testTypes, upstream, visit } from "./migration.ts";
 
-/** What stands for Redis, and for an application's database. */
+/** Stand-ins for Redis, and for an application's database. */
 const REDIS = `const values = new Map<string, string>();
 const channels = new Map<string, Set<(message: string) => void>>();
 export const publisher = {
@@ -48,13 +48,13 @@ before(() =>
 
 testTypes();
 
-test("before: a question is answered, and a stream is found again after a reload", { skip }, async (context) => {
+test("before: a question is answered, and a stream is resumed after a reload", { skip }, async (context) => {
   const route = await routeOf("before");
   context.after(route.close);
   await visit({ url: new URL(route.url), stop: async () => {} }, true);
 });
 
-test("after: the route is Bobbin's agent, and what it streams is found again after a reload", { skip }, async (context) => {
+test("after: the route is Bobbin's agent, and its stream is resumed after a reload", { skip }, async (context) => {
   const route = await routeOf("after");
   context.after(route.close);
   const config = join(folder, "after/wrangler.toml");
@@ -65,7 +65,7 @@ test("after: the route is Bobbin's agent, and what it streams is found again aft
 
 type Route = { POST(request: Request): Promise<Response>; GET?(request: Request, id: string): Promise<Response> };
 
-/** What a framework does with a route. */
+/** Calls a route as a framework does. */
 async function routeOf(time: string): Promise<{ url: string; close(): void }> {
   process.env["MODEL_URL"] = upstream.baseUrl;
   const outfile = join(folder, time, "route.bundle.mjs");

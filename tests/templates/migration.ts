@@ -1,4 +1,5 @@
-// A way over of docs/migrate.md: its before and after as they stand there, with the packages of others as they are, in a real browser.
+// A migration in docs/migrate.md: its code before and after, unchanged, with the other packages unmodified, in a real
+// browser.
 import assert from "node:assert/strict";
 import { readFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -9,7 +10,7 @@ import { Upstream } from "../worker/upstream.ts";
 import { openTab } from "./browser.ts";
 import { Served, install, root, run, scratchFolder } from "./project.ts";
 
-/** What all of them need. */
+/** Packages that all of them need. */
 const PACKAGES = {
   "@ai-sdk/openai-compatible": "3.0.92",
   "@cloudflare/workers-types": "5.20261117.1",
@@ -35,7 +36,7 @@ export const write = (files: Record<string, string>) => {
   }
 };
 
-/** The worker's own model, where the addresses of both kinds of server are. */
+/** The model module; the two kinds of server keep the model's address in different places. */
 const model = (env: string) => `import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 ${env === "process.env" ? "" : 'import { env } from "cloudflare:workers";\n'}export const model = createOpenAICompatible({ name: "model", baseURL: ${env}.MODEL_URL as string })("test-model");
 `;
@@ -70,8 +71,8 @@ const TSCONFIG = JSON.stringify({
 const ENV = "interface Env { MODEL_URL: string }\ndeclare namespace Cloudflare { interface Env { MODEL_URL: string } }\n";
 
 /**
- * Makes the two projects of a way. `files` is what the document leaves to its reader, `env` where the model's address is,
- * `initial` what the page is given of the history.
+ * Creates the two projects of a migration. `files` are those that the document leaves to its reader, `env` has the
+ * model's address, `initial` is the history that the page is given.
  */
 export async function prepare(way: string, packages: Record<string, string>, files: Record<string, string>, env = "env", initial = "[]"): Promise<void> {
   write({ "package.json": JSON.stringify({ private: true, type: "module", dependencies: { ...PACKAGES, ...packages } }), "tsconfig.json": TSCONFIG, "env.d.ts": ENV });
@@ -88,7 +89,7 @@ export async function prepare(way: string, packages: Record<string, string>, fil
 }
 
 export function testTypes(): void {
-  test("before and after have the types that they are to have", () => {
+  test("the code before and after has the expected types", () => {
     run(folder, process.execPath, join(root, "node_modules", "typescript", "bin", "tsc"));
   });
 }
@@ -96,7 +97,7 @@ export function testTypes(): void {
 export const serve = (time: string): Promise<Served> =>
   Served.start(join(folder, time), process.execPath, join(root, "node_modules", "wrangler", "bin", "wrangler.js"), "dev", "--ip", "127.0.0.1", "--port", "0", "--inspector-port", "0", "--show-interactive-dev-session=false");
 
-/** Talks, and where the conversation is kept, comes back to it. */
+/** Has a conversation and, where it is stored, comes back to it. */
 export async function visit(served: { url: URL; stop(): Promise<void> }, isKept: boolean): Promise<void> {
   const page = await openTab(new URL("#chat", served.url));
   await converses(page);
@@ -138,10 +139,10 @@ async function say(page: Page, text: string): Promise<void> {
   await page.getByRole("button", { name: "Send" }).click();
 }
 
-/** The blocks of code of a way, each of which says where it stands. */
+/** The code blocks of a migration, each of which names its file. */
 function examplesOf(way: string): Record<string, string> {
   const text = readFileSync(join(root, "docs", "migrate.md"), "utf8");
   const blocks = [...text.matchAll(/```\w+\n(?:\/\/|#) (\w+)\/((?:before|after)\/\S+)\n([\s\S]*?)```/g)];
-  assert.equal(blocks.length, (text.match(/```(ts|tsx|toml)\n/g) ?? []).length, "every block of code says where it stands");
+  assert.equal(blocks.length, (text.match(/```(ts|tsx|toml)\n/g) ?? []).length, "every code block names its file");
   return Object.fromEntries(blocks.filter(([, of]) => of === way).map(([, , name, code]) => [name ?? "", code ?? ""]));
 }

@@ -1,4 +1,4 @@
-// A project that was made of a template, with the packed packages installed, as a person would have it.
+// A project made from a template, with the packed packages installed, as a user would have it.
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -10,10 +10,10 @@ import { WebSocket } from "ws";
 
 export const root = fileURLToPath(new URL("../..", import.meta.url));
 const DEADLINE_MS = 60_000;
-/** Both wrangler and vite say where they listen, once they do. */
+/** Both wrangler and vite print their address once they listen. */
 const READY = /(?:Ready on|Local:)\s+(http:\/\/[\w.]+:\d+)/;
 
-/** What a person's machine has: no tool of this repository is found by its name. */
+/** A user's environment: no tool of this repository is found by its name. */
 export const plainEnv: NodeJS.ProcessEnv = {
   ...process.env,
   PATH: [dirname(process.execPath), ...(process.env["PATH"] ?? "").split(delimiter).filter((folder) => !folder.includes("node_modules"))].join(delimiter),
@@ -26,13 +26,13 @@ export const plainEnv: NodeJS.ProcessEnv = {
   CLOUDFLARE_API_TOKEN: undefined,
 };
 
-/** Of the whole file, also if they come from a hook or a test. */
+/** Clean-ups at the end of the whole file, also those from a hook or a test. */
 const cleanUps: (() => Promise<void> | void)[] = [];
 after(async () => {
   for (const cleanUp of cleanUps.reverse()) await cleanUp();
 });
 
-/** A folder for a file's projects, which is gone afterwards. */
+/** A folder for a file's projects, which is removed afterwards. */
 export function scratchFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "bobbin-templates-"));
   cleanUps.push(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
@@ -45,7 +45,7 @@ export function run(cwd: string, command: string, ...args: string[]): string {
   return stdout;
 }
 
-/** Makes a project by `npm run new`, and installs what it names. */
+/** Makes a project by `npm run new`, and installs its dependencies. */
 export function makeProject(template: string, scratch: string = scratchFolder(), name = "my-own-chat"): string {
   const folder = join(scratch, name);
   run(root, process.execPath, "scripts/new.mjs", folder, "--template", template);
@@ -57,7 +57,7 @@ export function install(folder: string, ...packages: string[]): void {
   run(folder, "npm", "install", ...packages, "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error");
 }
 
-/** A script of the project that serves, until the test is over. */
+/** Runs one of the project's server scripts until the test is over. */
 export class Served {
   readonly url: URL;
   #process: ChildProcess;
@@ -69,13 +69,13 @@ export class Served {
     this.#output = output;
   }
 
-  /** What it has printed. */
+  /** Its output so far. */
   get output(): string {
     return this.#output.text;
   }
 
   static async start(folder: string, command: string, ...args: string[]): Promise<Served> {
-    // In a group of its own: the server is a grandchild, and its runtime one more.
+    // In a process group of its own: the server is a grandchild, and its runtime a further one.
     const child = spawn(command, args, { cwd: folder, env: plainEnv, detached: true, stdio: ["ignore", "pipe", "pipe"] });
     const output = { text: "" };
     const url = await new Promise<URL>((resolve, reject) => {
@@ -118,7 +118,7 @@ function kill(child: ChildProcess): void {
 
 export type Frame = { type: string; [field: string]: unknown };
 
-/** One turn over a socket of its own: every frame that came, in order, as far as its end. */
+/** One turn over a socket of its own: every frame that arrived, in order, up to its end. */
 export async function takeTurn(url: URL, sessionId: string, content: string, onFrame: (frame: Frame) => void = () => {}): Promise<Frame[]> {
   const socket = new WebSocket(new URL(`/sessions/${sessionId}/websocket`, url));
   const frames: Frame[] = [];

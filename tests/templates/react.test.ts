@@ -14,7 +14,7 @@ before(async () => {
   served = await Served.start(folder, "npm", "run", "dev");
 });
 
-test("`npm run dev` brings the database's migrations and applies them", () => {
+test("`npm run dev` copies the database's migrations and applies them", () => {
   assert.deepEqual(readdirSync(join(folder, "migrations")), readdirSync(join(root, "migrations")));
   assert.match(served.output, /0001_sessions_and_messages\.sql/);
 });
@@ -25,7 +25,7 @@ test("an answer streams", async () => {
   assert.equal(tokensOf(frames).join(""), "You said: hello brave new world");
 });
 
-test("conversations are listed by their titles, found, renamed and deleted", { skip }, async () => {
+test("conversations are listed by their titles, searched, renamed and deleted", { skip }, async () => {
   const page = await openTab(served.url);
   await say(page, "The first of them");
   await answered(page, "You said: The first of them");
@@ -46,7 +46,7 @@ test("conversations are listed by their titles, found, renamed and deleted", { s
   await list.getByRole("link", { name: "Another one" }).waitFor({ state: "detached" });
 });
 
-test("a call asks in every tab; once it is allowed, a reminder comes that no turn asked for", { skip }, async () => {
+test("a call asks in every tab; once it is allowed, a reminder arrives that belongs to no turn", { skip }, async () => {
   const one = await openTab(new URL("#reminders", served.url));
   await say(one, "remind me to stretch");
   const other = await openTab(one.url());
@@ -57,7 +57,7 @@ test("a call asks in every tab; once it is allowed, a reminder comes that no tur
   }
 });
 
-test("what is denied is not done", { skip }, async () => {
+test("a denied call is not carried out", { skip }, async () => {
   const page = await openTab(new URL("#denied", served.url));
   await say(page, "remind me of nothing");
   await page.getByRole("button", { name: "Deny" }).click();
@@ -66,7 +66,7 @@ test("what is denied is not done", { skip }, async () => {
   assert.equal(await page.getByText("I will.", { exact: true }).count(), 0);
 });
 
-test("its types are right, and it builds into what would be deployed, closed and with its page", () => {
+test("its types are right, and it builds into a deployment that lets nobody in and serves its page", () => {
   run(folder, "npm", "run", "check");
   run(folder, "npm", "run", "build");
   const shown = run(folder, "npx", "wrangler", "deploy", "--dry-run");

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { before, test } from "node:test";
 import { Served, makeProject, run, takeTurn, tokensOf } from "./project.ts";
 
-/** As the platform's binding: asked to stream, `run` gives the bytes of an event stream. */
+/** Like the platform's binding: with streaming requested, `run` returns the bytes of an event stream. */
 const STAND_IN = `import { WorkerEntrypoint } from "cloudflare:workers";
 export default class extends WorkerEntrypoint {
   async run(model, input) {
@@ -31,14 +31,14 @@ before(async () => {
   served = await Served.start(folder, "npm", "run", "dev", "--", ...configs, "--port", "0", "--inspector-port", "0");
 });
 
-test("the model that the configuration names answers, with its system prompt", async () => {
+test("the configured model answers, with its system prompt", async () => {
   const frames = await takeTurn(served.url, "one", "How deep is the sea?");
   const answer = "@cf/meta/llama-3.3-70b-instruct-fp8-fast|system: Answer in a few plain sentences.|user: How deep is the sea?";
   assert.equal(tokensOf(frames).join(""), answer);
   assert.equal((frames.at(-1)?.["response"] as { content: string }).content, answer);
 });
 
-test("its types are right, and it would be deployed with the binding, and closed", () => {
+test("its types are right, and its deployment would have the binding and let nobody in", () => {
   run(folder, "npm", "run", "check");
   const shown = run(folder, "npx", "wrangler", "deploy", "--dry-run");
   assert.match(shown, /env\.AI/);

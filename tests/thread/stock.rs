@@ -220,8 +220,7 @@ fn walk(seed: u64) {
                         .for_each(|text| read.event(text).unwrap_or_else(|why| panic!("{seed}: {why}")));
                     h.host.disconnect(&peer);
                     let from =
-                        read.last.as_deref().map(|at| bobbin::dialect::ag_ui::events::place(at).unwrap());
-                    read.cut();
+                        read.last.as_deref().map(|at| bobbin::dialect::ag_ui::place::read(at).unwrap());
                     let peer =
                         follow(&mut h, Dialect::AgUiEvents, &name, wants(TurnWanted::Turn(id.clone(), from)));
                     readers.push((peer, read));
@@ -443,17 +442,15 @@ fn a_run_that_holds_more_than_a_crash_has_left_is_told_its_end() {
     let mut h = thread();
     let first = ask_run(&mut h, "first", "run1", "m1");
     h.agent("run1", vec![AgentEvent::Block(Block::thinking("hm"))]);
-    let mut read = run(&h, &first);
     let places: Vec<&str> = h.host.links[&first]
         .told
         .iter()
         .filter_map(|event| event.strip_prefix("id: ")?.split('\n').next())
         .collect();
     // All of the thought, but for the event that says that it is over.
-    let place = bobbin::dialect::ag_ui::events::place(places[places.len() - 2]).unwrap();
+    let place = bobbin::dialect::ag_ui::place::read(places[places.len() - 2]).unwrap();
     h.host.crash(false);
     h.host.pump(Input::Alarm);
-    read.cut();
     let again =
         follow(&mut h, Dialect::AgUiEvents, "again", wants(TurnWanted::Turn("run1".into(), Some(place))));
     for event in &h.host.links[&again].told {

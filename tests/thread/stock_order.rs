@@ -17,8 +17,7 @@ fn run_from_each_place(h: &mut Harness, run: &str, first: &PeerId) -> Vec<Run> {
     let resumed = |had: usize| {
         let mut read = Run::default();
         told[..had].iter().for_each(|event| read.event(event).unwrap());
-        let place = bobbin::dialect::ag_ui::events::place(read.last.as_deref().unwrap()).unwrap();
-        read.cut();
+        let place = bobbin::dialect::ag_ui::place::read(read.last.as_deref().unwrap()).unwrap();
         let wants =
             StockRequest { run: Some(run.into()), ..wants(TurnWanted::Turn(run.into(), Some(place))) };
         let peer = follow(h, Dialect::AgUiEvents, &format!("{run}-{had}"), wants);
@@ -142,9 +141,8 @@ fn a_run_that_was_cut_off_in_a_thought_that_was_dropped_is_told_that_it_ends() {
     let first = ask_run(&mut h, "first", "run1", "m1");
     h.agent("run1", vec![AgentEvent::Begin(Block::thinking("")), AgentEvent::Grow("hm".into())]);
     let mut read = run(&h, &first);
-    let place = bobbin::dialect::ag_ui::events::place(read.last.as_deref().unwrap()).unwrap();
+    let place = bobbin::dialect::ag_ui::place::read(read.last.as_deref().unwrap()).unwrap();
     h.agent("run1", vec![AgentEvent::Drop, said("answer"), finished()]);
-    read.cut();
     let again =
         follow(&mut h, Dialect::AgUiEvents, "again", wants(TurnWanted::Turn("run1".into(), Some(place))));
     h.host.links[&again].told.iter().for_each(|event| read.event(event).unwrap());
@@ -174,4 +172,59 @@ fn a_run_that_was_cut_off_before_a_call_was_decided_goes_on_with_all_that_came_b
             assert!(says(had, decided) || says(more, decided), "behind {} events: {more:?}", nth + 1);
         }
     }
+}
+
+/// The body of a run whose history is the parts of an answer, each with the calls that it names and the results behind it.
+fn run_behind(run: &str, parts: &[(&[&str], &[&str])]) -> StockRequest {
+    let mut messages = vec![json!({ "role": "user", "id": "m1", "content": "hello" })];
+    for (calls, results) in parts {
+        let named: Vec<Value> = calls.iter().map(|id| json!({ "id": id, "type": "function" })).collect();
+        messages.push(json!({ "role": "assistant", "id": "a", "toolCalls": named }));
+        let result = |id: &&str| json!({ "role": "tool", "id": "x", "toolCallId": id, "content": "9" });
+        messages.extend(results.iter().map(result));
+    }
+    let body = json!({ "threadId": "s1", "runId": run, "messages": messages }).to_string();
+    bobbin::dialect::ag_ui::input::body(&body).unwrap().1.request
+}
+
+#[test]
+fn who_answers_a_call_again_that_was_answered_before_is_told_only_what_its_history_lacks() {
+    let mut h = thread();
+    ask_run(&mut h, "first", "run1", "m1");
+    h.agent("run1", vec![call("c1"), finished()]);
+    follow(&mut h, Dialect::AgUiEvents, "second", run_behind("run2", &[(&["c1"], &["c1"])]));
+    h.agent("run1", vec![said("one"), call("c2"), finished()]);
+    let histories: [&[(&[&str], &[&str])]; 2] = [
+        &[(&["c1", "c2"], &["c1"])],
+        // As `HttpAgent` has it, where the result came in between.
+        &[(&["c1"], &["c1"]), (&["c2"], &["c1"])],
+    ];
+    for (nth, history) in histories.into_iter().enumerate() {
+        let name = format!("again{nth}");
+        let again = follow(&mut h, Dialect::AgUiEvents, &name, run_behind(&name, history));
+        let read = run(&h, &again);
+        assert_eq!((&*read.parts, read.ended.as_deref()), (&[][..], Some("RUN_FINISHED")), "{history:?}");
+    }
+    let behind = follow(&mut h, Dialect::AgUiEvents, "behind", run_behind("behind", &[(&["c1"], &["c1"])]));
+    assert_eq!(run(&h, &behind).text, "one");
+}
+
+#[test]
+fn results_of_calls_behind_which_a_turn_has_gone_on_and_ended_are_refused() {
+    let unmarked = |id: &str| AgentEvent::Block(Block::tool_use(id, "f", bobbin::protocol::Json::Null));
+    let mut h = thread();
+    ask_run(&mut h, "first", "run1", "m1");
+    h.agent("run1", vec![unmarked("c0"), call("c1"), finished()]);
+    follow(&mut h, Dialect::AgUiEvents, "second", run_behind("run2", &[(&["c0", "c1"], &["c1"])]));
+    h.agent("run1", vec![said("one"), unmarked("c2"), finished()]);
+    h.started();
+    // It was told to wait, and nothing of what followed.
+    let peer: PeerId = "late".into();
+    let late = run_behind("late", &[(&["c0", "c1"], &["c0"])]);
+    let outcome = h.host.follow(Dialect::AgUiEvents, &peer, bobbin::protocol::Identity::anyone(), late);
+    assert!(matches!(outcome, Some(Err(_))), "{outcome:?}");
+    assert!(h.started().is_empty());
+    let all = run_behind("all", &[(&["c0", "c1"], &["c1"]), (&["c2"], &["c2"])]);
+    follow(&mut h, Dialect::AgUiEvents, "all", all);
+    assert_eq!(h.started().len(), 1);
 }

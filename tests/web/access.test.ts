@@ -15,7 +15,7 @@ const looks: Record<string, BrowserContextOptions> = {
 };
 
 for (const [look, options] of Object.entries(looks)) {
-  test(`axe finds nothing to object to ${look}`, async () => {
+  test(`axe reports no problem ${look}`, async () => {
     const visitor = await Visitor.arrive({ reducedMotion: "reduce", ...options });
     const tab = await visitor.open(bobbin.url);
     await tab.isConnected();
@@ -78,7 +78,7 @@ for (const [look, options] of Object.entries(looks)) {
   });
 }
 
-test("the theme that was chosen is kept, whatever the system's", async () => {
+test("the chosen theme is kept, whatever the system's is", async () => {
   const visitor = await Visitor.arrive({ colorScheme: "light" });
   const tab = await visitor.open(bobbin.url);
   const background = () => tab.page.evaluate("getComputedStyle(document.body).backgroundColor");
@@ -92,7 +92,7 @@ test("the theme that was chosen is kept, whatever the system's", async () => {
   await visitor.leave();
 });
 
-test("everything is reached by keyboard, and the focus comes back from where it was sent", async () => {
+test("everything can be reached by keyboard, and the focus returns to where it came from", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.isConnected();
@@ -130,7 +130,7 @@ test("everything is reached by keyboard, and the focus comes back from where it 
   await visitor.leave();
 });
 
-test("on a phone the list opens over the page and gives the focus back", async () => {
+test("on a phone the list opens over the page and returns the focus", async () => {
   const visitor = await Visitor.arrive(looks["on a phone"]);
   const tab = await visitor.open(bobbin.url);
   await tab.isConnected();
@@ -145,7 +145,7 @@ test("on a phone the list opens over the page and gives the focus back", async (
   await visitor.leave();
 });
 
-test("a screen reader is told the answer in whole sentences, and its end", async () => {
+test("a screen reader announces the answer in whole sentences, and its end", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.say("Speak");
@@ -160,7 +160,7 @@ test("a screen reader is told the answer in whole sentences, and its end", async
   await visitor.leave();
 });
 
-/** A touch keyboard's Enter makes a new line. */
+/** On a touch keyboard Enter makes a new line. */
 async function send(tab: Tab, text: string): Promise<void> {
   await tab.field.fill(text);
   await tab.button("Send").click();

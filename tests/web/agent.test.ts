@@ -22,7 +22,7 @@ test("thinking and tools are folded blocks that open", async () => {
   await visitor.leave();
 });
 
-test("thinking is read while it is thought, and folded away once it is whole; a tool's input is seen while it comes", async () => {
+test("thinking is shown while it streams, and folded once it is complete; a tool's input is shown while it streams", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.say("Think aloud.");
@@ -43,7 +43,7 @@ test("thinking is read while it is thought, and folded away once it is whole; a 
   await visitor.leave();
 });
 
-test("what an answer is based on, and its files, are links", async () => {
+test("an answer's sources and files are links", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.say("Where is that from?");
@@ -55,7 +55,7 @@ test("what an answer is based on, and its files, are links", async () => {
   await visitor.leave();
 });
 
-test("a number beyond 2^53 in a tool's input is shown as it was written, also after a reload", async () => {
+test("a number beyond 2^53 in a tool's input keeps its digits, also after a reload", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.say("Who is it?");
@@ -69,7 +69,7 @@ test("a number beyond 2^53 in a tool's input is shown as it was written, also af
   await visitor.leave();
 });
 
-test("what was opened while the answer streamed stays open when it is complete", async () => {
+test("a block opened while the answer streams stays open when it is complete", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.say("Think first.");
@@ -82,7 +82,7 @@ test("what was opened while the answer streamed stays open when it is complete",
   await visitor.leave();
 });
 
-test("a failed turn says why, and is tried again", async () => {
+test("a failed turn shows the reason, and can be retried", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.say("Will it work?");
@@ -96,7 +96,7 @@ test("a failed turn says why, and is tried again", async () => {
   await visitor.leave();
 });
 
-test("a stop before the first token is told as such", async () => {
+test("a stop before the first token is shown as one", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.say("Never mind");
@@ -107,7 +107,7 @@ test("a stop before the first token is told as such", async () => {
   await visitor.leave();
 });
 
-test("an answer that was cut off, filtered or empty says so, and offers to go on or to try again", async () => {
+test("an answer that was cut off, filtered or empty says so, and offers to continue or to retry", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.say("Tell me all");
@@ -132,7 +132,7 @@ test("an answer that was cut off, filtered or empty says so, and offers to go on
   await visitor.leave();
 });
 
-test("after a reload, too, an answer says why it ended", async () => {
+test("an answer still says why it ended after a reload", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   const words = { length: /reached its limit/, content_filter: /content filter/, pause_turn: /for a reason of its own/, stop: null };

@@ -1,4 +1,4 @@
-// The example for the AI SDK's hooks as it stands in the client's README: the real `useChat`, in a real browser.
+// The example for the AI SDK's hooks, exactly as the client's README has it: the real `useChat`, in a real browser.
 import { after, before, test } from "node:test";
 import { exampleOf } from "../client/examples.ts";
 import { Network } from "../client/network.ts";
@@ -28,7 +28,7 @@ after(async () => {
   await bobbin.close();
 });
 
-test("a cut in a visible tab resumes by itself: every word is there once, and nobody sees an error", async (context) => {
+test("a cut in a visible tab resumes by itself: every word is there once, and no error is shown", async (context) => {
   const network = await Network.to(bobbin.url);
   context.after(() => network.close());
   const visitor = await Visitor.arrive();
@@ -60,7 +60,7 @@ test("a second tab follows live, and either may stop", async () => {
   await visitor.leave();
 });
 
-test("a reload, and a component that goes and comes again, find the answer as it goes on", async () => {
+test("a reload and a remounted component resume the streaming answer", async () => {
   const visitor = await Visitor.arrive();
   const id = freshId();
   const tab = await opened(visitor, id);

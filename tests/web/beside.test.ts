@@ -1,9 +1,9 @@
-// Colours and formulas are made in workers beside the page. Here the clock and the workers are the test's own.
+// The queue before the workers that colour code and render formulas, with a fake clock and fake workers.
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
 import { beside } from "../../web/src/markdown/beside.ts";
 
-/** A worker that takes as long for a request as the request says, in ms. */
+/** A fake worker. Each request is the number of milliseconds that its answer takes. */
 class SlowWorker {
   static all: SlowWorker[] = [];
   onmessage: ((event: { data: unknown }) => void) | null = null;
@@ -40,7 +40,7 @@ beforeEach(() => {
 
 const askSlowWorkers = () => beside<number, string>(() => new SlowWorker());
 
-/** Lets time pass in steps, and all that is due in each. */
+/** Advances the clock step by step, and runs what is due after each step. */
 async function pass(ms: number): Promise<void> {
   for (let at = 0; at <= ms; at += 100) {
     for (let turns = 0; turns < 20; turns += 1) await Promise.resolve();
@@ -54,7 +54,7 @@ function answersOf(asked: readonly number[], ask: (ms: number) => Promise<string
   return answers;
 }
 
-test("what takes ten seconds, as on a slow machine, is answered, and those behind it wait a second and no longer", async () => {
+test("a request that takes ten seconds is answered, and delays those behind it by only a second", async () => {
   const answers = answersOf([10_000, 100, 200], askSlowWorkers());
   await pass(2_000);
   assert.deepEqual(answers, ["none yet", "after 100 ms", "after 200 ms"]);
@@ -63,14 +63,14 @@ test("what takes ten seconds, as on a slow machine, is answered, and those behin
   assert.equal(SlowWorker.running, 1);
 });
 
-test("on a machine on which everything is slow, everything is answered", async () => {
+test("if every request is slow, every request is still answered", async () => {
   const asked = Array.from({ length: 10 }, () => 5_000);
   const answers = answersOf(asked, askSlowWorkers());
   await pass(60_000);
   assert.deepEqual(answers, asked.map((ms) => `after ${ms} ms`));
 });
 
-test("texts that never come to an end are given up, take no more than two workers, and leave none behind", async () => {
+test("requests that never end are given up, use at most two workers, and leave none running", async () => {
   const hopeless = Array.from({ length: 5 }, () => 3_600_000);
   const answers = answersOf([...hopeless, 100], askSlowWorkers());
   for (let seconds = 0; seconds < 120; seconds += 1) {
@@ -81,7 +81,7 @@ test("texts that never come to an end are given up, take no more than two worker
   assert.equal(SlowWorker.running, 1);
 });
 
-test("a worker that cannot be loaded is tried again with the next request", async () => {
+test("a worker that could not be loaded is loaded again for the next request", async () => {
   let fails = true;
   const ask = beside<number, string>(() => new SlowWorker(fails));
   const answers = answersOf([100], ask);

@@ -1,4 +1,4 @@
-// Changing one's mind: edit, regenerate, the way between versions, try again, fork.
+// Changes of the path: edit, regenerate, switching between versions, retry, fork.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Tab, Visitor, until } from "./support/browser.ts";
@@ -18,7 +18,7 @@ async function ask(tab: Tab, question: string, answer: string): Promise<void> {
   await until(() => tab.answers.locator(".end").count(), (count) => count > before);
 }
 
-test("a message is edited where it stands, what followed it gives way, and both versions can be read, in every tab", async () => {
+test("a message is edited in place, later messages are hidden, and both versions can be read, in every tab", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await ask(tab, "one", "first answer");
@@ -50,7 +50,7 @@ test("a message is edited where it stands, what followed it gives way, and both 
   await visitor.leave();
 });
 
-test("an answer is asked for once more while the question stands, and its versions are a click apart", async () => {
+test("an answer is regenerated while the question stays, and its versions are a click apart", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await ask(tab, "Name a boat", "Gull");
@@ -72,7 +72,7 @@ test("an answer is asked for once more while the question stands, and its versio
   await visitor.leave();
 });
 
-test("what failed or was stopped is tried again, and the question stands once", async () => {
+test("a failed or stopped answer is retried, and the question appears once", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.say("Will it work?");
@@ -90,7 +90,7 @@ test("what failed or was stopped is tried again, and the question stands once", 
   await visitor.leave();
 });
 
-test("a fork goes on from there in a session of its own", async () => {
+test("a fork continues from that message in a session of its own", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await ask(tab, "first question", "first answer");
@@ -106,7 +106,7 @@ test("a fork goes on from there in a session of its own", async () => {
   await visitor.leave();
 });
 
-test("the arrow up in an empty field edits the last message; in one with a text it moves within that", async () => {
+test("the arrow up edits the last message from an empty field; in a field with text it moves the cursor", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await ask(tab, "one", "1");
@@ -125,7 +125,7 @@ test("the arrow up in an empty field edits the last message; in one with a text 
   await visitor.leave();
 });
 
-test("what is edited while another tab has gone another way is given back with the reason", async () => {
+test("an edit is given back with the reason if another tab has meanwhile changed the path", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await ask(tab, "one", "1");

@@ -1,4 +1,4 @@
-// What a person chooses: the model, what the agent may do, keys, and the language, which the browser chooses.
+// A person's choices: the model, the permission mode, keys, and the language, which the browser determines.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { type Bobbin, start } from "../worker/harness.ts";
@@ -21,7 +21,7 @@ after(async () => {
   upstream.close();
 });
 
-test("the model is chosen of those that the worker offers, before the first message, and kept", async () => {
+test("the model is chosen from those that the worker offers, before the first message, and kept", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   const model = tab.page.getByRole("combobox", { name: "Model" });
@@ -39,7 +39,7 @@ test("the model is chosen of those that the worker offers, before the first mess
   await visitor.leave();
 });
 
-test("the permission mode is kept, and whoever never wants to be asked is asked once whether that is meant", async () => {
+test("the permission mode is kept, and choosing to never be asked has to be confirmed once", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(asking.url);
   const mode = tab.page.getByRole("combobox", { name: "Permission mode" });
@@ -60,7 +60,7 @@ test("the permission mode is kept, and whoever never wants to be asked is asked 
   await visitor.leave();
 });
 
-test("keys do what their list says, and nothing while somebody writes", async () => {
+test("keys do what their list says, and nothing while somebody types", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.isConnected();
@@ -103,7 +103,7 @@ test("keys do what their list says, and nothing while somebody writes", async ()
   await visitor.leave();
 });
 
-test("the page speaks German to a German browser, with its dates and numbers, and English to all others", async () => {
+test("the page is in German in a German browser, with German dates and numbers, and in English in all others", async () => {
   for (const [locale, heading, lang, model] of [["de-AT", de.empty, "de", "Modell"], ["fr-FR", en.empty, "en", "Model"], ["en-GB", en.empty, "en", "Model"]] as const) {
     const visitor = await Visitor.arrive({ locale });
     const tab = await visitor.open(bobbin.url);
@@ -122,7 +122,7 @@ test("the page speaks German to a German browser, with its dates and numbers, an
   await visitor.leave();
 });
 
-test("a suggestion is something to begin with", async () => {
+test("a suggestion fills the message field", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.page.getByRole("list", { name: "Suggestions" }).getByRole("button", { name: /Write code/ }).click();
@@ -134,7 +134,7 @@ test("a suggestion is something to begin with", async () => {
   await visitor.leave();
 });
 
-test("both tables have the same words, and none is empty", () => {
+test("both languages have the same texts, and none is empty", () => {
   const shape = (value: unknown): unknown => {
     if (typeof value === "string") return value === "" ? "" : "words";
     if (typeof value !== "object" || value === null) return typeof value;

@@ -5,7 +5,7 @@ import type { BrowserContextOptions, CDPSession } from "playwright-core";
 import { type Tab, Visitor } from "./support/browser.ts";
 import { bobbin, upstream } from "./support/model.ts";
 
-test("Enter that chooses a word, or that ends a composition in Safari, sends nothing", async () => {
+test("Enter sends nothing when it chooses a word, or ends a composition in Safari", async () => {
   const { visitor, tab, input } = await arrive();
   await tab.field.focus();
   await input.compose("にほん");
@@ -21,7 +21,7 @@ test("Enter that chooses a word, or that ends a composition in Safari, sends not
   await visitor.leave();
 });
 
-test("Escape that gives up a composition does not stop the answer", async () => {
+test("Escape that cancels a composition does not stop the answer", async () => {
   const { visitor, tab, input } = await arrive();
   await tab.say("続けて");
   const call = await upstream.next();
@@ -41,7 +41,7 @@ test("Escape that gives up a composition does not stop the answer", async () => 
   await visitor.leave();
 });
 
-test("neither key saves or closes a dialog in a composition", async () => {
+test("neither key saves or closes a dialog during a composition", async () => {
   const { visitor, tab, input } = await arrive();
   await tab.say("名前");
   (await upstream.next()).answer("はい。");
@@ -62,7 +62,7 @@ test("neither key saves or closes a dialog in a composition", async () => {
   await visitor.leave();
 });
 
-test("nor does Escape empty the search, or close the list on a phone", async () => {
+test("Escape during a composition neither empties the search nor closes the list on a phone", async () => {
   const { visitor, tab, input } = await arrive({ viewport: { width: 390, height: 844 } });
   await tab.button("Sessions").click();
   const search = tab.page.getByRole("searchbox");
@@ -100,10 +100,10 @@ class InputMethod {
     await this.#devtools.send("Input.insertText", { text });
   }
 
-  /** In the middle of a composition. */
+  /** During a composition. */
   readonly press = (key: string): Promise<void> => this.#press(key, CODES[key] ?? 0);
 
-  /** After its end: nothing but the code tells that the key was the input method's. */
+  /** After a composition's end: only the key code tells that the key was the input method's. */
   readonly pressAsSafari = (key: string): Promise<void> => this.#press(key, 229);
 
   async #press(key: string, windowsVirtualKeyCode: number): Promise<void> {

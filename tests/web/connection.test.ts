@@ -14,7 +14,7 @@ const openAt = (visitor: Visitor, url: URL, sessionId = freshId()) => visitor.op
 const hasBegun = (tab: Tab) => until(() => tab.answer.innerText(), (text) => text.includes("word3"));
 const textOf = async (tab: Tab) => ((await tab.answer.locator(".markdown").textContent()) ?? "").trim();
 
-test("a page that is loaded again in mid-stream shows the whole answer, nothing twice", async () => {
+test("a page that is reloaded in mid-stream shows the whole answer, and nothing twice", async () => {
   const visitor = await Visitor.arrive();
   const tab = await openAt(visitor, bobbin.url);
   await tab.say(words(200));
@@ -28,7 +28,7 @@ test("a page that is loaded again in mid-stream shows the whole answer, nothing 
   await visitor.leave();
 });
 
-test("what was typed and not sent is there after a reload, for each session its own", async () => {
+test("an unsent draft is there after a reload, separately for each session", async () => {
   const visitor = await Visitor.arrive();
   const one = freshId();
   const tab = await openAt(visitor, bobbin.url, one);
@@ -41,7 +41,7 @@ test("what was typed and not sent is there after a reload, for each session its 
   await visitor.leave();
 });
 
-test("a line that breaks in mid-stream costs nothing", async (t) => {
+test("a connection that breaks in mid-stream loses nothing", async (t) => {
   const line = await Line.to(bobbin.url);
   t.after(() => line.close());
   const visitor = await Visitor.arrive();
@@ -58,7 +58,7 @@ test("a line that breaks in mid-stream costs nothing", async (t) => {
   await visitor.leave(OUTAGE);
 });
 
-test("a server that is killed in mid-stream and comes back: the partial answer is kept, and asked for again", async (t) => {
+test("after the server is killed in mid-stream and restarted, the partial answer is kept and can be requested again", async (t) => {
   const server = await start({ vars: { ECHO_DELAY_MS: "15" } });
   t.after(() => server.close());
   const visitor = await Visitor.arrive();
@@ -74,12 +74,12 @@ test("a server that is killed in mid-stream and comes back: the partial answer i
   await tab.button("Try again").click();
   await tab.answer.getByRole("group", { name: "Versions" }).getByText("2/2").waitFor();
   assert.equal(await textOf(tab), words(200));
-  assert.equal(await tab.page.locator(".exchange").count(), 1, "the question stands once");
+  assert.equal(await tab.page.locator(".exchange").count(), 1, "the question appears once");
   assert.equal(await tab.button("Try again").count(), 0);
   await visitor.leave(OUTAGE);
 });
 
-test("what is sent offline waits, survives a reload, and is delivered once", async (t) => {
+test("a message sent offline waits, survives a reload, and is delivered once", async (t) => {
   const line = await Line.to(bobbin.url);
   t.after(() => line.close());
   const visitor = await Visitor.arrive();
@@ -103,7 +103,7 @@ test("what is sent offline waits, survives a reload, and is delivered once", asy
   await visitor.leave(CUT);
 });
 
-test("what was left undelivered in another session is shown, and delivered without opening it", async (t) => {
+test("an undelivered message of another session is shown, and delivered without opening the session", async (t) => {
   const line = await Line.to(bobbin.url);
   t.after(() => line.close());
   const visitor = await Visitor.arrive();
@@ -123,7 +123,7 @@ test("what was left undelivered in another session is shown, and delivered witho
   await visitor.leave(CUT);
 });
 
-test("a message that waits can be taken back", async (t) => {
+test("a waiting message can be taken back", async (t) => {
   const line = await Line.to(bobbin.url);
   t.after(() => line.close());
   const visitor = await Visitor.arrive();
@@ -134,7 +134,7 @@ test("a message that waits can be taken back", async (t) => {
   await tab.say("on second thoughts");
   await tab.button("Take back").click();
   await until(() => tab.page.getByText("on second thoughts").count(), (count) => count === 0);
-  // Before the line is mended, after which the page may be back by itself, and the button gone.
+  // Before the connection is mended: afterwards the page may reconnect by itself, and then the button is gone.
   await tab.button("Try now").click();
   line.mend();
   await tab.hurry();
@@ -143,7 +143,7 @@ test("a message that waits can be taken back", async (t) => {
   await visitor.leave(CUT);
 });
 
-test("a message that the server does not take is given back", async () => {
+test("a message that the server refuses is given back", async () => {
   const visitor = await Visitor.arrive();
   const tab = await openAt(visitor, bobbin.url);
   await tab.isConnected();

@@ -7,12 +7,12 @@ import { Line } from "./support/line.ts";
 
 const SECRET = "a secret of thirty-two characters";
 const HOUR_S = 3_600;
-/** Chromium tells every refusal. */
+/** Chromium reports every refusal as an error. */
 const REFUSED = /status of 401/;
 const CUT_OR_REFUSED = new RegExp(`${OUTAGE.source}|status of 40[134]`);
-/** The page looks every two seconds for what is not delivered yet. */
+/** The page looks for undelivered messages every two seconds. */
 const LOOKED_MS = 2_500;
-/** Of client/src/react.ts. */
+/** The same value as in client/src/react.ts. */
 const LINGER_MS = 500;
 
 let bobbin: Bobbin;
@@ -21,7 +21,7 @@ before(async () => {
 });
 after(() => bobbin.close());
 
-test("a deployment that asks for a token gets the one that is pasted, until the tab is closed", async () => {
+test("a deployment that requires a token gets the one that is pasted, until the tab is closed", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.sees("This deployment asks for a token");
@@ -46,7 +46,7 @@ test("a deployment that asks for a token gets the one that is pasted, until the 
   await visitor.leave(REFUSED);
 });
 
-test("a token that is forgotten closes the session", async () => {
+test("forgetting the token closes the session", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.page.getByLabel("Token", { exact: true }).fill(tokenOf("grace"));
@@ -57,10 +57,11 @@ test("a token that is forgotten closes the session", async () => {
   await visitor.leave(REFUSED);
 });
 
-test("a session that was left a moment ago is closed with the token that is forgotten", async () => {
+test("a session that was left a moment ago is closed when the token is forgotten", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
-  // That moment, for which a thread that was left stays open, does not end here.
+  // A thread that was left stays open for LINGER_MS. Here that timer never fires, so only forgetting the token can
+  // close the socket.
   await tab.page.addInitScript(`{
     const { setTimeout } = globalThis;
     globalThis.setTimeout = (then, ms, ...more) => (ms === ${LINGER_MS} ? 0 : setTimeout(then, ms, ...more));
@@ -84,7 +85,7 @@ test("a session that was left a moment ago is closed with the token that is forg
   await visitor.leave(REFUSED);
 });
 
-test("what one person could not send is neither shown to nor sent by the next, and found again by the first", async (t) => {
+test("one person's undelivered messages are neither shown to nor sent by the next, and found again by the first", async (t) => {
   const line = await Line.to(bobbin.url);
   t.after(() => line.close());
   const visitor = await Visitor.arrive();
@@ -152,13 +153,13 @@ test("two people in two tabs of one browser see nothing of each other", async (t
   await visitor.leave(CUT_OR_REFUSED);
 });
 
-test("where a token was refused, the next person does not begin the session of the one before", async (t) => {
+test("after a refused token the next person does not start the previous person's session", async (t) => {
   const line = await Line.to(bobbin.url);
   t.after(() => line.close());
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(line.url);
   await tab.sees("This deployment asks for a token");
-  // Requests too, as their answers tell that the token is refused.
+  // Requests are cut too, because their answers would say that the token is refused.
   line.cut();
   await tab.page.getByLabel("Token", { exact: true }).fill(tokenOf("ada-3", { exp: 1 }));
   await tab.button("Use this token").click();
@@ -178,7 +179,7 @@ test("where a token was refused, the next person does not begin the session of t
   await visitor.leave(CUT_OR_REFUSED);
 });
 
-test("Stop leaves alone what somebody else asked in the same tab before", async () => {
+test("Stop does not cancel a message that somebody else sent earlier in the same tab", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await signIn(tab, "ada-6");
@@ -197,7 +198,7 @@ test("Stop leaves alone what somebody else asked in the same tab before", async 
   await visitor.leave(REFUSED);
 });
 
-test("a message of before the reload that the server does not take is given back, with the reason", async (t) => {
+test("a message from before the reload that the server refuses is given back, with the reason", async (t) => {
   const line = await Line.to(bobbin.url);
   t.after(() => line.close());
   const visitor = await Visitor.arrive();
@@ -223,7 +224,7 @@ test("a message of before the reload that the server does not take is given back
   await visitor.leave(CUT_OR_REFUSED);
 });
 
-test("what was written to a session that turns out to be somebody else's goes along into a new one", async (t) => {
+test("a draft for a session that turns out to be somebody else's is carried into a new one", async (t) => {
   const line = await Line.to(bobbin.url);
   t.after(() => line.close());
   const [visitor, owner] = [await Visitor.arrive(), await Visitor.arrive()];
@@ -257,7 +258,7 @@ async function signIn(tab: Tab, subject: string, claims: object = {}): Promise<v
   await tab.isConnected();
 }
 
-/** What the page shows of Ada, in text, fields and title. */
+/** Everything that the page shows of Ada, in text, fields and title. */
 async function traces(tab: Tab): Promise<string> {
   const page = "document.title + document.body.textContent + [...document.querySelectorAll('textarea, input')].map(({ value }) => value).join()";
   return /.{0,9}Ada.{0,9}/.exec(String(await tab.page.evaluate(page)))?.[0] ?? "";

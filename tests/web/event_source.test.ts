@@ -1,4 +1,4 @@
-// A browser's own EventSource, with nothing of Bobbin's client around it.
+// A browser's own EventSource, without any of Bobbin's client.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
@@ -13,7 +13,7 @@ import { OUTAGE, type Tab, Visitor, until } from "./support/browser.ts";
 import { Line } from "./support/line.ts";
 
 const CUTS = 3;
-/** Chromium connects again after 3 s. */
+/** Chromium reconnects after 3 s. */
 const RETRY_MS = 15_000;
 
 const text = readFileSync(fileURLToPath(new URL("../../docs/http.md", import.meta.url)), "utf8");
@@ -33,16 +33,16 @@ after(async () => {
   upstream.close();
 });
 
-test("an EventSource whose line is cut in mid-answer connects again by itself, with nothing missing and nothing twice", { timeout: 60_000 }, async (t) => {
+test("an EventSource that is cut in mid-answer reconnects by itself, with nothing missing and nothing twice", { timeout: 60_000 }, async (t) => {
   await followThroughCuts(t, bobbin, {}, (id) => `window.source = new EventSource("/sessions/${id}/events"); source.onmessage = ({ data }) => frames.push(JSON.parse(data));`);
 });
 
-test("with an events ticket it does the same, by the snippet of docs/http.md", { timeout: 60_000 }, async (t) => {
+test("an EventSource with an events ticket does the same, using the snippet in docs/http.md", { timeout: 60_000 }, async (t) => {
   const token = tokenOf("ann");
   await followThroughCuts(t, closed, bearer(token).headers, (id) => `(${FOLLOW.trim()})("${id}", "${token}", (frame) => frames.push(frame)).then((it) => { window.source = it; })`);
 });
 
-test("a session that is deleted closes the source, which stays closed", async () => {
+test("deleting the session closes the source, which stays closed", async () => {
   const token = tokenOf("ann");
   const id = freshId();
   await post(closed.url, id, { content: "hello" }, bearer(token).headers);
@@ -86,7 +86,7 @@ async function followThroughCuts(t: Test, worker: Bobbin, headers: Record<string
   await visitor.leave(OUTAGE);
 }
 
-/** A page of this origin without a policy of the worker's. */
+/** A page of this origin without the worker's content security policy. */
 async function emptyPage(visitor: Visitor, url: URL): Promise<Tab> {
   const tab = await visitor.open("about:blank");
   await tab.page.route("**/empty", (route) => route.fulfill({ contentType: "text/html", body: "<!doctype html><title>Empty</title><link rel=icon href=data:,>" }));

@@ -14,11 +14,11 @@ const ASSETS = fileURLToPath(new URL("../../web/dist/assets/", import.meta.url))
 const ROUNDS = 5;
 const PAINTS = 15;
 const MESSAGES = 5000;
-/** 400 kbit/s, as a phone at the edge of a cell has it. */
+/** 400 kbit/s, as a phone has at the edge of a cell. */
 const SLOW = { offline: false, latency: 20, downloadThroughput: 50_000, uploadThroughput: 50_000 };
 const LINES = [["this machine", undefined], ["400 kbit/s, processor ÷ 4", SLOW]] as const;
 
-/** Notes when the page says that it is connected. */
+/** Records when the page says that it is connected. */
 const WATCH = `new MutationObserver(() => {
   if (document.querySelector(".connection.ready")) window.connectedAt ??= performance.now();
 }).observe(document, { childList: true, subtree: true, attributes: true });`;
@@ -33,7 +33,7 @@ try {
   await closeBrowser();
 }
 
-/** What there is to be seen first, beside what an empty page takes; turn by turn, since others use the machine, too. */
+/** The time to the first paint, compared with that of an empty page. The pages alternate, since the load of the machine changes. */
 async function painting(): Promise<void> {
   const bobbin = await start();
   const empty = await serveEmptyPages(bobbin.url);
@@ -68,7 +68,7 @@ async function paint(url: URL, line: typeof SLOW | undefined): Promise<Paint> {
   return seen as Paint;
 }
 
-/** From the address to `connected`. */
+/** The time from the navigation to `connected`. */
 async function connecting(): Promise<void> {
   const bobbin = await start();
   for (const [name, line] of LINES) {
@@ -135,7 +135,7 @@ async function paced(count: number, say: (index: number) => void): Promise<void>
   }
 }
 
-/** What a thread of 5,000 messages takes once all of it was read. */
+/** The cost of a thread of 5,000 messages once all of it was read. */
 async function many(): Promise<void> {
   const bobbin = await start({ vars: { ECHO_DELAY_MS: "0", REQUESTS_PER_MINUTE: "100000" } });
   const sessionId = freshId();

@@ -1,4 +1,4 @@
-// Files on their way up, through good connections and bad ones, and what becomes of those that were not sent.
+// Uploads over good and bad connections, and what happens to unsent files.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { type Bobbin, freshId, start } from "../worker/harness.ts";
@@ -14,7 +14,7 @@ before(async () => {
 });
 after(() => bobbin.close());
 
-test("a picture goes up, is sent by its path, and is seen by others; its place is there before it is", async () => {
+test("a picture is uploaded, sent by its path and seen by others; space is reserved for it before it loads", async () => {
   const [visitor, guest] = [await Visitor.arrive(), await Visitor.arrive()];
   const tab = await visitor.open(bobbin.url);
   await tab.isConnected();
@@ -44,7 +44,7 @@ test("a picture goes up, is sent by its path, and is seen by others; its place i
   await Promise.all([visitor.leave(), guest.leave()]);
 });
 
-test("an upload tells how far it is, holds its message back, and can be cancelled", async (t) => {
+test("an upload shows its progress, holds back its message, and can be cancelled", async (t) => {
   const { line, visitor } = await onLine(t);
   const tab = await visitor.open(line.url);
   await tab.isConnected();
@@ -68,7 +68,7 @@ test("an upload tells how far it is, holds its message back, and can be cancelle
   await visitor.leave(CUT);
 });
 
-test("what is too large, empty or a folder is refused in words before a byte of it leaves", async (t) => {
+test("a file that is too large, empty, or a folder is refused with a message before any byte is sent", async (t) => {
   const { line, visitor } = await onLine(t);
   const tab = await visitor.open(line.url);
   await tab.isConnected();
@@ -85,7 +85,7 @@ test("what is too large, empty or a folder is refused in words before a byte of 
   await visitor.leave();
 });
 
-test("an upload whose answer is lost is made again, and its message has the file once, through a reload and a cut", async (t) => {
+test("an upload whose answer is lost is repeated, and its message has the file once, through a reload and a cut", async (t) => {
   const { line, visitor } = await onLine(t);
   const tab = await visitor.open(new URL(`/s/${freshId()}`, line.url));
   await tab.isConnected();
@@ -113,7 +113,7 @@ test("an upload whose answer is lost is made again, and its message has the file
   await visitor.leave(CUT);
 });
 
-test("what was just sent is shown although the connection is gone", async (t) => {
+test("a message's files are shown right after sending, although the connection is gone", async (t) => {
   const { line, visitor } = await onLine(t);
   const tab = await visitor.open(line.url);
   await tab.isConnected();
@@ -130,7 +130,7 @@ test("what was just sent is shown although the connection is gone", async (t) =>
   await visitor.leave(CUT);
 });
 
-test("a reload keeps what is up, and says what was not", async (t) => {
+test("a reload keeps uploaded files, and names those that were not uploaded", async (t) => {
   const { line, visitor } = await onLine(t);
   const tab = await visitor.open(line.url);
   await tab.isConnected();
@@ -151,7 +151,7 @@ test("a reload keeps what is up, and says what was not", async (t) => {
   await visitor.leave(CUT);
 });
 
-test("what was attached at / and left is found in the list", async () => {
+test("files attached at / are found in the list after leaving the page", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.isConnected();
@@ -169,7 +169,7 @@ test("what was attached at / and left is found in the list", async () => {
   await visitor.leave();
 });
 
-test("Stop gives back what waits with its files, and what is attached since stays", async () => {
+test("Stop gives back waiting messages with their files, and files attached since then stay", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(new URL(`/s/${freshId()}`, bobbin.url));
   await tab.say(words(2_000));
@@ -188,7 +188,7 @@ test("Stop gives back what waits with its files, and what is attached since stay
   await visitor.leave();
 });
 
-test("a picture's address is given up when it is not shown any more", async () => {
+test("a picture's object URL is revoked when it is no longer shown", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.page.addInitScript(`{

@@ -1,4 +1,4 @@
-// Files and who may have them: with a token, by role, by screen reader and keyboard, and those of an agent.
+// Who may have files: with a token, by role, by screen reader and keyboard, and the files of an agent.
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -25,7 +25,7 @@ after(async () => {
   upstream.close();
 });
 
-test("with a token a file is attached, seen and downloaded; a viewer sees it, and is offered to attach none", async () => {
+test("with a token a file is attached, shown and downloaded; a viewer sees it, and cannot attach one", async () => {
   const [visitor, guest] = [await Visitor.arrive(), await Visitor.arrive()];
   const tab = await signedIn(visitor, bobbin.url, "ada");
   const [picture, notes] = filesOf({ "dot.png": PICTURE, "notes.txt": "kept" }) as [string, string];
@@ -45,7 +45,7 @@ test("with a token a file is attached, seen and downloaded; a viewer sees it, an
   await Promise.all([visitor.leave(REFUSED), guest.leave(REFUSED)]);
 });
 
-test("what one person has attached, and not sent, the next one does not see, and its uploads end", async (t) => {
+test("one person's attached, unsent files are hidden from the next person, and the uploads end", async (t) => {
   const line = await Line.to(bobbin.url);
   t.after(() => line.close());
   const visitor = await Visitor.arrive();
@@ -68,7 +68,7 @@ test("what one person has attached, and not sent, the next one does not see, and
   await visitor.leave(new RegExp(`${CUT.source}|${REFUSED.source}`));
 });
 
-test("of an answer's files, pictures that the page has are shown, those from elsewhere are links, and all have their names", async () => {
+test("an answer's pictures on this server are shown, files from elsewhere are links, and all have their names", async () => {
   const visitor = await Visitor.arrive();
   const tab = await signedIn(visitor, bobbin.url, "ada");
   const asked: string[] = [];
@@ -100,7 +100,7 @@ test("of an answer's files, pictures that the page has are shown, those from els
   await visitor.leave(REFUSED);
 });
 
-test("what was attached to a session that is gone comes along by name, to be attached anew", async () => {
+test("files attached to a session that is gone are carried over by name, to be attached again", async () => {
   const [visitor, owner] = [await Visitor.arrive(), await Visitor.arrive()];
   const tab = await signedIn(visitor, bobbin.url, "ada");
   await tab.say("to be deleted");
@@ -131,7 +131,7 @@ const looks: Record<string, BrowserContextOptions> = {
 };
 
 for (const [look, options] of Object.entries(looks)) {
-  test(`axe finds nothing to object to in files ${look}, and nothing is wider than the screen`, async (t) => {
+  test(`axe reports no problem in files ${look}, and nothing is wider than the screen`, async (t) => {
     const line = await Line.to(bobbin.url);
     t.after(() => line.close());
     const visitor = await Visitor.arrive({ reducedMotion: "reduce", ...options });

@@ -1,4 +1,4 @@
-// Files where the deployment keeps none: small ones go within the message.
+// Files where the deployment has no bucket: small ones are sent within the message.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
@@ -13,7 +13,7 @@ before(async () => {
 });
 after(() => bobbin.close());
 
-test("a picture that is pasted is attached, sent beside its text, and shown with its name", async () => {
+test("a pasted picture is attached, sent with its text, and shown with its name", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.isConnected();
@@ -32,7 +32,7 @@ test("a picture that is pasted is attached, sent beside its text, and shown with
   await visitor.leave();
 });
 
-test("text that has a picture beside it is pasted as text", async () => {
+test("text that is copied together with a picture is pasted as text", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.isConnected();
@@ -42,7 +42,7 @@ test("text that has a picture beside it is pasted as text", async () => {
   await visitor.leave();
 });
 
-test("what is dropped anywhere, and what is picked by keyboard, is attached, and can be downloaded as it was", async () => {
+test("files that are dropped anywhere or picked by keyboard are attached, and can be downloaded unchanged", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.isConnected();
@@ -65,7 +65,7 @@ test("what is dropped anywhere, and what is picked by keyboard, is attached, and
   await visitor.leave();
 });
 
-test("a file that is too large for a message is refused in words that name what the operator has to bind", async () => {
+test("a file that is too large for a message is refused with a message that names the binding which the operator lacks", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.isConnected();
@@ -81,7 +81,7 @@ test("a file that is too large for a message is refused in words that name what 
   await visitor.leave();
 });
 
-test("files that are too large together are refused before the message is", async () => {
+test("files that are too large together are refused before the message is sent", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.isConnected();
@@ -91,7 +91,7 @@ test("files that are too large together are refused before the message is", asyn
   await visitor.leave();
 });
 
-test("what is dropped while a dialog is open is neither attached nor opened", async () => {
+test("files dropped while a dialog is open are neither attached nor opened", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.isConnected();

@@ -1,4 +1,4 @@
-// Finding what was said: in the list, in a session, at its beginning and at its end.
+// Finding messages: in the list, in a session, at its beginning and at its end.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { type Bobbin, freshId, start } from "../worker/harness.ts";
@@ -13,7 +13,7 @@ before(async () => {
 });
 after(() => bobbin.close());
 
-/** What is marked, as the browser has it. */
+/** The highlighted text, as the browser has it. */
 const marked = (tab: Tab, name = "found-here") => tab.page.evaluate(`[...(CSS.highlights.get("${name}") ?? [])].map(String)`) as Promise<string[]>;
 const isSeen = (tab: Tab) =>
   tab.page.evaluate(`(() => {
@@ -38,7 +38,7 @@ async function thread(turns: readonly string[]): Promise<string> {
   return sessionId;
 }
 
-test("a hit of the search opens at its place, far up, and is marked; Enter leads to the one before", async () => {
+test("a search hit far up opens at its place, and is highlighted; Enter leads to the one before", async () => {
   const turns = Array.from({ length: 120 }, (_, turn) => `turn ${turn} ${turn === 5 || turn === 60 ? "the Åland archipelago" : words(40)}`);
   const sessionId = await thread(turns);
   const visitor = await Visitor.arrive();
@@ -62,7 +62,7 @@ test("a hit of the search opens at its place, far up, and is marked; Enter leads
   await visitor.leave();
 });
 
-test("a search within a session finds what is folded, and says when there is nothing", async () => {
+test("a search within a session finds folded text, and says when there is no hit", async () => {
   const code = Array.from({ length: 90 }, (_, line) => `line ${line}${line === 80 ? " needle" : ""}`).join("\n");
   await thread(["before", `\`\`\`\n${code}\n\`\`\``, words(300)]);
   const visitor = await Visitor.arrive();
@@ -78,7 +78,7 @@ test("a search within a session finds what is folded, and says when there is not
   await visitor.leave();
 });
 
-test("what comes while a person reads above is counted, and a click leads there", async () => {
+test("messages that arrive while a person reads further up are counted, and a click leads there", async () => {
   const sessionId = await thread([words(400), words(400)]);
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(new URL(`/s/${sessionId}`, bobbin.url));
@@ -95,7 +95,7 @@ test("what comes while a person reads above is counted, and a click leads there"
   await visitor.leave();
 });
 
-test("Back leads to the place where one was, and so does loading the page again", async () => {
+test("Back leads to the previous scroll position, and so does a reload", async () => {
   const sessionId = await thread(Array.from({ length: 80 }, (_, turn) => `turn ${turn} ${words(30)}`));
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(new URL(`/s/${sessionId}`, bobbin.url));

@@ -1,4 +1,5 @@
-// The examples for React, Vue and Svelte as they stand in the documents, from a development server beside the worker.
+// The examples for React, Vue and Svelte exactly as the documents have them, from a development server beside the
+// worker.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { createElement } from "react";
@@ -50,7 +51,7 @@ after(async () => {
 });
 
 for (const framework of Object.keys(MOUNTS)) {
-  test(`the example for ${framework} shows what is said, what is not sent yet and what was refused`, async (context) => {
+  test(`the example for ${framework} shows delivered, unsent and refused messages`, async (context) => {
     const network = await Network.to(bobbin.url);
     context.after(() => network.close());
     const visitor = await Visitor.arrive();
@@ -77,19 +78,19 @@ for (const framework of Object.keys(MOUNTS)) {
   });
 }
 
-test("a server renders the examples for Vue and Svelte, and connects nothing", async (context) => {
+test("a server renders the examples for Vue and Svelte, and opens no connection", async (context) => {
   const network = await Network.to(bobbin.url);
   context.after(() => network.close());
   const props = { sessionId: freshId(), url: network.url.origin };
   const [vue, svelte] = [await server.load("/chat.vue"), await server.load("/chat.svelte")];
   const rendered = [await renderVue(createSSRApp(vue["default"] as Component, props)), renderSvelte(svelte["default"] as never, { props } as never).body];
   for (const html of rendered) assert.match(html, /aria-label="Message".*Not connected\./s);
-  // What was on its way would be here by then.
+  // A connection that was on its way would have arrived by now.
   await fetch(new URL("/health", network.url));
   assert.equal(network.connections, 1);
 });
 
-test("a page that a server has rendered is taken over as it is, though it has what was not sent", async (context) => {
+test("a server-rendered page is hydrated unchanged, although there are unsent messages", async (context) => {
   const network = await Network.to(bobbin.url);
   context.after(() => network.close());
   const visitor = await Visitor.arrive();
@@ -108,7 +109,7 @@ test("a page that a server has rendered is taken over as it is, though it has wh
   await visitor.leave(CUT);
 });
 
-test("from a development server on another port, the worker's list and sessions can be read at once", async () => {
+test("a page on a development server's port can read the worker's list and sessions at once", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(server.url);
   assert.notEqual(new URL(server.url).port, bobbin.url.port);
@@ -128,7 +129,7 @@ async function mount({ page }: Tab, framework: string, props: { sessionId: strin
   await page.locator("#app").evaluate((app: { innerHTML: string }, html) => void (app.innerHTML = html), html);
   await page.addScriptTag({ type: "module", content: `await import("/${framework}.js"); mount(document.getElementById("app"), ${JSON.stringify(props)});` });
   await page.getByRole("textbox", { name: "Message" }).waitFor();
-  // A form that is not taken over yet would leave the page.
+  // A form that is not hydrated yet would leave the page.
   if (framework === "React") await page.waitForFunction("Object.keys(document.querySelector('form')).some((name) => name.startsWith('__react'))");
 }
 
@@ -136,7 +137,7 @@ const paragraphs = async ({ page }: Tab): Promise<string[]> => (await page.locat
 
 const shows = (tab: Tab, wanted: string[]) => until(() => paragraphs(tab), (all) => JSON.stringify(all) === JSON.stringify(wanted));
 
-/** At once: typing so much would take its time. */
+/** Filled at once: typing this much would take long. */
 async function say(tab: Tab, text: string): Promise<void> {
   await tab.field.evaluate((field: { value: string; dispatchEvent(event: object): void }, text) => {
     field.value = text;

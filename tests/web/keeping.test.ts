@@ -1,4 +1,4 @@
-// What is done with sessions: marks in the list, several deleted at once, export, print and share.
+// Actions on sessions: marks in the list, deleting several at once, export, print and share.
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -9,7 +9,7 @@ import { Upstream } from "../worker/upstream.ts";
 import { type Tab, Visitor, until, words } from "./support/browser.ts";
 
 const SECRET = "a secret of thirty-two characters";
-/** The page asks for the list again after half a minute. */
+/** The page loads the list again after half a minute. */
 const REFRESHED_MS = 33_000;
 
 let upstream: Upstream;
@@ -31,7 +31,7 @@ after(async () => {
 
 const row = (tab: Tab, title: string) => tab.sessions.getByRole("link", { name: title });
 
-test("the list marks what runs, what is finished, and what was not read yet, until it is opened", async () => {
+test("the list marks running, finished and unread sessions, until they are opened", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open("about:blank");
   await tab.page.clock.install();
@@ -83,7 +83,7 @@ test("a session that waits for somebody says so in the list", async () => {
   await visitor.leave();
 });
 
-test("several sessions are deleted at once, after one question", async () => {
+test("several sessions are deleted at once, after one confirmation", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(closed.url);
   await signIn(tab, token("deleter"));
@@ -107,7 +107,7 @@ test("several sessions are deleted at once, after one question", async () => {
   await visitor.leave(REFUSED);
 });
 
-test("a session is exported as it is stored, and to be read", async () => {
+test("a session is exported as it is stored, and in a readable form", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.say("Export me: a/b?");
@@ -125,7 +125,7 @@ test("a session is exported as it is stored, and to be read", async () => {
   await visitor.leave();
 });
 
-test("all of a session is printed: what was not loaded, what is folded, and nothing of the page around it", async () => {
+test("a printout has the whole session, also unloaded and folded parts, and nothing of the page around it", async () => {
   const sessionId = "to-print";
   const client = await bobbin.join(sessionId);
   for (let turn = 0; turn < 60; turn += 1) {
@@ -150,7 +150,7 @@ test("all of a session is printed: what was not loaded, what is folded, and noth
   await visitor.leave();
 });
 
-test("a link with a viewer's token opens the session for reading, and no other token is taken from a link", async () => {
+test("a link with a viewer's token opens the session for reading, and tokens with other roles are not accepted from a link", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(closed.url);
   await signIn(tab, token("ann"));
@@ -185,7 +185,7 @@ test("a link with a viewer's token opens the session for reading, and no other t
   await lured.leave(REFUSED);
 });
 
-test("where no token is asked for, the link is the address, and what that means is said", async () => {
+test("where no token is required, the link is the address, and the page says what that means", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.say("Share me");

@@ -1,4 +1,4 @@
-// The answer while it is made: what is thought and called, how long it takes, and what is waited for.
+// The answer in progress: thinking, calls, how long it takes, and what it waits for.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { type Bobbin, start } from "../worker/harness.ts";
@@ -20,7 +20,7 @@ after(async () => {
   upstream.close();
 });
 
-test("in words the page says what is waited for, from the question to the end", async () => {
+test("from the question to the end the page says in words what it is waiting for", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open("about:blank");
   await tab.page.clock.install();
@@ -64,7 +64,7 @@ test("in words the page says what is waited for, from the question to the end", 
   await visitor.leave();
 });
 
-test("who opens the page in the middle is not told a time that nobody saw", async () => {
+test("a page opened in mid-answer shows no duration, because it did not see the start", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.say("Think.");
@@ -79,7 +79,7 @@ test("who opens the page in the middle is not told a time that nobody saw", asyn
   await visitor.leave();
 });
 
-test("what waits for a person says so in words", async () => {
+test("a call that waits for a person says so in words", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(steps.url);
   await tab.say("Write to Ann.");
@@ -90,7 +90,7 @@ test("what waits for a person says so in words", async () => {
   await visitor.leave();
 });
 
-test("each answer tells its time, model, tokens and how long it took, when it is asked", async () => {
+test("each answer shows its time, model, tokens and duration on request", async () => {
   const visitor = await Visitor.arrive({ locale: "en-GB" });
   const tab = await visitor.open(bobbin.url);
   await tab.say("How much?");

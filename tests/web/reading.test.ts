@@ -1,4 +1,4 @@
-// How the page reads Markdown, without a browser.
+// The page's Markdown reader, without a browser.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { namesIn } from "../../web/src/markdown/definitions.ts";
@@ -9,7 +9,7 @@ import { seeded } from "../worker/support/random.ts";
 
 const SEED = Number(process.env["SEED"] ?? 1);
 
-test("a text that grows piece by piece is read like one that was there at once", () => {
+test("a text that grows piece by piece is read like one that was complete at once", () => {
   for (let seed = SEED; seed < SEED + 300; seed += 1) {
     const random = seeded(seed);
     const text = mixed(seed, 200 + random() * 30_000).replaceAll("\0", "\ufffd");
@@ -22,7 +22,7 @@ test("a text that grows piece by piece is read like one that was there at once",
   }
 });
 
-test("nothing of a text is lost, and nothing is read twice", () => {
+test("no part of a text is lost, and none is read twice", () => {
   const texts = [...adversarial(SEED, 400).map(({ text }) => text), ...Array.from({ length: 100 }, (_, index) => mixed(SEED + index, 20_000))];
   for (const text of texts) {
     const units = read(text).sections.flatMap(({ units }) => units);
@@ -36,7 +36,7 @@ test("nothing of a text is lost, and nothing is read twice", () => {
   }
 });
 
-test("no unit is more than a page can draw at once, and no step of reading more than it can do at once", () => {
+test("no unit is larger than a page can draw at once, and no step of reading is longer than it can do at once", () => {
   for (const { name, text } of adversarial(SEED, 800)) {
     const reading = new Reading(namesIn(text, md));
     const steps = [...reading.read(text, true)];
@@ -74,7 +74,7 @@ function run(steps: Iterable<number>): void {
   for (const _ of steps);
 }
 
-/** What is drawn: names of tokens and texts. */
+/** Everything that is drawn: the names of tokens, and texts. */
 function shapeOf({ sections }: Reading): unknown {
   const node = (child: Child): unknown => {
     if (typeof child === "string" || !("token" in child)) return child;

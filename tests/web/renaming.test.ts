@@ -1,4 +1,4 @@
-// A session is renamed where it stands in the list.
+// Sessions can be renamed in place in the list.
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { after, before, test } from "node:test";
@@ -8,7 +8,7 @@ import { isAccessible } from "./support/axe.ts";
 import { type Tab, Visitor, until } from "./support/browser.ts";
 
 const SECRET = "a secret of thirty-two characters";
-/** Every refusal before the token was given. */
+/** The expected errors before the token is entered. */
 const REFUSED = /status of 401/;
 const PHONE: BrowserContextOptions = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
 
@@ -30,7 +30,7 @@ const pencil = (tab: Tab, title: string) => tab.sessions.getByRole("button", { n
 const field = (tab: Tab) => tab.sessions.getByLabel("Title");
 const focused = (tab: Tab) => tab.page.evaluate("document.activeElement.textContent");
 
-test("with the keyboard a session is renamed in the list, or left as it was, and the focus stays at its place", async () => {
+test("the keyboard renames a session in the list or cancels it, and the focus returns to the session", async () => {
   const visitor = await Visitor.arrive();
   const tab = await opened(visitor, "By keys");
   await row(tab, "By keys").focus();
@@ -52,7 +52,7 @@ test("with the keyboard a session is renamed in the list, or left as it was, and
   await visitor.leave();
 });
 
-test("with the pointer, too: another session than the open one, seen in every tab; an empty title gives the first words back", async () => {
+test("the pointer renames a session that is not open, and every tab shows it; an empty title restores the first message", async () => {
   const visitor = await Visitor.arrive();
   const tab = await opened(visitor, "By pointer");
   await tab.button("New session").click();
@@ -61,7 +61,7 @@ test("with the pointer, too: another session than the open one, seen in every ta
   await pencil(tab, "By pointer").click();
   await field(tab).fill("Pointed at");
   await tab.field.click();
-  assert.equal(await tab.page.evaluate("document.activeElement.id"), "message", "the focus goes where the person has clicked");
+  assert.equal(await tab.page.evaluate("document.activeElement.id"), "message", "the focus goes to what was clicked");
   await row(tab, "Pointed at").waitFor();
   await row(other, "Pointed at").waitFor();
   await row(tab, "Pointed at").hover();
@@ -72,7 +72,7 @@ test("with the pointer, too: another session than the open one, seen in every ta
   await visitor.leave();
 });
 
-test("on a phone it is a tap away, and nothing there is objected to", async () => {
+test("on a phone a tap renames a session, and axe finds no violation", async () => {
   const visitor = await Visitor.arrive(PHONE);
   const tab = await visitor.open(bobbin.url);
   await tab.field.fill("By thumb");
@@ -88,7 +88,7 @@ test("on a phone it is a tap away, and nothing there is objected to", async () =
   await isAccessible(tab, "renaming on a phone");
   await field(tab).press("Escape");
   await row(tab, "By thumb").waitFor();
-  assert.equal(await tab.sessions.isVisible(), true, "Escape gives up the title, and not the list");
+  assert.equal(await tab.sessions.isVisible(), true, "Escape closes the field and not the list");
   await pencil(tab, "By thumb").tap();
   await field(tab).fill("Tapped");
   await field(tab).press("Enter");
@@ -96,7 +96,7 @@ test("on a phone it is a tap away, and nothing there is objected to", async () =
   await visitor.leave();
 });
 
-test("who may not rename or delete a session is not offered it, neither in the list nor above the conversation", async () => {
+test("renaming and deleting are offered only to those who may, in the list and in the header", async () => {
   const visitor = await Visitor.arrive();
   const ann = await visitor.open(closed.url);
   await signIn(ann, token("ann"));

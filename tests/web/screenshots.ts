@@ -1,4 +1,4 @@
-// Takes the pictures of docs/images: `npm run screenshots`.
+// Takes the screenshots in docs/images: `npm run screenshots`.
 import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -30,7 +30,7 @@ def height(t, parts):
 
 The strongest part, called M2, has a period of 12.42 h.`;
 
-/** Where the answer is when it is shown to stream. */
+/** The place in the answer at which the streaming is captured. */
 const PAUSE = TIDES.indexOf(" M2, has");
 
 const upstream = await Upstream.start();
@@ -105,7 +105,7 @@ async function ask(tab: Tab, text: string, answer: (call: Call) => unknown, isWh
 
 async function save(tab: Tab, name: string): Promise<void> {
   await tab.page.mouse.move(1, 1);
-  // Highlighting and the list come a moment later.
+  // Highlighting and the list appear a moment later.
   await tab.page.waitForTimeout(500);
   const path = join(FOLDER, `${name}.png`);
   await tab.page.screenshot({ path });

@@ -1,4 +1,4 @@
-// The list of sessions in the page: by last use, as far as it was loaded, of each person their own.
+// The list of sessions in the page: sorted by last use, as far as it was loaded, and separate for each person.
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { after, before, test } from "node:test";
@@ -10,7 +10,7 @@ const SECRET = "a secret of thirty-two characters";
 const SESSIONS = 444;
 /** Every refusal before the token was given. */
 const REFUSED = /status of 401/;
-/** The page asks again after half a minute. */
+/** The page loads the list again after half a minute. */
 const REFRESHED_MS = 33_000;
 
 let bobbin: Bobbin;
@@ -27,7 +27,7 @@ after(async () => {
 
 const links = (tab: Tab) => tab.sessions.getByRole("link");
 
-test("what is loaded stays loaded, and the oldest session comes to the top when it is used again", async () => {
+test("loaded sessions stay loaded, and the oldest one moves to the top when it is used again", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open("about:blank");
   await tab.page.clock.install();
@@ -43,7 +43,7 @@ test("what is loaded stays loaded, and the oldest session comes to the top when 
   await tab.page.clock.fastForward(REFRESHED_MS);
   await refreshed;
   assert.equal(await links(tab).count(), SESSIONS);
-  // Used on another device: only D1 tells this one.
+  // Used on another device: only D1 tells this page.
   await bobbin.d1("UPDATE sessions SET last_message_at = ?, title = 'used again' WHERE id = 's1'", Date.now());
   const again = tab.page.waitForResponse((response) => response.url().includes("limit=44"));
   await tab.page.clock.fastForward(REFRESHED_MS);
@@ -53,7 +53,7 @@ test("what is loaded stays loaded, and the oldest session comes to the top when 
   await visitor.leave();
 });
 
-test("a search that left something out says so, and one that did not does not", async () => {
+test("only a search that left hits out says so", async () => {
   await bobbin.d1("UPDATE messages SET words = words || ' ' || char(31) || 'again' WHERE n <= 1000");
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
@@ -80,7 +80,7 @@ test("two people in one browser each see their own sessions, and whether they ru
   await links(tab).filter({ hasText: "running" }).waitFor();
   await tab.isDone();
   await until(() => links(tab).allInnerTexts(), (texts) => texts.length === 1 && /Bob's/.test(String(texts)) && !/running/.test(String(texts)));
-  // Beside it, in another tab of the same browser, Ada comes back.
+  // Meanwhile Ada comes back in another tab of the same browser.
   const other = await visitor.open(closed.url);
   await signIn(other, "ada");
   await until(() => links(other).allInnerTexts(), (texts) => texts.length === 1 && /Ada's/.test(String(texts)));

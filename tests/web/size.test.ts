@@ -5,11 +5,14 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
 const ASSETS = fileURLToPath(new URL("../../web/dist/assets/", import.meta.url));
-/** What a first visit waits for: what the page's document names. */
+/** The scripts that a first visit waits for: those that the page's document names. */
 const FIRST_BYTES_MAX = 108_000;
-/** What comes once the page stands: Markdown; what files, dialogs and the search within a session need. */
+/**
+ * The scripts that load after the page is shown: Markdown, and those for files, dialogs and the search within a
+ * session.
+ */
 const LATER_BYTES_MAX = 52_000;
-/** What comes with the first code, the first formula, or to who speaks another language. */
+/** The scripts that load with the first code, the first formula, or for a person with another language. */
 const ON_DEMAND: Record<string, number> = { highlight_worker: 37_500, math_worker: 60_500, de: 5_500 };
 
 const document = readFileSync(new URL("../index.html", `file://${ASSETS}`), "utf8");
@@ -23,7 +26,7 @@ test(`the page's first scripts are at most ${FIRST_BYTES_MAX / 1000} KB gzipped`
   assert.ok(bytes > 0 && bytes <= FIRST_BYTES_MAX, `${bytes} bytes`);
 });
 
-test(`what comes later is at most ${LATER_BYTES_MAX / 1000} KB gzipped, and what comes on demand no more than it is known to be`, (t) => {
+test(`the scripts loaded later are at most ${LATER_BYTES_MAX / 1000} KB gzipped, and those loaded on demand no larger than their known sizes`, (t) => {
   const later = scripts.filter((name) => !first.includes(name) && !(onDemand(name) in ON_DEMAND));
   const bytes = bytesOf(later);
   t.diagnostic(`${bytes} bytes`);

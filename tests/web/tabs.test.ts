@@ -28,7 +28,7 @@ test("two tabs of a session show the same while it streams, and stop in one stop
   await visitor.leave();
 });
 
-test("a message that waits for the answer before is shown to wait, and can be taken back", async () => {
+test("a message that waits for the previous answer is shown as waiting, and can be taken back", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.say(words(150));
@@ -43,7 +43,7 @@ test("a message that waits for the answer before is shown to wait, and can be ta
   await visitor.leave();
 });
 
-test("a session that is deleted in one tab is seen to be gone in another", async () => {
+test("a session that is deleted in one tab is shown as gone in another", async () => {
   const visitor = await Visitor.arrive();
   const url = new URL(`/s/${freshId()}`, bobbin.url);
   const one = await visitor.open(url);
@@ -67,7 +67,7 @@ test("a session that is deleted in one tab is seen to be gone in another", async
   await visitor.leave();
 });
 
-test("what one tab does is seen in another tab's list", async () => {
+test("changes made in one tab appear in another tab's list", async () => {
   const visitor = await Visitor.arrive();
   const [one, other] = [await visitor.open(bobbin.url), await visitor.open(bobbin.url)];
   await other.isConnected();

@@ -1,5 +1,5 @@
-// What people do with the page, as somebody does who sees it for the first time: by what is to be seen, and by no address, no key
-// and no menu that has to be known. With a mouse, on a phone, and with the keyboard alone. The table in docs/page.md has the steps.
+// Ten common tasks, done as by a new user, who knows no shortcut and no address: with a mouse, on a phone, and with the keyboard alone.
+// The table in docs/page.md says how many steps each takes.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
@@ -22,7 +22,7 @@ after(() => upstream.close());
 
 type Task = (tab: Tab, hands: Hands, begin: () => void) => Promise<void>;
 
-/** In this order, in one session. `begin` ends what has to be there before, which is not counted. */
+/** Done in this order, in one session. A task calls `begin` after its preparations, whose steps do not count. */
 const TASKS: Record<string, Task> = {
   "ask a first question": async (tab, hands) => {
     await ask(tab, hands, "What is a bobbin?");
@@ -111,7 +111,7 @@ const WAYS: [name: string, options: BrowserContextOptions, hands: (tab: Tab) => 
 
 for (const [column, [way, options, handsFor]] of WAYS.entries()) {
   test(`ten tasks are done ${way}, in no more steps than docs/page.md says`, async (t) => {
-    // One of its own, in which nobody has said anything yet.
+    // Each run has its own server, without older sessions.
     const bobbin = await start({ vars: { AGENT: "ai-sdk", AGENT_BASE_URL: upstream.baseUrl } });
     t.after(() => bobbin.close());
     const visitor = await Visitor.arrive(options);
@@ -147,12 +147,12 @@ async function answer(tab: Tab, text: string): Promise<void> {
   await tab.isDone();
 }
 
-/** On a phone the list is behind a button. */
+/** On a phone, a button opens the list. */
 async function showList(tab: Tab, hands: Hands): Promise<void> {
   if (!(await tab.sessions.isVisible())) await hands.use(tab.button("Sessions"));
 }
 
-/** Where it covers the page. */
+/** On a phone, the list covers the page. */
 async function hideList(tab: Tab): Promise<void> {
   const close = tab.sessions.getByRole("button", { name: "Close the list of sessions" });
   if (await close.isVisible()) await close.tap();

@@ -1,4 +1,4 @@
-// What was written and not sent: whose it is, where it is found again, and what becomes of it.
+// Unsent drafts and messages: whose they are, where they are found again, and what happens to them.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { type Bobbin, freshId, start } from "../worker/harness.ts";
@@ -11,7 +11,7 @@ before(async () => {
 });
 after(() => bobbin.close());
 
-test("a draft typed at / is given back when that page is gone", async () => {
+test("a draft typed at / is restored after that page is gone", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.field.fill("half a thou");
@@ -32,7 +32,7 @@ test("two tabs opened from one unused session are two sessions", async () => {
   const visitor = await Visitor.arrive();
   const one = await visitor.open(bobbin.url);
   await one.isConnected();
-  // It takes along what the tab keeps.
+  // A duplicated tab takes the session storage with it.
   const other = await visitor.follow(one, () => one.page.evaluate("window.open('/'), undefined"));
   await other.isConnected();
   await one.say("said in the one");
@@ -43,7 +43,7 @@ test("two tabs opened from one unused session are two sessions", async () => {
   await visitor.leave();
 });
 
-test("Stop cancels the answer and what waits of one's own, whose text is back in the field; what others wait for goes on", async () => {
+test("Stop cancels the answer and one's own waiting messages, whose text returns to the field; other people's messages continue", async () => {
   const [visitor, guest] = [await Visitor.arrive(), await Visitor.arrive()];
   const url = new URL(`/s/${freshId()}`, bobbin.url);
   const [tab, other] = [await visitor.open(url), await guest.open(url)];
@@ -78,7 +78,7 @@ test("Escape stops as Stop does, also after a reload", async () => {
   await visitor.leave();
 });
 
-test("what is taken back in one tab is not sent by another, nor by a page that is loaded again", async (t) => {
+test("a message that is taken back in one tab is not sent by another, nor by a reloaded page", async (t) => {
   const { line, visitor } = await onLine(t);
   const url = new URL(`/s/${freshId()}`, line.url);
   const one = await visitor.open(url);
@@ -105,7 +105,7 @@ test("what is taken back in one tab is not sent by another, nor by a page that i
   await visitor.leave(CUT);
 });
 
-test("what the browser has no room to keep is not said to be kept", async (t) => {
+test("a message that the browser has no room to store is not shown as stored", async (t) => {
   const { line, visitor } = await onLine(t);
   const tab = await visitor.open(new URL(`/s/${freshId()}`, line.url));
   await tab.isConnected();

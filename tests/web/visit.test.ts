@@ -26,7 +26,7 @@ test("a first visit ends in a streamed answer, and stores nothing before its fir
   await visitor.leave();
 });
 
-test("a deep link to a session that does not exist yet opens it, and its first message makes it", async () => {
+test("a deep link to a session that does not exist yet opens it, and its first message creates it", async () => {
   const sessionId = freshId();
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(new URL(`/s/${sessionId}`, bobbin.url));
@@ -40,7 +40,7 @@ test("a deep link to a session that does not exist yet opens it, and its first m
   await visitor.leave();
 });
 
-test("an address that can be no session says so", async () => {
+test("an address with an invalid session id says so", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(new URL("/s/not%20a%20session", bobbin.url));
   await tab.sees("This is no session’s address");
@@ -49,7 +49,7 @@ test("an address that can be no session says so", async () => {
   await visitor.leave();
 });
 
-test("an answer's Markdown is shown as such, and its HTML is not", async () => {
+test("an answer's Markdown is rendered, and its HTML is not", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   const text = [
@@ -78,7 +78,7 @@ test("an answer's Markdown is shown as such, and its HTML is not", async () => {
   await visitor.leave();
 });
 
-test("what streams is the same, block for block, as what is parsed at once", async () => {
+test("a streamed answer is rendered block for block like one that is parsed at once", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.say("One\n\n1. a\n\n   more of a\n2. b\n   - c\n\n> quote\nlazy\n\n```\ncode\n\n\ncode\n```\n\nHead\n===\n\n| a |\n|---|\n| 1 |\n\nlast");
@@ -90,7 +90,7 @@ test("what streams is the same, block for block, as what is parsed at once", asy
   await visitor.leave();
 });
 
-test("a session is found by its words, renamed, and its title is seen in the list", async () => {
+test("a session is found by its words and renamed, and its title appears in the list", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.say("the rare word quixotic");
@@ -115,7 +115,7 @@ test("a session is found by its words, renamed, and its title is seen in the lis
   await visitor.leave();
 });
 
-test("a session in which nobody has written offers nothing to rename or delete, until somebody has", async () => {
+test("a session without messages cannot be renamed or deleted, until somebody has written", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.isConnected();
@@ -151,7 +151,7 @@ test("a new session opens at once, and the old one is a click away", async () =>
   await visitor.leave();
 });
 
-test("diagnostics say that all is well, and can be copied", async () => {
+test("diagnostics report that all is well, and can be copied", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.say("is all well?");
@@ -163,7 +163,7 @@ test("diagnostics say that all is well, and can be copied", async () => {
   await visitor.leave();
 });
 
-test("the page forbids what it does not need, and shadows no other address", async () => {
+test("the page forbids what it does not need, and its paths hide no other address", async () => {
   for (const path of ["/", "/s/some-session"]) {
     const page = await bobbin.fetch(path);
     assert.equal(page.status, 200);

@@ -16,7 +16,7 @@ after(async () => {
   upstream.close();
 });
 
-test("a call that waits is asked about in every tab, and the first answer counts for all", async () => {
+test("a waiting call asks for a decision in every tab, and the first answer counts for all", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.say("Write to Ann.");
@@ -34,7 +34,7 @@ test("a call that waits is asked about in every tab, and the first answer counts
   await visitor.leave();
 });
 
-test("a call is denied with a reason, which the agent is told, after a reload as well", async () => {
+test("a call is denied with a reason, which the agent is told, also after a reload", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.say("Write to Ann.");
@@ -55,7 +55,7 @@ test("a call is denied with a reason, which the agent is told, after a reload as
   await visitor.leave();
 });
 
-test("what may always be done in a session is not asked about again", async () => {
+test("a tool that is always allowed in a session does not ask again", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.say("Write to Ann.");
@@ -75,7 +75,7 @@ test("what may always be done in a session is not asked about again", async () =
   await visitor.leave();
 });
 
-test("Stop ends a turn that waits, and what was asked is denied", async () => {
+test("Stop ends a waiting turn, and its open calls are denied", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.say("Write to Ann.");

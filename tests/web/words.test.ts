@@ -1,11 +1,11 @@
-// What people write and send: in which direction it reads, and what is no text.
+// Text that people write: its direction, and input that is not text.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Locator } from "playwright-core";
 import { Visitor } from "./support/browser.ts";
 import { bobbin, upstream } from "./support/model.ts";
 
-test("Arabic and Hebrew read from the right, each block by its own text, wherever people's words stand", async () => {
+test("Arabic and Hebrew read from the right, each block by its own text, wherever people's words are shown", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   const { page } = tab;
@@ -38,7 +38,7 @@ test("Arabic and Hebrew read from the right, each block by its own text, whereve
   await visitor.leave();
 });
 
-test("a long paragraph in Arabic keeps its marks", async () => {
+test("a long paragraph in Arabic keeps its formatting", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.say("Long");
@@ -48,7 +48,7 @@ test("a long paragraph in Arabic keeps its marks", async () => {
   await visitor.leave();
 });
 
-test("an item of a list stays beside its mark, whichever way it reads", async () => {
+test("a list item stays beside its marker, in either direction", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
   await tab.say("Lists");
@@ -59,7 +59,7 @@ test("an item of a list stays beside its mark, whichever way it reads", async ()
   await visitor.leave();
 });
 
-/** Of the browser, of which the tests' own types know nothing. */
+/** Of the browser, whose types the tests do not have. */
 type Styles = { getComputedStyle(element: object): { direction: string; textAlign: string } };
 
 const directionOf = (words: Locator): Promise<string> => words.evaluate((element) => (globalThis as unknown as Styles).getComputedStyle(element).direction);

@@ -1,4 +1,4 @@
-// Conversations with a route that the real AI SDK implements: the one of docs/agents.md, and others.
+// Conversations with routes that the real AI SDK implements: the one in docs/agents.md, and others.
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -22,7 +22,7 @@ import { freshId, start } from "./harness.ts";
 import { type Call, Upstream } from "./upstream.ts";
 
 const folder = fileURLToPath(new URL(`../../build/route-${process.pid}`, import.meta.url));
-// Where `ai` is found, as it is in the folder of an application.
+// The folder in which `ai` can be resolved, as in an application's folder.
 mkdirSync(folder, { recursive: true });
 after(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -32,7 +32,7 @@ const vars = { AGENT: "ai-sdk", AGENT_API_KEY: "test-key", AGENT_BASE_URL: upstr
 const bobbin = await start({ vars });
 after(bobbin.close);
 
-test("two turns with the route of the documentation: its tool runs, and its next answer knows that", async (t) => {
+test("two turns with the documented route: its tool runs, and the next answer knows its result", async (t) => {
   const port = await routeOfDocs(t);
   const worker = await start({ vars: { AGENT: "ai-sdk", AGENT_BASE_URL: `http://127.0.0.1:${port}/`, AGENT_SYSTEM_PROMPT: "Be brief." } });
   t.after(worker.close);
@@ -55,7 +55,7 @@ test("two turns with the route of the documentation: its tool runs, and its next
   assert.equal(second["response"].content, told);
 });
 
-test("data that replaces itself is one block, however often it comes", async () => {
+test("data that replaces itself is one block, however often it is sent", async () => {
   const { client, call } = await asked();
   for (let n = 0; n < 400; n += 1) call.events({ type: "data-progress", id: "p", data: n });
   call.events({ type: "finish" }).done();
@@ -63,7 +63,7 @@ test("data that replaces itself is one block, however often it comes", async () 
   assert.deepEqual([type, response.blocks], ["final", [{ type: "data", name: "progress", data: 399, id: "p" }]]);
 });
 
-test("a route is sent what the AI SDK's own validation takes", async () => {
+test("a route is sent messages that pass the AI SDK's own validation", async () => {
   const { client, call } = await asked();
   assert.equal(call.headers["authorization"], "Bearer test-key");
   assert.equal(call.body.trigger, "submit-message");
@@ -90,7 +90,7 @@ test("a route is sent what the AI SDK's own validation takes", async () => {
   await client.next(endOf("r2"));
 });
 
-test("an error that the AI SDK reports in the middle fails the turn and keeps what was said", async () => {
+test("an error that the AI SDK reports in mid-stream fails the turn and keeps the text so far", async () => {
   const { client, call } = await asked();
   await answered(call, (writer) => {
     writer.write({ type: "text-start", id: "0" });
@@ -102,7 +102,7 @@ test("an error that the AI SDK reports in the middle fails the turn and keeps wh
   assert.match(end["error"].message, /the key \[redacted\] is wrong/);
 });
 
-test("a call for the client and one that waits for a person come as streamText sends them", async () => {
+test("a call for the client and a call that needs approval arrive as streamText sends them", async () => {
   const { client, call } = await asked();
   const finish = { type: "finish" as const, finishReason: { unified: "tool-calls" as const, raw: "tool_calls" }, usage: NO_USAGE };
   const called = (toolName: string) => ({ type: "tool-call" as const, toolCallId: toolName, toolName, input: "{}" });
@@ -123,7 +123,7 @@ test("a call for the client and one that waits for a person come as streamText s
   assert.equal(typeof asking["providerData"].approvalId, "string");
 });
 
-test("the route of the documentation that books waits for a person and for a client, through an eviction, and goes on", async (t) => {
+test("the documented route that books waits for an approval and for a client's result, survives an eviction, and continues", async (t) => {
   const port = await routeOfDocs(t, "booking", BOOKING_MODEL);
   const worker = await start({ vars: { AGENT: "ai-sdk", AGENT_BASE_URL: `http://127.0.0.1:${port}/` } });
   t.after(worker.close);
@@ -143,7 +143,7 @@ test("the route of the documentation that books waits for a person and for a cli
   assert.equal(book.approval.state, "approved");
 });
 
-test("a route that refuses is asked once", async () => {
+test("a route that refuses is called once", async () => {
   const { client, call } = await asked();
   call.whole("not now", "text/plain", 503);
   const end = await client.next(endOf("r1"));
@@ -155,16 +155,16 @@ test("a route that refuses is asked once", async () => {
   assert.equal(upstream.calls.length, before + 1);
 });
 
-test("a cancel closes the request of a route", async () => {
+test("a cancel closes the request to a route", async () => {
   const { client, call } = await asked();
   call.events({ type: "start" }, { type: "text-start", id: "0" }, { type: "text-delta", id: "0", delta: "So" });
   await client.next("token");
   client.cancel("r1");
   assert.equal((await client.next(endOf("r1"))).type, "cancelled");
-  await within(call.aborted, 1000, "the end of the request");
+  await within(call.aborted, 5000, "the end of the request");
 });
 
-test("a route behind a service binding is called by that", async (t) => {
+test("a route behind a service binding is called through the binding", async (t) => {
   const bound = await start({ vars: { ...vars, AGENT_BASE_URL: "http://unreachable.invalid/chat" }, agentService: upstream.baseUrl });
   t.after(bound.close);
   const client = await bound.join(freshId());
@@ -179,7 +179,7 @@ test("a route behind a service binding is called by that", async (t) => {
   assert.equal((await client.next(endOf("r1")))["response"].content, "by service");
 });
 
-/** Runs a route as it stands in the documentation, with a model that tells what it is told. */
+/** Runs a route exactly as the documentation has it, with a model that repeats what it is told. */
 async function routeOfDocs(t: { after(work: () => void): void }, name = "route", model = MODEL): Promise<number> {
   const page = readFileSync(fileURLToPath(new URL("../../docs/agents.md", import.meta.url)), "utf8");
   const server = await freePort();
@@ -191,7 +191,7 @@ async function routeOfDocs(t: { after(work: () => void): void }, name = "route",
   return server;
 }
 
-/** Wants to book a table and to know a place; then it says what it was told. */
+/** Calls the tools for booking a table and for a place; then it repeats what it was told. */
 const BOOKING_MODEL = `
 import { MockLanguageModelV4, convertArrayToReadableStream } from "ai/test";
 const usage = { inputTokens: { total: 3, noCache: 3, cacheRead: 0, cacheWrite: 0 }, outputTokens: { total: 2, text: 2, reasoning: 0 } };
@@ -258,7 +258,7 @@ const NO_USAGE = {
 
 type Writer = Parameters<Parameters<typeof createUIMessageStream>[0]["execute"]>[0]["writer"];
 
-/** Answers with what the AI SDK makes of it. */
+/** Answers with the AI SDK's response. */
 async function answered(call: Call, execute: (writer: Writer) => void): Promise<void> {
   const stream = createUIMessageStream({ execute: ({ writer }) => execute(writer), onError: (error) => String(error) });
   await sent(call, createUIMessageStreamResponse({ stream }));

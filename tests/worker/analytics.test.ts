@@ -1,4 +1,4 @@
-// Data points of turns, for which the entry stands in for Analytics Engine, which keeps nothing on this machine.
+// Data points of turns. The test's entry replaces Analytics Engine, because the local runtime stores nothing for it.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { endOf, eventually } from "./client.ts";
@@ -25,7 +25,7 @@ const vars = { AGENT: "openai", AGENT_BASE_URL: upstream.baseUrl, AGENT_MODEL: "
 const bobbin = await start({ vars, entry: entry(`console.log("point " + JSON.stringify(point));`) });
 after(bobbin.close);
 
-test("a turn that is complete is one data point, with its model, times, tokens, sockets and rows", async () => {
+test("a complete turn writes one data point with its model, times, tokens, sockets and rows", async () => {
   const id = freshId();
   const client = await bobbin.connect(id);
   const other = await bobbin.connect(id);
@@ -41,7 +41,7 @@ test("a turn that is complete is one data point, with its model, times, tokens, 
   assert.ok(rows! > 0);
 });
 
-test("a turn that failed before anything was said tells its code, and -1 for its first content", async () => {
+test("a turn that failed before it had content writes its error code, and -1 for the time of its first content", async () => {
   const id = freshId();
   const client = await bobbin.connect(id);
   await client.next("snapshot");
@@ -53,7 +53,7 @@ test("a turn that failed before anything was said tells its code, and -1 for its
   assert.equal(point!.doubles[0], -1);
 });
 
-test("the rows of a turn are those since the turn before it", async () => {
+test("the rows of a turn are the rows written since the turn before it", async () => {
   const id = freshId();
   const client = await bobbin.connect(id);
   await client.next("snapshot");
@@ -65,10 +65,10 @@ test("the rows of a turn are those since the turn before it", async () => {
   const rows = (await pointsOf(id, 3)).map(({ doubles }) => doubles[4]!);
   const { storage } = (await (await bobbin.fetch(`/sessions/${id}/diagnostics`)).json()) as { storage: { rowsWritten: number } };
   assert.ok(rows.reduce((sum, each) => sum + each) <= storage.rowsWritten, `${rows} of ${storage.rowsWritten}`);
-  assert.ok(rows[1]! < rows[0]!, `the first turn makes the tables: ${rows}`);
+  assert.ok(rows[1]! < rows[0]!, `the first turn creates the tables: ${rows}`);
 });
 
-test("a dataset that fails costs a log line, and no turn", async (t) => {
+test("a dataset that fails causes a log line and does not fail the turn", async (t) => {
   const failing = await start({ entry: entry(`throw new Error("not today");`) });
   t.after(failing.close);
   const client = await failing.connect(freshId());

@@ -1,4 +1,4 @@
-// Conversations with an endpoint that speaks Anthropic's Messages.
+// Conversations with an endpoint that speaks Anthropic's Messages API.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { endOf, within } from "./client.ts";
@@ -65,10 +65,10 @@ test("a cancel closes the call", async () => {
   await client.next("token");
   client.cancel("r1");
   assert.equal((await client.next(endOf("r1"))).type, "cancelled");
-  await within(call.aborted, 1000, "the end of the call");
+  await within(call.aborted, 5000, "the end of the call");
 });
 
-test("an overloaded model is called again before it has said anything, and not after", async () => {
+test("an overloaded model is called again if it has said nothing yet, and not afterwards", async () => {
   const overloaded = { type: "error", error: { type: "overloaded_error", message: "Overloaded" } };
   const { client, call } = await asked();
   call.events(begun, overloaded).end();
@@ -79,7 +79,7 @@ test("an overloaded model is called again before it has said anything, and not a
   assert.match(end["error"].message, /Overloaded/);
 });
 
-test("a key that is refused is told in words and not repeated", async () => {
+test("a refused key is reported with a message that does not repeat the key", async () => {
   const { client, call } = await asked();
   call.whole(JSON.stringify({ type: "error", error: { type: "authentication_error", message: "invalid test-key" } }), "application/json", 401);
   const { error } = await client.next(endOf("r1"));

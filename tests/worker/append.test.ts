@@ -1,4 +1,4 @@
-// Answers that no message asked for.
+// Answers that belong to no message.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { type Frame, endOf, eventually } from "./client.ts";
@@ -18,7 +18,7 @@ after(bobbin.close);
 const answer = (requestId: string, content: unknown, more: object = {}) => ({ requestId, role: "assistant", content, ...more });
 const append = (id: string, ...said: Parameters<typeof answer>): Promise<Posted> => post(bobbin.url, id, answer(...said));
 
-test("an answer that is appended at rest shows at once, as a final of a turn that had no message", async () => {
+test("an answer appended while the thread is at rest is shown at once, as the final event of a turn without a message", async () => {
   const id = freshId();
   const client = await bobbin.join(id);
   client.say("r1", "hello");
@@ -39,7 +39,7 @@ test("an answer that is appended at rest shows at once, as a final of a turn tha
   assert.deepEqual(messages.map((message: Frame) => [message["role"], message["content"]]), [["user", "hello"], ["assistant", "hi"], ["assistant", "Your train is late."]]);
 });
 
-test("it is the first thing in a session, and can be found and listed", async () => {
+test("an appended answer may begin a session, and can be found and listed", async () => {
   const id = freshId();
   const reader = await follow(bobbin.url, id);
   await reader.next("snapshot");
@@ -53,7 +53,7 @@ test("it is the first thing in a session, and can be found and listed", async ()
   assert.deepEqual(found.sessions.map((session: any) => [session.id, session.messageCount]), [[id, 1]]);
 });
 
-test("it waits for a turn that runs and for those before it, and shows when its place has come", async () => {
+test("an appended answer waits for the running turn and the turns before it, and is shown when its place has come", async () => {
   const id = freshId();
   const client = await bobbin.join(id);
   client.say("r1", "one");
@@ -67,7 +67,7 @@ test("it waits for a turn that runs and for those before it, and shows when its 
   (await upstream.next()).answer("2");
   assert.deepEqual((await reader.whole()).map(({ type }) => type), ["queued", "final"]);
   const third = await upstream.next();
-  // The next turn's agent is told of it; this kind takes answers in a row as one.
+  // The next turn's agent is told of it; an agent of this kind takes consecutive answers as one.
   assert.deepEqual(third.body.messages.map((message: any) => [message.role, message.content]).slice(-3), [["user", "two"], ["assistant", "2\n\nnoted"], ["user", "three"]]);
   third.answer("3");
   await client.next(endOf("r3"));
@@ -76,7 +76,7 @@ test("it waits for a turn that runs and for those before it, and shows when its 
   assert.deepEqual(ends, ["r1", "r2", "a1", "r3"]);
 });
 
-test("it shows at once while a turn waits for people, which goes on waiting", async () => {
+test("an answer appended while a turn waits for people is shown at once, and the turn goes on waiting", async () => {
   const { id, client } = await waiting();
   await append(id, "a1", "By the way.");
   await client.next(endOf("a1"));
@@ -88,7 +88,7 @@ test("it shows at once while a turn waits for people, which goes on waiting", as
   assert.equal((await client.next(endOf("r1")))["response"].content, "There.");
 });
 
-test("one that was queued behind a turn shows once that turn waits for people", async () => {
+test("an answer queued behind a turn is shown once that turn waits for people", async () => {
   const id = freshId();
   const client = await bobbin.join(id);
   client.say("r1", "look it up");
@@ -102,7 +102,7 @@ test("one that was queued behind a turn shows once that turn waits for people", 
   await client.next(endOf("r1"));
 });
 
-test(`it stands once, though it is posted ${POSTS} times at once, and after its end, a crash and a kill`, async () => {
+test(`an answer posted ${POSTS} times at once, and again after its end, a crash and a kill, is stored once`, async () => {
   const id = freshId();
   const client = await bobbin.join(id);
   const answers = await Promise.all(Array.from({ length: POSTS }, () => append(id, "a1", "once")));
@@ -121,7 +121,7 @@ test(`it stands once, though it is posted ${POSTS} times at once, and after its 
   }
 });
 
-test("one that is queued outlives a kill of the runtime, and shows after the turn that it waited for", async () => {
+test("a queued answer survives a kill of the runtime and is shown after the turn that it waited for", async () => {
   const id = freshId();
   await post(bobbin.url, id, { requestId: "r1", content: "hello" });
   await upstream.next();
@@ -134,7 +134,7 @@ test("one that is queued outlives a kill of the runtime, and shows after the tur
   assert.deepEqual((await logOf(bobbin, id)).map(({ requestId, status }) => [requestId, status]), [["r1", "complete"], ["r1", "interrupted"], ["a1", "complete"]]);
 });
 
-test("one that is cancelled while it is queued is never shown", async () => {
+test("an answer cancelled while it is queued is never shown", async () => {
   const id = freshId();
   const client = await bobbin.join(id);
   client.say("r1", "hello");
@@ -154,7 +154,7 @@ test("one that is cancelled while it is queued is never shown", async () => {
   await client.next(endOf("r2"));
 });
 
-test("it may be made of blocks, of those too that only answers have, and stays as it was said", async () => {
+test("an appended answer may consist of blocks, also of kinds that only answers have, and is shown as it was posted", async () => {
   const id = freshId();
   const blocks = [{ type: "text", text: "See " }, { type: "source", url: "https://a.example", title: "A" }, { type: "thinking", text: "hm" }, { type: "text", text: "there." }];
   const reader = await postAndRead(bobbin.url, id, answer("a1", blocks));
@@ -164,7 +164,7 @@ test("it may be made of blocks, of those too that only answers have, and stays a
   assert.deepEqual(messages[0].content, blocks);
 });
 
-test("who was away while it was appended is sent it once, also from a place between its post and its end", async () => {
+test("a client that was away during an append is sent it once, also from a cursor between its post and its end", async () => {
   const id = freshId();
   const client = await bobbin.join(id);
   client.say("r1", "hello");

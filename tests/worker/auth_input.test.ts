@@ -47,14 +47,14 @@ for (const [path, status] of paths) {
   test(`the path ${JSON.stringify(path.slice(0, 40))} is answered ${status} and reaches no other session`, async () => {
     const { head, body } = await raw(`GET ${encodeURI(path).replaceAll("%25", "%")} HTTP/1.1`, [`authorization: ${ann.headers.authorization}`]);
     const answered = Number(head.split(" ")[1]);
-    // What is no route by its id is refused for its id, with an upgrade or without.
+    // A path that is no route because of its id is refused for the id, with an upgrade or without.
     assert.ok(answered === status || (status === 426 && answered === 400), `${head}\n${body}`);
     if (status >= 400) assert.match(JSON.parse(body).error.code, /^(INVALID_MESSAGE|NOT_FOUND)$/);
   });
 }
 
 for (const id of ["..", "%2e%2e", "a%2Fb", "a%00", "%C3%A4", "a b", "a".repeat(129), "a\u0000b", "a&threadId=b/"]) {
-  test(`the thread id ${JSON.stringify(id.slice(0, 20))} of the alias is refused with 400`, async () => {
+  test(`the alias refuses the thread id ${JSON.stringify(id.slice(0, 20))} with 400`, async () => {
     const path = `/api/chat/ws?threadId=${id === "a&threadId=b/" ? "b/&threadId=a" : encodeURIComponent(decodeURIComponent(id))}`;
     const refused = await bobbin.connectTo(path, ann).catch((error: unknown) => error);
     assert.ok(refused instanceof Refused, String(refused));
@@ -82,7 +82,7 @@ const queries: [string, number][] = [
 ];
 
 for (const [query, status] of queries) {
-  test(`the list asked with ${query.slice(0, 40)} is answered ${status}`, async () => {
+  test(`a list request with ${query.slice(0, 40)} is answered ${status}`, async () => {
     const response = await bobbin.fetch(`/sessions?${query}`, ann);
     assert.equal(response.status, status, await response.text());
   });
@@ -129,7 +129,7 @@ for (const [what, body, status] of bodies) {
   });
 }
 
-test("a frame of 30 MiB closes its own socket with 1009, and the object does not lose a byte", async () => {
+test("a frame of 30 MiB closes its own socket with 1009, and the object loses nothing", async () => {
   const id = freshId();
   const [client, neighbour] = [await bobbin.join(id, ann), await bobbin.join(id, ann)];
   client.send("x".repeat(30 * MIB));
@@ -138,19 +138,19 @@ test("a frame of 30 MiB closes its own socket with 1009, and the object does not
   assert.equal((await neighbour.next("final"))["response"].content, "still here");
 });
 
-test("a text frame that is not UTF-8 harms nobody else", async () => {
+test("a text frame that is not UTF-8 affects no other socket", async () => {
   const id = freshId();
   const neighbour = await bobbin.join(id, ann);
   const { socket, head } = await upgraded(id);
   assert.match(head, /101/);
-  // A masked text frame of two bytes that no UTF-8 has; its mask is zero.
+  // A masked text frame of two bytes that are never valid in UTF-8; its mask is zero.
   socket.write(Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0xff, 0xfe]));
   neighbour.say("r1", "still here");
   assert.equal((await neighbour.next("final"))["response"].content, "still here");
   socket.destroy();
 });
 
-test("frames that are cut off, reserved or out of order harm nobody else", async () => {
+test("frames that are cut off, reserved or out of order affect no other socket", async () => {
   const id = freshId();
   const neighbour = await bobbin.join(id, ann);
   for (const bytes of [[0x81], [0x81, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], [0x80, 0x80, 0, 0, 0, 0], [0xf1, 0x80, 0, 0, 0, 0], [0x81, 0x01, 0x20], [0x8b, 0x80, 0, 0, 0, 0]]) {
@@ -161,7 +161,7 @@ test("frames that are cut off, reserved or out of order harm nobody else", async
   assert.equal((await neighbour.next("final"))["response"].content, "still here");
 });
 
-test("frames nested without end, in every field that takes JSON, are refused", async () => {
+test("deeply nested frames are refused in every field that takes JSON", async () => {
   const client = await bobbin.join(freshId(), ann);
   const deep = (open: string, close: string): string => open.repeat(50_000) + close.repeat(50_000);
   for (const value of [deep("[", "]"), deep('{"a":', "}").replace("}", "1}")]) {
@@ -174,7 +174,7 @@ test("frames nested without end, in every field that takes JSON, are refused", a
   await client.next("final");
 });
 
-test("a header of 60 KiB in every place is refused or ignored, never echoed", async () => {
+test("a header of 60 KiB is refused or ignored wherever it stands, and never echoed", async () => {
   const long = "h".repeat(60 * 1024);
   for (const headers of [{ authorization: `Bearer ${long}` }, { ...ann.headers, "x-bobbin-identity": long }, { ...ann.headers, origin: long }, { ...ann.headers, cookie: long }]) {
     const response = await bobbin.fetch("/sessions", { headers }).catch(() => undefined);

@@ -19,7 +19,7 @@ afterEach(closeAll);
 after(closeAll);
 
 for (const signer of known) {
-  test(`${signer.alg} is taken from who has the private key, with and without a key id`, async () => {
+  test(`a token signed with ${signer.alg} is accepted, with and without a key id`, async () => {
     const { statusOf } = await closed([signer.jwk]);
     assert.equal(await statusOf(signedBy(signer, claims())), 200);
     assert.equal(await statusOf(signedBy(signer, claims(), { kid: undefined })), 200);
@@ -28,7 +28,7 @@ for (const signer of known) {
   });
 }
 
-test("a public key is no secret: RS256 swapped for HS256 is refused in every spelling of the key", async () => {
+test("a public key is not accepted as an HMAC secret: RS256 swapped for HS256 is refused in every spelling of the key", async () => {
   const { statusOf } = await closed(known.map(({ jwk }) => jwk));
   for (const { jwk, pem, kid } of known) {
     const der = createPublicKey(pem).export({ format: "der", type: "spki" });
@@ -39,7 +39,7 @@ test("a public key is no secret: RS256 swapped for HS256 is refused in every spe
   }
 });
 
-test("an algorithm is taken for its own kind of key alone", async () => {
+test("an algorithm is accepted only with its own kind of key", async () => {
   const { statusOf } = await closed(known.map(({ jwk }) => jwk));
   for (const signer of known) {
     for (const other of known.filter((each) => each !== signer)) {
@@ -51,7 +51,7 @@ test("an algorithm is taken for its own kind of key alone", async () => {
   }
 });
 
-test("an elliptic signature in another form, or of zeros, is refused", async () => {
+test("an elliptic-curve signature in another form, or of zeros, is refused", async () => {
   const { statusOf } = await closed([ec.jwk]);
   const text = signedBy(ec, claims()).split(".").slice(0, 2).join(".");
   const zeros = Buffer.alloc(64).toString("base64url");
@@ -59,7 +59,7 @@ test("an elliptic signature in another form, or of zeros, is refused", async () 
   assert.equal(await statusOf(`${text}.${Buffer.from("3006020100020100", "hex").toString("base64url")}`), 401);
 });
 
-test("a token cannot bring the key that it is checked with", async () => {
+test("a token cannot bring the key that verifies it", async () => {
   const { statusOf, issuer } = await closed([rsa.jwk]);
   const mallory = signerOf("RS256", "rsa");
   const rogue = await issuerOf([mallory.jwk]);
@@ -82,14 +82,14 @@ const unfit: Record<string, (signer: Signer) => object> = {
 };
 
 for (const [what, made] of Object.entries(unfit)) {
-  test(`a key of the set that ${what} lets nobody in`, async () => {
+  test(`a key in the set that ${what} verifies no token`, async () => {
     const { statusOf } = await closed([made(rsa)]);
     assert.equal(await statusOf(signedBy(rsa, claims())), 401);
     assert.equal(await statusOf(hmac({ alg: "HS256", kid: "rsa" }, claims(), SECRET)), 401);
   });
 }
 
-test("a key on another curve lets nobody in", async () => {
+test("a key on another curve verifies no token", async () => {
   const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-384" });
   const signer: Signer = { ...ec, key: privateKey, jwk: { ...publicKey.export({ format: "jwk" }), kid: "ec" } };
   const { statusOf } = await closed([signer.jwk]);
@@ -102,7 +102,7 @@ test("a token without a key id is refused where several keys fit", async () => {
   assert.equal(await statusOf(signedBy(rsa, claims())), 200);
 });
 
-test("a hundred tokens of unknown keys do not make it ask a second time", async () => {
+test("a hundred tokens with unknown keys do not make the worker fetch the key set a second time", async () => {
   const { statusOf, issuer } = await closed([rsa.jwk]);
   assert.equal(await statusOf(signedBy(rsa, claims())), 200);
   const strangers = Array.from({ length: 100 }, (_, index) => signedBy(rsa, claims(), { kid: `unknown-${index}` }));
@@ -110,7 +110,7 @@ test("a hundred tokens of unknown keys do not make it ask a second time", async 
   assert.equal(issuer.asked, 1);
 });
 
-test("a hundred who come at once to a cold worker make it ask once, and all are let in", async () => {
+test("a hundred clients that connect to a cold worker at once cause one fetch of the key set, and all are let in", async () => {
   const { statusOf, issuer } = await closed([rsa.jwk]);
   const gate = Promise.withResolvers<void>();
   issuer.gate = gate.promise;
@@ -121,7 +121,7 @@ test("a hundred who come at once to a cold worker make it ask once, and all are 
   assert.equal(issuer.asked, 1);
 });
 
-test("without a key set nobody is let in, it is not asked at every request, and a retry is worth it", async () => {
+test("while the key set is missing nobody is let in, it is not fetched at every request, and clients are told to retry", async () => {
   const { bobbin, issuer, statusOf } = await closed([rsa.jwk]);
   issuer.answer = { status: 500, body: "down" };
   const response = await bobbin.fetch("/sessions", bearer(signedBy(rsa, claims())));
@@ -130,21 +130,21 @@ test("without a key set nobody is let in, it is not asked at every request, and 
   assert.deepEqual([error.code, error.retryable], ["UNAUTHENTICATED", true]);
   assert.ok(!error.message.includes(issuer.url));
   await Promise.all(Array.from({ length: 20 }, () => statusOf(signedBy(rsa, claims()))));
-  assert.ok(issuer.asked <= 2, `asked ${issuer.asked} times`);
+  assert.ok(issuer.asked <= 2, `fetched ${issuer.asked} times`);
   await assert.rejects(bobbin.connect("a", bearer(signedBy(rsa, claims()))), /503/);
   issuer.answer = undefined;
   await eventually(async () => (await statusOf(signedBy(rsa, claims()))) === 200, "the token to be taken");
 });
 
 for (const body of ["", "not JSON", "{}", '{"keys":7}', "[]", "[".repeat(10_000)]) {
-  test(`a key set that reads ${JSON.stringify(body.slice(0, 10))} lets nobody in`, async () => {
+  test(`a key set with the body ${JSON.stringify(body.slice(0, 10))} lets nobody in`, async () => {
     const { issuer, statusOf } = await closed([]);
     issuer.answer = { status: 200, body };
     assert.equal(await statusOf(signedBy(rsa, claims())), 503);
   });
 }
 
-test("a key set survives that its issuer goes away", async () => {
+test("a key set is still used when its issuer goes away", async () => {
   const { issuer, statusOf } = await closed([rsa.jwk]);
   assert.equal(await statusOf(signedBy(rsa, claims())), 200);
   await issuer.close();
@@ -153,7 +153,7 @@ test("a key set survives that its issuer goes away", async () => {
   assert.equal(await statusOf(signedBy(rsa, claims(), { kid: "unknown" })), 401);
 });
 
-test("with a secret and a key set both are taken, each for its own algorithms, and the set is asked for its own alone", async () => {
+test("with a secret and a key set both are accepted, each for its own algorithms, and the set is fetched for its own only", async () => {
   const { issuer, statusOf } = await closed([rsa.jwk], { AUTH_JWT_SECRET: SECRET });
   assert.equal(await statusOf(tokenOf("ann")), 200);
   assert.equal(await statusOf(tokenOf("ann", {}, "another secret")), 401);
@@ -164,12 +164,12 @@ test("with a secret and a key set both are taken, each for its own algorithms, a
 
 for (const [what, status, headers, body, words] of [
   ["redirects to http on another machine", 302, { location: "http://issuer.example/keys" }, "", /AUTH_JWKS_URL redirects to an address that does not begin with https:\/\//],
-  ["redirects to something that is no address of the web", 307, { location: "data:application/json,{}" }, "", /does not begin with https:\/\//],
+  ["redirects to something that is not a web address", 307, { location: "data:application/json,{}" }, "", /does not begin with https:\/\//],
   ["redirects without end", 301, { location: "/.well-known/jwks.json" }, "", /redirects too often/],
   ["has more than 1 MiB", 200, {}, JSON.stringify({ keys: [], padding: "x".repeat(1024 * 1024) }), /more than 1 MiB/],
   ["is no key set", 200, {}, "<html>", /no key set/],
 ] as const) {
-  test(`a key set that ${what} is refused in words`, async () => {
+  test(`a key set that ${what} is refused with a message`, async () => {
     const { bobbin, issuer } = await closed([rsa.jwk]);
     issuer.answer = { status, body, headers };
     const response = await bobbin.fetch("/sessions", bearer(signedBy(rsa, claims())));
@@ -178,13 +178,13 @@ for (const [what, status, headers, body, words] of [
   });
 }
 
-test("a key set behind a redirect on the same machine is taken", async () => {
+test("a key set that is redirected on the same machine is accepted", async () => {
   const { issuer, statusOf } = await closed([rsa.jwk]);
   issuer.answer = { status: 302, body: "", headers: { location: "/keys" } };
   assert.equal(await statusOf(signedBy(rsa, claims())), 200);
 });
 
-test("an RSA key of fewer than 2048 bits is refused in words", async () => {
+test("an RSA key of fewer than 2048 bits is refused with a message", async () => {
   const weak = signerOf("RS256", "weak", 2040);
   const { bobbin, statusOf } = await closed([weak.jwk, rsa.jwk]);
   const response = await bobbin.fetch("/sessions", bearer(signedBy(weak, claims())));
@@ -197,7 +197,7 @@ for (const [what, vars, words] of [
   ["a secret of 31 bytes", { AUTH_JWT_SECRET: "x".repeat(31) }, /AUTH_JWT_SECRET has at least 32 bytes/],
   ["keys that come by http from another machine", { AUTH_JWKS_URL: "http://issuer.example/keys" }, /AUTH_JWKS_URL begins with https:\/\//],
 ] as const) {
-  test(`${what} closes the deployment, which says so`, async () => {
+  test(`${what} closes the deployment, and its answers say so`, async () => {
     const bobbin = await startClosed({ AUTH_JWT_SECRET: "", ...vars });
     open.push(bobbin);
     const response = await bobbin.fetch("/sessions", bearer(tokenOf("ann", {}, "x".repeat(31))));

@@ -6,9 +6,11 @@ import { bearer, startClosed, tokenOf } from "./support/auth.ts";
 import { Upstream } from "./upstream.ts";
 
 const PLATFORM_LIMIT = 50;
-/** What one subject may send in a minute, of whatever kind, and the invalid frames of a connection. */
+/**
+ * How much one subject may send in a minute, of all kinds together, and how many invalid frames a connection may send.
+ */
 const [FRAMES_PER_MINUTE, INVALID_FRAMES] = [6_000, 256];
-/** For a machine that has little time for a test beside a flood. */
+/** For a machine that has little time for a test while it handles a flood. */
 const FLOODED_MS = 60_000;
 
 const bobbin = await startClosed({ MESSAGES_PER_MINUTE: "5", INVALID_FRAMES: "3", SOCKETS_PER_THREAD: "4", SOCKETS_PER_SUBJECT: "2" }, { rateLimit: PLATFORM_LIMIT });
@@ -22,7 +24,7 @@ after(async () => {
 
 const as = (sub: string) => bearer(tokenOf(sub));
 
-test("a subject has one allowance for all of its connections, and another subject its own", async () => {
+test("a subject has one allowance for all of its connections, and another subject has its own", async () => {
   const id = freshId();
   const editor = { bobbin: { sessions: [id], role: "editor" } };
   const [one, two, other] = [await bobbin.join(id, as("ann")), await bobbin.join(id, as("ann")), await bobbin.join(id, bearer(tokenOf("bob", editor)))];
@@ -34,11 +36,11 @@ test("a subject has one allowance for all of its connections, and another subjec
   }
   other.say("o1", "x");
   await other.next((frame) => frame["requestId"] === "o1" && frame.type === "final");
-  // What was refused was not counted as sent: the same message is taken once there is room.
+  // The refused message was not counted: the same message is taken once there is room.
   assert.equal(one.all.some((frame) => frame.type === "user_message" && frame["requestId"] === "over"), false);
 });
 
-test("changes and catch-ups count as messages, a cancel is always heard, and a sync at the end is free", async () => {
+test("changes and catch-ups count as messages, a cancel is always accepted, and a sync at the end of the log is free", async () => {
   const client = await bobbin.join(freshId(), as("carl"));
   client.say("r1", "x");
   await client.next((frame) => frame.type === "session" && frame["session"].messageCount === 2);
@@ -78,7 +80,7 @@ test("one socket too many of a subject, and of a thread, is closed with 4429", a
   await bobbin.join(id, as("d"));
 });
 
-test("the limits hold after the object slept", async () => {
+test("the limits still hold after the object hibernated", async () => {
   const id = freshId();
   for (const _ of [1, 2]) await bobbin.join(id, as("ann"));
   await bobbin.evict(id);
@@ -90,7 +92,7 @@ for (const [what, frame] of Object.entries({
   "pings that are spelled differently": '{ "type":"ping"}',
   "messages beyond the allowance": '{"type":"message","requestId":"r","content":"x"}',
 })) {
-  test(`a flood of ${what} ends its own socket with 4429 and lets others stream`, async () => {
+  test(`a flood of ${what} closes its own socket with 4429 while others keep streaming`, async () => {
     const id = freshId();
     const [neighbour, client] = [await bobbin.join(id, as("neighbour")), await bobbin.join(id, as("neighbour"))];
     neighbour.say("r1", "a b c");
@@ -100,8 +102,9 @@ for (const [what, frame] of Object.entries({
   });
 }
 
-test("the platform's limit refuses an address without a token, one with it by its subject, and nobody else", async () => {
-  // The platform counts anew every ten seconds by the clock: what one of these falls into is done once more, from another network.
+test("the platform's limit refuses an address without a token, and a subject with one, and nobody else", async () => {
+  // The platform starts a new count every ten seconds by the clock: a check that falls across that moment is repeated
+  // from another network.
   for (let network = 1; ; network += 1) {
     const period = Math.floor(Date.now() / 10_000);
     const outcome = await limited(network).catch((error: unknown) => error);
@@ -133,7 +136,7 @@ async function limited(network: number): Promise<void> {
   assert.equal((await bobbin.fetch("/health", from(`2001:db8:${network}:2::3`))).status, 200);
 }
 
-// How often its subject, or each connection where the frame is invalid, is answered in words before it is shut out.
+// How often a subject (or, for invalid frames, a connection) is answered with a message before it is shut out.
 const floods: [string, string, { burst: number; answersMax: (connections: number, minutes: number) => number }][] = [
   ["cancels", '{"type":"cancel","requestId":"unknown"}', { burst: 250, answersMax: () => 0 }],
   ["syncs", '{"type":"session_sync","cursor":"x"}', { burst: 250, answersMax: (_, minutes) => minutes * FRAMES_PER_MINUTE }],
@@ -141,7 +144,7 @@ const floods: [string, string, { burst: number; answersMax: (connections: number
   ["frames of 250 KiB", `{"type":"shout","x":"${"x".repeat(250_000)}"}`, { burst: 20, answersMax: (connections) => connections * (INVALID_FRAMES + 1) }],
 ];
 for (const [what, frame, { burst, answersMax }] of floods) {
-  test(`a flood of ${what} is shut out, and another hears each word of an answer in the middle of it`, async (context) => {
+  test(`a flood of ${what} is shut out, and another client receives each word of an answer meanwhile`, async (context) => {
     const id = freshId();
     const reader = await roomy.join(id, as("reader"));
     const flooder = new Flooder(id);
@@ -164,7 +167,7 @@ for (const [what, frame, { burst, answersMax }] of floods) {
   });
 }
 
-/** Somebody who comes back each time that it is shut out. */
+/** A client that reconnects each time it is shut out. */
 class Flooder {
   connections = 0;
   answers = 0;

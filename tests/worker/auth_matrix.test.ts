@@ -10,7 +10,7 @@ after(bobbin.close);
 
 const KINDS: Kind[] = ["own", "shared", "foreign", "new"];
 const ME = "me";
-/** The address of the file of each session's first message. */
+/** The path of the file in each session's first message. */
 const files = new Map<string, string>();
 
 for (const kind of KINDS) {
@@ -68,11 +68,12 @@ async function attempt(action: string, client: Client): Promise<string> {
   };
   const [frame, type] = answers[action] ?? assert.fail(action);
   if (frame) client.send(frame);
-  // Only the exact bytes of a ping are answered without the object: this one comes after the answer.
+  // Only the exact bytes of a ping are answered without the object; this ping differs, so its pong comes after the
+  // object's answer.
   client.send('{ "type": "ping" }');
   const frames = await client.until("pong");
   const refused = frames.find((each) => each.type === "error" && each["cursor"] === undefined);
-  // Whoever may answer calls is told that there is none.
+  // A caller that may answer calls is told that there is none.
   if (refused) return refused["error"].code === "NOT_FOUND" ? "yes" : refused["error"].code;
   const answer = frames.find((each) => each.type === type);
   assert.ok(answer, `${action} was answered ${frames.map((each) => each.type).join(", ")}`);
@@ -108,7 +109,7 @@ async function byHttp(cell: Cell, id: string): Promise<string> {
   const [path, init, done] = requests[cell.action] ?? assert.fail(cell.action);
   const response = await bobbin.fetch(`/sessions/${id}${path}`, init);
   if (response.headers.get("content-type") === "text/event-stream") {
-    // It has no end of its own.
+    // It never ends by itself.
     await response.body?.cancel();
     return "yes";
   }

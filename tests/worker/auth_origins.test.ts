@@ -42,7 +42,7 @@ const foreign = [
 ];
 
 for (const origin of foreign) {
-  test(`a page of ${origin} connects with no credential whatever, and reads nothing`, async () => {
+  test(`a page of ${origin} connects with no credential and can read nothing`, async () => {
     const token = tokenOf("ann");
     for (const options of [asPage(token, origin), { headers: { ...bearer(token).headers, origin } }]) {
       await assertRefused(bobbin, options);
@@ -59,12 +59,12 @@ for (const origin of [ORIGIN, "https://two.example:8443", own]) {
   });
 }
 
-test("without an Origin a program connects by bearer, and nobody without a credential", async () => {
+test("without an Origin a program connects with a bearer token, and is refused without a credential", async () => {
   await bobbin.join(freshId(), bearer(tokenOf("ann")));
   assert.equal((await (await bobbin.connect(freshId())).closed).code, 4401);
 });
 
-test("an allowed page may read answers and send what clients send, and its browser is told so before", async () => {
+test("an allowed page may read answers and send what clients send, and the preflight tells its browser so", async () => {
   for (const response of [await preflight(bobbin, ORIGIN), await bobbin.fetch("/health", { headers: { origin: ORIGIN } })]) {
     assert.equal(response.headers.get("access-control-allow-origin"), ORIGIN);
     assert.equal(response.headers.get("access-control-allow-credentials"), null);
@@ -75,7 +75,7 @@ test("an allowed page may read answers and send what clients send, and its brows
   assert.equal((await preflight(bobbin, ORIGIN)).status, 204);
 });
 
-test("an answer that is refused can be read by an allowed page too", async () => {
+test("an allowed page can also read an error answer", async () => {
   for (const path of ["/sessions", "/sessions/a.b", "/nowhere"]) {
     const response = await bobbin.fetch(path, { headers: { origin: ORIGIN } });
     assert.ok(response.status >= 400);
@@ -83,7 +83,7 @@ test("an answer that is refused can be read by an allowed page too", async () =>
   }
 });
 
-test("every answer comes with headers that let a browser do nothing with it", async () => {
+test("every answer has headers that forbid a browser to do anything with it", async () => {
   const { headers } = bearer(tokenOf("ann"));
   const json = { ...headers, "content-type": "application/json" };
   const calls: [string, RequestInit][] = [
@@ -117,7 +117,7 @@ test("every answer comes with headers that let a browser do nothing with it", as
   }
 });
 
-test("where everybody is let in, other websites are not", async () => {
+test("with AUTH=none other websites are refused", async () => {
   for (const origin of ["https://evil.example", "null", "http://localhost.evil.example", "http://127.0.0.1.evil.example"]) {
     await assertRefused(open, { headers: { origin } });
     await assertRefused(open, { headers: { origin: "x://localhost" } });
@@ -131,7 +131,7 @@ test("where everybody is let in, other websites are not", async () => {
   await open.join(freshId());
 });
 
-test("where everybody is let in and no origin is named, a page of the same machine reads answers, and no other page does", async () => {
+test("with AUTH=none and no origin named a page of the same machine reads answers, and no other page does", async () => {
   const named = await start({ vars: { ALLOWED_ORIGINS: "https://app.example" } });
   after(named.close);
   const readable = async (worker: Bobbin, origin: string) => {
@@ -151,7 +151,7 @@ test("where everybody is let in and no origin is named, a page of the same machi
   }
 });
 
-test("where everybody is let in, the worker is called by a name of this machine or one that is set, and by no other", async () => {
+test("with AUTH=none the worker is reached by a local or configured host name, and by no other", async () => {
   const { port } = open.url;
   const listed = await start({ vars: { ALLOWED_ORIGINS: "https://app.example" } });
   after(listed.close);
@@ -172,7 +172,7 @@ test("where everybody is let in, the worker is called by a name of this machine 
   assert.equal((await ask(listed.url, "/sessions", { host: "evil.example" })).status, 403);
 });
 
-test("where everybody is let in, a credential that nobody asked for does no harm", async () => {
+test("with AUTH=none an unneeded credential does no harm", async () => {
   for (const authorization of ["Basic abc", "Bearer ", "sesame"]) {
     assert.equal((await open.fetch("/sessions", { headers: { authorization } })).status, 200);
     await open.join(freshId(), { headers: { authorization } });
@@ -191,7 +191,7 @@ function preflight(worker: Bobbin, origin: string): Promise<Response> {
   return worker.fetch("/sessions/a", { method: "OPTIONS", headers: { origin, ...asked } });
 }
 
-/** `fetch` sets the host by itself. */
+/** `fetch` sets the Host header by itself. */
 async function ask(url: URL, path: string, headers: Record<string, string>): Promise<{ status: number; body: string }> {
   const request = get({ host: url.hostname, port: url.port, path, headers });
   const [response] = (await once(request, "response")) as [IncomingMessage];

@@ -12,7 +12,7 @@ const [ann, bob] = [bearer(tokenOf("ann")), bearer(tokenOf("bob"))];
 const json = { "content-type": "application/json" };
 
 for (let round = 0; round < 10; round += 1) {
-  test(`of two subjects who write first at once one owns the session and the other sees nothing of it, round ${round}`, async () => {
+  test(`when two subjects send the first message at once, one owns the session and the other sees nothing of it, round ${round}`, async () => {
     const id = freshId();
     const clients = await Promise.all([bobbin.join(id, ann), bobbin.join(id, bob)]);
     clients.forEach((client, index) => client.say(`r${index}`, `secret ${index}`));
@@ -28,7 +28,7 @@ for (let round = 0; round < 10; round += 1) {
   });
 }
 
-test("what somebody sets of a session before its first message is neither seen nor inherited by somebody else", async () => {
+test("settings that somebody made before a session's first message are neither seen nor inherited by another owner", async () => {
   const id = freshId();
   const mallory = await bobbin.join(id, bob);
   mallory.send({ type: "session_update", title: "Mallory's", permissionMode: "bypassPermissions" });
@@ -48,7 +48,7 @@ test("what somebody sets of a session before its first message is neither seen n
   for (const stranger of [mallory, second]) assert.equal((await stranger.closed).code, 4403);
 });
 
-test("a named editor begins no session, whatever it tries, and owns none that somebody else begins", async () => {
+test("a named editor cannot begin a session, whatever it tries, and owns none that somebody else begins", async () => {
   const id = freshId();
   const named = bearer(tokenOf("ed", shared("editor", id)));
   const editor = await bobbin.join(id, named);
@@ -79,7 +79,7 @@ test("a named editor begins no session, whatever it tries, and owns none that so
   assert.equal((await bobbin.fetch(`/sessions/${id}`, { method: "DELETE", ...named })).status, 403);
 });
 
-test("a session of somebody else looks by HTTP like one that does not exist, to the byte", async () => {
+test("somebody else's session is byte for byte the same over HTTP as one that does not exist", async () => {
   const taken = await begun(freshId());
   const patch = (body: string) => ({ method: "PATCH", headers: json, body });
   const calls: [string, RequestInit][] = [
@@ -113,7 +113,7 @@ test("a session of somebody else looks by HTTP like one that does not exist, to 
   }
 });
 
-test("a request that holds its body back until the session is somebody else's changes nothing", async () => {
+test("a request that holds its body back until another subject owns the session changes nothing", async () => {
   const id = await begun(freshId());
   const slow = request(new URL(`/sessions/${id}`, bobbin.url), { method: "PATCH", headers: { ...ann.headers, ...json } });
   slow.write('{"title":');
@@ -133,7 +133,7 @@ test("a request that holds its body back until the session is somebody else's ch
   assert.equal(session.title, null);
 });
 
-test("roles hold after the object slept", async () => {
+test("roles still hold after the object hibernated", async () => {
   const id = freshId();
   const owner = await bobbin.join(id, ann);
   owner.say("r1", "hello");
@@ -151,10 +151,10 @@ test("roles hold after the object slept", async () => {
   await viewer.next((frame) => frame.type === "session" && frame["session"].title === "Ann's");
 });
 
-test("when a token expires its socket is closed with 4401, whether the object sleeps or not, and a fresh token goes on at its cursor", async () => {
+test("a socket whose token expires is closed with 4401, also while the object hibernates, and a fresh token continues at its cursor", async () => {
   for (const sleeps of [false, true]) {
     const id = freshId();
-    // Past its time, within the leeway, and for some seconds more.
+    // Already expired, but within the leeway for some seconds more.
     const client = await bobbin.join(id, bearer(tokenOf("ann", { exp: seconds(-25) })));
     const other = await bobbin.join(id, ann);
     client.say("r1", "hello");
@@ -171,7 +171,7 @@ test("when a token expires its socket is closed with 4401, whether the object sl
   }
 });
 
-test("the list holds one's own sessions and those that the token gives a role in", async () => {
+test("the list holds the subject's own sessions and those that its token gives it a role in", async () => {
   const [mine, theirs] = [await begun(freshId(), "lister"), await begun(freshId(), "somebody")];
   const listed = async (more: object): Promise<boolean[]> => {
     const response = await bobbin.fetch("/sessions?limit=200", bearer(tokenOf("lister", { ...more })));

@@ -20,7 +20,7 @@ test("a ticket opens one socket as its subject, and the second is closed with 44
   for (const _ of [1, 2]) await assertShut(await withTicket(id, ticket));
 });
 
-test("of twenty upgrades with one ticket at once exactly one wins", async () => {
+test("twenty upgrades with one ticket at once: exactly one succeeds", async () => {
   const id = freshId();
   const ticket = await ticketOf(id);
   const clients = await Promise.all(Array.from({ length: 20 }, () => withTicket(id, ticket)));
@@ -28,14 +28,14 @@ test("of twenty upgrades with one ticket at once exactly one wins", async () => 
   assert.deepEqual(outcomes.toSorted(), [...Array(19).fill(4401), "in"]);
 });
 
-test("a ticket of another session is closed with 4401, and stays good where it belongs", async () => {
+test("a ticket of another session is closed with 4401, and stays valid for its own session", async () => {
   const [here, there] = [freshId(), freshId()];
   const ticket = await ticketOf(here);
   await assertShut(await withTicket(there, ticket));
   await (await withTicket(here, ticket)).join();
 });
 
-test("a ticket carries the role of who asked for it, and no more", async () => {
+test("a ticket has the role of the subject that asked for it, and no more", async () => {
   const id = freshId();
   const owner = await bobbin.join(id, bearer(tokenOf("owner")));
   owner.say("r1", "hello");
@@ -48,14 +48,14 @@ test("a ticket carries the role of who asked for it, and no more", async () => {
   assert.equal(response.status, 404);
 });
 
-test("a ticket ends with the token that it was asked for with", async () => {
+test("a ticket expires with the token that it was requested with", async () => {
   const id = freshId();
-  // Past its time, within the leeway, and for about a second more.
+  // Already expired, but within the leeway for about a second more.
   const client = await withTicket(id, await ticketOf(id, "ann", { exp: seconds(-28) }));
   assert.equal((await client.closed).code, 4401);
 });
 
-test("a ticket that is none is closed with 4401 in the same words", async () => {
+test("an invalid ticket is always closed with 4401 and the same reason", async () => {
   const id = freshId();
   const good = await ticketOf(id);
   const wrong = ["x", "0".repeat(32), good.slice(1), `${good}0`, good.toUpperCase(), "%00".repeat(32), "t".repeat(4000), "../../secret"];
@@ -66,7 +66,7 @@ test("a ticket that is none is closed with 4401 in the same words", async () => 
   await (await withTicket(id, good)).join();
 });
 
-test("a ticket comes from an allowed page: without an Origin or with another it is refused, and not used up", async () => {
+test("a ticket needs an allowed Origin: without one or with another it is refused, and stays unused", async () => {
   const id = freshId();
   const ticket = await ticketOf(id);
   for (const headers of [{}, { origin: "https://evil.example" }, { origin: "null" }]) {
@@ -78,7 +78,7 @@ test("a ticket comes from an allowed page: without an Origin or with another it 
   await (await withTicket(id, ticket)).join();
 });
 
-test("a ticket is good for a socket and for nothing else", async () => {
+test("a ticket opens a socket and nothing else", async () => {
   const id = freshId();
   const owner = await bobbin.join(id, bearer(tokenOf("ann")));
   owner.say("r1", "hello");
@@ -96,7 +96,8 @@ test("a ticket is good for a socket and for nothing else", async () => {
   for (const [method, path] of calls) {
     for (const headers of [{ origin: ORIGIN }, { origin: ORIGIN, connection: "Upgrade", upgrade: "websocket", "sec-websocket-version": "13", "sec-websocket-key": btoa("0123456789abcdef") }]) {
       const { status, body } = await raw(method, `${path}?ticket=${ticket}`, headers);
-      // An upgrade that is let in nowhere is accepted to be closed with 4401; one that is no GET the runtime refuses.
+      // An upgrade that is refused everywhere is accepted and then closed with 4401; the runtime itself refuses one
+      // that is not a GET.
       assert.ok(status === 401 || ([101, 400, 405].includes(status) && "upgrade" in headers), `${method} ${path}: ${status} ${body}`);
       assert.ok(!body.includes(ticket));
     }
@@ -106,20 +107,20 @@ test("a ticket is good for a socket and for nothing else", async () => {
   await (await withTicket(id, ticket)).join();
 });
 
-test("a ticket waits thirty seconds and says until when", async () => {
+test("a ticket is valid for thirty seconds and says until when", async () => {
   const before = Date.now();
   const { expiresAt } = await issued(freshId());
   assert.ok(expiresAt >= before + 29_000 && expiresAt <= Date.now() + 31_000);
 });
 
-test("tickets are not to be guessed from each other", async () => {
+test("tickets cannot be guessed from each other", async () => {
   const id = freshId();
   const tickets = await Promise.all(Array.from({ length: 50 }, () => ticketOf(id)));
   assert.equal(new Set(tickets).size, 50);
   for (const ticket of tickets) assert.match(ticket, /^[0-9a-f]{32}$/);
 });
 
-test("who asks for tickets without end is told to wait, and the thread goes on", async () => {
+test("a subject that requests tickets without end is told to wait, and the thread continues", async () => {
   const id = freshId();
   let last = 201;
   for (let asked = 0; last === 201 && asked < 1500; asked += 1) last = (await ask(id, `ann-${asked % 5}`, {})).status;
@@ -129,7 +130,7 @@ test("who asks for tickets without end is told to wait, and the thread goes on",
   await client.next("final");
 });
 
-test("tickets never come into a log", async () => {
+test("tickets never appear in a log", async () => {
   const id = freshId();
   const [used, wrong] = [await ticketOf(id), "f".repeat(32)];
   await (await withTicket(id, used)).join();
@@ -157,7 +158,7 @@ async function assertShut(client: Client): Promise<void> {
   assert.deepEqual(client.all, []);
 }
 
-/** A request with headers that fetch does not let one set. */
+/** Sends a request with headers that fetch does not allow. */
 async function raw(method: string, path: string, headers: Record<string, string>): Promise<{ status: number; body: string }> {
   const sent = request(new URL(path, bobbin.url), { method, headers });
   sent.end();

@@ -14,7 +14,7 @@ const HS256 = { alg: "HS256", typ: "JWT" };
 const claims = (more: object = {}): object => claimsOf("ann", { aud, ...more });
 const bad: Record<string, string> = {
   "no token at all": "",
-  "a token that is no JSON Web Token": "sesame",
+  "a token that is not a JSON Web Token": "sesame",
   "two parts": unsigned(HS256, claims()),
   "four parts": `${good()}.more`,
   "the algorithm none without a signature": `${unsigned({ alg: "none" }, claims())}.`,
@@ -36,12 +36,12 @@ const bad: Record<string, string> = {
   "no audience": tokenOf("ann"),
   "a list of other audiences": tokenOf("ann", { aud: ["bobbin2", "bobbi"] }),
   "a token that expired a minute ago": tokenOf("ann", { aud, exp: seconds(-60) }),
-  "an expiry that is no number": tokenOf("ann", { aud, exp: "never" }),
+  "an expiry that is not a number": tokenOf("ann", { aud, exp: "never" }),
   "an expiry before the epoch": tokenOf("ann", { aud, exp: -1 }),
   "an expiry beyond all numbers": tokenOf("ann", { aud, exp: 1e300 }),
   "no expiry": tokenOf("ann", { aud, exp: undefined }),
   "a token that is not valid for a minute yet": tokenOf("ann", { aud, nbf: seconds(60) }),
-  "a beginning that is no time": tokenOf("ann", { aud, nbf: "now" }),
+  "a beginning that is not a time": tokenOf("ann", { aud, nbf: "now" }),
   "no subject": tokenOf("ann", { aud, sub: undefined }),
   "an empty subject": tokenOf("", { aud }),
   "a subject that is a number": tokenOf("ann", { aud, sub: 7 }),
@@ -52,7 +52,7 @@ const bad: Record<string, string> = {
 };
 
 for (const [what, token] of Object.entries(bad)) {
-  test(`${what} is refused: 401 by HTTP, 4401 by a socket, and nothing is repeated`, async () => {
+  test(`${what} is refused: 401 over HTTP, 4401 on a socket, and nothing of it is repeated`, async () => {
     for (const path of ["/sessions", "/sessions/a", "/sessions/a/messages", "/sessions/a/diagnostics"]) {
       const response = await bobbin.fetch(path, bearer(token));
       const body = await response.text();
@@ -71,19 +71,19 @@ for (const [what, token] of Object.entries(bad)) {
   });
 }
 
-test("a token that is right is let in by HTTP and by both kinds of socket", async () => {
+test("a valid token is accepted over HTTP and by both kinds of socket", async () => {
   assert.equal((await bobbin.fetch("/sessions", bearer(good()))).status, 200);
   for (const options of [bearer(good()), asPage(good())]) await bobbin.join(freshId(), options);
 });
 
-test("clocks may be half a minute apart", async () => {
+test("clocks may differ by half a minute", async () => {
   for (const more of [{ exp: seconds(-20) }, { nbf: seconds(20) }, { aud: ["elsewhere", "bobbin"] }, { exp: seconds(60) + 0.5 }]) {
     const response = await bobbin.fetch("/sessions", bearer(tokenOf("ann", { aud, ...more })));
     assert.equal(response.status, 200, JSON.stringify(more));
   }
 });
 
-test("a token in the address, a cookie or a body is no credential", async () => {
+test("a token in the address, a cookie or a body is not accepted as a credential", async () => {
   const [token, id] = [good(), freshId()];
   for (const name of ["token", "access_token", "jwt", "bearer", "authorization"]) {
     assert.equal((await bobbin.fetch(`/sessions?${name}=${token}`)).status, 401);
@@ -104,12 +104,12 @@ test("a scheme that is not Bearer is refused", async () => {
 test("a bearer subprotocol without bobbin.v1 beside it is refused", async () => {
   const { protocols = [] } = asPage(good());
   const client = await bobbin.connect(freshId(), { protocols: protocols.slice(1), headers: { origin: ORIGIN } }).catch((error: Error) => error);
-  // The client library gives up on a server that speaks none of what it offered; nothing was let in.
+  // The client library gives up on a server that speaks none of the protocols it offered; nobody was let in.
   if (client instanceof Error) assert.match(client.message, /subprotocol/i);
   else assert.equal((await client.closed).code, 4401);
 });
 
-test("of the subprotocols offered bobbin.v1 alone is echoed, never a credential", async () => {
+test("only bobbin.v1 of the offered subprotocols is echoed, never a credential", async () => {
   for (const token of [good(), "sesame"]) {
     const client = await bobbin.connect(freshId(), asPage(token));
     assert.equal(client.protocol, "bobbin.v1");
@@ -120,7 +120,7 @@ test("of the subprotocols offered bobbin.v1 alone is echoed, never a credential"
   await reversed.join();
 });
 
-test("what is said to the object about a caller cannot be said from outside", async () => {
+test("the headers that tell the object about a caller cannot be set from outside", async () => {
   const [id, owner] = [freshId(), bearer(good("owner"))];
   const client = await bobbin.join(id, owner);
   client.say("r1", "mine");
@@ -155,7 +155,7 @@ test("a deployment without configuration refuses everybody and says what to set"
   }
 });
 
-test("a mode of AUTH that does not exist is no open door", async () => {
+test("an unknown value of AUTH lets nobody in", async () => {
   for (const mode of ["None", "NONE", "off", "false", "open", " none"]) {
     const closed = await start({ vars: { AUTH: mode } });
     try {
@@ -166,7 +166,7 @@ test("a mode of AUTH that does not exist is no open door", async () => {
   }
 });
 
-test("credentials never come into a log", async () => {
+test("credentials never appear in a log", async () => {
   const token = good("logged");
   await bobbin.fetch("/sessions", bearer(`${token}x`));
   const session = freshId();
@@ -179,7 +179,7 @@ test("credentials never come into a log", async () => {
   assert.ok(!logged.includes(token.split(".")[1] as string));
 });
 
-test("an upgrade that is refused for its Origin says so by HTTP", async () => {
+test("an upgrade that is refused for its Origin is told so over HTTP", async () => {
   const refused = await bobbin.connect(freshId(), asPage(good(), "https://evil.example")).then(
     () => assert.fail("was connected"),
     (error: unknown) => error as Refused,

@@ -21,14 +21,14 @@ const refused: Case[] = [
   { name: "a JSON null", frame: "null" },
   { name: "JSON that is nested without end", frame: "[".repeat(100_000) },
   { name: "a frame without a type", frame: {} },
-  { name: "a type that is no string", frame: { type: 1 } },
+  { name: "a type that is not a string", frame: { type: 1 } },
   { name: "an unknown type", frame: { type: "shout" } },
   { name: "a message that breaks off", frame: '{"type":"mess' },
   { name: "a list of frames", frame: [message({}), message({})] },
   { name: "a type without end", frame: { type: "t".repeat(10_000) } },
   { name: "a server's type", frame: { type: "final", requestId: "bad" } },
   { name: "a message without requestId", frame: { type: "message", content: "x" } },
-  { name: "a requestId that is no string", frame: message({ requestId: 7 }) },
+  { name: "a requestId that is not a string", frame: message({ requestId: 7 }) },
   { name: "an empty requestId", frame: message({ requestId: "" }) },
   { name: "a requestId that is too long", frame: message({ requestId: "r".repeat(129) }) },
   { name: "a requestId with a line break", frame: message({ requestId: "a\nb" }) },
@@ -46,14 +46,14 @@ const refused: Case[] = [
   { name: "a block without its text", frame: message({ content: [{ type: "text" }] }) },
   { name: "a tool_use without its id", frame: message({ content: [{ type: "tool_use", name: "n", input: {} }] }) },
   { name: "too many blocks", frame: message({ content: Array(257).fill({ type: "text", text: "x" }) }) },
-  { name: "metadata that is no object", frame: message({ metadata: 1 }) },
-  { name: "a threadId that is no string", frame: message({ threadId: 1 }) },
+  { name: "metadata that is not an object", frame: message({ metadata: 1 }) },
+  { name: "a threadId that is not a string", frame: message({ threadId: 1 }) },
   { name: "another thread's threadId", frame: message({ threadId: "elsewhere" }), code: "THREAD_MISMATCH" },
-  { name: "a cancel with a requestId that is no string", frame: { type: "cancel", requestId: {} } },
-  { name: "a cursor that is no string", frame: { type: "session_sync", cursor: 1 } },
+  { name: "a cancel with a requestId that is not a string", frame: { type: "cancel", requestId: {} } },
+  { name: "a cursor that is not a string", frame: { type: "session_sync", cursor: 1 } },
   { name: "an update of nothing", frame: { type: "session_update" } },
   { name: "an unknown permission mode", frame: { type: "session_update", permissionMode: "root" } },
-  { name: "a title that is no string", frame: { type: "session_update", title: 1 } },
+  { name: "a title that is not a string", frame: { type: "session_update", title: 1 } },
   { name: "a title that is too long", frame: { type: "session_update", title: "t".repeat(201) } },
   {
     name: "a message above the limit",
@@ -63,7 +63,7 @@ const refused: Case[] = [
 ];
 
 for (const { name, frame, code = "INVALID_MESSAGE" } of refused) {
-  test(`${name} is refused with ${code} under its name, and the next good frame works`, async () => {
+  test(`${name} is refused with ${code} and its own request id, and the next valid frame works`, async () => {
     const client = await bobbin.join(freshId());
     client.send(frame as object);
     const error = await client.next();
@@ -77,7 +77,7 @@ for (const { name, frame, code = "INVALID_MESSAGE" } of refused) {
   });
 }
 
-/** What a refusal calls a frame: its type, its requestId and, without one, its beginning. */
+/** How a refusal identifies a frame: its type, its requestId and, without one, its beginning. */
 function nameOf(frame: unknown): unknown[] {
   const text = typeof frame === "string" ? frame : JSON.stringify(frame);
   const { type, requestId } = (typeof frame === "object" && !Array.isArray(frame) ? frame : {}) as Record<string, unknown>;
@@ -85,7 +85,7 @@ function nameOf(frame: unknown): unknown[] {
   return typeof requestId === "string" ? [refused, requestId.slice(0, 256), undefined] : [refused, undefined, text.slice(0, 64)];
 }
 
-test("half of a surrogate pair is replaced by U+FFFD wherever it stands, and the frame is taken", async () => {
+test("an unpaired surrogate is replaced by U+FFFD wherever it stands, and the frame is accepted", async () => {
   const client = await bobbin.join(freshId());
   client.say("r1", "half \ud83d", { metadata: { "\udc00": "\ud83d" } });
   assert.equal((await client.next("final"))["response"].content, "half \ufffd");
@@ -107,7 +107,7 @@ test("a refused first message creates nothing", async () => {
   assert.deepEqual(await bobbin.tables(id), []);
 });
 
-test("a message exactly at the limit is taken", async () => {
+test("a message exactly at the limit is accepted", async () => {
   const client = await bobbin.join(freshId());
   const empty = JSON.stringify(message({ content: "" })).length;
   client.send(message({ content: "x".repeat(MESSAGE_BYTES_MAX - empty) }));
@@ -121,7 +121,7 @@ test("unknown fields are ignored", async () => {
   assert.equal((await client.next("final"))["response"].content, "x");
 });
 
-test("this thread's own threadId is taken", async () => {
+test("the thread's own threadId in a frame is accepted", async () => {
   const id = freshId();
   const client = await bobbin.join(id);
   client.send(message({ threadId: id }));

@@ -1,4 +1,4 @@
-// The finished build: engines that are not new take it, its two files fit together, and its traces can be read.
+// The finished build: older engines load it, its two files fit together, and its traces can be read.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -34,13 +34,13 @@ test("Node 22 compiles the wasm", () => {
   assert.deepEqual(compiled, { status: 0, stdout: "", stderr: "" });
 });
 
-test("the wasm keeps to the features that it may use, and does not name others itself", () => {
+test("the wasm uses only allowed features and does not list others", () => {
   const names = sectionsOf(wasm).map(({ name }) => name);
   assert.deepEqual(names.filter((name) => name !== undefined), []);
   assert.equal(wasmOpt(wasmFile, ...FEATURE_ARGS).status, 0);
 });
 
-test("a wasm with imports in the compact form, which binaryen writes if it may use every feature, is found out", () => {
+test("a wasm with imports in the compact form, which binaryen writes if every feature is allowed, is detected", () => {
   const compact = join(scratch, "compact.wasm");
   assert.equal(wasmOpt(wasmFile, "--all-features", "--disable-custom-descriptors", "--strip-target-features", "-o", compact).status, 0);
   const { status, stderr } = wasmOpt(compact, ...FEATURE_ARGS);
@@ -48,20 +48,20 @@ test("a wasm with imports in the compact form, which binaryen writes if it may u
   assert.match(stderr, /compact imports not supported/);
 });
 
-test("a wasm that uses a feature which is not on the list is found out", () => {
+test("a wasm that uses a feature which is not on the list is detected", () => {
   for (const [index, arg] of FEATURE_ARGS.entries()) {
     if (index === 0) continue;
     const { status, stderr } = wasmOpt(wasmFile, ...FEATURE_ARGS.filter((other) => other !== arg));
-    assert.notEqual(status, 0, `${arg} is allowed and not used`);
+    assert.notEqual(status, 0, `${arg} is allowed but not used`);
     assert.match(stderr, /error validating input|parse exception/);
   }
 });
 
-test("script and wasm of the build fit together", () => {
+test("the build's script and wasm fit together", () => {
   checkAgreement(script, wasm);
 });
 
-test("a script that lacks an import, or uses an export that is not there, is refused by name", () => {
+test("a script that lacks an import or uses a missing export is refused with its name", () => {
   const IMPORT = /^ {6}(\w+): function/m;
   const [, name] = IMPORT.exec(script) ?? [];
   refused(script.replace(IMPORT, "      other: function"), wasm, `the wasm imports "${name}" of "a", which the script does not give`);
@@ -80,11 +80,11 @@ test("a build whose script and wasm do not fit together fails and leaves nothing
   assert.deepEqual(readdirSync(build), ["trace"]);
 });
 
-test("the map of traces is the wasm itself, with names", () => {
+test("the source map for traces belongs to the wasm itself, with names", () => {
   assert.deepEqual(withoutSections(readFileSync(join(root, "build", "trace", "index_bg.wasm")), () => true), wasm);
 });
 
-test("a panic's trace becomes names and lines of Rust", async () => {
+test("a panic's trace is turned into names and lines of Rust", async () => {
   const bobbin = await start({ entry: probeEntry });
   after(bobbin.close);
   const id = freshId();
@@ -96,14 +96,15 @@ test("a panic's trace becomes names and lines of Rust", async () => {
   const trace = read(logged);
   const [top, file = "", line] = /<bobbin::[^\n]* \((src\/\S+\.rs):(\d+)\)/.exec(trace) ?? [];
   assert.ok(top, trace);
-  // Where our code called what panicked, or the line that panicked, if the compiler put that into its caller.
+  // The place where our code called the function that panicked, or the panicking line itself if the compiler inlined
+  // it.
   assert.match(readFileSync(join(root, file), "utf8").split("\n")[Number(line) - 1] ?? "", /wait_until|panic!\("the platform refused/);
   assert.match(trace, /core::panicking::panic_fmt \(\S+\.rs:\d+\)/);
   assert.match(trace, /the platform refused: injected before/);
   assert.doesNotMatch(trace, /wasm-function/);
 });
 
-test("a trace of another build is not given names", () => {
+test("a trace of another build is left without names", () => {
   const { offset } = sectionsOf(wasm).find(({ id }) => id === CODE_SECTION) ?? { offset: 0 };
   assert.equal(read(`at wasm://wasm/00000001:wasm-function[900]:0x${offset.toString(16)}`), `at wasm://wasm/00000001:wasm-function[900]:0x${offset.toString(16)} (not in this map)`);
   assert.equal(read("at Object.fetch (file:///index.js:1:20)"), "at Object.fetch (file:///index.js:1:20)");

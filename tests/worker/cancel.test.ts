@@ -38,7 +38,7 @@ test("a turn is cancelled before its first token", async () => {
   await assertNextTurnWorks(client);
 });
 
-test("a turn is cancelled in the middle of its answer, and what it had said is kept", async () => {
+test("a turn is cancelled in the middle of its answer, and its text so far is kept", async () => {
   const { client, call } = await streaming();
   const cancelled = await cancelAndWait(client, client, "r1", call);
   await assertSilent(client, "r1");
@@ -50,7 +50,7 @@ test("a turn is cancelled in the middle of its answer, and what it had said is k
 
 test("the model's call ends within a second of a cancel", async (t) => {
   const took: number[] = [];
-  // The machine may do something else meanwhile: of five cancels the fastest counts.
+  // The machine may be busy: the fastest of five cancels counts.
   for (let cancel = 0; cancel < 5; cancel += 1) {
     const { client, call } = await streaming();
     const start = Date.now();
@@ -114,7 +114,7 @@ test("cancelling twice ends the turn once", async () => {
   await assertSilent(client, "r1");
 });
 
-test("cancelling what is unknown or over does nothing", async () => {
+test("cancelling an unknown or finished turn does nothing", async () => {
   const client = await bobbin.join(freshId());
   client.cancel("never-sent");
   client.cancel();
@@ -150,7 +150,7 @@ async function streaming(): Promise<{ id: string; client: Client; call: Call }> 
   return { id, client, call };
 }
 
-/** `from` cancels; `to` hears of it, and the model call ends. */
+/** `from` cancels; `to` is told, and the call to the model ends. */
 async function cancelAndWait(from: Client, to: Client, requestId: string, call: Call): Promise<Frame> {
   from.cancel(requestId);
   const end = await to.next(endOf(requestId));

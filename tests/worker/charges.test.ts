@@ -1,4 +1,4 @@
-// What a subject asks for of a thread costs its bytes: 64 MiB a minute.
+// The answers that a subject requests from a thread count by their bytes: 64 MiB a minute.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { byRequest, endOf, eventually } from "./client.ts";
@@ -11,13 +11,13 @@ import { pause } from "./support/random.ts";
 const MIB = 1024 * 1024;
 const ALLOWANCE_BYTES = 64 * MIB;
 const LINES = { accept: "application/x-ndjson" };
-/** What an allowance's frames take in the runtime as long as nobody reads them, and some slack. */
+/** The memory that an allowance's frames take in the runtime while nobody reads them, with some slack. */
 const FLOOD_GROWTH_MAX = 256 * MIB;
 
 const bobbin = await startClosed({ ECHO_DELAY_MS: "0" });
 after(bobbin.close);
 
-test("a viewer that asks 300 times for what it missed and reads nothing costs no more memory than its allowance", { timeout: 100_000 }, async (t) => {
+test("a viewer that syncs 300 times and reads nothing costs no more memory than its allowance", { timeout: 100_000 }, async (t) => {
   const id = await long();
   const viewer = await bobbin.connect(id, { ...as("viewer", id), cursor: "0" });
   await viewer.next((frame) => frame.type === "session");
@@ -41,7 +41,7 @@ test("a viewer that asks 300 times for what it missed and reads nothing costs no
   assert.ok(synced > 0 && synced < 300, `${synced} were answered`);
 });
 
-test("a viewer that reads what it asks for gets its allowance of it, and is then refused", { timeout: 100_000 }, async () => {
+test("a viewer that reads the answers it requests gets its full allowance, and is then refused", { timeout: 100_000 }, async () => {
   const id = await long();
   const viewer = await bobbin.connect(id, { ...as("viewer", id), cursor: "0" });
   await viewer.next((frame) => frame.type === "session");
@@ -60,7 +60,7 @@ for (const [what, path, headers] of [
   ["pages", "/messages?limit=200", {}],
   ["exports", "/messages", LINES],
 ] as const) {
-  test(`${what} cost their bytes: what began is finished, then they are 429 and joins 4429 until some of it is back`, async () => {
+  test(`${what} are charged by their bytes: an answer that has begun is finished, then requests get 429 and joins 4429 until some allowance is back`, async () => {
     const id = await long();
     const reader = as("viewer", id, what);
     const ask = () => bobbin.fetch(`/sessions/${id}${path}`, { headers: { ...reader.headers, ...headers } });
@@ -77,18 +77,18 @@ for (const [what, path, headers] of [
     assert.ok(bytes >= ALLOWANCE_BYTES && bytes < 2 * ALLOWANCE_BYTES, `${bytes} bytes`);
     const closed = await (await bobbin.connect(id, reader)).closed;
     assert.deepEqual(closed, { code: 4429, reason: "too many bytes of this session in a minute; wait a moment and ask again" });
-    // Nobody else pays for it, nor does it pay in another thread.
+    // No other subject pays for it, and this subject does not pay in another thread.
     await (await bobbin.join(id, as("viewer", id, `${what} of another`))).close();
     const other = await begun(bobbin);
     await (await bobbin.join(other, as("viewer", other, what))).close();
     assert.equal((await bobbin.fetch(`/sessions/${id}`, reader)).status, 200);
-    // It fills up evenly, and the last answer went beyond it by less than a sixteenth.
+    // The allowance refills evenly, and the last answer exceeded it by less than a sixteenth.
     const soon = async () => (await ask()).status === 200;
     await eventually(soon, "an answer after some seconds", 15_000);
   });
 }
 
-test("the same message again and again costs what it brings back", async () => {
+test("repeating the same message is charged for the answer that it brings back", async () => {
   const id = freshId();
   const client = await bobbin.join(id, bearer(tokenOf("ann")));
   const content = "x".repeat(250_000);
@@ -120,7 +120,7 @@ async function begun(worker: Bobbin, turns = 1, chars = 10): Promise<string> {
   return id;
 }
 
-/** Just within what a catch-up holds. */
+/** Just within the limit of a catch-up. */
 const long = (): Promise<string> => begun(bobbin, 16, 120_000);
 
 const mib = (bytes: number): string => (bytes / MIB).toFixed(0);

@@ -1,11 +1,11 @@
-// A WebSocket client for tests: it queues every frame from before the first, so that nothing is missed.
+// A WebSocket client for tests: it queues every frame from the very first on, so that none is missed.
 import { once } from "node:events";
 import type { Socket } from "node:net";
 import WebSocket, { type RawData } from "ws";
 
 const DEADLINE_MS = 10_000;
 
-// As loose as the wire: what a frame holds is what is tested.
+// As loosely typed as the wire: the content of a frame is what is tested.
 export type Frame = { type: string; [field: string]: any };
 export type Match = string | ((frame: Frame) => boolean);
 export type Closed = { code: number; reason: string };
@@ -15,13 +15,13 @@ export type ConnectOptions = {
   query?: Record<string, string>;
   headers?: Record<string, string>;
   protocols?: string[];
-  /** Told of each frame as it comes, after it is queued. */
+  /** Called with each frame as it arrives, after it is queued. */
   onFrame?: (frame: Frame) => void;
-  /** Told of each `check`, in place of answering it. Checks are not queued. */
+  /** Called with each `check` in place of answering it. Checks are not queued. */
   onCheck?: (frame: Frame) => void;
 };
 
-/** What a server answered instead of upgrading. */
+/** The HTTP answer of a server that did not upgrade. */
 export class Refused extends Error {
   readonly status: number;
   readonly body: string;
@@ -34,7 +34,7 @@ export class Refused extends Error {
 }
 
 export class Client {
-  /** Every frame so far, as parsed and as it came. */
+  /** Every frame so far, parsed and as received. */
   readonly all: Frame[] = [];
   readonly raw: string[] = [];
   readonly closed: Promise<Closed>;
@@ -68,11 +68,11 @@ export class Client {
         this.#notify();
       });
     });
-    // A broken connection shows as a close with 1006.
+    // A broken connection is reported as a close with 1006.
     socket.on("error", () => {});
   }
 
-  /** An object goes out as JSON, a string as it is, a buffer as a binary frame. */
+  /** Sends an object as JSON, a string unchanged, a buffer as a binary frame. */
   send(frame: object | string | Buffer): void {
     const plain = typeof frame === "string" || Buffer.isBuffer(frame);
     this.#socket.send(plain ? frame : JSON.stringify(frame));
@@ -92,7 +92,7 @@ export class Client {
     return frames.at(-1) as Frame;
   }
 
-  /** Unread frames up to and with the first that matches. */
+  /** Unread frames up to and including the first that matches. */
   async until(match: Match, deadlineMs = DEADLINE_MS): Promise<Frame[]> {
     const matches = typeof match === "string" ? (frame: Frame) => frame.type === match : match;
     const from = this.#read;
@@ -115,19 +115,19 @@ export class Client {
     return this.#ended !== undefined;
   }
 
-  /** The place in the log that this client holds. */
+  /** The cursor that this client holds. */
   get cursor(): string {
     return this.all.findLast((frame) => frame["cursor"] !== undefined)?.["cursor"] ?? "";
   }
 
-  /** Unread frames up to here: when the object has answered this, what was sent before is handled. */
+  /** Unread frames up to here: once the object has answered this, everything sent before it is handled. */
   async settled(): Promise<Frame[]> {
     // Only the exact bytes of a ping are answered without the object.
     this.send('{ "type": "ping" }');
     return (await this.until("pong")).slice(0, -1);
   }
 
-  /** `connected`, and what this socket missed or the snapshot: from here on, everything is live. */
+  /** `connected`, and the missed events or the snapshot: from here on, everything is live. */
   async join(): Promise<Frame> {
     const connected = await this.next("connected");
     if (!connected["resumed"]) await this.next("snapshot");
@@ -144,7 +144,7 @@ export class Client {
     this.#socket.close();
   }
 
-  /** Reads nothing any more: what is sent to it stays where it is. */
+  /** Stops reading: everything sent to it stays in the buffers. */
   pause(): void {
     this.#socket.pause();
   }
@@ -158,12 +158,12 @@ export class Client {
     this.#socket.terminate();
   }
 
-  /** Ends this side of the TCP connection alone, as a peer does that died between two packets. */
+  /** Ends only this side of the TCP connection, like a peer that died between two packets. */
   halfClose(): void {
     (this.#socket as unknown as { _socket: Socket })._socket.end();
   }
 
-  /** Sends bytes as they are, past everything that a client library would not send. */
+  /** Sends raw bytes, past all checks of the client library. */
   write(bytes: Buffer): void {
     (this.#socket as unknown as { _socket: Socket })._socket.write(bytes);
   }
@@ -204,7 +204,7 @@ export const byRequest =
 export const endOf = (requestId: string) => (frame: Frame) =>
   byRequest(requestId, "final", "cancelled", "error")(frame) && frame["cursor"] !== undefined;
 
-/** The promise, or an error that says what was waited for. */
+/** The promise, or an error that names what was waited for. */
 export async function within<T>(promise: Promise<T>, deadlineMs: number, waitingFor: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
@@ -217,7 +217,7 @@ export async function within<T>(promise: Promise<T>, deadlineMs: number, waiting
   }
 }
 
-/** Asks again and again until the answer is truthy, for what sends no event: a row in D1. */
+/** Polls until the answer is truthy, for changes that send no event, such as a row in D1. */
 export async function eventually<T>(ask: () => Promise<T>, waitingFor: string, deadlineMs = DEADLINE_MS): Promise<Exclude<T, false | null | undefined>> {
   const deadline = Date.now() + deadlineMs;
   for (;;) {

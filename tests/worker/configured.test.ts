@@ -1,4 +1,4 @@
-// What clients are told of the configuration, and a deployment without D1.
+// What clients are told about the configuration, and a deployment without D1.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { endOf, eventually } from "./client.ts";
@@ -12,20 +12,20 @@ const AUTH = { mode: "jwt", ways: ["bearer", "subprotocol", "ticket"] };
 const closed = await startClosed({ AGENT: "openai", AGENT_BASE_URL: "https://models.example/v1", AGENT_MODEL: "large", AGENT_MODELS: "small , large" });
 after(closed.close);
 
-test("who brings no credential is told how to bring one, and nothing else", async () => {
+test("a caller without a credential is told how to bring one, and nothing else", async () => {
   const response = await closed.fetch("/config");
   assert.equal(response.status, 200);
   assert.deepEqual(await response.json(), { auth: AUTH });
 });
 
-test("who brings a bad one is refused", async () => {
+test("a caller with a bad credential is refused", async () => {
   for (const init of [bearer("nonsense"), bearer(tokenOf("ann", {}, "another secret of thirty-two bytes and more"))]) {
     assert.equal((await closed.fetch("/config", init)).status, 401);
   }
   assert.equal((await closed.fetch("/config?ticket=none")).status, 401);
 });
 
-test("who is let in is told of models, permission modes, limits and what is bound, and of no secret", async () => {
+test("a caller that is let in is told of models, permission modes, limits and bindings, and of no secret", async () => {
   const response = await closed.fetch("/config", bearer(tokenOf("ann")));
   const { version, limits, ...told } = (await response.json()) as Json;
   assert.deepEqual(told, {
@@ -40,21 +40,21 @@ test("who is let in is told of models, permission modes, limits and what is boun
   assert.deepEqual([limits.messageBytes, limits.titleChars, limits.pageEntries], [256 * 1024, 200, 200]);
 });
 
-test("where everybody is let in, everybody is told", async () => {
+test("with AUTH=none every caller is told", async () => {
   const open = await start();
   after(open.close);
   const told = await new Http(open).get("/config");
   assert.deepEqual([told.auth, told.agent, told.models], [{ mode: "none", ways: [] }, "echo", []]);
 });
 
-test("a deployment that is closed for want of a key says how it would be opened to whom", async () => {
+test("a deployment that is closed because a key is missing says how it can be opened", async () => {
   const keyless = await start({ vars: { AUTH: "jwt" } });
   after(keyless.close);
   assert.deepEqual(await (await keyless.fetch("/config")).json(), { auth: AUTH });
   assert.equal((await keyless.fetch("/config", bearer(tokenOf("ann")))).status, 401);
 });
 
-test("a search of titles alone finds no message, and D1 has none; history comes from the object", async () => {
+test("with SEARCH=titles a search finds titles but no messages, D1 stores no messages, and history comes from the object", async () => {
   const titles = await startClosed({ SEARCH: "titles", ECHO_DELAY_MS: "0" });
   after(titles.close);
   const id = freshId();
@@ -64,7 +64,7 @@ test("a search of titles alone finds no message, and D1 has none; history comes 
   await eventually(async () => Number((await titles.d1("SELECT message_count AS n FROM sessions WHERE id = ?", id))[0]?.["n"]) === 2, "both counted in D1");
   for (const token of [tokenOf("ann"), tokenOf("support", shared("viewer", "*"))]) {
     const found = async (q: string) => ((await (await titles.fetch(`/sessions?q=${q}`, bearer(token))).json()) as Json).sessions.length;
-    assert.deepEqual([await found("armadillo"), await found("lorem")], [0, 1], "the beginning stands for the title");
+    assert.deepEqual([await found("armadillo"), await found("lorem")], [0, 1], "the beginning of the message serves as the title");
   }
   assert.deepEqual(await titles.d1("SELECT id FROM messages"), []);
   const { messages } = (await (await titles.fetch(`/sessions/${id}/messages`, bearer(tokenOf("ann")))).json()) as Json;
@@ -76,7 +76,7 @@ test("a search of titles alone finds no message, and D1 has none; history comes 
   assert.deepEqual([status, body.error.message], [500, "SEARCH is messages or titles"]);
 });
 
-test("without D1 threads go on, nothing is owed, and list and search say that they are not configured", async () => {
+test("without D1 threads work, the outbox stays empty, and list and search say that they are not configured", async () => {
   const bobbin = await start({ entry: entryWithout("DB"), vars: { ECHO_DELAY_MS: "0" } });
   after(bobbin.close);
   const http = new Http(bobbin);
@@ -92,7 +92,7 @@ test("without D1 threads go on, nothing is owed, and list and search say that th
   assert.deepEqual((await http.get("/config"))["bound"], ["SESSION_DO", "FILES", "RATE_LIMIT"]);
   const { thread, alarm } = await http.get(`/sessions/${id}/diagnostics`);
   assert.equal(thread.outbox.failures, 0);
-  assert.equal(alarm ?? null, null, "nothing is to be tried again");
+  assert.equal(alarm ?? null, null, "nothing is to be retried");
   await http.delete(id);
   assert.equal((await http.ask("GET", `/sessions/${id}`)).status, 404);
   assert.ok(bobbin.logs.every(({ message }) => !/delivery_failed|d1_failed/.test(message)));

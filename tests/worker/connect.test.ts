@@ -84,7 +84,7 @@ test("a session id may have 128 characters", async () => {
 });
 
 for (const path of ["/sessions/some-thread/websocket", "/api/chat/ws?threadId=some-thread"]) {
-  test(`a request that is no upgrade is answered 426: ${path}`, async () => {
+  test(`a request without an upgrade is answered 426: ${path}`, async () => {
     const response = await bobbin.fetch(path);
     assert.equal(response.status, 426);
     assertError(await response.json(), "INVALID_MESSAGE");
@@ -131,28 +131,25 @@ test("a ping is answered with a pong", async () => {
   assert.deepEqual(await client.next(), { type: "pong" });
 });
 
-test("a ping that is spelled differently is answered with a pong too", async () => {
+test("a ping that is spelled differently is also answered with a pong", async () => {
   const client = await bobbin.join(freshId());
   client.send('{ "type": "ping" }');
   assert.deepEqual(await client.next(), { type: "pong" });
 });
 
-test("a client's close completes within a second, with its code", async () => {
+test("a client's close is completed with its code", async () => {
   const client = await bobbin.join(freshId());
-  const start = Date.now();
   assert.equal((await client.close(1000)).code, 1000);
-  assert.ok(Date.now() - start < 1000);
 });
 
-test("a close without a code completes too", async () => {
+test("a close without a code is completed too", async () => {
   const client = await bobbin.join(freshId());
-  const start = Date.now();
   client.shut();
-  await client.closed;
-  assert.ok(Date.now() - start < 1000);
+  // A close that nobody answers would be reported as 1006.
+  assert.equal((await client.closed).code, 1000);
 });
 
-test("a thousand clients that connect, ping, sync and leave store nothing anywhere", async () => {
+test("a thousand clients that connect, ping, sync and leave cause no stored data", async () => {
   const id = freshId();
   for (let round = 0; round < 50; round += 1) {
     await Promise.all(Array.from({ length: 20 }, () => visit(id)));

@@ -16,7 +16,7 @@ const result = (id: string, content: Json, isError = false) => ({ type: "tool_re
 const text = (text: string) => ({ type: "text", text });
 const thinking = (text: string) => ({ type: "thinking", text });
 
-test("blocks of every kind are taken in a message, and come back the same by every way there is", async () => {
+test("blocks of every kind are accepted in a message and read back the same in every way", async () => {
   const { id, client } = await thread();
   const content = [
     text("look at this: "),
@@ -73,7 +73,7 @@ test("the field reasoning is read like reasoning_content", async () => {
   assert.deepEqual((await client.next(endOf("r1")))["response"].blocks, [thinking("well"), text("so")]);
 });
 
-test("blocks that came while a client was away are replayed on resume, finished and running", async () => {
+test("blocks that arrived while a client was away are replayed on resume, finished and running ones", async () => {
   const { id, client } = await thread();
   client.say("r1", "go");
   const call = await upstream.next();
@@ -142,7 +142,7 @@ test("history is handed back to the model in OpenAI's shape", async () => {
   await client.next(endOf("r4"));
 });
 
-test("a call that was cut off by a cancel is not kept, and what came before it is", async () => {
+test("a call that a cancel cut off is not kept, but everything before it is", async () => {
   const { id, client } = await thread();
   client.say("r1", "go");
   const call = await upstream.next();
@@ -153,7 +153,7 @@ test("a call that was cut off by a cancel is not kept, and what came before it i
   await assertEverywhere(id, 1, "I will ");
 });
 
-/** With a call of such a model its thinking is handed back. */
+/** For such a model its thinking is handed back together with a call. */
 const thoughtFirst = { providerData: { agent: "openai", model: "test-model", reasoning_content: true } };
 
 async function thread(): Promise<{ id: string; client: Client }> {
@@ -161,7 +161,7 @@ async function thread(): Promise<{ id: string; client: Client }> {
   return { id, client: await bobbin.join(id) };
 }
 
-/** The thread's message at a place, by page, by line, by snapshot and in D1. */
+/** The thread's message at an index, as read by page, by line, by snapshot and from D1. */
 async function assertEverywhere(id: string, index: number, content: unknown): Promise<void> {
   const { messages } = await http.get(`/sessions/${id}/messages`);
   assert.deepEqual(messages[index].content, content, "page");

@@ -4,7 +4,7 @@ import { type Client, type Frame, byRequest, endOf, eventually } from "./client.
 import { type Bobbin, freshId, start } from "./harness.ts";
 import { type Call, Upstream } from "./upstream.ts";
 
-// The alarm that guards a running turn is at most this far away, and the runtime's start comes on top.
+// The alarm that guards a running turn is at most this far away; the start of the runtime is added to it.
 const NOTICED_MS_MAX = 20_000;
 const ENDS = "SELECT request_id, status, content FROM messages WHERE session_id = ? AND role = 'assistant' ORDER BY seq";
 
@@ -60,7 +60,7 @@ for (const [what, crash] of ways) {
     assert.match(questions[0] ?? "", /and then\?$/);
   });
 
-  test(`a client that reconnects after ${what} is told how its turn ended, and goes on`, async () => {
+  test(`a client that reconnects after ${what} is told how its turn ended, and continues`, async () => {
     const { id, client } = await streaming();
     await crash(bobbin);
     await client.closed;
@@ -72,7 +72,7 @@ for (const [what, crash] of ways) {
     await assertNextTurnWorks(again);
   });
 
-  test(`a message that was acknowledged is kept when ${what} right after`, async () => {
+  test(`an acknowledged message is kept when ${what} right afterwards`, async () => {
     const id = freshId();
     const client = await bobbin.join(id);
     client.say("r1", "remember me");
@@ -97,7 +97,7 @@ async function streaming(): Promise<{ id: string; client: Client; call: Call }> 
   return { id, client, call };
 }
 
-/** Text that a crash may not take away any more: it came a while before the last that was heard. */
+/** Text that a crash must not lose: it arrived a while before the last text. */
 async function journalled(id: string, client: Client): Promise<string> {
   const text = textOf(client);
   await eventually(async () => {

@@ -1,4 +1,4 @@
-// D1 is lost, restored, or bound for the first time: what it lacks is delivered anew.
+// D1 is lost, restored, or bound for the first time: the missing rows are delivered again.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { type Client, endOf, eventually } from "./client.ts";
@@ -10,7 +10,7 @@ const THREADS = 20;
 const TURNS = 12;
 const admin = bearer(tokenOf("ops", { bobbin: { admin: true } })).headers;
 
-/** All that D1 has of a session is what its object has. */
+/** Asserts that D1 has everything of a session that its object has. */
 async function isWhole(bobbin: Bobbin, http: Http, id: string, headers = {}): Promise<boolean> {
   const { messages } = (await http.ask("GET", `/sessions/${id}/messages?limit=200`, undefined, headers)).body;
   const held = await indexed(bobbin, id);
@@ -22,7 +22,7 @@ const lose = async (bobbin: Bobbin) => {
   for (const statement of ["DELETE FROM messages", "DELETE FROM sessions", "UPDATE bobbin_database SET id = lower(hex(randomblob(8)))"]) await bobbin.d1(statement);
 };
 
-test("a database that is deleted under load is whole again once each thread has gone on", { timeout: 120_000 }, async (t) => {
+test("a database that is deleted under load is complete again once each thread has run another turn", { timeout: 120_000 }, async (t) => {
   const bobbin = await start({ vars: { ECHO_DELAY_MS: "1" } });
   after(bobbin.close);
   const http = new Http(bobbin);
@@ -51,7 +51,7 @@ test("a database that is deleted under load is whole again once each thread has 
   assert.deepEqual(new Set(sessions.map(({ id }: { id: string }) => id)), new Set(ids));
 });
 
-test("another database in its place is filled as threads go on, after a crash in the middle of the load too", { timeout: 120_000 }, async () => {
+test("a new database in its place is filled as threads run turns, also after a crash under load", { timeout: 120_000 }, async () => {
   const bobbin = await start({ vars: { ECHO_DELAY_MS: "1" } });
   after(bobbin.close);
   const http = new Http(bobbin);
@@ -74,7 +74,7 @@ test("another database in its place is filled as threads go on, after a crash in
   for (const id of ids) await eventually(() => isWhole(bobbin, http, id), `${id} to be whole in D1`, DEADLINE_MS);
 });
 
-test("a database that is restored to an earlier state gets what came later", async () => {
+test("a database that is restored to an earlier state gets the later rows", async () => {
   const bobbin = await start({ vars: { ECHO_DELAY_MS: "1" } });
   after(bobbin.close);
   const http = new Http(bobbin);
@@ -85,7 +85,7 @@ test("a database that is restored to an earlier state gets what came later", asy
     await client.next(endOf(turn));
   }
   await eventually(() => isWhole(bobbin, http, id), "all of it in D1");
-  // As it was after the first turn.
+  // The state after the first turn.
   await bobbin.d1("DELETE FROM messages WHERE request_id = 'r2'");
   await bobbin.d1("UPDATE sessions SET seq = 4, message_count = 2");
   client.say("r3", "r3");
@@ -93,7 +93,7 @@ test("a database that is restored to an earlier state gets what came later", asy
   await eventually(() => isWhole(bobbin, http, id), "all of it in D1 again");
 });
 
-test("a thread that was there before DB was bound is whole in it after its next turn", async () => {
+test("a thread that existed before DB was bound is complete in it after its next turn", async () => {
   const bobbin = await start({ vars: { ECHO_DELAY_MS: "1" }, without: ["DB"] });
   after(bobbin.close);
   const id = freshId();
@@ -110,7 +110,7 @@ test("a thread that was there before DB was bound is whole in it after its next 
   await eventually(() => isWhole(bobbin, http, id), "all of it in D1");
 });
 
-test("an admin has threads that sleep deliver anew, and rows of what was deleted since a backup removed", async () => {
+test("an admin makes sleeping threads deliver again, and removes rows of sessions deleted since a backup", async () => {
   const bobbin = await startClosed({ ECHO_DELAY_MS: "1" });
   after(bobbin.close);
   const http = new Http(bobbin);

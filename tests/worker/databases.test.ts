@@ -1,4 +1,4 @@
-// Several D1 databases: each session is in the one of its owner, and lists are merged exactly.
+// Several D1 databases: each session is in its owner's database, and lists are merged exactly.
 import assert from "node:assert/strict";
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import { bearer, shared, startClosed, tokenOf } from "./support/auth.ts";
 import { Http, type Json } from "./support/d1_http.ts";
 
 const NAMES = ["DB", "DB_1", "DB_2", "DB_3"];
-/** Of all that there are here: 25,000 in each. */
+/** All sessions of this test: 25,000 in each database. */
 const SESSIONS = 100_000;
 
 const bobbin = await startClosed({ ECHO_DELAY_MS: "0" }, { databases: 4 });
@@ -63,17 +63,17 @@ async function begin(owner: string): Promise<string> {
   return id;
 }
 
-test("until more are named, all sessions are in the first", async () => {
+test("until more databases are named, all sessions are in the first", async () => {
   for (const owner of owners.slice(0, 6)) assert.deepEqual(await placesOf(await begin(owner)), ["DB"]);
 });
 
-test("from then on new sessions go to the database of their owner, and those that are there stay", async () => {
+test("once more are named, new sessions go to their owner's database, and existing ones stay", async () => {
   await bobbin.restart({ DB_GENERATIONS: "1,4" });
   const used = new Set<string>();
   for (const owner of owners) {
     const [first] = await placesOf(await begin(owner));
     const [second] = await placesOf(await begin(owner));
-    assert.equal(first, second, "an owner has one");
+    assert.equal(first, second, "an owner has one database");
     used.add(first as string);
   }
   assert.deepEqual([...used].sort(), NAMES);
@@ -83,7 +83,7 @@ test("from then on new sessions go to the database of their owner, and those tha
   for (const owner of owners) assert.deepEqual((await pages(as(owner), "", 1)).ids, began[owner], owner);
 });
 
-test("a search finds what is said, in whichever database it is", async () => {
+test("a search finds messages in every database", async () => {
   for (const owner of owners.slice(0, 8)) {
     const found = (await pages(as(owner), "&q=hello", 1)).ids;
     assert.deepEqual([...found].sort(), [...(began[owner] as string[])].sort());
@@ -92,7 +92,7 @@ test("a search finds what is said, in whichever database it is", async () => {
   assert.deepEqual([...all].sort(), Object.values(began).flat().sort());
 });
 
-test("a deletion leaves nothing, and who begins anew under the same id is in the database of its own", async () => {
+test("a deletion leaves nothing, and a session that begins again under the same id is in its owner's database", async () => {
   const [ann, bob] = [owners[0] as string, owners.find((owner) => owner !== "owner-0") as string];
   const id = await begin(ann);
   await placesOf(id);
@@ -106,7 +106,7 @@ test("a deletion leaves nothing, and who begins anew under the same id is in the
   began[ann]?.shift();
 });
 
-test(`of ${SESSIONS} sessions in four databases every page is the one that one database would give`, { timeout: 300_000 }, async (t) => {
+test(`every page of ${SESSIONS} sessions in four databases is the page that one database would give`, { timeout: 300_000 }, async (t) => {
   for (const [place, name] of NAMES.entries()) await fill(bobbin, name, place, SESSIONS / NAMES.length);
   for (const order of ["created", "recent"]) {
     const wanted = (await Promise.all(NAMES.map((name) => newest(name, order)))).flat().sort((a, b) => b.at - a.at || (a.id < b.id ? 1 : -1));
@@ -126,12 +126,12 @@ test(`of ${SESSIONS} sessions in four databases every page is the one that one d
   const bytes = files.reduce((sum, name) => sum + statSync(join(bobbin.dir, "d1", name)).size, 0);
   t.diagnostic(`a session without messages takes ${Math.round(bytes / SESSIONS)} bytes of D1`);
   const from = performance.now();
-  // Asked are the first and the one that this owner's new sessions go to.
+  // The queried databases are the first and the one for this owner's new sessions.
   assert.equal((await pages(as("many-7"), "")).ids.length, SESSIONS / 500);
   t.diagnostic(`an owner's list took ${Math.round(performance.now() - from)} ms`);
 });
 
-test("one that is away concerns only the sessions in it", async () => {
+test("a database that is away affects only the sessions in it", async () => {
   const owned = await Promise.all(owners.map(async (owner) => [owner, (await placesOf((began[owner] as string[])[0] as string))[0]] as const));
   const [away] = owned.find(([, place]) => place === "DB_2") as readonly [string, string];
   const [near] = owned.find(([, place]) => place === "DB_1") as readonly [string, string];
@@ -152,7 +152,7 @@ test("one that is away concerns only the sessions in it", async () => {
   assert.equal(back.sessions[0].id, id);
 });
 
-test("/health tells of the one that needs it most, and a wrong DB_GENERATIONS is refused in words", async () => {
+test("/health reports the database in the worst state, and a wrong DB_GENERATIONS is refused with a message", async () => {
   const health = async () => ((await (await bobbin.fetch("/health")).json()) as Json).database;
   assert.equal((await health()).state, "current");
   assert.equal((await health()).databases, 4);
@@ -164,7 +164,7 @@ test("/health tells of the one that needs it most, and a wrong DB_GENERATIONS is
   assert.match(body.error.message, /DB_GENERATIONS is numbers/);
 });
 
-/** As many sessions, of owners in turn; where they would really be makes no difference to a list of all. */
+/** Fills a database with `count` sessions, owners in rotation; a list of all finds them in any database. */
 async function fill(bobbin: Bobbin, name: string, place: number, count: number): Promise<void> {
   for (let from = 0; from < count; from += 5_000) {
     await bobbin.d1Of(

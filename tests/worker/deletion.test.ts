@@ -12,7 +12,7 @@ const bobbin = await start({ vars: upstream.vars, entry: faultEntry });
 after(bobbin.close);
 const http = new Http(bobbin);
 
-test("a deletion closes the sockets, leaves one row that says so, and a second one finds nothing", async () => {
+test("a deletion closes the sockets and leaves one row that records it, and a second deletion finds nothing", async () => {
   const { id, client } = await spoken();
   const other = await bobbin.join(id);
   await indexedMessages(bobbin, id, 2);
@@ -30,7 +30,7 @@ test("a deletion closes the sockets, leaves one row that says so, and a second o
   assert.ok(sessions.every((session: Json) => session.id !== id));
 });
 
-test("a deletion in the middle of a turn aborts the model's call and ends what waits", async () => {
+test("a deletion in the middle of a turn aborts the call to the model and ends the waiting turns", async () => {
   const { id, client } = await spoken();
   client.say("running", "tell me everything");
   const call = await upstream.next();
@@ -44,12 +44,12 @@ test("a deletion in the middle of a turn aborts the model's call and ends what w
   assert.equal(client.all.filter((frame) => endOf("running")(frame) || endOf("waiting")(frame)).length, 0);
   assert.deepEqual(await indexed(bobbin, id), { session: undefined, messages: [] });
   await assertOnlyNoted(id);
-  assert.ok(!upstream.calls.some(({ body }) => body.messages.at(-1).content.includes("and then?")), "a waiting turn was begun");
+  assert.ok(!upstream.calls.some(({ body }) => body.messages.at(-1).content.includes("and then?")), "a waiting turn was started");
 });
 
 const absences: Fault[] = ["fail", "late"];
 for (const fault of absences) {
-  test(`a deletion while D1 is away (${fault}) is answered, and carried out when D1 is back, though nobody connects`, { timeout: 90_000 }, async (t) => {
+  test(`a deletion while D1 is away (${fault}) is answered, and carried out when D1 is back even if nobody connects`, { timeout: 90_000 }, async (t) => {
     t.after(() => setFault(bobbin, "none"));
     const { id } = await spoken();
     await indexedMessages(bobbin, id, 2);
@@ -61,7 +61,7 @@ for (const fault of absences) {
   });
 }
 
-test("a deletion while D1 never answers is answered all the same", { timeout: 120_000 }, async (t) => {
+test("a deletion is answered even if D1 never answers", { timeout: 120_000 }, async (t) => {
   t.after(() => setFault(bobbin, "none"));
   const { id } = await spoken();
   await indexedMessages(bobbin, id, 2);
@@ -71,7 +71,7 @@ test("a deletion while D1 never answers is answered all the same", { timeout: 12
   await assertGone(id, 60_000);
 });
 
-test("a deletion that D1 was not told of before a kill is told after the start, though nobody connects", { timeout: 90_000 }, async () => {
+test("a deletion that D1 did not learn of before a kill is delivered after the start, even if nobody connects", { timeout: 90_000 }, async () => {
   const { id } = await spoken();
   await indexedMessages(bobbin, id, 2);
   await setFault(bobbin, "fail");
@@ -81,7 +81,7 @@ test("a deletion that D1 was not told of before a kill is told after the start, 
   await assertGone(id);
 });
 
-test("messages that D1 had not yet heard of do not come back after their deletion", { timeout: 90_000 }, async (t) => {
+test("messages that D1 had not yet received do not come back after their deletion", { timeout: 90_000 }, async (t) => {
   t.after(() => setFault(bobbin, "none"));
   await setFault(bobbin, "slow");
   const { id } = await spoken();
@@ -93,7 +93,7 @@ test("messages that D1 had not yet heard of do not come back after their deletio
   assert.deepEqual(await indexed(bobbin, id), { session: undefined, messages: [] });
 });
 
-test("a message to a deleted session begins a new life, also in D1, and old cursors are told to start over", { timeout: 90_000 }, async (t) => {
+test("a message to a deleted session begins it anew, also in D1, and old cursors are told to start over", { timeout: 90_000 }, async (t) => {
   t.after(() => setFault(bobbin, "none"));
   const { id, client } = await spoken("the old life");
   await http.patch(id, { title: "old title", permissionMode: "plan" });
@@ -121,7 +121,7 @@ test("a message to a deleted session begins a new life, also in D1, and old curs
   assert.deepEqual(snapshot["messages"].map((message: Json) => message.content), ["the new life", "indeed"]);
 });
 
-test("a message that is sent again after its session's deletion is refused, also after a restart, and the model is not asked", { timeout: 90_000 }, async () => {
+test("a message that is sent again after its session's deletion is refused, also after a restart, and the model is not called", { timeout: 90_000 }, async () => {
   const { id, client } = await spoken("say it once");
   await http.delete(id);
   await within(client.closed, DEADLINE_MS, "the close");
@@ -152,12 +152,12 @@ async function spoken(content = "hello"): Promise<{ id: string; client: Client }
   return { id, client };
 }
 
-/** While D1 does not take it. */
+/** While D1 does not accept it. */
 async function answeredAlone(id: string): Promise<void> {
   await within(http.delete(id), DEADLINE_MS, "the answer to the deletion");
 }
 
-/** Nothing of it in D1, and nothing in the object but the end. */
+/** Nothing of it is left in D1, and only the deletion's row in the object. */
 async function assertGone(id: string, deadlineMs = DEADLINE_MS): Promise<void> {
   await eventually(async () => {
     const { session, messages } = await indexed(bobbin, id);

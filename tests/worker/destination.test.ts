@@ -1,4 +1,4 @@
-// Where a conversation goes: to what is bound or set, and nowhere else.
+// Where a conversation is sent: to the configured binding or address, and nowhere else.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { type Frame, endOf } from "./client.ts";
@@ -9,7 +9,7 @@ const [upstream, other] = [await Upstream.start(), await Upstream.start()];
 after(upstream.close);
 after(other.close);
 
-// What is bound as AGENT_SERVICE depends on how the thread's id begins.
+// The service bound as AGENT_SERVICE behaves according to the beginning of the thread's id.
 const entry: Entry = {
   type: "ESModule",
   path: "services.js",
@@ -58,7 +58,7 @@ const bound = await start({ vars: { ...upstream.vars, ELSEWHERE: `${other.baseUr
 after(bound.close);
 
 for (const kind of ["exported", "object", "callable", "inherited"]) {
-  test(`an AGENT_SERVICE of the kind "${kind}" gets the conversation, and the network does not`, async () => {
+  test(`a working AGENT_SERVICE of the kind "${kind}" gets the conversation, and the network does not`, async () => {
     const end = await asked(bound, kind);
     assert.equal(end["response"].content, "bound: hello");
     assertNobodyWasCalled();
@@ -66,7 +66,7 @@ for (const kind of ["exported", "object", "callable", "inherited"]) {
 }
 
 for (const kind of ["text", "number", "false", "empty", "function", "database", "getter"]) {
-  test(`an AGENT_SERVICE of the kind "${kind}" cannot be called: the turn fails with words, and nothing goes to the network`, async () => {
+  test(`an AGENT_SERVICE of the kind "${kind}" that cannot be called fails the turn with a message, and nothing goes to the network`, async () => {
     const { error } = await asked(bound, kind);
     assert.deepEqual([error.code, error.retryable], ["AGENT_ERROR", false]);
     assert.match(error.message, /AGENT_SERVICE/);
@@ -75,7 +75,7 @@ for (const kind of ["text", "number", "false", "empty", "function", "database", 
 }
 
 for (const kind of ["deaf", "throws", "rejects", "nothing", "word"]) {
-  test(`an AGENT_SERVICE of the kind "${kind}" fails: the turn fails with words, and nothing goes to the network`, async () => {
+  test(`an AGENT_SERVICE of the kind "${kind}" that fails ends the turn with a message, and nothing goes to the network`, async () => {
     const { error } = await asked(bound, kind);
     assert.deepEqual([error.code, error.retryable], ["AGENT_ERROR", true]);
     assert.match(error.message, /AGENT_SERVICE/);
@@ -83,20 +83,20 @@ for (const kind of ["deaf", "throws", "rejects", "nothing", "word"]) {
   });
 }
 
-test("a key that an AGENT_SERVICE throws is not in the log, and the words around it are", async () => {
+test("a key in an error that AGENT_SERVICE throws is not logged, but the words around it are", async () => {
   await asked(bound, "tells");
   await bound.logged(["agent_unreachable", "no: [redacted]"]);
   assert.ok(!bound.logs.some(({ message }) => message.includes("TEST-KEY")));
 });
 
-test("an AGENT_SERVICE does not lead the conversation to another origin either", async () => {
+test("an AGENT_SERVICE cannot redirect the conversation to another origin either", async () => {
   const { error } = await asked(bound, "moved");
   assert.ok(error.message.includes(new URL(other.baseUrl).origin), error.message);
   assertNobodyWasCalled();
 });
 
 for (const status of [301, 302, 303, 307, 308]) {
-  test(`HTTP ${status} to another origin is not followed, and the error names both what to set and where it leads`, async () => {
+  test(`HTTP ${status} to another origin is not followed, and the error names the setting and the target`, async () => {
     const { error } = await redirected(status, `${other.baseUrl}/chat/completions`);
     assert.deepEqual([error.code, error.retryable], ["AGENT_ERROR", false]);
     assert.match(error.message, /redirect.*AGENT_BASE_URL/);
@@ -114,14 +114,14 @@ for (const location of ["//127.0.0.1:1/v1", "http://localhost/v1", "https://127.
 }
 
 for (const status of [301, 302, 303]) {
-  test(`HTTP ${status} on the same origin would lose the conversation, and is refused with words`, async () => {
+  test(`HTTP ${status} on the same origin would lose the conversation, and is refused with a message`, async () => {
     const { error } = await redirected(status, "/v2/chat/completions");
     assert.match(error.message, new RegExp(`${status}.*redirect.*AGENT_BASE_URL`));
   });
 }
 
 for (const status of [307, 308]) {
-  test(`HTTP ${status} on the same origin is followed with all that was sent`, async () => {
+  test(`HTTP ${status} on the same origin is followed with the whole request`, async () => {
     const client = await bobbin.join(freshId());
     client.say("r1", "hello");
     const first = await upstream.next();
@@ -137,7 +137,7 @@ for (const status of [307, 308]) {
   });
 }
 
-test("an endpoint that redirects in a circle is left", async () => {
+test("an endpoint that redirects in a circle is given up", async () => {
   const client = await bobbin.join(freshId());
   client.say("r1", "hello");
   const before = upstream.calls.length;

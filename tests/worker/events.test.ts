@@ -1,4 +1,4 @@
-// A thread as Server-Sent Events: what a socket gets, in the form that a browser's EventSource reads.
+// A thread as Server-Sent Events: the same frames that a socket gets, in the form that a browser's EventSource reads.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { type Frame, endOf, eventually } from "./client.ts";
@@ -17,7 +17,7 @@ after(upstream.close);
 const bobbin = await start({ vars: upstream.vars, crashable: true });
 after(bobbin.close);
 
-test("an answer is shown while it comes, each frame as one data line with its place as the id", async () => {
+test("an answer is shown while it streams, each frame as one data line with its cursor as the id", async () => {
   const id = freshId();
   const reader = await follow(bobbin.url, id);
   assert.deepEqual([reader.status, reader.headers["content-type"], reader.headers["cache-control"]], [200, "text/event-stream", "no-store"]);
@@ -41,12 +41,12 @@ test("an answer is shown while it comes, each frame as one data line with its pl
   reader.leave();
 });
 
-test("a frame without a place has no id", async () => {
+test("a frame without a cursor has no id", async () => {
   const id = freshId();
   const client = await bobbin.join(id);
   client.say("r1", "hello");
   const call = await upstream.next();
-  // What a post is answered whose turn has to wait: its place in the queue.
+  // The answer to a post whose turn has to wait: its place in the queue.
   client.say("r2", "and this");
   const poster = await postAndRead(bobbin.url, id, { requestId: "r3", content: "and that" });
   assert.equal((await poster.next("queued"))["position"], 2);
@@ -56,7 +56,7 @@ test("a frame without a place has no id", async () => {
   await call.aborted;
 });
 
-test("a reader that is cut in mid-stream goes on from Last-Event-ID, which wins over the cursor in the address", async () => {
+test("a reader that is cut in mid-stream continues from Last-Event-ID, which wins over the cursor in the address", async () => {
   const id = freshId();
   const reader = await follow(bobbin.url, id);
   await reader.next("snapshot");
@@ -98,7 +98,7 @@ test(`${CUTS} cuts at random places lose nothing and show nothing twice`, { time
     const frames = random.between(0, 6);
     await reader.when(() => reader.all.length >= frames || reader.all.some(endOf("r1")), "frames");
     reader.leave();
-    // What had come by then is what a client holds, however much it was.
+    // A client holds everything that had arrived by then, however much it was.
     heard.push(...reader.all);
     last = reader.lastId ?? last;
   }
@@ -137,7 +137,7 @@ test(`${READERS} readers of one thread get what a socket gets, byte for byte`, {
   assert.equal(new Set(readers.map((reader) => reader.all[0]?.["connectionId"])).size, READERS);
 });
 
-test("a reader that leaves is noticed, and counts no more", async () => {
+test("a reader that leaves is noticed and no longer counted", async () => {
   const id = freshId();
   const client = await bobbin.join(id);
   const readers = [await follow(bobbin.url, id), await follow(bobbin.url, id)];
@@ -150,7 +150,7 @@ test("a reader that leaves is noticed, and counts no more", async () => {
   await eventually(async () => (await socketsOf(id)) === 1, "the object to notice");
 });
 
-test("a comment comes by itself every 15 s, also while nothing happens, and then who has left is noticed", { timeout: 60_000 }, async () => {
+test("a comment is sent every 15 s, also while nothing happens, and then a reader that has left is noticed", { timeout: 60_000 }, async () => {
   const id = freshId();
   const [reader, other] = [await follow(bobbin.url, id), await follow(bobbin.url, id)];
   for (const each of [reader, other]) await each.next("snapshot");
@@ -164,7 +164,7 @@ test("a comment comes by itself every 15 s, also while nothing happens, and then
   reader.leave();
 });
 
-test("a reader whose runtime is killed in mid-stream is told to start over where it held more than was stored, and else goes on", async () => {
+test("a reader whose runtime is killed in mid-stream continues, or is told to start over if it held more than was stored", async () => {
   const id = freshId();
   const client = await bobbin.join(id);
   client.say("r1", "hello");
@@ -185,7 +185,7 @@ test("a reader whose runtime is killed in mid-stream is told to start over where
   const end = await resumed.next(endOf("r2"));
   assert.equal(end["error"].code, "INTERRUPTED");
   const [connected] = await reset.until((frame) => frame.type === "snapshot" || endOf("r2")(frame));
-  // What was journalled in time is held by both.
+  // Both hold the text that was journalled in time.
   assert.equal(connected?.["resumed"], end["response"].content === "lost ");
   for (const reader of [reset, resumed]) reader.leave();
 });
@@ -197,7 +197,7 @@ test("HEAD is answered like GET, without a body and without a reader", async () 
   assert.equal(await socketsOf(id), 0);
 });
 
-test("nothing is stored for who only follows", async () => {
+test("a client that only follows causes no stored data", async () => {
   const id = freshId();
   const reader = await follow(bobbin.url, id);
   assert.equal((await reader.next())["status"], "not-created");
@@ -206,7 +206,7 @@ test("nothing is stored for who only follows", async () => {
   reader.leave();
 });
 
-test("a place that is not known, or malformed, is answered with a snapshot", async () => {
+test("an unknown or malformed cursor is answered with a snapshot", async () => {
   const id = freshId();
   const client = await bobbin.join(id);
   client.say("r1", "hello");
@@ -226,7 +226,7 @@ test("a place that is not known, or malformed, is answered with a snapshot", asy
 
 const tokensOf = (frames: Frame[]): string => frames.filter(({ type }) => type === "token").map((frame) => frame["token"]).join("");
 
-/** The text that a snapshot has of the running answer. */
+/** The running answer's text in a snapshot. */
 function snapshotText(frames: Frame[]): string {
   return frames.filter(({ type }) => type === "snapshot").flatMap((frame) => frame["inFlight"]).map(({ content }) => content).join("");
 }

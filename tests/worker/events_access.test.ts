@@ -13,7 +13,7 @@ after(strict.close);
 const as = (sub: string, more: Claims = {}) => bearer(tokenOf(sub, more));
 const TEN_MINUTES_MS = 600_000;
 
-test("before anything begins, what a socket is closed with is a status", async () => {
+test("before a stream begins, the close code of a socket corresponds to an HTTP status", async () => {
   const id = await begun("ann");
   for (const [what, headers, status, code] of [
     ["no credential", {}, 401, "UNAUTHENTICATED"],
@@ -32,7 +32,7 @@ test("before anything begins, what a socket is closed with is a status", async (
   assert.equal((await bobbin.fetch(`/sessions/${id}/events`, { method: "POST", ...as("ann") })).status, 405);
 });
 
-test("whoever is one too many is told 429 and when to try again, and a place is free once a reader has left", async () => {
+test("one reader too many gets 429 with a time to retry, and a place is free once a reader has left", async () => {
   const id = freshId();
   const [one, two] = [await follow(strict.url, id, as("ann")), await follow(strict.url, id, as("ann"))];
   const third = await follow(strict.url, id, as("ann"));
@@ -42,9 +42,9 @@ test("whoever is one too many is told 429 and when to try again, and a place is 
   assert.equal((await post(strict.url, id, { content: "hello" }, as("ann").headers)).status, 202);
   await one.next("final");
   two.leave();
-  // What happens next tells the object.
+  // The object notices it at the next event.
   for (let more = 0; ; more += 1) {
-    assert.ok(more < 20, "the reader that left still counts");
+    assert.ok(more < 20, "the reader that left is still counted");
     await post(strict.url, id, { content: "and?" }, as("ann").headers);
     await one.next("final");
     const again = await follow(strict.url, id, as("ann"));
@@ -55,7 +55,7 @@ test("whoever is one too many is told 429 and when to try again, and a place is 
   one.leave();
 });
 
-test("a viewer follows, and is told nothing but what a socket is", async () => {
+test("a viewer may follow, and is told exactly what a socket is told", async () => {
   const id = await begun("ann");
   const viewer = await follow(bobbin.url, id, as("eve", shared("viewer", id)));
   await viewer.next("snapshot");
@@ -64,9 +64,9 @@ test("a viewer follows, and is told nothing but what a socket is", async () => {
   viewer.leave();
 });
 
-test("a reader whose token expires is told 4401 as its last event", async () => {
+test("a reader whose token expires gets 4401 as its last event", async () => {
   const id = await begun("ann");
-  // Past its time, within the leeway, and for about a second more.
+  // Already expired, but within the leeway for about a second more.
   const reader = await follow(bobbin.url, id, as("ann", { exp: seconds(-28) }));
   const frames = await reader.whole();
   assert.deepEqual(frames.at(-1), { type: "closed", code: 4401, reason: "the credential has expired; connect again with a fresh one" });
@@ -74,7 +74,7 @@ test("a reader whose token expires is told 4401 as its last event", async () => 
   assert.deepEqual(frames.map(({ type }) => type), ["connected", "snapshot", "closed"]);
 });
 
-test("readers of a session that is deleted are told 4410 as their last event", async () => {
+test("readers of a deleted session get 4410 as their last event", async () => {
   const id = await begun("ann");
   const readers = [await follow(bobbin.url, id, as("ann")), await follow(bobbin.url, id, as("ann"))];
   for (const reader of readers) await reader.next("snapshot");
@@ -86,7 +86,7 @@ test("readers of a session that is deleted are told 4410 as their last event", a
   }
 });
 
-test("a stranger who waits for a session to begin is told 4403 once it is another's", async () => {
+test("a stranger who waits for a session to begin gets 4403 once somebody else owns it", async () => {
   const id = freshId();
   const stranger = await follow(bobbin.url, id, as("bob"));
   assert.equal((await stranger.next())["status"], "not-created");
@@ -109,7 +109,7 @@ test("a ticket for events opens any number of streams for ten minutes, also with
   for (const reader of [...readers, back]) reader.leave();
 });
 
-test("a ticket for events opens no socket, a socket's opens no stream, and neither is spent by the attempt", async () => {
+test("a ticket for events opens no socket, a socket's ticket opens no stream, and the attempt uses up neither", async () => {
   const id = await begun("ann");
   const [forEvents, forSocket] = [(await ticketOf(id)).ticket, (await ticketOf(id, null)).ticket];
   const shut = await bobbin.connect(id, { headers: { origin: ORIGIN }, query: { ticket: forEvents } });
@@ -138,7 +138,7 @@ test("a ticket that is forged, of another session, or for something else is refu
   }
 });
 
-test("a ticket for events ends with the token that it was asked for with, and what it opened is closed then", async () => {
+test("a ticket for events expires with the token that it was requested with, and its streams are closed then", async () => {
   const id = await begun("ann");
   const { ticket } = await ticketOf(id, "events", { exp: seconds(-28) });
   const reader = await withTicket(id, ticket);
@@ -146,10 +146,10 @@ test("a ticket for events ends with the token that it was asked for with, and wh
   assert.equal((await withTicket(id, ticket)).status, 401);
 });
 
-test("a page of an allowed origin may read what a ticket opens, and no other page may", async () => {
+test("a page of an allowed origin may read a stream opened with a ticket, and no other page may", async () => {
   const id = await begun("ann");
   const { ticket } = await ticketOf(id);
-  // A page of the worker's own origin sends none.
+  // A page of the worker's own origin sends no Origin.
   for (const [headers, allowed] of [[{ origin: ORIGIN }, ORIGIN], [{}, undefined], [{ origin: "https://evil.example" }, undefined], [{ origin: "null" }, undefined]] as const) {
     const reader = await follow(bobbin.url, id, { query: `?ticket=${ticket}`, headers });
     assert.deepEqual([reader.status, reader.headers["access-control-allow-origin"]], [200, allowed], JSON.stringify(headers));

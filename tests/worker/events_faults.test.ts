@@ -1,4 +1,4 @@
-// Readers of events while their thread fails: each is told how things stand, or its response ends clearly.
+// Readers of events while their thread fails: each is told the state, or its response ends clearly.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { type Frame, endOf, eventually } from "./client.ts";
@@ -18,7 +18,7 @@ for (const [what, fault, end] of [
   ["the end of an answer is stored though the store said no", { on: "transaction", when: "after" }, "final"],
   ["the running text cannot be stored", { on: "exec", sql: "journal", when: "before" }, "error"],
 ] as [string, Fault, string][]) {
-  test(`when ${what}, who follows the turn is let go and posts it again, and who follows the thread starts over and goes on`, async () => {
+  test(`when ${what}, a reader of the turn is cut off and posts it again, and a reader of the thread starts over and continues`, async () => {
     const { id, poster, reader, call } = await midAnswer();
     await inject(bobbin, id, fault);
     if (fault.on === "transaction") call.finish().done();
@@ -29,7 +29,7 @@ for (const [what, fault, end] of [
   });
 }
 
-test("when a thread panics in mid-answer, who follows the turn is let go and posts it again, and who follows the thread goes on", async () => {
+test("when a thread panics in mid-answer, a reader of the turn is cut off and posts it again, and a reader of the thread continues", async () => {
   const { id, poster, reader } = await midAnswer();
   await inject(bobbin, id, { on: "waitUntil", when: "before" });
   const { status } = await bobbin.fetch(`/sessions/${id}/ticket`, { method: "POST" });
@@ -40,7 +40,7 @@ test("when a thread panics in mid-answer, who follows the turn is let go and pos
   await assertGoesOn(id, reader);
 });
 
-test("when a thread cannot be started again, every response ends with 1011 as its last event, and a reader that comes back is well", async () => {
+test("when a thread cannot be started again, every response ends with 1011 as its last event, and a reader that reconnects works", async () => {
   const { id, poster, reader, call } = await midAnswer();
   await inject(bobbin, id, { on: "transaction", when: "before", times: 2 });
   call.finish().done();
@@ -52,7 +52,7 @@ test("when a thread cannot be started again, every response ends with 1011 as it
   await assertGoesOn(id, back, reader);
 });
 
-test("a crash of the object breaks off every response, which therefore is not taken for whole", async () => {
+test("a crash of the object breaks off every response, so that no client takes it for complete", async () => {
   const { id, poster, reader } = await midAnswer();
   await bobbin.fetch("/__crash", { method: "POST" });
   assert.deepEqual(await Promise.all([poster.ended, reader.ended]), [false, false]);
@@ -60,7 +60,7 @@ test("a crash of the object breaks off every response, which therefore is not ta
   await assertGoesOn(id, back, reader);
 });
 
-/** A turn whose answer has begun, as who posted it and who follows the thread have heard. */
+/** A turn whose answer has begun, as received by its poster and by a follower of the thread. */
 async function midAnswer(): Promise<{ id: string; poster: Reader; reader: Reader; call: Call }> {
   const id = freshId();
   const reader = await follow(bobbin.url, id);
@@ -72,7 +72,10 @@ async function midAnswer(): Promise<{ id: string; poster: Reader; reader: Reader
   return { id, poster, reader, call };
 }
 
-/** What was sent of the turn may not be stored: posted again, it is shown from its beginning to its end, which is returned. */
+/**
+ * The text sent so far may not be stored: posted again, the turn is shown from its beginning to its end, which is
+ * returned.
+ */
 async function assertLetGo(id: string, poster: Reader): Promise<Frame> {
   const { type, code } = (await poster.whole()).at(-1) as Frame;
   assert.deepEqual([type, code], ["closed", 1011]);

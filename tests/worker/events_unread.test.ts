@@ -1,4 +1,4 @@
-// A reader of events that takes nothing is cut before what it was sent fills the memory, and one that reads loses nothing.
+// A reader of events that reads nothing is cut before unsent data fills the memory, and one that reads loses nothing.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { type Client, endOf, within } from "./client.ts";
@@ -9,13 +9,16 @@ import { residentBytes } from "./support/memory.ts";
 
 const MIB = 1024 * 1024;
 const READERS = 50;
-/** What the streams of a thread may owe together, and as much again on its way through the worker, with some slack. All of it would be 600 MiB. */
+/**
+ * The bytes that the streams of a thread may owe together, the same again on their way through the worker, and some
+ * slack. All of it would be 600 MiB.
+ */
 const GROWTH_MAX = 256 * MIB;
 
 const bobbin = await start({ vars: { ECHO_DELAY_MS: "0", MESSAGES_PER_MINUTE: "100000" } });
 after(bobbin.close);
 
-test(`${READERS} readers that take nothing are cut before they fill the memory, and the one that reads stays`, { timeout: 110_000 }, async (t) => {
+test(`${READERS} readers that read nothing are cut before they fill the memory, and the one that reads stays`, { timeout: 110_000 }, async (t) => {
   const id = freshId();
   const client = await bobbin.join(id);
   const reader = await follow(bobbin.url, id);
@@ -35,10 +38,10 @@ test(`${READERS} readers that take nothing are cut before they fill the memory, 
   assert.equal(await socketsOf(id), 2);
   for (const idler of idlers) idler.resume();
   for (const idler of idlers) {
-    assert.equal(await within(idler.ended, 30_000, "the cut"), false, "a reader that was cut is not told that it has all");
+    assert.equal(await within(idler.ended, 30_000, "the cut"), false, "a reader that was cut does not see a complete response");
     assert.ok(!idler.all.some(({ type }) => type === "closed"));
   }
-  // Whoever was cut goes on from where it was.
+  // A reader that was cut continues from its last cursor.
   const [idler] = idlers as [Reader, ...Reader[]];
   const back = await follow(bobbin.url, id, { last: idler.lastId as string });
   await answered(client, "last");
@@ -48,7 +51,7 @@ test(`${READERS} readers that take nothing are cut before they fill the memory, 
   for (const each of [reader, back]) each.leave();
 });
 
-test("a reader that takes what it is sent gets any number of bytes, and one that does not is cut once it owes 8 MiB", { timeout: 110_000 }, async (t) => {
+test("a reader that reads gets any number of bytes, and one that does not is cut once it owes 8 MiB", { timeout: 110_000 }, async (t) => {
   const id = freshId();
   const client = await bobbin.join(id);
   const [reader, mute] = [await follow(bobbin.url, id), await follow(bobbin.url, id)];
@@ -60,7 +63,7 @@ test("a reader that takes what it is sent gets any number of bytes, and one that
     await reader.next(endOf(String(turns)), 30_000);
   }
   t.diagnostic(`cut after ${mib(reader.bytes)} MiB`);
-  // Some of it stands in the buffers of both ends.
+  // Some of it is in the buffers of both ends.
   assert.ok(reader.bytes > 8 * MIB && reader.bytes < 20 * MIB, `${reader.bytes} bytes`);
   mute.resume();
   assert.equal(await within(mute.ended, 30_000, "the cut"), false);
@@ -69,7 +72,7 @@ test("a reader that takes what it is sent gets any number of bytes, and one that
   reader.leave();
 });
 
-test("sockets are not charged for what streams are sent: a check comes after each MiB and not before", { timeout: 60_000 }, async () => {
+test("sockets are not charged for the bytes of streams: a check is sent after each MiB and not before", { timeout: 60_000 }, async () => {
   const id = freshId();
   let checks = 0;
   const client = await bobbin.connect(id, { onCheck: (frame) => void ((checks += 1), client.send(frame)) });
@@ -85,7 +88,7 @@ test("sockets are not charged for what streams are sent: a check comes after eac
   for (const reader of readers) reader.leave();
 });
 
-/** An answer as long as answers may be, said to all. */
+/** An answer of the maximum length, sent to all. */
 async function answered(client: Client, turn: number | "last"): Promise<void> {
   client.say(String(turn), "x".repeat(turn === "last" ? 100 : 250_000));
   await client.next(endOf(String(turn)), 30_000);

@@ -15,7 +15,7 @@ after(upstream.close);
 const bobbin = await start({ vars: upstream.vars, crashable: true });
 after(bobbin.close);
 
-test("a message sent over five reconnects, three sockets, an eviction, a crash and a kill is stored, asked and answered once", async () => {
+test("a message sent over five reconnects, three sockets, an eviction, a crash and a kill is stored, sent to the model and answered once", async () => {
   const id = freshId();
   const clients = await Promise.all([1, 2, 3].map(() => bobbin.join(id)));
   for (const client of clients) client.say("r1", id);
@@ -44,7 +44,7 @@ test("a message sent over five reconnects, three sockets, an eviction, a crash a
   for (const client of clients) assert.deepEqual(Fold.of(client.all).messages, await logOf(bobbin, id));
 });
 
-test("a message sent again while it streams is acknowledged and adds nothing to what anybody hears", async () => {
+test("a message sent again while its answer streams is acknowledged, and other clients get nothing new", async () => {
   const id = freshId();
   const [client, other] = [await bobbin.join(id), await bobbin.join(id)];
   client.say("r1", id);
@@ -60,7 +60,7 @@ test("a message sent again while it streams is acknowledged and adds nothing to 
   assert.equal(callsFor(id).length, 1);
 });
 
-test("a message sent again while it waits tells its place, and is asked once when its turn comes", async () => {
+test("a message sent again while it waits gets its place in the queue, and the model is called once when its turn comes", async () => {
   const id = freshId();
   const client = await bobbin.join(id);
   client.say("r0", `${id} first`);
@@ -76,7 +76,7 @@ test("a message sent again while it waits tells its place, and is asked once whe
   assert.equal(callsFor(id).length, 1);
 });
 
-test("a message that a crash cut off is told as interrupted to whoever sends it again, and its model is not asked again", async () => {
+test("a sender that repeats a message which a crash cut off is told that it was interrupted, and the model is not called again", async () => {
   const id = freshId();
   const roamer = await Roamer.join(bobbin, id);
   roamer.client.say("r1", id);
@@ -93,7 +93,7 @@ test("a message that a crash cut off is told as interrupted to whoever sends it 
   assert.equal(callsFor(id).length, 1);
 });
 
-test("one requestId for two messages is refused with DUPLICATE_REQUEST, running, over and after a kill", async () => {
+test("one requestId for two messages is refused with DUPLICATE_REQUEST: while running, when finished, and after a kill", async () => {
   const id = freshId();
   const client = await bobbin.join(id);
   client.say("r1", id);
@@ -115,7 +115,7 @@ async function refusedAsDuplicate(client: Client, content: unknown): Promise<voi
   assert.equal(refused["cursor"], undefined);
 }
 
-/** The same frame from a client that knows nothing yet: it is told of the message and of its end. */
+/** The same frame from a client that knows nothing yet: it receives the message and its end. */
 async function repeat(id: string, when: string): Promise<void> {
   const client = await bobbin.join(id);
   client.say("r1", id);

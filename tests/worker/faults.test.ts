@@ -30,7 +30,7 @@ test("a message that could not be stored is refused with STORAGE_ERROR, and work
   await assertSame(id, [client], ["complete"]);
 });
 
-test("a message that was stored though the store said no is answered STORAGE_ERROR once, and never twice asked", async () => {
+test("a message that was stored although the store reported an error gets STORAGE_ERROR once, and the model is never called twice", async () => {
   const id = freshId();
   const client = await bobbin.join(id);
   await inject(bobbin, id, { on: "transaction", when: "after" });
@@ -48,7 +48,7 @@ for (const [what, fault, status] of [
   ["the running text cannot be stored", { on: "exec", sql: "journal", when: "before" }, "failed"],
   ["the running text is stored though the store said no", { on: "exec", sql: "journal", when: "after" }, "failed"],
 ] as [string, Fault, string][]) {
-  test(`when ${what}, every client ends with what the object holds, and the next message works`, async () => {
+  test(`when ${what}, every client ends up with the object's log, and the next message works`, async () => {
     const id = freshId();
     const [client, other] = [await bobbin.join(id), await bobbin.join(id)];
     client.say("r1", "tell me");
@@ -99,7 +99,7 @@ test("while the store cannot be read, a message and a sync are refused, a connec
   await assertSame(id, [client], ["complete", "complete"]);
 });
 
-test("a store that fails by chance at every step loses nothing, doubles nothing, and tells all clients the same", async (t) => {
+test("a store that fails at random at every step loses nothing, doubles nothing, and all clients see the same", async (t) => {
   const random = new Random(1);
   upstream.respond = (call) => answer(call, random);
   t.after(() => {
@@ -143,7 +143,7 @@ describe("D1", { concurrency: true }, () => {
     ["takes everything and says that it did not", { on: "d1", when: "after", times: 4 }],
     ["does not answer", { on: "d1", when: "hang", times: 1 }],
   ] as [string, Fault][]) {
-    test(`while D1 ${what}, the chat goes on, and afterwards D1 has every message once`, async () => {
+    test(`while D1 ${what}, the chat continues, and afterwards D1 has every message once`, async () => {
       const id = freshId();
       const client = await bobbin.join(id);
       await inject(bobbin, id, fault);
@@ -177,7 +177,7 @@ async function assertNextTurnWorks(client: Client): Promise<void> {
   assert.equal((await client.next(endOf("next")))["response"].content, "gladly");
 }
 
-/** Each client's transcript is the object's, and D1's; its turns ended like this. */
+/** Every client's transcript equals the object's and D1's; its turns ended with these statuses. */
 async function assertSame(id: string, clients: Client[], statuses: string[]): Promise<void> {
   const log = await logOf(bobbin, id);
   assert.deepEqual(log.filter(isAnswer).map((message) => message.status), statuses);
@@ -188,7 +188,7 @@ async function assertSame(id: string, clients: Client[], statuses: string[]): Pr
   await eventually(async () => JSON.stringify(await d1Of(bobbin, id)) === JSON.stringify(log), "the log in D1", DEADLINE_MS);
 }
 
-/** Sends a message again and again, over new connections where the old one is gone, until its turn is over. */
+/** Sends a message again and again, over new connections where the old one is gone, until its turn has ended. */
 async function insist(roamer: Roamer, id: string, requestId: string): Promise<void> {
   const deadline = Date.now() + DEADLINE_MS;
   while (roamer.fold.ends(requestId).length === 0) {
@@ -210,5 +210,5 @@ async function answer(call: Call, random: Random): Promise<void> {
   call.finish().done();
 }
 
-// A client that was told to start over holds the newest messages alone.
+// A client that was told to start over holds only the newest messages.
 const tail = (messages: Entry[]): Entry[] => messages.slice(-40);

@@ -1,4 +1,4 @@
-// Files: up into the bucket and down again, whose they are, when they go, and what becomes of those who try otherwise.
+// Files: upload, download, ownership, expiry, and requests that must be refused.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { eventually, type Frame } from "./client.ts";
@@ -16,7 +16,7 @@ const bobbin = await startClosed({ ECHO_DELAY_MS: "0" }, { entry: faultEntry });
 after(bobbin.close);
 const files = new Files(bobbin);
 
-test("a file goes up, is named by a message, and comes down as it was", async () => {
+test("a file is uploaded, named by a message, and downloaded unchanged", async () => {
   const id = freshId();
   const bytes = pattern(300_000);
   const file = await files.uploaded(id, "ann", bytes, "image/png", "a photo.png");
@@ -54,7 +54,7 @@ test("HEAD and single ranges are served from the file's row and its place in the
   }
 });
 
-test("a name has no folders, ends no header, and is the last part of whatever path was given", async () => {
+test("a name has no folders, cannot end a header, and is the last part of whatever path was given", async () => {
   const id = freshId();
   for (const [given, name] of [
     ["../../../etc/passwd", "passwd"],
@@ -77,7 +77,7 @@ test("a name has no folders, ends no header, and is the last part of whatever pa
   }
 });
 
-test("whatever a file says that it is, nothing of it runs: documents are saved and not shown", async () => {
+test("no file runs in a browser, whatever type it claims: documents are saved and not shown", async () => {
   const id = freshId();
   const html = "<!doctype html><script>fetch('/sessions')</script>";
   for (const [type, disposition] of [
@@ -87,7 +87,7 @@ test("whatever a file says that it is, nothing of it runs: documents are saved a
     ["application/xhtml+xml", "attachment"],
     ["application/javascript", "attachment"],
     ["text/xml", "attachment"],
-    // A lie: shown as the image that it is not, since nobody guesses another type.
+    // A false type: the file is shown as a broken image, because browsers are told not to guess another type.
     ["image/png", "inline"],
     ["application/pdf", "inline"],
     ["audio/mpeg", "inline"],
@@ -106,22 +106,22 @@ test("whatever a file says that it is, nothing of it runs: documents are saved a
   assert.equal((await files.upload(id, "ann", Buffer.from("x"))).body.mediaType, "application/octet-stream");
 });
 
-test("25 MiB come through whole, a byte more is refused before it is read, and so are nothing and a stream without a length", { timeout: 120_000 }, async () => {
+test("25 MiB are uploaded whole; one byte more is refused before it is read, and so are an empty file and a stream without a length", { timeout: 120_000 }, async () => {
   const id = freshId();
   const largest = pattern(FILE_BYTES_MAX);
   const { url, size } = await files.uploaded(id, "ann", largest, "application/zip", "large.zip");
   assert.equal(size, FILE_BYTES_MAX);
   assert.equal(Buffer.compare((await files.fetch(url, "ann")).body, largest), 0);
   const over = await files.upload(id, "ann", Buffer.alloc(FILE_BYTES_MAX + 1), "application/zip", "x.zip").catch((thrown: Error) => thrown);
-  // A client that goes on sending may be cut off before it reads the answer.
+  // A client that continues to send may be cut off before it reads the answer.
   if (!(over instanceof Error)) assertRefused(over, 413, "MESSAGE_TOO_LARGE");
   assert.match(await files.raw(id, "ann", [`content-length: ${FILE_BYTES_MAX + 1}`], ""), /^HTTP\/1.1 413 /);
   assert.match(await files.raw(id, "ann", ["transfer-encoding: chunked"], "1\r\nx\r\n0\r\n\r\n"), /^HTTP\/1.1 411 /);
   assertRefused(await files.upload(id, "ann", "", "text/plain"), 400, "INVALID_MESSAGE");
-  assert.equal((await bobbin.sql(id, "SELECT id FROM bobbin_files")).length, 1, "only the file that was taken has a row");
+  assert.equal((await bobbin.sql(id, "SELECT id FROM bobbin_files")).length, 1, "only the accepted file has a row");
 });
 
-test("a length that lies leaves nothing: too few bytes are no file, and more than said belong to no file", async () => {
+test("a wrong length leaves nothing: with too few bytes there is no file, and bytes beyond it belong to no file", async () => {
   const id = freshId();
   await files.raw(id, "ann", ["content-length: 1000"], "too few", true);
   const isGone = async () => (await bobbin.tables(id)).length === 0;
@@ -132,7 +132,7 @@ test("a length that lies leaves nothing: too few bytes are no file, and more tha
   assert.deepEqual((await stored(bobbin, id)).map(({ size }) => size), [4]);
 });
 
-test("a hundred uploads at once are each taken or refused in words, and what was taken is whole", { timeout: 120_000 }, async () => {
+test("a hundred uploads at once are each accepted or refused with a message, and accepted files are whole", { timeout: 120_000 }, async () => {
   const id = freshId();
   const bytes = (nth: number) => Buffer.from(`file ${nth} `.repeat(2_000));
   const answers = await Promise.all(Array.from({ length: 100 }, (_, nth) => files.upload(id, "ann", bytes(nth), "text/plain", `${nth}.txt`)));
@@ -144,7 +144,7 @@ test("a hundred uploads at once are each taken or refused in words, and what was
   assert.deepEqual(await bobbin.sql(id, "SELECT count(*) AS named FROM bobbin_files WHERE due IS NULL"), [{ named: 100 }]);
 });
 
-test("more files than a message can name wait for one, and somebody else's do not count", { timeout: 120_000 }, async () => {
+test("once a subject has as many unused files as a message can name, its next upload is refused, and other subjects' files do not count", { timeout: 120_000 }, async () => {
   const id = freshId();
   await files.say(id, "ann", "hello");
   for (let nth = 0; nth < 256; nth += 64) await Promise.all(Array.from({ length: 64 }, () => files.uploaded(id, "ann", "x")));
@@ -154,7 +154,7 @@ test("more files than a message can name wait for one, and somebody else's do no
   await files.uploaded(id, "eve", "x", "text/plain", "a.txt", shared("editor", id));
 });
 
-test("until a message names it a file is its uploader's, and then whoever may read the session has it", async () => {
+test("until a message names it only its uploader may read a file; then everybody who may read the session can", async () => {
   const id = freshId();
   await files.say(id, "ann", "hello");
   const viewer = shared("viewer", id);
@@ -171,7 +171,7 @@ test("until a message names it a file is its uploader's, and then whoever may re
   assertRefused(await files.upload(id, "mallory", "x", "text/plain"), 404, "NOT_FOUND");
 });
 
-test("a message names no file of another session, of another subject, or that is not there", async () => {
+test("a message cannot name a file of another session, of another subject, or one that does not exist", async () => {
   const [id, other] = [freshId(), freshId()];
   await files.say(id, "ann", "hello");
   const elsewhere = await files.uploaded(other, "ann", "x");
@@ -193,7 +193,7 @@ test("a message names no file of another session, of another subject, or that is
   assert.equal(body.messages.length, 2);
 });
 
-test("an upload is the first write: one row and an alarm in 24 hours, after which nothing is left", async () => {
+test("an upload as the first write sets one row and an alarm in 24 hours, after which nothing is left", async () => {
   const id = freshId();
   const owner = shared("owner", id);
   const before = Date.now();
@@ -203,7 +203,7 @@ test("an upload is the first write: one row and an alarm in 24 hours, after whic
   const { body } = await files.ask("GET", `/sessions/${id}/diagnostics`, "ann", {}, owner);
   const waits = body.thread.alarmAt - before;
   assert.ok(waits >= DAY_MS && waits < DAY_MS + 60_000, `${waits} ms`);
-  // A day passes while the object sleeps: only its clock is the test's.
+  // A day passes while the object sleeps: only the test moves its clock.
   await bobbin.evict(id);
   await bobbin.change(id, `UPDATE bobbin_files SET due = due - ${DAY_MS}`);
   assertRefused(await files.ask("GET", file.url, "ann", {}, owner), 404, "NOT_FOUND");
@@ -213,7 +213,7 @@ test("an upload is the first write: one row and an alarm in 24 hours, after whic
   assert.equal(then.thread.alarmAt, null);
 });
 
-test("a file that a message names outlives the day, also where others of its message's author do not", async () => {
+test("a file that a message names is kept after the day, while its author's unused files are removed", async () => {
   const id = freshId();
   const [kept, left] = [await files.uploaded(id, "ann", "kept"), await files.uploaded(id, "ann", "left")];
   await files.say(id, "ann", [block(kept)]);
@@ -226,7 +226,7 @@ test("a file that a message names outlives the day, also where others of its mes
   assert.equal(refused?.code, "NOT_FOUND");
 });
 
-test("a deletion takes the session's files along, and the next session of that name has its own", async () => {
+test("a deletion removes the session's files, and the next session of that name has its own", async () => {
   const id = freshId();
   const [named, unnamed] = [await files.uploaded(id, "ann", "old"), await files.uploaded(id, "ann", "older")];
   await files.say(id, "ann", [block(named)]);
@@ -242,7 +242,7 @@ test("a deletion takes the session's files along, and the next session of that n
 });
 
 for (const fault of ["away", "hang"] as const) {
-  test(`a deletion while R2 is away (${fault}) is answered, and carried out when it is back, though nobody connects`, { timeout: 120_000 }, async (t) => {
+  test(`a deletion while R2 is away (${fault}) is answered, and carried out when R2 is back even if nobody connects`, { timeout: 120_000 }, async (t) => {
     t.after(() => setFault(bobbin, "none"));
     const id = freshId();
     const file = await files.uploaded(id, "ann", "bytes");
@@ -257,7 +257,7 @@ for (const fault of ["away", "hang"] as const) {
   });
 }
 
-test("what R2 was not told of before a kill it is told after the start, though nobody connects", { timeout: 120_000 }, async (t) => {
+test("deletions that R2 did not learn of before a kill are carried out after the start, even if nobody connects", { timeout: 120_000 }, async (t) => {
   t.after(() => setFault(bobbin, "none"));
   const id = freshId();
   await files.say(id, "ann", [block(await files.uploaded(id, "ann", "bytes"))]);
@@ -268,7 +268,7 @@ test("what R2 was not told of before a kill it is told after the start, though n
   await eventually(async () => (await stored(bobbin, id)).length === 0, "the end of the bytes", 60_000);
 });
 
-test("who has only uploaded deletes that with the session that nobody has begun", async () => {
+test("a subject that has only uploaded can delete that together with the session that nobody has begun", async () => {
   const id = freshId();
   await files.uploaded(id, "ann", "bytes");
   assertRefused(await files.ask("DELETE", `/sessions/${id}`, "bob"), 404, "NOT_FOUND");
@@ -277,7 +277,7 @@ test("who has only uploaded deletes that with the session that nobody has begun"
   assert.deepEqual(await stored(bobbin, id), []);
 });
 
-test("a file whose session is deleted while it comes is none, and its bytes go", async (t) => {
+test("a file whose session is deleted during the upload is not created, and its bytes are removed", async (t) => {
   t.after(() => setFault(bobbin, "none"));
   const id = freshId();
   await files.say(id, "ann", "hello");
@@ -290,7 +290,7 @@ test("a file whose session is deleted while it comes is none, and its bytes go",
   await eventually(async () => (await stored(bobbin, id)).length === 0, "the end of the bytes");
 });
 
-test("an upload that R2 does not take is refused, may be tried again, and leaves nothing", async (t) => {
+test("an upload that R2 does not accept is refused, may be retried, and leaves nothing", async (t) => {
   t.after(() => setFault(bobbin, "none"));
   const id = freshId();
   await setFault(bobbin, "away");
@@ -302,7 +302,7 @@ test("an upload that R2 does not take is refused, may be tried again, and leaves
   await eventually(async () => (await bobbin.sql(id, "SELECT id FROM bobbin_files")).length === 1, "the end of the broken one");
 });
 
-test("an upload that a kill breaks off is no file, and nothing of it is shown", { timeout: 120_000 }, async () => {
+test("an upload that a kill breaks off creates no file, and nothing of it is shown", { timeout: 120_000 }, async () => {
   const id = freshId();
   const half = files.raw(id, "ann", ["content-length: 100000"], "half of it").catch(() => "");
   await eventually(async () => (await bobbin.tables(id)).includes("bobbin_files"), "the row");
@@ -315,7 +315,7 @@ test("an upload that a kill breaks off is no file, and nothing of it is shown", 
   assert.deepEqual(await stored(bobbin, id), []);
 });
 
-test("a file whose bytes somebody took out of the bucket is answered 404, and goes with its session", async () => {
+test("a file whose bytes somebody removed from the bucket is answered 404, and is removed with its session", async () => {
   const id = freshId();
   const file = await files.uploaded(id, "ann", "bytes");
   await files.say(id, "ann", [block(file)]);
@@ -325,7 +325,7 @@ test("a file whose bytes somebody took out of the bucket is answered 404, and go
   await eventually(async () => (await bobbin.tables(id)).join() === "bobbin_deleted", "the end of the row");
 });
 
-test("without a bucket small data: URLs work, and the rest says what to bind", async () => {
+test("without a bucket small data: URLs work, and everything else is refused with the name of the missing binding", async () => {
   const bare = await startClosed({ ECHO_DELAY_MS: "0" }, { entry: entryWithout("FILES") });
   after(bare.close);
   const there = new Files(bare);
@@ -348,7 +348,7 @@ test("without a bucket small data: URLs work, and the rest says what to bind", a
   assert.equal(config.limits.fileBytes, FILE_BYTES_MAX);
 });
 
-test("all sockets are shown the file of a message", async () => {
+test("all sockets are shown a message's file", async () => {
   const id = freshId();
   const file = await files.uploaded(id, "ann", "bytes");
   const other = await bobbin.join(id, bearer(tokenOf("ann")));
@@ -357,7 +357,7 @@ test("all sockets are shown the file of a message", async () => {
   assert.deepEqual(shown["message"].content, [block(file)]);
 });
 
-test("ten files of 25 MiB go up and down at once, and the runtime does not hold them in memory", { timeout: 180_000 }, async (t) => {
+test("ten files of 25 MiB are uploaded and downloaded at once, and the runtime does not hold them in memory", { timeout: 180_000 }, async (t) => {
   const id = freshId();
   const bytes = pattern(FILE_BYTES_MAX);
   await files.uploaded(id, "ann", "warm");

@@ -17,7 +17,7 @@ const PNG = pattern(70_001);
 const PDF = pattern(200_002);
 const CSV = 'name,"quoted"\nänne,\\1\n';
 
-test("chat completions are given images and PDFs as data URLs, texts as text, and the names of the rest", async () => {
+test("chat completions are given images and PDFs as data URLs, texts as text, and the names of other files", async () => {
   const { client, sent } = await asked(openai);
   const call = await upstream.next();
   const { content } = call.body.messages[0];
@@ -32,7 +32,7 @@ test("chat completions are given images and PDFs as data URLs, texts as text, an
   assert.ok(rest.text.includes("[file all.zip, application/zip: not shown to you]"), rest.text);
   call.answer("seen");
   await client.next(endOf("r1"));
-  // The next turn hands the same files on; what clients are shown stays as it was sent.
+  // The next turn hands the same files over; clients still see the message as it was sent.
   client.say("r2", "and again?");
   const second = await upstream.next();
   assertBytes(second.body.messages[0].content[1].image_url.url, "image/png", PNG);
@@ -42,7 +42,7 @@ test("chat completions are given images and PDFs as data URLs, texts as text, an
   assert.deepEqual(again.all.find(({ type }) => type === "snapshot")?.["messages"][0].content, sent);
 });
 
-test("the Responses API and Anthropic's Messages have forms of their own", async () => {
+test("the Responses API and Anthropic's Messages API have forms of their own", async () => {
   const responses = await started({ ...upstream.vars, AGENT: "responses" });
   await asked(responses);
   const items = (await answeredBy(500)).body.input[0].content;
@@ -69,7 +69,7 @@ test("Anthropic is not given an image that it would refuse", async () => {
   assert.match(large.text, /\[file large.png, image\/png: not shown to you\]/);
 });
 
-test("a route of the AI SDK is given parts that the SDK itself takes", async () => {
+test("a route of the AI SDK is given parts that the SDK itself accepts", async () => {
   const sdk = await started({ AGENT: "ai-sdk", AGENT_BASE_URL: upstream.baseUrl, AGENT_RETRIES: "0" });
   await asked(sdk);
   const call = await answeredBy(500);
@@ -83,7 +83,7 @@ test("a route of the AI SDK is given parts that the SDK itself takes", async () 
   await convertToModelMessages(messages);
 });
 
-test("a model of the binding AI is given them too", async () => {
+test("a model behind the AI binding is given them too", async () => {
   const near = await started({ AGENT: "workers-ai", AGENT_MODEL: "@cf/meta/llama", AGENT_RETRIES: "0" }, { models: upstream.baseUrl });
   const { client } = await asked(near);
   const call = await upstream.next();
@@ -92,7 +92,7 @@ test("a model of the binding AI is given them too", async () => {
   await client.next(endOf("r1"));
 });
 
-test("the newest files of a conversation go along as far as there is room, and the runtime does not hold them in memory", { timeout: 120_000 }, async (t) => {
+test("the newest files of a conversation are sent as far as there is room, and the runtime does not hold them in memory", { timeout: 120_000 }, async (t) => {
   const id = freshId();
   const files = [];
   for (const name of ["first.pdf", "second.pdf", "third.pdf"]) files.push(await uploaded(openai, id, pattern(9 * 1024 * 1024), "application/pdf", name));
@@ -115,7 +115,7 @@ test("the newest files of a conversation go along as far as there is room, and t
   assert.ok(most - before < 300e6);
 });
 
-test("a file that somebody took out of the bucket is left out, and the thread goes on", async () => {
+test("a file that somebody removed from the bucket is left out, and the thread continues", async () => {
   const { client, files } = await asked(openai);
   (await upstream.next()).answer("seen");
   await client.next(endOf("r1"));
@@ -128,7 +128,7 @@ test("a file that somebody took out of the bucket is left out, and the thread go
   assert.equal((await client.next(endOf("r2"))).type, "final");
 });
 
-test("while the bucket is away a turn with files fails in words, may be tried again, and one without them goes on", async (t) => {
+test("while the bucket is away a turn with files fails with a message and may be retried, and a turn without files works", async (t) => {
   t.after(() => setFault(openai, "none"));
   const id = freshId();
   const file = await uploaded(openai, id, PNG, "image/png", "a.png");
@@ -143,7 +143,7 @@ test("while the bucket is away a turn with files fails in words, may be tried ag
   assert.equal((await client.next(endOf("r2"))).type, "final");
 });
 
-test("what a user writes is never taken for a file's place", async () => {
+test("text that a user writes is never taken for a file reference", async () => {
   const id = freshId();
   const file = await uploaded(openai, id, PNG, "image/png", "a.png");
   const client = await openai.join(id);
@@ -181,7 +181,7 @@ async function uploaded(bobbin: Bobbin, id: string, bytes: Buffer, mediaType: st
   return (await response.json()) as Uploaded;
 }
 
-/** The next call, which is refused: what it was given is all that is looked at. */
+/** The next call, which is refused: only its request is looked at. */
 async function answeredBy(status: number): Promise<Call> {
   const call = await upstream.next();
   call.status(status, "not today");

@@ -1,4 +1,4 @@
-// What any build has stored, this one reads; and what a newer one has stored, as far as it can be.
+// This build reads what any older build has stored; and what a newer one has stored, as far as it can.
 import assert from "node:assert/strict";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ import { Fold } from "./support/fold.ts";
 import { Upstream } from "./upstream.ts";
 
 const FORMATS = join(import.meta.dirname, "../formats");
-/** Of Bobbin's own tables. */
+/** The number of Bobbin's own tables. */
 const COLUMNS = `SELECT tables.name AS "table", columns.name AS name, columns.type AS type FROM sqlite_master AS tables,
   pragma_table_info(tables.name) AS columns WHERE tables.type = 'table' AND tables.name LIKE 'bobbin\\_%' ESCAPE '\\' ORDER BY 1, columns.cid`;
 /** The session of every stored database. */
@@ -22,7 +22,7 @@ after(upstream.close);
 const vars = { ...upstream.vars, CONCURRENT_TURNS: "1" };
 
 for (const file of readdirSync(FORMATS).filter((name) => name.endsWith(".sqlite"))) {
-  test(`a thread stored in format ${file.replace(".sqlite", "")} is read, goes on, and is found as it was after an eviction`, async () => {
+  test(`a thread stored in format ${file.replace(".sqlite", "")} is read, continues, and is unchanged after an eviction`, async () => {
     const bobbin = await stored(file);
     const http = new Http(bobbin);
     const client = await bobbin.connect(SESSION);
@@ -40,14 +40,14 @@ for (const file of readdirSync(FORMATS).filter((name) => name.endsWith(".sqlite"
     ]);
     assert.match(JSON.stringify(before[3].content), /"thinking".*"Where\?".*"tool_use".*"depth":1\.50?/);
 
-    // Files came with 2.2.
+    // Files were added in 2.2.
     const block = [...before.find(({ requestId, role }: Json) => requestId === "running" && role === "user").content].at(-1);
     if (block.type === "file") {
       const { status, headers } = await bobbin.fetch(block.url, { method: "HEAD" });
       assert.deepEqual([status, headers.get("content-length"), headers.get("content-type")], [200, "5", "application/zip"]);
     }
 
-    // The turn that ran is over, and the one that waited runs.
+    // The running turn is over, and the waiting one runs.
     (await upstream.next()).answer("And then it was over.");
     const end = await client.next(endOf("waiting"));
     assert.equal(end["response"].content, "And then it was over.");
@@ -57,11 +57,11 @@ for (const file of readdirSync(FORMATS).filter((name) => name.endsWith(".sqlite"
     client.say("new", "And now?");
     (await upstream.next()).answer("Now it goes on.");
     await client.next(endOf("new"));
-    // Versions came with 2.3.
+    // Versions were added in 2.3.
     client.say("plain", "What is the sea?", before[0].versions ? { replaces: "draft" } : {});
     const again = await client.next((frame) => frame.type === "user_message" && frame["requestId"] === "plain");
     assert.equal(again["answerId"], before[1].id, "the id of an answer changed");
-    // Those before were told to a database that is not this one: it is told of them, too.
+    // The earlier messages were delivered to a different database: this one receives them, too.
     const lines = await (await bobbin.fetch(`/sessions/${SESSION}/messages`, { headers: { accept: "application/x-ndjson" } })).text();
     const count = lines.trim().split("\n").length;
     await eventually(async () => (await bobbin.d1("SELECT id FROM messages WHERE session_id = ?", SESSION)).length === count, `${count} messages in D1`);
@@ -76,7 +76,7 @@ for (const file of readdirSync(FORMATS).filter((name) => name.endsWith(".sqlite"
   });
 }
 
-/** What an older build stored has versions as well, and is counted right. */
+/** Messages stored by an older build have versions as well, and are counted correctly. */
 async function goesAnotherWay(client: Client, http: Http, whole: Json[]): Promise<void> {
   const shown = async () => {
     const { messages } = await http.get(`/sessions/${SESSION}/messages`);
@@ -104,7 +104,7 @@ async function goesAnotherWay(client: Client, http: Http, whole: Json[]): Promis
   assert.deepEqual(await shown(), back);
 }
 
-test("the format of this build has its stored database, with the tables and columns that this build makes", async () => {
+test("this build's format has its stored database, with the tables and columns that this build creates", async () => {
   const { bobbin, id } = await conversed();
   await bobbin.fetch(`/sessions/${id}/files`, { method: "POST", body: "waves" });
   const [format] = await bobbin.sql(id, "SELECT major || '.' || minor AS name FROM bobbin_thread");
@@ -118,7 +118,7 @@ test("the format of this build has its stored database, with the tables and colu
   assert.deepEqual(checkedIn.prepare(COLUMNS).all().map((row) => ({ ...row })), made, advice);
 });
 
-test("a build of the first format finds no log of its own in a thread that was brought up to date", async () => {
+test("a build of the first format finds no log that it could read in a thread that was upgraded", async () => {
   const bobbin = await stored("1.sqlite");
   await (await bobbin.join(SESSION)).settled();
   const columns = await bobbin.sql(SESSION, "SELECT name FROM pragma_table_info('thread')");
@@ -126,7 +126,7 @@ test("a build of the first format finds no log of its own in a thread that was b
   (await upstream.next()).answer("over");
 });
 
-test("what a newer build of the same major format has stored is kept and shown, and the thread goes on", async () => {
+test("data that a newer build of the same major format has stored is kept and shown, and the thread continues", async () => {
   const { bobbin, id, http } = await conversed();
   const hologram = { type: "hologram", depth: 1.5, of: { a: "sea" } };
   await bobbin.change(id, `
@@ -161,7 +161,7 @@ test("what a newer build of the same major format has stored is kept and shown, 
   assert.equal((await http.ask("DELETE", `/sessions/${id}`)).status, 204, "a session of an unknown mode cannot be deleted");
 });
 
-test("a newer major format is refused in words, and nothing of it is changed", async () => {
+test("a newer major format is refused with a message, and nothing of it is changed", async () => {
   const { bobbin, id } = await conversed();
   await bobbin.change(id, "ALTER TABLE bobbin_records DROP COLUMN data; UPDATE bobbin_thread SET major = 3");
   const response = await bobbin.fetch(`/sessions/${id}`);
@@ -173,7 +173,7 @@ test("a newer major format is refused in words, and nothing of it is changed", a
   await bobbin.logged(["store_failed", "format 3.3"]);
 });
 
-test("a column that is missing is added, and costs nothing but what stood in it", async () => {
+test("a missing column is added, and only the values it had are lost", async () => {
   const { bobbin, id, http } = await conversed();
   await bobbin.change(id, "ALTER TABLE bobbin_records DROP COLUMN author; ALTER TABLE bobbin_records DROP COLUMN metadata; ALTER TABLE bobbin_journal DROP COLUMN tokens_used; ALTER TABLE bobbin_thread DROP COLUMN delivered");
   const { messages } = await http.get(`/sessions/${id}/messages`);
@@ -185,11 +185,11 @@ test("a column that is missing is added, and costs nothing but what stood in it"
 });
 
 for (const [what, change] of [
-  ["content that is no JSON", "content = 'half a'"],
+  ["content that is not JSON", "content = 'half a'"],
   ["content of another kind", "content = '{}'"],
   ["no status", "status = NULL"],
 ] as const) {
-  test(`a row with ${what} stands in its place as a failed message, is logged once, and the rest is served`, async () => {
+  test(`a row with ${what} is shown as a failed message in its place, is logged once, and the rest is served`, async () => {
     const { bobbin, id, http } = await conversed();
     await bobbin.change(id, `UPDATE bobbin_records SET ${change} WHERE request_id = 'r0' AND kind = 'answer'`);
     const client = await bobbin.connect(id);
@@ -209,7 +209,7 @@ for (const [what, change] of [
   });
 }
 
-test("a session that cannot be read whole is shown as far as it can be, and can be deleted", async () => {
+test("a session that can only be read in part is shown as far as possible, and can be deleted", async () => {
   const { bobbin, id, http } = await conversed();
   await bobbin.change(id, "UPDATE bobbin_thread SET session = json_remove(session, '$.createdAt'), open = '?'");
   assert.equal((await http.get(`/sessions/${id}`)).firstMessagePreview, "say 0");

@@ -1,4 +1,4 @@
-// The production build in the real runtime, on a free port, with a folder of its own for what it stores.
+// The production build in the real runtime, on a free port, with a storage folder of its own.
 import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -20,13 +20,13 @@ type Namespace = { idFromName(name: string): { toString(): string } };
 export type Log = { timestamp: number; level: string; message: string };
 
 export type Options = {
-  /** Over the defaults `AUTH=none` and a fast echo. */
+  /** Added to the defaults `AUTH=none` and a fast echo. */
   vars?: Record<string, string>;
-  /** Origin that requests to the service binding AGENT_SERVICE go to, through a worker of its own. */
+  /** Origin to which requests of the service binding AGENT_SERVICE go, through a worker of its own. */
   agentService?: string;
-  /** Origin that a stand-in for the binding AI sends what it is asked to. */
+  /** Origin to which a stand-in for the AI binding sends its requests. */
   models?: string;
-  /** Whether that runs beside the object, as the platform's own does, and not as a service. */
+  /** Whether that stand-in runs beside the object, as the platform's own does, and not as a service. */
   modelsAreNear?: boolean;
   /** Adds the test-only entry that `crash` needs. */
   crashable?: boolean;
@@ -36,12 +36,12 @@ export type Options = {
   app?: App;
   /** Root of another checkout, whose build runs in place of this one's. */
   checkout?: string;
-  /** How many D1 databases are bound, if it is not one; by `without`, not those. */
+  /** The number of bound D1 databases, by default one; those named in `without` are not bound. */
   databases?: number;
   without?: string[];
-  /** Requests that the platform's limit takes in ten seconds, if not as many as in wrangler.toml. */
+  /** Requests that the platform's limit allows in ten seconds, if not the number in wrangler.toml. */
   rateLimit?: number;
-  /** Another one gives each database another place: it is empty. */
+  /** A different value gives each database another, empty, place. */
   lives?: number;
 };
 
@@ -83,7 +83,10 @@ export class Bobbin {
     return this.#url;
   }
 
-  /** Lines of the log with all of these words, once there are so many. The log comes by a pipe of its own, later than what sockets are told. */
+  /**
+   * Lines of the log with all of these words, once there are so many. The log arrives by a pipe of its own, later than
+   * the sockets' frames.
+   */
   async logged(words: readonly string[], count = 1): Promise<string[]> {
     const lines = () => this.logs.map(({ message }) => message).filter((line) => words.every((word) => line.includes(word)));
     await eventually(async () => lines().length >= count, `${count} lines of the log with ${words.join(" and ")}`);
@@ -112,18 +115,18 @@ export class Bobbin {
     return client;
   }
 
-  /** Ends the object as the runtime does after a while of idleness; its sockets stay open. Waits for running work. */
+  /** Evicts the object as the runtime does after a while of idleness; its sockets stay open. Waits for running work. */
   async evict(sessionId: string, className = this.#options.app?.className ?? OBJECT_CLASS): Promise<void> {
     await this.#runtime().unsafeEvictDurableObject(WORKER, className, { name: sessionId, webSockets: "hibernate" });
   }
 
-  /** Ends every object at once, in the middle of whatever it does; sockets break. Needs `crashable`. */
+  /** Ends every object at once, whatever it is doing; sockets break. Needs `crashable`. */
   async crash(): Promise<void> {
     const response = await this.fetch(CRASH_PATH, { method: "POST" });
     if (response.status !== 204) throw new Error(`crash: ${response.status} ${await response.text()}`);
   }
 
-  /** SIGKILLs the runtime. What was stored stays for `restart`. */
+  /** SIGKILLs the runtime. Stored data stays for `restart`. */
   async kill(): Promise<void> {
     process.kill(this.#pid, "SIGKILL");
     await this.#stop();
@@ -144,19 +147,19 @@ export class Bobbin {
     return this.#inDatabase(sessionId, (database) => database.prepare(statement).all(...values).map((row) => ({ ...row })));
   }
 
-  /** Runs statements against the SQLite of an object that sleeps. */
+  /** Runs statements against the SQLite of a sleeping object. */
   async change(sessionId: string, statements: string): Promise<void> {
     await this.#inDatabase(sessionId, (database) => database.exec(statements));
   }
 
-  /** Puts a database in the place of an object's that has not been woken yet. */
+  /** Replaces the database of an object that has not been woken yet. */
   async place(sessionId: string, file: string): Promise<void> {
     const path = await this.#objectFile(sessionId);
     mkdirSync(dirname(path), { recursive: true });
     copyFileSync(file, path);
   }
 
-  /** Writes what an object that sleeps has stored into one file. */
+  /** Writes the storage of a sleeping object into one file. */
   async save(sessionId: string, file: string): Promise<void> {
     rmSync(file, { force: true });
     await this.#inDatabase(sessionId, (database) => database.prepare("VACUUM INTO ?").run(file));
@@ -273,7 +276,7 @@ const crashEntry: Entry = {
     }`,
 };
 
-/** The binding AI needs an account. An entrypoint of the worker itself, bound as a service, has the same `run`. */
+/** The AI binding needs an account. An entrypoint of the worker itself, bound as a service, has the same `run`. */
 const modelsEntry = (origin: string, isNear: boolean): Entry => ({
   type: "ESModule",
   path: "models.js",

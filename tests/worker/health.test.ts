@@ -1,4 +1,4 @@
-// What /health?deep=1 tells an admin: each part that the worker depends on, there or away.
+// What /health?deep=1 tells an admin: whether each part that the worker depends on is there or away.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type IncomingMessage, createServer } from "node:http";
@@ -61,7 +61,7 @@ const statuses = ({ checks }: Health) => Object.fromEntries(checks.map(({ name, 
 const message = ({ checks }: Health, name: string) => checks.find((check) => check.name === name)?.message ?? "";
 const WELL = { DB: "ok", DB_1: "ok", DB_2: "ok", FILES: "ok", agent: "ok", formats: "ok" };
 
-test("where all is well it is 200, and each part says how it is and how long it took", async () => {
+test("when all parts work it is 200, and each part has its state and the time it took", async () => {
   const { status, body } = await deep();
   assert.deepEqual([status, body.status, statuses(body), body.error], [200, "ok", WELL, undefined]);
   for (const { ms, message } of body.checks) assert.ok(Number.isInteger(ms) && ms >= 0 && message !== "", message);
@@ -77,7 +77,7 @@ const failures: [what: string, parts: string, how: string, words: RegExp][] = [
   ["D1 and R2 are away", "DB,DB_1,DB_2,FILES", "fails", /^DB: .*; DB_1: .*; DB_2: .*; FILES: .*$/],
 ];
 for (const [what, parts, how, words] of failures) {
-  test(`where ${what} it is 503 and says so, the rest is asked all the same, and chat goes on`, async (t) => {
+  test(`when ${what} it is 503 and says so, the other parts are still checked, and the chat works`, async (t) => {
     await bobbin.fetch(`${PATH}?parts=${parts}&how=${how}`);
     t.after(() => bobbin.fetch(PATH));
     const { status, body } = await deep();
@@ -85,7 +85,7 @@ for (const [what, parts, how, words] of failures) {
     assert.deepEqual([status, body.status, statuses(body)], [503, "failing", { ...WELL, ...failing }]);
     assert.match(body.error?.message ?? "", words);
     assert.equal(body.error?.retryable, true);
-    assert.equal((await bobbin.fetch("/health")).status, 200, "the plain one says that the worker runs");
+    assert.equal((await bobbin.fetch("/health")).status, 200, "the plain check says that the worker runs");
     const client = await bobbin.join(freshId());
     client.say("r1", "hello");
     assert.equal((await client.next(endOf("r1"))).type, "final");
@@ -94,7 +94,7 @@ for (const [what, parts, how, words] of failures) {
   });
 }
 
-test("it is for admins alone", async (t) => {
+test("only an admin may ask for it", async (t) => {
   const closed = await startClosed();
   t.after(closed.close);
   assert.equal((await deep(closed)).status, 401);
@@ -108,7 +108,7 @@ test("it is for admins alone", async (t) => {
   assert.deepEqual([other.status, Object.keys((await other.json()) as object)], [200, ["status", "version", "database"]]);
 });
 
-test("a database that is named and not bound fails, and what a deployment has none of does not", async (t) => {
+test("a database that is named but not bound fails, and a part that the deployment does not have does not", async (t) => {
   const lacking = await start({ vars: { DB_GENERATIONS: "1,2" } });
   t.after(lacking.close);
   const { status, body } = await deep(lacking);
@@ -119,7 +119,7 @@ test("a database that is named and not bound fails, and what a deployment has no
   assert.deepEqual([found.status, statuses(found.body)], [200, { DB: "unbound", FILES: "unbound", agent: "ok", formats: "ok" }]);
 });
 
-test("a database that lacks its last migration is well enough, and one that lacks more fails", async (t) => {
+test("a database that lacks its last migration passes, and one that lacks more fails", async (t) => {
   const worker = new Bobbin({});
   t.after(worker.close);
   await worker.restart();
@@ -148,7 +148,7 @@ async function endpoint(t: { after(end: () => void): void }, status: number): Pr
 }
 
 for (const agent of ["openai", "responses", "anthropic", "ai-sdk"]) {
-  test(`of an agent of the kind ${agent} the address is asked, without its key, for nothing that costs`, async (t) => {
+  test(`for an agent of the kind ${agent} the address is called, without its key and at no cost`, async (t) => {
     const { url, asked } = await endpoint(t, 405);
     const worker = await start({ vars: { AGENT: agent, AGENT_BASE_URL: url, AGENT_MODEL: "m", AGENT_API_KEY: "test-key" } });
     t.after(worker.close);
@@ -160,7 +160,7 @@ for (const agent of ["openai", "responses", "anthropic", "ai-sdk"]) {
   });
 }
 
-test("a service binding is asked in place of the network", async (t) => {
+test("a service binding is called in place of the network", async (t) => {
   const { url, asked } = await endpoint(t, 200);
   const worker = await start({ vars: { AGENT: "openai", AGENT_BASE_URL: "http://nowhere.example/v1", AGENT_MODEL: "m" }, agentService: url });
   t.after(worker.close);
@@ -169,7 +169,7 @@ test("a service binding is asked in place of the network", async (t) => {
   assert.deepEqual(asked.map(({ method, url }) => [method, url]), [["HEAD", "/v1/chat/completions"]]);
 });
 
-test("an agent's address that is away or answers for one that is, and settings that are not whole, fail", async (t) => {
+test("an agent's address that is away or answers with an error, and incomplete settings, fail", async (t) => {
   const { url } = await endpoint(t, 503);
   const away = "http://127.0.0.1:1/v1";
   const cases: [vars: Record<string, string>, words: RegExp][] = [

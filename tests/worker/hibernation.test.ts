@@ -18,7 +18,7 @@ after(upstream.close);
 const bobbin = await start({ vars: upstream.vars, entry: probeEntry });
 after(bobbin.close);
 
-test("what was set of a session before its first message survives an eviction, and is in the session from the start", async () => {
+test("settings made before a session's first message survive an eviction, and are in the session from the start", async () => {
   const id = freshId();
   const [client, other] = [await bobbin.join(id), await bobbin.join(id)];
   client.send({ type: "session_update", title: "A plan", permissionMode: "plan" });
@@ -39,7 +39,7 @@ test("what was set of a session before its first message survives an eviction, a
   assert.deepEqual([row["title"], row["permission_mode"]], ["A plan", "plan"]);
 });
 
-test("sockets outlive eviction after eviction between turns, and nothing is told twice", async () => {
+test("sockets survive eviction after eviction between turns, and no event is sent twice", async () => {
   const id = freshId();
   const clients = [await bobbin.join(id), await bobbin.join(id), await bobbin.join(id)];
   for (let turn = 0; turn < 5; turn += 1) {
@@ -56,7 +56,7 @@ test("sockets outlive eviction after eviction between turns, and nothing is told
   for (const client of clients) {
     await client.settled();
     assert.deepEqual(Fold.of(client.all).messages, log);
-    assert.deepEqual(Fold.of(client.all).snapshots, ["joined"], "a client that lacked nothing was reset");
+    assert.deepEqual(Fold.of(client.all).snapshots, ["joined"], "a client that missed nothing was reset");
   }
 });
 
@@ -79,7 +79,7 @@ test("a thread at rest has no alarm, sleeps with its sockets open, and is woken 
   assert.equal(await storedAlarm(id), null);
 });
 
-test("a running turn has an alarm in the object's storage, and it is gone when the turn is over and D1 has it", async () => {
+test("a running turn has an alarm in the object's storage, which is gone when the turn is over and D1 has it", async () => {
   const id = freshId();
   const client = await bobbin.join(id);
   client.say("r1", "hello");
@@ -94,7 +94,7 @@ test("a running turn has an alarm in the object's storage, and it is gone when t
   await eventually(async () => (await storedAlarm(id)) === null, "no alarm");
 });
 
-test("objects that are aborted in the middle of their turns come back by themselves, and end each turn once", async () => {
+test("objects that are aborted in mid-turn come back by themselves and end each turn once", async () => {
   const ids = Array.from({ length: 5 }, () => freshId());
   const roamers = await Promise.all(ids.map((id) => Roamer.join(bobbin, id)));
   for (const roamer of roamers) roamer.client.say("r1", "a story");
@@ -124,7 +124,7 @@ test("a thread that hibernates by itself after ten idle seconds keeps its socket
   await atRest(id);
   const { woken } = await seen(bobbin, id);
   const cursor = client.cursor;
-  // Nothing tells from outside that an object sleeps, and to ask it wakes it: it is left alone until it has slept.
+  // Nothing shows from outside that an object sleeps, and a request would wake it: it is left alone until it has slept.
   do {
     await pause(12_000);
     client.send({ type: "session_sync", cursor });
@@ -137,7 +137,7 @@ test("a thread that hibernates by itself after ten idle seconds keeps its socket
   assert.deepEqual(Fold.of(client.all).messages, await logOf(bobbin, id));
 });
 
-/** The turns are over and D1 knows of them. */
+/** Waits until the turns are over and D1 knows of them. */
 async function atRest(id: string): Promise<void> {
   await eventually(
     async () => {

@@ -13,7 +13,7 @@ const bobbin = await start({ vars: { ECHO_DELAY_MS: "0" } });
 after(bobbin.close);
 const http = new Http(bobbin);
 
-test("pages of any size hold the whole history, oldest first within the page", async () => {
+test("pages of any size cover the whole history, oldest first within the page", async () => {
   const id = await conversed(5);
   const whole = await http.get(`/sessions/${id}/messages`);
   assert.equal(whole.nextBefore, null);
@@ -26,7 +26,7 @@ test("pages of any size hold the whole history, oldest first within the page", a
   }
 });
 
-test("a page stays what it is while messages arrive", async () => {
+test("a page stays the same while messages arrive", async () => {
   const id = await conversed(3);
   const { messages, nextBefore } = await http.get(`/sessions/${id}/messages?limit=2`);
   const earlier = () => http.get(`/sessions/${id}/messages?limit=2&before=${messages[0].cursor}`);
@@ -38,14 +38,14 @@ test("a page stays what it is while messages arrive", async () => {
   assert.deepEqual(await earlier(), before);
 });
 
-test("the history that a page shows is what a socket is shown, message for message", async () => {
+test("a page shows the same history as a socket, message for message", async () => {
   const id = await conversed(3);
   const client = await bobbin.connect(id);
   const { messages } = await client.next("snapshot");
   assert.deepEqual((await http.get(`/sessions/${id}/messages`)).messages, messages);
 });
 
-test("cursors that are broken, of another thread or of a life before are refused", async () => {
+test("cursors that are broken, of another thread or of a deleted session's earlier life are refused", async () => {
   const [id, other] = [await conversed(2), await conversed(2)];
   const [message] = (await http.get(`/sessions/${other}/messages`)).messages;
   for (const before of ["", "x", "0", "-", "-1", "1", "1.1", ".", "1.1.1", "%00", "1".repeat(2000), message.cursor]) {
@@ -68,7 +68,7 @@ test("limits out of range are refused", async () => {
   }
 });
 
-test("JSON Lines are the whole history, each line the message of the page", async () => {
+test("JSON Lines give the whole history, and each line is the message of the page", async () => {
   const id = await conversed(130);
   const response = await bobbin.fetch(`/sessions/${id}/messages`, { headers: LINES });
   assert.equal(response.headers.get("content-type"), "application/x-ndjson");
@@ -78,7 +78,7 @@ test("JSON Lines are the whole history, each line the message of the page", asyn
   assert.deepEqual(text.trimEnd().split("\n").map((line) => JSON.parse(line)), page);
 });
 
-test("JSON Lines of a session that was never created are refused as JSON", async () => {
+test("JSON Lines of a session that was never created are refused with a JSON error", async () => {
   assertRefused(await http.ask("GET", `/sessions/${freshId()}/messages`, undefined, LINES), 404, "NOT_FOUND");
 });
 
@@ -99,7 +99,7 @@ test("20,000 messages of 8 KiB are streamed whole in constant memory", async (t)
   assert.ok(most - before < RSS_GROWTH_MAX);
 });
 
-test("who reads slowly is shown nothing of the session that begins under a deleted one's name", async () => {
+test("a slow reader is shown nothing of a session that begins under the deleted one's name", async () => {
   const { id, filled } = await filledThread(4_000, 8192);
   const response = await filled.fetch(`/sessions/${id}/messages`, { headers: LINES });
   const reader = (response.body as ReadableStream<Uint8Array>).getReader();
@@ -135,7 +135,7 @@ test("a page of 100,000 messages takes no longer than one of 10", async (t) => {
   }
 });
 
-/** A session of so many turns. */
+/** A session of `count` turns. */
 async function conversed(turns: number, worker: Bobbin = bobbin): Promise<string> {
   const id = freshId();
   const client = await worker.join(id);

@@ -1,4 +1,4 @@
-// docs/http.md, run as it stands.
+// Runs the commands and programs in docs/http.md as they stand.
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -29,7 +29,7 @@ test("the document has the snippets that are run here", () => {
   assert.deepEqual([snippets("sh").length, snippets("python").length, snippets("js").length], [3, 1, 1]);
 });
 
-test("with curl a message is sent and its answer watched, and the same again is safe", async () => {
+test("with curl a message is sent and its answer followed, and repeating it is safe", async () => {
   const session = freshId();
   for (const _ of [1, 2]) {
     const { out, code } = await run("bash", ["-euc", ask], { SESSION: session });
@@ -50,7 +50,7 @@ test("with curl a thread is followed from the last id", { timeout: 30_000 }, asy
   assert.equal(frames.find(endOf("r1"))?.response.content, "hello");
 });
 
-test("a cron job that runs twice says once what it has to say", async () => {
+test("a cron job that runs twice posts its message once", async () => {
   const session = freshId();
   const said = [];
   for (const _ of [1, 2]) {
@@ -64,12 +64,12 @@ test("a cron job that runs twice says once what it has to say", async () => {
   assert.deepEqual(messages.map(({ role, content }: any) => [role, content]), [["assistant", "The backup of today is done."]]);
 });
 
-test("the Python program sends, and prints the answer as it comes", { skip: NEEDS_HTTPX }, async () => {
+test("the Python program sends a message and prints the answer as it streams", { skip: NEEDS_HTTPX }, async () => {
   const { out, code } = await run("python3", ["-c", program], { SESSION: freshId() });
   assert.deepEqual([code, out], [0, "And how high is the sky?\n[final]\n"]);
 });
 
-test("the Python program decides a call, and goes on where its line was cut, with nothing missing and nothing twice", { skip: NEEDS_HTTPX, timeout: 60_000 }, async (t) => {
+test("the Python program decides a call and continues where its connection was cut, with nothing missing and nothing twice", { skip: NEEDS_HTTPX, timeout: 60_000 }, async (t) => {
   const line = await Line.to(deciding.url);
   t.after(() => line.close());
   const session = freshId();
@@ -86,7 +86,7 @@ test("the Python program decides a call, and goes on where its line was cut, wit
   assert.ok(out.endsWith("It has no end.\n[final]\n"), out);
 });
 
-test("what the Python program asks for is answered as it expects, also without Python", async () => {
+test("the Python program's requests are answered as it expects, also where Python is not installed", async () => {
   const session = freshId();
   const sent = await post(deciding.url, session, { requestId: "ask-2", content: "And how high is the sky?" });
   assert.equal(sent.status, 202);
@@ -108,7 +108,7 @@ test("what the Python program asks for is answered as it expects, also without P
 
 type Ran = { out: string; code: number | null };
 
-/** Runs a program beside this one, which has to go on serving. */
+/** Runs a program beside this process, which has to continue serving. */
 function run(command: string, args: string[], env: Record<string, string>): Promise<Ran> & { out(): string } {
   const child = spawn(command, args, { env: { ...process.env, BOBBIN: origin(bobbin.url), ...env }, stdio: ["ignore", "pipe", "inherit"] });
   let out = "";

@@ -18,7 +18,7 @@ after(upstream.close);
 const bobbin = await start({ vars: upstream.vars });
 after(bobbin.close);
 
-test("whoever joins before the first token hears the answer from its beginning", async () => {
+test("a client that joins before the first token receives the answer from its beginning", async () => {
   const { id, client, call } = await asked();
   const [joined, alike] = await Promise.all([Roamer.join(bobbin, id), Roamer.join(bobbin, id)]);
   const answerId = client.all.find((frame) => frame.type === "user_message")?.["answerId"];
@@ -33,7 +33,7 @@ test("whoever joins before the first token hears the answer from its beginning",
   }
 });
 
-test("whoever joins while text waits to go out hears connected first, and the text once", async (t) => {
+test("a client that joins while text waits to be sent receives connected first, and the text once", async (t) => {
   const random = new Random(seedOf(t));
   const { id, client, call } = await asked();
   let streaming = true;
@@ -55,7 +55,7 @@ test("whoever joins while text waits to go out hears connected first, and the te
   }
 });
 
-test("whoever joins while the final frame is on its way has it once, as a snapshot or as an event", async (t) => {
+test("a client that joins while the final frame is on its way receives it once, in a snapshot or as an event", async (t) => {
   const random = new Random(seedOf(t));
   const id = freshId();
   const witness = await bobbin.join(id);
@@ -78,11 +78,11 @@ test("whoever joins while the final frame is on its way has it once, as a snapsh
   t.diagnostic(`${snapshots} in the snapshot, ${events} as an event`);
 });
 
-test(`${CROWD} sockets that join in the middle of an answer all end up with it, and those before them hear it go on meanwhile`, async (t) => {
+test(`${CROWD} sockets that join in the middle of an answer all end up with it, and earlier sockets receive it meanwhile`, async (t) => {
   const { id, client, call } = await asked();
   const startedAt = Date.now();
   const crowd: Roamer[] = [];
-  // They come in waves, and the first client hears a piece in the middle of each.
+  // They join in waves, and the first client receives a piece in the middle of each.
   while (crowd.length < CROWD) {
     const wave = Promise.all(Array.from({ length: WAVE }, () => Roamer.join(bobbin, id)));
     call.text("once more ");
@@ -99,7 +99,7 @@ test(`${CROWD} sockets that join in the middle of an answer all end up with it, 
   }
 });
 
-test("sockets that never read, or that died half, hold nobody up", async (context) => {
+test("sockets that never read, or that died half-open, hold up nobody else", async (context) => {
   const id = freshId();
   const [client, other, dead] = [await bobbin.join(id), await bobbin.join(id), await bobbin.join(id)];
   const deaf = await Promise.all([1, 2, 3].map(() => deafSocket(id)));
@@ -109,7 +109,7 @@ test("sockets that never read, or that died half, hold nobody up", async (contex
     const requestId = `r${turn}`;
     client.say(requestId, "at length");
     const call = await upstream.next();
-    // Each piece is heard before the next one is said, though nobody takes it out of the buffers of the others.
+    // Each piece is received before the next one is sent, although nobody empties the buffers of the others.
     for (let part = 0; part < 40; part += 1) {
       call.text("x".repeat(10_000));
       for (const each of [client, other]) await each.next("token");
@@ -133,7 +133,7 @@ async function asked(): Promise<{ id: string; client: Client; call: Call }> {
   return { id, client, call: await upstream.next() };
 }
 
-/** A connection that does its handshake and then takes nothing more out of its buffers. */
+/** A connection that does its handshake and then reads nothing more. */
 async function deafSocket(id: string): Promise<Socket> {
   const socket = connect({ host: bobbin.url.hostname, port: Number(bobbin.url.port) });
   socket.on("error", () => {});

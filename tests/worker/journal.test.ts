@@ -12,7 +12,8 @@ const ROWS_PER_TURN_MAX = 20;
 const KILLS = 3;
 const THREADS = 10;
 const LOST_MS_MAX = 500;
-// The test's own lateness on a busy machine: between a client's hearing and the clock, and between the clock and the kill.
+// The delay that the test itself adds on a busy machine: from the arrival at the client to the clock, and from the
+// clock to the kill.
 const LATE_MS_MAX = 50;
 const DEADLINE_MS = 30_000;
 
@@ -21,7 +22,7 @@ after(upstream.close);
 const bobbin = await start({ vars: upstream.vars, entry: probeEntry });
 after(bobbin.close);
 
-test(`an answer of ${TOKENS} tokens over ${(TOKENS * TOKEN_MS) / 1000} seconds costs at most ${ROWS_PER_TURN_MAX} rows of SQL, messages, indices, journal and checkpoints`, async (t) => {
+test(`an answer of ${TOKENS} tokens over ${(TOKENS * TOKEN_MS) / 1000} seconds costs at most ${ROWS_PER_TURN_MAX} rows of SQL, with messages, indices, journal and checkpoints`, async (t) => {
   const id = freshId();
   const client = await bobbin.join(id);
   const costs: number[] = [];
@@ -38,11 +39,11 @@ test(`an answer of ${TOKENS} tokens over ${(TOKENS * TOKEN_MS) / 1000} seconds c
     t.diagnostic(`${requestId}: ${cost.rows - before.rows} rows of SQL and ${cost.alarms - before.alarms} alarms`);
   }
   const { storage } = await diagnostics(id);
-  assert.equal(storage.rowsWritten, (await written(id)).rows, "the diagnostics count otherwise");
+  assert.equal(storage.rowsWritten, (await written(id)).rows, "the diagnostics count differently");
   assert.ok((costs[1] as number) <= ROWS_PER_TURN_MAX, `${costs[1]} rows`);
 });
 
-test("an answer that comes at once costs no row of the journal", async (t) => {
+test("an answer that arrives at once costs no row of the journal", async (t) => {
   const id = freshId();
   const client = await bobbin.join(id);
   client.say("r1", "hello");
@@ -59,7 +60,7 @@ test("an answer that comes at once costs no row of the journal", async (t) => {
   assert.deepEqual(await bobbin.sql(id, "SELECT turn FROM bobbin_journal"), []);
 });
 
-test(`a kill in the middle of an answer takes at most its last ${LOST_MS_MAX} ms, whenever it comes`, async (t) => {
+test(`a kill at any moment of an answer loses at most its last ${LOST_MS_MAX} ms`, async (t) => {
   const random = new Random(seedOf(t));
   const losses: { ms: number; silentMs: number }[] = [];
   for (let kill = 0; kill < KILLS; kill += 1) {
@@ -72,13 +73,13 @@ test(`a kill in the middle of an answer takes at most its last ${LOST_MS_MAX} ms
     for (const { id, heard } of threads) losses.push({ ms: await lostMs(id, heard, killedAt), silentMs: longestSilence(heard, killedAt) });
   }
   t.diagnostic(`text lost, in ms before the kill, and the longest silence: ${losses.map(({ ms, silentMs }) => `${ms} (${silentMs})`).join(", ")}`);
-  // A machine that does something else writes late; then it is silent for as long.
+  // A busy machine writes late, and then the client receives nothing for as long.
   assert.ok(losses.every(({ ms, silentMs }) => ms <= LOST_MS_MAX + Math.max(LATE_MS_MAX, silentMs)));
 });
 
 type Heard = { at: number; text: string };
 
-/** Tokens at times of its own, each heard at some time by its client. */
+/** Tokens at random times, each with the time at which its client received it. */
 async function streaming(random: Random): Promise<{ id: string; client: Client; heard: Heard[] }> {
   const id = freshId();
   const heard: Heard[] = [];
@@ -92,7 +93,7 @@ async function streaming(random: Random): Promise<{ id: string; client: Client; 
   return { id, client, heard };
 }
 
-/** How long before the kill the first text came that is gone. */
+/** How long before the kill the first lost text arrived. */
 async function lostMs(id: string, heard: Heard[], killedAt: number): Promise<number> {
   const [row] = await bobbin.sql(id, "SELECT text FROM bobbin_journal");
   const kept = String(row?.["text"] ?? "");

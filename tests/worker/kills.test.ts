@@ -44,12 +44,12 @@ test("a thousand connections killed while answers stream leave all twenty client
   for (const roamer of roamers) {
     assert.deepEqual(roamer.fold.messages, log);
     assert.deepEqual(roamer.fold.state(), witness.fold.state());
-    assert.deepEqual(roamer.fold.snapshots, ["joined"], "a client that knew its place was reset");
+    assert.deepEqual(roamer.fold.snapshots, ["joined"], "a client that knew its cursor was reset");
   }
   t.diagnostic(`${log.length / 2} turns, ${logEvents(witness.client).length} log events, kills: ${JSON.stringify(count(kills.flat()))}`);
 });
 
-/** Loses its connection again and again, and comes back each time with its last cursor. */
+/** Loses its connection again and again, and reconnects each time with its last cursor. */
 async function roam(roamer: Roamer, random: Random): Promise<string[]> {
   const kills: string[] = [];
   while (kills.length < KILLS_EACH) {

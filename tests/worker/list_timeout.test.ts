@@ -7,7 +7,7 @@ import { Http, assertRefused, indexedMessages } from "./support/d1_http.ts";
 const LIST_TIMEOUT_MS = 10_000;
 const PATH = "/__silence";
 
-// The objects' D1 and a test's are the real one: only what the list reads is never answered.
+// The objects and the test use the real D1: only the queries of the list are never answered.
 const silentEntry: Entry = {
   type: "ESModule",
   path: "silent.js",

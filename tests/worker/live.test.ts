@@ -10,7 +10,7 @@ after(upstream.close);
 const bobbin = await start({ vars: upstream.vars });
 after(bobbin.close);
 
-test("what a model thinks is seen by every tab while it thinks", async () => {
+test("every tab sees a model's thinking while it thinks", async () => {
   const { id, client, call } = await asked();
   const other = await joined(id);
   call.delta({ reasoning_content: "The sea " });
@@ -29,7 +29,7 @@ test("what a model thinks is seen by every tab while it thinks", async () => {
   assert.deepEqual(Fold.of(client.all).state(), Fold.of(other.all).state());
 });
 
-test("a call is seen before its tool runs, as soon as its input is whole", async () => {
+test("a call is shown before its tool runs, as soon as its input is complete", async () => {
   const { client, call } = await asked();
   call.tool("c1", "look", ['{"at":"', 'the sky"}']);
   assert.deepEqual((await client.next("block_start"))["block"], { type: "tool_use", id: "c1", name: "look" });
@@ -40,7 +40,7 @@ test("a call is seen before its tool runs, as soon as its input is whole", async
   assert.equal((await client.next(endOf("r1")))["response"].metadata.finish, "tool-calls");
 });
 
-test("a client that comes back in the middle of 400 KB of thinking gets the rest in two frames", async () => {
+test("a client that reconnects in the middle of 400 KB of thinking gets the rest in two frames", async () => {
   const { id, client, call } = await asked();
   const other = await joined(id);
   call.delta({ reasoning_content: "So" });
@@ -61,7 +61,7 @@ test("a client that comes back in the middle of 400 KB of thinking gets the rest
   assert.deepEqual(Fold.of([...client.all, ...back.all]).state(), Fold.of(other.all).state());
 });
 
-test("a client that joins while a model thinks gets the thought behind its snapshot", async () => {
+test("a client that joins while a model thinks gets the thought after its snapshot", async () => {
   const { id, client, call } = await asked();
   call.delta({ reasoning_content: "So far" });
   await client.next("block_delta");
@@ -74,7 +74,7 @@ test("a client that joins while a model thinks gets the thought behind its snaps
   assert.deepEqual(Fold.of(client.all).messages, Fold.of(late.all).messages);
 });
 
-test("Stop keeps what a model had thought, and drops half a call", async () => {
+test("Stop keeps a model's thought so far, and drops half a call", async () => {
   const { client, call } = await asked();
   call.delta({ reasoning_content: "Let me look." });
   call.tool("c1", "look", ['{"at":"']);

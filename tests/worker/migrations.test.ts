@@ -1,4 +1,4 @@
-// A build and a database that are a migration apart go on, and /health tells.
+// A build and a database that are a migration apart still work, and /health says so.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { endOf, eventually } from "./client.ts";
@@ -10,7 +10,7 @@ const WANTED = migrations.length;
 const PATH = "/__database";
 const vars = { ECHO_DELAY_MS: "0" };
 
-// What the entry's own requests ask of D1 is counted, and fails or is never answered on demand.
+// The D1 queries of the entry's own requests are counted, and fail or are never answered on demand.
 const entry: Entry = {
   type: "ESModule",
   path: "away.js",
@@ -45,7 +45,7 @@ const entry: Entry = {
     }`,
 };
 
-/** What a build after this one might add; it may record its number or, if it is none of ours, not. */
+/** A later build's possible migration; it may record its number or, if it is not one of ours, not. */
 const LATER = [
   "ALTER TABLE sessions ADD COLUMN colour TEXT NOT NULL DEFAULT 'grey'",
   "ALTER TABLE messages ADD COLUMN weight INTEGER NOT NULL DEFAULT 1",
@@ -70,7 +70,7 @@ for (const [what, applied, later, health] of databases) {
   });
 }
 
-test("a database without any migration is an older one, and the worker is up", async () => {
+test("a database without any migration counts as an older one, and the worker is up", async () => {
   const { bobbin, http } = await started(0);
   const { status, database } = await http.get("/health");
   assert.deepEqual([status, database], ["ok", { state: "older", migration: 0, wanted: WANTED }]);
@@ -79,7 +79,7 @@ test("a database without any migration is an older one, and the worker is up", a
   await client.next(endOf("r1"));
 });
 
-test("a migration takes effect without a restart, on what is delivered and found", { timeout: 90_000 }, async () => {
+test("a migration takes effect without a restart, for deliveries and for searches", { timeout: 90_000 }, async () => {
   const { bobbin, http } = await started(WANTED - 1);
   const id = await said(bobbin, "before");
   await indexedMessages(bobbin, id, 2);
@@ -104,7 +104,7 @@ test("a migration takes effect without a restart, on what is delivered and found
   }
 });
 
-test("what a newer build has stored of a session is kept in D1, too, and shown", async () => {
+test("session data that a newer build has stored is kept in D1, too, and shown", async () => {
   const { bobbin, http } = await started(WANTED);
   const id = await said(bobbin, "before");
   await indexedMessages(bobbin, id, 2);
@@ -119,11 +119,11 @@ test("what a newer build has stored of a session is kept in D1, too, and shown",
   assert.deepEqual((await http.get("/sessions"))["sessions"], [session]);
 });
 
-test("/health is answered 200 while D1 fails or is silent, and says that it is not reached", async () => {
+test("/health is answered 200 while D1 fails or is silent, and says that D1 cannot be reached", async () => {
   for (const mode of ["fails", "hangs"]) {
     const { bobbin, http } = await started(WANTED);
     await bobbin.fetch(`${PATH}?mode=${mode}`);
-    // D1 answers nothing until the mode changes: these are answered without it.
+    // D1 answers nothing until the mode changes: these requests are answered without it.
     const answers = await Promise.all(Array.from({ length: 20 }, () => http.get("/health")));
     for (const { status, database } of answers) {
       assert.deepEqual([status, database], ["ok", { state: "unreachable", migration: null, wanted: WANTED }]);
@@ -134,7 +134,7 @@ test("/health is answered 200 while D1 fails or is silent, and says that it is n
   }
 });
 
-test("however many ask for /health, D1 is asked seldom", async () => {
+test("many requests for /health cause few queries to D1", async () => {
   const { bobbin, http } = await started(WANTED);
   const from = Date.now();
   for (let round = 0; round < 10; round += 1) {
@@ -142,7 +142,7 @@ test("however many ask for /health, D1 is asked seldom", async () => {
   }
   const asked = Number(await (await bobbin.fetch(PATH)).json());
   const most = 1 + Math.floor((Date.now() - from) / 10_000);
-  assert.ok(asked >= 1 && asked <= most, `${asked} questions`);
+  assert.ok(asked >= 1 && asked <= most, `${asked} queries`);
 });
 
 async function started(applied: number, later: string[] = []): Promise<{ bobbin: Bobbin; http: Http }> {
@@ -182,7 +182,7 @@ async function worksWhole(bobbin: Bobbin, http: Http): Promise<void> {
   await http.delete(deleted);
   assert.deepEqual(await indexed(bobbin, deleted), { session: undefined, messages: [] });
   assert.deepEqual(await http.found("deleted"), []);
-  // Another life of it takes the place of the first.
+  // A new session under the same id takes the place of the first.
   await say(bobbin, deleted, "anew", "begun anew");
   await indexedMessages(bobbin, deleted, 2);
   assert.deepEqual(await http.found("anew"), [deleted]);

@@ -1,4 +1,5 @@
-// Bobbin promises to run where its compatibility date is known, so it runs here on the first workerd that knows it.
+// Bobbin promises to run on every runtime that knows its compatibility date, so it runs here on the first workerd that
+// does.
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";

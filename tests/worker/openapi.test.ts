@@ -36,15 +36,15 @@ test("every described route is called below", () => {
   assert.deepEqual([...new Set(called)].sort(), described());
 });
 
-test("every described status that refuses has the error body", () => {
+test("every described error status has the error body", () => {
   for (const [name, operation] of operations()) {
     for (const [status, response] of Object.entries<Json>(operation.responses)) {
       if (Number(status) < 400) continue;
       const { content } = resolved(response);
-      // A stock client shows people the body as it is.
+      // A stock client shows people the body unchanged.
       if (content?.["text/plain; charset=utf-8"]) continue;
       const schema = content?.["application/json"]?.schema;
-      // What fails of the worker is told beside it.
+      // A failure of the worker is reported beside it.
       const body = schema.$ref === "#/components/schemas/Health" ? "Health" : "ErrorBody";
       assert.deepEqual(schema, { $ref: `#/components/schemas/${body}` }, `${name} ${status}`);
       assert.deepEqual(api.components.schemas[body].properties.error, { $ref: "#/components/schemas/Error" });
@@ -192,7 +192,7 @@ test("events are of the described type, and each is a frame", async () => {
   await reader?.cancel();
 });
 
-test("the limits that are described are the limits that hold", async () => {
+test("the described limits are enforced", async () => {
   const { schema } = api.components.parameters.limit;
   for (const [limit, status] of [[schema.minimum - 1, 400], [schema.minimum, 200], [schema.maximum, 200], [schema.maximum + 1, 400]]) {
     assert.equal((await http.ask("GET", `/sessions?limit=${limit}`)).status, status, `limit ${limit}`);
@@ -208,7 +208,7 @@ test("the limits that are described are the limits that hold", async () => {
   }
 });
 
-/** `GET /sessions/{id}` and so on, as the document has them. */
+/** `GET /sessions/{id}` and so on, as the OpenAPI document has them. */
 function described(): string[] {
   return operations().map(([name]) => name).sort();
 }
@@ -250,7 +250,7 @@ function assertValid(value: Json, schema: Json, what: string): void {
   assert.ok(validate(value), `${what}: ${JSON.stringify(validate.errors)} ${JSON.stringify(value)}`);
 }
 
-/** A field that is not described is an error here, though clients ignore it. */
+/** A field that is not described is an error here, although clients ignore it. */
 function closed(schema: Json): Json {
   if (schema === null || typeof schema !== "object") return schema;
   if (schema.properties) schema.additionalProperties = false;

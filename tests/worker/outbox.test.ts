@@ -20,7 +20,7 @@ const faults: [Fault, string, number][] = [
 ];
 
 for (const [fault, what, deadlineMs] of faults) {
-  test(`while D1 ${what}, chat goes on, and afterwards everything is there once`, { timeout: 90_000 }, async (t) => {
+  test(`while D1 ${what}, the chat works, and afterwards D1 has everything once`, { timeout: 90_000 }, async (t) => {
     t.after(() => setFault(bobbin, "none"));
     await setFault(bobbin, fault);
     const threads = await Promise.all([1, 2, 3].map(() => open()));
@@ -36,7 +36,7 @@ for (const [fault, what, deadlineMs] of faults) {
   });
 }
 
-test("a failing D1 is asked again ever more rarely, though nobody is connected", { timeout: 90_000 }, async (t) => {
+test("a failing D1 is retried at growing intervals, even if nobody is connected", { timeout: 90_000 }, async (t) => {
   t.after(() => setFault(bobbin, "none"));
   await setFault(bobbin, "fail");
   const { id, client } = await open();
@@ -56,7 +56,7 @@ test("a failing D1 is asked again ever more rarely, though nobody is connected",
   await assertDelivered(id, 2);
 });
 
-test("a record that D1 will not take is parked and shown, and blocks nothing", { timeout: 120_000 }, async (t) => {
+test("a record that D1 refuses is parked and shown, and blocks nothing", { timeout: 120_000 }, async (t) => {
   t.after(() => setFault(bobbin, "none"));
   await setFault(bobbin, "poison:arsenic");
   const { id, client } = await open();
@@ -69,18 +69,18 @@ test("a record that D1 will not take is parked and shown, and blocks nothing", {
     const diagnostics = await http.get(`/sessions/${id}/diagnostics`);
     return diagnostics.parked.length === 2 && diagnostics.thread.outbox.undeliveredEvents === 0 ? diagnostics : undefined;
   };
-  // The answer of an echo is poisoned too.
+  // The answer of an echo contains the poison too.
   const diagnostics: Json = await eventually(parked, "two parked records", 100_000);
   assert.deepEqual(diagnostics.parked, [poisoned, answered]);
   const { session, messages } = await indexed(bobbin, id);
   assert.deepEqual(messages.map(({ request_id }) => request_id), ["r1", "r1", "r3", "r3"]);
-  assert.equal(session.message_count, 6, "the session counts what the thread holds");
+  assert.equal(session.message_count, 6, "the session's count equals the thread's messages");
   assert.equal((await http.get(`/sessions/${id}/messages`)).messages.length, 6);
   await timedTurn(client, "r4", "and on");
   await eventually(async () => (await indexed(bobbin, id)).messages.length === 6, "the next turn in D1", DEADLINE_MS);
 });
 
-test("what was not delivered when the process was killed is delivered after its start, though nobody connects", { timeout: 90_000 }, async () => {
+test("records that were not delivered when the process was killed are delivered after its start, even if nobody connects", { timeout: 90_000 }, async () => {
   await setFault(bobbin, "fail");
   const threads = await Promise.all([1, 2, 3].map(() => open()));
   for (const { client } of threads) await timedTurn(client, "r1");
@@ -89,7 +89,7 @@ test("what was not delivered when the process was killed is delivered after its 
   for (const { id } of threads) await assertDelivered(id, 2);
 });
 
-test("100 turns that D1 missed come in batches", { timeout: 90_000 }, async (t) => {
+test("100 turns that D1 missed are delivered in batches", { timeout: 90_000 }, async (t) => {
   t.after(() => setFault(bobbin, "none"));
   await setFault(bobbin, "fail");
   const { id, client } = await open();
@@ -102,7 +102,7 @@ test("100 turns that D1 missed come in batches", { timeout: 90_000 }, async (t) 
   assert.ok(needed <= 10);
 });
 
-test("a rename reaches D1 though it was away", { timeout: 60_000 }, async (t) => {
+test("a rename reaches D1 after an outage", { timeout: 60_000 }, async (t) => {
   t.after(() => setFault(bobbin, "none"));
   const { id, client } = await open();
   await timedTurn(client, "r1");
@@ -126,7 +126,7 @@ async function timedTurn(client: Client, requestId: string, content = "over and 
   return performance.now() - from;
 }
 
-/** In D1 stands what the object holds, message for message. */
+/** Asserts that D1 has what the object holds, message for message. */
 async function assertDelivered(id: string, count: number, deadlineMs = DEADLINE_MS): Promise<void> {
   const { session, messages } = await indexedMessages(bobbin, id, count, deadlineMs);
   const held = await http.session(id);

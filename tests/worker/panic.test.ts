@@ -41,13 +41,13 @@ test("a thread that panics in the middle of an answer leaves every client with t
   const id = freshId();
   await inject(bobbin, id, { on: "d1", when: "before", times: Number.MAX_SAFE_INTEGER });
   const { clients } = await midAnswer(id);
-  // Nothing else is due before the next try to tell D1 of the question.
+  // Nothing else is due before the next delivery of the question to D1.
   await inject(bobbin, id, { on: "waitUntil", when: "before" });
   await Promise.all(clients.map((client) => client.next(endOf("r1"))));
   assert.deepEqual(await afterPanic(id, clients), ["complete", "interrupted", "complete", "complete"]);
 });
 
-test("a thread that panics once an answer is whole leaves every client with the whole answer", async () => {
+test("a thread that panics once an answer is complete leaves every client with the complete answer", async () => {
   const id = freshId();
   const { clients, call } = await midAnswer(id);
   await toldD1(id);
@@ -70,7 +70,7 @@ test("a thread that panics once an answer is cancelled leaves every client with 
   assert.deepEqual(await afterPanic(id, clients), ["complete", "cancelled", "complete", "complete"]);
 });
 
-test(`${PANICS} panics of one thread leave its neighbours' streams without a gap, and each goes on between two of them`, async () => {
+test(`${PANICS} panics of one thread leave its neighbours' streams without a gap, and each continues between two of them`, async () => {
   const neighbours = await Promise.all(
     Array.from({ length: NEIGHBOURS }, async () => {
       const client = await bobbin.join(freshId());
@@ -82,7 +82,7 @@ test(`${PANICS} panics of one thread leave its neighbours' streams without a gap
   const victim = await bobbin.join(id);
   let said = "";
   for (let turn = 0; turn < PANICS; turn += 1) {
-    // One piece is on its way during the panic, and one comes behind it.
+    // One piece is on its way during the panic, and one follows it.
     const panicked = panic(victim, id, `r${turn}`);
     for (const piece of [`${turn} before `, `${turn} after `]) {
       said += piece;
@@ -99,7 +99,7 @@ test(`${PANICS} panics of one thread leave its neighbours' streams without a gap
   assert.equal(await panicsLogged(id, PANICS), PANICS);
 });
 
-test("a thread that panics again while it starts anew lets its sockets go, and is well when they come back", async () => {
+test("a thread that panics again while it restarts closes its sockets, and works when they reconnect", async () => {
   const id = freshId();
   const roamer = await Roamer.join(bobbin, id);
   await inject(bobbin, id, { on: "waitUntil", when: "before", times: 2 });
@@ -114,7 +114,7 @@ test("a thread that panics again while it starts anew lets its sockets go, and i
   assert.deepEqual(roamer.fold.open, []);
 });
 
-/** The task of a turn cannot be started: the crate's `unwrap` panics in the middle of the thread's outputs. */
+/** The task of a turn cannot be started: the crate's `unwrap` panics while the thread's outputs are carried out. */
 async function panic(client: Client, id: string, requestId: string): Promise<void> {
   const { failed } = await seen(bobbin, id);
   await inject(bobbin, id, { on: "waitUntil", when: "before" });
@@ -126,7 +126,7 @@ async function panic(client: Client, id: string, requestId: string): Promise<voi
   assert.equal((await seen(bobbin, id)).failed, failed + 1);
 }
 
-/** A turn whose answer has begun, as two clients have heard. */
+/** A turn whose answer has begun, as two clients have received it. */
 async function midAnswer(id: string): Promise<{ clients: Client[]; call: Call }> {
   const clients = [await bobbin.join(id), await bobbin.join(id)];
   clients[0]?.say("r1", "tell me");
@@ -136,7 +136,7 @@ async function midAnswer(id: string): Promise<{ clients: Client[]; call: Call }>
   return { clients, call };
 }
 
-/** From now on, the next thing that the thread has to tell D1 is told at once. */
+/** From now on, the thread's next record for D1 is delivered at once. */
 async function toldD1(id: string): Promise<void> {
   const isTold = async () => {
     const { thread } = (await (await bobbin.fetch(`/sessions/${id}/diagnostics`)).json()) as any;

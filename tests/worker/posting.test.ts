@@ -1,4 +1,4 @@
-// Messages by HTTP: accepted once, answered at once or with the events of their turn.
+// Messages over HTTP: accepted once, answered at once or with the events of their turn.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { type Frame, endOf, eventually } from "./client.ts";
@@ -20,7 +20,7 @@ after(wide.close);
 const types = (frames: Frame[]): string[] => frames.map(({ type }) => type).filter((type) => type !== "token");
 const text = (frames: Frame[]): string => frames.filter(({ type }) => type === "token").map((frame) => frame["token"]).join("");
 
-test("the first message by HTTP begins a session, and 202 says what it is called and from where its answer is to be followed", async () => {
+test("the first message over HTTP begins a session, and 202 gives its id and the cursor from which to follow its answer", async () => {
   const id = freshId();
   const { status, body } = await post(bobbin.url, id, { requestId: "r1", content: "hello", metadata: { from: "cron" } });
   assert.equal(status, 202);
@@ -31,7 +31,7 @@ test("the first message by HTTP begins a session, and 202 says what it is called
   call.answer("hi");
   const frames = await reader.until("final");
   assert.equal(frames[0]?.["resumed"], true);
-  assert.ok(!types(frames).includes("user_message"), "it is behind the message");
+  assert.ok(!types(frames).includes("user_message"), "it is after the message");
   assert.deepEqual([text(frames), frames.at(-1)?.["messageId"]], ["hi", body.answerId]);
   reader.leave();
   const session = (await (await bobbin.fetch(`/sessions/${id}`)).json()) as any;
@@ -41,7 +41,7 @@ test("the first message by HTTP begins a session, and 202 says what it is called
   await eventually(async () => JSON.stringify(await d1Of(bobbin, id)) === JSON.stringify(await logOf(bobbin, id)), "D1 to have both");
 });
 
-test("a message without a requestId gets one, and each another", async () => {
+test("each message without a requestId gets one of its own", async () => {
   const id = freshId();
   const bodies = [];
   for (const more of [{}, { requestId: null }]) {
@@ -54,7 +54,7 @@ test("a message without a requestId gets one, and each another", async () => {
   assert.equal(new Set(bodies).size, 2);
 });
 
-test("with Accept: text/event-stream a post shows its turn while it comes, and then the response ends", async () => {
+test("with Accept: text/event-stream a post streams its turn, and then the response ends", async () => {
   const id = freshId();
   const reader = await postAndRead(bobbin.url, id, { requestId: "r1", content: "hello" }, { accept: "application/json;q=0.5, text/event-stream" });
   assert.deepEqual([reader.status, reader.headers["content-type"]], [200, "text/event-stream"]);
@@ -71,7 +71,7 @@ test("with Accept: text/event-stream a post shows its turn while it comes, and t
   assert.deepEqual(Fold.of(frames).messages, await logOf(bobbin, id));
 });
 
-test("where a post's stream is cut, the thread is followed from there", async () => {
+test("the thread is followed from the place where a post's stream was cut", async () => {
   const id = freshId();
   const reader = await postAndRead(bobbin.url, id, { content: "hello" });
   const call = await upstream.next();
@@ -117,7 +117,7 @@ test(`${POSTS} posts of one message at once start one turn and are answered alik
   assert.equal((await logOf(bobbin, id)).length, 2);
 });
 
-test("a message whose answer got lost is posted again after a crash and a kill, and stands once", async () => {
+test("a message whose response was lost is posted again after a crash and a kill, and is stored once", async () => {
   const id = freshId();
   const lost = await postAndRead(bobbin.url, id, { requestId: "r1", content: id });
   const call = await upstream.next();
@@ -138,7 +138,7 @@ test("a message whose answer got lost is posted again after a crash and a kill, 
   assert.deepEqual((await logOf(bobbin, id)).map(({ status }) => status), ["complete", "interrupted"]);
 });
 
-test("the same message while its turn runs shows what there is, and goes on to the same end, for each who asks", async () => {
+test("posting the same message while its turn runs shows each caller the answer so far and streams it to the same end", async () => {
   const id = freshId();
   const reader = await postAndRead(bobbin.url, id, { requestId: "r1", content: "hello" });
   const call = await upstream.next();
@@ -160,7 +160,7 @@ test("the same message while its turn runs shows what there is, and goes on to t
   for (const messages of log) assert.deepEqual(messages, await logOf(bobbin, id));
 });
 
-test("the same message after its end shows both and ends, and with other content it is another", async () => {
+test("posting the same message after its end shows both and ends; with other content it is another message", async () => {
   const id = freshId();
   await answered(id, "r1", "hi");
   const reader = await postAndRead(bobbin.url, id, { requestId: "r1", content: "hello" });
@@ -176,7 +176,7 @@ test("the same message after its end shows both and ends, and with other content
   }
 });
 
-test("a long turn that is asked for again arrives whole, however slowly it is taken", { timeout: 60_000 }, async () => {
+test("a long turn that is requested again arrives whole, however slowly it is read", { timeout: 60_000 }, async () => {
   const id = freshId();
   const message = { requestId: "r1", content: "q".repeat(250_000) };
   assert.equal((await post(bobbin.url, id, message)).status, 202);
@@ -193,7 +193,7 @@ test("a long turn that is asked for again arrives whole, however slowly it is ta
   assert.ok(reader.bytes > 1024 * 1024);
 });
 
-test("a post that has to wait for another turn is told its place, and then its own turn alone", async () => {
+test("a post that has to wait for another turn is told its place, and then only its own turn", async () => {
   const id = freshId();
   await post(bobbin.url, id, { requestId: "r1", content: "first" });
   const first = await upstream.next();
@@ -229,7 +229,7 @@ test("where four turns run at once, each post is shown its own", async () => {
   }
 });
 
-test("a post's stream ends where its turn waits for people, and the same post again goes on from the decision to the end", async () => {
+test("a post's stream ends where its turn waits for people, and the same post again streams from the decision to the end", async () => {
   const id = freshId();
   const message = { requestId: "r1", content: "look it up" };
   const reader = await postAndRead(bobbin.url, id, message);
@@ -250,7 +250,7 @@ test("a post's stream ends where its turn waits for people, and the same post ag
   assert.deepEqual(Fold.of(frames).messages, await logOf(bobbin, id));
 });
 
-test("a message that is cancelled, and one whose turn fails, are ends of their streams", async () => {
+test("a cancelled message and a message whose turn fails end their streams", async () => {
   const id = freshId();
   const reader = await postAndRead(bobbin.url, id, { requestId: "r1", content: "hello" });
   (await upstream.next()).text("one ");
@@ -263,7 +263,7 @@ test("a message that is cancelled, and one whose turn fails, are ends of their s
   assert.deepEqual([end.type, end["error"].code], ["error", "AGENT_ERROR"]);
 });
 
-test("content may be blocks, and what clients may not send is refused", async () => {
+test("content may be blocks, and kinds that clients may not send are refused", async () => {
   const id = freshId();
   const content = [{ type: "text", text: "see" }, { type: "file", mediaType: "image/png", url: "https://a.example/b.png" }, { type: "data", name: "n", data: { x: 1.5 } }];
   const reader = await postAndRead(bobbin.url, id, { content });
@@ -279,7 +279,7 @@ async function answered(id: string, requestId: string, answer: string): Promise<
   await reader.whole();
 }
 
-/** What the thread says of its running turn. */
+/** The thread's description of its running turn. */
 async function followed(id: string): Promise<{ answerId: string }> {
   const reader = await follow(bobbin.url, id);
   const [turn] = (await reader.next())["inFlight"];

@@ -1,4 +1,4 @@
-// What is wrong with a message by HTTP is said before anything begins, with its status.
+// An invalid message over HTTP is refused before anything begins, with its status.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { eventually } from "./client.ts";
@@ -24,17 +24,17 @@ const bad: [what: string, body: unknown, status: number, code: string, says: Reg
   ["no JSON", "{", 400, "INVALID_MESSAGE", /JSON/],
   ["no object", "[]", 400, "INVALID_MESSAGE", /object/],
   ["a word", '"hello"', 400, "INVALID_MESSAGE", /object/],
-  ["bytes that are no UTF-8", Buffer.from([0x7b, 0xff, 0x7d]).toString("latin1"), 400, "INVALID_MESSAGE", /./],
+  ["bytes that are not UTF-8", Buffer.from([0x7b, 0xff, 0x7d]).toString("latin1"), 400, "INVALID_MESSAGE", /./],
   ["no content", {}, 400, "INVALID_MESSAGE", /content is missing/],
   ["empty content", { content: "" }, 400, "INVALID_MESSAGE", /content is empty/],
   ["no blocks", { content: [] }, 400, "INVALID_MESSAGE", /no blocks/],
   ["content that is a number", { content: 7 }, 400, "INVALID_MESSAGE", /neither a string/],
-  ["a block of no kind", { content: [{ type: "image" }] }, 400, "INVALID_MESSAGE", /block/],
+  ["a block of an unknown type", { content: [{ type: "image" }] }, 400, "INVALID_MESSAGE", /block/],
   ["257 blocks", { content: Array(257).fill({ type: "text", text: "x" }) }, 400, "INVALID_MESSAGE", /256/],
   ["a requestId that is a number", { requestId: 7, content: "x" }, 400, "INVALID_MESSAGE", /requestId is not a string/],
   ["an empty requestId", { requestId: "", content: "x" }, 400, "INVALID_MESSAGE", /requestId/],
   ["a requestId of 129 characters", { requestId: "r".repeat(129), content: "x" }, 400, "INVALID_MESSAGE", /128/],
-  ["a role that is none", { role: "system", content: "x" }, 400, "INVALID_MESSAGE", /user or assistant/],
+  ["an unknown role", { role: "system", content: "x" }, 400, "INVALID_MESSAGE", /user or assistant/],
   ["an answer without a requestId", { role: "assistant", content: "x" }, 400, "INVALID_MESSAGE", /requestId is missing/],
   ["metadata that is a list", { content: "x", metadata: [] }, 400, "INVALID_MESSAGE", /metadata/],
   ["metadata of more than 16 KiB", { content: "x", metadata: { x: "x".repeat(16_384) } }, 400, "INVALID_MESSAGE", /16384/],
@@ -69,13 +69,13 @@ test("a message of exactly 256 KiB is taken", async () => {
   (await upstream.next()).answer("hi");
 });
 
-test("a bad id of a session is 400, and an address that takes no such method 405", async () => {
+test("a bad session id is 400, and a path that does not take the method 405", async () => {
   assert.equal((await post(bobbin.url, "no%20id", { content: "x" })).status, 400);
   const response = await bobbin.fetch(`/sessions/${freshId()}/messages`, { method: "PUT" });
   assert.deepEqual([response.status, response.headers.get("allow")], [405, "GET, POST"]);
 });
 
-test(`a message beyond ${QUEUED_MAX} that wait is BUSY, and the same is taken once one has ended`, { timeout: 60_000 }, async () => {
+test(`a message beyond ${QUEUED_MAX} waiting ones is BUSY, and the same message is accepted once one has ended`, { timeout: 60_000 }, async () => {
   const id = freshId();
   await post(bobbin.url, id, { requestId: "r", content: "first" });
   const call = await upstream.next();
@@ -92,7 +92,7 @@ test(`a message beyond ${QUEUED_MAX} that wait is BUSY, and the same is taken on
   await bobbin.fetch(`/sessions/${id}/cancel`, { method: "POST" });
 });
 
-test("a message that was sent before its session was deleted is DELETED, and another begins a new life", async () => {
+test("a message that was sent before its session was deleted is DELETED, and another begins the session anew", async () => {
   const id = freshId();
   await post(bobbin.url, id, { requestId: "r1", content: "hello" });
   (await upstream.next()).answer("hi");
@@ -108,7 +108,7 @@ test("a message that was sent before its session was deleted is DELETED, and ano
   (await upstream.next()).answer("hi");
 });
 
-test("what the store does not take is STORAGE_ERROR, and works when it is posted again", async () => {
+test("a message that the store refuses is STORAGE_ERROR, and works when it is posted again", async () => {
   const id = freshId();
   for (const headers of [{}, EVENTS]) {
     await inject(bobbin, id, { on: "transaction", when: "before" });
@@ -122,7 +122,7 @@ test("what the store does not take is STORAGE_ERROR, and works when it is posted
   assert.equal(await socketsOf(id), 0);
 });
 
-test("a thread that panics on a post says so, and the post again shows how its turn ended", async () => {
+test("a thread that panics on a post says so, and posting again shows how its turn ended", async () => {
   const id = freshId();
   await inject(bobbin, id, { on: "waitUntil", when: "before" });
   const refused = await post(bobbin.url, id, { requestId: "r1", content: "hello" }, EVENTS);
@@ -132,7 +132,7 @@ test("a thread that panics on a post says so, and the post again shows how its t
   assert.deepEqual([end?.type, end?.["error"].code], ["error", "INTERRUPTED"]);
 });
 
-test("without a credential a post is 401; a viewer may post nothing, an editor no answer, and nobody else learns that there is a session", async () => {
+test("without a credential a post is 401; a viewer may not post, an editor may not post an answer, and nobody else learns that the session exists", async () => {
   const id = freshId();
   const as = (sub: string, role?: "owner" | "editor" | "viewer") => bearer(tokenOf(sub, role ? shared(role, id) : {})).headers;
   const [message, answer] = [{ content: "x" }, { requestId: "a", role: "assistant", content: "x" }];
@@ -153,7 +153,7 @@ test("without a credential a post is 401; a viewer may post nothing, an editor n
   }
 });
 
-test("messages by HTTP count with all others of their subject, and one too many is RATE_LIMITED", async () => {
+test("messages over HTTP count with all others of their subject, and one too many is RATE_LIMITED", async () => {
   const id = freshId();
   const { headers } = bearer(tokenOf("carl"));
   const client = await closed.join(id, { headers });

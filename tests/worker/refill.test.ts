@@ -1,4 +1,4 @@
-// What an older build wrote to D1 is searched as it was, and is indexed anew while somebody searches.
+// Rows that an older build wrote to D1 are still found, and are indexed anew while somebody searches.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { endOf } from "./client.ts";
@@ -22,10 +22,10 @@ const found = async (query: string, headers: Record<string, string>): Promise<st
   return body.sessions.map(({ id }: Json) => id);
 };
 
-test("after the migration to words by owner what was found is found, and soon what was not", async () => {
+test("after the migration to words by owner the same rows are found, and soon the others no longer are", async () => {
   await older("ann1", "ann", "오늘 대학교에서 ■개요");
   await older("bob1", "bob", "오늘 대학교에서 ■개요");
-  // As many as are not done in one go.
+  // More rows than are indexed in one go.
   for (let n = 0; n < 2 * PAGE; n += 1) await older(`more${n}`, "ann", `row ${n} of 대학교에서`);
   await applyMigration(bobbin, migrations[3] as string);
   assert.deepEqual(await found("오늘", ann), ["ann1"]);
@@ -45,7 +45,7 @@ test("after the migration to words by owner what was found is found, and soon wh
   assert.equal(row?.["owner_key"], ownerKey("ann"));
 });
 
-test("what an older build still writes beside this one is found as it writes it", async () => {
+test("rows that an older build still writes beside this one are found as it writes them", async () => {
   const id = freshId();
   const client = await bobbin.join(id, { headers: ann });
   client.say("r1", "a pangolin");

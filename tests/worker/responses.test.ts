@@ -63,7 +63,7 @@ test("a conversation of two turns with reasoning and a tool call", async () => {
   assert.deepEqual([final.type, final["response"].content, final["response"].metadata.finish], ["final", "It is sunny.", "stop"]);
 });
 
-test("a model without reasoning is asked again without it", async () => {
+test("a model without reasoning is called again without it", async () => {
   const client = await bobbin.connect(freshId());
   client.say("r1", "hello");
   const refused = await upstream.next();

@@ -15,7 +15,7 @@ after(one.close);
 const four = await start({ vars: { ...upstream.vars, CONCURRENT_TURNS: "4" } });
 after(four.close);
 
-test("a client that comes back in the middle of an answer gets the text it missed as one token frame", async () => {
+test("a client that reconnects in the middle of an answer gets the missed text as one token frame", async () => {
   const { id, client, other, call } = await streaming("one ", "two ");
   client.terminate();
   for (const token of ["three ", "four ", "five "]) {
@@ -41,7 +41,7 @@ test("a client that comes back in the middle of an answer gets the text it misse
   assert.deepEqual(Fold.of([...client.all, ...back.all]).state(), Fold.of(other.all).state());
 });
 
-test("a client that comes back after turns have ended gets the rest of the first, and of each one token frame and its end", async () => {
+test("a client that reconnects after turns have ended gets the rest of the first, and for each one token frame and its end", async () => {
   const { id, client, other, call } = await streaming("one ", "two ");
   client.terminate();
   call.text("three").finish().done();
@@ -116,7 +116,7 @@ for (const [what, cursorOf] of [
   });
 }
 
-test("a cursor from before the last two hundred messages is answered with the newest fifty and word of more", async (t) => {
+test("a cursor from before the last two hundred messages is answered with the newest fifty and a note that there are more", async (t) => {
   upstream.respond = (call) => call.answer("yes");
   t.after(() => {
     upstream.respond = undefined;
@@ -158,7 +158,7 @@ test("a client without a cursor gets a snapshot with the running text, and what 
   assert.deepEqual(Fold.of(joined.all).state(), Fold.of(other.all).state());
 });
 
-test("session_sync on an open socket that is at the last event brings nothing, and else a snapshot", async () => {
+test("session_sync on an open socket brings nothing at the last event, and a snapshot otherwise", async () => {
   const { id, client, other, call } = await streaming("one ", "two ");
   const earlier = client.cursor;
   for (const token of ["three ", "four "]) {
@@ -182,7 +182,7 @@ test("session_sync on an open socket that is at the last event brings nothing, a
   assert.deepEqual(Fold.of(client.all).messages, await logOf(one, id));
 });
 
-test("an answer of 100,000 tokens that still runs costs whoever comes back a handful of frames, each of at most 256 KiB", async (t) => {
+test("a reconnect during an answer of 100,000 tokens costs a few frames, each of at most 256 KiB", async (t) => {
   const id = freshId();
   const client = await one.join(id);
   client.say("r1", "everything, please");
@@ -246,7 +246,7 @@ async function ended(client: Client, requestId: string): Promise<void> {
   if (!client.all.some(endOf(requestId))) await client.next(endOf(requestId), DEADLINE_MS);
 }
 
-/** From each place that a client can have seen, what follows makes it what one is that saw all. */
+/** From each cursor that a client can have seen, the following events give it the state of a client that saw all. */
 async function assertEveryCursorResumes(bobbin: Bobbin, id: string, witness: Client): Promise<void> {
   await witness.settled();
   const frames = [...witness.all];

@@ -30,7 +30,7 @@ const shared = bearer({ sub: "owner7", bobbin: { sessions: ["s3", "s4"], role: "
 const deepByUse = `before=u${1_700_000_000_000 + 300}.s300`;
 const deep = `before=${1_700_000_000_000 + 100}.s301`;
 
-// What looks at every row of a table, or sorts more than what it has found, takes longer with every session.
+// A query that visits every row of a table, or sorts more than it has found, takes longer with every session.
 const lists: [string, string, string, RegExp][] = [
   ["the newest sessions", everything, "", /^SEARCH sessions USING INDEX sessions_by_creation/],
   ["a page far down", everything, deep, /^SEARCH sessions USING INDEX sessions_by_creation \(\(?created_at/],
@@ -51,7 +51,7 @@ for (const [what, token, query, wanted] of lists) {
   });
 }
 
-test("the sessions that one owns and those that a token names: both by their index", async (t) => {
+test("one's own sessions and those that a token names are both found by their index", async (t) => {
   const { plan, ms, sessions } = await planned(shared, "limit=200");
   t.diagnostic(`${ms.toFixed(1)} ms\n${plan}`);
   assert.match(plan, /SEARCH sessions USING INDEX sqlite_autoindex_sessions_1 \(id=\?\)/);
@@ -72,7 +72,7 @@ const searches: [string, string, string, RegExp][] = [
   ["a word in every message, of one owner and by name", shared, "q=common", /SCAN owned_search VIRTUAL TABLE INDEX/],
 ];
 for (const [what, token, query, wanted] of searches) {
-  test(`${what}: the search asks its full-text index and looks up what it found`, async (t) => {
+  test(`${what}: the search uses its full-text index and looks up the hits`, async (t) => {
     const { plan, ms, sessions } = await planned(token, query);
     t.diagnostic(`${ms.toFixed(1)} ms`);
     assert.match(plan, wanted);
@@ -82,7 +82,7 @@ for (const [what, token, query, wanted] of searches) {
   });
 }
 
-test("a search that looked at the newest hits alone says so", async () => {
+test("a search that looked only at the newest hits says so", async () => {
   for (const [token, query, complete] of [
     [everything, "q=common", false],
     [everything, "q=unique55555", true],
@@ -94,13 +94,13 @@ test("a search that looked at the newest hits alone says so", async () => {
   }
 });
 
-test("the search of one owner finds its own among the hits of all others", async () => {
+test("one owner's search finds its own hits among those of all others", async () => {
   const { sessions } = await planned(owned, "q=common&limit=200");
   assert.equal(sessions.length, 100);
   assert.ok(sessions.every((session: Json) => session.owner === "owner7"));
 });
 
-test("what an object writes and deletes is found by an index", async () => {
+test("rows that an object writes and deletes are found by an index", async () => {
   for (const [statement, values] of [
     ["DELETE FROM messages WHERE session_id = ?", ["s5"]],
     ["DELETE FROM sessions WHERE id = ?", ["s5"]],
@@ -121,7 +121,7 @@ test("paging through all sessions gives each once, newest first", { timeout: 120
   assert.ok(seen.every(({ createdAt, id }, at) => at === 0 || createdAt < seen[at - 1].createdAt || (createdAt === seen[at - 1].createdAt && id < seen[at - 1].id)));
 });
 
-test("migrations apply forward on a database with data: old rows are found by the search that came later", { timeout: 120_000 }, async () => {
+test("migrations apply to a database with data: old rows are found by the search that was added later", { timeout: 120_000 }, async () => {
   const old = new Bobbin({});
   after(old.close);
   await old.restart();
@@ -139,7 +139,7 @@ test("migrations apply forward on a database with data: old rows are found by th
 
 type Planned = { plan: string; ms: number; sessions: Json[]; body: Json };
 
-/** The answer to a list, how long it took, and how SQLite went about it. */
+/** The answer to a list, how long it took, and SQLite's query plan. */
 async function planned(token: string, query: string, explained = true): Promise<Planned> {
   await queries(bobbin);
   const from = performance.now();
@@ -147,9 +147,9 @@ async function planned(token: string, query: string, explained = true): Promise<
   const body: Json = await response.json();
   const ms = performance.now() - from;
   assert.equal(response.status, 200, JSON.stringify(body));
-  // What is looked for behind a search's answer is none of it.
+  // Queries that run after a search's answer are not part of it.
   const [asked, ...others] = (await queries(bobbin)).filter(({ statement }) => !statement.includes("_in_older_form WHERE"));
-  assert.ok(asked && others.length === 0, "one question is one statement");
+  assert.ok(asked && others.length === 0, "one request is one statement");
   const plan = explained ? await planOf(bobbin, asked.statement, ...asked.values) : "";
   return { plan, ms, sessions: body.sessions, body };
 }

@@ -32,7 +32,7 @@ const said: string[] = [];
 for (const content of long) said.push(await say(content));
 const ids = new Map(long.map((content, at) => [content, said[at] ?? ""]));
 
-// Two owners who say the same.
+// Two owners who write the same text.
 const owned = await startClosed({ ECHO_DELAY_MS: "0", MESSAGES_PER_MINUTE: "100000" });
 after(owned.close);
 const [ann, bob] = [tokenOf("ann"), tokenOf("bob")];
@@ -62,7 +62,7 @@ const hits: [string, string][] = [
 const misses = ["→", "״", "৳", "฿", "・", "♯", "។", "՞", "— ¿", "大阪", "東タワー", "วิน", "нет такого", "xylophone", "celebrate xylophone", "elebrate", "학대", "serName", "개첫"];
 
 for (const [query, beginning] of hits) {
-  test(`"${query}" finds what begins with "${beginning}", also of what one owns and of what a token names`, async () => {
+  test(`"${query}" finds messages that begin with "${beginning}", also in own sessions and in those that a token names`, async () => {
     const at = long.findIndex((content) => content.startsWith(beginning));
     assert.deepEqual(await http.found(query), [said[at]]);
     assert.deepEqual(await found(query, ann), [anns[at]]);
@@ -83,12 +83,12 @@ const hostile = [
   "celebrate\0", "\u200b", "\u200d", "\ufeff", "→", "🏽", "\u0301", "a".repeat(200), "a ".repeat(100), '"'.repeat(200), "😀".repeat(200),
 ];
 for (const query of hostile) {
-  test(`the query ${JSON.stringify(query.slice(0, 24))} of ${query.length} is no syntax`, async () => {
+  test(`the query ${JSON.stringify(query.slice(0, 24))} of ${query.length} characters is not read as syntax`, async () => {
     for (const session of (await http.search(query))["sessions"]) assert.equal(typeof session.snippet, "string");
   });
 }
 
-test("a session that is named by a token and that an older build wrote is found, and hinders no search", async () => {
+test("a session that is named by a token and that an older build wrote is found, and breaks no search", async () => {
   const id = freshId();
   await owned.d1(
     `INSERT INTO sessions (id, title, first_message_preview, message_count, total_tokens, permission_mode, owner, created_at, last_message_at, seq, epoch, words)
@@ -100,7 +100,7 @@ test("a session that is named by a token and that an older build wrote is found,
   await http.until(() => found("wolverine", token), (ids) => ids.includes(id), "the title");
 });
 
-test("a search that finds nothing of a state says that older hits were left out", async () => {
+test("a search by state that finds nothing says that older hits were left out", async () => {
   await fillD1(owned, 1100, 1);
   await owned.d1("UPDATE sessions SET state = 'waiting' WHERE id = 's3'");
   const everything = bearer(tokenOf("support", shared("viewer", "*")));
@@ -116,7 +116,7 @@ test("a query of over 200 characters is refused, and one without a word finds no
   assert.deepEqual(await http.search("?! --"), { sessions: [], nextBefore: null, complete: true });
 });
 
-test("an empty query is none", async () => {
+test("an empty query lists all sessions", async () => {
   for (const query of ["", "%20%20"]) {
     const { sessions } = await http.get(`/sessions?q=${query}&limit=200`);
     const listed = sessions.map((session: Json) => session.id);
@@ -125,7 +125,7 @@ test("an empty query is none", async () => {
   }
 });
 
-test("every hit is a Session with a snippet around the word, and each session comes once", async () => {
+test("every hit is a Session with a snippet around the word, and each session appears once", async () => {
   const id = await say(`${"lorem ipsum dolor ".repeat(50)} the needleword stands here ${"sit amet ".repeat(50)}`);
   const { sessions } = await http.search("needleword");
   assert.equal(sessions.length, 1);
@@ -137,7 +137,7 @@ test("every hit is a Session with a snippet around the word, and each session co
   assert.equal((await http.search("개요"))["sessions"][0].snippet, "■개요 ▶재생 1첫째 대학교에서");
 });
 
-test("the better match comes first, and a title before a mention", async () => {
+test("the better match is listed first, and a title before a mention", async () => {
   const mention = await say("a word on gardening among very many other words on other matters that are of no use here");
   const topic = await say("gardening gardening gardening");
   const title = await say("nothing to see");
@@ -150,7 +150,7 @@ test("the better match comes first, and a title before a mention", async () => {
   assert.equal((await http.found("gardening"))[0], title);
 });
 
-test("hits come in pages that together are all of them, each once", async () => {
+test("the pages of a search contain all hits, each once", async () => {
   const wanted = new Set<string>();
   for (let n = 0; n < 7; n += 1) wanted.add(await say(`pagination number ${n}`));
   const seen: string[] = [];
@@ -178,7 +178,7 @@ test("after a rename the old title is not found, and after a deletion nothing is
   assert.equal(row?.["hits"], 0);
 });
 
-test("answers are searched as well as questions, and words of blocks that stand apart", async () => {
+test("answers are searched as well as questions, and words in separate blocks", async () => {
   const id = freshId();
   const client = await bobbin.join(id);
   client.say("r1", [
@@ -203,7 +203,7 @@ test("the longest message in a script without spaces reaches D1 and is found", a
   assert.deepEqual(await http.found("鯨東"), [id]);
 });
 
-test("a title with NUL and other control characters is kept as it is and does no harm", async () => {
+test("a title with NUL and other control characters is kept unchanged and does no harm", async () => {
   const id = await say("control");
   const title = "a\0b\u0001c\u{10ffff}\u2028d";
   assert.equal((await http.patch(id, { title })).title, title);

@@ -29,7 +29,7 @@ test("POST /sessions gives a fresh id and stores nothing", async () => {
   }
 });
 
-test("a session is there from its first message on, by GET, in the list and in D1", async () => {
+test("a session exists from its first message on: over GET, in the list and in D1", async () => {
   const id = freshId();
   const client = await bobbin.join(id);
   assert.equal((await http.ask("GET", `/sessions/${id}`)).status, 404);
@@ -56,7 +56,7 @@ test("a session is there from its first message on, by GET, in the list and in D
   assert.deepEqual(sessions.find((listed: Json) => listed.id === id), session);
 });
 
-test("counts and tokens are true after complete, cancelled and failed turns, in the object and in D1", async () => {
+test("counts and tokens are correct after complete, cancelled and failed turns, in the object and in D1", async () => {
   const id = freshId();
   const client = await bobbin.join(id);
   client.say("r1", "one");
@@ -79,7 +79,7 @@ test("counts and tokens are true after complete, cancelled and failed turns, in 
   assert.equal(messages.reduce((sum, { tokens_used }) => sum + Number(tokens_used ?? 0), 0), session.totalTokens);
 });
 
-test("counts and tokens are true after a turn that a kill interrupted", async () => {
+test("counts and tokens are correct after a turn that a kill interrupted", async () => {
   const id = freshId();
   const client = await bobbin.join(id);
   client.say("r1", "one");
@@ -94,7 +94,7 @@ test("counts and tokens are true after a turn that a kill interrupted", async ()
   assert.deepEqual([row.message_count, row.total_tokens], [2, session.totalTokens]);
 });
 
-test("the list is newest first by creation, in pages that stay what they are while messages arrive", async () => {
+test("the list is sorted by creation, newest first, and its pages stay the same while messages arrive", async () => {
   const ids: string[] = [];
   for (let n = 0; n < 7; n += 1) ids.push((await spoken(`session ${n}`)).id);
   await http.until(() => listed(200), (all) => ids.every((id) => all.includes(id)), "all sessions in the list");
@@ -111,7 +111,7 @@ test("the list is newest first by creation, in pages that stay what they are whi
   assert.deepEqual(pages.flat(), before.slice(2));
 });
 
-test("by last use, what is used between two pages is on none that is yet to come, and all else is on one", async () => {
+test("by last use, a session used between two pages is on no later page, and every other is on one", async () => {
   const ids: string[] = [];
   for (let n = 0; n < 7; n += 1) ids.push((await spoken(`used ${n}`)).id);
   await use(ids[0] ?? "");
@@ -120,11 +120,11 @@ test("by last use, what is used between two pages is on none that is yet to come
   await http.until(recent, (all) => all.join() === order.join(), "the list by last use");
   const pages = await paged(2, () => use(ids[1] ?? ""), "&order=recent");
   const seen = pages.flat();
-  assert.equal(new Set(seen).size, seen.length, "none comes twice");
+  assert.equal(new Set(seen).size, seen.length, "none appears twice");
   assert.deepEqual(seen.filter((id) => ids.includes(id)), order.filter((id) => id !== ids[1]));
 });
 
-test("a session says that its turns run: live, by HTTP and, if they take long, in the list", async () => {
+test("a session shows that its turns run: live, over HTTP and, for long turns, in the list", async () => {
   const id = freshId();
   const [client, other] = [await bobbin.join(id), await bobbin.join(id)];
   client.say("r1", "go on");
@@ -162,7 +162,7 @@ test("a turn that a kill interrupted leaves its session idle, in D1 too", async 
   assert.equal((await http.session(id)).state, "idle");
 });
 
-test("an order or a state that is none, and a place of another order, are refused in words", async () => {
+test("an unknown order or state, and a cursor of another order, are refused with a message", async () => {
   const { nextBefore } = await http.get("/sessions?limit=1&order=recent");
   for (const [query, words] of [
     ["order=oldest", /created or recent/],
@@ -177,7 +177,7 @@ test("an order or a state that is none, and a place of another order, are refuse
   }
 });
 
-test("renaming by WebSocket and by PATCH is one operation, seen live by every socket, kept and searchable", async () => {
+test("renaming by WebSocket and by PATCH is one operation, seen live by every socket, stored and searchable", async () => {
   const { id, client } = await spoken("rename me");
   const other = await bobbin.join(id);
   client.send({ type: "session_update", title: "  By socket " });
@@ -228,7 +228,7 @@ test("a permission mode changed later is handed to the agent from the next turn 
   assert.equal((await http.session(id)).permissionMode, "default");
 });
 
-test("a cancel over HTTP ends the turn it names, or all, and is accepted for what is over or unknown", async () => {
+test("a cancel over HTTP ends the turn it names, or all, and is accepted for finished or unknown turns", async () => {
   const { id, client } = await spoken("hello");
   const bodies: [string, object | undefined][] = [["r2", { requestId: "r2" }], ["r3", {}], ["r4", undefined]];
   for (const [requestId, body] of bodies) {
@@ -246,7 +246,7 @@ test("a cancel over HTTP ends the turn it names, or all, and is accepted for wha
   }
 });
 
-test("a long first message is shown as a preview that ends with a word, or with a whole character", async () => {
+test("a long first message is shown as a preview that ends with a whole word, or with a whole character", async () => {
   const { session } = await spoken(`${"wonderful ".repeat(12)}end`);
   assert.equal(session.firstMessagePreview, `${"wonderful ".repeat(10).trim()}…`);
   const emoji = (await spoken("👨‍👩‍👧👍🏽".repeat(60))).session.firstMessagePreview;
@@ -274,7 +274,7 @@ test("pages of the origins in ALLOWED_ORIGINS may read, and others may not", asy
   assert.deepEqual([refused.status, refused.headers.get("access-control-allow-origin")], [404, "https://app.example"]);
 });
 
-test("rows of another class in the same database are in no list and no search here, and outlive a deletion", async () => {
+test("rows of another class in the same database appear in no list and no search here, and survive a deletion", async () => {
   const { id } = await spoken("a word that both say");
   await indexedMessages(bobbin, id, 2);
   const copy = (table: string, of: string, columns: string) =>
@@ -305,7 +305,7 @@ async function listed(limit: number, query = ""): Promise<string[]> {
   return (await http.get(`/sessions?limit=${limit}${query}`))["sessions"].map((session: Json) => session.id);
 }
 
-/** Another turn of an old session, which D1 learns of. */
+/** Runs another turn of an old session, which D1 learns of. */
 async function use(id: string): Promise<void> {
   const client = await bobbin.join(id);
   client.say(freshId(), "again");

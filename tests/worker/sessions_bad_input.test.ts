@@ -45,7 +45,7 @@ test("HEAD is answered like GET, without the body", async () => {
   }
 });
 
-test("an address that is none is refused", async () => {
+test("an unknown address is refused", async () => {
   for (const path of ["/session", "/sessions/", `/sessions/${id}/`, `/sessions/${id}/message`, `/sessions/${id}/messages/1`, "/health/", "/api/chat/a/b"]) {
     const answer = await http.ask("GET", path);
     assert.ok([400, 404].includes(answer.status), `${path} ${answer.status}`);
@@ -53,7 +53,7 @@ test("an address that is none is refused", async () => {
   }
 });
 
-test("an id that is none is refused, by whatever way", async () => {
+test("an invalid id is refused in every request", async () => {
   for (const bad of ["a b", "a%2Fb", "a%00", "ü", "a.b", "x".repeat(129), "%ff", "a'b"]) {
     for (const [method, path] of [["GET", ""], ["PATCH", ""], ["DELETE", ""], ["GET", "/messages"], ["POST", "/cancel"], ["POST", "/ticket"], ["GET", "/diagnostics"], ["GET", "/websocket"]] as const) {
       assertRefused(await http.ask(method, `/sessions/${bad}${path}`), 400, "INVALID_MESSAGE", `${method} ${bad}${path}`);
@@ -61,7 +61,7 @@ test("an id that is none is refused, by whatever way", async () => {
   }
 });
 
-test("an id of 128 characters is one", async () => {
+test("an id of 128 characters is valid", async () => {
   const long = "x".repeat(128);
   assertRefused(await http.ask("GET", `/sessions/${long}`), 404, "NOT_FOUND");
 });
@@ -84,7 +84,7 @@ const bodies: [string, string][] = [
   ["a mode that is null", '{"permissionMode":null}'],
   ["a good title and a bad mode", '{"title":"good","permissionMode":"bad"}'],
 ];
-test("half of a surrogate pair in a change is replaced by U+FFFD, as it is in a frame", async () => {
+test("an unpaired surrogate in a change is replaced by U+FFFD, as it is in a frame", async () => {
   assert.equal((await http.patch(id, { title: "half \ud800" })).title, "half \ufffd");
 });
 
@@ -106,7 +106,7 @@ test("a cancel with a requestId that no message can have is refused, and one wit
   }
 });
 
-test("a body of another type is refused, and JSON in whatever spelling is not", async () => {
+test("a body of another type is refused, and the JSON type is accepted in every spelling", async () => {
   for (const type of ["text/plain", "application/x-www-form-urlencoded", "application/xml", "multipart/form-data; boundary=x", ""]) {
     const answer = await http.ask("PATCH", `/sessions/${id}`, '{"title":"t"}', { "content-type": type });
     assertRefused(answer, 415, "INVALID_MESSAGE", type);
@@ -116,7 +116,7 @@ test("a body of another type is refused, and JSON in whatever spelling is not", 
   }
 });
 
-test("a body at the limit is taken, one above it and one without end are refused", async () => {
+test("a body at the limit is accepted, a larger and an endless one are refused", async () => {
   const padded = (bytes: number) => '{"title":"t"}'.padEnd(bytes);
   assert.equal((await http.ask("PATCH", `/sessions/${id}`, padded(BODY_BYTES_MAX))).status, 200);
   for (const bytes of [BODY_BYTES_MAX + 1, 1024 * 1024]) {
@@ -126,7 +126,7 @@ test("a body at the limit is taken, one above it and one without end are refused
   assert.equal((await http.ask("GET", "/health")).status, 200);
 });
 
-test("places in a list of another kind are refused", async () => {
+test("cursors of another kind of list are refused", async () => {
   for (const before of ["x", "1", "1.", ".x", "-1.x", "1.5.x", "1.a b", "99999999999999999999999.x", "1.%00", "1.2.3", "0x1.a"]) {
     assertRefused(await http.ask("GET", `/sessions?before=${before}`), 400, "INVALID_MESSAGE", before);
   }
@@ -135,7 +135,7 @@ test("places in a list of another kind are refused", async () => {
   }
 });
 
-test("what was never created is not found, and asking for it stores nothing", async () => {
+test("a session that was never created is not found, and asking for it stores nothing", async () => {
   const nobody = freshId();
   for (const [method, path] of [["GET", ""], ["PATCH", ""], ["DELETE", ""], ["GET", "/messages"], ["POST", "/cancel"]] as const) {
     assertRefused(await http.ask(method, `/sessions/${nobody}${path}`, method === "PATCH" ? { title: "t" } : undefined), 404, "NOT_FOUND", `${method} ${path}`);
@@ -145,7 +145,7 @@ test("what was never created is not found, and asking for it stores nothing", as
   assert.deepEqual(await bobbin.d1("SELECT * FROM sessions WHERE id = ?", nobody), []);
 });
 
-test("without its index the list and the search answer 503, and threads go on", async () => {
+test("without its index the list and the search answer 503, and threads work", async () => {
   const bare = new Bobbin({ vars: { ECHO_DELAY_MS: "0" } });
   after(bare.close);
   await bare.restart();
@@ -162,7 +162,7 @@ test("without its index the list and the search answer 503, and threads go on", 
   assert.equal((await new Http(bare).session(session)).messageCount, 2);
 });
 
-/** Of a request whose body goes on for as long as it is not answered. */
+/** The status of a request whose body continues until it is answered. */
 async function statusOfEndless(path: string): Promise<number | undefined> {
   const sending = request(new URL(path, bobbin.url), { method: "PATCH", headers: { "content-type": "application/json" } });
   // The server may close the connection while more is on its way.

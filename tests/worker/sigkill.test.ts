@@ -20,7 +20,7 @@ after(upstream.close);
 const bobbin = await start({ vars: upstream.vars });
 after(bobbin.close);
 
-test("a runtime killed at 52 moments keeps what it accepted, ends each turn once though nobody connects, and splices nothing", async (t) => {
+test("a runtime killed at 52 moments keeps every accepted message, ends each turn once even if nobody connects, and mixes no answers", async (t) => {
   const random = new Random(seedOf(t));
   upstream.respond = (call) => answer(call, random);
   const outcomes: string[] = [];
@@ -50,7 +50,7 @@ async function open(): Promise<Thread> {
   return { id, roamer: await Roamer.join(bobbin, id), asked: [] };
 }
 
-/** One to three messages, and perhaps a cancel, begun at some time before the kill. */
+/** One to three messages, and perhaps a cancel, started at some time before the kill. */
 async function converse({ id, roamer, asked }: Thread, killAt: number, random: Random): Promise<void> {
   const startAt = killAt - random.between(0, LEAD_MS_MAX);
   const count = random.between(1, 3);
@@ -74,7 +74,7 @@ async function answer(call: Call, random: Random): Promise<void> {
   call.finish().done();
 }
 
-/** By what the objects hold: nobody is connected. */
+/** Read from the objects: nobody is connected. */
 async function allEnded(threads: Thread[]): Promise<boolean> {
   await pause(100);
   for (const { id } of threads) {
@@ -88,7 +88,7 @@ async function allEnded(threads: Thread[]): Promise<boolean> {
 async function assertKept(thread: Thread): Promise<string[]> {
   const { id, roamer, asked } = thread;
   const log = (await bobbin.tables(id)).includes("bobbin_records") ? await logOf(bobbin, id) : [];
-  // What a client saw as a log event stands in the log as it was seen.
+  // A log event that a client received is in the log as it was received.
   for (const seen of roamer.fold.messages) assert.deepEqual(log.find(({ id }) => id === seen.id), seen);
   for (const requestId of new Set(log.map((message) => message.requestId))) {
     assert.equal(log.filter((message) => message.requestId === requestId && !isAnswer(message)).length, 1, `${requestId} was accepted twice`);
@@ -103,7 +103,7 @@ async function assertKept(thread: Thread): Promise<string[]> {
   return [...statuses, how, ...(log.length < asked.length * 2 ? ["not heard of"] : [])];
 }
 
-/** When a turn of this thread was ended for the crash; 0 if none was. */
+/** When a turn of this thread was ended because of the crash; 0 if none was. */
 async function interruptedAt(id: string): Promise<number> {
   if (!(await bobbin.tables(id)).includes("bobbin_records")) return 0;
   const [row] = await bobbin.sql(id, "SELECT error, created_at FROM bobbin_records WHERE status = 'interrupted'");
@@ -113,7 +113,7 @@ async function interruptedAt(id: string): Promise<number> {
   return Number(row["created_at"]);
 }
 
-/** A client that holds what the log does not is told to start over; one that holds a part of it gets the rest. */
+/** A client that holds more than the log is told to start over; one that holds a part of it gets the rest. */
 async function assertResumed({ id, roamer, asked }: Thread, log: Entry[]): Promise<string> {
   const isTrue = asked.every((requestId) => {
     const kept = log.find((message) => isAnswer(message) && message.requestId === requestId);
@@ -129,7 +129,7 @@ async function assertResumed({ id, roamer, asked }: Thread, log: Entry[]): Promi
   return isTrue ? "client resumed" : "client reset";
 }
 
-/** Of a client whose last block still grows, the beginning is held. */
+/** If a client's last block still grows, only its beginning is held. */
 function isPrefix(held: Block[], whole: Block[], isOpen: boolean): boolean {
   return held.every((block, index) => {
     const there = whole[index];

@@ -1,4 +1,4 @@
-// All that there is of a person is deleted at once, also what D1 has not heard of.
+// All data about a person is deleted at once, also data that D1 does not have yet.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { endOf, eventually } from "./client.ts";
@@ -23,7 +23,7 @@ async function say(who: string, id: string, requestId = "r1", more = {}): Promis
 const look = async (subject: string) => (await http.ask("GET", `/subjects/${encodeURIComponent(subject)}`, undefined, admin)).body;
 const listed = async (who: string) => (await http.ask("GET", "/sessions?limit=200", undefined, as(who))).body.sessions.map(({ id }: { id: string }) => id);
 
-test("a person's sessions are gone, from objects and D1, and what it wrote in those of others has no name", { timeout: 120_000 }, async () => {
+test("a person's sessions are removed from objects and D1, and their messages in other people's sessions lose their name", { timeout: 120_000 }, async () => {
   const ann = "ann/ä@example.com";
   const ids = Array.from({ length: 30 }, freshId);
   for (const id of ids) await say(ann, id);
@@ -49,7 +49,7 @@ test("a person's sessions are gone, from objects and D1, and what it wrote in th
   for (const name of ["DB", "DB_1", "DB_2"]) {
     assert.deepEqual(await bobbin.d1Of(name, "SELECT id FROM messages WHERE author = ?", ann), []);
   }
-  // Again: nothing more to do. What is begun from now on is another matter.
+  // A second call finds nothing more to do. Sessions begun from now on are not affected.
   assert.equal((await http.ask("DELETE", `/subjects/${encodeURIComponent(ann)}`, undefined, admin)).status, 202);
   const { deletedAt } = await look(ann);
   await eventually(async () => Date.now() > deletedAt, "a later time than that of the deletion");
@@ -58,20 +58,20 @@ test("a person's sessions are gone, from objects and D1, and what it wrote in th
   await eventually(async () => (await listed(ann)).includes(later), "the new session in the list", DEADLINE_MS);
 });
 
-test("a session that D1 has not heard of is deleted once it does", async () => {
+test("a session that D1 does not have yet is deleted once it arrives there", async () => {
   const id = freshId();
   const place = placeOf("carol", 3);
   const name = place === 0 ? "DB" : `DB_${place}`;
   await bobbin.restart({}, { without: [name] });
   await say("carol", id);
   await bobbin.restart({}, { without: [] });
-  // Its object has not tried again yet: it sleeps.
+  // Its object has not retried yet: it sleeps.
   assert.equal((await http.ask("DELETE", "/subjects/carol", undefined, admin)).status, 202);
   await eventually(async () => (await http.ask("GET", `/sessions/${id}`, undefined, admin)).status === 404, "the session to be gone", 60_000);
   assert.equal((await look("carol")).sessions, 0);
 });
 
-test("whoever is no admin is refused, and without DB there is nobody to ask", async () => {
+test("a caller who is not an admin is refused, and without DB the call is not possible", async () => {
   for (const [method, headers] of [["DELETE", as("ann")], ["GET", as("ann", shared("owner", "*"))], ["GET", as("ann", { bobbin: { admin: "true" } })]] as const) {
     const { status, body } = await http.ask(method, "/subjects/ann", undefined, headers);
     assert.deepEqual([status, body.error.code], [403, "FORBIDDEN"]);
@@ -84,7 +84,7 @@ test("whoever is no admin is refused, and without DB there is nobody to ask", as
   assert.deepEqual([status, body.error.code], [501, "NOT_CONFIGURED"]);
 });
 
-test("an admin lists the sessions of all, or of one", async () => {
+test("an admin lists all sessions, or those of one person", async () => {
   const id = freshId();
   await say("dora", id);
   await eventually(async () => (await listed("dora")).length === 1, "the session in D1", DEADLINE_MS);
@@ -94,7 +94,7 @@ test("an admin lists the sessions of all, or of one", async () => {
   assert.deepEqual(await list("?subject=nobody"), []);
 });
 
-test("retention deletes what nobody used, and sweep reaches what slept before", { timeout: 60_000 }, async () => {
+test("retention deletes unused sessions, and sweep reaches threads that slept before", { timeout: 60_000 }, async () => {
   const other = await startClosed({ ECHO_DELAY_MS: "1" });
   after(other.close);
   const its = new Http(other);

@@ -1,4 +1,4 @@
-// A trace goes from a request to the log lines of its turn and on to the agent, as the W3C's Trace Context says.
+// A trace follows a request to the log lines of its turn and on to the agent, as the W3C's Trace Context describes.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { Client, type Frame, endOf, eventually } from "./client.ts";
@@ -11,7 +11,7 @@ const SPAN = "b7ad6b7169203331";
 const TRACEPARENT = `00-${TRACE}-${SPAN}-01`;
 const TRACED = { traceparent: TRACEPARENT, tracestate: "vendor=abc, other=1" };
 const CHILD = new RegExp(`^00-${TRACE}-(?!${SPAN})(?!0{16})[0-9a-f]{16}-01$`);
-// The alarm that guards a running turn is at most this far away, and the runtime's start comes on top.
+// The alarm that guards a running turn is at most this far away; the start of the runtime is added to it.
 const NOTICED_MS_MAX = 20_000;
 
 const upstream = await Upstream.start();
@@ -39,7 +39,7 @@ const kinds: [agent: string, vars: Record<string, string>][] = [
   ["ai-sdk", {}],
 ];
 for (const [agent, vars] of kinds) {
-  test(`an agent of the kind ${agent} is called in the trace of the message, and the log says under which span`, async (t) => {
+  test(`an agent of the kind ${agent} is called in the message's trace, and the log names the span`, async (t) => {
     const worker = await start({ vars: { ...upstream.vars, AGENT: agent, ...vars } });
     t.after(worker.close);
     const id = freshId();
@@ -52,7 +52,7 @@ for (const [agent, vars] of kinds) {
   });
 }
 
-test("a model of the binding AI is given the trace as headers of the call", async (t) => {
+test("a model behind the AI binding is given the trace in the headers of the call", async (t) => {
   for (const [gateway, options] of [[{}, {}], [{ AGENT_AI_GATEWAY: "edge" }, { gateway: { id: "edge" } }]] as const) {
     const worker = await start({ vars: { AGENT: "workers-ai", AGENT_MODEL: "@cf/m", AGENT_RETRIES: "0", ...gateway }, models: upstream.baseUrl });
     t.after(worker.close);
@@ -66,7 +66,7 @@ test("a model of the binding AI is given the trace as headers of the call", asyn
   }
 });
 
-test("each call is a span of its own, also where the agent is asked again", async () => {
+test("each call is a span of its own, also when the agent is called again", async () => {
   const id = freshId();
   await post(bobbin.url, id, { requestId: "r1", content: "hello" }, TRACED);
   const first = await upstream.next();
@@ -121,7 +121,7 @@ test("an AI SDK socket's turns are in the trace of its upgrade", async () => {
   call.answer("hi");
 });
 
-test("what is no traceparent is ignored, and so is a tracestate without one", async () => {
+test("an invalid traceparent is ignored, and so is a tracestate without one", async () => {
   const wrong = ["", "nonsense", `00-${TRACE}-${SPAN}`, `00-${"0".repeat(32)}-${SPAN}-01`, `ff-${TRACE}-${SPAN}-01`, `00-${TRACE.toUpperCase()}-${SPAN}-01`, `${TRACEPARENT}, ${TRACEPARENT}`];
   for (const traceparent of wrong) {
     const id = freshId();
@@ -142,7 +142,7 @@ test("a tracestate that is too long is cut to whole entries", async () => {
   call.answer("hi");
 });
 
-test("AGENT_HEADERS has the last word of what goes out", async (t) => {
+test("AGENT_HEADERS overrides the outgoing trace headers", async (t) => {
   const worker = await start({ vars: { ...upstream.vars, AGENT_HEADERS: '{"tracestate":null}' } });
   t.after(worker.close);
   await post(worker.url, freshId(), { requestId: "r1", content: "hello" }, TRACED);
@@ -151,7 +151,7 @@ test("AGENT_HEADERS has the last word of what goes out", async (t) => {
   call.answer("hi");
 });
 
-test("after a crash a queued turn is called in its own trace, and the end of the one that ran is logged in its", async () => {
+test("after a crash a queued turn is called in its own trace, and the end of the interrupted turn is logged in that turn's trace", async () => {
   const id = freshId();
   const other = "11111111111111111111111111111111";
   await post(bobbin.url, id, { requestId: "r1", content: "hello" }, { traceparent: `00-${other}-${SPAN}-00` });
@@ -166,7 +166,7 @@ test("after a crash a queued turn is called in its own trace, and the end of the
   assert.deepEqual([started.traceId, started.spanId, ended.spanId], [TRACE, SPAN, spanOf(call)]);
 });
 
-test("a turn that waited for somebody goes on in its trace after a crash, whoever answers", async () => {
+test("a turn that waited for somebody continues in its trace after a crash, whoever answers", async () => {
   const id = freshId();
   const client: Client = await bobbin.join(id, { headers: TRACED });
   client.say("r1", "weather?");
@@ -184,7 +184,7 @@ test("a turn that waited for somebody goes on in its trace after a crash, whoeve
   assert.equal((await logged(bobbin, id, "turn_ended")).spanId, spanOf(call));
 });
 
-test("a page of another origin may send its trace along", async () => {
+test("a page of another origin may send its trace", async () => {
   const response = await bobbin.fetch("/sessions/x/messages", { method: "OPTIONS", headers: { origin: "http://localhost:5173", "access-control-request-headers": "traceparent" } });
   assert.match(response.headers.get("access-control-allow-headers") ?? "", /traceparent, tracestate/);
 });

@@ -33,7 +33,7 @@ test("a message is acknowledged, streamed and ended, with its requestId on every
   assert.equal(typeof final["response"].metadata.latencyMs, "number");
 });
 
-test("the first message creates the session, and every socket hears of it", async () => {
+test("the first message creates the session, and every socket is told of it", async () => {
   const id = freshId();
   const [a, b] = [await bobbin.join(id), await bobbin.join(id)];
   a.say("r1", "hello there");
@@ -129,7 +129,7 @@ test("four turns run at once with CONCURRENT_TURNS=4, and the fifth waits", asyn
   }
 });
 
-test("a socket outlives the object's hibernation", async () => {
+test("a socket survives the object's hibernation", async () => {
   const id = freshId();
   const client = await bobbin.join(id);
   client.say("r1", "before");
@@ -160,7 +160,7 @@ test("ten simultaneous first messages make one session", async () => {
   assert.equal((await bobbin.d1("SELECT id FROM sessions WHERE id = ?", id)).length, 1);
 });
 
-test("the same message sent again starts nothing, and gets its acknowledgement and its end", async () => {
+test("sending the same message again starts nothing, and returns its acknowledgement and its end", async () => {
   const id = freshId();
   const client = await one.join(id);
   client.say("r1", "only once");

@@ -1,4 +1,4 @@
-// A socket that does not read is closed before what it was sent fills the memory, and a client that reads loses nothing.
+// A socket that does not read is closed before unsent data fills the memory, and a client that reads loses nothing.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { type Client, type Frame, endOf, within } from "./client.ts";
@@ -10,7 +10,7 @@ const MIB = 1024 * 1024;
 const SOCKETS = 50;
 /** The runtime alone takes 13 s. */
 const CLOSE_DEADLINE_MS = 5_000;
-/** What all sockets of a thread may owe, what each may be sent at once beyond that, and some slack. */
+/** The bytes that all sockets of a thread may owe, those that each may be sent at once beyond that, and some slack. */
 const FLOOD_GROWTH_MAX = 200 * MIB;
 const CLOSED = { code: 4429, reason: "what this socket was sent was not read; connect again with the last cursor" };
 
@@ -33,7 +33,7 @@ test("50 sockets that never read are closed with 4429 before they fill the memor
   assert.equal(reader.isClosed, false);
   for (const idler of idlers) idler.resume();
   for (const idler of idlers) assert.deepEqual(await within(idler.closed, 30_000, "the close"), CLOSED);
-  // Whoever was cut off goes on from where it was.
+  // A client that was cut off continues from its last cursor.
   const [idler] = idlers as [Client, ...Client[]];
   const back = await bobbin.connect(id, { cursor: idler.cursor });
   await answered(reader, "last");
@@ -58,7 +58,7 @@ test("a socket that answers its checks gets any number of bytes, and one that do
   assert.ok(checks.every(({ n, ...others }) => Number.isSafeInteger(n) && Object.keys(others).join() === "type"));
 });
 
-test("a check is answered across hibernation, and an unread socket's debt outlives it", { timeout: 110_000 }, async () => {
+test("a check is answered across hibernation, and an unread socket's debt survives it", { timeout: 110_000 }, async () => {
   const id = freshId();
   const reader = await bobbin.join(id);
   const mute = await bobbin.connect(id, { onCheck: () => {} });
@@ -76,13 +76,16 @@ test("a check is answered across hibernation, and an unread socket's debt outliv
 });
 
 for (const code of [1000, 1001, 3000, 4999]) {
-  test(`a client that closes with ${code} is answered with its code at once, and counts no more`, async () => assert.equal(await closedWith(code), code));
+  test(`a client that closes with ${code} is answered with its code at once, and is no longer counted`, async () => assert.equal(await closedWith(code), code));
 }
 for (const code of [0, 999, 1004, 1005, 1006, 1015, 2999, 5000, 65_535]) {
-  test(`a client that closes with ${code}, which nobody may, is let go at once, and counts no more`, async () => void (await closedWith(code)));
+  test(`a client that closes with the forbidden code ${code} is closed at once, and is no longer counted`, async () => void (await closedWith(code)));
 }
 
-/** The code that a client's close is answered with. `ws` sends no code that is not valid: these bytes go past it. */
+/**
+ * The code with which a client's close is answered. `ws` refuses to send an invalid code: these bytes are written past
+ * it.
+ */
 async function closedWith(code: number): Promise<number> {
   const id = freshId();
   const reader = await bobbin.join(id);
@@ -101,7 +104,7 @@ async function sockets(id: string): Promise<number> {
   return thread.sockets;
 }
 
-/** An answer as long as answers may be, said to all. */
+/** An answer of the maximum length, sent to all. */
 async function answered(reader: Client, turn: number | "last"): Promise<void> {
   reader.say(String(turn), "x".repeat(turn === "last" ? 100 : 250_000));
   await reader.next(endOf(String(turn)), 30_000);

@@ -12,9 +12,9 @@ export type Delta = { content?: string; reasoning_content?: string; tool_calls?:
 export class Call {
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
-  // The body is what is tested: it stays as loose as the wire.
+  // The body is what is tested: it stays as loosely typed as the wire.
   readonly body: any;
-  /** Resolves with the time when the client went away before the answer's end. */
+  /** Resolves to the time at which the client went away before the answer's end. */
   readonly aborted: Promise<number>;
   abortedAt: number | undefined;
   #response: ServerResponse;
@@ -41,12 +41,12 @@ export class Call {
     return this;
   }
 
-  /** On an absolute schedule: a late token makes no later one later. */
+  /** On an absolute schedule: a late token does not delay later ones. */
   async paced(tokens: string[], everyMs: number): Promise<void> {
     await this.#paced(tokens, everyMs, (content) => this.delta({ content }));
   }
 
-  /** The same of what the model thinks. */
+  /** The same for the model's thinking. */
   async thinking(tokens: string[], everyMs: number): Promise<void> {
     await this.#paced(tokens, everyMs, (thought) => this.delta({ reasoning_content: thought }));
   }
@@ -94,7 +94,7 @@ export class Call {
     return this.raw(`data: ${JSON.stringify(chunk)}\n\n`);
   }
 
-  /** Bytes as they are; the first ones open the stream. */
+  /** Sends raw bytes; the first ones open the stream. */
   raw(bytes: string | Buffer): this {
     this.#open();
     this.#response.write(bytes);
@@ -112,7 +112,7 @@ export class Call {
     this.#response.end();
   }
 
-  /** A whole answer. */
+  /** Sends a whole answer. */
   answer(text: string, totalTokens = 7): void {
     this.text(text).finish().usage(0, totalTokens).done();
   }
@@ -122,13 +122,13 @@ export class Call {
     this.#response.end(JSON.stringify({ error: { message, type: "error" } }));
   }
 
-  /** The body and its headers as they are. */
+  /** The body and its headers, unchanged. */
   whole(body: string, contentType: string, code = 200): void {
     this.#response.writeHead(code, { "content-type": contentType });
     this.#response.end(body);
   }
 
-  /** Events of a protocol of its own, each as one `data:` line. */
+  /** Events of another protocol, each as one `data:` line. */
   events(...events: object[]): this {
     for (const event of events) this.raw(`data: ${JSON.stringify(event)}\n\n`);
     return this;
@@ -140,7 +140,7 @@ export class Call {
     this.#response.end(body);
   }
 
-  /** A status whose body is still to come, if it ever does. */
+  /** A status whose body comes later, or never. */
   opened(code: number): this {
     this.#response.writeHead(code, { "content-type": "application/json" });
     return this;
@@ -176,7 +176,10 @@ export class Upstream {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/v1`;
   }
 
-  /** Variables that make the worker use this server. It is called once, as a test answers each call by hand. */
+  /**
+   * Variables that make the worker use this server. The worker calls it only once a turn, because a test answers each
+   * call by hand.
+   */
   get vars(): Record<string, string> {
     return { AGENT: "openai", AGENT_RETRIES: "0", AGENT_BASE_URL: this.baseUrl, AGENT_MODEL: "test-model", AGENT_API_KEY: "test-key" };
   }
@@ -191,7 +194,7 @@ export class Upstream {
     return this.calls[this.#taken - 1] as Call;
   }
 
-  /** Lets `next` wait for a call that is still to come. */
+  /** Makes `next` wait for a call that is still to come. */
   forget(): void {
     this.#taken = this.calls.length;
   }
@@ -202,7 +205,7 @@ export class Upstream {
   };
 
   async #accept(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    // Whoever only looks whether it is there is no caller.
+    // A health check that only asks whether the server is there is not a call.
     if (request.method === "HEAD") return void response.writeHead(405).end();
     const body = await bodyOf(request);
     if (body === undefined) return;
@@ -214,7 +217,7 @@ export class Upstream {
   }
 }
 
-/** Nothing if who asks went away in the middle of asking. */
+/** Undefined if the caller went away in the middle of its request. */
 async function bodyOf(request: IncomingMessage): Promise<string | undefined> {
   const chunks: Buffer[] = [];
   try {

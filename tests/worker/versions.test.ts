@@ -1,4 +1,4 @@
-// Versions of a conversation in the real runtime: what sockets are told, what a page, the export, the list and the search show.
+// Versions of a conversation in the real runtime: what sockets, pages, the export, the list and the search show.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { type Client, type Frame, endOf } from "./client.ts";
@@ -9,7 +9,7 @@ const bobbin = await start({ vars: { ECHO_DELAY_MS: "0", MESSAGES_PER_MINUTE: "1
 after(bobbin.close);
 const http = new Http(bobbin);
 
-test("an edit, another answer and a choice show the same to a socket, a page, the export, the list and the search", async () => {
+test("an edit, another answer and a choice look the same on a socket, a page, the export, the list and the search", async () => {
   const { id, client, ids } = await conversed(["first alpha", "second beta"]);
   client.say("r2", "second gamma", { replaces: "r1", after: ids.at(-1) });
   const [branch, edited] = [await client.next("branch"), await client.next("user_message")];
@@ -41,7 +41,7 @@ test("an edit, another answer and a choice show the same to a socket, a page, th
   await finds(id, { alpha: true, beta: true, gamma: false });
 });
 
-test("the first message's version is what the list calls the session", async () => {
+test("the list names the session after the first message's current version", async () => {
   const { id, client, ids } = await conversed(["one thing", "and more"]);
   client.say("other", "another thing", { replaces: "r0" });
   await client.next(endOf("other"));
@@ -51,7 +51,7 @@ test("the first message's version is what the list calls the session", async () 
   await shows(id, client, ["one thing", "one thing", "and more", "and more"]);
 });
 
-test("what was not acknowledged is sent again, also after a crash, and starts nothing", async () => {
+test("an unacknowledged change is sent again, also after a crash, and starts nothing", async () => {
   const { id, client } = await conversed(["one"]);
   const frame = { type: "regenerate", requestId: "again", of: "r0" };
   client.send(frame);
@@ -72,7 +72,7 @@ test("what was not acknowledged is sent again, also after a crash, and starts no
   assert.equal((await later.next("error"))["error"].code, "DUPLICATE_REQUEST");
 });
 
-test("what is not on the path is a conflict, by frame and by HTTP", async () => {
+test("a change to a message that is not on the path is a conflict, by frame and over HTTP", async () => {
   const { id, client, ids } = await conversed(["one", "two"]);
   client.say("edit", "three", { replaces: "r0" });
   await client.next(endOf("edit"));
@@ -90,7 +90,7 @@ test("what is not on the path is a conflict, by frame and by HTTP", async () => 
   await shows(id, client, ["four", "four"]);
 });
 
-test("who was away is told what happened, and a reader of events too", async () => {
+test("a client that was away is told what happened, and so is a reader of events", async () => {
   const { id, client, ids } = await conversed(["one", "two"]);
   const [cursor, other] = [client.cursor, await bobbin.join(id)];
   other.say("edit", "three", { replaces: "r1" });
@@ -109,7 +109,7 @@ test("who was away is told what happened, and a reader of events too", async () 
   assert.match(text, /"type":"branch"/);
 });
 
-test("more than fifty messages come as a snapshot, and pages go on from there", async () => {
+test("more than fifty messages arrive as a snapshot, and pages continue from there", async () => {
   const { id, client, ids } = await conversed(Array.from({ length: 30 }, (_, n) => `say ${n}`));
   client.say("edit", "anew", { replaces: "r0" });
   await client.next(endOf("edit"));
@@ -120,7 +120,7 @@ test("more than fifty messages come as a snapshot, and pages go on from there", 
   assert.deepEqual([...earlier.messages, ...snapshot["messages"]].map((message: Json) => message.id), ids);
 });
 
-test("a select writes few rows, however much it shows and leaves", async () => {
+test("a select writes few rows, however many messages it shows and hides", async () => {
   const { id, client, ids } = await conversed(Array.from({ length: 100 }, (_, n) => `say ${n}`));
   client.say("edit", "anew", { replaces: "r0" });
   await client.next(endOf("edit"));
@@ -149,7 +149,7 @@ async function messages(id: string): Promise<Json[]> {
 
 const lastOf = (all: Json[]): string => all.at(-1)?.["id"];
 
-/** A page, a newcomer's snapshot, the session and D1 say the same. */
+/** A page, a new client's snapshot, the session and D1 say the same. */
 async function shows(id: string, client: Client, said: string[]): Promise<void> {
   const page = await messages(id);
   assert.deepEqual(page.map(({ content }) => content), said);

@@ -1,4 +1,5 @@
-// A session begins as another one: whole, once, with its files, for whoever may read the one and begin the other.
+// A session begins as a copy of another: whole, once, with its files, for a subject that may read the one and begin the
+// other.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { endOf, eventually } from "./client.ts";
@@ -13,7 +14,7 @@ after(bobbin.close);
 const files = new Files(bobbin);
 const json = (fields: object): RequestInit => ({ body: JSON.stringify(fields), headers: { "content-type": "application/json" } });
 
-test("a fork has the path up to a message, and both go on as they like", async () => {
+test("a fork has the path up to a message, and both sessions continue independently", async () => {
   const { id, messages } = await conversed(["one", "two", "three"]);
   const to = await forked(id, { messageId: messages[3].id });
   const copies = await history(to);
@@ -36,7 +37,7 @@ test("a fork has the path up to a message, and both go on as they like", async (
   await listed(to, 4);
 });
 
-test("without a message it is the current path, and of a question alone the turn is over", async () => {
+test("without a message a fork has the current path, and if that ends with a question its turn is over", async () => {
   const { id, messages } = await conversed(["one", "two"]);
   const client = await bobbin.join(id, bearer(tokenOf("ann")));
   client.say("edit", "another", { replaces: "r1" });
@@ -48,7 +49,7 @@ test("without a message it is the current path, and of a question alone the turn
   ]);
 });
 
-test("the same fork again is the same fork, and another one of that id is a conflict", async () => {
+test("repeating a fork gives the same fork, and a different fork under that id is a conflict", async () => {
   const { id } = await conversed(["one"]);
   const to = freshId();
   assert.equal(await forked(id, { id: to }), to);
@@ -65,7 +66,7 @@ test("the same fork again is the same fork, and another one of that id is a conf
   assertRefused(await fork(freshId()), 404, "NOT_FOUND");
 });
 
-test("its files are copied, and stay when the first session is deleted", async () => {
+test("a fork's files are copied, and stay when the first session is deleted", async () => {
   const id = freshId();
   const bytes = pattern(200_000);
   const file = await files.uploaded(id, "ann", bytes, "image/png", "a.png");
@@ -76,11 +77,11 @@ test("its files are copied, and stay when the first session is deleted", async (
   assert.match(url, new RegExp(`^/sessions/${to}/files/`));
   assert.equal((await files.ask("DELETE", `/sessions/${id}`, "ann")).status, 204);
   assert.equal(Buffer.compare((await files.fetch(url, "ann")).body, bytes), 0);
-  // It is named: a message of the fork may name it again.
+  // The file is named: a message of the fork may name it again.
   assert.equal(await files.say(to, "ann", [{ ...block(file), url } as never]), undefined);
 });
 
-test("a fork that is broken off does not exist, and is completed once it is asked for again", async () => {
+test("a fork that is broken off does not exist, and is completed once it is requested again", async () => {
   const id = freshId();
   const file = await files.uploaded(id, "ann", "words");
   assert.equal(await files.say(id, "ann", [text("look"), block(file)]), undefined);
@@ -109,13 +110,13 @@ test("a long path is copied page by page, and more than 10,000 messages are refu
   assertRefused(await fork(id), 413, "MESSAGE_TOO_LARGE");
 });
 
-test("who may read the one and begin the other may fork, and nobody else", async () => {
+test("only a subject that may read the one session and begin the other may fork", async () => {
   const { id } = await conversed(["one"]);
   assertRefused(await files.ask("POST", `/sessions/${id}/fork`, "bob", json({})), 404, "NOT_FOUND");
   assertRefused(await files.ask("POST", `/sessions/${id}/fork`, "bob", json({}), shared("viewer", id)), 403, "FORBIDDEN");
 });
 
-test("a turn that runs is left out", async () => {
+test("a running turn is left out of a fork", async () => {
   const slow = await startClosed({ ECHO_DELAY_MS: "200" });
   try {
     const id = freshId();
@@ -167,7 +168,7 @@ async function conversed(words: string[]): Promise<{ id: string; messages: Json[
   return { id, messages: await history(id) };
 }
 
-/** With so many turns more, written as an older build did. */
+/** With so many more turns, written as an older build did. */
 async function lengthen(id: string, turns: number): Promise<void> {
   await bobbin.change(id, `
     WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${turns})
@@ -181,7 +182,7 @@ async function lengthen(id: string, turns: number): Promise<void> {
       session = json_set(session, '$.messageCount', (SELECT count(*) FROM bobbin_records))`);
 }
 
-/** Until the list has it. */
+/** Waits until the list has it. */
 async function listed(id: string, messageCount: number): Promise<void> {
   const isListed = async () => (await get("/sessions?limit=200")).sessions.some((session: Json) => session.id === id && session.messageCount === messageCount);
   await eventually(isListed, `${id} in the list`);

@@ -1,4 +1,4 @@
-// What a choice at the root of a long conversation writes: few rows, in the object and in D1, at any length.
+// A choice at the root of a long conversation writes few rows, in the object and in D1, at any length.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { endOf } from "./client.ts";

@@ -1,4 +1,4 @@
-// Somebody changes their mind while turns run, wait and are queued, while D1 is away, and while the object crashes.
+// People change the path while turns run, wait and are queued, while D1 is away, and while the object crashes.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { type Client, endOf } from "./client.ts";
@@ -14,7 +14,7 @@ const bobbin = await start({ vars: { ...upstream.vars, AGENT_TOOLS: "wait" }, cr
 after(bobbin.close);
 const http = new Http(bobbin);
 
-test("two tabs that edit the same message at once: the second is told, and nothing of it is lost", async () => {
+test("when two tabs edit the same message at once, the second is told, and nothing of it is lost", async () => {
   const { id, client: one, ids } = await conversed("one");
   const two = await bobbin.join(id);
   one.say("e1", "from one", { replaces: "r0", after: ids[1] });
@@ -27,7 +27,7 @@ test("two tabs that edit the same message at once: the second is told, and nothi
   assert.equal((await messages(id)).length, 2);
 });
 
-test("a regenerate while the turn runs, and one while it is queued", async () => {
+test("a message is regenerated while its turn runs, and another while it is queued", async () => {
   const { id, client } = await conversed("one");
   client.say("r1", "two");
   const first = await upstream.next();
@@ -53,7 +53,7 @@ test("a regenerate while the turn runs, and one while it is queued", async () =>
   assert.deepEqual((await messages(id)).map(({ content }) => content), ["one", "answer", "two", "whole"]);
 });
 
-test("an edit ends what somebody else has queued behind it, and a turn before it goes on", async () => {
+test("an edit ends the turns that others have queued after it, and a turn before it continues", async () => {
   const { id, client } = await conversed("one");
   const other = await bobbin.join(id);
   client.say("r1", "two");
@@ -73,7 +73,7 @@ test("an edit ends what somebody else has queued behind it, and a turn before it
   assert.deepEqual((await messages(id)).map(({ content }) => content), ["one", "answer", "two", "three, anew", "begun", "and anew"]);
 });
 
-test("a regenerate of a turn that waits, across a crash", async () => {
+test("a waiting turn is regenerated across a crash", async () => {
   const { id, client } = await conversed("one");
   client.say("r1", "look");
   (await upstream.next()).tool("t1", "look", ["{}"]).finish("tool_calls").usage(1, 1).done();
@@ -89,7 +89,7 @@ test("a regenerate of a turn that waits, across a crash", async () => {
   assert.deepEqual((await messages(id)).map(({ content }) => content), ["one", "answer", "look", "looked"]);
 });
 
-test("a crash in the middle of another answer leaves that interrupted, and it is retried", async () => {
+test("a crash in the middle of another answer leaves that one interrupted, and it is retried", async () => {
   const { id, client, ids } = await conversed("one");
   client.send({ type: "regenerate", requestId: "g1", of: "r0" });
   const { answerId } = await client.next("branch");
@@ -109,7 +109,7 @@ test("a crash in the middle of another answer leaves that interrupted, and it is
   assert.notEqual(ids[1], answerId);
 });
 
-test("who resumes in mid-stream with a cursor from before a branch holds what the others hold", async () => {
+test("a client that resumes in mid-stream with a cursor from before a branch ends up with what the others hold", async () => {
   const { id, client } = await conversed("one");
   client.say("r1", "two");
   (await upstream.next()).text("half an ", "answer");
@@ -162,7 +162,7 @@ test("a version keeps the files of the message that it replaces", async () => {
   assert.match(JSON.stringify(await messages(id)), /"look"/);
 });
 
-test("while D1 is away the path goes where it is sent, and D1 follows", { timeout: 90_000 }, async (t) => {
+test("while D1 is away the path changes as requested, and D1 follows", { timeout: 90_000 }, async (t) => {
   const away = await start({ vars: { ECHO_DELAY_MS: "0" }, entry: faultEntry });
   t.after(away.close);
   const [of, id] = [new Http(away), freshId()];

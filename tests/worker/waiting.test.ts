@@ -14,7 +14,7 @@ after(models.close);
 const waiting = await start({ vars: { ...models.vars, AGENT_TOOLS: "wait" } });
 after(waiting.close);
 
-test("any tab answers, the first answer counts, and the same again does nothing", async () => {
+test("any tab may answer, the first answer counts, and repeating it does nothing", async () => {
   const { id, client } = await asked();
   const other = await bobbin.join(id);
   client.send({ type: "tool_decision", requestId: "r1", toolUseId: "c1", approved: true });
@@ -30,7 +30,7 @@ test("any tab answers, the first answer counts, and the same again does nothing"
   assert.equal((await client.next(endOf("r1")))["response"].content, "Sent.");
 });
 
-test("a turn that waits outlives a kill of the runtime, and shows in the list", async () => {
+test("a waiting turn survives a kill of the runtime, and is shown in the list", async () => {
   const { id, client } = await asked();
   await eventually(async () => (await stateInList(id)) === "waiting", "the list knows");
   assert.equal((await sessionOf(id))["state"], "waiting");
@@ -51,7 +51,7 @@ test("a turn that waits outlives a kill of the runtime, and shows in the list", 
   await eventually(async () => (await stateInList(id)) === "idle", "the list knows of the end");
 });
 
-test("by HTTP an answer that cannot be is refused with its status", async () => {
+test("over HTTP an invalid answer is refused with its status", async () => {
   const { id } = await asked();
   for (const [body, status, code] of [
     [{ toolUseId: "c1" }, 400, "INVALID_MESSAGE"],
@@ -68,7 +68,7 @@ test("by HTTP an answer that cannot be is refused with its status", async () => 
   say(await upstream.next(), "Sent.");
 });
 
-test("a message while a turn waits ends it, and what was asked is denied", async () => {
+test("a message while a turn waits ends that turn and denies its open calls", async () => {
   const { client } = await asked();
   client.say("r2", "Never mind.");
   const end = await client.next(endOf("r1"));
@@ -79,7 +79,7 @@ test("a message while a turn waits ends it, and what was asked is denied", async
   assert.equal((await client.next(endOf("r2"))).type, "final");
 });
 
-test("where every call waits for its result, a model of OpenAI's kind is told it and goes on in the same turn", async () => {
+test("where every call waits for its result, a model of OpenAI's kind is told it and continues in the same turn", async () => {
   const id = freshId();
   const client = await waiting.join(id);
   client.say("r1", "weather?");
@@ -96,7 +96,7 @@ test("where every call waits for its result, a model of OpenAI's kind is told it
   assert.deepEqual(response.blocks.map(({ type }: Frame) => type), ["text", "tool_use", "tool_result", "text"]);
 });
 
-/** A turn whose route asks whether it may send a mail. */
+/** A turn whose route asks for approval to send a mail. */
 async function asked(): Promise<{ id: string; client: Client }> {
   const id = freshId();
   const client = await bobbin.join(id);

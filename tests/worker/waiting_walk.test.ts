@@ -1,4 +1,4 @@
-// A turn that waits, with a crash of every object wherever one could hurt.
+// A turn that waits, with a crash of every object wherever one could do harm.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { type Client, type Frame, endOf } from "./client.ts";
@@ -21,7 +21,7 @@ const decision = (toolUseId: string, approved: boolean) => ({ type: "tool_decisi
 const output = (toolUseId: string, content: unknown) => ({ type: "tool_output", requestId: "r1", toolUseId, content });
 const refusal = (frame: Frame) => frame.type === "error" && frame["cursor"] === undefined;
 
-test("of two decisions that race one counts, and the other is told so", async () => {
+test("of two decisions at once the first counts, and the other client is told so", async () => {
   const { id, client } = await asked(bobbin);
   const other = await bobbin.join(id);
   client.send(decision("c1", true));
@@ -36,7 +36,7 @@ test("of two decisions that race one counts, and the other is told so", async ()
   assert.equal((await client.next(endOf("r1"))).type, "final");
 });
 
-test("of a decision and a cancel at once the turn ends once, cancelled", async () => {
+test("a decision and a cancel at once end the turn once, as cancelled", async () => {
   const { id, client } = await asked(bobbin);
   const other = await bobbin.join(id);
   client.send(decision("c1", true));
@@ -47,7 +47,7 @@ test("of a decision and a cancel at once the turn ends once, cancelled", async (
   assert.deepEqual((await messagesOf(bobbin, id)).map(({ status }) => status), ["complete", "cancelled"]);
 });
 
-test("a decision before the agent is done saves the waiting", async () => {
+test("a turn decided before its agent is done does not wait", async () => {
   const id = freshId();
   const client = await bobbin.join(id);
   client.say("r1", "Write to Ann.");
@@ -67,7 +67,7 @@ test("a decision before the agent is done saves the waiting", async () => {
   assert.ok(client.all.every(({ type }) => type !== "waiting"));
 });
 
-test("of ten calls nine are answered, with crashes between; the same again does nothing, and the tenth goes on", async () => {
+test("nine of ten calls are answered, with crashes in between; repeating an answer does nothing, and the tenth continues the turn", async () => {
   const ids = Array.from({ length: 10 }, (_, nth) => `c${nth}`);
   const { id } = await asked(bobbin, ids);
   for (const [nth, call] of ids.slice(0, 9).entries()) {
@@ -92,7 +92,7 @@ test("of ten calls nine are answered, with crashes between; the same again does 
   await last.next(endOf("r1"));
 });
 
-test("a second round may wait again, and a crash in it ends the turn as interrupted with what was decided", async () => {
+test("a second round may wait again, and a crash in it ends the turn as interrupted with the decisions so far", async () => {
   const { id, client } = await asked(bobbin);
   client.send(decision("c1", true));
   askForPlace(await upstream.next(), "c2");
@@ -111,7 +111,7 @@ test("a second round may wait again, and a crash in it ends the turn as interrup
   assert.equal(blocks.find(({ type }: Frame) => type === "tool_result").content, "Oslo");
 });
 
-test("a message with results of the open calls ends the turn as complete, and runs as one of its own", async () => {
+test("a message with results of the open calls ends the turn as complete, and runs as a turn of its own", async () => {
   const id = freshId();
   const client = await bobbin.join(id);
   client.say("r1", "Where am I?");
@@ -123,7 +123,7 @@ test("a message with results of the open calls ends the turn as complete, and ru
   assert.equal((await client.next(endOf("r2")))["response"].content, "Oslo, then.");
 });
 
-test("turns queued behind one that waits stay queued, and run after it", async () => {
+test("turns queued behind a waiting one stay queued, and run after it", async () => {
   const id = freshId();
   const client = await bobbin.join(id);
   client.say("r1", "Write to Ann.");
@@ -142,7 +142,7 @@ test("turns queued behind one that waits stay queued, and run after it", async (
   assert.equal((await back.next(endOf("r2")))["response"].content, "Nothing.");
 });
 
-test("32 turns wait where four may run at once, and the next message is refused as too many", async () => {
+test("32 turns wait where four may run at once, and the next message is refused as one too many", async () => {
   const id = freshId();
   const client = await four.join(id);
   for (let nth = 1; nth <= 32; nth += 1) {
@@ -159,7 +159,7 @@ test("32 turns wait where four may run at once, and the next message is refused 
   assert.equal((await client.next(endOf("r34"))).type, "final");
 });
 
-test("a change of the mode decides what is open, by the mode", async () => {
+test("a change of the permission mode decides the open calls according to the mode", async () => {
   const { client } = await asked(bobbin);
   client.send({ type: "session_update", permissionMode: "plan" });
   const decided = await client.next("tool_decided");
@@ -168,7 +168,7 @@ test("a change of the mode decides what is open, by the mode", async () => {
   await client.next(endOf("r1"));
 });
 
-test("a viewer may not decide, somebody whose token has expired is gone, and the owner decides", async () => {
+test("a viewer may not decide, a client whose token has expired is disconnected, and the owner decides", async () => {
   const id = freshId();
   const owner = await closed.join(id, bearer(tokenOf("ann")));
   owner.say("r1", "Write to Ann.");
@@ -195,7 +195,7 @@ test("a session is deleted while it waits, and nothing of it can be answered", a
   assert.equal((await bobbin.fetch(`/sessions/${id}/decisions`, { method: "POST", headers, body })).status, 404);
 });
 
-test("a result that is no JSON or too large is refused in words, and the turn waits on", async () => {
+test("a result that is not JSON or is too large is refused with a message, and the turn still waits", async () => {
   const id = freshId();
   const client = await bobbin.join(id);
   client.say("r1", "Where am I?");

@@ -1,4 +1,4 @@
-// Conversations with a model by the binding AI, for which an entrypoint of the worker stands in.
+// Conversations with a model behind the AI binding, for which an entrypoint of the worker stands in.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { type Client, endOf, within } from "./client.ts";
@@ -11,7 +11,7 @@ const vars = { AGENT: "workers-ai", AGENT_MODEL: "@cf/meta/llama", AGENT_RETRIES
 const bobbin = await start({ vars, models: upstream.baseUrl });
 after(bobbin.close);
 
-test("two turns are told to the model, with a call and its result between them", async () => {
+test("two turns are sent to the model, with a call and its result between them", async () => {
   const { client, call } = await asked("weather?");
   assert.deepEqual(call.body, {
     model: "@cf/meta/llama",
@@ -48,10 +48,10 @@ test("a cancel cancels the stream of the binding", async (t) => {
   await client.next("token");
   client.cancel("r1");
   assert.equal((await client.next(endOf("r1"))).type, "cancelled");
-  await within(call.aborted, 1000, "the end of the stream");
+  await within(call.aborted, 5000, "the end of the stream");
 });
 
-test("a cancel of what comes from another worker ends it with its next piece", async () => {
+test("a cancel of a stream from another worker ends it with its next piece", async () => {
   const { client, call } = await asked("hello");
   call.events({ response: "So" });
   await client.next("token");
@@ -61,7 +61,7 @@ test("a cancel of what comes from another worker ends it with its next piece", a
   await within(call.aborted, 5000, "the end of the stream");
 });
 
-test("a cancel before the binding has answered lets go of what it answers", async () => {
+test("a cancel before the binding has answered discards its answer", async () => {
   const { client, call } = await asked("hello");
   client.cancel("r1");
   assert.equal((await client.next(endOf("r1"))).type, "cancelled");
@@ -69,7 +69,7 @@ test("a cancel before the binding has answered lets go of what it answers", asyn
   await within(call.aborted, 5000, "the end of the stream");
 });
 
-test("a model without capacity is called again, and what is wrong for good is told", async () => {
+test("a model without capacity is called again, and a permanent error is reported", async () => {
   const { client, call } = await asked("hello");
   call.whole("3040: Capacity temporarily exceeded, please try again.", "text/plain", 500);
   const again = await upstream.next();
@@ -79,14 +79,14 @@ test("a model without capacity is called again, and what is wrong for good is to
   assert.match(end["error"].message, /No such model/);
 });
 
-test("a model that does not stream has answered all the same", async () => {
+test("a model that does not stream still gives an answer", async () => {
   const { client, call } = await asked("hello");
   call.whole(JSON.stringify({ response: "Hi.", usage: { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 } }), "application/json");
   const { response } = await client.next(endOf("r1"));
   assert.deepEqual([response.content, response.metadata.tokensUsed], ["Hi.", 3]);
 });
 
-test("without the binding a turn is told what to bind", async (t) => {
+test("without the binding a turn names the missing binding", async (t) => {
   const bare = await start({ vars });
   t.after(bare.close);
   const client = await bare.join(freshId());

@@ -1,4 +1,4 @@
-// An answer that says that something was written: it was.
+// An answer that confirms a write is sent only after the write.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { type Client, endOf, eventually, within } from "./client.ts";
@@ -20,7 +20,7 @@ const answering = await start({ vars: upstream.vars });
 after(answering.close);
 
 const WRITES: Fault = { on: "transaction", when: "before" };
-/** Of the thread that is to wake, and of the one that is to wake in its place. */
+/** Fails the read of the object that wakes, and of the one that replaces it. */
 const READS: Fault = { on: "exec", sql: "SELECT", when: "before", times: 2 };
 
 type Read = [what: string, turns: number, chars: number, read: (id: string) => Promise<unknown>];
@@ -50,7 +50,7 @@ for (const [what, turns, chars, read] of reads) {
   });
 }
 
-test("a turn that runs while its session is deleted is aborted and does not fail, whatever was read before", async () => {
+test("a running turn whose session is deleted is aborted and does not fail, whatever was read before", async () => {
   const id = freshId();
   const client = await answering.join(id);
   for (let turn = 0; turn < 30; turn += 1) {
@@ -94,7 +94,7 @@ test("a cancel that could not be stored is answered 503", async () => {
   await client.next("token");
   await inject(bobbin, id, WRITES);
   assertUnstored(await http.ask("POST", `/sessions/${id}/cancel`));
-  // The turn is over all the same: its agent was stopped for the cancel.
+  // The turn is over all the same: its agent was stopped by the cancel.
   assert.equal((await client.next(endOf("slow")))["error"].code, "STORAGE_ERROR");
   assert.equal((await http.ask("POST", `/sessions/${id}/cancel`)).status, 202);
 });
@@ -110,7 +110,7 @@ const calls: [method: string, path: string, body?: object][] = [
 ];
 
 for (const [method, path, body] of calls) {
-  test(`${method} /sessions/{id}${path} of a thread that cannot be woken is answered 503, and not as if there were none`, async () => {
+  test(`${method} /sessions/{id}${path} of a thread that cannot be woken is answered 503, not 404`, async () => {
     const { id } = await spoken();
     await bobbin.evict(id);
     await inject(bobbin, id, READS);
@@ -127,7 +127,7 @@ test("a connection to a thread that cannot be woken is refused with 503", async 
   await (await bobbin.join(id)).close();
 });
 
-test("an export that the store breaks off is no whole one", async () => {
+test("an export that the store breaks off does not end as a complete one", async () => {
   const filled = await start({ vars: { ECHO_DELAY_MS: "0" }, entry: probeEntry });
   after(filled.close);
   const { id, client } = await spoken(filled);
@@ -137,7 +137,7 @@ test("an export that the store breaks off is no whole one", async () => {
   const response = await filled.fetch(`/sessions/${id}/messages`, { headers: LINES });
   const reader = (response.body as ReadableStream<Uint8Array>).getReader();
   await reader.read();
-  // The thread falls, and can neither be woken in its place nor again.
+  // The thread fails, and can be woken neither in its place nor again.
   await inject(filled, id, WRITES, { ...READS, times: 1_000_000 });
   assertUnstored(await new Http(filled).ask("PATCH", `/sessions/${id}`, { title: "A title" }));
   await assert.rejects(async () => {

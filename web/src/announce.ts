@@ -1,10 +1,10 @@
 import { createStore } from "./store.ts";
 
-/** What a screen reader is to say next. */
+/** The text that a screen reader should say next. */
 export const announcement = createStore("");
 
 export function announce(text: string): void {
   announcement.set("");
-  // The same words twice are said twice.
+  // The same words twice are announced twice.
   setTimeout(() => announcement.set(text), 50);
 }

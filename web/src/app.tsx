@@ -12,7 +12,7 @@ import { Sidebar } from "./sessions/sidebar.tsx";
 import { useStore } from "./store.ts";
 import { Boundary, failed } from "./ui/boundary.tsx";
 
-/** Another person gets another page: nothing of the one before stays in it. */
+/** Another person gets another page: nothing of the previous person's stays in it. */
 export function App() {
   return <Page key={useSubject()} />;
 }
@@ -78,7 +78,7 @@ function Announcer() {
   );
 }
 
-/** On a phone the list covers the page: the focus goes there and comes back, and Escape closes it. */
+/** On a phone the list covers the page: the focus moves there and comes back, and Escape closes it. */
 function useMenuKeys(isOpen: boolean, close: () => void): void {
   useEffect(() => {
     if (!isOpen) return;

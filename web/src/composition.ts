@@ -1,9 +1,9 @@
-/** What input methods for Japanese, Chinese and Korean give every key that they take. */
+/** The key code that input methods for Japanese, Chinese and Korean give every key that they handle. */
 const KEY_OF_INPUT_METHOD = 229;
 
 /**
- * Enter and Escape in a composition choose a word or give it up; they send, stop, close and search nothing.
- * Safari tells of the Enter that ends a composition after its end: only its key code says whose it was.
+ * During a composition Enter and Escape choose or discard a word; they must not send, stop, close or search. Safari
+ * reports the Enter that ends a composition after its end: only its key code shows that it was the input method's.
  */
 export function leaveCompositionsAlone(): void {
   addEventListener("keydown", onKeyDown, { capture: true });
@@ -13,6 +13,6 @@ function onKeyDown(event: KeyboardEvent): void {
   const isOfComposition = event.isComposing || event.keyCode === KEY_OF_INPUT_METHOD;
   if (!isOfComposition || (event.key !== "Enter" && event.key !== "Escape")) return;
   event.stopImmediatePropagation();
-  // The input method has taken the key; the browser would submit a form by it, or close a dialog.
+  // The input method has handled the key; without this the browser would submit a form, or close a dialog.
   event.preventDefault();
 }

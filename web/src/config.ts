@@ -1,4 +1,5 @@
-// What the worker offers. It is asked once for each token; without an answer, nothing is offered that may not be there.
+// What the worker offers. It is requested once for each token; without an answer, nothing is offered that may not be
+// there.
 import type { ServerConfig } from "bobbin-client";
 import { useEffect } from "react";
 import { credential, server } from "./credential.ts";
@@ -28,12 +29,12 @@ async function ask(): Promise<void> {
     const config = await fetchConfig(server, { retries: Number.POSITIVE_INFINITY });
     if (asked === token) known.set(config);
   } catch {
-    // Asked again with the next session that is opened.
+    // Requested again with the next session that is opened.
     if (asked === token) asked = undefined;
   }
 }
 
-/** Agents that never ask whether a call may be carried out: a permission mode would do nothing. */
+/** Agents that never ask whether a call may be carried out: for them a permission mode has no effect. */
 const NEVER_ASKING = ["echo", "openai", "responses", "anthropic", "workers-ai"];
 
 export const mayAsk = ({ agent }: ServerConfig): boolean => agent !== undefined && !NEVER_ASKING.includes(agent);

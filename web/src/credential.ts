@@ -1,4 +1,4 @@
-// The token of a deployment that asks for one. It leaves with the tab.
+// The token of a deployment that requires one. It is removed with the tab.
 import { exactJson, subjectOf, undelivered } from "bobbin-client";
 import { rightsIn } from "./rights.ts";
 import { isOpen, openNewSession, sessionNow } from "./router.ts";
@@ -11,8 +11,9 @@ export const credential = createStore(perTab.get(KEY));
 takeFromLink();
 
 /**
- * A link may bring a token along, behind the `#`, which no server is told. It is taken if all it does is to let somebody read the
- * session that the link names, and nobody's own token is given up for it: a link makes nobody write in a stranger's name.
+ * A link may contain a token after the `#`, which is sent to no server. It is accepted only if all that it allows is to
+ * read the session that the link names, and if it replaces nobody's own token: so no link makes somebody write in a
+ * stranger's name.
  */
 function takeFromLink(): void {
   const given = location.hash.match(/^#token=([\w-]+\.[\w-]+\.[\w-]*)$/)?.[1];
@@ -38,11 +39,14 @@ export function setCredential(token: string | null): void {
   if (before !== subject() && (token === null || owesHere(before))) openNewSession();
 }
 
-/** Whoever writes the first message of a session owns it: the next person is not to take it from this one. */
+/**
+ * The writer of a session's first message owns it: the next person must not start the session that was meant for this
+ * one.
+ */
 function owesHere(whose: string): boolean {
   const storage = outboxStorage();
   return storage !== undefined && undelivered(storage, whose).some(isOpen);
 }
 
-/** The token is asked for on every connect and request; a tool's input is shown with the numbers that were written. */
+/** The token is read on every connect and request; a tool's input keeps the digits of its numbers. */
 export const server = { token: () => credential.get() ?? undefined, parseJson: exactJson };

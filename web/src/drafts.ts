@@ -1,4 +1,4 @@
-// What was typed and not sent: one text for each session, and one for whatever session is new, to each person their own.
+// Drafts: one text for each session, and one for the new session, separately for each person.
 import type { Content } from "bobbin-client";
 import { useSyncExternalStore } from "react";
 import { textOf } from "./chat/exchanges.ts";
@@ -9,11 +9,11 @@ import { isUnused, openNewSession, settle } from "./router.ts";
 import { local } from "./storage.ts";
 
 const listeners = new Set<() => void>();
-/** What was read or written here. What another tab does to the same draft leaves this one alone. */
+/** The draft as this tab read or wrote it. Changes by another tab to the same draft do not affect it. */
 const drafts = new Map<string, string>();
 
 const nameOf = (sessionId: string): string => `${subject()}:${sessionId}`;
-/** A session that is new has another id in the next tab. */
+/** A new session has another id in the next tab. */
 const keyOf = (sessionId: string): string => `bobbin:draft:${nameOf(isUnused(sessionId) ? "" : sessionId)}`;
 
 export function draftOf(sessionId: string): string {
@@ -26,12 +26,12 @@ export function setDraft(sessionId: string, text: string): void {
   const [key, before] = [keyOf(sessionId), draftOf(sessionId)];
   drafts.set(nameOf(sessionId), text);
   if (text !== "") local.set(key, text);
-  // Else another tab has typed there since.
+  // Otherwise another tab has typed there since.
   else if (local.get(key) === before) local.set(key, null);
   for (const listener of listeners) listener();
 }
 
-/** Gives back what could not be sent, before what was typed and beside what was attached since. */
+/** Returns undelivered content to the field, before the current draft and in addition to its attachments. */
 export function giveBack(sessionId: string, contents: readonly Content[]): void {
   const typed = draftOf(sessionId);
   const text = contents.map(textOf).filter((text) => text !== "").join("\n\n");
@@ -39,7 +39,7 @@ export function giveBack(sessionId: string, contents: readonly Content[]): void 
   giveFilesBack(sessionId, contents);
 }
 
-/** Takes what was written and attached in a session that is gone, sent or not, along into a new one. */
+/** Moves drafts, messages and attachments of a deleted session, sent or not, into a new one. */
 export function moveDraft(from: string, unsent: readonly Content[]): void {
   const contents = [...unsent, draftOf(from)];
   const files = attachmentsOf(from);
@@ -51,13 +51,13 @@ export function moveDraft(from: string, unsent: readonly Content[]): void {
   setAttachments(fresh, [...attachmentsOf(fresh), ...files].map(elsewhere));
 }
 
-/** A file that is up belongs to its session. */
+/** An uploaded file belongs to its session. */
 function elsewhere({ block, ...rest }: Attachment): Attachment {
   if (block && !block.url.startsWith("/")) return { ...rest, block };
   return { ...rest, error: t.otherSession };
 }
 
-/** A file goes up to a session that has an address, where the draft with it is found again. */
+/** A file is uploaded to a session that has an address, where its draft is found again. */
 export function settleDraft(sessionId: string): void {
   if (!isUnused(sessionId)) return;
   const text = draftOf(sessionId);

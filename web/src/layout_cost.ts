@@ -1,20 +1,23 @@
-// What text costs the browser to lay out. It shapes each run of one script and one font apart, and
-// looks back over all that belongs to one character to find where a line may end.
+// Estimates how long the browser takes to lay out a text. It shapes each run of one script and one font separately, and
+// looks back over everything that belongs to one character to find where a line may end.
 
-/** Laying out so many characters takes as long as a run. */
+/** Laying out this many characters takes as long as one run. */
 const CHARS_PER_RUN = 5;
-/** A character with marks or skin tones takes time by the square of their number: as many runs as the square of so many. */
+/** A character with n combining marks or skin tones costs as many runs as the square of n divided by this. */
 const MARKS_PER_RUN = 8;
 
-/** Letters that share a font, and the marks and the punctuation among them. */
+/** Letters that share a font, and the marks and punctuation among them. */
 const ALPHABETS = "\\0-\\u058f\\u1e00-\\u206f";
 const ANY_OTHER = new RegExp(`[^${ALPHABETS}]`);
 const MARK = /[\p{M}\p{EMod}]/u;
 
-/** In runs: how often the script or the font changes, and more for characters that go on and on. */
+/** The cost in runs: how often the script or the font changes, and more for characters with many marks. */
 export const runsOf = (text: string): number => (ANY_OTHER.test(text) ? walk(text, 0, text.length, Infinity).runs : 0);
 
-/** How long the text is from there on that costs at most `max`, in runs, and is no longer than that costs in letters. */
+/**
+ * The length of the text from that place that costs at most `max` runs, and is no longer than plain letters of that
+ * cost.
+ */
 export function charsWithin(text: string, from: number, max: number): number {
   const to = Math.min(text.length, from + max * CHARS_PER_RUN);
   return ANY_OTHER.test(text.slice(from, to)) ? walk(text, from, to, max).at - from : to - from;
@@ -45,7 +48,7 @@ const isSpacing = (code: number): boolean => code < 0x30 || (code >= 0x2000 && c
 /** Pictures, whose font has no spaces. */
 const isSymbol = (kind: number): boolean => kind === 0x1f000 || (kind >= 0x2000 && kind < 0x2e00);
 
-/** What is shaped together, as far as it can be told from the numbers of the characters. */
+/** The group of characters that are shaped together, as far as code points tell. */
 function kindOf(code: number): number {
   if (code < 0x590 || (code >= 0x1e00 && code < 0x2070)) return 0;
   if (code < 0x1000) return code & ~0x7f;

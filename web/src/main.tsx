@@ -24,7 +24,7 @@ const REST_AFTER_MS = 5000;
 leaveCompositionsAlone();
 listenForFiles();
 listenForPrinting();
-// What an old session needs at once, a new one needs with its first answer.
+// An old session needs this code at once, a new one with its first answer.
 if (location.pathname.startsWith("/s/")) void loadMarkdown();
 await chooseLanguage();
 createRoot(document.getElementById("app") as HTMLElement).render(
@@ -34,5 +34,5 @@ createRoot(document.getElementById("app") as HTMLElement).render(
     </Boundary>
   </StrictMode>,
 );
-// Also where there is no connection.
+// Also without a connection.
 setTimeout(loadRest, REST_AFTER_MS);

@@ -1,20 +1,20 @@
-// What this person may do in a session, as far as the page can tell: the server decides.
+// What the user may do in a session, as far as the page can tell: the server decides.
 import type { Session } from "bobbin-client";
 import { credential, subject } from "./credential.ts";
 import { rightsIn } from "./rights.ts";
 
 type Owned = Pick<Session, "id" | "owner">;
 
-/** `session` is null as long as it is not known. */
+/** `session` is null until it is known. */
 export const mayWrite = (sessionId: string, session: Owned | null): boolean => isOwn(session) || !rights()?.onlyReads(sessionId);
 
-/** Whether this person may rename and delete it. */
+/** Whether the user may rename and delete the session. */
 export const mayManage = (session: Owned): boolean => isOwn(session) || (rights()?.manages(session.id) ?? true);
 
-/** Of one's own session, no token takes anything away. */
+/** No token restricts the user's own sessions. */
 const isOwn = (session: Owned | null): boolean => session?.owner === subject();
 
-/** Undefined where no token says anything. */
+/** Undefined without a token that says something about rights. */
 function rights() {
   const token = credential.get();
   return token === null ? undefined : rightsIn(token);

@@ -1,4 +1,4 @@
-// What the tabs of one person tell each other about the list of sessions.
+// Messages between one person's tabs about the list of sessions.
 import type { Session } from "bobbin-client";
 import { subject } from "./credential.ts";
 

@@ -1,6 +1,6 @@
 import { createStore } from "./store.ts";
 
-/** Whether the page is being printed, for which all that is folded is unfolded. */
+/** Whether the page is being printed; then everything that is folded is unfolded. */
 export const isPrinting = createStore(false);
 
 export function listenForPrinting(): void {

@@ -1,14 +1,14 @@
-// What a token lets its bearer do, as far as the page wants to know: the server decides.
+// The rights that a token gives, as far as the page needs them: the server decides.
 type Claims = { bobbin?: { sessions?: unknown; role?: unknown; admin?: unknown } };
 
 export type Rights = {
-  /** Whether it names the session, and lets its bearer read it and no more. */
+  /** Whether the token names the session, and allows its bearer only to read it. */
   onlyReads(sessionId: string): boolean;
-  /** Whether it lets its bearer rename and delete the session, although it is somebody else's. */
+  /** Whether the token allows its bearer to rename and delete the session, even if it belongs to somebody else. */
   manages(sessionId: string): boolean;
 };
 
-/** Undefined for what is no JSON Web Token. */
+/** Undefined if it is not a JSON Web Token. */
 export function rightsIn(token: string): Rights | undefined {
   const claims = claimsOf(token);
   if (!claims) return undefined;

@@ -1,14 +1,14 @@
-// Two addresses: `/` for a session that nothing was said in yet, `/s/{id}` for one with a name.
+// Two addresses: `/` for a session without messages, `/s/{id}` for one with a name.
 import { createStore, useStore } from "./store.ts";
 
 const SESSION_ID = /^[A-Za-z0-9_-]{1,128}$/;
 
 export type Route = { sessionId: string; isValid: boolean };
 
-/** The session of the address `/`. Every page has one of its own, so that two tabs do not write in the same. */
+/** The session of the address `/`. Every page has one of its own, so that two tabs do not write in the same session. */
 let unused = crypto.randomUUID() as string;
 const route = createStore(read());
-/** Whether the address was opened before, and somebody has come back to it: by the browser's buttons, or by loading the page again. */
+/** Whether this is a return to an address that was opened before: by the browser's buttons, or by a reload. */
 let isBack = (performance.getEntriesByType("navigation")[0] as PerformanceNavigationTiming | undefined)?.type !== "navigate";
 addEventListener("popstate", () => {
   isBack = true;
@@ -19,7 +19,7 @@ export const useRoute = (): Route => useStore(route);
 
 export const pathOf = (sessionId: string): string => `/s/${encodeURIComponent(sessionId)}`;
 
-/** Nothing was said in it, and it has no address yet. */
+/** A session without messages, which has no address yet. */
 export const isUnused = (sessionId: string): boolean => sessionId === unused;
 
 export const sessionNow = (): string => route.get().sessionId;
@@ -32,7 +32,7 @@ export function openSession(sessionId: string): void {
   go(pathOf(sessionId));
 }
 
-/** Nothing is asked of the server; a new session that was not used is used. */
+/** Makes no request to the server; an unused new session is used again. */
 export function openNewSession(): string {
   go("/");
   return sessionNow();

@@ -1,18 +1,20 @@
-// Work that would keep the page busy, a slice at a time: between two of them it answers to the person.
+// Does long work in slices: between two of them the page responds to the person.
 
-/** A slice begins nothing new after this time, or at this weight: what is drawn in it is laid out at once. */
+/**
+ * A slice begins nothing new after this time, or at this weight, because everything drawn in it is laid out at once.
+ */
 const SLICE_MS = 8;
 const SLICE_WEIGHT = 1000;
 
-/** Does a part of its work, and says what that weighed, in elements or so, and whether all is done. */
+/** Does a part of its work, and returns its approximate weight in elements, and whether all is done. */
 export type Job = () => { weight: number; isDone: boolean };
 
 const jobs: Job[] = [];
 let isPlanned = false;
 
 /**
- * Begins before the page is painted again. The newest job comes first: in a conversation that is
- * opened it is the last answer, which is looked at. Gives back what withdraws the job.
+ * Begins before the next paint. The newest job comes first, because in a conversation that is being opened it is the
+ * last answer, which the person looks at. Returns a function that withdraws the job.
  */
 export function inSlices(job: Job): () => void {
   jobs.push(job);
@@ -39,7 +41,7 @@ function slice(): void {
   if (isPlanned) afterFrame(slice);
 }
 
-/** Resolves when no work is left, and what was drawn is painted. */
+/** Resolves when no work is left, and everything drawn is painted. */
 export function whenIdle(): Promise<void> {
   return new Promise((resolve) => {
     const look = () => (jobs.length === 0 && !isPlanned ? resolve() : afterFrame(look));
@@ -47,7 +49,7 @@ export function whenIdle(): Promise<void> {
   });
 }
 
-/** What was drawn is laid out and painted first. A hidden page has no frames. */
+/** The drawn elements are laid out and painted first. A hidden page has no frames. */
 function afterFrame(then: () => void): void {
   if (document.hidden) setTimeout(then);
   else requestAnimationFrame(() => setTimeout(then));

@@ -1,4 +1,4 @@
-/** The browser's storages; one that is full or forbidden costs what outlives the page, not the page. */
+/** The browser's storages; if one is full or forbidden, the page works but its data does not survive it. */
 export type SafeStorage = {
   get(key: string): string | null;
   set(key: string, value: string | null): void;
@@ -10,7 +10,7 @@ function safe(open: () => Storage): SafeStorage {
   return {
     get(key) {
       try {
-        // What could not be stored is newer than what is.
+        // A value that could not be stored is newer than the stored one.
         return memory.get(key) ?? open().getItem(key);
       } catch {
         return null;

@@ -1,6 +1,6 @@
 import { useSyncExternalStore } from "react";
 
-/** A value outside of React that components follow. */
+/** A value outside of React to which components subscribe. */
 export type Store<T> = { get(): T; set(value: T): void; subscribe(listener: () => void): () => void };
 
 export function createStore<T>(value: T): Store<T> {

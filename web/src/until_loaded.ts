@@ -1,7 +1,7 @@
 const AGAIN_MS = 2000;
 const AGAIN_MS_MAX = 30_000;
 
-/** For a script without which what is shown is poorer, and not nothing: it is asked for again until it comes. */
+/** For a script whose absence makes the page poorer but not unusable: it is requested again until it loads. */
 export async function untilLoaded<T>(load: () => Promise<T>): Promise<T> {
   for (let wait = AGAIN_MS; ; wait = Math.min(wait * 2, AGAIN_MS_MAX)) {
     try {

@@ -1,16 +1,16 @@
 //! A thread's messages as the AI SDK's `UIMessage`s.
 //!
-//! A call and its result are one part, at the call's place. What a step says behind a result is a step of its own,
-//! so that a route tells it to its model behind that result.
+//! A call and its result are one part, at the call's place. If an answer continues after a result, a new step
+//! begins, so that the route gives its model that text after the result.
 
 use crate::agent::AgentRequest;
 use crate::agent::event::{is_set, made, set, single, text, word};
 use crate::agent::http::history::file_note;
 use crate::protocol::{ApprovalState, Block, CollectVec, Content, Json, Read, Role, to_json};
 
-/// Told of a call that has no result. Whether its tool ran, nobody knows.
+/// The result of a call that has none. Nobody knows whether its tool ran.
 const NO_RESULT: &str = "(no result was recorded)";
-/// Blocks, and what is their part.
+/// Blocks, and the template of their part.
 const PARTS: [(&str, &str); 6] = [
     ("text", "type=text,text,state=done"),
     ("thinking", "type=reasoning,text,state=done,providerMetadata<providerData.providerMetadata"),
@@ -30,7 +30,7 @@ const APPROVAL: &str = "id<askedId,approved<isApproved,reason<approval.reason,\
                         requestReason<providerData.approval.requestReason,\
                         isAutomatic<providerData.approval.isAutomatic";
 
-/// The JSON of all messages. One without parts is left out, as routes refuse it.
+/// Returns all messages as JSON. A message without parts is left out, because routes refuse it.
 pub(super) fn messages(request: &AgentRequest) -> String {
     let given = request.messages.iter().map(|said| (&said.id, said.role, &said.metadata, &said.content));
     let mut messages = given.collect_vec();
@@ -65,7 +65,7 @@ fn blocks(content: &Content) -> Vec<Json> {
     }
 }
 
-/// Puts each result into the latest call before it that has its id. Null takes its place.
+/// Moves each result into the latest call before it with the same id, and leaves null in its place.
 fn pair(all: &mut [Vec<Json>]) {
     let mut results: Vec<Json> = Vec::new();
     let mut places = Vec::new();
@@ -112,7 +112,7 @@ fn parts(blocks: Vec<Json>, is_user: bool, is_running: bool) -> Vec<Json> {
     parts
 }
 
-/// Adds to a block what its part has beside it, and returns the part's template.
+/// Adds the further fields of a block's part, and returns the part's template.
 fn prepare(block: &mut Json, is_running: bool) -> &'static str {
     let kind = text(block, "type").to_owned();
     let named = |before: &str, name: &str| word(&[before, name].concat());
@@ -127,9 +127,9 @@ fn prepare(block: &mut Json, is_running: bool) -> &'static str {
             }
             state(block, is_running);
         }
-        // Told in words, as its call is not part of the history.
+        // The result's call is not in the history, so the result becomes text.
         "tool_result" => *block = said(&result_text(block)),
-        // A path at the worker is no address for a route.
+        // A path on the worker is not an address that a route can reach.
         "file" if text(block, "url").starts_with('/') => {
             if let Some(file) = Block::read(block) {
                 *block = said(&file_note(&file));
@@ -156,7 +156,7 @@ fn prepare(block: &mut Json, is_running: bool) -> &'static str {
     "type<kind,data"
 }
 
-/// Adds to a call the state of its part, and the fields of that state.
+/// Adds the state of its part to a call, and the fields of that state.
 fn state(call: &mut Json, is_running: bool) {
     let said = call.get("approval").map(|approval| text(approval, "state").to_owned()).unwrap_or_default();
     let is = |state: ApprovalState| said == state.as_str();

@@ -1,10 +1,9 @@
-//! A thread's messages as the Messages API takes them.
-//!
-//! - It begins with a user, and users and assistants take turns.
-//! - A call is answered in the message after it, and before anything else there. The ids of calls differ and
-//!   are plain, and their input is an object.
-//! - No text is empty. Thinking is handed back with its signature, or not at all.
-//! - Images and documents are a user's.
+//! A thread's messages as the Messages API accepts them.
+//! - The first is a user's, and users and assistants alternate.
+//! - A call is answered in the next message, before anything else there. Calls have unique, plain ids, and
+//!   their input is an object.
+//! - No text is empty. A thought is handed back with its signature, or not at all.
+//! - Images and documents are in users' messages.
 
 use super::KIND;
 use crate::agent::event::{made, set, single, word};
@@ -21,11 +20,11 @@ const PLAIN_RESULT: &str = "type,tool_use_id<toolUseId,content";
 struct History<'a> {
     pairs: Pairs<'a>,
     turns: Vec<(Role, Vec<Json>)>,
-    /// Results of the calls of the last turn, which the next one begins with.
+    /// Results of the calls of the last message, with which the next one begins.
     results: Vec<Json>,
 }
 
-/// All messages, as JSON.
+/// Returns all messages as JSON.
 pub(super) fn messages(asked: &Asked) -> String {
     let said = asked.said();
     let pairs = Pairs::new(&said, true);
@@ -108,7 +107,8 @@ impl<'a> History<'a> {
         }
     }
 
-    /// A call, and its result. What ran at the provider has a type of its own, and is refused without its result.
+    /// Adds a call and its result. A call that ran at the provider has a type of its own, and is refused
+    /// without its result.
     fn call(&mut self, mut call: Call, block: &Block, all: &[Block]) {
         let Block::ToolUse { id, name, input, provider_data, .. } = block else { return };
         let mut of = json_of(block);
@@ -125,7 +125,7 @@ impl<'a> History<'a> {
         let Some(mut result) = all.iter().rev().find(is_its).map(json_of) else { return };
         let template = "type<providerData.type,id,name,input,server_name<providerData.server_name";
         self.push(Role::Assistant, made(template, &of));
-        // Types of results are named after the tools, and only one kind of them knows a flag for errors.
+        // The types of results are named after their tools, and only one of them has a flag for errors.
         let (stem, template) = match name.as_str() {
             _ if kind.as_str() == Some(MCP) => {
                 ("mcp", "type,tool_use_id<toolUseId,content,is_error?<isError")
@@ -149,7 +149,7 @@ fn said_text(text: &str) -> Json {
     object("text", "text", word(text))
 }
 
-/// An object of a type, with another field.
+/// Returns an object of a type, with one more field.
 fn object(kind: &str, name: &str, value: Json) -> Json {
     let mut object = single("type", word(kind));
     set(&mut object, name, value);

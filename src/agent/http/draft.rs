@@ -1,4 +1,4 @@
-//! An answer as far as it has come, and the order of its blocks.
+//! An answer so far, and the order of its blocks.
 
 use std::borrow::Cow;
 
@@ -15,56 +15,56 @@ use crate::protocol::limits::{ANSWER_BYTES_MAX, BLOCKS_MAX};
 use crate::protocol::{Block, ErrorBody, ErrorCode, Finish, Json, is_blank};
 use crate::variables::AgentName;
 
-/// Sources of one answer; further ones are left out.
+/// The maximum number of sources in one answer; further ones are left out.
 const SOURCES_MAX: usize = 64;
 
-/// An answer as far as it has come. A [`Fold`](super::Fold) tells it what the stream says; it puts out the events.
+/// An answer so far. A [`Fold`](super::Fold) feeds it with the content of the stream, and it emits events.
 ///
-/// One block is open at a time: text, or another block, closes open thinking, and waits until the input of an open
-/// call is whole.
+/// Only one block is open at a time. Text or another block closes an open thought, but waits until the input
+/// of an open call is complete.
 #[derive(Debug, Default)]
 pub struct Draft {
-    /// The kind of agent that was asked.
+    /// The kind of agent that was called.
     pub agent: AgentName,
-    /// The model that was asked, in the settings' word.
+    /// The model that was requested, as named in the settings.
     pub asked_model: String,
-    /// The model that answers, in the endpoint's word.
+    /// The model that answers, as named by the endpoint.
     pub model: Option<String>,
-    /// Why the model has stopped, in the endpoint's word. Once it is there, the answer lacks nothing but the end of
-    /// its body.
+    /// Why the model has stopped, in the endpoint's word. Once it is set, only the end of the body is
+    /// missing.
     pub finish_reason: Option<String>,
-    /// The same in the contract's word, where the endpoint's does not tell.
+    /// The same in the contract's word, if the endpoint's word does not tell.
     pub finish: Option<Finish>,
     /// Tokens, as the endpoint reports them.
     pub usage: Usage,
-    /// What the agent's application tells of the answer.
+    /// The application's metadata of the answer.
     pub metadata: Option<Json>,
-    /// What may help against a failure.
+    /// The remedy that may help against a failure.
     pub remedy: Remedy,
-    /// Pieces of text that came.
+    /// How many pieces of text came.
     pub pieces: u64,
-    /// The ids of calls that whoever is connected has to answer.
+    /// The ids of calls that clients have to answer.
     pub client_calls: Vec<String>,
-    /// Events that could not be read, or not to their end.
+    /// How many events could not be read, or broke off.
     pub unread: u64,
-    /// Whether anything came that is of an answer.
+    /// Whether anything that belongs to an answer has come.
     pub is_heard: bool,
-    /// A quote of the first event that was none.
+    /// A quote of the first data that is not an event.
     odd: Option<String>,
-    /// Changes with all that comes of a block.
+    /// Changes whenever anything of a block comes.
     gathered: u64,
     blocks: usize,
-    /// The name and the id of data that later data may replace.
+    /// The name and id of data that later data may replace.
     replaceable: Vec<(String, String)>,
     sources: Vec<Block>,
     thought: Thought,
-    /// Half a character at the text's end.
+    /// Half a character at the end of the text.
     half: Piece<'static>,
-    /// The call that is open.
+    /// The open call.
     open: Option<usize>,
-    /// What follows the open call.
+    /// Events that wait for the end of the open call.
     waiting: Vec<AgentEvent>,
-    /// Bytes of what waits.
+    /// How many bytes wait.
     held: usize,
     out: Vec<AgentEvent>,
     end: Option<Result<(), ErrorBody>>,
@@ -72,24 +72,24 @@ pub struct Draft {
     told: Progress,
 }
 
-/// Thinking that has not ended.
+/// A thought that has not ended.
 #[derive(Debug, Default)]
 struct Thought {
     text: String,
     /// Half a character at its end.
     half: Piece<'static>,
     data: Option<Json>,
-    /// Whether it was announced.
+    /// Whether its beginning was announced.
     is_begun: bool,
     /// Whether it may still turn out to be text.
     is_uncertain: bool,
 }
 
-/// Changes with everything that an event brings but keep-alives: first what is of the answer, then its figures.
+/// Changes with every event except keep-alives: first the answer's content, then its figures.
 type Progress = ((u64, u64), Usage, bool);
 
 impl Draft {
-    /// Whether the answer has ended; what comes then is ignored.
+    /// Returns whether the answer has ended; anything later is ignored.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.is_closed || self.end.is_some()
@@ -108,7 +108,7 @@ impl Draft {
         }
     }
 
-    /// Adds a piece of text, and counts it. Half a character waits for its other half.
+    /// Adds a piece of text and counts it. Half a character waits for its other half.
     pub fn say_piece(&mut self, piece: &Piece) {
         if piece.is_empty() {
             return;
@@ -121,7 +121,7 @@ impl Draft {
         }
     }
 
-    /// Adds thinking. What is not certain may still turn out to be text, and is not announced.
+    /// Adds to a thought. If that is uncertain it may turn out to be text, so it is not announced yet.
     pub fn think(&mut self, piece: &Piece, is_certain: bool) {
         self.gather(piece.len().max(1));
         if self.over_limit(piece.len(), 0) {
@@ -135,13 +135,13 @@ impl Draft {
         self.announce(&more);
     }
 
-    /// What has to be handed back with the open thinking. With it, the thinking is kept even if it has no text, because the endpoint may
-    /// refuse a history without it.
+    /// Returns the data to be handed back with the open thought. A thought with such data is kept even
+    /// without text, because the endpoint may refuse a history without it.
     pub fn signature(&mut self) -> &mut Option<Json> {
         &mut self.thought.data
     }
 
-    /// Ends the thinking that is open, if any is.
+    /// Ends the open thought, if there is one.
     pub fn end_thinking(&mut self) {
         let rest = self.thought.half.take_all();
         self.thought.text.push_str(&rest);
@@ -153,7 +153,7 @@ impl Draft {
         }
     }
 
-    /// Takes back a text that was taken for thinking and is not.
+    /// Takes back a text that was taken for a thought but is not one.
     pub fn take_thought(&mut self) -> String {
         let thought = &mut self.thought;
         (thought.is_begun, thought.is_uncertain) = (false, false);
@@ -162,7 +162,7 @@ impl Draft {
         text
     }
 
-    /// Announces a call whose input grows, if no other one is open. `at` tells it from the others.
+    /// Announces a call with growing input, unless another call is open. `at` tells calls apart.
     pub fn begin_call(&mut self, at: usize, id: &str, name: &str) {
         self.end_thinking();
         if self.open.is_none() {
@@ -171,14 +171,14 @@ impl Draft {
         }
     }
 
-    /// Adds to the input of a call, as JSON text. Of a call that is not announced nothing is told before its end.
+    /// Adds to the input of a call, as JSON text. A call that was not announced emits nothing before its end.
     pub fn grow_call(&mut self, at: usize, json: &str) {
         if self.open == Some(at) {
             self.grow(json);
         }
     }
 
-    /// Ends a call, with the whole of it.
+    /// Ends a call, with its complete form.
     pub fn end_call(&mut self, at: usize, call: Block) {
         if self.open == Some(at) {
             self.out.push(AgentEvent::Block(call));
@@ -188,7 +188,7 @@ impl Draft {
         }
     }
 
-    /// The call that is announced and not ended.
+    /// Returns the call that was announced and has not ended.
     #[must_use]
     pub fn open_call(&self) -> Option<usize> {
         self.open
@@ -200,7 +200,7 @@ impl Draft {
         self.put(AgentEvent::Block(block));
     }
 
-    /// Says a call again that has changed since it was whole. If it was not handed out yet, it is changed there.
+    /// Emits a complete call again after it has changed. If it still waits, it is changed in place.
     pub fn again(&mut self, call: Block) {
         let is_it = |event: &&mut AgentEvent| match (event, &call) {
             (AgentEvent::Block(Block::ToolUse { id, .. }), Block::ToolUse { id: other, .. }) => id == other,
@@ -212,13 +212,13 @@ impl Draft {
         }
     }
 
-    /// Puts out what is no part of the answer.
+    /// Emits an event that is not part of the answer.
     pub fn beside(&mut self, event: AgentEvent) {
         self.gather(1);
         self.out.push(event);
     }
 
-    /// Drops the call that is open, as it will not be whole: nobody may carry out half of it.
+    /// Drops the open call, which will never be complete: nobody may carry out half of it.
     pub fn drop_call(&mut self) {
         if self.open.is_some() {
             self.out.push(AgentEvent::Drop);
@@ -226,8 +226,8 @@ impl Draft {
         }
     }
 
-    /// Adds a source of the answer: an address, an object with an address, or OpenAI's annotation. Sources are told once, at the
-    /// answer's end, since endpoints may repeat them.
+    /// Adds a source of the answer: an address, an object with an address, or OpenAI's annotation. Sources
+    /// are emitted once, at the answer's end, since endpoints may repeat them.
     pub fn source(&mut self, source: &Json) {
         let source = source.get("url_citation").unwrap_or(source);
         let text = |name: &str| source.get(name).and_then(Json::as_str).map(str::to_owned);
@@ -238,13 +238,14 @@ impl Draft {
         }
     }
 
-    /// What is wanted back with a block of this answer, as JSON fields: each with a comma before it.
+    /// Returns the data to be handed back with a block of this answer. `fields` are JSON, each preceded by a
+    /// comma.
     #[must_use]
     pub fn wanted(&self, fields: &str) -> Option<Json> {
         provider_data(self.agent, &self.asked_model, fields)
     }
 
-    /// Notes that something came that is not told yet.
+    /// Notes that something came that is not emitted yet.
     pub fn gather(&mut self, bytes: usize) {
         self.gathered = self.gathered.saturating_add(bytes as u64);
     }
@@ -255,8 +256,8 @@ impl Draft {
         self.over_limit(0, 0)
     }
 
-    /// Whether the answer is too large with so many bytes beside the open thinking, or with so many blocks, and then
-    /// fails it.
+    /// Fails the answer if it is too large with this many bytes beside the open thought, or with this many
+    /// blocks. Returns whether it did.
     pub fn over_limit(&mut self, bytes: usize, blocks: usize) -> bool {
         let bytes = self.thought.text.len().saturating_add(self.held).saturating_add(bytes);
         let is_over = bytes > ANSWER_BYTES_MAX || self.blocks.max(blocks) > BLOCKS_MAX;
@@ -266,19 +267,19 @@ impl Draft {
         is_over
     }
 
-    /// Keeps the first words that belong to no answer, because they may say why the answer ends.
+    /// Keeps the first words that belong to no answer, because they may explain why the answer ends.
     pub fn odd(&mut self, words: &str) {
         self.odd.get_or_insert_with(|| quote(words));
     }
 
-    /// Notes that the stream is one of this kind.
+    /// Notes that the stream is of the expected kind.
     pub fn hear(&mut self) {
         if !std::mem::replace(&mut self.is_heard, true) {
             self.odd = None;
         }
     }
 
-    /// Takes the event that ends a stream. Some servers end every stream with it, also one that broke off.
+    /// Takes the event that ends a stream. Some servers send it even after a stream that broke off.
     pub fn done(&mut self) {
         if self.is_heard && self.odd.is_none() {
             self.complete();
@@ -287,21 +288,21 @@ impl Draft {
         }
     }
 
-    /// The answer is complete.
+    /// Completes the answer.
     pub fn complete(&mut self) {
         if !self.is_closed {
             self.end.get_or_insert(Ok(()));
         }
     }
 
-    /// The answer failed.
+    /// Fails the answer.
     pub fn fail(&mut self, error: ErrorBody) {
         if !self.is_closed {
             self.end.get_or_insert(Err(error));
         }
     }
 
-    /// Fails the answer unless it lacks nothing but the end of its body.
+    /// Fails the answer, unless only the end of its body is missing.
     pub fn break_off(&mut self, error: ErrorBody) {
         if self.finish_reason.is_some() {
             self.complete();
@@ -310,7 +311,7 @@ impl Draft {
         }
     }
 
-    /// Fails the answer if an error stands in the JSON. Returns whether there is one.
+    /// Fails the answer if the JSON contains an error. Returns whether it does.
     pub fn report(&mut self, json: &str) -> bool {
         let Some(reported) = Reported::read(json) else { return false };
         if !self.is_over() {
@@ -323,17 +324,17 @@ impl Draft {
         true
     }
 
-    /// The endpoint says that the answer broke off, and why.
+    /// Fails the answer because the endpoint reports that it broke off.
     pub fn broke_off(&mut self, words: &str) {
         self.fail(failure::broken_off_upstream(&quote(words)));
     }
 
-    /// The agent's own application says that the answer broke off, and why.
+    /// Fails the answer because the agent's own application reports that it broke off.
     pub fn fail_with(&mut self, message: &str, words: &str) {
         self.fail(ErrorBody::retryable(ErrorCode::AgentError, with_words(message, &quote(words))));
     }
 
-    /// Takes a whole body in which there is no answer.
+    /// Takes a whole body that contains no answer.
     pub fn document(&mut self, text: &str) {
         if Reader::read_foreign(text, Reader::skip) == Err(Malformed::Cut) {
             self.end();
@@ -342,13 +343,13 @@ impl Draft {
         }
     }
 
-    /// What the model reported so far, else the pieces of text.
+    /// Returns the tokens that the model has reported, or else the number of text pieces.
     #[must_use]
     pub fn tokens_used(&self) -> u64 {
         self.usage.total().unwrap_or(self.pieces)
     }
 
-    /// Whether nothing of the answer came.
+    /// Returns whether nothing of the answer came.
     #[must_use]
     pub fn is_mute(&self) -> bool {
         self.pieces == 0 && self.gathered == 0 && self.blocks == 0
@@ -361,7 +362,7 @@ impl Draft {
         self.break_off(if is_other { failure::not_an_answer(&odd) } else { failure::ended_early(&odd) });
     }
 
-    /// Takes what the body says outside of events. It counts only if there was no event.
+    /// Takes the part of the body outside of events. It counts only if there was no event.
     pub(super) fn read_as(&mut self, words: &str) {
         if !self.is_heard && !is_blank(words) {
             self.odd(words);
@@ -373,12 +374,12 @@ impl Draft {
         self.fail(ErrorBody::fatal(ErrorCode::AgentError, message));
     }
 
-    /// Whether the answer ends, and then whether it broke off.
+    /// Returns whether the answer ends and, if so, whether it broke off.
     pub(super) fn is_ending(&self) -> Option<bool> {
         self.end.as_ref().map(Result::is_err)
     }
 
-    /// Puts out the end.
+    /// Emits the end.
     pub(super) fn close(&mut self) {
         let Some(end) = self.end.take() else { return };
         self.drop_call();
@@ -395,13 +396,13 @@ impl Draft {
         self.out.push(end);
     }
 
-    /// The events since the last time.
+    /// Returns the events since the last call.
     pub(super) fn take(&mut self) -> Vec<AgentEvent> {
         std::mem::take(&mut self.out)
     }
 
-    /// The events that a push has brought, and what is in no other one: more of a block, or the end's announcement,
-    /// with what the answer is if nothing more is sent.
+    /// Returns the events of a push. It adds those that follow from no single event: growth of a block, or
+    /// the announced end with the answer as it is if nothing more comes.
     pub(super) fn news(&mut self) -> Vec<AgentEvent> {
         let mut out = self.take();
         let said = (self.pieces, self.gathered);
@@ -430,7 +431,7 @@ impl Draft {
         }
     }
 
-    /// Tells more of the thinking, all of it the first time.
+    /// Emits the growth of a thought; the first time, all of it.
     fn announce(&mut self, more: &str) {
         let Thought { text, is_begun, is_uncertain, .. } = &mut self.thought;
         if self.open.is_some() || *is_uncertain || text.is_empty() {
@@ -469,7 +470,8 @@ impl Draft {
         if self.open.is_some() { self.waiting.push(event) } else { self.out.push(event) }
     }
 
-    /// Whether it is data in the place of other data, as of what tells of its progress: that makes no block more.
+    /// Returns whether the event is data that replaces earlier data, such as progress: then the number of
+    /// blocks stays the same.
     fn replaces(&mut self, event: &AgentEvent) -> bool {
         let AgentEvent::Block(Block::Data { name, id: Some(id), .. }) = event else { return false };
         let key = (name.clone(), id.clone());

@@ -17,23 +17,23 @@ use crate::agent::{
 use crate::protocol::limits::{AGENT_FILES_BYTES_MAX, ANTHROPIC_IMAGE_BYTES_MAX};
 use crate::variables::{AgentName, Variables};
 
-/// What is different from one kind of endpoint to another.
+/// The differences between kinds of endpoints.
 #[derive(Debug)]
 pub struct Kind {
-    /// The word by which `AGENT` names it.
+    /// The kind's name in `AGENT`.
     pub name: AgentName,
-    /// What follows `AGENT_BASE_URL` in its address: nothing if that is the whole of it, and none if the kind has no
+    /// The path after `AGENT_BASE_URL`: empty if that is the whole address, `None` if the kind has no
     /// address.
     pub address: Option<&'static str>,
     /// Whether a model must be named.
     pub has_models: bool,
-    /// The header of the key, and what stands there before it.
+    /// The header of the key, and the prefix before the key.
     pub key: (&'static str, &'static str),
-    /// Headers of each request beside those that all kinds have.
+    /// Headers of each request beside those of all kinds.
     pub headers: &'static [(&'static str, &'static str)],
-    /// The body of a request: a JSON object.
+    /// Returns the body of a request: a JSON object.
     pub body: fn(&Asked) -> String,
-    /// Reads one answer.
+    /// Returns a reader for one answer.
     pub fold: fn() -> Box<dyn Fold>,
 }
 
@@ -41,7 +41,7 @@ pub struct Kind {
 #[derive(Clone, Debug)]
 pub struct Endpoint(Rc<Settings>);
 
-/// An answer, and the settings that say what is not to be told with it.
+/// An answer, and the settings with the secrets that must not be repeated in it.
 #[derive(Debug)]
 struct EndpointReply {
     stream: Stream,
@@ -50,7 +50,7 @@ struct EndpointReply {
 
 impl Endpoint {
     /// # Errors
-    /// In words: which variable is wrong, and what would be right.
+    /// A sentence that names the wrong variable and says what would be right.
     pub fn configured(read: Variables, kind: &'static Kind) -> Result<Rc<dyn Agent>, String> {
         Ok(Rc::new(Endpoint(Settings::read(read, kind)?)))
     }
@@ -79,7 +79,7 @@ impl Agent for Endpoint {
     }
 }
 
-/// A reader for one answer of an endpoint with these settings.
+/// Returns a reader for one answer of an endpoint with these settings.
 #[must_use]
 pub fn reply(settings: &Rc<Settings>) -> Box<dyn Reply> {
     let stream = Stream::new(settings.kind());
@@ -87,7 +87,8 @@ pub fn reply(settings: &Rc<Settings>) -> Box<dyn Reply> {
 }
 
 impl EndpointReply {
-    /// An endpoint may repeat a secret that it was given, also where it names its model.
+    /// Removes secrets from events. An endpoint may repeat one that it was given, even in the name of its
+    /// model.
     fn redacted(&self, mut events: Vec<AgentEvent>) -> Vec<AgentEvent> {
         for event in &mut events {
             match event {
@@ -105,7 +106,7 @@ impl EndpointReply {
     fn refused(&self, status: u16, retry_after: Option<u64>, body: &str) -> Failed {
         let after_ms = retry_after.map(|seconds| seconds.saturating_mul(1_000));
         let remedy = of_answer(status, after_ms, body);
-        // The words may be those of a question. If leaving it out helps, that is remembered by the next call.
+        // The words may refer to the question. If leaving the fields out helps, the next call remembers it.
         let is_plain = &self.settings.is_plain;
         is_plain.set(is_plain.get() && remedy != Remedy::Plain);
         Failed { remedy, ..http_failure(status, retry_after, body) }
@@ -140,7 +141,7 @@ impl Reply for EndpointReply {
             Refusal::NoModels => no_models_failure(),
             Refusal::Redirect { status, to } => redirect_failure(*status, to.as_deref()),
             Refusal::Redirects => redirects_failure(),
-            // It was reached, and has gone since.
+            // The endpoint was reached and has disconnected since.
             Refusal::Unreachable { .. } if self.stream.answer.is_heard => Failed::new(ended_early("")),
             Refusal::Unreachable { is_service: true } => service_failure(),
             Refusal::Unreachable { is_service: false } => {

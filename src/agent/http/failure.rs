@@ -1,4 +1,4 @@
-//! Why an answer failed, in words that help and tell no secret.
+//! Why an answer failed, in words that help and reveal no secret.
 
 use std::borrow::Cow;
 
@@ -8,18 +8,18 @@ use crate::agent::{AgentRequest, Failed, redact};
 use crate::protocol::limits::REDIRECTS_MAX;
 use crate::protocol::{Block, Content, ErrorBody, ErrorCode, to_json};
 
-/// How much of what was said is looked for in an error at a time.
+/// How much of the conversation is searched for in an error at a time.
 const OWN_WORDS_BYTES_MAX: usize = 32 * 1024;
 
 const ENDED_EARLY: &str =
     "the model's stream ended early, before the answer was complete; send the message again";
 const NO_ANSWER: &str = "the model endpoint sent something that is no answer of the kind that AGENT names, check AGENT and \
                          AGENT_BASE_URL";
-/// What is in an endpoint's words if it lacks a field of the request, or has one too many.
+/// Words of an endpoint that mean that the request lacks a field or has one too many.
 const OF_A_FIELD: [&str; 5] = ["max_tokens", "tools", "toolconfig", "param", "extra inputs"];
 
-/// What an HTTP status that is no success says. `retry_after` is the seconds of that header; `body` is as much of
-/// the body as was read.
+/// Returns the failure for an HTTP status that is not a success. `retry_after` is the seconds of that header;
+/// `body` is as much of the body as was read.
 ///
 /// 408, 429 and 5xx are retryable, every other status is not.
 #[must_use]
@@ -27,7 +27,7 @@ pub fn http_failure(status: u16, retry_after: Option<u64>, body: &str) -> Failed
     let words = Reported::read(body).map_or_else(|| quote(&plain(body)), |reported| quote(&reported.message));
     let message = match status {
         401 => String::from(REFUSED),
-        // Some say so of what was asked, and then with a reason.
+        // Some endpoints refuse the content with this status, and then they give a reason.
         403 if words.is_empty() => String::from(REFUSED),
         404 => String::from("the model endpoint answered 404, check AGENT_BASE_URL and AGENT_MODEL"),
         429 => match retry_after {
@@ -44,7 +44,7 @@ pub fn http_failure(status: u16, retry_after: Option<u64>, body: &str) -> Failed
     failed(ErrorBody { code: ErrorCode::AgentError.into(), message, retryable: passes(status.into()) })
 }
 
-/// What was said in the conversation. A log must not hold it, so it is taken out of an endpoint's words.
+/// Returns the text of the conversation, which is removed from an endpoint's words before they are logged.
 #[must_use]
 pub fn own_words(request: &AgentRequest) -> String {
     let mut all = String::new();
@@ -55,7 +55,7 @@ pub fn own_words(request: &AgentRequest) -> String {
     all
 }
 
-/// All that a message says.
+/// Returns all text of a message.
 fn words(content: &Content) -> String {
     let Content::Blocks(blocks) = content else { return content.words() };
     let mut all = String::new();
@@ -72,7 +72,8 @@ fn words(content: &Content) -> String {
     all
 }
 
-/// A failure for the log: without what was said before it and in its answer, which an endpoint may quote.
+/// Describes a failure for the log. Text of the conversation and of the answer is removed, because endpoints
+/// may quote it.
 #[must_use]
 pub fn reason(failed: &Failed, own_words: &str, answer: &Content) -> String {
     let mut message = failed.error.message.as_str();
@@ -95,33 +96,33 @@ pub fn reason(failed: &Failed, own_words: &str, answer: &Content) -> String {
     message
 }
 
-/// The model sent nothing of its answer for `silent_ms` milliseconds.
+/// Returns the failure of a model that sent nothing for `silent_ms` milliseconds.
 #[must_use]
 pub fn timeout_failure(silent_ms: u64) -> Failed {
     let message = format!("the model sent nothing of its answer for {silent_ms} ms: send the message again");
     failed(ErrorBody::retryable(ErrorCode::AgentTimeout, message))
 }
 
-/// The answer was not complete after `turn_ms` milliseconds.
+/// Returns the failure of an answer that was not complete after `turn_ms` milliseconds.
 #[must_use]
 pub fn turn_timeout_failure(turn_ms: u64) -> Failed {
     let message = format!("the answer took longer than {turn_ms} ms: ask for less at once");
     failed(ErrorBody::retryable(ErrorCode::AgentTimeout, message))
 }
 
-/// The model endpoint did not answer at all.
+/// Returns the failure of an endpoint that did not answer at all.
 #[must_use]
 pub fn unreachable_failure() -> Failed {
     let message = "the model endpoint could not be reached: send the message again, or check AGENT_BASE_URL";
     failed(ErrorBody::retryable(ErrorCode::AgentError, message))
 }
 
-/// `words` are a quote of what came in place of the answer's rest.
+/// Returns the error of an answer that broke off. `words` quote the data that came instead of its rest.
 pub(super) fn ended_early(words: &str) -> ErrorBody {
     ErrorBody::retryable(ErrorCode::AgentError, with_words(ENDED_EARLY, words))
 }
 
-/// What is bound as `AGENT_SERVICE` is nothing that can be called.
+/// Returns the failure of a binding `AGENT_SERVICE` that cannot be called.
 #[must_use]
 pub fn no_service_failure() -> Failed {
     let message =
@@ -129,14 +130,14 @@ pub fn no_service_failure() -> Failed {
     failed(ErrorBody::fatal(ErrorCode::AgentError, message))
 }
 
-/// The bucket did not give the files of the history.
+/// Returns the failure of a bucket that did not give the files of the history.
 #[must_use]
 pub fn no_bucket_failure() -> Failed {
     let message = "the files of the conversation could not be read; send the message again";
     failed(ErrorBody::retryable(ErrorCode::StorageError, message))
 }
 
-/// Nothing that runs models is bound as `AI`.
+/// Returns the failure of a binding `AI` that cannot run models.
 #[must_use]
 pub fn no_models_failure() -> Failed {
     let message =
@@ -144,7 +145,7 @@ pub fn no_models_failure() -> Failed {
     failed(ErrorBody::fatal(ErrorCode::AgentError, message))
 }
 
-/// What is bound as `AGENT_SERVICE` threw, or answered with no response.
+/// Returns the failure of an `AGENT_SERVICE` that threw, or returned no response.
 #[must_use]
 pub fn service_failure() -> Failed {
     let message = "the service bound as AGENT_SERVICE could not be reached: send the message again, or check \
@@ -152,7 +153,8 @@ pub fn service_failure() -> Failed {
     failed(ErrorBody::retryable(ErrorCode::AgentError, message))
 }
 
-/// A redirect that is not followed: its status, and the origin it leads to if that is another one.
+/// Returns the failure of a refused redirect: its status, and the origin of its target if that is another
+/// one.
 #[must_use]
 pub fn redirect_failure(status: u16, to: Option<&str>) -> Failed {
     // Addresses such as those of `data:` have no origin.
@@ -170,7 +172,7 @@ pub fn redirect_failure(status: u16, to: Option<&str>) -> Failed {
     failed(ErrorBody::fatal(ErrorCode::AgentError, message))
 }
 
-/// One redirect led to the next, more than [`REDIRECTS_MAX`] times.
+/// Returns the failure of more than [`REDIRECTS_MAX`] redirects in a row.
 #[must_use]
 pub fn redirects_failure() -> Failed {
     let message = format!(
@@ -180,7 +182,7 @@ pub fn redirects_failure() -> Failed {
     failed(ErrorBody::fatal(ErrorCode::AgentError, message))
 }
 
-/// `words` are a quote of what it said of it.
+/// Returns the error of an answer that broke off at the endpoint. `words` quote its reason.
 pub(super) fn broken_off_upstream(words: &str) -> ErrorBody {
     let message = "the model's provider broke the answer off; send the message again";
     ErrorBody::retryable(ErrorCode::AgentError, with_words(message, words))
@@ -191,7 +193,7 @@ pub(super) fn answer_too_large() -> ErrorBody {
     ErrorBody::fatal(ErrorCode::AgentError, message)
 }
 
-/// `words` are a quote of what was sent.
+/// Returns the error of a body that is not an answer. `words` quote it.
 pub(super) fn not_an_answer(words: &str) -> ErrorBody {
     ErrorBody::fatal(ErrorCode::AgentError, with_words(NO_ANSWER, words))
 }
@@ -200,8 +202,8 @@ fn failed(error: ErrorBody) -> Failed {
     Failed::new(error)
 }
 
-/// What to quote of a body that reports no error in a known way. Of markup it is the text: it begins with the title, which often
-/// names the error.
+/// Returns the text to quote from a body that reports no error in a known way. Markup is removed: the
+/// remaining text begins with the title, which often names the error.
 pub(super) fn plain(text: &str) -> Cow<'_, str> {
     let text = text.trim();
     if !text.starts_with('<') {

@@ -3,8 +3,8 @@
 use super::quote::letters;
 use crate::protocol::Finish;
 
-/// The words of OpenAI, Anthropic, Gemini, Mistral, Zhipu, Bedrock and others, letters alone. Any other one is
-/// [`Finish::Other`].
+/// The words of OpenAI, Anthropic, Gemini, Mistral, Zhipu, Bedrock and others, reduced to letters. Any other
+/// word is [`Finish::Other`].
 const WORDS: [(Finish, &[&str]); 4] = [
     (Finish::Stop, &["stop", "endturn", "stopsequence", "eos", "eostoken", "complete", "completed", "end"]),
     (
@@ -38,7 +38,7 @@ const WORDS: [(Finish, &[&str]); 4] = [
     (Finish::ToolCalls, &["toolcalls", "toolcall", "functioncall", "tooluse"]),
 ];
 
-/// The contract's word for an endpoint's.
+/// Returns the contract's word for an endpoint's.
 #[must_use]
 pub fn finish(reason: &str) -> Finish {
     let reason = letters(reason);

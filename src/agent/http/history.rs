@@ -1,5 +1,5 @@
-//! What every endpoint wants of a thread's messages: calls and results in pairs, names and inputs of calls that all
-//! take, and files as a model can see them.
+//! Adapts a thread's messages to the requirements of all endpoints: calls and results in pairs, names and
+//! inputs of calls that all accept, and files in a form that models can see.
 
 use std::borrow::Cow;
 use std::vec::IntoIter;
@@ -8,38 +8,38 @@ use crate::agent::http::Asked;
 use crate::protocol::{Approval, ApprovalState, Block, Content, Json, Role, is_blank, to_json};
 use crate::variables::AgentName;
 
-/// Stands for a user's message that says nothing, where there has to be one.
+/// Replaces an empty user's message where there has to be one.
 const NOTHING_SAID: &str = "(empty message)";
-/// Stands for a user's message that held only results. These are told together with their calls.
+/// Replaces a user's message that held only results, which are told together with their calls.
 const RESULTS_ABOVE: &str = "(the result is above)";
-/// Stands for a tool's result that says nothing.
+/// Replaces an empty result of a tool.
 const NO_OUTPUT: &str = "(no output)";
-/// Told of a call that has no result. Whether its tool ran, nobody knows.
+/// The result of a call that has none. Nobody knows whether its tool ran.
 const NO_RESULT: &str = "(no result was recorded)";
-/// Told of a call that a person or the permission mode did not allow.
+/// The result of a call that a person or the permission mode did not allow.
 const NOT_ALLOWED: &str = "(the call was not allowed)";
-/// Characters of a call's name.
+/// The maximum number of characters in a call's name.
 const NAME_CHARS_MAX: usize = 64;
 
 /// The calls of a history, each with its result.
 pub(crate) struct Pairs<'a> {
-    /// The assistants' calls that were not told yet, in order.
+    /// The assistants' calls that were not taken yet, in order.
     calls: IntoIter<Call<'a>>,
-    /// For each result that is still to come: whether it was told together with its call.
+    /// For each result that is still to come, whether it was told together with its call.
     is_told: IntoIter<bool>,
 }
 
 pub(crate) struct Call<'a> {
     given_id: &'a str,
-    /// Another one if the given one was there before.
+    /// The id, replaced if the original one was used before.
     pub(crate) id: String,
-    /// What answers it, wherever that stands.
+    /// The result that answers it, wherever that stands.
     result: Option<Cow<'a, str>>,
-    /// What is told in place of a result if the call was not allowed.
+    /// The text in place of a result if the call was not allowed.
     denial: Option<String>,
 }
 
-/// A part of a user's message, as a model is shown it.
+/// A part of a user's message in the form for a model.
 pub(crate) enum Shown<'a> {
     Text(Cow<'a, str>),
     /// The address of an image: `https:` or `data:`.
@@ -51,7 +51,8 @@ pub(crate) enum Shown<'a> {
 }
 
 impl<'a> Pairs<'a> {
-    /// Pairs each result with the latest call before it that it may answer. Short ids are nine letters and digits.
+    /// Pairs each result with the latest call before it that it can answer. Short ids consist of nine letters
+    /// and digits.
     pub(crate) fn new(said: &[(Role, &'a Content)], has_short_ids: bool) -> Self {
         let (mut calls, mut is_told) = (Vec::<Call>::new(), Vec::new());
         for (role, content) in said {
@@ -85,13 +86,13 @@ impl<'a> Pairs<'a> {
         Pairs { calls: calls.into_iter(), is_told: is_told.into_iter() }
     }
 
-    /// The next call of an assistant.
+    /// Returns the next call of an assistant.
     pub(crate) fn next_call(&mut self) -> Option<Call<'a>> {
         self.calls.next()
     }
 
-    /// A result that was not told with its call, perhaps because the history begins after that, is told in the user's
-    /// words: as a result it would be refused.
+    /// Returns the text of a result that was not told with its call, perhaps because the history begins after
+    /// the call. It becomes text of the user's, because it would be refused as a result.
     pub(crate) fn lone_result(&mut self, block: &'a Block) -> Option<Cow<'a, str>> {
         let Block::ToolResult { content, is_error, .. } = block else { return None };
         (self.is_told.next() != Some(true)).then(|| result_text(content, *is_error))
@@ -99,7 +100,7 @@ impl<'a> Pairs<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// What is told as its result.
+    /// Returns the text of its result.
     pub(crate) fn take_result(&mut self) -> Cow<'a, str> {
         let told = self.result.take().or_else(|| self.denial.take().map(Cow::Owned));
         told.unwrap_or(Cow::Borrowed(NO_RESULT))
@@ -113,15 +114,15 @@ fn blocks(content: &Content) -> &[Block] {
     }
 }
 
-/// What a user says who has to say something and says nothing.
+/// Returns the replacement for an empty user's message.
 pub(crate) fn nothing_said(last: Option<&(Role, &Content)>) -> &'static str {
     let is_result = |block: &Block| matches!(block, Block::ToolResult { .. });
     let has_results = last.is_some_and(|(_, content)| blocks(content).iter().any(is_result));
     if has_results { RESULTS_ABOVE } else { NOTHING_SAID }
 }
 
-/// A user's text or file as a model is shown it. Other blocks are for people and applications. A file that cannot be
-/// shown is named, so that the model can say so.
+/// Returns a user's text or file in the form for a model. Other blocks are for people and applications. A
+/// file that cannot be shown is named, so that the model can mention it.
 pub(crate) fn shown(block: &Block) -> Option<Shown<'_>> {
     let Block::File { media_type, url, name, .. } = block else {
         return block.as_text().map(|text| Shown::Text(Cow::Borrowed(text)));
@@ -144,7 +145,7 @@ pub(crate) fn file_note(block: &Block) -> String {
     format!("\n[file {name}, {media_type}: {place}]\n")
 }
 
-/// Servers that give no ids are given the same ones in each answer.
+/// Makes an id unique. Servers without ids of their own use the same ones in each answer.
 fn unique_id(given: &str, calls: &[Call]) -> String {
     let is_free = |id: &String| !id.is_empty() && calls.iter().all(|call| call.id != *id);
     let stem = if given.is_empty() { "call" } else { given };
@@ -152,7 +153,7 @@ fn unique_id(given: &str, calls: &[Call]) -> String {
     Some(given.to_owned()).filter(is_free).or_else(|| others.find(is_free)).unwrap_or_default()
 }
 
-/// A call's name as all providers take it.
+/// Returns a call's name in a form that all providers accept.
 pub(crate) fn plain_name(name: &str) -> String {
     let mut plain = String::new();
     for char in name.chars().take(NAME_CHARS_MAX) {
@@ -162,7 +163,7 @@ pub(crate) fn plain_name(name: &str) -> String {
     if plain.is_empty() { String::from("unnamed") } else { plain }
 }
 
-/// The names of the tools that a request is to declare: those whose calls its history has.
+/// Returns the names of the tools that a request has to declare: those with calls in its history.
 pub(crate) fn declared(asked: &Asked) -> Vec<String> {
     let mut names = Vec::new();
     for (role, content) in asked.said().into_iter().filter(|_| asked.declares_tools) {
@@ -177,7 +178,8 @@ pub(crate) fn declared(asked: &Asked) -> Vec<String> {
     names
 }
 
-/// A call's input as an object's JSON. One that is no object, as one that was cut is not, becomes a field of one.
+/// Returns a call's input as a JSON object. If it is not an object, for example because it was cut off, it
+/// becomes a field of one.
 pub(crate) fn arguments(input: &Json) -> String {
     match input {
         Json::Object(_) => to_json(input),
@@ -186,7 +188,7 @@ pub(crate) fn arguments(input: &Json) -> String {
     }
 }
 
-/// A result's text. Not every provider has a field for a failed call.
+/// Returns a result's text, which mentions a failure, since not every provider has a field for that.
 fn result_text(content: &Json, is_error: bool) -> Cow<'_, str> {
     let text = match content {
         Json::String(text) => Cow::Borrowed(text.as_str()),
@@ -204,7 +206,7 @@ fn text_part(part: &Json) -> Option<&str> {
     part.get("text")?.as_str().filter(|_| part.get("type").and_then(Json::as_str) == Some("text"))
 }
 
-/// Texts as one.
+/// Joins texts.
 pub(crate) fn together<'a>(mut texts: impl Iterator<Item = &'a str>) -> Cow<'a, str> {
     let mut together = Cow::Borrowed(texts.next().unwrap_or_default());
     for text in texts {
@@ -213,8 +215,9 @@ pub(crate) fn together<'a>(mut texts: impl Iterator<Item = &'a str>) -> Cow<'a, 
     together
 }
 
-/// What an agent wants to be handed back with a block, marked with the kind of agent and the model that gave it.
-/// The fields are JSON, each with a comma before it; none if there are none, or if they are no JSON.
+/// Returns the data that an agent wants handed back with a block, marked with the kind of agent and the
+/// model. `fields` are JSON, each preceded by a comma. Returns `None` if there are none, or if they are not
+/// JSON.
 pub(crate) fn provider_data(agent: AgentName, model: &str, fields: &str) -> Option<Json> {
     if fields.is_empty() {
         return None;
@@ -222,14 +225,15 @@ pub(crate) fn provider_data(agent: AgentName, model: &str, fields: &str) -> Opti
     Json::parse(&format!("{{\"agent\":{},\"model\":{}{fields}}}", to_json(&agent.as_str()), to_json(&model)))
 }
 
-/// Adds a field to the JSON of an object that is not closed.
+/// Adds a field to the JSON of an object that is not closed yet.
 pub(crate) fn add_field(json: &mut String, name: &str, value: &str) {
     for part in [",\"", name, "\":", value] {
         json.push_str(part);
     }
 }
 
-/// A field of what is handed back with a block, if it is of that kind of agent, and of the model if one is named.
+/// Returns a field of the data to be handed back with a block, if it is from that kind of agent and, if
+/// named, from that model.
 pub(crate) fn given<'a>(
     data: Option<&'a Json>,
     agent: AgentName,

@@ -1,36 +1,36 @@
-//! What may be told of an upstream's own words.
+//! Quotes an upstream's own words, as far as that is safe.
 
-/// Characters of an upstream's text that a message quotes.
+/// The maximum number of characters in a quote.
 pub const QUOTE_CHARS_MAX: usize = 300;
 
 const REDACTED: &str = "[redacted]";
 const PATH: &str = "[path]";
-/// How keys begin: OpenAI and those who copied it, Stripe-like, Groq, xAI, Google, Hugging Face, NVIDIA,
-/// Replicate, Perplexity, and any JSON Web Token.
+/// The prefixes of keys: OpenAI and those who copied it, Stripe-like, Groq, xAI, Google, Hugging Face,
+/// NVIDIA, Replicate, Perplexity, and any JSON Web Token.
 const KEY_BEGINNINGS: [&str; 11] =
     ["sk-", "sk_", "pk-", "gsk_", "xai-", "AIza", "hf_", "nvapi-", "r8_", "pplx-", "eyJ"];
-/// Letters and digits in one run, mixed, from which on it is taken for a key. Azure's are 32 hex digits;
-/// other keys are as long in base64.
+/// A run of mixed letters and digits of this length is taken for a key. Azure's have 32 hex digits; others
+/// are as long in base64.
 const BARE_KEY_CHARS_MIN: usize = 24;
 
-/// A text by which wordings are compared: its letters and digits, in lower case.
+/// Reduces a text for comparison to its letters and digits, in lower case.
 pub(super) fn letters(text: &str) -> String {
     let is_letter = |char: &char| !char.is_ascii() || char.is_ascii_alphanumeric();
     text.chars().filter(is_letter).map(|char| char.to_ascii_lowercase()).collect()
 }
 
-/// Over bytes: the search for substrings of the standard library is large, and these are short.
+/// Compares bytes, because the standard library's substring search is large, and these texts are short.
 pub(crate) fn is_within(part: &str, text: &str) -> bool {
     text.as_bytes().windows(part.len()).any(|window| window == part.as_bytes())
 }
 
-/// A message and the upstream's own words, if it had some.
+/// Returns a message with the upstream's own words, if there are any.
 pub(super) fn with_words(message: &str, words: &str) -> String {
     if words.is_empty() { message.to_owned() } else { format!("{message}: {words}") }
 }
 
-/// The text's first line with a letter, and the punctuation before it, without control characters, credentials and file paths, cut
-/// to [`QUOTE_CHARS_MAX`].
+/// Returns the first line of a text that has a letter, without control characters, credentials and file
+/// paths, cut to [`QUOTE_CHARS_MAX`]. Punctuation before the line is kept.
 pub(super) fn quote(text: &str) -> String {
     let (mut quoted, mut rest, mut is_after_bearer) = (String::new(), text.trim(), false);
     while let Some(char) = rest.chars().next() {
@@ -68,12 +68,12 @@ pub(super) fn quote(text: &str) -> String {
     quoted
 }
 
-/// The characters of keys, masked keys (`sk-…****abcd`), tokens and paths.
+/// Returns whether a byte may be part of a key, a masked key (`sk-…****abcd`), a token or a path.
 fn is_run_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'*' | b'+' | b'/' | b'~')
 }
 
-/// Whether there is a part, of letters and digits alone, that looks like a key or begins as one.
+/// Returns whether a part of only letters and digits looks like a key, or begins like one.
 fn is_key(run: &str) -> bool {
     let (mut letters, mut digits) = (0_usize, 0_usize);
     let mut before = b'-';
@@ -93,7 +93,7 @@ fn is_marked(part: &str) -> bool {
     KEY_BEGINNINGS.iter().any(|beginning| part.starts_with(beginning))
 }
 
-/// Whether it is the path of a file. Addresses begin with two slashes and are none.
+/// Returns whether it is a file path. An address, which has two slashes, is not.
 fn is_path(run: &str) -> bool {
     run.strip_prefix('/').is_some_and(|rest| !rest.starts_with('/') && rest.bytes().any(|byte| byte == b'/'))
 }

@@ -1,11 +1,12 @@
-//! What may help against an endpoint's refusal, by its own words.
+//! Chooses a remedy for an endpoint's refusal by its own words.
 
 use super::quote::{is_within, letters};
 use super::reported::{Reported, passes};
 use crate::agent::Remedy;
 
-/// What only a plain request has not: `stream_options`, calls with other ids than Mistral's, Claude's and OpenAI's,
-/// calls without a content, encrypted reasoning. Here and below, letters and digits alone.
+/// Words about things that a plain request does not have: `stream_options`, calls with ids unlike Mistral's,
+/// Claude's and OpenAI's, calls without content, encrypted reasoning. Here and below, they are reduced to
+/// letters and digits.
 const NOT_PLAIN: [&str; 9] = [
     "streamoptions",
     "includeusage",
@@ -17,12 +18,12 @@ const NOT_PLAIN: [&str; 9] = [
     "shouldmatchpattern",
     "missingfieldcontent",
 ];
-/// How Bedrock, Claude and `LiteLLM` refuse calls of tools that are not declared.
+/// Words of Bedrock, Claude and `LiteLLM` for calls of tools that are not declared.
 const UNDECLARED: [&str; 3] = ["toolconfigfieldmustbe", "mustdefinetools", "toolcallingwithouttools"];
-/// What was given along with calls is left out where it is refused, and not where it is missing.
+/// Data that was given along with calls. It is left out if it is refused, but not if it is missing.
 const GIVEN: [&str; 3] = ["reasoningcontent", "reasoningdetails", "extracontent"];
 const MISSING: [&str; 3] = ["missing", "mustbe", "required"];
-/// How endpoints say that a history has outgrown the model.
+/// Words for a history that is too long for the model.
 const TOO_LONG: [&str; 22] = [
     "contextl",
     "contextwindow",
@@ -47,19 +48,19 @@ const TOO_LONG: [&str; 22] = [
     "长度",
     "内容过长",
 ];
-/// So does one of these beside one of those, unless the answer is meant.
+/// One of these together with one of those means the same, unless it refers to the answer.
 const OF_HISTORY: [&str; 6] = ["token", "prompt", "input", "history", "text", "上下文"];
 const EXCEEDED: [&str; 5] = ["exceed", "toolarge", "toomany", "limitis", "超"];
 const OF_ANSWER: [&str; 4] = ["maxtokens", "maxcompletion", "maxoutput", "deadline"];
-/// Words of limits in time. These pass, so a shorter history is no remedy for them.
+/// Words about rate limits. These pass, so a shorter history is no remedy for them.
 const THROTTLED: [&str; 6] =
     ["throttl", "ratelimit", "perminute", "toomanyrequests", "tooktoolong", "takingtoolong"];
-/// What a request is told that is over such a limit all alone.
+/// Words for a request that exceeds such a limit all by itself.
 const ALONE_TOO_LARGE: [&str; 2] = ["mustbereduced", "requesttoolarge"];
 const TOO_LARGE: u64 = 413;
 const RATE_LIMITED: u64 = 429;
 
-/// By an HTTP status that is no success, and what came with it.
+/// Returns the remedy for an HTTP status that is not a success.
 pub(super) fn of_answer(status: u16, retry_after_ms: Option<u64>, body: &str) -> Remedy {
     let status = u64::from(status);
     let reported = Reported::read(body);
@@ -76,7 +77,7 @@ impl Reported {
     }
 }
 
-/// By the status that an error names, and its words.
+/// Returns the remedy for the status and the words of an error.
 pub(crate) fn of(status: u64, words: &str) -> Remedy {
     let words = letters(words);
     let says = |words_of: &[&str]| words_of.iter().any(|said| is_within(said, &words));

@@ -4,7 +4,7 @@ use super::quote::{is_within, letters, quote, with_words};
 use crate::protocol::json::Reader;
 use crate::protocol::{CollectVec, ErrorBody, ErrorCode, Json, is_blank, joined, to_json};
 
-/// What an endpoint says that does not take the worker's key.
+/// The error of an endpoint that refuses the worker's key.
 pub(super) const REFUSED: &str = "the model endpoint refused the worker's credential: check AGENT_API_KEY";
 /// Fields that hold an error, or several.
 const ERRORS: [&str; 4] = ["error", "errors", "base_resp", "choices"];
@@ -25,7 +25,7 @@ const WORDS: [&str; 12] = [
 ];
 /// Fields that name an error's kind.
 const LABELS: [&str; 7] = ["type", "code", "status", "status_code", "statusCode", "error_type", "event"];
-/// Words by which upstreams say that the failure may pass: letters alone, as in labels and message.
+/// Words for transient failures, reduced to letters, in labels and messages.
 const PASSING: [&str; 9] = [
     "ratelimit",
     "toomanyrequests",
@@ -42,24 +42,24 @@ const REFUSING: [&str; 3] = ["authentication", "invalidapikey", "permissionerror
 #[derive(Debug)]
 pub(super) struct Reported {
     pub(super) message: String,
-    /// An HTTP status, if one is among the labels.
+    /// The HTTP status, if one of the labels is one.
     pub(super) status: Option<u64>,
-    /// Whether it stands in a field of errors. What has no such field may repeat what it was asked.
+    /// Whether it is in a field for errors. Other fields may repeat the request.
     pub(super) is_named: bool,
-    /// Labels and message, letters alone.
+    /// Labels and message, reduced to letters.
     pub(super) words: String,
 }
 
 impl Reported {
     /// Understands `{"error":{"message","type","code"}}` and `{"error":"…"}`, errors in a list (Google,
-    /// Cloudflare) or in a choice (`OpenRouter`), vLLM's older `{"object":"error","message":"…"}`, `FastAPI`'s
-    /// `{"detail":…}` and `MiniMax`'s `{"base_resp":…}`. What is named an error and has no words is told as
-    /// it is.
+    /// Cloudflare) or in a choice (`OpenRouter`), vLLM's older `{"object":"error","message":"…"}`,
+    /// `FastAPI`'s `{"detail":…}` and `MiniMax`'s `{"base_resp":…}`. An error without words is quoted as it
+    /// is.
     pub(super) fn read(json: &str) -> Option<Self> {
         let value = Reader::read_foreign(json, Reader::value).ok()?;
         let named = named(&value);
         let error = named.unwrap_or(&value);
-        // What stands beside an error may say more of it.
+        // Fields beside an error may say more about it.
         let beside = named.and_then(|_| WORDS.into_iter().take(10).find_map(|name| words(value.get(name)?)));
         let first = error.as_array().and_then(<[Json]>::first).unwrap_or(error);
         let (mut status, mut labels) = (None, String::new());
@@ -87,7 +87,7 @@ impl Reported {
         Some(Reported { message, status, is_named, words })
     }
 
-    /// Whether the same may succeed at a later time.
+    /// Returns whether the same request may succeed later.
     pub(super) fn passes(&self) -> bool {
         self.status.map_or_else(|| self.says(&PASSING), passes)
     }
@@ -120,12 +120,12 @@ fn named(value: &Json) -> Option<&Json> {
     })
 }
 
-/// Whether the field of that name says that there is an error.
+/// Returns whether a field with this name reports an error.
 pub(crate) fn is_error(name: &str, value: &Json) -> bool {
     !(name == "base_resp" && value.get("status_code").is_some_and(is_fine)) && is_something(value)
 }
 
-/// Whether it is a code of success, or a word for that.
+/// Returns whether it is a code or a word for success.
 fn is_fine(code: &Json) -> bool {
     let (Json::Number(code) | Json::String(code)) = code else { return false };
     ["0", "200", "ok", "success"].iter().any(|fine| code.eq_ignore_ascii_case(fine))
@@ -151,7 +151,8 @@ fn words(value: &Json) -> Option<String> {
         }
         Json::Object(_) => {
             let words = WORDS.into_iter().find_map(|name| words(value.get(name)?))?;
-            // `OpenRouter` has the words of the provider behind it here, and `FastAPI` the place there.
+            // `OpenRouter` puts the words of its provider into the first of these, and `FastAPI` the location
+            // into the second.
             let raw = value.get("metadata").and_then(|metadata| metadata.get("raw"));
             let raw = raw.map(|raw| raw.as_str().map_or_else(|| to_json(raw), str::to_owned));
             let place = value.get("loc").map(to_json);

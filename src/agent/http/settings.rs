@@ -1,4 +1,4 @@
-//! The settings of an endpoint, and what they make of a request.
+//! The settings of an endpoint, and the requests built from them.
 
 use std::cell::Cell;
 use std::fmt::Write as _;
@@ -16,47 +16,48 @@ const HEADERS: &str = "AGENT_HEADERS is a JSON object of headers and their value
 const EXTRA_BODY: &str =
     "AGENT_EXTRA_BODY is a JSON object of fields of the request, such as {\"max_tokens\":1024}";
 
-/// What the variables say of an endpoint.
+/// The settings of an endpoint, read from the variables.
 #[derive(Debug)]
 pub struct Settings {
     kind: &'static Kind,
-    /// Perhaps with a query.
+    /// The base address, which may have a query.
     base_url: String,
-    /// Those offered; the first one is asked where none is chosen.
+    /// The models on offer. The first is used if none is chosen.
     models: Vec<String>,
     system_prompt: Option<String>,
     api_key: String,
-    /// What is merged over the body and over the headers of each request: objects, or null.
+    /// Objects that are merged into the body and the headers of each request, or null.
     extra_body: Json,
     headers: Json,
-    /// What is not to be told, though the endpoint does.
+    /// Secrets that must not be passed on, even if the endpoint repeats them.
     pub secrets: Secrets,
-    /// The endpoint has refused what is not of the oldest standard, and nothing else since: a call each turn is
-    /// saved.
+    /// Set once the endpoint has refused fields beyond the oldest standard, which saves a failed call each
+    /// turn.
     pub is_plain: Cell<bool>,
-    /// It has refused calls of tools that were not declared.
+    /// Set once it has refused calls of undeclared tools.
     declares_tools: Cell<bool>,
 }
 
-/// What an endpoint is asked.
+/// The parameters of a request to an endpoint.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
     /// The kind of agent.
     pub agent: AgentName,
-    /// The model's name; empty where a kind has none.
+    /// The model's name; empty if a kind has none.
     pub model: &'a str,
-    /// What stands before every history.
+    /// The system prompt before every history.
     pub system_prompt: Option<&'a str>,
     /// The conversation.
     pub request: &'a AgentRequest,
-    /// Only the fields of the oldest standard may be in the request.
+    /// Whether the request may have only the fields of the oldest standard.
     pub is_plain: bool,
-    /// The tools whose calls the history has are declared.
+    /// Whether to declare the tools that have calls in the history.
     pub declares_tools: bool,
 }
 
 impl<'a> Asked<'a> {
-    /// What was said, oldest first: of a turn whose agent is called again, its own answer so far comes last.
+    /// Returns the conversation, oldest first. If the agent is called again for a turn, its own answer so far
+    /// comes last.
     #[must_use]
     pub fn said(&self) -> Vec<(Role, &'a Content)> {
         let messages = self.request.messages.iter();
@@ -72,7 +73,7 @@ impl Settings {
     /// Reads the settings of a kind.
     ///
     /// # Errors
-    /// In words: which variable is wrong, and what would be right.
+    /// A sentence that names the wrong variable and says what would be right.
     pub fn read(read: Variables, kind: &'static Kind) -> Result<Rc<Self>, String> {
         let name = kind.name.as_str();
         let is_http = |url: &String| url.starts_with("http://") || url.starts_with("https://");
@@ -111,26 +112,26 @@ impl Settings {
         }))
     }
 
-    /// The models that are offered. One alone is no choice, but may be named.
+    /// Returns the models on offer. A single one is no choice, but may be named.
     #[must_use]
     pub fn models(&self) -> &[String] {
         &self.models
     }
 
-    /// The kind of endpoint.
+    /// Returns the kind of endpoint.
     #[must_use]
     pub fn kind(&self) -> &'static Kind {
         self.kind
     }
 
-    /// The model that is asked: the one that the session chose, as long as it is offered, else the first.
+    /// Returns the model to use: the session's choice as long as it is on offer, otherwise the first.
     #[must_use]
     pub fn model(&self, request: &AgentRequest) -> &str {
         let is_chosen = |model: &&String| Some(*model) == request.model.as_ref();
         self.models.iter().find(is_chosen).or(self.models.first()).map_or("", String::as_str)
     }
 
-    /// The body of a request, with the operator's own fields.
+    /// Returns the body of a request, with the operator's own fields.
     pub fn body(&self, request: &AgentRequest, attempt: Attempt) -> String {
         self.is_plain.set(self.is_plain.get() || attempt.is_plain);
         self.declares_tools.set(self.declares_tools.get() || attempt.declares_tools);
@@ -146,7 +147,7 @@ impl Settings {
         if self.extra_body == Json::Null { body } else { merged(&body, &self.extra_body) }
     }
 
-    /// The request to make.
+    /// Returns the request to make.
     pub fn call(&self, request: &AgentRequest, attempt: Attempt) -> Call {
         let mut all: Vec<(String, Option<String>)> = Vec::new();
         let mut add = |name: &str, value: &str| all.push((name.to_owned(), Some(value.to_owned())));
@@ -172,7 +173,7 @@ impl Settings {
     }
 }
 
-/// The JSON object of a variable; null if it is not set.
+/// Returns the JSON object in a variable; null if it is not set.
 fn object(text: Option<String>, are_valid: fn(&Fields) -> bool, wrong: &str) -> Result<Json, String> {
     let Some(text) = text else { return Ok(Json::Null) };
     Json::parse(&text).filter(|json| json.as_object().is_some_and(are_valid)).ok_or_else(|| wrong.to_owned())
@@ -191,7 +192,7 @@ fn is_line(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
-/// The body with the fields of another object in place of its own of the same name; null leaves one out.
+/// Returns the body with the fields of another object, which replace its own; null removes one.
 #[must_use]
 pub fn merged(body: &str, extra: &Json) -> String {
     let body = Json::parse(body);
@@ -210,8 +211,8 @@ pub fn merged(body: &str, extra: &Json) -> String {
     all
 }
 
-/// The address of a path under a base such as `https://api.openai.com/v1`, with or without a slash at its end. A
-/// query stays at the end of the address.
+/// Returns the address of a path under a base such as `https://api.openai.com/v1`, with or without a trailing
+/// slash. A query stays at the end of the address.
 #[must_use]
 pub fn address(base_url: &str, path: &str) -> String {
     let url = base_url.trim();
@@ -221,8 +222,8 @@ pub fn address(base_url: &str, path: &str) -> String {
     format!("{base}{path}{query}")
 }
 
-/// Headers that tell the endpoint what the body has no field for. A model server ignores them; an agent
-/// behind `AGENT_BASE_URL` or the service binding can act on them.
+/// Returns headers for data without a field in the body. Model servers ignore them; an agent behind
+/// `AGENT_BASE_URL` or the service binding can use them.
 #[must_use]
 pub fn headers(request: &AgentRequest) -> [(&'static str, &str); 2] {
     [
@@ -231,14 +232,14 @@ pub fn headers(request: &AgentRequest) -> [(&'static str, &str); 2] {
     ]
 }
 
-/// Where the call stands in a trace.
+/// Returns the headers with the call's place in a trace.
 pub fn trace_headers(request: &AgentRequest) -> impl Iterator<Item = (&'static str, &str)> {
     let headers = request.trace.iter().flat_map(Trace::headers);
     headers.filter_map(|(name, value)| Some((name, value?)))
 }
 
-/// What the application's own service is told beside that, and nobody else: who wrote the message, and what the
-/// application keeps with the message and with the session. Each is JSON in ASCII.
+/// Returns headers for the application's own service only: the author of the message, and the application's
+/// metadata of the message and of the session. Each is JSON in ASCII.
 fn service_headers(request: &AgentRequest) -> Vec<(&'static str, String)> {
     let own = request.messages.last().and_then(|message| message.metadata.as_ref());
     let mut all = Vec::new();
@@ -253,7 +254,7 @@ fn service_headers(request: &AgentRequest) -> Vec<(&'static str, String)> {
     all
 }
 
-/// JSON without characters that a header cannot hold.
+/// Returns JSON without characters that a header cannot hold.
 fn ascii(json: &str) -> String {
     let mut ascii = String::new();
     for unit in json.encode_utf16() {

@@ -10,38 +10,40 @@ use crate::protocol::json::{Malformed, Reader};
 /// The data of the event that ends a stream of chat completions.
 pub const DONE: &str = "[DONE]";
 
-/// Makes an answer of what a stream says.
+/// Turns the events of a stream into an answer.
 pub trait Fold: Debug {
-    /// Takes the data of an event, which is not empty, and has no space around it.
+    /// Takes the data of an event, which is not empty and has no space around it.
     fn event(&mut self, data: &str, answer: &mut Draft);
 
-    /// Takes a whole body that is one document in place of a stream.
+    /// Takes a whole body that is one document instead of a stream.
     fn document(&mut self, text: &str, answer: &mut Draft) {
         answer.document(text);
     }
 
-    /// Hands on what is held back, as the answer ends behind it. Of an answer that broke off, nothing is handed on
-    /// that is not whole.
+    /// Emits whatever is held back, because the answer ends here. If it broke off, only complete parts are
+    /// emitted.
     fn flush(&mut self, _is_broken_off: bool, _answer: &mut Draft) {}
 
-    /// Whether a call that the agent runs itself has no result yet.
+    /// Returns whether a call that the agent runs itself has no result yet.
     fn is_running_tool(&self) -> bool {
         false
     }
 
-    /// Whether the agent may be asked again after a failure. One that runs tools may have run them.
+    /// Returns whether the agent may be called again after a failure. An agent that runs tools may not,
+    /// because they may have run.
     fn may_repeat(&self) -> bool {
         true
     }
 }
 
-/// One streamed answer: the bytes of a response body in, [`AgentEvent`]s out.
+/// One streamed answer: takes the bytes of a response body and returns [`AgentEvent`]s.
 ///
-/// Exactly one [`AgentEvent::Finished`] or [`AgentEvent::Failed`] comes out, as the last event, at the
-/// latest from [`Stream::finish`]; later bytes are ignored. All text that one push brings is one
-/// [`AgentEvent::Text`] unless a block stands within it.
+/// It returns exactly one [`AgentEvent::Finished`] or [`AgentEvent::Failed`], as the last event and at the
+/// latest from [`Stream::finish`]; later bytes are ignored. All text of one push is one [`AgentEvent::Text`],
+/// unless a block comes in between.
 ///
-/// A body that is one JSON document instead of a stream is understood too: some servers ignore `stream`.
+/// It also understands a body that is one JSON document instead of a stream, because some servers ignore
+/// `stream`.
 ///
 /// Once the model has said that its answer has ended, a push that brings anything ends with an
 /// [`AgentEvent::Ending`].
@@ -49,11 +51,11 @@ pub trait Fold: Debug {
 pub struct Stream {
     body: Body,
     fold: Box<dyn Fold>,
-    /// The answer as far as it has come.
+    /// The answer so far.
     pub answer: Draft,
 }
 
-/// What the body has turned out to be, by its first byte that is no space.
+/// The form of the body, known from its first byte that is not a space.
 #[derive(Debug)]
 enum Body {
     Unknown(sse::Parser),
@@ -62,7 +64,7 @@ enum Body {
 }
 
 impl Stream {
-    /// A reader for one answer, before its first byte.
+    /// Returns a reader for one answer, before its first byte.
     #[must_use]
     pub fn new(kind: &Kind) -> Self {
         let mut answer = Draft::default();
@@ -70,19 +72,19 @@ impl Stream {
         Stream { body: Body::Unknown(sse::Parser::default()), fold: (kind.fold)(), answer }
     }
 
-    /// What the model reported, else the pieces of text so far.
+    /// Returns the tokens that the model has reported, or else the number of text pieces so far.
     #[must_use]
     pub fn tokens_used(&self) -> u64 {
         self.answer.tokens_used()
     }
 
-    /// Whether a call that the agent runs itself has no result yet.
+    /// Returns whether a call that the agent runs itself has no result yet.
     #[must_use]
     pub fn is_running_tool(&self) -> bool {
         !self.answer.is_over() && self.fold.is_running_tool()
     }
 
-    /// Whether the agent may be asked again after a failure.
+    /// Returns whether the agent may be called again after a failure.
     #[must_use]
     pub fn may_repeat(&self) -> bool {
         self.fold.may_repeat()
@@ -122,7 +124,7 @@ impl Stream {
         self.answer.news()
     }
 
-    /// Takes the end of the body, also one that a broken connection brought about.
+    /// Takes the end of the body, including one caused by a broken connection.
     pub fn finish(&mut self) -> Vec<AgentEvent> {
         let (fold, answer) = (&mut *self.fold, &mut self.answer);
         match &mut self.body {
@@ -143,8 +145,8 @@ impl Stream {
         answer.take()
     }
 
-    /// Takes an end that lies outside the body, such as a timeout: what was gathered is delivered, then the failure
-    /// with the tokens counted so far. An answer that only lacks the end of its body is finished instead.
+    /// Takes an end for a reason outside the body, such as a timeout. Returns the gathered events, then the
+    /// failure with the tokens so far. An answer that lacks only the end of its body is finished instead.
     pub fn fail(&mut self, failed: Failed) -> Vec<AgentEvent> {
         self.answer.break_off(failed.error);
         settle(&mut *self.fold, &mut self.answer);
@@ -160,7 +162,7 @@ fn event(data: &str, fold: &mut dyn Fold, answer: &mut Draft) {
     }
 }
 
-/// Takes the data of an event that the end of the body cut off: half an event is no error of its own.
+/// Takes the data of an event that the end of the body cut off. Half an event is not reported as an error.
 fn last_event(data: &str, fold: &mut dyn Fold, answer: &mut Draft) {
     let trimmed = data.trim();
     let is_cut = || Reader::read_foreign(trimmed, Reader::skip) == Err(Malformed::Cut);
@@ -188,7 +190,8 @@ impl Body {
     }
 }
 
-/// A byte order mark counts as space; no event stream begins with one of its bytes alone.
+/// Returns whether a byte is a space. The bytes of a byte order mark count too; no event stream begins with
+/// one of them otherwise.
 fn is_space(byte: u8) -> bool {
     byte.is_ascii_whitespace() || "\u{feff}".as_bytes().contains(&byte)
 }

@@ -1,10 +1,10 @@
-//! What an answer cost, as the endpoint reports it.
+//! Token usage of an answer, as the endpoint reports it.
 
 use super::quote::letters;
 use crate::protocol;
 use crate::protocol::json::{Parsed, Reader};
 
-/// Counts of tokens, as far as they are known.
+/// Token counts, as far as they are known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     pub(crate) prompt: Option<u64>,
@@ -15,7 +15,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Takes a later report, which may be a part of one. A server that has counted nothing yet says 0.
+    /// Takes a later report, which may be partial. A server that has counted nothing yet says 0.
     pub fn update(&mut self, later: Usage) {
         let counted = |count: Option<u64>| count.filter(|count| *count > 0);
         let (prompt, answer) = (counted(later.prompt), counted(later.answer));
@@ -29,7 +29,7 @@ impl Usage {
         self.cached = counted(later.cached).or(self.cached);
     }
 
-    /// Prompt and answer together.
+    /// Returns the total of prompt and answer.
     #[must_use]
     pub fn total(&self) -> Option<u64> {
         self.total.or_else(|| match (self.prompt, self.answer) {
@@ -38,8 +38,8 @@ impl Usage {
         })
     }
 
-    /// The parts, if any is known. xAI and Gemini count the thinking in the total alone, so an answer is what the
-    /// total has beside the prompt.
+    /// Returns the parts, if any is known. xAI and Gemini count thinking only in the total, so the answer's
+    /// part is the total minus the prompt.
     #[must_use]
     pub fn parts(&self) -> Option<protocol::Usage> {
         let input_tokens = self.prompt.or_else(|| self.total?.checked_sub(self.answer?));
@@ -58,7 +58,7 @@ impl Usage {
         match reader.peek()? {
             b'[' => reader.array(&mut |reader| self.read(reader)),
             b'{' => reader.object(&mut |reader, name| {
-                // Letters alone: some write `inputTokens`.
+                // Reduced to letters, because some write `inputTokens`.
                 let name = letters(&name);
                 let is_named = |(names, _): &&(&[&str], Part)| names.contains(&&*name);
                 match NAMES.iter().find(is_named) {
@@ -72,10 +72,10 @@ impl Usage {
     }
 }
 
-/// A count's place.
+/// Selects a count.
 type Part = fn(&mut Usage) -> &mut Option<u64>;
 
-/// How providers name the counts: letters alone. `DeepSeek` has the one with a hit.
+/// The providers' names of the counts, reduced to letters. `DeepSeek` has the one with a hit.
 const NAMES: [(&[&str], Part); 5] = [
     (&["totaltokens"], |usage| &mut usage.total),
     (&["prompttokens", "inputtokens"], |usage| &mut usage.prompt),
@@ -84,7 +84,7 @@ const NAMES: [(&[&str], Part); 5] = [
     (&["cachedtokens", "promptcachehittokens", "cachedinputtokens"], |usage| &mut usage.cached),
 ];
 
-/// Reads a whole number, which may be written as a text.
+/// Reads an integer, which may be written as a text.
 pub(crate) fn count(reader: &mut Reader, into: &mut Option<u64>) -> Parsed<()> {
     match reader.peek()? {
         b'"' => reader.string().map(|text| *into = whole(&text)),
@@ -92,11 +92,11 @@ pub(crate) fn count(reader: &mut Reader, into: &mut Option<u64>) -> Parsed<()> {
     }
 }
 
-/// The largest number that is exact in JavaScript.
+/// The largest integer that is exact in JavaScript.
 const COUNT_MAX: u64 = (1 << 53) - 1;
 
-/// A number without its fraction. `None` if the text is no number, negative, over [`COUNT_MAX`], or has an exponent: no server
-/// writes a count so.
+/// Returns a number without its fraction. Returns `None` if the text is not a number, is negative, exceeds
+/// [`COUNT_MAX`], or has an exponent, which no server uses for counts.
 fn whole(number: &str) -> Option<u64> {
     let number = number.trim();
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));

@@ -1,4 +1,4 @@
-//! Tool calls put together from their fragments.
+//! Assembles tool calls from their fragments.
 
 use super::chunk::Fragment;
 use super::history::{DETAILS, REASONING};
@@ -8,7 +8,7 @@ use crate::agent::piece::Piece;
 use crate::protocol::json::Fields;
 use crate::protocol::{Block, Json, to_json};
 
-/// Fields of a detail of the thinking that come in pieces.
+/// Fields of a thinking detail that come in pieces.
 const TEXTS: [&str; 2] = ["text", "summary"];
 
 /// The tool calls of one answer, in the order in which they began.
@@ -16,9 +16,9 @@ const TEXTS: [&str; 2] = ["text", "summary"];
 pub(crate) struct Calls {
     all: Vec<Call>,
     bytes: usize,
-    /// `OpenRouter`'s `reasoning_details` that came since the last call. They are wanted back with calls.
+    /// `OpenRouter`'s `reasoning_details` since the last call. It wants them handed back with calls.
     details: Vec<Json>,
-    /// Whether there is thinking in the field that `DeepSeek` and Kimi want back with calls.
+    /// Whether there is thinking in the field that `DeepSeek` and Kimi want handed back with calls.
     pub(crate) has_reasoning: bool,
 }
 
@@ -28,29 +28,29 @@ struct Call {
     id: String,
     name: String,
     arguments: Piece<'static>,
-    /// What the provider wants back with it: JSON fields, of which the last of a name counts.
+    /// JSON fields that the provider wants handed back with it; the last of a name counts.
     wanted: String,
-    /// Where the arguments stand between braces and quotes.
+    /// The nesting of the arguments, by braces and quotes.
     nesting: Nesting,
-    /// Bytes of the arguments that were told while they grew.
+    /// How many bytes of the arguments were emitted while they grew.
     told: usize,
-    /// Whether the endpoint said that it is whole.
+    /// Whether the endpoint said that it is complete.
     is_ended: bool,
     delivered: bool,
 }
 
-/// Which calls are delivered.
+/// Which calls to deliver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Until {
     /// Those whose arguments nothing can change any more.
     Sure,
-    /// Those whose arguments are a whole JSON object, as something else has begun.
+    /// Those whose arguments are a complete JSON object, because something else has begun.
     Whole,
-    /// All, as their end has come.
+    /// All, because the end has come.
     End,
 }
 
-/// Follows JSON to its end, each byte once.
+/// Follows JSON to its end and reads each byte once.
 #[derive(Debug, Default)]
 struct Nesting {
     read: usize,
@@ -64,16 +64,16 @@ impl Calls {
         self.all.len()
     }
 
-    /// Bytes gathered and not yet delivered.
+    /// Returns how many bytes were gathered and not yet delivered.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Whether the fragment begins a call rather than continuing one.
+    /// Returns whether the fragment begins a call rather than continuing one.
     ///
-    /// The index decides, as OpenAI has it, unless the fragment can only be another call's: under another
-    /// id, as [Ollama] has numbered every call 0; or with a name behind a call that is whole, as [Gemini]
-    /// has numbered them without giving ids, and at another time has given neither.
+    /// The index decides, as with OpenAI, unless the fragment can only belong to another call: it has another
+    /// id, because [Ollama] has numbered every call 0; or it has a name and follows a complete call, because
+    /// [Gemini] has used such indexes without ids, and sometimes neither.
     ///
     /// [Ollama]: https://github.com/ollama/ollama/issues/15457
     /// [Gemini]: https://github.com/microsoft/autogen/pull/7549
@@ -82,14 +82,14 @@ impl Calls {
         let Some(call) = self.position(fragment).and_then(|at| self.all.get(at)) else {
             return has_name || !fragment.id.is_empty();
         };
-        // The name may stand beside each piece of the arguments, and so may an id that is another one each time.
+        // The name may be repeated with each piece of the arguments, and even an id that is new each time.
         let goes_on = fragment.name == call.name
             && !(call.arguments.is_empty() || call.is_whole() || fragment.arguments.starts_object());
         if !fragment.id.is_empty() && !call.id.is_empty() {
             let is_other = fragment.id != call.id && (has_name && !goes_on || call.is_whole());
             return is_other || has_name && fragment.name != call.name && call.is_whole();
         }
-        // Without ids, a call that is repeated and has arguments as before is two; one that had none is one.
+        // Without ids, a call with the same name is another one if the first has arguments already.
         let is_other = fragment.name != call.name
             || !is_placeholder(&call.arguments)
             || is_placeholder(&fragment.arguments);
@@ -98,7 +98,8 @@ impl Calls {
         has_name && (is_next || unnumbered && !goes_on)
     }
 
-    /// A fragment that begins no call and continues none that is still open is dropped. Returns how many bytes came.
+    /// Adds a fragment and returns its size in bytes. A fragment that neither begins nor continues a call is
+    /// dropped.
     pub(crate) fn add(&mut self, fragment: &Fragment) -> usize {
         let call = if self.begins(fragment) {
             Some(self.all.push_mut(Call { index: fragment.index, ..Call::default() }))
@@ -112,7 +113,7 @@ impl Calls {
         call.bytes().max(1)
     }
 
-    /// Takes details of the thinking. A text comes in pieces, which are one detail.
+    /// Takes thinking details, and joins the pieces of a text into one detail.
     pub(crate) fn think(&mut self, details: &mut Vec<Json>) {
         for detail in details.drain(..) {
             let same = |other: &Json, name: &str| other.get(name) == detail.get(name);
@@ -137,7 +138,7 @@ impl Calls {
         }
     }
 
-    /// The endpoint says that the call of that number is whole.
+    /// Notes that the endpoint reports the call with this index as complete.
     pub(crate) fn end(&mut self, index: u64, answer: &mut Draft) {
         for call in self.all.iter_mut().filter(|call| call.index == Some(index)) {
             call.is_ended = true;
@@ -145,7 +146,7 @@ impl Calls {
         self.deliver(Until::Sure, answer);
     }
 
-    /// Delivers calls up to the first one that may go on, and tells of that as much as has come.
+    /// Delivers calls up to the first one that may go on, and emits the part of that one that has come.
     pub(crate) fn deliver(&mut self, until: Until, answer: &mut Draft) {
         for (at, call) in self.all.iter_mut().enumerate().filter(|(_, call)| !call.delivered) {
             let bytes = call.bytes();
@@ -168,7 +169,7 @@ impl Calls {
         }
     }
 
-    /// The latest call that the fragment may belong to, by its id, else by its number, else by its place.
+    /// Returns the latest call that the fragment may belong to, by its id, its index or its position.
     fn position(&self, fragment: &Fragment) -> Option<usize> {
         let is_numbered = |call: &Call| fragment.index.is_none() || call.index == fragment.index;
         let is_named = |call: &Call| !fragment.id.is_empty() && call.id == fragment.id && is_numbered(call);
@@ -188,7 +189,7 @@ impl Call {
         } else if !has_begun {
             self.name.push_str(&fragment.name);
         }
-        // What begins with all that there is says it again, and goes on from there.
+        // A fragment that begins with all arguments so far repeats them, and continues after that.
         let is_again = has_begun && fragment.arguments.begins_with(&self.arguments);
         if is_again || is_placeholder(&self.arguments) && !fragment.arguments.is_empty() {
             self.arguments = Piece::default();
@@ -204,13 +205,13 @@ impl Call {
         self.delivered || self.object().is_some()
     }
 
-    /// The arguments, if they are a whole JSON object, which nothing can continue.
+    /// Returns the arguments if they are a complete JSON object, which nothing can continue.
     fn object(&self) -> Option<Json> {
         let text = self.arguments.as_str().filter(|_| self.nesting.is_closed())?;
         Json::parse(text).filter(|json| json.as_object().is_some())
     }
 
-    /// Tells what has come of the arguments, once there is something that will stay.
+    /// Emits the arguments so far, once there is a part that will stay.
     fn tell(&mut self, at: usize, answer: &mut Draft) {
         let Some(text) = self.arguments.as_str() else { return };
         let is_begun =
@@ -233,7 +234,7 @@ impl Call {
             .fold(self.arguments.len(), |sum, text| sum.saturating_add(text.len()))
     }
 
-    /// `at` is the call's place in the answer, which names it if the server did not.
+    /// Completes a call. `at` is its index in the answer, which names it if the server did not.
     fn finish(&mut self, at: usize, input: Json, wanted: Option<Json>) -> Block {
         self.delivered = true;
         self.arguments = Piece::default();
@@ -247,7 +248,7 @@ impl Call {
 }
 
 impl Nesting {
-    /// Reads what was added to the text.
+    /// Reads newly added text.
     fn read(&mut self, text: &str) {
         for byte in text.bytes().skip(self.read) {
             if std::mem::take(&mut self.is_escaped) {
@@ -270,12 +271,13 @@ impl Nesting {
     }
 }
 
-/// Nothing, or an empty object, stands where the arguments are still to come, at Gemini's endpoint.
+/// Returns whether the arguments are only a placeholder: Gemini's endpoint sends nothing, or an empty object,
+/// while they are still to come.
 fn is_placeholder(arguments: &Piece) -> bool {
     matches!(arguments.as_str().map(str::trim), Some("{}" | "{ }" | "null"))
 }
 
-/// Arguments that are not JSON are kept as the text they are: the one who carries out the call decides.
+/// Parses arguments. If they are not JSON they are kept as text, and whoever carries out the call decides.
 fn input(arguments: &str) -> Json {
     match Json::parse(arguments) {
         Some(Json::Null) => Json::Object(Fields::new()),

@@ -1,8 +1,8 @@
-//! A chunk of a streamed completion as it stands in the JSON, borrowed from it where nothing is escaped.
+//! A chunk of a streamed completion. It borrows from the JSON wherever nothing is escaped.
 //!
-//! **Invariant:** no value of another type than is usual makes a chunk unreadable. What can be read in
-//! its place is read (`6` as the text "6", `3.0` and `"3"` as the number 3), and everything else is
-//! passed over. Of JSON that is at fault, what stands before the fault is read.
+//! **Invariant:** a value of an unusual type never makes a chunk unreadable. It is converted if possible (`6`
+//! to the text "6", `3.0` and `"3"` to the number 3), and ignored otherwise. If the JSON is malformed,
+//! everything before the fault is read.
 
 use std::borrow::Cow;
 
@@ -13,31 +13,30 @@ use crate::agent::piece::Piece;
 use crate::protocol::Json;
 use crate::protocol::json::{Field, Item, Parsed, Reader};
 
-/// A `chat.completion.chunk`, or a whole `chat.completion`, whose choices have `message` for `delta`.
+/// A `chat.completion.chunk`, or a whole `chat.completion`, whose choices have `message` instead of `delta`.
 #[derive(Default)]
 pub(super) struct Chunk<'a> {
     pub(super) model: Cow<'a, str>,
-    /// None in error objects and in the chunk that brings the usage.
+    /// Empty in error objects and in the chunk with the usage.
     pub(super) choices: Vec<Choice<'a>>,
     pub(super) usage: Usage,
-    /// What stands in another field than its own.
+    /// Usage that was found outside its own field.
     pub(super) other_usage: Usage,
-    /// Whether a field of errors says something.
+    /// Whether a field for errors reports one.
     pub(super) has_error: bool,
-    /// What the answer is based on. Perplexity and xAI have it beside the choices.
+    /// The sources of the answer. Perplexity and xAI put them beside the choices.
     pub(super) sources: Vec<Json>,
 }
 
 #[derive(Default)]
 pub(super) struct Choice<'a> {
     pub(super) index: Option<u64>,
-    /// Absent in Azure's chunks that carry content filter results alone.
+    /// Absent in Azure's chunks with only content filter results.
     pub(super) delta: Option<Delta<'a>>,
-    /// The whole answer, or as much of it as there is. Perplexity sends it beside each delta, `MiniMax` at
-    /// the end.
+    /// The whole answer so far. Perplexity sends it with each delta, `MiniMax` at the end.
     pub(super) message: Option<Delta<'a>>,
     pub(super) finish_reason: Cow<'a, str>,
-    /// Moonshot's place for it.
+    /// Moonshot puts the usage here.
     pub(super) usage: Usage,
     pub(super) has_error: bool,
 }
@@ -46,19 +45,20 @@ pub(super) struct Choice<'a> {
 pub(super) struct Delta<'a> {
     pub(super) content: Piece<'a>,
     pub(super) refusal: Piece<'a>,
-    /// `DeepSeek`'s name, llama.cpp's and the older one of vLLM.
+    /// The name that `DeepSeek`, llama.cpp and older versions of vLLM use.
     reasoning_content: Piece<'a>,
-    /// `OpenRouter`'s name, Ollama's and the newer one of vLLM; Copilot has `reasoning_text`. Some servers send both.
+    /// The name that `OpenRouter`, Ollama and newer versions of vLLM use; Copilot has `reasoning_text`. Some
+    /// servers send both.
     reasoning: Piece<'a>,
-    /// `OpenRouter`'s list of the same; Mistral's parts of the content.
+    /// The same from `OpenRouter`'s list, or from Mistral's content parts.
     reasoning_parts: Piece<'a>,
     pub(super) tool_calls: Vec<Fragment<'a>>,
-    /// `OpenRouter`'s list as it is.
+    /// `OpenRouter`'s list, unchanged.
     pub(super) details: Vec<Json>,
     pub(super) sources: Vec<Json>,
 }
 
-/// Part of a tool call. The first one has its id and name, all have a piece of its arguments.
+/// A fragment of a tool call. The first one has its id and name, and each has a piece of its arguments.
 #[derive(Default)]
 pub(crate) struct Fragment<'a> {
     /// Absent at Gemini's endpoint and in whole completions, and always 0 at some versions of Ollama.
@@ -66,12 +66,12 @@ pub(crate) struct Fragment<'a> {
     pub(crate) id: Cow<'a, str>,
     pub(crate) name: Cow<'a, str>,
     pub(crate) arguments: Piece<'a>,
-    /// What the provider wants back with the call, as it is: JSON fields, each with a comma before it.
+    /// JSON fields that the provider wants handed back with the call, each preceded by a comma.
     pub(crate) wanted: String,
 }
 
 impl<'a> Chunk<'a> {
-    /// What could be read, and whether that is all of it.
+    /// Returns the part that could be read, and whether that is everything.
     pub(super) fn parse(json: &'a str) -> (Self, Parsed<()>) {
         let mut chunk = Chunk::default();
         let parsed = Reader::read_foreign(json, |reader| chunk.read(reader));
@@ -79,7 +79,7 @@ impl<'a> Chunk<'a> {
     }
 
     fn read(&mut self, reader: &mut Reader<'a>) -> Parsed<()> {
-        // Google puts an error into an array.
+        // Google wraps an error in an array.
         if reader.peek()? == b'[' {
             return reader.skip();
         }
@@ -96,7 +96,7 @@ impl<'a> Chunk<'a> {
             }
             "usage" => self.usage.read(reader),
             "citations" | "search_results" => list(reader, &mut self.sources),
-            // Older models of Workers AI have these in place of choices.
+            // Older models of Workers AI have these instead of choices.
             "response" | "tool_calls" | "finish_reason" if reader.peek()? != b'{' => {
                 if self.choices.is_empty() {
                     self.choices.push(Choice { delta: Some(Delta::default()), ..Choice::default() });
@@ -110,14 +110,14 @@ impl<'a> Chunk<'a> {
                     _ => reader.skip(),
                 }
             }
-            // Groq has it within a field of its own.
+            // Groq nests it in a field of its own.
             _ => fields(reader, &mut |reader, name| other(reader, &name, &mut self.other_usage)),
         })
     }
 }
 
 impl<'a> Delta<'a> {
-    /// Leaves out what was said already.
+    /// Removes parts that were said already.
     pub(super) fn keep(&mut self, thinking: bool, text: bool, calls: bool) {
         if !thinking {
             (self.reasoning_content, self.reasoning, self.reasoning_parts) = Default::default();
@@ -130,7 +130,7 @@ impl<'a> Delta<'a> {
         }
     }
 
-    /// Whether the thinking comes in the field that `DeepSeek` and Kimi want back.
+    /// Returns whether the thinking comes in the field that `DeepSeek` and Kimi want handed back.
     pub(super) fn is_reasoning_content(&self) -> bool {
         !self.reasoning_content.is_empty()
     }
@@ -151,7 +151,7 @@ fn choice<'a>(reader: &mut Reader<'a>, choice: &mut Choice<'a>) -> Parsed<()> {
             choice.has_error = true;
             reader.skip()
         }
-        // Where completions are not of a chat.
+        // For completions that are not chats.
         "text" if choice.delta.is_none() && reader.peek()? == b'"' => {
             string(reader, &mut choice.delta.insert(Delta::default()).content)
         }
@@ -159,7 +159,7 @@ fn choice<'a>(reader: &mut Reader<'a>, choice: &mut Choice<'a>) -> Parsed<()> {
     })
 }
 
-/// What stands in a field of another name.
+/// Reads a field with any other name.
 fn other(reader: &mut Reader, name: &str, into: &mut Usage) -> Parsed<()> {
     if name == "usage" { into.read(reader) } else { reader.skip() }
 }
@@ -186,7 +186,7 @@ fn delta<'a>(reader: &mut Reader<'a>, into: &mut Option<Delta<'a>>, counts: &mut
         }
         "annotations" => list(reader, &mut delta.sources),
         "tool_calls" => calls(reader, delta),
-        // What calls were before there could be several.
+        // The older form, before there could be several calls.
         "function_call" if reader.peek()? == b'{' => {
             let call = delta.tool_calls.push_mut(Fragment { index: Some(0), ..Fragment::default() });
             reader.object(&mut |reader, name| function(reader, &name, call))
@@ -209,7 +209,7 @@ fn fragment<'a>(reader: &mut Reader<'a>, fragment: &mut Fragment<'a>) -> Parsed<
             add_field(&mut fragment.wanted, wanted, reader.raw()?);
             Ok(())
         }
-        // Workers AI has no object around them.
+        // Workers AI does not wrap them in an object.
         _ => function(reader, &name, fragment),
     })
 }
@@ -222,7 +222,7 @@ fn function<'a>(reader: &mut Reader<'a>, name: &str, fragment: &mut Fragment<'a>
     }
 }
 
-/// A list of anything.
+/// Reads a list of any values.
 fn list(reader: &mut Reader, into: &mut Vec<Json>) -> Parsed<()> {
     if let Ok(Json::Array(items)) = Reader::read_foreign(reader.raw()?, Reader::value) {
         *into = items;
@@ -230,8 +230,8 @@ fn list(reader: &mut Reader, into: &mut Vec<Json>) -> Parsed<()> {
     Ok(())
 }
 
-/// A text, or a list of its parts: Mistral sends one, its thinking among them. Cloudflare's Workers AI takes a
-/// token that looks like a number for one.
+/// Reads a text, or a list of its parts: Mistral sends one, with its thinking in it. Cloudflare's Workers AI
+/// sends a token that looks like a number as a number.
 fn text<'a>(reader: &mut Reader<'a>, into: &mut Piece<'a>, thinking: &mut Piece<'a>) -> Parsed<()> {
     if !matches!(reader.peek()?, b'[' | b'{') {
         return string(reader, into);
@@ -254,7 +254,8 @@ fn text<'a>(reader: &mut Reader<'a>, into: &mut Piece<'a>, thinking: &mut Piece<
     })
 }
 
-/// A piece of a call's arguments. Some servers do not encode them twice and send the object itself.
+/// Reads a piece of a call's arguments. Some servers do not encode them as a string and send the object
+/// itself.
 fn arguments<'a>(reader: &mut Reader<'a>, into: &mut Piece<'a>) -> Parsed<()> {
     match reader.peek()? {
         b'{' | b'[' => reader.raw().map(|json| *into = Piece::from(Cow::Borrowed(json))),
@@ -270,7 +271,7 @@ fn string<'a>(reader: &mut Reader<'a>, into: &mut Piece<'a>) -> Parsed<()> {
     }
 }
 
-/// An id, which some servers count.
+/// Reads an id, which some servers send as a number.
 fn label<'a>(reader: &mut Reader<'a>, into: &mut Cow<'a, str>) -> Parsed<()> {
     match reader.peek()? {
         b'-' | b'0'..=b'9' => reader.raw().map(|number| *into = Cow::Borrowed(number)),
@@ -278,7 +279,7 @@ fn label<'a>(reader: &mut Reader<'a>, into: &mut Cow<'a, str>) -> Parsed<()> {
     }
 }
 
-/// A word out of a vocabulary.
+/// Reads a word of a fixed vocabulary.
 fn name_of<'a>(reader: &mut Reader<'a>, into: &mut Cow<'a, str>) -> Parsed<()> {
     match reader.peek()? {
         b'"' => reader.string().map(|text| *into = text),
@@ -286,12 +287,12 @@ fn name_of<'a>(reader: &mut Reader<'a>, into: &mut Cow<'a, str>) -> Parsed<()> {
     }
 }
 
-/// The fields of an object; nothing else has any.
+/// Reads the fields of an object; any other value has none.
 fn fields<'a>(reader: &mut Reader<'a>, field: &mut Field<'a, '_>) -> Parsed<()> {
     if reader.peek()? == b'{' { reader.object(field) } else { reader.skip() }
 }
 
-/// The items of an array, or the one that stands in its place.
+/// Reads the items of an array, or a single item in its place.
 fn items<'a>(reader: &mut Reader<'a>, item: &mut Item<'a, '_>) -> Parsed<()> {
     match reader.peek()? {
         b'[' => reader.array(item),

@@ -1,4 +1,4 @@
-//! One answer, folded from its chunks.
+//! Folds chunks into one answer.
 
 use std::borrow::Cow;
 
@@ -9,8 +9,8 @@ use crate::agent::Remedy;
 use crate::agent::http::{DONE, Draft, Fold, is_within, remedy_of};
 use crate::agent::piece::Piece;
 
-/// What is in a finish reason that says that the answer broke off: `error` (`OpenRouter`), `network_error`
-/// (Zhipu), `insufficient_system_resource` (`DeepSeek`), `abort` (`SGLang`), `MALFORMED_FUNCTION_CALL` (Gemini).
+/// Parts of finish reasons for an answer that broke off: `error` (`OpenRouter`), `network_error` (Zhipu),
+/// `insufficient_system_resource` (`DeepSeek`), `abort` (`SGLang`), `MALFORMED_FUNCTION_CALL` (Gemini).
 const BROKEN_OFF: [&str; 13] = [
     "error",
     "insufficient",
@@ -45,7 +45,7 @@ pub struct Completion {
     has_deltas: bool,
 }
 
-/// Reads some of the text, and hands on its parts.
+/// Reads some of the text and emits its parts.
 type TextRead<'a> = dyn Fn(&mut Text, &mut dyn FnMut(Part)) + 'a;
 
 impl Fold for Completion {
@@ -77,7 +77,7 @@ impl Fold for Completion {
 
     fn flush(&mut self, is_broken_off: bool, answer: &mut Draft) {
         if is_broken_off {
-            // No half characters and no half tags.
+            // Half characters and half tags are dropped.
             self.text.break_off();
             self.calls.deliver(Until::Whole, answer);
         } else {
@@ -100,11 +100,11 @@ impl Completion {
             answer.odd(json);
         }
         let (mut reason, mut has_error) = (Cow::Borrowed(""), chunk.has_error || is_empty);
-        // One answer was asked for; Copilot parts it among several choices without a number.
+        // One answer was requested; Copilot splits it among several choices without an index.
         for choice in chunk.choices.into_iter().filter(|choice| choice.index.unwrap_or(0) == 0) {
             has_error |= choice.has_error;
             let said = self.choice(choice, answer);
-            // Some servers write null as a text.
+            // Some servers send null as a text.
             let is_none = ["", "null", "none"].iter().any(|none| said.eq_ignore_ascii_case(none));
             reason = if is_none { reason } else { said };
         }
@@ -131,7 +131,7 @@ impl Completion {
             self.has_deltas = true;
             self.delta(delta, answer);
         }
-        // Beside a delta it is what was said so far.
+        // Beside a delta, the message is the whole answer so far.
         if let Some(message) =
             choice.message.filter(|_| choice.delta.is_none() || !choice.finish_reason.is_empty())
         {
@@ -140,7 +140,7 @@ impl Completion {
         choice.finish_reason
     }
 
-    /// Takes a message that is the whole answer. What deltas have brought is not said again.
+    /// Takes a message with the whole answer. Parts that came in deltas are not repeated.
     fn message(&mut self, mut message: Delta, answer: &mut Draft) {
         if self.has_deltas {
             message.keep(!self.has_thought, answer.pieces == 0, self.calls.len() == 0);
@@ -181,7 +181,7 @@ impl Completion {
         answer.think(thinking, is_certain);
     }
 
-    /// Runs `read` on the text and takes what comes of it.
+    /// Runs `read` on the text and takes its parts.
     fn text(&mut self, read: &TextRead, answer: &mut Draft) {
         let mut text = std::mem::take(&mut self.text);
         read(&mut text, &mut |part| match part {
@@ -206,7 +206,7 @@ impl Completion {
 }
 
 fn is_broken_off(reason: &str) -> bool {
-    // Almost every chunk is without one.
+    // Almost every chunk has no reason.
     let reason = if reason.is_empty() { return false } else { reason.to_ascii_lowercase() };
     BROKEN_OFF.iter().any(|word| is_within(word, &reason))
 }

@@ -13,18 +13,18 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// A user's text that is all of a message.
+    /// Returns a user's message that is only text.
     pub(super) fn content(self, text: &str) -> String {
         if self == Form::Chat { to_json(&text) } else { format!("[{}]", self.text(text)) }
     }
 
-    /// A text as a part of a user's message.
+    /// Returns a text as a part of a user's message.
     pub(super) fn text(self, text: &str) -> String {
         let before = if self == Form::Chat { "" } else { "input_" };
         format!(r#"{{"type":"{before}text","text":{}}}"#, to_json(&text))
     }
 
-    /// An image or a document as a part of a user's message, if it can be one.
+    /// Returns an image or a document as a part of a user's message, if it can be one.
     pub(super) fn part(self, part: &Shown) -> Option<String> {
         Some(match (self, part) {
             (_, Shown::Text(text)) => self.text(text),
@@ -48,7 +48,7 @@ impl Form {
         })
     }
 
-    /// A call. All but the name is JSON; further fields have a comma before each.
+    /// Returns a call. `id`, `arguments` and `further` are JSON; each further field is preceded by a comma.
     pub(super) fn call(self, id: &str, name: &str, arguments: &str, further: &str) -> String {
         let function = format!(r#""name":"{name}","arguments":{arguments}"#);
         match self {
@@ -59,7 +59,7 @@ impl Form {
         }
     }
 
-    /// What a call brought. Both are JSON.
+    /// Returns the result of a call. Both arguments are JSON.
     pub(super) fn result(self, id: &str, text: &str) -> String {
         match self {
             Form::Chat => format!(r#"{{"role":"tool","content":{text},"tool_call_id":{id}}}"#),

@@ -1,17 +1,18 @@
-//! A thread's messages as chat completions take them, and as the Responses API does.
+//! A thread's messages for the chat completions and the Responses API.
 //!
-//! The roles follow OpenAI's [messages]. Providers refuse what others take, and a history that one of
-//! them refuses is refused for ever, since it is sent again with each message. So every history keeps
-//! to the rules of all of them:
+//! The roles follow OpenAI's [messages]. Providers differ in what they refuse, and a history that is refused
+//! once is refused forever, since it is sent again with each message. So every history keeps the rules of all
+//! of them:
 //!
-//! - It begins with a user, and users and assistants take turns (templates of open models). Two of a
-//!   kind in a row, as after a turn that was cancelled before its first token, are joined.
-//! - No text is empty or white space alone (Claude).
-//! - Each call is answered before anything else is said (OpenAI), and an assistant speaks between that
-//!   answer and a user (Mistral).
-//! - The ids of calls differ (Claude), their names are plain, their input is an object.
-//! - What a provider gave along with its calls goes back with them: the thinking before them (Kimi, `DeepSeek`),
-//!   signatures (Gemini), `reasoning_details` (`OpenRouter`). Nobody else is told these fields, which many refuse.
+//! - It begins with a user, and users and assistants alternate (templates of open models). Two messages of
+//!   the same role in a row, for example after a turn that was cancelled before its first token, are joined.
+//! - No text is empty or only white space (Claude).
+//! - Each call is answered before anything else is said (OpenAI), and an assistant speaks between that answer
+//!   and a user (Mistral).
+//! - Calls have unique ids (Claude) and plain names, and their input is an object.
+//! - Data that a provider gave along with its calls goes back with them: the thinking before them (Kimi,
+//!   `DeepSeek`), signatures (Gemini), `reasoning_details` (`OpenRouter`). No other provider gets these fields,
+//!   because many refuse them.
 //!
 //! [messages]: https://platform.openai.com/docs/api-reference/chat/create#chat-create-messages
 
@@ -22,21 +23,21 @@ use crate::agent::http::history::{
 };
 use crate::protocol::{Block, Content, Json, Role, is_blank, to_json};
 
-/// What an assistant says between a tool's result and a user.
+/// The assistant's words between a tool's result and a user.
 const BRIDGE: &str = "Understood.";
-/// Fields of a call that its provider wants back as they were. Gemini's, and `LiteLLM`'s for the same.
+/// Fields of a call that its provider wants handed back unchanged: Gemini's, and `LiteLLM`'s for the same.
 pub(super) const OF_CALLS: [&str; 2] = ["extra_content", "provider_specific_fields"];
-/// A field of an assistant's message that `OpenRouter` wants back.
+/// A field of an assistant's message that `OpenRouter` wants handed back.
 pub(super) const DETAILS: &str = "reasoning_details";
-/// The same, for the text of the thinking.
+/// The field for the text of the thinking.
 pub(super) const REASONING: &str = "reasoning_content";
-/// A field of a thought that the Responses API wants back, as an item.
+/// A field of a thought that the Responses API wants handed back, as an item.
 pub(crate) const ITEM: &str = "item";
 
-/// The conversation as JSON values, each with a comma between it and the next.
+/// Returns the conversation as JSON values with commas between them.
 ///
-/// Thinking is left out unless it has to be told, and so is a message with nothing left. What is plain is as the
-/// strictest want it, each in another way than some of the others.
+/// Thinking is left out unless the provider needs it, and so is a message with nothing left. A plain request
+/// follows the strictest servers, which differ from some of the others.
 pub(crate) fn history(asked: &Asked, form: Form) -> String {
     let said = asked.said();
     let mut history = History {
@@ -58,7 +59,7 @@ pub(crate) fn history(asked: &Asked, form: Form) -> String {
         match content {
             Content::Text(text) => history.say(*role, text),
             Content::Blocks(blocks) if *role == Role::User => history.user(blocks),
-            // An agent that runs its tools itself answers in one message what are several to OpenAI.
+            // An agent that runs its tools itself answers in one message; for OpenAI that is several.
             Content::Blocks(blocks) => {
                 for part in blocks.split_inclusive(|block| matches!(block, Block::ToolResult { .. })) {
                     history.assistant(part);
@@ -74,30 +75,30 @@ pub(crate) fn history(asked: &Asked, form: Form) -> String {
     history.told
 }
 
-/// Writes messages, one after the other. What follows may still be a part of the last one.
+/// Writes messages one after the other. Later text may still belong to the last one.
 struct History<'a> {
     asked: Asked<'a>,
     form: Form,
     pairs: Pairs<'a>,
     told: String,
-    /// Whether what is told ends with something that a model does not answer.
+    /// Whether the messages end with something that a model does not answer.
     is_answered: bool,
     is_after_result: bool,
-    /// Who says the last message, and its text. Blank as long as there is none.
+    /// The role and the text of the last message. Empty as long as there is none.
     role: Role,
     text: String,
-    /// What stands before the text of a user's message; below, of an assistant's one. All of it is JSON with a comma
-    /// behind each value.
+    /// Parts before the text: of a user's message here, of an assistant's below. Each is JSON followed by a
+    /// comma.
     parts: String,
     reasoning: String,
     calls: String,
-    /// Fields of the message, each with a comma before it.
+    /// Fields of the message, each preceded by a comma.
     further: String,
     results: String,
 }
 
 impl<'a> History<'a> {
-    /// Adds text. Two messages of one role are one.
+    /// Adds text. Messages of the same role in a row are joined.
     fn say(&mut self, role: Role, text: &str) {
         if is_blank(text) {
             return;
@@ -130,7 +131,7 @@ impl<'a> History<'a> {
                 }
                 Some(part) => self.form.part(&part),
             };
-            // Chat completions take no address of a document.
+            // Chat completions accept no address of a document.
             let Some(part) = part else {
                 text.push_str(&file_note(block));
                 continue;
@@ -143,7 +144,7 @@ impl<'a> History<'a> {
         self.say(Role::User, &text);
     }
 
-    /// Makes a part of the text.
+    /// Turns the text into a part.
     fn end_text(&mut self) {
         let text = std::mem::take(&mut self.text);
         if !text.is_empty() {
@@ -260,7 +261,8 @@ impl<'a> History<'a> {
         push(&mut self.told, &format!("{{\"role\":\"{role}\"{name}{content}{further}}}"));
     }
 
-    /// What the endpoint gave along with a block and wants back; perhaps only if the same model gave it.
+    /// Returns a field that the endpoint gave along with a block and wants handed back, perhaps only to the
+    /// same model.
     fn given(&self, block: &'a Block, is_of_model: bool, name: &str) -> Option<&'a Json> {
         let (Block::Thinking { provider_data, .. } | Block::ToolUse { provider_data, .. }) = block else {
             return None;
@@ -270,16 +272,16 @@ impl<'a> History<'a> {
     }
 }
 
-/// JSON of a text and of a list that say nothing.
+/// The JSON of an empty text and of an empty list.
 const EMPTY: &str = "[]";
 
-/// Adds a JSON value, and a comma behind it.
+/// Adds a JSON value and a comma.
 fn push(values: &mut String, value: &str) {
     values.push_str(value);
     values.push(',');
 }
 
-/// JSON values with a comma behind each, as an array.
+/// Returns JSON values, each followed by a comma, as an array.
 pub(crate) fn listed(values: &str) -> String {
     format!("[{}]", values.strip_suffix(',').unwrap_or(values))
 }

@@ -1,4 +1,4 @@
-//! What a model is asked: the body of a request.
+//! Builds the body of a request.
 
 use super::Form;
 use super::history::{history, listed};
@@ -6,8 +6,8 @@ use crate::agent::http::Asked;
 use crate::agent::http::history::declared;
 use crate::protocol::{is_blank, to_json};
 
-/// The JSON body of a streamed completion that reports its usage unless it is plain. Without
-/// `system_prompt`, or with one of white space alone, there is no system message.
+/// Returns the JSON body of a streamed completion, which reports its usage unless it is plain. If
+/// `system_prompt` is missing or only white space, there is no system message.
 #[must_use]
 pub fn request_body(asked: &Asked) -> String {
     format!(
@@ -28,7 +28,7 @@ fn tools(asked: &Asked) -> String {
     if tools.is_empty() { String::new() } else { format!(r#","tools":[{}]"#, tools.join(",")) }
 }
 
-/// The messages of such a request, as a JSON array.
+/// Returns the messages of such a request, as a JSON array.
 #[must_use]
 pub fn messages(asked: &Asked) -> String {
     let prompt = asked.system_prompt.filter(|prompt| !is_blank(prompt));

@@ -1,16 +1,16 @@
-//! The text of an answer, put together from its pieces, and the thinking that stands between tags where a
-//! server does not take it out of what its model writes.
+//! Assembles the text of an answer from its pieces, and separates thinking between tags from it, for servers
+//! that leave the tags in the model's text.
 
 use crate::agent::piece::Piece;
 
-/// What stands between `<` and `>`, in upper or lower case and perhaps with attributes: `Seed` has `seed:think`.
-/// Magistral has `[THINK]`.
+/// The names of tags, in upper or lower case and perhaps with attributes: `Seed` uses `seed:think`. Magistral
+/// uses `[THINK]`.
 const NAMES: [&str; 5] = ["think", "thinking", "thought", "reasoning", "seed:think"];
-/// White space before a tag is held back up to this size. Beyond it, it is taken for a part of the answer.
+/// White space before a tag is held back up to this size. Beyond it, it counts as part of the answer.
 const SPACE_BYTES_MAX: usize = 64;
-/// A tag that is longer than this is taken for text.
+/// A longer tag counts as text.
 const TAG_BYTES_MAX: usize = 128;
-/// So many backticks fence code off; what fewer of them begin ends with its line.
+/// This many backticks begin a fenced block of code. Fewer begin code that ends with its line.
 const FENCE_TICKS: usize = 3;
 
 /// ```text
@@ -22,41 +22,41 @@ enum Place {
     #[default]
     Before,
     Text,
-    /// The name of the tag, and how it was written if it is not the first of an answer that begins with it.
+    /// The name of the tag, and how it was written unless it is the first thing in the answer.
     Within(&'static str, String),
     Behind,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Text {
-    /// What of it was not read: at most half a character.
+    /// The part that was not read yet: at most half a character.
     unread: Piece<'static>,
-    /// What may be the beginning of a tag.
+    /// The possible beginning of a tag.
     held: String,
     place: Place,
-    /// Whether any text was told.
+    /// Whether any text was emitted.
     is_begun: bool,
     /// Whether there was a tag.
     is_tagged: bool,
-    /// The backticks right before, and those that opened the code that this is.
+    /// The number of backticks right before this, and of those that opened the present code.
     ticks: usize,
     code: usize,
 }
 
 pub(super) enum Part<'a> {
-    /// And whether it is certain to be some: else its tag may never be closed.
+    /// Thinking, and whether that is certain: otherwise its tag may never be closed.
     Thinking(&'a str, bool),
     Text(&'a str),
-    /// The beginning of more thinking.
+    /// The beginning of another thought.
     Opening,
-    /// How that was written, as its end never came: what was taken for thinking since is text.
+    /// The opening tag as it was written. Its end never came, so the thinking since then is text.
     NoThinking(&'a str),
 }
 
 struct Tag {
     name: &'static str,
     is_closing: bool,
-    /// 0 if more text may make it a tag.
+    /// Its length; 0 if more text may make it a tag.
     length: usize,
 }
 
@@ -72,12 +72,13 @@ impl Text {
         }
     }
 
-    /// Gives what was held back, as something else follows. Half a character still waits for its other half.
+    /// Emits the text that was held back, because something else follows. Half a character still waits for
+    /// its other half.
     pub(super) fn pause(&mut self, take: &mut dyn FnMut(Part)) {
         let held = std::mem::take(&mut self.held);
         match &mut self.place {
             Place::Within(_, written) => {
-                // What follows cannot be put behind what would be text.
+                // The next part cannot be put after this if it becomes text.
                 written.clear();
                 take(Part::Thinking(&held, true));
             }
@@ -86,7 +87,7 @@ impl Text {
         }
     }
 
-    /// Gives all that is left, as nothing follows.
+    /// Emits everything that is left, because nothing follows.
     pub(super) fn end(&mut self, take: &mut dyn FnMut(Part)) {
         let text = self.unread.take_all();
         self.read(&text, take);
@@ -97,7 +98,8 @@ impl Text {
         }
     }
 
-    /// Drops what was held back: an answer that breaks off has no half characters and half tags.
+    /// Drops the text that was held back: an answer that breaks off must not end with half a character or
+    /// half a tag.
     pub(super) fn break_off(&mut self) {
         self.unread = Piece::default();
         self.held.clear();
@@ -163,7 +165,8 @@ impl Text {
                             rest = tail;
                             break;
                         }
-                        // Where a model's first tag stands in its prompt, only the closing one is in its answer.
+                        // If the prompt contains a model's first tag, its answer contains only the closing
+                        // one.
                         Some(tag) if !tag.is_closing || !self.is_tagged => {
                             let (written, tail) = split(tail, Some(tag.length));
                             let is_first = !(self.is_begun || std::mem::replace(&mut self.is_tagged, true));
@@ -188,7 +191,7 @@ impl Text {
         self.held = String::from(rest);
     }
 
-    /// Where a tag may stand: not within code.
+    /// Returns the next place where a tag may be: not within code.
     fn tag_place(&mut self, text: &str) -> Option<usize> {
         text.bytes().position(|byte| {
             if byte == b'`' {
@@ -217,7 +220,7 @@ fn split(text: &str, at: Option<usize>) -> (&str, &str) {
     at.and_then(|at| text.split_at_checked(at)).unwrap_or((text, ""))
 }
 
-/// The tag that the text begins with, or may begin with.
+/// Returns the tag, or possible tag, that the text begins with.
 fn tag(text: &str) -> Option<Tag> {
     let bytes = text.as_bytes();
     let is_bracket = *bytes.first().filter(|byte| is_opening(**byte))? == b'[';

@@ -1,4 +1,4 @@
-//! One answer, folded from the events of its stream.
+//! Folds the events of a stream into one answer.
 
 use std::borrow::Cow;
 
@@ -10,14 +10,14 @@ use crate::agent::piece::Piece;
 use crate::protocol::json::Reader;
 use crate::protocol::{Finish, Json, to_json};
 
-/// What stands between two parts of the reasoning.
+/// Separates two parts of the reasoning.
 const PARAGRAPH: &str = "\n\n";
 
-/// Makes an answer of the events.
+/// Turns events into an answer.
 #[derive(Debug, Default)]
 pub struct Events {
     calls: Calls,
-    /// The items of which something was said.
+    /// The items of which some text was emitted.
     said: Vec<u64>,
 }
 
@@ -59,11 +59,11 @@ impl Fold for Events {
     }
 }
 
-/// What an event adds to a text or to arguments.
+/// Returns the text or the arguments that an event adds.
 fn delta<'a>(event: &'a Json, data: &'a str) -> Piece<'a> {
     let text = event.get("delta").and_then(Json::as_str).unwrap_or_default();
     let mut delta = Piece::from(Cow::Borrowed(text));
-    // It may begin or end within a character, which a value cannot hold.
+    // It may begin or end with half a character, which a value cannot hold.
     if text.chars().any(|char| char == char::REPLACEMENT_CHARACTER) {
         let _ = Reader::read_foreign(data, |reader| {
             reader.object(&mut |reader, name| match &*name {
@@ -111,7 +111,7 @@ impl Events {
         }
     }
 
-    /// Notes that something of an item is told, which its end does not say again.
+    /// Notes that text of an item was emitted, so that the item's end does not repeat it.
     fn say(&mut self, at: u64, answer: &mut Draft) {
         if !self.said.contains(&at) {
             self.said.push(at);
@@ -125,7 +125,7 @@ impl Events {
         answer.over_limit(self.calls.bytes(), self.calls.len());
     }
 
-    /// Takes an item of the output, as it begins or whole.
+    /// Takes an item of the output, at its beginning or complete.
     fn item(&mut self, at: u64, item: &Json, is_whole: bool, answer: &mut Draft) {
         let text = |name: &str| item.get(name).and_then(Json::as_str).unwrap_or_default();
         let list = |name: &str| item.get(name).and_then(Json::as_array).unwrap_or_default();
@@ -175,12 +175,13 @@ impl Events {
                     self.calls.end(at, answer);
                 }
             }
-            // Reasoning is handed back with what followed it, and this is not handed back.
+            // Reasoning must be handed back together with the item after it, and this item is not handed
+            // back.
             _ => *answer.signature() = None,
         }
     }
 
-    /// Takes the whole response, with which the answer ends.
+    /// Takes the whole response, which ends the answer.
     fn over(&mut self, response: &Json, answer: &mut Draft) {
         let text = |of: &Json, name: &str| of.get(name).and_then(Json::as_str).map(str::to_owned);
         answer.model = text(response, "model");

@@ -1,12 +1,12 @@
-//! What a model is asked: the body of a request.
+//! Builds the body of a request.
 
 use crate::agent::http::Asked;
 use crate::agent::openai::Form;
 use crate::agent::openai::history::{history, listed};
 use crate::protocol::{is_blank, to_json};
 
-/// The JSON body of a streamed response that the endpoint does not keep. A plain request has no reasoning of earlier
-/// answers and asks for none, because models without reasoning refuse both.
+/// Returns the JSON body of a streamed response that the endpoint does not store. A plain request contains no
+/// earlier reasoning and asks for none, because models without reasoning refuse both.
 #[must_use]
 pub fn request_body(asked: &Asked) -> String {
     let instructions = asked.system_prompt.filter(|prompt| !is_blank(prompt));

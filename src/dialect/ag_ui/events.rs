@@ -4,8 +4,11 @@
 use crate::agent::event::{set, single, text, word};
 use crate::dialect::{Teller, Told};
 use crate::protocol::{
-    ApprovalState, Block, Content, Cursor, Json, Progress, ResponseMetadata, ServerFrame, to_json,
+    ApprovalState, Block, CollectVec, Content, Cursor, Json, Pieces, Progress, ResponseMetadata, ServerFrame,
+    Since, to_json,
 };
+
+use super::place;
 
 /// What was told of a turn.
 #[derive(Debug, Default)]
@@ -15,7 +18,7 @@ pub struct Events {
     answer_id: String,
     /// What clients hold, and how many events they were told since.
     held: Progress,
-    since: u64,
+    since: Pieces,
     /// Which of the turns it is that are one message.
     nth: u64,
     open: Option<Open>,
@@ -34,43 +37,6 @@ enum Open {
     Thinking(String, usize),
 }
 
-/// In place of how many events a client has had since what it holds: those with which its run goes on are still to come,
-/// but for the first.
-pub const BEFORE_THAT: u64 = u64::MAX;
-
-/// In place of that number for a client that has had the end of the run. The number alone cannot tell: after a crash, a client may
-/// have had as many events as the run has now, and not its end.
-pub const OVER: u64 = u64::MAX - 1;
-
-/// How the place of the end says that.
-const END: &str = "end";
-
-/// By how much the event that says "this run waits" raises the count, in place of 1. It is told only while that is true, so it
-/// must be told apart from the others in the same number.
-pub const WAITED: u64 = 1 << 32;
-
-/// A place of a run, as its client hands it back. Its turn is counted from the first of its message.
-#[must_use]
-pub fn place(text: &str) -> Option<(Progress, u64)> {
-    let (turn, text) = text.split_once(':').unwrap_or(("0", text));
-    let (held, since) = text.split_once('.')?;
-    let mut numbers = held.split('-').map(|number| number.parse().ok());
-    let (bytes, blocks) = (numbers.next()??, numbers.next()??);
-    let open = match numbers.next() {
-        None => None,
-        Some(open) => Some(usize::try_from(open?).ok()?),
-    };
-    let bytes: u64 = bytes;
-    let held = Progress { turn: turn.parse().ok()?, bytes: usize::try_from(bytes).ok()?, blocks, open };
-    // As a run goes on, its first events come before its place.
-    let since = match since {
-        END => OVER,
-        since if since.bytes().all(|sign| sign == b'+') => BEFORE_THAT,
-        since => since.parse().ok()?,
-    };
-    Some((held, since))
-}
-
 impl Events {
     /// The events of a turn of this session, none told yet.
     #[must_use]
@@ -81,7 +47,7 @@ impl Events {
 
 impl Teller for Events {
     fn tell(&mut self, frame: &ServerFrame, _: bool) -> Vec<Told> {
-        let (mut after, mut counts) = (self.held, 1);
+        let mut after = self.held;
         match frame {
             ServerFrame::UserMessage { request_id, answer_id, message, .. } => {
                 self.question(request_id, answer_id, &message.content);
@@ -126,7 +92,6 @@ impl Teller for Events {
                     }
                 }
                 self.finish("");
-                counts = WAITED;
             }
             ServerFrame::Final { response, .. } => self.finish(&usage(&response.metadata)),
             ServerFrame::Cancelled { .. } => self.finish(r#","outcome":{"type":"cancelled"}"#),
@@ -143,15 +108,14 @@ impl Teller for Events {
         let mut after = named.copied().unwrap_or(after);
         // Of a call that grows, its clients hold nothing.
         after.open = after.open.filter(|_| self.is_thinking);
-        let mut told = self.placed(after, counts);
+        let mut told = self.placed(after, matches!(frame, ServerFrame::Waiting { .. }));
         if let Some(last) = told.last_mut().filter(|_| frame.ends()) {
-            let place = last.at.take().unwrap_or_default();
-            last.at = place.split_once('.').map(|(held, _)| [held, ".", END].concat());
+            last.at = Some(self.place(Since::Over));
         }
         told
     }
 
-    fn since(&self) -> u64 {
+    fn since(&self) -> Pieces {
         self.since
     }
 
@@ -164,17 +128,12 @@ impl Teller for Events {
             Some(Open::Text) => self.open_text(),
             Some(Open::Thinking(id, _)) => self.open_thought(&id.clone()),
         }
-        let (place, mut before) = (self.place(), String::new());
-        let mut told: Vec<Told> = Vec::new();
-        for (json, _) in std::mem::take(&mut self.out) {
-            before.push('+');
-            let at = place.split_once('.').map(|(held, _)| [held, ".", &before].concat());
-            told.push(Told { json, at, of: None });
-        }
-        if let Some(last) = told.last_mut() {
-            last.at = Some(place);
-        }
-        told
+        let out = std::mem::take(&mut self.out);
+        let told = (1..).zip(out).map(|(count, (json, _))| {
+            let at = Some(self.place(Since::GoingOn(count)));
+            Told { json, at, of: None }
+        });
+        told.collect_vec()
     }
 }
 
@@ -189,30 +148,28 @@ impl Events {
     }
 
     /// Gives each event its place. The last one of a frame brings its clients to what they hold then.
-    fn placed(&mut self, after: Progress, counts: u64) -> Vec<Told> {
+    fn placed(&mut self, after: Progress, waits: bool) -> Vec<Told> {
         let moves = after != self.held;
         let last = self.out.iter().rposition(|(_, is_held)| *is_held);
         let mut told = Vec::new();
         for (index, (json, is_held)) in std::mem::take(&mut self.out).into_iter().enumerate() {
             if moves && Some(index) == last {
-                (self.held, self.since) = (after, 0);
+                (self.held, self.since) = (after, Pieces::default());
             } else if is_held {
-                self.since = self.since.saturating_add(counts);
+                let count = if waits { &mut self.since.waiting } else { &mut self.since.lasting };
+                *count = count.saturating_add(1);
             }
-            let at = is_held.then(|| self.place());
+            let at = is_held.then(|| self.place(Since::Told(self.since)));
             told.push(Told { json, at, of: None });
         }
         if moves && last.is_none() {
-            (self.held, self.since) = (after, 0);
+            (self.held, self.since) = (after, Pieces::default());
         }
         told
     }
 
-    fn place(&self) -> String {
-        let Progress { bytes, blocks, open, .. } = self.held;
-        let open = open.map(|open| format!("-{open}")).unwrap_or_default();
-        let turn = if self.nth > 0 { format!("{}:", self.nth) } else { String::new() };
-        format!("{turn}{bytes}-{blocks}{open}.{}", self.since)
+    fn place(&self, since: Since) -> String {
+        place::write(self.nth, self.held, since)
     }
 
     fn say(&mut self, json: String) {
@@ -236,7 +193,7 @@ impl Events {
                     self.block(usize::MAX, block);
                 }
                 self.held = Progress { turn: turn_of(answer_id), ..Progress::default() };
-                (self.nth, self.since) = (self.nth.saturating_add(1), 0);
+                (self.nth, self.since) = (self.nth.saturating_add(1), Pieces::default());
                 // Those of the turn are counted by themselves.
                 self.blocks = 0;
             }

@@ -50,22 +50,28 @@ fn asked(text: &str, object: &Object<'_>) -> Result<Asked, String> {
     let messages = object.raw("messages").and_then(|messages| last_items(messages, MESSAGES_READ));
     let (messages, _) = messages.ok_or("messages is missing, or is not an array")?;
     let run = object.text("runId").unwrap_or_default().into_owned();
-    let (mut said, mut room) = (Vec::new(), ANSWER_BYTES_MAX);
-    let mut question = None;
+    let (mut said, mut calls, mut room) = (Vec::new(), Vec::new(), ANSWER_BYTES_MAX);
+    let (mut question, mut is_answer) = (None, false);
     for message in messages.into_iter().rev() {
         let message = Object::read(message).ok_or("a message is not an object")?;
         match &*message.text("role").unwrap_or_default() {
+            "assistant" => {
+                is_answer = true;
+                named(&message, &mut calls);
+            }
+            // Results that stand before a part of the answer are of an earlier run.
+            "tool" if is_answer => {}
             "tool" if takes(&mut room, message.raw("content").unwrap_or_default())? => {
                 answer(&message, &mut said);
             }
             "reasoning" | "activity" => {}
-            "user" if question.is_none() && said.is_empty() => question = Some(message),
+            "user" if question.is_none() && said.is_empty() && !is_answer => question = Some(message),
             _ => break,
         }
     }
     said.reverse();
     said.extend(resumed(object));
-    let known = said.iter().map(|(call, _)| call.clone()).collect_vec();
+    let known = said.iter().map(|(call, _)| call.clone()).chain(calls).collect_vec();
     let answers = (!said.is_empty()).then(|| CallAnswers { answer_id: String::new(), said, known });
     let (wants, uploads) = match question {
         Some(message) => {
@@ -131,6 +137,14 @@ fn block(text: &str, raw: &str, part: &Object<'_>) -> Result<(Block, Option<Rang
         _ => return Err("a file's address is https:, a data: URL or the path of an uploaded file".into()),
     };
     Ok((Block::File { media_type, url, name, size: None }, base64))
+}
+
+/// The calls of a part of the answer, as far as an answer can have so many.
+fn named(message: &Object<'_>, calls: &mut Vec<String>) {
+    let named = message.raw("toolCalls").and_then(|all| last_items(all, BLOCKS_MAX));
+    let named = named.into_iter().flat_map(|(calls, _)| calls);
+    let named = named.filter_map(|call| Object::read(call)?.text("id").map(Cow::into_owned));
+    calls.extend(named.take(BLOCKS_MAX.saturating_sub(calls.len())));
 }
 
 /// The result of a call, or what was said to its approval, newest first. Only the call tells which of the two it is: a

@@ -1,4 +1,4 @@
-//! Lets in or refuses.
+//! Lets requests in or refuses them.
 
 use web_sys::Request;
 
@@ -17,16 +17,16 @@ pub const IDENTITY_HEADER: &str = "x-bobbin-identity";
 /// The header that gives the object a ticket to redeem.
 pub const TICKET_HEADER: &str = "x-bobbin-ticket";
 
-/// The header that says on which side of a fork an object is.
+/// The header that tells an object its side of a fork.
 pub const FORK_HEADER: &str = "x-bobbin-fork";
 
-/// Who was let in.
+/// A caller that was let in.
 pub enum Caller {
-    /// A caller whose credential has been checked, or anyone where `AUTH=none`.
+    /// A caller whose credential was checked, or anyone if `AUTH=none`.
     Known {
-        /// Who it is, and what it may do in the session that was asked for.
+        /// Its identity, and what it may do in the requested session.
         identity: Identity,
-        /// Ids of the sessions that its token gives a role in; `*` stands for all.
+        /// Ids of the sessions that its token gives a role in; `*` means all.
         sessions: Vec<String>,
     },
     /// A caller with a ticket, which only the session's object can check.
@@ -34,14 +34,14 @@ pub enum Caller {
 }
 
 impl Caller {
-    /// Whether it may do everything in every session.
+    /// Returns whether it may do everything in every session.
     #[must_use]
     pub fn is_admin(&self) -> bool {
         matches!(self, Caller::Known { identity, .. } if identity.is_admin())
     }
 }
 
-/// Finds out who is calling, or why the caller is refused.
+/// Identifies the caller, or refuses it.
 pub async fn admit(
     request: &Request,
     env: &Env,
@@ -76,7 +76,8 @@ pub async fn admit(
     Ok(known(&token.claims, session_id))
 }
 
-/// Lets in whom the application says it is. What it goes by may be a cookie, so no page of another origin may ask.
+/// Lets in a caller that the application has identified. The application may rely on a cookie, so pages of
+/// other origins are refused.
 pub fn admit_as(
     request: &Request,
     env: &Env,
@@ -93,13 +94,13 @@ pub fn admit_as(
     }
     let claims = Claims::parse(claims).ok_or_else(|| unauthenticated("you are not let in here; log in"))?;
     claims.check_given(now()).map_err(unauthenticated)?;
-    // What it may do elsewhere takes nothing of what is its own.
+    // Roles in other sessions must not limit what it may do with its own.
     let identity = Identity { may_create: true, ..claims.identity(session_id) };
     Ok(Caller::Known { identity, sessions: claims.sessions() })
 }
 
-/// Refuses pages of other origins, where a browser brings what the caller is known by. Pages of this machine are let in
-/// to a worker on this machine.
+/// Refuses pages of other origins if the browser sends the credential by itself. Pages of this machine are
+/// let in to a worker on this machine.
 fn check_page(request: &Request, url: &str, allowed: Option<&str>) -> Result<(), Refused> {
     let origin = header(request, "origin");
     let is_here = |origin: &str| is_local(origin) && is_own_host(host(url), None);
@@ -126,7 +127,7 @@ fn brought(request: &Request, env: &Env, policy: &Policy) -> Result<Credential, 
     if *policy == Policy::Open {
         check_host(request, &url, allowed.as_deref())?;
     }
-    // Where nobody brings a credential, any page that a browser shows could act for who looks at it.
+    // Without credentials, any page in a browser could act for its user.
     if is_upgrade(request) || *policy == Policy::Open {
         let origin = header(request, "origin");
         check_origin(origin.as_deref(), &url, allowed.as_deref(), policy, &brought)?;
@@ -138,7 +139,7 @@ fn known(claims: &Claims, session_id: Option<&str>) -> Caller {
     Caller::Known { identity: claims.identity(session_id), sessions: claims.sessions() }
 }
 
-/// Refuses to be called by a name that is not the worker's own.
+/// Refuses requests under a host name that is not the worker's own.
 fn check_host(request: &Request, url: &str, allowed: Option<&str>) -> Result<(), Refused> {
     let named = header(request, "host");
     if is_own_host(host(url), allowed) && named.is_none_or(|named| is_own_host(&named, allowed)) {
@@ -149,8 +150,8 @@ fn check_host(request: &Request, url: &str, allowed: Option<&str>) -> Result<(),
     Err(Refused::fatal(403, ErrorCode::Forbidden, message))
 }
 
-/// Refuses pages of other origins. A browser says which origin a page is from; a caller that says nothing is no
-/// page, and brings a bearer.
+/// Refuses pages of other origins. A browser names the origin of its page; a caller that names none is not a
+/// page, and has a bearer token.
 fn check_origin(
     origin: Option<&str>,
     url: &str,
@@ -168,7 +169,7 @@ fn check_origin(
     if passes {
         return Ok(());
     }
-    // Without any credential, what is missing is the credential.
+    // Without any credential, the refusal says that one is missing.
     if *brought == Credential::None && origin.is_none() {
         return Ok(());
     }

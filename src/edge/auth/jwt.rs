@@ -1,14 +1,13 @@
-//! JSON Web Tokens (RFC 7519): taken apart and held against the claims that are asked of them. Signatures
-//! are the runtime's business.
+//! JSON Web Tokens (RFC 7519): parses them and checks their claims. The runtime checks signatures.
 
 use crate::protocol::json::Fields;
 use crate::protocol::limits::{SUBJECT_BYTES_MAX, TOKEN_BYTES_MAX};
 use crate::protocol::{Access, CollectVec, Identity, Json, Millis, Read};
 
-/// How far clocks may be apart.
+/// How far clocks may differ.
 const LEEWAY_SECONDS: u64 = 30;
 
-/// The algorithms that are taken (RFC 7518, RFC 8037). `none` is no value of this type.
+/// The accepted algorithms (RFC 7518, RFC 8037). `none` is not one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     /// HMAC with SHA-256: signed and checked with the same secret.
@@ -21,14 +20,14 @@ pub enum Algorithm {
     EdDsa,
 }
 
-/// A token whose signature is yet to be checked.
+/// A token whose signature has yet to be checked.
 #[derive(Debug)]
 pub struct Token {
     /// The algorithm that the token's header names.
     pub algorithm: Algorithm,
     /// The key that the token's header names (`kid`).
     pub key_id: Option<String>,
-    /// What was signed: the first two parts as they came.
+    /// The signed text: the first two parts as they came.
     pub signed: String,
     /// The token's third part, decoded.
     pub signature: Vec<u8>,
@@ -36,12 +35,12 @@ pub struct Token {
     pub claims: Claims,
 }
 
-/// What a token says of its bearer.
+/// The claims about a token's bearer.
 #[derive(Debug)]
 pub struct Claims(Fields);
 
 impl Algorithm {
-    /// The algorithm that a header's `alg` names; `None` if it is not taken.
+    /// Returns the algorithm that a header's `alg` names; `None` if it is not accepted.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         match name {
@@ -53,7 +52,7 @@ impl Algorithm {
         }
     }
 
-    /// Whether a JSON Web Key (RFC 7517) may check signatures of this algorithm.
+    /// Returns whether a JSON Web Key (RFC 7517) may check signatures of this algorithm.
     #[must_use]
     pub fn fits(self, key: &Fields) -> bool {
         let says = |name: &str, value: &str| key.get(name).and_then(Json::as_str) == Some(value);
@@ -62,7 +61,7 @@ impl Algorithm {
             Algorithm::Hs256 => false,
             Algorithm::Rs256 => says("kty", "RSA") && is_or_lacks("alg", "RS256"),
             Algorithm::Es256 => says("kty", "EC") && says("crv", "P-256") && is_or_lacks("alg", "ES256"),
-            // RFC 9864 names the curve where RFC 8037 named the family.
+            // RFC 9864 names the curve, while RFC 8037 named the family.
             Algorithm::EdDsa => {
                 says("kty", "OKP")
                     && says("crv", "Ed25519")
@@ -78,10 +77,10 @@ impl Algorithm {
 }
 
 impl Token {
-    /// Takes a token apart.
+    /// Parses a token.
     ///
     /// # Errors
-    /// In words that say nothing of the token's content.
+    /// A sentence that reveals nothing of the token's content.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if text.len() > TOKEN_BYTES_MAX {
             return Err("the token is too long");
@@ -110,17 +109,17 @@ impl Token {
 }
 
 impl Claims {
-    /// Claims of somebody whose credential was checked elsewhere; `None` if they name nobody.
+    /// Parses the claims of a caller that was checked elsewhere; `None` if they name no subject.
     #[must_use]
     pub fn parse(json: &str) -> Option<Self> {
         let Json::Object(fields) = Json::parse(json)? else { return None };
         Some(Claims(fields)).filter(|claims| claims.subject().is_some())
     }
 
-    /// Checks what an application says of a caller: it need not expire.
+    /// Checks the claims that an application makes about a caller, which need not expire.
     ///
     /// # Errors
-    /// In words: what does not hold.
+    /// A sentence that names the claim at fault.
     pub fn check_given(&self, now: Millis) -> Result<(), &'static str> {
         let is_over = |at: u64| at.saturating_add(LEEWAY_SECONDS) <= now / 1_000;
         if self.0.contains_key("exp") && self.seconds("exp").is_none_or(is_over) {
@@ -135,7 +134,7 @@ impl Claims {
     /// Checks the token's times, audience and subject.
     ///
     /// # Errors
-    /// In words: which claim does not hold.
+    /// A sentence that names the claim at fault.
     pub fn check(&self, now: Millis, audience: Option<&str>) -> Result<(), &'static str> {
         let now_seconds = now / 1_000;
         let expires = self.seconds("exp").ok_or("the token has no expiry: give it exp")?;
@@ -153,13 +152,13 @@ impl Claims {
         }
         match self.subject() {
             None => Err("the token has no subject: give it sub"),
-            // It stands in every message of its own and beside every socket.
+            // The subject is stored in each of its messages and beside each of its sockets.
             Some(subject) if subject.len() > SUBJECT_BYTES_MAX => Err("the token's sub is too long"),
             Some(_) => Ok(()),
         }
     }
 
-    /// Who its bearer is to a session.
+    /// Returns the bearer's identity in a session.
     #[must_use]
     pub fn identity(&self, session_id: Option<&str>) -> Identity {
         let named = self.sessions();
@@ -169,14 +168,14 @@ impl Claims {
         Identity {
             subject: self.subject().map(str::to_owned),
             granted,
-            // A claim that is not understood gives nothing and is no reason to give more.
+            // A claim that is not understood grants nothing, and must not grant more than a valid one.
             may_create: !self.0.contains_key("bobbin"),
             expires_at: self.seconds("exp").map(|at| at.saturating_add(LEEWAY_SECONDS).saturating_mul(1_000)),
             trace: None,
         }
     }
 
-    /// The sessions that it gives a role in, `*` for all.
+    /// Returns the sessions that the token gives a role in, `*` for all.
     #[must_use]
     pub fn sessions(&self) -> Vec<String> {
         if self.is_admin() {
@@ -189,14 +188,15 @@ impl Claims {
         named.unwrap_or_default().iter().filter_map(Json::as_str).map(str::to_owned).collect_vec()
     }
 
-    /// Whom the token is about (`sub`); `None` if it is missing or empty.
+    /// Returns the token's subject (`sub`); `None` if it is missing or empty.
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
         self.0.get("sub").and_then(Json::as_str).filter(|subject| !subject.is_empty())
     }
 
     fn role(&self) -> Option<Access> {
-        // `admin` is no role: a token has to say it in a field of its own, so that a role set by mistake grants less.
+        // `admin` is not accepted as a role: a token has to say it in a field of its own, so a role that is
+        // set by mistake grants less.
         Access::read(self.0.get("bobbin")?.get("role")?).filter(|role| *role != Access::Admin)
     }
 
@@ -212,7 +212,7 @@ impl Claims {
         }
     }
 
-    /// A `NumericDate` without an exponent; fractions are cut off.
+    /// Returns a `NumericDate` without an exponent; fractions are cut off.
     fn seconds(&self, name: &str) -> Option<u64> {
         let Json::Number(text) = self.0.get(name)? else { return None };
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
@@ -227,7 +227,7 @@ fn object(part: &str) -> Option<Fields> {
     }
 }
 
-/// base64url without padding (RFC 7515, section 2); `None` for whatever else.
+/// Decodes base64url without padding (RFC 7515, section 2); `None` for anything else.
 #[must_use]
 pub fn decode(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
@@ -248,7 +248,7 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
             bytes.push(u8::try_from((buffer >> bits) & 0xff).ok()?);
         }
     }
-    // What is left over is less than a letter, and zero in the one spelling there is.
+    // The remaining bits are fewer than a letter has, and zero in the canonical spelling.
     (bits < 6 && buffer.trailing_zeros() >= bits).then_some(bytes)
 }
 

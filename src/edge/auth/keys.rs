@@ -23,15 +23,15 @@ const NO_KEYS: &str = "the keys to check tokens with are not to be had at the mo
 
 type Key = Fields;
 
-/// A key set as it was last fetched. It outlives an outage of where it comes from.
+/// A key set as it was last fetched. It is kept while its source is down.
 struct KeySet {
     url: String,
     keys: Vec<Key>,
-    /// What callers are told while no key fits: why there is no key set, or no newer one.
+    /// The refusal while no key fits: why there is no key set, or no newer one.
     failure: &'static str,
     fetched_at: Millis,
     asked_at: Millis,
-    /// No answer has come yet.
+    /// Whether a request for it is still unanswered.
     is_asked: bool,
 }
 
@@ -62,24 +62,24 @@ extern "C" {
     fn abort_after(wait_ms: f64) -> AbortSignal;
 }
 
-/// Why a signature is not checked.
+/// Why a signature could not be checked.
 pub enum Unchecked {
-    /// There is no set to check with, for this reason.
+    /// There is no key set, for this reason.
     NoKeys(&'static str),
-    /// The key is an RSA key of too few bits.
+    /// The key is an RSA key with too few bits.
     WeakKey,
 }
 
-/// With the shared secret, which signs with HS256 and nothing else; else with the one key of the set that
-/// the token names, or with the only one that fits, if it names none.
+/// Checks a signature. A shared secret checks HS256 and nothing else. Otherwise the key is the one of the set
+/// that the token names or, if it names none, the only one that fits.
 ///
 /// # Errors
-/// If the signature cannot be checked.
+/// If the signature could not be checked.
 pub async fn is_signed(token: &Token, policy: &Policy) -> Result<bool, Unchecked> {
     let Policy::Jwt { secret, jwks_url, .. } = policy else { return Ok(false) };
     let (format, key) = match (token.algorithm, secret, jwks_url) {
         (Algorithm::Hs256, Some(secret), _) => ("raw", Uint8Array::from(secret.as_bytes()).into()),
-        // What is signed with a shared secret is nothing to ask for public keys about.
+        // A token that is signed with a shared secret is no reason to fetch public keys.
         (Algorithm::Hs256, None, _) | (_, _, None) => return Ok(false),
         (_, _, Some(url)) => match key(url, token).await? {
             Some(key) => ("jwk", imported(&key)?),
@@ -92,7 +92,7 @@ pub async fn is_signed(token: &Token, policy: &Policy) -> Result<bool, Unchecked
 fn imported(key: &Key) -> Result<JsValue, Unchecked> {
     let json = to_json(&Json::Object(key.clone()));
     let key = js_sys::JSON::parse(&json).map_err(|_| Unchecked::NoKeys(NO_KEYS))?;
-    // What the issuer says of it beyond the key itself may contradict how it is used here.
+    // Further fields may contradict the use of the key here, so they are removed.
     for name in ["key_ops", "ext", "use", "alg"] {
         let _ = Reflect::delete_property(key.unchecked_ref::<Object>(), &name.into());
     }
@@ -130,14 +130,15 @@ async fn key(url: &str, token: &Token) -> Result<Option<Key>, Unchecked> {
     while is_first_under_way(url) {
         sleep(JWKS_POLL_MS).await;
     }
-    // A key that is not known may be new; who names keys at random does not make it ask each time.
+    // An unknown key may be new. The minimum age keeps callers with random keys from causing a fetch each
+    // time.
     if find(url, token)?.is_none() && is_due(url, JWKS_REFRESH_MS_MIN) {
         refresh(url).await;
     }
     find(url, token)
 }
 
-/// Whether the set is older than that and was not asked for just now.
+/// Returns whether the set is older than this and was not asked for just now.
 fn is_due(url: &str, age_ms: Millis) -> bool {
     KEY_SET.with_borrow(|set| match set.as_ref().filter(|set| set.url == url) {
         None => true,
@@ -149,8 +150,8 @@ fn is_due(url: &str, age_ms: Millis) -> bool {
     })
 }
 
-/// Whether somebody else is fetching the set that everybody needs. A request that is broken off never
-/// hears of its answer, so this ends by the clock too.
+/// Returns whether another request is fetching the first set, which everybody needs. A request that is
+/// aborted never sees its answer, so there is a time limit too.
 fn is_first_under_way(url: &str) -> bool {
     KEY_SET.with_borrow(|set| {
         set.as_ref().is_some_and(|set| {
@@ -181,7 +182,7 @@ fn find(url: &str, token: &Token) -> Result<Option<Key>, Unchecked> {
 }
 
 async fn refresh(url: &str) {
-    // Before the answer is there, so that whoever comes meanwhile does not ask too.
+    // Noted before the answer comes, so that requests in the meantime do not fetch too.
     KEY_SET.with_borrow_mut(|set| {
         let before = set.take().filter(|set| set.url == url);
         let (keys, fetched_at) = before.map(|set| (set.keys, set.fetched_at)).unwrap_or_default();
@@ -199,18 +200,18 @@ async fn refresh(url: &str) {
     });
 }
 
-/// Why no key set came.
+/// Why no key set was fetched.
 struct Unfetched(&'static str);
 
 impl From<JsValue> for Unfetched {
-    /// What the platform throws is for the log and not for the caller.
+    /// The thrown value is for the log and not for the caller.
     fn from(thrown: JsValue) -> Self {
         log_failure("keys_failed", &thrown);
         Unfetched(NO_KEYS)
     }
 }
 
-/// Follows redirects, as long as nobody on the way could change what comes.
+/// Fetches keys. Follows redirects as long as nobody on the way could change the response.
 async fn fetch(mut url: String) -> Result<Vec<Key>, Unfetched> {
     #[allow(clippy::cast_precision_loss)]
     let signal = abort_after(JWKS_TIMEOUT_MS as f64);
@@ -247,7 +248,7 @@ async fn keys_of(response: &Response) -> Result<Vec<Key>, Unfetched> {
     Ok(keys.iter().filter_map(Json::as_object).cloned().collect_vec())
 }
 
-/// Whether it is an RSA key of fewer bits than signatures are taken of (RFC 7518, section 3.3).
+/// Returns whether it is an RSA key of fewer bits than RFC 7518, section 3.3, requires.
 fn is_weak(key: &Key) -> bool {
     let Some(modulus) = key.get("n").and_then(Json::as_str).and_then(decode) else { return false };
     let zeros: usize = modulus.iter().take_while(|byte| **byte == 0).count();

@@ -1,7 +1,7 @@
-//! Who is calling.
+//! Authentication.
 //!
-//! Closed unless it is configured or opened on purpose. What is found out goes to the object in a header
-//! that is taken off every request from outside.
+//! The worker is closed unless it is configured or deliberately opened. The caller's identity is passed to
+//! the object in a header, which is removed from every request from outside.
 
 mod jwt;
 mod origin;

@@ -1,9 +1,9 @@
-//! Pages that may connect.
+//! Pages that may connect, by their origin.
 
 use crate::protocol::cut;
 
-/// Whether a page of `origin` may open a socket at `url`. Exact match against `ALLOWED_ORIGINS`; the
-/// worker's own pages may. `None` stands for a caller that is no page.
+/// Returns whether a page of `origin` may open a socket at `url`: one of the worker's own pages, or an exact
+/// match in `ALLOWED_ORIGINS`. `None` means that the caller is not a page.
 #[must_use]
 pub fn is_allowed(origin: Option<&str>, url: &str, allowed: Option<&str>) -> bool {
     let Some(origin) = origin else { return false };
@@ -11,15 +11,16 @@ pub fn is_allowed(origin: Option<&str>, url: &str, allowed: Option<&str>) -> boo
         || allowed.is_some_and(|allowed| crate::config::origins(allowed).any(|one| one == origin))
 }
 
-/// Whether a page is served by the machine that its browser runs on.
+/// Returns whether a page is served by the machine that its browser runs on.
 #[must_use]
 pub fn is_local(origin: &str) -> bool {
     let scheme_and_host = cut(origin, "://");
     scheme_and_host.is_some_and(|(scheme, host)| matches!(scheme, "http" | "https") && is_local_host(host))
 }
 
-/// Whether a page of `origin` may read answers: one that `ALLOWED_ORIGINS` names or, where that names none and the
-/// worker `is_open` to everybody, one of the same machine, such as a development server beside the worker.
+/// Returns whether a page of `origin` may read responses: one that `ALLOWED_ORIGINS` names. If that is not
+/// set and the worker `is_open` to everybody, pages of the same machine may too, such as a development server
+/// beside the worker.
 #[must_use]
 pub fn may_read(origin: &str, allowed: Option<&str>, is_open: bool) -> bool {
     match allowed.filter(|allowed| !allowed.is_empty()) {
@@ -28,16 +29,16 @@ pub fn may_read(origin: &str, allowed: Option<&str>, is_open: bool) -> bool {
     }
 }
 
-/// Whether a worker that lets in everybody may be called by this name: one of the machine itself, or that of an
-/// origin in `ALLOWED_ORIGINS`. Anybody can have another name resolve to this machine, and a page under that name
-/// would be a page of the worker's own.
+/// Returns whether a worker that lets in everybody may be called by this host name: one of the machine
+/// itself, or of an origin in `ALLOWED_ORIGINS`. Anybody can make another name resolve to this machine (DNS
+/// rebinding), and then a page under that name would count as the worker's own.
 #[must_use]
 pub fn is_own_host(host: &str, allowed: Option<&str>) -> bool {
     let is_host = |origin: &str| cut(origin, "://").is_some_and(|(_, named)| named == host);
     is_local_host(host) || allowed.is_some_and(|allowed| crate::config::origins(allowed).any(is_host))
 }
 
-/// The host that an address names, with its port.
+/// Returns the host of an address, with its port.
 #[must_use]
 pub fn host(url: &str) -> &str {
     let rest = cut(url, "://").map_or("", |(_, rest)| rest);
@@ -50,7 +51,7 @@ fn is_local_host(host: &str) -> bool {
     matches!(name, "localhost" | "127.0.0.1" | "[::1]")
 }
 
-/// The origin of an address: scheme, host and port.
+/// Returns the origin of an address: scheme, host and port.
 fn own(url: &str) -> Option<&str> {
     let (scheme, _) = cut(url, "://")?;
     url.get(..scheme.len().checked_add(3)?.checked_add(host(url).len())?)

@@ -1,4 +1,4 @@
-//! What is asked of a caller, and what it brings.
+//! The authentication policy, and the credential that a caller brings.
 
 use crate::edge::query_value;
 use crate::protocol::cut;
@@ -10,14 +10,14 @@ use super::{host, is_local};
 /// The WebSocket subprotocol that the server speaks, and the only one that it echoes.
 pub const SUBPROTOCOL: &str = "bobbin.v1";
 const BEARER_PROTOCOL: &str = "bobbin.bearer.";
-/// Why a ticket is refused. The words are the same whatever is wrong with it.
+/// The refusal of a ticket. It is the same whatever is wrong with the ticket.
 pub const NO_TICKET: &str = "the ticket was used, has expired or is for another session; ask for another";
-/// As long as what HMAC with SHA-256 puts out (RFC 7518, section 3.2).
+/// The output length of HMAC with SHA-256 (RFC 7518, section 3.2).
 const SECRET_BYTES_MIN: usize = 32;
 /// A version 4 UUID in hexadecimal digits.
 const TICKET_CHARS: usize = 32;
 
-/// `AUTH` and what goes with it.
+/// The variable `AUTH` and those that go with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Policy {
     /// Everybody is let in.
@@ -28,12 +28,12 @@ pub enum Policy {
         secret: Option<String>,
         /// The address of the issuer's public keys, for tokens of `RS256`, `ES256` and `EdDSA`.
         jwks_url: Option<String>,
-        /// The `aud` that tokens must have; `None` takes any.
+        /// The `aud` that tokens must have; `None` accepts any.
         audience: Option<String>,
     },
 }
 
-/// What a caller brings to be let in.
+/// The credential that a caller brings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credential {
     /// From a program: `Authorization: Bearer`.
@@ -50,7 +50,7 @@ impl Policy {
     /// Reads the policy from the worker's variables.
     ///
     /// # Errors
-    /// In words: what to set.
+    /// A sentence that says what to set.
     pub fn read(source: Source) -> Result<Self, String> {
         let read = Variables(source);
         let auth =
@@ -80,7 +80,7 @@ impl Policy {
         }
     }
 
-    /// The `aud` that tokens must have, if there is one.
+    /// Returns the `aud` that tokens must have, if there is one.
     #[must_use]
     pub fn audience(&self) -> Option<&str> {
         match self {
@@ -90,7 +90,7 @@ impl Policy {
     }
 }
 
-/// Whether nobody on the way can change what comes from this address.
+/// Returns whether nobody on the way can change a response from this address.
 #[must_use]
 pub fn is_private(url: &str) -> bool {
     let is_local =
@@ -98,17 +98,17 @@ pub fn is_private(url: &str) -> bool {
     (url.starts_with("https://") && !host(url).is_empty()) || is_local()
 }
 
-/// Whether a key set may come from where its address redirects: nobody on the way can change it there either, and an
-/// issuer elsewhere does not send to a server on this machine.
+/// Returns whether a key set may come from the target of a redirect: it must be equally safe from changes on
+/// the way, and an issuer elsewhere must not redirect to a server on this machine.
 #[must_use]
 pub fn may_redirect(from: &str, to: &str) -> bool {
     is_private(to) && (to.starts_with("https://") || !from.starts_with("https://"))
 }
 
-/// The credential that a request brings: in a subprotocol, in the `Authorization` header or as a ticket.
+/// Returns the credential of a request: in a subprotocol, in the `Authorization` header or as a ticket.
 ///
 /// # Errors
-/// In words: what was wrong with the way it was brought.
+/// A sentence that says what is wrong with it.
 pub fn credential(
     authorization: Option<&str>,
     subprotocols: Option<&str>,
@@ -131,10 +131,10 @@ pub fn credential(
     ticket(url)
 }
 
-/// The ticket in a request's address, if there is one.
+/// Returns the ticket in a request's address, if there is one.
 ///
 /// # Errors
-/// In words: what was brought is no ticket. No object need be woken to find that out.
+/// If it cannot be a ticket. So no object needs to be woken to find that out.
 pub fn ticket(url: &str) -> Result<Credential, &'static str> {
     let is_hex = |ticket: &str| ticket.bytes().all(|letter| matches!(letter, b'0'..=b'9' | b'a'..=b'f'));
     match query_value(url, "ticket") {

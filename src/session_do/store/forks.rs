@@ -1,4 +1,4 @@
-//! A fork, kept page by page until all of it is here: then the session begins with it, in one commit.
+//! Keeps a fork page by page until all of it is here. Then the session begins with it, in one commit.
 
 use crate::platform::number;
 use crate::protocol::{Json, Millis, Read as _, to_json};
@@ -10,7 +10,7 @@ use crate::thread::{Copying, ForkOrigin as Origin, Thread};
 use super::Store;
 
 impl Store {
-    /// What the session is a copy of.
+    /// Returns the source of this copy.
     pub fn origin(&self) -> Result<Option<Origin>, StoreError> {
         if !self.has_tables.get() {
             return Ok(None);
@@ -19,7 +19,8 @@ impl Store {
         Ok(rows.first().and_then(|row| row.text("origin")).and_then(|origin| Origin::parse(&origin)))
     }
 
-    /// The lowest place of what is here of a fork; `None` if it is not, or another one.
+    /// Returns the lowest sequence number of a fork's pages that are here; `None` if there are none of this
+    /// fork.
     pub fn fork(&self, origin: &Origin) -> Result<Option<u64>, StoreError> {
         if !self.catalog()?.has(FORK.name, &[]) {
             return Ok(None);
@@ -30,7 +31,7 @@ impl Store {
         Ok(rows.first().and_then(|row| row.integer("n")))
     }
 
-    /// Keeps a page of a fork, in place of another one's.
+    /// Keeps a page of a fork. Pages of any other fork are dropped.
     pub fn keep_page(
         &self,
         origin: &Origin,
@@ -52,8 +53,9 @@ impl Store {
         self.fork(origin)
     }
 
-    /// Begins the session with all that is here of the fork. Pages are read and written a few at a time, since 10,000 messages may
-    /// be more than an isolate's memory, but in one transaction: a crash leaves all of it or none.
+    /// Begins the session from a fork's pages. They are read and written a few at a time, since 10,000
+    /// messages may exceed an isolate's memory. It is one transaction, so a crash leaves all of it or
+    /// nothing.
     pub fn begin_fork(
         &self,
         origin: &Origin,

@@ -1,4 +1,4 @@
-//! What a thread wakes from. Tables of an older format are brought to this one first, in one commit.
+//! Loads the state that a thread wakes from. Tables of an older format are migrated first, in one commit.
 
 use wasm_bindgen::prelude::*;
 
@@ -22,7 +22,7 @@ const MARK: &str =
     "SELECT seq, turn, kind, request_id, created_at, started, tokens_used, parent FROM bobbin_records";
 
 impl Store {
-    /// What the thread wakes from. Nothing is written, unless the tables are of an older format.
+    /// Loads the state to wake from. It writes nothing, unless the tables are of an older format.
     pub fn load(&self) -> Result<Loaded, Broken> {
         let catalog = self.catalog()?;
         let is_older = catalog.has(THREAD.name, &["major", "minor"]) && self.is_older_format()?;
@@ -45,7 +45,7 @@ impl Store {
         Ok(Loaded { stored, deletion, files: self.kept_files()? })
     }
 
-    /// What was never completed is dropped after a day, and where somebody has begun the session in another way.
+    /// Drops a fork that was not completed within a day, or whose session was begun in another way.
     fn forget_old_fork(&self) -> Result<(), StoreError> {
         let begun = self.number("SELECT at FROM bobbin_fork WHERE n = 0")?.unwrap_or_default();
         if self.has_tables.get() || begun.saturating_add(FILE_UNNAMED_MS) <= platform::now() {
@@ -54,7 +54,7 @@ impl Store {
         Ok(())
     }
 
-    /// The files that no message names.
+    /// Returns the files that no message names.
     fn kept_files(&self) -> Result<Kept, StoreError> {
         if !self.has_files.get() {
             return Ok(Kept::default());
@@ -68,8 +68,8 @@ impl Store {
         })
     }
 
-    /// A list of databases that cannot be read counts as the first one: a deletion that is told twice does no harm, and one that is
-    /// forgotten leaves the session in the list.
+    /// Reads the deletion. If its list of databases cannot be read, only the first counts: a deletion that is
+    /// delivered twice does no harm, and one that is forgotten leaves the session in the list.
     fn deletion(&self) -> Result<Deletion, StoreError> {
         let rows = self.rows("SELECT * FROM bobbin_deleted", vec![])?;
         let number = |column| rows.first().and_then(|row| row.integer(column));
@@ -79,7 +79,7 @@ impl Store {
         Ok(Deletion { at: number("at").unwrap_or_default(), owed })
     }
 
-    /// Before anything is changed: what a newer major number means is not known here.
+    /// Checked before anything is changed, because this build cannot know the format of a newer major number.
     fn is_older_format(&self) -> Result<bool, Broken> {
         let threads = self.rows("SELECT major, minor FROM bobbin_thread", vec![])?;
         let number = |row: &SqlRow, column| row.integer(column).unwrap_or_default();
@@ -94,8 +94,8 @@ impl Store {
         }
     }
 
-    /// The checkpoint and the marks of what came after it. Contents are not read here: waking takes as long in a long thread as in a
-    /// short one.
+    /// Reads the checkpoint and the marks of later records, without contents: so waking takes no longer in a
+    /// long thread than in a short one.
     fn stored(&self) -> Result<Option<Stored>, Broken> {
         let threads = self.rows("SELECT * FROM bobbin_thread", vec![])?;
         let Some(row) = threads.first() else { return Ok(None) };
@@ -133,14 +133,14 @@ impl Store {
         Ok(None)
     }
 
-    /// The last turn that begins within a stretch of the log.
+    /// Returns the last turn that begins within a stretch of the log.
     pub(super) fn begin(&self, from: u64, to: u64) -> Result<Option<SqlRow>, StoreError> {
         let query = "SELECT * FROM bobbin_records WHERE seq = turn AND kind IN ('question', 'append', 'regenerate') \
                      AND seq >= ? AND seq < ? ORDER BY seq DESC LIMIT 1";
         Ok(self.rows(query, vec![number(from), number(to)])?.into_iter().next())
     }
 
-    /// From an older format to this one, or a column that is missing: all in one commit.
+    /// Migrates from an older format, or adds missing columns: all in one commit.
     fn bring_up_to_date(&self, catalog: &Catalog, is_of_first_format: bool) -> Result<(), StoreError> {
         let run = || -> Result<(), StoreError> {
             if is_of_first_format {

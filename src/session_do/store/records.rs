@@ -1,4 +1,4 @@
-//! Reads of what is committed. Each is bounded by an index, so that none takes longer in a long thread.
+//! Reads of committed data. Each is bounded by an index, so that none takes longer in a long thread.
 
 use wasm_bindgen::prelude::*;
 
@@ -150,7 +150,7 @@ impl Records for Store {
 }
 
 impl Store {
-    /// Asks for the sizes first: what does not fit is never read.
+    /// Asks for the sizes first, so that records that do not fit are never read.
     fn page(&self, place: &str, seq: u64, count_max: usize, bytes_max: usize) -> Result<Page, StoreError> {
         if !self.has_tables.get() {
             return Ok(Page::default());
@@ -181,7 +181,7 @@ impl Store {
         Ok(self.rows(&query, vec![binding])?.first().map(|row| self.record(row)))
     }
 
-    /// The messages that D1 would not take.
+    /// Returns the messages that D1 refused.
     pub fn parked(&self) -> Result<Vec<String>, StoreError> {
         if !self.has_tables.get() {
             return Ok(Vec::new());
@@ -190,7 +190,7 @@ impl Store {
         Ok(self.rows(query, vec![])?.iter().filter_map(|row| row.text("message_id")).collect_vec())
     }
 
-    /// Records with these sequence numbers as JSON, oldest first, each without a message's content.
+    /// Returns records with these sequence numbers as JSON, oldest first, each without a message's content.
     pub fn rows_as_json(&self, seqs: &[u64]) -> Result<Vec<String>, StoreError> {
         let is_kept = |column: &&(&'static str, &str)| !["content", "parked"].contains(&column.0);
         let columns: Vec<String> =
@@ -205,7 +205,7 @@ impl Store {
         Ok(rows.iter().filter_map(|row| row.text("json")).collect_vec())
     }
 
-    /// The files that messages name, as JSON.
+    /// Returns the files that messages name, as JSON.
     pub fn files_as_json(&self) -> Result<Vec<String>, StoreError> {
         if !self.has_files.get() {
             return Ok(Vec::new());
@@ -216,7 +216,8 @@ impl Store {
     }
 }
 
-/// A newer version may have written records of other kinds. They are passed over, so that this build goes on with its thread.
+/// A newer version may have written records of other kinds. They are skipped, so that this build can go on
+/// with the thread.
 pub(super) fn known_kinds() -> String {
     format!("({} OR {ROUNDS} OR kind IN ('{APPEND}', '{REGENERATE}', '{SELECT}'))", messages())
 }

@@ -16,7 +16,7 @@ use crate::thread::store::{Record, StoreError};
 
 use super::Store;
 
-/// The tables that a thread may have. Others in the object's database are the application's.
+/// The tables that a thread may have. Other tables in the object's database are the application's.
 const TABLE_NAMES: [&str; 8] = [
     THREAD.name,
     RECORDS.name,
@@ -28,14 +28,14 @@ const TABLE_NAMES: [&str; 8] = [
     FIRST_FORMAT_DELETED,
 ];
 
-/// The first format's mark of a deletion that D1 has yet to learn of.
+/// The first format's note of a deletion that D1 has yet to learn of.
 pub(super) const FIRST_FORMAT_DELETED: &str = "deleted";
 
-/// Rows are reported once each; so many reports are remembered.
+/// Each unreadable row is logged once; this many of them are remembered.
 const LOGGED_MAX: usize = 1_000;
 
 impl Store {
-    /// Writes a row by its first column, and leaves alone those of its columns that are not named.
+    /// Inserts or updates a row by its first column. Columns that are not named keep their values.
     pub(super) fn upsert(&self, table: &str, columns: &[(&str, JsValue)]) -> Result<(), StoreError> {
         let Some(((key, _), others)) = columns.split_first() else { return Ok(()) };
         let updates: Vec<String> =
@@ -74,7 +74,7 @@ impl Store {
         Ok(values.into_iter().map(|values| SqlRow { columns: columns.clone(), values }).collect_vec())
     }
 
-    /// The first column of the first row.
+    /// Returns the first column of the first row.
     pub(super) fn number(&self, query: &str) -> Result<Option<u64>, StoreError> {
         Ok(self.rows(query, vec![])?.first().and_then(|row| integer(&row.values.get(0))))
     }
@@ -97,7 +97,7 @@ impl Store {
         self.reported(RECORDS.name, row.integer("seq").unwrap_or_default(), Record::read(row))
     }
 
-    /// The value, once the log says what of its row could not be read.
+    /// Returns the value, and logs which part of its row could not be read.
     pub(super) fn reported<T>(&self, table: &'static str, key: u64, found: Found<T>) -> T {
         if let Some(fault) = found.fault {
             let mut logged = self.logged.borrow_mut();
@@ -110,17 +110,17 @@ impl Store {
     }
 }
 
-/// The columns of the tables that are there.
+/// The columns of the existing tables.
 pub(super) struct Catalog(Vec<(String, String)>);
 
 impl Catalog {
-    /// Whether the table is there, with these columns.
+    /// Returns whether a table with these columns exists.
     pub(super) fn has(&self, table: &str, columns: &[&str]) -> bool {
         let has_column = |column: &&str| self.0.iter().any(|(name, has)| name == table && has == *column);
         self.0.iter().any(|(name, _)| name == table) && columns.iter().all(has_column)
     }
 
-    /// Whether one of the tables that are there lacks a column that this build writes.
+    /// Returns whether an existing table lacks a column that this build writes.
     pub(super) fn lacks_something(&self) -> bool {
         let lacks = |table: &&Table| {
             let columns: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect_vec();

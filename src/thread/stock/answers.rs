@@ -5,6 +5,7 @@ use crate::protocol::{
     Block, CallAnswers, ClientFrame, CollectVec, Content, ErrorBody, ErrorCode, Millis, Post, Status,
     ToolAnswer, ToolSaid,
 };
+use crate::thread::answer::Answer;
 use crate::thread::store::{Record, RecordKind, Records, StoreError};
 use crate::thread::turn::Turn;
 use crate::thread::{Origin, Thread, TurnId, unreadable};
@@ -95,7 +96,8 @@ impl Thread {
     }
 
     /// If the last turn is complete, is shown under this id and ended with calls that have no result: the questions of
-    /// its message, and one of the results that are given to these calls.
+    /// its message, and one of the results that are given to these calls. Its client knows them, and so was told all of
+    /// the turn.
     fn last_open(
         &self,
         records: &dyn Records,
@@ -110,7 +112,7 @@ impl Thread {
             // It may have been answered so before: then the last turn is that answer's own.
             return Ok(None);
         };
-        let open = unanswered(&end.content);
+        let open = unanswered(&end.content, Self::settled(records, last, &end)?);
         let results = said.into_iter().filter_map(|(id, said)| match said {
             ToolSaid::Output(block) if open.contains(&id) => Some(*block),
             _ => None,
@@ -122,17 +124,34 @@ impl Thread {
         let post = Post { request_id, content: Content::Blocks(results), ..Post::default() };
         Ok(is_any.then_some((chain, post)))
     }
+
+    /// How many calls of a turn that is over came before it last went on from a wait. Then people had answered those that
+    /// wait for people, and the agent has gone on without results of the others.
+    fn settled(records: &dyn Records, turn: TurnId, end: &Record) -> Result<usize, StoreError> {
+        let Some(waited) = records.rounds(turn, u64::MAX >> 1)?.into_iter().next() else { return Ok(0) };
+        let RecordKind::Waiting { round: Some(round), .. } = &waited.kind else { return Ok(0) };
+        let told = Answer::from_content(&waited.content, round.events.as_ref());
+        let went_on = end.answer().block_events() > told.block_events();
+        Ok(if went_on { calls(&waited.content).count() } else { 0 })
+    }
 }
 
-/// The calls of an answer that have no result.
-fn unanswered(content: &Content) -> Vec<String> {
+/// The calls of an answer that have no result, without the first ones, which are settled.
+fn unanswered(content: &Content, settled: usize) -> Vec<String> {
     let Content::Blocks(blocks) = content else { return Vec::new() };
     let has_result = |id: &String| {
         blocks.iter().any(|it| matches!(it, Block::ToolResult { tool_use_id, .. } if tool_use_id == id))
     };
-    let calls = blocks.iter().filter_map(|block| match block {
+    calls(content).skip(settled).filter(|id| !has_result(id)).cloned().collect_vec()
+}
+
+fn calls(content: &Content) -> impl Iterator<Item = &String> {
+    let blocks = match content {
+        Content::Text(_) => &[],
+        Content::Blocks(blocks) => blocks.as_slice(),
+    };
+    blocks.iter().filter_map(|block| match block {
         Block::ToolUse { id, .. } => Some(id),
         _ => None,
-    });
-    calls.filter(|id| !has_result(id)).cloned().collect_vec()
+    })
 }

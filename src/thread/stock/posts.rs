@@ -2,7 +2,7 @@
 //! meant.
 
 use crate::protocol::limits::{PAYLOAD_BYTES_MAX, SNAPSHOT_MESSAGES_MAX};
-use crate::protocol::{ClientFrame, Millis, Post, ServerFrame};
+use crate::protocol::{ClientFrame, Millis, Post, ServerFrame, Since};
 use crate::thread::store::{Record, RecordKind, Records, StoreError};
 use crate::thread::turns::Sent;
 use crate::thread::{Audience, Origin, Output, Thread, unreadable};
@@ -93,7 +93,8 @@ impl Thread {
             return;
         }
         if let (false, Audience::One(peer, dialect)) = (held.is_empty(), self.audience(origin.peer)) {
-            self.outputs.push_back(Output::Holds { peer, dialect, frames: held, since: None, waits: false });
+            let since = Since::GoingOn(0);
+            self.outputs.push_back(Output::Holds { peer, dialect, frames: held, since, waits: false });
         }
         let request_id = post.request_id.clone();
         self.message(now, records, origin, &request_id, Sent::from(post), None);

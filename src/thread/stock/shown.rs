@@ -2,7 +2,7 @@
 
 use crate::protocol::limits::STOCK_REQUESTS_MAX;
 use crate::protocol::{
-    ClientFrame, CloseCode, Cursor, ErrorBody, ErrorCode, Message, Millis, Progress, Role, ServerFrame,
+    ClientFrame, CloseCode, Cursor, ErrorBody, ErrorCode, Message, Millis, Progress, Role, ServerFrame, Since,
 };
 use crate::thread::access::Follows;
 use crate::thread::answer::Answer;
@@ -15,10 +15,17 @@ use crate::thread::{Audience, Origin, Output, PeerId, Thread, TurnId, unreadable
 pub(super) struct Shown {
     /// The message that it is shown as begins with the turn of the first.
     pub(super) chain: Vec<Record>,
-    /// What the client holds of one of them, and of which; `None` if it is to be sent the whole message.
-    pub(super) held: Option<(usize, Answer)>,
-    /// How many pieces it was told behind that.
-    pub(super) since: Option<u64>,
+    /// `None` if the client is to be sent the whole message.
+    pub(super) held: Option<Held>,
+}
+
+/// What a client holds of a message.
+pub(in crate::thread) struct Held {
+    /// Which of its turns was told last: those before it were told whole.
+    nth: usize,
+    /// How much of that one.
+    answer: Answer,
+    since: Since,
 }
 
 /// The part of a turn's answer that stock clients were sent.
@@ -34,7 +41,7 @@ impl Thread {
         records: &dyn Records,
         origin: Origin<'_>,
         run: &str,
-        from: Option<(Progress, u64)>,
+        from: Option<(Progress, Since)>,
     ) {
         let sync = ClientFrame::SessionSync { cursor: None };
         if !self.admits(now, origin, &sync) || self.refuses_read(now, origin) {
@@ -53,7 +60,7 @@ impl Thread {
         let shown = found.and_then(|chain| {
             let Some(chain) = chain else { return Ok(None) };
             let Some((held, since)) = from else {
-                return Ok(Some(Shown { chain, held: None, since: None }));
+                return Ok(Some(Shown { chain, held: None }));
             };
             let nth = usize::try_from(held.turn).unwrap_or(usize::MAX);
             let Some(turn) = chain.get(nth).map(|begun| begun.turn) else { return Ok(None) };
@@ -62,7 +69,7 @@ impl Thread {
             let (open, held) = (held.open, answer.at(held));
             // Of a thought that was dropped, nothing tells how much of its beginning the client was told.
             let is_there = is_there && (open != Some(0) || held.open().is_some());
-            Ok(is_there.then_some(Shown { chain, held: Some((nth, held)), since: Some(since) }))
+            Ok(is_there.then_some(Shown { chain, held: Some(Held { nth, answer: held, since }) }))
         });
         match shown {
             Ok(Some(shown)) => self.show(records, origin, &shown),
@@ -85,10 +92,10 @@ impl Thread {
     ) {
         let shown = Self::told_with(records, turn, known).and_then(|held| {
             // A turn that has not waited is being sent already, as far as it has come.
-            let held = held.or_else(|| self.turns.get(&turn).and_then(sent)).unwrap_or_default();
+            let answer = held.or_else(|| self.turns.get(&turn).and_then(sent)).unwrap_or_default();
             let chain = Self::chain(records, turn)?;
-            let held = Some((chain.len().saturating_sub(1), held));
-            Ok(Shown { chain, held, since: None })
+            let nth = chain.len().saturating_sub(1);
+            Ok(Shown { chain, held: Some(Held { nth, answer, since: Since::GoingOn(0) }) })
         });
         match shown {
             Ok(shown) => self.show(records, origin, &shown),
@@ -108,7 +115,10 @@ impl Thread {
             until = waited.seq.saturating_sub(1);
             let RecordKind::Waiting { round: Some(round), .. } = &waited.kind else { continue };
             let told = Answer::from_content(&waited.content, round.events.as_ref());
-            if told.open_calls(&round.client_calls).iter().any(|call| known.contains(call)) {
+            let open = told.open_calls(&round.client_calls);
+            let is_open =
+                |name: &String| told.call_named(name).is_some_and(|call| open.iter().any(|it| it == call));
+            if known.iter().any(is_open) {
                 return Ok(Some(told));
             }
             last = last.or(Some(told));
@@ -135,7 +145,7 @@ impl Thread {
             return self.unfollow_peer(origin.peer, CloseCode::Normal);
         };
         match Self::chain(records, turn) {
-            Ok(chain) => self.show(records, origin, &Shown { chain, held: None, since: None }),
+            Ok(chain) => self.show(records, origin, &Shown { chain, held: None }),
             Err(StoreError(_)) => self.refuse(origin, unreadable()),
         }
     }
@@ -150,17 +160,16 @@ impl Thread {
         self.follow_turn(origin.peer, request_id);
         let last = shown.chain.len().saturating_sub(1);
         let (before, held) = match &shown.held {
-            Some((nth, held)) if *nth < last => {
-                (self.frames_behind(records, origin.peer, shown, *nth, held), None)
+            Some(held) if held.nth < last => {
+                (self.frames_behind(records, origin.peer, &shown.chain, held), None)
             }
             held => {
                 let before = shown.chain.get(..last).unwrap_or_default();
-                (self.frames_of(records, before, &begun.request_id), held.as_ref().map(|(_, held)| held))
+                (self.frames_of(records, before, &begun.request_id), held.as_ref())
             }
         };
         let Ok(mut frames) = before else { return self.refuse(origin, unreadable()) };
         frames.extend(self.appended_frames(begun, end.as_ref()));
-        let held = held.map(|held| (held, shown.since));
         self.show_from(records, origin.peer, frames, begun, held, end.as_ref());
     }
 
@@ -169,25 +178,24 @@ impl Thread {
         &mut self,
         records: &dyn Records,
         peer: &PeerId,
-        shown: &Shown,
-        nth: usize,
-        held: &Answer,
+        chain: &[Record],
+        held: &Held,
     ) -> Result<Vec<ServerFrame>, StoreError> {
-        let ([before @ .., part], [behind @ .., last]) = shown.chain.split_at(nth.saturating_add(1)) else {
+        let ([before @ .., part], [behind @ .., last]) = chain.split_at(held.nth.saturating_add(1)) else {
             return Ok(Vec::new());
         };
         let name = &last.request_id;
         let mut all = CatchUp::at(self.head());
         all.frames = self.frames_of(records, before, name)?;
         all.frames.extend(self.begun_frame(records, &Record { request_id: name.clone(), ..part.clone() }));
-        let _ = all.answer(part.turn, name, held);
+        let _ = all.answer(part.turn, name, &held.answer);
         let frames = std::mem::take(&mut all.frames);
         if let Some(end) = records.end(part.turn)? {
             let _ = all.answer(part.turn, name, &end.answer());
         }
         all.frames.extend(self.frames_of(records, behind, name)?);
         if let Audience::One(peer, dialect) = self.audience(peer) {
-            let since = shown.since;
+            let since = held.since;
             self.outputs.push_back(Output::Holds { peer, dialect, frames, since, waits: false });
         }
         Ok(all.frames)
@@ -214,7 +222,7 @@ impl Thread {
         peer: &PeerId,
         frames: Vec<ServerFrame>,
         begun: &Record,
-        held: Option<(&Answer, Option<u64>)>,
+        held: Option<&Held>,
         end: Option<&Record>,
     ) {
         let (epoch, id) = (self.epoch, begun.seq);
@@ -223,9 +231,9 @@ impl Thread {
         shown.frames.extend(self.begun_frame(records, begun));
         shown.frames.extend(self.queued_frame(id, &begun.request_id));
         let mut before = None;
-        if let Some((held, since)) = held {
-            let _ = shown.answer(id, &begun.request_id, held);
-            before = Some((std::mem::take(&mut shown.frames), since));
+        if let Some(Held { answer, since, .. }) = held {
+            let _ = shown.answer(id, &begun.request_id, answer);
+            before = Some((std::mem::take(&mut shown.frames), *since));
         }
         let turn = self.turns.get(&id);
         if let Some(answer) = turn.and_then(sent) {

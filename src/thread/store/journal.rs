@@ -1,11 +1,11 @@
-//! A running answer as it is stored, so that a crash loses little of what clients have seen.
+//! A running answer as it is stored, so that a crash loses little of the text that clients have seen.
 
 use crate::protocol::objects::{object, written};
 use crate::protocol::read::{fill_field, fill_known};
 use crate::protocol::{Block, Json, Read};
 
-/// The running text of a turn. There are as many slots as turns may run at once; a slot whose turn
-/// is over is stale and free.
+/// The running text of a turn. There is one slot for each turn that may run at once; a slot is free once its
+/// turn is over.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Journal {
     /// The row that it is written to, counted from 0.
@@ -16,21 +16,21 @@ pub struct Journal {
     pub text: String,
     /// The answer's other blocks so far, at their places in the text.
     pub blocks: Vec<PlacedBlock>,
-    /// The block that still grows, and what else a cursor within the answer needs; `None` if there is neither.
+    /// The open block, and further data that a cursor within the answer needs; `None` if there is neither.
     pub growing: Option<Growing>,
     /// Tokens that were counted so far.
     pub tokens_used: u64,
 }
 
 object! {
-    /// What a running answer has beside its text and its finished blocks.
+    /// The state of a running answer beside its text and its finished blocks.
     #[derive(Default)]
     pub struct Growing {
-        /// The block that is open, without what grows.
+        /// The open block without the field that grows.
         pub block: Option<Block> = "block" optional,
-        /// What it has grown to: the text of a thought, or the JSON of a call's input.
+        /// The value of that field so far: the text of a thought, or the JSON of a call's input.
         pub grown: String = "grown",
-        /// How many events its blocks have been.
+        /// The number of block events.
         pub events: u64 = "events",
     }
 }
@@ -42,10 +42,10 @@ written! {
         pub at: usize = "at",
         /// The block, of any kind but text.
         pub block: Block = "block",
-        /// The event of the answer's blocks that it came with, counted from 1; 0 where an older build stored it, and
-        /// each block is the one of its place.
+        /// The number of the event that created the block, counted from 1; 0 if an older build stored it, and
+        /// then each block's number follows from its place.
         pub first: u64 = "first",
-        /// The event that it took this form with.
+        /// The number of the event that gave it its present form.
         pub last: u64 = "last",
     }
 }
@@ -65,14 +65,16 @@ impl Read for PlacedBlock {
 }
 
 object! {
-    /// The events of an answer's blocks, where a block took another's place or was dropped, or a crash broke it off.
+    /// The events of an answer's blocks, stored if a block was replaced or dropped, or if a crash broke the
+    /// answer off.
     #[derive(Eq)]
     pub struct BlockEvents {
-        /// How many there were.
+        /// How many events there were.
         pub count: u64 = "count",
         /// For each block that is not text: the event with which it began, and the one that gave it its present form.
         pub of_blocks: Vec<(u64, u64)> = "ofBlocks",
-        /// How many of them were stored when a crash broke the answer off; `None` if none did, or no block was open.
+        /// The number of events that were stored when a crash broke the answer off; `None` if there was no
+        /// crash, or no block was open.
         pub broken_at: Option<u64> = "brokenAt" optional,
     }
 }

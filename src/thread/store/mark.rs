@@ -1,11 +1,11 @@
-//! A record as a waking thread needs it. Contents stay unread, so waking takes as long in a long thread as in a
-//! short one.
+//! A record as a waking thread needs it, without its content: so waking takes no longer in a long thread than
+//! in a short one.
 
 use crate::protocol::Millis;
 
 use super::record::{Record, RecordKind};
 
-/// A record without its content: enough to know which turns are open and what they count for.
+/// A record without its content: enough to know which turns are open and what to count for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// The sequence number of the record.
@@ -20,32 +20,32 @@ pub struct Mark {
     pub kind: MarkKind,
 }
 
-/// What kind of record it is, and what a thread must know of it to wake.
+/// The kind of a record, with the data that a thread needs in order to wake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MarkKind {
-    /// A user's message, with which a turn begins.
+    /// A user's message, which begins a turn.
     Question {
         /// Whether its agent was called: after a crash the turn is interrupted, not started again.
         started: bool,
     },
-    /// A turn begins that answers the question of another one.
+    /// A turn that answers the question of another one again.
     Regenerate {
-        /// As of a question.
+        /// As for a question.
         started: bool,
-        /// The turn that the question came with.
+        /// The turn that asked the question.
         question: u64,
     },
-    /// An answer that no turn asked for and that waits for its place.
+    /// An answer that no turn asked for and that is queued.
     Append {
         /// The turn before it on its path.
         parent: Option<u64>,
     },
-    /// The answer, with which a turn ends.
+    /// The answer, which ends a turn.
     Answer {
         /// Tokens that count towards the session's total.
         tokens_used: u64,
     },
-    /// No message: what became of a turn that waits.
+    /// A record of a turn that waits, which is no message.
     Event,
 }
 

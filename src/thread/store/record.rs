@@ -1,4 +1,5 @@
-//! One stored event of the log: the fields that are the same in memory, in the object's table and on the way to D1.
+//! A stored record of the log: the fields that are the same in memory, in the object's table and on the way
+//! to D1.
 
 use crate::agent::http::finish;
 use crate::protocol::objects::object;
@@ -11,13 +12,13 @@ use super::ids::answer_id;
 use super::journal::BlockEvents;
 use crate::thread::answer::Answer;
 
-/// One stored event of the log: a message, or what becomes of a turn while its agent waits for people.
+/// A stored record of the log: a message, or an event of a turn while its agent waits for people.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     /// Its sequence number in the log.
     pub seq: u64,
-    /// The turn that it belongs to: the sequence number of the user's message that began it. For that message
-    /// this is its own number.
+    /// The turn that it belongs to: the sequence number of the user's message that began it. A user's message
+    /// has its own number here.
     pub turn: u64,
     /// The message's id, as clients see it.
     pub message_id: String,
@@ -25,16 +26,17 @@ pub struct Record {
     pub request_id: String,
     /// When the message was accepted or the turn ended, in Unix milliseconds.
     pub created_at: Millis,
-    /// The message's text, or its blocks. Of a turn that waits, its answer so far; of an output, the result alone.
+    /// The message's text or blocks; for a turn that waits, its answer so far; for an output, only the
+    /// result.
     pub content: Content,
-    /// What kind of record it is, and what is stored only for that kind.
+    /// The kind of record, with the fields that only this kind has.
     pub kind: RecordKind,
 }
 
-/// What a record holds beside its content, for each kind of message.
+/// The fields of a record beside its content, by kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RecordKind {
-    /// A user's message, with which a turn begins.
+    /// A user's message, which begins a turn.
     Question {
         /// The turn that began before it; `None` for the first.
         parent: Option<u64>,
@@ -44,97 +46,98 @@ pub enum RecordKind {
         started: bool,
         /// The id of the turn's answer if it is not [`answer_id`], as in threads of the first format.
         answer_id: Option<String>,
-        /// What was sent along with it: an object.
+        /// The application's metadata for it: an object.
         metadata: Option<Json>,
         /// Why its stored content cannot be read; `None` if it can.
         fault: Option<ErrorBody>,
         /// How it continues the conversation.
         begun: Begun,
     },
-    /// A turn begins that answers a question once more. It is a `branch`, and no message.
+    /// A turn that answers a question again. It is a `branch`, and no message.
     Regenerate {
-        /// The turn that the question came with.
+        /// The turn that asked the question.
         question: u64,
         /// The subject that asked for it; `None` if it has none.
         author: Option<String>,
-        /// As of a question.
+        /// As for a question.
         started: bool,
         /// How it continues the conversation.
         begun: Begun,
     },
-    /// The path was chosen. `None` if that cannot be read.
+    /// A choice of the path. `None` if it cannot be read.
     Select(Option<Branch>),
-    /// An answer that no turn asked for, until its place in the queue comes. It is no event of the log.
+    /// An answer that no turn asked for, while it is queued. It is no event of the log.
     Append {
         /// The turn that began before it; `None` for the first.
         parent: Option<u64>,
         /// The subject that gave it; `None` if there is none.
         author: Option<String>,
-        /// What was sent along with it: an object.
+        /// The application's metadata for it: an object.
         metadata: Option<Json>,
         /// Why its stored content cannot be read; `None` if it can.
         fault: Option<ErrorBody>,
         /// How it continues the conversation.
         begun: Begun,
     },
-    /// The answer, with which a turn ends.
+    /// The answer, which ends a turn.
     Answer {
-        /// The turn that its question came with, if that is another one; of an answer that no turn asked for, the turn
-        /// before it, if there is one.
+        /// The turn that asked its question, if that is another one; for an appended answer, the turn before
+        /// it, if there is one.
         parent: Option<u64>,
         /// How the turn ended.
         status: Word<Status>,
-        /// What clients are told; `None` if nothing failed.
+        /// The error that clients are told; `None` if nothing failed.
         error: Option<ErrorBody>,
-        /// What is known of the answer beside its content, such as its tokens.
+        /// Metadata of the answer, such as its tokens.
         metadata: ResponseMetadata,
-        /// The events of its blocks; `None` if each is the one of its place.
+        /// The events of its blocks; `None` if they follow from the blocks alone.
         events: Option<BlockEvents>,
-        /// Why it was cancelled, if nobody did it.
+        /// Why it was cancelled, if nobody asked for that.
         reason: Option<String>,
-        /// Whether no turn asked for it.
+        /// Whether it was appended: no turn asked for it.
         is_appended: bool,
     },
     /// The agent is done until people have answered its calls. The content is the answer so far.
     Waiting {
-        /// Whether the agent was called again since.
+        /// Whether the agent was called again since then.
         started: bool,
-        /// What is known of the answer so far beside its content.
+        /// Metadata of the answer so far.
         metadata: ResponseMetadata,
-        /// What else the turn needs to go on. `None` if it cannot be read, or the content cannot.
+        /// Further data that the turn needs to go on. `None` if it or the content cannot be read.
         round: Option<Round>,
     },
     /// Somebody decided whether a call may be carried out.
     Decision(Option<Decision>),
-    /// Somebody gave the result of a call. The content is that block.
+    /// Somebody gave the result of a call. The content is the block of that result.
     Output(Option<Given>),
 }
 
 object! {
-    /// How a turn continues the conversation. Of one that an older build stored, nothing is known.
+    /// How a turn continues the conversation. Turns that an older build stored have none of these fields.
     #[derive(Default, Eq)]
     pub struct Begun {
-        /// How many messages its path has up to its answer, once all turns are over.
+        /// How many messages its path has up to and including its answer, once all turns are over.
         pub count: Option<u64> = "count" optional,
         /// The turns that were not over when it began.
         pub open: Option<Vec<u64>> = "open" optional,
-        /// Whether a segment begins with it.
+        /// Whether it begins a segment.
         #[cfg_attr(test, ts(as = "Option<bool>"))]
         pub starts: bool = "starts" optional,
-        /// The turn of the first version, if it is a new version of a message.
+        /// If it is a new version of a message, the turn of the first version.
         pub first: Option<u64> = "first" optional,
-        /// The turn that its frame named: the one whose message it replaces, or whose question it answers.
+        /// The turn that its frame named: the one whose message it replaces, or whose question it answers
+        /// again.
         pub of: Option<String> = "of" optional,
-        /// What its writer saw last.
+        /// The last message that its writer had seen.
         pub after: Option<String> = "after" optional,
         /// The id that a stock client gave the message.
         pub client_id: Option<String> = "clientId" optional,
-        /// The id of the answer that it goes on from, or that it is another version of, if that does not follow from its
+        /// The id of the answer that it follows or is another version of, if that cannot be derived from a
         /// turn, as in threads of the first format.
         pub old_id: Option<String> = "oldId" optional,
-        /// Where it brought the path to another place, what clients were told.
+        /// If it moved the path, the branch that clients were told.
         pub branch: Option<Branch> = "branch" optional,
-        /// The trace that the request for it belongs to.
+        /// The trace of the request for it.
         #[cfg_attr(test, ts(type = "string"))]
         pub trace: Option<Trace> = "trace" optional,
     }
@@ -146,40 +149,40 @@ object! {
     pub struct Branch {
         /// The last message that stayed; `None` if none did.
         pub after: Option<String> = "after" optional,
-        /// The messages that follow it, by their sequence numbers; `None` if they are too many for a frame.
+        /// The messages after that one, by their sequence numbers; `None` if they are too many for a frame.
         pub messages: Option<Vec<u64>> = "messages" optional,
     }
 }
 
 object! {
-    /// What a turn that waits needs to go on, beside its answer.
+    /// The data that a waiting turn needs to go on, beside its answer.
     #[derive(Default, Eq)]
     pub struct Round {
-        /// The events of the answer's blocks; `None` if each is the one of its place.
+        /// The events of the answer's blocks; `None` if they follow from the blocks alone.
         #[cfg_attr(test, ts(type = "unknown"))]
         pub events: Option<BlockEvents> = "events" optional,
-        /// The calls that are a client's to answer though they are not marked so.
+        /// The calls that a client has to answer although they are not marked so.
         pub client_calls: Vec<String> = "clientCalls",
         /// How often the agent was called.
         pub calls: u64 = "calls",
-        /// How long the turn had waited before: waiting does not count as its latency.
+        /// How long the turn had waited earlier. Waiting does not count as latency.
         pub waited_ms: u64 = "waitedMs",
     }
 }
 
 object! {
-    /// What was said of an approval.
+    /// A decision on a call that needs an approval.
     #[derive(Eq)]
     pub struct Decision {
         /// The call.
         pub tool_use_id: String = "toolUseId",
         /// Whether it may be carried out.
         pub approved: bool = "approved",
-        /// Why.
+        /// The reason that was given.
         pub reason: Option<String> = "reason" optional,
         /// The subject that decided, or `mode`.
         pub by: Option<String> = "by" optional,
-        /// The bytes of text that the answer had.
+        /// How many bytes of text the answer had.
         pub bytes: u64 = "bytes",
         /// The [`Progress::blocks`] of a client that has this event.
         pub blocks: u64 = "blocks",
@@ -187,12 +190,12 @@ object! {
 }
 
 object! {
-    /// Where the result of a call stands in the answer.
+    /// The place of a call's result in the answer.
     #[derive(Copy, Eq)]
     pub struct Given {
-        /// Its place among the blocks that are not text.
+        /// Its index among the blocks that are not text.
         pub index: u64 = "index",
-        /// The bytes of text that the answer had.
+        /// How many bytes of text the answer had.
         pub bytes: u64 = "bytes",
         /// The [`Progress::blocks`] of a client that has this event.
         pub blocks: u64 = "blocks",
@@ -200,7 +203,8 @@ object! {
 }
 
 impl Record {
-    /// The turn that its question came with: of a message, of what becomes of its turn, or of another answer.
+    /// Returns the turn that asked the question of this record: of a message, of an event of its turn, or of
+    /// another answer.
     #[must_use]
     pub fn question(&self) -> Option<u64> {
         match &self.kind {
@@ -211,7 +215,7 @@ impl Record {
         }
     }
 
-    /// How the record continues the conversation; `None` if no turn begins with it.
+    /// Returns how the record continues the conversation; `None` if no turn begins with it.
     #[must_use]
     pub fn begun(&self) -> Option<&Begun> {
         match &self.kind {
@@ -222,7 +226,7 @@ impl Record {
         }
     }
 
-    /// What it changed of the path.
+    /// Returns the branch that the record made, if it moved the path.
     #[must_use]
     pub fn branch(&self) -> Option<&Branch> {
         match &self.kind {
@@ -231,14 +235,14 @@ impl Record {
         }
     }
 
-    /// The answer that a turn ended with.
+    /// Returns the answer that a turn ended with.
     #[must_use]
     pub fn answer(&self) -> Answer {
         let events = if let RecordKind::Answer { events, .. } = &self.kind { events.as_ref() } else { None };
         Answer::from_content(&self.content, events)
     }
 
-    /// The result that somebody gave.
+    /// Returns the result of a call.
     #[must_use]
     pub fn output(&self) -> Block {
         match &self.content {
@@ -248,7 +252,7 @@ impl Record {
         .unwrap_or(Block::Other(Json::Null))
     }
 
-    /// The id of the turn's answer.
+    /// Returns the id of the turn's answer.
     #[must_use]
     pub fn answer_id(&self, epoch: u64) -> String {
         match &self.kind {
@@ -257,7 +261,7 @@ impl Record {
         }
     }
 
-    /// The id of the turn's answer, if it does not follow from the turn.
+    /// Returns the id of the turn's answer, if it cannot be derived from the turn.
     #[must_use]
     pub fn old_answer_id(&self) -> Option<String> {
         match &self.kind {
@@ -266,7 +270,8 @@ impl Record {
         }
     }
 
-    /// What a client that names no progress of the turn holds of its answer once it has this event: text and blocks.
+    /// Returns the progress in the turn, in text and blocks, of a client that has this event and whose cursor
+    /// does not name the turn.
     #[must_use]
     pub fn held(&self) -> Option<Progress> {
         let (bytes, blocks) = match &self.kind {
@@ -281,7 +286,7 @@ impl Record {
         Some(Progress { turn: self.turn, bytes, blocks, open: None })
     }
 
-    /// What was sent along with a user's message, or with an answer that no turn asked for.
+    /// Returns the application's metadata of a user's message or an appended answer.
     #[must_use]
     pub fn sent_metadata(&self) -> Option<&Json> {
         match &self.kind {
@@ -290,13 +295,13 @@ impl Record {
         }
     }
 
-    /// Whether it is an answer that no turn asked for, shown or not.
+    /// Returns whether it is an answer that no turn asked for, shown or still queued.
     #[must_use]
     pub fn is_appended(&self) -> bool {
         matches!(self.kind, RecordKind::Append { .. } | RecordKind::Answer { is_appended: true, .. })
     }
 
-    /// The subject that wrote a user's message.
+    /// Returns the subject that wrote a user's message.
     #[must_use]
     pub fn author(&self) -> Option<&str> {
         match &self.kind {
@@ -305,19 +310,19 @@ impl Record {
         }
     }
 
-    /// Whether it is a message, and no event of a turn that waits.
+    /// Returns whether it is a message, and not an event of a turn that waits.
     #[must_use]
     pub fn is_message(&self) -> bool {
         matches!(self.kind, RecordKind::Question { .. } | RecordKind::Answer { .. })
     }
 
-    /// Whether it is an answer, which ends its turn.
+    /// Returns whether it is an answer, which ends its turn.
     #[must_use]
     pub fn is_end(&self) -> bool {
         matches!(self.kind, RecordKind::Answer { .. })
     }
 
-    /// Whether it is something that was sent and cannot be read.
+    /// Returns whether it is something that a client sent and that cannot be read.
     #[must_use]
     pub fn is_unreadable(&self) -> bool {
         matches!(
@@ -326,7 +331,8 @@ impl Record {
         )
     }
 
-    /// Whether it ends a turn that a crash, or a store that failed, broke off: clients may hold more of it.
+    /// Returns whether it ends a turn that a crash or a failed store broke off. Clients may hold more of such
+    /// a turn.
     #[must_use]
     pub fn is_broken_off(&self) -> bool {
         let RecordKind::Answer { status, error, .. } = &self.kind else { return false };
@@ -334,11 +340,12 @@ impl Record {
             || error.as_ref().is_some_and(|error| error.code == ErrorCode::StorageError)
     }
 
-    /// Whether it ends a turn whose agent failed, or was stopped by a filter, before it said anything.
+    /// Returns whether it ends a turn whose agent failed, or was stopped by a filter, before it said
+    /// anything.
     #[must_use]
     pub fn is_bare_failure(&self) -> bool {
         let RecordKind::Answer { status, metadata, .. } = &self.kind else { return false };
-        // Rows of earlier versions have the model's own word alone.
+        // Rows of earlier versions have only the model's own word.
         let told = metadata.finish.as_ref().and_then(Word::known);
         let finish = told.or_else(|| metadata.finish_reason.as_deref().map(finish));
         (*status == Status::Failed || finish == Some(Finish::ContentFilter)) && self.content.is_blank()

@@ -1,6 +1,7 @@
-//! A record as clients are told it: as a message of a history, and as an event of the log.
+//! A record as clients are told of it: as a message of the history, and as an event of the log.
 //!
-//! **Invariant:** a frame follows from the record and the place that it is given, so it is the same live and in a catch-up.
+//! **Invariant:** a frame depends only on the record and its cursor, so it is the same live and in a
+//! catch-up.
 
 use crate::protocol::{
     Content, Cursor, Message, MessageMetadata, Response, ResponseMetadata, Role, ServerFrame, Status, Word,
@@ -11,7 +12,7 @@ use super::record::{Decision, Given, Record, RecordKind};
 use crate::thread::answer::Answer;
 
 impl Record {
-    /// The message as clients see it.
+    /// Returns the message as clients see it.
     #[must_use]
     pub fn message(&self, epoch: u64) -> Message {
         let complete = Word::Known(Status::Complete);
@@ -51,7 +52,7 @@ impl Record {
         }
     }
 
-    /// The id of the message before it on its path.
+    /// Returns the id of the message before it on its path.
     fn parent_id(&self, epoch: u64) -> Option<String> {
         match &self.kind {
             RecordKind::Answer { is_appended: false, parent, .. } => {
@@ -65,7 +66,8 @@ impl Record {
         }
     }
 
-    /// The log event that this record is, at the place `cursor`; `None` if it is none, or a `branch`.
+    /// Returns the log event of this record, with the cursor after it; `None` if it has none, or if it is a
+    /// `branch`.
     #[must_use]
     pub fn frame(&self, epoch: u64, cursor: Cursor) -> Option<ServerFrame> {
         let request_id = self.request_id.clone();
@@ -90,7 +92,7 @@ impl Record {
         })
     }
 
-    /// The `branch` of a record that is one, or that came with one, once what follows is found.
+    /// Returns the `branch` that a record is or comes with, given the messages that follow.
     #[must_use]
     pub fn branch_frame(&self, epoch: u64, cursor: Cursor, messages: Vec<Message>) -> Option<ServerFrame> {
         let after = self.branch()?.after.clone();
@@ -100,7 +102,7 @@ impl Record {
         Some(ServerFrame::Branch { cursor, request_id, answer_id, after, messages })
     }
 
-    /// The event of a record that is no end.
+    /// Returns the event of a record that ends no turn.
     fn event(&self, epoch: u64, cursor: Cursor, request_id: String) -> ServerFrame {
         match &self.kind {
             RecordKind::Waiting { round, .. } => {

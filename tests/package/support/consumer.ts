@@ -1,4 +1,4 @@
-// A project of somebody else's: an empty folder outside of the repository, with the packed tarball installed into it.
+// Another developer's project: an empty folder outside of the repository, with the packed tarball installed into it.
 import { execFile } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -17,7 +17,7 @@ export const childEnv = {
   CI: "true",
 };
 
-/** The version that the repository has of a package, so that a test downloads nothing else. */
+/** The repository's version of a package, so that a test downloads nothing else. */
 export function pinned(name: string): string {
   const { devDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { devDependencies: Record<string, string> };
   const version = devDependencies[name];
@@ -36,7 +36,7 @@ export class Consumer {
   readonly folder = mkdtempSync(join(tmpdir(), "bobbin-consumer-"));
   readonly #remove = () => rmSync(this.folder, { recursive: true, force: true });
 
-  /** An app of `tests/package/apps`, with the package and what else it needs. */
+  /** An app from `tests/package/apps`, with the package and everything else it needs. */
   static async install(app: string, dependencies: Record<string, string> = {}): Promise<Consumer> {
     const consumer = new Consumer();
     cpSync(join(apps, app), consumer.folder, { recursive: true });
@@ -50,7 +50,7 @@ export class Consumer {
     process.on("exit", this.#remove);
   }
 
-  /** Packages that the repository has. A project has its own; these spare a download. */
+  /** Packages of the repository. A project has its own; linking these saves a download. */
   link(...names: string[]): void {
     for (const name of names) {
       const to = join(this.folder, "node_modules", name);
@@ -67,7 +67,7 @@ export class Consumer {
     return readFileSync(join(this.folder, name), "utf8");
   }
 
-  /** Runs a program of the repository's in the folder. What it printed; an error holds that, too. */
+  /** Runs one of the repository's programs in the folder. Returns its output; an error contains the output, too. */
   async run(command: string, ...args: string[]): Promise<string> {
     try {
       const { stdout, stderr } = await promisify(execFile)(command, args, { cwd: this.folder, env: childEnv, maxBuffer: 1 << 26 });

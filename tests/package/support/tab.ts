@@ -1,4 +1,4 @@
-// A tab of a thread: it believes what it is told, and connects again with its last cursor.
+// A tab of a thread: it takes every frame literally, and reconnects with its last cursor.
 import assert from "node:assert/strict";
 import { Fold } from "../../worker/support/fold.ts";
 import { byRequest, endOf, type Client, type Frame } from "../../worker/client.ts";
@@ -25,7 +25,7 @@ export class Tab {
     return this.#client;
   }
 
-  /** Connects, and reads what it missed. */
+  /** Connects, and reads the missed frames. */
   async connect(): Promise<void> {
     const cursor = this.fold.cursor;
     const onFrame = (frame: Frame) => this.fold.take(frame);
@@ -33,14 +33,14 @@ export class Tab {
     await this.client.join();
   }
 
-  /** Cuts the connection without a word, and connects again. */
+  /** Cuts the connection without a close, and reconnects. */
   async cut(): Promise<void> {
     this.client.terminate();
     await this.client.closed;
     await this.connect();
   }
 
-  /** Reads until the turn is over or waits, and returns what said so. */
+  /** Reads until the turn is over or waits, and returns the frame that says so. */
   async follow(requestId: string, deadlineMs?: number): Promise<Frame> {
     return this.client.next((frame) => endOf(requestId)(frame) || byRequest(requestId, "waiting")(frame), deadlineMs);
   }
@@ -54,7 +54,7 @@ export class Tab {
   }
 }
 
-/** What all tabs hold, which is what one holds that comes now. */
+/** Asserts that all tabs hold the same as a newly opened one. */
 export async function agreed(bobbin: Bobbin, session: string, ...tabs: Tab[]): Promise<Fold> {
   const fresh = await Tab.open(bobbin, session);
   for (const tab of [...tabs, fresh]) await tab.client.settled();

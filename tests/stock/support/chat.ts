@@ -1,4 +1,4 @@
-// Chats of the real AI SDK, in versions 7 and 6, as its hooks have them: without a page around them.
+// Chats of the real AI SDK, in versions 7 and 6, as its hooks use them, but without a page around them.
 import { AbstractChat, type ChatInit, type ChatState, type ChatStatus, DefaultChatTransport, type UIMessage, WebSocketChatTransport } from "ai";
 import { AbstractChat as AbstractChat6, DefaultChatTransport as DefaultChatTransport6 } from "ai-6";
 import WebSocket from "ws";
@@ -6,7 +6,7 @@ import { within } from "../../worker/client.ts";
 
 export type Finished = { isAbort: boolean; isDisconnect: boolean; isError: boolean; finishReason?: string | undefined };
 
-/** What a hook keeps of a chat; it tells of every change. */
+/** The state that a hook keeps of a chat; it reports every change. */
 class State implements ChatState<UIMessage> {
   #status: ChatStatus = "ready";
   #error: Error | undefined;
@@ -48,7 +48,7 @@ class State implements ChatState<UIMessage> {
 
 type Options = Partial<Omit<ChatInit<UIMessage>, "transport">> & { messages?: UIMessage[] };
 
-/** A chat, and what it told its application. */
+/** A chat, and the callbacks that its application received. */
 export class TestChat extends AbstractChat<UIMessage> {
   readonly finished: Finished[] = [];
   readonly errors: Error[] = [];
@@ -74,7 +74,7 @@ export class TestChat extends AbstractChat<UIMessage> {
     wake = () => this.#wake();
   }
 
-  /** Waits until this holds. */
+  /** Waits until the condition holds. */
   async until(holds: () => boolean, what = "the chat"): Promise<void> {
     while (!holds()) {
       await within(this.#changed.promise, 10_000, what).catch((error) => {
@@ -100,15 +100,15 @@ export class TestChat extends AbstractChat<UIMessage> {
 export const textOf = (message: UIMessage | undefined): string =>
   (message?.parts ?? []).map((part) => (part.type === "text" ? part.text : "")).join("");
 
-/** By HTTP, as `useChat` does without any transport of its own. */
+/** By HTTP, as `useChat` does without a transport of its own. */
 export function overHttp(url: URL, id: string, options: Options = {}, transport: object = {}): TestChat {
   return new TestChat({ id, transport: new DefaultChatTransport({ api: new URL("/api/chat", url).href, ...transport }), ...options });
 }
 
-/** Every socket that a transport opened, with every frame that came over it. */
+/** Every socket that a transport opened, with every frame that arrived over it. */
 export type Sockets = (WebSocket & { received: { type: string; requestId: string; sequence?: number }[] })[];
 
-/** By WebSocket. Frames are seen as they come and go. */
+/** By WebSocket. Frames are recorded in both directions. */
 export function overSocket(url: URL, id: string, options: Options = {}, { query = "", sockets = [] as Sockets, transport = {}, headers = {} } = {}): TestChat {
   const address = new URL(`/api/chat/${id}/ws${query}`, url);
   class Recorded extends WebSocket {
@@ -123,7 +123,7 @@ export function overSocket(url: URL, id: string, options: Options = {}, { query 
   return new TestChat({ id, transport: new WebSocketChatTransport({ url: address.href, webSocket, ...transport }), ...options });
 }
 
-/** Version 6, by HTTP. */
+/** Version 6, over HTTP. */
 export function ofVersion6(url: URL, id: string, messages: UIMessage[] = []): InstanceType<typeof Chat6> {
   const transport = new DefaultChatTransport6({ api: new URL("/api/chat", url).href });
   return new Chat6({ id, transport, messages: messages as never });

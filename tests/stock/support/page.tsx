@@ -13,7 +13,7 @@ const transport =
     : new DefaultChatTransport({ api: `${worker}/api/chat` });
 
 const init = { id, messages, transport, sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithApprovalResponses };
-/** Made outside of the component, it outlives that. */
+/** Created outside of the component, it outlives the component. */
 const outside = isOutside ? new Chat<UIMessage>(init) : undefined;
 
 function Page() {

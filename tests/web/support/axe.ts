@@ -1,4 +1,4 @@
-// What axe objects to on a page as it stands.
+// Asserts that axe finds no violation in the current state of a page.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";

@@ -1,10 +1,10 @@
-// One Chromium for each test file, and pages in it that notice every error.
+// One Chromium for each test file, and pages in it that record every error.
 import assert from "node:assert/strict";
 import { after } from "node:test";
 import { type Browser, type BrowserContextOptions, type Locator, type Page, chromium } from "playwright-core";
 
 const DEADLINE_MS = 15_000;
-/** Without these, Chromium looks for Google's hosts at every start. */
+/** Without these flags, Chromium contacts Google's hosts at every start. */
 const ARGS = [
   "--no-sandbox",
   "--disable-gpu",
@@ -16,7 +16,7 @@ const ARGS = [
 ];
 
 let browser: Promise<Browser> | undefined;
-// The screenshots are no test.
+// The screenshots are not a test.
 if (process.env["NODE_TEST_CONTEXT"]) after(closeBrowser);
 
 export async function closeBrowser(): Promise<void> {
@@ -27,12 +27,12 @@ function launch(): Promise<Browser> {
   const executablePath = process.env["CHROME_PATH"];
   if (!executablePath) throw new Error("CHROME_PATH names no browser: run `npm run test:web`, which looks for one");
   const start = () => chromium.launch({ executablePath, args: ARGS });
-  // A Chromium that crashes as it starts, which happens, says nothing of the page.
+  // Chromium sometimes crashes at its start, which says nothing about the page.
   browser ??= start().catch(start);
   return browser;
 }
 
-/** A person at a browser: its tabs share what the browser keeps. */
+/** A person at a browser: all tabs share the browser's storage. */
 export class Visitor {
   readonly #context: Awaited<ReturnType<Browser["newContext"]>>;
   readonly #tabs: Tab[] = [];
@@ -70,7 +70,7 @@ export class Visitor {
     return tab;
   }
 
-  /** Leaves, after looking that no tab has seen an error. Errors that match `allowed` are none. */
+  /** Leaves, after checking that no tab has recorded an error. Errors that match `allowed` do not count. */
   async leave(allowed?: RegExp): Promise<void> {
     await this.close();
     const errors = this.#tabs.flatMap((tab) => tab.errors).filter((error) => !allowed?.test(error));
@@ -78,10 +78,13 @@ export class Visitor {
   }
 }
 
-/** What a browser says of a server that is not there. */
+/** The browser's error for a server that is not there. */
 export const OUTAGE = /net::ERR_|WebSocket connection to .* failed/;
 
-/** What it says where a line was cut: without a socket the client asks by HTTP, of sessions not yet created too. */
+/**
+ * The errors after a cut connection: without a socket the client makes HTTP requests, also for sessions that do not
+ * exist yet.
+ */
 export const CUT = new RegExp(`${OUTAGE.source}|status of 404`);
 
 export class Tab {
@@ -134,12 +137,12 @@ export class Tab {
     await this.page.getByText(text).first().waitFor();
   }
 
-  /** The connection as the page tells it. */
+  /** The connection's state as the page shows it. */
   async isConnected(): Promise<void> {
     await this.page.locator(".connection.ready").waitFor();
   }
 
-  /** Tries to connect now, if it is not under way already. */
+  /** Tries to connect now, unless an attempt is already running. */
   async hurry(): Promise<void> {
     await this.page.evaluate("dispatchEvent(new Event('online')), undefined");
   }
@@ -150,7 +153,7 @@ export class Tab {
   }
 }
 
-/** Waits until what is read is what is wanted. */
+/** Polls until the read value is the expected one. */
 export async function until<T>(read: () => Promise<T>, isWanted: (value: T) => boolean, deadlineMs = DEADLINE_MS): Promise<T> {
   const end = Date.now() + deadlineMs;
   for (;;) {
@@ -161,5 +164,5 @@ export async function until<T>(read: () => Promise<T>, isWanted: (value: T) => b
   }
 }
 
-/** So many different words. */
+/** This many different words. */
 export const words = (count: number): string => Array.from({ length: count }, (_, index) => `word${index}`).join(" ");

@@ -1,4 +1,5 @@
-// Vite's development server with the examples of the documents, on a port of its own beside the worker, as people develop.
+// Vite's development server with the examples of the documents, on a port of its own beside the worker, as developers
+// use it.
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -22,9 +23,9 @@ export async function serve(files: Record<string, string>, packages: string[] = 
     logLevel: "warn",
     cacheDir: join(folder, ".vite"),
     plugins: [vue, svelte],
-    // As Vue's plugin says them.
+    // In the form of Vue's plugin.
     define: { __VUE_OPTIONS_API__: "true", __VUE_PROD_DEVTOOLS__: "false", __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: "false" },
-    // What is found later would load the page a second time.
+    // A dependency that Vite finds later would reload the page.
     optimizeDeps: { noDiscovery: true, include: ["react", "react-dom/client", "react/jsx-dev-runtime", ...packages] },
     resolve: { dedupe: ["react", "vue", "svelte"] },
     server: { host: "127.0.0.1", port: 0, hmr: false, watch: null, fs: { strict: false } },
@@ -40,7 +41,7 @@ export async function serve(files: Record<string, string>, packages: string[] = 
   };
 }
 
-/** What the plugins of the two do, and no more: no styles, and nothing is replaced while it runs. */
+/** Compiles as the plugins for Vue and Svelte do, and no more: no styles and no hot replacement. */
 const vue: Plugin = {
   name: "vue",
   async transform(code, id, options) {

@@ -1,4 +1,4 @@
-// Pages with nothing in them, which show what a first paint takes at least: on this machine, by this line.
+// Empty pages, which show how long a first paint takes at least on this machine and line.
 import { once } from "node:events";
 import { type Server, createServer } from "node:http";
 import type { AddressInfo } from "node:net";

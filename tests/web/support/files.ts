@@ -7,7 +7,7 @@ import { type Tab, until } from "./browser.ts";
 const all = mkdtempSync(join(tmpdir(), "bobbin-files-"));
 process.on("exit", () => rmSync(all, { recursive: true, force: true }));
 
-/** Files with these names, which are gone with the process. */
+/** Files with these names, which are removed with the process. */
 export function filesOf(contents: Record<string, string | Buffer>): string[] {
   const folder = mkdtempSync(join(all, "of-"));
   return Object.entries(contents).map(([name, content]) => {
@@ -17,10 +17,12 @@ export function filesOf(contents: Record<string, string | Buffer>): string[] {
   });
 }
 
-/** A picture of 2 × 2 points. */
+/** A picture of 2 × 2 pixels. */
 export const PICTURE = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAFElEQVR42mP8z8Dwn4GBgYGJAQoAHxcCAk+Uzr4AAAAASUVORK5CYII=", "base64");
 
-/** Copies what the code of `items` says, in which `picture` is a PNG, and pastes it into the message. */
+/**
+ * Copies the items that the code in `items` describes, in which `picture` is a PNG, and pastes them into the message.
+ */
 export async function paste(tab: Tab, items: string): Promise<void> {
   await tab.page.evaluate(`(async () => {
     const canvas = new OffscreenCanvas(8, 8);
@@ -31,7 +33,7 @@ export async function paste(tab: Tab, items: string): Promise<void> {
   await tab.field.press("Control+v");
 }
 
-/** Drops files there, as a person does: they enter, hover and fall. */
+/** Drops files there, with the events of a person's drag: enter, over and drop. */
 export async function drop(tab: Tab, [x, y]: readonly [number, number], files: readonly string[]): Promise<void> {
   const devtools = await tab.page.context().newCDPSession(tab.page);
   const data = { items: [], files: [...files], dragOperationsMask: 1 };
@@ -44,7 +46,7 @@ export async function pick(tab: Tab, files: readonly string[]): Promise<void> {
   await chooser.setFiles([...files]);
 }
 
-/** Waits until the pictures of the last message can be seen, and gives back their names. */
+/** Waits until the pictures of the last message are visible, and returns their names. */
 export async function picturesOf(tab: Tab, within: string): Promise<string[]> {
   const pictures = tab.page.locator(`${within} img`);
   await pictures.first().waitFor();
@@ -55,7 +57,7 @@ export async function picturesOf(tab: Tab, within: string): Promise<string[]> {
   });
 }
 
-/** Waits until exactly these are up. */
+/** Waits until exactly these are uploaded. */
 export async function attached(tab: Tab, names: readonly string[]): Promise<void> {
   await until(() => tab.page.locator(".attachments .file-name").allInnerTexts(), (all) => all.join() === names.join());
   await until(() => tab.page.locator(".attachments progress").count(), (count) => count === 0);

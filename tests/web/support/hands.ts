@@ -1,25 +1,25 @@
-// The ways in which a person uses a page: each counts its steps, which are clicks, taps or keys, and texts that are written.
+// The ways in which a person uses a page. Each counts its steps: clicks, taps, keys pressed and texts written.
 import assert from "node:assert/strict";
 import type { Locator } from "playwright-core";
 import { type Tab, until } from "./browser.ts";
 
-/** What is further away is not reached by somebody who goes there by Tab. */
+/** Nobody presses Tab more often than this to reach something. */
 const TABS_MAX = 40;
 
 export type Hands = {
   steps: number;
   /** Presses a button, follows a link. */
   use(target: Locator): Promise<void>;
-  /** Puts a text in the place of what stands there. */
+  /** Replaces the text of a field. */
   write(target: Locator, text: string): Promise<void>;
-  /** Sends what was written, by the key or by the button beside it. */
+  /** Sends what was written, with Enter or with the button. */
   send(button: Locator): Promise<void>;
 };
 
 type Element = { ownerDocument: { activeElement: unknown }; compareDocumentPosition(other: unknown): number };
 
 const isFocused = (target: Locator) => target.evaluate((element) => element === (element as unknown as Element).ownerDocument.activeElement);
-/** Whether what has the focus stands behind it. */
+/** Whether the target comes before the focused element in the document. */
 const isBefore = (target: Locator) =>
   target.evaluate((element) => {
     const { ownerDocument, compareDocumentPosition } = element as unknown as Element;
@@ -27,7 +27,7 @@ const isBefore = (target: Locator) =>
     return (compareDocumentPosition.call(element, ownerDocument.activeElement) & FOLLOWING) !== 0;
   });
 
-/** With a mouse or a finger, which press what they see, and a keyboard for texts. */
+/** With a mouse or a finger, and a keyboard for texts only. */
 export function pointing(press: "click" | "tap"): Hands {
   const hands: Hands = {
     steps: 0,
@@ -46,7 +46,7 @@ export function pointing(press: "click" | "tap"): Hands {
   return hands;
 }
 
-/** With the keyboard alone, and no key that somebody has to know of: Tab in both directions, Enter, and those that write. */
+/** With the keyboard alone, without shortcuts: only Tab in both directions, Enter and text. */
 export function typing(tab: Tab): Hands {
   const { keyboard } = tab.page;
   async function press(key: string): Promise<void> {

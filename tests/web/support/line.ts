@@ -1,4 +1,4 @@
-// The way between a browser and the worker, which can be cut.
+// A connection between a browser and the worker that can be cut.
 import { once } from "node:events";
 import { type AddressInfo, type Server, type Socket, connect, createServer } from "node:net";
 
@@ -7,7 +7,7 @@ export class Line {
   readonly #sockets = new Set<Socket>();
   #isCut = false;
   #takesSockets = true;
-  /** What becomes of the uploads that begin from now on: they pass, stay on their way, or lose their answer. */
+  /** How uploads that begin from now on are treated: they pass, stay on their way, or lose their answer. */
   uploads: "pass" | "hold" | "lose answer" = "pass";
   uploadsBegun = 0;
 
@@ -54,7 +54,7 @@ export class Line {
     }
   }
 
-  /** Breaks every connection, and lets no other through until `mend`. */
+  /** Breaks every connection, and accepts no other until `mend`. */
   cut(): void {
     this.#isCut = true;
     for (const socket of this.#sockets) socket.destroy();
@@ -65,7 +65,7 @@ export class Line {
     this.#takesSockets = true;
   }
 
-  /** Breaks every connection, and lets only pages and requests through until `mend`. */
+  /** Breaks every connection, and accepts only pages and requests until `mend`. */
   cutSockets(): void {
     this.cut();
     this.#isCut = false;

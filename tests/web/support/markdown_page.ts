@@ -1,4 +1,4 @@
-// The page's Markdown alone, in the browser: it can be given any text at once.
+// Only the page's Markdown, in the browser: it can be given any text at once.
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { type Server, createServer } from "node:http";
 import type { AddressInfo } from "node:net";

@@ -1,4 +1,4 @@
-// A worker whose model a test answers by hand, for as long as its file runs.
+// A worker whose model a test answers by hand, for the duration of its file.
 import { after } from "node:test";
 import { start } from "../../worker/harness.ts";
 import { Upstream } from "../../worker/upstream.ts";

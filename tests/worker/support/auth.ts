@@ -9,16 +9,16 @@ export const ORIGIN = "https://app.example";
 export type Claims = Record<string, unknown>;
 export type Role = "owner" | "editor" | "viewer";
 
-/** A worker that lets in who has a token signed with SECRET, from pages of ORIGIN. */
+/** A worker that accepts tokens signed with SECRET, from pages of ORIGIN. */
 export const startClosed = (vars: Record<string, string> = {}, options: Options = {}): Promise<Bobbin> =>
   start({ ...options, vars: { AUTH: "jwt", AUTH_JWT_SECRET: SECRET, ALLOWED_ORIGINS: ORIGIN, ...vars } });
 
 export const seconds = (fromNow = 0): number => Math.floor(Date.now() / 1000) + fromNow;
 
-/** What every token of these tests says unless told otherwise; `undefined` takes a claim away. */
+/** The default claims of every token in these tests; `undefined` removes a claim. */
 export const claimsOf = (sub: string, more: Claims = {}): Claims => ({ sub, exp: seconds(3600), ...more });
 
-/** A token of HS256. */
+/** A token signed with HS256. */
 export function tokenOf(sub: string, more: Claims = {}, secret = SECRET): string {
   return hmac({ alg: "HS256", typ: "JWT" }, claimsOf(sub, more), secret);
 }
@@ -53,7 +53,7 @@ export function signerOf(alg: Signer["alg"], kid: string, rsaBits = 2048): Signe
   return { alg, kid, key: privateKey, jwk, pem: String(publicKey.export({ format: "pem", type: "spki" })) };
 }
 
-/** A token of a key pair; `header` over what such a token says. */
+/** A token signed with a key pair; `header` is added to the usual header. */
 export function signedBy(signer: Signer, claims: Claims, header: object = {}): string {
   const text = unsigned({ alg: signer.alg, typ: "JWT", kid: signer.kid, ...header }, claims);
   const algorithm = signer.alg === "EdDSA" ? null : "sha256";

@@ -1,4 +1,4 @@
-// An identity provider's key set on loopback, which counts who asks and can fail.
+// An identity provider's key set on loopback, which counts requests and can fail.
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -7,10 +7,10 @@ const PATH = "/.well-known/jwks.json";
 
 export type Issuer = {
   url: string;
-  /** How often it was asked. */
+  /** How many requests it got. */
   asked: number;
   keys: object[];
-  /** What it answers instead of its keys. */
+  /** The answer in place of its keys. */
   answer: { status: number; body: string; headers?: Record<string, string> } | undefined;
   /** Answers wait for this. */
   gate: Promise<void>;
@@ -21,7 +21,7 @@ export async function issuerOf(keys: object[]): Promise<Issuer> {
   const server = createServer(async (request, response) => {
     issuer.asked += 1;
     await issuer.gate;
-    // The answer is for the address that is set; where it redirects to, the keys are.
+    // This answer applies to the configured address; the keys are at the address to which it redirects.
     const instead = request.url === PATH ? issuer.answer : undefined;
     const { status, body, headers } = { headers: {}, ...(instead ?? { status: 200, body: JSON.stringify({ keys: issuer.keys }) }) };
     response.writeHead(status, { "content-type": "application/json", ...headers }).end(body);

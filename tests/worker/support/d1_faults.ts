@@ -5,12 +5,12 @@ import type { Bobbin, Entry } from "../harness.ts";
 const PATH = "/__d1";
 
 /**
- * What the objects' D1 does with each batch. `poison` refuses batches that hold a value with that word in it,
- * `hang` answers none, `late` applies it and then fails, `slow` takes it only when the fault ends.
+ * How the objects' D1 treats each batch. `poison` refuses batches that hold a value with that word in it, `hang`
+ * answers none, `late` applies it and then fails, `slow` applies it only when the fault ends.
  */
 export type Fault = "none" | "fail" | "late" | "hang" | "slow" | `poison:${string}`;
 
-// The entry's own reading of D1, and a test's, see the real one: only the objects' bindings are wrapped.
+// The entry's own and a test's reads of D1 use the real one: only the objects' bindings are wrapped.
 export const faultEntry: Entry = {
   type: "ESModule",
   path: "d1_faults.js",
@@ -71,12 +71,12 @@ export const faultEntry: Entry = {
     }`,
 };
 
-/** From now on, until the runtime starts anew: then it is what the variable `D1_FAULT` says. */
+/** Sets the fault until the runtime starts anew: then it is the value of the variable `D1_FAULT`. */
 export async function setFault(bobbin: Bobbin, fault: Fault): Promise<void> {
   assert.equal((await bobbin.fetch(`${PATH}?fault=${encodeURIComponent(fault)}`)).status, 200);
 }
 
-/** How many batches a session's object has asked D1 for since the runtime's start. */
+/** How many batches a session's object has sent to D1 since the runtime's start. */
 export async function batches(bobbin: Bobbin, sessionId: string): Promise<number> {
   const counts = (await (await bobbin.fetch(PATH)).json()) as Record<string, number>;
   return counts[sessionId] ?? 0;

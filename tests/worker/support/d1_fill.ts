@@ -15,7 +15,10 @@ export async function applyMigration(bobbin: Bobbin, name: string): Promise<void
   for (const statement of splitSql(readFileSync(join(folder, name), "utf8"))) await bobbin.d1(statement);
 }
 
-/** Gives the messages of `fillObject` ids, parents and counts as a thread gives them; D1 is taken to have it all. Restarts the runtime. */
+/**
+ * Gives the messages of `fillObject` ids, parents and counts as a thread gives them; D1 is assumed to have it all.
+ * Restarts the runtime.
+ */
 export async function linked(bobbin: Bobbin, id: string, messages: number): Promise<void> {
   await bobbin.d1("UPDATE sessions SET seq = ?1", messages * 2);
   await bobbin.change(id, `UPDATE bobbin_records SET parent = iif(kind = 'question' AND seq > 4, seq - 4, NULL),
@@ -25,8 +28,8 @@ export async function linked(bobbin: Bobbin, id: string, messages: number): Prom
 }
 
 /**
- * Gives the only object of a runtime `count` messages in place of those it has: `text 0`, `text 1`, … of
- * about `bytes`, all known to D1. Restarts the runtime, whose file it writes.
+ * Gives the only object of a runtime `count` messages in place of those it has: `text 0`, `text 1`, … of about `bytes`,
+ * all marked as delivered to D1. Restarts the runtime, whose file it writes.
  */
 export async function fillObject(bobbin: Bobbin, count: number, bytes = 20): Promise<void> {
   await bobbin.kill();
@@ -35,7 +38,7 @@ export async function fillObject(bobbin: Bobbin, count: number, bytes = 20): Pro
   if (file === undefined || others.length > 0) throw new Error("one object is filled, and there is to be no other");
   const database = new DatabaseSync(join(objects, file));
   try {
-    // As a thread numbers them: each message is followed by its session event.
+    // Numbered as a thread does it: each message is followed by its session event.
     database.exec(`
       DELETE FROM bobbin_records;
       WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < ${count})
@@ -53,8 +56,8 @@ export async function fillObject(bobbin: Bobbin, count: number, bytes = 20): Pro
 }
 
 /**
- * Gives D1 sessions `s0`, `s1`, … of `perSession` messages each, of a hundred owners in turn. With `older` their words
- * are those of a build that knows no index by owner, for a database without it.
+ * Gives D1 sessions `s0`, `s1`, … of `perSession` messages each, with a hundred owners in rotation. With `older` their
+ * words are those of a build that has no index by owner, for a database without it.
  */
 export async function fillD1(bobbin: Bobbin, sessions: number, perSession: number, older = false): Promise<void> {
   const words = (...parts: string[]) => parts.map((part) => (older ? part : `char(31) || ${part}`)).join(" || ' ' || ");
@@ -83,14 +86,14 @@ function keys(): string {
   return `json_extract('${JSON.stringify(list)}', '$[' || (n % 100) || ']')`;
 }
 
-/** What stands for an owner in the index of words: the first ten digits of its digest (FNV-1a, 64 bits). */
+/** The token for an owner in the index of words: the first ten digits of its digest (FNV-1a, 64 bits). */
 export function ownerKey(owner: string): string {
   let digest = 0xcbf29ce484222325n;
   for (const byte of Buffer.from(owner)) digest = ((digest ^ BigInt(byte)) * 0x100000001b3n) & 0xffffffffffffffffn;
   return digest.toString(16).padStart(16, "0").slice(0, 10);
 }
 
-/** How SQLite goes about a statement, a step a line. */
+/** SQLite's query plan of a statement, one step a line. */
 export async function planOf(bobbin: Bobbin, statement: string, ...values: unknown[]): Promise<string> {
   const steps = await bobbin.d1(`EXPLAIN QUERY PLAN ${statement}`, ...values);
   return steps.map((step) => String(step["detail"])).join("\n");

@@ -1,11 +1,11 @@
-// The HTTP part as a test speaks it: paths in, parsed bodies and their status out.
+// The HTTP API as tests use it: paths in, parsed bodies and their status out.
 import assert from "node:assert/strict";
 import { eventually } from "../client.ts";
 import type { Bobbin } from "../harness.ts";
 
 export const DEADLINE_MS = 30_000;
 
-// As loose as the wire: what a body holds is what is tested.
+// As loosely typed as the wire: the content of a body is what is tested.
 export type Json = any;
 export type Answer = { status: number; headers: Headers; body: Json };
 
@@ -53,7 +53,7 @@ export class Http {
     return (await this.search(q))["sessions"].map((session: Json) => session.id);
   }
 
-  /** Asks again until the answer is as wanted, for what D1 learns a moment later. */
+  /** Polls until the answer is as wanted, for changes that reach D1 a moment later. */
   async until<T>(ask: () => Promise<T>, isWanted: (answer: T) => boolean, what: string): Promise<T> {
     const wanted = async () => {
       const answer = await ask();
@@ -63,7 +63,7 @@ export class Http {
   }
 }
 
-/** An answer that refuses, as the contract has it. */
+/** An error answer, as the contract describes it. */
 export function assertRefused({ status, body, headers }: Answer, wanted: number, code: string, what = ""): void {
   assert.equal(status, wanted, `${what} ${JSON.stringify(body)}`);
   assert.equal(headers.get("content-type"), "application/json");
@@ -73,7 +73,7 @@ export function assertRefused({ status, body, headers }: Answer, wanted: number,
   assert.match(body.error.message, /\w/);
 }
 
-/** Until D1 has all of a session. */
+/** Waits until D1 has all of a session. */
 export async function delivered(bobbin: Bobbin, id: string): Promise<void> {
   const isDelivered = async () => {
     const { thread } = await new Http(bobbin).get(`/sessions/${id}/diagnostics`);
@@ -82,14 +82,14 @@ export async function delivered(bobbin: Bobbin, id: string): Promise<void> {
   await eventually(isDelivered, `all of ${id} in D1`, DEADLINE_MS);
 }
 
-/** What D1 holds of a session, without what is for search alone. */
+/** The rows that D1 holds of a session, without those for search only. */
 export async function indexed(bobbin: Bobbin, id: string): Promise<{ session: Json; messages: Json[] }> {
   const [session] = await bobbin.d1("SELECT * FROM sessions WHERE id = ?", id);
   const messages = await bobbin.d1("SELECT * FROM messages WHERE session_id = ? ORDER BY seq", id);
   return { session, messages };
 }
 
-/** Waits until D1 has `count` messages of a session, and gives what it holds. */
+/** Waits until D1 has `count` messages of a session, and returns its rows. */
 export async function indexedMessages(bobbin: Bobbin, id: string, count: number, deadlineMs = DEADLINE_MS): Promise<{ session: Json; messages: Json[] }> {
   const all = async () => {
     const held = await indexed(bobbin, id);

@@ -1,5 +1,5 @@
-// What the worker asks D1: a test-only entry around the build that keeps each statement with its values. It counts no
-// requests of a subject.
+// The worker's queries to D1: a test-only entry around the build that keeps each statement with its values. It does not
+// count a subject's requests.
 import type { Bobbin, Entry } from "../harness.ts";
 
 const PATH = "/__queries";
@@ -40,7 +40,7 @@ export const queriesEntry: Entry = {
     }`,
 };
 
-/** The statements since the last look. */
+/** The statements since the last call. */
 export async function queries(bobbin: Bobbin): Promise<Query[]> {
   return (await (await bobbin.fetch(PATH)).json()) as Query[];
 }

@@ -1,4 +1,5 @@
-// A reader of Server-Sent Events for tests, strict about their form: what the contract does not say makes it throw.
+// A reader of Server-Sent Events for tests, strict about their form: it throws on anything that the contract does not
+// describe.
 import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
 import { type Frame, type Match, within } from "../client.ts";
@@ -12,14 +13,14 @@ export type Asking = { method?: string; headers?: Record<string, string>; body?:
 
 export class Reader {
   readonly all: Frame[] = [];
-  /** What each event has as its `data`. */
+  /** The `data` of each event. */
   readonly raw: string[] = [];
   readonly events: SentEvent[] = [];
   comments = 0;
   bytes = 0;
   readonly status: number;
   readonly headers: IncomingMessage["headers"];
-  /** Resolves with whether the response came to its end, and was not broken off. */
+  /** Resolves to true if the response ended by itself, and to false if it was broken off. */
   readonly ended: Promise<boolean>;
   #response: IncomingMessage;
   #read = 0;
@@ -28,7 +29,7 @@ export class Reader {
   #wrong: unknown;
   #wake = Promise.withResolvers<void>();
 
-  /** Sends a request; its response may be still to be read, or say why there are no events. */
+  /** Sends a request; the response's body may still be unread, or say why there are no events. */
   static async open(url: URL, { method = "GET", headers = {}, body }: Asking = {}): Promise<Reader> {
     const type = body === undefined ? {} : { "content-type": "application/json" };
     const sent = request(url, { method, headers: { ...type, ...headers }, agent: false });
@@ -65,7 +66,7 @@ export class Reader {
     return this.#end !== undefined;
   }
 
-  /** The last id, as a browser would hand it back. */
+  /** The last id, as a browser would send it. */
   get lastId(): string | undefined {
     return this.events.findLast((event) => event.id !== undefined)?.id;
   }
@@ -80,7 +81,7 @@ export class Reader {
     return (await this.until(match, deadlineMs)).at(-1) as Frame;
   }
 
-  /** Unread frames up to and with the first that matches. */
+  /** Unread frames up to and including the first that matches. */
   async until(match: Match, deadlineMs = DEADLINE_MS): Promise<Frame[]> {
     const matches = typeof match === "string" ? (frame: Frame) => frame.type === match : match;
     const [from, deadline] = [this.#read, Date.now() + deadlineMs];
@@ -93,7 +94,7 @@ export class Reader {
     }
   }
 
-  /** Every frame, once the response has come to its end. */
+  /** Every frame, once the response has ended. */
   async whole(deadlineMs = DEADLINE_MS): Promise<Frame[]> {
     if (!(await within(this.ended, deadlineMs, "the end of the response"))) throw new Error("the response was broken off");
     if (this.#wrong) throw this.#wrong;
@@ -117,7 +118,7 @@ export class Reader {
     this.#response.resume();
   }
 
-  /** Goes away in the middle. */
+  /** Leaves in the middle. */
   leave(): void {
     this.#response.destroy();
   }
@@ -144,14 +145,14 @@ export class Reader {
   }
 }
 
-/** Whoever reads what happens in a thread; `from` is a cursor or the headers. */
+/** Opens a reader of a thread's events; `from` is a cursor or the headers. */
 export function follow(url: URL, id: string, { cursor, last, headers = {}, query = "" }: { cursor?: string; last?: string; headers?: Record<string, string>; query?: string } = {}): Promise<Reader> {
   const target = new URL(`/sessions/${id}/events${query}`, url);
   if (cursor !== undefined) target.searchParams.set("cursor", cursor);
   return Reader.open(target, { headers: { ...(last === undefined ? {} : { "last-event-id": last }), ...headers } });
 }
 
-/** A post whose answer is shown as events. */
+/** A post whose answer is a stream of events. */
 export function postAndRead(url: URL, id: string, body: unknown, headers: Record<string, string> = {}): Promise<Reader> {
   return Reader.open(new URL(`/sessions/${id}/messages`, url), { method: "POST", headers: { accept: "text/event-stream", ...headers }, body });
 }

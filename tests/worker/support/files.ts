@@ -1,4 +1,4 @@
-// Files as a client sends and asks for them.
+// Files as a client uploads and downloads them.
 import assert from "node:assert/strict";
 import { connect as openTcp } from "node:net";
 import { endOf } from "../client.ts";
@@ -50,7 +50,7 @@ export class Files {
     return body as Uploaded;
   }
 
-  /** Sends a message and waits for its answer, or gives the error that it is refused with. */
+  /** Sends a message and waits for its answer, or returns the error with which it is refused. */
   async say(id: string, who: string, content: string | Sent[]): Promise<Json | undefined> {
     const client = await this.bobbin.join(id, bearer(tokenOf(who)));
     const requestId = `r${(messages += 1)}`;
@@ -60,7 +60,7 @@ export class Files {
     return frame.type === "error" ? frame["error"] : undefined;
   }
 
-  /** What an upload is answered whose bytes are put on the line by hand; perhaps it ends in the middle. */
+  /** The answer to an upload whose bytes are written to the connection by hand; it may end in the middle. */
   raw(id: string, who: string, headers: string[], body: string, breaks = false): Promise<string> {
     const { hostname, port, host } = this.bobbin.url;
     const socket = openTcp(Number(port), hostname);
@@ -85,7 +85,7 @@ export class Files {
   }
 }
 
-/** Bytes that no two places of a file have in common for long. */
+/** Bytes in which no longer sequence occurs twice. */
 export function pattern(size: number): Buffer {
   const bytes = Buffer.alloc(size);
   for (let at = 0; at + 4 <= size; at += 4) bytes.writeUInt32LE(Math.imul(at, 2654435761) >>> 0, at);

@@ -1,12 +1,12 @@
-// A client that believes what it is told: it folds frames into a transcript and keeps the last cursor. What the
-// contract forbids, a gap, a token too many, an end that differs from what was streamed, makes it throw.
+// A client that takes every frame literally: it folds frames into a transcript and keeps the last cursor. It throws on
+// everything that the contract forbids: a gap, a token too many, an end that differs from the streamed text.
 import assert from "node:assert/strict";
 import type { Frame } from "../client.ts";
 import type { Bobbin } from "../harness.ts";
 
 export type Entry = { id: string; requestId: string; role: string; status: string; content: unknown };
 export type Block = { type: string; [field: string]: any };
-/** A block that still grows. It is the last. */
+/** A block that still grows. It is the last one. */
 type Open = { type: "open"; block: Block; grown: string };
 
 const ENDS: Record<string, string> = { final: "complete", cancelled: "cancelled" };
@@ -14,7 +14,7 @@ const ENDS: Record<string, string> = { final: "complete", cancelled: "cancelled"
 export class Fold {
   cursor: string | undefined;
   session: Frame | null = null;
-  /** What each snapshot was for. */
+  /** The reason of each snapshot. */
   readonly snapshots: string[] = [];
   readonly #messages = new Map<string, Entry>();
   readonly #running = new Map<string, Block[]>();
@@ -39,7 +39,10 @@ export class Fold {
     return this.messages.filter((message) => isAnswer(message) && message.requestId === requestId);
   }
 
-  /** Of an answer that still runs. A thought that still grows is as it is so far; half a call is left out. */
+  /**
+   * The blocks of an answer that still runs. A thought that still grows is included as far as it is; half a call is
+   * left out.
+   */
   blocksOf(requestId: string): Block[] {
     const blocks = this.#running.get(requestId) ?? [];
     const open = openOf(blocks);
@@ -56,7 +59,7 @@ export class Fold {
     return textOf(this.blocksOf(requestId));
   }
 
-  /** All that it holds, to be compared with another's. */
+  /** Everything that it holds, to be compared with another client's state. */
   state(): object {
     return { messages: this.messages, running: Object.fromEntries(this.#running), session: this.session };
   }
@@ -119,7 +122,7 @@ export class Fold {
   }
 
   #begin(requestId: string, index: number, block: Block): void {
-    assert.ok(!("text" in block || "input" in block), "what grows is in the block that begins");
+    assert.ok(!("text" in block || "input" in block), "the growing text is in the block that begins");
     const blocks = whole(this.#running.get(requestId) ?? []);
     assert.equal(index, blocks.filter(({ type }) => type !== "text").length);
     this.#append(requestId, { type: "open", block, grown: "" } satisfies Open);
@@ -135,11 +138,11 @@ export class Fold {
 
   #end(frame: Frame): void {
     const { requestId, messageId, response } = frame as Frame & { requestId: string };
-    // An acknowledgement and an end that are sent again change nothing.
+    // A repeated acknowledgement or end changes nothing.
     if (!this.#messages.has(messageId)) {
       assert.deepEqual(this.ends(requestId), [], `${requestId} ended twice`);
       const isAppended = !this.messages.some((message) => message.requestId === requestId) && response.metadata.latencyMs === 0;
-      // An answer that no message asked for comes whole.
+      // An answer that belongs to no message arrives whole.
       const streamed = isAppended && !this.#running.has(requestId) ? (response.blocks ?? [{ type: "text", text: response.content }]) : whole(this.#running.get(requestId) ?? []);
       assert.equal(response.content, textOf(streamed), `${requestId} ends with another text than was streamed`);
       if (response.blocks) assert.deepEqual(response.blocks, streamed, `${requestId} ends with other blocks than were streamed`);

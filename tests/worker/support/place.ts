@@ -1,4 +1,4 @@
-/** Which of so many databases has the sessions of an owner: as `src/thread/place.rs` finds it. */
+/** The number of the database that has an owner's sessions, computed as in `src/thread/place.rs`. */
 export function placeOf(key: string, count: number): number {
   const mask = 0xffffffffffffffffn;
   let hash = 0xcbf29ce484222325n;

@@ -1,38 +1,38 @@
-// A test-only entry around the build: what an object calls of the platform fails on demand, and how often it is
-// woken is counted. It crashes all objects, too.
+// A test-only entry around the build: an object's platform calls fail on demand, and its wake-ups are counted. It can
+// also crash all objects.
 import { type Bobbin, CRASH_PATH, type Entry } from "../harness.ts";
 
 const PROBE_PATH = "/__probe";
 
 export type Fault = {
-  /** A call of the platform. `exec` is SQL outside a transaction, `transaction` a whole one, `d1` a batch for D1. */
+  /** A call to the platform. `exec` is SQL outside a transaction, `transaction` a whole one, `d1` a batch for D1. */
   on: "waitUntil" | "exec" | "transaction" | "setAlarm" | "d1";
-  /** `before` it did anything, `after` it did all of it, or never an answer. Only D1 can hang. */
+  /** `before` the call did anything, `after` it did all of it, or without ever answering. Only D1 can hang. */
   when: "before" | "after" | "hang";
-  /** How many calls fail; then everything is well again. */
+  /** How many calls fail; afterwards all calls succeed. */
   times?: number;
-  /** Calls that go well first. */
+  /** How many calls succeed first. */
   skip?: number;
-  /** Only calls of `exec` whose SQL contains this. */
+  /** Only calls of `exec` whose SQL contains this text. */
   sql?: string;
-  /** Of each call that would fail, if it is to be left to chance. */
+  /** The probability with which each such call fails, for failures at random. */
   probability?: number;
 };
 
 export type Seen = {
-  /** Calls that failed. */
+  /** How many calls failed. */
   failed: number;
-  /** Objects made for this thread. */
+  /** How many objects were created for this thread. */
   woken: number;
-  /** Rows that its SQL wrote, and its alarms set or taken back, which cost a row each. */
+  /** How many rows its SQL wrote, and how often it set or deleted its alarm, which costs a row each. */
   rowsWritten: number;
   alarmsWritten: number;
-  /** Batches that D1 took, and the rows that it wrote for them, those of indices included. */
+  /** How many batches D1 accepted, and the rows that it wrote for them, including those of indices. */
   batches: number;
   rowsWrittenInD1: number;
 };
 
-/** From now on, in place of the faults before. */
+/** Sets the faults, in place of those before. */
 export async function inject(bobbin: Bobbin, sessionId: string, ...faults: Fault[]): Promise<void> {
   const response = await bobbin.fetch(`${PROBE_PATH}?id=${sessionId}`, { method: "POST", body: JSON.stringify(faults) });
   if (response.status !== 204) throw new Error(`probe: ${response.status} ${await response.text()}`);

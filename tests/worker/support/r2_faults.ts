@@ -1,12 +1,12 @@
-// A bucket that fails on demand, or is not there: a test-only entry around the build, and the switch for it.
+// A bucket that fails on demand, or is missing: a test-only entry around the build, and the switch for it.
 import assert from "node:assert/strict";
 import type { Bobbin, Entry } from "../harness.ts";
 
 const PATH = "/__r2";
 
 /**
- * What the objects' bucket does. `away` fails at everything, `hang` answers nothing, `slow` takes a file only when the fault
- * ends. Whatever the fault, the switch itself asks the real bucket for the keys that it has.
+ * How the objects' bucket behaves. `away` fails at everything, `hang` answers nothing, `slow` stores a file only when
+ * the fault ends. Whatever the fault, the switch itself asks the real bucket for its keys.
  */
 export type Fault = "none" | "away" | "hang" | "slow";
 
@@ -51,12 +51,12 @@ export async function setFault(bobbin: Bobbin, fault: Fault): Promise<void> {
   assert.equal((await bobbin.fetch(`${PATH}?fault=${fault}`)).status, 200);
 }
 
-/** What the bucket has of a session. */
+/** The bucket's keys of a session. */
 export async function stored(bobbin: Bobbin, sessionId: string): Promise<{ key: string; size: number }[]> {
   return (await (await bobbin.fetch(`${PATH}?prefix=${sessionId}/`)).json()) as { key: string; size: number }[];
 }
 
-/** Somebody deletes an object of the bucket by hand. */
+/** Deletes an object of the bucket, as somebody might do by hand. */
 export async function removeObject(bobbin: Bobbin, key: string): Promise<void> {
   await bobbin.fetch(`${PATH}?remove=${encodeURIComponent(key)}`);
 }

@@ -1,4 +1,4 @@
-// Chance that a seed repeats (mulberry32).
+// Random numbers that a seed makes repeatable (mulberry32).
 export class Random {
   #state: number;
 
@@ -15,7 +15,7 @@ export class Random {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   }
 
-  /** A whole number, both ends included. */
+  /** A whole number; both ends are included. */
   between(low: number, high: number): number {
     return low + Math.floor(this.fraction() * (high - low + 1));
   }
@@ -36,7 +36,7 @@ export function seeded(seed: number): () => number {
   return () => random.fraction();
 }
 
-/** The test's seed: a new one each time, or the one that failed, from `BOBBIN_SEED`. */
+/** The test's seed: a new one each time, or that of a failed run, from `BOBBIN_SEED`. */
 export function seedOf(test: { diagnostic(message: string): void }): number {
   const seed = Number(process.env["BOBBIN_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
   test.diagnostic(`BOBBIN_SEED=${seed}`);

@@ -1,4 +1,4 @@
-// A client whose connections come and go while what it holds stays.
+// A client that loses its connections and keeps what it holds.
 import type { Client, Frame } from "../client.ts";
 import { within } from "../client.ts";
 import type { Bobbin } from "../harness.ts";
@@ -16,7 +16,7 @@ export class Roamer {
   #bobbin: Bobbin;
   #sessionId: string;
   #client: Client | undefined;
-  /** Counts connections up, and once more when one is lost. */
+  /** Counts connections: one up for each new one, and one more when one is lost. */
   #connection = 0;
   #opened = 0;
   #wrong: unknown;
@@ -43,12 +43,12 @@ export class Roamer {
     return this.#connection === this.#opened;
   }
 
-  /** The other end closed it, or there was none. */
+  /** The other end closed the connection, or there was none. */
   get isLost(): boolean {
     return this.#client === undefined || this.#client.isClosed;
   }
 
-  /** With the last cursor. After `frames` frames the connection is lost, in the middle of whatever comes. */
+  /** Connects with the last cursor. After `frames` frames the connection is lost, whatever is on its way. */
   async connect(frames = Number.POSITIVE_INFINITY, how: Drop = terminate): Promise<void> {
     this.#connection += 1;
     const connection = this.#connection;
@@ -71,14 +71,14 @@ export class Roamer {
     else if (frames === 0) this.drop(how);
   }
 
-  /** What comes after this on the old connection is not heard. */
+  /** Later frames of the old connection are ignored. */
   drop(how: Drop = terminate): void {
     this.#connection += 1;
     how(this.client);
     this.#notify();
   }
 
-  /** Until what it holds is so, or the connection is dropped. */
+  /** Waits until the client's state is so, or the connection is dropped. */
   async until(isSo: () => boolean, waitingFor: string): Promise<void> {
     const deadline = Date.now() + DEADLINE_MS;
     for (;;) {
@@ -88,7 +88,7 @@ export class Roamer {
     }
   }
 
-  /** Until the object has answered something that was asked now: nothing older is under way any more. */
+  /** Waits until the object has answered a new request: no older frame is on its way any more. */
   async settled(): Promise<void> {
     await this.client.settled();
     if (this.#wrong) throw this.#wrong;

@@ -1,7 +1,7 @@
-// What a route with the AI SDK says, chunk by chunk.
+// The answers of a route with the AI SDK, chunk by chunk.
 import type { Call } from "../upstream.ts";
 
-/** Wants to send mails, and asks whether it may. */
+/** Calls a tool that sends mails, and asks for approval. */
 export function askToSend(call: Call, ...ids: string[]): void {
   call.events({ type: "start" });
   for (const id of ids.length > 0 ? ids : ["c1"]) {
@@ -13,7 +13,7 @@ export function askToSend(call: Call, ...ids: string[]): void {
   finish(call, "tool-calls");
 }
 
-/** Wants something that a client is to give. */
+/** Calls a tool whose result a client is to give. */
 export function askForPlace(call: Call, id = "c1"): void {
   call.events({ type: "start" }, { type: "tool-input-available", toolCallId: id, toolName: "ask_place", input: {} });
   finish(call, "tool-calls");
@@ -29,5 +29,5 @@ function finish(call: Call, finishReason: string): void {
   call.done();
 }
 
-/** What the route was told of its calls of this tool. */
+/** What the route was told about its calls of this tool. */
 export const partsOf = (call: Call, tool: string): any[] => call.body.messages.at(-1).parts.filter(({ type }: { type: string }) => type === `tool-${tool}`);

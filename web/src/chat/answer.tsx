@@ -13,7 +13,7 @@ import { Own, Reference, Thinking, Tool, type ToolResult } from "./tools.tsx";
 
 type Props = EndProps & { thread: Thread; requestId: string; message: Message | undefined };
 
-/** The answer of one turn, while it runs and after it. Of a page's answers only a running one follows the thread. */
+/** The answer of one turn, while it runs and after it. Only a running answer of the page subscribes to the thread. */
 export const Answer = memo(function Answer({ thread, requestId, message, ...end }: Props) {
   const turn = useFrameTurn(thread, message ? null : requestId);
   if (!message && turn?.state !== "streaming" && turn?.state !== "waiting") return null;
@@ -53,9 +53,9 @@ type PartProps = {
   index: number;
   blocks: readonly Block[];
   isStreaming: boolean;
-  /** What the block has grown to, while it is not whole. */
+  /** The current text of the block, while it is not complete. */
   open: string | undefined;
-  /** The means to answer a call that waits for somebody. */
+  /** The controls with which a person answers a waiting call. */
   ask: ReactNode;
 };
 

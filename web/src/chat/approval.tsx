@@ -10,7 +10,7 @@ type Props = { thread: Thread; requestId: string; call: Call };
 
 const REASON_CHARS_MAX = 1000;
 
-/** What a person may say to a call that waits: carry it out or not, or what its tool gives back. */
+/** A person's possible answers to a waiting call: carry it out or not, or the tool's result. */
 export function Asking({ thread, requestId, call }: Props) {
   const [error, setError] = useState("");
   const [isSent, setSent] = useState(false);
@@ -87,7 +87,7 @@ function Approval({ thread, requestId, call, say, isSent }: Answering) {
   );
 }
 
-/** A tool that no program here runs: a person may say what it gives back. */
+/** A tool that no program here runs: a person may give its result. */
 function Result({ thread, requestId, call, say, isSent }: Answering) {
   const [text, setText] = useState("");
 

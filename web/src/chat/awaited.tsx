@@ -1,10 +1,10 @@
-// In words, what an answer that runs waits for.
+// Says in words what a running answer is waiting for.
 import type { Block, TurnState } from "bobbin-client";
 import { t } from "../language.ts";
 import { Elapsed } from "./elapsed.tsx";
 import { spanOf } from "./times.ts";
 
-/** Empty while text comes, which speaks for itself. */
+/** Empty while text streams, because the text itself shows the progress. */
 function wordsFor(turn: TurnState): string {
   const { state, blocks, open, calls } = turn;
   if (state === "waiting") return waitsForPeople(blocks, calls);
@@ -26,7 +26,7 @@ function waitsForPeople(blocks: readonly Block[], calls: readonly string[] | und
 
 const hasResult = (blocks: readonly Block[], id: string): boolean => blocks.some((block) => block.type === "tool_result" && block.toolUseId === id);
 
-/** Something moves while nothing is written. */
+/** An animation while nothing is written. */
 export function Awaited({ turn }: { turn: TurnState }) {
   const words = wordsFor(turn);
   if (words === "") return null;

@@ -30,7 +30,7 @@ type Props = {
   onDelete: (sessionId: string) => Promise<void>;
 };
 
-/** One thread, open while this is mounted. Mounted anew for each session. */
+/** One thread, open while this is mounted. Each session gets a new mount. */
 export const Chat = memo(function Chat({ sessionId, onMenu, onSession, onGone, onDelete }: Props) {
   const thread = useOwnThread(sessionId);
   const session = useThreadState(thread, ({ session }) => session);
@@ -79,7 +79,7 @@ export const Chat = memo(function Chat({ sessionId, onMenu, onSession, onGone, o
   );
 });
 
-/** Who may read and no more; what they have written before is still theirs to take. */
+/** A person who may only read can still take back messages written earlier. */
 function OnlyReading({ thread }: { thread: Thread }) {
   const { sessionId } = thread;
   const draft = useDraft(sessionId);
@@ -93,7 +93,7 @@ function OnlyReading({ thread }: { thread: Thread }) {
   );
 }
 
-/** What a person has before their eyes is not unread. */
+/** A message that a person has on the screen is not unread. */
 function useSeen(session: Session | null): void {
   useEffect(() => {
     if (!session) return;

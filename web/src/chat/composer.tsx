@@ -18,7 +18,7 @@ import { PermissionModeSelect } from "./permission_mode.tsx";
 import { isOwn } from "./question.tsx";
 import { editing } from "./versions.tsx";
 
-/** Takes words whatever the connection does: what was typed is kept here, what was sent by the thread. */
+/** Accepts text whatever the connection's state: the draft is kept here, sent messages by the thread. */
 export function Composer({ thread }: { thread: Thread }) {
   const { sessionId } = thread;
   const text = useDraft(sessionId);
@@ -37,7 +37,7 @@ export function Composer({ thread }: { thread: Thread }) {
 
   function pick(): void {
     void attach(thread, [...(picker.current?.files ?? [])]);
-    // The same file may be picked again.
+    // Lets the same file be picked again.
     if (picker.current) picker.current.value = "";
     focusMessage();
   }
@@ -122,7 +122,7 @@ export function Composer({ thread }: { thread: Thread }) {
   );
 }
 
-/** A field as high as its text, up to the limit that the style sheet sets; it does the rest where it can. */
+/** A field as high as its text, up to the limit in the style sheet, which sizes it by itself in browsers that can. */
 function useGrowing(text: string) {
   const field = useRef<HTMLTextAreaElement>(null);
   useLayoutEffect(() => {

@@ -14,7 +14,7 @@ export function ConnectionDot({ thread }: { thread: Thread }) {
   );
 }
 
-/** What is wrong with the connection and what is done about it; silent while all is well. */
+/** Shows what is wrong with the connection and what is done about it; shows nothing while all is well. */
 export function ConnectionBanner({ thread }: { thread: Thread }) {
   const connection = useThreadState(thread, ({ connection }) => connection);
   const owed = useThreadState(thread, ({ turns }) => owedOf(turns));
@@ -43,7 +43,7 @@ export function ConnectionBanner({ thread }: { thread: Thread }) {
   );
 }
 
-/** What is kept is said to be kept, and nothing else. */
+/** Only messages that are stored are said to be kept. */
 type Owed = keyof typeof t.owed;
 
 function owedOf(turns: readonly TurnState[]): Owed {
@@ -54,7 +54,7 @@ function owedOf(turns: readonly TurnState[]): Owed {
 
 const canHurry = ({ status, retryAt }: ConnectionInfo): boolean => status === "failed" || retryAt !== null;
 
-/** For eyes only: a live region that counts would never be quiet. */
+/** Only visible: a live region that counts would never stop talking. */
 function Countdown({ retryAt }: { retryAt: number | null }) {
   const [now, setNow] = useState(Date.now);
   useEffect(() => {

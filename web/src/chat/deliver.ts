@@ -1,4 +1,4 @@
-// Messages on their way: what is not taken comes back to whoever wrote it.
+// Sends messages: those that are refused come back to their writer.
 import type { Content, Thread, ThreadError, Turn, TurnState } from "bobbin-client";
 import { credential, subject } from "../credential.ts";
 import { giveBack } from "../drafts.ts";
@@ -9,13 +9,13 @@ import { createStore, useStore } from "../store.ts";
 import { watchEnd } from "./ends.ts";
 
 const SENT_KEY = "bobbin:sent";
-/** More turns than these do not wait in a thread. */
+/** The most turns that may wait in a thread. */
 const SENT_MAX = 64;
 
-/** Why the last message of a session was not taken, in words, by session. */
+/** Why the last message of a session was refused, in words, by session. */
 const refusals = createStore<ReadonlyMap<string, string>>(new Map());
 const watched = new WeakSet<Turn>();
-/** Turns whose content is not to come back. */
+/** Turns whose content must not come back to the field. */
 const takenBack = new Set<string>();
 credential.subscribe(() => refusals.set(new Map()));
 
@@ -27,7 +27,7 @@ export const send = (thread: Thread, content: Content): void => sent(thread, thr
 /** Sends a new version of a message. */
 export const edit = (thread: Thread, requestId: string, content: Content): void => sent(thread, thread.edit(requestId, content), content);
 
-/** Has a question answered once more. */
+/** Requests another answer to a question. */
 export function regenerate(thread: Thread, requestId: string): void {
   setRefusal(thread.sessionId, undefined);
   const turn = thread.regenerate(requestId);
@@ -44,7 +44,7 @@ function sent(thread: Thread, turn: Turn, content: Content): void {
   watch(thread, turn, content, subject());
 }
 
-/** Looks after a message that this person sent before the page was loaded. */
+/** Watches a message that this person sent before the page was loaded. */
 export function resume(thread: Thread, { requestId, content }: TurnState, whose: string): void {
   if (content !== null) watch(thread, thread.send(content, { requestId }), content, whose);
 }
@@ -65,7 +65,7 @@ export function takeBack(thread: Thread, requestId: string): void {
   thread.cancel(requestId);
 }
 
-/** Whether the server has it, or will be sent it. */
+/** Whether the server has the message, or will be sent it. */
 function isKept(thread: Thread, requestId: string): boolean {
   const { messages, turns, status } = thread.getSnapshot();
   const turn = turns.find((turn) => turn.requestId === requestId);
@@ -73,7 +73,7 @@ function isKept(thread: Thread, requestId: string): boolean {
   return (turn !== undefined && !isLeft) || messages.some((message) => message.requestId === requestId);
 }
 
-/** Cancels the answer that runs, and what waits of one's own, whose text and files come back. */
+/** Cancels the running answer and the person's own waiting messages, whose text and files come back. */
 export function stop(thread: Thread): void {
   const { turns } = thread.getSnapshot();
   const waiting = turns.filter((turn) => (turn.state === "sending" || turn.state === "queued") && isOwn(thread, turn));
@@ -85,7 +85,7 @@ export function stop(thread: Thread): void {
 
 function isOwn(thread: Thread, { requestId, state }: TurnState): boolean {
   const author = questionOf(thread, requestId)?.author;
-  // Somebody else may have been in this tab before.
+  // Somebody else may have used this tab before.
   return state === "sending" || (author === undefined ? sentHere().includes(requestId) : author === subject());
 }
 

@@ -3,12 +3,12 @@ import { useThreadState } from "bobbin-client/react";
 import { type RefObject, useCallback, useState } from "react";
 import { t } from "../language.ts";
 
-/** So far from the top, the page before is loaded. */
+/** The previous page is loaded when the top is this close. */
 const AHEAD_PX = 1500;
-/** What a page of many messages holds at most. */
+/** The largest number of messages in a page. */
 const PAGE_MAX = 200;
 
-/** Loads earlier messages when a person comes near them, or all of them. */
+/** Loads earlier messages when a person scrolls near them, or all of them. */
 export function useEarlier(thread: Thread, scroller: RefObject<HTMLElement | null>) {
   const hasEarlier = useThreadState(thread, ({ hasEarlier }) => hasEarlier);
   const [isLoading, setLoading] = useState(false);
@@ -42,7 +42,7 @@ export function useEarlier(thread: Thread, scroller: RefObject<HTMLElement | nul
   return { hasEarlier, isLoading, error, load, loadAll, onScroll };
 }
 
-/** Loads all that was said, until somebody does not want it any more. */
+/** Loads the whole history, unless somebody cancels it. */
 export async function allOf(thread: Thread, isWanted = () => true): Promise<void> {
   while (isWanted() && (await thread.loadEarlier(PAGE_MAX)));
 }

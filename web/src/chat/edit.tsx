@@ -7,7 +7,7 @@ import { textOf } from "./exchanges.ts";
 import { focusMessage, hasTouchKeyboard } from "./focus.ts";
 import { editing } from "./versions.tsx";
 
-/** A message that is written anew, where it stands. Its files go along. What it was stays beside it. */
+/** A message that is edited in place. Its files are sent along, and the old version stays beside it. */
 export function Edit({ thread, message }: { thread: Thread; message: Message }) {
   const [text, setText] = useState(() => textOf(message.content));
   const field = useRef<HTMLTextAreaElement>(null);

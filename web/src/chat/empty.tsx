@@ -5,7 +5,7 @@ import { t } from "../language.ts";
 import { Logo } from "../ui/icon.tsx";
 import { MESSAGE_FIELD } from "./focus.ts";
 
-/** A thread in which nobody has written: what can be done, and something to begin with. */
+/** A thread without messages: what can be done, and suggestions to begin with. */
 export function Empty({ thread, isLoaded }: { thread: Thread; isLoaded: boolean }) {
   const isEcho = useConfig()?.agent === "echo";
   function take(text: string): void {
@@ -34,7 +34,7 @@ export function Empty({ thread, isLoaded }: { thread: Thread; isLoaded: boolean 
   );
 }
 
-/** The shape of a conversation, until it is there. */
+/** A placeholder in the shape of a conversation, until it is loaded. */
 const Skeleton = () => (
   <div className="skeleton" role="status">
     <span className="visually-hidden">{t.opening}</span>

@@ -1,4 +1,4 @@
-// What stands under an answer: how it ended, what can be done with it, and its figures.
+// The footer of an answer: how it ended, what can be done with it, and its figures.
 import type { Message, MessageMetadata, ResponseMetadata, Thread } from "bobbin-client";
 import { type ReactNode, useContext, useId, useState } from "react";
 import { atTime, inNumbers, inSeconds, t } from "../language.ts";
@@ -11,12 +11,12 @@ import { Actions } from "./near.tsx";
 import { MayWrite, VersionArrows, forkFrom } from "./versions.tsx";
 
 export type EndProps = {
-  /** What it lacks although it is complete. */
+  /** What the answer lacks although it is complete. */
   lack: Lack | undefined;
-  /** Undefined unless the question may be asked again. */
+  /** Undefined unless the question may be sent again. */
   onRetry: (() => void) | undefined;
   onGoOn: () => void;
-  /** Undefined where there is no question. */
+  /** Undefined if there is no question. */
   onRegenerate: (() => void) | undefined;
 };
 
@@ -73,7 +73,7 @@ export function End({ thread, message, lack, onRetry, onGoOn, onRegenerate }: En
   );
 }
 
-/** What is known of it. */
+/** Everything that is known about the answer. */
 function rowsOf({ createdAt, metadata, tokensUsed }: Message): [string, string][] {
   const known = of(metadata);
   const { figuresOf } = t;
@@ -88,7 +88,7 @@ function rowsOf({ createdAt, metadata, tokensUsed }: Message): [string, string][
   return rows.filter((row): row is [string, string] => row[1] !== undefined);
 }
 
-/** An answer's is that of its end; where a program has appended it, the program's own. */
+/** The metadata of an answer's end; for an appended answer, the metadata that the program gave. */
 const of = (metadata: MessageMetadata | undefined): Partial<ResponseMetadata> => (metadata ?? {}) as Partial<ResponseMetadata>;
 
 function inTokens({ inputTokens, outputTokens, reasoningTokens, cachedTokens }: NonNullable<ResponseMetadata["usage"]>): string {

@@ -1,12 +1,12 @@
-// Why the model ended its answers. A message that was stored without it does not tell: then it is known of what was
-// sent from this page.
+// Why the model ended its answers. Messages stored without a reason do not tell: for turns sent from this page it is
+// known from their result.
 import type { Message, Turn } from "bobbin-client";
 import { createStore } from "../store.ts";
 
 /** By `requestId`. */
 export const reasons = createStore<ReadonlyMap<string, string>>(new Map());
 
-/** To be told of each turn that is sent. */
+/** Call it with each turn that is sent. */
 export function watchEnd({ requestId, result }: Turn): void {
   result.then(
     ({ metadata }) => metadata?.finishReason && reasons.set(new Map(reasons.get()).set(requestId, metadata.finishReason)),
@@ -14,10 +14,10 @@ export function watchEnd({ requestId, result }: Turn): void {
   );
 }
 
-/** What a complete answer lacks: the model stopped at its limit, a filter stopped it, it said nothing, or who knows. */
+/** The text that an unfinished block has so far. */
 export type Lack = "cut" | "filtered" | "empty" | "odd";
 
-/** Each provider has words of its own for the end; `finish` is the server's for all. */
+/** Each provider has its own words for the reason; `finish` is the server's common one. */
 export function lackOf({ content, status, requestId, metadata }: Message & { metadata?: { finish?: unknown } }): Lack | undefined {
   if (status !== "complete") return undefined;
   const reason = String(metadata?.finish ?? reasons.get().get(requestId) ?? "");

@@ -1,9 +1,9 @@
 import type { Content, Message, TurnState } from "bobbin-client";
 import { type Lack, lackOf } from "./ends.ts";
 
-/** A question and its answer, as they are shown: beside each other, even if others were asked between the two. */
+/** A question and its answer, shown together even if other questions came between the two. */
 export type Exchange = {
-  /** The turn that asked; of an answer that no message asked for, its own. */
+  /** The turn that asked; for an answer without a message, its own turn. */
   requestId: string;
   question: Message | undefined;
   answer: Message | undefined;
@@ -11,11 +11,15 @@ export type Exchange = {
   running: string | undefined;
   /** What the answer lacks although it is complete. */
   lack: Lack | undefined;
-  /** Whether it ended without an answer and nothing was answered since, or with one that lacks something, as the last. */
+  /**
+   * Whether the question can be retried: it is the last, and ended without an answer or with one that lacks something.
+   */
   canRetry: boolean;
 };
 
-/** What is told of a turn that is not over: its name, the message that it answers, and the turn whose question it asks once more. */
+/**
+ * The known fields of a turn that is not over: its id, the message that it answers, and the turn that it regenerates.
+ */
 export type Running = readonly [requestId: string, parentId: string | undefined, of: string | undefined];
 
 export const runningOf = (turns: readonly TurnState[]) => turns.flatMap(({ requestId, parentId, of }) => [requestId, parentId, of]);
@@ -25,9 +29,9 @@ export const inThrees = (flat: readonly (string | undefined)[]): Running[] =>
 
 export function exchangesOf(messages: readonly Message[], running: readonly Running[]): Exchange[] {
   const exchanges = new Map<string, Exchange>();
-  /** By the question's id. */
+  /** By the id of the question. */
   const asked = new Map<string, string>();
-  /** By the turn's. */
+  /** By the id of the turn. */
   const turns = new Map<string, string>();
   const at = (requestId: string): Exchange => {
     const known = exchanges.get(requestId) ?? { requestId, question: undefined, answer: undefined, running: undefined, lack: undefined, canRetry: false };

@@ -1,11 +1,11 @@
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
 
-/** So close to the end counts as being there. */
+/** This close to the end counts as being there. */
 const NEAR_PX = 48;
 
 /**
- * Stays at the end while a person is there, and where they are while they are not. `sent` names what
- * the person has just sent: they want to see it.
+ * Keeps the view at the end while the person is there, and where it is while they are elsewhere. `sent` names the
+ * message that the person has just sent, because they want to see it.
  */
 export function useFollow(sent: string | undefined) {
   const scroller = useRef<HTMLDivElement>(null);
@@ -21,7 +21,7 @@ export function useFollow(sent: string | undefined) {
     if (box) box.scrollTop = box.scrollHeight;
   }, []);
 
-  /** Somebody wants to see another place. */
+  /** The person wants to see another place. */
   const leave = useCallback(() => {
     isFollowing.current = false;
   }, []);
@@ -32,7 +32,7 @@ export function useFollow(sent: string | undefined) {
     function onScroll(): void {
       if (!box) return;
       const distance = box.scrollHeight - box.scrollTop - box.clientHeight;
-      // Content that grows meanwhile is no sign of a person's wish; scrolling up is.
+      // Growing content does not show a person's wish; scrolling up does.
       if (distance < NEAR_PX) isFollowing.current = true;
       else if (box.scrollTop < top.current - 1) isFollowing.current = false;
       top.current = box.scrollTop;

@@ -1,7 +1,7 @@
 import type { Thread, TurnState } from "bobbin-client";
 import { useCallback, useSyncExternalStore } from "react";
 
-/** A turn that is not over, rendered at most once a frame however fast its tokens come. */
+/** A turn that is not over, rendered at most once a frame however fast its tokens arrive. */
 export function useFrameTurn(thread: Thread, requestId: string | null): TurnState | undefined {
   const subscribe = useCallback(
     (listener: () => void) => (requestId === null ? () => {} : everyFrame(thread.subscribe, listener)),

@@ -35,7 +35,7 @@ export function Header({ thread, onMenu, onDelete }: Props) {
     document.title = `${title} · Bobbin`;
   }, [title]);
 
-  /** The first two come with a message; so does what is done with many. */
+  /** A session without messages offers only the keys and the diagnostics. */
   const items: MenuItem[] = [
     ...(isStored
       ? [

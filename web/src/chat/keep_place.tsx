@@ -3,8 +3,8 @@ import { Component, type ReactNode, type RefObject } from "react";
 type Props = { first: string | undefined; scroller: RefObject<HTMLElement | null>; children: ReactNode };
 
 /**
- * Leaves what is read where it is when another message takes the place of `first`: earlier ones have
- * come above it. A class, because only these see the page as it was just before.
+ * Keeps the visible messages in place when earlier ones are added above, that is when another message takes the place
+ * of `first`. It is a class, because only class components can read the page just before an update.
  */
 export class KeepPlace extends Component<Props> {
   override getSnapshotBeforeUpdate({ first }: Props): number | null {

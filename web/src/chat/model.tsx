@@ -5,7 +5,7 @@ import { announce } from "../announce.ts";
 import { useConfig } from "../config.ts";
 import { t } from "../language.ts";
 
-/** Which model answers, where there is a choice. */
+/** The choice of the model, if there is one. */
 export function ModelSelect({ thread }: { thread: Thread }) {
   const models = useConfig()?.models ?? [];
   const known = useThreadState(thread, ({ session }) => session?.model);
@@ -22,7 +22,7 @@ export function ModelSelect({ thread }: { thread: Thread }) {
     setChosen(null);
   }
 
-  // One that is not offered any more is still the session's.
+  // A model that is no longer offered may still be the session's.
   const shown = chosen ?? known ?? models[0] ?? "";
   return (
     <label className="mode">

@@ -1,4 +1,5 @@
-// What only matters where somebody looks is drawn there alone: of 5,000 messages, the buttons under each would be half of the document.
+// Elements that only matter near the viewport are drawn only there: with 5,000 messages, the buttons under each would
+// be half of the document.
 import { type ReactNode, type RefObject, createContext, useContext, useEffect, useState } from "react";
 
 const EVENT = "contentvisibilityautostatechange";
@@ -24,7 +25,7 @@ export function useNear(element: RefObject<HTMLElement | null>, isRunning: boole
 
 export const NearBy = Near.Provider;
 
-/** What can be done with a message. Its place is kept until it is drawn. */
+/** The actions on a message. Their space is reserved until they are drawn. */
 export const Actions = ({ className, children }: { className: string; children: ReactNode }) => (
   <div className={className}>{useContext(Near) ? children : null}</div>
 );

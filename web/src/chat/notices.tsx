@@ -7,7 +7,7 @@ import { takeBack } from "./deliver.ts";
 
 export const GONE: readonly number[] = [CLOSE_UNAUTHENTICATED, CLOSE_FORBIDDEN, CLOSE_SESSION_DELETED];
 
-/** In place of a conversation that cannot be shown. */
+/** Shown in place of a conversation that cannot be shown. */
 export function Gone({ thread, closeCode, reason }: { thread: Thread; closeCode: number; reason: string }) {
   if (closeCode === CLOSE_UNAUTHENTICATED) return <CredentialForm reason={reason} />;
   const isDeleted = closeCode === CLOSE_SESSION_DELETED;
@@ -21,7 +21,7 @@ export function Gone({ thread, closeCode, reason }: { thread: Thread; closeCode:
   );
 }
 
-/** What was written here, sent or not, goes along into the new session's field. */
+/** Drafts and messages from here, sent or not, are moved into the new session's field. */
 function startAnew(thread: Thread): void {
   const { sessionId } = thread;
   const unsent = thread.getSnapshot().turns.filter(({ state }) => state === "sending");

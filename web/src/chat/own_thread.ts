@@ -5,10 +5,10 @@ import { credential, server, subject } from "../credential.ts";
 import { outboxStorage } from "../storage.ts";
 import { resume } from "./deliver.ts";
 
-/** Threads that may be open, also those that were just left: whose each is, and in how many places it is shown. */
+/** Threads that may be open, including those that were just left: whose each is, and in how many places it is shown. */
 const known = new Map<Thread, { whose: string; places: number }>();
 
-// A connection would outlive the token that opened it.
+// Otherwise the connection would outlive the token that opened it.
 credential.subscribe(() => {
   for (const [thread, { whose, places }] of known) {
     thread.close();
@@ -16,7 +16,7 @@ credential.subscribe(() => {
   }
 });
 
-/** A thread as this browser opens it: with its token, and with what it still owes. Each person has another one. */
+/** A thread as this browser opens it: with its token and its undelivered messages. Each person gets another thread. */
 export function useOwnThread(sessionId: string): Thread {
   const [whose] = useState(subject);
   const thread = useThread(useMemo(() => ({ ...server, sessionId, subject: whose, storage: outboxStorage() }), [sessionId, whose]));

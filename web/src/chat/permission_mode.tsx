@@ -10,7 +10,10 @@ import { untilLoaded } from "../until_loaded.ts";
 const NeverAskDialog = lazy(async () => ({ default: (await untilLoaded(loadLater)).NeverAskDialog }));
 const MODES: readonly PermissionMode[] = ["default", "acceptEdits", "plan", "bypassPermissions"];
 
-/** What the agent may do without asking. It is offered where the agent can ask; whoever never wants to be asked is asked once more. */
+/**
+ * What the agent may do without asking. Offered only if the agent can ask; choosing to never be asked has to be
+ * confirmed.
+ */
 export function PermissionModeSelect({ thread }: { thread: Thread }) {
   const config = useConfig();
   const known = useThreadState(thread, ({ session }) => session?.permissionMode ?? "default");

@@ -1,19 +1,19 @@
-// Where a person was in each session: whoever goes back, or loads the page again, finds the place.
+// The scroll position in each session: a person who goes back or reloads finds the place again.
 import type { Thread } from "bobbin-client";
 import { type RefObject, useEffect, useLayoutEffect } from "react";
 import { cameBack } from "../router.ts";
 import { perTab } from "../storage.ts";
 
 const KEY = "bobbin:place:";
-/** At the end there is no place to be kept: what comes next is what one wants to see. */
+/** At the end no place is stored, because a person there wants to see what comes next. */
 const END_PX = 48;
-/** A place further back is not looked for. */
+/** A place further back is not restored. */
 const PAGES_MAX = 50;
 const PAGE_MAX = 200;
-/** What stands above is laid out meanwhile, and found to have another height than it was taken to have. */
+/** Content above is laid out meanwhile, and its real height may differ from the estimated one. */
 const FRAMES = 20;
 
-/** How far the top of an exchange is from the top of what is seen, in px. */
+/** The distance from the top of the viewport to the top of an exchange, in px. */
 type Place = { requestId: string; top: number };
 
 export function usePlace(thread: Thread, scroller: RefObject<HTMLElement | null>, leave: () => void): void {
@@ -69,7 +69,7 @@ async function find(thread: Thread, { requestId, top }: Place, box: () => HTMLEl
   try {
     for (let pages = 0; pages < PAGES_MAX && box() && !exchange(); pages += 1) if (!(await thread.loadEarlier(PAGE_MAX)) && !exchange()) break;
   } catch {
-    // It is shown from its end.
+    // The session is then shown from its end.
   }
   for (let frames = 0; frames < FRAMES; frames += 1) {
     const [seen, found] = [box(), exchange()];

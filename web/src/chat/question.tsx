@@ -18,13 +18,13 @@ import { MayWrite, VersionArrows, editing } from "./versions.tsx";
 
 type Props = {
   thread: Thread;
-  /** Of the turn that is not over, or of the question. */
+  /** The id of the turn that is not over, or of the question. */
   requestId: string;
   message: Message | undefined;
   isRunning: boolean;
 };
 
-/** What the person said, from the moment it was sent. */
+/** A person's message, shown from the moment it is sent. */
 export const Question = memo(function Question({ thread, requestId, message, isRunning }: Props) {
   const turn = useFrameTurn(thread, isRunning ? requestId : null);
   const content = message?.content ?? turn?.content;
@@ -76,5 +76,5 @@ export const Question = memo(function Question({ thread, requestId, message, isR
   );
 });
 
-/** Where nobody is asked who they are, all are one. */
+/** Without identities everybody counts as the same person. */
 export const isOwn = ({ author }: Message): boolean => author === undefined || author === subject();

@@ -7,11 +7,11 @@ import { wordsOf } from "../sentence.ts";
 type Props = {
   session: Pick<Session, "title" | "firstMessagePreview">;
   onSave: (title: string | null) => Promise<unknown>;
-  /** Where a key ended it, the focus has to go back to where it came from. */
+  /** `byKey`: ended by a key, so that the focus has to return to where it was before. */
   onDone: (byKey: boolean) => void;
 };
 
-/** The title, where it stands, as a field. Without a title, the session goes by its first message. */
+/** The title as an editable field in its place. A session without a title is named after its first message. */
 export function Rename({ session, onSave, onDone }: Props) {
   const [title, setTitle] = useState(session.title ?? "");
   const isOver = useRef(false);
@@ -22,7 +22,7 @@ export function Rename({ session, onSave, onDone }: Props) {
   }
 
   function save(byKey: boolean): void {
-    // The field loses the focus as it goes, too.
+    // Removing the field blurs it, too.
     if (isOver.current) return;
     const wanted = title.trim() || null;
     if (wanted !== (session.title ?? null)) onSave(wanted).catch((error: unknown) => announce(t.renameFailed(wordsOf(error))));

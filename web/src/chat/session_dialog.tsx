@@ -7,7 +7,7 @@ export type DialogName = "share" | "diagnostics" | "delete";
 
 type Props = { name: DialogName; thread: Thread; title: string; onDelete: () => Promise<void>; onClose: () => void };
 
-/** What is done with a session as a whole. */
+/** The dialog for a session as a whole. */
 export function SessionDialog({ name, thread, title, onDelete, onClose }: Props) {
   switch (name) {
     case "share":

@@ -8,7 +8,7 @@ import { pathOf } from "../router.ts";
 import { CopyButton } from "../ui/copy_button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 
-/** The session's address and, where tokens open it, one that brings a viewer's token along. */
+/** The session's address and, where tokens open it, a link that contains a viewer's token. */
 export function ShareDialog({ thread: { sessionId }, onClose }: { thread: Thread; onClose: () => void }) {
   const [token, setToken] = useState("");
   const config = useConfig();

@@ -7,16 +7,16 @@ import { t } from "../language.ts";
 import { lackOf } from "./ends.ts";
 import { textOf } from "./exchanges.ts";
 
-/** A screen reader is told whole sentences, and not more often than this. */
+/** A screen reader gets whole sentences, and not more often than this. */
 const SPEAK_EVERY_MS = 2000;
 const LINES_MAX = 12;
-/** What is longer is told in part; it can be read where it stands. */
+/** Longer text is announced only in part; it can be read where it stands. */
 const LINE_CHARS_MAX = 2000;
 const SENTENCE_END = /[.!?:…](?=\s)|\n/g;
 
 type Line = { id: number; text: string };
 
-/** What is being answered, for ears: only what came since the page was opened. */
+/** The running answer for screen readers: only the text that arrived since the page was opened. */
 export function StreamLog({ thread }: { thread: Thread }) {
   const running = useThreadState(thread, ({ turns }) => turns.find(({ state }) => state === "streaming")?.requestId);
   const [lines, setLines] = useState<readonly Line[]>([]);

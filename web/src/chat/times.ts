@@ -1,17 +1,17 @@
-// How long the parts of an answer took, as this page saw it: the contract does not tell, and a message that is stored does not know.
+// How long the parts of an answer took, as this page saw it: neither the contract nor stored messages have these times.
 import type { Block, Thread, TurnState } from "bobbin-client";
 
-/** In Unix ms; `to` once it is over. Without a `from` its beginning was not seen. */
+/** In Unix ms; `to` is set once it is over. Without a `from` this page did not see its beginning. */
 export type Span = { readonly from?: number; readonly to?: number };
 
 const spans = new Map<string, Span>();
-/** Turns that ran when the page came to them: nobody saw the beginning of their first parts. */
+/** Turns that were already running when the page loaded: nobody saw the beginning of their first parts. */
 const joined = new Set<string>();
 const running = new Map<string, TurnState>();
 
 const nameOf = (requestId: string, part: string | number): string => `${requestId} ${part}`;
 
-/** A thinking goes by its place in the answer, a call by its id. */
+/** A thinking block is named by its place in the answer, a call by its id. */
 export const spanOf = (requestId: string, part: string | number): Span | undefined => spans.get(nameOf(requestId, part));
 
 /** Watches the answers of a thread, also while the page is hidden and draws nothing. */
@@ -47,7 +47,7 @@ function note(turn: TurnState): void {
     if (span.to === undefined && isOver(block, blocks, index === blocks.length - 1 && open !== undefined)) spans.set(name, { ...span, to: now });
   }
   const [last, before] = [nameOf(requestId, "last"), running.get(requestId)];
-  // What is waited for is another thing from here on.
+  // From here on the answer waits for something else.
   if (!before || before.state !== state || before.blocks.length !== blocks.length || (before.open === undefined) !== (open === undefined)) spans.set(last, { from: now });
   running.set(requestId, turn);
 }
@@ -60,7 +60,7 @@ function isOver(block: Block, blocks: readonly Block[], isOpen: boolean): boolea
   return block.type === "tool_use" && blocks.some((other) => other.type === "tool_result" && other.toolUseId === block.id);
 }
 
-/** What was still under way when the answer ended took until then. */
+/** Parts that were still running when the answer ended took until then. */
 function end(requestId: string): void {
   const blocks = running.get(requestId)?.blocks ?? [];
   running.delete(requestId);

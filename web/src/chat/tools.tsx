@@ -10,13 +10,13 @@ import type { Call } from "./approval.tsx";
 import { Elapsed, tookOf } from "./elapsed.tsx";
 import type { Span } from "./times.ts";
 
-/** Longer data is shown as it came: indented, it can be a hundred times as long. */
+/** Longer data is shown without indentation, which can make it a hundred times as long. */
 const INDENTED_CHARS_MAX = 20_000;
 const PREVIEW_CHARS = 120;
 
 export type ToolResult = Extract<Block, { type: "tool_result" }>;
 
-/** A thought is seen while it is thought, and folded away once it is whole, with the time that it took. */
+/** A thought is shown while it streams, and folded once it is complete, with its duration. */
 export function Thinking({ text, isOpen, span }: { text: string; isOpen: boolean; span: Span | undefined }) {
   const took = tookOf(span);
   const title = isOpen ? t.thinking : took ? t.thoughtFor(took) : t.thought;
@@ -27,7 +27,7 @@ export function Thinking({ text, isOpen, span }: { text: string; isOpen: boolean
   );
 }
 
-/** A source, as a link where its address can be followed. */
+/** A source, as a link if its address can be followed. */
 export function Reference({ url, text }: { url: string | undefined; text: string }) {
   return (
     <p className="reference" dir="auto">
@@ -39,14 +39,14 @@ export function Reference({ url, text }: { url: string | undefined; text: string
 type ToolProps = {
   name: string;
   input?: unknown;
-  /** While the input still comes: as much of its JSON as there is. */
+  /** While the input streams: the part of its JSON that has arrived. */
   open?: string | undefined;
   result?: ToolResult | undefined;
   isRunning: boolean;
   span?: Span | undefined;
-  /** Of a call: what was said about carrying it out. */
+  /** A person's decision on the call. */
   approval?: Call["approval"];
-  /** Where the call waits for somebody: the means to answer it. */
+  /** For a waiting call: the controls with which to answer it. */
   asking?: ReactNode;
 };
 
@@ -72,14 +72,17 @@ export function Tool({ name, input, open, result, isRunning, span, approval, ask
   );
 }
 
-/** Data that an application shows in its own way. */
+/** Data that an application renders itself. */
 export const Own = ({ name, data }: { name: string; data: unknown }) => (
   <Fold icon="tool" title={name} className="tool">
     <Data title={t.input} value={data} />
   </Fold>
 );
 
-/** The beginning of what is whole, the end of what comes: a line of it is seen while it is folded. */
+/**
+ * The beginning of a complete text, or the end of a streaming one: it is the one line that shows while the text is
+ * folded.
+ */
 function previewOf(input: unknown): string | undefined {
   if (typeof input === "string") return input.slice(-PREVIEW_CHARS);
   const text = input === undefined ? "" : JSON.stringify(input);
@@ -103,7 +106,7 @@ function Fold({ icon, title, note, preview, className, isOpen = false, children 
   );
 }
 
-/** The end of what grows: the whole of it comes when it is there. */
+/** The end of a streaming text: all of it is shown when it is complete. */
 const LIVE_CHARS = 2000;
 
 const Live = ({ title, text }: { title: string; text: string }) => (

@@ -76,7 +76,7 @@ export function Transcript({ thread }: { thread: Thread }) {
   );
 }
 
-/** How many messages came since the person left the end. */
+/** How many messages arrived since the person left the end. */
 function useFresh(messages: readonly { id: string }[], isAway: boolean): number {
   const last = messages.at(-1)?.id;
   const seen = useRef(last);

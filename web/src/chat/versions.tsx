@@ -1,4 +1,4 @@
-// The way between the versions of a message, and what makes new ones.
+// The arrows between the versions of a message, and the actions that make new ones.
 import type { Message, Thread, Versions } from "bobbin-client";
 import { useVersions } from "bobbin-client/react";
 import { createContext, useEffect, useRef } from "react";
@@ -9,16 +9,16 @@ import { asSentence, wordsOf } from "../sentence.ts";
 import { createStore } from "../store.ts";
 import { Icon } from "../ui/icon.tsx";
 
-/** Whether this person may say anything here. */
+/** Whether this person may write here. */
 export const MayWrite = createContext(true);
 
-/** The message that is being written anew. */
+/** The message that is being edited. */
 export const editing = createStore<string | null>(null);
 
-/** The arrow that was pressed, which is another element in the version that it leads to. */
+/** The arrow that was pressed, which is a different element in the version that it leads to. */
 let pressed: { id: string | undefined; arrow: "previous" | "next" } | undefined;
 
-/** Arrows to the versions beside this one; nothing where it is the only one. */
+/** Arrows to the versions beside this one; nothing if there is only one. */
 export function VersionArrows({ thread, message }: { thread: Thread; message: Message }) {
   return message.versions && message.versions.count > 1 ? <Arrows thread={thread} id={message.id} versions={message.versions} /> : null;
 }
@@ -63,7 +63,7 @@ function Arrows({ thread, id, versions }: { thread: Thread; id: string; versions
   );
 }
 
-/** Goes on from there in a session of one's own. */
+/** Forks the session from this message. */
 export async function forkFrom(thread: Thread, messageId: string): Promise<void> {
   try {
     const id = await thread.fork({ messageId });

@@ -10,7 +10,7 @@ import { whenIdle } from "../slices.ts";
 
 const NAME_CHARS_MAX = 60;
 
-/** All of a session as a file: as the server has it, a message a line, or to be read. */
+/** All of a session as a file: as the server has it, one message a line, or in a readable form. */
 export async function exportSession(thread: Thread, form: "jsonl" | "md"): Promise<void> {
   const title = titleOf(thread.getSnapshot().session);
   const lines = await exportMessages(thread);
@@ -54,14 +54,14 @@ function blockInMarkdown(block: Block): string {
   }
 }
 
-/** A fence that is longer than any in it. */
+/** A fence that is longer than any in the text. */
 function fenced(text: string, language = ""): string {
   const longest = Math.max(2, ...(text.match(/`{3,}/g) ?? []).map(({ length }) => length));
   const fence = "`".repeat(longest + 1);
   return `${fence}${language}\n${text}\n${fence}`;
 }
 
-/** Prints all that was said, with all that is folded. */
+/** Prints the whole session, with everything that is folded. */
 export async function printSession(thread: Thread): Promise<void> {
   if (thread.getSnapshot().hasEarlier) announce(t.printing);
   await Promise.all([allOf(thread), loadMarkdown()]);

@@ -10,11 +10,11 @@ import { isPicture } from "./lazy.tsx";
 import { sizeInWords } from "./size.ts";
 import { tryAgain } from "./upload.ts";
 
-/** What goes along with the message that is being written. */
+/** The attachments of the message that is being written. */
 export function AttachmentList({ thread }: { thread: Thread }) {
   const list = useAttachments(thread.sessionId);
   const isBusy = list.some(isUnderWay);
-  // Without an answer a page that is closed would take what is on its way along.
+  // Asks before the page is closed, which would lose uploads in progress.
   useEffect(() => {
     if (!isBusy) return;
     const ask = (event: BeforeUnloadEvent) => event.preventDefault();

@@ -1,4 +1,4 @@
-// What is to go along with a message that is not sent yet, beside its draft. What is up outlives the page.
+// The attachments of an unsent message, beside its draft. Uploaded ones survive the page.
 import type { Content, FileBlock } from "bobbin-client";
 import { useSyncExternalStore } from "react";
 import { credential, subject, useSubject } from "../credential.ts";
@@ -9,17 +9,17 @@ export type Attachment = {
   readonly id: string;
   readonly name: string;
   readonly size: number;
-  /** As it goes into the message, once it is up. */
+  /** The block that goes into the message, once it is uploaded. */
   readonly block?: FileBlock;
-  /** When that was, in Unix ms. */
+  /** When it was uploaded, in Unix ms. */
   readonly at?: number;
-  /** What is, or was, on its way up, or may be again; not after a reload. */
+  /** The file whose upload runs, ran, or may run again; not known after a reload. */
   readonly file?: Blob | undefined;
-  /** The bytes that are up, of one that is on its way. */
+  /** How many bytes are uploaded, while it runs. */
   readonly sent?: number;
-  /** Why it does not get on at the moment. */
+  /** Why the upload does not progress at the moment. */
   readonly waits?: string | null;
-  /** Why it will not come to be. */
+  /** Why the upload failed permanently. */
   readonly error?: string;
 };
 
@@ -30,11 +30,11 @@ const NONE: readonly Attachment[] = [];
 
 const listeners = new Set<() => void>();
 const all = new Map<string, readonly Attachment[]>();
-/** What this tab last wrote, by key. */
+/** The last values that this tab wrote, by key. */
 const written = new Map<string, string | null>();
-/** The files that went up from this page, by their addresses: what was sent is shown at once, also without a connection. */
+/** The files uploaded from this page, by their addresses: a sent file is shown at once, also without a connection. */
 const own = new Map<string, Blob>();
-/** Ends each upload that runs, by the attachment's id. */
+/** Aborts each running upload, by the attachment's id. */
 export const running = new Map<string, AbortController>();
 
 const nameOf = (sessionId: string): string => `${subject()}:${sessionId}`;
@@ -62,10 +62,10 @@ export function useAttachments(sessionId: string): readonly Attachment[] {
   return useSyncExternalStore(subscribe, () => attachmentsOf(sessionId));
 }
 
-/** Neither up nor given up. */
+/** Neither uploaded nor given up. */
 export const isUnderWay = ({ block, error }: Attachment): boolean => !block && error === undefined;
 
-/** The sessions with files that were attached and not sent. */
+/** The sessions with attached, unsent files. */
 export function sessionsWithFiles(): string[] {
   const prefix = PREFIX + nameOf("");
   return local.keys().flatMap((key) => (key.startsWith(prefix) ? [key.slice(prefix.length)] : []));
@@ -86,7 +86,7 @@ export function changeAttachment(sessionId: string, id: string, to: Partial<Atta
   if (list.some((one) => one.id === id)) setAttachments(sessionId, list.map((one) => (one.id === id ? { ...one, ...to } : one)));
 }
 
-/** Gives back what went along with messages that could not be sent. */
+/** Returns the attachments of messages that could not be sent. */
 export function giveFilesBack(sessionId: string, contents: readonly Content[]): void {
   const blocks = contents.flatMap(filesOf);
   const list = attachmentsOf(sessionId);
@@ -112,7 +112,7 @@ function keep(name: string, list: readonly Attachment[]): void {
   const up = list.flatMap(({ block, at }) => (block ? [{ block, at }] : []));
   const under = list.flatMap((one) => (isUnderWay(one) ? [one.name] : []));
   const [key, text] = [PREFIX + name, up.length > 0 ? JSON.stringify(up) : null];
-  // Where nothing is left, another tab may have attached something since.
+  // If nothing is left here, another tab may have attached something since.
   if (text !== written.get(key) && (text !== null || local.get(key) === written.get(key))) local.set(key, text);
   written.set(key, text);
   const names = under.length > 0 ? JSON.stringify(under) : null;

@@ -14,7 +14,10 @@ const NEAR = "400px";
 
 type Props = { thread: Thread; block: FileBlock };
 
-/** A file of a message: a picture is seen, everything else has a name. The page loads nothing from elsewhere: that is a link. */
+/**
+ * A file of a message: a picture is shown, everything else is named. The page loads nothing from other servers: such a
+ * file is a link.
+ */
 export function FileView({ thread, block }: Props) {
   const { url, size } = block;
   const name = nameOfFile(block);

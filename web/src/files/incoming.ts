@@ -1,13 +1,14 @@
-// Files that are pasted, or dropped anywhere on the page. A browser would open a dropped one in the place of the page.
+// Files that are pasted, or dropped anywhere on the page. Without this a browser would replace the page with a dropped
+// file.
 import { createStore } from "../store.ts";
 
-/** Whether files are held over the page, to be dropped. */
+/** Whether files are being dragged over the page. */
 export const isHovered = createStore(false);
 
 type Taker = (files: readonly File[]) => void;
 let taker: Taker | undefined;
 
-/** Whoever takes the files from now on; gives back what ends that. */
+/** Sets the receiver of files from now on; returns a function that ends this. */
 export function takeFiles(take: Taker): () => void {
   taker = take;
   return () => {
@@ -33,11 +34,11 @@ function receive(event: Event, data: DataTransfer | null): void {
   const files = [...(data?.files ?? [])];
   if (files.length === 0 || (event.type === "paste" && isText(data?.getData("text/plain") ?? "", files))) return;
   event.preventDefault();
-  // What is asked in a dialog comes first.
+  // A dialog's question has to be answered first.
   if (!document.querySelector("dialog[open]")) taker?.(files);
 }
 
-/** What comes from a word processor has a picture beside its text; a file manager adds the names of its files. */
+/** A copy from a word processor has a picture beside its text; one from a file manager adds the names of its files. */
 function isText(text: string, files: readonly File[]): boolean {
   const lines = text.split(/[\r\n]+/).filter((line) => line !== "");
   return !lines.every((line) => files.some(({ name }) => line.endsWith(name)));

@@ -1,4 +1,4 @@
-// The way to what only files need, which is loaded later.
+// Lazy access to the code that only files need.
 import type { FileBlock, Thread } from "bobbin-client";
 import { Suspense, lazy } from "react";
 import { settleDraft } from "../drafts.ts";
@@ -7,7 +7,7 @@ import { loadLater } from "../later.ts";
 import { createStore, useStore } from "../store.ts";
 import { nameOfFile } from "./attachments.ts";
 
-/** Why the last files were not taken. */
+/** Why the last files were refused. */
 const refusal = createStore("");
 
 const List = lazy(async () => ({ default: (await loadLater()).AttachmentList }));
@@ -41,12 +41,12 @@ export function Attachments({ thread }: { thread: Thread }) {
   );
 }
 
-/** Pictures that are shown; an SVG in an `<img>` runs no script. */
+/** Picture types that are shown; an SVG in an `<img>` runs no script. */
 const PICTURE = /^image\/(png|jpeg|gif|webp|avif|bmp|svg\+xml)$/i;
 
 export const isPicture = ({ mediaType, url }: FileBlock): boolean => PICTURE.test(mediaType) && /^(data:|\/)/.test(url);
 
-/** A file of a message. It takes its place before it is loaded. */
+/** A file of a message. Its space is reserved before it is loaded. */
 export function FilePart({ thread, block }: { thread: Thread; block: FileBlock }) {
   const className = isPicture(block) ? "file picture" : "file";
   return (

@@ -1,7 +1,7 @@
-/** A browser has begun to save what was clicked after this. */
+/** After this time a browser has begun to save the clicked file. */
 const SAVING_MS = 60_000;
 
-/** Gives a file to the person, as a download. */
+/** Gives a file to the person as a download. */
 export function save(blob: Blob, name: string): void {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);

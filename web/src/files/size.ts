@@ -1,6 +1,6 @@
 import { locale, t } from "../language.ts";
 
-/** A size in words, rounded up: what is beyond a limit never looks like it. */
+/** A size in words, rounded up, so that a size beyond a limit never looks as if it were within it. */
 export function sizeInWords(bytes: number): string {
   if (bytes < 1024) return t.bytes(bytes);
   const [unit, name] = bytes < 1024 * 1024 ? [1024, "KiB"] : [1024 * 1024, "MiB"];

@@ -1,4 +1,4 @@
-// Files on their way up. Nothing of a file is lost by a bad connection, and nothing of it is attached twice.
+// Uploads. A bad connection loses nothing of a file, and no file is attached twice.
 import { DATA_URL_BYTES_MAX, type FileBlock, FILE_BYTES_MAX, MESSAGE_BYTES_MAX, type Thread, ThreadError, type UploadProgress, fetchConfig, inlineFile, uploadFile } from "bobbin-client";
 import { announce } from "../announce.ts";
 import { t } from "../language.ts";
@@ -6,11 +6,11 @@ import { type Attachment, attachmentsOf, changeAttachment, isUnderWay, running, 
 import { asSentence, wordsOf } from "../sentence.ts";
 import { sizeInWords } from "./size.ts";
 
-/** So many go up at once; the others wait for their turn. */
+/** How many uploads run at once; the others wait for their turn. */
 const AT_ONCE = 3;
-/** Of a message whose files stand in it, this much is left for its text. */
+/** How much of a message is left for its text if it contains its files. */
 const TEXT_BYTES = 16 * 1024;
-/** A message takes 256 blocks; nobody looks through a list of more than these. */
+/** A message accepts 256 blocks, but nobody reads a longer list than this. */
 const FILES_MAX = 32;
 
 const queue: (() => Promise<void>)[] = [];
@@ -65,7 +65,7 @@ async function run(thread: Thread, one: Attachment, signal: AbortSignal): Promis
     signal.throwIfAborted();
     change({ block, at: Date.now(), waits: null });
   } catch (error) {
-    // Who ended it has taken it away.
+    // The person who aborted it has already removed it.
     if (signal.aborted) return;
     const mayHelp = error instanceof ThreadError;
     change({ error: asSentence(wordsOf(error)), ...(!mayHelp && { file: undefined }) });
@@ -79,7 +79,7 @@ async function up(thread: Thread, { file, name }: Attachment, signal: AbortSigna
   const bytes = file as Blob;
   const onWait = ({ message }: ThreadError) => change({ waits: asSentence(message) });
   const patient = { signal, retries: Number.POSITIVE_INFINITY, onWait };
-  // Asked first: what nobody keeps is not to go all the way up.
+  // Asked first, so that a file that no bucket can store is not uploaded in vain.
   const { bound } = await fetchConfig(thread, patient);
   if (bound && !bound.includes("FILES")) return await inside(thread, bytes, name);
   const onProgress = ({ sent }: UploadProgress) => change({ sent, waits: null });
@@ -91,7 +91,7 @@ async function up(thread: Thread, { file, name }: Attachment, signal: AbortSigna
   }
 }
 
-/** Where no bucket is bound, a small file goes within the message. */
+/** Without a bucket a small file is sent within the message. */
 async function inside({ sessionId }: Thread, bytes: Blob, name: string): Promise<FileBlock> {
   const block = await inlineFile(bytes, { name }).catch((error: unknown) => {
     if (!(error instanceof ThreadError) || error.code !== "MESSAGE_TOO_LARGE") throw error;
@@ -102,7 +102,7 @@ async function inside({ sessionId }: Thread, bytes: Blob, name: string): Promise
   throw new Error(t.tooLargeTogether);
 }
 
-/** Says once how it went, when nothing is under way any more. */
+/** Reports the result once, when no upload is running any more. */
 function tellEnd({ sessionId }: Thread): void {
   const list = attachmentsOf(sessionId);
   if (list.length === 0 || list.some(isUnderWay)) return;

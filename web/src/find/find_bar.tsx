@@ -11,16 +11,16 @@ import { finding } from "./finding.ts";
 import { folded, wordsOf } from "./folding.ts";
 import { mark, unmark } from "./marks.ts";
 
-/** Between a keystroke and the look into what is not loaded yet. */
+/** The delay between a keystroke and the search in unloaded messages. */
 const LOOK_AFTER_MS = 300;
-/** Beside the hit that is shown, so many others are marked on either side. */
+/** How many other hits are highlighted on either side of the shown one. */
 const MARKED = 20;
-/** So often it is looked again for a hit that is not drawn yet. */
+/** How often a hit that is not drawn yet is looked for again. */
 const TRIES_MAX = 30;
 
 type Props = { thread: Thread; scroller: RefObject<HTMLElement | null>; onJump: () => void; query: string };
 
-/** Finds messages of this session, those that were not loaded before, too. The newest hit is shown first. */
+/** Finds messages of this session, including unloaded ones. The newest hit is shown first. */
 export function FindBar({ thread, scroller, onJump, query: given }: Props) {
   const [query, setQuery] = useState(given);
   const [chosen, setChosen] = useState<string | null>(null);
@@ -93,7 +93,7 @@ function isHit(message: Message, words: readonly string[]): boolean {
   return words.every((word) => text.includes(word));
 }
 
-/** Loads what was said before, as long as there is something to be found in it. */
+/** Loads earlier messages as long as they may contain a hit. */
 function useLook(thread: Thread, words: readonly string[]): boolean {
   const [isLooking, setLooking] = useState(false);
   const key = words.join(" ");
@@ -114,7 +114,7 @@ function useLook(thread: Thread, words: readonly string[]): boolean {
   return isLooking;
 }
 
-/** Shows the hit, and marks it and those around it, also as what they stand in is drawn anew. */
+/** Shows the hit, and highlights it and the hits around it, again whenever their elements are redrawn. */
 function useMarks(scroller: RefObject<HTMLElement | null>, words: readonly string[], hits: readonly Message[], current: Message | undefined, onJump: () => void): void {
   const shown = useRef<string>(undefined);
   useEffect(() => {
@@ -131,7 +131,7 @@ function useMarks(scroller: RefObject<HTMLElement | null>, words: readonly strin
       const here = current ? articleOf(box as HTMLElement, current) : null;
       const range = mark(words, here, elements());
       if (!here || shown.current === name) return;
-      // What is folded, or not drawn yet, is there after a while.
+      // Folded text, or text that is not drawn yet, appears after a while.
       tries += 1;
       if (range || tries > TRIES_MAX) shown.current = name;
       onJump();
@@ -162,7 +162,7 @@ function reveal(range: Range): void {
   const details = element?.closest("details");
   if (details) details.open = true;
   element?.scrollIntoView({ block: "center" });
-  // A long text is one element, and scrolls by itself to nothing in it.
+  // A long text is one element, so scrolling the element into view does not reach a place within it.
   const box = element?.closest(".scroller");
   if (!box) return;
   const [place, view] = [range.getBoundingClientRect(), box.getBoundingClientRect()];

@@ -1,6 +1,6 @@
 import { createStore } from "../store.ts";
 
-/** The session in which something is looked for, and what; null while nothing is. */
+/** The session and the words that are searched for; null while there is no search. */
 export const finding = createStore<{ readonly sessionId: string; readonly query: string } | null>(null);
 
 /** Opens the search within a session. */

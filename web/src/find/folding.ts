@@ -1,4 +1,5 @@
-// Texts as a search compares them: without case, without the accents of Latin letters, and without the forms that one character can have.
+// Folds texts so that a search can compare them: without case, without the accents of Latin letters, and without the
+// different forms of one character.
 
 const ACCENTS = /[\u0300-\u036f]/g;
 const PLAIN = /^[\0-\x7f]*$/;
@@ -10,7 +11,7 @@ export const folded = (text: string): string => (PLAIN.test(text) ? text : text.
 
 export type Stretch = readonly [from: number, to: number];
 
-/** Where the words stand in a text, one stretch after the other. */
+/** The ranges in which the words occur in a text, in order. */
 export function stretchesOf(text: string, words: readonly string[]): Stretch[] {
   const { folds, places } = withPlaces(text);
   const found: Stretch[] = [];
@@ -22,7 +23,7 @@ export function stretchesOf(text: string, words: readonly string[]): Stretch[] {
   return found;
 }
 
-/** A folded text with the place of each of its characters in the text. */
+/** A folded text with the place in the original for each of its characters. */
 function withPlaces(text: string): { folds: string; places: readonly number[] } {
   if (PLAIN.test(text)) return { folds: text.toLowerCase(), places: [] };
   const places: number[] = [];

@@ -1,10 +1,12 @@
-// Marks on what was found. The browser paints them over the text: nothing of what React has drawn is touched.
+// Highlights of hits. The browser paints them over the text: the elements that React has drawn are not touched.
 import { type Stretch, stretchesOf } from "./folding.ts";
 
 const HERE = "found-here";
 const ELSEWHERE = "found";
 
-/** Marks the words in these elements, those of `here` more than the others, and gives back where the first of these is. */
+/**
+ * Highlights the words in these elements, those in `here` more strongly, and returns the range of the first of these.
+ */
 export function mark(words: readonly string[], here: Element | null, elsewhere: readonly Element[]): Range | undefined {
   const ranges = here ? rangesIn(here, words) : [];
   if (typeof Highlight !== "undefined") {

@@ -3,7 +3,7 @@ import { createStore } from "../store.ts";
 
 const KEY = "bobbin:keys";
 
-/** Whether this person wants keys. */
+/** Whether this person wants keyboard shortcuts. */
 export const areOn = createStore(local.get(KEY) !== "off");
 
 export function turnKeys(on: boolean): void {

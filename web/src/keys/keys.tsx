@@ -1,5 +1,5 @@
-// Keys for what is done often. Those that a text, an input method or a screen reader wants are left alone: letters alone do nothing,
-// `?` does nothing in a field, and all of them can be turned off.
+// Shortcuts for frequent actions. Keys that a text field, an input method or a screen reader needs are left alone:
+// letters without a modifier do nothing, `?` does nothing in a field, and all shortcuts can be turned off.
 import { Suspense, lazy, useEffect } from "react";
 import { MESSAGE_FIELD, focusMessage } from "../chat/focus.ts";
 import { find } from "../find/finding.ts";
@@ -50,7 +50,7 @@ function actOf(event: KeyboardEvent, onSearch: () => void): (() => void) | undef
   return undefined;
 }
 
-/** In a field with a text in it. An empty message is left for the ones above it. */
+/** Says whether somebody is typing. From an empty message field the keys lead to the messages above it. */
 function isWriting(): boolean {
   const field = document.activeElement;
   if (field instanceof HTMLTextAreaElement && field.id === MESSAGE_FIELD) return field.value !== "";
@@ -63,7 +63,7 @@ function toSearch(onSearch: () => void): void {
   requestAnimationFrame(() => field?.focus());
 }
 
-/** The message before or after the one that has the focus, else the one in view. */
+/** The message before or after the focused one, or else after the one in view. */
 function toMessage(by: number): void {
   const box = document.querySelector(".scroller");
   const all = [...document.querySelectorAll<HTMLElement>(".question, .answer")];

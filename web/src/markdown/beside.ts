@@ -1,11 +1,11 @@
-// Work that runs in workers beside the page, since some texts make it take minutes.
+// Runs work in web workers, because some texts make it take minutes.
 
-/** A request that takes longer keeps its worker for itself, and those behind it get another one. */
+/** A request that takes longer keeps its worker to itself, and the requests behind it get another worker. */
 const TURN_MS = 1000;
-/** A request that takes longer is given up: even on a slow and busy machine, its text comes to no end. */
+/** A request that takes longer is given up. Even a slow and busy machine needs less for a text that can be processed at all. */
 const TIME_MS_MAX = 20_000;
 
-/** What is needed of a `Worker`. */
+/** The part of `Worker` that is used. */
 export type Beside = {
   postMessage(value: unknown): void;
   terminate(): void;
@@ -14,14 +14,15 @@ export type Beside = {
 };
 
 /**
- * Asks a worker, which is begun with the first request and says "ready" once it is: one request after the other. Only one request
- * at a time has a worker for itself, so there are never more than two. Undefined for what took too long or failed.
+ * Sends requests to a worker, one after the other. The worker starts with the first request and says "ready" once it is loaded.
+ * Only one request at a time may keep a worker to itself, so there are at most two workers. A request that takes too long or
+ * fails is answered with undefined.
  */
 export function beside<Asked, Answer>(begin: () => Beside): (asked: Asked) => Promise<Answer | undefined> {
   let worker: Promise<Beside> | undefined;
   /** Resolves when the next request may begin. */
   let turn: Promise<unknown> = Promise.resolve();
-  /** Resolves when the request that has a worker for itself is over. */
+  /** Resolves when the request that keeps a worker to itself has ended. */
   let alone: Promise<unknown> = Promise.resolve();
 
   async function started(): Promise<Beside> {
@@ -29,7 +30,7 @@ export function beside<Asked, Answer>(begin: () => Beside): (asked: Asked) => Pr
     try {
       await next(begun);
     } catch (error) {
-      // A page without a connection tries again with what it shows next.
+      // The connection may be lost, so the next request tries again.
       worker = undefined;
       throw error;
     }
@@ -66,7 +67,7 @@ function within(answer: Promise<unknown>, ms: number): Promise<unknown> {
   });
 }
 
-/** The next thing that a worker says. */
+/** The next message of a worker. */
 function next(worker: Beside): Promise<unknown> {
   return new Promise((resolve, reject) => {
     worker.onmessage = ({ data }: { data: unknown }) => resolve(data);

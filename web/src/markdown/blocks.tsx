@@ -9,7 +9,7 @@ import { words } from "./words.tsx";
 type Place = {
   /** Whether more text may change it. */
   isOpen: boolean;
-  /** Whether it goes on with the list before it. */
+  /** Whether it continues the list before it. */
   isContinued?: boolean;
 };
 
@@ -57,7 +57,7 @@ function Block({ node, isOpen, isContinued }: Place & { node: Node }): ReactNode
   }
 }
 
-/** Below the page's own headings. */
+/** Below the level of the page's own headings. */
 function heading(tag: string, children: readonly Child[]): ReactNode {
   const Name = `h${Math.min(Number(tag.slice(1)) + 2, 6)}` as "h3";
   return <Name dir="auto">{words(children)}</Name>;

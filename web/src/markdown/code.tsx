@@ -12,7 +12,7 @@ import { highlighted } from "./highlighter.ts";
 /** A piece with more colours is shown plain. */
 const RUNS_MAX = 2000;
 
-/** Of longer code, so many lines are shown until the rest is asked for. */
+/** How many lines of longer code are shown until the rest is requested. */
 const LINES_SHOWN = 60;
 
 type Props = { code: string; language: string; isOpen?: boolean };
@@ -49,7 +49,7 @@ function foldOf(code: string): { shown: string; lines: number } {
   return { shown: code.slice(0, end), lines };
 }
 
-/** Colours come later and are never waited for. */
+/** Colours are added later and never waited for. */
 function useRuns(code: string, language: string): readonly Run[] | undefined {
   const [found, setFound] = useState<{ code: string; runs: readonly Run[] | undefined }>();
   useEffect(() => {
@@ -110,7 +110,7 @@ function colouredPieces(code: string, runs: readonly Run[]): ColouredPiece[] {
   });
 }
 
-/** Takes so many characters from the end of a list. */
+/** Removes this many characters from the end of a list. */
 function take(left: Run[], chars: number): Run[] {
   const taken: Run[] = [];
   for (let room = chars; room > 0; ) {

@@ -1,4 +1,4 @@
-// Addresses that a text gives names to: `[1]: https://example.com "A title"`, for `[this][1]` elsewhere in it.
+// Link definitions: `[1]: https://example.com "A title"`, for `[this][1]` elsewhere in the text.
 import type { Env, MarkdownIt, StateBlock } from "markdown-it";
 
 const DEFINITION = /^[ \t>]{0,9}\[([^[\]\n]{1,200})\]:[ \t]{0,9}<?((?:https?:\/\/|mailto:)[^\s<>]+)>?[ \t]{0,9}(?:"[^"\n]*"|'[^'\n]*'|\([^()\n]*\))?[ \t]{0,9}$/gim;
@@ -6,10 +6,10 @@ const NAMED = /\[([^[\]\n]{1,200})\](?!:)/g;
 /** Any line of this form, also a footnote or a warning. */
 const LINE = /^\[([^[\]]{1,200})\]:[ \t]+\S/;
 
-/** What Markdown is read with: the names that the text both defines and uses. */
+/** The names with which Markdown is read: those that the text both defines and uses. */
 export type Names = Env & {
   readonly references: Record<string, { href: string; title: string }>;
-  /** The footnotes; undefined while the text still comes. */
+  /** The footnotes; undefined while the text still streams. */
   readonly notes?: ReadonlySet<string>;
 };
 
@@ -29,8 +29,8 @@ export function namesIn(text: string, { utils }: MarkdownIt): Names {
 }
 
 /**
- * A line that defines a name that is used is not shown. A footnote is shown where it stands. Any other line of this form is
- * a paragraph of its own: words in brackets that only look like a definition would vanish otherwise.
+ * A line that defines a used name is not shown. A footnote is shown where it stands. Any other line of this form is a
+ * paragraph of its own: otherwise bracketed words that only look like a definition would vanish.
  */
 export function definition(state: StateBlock, line: number, end: number, isAsked: boolean): boolean {
   if ((state.sCount[line] ?? 0) - state.blkIndent >= 4) return false;
@@ -45,7 +45,7 @@ export function definition(state: StateBlock, line: number, end: number, isAsked
   return true;
 }
 
-/** With the lines that go on with it. */
+/** With the lines that continue it. */
 function note(state: StateBlock, first: number, end: number, name: string): boolean {
   let last = first + 1;
   while (last < end && !state.isEmpty(last) && !LINE.test(state.getLines(last, last + 1, 0, false).trimStart())) last += 1;

@@ -7,16 +7,16 @@ import type { MathTree, Request } from "./math_worker.ts";
 
 const ask = beside<Request, MathTree>(() => new Worker(new URL("./math_worker.ts", import.meta.url), { type: "module" }));
 
-/** So many formulas are kept as they were drawn. */
+/** How many rendered formulas are kept. */
 const KEPT_MAX = 500;
 const kept = new Map<string, MathTree | null>();
 const asked = new Map<string, Promise<MathTree | null>>();
-/** What one weighs when it is drawn, or so. */
+/** The approximate weight of a rendered formula. */
 const ELEMENTS = 10;
-/** A longer one in a line may be wider than a telephone, and scrolls. */
+/** A longer inline formula may be wider than a phone, and scrolls. */
 const LONG_CHARS = 40;
 
-/** What may be drawn: of a formula's tree, nothing else comes into the page. */
+/** The allowed elements: no other part of a formula's tree is put into the page. */
 const TAGS = new Set(
   ("math mrow mi mn mo mtext mspace ms mfrac msqrt mroot mstyle merror mpadded mphantom msub msup msubsup munder mover munderover " +
     "mmultiscripts mprescripts none mtable mtr mtd menclose").split(" "),
@@ -32,7 +32,7 @@ const STYLES = new Set(
 
 type Props = { source: string; isBlock: boolean };
 
-/** A formula as it is printed; as it was written until then, and if it is none. */
+/** A rendered formula; its source text until it is ready, and if it is not a formula. */
 export const Formula = memo(function Formula({ source, isBlock }: Props): ReactNode {
   const tree = useTree(source, isBlock);
   if (!tree) return <span className="formula" dir="ltr">{source}</span>;
@@ -65,7 +65,7 @@ function useTree(source: string, isBlock: boolean): MathTree | null {
   return kept.get(key) ?? null;
 }
 
-/** Each formula is asked for once, however often it stands there. */
+/** Each formula is requested once, however often it occurs. */
 function treeOf(key: string, request: Request): Promise<MathTree | null> {
   const known = asked.get(key) ?? ask(request).then((tree) => {
     asked.delete(key);
@@ -77,7 +77,7 @@ function treeOf(key: string, request: Request): Promise<MathTree | null> {
   return known;
 }
 
-/** Without what stands around it: `\(`, `\[`, `$` or `$$`. */
+/** Without its delimiters: `\(`, `\[`, `$` or `$$`. */
 const texOf = (source: string): string => source.trim().replace(/^(?:\\[([]|\$\$?)/, "").replace(/(?:\\[)\]]|\$\$?)$/, "");
 
 function drawn(tree: MathTree, key: number): ReactNode {

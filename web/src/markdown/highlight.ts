@@ -24,7 +24,7 @@ import xml from "highlight.js/lib/languages/xml";
 import yaml from "highlight.js/lib/languages/yaml";
 import { createLowlight } from "lowlight";
 
-/** A stretch of code that is coloured alike, and the names of its class. */
+/** A piece of code in one colour, with the name of its class. */
 export type Run = readonly [className: string, text: string];
 
 const lowlight = createLowlight({
@@ -32,7 +32,7 @@ const lowlight = createLowlight({
   rust, sql, swift, typescript, xml, yaml,
 });
 
-/** Undefined for a language that is not known. */
+/** Undefined for an unknown language. */
 export function highlight(code: string, language: string): readonly Run[] | undefined {
   if (!lowlight.registered(language)) return undefined;
   const runs: Run[] = [];

@@ -1,16 +1,19 @@
-// Colours for code, a slice of it after the other.
+// Highlights code, slice by slice.
 import { beside } from "./beside.ts";
 import type { Run } from "./highlight.ts";
 import type { Request } from "./highlight_worker.ts";
 
 /** Longer code is shown plain. */
 const CHARS_MAX = 200_000;
-/** A slice ends with the last line, best an empty one, within so many characters. What goes on over its end may be coloured amiss. */
+/**
+ * A slice ends with the last line, preferably an empty one, within this many characters. A construct that continues
+ * beyond its end may be coloured wrongly.
+ */
 const SLICE_CHARS = 20_000;
 
 const ask = beside<Request, readonly Run[]>(() => new Worker(new URL("./highlight_worker.ts", import.meta.url), { type: "module" }));
 
-/** Undefined for code that is shown plain. A slice that takes too long is plain, and so is what follows it. */
+/** Undefined for code that is shown plain. A slice that takes too long is plain, and so is everything after it. */
 export async function highlighted({ code, language }: Request): Promise<readonly Run[] | undefined> {
   if (code.length > CHARS_MAX) return undefined;
   const runs: Run[] = [];

@@ -1,4 +1,5 @@
-// Markdown is a script of its own, which an empty page does not wait for. Until it is there, texts stand as they were written.
+// Markdown is a script of its own, which an empty page does not wait for. Until it is loaded, texts are shown as
+// source.
 import type { ComponentType } from "react";
 import { createStore, useStore } from "../store.ts";
 import { untilLoaded } from "../until_loaded.ts";
@@ -6,7 +7,7 @@ import { PlainText } from "../ui/plain_text.tsx";
 
 type Props = { text: string; isStreaming?: boolean };
 
-/** No `lazy` of React: what is there is drawn at once, without a moment of what stands in its place. */
+/** React's `lazy` is not used, because it shows the placeholder for a moment even if the code is already loaded. */
 const read = createStore<ComponentType<Props> | undefined>(undefined);
 let loading: Promise<void> | undefined;
 

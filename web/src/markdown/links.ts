@@ -1,6 +1,9 @@
-// Addresses that stand in a text without any marks around them.
+// Addresses in a text without any markup around them.
 
-/** Where an address ends: spaces, brackets and quotes, and the punctuation of other scripts, which no address has unescaped. */
+/**
+ * Characters at which an address ends: spaces, brackets and quotes, and the punctuation of other scripts, which no
+ * address contains unescaped.
+ */
 const NOT_OF_ADDRESS = /[\s<>[\]"`\u2010-\u205f\u3000-\u303f\ufe10-\ufe6f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]|\*\*|~~/g;
 const BEGINNING = /https?:\/\/(?=[\p{L}\p{N}])|www\.(?=[\p{L}\p{N}])|@/giu;
 const MAILBOX = /[a-z\d.!#$%&'*+/=?^_{|}~-]{1,64}$/i;
@@ -22,7 +25,7 @@ export function addressEnd(text: string, from: number, limit = text.length): num
 
 export type Piece = string | { readonly href: string; readonly text: string };
 
-/** A text with its addresses taken out of it. */
+/** Splits a text into its addresses and the text between them. */
 export function withLinks(text: string): Piece[] {
   const pieces: Piece[] = [];
   let done = 0;

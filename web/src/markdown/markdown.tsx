@@ -6,14 +6,14 @@ import { blocks } from "./blocks.tsx";
 import { NOTHING, Reader } from "./reader.ts";
 import type { Section, Unit } from "./reading.ts";
 
-/** Of more sections than this, only those in view are laid out. */
+/** If there are more sections than this, only those in view are laid out. */
 const SECTIONS_LAID_OUT_MAX = 4;
-/** A stream that is so far ahead of what was read is shown as it was written. */
+/** If a stream is this far ahead of the reader, the unread text is shown as source. */
 const BEHIND_CHARS = 4000;
 
 type Props = { text: string; isStreaming?: boolean };
 
-/** Markdown. What is still to be read of it, and what is too much for a page, stands there as it was written. */
+/** Markdown. Text that is not read yet, and text beyond the page's limits, is shown as source. */
 export const Markdown = memo(function Markdown({ text: source, isStreaming = false }: Props) {
   const text = useMemo(() => source.replace(/\r\n?/g, "\n").replaceAll("\0", "\ufffd"), [source]);
   const shown = useRead(text, isStreaming);

@@ -1,16 +1,16 @@
 // Runs in a worker, which is loaded when the first formula is shown.
 //
-// Temml, since it makes the MathML that browsers draw themselves: it needs no fonts and, unlike KaTeX, no styles that
-// the page's policy would have to allow, and has three quarters of its size.
+// Temml was chosen because it makes the MathML that browsers render themselves: it needs no fonts and, unlike KaTeX, no
+// styles that the page's policy would have to allow, and has three quarters of its size.
 import temml from "temml";
 import { answerBeside } from "./answer_beside.ts";
 
 export type Request = { tex: string; isBlock: boolean };
 
-/** An element with its attributes, its style and what is in it, or a text. */
+/** An element with its attributes, its style and its children, or a text. */
 export type MathTree = string | readonly [tag: string, attributes: Record<string, string>, style: Record<string, string>, children: readonly MathTree[]];
 
-/** As in a text: a formula defines nothing for others, and expands to no more than can be drawn. */
+/** As in a text: a formula defines nothing for other formulas, and expands to no more than can be drawn. */
 const OPTIONS = { maxExpand: 200, maxSize: [20, 100] as [number, number], trust: false };
 const ELEMENTS_MAX = 3000;
 const DEPTH_MAX = 60;

@@ -1,22 +1,22 @@
-// What is shown of a text that still comes, as if its marks were closed: nothing flashes up that the next piece takes away.
-// Remend is what Streamdown completes its texts with.
+// Completes a streaming text as if its marks were closed, so that nothing appears that the next piece takes away.
+// Remend is the library with which Streamdown completes its texts.
 import remend from "remend";
 
-/** A longer paragraph is shown as it is. */
+/** A longer paragraph is left unchanged. */
 const CHARS_MAX = 8 * 1024;
 
 /** The last words of a text, with their marks closed. */
 export function mended(text: string): string {
   if (text.length > CHARS_MAX) return text;
-  // Only what has come to its address is a link: any other bracket may be one that is meant.
+  // Only brackets whose address has begun are a link: any other bracket may be meant as one.
   const hasAddress = text.lastIndexOf("](") > text.lastIndexOf(")");
   return remend(text, { links: hasAddress, images: hasAddress, katex: false, setextHeadings: false });
 }
 
-/** The head of a table that stands alone at the end of a text, with as much of the line under it as has come. */
+/** The head of a table that stands alone at the end of a text, with the part of the line under it that has arrived. */
 const TABLE_HEAD = /(?:^|\n[ \t]*\n)(\|[^\n]+)(\n[|:\- \t]*)?$/;
 
-/** A table is one from its first line on. */
+/** Completes the table, so that it is one from its first line on. */
 export function withTable(text: string): string {
   const [, head, rule = ""] = (text.length <= CHARS_MAX && TABLE_HEAD.exec(text)) || [];
   if (head === undefined) return text;

@@ -1,2 +1,2 @@
-/** In place of markdown-it's own search for addresses, which is turned off: they are found by `links.ts`. */
+/** Replaces markdown-it's own search for addresses, which is turned off: `links.ts` finds them. */
 export class LinkifyIt {}

@@ -1,9 +1,10 @@
 // Markdown as trees, of a bounded size and depth.
 //
-// markdown-it, since each of its rules takes linear time, and since blocks are read apart from the words in them: marked, Lezer and
-// Incremark take quadratic time for emphasis or links, or fall over what is deep. Of the libraries that are made for streams,
-// streaming-markdown reads `snake_case_name` as emphasis, and Streamdown (remark) has four times the size; what completes a text
-// that still comes there, Remend, is used here, too (`mending.ts`). docs/page.md has the figures.
+// markdown-it was chosen because each of its rules takes linear time, and because it reads blocks separately from the
+// words in them: marked, Lezer and Incremark take quadratic time for emphasis or links, or crash on deep nesting. Of
+// the libraries made for streams, streaming-markdown reads `snake_case_name` as emphasis, and Streamdown (remark) has
+// four times the size; Remend, which completes streaming texts there, is used here, too (`mending.ts`). docs/page.md
+// has the figures.
 import MarkdownIt, { type Token } from "markdown-it";
 import cjkFriendly from "markdown-it-cjk-friendly";
 import { charsCost, runsOf } from "../layout_cost.ts";
@@ -11,19 +12,19 @@ import { type Names, definition } from "./definitions.ts";
 import { type Piece, withLinks } from "./links.ts";
 import { address, details, formula, formulaLines, inlineTag, lineBreak, noteReference } from "./rules.ts";
 
-/** What one block may weigh, in tokens: a page draws it at once. */
+/** The largest weight of one block, in tokens: a page draws it at once. */
 export const WEIGHT_MAX = 4000;
-/** A formula is drawn with all that is in it. */
+/** A formula is drawn with everything in it. */
 const FORMULA_WEIGHT = 8;
-/** A block of code is drawn with its head and its buttons. */
+/** A code block is drawn with its head and its buttons. */
 const CODE_WEIGHT = 20;
-/** Of a longer one, only what is in view is laid out. */
+/** Only the visible part of a longer one is laid out. */
 const CODE_COST_MAX = 1000;
-/** Blocks within each other, and marks within each other: the browser draws them by recursion. */
+/** The deepest nesting of blocks and of marks: the browser draws them by recursion. */
 const DEPTH_MAX = 40;
-/** A longer paragraph is shown as it was written. */
+/** A longer paragraph is shown as source. */
 const WORDS_CHARS_MAX = 8 * 1024;
-/** One that changes its script or its font more often is, too. */
+/** A paragraph that changes its script or its font more often is shown as source, too. */
 const RUNS_MAX = 2000;
 
 const TEXTS = ["text", "text_special", "softbreak"];
@@ -34,7 +35,7 @@ export type Child = Node | Piece;
 /** No nodes if they are more than a page can draw at once. */
 export type Tree = { readonly nodes: readonly Node[] | null; readonly weight: number };
 
-/** What was to be read is too large or too deep. */
+/** The input is too large or too deep. */
 export class TooMuch extends Error {}
 
 export const md = new MarkdownIt({ maxNesting: DEPTH_MAX + 10 }).use(cjkFriendly);
@@ -60,7 +61,9 @@ md.inline.State = class extends md.inline.State {
   }
 };
 
-/** The blocks of a text, without their words. With `isCut`, the last is missing: the text went over the limits there. */
+/**
+ * The blocks of a text, without their words. With `isCut`, the last one is missing: the text exceeded the limits there.
+ */
 export function blocksOf(text: string, names: Names, max: number): { tokens: Token[]; isCut: boolean } {
   const tokens: Token[] = [];
   tokensMax = max;
@@ -74,8 +77,8 @@ export function blocksOf(text: string, names: Names, max: number): { tokens: Tok
 }
 
 /**
- * Reads the words of blocks, and makes a tree of both. The last words, where more is to come, are mended before. Yields after each
- * bit of work how much it was, in tokens.
+ * Reads the words of blocks, and makes a tree of both. If more text is to come, the last words are mended before.
+ * Yields the size of each bit of work, in tokens.
  */
 export function* treeOf(tokens: readonly Token[], names: Names, mend?: (words: string) => string): Generator<number, Tree> {
   let weight = tokens.reduce((sum, { type }) => sum + (CODE.includes(type) ? CODE_WEIGHT : 1), 0);
@@ -97,7 +100,7 @@ export function* treeOf(tokens: readonly Token[], names: Names, mend?: (words: s
   return { nodes: nested(tokens), weight };
 }
 
-/** As they were written, if they are too many or their marks too deep. */
+/** As source, if the words are too many or their marks too deep. */
 function wordsOf(content: string, names: Names): Token[] {
   const words: Token[] = [];
   try {
@@ -117,7 +120,7 @@ function asWritten(content: string): Token[] {
   return [token];
 }
 
-/** `[x]` at the beginning of an item of a list is its box. */
+/** `[x]` at the beginning of a list item is its checkbox. */
 function markTask(tokens: readonly Token[], index: number): void {
   const [item, words] = [tokens[index - 2], tokens[index]];
   const box = item?.type === "list_item_open" ? words?.content.match(/^\[([ xX])\]\s/) : undefined;

@@ -3,20 +3,20 @@ import { NO_NAMES, namesIn } from "./definitions.ts";
 import { md } from "./parser.ts";
 import { Reading, type Section } from "./reading.ts";
 
-/** So much is read before it is drawn. */
+/** How much is read before it is drawn. */
 const WEIGHT = 500;
 
-/** What was read of a text, up to a place in it. */
+/** The part of a text that was read, up to a place in it. */
 export type Shown = { readonly text: string; readonly sections: readonly Section[]; readonly upTo: number };
 
 export const NOTHING: Shown = { text: "", sections: [], upTo: 0 };
 
-/** Reads a text in slices, and on from there when it has grown. */
+/** Reads a text in slices, and continues from there when it has grown. */
 export class Reader {
   readonly #show: (shown: Shown) => void;
   #reading = new Reading();
   #steps: Generator<number, void> | undefined;
-  /** What is read, or was at last. */
+  /** The text that is being read, or was read last. */
   #read = { text: "", isWhole: false };
   #wanted = this.#read;
   #withdraw: (() => void) | undefined;
@@ -47,14 +47,14 @@ export class Reader {
       this.#show({ text: this.#read.text, sections: this.#reading.sections, upTo: this.#reading.upTo });
       return { weight, isDone: false };
     } catch (error) {
-      // The text is there as it was written.
+      // The text is still shown as source.
       reportError(error);
       this.#withdraw = undefined;
       return { weight, isDone: true };
     }
   }
 
-  /** Whether what was read to its end is what is wanted by now. */
+  /** Whether the text that was read to its end is the wanted one by now. */
   #isRead(): boolean {
     this.#steps = undefined;
     const { text, isWhole } = this.#read;
@@ -67,7 +67,7 @@ export class Reader {
   #begin(): Generator<number, void> {
     const { text, isWhole } = this.#wanted;
     const names = isWhole ? namesIn(text, md) : NO_NAMES;
-    // A name that is given at the end changes what stands before it.
+    // A definition at the end of a text changes what stands before it.
     if (names !== NO_NAMES || !text.startsWith(this.#read.text)) this.#reading = new Reading(names);
     this.#read = this.#wanted;
     return this.#reading.read(text, isWhole);

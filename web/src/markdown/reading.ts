@@ -1,22 +1,22 @@
-// A text that grows is read a little at a time, and what more of it cannot change is read once.
+// A growing text is read a little at a time, and the part that more text cannot change is read once.
 import type { Token } from "markdown-it";
 import { charsWithin } from "../layout_cost.ts";
 import { NO_NAMES, type Names } from "./definitions.ts";
 import { mended, withTable } from "./mending.ts";
 import { CODE, type Node, WEIGHT_MAX, blocksOf, treeOf } from "./parser.ts";
 
-/** What costs so much to lay out is read at once, and a list that is longer is cut at an item. */
+/** A piece of this layout cost is read at once, and a longer list is cut at an item. */
 const PIECE_COST = 1600;
 const PIECE_TOKENS = 1000;
-/** A longer block is shown as it was written, unless it is code. */
+/** A longer block is shown as source, unless it is code. */
 const BLOCK_CHARS_MAX = 32 * 1024;
-/** What follows so much, in tokens, is shown as it was written: a page has not room for any number of elements. */
+/** Text after this many tokens is shown as source, because a page has no room for any number of elements. */
 const TEXT_WEIGHT_MAX = 100_000;
 /** A section takes no more units at this weight. */
 const SECTION_WEIGHT = 1000;
-/** Behind a block that was too much: where Markdown is likely to begin anew. */
+/** After a block that exceeded the limits: where Markdown is likely to start again. */
 const NEW_BEGINNING = /\n[ \t]*\n(?=[^\s>])/g;
-/** A line under a heading, or the beginning of a list: which of them, only more text can tell. */
+/** A line under a heading, or the beginning of a list: only more text can tell which. */
 const UNDECIDED = /^\n[ \t>]*(?:-+|=+)[ \t]*$/;
 
 /** One block, or a part of a long list. */
@@ -24,16 +24,16 @@ export type Unit = {
   /** Where it begins in the text. */
   readonly from: number;
   readonly text: string;
-  /** Null if it is shown as it was written. */
+  /** Null if it is shown as source. */
   readonly nodes: readonly Node[] | null;
   /** In tokens. */
   readonly weight: number;
   readonly isOpen: boolean;
-  /** Whether it goes on with the list before it. */
+  /** Whether it continues the list before it. */
   readonly isContinued: boolean;
 };
 
-/** Units beside each other; a long text has too many of them for one parent. */
+/** Adjacent units; a long text has too many of them for one parent element. */
 export type Section = { readonly units: readonly Unit[]; readonly weight: number };
 
 type Block = { from: number; to: number; tokens: readonly Token[] | null; cutAfter?: number };
@@ -41,7 +41,7 @@ type List = { kind: string; next: number };
 
 export class Reading {
   readonly names: Names;
-  /** How much of the text more text cannot change. */
+  /** How much of the text can no longer change when more text arrives. */
   at = 0;
   #sections: Section[] = [];
   #open: readonly Unit[] = [];
@@ -60,17 +60,17 @@ export class Reading {
     return last ? last.from + last.text.length : this.at;
   }
 
-  /** What was read, in an array of its own. */
+  /** Everything that was read, in an array of its own. */
   get sections(): readonly Section[] {
     const sections = [...this.#sections];
     for (const unit of this.#open) append(sections, unit);
     return sections;
   }
 
-  /** Reads on to the end of a text that begins like the one before. Yields after each bit of work how much it was, in tokens. */
+  /** Reads on to the end of a text that begins like the one before. Yields the size of each bit of work, in tokens. */
   *read(source: string, isWhole: boolean): Generator<number, void> {
     const text = isWhole ? source : decided(source);
-    // What a line is, more characters in it can change.
+    // More characters in a line can change what it is.
     const lines = isWhole ? text : text.slice(0, text.lastIndexOf("\n") + 1);
     for (let blocks = this.#next(lines, isWhole); blocks.length > 0; blocks = this.#next(lines, isWhole)) {
       for (const block of blocks) this.#finish(yield* this.#unit(text, block, false), block);
@@ -91,7 +91,7 @@ export class Reading {
   #finish(unit: Unit, { to, tokens, cutAfter }: Block): void {
     append(this.#sections, unit);
     this.#weight += unit.weight;
-    // What was open before is this unit, or comes after it and is read again.
+    // The unit that was open is this one, or comes after it and is read again.
     this.#open = [];
     this.at = to;
     const first = Number(tokens?.[0]?.attrGet("start") ?? 1);
@@ -99,7 +99,7 @@ export class Reading {
     this.#isPlain = this.#weight > TEXT_WEIGHT_MAX;
   }
 
-  /** The next blocks of which the end is seen. With `isWhole`, that of the text is one. */
+  /** The next blocks whose end is known. With `isWhole`, the end of the text ends the last one. */
   #next(text: string, isWhole: boolean): Block[] {
     if (this.at >= text.length) return [];
     if (this.#isPlain) return this.#plain(text, isWhole);
@@ -119,7 +119,7 @@ export class Reading {
     return this.#plain(text, isWhole);
   }
 
-  /** Up to where Markdown begins anew. */
+  /** Up to the place where Markdown starts again. */
   #plain(text: string, isWhole: boolean): Block[] {
     NEW_BEGINNING.lastIndex = this.at;
     const found = this.#weight > TEXT_WEIGHT_MAX ? null : NEW_BEGINNING.exec(text);
@@ -127,7 +127,7 @@ export class Reading {
     return [{ from: this.at, to: found ? found.index + found[0].length : text.length, tokens: null }];
   }
 
-  /** What stands behind the blocks of which the end is seen. */
+  /** The text after the blocks whose end is known. */
   #rest(text: string): Block[] {
     if (this.at >= text.length) return [];
     const { blocks, isCut } = this.#blocks(withTable(text.slice(this.at)), WEIGHT_MAX);
@@ -147,7 +147,7 @@ export class Reading {
     return { blocks, isCut };
   }
 
-  /** Without its last item, which may go on. */
+  /** Without its last item, which may continue. */
   #cutList(text: string, { from, to, tokens }: Block): Block | undefined {
     const items = tokens?.filter(({ type, level }) => type === "list_item_open" && level === 1) ?? [];
     const last = items.at(-1);
@@ -171,7 +171,7 @@ function decided(text: string): string {
   return line >= 0 && UNDECIDED.test(text.slice(line)) ? text.slice(0, line) : text;
 }
 
-/** The end of the last line that ends before `at`, or else of the first behind it. */
+/** The end of the last line that ends before `at`, or else of the first line after it. */
 function lineEnd(text: string, from: number, at: number): number {
   if (at >= text.length) return text.length;
   const before = text.lastIndexOf("\n", at - 1);

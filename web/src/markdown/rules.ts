@@ -1,4 +1,4 @@
-// What models write beside Markdown, and what its rules would spoil.
+// Syntax that models write beside Markdown, and text that Markdown's rules would spoil.
 import type { StateBlock, StateInline } from "markdown-it";
 import type { Names } from "./definitions.ts";
 import { addressEnd } from "./links.ts";
@@ -6,7 +6,7 @@ import { addressEnd } from "./links.ts";
 const FORMULA_CHARS_MAX = 2000;
 const BREAK = /<br\s{0,9}\/?>/iy;
 
-/** The characters of an address are no marks of emphasis. */
+/** The characters of an address are not marks of emphasis. */
 export function address(state: StateInline, isAsked: boolean): boolean {
   const { src, pos } = state;
   if (!src.startsWith("://", pos)) return false;
@@ -18,7 +18,7 @@ export function address(state: StateInline, isAsked: boolean): boolean {
   return true;
 }
 
-/** `<br>`, the one tag that a cell of a table cannot do without. */
+/** `<br>`, the one tag that a table cell cannot do without. */
 export function lineBreak(state: StateInline, isAsked: boolean): boolean {
   if (state.src.charAt(state.pos) !== "<") return false;
   BREAK.lastIndex = state.pos;
@@ -31,12 +31,12 @@ export function lineBreak(state: StateInline, isAsked: boolean): boolean {
 
 const CLOSERS: Record<string, string> = { "\\(": "\\)", "\\[": "\\]", $$: "$$" };
 
-/** Elements of HTML in a text that models write, since Markdown has no marks for them. */
+/** HTML elements that models write because Markdown has no marks for them. */
 const INLINE_TAG = /<(sub|sup|kbd|mark|small|u|ins)>/iy;
-/** The end of one is looked for so far. */
+/** How far the end of an element is searched for. */
 const TAG_CHARS_MAX = 500;
 
-/** `H<sub>2</sub>O`. One without its end is shown as it was written, as all other HTML is. */
+/** `H<sub>2</sub>O`. An element without an end is shown as source, like all other HTML. */
 export function inlineTag(state: StateInline, isAsked: boolean): boolean {
   const { src, pos, posMax } = state;
   if (src.charAt(pos) !== "<") return false;
@@ -100,7 +100,7 @@ function endOfDetails(state: StateBlock, from: number, end: number): number {
   return end;
 }
 
-/** `[^1]`, where the text has a note of this name. In a text that still comes, a number is taken for one. */
+/** `[^1]`, if the text has a note of this name. In a streaming text any number counts as one. */
 export function noteReference(state: StateInline, isAsked: boolean): boolean {
   const { src, pos, posMax } = state;
   if (!src.startsWith("[^", pos)) return false;
@@ -116,7 +116,7 @@ export function noteReference(state: StateInline, isAsked: boolean): boolean {
 
 const NOTE = /\[\^([^\s[\]^]{1,40})\](?!\()/y;
 
-/** A formula's delimiters are no escaped brackets, even if one of them is missing. */
+/** A formula's delimiters are not escaped brackets, even if one of them is missing. */
 export function formula(state: StateInline, isAsked: boolean): boolean {
   const { src, pos, posMax } = state;
   const char = src.charAt(pos);
@@ -139,7 +139,7 @@ function closeOf(src: string, pos: number, closer: string): number | undefined {
   return at > 0 ? pos + 2 + at + closer.length : undefined;
 }
 
-/** As in Pandoc: no space inside the dollars, and no digit after them, which is a price's. */
+/** As in Pandoc: no space inside the dollars, and no digit after them, because that would be a price. */
 function dollarAfter(src: string, pos: number): number | undefined {
   const line = src.slice(pos + 1, pos + FORMULA_CHARS_MAX).split("\n", 1)[0] ?? "";
   const at = line.indexOf("$");
@@ -149,8 +149,8 @@ function dollarAfter(src: string, pos: number): number | undefined {
 }
 
 /**
- * The same over lines, of which Markdown would make lists and headings. As for a paragraph, an empty line is its
- * end: its first line alone says what it is.
+ * The same over several lines, which Markdown would take for lists and headings. As in a paragraph, an empty line ends
+ * it: its first line alone decides that it is a formula.
  */
 export function formulaLines(state: StateBlock, first: number, end: number, isAsked: boolean): boolean {
   if ((state.sCount[first] ?? 0) - state.blkIndent >= 4) return false;

@@ -6,10 +6,10 @@ import type { Child, Node } from "./parser.ts";
 
 const SAFE_LINK = /^(https?:|mailto:)/i;
 
-/** Fitting a longer word into lines takes the browser quadratic time. */
+/** The browser takes quadratic time to break a longer word into lines. */
 const WORD_CHARS_MAX = 500;
 
-/** Text with its marks. HTML in it is shown as it was written. */
+/** Text with its marks. HTML in it is shown as source. */
 export const words = (children: readonly Child[]): ReactNode =>
   children.map((child, index) => <Fragment key={index}>{typeof child === "string" ? breakable(child) : marked(child)}</Fragment>);
 

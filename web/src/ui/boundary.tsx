@@ -4,7 +4,7 @@ import { PlainText } from "./plain_text.tsx";
 
 type Props = { children: ReactNode; instead: (error: Error) => ReactNode };
 
-/** Keeps a failure to what is inside: something else is shown in its place, and all around it goes on. */
+/** Limits an error to its children: a replacement is shown for them, and everything around them works. */
 export class Boundary extends Component<Props, { error: Error | null }> {
   override state: { error: Error | null } = { error: null };
 
@@ -17,7 +17,7 @@ export class Boundary extends Component<Props, { error: Error | null }> {
   }
 }
 
-/** A part of a conversation, or its text as it was written should the part fail. */
+/** A part of a conversation, or its source text if the part fails. */
 export function Contained({ text, children }: { text: string; children: ReactNode }) {
   const written = () => (
     <span className="as-written" dir="auto">
@@ -27,7 +27,7 @@ export function Contained({ text, children }: { text: string; children: ReactNod
   return <Boundary instead={written}>{children}</Boundary>;
 }
 
-/** What is shown when the page itself fails, or one of its great parts. */
+/** Shown when the page itself fails, or one of its large parts. */
 export const failed = (what: string) => (error: Error) => (
   <div className="notice" role="alert">
     <h2>{t.couldNotBeShown(what)}</h2>

@@ -5,7 +5,7 @@ import { Icon } from "./icon.tsx";
 
 const SHOWN_MS = 2000;
 
-/** Absent where pages may not write to the clipboard. `text` may be put together when it is asked for. */
+/** Absent if pages may not write to the clipboard. `text` may be a function that is called on a click. */
 export function CopyButton({ text, what, label = t.copy }: { text: string | (() => string); what: string; label?: string }) {
   const [isCopied, setCopied] = useState(false);
   useEffect(() => {

@@ -3,7 +3,7 @@ import { credential, setCredential } from "../credential.ts";
 import { t } from "../language.ts";
 import { useStore } from "../store.ts";
 
-/** For deployments that let in only those who show a token. */
+/** For deployments that require a token. */
 export function CredentialForm({ reason }: { reason: string }) {
   const [token, setToken] = useState("");
   const wasRefused = useStore(credential) !== null;

@@ -4,7 +4,10 @@ import { Icon } from "./icon.tsx";
 
 type Props = { title: string; onClose: () => void; children: ReactNode };
 
-/** Open while mounted. The browser keeps the focus inside, at first on what has `data-first`, and gives it back. */
+/**
+ * Open while mounted. The browser keeps the focus inside, at first on the element with `data-first`, and returns it
+ * afterwards.
+ */
 export function Dialog({ title, onClose, children }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   const titleId = useId();

@@ -5,7 +5,7 @@ export type MenuItem = { label: string; act: () => void; isDanger?: boolean };
 
 type Props = { id: string; label: string; button: RefObject<HTMLButtonElement | null>; items: readonly MenuItem[] };
 
-/** A button, and what it offers. The browser's own popover: it closes by itself, and the focus comes back to the button. */
+/** A button and its menu. The browser's own popover: it closes by itself, and the focus returns to the button. */
 export function Menu({ id, label, button, items }: Props) {
   const popover = useRef<HTMLDivElement>(null);
 
@@ -30,7 +30,7 @@ export function Menu({ id, label, button, items }: Props) {
             type="button"
             className={isDanger ? "danger" : undefined}
             onClick={() => {
-              // Before what it opens, so that the focus comes back to the button.
+              // Hides the menu before the action opens something, so that the focus returns to the button afterwards.
               popover.current?.hidePopover();
               act();
             }}

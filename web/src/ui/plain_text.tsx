@@ -1,17 +1,20 @@
 import { memo, useMemo } from "react";
 import { charsWithin } from "../layout_cost.ts";
 
-/** What a piece may cost to lay out, in runs: those in view, five or so, are laid out at once. */
+/** The largest layout cost of a piece, in runs: about five pieces are in view and laid out at once. */
 const PIECE_COST_MAX = 400;
-/** A piece ends with the first line, or else the last word, that ends behind this part of what it may hold. */
+/** A piece ends with the first line, or else the last word, that ends after this fraction of its limit. */
 const PIECE_LEAST = 2 / 3;
-/** Looking for the beginning of a character stops after so many code units. */
+/** The search for the beginning of a character stops after this many code units. */
 const CHARACTER_MAX = 50;
 const GOES_ON = /^[\udc00-\udfff\p{M}\p{EMod}\u200d]/u;
 
 type Props = { text: string; from?: number };
 
-/** Text as it was written, from there on. Of a long one, only the pieces that are in view are laid out; where they end, `from` leaves alone. */
+/**
+ * Source text from that place on. Only the visible pieces of a long text are laid out; `from` does not change where
+ * they end.
+ */
 export const PlainText = memo(function PlainText({ text, from = 0 }: Props) {
   const pieces = useMemo(() => piecesOf(text), [text]);
   if (pieces.length === 1) return text.slice(from);
@@ -43,14 +46,14 @@ function endOf(text: string, from: number): number {
   if (from + chars === text.length) return text.length;
   const part = text.slice(from, from + chars);
   const least = Math.floor(chars * PIECE_LEAST);
-  // Not within empty lines, of which a box would swallow the last.
+  // Not between empty lines, because a box would swallow the last one.
   const newline = part.slice(least).search(/[^\n]\n/);
   if (newline >= 0) return from + least + newline + 2;
   const space = part.lastIndexOf(" ");
   return space >= least ? from + space + 1 : characterStart(text, from + chars);
 }
 
-/** Where the character begins that this place is in; the place itself if that is far. */
+/** The beginning of the character that contains this place; the place itself if that is too far. */
 export function characterStart(text: string, at: number): number {
   for (let start = at; start > at - CHARACTER_MAX; start -= 1) {
     if (!GOES_ON.test(text.slice(start, start + 2)) && text[start - 1] !== "\u200d") return start;

@@ -18,7 +18,7 @@ function streamOf(values: unknown[]): ReadableStream<unknown> {
   });
 }
 
-/** Each value by itself, and not in one go with the next. */
+/** Sends each value by itself, and not together with the next. */
 async function* one<T>(values: T[]): AsyncGenerator<T> {
   for (const value of values) {
     await others();
@@ -26,7 +26,7 @@ async function* one<T>(values: T[]): AsyncGenerator<T> {
   }
 }
 
-/** Cuts bytes so that a character comes in two pieces. */
+/** Cuts bytes so that a character arrives in two pieces. */
 function pieces(text: string): Uint8Array[] {
   const bytes = encoder.encode(text);
   return Array.from({ length: Math.ceil(bytes.length / 5) }, (_, at) => bytes.slice(at * 5, at * 5 + 5));
@@ -86,7 +86,7 @@ export const bodies: Record<string, string> = {
 
 const events = (name: string) => bodies[name] as string;
 const response = (name: string) => new Response(streamOf(pieces(events(name))) as ReadableStream<Uint8Array>, { headers: { "content-type": "text/event-stream" } });
-/** As the binding of Workers AI has it. */
+/** As the binding of Workers AI does it. */
 const AI = { run: async (_model: string, _input: object, _options: { stream: boolean }) => streamOf(pieces(events("workers-ai"))) };
 
 export const forms: Record<string, (turn: Turn, thread: Thread) => Answer | Promise<Answer>> = {
@@ -175,13 +175,13 @@ export const forms: Record<string, (turn: Turn, thread: Thread) => Answer | Prom
   },
   hold: async function* () {
     yield "before ";
-    // Time stands still while a worker computes: what is counted is work.
+    // The clock stands still while a worker computes: work is counted instead.
     let x = 0;
     for (let at = 0; at < 1e9; at += 1) x = (x + at) | 0;
     held += 1;
     yield `after ${x === 1 ? "" : ""}`;
   },
-  /** Half of it before another thread's agent has computed, and half behind that. */
+  /** Half of it before another thread's agent has computed, and half after that. */
   "around-hold": async function* () {
     const before = held;
     for (let at = 0; at < 40; at += 1) {
@@ -209,7 +209,7 @@ export const forms: Record<string, (turn: Turn, thread: Thread) => Answer | Prom
       happened.push(`return ${requestId}`);
     }
   },
-  /** Hears nothing of a cancel, and says more once another turn is under way. */
+  /** Ignores a cancel, and sends more once another turn is running. */
   deaf: async function* () {
     const before = strings;
     yield "begun ";

@@ -1,4 +1,4 @@
-// The AI SDK, 6 and 7, over a model that says what the test wants, step by step.
+// The AI SDK, 6 and 7, with a model that says what the test wants, step by step.
 import * as sdk7 from "ai";
 import { MockLanguageModelV4, convertArrayToReadableStream } from "ai/test";
 import * as sdk6 from "ai-6";
@@ -7,7 +7,7 @@ import { PublicError, type Answer, type Turn } from "bobbin";
 import { permissions, toModelMessages } from "bobbin/ai-sdk";
 import { happened } from "./forms.ts";
 
-/** What the models were given, by request and call. */
+/** The prompts that the models were given, by request and call. */
 export const prompts: Record<string, unknown[]> & { happened?: string[] } = { happened };
 
 const META = { mock: { signature: "sig-1" } };
@@ -35,7 +35,7 @@ const usage = { inputTokens: { total: 10, noCache: 8, cacheRead: 2 }, outputToke
 const finish = (unified: string) => [{ type: "finish", finishReason: { unified, raw: unified }, usage }];
 const PNG = "iVBORw0KGgo=";
 
-/** Of each scenario what the model says in each of its steps, of all rounds together. */
+/** For each scenario the model's output in each of its steps, of all rounds together. */
 const scripts: Record<string, (version: string) => object[][]> = {
   text: () => [[...text("Hello from the model."), ...finish("stop")]],
   reasoning: () => [[...reasoning("Let me see."), ...text("I see."), ...finish("stop")]],
@@ -146,7 +146,7 @@ function endless(signal: AbortSignal | undefined): ReadableStream<unknown> {
   });
 }
 
-/** How many of the script's steps were said before: one for each call of the model. */
+/** How many of the script's steps are done: one for each call of the model. */
 function toldBefore({ messages }: Turn): number {
   const said = messages.filter(({ role }) => role === "assistant");
   const answers = said.map(({ content }) => (typeof content === "string" ? 1 : content.at(-1)?.type === "text" ? 2 : 1));

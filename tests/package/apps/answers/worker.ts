@@ -1,4 +1,5 @@
-// What an application's own code may give for a turn: the message says which. `ask NAME` and `sdk VERSION NAME`.
+// All kinds of values that an application's own code may return for a turn: the message names the kind. `ask NAME` and
+// `sdk VERSION NAME`.
 import { Thread, routeThreadRequest, type Answer, type Turn } from "bobbin";
 import { toModelMessages } from "bobbin/ai-sdk";
 import { forms } from "./forms.ts";

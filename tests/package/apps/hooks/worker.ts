@@ -53,7 +53,7 @@ export class Chat extends Thread<Env> {
 
   override onSessionCreated(): void {
     this.note("onSessionCreated");
-    // What is called at once comes in the middle of nothing.
+    // A call made within a hook must not fall into the middle of another operation.
     this.broadcast("created", true);
   }
 

@@ -1,11 +1,12 @@
-// An application that knows its users by a cookie: `user=NAME`, with `&role=`, `&sessions=`, `&expires=` and `&admin=` beside it.
+// An application that identifies its users by a cookie: `user=NAME`, with `&role=`, `&sessions=`, `&expires=` and
+// `&admin=` beside it.
 import { Thread, routeThreadRequest, type Answer, type Caller, type Turn } from "bobbin";
 
 interface Env {
   CHAT: DurableObjectNamespace<Chat>;
 }
 
-/** How often an object was made, and how often somebody was asked for. */
+/** How often an object was created, and how often authorize was called. */
 const counts = { objects: 0, asked: 0 };
 
 export class Chat extends Thread<Env> {

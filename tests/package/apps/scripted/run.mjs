@@ -1,4 +1,4 @@
-// Plain Node in the application's folder, as its own test runner would have it.
+// Plain Node in the application's folder, as its own test runner would use it.
 import assert from "node:assert/strict";
 import { createTestThread } from "bobbin/testing";
 

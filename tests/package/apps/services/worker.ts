@@ -1,4 +1,5 @@
-// Bobbin's own object, whose agent is a service: bound, an entrypoint out of ctx.exports, a plain object, and something that cannot fetch.
+// Bobbin's own object, whose agent is a service: bound, an entrypoint from ctx.exports, a plain object, and a value
+// that cannot fetch.
 import { SessionDO, routeThreadRequest } from "bobbin";
 import { fakeAi } from "bobbin/testing";
 import { WorkerEntrypoint } from "cloudflare:workers";

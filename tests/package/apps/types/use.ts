@@ -1,4 +1,4 @@
-// Everything that an application says of the package, under its strictest compiler.
+// Uses everything that the package exports to an application, under the strictest compiler settings.
 import { jsonSchema, stepCountIs, streamText, tool, type LanguageModel } from "ai";
 import { stepCountIs as stepCountIs6, streamText as streamText6, tool as tool6, jsonSchema as jsonSchema6, type LanguageModel as LanguageModel6 } from "ai-6";
 import worker, { PublicError, SessionDO, Thread, routeThreadRequest, type Answer, type Block, type Caller, type JsonValue, type Message, type Part, type Turn, type TurnEnded, type TurnWaiting } from "bobbin";

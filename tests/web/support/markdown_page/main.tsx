@@ -1,5 +1,5 @@
-// `draw(text)` resolves when all of it is drawn; `stream(text)` draws it as it grows;
-// `finish(text)` says that it is whole when the first slice of it was read.
+// `draw(text)` resolves when all of it is drawn; `stream(text)` draws it as it grows; `finish(text)` reports the text
+// as complete when its first slice was read.
 import { flushSync } from "react-dom";
 import { createRoot } from "react-dom/client";
 import { Markdown } from "../../../../web/src/markdown/markdown.tsx";
