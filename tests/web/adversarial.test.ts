@@ -9,9 +9,9 @@ import { longestTasks } from "./support/tasks.ts";
 
 const SEED = Number(process.env["SEED"] ?? 1);
 const CASES = Number(process.env["CASES"] ?? 150);
-/** The measure for all others: an ordinary answer of 25 kB. */
+/** An ordinary answer of 25 kB, which all texts are compared with in the same run. */
 const ORDINARY = "Words of an answer with **bold**, `code` and [a link](https://example.com).\n\n- one\n- two\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n".repeat(200);
-/** No task is so many times as long as that of the ordinary answer in the same run. */
+/** The longest task of a text may take this many times the processor time of the longest task of the ordinary answer. */
 const TIMES_MAX = 8;
 /** A text that took longer is tried so often again: what else the machine does slows one try, the code each. */
 const TRIES = 3;

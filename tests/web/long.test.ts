@@ -5,7 +5,7 @@ import { type Tab, Visitor, until, words } from "./support/browser.ts";
 import { longestTasks } from "./support/tasks.ts";
 
 const TURNS = 500;
-/** An answer ten times as long has no task so many times as long. */
+/** The longest task of an answer may take this many times the processor time of the longest task of an answer of a tenth the length. */
 const TIMES_MAX = 5;
 /** What else the machine does slows one try, the code each. */
 const TRIES = 3;
